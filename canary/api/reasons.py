@@ -1,0 +1,158 @@
+"""Phases, verdicts and reasons: the same constants in conditions, Events, logs, reports and tests."""
+
+from enum import StrEnum
+
+
+class Phase(StrEnum):
+    """Where a release is, for people: computed from the status, never decided upon."""
+
+    PENDING = "Pending"
+    READY = "Ready"
+    PREPARING = "Preparing"
+    CHECKING = "Checking"
+    PROGRESSING = "Progressing"
+    WAITING_FOR_APPROVAL = "WaitingForApproval"
+    PAUSED = "Paused"
+    PROMOTING = "Promoting"
+    BAKING = "Baking"
+    ROLLING_BACK = "RollingBack"
+    ROLLED_BACK = "RolledBack"
+    TERMINATING = "Terminating"
+
+
+class Verdict(StrEnum):
+    """What the judge says of a canary; only Pass raises weight, only Fail takes it away."""
+
+    PASS = "Pass"
+    FAIL = "Fail"
+    CONTINUE = "Continue"
+    """Not enough evidence yet."""
+    NO_DATA = "NoData"
+    """The query works and nothing is there."""
+    UNAVAILABLE = "Unavailable"
+    """The monitoring system could not be asked."""
+
+
+class Intent(StrEnum):
+    """The direction a release is going in; the one field of the status that steers."""
+
+    REST = "Rest"
+    ADVANCE = "Advance"
+    PROMOTE = "Promote"
+    BAKE = "Bake"
+    ROLL_BACK = "RollBack"
+
+
+class Result(StrEnum):
+    """How a release ended."""
+
+    PROMOTED = "Promoted"
+    ROLLED_BACK = "RolledBack"
+    SUPERSEDED = "Superseded"
+
+
+class Reason(StrEnum):
+    """Why; `SENTENCES` says each in one sentence."""
+
+    # at rest
+    AT_REST = "AtRest"
+    ADOPTED = "Adopted"
+    SUSPENDED = "Suspended"
+    REJECTED = "Rejected"
+    PROMOTED = "Promoted"
+    TARGET_NOT_FOUND = "TargetNotFound"
+    TARGET_NOT_STABLE = "TargetNotStable"
+    TARGET_SCALED_TO_ZERO = "TargetScaledToZero"
+    ROUTE_NOT_FOUND = "RouteNotFound"
+    DELETED = "Deleted"
+    ROLLED_OUT_WITHOUT_CANARY = "RolledOutWithoutCanary"
+    # on the way
+    STARTED = "Started"
+    CANARY_NOT_READY = "CanaryNotReady"
+    CHECKS_RUNNING = "ChecksRunning"
+    SHIFTING_TRAFFIC = "ShiftingTraffic"
+    HOLDING = "Holding"
+    GATHERING_EVIDENCE = "GatheringEvidence"
+    STEP_PASSED = "StepPassed"
+    APPROVAL_NEEDED = "ApprovalNeeded"
+    ROLLING_TARGET = "RollingTarget"
+    RESTORING_ROUTE = "RestoringRoute"
+    DRAINING = "Draining"
+    BAKING = "Baking"
+    # waiting for something that is not the canary's doing
+    NO_DATA = "NoData"
+    MONITORING_UNAVAILABLE = "MonitoringUnavailable"
+    STABLE_UNHEALTHY = "StableUnhealthy"
+    TRAFFIC_NOT_SHIFTED = "TrafficNotShifted"
+    CONTESTED = "Contested"
+    PAUSED_BY_PERSON = "PausedByPerson"
+    INCONCLUSIVE = "Inconclusive"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    CHECK_INCONCLUSIVE = "CheckInconclusive"
+    # rolled back
+    WORSE_THAN_STABLE = "WorseThanStable"
+    ABOVE_LIMIT = "AboveLimit"
+    CANARY_OUTAGE = "CanaryOutage"
+    POOL_SATURATED = "PoolSaturated"
+    CONNECTION_LEAK = "ConnectionLeak"
+    CONNECTIONS_WAITING = "ConnectionsWaiting"
+    OUT_OF_BOUNDS = "OutOfBounds"
+    CRASH_LOOPING = "CrashLooping"
+    OUT_OF_MEMORY = "OutOfMemory"
+    NEVER_READY = "NeverReady"
+    CHECK_FAILED = "CheckFailed"
+    ABORTED = "Aborted"
+    UNPAUSED_BY_HAND = "UnpausedByHand"
+    TEMPLATE_CHANGED = "TemplateChanged"
+    ROLL_FAILED = "RollFailed"
+
+
+SENTENCES: dict[Reason, str] = {
+    Reason.AT_REST: "The vetted version runs; a new template starts a release.",
+    Reason.ADOPTED: "The running version was recorded as stable; no pod was restarted.",
+    Reason.SUSPENDED: "A new template is there, but the release is suspended.",
+    Reason.REJECTED: "This template was rolled back; a different one, or a retry, starts again.",
+    Reason.PROMOTED: "The new version passed every step and is now stable.",
+    Reason.TARGET_NOT_FOUND: "The target does not exist.",
+    Reason.TARGET_NOT_STABLE: "The target is in the middle of a roll; it is adopted once that ends.",
+    Reason.TARGET_SCALED_TO_ZERO: "The target has no replicas, so there is no traffic to share.",
+    Reason.ROUTE_NOT_FOUND: "The route does not exist, so no weight can be written.",
+    Reason.DELETED: "The CanaryRelease is being deleted; everything is put back.",
+    Reason.ROLLED_OUT_WITHOUT_CANARY: "A template was rolled out past us and now runs everywhere.",
+    Reason.STARTED: "A new template was seen; the canary is being created.",
+    Reason.CANARY_NOT_READY: "The canary's pods are not ready yet.",
+    Reason.CHECKS_RUNNING: "The checks before traffic are running.",
+    Reason.SHIFTING_TRAFFIC: "The weight is written; the router has not confirmed it yet.",
+    Reason.HOLDING: "The step's hold time is not over.",
+    Reason.GATHERING_EVIDENCE: "Not enough requests yet to say that the canary is as good as stable.",
+    Reason.STEP_PASSED: "The step's evidence passed; the next step begins.",
+    Reason.APPROVAL_NEEDED: "The step passed and waits for a person's approval.",
+    Reason.ROLLING_TARGET: "The target rolls to the new version while the canary takes the traffic.",
+    Reason.RESTORING_ROUTE: "The route is being put back to what the user wrote.",
+    Reason.DRAINING: "The last requests to the canary are being finished.",
+    Reason.BAKING: "The new version is promoted and still being watched.",
+    Reason.NO_DATA: "The metrics say nothing about the canary; the weight stays.",
+    Reason.MONITORING_UNAVAILABLE: "The monitoring system does not answer; the weight stays.",
+    Reason.STABLE_UNHEALTHY: "Stable is failing as well, so the canary is not to blame; the weight stays.",
+    Reason.TRAFFIC_NOT_SHIFTED: "The canary's share of requests contradicts the weight; the weight stays.",
+    Reason.CONTESTED: "Somebody else keeps writing the weights; the canary is held at weight 0.",
+    Reason.PAUSED_BY_PERSON: "A person paused the release.",
+    Reason.INCONCLUSIVE: "There was not enough evidence in time; the release waits for a person.",
+    Reason.DEADLINE_EXCEEDED: "The release did not end before its deadline; it waits for a person.",
+    Reason.CHECK_INCONCLUSIVE: "A check before traffic could say neither pass nor fail.",
+    Reason.WORSE_THAN_STABLE: "The canary fails more often than stable.",
+    Reason.ABOVE_LIMIT: "The canary fails more often than the limit allows.",
+    Reason.CANARY_OUTAGE: "At least half of the canary's requests failed.",
+    Reason.POOL_SATURATED: "A canary pod's connection pool is above its limit.",
+    Reason.CONNECTION_LEAK: "The canary takes connections that it never gives back.",
+    Reason.CONNECTIONS_WAITING: "The canary's requests wait for a database connection.",
+    Reason.OUT_OF_BOUNDS: "A metric of the canary is outside its bounds.",
+    Reason.CRASH_LOOPING: "The canary's pods crash again and again.",
+    Reason.OUT_OF_MEMORY: "A canary pod was killed because it ran out of memory.",
+    Reason.NEVER_READY: "The canary's pods did not become ready in time.",
+    Reason.CHECK_FAILED: "A check before traffic failed.",
+    Reason.ABORTED: "A person aborted the release.",
+    Reason.UNPAUSED_BY_HAND: "Somebody un-paused the target during the release.",
+    Reason.TEMPLATE_CHANGED: "The template changed again during the release; the newer one is next.",
+    Reason.ROLL_FAILED: "The target did not finish rolling to the new version in time.",
+}

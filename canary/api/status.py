@@ -1,0 +1,127 @@
+"""What is: `CanaryRelease.status`. Written by the controller alone; enough to go on after a crash."""
+
+from typing import Any
+
+from canary.api.fields import Frozen
+from canary.api.reasons import Intent, Phase, Reason, Result, Verdict
+
+
+class MetricStatus(Frozen):
+    """One metric's standing, for people, and the judge's state, for the next pass."""
+
+    name: str
+    verdict: Verdict = Verdict.NO_DATA
+    reason: Reason | None = None
+    evidence: float = 0.0
+    """The e-value; the canary fails when it reaches `threshold`."""
+    threshold: float = 0.0
+    canary_total: float = 0.0
+    canary_bad: float = 0.0
+    stable_total: float = 0.0
+    stable_bad: float = 0.0
+    ratio: float | None = None
+    ratio_low: float | None = None
+    ratio_high: float | None = None
+    message: str = ""
+
+
+class CheckStatus(Frozen):
+    """How a check before traffic stands."""
+
+    name: str
+    verdict: Verdict = Verdict.CONTINUE
+    message: str = ""
+
+
+class Pause(Frozen):
+    """Why the release waits for a person, and since when (seconds since the epoch)."""
+
+    reason: Reason
+    since: float
+
+
+class Release(Frozen):
+    """The release in flight; absent at rest."""
+
+    template: str
+    """Our hash of the user's template that is being released."""
+    started_at: float
+    replicas: int
+    """Stable's replica count at the start: the capacity that is kept until the end."""
+    failed: Reason | None = None
+    """Why it is being rolled back."""
+    message: str = ""
+    checks: tuple[CheckStatus, ...] = ()
+    confirmed_at: float | None = None
+    """When the router was first seen to have confirmed the present weight."""
+    judged_from: float | None = None
+    """Start of the range that the judge reads: the canary's first readiness."""
+    data_seen_at: float | None = None
+    """When the metrics last said something about the canary."""
+    approved_step: int = -1
+    pause: Pause | None = None
+    resumed_at: float | None = None
+    """When a person last resumed: patience and deadline count from here."""
+    rewrites: int = 0
+    """How often somebody else's weight was put right."""
+    unhold_at: float | None = None
+    """When the target was un-held to roll to the new version."""
+    rolled: bool = False
+    """The target has finished rolling: what is left is to put things back."""
+    peak_weight: int = 0
+
+
+class HistoryEntry(Frozen):
+    """One ended release."""
+
+    template: str
+    result: Result
+    reason: Reason
+    message: str = ""
+    started_at: float
+    ended_at: float
+    peak_weight: int = 0
+    errors_served: float = 0.0
+
+
+class Condition(Frozen):
+    """A condition as Kubernetes' API conventions have it."""
+
+    type: str
+    status: str
+    reason: str
+    message: str = ""
+    last_transition_time: str = ""
+    observed_generation: int = 0
+
+
+class Status(Frozen):
+    """`CanaryRelease.status`."""
+
+    observed_generation: int = 0
+    phase: Phase = Phase.PENDING
+    reason: Reason = Reason.TARGET_NOT_STABLE
+    message: str = ""
+    conditions: tuple[Condition, ...] = ()
+    intent: Intent = Intent.REST
+    stable_hash: str | None = None
+    previous_hash: str | None = None
+    """What was stable before the last promotion: where a failed bake goes back to."""
+    rejected_hash: str | None = None
+    release: Release | None = None
+    step: int = 0
+    weight: int = 0
+    """The weight that is meant to be in the route now (percent)."""
+    step_started_at: float | None = None
+    bake_started_at: float | None = None
+    judged_until: float | None = None
+    judge: dict[str, Any] | None = None
+    """The judge's state, as plain numbers; absent at rest."""
+    analysis: tuple[MetricStatus, ...] = ()
+    handled_request: str | None = None
+    history: tuple[HistoryEntry, ...] = ()
+
+    @property
+    def canary_hash(self) -> str | None:
+        """The template in flight, if any."""
+        return self.release.template if self.release else None
