@@ -1,0 +1,163 @@
+"""The temporary directory of a local world, gone afterwards whatever happens, and free ports."""
+
+import errno
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+from canary.errors import PermanentError
+
+PREFIX = "canary-local-"
+LOCK = "lock"
+Handler = Callable[[int, FrameType | None], None]
+NEEDED_BYTES = 300 * 2**20
+"""A PostgreSQL data directory takes about 50 MB, its log and the others' the rest."""
+
+
+class LocalError(PermanentError):
+    """Something on this machine keeps the local world from running: the message says what."""
+
+
+@contextmanager
+def work_directory(parent: Path | None = None) -> Iterator[Path]:
+    """A fresh directory under `parent` (default: the system's temporary one), removed at the end.
+
+    SIGKILL leaves it behind; the next run finds it unlocked and removes it then.
+
+    Raises:
+        LocalError: the directory cannot be made, or the disk has too little room.
+    """
+    base = parent or Path(tempfile.gettempdir())
+    with disk_errors(base), ExitStack() as stack:
+        remove_leftovers(base)
+        _check_room(base)
+        directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
+        stack.callback(_remove, directory)
+        directory.chmod(0o711)  # PostgreSQL may run as another user and has to get through
+        lock = _lock(directory)
+        cleanup = stack.pop_all()
+    try:
+        yield directory
+    finally:
+        with undisturbed():
+            cleanup.close()
+            os.close(lock)
+
+
+def remove_leftovers(base: Path) -> list[Path]:
+    """Remove the work directories in `base` whose owner is dead; returns those removed."""
+    removed = []
+    for directory in base.glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            lock = os.open(directory / LOCK, os.O_RDWR)
+            with suppress(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _remove(directory)
+                removed.append(directory)
+            os.close(lock)
+    return removed
+
+
+@contextmanager
+def disk_errors(place: Path) -> Iterator[None]:
+    """Turn the errors of file operations under `place` into sentences.
+
+    Raises:
+        LocalError: a full disk, a directory that is gone, a missing permission …
+    """
+    try:
+        yield
+    except OSError as error:
+        advice = {
+            errno.ENOSPC: "the disk is full: free some space, or set TMPDIR to a larger disk",
+            errno.EDQUOT: "the disk quota is used up: free some space, or set TMPDIR elsewhere",
+            errno.ENOENT: "a directory is gone: did something clean up temporary files?",
+            errno.EACCES: "no permission: set TMPDIR to a directory that you may write to",
+            errno.EROFS: "read-only file system: set TMPDIR to a directory that can be written",
+        }.get(error.errno or 0, error.strerror or str(error))
+        raise LocalError(f"cannot write {error.filename or place}: {advice}") from error
+
+
+def free_ports(count: int) -> list[int]:
+    """`count` different TCP ports of the loopback address that nobody listened on just now.
+
+    Raises:
+        LocalError: the system has none to give.
+    """
+    with ExitStack() as stack:
+        try:
+            sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+            for one in sockets:
+                one.bind(("127.0.0.1", 0))
+        except OSError as error:
+            raise LocalError(
+                f"{count} free TCP ports on 127.0.0.1 are needed and the system gave fewer "
+                f"({error.strerror}): stop something that listens or holds many connections "
+                "(`ss -tan` shows them) and try again"
+            ) from error
+        return [one.getsockname()[1] for one in sockets]
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the block as Ctrl-C does, so that everything is cleaned up.
+
+    Raises:
+        KeyboardInterrupt: one of the signals came.
+    """
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    with _handlers(interrupt, signal.SIGTERM, signal.SIGHUP):
+        yield
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """No second Ctrl-C or SIGTERM cuts a cleanup short; what is inside must be bounded in time."""
+    with _handlers(signal.SIG_IGN, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        yield
+
+
+@contextmanager
+def _handlers(handler: Handler | signal.Handlers, *numbers: signal.Signals) -> Iterator[None]:
+    """Install `handler` meanwhile; only the main thread can, in others nothing happens."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+def _check_room(base: Path) -> None:
+    free = shutil.disk_usage(base).free
+    if free < NEEDED_BYTES:
+        raise LocalError(
+            f"{NEEDED_BYTES >> 20} MB of disk are needed in {base} and {free >> 20} MB are free: "
+            "free some space, or set TMPDIR to a larger disk"
+        )
+
+
+def _lock(directory: Path) -> int:
+    """Lock the directory for as long as we live; it gets its name only when it is locked."""
+    lock = os.open(directory / f"{LOCK}.new", os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    (directory / f"{LOCK}.new").rename(directory / LOCK)
+    return lock
+
+
+def _remove(directory: Path) -> None:
+    shutil.rmtree(directory, ignore_errors=True)
