@@ -1,0 +1,58 @@
+"""Runs one instance: `python -m canary.local.auth --port … --dsn … --version good`."""
+
+import argparse
+
+import uvicorn
+from prometheus_client import disable_created_metrics
+
+from canary.errors import UsageError
+from canary.local.auth.app import Settings, build
+from canary.local.auth.versions import parse_version
+
+KEEP_ALIVE_SECONDS = 75
+"""Longer than the router keeps idle connections: it must be the one to close them."""
+
+
+def main() -> None:
+    """Serve until SIGTERM; requests under way are finished first."""
+    parser = argparse.ArgumentParser(prog="canary.local.auth", description=__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--dsn", required=True, help="where PostgreSQL is")
+    parser.add_argument(
+        "--version", default="good", help="good | leak | errors[:RATE] | slow[:S] | crash[:N]"
+    )
+    parser.add_argument("--label", default="v1", help="what the header X-Version says")
+    parser.add_argument("--instance", default="auth", help="what the header X-Instance says")
+    parser.add_argument("--pool-max", type=int, default=10)
+    parser.add_argument("--pool-timeout", type=float, default=0.5, help="seconds")
+    parser.add_argument("--leak-every", type=int, default=100, help="1 login in N is a rare one")
+    parser.add_argument("--seed", type=int, default=0, help="decides which requests fail")
+    chosen = parser.parse_args()
+    try:
+        version = parse_version(chosen.version)
+    except UsageError as error:
+        parser.error(str(error))
+    settings = Settings(
+        dsn=chosen.dsn,
+        version=version,
+        label=chosen.label,
+        instance=chosen.instance,
+        pool_max=chosen.pool_max,
+        pool_timeout=chosen.pool_timeout,
+        renew_every=chosen.leak_every,
+        seed=chosen.seed,
+    )
+    disable_created_metrics()  # twice the page for nothing that is read
+    uvicorn.run(
+        build(settings),
+        host="127.0.0.1",
+        port=chosen.port,
+        log_level="warning",
+        access_log=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=5,
+    )
+
+
+if __name__ == "__main__":
+    main()

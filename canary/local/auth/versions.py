@@ -1,0 +1,87 @@
+"""The versions of the service as switches: what a release may have broken."""
+
+import os
+import random
+from dataclasses import dataclass
+from itertools import count
+
+from anyio import sleep
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from canary.errors import UsageError
+
+DEFAULT_ERROR_RATE = 0.05
+DEFAULT_DELAY = 0.75
+DEFAULT_CRASH_AT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What is wrong with this version; by default nothing."""
+
+    leaks: bool = False
+    error_rate: float = 0.0
+    """Share (0–1) of requests answered with 500."""
+    delay: float = 0.0
+    """Seconds added to each request."""
+    crash_at: int = 0
+    """The request at which the process dies; 0: never."""
+
+
+def parse_version(text: str) -> Version:
+    """`good`, `leak`, `errors[:RATE]` (0–1), `slow[:SECONDS]` or `crash[:REQUEST]` as a Version.
+
+    Raises:
+        UsageError: anything else.
+    """
+    name, _, value = text.partition(":")
+    try:
+        match name:
+            case "good" | "leak" if not value:
+                return Version(leaks=name == "leak")
+            case "errors":
+                rate = float(value or DEFAULT_ERROR_RATE)
+                if 0 <= rate <= 1:
+                    return Version(error_rate=rate)
+            case "slow":
+                delay = float(value or DEFAULT_DELAY)
+                if 0 <= delay <= 60:  # noqa: PLR2004  # a minute is slower than any client waits
+                    return Version(delay=delay)
+            case "crash":
+                crash_at = int(value or DEFAULT_CRASH_AT)
+                if crash_at > 0:
+                    return Version(crash_at=crash_at)
+            case _:
+                pass
+    except ValueError:
+        pass
+    raise UsageError(
+        f"unknown version {text!r}: expected good, leak, errors[:RATE from 0 to 1], "
+        "slow[:SECONDS from 0 to 60] or crash[:NUMBER OF THE REQUEST]"
+    )
+
+
+class Flawed:
+    """The service with the flaws of its version in front; which request fails depends on `seed`."""
+
+    def __init__(self, app: ASGIApp, version: Version, seed: str) -> None:
+        self._app = app
+        self._version = version
+        self._random = random.Random(seed)  # noqa: S311  # reproducible, and no secret
+        self._requests = count(1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request (ASGI)."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if next(self._requests) == self._version.crash_at:
+            os._exit(1)
+        if self._version.delay:
+            await sleep(self._version.delay)
+        if self._random.random() < self._version.error_rate:
+            failure = JSONResponse({"error": "internal error"}, 500)
+            await failure(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
