@@ -58,6 +58,7 @@ class Child:
         self.command = command
         self.log = log
         self._dead = threading.Event()
+        self._told_to_stop = False
         self._lock = threading.Lock()
         started: Future[subprocess.Popen[bytes]] = Future()
         waiter = threading.Thread(
@@ -82,6 +83,11 @@ class Child:
         return not self._dead.is_set()
 
     @property
+    def died(self) -> bool:
+        """Whether it has ended although nobody stopped it."""
+        return not self.alive and not self._told_to_stop
+
+    @property
     def exit_code(self) -> int | None:
         """None while it runs; negative: the signal that ended it."""
         return self._process.returncode if self._dead.is_set() else None
@@ -98,6 +104,7 @@ class Child:
 
     def stop(self) -> None:
         """Ask it to stop, wait for its `grace`, then kill its group. Again: nothing happens."""
+        self._told_to_stop = True
         self.signal(self.command.stop_signal)
         if not self.wait(self.command.grace):
             self.signal(signal.SIGKILL)
@@ -182,13 +189,13 @@ class Supervisor:
         self._children.remove(child)
 
     def check(self) -> None:
-        """Nothing, while all children run.
+        """Nothing, while all children run that were not stopped.
 
         Raises:
             ChildDiedError: one has ended by itself.
         """
         for child in self._children:
-            if not child.alive:
+            if child.died:
                 raise ChildDiedError(child.obituary())
 
     def stop(self) -> None:
