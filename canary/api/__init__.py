@@ -1,8 +1,19 @@
 """The CanaryRelease resource: spec, status, phases, verdicts and reasons."""
 
+from canary.api.analysis import Analysis, Leak, Metric, PoolSource, RatioSource, Source
+from canary.api.fields import format_duration, parse_duration
+from canary.api.problems import Path, Problem, SpecError
 from canary.api.reasons import SENTENCES, Intent, Phase, Reason, Result, Verdict
-from canary.api.resource import CanaryRelease, Problem, SpecError, load_release
-from canary.api.spec import Metric, OnInconclusive, Source, Spec, Step
+from canary.api.resource import (
+    CanaryRelease,
+    Loaded,
+    Metadata,
+    Rule,
+    load_release,
+    load_releases,
+)
+from canary.api.sentences import unknown
+from canary.api.spec import OnInconclusive, Spec, Step
 from canary.api.status import (
     CheckStatus,
     HistoryEntry,
@@ -11,27 +22,42 @@ from canary.api.status import (
     Release,
     Status,
 )
+from canary.api.traffic import Target, Traffic
 
 __all__ = [
     "SENTENCES",
+    "Analysis",
     "CanaryRelease",
     "CheckStatus",
     "HistoryEntry",
     "Intent",
+    "Leak",
+    "Loaded",
+    "Metadata",
     "Metric",
     "MetricStatus",
     "OnInconclusive",
+    "Path",
     "Pause",
     "Phase",
+    "PoolSource",
     "Problem",
+    "RatioSource",
     "Reason",
     "Release",
     "Result",
+    "Rule",
     "Source",
     "Spec",
     "SpecError",
     "Status",
     "Step",
+    "Target",
+    "Traffic",
     "Verdict",
+    "format_duration",
     "load_release",
+    "load_releases",
+    "parse_duration",
+    "unknown",
 ]

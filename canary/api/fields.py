@@ -1,83 +1,184 @@
-"""The field types that the spec is made of; each error says what was found and what is allowed."""
+"""The field types that the spec is made of; each error says what is allowed, with its unit."""
 
 import re
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
-    PlainSerializer,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     StringConstraints,
 )
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?")
-DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+SUBDOMAIN = rf"{LABEL}(\.{LABEL})*"
+_NUMBER = r"(\d{1,9}(?:\.\d{1,9})?)"
+_DURATION = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?(?:{_NUMBER}ms)?", re.ASCII)
+_MILLISECONDS = (3_600_000, 60_000, 1000, 1)
 
 
 class Frozen(BaseModel):
     """Immutable; unknown fields are errors; camelCase outside, snake_case inside."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, strict=False
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Expect:
+    """Whatever is wrong with a value, the error says what is allowed, in these words."""
+
+    words: str
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """The type's own schema with all its errors replaced by one sentence."""
+        return expecting(handler(source), self.words)
+
+
+def expecting(schema: CoreSchema, words: str) -> CoreSchema:
+    """A schema whose every error reads `words`."""
+    return core_schema.custom_error_schema(
+        schema,
+        custom_error_type="expected",
+        custom_error_message="{words}",
+        custom_error_context={"words": words},
+    )
+
+
+def misfit(message: str, *at: int | str) -> PydanticCustomError:
+    """The error of a rule over several fields; `at` is the path to the one to look at."""
+    return PydanticCustomError("misfit", "{message}", {"message": message, "at": at})
+
+
 def parse_duration(value: object) -> float:
-    """Seconds in `30s`, `2m`, `1h30m`, `250ms`, or a plain number of seconds.
+    """Seconds, to the millisecond, in `30s`, `1h30m`, `1.5h`, `250ms` or a plain number of seconds.
 
     Raises:
-        ValueError: it is none of these.
+        ValueError: it is none of these, or longer than 744 hours.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError("a duration such as 30s, 2m or 1h30m is expected")
-    if isinstance(value, int | float):
+    seconds = -1.0
+    if isinstance(value, int | float) and not isinstance(value, bool):
         seconds = float(value)
-    else:
-        match = DURATION.fullmatch(value)
-        if not value or not match:
-            raise ValueError("a duration such as 30s, 2m or 1h30m is expected")
-        hours, minutes, rest, milliseconds = (float(part or 0) for part in match.groups())
-        seconds = hours * 3600 + minutes * 60 + rest + milliseconds / 1000
-    if not 0 <= seconds <= 31 * 86400:
-        raise ValueError("a duration between 0s and 744h is expected")
-    return seconds
+    elif isinstance(value, str) and value and (match := _DURATION.fullmatch(value)):
+        parts = zip(match.groups(), _MILLISECONDS, strict=True)
+        seconds = sum(float(count or 0) * size for count, size in parts) / 1000
+    if not 0 <= seconds <= 744 * 3600:
+        raise ValueError("a duration such as 30s, 2m or 1h30m (at most 744h) is expected")
+    return round(seconds * 1000) / 1000
 
 
 def format_duration(seconds: float) -> str:
     """`5400.0` → `1h30m`, `0.25` → `250ms`: what `parse_duration` reads back."""
-    milliseconds = round(seconds * 1000)
+    rest = round(seconds * 1000)
     parts = []
-    for size, unit in ((3_600_000, "h"), (60_000, "m"), (1000, "s"), (1, "ms")):
-        count, milliseconds = divmod(milliseconds, size)
+    for size, unit in zip(_MILLISECONDS, ("h", "m", "s", "ms"), strict=True):
+        count, rest = divmod(rest, size)
         if count:
             parts.append(f"{count}{unit}")
     return "".join(parts) or "0s"
 
 
-Duration = Annotated[
-    float,
-    BeforeValidator(parse_duration),
-    PlainSerializer(format_duration, return_type=str, when_used="json"),
-    Field(json_schema_extra={"x-duration": True}),
-]
-"""Seconds inside, `1h30m` in YAML."""
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A duration between two others: seconds inside, `1h30m` in YAML."""
 
-Name = Annotated[str, StringConstraints(pattern=DNS_LABEL, min_length=1, max_length=63)]
+    least: str = "0s"
+    most: str = "744h"
+
+    def __get_pydantic_core_schema__(
+        self, _source: object, _handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Parses, checks the range, and prints as people write durations."""
+        low, high = parse_duration(self.least), parse_duration(self.most)
+
+        def within(value: object) -> float:
+            seconds = parse_duration(value)
+            if not low <= seconds <= high:
+                raise ValueError(value)
+            return seconds
+
+        printed = core_schema.plain_serializer_function_ser_schema(
+            format_duration, return_schema=core_schema.str_schema(), when_used="json"
+        )
+        parsed = core_schema.no_info_plain_validator_function(within, serialization=printed)
+        return expecting(
+            parsed, f"a duration from {self.least} to {self.most}, such as 30s or 1h30m"
+        )
+
+    def __get_pydantic_json_schema__(
+        self, _schema: CoreSchema, _handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """A string; its pattern is the parser's business."""
+        return {"type": "string", "format": "duration"}
+
+
+Duration = Annotated[float, Span()]
+"""Seconds inside, `1h30m` in YAML; any length up to 744 hours."""
+
+Name = Annotated[
+    str,
+    StringConstraints(pattern=f"^{LABEL}$", max_length=63),
+    Expect("a DNS label (at most 63 lower-case letters, digits and '-', no '-' at either end)"),
+]
+GuardedName = Annotated[
+    str,
+    StringConstraints(pattern=f"^{LABEL}$", max_length=56),
+    Expect(
+        "a DNS label of at most 56 lower-case letters, digits and '-' "
+        "(so that NAME-canary is a name as well)"
+    ),
+]
 ObjectName = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253)
+    str,
+    StringConstraints(pattern=f"^{SUBDOMAIN}$", max_length=253),
+    Expect("a Kubernetes name (at most 253 lower-case letters, digits, '-' and '.')"),
 ]
 LabelKey = Annotated[
     str,
     StringConstraints(
-        pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
-        min_length=1,
-        max_length=317,
+        pattern=rf"^({SUBDOMAIN}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?$", max_length=317
     ),
+    Expect("a label key such as app or app.kubernetes.io/name"),
 ]
-Weight = Annotated[int, Field(ge=1, le=100)]
+RuleName = Annotated[
+    str,
+    StringConstraints(pattern=f"^{SUBDOMAIN}$", max_length=253),
+    Expect("the name of a rule of the route (lower-case letters, digits, '-' and '.')"),
+]
+SecretKey = Annotated[
+    str,
+    StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253),
+    Expect("a key of a Secret (letters, digits, '-', '_' and '.')"),
+]
+Url = Annotated[
+    str,
+    StringConstraints(pattern=r"^https?://[^\s/]+\S*$", max_length=2048),
+    Expect("a URL that starts with http:// or https://"),
+]
+Query = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=8192),
+    Expect("a PromQL expression of 1 to 8,192 characters"),
+]
+PresetName = Annotated[
+    str, StringConstraints(min_length=1, max_length=63), Expect("the name of a preset")
+]
+Weight = Annotated[int, Field(ge=1, le=100), Expect("a weight from 1 to 100 (percent)")]
 """Percent of traffic to the canary."""
-Ratio = Annotated[float, Field(gt=0, lt=1)]
-"""Share of requests, 0–1."""
+Share = Annotated[
+    float, Field(gt=0, lt=1), Expect("a share above 0 and below 1 (0.05 is 5 percent)")
+]
+"""Share of requests or of connections, 0–1."""

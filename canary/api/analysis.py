@@ -1,0 +1,186 @@
+"""What is measured, and how sure the judge has to be."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from canary.api.fields import (
+    Expect,
+    Frozen,
+    Name,
+    PresetName,
+    Query,
+    Share,
+    Span,
+    misfit,
+)
+
+Tolerance = Annotated[float, Field(ge=1, le=100), Expect("a factor from 1 to 100")]
+Floor = Annotated[
+    float, Field(ge=0, lt=1), Expect("a share from 0 to below 1 (0.0002 is 0.02 percent)")
+]
+FalseAlarm = Annotated[float, Field(gt=0, le=0.2), Expect("a chance above 0 and up to 0.2")]
+Connections = Annotated[
+    float, Field(gt=0, le=1000), Expect("a number of connections above 0 and up to 1000")
+]
+PoolMax = Annotated[int, Field(ge=1, le=100_000), Expect("a whole number from 1 to 100000")]
+
+
+class Leak(Frozen):
+    """How many connections may be held and never given back, over which window."""
+
+    connections: Connections = 3.0
+    """Connections held beyond what traffic explains."""
+    window: Annotated[float, Span("1s", "24h")] = 600.0
+    """At least twice the longest legitimate hold of a connection."""
+
+
+class RatioSource(Frozen):
+    """Bad requests out of all: a preset, or two expressions over counters."""
+
+    preset: PresetName | None = None
+    """Name of a ratio preset, such as traefik or istio."""
+    total: Query | None = None
+    """Counter of all requests."""
+    bad: Query | None = None
+    """Counter of the bad ones among them."""
+
+    @model_validator(mode="after")
+    def preset_or_selectors(self) -> Self:
+        """One way to say it: a preset alone, or total and bad together."""
+        given = [name for name in ("preset", "total", "bad") if getattr(self, name) is not None]
+        if given not in (["preset"], ["total", "bad"]):
+            found = " and ".join(given) or "none"
+            raise misfit(f"either preset, or total and bad together is expected, found {found}")
+        return self
+
+
+class PoolSource(Frozen):
+    """A connection pool's gauges by preset."""
+
+    preset: PresetName
+    """Name of a pool preset, such as hikaricp or psycopg-pool."""
+    max: PoolMax | None = None
+    """Size of the pool, in connections, where the exporter does not say."""
+
+
+FIELDS_OF = {
+    "ratio": ("tolerance", "limit", "floor"),
+    "pool": ("limit", "leak"),
+    "query": ("min", "max", "for_"),
+}
+"""Which fields mean something for which source."""
+
+
+class Metric(Frozen):
+    """One metric: exactly one of `ratio`, `pool`, `query`."""
+
+    name: Name
+    """How status, reports and events call it."""
+    ratio: RatioSource | None = None
+    """Bad requests out of all."""
+    pool: PoolSource | None = None
+    """A connection pool."""
+    query: Query | None = None
+    """Any PromQL expression with one value, held against min and max."""
+    tolerance: Tolerance = 1.25
+    """Ratio: fail when the canary's rate is above this times stable's."""
+    limit: Share | None = None
+    """Absolute limit; without it 0.05 of the requests (ratio), 0.75 of the pool's size (pool)."""
+    floor: Floor = 0.0002
+    """Ratio: differences below this share of requests are too small to matter."""
+    leak: Leak | None = None
+    """Pool: how many connections may be lost."""
+    min: float | None = None
+    """Query: fail below."""
+    max: float | None = None
+    """Query: fail above."""
+    for_: Annotated[float, Span("0s", "24h"), Field(alias="for")] = 60.0
+    """Query: how long it has to be out of bounds."""
+
+    @model_validator(mode="after")
+    def exactly_one_source(self) -> Self:
+        """A metric without a source would never fail, one with two would hide one."""
+        given = [kind for kind in FIELDS_OF if getattr(self, kind) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "none"
+            raise misfit(f"exactly one of ratio, pool, query is expected, found {found}")
+        return self
+
+    @model_validator(mode="after")
+    def fields_fit_the_source(self) -> Self:
+        """A field that its source ignores is a mistake that would go unseen."""
+        fits = FIELDS_OF[self.kind]
+        others = {field for fields in FIELDS_OF.values() for field in fields} - set(fits)
+        defaults = type(self).model_fields
+        wrong = sorted(field for field in others if getattr(self, field) != defaults[field].default)
+        if wrong:
+            allowed = ", ".join(field.rstrip("_") for field in fits)
+            names = " and ".join(field.rstrip("_") for field in wrong)
+            raise misfit(
+                f"a {self.kind} metric has only {allowed}, found {names}", wrong[0].rstrip("_")
+            )
+        return self
+
+    @model_validator(mode="after")
+    def bounds_make_sense(self) -> Self:
+        """Without bounds a query never fails; with min above max it always does."""
+        if self.kind == "query" and self.min is None and self.max is None:
+            raise misfit("min, max or both is expected with a query: without them it never fails")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise misfit(f"min at most max is expected, found {self.min:g} and {self.max:g}", "min")
+        return self
+
+    @property
+    def kind(self) -> Literal["ratio", "pool", "query"]:
+        """Which of the three sources is given."""
+        if self.ratio is not None:
+            return "ratio"
+        return "pool" if self.pool is not None else "query"
+
+
+class Source(StrEnum):
+    """Where the numbers come from."""
+
+    PROMETHEUS = "prometheus"
+    SCRAPE = "scrape"
+
+
+def names_differ(metrics: tuple[Metric, ...]) -> tuple[Metric, ...]:
+    """Status, reports and events name a metric by its name alone."""
+    no_twins([metric.name for metric in metrics])
+    return metrics
+
+
+def no_twins(names: Sequence[str]) -> None:
+    """Raises a misfit at the first name that was there before."""
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise misfit(f"names that differ are expected, found {name!r} twice", index, "name")
+
+
+class Analysis(Frozen):
+    """What is compared, how often, and how sure the judge has to be."""
+
+    source: Source = Source.PROMETHEUS
+    """Where the numbers come from: a Prometheus, or the pods' own metrics pages."""
+    interval: Annotated[float, Span("1s", "5m")] = 10.0
+    """Time between two looks."""
+    incident: Annotated[float, Span("0s", "10m")] = 30.0
+    """A hiccup no longer than this is not a reason to roll back (a total outage is)."""
+    warm_up: Annotated[float, Span("0s", "1h")] = 60.0
+    """Of each new pod, not counted."""
+    minimum: Annotated[float, Span("0s", "168h")] = 1200.0
+    """Promotion needs at least this long under traffic."""
+    patience: Annotated[float, Span("1s", "168h")] = 600.0
+    """How long silent or unreachable metrics are waited for before the release pauses."""
+    false_alarm: FalseAlarm = 0.01
+    """Chance that a release as good as stable is ever rolled back."""
+    smallest_regression: Share = 0.005
+    """Promotion has to rule out stable's rate plus this share of requests."""
+    metrics: Annotated[
+        tuple[Metric, ...], Field(min_length=1, max_length=20), AfterValidator(names_differ)
+    ]
+    """What is judged; every one must pass."""

@@ -1,0 +1,40 @@
+"""What is wrong in a file: where, what was found, what is allowed."""
+
+from dataclasses import dataclass
+
+from canary.errors import UsageError
+
+Path = tuple[int | str, ...]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing wrong in a file; line and column count from 1."""
+
+    line: int
+    column: int
+    where: str
+    message: str
+
+    def __str__(self) -> str:
+        """`line 12, column 5: spec.steps[1].weight: …`."""
+        return f"line {self.line}, column {self.column}: {self.where}: {self.message}"
+
+
+class SpecError(UsageError):
+    """A CanaryRelease that cannot be used; `problems` holds all that is wrong with it."""
+
+    def __init__(self, source: str, problems: tuple[Problem, ...]) -> None:
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        lines = "\n".join(f"  {problem}" for problem in problems)
+        super().__init__(f"{source} is not a valid CanaryRelease, {count}:\n{lines}")
+        self.source = source
+        self.problems = problems
+
+
+def dotted(path: Path) -> str:
+    """`("spec", "steps", 1, "weight")` → `spec.steps[1].weight`; the empty path is `file`."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text or "file"
