@@ -5,9 +5,43 @@ cluster implements them over the API server. One contract test runs on each.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
+from canary.api import CheckStatus, Phase, Reason, Status
+from canary.core.plan import TrafficAction, WorkloadAction
 from canary.core.series import MetricAnswer, SeriesQuery
+from canary.core.snapshot import Canary, Route, Target, Wish
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Names one CanaryRelease."""
+
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What the workloads of one release look like now; absent objects are None."""
+
+    target: Target | None
+    canary: Canary | None
+    checks: tuple[CheckStatus, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something a person should know: the release moved on, or stopped, and why."""
+
+    key: Key
+    at: float
+    """Seconds since the epoch."""
+    phase: Phase
+    reason: Reason
+    message: str
+    weight: int
 
 
 class Clock(Protocol):
@@ -15,6 +49,46 @@ class Clock(Protocol):
 
     def now(self) -> float:
         """Seconds since the epoch."""
+        ...
+
+
+class ReleaseStore(Protocol):
+    """Where CanaryReleases live."""
+
+    def read(self, key: Key) -> Wish:
+        """The release as it is now. Raises NotFoundError."""
+        ...
+
+    def write_status(self, wish: Wish, status: Status) -> None:
+        """Compare-and-swap against `wish.version`. Raises ConflictError."""
+        ...
+
+    def let_go(self, wish: Wish) -> None:
+        """Removes our finalizer: the deletion may go through."""
+        ...
+
+
+class Workloads(Protocol):
+    """The user's Deployment and our canary beside it."""
+
+    def look(self, wish: Wish) -> Workload:
+        """What is there now."""
+        ...
+
+    def apply(self, wish: Wish, action: WorkloadAction) -> None:
+        """Carries one action out; done already is done. Raises ConflictError, TransientError."""
+        ...
+
+
+class TrafficRouter(Protocol):
+    """Who splits the traffic."""
+
+    def look(self, wish: Wish) -> Route | None:
+        """The route as the router has it now; None where there is none."""
+        ...
+
+    def apply(self, wish: Wish, action: TrafficAction) -> None:
+        """Writes the weight (compare-and-swap), or what the user wrote. Raises ConflictError."""
         ...
 
 
@@ -34,3 +108,23 @@ class MetricSource(Protocol):
     def settled(self, now: float) -> float:
         """Latest time (seconds) whose values no longer change: later scrapes may still come in."""
         ...
+
+
+class Notifier(Protocol):
+    """Tells people; never on the way of a rollback, so it must return at once."""
+
+    def tell(self, notice: Notice) -> None:
+        """Queues the notice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """All of the outside that one pass needs."""
+
+    clock: Clock
+    releases: ReleaseStore
+    workloads: Workloads
+    traffic: TrafficRouter
+    metrics: MetricSource
+    notifier: Notifier

@@ -54,6 +54,8 @@ class Release(Frozen):
     checks: tuple[CheckStatus, ...] = ()
     confirmed_at: float | None = None
     """When the router was first seen to have confirmed the present weight."""
+    scaling_since: float | None = None
+    """Since when canary pods are awaited; None while none are."""
     judged_from: float | None = None
     """Start of the range that the judge reads: the canary's first readiness."""
     data_seen_at: float | None = None

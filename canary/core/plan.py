@@ -1,0 +1,113 @@
+"""What to do next, as data: ordered, idempotent actions, each refused if the world moved."""
+
+from dataclasses import dataclass
+
+from canary.api import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Keep the target from rolling a template that nobody vetted; `stable` is what runs now."""
+
+    stable: str
+
+
+@dataclass(frozen=True, slots=True)
+class PutBack:
+    """Put the vetted template back while the target is held, or hold it in the same write.
+
+    `roll` un-holds it in that write: the target then rolls back by its own strategy.
+    """
+
+    template: str
+    roll: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RollTarget:
+    """Un-hold the target so that it rolls to `template` by its own strategy."""
+
+    template: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Un-hold the target and forget that it was ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnsureCanary:
+    """The canary of `template` exists with this many replicas."""
+
+    template: str
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteCanary:
+    """The canary's objects are gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeepCapacity:
+    """While a release runs, no autoscaler takes stable below this many replicas."""
+
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class FreeCapacity:
+    """The autoscaler is what the user wrote."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunChecks:
+    """The checks before traffic have been started for `template`."""
+
+    template: str
+
+
+WorkloadAction = (
+    Hold
+    | PutBack
+    | RollTarget
+    | Release
+    | EnsureCanary
+    | DeleteCanary
+    | KeepCapacity
+    | FreeCapacity
+    | RunChecks
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SetWeight:
+    """The route gives the canary this share (percent)."""
+
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreRoute:
+    """The route is what the user wrote."""
+
+
+TrafficAction = SetWeight | RestoreRoute
+
+
+@dataclass(frozen=True, slots=True)
+class LetGo:
+    """The resource's deletion may go on (the finalizer is removed)."""
+
+
+Action = WorkloadAction | TrafficAction | LetGo
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The next status, the actions that lead there in order, and when to look again."""
+
+    status: Status
+    actions: tuple[Action, ...] = ()
+    requeue_after: float | None = None
+    """Seconds; None: only when something changes."""

@@ -1,0 +1,67 @@
+"""decide: a pure function from what is seen to what is done next.
+
+Each direction (`Intent`) has a list of rules; the first rule that has something to say gives the
+plan. Lowering the weight is written to the world first and to the status after; raising it the
+other way round. So whatever the point of a crash, the route never holds more than was meant.
+"""
+
+from canary.api import SENTENCES, Intent, Reason
+from canary.core.judgement import Judgement
+from canary.core.plan import Plan
+from canary.core.rollout.advance import ADVANCE
+from canary.core.rollout.context import Context, Rule, canary_replicas, first
+from canary.core.rollout.phase import phase_of
+from canary.core.rollout.promote import BAKE, PROMOTE
+from canary.core.rollout.requests import take_request
+from canary.core.rollout.rest import REST, target_missing
+from canary.core.rollout.rollback import ROLL_BACK, roll_back
+from canary.core.rollout.terminate import TERMINATE
+from canary.core.snapshot import Snapshot, Verb
+
+__all__ = ["canary_replicas", "decide", "phase_of"]
+
+RULES: dict[Intent, tuple[Rule, ...]] = {
+    Intent.REST: REST,
+    Intent.ADVANCE: ADVANCE,
+    Intent.PROMOTE: PROMOTE,
+    Intent.BAKE: BAKE,
+    Intent.ROLL_BACK: ROLL_BACK,
+}
+
+
+def decide(snap: Snapshot, judged: Judgement) -> Plan:
+    """The next status, the actions that lead there in order, and when to look again."""
+    status, verb = take_request(snap)
+    status = status.model_copy(
+        update={
+            "observed_generation": snap.wish.generation,
+            "judged_until": judged.until if judged.until is not None else status.judged_until,
+            "judge": judged.state or status.judge,
+            "analysis": judged.metrics or status.analysis,
+        }
+    )
+    context = Context(snap, judged, status)
+    return _finished(_plan(context, verb), context)
+
+
+def _plan(context: Context, verb: Verb | None) -> Plan:
+    if context.snap.wish.deleting_since is not None:
+        return first(TERMINATE, context)
+    if context.status.intent is not Intent.REST:
+        missing = target_missing(context)
+        if missing is not None and context.status.intent is not Intent.ROLL_BACK:
+            return missing
+        if verb is Verb.ABORT and context.status.intent in {Intent.ADVANCE, Intent.PROMOTE}:
+            return roll_back(context, Reason.ABORTED)
+    return first(RULES[context.status.intent], context)
+
+
+def _finished(plan: Plan, context: Context) -> Plan:
+    status = plan.status
+    message = status.message or SENTENCES[status.reason]
+    status = status.model_copy(update={"message": message})
+    status = status.model_copy(update={"phase": phase_of(status)})
+    # Nothing changed and nothing is to be done: the very same status, so nothing is written.
+    if status == context.snap.wish.status:
+        status = context.snap.wish.status
+    return Plan(status, plan.actions, plan.requeue_after)

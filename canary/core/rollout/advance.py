@@ -1,0 +1,341 @@
+"""Step by step towards all of the traffic; what takes it away comes first in the list."""
+
+from canary.api import Intent, OnInconclusive, Reason, Verdict
+from canary.core.plan import (
+    DeleteCanary,
+    EnsureCanary,
+    Plan,
+    PutBack,
+    RunChecks,
+    SetWeight,
+)
+from canary.core.rollout.context import SOON, Context, Rule, canary_replicas
+from canary.core.rollout.rest import route_missing
+from canary.core.rollout.rollback import roll_back
+from canary.core.snapshot import Pod, Trouble
+
+CRASHES = 2
+"""So many restarts of one canary pod are a crash loop, not bad luck."""
+
+WAITING = {
+    Verdict.NO_DATA: Reason.NO_DATA,
+    Verdict.UNAVAILABLE: Reason.MONITORING_UNAVAILABLE,
+}
+
+
+def unpaused_by_hand(ctx: Context) -> Plan | None:
+    """Somebody let the unvetted template roll: hold it, put the vetted one back, roll back."""
+    target, stable = ctx.snap.target, ctx.status.stable_hash
+    if target is None or target.held or stable is None:
+        return None
+    return roll_back(ctx, Reason.UNPAUSED_BY_HAND, PutBack(stable))
+
+
+def template_changed(ctx: Context) -> Plan | None:
+    """A newer template goes through weight 0 before it gets traffic of its own."""
+    target = ctx.snap.target
+    if target is None or target.template == ctx.release.template:
+        return None
+    return roll_back(ctx, Reason.TEMPLATE_CHANGED)
+
+
+def canary_broken(ctx: Context) -> Plan | None:
+    """Pods that crash or were killed are a failure without any metric."""
+    if ctx.snap.canary is None:
+        return None
+    for pod in ctx.snap.canary.pods:
+        if pod.trouble is Trouble.OUT_OF_MEMORY:
+            return roll_back(ctx, Reason.OUT_OF_MEMORY, message=_says(pod, "ran out of memory"))
+        if pod.trouble is Trouble.CRASH_LOOP or pod.restarts >= CRASHES:
+            return roll_back(ctx, Reason.CRASH_LOOPING, message=_says(pod, "crashes"))
+    return None
+
+
+def _says(pod: Pod, what: str) -> str:
+    times = "once" if pod.restarts == 1 else f"{pod.restarts} times"
+    return f"Canary pod {pod.name} {what}: restarted {times}."
+
+
+def metric_failed(ctx: Context) -> Plan | None:
+    """The judge says worse: the traffic goes, whatever else is true."""
+    if not ctx.judged.failed:
+        return None
+    return roll_back(ctx, ctx.judged.reason or Reason.ABOVE_LIMIT, message=ctx.judged.message)
+
+
+def check_failed(ctx: Context) -> Plan | None:
+    """A failed check ends the release before it gets traffic."""
+    for check in ctx.snap.checks:
+        if check.verdict is Verdict.FAIL:
+            message = f"Check {check.name} failed: {check.message}"
+            return roll_back(ctx, Reason.CHECK_FAILED, message=message)
+    return None
+
+
+def inconclusive(ctx: Context, reason: Reason, message: str = "") -> Plan:
+    """The evidence did not come in time: what then, the user has said."""
+    match ctx.spec.on_inconclusive:
+        case OnInconclusive.PAUSE:
+            return ctx.pause(reason, message=message)
+        case OnInconclusive.ROLL_BACK:
+            return roll_back(ctx, reason, message=message)
+        case OnInconclusive.PROMOTE:
+            return ctx.plan(reason, message=message, intent=Intent.PROMOTE)
+
+
+def _waited(ctx: Context, since: float) -> float:
+    return ctx.now - max(since, ctx.release.resumed_at or since)
+
+
+def deadline_exceeded(ctx: Context) -> Plan | None:
+    """A release that does not end asks for a person."""
+    over = _waited(ctx, ctx.release.started_at) > ctx.spec.deadline
+    if ctx.release.pause or not over:
+        return None
+    return inconclusive(ctx, Reason.DEADLINE_EXCEEDED)
+
+
+def never_ready(ctx: Context) -> Plan | None:
+    """Pods that do not become ready are a failure without any metric."""
+    canary, since = ctx.snap.canary, ctx.release.scaling_since
+    if canary is None or since is None or canary.ready >= canary.replicas:
+        return None
+    waited = _waited(ctx, since)
+    if waited <= ctx.spec.progress_deadline:
+        return None
+    message = f"{canary.ready} of {canary.replicas} canary pods became ready in {waited:.0f} s."
+    return roll_back(ctx, Reason.NEVER_READY, message=message)
+
+
+def contested(ctx: Context) -> Plan | None:
+    """Somebody else wrote the weight: put right once, then held at 0, never fought."""
+    route, release, meant = ctx.snap.route, ctx.release, ctx.status.weight
+    # Ours to write: a rise that is meant and not yet seen. More than is meant never is ours.
+    ours = release.confirmed_at is None and (route is None or route.weight < meant)
+    if route is None or route.weight == meant or ours:
+        return None
+    writer = route.writer or "somebody else"
+    message = f"{writer} set the weight to {route.weight} % where {meant} % was meant."
+    if release.rewrites > 0:
+        return ctx.pause(
+            Reason.CONTESTED,
+            SetWeight(0),
+            message=message,
+            intent=Intent.ADVANCE,
+            weight=0,
+            step_started_at=None,
+        )
+    return ctx.wait(
+        Reason.SHIFTING_TRAFFIC,
+        SetWeight(min(meant, route.weight)),
+        message=message,
+        confirmed_at=None,
+        rewrites=1,
+    )
+
+
+def paused(ctx: Context) -> Plan | None:
+    """Waits for a person; everything that protects has been asked before."""
+    pause = ctx.release.pause
+    if pause is None:
+        return None
+    return ctx.plan(pause.reason, after=ctx.spec.analysis.interval, message=ctx.status.message)
+
+
+def wrong_canary(ctx: Context) -> Plan | None:
+    """A canary of another template is left over; it gets no traffic from us."""
+    canary = ctx.snap.canary
+    if canary is None or canary.template == ctx.release.template:
+        return None
+    return ctx.wait(Reason.STARTED, SetWeight(0), DeleteCanary(), confirmed_at=None)
+
+
+def canary_too_small(ctx: Context) -> Plan | None:
+    """The canary has the pods for the step before the step's weight is written."""
+    wanted = canary_replicas(ctx.release.replicas, ctx.step.weight)
+    canary = ctx.snap.canary
+    if canary is not None and canary.replicas >= wanted:
+        return None
+    action = EnsureCanary(ctx.release.template, wanted)
+    return ctx.wait(Reason.CANARY_NOT_READY, action, scaling_since=ctx.now)
+
+
+def canary_not_ready(ctx: Context) -> Plan | None:
+    """All pods ready before more traffic; ones that fall over later are the judge's business."""
+    canary = ctx.snap.canary
+    rising = ctx.status.weight != ctx.step.weight or ctx.release.confirmed_at is None
+    if canary is None or not rising:
+        return None
+    if canary.ready < canary.replicas:
+        message = f"{canary.ready} of {canary.replicas} canary pods are ready."
+        since = ctx.release.scaling_since or ctx.now
+        return ctx.wait(Reason.CANARY_NOT_READY, message=message, scaling_since=since)
+    if ctx.release.judged_from is None or ctx.release.scaling_since is not None:
+        judged_from = ctx.release.judged_from or ctx.now
+        return ctx.wait(
+            Reason.CANARY_NOT_READY, after=SOON, judged_from=judged_from, scaling_since=None
+        )
+    return None
+
+
+def checks(ctx: Context) -> Plan | None:
+    """Smoke, stress and leak tests at weight 0; their results are kept."""
+    if not ctx.spec.before or len(ctx.release.checks) == len(ctx.spec.before):
+        return None
+    done = [check for check in ctx.snap.checks if check.verdict is Verdict.PASS]
+    if len(done) == len(ctx.spec.before):
+        return ctx.wait(Reason.CHECKS_RUNNING, after=SOON, checks=ctx.snap.checks)
+    for check in ctx.snap.checks:
+        if check.verdict in {Verdict.NO_DATA, Verdict.UNAVAILABLE}:
+            message = f"Check {check.name} says neither pass nor fail: {check.message}"
+            return inconclusive(ctx, Reason.CHECK_INCONCLUSIVE, message)
+    return ctx.wait(Reason.CHECKS_RUNNING, RunChecks(ctx.release.template))
+
+
+def mean_the_weight(ctx: Context) -> Plan | None:
+    """A rise is written to the status first: a crash never leaves more than was meant."""
+    if ctx.status.weight == ctx.step.weight:
+        return None
+    release = ctx.release.model_copy(
+        update={
+            "confirmed_at": None,
+            "peak_weight": max(ctx.release.peak_weight, ctx.step.weight),
+        }
+    )
+    return ctx.plan(
+        Reason.SHIFTING_TRAFFIC, weight=ctx.step.weight, step_started_at=None, release=release
+    )
+
+
+def evidence_went_away(ctx: Context) -> Plan | None:
+    """What allowed the rise must still hold when it is written."""
+    route = ctx.snap.route
+    rising = route is not None and route.weight < ctx.status.weight
+    if not rising or ctx.status.step == 0 or ctx.judged.step is Verdict.PASS:
+        return None
+    reason = WAITING.get(ctx.judged.step, Reason.GATHERING_EVIDENCE)
+    return ctx.wait(reason, message=ctx.judged.message)
+
+
+def write_the_weight(ctx: Context) -> Plan | None:
+    """The route follows what the status means."""
+    route = ctx.snap.route
+    if route is None or route.weight == ctx.status.weight:
+        return None
+    return ctx.wait(Reason.SHIFTING_TRAFFIC, SetWeight(ctx.status.weight), confirmed_at=None)
+
+
+def route_unconfirmed(ctx: Context) -> Plan | None:
+    """A step's clock starts when its traffic does."""
+    route = ctx.snap.route
+    if route is None or ctx.settled:
+        return None
+    if not route.confirmed:
+        return ctx.wait(Reason.SHIFTING_TRAFFIC)
+    return ctx.wait(Reason.SHIFTING_TRAFFIC, confirmed_at=ctx.release.confirmed_at or ctx.now)
+
+
+def start_the_clock(ctx: Context) -> Plan | None:
+    """The settle time is over: from here the hold counts."""
+    if ctx.status.step_started_at is not None:
+        return None
+    return ctx.plan(Reason.HOLDING, step_started_at=ctx.now)
+
+
+def silence(ctx: Context) -> Plan | None:
+    """No data and no monitoring: the weight stays; past the patience a person is asked."""
+    reason = WAITING.get(ctx.judged.step)
+    if reason is None and ctx.judged.not_shifted:
+        reason = Reason.TRAFFIC_NOT_SHIFTED
+    if reason is None:
+        return None
+    since = max(ctx.release.data_seen_at or 0.0, ctx.status.step_started_at or ctx.now)
+    if _waited(ctx, since) > ctx.spec.analysis.patience:
+        return inconclusive(ctx, reason, ctx.judged.message)
+    return ctx.wait(reason, message=ctx.judged.message, after=ctx.spec.analysis.interval)
+
+
+def stable_unhealthy(ctx: Context) -> Plan | None:
+    """Stable fails as well: not the canary's fault, and no moment to give it more."""
+    if not ctx.judged.stable_unhealthy:
+        return None
+    return _look_again(ctx, Reason.STABLE_UNHEALTHY)
+
+
+def holding(ctx: Context) -> Plan | None:
+    """Faults need time to show."""
+    started = ctx.status.step_started_at
+    left = ctx.step.hold - (ctx.now - started) if started is not None else ctx.step.hold
+    if left <= 0:
+        return None
+    return _look_again(ctx, Reason.HOLDING, within=left)
+
+
+def not_enough_evidence(ctx: Context) -> Plan | None:
+    """Only Pass raises the weight."""
+    if ctx.judged.step is Verdict.PASS:
+        return None
+    return _look_again(ctx, Reason.GATHERING_EVIDENCE)
+
+
+def approval(ctx: Context) -> Plan | None:
+    """A person wants to be asked."""
+    if not ctx.step.approval or ctx.release.approved_step >= ctx.status.step:
+        return None
+    return _look_again(ctx, Reason.APPROVAL_NEEDED)
+
+
+def next_step(ctx: Context) -> Plan | None:
+    """The step passed."""
+    if ctx.status.step + 1 >= len(ctx.spec.steps):
+        return None
+    return ctx.plan(Reason.STEP_PASSED, step=ctx.status.step + 1)
+
+
+def promote(ctx: Context) -> Plan:
+    """All steps are done: promotion is a test of its own."""
+    if ctx.judged.final is not Verdict.PASS:
+        return _look_again(ctx, Reason.GATHERING_EVIDENCE)
+    return ctx.plan(Reason.STEP_PASSED, intent=Intent.PROMOTE)
+
+
+def _look_again(ctx: Context, reason: Reason, within: float | None = None) -> Plan:
+    after = min(ctx.spec.analysis.interval, within or ctx.spec.analysis.interval)
+    return ctx.wait(
+        reason, message=ctx.judged.message, after=max(after, 0.05), data_seen_at=ctx.now
+    )
+
+
+PROTECT: tuple[Rule, ...] = (
+    unpaused_by_hand,
+    template_changed,
+    canary_broken,
+    metric_failed,
+    check_failed,
+)
+"""What takes the traffic away; also asked while promoting, until the target rolls."""
+
+ADVANCE: tuple[Rule, ...] = (
+    *PROTECT,
+    never_ready,
+    deadline_exceeded,
+    route_missing,
+    contested,
+    paused,
+    wrong_canary,
+    canary_too_small,
+    canary_not_ready,
+    checks,
+    mean_the_weight,
+    evidence_went_away,
+    write_the_weight,
+    route_unconfirmed,
+    start_the_clock,
+    silence,
+    stable_unhealthy,
+    holding,
+    not_enough_evidence,
+    approval,
+    next_step,
+    promote,
+)

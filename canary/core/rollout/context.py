@@ -1,0 +1,108 @@
+"""What every rule sees, and the few ways in which a rule can answer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil
+
+from canary.api import Intent, Pause, Reason, Release, Status
+from canary.api.spec import Spec, Step
+from canary.core.judgement import Judgement
+from canary.core.plan import Action, Plan
+from canary.core.snapshot import Snapshot
+
+POLL = 1.0
+"""Seconds between two looks while something outside is under way."""
+SOON = 0.0
+"""The status alone changed: go on at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One pass: the snapshot, the judgement, and the status that this pass starts from."""
+
+    snap: Snapshot
+    judged: Judgement
+    status: Status
+
+    @property
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self.snap.now
+
+    @property
+    def spec(self) -> Spec:
+        """The user's wish."""
+        return self.snap.wish.spec
+
+    @property
+    def release(self) -> Release:
+        """The release in flight; only for rules that run while there is one."""
+        if self.status.release is None:
+            raise LookupError("this rule needs a release in flight")
+        return self.status.release
+
+    @property
+    def step(self) -> Step:
+        """The present step."""
+        return self.spec.steps[min(self.status.step, len(self.spec.steps) - 1)]
+
+    @property
+    def settled(self) -> bool:
+        """The router confirmed what is in the route, and the data plane had time to follow."""
+        confirmed_at = self.release.confirmed_at
+        return confirmed_at is not None and self.now - confirmed_at >= self.spec.traffic.settle
+
+    def plan(
+        self,
+        reason: Reason,
+        *actions: Action,
+        after: float | None = SOON,
+        message: str = "",
+        **changes: object,
+    ) -> Plan:
+        """These actions and this status next; the message defaults to the reason's sentence."""
+        status = self.status.model_copy(update={"reason": reason, "message": message, **changes})
+        return Plan(status, actions, after)
+
+    def wait(
+        self, reason: Reason, *actions: Action, message: str = "", after: float = POLL, **on: object
+    ) -> Plan:
+        """Stay, and look again after `after` seconds; `on` changes fields of the release."""
+        release = self.release.model_copy(update=on) if on else self.release
+        return self.plan(reason, *actions, after=after, message=message, release=release)
+
+    def pause(self, reason: Reason, *actions: Action, message: str = "", **changes: object) -> Plan:
+        """Wait for a person; protection goes on."""
+        pause = Pause(reason=reason, since=self.now)
+        release = self.release.model_copy(update={"pause": pause, "confirmed_at": None})
+        after = self.spec.analysis.interval
+        return self.plan(reason, *actions, after=after, message=message, release=release, **changes)
+
+
+Rule = Callable[[Context], Plan | None]
+"""A small named check: a plan where it has something to say, else None and the next is asked."""
+
+
+def first(rules: tuple[Rule, ...], context: Context) -> Plan:
+    """The answer of the first rule that has one: the order is the priority."""
+    for rule in rules:
+        plan = rule(context)
+        if plan is not None:
+            return plan
+    raise LookupError("the last rule of a list always answers")
+
+
+def canary_replicas(replicas: int, weight: int) -> int:
+    """Pods that carry `weight` percent of what `replicas` pods carry, rounded up.
+
+    At least two where stable has two: one canary pod alone cannot be told from its node.
+    """
+    return max(ceil(replicas * weight / 100), min(2, replicas))
+
+
+def vetted(status: Status) -> str | None:
+    """The template that may run everywhere now."""
+    release = status.release
+    if release is not None and release.rolled and status.intent is Intent.PROMOTE:
+        return release.template
+    return status.stable_hash

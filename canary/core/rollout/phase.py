@@ -1,0 +1,51 @@
+"""The phase, for people: read off the status, never decided upon."""
+
+from canary.api import Intent, Phase, Reason, Status
+
+CHECKING = {Reason.CHECKS_RUNNING}
+PREPARING = {Reason.STARTED, Reason.CANARY_NOT_READY}
+RESTING = {
+    Reason.AT_REST,
+    Reason.ADOPTED,
+    Reason.PROMOTED,
+    Reason.SUSPENDED,
+    Reason.ROLLED_OUT_WITHOUT_CANARY,
+    Reason.TARGET_SCALED_TO_ZERO,
+    Reason.TARGET_NOT_FOUND,
+    Reason.ROUTE_NOT_FOUND,
+}
+
+
+def phase_of(status: Status) -> Phase:
+    """Where the release is."""
+    if status.reason is Reason.DELETED:
+        return Phase.TERMINATING
+    match status.intent:
+        case Intent.REST:
+            return _at_rest(status)
+        case Intent.ADVANCE:
+            return _on_the_way(status)
+        case Intent.PROMOTE:
+            return Phase.PROMOTING
+        case Intent.BAKE:
+            return Phase.BAKING
+        case Intent.ROLL_BACK:
+            return Phase.ROLLING_BACK
+
+
+def _at_rest(status: Status) -> Phase:
+    if status.stable_hash is None:
+        return Phase.PENDING
+    return Phase.READY if status.reason in RESTING else Phase.ROLLED_BACK
+
+
+def _on_the_way(status: Status) -> Phase:
+    if status.release is not None and status.release.pause is not None:
+        return Phase.PAUSED
+    if status.reason is Reason.APPROVAL_NEEDED:
+        return Phase.WAITING_FOR_APPROVAL
+    if status.reason in CHECKING:
+        return Phase.CHECKING
+    if status.weight == 0 and status.reason in PREPARING:
+        return Phase.PREPARING
+    return Phase.PROGRESSING

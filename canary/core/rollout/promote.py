@@ -1,0 +1,232 @@
+"""From the last step to rest: the canary carries everything while the target rolls."""
+
+from canary.api import HistoryEntry, Intent, Reason, Result
+from canary.core.plan import (
+    Action,
+    DeleteCanary,
+    EnsureCanary,
+    FreeCapacity,
+    Hold,
+    Plan,
+    PutBack,
+    RestoreRoute,
+    RollTarget,
+    SetWeight,
+)
+from canary.core.rollout.advance import (
+    PROTECT,
+    canary_broken,
+    contested,
+    metric_failed,
+    never_ready,
+)
+from canary.core.rollout.context import Context, Rule
+from canary.core.rollout.rest import route_missing
+from canary.core.rollout.rollback import roll_back
+
+FULL = 100
+"""Percent: the canary carries everything."""
+
+
+def _before_rolling(rule: Rule) -> Rule:
+    def asked(ctx: Context) -> Plan | None:
+        return rule(ctx) if ctx.release.unhold_at is None else None
+
+    return asked
+
+
+def _until_rolled(rule: Rule) -> Rule:
+    def asked(ctx: Context) -> Plan | None:
+        return None if ctx.release.rolled else rule(ctx)
+
+    return asked
+
+
+def full_size(ctx: Context) -> Plan | None:
+    """As many pods as stable had, all ready, before they carry everything."""
+    canary, wanted = ctx.snap.canary, ctx.release.replicas
+    if canary is None or canary.replicas < wanted:
+        action = EnsureCanary(ctx.release.template, wanted)
+        return ctx.wait(Reason.CANARY_NOT_READY, action, scaling_since=ctx.now)
+    if canary.ready < wanted and ctx.status.weight < FULL:
+        since = ctx.release.scaling_since or ctx.now
+        return ctx.wait(Reason.CANARY_NOT_READY, scaling_since=since)
+    return None
+
+
+def mean_everything(ctx: Context) -> Plan | None:
+    """As with every rise, the status says it first."""
+    if ctx.status.weight == FULL:
+        return None
+    release = ctx.release.model_copy(update={"confirmed_at": None, "peak_weight": FULL})
+    return ctx.plan(Reason.SHIFTING_TRAFFIC, weight=FULL, step_started_at=None, release=release)
+
+
+def everything_to_canary(ctx: Context) -> Plan | None:
+    """The target rolls without gateway traffic, so no request meets a pod that goes."""
+    route = ctx.snap.route
+    if route is None or (route.weight == FULL and ctx.settled):
+        return None
+    if route.weight != FULL:
+        return ctx.wait(Reason.SHIFTING_TRAFFIC, SetWeight(FULL), confirmed_at=None)
+    confirmed_at = (ctx.release.confirmed_at or ctx.now) if route.confirmed else None
+    return ctx.wait(Reason.SHIFTING_TRAFFIC, confirmed_at=confirmed_at)
+
+
+def mean_to_roll(ctx: Context) -> Plan:
+    """Written first, so that an un-held target is known to be our doing."""
+    return ctx.wait(Reason.ROLLING_TARGET, after=0, unhold_at=ctx.now)
+
+
+def another_template(ctx: Context) -> Plan | None:
+    """A template that came while the target rolled is put back: nobody vetted it."""
+    target, template = ctx.snap.target, ctx.release.template
+    if target is None or target.template == template:
+        return None
+    message = "A newer template came while the target rolled and was put back: apply it again."
+    return ctx.wait(Reason.ROLLING_TARGET, PutBack(template, roll=True), message=message)
+
+
+def roll_target(ctx: Context) -> Plan | None:
+    """The user's own strategy replaces the user's own pods."""
+    target, template = ctx.snap.target, ctx.release.template
+    if target is None:
+        return ctx.wait(Reason.TARGET_NOT_FOUND)
+    if target.running == template and target.template == template:
+        return ctx.wait(Reason.RESTORING_ROUTE, after=0, rolled=True)
+    if target.held:
+        return ctx.wait(Reason.ROLLING_TARGET, RollTarget(template))
+    if ctx.now - (ctx.release.unhold_at or ctx.now) > ctx.spec.progress_deadline:
+        return roll_back(ctx, Reason.ROLL_FAILED)
+    return ctx.wait(Reason.ROLLING_TARGET)
+
+
+def restore_route(ctx: Context) -> Plan | None:
+    """Exactly what the user wrote, confirmed and settled."""
+    route = ctx.snap.route
+    if route is None or (route.at_rest and ctx.status.weight == 0 and ctx.settled):
+        return None
+    if not route.at_rest or ctx.status.weight != 0:
+        release = ctx.release.model_copy(update={"confirmed_at": None})
+        return ctx.plan(
+            Reason.RESTORING_ROUTE, RestoreRoute(), weight=0, release=release, after=0.2
+        )
+    confirmed_at = (ctx.release.confirmed_at or ctx.now) if route.confirmed else None
+    return ctx.wait(Reason.RESTORING_ROUTE, confirmed_at=confirmed_at)
+
+
+def drain(ctx: Context) -> Plan | None:
+    """The canary's pods stay until their last request is over."""
+    if ctx.snap.canary is None or not ctx.judged.canary_busy:
+        return None
+    return ctx.wait(Reason.DRAINING)
+
+
+def delete_canary(ctx: Context) -> Plan | None:
+    """The target runs the new version; the canary has done its work."""
+    if ctx.snap.canary is None:
+        return None
+    return ctx.wait(Reason.DRAINING, DeleteCanary(), FreeCapacity())
+
+
+def hold_target(ctx: Context) -> Plan | None:
+    """Before anything else is put back: the next template is held again."""
+    target = ctx.snap.target
+    if target is None or target.held:
+        return None
+    return ctx.wait(Reason.RESTORING_ROUTE, Hold(ctx.release.template))
+
+
+def end(ctx: Context) -> Plan:
+    """The new version is stable; with a bake time it stays under watch."""
+    release = ctx.release
+    entry = HistoryEntry(
+        template=release.template,
+        result=Result.PROMOTED,
+        reason=Reason.PROMOTED,
+        started_at=release.started_at,
+        ended_at=ctx.now,
+        peak_weight=release.peak_weight,
+        errors_served=sum(metric.canary_bad for metric in ctx.status.analysis[:1]),
+    )
+    bakes = ctx.spec.bake > 0
+    return ctx.plan(
+        Reason.PROMOTED,
+        intent=Intent.BAKE if bakes else Intent.REST,
+        bake_started_at=ctx.now if bakes else None,
+        release=release if bakes else None,
+        stable_hash=release.template,
+        previous_hash=ctx.status.stable_hash,
+        judge=ctx.status.judge if bakes else None,
+        history=(entry, *ctx.status.history)[:10],
+    )
+
+
+BEFORE_ROLLING: tuple[Rule, ...] = (
+    *PROTECT,
+    never_ready,
+    route_missing,
+    contested,
+    full_size,
+    mean_everything,
+    everything_to_canary,
+    mean_to_roll,
+)
+UNTIL_ROLLED: tuple[Rule, ...] = (canary_broken, metric_failed, another_template, roll_target)
+
+PROMOTE: tuple[Rule, ...] = (
+    *(_before_rolling(rule) for rule in BEFORE_ROLLING),
+    *(_until_rolled(rule) for rule in UNTIL_ROLLED),
+    hold_target,
+    restore_route,
+    drain,
+    delete_canary,
+    end,
+)
+
+
+def bake_failed(ctx: Context) -> Plan | None:
+    """Promoted, and worse after all: an ordinary rolling update back to the version before."""
+    previous = ctx.status.previous_hash
+    if not ctx.judged.failed or previous is None:
+        return None
+    actions: tuple[Action, ...] = (PutBack(previous, roll=True),)
+    reason = ctx.judged.reason or Reason.ABOVE_LIMIT
+    release = ctx.release.model_copy(
+        update={"failed": reason, "message": ctx.judged.message, "unhold_at": ctx.now}
+    )
+    return ctx.plan(
+        reason,
+        *actions,
+        after=1.0,
+        message=ctx.judged.message,
+        intent=Intent.ROLL_BACK,
+        release=release,
+        stable_hash=previous,
+    )
+
+
+def bake_superseded(ctx: Context) -> Plan | None:
+    """The next template ends the bake of this one; it is held and starts a release."""
+    target = ctx.snap.target
+    if target is None or target.template == ctx.status.stable_hash:
+        return None
+    return ctx.plan(Reason.PROMOTED, intent=Intent.REST, release=None, judge=None)
+
+
+def baking(ctx: Context) -> Plan | None:
+    """Faults that need an hour show now."""
+    started = ctx.status.bake_started_at
+    if started is None or ctx.now - started >= ctx.spec.bake:
+        return None
+    return ctx.plan(Reason.BAKING, after=ctx.spec.analysis.interval, message=ctx.judged.message)
+
+
+def baked(ctx: Context) -> Plan:
+    """Nothing showed."""
+    return ctx.plan(
+        Reason.PROMOTED, intent=Intent.REST, release=None, judge=None, bake_started_at=None
+    )
+
+
+BAKE: tuple[Rule, ...] = (bake_superseded, bake_failed, baking, baked)

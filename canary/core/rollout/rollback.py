@@ -1,0 +1,152 @@
+"""Taking the traffic away: weight 0 before anything else, then tidy up without haste."""
+
+from canary.api import HistoryEntry, Intent, Reason, Result
+from canary.core.plan import (
+    Action,
+    DeleteCanary,
+    EnsureCanary,
+    FreeCapacity,
+    Hold,
+    Plan,
+    PutBack,
+    RestoreRoute,
+    SetWeight,
+)
+from canary.core.rollout.context import POLL, Context, Rule
+
+NOT_THE_TEMPLATES_FAULT = {Reason.TEMPLATE_CHANGED, Reason.UNPAUSED_BY_HAND}
+"""Rolled back, but the same template may start again by itself."""
+
+
+def roll_back(ctx: Context, reason: Reason, *then: Action, message: str = "") -> Plan:
+    """The first write is weight 0, in the same pass as the verdict, and it needs no other write."""
+    release = ctx.release.model_copy(
+        update={"failed": reason, "message": message, "confirmed_at": None, "pause": None}
+    )
+    actions = (SetWeight(0), *then) if ctx.snap.route is not None else then
+    return ctx.plan(
+        reason,
+        *actions,
+        after=POLL,
+        message=message,
+        intent=Intent.ROLL_BACK,
+        release=release,
+        weight=0,
+        step_started_at=None,
+    )
+
+
+def failed(ctx: Context) -> Reason:
+    """Why this release is being rolled back."""
+    return ctx.release.failed or Reason.ABORTED
+
+
+def _wait(ctx: Context, *actions: Action, confirmed_at: float | None = None) -> Plan:
+    return ctx.wait(failed(ctx), *actions, message=ctx.release.message, confirmed_at=confirmed_at)
+
+
+def weight_to_zero(ctx: Context) -> Plan | None:
+    """Whatever else is true: no traffic to the canary."""
+    route = ctx.snap.route
+    return _wait(ctx, SetWeight(0)) if route is not None and route.weight > 0 else None
+
+
+def put_back_what_rolled(ctx: Context) -> Plan | None:
+    """A target that had begun to roll goes back by its own strategy."""
+    target, stable = ctx.snap.target, ctx.status.stable_hash
+    if target is None or stable is None or ctx.release.unhold_at is None:
+        return None
+    if target.template != stable:
+        return _wait(ctx, PutBack(stable, roll=True), confirmed_at=ctx.release.confirmed_at)
+    if target.running != stable:
+        return _wait(ctx, confirmed_at=ctx.release.confirmed_at)
+    return None
+
+
+def put_back_what_was_unpaused(ctx: Context) -> Plan | None:
+    """Held again with the vetted template: unvetted pods go, none of the vetted restarts."""
+    target, stable = ctx.snap.target, ctx.status.stable_hash
+    if target is None or target.held or stable is None or ctx.release.unhold_at is not None:
+        return None
+    action = Hold(stable) if target.template == stable else PutBack(stable)
+    return _wait(ctx, action, confirmed_at=ctx.release.confirmed_at)
+
+
+def wait_for_the_route(ctx: Context) -> Plan | None:
+    """No canary pod goes before the data plane has let go of it."""
+    route = ctx.snap.route
+    if route is None or ctx.settled:
+        return None
+    if not route.confirmed:
+        return _wait(ctx)
+    return _wait(ctx, confirmed_at=ctx.release.confirmed_at or ctx.now)
+
+
+def scale_down(ctx: Context) -> Plan | None:
+    """Nothing is sent to the canary any more, so its pods may go."""
+    canary = ctx.snap.canary
+    if canary is None or canary.replicas == 0:
+        return None
+    action = EnsureCanary(canary.template, 0)
+    return _wait(ctx, action, confirmed_at=ctx.release.confirmed_at)
+
+
+def restore_route(ctx: Context) -> Plan | None:
+    """The route forgets the canary's Service before that Service is deleted."""
+    route = ctx.snap.route
+    return _wait(ctx, RestoreRoute()) if route is not None and not route.at_rest else None
+
+
+def delete_canary(ctx: Context) -> Plan | None:
+    """The canary's objects, and what we changed of the autoscaler."""
+    if ctx.snap.canary is None:
+        return None
+    return _wait(ctx, DeleteCanary(), FreeCapacity(), confirmed_at=ctx.release.confirmed_at)
+
+
+def hold_target(ctx: Context) -> Plan | None:
+    """After rolling back, the next template is held again."""
+    target, stable = ctx.snap.target, ctx.status.stable_hash
+    if target is None or target.held or stable is None:
+        return None
+    return _wait(ctx, Hold(stable), confirmed_at=ctx.release.confirmed_at)
+
+
+def end(ctx: Context) -> Plan:
+    """Everything is put back: remember what was rejected and why."""
+    release, reason = ctx.release, failed(ctx)
+    superseded = reason is Reason.TEMPLATE_CHANGED
+    entry = HistoryEntry(
+        template=release.template,
+        result=Result.SUPERSEDED if superseded else Result.ROLLED_BACK,
+        reason=reason,
+        message=release.message,
+        started_at=release.started_at,
+        ended_at=ctx.now,
+        peak_weight=release.peak_weight,
+        errors_served=sum(metric.canary_bad for metric in ctx.status.analysis[:1]),
+    )
+    rejected = None if reason in NOT_THE_TEMPLATES_FAULT else release.template
+    return ctx.plan(
+        reason,
+        FreeCapacity(),
+        message=release.message,
+        intent=Intent.REST,
+        release=None,
+        rejected_hash=rejected,
+        judge=None,
+        history=(entry, *ctx.status.history)[:10],
+    )
+
+
+ROLL_BACK: tuple[Rule, ...] = (
+    weight_to_zero,
+    put_back_what_was_unpaused,
+    put_back_what_rolled,
+    wait_for_the_route,
+    scale_down,
+    restore_route,
+    delete_canary,
+    hold_target,
+    end,
+)

@@ -1,0 +1,152 @@
+"""Everything one pass knows of the world, frozen: `observe` makes it, nothing else reads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from canary.api import CheckStatus, Spec, Status
+from canary.core.increments import Grid, Side, SideOf
+from canary.core.series import MetricAnswer
+
+
+class Trouble(StrEnum):
+    """Why a pod does not serve, where the reason is known."""
+
+    CRASH_LOOP = "CrashLoop"
+    OUT_OF_MEMORY = "OutOfMemory"
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """One instance of a version."""
+
+    name: str
+    ready: bool
+    ready_since: float | None = None
+    """Seconds since the epoch; None while it was never ready."""
+    restarts: int = 0
+    trouble: Trouble | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The user's Deployment."""
+
+    replicas: int
+    template: str
+    """Our hash of the template that the user wants now."""
+    running: str | None
+    """Our hash of the template that all pods run; None in the middle of a roll."""
+    held: bool
+    """Paused: a changed template does not roll."""
+    pods: tuple[Pod, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """Our Deployment `NAME-canary` (with its Service)."""
+
+    template: str
+    replicas: int
+    pods: tuple[Pod, ...] = ()
+
+    @property
+    def ready(self) -> int:
+        """How many pods are ready."""
+        return sum(pod.ready for pod in self.pods)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Who gets the traffic, as the router shows it."""
+
+    weight: int
+    """Percent of traffic to the canary, as the route says it."""
+    confirmed: bool
+    """The router has taken the route over as it is written."""
+    at_rest: bool
+    """Nothing of ours is in the route: it is what the user wrote."""
+    writer: str | None = None
+    """Who wrote the weight last, where that is known and it was not us."""
+    backends: Mapping[Side, str] = field(default_factory=dict)
+    """What the router's own metrics call each side."""
+
+
+class Verb(StrEnum):
+    """What a person can ask of a release."""
+
+    PROMOTE = "promote"
+    PAUSE = "pause"
+    RESUME = "resume"
+    ABORT = "abort"
+    RETRY = "retry"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A person's wish; `id` tells it from the same wish made before."""
+
+    verb: Verb
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """The release as its store has it."""
+
+    name: str
+    namespace: str
+    generation: int
+    spec: Spec
+    status: Status
+    version: str
+    """For compare-and-swap of the status (resourceVersion)."""
+    deleting_since: float | None = None
+    request: Request | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RatioSamples:
+    """Counters of requests and of bad ones, and how their groups belong to the sides."""
+
+    total: MetricAnswer
+    bad: MetricAnswer
+    label: str
+    side_of: SideOf
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSamples:
+    """A pool's gauges and counters; None where the exporter has no such series."""
+
+    in_use: MetricAnswer
+    maximum: MetricAnswer | float
+    waiting: MetricAnswer | None
+    timeouts: MetricAnswer | None
+    hold: MetricAnswer | None
+    hold_unit: float
+    label: str
+    side_of: SideOf
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """All metrics of one release on one grid; `since` is up to where the judge has judged."""
+
+    grid: Grid
+    since: float
+    by_metric: Mapping[str, RatioSamples | PoolSamples | MetricAnswer]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The world at one moment; absent things are None."""
+
+    now: float
+    wish: Wish
+    target: Target | None
+    canary: Canary | None
+    route: Route | None
+    checks: tuple[CheckStatus, ...] = ()
+    samples: Samples | None = None
+    """What the metrics say since the last pass; None where there is nothing to judge."""

@@ -1,0 +1,94 @@
+"""One metric of a spec, as queries: presets, the user's own selectors, the user's own PromQL."""
+
+import re
+from dataclasses import dataclass
+
+from canary.api import Metric
+from canary.core.increments import Side
+from canary.core.series import Matcher, MatchOp, Selector, SeriesQuery
+from canary.errors import UsageError
+from canary.metrics.compiler import (
+    Context,
+    PoolQueries,
+    RatioQueries,
+    compile_pool,
+    compile_ratio,
+    pool_preset,
+    ratio_preset,
+)
+from canary.metrics.promql import one_of
+from canary.metrics.selectors import parse_selector
+
+_VARIABLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
+
+
+@dataclass(frozen=True, slots=True)
+class OwnQuery:
+    """A user's own expression."""
+
+    query: SeriesQuery
+
+    def queries(self) -> tuple[SeriesQuery, ...]:
+        """The one."""
+        return (self.query,)
+
+
+Compiled = RatioQueries | PoolQueries | OwnQuery
+
+
+def compile_metric(metric: Metric, context: Context) -> Compiled:
+    """The queries of one metric, for one release.
+
+    Raises:
+        UsageError: no such preset, not a selector, or the sides cannot be told apart.
+    """
+    if metric.ratio is not None:
+        if metric.ratio.preset is not None:
+            return compile_ratio(ratio_preset(metric.ratio.preset), context, metric.name)
+        total, bad = metric.ratio.total or "", metric.ratio.bad or ""
+        return _own_ratio(parse_selector(total), parse_selector(bad), context, metric.name)
+    if metric.pool is not None:
+        wider = Context(
+            context.namespace, context.pods, context.backends, metric.pool.max, context.extra
+        )
+        return compile_pool(pool_preset(metric.pool.preset), wider, metric.name)
+    text = _filled(metric.query or "", context)
+    return OwnQuery(SeriesQuery(metric.name, Selector("own"), (), promql=text))
+
+
+def _own_ratio(total: Selector, bad: Selector, context: Context, key: str) -> RatioQueries:
+    side = {pod: side for side, pods in context.pods.items() for pod in pods}
+    pods = Matcher("pod", MatchOp.REGEX, one_of(tuple(side)))
+    return RatioQueries(
+        SeriesQuery(f"{key}.total", _narrowed(total, pods, context), ("pod",)),
+        SeriesQuery(f"{key}.bad", _narrowed(bad, pods, context), ("pod",)),
+        "pod",
+        side.get,
+    )
+
+
+def _narrowed(selector: Selector, pods: Matcher, context: Context) -> Selector:
+    """Pods of the same name in another namespace are not ours."""
+    namespace = Matcher("namespace", MatchOp.EQUAL, context.namespace)
+    named = any(matcher.label == "namespace" for matcher in selector.matchers)
+    more = (pods,) if named or not context.namespace else (namespace, pods)
+    return Selector(selector.metric, (*selector.matchers, *more))
+
+
+def _filled(text: str, context: Context) -> str:
+    """The variables are regular expressions, escaped for the inside of a PromQL string."""
+    known = {
+        "canary_pods": one_of(context.pods.get(Side.CANARY, ())),
+        "stable_pods": one_of(context.pods.get(Side.STABLE, ())),
+        "namespace": context.namespace,
+    }
+
+    def value(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name not in known:
+            raise UsageError(
+                f"{{{{ {name} }}}} is unknown in a query; there are: {', '.join(known)}"
+            )
+        return known[name].replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+    return _VARIABLE.sub(value, text)

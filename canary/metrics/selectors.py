@@ -1,0 +1,66 @@
+"""PromQL vector selectors as people write them in a spec, parsed into data."""
+
+import re
+
+from canary.core.series import Matcher, MatchOp, Selector
+from canary.errors import UsageError
+
+_METRIC = re.compile(r"\s*([a-zA-Z_:][a-zA-Z0-9_:]*)\s*")
+_MATCHER = re.compile(
+    r"""\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')\s*"""
+)
+_END = re.compile(r"\s*\}\s*")
+_ESCAPE = re.compile(r"\\(.)")
+_ESCAPED = {"n": "\n", "t": "\t", "r": "\r"}
+
+
+def parse_selector(text: str) -> Selector:
+    """`name{label="value",other=~"a|b"}` as a Selector.
+
+    Raises:
+        UsageError: it is anything else, such as a function, a range or two selectors.
+    """
+    name = _METRIC.match(text)
+    if name is None:
+        raise _wrong(text, 0, "a metric name")
+    position = name.end()
+    matchers: tuple[Matcher, ...] = ()
+    if text[position : position + 1] == "{":
+        matchers, position = _matchers(text, position + 1)
+    if text[position:].strip():
+        raise _wrong(text, position, "the end of the selector")
+    return Selector(name.group(1), matchers)
+
+
+def _matchers(text: str, position: int) -> tuple[tuple[Matcher, ...], int]:
+    found: list[Matcher] = []
+    while not (end := _END.match(text, position)):
+        match = _MATCHER.match(text, position)
+        if match is None:
+            raise _wrong(text, position, 'label="value"')
+        label, op, quoted = match.groups()
+        value = _ESCAPE.sub(lambda m: _ESCAPED.get(m.group(1), m.group(1)), quoted[1:-1])
+        if op in {"=~", "!~"}:
+            _check_regex(text, value)
+        found.append(Matcher(label, MatchOp(op), value))
+        position = match.end()
+        if text[position : position + 1] == ",":
+            position += 1
+        elif text[position : position + 1] != "}":
+            raise _wrong(text, position, "a comma or }")
+    return tuple(found), end.end()
+
+
+def _check_regex(text: str, value: str) -> None:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise UsageError(f"{value!r} in {text!r} is not a regular expression: {error}") from error
+
+
+def _wrong(text: str, position: int, expected: str) -> UsageError:
+    found = repr(text[position : position + 20]) if text[position:].strip() else "the end"
+    return UsageError(
+        f'a counter\'s selector such as http_requests_total{{job="auth"}} is expected, but in '
+        f"{text!r} {expected} is missing at character {position + 1}, found {found}"
+    )

@@ -1,0 +1,102 @@
+"""Reads the world into one frozen Snapshot. Nothing else reads."""
+
+from collections.abc import Mapping
+from math import floor
+
+from canary.api import Intent
+from canary.core.increments import Grid, Side
+from canary.core.series import MetricAnswer, NoData, SeriesQuery
+from canary.core.snapshot import PoolSamples, RatioSamples, Route, Samples, Snapshot, Wish
+from canary.interfaces import Key, Workload, World
+from canary.metrics.compile import Compiled, compile_metric
+from canary.metrics.compiler import Context, PoolQueries, RatioQueries
+
+Answers = Mapping[str, MetricAnswer]
+
+HISTORY = 3600.0
+"""Seconds of stable's past that the first pass of a release reads: its usual rate."""
+LOOKBACK = 300.0
+"""Seconds before the judged range: where groups that are missing at its start have a baseline."""
+JUDGED = {Intent.ADVANCE, Intent.PROMOTE, Intent.BAKE}
+
+
+def observe(world: World, key: Key) -> Snapshot:
+    """The release, its workloads, its route and, while it is being judged, its metrics.
+
+    Raises NotFoundError when the release is gone, TransientError when something cannot be read.
+    """
+    wish = world.releases.read(key)
+    workload = world.workloads.look(wish)
+    route = world.traffic.look(wish)
+    now = world.clock.now()
+    return Snapshot(
+        now=now,
+        wish=wish,
+        target=workload.target,
+        canary=workload.canary,
+        route=route,
+        checks=workload.checks,
+        samples=_samples(world, wish, workload, route, now),
+    )
+
+
+def _samples(
+    world: World, wish: Wish, workload: Workload, route: Route | None, now: float
+) -> Samples | None:
+    release, status = wish.status.release, wish.status
+    if release is None or release.judged_from is None or status.intent not in JUDGED:
+        return None
+    step = wish.spec.analysis.interval
+    since = status.judged_until or _on_grid(release.started_at - HISTORY, step)
+    end = _on_grid(world.metrics.settled(now), step)
+    if end <= since:
+        return None
+    grid = Grid(_on_grid(since - LOOKBACK, step), end, step)
+    context = _context(wish, workload, route)
+    compiled = {m.name: compile_metric(m, context) for m in wish.spec.analysis.metrics}
+    queries = [query for one in compiled.values() for query in one.queries()]
+    answers = world.metrics.read(queries, grid.start, grid.end, grid.step)
+    by_metric = {name: _answered(one, answers) for name, one in compiled.items()}
+    return Samples(grid, since, by_metric)
+
+
+def _context(wish: Wish, workload: Workload, route: Route | None) -> Context:
+    stable = workload.target.pods if workload.target else ()
+    canary = workload.canary.pods if workload.canary else ()
+    pods = {
+        Side.STABLE: tuple(pod.name for pod in stable),
+        Side.CANARY: tuple(pod.name for pod in canary),
+    }
+    return Context(wish.namespace, pods, route.backends if route else {})
+
+
+def _answered(compiled: Compiled, answers: Answers) -> RatioSamples | PoolSamples | MetricAnswer:
+    def answer(query: SeriesQuery | None) -> MetricAnswer | None:
+        return None if query is None else answers.get(query.key, _UNASKED)
+
+    match compiled:
+        case RatioQueries(total, bad, label, side_of):
+            return RatioSamples(
+                answers.get(total.key, _UNASKED), answers.get(bad.key, _UNASKED), label, side_of
+            )
+        case PoolQueries() as pool:
+            maximum = pool.maximum
+            return PoolSamples(
+                answers.get(pool.in_use.key, _UNASKED),
+                maximum if isinstance(maximum, float) else answers.get(maximum.key, _UNASKED),
+                answer(pool.waiting),
+                answer(pool.timeouts),
+                answer(pool.hold),
+                pool.hold_unit,
+                pool.label,
+                pool.side_of,
+            )
+        case _:
+            return answers.get(compiled.query.key, _UNASKED)
+
+
+_UNASKED = NoData("the metric source gave no answer for this query")
+
+
+def _on_grid(time: float, step: float) -> float:
+    return floor(time / step) * step

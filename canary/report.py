@@ -1,0 +1,56 @@
+"""Says what happened: the status (only when it changed), and a notice where people care."""
+
+from dataclasses import dataclass
+
+from canary.act import Done
+from canary.api import Status
+from canary.core.plan import LetGo, Plan
+from canary.core.snapshot import Snapshot
+from canary.errors import ConflictError, TransientError
+from canary.interfaces import Key, Notice, World
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One pass is over."""
+
+    status: Status
+    """As it is written now."""
+    again_after: float | None
+    """Seconds until the next pass; None: only when something changes."""
+    done: Done
+
+
+def report(world: World, snapshot: Snapshot, plan: Plan, done: Done) -> Outcome:
+    """The next status is written only when the whole plan was carried out.
+
+    Otherwise the next pass sees how far it came and decides again from there.
+    """
+    before = snapshot.wish.status
+    if done.refused is not None:
+        return Outcome(before, done.refused.retry_after, done)
+    if LetGo() in done.actions:
+        _tell(world, snapshot, plan.status)
+        return Outcome(plan.status, None, done)
+    if plan.status != before:
+        try:
+            world.releases.write_status(snapshot.wish, plan.status)
+        except TransientError as error:
+            return Outcome(before, _soon(error), done)
+        _tell(world, snapshot, plan.status)
+    return Outcome(plan.status, plan.requeue_after, done)
+
+
+def _soon(error: TransientError) -> float:
+    return 0.0 if isinstance(error, ConflictError) else error.retry_after
+
+
+def _tell(world: World, snapshot: Snapshot, after: Status) -> None:
+    wish, before = snapshot.wish, snapshot.wish.status
+    same = (before.phase, before.reason, before.weight) == (after.phase, after.reason, after.weight)
+    if same:
+        return
+    key = Key(wish.namespace, wish.name)
+    world.notifier.tell(
+        Notice(key, snapshot.now, after.phase, after.reason, after.message, after.weight)
+    )
