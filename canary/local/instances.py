@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass
 
-import requests
-
+from canary.local.loopback import answers_ok
 from canary.local.processes import Child, Command, Supervisor, python_module, wait_until
 from canary.local.workdir import free_ports
 
-PROBE_SECONDS = 1.0
 START_SECONDS = 30.0
 
 
@@ -39,11 +37,7 @@ class Instance:
 
     def ready(self) -> bool:
         """Whether it says that it can serve."""
-        try:
-            answer = requests.get(f"{self.url}/healthz", timeout=PROBE_SECONDS)
-        except requests.RequestException:
-            return False
-        return answer.ok
+        return answers_ok(f"{self.url}/healthz")
 
     def wait_ready(self, seconds: float = START_SECONDS) -> None:
         """Wait until it can serve.

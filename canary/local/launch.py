@@ -36,4 +36,5 @@ if __name__ == "__main__":
     try:
         main(*sys.argv[1:])
     except OSError as error:
-        sys.exit(f"cannot start {sys.argv[4]}: {error.strerror}")
+        account = f" as {sys.argv[3]}" if sys.argv[3] else ""
+        sys.exit(f"cannot start {sys.argv[4]}{account}: {error.strerror}")

@@ -58,7 +58,8 @@ def start_postgres(
 ) -> Postgres:
     """Make a data directory in `directory` (which must not exist), start a server and wait for it.
 
-    It listens on a Unix socket in `directory` only, so two at a time do not meet.
+    It listens on a Unix socket in `directory` only, so two at a time do not meet. Of the
+    `max_connections`, three are for the superuser.
 
     Raises:
         LocalError: the server does not start; the message has its last words.
@@ -67,31 +68,16 @@ def start_postgres(
         user = _prepare(directory)
         programs = _programs(directory, user)
     _initdb(supervisor, programs, directory, user)
-    settings = {
-        **SETTINGS,
-        "max_connections": str(max_connections),
-        "unix_socket_directories": str(directory),
-    }
-    options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-    child = supervisor.start(
-        Command(
-            "postgres",
-            (str(programs / "postgres"), "-D", str(directory / "data"), *options),
-            directory=directory,
-            user=user,
-            stop_signal=signal.SIGINT,  # "fast": ends sessions instead of waiting for them
-            death_signal=signal.SIGQUIT,  # "immediate": at once, but leaves no shared memory
-        )
-    )
-    admin = f"host={directory} user={SUPERUSER}"
+    child = supervisor.start(_server(programs, directory, user, max_connections))
+    admin = _dsn(directory, SUPERUSER, "postgres")
     wait_until(
         lambda: _answers(admin), child, seconds=START_SECONDS, what="a connection to PostgreSQL"
     )
     _create_database(admin)
     return Postgres(
         child,
-        dsn=f"host={directory} user={ROLE} dbname={DATABASE}",
-        admin_dsn=f"{admin} dbname={DATABASE}",
+        dsn=_dsn(directory, ROLE, DATABASE),
+        admin_dsn=_dsn(directory, SUPERUSER, DATABASE),
     )
 
 
@@ -127,6 +113,29 @@ def _programs(directory: Path, user: str) -> Path:
     shutil.copytree(programs.parent, copy, symlinks=True)
     copy.chmod(0o755)
     return copy / programs.name
+
+
+def _server(programs: Path, directory: Path, user: str, max_connections: int) -> Command:
+    settings = {
+        **SETTINGS,
+        "max_connections": str(max_connections),
+        "unix_socket_directories": f'"{directory}"',
+    }
+    options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+    return Command(
+        "postgres",
+        (str(programs / "postgres"), "-D", str(directory / "data"), *options),
+        directory=directory,
+        user=user,
+        stop_signal=signal.SIGINT,  # "fast": ends sessions instead of waiting for them
+        death_signal=signal.SIGQUIT,  # "immediate": at once, but leaves no shared memory
+    )
+
+
+def _dsn(directory: Path, user: str, database: str) -> str:
+    from psycopg.conninfo import make_conninfo  # noqa: PLC0415  # heavy, and an extra
+
+    return make_conninfo(host=str(directory), user=user, dbname=database)
 
 
 def _initdb(supervisor: Supervisor, programs: Path, directory: Path, user: str) -> None:

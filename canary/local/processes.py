@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Self
 
 from canary.local import launch
-from canary.local.workdir import LocalError, disk_errors, undisturbed
+from canary.local.workdir import LocalError, disk_errors, postponed, undisturbed
 
 LOG_TAIL_BYTES = 16_384
 KILL_WAIT = 5.0
@@ -178,9 +178,9 @@ class Supervisor:
         Raises:
             LocalError: it cannot be started (no such file, full disk, too many processes …).
         """
-        with disk_errors(self.logs):
+        with postponed(), disk_errors(self.logs):
             child = Child(command, self.logs / f"{command.name}.log")
-        self._children.append(child)
+            self._children.append(child)
         return child
 
     def forget(self, child: Child) -> None:
@@ -194,7 +194,7 @@ class Supervisor:
         Raises:
             ChildDiedError: one has ended by itself.
         """
-        for child in self._children:
+        for child in self.children:
             if child.died:
                 raise ChildDiedError(child.obituary())
 

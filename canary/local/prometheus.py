@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import requests
 import yaml
 
+from canary.local.loopback import answers_ok
 from canary.local.processes import Child, Command, Supervisor, wait_until
 from canary.local.workdir import LocalError, disk_errors, free_ports
 
 START_SECONDS = 60.0
-PROBE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +42,7 @@ class Prometheus:
 
     def ready(self) -> bool:
         """Whether it answers queries."""
-        try:
-            return requests.get(f"{self.url}/-/ready", timeout=PROBE_SECONDS).ok
-        except requests.RequestException:
-            return False
+        return answers_ok(f"{self.url}/-/ready")
 
 
 def find_prometheus() -> str | None:

@@ -12,14 +12,13 @@ import requests
 import yaml
 
 from canary.errors import TransientError
+from canary.local.loopback import get
 from canary.local.processes import Child, Command, Supervisor, wait_until
 from canary.local.workdir import LocalError, disk_errors, free_ports
 
 STABLE = "auth-stable"
 CANARY = "auth-canary"
 SERVICE = "auth"
-TIMEOUT = (1.0, 2.0)
-"""Seconds to connect and to answer."""
 START_SECONDS = 30.0
 APPLY_SECONDS = 10.0
 IDLE_SECONDS = 15
@@ -56,7 +55,6 @@ class Traefik:
         self.metrics_url = f"http://127.0.0.1:{api_port}/metrics"
         self._api = f"http://127.0.0.1:{api_port}"
         self._routes = routes
-        self._session = requests.Session()
 
     def write(self, weight: int, stable: Sequence[str], canary: Sequence[str]) -> Split:
         """Ask for a split; it applies once `shown()` equals what this returns.
@@ -75,7 +73,7 @@ class Traefik:
             TransientError: the API does not answer.
         """
         try:
-            answer = self._session.get(f"{self._api}/api/http/services", timeout=TIMEOUT)
+            answer = get(f"{self._api}/api/http/services")
             answer.raise_for_status()
             return parse_services(answer.json())
         except requests.RequestException as error:

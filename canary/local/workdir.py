@@ -17,7 +17,9 @@ from canary.errors import PermanentError
 
 PREFIX = "canary-local-"
 LOCK = "lock"
+REMOVE_ATTEMPTS = 3
 Handler = Callable[[int, FrameType | None], None]
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 NEEDED_BYTES = 300 * 2**20
 """A PostgreSQL data directory takes about 50 MB, its log and the others' the rest."""
 
@@ -124,8 +126,18 @@ def interruptible() -> Iterator[None]:
 @contextmanager
 def undisturbed() -> Iterator[None]:
     """No second Ctrl-C or SIGTERM cuts a cleanup short; what is inside must be bounded in time."""
-    with _handlers(signal.SIG_IGN, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    with _handlers(signal.SIG_IGN, *ENDINGS):
         yield
+
+
+@contextmanager
+def postponed() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait for the end of the block, which must be short, and then count."""
+    came: list[int] = []
+    with _handlers(lambda number, _: came.append(number), *ENDINGS):
+        yield
+    for number in came:
+        signal.raise_signal(number)
 
 
 @contextmanager
@@ -160,4 +172,5 @@ def _lock(directory: Path) -> int:
 
 
 def _remove(directory: Path) -> None:
-    shutil.rmtree(directory, ignore_errors=True)
+    for _ in range(REMOVE_ATTEMPTS):  # the last files of a dying process may still appear
+        shutil.rmtree(directory, ignore_errors=True)
