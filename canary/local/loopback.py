@@ -1,0 +1,25 @@
+"""HTTP to our own processes: never through a proxy, always with a time-out."""
+
+import requests
+
+TIMEOUT = (1.0, 2.0)
+"""Seconds to connect and to answer."""
+
+
+def get(url: str) -> requests.Response:
+    """The answer of a process on this machine.
+
+    Raises:
+        requests.RequestException: it did not answer.
+    """
+    with requests.Session() as session:
+        session.trust_env = False  # proxies and .netrc are for the world outside
+        return session.get(url, timeout=TIMEOUT, allow_redirects=False)
+
+
+def answers_ok(url: str) -> bool:
+    """Whether the process answers with a status below 400."""
+    try:
+        return get(url).ok
+    except requests.RequestException:
+        return False
