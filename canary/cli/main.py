@@ -1,0 +1,66 @@
+"""The program `canary`, also `kubectl canary`: its commands.
+
+Command modules import what is heavy inside their function, so that `canary --help` is quick.
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from canary import __version__
+from canary.cli.errors import guarded
+
+app = typer.Typer(
+    help="Ships a new version of a service without hurting its users.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _name in ("demo", "analyze", "lint"):
+    if find_spec(f"canary.cli.{_name}"):
+        app.command(_name)(getattr(import_module(f"canary.cli.{_name}"), _name))
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"canary {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks of errors.")] = False,
+) -> None:
+    """Ships a new version of a service without hurting its users."""
+
+
+def main(arguments: Sequence[str], program: str = "canary") -> int:
+    """Runs one command and returns its exit code; `--debug` may stand anywhere."""
+    rest = [argument for argument in arguments if argument != "--debug"]
+
+    def call() -> int:
+        try:
+            app(rest, prog_name=program)
+        except SystemExit as stop:
+            return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
+        return 0
+
+    return guarded(call, debug=len(rest) < len(arguments))
+
+
+def run() -> NoReturn:
+    """Entry point of the console scripts."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal without × must not end a release
+    called = Path(sys.argv[0]).name
+    sys.exit(main(sys.argv[1:], "kubectl canary" if called.startswith("kubectl") else "canary"))
