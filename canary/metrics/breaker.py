@@ -1,0 +1,47 @@
+"""A circuit breaker: a server that keeps failing is left alone for a while, then probed once."""
+
+import threading
+from collections.abc import Callable
+
+
+class Breaker:
+    """Opens after `failures` in a row, for `rest` seconds; then lets one caller try.
+
+    Thread-safe. `clock` gives monotonic seconds.
+    """
+
+    def __init__(self, failures: int, rest: float, clock: Callable[[], float]) -> None:
+        self._limit = failures
+        self._rest = rest
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._failed = 0
+        self._closed_again = 0.0
+
+    def admits(self) -> bool:
+        """Whether to ask the server now; when half open, only one caller is told yes."""
+        with self._lock:
+            if self._failed < self._limit:
+                return True
+            if self._clock() < self._closed_again:
+                return False
+            self._closed_again = self._clock() + self._rest
+            return True
+
+    def succeeded(self) -> None:
+        """The server answered (even if only to refuse the question)."""
+        with self._lock:
+            self._failed = 0
+
+    def failed(self) -> None:
+        """The server did not answer, or answered that it cannot."""
+        with self._lock:
+            self._failed += 1
+            self._closed_again = self._clock() + self._rest
+
+    @property
+    def open_for(self) -> float:
+        """Seconds until the next probe; 0 when closed."""
+        with self._lock:
+            left = self._closed_again - self._clock()
+            return max(left, 0.0) if self._failed >= self._limit else 0.0

@@ -1,0 +1,201 @@
+"""From a preset and a release's context to queries, and back from labels to sides."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from typing import TypeVar
+
+from canary.core.increments import Side, SideOf
+from canary.core.series import Matcher, MatchOp, Selector, SeriesQuery
+from canary.errors import UsageError
+from canary.metrics.presets import POOLS, RATIOS, Backend, PoolPreset, RatioPreset
+from canary.metrics.promql import literal, one_of
+
+_Preset = TypeVar("_Preset", RatioPreset, PoolPreset)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a release knows: its namespace, the pods of each side, the backends' names.
+
+    `backends` are in the router's words: workload (Istio), deployment (Linkerd), cluster (Envoy),
+    `ROUTE/rule/N/backend/M` (Envoy Gateway), Service (Traefik), application_name (PostgreSQL);
+    for ingress-nginx the canary's upstream name, and the empty string for stable.
+    `maximum` is for pools that export none; `extra` narrows every selector.
+    """
+
+    namespace: str
+    pods: Mapping[Side, tuple[str, ...]] = field(default_factory=dict)
+    backends: Mapping[Side, str] = field(default_factory=dict)
+    maximum: float | None = None
+    extra: tuple[Matcher, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RatioQueries:
+    """Queries of a ratio; `label` separates the sides and `side_of` knows its values."""
+
+    total: SeriesQuery
+    bad: SeriesQuery
+    label: str
+    side_of: SideOf
+
+    def queries(self) -> tuple[SeriesQuery, ...]:
+        """All of them, for one read."""
+        return self.total, self.bad
+
+
+@dataclass(frozen=True, slots=True)
+class PoolQueries:
+    """Queries of a pool, one group per pod and pool; None where the exporter has no such series.
+
+    `maximum` is a number when the spec gives it. `hold` counts units of `hold_unit` seconds.
+    """
+
+    in_use: SeriesQuery
+    maximum: SeriesQuery | float
+    waiting: SeriesQuery | None
+    timeouts: SeriesQuery | None
+    hold: SeriesQuery | None
+    hold_unit: float
+    label: str
+    side_of: SideOf
+
+    def queries(self) -> tuple[SeriesQuery, ...]:
+        """All that exist, for one read."""
+        parts = (self.in_use, self.maximum, self.waiting, self.timeouts, self.hold)
+        return tuple(p for p in parts if isinstance(p, SeriesQuery))
+
+
+def ratio_preset(name: str) -> RatioPreset:
+    """The ratio preset of that name; UsageError lists what exists."""
+    return _lookup(name, RATIOS, "ratio", [p.name for p in POOLS])
+
+
+def pool_preset(name: str) -> PoolPreset:
+    """The pool preset of that name; UsageError lists what exists."""
+    return _lookup(name, POOLS, "pool", [p.name for p in RATIOS])
+
+
+def compile_ratio(preset: RatioPreset, context: Context, key: str) -> RatioQueries:
+    """Queries `KEY.total` and `KEY.bad`; UsageError when the sides cannot be told apart."""
+    sides = _sides(preset, context)
+    total = _narrowed(preset.total, sides.matchers)
+    return RatioQueries(
+        SeriesQuery(f"{key}.total", total, sides.by),
+        SeriesQuery(f"{key}.bad", _narrowed(total, (preset.bad,)), sides.by),
+        sides.label,
+        sides.side_of,
+    )
+
+
+def compile_pool(preset: PoolPreset, context: Context, key: str) -> PoolQueries:
+    """Queries `KEY.in_use`, …; UsageError when the sides or the maximum are not known."""
+    sides = _sides(preset, context)
+    by = (*sides.by, *preset.pools)
+
+    def query(part: str, selector: Selector | None) -> SeriesQuery | None:
+        if selector is None:
+            return None
+        return SeriesQuery(f"{key}.{part}", _narrowed(selector, sides.matchers), by)
+
+    idle = preset.idle and _narrowed(preset.idle, sides.matchers)
+    in_use = _narrowed(preset.in_use, sides.matchers)
+    return PoolQueries(
+        SeriesQuery(f"{key}.in_use", in_use, by, idle),
+        _maximum(preset, context, query("max", preset.maximum)),
+        query("waiting", preset.waiting),
+        query("timeouts", preset.timeouts),
+        query("hold", preset.hold),
+        preset.hold_unit,
+        sides.label,
+        sides.side_of,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    label: str
+    by: tuple[str, ...]
+    matchers: tuple[Matcher, ...]
+    side_of: SideOf
+
+
+def _sides(preset: RatioPreset | PoolPreset, context: Context) -> _Sides:
+    backend = preset.backend
+    sides = _by_pod(context) if backend is None else _by_backend(preset, backend, context)
+    given = {m.label for m in context.extra}
+    if missing := [label for label in preset.required if label not in given]:
+        raise UsageError(
+            f"the preset {preset.name!r} needs a condition on the label {missing[0]!r}: "
+            "without one it would count other people's requests"
+        )
+    return replace(sides, matchers=(*sides.matchers, *context.extra))
+
+
+def _by_pod(context: Context) -> _Sides:
+    side = {pod: side for side, pods in context.pods.items() for pod in pods}
+    matchers = (*_namespace("namespace", context), _regex("pod", one_of(tuple(side))))
+    return _Sides("pod", ("pod",), matchers, side.get)
+
+
+def _by_backend(preset: RatioPreset | PoolPreset, backend: Backend, context: Context) -> _Sides:
+    """Per process that counts as well: a proxy that restarts must not reset the others' sum."""
+    patterns = {
+        side: backend.pattern.format(namespace=literal(context.namespace), name=literal(name))
+        for side, name in context.backends.items()
+    }
+    if not patterns or len(set(patterns.values())) < len(patterns):
+        raise UsageError(
+            f"the preset {preset.name!r} tells versions apart by the label {backend.label!r}, "
+            f"so each needs its own name there, got {dict(context.backends)}. {preset.trap or ''}"
+        )
+    if wrong := [n for n in context.backends.values() if not re.fullmatch(backend.names, n)]:
+        raise UsageError(f"{wrong[0]!r} names no backend for {preset.name!r}. {preset.trap or ''}")
+    compiled = {side: re.compile(pattern) for side, pattern in patterns.items()}
+
+    def side_of(value: str) -> Side | None:
+        return next((side for side, one in compiled.items() if one.fullmatch(value)), None)
+
+    matchers = (
+        *(_namespace(backend.namespace, context) if backend.namespace else ()),
+        _regex(backend.label, "|".join(patterns.values())),
+    )
+    return _Sides(backend.label, (backend.label, "instance"), matchers, side_of)
+
+
+def _maximum(
+    preset: PoolPreset, context: Context, query: SeriesQuery | None
+) -> SeriesQuery | float:
+    if context.maximum is not None:
+        return context.maximum
+    if query is None:
+        raise UsageError(f"the preset {preset.name!r} needs `max`. {preset.trap or ''}")
+    if preset.shared_maximum:
+        return SeriesQuery(query.key, Selector(query.selector.metric, context.extra), ("instance",))
+    return query
+
+
+def _narrowed(selector: Selector, matchers: tuple[Matcher, ...]) -> Selector:
+    return replace(selector, matchers=(*selector.matchers, *matchers))
+
+
+def _namespace(label: str, context: Context) -> tuple[Matcher, ...]:
+    return (Matcher(label, MatchOp.EQUAL, context.namespace),) if context.namespace else ()
+
+
+def _regex(label: str, pattern: str) -> Matcher:
+    return Matcher(label, MatchOp.REGEX, pattern)
+
+
+def _lookup(name: str, presets: Sequence[_Preset], kind: str, elsewhere: Sequence[str]) -> _Preset:
+    by_name = {p.name: p for p in presets}
+    if name in by_name:
+        return by_name[name]
+    if name in elsewhere:
+        hint = f"; there is a preset of that name, but not for a {kind}."
+    else:
+        close = get_close_matches(name, by_name, n=1, cutoff=0.5)
+        hint = f"; did you mean {close[0]!r}?" if close else "."
+    raise UsageError(f"no {kind} preset is called {name!r}{hint} There are: {', '.join(by_name)}")

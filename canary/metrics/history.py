@@ -1,0 +1,96 @@
+"""What was scraped, for a while, and read back the way Prometheus reads it."""
+
+import math
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+
+from canary.core.increments import Grid
+from canary.core.series import Matcher, MatchOp, Selector
+
+LOOKBACK = 300.0
+"""Seconds for which Prometheus takes a series' last sample for its present value."""
+
+Labels = tuple[tuple[str, str], ...]
+Groups = dict[tuple[str, ...], dict[float, float]]
+
+
+class History:
+    """Samples of one series, ascending in time; None is Prometheus' staleness marker."""
+
+    __slots__ = ("_times", "_values", "labels")
+
+    def __init__(self, labels: Mapping[str, str]) -> None:
+        self.labels = labels
+        self._times: list[float] = []
+        self._values: list[float | None] = []
+
+    @property
+    def live(self) -> bool:
+        """Whether the last scrape still had it."""
+        return bool(self._values) and self._values[-1] is not None
+
+    @property
+    def last(self) -> float:
+        """Time of the last sample or marker, in seconds."""
+        return self._times[-1]
+
+    def add(self, t: float, value: float | None) -> None:
+        """A sample, or with None the end of the series; a time that is not younger is left out."""
+        if not self._times or t > self._times[-1]:
+            self._times.append(t)
+            self._values.append(value)
+
+    def forget(self, before: float) -> None:
+        """Drops what is older, in large pieces, and never the last sample."""
+        cut = bisect_right(self._times, before) - 1
+        if cut > len(self._times) // 4:
+            del self._times[:cut], self._values[:cut]
+
+    def at(self, t: float) -> float | None:
+        """The value at t: that of the last sample within the lookback, unless it ended."""
+        i = bisect_right(self._times, t) - 1
+        return self._values[i] if i >= 0 and t - self._times[i] < LOOKBACK else None
+
+
+def matches(selector: Selector, labels: Mapping[str, str]) -> bool:
+    """Whether a series of the selector's metric is selected; an absent label is the empty one."""
+    return all(_holds(m, labels.get(m.label, "")) for m in selector.matchers)
+
+
+def _holds(matcher: Matcher, value: str) -> bool:
+    match matcher.op:
+        case MatchOp.EQUAL:
+            return value == matcher.value
+        case MatchOp.NOT_EQUAL:
+            return value != matcher.value
+        case MatchOp.REGEX:
+            return re.fullmatch(matcher.value, value) is not None
+        case MatchOp.NOT_REGEX:
+            return re.fullmatch(matcher.value, value) is None
+
+
+def summed(series: Iterable[History], by: Sequence[str], grid: Grid) -> Groups:
+    """`sum by (by…)` on the grid; a group has no entry where none of its series has a value."""
+    groups: Groups = {}
+    times = grid.times()
+    for one in series:
+        values = groups.setdefault(tuple(one.labels.get(label, "") for label in by), {})
+        for t in times:
+            if (value := one.at(t)) is not None:
+                values[t] = values.get(t, 0.0) + value
+    return groups
+
+
+def difference(plus: Groups, minus: Groups) -> Groups:
+    """`plus − minus`: as in PromQL, only where both sides have a value."""
+    return {
+        key: {t: v - minus[key][t] for t, v in values.items() if t in minus[key]}
+        for key, values in plus.items()
+        if key in minus
+    }
+
+
+def finite(values: Mapping[float, float]) -> tuple[tuple[float, float], ...]:
+    """Points in ascending time, without NaN and infinities."""
+    return tuple((t, v) for t, v in sorted(values.items()) if math.isfinite(v))

@@ -1,0 +1,113 @@
+"""Requests that cannot hang or read without end, and credentials that rotate."""
+
+import time
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase, HTTPBasicAuth
+from urllib3.exceptions import HTTPError
+from urllib3.util.retry import Retry
+
+_CHUNK = 1 << 16
+
+
+class BodyError(requests.RequestException):
+    """An answer that is too large, or trickles in without end."""
+
+
+def read_body(response: requests.Response, limit: int, seconds: float) -> bytes:
+    """The whole body of a streamed response.
+
+    Raises BodyError above `limit` bytes (after decompression) or when it takes longer than
+    `seconds`, whatever the pauses in between; requests.ConnectionError when it breaks off.
+    """
+    deadline = time.monotonic() + seconds
+    body = bytearray()
+    try:
+        while chunk := response.raw.read1(_CHUNK, decode_content=True):
+            body += chunk
+            if len(body) > limit:
+                raise BodyError(f"the answer is larger than {limit:,} bytes")
+            if time.monotonic() > deadline:
+                raise BodyError(f"the answer was not complete after {seconds:g} s")
+    except (HTTPError, OSError) as error:
+        raise requests.ConnectionError(f"the answer broke off: {error}") from error
+    finally:
+        response.close()
+    return bytes(body)
+
+
+class PostingSession(requests.Session):
+    """Puts a POST's query into the body.
+
+    prometheus-api-client sends it in the URL even then: proxies cut long ones, and log them.
+    """
+
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        """As in requests, after moving the parameters."""
+        if request.method == "POST" and not request.data:
+            request.data, request.params = request.params, {}
+        return super().prepare_request(request)
+
+
+class BoundedAdapter(HTTPAdapter):
+    """Reads the whole answer within bounds of time (`seconds`) and size (`limit` bytes)."""
+
+    def __init__(self, limit: int, seconds: float, connections: int = 10) -> None:
+        super().__init__(
+            pool_connections=connections,
+            pool_maxsize=connections,
+            max_retries=Retry(0, redirect=False),
+        )
+        self._limit = limit
+        self._seconds = seconds
+
+    def send(  # noqa: PLR0913, PLR0917  # the signature is requests'
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,  # noqa: FBT001, FBT002  # as above
+        timeout: float | tuple[float, float] | tuple[float, None] | None = None,
+        verify: bool | str = True,  # noqa: FBT001, FBT002  # as above
+        cert: bytes | str | tuple[bytes | str, bytes | str] | None = None,
+        proxies: Mapping[str, str] | None = None,
+    ) -> requests.Response:
+        """As in requests; also raises BodyError and ConnectionError for a broken body."""
+        response = super().send(request, stream, timeout, verify, cert, proxies)
+        response.raw = BytesIO(read_body(response, self._limit, self._seconds))
+        return response
+
+
+class Credentials(AuthBase):
+    """Reads the token or password file at every request: mounted secrets are rotated in place.
+
+    Raises requests.RequestException, with the file's name, when it cannot be read.
+    """
+
+    def __init__(self, bearer: Path | None, user: str | None, password: Path | None) -> None:
+        self._bearer = bearer
+        self._user = user
+        self._password = password
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Adds the header; without credentials nothing is sent, not even from a .netrc file."""
+        if self._bearer is not None:
+            request.headers["Authorization"] = f"Bearer {_secret(self._bearer)}"
+        elif self._user is not None:
+            secret = _secret(self._password) if self._password is not None else ""
+            HTTPBasicAuth(self._user.encode(), secret.encode())(request)
+        return request
+
+
+def _secret(path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise requests.RequestException(
+            f"cannot read the credentials in {path}: {error}"
+        ) from error
+    if not text or "\n" in text or "\r" in text:
+        raise requests.RequestException(f"{path} should hold one secret on one line")
+    return text

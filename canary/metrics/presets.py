@@ -1,0 +1,276 @@
+"""Presets as data: what the exporters are called, and how canary and stable are told apart.
+
+One row, one preset, one test against a recorded exposition in a real Prometheus.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from canary.core.series import Matcher, MatchOp, Selector
+
+
+class Per(StrEnum):
+    """What separates canary from stable."""
+
+    POD = "pod"
+    """The controller knows the pods of each side."""
+    BACKEND = "backend"
+    """The router's own label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """The label by which a router tells its backends apart.
+
+    `pattern` is a regular expression with {namespace} and {name} for a backend's name;
+    `namespace` is the label that holds the namespace, where there is one; `names` is a regular
+    expression of the names that are allowed.
+    """
+
+    label: str
+    pattern: str = "{name}"
+    namespace: str | None = None
+    names: str = ".+"
+
+
+@dataclass(frozen=True, slots=True)
+class RatioPreset:
+    """Bad requests out of all; `backend` is None where pods separate the sides.
+
+    `required` are labels on which the release must give a condition of its own.
+    """
+
+    name: str
+    total: Selector
+    bad: Matcher
+    backend: Backend | None = None
+    trap: str | None = None
+    required: tuple[str, ...] = ()
+
+    @property
+    def per(self) -> Per:
+        """Pods or the router's label."""
+        return Per.POD if self.backend is None else Per.BACKEND
+
+
+@dataclass(frozen=True, slots=True)
+class PoolPreset:
+    """Connections in use (`in_use − idle`) out of `maximum`, per pool.
+
+    `waiting` is a gauge of callers without a connection, `timeouts` a counter of those who gave
+    up, `hold` a counter of the time that connections were out, in units of `hold_unit` seconds.
+    `pools` are labels that tell several pools of one pod apart. `maximum` None: the spec gives it.
+    `shared_maximum`: one number for the whole server, without the labels of a pool.
+    """
+
+    name: str
+    in_use: Selector
+    maximum: Selector | None
+    idle: Selector | None = None
+    waiting: Selector | None = None
+    timeouts: Selector | None = None
+    hold: Selector | None = None
+    hold_unit: float = 1.0
+    pools: tuple[str, ...] = ()
+    backend: Backend | None = None
+    shared_maximum: bool = False
+    trap: str | None = None
+    required: tuple[str, ...] = ()
+
+    @property
+    def per(self) -> Per:
+        """Pods or the exporter's label."""
+        return Per.POD if self.backend is None else Per.BACKEND
+
+
+def _sel(metric: str, *matchers: Matcher) -> Selector:
+    return Selector(metric, matchers)
+
+
+def _eq(label: str, value: str) -> Matcher:
+    return Matcher(label, MatchOp.EQUAL, value)
+
+
+def _re(label: str, value: str) -> Matcher:
+    return Matcher(label, MatchOp.REGEX, value)
+
+
+def _not(label: str, value: str) -> Matcher:
+    return Matcher(label, MatchOp.NOT_REGEX, value)
+
+
+_MS = 0.001
+_ENVOY_GATEWAY_TRAP = (
+    "Envoy Gateway has one cluster per rule, so canary and stable look the same, unless a "
+    "backendRef carries a filter; then they are httproute/NAMESPACE/ROUTE/rule/N/backend/M. "
+    "Add a filter, or use a preset per pod"
+)
+# Ports as numbers, or named as people name them: "prod-auth-.*" would count auth-canary as auth.
+_TRAEFIK_PORT = r"(?:(?:https?|h2c|grpc|wss?|web|websecure)-)?(?:[0-9]+|https?|h2c|grpc|wss?|web)"
+
+RATIOS: tuple[RatioPreset, ...] = (
+    RatioPreset(
+        "istio",
+        # reporter="destination" misses resets and refused connections; never sum both.
+        _sel("istio_requests_total", _eq("reporter", "source")),
+        _re("response_code", "5..|0"),
+        Backend("destination_workload", namespace="destination_workload_namespace"),
+    ),
+    RatioPreset(
+        "linkerd",
+        _sel("response_total", _eq("direction", "inbound")),
+        _eq("classification", "failure"),
+        Backend("deployment", namespace="namespace"),
+    ),
+    RatioPreset(
+        "envoy",
+        _sel("envoy_cluster_upstream_rq_xx"),
+        _eq("envoy_response_code_class", "5"),
+        Backend("envoy_cluster_name"),
+    ),
+    RatioPreset(
+        "envoy-gateway",
+        _sel("envoy_cluster_upstream_rq_xx"),
+        _eq("envoy_response_code_class", "5"),
+        Backend("envoy_cluster_name", "httproute/{namespace}/{name}", names=".+/backend/[0-9]+"),
+        trap=_ENVOY_GATEWAY_TRAP,
+    ),
+    RatioPreset(
+        "traefik",
+        _sel("traefik_service_requests_total"),
+        _re("code", "5.."),
+        Backend(
+            "service",
+            "{namespace}-{name}-" + _TRAEFIK_PORT + "@kubernetes(?:crd|gateway)|{name}@file",
+        ),
+    ),
+    RatioPreset(
+        "ingress-nginx",
+        _sel("nginx_ingress_controller_requests"),
+        _re("status", "5.."),
+        # The canary's upstream name; the label is empty for stable.
+        Backend("canary", namespace="namespace", names=".*"),
+        required=("ingress",),
+    ),
+    RatioPreset(
+        "spring-boot",
+        _sel("http_server_requests_seconds_count", _not("uri", "/actuator.*")),
+        _re("status", "5.."),
+    ),
+    RatioPreset(
+        "fastapi",
+        _sel("http_requests_total", _not("handler", "/metrics|/health.*")),
+        _re("status", "5.."),
+    ),
+    RatioPreset(
+        "otel-http",
+        _sel("http_server_request_duration_seconds_count"),
+        _re("http_response_status_code", "5.."),
+    ),
+    RatioPreset("http", _sel("http_requests_total"), _re("code", "5..|5xx")),
+    RatioPreset("http-status", _sel("http_requests_total"), _re("status", "5..|5xx")),
+)
+
+_OTEL_POOL = ("db_client_connection_pool_name",)
+POOLS: tuple[PoolPreset, ...] = (
+    PoolPreset(
+        "hikaricp",
+        _sel("hikaricp_connections_active"),
+        _sel("hikaricp_connections_max"),
+        waiting=_sel("hikaricp_connections_pending"),
+        timeouts=_sel("hikaricp_connections_timeout_total"),
+        hold=_sel("hikaricp_connections_usage_seconds_sum"),
+        pools=("pool",),
+    ),
+    PoolPreset(
+        "hikaricp-native",
+        _sel("hikaricp_active_connections"),
+        _sel("hikaricp_max_connections"),
+        waiting=_sel("hikaricp_pending_threads"),
+        timeouts=_sel("hikaricp_connection_timeout_total"),
+        hold=_sel("hikaricp_connection_usage_millis_sum"),
+        hold_unit=_MS,
+        pools=("pool",),
+    ),
+    PoolPreset(
+        "go-sql",
+        _sel("go_sql_in_use_connections"),
+        _sel("go_sql_max_open_connections"),
+        timeouts=_sel("go_sql_wait_count_total"),
+        pools=("db_name",),
+        trap="go_sql_max_open_connections 0 means unlimited, of which there is no share: set one",
+    ),
+    PoolPreset(
+        "otel-db",
+        _sel("db_client_connection_count", _eq("db_client_connection_state", "used")),
+        _sel("db_client_connection_max"),
+        waiting=_sel("db_client_connection_pending_requests"),
+        timeouts=_sel("db_client_connection_timeouts"),
+        hold=_sel("db_client_connection_use_time_seconds_sum"),
+        pools=_OTEL_POOL,
+    ),
+    PoolPreset(
+        "otel-db-old",
+        _sel("db_client_connections_usage", _eq("state", "used")),
+        _sel("db_client_connections_max"),
+        waiting=_sel("db_client_connections_pending_requests"),
+        pools=("pool_name",),
+    ),
+    PoolPreset(
+        "sqlalchemy",
+        _sel("db_client_connections_usage", _eq("state", "used")),
+        None,
+        pools=("pool_name",),
+        trap="SQLAlchemy exports no maximum: give it as `max` (pool_size + max_overflow)",
+    ),
+    PoolPreset(
+        "pgbouncer",
+        _sel("pgbouncer_pools_server_active_connections"),
+        _sel("pgbouncer_databases_pool_size"),
+        waiting=_sel("pgbouncer_pools_client_waiting_connections"),
+        pools=("database",),
+    ),
+    PoolPreset(
+        "postgres",
+        _sel("pg_stat_activity_count", Matcher("state", MatchOp.NOT_EQUAL, "idle")),
+        _sel("pg_settings_max_connections"),
+        backend=Backend("application_name"),
+        shared_maximum=True,
+    ),
+    PoolPreset(
+        "rails",
+        _sel("active_record_connection_pool_busy"),
+        _sel("active_record_connection_pool_size"),
+        waiting=_sel("active_record_connection_pool_waiting"),
+        pools=("pool_name",),
+    ),
+    PoolPreset(
+        "node-postgres",
+        _sel("pg_pool_active_connections"),
+        _sel("pg_pool_max"),
+        waiting=_sel("pg_pool_waiting_connections"),
+    ),
+    PoolPreset(
+        "psycopg-pool",
+        _sel("pool_size"),
+        _sel("pool_max"),
+        idle=_sel("pool_available"),
+        waiting=_sel("requests_waiting"),
+        timeouts=_sel("requests_errors"),
+        hold=_sel("usage_ms"),
+        hold_unit=_MS,
+    ),
+    PoolPreset(
+        "npgsql",
+        _sel("db_client_connection_count", _eq("db_client_connection_state", "used")),
+        _sel("db_client_connection_max"),
+        waiting=_sel("db_client_connection_npgsql_pending_requests"),
+        pools=_OTEL_POOL,
+    ),
+    PoolPreset(
+        "npgsql-9",
+        _sel("db_client_connections_usage", _eq("state", "used")),
+        _sel("db_client_connections_max"),
+        pools=("pool_name",),
+    ),
+)

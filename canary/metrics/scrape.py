@@ -1,0 +1,192 @@
+"""The metric source `scrape`: reads the instances' own /metrics, no server needed."""
+
+import re
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+
+import requests
+from prometheus_client.samples import Sample
+
+from canary.core.increments import Grid
+from canary.core.series import (
+    Found,
+    MetricAnswer,
+    NoData,
+    Selector,
+    Series,
+    SeriesQuery,
+    Unavailable,
+)
+from canary.metrics.exposition import PageError, samples
+from canary.metrics.history import difference, finite, summed
+from canary.metrics.http import BoundedAdapter
+from canary.metrics.store import ScrapeTarget, Store
+
+__all__ = ["Scrape", "ScrapeFailure", "ScrapeOptions", "ScrapeTarget"]
+
+_ACCEPT = "text/plain;version=0.0.4;q=1,application/openmetrics-text;version=1.0.0;q=0.5"
+
+
+@dataclass(frozen=True, slots=True)
+class ScrapeOptions:
+    """Seconds and bytes; `history` is how far back a read can reach."""
+
+    timeout: float = 2.0
+    max_bytes: int = 16 << 20
+    history: float = 1800.0
+    workers: int = 32
+
+
+@dataclass(frozen=True, slots=True)
+class ScrapeFailure:
+    """Why one target gave nothing in the last poll."""
+
+    url: str
+    why: str
+
+
+_Page = list[Sample] | ScrapeFailure
+
+
+class Scrape:
+    """Scrapes when told to (`poll`), answers from what it kept (`read`); thread-safe.
+
+    Only series that known queries select are kept. A query that `read` sees for the first time
+    is known from then on, and has data from the next poll on.
+    """
+
+    def __init__(
+        self,
+        targets: Callable[[], Iterable[ScrapeTarget]],
+        queries: Sequence[SeriesQuery] = (),
+        options: ScrapeOptions | None = None,
+    ) -> None:
+        self._targets = targets
+        self._options = options or ScrapeOptions()
+        self._lock = threading.Lock()
+        self._store = Store(self._options.history)
+        self._early = list(queries)
+        self._polled: float | None = None
+        self._count = 0
+        self._failures: tuple[ScrapeFailure, ...] = ()
+        self._running: dict[str, Future[_Page]] = {}
+        self._session = _session(self._options)
+        self._pool = ThreadPoolExecutor(self._options.workers, thread_name_prefix="scrape")
+
+    def poll(self, now: float) -> tuple[ScrapeFailure, ...]:
+        """Scrapes all targets at once and files the samples under `now` (seconds).
+
+        Returns the targets that gave nothing; takes little longer than the time-out. One poll at
+        a time: call it from one thread.
+        """
+        targets = tuple(self._targets())
+        with self._lock:
+            self._store.want(_selectors(self._early), now)
+            self._early.clear()
+            metrics = self._store.metrics
+        pages = self._fetch({t.url for t in targets}, metrics)
+        with self._lock:
+            for target in targets:
+                page = pages[target.url]
+                if isinstance(page, ScrapeFailure):
+                    self._store.failed(target, now)
+                else:
+                    self._store.ingest(target, page, now)
+            self._store.tidy(targets, now)
+            self._failures = tuple(p for p in pages.values() if isinstance(p, ScrapeFailure))
+            self._count, self._polled = len(targets), now
+            return self._failures
+
+    def read(
+        self, queries: Sequence[SeriesQuery], start: float, end: float, step: float
+    ) -> Mapping[str, MetricAnswer]:
+        """See MetricSource; a user's own PromQL is Unavailable here."""
+        grid = Grid(start, end, step)
+        with self._lock:
+            if self._polled is None:
+                self._early.extend(queries)
+            else:
+                self._store.want(_selectors(queries), self._polled)
+            return {query.key: self._answer(query, grid) for query in queries}
+
+    def settled(self, now: float) -> float:
+        """Whole second of the last complete poll (0 before the first): later ones come after it."""
+        with self._lock:
+            return min(float(self._polled // 1), now) if self._polled is not None else 0.0
+
+    def close(self) -> None:
+        """Ends the threads, without waiting for pages that do not come."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._session.close()
+
+    def _answer(self, query: SeriesQuery, grid: Grid) -> MetricAnswer:
+        if query.promql is not None:
+            return Unavailable("a PromQL expression needs the metric source `prometheus`")
+        try:
+            groups = summed(self._store.select(query.selector), query.by, grid)
+            if query.minus is not None:
+                minus = summed(self._store.select(query.minus), query.by, grid)
+                groups = difference(groups, minus)
+        except re.error as error:
+            return Unavailable(f"the query {query.key!r} has a wrong regular expression: {error}")
+        found = tuple(
+            Series({k: v for k, v in zip(query.by, group, strict=True) if v}, finite(values))
+            for group, values in sorted(groups.items())
+        )
+        return (
+            Found(some) if (some := tuple(s for s in found if s.points)) else self._nothing(query)
+        )
+
+    def _nothing(self, query: SeriesQuery) -> NoData | Unavailable:
+        if self._polled is None:
+            return NoData("nothing has been scraped yet")
+        if not self._count:
+            return NoData("there is no target to scrape")
+        if len(self._failures) == self._count:
+            first = self._failures[0]
+            return Unavailable(
+                f"none of {self._count} targets could be scraped; {first.url}: {first.why}"
+            )
+        return NoData(
+            f"{self._count - len(self._failures)} of {self._count} targets were scraped, "
+            f"and none has had {query.selector.metric} with these labels in this range"
+        )
+
+    def _fetch(self, urls: set[str], metrics: frozenset[str]) -> dict[str, _Page]:
+        """One page or failure per address; an address that still hangs is not asked again."""
+        hanging = {u for u, f in self._running.items() if not f.done()}
+        asked = {u: self._pool.submit(self._page, u, metrics) for u in urls - hanging}
+        wait(asked.values(), self._options.timeout)
+        self._running = {u: f for u, f in (self._running | asked).items() if not f.done()}
+        return {url: self._outcome(url, asked.get(url)) for url in urls}
+
+    def _outcome(self, url: str, page: Future[_Page] | None) -> _Page:
+        if page is None or url in self._running:
+            return ScrapeFailure(url, f"no complete answer within {self._options.timeout:g} s")
+        broken = page.exception()
+        return page.result() if broken is None else ScrapeFailure(url, repr(broken))
+
+    def _page(self, url: str, metrics: frozenset[str]) -> _Page:
+        timeout = (self._options.timeout, self._options.timeout)
+        try:
+            response = self._session.get(url, timeout=timeout, allow_redirects=False)
+            if response.status_code != requests.codes.ok:
+                return ScrapeFailure(url, f"HTTP {response.status_code} {response.reason}")
+            return samples(response.content, response.headers.get("Content-Type", ""), metrics)
+        except (requests.RequestException, PageError) as error:
+            return ScrapeFailure(url, str(error)[:300])
+
+
+def _selectors(queries: Iterable[SeriesQuery]) -> set[Selector]:
+    return {s for q in queries if q.promql is None for s in (q.selector, q.minus) if s is not None}
+
+
+def _session(options: ScrapeOptions) -> requests.Session:
+    session = requests.Session()
+    session.trust_env = False  # a proxy knows no pods
+    session.headers["Accept"] = _ACCEPT
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, BoundedAdapter(options.max_bytes, options.timeout, options.workers))
+    return session

@@ -1,0 +1,169 @@
+"""Every preset, evaluated by a real Prometheus over a recorded exposition of its exporter."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from canary.core.increments import Side
+from canary.core.series import Found, Matcher, MatchOp
+from canary.errors import UsageError
+from canary.metrics.compiler import Context, compile_pool, compile_ratio, pool_preset, ratio_preset
+from canary.metrics.presets import POOLS, RATIOS, PoolPreset, RatioPreset
+from canary.metrics.prometheus import Prometheus, PrometheusOptions
+from tests.metrics.servers import RealPrometheus, Reply, Server, until
+
+EXPOSITIONS = Path(__file__).parent / "expositions"
+NAMES = {Side.STABLE: "auth", Side.CANARY: "auth-canary"}
+OTHER_NAMES = {
+    "ingress-nginx": {Side.STABLE: "", Side.CANARY: "prod-auth-canary-8080"},
+    "envoy-gateway": {Side.STABLE: "auth/rule/0/backend/0", Side.CANARY: "auth/rule/0/backend/1"},
+    "traefik-file": {Side.STABLE: "auth-stable", Side.CANARY: "auth-canary"},
+}
+POD_JOBS = {p.name for p in (*RATIOS, *POOLS) if p.backend is None}
+RATIO_ROWS = [(p.name, p) for p in RATIOS] + [("traefik-file", ratio_preset("traefik"))]
+
+
+def context(job: str) -> Context:
+    """What the release of the recorded expositions knows."""
+    extra = [Matcher("job", MatchOp.EQUAL, job)]
+    if job == "ingress-nginx":
+        extra.append(Matcher("ingress", MatchOp.EQUAL, "auth"))
+    return Context(
+        namespace="prod",
+        pods={Side.STABLE: ("auth-1",), Side.CANARY: ("auth-canary-1",)},
+        backends=OTHER_NAMES.get(job, NAMES),
+        maximum=10 if job == "sqlalchemy" else None,
+        extra=tuple(extra),
+    )
+
+
+def job(name: str, address: str) -> dict[str, object]:
+    """One scrape job; pods of both sides and one of somebody else have the same page."""
+    pods = ("auth-1", "auth-canary-1", "shop-1") if name in POD_JOBS else ()
+    labels: list[dict[str, str]] = [{"namespace": "prod", "pod": pod} for pod in pods]
+    return {
+        "job_name": name,
+        "metrics_path": f"/{name}.txt",
+        "scrape_interval": "1s",
+        "static_configs": [{"targets": [address], "labels": one} for one in labels or [{}]],
+    }
+
+
+@pytest.fixture(scope="module")
+def prometheus(tmp_path_factory):
+    """A real Prometheus that has scraped every exposition; gives (source, time in seconds)."""
+    server = Server()
+    server.answer = lambda request: Reply((EXPOSITIONS / request.path.strip("/")).read_bytes())
+    jobs = [job(page.stem, server.address) for page in sorted(EXPOSITIONS.glob("*.txt"))]
+    targets = sum(len(one["static_configs"]) for one in jobs)
+    real = RealPrometheus(
+        tmp_path_factory.mktemp("prometheus"), json.dumps({"scrape_configs": jobs})
+    )
+    until(lambda: real.value("count(up == 1)") == targets, "a scrape of every exposition")
+    now = float(int(real.now()) + 1)
+    until(lambda: real.now() > now, "the next second")
+    source = Prometheus(PrometheusOptions(real.url))
+    yield source, now
+    source.close()
+    real.close()
+    server.close()
+
+
+def values(answer, compiled) -> dict[Side, float]:
+    """Sum of the newest values per side."""
+    assert isinstance(answer, Found), answer
+    found: dict[Side, float] = {}
+    for series in answer.series:
+        side = compiled.side_of(series.labels.get(compiled.label, ""))
+        assert side is not None, f"{series.labels} belongs to neither side"
+        found[side] = found.get(side, 0.0) + series.points[-1][1]
+    return found
+
+
+@pytest.mark.parametrize(("name", "preset"), RATIO_ROWS, ids=[name for name, _ in RATIO_ROWS])
+def test_a_ratio_preset_counts_requests_and_bad_ones_per_side(
+    prometheus, name: str, preset: RatioPreset
+):
+    """The numbers are those of the exposition, and nobody else's requests are among them."""
+    source, now = prometheus
+    compiled = compile_ratio(preset, context(name), "errors")
+    answers = source.read(compiled.queries(), now, now, 1)
+    stable = (9010, 10) if preset.backend else (1000, 50)
+    assert values(answers["errors.total"], compiled) == {
+        Side.STABLE: stable[0],
+        Side.CANARY: 1000,
+    }
+    assert values(answers["errors.bad"], compiled) == {Side.STABLE: stable[1], Side.CANARY: 50}
+
+
+@pytest.mark.parametrize("preset", POOLS, ids=lambda p: p.name)
+def test_a_pool_preset_reads_connections_and_hold_time(prometheus, preset: PoolPreset):
+    """7 of 10 in use, 2 waiting, 3 timed out, 125.5 s held: as far as the exporter tells."""
+    source, now = prometheus
+    compiled = compile_pool(preset, context(preset.name), "pool")
+    answers = source.read(compiled.queries(), now, now, 1)
+    for query, expected in (
+        (compiled.in_use, 7),
+        (compiled.waiting, 2),
+        (compiled.timeouts, 3),
+        (compiled.hold, 125.5 / preset.hold_unit),
+    ):
+        if query is not None:
+            assert values(answers[query.key], compiled)[Side.CANARY] == pytest.approx(expected)
+    if isinstance(compiled.maximum, float | int):
+        assert compiled.maximum == 10
+    else:
+        answer = answers[compiled.maximum.key]
+        assert isinstance(answer, Found)
+        assert {s.points[-1][1] for s in answer.series} == {10.0}
+
+
+def test_every_preset_has_a_recorded_exposition():
+    """A preset without a recording would not be tested."""
+    recorded = {page.stem for page in EXPOSITIONS.glob("*.txt")}
+    assert {p.name for p in (*RATIOS, *POOLS)} <= recorded
+
+
+@pytest.mark.parametrize(
+    ("ask", "expected"),
+    [
+        pytest.param(
+            lambda: ratio_preset("traefick"), "did you mean 'traefik'", id="a typing error"
+        ),
+        pytest.param(lambda: ratio_preset("hikaricp"), "not for a ratio", id="the wrong kind"),
+        pytest.param(lambda: pool_preset("?"), "hikaricp-native", id="nonsense lists what exists"),
+        pytest.param(
+            lambda: compile_ratio(
+                ratio_preset("envoy-gateway"),
+                Context("prod", backends={Side.STABLE: "a/rule/0", Side.CANARY: "b/rule/0"}),
+                "x",
+            ),
+            "carries a filter",
+            id="Envoy Gateway with one cluster per rule",
+        ),
+        pytest.param(
+            lambda: compile_ratio(
+                ratio_preset("istio"),
+                Context("prod", backends={Side.STABLE: "auth", Side.CANARY: "auth"}),
+                "x",
+            ),
+            "each needs its own name",
+            id="both sides are the same backend",
+        ),
+        pytest.param(
+            lambda: compile_ratio(ratio_preset("ingress-nginx"), context("traefik"), "x"),
+            "condition on the label 'ingress'",
+            id="ingress-nginx without the ingress would count its neighbours",
+        ),
+        pytest.param(
+            lambda: compile_pool(pool_preset("sqlalchemy"), Context("prod"), "x"),
+            "pool_size + max_overflow",
+            id="no maximum exported and none given",
+        ),
+    ],
+)
+def test_what_cannot_work_says_why(ask, expected):
+    """Nothing falls back silently."""
+    with pytest.raises(UsageError, match=expected.replace("+", r"\+")):
+        ask()
