@@ -25,6 +25,9 @@ class History:
         self._times: list[float] = []
         self._values: list[float | None] = []
 
+    def __len__(self) -> int:
+        return len(self._times)
+
     @property
     def live(self) -> bool:
         """Whether the last scrape still had it."""

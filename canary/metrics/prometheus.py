@@ -30,6 +30,7 @@ MAX_POINTS = 11_000
 """Prometheus refuses a range of more points per series."""
 _TRANSIENT = frozenset({429, 502, 503, 504})
 _STYLE_HINT = "PromQL info:"
+_NO_MATRIX = "expected a matrix of series; does the query give numbers over time?"
 
 Matrix = Mapping[tuple[tuple[str, str], ...], list[tuple[float, float]]]
 
@@ -154,6 +155,8 @@ class Prometheus:
             raise _TransientError(f"cannot connect: {_root(error)}") from error
         except requests.RequestException as error:
             raise _NotAskedError(str(error)) from error
+        except (KeyError, TypeError) as error:
+            raise _RefusedError(_NO_MATRIX) from error
         return _matrix(answer)
 
 
@@ -244,9 +247,7 @@ def _matrix(answer: object) -> Matrix:
     try:
         return {_labels(row["metric"]): _points(row["values"]) for row in answer}  # type: ignore[attr-defined]  # that is what the except is for
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise _RefusedError(
-            "expected a matrix of series; does the query give numbers over time?"
-        ) from error
+        raise _RefusedError(_NO_MATRIX) from error
 
 
 def _labels(metric: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

@@ -1,0 +1,331 @@
+"""What Prometheus is asked, byte for byte, and what becomes of each way in which it can fail."""
+
+import base64
+import contextlib
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from canary.core.series import (
+    Found,
+    Matcher,
+    MatchOp,
+    NoData,
+    Selector,
+    Series,
+    SeriesQuery,
+    Unavailable,
+)
+from canary.metrics.breaker import Breaker
+from canary.metrics.prometheus import MAX_POINTS, Prometheus, PrometheusOptions
+from canary.metrics.promql import literal, one_of, promql
+from tests.metrics.servers import Reply, Server
+
+QUERY = SeriesQuery(
+    "q", Selector("http_requests_total", (Matcher("pod", MatchOp.REGEX, "a|b"),)), ("pod",)
+)
+JSON = {"Content-Type": "application/json"}
+
+
+def matrix(*rows: tuple[dict[str, str], list[list[object]]], **more: object) -> Reply:
+    """Prometheus' answer to a range query."""
+    result = [{"metric": labels, "values": values} for labels, values in rows]
+    data = {"resultType": "matrix", "result": result}
+    return Reply(json.dumps({"status": "success", "data": data} | more).encode(), headers=JSON)
+
+
+def error(status: int, text: str) -> Reply:
+    """Prometheus' way to say no."""
+    body = {"status": "error", "errorType": "x", "error": text}
+    return Reply(json.dumps(body).encode(), status, JSON)
+
+
+@pytest.fixture
+def ask(server: Server):
+    """Reads QUERY from the scripted server with the given options."""
+    sources: list[Prometheus] = []
+
+    def read(*, query: SeriesQuery = QUERY, span: float = 2, **options):
+        defaults = {"attempts": 2, "read_timeout": 5.0, "failures": 100}
+        source = Prometheus(PrometheusOptions(server.url, **(defaults | options)))
+        sources.append(source)
+        return source.read([query], 100, 100 + span, 1)[query.key]
+
+    yield read
+    for source in sources:
+        source.close()
+
+
+def test_a_read_is_one_post_with_the_query_in_the_body(server, ask):
+    """Nothing of it stands in the URL, and times are whole seconds."""
+    server.answer = lambda _: matrix(({"pod": "a"}, [[100, "1"], [101, "2"]]))
+    assert ask() == Found((Series({"pod": "a"}, ((100.0, 1.0), (101.0, 2.0))),))
+    (request,) = server.requests
+    assert (request.method, request.path) == ("POST", "/api/v1/query_range")
+    assert request.form == {
+        "query": 'sum by (pod) (http_requests_total{pod=~"a|b"})',
+        "start": "100",
+        "end": "102",
+        "step": "1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind", "words"),
+    [
+        pytest.param(error(500, "broken"), Unavailable, "HTTP 500: broken", id="500"),
+        pytest.param(error(503, "loading"), Unavailable, "HTTP 503: loading", id="503"),
+        pytest.param(error(422, "too many samples"), Unavailable, "too many samples", id="422"),
+        pytest.param(error(401, "who are you"), Unavailable, "HTTP 401", id="401"),
+        pytest.param(
+            Reply(b"<html>Log in</html>", headers={"Content-Type": "text/html"}),
+            Unavailable,
+            "is this the address of a Prometheus API",
+            id="a log-in page",
+        ),
+        pytest.param(Reply(b'{"status": "succ'), Unavailable, "Prometheus' JSON", id="half JSON"),
+        pytest.param(Reply(b"[]"), Unavailable, "Prometheus' JSON", id="JSON of another kind"),
+        pytest.param(
+            Reply(b"{}", headers={"Content-Length": "100"}),
+            Unavailable,
+            "broke off",
+            id="an answer that breaks off",
+        ),
+        pytest.param(
+            Reply(status=302, headers={"Location": "https://sso.example.com/"}),
+            Unavailable,
+            "configure that address",
+            id="a redirect is not followed with our credentials",
+        ),
+        pytest.param(
+            matrix(({}, [[100, "1"]]), warnings=["store 2 is down"]),
+            NoData,
+            "only in part: store 2 is down",
+            id="a partial answer never looks whole",
+        ),
+        pytest.param(
+            matrix(({}, [[100, "1"]]), infos=["result truncated"]),
+            NoData,
+            "truncated",
+            id="an info that is no hint of style",
+        ),
+        pytest.param(matrix(), NoData, "matches no series", id="nothing there"),
+        pytest.param(
+            matrix(({}, [[100, "NaN"], [101, "+Inf"]])), NoData, "NaN or infinite", id="only NaN"
+        ),
+        pytest.param(
+            Reply(
+                b'{"status": "success", "data": {"result": [{"metric": {}, "value": [1, "2"]}]}}'
+            ),
+            Unavailable,
+            "expected a matrix",
+            id="a vector",
+        ),
+        pytest.param(
+            Reply(b'{"status": "success", "data": {"result": [1, "2"]}}'),
+            Unavailable,
+            "expected a matrix",
+            id="a scalar",
+        ),
+        pytest.param(Reply(b'{"status": "success"}'), Unavailable, "matrix", id="no data at all"),
+    ],
+)
+def test_a_failure_is_a_value_with_a_sentence(server, ask, reply, kind, words):
+    """Never an exception, and the sentence says what was found."""
+    server.answer = lambda _: reply
+    answer = ask()
+    assert isinstance(answer, kind)
+    assert words in answer.why
+
+
+def test_a_hanging_server_costs_one_time_out(server, ask):
+    """It is not asked again, neither for the same query nor for the next."""
+    server.answer = lambda _: Reply(hold=True)
+    answer = ask(read_timeout=0.1)
+    assert isinstance(answer, Unavailable)
+    assert "no answer within 0.1 s" in answer.why
+    assert len(server.requests) == 1
+
+
+def test_nobody_listens():
+    """A refused connection is Unavailable, and the rest of the queries is not tried."""
+    gone = Server()
+    gone.close()
+    with contextlib.closing(Prometheus(PrometheusOptions(gone.url, attempts=2))) as source:
+        other = SeriesQuery("other", Selector("x"), ())
+        answers = source.read([QUERY, other], 0, 1, 1)
+    assert all(isinstance(a, Unavailable) and "refused" in a.why for a in answers.values())
+    assert answers.keys() == {"q", "other"}
+
+
+def test_what_is_transient_is_tried_again(server, ask):
+    """One 503 between two moments of health is not an outage."""
+    replies = iter([error(503, "starting"), matrix(({"pod": "a"}, [[100, "1"]]))])
+    server.answer = lambda _: next(replies)
+    assert isinstance(ask(), Found)
+
+
+def test_what_is_refused_is_not_tried_again(server, ask):
+    """A query that is wrong stays wrong."""
+    server.answer = lambda _: error(400, "parse error")
+    ask(attempts=3)
+    assert len(server.requests) == 1
+
+
+def test_points_that_are_no_numbers_are_absent(server, ask):
+    """The other points stay."""
+    server.answer = lambda _: matrix(({"pod": "a"}, [[100, "NaN"], [101, "2"]]))
+    assert ask() == Found((Series({"pod": "a"}, ((101.0, 2.0),)),))
+
+
+def test_long_ranges_are_cut_into_slices_that_prometheus_accepts(server, ask):
+    """And put together again, each time once."""
+
+    def answer(request):
+        start, end = int(request.form["start"]), int(request.form["end"])
+        assert end - start < MAX_POINTS
+        return matrix(({"pod": "a"}, [[t, str(t)] for t in range(start, end + 1)]))
+
+    server.answer = answer
+    found = ask(span=2 * MAX_POINTS)
+    assert isinstance(found, Found)
+    assert [t for t, _ in found.series[0].points] == list(range(100, 2 * MAX_POINTS + 101))
+    assert len(server.requests) == 3
+
+
+def test_a_rotated_token_is_used_at_once(server, tmp_path):
+    """The file is read at every request."""
+    server.answer = lambda _: matrix()
+    token = tmp_path / "token"
+    source = Prometheus(PrometheusOptions(server.url, bearer_token_file=token))
+    for secret in ("old", "new"):
+        token.write_text(secret + "\n")
+        source.read([QUERY], 0, 1, 1)
+    source.close()
+    assert [r.headers["Authorization"] for r in server.requests] == ["Bearer old", "Bearer new"]
+
+
+def test_basic_credentials_may_be_any_unicode(server, ask, tmp_path):
+    """User and password travel as UTF-8."""
+    server.answer = lambda _: matrix()
+    (tmp_path / "password").write_text("pässwörd")
+    ask(username="ümit", password_file=tmp_path / "password")
+    scheme, _, value = server.requests[0].headers["Authorization"].partition(" ")
+    assert (scheme, base64.b64decode(value).decode()) == ("Basic", "ümit:pässwörd")
+
+
+def test_a_missing_token_file_is_named(server, ask, tmp_path):
+    """And nothing is asked without credentials."""
+    answer = ask(bearer_token_file=tmp_path / "gone")
+    assert isinstance(answer, Unavailable)
+    assert "gone" in answer.why
+    assert server.requests == []
+
+
+def test_an_answer_that_is_too_large_is_not_read_to_its_end(server, ask):
+    """Memory is bounded."""
+    server.answer = lambda _: Reply(b"x" * 100_000, headers=JSON)
+    answer = ask(max_bytes=1000)
+    assert isinstance(answer, Unavailable)
+    assert "larger than 1,000 bytes" in answer.why
+
+
+def test_an_open_breaker_answers_without_asking(server):
+    """After three outages nobody is asked; after the rest one probe closes it again."""
+    time = [0.0]
+    server.answer = lambda _: error(500, "broken")
+    source = Prometheus(
+        PrometheusOptions(server.url, attempts=1, failures=3, rest=10), lambda: time[0]
+    )
+    for _ in range(5):
+        source.read([QUERY], 0, 1, 1)
+    assert len(server.requests) == 3
+    answer = source.read([QUERY], 0, 1, 1)["q"]
+    assert isinstance(answer, Unavailable)
+    assert "again in 10 s" in answer.why
+    time[0] = 11.0
+    server.answer = lambda _: matrix(({}, [[0, "1"]]))
+    assert isinstance(source.read([QUERY], 0, 1, 1)["q"], Found)
+    assert isinstance(source.read([QUERY], 0, 1, 1)["q"], Found)
+    source.close()
+
+
+def test_a_half_open_breaker_lets_one_caller_through():
+    """The others wait for the outcome of the probe."""
+    time = [0.0]
+    breaker = Breaker(1, 10, lambda: time[0])
+    breaker.failed()
+    assert not breaker.admits()
+    time[0] = 10.0
+    assert [breaker.admits(), breaker.admits()] == [True, False]
+    breaker.succeeded()
+    assert breaker.admits()
+
+
+def test_values_settle_after_the_lag():
+    """Whole seconds, so that the grid does not wander."""
+    source = Prometheus(PrometheusOptions("http://localhost:1", lag=2))
+    assert source.settled(100.9) == 98.0
+    source.close()
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        pytest.param(
+            SeriesQuery("q", Selector("a"), ("pod", "ns"), Selector("b")),
+            "sum by (pod, ns) (a{}) - sum by (pod, ns) (b{})",
+            id="a difference",
+        ),
+        pytest.param(
+            SeriesQuery(
+                "q", Selector("a", (Matcher("l", MatchOp.EQUAL, 'x"} or up{y="\\\n'),)), ()
+            ),
+            r'sum by () (a{l="x\"} or up{y=\"\\\n"})',
+            id="quotes, backslashes and newlines stay in the value",
+        ),
+        pytest.param(
+            SeriesQuery("q", Selector("a"), (), promql="rate(x[1m])"), "rate(x[1m])", id="one's own"
+        ),
+    ],
+)
+def test_query_text(query, text):
+    """The exact text."""
+    assert promql(query) == text
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        pytest.param(SeriesQuery("q", Selector("up} or x"), ()), id="a metric's name"),
+        pytest.param(SeriesQuery("q", Selector("up"), ("a) (x) or (y",)), id="a group's label"),
+        pytest.param(
+            SeriesQuery("q", Selector("up", (Matcher('a="b",c', MatchOp.EQUAL, ""),)), ()),
+            id="a label",
+        ),
+        pytest.param(
+            SeriesQuery("q", Selector("up", (Matcher("__name__", MatchOp.REGEX, ".*"),)), ()),
+            id="a second name",
+        ),
+        pytest.param(
+            SeriesQuery("q", Selector("up", (Matcher("a", MatchOp.EQUAL, "\ud800"),)), ()),
+            id="half a character",
+        ),
+    ],
+)
+def test_what_is_no_name_is_never_asked(server, ask, query):
+    """A name in a resource cannot inject PromQL."""
+    assert isinstance(ask(query=query), Unavailable)
+    assert server.requests == []
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=4), st.text())
+def test_a_regular_expression_of_names_matches_just_these(names, other):
+    """In full, whatever is special in them."""
+    pattern = one_of(tuple(names))
+    assert all(re.fullmatch(pattern, name) for name in names)
+    assert (re.fullmatch(pattern, other) is not None) == (other in names)
+    assert re.fullmatch(literal(other), other)
