@@ -12,6 +12,7 @@ from prometheus_client.samples import Sample
 from canary.core.increments import Grid
 from canary.core.series import (
     Found,
+    MatchOp,
     MetricAnswer,
     NoData,
     Selector,
@@ -22,10 +23,12 @@ from canary.core.series import (
 from canary.metrics.exposition import PageError, samples
 from canary.metrics.history import difference, finite, summed
 from canary.metrics.http import BoundedAdapter
+from canary.metrics.promql import promql
 from canary.metrics.store import ScrapeTarget, Store
 
 __all__ = ["Scrape", "ScrapeFailure", "ScrapeOptions", "ScrapeTarget"]
 
+_REGEXES = (MatchOp.REGEX, MatchOp.NOT_REGEX)
 _ACCEPT = "text/plain;version=0.0.4;q=1,application/openmetrics-text;version=1.0.0;q=0.5"
 
 
@@ -122,15 +125,11 @@ class Scrape:
         self._session.close()
 
     def _answer(self, query: SeriesQuery, grid: Grid) -> MetricAnswer:
-        if query.promql is not None:
-            return Unavailable("a PromQL expression needs the metric source `prometheus`")
-        try:
-            groups = summed(self._store.select(query.selector), query.by, grid)
-            if query.minus is not None:
-                minus = summed(self._store.select(query.minus), query.by, grid)
-                groups = difference(groups, minus)
-        except re.error as error:
-            return Unavailable(f"the query {query.key!r} has a wrong regular expression: {error}")
+        if (refusal := _refusal(query)) is not None:
+            return Unavailable(f"the query {query.key!r} cannot be answered: {refusal}")
+        groups = summed(self._store.select(query.selector), query.by, grid)
+        if query.minus is not None:
+            groups = difference(groups, summed(self._store.select(query.minus), query.by, grid))
         found = tuple(
             Series({k: v for k, v in zip(query.by, group, strict=True) if v}, finite(values))
             for group, values in sorted(groups.items())
@@ -180,7 +179,25 @@ class Scrape:
 
 
 def _selectors(queries: Iterable[SeriesQuery]) -> set[Selector]:
-    return {s for q in queries if q.promql is None for s in (q.selector, q.minus) if s is not None}
+    asked = (q for q in queries if _refusal(q) is None)
+    return {s for q in asked for s in (q.selector, q.minus) if s is not None}
+
+
+def _refusal(query: SeriesQuery) -> str | None:
+    """Why a query is none that this source, or Prometheus, could answer."""
+    if query.promql is not None:
+        return "a PromQL expression needs the metric source `prometheus`"
+    try:
+        promql(query)
+        for selector in (query.selector, query.minus):
+            for matcher in selector.matchers if selector is not None else ():
+                if matcher.op in _REGEXES:
+                    re.compile(matcher.value)
+    except re.error as error:
+        return f"wrong regular expression: {error}"
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def _session(options: ScrapeOptions) -> requests.Session:
