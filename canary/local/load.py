@@ -124,7 +124,7 @@ async def _tick(ledger: Ledger, start: float) -> None:
 async def _main(chosen: argparse.Namespace, profile: Profile) -> None:
     ledger = Ledger(profile.users)
     loop = asyncio.get_running_loop()
-    timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+    timeout = aiohttp.ClientTimeout(total=chosen.timeout)
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=15)
     async with aiohttp.ClientSession(chosen.url, timeout=timeout, connector=connector) as session:
         load = Load(session, ledger, profile.seed)
@@ -154,6 +154,7 @@ def main() -> None:
     parser.add_argument("--day", type=float, default=0.0, help="length of a day in s; 0: constant")
     parser.add_argument("--users", type=int, default=5000)
     parser.add_argument("--seconds", type=float, default=float("inf"))
+    parser.add_argument("--timeout", type=float, default=TIMEOUT_SECONDS, help="seconds")
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
     try:

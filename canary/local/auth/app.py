@@ -21,7 +21,7 @@ from canary.local.auth.observed import Observed
 from canary.local.auth.pool import Pool, PoolCollector, make_pool
 from canary.local.auth.versions import Flawed, Version
 
-START_SECONDS = 15.0
+START_SECONDS = 5.0
 
 Renew = Callable[[Pool, int, str], Awaitable[None]]
 
