@@ -1,0 +1,169 @@
+"""The promises of the design as code: run inside the tests after every plan and every action.
+
+Each function returns None, or one sentence that says what was broken. The numbers are those of the
+design's list; 5 (any crash, same end) and 8 (only the lease holder writes) are properties of runs
+and of the store, not of one moment, and are tested as such.
+"""
+
+from collections.abc import Callable
+
+from canary.api import Intent, OnInconclusive, Reason, Verdict
+from canary.core.judgement import Judgement
+from canary.core.plan import Action, DeleteCanary, EnsureCanary, Plan, RollTarget, SetWeight
+from canary.core.snapshot import Snapshot
+
+WITHOUT_THE_JUDGE = {
+    Reason.CRASH_LOOPING,
+    Reason.OUT_OF_MEMORY,
+    Reason.NEVER_READY,
+    Reason.CHECK_FAILED,
+    Reason.ABORTED,
+    Reason.UNPAUSED_BY_HAND,
+    Reason.TEMPLATE_CHANGED,
+    Reason.ROLL_FAILED,
+}
+"""What may roll back although no metric failed: broken pods, checks, and what people did."""
+
+PlanCheck = Callable[[Snapshot, Judgement, Plan], str | None]
+ActionCheck = Callable[[Snapshot, Judgement, Action], str | None]
+MomentCheck = Callable[[Snapshot], str | None]
+
+
+def within_the_step(snap: Snapshot) -> str | None:
+    """1. An unvetted template receives at most the weight of the present step."""
+    status, route = snap.wish.status, snap.route
+    if status.intent is not Intent.ADVANCE or route is None:
+        return None
+    allowed = snap.wish.spec.steps[status.step].weight
+    if route.weight > allowed:
+        return f"the canary has {route.weight} % in step {status.step}, which allows {allowed} %"
+    return None
+
+
+def rises_when_allowed(snap: Snapshot, judged: Judgement, action: Action) -> str | None:
+    """2. Weight rises only when ready, confirmed, passed, held, with the template unchanged."""
+    route, canary, target = snap.route, snap.canary, snap.target
+    if not isinstance(action, SetWeight) or route is None or action.weight <= route.weight:
+        return None
+    status = snap.wish.status
+    facts = {
+        "the canary is not ready": canary is not None and canary.ready >= canary.replicas > 0,
+        "the last weight is not confirmed": route.confirmed,
+        "the template changed": target is not None and target.template == status.canary_hash,
+        "the target is not held": target is not None and target.held,
+        "the status does not mean it": action.weight <= status.weight,
+        "the verdict is not Pass": status.step == 0
+        or judged.step is Verdict.PASS
+        or status.intent is Intent.PROMOTE,
+    }
+    broken = [what for what, fine in facts.items() if not fine]
+    return f"weight rises to {action.weight} although {', '.join(broken)}" if broken else None
+
+
+def promotes_on_pass(snap: Snapshot, judged: Judgement, plan: Plan) -> str | None:
+    """3. No promotion without Pass on every metric (unless the user said so for want of data)."""
+    turned = plan.status.intent is Intent.PROMOTE and snap.wish.status.intent is Intent.ADVANCE
+    asked = snap.wish.spec.on_inconclusive is OnInconclusive.PROMOTE
+    if turned and judged.final is not Verdict.PASS and not asked:
+        return f"promotes on {judged.final}"
+    return None
+
+
+def rolls_back_on_fail(snap: Snapshot, judged: Judgement, plan: Plan) -> str | None:
+    """3. No rollback without a Fail, broken pods, or what a person did."""
+    turned = plan.status.intent is Intent.ROLL_BACK is not snap.wish.status.intent
+    asked = snap.wish.spec.on_inconclusive is OnInconclusive.ROLL_BACK
+    if turned and not judged.failed and plan.status.reason not in WITHOUT_THE_JUDGE and not asked:
+        return f"rolls back for {plan.status.reason} while the verdict is {judged.step}"
+    return None
+
+
+def weight_zero_first(snap: Snapshot, _judged: Judgement, plan: Plan) -> str | None:
+    """4. A rollback writes weight 0 before anything else."""
+    turned = plan.status.intent is Intent.ROLL_BACK is not snap.wish.status.intent
+    carries = snap.route is not None and snap.route.weight > 0
+    if turned and carries and plan.actions[:1] != (SetWeight(0),):
+        return f"rolls back, but first does {plan.actions[:1]}"
+    return None
+
+
+def new_template_from_zero(snap: Snapshot, _judged: Judgement, plan: Plan) -> str | None:
+    """6. A new template goes through weight 0."""
+    before, after = snap.wish.status, plan.status
+    fresh = after.canary_hash is not None and after.canary_hash != before.canary_hash
+    if fresh and (after.weight != 0 or (snap.route is not None and snap.route.weight != 0)):
+        return f"starts {after.canary_hash} at weight {after.weight}"
+    return None
+
+
+def stable_keeps_capacity(snap: Snapshot) -> str | None:
+    """7. Stable keeps its full replica count until promotion is complete."""
+    release, target = snap.wish.status.release, snap.target
+    if release is None or target is None or snap.wish.status.intent is Intent.BAKE:
+        return None
+    if target.replicas < release.replicas:
+        return f"stable has {target.replicas} replicas, the release began with {release.replicas}"
+    return None
+
+
+def rolls_when_promoting(snap: Snapshot, _judged: Judgement, action: Action) -> str | None:
+    """3. The target is un-held for a new template only while promoting."""
+    if isinstance(action, RollTarget) and snap.wish.status.intent is not Intent.PROMOTE:
+        return f"rolls the target while the intent is {snap.wish.status.intent}"
+    return None
+
+
+def nothing_left_at_rest(snap: Snapshot) -> str | None:
+    """9. At rest nothing of ours remains in the route, and no canary."""
+    if snap.wish.status.intent is not Intent.REST or snap.wish.status.stable_hash is None:
+        return None
+    if snap.route is not None and not snap.route.at_rest:
+        return "at rest, but the route is not what the user wrote"
+    return "at rest, but the canary is still there" if snap.canary is not None else None
+
+
+def no_endpoint_goes_early(snap: Snapshot, _judged: Judgement, action: Action) -> str | None:
+    """10. No canary pod is removed before the data plane has let go of it."""
+    canary, route = snap.canary, snap.route
+    fewer = isinstance(action, EnsureCanary) and canary and action.replicas < canary.replicas
+    if not (fewer or isinstance(action, DeleteCanary)) or route is None or canary is None:
+        return None
+    if route.weight > 0 or not route.confirmed:
+        return f"{action} while the route has {route.weight} %, confirmed: {route.confirmed}"
+    return None
+
+
+PLAN_CHECKS: tuple[PlanCheck, ...] = (
+    promotes_on_pass,
+    rolls_back_on_fail,
+    weight_zero_first,
+    new_template_from_zero,
+)
+ACTION_CHECKS: tuple[ActionCheck, ...] = (
+    rises_when_allowed,
+    rolls_when_promoting,
+    no_endpoint_goes_early,
+)
+MOMENT_CHECKS: tuple[MomentCheck, ...] = (
+    within_the_step,
+    stable_keeps_capacity,
+    nothing_left_at_rest,
+)
+
+
+def broken_by_plan(snap: Snapshot, judged: Judgement, plan: Plan) -> tuple[str, ...]:
+    """What a plan breaks before any of it is carried out."""
+    found = (check(snap, judged, plan) for check in PLAN_CHECKS)
+    return tuple(sentence for sentence in found if sentence)
+
+
+def broken_by_action(snap: Snapshot, judged: Judgement, action: Action) -> tuple[str, ...]:
+    """What one action would break in the world as it is just before it."""
+    found = (check(snap, judged, action) for check in ACTION_CHECKS)
+    return tuple(sentence for sentence in found if sentence)
+
+
+def broken_now(snap: Snapshot) -> tuple[str, ...]:
+    """What is broken in the world as it is."""
+    found = (check(snap) for check in MOMENT_CHECKS)
+    return tuple(sentence for sentence in found if sentence)
