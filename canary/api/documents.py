@@ -49,7 +49,11 @@ class Document:
     marks: dict[Path, tuple[int, int]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     rejected: set[Path] = field(default_factory=set)
-    """Paths whose value could not be read, so that nothing more is to be said of it."""
+    """Paths whose value could not be read."""
+
+    def unreadable(self, path: Path) -> bool:
+        """A value at or below this path could not be read: what else is said of it only follows."""
+        return any(rejected[: len(path)] == path for rejected in self.rejected)
 
     def place(self, path: Path) -> tuple[int, int]:
         """Line and column of a path, or of the nearest part around it that is there."""

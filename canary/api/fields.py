@@ -158,6 +158,11 @@ RuleName = Annotated[
     StringConstraints(pattern=f"^{SUBDOMAIN}$", max_length=253),
     Expect("the name of a rule of the route (lower-case letters, digits, '-' and '.')"),
 ]
+RouteName = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=253),
+    Expect("the name of a route (1 to 253 characters)"),
+]
 SecretKey = Annotated[
     str,
     StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253),

@@ -114,7 +114,7 @@ def _validated(document: Document, rules: Sequence[Rule]) -> CanaryRelease | Non
     except ValidationError as error:
         for detail in error.errors(include_url=False):
             found = path_and_sentence(detail, CanaryRelease)
-            if found is not None and found[0] not in document.rejected:
+            if found is not None and not document.unreadable(found[0]):
                 document.problems.append(document.problem(*found))
         return None
     wrong = [document.problem(*found) for rule in rules for found in rule(release)]

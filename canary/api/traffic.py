@@ -9,6 +9,7 @@ from canary.api.fields import (
     GuardedName,
     LabelKey,
     ObjectName,
+    RouteName,
     RuleName,
     Span,
     misfit,
@@ -54,7 +55,7 @@ class IstioRoute(Frozen):
 
     virtual_service: ObjectName
     """Name of the VirtualService."""
-    route: RuleName | None = None
+    route: RouteName | None = None
     """Name of its HTTP route; needed when there are several."""
 
 

@@ -1,0 +1,70 @@
+# `make` alone lists the targets. Everything runs in .venv, which is made when it is missing and
+# brought up to date when pyproject.toml or constraints.txt has changed.
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+.DELETE_ON_ERROR:
+.PHONY: help demo test check bench-judge e2e constraints generate clean
+
+# The first of these that is Python 3.11 or newer; `make PYTHON=/path/to/python3 …` chooses another.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+BIN := .venv/bin
+DEMO := .venv/.demo
+DEV := .venv/.dev
+ARGS ?=
+
+help: ## list the targets
+	@echo "usage: make TARGET [ARGS='…']"
+	@grep -hE '^[a-z0-9-]+:.* ## ' $(MAKEFILE_LIST) | sed -E 's/:.* ## /\t/' | expand -t 16
+
+demo: $(DEMO) ## replay the outage with real processes, with and without canary (ARGS='--scenario errors')
+	$(BIN)/canary demo $(ARGS)
+
+test: $(DEV) ## run the tests (ARGS='-k judge')
+	$(BIN)/pytest $(ARGS)
+
+check: $(DEV) ## format, lint, types, import layers, generated files up to date
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m tools.generate --check
+
+bench-judge: $(DEV) ## measure the judge on simulated releases and write docs/benchmarks.md
+	$(BIN)/python -m bench.judge --write $(ARGS)
+
+e2e: ## run against a real Kubernetes cluster: not built yet, so this fails and says so
+	@echo "make e2e: there is no Kubernetes part yet, so there is nothing to run against a cluster." >&2
+	@echo "What exists is covered with real processes by 'make test' and 'make demo'." >&2
+	@exit 1
+
+generate: $(DEV) ## rewrite the generated parts of README.md and docs/
+	$(BIN)/python -m tools.generate
+
+constraints: ## refresh constraints.txt with the newest versions that pyproject.toml allows
+	rm -rf .venv
+	$(MAKE) .venv/bin/python
+	$(BIN)/python -m pip install --quiet -e '.[demo,dev]'
+	{ grep '^#' constraints.txt; $(BIN)/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools --exclude wheel \
+		| grep -E '^[A-Za-z0-9_.-]+==' | LC_ALL=C sort -f; } > .venv/constraints.txt
+	mv .venv/constraints.txt constraints.txt
+	touch $(DEMO) $(DEV)
+
+clean: ## remove .venv and all caches
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found on PATH." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual" \
+		"environments; on Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	"$(PYTHON)" -m venv .venv
+
+$(DEMO): pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[demo]'
+	@touch $@
+
+$(DEV): pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[demo,dev]'
+	@touch $@ $(DEMO)

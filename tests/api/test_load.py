@@ -1,0 +1,447 @@
+"""Every way in which a field can be wrong, and the sentence that a person reads about it."""
+
+import pytest
+
+from canary.api import SpecError, load_release
+
+GOOD = """\
+apiVersion: canary-controller.dev/v1alpha1
+kind: CanaryRelease
+metadata: {name: auth, namespace: prod}
+spec:
+  target: {kind: Deployment, name: auth}
+  traffic: {gatewayAPI: {name: auth}}
+  before: [{name: smoke, webhook: {url: 'https://checks.example/smoke'}}]
+  steps:
+  - {weight: 5, hold: 2m, approval: false}
+  - {weight: 25, hold: 5m}
+  bake: 30m
+  analysis:
+    metrics:
+    - {name: errors, ratio: {preset: traefik}}
+    - {name: pool, pool: {preset: hikaricp}, limit: 0.75}
+    - {name: queue, query: 'sum(queue_depth)', max: 100}
+"""
+
+SPAN = "a duration from 0s to 744h, such as 30s or 1h30m is expected"
+WEIGHT = "a weight from 1 to 100 (percent) is expected"
+
+WRONG_VALUES = [
+    pytest.param(
+        "weight: 5",
+        "weight: 500",
+        f"spec.steps[0].weight: {WEIGHT}, found 500",
+        id="too large: the whole range is named",
+    ),
+    pytest.param(
+        "weight: 5",
+        "weight: 0",
+        f"spec.steps[0].weight: {WEIGHT}, found 0",
+        id="too small: the whole range is named",
+    ),
+    pytest.param(
+        "weight: 5",
+        "weight: 5.5",
+        f"spec.steps[0].weight: {WEIGHT}, found 5.5",
+        id="a fraction is no whole number",
+    ),
+    pytest.param(
+        "weight: 5",
+        "weight: '5'",
+        f"spec.steps[0].weight: {WEIGHT}, found the text '5'",
+        id="a quoted number is a text",
+    ),
+    pytest.param(
+        "weight: 5",
+        "weight: yes",
+        f"spec.steps[0].weight: {WEIGHT}, found true",
+        id="yes is true, not a number",
+    ),
+    pytest.param(
+        "weight: 5",
+        "weight: 08",
+        f"spec.steps[0].weight: {WEIGHT}, found the text '08'",
+        id="a leading zero makes a text, not an octal",
+    ),
+    pytest.param(
+        "weight: 5",
+        "weight: 0x10",
+        f"spec.steps[0].weight: {WEIGHT}, found the text '0x10'",
+        id="hexadecimal is a text",
+    ),
+    pytest.param(
+        "weight: 5",
+        "weight:",
+        f"spec.steps[0].weight: {WEIGHT}, found nothing",
+        id="an empty value is not a default",
+    ),
+    pytest.param(
+        "weight: 5",
+        "weight: [5]",
+        f"spec.steps[0].weight: {WEIGHT}, found a list of 1",
+        id="a list is no number",
+    ),
+    pytest.param(
+        "weight: 5",
+        "weight: {a: 5}",
+        f"spec.steps[0].weight: {WEIGHT}, found a mapping",
+        id="a mapping is no number",
+    ),
+    pytest.param(
+        "weight: 5",
+        "weight: .inf",
+        "spec.steps[0].weight: a finite number is expected, found .inf",
+        id="infinity is no number, said once",
+    ),
+    pytest.param(
+        "bake: 30m",
+        "bake: .NaN",
+        "spec.bake: a finite number is expected, found .NaN",
+        id="not-a-number is no number",
+    ),
+    pytest.param(
+        "max: 100",
+        "max: 1e999",
+        "spec.analysis.metrics[2].max: a finite number is expected, found 1e999",
+        id="too large for a float",
+    ),
+    pytest.param(
+        "max: 100",
+        "max: '100'",
+        "spec.analysis.metrics[2].max: a number is expected, found the text '100'",
+        id="a quoted bound is a text",
+    ),
+    pytest.param(
+        "hold: 2m",
+        "hold: 2 minutes",
+        f"spec.steps[0].hold: {SPAN}, found the text '2 minutes'",
+        id="a duration in words",
+    ),
+    pytest.param(
+        "hold: 2m", "hold: -5", f"spec.steps[0].hold: {SPAN}, found -5", id="a negative duration"
+    ),
+    pytest.param(
+        "hold: 2m",
+        "hold: 1:30",
+        f"spec.steps[0].hold: {SPAN}, found the text '1:30'",
+        id="1:30 is not 90",
+    ),
+    pytest.param(
+        "hold: 2m",
+        "hold: true",
+        f"spec.steps[0].hold: {SPAN}, found true",
+        id="a duration is not a boolean",
+    ),
+    pytest.param(
+        "bake: 30m",
+        "bake: 745h",
+        f"spec.bake: {SPAN}, found the text '745h'",
+        id="longer than a month",
+    ),
+    pytest.param(
+        "approval: false",
+        "approval: 'yes'",
+        "spec.steps[0].approval: true or false is expected, found the text 'yes'",
+        id="a quoted yes is a text",
+    ),
+    pytest.param(
+        "approval: false",
+        "approval: 1",
+        "spec.steps[0].approval: true or false is expected, found 1",
+        id="one is not true",
+    ),
+    pytest.param(
+        "name: auth, namespace",
+        "name: Auth, namespace",
+        "metadata.name: a Kubernetes name (at most 253 lower-case letters, digits, '-' and '.') is expected, found the text 'Auth'",
+        id="a name with a capital",
+    ),
+    pytest.param(
+        "namespace: prod",
+        "namespace: 5",
+        "metadata.namespace: a DNS label (at most 63 lower-case letters, digits and '-', no '-' at either end) is expected, found 5",
+        id="a number is no name",
+    ),
+    pytest.param(
+        "Deployment, name: auth",
+        f"Deployment, name: {'a' * 57}",
+        "spec.target.name: a DNS label of at most 56 lower-case letters, digits and '-' (so that NAME-canary is a name as well) is expected, found the text '"
+        + "a" * 57
+        + "'",
+        id="no room for the suffix -canary",
+    ),
+    pytest.param(
+        "limit: 0.75",
+        "limit: 75",
+        "spec.analysis.metrics[1].limit: a share above 0 and below 1 (0.05 is 5 percent) is expected, found 75",
+        id="percent where a share is meant",
+    ),
+    pytest.param(
+        "https://checks",
+        "ftp://checks",
+        "spec.before[0].webhook.url: a URL that starts with http:// or https:// is expected, found the text 'ftp://checks.example/smoke'",
+        id="a URL of another kind",
+    ),
+    pytest.param(
+        "kind: Deployment",
+        "kind: StatefulSet",
+        "spec.target.kind: 'Deployment' is expected, found the text 'StatefulSet'",
+        id="a kind that is not supported",
+    ),
+    pytest.param(
+        "  bake: 30m",
+        "  onInconclusive: Ignore",
+        "spec.onInconclusive: 'Pause', 'RollBack' or 'Promote' is expected, found the text 'Ignore'",
+        id="a choice that does not exist",
+    ),
+    pytest.param(
+        "v1alpha1",
+        "v1",
+        "apiVersion: 'canary-controller.dev/v1alpha1' is expected, found the text 'canary-controller.dev/v1'",
+        id="another version of ours",
+    ),
+    pytest.param(
+        "query: 'sum(queue_depth)'",
+        f"query: {'x' * 8193}",
+        "spec.analysis.metrics[2].query: a PromQL expression of 1 to 8,192 characters is expected, found the text '"
+        + "x" * 60
+        + "…'",
+        id="a found text is shortened",
+    ),
+]
+
+WRONG_SHAPES = [
+    pytest.param(
+        "weight: 5, ",
+        "",
+        "spec.steps[0].weight: this field is required, found nothing",
+        id="a missing field",
+    ),
+    pytest.param(
+        "approval: false",
+        "aproval: false",
+        "spec.steps[0].aproval: unknown field 'aproval'; did you mean approval? (allowed: weight, hold, approval)",
+        id="a misspelt field",
+    ),
+    pytest.param(
+        "approval: false",
+        "zzz: 1",
+        "spec.steps[0].zzz: unknown field 'zzz' (allowed: weight, hold, approval)",
+        id="an unknown field that resembles none",
+    ),
+    pytest.param(
+        "  bake: 30m",
+        "  on_inconclusive: Pause",
+        "spec.on_inconclusive: unknown field 'on_inconclusive'; did you mean onInconclusive? (allowed: target, service, isolation, traffic, suspend, before, steps, bake, deadline, progressDeadline, analysis, onInconclusive, notify)",
+        id="the name inside Python is not the name in YAML",
+    ),
+    pytest.param(
+        "traffic: {gatewayAPI: {name: auth}}",
+        "traffic: auth",
+        "spec.traffic: a mapping (gatewayAPI, istio, traefik, replicas, settle) is expected, found the text 'auth'",
+        id="a text where a mapping is meant",
+    ),
+    pytest.param(
+        "traffic: {gatewayAPI: {name: auth}}",
+        "traffic: {replicas: 3}",
+        "spec.traffic.replicas: a mapping (without fields) is expected, found 3",
+        id="a mapping that has no fields",
+    ),
+    pytest.param(
+        "traffic: {gatewayAPI: {name: auth}}",
+        "traffic: {}",
+        "spec.traffic: exactly one of gatewayAPI, istio, traefik, replicas is expected, found none",
+        id="no router",
+    ),
+    pytest.param(
+        "traffic: {gatewayAPI: {name: auth}}",
+        "traffic: {gatewayAPI: {name: auth}, replicas: {}}",
+        "spec.traffic: exactly one of gatewayAPI, istio, traefik, replicas is expected, found gatewayAPI and replicas",
+        id="two routers",
+    ),
+    pytest.param(
+        "webhook: {url: 'https://checks.example/smoke'}",
+        "webhook:",
+        "spec.before[0]: exactly one of jobFrom and webhook is expected, found none",
+        id="a check that checks nothing",
+    ),
+    pytest.param(
+        "name: smoke,",
+        "name: smoke, jobFrom: {cronJob: a},",
+        "spec.before[0]: exactly one of jobFrom and webhook is expected, found both",
+        id="a check of two kinds",
+    ),
+    pytest.param(
+        "[{name: smoke, webhook: {url: 'https://checks.example/smoke'}}]",
+        "[{name: a, jobFrom: {cronJob: a}}, {name: a, jobFrom: {cronJob: b}}]",
+        "spec.before[1].name: names that differ are expected, found 'a' twice",
+        id="two checks of one name",
+    ),
+    pytest.param(
+        "before: [{name: smoke, webhook: {url: 'https://checks.example/smoke'}}]",
+        "before: smoke",
+        "spec.before: a list is expected, found the text 'smoke'",
+        id="a text where a list is meant",
+    ),
+    pytest.param(
+        "  steps:\n  - {weight: 5, hold: 2m, approval: false}\n  - {weight: 25, hold: 5m}\n",
+        "  steps: []\n",
+        "spec.steps: a list of 1 or more is expected, found a list of 0",
+        id="no steps",
+    ),
+    pytest.param(
+        "  - {weight: 25, hold: 5m}\n",
+        "".join(f"  - {{weight: {weight}}}\n" for weight in range(6, 27)),
+        "spec.steps: a list of at most 20 is expected, found a list of 22",
+        id="too many steps",
+    ),
+    pytest.param(
+        "weight: 25",
+        "weight: 5",
+        "spec.steps[1].weight: a weight above the step before is expected, found 5 after 5",
+        id="weights that do not rise",
+    ),
+    pytest.param(
+        "  bake: 30m",
+        "  deadline: 7m",
+        "spec.deadline: more than 20m is expected (the longer of all holds together and analysis.minimum), found 7m",
+        id="a deadline that no release can meet",
+    ),
+    pytest.param(
+        "ratio: {preset: traefik}",
+        "tolerance: 2",
+        "spec.analysis.metrics[0]: exactly one of ratio, pool, query is expected, found none",
+        id="a metric without a source",
+    ),
+    pytest.param(
+        "pool: {preset: hikaricp}",
+        "pool: {preset: hikaricp}, query: up",
+        "spec.analysis.metrics[1]: exactly one of ratio, pool, query is expected, found pool and query",
+        id="a metric with two sources",
+    ),
+    pytest.param(
+        "preset: traefik",
+        "preset: traefik, total: a",
+        "spec.analysis.metrics[0].ratio: either preset, or total and bad together is expected, found preset and total",
+        id="a preset and a selector",
+    ),
+    pytest.param(
+        "preset: traefik",
+        "total: a",
+        "spec.analysis.metrics[0].ratio: either preset, or total and bad together is expected, found total",
+        id="all requests without the bad ones",
+    ),
+    pytest.param(
+        "preset: traefik}",
+        "preset: traefik}, max: 5",
+        "spec.analysis.metrics[0].max: a ratio metric has only tolerance, limit, floor, found max",
+        id="a field that this source ignores",
+    ),
+    pytest.param(
+        "max: 100",
+        "for: 2m",
+        "spec.analysis.metrics[2]: min, max or both is expected with a query: without them it never fails",
+        id="a query without bounds",
+    ),
+    pytest.param(
+        "max: 100",
+        "max: 1, min: 2",
+        "spec.analysis.metrics[2].min: min at most max is expected, found 2 and 1",
+        id="bounds the wrong way round",
+    ),
+    pytest.param(
+        "name: pool,",
+        "name: errors,",
+        "spec.analysis.metrics[1].name: names that differ are expected, found 'errors' twice",
+        id="two metrics of one name",
+    ),
+    pytest.param(
+        "  bake: 30m\n",
+        "  bake: 30m\n  bake: 1h\n",
+        "spec.bake: this key once is expected, found it in line 11 too",
+        id="a key given twice",
+    ),
+    pytest.param(
+        "bake: 30m",
+        "bake: !!binary aGk=",
+        "spec.bake: no tag is expected here, found !!binary",
+        id="a YAML tag",
+    ),
+    pytest.param(
+        "bake: 30m",
+        "? [bake]\n  : 30m",
+        "spec: a text is expected as a key, found a list or a mapping",
+        id="a key that is no text",
+    ),
+    pytest.param(
+        "{weight: 25, hold: 5m}",
+        "{<<: 5, weight: 25}",
+        "spec.steps[1]: a mapping is expected after <<, found something else",
+        id="a merge of no mapping",
+    ),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "sentence"), WRONG_VALUES + WRONG_SHAPES)
+def test_one_mistake_is_one_sentence(right: str, wrong: str, sentence: str) -> None:
+    """A mistake gives one problem, and nothing that only follows from it."""
+    assert right in GOOD
+    with pytest.raises(SpecError) as caught:
+        load_release(GOOD.replace(right, wrong, 1), "auth.yaml")
+    assert [f"{p.where}: {p.message}" for p in caught.value.problems] == [sentence]
+
+
+ACCEPTED = [
+    pytest.param(
+        "weight: 5", "weight: 1e1", id="a whole number may be written with an exponent, as in JSON"
+    ),
+    pytest.param(
+        "weight: 5", "weight: 5.0", id="a whole number may be written with a point, as in JSON"
+    ),
+    pytest.param("hold: 2m", "hold: 120", id="a plain number of seconds"),
+    pytest.param("hold: 2m", "hold: 1.5h", id="half hours"),
+    pytest.param(
+        "name: auth, namespace: prod",
+        "name: auth, namespace: prod, labels: {a: b}",
+        id="metadata that is not ours",
+    ),
+    pytest.param(
+        "{weight: 5, hold: 2m, approval: false}\n  - {weight: 25, hold: 5m}",
+        "&step {weight: 5, hold: 2m}\n  - {<<: *step, weight: 25}",
+        id="anchors, aliases and merges",
+    ),
+    pytest.param("apiVersion", "%YAML 1.2\n---\napiVersion", id="a directive"),
+    pytest.param("kind: CanaryRelease", "kind: CanaryRelease\r", id="lines ended as on Windows"),
+]
+
+
+@pytest.mark.parametrize(("plain", "other"), ACCEPTED)
+def test_what_is_right_is_taken(plain: str, other: str) -> None:
+    """Other ways to write a right thing are taken as well."""
+    assert plain in GOOD
+    assert load_release(GOOD.replace(plain, other, 1), "auth.yaml").metadata.name == "auth"
+
+
+def test_all_mistakes_are_said_at_once_in_the_order_of_the_file() -> None:
+    """A file with several mistakes says all of them, each with its line and column."""
+    text = GOOD.replace("weight: 5,", "weight: 500,").replace("bake: 30m", "bake: soon")
+    text = text.replace("namespace: prod", "namespace: Prod").replace("max: 100", "mox: 100")
+    with pytest.raises(SpecError) as caught:
+        load_release(text, "auth.yaml")
+    assert [(p.line, p.column, p.where) for p in caught.value.problems] == [
+        (3, 24, "metadata.namespace"),
+        (9, 6, "spec.steps[0].weight"),
+        (11, 3, "spec.bake"),
+        (16, 48, "spec.analysis.metrics[2].mox"),
+    ]
+    first, second, *_ = str(caught.value).splitlines()
+    assert first == "auth.yaml is not a valid CanaryRelease, 4 problems:"
+    assert second.startswith("  line 3, column 24: metadata.namespace: a DNS label")
+
+
+def test_an_element_of_a_list_that_is_wrong_does_not_make_the_list_too_short() -> None:
+    """With its only element wrong, a list is not also called empty."""
+    text = GOOD.replace("  - {weight: 25, hold: 5m}\n", "").replace("weight: 5", "weight: 500")
+    with pytest.raises(SpecError) as caught:
+        load_release(text, "auth.yaml")
+    assert [p.where for p in caught.value.problems] == ["spec.steps[0].weight"]
