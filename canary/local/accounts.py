@@ -27,9 +27,10 @@ def user_name(number: int) -> str:
 def create_accounts(dsn: str, users: int) -> None:
     """Make the tables and `users` accounts that share one password hash (so it takes no time)."""
     import psycopg  # noqa: PLC0415  # heavy, and an extra
-    from argon2 import PasswordHasher  # noqa: PLC0415  # heavy, and an extra
 
-    password_hash = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash(PASSWORD)
+    from canary.local.auth.credentials import password_hasher  # noqa: PLC0415  # as above
+
+    password_hash = password_hasher().hash(PASSWORD)
     with psycopg.connect(dsn) as connection:
         connection.execute(SCHEMA)
         connection.execute(FILL, (password_hash, users))
