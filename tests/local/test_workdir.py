@@ -62,7 +62,7 @@ def test_what_a_killed_run_left_behind_is_removed_by_the_next(tmp_path: Path):
         "with work_directory(pathlib.Path(sys.argv[1])): os.kill(os.getpid(), 9)\n"
     )
     command = [sys.executable, "-c", script, str(tmp_path)]
-    subprocess.run(command, check=False)  # noqa: S603  # ours
+    subprocess.run(command, check=False)
     (left,) = tmp_path.iterdir()
     with work_directory(tmp_path) as directory:
         assert list(tmp_path.iterdir()) == [directory] != [left]
