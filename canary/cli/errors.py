@@ -22,6 +22,10 @@ def guarded(call: Callable[[], int], *, debug: bool) -> int:
         return _reader_left()
     except CanaryError as error:
         return _say(str(error), error.exit_code, debug=debug)
+    except ModuleNotFoundError as error:
+        hint = "pip install 'canary-controller[demo]'"
+        message = f"the Python module {error.name} is missing: {hint}"
+        return _say(message, ExitCode.ERROR, debug=debug)
     except Exception as error:  # noqa: BLE001 - the last net: a person gets a sentence
         hint = "" if debug else " (run again with --debug for the traceback)"
         return _say(f"{_described(error)}{hint}", ExitCode.ERROR, debug=debug)

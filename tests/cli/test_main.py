@@ -78,6 +78,12 @@ ERRORS = [
         id="a bug without words",
     ),
     pytest.param(
+        ModuleNotFoundError("No module named 'psycopg'", name="psycopg"),
+        1,
+        "canary: the Python module psycopg is missing: pip install 'canary-controller[demo]'\n",
+        id="an extra that is not installed",
+    ),
+    pytest.param(
         OSError(28, "No space left on device", "/data/x"),
         1,
         "canary: No space left on device: /data/x (run again with --debug for the traceback)\n",
@@ -156,7 +162,7 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     """With standard output closed by its reader, nothing is said and no traceback appears."""
     reading, writing = os.pipe()
     os.close(reading)
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603 - our own program
         [sys.executable, "-m", "canary", "lint", EXAMPLE],
         stdout=writing,
         stderr=subprocess.PIPE,
@@ -177,7 +183,7 @@ def test_a_terminal_without_unicode_is_no_error() -> None:
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Python with these arguments, in this tree."""
-    return subprocess.run(
+    return subprocess.run(  # noqa: S603 - our own program
         [sys.executable, *arguments],
         capture_output=True,
         text=True,
