@@ -7,7 +7,6 @@ from json import JSONDecodeError
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from psycopg import OperationalError
-from psycopg_pool import PoolTimeout, TooManyRequests
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -114,11 +113,7 @@ def build(settings: Settings) -> ASGIApp:
             Route("/login", service.login, methods=["POST"]),
             Route("/check", service.check),
         ],
-        exception_handlers={
-            PoolTimeout: _no_connection,
-            TooManyRequests: _no_connection,
-            OperationalError: _no_connection,
-        },
+        exception_handlers={OperationalError: _no_connection},  # a PoolTimeout is one as well
     )
     flawed = Flawed(users, settings.version, f"{settings.seed} {settings.instance}")
     observed = Observed(flawed, registry, version=settings.label, instance=settings.instance)

@@ -30,7 +30,6 @@ def make_pool(dsn: str, *, maximum: int, timeout: float, name: str) -> Pool:
         min_size=min(2, maximum),
         max_size=maximum,
         timeout=timeout,
-        max_waiting=10 * maximum,
         name=name,
         open=False,
         kwargs={"autocommit": True, "application_name": name},
