@@ -7,6 +7,7 @@ from canary.api import Intent
 from canary.core.increments import Grid, Side
 from canary.core.series import MetricAnswer, NoData, SeriesQuery
 from canary.core.snapshot import PoolSamples, RatioSamples, Route, Samples, Snapshot, Wish
+from canary.errors import UsageError
 from canary.interfaces import Key, Workload, World
 from canary.metrics.compile import Compiled, compile_metric
 from canary.metrics.compiler import Context, PoolQueries, RatioQueries
@@ -52,12 +53,32 @@ def _samples(
     if end <= since:
         return None
     grid = Grid(_on_grid(since - LOOKBACK, step), end, step)
-    context = _context(wish, workload, route)
-    compiled = {m.name: compile_metric(m, context) for m in wish.spec.analysis.metrics}
-    queries = [query for one in compiled.values() for query in one.queries()]
+    compiled = _compiled(wish, workload, route)
+    queries = _queries(compiled)
     answers = world.metrics.read(queries, grid.start, grid.end, grid.step)
     by_metric = {name: _answered(one, answers) for name, one in compiled.items()}
     return Samples(grid, since, by_metric)
+
+
+def queries_of(wish: Wish, workload: Workload, route: Route | None) -> list[SeriesQuery]:
+    """What will be asked about this release: for sources that keep only what was asked for."""
+    return _queries(_compiled(wish, workload, route))
+
+
+def _queries(compiled: Mapping[str, Compiled | NoData]) -> list[SeriesQuery]:
+    return [q for one in compiled.values() if not isinstance(one, NoData) for q in one.queries()]
+
+
+def _compiled(wish: Wish, workload: Workload, route: Route | None) -> dict[str, Compiled | NoData]:
+    """A metric that cannot be asked for is one without data, with the reason why."""
+    context = _context(wish, workload, route)
+    compiled: dict[str, Compiled | NoData] = {}
+    for metric in wish.spec.analysis.metrics:
+        try:
+            compiled[metric.name] = compile_metric(metric, context)
+        except UsageError as error:
+            compiled[metric.name] = NoData(str(error))
+    return compiled
 
 
 def _context(wish: Wish, workload: Workload, route: Route | None) -> Context:
@@ -70,7 +91,9 @@ def _context(wish: Wish, workload: Workload, route: Route | None) -> Context:
     return Context(wish.namespace, pods, route.backends if route else {})
 
 
-def _answered(compiled: Compiled, answers: Answers) -> RatioSamples | PoolSamples | MetricAnswer:
+def _answered(
+    compiled: Compiled | NoData, answers: Answers
+) -> RatioSamples | PoolSamples | MetricAnswer:
     def answer(query: SeriesQuery | None) -> MetricAnswer | None:
         return None if query is None else answers.get(query.key, _UNASKED)
 
@@ -91,6 +114,8 @@ def _answered(compiled: Compiled, answers: Answers) -> RatioSamples | PoolSample
                 pool.label,
                 pool.side_of,
             )
+        case NoData():
+            return compiled
         case _:
             return answers.get(compiled.query.key, _UNASKED)
 

@@ -38,7 +38,7 @@ class Leak(Frozen):
 
 
 class RatioSource(Frozen):
-    """Bad requests out of all: a preset, or two expressions over counters."""
+    """Bad requests out of all: a preset, or two counters."""
 
     preset: PresetName | None = None
     """Name of a ratio preset, such as traefik or istio."""
@@ -46,14 +46,17 @@ class RatioSource(Frozen):
     """Counter of all requests."""
     bad: Query | None = None
     """Counter of the bad ones among them."""
+    good: Query | None = None
+    """Counter of the good ones, where there is none of the bad: a bucket of a histogram."""
 
     @model_validator(mode="after")
     def preset_or_selectors(self) -> Self:
-        """One way to say it: a preset alone, or total and bad together."""
-        given = [name for name in ("preset", "total", "bad") if getattr(self, name) is not None]
-        if given not in (["preset"], ["total", "bad"]):
+        """One way to say it: a preset alone, or total with either bad or good."""
+        names = ("preset", "total", "bad", "good")
+        given = [name for name in names if getattr(self, name) is not None]
+        if given not in (["preset"], ["total", "bad"], ["total", "good"]):
             found = " and ".join(given) or "none"
-            raise misfit(f"either preset, or total and bad together is expected, found {found}")
+            raise misfit(f"either preset, or total with bad or good is expected, found {found}")
         return self
 
 

@@ -1,4 +1,4 @@
-"""Phases, verdicts and reasons: the same constants in conditions, Events, logs, reports and tests."""
+"""Phases, verdicts and reasons: the same constants in conditions, Events, logs and reports."""
 
 from enum import StrEnum
 
@@ -23,7 +23,7 @@ class Phase(StrEnum):
 class Verdict(StrEnum):
     """What the judge says of a canary; only Pass raises weight, only Fail takes it away."""
 
-    PASS = "Pass"
+    PASS = "Pass"  # noqa: S105 - a verdict, not a password
     FAIL = "Fail"
     CONTINUE = "Continue"
     """Not enough evidence yet."""
@@ -94,6 +94,7 @@ class Reason(StrEnum):
     ABOVE_LIMIT = "AboveLimit"
     CANARY_OUTAGE = "CanaryOutage"
     POOL_SATURATED = "PoolSaturated"
+    POOL_EXHAUSTED = "PoolExhausted"
     CONNECTION_LEAK = "ConnectionLeak"
     CONNECTIONS_WAITING = "ConnectionsWaiting"
     OUT_OF_BOUNDS = "OutOfBounds"
@@ -124,26 +125,27 @@ SENTENCES: dict[Reason, str] = {
     Reason.CHECKS_RUNNING: "The checks before traffic are running.",
     Reason.SHIFTING_TRAFFIC: "The weight is written; the router has not confirmed it yet.",
     Reason.HOLDING: "The step's hold time is not over.",
-    Reason.GATHERING_EVIDENCE: "Not enough requests yet to say that the canary is as good as stable.",
+    Reason.GATHERING_EVIDENCE: "Too few requests yet to call the canary as good as stable.",
     Reason.STEP_PASSED: "The step's evidence passed; the next step begins.",
     Reason.APPROVAL_NEEDED: "The step passed and waits for a person's approval.",
-    Reason.ROLLING_TARGET: "The target rolls to the new version while the canary takes the traffic.",
+    Reason.ROLLING_TARGET: "The target rolls to the new version; the canary takes the traffic.",
     Reason.RESTORING_ROUTE: "The route is being put back to what the user wrote.",
     Reason.DRAINING: "The last requests to the canary are being finished.",
     Reason.BAKING: "The new version is promoted and still being watched.",
     Reason.NO_DATA: "The metrics say nothing about the canary; the weight stays.",
-    Reason.MONITORING_UNAVAILABLE: "The monitoring system does not answer; the weight stays.",
-    Reason.STABLE_UNHEALTHY: "Stable is failing as well, so the canary is not to blame; the weight stays.",
-    Reason.TRAFFIC_NOT_SHIFTED: "The canary's share of requests contradicts the weight; the weight stays.",
+    Reason.MONITORING_UNAVAILABLE: "The monitoring does not answer; the weight stays.",
+    Reason.STABLE_UNHEALTHY: "Stable fails as well, so the canary is not to blame; the weight stays.",
+    Reason.TRAFFIC_NOT_SHIFTED: "The share of requests contradicts the weight; the weight stays.",
     Reason.CONTESTED: "Somebody else keeps writing the weights; the canary is held at weight 0.",
     Reason.PAUSED_BY_PERSON: "A person paused the release.",
-    Reason.INCONCLUSIVE: "There was not enough evidence in time; the release waits for a person.",
-    Reason.DEADLINE_EXCEEDED: "The release did not end before its deadline; it waits for a person.",
+    Reason.INCONCLUSIVE: "The evidence did not come in time; the release waits for a person.",
+    Reason.DEADLINE_EXCEEDED: "The release did not end in time and waits for a person.",
     Reason.CHECK_INCONCLUSIVE: "A check before traffic could say neither pass nor fail.",
     Reason.WORSE_THAN_STABLE: "The canary fails more often than stable.",
     Reason.ABOVE_LIMIT: "The canary fails more often than the limit allows.",
     Reason.CANARY_OUTAGE: "At least half of the canary's requests failed.",
     Reason.POOL_SATURATED: "A canary pod's connection pool is above its limit.",
+    Reason.POOL_EXHAUSTED: "Every connection of a canary pod's pool is taken.",
     Reason.CONNECTION_LEAK: "The canary takes connections that it never gives back.",
     Reason.CONNECTIONS_WAITING: "The canary's requests wait for a database connection.",
     Reason.OUT_OF_BOUNDS: "A metric of the canary is outside its bounds.",
@@ -153,6 +155,6 @@ SENTENCES: dict[Reason, str] = {
     Reason.CHECK_FAILED: "A check before traffic failed.",
     Reason.ABORTED: "A person aborted the release.",
     Reason.UNPAUSED_BY_HAND: "Somebody un-paused the target during the release.",
-    Reason.TEMPLATE_CHANGED: "The template changed again during the release; the newer one is next.",
+    Reason.TEMPLATE_CHANGED: "The template changed meanwhile; the newer one is next.",
     Reason.ROLL_FAILED: "The target did not finish rolling to the new version in time.",
 }

@@ -1,4 +1,4 @@
-"""What is: `CanaryRelease.status`. Written by the controller alone; enough to go on after a crash."""
+"""What is: `CanaryRelease.status`, written by the controller; enough to go on after a crash."""
 
 from typing import Any
 

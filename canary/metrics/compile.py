@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from canary.api import Metric
+from canary.api import Metric, RatioSource
 from canary.core.increments import Side
 from canary.core.series import Matcher, MatchOp, Selector, SeriesQuery
 from canary.errors import UsageError
@@ -45,8 +45,7 @@ def compile_metric(metric: Metric, context: Context) -> Compiled:
     if metric.ratio is not None:
         if metric.ratio.preset is not None:
             return compile_ratio(ratio_preset(metric.ratio.preset), context, metric.name)
-        total, bad = metric.ratio.total or "", metric.ratio.bad or ""
-        return _own_ratio(parse_selector(total), parse_selector(bad), context, metric.name)
+        return _own_ratio(metric.ratio, context, metric.name)
     if metric.pool is not None:
         wider = Context(
             context.namespace, context.pods, context.backends, metric.pool.max, context.extra
@@ -56,12 +55,18 @@ def compile_metric(metric: Metric, context: Context) -> Compiled:
     return OwnQuery(SeriesQuery(metric.name, Selector("own"), (), promql=text))
 
 
-def _own_ratio(total: Selector, bad: Selector, context: Context, key: str) -> RatioQueries:
+def _own_ratio(ratio: RatioSource, context: Context, key: str) -> RatioQueries:
     side = {pod: side for side, pods in context.pods.items() for pod in pods}
     pods = Matcher("pod", MatchOp.REGEX, one_of(tuple(side)))
+
+    def selector(text: str | None) -> Selector | None:
+        return None if text is None else _narrowed(parse_selector(text), pods, context)
+
+    total = _narrowed(parse_selector(ratio.total or ""), pods, context)
+    good, bad = selector(ratio.good), selector(ratio.bad)
     return RatioQueries(
-        SeriesQuery(f"{key}.total", _narrowed(total, pods, context), ("pod",)),
-        SeriesQuery(f"{key}.bad", _narrowed(bad, pods, context), ("pod",)),
+        SeriesQuery(f"{key}.total", total, ("pod",)),
+        SeriesQuery(f"{key}.bad", bad or total, ("pod",), good),
         "pod",
         side.get,
     )

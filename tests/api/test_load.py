@@ -322,13 +322,13 @@ WRONG_SHAPES = [
     pytest.param(
         "preset: traefik",
         "preset: traefik, total: a",
-        "spec.analysis.metrics[0].ratio: either preset, or total and bad together is expected, found preset and total",
+        "spec.analysis.metrics[0].ratio: either preset, or total with bad or good is expected, found preset and total",
         id="a preset and a selector",
     ),
     pytest.param(
         "preset: traefik",
         "total: a",
-        "spec.analysis.metrics[0].ratio: either preset, or total and bad together is expected, found total",
+        "spec.analysis.metrics[0].ratio: either preset, or total with bad or good is expected, found total",
         id="all requests without the bad ones",
     ),
     pytest.param(

@@ -1,0 +1,53 @@
+"""What happens next, in one sentence: for status, live view and report."""
+
+from canary.api import Intent, Reason, Spec, Status
+
+WAITS_FOR = {
+    Reason.TARGET_NOT_FOUND: "waits for the target to exist",
+    Reason.TARGET_NOT_STABLE: "adopts the target once its roll has ended",
+    Reason.TARGET_SCALED_TO_ZERO: "waits until the target has replicas",
+    Reason.ROUTE_NOT_FOUND: "waits for the route to exist",
+    Reason.STARTED: "creates the canary",
+    Reason.CANARY_NOT_READY: "waits for the canary's pods, then gives it traffic",
+    Reason.CHECKS_RUNNING: "waits for the checks, then gives the canary traffic",
+    Reason.SHIFTING_TRAFFIC: "waits for the router, then the step's clock starts",
+    Reason.NO_DATA: "keeps the weight and waits for data",
+    Reason.MONITORING_UNAVAILABLE: "keeps the weight and waits for the monitoring system",
+    Reason.STABLE_UNHEALTHY: "keeps the weight until stable is healthy again",
+    Reason.TRAFFIC_NOT_SHIFTED: "keeps the weight until the traffic follows it",
+    Reason.SUSPENDED: "waits until the release is no longer suspended",
+    Reason.ROLLING_TARGET: "waits for the target to roll, then puts the route back",
+    Reason.RESTORING_ROUTE: "waits for the router, then removes the canary",
+    Reason.DRAINING: "removes the canary once no request reaches it any more",
+}
+
+
+def outlook(spec: Spec, status: Status, now: float) -> str:
+    """What the controller does next and what it waits for; `now` in seconds since the epoch."""
+    match status.intent:
+        case Intent.REST:
+            return WAITS_FOR.get(status.reason, "waits for a new template")
+        case Intent.ROLL_BACK:
+            return "takes the traffic away, waits for the router, then removes the canary"
+        case Intent.BAKE:
+            left = spec.bake - (now - (status.bake_started_at or now))
+            return f"watches for {max(left, 0):.0f} s more"
+        case Intent.PROMOTE | Intent.ADVANCE:
+            return _under_way(spec, status, now)
+
+
+def _under_way(spec: Spec, status: Status, now: float) -> str:
+    release = status.release
+    if release is not None and release.pause is not None:
+        return "waits for a person: `canary resume`, `promote` or `abort`"
+    if status.reason is Reason.APPROVAL_NEEDED:
+        return "waits for a person's `canary promote`"
+    if status.reason in WAITS_FOR or status.intent is Intent.PROMOTE:
+        return WAITS_FOR.get(status.reason, "promotes")
+    last = status.step + 1 >= len(spec.steps)
+    then = "promotes" if last else f"gives it {spec.steps[status.step + 1].weight} %"
+    hold = spec.steps[status.step].hold
+    left = hold - (now - status.step_started_at) if status.step_started_at else hold
+    if left > 0:
+        return f"{then} in {left:.0f} s, if the evidence allows it by then"
+    return f"{then} as soon as the evidence allows it"

@@ -1,0 +1,127 @@
+"""Looks at the running demo once a second and keeps what it sees."""
+
+from dataclasses import dataclass, field
+
+from canary.api import Metric, PoolSource, RatioSource, Status
+from canary.core.increments import Counters, Grid, Side, SideOf, increments
+from canary.core.outlook import outlook
+from canary.core.series import Found, MetricAnswer, Series
+from canary.core.snapshot import Wish
+from canary.interfaces import MetricSource, Notice
+from canary.local.traefik import CANARY, STABLE
+from canary.local.world import NAMESPACE, LocalCluster
+from canary.metrics.compile import compile_metric
+from canary.metrics.compiler import Context, PoolQueries, RatioQueries
+from canary.render.timeline import Decision, Evidence, Moment, Numbers, Pool
+
+WINDOW = 10.0
+"""Seconds over which rates and ratios are shown."""
+ERRORS = Metric(name="errors", ratio=RatioSource(preset="traefik"))
+POOLS = Metric(name="pool", pool=PoolSource(preset="psycopg-pool"))
+
+
+@dataclass
+class Recorder:
+    """What was seen so far; `began` is when the release did (seconds since the epoch)."""
+
+    cluster: LocalCluster
+    source: MetricSource
+    began: float
+    moments: list[Moment] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    totals: dict[Side, tuple[float, float]] = field(default_factory=dict)
+    _read_until: float = 0.0
+
+    def look(self, now: float, wish: Wish | None) -> Moment:
+        """The present moment; without a release (`wish`), what can be seen from outside."""
+        status = wish.status if wish else None
+        numbers = self._numbers(now)
+        moment = Moment(
+            time=now - self.began,
+            weight=self.cluster.weight or 0,
+            phase=status.phase if status else "NoCanary",
+            reason=status.reason if status else "",
+            message=status.message if status else "Every instance gets the new version.",
+            next=outlook(wish.spec, wish.status, now) if wish else "nobody looks",
+            canary=numbers[Side.CANARY],
+            stable=numbers[Side.STABLE],
+            pools=self._pools(now),
+            evidence=_evidence(status) if status else (),
+        )
+        self.moments.append(moment)
+        return moment
+
+    def hear(self, notices: list[Notice]) -> list[Decision]:
+        """The decisions that people were told of since the last time."""
+        fresh = [
+            Decision(n.at - self.began, n.weight, n.phase, n.reason, n.message)
+            for n in notices[len(self.decisions) :]
+        ]
+        self.decisions += fresh
+        return fresh
+
+    def _context(self) -> Context:
+        deployments = {Side.STABLE: self.cluster.stable, Side.CANARY: self.cluster.canary}
+        pods = {
+            side: tuple(instance.name for instance in deployment.instances())
+            for side, deployment in deployments.items()
+            if deployment is not None
+        }
+        return Context(NAMESPACE, pods, {Side.CANARY: CANARY, Side.STABLE: STABLE})
+
+    def _numbers(self, now: float) -> dict[Side, Numbers]:
+        queries = compile_metric(ERRORS, self._context())
+        end = float(int(self.source.settled(now)))
+        start = end - WINDOW
+        if not isinstance(queries, RatioQueries) or end <= 0:
+            return {side: Numbers() for side in Side}
+        answers = self.source.read(queries.queries(), start, end, 1.0)
+        total, bad = (_series(answers[query.key]) for query in queries.queries())
+        ticks = increments(
+            Counters(total, bad, queries.label, queries.side_of, {}), Grid(start, end, 1.0)
+        )
+        numbers = {}
+        for side in Side:
+            fresh = [tick for tick in ticks if tick.end > self._read_until]
+            seen, failed = self.totals.get(side, (0.0, 0.0))
+            seen += sum(tick.total(side) for tick in fresh)
+            failed += sum(tick.bad(side) for tick in fresh)
+            self.totals[side] = (seen, failed)
+            count, wrong = (
+                sum(tick.total(side) for tick in ticks),
+                sum(tick.bad(side) for tick in ticks),
+            )
+            ratio = wrong / count if count else None
+            numbers[side] = Numbers(count / WINDOW, ratio, seen, failed)
+        self._read_until = end
+        return numbers
+
+    def _pools(self, now: float) -> tuple[Pool, ...]:
+        queries = compile_metric(POOLS, self._context())
+        end = float(int(self.source.settled(now)))
+        if not isinstance(queries, PoolQueries) or isinstance(queries.maximum, float) or end <= 0:
+            return ()
+        answers = self.source.read((queries.in_use, queries.maximum), end - 2, end, 1.0)
+        maximum = {
+            series.labels.get("pod", ""): series.points[-1][1]
+            for series in _series(answers[queries.maximum.key])
+        }
+        return tuple(
+            _pool(series.labels.get("pod", ""), series.points[-1][1], maximum, queries.side_of)
+            for series in _series(answers[queries.in_use.key])
+        )
+
+
+def _pool(pod: str, in_use: float, maximum: dict[str, float], side_of: SideOf) -> Pool:
+    return Pool(pod, side_of(pod) or Side.STABLE, in_use, maximum.get(pod, 0.0))
+
+
+def _series(answer: MetricAnswer) -> tuple[Series, ...]:
+    return answer.series if isinstance(answer, Found) else ()
+
+
+def _evidence(status: Status) -> tuple[Evidence, ...]:
+    return tuple(
+        Evidence(metric.name, metric.verdict, metric.evidence, metric.threshold, metric.message)
+        for metric in status.analysis
+    )

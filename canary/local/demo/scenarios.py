@@ -1,0 +1,89 @@
+"""What is released in the demo, and how it must end."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from canary.api import Reason
+from canary.local.instances import Build
+
+
+class Name(StrEnum):
+    """The scenarios of `canary demo`."""
+
+    LEAK = "leak"
+    ERRORS = "errors"
+    SLOW = "slow"
+    CRASH = "crash"
+    GOOD = "good"
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One new version: what is wrong with it, and for which reasons it may be rolled back."""
+
+    name: Name
+    story: str
+    build: Build
+    reasons: frozenset[Reason]
+    """Empty: it must be promoted."""
+    rate: float = 50.0
+    """Requests per second at the peak."""
+    watch: float = 60.0
+    """Seconds to watch it without canary."""
+
+    @property
+    def good(self) -> bool:
+        """Whether it must be promoted."""
+        return not self.reasons
+
+
+POOL = 10
+"""Connections per instance."""
+LEAK_EVERY = 40
+"""One login in so many loses a connection."""
+OLD = Build(version="good", label="v1", pool_max=POOL)
+ERRORS = frozenset({Reason.WORSE_THAN_STABLE, Reason.ABOVE_LIMIT, Reason.CANARY_OUTAGE})
+LEAKS = frozenset({Reason.CONNECTION_LEAK, Reason.POOL_SATURATED, Reason.CONNECTIONS_WAITING})
+
+
+def scenario(name: Name, *, error_rate: float = 0.05) -> Scenario:
+    """The scenario of that name; `error_rate` (0–1) is for `errors`."""
+    match name:
+        case Name.LEAK:
+            return Scenario(
+                name,
+                f"Version v2 forgets to give a connection back in 1 of {LEAK_EVERY} logins.",
+                Build(version="leak", label="v2", pool_max=POOL, leak_every=LEAK_EVERY),
+                LEAKS,
+                rate=60.0,
+                watch=75.0,
+            )
+        case Name.ERRORS:
+            return Scenario(
+                name,
+                f"Version v2 answers {error_rate:.3g} of all requests with an error 500.",
+                Build(version=f"errors:{error_rate:g}", label="v2", pool_max=POOL),
+                ERRORS,
+            )
+        case Name.SLOW:
+            return Scenario(
+                name,
+                "Version v2 takes three quarters of a second longer for every request.",
+                Build(version="slow", label="v2", pool_max=POOL),
+                ERRORS | LEAKS,
+            )
+        case Name.CRASH:
+            return Scenario(
+                name,
+                "Version v2 dies at one of its first requests.",
+                Build(version="crash", label="v2", pool_max=POOL),
+                ERRORS | {Reason.CRASH_LOOPING, Reason.NEVER_READY},
+                watch=30.0,
+            )
+        case Name.GOOD:
+            return Scenario(
+                name,
+                "Version v2 is as good as v1.",
+                Build(version="good", label="v2", pool_max=POOL),
+                frozenset(),
+            )

@@ -1,0 +1,468 @@
+"""What is decided, one sentence per situation; whole runs are in tests/test_reconcile.py."""
+
+from dataclasses import replace
+
+import pytest
+
+from canary.api import (
+    CheckStatus,
+    Intent,
+    OnInconclusive,
+    Pause,
+    Phase,
+    Reason,
+    Release,
+    Spec,
+    Status,
+    Verdict,
+    load_release,
+)
+from canary.core.judgement import Judgement
+from canary.core.plan import (
+    DeleteCanary,
+    EnsureCanary,
+    FreeCapacity,
+    Hold,
+    KeepCapacity,
+    LetGo,
+    PutBack,
+    RestoreRoute,
+    RollTarget,
+    RunChecks,
+    SetWeight,
+)
+from canary.core.plan import Release as ReleaseTarget
+from canary.core.rollout import canary_replicas, decide, phase_of
+from canary.core.snapshot import Canary, Pod, Request, Route, Snapshot, Target, Trouble, Verb, Wish
+from tests.world import RELEASE
+
+NOW = 5000.0
+PASS = Judgement(step=Verdict.PASS, final=Verdict.PASS)
+CONTINUE = Judgement(step=Verdict.CONTINUE, final=Verdict.CONTINUE)
+FAIL = Judgement(step=Verdict.FAIL, final=Verdict.FAIL, reason=Reason.WORSE_THAN_STABLE)
+SILENT = Judgement(step=Verdict.NO_DATA, final=Verdict.NO_DATA)
+DOWN = Judgement(step=Verdict.UNAVAILABLE, final=Verdict.UNAVAILABLE)
+
+SPEC = load_release(RELEASE, "tests").spec
+RELEASING = Release(
+    template="v2", started_at=4000.0, replicas=4, judged_from=4010.0, confirmed_at=4990.0
+)
+AT_REST = Status(stable_hash="v1", reason=Reason.AT_REST, observed_generation=1)
+IN_STEP = AT_REST.model_copy(
+    update={
+        "intent": Intent.ADVANCE,
+        "release": RELEASING,
+        "weight": 5,
+        "step_started_at": 4970.0,
+        "reason": Reason.HOLDING,
+    }
+)
+PROMOTING = IN_STEP.model_copy(update={"intent": Intent.PROMOTE, "weight": 100, "step": 2})
+ROLLING_BACK = IN_STEP.model_copy(
+    update={
+        "intent": Intent.ROLL_BACK,
+        "weight": 0,
+        "release": RELEASING.model_copy(update={"failed": Reason.CANARY_OUTAGE}),
+    }
+)
+
+
+def pods(count: int, *, ready: bool = True, **more: object) -> tuple[Pod, ...]:
+    """So many pods, all alike."""
+    return tuple(Pod(f"p{i}", ready, 4010.0 if ready else None, **more) for i in range(count))
+
+
+def snapshot(  # noqa: PLR0913 - a table's columns
+    status: Status,
+    *,
+    template: str = "v2",
+    running: str | None = "v1",
+    held: bool = True,
+    replicas: int = 4,
+    weight: int | None = None,
+    confirmed: bool = True,
+    canary: Canary | None = None,
+    spec: Spec = SPEC,
+    checks: tuple[CheckStatus, ...] = (),
+    request: Verb | None = None,
+    deleting_since: float | None = None,
+) -> Snapshot:
+    """The world of one row: what is not said is as it should be."""
+    at_rest = weight is None and status.weight == 0
+    route = Route(status.weight if weight is None else weight, confirmed, at_rest)
+    asked = Request(request, "r1") if request else None
+    wish = Wish("auth", "prod", 1, spec, status, "1", deleting_since, asked)
+    return Snapshot(
+        NOW, wish, Target(replicas, template, running, held, pods(4)), canary, route, checks
+    )
+
+
+CANARY = Canary("v2", 2, pods(2))
+
+
+def spec_with(**changes: object) -> Spec:
+    """The spec with other fields."""
+    return SPEC.model_copy(update=changes)
+
+
+def release_with(status: Status, **changes: object) -> Status:
+    """The status with other fields of its release."""
+    return status.model_copy(update={"release": status.release.model_copy(update=changes)})
+
+
+ROWS = [
+    pytest.param(
+        snapshot(Status(), running=None), PASS, Intent.REST, Reason.TARGET_NOT_STABLE, (),
+        id="a target in the middle of a roll is not adopted yet",
+    ),
+    pytest.param(
+        snapshot(Status(), template="v1"), PASS, Intent.REST, Reason.ADOPTED, (Hold("v1"),),
+        id="a target that runs one template everywhere is adopted and held",
+    ),
+    pytest.param(
+        snapshot(AT_REST, template="v1"), PASS, Intent.REST, Reason.AT_REST, (),
+        id="at rest with the vetted template nothing is done",
+    ),
+    pytest.param(
+        snapshot(AT_REST), PASS, Intent.ADVANCE, Reason.STARTED, (KeepCapacity(4),),
+        id="a new template starts a release at weight 0",
+    ),
+    pytest.param(
+        snapshot(AT_REST, spec=spec_with(suspend=True)), PASS, Intent.REST, Reason.SUSPENDED, (),
+        id="a suspended release takes no new template",
+    ),
+    pytest.param(
+        snapshot(AT_REST, replicas=0), PASS, Intent.REST, Reason.TARGET_SCALED_TO_ZERO, (),
+        id="a target without replicas has no traffic to share",
+    ),
+    pytest.param(
+        snapshot(AT_REST.model_copy(update={
+            "rejected_hash": "v2", "reason": Reason.CANARY_OUTAGE})),
+        PASS, Intent.REST, Reason.CANARY_OUTAGE, (),
+        id="a rejected template does not start again by itself",
+    ),
+    pytest.param(
+        snapshot(AT_REST.model_copy(update={"rejected_hash": "v2"}), request=Verb.RETRY),
+        PASS, Intent.ADVANCE, Reason.STARTED, (KeepCapacity(4),),
+        id="a retry starts the rejected template again",
+    ),
+    pytest.param(
+        snapshot(AT_REST, held=False, running=None), PASS, Intent.REST, Reason.UNPAUSED_BY_HAND,
+        (PutBack("v1"),),
+        id="an unvetted template that rolls past us is put back",
+    ),
+    pytest.param(
+        snapshot(AT_REST, held=False, running="v2"), PASS, Intent.REST,
+        Reason.ROLLED_OUT_WITHOUT_CANARY, (Hold("v2"),),
+        id="a template that already runs everywhere is taken as stable and said so",
+    ),
+    pytest.param(
+        snapshot(release_with(IN_STEP.model_copy(update={"weight": 0}), confirmed_at=None)),
+        SILENT, Intent.ADVANCE, Reason.CANARY_NOT_READY, (EnsureCanary("v2", 2),),
+        id="the canary is created with the pods for the first step, at least two",
+    ),
+    pytest.param(
+        snapshot(
+            release_with(IN_STEP.model_copy(update={"weight": 0}), confirmed_at=None),
+            canary=Canary("v2", 2, pods(2, ready=False)),
+        ),
+        SILENT, Intent.ADVANCE, Reason.CANARY_NOT_READY, (),
+        id="no weight before the canary's pods are ready",
+    ),
+    pytest.param(
+        snapshot(
+            release_with(
+                IN_STEP.model_copy(update={"weight": 0}), confirmed_at=None, scaling_since=4000.0
+            ),
+            canary=Canary("v2", 2, pods(2, ready=False)),
+        ),
+        SILENT, Intent.ROLL_BACK, Reason.NEVER_READY, (SetWeight(0),),
+        id="pods that are not ready within the progress deadline are a failure",
+    ),
+    pytest.param(
+        snapshot(release_with(IN_STEP.model_copy(update={"weight": 0}), confirmed_at=None),
+                 canary=CANARY),
+        SILENT, Intent.ADVANCE, Reason.SHIFTING_TRAFFIC, (),
+        id="a rise is written to the status before the route",
+    ),
+    pytest.param(
+        snapshot(release_with(IN_STEP, confirmed_at=None), weight=0, canary=CANARY),
+        SILENT, Intent.ADVANCE, Reason.SHIFTING_TRAFFIC, (SetWeight(5),),
+        id="the route follows the status",
+    ),
+    pytest.param(
+        snapshot(release_with(IN_STEP, confirmed_at=None), canary=CANARY, confirmed=False),
+        SILENT, Intent.ADVANCE, Reason.SHIFTING_TRAFFIC, (),
+        id="an unconfirmed route does not start the clock",
+    ),
+    pytest.param(
+        snapshot(IN_STEP.model_copy(update={"step_started_at": NOW - 5}), canary=CANARY),
+        PASS, Intent.ADVANCE, Reason.HOLDING, (),
+        id="the hold is waited for although the evidence is there",
+    ),
+    pytest.param(
+        snapshot(IN_STEP, canary=CANARY), CONTINUE, Intent.ADVANCE, Reason.GATHERING_EVIDENCE, (),
+        id="after the hold the evidence is waited for",
+    ),
+    pytest.param(
+        snapshot(IN_STEP, canary=CANARY), PASS, Intent.ADVANCE, Reason.STEP_PASSED, (),
+        id="after the hold, Pass means the next step",
+    ),
+    pytest.param(
+        snapshot(IN_STEP, canary=CANARY), SILENT, Intent.ADVANCE, Reason.NO_DATA, (),
+        id="no traffic yet: hold, do not fail",
+    ),
+    pytest.param(
+        snapshot(IN_STEP, canary=CANARY), DOWN, Intent.ADVANCE, Reason.MONITORING_UNAVAILABLE, (),
+        id="monitoring that is down neither promotes nor rolls back",
+    ),
+    pytest.param(
+        snapshot(IN_STEP.model_copy(update={"step_started_at": 4100.0}), canary=CANARY),
+        DOWN, Intent.ADVANCE, Reason.MONITORING_UNAVAILABLE, (),
+        id="past the patience, silence pauses",
+    ),
+    pytest.param(
+        snapshot(IN_STEP, canary=CANARY), replace(PASS, stable_unhealthy=True), Intent.ADVANCE,
+        Reason.STABLE_UNHEALTHY, (),
+        id="stable failing as well is no moment to give the canary more",
+    ),
+    pytest.param(
+        snapshot(IN_STEP, canary=CANARY), replace(PASS, not_shifted=True), Intent.ADVANCE,
+        Reason.TRAFFIC_NOT_SHIFTED, (),
+        id="a share of requests that contradicts the weight holds",
+    ),
+    pytest.param(
+        snapshot(IN_STEP, canary=CANARY, spec=spec_with(
+            steps=(SPEC.steps[0].model_copy(update={"approval": True}), *SPEC.steps[1:]))),
+        PASS, Intent.ADVANCE, Reason.APPROVAL_NEEDED, (),
+        id="a step that wants approval waits for it",
+    ),
+    pytest.param(
+        snapshot(IN_STEP, canary=CANARY, request=Verb.PROMOTE, spec=spec_with(
+            steps=(SPEC.steps[0].model_copy(update={"approval": True}), *SPEC.steps[1:]))),
+        PASS, Intent.ADVANCE, Reason.STEP_PASSED, (),
+        id="a person's promote approves the step",
+    ),
+    pytest.param(
+        snapshot(IN_STEP, canary=CANARY), FAIL, Intent.ROLL_BACK, Reason.WORSE_THAN_STABLE,
+        (SetWeight(0),),
+        id="Fail takes the traffic away in the same pass",
+    ),
+    pytest.param(
+        snapshot(IN_STEP, canary=Canary("v2", 2, pods(2, trouble=Trouble.OUT_OF_MEMORY))),
+        PASS, Intent.ROLL_BACK, Reason.OUT_OF_MEMORY, (SetWeight(0),),
+        id="a pod out of memory is a failure without any metric",
+    ),
+    pytest.param(
+        snapshot(IN_STEP, canary=Canary("v2", 2, pods(2, restarts=2))),
+        DOWN, Intent.ROLL_BACK, Reason.CRASH_LOOPING, (SetWeight(0),),
+        id="crashing pods are a failure while monitoring is down, too",
+    ),
+    pytest.param(
+        snapshot(IN_STEP, canary=CANARY, request=Verb.ABORT), PASS, Intent.ROLL_BACK,
+        Reason.ABORTED, (SetWeight(0),),
+        id="a person's abort rolls back",
+    ),
+    pytest.param(
+        snapshot(IN_STEP, canary=CANARY, template="v3"), PASS, Intent.ROLL_BACK,
+        Reason.TEMPLATE_CHANGED, (SetWeight(0),),
+        id="a newer template goes through weight 0",
+    ),
+    pytest.param(
+        snapshot(IN_STEP, canary=CANARY, held=False, running=None), PASS, Intent.ROLL_BACK,
+        Reason.UNPAUSED_BY_HAND, (SetWeight(0), PutBack("v1")),
+        id="un-pausing by hand takes the weight away and puts the vetted template back",
+    ),
+    pytest.param(
+        snapshot(IN_STEP, canary=CANARY, weight=0), PASS, Intent.ADVANCE, Reason.SHIFTING_TRAFFIC,
+        (SetWeight(0),),
+        id="a weight that somebody took away is put right once, from what is there",
+    ),
+    pytest.param(
+        snapshot(release_with(IN_STEP, rewrites=1), canary=CANARY, weight=40), PASS,
+        Intent.ADVANCE, Reason.CONTESTED, (SetWeight(0),),
+        id="a weight that is written again and again is held at 0, not fought",
+    ),
+    pytest.param(
+        snapshot(release_with(IN_STEP, started_at=NOW - 1801), canary=CANARY), CONTINUE,
+        Intent.ADVANCE, Reason.DEADLINE_EXCEEDED, (),
+        id="past its deadline a release pauses",
+    ),
+    pytest.param(
+        snapshot(release_with(IN_STEP, started_at=NOW - 1801), canary=CANARY,
+                 spec=spec_with(on_inconclusive=OnInconclusive.ROLL_BACK)), CONTINUE,
+        Intent.ROLL_BACK, Reason.DEADLINE_EXCEEDED, (SetWeight(0),),
+        id="past its deadline a release rolls back where the user said so",
+    ),
+    pytest.param(
+        snapshot(release_with(IN_STEP, pause=Pause(reason=Reason.INCONCLUSIVE, since=NOW)),
+                 canary=CANARY),
+        FAIL, Intent.ROLL_BACK, Reason.WORSE_THAN_STABLE, (SetWeight(0),),
+        id="a paused release is still protected",
+    ),
+    pytest.param(
+        snapshot(IN_STEP.model_copy(update={"step": 2, "weight": 50}), canary=CANARY),
+        replace(PASS, final=Verdict.CONTINUE), Intent.ADVANCE, Reason.GATHERING_EVIDENCE, (),
+        id="the last step waits for the evidence that promotion needs",
+    ),
+    pytest.param(
+        snapshot(IN_STEP.model_copy(update={"step": 2, "weight": 50}), canary=CANARY), PASS,
+        Intent.PROMOTE, Reason.STEP_PASSED, (),
+        id="with that evidence it promotes",
+    ),
+    pytest.param(
+        snapshot(PROMOTING, canary=CANARY), PASS, Intent.PROMOTE, Reason.CANARY_NOT_READY,
+        (EnsureCanary("v2", 4),),
+        id="the canary gets stable's full size before it carries everything",
+    ),
+    pytest.param(
+        snapshot(release_with(PROMOTING, unhold_at=4999.0), canary=Canary("v2", 4, pods(4))),
+        PASS, Intent.PROMOTE, Reason.ROLLING_TARGET, (RollTarget("v2"),),
+        id="the target rolls once the canary carries everything",
+    ),
+    pytest.param(
+        snapshot(release_with(PROMOTING, unhold_at=4999.0), canary=Canary("v2", 4, pods(4)),
+                 held=False, running=None),
+        FAIL, Intent.ROLL_BACK, Reason.WORSE_THAN_STABLE, (SetWeight(0),),
+        id="a failure while the target rolls takes the traffic back first",
+    ),
+    pytest.param(
+        snapshot(release_with(PROMOTING, unhold_at=4999.0, rolled=True), running="v2",
+                 held=False, canary=Canary("v2", 4, pods(4))),
+        PASS, Intent.PROMOTE, Reason.RESTORING_ROUTE, (Hold("v2"),),
+        id="a target that has rolled is held before anything else is put back",
+    ),
+    pytest.param(
+        snapshot(release_with(PROMOTING, unhold_at=4999.0, rolled=True), running="v2",
+                 canary=Canary("v2", 4, pods(4))),
+        PASS, Intent.PROMOTE, Reason.RESTORING_ROUTE, (RestoreRoute(),),
+        id="then the route is what the user wrote",
+    ),
+    pytest.param(
+        snapshot(release_with(PROMOTING.model_copy(update={"weight": 0}), unhold_at=4999.0,
+                              rolled=True), running="v2", canary=Canary("v2", 4, pods(4))),
+        replace(PASS, canary_busy=True), Intent.PROMOTE, Reason.DRAINING, (),
+        id="the canary's pods stay while requests still reach them",
+    ),
+    pytest.param(
+        snapshot(ROLLING_BACK, weight=5, canary=CANARY), PASS, Intent.ROLL_BACK,
+        Reason.CANARY_OUTAGE, (SetWeight(0),),
+        id="while rolling back, weight 0 comes before everything",
+    ),
+    pytest.param(
+        snapshot(release_with(ROLLING_BACK, confirmed_at=NOW - 1), weight=0, canary=CANARY), PASS,
+        Intent.ROLL_BACK, Reason.CANARY_OUTAGE, (),
+        id="no canary pod goes before the route has settled",
+    ),
+    pytest.param(
+        snapshot(ROLLING_BACK, weight=0, canary=CANARY), PASS, Intent.ROLL_BACK,
+        Reason.CANARY_OUTAGE, (EnsureCanary("v2", 0),),
+        id="then the canary is scaled down",
+    ),
+    pytest.param(
+        snapshot(ROLLING_BACK, weight=0, canary=Canary("v2", 0)), PASS, Intent.ROLL_BACK,
+        Reason.CANARY_OUTAGE, (RestoreRoute(),),
+        id="then the route forgets the canary",
+    ),
+    pytest.param(
+        snapshot(ROLLING_BACK, canary=Canary("v2", 0)), PASS, Intent.ROLL_BACK,
+        Reason.CANARY_OUTAGE, (DeleteCanary(), FreeCapacity()),
+        id="then the canary's objects go",
+    ),
+    pytest.param(
+        snapshot(ROLLING_BACK), PASS, Intent.REST, Reason.CANARY_OUTAGE, (FreeCapacity(),),
+        id="then the release is over and says why",
+    ),
+    pytest.param(
+        snapshot(IN_STEP, canary=CANARY, deleting_since=NOW), PASS, Intent.ADVANCE, Reason.DELETED,
+        (RestoreRoute(),),
+        id="deleting the resource puts the route back first",
+    ),
+    pytest.param(
+        snapshot(AT_REST, deleting_since=NOW), PASS, Intent.REST, Reason.DELETED, (PutBack("v1"),),
+        id="an unvetted template goes before the target is un-held",
+    ),
+    pytest.param(
+        snapshot(AT_REST, template="v1", deleting_since=NOW), PASS, Intent.REST, Reason.DELETED,
+        (FreeCapacity(), ReleaseTarget(), LetGo()),
+        id="then the Deployment is the user's again",
+    ),
+    pytest.param(
+        snapshot(IN_STEP, canary=CANARY, deleting_since=NOW - 121), PASS, Intent.ADVANCE,
+        Reason.DELETED, (LetGo(),),
+        id="a deletion never blocks for ever",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("snap", "judged", "intent", "reason", "actions"), ROWS)
+def test_decides(
+    snap: Snapshot, judged: Judgement, intent: Intent, reason: Reason, actions: tuple[object, ...]
+) -> None:
+    """Each situation has one direction, one reason and one list of actions."""
+    plan = decide(snap, judged)
+    assert (plan.status.intent, plan.status.reason, plan.actions) == (intent, reason, actions)
+    assert plan.status.message
+
+
+def test_the_same_world_twice_changes_nothing_at_rest() -> None:
+    """At rest a second pass has nothing to write and nothing to come back for."""
+    first = decide(snapshot(AT_REST, template="v1"), PASS)
+    again = decide(snapshot(first.status, template="v1"), PASS)
+    assert again.status is not None
+    assert (again.status, again.actions, again.requeue_after) == (first.status, (), None)
+
+
+def test_a_request_is_taken_once() -> None:
+    """The same abort does not end the next release as well."""
+    taken = decide(snapshot(IN_STEP, canary=CANARY, request=Verb.ABORT), PASS).status
+    assert taken.handled_request == "r1"
+    later = IN_STEP.model_copy(update={"handled_request": "r1"})
+    assert decide(snapshot(later, canary=CANARY, request=Verb.ABORT), PASS).status.intent is (
+        Intent.ADVANCE
+    )
+
+
+def test_checks_run_at_weight_zero() -> None:
+    """With the canary ready and no traffic yet, the checks are started."""
+    spec = load_release(
+        RELEASE.replace(
+            "  steps:", "  before: [{name: smoke, webhook: {url: 'http://x'}}]\n  steps:"
+        ),
+        "tests",
+    ).spec
+    status = release_with(IN_STEP.model_copy(update={"weight": 0}), confirmed_at=None)
+    started = decide(snapshot(status, canary=CANARY, spec=spec), SILENT)
+    assert started.actions == (RunChecks("v2"),)
+    passed = (CheckStatus(name="smoke", verdict=Verdict.PASS),)
+    kept = decide(snapshot(status, canary=CANARY, spec=spec, checks=passed), SILENT)
+    assert kept.status.release is not None
+    assert kept.status.release.checks == passed
+    failed = (CheckStatus(name="smoke", verdict=Verdict.FAIL, message="exit 3"),)
+    plan = decide(snapshot(status, canary=CANARY, spec=spec, checks=failed), SILENT)
+    assert (plan.status.intent, plan.status.reason) == (Intent.ROLL_BACK, Reason.CHECK_FAILED)
+    assert "exit 3" in plan.status.message
+
+
+@pytest.mark.parametrize(
+    ("replicas", "weight", "pods_wanted"),
+    [(1, 5, 1), (2, 5, 2), (4, 25, 2), (10, 25, 3), (10, 100, 10)],
+)
+def test_canary_size(replicas: int, weight: int, pods_wanted: int) -> None:
+    """The canary carries its weight of stable's count, rounded up, and two pods where there are two."""
+    assert canary_replicas(replicas, weight) == pods_wanted
+
+
+@pytest.mark.parametrize(
+    ("status", "phase"),
+    [
+        (Status(), Phase.PENDING),
+        (AT_REST, Phase.READY),
+        (IN_STEP, Phase.PROGRESSING),
+        (PROMOTING, Phase.PROMOTING),
+        (ROLLING_BACK, Phase.ROLLING_BACK),
+    ],
+)
+def test_phase_is_read_off_the_status(status: Status, phase: Phase) -> None:
+    """The phase is for people and follows from the status."""
+    assert phase_of(status) is phase

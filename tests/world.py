@@ -1,0 +1,436 @@
+"""The world in memory: a cluster, a router and a monitoring system small enough to read.
+
+It implements every Protocol of `canary.interfaces`, keeps time by hand, carries requests every
+simulated second, and can die after any write. Tests assert on what it looks like afterwards.
+"""
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from canary.api import CheckStatus, Spec, Status, Verdict, load_release
+from canary.core.increments import Side
+from canary.core.invariants import broken_now
+from canary.core.plan import (
+    DeleteCanary,
+    EnsureCanary,
+    FreeCapacity,
+    Hold,
+    KeepCapacity,
+    PutBack,
+    Release,
+    RestoreRoute,
+    RollTarget,
+    RunChecks,
+    SetWeight,
+    TrafficAction,
+    WorkloadAction,
+)
+from canary.core.series import Found, MetricAnswer, NoData, Series, SeriesQuery, Unavailable
+from canary.core.snapshot import Canary, Pod, Request, Route, Snapshot, Target, Trouble, Verb, Wish
+from canary.errors import ConflictError, NotFoundError, TransientError
+from canary.interfaces import Key, Notice, Workload, World
+from canary.reconcile import reconcile
+from canary.report import Outcome
+
+START = 1_000_000.0
+KEY = Key("prod", "auth")
+
+RELEASE = """
+apiVersion: canary-controller.dev/v1alpha1
+kind: CanaryRelease
+metadata: {name: auth, namespace: prod}
+spec:
+  target: {name: auth}
+  traffic: {traefik: {traefikService: auth}, settle: 2s}
+  steps:
+  - {weight: 5, hold: 20s}
+  - {weight: 25, hold: 20s}
+  - {weight: 50, hold: 20s}
+  deadline: 30m
+  progressDeadline: 60s
+  analysis:
+    interval: 5s
+    warmUp: 5s
+    minimum: 60s
+    patience: 60s
+    metrics:
+    - {name: errors, ratio: {total: http_requests_total, bad: 'http_requests_total{code="500"}'}}
+"""
+
+
+class Crash(Exception):  # noqa: N818 - it is not an error of ours: the process is gone
+    """The controller dies here."""
+
+
+@dataclass
+class Version:
+    """How a template behaves."""
+
+    errors: float = 0.001
+    ready_after: float = 3.0
+    crashes: bool = False
+    out_of_memory: bool = False
+
+
+@dataclass
+class Instance:
+    """One running pod."""
+
+    name: str
+    template: str
+    born: float
+    ready_since: float | None = None
+    restarts: int = 0
+    total: int = 0
+    bad: int = 0
+    seen: list[tuple[float, int, int]] = field(default_factory=list)
+
+
+@dataclass
+class Memory:
+    """All of the world's state, and the Protocols on top of it."""
+
+    spec: Spec = field(default_factory=lambda: load_release(RELEASE, "tests").spec)
+    versions: dict[str, Version] = field(default_factory=dict)
+    rps: float = 200.0
+    replicas: int = 4
+    seed: int = 1
+    checks: dict[str, Verdict] = field(default_factory=dict)
+    time: float = START
+    status: Status = field(default_factory=Status)
+    version: int = 1
+    generation: int = 1
+    deleting_since: float | None = None
+    gone: bool = False
+    request: Request | None = None
+    template: str = "v1"
+    held: bool = False
+    no_target: bool = False
+    no_route: bool = False
+    canary_template: str | None = None
+    weight: int | None = None
+    """None: the route is what the user wrote."""
+    weight_at: float = START - 100
+    confirm_after: float = 1.0
+    monitoring: str = "up"
+    checks_started: bool = False
+    floor: int | None = None
+    """What an autoscaler may not go below."""
+    writes: int = 0
+    die_after: int | None = None
+    refuse: list[type] = field(default_factory=list)
+    dropped: int = 0
+    served: dict[str, int] = field(default_factory=dict)
+    failed: dict[str, int] = field(default_factory=dict)
+    notices: list[Notice] = field(default_factory=list)
+    trail: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.random = random.Random(self.seed)  # noqa: S311 - simulated requests, not secrets
+        self.names = iter(range(10_000))
+        self.pods = [self._instance("auth", "v1", self.time - 4000) for _ in range(self.replicas)]
+        self.canaries: list[Instance] = []
+        self.gone_pods: list[Instance] = []
+        for pod in self.pods:
+            pod.ready_since = pod.born
+
+    # What people and time do
+
+    @property
+    def world(self) -> World:
+        """The Protocols, all of them this object's."""
+        return World(
+            clock=self,
+            releases=_Store(self),
+            workloads=_Workloads(self),
+            traffic=_Traffic(self),
+            metrics=_Metrics(self),
+            notifier=self,
+        )
+
+    def ask(self, verb: Verb) -> None:
+        """A person asks for something."""
+        self.request = Request(verb, f"{verb}-{self.time}")
+
+    def deploy(self, template: str) -> None:
+        """The user applies a new template."""
+        self.template = template
+        self.generation += 1
+
+    def tick(self, seconds: float) -> None:
+        """Time passes: pods come up, the target rolls, requests are served, counters are seen."""
+        for _ in range(round(seconds)):
+            self.time += 1.0
+            self._start_pods()
+            self._roll()
+            self._serve()
+            for pod in [*self.pods, *self.canaries]:
+                pod.seen.append((self.time, pod.total, pod.bad))
+
+    def step(self) -> Outcome:
+        """One pass, then as much time as it asked for (at least none, at most ten seconds)."""
+        outcome = reconcile(self.world, KEY)
+        self.tick(10.0 if outcome.again_after is None else min(outcome.again_after, 10.0))
+        return outcome
+
+    def run(self, seconds: float, *, until: str | None = None) -> None:
+        """Passes until this phase, or for so long."""
+        end, passes = self.time + seconds, 0
+        while self.time < end and not self.gone and passes < 5000:
+            self.step()
+            passes += 1
+            if until is not None and self.status.phase == until:
+                return
+
+    def now(self) -> float:
+        return self.time
+
+    def tell(self, notice: Notice) -> None:
+        self.notices.append(notice)
+
+    def snapshot(self) -> Snapshot:
+        """The world as it is, without metrics: what the invariants look at."""
+        wish = _Store(self).read(KEY)
+        workload, route = _Workloads(self).look(wish), _Traffic(self).look(wish)
+        return Snapshot(self.time, wish, workload.target, workload.canary, route)
+
+    # How it works inside
+
+    def _wrote(self, what: str) -> None:
+        self.trail.append(f"{self.time - START:.0f} s: {what}")
+        self.writes += 1
+        broken = broken_now(self.snapshot())
+        assert not broken, (broken, self.trail[-6:])
+        if self.die_after is not None and self.writes >= self.die_after:
+            self.die_after = None
+            raise Crash
+
+    def _instance(self, name: str, template: str, born: float) -> Instance:
+        return Instance(f"{name}-{next(self.names)}", template, born)
+
+    def _behaviour(self, template: str) -> Version:
+        return self.versions.get(template, Version())
+
+    def _start_pods(self) -> None:
+        for pod in [*self.pods, *self.canaries]:
+            behaviour = self._behaviour(pod.template)
+            age = self.time - pod.born
+            if pod.ready_since is None and age >= behaviour.ready_after:
+                pod.ready_since = self.time
+            if behaviour.crashes and pod.ready_since is not None and age > 8:
+                pod.born, pod.ready_since = self.time, None
+                pod.restarts += 1
+
+    def _roll(self) -> None:
+        if self.held:
+            return
+        old = [pod for pod in self.pods if pod.template != self.template]
+        fresh = [p for p in self.pods if p.template == self.template and p.ready_since is None]
+        if old and not fresh:
+            self.pods.remove(old[0])
+            self.gone_pods.append(old[0])
+            self.pods.append(self._instance("auth", self.template, self.time))
+
+    def data_plane_weight(self) -> int:
+        """What the router really does: it lags behind what was written."""
+        if self.time - self.weight_at >= self.confirm_after + 0.5:
+            self.shown = self.weight or 0
+        return getattr(self, "shown", 0)
+
+    def _serve(self) -> None:
+        weight = self.data_plane_weight()
+        for _ in range(round(self.rps)):
+            side = self.canaries if self.random.random() * 100 < weight else self.pods
+            ready = [pod for pod in side if pod.ready_since is not None]
+            if not ready:
+                self.dropped += 1
+                continue
+            pod = ready[self.random.randrange(len(ready))]
+            pod.total += 1
+            self.served[pod.template] = self.served.get(pod.template, 0) + 1
+            if self.random.random() < self._behaviour(pod.template).errors:
+                pod.bad += 1
+                self.failed[pod.template] = self.failed.get(pod.template, 0) + 1
+
+
+@dataclass
+class _Store:
+    memory: Memory
+
+    def read(self, _key: Key) -> Wish:
+        m = self.memory
+        if m.gone:
+            raise NotFoundError("no such release")
+        return Wish(
+            name=KEY.name,
+            namespace=KEY.namespace,
+            generation=m.generation,
+            spec=m.spec,
+            status=m.status,
+            version=str(m.version),
+            deleting_since=m.deleting_since,
+            request=m.request,
+        )
+
+    def write_status(self, wish: Wish, status: Status) -> None:
+        m = self.memory
+        if wish.version != str(m.version):
+            raise ConflictError("the status changed in between")
+        # Through JSON, as a real store does it.
+        m.status = Status.model_validate_json(status.model_dump_json(by_alias=True))
+        m.version += 1
+        m._wrote(f"status {status.intent} {status.reason} step {status.step}")
+
+    def let_go(self, _wish: Wish) -> None:
+        self.memory.gone = True
+        self.memory._wrote("let go")
+
+
+@dataclass
+class _Metrics:
+    memory: Memory
+
+    def settled(self, now: float) -> float:
+        return now
+
+    def read(
+        self, queries: Sequence[SeriesQuery], start: float, end: float, step: float
+    ) -> Mapping[str, MetricAnswer]:
+        if self.memory.monitoring == "down":
+            return {query.key: Unavailable("connection refused") for query in queries}
+        if self.memory.monitoring == "silent":
+            return {query.key: NoData("no series") for query in queries}
+        times = [start + i * step for i in range(int((end - start) // step) + 1)]
+        return {query.key: self._answer(query, times) for query in queries}
+
+    def _answer(self, query: SeriesQuery, times: list[float]) -> MetricAnswer:
+        m = self.memory
+        column = 2 if query.key.endswith(".bad") else 1
+        found = (
+            Series({"pod": pod.name}, tuple(_at(pod.seen, times, column)))
+            for pod in [*m.pods, *m.canaries, *m.gone_pods]
+        )
+        series = tuple(one for one in found if one.points)
+        return Found(series) if series else NoData("no series")
+
+
+def _at(
+    seen: list[tuple[float, int, int]], times: list[float], column: int
+) -> Iterator[tuple[float, float]]:
+    index, last = 0, None
+    for time in times:
+        while index < len(seen) and seen[index][0] <= time:
+            last = seen[index]
+            index += 1
+        if last is not None and time - last[0] < 60:
+            yield time, float(last[column])
+
+
+@dataclass
+class _Workloads:
+    memory: Memory
+
+    def look(self, wish: Wish) -> Workload:
+        m = self.memory
+        target = None
+        if not m.no_target:
+            whole = {pod.template for pod in m.pods if pod.ready_since is not None}
+            done = len(whole) == 1 and all(pod.ready_since is not None for pod in m.pods)
+            held = m.held or (m.status.stable_hash is None)
+            target = Target(
+                replicas=m.replicas,
+                template=m.template,
+                running=whole.pop() if done else None,
+                held=held,
+                pods=tuple(self._pod(pod) for pod in m.pods),
+            )
+        canary = None
+        if m.canary_template is not None:
+            pods = tuple(self._pod(pod) for pod in m.canaries)
+            canary = Canary(m.canary_template, len(m.canaries), pods)
+        return Workload(target, canary, self._checks(wish))
+
+    def _checks(self, wish: Wish) -> tuple[CheckStatus, ...]:
+        if not self.memory.checks_started:
+            return ()
+        verdicts = self.memory.checks
+        return tuple(
+            CheckStatus(name=check.name, verdict=verdicts.get(check.name, Verdict.CONTINUE))
+            for check in wish.spec.before
+        )
+
+    def _pod(self, pod: Instance) -> Pod:
+        oom = self.memory._behaviour(pod.template).out_of_memory and pod.ready_since is not None
+        trouble = Trouble.OUT_OF_MEMORY if oom else None
+        ready = pod.ready_since is not None
+        return Pod(pod.name, ready, pod.ready_since, pod.restarts, trouble)
+
+    def apply(self, _wish: Wish, action: WorkloadAction) -> None:
+        m = self.memory
+        if type(action) in m.refuse:
+            m.refuse.remove(type(action))
+            raise TransientError("the API server says 503")
+        match action:
+            case Hold():
+                m.held = True
+            case PutBack(template, roll):
+                m.template, m.held = template, not roll
+                gone = [pod for pod in m.pods if pod.template != template and not roll]
+                for pod in gone:
+                    m.pods.remove(pod)
+                    m.pods.append(m._instance("auth", template, m.time))
+            case RollTarget() | Release():
+                m.held = False
+            case EnsureCanary(template, replicas):
+                self._scale(template, replicas)
+            case DeleteCanary():
+                m.gone_pods += m.canaries
+                m.canaries, m.canary_template = [], None
+            case KeepCapacity(replicas):
+                m.floor = replicas
+            case FreeCapacity():
+                m.floor = None
+            case RunChecks():
+                m.checks_started = True
+        m._wrote(str(action))
+
+    def _scale(self, template: str, replicas: int) -> None:
+        m = self.memory
+        m.canary_template = template
+        while len(m.canaries) < replicas:
+            m.canaries.append(m._instance("auth-canary", template, m.time))
+        m.gone_pods += m.canaries[replicas:]
+        m.canaries = m.canaries[:replicas]
+
+
+@dataclass
+class _Traffic:
+    memory: Memory
+
+    def look(self, _wish: Wish) -> Route | None:
+        m = self.memory
+        if m.no_route:
+            return None
+        confirmed = m.time - m.weight_at >= m.confirm_after
+        backends = {Side.CANARY: "auth-canary", Side.STABLE: "auth"}
+        return Route(m.weight or 0, confirmed, m.weight is None, None, backends)
+
+    def apply(self, _wish: Wish, action: TrafficAction) -> None:
+        m = self.memory
+        if type(action) in m.refuse:
+            m.refuse.remove(type(action))
+            raise ConflictError("the route changed in between")
+        weight = action.weight if isinstance(action, SetWeight) else None
+        if isinstance(action, RestoreRoute) and m.weight is None:
+            return
+        m.data_plane_weight()
+        if (m.weight or 0) != (weight or 0):
+            m.weight_at = m.time
+        m.weight = weight
+        m._wrote(str(action))
+
+
+def at(memory: Memory, **changes: object) -> Memory:
+    """The same world with some of its fields changed."""
+    return replace(memory, **changes)
