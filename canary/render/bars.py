@@ -1,0 +1,120 @@
+"""Bars, cut-off text and columns for a terminal, exact to the cell."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len, set_cell_size
+from rich.text import Text
+
+from canary.render.words import clean, encodable
+
+
+@dataclass(frozen=True, slots=True)
+class Glyphs:
+    """What bars and rules are drawn with."""
+
+    encoding: str
+    full: str
+    half: str
+    """A cell whose left half is full."""
+    empty: str
+    mark_full: str
+    mark_empty: str
+    rule: str
+    dot: str
+    ellipsis: str
+
+    def text(self, words: str) -> str:
+        """Other people's words in characters that this terminal has."""
+        return encodable(clean(words), self.encoding)
+
+
+def glyphs_for(encoding: str) -> Glyphs:
+    """Line drawing where `encoding` has it, else ASCII."""
+    drawn = Glyphs(encoding, "━", "╾", "─", "╋", "┼", "─", "·", "…")
+    try:
+        f"{drawn.full}{drawn.half}{drawn.mark_full}{drawn.ellipsis}".encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return Glyphs("ascii", "=", "-", "-", "#", "|", "-", "-", "...")
+    return drawn
+
+
+def bar(share: float, width: int, marks: Sequence[float], style: str, glyphs: Glyphs) -> Text:
+    """A bar of `width` cells filled to `share` (0–1), with `marks` (0–1) drawn into it."""
+    halves = round(_within(share) * width * 2)
+    marked = {mark_cell(mark, width) for mark in marks}
+    line = Text(no_wrap=True)
+    for cell in range(width):
+        full = halves >= 2 * cell + 2
+        half = halves == 2 * cell + 1
+        line.append(
+            _glyph(glyphs, full=full, half=half, mark=cell in marked),
+            style=_cell_style(style, lit=full or half, mark=cell in marked),
+        )
+    return line
+
+
+def mark_cell(share: float, width: int) -> int:
+    """The cell that is the last one filled at `share`."""
+    return max(math.ceil(_within(share) * width - 1e-9) - 1, 0)
+
+
+def _within(share: float) -> float:
+    return min(max(share, 0.0), 1.0) if math.isfinite(share) else float(share > 0)
+
+
+def _glyph(glyphs: Glyphs, *, full: bool, half: bool, mark: bool) -> str:
+    if mark:
+        return glyphs.mark_full if full else glyphs.mark_empty
+    if half:
+        return glyphs.half
+    return glyphs.full if full else glyphs.empty
+
+
+def _cell_style(style: str, *, lit: bool, mark: bool) -> str:
+    if lit:
+        return style
+    return "default" if mark else "dim"
+
+
+def fitted(words: str, width: int, glyphs: Glyphs, *, right: bool = False) -> str:
+    """`words` in exactly `width` cells: padded, or cut with an ellipsis."""
+    text = glyphs.text(words)
+    if cell_len(text) > width:
+        room = max(width - cell_len(glyphs.ellipsis), 0)
+        text = set_cell_size(text, room).rstrip() + glyphs.ellipsis[:width]
+    padding = " " * (width - cell_len(text))
+    return padding + text if right else text + padding
+
+
+def tail(words: str, width: int, glyphs: Glyphs) -> str:
+    """`words` in exactly `width` cells; too long a name keeps its end, where instances differ."""
+    text = glyphs.text(words)
+    if cell_len(text) <= width:
+        return fitted(text, width, glyphs)
+    while text and cell_len(glyphs.ellipsis + text) > width:
+        text = text[1:]
+    return fitted(glyphs.ellipsis + text, width, glyphs)
+
+
+def labels(places: Iterable[tuple[int, str, str]], width: int) -> Text:
+    """Labels `(cell, words, style)` centred below their cells; one that has no room is left out.
+
+    Earlier places have precedence.
+    """
+    taken: list[tuple[int, str, str]] = []
+    for cell, words, style in places:
+        start = min(max(cell - (len(words) - 1) // 2, 0), max(width - len(words), 0))
+        if all(start > s + len(w) or start + len(words) < s for s, w, _ in taken):
+            taken.append((start, words, style))
+    line = Text(no_wrap=True)
+    for start, words, style in sorted(taken):
+        line.append(" " * (start - line.cell_len)).append(words, style=style)
+    return line
+
+
+def beside(left: Text, right: Text, width: int) -> Text:
+    """`left` and `right` at both ends of a line of `width` cells."""
+    gap = " " * max(width - left.cell_len - right.cell_len, 1)
+    return Text.assemble(left, gap, right, no_wrap=True)

@@ -1,0 +1,165 @@
+"""A release as it happens: one picture for a terminal, one line for pipes and CI."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.segment import Segment
+from rich.text import Text
+
+from canary.render.bars import fitted, glyphs_for
+from canary.render.panels import (
+    LABEL,
+    VERDICT_STYLES,
+    Page,
+    evidence_panel,
+    numbers_panel,
+    pool_rows,
+    pools_panel,
+    share_in_use,
+    weight_panel,
+)
+from canary.render.timeline import Decision, Evidence, Moment, Numbers, Pool
+from canary.render.words import clean, clock, percent, spaced
+
+WIDEST = 120
+"""Cells; wider lines are harder to read, not better."""
+NARROWEST = 40
+SEVERITY = ("Fail", "Unavailable", "NoData", "Continue", "Pass")
+
+
+def view(
+    moment: Moment, *, title: str, steps: Sequence[int], elapsed: float | None = None
+) -> RenderableType:
+    """The picture of `moment` for a terminal, as high and wide as there is room.
+
+    `steps` are the weights (percent) to be marked; `elapsed` (seconds) is shown at the top,
+    without it the moment's own time. Lines never wrap; a terminal without Unicode gets ASCII.
+    """
+    return _View(moment, title, tuple(steps), moment.time if elapsed is None else elapsed)
+
+
+def verdict_of(moment: Moment) -> str:
+    """The worst verdict of all metrics; `Continue` before there is any."""
+    found = {evidence.verdict for evidence in moment.evidence}
+    return next((verdict for verdict in SEVERITY if verdict in found), "Continue")
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    moment: Moment
+    title: str
+    steps: tuple[int, ...]
+    elapsed: float
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width = max(min(options.max_width - 1, WIDEST), min(options.max_width, NARROWEST))
+        # one line less than there is: the cursor needs one, and a full screen would scroll
+        height = max((options.height or options.max_height) - 1, 1)
+        page = Page(console, glyphs_for(options.encoding), width)
+        lines = _arranged(page, self, height)
+        for line in lines:
+            line.truncate(width)
+            line.rstrip()
+            yield from console.render(line, options.update(no_wrap=True, overflow="crop"))
+        if not lines:
+            yield Segment.line()
+
+
+def _arranged(page: Page, view: _View, height: int) -> list[Text]:
+    """All blocks in at most `height` lines: rows of pools and metrics give way before words do."""
+    moment = view.moment
+    top = [_heading(page, view), *weight_panel(page, moment.weight, view.steps)]
+    numbers = numbers_panel(page, moment)
+    story = _story(page, moment)
+    airy = height - len(top) - len(numbers) - len(story)
+    blanks = 4 if airy >= 4 + 2 + pool_rows(page, moment) + len(moment.evidence) else 0
+    room = max(airy - blanks - 2, 2)
+    evidence = evidence_panel(page, moment.evidence, max(room - pool_rows(page, moment), room // 2))
+    pools = pools_panel(page, moment.pools, room - len(evidence) + 1)
+    blank = [Text()] * (blanks // 4)
+    upper = [*top, *blank, *numbers, *blank, *pools, *blank, *evidence, *blank]
+    return [*upper[: max(height - len(story), 0)], *story][:height]
+
+
+def _heading(page: Page, view: _View) -> Text:
+    rule = page.glyphs.rule
+    elapsed = clock(view.elapsed)
+    title = fitted(view.title, page.width - len(elapsed) - 8, page.glyphs).rstrip()
+    left = Text.assemble((rule * 2 + " ", "dim"), (title, "bold"), " ")
+    right = Text.assemble(" ", (elapsed, "bold"), (" " + rule * 2, "dim"))
+    left.append(rule * (page.width - left.cell_len - right.cell_len), style="dim")
+    return Text.assemble(left, right, no_wrap=True)
+
+
+def _story(page: Page, moment: Moment) -> list[Text]:
+    """Where it is, why, and what comes next: always as many lines, so that nothing jumps."""
+    verdict = verdict_of(moment)
+    now = Text.assemble(
+        (f"{'now':<{LABEL}}", "bold"),
+        (page.glyphs.text(f"{spaced(moment.phase)} at {moment.weight} %"), "bold cyan"),
+        (f" {page.glyphs.dot} ", "dim"),
+        (page.glyphs.text(moment.reason), "default"),
+        (f" {page.glyphs.dot} verdict ", "dim"),
+        (page.glyphs.text(verdict), VERDICT_STYLES[verdict]),
+    )
+    because = _paragraph(page, "because", moment.message)
+    return [now, *because, *_paragraph(page, "next", moment.next)]
+
+
+def _paragraph(page: Page, label: str, words: str) -> list[Text]:
+    width = max(page.width - LABEL, 1)
+    wrapped = Text(page.glyphs.text(words)).wrap(page.console, width)
+    second = " ".join(line.plain.strip() for line in wrapped[1:])
+    first = wrapped[0].plain if wrapped else ""
+    lines = [Text(f"{label:<{LABEL}}", style="bold"), Text(" " * LABEL)]
+    lines[0].append(first, style="default")
+    lines[1].append(fitted(second, width, page.glyphs).rstrip(), style="default")
+    return lines
+
+
+def plain_line(moment: Moment) -> str:
+    """One moment on one line, always in the same order: `status t=47s weight=10% …`."""
+    fields = [
+        f"t={moment.time:.0f}s",
+        f"weight={moment.weight}%",
+        f"phase={clean(moment.phase)}",
+        f"reason={clean(moment.reason)}",
+        f"verdict={verdict_of(moment)}",
+        f"canary={_traffic(moment.canary)}",
+        f"stable={_traffic(moment.stable)}",
+        f"pool={_fullest(moment.pools)}",
+        f"evidence={_metrics(moment.evidence)}",
+    ]
+    return f"status {' '.join(fields)} | {clean(moment.message)}"
+
+
+def _traffic(numbers: Numbers) -> str:
+    ratio = percent(numbers.error_ratio).replace(" ", "").replace("–", "-")
+    return f"{numbers.requests_per_second:.1f}/s,{ratio},{numbers.bad:.0f}/{numbers.total:.0f}"
+
+
+def _fullest(pools: Sequence[Pool]) -> str:
+    if not pools:
+        return "-"
+    pool = max(pools, key=share_in_use)
+    return f"{_token(pool.instance)}:{share_in_use(pool):.0%}"
+
+
+def _metrics(evidence: Sequence[Evidence]) -> str:
+    parts = [
+        f"{_token(e.metric)}:{e.value:.4g}/{e.threshold:.4g}:{_token(e.verdict)}" for e in evidence
+    ]
+    return ",".join(parts) or "-"
+
+
+def _token(words: str) -> str:
+    """A name without blanks, so that a line splits at them."""
+    return clean(words).replace(" ", "_")
+
+
+def decision_line(decision: Decision) -> str:
+    """One decision on one line: `decision t=47s weight=25% phase=… reason=… | sentence`."""
+    where = f"t={decision.time:.0f}s weight={decision.weight}%"
+    what = f"phase={clean(decision.phase)} reason={clean(decision.reason)}"
+    return f"decision {where} {what} | {clean(decision.sentence)}"

@@ -1,0 +1,208 @@
+"""The panels of the live view: weight, both versions' numbers, pools, evidence."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
+
+from canary.render.bars import Glyphs, bar, beside, fitted, labels, mark_cell, tail
+from canary.render.timeline import Evidence, Moment, Numbers, Pool
+from canary.render.words import POOL_LIMIT, amount, count, percent
+
+LABEL = 9
+SHORT_NAME, LONG_NAME = 8, 16
+"""Cells for the names of instances and metrics."""
+TWO_COLUMNS = 72
+"""Cells from which stable's and the canary's pools stand side by side."""
+VERDICT_STYLES = {
+    "Fail": "bold red",
+    "Unavailable": "yellow",
+    "NoData": "yellow",
+    "Continue": "cyan",
+    "Pass": "green",
+}
+E_VALUE = 20.0
+"""Thresholds from here on are e-values, which begin at 1; below, they are measured quantities."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Where the panels are drawn: `width` cells, and what the terminal can show."""
+
+    console: Console
+    glyphs: Glyphs
+    width: int
+
+
+def weight_panel(page: Page, weight: int, steps: Sequence[int]) -> Iterator[Text]:
+    """Two lines: the weight as a bar with the steps marked, and the steps' weights."""
+    head = f"{'weight':<{LABEL}}{weight:>3} %  "
+    width = max(page.width - len(head), 1)
+    marks = [step / 100 for step in steps]
+    yield Text(head, style="bold") + bar(weight / 100, width, marks, "bold cyan", page.glyphs)
+    order = sorted(steps, key=lambda step: (step != weight, step))
+    places = [
+        (mark_cell(step / 100, width), str(step), _step_style(step, weight)) for step in order
+    ]
+    yield Text(" " * len(head)) + labels(places, width)
+
+
+def _step_style(step: int, weight: int) -> str:
+    if step == weight:
+        return "bold cyan"
+    return "dim" if step < weight else "default"
+
+
+def numbers_panel(page: Page, moment: Moment) -> list[Text]:
+    """Three lines: both versions' numbers below each other, as many columns as fit."""
+    names = ("requests/s", "errors now", "requests", "failed", "failed share")
+    rows = [Text(" " * LABEL), Text(f"{'stable':<{LABEL}}"), Text(f"{'canary':<{LABEL}}", "cyan")]
+    fits = min(len(names), max((page.width - LABEL) // 14, 1))
+    width = min((page.width - LABEL) // fits, 16)
+    columns = zip(names, _cells(moment.stable), _cells(moment.canary), strict=True)
+    for name, stable, canary in list(columns)[:fits]:
+        cells = ((name, "dim"), stable, canary)
+        for row, (words, style) in zip(rows, cells, strict=True):
+            row.append(fitted(words, width, page.glyphs, right=True), style=style)
+    return rows
+
+
+def _cells(numbers: Numbers) -> list[tuple[str, str]]:
+    share = numbers.bad / numbers.total if numbers.total else None
+    return [
+        (f"{numbers.requests_per_second:,.1f}", "default"),
+        (percent(numbers.error_ratio), _error_style(numbers.error_ratio)),
+        (count(numbers.total), "default"),
+        (count(numbers.bad), _error_style(numbers.bad)),
+        (percent(share), _error_style(share)),
+    ]
+
+
+def _error_style(failures: float | None) -> str:
+    return "bold red" if failures else "default"
+
+
+def pool_rows(page: Page, moment: Moment) -> int:
+    """Lines that all pools take."""
+    stable, canary = _by_side(moment.pools)
+    rows = max(len(stable), len(canary)) if page.width >= TWO_COLUMNS else len(moment.pools)
+    return max(rows, 1)
+
+
+def _by_side(pools: Sequence[Pool]) -> tuple[list[Pool], list[Pool]]:
+    canary = [pool for pool in pools if pool.side == "canary"]
+    return [pool for pool in pools if pool.side != "canary"], canary
+
+
+def pools_panel(page: Page, pools: Sequence[Pool], rows: int) -> list[Text]:
+    """Heading and at most `rows` − 1 lines; side by side where there is room."""
+    mark = page.glyphs.mark_empty
+    limit = Text(f"{mark} {percent(POOL_LIMIT)}", style="dim")
+    head = beside(Text("connections in use", style="dim"), limit, page.width)
+    if not pools:
+        return [head, Text("no pool reports yet", style="dim")]
+    if page.width < TWO_COLUMNS:
+        return [head, *_column(_Column(page, pools, page.width), pools, rows - 1)]
+    column = _Column(page, pools, (page.width - 4) // 2)
+    stable, canary = (_column(column, side, rows - 1) for side in _by_side(pools))
+    return [head, *_joined(stable, canary, column.width)]
+
+
+def _joined(left: list[Text], right: list[Text], width: int) -> Iterator[Text]:
+    for row in range(max(len(left), len(right))):
+        line = left[row].copy() if row < len(left) else Text()
+        line.pad_right(width + 4 - line.cell_len)
+        yield line + right[row] if row < len(right) else line
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    page: Page
+    pools: Sequence[Pool]
+    """All of them: their names decide where the bars begin."""
+    width: int
+
+    @property
+    def name(self) -> int:
+        return name_width(pool.instance for pool in self.pools)
+
+
+def name_width(names: Iterable[str]) -> int:
+    """Cells for the longest of `names`, within reason."""
+    return max(SHORT_NAME, min(LONG_NAME, max(map(cell_len, names), default=0)))
+
+
+def _column(column: _Column, pools: Sequence[Pool], rows: int) -> list[Text]:
+    """One line per pool in the given order; without room for all, the fullest and a remark."""
+    if len(pools) <= rows:
+        return [_pool(column, pool) for pool in pools]
+    fullest = sorted(range(len(pools)), key=lambda index: -share_in_use(pools[index]))
+    shown = sorted(fullest[: max(rows - 1, 0)])
+    rest = f"and {len(pools) - len(shown)} less full"
+    lines = [_pool(column, pools[index]) for index in shown]
+    return [*lines, Text(fitted(rest, column.width, column.page.glyphs), style="dim")]
+
+
+def share_in_use(pool: Pool) -> float:
+    """Share of the pool in use, 0–1."""
+    return pool.in_use / pool.maximum if pool.maximum > 0 else 0.0
+
+
+def _pool(column: _Column, pool: Pool) -> Text:
+    share, glyphs = share_in_use(pool), column.page.glyphs
+    style = _pool_style(share)
+    numbers = glyphs.text(f"{count(pool.in_use)}/{count(pool.maximum)}").rjust(7)
+    cells = max(column.width - column.name - len(numbers) - 4, 1)
+    line = Text(tail(pool.instance, column.name, glyphs) + " ", no_wrap=True)
+    line.append(bar(share, cells, [POOL_LIMIT], style, glyphs))
+    return line.append(f" {numbers}{' !' if share > POOL_LIMIT else ''}", style=style)
+
+
+def _pool_style(share: float) -> str:
+    """Green, then yellow from two thirds of the way to the line, red above it."""
+    if share > POOL_LIMIT:
+        return "bold red"
+    return "yellow" if share > POOL_LIMIT * 2 / 3 else "green"
+
+
+def evidence_panel(page: Page, evidence: Sequence[Evidence], rows: int) -> list[Text]:
+    """Heading and at most `rows` metrics, those nearest to their threshold."""
+    head = Text("evidence against the canary, log scale; full = roll back", style="dim")
+    if not evidence:
+        return [head, Text("none yet", style="dim")]
+    ranked = sorted(range(len(evidence)), key=lambda index: -strength(evidence[index]))
+    shown = sorted(ranked[: max(rows, 1)])
+    width = name_width(item.metric for item in evidence)
+    return [head, *(_metric(page, evidence[index], width) for index in shown)]
+
+
+def _metric(page: Page, evidence: Evidence, name: int) -> Text:
+    glyphs = page.glyphs
+    numbers = f"{amount(evidence.value)} of {amount(evidence.threshold)}"
+    style = VERDICT_STYLES.get(evidence.verdict, "default")
+    cells = max(min(page.width - name - 29, 40), 1)
+    line = Text(fitted(evidence.metric, name, glyphs) + " ", no_wrap=True)
+    line.append(bar(strength(evidence), cells, [], style, glyphs))
+    line.append(fitted(numbers, 16, glyphs, right=True) + " ")
+    line.append(fitted(evidence.verdict, 11, glyphs), style=style)
+    room = page.width - line.cell_len - 1
+    if room >= LONG_NAME and evidence.message:
+        line.append(" " + fitted(evidence.message, room, glyphs), style="dim")
+    return line
+
+
+def strength(evidence: Evidence) -> float:
+    """How far `evidence` is on its way to the threshold, 0–1, on a log scale.
+
+    An e-value starts at 1, which is nothing; other quantities at a hundredth of their threshold.
+    """
+    if not evidence.value > 0 or not evidence.threshold > 0:
+        return 0.0
+    if math.isinf(evidence.value):
+        return 1.0
+    start = 1.0 if evidence.threshold >= E_VALUE else evidence.threshold / 100
+    way = math.log(evidence.value / start) / math.log(evidence.threshold / start)
+    return min(max(way, 0.0), 1.0)
