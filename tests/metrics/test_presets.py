@@ -1,7 +1,6 @@
 """Every preset, evaluated by a real Prometheus over a recorded exposition of its exporter."""
 
-import json
-from pathlib import Path
+import contextlib
 
 import pytest
 
@@ -11,9 +10,9 @@ from canary.errors import UsageError
 from canary.metrics.compiler import Context, compile_pool, compile_ratio, pool_preset, ratio_preset
 from canary.metrics.presets import POOLS, RATIOS, PoolPreset, RatioPreset
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
-from tests.metrics.servers import RealPrometheus, Reply, Server, until
+from tests.metrics.lab import PAGES
+from tests.metrics.servers import until
 
-EXPOSITIONS = Path(__file__).parent / "expositions"
 NAMES = {Side.STABLE: "auth", Side.CANARY: "auth-canary"}
 OTHER_NAMES = {
     "ingress-nginx": {Side.STABLE: "", Side.CANARY: "prod-auth-canary-8080"},
@@ -38,36 +37,17 @@ def context(job: str) -> Context:
     )
 
 
-def job(name: str, address: str) -> dict[str, object]:
-    """One scrape job; pods of both sides and one of somebody else have the same page."""
-    pods = ("auth-1", "auth-canary-1", "shop-1") if name in POD_JOBS else ()
-    labels: list[dict[str, str]] = [{"namespace": "prod", "pod": pod} for pod in pods]
-    return {
-        "job_name": name,
-        "metrics_path": f"/{name}.txt",
-        "scrape_interval": "1s",
-        "static_configs": [{"targets": [address], "labels": one} for one in labels or [{}]],
-    }
-
-
 @pytest.fixture(scope="module")
-def prometheus(tmp_path_factory):
-    """A real Prometheus that has scraped every exposition; gives (source, time in seconds)."""
-    server = Server()
-    server.answer = lambda request: Reply((EXPOSITIONS / request.path.strip("/")).read_bytes())
-    jobs = [job(page.stem, server.address) for page in sorted(EXPOSITIONS.glob("*.txt"))]
-    targets = sum(len(one["static_configs"]) for one in jobs)
-    real = RealPrometheus(
-        tmp_path_factory.mktemp("prometheus"), json.dumps({"scrape_configs": jobs})
-    )
-    until(lambda: real.value("count(up == 1)") == targets, "a scrape of every exposition")
+def prometheus(lab):
+    """The real Prometheus after it has scraped every exposition; gives (source, time)."""
+    real = lab.prometheus
+    scraped = f'count(up{{job=~"{"|".join(PAGES)}"}} == 1)'
+    count = 3 * len(POD_JOBS) + len(PAGES) - len(POD_JOBS)
+    until(lambda: real.value(scraped) == count, "a scrape of every exposition")
     now = float(int(real.now()) + 1)
     until(lambda: real.now() > now, "the next second")
-    source = Prometheus(PrometheusOptions(real.url))
-    yield source, now
-    source.close()
-    real.close()
-    server.close()
+    with contextlib.closing(Prometheus(PrometheusOptions(real.url))) as source:
+        yield source, now
 
 
 def values(answer, compiled) -> dict[Side, float]:
@@ -121,8 +101,7 @@ def test_a_pool_preset_reads_connections_and_hold_time(prometheus, preset: PoolP
 
 def test_every_preset_has_a_recorded_exposition():
     """A preset without a recording would not be tested."""
-    recorded = {page.stem for page in EXPOSITIONS.glob("*.txt")}
-    assert {p.name for p in (*RATIOS, *POOLS)} <= recorded
+    assert {p.name for p in (*RATIOS, *POOLS)} <= set(PAGES)
 
 
 @pytest.mark.parametrize(

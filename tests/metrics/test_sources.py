@@ -4,7 +4,6 @@ One scripted fleet, scraped by a real Prometheus and by our own scraper at the s
 """
 
 import contextlib
-import json
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -13,68 +12,24 @@ import pytest
 from canary.core.increments import Counters, Grid, Side, increments
 from canary.core.series import Found, Matcher, MatchOp, NoData, Selector, SeriesQuery
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
-from canary.metrics.scrape import Scrape, ScrapeTarget
-from tests.metrics.servers import RealPrometheus, Reply, Request, Server, until
+from canary.metrics.scrape import Scrape
+from tests.metrics.lab import PHASES, Lab
+from tests.metrics.servers import until
 
-HITS = Selector("http_requests_total")
+HITS = Selector("logins_total")
 TOTAL = SeriesQuery("total", HITS, ("pod",))
 BAD = SeriesQuery("bad", Selector(HITS.metric, (Matcher("code", MatchOp.REGEX, "5.."),)), ("pod",))
-IN_USE = SeriesQuery("in_use", Selector("size"), ("pod",), Selector("idle"))
+IN_USE = SeriesQuery("in_use", Selector("connections"), ("pod",), Selector("idle"))
 NOTHING = SeriesQuery("nothing", Selector("no_such_metric"), ("pod",))
 QUERIES = (TOTAL, BAD, IN_USE, NOTHING)
 SIDES = {"old": Side.STABLE, "gone": Side.STABLE, "new": Side.CANARY}
 
-# pod → (requests of code 200, of code 500) since its start, size and idle connections; by phase.
-# `old` restarts in the third phase, `gone` disappears in it, `new` comes in the second.
-PHASES: list[dict[str, tuple[int, int, int, int]]] = [
-    {"old": (100, 0, 5, 5), "gone": (50, 1, 5, 4)},
-    {"old": (200, 2, 5, 3), "gone": (70, 1, 5, 4), "new": (10, 0, 4, 4)},
-    {"old": (30, 1, 5, 5), "new": (40, 20, 8, 1)},
-    {"old": (90, 1, 6, 5), "new": (41, 60, 8, 0)},
-]
 EXPECTED = {
     "old": [(102, 2), (31, 1), (60, 0)],
     "gone": [(20, 0), (0, 0), (0, 0)],
     "new": [(10, 0), (50, 20), (41, 40)],
 }
 IN_USE_EXPECTED = {"old": [0, 2, 0, 1], "gone": [1, 1], "new": [0, 7, 8]}
-
-
-@dataclass
-class Fleet:
-    """Pods whose pages are those of the present phase."""
-
-    server: Server
-    phase: int = 0
-
-    def answer(self, request: Request) -> Reply:
-        """The page of the pod in the path."""
-        pod, phase = request.path.strip("/"), PHASES[self.phase]
-        if pod not in phase:
-            return Reply(status=404)
-        good, bad, size, idle = phase[pod]
-        errors = f'http_requests_total{{code="500"}} {bad}\n' if bad else ""
-        page = f"# TYPE http_requests_total counter\n{errors}"
-        page += f'http_requests_total{{code="200"}} {good}\nsize {size}\nidle {idle}\n'
-        return Reply(page.encode(), headers={"Content-Type": "text/plain; version=0.0.4"})
-
-    def targets(self) -> list[ScrapeTarget]:
-        """Everybody who is alive."""
-        return [ScrapeTarget(f"{self.server.url}/{p}", {"pod": p}) for p in PHASES[self.phase]]
-
-
-def jobs(address: str) -> str:
-    """A scrape job of Prometheus per pod."""
-    configs = [
-        {
-            "job_name": pod,
-            "scrape_interval": "1s",
-            "metrics_path": f"/{pod}",
-            "static_configs": [{"targets": [address], "labels": {"pod": pod}}],
-        }
-        for pod in EXPECTED
-    ]
-    return json.dumps({"scrape_configs": configs})
 
 
 @dataclass
@@ -86,38 +41,31 @@ class Replay:
 
 
 @pytest.fixture(scope="module")
-def replay(tmp_path_factory):
+def replay(lab):
     """Goes through the phases; in each, every page is scraped by both before the next begins."""
+    real, marks = lab.prometheus, []
     with contextlib.ExitStack() as stack:
-        server = Server()
-        stack.callback(server.close)
-        fleet = Fleet(server)
-        server.answer = fleet.answer
-        real = RealPrometheus(tmp_path_factory.mktemp("prometheus"), jobs(server.address))
-        stack.callback(real.close)
         prometheus = Prometheus(PrometheusOptions(real.url, lag=1))
-        scrape = stack.enter_context(contextlib.closing(Scrape(fleet.targets, QUERIES)))
         stack.callback(prometheus.close)
-        marks = []
-        for fleet.phase in range(len(PHASES)):
-            play(fleet, scrape, real)
+        scrape = stack.enter_context(contextlib.closing(Scrape(lab.fleet, QUERIES)))
+        for lab.phase in range(len(PHASES)):
+            play(lab, scrape)
             marks.append(float(int(real.now()) + 1))
             until(lambda: real.now() > marks[-1] + 0.05, "the next second")
             scrape.poll(real.now())
-        scrape.poll(marks[-1] + 5)
         until(lambda: prometheus.settled(real.now()) >= marks[-1], "settling")
         yield Replay({"prometheus": prometheus, "scrape": scrape}, marks)
 
 
-def play(fleet: Fleet, scrape: Scrape, real: RealPrometheus) -> None:
+def play(lab: Lab, scrape: Scrape) -> None:
     """One phase, until Prometheus has stored a page of each pod that there is in it."""
-    requests = sum(good + bad for good, bad, _, _ in PHASES[fleet.phase].values())
+    requests = sum(good + bad for good, bad, _, _ in PHASES[lab.phase].values())
 
     def scraped() -> bool:
-        scrape.poll(real.now())
-        return real.value("sum(http_requests_total)") == requests
+        scrape.poll(lab.prometheus.now())
+        return lab.prometheus.value("sum(logins_total)") == requests
 
-    until(scraped, f"a scrape of every pod in phase {fleet.phase}")
+    until(scraped, f"a scrape of every pod in phase {lab.phase}")
 
 
 @pytest.fixture(params=["prometheus", "scrape"])
