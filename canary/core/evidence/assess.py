@@ -1,0 +1,59 @@
+"""What a state says, in numbers and in one sentence."""
+
+from canary.core.evidence.judge import EvidenceState, Judge
+from canary.core.evidence.policy import Assessment, RatioPolicy
+
+_RECENT = 60.0
+
+
+def assess(state: EvidenceState, policy: RatioPolicy) -> Assessment:
+    """Reads a state; changes and decides nothing that the fold has not."""
+    return assess_judge(Judge(policy, state), policy)
+
+
+def assess_judge(judge: Judge, policy: RatioPolicy) -> Assessment:
+    """As `assess`, for a caller that has the engine at hand."""
+    baseline = judge.baseline
+    clump = baseline.clump_or(1.0)
+    ratio = judge.ratio.estimate()
+    low, high = judge.ratio.interval(clump, policy.false_alarm)
+    at, reason = judge.failed or (None, None)
+    now = baseline.latest()
+    canary, canary_bad, stable, stable_bad = judge.totals
+    return Assessment(
+        failed=judge.failed is not None,
+        failed_at=at,
+        reason=reason,
+        step_pass=judge.failed is None and judge.promotion.gross_damage_excluded(baseline, policy),
+        final_pass=judge.passing_since is not None,
+        passing_since=judge.passing_since,
+        stable_unhealthy=policy.limit is not None
+        and not policy.alone
+        and baseline.rate(now, _RECENT) > policy.limit,
+        evidence=judge.evidence(),
+        threshold=1.0 / policy.false_alarm,
+        canary_total=canary,
+        canary_bad=canary_bad,
+        stable_total=stable,
+        stable_bad=stable_bad,
+        ratio=ratio,
+        ratio_low=low,
+        ratio_high=high,
+        sentence=_sentence(judge, ratio, low, high),
+    )
+
+
+def _sentence(judge: Judge, ratio: float | None, low: float | None, high: float | None) -> str:
+    canary, canary_bad, stable, stable_bad = judge.totals
+    if judge.first is None:
+        return "no request has reached the canary yet"
+    counts = f"{canary_bad:,.0f} of {canary:,.0f}"
+    if stable <= 0.0:
+        return f"{counts} canary requests are bad; stable has none to compare with"
+    counts += f" against {stable_bad:,.0f} of {stable:,.0f}"
+    if ratio is None and low is None:
+        return f"nothing to compare yet: {counts} requests are bad"
+    if ratio is None:
+        return f"canary fails and stable does not: {counts}"
+    between = f"between {low or 0.0:.1f}× and {high:.1f}×" if high is not None else "no bound yet"
+    return f"canary fails {ratio:.1f}× as often as stable ({between}): {counts}"

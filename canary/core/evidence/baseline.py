@@ -1,0 +1,139 @@
+"""What is known of stable: its rate, never too low, and how its errors clump."""
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterator
+
+WINDOWS = (30.0, 60.0, 150.0, 600.0)
+RECENT = 600.0
+_TRIM = 256
+_CLUMPS_NEEDED = 20.0
+_PAIRS_NEEDED = 8
+
+
+class Baseline:
+    """Totals over all of stable's history and sums over its last ten minutes.
+
+    Counts are whole numbers, so running sums are exact and a restored state gives the same bits.
+    """
+
+    __slots__ = ("_cum_bad", "_cum_total", "_last", "_pairs", "_rates", "_squares", "_times")
+
+    def __init__(self) -> None:
+        self._times: list[float] = []
+        self._cum_total = [0.0]
+        self._cum_bad = [0.0]
+        self._last = (0.0, 0.0)
+        self._squares = 0.0
+        self._rates = 0.0
+        self._pairs = 0
+
+    @property
+    def total(self) -> float:
+        """Requests of stable ever seen."""
+        return self._cum_total[-1]
+
+    def add(self, end: float, total: float, bad: float) -> None:
+        """Takes in one block of stable's requests (total > 0) that ended at `end`."""
+        self._times.append(end)
+        self._cum_total.append(self._cum_total[-1] + total)
+        self._cum_bad.append(self._cum_bad[-1] + bad)
+        last_total, last_bad = self._last
+        if last_total > 0.0:
+            both = total + last_total
+            difference = bad * last_total - last_bad * total
+            self._squares += difference * difference / (total * last_total * both)
+            self._rates += (bad + last_bad) / both
+            self._pairs += 1
+        self._last = (total, bad)
+        if len(self._times) > _TRIM:
+            self._trim(end)
+
+    def _trim(self, now: float) -> None:
+        first = bisect_right(self._times, now - RECENT)
+        del self._times[:first], self._cum_total[:first], self._cum_bad[:first]
+
+    def latest(self) -> float:
+        """End (seconds) of the last block of stable's; 0 before the first."""
+        return self._times[-1] if self._times else 0.0
+
+    def rate(self, now: float, seconds: float) -> float:
+        """Share of bad requests over the last `seconds`; 0 when there were none."""
+        total, bad = self.window(now, seconds)
+        return bad / total if total > 0.0 else 0.0
+
+    def window(self, now: float, seconds: float) -> tuple[float, float]:
+        """Requests and bad requests over the last `seconds`."""
+        first = bisect_right(self._times, now - seconds + 1e-9)
+        return (
+            self._cum_total[-1] - self._cum_total[first],
+            self._cum_bad[-1] - self._cum_bad[first],
+        )
+
+    def long_run(self) -> float:
+        """Upper bound (about two standard deviations) of stable's rate over all that was seen."""
+        total, bad = self._cum_total[-1], self._cum_bad[-1]
+        return (bad + 3.0 + 2.0 * math.sqrt(bad + 1.0)) / total if total > 0.0 else 1.0
+
+    def mean(self) -> float:
+        """Stable's rate over all that was seen; 0 when nothing was."""
+        return self._cum_bad[-1] / self._cum_total[-1] if self._cum_total[-1] > 0.0 else 0.0
+
+    def bound(self, now: float) -> float:
+        """Stable's rate, never too low: a fault that both versions share shows here at once."""
+        bound = self.long_run()
+        times, cum_total, cum_bad = self._times, self._cum_total, self._cum_bad
+        last_total, last_bad = cum_total[-1], cum_bad[-1]
+        for seconds in WINDOWS:
+            first = bisect_right(times, now - seconds + 1e-9)
+            total = last_total - cum_total[first]
+            if total > 0.0 and last_bad - cum_bad[first] > bound * total:
+                bound = (last_bad - cum_bad[first]) / total
+        return bound
+
+    def dispersion(self) -> float:
+        """Variance of stable's errors per block over that of single, independent ones (≥ 1).
+
+        From differences of neighbouring blocks, so that slow changes of the rate do not count.
+        """
+        return max(1.0, self._squares / self._rates) if self._rates > 0.0 else 1.0
+
+    def _spread(self, deviations: float) -> float:
+        clump = self.dispersion()
+        bad = max(self._cum_bad[-1], 1.0)
+        return clump * (1.0 + deviations * math.sqrt(2.0 / max(self._pairs, 1) + clump / bad))
+
+    def clump(self) -> float:
+        """Size of clumps of errors, on the high side; 0: too few seen to say."""
+        enough = self._cum_bad[-1] >= _CLUMPS_NEEDED * self.dispersion()
+        return self._spread(1.5) if enough and self._pairs >= _PAIRS_NEEDED else 0.0
+
+    def clump_or(self, cautious: float) -> float:
+        """Size of clumps; where it is not known, at least `cautious`."""
+        return self.clump() or max(cautious, 1.5 * self.dispersion())
+
+    def clump_for_promotion(self) -> float:
+        """Size of clumps that promotion reckons with: 1 for a stable without any error."""
+        return self._spread(1.0) if self._cum_bad[-1] > 0.0 else 1.0
+
+    def dump(self) -> list[float]:
+        """All of it as numbers."""
+        self._trim(self._times[-1] if self._times else 0.0)
+        head = [*self._last, self._squares, self._rates, float(self._pairs)]
+        return [
+            *head,
+            float(len(self._times)),
+            *self._times,
+            *self._cum_total,
+            *self._cum_bad,
+        ]
+
+    def load(self, numbers: Iterator[float]) -> None:
+        """What `dump` gave."""
+        self._last = (next(numbers), next(numbers))
+        self._squares, self._rates = next(numbers), next(numbers)
+        self._pairs = int(next(numbers))
+        size = int(next(numbers))
+        self._times = [next(numbers) for _ in range(size)]
+        self._cum_total = [next(numbers) for _ in range(size + 1)]
+        self._cum_bad = [next(numbers) for _ in range(size + 1)]

@@ -1,0 +1,268 @@
+"""The bets: wealth that is never expected to grow while the canary is no worse than tolerated.
+
+Wealth of one stake is `M ← (M + g)·e`, M₀ = 0.6: `e` is the factor of the block and `g` a fresh
+bit of capital for faults that begin late (an onset mixture: Shin, Ramdas & Rinaldo, *E-detectors*).
+All capital ever put in adds up to 1, and every factor has mean ≤ 1 given the past, so
+`M + capital not yet put in` is a supermartingale, the weighted average of all stakes is one as
+well, and by Ville's inequality it ever reaches 1/α with a chance of at most α. What the guards cut
+off only makes it smaller.
+
+Four kinds of factors (Waudby-Smith & Ramdas, *Estimating means of bounded random variables by
+betting*; notation: x bad of n requests, c canary, s stable, m = x_c + x_s, p the canary's share):
+
+* share:  1 + f·(x_c/m − p0)/p0 with p0 = ρp/(ρp+1−p). Only the mean matters, so it holds however
+  errors cluster within a block.
+* grid:   (θ^x_c / (1+(θ−1)p0)^m)^(1/k). The likelihood ratio of "θ times the tolerated odds",
+  slowed down by the clump size k that stable shows (u^(j/k) is concave for clumps of j ≤ k, so
+  its mean stays ≤ 1); not placed until k is known. Losses are slowed down by 1.3 at most, which
+  only makes it smaller. At high rates it is several times as quick as the share bet.
+* limit:  1 + f·(x_c/n_c − r0)/r0, r0 = max(limit, ρ·b).
+* own:    1 + f·(x_c/n_c − r1)/r1, r1 = ρ·b. Its gain is not capped by the weight.
+
+b is stable's rate, never too low (`Baseline.bound`). The last two are placed per block of at least
+50 stable requests (60 s at most): with fewer, a shared outage that happens to spare stable looks
+like the canary's fault.
+"""
+
+import math
+from collections.abc import Iterator
+
+from canary.core.evidence.baseline import Baseline
+from canary.core.evidence.policy import RatioPolicy
+
+MOST = 1e15
+_SHARE = (0.12, 0.3, 0.7)
+_GRID = (1.6, 2.5, 5.0)
+_LIMIT = (0.3, 0.9)
+_OWN = (0.15, 0.5, 0.9)
+_GRID_LOGS = tuple(math.log(theta) for theta in _GRID)
+_SHARE_LOSSES = tuple(-math.log1p(-stake) for stake in _SHARE)
+_QUIET_OWN = tuple(1.0 - stake for stake in (*_LIMIT, *_OWN))
+_WEIGHT_SHARE, _WEIGHT_GRID, _WEIGHT_LIMIT, _WEIGHT_OWN = 0.45, 0.30, 0.05, 0.20
+_GRID_LOSS_CLUMP = 1.3
+_START, _HORIZON = 0.6, 7200.0
+_SUPPLY = (1.0 - _START) / 2.0
+_BLOCK_REQUESTS, _BLOCK_SECONDS = 50.0, 60.0
+_INCIDENT_GAIN = math.log(80.0)
+_LEAST_GAIN = 1.2
+_FORGET_SECONDS = 300.0
+
+_Ring = list[tuple[float, list[float]]]
+
+
+def supply(since: float, seconds: float) -> float:
+    """Fresh capital for a block of `seconds` that ends `since` seconds after the first bet.
+
+    Even over two hours, then falling with the square of time: all of it adds up to 0.4.
+    """
+    if since < _HORIZON:
+        return _SUPPLY * seconds / _HORIZON
+    return _SUPPLY * _HORIZON * seconds / (since * since)
+
+
+class Bets:
+    """Wealth of every stake, with what the incident budget and the blocks need."""
+
+    __slots__ = (
+        "_block",
+        "_own_pending",
+        "_own_ring",
+        "_share_pending",
+        "_share_ring",
+        "own",
+        "share",
+    )
+
+    def __init__(self) -> None:
+        self.share = [_START] * (len(_SHARE) + len(_GRID))
+        self.own = [_START] * (len(_LIMIT) + len(_OWN))
+        self._share_pending = 0.0
+        self._own_pending = 0.0
+        self._share_ring: _Ring = []
+        self._own_ring: _Ring = []
+        self._block: tuple[float, float, float, float] | None = None
+
+    def add_capital(self, amount: float) -> None:
+        """Puts fresh capital beside each stake; it is staked with the next factor."""
+        self._share_pending += amount
+        self._own_pending += amount
+
+    def bet_on_share(
+        self,
+        span: tuple[float, float],
+        counts: tuple[float, float],
+        nulls: tuple[tuple[float, float], ...],
+        clump: float,
+        caps: tuple[list[float] | None, float],
+    ) -> None:
+        """Bets on the canary's share of bad requests.
+
+        `counts` are x_c and m > 0; `nulls` are (m_k, p0_k) per stratum; `clump` 0 leaves out the
+        grid; `caps` are the largest log gains per stake in an incident (None: there can be none),
+        and the incident's length.
+        """
+        bad, errors = counts
+        p0 = nulls[0][1] if len(nulls) == 1 else sum(m * p for m, p in nulls) / errors
+        edge = bad / errors / p0 - 1.0
+        factors = [1.0 + stake * edge for stake in _SHARE]
+        if clump > 0.0:
+            slow = max(clump, 1.0)
+            losing = min(slow, _GRID_LOSS_CLUMP)
+            for theta, log_theta in zip(_GRID, _GRID_LOGS, strict=True):
+                log = bad * log_theta
+                for m, p in nulls:
+                    log -= m * math.log1p((theta - 1.0) * p)
+                factors.append(math.exp(min(log / (slow if log > 0.0 else losing), 700.0)))
+        else:
+            factors += (1.0,) * len(_GRID)
+        pending, self._share_pending = self._share_pending, 0.0
+        before = [m + pending for m in self.share]
+        after = [m * e for m, e in zip(before, factors, strict=True)]
+        self.share = _cut(self._share_ring, span, before, after, caps)
+
+    def bet_on_rates(
+        self,
+        span: tuple[float, float],
+        counts: tuple[float, float, float],
+        baseline: Baseline,
+        policy: RatioPolicy,
+        odds: tuple[float, float],
+    ) -> None:
+        """Bets on the canary's own rate, per block; `counts` are n_c > 0, x_c and n_s.
+
+        `odds` are the tolerated ratio and how much worse the canary's mix of routes is (≥ 1).
+        """
+        start, end = span
+        canary, bad, stable = counts
+        if self._block is not None:
+            start = self._block[0]
+            canary += self._block[1]
+            bad += self._block[2]
+            stable += self._block[3]
+        have = canary if policy.alone else stable
+        if have < _BLOCK_REQUESTS and end - start < _BLOCK_SECONDS - 1e-9:
+            self._block = (start, canary, bad, stable)
+            return
+        self._block = None
+        pending, self._own_pending = self._own_pending, 0.0
+        before = [m + pending for m in self.own]
+        if bad == 0.0:
+            after = [m * e for m, e in zip(before, _QUIET_OWN, strict=True)]
+            gains = None
+        else:
+            factors = _own_factors((start, end), bad / canary, baseline, policy, odds)
+            after = [m * e for m, e in zip(before, factors, strict=True)]
+            gains = [_INCIDENT_GAIN] * len(after)
+        self.own = _cut(self._own_ring, (start, end), before, after, (gains, policy.incident))
+
+    def evidence(self, *, alone: bool, limited: bool) -> float:
+        """The weighted average of all stakes."""
+        share, own = self.share, self.own
+        on_limit = _WEIGHT_LIMIT * (own[0] + own[1]) / 2.0 if limited else 0.0
+        on_own = _WEIGHT_OWN * (own[2] + own[3] + own[4]) / 3.0
+        weights = _WEIGHT_OWN + (_WEIGHT_LIMIT if limited else 0.0)
+        value = on_limit + on_own
+        if not alone:
+            value += _WEIGHT_SHARE * (share[0] + share[1] + share[2]) / 3.0
+            value += _WEIGHT_GRID * (share[3] + share[4] + share[5]) / 3.0
+            weights += _WEIGHT_SHARE + _WEIGHT_GRID
+        return min(MOST, value / weights)
+
+    def limit_evidence(self) -> float:
+        """Evidence of the limit bet by itself: names the reason."""
+        return (self.own[0] + self.own[1]) / 2.0
+
+    def dump(self) -> list[float]:
+        """All of it as numbers."""
+        flat = [*self.share, *self.own, self._share_pending, self._own_pending]
+        flat += (0.0,) if self._block is None else (1.0, *self._block)
+        for ring in (self._share_ring, self._own_ring):
+            flat.append(float(len(ring)))
+            for end, wealth in ring:
+                flat += (end, *wealth)
+        return flat
+
+    def load(self, numbers: Iterator[float]) -> None:
+        """What `dump` gave."""
+        self.share = [next(numbers) for _ in self.share]
+        self.own = [next(numbers) for _ in self.own]
+        self._share_pending, self._own_pending = next(numbers), next(numbers)
+        if next(numbers):
+            self._block = (next(numbers), next(numbers), next(numbers), next(numbers))
+        self._share_ring = _load_ring(numbers, len(self.share))
+        self._own_ring = _load_ring(numbers, len(self.own))
+
+
+def _load_ring(numbers: Iterator[float], width: int) -> _Ring:
+    size = int(next(numbers))
+    return [(next(numbers), [next(numbers) for _ in range(width)]) for _ in range(size)]
+
+
+def _own_factors(
+    span: tuple[float, float],
+    rate: float,
+    baseline: Baseline,
+    policy: RatioPolicy,
+    odds: tuple[float, float],
+) -> list[float]:
+    """Factors of the limit and the own-rate bets for a block with bad canary requests."""
+    start, end = span
+    tolerated, mix = odds
+    if baseline.total > 0.0:
+        bound = baseline.long_run() if policy.alone else baseline.bound(end)
+        if not policy.alone:
+            bound = max(bound, baseline.rate(end, end - start))
+        own = max(tolerated * bound * mix, bound * mix + policy.floor)
+    else:
+        own = math.inf
+    limit = policy.limit or 0.0
+    limit = limit if own == math.inf else max(limit, own)
+    against_limit = rate / limit - 1.0 if limit > 0.0 else -1.0
+    against_own = rate / own - 1.0
+    return [
+        *(1.0 + stake * against_limit for stake in _LIMIT),
+        *(1.0 + stake * against_own for stake in _OWN),
+    ]
+
+
+def incident_gains(baseline: Baseline, now: float, p0: float, floor: float) -> list[float]:
+    """Largest log gain of each share stake within one incident.
+
+    At most ln 80, and no more than five minutes without canary errors give back: otherwise two
+    hiccups ten minutes apart would add up, and no statistic tells a hiccup from a fault's start.
+    """
+    requests = baseline.window(now, 600.0)[0] / 600.0
+    clump = max(1.0, baseline.clump())
+    errors = max(baseline.mean(), floor) * requests * _FORGET_SECONDS / clump
+    losses = (
+        *_SHARE_LOSSES,
+        *(math.log1p((theta - 1.0) * p0) / _GRID_LOSS_CLUMP for theta in _GRID),
+    )
+    return [min(_INCIDENT_GAIN, max(_LEAST_GAIN, errors * loss)) for loss in losses]
+
+
+def _cut(
+    ring: _Ring,
+    span: tuple[float, float],
+    before: list[float],
+    after: list[float],
+    caps: tuple[list[float] | None, float],
+) -> list[float]:
+    """Cuts what exceeds the incident budget.
+
+    Wealth may not exceed exp(gain) times what it was at any moment that may belong to the same
+    incident: in any block that ended later than `incident` before this one began.
+    """
+    start, end = span
+    gains, incident = caps
+    horizon = start - incident + 1e-9
+    while ring and ring[0][0] <= horizon:
+        ring.pop(0)
+    ring.append((end, before))
+    if gains is None:
+        return after
+    lowest = [min(values) for values in zip(*(wealth for _, wealth in ring), strict=True)]
+    return [
+        min(value, math.exp(gain) * low, MOST)
+        for value, gain, low in zip(after, gains, lowest, strict=True)
+    ]

@@ -1,0 +1,121 @@
+"""Guards that need more than sums: noisy pods and a different mix of routes."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from canary.core.evidence.policy import PodCount, Stratum
+
+_HOUR = 3600.0
+
+
+class Guards:
+    """Per pod of stable and per route: counts that fade with a time constant of one hour."""
+
+    __slots__ = ("_pods", "_routes", "_time")
+
+    def __init__(self) -> None:
+        self._pods: dict[str, tuple[float, float]] = {}
+        self._routes: dict[str, tuple[float, float]] = {}
+        self._time: float | None = None
+
+    def add(self, end: float, pods: Sequence[PodCount], strata: Sequence[Stratum]) -> None:
+        """Takes in stable's counts of one interval."""
+        if self._time is not None and end > self._time:
+            fade = math.exp((self._time - end) / _HOUR)
+            self._pods = _faded(self._pods, fade)
+            self._routes = _faded(self._routes, fade)
+        self._time = end
+        for pod, total, bad in pods:
+            seen, seen_bad = self._pods.get(pod, (0.0, 0.0))
+            self._pods[pod] = (seen + total, seen_bad + bad)
+        for route in strata:
+            seen, seen_bad = self._routes.get(route.name, (0.0, 0.0))
+            now = (seen + route.stable_total, seen_bad + route.stable_bad)
+            self._routes[route.name] = now
+
+    def spread(self, clump: float) -> float:
+        """Coefficient of variation of the pods' rates beyond clumped Poisson noise.
+
+        DerSimonian and Laird's moment estimate; 0 with fewer than two pods.
+        """
+        counts = [(n, x) for n, x in self._pods.values() if n > 0.0]
+        total = sum(n for n, _ in counts)
+        bad = sum(x for _, x in counts)
+        if len(counts) < 2 or bad <= 0.0:  # noqa: PLR2004 — a spread needs two
+            return 0.0
+        rate = bad / total
+        chi = sum((x - rate * n) ** 2 / (rate * n) for n, x in counts)
+        excess = chi - (len(counts) - 1) * max(clump, 1.0)
+        scale = rate * (total - sum(n * n for n, _ in counts) / total)
+        return math.sqrt(max(0.0, excess / scale)) if scale > 0.0 else 0.0
+
+    def mix(self, strata: Sequence[Stratum]) -> float:
+        """How much worse the canary's mix of routes is than stable's, by stable's rates (≥ 1)."""
+        overall = sum(x for _, x in self._routes.values()) + 1.0
+        overall /= sum(n for n, _ in self._routes.values()) + 1.0
+        canary = stable = requests = stable_requests = 0.0
+        for route in strata:
+            total, bad = self._routes.get(route.name, (0.0, 0.0))
+            rate = (bad + 1.0) / (total + 1.0 / overall)
+            canary += route.canary_total * rate
+            stable += route.stable_total * rate
+            requests += route.canary_total
+            stable_requests += route.stable_total
+        if requests <= 0.0 or stable <= 0.0:
+            return 1.0
+        return max(1.0, canary / requests / (stable / stable_requests))
+
+    def names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Names of pods and routes, in the order of `dump`."""
+        return tuple(self._pods), tuple(self._routes)
+
+    def dump(self) -> list[float]:
+        """All of it as numbers."""
+        counts = [*self._pods.values(), *self._routes.values()]
+        head = [0.0] if self._time is None else [1.0, self._time]
+        return [*head, *(number for pair in counts for number in pair)]
+
+    def load(
+        self, numbers: Iterator[float], names: tuple[tuple[str, ...], tuple[str, ...]]
+    ) -> None:
+        """What `dump` and `names` gave."""
+        has_time = next(numbers)
+        self._time = next(numbers) if has_time else None
+        self._pods = {name: (next(numbers), next(numbers)) for name in names[0]}
+        self._routes = {name: (next(numbers), next(numbers)) for name in names[1]}
+
+
+def _faded(counts: dict[str, tuple[float, float]], fade: float) -> dict[str, tuple[float, float]]:
+    return {name: (n * fade, x * fade) for name, (n, x) in counts.items() if n * fade > 1e-3}  # noqa: PLR2004 — long gone
+
+
+def tolerated_odds(tolerance: float, bound: float, floor: float) -> float:
+    """The ratio of rates that is tolerated, with the floor taken in.
+
+    Rates closer than `floor` are as good as equal: max(ρ·b, b + floor) / b.
+    """
+    return max(tolerance, 1.0 + floor / bound) if bound > 0.0 else math.inf
+
+
+def null_shares(
+    canary: float,
+    stable: float,
+    errors: float,
+    odds: float,
+    strata: Sequence[Stratum],
+) -> tuple[tuple[float, float], ...]:
+    """(errors, largest chance that one of them is the canary's) per stratum.
+
+    Empty when nothing can be learnt: no errors, or one side had no requests.
+    """
+    if errors <= 0.0 or canary <= 0.0 or stable <= 0.0 or odds == math.inf:
+        return ()
+    if not strata:
+        return ((errors, odds * canary / (odds * canary + stable)),)
+    nulls = []
+    for route in strata:
+        bad = route.canary_bad + route.stable_bad
+        if bad > 0.0:
+            weight = odds * route.canary_total
+            nulls.append((bad, weight / (weight + route.stable_total)))
+    return tuple(nulls)

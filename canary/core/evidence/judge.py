@@ -1,0 +1,254 @@
+"""The judge of "bad requests out of requests": a pure fold over increments of counters.
+
+Silence is never a verdict: intervals without canary requests change nothing. `Fail` is latched and
+outranks `Pass`. Folding at once, in pieces, or through a stored state gives the same bits.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Self
+
+from canary.core.evidence.baseline import Baseline
+from canary.core.evidence.bets import Bets, incident_gains, supply
+from canary.core.evidence.guards import Guards, null_shares, tolerated_odds
+from canary.core.evidence.outage import Outage
+from canary.core.evidence.policy import FailReason, Interval, RatioPolicy
+from canary.core.evidence.promotion import Promotion
+from canary.core.evidence.ratio import Ratio
+
+_BLOCK = 5.0
+_LEAST_BAD = 5.0
+_STRADDLE = 0.1
+_START_SLACK = 15.0
+_SUSPICION = 10.0
+_REASONS = tuple(FailReason)
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceState:
+    """Everything the judge remembers, as numbers (and the names of pods and routes)."""
+
+    values: tuple[float, ...] = ()
+    names: tuple[tuple[str, ...], tuple[str, ...]] = field(default=((), ()))
+
+    def to_json(self) -> dict[str, object]:
+        """Plain data for `json.dumps`; numbers survive exactly."""
+        return {"version": _VERSION, "values": list(self.values), "names": list(self.names)}
+
+    @classmethod
+    def from_json(cls, data: object) -> Self:
+        """What `to_json` gave.
+
+        Raises:
+            ValueError: it is something else, or of another version.
+        """
+        match data:
+            case {"version": 1, "values": [*values], "names": [[*pods], [*routes]]}:
+                names = (tuple(map(str, pods)), tuple(map(str, routes)))
+                return cls(tuple(float(value) for value in values), names)
+            case _:
+                raise ValueError(
+                    "expected the judge's state ({version: 1, values: […], names: [[…], […]]})"
+                )
+
+
+class Judge:
+    """The mutable engine behind `fold`; for callers that fold often."""
+
+    __slots__ = (
+        "_open",
+        "_policy",
+        "baseline",
+        "bets",
+        "failed",
+        "first",
+        "guards",
+        "judged_bad",
+        "outage",
+        "passing_since",
+        "promotion",
+        "ratio",
+        "totals",
+    )
+
+    def __init__(self, policy: RatioPolicy, state: EvidenceState | None = None) -> None:
+        self._policy = policy
+        self.baseline = Baseline()
+        self.bets = Bets()
+        self.outage = Outage()
+        self.promotion = Promotion()
+        self.ratio = Ratio()
+        self.guards: Guards | None = None
+        self.first: float | None = None
+        self.failed: tuple[float, FailReason] | None = None
+        self.passing_since: float | None = None
+        self.judged_bad = 0.0
+        self.totals = (0.0, 0.0, 0.0, 0.0)
+        self._open: Interval | None = None
+        if state is not None and state.values:
+            self._load(state)
+
+    def step(self, interval: Interval) -> None:
+        """Takes in the increments of one sampling interval; intervals come in order of time."""
+        if interval.canary_bad > interval.canary_total or interval.stable_bad > (
+            interval.stable_total
+        ):
+            interval = interval._replace(
+                canary_bad=min(interval.canary_bad, interval.canary_total),
+                stable_bad=min(interval.stable_bad, interval.stable_total),
+            )
+        start, end, canary, bad, stable, stable_bad, *_ = interval
+        if self.first is None and canary > 0.0:
+            self.first = max(start, end - _START_SLACK)
+        if self.first is not None:
+            a, b, c, d = self.totals
+            self.totals = (a + canary, b + bad, c + stable, d + stable_bad)
+            if canary > 0.0 and self.outage.step(interval, self.baseline, self._policy):
+                self._fail(end, FailReason.CANARY_OUTAGE)
+        if self._open is not None:
+            interval = _joined(self._open, interval)
+        if interval.end - interval.start < _BLOCK - 1e-6:
+            self._open = interval
+            return
+        self._open = None
+        self._block(interval)
+
+    def _fail(self, at: float, reason: FailReason) -> None:
+        self.passing_since = None
+        if self.failed is None:
+            self.failed = (at, reason)
+
+    def _block(self, block: Interval) -> None:
+        """Judges one block of at least five seconds."""
+        start, end, canary, bad, stable, stable_bad, pods, strata = block
+        baseline, policy = self.baseline, self._policy
+        # What the next bet is slowed down by must be known before its outcome is.
+        clump = baseline.clump() if bad or stable_bad else 0.0
+        if stable > 0.0:
+            baseline.add(end, stable, stable_bad)
+            if pods or strata:
+                self.guards = self.guards or Guards()
+                self.guards.add(end, pods, strata)
+        if self.first is None or canary <= 0.0:
+            return
+        since = start - self.first - policy.warm_up
+        if since < -_STRADDLE * (end - start):
+            return
+        self.judged_bad += bad
+        if stable > 0.0:
+            self.ratio.add(canary, bad, stable, stable_bad)
+        if baseline.total > 0.0 or policy.alone:
+            self._bet(block, clump, max(since, 0.0) + end - start)
+        if self.judged_bad >= _LEAST_BAD and self.evidence() >= 1.0 / policy.false_alarm:
+            certain = self.bets.limit_evidence() >= 1.0 / policy.false_alarm
+            above = policy.limit is not None and certain
+            self._fail(end, FailReason.ABOVE_LIMIT if above else FailReason.WORSE_THAN_STABLE)
+        self._promote(block)
+
+    def _bet(self, block: Interval, clump: float, since: float) -> None:
+        start, end, canary, bad, stable, stable_bad, _, strata = block
+        baseline, bets, policy = self.baseline, self.bets, self._policy
+        bets.add_capital(supply(since, end - start))
+        errors = bad + stable_bad
+        tolerance, mix = policy.tolerance, 1.0
+        if self.guards is not None:
+            tolerance *= 1.0 + 2.0 * self.guards.spread(clump)
+            mix = self.guards.mix(strata)
+        if errors and stable > 0.0 and not policy.alone:
+            odds = tolerated_odds(tolerance, baseline.bound(end), policy.floor)
+            nulls = null_shares(canary, stable, errors, odds, strata)
+            if nulls:
+                gains = incident_gains(baseline, end, nulls[0][1], policy.floor) if bad else None
+                caps = (gains, policy.incident)
+                bets.bet_on_share((start, end), (bad, errors), nulls, clump, caps)
+        counts = (canary, bad, stable)
+        bets.bet_on_rates((start, end), counts, baseline, policy, (tolerance, mix))
+
+    def _promote(self, block: Interval) -> None:
+        promotion, policy = self.promotion, self._policy
+        promotion.add(block, self.baseline, policy)
+        passing = (
+            promotion.seconds >= policy.minimum
+            and self.failed is None
+            and promotion.small_regression_excluded(self.baseline, policy)
+            and self.evidence() < _SUSPICION
+        )
+        if not passing:
+            self.passing_since = None
+        elif self.passing_since is None:
+            self.passing_since = block.end
+
+    def evidence(self) -> float:
+        """E-value against "no worse than tolerated", at most 1e15."""
+        policy = self._policy
+        return self.bets.evidence(alone=policy.alone, limited=policy.limit is not None)
+
+    def state(self) -> EvidenceState:
+        """A copy of all that is remembered."""
+        failed = (0.0,) if self.failed is None else (1.0, self.failed[0])
+        reason = () if self.failed is None else (float(_REASONS.index(self.failed[1])),)
+        pending = (0.0,) if self._open is None else (1.0, *self._open[:6])
+        guards = [0.0] if self.guards is None else [1.0, *self.guards.dump()]
+        values = [*failed, *reason, *_optional(self.first), *_optional(self.passing_since)]
+        values += [self.judged_bad, *self.totals, *pending]
+        for part in (self.baseline, self.bets, self.outage, self.promotion, self.ratio):
+            values += part.dump()
+        names = self.guards.names() if self.guards is not None else ((), ())
+        return EvidenceState((*values, *guards), names)
+
+    def _load(self, state: EvidenceState) -> None:
+        numbers = iter(state.values)
+        if next(numbers):
+            self.failed = (next(numbers), _REASONS[int(next(numbers))])
+        self.first = _load_optional(numbers)
+        self.passing_since = _load_optional(numbers)
+        self.judged_bad = next(numbers)
+        self.totals = (next(numbers), next(numbers), next(numbers), next(numbers))
+        if next(numbers):
+            self._open = Interval(*(next(numbers) for _ in range(6)))  # type: ignore[arg-type]
+        for part in (self.baseline, self.bets, self.outage, self.promotion, self.ratio):
+            part.load(numbers)
+        if next(numbers):
+            self.guards = Guards()
+            self.guards.load(numbers, state.names)
+
+
+def _optional(value: float | None) -> tuple[float, ...]:
+    return (0.0,) if value is None else (1.0, value)
+
+
+def _load_optional(numbers: Iterator[float]) -> float | None:
+    if not next(numbers):
+        return None
+    return next(numbers)
+
+
+def _joined(first: Interval, second: Interval) -> Interval:
+    """Two neighbouring intervals as one."""
+    return Interval(
+        first.start,
+        second.end,
+        first.canary_total + second.canary_total,
+        first.canary_bad + second.canary_bad,
+        first.stable_total + second.stable_total,
+        first.stable_bad + second.stable_bad,
+        first.pods + second.pods,
+        first.strata + second.strata,
+    )
+
+
+def fold(state: EvidenceState, policy: RatioPolicy, intervals: Iterable[Interval]) -> EvidenceState:
+    """The state after `intervals`; `state` stays as it is. Start with `EvidenceState()`."""
+    judge = Judge(policy, state)
+    step = judge.step
+    for interval in intervals:
+        step(interval)
+    return judge.state()
+
+
+def after_promotion(state: EvidenceState, policy: RatioPolicy) -> EvidenceState:
+    """Where judging the new version alone starts: stable's history, and nothing else."""
+    judge = Judge(policy)
+    judge.baseline = Judge(policy, state).baseline
+    return judge.state()

@@ -1,0 +1,81 @@
+"""Promotion is a test as well: the smallest regression that matters must be ruled out.
+
+Null hypothesis: the canary's bad rate is at least r′. For φ < 1 the likelihood ratio
+`φ^x · e^((1−φ)·r′·n)` has mean ≤ 1 under it; it is raised to 1/k for errors in clumps of k, as
+clumps make quiet spells likelier, averaged over φ, and compared with 1/β. No bad request at all
+takes n ≥ ln(1/β)/r′ requests: 460 to exclude 1 %, 921 for 0.5 %.
+"""
+
+import math
+from collections.abc import Iterator
+
+from canary.core.evidence.baseline import RECENT, Baseline
+from canary.core.evidence.policy import Interval, RatioPolicy
+
+_PHIS = (0.1, 0.3, 0.5, 0.7, 0.85)
+_TERMS = tuple((math.log(phi), 1.0 - phi) for phi in _PHIS)
+_GROSS_RATIO = 2.0
+_LONGEST = 300.0
+_DEFAULT_LIMIT = 0.05
+
+
+def rules_out(bad: float, expected: float, clump: float, error: float) -> bool:
+    """Whether "at least `expected` bad requests" is rejected at `error` after seeing `bad`."""
+    logs = [(bad * log_phi + less * expected) / clump for log_phi, less in _TERMS]
+    top = max(logs)
+    mean = sum(math.exp(log - top) for log in logs) / len(logs)
+    return top + math.log(mean) >= -math.log(error)
+
+
+class Promotion:
+    """Sums over the release, intervals in which stable itself is above its limit left out."""
+
+    __slots__ = ("_bad", "_gross", "_small", "seconds")
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._bad = 0.0
+        self._small = 0.0
+        self._gross = 0.0
+
+    def add(self, block: Interval, baseline: Baseline, policy: RatioPolicy) -> None:
+        """Takes in one judged block with canary requests (stable's part is in `baseline`)."""
+        limit = policy.limit or _DEFAULT_LIMIT
+        recent, recent_bad = baseline.window(block.end, RECENT)
+        if policy.alone:
+            stable = baseline.mean()
+        elif recent <= 0.0:
+            return
+        else:
+            # Half a standard error below, so that luck in the estimate does not pass a regression.
+            stable = max(0.0, recent_bad - math.sqrt(recent_bad) * 0.5) / recent
+            if block.stable_bad > limit * block.stable_total:
+                return
+        total, bad = block.canary_total, block.canary_bad
+        self.seconds += min(block.end - block.start, _LONGEST)
+        self._bad += bad
+        self._small += total * (stable + policy.smallest_regression)
+        self._gross += total * max(limit, _GROSS_RATIO * stable + policy.smallest_regression)
+
+    def small_regression_excluded(self, baseline: Baseline, policy: RatioPolicy) -> bool:
+        """The promotion test proper, with enough time under traffic."""
+        if self.seconds < policy.minimum or self._small <= 0.0:
+            return False
+        clump = baseline.clump_for_promotion()
+        return rules_out(self._bad, self._small, clump, policy.promotion_error)
+
+    def gross_damage_excluded(self, baseline: Baseline, policy: RatioPolicy) -> bool:
+        """The check before the next step of weight: about 92 clean requests at a limit of 5 %."""
+        if self._gross <= 0.0:
+            return False
+        clump = baseline.clump_for_promotion()
+        return rules_out(self._bad, self._gross, clump, policy.promotion_error)
+
+    def dump(self) -> list[float]:
+        """All of it as numbers."""
+        return [self.seconds, self._bad, self._small, self._gross]
+
+    def load(self, numbers: Iterator[float]) -> None:
+        """What `dump` gave."""
+        self.seconds, self._bad, self._small = next(numbers), next(numbers), next(numbers)
+        self._gross = next(numbers)
