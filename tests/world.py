@@ -6,12 +6,15 @@ simulated second, and can die after any write. Tests assert on what it looks lik
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from canary.api import CheckStatus, Spec, Status, Verdict, load_release
 from canary.core.increments import Side
-from canary.core.invariants import broken_now
+from canary.core.invariants import broken_by_action, broken_by_plan, broken_now
+from canary.core.judge import judge
+from canary.core.judgement import UNJUDGED
 from canary.core.plan import (
+    Action,
     DeleteCanary,
     EnsureCanary,
     FreeCapacity,
@@ -26,10 +29,12 @@ from canary.core.plan import (
     TrafficAction,
     WorkloadAction,
 )
+from canary.core.rollout import decide
 from canary.core.series import Found, MetricAnswer, NoData, Series, SeriesQuery, Unavailable
 from canary.core.snapshot import Canary, Pod, Request, Route, Snapshot, Target, Trouble, Verb, Wish
-from canary.errors import ConflictError, NotFoundError, TransientError
+from canary.errors import ConflictError, NotFoundError
 from canary.interfaces import Key, Notice, Workload, World
+from canary.observe import observe
 from canary.reconcile import reconcile
 from canary.report import Outcome
 
@@ -127,6 +132,7 @@ class Memory:
     trail: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.judged = UNJUDGED
         self.random = random.Random(self.seed)  # noqa: S311 - simulated requests, not secrets
         self.names = iter(range(10_000))
         self.pods = [self._instance("auth", "v1", self.time - 4000) for _ in range(self.replicas)]
@@ -170,6 +176,10 @@ class Memory:
 
     def step(self) -> Outcome:
         """One pass, then as much time as it asked for (at least none, at most ten seconds)."""
+        snap = observe(self.world, KEY)
+        self.judged = judge(snap)
+        broken = broken_by_plan(snap, self.judged, decide(snap, self.judged))
+        assert not broken, (broken, self.trail[-6:])
         outcome = reconcile(self.world, KEY)
         self.tick(10.0 if outcome.again_after is None else min(outcome.again_after, 10.0))
         return outcome
@@ -205,6 +215,14 @@ class Memory:
         if self.die_after is not None and self.writes >= self.die_after:
             self.die_after = None
             raise Crash
+
+    def before(self, action: Action) -> None:
+        """What an action must not break is checked just before it is carried out."""
+        if type(action) in self.refuse:
+            self.refuse.remove(type(action))
+            raise ConflictError("somebody else wrote in between")
+        broken = broken_by_action(self.snapshot(), self.judged, action)
+        assert not broken, (broken, self.trail[-6:])
 
     def _instance(self, name: str, template: str, born: float) -> Instance:
         return Instance(f"{name}-{next(self.names)}", template, born)
@@ -368,18 +386,12 @@ class _Workloads:
 
     def apply(self, _wish: Wish, action: WorkloadAction) -> None:
         m = self.memory
-        if type(action) in m.refuse:
-            m.refuse.remove(type(action))
-            raise TransientError("the API server says 503")
+        m.before(action)
         match action:
             case Hold():
                 m.held = True
             case PutBack(template, roll):
-                m.template, m.held = template, not roll
-                gone = [pod for pod in m.pods if pod.template != template and not roll]
-                for pod in gone:
-                    m.pods.remove(pod)
-                    m.pods.append(m._instance("auth", template, m.time))
+                self._put_back(template, roll=roll)
             case RollTarget() | Release():
                 m.held = False
             case EnsureCanary(template, replicas):
@@ -387,13 +399,18 @@ class _Workloads:
             case DeleteCanary():
                 m.gone_pods += m.canaries
                 m.canaries, m.canary_template = [], None
-            case KeepCapacity(replicas):
-                m.floor = replicas
-            case FreeCapacity():
-                m.floor = None
+            case KeepCapacity() | FreeCapacity():
+                m.floor = action.replicas if isinstance(action, KeepCapacity) else None
             case RunChecks():
                 m.checks_started = True
         m._wrote(str(action))
+
+    def _put_back(self, template: str, *, roll: bool) -> None:
+        m = self.memory
+        m.template, m.held = template, not roll
+        for pod in [pod for pod in m.pods if pod.template != template and not roll]:
+            m.pods.remove(pod)
+            m.pods.append(m._instance("auth", template, m.time))
 
     def _scale(self, template: str, replicas: int) -> None:
         m = self.memory
@@ -418,9 +435,7 @@ class _Traffic:
 
     def apply(self, _wish: Wish, action: TrafficAction) -> None:
         m = self.memory
-        if type(action) in m.refuse:
-            m.refuse.remove(type(action))
-            raise ConflictError("the route changed in between")
+        m.before(action)
         weight = action.weight if isinstance(action, SetWeight) else None
         if isinstance(action, RestoreRoute) and m.weight is None:
             return
@@ -429,8 +444,3 @@ class _Traffic:
             m.weight_at = m.time
         m.weight = weight
         m._wrote(str(action))
-
-
-def at(memory: Memory, **changes: object) -> Memory:
-    """The same world with some of its fields changed."""
-    return replace(memory, **changes)

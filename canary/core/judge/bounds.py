@@ -25,9 +25,7 @@ class BoundsState:
     seen_at: float | None = None
 
 
-def fold(
-    state: BoundsState, bounds: Bounds, series: Sequence[Series], since: float
-) -> BoundsState:
+def fold(state: BoundsState, bounds: Bounds, series: Sequence[Series], since: float) -> BoundsState:
     """The state after the points later than `since`; with several series the worst one counts."""
     by_time: dict[float, list[float]] = {}
     for one in series:

@@ -12,7 +12,7 @@ from canary.core.plan import (
 from canary.core.rollout.context import SOON, Context, Rule, canary_replicas
 from canary.core.rollout.rest import route_missing
 from canary.core.rollout.rollback import roll_back
-from canary.core.snapshot import Pod, Trouble
+from canary.core.snapshot import Trouble
 
 CRASHES = 2
 """So many restarts of one canary pod are a crash loop, not bad luck."""
@@ -45,15 +45,12 @@ def canary_broken(ctx: Context) -> Plan | None:
         return None
     for pod in ctx.snap.canary.pods:
         if pod.trouble is Trouble.OUT_OF_MEMORY:
-            return roll_back(ctx, Reason.OUT_OF_MEMORY, message=_says(pod, "ran out of memory"))
+            message = f"Canary pod {pod.name} was killed: out of memory."
+            return roll_back(ctx, Reason.OUT_OF_MEMORY, message=message)
         if pod.trouble is Trouble.CRASH_LOOP or pod.restarts >= CRASHES:
-            return roll_back(ctx, Reason.CRASH_LOOPING, message=_says(pod, "crashes"))
+            message = f"Canary pod {pod.name} crashes: restarted {pod.restarts} times."
+            return roll_back(ctx, Reason.CRASH_LOOPING, message=message)
     return None
-
-
-def _says(pod: Pod, what: str) -> str:
-    times = "once" if pod.restarts == 1 else f"{pod.restarts} times"
-    return f"Canary pod {pod.name} {what}: restarted {times}."
 
 
 def metric_failed(ctx: Context) -> Plan | None:

@@ -1,15 +1,18 @@
 """One act of the demo: a release under load, with canary in charge or with nobody."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 
-from canary.api import CanaryRelease, Intent, Reason, load_release
+from canary.api import SENTENCES, CanaryRelease, Intent, Reason, load_release
 from canary.api import Result as Ending
+from canary.errors import UsageError
 from canary.interfaces import Key, MetricSource, World
-from canary.local.demo.recorder import WINDOW, Recorder
+from canary.local.demo.names import Sources
+from canary.local.demo.recorder import Recorder
 from canary.local.demo.scenarios import OLD, Scenario
 from canary.local.demo.stage import Stage, set_up
 from canary.local.schedule import Profile
@@ -36,21 +39,39 @@ ALERT = 0.05
 """Without canary somebody notices when so large a share of requests failed over 10 s."""
 USERS = 5000
 
-Show = Callable[[Moment, list[Decision]], None]
+Show = Callable[[Moment, Sequence[Decision]], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How to play: the seed of all chance, and the release that is in charge."""
+    """How to play: the seed of all chance, the release in charge, where its numbers come from."""
 
     seed: int
     release: CanaryRelease
+    source: Sources = Sources.SCRAPE
 
 
 def builtin_release() -> CanaryRelease:
     """The CanaryRelease that the demo plays by default."""
     text = files("canary.local.demo").joinpath("release.yaml").read_text(encoding="utf-8")
     return load_release(text, "the demo's release.yaml")
+
+
+def own_release(path: str) -> CanaryRelease:
+    """A user's CanaryRelease file.
+
+    Raises:
+        UsageError: it cannot be read, is wrong, or names another target than the demo has.
+    """
+    try:
+        release = load_release(Path(path).read_bytes(), path)
+    except OSError as error:
+        raise UsageError(f"--release: {path} cannot be read: {error.strerror}") from error
+    if release.spec.target.name != "auth" or release.spec.traffic.traefik is None:
+        raise UsageError(
+            f"--release: {path} must have the target auth and traffic.traefik, as the demo has"
+        )
+    return release
 
 
 @contextmanager
@@ -188,14 +209,19 @@ class Act:
         status, sums = self.releases.status, self._sums()
         entry = status.history[0] if status.history else None
         rolled_back = next((d for d in self.recorder.decisions if d.phase == "RollingBack"), None)
-        return self._result(
-            sums,
+        return Result(
             ended=entry.result if entry else status.phase,
             reason=entry.reason if entry else status.reason,
-            sentence=(entry.message or "") if entry else status.message,
+            sentence=(entry and entry.message) or SENTENCES[status.reason],
+            requests=sums.sent,
+            failed=sums.failed,
+            users=sums.users,
+            users_hit=sums.users_hit,
             detected_after=rolled_back.time if rolled_back else None,
             weight_zero_after=self._weight_zero_after(rolled_back),
             peak_weight=entry.peak_weight if entry else status.weight,
+            peak_pool=self._peak_pool(),
+            failed_by_version=sums.logins_failed,
         )
 
     def _weight_zero_after(self, rolled_back: Decision | None) -> float | None:
@@ -216,29 +242,26 @@ class Act:
         noticed = next(alerts, None)
         bad = noticed is not None
         worst = max((m.stable.error_ratio or 0.0 for m in self.recorder.moments), default=0.0)
-        return self._result(
-            sums,
-            ended="Outage" if bad else "Shipped",
-            reason="Outage" if bad else "Shipped",
-            sentence=f"Up to {worst:.0%} of all requests failed, and nobody took the traffic away."
-            if bad
-            else "Everybody has the new version, and fewer than 5 % of requests fail.",
-            detected_after=noticed,
-            weight_zero_after=None,
-            peak_weight=100,
-        )
-
-    def _result(self, sums: Record, **how: object) -> Result:
-        shares = (p.in_use / p.maximum for m in self.recorder.moments for p in m.pools if p.maximum)
+        outage = f"Up to {worst:.0%} of all requests failed, and nobody took the traffic away."
+        shipped = "Everybody has the new version, and fewer than 5 % of requests fail."
+        ended = "Outage" if bad else "Shipped"
         return Result(
+            ended=ended,
+            reason=ended,
+            sentence=outage if bad else shipped,
             requests=sums.sent,
             failed=sums.failed,
             users=sums.users,
             users_hit=sums.users_hit,
-            peak_pool=max(shares, default=None),
+            detected_after=noticed,
+            peak_weight=100,
+            peak_pool=self._peak_pool(),
             failed_by_version=sums.logins_failed,
-            **how,
         )
+
+    def _peak_pool(self) -> float | None:
+        pools = (pool for moment in self.recorder.moments for pool in moment.pools)
+        return max((pool.in_use / pool.maximum for pool in pools if pool.maximum), default=None)
 
 
 def as_it_must(scenario: Scenario, timeline: Timeline) -> bool:
@@ -249,6 +272,3 @@ def as_it_must(scenario: Scenario, timeline: Timeline) -> bool:
     if scenario.good:
         return result.ended == Ending.PROMOTED
     return result.ended == Ending.ROLLED_BACK and Reason(result.reason) in scenario.reasons
-
-
-__all__ = ["WINDOW", "Settings", "as_it_must", "builtin_release", "play"]

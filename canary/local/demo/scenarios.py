@@ -1,27 +1,17 @@
 """What is released in the demo, and how it must end."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from canary.api import Reason
+from canary.local.demo.names import Scenarios
 from canary.local.instances import Build
-
-
-class Name(StrEnum):
-    """The scenarios of `canary demo`."""
-
-    LEAK = "leak"
-    ERRORS = "errors"
-    SLOW = "slow"
-    CRASH = "crash"
-    GOOD = "good"
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """One new version: what is wrong with it, and for which reasons it may be rolled back."""
 
-    name: Name
+    name: Scenarios
     story: str
     build: Build
     reasons: frozenset[Reason]
@@ -46,10 +36,10 @@ ERRORS = frozenset({Reason.WORSE_THAN_STABLE, Reason.ABOVE_LIMIT, Reason.CANARY_
 LEAKS = frozenset({Reason.CONNECTION_LEAK, Reason.POOL_SATURATED, Reason.CONNECTIONS_WAITING})
 
 
-def scenario(name: Name, *, error_rate: float = 0.05) -> Scenario:
+def scenario(name: Scenarios, *, error_rate: float = 0.05) -> Scenario:
     """The scenario of that name; `error_rate` (0–1) is for `errors`."""
     match name:
-        case Name.LEAK:
+        case Scenarios.LEAK:
             return Scenario(
                 name,
                 f"Version v2 forgets to give a connection back in 1 of {LEAK_EVERY} logins.",
@@ -58,21 +48,21 @@ def scenario(name: Name, *, error_rate: float = 0.05) -> Scenario:
                 rate=60.0,
                 watch=75.0,
             )
-        case Name.ERRORS:
+        case Scenarios.ERRORS:
             return Scenario(
                 name,
                 f"Version v2 answers {error_rate:.3g} of all requests with an error 500.",
                 Build(version=f"errors:{error_rate:g}", label="v2", pool_max=POOL),
                 ERRORS,
             )
-        case Name.SLOW:
+        case Scenarios.SLOW:
             return Scenario(
                 name,
                 "Version v2 takes three quarters of a second longer for every request.",
                 Build(version="slow", label="v2", pool_max=POOL),
                 ERRORS | LEAKS,
             )
-        case Name.CRASH:
+        case Scenarios.CRASH:
             return Scenario(
                 name,
                 "Version v2 dies at one of its first requests.",
@@ -80,7 +70,7 @@ def scenario(name: Name, *, error_rate: float = 0.05) -> Scenario:
                 ERRORS | {Reason.CRASH_LOOPING, Reason.NEVER_READY},
                 watch=30.0,
             )
-        case Name.GOOD:
+        case Scenarios.GOOD:
             return Scenario(
                 name,
                 "Version v2 is as good as v1.",

@@ -1,0 +1,128 @@
+"""`canary demo`: the outage replayed with real processes on this machine, and stopped."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from canary.errors import ExitCode, UsageError
+from canary.local.demo.names import Scenarios, Sources
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from canary.local.demo.play import Settings
+    from canary.local.demo.scenarios import Scenario
+    from canary.render.timeline import Timeline
+
+
+def demo(  # noqa: PLR0913, PLR0917 - the flags of one command
+    scenario: Annotated[
+        Scenarios, typer.Option(help="What is wrong with the new version.")
+    ] = Scenarios.LEAK,
+    guarded: Annotated[
+        bool | None,
+        typer.Option(
+            "--with-canary/--without-canary",
+            help="Play one act only: the release with canary in charge, or shipped to everybody "
+            "at once. Default: both, the outage first.",
+        ),
+    ] = None,
+    report: Annotated[
+        str | None,
+        typer.Option(metavar="FILE.html", help="Write a report, one HTML page."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of all chance: users, arrivals, errors.")] = 1,
+    source: Annotated[
+        Sources,
+        typer.Option(help="Read metrics pages at 1 s, or ask a Prometheus that scrapes at 5 s."),
+    ] = Sources.SCRAPE,
+    error_rate: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of failing requests in scenario errors.")
+    ] = 0.05,
+    release: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="A CanaryRelease to play instead of the built-in."),
+    ] = None,
+) -> None:
+    """Replay an outage with real processes on this machine, and stop it.
+
+    A real PostgreSQL, a real auth service in several instances, Traefik as router and an open-loop
+    load. Times are short (warm-up 5 s instead of 60 s, minimum 45 s instead of 20 min, leak window
+    20 s instead of 10 min) so that it takes about three minutes.
+
+    Exit code 0: every act ended as its scenario must; 3: it did not.
+    """
+    from canary.local.demo.play import as_it_must  # noqa: PLC0415 - keeps --help quick
+    from canary.local.demo.scenarios import scenario as find  # noqa: PLC0415
+    from canary.local.workdir import interruptible  # noqa: PLC0415
+
+    played = find(scenario, error_rate=error_rate)
+    path = _report_path(report)
+    settings = _settings(seed, source, release)
+    acts = (False, True) if guarded is None else (guarded,)
+    with interruptible():
+        timelines = tuple(_act(played, settings, guarded=act) for act in acts)
+    _epilogue(timelines)
+    if path is not None:
+        _write_report(path, played, timelines)
+    fine = all(as_it_must(played, timeline) for timeline in timelines)
+    ended = "ended as it must" if fine else "did NOT end as it must"
+    typer.echo(f"The scenario {played.name} {ended}.")
+    raise typer.Exit(ExitCode.OK if fine else ExitCode.FAILED)
+
+
+def _settings(seed: int, source: Sources, release: str | None) -> "Settings":
+    from canary.local.demo.play import Settings, builtin_release, own_release  # noqa: PLC0415
+
+    chosen = builtin_release() if release is None else own_release(release)
+    return Settings(seed, chosen, source)
+
+
+def _report_path(report: str | None) -> "Path | None":
+    """Checked before minutes are spent, not after."""
+    from pathlib import Path  # noqa: PLC0415
+
+    if report is None:
+        return None
+    path = Path(report)
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise UsageError(f"--report: a file in an existing directory is expected, found {report}")
+    return path
+
+
+def _act(scenario: "Scenario", settings: "Settings", *, guarded: bool) -> "Timeline":
+    from canary.cli.screens import screen  # noqa: PLC0415
+    from canary.local.demo.play import play  # noqa: PLC0415
+
+    title = f"{scenario.name}, {'with' if guarded else 'without'} canary"
+    who = "canary is in charge" if guarded else "shipped to everybody at once"
+    typer.echo(f"\n{title}: {scenario.story} ({who})")
+    typer.echo("Starting PostgreSQL, Traefik, 4 instances of the auth service and the load …")
+    steps = [step.weight for step in settings.release.spec.steps] if guarded else []
+    with screen(title, steps) as show:
+        return play(scenario, settings, show, guarded=guarded)
+
+
+def _epilogue(timelines: "Sequence[Timeline]") -> None:
+    from rich.console import Console  # noqa: PLC0415
+
+    from canary.render.comparison import comparison_table  # noqa: PLC0415
+
+    results = {timeline.guarded: timeline.result for timeline in timelines}
+    typer.echo()
+    for timeline in timelines:
+        typer.echo(f"{timeline.title}: {timeline.result.ended}. {timeline.result.sentence}")
+    Console().print(comparison_table(results.get(True), results.get(False)))
+
+
+def _write_report(path: "Path", scenario: "Scenario", timelines: "Sequence[Timeline]") -> None:
+    from canary.render.report import html_report, write_report  # noqa: PLC0415
+
+    write_report(path, html_report(timelines, heading=_heading(timelines), intro=scenario.story))
+    typer.echo(f"Report: {path}")
+
+
+def _heading(timelines: "Sequence[Timeline]") -> str:
+    last = timelines[-1].result
+    return f"{last.ended}: {last.sentence}"

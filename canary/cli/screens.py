@@ -1,0 +1,47 @@
+"""A release on a screen: a picture that moves on a terminal, plain lines everywhere else."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import typer
+from rich.console import Console
+from rich.live import Live
+
+from canary.render.live import decision_line, plain_line, view
+from canary.render.timeline import Decision, Moment
+
+EVERY = 5.0
+"""Seconds between two plain lines."""
+
+Show = Callable[[Moment, Sequence[Decision]], None]
+
+
+@contextmanager
+def screen(title: str, steps: Sequence[int]) -> Iterator[Show]:
+    """Shows moments as they come; decisions stay on the screen, above the picture."""
+    console = Console()
+    if not console.is_terminal or console.is_dumb_terminal:
+        yield _plain()
+        return
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+
+        def show(moment: Moment, decisions: Sequence[Decision]) -> None:
+            for decision in decisions:
+                live.console.print(decision_line(decision), markup=False, highlight=False)
+            live.update(view(moment, title=title, steps=steps), refresh=True)
+
+        yield show
+
+
+def _plain() -> Show:
+    last = float("-inf")
+
+    def show(moment: Moment, decisions: Sequence[Decision]) -> None:
+        nonlocal last
+        for decision in decisions:
+            typer.echo(decision_line(decision))
+        if moment.time - last >= EVERY:
+            last = moment.time
+            typer.echo(plain_line(moment))
+
+    return show

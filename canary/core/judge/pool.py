@@ -1,0 +1,103 @@
+"""A connection pool: from samples to the fold over its readings, and back to words."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from canary.api import Metric, MetricStatus, Reason, Verdict
+from canary.api.analysis import Leak
+from canary.core.increments import Tick
+from canary.core.judge.scene import Judged, Scene, silent
+from canary.core.leak import PoolPolicy, PoolState, fold
+from canary.core.leak_assess import PoolAssessment, assess
+from canary.core.pool import PoolSeries, pool_samples
+from canary.core.series import Found, MetricAnswer, Series
+from canary.core.snapshot import PoolSamples, Samples
+
+LIMIT = 0.75
+"""Default limit: share of the pool in use."""
+
+
+def policy_of(metric: Metric, scene: Scene) -> PoolPolicy:
+    """The policy of one pool metric."""
+    leak = metric.leak or Leak()
+    return PoolPolicy(
+        limit=LIMIT if metric.limit is None else metric.limit,
+        leak_connections=leak.connections,
+        window=leak.window,
+        warm_up=scene.analysis.warm_up,
+        false_alarm=scene.analysis.false_alarm,
+    )
+
+
+def judge_pool(
+    metric: Metric,
+    read: tuple[Samples, PoolSamples] | None,
+    before: Mapping[str, Any],
+    scene: Scene,
+    requests: Sequence[Tick],
+) -> Judged:
+    """The fold over what is new since `before`; `requests` are those of the same intervals."""
+    policy = policy_of(metric, scene)
+    state = PoolState.load(before["fold"]) if "fold" in before else PoolState()
+    until, quiet = before.get("until"), before.get("quiet")
+    if read is not None:
+        samples, pool = read
+        quiet = silent((pool.in_use,)) or _maximum_is_missing(pool.maximum)
+        if quiet is None:
+            since = until if until is not None else samples.since
+            series = _series_of(pool, scene.started(since))
+            fresh = pool_samples(series, requests, samples.grid, since)
+            state = fold(state, policy, fresh)
+            until = samples.grid.end
+    said = assess(state, policy)
+    step, final, why = _verdicts(said, quiet)
+    kept = {"until": until, "quiet": quiet, "fold": state.dump()}
+    status = _status(metric, said, final if said.final_pass else step, why)
+    return Judged(status, step, final, kept, said.stable_unhealthy)
+
+
+def _maximum_is_missing(maximum: MetricAnswer | float) -> tuple[Verdict, str] | None:
+    return None if isinstance(maximum, float | int) else silent((maximum,))
+
+
+def _series_of(pool: PoolSamples, started: Mapping[str, float]) -> PoolSeries:
+    maximum = pool.maximum
+    return PoolSeries(
+        _found(pool.in_use),
+        maximum if isinstance(maximum, float | int) else _found(maximum),
+        pool.label,
+        pool.side_of,
+        waiting=_found(pool.waiting),
+        timeouts=_found(pool.timeouts),
+        hold=_found(pool.hold),
+        hold_unit=pool.hold_unit,
+        started=started,
+    )
+
+
+def _found(answer: MetricAnswer | None) -> tuple[Series, ...]:
+    return answer.series if isinstance(answer, Found) else ()
+
+
+def _verdicts(
+    said: PoolAssessment, quiet: tuple[Verdict, str] | None
+) -> tuple[Verdict, Verdict, str]:
+    if said.failed:
+        return Verdict.FAIL, Verdict.FAIL, said.sentence
+    if quiet is not None:
+        verdict = Verdict(quiet[0])
+        return verdict, verdict, quiet[1]
+    step = Verdict.PASS if said.step_pass else Verdict.CONTINUE
+    final = Verdict.PASS if said.final_pass else Verdict.CONTINUE
+    return step, final, said.sentence
+
+
+def _status(metric: Metric, said: PoolAssessment, verdict: Verdict, why: str) -> MetricStatus:
+    return MetricStatus(
+        name=metric.name,
+        verdict=verdict,
+        reason=Reason(said.failure.reason) if said.failure is not None else None,
+        evidence=said.leak_connections or 0.0,
+        threshold=(metric.leak or Leak()).connections,
+        message=why,
+    )

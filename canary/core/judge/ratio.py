@@ -1,0 +1,148 @@
+"""Bad requests out of requests: from samples to intervals to the evidence, and back to words."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from canary.api import Metric, MetricStatus, Reason, Verdict
+from canary.core.evidence import (
+    Assessment,
+    EvidenceState,
+    Interval,
+    PodCount,
+    RatioPolicy,
+    after_promotion,
+    assess,
+    fold,
+)
+from canary.core.increments import Counters, Increment, Side, Tick, increments
+from canary.core.judge.scene import Judged, Scene, silent
+from canary.core.series import Found, NoData
+from canary.core.snapshot import RatioSamples, Samples
+
+LIMIT = 0.05
+"""Default limit: share of bad requests."""
+
+
+def policy_of(metric: Metric, scene: Scene) -> RatioPolicy:
+    """The policy of one metric; its share of the false alarms, when there are several."""
+    analysis = scene.analysis
+    policy = RatioPolicy(
+        tolerance=metric.tolerance,
+        limit=LIMIT if metric.limit is None else metric.limit,
+        false_alarm=analysis.false_alarm / max(scene.ratios, 1),
+        smallest_regression=analysis.smallest_regression,
+        incident=analysis.incident,
+        warm_up=analysis.warm_up,
+        minimum=analysis.minimum,
+        floor=metric.floor,
+    )
+    return policy.after_promotion() if scene.alone else policy
+
+
+def judge_ratio(
+    metric: Metric,
+    read: tuple[Samples, RatioSamples] | None,
+    before: Mapping[str, Any],
+    scene: Scene,
+) -> Judged:
+    """The fold over what is new since `before`, and what it says now.
+
+    While the metrics are silent nothing is folded and nothing is forgotten: once they speak again,
+    the range that was missed is read and folded as if it had been live.
+    """
+    policy = policy_of(metric, scene)
+    state, alone = _state(before, policy, scene)
+    until, seen = before.get("until"), before.get("seen")
+    ticks: tuple[Tick, ...] = ()
+    quiet = before.get("quiet")
+    if read is not None:
+        quiet = silent((read[1].total,)) or _bad_is_down(read[1])
+        if quiet is None:
+            ticks = _ticks(read[0], read[1], until, scene)
+            state = fold(state, policy, (_interval(tick, scene) for tick in ticks))
+            until = read[0].grid.end
+            seen = max((t.end for t in ticks if t.total(Side.CANARY)), default=seen)
+    said = assess(state, policy)
+    kept = {"until": until, "seen": seen, "quiet": quiet, "alone": alone, "fold": state.to_json()}
+    step, final, why = _verdicts(said, quiet, seen, scene)
+    status = _status(metric, said, final if said.final_pass else step, why)
+    bad = said.canary_bad
+    return Judged(status, step, final, kept, said.stable_unhealthy, ticks, bad)
+
+
+def _state(
+    before: Mapping[str, Any], policy: RatioPolicy, scene: Scene
+) -> tuple[EvidenceState, bool]:
+    """The kept state; at the promotion it starts anew with stable's history."""
+    state = EvidenceState.from_json(before["fold"]) if "fold" in before else EvidenceState()
+    if scene.alone and not before.get("alone", False):
+        return after_promotion(state, policy), True
+    return state, scene.alone
+
+
+def _bad_is_down(samples: RatioSamples) -> tuple[Verdict, str] | None:
+    """No error series at all is what a good version looks like; one that cannot be read is not."""
+    return None if isinstance(samples.bad, NoData) else silent((samples.bad,))
+
+
+def _ticks(
+    samples: Samples, ratio: RatioSamples, until: float | None, scene: Scene
+) -> tuple[Tick, ...]:
+    since = until if until is not None else samples.since
+    total = ratio.total.series if isinstance(ratio.total, Found) else ()
+    bad = ratio.bad.series if isinstance(ratio.bad, Found) else ()
+    counters = Counters(total, bad, ratio.label, ratio.side_of, scene.started(since))
+    return increments(counters, samples.grid, since)
+
+
+def _interval(tick: Tick, scene: Scene) -> Interval:
+    counted = [one for one in tick.increments if not scene.cold(one.name, tick.end)]
+
+    def of(side: Side) -> tuple[float, float]:
+        mine = [one for one in counted if one.side is side]
+        return sum(one.total for one in mine), sum(one.bad for one in mine)
+
+    pods = tuple(_pod_count(one) for one in counted if one.side is Side.STABLE)
+    by_pod = pods if len(pods) > 1 else ()
+    return Interval(tick.start, tick.end, *of(Side.CANARY), *of(Side.STABLE), by_pod)
+
+
+def _pod_count(one: Increment) -> PodCount:
+    return PodCount(one.name, one.total, one.bad)
+
+
+def _verdicts(
+    said: Assessment, quiet: tuple[Verdict, str] | None, seen: float | None, scene: Scene
+) -> tuple[Verdict, Verdict, str]:
+    """Fail outranks everything; silence outranks Pass."""
+    if said.failed:
+        return Verdict.FAIL, Verdict.FAIL, said.sentence
+    if quiet is not None:
+        verdict = Verdict(quiet[0])
+        return verdict, verdict, quiet[1]
+    if seen is None or scene.now - seen > scene.silence:
+        why = "no request has reached the canary" + (
+            "" if seen is None else f" for {scene.now - seen:.0f} s"
+        )
+        return Verdict.NO_DATA, Verdict.NO_DATA, why
+    step = Verdict.PASS if said.step_pass else Verdict.CONTINUE
+    final = Verdict.PASS if said.final_pass else Verdict.CONTINUE
+    return step, final, said.sentence
+
+
+def _status(metric: Metric, said: Assessment, verdict: Verdict, why: str) -> MetricStatus:
+    return MetricStatus(
+        name=metric.name,
+        verdict=verdict,
+        reason=Reason(said.reason) if said.reason is not None else None,
+        evidence=said.evidence,
+        threshold=said.threshold,
+        canary_total=said.canary_total,
+        canary_bad=said.canary_bad,
+        stable_total=said.stable_total,
+        stable_bad=said.stable_bad,
+        ratio=said.ratio,
+        ratio_low=said.ratio_low,
+        ratio_high=said.ratio_high,
+        message=why,
+    )
