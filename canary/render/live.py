@@ -16,7 +16,6 @@ from canary.render.panels import (
     numbers_panel,
     pool_rows,
     pools_panel,
-    share_in_use,
     weight_panel,
 )
 from canary.render.timeline import Decision, Evidence, Moment, Numbers, Pool
@@ -142,8 +141,8 @@ def _traffic(numbers: Numbers) -> str:
 def _fullest(pools: Sequence[Pool]) -> str:
     if not pools:
         return "-"
-    pool = max(pools, key=share_in_use)
-    return f"{_token(pool.instance)}:{share_in_use(pool):.0%}"
+    pool = max(pools, key=lambda each: each.share)
+    return f"{_token(pool.instance)}:{pool.share:.0%}"
 
 
 def _metrics(evidence: Sequence[Evidence]) -> str:

@@ -139,20 +139,15 @@ def _column(column: _Column, pools: Sequence[Pool], rows: int) -> list[Text]:
     """One line per pool in the given order; without room for all, the fullest and a remark."""
     if len(pools) <= rows:
         return [_pool(column, pool) for pool in pools]
-    fullest = sorted(range(len(pools)), key=lambda index: -share_in_use(pools[index]))
+    fullest = sorted(range(len(pools)), key=lambda index: -pools[index].share)
     shown = sorted(fullest[: max(rows - 1, 0)])
     rest = f"and {len(pools) - len(shown)} less full"
     lines = [_pool(column, pools[index]) for index in shown]
     return [*lines, Text(fitted(rest, column.width, column.page.glyphs), style="dim")]
 
 
-def share_in_use(pool: Pool) -> float:
-    """Share of the pool in use, 0–1."""
-    return pool.in_use / pool.maximum if pool.maximum > 0 else 0.0
-
-
 def _pool(column: _Column, pool: Pool) -> Text:
-    share, glyphs = share_in_use(pool), column.page.glyphs
+    share, glyphs = pool.share, column.page.glyphs
     style = _pool_style(share)
     numbers = glyphs.text(f"{count(pool.in_use)}/{count(pool.maximum)}").rjust(7)
     cells = max(column.width - column.name - len(numbers) - 4, 1)

@@ -26,6 +26,11 @@ class Pool:
     in_use: float
     maximum: float
 
+    @property
+    def share(self) -> float:
+        """Share in use, 0–1; 0 without a known size."""
+        return self.in_use / self.maximum if self.maximum > 0 else 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:

@@ -1,0 +1,194 @@
+"""A timeline as one figure: its panels above each other on one time axis.
+
+The figure is plain data for plotly.js. Colours are names of CSS variables, such as
+`var(--canary)`, which the page replaces by those of the reader's light or dark theme.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from canary.render.series import Json, Line, Panel, panels
+from canary.render.thin import thinned
+from canary.render.timeline import Decision, Timeline
+from canary.render.words import clean
+
+GAP, TOP, BOTTOM = 62, 52, 46
+"""Pixels between panels, above them and below them."""
+LONG = 300.0
+"""Seconds from which the time axis counts minutes."""
+CROWDED = 0.06
+"""Share of the time axis within which two decisions share one label."""
+
+
+def figure(timeline: Timeline, points: int) -> Json:
+    """Data and layout for plotly.js, with about `points` points per line; {} without moments."""
+    drawn = panels(timeline)
+    if not drawn:
+        return {}
+    span = timeline.moments[0].time, timeline.moments[-1].time
+    unit = Unit(60.0, "min") if span[1] - span[0] > LONG else Unit(1.0, "s")
+    places = list(_domains([panel.height for panel in drawn]))
+    traces = [
+        _trace(line, number, unit, points)
+        for number, panel in enumerate(drawn, start=1)
+        for line in panel.lines
+    ]
+    return {"data": traces, "layout": _layout(timeline, drawn, places, unit)}
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """The time axis's unit: `seconds` long."""
+
+    seconds: float
+    name: str
+
+    def of(self, seconds: float) -> float:
+        """`seconds` in this unit, precise to a pixel."""
+        return round(seconds / self.seconds, 3)
+
+
+def _domains(heights: Sequence[int]) -> Iterator[tuple[float, float]]:
+    """Each panel's place as shares of the plot's height, from 1 at the top down."""
+    total = sum(heights) + GAP * (len(heights) - 1)
+    top = total
+    for height in heights:
+        yield max((top - height) / total, 0.0), top / total
+        top -= height + GAP
+
+
+def _axis(number: int) -> str:
+    return "" if number == 1 else str(number)
+
+
+def _trace(line: Line, number: int, unit: Unit, points: int) -> Json:
+    kept = thinned(line.points, points)
+    trace: Json = {
+        "type": "scatter",
+        "mode": "lines",
+        "name": escape(clean(line.name), quote=False),
+        "x": [unit.of(time) for time, _ in kept],
+        "y": [_number(value) for _, value in kept],
+        "customdata": [None if value is None else line.words(value) for _, value in kept],
+        "hovertemplate": "%{customdata}<extra>%{fullData.name}</extra>",
+        "xaxis": "x",
+        "yaxis": f"y{_axis(number)}",
+        "line": {"color": f"var(--{line.colour})", "width": line.width, "dash": line.dash},
+    }
+    if line.stepped:
+        trace["line"]["shape"] = "hv"
+        trace |= {"fill": "tozeroy", "fillcolor": "var(--soft)"}
+    return trace
+
+
+def _number(value: float | None) -> float | None:
+    return float(f"{value:.4g}") if value is not None and math.isfinite(value) else None
+
+
+def _layout(
+    timeline: Timeline, drawn: Sequence[Panel], places: Sequence[tuple[float, float]], unit: Unit
+) -> Json:
+    last = len(drawn)
+    height = sum(panel.height for panel in drawn) + GAP * (last - 1) + TOP + BOTTOM
+    layout: Json = {
+        "height": height,
+        "margin": {"l": 52, "r": 12, "t": TOP, "b": BOTTOM},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"family": "system-ui, sans-serif", "size": 13, "color": "var(--ink)"},
+        "showlegend": False,
+        "hovermode": "x unified",
+        "hoversubplots": "axis",
+        "hoverlabel": {"bgcolor": "var(--card)", "font": {"color": "var(--ink)"}},
+        "xaxis": _time_axis(timeline, last, unit),
+        "shapes": [*_limits(drawn), *_marks(timeline, unit)],
+        "annotations": [*_titles(drawn, places), *_limit_words(drawn), *_labels(timeline, unit)],
+    }
+    for number, (panel, place) in enumerate(zip(drawn, places, strict=True), start=1):
+        layout[f"yaxis{_axis(number)}"] = _value_axis(panel, place)
+    return layout
+
+
+GRID = {"gridcolor": "var(--grid)", "linecolor": "var(--grid)", "zeroline": False}
+
+
+def _time_axis(timeline: Timeline, last: int, unit: Unit) -> Json:
+    start, end = timeline.moments[0].time, timeline.moments[-1].time
+    return GRID | {
+        "anchor": f"y{_axis(last)}",
+        "range": [unit.of(start), unit.of(max(end, start + 1))],
+        "ticksuffix": f" {unit.name}",
+        "nticks": 8,
+        "hoverformat": ".0f" if unit.seconds == 1 else ".1f",
+        "title": {"text": "since the release began", "standoff": 6},
+        "tickfont": {"color": "var(--muted)"},
+    }
+
+
+def _value_axis(panel: Panel, place: tuple[float, float]) -> Json:
+    fixed = {"domain": list(place), "anchor": "x", "fixedrange": True}
+    return GRID | {"tickfont": {"color": "var(--muted)"}} | fixed | panel.axis
+
+
+def _titles(drawn: Sequence[Panel], places: Sequence[tuple[float, float]]) -> Iterator[Json]:
+    for panel, (_, top) in zip(drawn, places, strict=True):
+        yield _note(f"<b>{panel.title}</b>", x=0, y=top, xref="paper", yref="paper", yshift=6)
+
+
+def _note(words: str, **where: float | str) -> Json:
+    place = {"xanchor": "left", "yanchor": "bottom", "showarrow": False}
+    return {"text": words, "font": {"color": "var(--ink)"}} | place | where
+
+
+def _limits(drawn: Sequence[Panel]) -> Iterator[Json]:
+    for number, panel in enumerate(drawn, start=1):
+        if panel.limit is not None:
+            y = {"yref": f"y{_axis(number)}", "y0": panel.limit, "y1": panel.limit}
+            look = {"color": "var(--limit)", "width": 1.6, "dash": "8px,4px"}
+            yield {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "line": look} | y
+
+
+def _limit_words(drawn: Sequence[Panel]) -> Iterator[Json]:
+    for number, panel in enumerate(drawn, start=1):
+        if panel.limit is not None:
+            y = math.log10(panel.limit) if panel.axis.get("type") == "log" else panel.limit
+            where: dict[str, float | str] = {"x": 1, "y": y, "xref": "paper"}
+            note = _note(panel.limit_words, **where, yref=f"y{_axis(number)}", yshift=1)
+            yield note | {"xanchor": "right", "font": {"color": "var(--limit)", "size": 12}}
+
+
+def _marks(timeline: Timeline, unit: Unit) -> Iterator[Json]:
+    """A vertical line through all panels at each decision."""
+    for time in dict.fromkeys(unit.of(decision.time) for decision in timeline.decisions):
+        look = {"color": "var(--muted)", "width": 1, "dash": "dot"}
+        x = {"xref": "x", "x0": time, "x1": time}
+        yield {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "line": look} | x
+
+
+def _labels(timeline: Timeline, unit: Unit) -> Iterator[Json]:
+    """The decisions' numbers in the table below, above their lines."""
+    length = timeline.moments[-1].time - timeline.moments[0].time
+    for first, last, time in _groups(timeline.decisions, length * CROWDED):
+        words = f"{first}" if first == last else f"{first}–{last}"
+        where: dict[str, float | str] = {"x": unit.of(time), "y": 1, "xref": "x", "yref": "paper"}
+        yield _note(f"<b>{words}</b>", **where, yshift=28) | {"xanchor": "center"} | BADGE
+
+
+BADGE: Json = {
+    "font": {"size": 11, "color": "var(--card)"},
+    "bgcolor": "var(--muted)",
+    "borderpad": 2,
+}
+
+
+def _groups(decisions: Sequence[Decision], near: float) -> list[tuple[int, int, float]]:
+    """`(first number, last number, time)` of decisions, those close together as one."""
+    groups: list[tuple[int, int, float]] = []
+    for number, decision in enumerate(decisions, start=1):
+        if groups and decision.time - groups[-1][2] < near:
+            groups[-1] = (groups[-1][0], number, groups[-1][2])
+        else:
+            groups.append((number, number, decision.time))
+    return groups

@@ -1,0 +1,131 @@
+"""What canary changed, in users' terms: the same release with and without it, side by side."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from rich.table import Table
+from rich.text import Text
+
+from canary.render.timeline import Result
+from canary.render.words import clean, count, duration, percent, spaced
+
+NOT_RUN = "not run"
+HEADINGS = ("", "with canary", "without")
+PROMOTED = "Promoted"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the comparison, as text."""
+
+    name: str
+    with_canary: str
+    without: str
+
+
+def headline(result: Result) -> str:
+    """What happened, in one plain sentence without a full stop."""
+    at = "" if result.ended == PROMOTED else f" at {result.peak_weight} %"
+    cause = clean(result.sentence).rstrip(". ")
+    users = f"{_of(result.users_hit, result.users)} users were hit"
+    return "; ".join(
+        (
+            f"{spaced(result.ended)}{at}: {cause}",
+            f"{_of(result.failed, result.requests)} logins failed",
+            users if result.users_hit else "no user was hit",
+        )
+    )
+
+
+def _of(part: int, whole: int) -> str:
+    return f"{count(part)} of {count(whole)}" if part else f"none of {count(whole)}"
+
+
+def comparison_rows(with_canary: Result | None, without: Result | None) -> tuple[Row, ...]:
+    """The comparison line by line; a side that was not run says so."""
+    return tuple(
+        Row(name, _told(tell, with_canary), _told(tell, without)) for name, tell in _LINES.items()
+    )
+
+
+def _told(tell: Callable[[Result], str], result: Result | None) -> str:
+    return NOT_RUN if result is None else tell(result)
+
+
+def _ended(result: Result) -> str:
+    return (
+        f"{spaced(result.ended)} ({clean(result.reason)})"
+        if result.reason
+        else spaced(result.ended)
+    )
+
+
+def _failed(result: Result) -> str:
+    return _shared(result.failed, result.requests)
+
+
+def _users(result: Result) -> str:
+    return _shared(result.users_hit, result.users)
+
+
+def _shared(part: int, whole: int) -> str:
+    share = f" ({percent(part / whole)})" if part and whole else ""
+    return f"{count(part)} of {count(whole)}{share}"
+
+
+def _detected(result: Result) -> str:
+    if result.detected_after is None:
+        return "nothing to detect" if result.ended == PROMOTED else "never"
+    return duration(result.detected_after)
+
+
+def _weight_zero(result: Result) -> str:
+    if result.weight_zero_after is None:
+        return "not needed" if result.ended == PROMOTED else "never"
+    return duration(result.weight_zero_after)
+
+
+def _pool(result: Result) -> str:
+    return percent(result.peak_pool)
+
+
+_LINES: dict[str, Callable[[Result], str]] = {
+    "how it ended": _ended,
+    "logins failed": _failed,
+    "users hit": _users,
+    "time to detection": _detected,
+    "time to weight 0": _weight_zero,
+    "highest weight": lambda result: f"{result.peak_weight} %",
+    "fullest pool": _pool,
+}
+
+
+def comparison_table(rows: Sequence[Row]) -> Table:
+    """The comparison for a terminal; what the words say does not need the colours."""
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    for heading in HEADINGS:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        sides = (Text(row.with_canary, "green"), Text(row.without, "red"))
+        table.add_row(
+            Text(row.name, "dim"),
+            *(side if side.plain != NOT_RUN else Text(NOT_RUN, "dim") for side in sides),
+        )
+    return table
+
+
+def comparison_text(rows: Sequence[Row]) -> str:
+    """The comparison as plain lines in columns, for pipes and CI."""
+    lines = [HEADINGS, *((row.name, row.with_canary, row.without) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(2)]
+    return "\n".join(
+        f"{name:<{widths[0]}}  {mine:<{widths[1]}}  {other}".rstrip() for name, mine, other in lines
+    )
+
+
+def comparison_html(rows: Sequence[Row]) -> Iterator[str]:
+    """The comparison as table rows (`<tr>`), escaped."""
+    for row in rows:
+        sides = "".join(f"<td>{escape(side)}</td>" for side in (row.with_canary, row.without))
+        yield f'<tr><th scope="row">{escape(row.name)}</th>{sides}</tr>'

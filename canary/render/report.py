@@ -1,0 +1,237 @@
+"""The incident report: one HTML file with everything in it, for mail, archive and paper."""
+
+import errno
+import json
+import os
+from collections.abc import Iterator, Sequence
+from html import escape
+from pathlib import Path
+from typing import NoReturn
+
+from canary.errors import PermanentError, UsageError
+from canary.render.charts import figure
+from canary.render.comparison import HEADINGS, Row, comparison_html, headline
+from canary.render.page import SCRIPT, page
+from canary.render.series import DASHES, Line, panels
+from canary.render.timeline import Decision, Timeline
+from canary.render.words import clean, clock, duration, percent, spaced
+
+POINTS = 40_000
+"""Points of all lines together: more would not be seen, and would make the file slow."""
+PER_LINE = (120, 1500)
+"""Fewest and most points of one line."""
+
+
+def html_report(
+    timelines: Sequence[Timeline], *, heading: str, intro: str, comparison: Sequence[Row] = ()
+) -> str:
+    """The report as one self-contained HTML page; all texts are escaped.
+
+    `heading` says in one sentence what happened (see `headline`), `intro` what was done;
+    `comparison` comes from `comparison_rows`.
+
+    Raises:
+        UsageError: plotly, which draws the charts, is not installed.
+    """
+    plotly = _plotly()
+    points = _points_per_line(timelines)
+    sections = [_section(timeline, number, points) for number, timeline in enumerate(timelines, 1)]
+    body = [_comparison(comparison), *sections] if timelines else [_comparison(comparison), EMPTY]
+    return page(
+        heading=clean(heading), intro=clean(intro), body="\n".join(body), scripts=[plotly, SCRIPT]
+    )
+
+
+EMPTY = "<section><h2>Timeline</h2><p>No release was recorded.</p></section>"
+
+
+def _plotly() -> str:
+    """The source of plotly.js, as the installed plotly package has it."""
+    try:
+        from plotly.offline import get_plotlyjs  # noqa: PLC0415 - an extra, and slow to import
+    except ImportError as error:
+        raise UsageError(
+            "the report's charts need plotly, which is not installed; "
+            "install it with: pip install 'canary-controller[demo]'"
+        ) from error
+    # a browser hashes the script after turning CR LF into LF, and ends it at the first </script
+    return str(get_plotlyjs()).replace("\r\n", "\n").replace("</script", "<\\/script")
+
+
+def _points_per_line(timelines: Sequence[Timeline]) -> int:
+    lines = sum(len(panel.lines) for timeline in timelines for panel in panels(timeline))
+    fewest, most = PER_LINE
+    return max(fewest, min(most, POINTS // max(lines, 1)))
+
+
+def _comparison(rows: Sequence[Row]) -> str:
+    if not rows:
+        return ""
+    heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in HEADINGS[1:])
+    return (
+        '<section><div class="scroll"><table class="compare">'
+        "<caption>The same release, with canary and without</caption>"
+        f"<thead><tr><td></td>{heads}</tr></thead>"
+        f"<tbody>{''.join(comparison_html(rows))}</tbody></table></div></section>"
+    )
+
+
+def _section(timeline: Timeline, number: int, points: int) -> str:
+    title = clean(timeline.title) or "release"
+    parts = (
+        f'<section aria-labelledby="title-{number}">',
+        f'<h2 id="title-{number}">{_text(title[:1].upper() + title[1:])}</h2>',
+        f"<p>{_text(headline(timeline.result))}.</p>",
+        _chart(timeline, number, points),
+        _decisions(timeline.decisions),
+        _facts(timeline),
+        "</section>",
+    )
+    return "\n".join(part for part in parts if part)
+
+
+def _text(words: str) -> str:
+    return escape(clean(words))
+
+
+def _chart(timeline: Timeline, number: int, points: int) -> str:
+    drawn = figure(timeline, points)
+    if not drawn:
+        return "<p>Nothing was recorded of this release.</p>"
+    data = json.dumps(drawn, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    return (
+        f"<figure>{_legend(timeline)}"
+        f'<div class="chart" data-figure="figure-{number}" role="img"'
+        f' aria-label="{_text(described(timeline))}"'
+        f' style="height:{drawn["layout"]["height"]}px"></div>'
+        "<noscript><p>The charts need JavaScript, which is switched off here; "
+        "the tables say what was decided and how it ended.</p></noscript>"
+        '<figcaption class="note">Numbers on dotted lines are the decisions in the table below. '
+        "Errors are shares of the last few seconds' requests.</figcaption>"
+        f'<script type="application/json" id="figure-{number}">{data}</script></figure>'
+    )
+
+
+def described(timeline: Timeline) -> str:
+    """What the charts show, for those who cannot see them."""
+    moments = timeline.moments
+    span = duration(moments[-1].time - moments[0].time) if moments else "no time"
+    weight = max((moment.weight for moment in moments), default=0)
+    fullest = max((pool.share for moment in moments for pool in moment.pools), default=None)
+    errors = [ratio for m in moments if (ratio := m.canary.error_ratio) is not None]
+    return (
+        f"Charts over {span} on one time axis. Highest weight of the new version: {weight} %. "
+        f"Its highest share of failed requests: {percent(max(errors, default=None))}. "
+        f"Fullest connection pool: {percent(fullest)}. Decisions: {len(timeline.decisions)}, "
+        "listed in the table below."
+    )
+
+
+def _legend(timeline: Timeline) -> str:
+    """All lines by name: a colour tells the version, a dash the instance or the metric."""
+    version = "canary" if timeline.guarded else "new version"
+    lines = [line for panel in panels(timeline)[1:] for line in panel.lines]
+    versions = [(version, "canary", "solid"), ("stable", "stable", "solid")]
+    named = [(line.name, line.colour, line.dash) for line in lines if _own_name(line)]
+    items = "".join(
+        f"<li>{_swatch(*look)}{_text(name)}</li>" for name, *look in [*versions, *named]
+    )
+    return f'<ul class="legend" aria-label="Legend">{items}</ul>'
+
+
+def _own_name(line: Line) -> bool:
+    return not line.name.startswith("failed, ")
+
+
+SWATCHES = dict(zip(DASHES, ("none", "7 4", "2 3", "7 3 2 3"), strict=True))
+
+
+def _swatch(colour: str, dash: str) -> str:
+    return (
+        '<svg width="30" height="8" aria-hidden="true"><line x1="0" y1="4" x2="30" y2="4"'
+        f' stroke="var(--{colour})" stroke-width="2.5" stroke-dasharray="{SWATCHES[dash]}"/></svg>'
+    )
+
+
+def _decisions(decisions: Sequence[Decision]) -> str:
+    if not decisions:
+        return "<h3>Decisions</h3><p>Nobody decided anything.</p>"
+    rows = "".join(_decision_rows(decisions))
+    heads = "".join(
+        f'<th scope="col">{name}</th>' for name in ("#", "Time", "Weight", "Decision and reason")
+    )
+    return (
+        '<h3>Decisions</h3><div class="scroll"><table class="decisions">'
+        "<caption>Every decision, with time, weight and reason</caption>"
+        f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _decision_rows(decisions: Sequence[Decision]) -> Iterator[str]:
+    for number, decision in enumerate(decisions, start=1):
+        why = (
+            f"<strong>{_text(spaced(decision.phase))}</strong><code>{_text(decision.reason)}</code>"
+            f"<br>{_text(decision.sentence)}"
+        )
+        yield (
+            f"<tr><td>{number}</td><td>{clock(decision.time)}</td>"
+            f"<td>{decision.weight} %</td><td>{why}</td></tr>"
+        )
+
+
+def _facts(timeline: Timeline) -> str:
+    if not timeline.facts:
+        return ""
+    pairs = (f"<dt>{_text(k)}</dt><dd>{_text(v)}</dd>" for k, v in timeline.facts.items())
+    return f"<h3>Settings</h3><dl>{''.join(pairs)}</dl>"
+
+
+def write_report(path: Path, html: str) -> None:
+    """Write `html` to `path`: all of it or nothing, an older report stays until then.
+
+    Raises:
+        UsageError: `path` cannot be written to: no such directory, not allowed, a directory.
+        PermanentError: writing failed half-way, such as on a full disk.
+    """
+    content = html.encode("utf-8", "replace")
+    try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            path.write_bytes(content)  # /dev/stdout and pipes must not be replaced by a file
+        else:
+            _replace(path.resolve(), content)
+    except OSError as error:
+        _explain(path, error)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _explain(path: Path, error: OSError) -> NoReturn:
+    refused = f"the report cannot be written to {clean(str(path))}"
+    match error.errno:
+        case errno.ENOENT | errno.ENOTDIR:
+            raise UsageError(
+                f"{refused}: the directory {clean(str(path.parent))} does not exist; "
+                "create it, or choose another path"
+            ) from error
+        case errno.EISDIR:
+            raise UsageError(f"{refused}: it is a directory; name a file in it") from error
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            raise UsageError(f"{refused}: not allowed here; choose another path") from error
+        case errno.ENOSPC | errno.EDQUOT:
+            raise PermanentError(
+                f"{refused}: the disk is full; free some space, or choose another disk"
+            ) from error
+        case _:
+            raise PermanentError(f"{refused}: {error.strerror or error}") from error
