@@ -154,9 +154,9 @@ def _limit_words(drawn: Sequence[Panel]) -> Iterator[Json]:
     for number, panel in enumerate(drawn, start=1):
         if panel.limit is not None:
             y = math.log10(panel.limit) if panel.axis.get("type") == "log" else panel.limit
-            where: dict[str, float | str] = {"x": 1, "y": y, "xref": "paper"}
-            note = _note(panel.limit_words, **where, yref=f"y{_axis(number)}", yshift=1)
-            yield note | {"xanchor": "right", "font": {"color": "var(--limit)", "size": 12}}
+            where: dict[str, float | str] = {"x": 0, "y": y, "xref": "paper"}
+            note = _note(panel.limit_words, **where, yref=f"y{_axis(number)}", xshift=4, yshift=1)
+            yield note | {"font": {"color": "var(--limit)", "size": 12}}
 
 
 def _marks(timeline: Timeline, unit: Unit) -> Iterator[Json]:

@@ -42,9 +42,11 @@ th, td { text-align: left; vertical-align: top; padding: 8px 16px 8px 0;
   border-top: 1px solid var(--grid); overflow-wrap: break-word; }
 thead th { border-top: 0; color: var(--muted); font-weight: 600; font-size: .88rem; }
 tbody th { font-weight: 500; color: var(--muted); }
+.compare thead td { border: 0; }
+.compare thead th { padding-left: 17px; }
 .compare td { font-weight: 600; font-size: 1.05rem; }
-.compare td:first-of-type { border-left: 3px solid var(--stable); padding-left: 14px; }
-.compare td:last-of-type { border-left: 3px solid var(--canary); padding-left: 14px; }
+.compare tbody td:first-of-type { border-left: 3px solid var(--stable); padding-left: 14px; }
+.compare tbody td:last-of-type { border-left: 3px solid var(--canary); padding-left: 14px; }
 .decisions td:not(:last-child), .decisions th { white-space: nowrap; }
 .decisions strong { margin-right: .4em; }
 code { font: .86em ui-monospace, "SF Mono", Menlo, Consolas, monospace; color: var(--muted); }
@@ -52,6 +54,7 @@ dl { display: grid; grid-template-columns: minmax(7em, max-content) 1fr; gap: 4p
   margin: 0; font-size: .94rem; }
 dt { color: var(--muted); }
 dd { margin: 0; overflow-wrap: anywhere; }
+.unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 .note { color: var(--muted); font-size: .88rem; }
 footer { padding-bottom: 44px; }
 @media (max-width: 600px) {
@@ -60,7 +63,8 @@ footer { padding-bottom: 44px; }
   section { padding: 16px 14px; border-radius: 10px; }
   th, td { padding-right: 10px; }
   .compare td { font-size: .96rem; }
-  .compare td:first-of-type, .compare td:last-of-type { padding-left: 9px; }
+  .compare thead th { padding-left: 12px; }
+  .compare td:first-of-type, .compare tbody td:last-of-type { padding-left: 9px; }
   dl { grid-template-columns: 1fr; gap: 0; }
   dd { margin: 0 0 .6em; }
 }
@@ -132,7 +136,9 @@ PAGE = Template("""<!doctype html>
 <main>
 $body
 </main>
-<footer><p class="note">This file is complete in itself: it loads nothing and sends nothing.</p></footer>
+<footer>
+<p class="note">This file is complete in itself: it loads nothing and sends nothing.</p>
+</footer>
 $scripts
 </body>
 </html>

@@ -162,7 +162,7 @@ def _decisions(decisions: Sequence[Decision]) -> str:
     )
     return (
         '<h3>Decisions</h3><div class="scroll"><table class="decisions">'
-        "<caption>Every decision, with time, weight and reason</caption>"
+        '<caption class="unseen">Every decision, with time, weight and reason</caption>'
         f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
 

@@ -14,6 +14,8 @@ Json = dict[str, Any]
 MOST_POOLS = 24
 """Lines; beyond, only the fullest instances are drawn."""
 DASHES = ("solid", "dash", "dot", "dashdot")
+NICE = (0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25)
+"""Distances of ticks on an axis of shares."""
 FLOOR, CEILING = 0.01, 1000.0
 """Evidence is drawn between these multiples of its threshold."""
 
@@ -55,11 +57,19 @@ def panels(timeline: Timeline) -> list[Panel]:
 
 
 def _weight(timeline: Timeline) -> Panel:
-    points = steps([(m.time, float(m.weight)) for m in timeline.moments])
+    points = steps([(m.time, m.weight / 100) for m in timeline.moments])
     who = "canary" if timeline.guarded else "new version"
-    line = Line("weight", points, "canary", width=2.4, stepped=True, words=lambda v: f"{v:.0f} %")
-    axis = {"range": [0, 108], "tickvals": [0, 25, 50, 75, 100], "ticksuffix": " %"}
+    line = Line("weight", points, "canary", width=2.4, stepped=True)
+    axis = _shares(1.0)
     return Panel(f"Traffic to the {who}", 120, axis, [line])
+
+
+def _shares(highest: float) -> Json:
+    """An axis from 0 to a share of `highest`, with about four round ticks."""
+    step = next(nice for nice in NICE if nice * 4 >= highest)
+    ticks = [step * number for number in range(math.ceil(highest / step - 1e-9) + 1)]
+    words = [percent(tick) for tick in ticks]
+    return {"range": [-highest / 30, highest * 1.08], "tickvals": ticks, "ticktext": words}
 
 
 def _errors(timeline: Timeline) -> Panel:
@@ -74,8 +84,7 @@ def _errors(timeline: Timeline) -> Panel:
     ]
     lines = [line for line in drawn if any(value is not None for _, value in line.points)]
     highest = max((v for line in lines for _, v in line.points if v is not None), default=0.0)
-    axis = {"range": [0, max(highest * 1.1, 0.01)], "tickformat": "~%", "nticks": 5}
-    return Panel("Failed requests", 150, axis, lines)
+    return Panel("Failed requests", 150, _shares(max(highest, 0.01)), lines)
 
 
 def _ratios(timeline: Timeline, numbers: Callable[[Moment], Numbers]) -> list[Point]:
@@ -107,7 +116,7 @@ def _pools(timeline: Timeline) -> Panel:
     ]
     left_out = len(every) - len(lines)
     title = "Connections in use" + (f" (the {MOST_POOLS} fullest)" if left_out else "")
-    axis = {"range": [0, 1.06], "tickvals": [0, 0.25, 0.5, 0.75, 1], "tickformat": ".0%"}
+    axis = _shares(1.0)
     return Panel(title, 190, axis, lines, POOL_LIMIT, "limit")
 
 
