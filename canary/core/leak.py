@@ -25,7 +25,8 @@ class PoolPolicy:
     """When a pool is a reason to roll back; `limit` is a share of 0–1, times are in seconds.
 
     `window` is at least twice the longest legitimate hold of a connection. A leak is more than
-    `leak_connections`, and more than `noise` standard errors.
+    `leak_connections`, and more than `noise` standard errors (`short_noise` in a short look, where
+    the few samples have heavier tails).
     """
 
     limit: float = 0.75
@@ -34,6 +35,7 @@ class PoolPolicy:
     warm_up: float = 60.0
     false_alarm: float = 0.01
     noise: float = 4.0
+    short_noise: float = 6.0
 
     @property
     def sustained(self) -> float:
@@ -151,22 +153,28 @@ def _leaks(track: Track, stable: Track, policy: PoolPolicy) -> bool:
     """Over the window (half of it while it is not yet full): more than allowed, and than stable."""
     count = len(track.blocks)
     mine = track.look(count) if count >= BLOCKS // 2 else None
-    return mine is not None and _exceeds(mine, stable.look(count), policy)
+    return mine is not None and _exceeds(mine, stable.look(count), policy, policy.noise)
 
 
 def _leaks_fast(track: Track, stable: Track, policy: PoolPolicy) -> bool:
-    """In a quarter of the window, when at this pace the limit comes before the window is over."""
-    new, old = track.look(SHORT), track.look(SHORT, SHORT)
-    if new is None or old is None or not track.maximum:
+    """In a short stretch, when at its pace the limit comes before four more such stretches."""
+    if not track.maximum:
         return False
-    pace = 2 * (new.residual - old.residual) / (new.seconds + old.seconds)
     room = policy.limit * track.maximum - track.in_use
-    return room < pace * policy.window and _exceeds(new, stable.look(SHORT), policy)
+    for count in SHORT:
+        new, old = track.look(count), track.look(count, count)
+        if new is None or old is None:
+            break
+        pace = (new.residual - old.residual) / ((new.seconds + old.seconds) / 2)
+        urgent = room < 4 * new.seconds * pace
+        if urgent and _exceeds(new, stable.look(count), policy, policy.short_noise):
+            return True
+    return False
 
 
-def _exceeds(mine: Look, stable: Look | None, policy: PoolPolicy) -> bool:
+def _exceeds(mine: Look, stable: Look | None, policy: PoolPolicy, noise: float) -> bool:
     error = max(mine.error, stable.error if stable else 0.0)
-    bound = max(policy.leak_connections, policy.noise * error)
+    bound = max(policy.leak_connections, noise * error)
     return mine.residual - max(stable.residual if stable else 0.0, 0.0) > bound
 
 

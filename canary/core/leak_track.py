@@ -9,8 +9,8 @@ from canary.core.pool import PoolReading
 
 BLOCKS = 20
 """Blocks in a window: the resolution is a twentieth of it."""
-SHORT = 5
-"""Blocks in the short look at a fast leak: a quarter of the window."""
+SHORT = (2, 3, 4, 5)
+"""Blocks in the short looks at a fast leak: up to a quarter of the window."""
 
 
 @dataclass(frozen=True, slots=True)
