@@ -122,7 +122,7 @@ def _time_axis(timeline: Timeline, last: int, unit: Unit) -> Json:
         "ticksuffix": f" {unit.name}",
         "nticks": 8,
         "hoverformat": ".0f" if unit.seconds == 1 else ".1f",
-        "title": {"text": "since the release began", "standoff": 6},
+        "title": {"text": "since the release began", "standoff": 6, "font": {"size": 12}},
         "tickfont": {"color": "var(--muted)"},
     }
 

@@ -1,14 +1,14 @@
 """What canary changed, in users' terms: the same release with and without it, side by side."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from html import escape
 
 from rich.table import Table
 from rich.text import Text
 
 from canary.render.timeline import Result
-from canary.render.words import clean, count, duration, percent, spaced
+from canary.render.words import clean, count, duration, html_text, percent, spaced
 
 NOT_RUN = "not run"
 HEADINGS = ("", "with canary", "without")
@@ -127,5 +127,10 @@ def comparison_text(rows: Sequence[Row]) -> str:
 def comparison_html(rows: Sequence[Row]) -> Iterator[str]:
     """The comparison as table rows (`<tr>`), escaped."""
     for row in rows:
-        sides = "".join(f"<td>{escape(side)}</td>" for side in (row.with_canary, row.without))
-        yield f'<tr><th scope="row">{escape(row.name)}</th>{sides}</tr>'
+        sides = "".join(f"<td>{_cell(side)}</td>" for side in (row.with_canary, row.without))
+        yield f'<tr><th scope="row">{html_text(row.name)}</th>{sides}</tr>'
+
+
+def _cell(words: str) -> str:
+    """Long CamelCase reasons may break between their words on a narrow screen."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "<wbr>", html_text(words))

@@ -3,8 +3,9 @@
 import base64
 import hashlib
 from collections.abc import Sequence
-from html import escape
 from string import Template
+
+from canary.render.words import html_text
 
 STYLE = """
 :root { color-scheme: light dark;
@@ -39,16 +40,16 @@ figure { margin: 1.2em 0 0; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; padding: 0 0 .5em; }
 th, td { text-align: left; vertical-align: top; padding: 8px 16px 8px 0;
-  border-top: 1px solid var(--grid); overflow-wrap: break-word; }
+  border-top: 1px solid var(--grid); overflow-wrap: anywhere; }
 thead th { border-top: 0; color: var(--muted); font-weight: 600; font-size: .88rem; }
-tbody th { font-weight: 500; color: var(--muted); }
+tbody th { font-weight: 500; color: var(--muted); overflow-wrap: normal; }
 .compare thead td { border: 0; }
 .compare thead th { padding-left: 17px; }
 .compare td { font-weight: 600; font-size: 1.05rem; }
 .compare tbody td:first-of-type { border-left: 3px solid var(--stable); padding-left: 14px; }
 .compare tbody td:last-of-type { border-left: 3px solid var(--canary); padding-left: 14px; }
-.decisions td:not(:last-child), .decisions th { white-space: nowrap; }
-.decisions strong { margin-right: .4em; }
+.decisions td:not(:last-child), .decisions th:not(:last-child) { white-space: nowrap; }
+.decisions strong { margin-right: .4em; white-space: nowrap; }
 code { font: .86em ui-monospace, "SF Mono", Menlo, Consolas, monospace; color: var(--muted); }
 dl { display: grid; grid-template-columns: minmax(7em, max-content) 1fr; gap: 4px 20px;
   margin: 0; font-size: .94rem; }
@@ -65,6 +66,9 @@ footer { padding-bottom: 44px; }
   .compare td { font-size: .96rem; }
   .compare thead th { padding-left: 12px; }
   .compare td:first-of-type, .compare tbody td:last-of-type { padding-left: 9px; }
+  .decisions td, .decisions th { padding-right: 8px; font-size: .92rem; }
+  .decisions code { display: block; }
+  .decisions code + br { display: none; }
   dl { grid-template-columns: 1fr; gap: 0; }
   dd { margin: 0 0 .6em; }
 }
@@ -73,7 +77,9 @@ footer { padding-bottom: 44px; }
   body { background: none; font-size: 10.5pt; }
   header { padding-top: 0; }
   section { border: 0; border-top: 1px solid var(--grid); border-radius: 0; padding: 14px 0; }
-  figure, tr, dl { break-inside: avoid; }
+  section + section { break-before: page; }
+  .decisions tbody tr:first-child { break-before: avoid; }
+  .chart, tr, dl { break-inside: avoid; }
   h2, h3, caption { break-after: avoid; }
   .scroll { overflow: visible; }
 }
@@ -105,7 +111,11 @@ SCRIPT = """
       var source = document.getElementById(box.dataset.figure).textContent;
       var figure = themed(JSON.parse(source), colours);
       figure.layout.dragmode = matchMedia("(pointer: fine)").matches ? "zoom" : false;
-      if (width) { figure.layout.width = width; }
+      if (width) {
+        figure.layout.width = width;
+        figure.layout.height *= 0.76;
+      }
+      box.style.height = figure.layout.height + "px";
       Plotly.react(box, figure.data, figure.layout, options);
     });
   }
@@ -152,10 +162,10 @@ def page(*, heading: str, intro: str, body: str, scripts: Sequence[str]) -> str:
     """
     return PAGE.substitute(
         policy=policy(scripts),
-        title=escape(heading),
+        title=html_text(heading),
         style=STYLE,
-        heading=escape(heading),
-        intro=escape(intro),
+        heading=html_text(heading),
+        intro=html_text(intro),
         body=body,
         scripts="\n".join(f"<script>{script}</script>" for script in scripts),
     )

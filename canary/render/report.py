@@ -4,7 +4,6 @@ import errno
 import json
 import os
 from collections.abc import Iterator, Sequence
-from html import escape
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,7 +13,7 @@ from canary.render.comparison import HEADINGS, Row, comparison_html, headline
 from canary.render.page import SCRIPT, page
 from canary.render.series import DASHES, Line, panels
 from canary.render.timeline import Decision, Timeline
-from canary.render.words import clean, clock, duration, percent, spaced
+from canary.render.words import clean, clock, duration, html_text, percent, spaced
 
 POINTS = 40_000
 """Points of all lines together: more would not be seen, and would make the file slow."""
@@ -37,9 +36,7 @@ def html_report(
     points = _points_per_line(timelines)
     sections = [_section(timeline, number, points) for number, timeline in enumerate(timelines, 1)]
     body = [_comparison(comparison), *sections] if timelines else [_comparison(comparison), EMPTY]
-    return page(
-        heading=clean(heading), intro=clean(intro), body="\n".join(body), scripts=[plotly, SCRIPT]
-    )
+    return page(heading=heading, intro=intro, body="\n".join(body), scripts=[plotly, SCRIPT])
 
 
 EMPTY = "<section><h2>Timeline</h2><p>No release was recorded.</p></section>"
@@ -67,7 +64,7 @@ def _points_per_line(timelines: Sequence[Timeline]) -> int:
 def _comparison(rows: Sequence[Row]) -> str:
     if not rows:
         return ""
-    heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in HEADINGS[1:])
+    heads = "".join(f'<th scope="col">{html_text(name)}</th>' for name in HEADINGS[1:])
     return (
         '<section><div class="scroll"><table class="compare">'
         "<caption>The same release, with canary and without</caption>"
@@ -80,18 +77,14 @@ def _section(timeline: Timeline, number: int, points: int) -> str:
     title = clean(timeline.title) or "release"
     parts = (
         f'<section aria-labelledby="title-{number}">',
-        f'<h2 id="title-{number}">{_text(title[:1].upper() + title[1:])}</h2>',
-        f"<p>{_text(headline(timeline.result))}.</p>",
+        f'<h2 id="title-{number}">{html_text(title[:1].upper() + title[1:])}</h2>',
+        f"<p>{html_text(headline(timeline.result))}.</p>",
         _chart(timeline, number, points),
         _decisions(timeline.decisions),
         _facts(timeline),
         "</section>",
     )
     return "\n".join(part for part in parts if part)
-
-
-def _text(words: str) -> str:
-    return escape(clean(words))
 
 
 def _chart(timeline: Timeline, number: int, points: int) -> str:
@@ -102,7 +95,7 @@ def _chart(timeline: Timeline, number: int, points: int) -> str:
     return (
         f"<figure>{_legend(timeline)}"
         f'<div class="chart" data-figure="figure-{number}" role="img"'
-        f' aria-label="{_text(described(timeline))}"'
+        f' aria-label="{html_text(described(timeline))}"'
         f' style="height:{drawn["layout"]["height"]}px"></div>'
         "<noscript><p>The charts need JavaScript, which is switched off here; "
         "the tables say what was decided and how it ended.</p></noscript>"
@@ -134,7 +127,7 @@ def _legend(timeline: Timeline) -> str:
     versions = [(version, "canary", "solid"), ("stable", "stable", "solid")]
     named = [(line.name, line.colour, line.dash) for line in lines if _own_name(line)]
     items = "".join(
-        f"<li>{_swatch(*look)}{_text(name)}</li>" for name, *look in [*versions, *named]
+        f"<li>{_swatch(*look)}{html_text(name)}</li>" for name, *look in [*versions, *named]
     )
     return f'<ul class="legend" aria-label="Legend">{items}</ul>'
 
@@ -170,19 +163,19 @@ def _decisions(decisions: Sequence[Decision]) -> str:
 def _decision_rows(decisions: Sequence[Decision]) -> Iterator[str]:
     for number, decision in enumerate(decisions, start=1):
         why = (
-            f"<strong>{_text(spaced(decision.phase))}</strong><code>{_text(decision.reason)}</code>"
-            f"<br>{_text(decision.sentence)}"
+            f"<strong>{html_text(spaced(decision.phase))}</strong><code>{html_text(decision.reason)}</code>"
+            f"<br>{html_text(decision.sentence)}"
         )
         yield (
             f"<tr><td>{number}</td><td>{clock(decision.time)}</td>"
-            f"<td>{decision.weight} %</td><td>{why}</td></tr>"
+            f"<td>{decision.weight}&nbsp;%</td><td>{why}</td></tr>"
         )
 
 
 def _facts(timeline: Timeline) -> str:
     if not timeline.facts:
         return ""
-    pairs = (f"<dt>{_text(k)}</dt><dd>{_text(v)}</dd>" for k, v in timeline.facts.items())
+    pairs = (f"<dt>{html_text(k)}</dt><dd>{html_text(v)}</dd>" for k, v in timeline.facts.items())
     return f"<h3>Settings</h3><dl>{''.join(pairs)}</dl>"
 
 

@@ -146,7 +146,7 @@ def _evidence(timeline: Timeline) -> Panel:
         "tickvals": [0.01, 0.1, 1, 10, 100, 1000],
         "ticktext": ["1 %", "10 %", "100 %", "× 10", "× 100", "× 1000"],
     }
-    return Panel("Evidence, share of its threshold", 170, axis, lines, 1.0, "roll back")
+    return Panel("Evidence, share of threshold", 170, axis, lines, 1.0, "roll back")
 
 
 def _multiple(evidence: Evidence | None) -> float | None:

@@ -3,6 +3,7 @@
 import math
 import re
 import unicodedata
+from html import escape
 
 UNKNOWN = "–"
 POOL_LIMIT = 0.75
@@ -88,6 +89,11 @@ def clean(text: str) -> str:
     """`text` on one line, without anything that could steer a terminal or cannot be written."""
     shown = ("�" if _steers(char) else char for char in " ".join(text.split()))
     return "".join(shown)
+
+
+def html_text(text: str) -> str:
+    """`text` for HTML, escaped; a number stays on one line with its `%`."""
+    return escape(clean(text)).replace(" %", "\u00a0%")
 
 
 def _steers(char: str) -> bool:
