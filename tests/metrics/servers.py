@@ -127,11 +127,13 @@ class RealPrometheus:
     def value(self, query: str) -> float:
         """The one number that a query gives now, NaN for none."""
         answer = requests.get(f"{self.url}/api/v1/query", params={"query": query}, timeout=5)
-        result = answer.json()["data"]["result"]
-        pair = result if result and isinstance(result[0], float) else None
-        if pair is None and result:
-            pair = result[0]["value"]
-        return float(pair[1]) if pair else math.nan
+        data = answer.json()["data"]
+        pairs = (
+            [data["result"]]
+            if data["resultType"] == "scalar"
+            else [one["value"] for one in data["result"]]
+        )
+        return float(pairs[0][1]) if pairs else math.nan
 
     def now(self) -> float:
         """Prometheus' clock, in seconds."""
