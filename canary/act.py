@@ -1,19 +1,9 @@
 """Carries a plan out: in order, and no further than the first action that is refused."""
 
-from dataclasses import dataclass
-
-from canary.core.plan import Action, LetGo, Plan, RestoreRoute, SetWeight
+from canary.core.plan import Action, Done, LetGo, Plan, RestoreRoute, SetWeight
 from canary.core.snapshot import Wish
 from canary.errors import TransientError
 from canary.interfaces import World
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What was carried out; `refused` says why the rest was not."""
-
-    actions: tuple[Action, ...] = ()
-    refused: TransientError | None = None
 
 
 def act(world: World, wish: Wish, plan: Plan) -> Done:

@@ -82,13 +82,14 @@ def _compiled(wish: Wish, workload: Workload, route: Route | None) -> dict[str, 
 
 
 def _context(wish: Wish, workload: Workload, route: Route | None) -> Context:
-    stable = workload.target.pods if workload.target else ()
-    canary = workload.canary.pods if workload.canary else ()
-    pods = {
-        Side.STABLE: tuple(pod.name for pod in stable),
-        Side.CANARY: tuple(pod.name for pod in canary),
-    }
-    return Context(wish.namespace, pods, route.backends if route else {})
+    target = tuple(pod.name for pod in workload.target.pods) if workload.target else ()
+    canary = tuple(pod.name for pod in workload.canary.pods) if workload.canary else ()
+    backends = route.backends if route else {}
+    if wish.status.intent is Intent.BAKE:
+        # Promoted: what is watched now is the target itself, and nothing is left beside it.
+        alone = {Side.CANARY: backends[Side.STABLE]} if backends else {}
+        return Context(wish.namespace, {Side.CANARY: target}, alone)
+    return Context(wish.namespace, {Side.STABLE: target, Side.CANARY: canary}, backends)
 
 
 def _answered(

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from canary.act import Done
 from canary.api import Status
-from canary.core.plan import LetGo, Plan
+from canary.core.plan import Done, LetGo, Plan
 from canary.core.snapshot import Snapshot
 from canary.errors import ConflictError, TransientError
 from canary.interfaces import Key, Notice, World

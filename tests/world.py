@@ -210,7 +210,7 @@ class Memory:
     def _wrote(self, what: str) -> None:
         self.trail.append(f"{self.time - START:.0f} s: {what}")
         self.writes += 1
-        broken = broken_now(self.snapshot())
+        broken = () if self.gone else broken_now(self.snapshot())
         assert not broken, (broken, self.trail[-6:])
         if self.die_after is not None and self.writes >= self.die_after:
             self.die_after = None

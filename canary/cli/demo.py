@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from canary.local.demo.play import Settings
     from canary.local.demo.scenarios import Scenario
+    from canary.render.comparison import Row
     from canary.render.timeline import Timeline
 
 
@@ -107,22 +108,37 @@ def _act(scenario: "Scenario", settings: "Settings", *, guarded: bool) -> "Timel
 def _epilogue(timelines: "Sequence[Timeline]") -> None:
     from rich.console import Console  # noqa: PLC0415
 
-    from canary.render.comparison import comparison_table  # noqa: PLC0415
+    from canary.render.comparison import comparison_table, comparison_text  # noqa: PLC0415
 
-    results = {timeline.guarded: timeline.result for timeline in timelines}
     typer.echo()
     for timeline in timelines:
-        typer.echo(f"{timeline.title}: {timeline.result.ended}. {timeline.result.sentence}")
-    Console().print(comparison_table(results.get(True), results.get(False)))
+        typer.echo(f"{timeline.title}: {_headline(timeline)}.")
+    typer.echo()
+    console, rows = Console(), _comparison(timelines)
+    if console.is_terminal:
+        console.print(comparison_table(rows))
+    else:
+        typer.echo(comparison_text(rows))
+
+
+def _comparison(timelines: "Sequence[Timeline]") -> "Sequence[Row]":
+    from canary.render.comparison import comparison_rows  # noqa: PLC0415
+
+    results = {timeline.guarded: timeline.result for timeline in timelines}
+    return comparison_rows(results.get(True), results.get(False))
+
+
+def _headline(timeline: "Timeline") -> str:
+    from canary.render.comparison import headline  # noqa: PLC0415
+
+    return headline(timeline.result)
 
 
 def _write_report(path: "Path", scenario: "Scenario", timelines: "Sequence[Timeline]") -> None:
     from canary.render.report import html_report, write_report  # noqa: PLC0415
 
-    write_report(path, html_report(timelines, heading=_heading(timelines), intro=scenario.story))
+    heading = _headline(timelines[-1])
+    rows = _comparison(timelines)
+    page = html_report(timelines, heading=heading, intro=scenario.story, comparison=rows)
+    write_report(path, page)
     typer.echo(f"Report: {path}")
-
-
-def _heading(timelines: "Sequence[Timeline]") -> str:
-    last = timelines[-1].result
-    return f"{last.ended}: {last.sentence}"

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from canary.api import Status
+from canary.errors import TransientError
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +112,11 @@ class Plan:
     actions: tuple[Action, ...] = ()
     requeue_after: float | None = None
     """Seconds; None: only when something changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What of a plan was carried out; `refused` says why the rest was not."""
+
+    actions: tuple[Action, ...] = ()
+    refused: TransientError | None = None

@@ -83,7 +83,9 @@ class Result:
     reason: str
     sentence: str
     requests: int
+    """Logins in all."""
     failed: int
+    """Logins that failed."""
     users: int
     users_hit: int
     detected_after: float | None = None

@@ -120,10 +120,9 @@ def _verdicts(
     if quiet is not None:
         verdict = Verdict(quiet[0])
         return verdict, verdict, quiet[1]
-    if seen is None or scene.now - seen > scene.silence:
-        why = "no request has reached the canary" + (
-            "" if seen is None else f" for {scene.now - seen:.0f} s"
-        )
+    unheard = scene.now - (scene.judged_from if seen is None else seen)
+    if unheard > scene.silence:
+        why = f"no request has reached the canary for {unheard:.0f} s"
         return Verdict.NO_DATA, Verdict.NO_DATA, why
     step = Verdict.PASS if said.step_pass else Verdict.CONTINUE
     final = Verdict.PASS if said.final_pass else Verdict.CONTINUE

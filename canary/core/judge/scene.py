@@ -6,7 +6,7 @@ from typing import Any
 
 from canary.api import Intent, MetricStatus, Verdict
 from canary.api.analysis import Analysis
-from canary.core.increments import Side, Tick
+from canary.core.increments import Tick
 from canary.core.series import MetricAnswer, NoData, Unavailable
 from canary.core.snapshot import Snapshot
 
@@ -26,7 +26,6 @@ class Scene:
     """How many ratio metrics share the allowed chance of a false alarm."""
     ready_since: Mapping[str, float | None]
     """Per pod; None: not ready yet."""
-    sides: Mapping[str, Side]
 
     @property
     def silence(self) -> float:
@@ -61,10 +60,6 @@ def scene_of(snap: Snapshot) -> Scene | None:
         alone=snap.wish.status.intent is Intent.BAKE,
         ratios=sum(metric.ratio is not None for metric in spec.analysis.metrics),
         ready_since={pod.name: pod.ready_since for pod in (*stable, *canary)},
-        sides={
-            **{pod.name: Side.STABLE for pod in stable},
-            **{pod.name: Side.CANARY for pod in canary},
-        },
     )
 
 

@@ -29,7 +29,7 @@ from canary.observe import queries_of
 from canary.reconcile import reconcile
 from canary.render.timeline import Decision, Moment, Result, Timeline
 
-HISTORY = 12.0
+HISTORY = 20.0
 """Seconds of load on the old version before the release: stable's usual rate."""
 EPILOGUE = 3.0
 """Seconds of load after the end, so that the quiet can be seen."""
@@ -100,7 +100,7 @@ def play(scenario: Scenario, settings: Settings, show: Show, *, guarded: bool) -
     Raises:
         LocalError: a process that the demo needs did not start, or died.
     """
-    profile = Profile(rate=scenario.rate, day=120.0, users=USERS, seed=settings.seed)
+    profile = Profile(scenario.rate, scenario.day, USERS, settings.seed)
     with set_up(OLD, profile) as stage, scraping(stage) as scrape:
         act = Act(scenario, settings, stage, scrape, show)
         return act.with_canary() if guarded else act.without_canary()
@@ -213,8 +213,8 @@ class Act:
             ended=entry.result if entry else status.phase,
             reason=entry.reason if entry else status.reason,
             sentence=(entry and entry.message) or SENTENCES[status.reason],
-            requests=sums.sent,
-            failed=sums.failed,
+            requests=sum(sums.logins_ok.values()) + sum(sums.logins_failed.values()),
+            failed=sum(sums.logins_failed.values()),
             users=sums.users,
             users_hit=sums.users_hit,
             detected_after=rolled_back.time if rolled_back else None,
@@ -249,8 +249,8 @@ class Act:
             ended=ended,
             reason=ended,
             sentence=outage if bad else shipped,
-            requests=sums.sent,
-            failed=sums.failed,
+            requests=sum(sums.logins_ok.values()) + sum(sums.logins_failed.values()),
+            failed=sum(sums.logins_failed.values()),
             users=sums.users,
             users_hit=sums.users_hit,
             detected_after=noticed,

@@ -1,0 +1,419 @@
+"""Whole releases in a world in memory: each ends as it must, also when the controller dies."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from canary.api import Intent, Phase, Reason, Verdict, load_release
+from canary.core.plan import (
+    DeleteCanary,
+    EnsureCanary,
+    Hold,
+    RestoreRoute,
+    RollTarget,
+    SetWeight,
+)
+from canary.core.snapshot import Verb
+from tests.world import RELEASE, START, Crash, Memory, Version
+
+ENDS = {Phase.READY, Phase.ROLLED_BACK, Phase.PAUSED}
+
+
+def deployed(template: str = "v2", **world: object) -> Memory:
+    """A world in which v1 was adopted and another template was just applied."""
+    memory = Memory(**world)
+    memory.run(30, until=Phase.READY)
+    memory.tick(30)
+    memory.deploy(template)
+    return memory
+
+
+def ended(memory: Memory, seconds: float = 1200) -> Memory:
+    """The same world once the release has ended or waits for a person."""
+    memory.step()
+    end = memory.time + seconds
+    while memory.time < end and memory.status.phase not in ENDS:
+        memory.step()
+    return memory
+
+
+OUTCOMES = [
+    pytest.param({}, Phase.READY, Reason.PROMOTED, id="a good version is promoted"),
+    pytest.param(
+        {"versions": {"v1": Version(errors=0.02), "v2": Version(errors=0.02)}},
+        Phase.READY,
+        Reason.PROMOTED,
+        id="both at 2 %: promoted",
+    ),
+    pytest.param(
+        {"versions": {"v2": Version(errors=0.05)}},
+        Phase.ROLLED_BACK,
+        Reason.WORSE_THAN_STABLE,
+        id="5 % errors: rolled back",
+    ),
+    pytest.param(
+        {"versions": {"v2": Version(errors=1.0)}},
+        Phase.ROLLED_BACK,
+        Reason.CANARY_OUTAGE,
+        id="100 % errors: rolled back as an outage",
+    ),
+    pytest.param(
+        {"versions": {"v2": Version(crashes=True)}},
+        Phase.ROLLED_BACK,
+        Reason.CRASH_LOOPING,
+        id="crashing pods: rolled back",
+    ),
+    pytest.param(
+        {"versions": {"v2": Version(ready_after=1e9)}},
+        Phase.ROLLED_BACK,
+        Reason.NEVER_READY,
+        id="pods that never become ready: rolled back without any traffic",
+    ),
+    pytest.param(
+        {"versions": {"v2": Version(out_of_memory=True)}},
+        Phase.ROLLED_BACK,
+        Reason.OUT_OF_MEMORY,
+        id="pods killed for memory: rolled back",
+    ),
+    pytest.param(
+        {"versions": {"v1": Version(errors=0.5), "v2": Version(errors=0.5)}},
+        Phase.PAUSED,
+        Reason.DEADLINE_EXCEEDED,
+        id="stable fails as badly: held, and at the deadline a person is asked",
+    ),
+    pytest.param(
+        {"rps": 0.0},
+        Phase.PAUSED,
+        Reason.NO_DATA,
+        id="no traffic at all: waits, then pauses",
+    ),
+]
+
+
+@pytest.mark.parametrize(("world", "phase", "reason"), OUTCOMES)
+def test_a_release_ends_as_it_must(world: dict[str, object], phase: Phase, reason: Reason) -> None:
+    """Each kind of version has one end and one reason, and no request fails because of us."""
+    memory = ended(deployed(**world), seconds=4000)
+    assert (memory.status.phase, memory.status.reason) == (phase, reason)
+    if reason is not Reason.CRASH_LOOPING:  # there, requests meet pods that are gone by themselves
+        assert memory.dropped == 0
+
+
+def test_a_good_release_ends_with_the_new_version_everywhere() -> None:
+    """Promoted: every pod runs v2, the route is the user's, the canary is gone, held again."""
+    memory = ended(deployed())
+    assert {pod.template for pod in memory.pods} == {"v2"}
+    assert (memory.weight, memory.canary_template, memory.held, memory.floor) == (
+        None,
+        None,
+        True,
+        None,
+    )
+    assert memory.status.stable_hash == "v2"
+    assert memory.status.history[0].result == "Promoted"
+
+
+def test_a_bad_release_leaves_stable_alone() -> None:
+    """Rolled back: no stable pod was touched, and the rejected template does not start again."""
+    memory = deployed(versions={"v2": Version(errors=0.2)})
+    before = [pod.name for pod in memory.pods]
+    ended(memory)
+    memory.run(120)
+    assert [pod.name for pod in memory.pods] == before
+    assert memory.status.rejected_hash == "v2"
+    assert len(memory.status.history) == 1
+
+
+def test_a_retry_starts_the_rejected_template_again() -> None:
+    """After a retry the same template is released, and ends the same way."""
+    memory = ended(deployed(versions={"v2": Version(errors=0.2)}))
+    memory.ask(Verb.RETRY)
+    ended(memory)
+    assert len(memory.status.history) == 2
+
+
+def test_silence_never_promotes_and_never_rolls_back() -> None:
+    """Monitoring that is down for 40 s holds the weight; then the release goes on and ends well."""
+    memory = deployed()
+    memory.run(200, until=Phase.PROGRESSING)
+    memory.run(15)
+    memory.monitoring = "down"
+    weight = memory.weight
+    memory.run(40)
+    assert (memory.weight, memory.status.reason) == (weight, Reason.MONITORING_UNAVAILABLE)
+    memory.monitoring = "up"
+    assert ended(memory).status.reason is Reason.PROMOTED
+
+
+def test_what_happened_during_an_outage_of_monitoring_is_judged_afterwards() -> None:
+    """The canary failed only while nobody could look: the catch-up finds it."""
+    memory = deployed()
+    memory.run(200, until=Phase.PROGRESSING)
+    memory.run(20)
+    memory.monitoring = "down"
+    memory.versions["v2"] = Version(errors=0.5)
+    memory.run(40)
+    memory.versions["v2"] = Version()
+    memory.monitoring = "up"
+    memory.run(30)
+    assert memory.status.history[0].result == "RolledBack"
+
+
+@pytest.mark.parametrize("kind", ["down", "silent"])
+def test_silence_past_the_patience_pauses_and_says_why(kind: str) -> None:
+    """Nothing to go by for longer than the patience: the release waits for a person."""
+    memory = deployed(monitoring=kind)
+    ended(memory)
+    assert memory.status.phase is Phase.PAUSED
+    assert memory.status.reason in {Reason.NO_DATA, Reason.MONITORING_UNAVAILABLE}
+    memory.monitoring = "up"
+    memory.ask(Verb.RESUME)
+    memory.step()
+    assert ended(memory).status.reason is Reason.PROMOTED
+
+
+def test_a_newer_template_goes_through_weight_zero() -> None:
+    """A template change in mid-release rolls back first, then the newer one is released."""
+    memory = deployed()
+    memory.run(300, until=Phase.PROGRESSING)
+    memory.run(15)
+    memory.deploy("v3")
+    memory.run(600, until=Phase.PREPARING)
+    assert (memory.status.canary_hash, memory.weight) == ("v3", None)
+    assert ended(memory).status.stable_hash == "v3"
+
+
+def test_going_back_to_the_stable_template_ends_the_release() -> None:
+    """The user takes the change back: nothing is rejected, v1 goes on."""
+    memory = deployed()
+    memory.run(300, until=Phase.PROGRESSING)
+    memory.deploy("v1")
+    ended(memory)
+    memory.run(30)
+    assert (memory.status.phase, memory.status.reason) == (Phase.READY, Reason.AT_REST)
+
+
+def test_unpausing_by_hand_is_put_back() -> None:
+    """Somebody lets the unvetted template roll: vetted pods stay, unvetted ones go."""
+    memory = deployed()
+    memory.run(300, until=Phase.PROGRESSING)
+    memory.held = False
+    memory.tick(4)
+    ended(memory)
+    assert {pod.template for pod in memory.pods} == {"v1"}
+    assert memory.status.history[0].reason is Reason.UNPAUSED_BY_HAND
+    assert memory.dropped == 0
+
+
+def test_a_weight_that_somebody_takes_away_is_put_right_once() -> None:
+    """The second time the canary is held at 0 and the reason names the contest."""
+    memory = deployed()
+    memory.run(300, until=Phase.PROGRESSING)
+    memory.run(10)
+    memory.weight = None
+    memory.run(10)
+    assert memory.weight == 5
+    memory.weight = None
+    memory.run(10)
+    assert (memory.status.reason, memory.weight) == (Reason.CONTESTED, 0)
+    memory.ask(Verb.RESUME)
+    memory.step()
+    assert ended(memory).status.reason is Reason.PROMOTED
+
+
+def test_a_weight_above_what_is_meant_is_lowered_at_once() -> None:
+    """Nobody gives an unvetted version more than its step."""
+    memory = deployed()
+    memory.run(300, until=Phase.PROGRESSING)
+    memory.weight = 80
+    memory.step()
+    assert (memory.weight or 0) <= 5
+
+
+def test_deleting_the_resource_in_mid_release_puts_everything_back() -> None:
+    """The route, the template and the Deployment are the user's again; no pod restarted."""
+    memory = deployed()
+    memory.run(300, until=Phase.PROGRESSING)
+    before = [pod.name for pod in memory.pods]
+    memory.deleting_since = memory.time
+    memory.run(100)
+    assert memory.gone
+    assert (memory.weight, memory.canary_template, memory.held) == (None, None, False)
+    assert (memory.template, [pod.name for pod in memory.pods]) == ("v1", before)
+    assert memory.dropped == 0
+
+
+APPROVED = RELEASE.replace("weight: 25, hold: 20s", "weight: 25, hold: 20s, approval: true")
+
+
+def test_approval_is_waited_for_and_given_once() -> None:
+    """The step passes, then nothing moves until a person promotes."""
+    memory = deployed(spec=load_release(APPROVED, "tests").spec)
+    memory.run(600, until=Phase.WAITING_FOR_APPROVAL)
+    memory.run(60)
+    assert (memory.status.phase, memory.weight) == (Phase.WAITING_FOR_APPROVAL, 25)
+    memory.ask(Verb.PROMOTE)
+    assert ended(memory).status.reason is Reason.PROMOTED
+
+
+BAKED = RELEASE.replace("  deadline: 30m", "  bake: 10m\n  deadline: 30m")
+
+
+def test_a_failure_in_the_bake_goes_back_to_the_version_before() -> None:
+    """Promoted, then worse: an ordinary rolling update back, and the template is rejected."""
+    memory = deployed(spec=load_release(BAKED, "tests").spec)
+    memory.run(900, until=Phase.BAKING)
+    memory.versions["v2"] = Version(errors=0.3)
+    memory.run(400)
+    assert {pod.template for pod in memory.pods} == {"v1"}
+    assert (memory.status.stable_hash, memory.status.rejected_hash) == ("v1", "v2")
+
+
+def test_a_quiet_bake_ends() -> None:
+    """Nothing showed: the release is over."""
+    memory = deployed(spec=load_release(BAKED, "tests").spec)
+    memory.run(900, until=Phase.BAKING)
+    memory.run(900)
+    assert (memory.status.phase, memory.status.intent) == (Phase.READY, Intent.REST)
+
+
+CHECKED = RELEASE.replace(
+    "  steps:", "  before: [{name: smoke, webhook: {url: 'http://check'}}]\n  steps:"
+)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "reason"),
+    [
+        (Verdict.PASS, Reason.PROMOTED),
+        (Verdict.FAIL, Reason.CHECK_FAILED),
+        (Verdict.UNAVAILABLE, Reason.CHECK_INCONCLUSIVE),
+    ],
+)
+def test_checks_before_traffic(verdict: Verdict, reason: Reason) -> None:
+    """Passed: on with it. Failed: rolled back without traffic. Neither: a person is asked."""
+    memory = deployed(spec=load_release(CHECKED, "tests").spec, checks={"smoke": verdict})
+    assert ended(memory).status.reason is reason
+    if verdict is not Verdict.PASS:
+        assert memory.served.get("v2", 0) == 0
+
+
+def test_at_rest_nothing_is_written() -> None:
+    """An idle release costs no write at all."""
+    memory = ended(deployed())
+    memory.step()
+    before = memory.writes
+    memory.run(600)
+    assert memory.writes == before
+
+
+def test_notices_tell_the_story_once() -> None:
+    """No notice is repeated, and the last one says how it ended."""
+    memory = ended(deployed(versions={"v2": Version(errors=1.0)}))
+    told = [(notice.phase, notice.reason, notice.weight) for notice in memory.notices]
+    assert all(one != other for one, other in pairwise(told))
+    assert memory.notices[-1].phase is Phase.ROLLED_BACK
+    assert memory.notices[-1].at > START
+
+
+# Whatever the point of a crash, the next pass reaches the same end.
+
+
+def writes_of(**world: object) -> int:
+    """How many writes a release takes without a crash."""
+    memory = deployed(**world)
+    before = memory.writes
+    return ended(memory).writes - before
+
+
+SCENES = {
+    "good": {},
+    "bad": {"versions": {"v2": Version(errors=0.5)}},
+    "crashing": {"versions": {"v2": Version(crashes=True)}},
+}
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_dying_after_any_write_leads_to_the_same_end(name: str) -> None:
+    """The controller dies after every single write in turn; invariants hold throughout."""
+    expected = ended(deployed(**SCENES[name])).status
+    for write in range(1, writes_of(**SCENES[name]) + 1):
+        memory = deployed(**SCENES[name])
+        memory.die_after = memory.writes + write
+        with pytest.raises(Crash):
+            ended(memory)
+        memory.tick(7)
+        ended(memory)
+        end = (memory.status.phase, memory.status.reason, memory.status.stable_hash)
+        assert end == (expected.phase, expected.reason, expected.stable_hash), memory.trail
+        if name != "crashing":
+            assert memory.dropped == 0, memory.trail
+
+
+@pytest.mark.parametrize(
+    "action", [SetWeight, EnsureCanary, RestoreRoute, RollTarget, DeleteCanary, Hold]
+)
+def test_a_refused_write_is_decided_again(action: type) -> None:
+    """A conflict stops the plan; the next pass looks again and reaches the same end."""
+    memory = deployed()
+    memory.refuse = [action, action]
+    assert ended(memory).status.reason is Reason.PROMOTED
+
+
+def test_dying_in_the_middle_of_a_deletion() -> None:
+    """A deletion that is cut short anywhere still puts everything back."""
+    for write in range(1, 8):
+        memory = deployed()
+        memory.run(300, until=Phase.PROGRESSING)
+        memory.deleting_since = memory.time
+        memory.die_after = memory.writes + write
+        try:
+            memory.run(100)
+        except Crash:
+            memory.run(100)
+        assert memory.gone
+        assert (memory.weight, memory.template, memory.held) == (None, "v1", False)
+
+
+@given(
+    errors=st.sampled_from([0.0, 0.001, 0.01, 0.05, 0.3, 1.0]),
+    events=st.lists(
+        st.tuples(
+            st.integers(0, 150),
+            st.sampled_from(
+                ["down", "up", "silent", "v2", "v3", "v1", "abort", "pause", "resume", "die", "0 %"]
+            ),
+        ),
+        max_size=6,
+    ),
+)
+@settings(max_examples=60, deadline=None)
+def test_nothing_that_happens_breaks_a_promise(
+    errors: float, events: list[tuple[int, str]]
+) -> None:
+    """Whatever people, monitoring and crashes do, every invariant holds after every write."""
+    memory = deployed(versions={"v2": Version(errors=errors), "v3": Version(errors=errors)})
+    for wait, event in sorted(events):
+        _survive(memory, wait / 4)
+        match event:
+            case "down" | "up" | "silent":
+                memory.monitoring = event
+            case "v1" | "v2" | "v3":
+                memory.deploy(event)
+            case "die":
+                memory.die_after = memory.writes + 1
+            case "0 %":
+                memory.weight = None
+            case _:
+                memory.ask(Verb(event))
+    _survive(memory, 60)
+    assert memory.dropped == 0
+
+
+def _survive(memory: Memory, seconds: float) -> None:
+    try:
+        memory.run(seconds)
+    except Crash:
+        memory.run(seconds)
