@@ -90,20 +90,19 @@ class Bets:
     def bet_on_share(
         self,
         span: tuple[float, float],
-        counts: tuple[float, float],
+        bad: float,
         nulls: tuple[tuple[float, float], ...],
         clump: float,
         caps: tuple[list[float] | None, float],
     ) -> None:
         """Bets on the canary's share of bad requests.
 
-        `counts` are x_c and m > 0; `nulls` are (m_k, p0_k) per stratum; `clump` 0 leaves out the
+        `bad` is x_c; `nulls` are (m_k > 0, p0_k) per stratum; `clump` 0 leaves out the
         grid; `caps` are the largest log gains per stake in an incident (None: there can be none),
         and the incident's length.
         """
-        bad, errors = counts
-        p0 = nulls[0][1] if len(nulls) == 1 else sum(m * p for m, p in nulls) / errors
-        edge = bad / errors / p0 - 1.0
+        # Errors that the null hypothesis gives the canary, of all that there are.
+        edge = bad / sum(m * p for m, p in nulls) - 1.0
         factors = [1.0 + stake * edge for stake in _SHARE]
         if clump > 0.0:
             slow = max(clump, 1.0)

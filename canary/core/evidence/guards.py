@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from canary.core.evidence.policy import PodCount, Stratum
+from canary.core.evidence.policy import Interval, PodCount, Stratum
 
 _HOUR = 3600.0
 
@@ -97,25 +97,16 @@ def tolerated_odds(tolerance: float, bound: float, floor: float) -> float:
     return max(tolerance, 1.0 + floor / bound) if bound > 0.0 else math.inf
 
 
-def null_shares(
-    canary: float,
-    stable: float,
-    errors: float,
-    odds: float,
-    strata: Sequence[Stratum],
-) -> tuple[tuple[float, float], ...]:
-    """(errors, largest chance that one of them is the canary's) per stratum.
+def null_shares(odds: float, block: Interval) -> tuple[float, tuple[tuple[float, float], ...]]:
+    """Bad canary requests, and (errors, largest chance that one is the canary's) per stratum.
 
-    Empty when nothing can be learnt: no errors, or one side had no requests.
+    Strata without errors or with requests on one side only teach nothing and are left out.
     """
-    if errors <= 0.0 or canary <= 0.0 or stable <= 0.0 or odds == math.inf:
-        return ()
-    if not strata:
-        return ((errors, odds * canary / (odds * canary + stable)),)
-    nulls = []
-    for route in strata:
-        bad = route.canary_bad + route.stable_bad
-        if bad > 0.0:
-            weight = odds * route.canary_total
-            nulls.append((bad, weight / (weight + route.stable_total)))
-    return tuple(nulls)
+    bad, nulls = 0.0, []
+    parts = block.strata or (("", *block[2:6]),)
+    for _, canary, canary_bad, stable, stable_bad in parts:
+        if canary > 0.0 and stable > 0.0 and canary_bad + stable_bad > 0.0:
+            bad += canary_bad
+            weight = odds * canary
+            nulls.append((canary_bad + stable_bad, weight / (weight + stable)))
+    return bad, tuple(nulls)

@@ -147,21 +147,22 @@ class Judge:
         self._promote(block)
 
     def _bet(self, block: Interval, clump: float, since: float) -> None:
-        start, end, canary, bad, stable, stable_bad, _, strata = block
+        start, end, canary, bad, stable, stable_bad = block[:6]
         baseline, bets, policy = self.baseline, self.bets, self._policy
         bets.add_capital(supply(since, end - start))
-        errors = bad + stable_bad
         tolerance, mix = policy.tolerance, 1.0
         if self.guards is not None:
             tolerance *= 1.0 + 2.0 * self.guards.spread(clump)
-            mix = self.guards.mix(strata)
-        if errors and stable > 0.0 and not policy.alone:
+            mix = self.guards.mix(block.strata)
+        if (bad or stable_bad) and stable > 0.0 and not policy.alone:
             odds = tolerated_odds(tolerance, baseline.bound(end), policy.floor)
-            nulls = null_shares(canary, stable, errors, odds, strata)
+            share_bad, nulls = null_shares(odds, block)
             if nulls:
-                gains = incident_gains(baseline, end, nulls[0][1], policy.floor) if bad else None
+                gains = None
+                if share_bad:
+                    gains = incident_gains(baseline, end, nulls[0][1], policy.floor)
                 caps = (gains, policy.incident)
-                bets.bet_on_share((start, end), (bad, errors), nulls, clump, caps)
+                bets.bet_on_share((start, end), share_bad, nulls, clump, caps)
         counts = (canary, bad, stable)
         bets.bet_on_rates((start, end), counts, baseline, policy, (tolerance, mix))
 

@@ -1,0 +1,173 @@
+"""The rows of the benchmark: what must hold, and the reference's figure beside it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from bench.simulate import Scenario, Second, Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row; good rows count false rollbacks, bad rows measure delays."""
+
+    name: str
+    scenarios: tuple[Scenario, ...]
+    asked: tuple[float | None, float | None]
+    """Good: at most so many per 1,000. Bad: median seconds at 15 s and 5 s (or 5 s and 1 s)."""
+    good: bool
+    releases: float = 1.0
+    """Share of the releases asked for that this row simulates (per scenario)."""
+
+
+def burst(rate: float, seconds: float) -> Shape:
+    """Both versions fail at `rate` for a while, somewhere in the release."""
+
+    def shape(second: Second, rng: np.random.Generator) -> None:
+        at = rng.uniform(60, second.time[-1] - seconds)
+        hit = (second.time >= at) & (second.time < at + seconds)
+        second.stable[hit] = second.canary[hit] = rate
+
+    return shape
+
+
+def jump(rate: float, at: float) -> Shape:
+    """Both versions fail at `rate` from a moment on."""
+
+    def shape(second: Second, _: np.random.Generator) -> None:
+        second.stable[second.time >= at] = second.canary[second.time >= at] = rate
+
+    return shape
+
+
+def hiccups(rate: float, pods: int) -> Shape:
+    """Every ten minutes 20 s of errors on one random pod; the canary is one of them."""
+
+    def shape(second: Second, rng: np.random.Generator) -> None:
+        for at in np.arange(second.time[0] + rng.uniform(0, 600), second.time[-1], 600):
+            hit = (second.time >= at) & (second.time < at + 20)
+            if rng.integers(pods) == 0:
+                second.canary[hit] = rate
+            else:
+                second.stable[hit] += (rate - second.stable[hit]) / (pods - 1)
+
+    return shape
+
+
+def cold_start(second: Second, _: np.random.Generator) -> None:
+    """The canary's first minute at 2 %."""
+    second.canary[(second.time >= 0) & (second.time < 60)] = 0.02
+
+
+def surge(second: Second, rng: np.random.Generator) -> None:
+    """Four times the traffic for half an hour."""
+    at = rng.uniform(0, 5000)
+    second.rps[(second.time >= at) & (second.time < at + 1800)] *= 4
+
+
+def drift(second: Second, _: np.random.Generator) -> None:
+    """Both from 0.1 to 0.5 and back to 0.1 %."""
+    way = np.clip(1 - np.abs(second.time / second.time[-1] * 2 - 1), 0, 1)
+    second.stable[:] = second.canary[:] = 0.001 + 0.004 * way
+
+
+def season(second: Second, _: np.random.Generator) -> None:
+    """Both swing by 80 % every 15 minutes."""
+    second.stable *= 1 + 0.8 * np.sin(second.time / 900 * 2 * np.pi)
+    second.canary[:] = second.stable
+
+
+def steps(second: Second, _: np.random.Generator) -> None:
+    """Weight 1, 5, 25, 50 %, five minutes each."""
+    weights = np.array([0.01, 0.05, 0.25, 0.5])
+    index = np.clip(second.time // 300, 0, 3).astype(int)
+    second.weight[:] = np.where(second.time >= 0, weights[index], 0.0)
+
+
+def _jumps() -> Iterator[Scenario]:
+    for rate, rps, weight, clump in product(
+        (0.01, 0.05, 0.3, 1.0), (100, 10, 2), (0.1, 0.5), (1, 4)
+    ):
+        yield Scenario(rps=rps, weight=weight, clump=clump, length=2400, shapes=(jump(rate, 1200),))
+
+
+def _good(name: str, *scenarios: Scenario, most: float = 10.0, releases: float = 1.0) -> Row:
+    return Row(name, scenarios, (most, most), good=True, releases=releases)
+
+
+GOOD = (
+    _good("good", Scenario()),
+    _good("good, both at 2 %", Scenario(stable=0.02)),
+    _good("good, both at 6 % (above the limit)", Scenario(stable=0.06)),
+    _good("good, shared 30 % burst for 2 min", Scenario(shapes=(burst(0.3, 120),))),
+    _good(
+        "good, both jump to 1–100 % for good (worst of 48)",
+        *_jumps(),
+        most=20.0,
+        releases=0.3,
+    ),
+    _good("good, 0.2 rps canary", Scenario(rps=2)),
+    _good("good, 0.2 rps canary, both at 2 %", Scenario(rps=2, stable=0.02)),
+    _good("good, 0.2 rps canary, both at 2 %, no history", Scenario(rps=2, stable=0.02, history=0)),
+    _good("good, errors in clumps of 3", Scenario(clump=3)),
+    _good("good, errors in clumps of 8 at 2 %", Scenario(stable=0.02, clump=8)),
+    _good("good, clumps of 8 at 2 %, no history", Scenario(stable=0.02, clump=8, history=0)),
+    _good("good, traffic surge ×4", Scenario(shapes=(surge,))),
+    _good("good, counter resets", Scenario(resets=20)),
+    _good("good, scrape gaps", Scenario(gaps=8)),
+    _good("good, both drifting .1 → .5 → .1 %", Scenario(shapes=(drift,))),
+    _good("good, both swing ±80 % every 15 min at 2 %", Scenario(stable=0.02, shapes=(season,))),
+    _good("good, 20 s hiccups at 30 % on one pod of ten", Scenario(shapes=(hiccups(0.3, 10),))),
+    _good("good, 20 s hiccups at 100 % on one pod of four", Scenario(shapes=(hiccups(1.0, 4),))),
+    _good("good, cold start (2 % for 60 s)", Scenario(shapes=(cold_start,))),
+    _good(
+        "good, 15 s scrape skew with a shared burst", Scenario(skew=15, shapes=(burst(0.3, 120),))
+    ),
+    _good(
+        "good, two stray errors after a clean day", Scenario(stable=0.0, clean_day=True, stray=2)
+    ),
+    _good("good, pods with cv .4 (counts per pod)", Scenario(pod_spread=0.4)),
+    _good("good, endpoint mix differs (counts per route)", Scenario(routes=(0.02, 0.05, 0.15))),
+    _good("good, weight 1 → 5 → 25 → 50 %, both at 2 %", Scenario(stable=0.02, shapes=(steps,))),
+    _good("good, weight 99 %", Scenario(weight=0.99)),
+    _good(
+        "canary 1.25 × stable (the edge of what is tolerated), 2 %",
+        Scenario(stable=0.02, canary=0.025),
+    ),
+)
+
+
+def _bad(name: str, asked: tuple[float | None, float | None], scenario: Scenario) -> Row:
+    return Row(name, (scenario,), asked, good=False)
+
+
+BAD = (
+    _bad("bad 5 %", (75, 55), Scenario(canary=0.05)),
+    _bad("bad 1 %", (120, 135), Scenario(canary=0.01)),
+    _bad("bad 0.5 %", (330, 365), Scenario(canary=0.005)),
+    _bad("bad 0.3 %", (1100, 1090), Scenario(canary=0.003)),
+    _bad("1 % from minute 60 on", (210, 150), Scenario(canary=0.01, onset=3600.0)),
+    _bad("2 → 4 % at 50 %", (765, 390), Scenario(stable=0.02, canary=0.04, weight=0.5)),
+)
+
+SUDDEN_5 = {
+    (0.05, 1.0): 10, (0.05, 0.3): 10, (0.05, 0.05): 35, (0.05, 0.01): 270,
+    (0.2, 1.0): 10, (0.2, 0.3): 10, (0.2, 0.05): 20, (0.2, 0.01): 100,
+    (0.5, 1.0): 10, (0.5, 0.3): 10, (0.5, 0.05): 20, (0.5, 0.01): 65,
+}  # fmt: skip
+SUDDEN_1 = {
+    (0.05, 1.0): 4, (0.05, 0.3): 4, (0.05, 0.05): 26, (0.05, 0.01): 264,
+    (0.2, 1.0): 4, (0.2, 0.3): 4, (0.2, 0.05): 10, (0.2, 0.01): 90,
+    (0.5, 1.0): 4, (0.5, 0.3): 4, (0.5, 0.05): 8, (0.5, 0.01): 51,
+}  # fmt: skip
+SUDDEN = tuple(
+    Row(
+        f"weight {weight:.0%}, {rate:.0%} errors",
+        (Scenario(rps=50, weight=weight, canary=rate, length=3600),),
+        (SUDDEN_5[weight, rate], SUDDEN_1[weight, rate]),
+        good=False,
+    )
+    for weight, rate in SUDDEN_5
+)
