@@ -41,17 +41,21 @@ def glyphs_for(encoding: str) -> Glyphs:
 
 
 def bar(share: float, width: int, marks: Sequence[float], style: str, glyphs: Glyphs) -> Text:
-    """A bar of `width` cells filled to `share` (0–1), with `marks` (0–1) drawn into it."""
+    """A bar of `width` cells filled to `share` (0–1), with `marks` (0–1) drawn into it.
+
+    A mark counts as full when `share` has reached it, whatever the cells can show.
+    """
     halves = round(_within(share) * width * 2)
-    marked = {mark_cell(mark, width) for mark in marks}
+    reached = {mark_cell(mark, width): share >= mark for mark in marks}
     line = Text(no_wrap=True)
     for cell in range(width):
-        full = halves >= 2 * cell + 2
-        half = halves == 2 * cell + 1
-        line.append(
-            _glyph(glyphs, full=full, half=half, mark=cell in marked),
-            style=_cell_style(style, lit=full or half, mark=cell in marked),
-        )
+        if cell in reached:
+            glyph = glyphs.mark_full if reached[cell] else glyphs.mark_empty
+            line.append(glyph, style=style if reached[cell] else "default")
+        else:
+            filled = min(max(halves - 2 * cell, 0), 2)
+            glyph = (glyphs.empty, glyphs.half, glyphs.full)[filled]
+            line.append(glyph, style=style if filled else "dim")
     return line
 
 
@@ -62,20 +66,6 @@ def mark_cell(share: float, width: int) -> int:
 
 def _within(share: float) -> float:
     return min(max(share, 0.0), 1.0) if math.isfinite(share) else float(share > 0)
-
-
-def _glyph(glyphs: Glyphs, *, full: bool, half: bool, mark: bool) -> str:
-    if mark:
-        return glyphs.mark_full if full else glyphs.mark_empty
-    if half:
-        return glyphs.half
-    return glyphs.full if full else glyphs.empty
-
-
-def _cell_style(style: str, *, lit: bool, mark: bool) -> str:
-    if lit:
-        return style
-    return "default" if mark else "dim"
 
 
 def fitted(words: str, width: int, glyphs: Glyphs, *, right: bool = False) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from html import escape
 
 from canary.render.series import Json, Line, Panel, panels
-from canary.render.thin import thinned
+from canary.render.thin import Point, steps, thinned
 from canary.render.timeline import Decision, Timeline
 from canary.render.words import clean
 
@@ -64,7 +64,7 @@ def _axis(number: int) -> str:
 
 
 def _trace(line: Line, number: int, unit: Unit, points: int) -> Json:
-    kept = thinned(line.points, points)
+    kept = _kept(line, points)
     trace: Json = {
         "type": "scatter",
         "mode": "lines",
@@ -81,6 +81,12 @@ def _trace(line: Line, number: int, unit: Unit, points: int) -> Json:
         trace["line"]["shape"] = "hv"
         trace |= {"fill": "tozeroy", "fillcolor": "var(--soft)"}
     return trace
+
+
+def _kept(line: Line, points: int) -> list[Point]:
+    """Few enough points; a step line keeps every corner as well."""
+    kept = thinned(line.points, points)
+    return sorted({*kept, *steps(line.points)}) if line.stepped else kept
 
 
 def _number(value: float | None) -> float | None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from canary.render.thin import Point, steps
+from canary.render.thin import Point
 from canary.render.timeline import Evidence, Moment, Numbers, Timeline
 from canary.render.words import POOL_LIMIT, amount, percent
 
@@ -57,7 +57,7 @@ def panels(timeline: Timeline) -> list[Panel]:
 
 
 def _weight(timeline: Timeline) -> Panel:
-    points = steps([(m.time, m.weight / 100) for m in timeline.moments])
+    points: list[Point] = [(m.time, m.weight / 100) for m in timeline.moments]
     who = "canary" if timeline.guarded else "new version"
     line = Line("weight", points, "canary", width=2.4, stepped=True)
     axis = _shares(1.0)
