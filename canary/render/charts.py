@@ -68,10 +68,10 @@ def _trace(line: Line, number: int, unit: Unit, points: int) -> Json:
     trace: Json = {
         "type": "scatter",
         "mode": "lines",
-        "name": escape(clean(line.name), quote=False),
+        "name": _label(line.name),
         "x": [unit.of(time) for time, _ in kept],
         "y": [_number(value) for _, value in kept],
-        "customdata": [None if value is None else line.words(value) for _, value in kept],
+        "customdata": [None if value is None else _label(line.words(value)) for _, value in kept],
         "hovertemplate": "%{customdata}<extra>%{fullData.name}</extra>",
         "xaxis": "x",
         "yaxis": f"y{_axis(number)}",
@@ -81,6 +81,11 @@ def _trace(line: Line, number: int, unit: Unit, points: int) -> Json:
         trace["line"]["shape"] = "hv"
         trace |= {"fill": "tozeroy", "fillcolor": "var(--soft)"}
     return trace
+
+
+def _label(words: str) -> str:
+    """Text for plotly.js, which knows tags and entities of its own."""
+    return escape(clean(words), quote=False)
 
 
 def _kept(line: Line, points: int) -> list[Point]:

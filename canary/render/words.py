@@ -14,7 +14,7 @@ HOUR = 3600
 MANY = 100_000
 FEW = 10
 LEAST = 0.0001
-"""Percent; less is said to be this much, because it is not nothing."""
+"""Percent; less than this is said to be less, and not nothing."""
 BIDI_CONTROLS = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 PLAIN = str.maketrans(
     {"–": "-", "—": "-", "−": "-", "·": "-", "×": "x", "…": "...", "∞": "inf", "→": "->"}
@@ -31,8 +31,10 @@ def percent(ratio: float | None) -> str:
     if ratio is None or not math.isfinite(ratio):
         return UNKNOWN
     value = ratio * 100
-    if 0 < ratio < 1:
-        value = min(max(value, LEAST), 100 - LEAST)
+    if 0 < value < LEAST:
+        return f"< {LEAST} %"
+    if 0 < 100 - value < LEAST:
+        return f"> {100 - LEAST} %"
     nearest = min(abs(value), abs(100 - value))
     if nearest == 0 or nearest >= FEW:
         return f"{value:.0f} %"

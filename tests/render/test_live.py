@@ -26,7 +26,7 @@ auth-stable-0 ━━╾──────┼───    4/20      auth-canary-0
 
 evidence against the canary, log scale; full = roll back
 errors   ━━━━━━━━━━━━━━━━━━━━────────────────────       10 of 100 Continue
-pool     ━━━━━━━━━━━━━━━━━━━━────────────────────      0.30 of 3 Continue
+pool     ━━━━━━━━━━━━━━━━━━━━────────────────────       0.30 of 3 Continue
 
 now      Progressing at 10 % · GatheringEvidence · verdict Continue
 because  Not enough requests yet.

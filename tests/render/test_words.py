@@ -28,8 +28,8 @@ from canary.render.words import (
         pytest.param(0.031, "3.1 %", id="two digits that count"),
         pytest.param(0.00099, "0.099 %", id="a small share is not rounded to 0"),
         pytest.param(0.9996, "99.96 %", id="nearly all is not rounded to 100"),
-        pytest.param(1e-9, "0.0001 %", id="almost nothing is still not 0"),
-        pytest.param(1 - 1e-9, "99.9999 %", id="almost all is still not 100"),
+        pytest.param(1e-9, "< 0.0001 %", id="almost nothing is still not 0"),
+        pytest.param(1 - 1e-9, "> 99.9999 %", id="almost all is still not 100"),
     ],
 )
 def test_percent_never_says_all_or_nothing_when_it_is_not(ratio: float | None, words: str) -> None:
