@@ -11,7 +11,7 @@ from canary.errors import PermanentError, UsageError
 from canary.render.charts import figure
 from canary.render.comparison import HEADINGS, Row, comparison_html, headline
 from canary.render.page import SCRIPT, page
-from canary.render.series import DASHES, Line, panels
+from canary.render.series import DASHES, Line, called, panels
 from canary.render.timeline import Decision, Timeline
 from canary.render.words import clean, clock, duration, html_text, percent, spaced
 
@@ -122,9 +122,8 @@ def described(timeline: Timeline) -> str:
 
 def _legend(timeline: Timeline) -> str:
     """All lines by name: a colour tells the version, a dash the instance or the metric."""
-    version = "canary" if timeline.guarded else "new version"
     lines = [line for panel in panels(timeline)[1:] for line in panel.lines]
-    versions = [(version, "canary", "solid"), ("stable", "stable", "solid")]
+    versions = [(called(timeline), "canary", "solid"), ("stable", "stable", "solid")]
     named = [(line.name, line.colour, line.dash) for line in lines if _own_name(line)]
     items = "".join(
         f"<li>{_swatch(*look)}{html_text(name)}</li>" for name, *look in [*versions, *named]

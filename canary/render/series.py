@@ -56,12 +56,16 @@ def panels(timeline: Timeline) -> list[Panel]:
     return [panel for panel in made if panel.lines]
 
 
+def called(timeline: Timeline) -> str:
+    """What the new version is to its readers: nobody calls it a canary without canary."""
+    return "canary" if timeline.guarded else "new version"
+
+
 def _weight(timeline: Timeline) -> Panel:
     points: list[Point] = [(m.time, m.weight / 100) for m in timeline.moments]
-    who = "canary" if timeline.guarded else "new version"
     line = Line("weight", points, "canary", width=2.4, stepped=True)
     axis = _shares(1.0)
-    return Panel(f"Traffic to the {who}", 120, axis, [line])
+    return Panel(f"Traffic to the {called(timeline)}", 120, axis, [line])
 
 
 def _shares(highest: float) -> Json:
@@ -78,8 +82,9 @@ def _errors(timeline: Timeline) -> Panel:
         ("stable", lambda moment: moment.stable, 1.6),
         ("canary", lambda moment: moment.canary, 2.4),
     )
+    names = {"stable": "stable", "canary": called(timeline)}
     drawn = [
-        Line(f"failed, {side}", _ratios(timeline, numbers), side, width=width)
+        Line(f"failed, {names[side]}", _ratios(timeline, numbers), side, width=width)
         for side, numbers, width in sides
     ]
     lines = [line for line in drawn if any(value is not None for _, value in line.points)]

@@ -189,6 +189,7 @@ def test_without_canary_it_is_the_new_version(timeline: Timeline, moment: Moment
     moments = (replace(moment, evidence=()), replace(moment, evidence=(), time=60.0))
     html = made(replace(timeline, guarded=False, title="leak, without", moments=moments))
     assert "Traffic to the new version" in html
+    assert "failed, new version" in html
     assert "Evidence, share of threshold" not in html
 
 
