@@ -115,7 +115,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.REJECTED: "This template was rolled back; a different one, or a retry, starts again.",
     Reason.PROMOTED: "The new version passed every step and is now stable.",
     Reason.TARGET_NOT_FOUND: "The target does not exist.",
-    Reason.TARGET_NOT_STABLE: "The target is in the middle of a roll; it is adopted when that ends.",
+    Reason.TARGET_NOT_STABLE: "The target is rolling; it is adopted when that has ended.",
     Reason.TARGET_SCALED_TO_ZERO: "The target has no replicas, so there is no traffic to share.",
     Reason.ROUTE_NOT_FOUND: "The route does not exist, so no weight can be written.",
     Reason.DELETED: "The CanaryRelease is being deleted; everything is put back.",
