@@ -1,0 +1,81 @@
+"""Kubernetes objects as plain dictionaries, and the few things that are done with them.
+
+Raw dictionaries, because typed models drop fields that they do not know: what we did not write
+must survive what we write.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Object = dict[str, Any]
+"""One object as the API server has it. Never changed in place: caches share it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A resource type; `plural` is its path segment."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+
+    @property
+    def api_version(self) -> str:
+        """`apps/v1`, or `v1` for the core group."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+
+DEPLOYMENTS = Kind("apps", "v1", "deployments", "Deployment")
+REPLICA_SETS = Kind("apps", "v1", "replicasets", "ReplicaSet")
+PODS = Kind("", "v1", "pods", "Pod")
+SERVICES = Kind("", "v1", "services", "Service")
+EVENTS = Kind("events.k8s.io", "v1", "events", "Event")
+SECRETS = Kind("", "v1", "secrets", "Secret")
+LEASES = Kind("coordination.k8s.io", "v1", "leases", "Lease")
+JOBS = Kind("batch", "v1", "jobs", "Job")
+CRON_JOBS = Kind("batch", "v1", "cronjobs", "CronJob")
+AUTOSCALERS = Kind("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
+RELEASES = Kind("canary-controller.dev", "v1alpha1", "canaryreleases", "CanaryRelease")
+HTTP_ROUTES = Kind("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute")
+GRPC_ROUTES = Kind("gateway.networking.k8s.io", "v1", "grpcroutes", "GRPCRoute")
+VIRTUAL_SERVICES = Kind("networking.istio.io", "v1", "virtualservices", "VirtualService")
+TRAEFIK_SERVICES = Kind("traefik.io", "v1alpha1", "traefikservices", "TraefikService")
+
+JsonPatch = Sequence[Mapping[str, Any]]
+"""RFC 6902: `{"op": "test" | "add" | "replace" | "remove", "path": …, "value": …}`."""
+
+
+class Objects(Protocol):
+    """Reads and writes objects; each write is a compare-and-swap or idempotent.
+
+    Every method raises TransientError (try again), ConflictError (somebody else wrote: look
+    again), NotFoundError or PermanentError (refused, with the API server's own words).
+    """
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
+        """The object; None when there is none."""
+        ...
+
+    def list(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> list[Object]:
+        """All objects with these labels."""
+        ...
+
+    def create(self, kind: Kind, namespace: str, body: Mapping[str, Any]) -> Object:
+        """Creates it. ConflictError when it exists already."""
+        ...
+
+    def patch(
+        self, kind: Kind, namespace: str, name: str, patch: JsonPatch, subresource: str = ""
+    ) -> Object:
+        """Applies a JSON Patch; ConflictError when a `test` in it does not hold."""
+        ...
+
+    def replace_status(self, kind: Kind, body: Mapping[str, Any]) -> Object:
+        """Writes `status` of an object as read, guarded by its resourceVersion."""
+        ...
+
+    def delete(self, kind: Kind, namespace: str, name: str, propagation: str) -> None:
+        """Deletes it with an explicit propagation policy; gone already is done."""
+        ...
