@@ -10,7 +10,7 @@ from canary.core.judge.scene import Judged, Scene, silent
 from canary.core.leak import PoolPolicy, PoolState, fold
 from canary.core.leak_assess import PoolAssessment, assess
 from canary.core.pool import PoolSeries, pool_samples
-from canary.core.series import Found, MetricAnswer, Series
+from canary.core.series import Found, MetricAnswer, Series, Unavailable
 from canary.core.snapshot import PoolSamples, Samples
 
 LIMIT = 0.75
@@ -42,7 +42,7 @@ def judge_pool(
     until, quiet = before.get("until"), before.get("quiet")
     if read is not None:
         samples, pool = read
-        quiet = silent((pool.in_use,)) or _maximum_is_missing(pool.maximum)
+        quiet = _quiet(pool)
         if quiet is None:
             since = until if until is not None else samples.since
             series = _series_of(pool, scene.started(since))
@@ -56,8 +56,12 @@ def judge_pool(
     return Judged(status, step, final, kept, said.stable_unhealthy)
 
 
-def _maximum_is_missing(maximum: MetricAnswer | float) -> tuple[Verdict, str] | None:
-    return None if isinstance(maximum, float | int) else silent((maximum,))
+def _quiet(pool: PoolSamples) -> tuple[Verdict, str] | None:
+    """Half of a pool's metrics is no answer: what could not be read might be the leak."""
+    maximum = () if isinstance(pool.maximum, float | int) else (pool.maximum,)
+    rest = (pool.waiting, pool.timeouts, pool.hold)
+    down = tuple(answer for answer in rest if isinstance(answer, Unavailable))
+    return silent((pool.in_use, *maximum, *down))
 
 
 def _series_of(pool: PoolSamples, started: Mapping[str, float]) -> PoolSeries:
