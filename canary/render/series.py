@@ -93,7 +93,12 @@ def _errors(timeline: Timeline) -> Panel:
 
 
 def _ratios(timeline: Timeline, numbers: Callable[[Moment], Numbers]) -> list[Point]:
-    return [(moment.time, numbers(moment).error_ratio) for moment in timeline.moments]
+    return [(moment.time, _share_of(numbers(moment).error_ratio)) for moment in timeline.moments]
+
+
+def _share_of(ratio: float | None) -> float | None:
+    """What a scrape in mid-request makes more than all is all; what is no number is a gap."""
+    return min(ratio, 1.0) if ratio is not None and math.isfinite(ratio) else None
 
 
 def instances(timeline: Timeline) -> list[tuple[str, str]]:

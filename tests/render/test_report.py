@@ -240,6 +240,15 @@ def test_a_pipe_is_written_to_and_not_replaced() -> None:
     assert Path(os.devnull).is_char_device()
 
 
+@pytest.mark.parametrize("ratio", [float("nan"), float("inf"), 1.7, 0.0])
+def test_any_error_ratio_has_an_axis(timeline: Timeline, moment: Moment, ratio: float) -> None:
+    """Counters scraped in mid-request can claim more failures than requests."""
+    odd = replace(moment, canary=replace(moment.canary, error_ratio=ratio))
+    odd = replace(odd, stable=odd.canary)
+    drawn = figure(replace(timeline, moments=(odd, odd)), 10)
+    assert max(drawn["layout"]["yaxis2"]["range"]) <= 1.08
+
+
 @pytest.mark.parametrize(
     ("where", "words"),
     [
