@@ -105,7 +105,8 @@ class Deployment:
     def running(self) -> str | None:
         """Hash of the build that all instances run; None while they are being replaced."""
         slots = self._slots
-        whole = len(slots) == self.replicas and all(slot.ready_since for slot in slots)
+        ready = all(slot.ready_since is not None for slot in slots)
+        whole = ready and len(slots) == self.replicas
         builds = {slot.build for slot in slots}
         return template_hash(builds.pop()) if whole and len(builds) == 1 else None
 
@@ -120,8 +121,7 @@ class Deployment:
         return [slot for slot in self._staying() if slot.ready_since is not None]
 
     def _fill(self, now: float) -> None:
-        current = [slot for slot in self._staying() if slot.build == self._running]
-        old = len(self._staying()) - len(current)
+        current, old = self._current(), self._old()
         starting = sum(slot.ready_since is None for slot in current)
         # One more than wanted at a time while rolling; all at once when there is nothing yet.
         room = 1 - starting if old else self.replicas
@@ -147,19 +147,20 @@ class Deployment:
             slot.ready_since = now
 
     def _shrink(self, now: float) -> None:
-        """Never fewer ready ones than wanted: what is ready goes only when enough others are."""
+        """What is old goes one by one as what is new is ready; then what is simply too many."""
         serving = len(self._serving())
-        for slot in self._candidates():
-            if len(self._staying()) <= self.replicas:
-                return
+        for slot in self._old():
             if slot.ready_since is None or serving > self.replicas:
                 slot.leaving_since = now
                 serving -= slot.ready_since is not None
+        for slot in self._current()[self.replicas :]:
+            slot.leaving_since = now
 
-    def _candidates(self) -> list[Slot]:
-        """Old builds first, then the youngest."""
-        youngest_first = self._staying()[::-1]
-        return sorted(youngest_first, key=lambda slot: slot.build == self._running)
+    def _old(self) -> list[Slot]:
+        return [slot for slot in self._staying() if slot.build != self._running]
+
+    def _current(self) -> list[Slot]:
+        return [slot for slot in self._staying() if slot.build == self._running]
 
     def _stop_those_let_go(self, now: float) -> None:
         for slot in list(self._slots):
