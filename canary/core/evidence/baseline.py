@@ -114,7 +114,7 @@ class Baseline:
 
     def clump_for_promotion(self) -> float:
         """Size of clumps that promotion reckons with: 1 for a stable without any error."""
-        return self._spread(1.0) if self._cum_bad[-1] > 0.0 else 1.0
+        return self._spread(0.3) if self._cum_bad[-1] > 0.0 else 1.0
 
     def dump(self) -> list[float]:
         """All of it as numbers."""

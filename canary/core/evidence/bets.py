@@ -1,6 +1,6 @@
 """The bets: wealth that is never expected to grow while the canary is no worse than tolerated.
 
-Wealth of one stake is `M ← (M + g)·e`, M₀ = 0.6: `e` is the factor of the block and `g` a fresh
+Wealth of one stake is `M ← (M + g)·e`, M₀ = 0.55: `e` is the factor of the block and `g` a fresh
 bit of capital for faults that begin late (an onset mixture: Shin, Ramdas & Rinaldo, *E-detectors*).
 All capital ever put in adds up to 1, and every factor has mean ≤ 1 given the past, so
 `M + capital not yet put in` is a supermartingale, the weighted average of all stakes is one as
@@ -26,6 +26,7 @@ like the canary's fault.
 
 import math
 from collections.abc import Iterator
+from operator import mul
 
 from canary.core.evidence.baseline import Baseline
 from canary.core.evidence.policy import RatioPolicy
@@ -35,13 +36,13 @@ _SHARE = (0.12, 0.3, 0.7)
 _GRID = (1.6, 2.5, 5.0)
 _LIMIT = (0.3, 0.9)
 _OWN = (0.15, 0.5, 0.9)
-_GRID_LOGS = tuple(math.log(theta) for theta in _GRID)
+_GRID_TERMS = tuple((theta - 1.0, math.log(theta)) for theta in _GRID)
+_NOT_PLACED = (1.0,) * len(_GRID)
 _SHARE_LOSSES = tuple(-math.log1p(-stake) for stake in _SHARE)
 _QUIET_OWN = tuple(1.0 - stake for stake in (*_LIMIT, *_OWN))
 _WEIGHT_SHARE, _WEIGHT_GRID, _WEIGHT_LIMIT, _WEIGHT_OWN = 0.45, 0.30, 0.05, 0.20
 _GRID_LOSS_CLUMP = 1.3
-_START, _HORIZON = 0.6, 7200.0
-_SUPPLY = (1.0 - _START) / 2.0
+_START, _EARLY, _LATE, _HORIZON = 0.55, 0.30, 0.15, 7200.0
 _BLOCK_REQUESTS, _BLOCK_SECONDS = 50.0, 60.0
 _INCIDENT_GAIN = math.log(80.0)
 _LEAST_GAIN = 1.2
@@ -53,11 +54,11 @@ _Ring = list[tuple[float, list[float]]]
 def supply(since: float, seconds: float) -> float:
     """Fresh capital for a block of `seconds` that ends `since` seconds after the first bet.
 
-    Even over two hours, then falling with the square of time: all of it adds up to 0.4.
+    0.30 evenly over two hours, then 0.15 falling with the square of time.
     """
-    if since < _HORIZON:
-        return _SUPPLY * seconds / _HORIZON
-    return _SUPPLY * _HORIZON * seconds / (since * since)
+    if since <= _HORIZON:
+        return _EARLY * seconds / _HORIZON
+    return _LATE * _HORIZON * seconds / (since * since)
 
 
 class Bets:
@@ -105,18 +106,12 @@ class Bets:
         edge = bad / sum(m * p for m, p in nulls) - 1.0
         factors = [1.0 + stake * edge for stake in _SHARE]
         if clump > 0.0:
-            slow = max(clump, 1.0)
-            losing = min(slow, _GRID_LOSS_CLUMP)
-            for theta, log_theta in zip(_GRID, _GRID_LOGS, strict=True):
-                log = bad * log_theta
-                for m, p in nulls:
-                    log -= m * math.log1p((theta - 1.0) * p)
-                factors.append(math.exp(min(log / (slow if log > 0.0 else losing), 700.0)))
+            factors += _grid_factors(bad, nulls, clump)
         else:
-            factors += (1.0,) * len(_GRID)
+            factors += _NOT_PLACED
         pending, self._share_pending = self._share_pending, 0.0
         before = [m + pending for m in self.share]
-        after = [m * e for m, e in zip(before, factors, strict=True)]
+        after = list(map(mul, before, factors))
         self.share = _cut(self._share_ring, span, before, after, caps)
 
     def bet_on_rates(
@@ -146,11 +141,11 @@ class Bets:
         pending, self._own_pending = self._own_pending, 0.0
         before = [m + pending for m in self.own]
         if bad == 0.0:
-            after = [m * e for m, e in zip(before, _QUIET_OWN, strict=True)]
+            after = list(map(mul, before, _QUIET_OWN))
             gains = None
         else:
             factors = _own_factors((start, end), bad / canary, baseline, policy, odds)
-            after = [m * e for m, e in zip(before, factors, strict=True)]
+            after = list(map(mul, before, factors))
             gains = [_INCIDENT_GAIN] * len(after)
         self.own = _cut(self._own_ring, (start, end), before, after, (gains, policy.incident))
 
@@ -197,6 +192,18 @@ def _load_ring(numbers: Iterator[float], width: int) -> _Ring:
     return [(next(numbers), [next(numbers) for _ in range(width)]) for _ in range(size)]
 
 
+def _grid_factors(bad: float, nulls: tuple[tuple[float, float], ...], clump: float) -> list[float]:
+    slow = max(clump, 1.0)
+    losing = min(slow, _GRID_LOSS_CLUMP)
+    factors = []
+    for more, log_theta in _GRID_TERMS:
+        log = bad * log_theta
+        for errors, p in nulls:
+            log -= errors * math.log1p(more * p)
+        factors.append(math.exp(min(log / (slow if log > 0.0 else losing), 700.0)))
+    return factors
+
+
 def _own_factors(
     span: tuple[float, float],
     rate: float,
@@ -224,18 +231,19 @@ def _own_factors(
     ]
 
 
-def incident_gains(baseline: Baseline, now: float, p0: float, floor: float) -> list[float]:
+def incident_gains(
+    baseline: Baseline, now: float, clump: float, p0: float, floor: float
+) -> list[float]:
     """Largest log gain of each share stake within one incident.
 
     At most ln 80, and no more than five minutes without canary errors give back: otherwise two
     hiccups ten minutes apart would add up, and no statistic tells a hiccup from a fault's start.
     """
     requests = baseline.window(now, 600.0)[0] / 600.0
-    clump = max(1.0, baseline.clump())
-    errors = max(baseline.mean(), floor) * requests * _FORGET_SECONDS / clump
+    errors = max(baseline.mean(), floor) * requests * _FORGET_SECONDS / max(1.0, clump)
     losses = (
         *_SHARE_LOSSES,
-        *(math.log1p((theta - 1.0) * p0) / _GRID_LOSS_CLUMP for theta in _GRID),
+        *(math.log1p(more * p0) / _GRID_LOSS_CLUMP for more, _ in _GRID_TERMS),
     )
     return [min(_INCIDENT_GAIN, max(_LEAST_GAIN, errors * loss)) for loss in losses]
 

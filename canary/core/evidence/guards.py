@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 
+from canary.core.evidence.baseline import Baseline
 from canary.core.evidence.policy import Interval, PodCount, Stratum
 
 _HOUR = 3600.0
@@ -89,12 +90,15 @@ def _faded(counts: dict[str, tuple[float, float]], fade: float) -> dict[str, tup
     return {name: (n * fade, x * fade) for name, (n, x) in counts.items() if n * fade > 1e-3}  # noqa: PLR2004 — long gone
 
 
-def tolerated_odds(tolerance: float, bound: float, floor: float) -> float:
+def tolerated_odds(tolerance: float, baseline: Baseline, now: float, floor: float) -> float:
     """The ratio of rates that is tolerated, with the floor taken in.
 
     Rates closer than `floor` are as good as equal: max(ρ·b, b + floor) / b.
     """
-    return max(tolerance, 1.0 + floor / bound) if bound > 0.0 else math.inf
+    # The bound at present is no lower: where the floor does not matter now, it never does.
+    if tolerance - 1.0 >= floor / baseline.long_run():
+        return tolerance
+    return max(tolerance, 1.0 + floor / baseline.bound(now))
 
 
 def null_shares(odds: float, block: Interval) -> tuple[float, tuple[tuple[float, float], ...]]:

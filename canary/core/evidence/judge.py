@@ -140,7 +140,8 @@ class Judge:
             self.ratio.add(canary, bad, stable, stable_bad)
         if baseline.total > 0.0 or policy.alone:
             self._bet(block, clump, max(since, 0.0) + end - start)
-        if self.judged_bad >= _LEAST_BAD and self.evidence() >= 1.0 / policy.false_alarm:
+        if bad and self.judged_bad >= _LEAST_BAD and self.evidence() >= 1.0 / policy.false_alarm:
+            # Without a bad canary request evidence cannot have grown.
             certain = self.bets.limit_evidence() >= 1.0 / policy.false_alarm
             above = policy.limit is not None and certain
             self._fail(end, FailReason.ABOVE_LIMIT if above else FailReason.WORSE_THAN_STABLE)
@@ -155,12 +156,12 @@ class Judge:
             tolerance *= 1.0 + 2.0 * self.guards.spread(clump)
             mix = self.guards.mix(block.strata)
         if (bad or stable_bad) and stable > 0.0 and not policy.alone:
-            odds = tolerated_odds(tolerance, baseline.bound(end), policy.floor)
+            odds = tolerated_odds(tolerance, baseline, end, policy.floor)
             share_bad, nulls = null_shares(odds, block)
             if nulls:
                 gains = None
                 if share_bad:
-                    gains = incident_gains(baseline, end, nulls[0][1], policy.floor)
+                    gains = incident_gains(baseline, end, clump, nulls[0][1], policy.floor)
                 caps = (gains, policy.incident)
                 bets.bet_on_share((start, end), share_bad, nulls, clump, caps)
         counts = (canary, bad, stable)
@@ -169,6 +170,8 @@ class Judge:
     def _promote(self, block: Interval) -> None:
         promotion, policy = self.promotion, self._policy
         promotion.add(block, self.baseline, policy)
+        if self.passing_since is not None and not block.canary_bad:
+            return  # a block without a bad canary request takes no Pass away
         passing = (
             promotion.seconds >= policy.minimum
             and self.failed is None

@@ -14,6 +14,7 @@ from canary.core.evidence.policy import Interval, RatioPolicy
 
 _PHIS = (0.1, 0.3, 0.5, 0.7, 0.85)
 _TERMS = tuple((math.log(phi), 1.0 - phi) for phi in _PHIS)
+_LOG_TERMS = math.log(len(_TERMS))
 _GROSS_RATIO = 2.0
 _LONGEST = 300.0
 _DEFAULT_LIMIT = 0.05
@@ -21,10 +22,12 @@ _DEFAULT_LIMIT = 0.05
 
 def rules_out(bad: float, expected: float, clump: float, error: float) -> bool:
     """Whether "at least `expected` bad requests" is rejected at `error` after seeing `bad`."""
+    wanted = -math.log(error)
     logs = [(bad * log_phi + less * expected) / clump for log_phi, less in _TERMS]
     top = max(logs)
-    mean = sum(math.exp(log - top) for log in logs) / len(logs)
-    return top + math.log(mean) >= -math.log(error)
+    if top < wanted or top >= wanted + _LOG_TERMS:
+        return top >= wanted
+    return top + math.log(sum(math.exp(log - top) for log in logs)) - _LOG_TERMS >= wanted
 
 
 class Promotion:
@@ -47,8 +50,8 @@ class Promotion:
         elif recent <= 0.0:
             return
         else:
-            # Half a standard error below, so that luck in the estimate does not pass a regression.
-            stable = max(0.0, recent_bad - math.sqrt(recent_bad) * 0.5) / recent
+            # A quarter of a standard error below: luck in the estimate must not pass a regression.
+            stable = max(0.0, recent_bad - math.sqrt(recent_bad) * 0.25) / recent
             if block.stable_bad > limit * block.stable_total:
                 return
         total, bad = block.canary_total, block.canary_bad
