@@ -1,0 +1,218 @@
+"""Laws of the judge: one fold however it is cut, silence decides nothing, bets are fair."""
+
+import json
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from canary.core.evidence import (
+    EvidenceState,
+    Interval,
+    RatioPolicy,
+    assess,
+    family_evidence,
+    fold,
+    guilty,
+)
+from canary.core.evidence.baseline import Baseline
+from canary.core.evidence.bets import _GRID_LOSS_CLUMP, _SHARE, _grid_factors, supply
+from canary.core.evidence.promotion import rules_out
+from canary.core.evidence.ratio import Ratio
+
+POLICY = RatioPolicy(warm_up=20.0, minimum=60.0)
+
+counts = st.integers(0, 400)
+
+
+@st.composite
+def streams(draw) -> list[Interval]:
+    """Consecutive intervals of any length, busy, silent or broken."""
+    at = draw(st.integers(-5000, 5000))
+    rows = []
+    for _ in range(draw(st.integers(1, 30))):
+        length = draw(st.sampled_from([1, 2, 5, 15, 60, 400]))
+        a, c = draw(counts), draw(counts)
+        b, d = draw(st.integers(0, a)), draw(st.integers(0, min(c, 40)))
+        rows.append(Interval(float(at), float(at + length), *map(float, (a, b, c, d))))
+        at += length
+    return rows
+
+
+@given(streams(), st.data())
+@settings(max_examples=60, deadline=None)
+def test_in_pieces_through_storage_or_at_once_is_the_same(rows, data):
+    """A restart anywhere changes not one bit."""
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=3)))
+    state = EvidenceState()
+    for first, last in pairwise([0, *cuts, len(rows)]):
+        state = fold(state, POLICY, rows[first:last])
+        state = EvidenceState.from_json(json.loads(json.dumps(state.to_json())))
+    assert state == fold(EvidenceState(), POLICY, rows)
+
+
+@given(streams())
+@settings(max_examples=40, deadline=None)
+def test_silence_never_makes_a_verdict(rows):
+    """Hours without canary requests neither fail, nor pass, nor undo."""
+    state = fold(EvidenceState(), POLICY, rows)
+    before = assess(state, POLICY)
+    end = rows[-1].end
+    silence = [Interval(end + i * 60, end + i * 60 + 60, 0.0, 0.0, 90.0, 1.0) for i in range(60)]
+    # The silence itself must not be joined with an open block of requests.
+    flushed = assess(fold(state, POLICY, silence[:1]), POLICY)
+    after = assess(fold(state, POLICY, silence), POLICY)
+    assert (after.failed, after.final_pass) == (flushed.failed, flushed.final_pass)
+    assert after.failed >= before.failed
+
+
+@given(streams(), st.integers(-(10**6), 10**6))
+@settings(max_examples=40, deadline=None)
+def test_only_differences_of_time_count(rows, shift):
+    """The same release at another hour has the same verdict."""
+    moved = [row._replace(start=row.start + shift, end=row.end + shift) for row in rows]
+    here = assess(fold(EvidenceState(), POLICY, rows), POLICY)
+    there = assess(fold(EvidenceState(), POLICY, moved), POLICY)
+    assert (here.failed, here.final_pass, here.evidence) == (
+        there.failed,
+        there.final_pass,
+        there.evidence,
+    )
+
+
+@given(streams(), streams())
+@settings(max_examples=40, deadline=None)
+def test_fail_is_for_ever(rows, more):
+    """Nothing that comes later takes a Fail back or changes its time and reason."""
+    state = fold(EvidenceState(), POLICY, rows)
+    first = assess(state, POLICY)
+    shift = rows[-1].end - more[0].start
+    later = [row._replace(start=row.start + shift, end=row.end + shift) for row in more]
+    then = assess(fold(state, POLICY, later), POLICY)
+    if first.failed:
+        assert (then.failed, then.failed_at, then.reason) == (True, first.failed_at, first.reason)
+    assert not (then.failed and then.final_pass)
+
+
+def binomial(count: int, share: float) -> list[float]:
+    """Chances of 0 … count."""
+    return [math.comb(count, k) * share**k * (1 - share) ** (count - k) for k in range(count + 1)]
+
+
+@pytest.mark.parametrize("clump", [1, 3, 8])
+@pytest.mark.parametrize("errors", [1, 4, 20])
+@pytest.mark.parametrize("p0", [0.01, 0.122, 0.556, 0.99])
+def test_no_bet_gains_on_average_when_the_canary_is_no_worse(p0, errors, clump):
+    """The mean factor is at most 1 at the edge of the tolerance, clumps included (exact sum)."""
+    chances = binomial(errors, p0)
+    nulls = ((float(errors * clump), p0),)
+    means = [0.0] * 6
+    for hits, chance in enumerate(chances):
+        share = [1 + stake * (hits / errors / p0 - 1) for stake in _SHARE]
+        grid = _grid_factors(float(hits * clump), nulls, float(clump))
+        for i, factor in enumerate((*share, *grid)):
+            means[i] += chance * factor
+    assert max(means) <= 1 + 1e-9
+
+
+def test_losses_are_never_slowed_more_than_gains():
+    """Otherwise the grid would be no supermartingale."""
+    assert _GRID_LOSS_CLUMP >= 1.0
+    lost = _grid_factors(0.0, ((10.0, 0.1),), 8.0)
+    assert all(factor <= _grid_factors(0.0, ((10.0, 0.1),), 1.3)[i] + 1e-12
+               for i, factor in enumerate(lost))  # fmt: skip
+
+
+def test_all_capital_ever_staked_is_at_most_one():
+    """0.55 at once and at most 0.45 over any length of time."""
+    given_out = sum(supply(since, 5.0) for since in range(5, 10**6, 5))
+    assert 0.4 < given_out <= 0.45
+
+
+@pytest.mark.parametrize(("share", "requests"), [(0.01, 460), (0.005, 921), (0.001, 4605)])
+def test_clean_requests_that_rule_out_a_rate(share, requests):
+    """ln(1/β)/r is the least any test could need; the mixture needs a few more."""
+    assert not rules_out(0.0, share * requests, 1.0, 0.01)
+    assert rules_out(0.0, share * requests * 1.45, 1.0, 0.01)
+    assert not rules_out(0.0, share * requests * 1.45, 3.0, 0.01)
+
+
+@pytest.mark.parametrize("clump", [1, 4])
+def test_the_size_of_clumps_is_measured(clump):
+    """Errors that come four at a time show as four, single ones as one."""
+    rng = np.random.default_rng(7)
+    baseline = Baseline()
+    for i in range(720):
+        bad = clump * rng.binomial(100, 0.02)
+        baseline.add(5.0 * i, 1000.0, float(bad))
+    assert 0.75 * clump <= baseline.dispersion() <= 1.35 * clump
+    assert baseline.clump() >= baseline.dispersion()
+
+
+def test_the_interval_of_the_ratio_holds_the_truth():
+    """At every look at once: in 60 seeded releases at most one interval ever misses 3.0."""
+    missed = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        ratio = Ratio()
+        outside = False
+        for look in range(1, 60):
+            bad = rng.binomial(60, 0.03)
+            stable_bad = rng.binomial(180, 0.01)
+            ratio.add(60.0, float(bad), 180.0, float(stable_bad))
+            if look % 6 == 0:
+                low, high = ratio.interval(1.0, 0.01)
+                outside |= (low or 0.0) > 3.0 or (high or math.inf) < 3.0
+        missed += outside
+    assert missed <= 1
+
+
+def test_no_errors_give_no_interval():
+    """Nothing has failed: nothing can be said about a ratio."""
+    ratio = Ratio()
+    ratio.add(100.0, 0.0, 900.0, 0.0)
+    assert ratio.estimate() is None
+    assert ratio.interval(1.0, 0.01) == (None, None)
+
+
+def simulated(rate: float, seed: int, seconds: int = 1800) -> list[Interval]:
+    """A seeded release at 2 % for stable, half of 40 requests/s to the canary."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for at in range(-900, seconds, 15):
+        canary = 300 if at >= 0 else 0
+        bad = rng.binomial(canary, rate)
+        stable_bad = rng.binomial(300, 0.02)
+        rows.append(Interval(at, at + 15.0, float(canary), float(bad), 300.0, float(stable_bad)))
+    return rows
+
+
+def test_good_releases_are_left_alone_and_bad_ones_found():
+    """Seeded, with wide margins: 40 good ones, 20 at three times stable's rate."""
+    policy = RatioPolicy()
+    good = [assess(fold(EvidenceState(), policy, simulated(0.02, n)), policy) for n in range(40)]
+    bad = [
+        assess(fold(EvidenceState(), policy, simulated(0.06, n, 900)), policy) for n in range(20)
+    ]
+    assert sum(a.failed for a in good) <= 1
+    assert all(a.failed for a in bad)
+    assert sorted(a.failed_at for a in bad)[10] <= 240
+
+
+def test_a_foreign_state_is_refused():
+    """Another version or another thing altogether: a sentence, no guess."""
+    with pytest.raises(ValueError, match="expected the judge's state"):
+        EvidenceState.from_json({"version": 2, "values": [], "names": [[], []]})
+
+
+def test_several_metrics_share_one_error():
+    """The weighted average of e-values is an e-value; e-BH names the guilty."""
+    assert family_evidence([300.0, 0.0, 0.0]) == 100.0
+    assert family_evidence([10.0, 50.0], [3.0, 1.0]) == 20.0
+    assert guilty({"errors": 500.0, "slow": 160.0, "pool": 0.1}, 0.01) == ("errors", "slow")
+    assert guilty({"errors": 90.0}, 0.01) == ()
+    with pytest.raises(ValueError, match="weight"):
+        family_evidence([])
