@@ -1,6 +1,7 @@
 """`canary analyze`: the judge on recorded counters, without a cluster or a Prometheus."""
 
 import json
+import math
 import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from canary.cli.samples import Skipped
-    from canary.core.evidence import Assessment
+    from canary.core.evidence import Assessment, RatioPolicy
 
 
 class Output(StrEnum):
@@ -35,7 +36,7 @@ def _seconds(text: str) -> float:
 def _limit(text: str) -> float:
     """A share of requests; `none` is NaN, as there is no limit."""
     if text.lower() == "none":
-        return float("nan")
+        return math.nan
     try:
         value = float(text)
     except ValueError:
@@ -47,52 +48,61 @@ def _limit(text: str) -> float:
     return value
 
 
+Samples = Annotated[
+    str,
+    typer.Option(
+        metavar="FILE",
+        help="CSV of cumulative counters: release, time (s), canary_total, canary_bad, "
+        "stable_total, stable_bad. Rows before the canary's first request are stable's "
+        "history. - is standard input.",
+    ),
+]
+Tolerance = Annotated[
+    float, typer.Option(help="The canary may be this many times as bad as stable (≥ 1).")
+]
+FalseAlarm = Annotated[
+    float, typer.Option(help="Chance that a release as good as stable is ever failed.")
+]
+Limit = Annotated[
+    float,
+    typer.Option(
+        parser=_limit, metavar="SHARE|none", help="Share of bad requests that is bad in itself."
+    ),
+]
+Regression = Annotated[
+    float, typer.Option(help="Pass needs to have ruled out stable's share plus this.")
+]
+Incident = Annotated[
+    float,
+    typer.Option(
+        parser=_seconds, metavar="TIME", help="A hiccup no longer than this is no failure."
+    ),
+]
+WarmUp = Annotated[
+    float,
+    typer.Option(
+        parser=_seconds, metavar="TIME", help="Not counted, from the canary's first request."
+    ),
+]
+Minimum = Annotated[
+    float,
+    typer.Option(
+        parser=_seconds, metavar="TIME", help="Pass needs at least this long under traffic."
+    ),
+]
+Form = Annotated[Output, typer.Option("-o", "--output", help="A table, or one JSON object a line.")]
+
+
 def analyze(  # noqa: PLR0913, PLR0917 — one parameter per documented option
-    samples: Annotated[
-        str,
-        typer.Option(
-            metavar="FILE",
-            help="CSV of cumulative counters: release, time (s), canary_total, canary_bad, "
-            "stable_total, stable_bad. Rows before the canary's first request are stable's "
-            "history. - is standard input.",
-        ),
-    ],
-    tolerance: Annotated[
-        float, typer.Option(help="The canary may be this many times as bad as stable (≥ 1).")
-    ] = 1.25,
-    false_alarm: Annotated[
-        float, typer.Option(help="Chance that a release as good as stable is ever failed.")
-    ] = 0.01,
-    limit: Annotated[
-        float,
-        typer.Option(
-            parser=_limit, metavar="SHARE|none", help="Share of bad requests that is bad in itself."
-        ),
-    ] = "0.05",  # type: ignore[assignment]  # typer parses the text
-    smallest_regression: Annotated[
-        float, typer.Option(help="Pass needs to have ruled out stable's share plus this.")
-    ] = 0.005,
-    incident: Annotated[
-        float,
-        typer.Option(
-            parser=_seconds, metavar="TIME", help="A hiccup no longer than this is no failure."
-        ),
-    ] = "30s",  # type: ignore[assignment]
-    warm_up: Annotated[
-        float,
-        typer.Option(
-            parser=_seconds, metavar="TIME", help="Not counted, from the canary's first request."
-        ),
-    ] = "60s",  # type: ignore[assignment]
-    minimum: Annotated[
-        float,
-        typer.Option(
-            parser=_seconds, metavar="TIME", help="Pass needs at least this long under traffic."
-        ),
-    ] = "20m",  # type: ignore[assignment]
-    output: Annotated[
-        Output, typer.Option("-o", "--output", help="A table, or one JSON object a line.")
-    ] = Output.TABLE,
+    samples: Samples,
+    tolerance: Tolerance = 1.25,
+    false_alarm: FalseAlarm = 0.01,
+    limit: Limit = "0.05",  # type: ignore[assignment]  # typer parses the text
+    smallest_regression: Regression = 0.005,
+    incident: Incident = "30s",  # type: ignore[assignment]
+    warm_up: WarmUp = "60s",  # type: ignore[assignment]
+    minimum: Minimum = "20m",  # type: ignore[assignment]
+    output: Form = Output.TABLE,
 ) -> None:
     """Judge recorded counters: is the canary worse than stable?
 
@@ -104,26 +114,36 @@ def analyze(  # noqa: PLR0913, PLR0917 — one parameter per documented option
     verdicts). 2: the input or an option is wrong.
     """
     from canary.cli.samples import Skipped, judge_samples  # noqa: PLC0415 - keeps --help quick
-    from canary.core.evidence import RatioPolicy  # noqa: PLC0415
 
-    try:
-        policy = RatioPolicy(
-            tolerance=tolerance,
-            limit=None if limit != limit else limit,  # noqa: PLR0124 — NaN stands for none
-            false_alarm=false_alarm,
-            smallest_regression=smallest_regression,
-            incident=incident,
-            warm_up=warm_up,
-            minimum=minimum,
-        )
-    except ValueError as error:
-        name, _, rest = str(error).partition(" ")
-        raise UsageError(f"--{name.replace('_', '-')} {rest}") from error
+    policy = _policy(
+        tolerance=tolerance,
+        limit=limit,
+        false_alarm=false_alarm,
+        smallest_regression=smallest_regression,
+        incident=incident,
+        warm_up=warm_up,
+        minimum=minimum,
+    )
     skipped = Skipped()
     assessed = judge_samples(samples, policy, skipped)
     code = _print_json(assessed) if output is Output.JSON else _print_table(assessed)
     _mention(skipped)
     raise typer.Exit(code)
+
+
+def _policy(limit: float, **values: float) -> "RatioPolicy":
+    """The policy of these options; NaN stands for no limit.
+
+    Raises:
+        UsageError: a value out of range; names its option.
+    """
+    from canary.core.evidence import RatioPolicy  # noqa: PLC0415 - keeps --help quick
+
+    try:
+        return RatioPolicy(limit=None if math.isnan(limit) else limit, **values)
+    except ValueError as error:
+        name, _, rest = str(error).partition(" ")
+        raise UsageError(f"--{name.replace('_', '-')} {rest}") from error
 
 
 def verdict(assessment: "Assessment") -> tuple[str, float | None]:

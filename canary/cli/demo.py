@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from canary.local.demo.play import Settings
     from canary.local.demo.scenarios import Scenario
+    from canary.local.demo.settings import Settings
     from canary.render.comparison import Row
     from canary.render.timeline import Timeline
 
@@ -54,7 +54,7 @@ def demo(  # noqa: PLR0913, PLR0917 - the flags of one command
 
     Exit code 0: every act ended as its scenario must; 3: it did not.
     """
-    from canary.local.demo.play import as_it_must  # noqa: PLC0415 - keeps --help quick
+    from canary.local.demo.outcome import as_it_must  # noqa: PLC0415 - keeps --help quick
     from canary.local.demo.scenarios import scenario as find  # noqa: PLC0415
     from canary.local.workdir import interruptible  # noqa: PLC0415
 
@@ -74,7 +74,11 @@ def demo(  # noqa: PLR0913, PLR0917 - the flags of one command
 
 
 def _settings(seed: int, source: Sources, release: str | None) -> "Settings":
-    from canary.local.demo.play import Settings, builtin_release, own_release  # noqa: PLC0415
+    from canary.local.demo.settings import (  # noqa: PLC0415
+        Settings,
+        builtin_release,
+        own_release,
+    )
 
     chosen = builtin_release() if release is None else own_release(release)
     return Settings(seed, chosen, source)
@@ -100,7 +104,7 @@ def _act(scenario: "Scenario", settings: "Settings", *, guarded: bool) -> "Timel
     who = "canary is in charge" if guarded else "shipped to everybody at once"
     typer.echo(f"\n{title}: {scenario.story} ({who})")
     typer.echo("Starting PostgreSQL, Traefik, 4 instances of the auth service and the load …")
-    steps = [step.weight for step in settings.release.spec.steps] if guarded else []
+    steps = [step.weight for step in settings.spec.steps] if guarded else []
     with screen(title, steps) as show:
         return play(scenario, settings, show, guarded=guarded)
 

@@ -85,6 +85,10 @@ class Deployment:
         """Base URLs of the instances that get requests."""
         return [slot.instance.url for slot in self._serving() if slot.instance is not None]
 
+    def serving(self) -> dict[str, Build]:
+        """What each instance runs that gets requests, by name."""
+        return {slot.name: slot.build for slot in self._serving()}
+
     def instances(self) -> list[Instance]:
         """All instances that have a process."""
         return [slot.instance for slot in self._slots if slot.instance is not None]

@@ -54,6 +54,8 @@ class LocalCluster:
         self.canary: Deployment | None = None
         self.weight: int | None = None
         """Percent; None: the route is what the user wrote, everything to stable."""
+        self.changed = False
+        """Somebody deployed another build than the first."""
         self.builds = {template_hash(stable.build): stable.build}
         self._supervisor = supervisor
         self._dsn = dsn
@@ -64,6 +66,7 @@ class LocalCluster:
         """The user wants another build."""
         self.builds[template_hash(build)] = build
         self.stable.build = build
+        self.changed = True
 
     def tick(self, now: float) -> None:
         """Move the Deployments on and keep the router's servers what they are (seconds)."""

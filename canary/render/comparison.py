@@ -96,6 +96,7 @@ _LINES: dict[str, Callable[[Result], str]] = {
     "users hit": _users,
     "time to detection": _detected,
     "time to weight 0": _weight_zero,
+    "of that, under traffic": lambda result: duration(result.exposed_for),
     "highest weight": lambda result: f"{result.peak_weight} %",
     "fullest pool": _pool,
 }

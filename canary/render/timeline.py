@@ -90,6 +90,8 @@ class Result:
     users_hit: int
     detected_after: float | None = None
     weight_zero_after: float | None = None
+    exposed_for: float | None = None
+    """Seconds from the canary's first request to weight 0."""
     peak_weight: int = 0
     peak_pool: float | None = None
     """Highest share of any instance's pool in use, 0–1."""

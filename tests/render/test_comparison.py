@@ -16,14 +16,15 @@ from canary.render.comparison import (
 from canary.render.timeline import Result
 
 EXPECTED = """
-                   with canary                   without
-how it ended       Rolled back (ConnectionLeak)  Outage (PoolSaturated)
-logins failed      12 of 6,000 (0.2 %)           3,120 of 6,000 (52 %)
-users hit          11 of 3,000 (0.37 %)          2,610 of 3,000 (87 %)
-time to detection  1 min                         never
-time to weight 0   1 min 1 s                     never
-highest weight     10 %                          100 %
-fullest pool       45 %                          100 %
+                        with canary                   without
+how it ended            Rolled back (ConnectionLeak)  Outage (PoolSaturated)
+logins failed           12 of 6,000 (0.2 %)           3,120 of 6,000 (52 %)
+users hit               11 of 3,000 (0.37 %)          2,610 of 3,000 (87 %)
+time to detection       1 min                         never
+time to weight 0        1 min 1 s                     never
+of that, under traffic  –                             –
+highest weight          10 %                          100 %
+fullest pool            45 %                          100 %
 """.strip("\n")
 
 
@@ -90,6 +91,7 @@ def test_table_says_the_same_on_a_terminal(rolled_back: Result) -> None:
         "users hit",
         "time to detection",
         "time to weight 0",
+        "of that, under traffic",
         "highest weight",
         "fullest pool",
     ]

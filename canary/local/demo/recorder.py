@@ -1,6 +1,6 @@
 """Looks at the running demo once a second and keeps what it sees."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from canary.api import Metric, PoolSource, RatioSource, Status
 from canary.core.increments import Counters, Grid, Side, SideOf, increments
@@ -36,16 +36,19 @@ class Recorder:
         """The present moment; without a release (`wish`), what can be seen from outside."""
         status = wish.status if wish else None
         numbers = self._numbers(now)
+        if wish is None and self._shipped():
+            # Nobody splits the traffic: what all users see is what the new version does.
+            numbers = {Side.CANARY: numbers[Side.STABLE], Side.STABLE: Numbers()}
         moment = Moment(
             time=now - self.began,
-            weight=self.cluster.weight or 0,
+            weight=self.cluster.weight or 0 if wish else self._shipped(),
             phase=status.phase if status else "NoCanary",
             reason=status.reason if status else "",
             message=status.message if status else "Every instance gets the new version.",
             next=outlook(wish.spec, wish.status, now) if wish else "nobody looks",
             canary=numbers[Side.CANARY],
             stable=numbers[Side.STABLE],
-            pools=self._pools(now),
+            pools=self._pools(now, set() if wish else self._new()),
             evidence=_evidence(status) if status else (),
         )
         self.moments.append(moment)
@@ -59,6 +62,18 @@ class Recorder:
         ]
         self.decisions += fresh
         return fresh
+
+    def _shipped(self) -> int:
+        """Percent of the serving instances that run the new version, without canary."""
+        serving = self.cluster.stable.serving()
+        return round(100 * len(self._new()) / len(serving)) if serving else 0
+
+    def _new(self) -> set[str]:
+        """Instances of the Deployment that run what was deployed last, if anything was."""
+        stable = self.cluster.stable
+        if not self.cluster.changed:
+            return set()
+        return {name for name, build in stable.serving().items() if build == stable.build}
 
     def _context(self) -> Context:
         deployments = {Side.STABLE: self.cluster.stable, Side.CANARY: self.cluster.canary}
@@ -96,7 +111,7 @@ class Recorder:
         self._read_until = end
         return numbers
 
-    def _pools(self, now: float) -> tuple[Pool, ...]:
+    def _pools(self, now: float, new: set[str]) -> tuple[Pool, ...]:
         queries = compile_metric(POOLS, self._context())
         end = float(int(self.source.settled(now)))
         if not isinstance(queries, PoolQueries) or isinstance(queries.maximum, float) or end <= 0:
@@ -106,9 +121,12 @@ class Recorder:
             series.labels.get("pod", ""): series.points[-1][1]
             for series in _series(answers[queries.maximum.key])
         }
-        return tuple(
+        pools = (
             _pool(series.labels.get("pod", ""), series.points[-1][1], maximum, queries.side_of)
             for series in _series(answers[queries.in_use.key])
+        )
+        return tuple(
+            replace(pool, side=Side.CANARY) if pool.instance in new else pool for pool in pools
         )
 
 

@@ -23,15 +23,18 @@ class Scenario:
     watch: float = 60.0
     """Seconds to watch it without canary."""
 
+    harmless: bool = False
+    """Shipped to everybody, it makes no request fail."""
+
     @property
     def good(self) -> bool:
         """Whether it must be promoted."""
         return not self.reasons
 
 
-POOL = 10
+POOL = 15
 """Connections per instance."""
-LEAK_EVERY = 40
+LEAK_EVERY = 30
 """One login in so many loses a connection."""
 OLD = Build(version="good", label="v1", pool_max=POOL)
 ERRORS = frozenset({Reason.WORSE_THAN_STABLE, Reason.ABOVE_LIMIT, Reason.CANARY_OUTAGE})
@@ -64,6 +67,7 @@ def scenario(name: Scenarios, *, error_rate: float = 0.05) -> Scenario:
                 "Version v2 takes three quarters of a second longer for every request.",
                 Build(version="slow", label="v2", pool_max=POOL),
                 ERRORS | LEAKS,
+                harmless=True,
             )
         case Scenarios.CRASH:
             return Scenario(
@@ -79,4 +83,5 @@ def scenario(name: Scenarios, *, error_rate: float = 0.05) -> Scenario:
                 "Version v2 is as good as v1.",
                 Build(version="good", label="v2", pool_max=POOL),
                 frozenset(),
+                harmless=True,
             )

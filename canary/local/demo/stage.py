@@ -1,9 +1,9 @@
 """Everything real that a demo needs, up and running, and gone again at the end."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from canary.local.accounts import create_accounts
@@ -37,6 +37,9 @@ class Stage:
     waiting: threading.Event
     """Never set: waiting on it is how time passes."""
     traffic: Traffic | None = None
+    on_change: list[Callable[[], None]] = field(default_factory=list)
+    """Called when instances came or went."""
+    _known: frozenset[str] = frozenset()
 
     def pass_time(self) -> float:
         """Let the processes move on; returns the time now (seconds since the epoch).
@@ -48,6 +51,11 @@ class Stage:
         now = self.clock.now()
         self.cluster.tick(now)
         self._check_vitals()
+        known = frozenset(target.url for target in self.cluster.targets())
+        if known != self._known:
+            self._known = known
+            for call in self.on_change:
+                call()
         return now
 
     def open_doors(self) -> None:

@@ -1,0 +1,20 @@
+"""The choices of `canary demo`, apart from what is heavy to import."""
+
+from enum import StrEnum
+
+
+class Scenarios(StrEnum):
+    """What is wrong with the new version."""
+
+    LEAK = "leak"
+    ERRORS = "errors"
+    SLOW = "slow"
+    CRASH = "crash"
+    GOOD = "good"
+
+
+class Sources(StrEnum):
+    """Where the judge's numbers come from."""
+
+    SCRAPE = "scrape"
+    PROMETHEUS = "prometheus"

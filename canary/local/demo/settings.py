@@ -1,0 +1,52 @@
+"""What a demo is played with."""
+
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from canary.api import CanaryRelease, Source, Spec, load_release
+from canary.errors import UsageError
+from canary.local.demo.names import Sources
+from canary.local.demo.sources import PROMETHEUS_INTERVAL
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to play: the seed of all chance, the release in charge, where its numbers come from."""
+
+    seed: int
+    release: CanaryRelease
+    source: Sources = Sources.SCRAPE
+
+    @property
+    def spec(self) -> Spec:
+        """The release's spec; a Prometheus that scrapes every 5 s is not asked more often."""
+        if self.source is Sources.SCRAPE:
+            return self.release.spec
+        interval = max(self.release.spec.analysis.interval, PROMETHEUS_INTERVAL)
+        changes = {"interval": interval, "source": Source.PROMETHEUS}
+        analysis = self.release.spec.analysis.model_copy(update=changes)
+        return self.release.spec.model_copy(update={"analysis": analysis})
+
+
+def builtin_release() -> CanaryRelease:
+    """The CanaryRelease that the demo plays by default."""
+    text = files("canary.local.demo").joinpath("release.yaml").read_text(encoding="utf-8")
+    return load_release(text, "the demo's release.yaml")
+
+
+def own_release(path: str) -> CanaryRelease:
+    """A user's CanaryRelease file.
+
+    Raises:
+        UsageError: it cannot be read, is wrong, or names another target than the demo has.
+    """
+    try:
+        release = load_release(Path(path).read_bytes(), path)
+    except OSError as error:
+        raise UsageError(f"--release: {path} cannot be read: {error.strerror}") from error
+    if release.spec.target.name != "auth" or release.spec.traffic.traefik is None:
+        raise UsageError(
+            f"--release: {path} must have the target auth and traffic.traefik, as the demo has"
+        )
+    return release
