@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,10 +13,10 @@ from canary.api.fields import parse_duration
 from canary.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from canary.cli.samples import Skipped
-    from canary.core.evidence import Assessment, RatioPolicy
+    from canary.core.evidence import Assessment
 
 
 class Output(StrEnum):
@@ -114,16 +115,18 @@ def analyze(  # noqa: PLR0913, PLR0917 — one parameter per documented option
     verdicts). 2: the input or an option is wrong.
     """
     from canary.cli.samples import Skipped, judge_samples  # noqa: PLC0415 - keeps --help quick
+    from canary.core.evidence import RatioPolicy  # noqa: PLC0415
 
-    policy = _policy(
-        tolerance=tolerance,
-        limit=limit,
-        false_alarm=false_alarm,
-        smallest_regression=smallest_regression,
-        incident=incident,
-        warm_up=warm_up,
-        minimum=minimum,
-    )
+    with _options_named():
+        policy = RatioPolicy(
+            tolerance=tolerance,
+            limit=None if math.isnan(limit) else limit,
+            false_alarm=false_alarm,
+            smallest_regression=smallest_regression,
+            incident=incident,
+            warm_up=warm_up,
+            minimum=minimum,
+        )
     skipped = Skipped()
     assessed = judge_samples(samples, policy, skipped)
     code = _print_json(assessed) if output is Output.JSON else _print_table(assessed)
@@ -131,16 +134,15 @@ def analyze(  # noqa: PLR0913, PLR0917 — one parameter per documented option
     raise typer.Exit(code)
 
 
-def _policy(limit: float, **values: float) -> "RatioPolicy":
-    """The policy of these options; NaN stands for no limit.
+@contextmanager
+def _options_named() -> "Iterator[None]":
+    """Says a value out of range with the name of its option.
 
     Raises:
-        UsageError: a value out of range; names its option.
+        UsageError: instead of the policy's ValueError.
     """
-    from canary.core.evidence import RatioPolicy  # noqa: PLC0415 - keeps --help quick
-
     try:
-        return RatioPolicy(limit=None if math.isnan(limit) else limit, **values)
+        yield
     except ValueError as error:
         name, _, rest = str(error).partition(" ")
         raise UsageError(f"--{name.replace('_', '-')} {rest}") from error
