@@ -7,6 +7,7 @@ from canary.api import Metric, MetricStatus, Reason, Verdict
 from canary.core.evidence import (
     Assessment,
     EvidenceState,
+    FailReason,
     Interval,
     PodCount,
     RatioPolicy,
@@ -116,7 +117,7 @@ def _verdicts(
 ) -> tuple[Verdict, Verdict, str]:
     """Fail outranks everything; silence outranks Pass."""
     if said.failed:
-        return Verdict.FAIL, Verdict.FAIL, said.sentence
+        return Verdict.FAIL, Verdict.FAIL, _failed(said)
     if quiet is not None:
         verdict = Verdict(quiet[0])
         return verdict, verdict, quiet[1]
@@ -127,6 +128,13 @@ def _verdicts(
     step = Verdict.PASS if said.step_pass else Verdict.CONTINUE
     final = Verdict.PASS if said.final_pass else Verdict.CONTINUE
     return step, final, said.sentence
+
+
+def _failed(said: Assessment) -> str:
+    if said.reason is not FailReason.CANARY_OUTAGE:
+        return said.sentence
+    stable = f"stable fails {said.stable_bad:,.0f} of {said.stable_total:,.0f}"
+    return f"{said.canary_bad:,.0f} of {said.canary_total:,.0f} canary requests are bad; {stable}"
 
 
 def _status(metric: Metric, said: Assessment, verdict: Verdict, why: str) -> MetricStatus:

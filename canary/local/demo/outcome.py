@@ -22,7 +22,7 @@ def guarded_result(
     """With canary: what the release's own history says, and what users had of it."""
     entry = status.history[0] if status.history else None
     rolled_back = _first(recorder.decisions, "RollingBack")
-    first_traffic = next((m.time for m in recorder.moments if m.canary.total), None)
+    first_traffic = next((m.time for m in recorder.moments if m.weight > 0), None)
     exposed = None
     if weight_zero_after is not None and first_traffic is not None:
         exposed = max(weight_zero_after - first_traffic, 0.0)
