@@ -1,4 +1,4 @@
-"""Rewrites what is generated: console blocks of Markdown files, and docs/spec.md from the models.
+"""Rewrites what is generated: console blocks of Markdown files, docs/spec.md, the CRD.
 
 `python -m tools.generate` writes; with `--check` it only says what is out of date (exit code 1).
 """
@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from canary.manifests import crd_yaml
 from tools.spec_page import spec_page
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,7 +43,7 @@ def generated() -> dict[Path, str]:
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
     texts = {page: page.read_text("utf-8") for page in pages}
     expected = {page: console_blocks(text) for page, text in texts.items() if BLOCK.search(text)}
-    return expected | {ROOT / "docs/spec.md": spec_page()}
+    return expected | {ROOT / "docs/spec.md": spec_page(), ROOT / "manifests/crd.yaml": crd_yaml()}
 
 
 def main() -> int:

@@ -16,7 +16,7 @@ Generated from the models in `canary/api` by `make generate`. A whole example is
 [examples/auth.yaml](examples/auth.yaml); `canary lint FILE` checks a file against this page and
 says every problem with line and column.
 
-Durations are written `30s`, `2m`, `1h30m` or `250ms`; a plain number is seconds.
+Durations are written `30s`, `2m`, `1h30m` or `250ms`: a text with a unit.
 A field that is not listed here is an error.
 """
 

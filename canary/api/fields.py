@@ -18,8 +18,12 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 SUBDOMAIN = rf"{LABEL}(\.{LABEL})*"
-_NUMBER = r"(\d{1,9}(?:\.\d{1,9})?)"
-_DURATION = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?(?:{_NUMBER}ms)?", re.ASCII)
+DURATION = "".join(
+    rf"(?:([0-9]{{1,{digits}}}(?:\.[0-9]{{1,9}})?){unit})?"
+    for unit, digits in (("h", 5), ("m", 6), ("s", 8), ("ms", 9))
+)
+"""So many digits that no sum of them is too large for Go, whose API server reads them as well."""
+_DURATION = re.compile(DURATION)
 _MILLISECONDS = (3_600_000, 60_000, 1000, 1)
 
 
@@ -46,6 +50,12 @@ class Expect:
     ) -> CoreSchema:
         """The type's own schema with all its errors replaced by one sentence."""
         return expecting(handler(source), self.words)
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """The type's own JSON schema and the words, for a CRD that says the same."""
+        return handler(schema) | {"words": self.words}
 
 
 def expecting(schema: CoreSchema, words: str) -> CoreSchema:
@@ -93,7 +103,7 @@ def format_duration(seconds: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A duration between two others: seconds inside, `1h30m` in YAML."""
+    """A duration between two others: seconds inside, `1h30m` in YAML (never a plain number)."""
 
     least: str = "0s"
     most: str = "744h"
@@ -104,7 +114,9 @@ class Span:
         """Parses, checks the range, and prints as people write durations."""
         low, high = parse_duration(self.least), parse_duration(self.most)
 
-        def within(value: object) -> float:
+        def within(value: object, info: core_schema.ValidationInfo) -> float:
+            if info.mode == "json" and not isinstance(value, str):
+                raise ValueError(value)  # as for the API server, where durations are texts
             seconds = parse_duration(value)
             if not low <= seconds <= high:
                 raise ValueError(value)
@@ -113,16 +125,25 @@ class Span:
         printed = core_schema.plain_serializer_function_ser_schema(
             format_duration, return_schema=core_schema.str_schema(), when_used="json"
         )
-        parsed = core_schema.no_info_plain_validator_function(within, serialization=printed)
-        return expecting(
-            parsed, f"a duration from {self.least} to {self.most}, such as 30s or 1h30m"
-        )
+        parsed = core_schema.with_info_plain_validator_function(within, serialization=printed)
+        return expecting(parsed, self.words)
+
+    @property
+    def words(self) -> str:
+        """What is allowed."""
+        return f"a duration from {self.least} to {self.most}, such as 30s or 1h30m"
 
     def __get_pydantic_json_schema__(
         self, _schema: CoreSchema, _handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """A string; its pattern is the parser's business."""
-        return {"type": "string", "format": "duration"}
+        """A text with its range; no `format`, which would let in `2 minutes` as well."""
+        return {
+            "type": "string",
+            "pattern": f"^{DURATION}$",
+            "least": self.least,
+            "most": self.most,
+            "words": self.words,
+        }
 
 
 Duration = Annotated[float, Span()]

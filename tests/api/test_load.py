@@ -128,6 +128,12 @@ WRONG_VALUES = [
     ),
     pytest.param(
         "hold: 2m",
+        "hold: 120",
+        f"spec.steps[0].hold: {SPAN}, found 120",
+        id="a duration without a unit",
+    ),
+    pytest.param(
+        "hold: 2m",
         "hold: true",
         f"spec.steps[0].hold: {SPAN}, found true",
         id="a duration is not a boolean",
@@ -398,7 +404,6 @@ ACCEPTED = [
     pytest.param(
         "weight: 5", "weight: 5.0", id="a whole number may be written with a point, as in JSON"
     ),
-    pytest.param("hold: 2m", "hold: 120", id="a plain number of seconds"),
     pytest.param("hold: 2m", "hold: 1.5h", id="half hours"),
     pytest.param(
         "name: auth, namespace: prod",

@@ -1,0 +1,196 @@
+"""The rules of the models in CEL, so that the API server says the same words as our own loader.
+
+What holds for one value is read off its JSON schema; what spans fields stands here by hand, each
+rule beside the name of the validator in `canary.api` that it repeats.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from canary.api.analysis import FIELDS_OF, Metric
+from canary.api.fields import DURATION, format_duration
+from canary.api.spec import Step
+
+MAX_STEPS = 20
+_BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+_RANGE = {"least": ">=", "most": "<="}
+_SIZES = {"minLength": ">=", "maxLength": "<="}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One entry of x-kubernetes-validations.
+
+    `found` is a CEL expression of what was found, where its cost allows one: numbers as text have
+    no bounded cost.
+    """
+
+    validator: str
+    """The validator in `canary.api` that says the same."""
+    holds: str
+    message: str
+    found: str = ""
+    field: str = ""
+
+    def entry(self) -> dict[str, str]:
+        """As the schema has it."""
+        entry = {"rule": self.holds, "message": self.message}
+        if self.found:
+            entry["messageExpression"] = f"{text(self.message + ', found ')} + {self.found}"
+        return entry | ({"fieldPath": f".{self.field}"} if self.field else {})
+
+
+def text(value: str) -> str:
+    """A CEL string literal."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def value_rule(schema: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The rule of one value that carries `words`: its bounds, its pattern, its range in time."""
+    if "words" not in schema:
+        return []
+    number = float if schema["type"] == "number" else int
+    parts = ["self != ''"] if "least" in schema else []
+    parts += [f"size(self) {sign} {schema[key]}" for key, sign in _SIZES.items() if key in schema]
+    parts += [f"self.matches({text(schema['pattern'])})"] if "pattern" in schema else []
+    parts += [
+        f"self {sign} {number(schema[key])}" for key, sign in _BOUNDS.items() if key in schema
+    ]
+    parts += [
+        f"duration(self) {sign} duration('{schema[key]}')"
+        for key, sign in _RANGE.items()
+        if key in schema
+    ]
+    return [{"rule": " && ".join(parts), "message": f"{schema['words']} is expected"}]
+
+
+def _given(names: Sequence[str]) -> str:
+    """CEL: those of the fields that are there, as ours would list them."""
+    return _listed([(name, f"has(self.{name})") for name in names])
+
+
+def _listed(named: Sequence[tuple[str, str]]) -> str:
+    """CEL: the names whose condition holds; made of literals, whose cost the API server knows."""
+    conditions = [f"({condition})" for _, condition in named]
+    parts = [f"(!({' || '.join(conditions)}) ? 'none' : '')"]
+    for index, (name, _) in enumerate(named):
+        first = f"({' || '.join(conditions[:index]) or 'false'}) ? ' and {name}' : '{name}'"
+        parts.append(f"({conditions[index]} ? ({first}) : '')")
+    return " + ".join(parts)
+
+
+def _one_of(names: Sequence[str]) -> str:
+    """CEL: exactly one of the fields is there."""
+    return f"[{', '.join(f'has(self.{name})' for name in names)}].exists_one(given, given)"
+
+
+def _alone(kind: str) -> str:
+    others = (f"!has(self.{other})" for other in FIELDS_OF if other != kind)
+    return " && ".join((f"has(self.{kind})", *others))
+
+
+def _stray(field: str) -> tuple[str, str]:
+    """A metric's field, and whether it says something other than its default."""
+    name, default = field.rstrip("_"), Metric.model_fields[field].default
+    there = "has(self.__for__)" if name == "for" else f"has(self.{name})"
+    if default is None:
+        return name, there
+    if name == "for":
+        return name, f"{there} && {seconds('self.__for__')} != duration('{default}s')"
+    return name, f"{there} && self.{name} != {default}"
+
+
+def _fits(kind: str) -> Rule:
+    fields = {field for fields in FIELDS_OF.values() for field in fields}
+    strays = [_stray(field) for field in sorted(fields - set(FIELDS_OF[kind]))]
+    allowed = ", ".join(field.rstrip("_") for field in FIELDS_OF[kind])
+    return Rule(
+        "fields_fit_the_source",
+        f"!({_alone(kind)}) || !({' || '.join(f'({stray})' for _, stray in strays)})",
+        f"a {kind} metric has only {allowed}",
+        _listed(strays),
+    )
+
+
+def seconds(value: str) -> str:
+    """CEL: the duration; one that is none is said elsewhere and counts as 0 here."""
+    readable = f"{value} != '' && {value}.matches({text(f'^{DURATION}$')})"
+    return f"({readable} ? duration({value}) : duration('0s'))"
+
+
+_ROUTERS = ("gatewayAPI", "istio", "traefik", "replicas")
+_HOLD = format_duration(Step.model_fields["hold"].default)
+_FALLING = (
+    f"{list(range(1, MAX_STEPS))}.filter(i, i < size(self.steps)"
+    " && self.steps[i].weight <= self.steps[i - 1].weight)"
+)
+_HOLDS = (
+    f"self.steps.map(step, has(step.hold) ? {seconds('step.hold')} : duration('{_HOLD}')).sum()"
+)
+_MINIMUM = seconds("self.analysis.minimum")
+_DEADLINE = seconds("self.deadline")
+
+RULES: Mapping[str, Sequence[Rule]] = {
+    "Traffic": (
+        Rule(
+            "exactly_one_router",
+            _one_of(_ROUTERS),
+            f"exactly one of {', '.join(_ROUTERS)} is expected",
+            _given(_ROUTERS),
+        ),
+    ),
+    "RatioSource": (
+        Rule(
+            "preset_or_selectors",
+            "has(self.preset) ? !has(self.total) && !has(self.bad) && !has(self.good)"
+            " : has(self.total) && has(self.bad) != has(self.good)",
+            "either preset, or total with bad or good is expected",
+            _given(("preset", "total", "bad", "good")),
+        ),
+    ),
+    "Metric": (
+        Rule(
+            "exactly_one_source",
+            _one_of(tuple(FIELDS_OF)),
+            f"exactly one of {', '.join(FIELDS_OF)} is expected",
+            _given(tuple(FIELDS_OF)),
+        ),
+        *(_fits(kind) for kind in FIELDS_OF),
+        Rule(
+            "bounds_make_sense",
+            f"!({_alone('query')}) || has(self.min) || has(self.max)",
+            "min, max or both is expected with a query: without them it never fails",
+        ),
+        Rule(
+            "bounds_make_sense",
+            f"!({_alone('query')}) || !has(self.min) || !has(self.max) || self.min <= self.max",
+            "min at most max is expected",
+            field="min",
+        ),
+    ),
+    "Check": (
+        Rule(
+            "exactly_one_kind",
+            "has(self.jobFrom) != has(self.webhook)",
+            "exactly one of jobFrom and webhook is expected",
+            "(has(self.jobFrom) ? 'both' : 'none')",
+        ),
+    ),
+    "Spec": (
+        Rule(
+            "weights_rise",
+            f"{_FALLING} == []",
+            "a weight above the step before is expected",
+            field="steps",
+        ),
+        Rule(
+            "deadline_allows_the_holds",
+            f"{_HOLDS} < {_DEADLINE} && {_MINIMUM} < {_DEADLINE}",
+            "more than the longer of all holds together and analysis.minimum is expected",
+            "self.deadline",
+            "deadline",
+        ),
+    ),
+}

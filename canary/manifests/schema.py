@@ -1,0 +1,122 @@
+"""pydantic's JSON schema as the structural schema that a CustomResourceDefinition needs.
+
+References are written out, `null` alternatives become optional fields, `const` an enum, and every
+bound that our own messages put in words becomes a CEL rule with these words.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from canary.api.fields import format_duration
+from canary.manifests.cel import RULES, value_rule
+
+Schema = dict[str, Any]
+
+KEYS = {"before": "name", "metrics": "name", "conditions": "type"}
+"""Lists whose elements are told apart by one field: two alike are refused, and merged by it."""
+
+
+class Structural:
+    """Converts one model's schema; `free` schemas (status) get no enums, defaults or rules."""
+
+    def __init__(self, root: Mapping[str, Any], *, free: bool = False) -> None:
+        self._defs = root.get("$defs", {})
+        self._root = root
+        self._free = free
+
+    def schema(self) -> Schema:
+        """The whole schema."""
+        return self._node(self._root, "", in_list=False)
+
+    def _node(self, raw: Mapping[str, Any], name: str, *, in_list: bool) -> Schema:
+        node = self._resolved(raw)
+        result: Schema = {"type": node["type"]}
+        if words := _description(node, in_list=in_list):
+            result["description"] = words
+        if not self._free:
+            result |= self._limits(node, in_list=in_list)
+        elif node.get("nullable"):
+            result["nullable"] = True
+        if node["type"] == "object":
+            result |= self._object(node, in_list=in_list)
+        elif node["type"] == "array":
+            result |= self._list(node, name)
+        elif node["type"] == "integer":
+            result["format"] = "int64"
+        rules = [] if self._free else self._rules(node)
+        return result | ({"x-kubernetes-validations": rules} if rules else {})
+
+    def _resolved(self, raw: Mapping[str, Any]) -> Schema:
+        """The node with its reference written out and without its `null` alternative."""
+        node = dict(raw)
+        if "anyOf" in node:
+            (inner,) = (one for one in node.pop("anyOf") if one.get("type") != "null")
+            return self._resolved(inner | node | {"nullable": True})
+        if "allOf" in node:
+            (inner,) = node.pop("allOf")
+            return self._resolved(inner | node)
+        if "$ref" in node:
+            model = node.pop("$ref").rsplit("/", 1)[1]
+            return self._resolved(self._defs[model] | node | {"model": model})
+        return node
+
+    def _limits(self, node: Schema, *, in_list: bool) -> Schema:
+        limits: Schema = {}
+        if node.get("default") is not None and node["default"] != [] and not in_list:
+            limits["default"] = _default(node)
+        if "const" in node or "enum" in node:
+            limits["enum"] = node.get("enum", [node.get("const")])
+        if "maxLength" in node or "least" in node:
+            # Twice what the rule allows, so that the rule is what speaks; its cost needs a bound.
+            limits["maxLength"] = 2 * node.get("maxLength", 32)
+        if "maxItems" in node:
+            limits["maxItems"] = node["maxItems"]
+        return limits
+
+    def _object(self, node: Schema, *, in_list: bool) -> Schema:
+        if "properties" not in node and node.get("additionalProperties") is True:
+            return {"x-kubernetes-preserve-unknown-fields": True}
+        properties = {
+            name: self._node(inner, name, in_list=in_list)
+            for name, inner in node.get("properties", {}).items()
+        }
+        required = {"required": node["required"]} if node.get("required") else {}
+        return ({"properties": properties} if properties else {}) | required
+
+    def _list(self, node: Schema, name: str) -> Schema:
+        kind: Schema = {"x-kubernetes-list-type": "atomic"}
+        if name in KEYS:
+            kind = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [KEYS[name]]}
+        return {"items": self._node(node["items"], "", in_list=True)} | kind
+
+    def _rules(self, node: Schema) -> list[dict[str, str]]:
+        model = node.get("model") or node.get("title", "")
+        rules = RULES.get(model, ()) if node["type"] == "object" else ()
+        own = [rule.entry() for rule in rules] + value_rule(node)
+        if node.get("minItems"):
+            least = node["minItems"]
+            own.append(
+                {
+                    "rule": f"size(self) >= {least}",
+                    "message": f"a list of {least} or more is expected",
+                }
+            )
+        return own
+
+
+def _default(node: Schema) -> object:
+    """The default as it stands in YAML."""
+    return format_duration(node["default"]) if "least" in node else node["default"]
+
+
+def _description(node: Schema, *, in_list: bool) -> str:
+    """The docstring, what is allowed, and the default where the schema cannot hold it.
+
+    Inside lists the API server fills in nothing: a tool that compares lists as a whole (Argo CD)
+    would call every release out of sync.
+    """
+    parts = [" ".join(node.get("description", "").split())]
+    parts += [f"Allowed: {node['words']}."] if "words" in node else []
+    if in_list and node.get("default") not in (None, [], False):
+        parts.append(f"Default: {_default(node)}.")
+    return " ".join(part for part in parts if part)
