@@ -1,0 +1,249 @@
+"""The API server as `Objects`: raw dictionaries, bounded retries, errors that say what to do."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import quote
+
+from canary.kube.calls import Caller, Policy
+from canary.kube.failures import Answer, Deed, GoneError, LostError, error_of, error_of_status
+from canary.kube.objects import PODS, JsonPatch, Kind, Object
+from canary.kube.timing import Stopper, SystemTiming
+from canary.kube.transport import Request, Stream, Transport
+
+_PAGE: Final = 500
+"""Objects per page of a list."""
+_LOG_BYTES: Final = 1 << 16
+FIELD_MANAGER: Final = "canary-controller"
+"""Names us in `metadata.managedFields`."""
+_OURS: Final = {"fieldManager": FIELD_MANAGER}
+_GONE: Final = (HTTPStatus.NOT_FOUND,)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """All objects of a list, and the resourceVersion from which to watch."""
+
+    items: list[Object]
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class WatchEvent:
+    """One event of a watch: ADDED, MODIFIED, DELETED or BOOKMARK."""
+
+    type: str
+    object: Object
+
+
+class Watch:
+    """The events of one watch; iterate once.
+
+    Raises GoneError when the resourceVersion is too old, LostError when the connection breaks.
+    """
+
+    def __init__(self, stream: Stream, deed: Deed) -> None:
+        self._stream = stream
+        self._deed = deed
+
+    def __iter__(self) -> Iterator[WatchEvent]:
+        for line in self._stream:
+            yield self._event(line)
+
+    def interrupt(self) -> None:
+        """Ends the iteration, from another thread."""
+        self._stream.interrupt()
+
+    def _event(self, line: bytes) -> WatchEvent:
+        try:
+            event = json.loads(line)
+            kind, found = str(event["type"]), event["object"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise LostError(f"cannot {self._deed}: an event is broken: {error}") from error
+        if kind == "ERROR":
+            words = str(found.get("message", found))
+            raise error_of_status(int(found.get("code", 500)), found, words, self._deed)
+        return WatchEvent(kind, found)
+
+
+class Client:
+    """`Objects` on the API server. Thread-safe; views (`fenced`, `tuned`) share connections.
+
+    Only what is transient is tried again: no connection, 429, and, where a repetition does no
+    harm, lost answers and 5xx. A create is never repeated once it may have been carried out.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        policy: Policy | None = None,
+        stopper: Stopper | None = None,
+    ) -> None:
+        self._calls = Caller(transport, policy or Policy(), stopper or Stopper(SystemTiming()))
+
+    def fenced(self, remaining: Callable[[], float]) -> "Client":
+        """A view whose writes are refused with NotLeaderError unless `remaining()` (s) is left.
+
+        Asked before every attempt; no write waits for an answer beyond that time.
+        """
+        return self._view(replace(self._calls, remaining=remaining))
+
+    def tuned(self, policy: Policy) -> "Client":
+        """A view with other time-outs and attempts."""
+        return self._view(replace(self._calls, policy=policy))
+
+    def close(self) -> None:
+        """Ends waits between attempts, and lets connections go; of all views."""
+        self._calls.stopper.stop()
+        self._calls.transport.close()
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
+        """The object; None when there is none. NotFoundError when its kind is not served."""
+        deed = Deed("get", kind, namespace, name)
+        request = Request("GET", _path(kind, namespace, name))
+        answer = self._calls.call(deed, request, accept=_GONE)
+        if answer.status not in _GONE:
+            return _object(answer, deed)
+        if not answer.details.get("details"):  # not the object: its kind is unknown
+            raise error_of(answer, deed)
+        return None
+
+    def list(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> list[Object]:
+        """All objects with these labels; namespace "" means everywhere."""
+        return self.listing(kind, namespace, labels).items
+
+    def listing(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> Listing:
+        """As `list`, with the resourceVersion. Read in pages; again whole when a page is gone."""
+        try:
+            return self._pages(kind, namespace, labels, _PAGE)
+        except GoneError:
+            return self._pages(kind, namespace, labels, 0)
+
+    def watch(
+        self, kind: Kind, namespace: str, labels: Mapping[str, str], since: str, seconds: float
+    ) -> Watch:
+        """What happens after resourceVersion `since`, with bookmarks, for about so long.
+
+        A connection on which nothing comes for the read time-out is dead: bookmarks come each
+        minute or so.
+        """
+        deed = Deed("watch", kind, namespace)
+        query = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": since,
+            "timeoutSeconds": str(int(seconds)),
+            **_selector(labels),
+        }
+        request = Request("GET", _path(kind, namespace), query)
+        return Watch(self._calls.stream(deed, request), deed)
+
+    def create(self, kind: Kind, namespace: str, body: Mapping[str, Any]) -> Object:
+        """Creates it. ConflictError when it exists already."""
+        name = str(body.get("metadata", {}).get("name", ""))
+        deed = Deed("create", kind, namespace, name)
+        request = Request("POST", _path(kind, namespace), _OURS, dict(body))
+        return _object(self._calls.call(deed, request), deed)
+
+    def patch(
+        self, kind: Kind, namespace: str, name: str, patch: JsonPatch, subresource: str = ""
+    ) -> Object:
+        """Applies a JSON Patch; ConflictError when it does not fit, be it by a `test` in it."""
+        deed = Deed("patch", kind, namespace, name, subresource)
+        path = _path(kind, namespace, name, subresource)
+        body = [dict(step) for step in patch]
+        request = Request("PATCH", path, _OURS, body, "application/json-patch+json")
+        guarded = any(step.get("op") == "test" for step in body)
+        return _object(self._calls.call(deed, request, repeatable=guarded), deed)
+
+    def replace_status(self, kind: Kind, body: Mapping[str, Any]) -> Object:
+        """Writes `status` of an object as read, guarded by its resourceVersion."""
+        metadata = body["metadata"]
+        namespace, name = str(metadata.get("namespace", "")), str(metadata["name"])
+        deed = Deed("update", kind, namespace, name, "status")
+        path = _path(kind, namespace, name, "status")
+        guarded = "resourceVersion" in metadata
+        request = Request("PUT", path, _OURS, dict(body))
+        return _object(self._calls.call(deed, request, repeatable=guarded), deed)
+
+    def delete(self, kind: Kind, namespace: str, name: str, propagation: str) -> None:
+        """Deletes it with an explicit propagation policy; gone already is done."""
+        self.remove(kind, namespace, name, propagation)
+
+    def remove(self, kind: Kind, namespace: str, name: str, propagation: str) -> Object | None:
+        """As `delete`; what the server answers: the object that still ends, or a Status."""
+        deed = Deed("delete", kind, namespace, name)
+        options = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
+        request = Request("DELETE", _path(kind, namespace, name), body=options)
+        answer = self._calls.call(deed, request, repeatable=True, accept=_GONE)
+        return None if answer.status in _GONE else _object(answer, deed)
+
+    def log(self, namespace: str, pod: str, lines: int, container: str = "") -> str:
+        """The last lines of a container's log."""
+        deed = Deed("get", PODS, namespace, pod, "log")
+        query = {"tailLines": str(lines), "limitBytes": str(_LOG_BYTES)}
+        query |= {"container": container} if container else {}
+        request = Request("GET", _path(PODS, namespace, pod, "log"), query)
+        return self._calls.call(deed, request).body.decode(errors="replace")
+
+    def served(self, kind: Kind) -> bool:
+        """Whether the cluster serves this kind in this version."""
+        deed = Deed("get", kind)
+        answer = self._calls.call(deed, Request("GET", _root(kind)), accept=_GONE)
+        if answer.status in _GONE:
+            return False
+        resources = _object(answer, deed).get("resources", [])
+        return any(found.get("name") == kind.plural for found in resources)
+
+    def version(self) -> tuple[int, int]:
+        """The API server's version, such as (1, 37)."""
+        deed = Deed("get", Kind("", "", "version", "Version"))
+        found = _object(self._calls.call(deed, Request("GET", "/version")), deed)
+        major, minor = (str(found.get(part, "0")).rstrip("+") for part in ("major", "minor"))
+        return int(major), int(minor)
+
+    def _pages(self, kind: Kind, namespace: str, labels: Mapping[str, str], limit: int) -> Listing:
+        deed = Deed("list", kind, namespace)
+        query = _selector(labels) | ({"limit": str(limit)} if limit else {})
+        typed = {"apiVersion": kind.api_version, "kind": kind.kind}
+        items: list[Object] = []
+        while True:
+            request = Request("GET", _path(kind, namespace), query)
+            page = _object(self._calls.call(deed, request), deed)
+            items += [typed | item for item in page.get("items") or []]
+            metadata = page.get("metadata", {})
+            if not metadata.get("continue"):
+                return Listing(items, str(metadata.get("resourceVersion", "")))
+            query = {**query, "continue": str(metadata["continue"])}
+
+    def _view(self, calls: Caller) -> "Client":
+        view = Client(calls.transport)
+        view._calls = calls
+        return view
+
+
+def _root(kind: Kind) -> str:
+    return f"/apis/{kind.group}/{kind.version}" if kind.group else f"/api/{kind.version}"
+
+
+def _path(kind: Kind, namespace: str, name: str = "", subresource: str = "") -> str:
+    parts = ["namespaces", namespace] if namespace else []
+    parts += [part for part in (kind.plural, name, subresource) if part]
+    return "/".join([_root(kind), *(quote(part, safe="") for part in parts)])
+
+
+def _selector(labels: Mapping[str, str]) -> dict[str, str]:
+    wanted = ",".join(f"{label}={value}" for label, value in sorted(labels.items()))
+    return {"labelSelector": wanted} if wanted else {}
+
+
+def _object(answer: Answer, deed: Deed) -> Object:
+    try:
+        found = json.loads(answer.body)
+    except ValueError as error:
+        raise LostError(f"cannot {deed}: the answer is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise LostError(f"cannot {deed}: the answer is not an object")
+    return found
