@@ -120,6 +120,8 @@ class Status(Frozen):
     judge: dict[str, Any] | None = None
     """The judge's state, as plain numbers; absent at rest."""
     analysis: tuple[MetricStatus, ...] = ()
+    verdict: Verdict | None = None
+    """What the judge says of the whole release, for people; absent at rest."""
     handled_request: str | None = None
     history: tuple[HistoryEntry, ...] = ()
 
