@@ -121,7 +121,9 @@ class RealPrometheus:
         }
         arguments = [f"--{name}={value}" for name, value in flags.items()]
         with (home / "log").open("wb") as log:
-            self._process = subprocess.Popen([binary, *arguments], stdout=log, stderr=log)  # noqa: S603  # the user's own binary
+            self._process = subprocess.Popen(
+                [binary, *arguments], stdout=log, stderr=log
+            )  # the user's own binary
         until(self._ready, "Prometheus' start")
 
     def value(self, query: str) -> float:
