@@ -1,0 +1,136 @@
+"""HTTPRoute and GRPCRoute of the Gateway API: the user's own route, weighted in place."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from canary.core.increments import Side
+from canary.kube.objects import GRPC_ROUTES, HTTP_ROUTES, Kind, Object
+from canary.routers.dialect import Dialect, Ref
+from canary.routers.names import Names
+from canary.routers.split import weighted_rules
+
+ENVOY_GATEWAY = "gateway.envoyproxy.io/gatewayclass-controller"
+"""Its metrics name clusters; one for all backends of a rule, unless a backend has a filter."""
+NO_FILTER = {
+    "type": "RequestHeaderModifier",
+    "requestHeaderModifier": {"remove": ["canary-controller.dev"]},
+}
+"""Removes a header that nobody sends."""
+MESHES = {"istio.io/gateway-controller", "istio.io/mesh-controller", "linkerd.io/policy-controller"}
+"""Controllers whose metrics name workloads, not Services."""
+
+
+def _sends_to(ref: Ref, service: str, namespace: str) -> bool:
+    return (
+        ref.get("name") == service
+        and ref.get("kind", "Service") == "Service"
+        and not ref.get("group")
+        and ref.get("namespace", namespace) == namespace
+    )
+
+
+def _twin(route: Object, ref: Ref, names: Names) -> Ref:
+    """With Envoy Gateway a filter that does nothing: it gives each backend a cluster of its own."""
+    twin = {**ref, "name": names.canary_service}
+    if ENVOY_GATEWAY in _controllers(route) and not twin.get("filters"):
+        twin["filters"] = [NO_FILTER]
+    return twin
+
+
+def confirmed(route: Object) -> bool:
+    """Every parent of the route has accepted it, with all backends resolved, as it is now.
+
+    Parents that left the spec keep their entry in the status for a while; they do not count.
+    """
+    parents = route.get("status", {}).get("parents") or []
+    now = [p for p in parents if _is_parent(route, p["parentRef"])]
+    generation = route["metadata"]["generation"]
+    return bool(now) and all(
+        _holds(parent, kind, generation) for parent in now for kind in ("Accepted", "ResolvedRefs")
+    )
+
+
+def _is_parent(route: Object, reported: Mapping[str, Any]) -> bool:
+    return any(
+        _identity(route, ref) == _identity(route, reported)
+        for ref in route["spec"].get("parentRefs") or []
+    )
+
+
+def _identity(route: Object, ref: Mapping[str, Any]) -> tuple[object, ...]:
+    return (
+        ref.get("group", "gateway.networking.k8s.io"),
+        ref.get("kind", "Gateway"),
+        ref.get("namespace", route["metadata"].get("namespace")),
+        ref["name"],
+        ref.get("sectionName"),
+        ref.get("port"),
+    )
+
+
+def _holds(parent: Mapping[str, Any], kind: str, generation: int) -> bool:
+    return any(
+        condition["type"] == kind
+        and condition["status"] == "True"
+        and condition.get("observedGeneration", 0) >= generation
+        for condition in parent.get("conditions") or []
+    )
+
+
+def _controllers(route: Object) -> Iterator[str]:
+    for parent in route.get("status", {}).get("parents") or []:
+        yield parent.get("controllerName", "")
+
+
+def _backends(route: Object, names: Names) -> Mapping[Side, str]:
+    controllers = set(_controllers(route))
+    if ENVOY_GATEWAY in controllers:
+        return _clusters(route, names)
+    if controllers & MESHES:
+        return {Side.STABLE: names.target, Side.CANARY: names.canary_target}
+    return {Side.STABLE: names.service, Side.CANARY: names.canary_service}
+
+
+def _clusters(route: Object, names: Names) -> Mapping[Side, str]:
+    """Envoy Gateway's: `ROUTE/rule/N/backend/M`, or `ROUTE/rule/N` where no backend has a filter.
+
+    Empty where a side has more than one, because one name for each is all that can be asked for.
+    """
+    rules = weighted_rules(_dialect_of(route), route, names)
+    if len(rules) != 1:
+        return {}
+    refs = route["spec"]["rules"][rules[0]]["backendRefs"]
+    rule = f"{route['metadata']['name']}/rule/{rules[0]}"
+    stable = [i for i, ref in enumerate(refs) if _is(ref, names.service, route)]
+    canary = [i for i, ref in enumerate(refs) if _is(ref, names.canary_service, route)]
+    if len(stable) != 1 or len(canary) > 1:
+        return {}
+    apart = any(ref.get("filters") for ref in refs)
+    return {
+        Side.STABLE: f"{rule}/backend/{stable[0]}" if apart else rule,
+        Side.CANARY: f"{rule}/backend/{canary[0] if canary else len(refs)}",
+    }
+
+
+def _is(ref: Ref, service: str, route: Object) -> bool:
+    return _sends_to(ref, service, route["metadata"].get("namespace", ""))
+
+
+def _dialect_of(route: Object) -> Dialect:
+    return GRPC_ROUTE if route.get("kind") == GRPC_ROUTES.kind else HTTP_ROUTE
+
+
+def _dialect(kind: Kind) -> Dialect:
+    return Dialect(
+        kind=kind,
+        at=("spec", "rules"),
+        refs="backendRefs",
+        sends_to=_sends_to,
+        twin=_twin,
+        confirmed=confirmed,
+        backends=_backends,
+    )
+
+
+HTTP_ROUTE = _dialect(HTTP_ROUTES)
+GRPC_ROUTE = _dialect(GRPC_ROUTES)

@@ -1,0 +1,60 @@
+"""HTTP routes of an Istio VirtualService.
+
+A VirtualService has no status to rely on (it is off by default in Istio, and speaks of
+distribution in percent where it is on), so a weight counts as confirmed as soon as it is written:
+the settle time (`traffic.settle`) is all that the data plane gets. TCP and TLS routes are left
+alone.
+"""
+
+from collections.abc import Mapping
+
+from canary.core.increments import Side
+from canary.kube.objects import VIRTUAL_SERVICES, Object
+from canary.routers.dialect import Dialect, Ref
+from canary.routers.names import Names
+
+MOST = 2**31 - 1
+"""Weights are 32-bit integers."""
+
+
+def _tail(host: str, service: str, namespace: str) -> str | None:
+    """What follows the Service's name in this host; None where it is another's.
+
+    A Service may be written as `auth`, `auth.prod`, `auth.prod.svc` or with the cluster's domain.
+    """
+    name, dot, tail = host.partition(".")
+    same_namespace = not dot or tail == namespace or tail.startswith(f"{namespace}.svc")
+    return f"{dot}{tail}" if name == service and same_namespace else None
+
+
+def _sends_to(ref: Ref, service: str, namespace: str) -> bool:
+    host = ref.get("destination", {}).get("host", "")
+    return _tail(host, service, namespace) is not None
+
+
+def _twin(_route: Object, ref: Ref, names: Names) -> Ref:
+    """Without a subset: subsets are of the user's host, and a missing one answers 503."""
+    destination = {key: value for key, value in ref["destination"].items() if key != "subset"}
+    tail = _tail(destination["host"], names.service, names.namespace) or ""
+    return {**ref, "destination": {**destination, "host": f"{names.canary_service}{tail}"}}
+
+
+def _confirmed(_route: Object) -> bool:
+    return True
+
+
+def _backends(_route: Object, names: Names) -> Mapping[Side, str]:
+    return {Side.STABLE: names.target, Side.CANARY: names.canary_target}
+
+
+VIRTUAL_SERVICE = Dialect(
+    kind=VIRTUAL_SERVICES,
+    at=("spec", "http"),
+    refs="route",
+    sends_to=_sends_to,
+    twin=_twin,
+    confirmed=_confirmed,
+    backends=_backends,
+    most=MOST,
+    lone_takes_all=True,
+)

@@ -1,0 +1,35 @@
+"""What a route calls the two sides of one release."""
+
+from dataclasses import dataclass
+
+from canary.core.snapshot import Wish
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Services and workloads of both sides, and which part of the route is meant."""
+
+    namespace: str
+    service: str
+    """The user's Service."""
+    target: str
+    """The user's Deployment."""
+    part: str | None = None
+    """Name of the one rule that is weighted; None: every rule that sends to the Service."""
+
+    @property
+    def canary_service(self) -> str:
+        """Our Service, whose endpoints are the canary's pods."""
+        return f"{self.target}-canary"
+
+    @property
+    def canary_target(self) -> str:
+        """Our Deployment."""
+        return f"{self.target}-canary"
+
+
+def names_of(wish: Wish, part: str | None = None) -> Names:
+    """The names of one release; the Service is named like the target unless the spec says so."""
+    target = wish.spec.target.name
+    service = wish.spec.service.name if wish.spec.service else target
+    return Names(wish.namespace, service, target, part)

@@ -1,0 +1,122 @@
+"""What all routers share: get, compute what is wanted, compare, and patch with a `test`."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from canary.core.plan import SetWeight, TrafficAction
+from canary.core.snapshot import Route, Wish
+from canary.errors import ConflictError
+from canary.kube.objects import Object, Objects
+from canary.routers import ownership, split
+from canary.routers.dialect import Dialect
+from canary.routers.names import Names, names_of
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRouter:
+    """A TrafficRouter that weights one object of the user's."""
+
+    objects: Objects
+    dialect: Dialect
+    name: str
+    """Name of the route."""
+    part: str | None = None
+    """Name of the rule that is meant; None: every rule that sends to the user's Service."""
+
+    def look(self, wish: Wish) -> Route | None:
+        """See TrafficRouter; None as well where no weight can be written (see `problem`)."""
+        route, names = self._get(wish), names_of(wish, self.part)
+        if route is None:
+            return None
+        changed = split.is_changed(self.dialect, route, names)
+        if not changed and split.problem(self.dialect, route, names):
+            return None
+        return Route(
+            weight=split.read_weight(self.dialect, route, names),
+            confirmed=self.dialect.confirmed(route),
+            at_rest=not changed and ownership.ours(route, self.dialect.at) is None,
+            writer=ownership.writer(route, self.dialect.at),
+            backends=self.dialect.backends(route, names),
+        )
+
+    def problem(self, wish: Wish) -> str | None:
+        """Why there is no route to weight, in a sentence; None: there is one."""
+        route = self._get(wish)
+        if route is None:
+            return f"{self._what} does not exist in namespace {wish.namespace}."
+        return split.problem(self.dialect, route, names_of(wish, self.part))
+
+    def apply(self, wish: Wish, action: TrafficAction) -> None:
+        """See TrafficRouter. What is as it should be is not written again.
+
+        Raises:
+            ConflictError: the route changed in between, or went away under a weight above 0.
+        """
+        route, names = self._get(wish), names_of(wish, self.part)
+        if isinstance(action, SetWeight):
+            self._set_weight(wish, route, names, action.weight)
+        elif route is not None:
+            self._restore(wish, route, names)
+
+    def _set_weight(self, wish: Wish, route: Object | None, names: Names, weight: int) -> None:
+        trouble = self.problem(wish) if route is None else split.problem(self.dialect, route, names)
+        if route is not None and trouble is None:
+            self._write(wish, route, split.with_weight(self.dialect, route, names, weight))
+        elif weight > 0:
+            raise ConflictError(trouble or f"{self._what} is gone")
+        elif route is not None:
+            self._write(wish, route, split.restored(self.dialect, route, names))
+
+    def _restore(self, wish: Wish, route: Object, names: Names) -> None:
+        """First the route, then our claim on it: a claim would refuse the user's next apply."""
+        route = self._write(wish, route, split.restored(self.dialect, route, names))
+        index = ownership.ours(route, self.dialect.at)
+        if index is not None:
+            claim = f"/metadata/managedFields/{index}"
+            entry = route["metadata"]["managedFields"][index]
+            forget = [
+                {"op": "test", "path": claim, "value": entry},
+                {"op": "remove", "path": claim},
+            ]
+            self.objects.patch(self.dialect.kind, wish.namespace, self.name, forget)
+
+    def _write(self, wish: Wish, route: Object, wanted: Object) -> Object:
+        """One patch: nothing of it happens if the rules are not those that were read."""
+        patch = _patch(route, wanted, self.dialect.at)
+        if not patch:
+            return route
+        return self.objects.patch(self.dialect.kind, wish.namespace, self.name, patch)
+
+    def _get(self, wish: Wish) -> Object | None:
+        return self.objects.get(self.dialect.kind, wish.namespace, self.name)
+
+    @property
+    def _what(self) -> str:
+        return f"{self.dialect.kind.kind} {self.name}"
+
+
+def _patch(route: Object, wanted: Object, at: tuple[str, str]) -> list[dict[str, Any]]:
+    """From one to the other, as JSON Patch: the rules, and our annotation."""
+    path, (outer, inner) = "/" + "/".join(at), at
+    before, after = route[outer].get(inner), wanted[outer].get(inner)
+    patch: list[dict[str, Any]] = [{"op": "test", "path": path, "value": before}]
+    if before != after:
+        patch.append({"op": "replace", "path": path, "value": after})
+    patch += _annotate(route, wanted)
+    return patch if len(patch) > 1 else []
+
+
+def _annotate(route: Object, wanted: Object) -> list[dict[str, Any]]:
+    before = route["metadata"].get("annotations")
+    after = wanted["metadata"].get("annotations")
+    path = "/metadata/annotations"
+    key = f"{path}/{split.MEMORY.replace('/', '~1')}"
+    if before == after:
+        return []
+    if not before:
+        return [{"op": "add", "path": path, "value": after}]
+    if not after:
+        return [{"op": "test", "path": path, "value": before}, {"op": "remove", "path": path}]
+    if split.MEMORY in after:
+        return [{"op": "add", "path": key, "value": after[split.MEMORY]}]
+    return [{"op": "remove", "path": key}]

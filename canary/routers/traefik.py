@@ -1,0 +1,44 @@
+"""A weighted TraefikService, to which the user's IngressRoutes point.
+
+It has no status, so a weight counts as confirmed as soon as it is written: the settle time
+(`traffic.settle`) is what Traefik gets to follow.
+"""
+
+from collections.abc import Mapping
+
+from canary.core.increments import Side
+from canary.kube.objects import TRAEFIK_SERVICES, Object
+from canary.routers.dialect import Dialect, Ref
+from canary.routers.names import Names
+
+
+def _sends_to(ref: Ref, service: str, namespace: str) -> bool:
+    return (
+        ref.get("name") == service
+        and ref.get("kind", "Service") == "Service"
+        and ref.get("namespace", namespace) == namespace
+    )
+
+
+def _twin(_route: Object, ref: Ref, names: Names) -> Ref:
+    return {**ref, "name": names.canary_service}
+
+
+def _confirmed(_route: Object) -> bool:
+    return True
+
+
+def _backends(_route: Object, names: Names) -> Mapping[Side, str]:
+    return {Side.STABLE: names.service, Side.CANARY: names.canary_service}
+
+
+TRAEFIK_SERVICE = Dialect(
+    kind=TRAEFIK_SERVICES,
+    at=("spec", "weighted"),
+    refs="services",
+    sends_to=_sends_to,
+    twin=_twin,
+    confirmed=_confirmed,
+    backends=_backends,
+    most=2**31 - 1,
+)
