@@ -192,7 +192,7 @@ def test_without_a_limit_only_the_comparison_counts():
 
 
 def test_after_promotion_the_past_is_the_yardstick():
-    """Alone: 5 % is found within minutes, a drift from 0.1 to 0.3 % is not."""
+    """Alone: 5 % is found within minutes; a slow drift and an outage of two minutes are not."""
     policy = POLICY.after_promotion()
     start = after_promotion(fold(EvidenceState(), POLICY, shared(0.001)), POLICY)
 
@@ -203,6 +203,23 @@ def test_after_promotion_the_past_is_the_yardstick():
 
     assert alone(0.05).failed_at <= 3600 + 400
     assert not alone(lambda t: 0.001 + 0.002 * t / 3600).failed
+    assert not alone(during(1800, 120, 1.0)).failed
+
+
+@pytest.mark.parametrize("false_alarm", [0.001, 0.01, 0.1, 0.2])
+def test_one_incident_never_decides_whatever_the_error_allowed(false_alarm):
+    """The budget follows the threshold: a hiccup of 20 s fails nobody, a lasting fault does."""
+    policy = replace(POLICY, false_alarm=false_alarm)
+    hiccup = release(during(900, 20, 0.3), every=5.0, seconds=1500)
+    assert not said(hiccup, policy).failed
+    assert said(release(during(900, 120, 0.3), every=5.0, seconds=1500), policy).failed
+
+
+def test_without_an_incident_budget_a_fault_is_found_sooner():
+    """`incident` 0: 5 % in a few samples instead of one incident and a bit."""
+    usual = said(release(0.05, every=5.0, seconds=600))
+    bare = said(release(0.05, every=5.0, seconds=600), replace(POLICY, incident=0.0))
+    assert bare.failed_at <= 60 + 20 < usual.failed_at
 
 
 def test_noisy_pods_are_given_more_room():

@@ -44,7 +44,7 @@ _WEIGHT_SHARE, _WEIGHT_GRID, _WEIGHT_LIMIT, _WEIGHT_OWN = 0.45, 0.30, 0.05, 0.20
 _GRID_LOSS_CLUMP = 1.3
 _START, _EARLY, _LATE, _HORIZON = 0.55, 0.30, 0.15, 7200.0
 _BLOCK_REQUESTS, _BLOCK_SECONDS = 50.0, 60.0
-_INCIDENT_GAIN = math.log(80.0)
+_ONE_INCIDENT, _ONE_INCIDENT_ALONE = 0.8, 0.2
 _LEAST_GAIN = 1.2
 _FORGET_SECONDS = 300.0
 
@@ -146,7 +146,7 @@ class Bets:
         else:
             factors = _own_factors((start, end), bad / canary, baseline, policy, odds)
             after = list(map(mul, before, factors))
-            gains = [_INCIDENT_GAIN] * len(after)
+            gains = [incident_gain(policy)] * len(after)
         self.own = _cut(self._own_ring, (start, end), before, after, (gains, policy.incident))
 
     def evidence(self, *, alone: bool, limited: bool) -> float:
@@ -231,21 +231,36 @@ def _own_factors(
     ]
 
 
+def incident_gain(policy: RatioPolicy) -> float:
+    """Largest log gain of a stake within one incident: by itself it never decides.
+
+    It brings 0.8 of the evidence that is needed (0.2 with no stable to show what is shared), of
+    wealth that starts at 0.55 or less.
+    """
+    if policy.incident == 0.0:
+        return math.log(MOST)
+    share = _ONE_INCIDENT_ALONE if policy.alone else _ONE_INCIDENT
+    return max(_LEAST_GAIN, math.log(share / policy.false_alarm))
+
+
 def incident_gains(
-    baseline: Baseline, now: float, clump: float, p0: float, floor: float
+    baseline: Baseline, now: float, clump: float, p0: float, policy: RatioPolicy
 ) -> list[float]:
     """Largest log gain of each share stake within one incident.
 
-    At most ln 80, and no more than five minutes without canary errors give back: otherwise two
-    hiccups ten minutes apart would add up, and no statistic tells a hiccup from a fault's start.
+    No more than five minutes without canary errors give back: otherwise two hiccups ten minutes
+    apart would add up, and no statistic tells a hiccup from a fault's start.
     """
+    most = incident_gain(policy)
+    if policy.incident == 0.0:
+        return [most] * (len(_SHARE) + len(_GRID))
     requests = baseline.window(now, 600.0)[0] / 600.0
-    errors = max(baseline.mean(), floor) * requests * _FORGET_SECONDS / max(1.0, clump)
+    errors = max(baseline.mean(), policy.floor) * requests * _FORGET_SECONDS / max(1.0, clump)
     losses = (
         *_SHARE_LOSSES,
         *(math.log1p(more * p0) / _GRID_LOSS_CLUMP for more, _ in _GRID_TERMS),
     )
-    return [min(_INCIDENT_GAIN, max(_LEAST_GAIN, errors * loss)) for loss in losses]
+    return [min(most, max(_LEAST_GAIN, errors * loss)) for loss in losses]
 
 
 def _cut(

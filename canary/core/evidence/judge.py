@@ -104,7 +104,9 @@ class Judge:
         if self.first is not None:
             a, b, c, d = self.totals
             self.totals = (a + canary, b + bad, c + stable, d + stable_bad)
-            if canary > 0.0 and self.outage.step(interval, self.baseline, self._policy):
+            # Alone, nothing tells an outage of this version from one of what it depends on.
+            together = canary > 0.0 and not self._policy.alone
+            if together and self.outage.step(interval, self.baseline, self._policy):
                 self._fail(end, FailReason.CANARY_OUTAGE)
         if self._open is not None:
             interval = _joined(self._open, interval)
@@ -159,9 +161,8 @@ class Judge:
             odds = tolerated_odds(tolerance, baseline, end, policy.floor)
             share_bad, nulls = null_shares(odds, block)
             if nulls:
-                gains = None
-                if share_bad:
-                    gains = incident_gains(baseline, end, clump, nulls[0][1], policy.floor)
+                p0 = nulls[0][1]
+                gains = incident_gains(baseline, end, clump, p0, policy) if share_bad else None
                 caps = (gains, policy.incident)
                 bets.bet_on_share((start, end), share_bad, nulls, clump, caps)
         counts = (canary, bad, stable)

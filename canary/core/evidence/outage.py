@@ -61,23 +61,19 @@ class Outage:
 
     def _beyond_doubt(self, interval: Interval, baseline: Baseline, policy: RatioPolicy) -> bool:
         stable, stable_bad = self._stable
-        if policy.alone:
-            rate = baseline.mean()
-        elif stable <= 0.0:
+        if stable <= 0.0:
             return False
-        else:
-            now = interval.end
-            rate = max(stable_bad / stable, baseline.rate(now, 30.0), baseline.rate(now, 60.0))
-            if interval.stable_total > 0.0:
-                rate = max(rate, interval.stable_bad / interval.stable_total)
+        now = interval.end
+        rate = max(stable_bad / stable, baseline.rate(now, 30.0), baseline.rate(now, 60.0))
+        if interval.stable_total > 0.0:
+            rate = max(rate, interval.stable_bad / interval.stable_total)
         if rate >= (policy.limit or _DEFAULT_LIMIT):
             return False
         clump = baseline.clump_or(2.0)
-        spared = policy.alone or stable >= _SPARED_CLUMPS * clump
         return (
-            spared
+            stable >= _SPARED_CLUMPS * clump
             and self._surprise(rate, baseline, policy) >= _SURE * clump
-            and not (self._waits(interval, policy))
+            and not self._waits(interval, policy)
         )
 
     def _surprise(self, rate: float, baseline: Baseline, policy: RatioPolicy) -> float:
