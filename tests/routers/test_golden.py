@@ -1,0 +1,36 @@
+"""Whole manifests per router: as the user wrote them, at 5 %, at 0, and put back."""
+
+import json
+
+import pytest
+
+from canary.routers.split import read_weight, restored, with_weight
+from tests.routers.routes import DIALECTS, NAMES, golden
+
+EVERY = pytest.mark.parametrize("name", DIALECTS)
+
+
+@EVERY
+@pytest.mark.parametrize("weight", [5, 0])
+def test_weighted(name: str, weight: int) -> None:
+    """The canary gets its share beside the user's backends, and nothing else changes."""
+    written = with_weight(DIALECTS[name], golden(name), NAMES, weight)
+    assert written == golden(f"{name}.at-{weight}")
+    assert read_weight(DIALECTS[name], written, NAMES) == weight
+
+
+@EVERY
+@pytest.mark.parametrize("weight", [5, 0])
+def test_restored(name: str, weight: int) -> None:
+    """What is put back is what the user wrote, to the byte and in its order."""
+    put_back = restored(DIALECTS[name], golden(f"{name}.at-{weight}"), NAMES)
+    assert json.dumps(put_back) == json.dumps(golden(name))
+
+
+@EVERY
+def test_from_weight_to_weight(name: str) -> None:
+    """It does not matter by which weights the present one was reached."""
+    dialect = DIALECTS[name]
+    at_5 = golden(f"{name}.at-5")
+    assert with_weight(dialect, at_5, NAMES, 0) == golden(f"{name}.at-0")
+    assert with_weight(dialect, golden(f"{name}.at-0"), NAMES, 5) == at_5

@@ -1,0 +1,165 @@
+"""Laws that hold for every route, whatever its weights, backends and unknown fields."""
+
+import copy
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from canary.routers.dialect import Dialect
+from canary.routers.gateway_api import ENVOY_GATEWAY, GRPC_ROUTE, HTTP_ROUTE
+from canary.routers.istio import VIRTUAL_SERVICE
+from canary.routers.split import problem, read_weight, restored, with_weight
+from canary.routers.traefik import TRAEFIK_SERVICE
+from tests.routers.routes import NAMES
+
+Route = dict[str, Any]
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+FOREIGN = st.dictionaries(st.sampled_from(["x-new", "timeouts", "retry", "zone"]), JSON, max_size=2)
+PERCENT = st.integers(0, 100)
+OTHERS = ("legacy", "auth2", "auth-canary2", "other")
+WEIGHT = st.one_of(st.none(), st.integers(0, 200), st.sampled_from([1, 50, 100, 1000]))
+
+
+@st.composite
+def backends(draw: st.DrawFn, dialect: Dialect, service: str) -> Route:
+    """One backend with fields that we know nothing of."""
+    ref = draw(FOREIGN)
+    if dialect is VIRTUAL_SERVICE:
+        tail = draw(st.sampled_from(["", ".prod", ".prod.svc.cluster.local"]))
+        ref["destination"] = {"host": service + tail, **draw(FOREIGN)}
+    else:
+        ref |= {"name": service, "port": draw(st.integers(1, 65535))}
+    weight = draw(WEIGHT)
+    return ref if weight is None else {**ref, "weight": weight}
+
+
+@st.composite
+def rules(draw: st.DrawFn, dialect: Dialect, index: int) -> Route:
+    """A rule with the user's Service and others in any order, or a rule without any backend."""
+    rule = draw(FOREIGN) | {"name": f"rule-{index}"}
+    services = draw(st.lists(st.sampled_from(["auth", "auth", *OTHERS]), max_size=3))
+    if services:
+        rule[dialect.refs] = [draw(backends(dialect, service)) for service in services]
+    return rule | draw(FOREIGN)
+
+
+@st.composite
+def routes(draw: st.DrawFn) -> tuple[Dialect, Route]:
+    """A route that can be weighted."""
+    dialect = draw(st.sampled_from([HTTP_ROUTE, GRPC_ROUTE, VIRTUAL_SERVICE, TRAEFIK_SERVICE]))
+    lone = dialect is TRAEFIK_SERVICE
+    count = 1 if lone else draw(st.integers(1, 3))
+    found = [draw(rules(dialect, index)) for index in range(count)]
+    found[0].setdefault(dialect.refs, []).append(
+        {**draw(backends(dialect, "auth")), "weight": draw(st.integers(1, 100))}
+    )
+    notes = draw(st.dictionaries(st.sampled_from(["team", "note"]), st.text(max_size=3)))
+    controller = draw(st.sampled_from([ENVOY_GATEWAY, "traefik.io/gateway-controller"]))
+    metadata: Route = {"name": "auth", "namespace": "prod", "generation": 1}
+    return dialect, {
+        "kind": dialect.kind.kind,
+        "metadata": metadata | ({"annotations": notes} if notes else {}),
+        "spec": draw(FOREIGN) | {dialect.at[1]: found[0] if lone else found},
+        "status": {"parents": [{"controllerName": controller}]},
+    }
+
+
+@given(routes(), PERCENT)
+def test_round_trip(case: tuple[Dialect, Route], weight: int) -> None:
+    """Restoring gives back the very bytes, missing weights and the order of keys included."""
+    dialect, route = case
+    before = json.dumps(route)
+    written = with_weight(dialect, route, NAMES, weight)
+    assert json.dumps(restored(dialect, written, NAMES)) == before
+    assert json.dumps(route) == before, "what was given is never changed in place"
+
+
+@given(routes(), PERCENT)
+def test_what_is_written_is_read(case: tuple[Dialect, Route], weight: int) -> None:
+    """Every percentage can be written exactly."""
+    dialect, route = case
+    assert read_weight(dialect, with_weight(dialect, route, NAMES, weight), NAMES) == weight
+
+
+@given(routes(), PERCENT, PERCENT)
+def test_only_the_last_weight_counts(case: tuple[Dialect, Route], first: int, second: int) -> None:
+    """Writing twice is writing once; writing the same again changes nothing."""
+    dialect, route = case
+    through = with_weight(dialect, with_weight(dialect, route, NAMES, first), NAMES, second)
+    assert through == with_weight(dialect, route, NAMES, second)
+    assert with_weight(dialect, through, NAMES, second) == through
+
+
+@given(routes(), PERCENT)
+def test_foreign_fields_stay(case: tuple[Dialect, Route], weight: int) -> None:
+    """Without our backends, our annotation and all weights, nothing has changed."""
+    dialect, route = case
+    written = with_weight(dialect, route, NAMES, weight)
+    assert _foreign(dialect, written) == _foreign(dialect, route)
+
+
+@given(routes(), PERCENT)
+def test_others_keep_their_share(case: tuple[Dialect, Route], weight: int) -> None:
+    """A third backend gets the same part of all traffic as before."""
+    dialect, route = case
+    written = with_weight(dialect, route, NAMES, weight)
+    for before, after in zip(dialect.rules(route), dialect.rules(written), strict=True):
+        old, new = before.get(dialect.refs) or [], after.get(dialect.refs) or []
+        old_sum = sum(dialect.weight(ref, old) for ref in old)
+        new_sum = sum(dialect.weight(ref, new) for ref in new)
+        for one, other in zip(old, new, strict=False):
+            if not _is(dialect, one, "auth"):
+                assert dialect.weight(one, old) * new_sum == dialect.weight(other, new) * old_sum
+
+
+@given(routes(), PERCENT)
+def test_without_memory_the_traffic_is_right(case: tuple[Dialect, Route], weight: int) -> None:
+    """If somebody drops our annotation, backends still get the shares that the user gave them."""
+    dialect, route = case
+    written = with_weight(dialect, route, NAMES, weight)
+    written["metadata"] = {k: v for k, v in route["metadata"].items() if k != "annotations"}
+    put_back = restored(dialect, written, NAMES)
+    for before, after in zip(dialect.rules(route), dialect.rules(put_back), strict=True):
+        old, new = before.get(dialect.refs) or [], after.get(dialect.refs) or []
+        old_sum = sum(dialect.weight(ref, old) for ref in old)
+        new_sum = sum(dialect.weight(ref, new) for ref in new)
+        for one, other in zip(old, new, strict=True):
+            assert dialect.weight(one, old) * new_sum == dialect.weight(other, new) * old_sum
+
+
+@given(routes())
+def test_a_fit_route_has_no_problem(case: tuple[Dialect, Route]) -> None:
+    """Neither before nor during a release."""
+    dialect, route = case
+    assert problem(dialect, route, NAMES) is None
+    assert problem(dialect, with_weight(dialect, route, NAMES, 100), NAMES) is None
+
+
+def _is(dialect: Dialect, ref: Route, service: str) -> bool:
+    return dialect.sends_to(ref, service, "prod")
+
+
+def _foreign(dialect: Dialect, route: Route) -> Route:
+    bare = copy.deepcopy(route)
+    for rule in dialect.rules(bare):
+        if dialect.refs in rule:
+            rule[dialect.refs] = list(_without_ours(dialect, rule[dialect.refs]))
+    notes = bare["metadata"].pop("annotations", {})
+    notes.pop("canary-controller.dev/weights-before", None)
+    return {**bare, "notes": notes}
+
+
+def _without_ours(dialect: Dialect, refs: list[Route]) -> Iterator[Route]:
+    for ref in refs:
+        if not _is(dialect, ref, "auth-canary"):
+            yield {key: value for key, value in ref.items() if key != "weight"}
