@@ -19,9 +19,10 @@ from canary.core.evidence import (
     guilty,
 )
 from canary.core.evidence.baseline import Baseline
-from canary.core.evidence.bets import _GRID_LOSS_CLUMP, _SHARE, _grid_factors, supply
+from canary.core.evidence.bets import _grid_factors, supply
 from canary.core.evidence.promotion import rules_out
 from canary.core.evidence.ratio import Ratio
+from canary.core.evidence.stakes import GRID_LOSS_CLUMP, SHARE
 
 POLICY = RatioPolicy(warm_up=20.0, minimum=60.0)
 
@@ -111,7 +112,7 @@ def test_no_bet_gains_on_average_when_the_canary_is_no_worse(p0, errors, clump):
     nulls = ((float(errors * clump), p0),)
     means = [0.0] * 6
     for hits, chance in enumerate(chances):
-        share = [1 + stake * (hits / errors / p0 - 1) for stake in _SHARE]
+        share = [1 + stake * (hits / errors / p0 - 1) for stake in SHARE]
         grid = _grid_factors(float(hits * clump), nulls, float(clump))
         for i, factor in enumerate((*share, *grid)):
             means[i] += chance * factor
@@ -120,7 +121,7 @@ def test_no_bet_gains_on_average_when_the_canary_is_no_worse(p0, errors, clump):
 
 def test_losses_are_never_slowed_more_than_gains():
     """Otherwise the grid would be no supermartingale."""
-    assert _GRID_LOSS_CLUMP >= 1.0
+    assert GRID_LOSS_CLUMP >= 1.0
     lost = _grid_factors(0.0, ((10.0, 0.1),), 8.0)
     assert all(factor <= _grid_factors(0.0, ((10.0, 0.1),), 1.3)[i] + 1e-12
                for i, factor in enumerate(lost))  # fmt: skip

@@ -29,26 +29,24 @@ from collections.abc import Iterator
 from operator import mul
 
 from canary.core.evidence.baseline import Baseline
+from canary.core.evidence.budget import Budget, Ring, cut, most_gain
 from canary.core.evidence.policy import RatioPolicy
+from canary.core.evidence.stakes import (
+    GRID,
+    GRID_LOSS_CLUMP,
+    GRID_TERMS,
+    LIMIT,
+    MOST,
+    NOT_PLACED,
+    OWN,
+    QUIET_OWN,
+    SHARE,
+    START,
+)
 
-MOST = 1e15
-_SHARE = (0.12, 0.3, 0.7)
-_GRID = (1.6, 2.5, 5.0)
-_LIMIT = (0.3, 0.9)
-_OWN = (0.15, 0.5, 0.9)
-_GRID_TERMS = tuple((theta - 1.0, math.log(theta)) for theta in _GRID)
-_NOT_PLACED = (1.0,) * len(_GRID)
-_SHARE_LOSSES = tuple(-math.log1p(-stake) for stake in _SHARE)
-_QUIET_OWN = tuple(1.0 - stake for stake in (*_LIMIT, *_OWN))
 _WEIGHT_SHARE, _WEIGHT_GRID, _WEIGHT_LIMIT, _WEIGHT_OWN = 0.45, 0.30, 0.05, 0.20
-_GRID_LOSS_CLUMP = 1.3
-_START, _EARLY, _LATE, _HORIZON = 0.55, 0.30, 0.15, 7200.0
+_EARLY, _LATE, _HORIZON = 0.30, 0.15, 7200.0
 _BLOCK_REQUESTS, _BLOCK_SECONDS = 50.0, 60.0
-_ONE_INCIDENT, _ONE_INCIDENT_ALONE = 0.8, 0.2
-_LEAST_GAIN = 1.2
-_FORGET_SECONDS = 300.0
-
-_Ring = list[tuple[float, list[float]]]
 
 
 def supply(since: float, seconds: float) -> float:
@@ -75,12 +73,12 @@ class Bets:
     )
 
     def __init__(self) -> None:
-        self.share = [_START] * (len(_SHARE) + len(_GRID))
-        self.own = [_START] * (len(_LIMIT) + len(_OWN))
+        self.share = [START] * (len(SHARE) + len(GRID))
+        self.own = [START] * (len(LIMIT) + len(OWN))
         self._share_pending = 0.0
         self._own_pending = 0.0
-        self._share_ring: _Ring = []
-        self._own_ring: _Ring = []
+        self._share_ring: Ring = []
+        self._own_ring: Ring = []
         self._block: tuple[float, float, float, float] | None = None
 
     def add_capital(self, amount: float) -> None:
@@ -94,25 +92,24 @@ class Bets:
         bad: float,
         nulls: tuple[tuple[float, float], ...],
         clump: float,
-        caps: tuple[list[float] | None, float],
+        budget: Budget,
     ) -> None:
         """Bets on the canary's share of bad requests.
 
         `bad` is x_c; `nulls` are (m_k > 0, p0_k) per stratum; `clump` 0 leaves out the
-        grid; `caps` are the largest log gains per stake in an incident (None: there can be none),
-        and the incident's length.
+        grid; `budget` is what one incident may bring.
         """
         # Errors that the null hypothesis gives the canary, of all that there are.
         edge = bad / sum(m * p for m, p in nulls) - 1.0
-        factors = [1.0 + stake * edge for stake in _SHARE]
+        factors = [1.0 + stake * edge for stake in SHARE]
         if clump > 0.0:
             factors += _grid_factors(bad, nulls, clump)
         else:
-            factors += _NOT_PLACED
+            factors += NOT_PLACED
         pending, self._share_pending = self._share_pending, 0.0
         before = [m + pending for m in self.share]
         after = list(map(mul, before, factors))
-        self.share = _cut(self._share_ring, span, before, after, caps)
+        self.share = cut(self._share_ring, span, before, after, budget)
 
     def bet_on_rates(
         self,
@@ -141,13 +138,14 @@ class Bets:
         pending, self._own_pending = self._own_pending, 0.0
         before = [m + pending for m in self.own]
         if bad == 0.0:
-            after = list(map(mul, before, _QUIET_OWN))
-            gains = None
+            after = list(map(mul, before, QUIET_OWN))
+            budget = Budget(None, policy.incident, MOST)
         else:
             factors = _own_factors((start, end), bad / canary, baseline, policy, odds)
             after = list(map(mul, before, factors))
-            gains = [incident_gain(policy)] * len(after)
-        self.own = _cut(self._own_ring, (start, end), before, after, (gains, policy.incident))
+            most, decisive = most_gain(policy)
+            budget = Budget([most] * len(after), policy.incident, decisive)
+        self.own = cut(self._own_ring, (start, end), before, after, budget)
 
     def evidence(self, *, alone: bool, limited: bool) -> float:
         """The weighted average of all stakes."""
@@ -187,16 +185,16 @@ class Bets:
         self._own_ring = _load_ring(numbers, len(self.own))
 
 
-def _load_ring(numbers: Iterator[float], width: int) -> _Ring:
+def _load_ring(numbers: Iterator[float], width: int) -> Ring:
     size = int(next(numbers))
     return [(next(numbers), [next(numbers) for _ in range(width)]) for _ in range(size)]
 
 
 def _grid_factors(bad: float, nulls: tuple[tuple[float, float], ...], clump: float) -> list[float]:
     slow = max(clump, 1.0)
-    losing = min(slow, _GRID_LOSS_CLUMP)
+    losing = min(slow, GRID_LOSS_CLUMP)
     factors = []
-    for more, log_theta in _GRID_TERMS:
+    for more, log_theta in GRID_TERMS:
         log = bad * log_theta
         for errors, p in nulls:
             log -= errors * math.log1p(more * p)
@@ -226,65 +224,6 @@ def _own_factors(
     against_limit = rate / limit - 1.0 if limit > 0.0 else -1.0
     against_own = rate / own - 1.0
     return [
-        *(1.0 + stake * against_limit for stake in _LIMIT),
-        *(1.0 + stake * against_own for stake in _OWN),
-    ]
-
-
-def incident_gain(policy: RatioPolicy) -> float:
-    """Largest log gain of a stake within one incident: by itself it never decides.
-
-    It brings 0.8 of the evidence that is needed (0.2 with no stable to show what is shared), of
-    wealth that starts at 0.55 or less.
-    """
-    if policy.incident == 0.0:
-        return math.log(MOST)
-    share = _ONE_INCIDENT_ALONE if policy.alone else _ONE_INCIDENT
-    return max(_LEAST_GAIN, math.log(share / policy.false_alarm))
-
-
-def incident_gains(
-    baseline: Baseline, now: float, clump: float, p0: float, policy: RatioPolicy
-) -> list[float]:
-    """Largest log gain of each share stake within one incident.
-
-    No more than five minutes without canary errors give back: otherwise two hiccups ten minutes
-    apart would add up, and no statistic tells a hiccup from a fault's start.
-    """
-    most = incident_gain(policy)
-    if policy.incident == 0.0:
-        return [most] * (len(_SHARE) + len(_GRID))
-    requests = baseline.window(now, 600.0)[0] / 600.0
-    errors = max(baseline.mean(), policy.floor) * requests * _FORGET_SECONDS / max(1.0, clump)
-    losses = (
-        *_SHARE_LOSSES,
-        *(math.log1p(more * p0) / _GRID_LOSS_CLUMP for more, _ in _GRID_TERMS),
-    )
-    return [min(most, max(_LEAST_GAIN, errors * loss)) for loss in losses]
-
-
-def _cut(
-    ring: _Ring,
-    span: tuple[float, float],
-    before: list[float],
-    after: list[float],
-    caps: tuple[list[float] | None, float],
-) -> list[float]:
-    """Cuts what exceeds the incident budget.
-
-    Wealth may not exceed exp(gain) times what it was at any moment that may belong to the same
-    incident: in any block that ended later than `incident` before this one began.
-    """
-    start, end = span
-    gains, incident = caps
-    horizon = start - incident + 1e-9
-    while ring and ring[0][0] <= horizon:
-        ring.pop(0)
-    ring.append((end, before))
-    if gains is None:
-        return after
-    lowest = [min(values) for values in zip(*(wealth for _, wealth in ring), strict=True)]
-    return [
-        min(value, math.exp(gain) * low, MOST)
-        for value, gain, low in zip(after, gains, lowest, strict=True)
+        *(1.0 + stake * against_limit for stake in LIMIT),
+        *(1.0 + stake * against_own for stake in OWN),
     ]

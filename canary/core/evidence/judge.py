@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from canary.core.evidence.baseline import Baseline
-from canary.core.evidence.bets import Bets, incident_gains, supply
+from canary.core.evidence.bets import Bets, supply
+from canary.core.evidence.budget import Budget, share_budget
 from canary.core.evidence.guards import Guards, null_shares, tolerated_odds
 from canary.core.evidence.outage import Outage
 from canary.core.evidence.policy import FailReason, Interval, RatioPolicy
 from canary.core.evidence.promotion import Promotion
 from canary.core.evidence.ratio import Ratio
+from canary.core.evidence.stakes import MOST
 
 _BLOCK = 5.0
 _LEAST_BAD = 5.0
@@ -161,10 +163,10 @@ class Judge:
             odds = tolerated_odds(tolerance, baseline, end, policy.floor)
             share_bad, nulls = null_shares(odds, block)
             if nulls:
-                p0 = nulls[0][1]
-                gains = incident_gains(baseline, end, clump, p0, policy) if share_bad else None
-                caps = (gains, policy.incident)
-                bets.bet_on_share((start, end), share_bad, nulls, clump, caps)
+                budget = Budget(None, policy.incident, MOST)
+                if share_bad:
+                    budget = share_budget(baseline, end, clump, nulls[0][1], policy)
+                bets.bet_on_share((start, end), share_bad, nulls, clump, budget)
         counts = (canary, bad, stable)
         bets.bet_on_rates((start, end), counts, baseline, policy, (tolerance, mix))
 
