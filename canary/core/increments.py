@@ -101,8 +101,12 @@ def increments(counters: Counters, grid: Grid, since: float | None = None) -> tu
     Read from some time *before* `since` (Prometheus' lookback of five minutes is plenty): groups
     that were missing at `since` itself then still have their baseline, and the sum does not depend
     on where a long range is cut.
+
+    A router's counter for a backend appears with that backend's first request: where the same
+    router was seen before without it, it began at zero.
     """
     times = grid.times()
+    routers = _first_seen(counters, grid)
     bad = {_group(s): dict(s.points) for s in counters.bad}
     found: dict[float, list[Increment]] = {t: [] for t in times}
     for series in counters.total:
@@ -111,11 +115,31 @@ def increments(counters: Counters, grid: Grid, since: float | None = None) -> tu
             continue
         group = _group(series)
         pairs = _pairs(dict(series.points), bad.get(group, {}), times)
-        fresh = counters.started.get(name, grid.start) > grid.start
+        appeared = series.points[0][0] if series.points else grid.start
+        fresh = (
+            counters.started.get(name, grid.start) > grid.start
+            or routers.get(_router(series, counters.label), appeared) < appeared
+        )
         for t, total, wrong in _deltas(pairs, from_zero=fresh):
             found[t].append(Increment(group, name, side, total, wrong))
     begin = grid.start if since is None else since
     return tuple(Tick(t - grid.step, t, tuple(found[t])) for t in times[1:] if t > begin)
+
+
+def _first_seen(counters: Counters, grid: Grid) -> dict[Labels, float]:
+    """When each router (what is left of a group's labels without the backend's) first answered."""
+    seen: dict[Labels, float] = {}
+    for series in counters.total:
+        router = _router(series, counters.label)
+        if router and series.points:
+            first = max(series.points[0][0], grid.start)
+            seen[router] = min(first, seen.get(router, first))
+    return seen
+
+
+def _router(series: Series, label: str) -> Labels:
+    """Empty for pods: they have nothing in common that could tell that one is new."""
+    return tuple(sorted((k, v) for k, v in series.labels.items() if k != label))
 
 
 def _group(series: Series) -> Labels:

@@ -162,7 +162,7 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     """With standard output closed by its reader, nothing is said and no traceback appears."""
     reading, writing = os.pipe()
     os.close(reading)
-    done = subprocess.run(  # noqa: S603 - our own program
+    done = subprocess.run(
         [sys.executable, "-m", "canary", "lint", EXAMPLE],
         stdout=writing,
         stderr=subprocess.PIPE,
@@ -183,7 +183,7 @@ def test_a_terminal_without_unicode_is_no_error() -> None:
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Python with these arguments, in this tree."""
-    return subprocess.run(  # noqa: S603 - our own program
+    return subprocess.run(
         [sys.executable, *arguments],
         capture_output=True,
         text=True,

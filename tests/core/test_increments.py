@@ -112,3 +112,31 @@ def test_resets_lose_nothing_that_was_scraped(steps, data):
         value = step if i in resets and step < value else value + step
         values.append(value)
     assert sum(t.total(Side.CANARY) for t in ticks({"new": values})) == sum(steps)
+
+
+def routed(start: list[float | None], other: list[float | None], instance: str) -> tuple[Tick, ...]:
+    """What a router counted for `new`, beside what the router `a` counted for `old`."""
+    found = [
+        Series({"service": "old", "instance": "a"}, series("", other).points),
+        Series({"service": "new", "instance": instance}, series("", start).points),
+    ]
+    counters = Counters(found, (), "service", SIDES.get, {})
+    return increments(counters, Grid(0, len(start) - 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("values", "instance", "requests"),
+    [
+        pytest.param(
+            [None, 7, 9], "a", 9, id="a backend that appears in a known router began at 0"
+        ),
+        pytest.param(
+            [None, 7, 9], "b", 2, id="another router's counter is only a baseline at first"
+        ),
+        pytest.param([5, 7, 9], "a", 4, id="a counter that was there from the start is a baseline"),
+    ],
+)
+def test_a_backend_that_appears(values: list[float | None], instance: str, requests: int) -> None:
+    """A router's counter for a backend appears with the backend's first request."""
+    ticks_seen = routed(values, [1, 1, 1], instance)
+    assert sum(tick.total(Side.CANARY) for tick in ticks_seen) == requests

@@ -11,7 +11,7 @@ from canary.local.demo.outcome import DETECTION, guarded_result, outage_result
 from canary.local.demo.recorder import Recorder
 from canary.local.demo.scenarios import OLD, Scenario
 from canary.local.demo.settings import Settings
-from canary.local.demo.sources import prometheus, scraping
+from canary.local.demo.sources import PROMETHEUS_INTERVAL, prometheus, scraping
 from canary.local.demo.stage import Stage, set_up
 from canary.local.schedule import Profile
 from canary.local.tally import Record
@@ -160,9 +160,8 @@ class Act:
         }
         if guarded:
             facts["steps"] = steps
-            facts["numbers from"] = (
-                f"{self.settings.source}, every {self.settings.spec.analysis.interval:g} s"
-            )
+            every = PROMETHEUS_INTERVAL if self.settings.source is Sources.PROMETHEUS else 1.0
+            facts["numbers from"] = f"{self.settings.source}, scraped every {every:g} s"
         else:
             facts["detection"] = DETECTION
         return Timeline(

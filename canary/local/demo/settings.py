@@ -7,7 +7,6 @@ from pathlib import Path
 from canary.api import CanaryRelease, Source, Spec, load_release
 from canary.errors import UsageError
 from canary.local.demo.names import Sources
-from canary.local.demo.sources import PROMETHEUS_INTERVAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +19,8 @@ class Settings:
 
     @property
     def spec(self) -> Spec:
-        """The release's spec; a Prometheus that scrapes every 5 s is not asked more often."""
-        if self.source is Sources.SCRAPE:
-            return self.release.spec
-        interval = max(self.release.spec.analysis.interval, PROMETHEUS_INTERVAL)
-        changes = {"interval": interval, "source": Source.PROMETHEUS}
+        """The release's spec, with the source that was chosen."""
+        changes = {"source": Source(self.source.value)}
         analysis = self.release.spec.analysis.model_copy(update=changes)
         return self.release.spec.model_copy(update={"analysis": analysis})
 
