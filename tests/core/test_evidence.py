@@ -180,7 +180,7 @@ def test_the_next_step_needs_some_clean_requests():
             yield Interval(i * 5.0, i * 5.0 + 5, 1.0, 0.0, 10.0, 0.0)
 
     assert not said(clean(92), policy).step_pass
-    assert said(clean(140), policy).step_pass
+    assert said(clean(115), policy).step_pass
 
 
 def test_without_a_limit_only_the_comparison_counts():

@@ -20,7 +20,7 @@ from canary.core.evidence import (
 )
 from canary.core.evidence.baseline import Baseline
 from canary.core.evidence.bets import _grid_factors, supply
-from canary.core.evidence.promotion import rules_out
+from canary.core.evidence.promotion import GROSS, SMALL, rules_out
 from canary.core.evidence.ratio import Ratio
 from canary.core.evidence.stakes import GRID_LOSS_CLUMP, SHARE
 
@@ -136,9 +136,20 @@ def test_all_capital_ever_staked_is_at_most_one():
 @pytest.mark.parametrize(("share", "requests"), [(0.01, 460), (0.005, 921), (0.001, 4605)])
 def test_clean_requests_that_rule_out_a_rate(share, requests):
     """ln(1/β)/r is the least any test could need; the mixture needs a few more."""
-    assert not rules_out(0.0, share * requests, 1.0, 0.01)
-    assert rules_out(0.0, share * requests * 1.45, 1.0, 0.01)
-    assert not rules_out(0.0, share * requests * 1.45, 3.0, 0.01)
+    assert not rules_out(0.0, share * requests, 1.0, 0.01, SMALL)
+    assert rules_out(0.0, share * requests * 1.45, 1.0, 0.01, SMALL)
+    assert not rules_out(0.0, share * requests * 1.45, 3.0, 0.01, SMALL)
+
+
+@pytest.mark.parametrize("terms", [SMALL, GROSS])
+@pytest.mark.parametrize("expected", [0.5, 5.0, 20.0])
+def test_promotion_errs_no_more_often_than_it_may(expected, terms):
+    """Poisson counts at exactly the regression: each single look passes at most 1 % (exact)."""
+    chance, wrong = math.exp(-expected), 0.0
+    for bad in range(200):
+        wrong += chance * rules_out(float(bad), expected, 1.0, 0.01, terms)
+        chance *= expected / (bad + 1)
+    assert wrong <= 0.01
 
 
 @pytest.mark.parametrize("clump", [1, 4])

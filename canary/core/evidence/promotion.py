@@ -12,22 +12,31 @@ from collections.abc import Iterator
 from canary.core.evidence.baseline import RECENT, Baseline
 from canary.core.evidence.policy import Interval, RatioPolicy
 
-_PHIS = (0.1, 0.3, 0.5, 0.7, 0.85)
-_TERMS = tuple((math.log(phi), 1.0 - phi) for phi in _PHIS)
-_LOG_TERMS = math.log(len(_TERMS))
+Terms = tuple[tuple[float, float, float], ...]
+"""Log of the weight, log φ and 1 − φ of each likelihood ratio of a mixture."""
+
+
+def _terms(*mixture: tuple[float, float]) -> Terms:
+    return tuple((math.log(weight), math.log(phi), 1.0 - phi) for weight, phi in mixture)
+
+
+SMALL = _terms((0.2, 0.1), (0.2, 0.3), (0.2, 0.5), (0.2, 0.7), (0.2, 0.85))
+"""For the smallest regression: good canaries have all shares of it."""
+GROSS = _terms((0.7, 0.05), (0.2, 0.3), (0.1, 0.6))
+"""For gross damage, of which a good canary has next to nothing."""
 _GROSS_RATIO = 2.0
 _LONGEST = 300.0
 _DEFAULT_LIMIT = 0.05
 
 
-def rules_out(bad: float, expected: float, clump: float, error: float) -> bool:
+def rules_out(bad: float, expected: float, clump: float, error: float, terms: Terms) -> bool:
     """Whether "at least `expected` bad requests" is rejected at `error` after seeing `bad`."""
     wanted = -math.log(error)
-    logs = [(bad * log_phi + less * expected) / clump for log_phi, less in _TERMS]
+    logs = [w + (bad * log_phi + less * expected) / clump for w, log_phi, less in terms]
     top = max(logs)
-    if top < wanted or top >= wanted + _LOG_TERMS:
-        return top >= wanted
-    return top + math.log(sum(math.exp(log - top) for log in logs)) - _LOG_TERMS >= wanted
+    if top >= wanted:
+        return True
+    return top + math.log(sum(math.exp(log - top) for log in logs)) >= wanted
 
 
 class Promotion:
@@ -65,14 +74,14 @@ class Promotion:
         if self.seconds < policy.minimum or self._small <= 0.0:
             return False
         clump = baseline.clump_for_promotion()
-        return rules_out(self._bad, self._small, clump, policy.promotion_error)
+        return rules_out(self._bad, self._small, clump, policy.promotion_error, SMALL)
 
     def gross_damage_excluded(self, baseline: Baseline, policy: RatioPolicy) -> bool:
-        """The check before the next step of weight: about 92 clean requests at a limit of 5 %."""
+        """The check before the next step of weight: about 105 clean requests at a limit of 5 %."""
         if self._gross <= 0.0:
             return False
         clump = baseline.clump_for_promotion()
-        return rules_out(self._bad, self._gross, clump, policy.promotion_error)
+        return rules_out(self._bad, self._gross, clump, policy.promotion_error, GROSS)
 
     def dump(self) -> list[float]:
         """All of it as numbers."""
