@@ -13,7 +13,6 @@ _PROVEN = 10.0
 _EXCUSED_SHARE = 0.3
 _SURE = 12.0
 _SPARED_CLUMPS = 10.0
-_DEFAULT_LIMIT = 0.05
 
 
 class Outage:
@@ -67,7 +66,7 @@ class Outage:
         rate = max(stable_bad / stable, baseline.rate(now, 30.0), baseline.rate(now, 60.0))
         if interval.stable_total > 0.0:
             rate = max(rate, interval.stable_bad / interval.stable_total)
-        if rate >= (policy.limit or _DEFAULT_LIMIT):
+        if rate >= policy.unhealthy:
             return False
         clump = baseline.clump_or(2.0)
         return (

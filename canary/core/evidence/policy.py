@@ -54,6 +54,11 @@ class RatioPolicy:
             if value is not None and not 0 < value < 1:
                 raise ValueError(f"{name} must lie between 0 and 1 (exclusive), not {value}")
 
+    @property
+    def unhealthy(self) -> float:
+        """Rate above which stable itself counts as broken: the limit, or 5 % without one."""
+        return 0.05 if self.limit is None else self.limit
+
     def after_promotion(self) -> Self:
         """The same policy when only the new version is left: three times its past is too bad."""
         return replace(

@@ -26,7 +26,6 @@ GROSS = _terms((0.7, 0.05), (0.2, 0.3), (0.1, 0.6))
 """For gross damage, of which a good canary has next to nothing."""
 _GROSS_RATIO = 2.0
 _LONGEST = 300.0
-_DEFAULT_LIMIT = 0.05
 
 
 def rules_out(bad: float, expected: float, clump: float, error: float, terms: Terms) -> bool:
@@ -52,7 +51,6 @@ class Promotion:
 
     def add(self, block: Interval, baseline: Baseline, policy: RatioPolicy) -> None:
         """Takes in one judged block with canary requests (stable's part is in `baseline`)."""
-        limit = policy.limit or _DEFAULT_LIMIT
         recent, recent_bad = baseline.window(block.end, RECENT)
         if policy.alone:
             stable = baseline.mean()
@@ -61,13 +59,15 @@ class Promotion:
         else:
             # A quarter of a standard error below: luck in the estimate must not pass a regression.
             stable = max(0.0, recent_bad - math.sqrt(recent_bad) * 0.25) / recent
-            if block.stable_bad > limit * block.stable_total:
+            if block.stable_bad > policy.unhealthy * block.stable_total:
                 return
         total, bad = block.canary_total, block.canary_bad
         self.seconds += min(block.end - block.start, _LONGEST)
         self._bad += bad
         self._small += total * (stable + policy.smallest_regression)
-        self._gross += total * max(limit, _GROSS_RATIO * stable + policy.smallest_regression)
+        self._gross += total * max(
+            policy.unhealthy, _GROSS_RATIO * stable + policy.smallest_regression
+        )
 
     def small_regression_excluded(self, baseline: Baseline, policy: RatioPolicy) -> bool:
         """The promotion test proper, with enough time under traffic."""
