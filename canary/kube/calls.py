@@ -40,6 +40,8 @@ class Policy:
     attempts: int = 4
     budget: float = 8.0
     """No attempt starts later than this after the first: a worker must not be blocked for long."""
+    quiet: float = 90.0
+    """A watch on which nothing came for so long is dead: bookmarks come every 75 s at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +82,11 @@ class Caller:
 
     def stream(self, deed: Deed, request: Request) -> Stream:
         """An answer that goes on; one attempt, for its reader has its own backoff."""
-        found = self.transport.stream(request, self.policy.timeouts)
+        limits = replace(self.policy.timeouts, read=self.policy.quiet)
+        found = self.transport.stream(request, limits)
         if isinstance(found, Answer) and found.status == HTTPStatus.UNAUTHORIZED:
             self.transport.renew()
-            found = self.transport.stream(request, self.policy.timeouts)
+            found = self.transport.stream(request, limits)
         if isinstance(found, Answer):
             raise error_of(found, deed)
         return found

@@ -126,8 +126,7 @@ class Client:
     ) -> Watch:
         """What happens after resourceVersion `since`, with bookmarks, for about so long.
 
-        A connection on which nothing comes for the read time-out is dead: bookmarks come each
-        minute or so.
+        One attempt: who follows it has a backoff of its own.
         """
         deed = Deed("watch", kind, namespace)
         query = {

@@ -40,6 +40,10 @@ class LostError(TransientError):
     """Sent, but there is no usable answer: it may or may not have been carried out."""
 
 
+class FailedError(LostError):
+    """The server answered that it failed (5xx): it may or may not have been carried out."""
+
+
 class BusyError(TransientError):
     """Turned away before anything was done (429): to be sent again after `retry_after`."""
 
@@ -115,7 +119,7 @@ def error_of_status(
         case HTTPStatus.TOO_MANY_REQUESTS:
             return BusyError(text, retry_after=retry_after or 1.0)
         case _ if code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return LostError(text, retry_after=retry_after or 1.0)
+            return FailedError(text, retry_after=retry_after or 1.0)
         case _:
             return _CLASSES.get(code, PermanentError)(text)
 
