@@ -63,6 +63,10 @@ class Reason(StrEnum):
     TARGET_NOT_FOUND = "TargetNotFound"
     TARGET_NOT_STABLE = "TargetNotStable"
     TARGET_SCALED_TO_ZERO = "TargetScaledToZero"
+    TARGET_TAKEN = "TargetTaken"
+    NAME_TAKEN = "NameTaken"
+    SERVICE_NOT_FOUND = "ServiceNotFound"
+    NOT_ISOLATED = "NotIsolated"
     ROUTE_NOT_FOUND = "RouteNotFound"
     DELETED = "Deleted"
     ROLLED_OUT_WITHOUT_CANARY = "RolledOutWithoutCanary"
@@ -117,6 +121,10 @@ SENTENCES: dict[Reason, str] = {
     Reason.TARGET_NOT_FOUND: "The target does not exist.",
     Reason.TARGET_NOT_STABLE: "The target is rolling; it is adopted when that has ended.",
     Reason.TARGET_SCALED_TO_ZERO: "The target has no replicas, so there is no traffic to share.",
+    Reason.TARGET_TAKEN: "Another CanaryRelease guards this target already.",
+    Reason.NAME_TAKEN: "An object that is not ours has the name that the canary needs.",
+    Reason.SERVICE_NOT_FOUND: "The Service that the target's clients call does not exist.",
+    Reason.NOT_ISOLATED: "Canary pods could not be kept apart from stable ones.",
     Reason.ROUTE_NOT_FOUND: "The route does not exist, so no weight can be written.",
     Reason.DELETED: "The CanaryRelease is being deleted; everything is put back.",
     Reason.ROLLED_OUT_WITHOUT_CANARY: "A template was rolled out past us and now runs everywhere.",

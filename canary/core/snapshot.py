@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from canary.api import CheckStatus, Spec, Status
+from canary.api import CheckStatus, Reason, Spec, Status
 from canary.core.increments import Grid, Side, SideOf
 from canary.core.series import MetricAnswer
 
@@ -14,6 +14,8 @@ class Trouble(StrEnum):
 
     CRASH_LOOP = "CrashLoop"
     OUT_OF_MEMORY = "OutOfMemory"
+    NO_IMAGE = "NoImage"
+    """The image cannot be pulled; a registry may come back, so waited for like readiness."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,14 @@ class Pod:
 
 
 @dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why no release can be taken of a target that is there."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """The user's Deployment."""
 
@@ -38,8 +48,9 @@ class Target:
     running: str | None
     """Our hash of the template that all pods run; None in the middle of a roll."""
     held: bool
-    """Paused: a changed template does not roll."""
+    """A changed template does not roll: paused, or paused by the API server as it changes."""
     pods: tuple[Pod, ...] = ()
+    obstacle: Obstacle | None = None
 
 
 @dataclass(frozen=True, slots=True)

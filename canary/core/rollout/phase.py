@@ -12,6 +12,10 @@ RESTING = {
     Reason.ROLLED_OUT_WITHOUT_CANARY,
     Reason.TARGET_SCALED_TO_ZERO,
     Reason.TARGET_NOT_FOUND,
+    Reason.TARGET_TAKEN,
+    Reason.NAME_TAKEN,
+    Reason.SERVICE_NOT_FOUND,
+    Reason.NOT_ISOLATED,
     Reason.ROUTE_NOT_FOUND,
 }
 

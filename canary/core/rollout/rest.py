@@ -32,6 +32,20 @@ def route_missing(ctx: Context) -> Plan | None:
     return ctx.plan(Reason.ROUTE_NOT_FOUND, after=ctx.spec.analysis.interval)
 
 
+def obstacle(ctx: Context) -> Plan | None:
+    """Nothing starts where it could not end well; said already before there is a template."""
+    found = target_of(ctx).obstacle
+    if found is None:
+        return None
+    return ctx.plan(found.reason, after=ctx.spec.analysis.interval, message=found.message)
+
+
+def taken(ctx: Context) -> Plan | None:
+    """Another release guards this target: this one does not touch it."""
+    found = target_of(ctx).obstacle
+    return obstacle(ctx) if found is not None and found.reason is Reason.TARGET_TAKEN else None
+
+
 def adopt(ctx: Context) -> Plan | None:
     """What runs everywhere becomes stable; never in the middle of a roll."""
     if ctx.status.stable_hash is not None:
@@ -119,10 +133,12 @@ def start(ctx: Context) -> Plan:
 
 REST: tuple[Rule, ...] = (
     target_missing,
+    taken,
     adopt,
     rolled_past_us,
     rolling_past_us,
     hold_again,
+    obstacle,
     nothing_new,
     rejected,
     suspended,

@@ -36,6 +36,13 @@ def too_late(ctx: Context) -> Plan | None:
     return ctx.plan(Reason.DELETED, LetGo(), after=None, message=message)
 
 
+def never_adopted(ctx: Context) -> Plan | None:
+    """Nothing here was ever this release's, so all of it is left alone: it may be another's."""
+    if ctx.status.stable_hash is not None:
+        return None
+    return ctx.plan(Reason.DELETED, Release(), LetGo(), after=None)
+
+
 def route_first(ctx: Context) -> Plan | None:
     """The user's route, as the user wrote it."""
     route = ctx.snap.route
@@ -69,4 +76,11 @@ def let_go(ctx: Context) -> Plan:
     return ctx.plan(Reason.DELETED, FreeCapacity(), Release(), LetGo(), after=None)
 
 
-TERMINATE: tuple[Rule, ...] = (too_late, route_first, vetted_template, canary_objects, let_go)
+TERMINATE: tuple[Rule, ...] = (
+    too_late,
+    never_adopted,
+    route_first,
+    vetted_template,
+    canary_objects,
+    let_go,
+)

@@ -1,0 +1,133 @@
+"""The canary's Deployment and Service: looked at, made, scaled, deleted. Only ever our own."""
+
+from dataclasses import dataclass
+
+from canary.core.plan import EnsureCanary
+from canary.core.snapshot import Canary, Wish
+from canary.errors import ConflictError
+from canary.kube.objects import (
+    DEPLOYMENTS,
+    PODS,
+    REPLICA_SETS,
+    SERVICES,
+    Kind,
+    Object,
+    Objects,
+)
+from canary.kube.workloads.canary_objects import (
+    canary_deployment,
+    canary_service,
+    replaced_labels,
+)
+from canary.kube.workloads.names import (
+    TEMPLATE,
+    annotations,
+    canary_name,
+    controlled_by,
+    service_name,
+)
+from canary.kube.workloads.patches import expect
+from canary.kube.workloads.pods import lives, pod_of
+from canary.kube.workloads.target import Seen
+
+
+def read(objects: Objects, wish: Wish) -> Seen | None:
+    """The Deployment that is guarded, with its ReplicaSets."""
+    deployment = objects.get(DEPLOYMENTS, wish.namespace, wish.spec.target.name)
+    return None if deployment is None else Seen(deployment, sets_of(objects, deployment))
+
+
+def sets_of(objects: Objects, deployment: Object) -> tuple[Object, ...]:
+    """The ReplicaSets that a Deployment controls."""
+    return tuple(_controlled(objects, REPLICA_SETS, deployment, deployment["metadata"]["uid"]))
+
+
+def pods_of(objects: Objects, deployment: Object, sets: tuple[Object, ...]) -> list[Object]:
+    """The pods of a Deployment's ReplicaSets that are not on their way out."""
+    found = [
+        pod
+        for one in sets
+        for pod in _controlled(objects, PODS, deployment, one["metadata"]["uid"])
+    ]
+    return [pod for pod in found if lives(pod)]
+
+
+def _controlled(objects: Objects, kind: Kind, deployment: Object, owner: str) -> list[Object]:
+    metadata, selector = deployment["metadata"], deployment["spec"]["selector"]
+    found = objects.list(kind, metadata["namespace"], selector.get("matchLabels") or {})
+    return [one for one in found if controlled_by(one, owner)]
+
+
+@dataclass(frozen=True, slots=True)
+class Canaries:
+    """Of all releases; `owner` is the CanaryRelease as the API server has it."""
+
+    objects: Objects
+
+    def look(self, wish: Wish, owner: Object) -> Canary | None:
+        """The canary; without its Service it serves nobody, so it counts as one of no replicas."""
+        deployment = self._ours(DEPLOYMENTS, wish, owner)
+        if deployment is None:
+            return None
+        pods = pods_of(self.objects, deployment, sets_of(self.objects, deployment))
+        served = self._ours(SERVICES, wish, owner) is not None
+        return Canary(
+            template=annotations(deployment).get(TEMPLATE, ""),
+            replicas=int(deployment["spec"]["replicas"]) if served else 0,
+            pods=tuple(pod_of(pod) for pod in sorted(pods, key=_name)),
+        )
+
+    def ensure(self, wish: Wish, owner: Object, seen: Seen | None, action: EnsureCanary) -> None:
+        """There with so many replicas; one of another template has to be deleted before."""
+        deployment = self._ours(DEPLOYMENTS, wish, owner)
+        has = annotations(deployment).get(TEMPLATE) if deployment else action.template
+        if has != action.template:
+            raise ConflictError(f"the canary is of template {has}, not {action.template}")
+        if action.replicas > 0 and (
+            deployment is None or self._ours(SERVICES, wish, owner) is None
+        ):
+            deployment = self._make(wish, owner, seen, action, deployment)
+        if deployment is not None and deployment["spec"]["replicas"] != action.replicas:
+            guard = expect(deployment, "/metadata/uid", "/spec/replicas")
+            scaled = {"op": "replace", "path": "/spec/replicas", "value": action.replicas}
+            name = canary_name(wish)
+            self.objects.patch(DEPLOYMENTS, wish.namespace, name, [*guard, scaled])
+
+    def delete(self, wish: Wish, owner: Object) -> None:
+        """Gone; the Deployment last, because it is what the next pass looks for."""
+        for kind in (SERVICES, DEPLOYMENTS):
+            if self._ours(kind, wish, owner) is not None:
+                self.objects.delete(kind, wish.namespace, canary_name(wish), "Background")
+
+    def _make(
+        self,
+        wish: Wish,
+        owner: Object,
+        seen: Seen | None,
+        action: EnsureCanary,
+        deployment: Object | None,
+    ) -> Object:
+        service = self.objects.get(SERVICES, wish.namespace, service_name(wish))
+        if seen is None or service is None:
+            raise ConflictError("the target or its Service is gone: no canary can be made of it")
+        name, replaced = canary_name(wish), replaced_labels(wish.spec, service, seen.deployment)
+        if self._ours(SERVICES, wish, owner) is None:
+            made = canary_service(name, owner, service, replaced)
+            self.objects.create(SERVICES, wish.namespace, made)
+        if deployment is not None:
+            return deployment
+        if seen.wanted != action.template:
+            raise ConflictError(f"the target wants {seen.wanted} now, not {action.template}")
+        body = canary_deployment(name, owner, seen.deployment, replaced, action.template)
+        body["spec"]["replicas"] = action.replicas
+        return self.objects.create(DEPLOYMENTS, wish.namespace, body)
+
+    def _ours(self, kind: Kind, wish: Wish, owner: Object) -> Object | None:
+        found = self.objects.get(kind, wish.namespace, canary_name(wish))
+        ours = found is not None and controlled_by(found, owner["metadata"]["uid"])
+        leaving = found is not None and found["metadata"].get("deletionTimestamp")
+        return found if ours and not leaving else None
+
+
+def _name(pod: Object) -> str:
+    return str(pod["metadata"]["name"])

@@ -1,0 +1,59 @@
+"""Autoscalers: none takes stable below its count at the start while a release runs."""
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from canary.kube.objects import Object
+from canary.kube.workloads.names import CAPACITY, annotations
+from canary.kube.workloads.patches import Patch, annotate, expect
+
+_MINIMUM = "/spec/minReplicas"
+
+
+def scalers_of(target: str, found: Iterable[Object]) -> Iterator[Object]:
+    """The autoscalers of the Deployment with this name."""
+    for one in found:
+        reference = one["spec"]["scaleTargetRef"]
+        if reference.get("kind") == "Deployment" and reference.get("name") == target:
+            yield one
+
+
+def keep_patch(scaler: Object, replicas: int) -> Patch:
+    """Raises minReplicas and notes on the autoscaler what it was; [] where it is high enough.
+
+    Note and change are one write, so no crash can lose what the user wrote.
+    """
+    spec = scaler["spec"]
+    was, floor = spec.get("minReplicas"), min(replicas, int(spec["maxReplicas"]))
+    if CAPACITY in annotations(scaler) or (was if was is not None else 1) >= floor:
+        return []
+    note = json.dumps({"was": was, "set": floor})
+    raised = {"op": "add", "path": _MINIMUM, "value": floor}
+    guard = expect(scaler, "/metadata/uid", *([_MINIMUM] if was is not None else []))
+    return [*guard, *annotate(scaler, {CAPACITY: note}), raised]
+
+
+def free_patch(scaler: Object) -> Patch:
+    """Puts minReplicas back, unless somebody has written another value since; [] without a note."""
+    noted = annotations(scaler).get(CAPACITY)
+    if noted is None:
+        return []
+    note = _read(noted)
+    forget = annotate(scaler, {CAPACITY: None})
+    if not note or scaler["spec"].get("minReplicas") != note["set"]:
+        return forget
+    was = note.get("was")
+    back: dict[str, Any] = {"op": "replace", "path": _MINIMUM, "value": was}
+    if was is None:
+        back = {"op": "remove", "path": _MINIMUM}
+    return [*expect(scaler, _MINIMUM), *forget, back]
+
+
+def _read(note: str) -> dict[str, int | None]:
+    """What was noted; nothing where a person wrote over it."""
+    try:
+        found = json.loads(note)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) and "set" in found else {}

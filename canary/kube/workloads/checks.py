@@ -1,0 +1,104 @@
+"""Checks before traffic: Jobs made from the user's CronJobs, and what came of them."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from typing import Any
+
+from canary.api import CheckStatus, Verdict
+from canary.kube.objects import JOBS, Object
+from canary.kube.workloads.names import CHECK, MANAGED_BY, MANAGER, owned_by
+
+FAILED = 3
+"""The exit code that says: the canary is bad. Any other but 0 says: the check is."""
+KEPT_SECONDS = 86_400
+"""At least so long an ended Job stays, to be read."""
+_LINES, _CHARACTERS = 5, 400
+
+
+def job_name(release: Object, check: str, attempt: str) -> str:
+    """One Job per release, check and attempt: made twice, it is the same one."""
+    digest = hashlib.sha256(f"{release['metadata']['uid']}/{check}/{attempt}".encode()).hexdigest()
+    return f"{release['metadata']['name'][:28]}-{check[:24]}-{digest[:8]}".replace(".", "-")
+
+
+def job_of(
+    cron_job: Object, release: Object, check: str, name: str, env: Mapping[str, str]
+) -> Object:
+    """A Job as the CronJob would make it, told where canary and stable are.
+
+    It fails at its first failed pod unless the user says otherwise, and the kubelet keeps the last
+    lines of a container that fails in the pod's status.
+    """
+    template = cron_job["spec"]["jobTemplate"]
+    metadata = template.get("metadata") or {}
+    spec = deepcopy(template["spec"])
+    spec.setdefault("backoffLimit", 0)
+    spec["ttlSecondsAfterFinished"] = max(spec.get("ttlSecondsAfterFinished", 0), KEPT_SECONDS)
+    pod = spec["template"]["spec"]
+    for container in [*(pod.get("initContainers") or []), *pod["containers"]]:
+        container["terminationMessagePolicy"] = "FallbackToLogsOnError"
+        kept = [one for one in container.get("env") or [] if one["name"] not in env]
+        container["env"] = [*kept, *({"name": key, "value": env[key]} for key in env)]
+    return {
+        "apiVersion": JOBS.api_version,
+        "kind": JOBS.kind,
+        "metadata": {
+            "name": name,
+            "namespace": cron_job["metadata"]["namespace"],
+            "labels": {**(metadata.get("labels") or {}), MANAGED_BY: MANAGER, CHECK: check},
+            "annotations": dict(metadata.get("annotations") or {}),
+            "ownerReferences": owned_by(release),
+        },
+        "spec": spec,
+    }
+
+
+def ended(job: Object) -> bool:
+    """Whether the Job has come to an end."""
+    return bool({"Complete", "Failed"} & _conditions(job).keys())
+
+
+def result_of(check: str, job: Object, pods: Sequence[Object]) -> CheckStatus:
+    """How the Job stands. Pass and Fail are what it says; anything else it cannot say."""
+    conditions = _conditions(job)
+    ends = [end for pod in pods for end in _ends(pod) if end.get("exitCode")]
+    failed = [end for end in ends if end["exitCode"] == FAILED]
+    if failed:
+        return CheckStatus(name=check, verdict=Verdict.FAIL, message=_last_lines(failed[-1]))
+    if "Complete" in conditions:
+        return CheckStatus(name=check, verdict=Verdict.PASS)
+    if "Failed" not in conditions:
+        return CheckStatus(name=check, verdict=Verdict.CONTINUE, message="running")
+    why = conditions["Failed"].get("message") or "the Job failed"
+    if ends:
+        why = f"exit code {ends[-1]['exitCode']}: {_last_lines(ends[-1])}"
+    return CheckStatus(name=check, verdict=Verdict.NO_DATA, message=why)
+
+
+def address(service: Object, name: str) -> str:
+    """URL of the Service called `name` that has the same ports as `service`: its first one."""
+    port = service["spec"]["ports"][0]
+    secure = "https" in {port.get("appProtocol"), port.get("name")} or port["port"] == 443  # noqa: PLR2004
+    scheme = "https" if secure else "http"
+    return f"{scheme}://{name}.{service['metadata']['namespace']}.svc:{port['port']}"
+
+
+def _conditions(job: Object) -> dict[str, Any]:
+    found = (job.get("status") or {}).get("conditions") or []
+    return {one["type"]: one for one in found if one["status"] == "True"}
+
+
+def _ends(pod: Object) -> list[Any]:
+    status = pod.get("status") or {}
+    containers = [
+        *(status.get("initContainerStatuses") or []),
+        *(status.get("containerStatuses") or []),
+    ]
+    states = [one.get(state) or {} for one in containers for state in ("lastState", "state")]
+    return [state["terminated"] for state in states if "terminated" in state]
+
+
+def _last_lines(end: Mapping[str, Any]) -> str:
+    lines = str(end.get("message") or "").strip().splitlines()[-_LINES:]
+    return "\n".join(lines)[-_CHARACTERS:] or "it said nothing"

@@ -1,0 +1,69 @@
+"""Holding the target and letting it go, each as one JSON Patch that is refused if it moved on."""
+
+from typing import Any
+
+from canary.kube.objects import Object
+from canary.kube.workloads.names import HOLD, STABLE, STABLE_SET
+from canary.kube.workloads.patches import Patch, annotate, expect
+from canary.kube.workloads.target import Holding, Seen
+from canary.kube.workloads.template import users_template
+
+
+def hold_patch(seen: Seen, release: str, stable: str, mode: Holding) -> Patch:
+    """Keeps the target from rolling what is not the template with hash `stable`; [] if it is so."""
+    vetted = seen.wanted == stable
+    paused = not vetted or (mode is Holding.AT_REST and not seen.others)
+    patch = _guarded(seen, [*_mark(seen, release, stable), *_pause(seen, paused=paused)])
+    # Two releases may adopt one target at the same moment: the second is refused.
+    fresh = [] if seen.guard == release else expect(seen.deployment, "/metadata/resourceVersion")
+    return [*fresh, *patch] if patch else []
+
+
+def put_back_patch(seen: Seen, release: str, keeper: Object, template: str, *, roll: bool) -> Patch:
+    """The template of the ReplicaSet `keeper`, in one write with whether the target is paused.
+
+    Not paused while pods of another template are there: a paused Deployment would neither remove
+    them nor bring back those that they replaced. Rolling, it does both and restarts none.
+    """
+    wanted = users_template(keeper["spec"]["template"])
+    steps: list[dict[str, Any]] = []
+    if users_template(seen.template) != wanted:
+        steps.append({"op": "replace", "path": "/spec/template", "value": wanted})
+    if not roll:
+        steps += _mark(seen, release, template)
+    strangers = Seen(_with_template(seen.deployment, wanted), seen.sets).others
+    return _guarded(seen, [*steps, *_pause(seen, paused=not (roll or strangers))])
+
+
+def roll_patch(seen: Seen) -> Patch:
+    """Lets the target roll to the template that it has."""
+    return _guarded(seen, _pause(seen, paused=False))
+
+
+def release_patch(seen: Seen) -> Patch:
+    """Lets the target go for good, with nothing of ours left on it."""
+    marks = annotate(seen.deployment, {HOLD: None, STABLE: None, STABLE_SET: None})
+    return _guarded(seen, [*marks, *_pause(seen, paused=False)])
+
+
+def _mark(seen: Seen, release: str, stable: str) -> Patch:
+    keeper = seen.keeper(stable)
+    name = keeper["metadata"]["name"] if keeper else None
+    return annotate(seen.deployment, {HOLD: release, STABLE: stable, STABLE_SET: name})
+
+
+def _pause(seen: Seen, *, paused: bool) -> Patch:
+    if paused == seen.paused:
+        return []
+    if paused:
+        return [{"op": "add", "path": "/spec/paused", "value": True}]
+    return [{"op": "remove", "path": "/spec/paused"}]
+
+
+def _guarded(seen: Seen, steps: Patch) -> Patch:
+    """Refused if it is another object, or wants another template, than the one that was seen."""
+    return [*expect(seen.deployment, "/metadata/uid", "/spec/template"), *steps] if steps else []
+
+
+def _with_template(deployment: Object, template: Object) -> Object:
+    return {**deployment, "spec": {**deployment["spec"], "template": template}}

@@ -1,0 +1,70 @@
+"""What we write on other people's objects, and how ours are called."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from canary.core.snapshot import Wish
+from canary.kube.objects import RELEASES, Object
+
+GROUP = "canary-controller.dev"
+HOLD = f"{GROUP}/hold"
+"""On the target: the CanaryRelease that guards it. The admission policy looks for it."""
+STABLE = f"{GROUP}/stable"
+"""On the target: our hash of the vetted template."""
+STABLE_SET = f"{GROUP}/stable-replicaset"
+"""On the target: the ReplicaSet that keeps the vetted template."""
+TEMPLATE = f"{GROUP}/template"
+"""On the canary: our hash of the user's template that it was made from."""
+CAPACITY = f"{GROUP}/capacity"
+"""On an autoscaler, while a release runs: what minReplicas was, and what we made of it."""
+REQUEST = f"{GROUP}/request"
+"""On the CanaryRelease: what a person asks for."""
+CHECK = f"{GROUP}/check"
+"""Label of Jobs made for checks: the check's name."""
+ROLE = f"{GROUP}/role"
+"""Label of everything that belongs to a canary."""
+FINALIZER = f"{GROUP}/put-back"
+MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGER = "canary-controller"
+
+
+def canary_name(wish: Wish) -> str:
+    """Of the canary's Deployment and of its Service."""
+    return f"{wish.spec.target.name}-canary"
+
+
+def service_name(wish: Wish) -> str:
+    """Of the user's Service."""
+    return wish.spec.service.name if wish.spec.service else wish.spec.target.name
+
+
+def annotations(obj: Mapping[str, Any]) -> Mapping[str, str]:
+    """The object's annotations; empty where there are none."""
+    found: Mapping[str, str] = obj["metadata"].get("annotations") or {}
+    return found
+
+
+def labels(obj: Mapping[str, Any]) -> Mapping[str, str]:
+    """The object's labels; empty where there are none."""
+    found: Mapping[str, str] = obj.get("metadata", {}).get("labels") or {}
+    return found
+
+
+def controlled_by(obj: Object, owner: str) -> bool:
+    """Whether the object's controller has this uid."""
+    references = obj["metadata"].get("ownerReferences") or []
+    return any(one.get("controller") and one.get("uid") == owner for one in references)
+
+
+def owned_by(release: Object) -> list[Object]:
+    """The owner reference of everything that goes when the CanaryRelease goes."""
+    return [
+        {
+            "apiVersion": RELEASES.api_version,
+            "kind": RELEASES.kind,
+            "name": release["metadata"]["name"],
+            "uid": release["metadata"]["uid"],
+            "controller": True,
+            "blockOwnerDeletion": True,
+        }
+    ]

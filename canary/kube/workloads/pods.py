@@ -1,0 +1,60 @@
+"""Pods as the core sees them."""
+
+from datetime import datetime
+from typing import Any
+
+from canary.core.snapshot import Pod, Trouble
+from canary.kube.objects import Object
+
+_ENDED = {"Succeeded", "Failed"}
+_NO_IMAGE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
+
+
+def seconds(timestamp: str) -> float:
+    """Seconds since the epoch of an RFC 3339 timestamp."""
+    return datetime.fromisoformat(timestamp).timestamp()
+
+
+def lives(pod: Object) -> bool:
+    """Whether it counts: neither on its way out nor ended (evicted, for one)."""
+    ended = (pod.get("status") or {}).get("phase") in _ENDED
+    return not ended and not pod["metadata"].get("deletionTimestamp")
+
+
+def pod_of(pod: Object) -> Pod:
+    """One pod; what its status does not say yet is not ready."""
+    status = pod.get("status") or {}
+    containers = [
+        *(status.get("initContainerStatuses") or []),
+        *(status.get("containerStatuses") or []),
+    ]
+    since = _ready_since(status)
+    return Pod(
+        name=pod["metadata"]["name"],
+        ready=since is not None,
+        ready_since=since,
+        restarts=sum(int(one.get("restartCount", 0)) for one in containers),
+        trouble=_trouble(containers),
+    )
+
+
+def _ready_since(status: Object) -> float | None:
+    for condition in status.get("conditions") or []:
+        if condition["type"] == "Ready" and condition["status"] == "True":
+            return seconds(condition["lastTransitionTime"])
+    return None
+
+
+def _trouble(containers: list[Any]) -> Trouble | None:
+    """The worst of what the kubelet says of the containers."""
+    waiting = {(one.get("state") or {}).get("waiting", {}).get("reason") for one in containers}
+    ends = [
+        (one.get(state) or {}).get("terminated", {}).get("reason")
+        for one in containers
+        for state in ("state", "lastState")
+    ]
+    if "OOMKilled" in ends:
+        return Trouble.OUT_OF_MEMORY
+    if "CrashLoopBackOff" in waiting:
+        return Trouble.CRASH_LOOP
+    return Trouble.NO_IMAGE if waiting & _NO_IMAGE else None

@@ -1,0 +1,151 @@
+"""`Workloads` over the API server: what is there, and each action as idempotent writes."""
+
+from collections.abc import Callable
+from typing import assert_never
+
+from canary.api import Intent
+from canary.core.plan import (
+    DeleteCanary,
+    EnsureCanary,
+    FreeCapacity,
+    Hold,
+    KeepCapacity,
+    PutBack,
+    Release,
+    RollTarget,
+    RunChecks,
+    WorkloadAction,
+)
+from canary.core.snapshot import Target, Wish
+from canary.errors import ConflictError, NotFoundError, TransientError
+from canary.interfaces import Workload
+from canary.kube.objects import AUTOSCALERS, DEPLOYMENTS, RELEASES, Object, Objects
+from canary.kube.workloads.canaries import Canaries, pods_of, read
+from canary.kube.workloads.capacity import free_patch, keep_patch, scalers_of
+from canary.kube.workloads.checking import Checks
+from canary.kube.workloads.hold import hold_patch, put_back_patch, release_patch, roll_patch
+from canary.kube.workloads.names import FINALIZER
+from canary.kube.workloads.obstacles import obstacle_of
+from canary.kube.workloads.patches import Patch, expect
+from canary.kube.workloads.pods import pod_of
+from canary.kube.workloads.target import Holding, Seen
+from canary.kube.workloads.webhooks import Webhooks
+
+
+class KubeWorkloads:
+    """See Workloads. `holding` says at each pass how targets are held in this cluster."""
+
+    def __init__(
+        self, objects: Objects, holding: Callable[[], Holding], webhooks: Webhooks
+    ) -> None:
+        self._objects = objects
+        self._holding = holding
+        self._canaries = Canaries(objects)
+        self._checks = Checks(objects, webhooks)
+
+    def look(self, wish: Wish) -> Workload:
+        """What is there now."""
+        owner = self._owner(wish)
+        return Workload(
+            self._target(wish, owner),
+            self._canaries.look(wish, owner),
+            self._checks.look(wish, owner),
+        )
+
+    def apply(self, wish: Wish, action: WorkloadAction) -> None:
+        """Carries one action out. Raises ConflictError, TransientError."""
+        match action:
+            case Hold() | PutBack() | RollTarget() | Release():
+                self._change_target(wish, action)
+            case KeepCapacity() | FreeCapacity():
+                self._change_capacity(wish, action)
+            case EnsureCanary():
+                owner, seen = self._owner(wish), read(self._objects, wish)
+                self._canaries.ensure(wish, owner, seen, action)
+            case DeleteCanary():
+                self._checks.stop(wish, self._owner(wish))
+                self._canaries.delete(wish, self._owner(wish))
+            case RunChecks():
+                self._checks.run(wish, self._owner(wish))
+            case _:
+                assert_never(action)
+
+    def _target(self, wish: Wish, owner: Object) -> Target | None:
+        seen = read(self._objects, wish)
+        if seen is None:
+            return None
+        pods = pods_of(self._objects, seen.deployment, seen.sets)
+        resting = wish.status.intent is Intent.REST
+        return Target(
+            replicas=seen.replicas,
+            template=seen.wanted,
+            running=seen.running,
+            held=seen.held(wish.name, self._holding(), resting=resting),
+            pods=tuple(sorted((pod_of(pod) for pod in pods), key=lambda pod: pod.name)),
+            obstacle=obstacle_of(self._objects, wish, owner, seen),
+        )
+
+    def _change_target(self, wish: Wish, action: Hold | PutBack | RollTarget | Release) -> None:
+        seen = read(self._objects, wish)
+        if isinstance(action, Release):
+            if seen is not None and seen.guard == wish.name:
+                self._patch(seen, release_patch(seen))
+            return
+        if seen is None:
+            raise ConflictError(f"Deployment {wish.spec.target.name} is gone")
+        match action:
+            case Hold(stable):
+                self._hold(wish, seen, stable)
+            case PutBack(template, roll):
+                self._put_back(wish, seen, template, roll=roll)
+            case RollTarget(template):
+                if seen.wanted != template:
+                    raise ConflictError(f"the target wants {seen.wanted} now, not {template}")
+                self._patch(seen, roll_patch(seen))
+
+    def _hold(self, wish: Wish, seen: Seen, stable: str) -> None:
+        """The finalizer first: what is held has somebody who lets it go."""
+        self._finalizer(wish)
+        self._patch(seen, hold_patch(seen, wish.name, stable, self._holding()))
+        if seen.wanted == stable and seen.others:
+            raise TransientError("pods of another template are still being removed")
+
+    def _put_back(self, wish: Wish, seen: Seen, template: str, *, roll: bool) -> None:
+        keeper = seen.keeper(template)
+        if keeper is None:
+            raise TransientError(
+                f"no ReplicaSet keeps template {template} any more (revisionHistoryLimit?): "
+                f"apply the manifests of the version that is to run",
+                retry_after=10.0,
+            )
+        self._patch(seen, put_back_patch(seen, wish.name, keeper, template, roll=roll))
+
+    def _patch(self, seen: Seen, patch: Patch) -> None:
+        metadata = seen.deployment["metadata"]
+        if patch:
+            self._objects.patch(DEPLOYMENTS, metadata["namespace"], metadata["name"], patch)
+
+    def _change_capacity(self, wish: Wish, action: KeepCapacity | FreeCapacity) -> None:
+        found = self._objects.list(AUTOSCALERS, wish.namespace, {})
+        for scaler in scalers_of(wish.spec.target.name, found):
+            if isinstance(action, KeepCapacity):
+                patch = keep_patch(scaler, action.replicas)
+            else:
+                patch = free_patch(scaler)
+            if patch:
+                name = scaler["metadata"]["name"]
+                self._objects.patch(AUTOSCALERS, wish.namespace, name, patch)
+
+    def _finalizer(self, wish: Wish) -> None:
+        owner = self._owner(wish)
+        have = owner["metadata"].get("finalizers") or []
+        if FINALIZER not in have:
+            guard = expect(owner, "/metadata/resourceVersion")
+            add = {"op": "add", "path": "/metadata/finalizers", "value": [*have, FINALIZER]}
+            self._objects.patch(RELEASES, wish.namespace, wish.name, [*guard, add])
+
+    def _owner(self, wish: Wish) -> Object:
+        owner = self._objects.get(RELEASES, wish.namespace, wish.name)
+        if owner is None:
+            raise NotFoundError(f"CanaryRelease {wish.name} is gone")
+        return owner
