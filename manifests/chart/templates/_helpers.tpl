@@ -1,0 +1,45 @@
+{{- define "canary.selector" -}}
+app.kubernetes.io/name: canary
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "canary.labels" -}}
+{{ include "canary.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end }}
+
+{{- define "canary.serviceAccount" -}}
+{{ .Values.serviceAccount.name | default .Release.Name }}
+{{- end }}
+
+{{- define "canary.subjects" -}}
+- {kind: ServiceAccount, name: {{ include "canary.serviceAccount" . }}, namespace: {{ .Release.Namespace }}}
+{{- end }}
+
+{{- define "canary.holds" -}}
+{{- $served := .Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy" -}}
+{{- if or (eq .Values.holdPolicy "always") (and (eq .Values.holdPolicy "auto") $served) }}yes{{ end }}
+{{- end }}
+
+{{- define "canary.rules" -}}
+- {apiGroups: [canary-controller.dev], resources: [canaryreleases], verbs: [get, list, watch, patch]}
+- {apiGroups: [canary-controller.dev], resources: [canaryreleases/status], verbs: [update, patch]}
+# Owner references that block deletion (canary objects, Jobs) need this one.
+- {apiGroups: [canary-controller.dev], resources: [canaryreleases/finalizers], verbs: [update]}
+- {apiGroups: [apps], resources: [deployments], verbs: [get, list, watch, create, patch, delete]}
+- {apiGroups: [apps], resources: [replicasets], verbs: [get, list, watch]}
+- {apiGroups: [""], resources: [pods], verbs: [get, list, watch]}
+- {apiGroups: [""], resources: [pods/log], verbs: [get]}
+- {apiGroups: [""], resources: [services], verbs: [get, list, watch, create, patch, delete]}
+- {apiGroups: [autoscaling], resources: [horizontalpodautoscalers], verbs: [get, list, watch, patch]}
+- {apiGroups: [batch], resources: [cronjobs], verbs: [get]}
+- {apiGroups: [batch], resources: [jobs], verbs: [get, list, watch, create, delete]}
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes, grpcroutes]
+  verbs: [get, list, watch, patch]
+- {apiGroups: [networking.istio.io], resources: [virtualservices], verbs: [get, list, watch, patch]}
+- {apiGroups: [traefik.io], resources: [traefikservices], verbs: [get, list, watch, patch]}
+- {apiGroups: [events.k8s.io], resources: [events], verbs: [create, patch]}
+{{- end }}
