@@ -60,6 +60,8 @@ class Reason(StrEnum):
     SUSPENDED = "Suspended"
     REJECTED = "Rejected"
     PROMOTED = "Promoted"
+    INVALID_SPEC = "InvalidSpec"
+    REQUEST_IGNORED = "RequestIgnored"
     TARGET_NOT_FOUND = "TargetNotFound"
     TARGET_NOT_STABLE = "TargetNotStable"
     TARGET_SCALED_TO_ZERO = "TargetScaledToZero"
@@ -118,6 +120,8 @@ SENTENCES: dict[Reason, str] = {
     Reason.SUSPENDED: "A new template is there, but the release is suspended.",
     Reason.REJECTED: "This template was rolled back; a different one, or a retry, starts again.",
     Reason.PROMOTED: "The new version passed every step and is now stable.",
+    Reason.REQUEST_IGNORED: "A request by annotation cannot be understood and is left alone.",
+    Reason.INVALID_SPEC: "The spec cannot be followed as it is written; nothing is done.",
     Reason.TARGET_NOT_FOUND: "The target does not exist.",
     Reason.TARGET_NOT_STABLE: "The target is rolling; it is adopted when that has ended.",
     Reason.TARGET_SCALED_TO_ZERO: "The target has no replicas, so there is no traffic to share.",

@@ -1,0 +1,123 @@
+"""Conditions as Kubernetes' conventions have them.
+
+So `kubectl wait`, kstatus, Argo CD and Flux know how a release is without knowing us: `Stalled` is
+failed, not `Ready` is in progress.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from canary.api import Intent, Phase, Reason, Status, Verdict
+from canary.api.status import Condition
+from canary.core.snapshot import Snapshot
+
+STALLING = {
+    Reason.TARGET_NOT_FOUND,
+    Reason.TARGET_TAKEN,
+    Reason.NAME_TAKEN,
+    Reason.SERVICE_NOT_FOUND,
+    Reason.NOT_ISOLATED,
+    Reason.ROUTE_NOT_FOUND,
+    Reason.INVALID_SPEC,
+}
+"""Reasons that only a person can do something about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saying:
+    """One condition without its history; `holds` is None where it is unknown."""
+
+    type: str
+    holds: bool | None
+    reason: Reason
+    message: str = ""
+
+
+def conditions(status: Status, snap: Snapshot) -> tuple[Condition, ...]:
+    """The conditions of `status`, which is about to be written, in the world of `snap`.
+
+    What did not change keeps its transition time, so nothing is written for the time alone.
+    """
+    said = (
+        _ready(status),
+        _progressing(status),
+        _held(status, snap),
+        _traffic_shifted(status, snap),
+        _data_available(status),
+        _stalled(status),
+    )
+    before = snap.wish.status.conditions
+    return with_history(before, said, snap.now, status.observed_generation)
+
+
+def with_history(
+    before: Iterable[Condition], said: Iterable[Saying], now: float, generation: int
+) -> tuple[Condition, ...]:
+    """Each condition with the time (RFC 3339) of its last change of status."""
+    known = {one.type: one for one in before}
+    words = {True: "True", False: "False", None: "Unknown"}
+    stamp = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    made = []
+    for one in said:
+        old, truth = known.get(one.type), words[one.holds]
+        since = old.last_transition_time if old and old.status == truth else stamp
+        made.append(
+            Condition(
+                type=one.type,
+                status=truth,
+                reason=one.reason,
+                message=one.message,
+                last_transition_time=since,
+                observed_generation=generation,
+            )
+        )
+    return tuple(made)
+
+
+def _ready(status: Status) -> Saying:
+    """The vetted version runs, and nothing is asked of anybody."""
+    resting = status.phase is Phase.READY and status.reason not in STALLING
+    ready = resting or status.phase is Phase.BAKING
+    return Saying("Ready", ready, status.reason, status.message)
+
+
+def _progressing(status: Status) -> Saying:
+    return Saying("Progressing", status.intent is not Intent.REST, status.reason)
+
+
+def _held(status: Status, snap: Snapshot) -> Saying:
+    """A template that nobody vetted would not roll."""
+    held = snap.target.held if snap.target is not None else None
+    return Saying("Held", held, status.reason)
+
+
+def _traffic_shifted(status: Status, snap: Snapshot) -> Saying:
+    """The router has taken over the weight that is meant for the canary."""
+    route, meant = snap.route, status.weight
+    if status.release is None or meant == 0:
+        return Saying("TrafficShifted", False, status.reason, "The canary gets no traffic.")
+    if route is None:
+        return Saying("TrafficShifted", None, status.reason, "There is no route to ask.")
+    shifted = route.weight == meant and route.confirmed
+    return Saying("TrafficShifted", shifted, status.reason, f"{meant} % is meant for the canary.")
+
+
+def _data_available(status: Status) -> Saying:
+    """Whether the metrics say anything; unknown while nothing is asked."""
+    if status.release is None or not status.analysis:
+        return Saying("DataAvailable", None, status.reason, "Nothing is being measured.")
+    verdicts = {metric.verdict for metric in status.analysis}
+    if Verdict.UNAVAILABLE in verdicts:
+        return Saying("DataAvailable", False, Reason.MONITORING_UNAVAILABLE)
+    if Verdict.NO_DATA in verdicts:
+        return Saying("DataAvailable", False, Reason.NO_DATA)
+    return Saying("DataAvailable", True, status.reason)
+
+
+def _stalled(status: Status) -> Saying:
+    """Nothing goes on before a person has done something."""
+    paused = status.release is not None and status.release.pause is not None
+    over = status.phase is Phase.ROLLED_BACK
+    stalled = paused or over or status.reason in STALLING
+    return Saying("Stalled", stalled, status.reason, status.message if stalled else "")

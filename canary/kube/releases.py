@@ -1,0 +1,159 @@
+"""`ReleaseStore` over the API server: CanaryReleases as custom resources."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from canary.api import CanaryRelease, Reason, SpecError, Status, load_release
+from canary.api.status import Condition
+from canary.core.conditions import Saying, with_history
+from canary.core.snapshot import Request, Verb, Wish
+from canary.errors import NotFoundError, UsageError
+from canary.interfaces import Key
+from canary.kube.objects import RELEASES, Object, Objects
+from canary.kube.workloads.names import FINALIZER, REQUEST, annotations
+from canary.kube.workloads.patches import expect
+from canary.kube.workloads.pods import seconds
+
+Warn = Callable[[Key, Reason, str], None]
+"""Tells people about something that is left alone; saying it again and again is fine."""
+
+
+class KubeReleases:
+    """See ReleaseStore. `warn` hears of requests that nobody can understand."""
+
+    def __init__(self, objects: Objects, warn: Warn) -> None:
+        self._objects = objects
+        self._warn = warn
+
+    def read(self, key: Key) -> Wish:
+        """The release as it is now.
+
+        Raises NotFoundError, and UsageError that names every problem if it cannot be followed.
+        """
+        found = self._get(key)
+        release, metadata = parsed(found), found["metadata"]
+        deleted = metadata.get("deletionTimestamp")
+        return Wish(
+            name=key.name,
+            namespace=key.namespace,
+            generation=release.metadata.generation,
+            spec=release.spec,
+            status=release.status,
+            version=metadata["resourceVersion"],
+            deleting_since=seconds(deleted) if deleted else None,
+            request=self._request(key, annotations(found)),
+        )
+
+    def write_status(self, wish: Wish, status: Status) -> None:
+        """Compare-and-swap against `wish.version`. Raises ConflictError."""
+        metadata = {"name": wish.name, "namespace": wish.namespace, "resourceVersion": wish.version}
+        self._write(metadata, to_json(status))
+
+    def let_go(self, wish: Wish) -> None:
+        """Removes our finalizer; gone already is done."""
+        found = self._objects.get(RELEASES, wish.namespace, wish.name)
+        have = found["metadata"].get("finalizers") or [] if found else []
+        if found is None or FINALIZER not in have:
+            return
+        rest = [one for one in have if one != FINALIZER]
+        guard = expect(found, "/metadata/uid", "/metadata/finalizers")
+        patch = [*guard, {"op": "replace", "path": "/metadata/finalizers", "value": rest}]
+        try:
+            self._objects.patch(RELEASES, wish.namespace, wish.name, patch)
+        except NotFoundError:
+            return
+
+    def refuse(self, key: Key, message: str, now: float) -> None:
+        """Says in the status that the spec cannot be followed; writes only what is new.
+
+        The rest of the status stays: with a spec that can be followed the release goes on.
+        """
+        found = self._get(key)
+        status = found.get("status") or {}
+        said = (
+            Saying("Ready", False, Reason.INVALID_SPEC, message),
+            Saying("Stalled", True, Reason.INVALID_SPEC, message),
+        )
+        before = [Condition.model_validate(one) for one in status.get("conditions") or []]
+        kept = [one for one in before if one.type not in {"Ready", "Stalled"}]
+        generation = int(found["metadata"].get("generation", 0))
+        made = [*kept, *with_history(before, said, now, generation)]
+        wanted = {
+            **status,
+            "reason": Reason.INVALID_SPEC.value,
+            "message": message,
+            "observedGeneration": generation,
+            "conditions": [to_json(one) for one in made],
+        }
+        if wanted != status:
+            names = ("name", "namespace", "resourceVersion")
+            self._write({name: found["metadata"][name] for name in names}, wanted)
+
+    def _get(self, key: Key) -> Object:
+        found = self._objects.get(RELEASES, key.namespace, key.name)
+        if found is None:
+            raise NotFoundError(f"there is no CanaryRelease {key.name} in {key.namespace}")
+        return found
+
+    def _write(self, metadata: Mapping[str, Any], status: Mapping[str, Any]) -> None:
+        body = {
+            "apiVersion": RELEASES.api_version,
+            "kind": RELEASES.kind,
+            "metadata": dict(metadata),
+            "status": status,
+        }
+        self._objects.replace_status(RELEASES, body)
+
+    def _request(self, key: Key, notes: Mapping[str, str]) -> Request | None:
+        if REQUEST not in notes:
+            return None
+        try:
+            return request_of(notes[REQUEST])
+        except UsageError as error:
+            self._warn(key, Reason.REQUEST_IGNORED, str(error))
+            return None
+
+
+def parsed(found: Object) -> CanaryRelease:
+    """The resource of an object. Raises UsageError that names every problem."""
+    text = json.dumps(found)
+    try:
+        return CanaryRelease.model_validate_json(text, strict=True, by_alias=True, by_name=False)
+    except ValidationError:
+        return _complain(text, found["metadata"]["name"])
+
+
+def _complain(text: str, name: str) -> CanaryRelease:
+    """Reads it once more as a file is read, which is slower and says well what is wrong."""
+    try:
+        return load_release(text, name)
+    except SpecError as error:
+        wrong = "; ".join(f"{one.where}: {one.message}" for one in error.problems)
+        raise UsageError(f"CanaryRelease {name} cannot be followed: {wrong}") from error
+
+
+def to_json(model: Status | Condition) -> dict[str, Any]:
+    """As the resource holds it; what is None is absent, as its schema wants it."""
+    return model.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def request_of(text: str) -> Request:
+    """`{"verb": "promote", "id": "…"}`. Raises UsageError that says what is expected."""
+    try:
+        found = json.loads(text)
+        return Request(Verb(found["verb"]), _text(found["id"]))
+    except (ValueError, KeyError, TypeError) as error:
+        verbs = ", ".join(Verb)
+        raise UsageError(
+            f'annotation {REQUEST} is ignored: {{"verb": "…", "id": "…"}} is expected, '
+            f"the verb one of {verbs}; found {text[:100]!r}"
+        ) from error
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError(value)
+    return value
