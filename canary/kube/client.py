@@ -143,7 +143,7 @@ class Client:
         """Creates it. ConflictError when it exists already."""
         name = str(body.get("metadata", {}).get("name", ""))
         deed = Deed("create", kind, namespace, name)
-        request = Request("POST", _path(kind, namespace), _OURS, dict(body))
+        request = Request("POST", _path(kind, namespace), _OURS, _typed(kind) | dict(body))
         return _object(self._calls.call(deed, request), deed)
 
     def patch(
@@ -206,12 +206,11 @@ class Client:
     def _pages(self, kind: Kind, namespace: str, labels: Mapping[str, str], limit: int) -> Listing:
         deed = Deed("list", kind, namespace)
         query = _selector(labels) | ({"limit": str(limit)} if limit else {})
-        typed = {"apiVersion": kind.api_version, "kind": kind.kind}
         items: list[Object] = []
         while True:
             request = Request("GET", _path(kind, namespace), query)
             page = _object(self._calls.call(deed, request), deed)
-            items += [typed | item for item in page.get("items") or []]
+            items += [_typed(kind) | item for item in page.get("items") or []]
             metadata = page.get("metadata", {})
             if not metadata.get("continue"):
                 return Listing(items, str(metadata.get("resourceVersion", "")))
@@ -221,6 +220,11 @@ class Client:
         view = Client(calls.transport)
         view._calls = calls
         return view
+
+
+def _typed(kind: Kind) -> Object:
+    """What items of a list lack, and custom resources must have."""
+    return {"apiVersion": kind.api_version, "kind": kind.kind}
 
 
 def _root(kind: Kind) -> str:

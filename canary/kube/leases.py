@@ -143,11 +143,11 @@ class Elector:
         """Takes or renews the lease if it can be; seconds until it is worth another try."""
         try:
             return self._contend()
-        except ConflictError:
-            self._held = None  # somebody else wrote: look again
         except CanaryError as error:
-            _log.warning("the lease %s: %s", self._lease.name, error)
-        return self._pause()
+            self._held = None  # read it again
+            if not isinstance(error, ConflictError):  # somebody was quicker: that is daily life
+                _log.warning("the lease %s: %s", self._lease.name, error)
+            return self._pause()
 
     def _contend(self) -> float:
         found = self._held or self._read()
