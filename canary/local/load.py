@@ -3,14 +3,15 @@
 Each request is due at a time that was fixed beforehand and is sent then, whatever became of those
 before it; its latency counts from that time, so a stalled service cannot hide its own slowness
 (coordinated omission). One line of JSON per second goes to standard output (tally.Record), and a
-last one with the sums.
+last one with the sums; with --failures one line (`kind` "failure") for each failed request as well.
 """
 
 import argparse
 import asyncio
+import json
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -39,10 +40,17 @@ class Request:
 class Load:
     """Sends what is due and writes down what becomes of it."""
 
-    def __init__(self, session: aiohttp.ClientSession, ledger: Ledger, seed: int) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        ledger: Ledger,
+        seed: int,
+        failed: Callable[[Outcome], None],
+    ) -> None:
         self._session = session
         self._ledger = ledger
         self._seed = seed
+        self._failed = failed
         self._token = ""
         self._names = 0
         self._flying: set[asyncio.Task[None]] = set()
@@ -64,7 +72,7 @@ class Load:
             arrival = replace(arrival, kind=Kind.LOGIN)
         self._ledger.sent()
         if len(self._flying) >= IN_FLIGHT:
-            self._ledger.add(Outcome(arrival.kind, arrival.user, "overload", 0.0))
+            self._over(Outcome(arrival.kind, arrival.user, "overload", 0.0))
             return
         task = asyncio.create_task(self._serve(arrival, due))
         self._flying.add(task)
@@ -72,7 +80,7 @@ class Load:
 
     async def _serve(self, arrival: Arrival, due: float) -> None:
         status, headers = await self._send(self._request(arrival))
-        self._ledger.add(
+        self._over(
             Outcome(
                 arrival.kind,
                 arrival.user,
@@ -82,6 +90,11 @@ class Load:
                 headers.get("X-Instance", NOBODY),
             )
         )
+
+    def _over(self, outcome: Outcome) -> None:
+        self._ledger.add(outcome)
+        if not outcome.ok:
+            self._failed(outcome)
 
     def _request(self, arrival: Arrival) -> Request:
         match arrival.kind:
@@ -126,9 +139,17 @@ async def _main(chosen: argparse.Namespace, profile: Profile) -> None:
     loop = asyncio.get_running_loop()
     timeout = aiohttp.ClientTimeout(total=chosen.timeout)
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=15)
-    async with aiohttp.ClientSession(chosen.url, timeout=timeout, connector=connector) as session:
-        load = Load(session, ledger, profile.seed)
-        start = loop.time()
+    host = {"Host": chosen.host} if chosen.host else {}
+    start = loop.time()
+
+    def failed(outcome: Outcome) -> None:
+        if chosen.failures:
+            _print_failure(outcome, loop.time() - start)
+
+    async with aiohttp.ClientSession(
+        chosen.url, headers=host, timeout=timeout, connector=connector
+    ) as session:
+        load = Load(session, ledger, profile.seed, failed)
         ticker = asyncio.create_task(_tick(ledger, start))
         sender = asyncio.create_task(load.run(profile, chosen.seconds))
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -146,10 +167,19 @@ def _print(record: Record) -> None:
     sys.stdout.flush()
 
 
+def _print_failure(outcome: Outcome, time: float) -> None:
+    line = {"kind": "failure", "time": round(time, 3), "status": outcome.status}
+    names = {"version": outcome.version, "instance": outcome.instance}
+    sys.stdout.write(json.dumps(line | names) + "\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     """Send until the time is over, or until SIGTERM or Ctrl-C, then print the sums."""
     parser = argparse.ArgumentParser(prog="canary.local.load", description=__doc__)
     parser.add_argument("--url", required=True, help="the router's entry point")
+    parser.add_argument("--host", default="", help="what the header Host says")
+    parser.add_argument("--failures", action="store_true", help="a line for each failed request")
     parser.add_argument("--rate", type=float, default=50.0, help="requests/s, at the peak")
     parser.add_argument("--day", type=float, default=0.0, help="length of a day in s; 0: constant")
     parser.add_argument("--users", type=int, default=5000)

@@ -1,8 +1,13 @@
 """The load generator is open-loop: what a server does, does not change what is sent."""
 
+import json
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 from canary.local.schedule import Profile, arrivals
 from canary.local.tally import Record
@@ -44,3 +49,41 @@ def test_a_wrong_rate_is_an_error_of_usage():
     assert ran.returncode == 2
     assert "a rate must be more than 0" in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+@contextmanager
+def refusing() -> Iterator[tuple[str, list[str]]]:
+    """A server that answers 503 and remembers whom it was asked for."""
+    hosts: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            hosts.append(self.headers["Host"])
+            self.send_error(503)
+
+        def do_GET(self):
+            self.do_POST()
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", hosts
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_each_failed_request_is_named_and_the_host_is_the_one_asked_for():
+    """Behind a gateway the host decides who answers; a line per failure says when and how."""
+    command = [sys.executable, "-m", "canary.local.load", "--seconds", "1", "--rate", "20"]
+    with refusing() as (url, hosts):
+        options = ["--url", url, "--host", "auth.example", "--failures"]
+        ran = subprocess.run([*command, *options], capture_output=True, text=True, check=True)
+    lines = [json.loads(line) for line in ran.stdout.splitlines()]
+    failures = [line for line in lines if line["kind"] == "failure"]
+    assert len(failures) == lines[-1]["sent"] == len(hosts) > 0
+    assert {line["status"] for line in failures} == {"503"}
+    assert set(hosts) == {"auth.example"}

@@ -1,6 +1,9 @@
 """Runs one instance: `python -m canary.local.auth --port … --dsn … --version good`."""
 
 import argparse
+import os
+import sys
+from types import FrameType
 
 import uvicorn
 from prometheus_client import disable_created_metrics
@@ -13,9 +16,19 @@ KEEP_ALIVE_SECONDS = 75
 """Longer than the router keeps idle connections: it must be the one to close them."""
 
 
+class Abrupt(uvicorn.Server):
+    """Dies at the first SIGTERM, whatever is under way, as many services do."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The end. Process 1 of a container must say so itself."""
+        del sig, frame
+        os._exit(0)
+
+
 def main() -> None:
     """Serve until SIGTERM; requests under way are finished first."""
     parser = argparse.ArgumentParser(prog="canary.local.auth", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--dsn", required=True, help="where PostgreSQL is")
     parser.add_argument(
@@ -27,6 +40,7 @@ def main() -> None:
     parser.add_argument("--pool-timeout", type=float, default=0.5, help="seconds")
     parser.add_argument("--leak-every", type=int, default=100, help="1 login in N is a rare one")
     parser.add_argument("--seed", type=int, default=0, help="decides which requests fail")
+    parser.add_argument("--abrupt", action="store_true", help="exit at once on SIGTERM")
     chosen = parser.parse_args()
     try:
         version = parse_version(chosen.version)
@@ -44,15 +58,19 @@ def main() -> None:
     )
     # They would double the page, and nobody reads them.
     disable_created_metrics()  # type: ignore[no-untyped-call]
-    uvicorn.run(
+    config = uvicorn.Config(
         build(settings),
-        host="127.0.0.1",
+        host=chosen.host,
         port=chosen.port,
         log_level="warning",
         access_log=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=5,
     )
+    server = Abrupt(config) if chosen.abrupt else uvicorn.Server(config)
+    server.run()
+    if not server.started:
+        sys.exit(1)
 
 
 if __name__ == "__main__":
