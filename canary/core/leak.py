@@ -18,6 +18,8 @@ from canary.core.leak_track import BLOCKS, SHORT, Look, Track, json_like
 from canary.core.pool import PoolReading, PoolSample
 
 _MINUTE = 60.0
+_LEAST_LOOK = 10.0
+"""Seconds: in less, a pause of the process looks like connections that are never given back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +152,16 @@ def _observed(
 
 
 def _leaks(track: Track, stable: Track, policy: PoolPolicy) -> bool:
-    """Over the window (half of it while it is not yet full): more than allowed, and than stable."""
+    """Over the window (half of it while it is not yet full): more than allowed, and than stable.
+
+    What is never given back is still there in each of the last samples: a pool that came down to
+    few connections in the newest quarter of the window has not lost more than those.
+    """
     count = len(track.blocks)
     mine = track.look(count) if count >= BLOCKS // 2 else None
-    return mine is not None and _exceeds(mine, stable.look(count), policy, policy.noise)
+    if mine is None or track.floor(BLOCKS // 4) <= policy.leak_connections:
+        return False
+    return _exceeds(mine, stable.look(count), policy, policy.noise)
 
 
 def _leaks_fast(track: Track, stable: Track, policy: PoolPolicy) -> bool:
@@ -165,6 +173,8 @@ def _leaks_fast(track: Track, stable: Track, policy: PoolPolicy) -> bool:
         new, old = track.look(count), track.look(count, count)
         if new is None or old is None:
             break
+        if new.seconds < _LEAST_LOOK or track.floor(count) <= policy.leak_connections:
+            continue
         pace = (new.residual - old.residual) / ((new.seconds + old.seconds) / 2)
         urgent = room < 4 * new.seconds * pace
         if urgent and _exceeds(new, stable.look(count), policy, policy.short_noise):

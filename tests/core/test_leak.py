@@ -313,3 +313,11 @@ def test_after_a_gap_the_reading_covers_all_of_it():
     )
     (reading,) = (r for s in pool_samples(series, (), Grid(0, 3, 1)) for r in s.readings)
     assert (reading.seconds, reading.in_use, reading.held) == (3.0, 2.0, 6.0)
+
+
+def test_a_pause_of_one_pod_is_no_leak() -> None:
+    """For four seconds nothing is given back, then all of it: a stalled process, not a leak."""
+    quiet = [(pool(0, held=0.2), *CALM)] * 12
+    stalled = [(pool(5, held=0.0), *CALM)] * 4
+    caught_up = [(pool(0, held=20.0), *CALM)]
+    assert reason(DEMO, *quiet, *stalled, *caught_up, *quiet) is None
