@@ -107,7 +107,7 @@ def error_of_status(
     code: int, status: Mapping[str, Any], words: str, deed: Deed, retry_after: float | None = None
 ) -> CanaryError:
     """The error for a `Status` object, be it an answer or an ERROR event of a watch."""
-    text = f"cannot {deed}: {words}"
+    text = f"cannot {deed}: {words}{_HINTS.get(code, '')}"
     match code:
         case HTTPStatus.FORBIDDEN:
             return ForbiddenError(text + _grant(words, deed))
@@ -124,6 +124,9 @@ def error_of_status(
             return _CLASSES.get(code, PermanentError)(text)
 
 
+_HINTS: Mapping[int, str] = {
+    HTTPStatus.UNAUTHORIZED: " (our credentials are missing, wrong or expired)"
+}
 _CLASSES: Mapping[int, type[CanaryError]] = {
     HTTPStatus.UNAUTHORIZED: UnauthorizedError,
     HTTPStatus.NOT_FOUND: NotFoundError,

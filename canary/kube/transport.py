@@ -23,7 +23,7 @@ from urllib3 import exceptions as http_errors
 
 from canary import __version__
 from canary.errors import CanaryError, PermanentError, UsageError
-from canary.kube.failures import Answer, LostError, UnreachableError
+from canary.kube.failures import Answer, LostError, UnauthorizedError, UnreachableError
 
 _POOL_NAME: Final = re.compile(r"HTTPS?Connection(Pool)?\([^)]*\): ")
 _LOAD_POD: Final[Callable[..., None]] = kubernetes_config.load_incluster_config
@@ -96,8 +96,12 @@ class Transport:
         return self._whole(response)
 
     def renew(self) -> None:
-        """Reads credentials and certificates again: they have been refused."""
-        fresh = self._connect()
+        """Reads credentials and certificates again, refused ones. Raises UnauthorizedError."""
+        try:
+            fresh = self._connect()
+        except Exception as error:
+            reason = _sentence(error)
+            raise UnauthorizedError(f"cannot read the credentials again: {reason}") from error
         with self._lock:
             self._api, old = fresh, self._api
         _close(old)
@@ -204,7 +208,7 @@ def load(
     """
     try:
         return Transport(lambda: _connect(kubeconfig, context), observer)
-    except (kubernetes_config.ConfigException, OSError, ValueError) as error:
+    except Exception as error:  # what is wrong in the file comes as almost any class
         raise UsageError(
             f"there is no usable configuration for a cluster: {_sentence(error)}. "
             "Set KUBECONFIG or --kubeconfig, or run in a pod with a service account"

@@ -1,0 +1,401 @@
+"""The client against a server that misbehaves."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from canary.errors import CanaryError, ConflictError, ExitCode, PermanentError, UsageError
+from canary.kube.calls import Policy
+from canary.kube.client import Client
+from canary.kube.failures import (
+    BusyError,
+    FailedError,
+    ForbiddenError,
+    GoneError,
+    LostError,
+    NotLeaderError,
+    UnauthorizedError,
+    UnreachableError,
+)
+from canary.kube.objects import DEPLOYMENTS, HTTP_ROUTES, PODS, RELEASES
+from canary.kube.timing import Stopper
+from canary.kube.transport import Timeouts, load
+from tests.kube.servers import Act, Server, answer, event, events, half, hang, reset, status
+from tests.kube.timing import AutoTiming
+
+QUICK = Policy(Timeouts(connect=1.0, read=0.15), attempts=3, quiet=0.15)
+ITEM = {"kind": "Pod", "metadata": {"name": "a", "resourceVersion": "7"}}
+TESTED = [{"op": "test", "path": "/a", "value": 1}, {"op": "replace", "path": "/a", "value": 2}]
+UNTESTED = TESTED[1:]
+
+Start = Callable[..., tuple[Client, Server]]
+Call = Callable[[Client], Any]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts a server with these acts, and a client for it whose pauses last no time."""
+    started: list[tuple[Client, Server]] = []
+
+    def begin(
+        *acts: Act, tokens: tuple[str, ...] = (), observer: Any = None
+    ) -> tuple[Client, Server]:
+        server = Server(*acts)
+        transport = server.transport(*tokens, observer=observer)
+        started.append((Client(transport, QUICK, Stopper(AutoTiming())), server))
+        return started[-1]
+
+    yield begin
+    for client, server in started:
+        client.close()
+        server.close()
+
+
+def get(client: Client) -> Any:
+    """A read."""
+    return client.get(PODS, "prod", "a")
+
+
+def create(client: Client) -> Any:
+    """A write that must not happen twice."""
+    return client.create(PODS, "prod", {"metadata": {"name": "a"}})
+
+
+def careful(client: Client) -> Any:
+    """A patch that cannot be applied twice."""
+    return client.patch(PODS, "prod", "a", TESTED)
+
+
+def careless(client: Client) -> Any:
+    """A patch that might be."""
+    return client.patch(PODS, "prod", "a", UNTESTED)
+
+
+def guarded(client: Client) -> Any:
+    """A status with the version it was read at."""
+    return client.replace_status(PODS, {"metadata": {"name": "a", "resourceVersion": "7"}})
+
+
+def delete(client: Client) -> Any:
+    """A deletion."""
+    return client.delete(PODS, "prod", "a", "Background")
+
+
+FAILED = status(503, "ServiceUnavailable", "apiserver is shutting down")
+BUSY = status(429, "TooManyRequests", "too many requests")
+
+
+@pytest.mark.parametrize(
+    ("call", "acts", "requests"),
+    [
+        pytest.param(get, [hang, answer(200, ITEM)], 2, id="a hung read is sent again"),
+        pytest.param(get, [half, answer(200, ITEM)], 2, id="half an answer is read again"),
+        pytest.param(get, [reset, answer(200, ITEM)], 2, id="a reset read is sent again"),
+        pytest.param(get, [FAILED, answer(200, ITEM)], 2, id="a read that failed is sent again"),
+        pytest.param(
+            get, [answer(200, "<p>"), answer(200, ITEM)], 1, id="a proxy's page is no answer"
+        ),
+        pytest.param(create, [BUSY, answer(201, ITEM)], 2, id="a create turned away is sent again"),
+        pytest.param(create, [FAILED, answer(201, ITEM)], 1, id="a create that failed is not"),
+        pytest.param(create, [reset, answer(201, ITEM)], 1, id="a create without answer is not"),
+        pytest.param(create, [hang, answer(201, ITEM)], 1, id="a hung create is not"),
+        pytest.param(
+            careful, [reset, answer(200, ITEM)], 2, id="a patch with a test is sent again"
+        ),
+        pytest.param(careless, [reset, answer(200, ITEM)], 1, id="a patch without a test is not"),
+        pytest.param(guarded, [reset, answer(200, ITEM)], 2, id="a guarded status is sent again"),
+        pytest.param(delete, [reset, answer(404, ITEM)], 2, id="a delete is sent again"),
+        pytest.param(get, [FAILED], 3, id="there is an end to it"),
+        pytest.param(
+            get, [status(400, "BadRequest", "no"), answer(200, ITEM)], 1, id="a refusal stands"
+        ),
+    ],
+)
+def test_what_is_sent_again(start: Start, call: Call, acts: list[Act], requests: int) -> None:
+    """Only what is transient and harmless is sent again, and an answer ends it."""
+    client, server = start(*acts)
+    try:
+        call(client)
+    except CanaryError:
+        answered = False
+    else:
+        answered = True
+    assert len(server.got) == requests
+    assert answered == (requests == len(acts) and len(acts) > 1)
+
+
+def test_retry_after(start: Start) -> None:
+    """The server's Retry-After is the least pause; one beyond our budget is left to the caller."""
+    client, server = start(answer(429, Retry_After="3"), answer(200, ITEM))
+    get(client)
+    (pause,) = client._calls.stopper.timing.waits
+    assert pause >= 3
+    client, server = start(answer(429, Retry_After="100"))
+    with pytest.raises(BusyError) as busy:
+        get(client)
+    assert (busy.value.retry_after, len(server.got)) == (100, 1)
+
+
+@pytest.mark.parametrize(
+    ("call", "act", "error", "words"),
+    [
+        pytest.param(
+            get, hang, LostError, "cannot reach the API server at .*Read timed out", id="hung"
+        ),
+        pytest.param(get, half, LostError, "broke off", id="half an answer"),
+        pytest.param(get, answer(200, "<p>"), LostError, "not JSON", id="a proxy's page"),
+        pytest.param(get, answer(200, "[]"), LostError, "not an object", id="a list for an object"),
+        pytest.param(
+            get, answer(302, Location="/else"), PermanentError, "302|cannot", id="redirect"
+        ),
+        pytest.param(get, FAILED, FailedError, "apiserver is shutting down", id="server failed"),
+        pytest.param(
+            create,
+            status(409, "AlreadyExists", 'pods "a" already exists', name="a"),
+            ConflictError,
+            'cannot create pods a in namespace prod: pods "a" already exists',
+            id="exists",
+        ),
+        pytest.param(
+            careless,
+            status(422, "Invalid", "the server rejected our request"),
+            ConflictError,
+            "not as the patch expects",
+            id="a test in a patch does not hold",
+        ),
+        pytest.param(
+            careless,
+            status(422, "Invalid", 'Pod "a" is invalid: spec', name="a"),
+            PermanentError,
+            'Pod "a" is invalid: spec',
+            id="a patch makes an invalid object",
+        ),
+        pytest.param(
+            lambda client: client.patch(HTTP_ROUTES, "prod", "a", UNTESTED),
+            status(
+                403,
+                "Forbidden",
+                'httproutes is forbidden: User "x" cannot patch resource "httproutes" in API group "…"',
+                name="a",
+            ),
+            ForbiddenError,
+            r'a Role in namespace prod: apiGroups \["gateway.networking.k8s.io"\], '
+            r'resources \["httproutes"\], verbs \["patch"\]',
+            id="RBAC says no: what to grant",
+        ),
+        pytest.param(
+            lambda client: client.replace_status(
+                RELEASES, {"metadata": {"name": "a", "namespace": "b"}}
+            ),
+            status(403, "Forbidden", 'cannot update resource "canaryreleases/status"', name="a"),
+            ForbiddenError,
+            r'resources \["canaryreleases/status"\], verbs \["update"\]',
+            id="a subresource is named as in RBAC",
+        ),
+        pytest.param(
+            create,
+            status(403, "Forbidden", "exceeded quota: pods", name="a"),
+            ForbiddenError,
+            "exceeded quota: pods$",
+            id="a quota is no matter of RBAC",
+        ),
+        pytest.param(
+            get,
+            status(401, "Unauthorized", "Unauthorized"),
+            UnauthorizedError,
+            "credentials",
+            id="401",
+        ),
+    ],
+)
+def test_errors(start: Start, call: Call, act: Act, error: type[CanaryError], words: str) -> None:
+    """Every failure is one of our errors, with the server's words and what to do."""
+    client, _ = start(act)
+    with pytest.raises(error, match=words) as raised:
+        call(client)
+    assert "\n" not in str(raised.value)
+
+
+def test_forbidden_exit_code() -> None:
+    """Forbidden ends a command as "not found or forbidden" does."""
+    assert ForbiddenError.exit_code is UnauthorizedError.exit_code is ExitCode.NOT_FOUND
+
+
+def test_nobody_listens() -> None:
+    """A server that is not there is unreachable, which is safe to try again, also for a create."""
+    server = Server(answer(200))
+    timing = AutoTiming()
+    client = Client(server.transport(), QUICK, Stopper(timing))
+    server.close()
+    with pytest.raises(
+        UnreachableError, match=r"^cannot reach the API server at http://127[^:]*:\d+: .*refused"
+    ):
+        create(client)
+    assert len(timing.waits) == 2
+
+
+def test_new_token(start: Start) -> None:
+    """Refused credentials are read again, once, before anybody hears of it."""
+    client, server = start(
+        status(401, "Unauthorized", "no"), answer(200, ITEM), tokens=("Bearer old", "Bearer new")
+    )
+    assert get(client) == ITEM
+    assert [got.headers["authorization"] for got in server.got] == ["Bearer old", "Bearer new"]
+
+
+def test_request(start: Start) -> None:
+    """Who asks, who owns the fields, and a JSON Patch that stays one."""
+    client, server = start(answer(200, ITEM))
+    client.patch(PODS, "prod", "a/b", TESTED, "status")
+    (got,) = server.got
+    assert got.path == "/api/v1/namespaces/prod/pods/a%2Fb/status?fieldManager=canary-controller"
+    assert got.headers["Content-Type"] == "application/json-patch+json"
+    assert got.headers["User-Agent"].startswith("canary/")
+    assert got.body == TESTED
+
+
+def test_one_connection(start: Start) -> None:
+    """Connections are used again."""
+    client, server = start(answer(200, ITEM))
+    for _ in range(5):
+        get(client)
+    assert len({got.peer for got in server.got}) == 1
+
+
+def test_pages(start: Start) -> None:
+    """A long list is read in pages; when a page has expired it is read again, whole."""
+    first = answer(200, {"items": [{"metadata": {"name": "a"}}], "metadata": {"continue": "c"}})
+    second = answer(
+        200, {"items": [{"metadata": {"name": "b"}}], "metadata": {"resourceVersion": "9"}}
+    )
+    gone = status(410, "Expired", "the continue token is too old")
+    client, server = start(first, second)
+    listing = client.listing(DEPLOYMENTS, "", {"app": "auth", "tier": "x"})
+    assert [item["metadata"]["name"] for item in listing.items] == ["a", "b"]
+    assert listing.version == "9"
+    assert listing.items[0]["kind"] == "Deployment"
+    assert server.got[1].path == (
+        "/apis/apps/v1/deployments?labelSelector=app%3Dauth%2Ctier%3Dx&limit=500&continue=c"
+    )
+    client, server = start(first, gone, second)
+    assert len(client.list(DEPLOYMENTS, "", {})) == 1
+    assert server.got[2].path == "/apis/apps/v1/deployments"
+
+
+def test_fence(start: Start) -> None:
+    """Without the lease nothing is written, not even by a retry; reading goes on."""
+    left = [5.0, 0.0]
+    client, server = start(BUSY, answer(200, ITEM))
+    fenced = client.fenced(lambda: left.pop(0) if len(left) > 1 else left[0])
+    for _ in range(2):
+        with pytest.raises(
+            NotLeaderError, match="cannot patch pods a in namespace prod: this replica"
+        ):
+            careful(fenced)
+    assert len(server.got) == 1
+    assert get(fenced) == ITEM
+    assert careful(client) == ITEM
+
+
+def test_fence_shortens_waiting(start: Start) -> None:
+    """No write waits for its answer beyond the lease."""
+    client, _ = start(hang)
+    patient = client.tuned(Policy(Timeouts(1, 30), attempts=1)).fenced(lambda: 0.1)
+    with pytest.raises(LostError, match=r"read timeout=0\.1"):
+        careful(patient)
+
+
+def test_stopped_client_does_not_retry(start: Start) -> None:
+    """Shutdown does not wait for a server that is down."""
+    client, server = start(FAILED)
+    client._calls.stopper.stop()
+    with pytest.raises(FailedError):
+        get(client)
+    assert len(server.got) == 1
+
+
+def test_observer(start: Start) -> None:
+    """Every request is counted with its code, also the one without an answer."""
+    seen = []
+
+    class Observer:
+        def requested(self, method: str, host: str, code: str, seconds: float) -> None:
+            assert seconds >= 0
+            seen.append((method, host, code))
+
+    client, server = start(reset, answer(200, ITEM), observer=Observer())
+    get(client)
+    assert seen == [("GET", server.url, "<error>"), ("GET", server.url, "200")]
+
+
+def follow(client: Client) -> list[Any]:
+    """All events of a watch."""
+    return list(client.watch(PODS, "prod", {}, "5", 300))
+
+
+def test_watch(start: Start) -> None:
+    """Events come as they are sent, wherever the chunks are cut."""
+    lines = event("ADDED", 6) + event("BOOKMARK", 8) + event("DELETED", 9)
+    client, server = start(events(lines[:10], lines[10:70], lines[70:]))
+    types = [(found.type, found.object["metadata"]["resourceVersion"]) for found in follow(client)]
+    assert types == [("ADDED", "6"), ("BOOKMARK", "8"), ("DELETED", "9")]
+    assert server.got[0].path.split("?")[1] == (
+        "watch=true&allowWatchBookmarks=true&resourceVersion=5&timeoutSeconds=300"
+    )
+
+
+@pytest.mark.parametrize(
+    ("act", "error"),
+    [
+        pytest.param(status(410, "Expired", "too old"), GoneError, id="refused: too old"),
+        pytest.param(
+            events(event("ERROR", 0, kind="Status", code=410, message="too old resource version")),
+            GoneError,
+            id="an ERROR event: too old",
+        ),
+        pytest.param(
+            events(event("ERROR", 0, kind="Status", code=500, message="etcd")),
+            FailedError,
+            id="ERROR 500",
+        ),
+        pytest.param(events(event("ADDED", 6), then="break"), LostError, id="half a chunk"),
+        pytest.param(events(event("ADDED", 6), then="hang"), LostError, id="silence for too long"),
+        pytest.param(events(b'{"type": "ADDED"}\n'), LostError, id="an event without an object"),
+        pytest.param(events(b"<html>\n"), LostError, id="no JSON"),
+        pytest.param(reset, LostError, id="reset"),
+    ],
+)
+def test_watch_breaks(start: Start, act: Act, error: type[CanaryError]) -> None:
+    """Whatever ends a watch before its time says which way to go on."""
+    client, _ = start(act)
+    with pytest.raises(error):
+        follow(client)
+
+
+def test_interrupted_watch(start: Start) -> None:
+    """A watch that waits can be ended from outside, without an error."""
+    client, _ = start(events(event("ADDED", 6), then="hang"))
+    watch = client.tuned(Policy(quiet=10)).watch(PODS, "prod", {}, "5", 300)
+    found = []
+    for one in watch:
+        found.append(one)
+        watch.interrupt()
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        pytest.param(None, "no usable configuration", id="no file"),
+        pytest.param("{", "no usable configuration", id="no YAML"),
+        pytest.param("apiVersion: v1", "no usable configuration", id="nothing in it"),
+    ],
+)
+def test_no_configuration(tmp_path: Any, text: str | None, words: str) -> None:
+    """A kubeconfig that cannot be used is a wrong input, with a sentence."""
+    path = tmp_path / "kubeconfig"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UsageError, match=words):
+        load(str(path))
