@@ -25,7 +25,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 
 {{- define "canary.rules" -}}
 - {apiGroups: [canary-controller.dev], resources: [canaryreleases], verbs: [get, list, watch, patch]}
-- {apiGroups: [canary-controller.dev], resources: [canaryreleases/status], verbs: [update, patch]}
+- {apiGroups: [canary-controller.dev], resources: [canaryreleases/status], verbs: [update]}
 # Owner references that block deletion (canary objects, Jobs) need this one.
 - {apiGroups: [canary-controller.dev], resources: [canaryreleases/finalizers], verbs: [update]}
 - {apiGroups: [apps], resources: [deployments], verbs: [get, list, watch, create, patch, delete]}
