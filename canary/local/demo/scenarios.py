@@ -32,7 +32,7 @@ class Scenario:
         return not self.reasons
 
 
-POOL = 15
+POOL = 20
 """Connections per instance."""
 LEAK_EVERY = 30
 """One login in so many loses a connection."""

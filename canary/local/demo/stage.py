@@ -18,7 +18,7 @@ from canary.local.workdir import LocalError, work_directory
 from canary.local.world import LocalCluster, SystemClock
 
 REPLICAS = 4
-MAX_CONNECTIONS = 160
+MAX_CONNECTIONS = 200
 """Of PostgreSQL: enough for all pools of stable and canary, and small beside a default of 100s."""
 READY_SECONDS = 40.0
 TICK = 0.2
