@@ -60,7 +60,7 @@ def is_held(deployment: dict[str, Any]) -> bool:
 
 
 def test_a_changed_template_is_held_in_the_same_write(held: Kubectl) -> None:
-    """set env, resume, and a replace that drops annotation and pause: held after each of them."""
+    """Set env, resume, and a replace that drops annotation and pause: held after each of them."""
     for attempt in range(50):  # a new policy counts a moment after it was written
         held("-n", NAMESPACE, "set", "env", "deployment/held", f"V=try-{attempt}")
         if is_held(now(held)):
