@@ -5,7 +5,7 @@ plan. Lowering the weight is written to the world first and to the status after;
 other way round. So whatever the point of a crash, the route never holds more than was meant.
 """
 
-from canary.api import SENTENCES, Intent, Reason
+from canary.api import SENTENCES, Intent, Reason, Status, Verdict
 from canary.core.judgement import Judgement
 from canary.core.plan import Plan
 from canary.core.rollout.advance import ADVANCE
@@ -38,10 +38,16 @@ def decide(snap: Snapshot, judged: Judgement) -> Plan:
             "judged_until": judged.until if judged.until is not None else status.judged_until,
             "judge": judged.state or status.judge,
             "analysis": judged.metrics or status.analysis,
+            "verdict": _verdict(status, judged),
         }
     )
     context = Context(snap, judged, status)
     return _finished(_plan(context, verb), context)
+
+
+def _verdict(status: Status, judged: Judgement) -> Verdict | None:
+    """The last word on the release under way, or on the one that was; none before the first."""
+    return judged.step if judged.metrics else status.verdict
 
 
 def _plan(context: Context, verb: Verb | None) -> Plan:
