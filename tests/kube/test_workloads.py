@@ -1,0 +1,481 @@
+"""Workloads in a fake cluster: what is seen, and what each action writes."""
+
+from typing import Any
+
+import pytest
+
+from canary.api import Intent, Reason, Status
+from canary.api import Release as Releasing
+from canary.core.plan import (
+    DeleteCanary,
+    EnsureCanary,
+    FreeCapacity,
+    Hold,
+    KeepCapacity,
+    PutBack,
+    Release,
+    RollTarget,
+    WorkloadAction,
+)
+from canary.core.snapshot import Target, Trouble
+from canary.errors import ConflictError, TransientError
+from canary.kube.objects import (
+    AUTOSCALERS,
+    DEPLOYMENTS,
+    PODS,
+    RELEASES,
+    SERVICES,
+    Kind,
+    Object,
+)
+from canary.kube.workloads import Holding, holding_mode
+from canary.kube.workloads.holding import BINDINGS, POLICIES
+from canary.kube.workloads.names import FINALIZER, HOLD, STABLE
+from canary.kube.workloads.pods import pod_of
+from canary.kube.workloads.template import template_hash
+from tests.kube.stage import DEPLOYMENT, NAMESPACE, Stage, manifest
+
+VETTED = template_hash(manifest(DEPLOYMENT)["spec"]["template"])
+IN_FLIGHT = Status(
+    intent=Intent.ADVANCE,
+    stable_hash=VETTED,
+    release=Releasing(template="x", started_at=1.0, replicas=4),
+)
+
+
+def target(stage: Stage, status: Status | None = None) -> Target:
+    """What the operator sees of the target."""
+    found = stage.workloads.look(stage.wish(status)).target
+    assert found is not None
+    return found
+
+
+def do(stage: Stage, *actions: WorkloadAction) -> None:
+    """The operator acts."""
+    for action in actions:
+        stage.workloads.apply(stage.wish(), action)
+
+
+@pytest.fixture(params=Holding)
+def stage(request: pytest.FixtureRequest) -> Stage:
+    """An adopted target, once in each mode."""
+    made = Stage(request.param)
+    do(made, Hold(VETTED))
+    made.roll()
+    return made
+
+
+def test_the_target_is_seen_as_it_runs() -> None:
+    """Replicas, both hashes, and pods with the time from which they are ready."""
+    seen = target(Stage())
+    assert (seen.replicas, seen.template, seen.running, seen.held) == (4, VETTED, VETTED, False)
+    assert {pod.ready_since for pod in seen.pods} == {1767323045.0}
+    assert seen.obstacle is None
+
+
+STATUS_CHANGES = [
+    pytest.param({"observedGeneration": 0}, id="the controller has not looked yet"),
+    pytest.param({"updatedReplicas": 3}, id="not all pods are updated"),
+    pytest.param({"availableReplicas": 3}, id="not all pods are available"),
+    pytest.param({"replicas": 5}, id="a surplus pod is still there"),
+]
+
+
+@pytest.mark.parametrize("change", STATUS_CHANGES)
+def test_what_is_rolling_runs_nothing_yet(change: dict[str, int]) -> None:
+    """In the middle of a roll there is nothing that could be recorded as stable."""
+    stage = Stage()
+    body = stage.deployment()
+    body["status"] |= change
+    stage.cluster.put(DEPLOYMENTS, body)
+    assert target(stage).running is None
+
+
+def test_adoption_marks_and_holds(stage: Stage) -> None:
+    """Paused, or marked for the policy; the finalizer is there; done twice is done once."""
+    found = stage.deployment()
+    assert found["metadata"]["annotations"][HOLD] == "auth"
+    assert found["metadata"]["annotations"][STABLE] == VETTED
+    assert found["metadata"]["annotations"]["team"] == "login"
+    assert found["spec"].get("paused", False) is (stage.mode is Holding.AT_REST)
+    release = stage.cluster.get(RELEASES, NAMESPACE, "auth")
+    assert release is not None
+    assert release["metadata"]["finalizers"] == [FINALIZER]
+    assert target(stage).held
+    writes = stage.cluster.writes
+    do(stage, Hold(VETTED))
+    assert stage.cluster.writes == writes
+
+
+def test_a_target_without_annotations_is_adopted_too() -> None:
+    """The first annotation of all is ours."""
+    stage = Stage()
+    body = stage.deployment()
+    del body["metadata"]["annotations"]
+    stage.cluster.put(DEPLOYMENTS, body)
+    do(stage, Hold(VETTED))
+    assert stage.deployment()["metadata"]["annotations"][HOLD] == "auth"
+
+
+def test_stable_is_known_by_its_replica_set_when_defaults_are_added(stage: Stage) -> None:
+    """A newer API server adds a field to every template: nothing has changed for us."""
+    body = stage.deployment()
+    body["spec"]["template"]["spec"]["newDefault"] = "yes"
+    stage.cluster.put(DEPLOYMENTS, body)
+    for one in stage.sets():
+        one["spec"]["template"]["spec"]["newDefault"] = "yes"
+        stage.cluster.put(Kind("apps", "v1", "replicasets", "ReplicaSet"), one)
+    assert target(stage).template == VETTED
+
+
+def test_an_unvetted_template_that_rolls_is_not_held(stage: Stage) -> None:
+    """Un-paused with another template, whoever did it."""
+    stage.change(paused=False)
+    assert not target(stage).held
+
+
+def test_a_held_template_is_held_and_does_not_run(stage: Stage) -> None:
+    """Paused with another template: wanted is new, and nothing new runs."""
+    template = stage.change(paused=True)
+    stage.roll()
+    seen = target(stage, IN_FLIGHT)
+    assert (seen.template, seen.running, seen.held) == (template, None, True)
+
+
+def test_on_change_lets_a_target_at_rest_go() -> None:
+    """Where the policy pauses on change, paused with the vetted template is not at rest yet."""
+    stage = Stage(Holding.ON_CHANGE)
+    do(stage, Hold(VETTED))
+    body = stage.deployment()
+    body["spec"]["paused"] = True
+    stage.cluster.put(DEPLOYMENTS, body)
+    assert target(stage, IN_FLIGHT).held
+    assert not target(stage, Status(stable_hash=VETTED)).held
+    do(stage, Hold(VETTED))
+    assert "paused" not in stage.deployment()["spec"]
+    assert target(stage).held
+
+
+def test_put_back_while_held_is_one_write(stage: Stage) -> None:
+    """The vetted template, paused, in one patch; no pod has moved."""
+    vetted = stage.deployment()["spec"]["template"]
+    stage.change(paused=True)
+    stage.roll()
+    pods, writes = names(stage, PODS), stage.cluster.writes
+    do(stage, PutBack(VETTED))
+    assert stage.cluster.writes == writes + 1
+    assert stage.deployment()["spec"]["template"] == vetted
+    assert stage.deployment()["spec"]["paused"] is True
+    stage.roll()
+    assert names(stage, PODS) == pods
+
+
+def names(stage: Stage, kind: Kind) -> set[str]:
+    """Of all objects of a kind."""
+    return {one["metadata"]["name"] for one in stage.cluster.list(kind, NAMESPACE, {})}
+
+
+def test_half_a_roll_goes_back_by_rolling(stage: Stage) -> None:
+    """Paused it would keep unvetted pods for ever, so it is held only when they are gone."""
+    stage.change(paused=False)
+    stage.roll(done=2)
+    do(stage, PutBack(VETTED))
+    assert not stage.deployment()["spec"].get("paused")
+    assert not target(stage, IN_FLIGHT).held
+    with pytest.raises(TransientError, match="still being removed"):
+        do(stage, Hold(VETTED))
+    stage.roll()
+    do(stage, Hold(VETTED))
+    stage.roll()
+    seen = target(stage)
+    assert (seen.running, seen.held) == (VETTED, True)
+
+
+def test_a_half_roll_that_somebody_paused_is_set_going_again(stage: Stage) -> None:
+    """Vetted template, paused, unvetted pods left: that is not held, and Hold un-pauses first."""
+    stage.change(paused=False)
+    stage.roll(done=2)
+    do(stage, PutBack(VETTED))
+    body = stage.deployment()
+    body["spec"]["paused"] = True
+    stage.cluster.put(DEPLOYMENTS, body)
+    assert not target(stage).held
+    with pytest.raises(TransientError):
+        do(stage, Hold(VETTED))
+    assert "paused" not in stage.deployment()["spec"]
+
+
+def test_promotion_rolls_then_holds_the_new_one(stage: Stage) -> None:
+    """Un-held only for the template that was vetted; afterwards that one is stable."""
+    template = stage.change(paused=True)
+    with pytest.raises(ConflictError, match="wants"):
+        do(stage, RollTarget("other"))
+    do(stage, RollTarget(template))
+    stage.roll()
+    seen = target(stage, IN_FLIGHT)
+    assert (seen.running, seen.held) == (template, False)
+    do(stage, Hold(template))
+    assert target(stage, IN_FLIGHT).held
+    assert stage.deployment()["metadata"]["annotations"][STABLE] == template
+    do(stage, PutBack(VETTED, roll=True))
+    assert "paused" not in stage.deployment()["spec"]
+    assert not target(stage, IN_FLIGHT).held
+
+
+def test_a_template_that_nothing_keeps_cannot_be_put_back(stage: Stage) -> None:
+    """Said with the likely cause, not guessed."""
+    with pytest.raises(TransientError, match="revisionHistoryLimit"):
+        do(stage, PutBack("unknown"))
+
+
+def test_a_change_between_look_and_write_is_never_rolled(stage: Stage) -> None:
+    """Somebody is quicker: the patch is refused, and the next pass looks again."""
+    template = stage.change(paused=True)
+    turns = iter((1,))
+
+    def quicker(verb: str, *_: object) -> None:
+        if verb == "patch" and next(turns, None):
+            stage.change("auth:3")
+
+    stage.cluster.before = quicker
+    with pytest.raises(ConflictError):
+        do(stage, RollTarget(template))
+    assert stage.deployment()["spec"]["paused"] is True
+
+
+def test_release_leaves_nothing_of_ours(stage: Stage) -> None:
+    """As the user wrote it; a second time there is nothing to do, nor without a target."""
+    do(stage, Release())
+    found = stage.deployment()
+    assert found["metadata"]["annotations"] == {"team": "login"}
+    assert found["spec"] == manifest(DEPLOYMENT)["spec"]
+    writes = stage.cluster.writes
+    do(stage, Release())
+    assert stage.cluster.writes == writes
+    stage.cluster.delete(DEPLOYMENTS, NAMESPACE, "auth", "Background")
+    do(stage, Release())
+
+
+def test_the_canary_is_made_scaled_and_deleted(stage: Stage) -> None:
+    """Idempotent at each step; another template is refused; ours only."""
+    template = stage.change(paused=True)
+    do(stage, EnsureCanary(template, 2), EnsureCanary(template, 2))
+    stage.roll("auth-canary")
+    canary = stage.workloads.look(stage.wish()).canary
+    assert canary is not None
+    assert (canary.template, canary.replicas, canary.ready) == (template, 2, 2)
+    assert len(target(stage).pods) == 4
+    with pytest.raises(ConflictError, match="is of template"):
+        do(stage, EnsureCanary("other", 2))
+    do(stage, EnsureCanary(template, 3))
+    assert stage.deployment("auth-canary")["spec"]["replicas"] == 3
+    do(stage, DeleteCanary(), DeleteCanary())
+    assert stage.workloads.look(stage.wish()).canary is None
+    assert names(stage, SERVICES) == {"auth"}
+
+
+def test_a_canary_is_made_of_the_template_that_was_meant(stage: Stage) -> None:
+    """The user was quicker: refused."""
+    template = stage.change(paused=True)
+    stage.change("auth:3")
+    with pytest.raises(ConflictError, match="wants"):
+        do(stage, EnsureCanary(template, 2))
+
+
+def test_a_canary_without_its_service_counts_as_none_and_gets_it_back(stage: Stage) -> None:
+    """Somebody deleted our Service: no replicas that serve, until it is there again."""
+    template = stage.change(paused=True)
+    do(stage, EnsureCanary(template, 2))
+    stage.cluster.delete(SERVICES, NAMESPACE, "auth-canary", "Background")
+    canary = stage.workloads.look(stage.wish()).canary
+    assert canary is not None
+    assert canary.replicas == 0
+    do(stage, EnsureCanary(template, 2))
+    assert names(stage, SERVICES) == {"auth", "auth-canary"}
+
+
+def test_other_peoples_objects_are_never_deleted(stage: Stage) -> None:
+    """A Deployment that happens to have the canary's name: seen, said, left alone."""
+    body = manifest(DEPLOYMENT)
+    body["metadata"]["name"] = "auth-canary"
+    stage.cluster.create(DEPLOYMENTS, NAMESPACE, body)
+    found = target(stage).obstacle
+    assert found is not None
+    assert found.reason is Reason.NAME_TAKEN
+    do(stage, DeleteCanary())
+    assert stage.workloads.look(stage.wish()).canary is None
+    assert "auth-canary" in names(stage, DEPLOYMENTS)
+
+
+SERVICE_CHANGES = [
+    pytest.param(None, {}, Reason.SERVICE_NOT_FOUND, id="no Service"),
+    pytest.param({}, {}, Reason.NOT_ISOLATED, id="a Service that selects nothing"),
+    pytest.param({"app": "x"}, {}, Reason.NOT_ISOLATED, id="a Service of other pods"),
+    pytest.param(
+        {"app": "auth"}, {"label": "tier"}, Reason.NOT_ISOLATED, id="a label it does not select on"
+    ),
+]
+
+
+@pytest.mark.parametrize(("selector", "isolation", "reason"), SERVICE_CHANGES)
+def test_what_stands_in_the_way_is_said(
+    stage: Stage, selector: dict[str, str] | None, isolation: dict[str, str], reason: Reason
+) -> None:
+    """Before any release starts, with the reason that people look up."""
+    service = stage.cluster.get(SERVICES, NAMESPACE, "auth")
+    assert service is not None
+    service["spec"]["selector"] = selector
+    if selector is None:
+        stage.cluster.delete(SERVICES, NAMESPACE, "auth", "Background")
+    else:
+        stage.cluster.put(SERVICES, service)
+    if isolation:
+        change = {"op": "add", "path": "/spec/isolation", "value": isolation}
+        stage.cluster.patch(RELEASES, NAMESPACE, "auth", [change])
+    found = target(stage).obstacle
+    assert found is not None
+    assert found.reason is reason
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        pytest.param("auth", Reason.TARGET_TAKEN, id="it guards the same target: taken"),
+        pytest.param("else", None, id="it guards another target now: free"),
+        pytest.param(None, None, id="it is gone: free"),
+    ],
+)
+def test_one_target_has_one_release(stage: Stage, other: str | None, reason: Reason | None) -> None:
+    """The annotation names who guards; only a release that is there and means it counts."""
+    mark = {"op": "add", "path": "/metadata/annotations/canary-controller.dev~1hold", "value": "b"}
+    stage.cluster.patch(DEPLOYMENTS, NAMESPACE, "auth", [mark])
+    if other is not None:
+        body = stage.cluster.get(RELEASES, NAMESPACE, "auth")
+        assert body is not None
+        body["metadata"], body["spec"]["target"] = {"name": "b"}, {"name": other}
+        stage.cluster.create(RELEASES, NAMESPACE, body)
+    found = target(stage).obstacle
+    assert (found.reason if found else None) is reason
+
+
+def test_two_that_adopt_at_once_do_not_both_succeed() -> None:
+    """The other's mark came between our look and our write."""
+    stage = Stage()
+    mark = {"op": "add", "path": "/metadata/annotations/canary-controller.dev~1hold", "value": "b"}
+
+    def quicker(verb: str, kind: Kind, *_: object) -> None:
+        if verb == "patch" and kind == DEPLOYMENTS:
+            stage.cluster.before = None
+            stage.cluster.edit(DEPLOYMENTS, NAMESPACE, "auth", [mark])
+
+    stage.cluster.before = quicker
+    with pytest.raises(ConflictError):
+        do(stage, Hold(VETTED))
+
+
+SCALERS = [
+    pytest.param({"minReplicas": 2, "maxReplicas": 9}, 4, id="raised to the count at the start"),
+    pytest.param({"maxReplicas": 9}, 4, id="absent means 1, and is absent again afterwards"),
+    pytest.param({"minReplicas": 2, "maxReplicas": 3}, 3, id="never above the maximum"),
+    pytest.param({"minReplicas": 6, "maxReplicas": 9}, 6, id="high enough: left alone"),
+]
+
+
+def scaler(spec: dict[str, Any]) -> Object:
+    """An autoscaler of the target."""
+    reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "auth"}
+    return {"metadata": {"name": "auth"}, "spec": {"scaleTargetRef": reference, **spec}}
+
+
+@pytest.mark.parametrize(("spec", "during"), SCALERS)
+def test_no_autoscaler_takes_stable_below_its_start(spec: dict[str, Any], during: int) -> None:
+    """Raised once, and put back exactly."""
+    stage = Stage()
+    written = stage.cluster.create(AUTOSCALERS, NAMESPACE, scaler(spec))
+    do(stage, KeepCapacity(4), KeepCapacity(4))
+    raised = stage.cluster.get(AUTOSCALERS, NAMESPACE, "auth")
+    assert raised is not None
+    assert raised["spec"]["minReplicas"] == during
+    do(stage, FreeCapacity(), FreeCapacity())
+    after = stage.cluster.get(AUTOSCALERS, NAMESPACE, "auth")
+    assert after is not None
+    assert after["spec"] == written["spec"]
+    assert not after["metadata"].get("annotations")
+
+
+def test_what_a_person_wrote_meanwhile_stays() -> None:
+    """The user changed minReplicas during the release: only our note goes."""
+    stage = Stage()
+    stage.cluster.create(AUTOSCALERS, NAMESPACE, scaler({"minReplicas": 2, "maxReplicas": 9}))
+    do(stage, KeepCapacity(4))
+    change = {"op": "replace", "path": "/spec/minReplicas", "value": 7}
+    stage.cluster.edit(AUTOSCALERS, NAMESPACE, "auth", [change])
+    do(stage, FreeCapacity())
+    after = stage.cluster.get(AUTOSCALERS, NAMESPACE, "auth")
+    assert after is not None
+    assert after["spec"]["minReplicas"] == 7
+
+
+def container(**status: Any) -> dict[str, Any]:
+    """The status of one container."""
+    return {"name": "app", "restartCount": 2, **status}
+
+
+POD_STATES = [
+    pytest.param(container(state={"running": {}}), None, id="it runs"),
+    pytest.param(
+        container(state={"waiting": {"reason": "CrashLoopBackOff"}}),
+        Trouble.CRASH_LOOP,
+        id="it crashes again and again",
+    ),
+    pytest.param(
+        container(state={"running": {}}, lastState={"terminated": {"reason": "OOMKilled"}}),
+        Trouble.OUT_OF_MEMORY,
+        id="it runs again after it was killed for memory",
+    ),
+    pytest.param(
+        container(state={"waiting": {"reason": "ImagePullBackOff"}}),
+        Trouble.NO_IMAGE,
+        id="there is no image",
+    ),
+]
+
+
+@pytest.mark.parametrize(("status", "trouble"), POD_STATES)
+def test_what_ails_a_pod(status: dict[str, Any], trouble: Trouble | None) -> None:
+    """Read off what the kubelet says."""
+    found = pod_of({"metadata": {"name": "p"}, "status": {"containerStatuses": [status]}})
+    assert (found.trouble, found.restarts, found.ready) == (trouble, 2, False)
+
+
+def test_pods_on_their_way_out_are_left_out() -> None:
+    """Terminating and evicted ones serve nobody."""
+    stage = Stage()
+    first, second = stage.cluster.list(PODS, NAMESPACE, {})[:2]
+    first["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    first["metadata"]["finalizers"] = ["x/y"]
+    second["status"]["phase"] = "Failed"
+    stage.cluster.put(PODS, first)
+    stage.cluster.put(PODS, second)
+    assert len(target(stage).pods) == 2
+
+
+@pytest.mark.parametrize(
+    ("kinds", "served", "mode"),
+    [
+        pytest.param(
+            (POLICIES, BINDINGS), (POLICIES, BINDINGS), Holding.ON_CHANGE, id="policy and binding"
+        ),
+        pytest.param((POLICIES,), (POLICIES, BINDINGS), Holding.AT_REST, id="no binding"),
+        pytest.param((), (), Holding.AT_REST, id="not served"),
+    ],
+)
+def test_the_mode_is_what_the_cluster_can(
+    kinds: tuple[Kind, ...], served: tuple[Kind, ...], mode: Holding
+) -> None:
+    """OnChange needs both objects and an API server that knows them."""
+    stage = Stage()
+    for kind in kinds:
+        stage.cluster.create(kind, "", {"metadata": {"name": "canary-hold"}})
+    stage.cluster.unserved = {POLICIES, BINDINGS} - set(served)
+    assert holding_mode(stage.cluster, "canary-hold") is mode
