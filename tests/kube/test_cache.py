@@ -207,6 +207,10 @@ class Play:
         self.heard: Object | None = None
         self.ours: Object | None = None
         """What our last write left: nothing older may be served."""
+        self.deleted = ""
+        """The uid that we deleted: never to be served again."""
+        self.answers: list[Object] = []
+        """Of our writes, under way."""
         self.count = 0
 
     def hear(self, old: Object | None, new: Object | None) -> None:
@@ -234,7 +238,15 @@ class Play:
         self.objects.delete(PODS, NS, "a", "Background")
         if known and now and known["metadata"]["uid"] == now["metadata"]["uid"]:
             assert self.objects.get(PODS, NS, "a") is None
-            self.ours = None
+            self.ours, self.deleted = None, now["metadata"]["uid"]
+
+    def slow_write(self) -> None:
+        if self.there() is not None:
+            self.answers.append(self.cluster.patch(PODS, NS, "a", self.label()))
+
+    def answer(self) -> None:
+        if self.answers:
+            self.cache.wrote(self.answers.pop(0))
 
     def they_write(self) -> None:
         if self.there() is not None:
@@ -260,6 +272,7 @@ class Play:
     def check(self) -> None:
         served = self.objects.get(PODS, NS, "a")
         assert served == self.heard
+        assert served is None or served["metadata"]["uid"] != self.deleted
         if self.ours is not None and self.told < int(self.ours["metadata"]["resourceVersion"]):
             assert served is not None, "what we wrote is not there"
             wrote, found = (item["metadata"]["resourceVersion"] for item in (self.ours, served))
@@ -270,6 +283,7 @@ OPERATIONS = st.sampled_from(
     [
         *(Play.create, Play.write, Play.delete, Play.they_write),
         *(Play.they_delete, Play.take_list, Play.relist, Play.watch),
+        *(Play.slow_write, Play.answer),
     ]
 )
 
@@ -283,4 +297,6 @@ def test_law(operations: list[Callable[[Play], None]]) -> None:
         operation(play)
         play.check()
     play.watch(many=999)
+    for _ in range(len(play.answers)):
+        play.answer()
     assert play.objects.get(PODS, NS, "a") == play.there() == play.heard
