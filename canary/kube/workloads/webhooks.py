@@ -55,9 +55,9 @@ class Webhooks:
             return CheckStatus(name=check, message="waiting for the answer")
         return future.result()
 
-    def close(self) -> None:
-        """Waits for nobody: what is under way is left to its time-out."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+    def close(self, *, wait: bool = False) -> None:
+        """Asks no more; what is under way is left to its time-out unless it is waited for."""
+        self._pool.shutdown(wait=wait, cancel_futures=not wait)
 
     def _answer(self, check: str, url: str, timeout: float, body: Mapping[str, str]) -> CheckStatus:
         try:
