@@ -1,0 +1,32 @@
+"""For tests of whole releases: a namespace named like the test. `make e2e` sets the cluster up."""
+
+import os
+import re
+
+import pytest
+
+from e2e.harness.installed import NAME, NAMESPACE
+from e2e.harness.kubectl import KubectlError, get
+
+LONGEST = 40
+
+
+def namespace_of(test: str) -> str:
+    """`e2e-` and the test's name, as far as it fits."""
+    plain = re.sub(r"[^a-z0-9]+", "-", test.removeprefix("test_").lower())
+    return f"e2e-{plain[:LONGEST]}".strip("-")
+
+
+@pytest.fixture
+def place(request: pytest.FixtureRequest) -> str:
+    """The name of this test's namespace; the operator is installed and the gateway known."""
+    missing = {"KUBECONFIG", "GATEWAY_URL", "PROMETHEUS_URL"} - os.environ.keys()
+    if missing:
+        pytest.skip(f"needs a cluster ({', '.join(sorted(missing))} not set): see `make e2e`")
+    try:
+        found = get(NAMESPACE, "deployment", NAME)
+    except KubectlError as error:
+        pytest.skip(f"the cluster does not answer: {error}")
+    if found is None:
+        pytest.skip("the operator is not installed: `make e2e` does that")
+    return namespace_of(request.node.name)

@@ -1,0 +1,72 @@
+"""The cluster that the tests run on: KUBECONFIG's, else one of kind's that is made and deleted."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+IMAGES: Mapping[str, str] = {
+    "localhost/canary:lab": "Dockerfile",
+    "localhost/canary-auth:lab": "e2e/images/auth/Dockerfile",
+}
+GATEWAY_API = (
+    "https://github.com/kubernetes-sigs/gateway-api/releases/download/v1.5.1/standard-install.yaml"
+)
+KIND = "canary-e2e"
+
+
+class NoClusterError(RuntimeError):
+    """There is none to be had; the message says why."""
+
+
+@contextmanager
+def cluster() -> Iterator[None]:
+    """KUBECONFIG, GATEWAY_URL and PROMETHEUS_URL are set while the block runs.
+
+    Raises:
+        NoClusterError: no KUBECONFIG, and no kind with a container engine.
+    """
+    if os.environ.get("KUBECONFIG"):
+        missing = {"GATEWAY_URL", "PROMETHEUS_URL"} - os.environ.keys()
+        if missing:
+            raise NoClusterError(f"KUBECONFIG is set, but {' and '.join(sorted(missing))} not")
+        yield
+        return
+    engine = next(filter(shutil.which, ("docker", "podman")), None)
+    if engine is None or shutil.which("kind") is None:
+        raise NoClusterError("KUBECONFIG is not set, and kind with docker or podman is not there")
+    with _kind(engine):
+        yield
+
+
+@contextmanager
+def _kind(engine: str) -> Iterator[None]:
+    kubeconfig = ROOT / ".venv" / "e2e.kubeconfig"
+    _run("kind", "create", "cluster", "--name", KIND, "--kubeconfig", str(kubeconfig),
+         "--config", str(HERE / "kind.yaml"), "--wait", "120s")  # fmt: skip
+    try:
+        os.environ |= {
+            "KUBECONFIG": str(kubeconfig),
+            "GATEWAY_URL": "http://127.0.0.1:30800",
+            "PROMETHEUS_URL": "http://prometheus.lab:9090",
+            "ROUTER_METRICS_URL": "http://traefik.lab:8081/metrics",
+        }
+        for image, file in IMAGES.items():
+            _run(engine, "build", "-t", image, "-f", str(ROOT / file), str(ROOT))
+            _run("kind", "load", "docker-image", image, "--name", KIND)
+        _run("kubectl", "apply", "--server-side", "-f", GATEWAY_API)
+        _run("kubectl", "apply", "--server-side", "-f", str(HERE / "stack.yaml"))
+        _run("kubectl", "-n", "lab", "wait", "deployment", "--all", "--for=condition=Available",
+             "--timeout=180s")  # fmt: skip
+        yield
+    finally:
+        _run("kind", "delete", "cluster", "--name", KIND)
+        kubeconfig.unlink(missing_ok=True)
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=True)

@@ -1,0 +1,92 @@
+"""What a release cost, in figures: printed, and kept where CANARY_E2E_FIGURES says."""
+
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import requests
+
+from e2e.harness.auth import NAME
+from e2e.harness.stage import Stage
+
+GRACE = 1.0
+"""Seconds after the last weight in which answers to requests sent before still come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One release."""
+
+    name: str
+    result: str
+    reason: str
+    seconds: float | None = None
+    """From the first weight above 0 to weight 0."""
+    errors: int = 0
+    """Requests that failed because the new version is bad."""
+    reaction: float | None = None
+    """Seconds from the scrape that decided to weight 0."""
+    dropped: int = 0
+    """Requests that failed because of the release itself."""
+    sent: int = 0
+    """Requests in all."""
+    note: str = ""
+
+    def __str__(self) -> str:
+        span = "" if self.seconds is None else f", {self.seconds:.1f} s with weight"
+        reaction = "" if self.reaction is None else f", {self.reaction:.2f} s from deciding scrape"
+        note = f" ({self.note})" if self.note else ""
+        return (
+            f"{self.name}: {self.result}, {self.reason}{span}{reaction}, {self.errors} errors "
+            f"served, {self.dropped} of {self.sent} requests dropped{note}"
+        )
+
+
+def write_down(figures: Figures) -> Figures:
+    """Prints them, and keeps them for the table."""
+    sys.stderr.write(f"{figures}\n")
+    if folder := os.environ.get("CANARY_E2E_FIGURES"):
+        text = json.dumps(asdict(figures))
+        (Path(folder) / f"{figures.name.replace(' ', '-')}.json").write_text(text)
+    return figures
+
+
+def measured(stage: Stage, name: str, entry: dict[str, str], note: str = "") -> Figures:
+    """The figures of a stage's release that has ended; failures of `v1` or the router are drops."""
+    film, load = stage.film, stage.load
+    bad = stage.running.flaw != "good"
+    start, end = film.first_weight(), film.back_to_zero()
+    served = [
+        failure
+        for failure in load.failed(start, float("inf"))
+        if bad and (failure.version == stage.running.label or failure.at <= end + GRACE)
+    ]
+    figures = Figures(
+        name=name,
+        result=entry["result"],
+        reason=entry["reason"],
+        seconds=round(end - start, 1),
+        errors=len(served),
+        reaction=_reaction(stage, end) if entry["result"] == "RolledBack" else None,
+        dropped=len(load.failures) - len(served),
+        sent=load.sent,
+        note=note,
+    )
+    return write_down(figures)
+
+
+def _reaction(stage: Stage, end: float) -> float | None:
+    """From the newest scrape that the deciding pass had judged; None without a Prometheus."""
+    judged = stage.film.failing_since().get("judgedUntil")
+    address = os.environ.get("PROMETHEUS_URL")
+    if stage.guard.source != "prometheus" or not judged or not address:
+        return None
+    query = (
+        f'max(timestamp(traefik_service_requests_total{{service=~"{stage.namespace}-{NAME}.*"}}))'
+    )
+    asked = {"query": query, "time": str(judged)}
+    answer = requests.get(f"{address}/api/v1/query", params=asked, timeout=10).json()
+    found = answer["data"]["result"]
+    return round(end - float(found[0]["value"][1]), 2) if found else None

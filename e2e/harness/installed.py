@@ -1,0 +1,98 @@
+"""The operator as users install it: manifests/, its image, its own rights; and its bad days."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import yaml
+
+from canary.kube.objects import Object
+from e2e.harness.kubectl import apply, kubectl, wait_for
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMESPACE = "canary-system"
+NAME = "canary"
+IMAGE = os.environ.get("CANARY_E2E_IMAGE", "localhost/canary:lab")
+LEASE = "canary-controller"
+
+
+def install(namespaces: Sequence[str]) -> None:
+    """Installs it for everything, or for these namespaces alone, and waits until it is ready.
+
+    On a cluster that is shared with others (namespaces given) it holds nobody else's Deployments
+    either.
+    """
+    apply(*_objects("install.yaml", namespaces), options=("--server-side", "--force-conflicts"))
+    apply(*_objects("hold/policy.yaml", namespaces))
+    kubectl("-n", NAMESPACE, "rollout", "restart", f"deployment/{NAME}")
+    rolled_out()
+
+
+def uninstall() -> None:
+    """Everything goes, but for the definition of CanaryRelease, which others may use."""
+    for path in ("operator", "hold"):
+        for part in sorted((ROOT / "manifests" / path).glob("*.yaml")):
+            if part.name != "kustomization.yaml":
+                kubectl("delete", "--ignore-not-found", "--wait=false", "-f", str(part))
+
+
+def rolled_out() -> None:
+    """Waits until both replicas are ready."""
+    status = ("rollout", "status", f"deployment/{NAME}", "--timeout=120s")
+    kubectl("-n", NAMESPACE, *status)
+
+
+def scale(replicas: int) -> None:
+    """So many replicas from now on."""
+    kubectl("-n", NAMESPACE, "scale", f"deployment/{NAME}", f"--replicas={replicas}")
+
+
+def leader() -> str:
+    """The pod that acts; empty while there is none."""
+    path = "jsonpath={.spec.holderIdentity}"
+    holder = kubectl("-n", NAMESPACE, "get", "lease", LEASE, "--ignore-not-found", "-o", path)
+    return next((pod for pod in pods() if pod in holder), "")
+
+
+def pods() -> list[str]:
+    """The names of the operator's pods."""
+    names = kubectl("-n", NAMESPACE, "get", "pods", "-o", "jsonpath={.items[*].metadata.name}")
+    return names.split()
+
+
+def kill(*names: str) -> None:
+    """Ends pods without a moment to tidy up."""
+    now = ("--grace-period=0", "--force", "--wait=false")
+    kubectl("-n", NAMESPACE, "delete", "pod", *names, *now)
+
+
+def kill_leader() -> None:
+    """The replica that acts dies; the other one is there."""
+    wait_for("a leader", lambda: bool(leader()), 30)
+    kill(leader())
+
+
+def _objects(path: str, namespaces: Sequence[str]) -> Iterator[Object]:
+    for found in yaml.safe_load_all((ROOT / "manifests" / path).read_text("utf-8")):
+        match found["kind"]:
+            case "Deployment":
+                _set(found["spec"]["template"]["spec"]["containers"][0], namespaces)
+            case "NetworkPolicy":  # the port of our pods' metrics, as its comment asks
+                found["spec"]["egress"][0]["ports"].append({"protocol": "TCP", "port": 8080})
+            case "MutatingAdmissionPolicyBinding" if namespaces:
+                ours = {"matchLabels": {"canary-e2e": "true"}}
+                found["spec"]["matchResources"] = {"namespaceSelector": ours}
+        yield found
+
+
+def _set(container: Object, namespaces: Sequence[str]) -> None:
+    """The image, where Prometheus and the router are, and which namespaces."""
+    container["image"] = IMAGE
+    settings = {
+        "CANARY_PROMETHEUS_URL": os.environ.get("PROMETHEUS_URL"),
+        "CANARY_ROUTER_METRICS_URL": os.environ.get("ROUTER_METRICS_URL"),
+    }
+    kept = [one for one in container["env"] if one["name"] not in settings]
+    given = [{"name": name, "value": value} for name, value in settings.items() if value]
+    container["env"] = [*kept, *given]
+    container["args"] = [*container["args"], *(f"--namespace={name}" for name in namespaces)]

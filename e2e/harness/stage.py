@@ -1,0 +1,125 @@
+"""One test's namespace: the service under load, guarded, filmed."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+
+from canary.api import Intent, Result
+from canary.kube.objects import Object
+from e2e.harness.auth import NAME, Auth, host, namespace, route, service
+from e2e.harness.film import Film, Status, filming
+from e2e.harness.kubectl import apply, get, kubectl, wait_for
+from e2e.harness.load import Load, loading
+from e2e.harness.release import KIND, Guard, request
+
+
+@dataclass
+class Stage:
+    """What a test plays on."""
+
+    namespace: str
+    guard: Guard
+    load: Load
+    film: Film
+    running: Auth
+
+    def manifests(self) -> list[Object]:
+        """Everything that the team keeps in its repository."""
+        own = (self.running.deployment, service, route, self.guard.manifest)
+        return [made(self.namespace) for made in own]
+
+    def ship(self, version: Auth) -> None:
+        """A new version, applied as any other change."""
+        self.running = version
+        apply(version.deployment(self.namespace))
+
+    def ask(self, verb: str) -> None:
+        """What `canary promote`, `abort`, `retry` … do."""
+        annotate = ("annotate", "--overwrite", KIND, NAME, request(verb))
+        kubectl("-n", self.namespace, *annotate)
+
+    def weight_reaches(self, weight: int, seconds: float = 90) -> float:
+        """When the canary first had at least this weight."""
+        return self.film.wait(f"weight {weight}", lambda: self.film.weight >= weight, seconds)
+
+    def phase(self, phase: str, seconds: float = 60) -> Status:
+        """The status in which the release has this phase."""
+        self.film.wait(f"phase {phase}", lambda: self.film.status.get("phase") == phase, seconds)
+        return self.film.status
+
+    def ends(self, result: Result, seconds: float = 180, past: int = 0) -> dict[str, Any]:
+        """The entry of history with which the next release ends, once everything is put back."""
+
+        def over() -> bool:
+            status = self.film.status
+            resting = status.get("intent") == Intent.REST and not status.get("release")
+            return resting and len(status.get("history") or ()) > past
+
+        self.film.wait("the release's end", over, seconds)
+        entry: dict[str, Any] = newest(self.film.status)
+        assert entry["result"] == result, f"{entry}; {self.film.said()}"
+        return entry
+
+    def nothing_left(self) -> None:
+        """The route is what the user wrote, and the canary's objects are gone."""
+        wait_for("the canary's objects to go", self._no_canary, 30)
+        found = get(self.namespace, "httproute", NAME)
+        assert found is not None
+        rules = [rule["backendRefs"] for rule in found["spec"]["rules"]]
+        assert [[(ref["name"], ref["weight"]) for ref in refs] for refs in rules] == [[(NAME, 1)]]
+
+    def pods(self) -> list[Object]:
+        """The pods of the service and of its canary."""
+        selector = f"app in ({NAME},{NAME}-canary)"
+        words = kubectl("-n", self.namespace, "get", "pods", "-l", selector, "-o", "name").split()
+        return [found for name in words if (found := get(self.namespace, *name.split("/")))]
+
+    def _no_canary(self) -> bool:
+        kinds = "deployments,services"
+        names = kubectl("-n", self.namespace, "get", kinds, "-o", "name").split()
+        return not [name for name in names if name.endswith("-canary")]
+
+
+def newest(status: Status) -> dict[str, Any]:
+    """The release that ended last."""
+    entries: list[dict[str, Any]] = status["history"]
+    return max(entries, key=lambda entry: entry["endedAt"])
+
+
+@contextmanager
+def staged(
+    name: str, guard: Guard | None = None, version: Auth | None = None, rate: float = 50.0
+) -> Iterator[Stage]:
+    """The service under load (requests/s) in a namespace of its own, adopted; gone afterwards."""
+    guard, version = guard or Guard(), version or Auth()
+    with ExitStack() as stack:
+        apply(namespace(name))
+        stack.callback(_clear, name)
+        apply(version.deployment(name), service(name), route(name))
+        kubectl("-n", name, "rollout", "status", f"deployment/{NAME}", "--timeout=120s")
+        wait_for("the route", lambda: _answers(name), 30)
+        film = stack.enter_context(filming(name))
+        load = stack.enter_context(loading(host(name), rate)) if rate else Load()
+        stage = Stage(name, guard, load, film, version)
+        apply(guard.manifest(name))
+        film.wait("adoption", lambda: bool(film.status.get("stableHash")), 60)
+        stage.phase("Ready", 60)
+        yield stage
+
+
+def _answers(name: str) -> bool:
+    url = os.environ["GATEWAY_URL"] + "/check"
+    try:
+        return requests.get(url, headers={"Host": host(name)}, timeout=3).status_code < 404
+    except requests.RequestException:
+        return False
+
+
+def _clear(name: str) -> None:
+    """Everything goes; the operator lets the release go first, so nothing of it blocks."""
+    kubectl("-n", name, "delete", KIND, "--all", "--timeout=60s")
+    kubectl("delete", "namespace", name, "--wait=false")
