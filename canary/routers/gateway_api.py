@@ -72,7 +72,7 @@ def _holds(parent: Mapping[str, Any], kind: str, generation: int) -> bool:
     return any(
         condition["type"] == kind
         and condition["status"] == "True"
-        and condition.get("observedGeneration", 0) >= generation
+        and condition.get("observedGeneration") == generation
         for condition in parent.get("conditions") or []
     )
 

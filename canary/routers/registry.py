@@ -6,6 +6,7 @@ from canary.interfaces import TrafficRouter
 from canary.kube.objects import Objects
 from canary.routers.gateway_api import GRPC_ROUTE, HTTP_ROUTE
 from canary.routers.istio import VIRTUAL_SERVICE
+from canary.routers.replicas import ReplicaRouter
 from canary.routers.shell import RouteRouter
 from canary.routers.traefik import TRAEFIK_SERVICE
 
@@ -23,6 +24,8 @@ def router_of(traffic: Traffic, objects: Objects) -> TrafficRouter:
         return RouteRouter(objects, VIRTUAL_SERVICE, istio.virtual_service, istio.route)
     if traffic.traefik is not None:
         return RouteRouter(objects, TRAEFIK_SERVICE, traffic.traefik.traefik_service)
+    if traffic.replicas is not None:
+        return ReplicaRouter(objects)
     raise UsageError("traffic names no router: one of gatewayAPI, istio, traefik, replicas")
 
 

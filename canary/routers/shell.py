@@ -5,7 +5,7 @@ from typing import Any
 
 from canary.core.plan import SetWeight, TrafficAction
 from canary.core.snapshot import Route, Wish
-from canary.errors import ConflictError
+from canary.errors import ConflictError, NotFoundError
 from canary.kube.objects import Object, Objects
 from canary.routers import ownership, split
 from canary.routers.dialect import Dialect
@@ -41,7 +41,10 @@ class RouteRouter:
 
     def problem(self, wish: Wish) -> str | None:
         """Why there is no route to weight, in a sentence; None: there is one."""
-        route = self._get(wish)
+        try:
+            route = self.objects.get(self.dialect.kind, wish.namespace, self.name)
+        except NotFoundError as error:
+            return f"{self._what} cannot be read: {error}."
         if route is None:
             return f"{self._what} does not exist in namespace {wish.namespace}."
         return split.problem(self.dialect, route, names_of(wish, self.part))
@@ -88,7 +91,11 @@ class RouteRouter:
         return self.objects.patch(self.dialect.kind, wish.namespace, self.name, patch)
 
     def _get(self, wish: Wish) -> Object | None:
-        return self.objects.get(self.dialect.kind, wish.namespace, self.name)
+        """Where the cluster does not serve the kind, there is no such route either."""
+        try:
+            return self.objects.get(self.dialect.kind, wish.namespace, self.name)
+        except NotFoundError:
+            return None
 
     @property
     def _what(self) -> str:

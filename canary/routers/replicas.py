@@ -1,0 +1,95 @@
+"""No router: the user's Service finds the pods of both versions and shares by their number.
+
+This is approximate, and says so. One canary pod beside nine is 10 %, whatever the step says; a
+canary pod gets its share as soon as it is ready, so before checks and before the weight is
+written; and 100 % means as many canary pods as stable ones, not all of the traffic. What is exact
+is 0: the canary is scaled down in the first write of a rollback.
+"""
+
+from dataclasses import dataclass
+
+from canary.api import Intent
+from canary.core.plan import SetWeight, TrafficAction
+from canary.core.rollout import canary_replicas
+from canary.core.snapshot import Route, Wish
+from canary.kube.objects import DEPLOYMENTS, Object, Objects
+from canary.routers.names import Names, names_of
+
+FULL = 100
+"""Percent."""
+MEANT = {Intent.ADVANCE, Intent.PROMOTE}
+"""While the canary is as large as it was meant to be, its weight is the one that was meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaRouter:
+    """A TrafficRouter for Services without one: weights are numbers of pods."""
+
+    objects: Objects
+
+    def look(self, wish: Wish) -> Route | None:
+        """See TrafficRouter. The sides have no backends of their own: metrics go by pod."""
+        names = names_of(wish)
+        target = self._deployment(names, names.target)
+        if target is None:
+            return None
+        canary = self._deployment(names, names.canary_target)
+        if canary is None:
+            return Route(weight=0, confirmed=True, at_rest=True)
+        return Route(
+            weight=_weight(wish, _wanted(canary), _ready(canary), _ready(target)),
+            confirmed=_followed(canary),
+            at_rest=_wanted(canary) == 0,
+        )
+
+    def problem(self, wish: Wish) -> str | None:
+        """Why there is nothing to share by, in a sentence; None: there is."""
+        names = names_of(wish)
+        if self._deployment(names, names.target) is not None:
+            return None
+        return f"Deployment {names.target} does not exist in namespace {wish.namespace}."
+
+    def apply(self, wish: Wish, action: TrafficAction) -> None:
+        """See TrafficRouter. Above 0 the pods are the weight, and those are there already."""
+        if isinstance(action, SetWeight) and action.weight > 0:
+            return
+        names = names_of(wish)
+        canary = self._deployment(names, names.canary_target)
+        if canary is None or _wanted(canary) == 0:
+            return
+        down = [
+            {"op": "test", "path": "/metadata/uid", "value": canary["metadata"]["uid"]},
+            {"op": "replace", "path": "/spec/replicas", "value": 0},
+        ]
+        self.objects.patch(DEPLOYMENTS, names.namespace, names.canary_target, down)
+
+    def _deployment(self, names: Names, name: str) -> Object | None:
+        return self.objects.get(DEPLOYMENTS, names.namespace, name)
+
+
+def _wanted(deployment: Object) -> int:
+    return int(deployment["spec"].get("replicas", 1))
+
+
+def _ready(deployment: Object) -> int:
+    return int(deployment.get("status", {}).get("readyReplicas", 0))
+
+
+def _followed(deployment: Object) -> bool:
+    """As many pods as wanted, and all of them ready."""
+    status, wanted = deployment.get("status", {}), _wanted(deployment)
+    seen: bool = status.get("observedGeneration") == deployment["metadata"]["generation"]
+    return seen and status.get("replicas", 0) == wanted == _ready(deployment)
+
+
+def _weight(wish: Wish, wanted: int, canary: int, stable: int) -> int:
+    """Percent: what was meant, or, with more pods than were meant, their share (rounded up)."""
+    release, status = wish.status.release, wish.status
+    if wanted == 0:
+        return 0
+    if release is not None and status.intent in MEANT:
+        step = wish.spec.steps[min(status.step, len(wish.spec.steps) - 1)].weight
+        percent = FULL if status.intent is Intent.PROMOTE else step
+        if wanted <= canary_replicas(release.replicas, percent):
+            return status.weight
+    return -(-FULL * canary // (canary + stable)) if canary else 1
