@@ -75,6 +75,11 @@ class Reflector:
         """Why the cache may be out of date; empty while the watch works."""
         return self._problem
 
+    @property
+    def alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread.is_alive()
+
     def start(self) -> None:
         """Begins, in a thread of its own."""
         self._thread.start()
