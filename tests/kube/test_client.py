@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from kubernetes.config import incluster_config
 
 from canary.errors import CanaryError, ConflictError, ExitCode, PermanentError, UsageError
 from canary.kube.calls import Policy
@@ -399,3 +400,23 @@ def test_no_configuration(tmp_path: Any, text: str | None, words: str) -> None:
         path.write_text(text)
     with pytest.raises(UsageError, match=words):
         load(str(path))
+
+
+def test_in_a_pod(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a kubeconfig a pod's service account is used; a kubeconfig that is named wins."""
+    for name, file in (("SERVICE_TOKEN_FILENAME", "token"), ("SERVICE_CERT_FILENAME", "ca.crt")):
+        (tmp_path / file).write_text("of the pod")
+        monkeypatch.setattr(incluster_config, name, str(tmp_path / file))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    settings = in_pod()
+    assert settings.host == "https://10.0.0.1:443"
+    assert settings.retries is False
+    assert settings.get_api_key_with_prefix("BearerToken") == "bearer of the pod"
+    with pytest.raises(UsageError, match="no usable configuration"):
+        load(str(tmp_path / "kubeconfig"))
+
+
+def in_pod() -> Any:
+    """The settings that are loaded, before any connection."""
+    return load()._api.configuration
