@@ -94,6 +94,8 @@ def _backends(route: Object, names: Names) -> Mapping[Side, str]:
 def _clusters(route: Object, names: Names) -> Mapping[Side, str]:
     """Envoy Gateway's: `ROUTE/rule/N/backend/M`, or `ROUTE/rule/N` where no backend has a filter.
 
+    Backends of weight 0 do not exist for it, so at weight 0 the name is that of the whole rule.
+
     Empty where a side has more than one, because one name for each is all that can be asked for.
     """
     rules = weighted_rules(_dialect_of(route), route, names)
@@ -105,7 +107,7 @@ def _clusters(route: Object, names: Names) -> Mapping[Side, str]:
     canary = [i for i, ref in enumerate(refs) if _is(ref, names.canary_service, route)]
     if len(stable) != 1 or len(canary) > 1:
         return {}
-    apart = any(ref.get("filters") for ref in refs)
+    apart = any(ref.get("filters") for ref in refs if ref.get("weight", 1) > 0)
     return {
         Side.STABLE: f"{rule}/backend/{stable[0]}" if apart else rule,
         Side.CANARY: f"{rule}/backend/{canary[0] if canary else len(refs)}",

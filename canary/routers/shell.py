@@ -1,5 +1,6 @@
 """What all routers share: get, compute what is wanted, compare, and patch with a `test`."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,7 +82,9 @@ class RouteRouter:
                 {"op": "test", "path": claim, "value": entry},
                 {"op": "remove", "path": claim},
             ]
-            self.objects.patch(self.dialect.kind, wish.namespace, self.name, forget)
+            # The router's status may have moved the list: still not at rest, so there is a next pass.
+            with suppress(ConflictError):
+                self.objects.patch(self.dialect.kind, wish.namespace, self.name, forget)
 
     def _write(self, wish: Wish, route: Object, wanted: Object) -> Object:
         """One patch: nothing of it happens if the rules are not those that were read."""

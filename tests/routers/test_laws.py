@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from canary.routers.dialect import Dialect
@@ -74,6 +74,7 @@ def routes(draw: st.DrawFn) -> tuple[Dialect, Route]:
     }
 
 
+@settings(max_examples=60, deadline=None)
 @given(routes(), PERCENT)
 def test_round_trip(case: tuple[Dialect, Route], weight: int) -> None:
     """Restoring gives back the very bytes, missing weights and the order of keys included."""
@@ -84,6 +85,7 @@ def test_round_trip(case: tuple[Dialect, Route], weight: int) -> None:
     assert json.dumps(route) == before, "what was given is never changed in place"
 
 
+@settings(max_examples=60, deadline=None)
 @given(routes(), PERCENT)
 def test_what_is_written_is_read(case: tuple[Dialect, Route], weight: int) -> None:
     """Every percentage can be written exactly."""
@@ -91,6 +93,7 @@ def test_what_is_written_is_read(case: tuple[Dialect, Route], weight: int) -> No
     assert read_weight(dialect, with_weight(dialect, route, NAMES, weight), NAMES) == weight
 
 
+@settings(max_examples=60, deadline=None)
 @given(routes(), PERCENT, PERCENT)
 def test_only_the_last_weight_counts(case: tuple[Dialect, Route], first: int, second: int) -> None:
     """Writing twice is writing once; writing the same again changes nothing."""
@@ -100,6 +103,7 @@ def test_only_the_last_weight_counts(case: tuple[Dialect, Route], first: int, se
     assert with_weight(dialect, through, NAMES, second) == through
 
 
+@settings(max_examples=60, deadline=None)
 @given(routes(), PERCENT)
 def test_foreign_fields_stay(case: tuple[Dialect, Route], weight: int) -> None:
     """Without our backends, our annotation and all weights, nothing has changed."""
@@ -108,6 +112,7 @@ def test_foreign_fields_stay(case: tuple[Dialect, Route], weight: int) -> None:
     assert _foreign(dialect, written) == _foreign(dialect, route)
 
 
+@settings(max_examples=60, deadline=None)
 @given(routes(), PERCENT)
 def test_others_keep_their_share(case: tuple[Dialect, Route], weight: int) -> None:
     """A third backend gets the same part of all traffic as before."""
@@ -122,6 +127,7 @@ def test_others_keep_their_share(case: tuple[Dialect, Route], weight: int) -> No
                 assert dialect.weight(one, old) * new_sum == dialect.weight(other, new) * old_sum
 
 
+@settings(max_examples=60, deadline=None)
 @given(routes(), PERCENT)
 def test_without_memory_the_traffic_is_right(case: tuple[Dialect, Route], weight: int) -> None:
     """If somebody drops our annotation, backends still get the shares that the user gave them."""
@@ -137,6 +143,7 @@ def test_without_memory_the_traffic_is_right(case: tuple[Dialect, Route], weight
             assert dialect.weight(one, old) * new_sum == dialect.weight(other, new) * old_sum
 
 
+@settings(max_examples=60, deadline=None)
 @given(routes())
 def test_a_fit_route_has_no_problem(case: tuple[Dialect, Route]) -> None:
     """Neither before nor during a release."""
