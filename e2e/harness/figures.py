@@ -9,10 +9,13 @@ from pathlib import Path
 import requests
 
 from e2e.harness.auth import NAME
+from e2e.harness.load import Failure
 from e2e.harness.stage import Stage
 
 GRACE = 1.0
 """Seconds after the last weight in which answers to requests sent before still come."""
+OWN_FLAW = "500"
+"""What a version with `errors` answers itself: stable's own are no drops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,23 +57,25 @@ def write_down(figures: Figures) -> Figures:
 
 
 def measured(stage: Stage, name: str, entry: dict[str, str], note: str = "") -> Figures:
-    """The figures of a stage's release that has ended; failures of `v1` or the router are drops."""
+    """The figures of a stage's release that has ended."""
     film, load = stage.film, stage.load
-    bad = stage.running.flaw != "good"
     start, end = film.first_weight(), film.back_to_zero()
-    served = [
-        failure
-        for failure in load.failed(start, float("inf"))
-        if bad and (failure.version == stage.running.label or failure.at <= end + GRACE)
-    ]
+    crashing = stage.running.flaw.startswith("crash")
+
+    def served(failure: Failure) -> bool:
+        """The new version failed; where its process died, the router says so for it."""
+        died = crashing and start <= failure.at <= end + GRACE
+        return failure.version == stage.running.label or died
+
+    errors = [failure for failure in load.failures if served(failure)]
     figures = Figures(
         name=name,
         result=entry["result"],
         reason=entry["reason"],
         seconds=round(end - start, 1),
-        errors=len(served),
+        errors=len(errors),
         reaction=_reaction(stage, end) if entry["result"] == "RolledBack" else None,
-        dropped=len(load.failures) - len(served),
+        dropped=sum(not served(one) and one.status != OWN_FLAW for one in load.failures),
         sent=load.sent,
         note=note,
     )

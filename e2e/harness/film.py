@@ -28,10 +28,9 @@ class Frame(Generic[T]):
 
 def canary_weight(route: Object) -> int:
     """Percent of the traffic that the canary gets."""
-    weights = {
-        ref["name"]: ref.get("weight", 1) for ref in route["spec"]["rules"][0]["backendRefs"]
-    }
-    return round(100.0 * weights.get(f"{NAME}-canary", 0) / (sum(weights.values()) or 1))
+    refs: list[Object] = route["spec"]["rules"][0]["backendRefs"]
+    weights: dict[str, int] = {ref["name"]: ref.get("weight", 1) for ref in refs}
+    return round(100 * weights.get(f"{NAME}-canary", 0) / (sum(weights.values()) or 1))
 
 
 @dataclass

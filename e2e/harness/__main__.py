@@ -1,0 +1,110 @@
+"""Runs the releases: `python -m e2e.harness`; see docs/e2e.md.
+
+Each test is a pytest of its own with its own namespace; so many at a time as --jobs says, those of
+the operator's bad days alone.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from e2e.fixtures_releases import namespace_of
+from e2e.harness import installed
+from e2e.harness.clusters import NoClusterError, cluster
+from e2e.harness.kubectl import kubectl, now
+from e2e.harness.postgres import NAMESPACE, start_postgres
+from e2e.harness.table import table, written
+
+ROOT = Path(__file__).resolve().parents[2]
+FULL = os.environ.get("CANARY_E2E_FULL") == "1"
+SHARED = os.environ.get("CANARY_E2E_SHARED") == "1"
+SIDE_BY_SIDE = ("e2e/test_releases.py", *(("e2e/test_releases_more.py",) if FULL else ()))
+ALONE = ("e2e/test_disruptions.py",)
+SECONDS = 600.0
+"""The longest that one test may take."""
+
+
+def main() -> int:
+    """0 when every test passed or was skipped."""
+    parser = argparse.ArgumentParser(prog="e2e.harness", description=__doc__)
+    parser.add_argument("--jobs", type=int, default=2, help="tests side by side")
+    parser.add_argument("--write", action="store_true", help="figures go to docs/benchmarks.md")
+    parser.add_argument("--keep", action="store_true", help="leave the operator installed")
+    parser.add_argument("-k", dest="only", default="", help="as pytest's")
+    chosen = parser.parse_args()
+    try:
+        with cluster(), TemporaryDirectory() as figures:
+            os.environ["CANARY_E2E_FIGURES"] = figures
+            return _run(chosen, Path(figures))
+    except NoClusterError as error:
+        sys.stdout.write(f"end-to-end tests skipped: {error}\n")
+        return 0
+
+
+def _run(chosen: argparse.Namespace, figures: Path) -> int:
+    beside, alone = (_collect(paths, chosen.only) for paths in (SIDE_BY_SIDE, ALONE))
+    with _set_up(beside + alone, keep=chosen.keep):
+        began = now()
+        failed = _play(beside, chosen.jobs) + _play(alone, 1)
+        minutes = (now() - began) / 60
+    found = table(figures)
+    sys.stdout.write(f"\n{found}\n{len(beside + alone)} tests in {minutes:.1f} minutes\n")
+    for test in failed:
+        sys.stdout.write(f"failed: {test}\n")
+    if chosen.write:
+        page = ROOT / "docs/benchmarks.md"
+        page.write_text(written(page.read_text("utf-8"), found), "utf-8")
+    return int(bool(failed))
+
+
+def _collect(paths: Sequence[str], only: str) -> list[str]:
+    options = ["--collect-only", "-q", *(["-k", only] if only else [])]
+    command = [sys.executable, "-m", "pytest", *options, *paths]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return [line for line in done.stdout.splitlines() if "::" in line and " " not in line]
+
+
+@contextmanager
+def _set_up(tests: Sequence[str], *, keep: bool) -> Iterator[None]:
+    """The operator and PostgreSQL are there while the block runs."""
+    names = [namespace_of(test.rpartition("::")[2]) for test in tests]
+    try:
+        installed.install(names if SHARED else ())
+        start_postgres()
+        yield
+    finally:
+        if not keep:
+            installed.uninstall()
+            kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false")
+
+
+def _play(tests: Sequence[str], jobs: int) -> list[str]:
+    """Those that failed; what each said is printed when it is over."""
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        passed = list(pool.map(_passes, tests))
+    return [test for test, good in zip(tests, passed, strict=True) if not good]
+
+
+def _passes(test: str) -> bool:
+    command = [sys.executable, "-m", "pytest", "-q", "--no-header", test]
+    began = now()
+    try:
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False
+        )
+        said, good = done.stdout + done.stderr, done.returncode == 0
+    except subprocess.TimeoutExpired:
+        said, good = f"not over after {SECONDS:g} s", False
+    sys.stdout.write(f"== {test} ({now() - began:.0f} s)\n{said}\n")
+    sys.stdout.flush()
+    return good
+
+
+if __name__ == "__main__":
+    sys.exit(main())

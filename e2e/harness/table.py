@@ -1,0 +1,62 @@
+"""The figures of a run as a table, the peers' beside them."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from e2e.harness.figures import Figures
+
+START, END = "<!-- e2e:start -->", "<!-- e2e:end -->"
+PEERS: Mapping[str, tuple[str, str, str]] = {
+    "100 % errors": ("10–20 s, 26–48 errors", "20 s, 48 errors", "≤ 15 s, ≤ 30 errors"),
+    "100 % errors, scrape source at 1 s": (
+        "10–20 s, 26–48 errors",
+        "20 s, 48 errors",
+        "≤ 7 s, ≤ 15 errors",
+    ),
+    "5 % errors": ("30–50 s", "20–30 s", "≤ 75 s after warm-up, ≤ 20 errors"),
+    "both versions at 2 %": ("rolled back", "rolled back", "promoted"),
+    "good, Prometheus away for 90 s": ("rolled back", "rolled back", "waits, then promoted"),
+    "no traffic": ("rolled back", "rolled back", "waits, then paused"),
+    "100 % errors, operator away for 20 s at 20 %": (
+        "20 s after",
+        "20–40 s after",
+        "≤ 5 s after it is back",
+    ),
+    "100 % errors, leader killed at 20 %": ("–", "–", "≤ 15 s"),
+    "plain rolling update, no release": ("–", "–", "66 of 1,400 dropped, by hand"),
+}
+"""Argo Rollouts and Flagger at their quickest possible settings, and what was asked of us.
+
+Measured on the same kind of cluster: 50 requests/s, steps 5, 20, 50 %, scrapes every 5 s.
+"""
+HEAD = """
+| release | result | with weight (s) | errors served | from deciding scrape to 0 (s) | dropped | Argo quickest | Flagger quickest | asked |
+|---|---|---|---|---|---|---|---|---|
+"""
+
+
+def table(folder: Path) -> str:
+    """Markdown of what the tests wrote into the folder."""
+    found = [Figures(**json.loads(path.read_text("utf-8"))) for path in folder.glob("*.json")]
+    order = list(PEERS)
+    found.sort(key=lambda one: (order.index(one.name) if one.name in order else -1, one.name))
+    return HEAD.lstrip() + "".join(f"| {' | '.join(_row(one))} |\n" for one in found)
+
+
+def written(page: str, found: str) -> str:
+    """The page with the table between its markers."""
+    block = re.compile(f"{re.escape(START)}.*?{re.escape(END)}", re.DOTALL)
+    return block.sub(lambda _: f"{START}\n{found}{END}", page)
+
+
+def _row(one: Figures) -> Iterator[str]:
+    note = f" ({one.note})" if one.note else ""
+    yield one.name + note
+    yield f"{one.result}: {one.reason}"
+    yield "–" if one.seconds is None else f"{one.seconds:.1f}"
+    yield str(one.errors)
+    yield "–" if one.reaction is None else f"{one.reaction:.2f}"
+    yield f"{one.dropped} of {one.sent}" if one.sent else "–"
+    yield from PEERS.get(one.name, ("–", "–", "–"))

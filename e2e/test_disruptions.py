@@ -1,0 +1,125 @@
+"""Bad days of the operator itself and of the monitoring; one at a time, nothing else beside them."""
+
+import os
+import subprocess
+from collections.abc import Callable
+from threading import Event
+
+import pytest
+
+from canary.api import Reason, Result
+from e2e.fixtures_releases import place
+from e2e.harness import installed
+from e2e.harness.figures import Figures, measured, write_down
+from e2e.harness.kubectl import wait_for
+from e2e.harness.release import Guard
+from e2e.harness.stage import Stage, staged
+from e2e.test_releases import ABRUPT
+
+__all__ = ["place"]
+FULL = pytest.mark.skipif(
+    os.environ.get("CANARY_E2E_FULL") != "1", reason="only in the full run: CANARY_E2E_FULL=1"
+)
+
+
+def test_the_operator_may_be_killed_at_any_point_of_a_release(place: str):
+    """Killed while preparing, at each weight and while promoting: the same end, nothing dropped."""
+    with staged(place, Guard(weights=(20, 50)), ABRUPT) as stage:
+        stage.ship(ABRUPT.next("v2"))
+        points: list[Callable[[], object]] = [
+            lambda: stage.phase("Preparing", 30),
+            lambda: stage.weight_reaches(20),
+            lambda: stage.weight_reaches(50),
+            lambda: stage.weight_reaches(100),
+            lambda: stage.phase("Promoting"),
+        ]
+        for reached in points:
+            reached()
+            installed.kill(*installed.pods())
+            wait_for("a new leader", lambda: bool(installed.leader()), 60)
+        entry = stage.ends(Result.PROMOTED, seconds=240)
+        stage.nothing_left()
+    figures = measured(stage, "good, operator killed at five points", entry)
+    assert (figures.dropped, figures.errors) == (0, 0), stage.load.failures
+
+
+@FULL
+def test_a_standby_takes_over_and_takes_the_traffic_away(place: str):
+    """All requests fail, and the replica that acts dies at 20 %: the other one rolls back."""
+    with staged(place, Guard(weights=(20, 50), interval="5s"), ABRUPT) as stage:
+        stage.ship(ABRUPT.next("v2", "errors:1"))
+        killed = stage.weight_reaches(20)
+        installed.kill_leader()
+        stage.ends(Result.ROLLED_BACK)
+    after = stage.film.back_to_zero() - killed
+    name = "100 % errors, leader killed at 20 %"
+    write_down(
+        Figures(
+            name,
+            "RolledBack",
+            stage.film.failing_since()["reason"],
+            round(after, 1),
+            errors=len(stage.load.failures),
+            sent=stage.load.sent,
+            note="seconds after the kill",
+        )
+    )
+
+
+@FULL
+def test_an_operator_that_was_away_for_20_s_takes_the_traffic_away_at_once(place: str):
+    """Nobody is there while all requests fail; the first passes afterwards write weight 0."""
+    with staged(place, Guard(weights=(20, 50)), ABRUPT) as stage:
+        stage.ship(ABRUPT.next("v2", "errors:1"))
+        killed = stage.weight_reaches(20)
+        away(stage, 20)
+        back = stage.film.wait("its return", lambda: bool(installed.leader()), 60)
+        stage.ends(Result.ROLLED_BACK)
+    after = stage.film.back_to_zero() - back
+    name = "100 % errors, operator away for 20 s at 20 %"
+    note = f"seconds after it was leader again, {back - killed:.0f} s after the kill"
+    failed = len(stage.load.failures)
+    reason = stage.film.failing_since()["reason"]
+    write_down(Figures(name, "RolledBack", reason, round(after, 1), failed, note=note))
+
+
+def away(stage: Stage, seconds: float) -> None:
+    """No operator for so long."""
+    installed.scale(0)
+    installed.kill(*installed.pods())
+    Event().wait(seconds)
+    installed.scale(2)
+    installed.rolled_out()
+    assert stage.film.weight in (0, 20)
+
+
+@FULL
+def test_without_monitoring_a_release_waits_and_then_goes_on(place: str):
+    """Prometheus is away for 90 s: the weight stays; afterwards the good version is promoted."""
+    stop, start = monitoring()
+    guard = Guard(weights=(20, 50), minimum="60s", patience="5m")
+    with staged(place, guard, ABRUPT) as stage:
+        stage.ship(ABRUPT.next("v2"))
+        stage.weight_reaches(20)
+        stop()
+        try:
+            Event().wait(90)
+            seen = stage.film.status
+        finally:
+            start()
+        assert (stage.film.weight, seen["reason"]) == (20, Reason.MONITORING_UNAVAILABLE)
+        entry = stage.ends(Result.PROMOTED, seconds=300)
+    figures = measured(stage, "good, Prometheus away for 90 s", entry)
+    assert (figures.dropped, figures.errors) == (0, 0), stage.load.failures
+
+
+def monitoring() -> tuple[Callable[[], None], Callable[[], None]]:
+    """How Prometheus is stopped and started; as CANARY_E2E_MONITORING_STOP and _START say."""
+    words = {verb: os.environ.get(f"CANARY_E2E_MONITORING_{verb}") for verb in ("STOP", "START")}
+    if not all(words.values()):
+        pytest.skip("CANARY_E2E_MONITORING_STOP and _START do not say how to stop Prometheus")
+
+    def run(verb: str) -> None:
+        subprocess.run(["bash", "-c", str(words[verb])], check=True, timeout=60)  # noqa: S607
+
+    return (lambda: run("STOP")), (lambda: run("START"))
