@@ -61,6 +61,7 @@ class Reason(StrEnum):
     REJECTED = "Rejected"
     PROMOTED = "Promoted"
     INVALID_SPEC = "InvalidSpec"
+    API_REFUSED = "ApiRefused"
     REQUEST_IGNORED = "RequestIgnored"
     TARGET_NOT_FOUND = "TargetNotFound"
     TARGET_NOT_STABLE = "TargetNotStable"
@@ -122,6 +123,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.PROMOTED: "The new version passed every step and is now stable.",
     Reason.REQUEST_IGNORED: "A request by annotation cannot be understood and is left alone.",
     Reason.INVALID_SPEC: "The spec cannot be followed as it is written; nothing is done.",
+    Reason.API_REFUSED: "The API server refused something that the release needs.",
     Reason.TARGET_NOT_FOUND: "The target does not exist.",
     Reason.TARGET_NOT_STABLE: "The target is rolling; it is adopted when that has ended.",
     Reason.TARGET_SCALED_TO_ZERO: "The target has no replicas, so there is no traffic to share.",

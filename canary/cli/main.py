@@ -22,7 +22,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _name in ("demo", "analyze", "lint", "manifests"):
+for _name in ("demo", "analyze", "lint", "manifests", "operator"):
     if find_spec(f"canary.cli.{_name}"):
         app.command(_name)(getattr(import_module(f"canary.cli.{_name}"), _name))
 

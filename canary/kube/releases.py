@@ -66,7 +66,9 @@ class KubeReleases:
         except NotFoundError:
             return
 
-    def refuse(self, key: Key, message: str, now: float) -> None:
+    def refuse(
+        self, key: Key, message: str, now: float, reason: Reason = Reason.INVALID_SPEC
+    ) -> None:
         """Says in the status that the spec cannot be followed; writes only what is new.
 
         The rest of the status stays: with a spec that can be followed the release goes on.
@@ -74,8 +76,8 @@ class KubeReleases:
         found = self._get(key)
         status = found.get("status") or {}
         said = (
-            Saying("Ready", False, Reason.INVALID_SPEC, message),
-            Saying("Stalled", True, Reason.INVALID_SPEC, message),
+            Saying("Ready", False, reason, message),
+            Saying("Stalled", True, reason, message),
         )
         before = [Condition.model_validate(one) for one in status.get("conditions") or []]
         kept = [one for one in before if one.type not in {"Ready", "Stalled"}]
@@ -83,7 +85,7 @@ class KubeReleases:
         made = [*kept, *with_history(before, said, now, generation)]
         wanted = {
             **status,
-            "reason": Reason.INVALID_SPEC.value,
+            "reason": reason.value,
             "message": message,
             "observedGeneration": generation,
             "conditions": [to_json(one) for one in made],

@@ -1,0 +1,149 @@
+"""The `scrape` source in a cluster: the pods' own pages, and the router's, while a release runs."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from canary.interfaces import Clock, Key
+from canary.kube.cached import CachedObjects
+from canary.kube.objects import DEPLOYMENTS, PODS, REPLICA_SETS, Object
+from canary.kube.workloads.names import annotations
+from canary.metrics.scrape import Scrape, ScrapeOptions
+from canary.metrics.store import ScrapeTarget
+
+_log = logging.getLogger(__name__)
+
+TIMEOUT = 2.0
+"""Seconds that a page may take, if the interval is no shorter."""
+_PORTS = ("metrics", "http-metrics", "http-prom", "prometheus")
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """What is scraped for one release."""
+
+    objects: CachedObjects
+    key: Key
+    target: str
+    router: str | None
+    """URL of the router's own metrics page."""
+
+    def targets(self) -> Iterator[ScrapeTarget]:
+        """The pages that there are now; also of pods that are being drained."""
+        if self.router is not None:
+            yield ScrapeTarget(self.router, {"job": "router"})
+        for name in (self.target, f"{self.target}-canary"):
+            deployment = self.objects.get(DEPLOYMENTS, self.key.namespace, name)
+            for pod in self._pods(deployment) if deployment else ():
+                if (url := page_of(pod)) is not None:
+                    labels = {"namespace": self.key.namespace, "pod": pod["metadata"]["name"]}
+                    yield ScrapeTarget(url, {"job": self.target, **labels})
+
+    def _pods(self, deployment: Object) -> Iterable[Object]:
+        for one in self._owned(deployment):
+            yield from self.objects.owned(PODS, self.key.namespace, one["metadata"]["uid"])
+
+    def _owned(self, deployment: Object) -> Iterable[Object]:
+        uid = deployment["metadata"]["uid"]
+        return self.objects.owned(REPLICA_SETS, self.key.namespace, uid)
+
+
+def page_of(pod: Object) -> str | None:
+    """URL of a running pod's metrics page: by annotation, or by the name of a container's port."""
+    status, notes = pod.get("status") or {}, annotations(pod)
+    address = status.get("podIP")
+    if not address or status.get("phase") != "Running":
+        return None
+    port = notes.get("prometheus.io/port") or _named_port(pod)
+    if not port or notes.get("prometheus.io/scrape") == "false":
+        return None
+    scheme = "https" if notes.get("prometheus.io/scheme") == "https" else "http"
+    path = "/" + notes.get("prometheus.io/path", "/metrics").lstrip("/")
+    return (
+        f"{scheme}://[{address}]:{port}{path}"
+        if ":" in address
+        else (f"{scheme}://{address}:{port}{path}")
+    )
+
+
+def _named_port(pod: Object) -> str | None:
+    for container in (pod.get("spec") or {}).get("containers") or ():
+        for port in container.get("ports") or ():
+            if port.get("name") in _PORTS:
+                return str(port["containerPort"])
+    return None
+
+
+class Scraper:
+    """Scrapes one release's pages at whole multiples of its interval, in a thread of its own.
+
+    `polled` is called after each time: there is something new to judge.
+    """
+
+    def __init__(
+        self, pages: Pages, interval: float, clock: Clock, polled: Callable[[], None]
+    ) -> None:
+        options = ScrapeOptions(timeout=min(TIMEOUT, interval), workers=16)
+        self.source = Scrape(pages.targets, (), options)
+        self.interval = interval
+        self._clock = clock
+        self._polled = polled
+        self._over = threading.Event()
+        name = f"scrape {pages.key.namespace}/{pages.key.name}"
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Ends it, without waiting for pages that do not come."""
+        self._over.set()
+        self.source.close()
+
+    def _run(self) -> None:
+        while True:
+            now = self._clock.now()
+            due = (now // self.interval + 1) * self.interval
+            if self._over.wait(due - now):
+                return
+            try:
+                # Filed under the round time, so that it counts for this interval and not the next.
+                self.source.poll(due)
+            except Exception:  # noqa: BLE001  # a thread that ends would be a silent lie
+                if self._over.is_set():
+                    return
+                _log.exception("a scrape failed")
+            self._polled()
+
+
+class Scrapers:
+    """One per release in flight that wants it. Thread-safe as long as each key has one pass."""
+
+    def __init__(self, start: Callable[[Key, str, float], Scraper]) -> None:
+        self._start = start
+        self._lock = threading.Lock()
+        self._running: dict[Key, Scraper] = {}
+
+    def running(self, key: Key, target: str, interval: float) -> Scrape:
+        """The release's source, scraped from now on at this interval (seconds)."""
+        with self._lock:
+            scraper = self._running.get(key)
+            if scraper is not None and scraper.interval == interval:
+                return scraper.source
+            self._running[key] = fresh = self._start(key, target, interval)
+        if scraper is not None:
+            scraper.close()
+        return fresh.source
+
+    def stop(self, key: Key) -> None:
+        """The release is over."""
+        with self._lock:
+            scraper = self._running.pop(key, None)
+        if scraper is not None:
+            scraper.close()
+
+    def close(self) -> None:
+        """Ends all."""
+        with self._lock:
+            running, self._running = self._running, {}
+        for scraper in running.values():
+            scraper.close()

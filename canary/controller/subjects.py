@@ -1,0 +1,118 @@
+"""Which releases an object is about: by owner, by the target's name, by the route's name."""
+
+import threading
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from canary.interfaces import Key
+from canary.kube.objects import (
+    AUTOSCALERS,
+    DEPLOYMENTS,
+    GRPC_ROUTES,
+    HTTP_ROUTES,
+    JOBS,
+    PODS,
+    RELEASES,
+    REPLICA_SETS,
+    SERVICES,
+    TRAEFIK_SERVICES,
+    VIRTUAL_SERVICES,
+    Kind,
+    Object,
+)
+
+ROUTES = (HTTP_ROUTES, GRPC_ROUTES, VIRTUAL_SERVICES, TRAEFIK_SERVICES)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """An object that a release is about, there or not."""
+
+    kind: Kind
+    namespace: str
+    name: str
+
+
+class Subjects:
+    """From objects to releases. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._keys: dict[Subject, set[Key]] = defaultdict(set)
+        self._subjects: dict[Key, frozenset[Subject]] = {}
+
+    def learn(self, release: Object | None, key: Key) -> None:
+        """What this release is about now; None: it is gone."""
+        fresh = frozenset(subjects_of(release)) if release else frozenset[Subject]()
+        with self._lock:
+            old = self._subjects.pop(key, frozenset())
+            if fresh:
+                self._subjects[key] = fresh
+            for subject in old - fresh:
+                self._keys[subject].discard(key)
+                if not self._keys[subject]:
+                    del self._keys[subject]
+            for subject in fresh - old:
+                self._keys[subject].add(key)
+
+    def concerned(self, kind: Kind, item: Object) -> frozenset[Key]:
+        """The releases to which a change of this object may mean something."""
+        namespace = item["metadata"].get("namespace", "")
+        owners = frozenset(
+            Key(namespace, owner["name"])
+            for owner in item["metadata"].get("ownerReferences") or ()
+            if owner["kind"] == RELEASES.kind
+        )
+        with self._lock:
+            found = (self._keys.get(subject, ()) for subject in _met(kind, namespace, item))
+            return owners.union(*found)
+
+
+def subjects_of(release: Object) -> Iterator[Subject]:
+    """What a release is about; read from the object itself, for its spec may be invalid."""
+    namespace, spec = release["metadata"]["namespace"], release.get("spec") or {}
+    target = str(_part(spec, "target").get("name", ""))
+    service = str(_part(spec, "service").get("name", target))
+    for kind in (DEPLOYMENTS, SERVICES):
+        yield Subject(kind, namespace, f"{target}-canary")
+    yield Subject(DEPLOYMENTS, namespace, target)
+    yield Subject(SERVICES, namespace, service)
+    traffic = _part(spec, "traffic")
+    gateway = _part(traffic, "gatewayAPI")
+    kind = GRPC_ROUTES if gateway.get("kind") == GRPC_ROUTES.kind else HTTP_ROUTES
+    routes = (
+        (kind, gateway.get("name")),
+        (VIRTUAL_SERVICES, _part(traffic, "istio").get("virtualService")),
+        (TRAEFIK_SERVICES, _part(traffic, "traefik").get("traefikService")),
+    )
+    yield from (Subject(of, namespace, str(name)) for of, name in routes if name)
+
+
+def _part(spec: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = spec.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _met(kind: Kind, namespace: str, item: Object) -> Iterator[Subject]:
+    """The subjects that an object belongs to."""
+    if kind == RELEASES:  # another release on the same target
+        target = str(_part(item.get("spec") or {}, "target").get("name", ""))
+        yield Subject(DEPLOYMENTS, namespace, target)
+    elif kind in {DEPLOYMENTS, SERVICES, *ROUTES}:
+        yield Subject(kind, namespace, item["metadata"]["name"])
+    elif kind == AUTOSCALERS:
+        name = str(_part(item.get("spec") or {}, "scaleTargetRef").get("name", ""))
+        yield Subject(DEPLOYMENTS, namespace, name)
+    elif kind in {REPLICA_SETS, PODS, JOBS}:
+        for owner in item["metadata"].get("ownerReferences") or ():
+            yield from _through(owner, namespace)
+
+
+def _through(owner: Mapping[str, Any], namespace: str) -> Iterator[Subject]:
+    """A ReplicaSet's name is its Deployment's and a hash: no look-up needed."""
+    if owner["kind"] == DEPLOYMENTS.kind:
+        yield Subject(DEPLOYMENTS, namespace, owner["name"])
+    elif owner["kind"] == REPLICA_SETS.kind:
+        yield Subject(DEPLOYMENTS, namespace, owner["name"].rpartition("-")[0])

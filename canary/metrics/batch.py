@@ -1,0 +1,305 @@
+"""One query for all releases: questions that differ only in whose they are go out as one.
+
+`sum by (pod) (http_requests_total{namespace="a",pod=~"a-1|a-2"})` and the same of namespace `b`
+become `sum by (pod, namespace) (http_requests_total{namespace=~"a|b",pod=~"a-1|a-2|b-1"})`. Who
+is included is known from the last times: each asker is a member for a while. The first asker at a
+time has the question sent, the others share the answer. What cannot be merged is asked singly.
+"""
+
+import math
+import re
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+
+from canary.core.increments import Grid
+from canary.core.series import (
+    Found,
+    Matcher,
+    MatchOp,
+    MetricAnswer,
+    NoData,
+    Selector,
+    Series,
+    SeriesQuery,
+    Unavailable,
+)
+from canary.interfaces import MetricSource
+from canary.metrics.promql import literal
+
+SPAN = 300.0
+"""Seconds before the judged range that every question of a release reaches back."""
+LATE = 4
+"""Intervals that a release may be late and still share: what is further back is asked singly."""
+PATIENCE = 30.0
+"""Seconds that `read` waits at most."""
+_NAMESPACES = frozenset({"namespace", "destination_workload_namespace"})
+_KEY = "batch"
+
+Answers = Mapping[str, MetricAnswer]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Whose series: those with this namespace whose label matches this pattern."""
+
+    namespace: str
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A query without whose it is; `space` is the namespace's label, "" where there is none."""
+
+    query: SeriesQuery
+    label: str
+    space: str
+
+    def of(self, members: Iterable[Member]) -> SeriesQuery:
+        """The query for all of these."""
+        names = "|".join(sorted({literal(member.namespace) for member in members}))
+        patterns = "|".join(sorted({member.pattern for member in members}))
+        own = [Matcher(self.space, MatchOp.REGEX, names)] if self.space else []
+        own.append(Matcher(self.label, MatchOp.REGEX, patterns))
+        minus = self.query.minus
+        return replace(
+            self.query,
+            selector=_with(self.query.selector, own),
+            minus=_with(minus, own) if minus else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """One question: a template at one time."""
+
+    template: Template
+    end: float
+    step: float
+
+    @property
+    def grid(self) -> Grid:
+        """Far enough back for every release that is not late."""
+        back = math.ceil(SPAN / self.step) + LATE
+        return Grid(self.end - back * self.step, self.end, self.step)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """A question that was sent: for whom, and its answer by namespace."""
+
+    members: frozenset[Member]
+    answer: "Future[_Split]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Split:
+    """An answer: its series by namespace, or why there are none."""
+
+    silence: NoData | Unavailable | None
+    series: Mapping[str, Sequence[Series]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Questions on their way."""
+
+    parts: Mapping[str, "Future[MetricAnswer]"]
+
+    def wait(self, seconds: float) -> bool:
+        """Whether all answers are there, after so many seconds at most."""
+        return not wait(self.parts.values(), seconds).not_done
+
+    @property
+    def done(self) -> bool:
+        """Whether all answers are there."""
+        return all(part.done() for part in self.parts.values())
+
+    def answers(self) -> Answers:
+        """What has been answered; the rest is Unavailable."""
+        return {key: _answer(part) for key, part in self.parts.items()}
+
+    def then(self, call: Callable[[], None]) -> None:
+        """Has `call` called once all answers are there, in another thread."""
+        for part in self.parts.values():
+            part.add_done_callback(lambda _: call() if self.done else None)
+
+
+class Batch:
+    """A MetricSource in front of one Prometheus, shared by all releases and threads."""
+
+    def __init__(
+        self,
+        source: MetricSource,
+        threads: int = 8,
+        count: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`count` is called for every query that is sent."""
+        self._source = source
+        self._count = count
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="metrics")
+        self._lock = threading.Lock()
+        self._members: dict[tuple[Template, float], dict[Member, float]] = {}
+        """Per template and step: who asks, and for which time last."""
+        self._shared: dict[_Moment, _Shared] = {}
+
+    def read(
+        self, queries: Sequence[SeriesQuery], start: float, end: float, step: float
+    ) -> Answers:
+        """See MetricSource."""
+        asked = self.ask(queries, start, end, step)
+        asked.wait(PATIENCE)
+        return asked.answers()
+
+    def settled(self, now: float) -> float:
+        """See MetricSource."""
+        return self._source.settled(now)
+
+    def ask(self, queries: Sequence[SeriesQuery], start: float, end: float, step: float) -> Asked:
+        """Sends what nobody has sent yet; returns at once."""
+        grid = Grid(start, end, step)
+        return Asked({query.key: self._ask(query, grid) for query in queries})
+
+    def close(self) -> None:
+        """Sends nothing more; what is under way is left to its time-out."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _ask(self, query: SeriesQuery, grid: Grid) -> "Future[MetricAnswer]":
+        found = template_of(query)
+        if found is None:
+            return self._pool.submit(self._single, query, grid)
+        template, member = found
+        moment = _Moment(template, grid.end, grid.step)
+        with self._lock:
+            self._tidy(moment)
+            members = self._members.setdefault((template, grid.step), {})
+            members[member] = grid.end
+            if grid.start < moment.grid.start or (grid.start - grid.end) % grid.step:
+                return self._pool.submit(self._single, query, grid)
+            shared = self._shared.get(moment)
+            if shared is None:
+                everybody = frozenset(members)
+                shared = _Shared(everybody, self._pool.submit(self._send, moment, everybody))
+                self._shared[moment] = shared
+        if member not in shared.members:
+            return self._pool.submit(self._single, query, grid)
+        return _followed(shared.answer, lambda split: _mine(split, template, member, query, grid))
+
+    def _single(self, query: SeriesQuery, grid: Grid) -> MetricAnswer:
+        self._count()
+        answers = self._source.read((query,), grid.start, grid.end, grid.step)
+        return answers.get(query.key, NoData("the metric source gave no answer for this query"))
+
+    def _send(self, moment: _Moment, members: frozenset[Member]) -> _Split:
+        answer = self._single(moment.template.of(members), moment.grid)
+        if not isinstance(answer, Found):
+            if isinstance(answer, Unavailable):  # to be asked again by whoever looks next
+                with self._lock:
+                    self._shared.pop(moment, None)
+            return _Split(answer)
+        series: dict[str, list[Series]] = {}
+        for one in answer.series:
+            series.setdefault(one.labels.get(moment.template.space, ""), []).append(one)
+        return _Split(None, series)
+
+    def _tidy(self, moment: _Moment) -> None:
+        """Forgets who has not asked for some time, and answers of other times."""
+        if moment in self._shared:
+            return
+        old = moment.end - max(LATE * moment.step, 60.0)
+        members = self._members.get((moment.template, moment.step), {})
+        for member in [member for member, last in members.items() if last < old]:
+            del members[member]
+        for key in [key for key in self._shared if key.end < moment.end - max(LATE * key.step, 60)]:
+            del self._shared[key]
+        for place in [place for place, left in self._members.items() if not left]:
+            del self._members[place]
+
+
+def template_of(query: SeriesQuery) -> tuple[Template, Member] | None:
+    """The query as a template, and whose it is; None where that cannot be told apart."""
+    if query.promql is not None or not query.by:
+        return None
+    label = query.by[0]
+    plus = _apart(query.selector, label)
+    minus = _apart(query.minus, label) if query.minus else None
+    if plus is None or (query.minus and (minus is None or minus[1:] != plus[1:])):
+        return None
+    rest, space, member = plus
+    by = query.by if not space or space in query.by else (*query.by, space)
+    bare = SeriesQuery(_KEY, rest, by, minus[0] if minus else None)
+    return Template(bare, label, space), member
+
+
+def _apart(selector: Selector, label: str) -> tuple[Selector, str, Member] | None:
+    """The selector without its namespace and sides, the namespace's label, and whose it is."""
+    labels = [matcher.label for matcher in selector.matchers]
+    if labels.count(label) != 1 or sum(labels.count(name) for name in _NAMESPACES) > 1:
+        return None
+    space, namespace, pattern, rest = "", "", None, []
+    for one in selector.matchers:
+        if one.label in _NAMESPACES and one.op is MatchOp.EQUAL:
+            space, namespace = one.label, one.value
+        elif one.label == label and one.op is MatchOp.REGEX:
+            pattern = one.value
+        else:
+            rest.append(one)
+    if pattern is None or not _understood(pattern):
+        return None
+    return Selector(selector.metric, tuple(rest)), space, Member(namespace, pattern)
+
+
+def _understood(pattern: str) -> bool:
+    """Whether we can match it ourselves; inline flags would leak into the others' patterns."""
+    try:
+        re.compile(pattern)
+    except re.error:
+        return False
+    return "(?" not in pattern.replace("(?:", "")
+
+
+def _with(selector: Selector, own: Sequence[Matcher]) -> Selector:
+    return Selector(selector.metric, (*selector.matchers, *own))
+
+
+def _mine(
+    split: _Split, template: Template, member: Member, query: SeriesQuery, grid: Grid
+) -> MetricAnswer:
+    """One asker's part of a shared answer, as if it had been asked for alone."""
+    if split.silence is not None:
+        return split.silence
+    pattern = re.compile(member.pattern)
+    found = []
+    for one in split.series.get(member.namespace, ()):
+        if pattern.fullmatch(one.labels.get(template.label, "")):
+            points = tuple(point for point in one.points if point[0] >= grid.start)
+            labels = {key: value for key, value in one.labels.items() if key in query.by}
+            found.append(Series(labels, points))
+    found = [one for one in found if one.points]
+    return Found(tuple(found)) if found else NoData("the query works and matches no series")
+
+
+def _followed(
+    shared: "Future[_Split]", part: Callable[[_Split], MetricAnswer]
+) -> "Future[MetricAnswer]":
+    """A future of a part of another one's result."""
+    mine: Future[MetricAnswer] = Future()
+
+    def hand_over(done: "Future[_Split]") -> None:
+        try:
+            mine.set_result(part(done.result()))
+        except BaseException as error:  # noqa: BLE001  # whatever it is, the asker must not wait
+            mine.set_exception(error)
+
+    shared.add_done_callback(hand_over)
+    return mine
+
+
+def _answer(part: "Future[MetricAnswer]") -> MetricAnswer:
+    if not part.done():
+        return Unavailable("the monitoring has not answered in time")
+    error = None if part.cancelled() else part.exception()
+    if part.cancelled() or error is not None:
+        return Unavailable(f"the monitoring was not asked: {error or 'shutting down'}")
+    return part.result()

@@ -1,0 +1,98 @@
+"""Log lines on standard error: JSON for machines, plain for people; each says which release.
+
+The standard library's logging with a formatter of our own: another dependency would add nothing.
+"""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from canary.controller.passes import current
+
+
+class Format(StrEnum):
+    """How lines are written."""
+
+    JSON = "json"
+    CONSOLE = "console"
+
+
+class Level(StrEnum):
+    """The least important lines that are written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+def set_up(form: Format, level: Level) -> None:
+    """All lines go to standard error from now on; other libraries' only from warnings on."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines() if form is Format.JSON else ConsoleLines())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(max(logging.WARNING, _number(level)))
+    logging.getLogger("canary").setLevel(_number(level))
+
+
+def fields_of(record: logging.LogRecord) -> dict[str, Any]:
+    """namespace, release, step, weight, phase and reason of the release that a line is about."""
+    found = current.get()
+    if found is None:
+        return {}
+    key, status = found
+    fields: dict[str, Any] = {"namespace": key.namespace, "release": key.name}
+    if status is not None:
+        fields |= {
+            "step": status.step,
+            "weight": status.weight,
+            "phase": status.phase.value,
+            "reason": status.reason.value,
+        }
+    reason = getattr(record, "reason", None)
+    return fields if reason is None else {**fields, "reason": reason}
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """`time`, `level`, `logger`, `message`, the release's fields, and `error` of a bug."""
+        line = {
+            "time": _time(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **fields_of(record),
+        }
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+class ConsoleLines(logging.Formatter):
+    """For reading."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """`12:00:00.123 INFO prod/auth [step=1 weight=5 reason=Holding] …`."""
+        fields = fields_of(record)
+        where = ""
+        if fields:
+            rest = [f"{key}={fields[key]}" for key in ("step", "weight", "reason") if key in fields]
+            where = f"{fields['namespace']}/{fields['release']} [{' '.join(rest)}] "
+        text = f"{_time(record)[11:23]} {record.levelname} {where}{record.getMessage()}"
+        error = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
+        return text + error
+
+
+def _time(record: logging.LogRecord) -> str:
+    moment = datetime.fromtimestamp(record.created, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _number(level: Level) -> int:
+    return logging.getLevelNamesMapping()[level.value.upper()]

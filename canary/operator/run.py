@@ -1,0 +1,270 @@
+"""The parts of the operator, put together, started and ended in order."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from canary.controller.holding import HoldingNow
+from canary.controller.loop import Controller, key_of
+from canary.controller.passes import Passes
+from canary.controller.scrapers import Pages, Scraper, Scrapers
+from canary.controller.watches import Watches, kinds_served
+from canary.controller.worlds import Routers, Worlds
+from canary.errors import NotFoundError
+from canary.interfaces import Clock, Key, MetricSource, World
+from canary.kube.cached import CachedObjects, Server
+from canary.kube.leases import Callbacks, Elector
+from canary.kube.notices import KubeNotifier
+from canary.kube.objects import RELEASES, Kind, Objects
+from canary.kube.reflector import Source
+from canary.kube.releases import KubeReleases
+from canary.kube.timing import Stopper, Timing
+from canary.kube.workloads import KubeWorkloads, Webhooks
+from canary.metrics.batch import Batch
+from canary.operator.settings import Settings
+from canary.telemetry import QUEUE, Telemetry
+
+_log = logging.getLogger(__name__)
+
+SYNC = 20.0
+"""Seconds for the first list of everything; after that the reason why not is said."""
+JOIN = 2.0
+"""Seconds to wait for a thread that was told to end."""
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()  # noqa: TID251 - this is the Clock that everybody else asks
+
+
+class Cluster(Server, Source, Protocol):
+    """An API server: canary.kube.client.Client."""
+
+    def served(self, kind: Kind) -> bool:
+        """Whether the cluster serves this kind."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """The ways in which the operator talks to the API server."""
+
+    plain: Cluster
+    fenced: Callable[[Callable[[], float]], Server]
+    """A view that refuses writes unless so many seconds are left."""
+    election: Objects
+    """For the lease alone: quick to give up."""
+
+
+class Operator:
+    """Made without touching anything; `run` does the rest."""
+
+    def __init__(  # noqa: PLR0913, PLR0917  # each is one thing that a test replaces
+        self,
+        settings: Settings,
+        api: Api,
+        metrics: MetricSource,
+        telemetry: Telemetry,
+        clock: Clock,
+        timing: Timing,
+    ) -> None:
+        self._settings = settings
+        self._api = api
+        self._clock = clock
+        self._timing = timing
+        self._telemetry = telemetry
+        self._batch = Batch(metrics, count=telemetry.queries.inc)
+        self._webhooks = Webhooks()
+        self._holding = HoldingNow(api.plain, settings.hold, settings.policy)
+        self._resign = Stopper(timing)
+        self._elector = self._elected() if settings.lease is not None else None
+        self._election: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._watches: Watches | None = None
+        self._controller: Controller | None = None
+        self._notifier: KubeNotifier | None = None
+        self._scrapers: Scrapers | None = None
+        self._leading = False
+
+    @property
+    def leading(self) -> bool:
+        """Whether this replica works."""
+        return self._leading
+
+    def live(self) -> list[str]:
+        """Why this process should be started anew."""
+        wrong = []
+        if self._controller is not None and (problem := self._controller.problem):
+            wrong.append(problem)
+        if self._watches is not None and not self._stopping.is_set():
+            wrong += [f"the watch of {name} has ended" for name in self._watches.dead]
+        if self._election is not None and not self._election.is_alive():
+            wrong.append("the election has ended")
+        return wrong
+
+    def ready(self) -> list[str]:
+        """Why this replica could not take over now."""
+        if self._stopping.is_set():
+            return ["shutting down"]
+        if self._watches is None or not self._watches.synced:
+            return ["the caches are not filled yet"]
+        return []
+
+    def run(self, stop: threading.Event) -> None:
+        """Works until `stop` is set.
+
+        Raises CanaryError when it cannot begin: unreachable, forbidden, no CRD.
+        """
+        try:
+            self._begin(stop)
+            stop.wait()
+        finally:
+            self._end()
+
+    def _begin(self, stop: threading.Event) -> None:
+        check(self._api.plain, self._settings.namespaces)
+        mode = self._holding.find_out()
+        _log.info("targets are held %s", mode.value)
+        kinds = kinds_served(self._api.plain.served)
+        watches = Watches(self._api.plain, self._timing, kinds, self._settings.namespaces)
+        self._watches = watches
+        controller = self._controller = self._made(watches)
+        watches.start(controller.changed)
+        watches.wait(SYNC, stop.is_set)
+        self._holding.follow(controller.wake_all)
+        self._observe(controller)
+        if stop.is_set():
+            return
+        if self._elector is None:
+            self._lead()
+        else:
+            self._election = threading.Thread(target=self._elector.run, name="lease", daemon=True)
+            self._election.start()
+
+    def _made(self, watches: Watches) -> Controller:
+        server = self._api.fenced(self._elector.remaining) if self._elector else self._api.plain
+        objects = CachedObjects(server, watches.caches)
+        notifier = self._notifier = KubeNotifier(objects, self._clock, self._settings.instance)
+        releases = KubeReleases(objects, notifier.warn)
+        scrapers = self._scrapers = Scrapers(lambda *what: self._scraper(objects, *what))
+        world = World(
+            clock=self._clock,
+            releases=releases,
+            workloads=KubeWorkloads(objects, self._holding, self._webhooks),
+            traffic=Routers(objects),
+            metrics=self._batch,
+            notifier=notifier,
+        )
+        passes = Passes(
+            worlds=Worlds(world, self._batch, scrapers, self._wake),
+            refusals=releases,
+            clock=self._clock,
+            warn=notifier.warn,
+            exists=lambda key: objects.get(RELEASES, key.namespace, key.name) is not None,
+            forget=notifier.forget,
+            observer=self._telemetry.releases,
+        )
+        return Controller(
+            passes,
+            self._timing,
+            known=lambda: [key_of(release) for release in watches.releases()],
+            observer=self._telemetry.queue,
+            workers=self._settings.workers,
+        )
+
+    def _wake(self, key: Key) -> None:
+        if self._controller is not None:
+            self._controller.wake(key)
+
+    def _scraper(self, objects: CachedObjects, key: Key, target: str, interval: float) -> Scraper:
+        pages = Pages(objects, key, target, self._settings.router_metrics)
+        return Scraper(pages, interval, self._clock, lambda: self._wake(key))
+
+    def _elected(self) -> Elector:
+        if self._settings.lease is None:
+            raise LookupError("an elector needs a lease")
+        return Elector(
+            self._api.election,
+            self._settings.lease,
+            Callbacks(self._lead, self._follow),
+            self._clock,
+            self._resign,
+            self._settings.terms,
+        )
+
+    def _lead(self) -> None:
+        self._leading = True
+        if self._controller is not None:
+            self._controller.start()
+
+    def _follow(self) -> None:
+        """Ends all work; the caches stay warm."""
+        if self._controller is not None:
+            self._controller.stop()
+        if self._scrapers is not None:
+            self._scrapers.close()
+        self._telemetry.releases.clear()
+        self._leading = False
+
+    def _observe(self, controller: Controller) -> None:
+        lease = self._settings.lease.name if self._settings.lease else ""
+        gauges: tuple[tuple[str, str, str, Callable[[], float]], ...] = (
+            ("workqueue_depth", "Releases that are due.", QUEUE, lambda: controller.depth),
+            (
+                "workqueue_unfinished_work_seconds",
+                "Seconds that the passes at hand have taken so far.",
+                QUEUE,
+                lambda: sum(controller.working),
+            ),
+            (
+                "workqueue_longest_running_processor_seconds",
+                "Seconds that the longest of them has taken so far.",
+                QUEUE,
+                lambda: max(controller.working, default=0.0),
+            ),
+            (
+                "leader_election_master_status",
+                "1 where this replica leads.",
+                lease,
+                lambda: float(self._leading),
+            ),
+        )
+        for gauge in gauges:
+            self._telemetry.follow(*gauge)
+
+    def _end(self) -> None:
+        """First the work, then the lease, so that the next leader begins at once; then the rest."""
+        self._stopping.set()
+        if self._elector is not None and self._election is not None:
+            self._resign.stop()
+            self._election.join()
+        elif self._leading:
+            self._follow()
+        if self._notifier is not None:
+            self._notifier.close()
+        self._holding.stop()
+        if self._watches is not None:
+            self._watches.stop(JOIN)
+        self._batch.close()
+        self._webhooks.close()
+        _log.info("ended")
+
+
+def check(cluster: Cluster, namespaces: tuple[str, ...]) -> None:
+    """What a person has to know at once: no API server, no CRD, no rights.
+
+    Raises TransientError, NotFoundError, PermanentError.
+    """
+    if not cluster.served(RELEASES):
+        raise NotFoundError(
+            "the cluster has no CanaryReleases: install the definition first, "
+            "with `canary manifests crd | kubectl apply -f -`"
+        )
+    for namespace in namespaces or ("",):
+        cluster.listing(RELEASES, namespace, {})

@@ -1,0 +1,76 @@
+"""What `canary operator` is told by flags and environment."""
+
+import os
+import secrets
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from canary.controller.holding import POLICY, HoldMode
+from canary.controller.loop import WORKERS
+from canary.errors import UsageError
+from canary.kube.leases import LeaseName, Terms
+from canary.metrics.prometheus import PrometheusOptions
+
+PROMETHEUS = "http://prometheus.monitoring:9090"
+LEASE = "canary-controller"
+_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be set, but for logs, and how to reach the API server."""
+
+    namespaces: tuple[str, ...] = ()
+    """Where releases are looked after; empty: everywhere."""
+    workers: int = WORKERS
+    prometheus: PrometheusOptions = field(default_factory=lambda: PrometheusOptions(PROMETHEUS))
+    router_metrics: str | None = None
+    """URL of the router's own metrics page, for the source `scrape`."""
+    hold: HoldMode = HoldMode.AUTO
+    policy: str = POLICY
+    lease: LeaseName | None = None
+    """None: there is one replica, and it leads."""
+    terms: Terms = field(default_factory=Terms)
+    instance: str = "canary"
+    """Our name in Events."""
+
+
+def own_namespace() -> str:
+    """Of the pod that we run in; `default` elsewhere."""
+    named = os.environ.get("POD_NAMESPACE")
+    if named:
+        return named
+    try:
+        return _NAMESPACE_FILE.read_text(encoding="utf-8").strip() or "default"
+    except OSError:
+        return "default"
+
+
+def own_name() -> str:
+    """Of the pod that we run in, or of the machine."""
+    return os.environ.get("POD_NAME") or socket.gethostname()
+
+
+def lease_name(namespace: str | None, name: str) -> LeaseName:
+    """The lease, and an identity that no other process has."""
+    identity = f"{own_name()}_{secrets.token_hex(4)}"
+    return LeaseName(namespace or own_namespace(), name, identity)
+
+
+def checked_url(flag: str, url: str) -> str:
+    """The URL as it is. Raises UsageError where it is none."""
+    scheme, _, rest = url.partition("://")
+    if scheme not in {"http", "https"} or not rest or any(c.isspace() for c in url):
+        raise UsageError(f"{flag} http://HOST:PORT or https://… is expected, found {url!r}")
+    return url
+
+
+def readable(flag: str, path: Path | None) -> Path | None:
+    """The path as it is. Raises UsageError where it cannot be read now."""
+    if path is not None:
+        try:
+            path.read_bytes()
+        except OSError as error:
+            raise UsageError(f"{flag} {path} cannot be read: {error.strerror}") from error
+    return path
