@@ -62,8 +62,12 @@ def demo(  # noqa: PLR0913, PLR0917 - the flags of one command
     path = _report_path(report)
     settings = _settings(seed, source, release)
     acts = (False, True) if guarded is None else (guarded,)
-    with interruptible():
-        timelines = tuple(_act(played, settings, guarded=act) for act in acts)
+    try:
+        with interruptible():
+            timelines = tuple(_act(played, settings, guarded=act) for act in acts)
+    except KeyboardInterrupt:
+        typer.echo("canary: interrupted; every process was ended, nothing is left.", err=True)
+        raise
     _epilogue(timelines)
     if path is not None:
         _write_report(path, played, timelines)

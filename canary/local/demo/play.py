@@ -27,8 +27,6 @@ from canary.observe import queries_of
 from canary.reconcile import reconcile
 from canary.render.timeline import Decision, Moment, Result, Timeline
 
-HISTORY = 20.0
-"""Seconds of load on the old version before the release: stable's usual rate."""
 EPILOGUE = 3.0
 """Seconds of load after the end, so that the quiet can be seen."""
 GIVE_UP = 240.0
@@ -69,7 +67,7 @@ class Act:
         self.stage = stage
         self.show = show
         self.source, scrape = sources
-        self.recorder = Recorder(stage.cluster, scrape, stage.clock.now() + HISTORY)
+        self.recorder = Recorder(stage.cluster, scrape, stage.clock.now() + settings.history)
         self.releases = LocalReleases("auth", settings.spec)
         self.notices = Notices()
         self.key = Key(NAMESPACE, "auth")

@@ -16,6 +16,8 @@ class Settings:
     seed: int
     release: CanaryRelease
     source: Sources = Sources.SCRAPE
+    history: float = 20.0
+    """Seconds of load on the old version before the release: stable's usual rate."""
 
     @property
     def spec(self) -> Spec:
