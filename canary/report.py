@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from canary.api import Status
+from canary.core.conditions import conditions
 from canary.core.plan import Done, LetGo, Plan
 from canary.core.snapshot import Snapshot
 from canary.errors import ConflictError, TransientError
@@ -28,16 +29,17 @@ def report(world: World, snapshot: Snapshot, plan: Plan, done: Done) -> Outcome:
     before = snapshot.wish.status
     if done.refused is not None:
         return Outcome(before, done.refused.retry_after, done)
+    after = plan.status.model_copy(update={"conditions": conditions(plan.status, snapshot)})
     if LetGo() in done.actions:
-        _tell(world, snapshot, plan.status)
-        return Outcome(plan.status, None, done)
-    if plan.status != before:
+        _tell(world, snapshot, after)
+        return Outcome(after, None, done)
+    if after != before:
         try:
-            world.releases.write_status(snapshot.wish, plan.status)
+            world.releases.write_status(snapshot.wish, after)
         except TransientError as error:
             return Outcome(before, _soon(error), done)
-        _tell(world, snapshot, plan.status)
-    return Outcome(plan.status, plan.requeue_after, done)
+        _tell(world, snapshot, after)
+    return Outcome(after, plan.requeue_after, done)
 
 
 def _soon(error: TransientError) -> float:
