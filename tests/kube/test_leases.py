@@ -276,7 +276,7 @@ FAULTS = st.lists(
 
 
 @given(FAULTS, st.tuples(*[st.floats(-1e6, 1e6)] * 3))
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_law(faults: list[tuple[int, str, float]], skews: tuple[float, float, float]) -> None:
     """Whatever breaks, whoever's clock is wrong: never two may write; in the end one may."""
     contest = Contest(*skews)

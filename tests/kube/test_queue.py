@@ -110,6 +110,7 @@ def test_retry(queue: WorkQueue[str], timing: AutoTiming) -> None:
     assert pauses[-1] <= LONGEST
     assert queue.retry("b") <= 0.2
     assert queue.retry("b", at_least=30.0) == 30.0
+    queue.drop("b")
     queue.forget("a")
     assert queue.retry("a") <= 0.2
     assert queue.get() == "a"
