@@ -82,7 +82,7 @@ class RouteRouter:
                 {"op": "test", "path": claim, "value": entry},
                 {"op": "remove", "path": claim},
             ]
-            # The router's status may have moved the list: still not at rest, so there is a next pass.
+            # The router's status may have moved the list: not at rest then, and asked again.
             with suppress(ConflictError):
                 self.objects.patch(self.dialect.kind, wish.namespace, self.name, forget)
 
