@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from canary.api.fields import parse_duration
 from canary.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -29,6 +28,8 @@ class Output(StrEnum):
 def _seconds(text: str) -> float:
     """Seconds of `30s`, `1h30m` or a plain number."""
     try:
+        from canary.api.fields import parse_duration  # noqa: PLC0415 - keeps --help quick
+
         return parse_duration(float(text) if text.replace(".", "", 1).isdigit() else text)
     except ValueError as error:
         raise typer.BadParameter(f"{error}, found {text!r}") from error
