@@ -8,13 +8,14 @@ import pytest
 from e2e.harness.installed import NAME, NAMESPACE
 from e2e.harness.kubectl import KubectlError, get
 
-LONGEST = 40
+LONGEST = 30
 
 
 def namespace_of(test: str) -> str:
-    """`e2e-` and the test's name, as far as it fits."""
-    plain = re.sub(r"[^a-z0-9]+", "-", test.removeprefix("test_").lower())
-    return f"e2e-{plain[:LONGEST]}".strip("-")
+    """`e2e-`, the test's name as far as it fits, and which of its cases."""
+    name, _, case = test.removeprefix("test_").rstrip("]").partition("[")
+    words = [f"e2e-{name}"[:LONGEST].strip("_"), *([case] if case else [])]
+    return re.sub(r"[^a-z0-9]+", "-", "-".join(words).lower())
 
 
 @pytest.fixture

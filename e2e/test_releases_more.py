@@ -93,20 +93,22 @@ def test_a_template_that_changes_twice_goes_through_zero(place: str):
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("how", "options"),
     [
-        pytest.param((), id="client-side"),
-        pytest.param(("--server-side", "--force-conflicts"), id="server-side"),
+        pytest.param("client-side", (), id="client-side"),
+        pytest.param("server-side", ("--server-side", "--force-conflicts"), id="server-side"),
     ],
 )
-def test_manifests_applied_again_on_the_way_break_nothing(place: str, options: tuple[str, ...]):
+def test_manifests_applied_again_on_the_way_break_nothing(
+    place: str, how: str, options: tuple[str, ...]
+):
     """The weights in the route go back to stable, are put right once, and the release goes on."""
     with staged(place, QUICK, ABRUPT) as stage:
         stage.ship(ABRUPT.next("v2"))
         stage.weight_reaches(20)
         apply(*again(stage), options=options)
         entry = stage.ends(Result.PROMOTED)
-    figures = measured(stage, f"manifests applied again ({place[-11:]})", entry)
+    figures = measured(stage, f"manifests applied again {how}", entry)
     assert figures.dropped == 0, stage.load.failures
 
 

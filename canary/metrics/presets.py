@@ -141,7 +141,10 @@ RATIOS: tuple[RatioPreset, ...] = (
         _re("code", "5.."),
         Backend(
             "service",
-            "{namespace}-{name}-" + _TRAEFIK_PORT + "@kubernetes(?:crd|gateway)|{name}@file",
+            "{namespace}-{name}-" + _TRAEFIK_PORT + "@kubernetes(?:crd|gateway)"
+            # As of 3.7 behind a Gateway: the route, the entry point, then which of its backends.
+            "|(?:http|grpc)route-{namespace}-.+-svc-{namespace}-{name}-[0-9]+@kubernetesgateway"
+            "|{name}@file",
         ),
     ),
     RatioPreset(

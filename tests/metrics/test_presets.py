@@ -20,7 +20,9 @@ OTHER_NAMES = {
     "traefik-file": {Side.STABLE: "auth-stable", Side.CANARY: "auth-canary"},
 }
 POD_JOBS = {p.name for p in (*RATIOS, *POOLS) if p.backend is None}
-RATIO_ROWS = [(p.name, p) for p in RATIOS] + [("traefik-file", ratio_preset("traefik"))]
+RATIO_ROWS = [(p.name, p) for p in RATIOS] + [
+    (f"traefik-{where}", ratio_preset("traefik")) for where in ("file", "gateway")
+]
 
 
 def context(job: str) -> Context:
