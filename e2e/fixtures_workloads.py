@@ -32,7 +32,7 @@ IMAGE = os.environ.get("WORKLOADS_IMAGE", "localhost/pause:lab")
 POLICY = Path(__file__).parent.parent / "manifests" / "hold" / "policy.yaml"
 SPEC: dict[str, Any] = {
     "traffic": {"traefik": {"traefikService": "auth"}},
-    "steps": [{"weight": 5}],
+    "steps": [{"weight": 5, "hold": "1s"}],
     "analysis": {
         "metrics": [{"name": "errors", "ratio": {"total": "t_total{}", "bad": "b_total{}"}}]
     },
@@ -88,7 +88,7 @@ class Stage:
         )["items"]
         return found
 
-    def deploy(self, name: str, replicas: int = 2) -> None:
+    def deploy(self, name: str, replicas: int = 2, **spec: object) -> None:
         """The user's Deployment and Service, and a CanaryRelease for them."""
         self.must("apply", "-f", "-", stdin=deployment(name, replicas=replicas))
         service = {
@@ -98,7 +98,7 @@ class Stage:
             "spec": {"selector": {"app": name}, "ports": [{"port": 80, "targetPort": 8080}]},
         }
         self.must("apply", "-f", "-", stdin=service)
-        self.release(name, name)
+        self.release(name, name, **spec)
         self.must("rollout", "status", f"deployment/{name}", "--timeout=60s")
 
     def release(self, name: str, target: str, **spec: object) -> None:
