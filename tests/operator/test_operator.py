@@ -1,0 +1,255 @@
+"""The operator as a whole, on a cluster in memory: from a CanaryRelease to its end."""
+
+import threading
+
+import pytest
+
+from canary.errors import NotFoundError, TransientError
+from canary.kube.objects import EVENTS, LEASES, PODS, RELEASES, Kind
+from tests.operator.town import NAMESPACE, Running, Town, operating, town_of
+
+WRITES = {"patch", "update", "create", "delete"}
+
+
+def value(running: Running, name: str, **labels: str) -> float | None:
+    """One sample of the operator's own metrics."""
+    return running.telemetry.registry.get_sample_value(name, labels)
+
+
+def conditions(town: Town, name: str) -> dict[str, tuple[str, str]]:
+    """Of a release: status and reason by type."""
+    found = town.status(name).get("conditions") or []
+    return {one["type"]: (one["status"], one["reason"]) for one in found}
+
+
+def test_good_version_is_promoted() -> None:
+    """From adoption over all steps to promotion, with the route as the user wrote it at the end."""
+    with town_of("auth") as town, operating(town) as running:
+        town.until_phase("auth", "Ready")
+        pods = [item["metadata"]["name"] for item in _pods(town)]
+        town.ship("auth", "auth:2")
+        town.until("weight 20", lambda: town.weight("auth") == 20)
+        assert [item["metadata"]["name"] for item in _pods(town)] == pods
+        town.until("promotion", lambda: town.status("auth")["reason"] == "Promoted")
+        assert town.weight("auth") is None
+        assert town.images("auth") == {"auth:2"}
+        assert town.images("auth-canary") == set()
+        labels = {"namespace": NAMESPACE, "release": "auth"}
+        town.until(
+            "counter", lambda: value(running, "canary_release_promotions_total", **labels) == 1
+        )
+        assert conditions(town, "auth")["Ready"][0] == "True"
+
+
+def test_bad_version_is_rolled_back() -> None:
+    """A version that fails every second request: weight 0, rejected, and counted by reason."""
+    with town_of("auth") as town, operating(town) as running:
+        town.until_phase("auth", "Ready")
+        town.ship("auth", "auth:broken")
+        town.until_phase("auth", "RolledBack")
+        assert town.weight("auth") is None
+        assert town.images("auth") == {"auth:1"}
+        reason = town.status("auth")["history"][0]["reason"]
+        labels = {"namespace": NAMESPACE, "release": "auth", "reason": reason}
+        town.until(
+            "counter", lambda: value(running, "canary_release_rollbacks_total", **labels) == 1
+        )
+        reasons = {event["reason"] for event in town.cluster.list(EVENTS, NAMESPACE, {})}
+        assert {"Adopted", "Started", reason} <= reasons
+
+
+def test_two_releases_at_the_same_time() -> None:
+    """Each goes its own way, and both are judged by the same queries."""
+    with town_of("auth", "shop") as town, operating(town):
+        town.until_phase("auth", "Ready")
+        town.until_phase("shop", "Ready")
+        town.ship("auth", "auth:2")
+        town.ship("shop", "auth:broken")
+        town.until_phase("shop", "RolledBack")
+        town.until("promotion", lambda: town.status("auth")["reason"] == "Promoted")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        pytest.param("preset: http", "preset: htpp", "InvalidSpec", id="an unknown preset"),
+        pytest.param("hold: 5s", "hold: soon", "InvalidSpec", id="a duration that is none"),
+    ],
+)
+def test_invalid_release(old: str, new: str, reason: str) -> None:
+    """What the API server let in is refused by us, said once, and the others go on."""
+    with town_of("auth") as town, operating(town) as running:
+        town.until_phase("auth", "Ready")
+        town.deploy("shop", **{old: new})
+        town.until("refusal", lambda: conditions(town, "shop").get("Ready") == ("False", reason))
+        said = town.status("shop")["message"]
+        assert new.partition(": ")[2] in said
+        assert "\n" not in said
+        town.until("Event", lambda: len(_events(town, "shop")) == 1)
+        writes = len(running.wrote)
+        _pass_over_all(town, running)
+        assert len(running.wrote) == writes
+        assert len(_events(town, "shop")) == 1
+        town.ship("auth", "auth:2")
+        town.until("weight", lambda: town.weight("auth") == 20)
+
+
+def test_refused_by_the_server() -> None:
+    """A right that is missing is said in the status; the other release goes on."""
+    with town_of("auth", "shop") as town:
+
+        def refuse(verb: str, kind: Kind, _namespace: str, name: str) -> None:
+            if verb == "patch" and name == "shop" and kind.plural == "deployments":
+                raise NotFoundError("cannot patch deployments shop: forbidden (grant it)")
+
+        town.cluster.before = refuse
+        with operating(town):
+            town.until_phase("auth", "Ready")
+            town.until(
+                "refusal",
+                lambda: conditions(town, "shop").get("Ready") == ("False", "ApiRefused"),
+            )
+            assert "grant it" in town.status("shop")["message"]
+
+
+def test_idle_release_costs_nothing() -> None:
+    """At rest nothing is written, and no metric is asked for, however often it is looked at."""
+    with town_of("auth", "shop") as town, operating(town) as running:
+        town.until_phase("auth", "Ready")
+        town.until_phase("shop", "Ready")
+        _pass_over_all(town, running)
+        town.until("Events", lambda: len(_events(town, "shop")) == 1)
+        writes, asked = len(running.wrote), len(town.asked)
+        for _ in range(5):
+            _pass_over_all(town, running)
+        assert (len(running.wrote), len(town.asked)) == (writes, asked)
+
+
+def test_silent_monitoring() -> None:
+    """With nobody answering, weights stay, and the release goes on when the answers are back."""
+    with town_of("auth") as town, operating(town):
+        town.until_phase("auth", "Ready")
+        town.ship("auth", "auth:2")
+        town.until("weight", lambda: town.weight("auth") == 20)
+        town.monitoring = False
+        town.until(
+            "word of it",
+            lambda: conditions(town, "auth")["DataAvailable"] == ("False", "MonitoringUnavailable"),
+        )
+        assert town.weight("auth") == 20
+        town.monitoring = True
+        town.until("promotion", lambda: town.status("auth")["reason"] == "Promoted")
+
+
+def test_only_the_leader_writes() -> None:
+    """A standby has warm caches and writes nothing; it goes on at once when the leader ends."""
+    with town_of("auth") as town, operating(town, "one") as one:
+        town.until_phase("auth", "Ready")
+        with operating(town, "two") as two:
+            town.until("warm caches", lambda: not two.operator.ready())
+            town.ship("auth", "auth:2")
+            town.until("weight", lambda: town.weight("auth") == 20)
+            assert (one.operator.leading, two.operator.leading) == (True, False)
+            assert two.wrote == []
+            one.end()
+            written = len(one.wrote)
+            town.until("promotion", lambda: town.status("auth")["reason"] == "Promoted")
+            assert len(one.wrote) == written
+            assert two.wrote
+
+
+def test_shutdown_finishes_the_pass_at_hand() -> None:
+    """A write that is under way is waited for; then the lease is free, and nothing more comes."""
+    reached, go_on = threading.Event(), threading.Event()
+    with town_of("auth") as town, operating(town, "one") as running:
+        town.until_phase("auth", "Ready")
+
+        def block(verb: str, kind: Kind, _namespace: str, _name: str) -> None:
+            if kind == RELEASES and verb == "update" and running.operator.leading:
+                reached.set()
+                assert go_on.wait(30)
+
+        town.cluster.before = block
+        town.ship("auth", "auth:2")
+        assert reached.wait(30)
+        running.stop.set()
+        running.thread.join(0.2)
+        assert running.thread.is_alive()
+        go_on.set()
+        running.end()
+        lease = town.cluster.get(LEASES, "prod", "canary")
+        assert lease is not None
+        assert lease["spec"]["holderIdentity"] == ""
+        assert town.status("auth")["intent"] == "Advance"
+        written = len(running.wrote)
+        town.ship("auth", "auth:broken")
+        assert len(running.wrote) == written
+
+
+def test_server_that_fails_now_and_then() -> None:
+    """Every third write fails: releases are tried again, and end as they should."""
+    with town_of("auth") as town:
+        writes = iter(range(1_000_000))
+
+        def fail(verb: str, _kind: Kind, _namespace: str, _name: str) -> None:
+            ours = threading.current_thread().name.startswith("worker")
+            if ours and verb in WRITES and next(writes) % 3 == 0:
+                raise TransientError("cannot do it: the server is busy", retry_after=0.1)
+
+        town.cluster.before = fail
+        with operating(town):
+            town.until_phase("auth", "Ready")
+            town.ship("auth", "auth:2")
+            town.until("promotion", lambda: town.status("auth")["reason"] == "Promoted")
+
+
+def test_deleted_release() -> None:
+    """Everything is put back, and the release is forgotten."""
+    with town_of("auth") as town, operating(town) as running:
+        town.until_phase("auth", "Ready")
+        town.ship("auth", "auth:2")
+        town.until("weight", lambda: town.weight("auth") == 20)
+        town.cluster.delete(RELEASES, NAMESPACE, "auth", "Background")
+        town.names = ()
+        town.until("end", lambda: town.cluster.get(RELEASES, NAMESPACE, "auth") is None)
+        assert town.weight("auth") is None
+        assert town.images("auth") == {"auth:1"}
+        labels = {"namespace": NAMESPACE, "release": "auth"}
+        town.until("silence", lambda: value(running, "canary_release_weight", **labels) is None)
+
+
+def test_no_definition() -> None:
+    """Without the CRD the operator says what to install."""
+    with town_of() as town:
+        town.cluster.unserved.add(RELEASES)
+        with (
+            pytest.raises(AssertionError, match="install the definition"),
+            operating(town) as running,
+        ):
+            running.thread.join(30)
+
+
+def _pods(town: Town) -> list[dict[str, dict[str, str]]]:
+    return town.cluster.list(PODS, NAMESPACE, {"deployment": "auth"})
+
+
+def _events(town: Town, name: str) -> list[str]:
+    found = town.cluster.list(EVENTS, NAMESPACE, {})
+    return [event["reason"] for event in found if event["regarding"]["name"] == name]
+
+
+def _pass_over_all(town: Town, running: Running) -> None:
+    """Has every release passed over, and waits until that is done."""
+    controller = running.operator._controller
+    assert controller is not None
+    before = value(running, "canary_reconcile_duration_seconds_count", result="success") or 0
+    controller.wake_all()
+    count = len(controller.known())
+    town.until(
+        "passes",
+        lambda: (
+            (value(running, "canary_reconcile_duration_seconds_count", result="success") or 0)
+            >= before + count
+            and not controller.working
+        ),
+    )
