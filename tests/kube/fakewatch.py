@@ -45,6 +45,8 @@ class FakeWatch:
         self._scope = (namespace, labels)
         self._since = since
         self._ended = False
+        self._last = 0
+        """The version at which it ended."""
         self._error: CanaryError | None = None
 
     def __iter__(self) -> Iterator[WatchEvent]:
@@ -58,6 +60,8 @@ class FakeWatch:
     def end(self, error: CanaryError | None) -> None:
         """Ends it, by raising `error` where there is one."""
         with self._cluster.changed:
+            if not self._ended:
+                self._last = max((change.version for change in self._cluster.history), default=0)
             self._ended, self._error = True, error
             self._cluster.changed.notify_all()
 
@@ -66,7 +70,7 @@ class FakeWatch:
         with cluster.changed:
             while True:
                 for change in cluster.history:
-                    if change.version > self._since:
+                    if self._since < change.version and not self._beyond(change):
                         self._since = change.version
                         if event := self._event(change):
                             return event
@@ -79,6 +83,9 @@ class FakeWatch:
                         raise self._error
                     return None
                 cluster.changed.wait(10)
+
+    def _beyond(self, change: Change) -> bool:
+        return self._ended and change.version > self._last
 
     def _event(self, change: Change) -> WatchEvent | None:
         if change.kind != self._kind:
