@@ -1,10 +1,12 @@
 """The release model on a real API server, with real controllers and pods, in both holding modes."""
 
 import json
+import os
 
 import pytest
 
-from canary.api import Reason
+from canary.api import CheckStatus, Intent, Reason, Status, Verdict
+from canary.api import Release as Releasing
 from canary.core.plan import (
     DeleteCanary,
     EnsureCanary,
@@ -14,6 +16,7 @@ from canary.core.plan import (
     PutBack,
     Release,
     RollTarget,
+    RunChecks,
 )
 from canary.errors import ConflictError
 from canary.kube.workloads import Holding, holding_mode
@@ -320,3 +323,41 @@ def test_one_target_has_one_release(stage: Stage, mode: Holding) -> None:
     after = operator.deployment()
     assert (after["spec"], after["metadata"]["annotations"]) == before
     assert json.dumps(stage.read("cnr", second)["metadata"].get("finalizers")) == "null"
+
+
+def test_a_check_that_fails_says_why(stage: Stage) -> None:
+    """A real Job, its exit code, and its last lines as the kubelet keeps them."""
+    image = os.environ.get("WORKLOADS_CHECK_IMAGE")
+    if image is None:
+        pytest.skip("WORKLOADS_CHECK_IMAGE names no image with python3")
+    operator = guarded(stage, "checked", Holding.AT_REST)
+    script = "import os; print(os.environ['CANARY_URL']); print('login: 500'); raise SystemExit(3)"
+    container = {"name": "c", "image": image, "command": ["python3", "-c", script]}
+    pod = {"restartPolicy": "Never", "containers": [container]}
+    cron_job = {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": "smoke"},
+        "spec": {
+            "suspend": True,
+            "schedule": "0 0 1 1 *",
+            "jobTemplate": {"spec": {"template": {"spec": pod}}},
+        },
+    }
+    stage.must("apply", "-f", "-", stdin=cron_job)
+    before = [{"name": "smoke", "jobFrom": {"cronJob": "smoke"}}]
+    stage.release(operator.name, operator.name, before=before)
+    release = Releasing(template=changed(operator), started_at=1.0, replicas=2)
+    status = Status(intent=Intent.ADVANCE, release=release)
+    stage.store().write_status(stage.wish(operator.name), status)
+    operator.do(RunChecks(release.template))
+
+    def result() -> CheckStatus | None:
+        (check,) = operator.workloads.look(stage.wish(operator.name)).checks
+        return check if check.verdict is not Verdict.CONTINUE else None
+
+    check = until(result, "the Job has ended")
+    assert check is not None
+    assert check.verdict is Verdict.FAIL
+    url = f"http://{operator.name}-canary.{stage.namespace}.svc:80"
+    assert check.message == f"{url}\nlogin: 500"
