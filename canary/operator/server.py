@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socket import AF_INET, AF_INET6
 from typing import ClassVar
 
 from prometheus_client import CollectorRegistry
@@ -21,18 +22,22 @@ class Server:
     def __init__(
         self, address: tuple[str, int], live: Probe, ready: Probe, registry: CollectorRegistry
     ) -> None:
+        host, port = address
+
         class Handler(_Handler):
             probes: ClassVar = {"/livez": live, "/readyz": ready}
             metrics = registry
 
-        host, port = address
+        class Listener(ThreadingHTTPServer):
+            address_family = AF_INET6 if ":" in host else AF_INET
+            daemon_threads = True
+
         try:
-            self._server = ThreadingHTTPServer(address, Handler)
+            self._server = Listener(address, Handler)
         except (OSError, OverflowError) as error:
             raise UsageError(
                 f"cannot listen on {host}:{port} (--metrics-address): {error}"
             ) from error
-        self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, name="http", daemon=True).start()
 
     @property

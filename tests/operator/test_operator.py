@@ -1,12 +1,35 @@
 """The operator as a whole, on a cluster in memory: from a CanaryRelease to its end."""
 
 import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pytest
 
+from canary.core.series import MetricAnswer, SeriesQuery
 from canary.errors import NotFoundError, TransientError
 from canary.kube.objects import EVENTS, LEASES, PODS, RELEASES, Kind
 from tests.operator.town import NAMESPACE, Running, Town, operating, town_of
+
+
+@dataclass
+class Hanging:
+    """A monitoring system that never answers."""
+
+    town: Town
+    asked: threading.Event = field(default_factory=threading.Event)
+    go_on: threading.Event = field(default_factory=threading.Event)
+
+    def read(
+        self, queries: Sequence[SeriesQuery], start: float, end: float, step: float
+    ) -> Mapping[str, MetricAnswer]:
+        self.asked.set()
+        self.go_on.wait(60)
+        return self.town.read(queries, start, end, step)
+
+    def settled(self, now: float) -> float:
+        return self.town.settled(now)
+
 
 WRITES = {"patch", "update", "create", "delete"}
 
@@ -139,6 +162,26 @@ def test_silent_monitoring() -> None:
         assert town.weight("auth") == 20
         town.monitoring = True
         town.until("promotion", lambda: town.status("auth")["reason"] == "Promoted")
+
+
+def test_hanging_monitoring_delays_no_rollback() -> None:
+    """With every query hanging, an abort still takes the traffic away at once."""
+    with town_of("auth") as town:
+        hanging = Hanging(town)
+        with operating(town, metrics=hanging):
+            town.until_phase("auth", "Ready")
+            town.ship("auth", "auth:2")
+            town.until("weight", lambda: town.weight("auth") == 20)
+            assert hanging.asked.wait(30)
+            note = {"canary-controller.dev/request": '{"verb": "abort", "id": "1"}'}
+            path = "/metadata/annotations"
+            town.cluster.edit(
+                RELEASES, NAMESPACE, "auth", [{"op": "add", "path": path, "value": note}]
+            )
+            town.until_phase("auth", "RolledBack")
+            assert town.weight("auth") is None
+            assert not hanging.go_on.is_set()
+            hanging.go_on.set()
 
 
 def test_only_the_leader_writes() -> None:

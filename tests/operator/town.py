@@ -17,7 +17,6 @@ import yaml
 
 from canary.core.series import (
     Found,
-    Matcher,
     MetricAnswer,
     NoData,
     Series,
@@ -238,7 +237,7 @@ class Town:
     def until_phase(self, name: str, phase: str) -> None:
         self.until(f"{name} {phase}", lambda: self.status(name).get("phase") == phase)
 
-    # metrics: MetricSource
+    # what Prometheus would say
 
     def read(
         self, queries: Sequence[SeriesQuery], start: float, end: float, step: float

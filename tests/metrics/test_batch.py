@@ -1,0 +1,248 @@
+"""Batched queries: one for all releases, and to each its own part as if it had asked alone."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from canary.core.increments import Grid, Side
+from canary.core.series import (
+    Found,
+    Matcher,
+    MatchOp,
+    MetricAnswer,
+    NoData,
+    Selector,
+    Series,
+    SeriesQuery,
+    Unavailable,
+)
+from canary.metrics.batch import Batch, template_of
+from canary.metrics.compiler import Context, compile_pool, compile_ratio, pool_preset, ratio_preset
+from canary.metrics.history import History, difference, finite, summed
+from canary.metrics.patient import LateError, Patient
+from canary.metrics.promql import promql
+
+STEP = 10.0
+PODS = {"a": ("a-1", "a-2"), "b": ("b-1",), "c": ("c-1",)}
+
+
+@dataclass
+class Source:
+    """A Prometheus of a few series that remembers what it was asked."""
+
+    asked: list[str] = field(default_factory=list)
+    ranges: list[tuple[float, float]] = field(default_factory=list)
+    broken: str = ""
+    go_on: threading.Event = field(default_factory=threading.Event)
+    begun: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.go_on.set()
+        self.series: list[tuple[str, History]] = []
+        for namespace, pods in PODS.items():
+            for number, pod in enumerate(pods, 1):
+                for metric in ("http_requests_total", "pool_size", "pool_available"):
+                    labels = {"namespace": namespace, "pod": pod, "code": "200", "instance": pod}
+                    one = History(labels)
+                    for t in range(0, 2000, 5):
+                        one.add(float(t), t * number + len(metric))
+                    self.series.append((metric, one))
+
+    def read(
+        self, queries: Sequence[SeriesQuery], start: float, end: float, step: float
+    ) -> Mapping[str, MetricAnswer]:
+        self.begun.set()
+        assert self.go_on.wait(20)
+        self.asked += [promql(query) for query in queries]
+        self.ranges.append((start, end))
+        return {query.key: self._answer(query, Grid(start, end, step)) for query in queries}
+
+    def settled(self, now: float) -> float:
+        return now // 1 - 2
+
+    def _answer(self, query: SeriesQuery, grid: Grid) -> MetricAnswer:
+        if self.broken:
+            return Unavailable(self.broken)
+        from canary.metrics.history import matches  # noqa: PLC0415
+
+        def groups(selector: Selector) -> dict[tuple[str, ...], dict[float, float]]:
+            chosen = [
+                one
+                for metric, one in self.series
+                if metric == selector.metric and matches(selector, one.labels)
+            ]
+            return summed(chosen, query.by, grid)
+
+        found = groups(query.selector)
+        if query.minus is not None:
+            found = difference(found, groups(query.minus))
+        series = tuple(
+            Series({k: v for k, v in zip(query.by, key, strict=True) if v}, finite(values))
+            for key, values in sorted(found.items())
+        )
+        return Found(series) if series else NoData("nothing")
+
+
+def context(namespace: str) -> Context:
+    """A release whose stable pods are those of its namespace."""
+    return Context(namespace, {Side.STABLE: PODS[namespace]})
+
+
+def ratio(namespace: str) -> tuple[SeriesQuery, ...]:
+    """What a release of that namespace asks for."""
+    return compile_ratio(ratio_preset("http"), context(namespace), "errors").queries()
+
+
+def pool(namespace: str) -> tuple[SeriesQuery, ...]:
+    """As above, with a difference of two series."""
+    return compile_pool(pool_preset("psycopg-pool"), context(namespace), "pool").queries()
+
+
+def ask(batch: Batch, queries: Sequence[SeriesQuery], end: float) -> Mapping[str, MetricAnswer]:
+    """One pass of a release that is on time."""
+    return batch.read(queries, end - 300 - STEP, end, STEP)
+
+
+def test_one_query_for_all() -> None:
+    """From the second time on, all releases together send one query per template."""
+    source = Source()
+    batch = Batch(source)
+    for end in (500.0, 510.0):
+        source.asked.clear()
+        for namespace in PODS:
+            ask(batch, ratio(namespace)[:1], end)
+    assert source.asked == [
+        'sum by (pod, namespace) (http_requests_total{namespace=~"a|b|c",pod=~"a-1|a-2|b-1|c-1"})'
+    ]
+
+
+@pytest.mark.parametrize("queries", [ratio, pool], ids=["a ratio", "a difference"])
+def test_same_answer_as_alone(queries) -> None:
+    """Each release's part of a shared answer is what Prometheus would have told it alone."""
+    source = Source()
+    batch = Batch(source)
+    for end in (500.0, 510.0, 520.0):
+        for namespace in PODS:
+            mine = queries(namespace)[:1]
+            alone = source.read(mine, end - 310, end, STEP)
+            assert ask(batch, mine, end) == alone
+
+
+def test_late_release_asks_alone() -> None:
+    """A range that reaches further back is asked for by itself, and only that far by it."""
+    source = Source()
+    batch = Batch(source)
+    ask(batch, ratio("a")[:1], 500.0)
+    source.ranges.clear()
+    answers = batch.read(ratio("b")[:1], 100.0, 500.0, STEP)
+    assert source.ranges == [(100.0, 500.0)]
+    found = answers["errors.total"]
+    assert isinstance(found, Found)
+    assert found.series[0].points[0][0] == 100.0
+
+
+def test_leavers_are_left_out() -> None:
+    """Who has not asked for a minute is in no query any more."""
+    source = Source()
+    batch = Batch(source)
+    for namespace in PODS:
+        ask(batch, ratio(namespace)[:1], 500.0)
+    for end in (510.0, 520.0, 600.0):
+        source.asked.clear()
+        ask(batch, ratio("a")[:1], end)
+    assert source.asked[-1].count('namespace=~"a"') == 1
+
+
+def test_askers_share_one_answer() -> None:
+    """Who asks while the query is on its way waits for the same answer."""
+    source = Source()
+    batch = Batch(source)
+    ask(batch, ratio("a")[:1], 500.0)
+    ask(batch, ratio("b")[:1], 500.0)
+    source.asked.clear()
+    source.go_on.clear()
+    asked = [batch.ask(ratio(name)[:1], 200.0, 510.0, STEP) for name in ("a", "b", "a")]
+    assert not any(one.done for one in asked)
+    source.go_on.set()
+    assert all(one.wait(20) for one in asked)
+    assert len(source.asked) == 1
+    assert asked[0].answers() == asked[2].answers()
+
+
+def test_outage_is_shared_and_not_kept() -> None:
+    """An answer that did not come is nobody's; the next one who looks asks again."""
+    source = Source(broken="down")
+    batch = Batch(source)
+    assert ask(batch, ratio("a")[:1], 500.0)["errors.total"] == Unavailable("down")
+    source.broken = ""
+    assert isinstance(ask(batch, ratio("a")[:1], 500.0)["errors.total"], Found)
+
+
+def _own(*matchers: Matcher) -> SeriesQuery:
+    return SeriesQuery("k", Selector("m", matchers), ("pod",))
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        pytest.param(
+            SeriesQuery("k", Selector("own"), (), promql="up"), id="somebody's own PromQL"
+        ),
+        pytest.param(_own(), id="no pods"),
+        pytest.param(
+            _own(Matcher("pod", MatchOp.REGEX, "a"), Matcher("pod", MatchOp.REGEX, "b")),
+            id="two conditions on the pod",
+        ),
+        pytest.param(_own(Matcher("pod", MatchOp.REGEX, "(?i)a")), id="a flag that would leak"),
+        pytest.param(_own(Matcher("pod", MatchOp.REGEX, "(")), id="no regular expression"),
+        pytest.param(
+            SeriesQuery(
+                "k",
+                Selector("m", (Matcher("pod", MatchOp.REGEX, "a"),)),
+                ("pod",),
+                Selector("n", (Matcher("pod", MatchOp.REGEX, "b"),)),
+            ),
+            id="a difference between different pods",
+        ),
+    ],
+)
+def test_not_to_be_merged(query: SeriesQuery) -> None:
+    """What cannot be told apart again is not put together."""
+    assert template_of(query) is None
+
+
+def test_names_cannot_inject() -> None:
+    """A namespace with a quote or a pipe stays one name in the merged query."""
+    query = SeriesQuery(
+        "k",
+        Selector(
+            "m", (Matcher("namespace", MatchOp.EQUAL, 'x|"y'), Matcher("pod", MatchOp.REGEX, "p"))
+        ),
+        ("pod",),
+    )
+    found = template_of(query)
+    assert found is not None
+    template, member = found
+    assert r'namespace=~"x\\|\"y"' in promql(template.of([member]))
+
+
+def test_pass_does_not_wait() -> None:
+    """While an answer is awaited nothing is asked; once it is there, the same question has it."""
+    source = Source()
+    ready = threading.Event()
+    patient = Patient(Batch(source), ready.set, wait=0.01)
+    source.go_on.clear()
+    question = ratio("a")[:1], 200.0, 510.0, STEP
+    with pytest.raises(LateError):
+        patient.read(*question)
+    assert patient.settled(1000.0) == 0.0
+    source.go_on.set()
+    assert ready.wait(20)
+    assert patient.settled(1000.0) == 510.0
+    asked = len(source.asked)
+    assert isinstance(patient.read(*question)["errors.total"], Found)
+    assert len(source.asked) == asked
+    assert patient.settled(1000.0) == 998.0
+    assert patient.due(515.5) == pytest.approx(520 - 513 - 0.5)
