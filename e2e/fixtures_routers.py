@@ -32,8 +32,8 @@ from tests.routers.routes import wish
 NAMESPACE = "route-e2e"
 HOST = "route-e2e.example"
 CRD_HOST = "route-e2e-crd.example"
-SETTLE = 2.0
-"""Seconds that Traefik's data plane gets after its conditions."""
+SETTLE = 5.0
+"""Seconds, as `traffic.settle`: with 2 a busy Traefik still sent one request at weight 0."""
 
 SERVER = """
 import os
@@ -161,8 +161,12 @@ class Stage:
         return route
 
     def set_weight(self, weight: int) -> None:
-        """Writes it, and waits until the data plane has it."""
+        """Writes it."""
         self.router.apply(self.wish, SetWeight(weight))
+
+    def shift(self, weight: int) -> None:
+        """Writes it, and waits until the data plane has it."""
+        self.set_weight(weight)
         self.settled()
 
     def restore(self) -> None:
@@ -186,7 +190,7 @@ def stage(client: Client) -> Iterator[Stage]:
     applied(manifest())
     release = wish({"gatewayAPI": {"name": "auth"}}, NAMESPACE)
     made = Stage(client, router_for(release, client), release)
-    made.settled()
+    until(lambda: made.seen.confirmed)
     yield made
     client.delete(HTTP_ROUTES, NAMESPACE, "auth", "Background")
 

@@ -25,8 +25,8 @@ class Dialect:
     """The rule's key whose value is the list of backends."""
     sends_to: Callable[[Ref, str, str], bool]
     """Whether a backend is the Service of that name, for a route in that namespace."""
-    twin: Callable[[Object, Ref, Names], Ref]
-    """Our backend beside the user's in that route: the same in all but what it sends to."""
+    twin: Callable[[Ref, Names], Ref]
+    """Our backend beside the user's: the same in all but what it sends to."""
     confirmed: Callable[[Object], bool]
     """Whether the router has taken over the route as it is written."""
     backends: Callable[[Object, Names], Mapping[Side, str]]

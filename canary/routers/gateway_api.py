@@ -11,11 +11,6 @@ from canary.routers.split import weighted_rules
 
 ENVOY_GATEWAY = "gateway.envoyproxy.io/gatewayclass-controller"
 """Its metrics name clusters; one for all backends of a rule, unless a backend has a filter."""
-NO_FILTER = {
-    "type": "RequestHeaderModifier",
-    "requestHeaderModifier": {"remove": ["canary-controller.dev"]},
-}
-"""Removes a header that nobody sends."""
 MESHES = {"istio.io/gateway-controller", "istio.io/mesh-controller", "linkerd.io/policy-controller"}
 """Controllers whose metrics name workloads, not Services."""
 
@@ -29,12 +24,8 @@ def _sends_to(ref: Ref, service: str, namespace: str) -> bool:
     )
 
 
-def _twin(route: Object, ref: Ref, names: Names) -> Ref:
-    """With Envoy Gateway a filter that does nothing: it gives each backend a cluster of its own."""
-    twin = {**ref, "name": names.canary_service}
-    if ENVOY_GATEWAY in _controllers(route) and not twin.get("filters"):
-        twin["filters"] = [NO_FILTER]
-    return twin
+def _twin(ref: Ref, names: Names) -> Ref:
+    return {**ref, "name": names.canary_service}
 
 
 def confirmed(route: Object) -> bool:
@@ -92,25 +83,24 @@ def _backends(route: Object, names: Names) -> Mapping[Side, str]:
 
 
 def _clusters(route: Object, names: Names) -> Mapping[Side, str]:
-    """Envoy Gateway's: `ROUTE/rule/N/backend/M`, or `ROUTE/rule/N` where no backend has a filter.
+    """Envoy Gateway's, `ROUTE/rule/N/backend/M`, where a filter of the user's sets them apart.
 
-    Backends of weight 0 do not exist for it, so at weight 0 the name is that of the whole rule.
-
-    Empty where a side has more than one, because one name for each is all that can be asked for.
+    Empty where all backends share a cluster, and where a side has more than one. We add no filter
+    to set them apart: when its clusters change their names, Envoy fails requests in between.
     """
     rules = weighted_rules(_dialect_of(route), route, names)
     if len(rules) != 1:
         return {}
     refs = route["spec"]["rules"][rules[0]]["backendRefs"]
-    rule = f"{route['metadata']['name']}/rule/{rules[0]}"
     stable = [i for i, ref in enumerate(refs) if _is(ref, names.service, route)]
     canary = [i for i, ref in enumerate(refs) if _is(ref, names.canary_service, route)]
-    if len(stable) != 1 or len(canary) > 1:
-        return {}
     apart = any(ref.get("filters") for ref in refs if ref.get("weight", 1) > 0)
+    if not apart or len(stable) != 1 or len(canary) > 1:
+        return {}
+    backend = f"{route['metadata']['name']}/rule/{rules[0]}/backend"
     return {
-        Side.STABLE: f"{rule}/backend/{stable[0]}" if apart else rule,
-        Side.CANARY: f"{rule}/backend/{canary[0] if canary else len(refs)}",
+        Side.STABLE: f"{backend}/{stable[0]}",
+        Side.CANARY: f"{backend}/{canary[0] if canary else len(refs)}",
     }
 
 

@@ -32,7 +32,7 @@ def _sends_to(ref: Ref, service: str, namespace: str) -> bool:
     return _tail(host, service, namespace) is not None
 
 
-def _twin(_route: Object, ref: Ref, names: Names) -> Ref:
+def _twin(ref: Ref, names: Names) -> Ref:
     """Without a subset: subsets are of the user's host, and a missing one answers 503."""
     destination = {key: value for key, value in ref["destination"].items() if key != "subset"}
     tail = _tail(destination["host"], names.service, names.namespace) or ""

@@ -50,8 +50,7 @@ def with_weight(dialect: Dialect, route: Object, names: Names, weight: int) -> O
     for index, rule in enumerate(rules):
         if _is_meant(dialect, rule, names):
             memory[str(index)] = [ref.get("weight") for ref in rule[dialect.refs]]
-            twins = [dialect.twin(route, ref, names) for ref in _stable(dialect, rule, names)]
-            rules[index] = _weighted(dialect, rule, names, weight, twins)
+            rules[index] = _weighted(dialect, rule, names, weight)
     return _remember(dialect.with_rules(user, rules), json.dumps(memory, separators=(",", ":")))
 
 
@@ -139,17 +138,14 @@ def _share(dialect: Dialect, rule: Rule, names: Names) -> Share:
     return Share(weights(parts.stable), weights(parts.canary), weights(parts.others))
 
 
-def _stable(dialect: Dialect, rule: Rule, names: Names) -> list[Ref]:
-    return _parts(dialect, rule, names).stable
-
-
-def _weighted(dialect: Dialect, rule: Rule, names: Names, weight: int, twins: list[Ref]) -> Rule:
+def _weighted(dialect: Dialect, rule: Rule, names: Names, weight: int) -> Rule:
     share = _share(dialect, rule, names).at(weight)
     stable, others = iter(share.stable), iter(share.others)
     refs = [
         {**ref, "weight": next(stable if _is_stable(dialect, ref, names) else others)}
         for ref in rule[dialect.refs]
     ]
+    twins = [dialect.twin(ref, names) for ref in _parts(dialect, rule, names).stable]
     ours = [{**ref, "weight": w} for ref, w in zip(twins, share.canary, strict=True)]
     return {**rule, dialect.refs: [*refs, *ours]}
 

@@ -20,7 +20,7 @@ def _sends_to(ref: Ref, service: str, namespace: str) -> bool:
     )
 
 
-def _twin(_route: Object, ref: Ref, names: Names) -> Ref:
+def _twin(ref: Ref, names: Names) -> Ref:
     return {**ref, "name": names.canary_service}
 
 

@@ -16,7 +16,6 @@ from canary.routers.traefik import TRAEFIK_SERVICE
 GOLDEN = Path(__file__).parent / "golden"
 DIALECTS: dict[str, Dialect] = {
     "http_route": HTTP_ROUTE,
-    "http_route_envoy": HTTP_ROUTE,
     "grpc_route": GRPC_ROUTE,
     "virtual_service": VIRTUAL_SERVICE,
     "traefik_service": TRAEFIK_SERVICE,
