@@ -53,7 +53,7 @@ class Observer(Protocol):
         ...
 
     def counted(self, result: str, seconds: float) -> None:
-        """`result` is success, requeue or error."""
+        """`result` is success or error."""
         ...
 
 
@@ -169,7 +169,7 @@ class Passes:
             self.refusals.refuse(key, message, self.clock.now(), reason)
         except CanaryError as error:
             _log.warning("the status could not say so: %s", error)
-        return Again(REFUSED if reason is Reason.API_REFUSED else self.resync)
+        return Again(REFUSED)
 
     def _gone(self, key: Key) -> None:
         for kept in (self._said, self._known):

@@ -8,6 +8,7 @@ from canary.controller.scrapers import Scrapers
 from canary.core.plan import TrafficAction
 from canary.core.series import MetricAnswer, NoData, SeriesQuery
 from canary.core.snapshot import Route, Wish
+from canary.errors import UsageError
 from canary.interfaces import Key, MetricSource, ReleaseStore, World
 from canary.kube.objects import Objects
 from canary.metrics.batch import Batch
@@ -42,13 +43,15 @@ class KnownReleases:
     seen: Callable[[Wish], None]
 
     def read(self, key: Key) -> Wish:
-        """See ReleaseStore. Raises UsageError for a spec that cannot be followed."""
+        """See ReleaseStore. Raises UsageError for a spec that cannot be followed.
+
+        One in flight, or on its way out, goes on: without that metric, but protected.
+        """
         wish = self.store.read(key)
-        for metric in wish.spec.analysis.metrics:
-            if metric.ratio is not None and metric.ratio.preset is not None:
-                ratio_preset(metric.ratio.preset)
-            if metric.pool is not None:
-                pool_preset(metric.pool.preset)
+        if wish.spec.analysis.interval % 1:
+            raise UsageError("spec.analysis.interval: whole seconds are expected")
+        if wish.status.intent is Intent.REST and wish.deleting_since is None:
+            _look_up_presets(wish)
         self.seen(wish)
         return wish
 
@@ -59,6 +62,14 @@ class KnownReleases:
     def let_go(self, wish: Wish) -> None:
         """See ReleaseStore."""
         self.store.let_go(wish)
+
+
+def _look_up_presets(wish: Wish) -> None:
+    for metric in wish.spec.analysis.metrics:
+        if metric.ratio is not None and metric.ratio.preset is not None:
+            ratio_preset(metric.ratio.preset)
+        if metric.pool is not None:
+            pool_preset(metric.pool.preset)
 
 
 class Nothing:

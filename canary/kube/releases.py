@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from canary.api import CanaryRelease, Reason, SpecError, Status, load_release
 from canary.api.status import Condition
 from canary.core.conditions import Saying, with_history
+from canary.core.rollout.terminate import LET_GO_AFTER
 from canary.core.snapshot import Request, Verb, Wish
 from canary.errors import NotFoundError, UsageError
 from canary.interfaces import Key
@@ -55,14 +56,19 @@ class KubeReleases:
     def let_go(self, wish: Wish) -> None:
         """Removes our finalizer; gone already is done."""
         found = self._objects.get(RELEASES, wish.namespace, wish.name)
-        have = found["metadata"].get("finalizers") or [] if found else []
-        if found is None or FINALIZER not in have:
+        if found is not None:
+            self._unbind(found)
+
+    def _unbind(self, found: Object) -> None:
+        have = found["metadata"].get("finalizers") or []
+        if FINALIZER not in have:
             return
         rest = [one for one in have if one != FINALIZER]
         guard = expect(found, "/metadata/uid", "/metadata/finalizers")
         patch = [*guard, {"op": "replace", "path": "/metadata/finalizers", "value": rest}]
         try:
-            self._objects.patch(RELEASES, wish.namespace, wish.name, patch)
+            metadata = found["metadata"]
+            self._objects.patch(RELEASES, metadata["namespace"], metadata["name"], patch)
         except NotFoundError:
             return
 
@@ -71,9 +77,14 @@ class KubeReleases:
     ) -> None:
         """Says in the status that the spec cannot be followed; writes only what is new.
 
-        The rest of the status stays: with a spec that can be followed the release goes on.
+        The rest of the status stays: with a spec that can be followed the release goes on. One
+        that is being deleted is let go in the end, whatever could not be put back.
         """
         found = self._get(key)
+        deleted = found["metadata"].get("deletionTimestamp")
+        if deleted and now - seconds(deleted) > LET_GO_AFTER:
+            self._unbind(found)
+            return
         status = found.get("status") or {}
         said = (
             Saying("Ready", False, reason, message),

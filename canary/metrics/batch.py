@@ -32,6 +32,8 @@ SPAN = 300.0
 """Seconds before the judged range that every question of a release reaches back."""
 LATE = 4
 """Intervals that a release may be late and still share: what is further back is asked singly."""
+AWAY = 60.0
+"""Seconds after which, without a question, a release is not asked for any more."""
 PATIENCE = 30.0
 """Seconds that `read` waits at most."""
 _NAMESPACES = frozenset({"namespace", "destination_workload_namespace"})
@@ -207,11 +209,11 @@ class Batch:
         """Forgets who has not asked for some time, and answers of other times."""
         if moment in self._shared:
             return
-        old = moment.end - max(LATE * moment.step, 60.0)
+        old = moment.end - max(LATE * moment.step, AWAY)
         members = self._members.get((moment.template, moment.step), {})
         for member in [member for member, last in members.items() if last < old]:
             del members[member]
-        for key in [key for key in self._shared if key.end < moment.end - max(LATE * key.step, 60)]:
+        for key in [key for key in self._shared if key.end < moment.end - LATE * key.step]:
             del self._shared[key]
         for place in [place for place, left in self._members.items() if not left]:
             del self._members[place]

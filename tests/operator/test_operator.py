@@ -117,6 +117,21 @@ def test_invalid_release(old: str, new: str, reason: str) -> None:
         town.until("weight", lambda: town.weight("auth") == 20)
 
 
+def test_refused_and_put_right() -> None:
+    """After a mistake was put right, a rejected version says again why it was rejected."""
+    with town_of("auth") as town, operating(town):
+        town.until_phase("auth", "Ready")
+        town.ship("auth", "auth:broken")
+        town.until_phase("auth", "RolledBack")
+        before = town.status("auth")["reason"]
+        path = "/spec/analysis/metrics/0/ratio/preset"
+        for preset, reason in (("htpp", "InvalidSpec"), ("http", before)):
+            change = {"op": "replace", "path": path, "value": preset}
+            town.cluster.edit(RELEASES, NAMESPACE, "auth", [change])
+            town.until(reason, lambda reason=reason: town.status("auth")["reason"] == reason)
+        assert town.status("auth")["phase"] == "RolledBack"
+
+
 def test_refused_by_the_server() -> None:
     """A right that is missing is said in the status; the other release goes on."""
     with town_of("auth", "shop") as town:

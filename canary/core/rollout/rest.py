@@ -96,7 +96,11 @@ def rejected(ctx: Context) -> Plan | None:
     """A template that was rolled back does not start by itself again."""
     if target_of(ctx).template != ctx.status.rejected_hash:
         return None
-    return ctx.plan(ctx.status.reason, after=None, message=ctx.status.message)
+    reason, message = ctx.status.reason, ctx.status.message
+    if reason in {Reason.INVALID_SPEC, Reason.API_REFUSED} and ctx.status.history:
+        # Said meanwhile, and put right meanwhile: what counts again is why it was rolled back.
+        reason, message = ctx.status.history[0].reason, ctx.status.history[0].message
+    return ctx.plan(reason, after=None, message=message)
 
 
 def suspended(ctx: Context) -> Plan | None:
