@@ -1,6 +1,7 @@
 """Bad requests out of requests: from samples to intervals to the evidence, and back to words."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from canary.api import Metric, MetricStatus, Reason, Verdict
@@ -93,7 +94,16 @@ def _ticks(
     total = ratio.total.series if isinstance(ratio.total, Found) else ()
     bad = ratio.bad.series if isinstance(ratio.bad, Found) else ()
     counters = Counters(total, bad, ratio.label, ratio.side_of, scene.started(since))
-    return increments(counters, samples.grid, since)
+    ticks = increments(counters, samples.grid, since)
+    return tuple(_without_earlier_canaries(tick, scene) for tick in ticks)
+
+
+def _without_earlier_canaries(tick: Tick, scene: Scene) -> Tick:
+    """A router calls every canary the same: what came before this one was an earlier one's."""
+    if tick.end > scene.judged_from:
+        return tick
+    mine = (one for one in tick.increments if one.side is not Side.CANARY)
+    return replace(tick, increments=tuple(mine))
 
 
 def _interval(tick: Tick, scene: Scene) -> Interval:

@@ -1,0 +1,36 @@
+"""What the judge takes for the canary's own, where a router has one name for all canaries."""
+
+from canary.api import Metric, Verdict
+from canary.api.analysis import Analysis
+from canary.core.increments import Grid, Side
+from canary.core.judge.ratio import judge_ratio
+from canary.core.judge.scene import Scene
+from canary.core.series import Found, Series
+from canary.core.snapshot import RatioSamples, Samples
+
+START, REPLACED, END = 1000.0, 1600.0, 1700.0
+METRIC = Metric.model_validate({"name": "errors", "ratio": {"preset": "traefik"}})
+ANALYSIS = Analysis.model_validate({"interval": "10s", "warmUp": "0s", "metrics": [METRIC]})
+
+
+def counted(backend: str, *rates: tuple[float, float]) -> Series:
+    """A counter that rises by `rate` per second from each given time on."""
+    points, value = [], 0.0
+    for time in range(int(START), int(END) + 10, 10):
+        points.append((float(time), value))
+        value += 10 * [rate for since, rate in rates if since <= time][-1]
+    return Series({"service": backend}, tuple(points))
+
+
+def test_requests_of_an_earlier_canary_are_not_held_against_this_one() -> None:
+    """The one before failed completely, this one never: nothing bad is seen, and no Fail."""
+    total = Found((counted("auth", (START, 45)), counted("auth-canary", (START, 5))))
+    bad = Found((counted("auth-canary", (START, 5), (REPLACED, 0)),))
+    sides = {"auth": Side.STABLE, "auth-canary": Side.CANARY}
+    read = RatioSamples(total, bad, "service", sides.get)
+    scene = Scene(ANALYSIS, END, REPLACED, 10, alone=False, ratios=1, ready_since={})
+    samples = Samples(Grid(START, END, 10), START, {"errors": read})
+    judged = judge_ratio(METRIC, (samples, read), {}, scene)
+    assert (judged.status.canary_total, judged.status.canary_bad) == (500, 0)
+    assert judged.status.verdict is not Verdict.FAIL
+    assert sum(tick.total(Side.STABLE) for tick in judged.ticks) == 45 * (END - START)
