@@ -22,13 +22,6 @@ class Book:
         self._leaks: list[dict[str, object]] = []
         self._maxsprt: list[tuple[float, float, float, float]] = []
 
-    @property
-    def ok(self) -> bool:
-        """Every row is as good as asked."""
-        measured = all(m.ok for m in (*self._good, *self._bad))
-        promotion = all(m.ok for m in self._promotion)
-        return measured and promotion and all(bool(row["ok"]) for row in self._leaks)
-
     def add(self, measured: Measured) -> None:
         """One row of the judge."""
         (self._good if measured.row.good else self._bad).append(measured)
@@ -99,7 +92,8 @@ def _word(ok: bool) -> str:  # noqa: FBT001
 
 
 def _thousandths(count: int, trials: int) -> str:
-    return f"{count * 1000 / trials:.3g}"
+    value = count * 1000 / trials
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _seconds(value: float) -> str:

@@ -9,6 +9,7 @@ from canary.core.evidence.policy import Interval, RatioPolicy
 _SHARE_BAD = 0.5
 _SAMPLES = 2
 _LEAST_BAD = 10.0
+_LEAST_CLUMPS = 7.0
 _PROVEN = 10.0
 _EXCUSED_SHARE = 0.3
 _SURE = 12.0
@@ -18,7 +19,8 @@ _SPARED_CLUMPS = 10.0
 class Outage:
     """At least half of the canary's requests bad in two samples running, and stable well.
 
-    * At least 10 bad requests in the run, stable below its limit in it and in the last minute.
+    * At least 10 bad requests in the run and 7 clumps of errors (a service whose pods have hiccups
+      shows large clumps), stable below its limit in it and in the last minute.
     * More than a clump of errors: with stable's rate and clump size that many have a chance of
       less than e^-12, and stable had at least 10 clumps' worth of requests to show them as well.
     * A canary that had been well (10 requests) and carries at most 30 % of the traffic is given
@@ -67,6 +69,8 @@ class Outage:
         if interval.stable_total > 0.0:
             rate = max(rate, interval.stable_bad / interval.stable_total)
         if rate >= policy.unhealthy:
+            return False
+        if self._bad < _LEAST_CLUMPS * baseline.clump():
             return False
         clump = baseline.clump_or(2.0)
         return (
