@@ -137,7 +137,7 @@ class Passes:
         current.set((key, status))
         self.observer.passed(key, status)
         said = (status.phase, status.reason, status.weight, status.step)
-        if self._said.get(key) != said:
+        if status.message and self._said.get(key) != said:
             self._said[key] = said
             _log.info("%s", status.message, extra={"reason": status.reason.value})
 

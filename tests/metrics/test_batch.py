@@ -18,11 +18,12 @@ from canary.core.series import (
     SeriesQuery,
     Unavailable,
 )
-from canary.metrics.batch import Batch, template_of
+from canary.metrics.batch import Batch
 from canary.metrics.compiler import Context, compile_pool, compile_ratio, pool_preset, ratio_preset
 from canary.metrics.history import History, difference, finite, summed
 from canary.metrics.patient import LateError, Patient
 from canary.metrics.promql import promql
+from canary.metrics.templates import template_of
 
 STEP = 10.0
 PODS = {"a": ("a-1", "a-2"), "b": ("b-1",), "c": ("c-1",)}
