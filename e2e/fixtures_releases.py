@@ -9,13 +9,15 @@ from e2e.harness.installed import NAME, NAMESPACE
 from e2e.harness.kubectl import KubectlError, get
 
 LONGEST = 30
+RUN = os.environ.get("CANARY_E2E_RUN", "")
+"""Ends all names: routers and Prometheus remember what the same name did an hour ago."""
 
 
 def namespace_of(test: str) -> str:
-    """`e2e-`, the test's name as far as it fits, and which of its cases."""
+    """`e2e-`, the test's name as far as it fits, which of its cases, and which run."""
     name, _, case = test.removeprefix("test_").rstrip("]").partition("[")
-    words = [f"e2e-{name}"[:LONGEST].strip("_"), *([case] if case else [])]
-    return re.sub(r"[^a-z0-9]+", "-", "-".join(words).lower())
+    words = [f"e2e-{name}"[:LONGEST].strip("_"), case, RUN]
+    return re.sub(r"[^a-z0-9]+", "-", "-".join(filter(None, words)).lower())
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ the operator's bad days alone.
 
 import argparse
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,12 +15,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from e2e.fixtures_releases import namespace_of
 from e2e.harness import installed
 from e2e.harness.clusters import NoClusterError, cluster
 from e2e.harness.kubectl import kubectl, now
 from e2e.harness.postgres import NAMESPACE, start_postgres
 from e2e.harness.table import table, written
+
+os.environ.setdefault("CANARY_E2E_RUN", secrets.token_hex(2))
+
+from e2e.fixtures_releases import namespace_of
 
 ROOT = Path(__file__).resolve().parents[2]
 FULL = os.environ.get("CANARY_E2E_FULL") == "1"
@@ -92,7 +96,7 @@ def _play(tests: Sequence[str], jobs: int) -> list[str]:
 
 
 def _passes(test: str) -> bool:
-    command = [sys.executable, "-m", "pytest", "-q", "--no-header", test]
+    command = [sys.executable, "-m", "pytest", "-q", "-s", "--no-header", test]
     began = now()
     try:
         done = subprocess.run(

@@ -89,7 +89,7 @@ def _reaction(stage: Stage, end: float) -> float | None:
     if stage.guard.source != "prometheus" or not judged or not address:
         return None
     query = (
-        f'max(timestamp(traefik_service_requests_total{{service=~"{stage.namespace}-{NAME}.*"}}))'
+        f'max(timestamp(traefik_service_requests_total{{service=~".*{stage.namespace}-{NAME}.*"}}))'
     )
     asked = {"query": query, "time": str(judged)}
     answer = requests.get(f"{address}/api/v1/query", params=asked, timeout=10).json()

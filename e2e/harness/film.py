@@ -72,9 +72,12 @@ class Film:
             return now()
 
     def said(self) -> str:
-        """The last status in one line."""
+        """The last status in a few lines."""
         keys = ("phase", "reason", "message", "intent", "step", "weight", "verdict")
-        return f"weight {self.weight}, status " + str({k: self.status.get(k) for k in keys})
+        lines = [f"weight {self.weight}, status " + str({k: self.status.get(k) for k in keys})]
+        metrics = self.status.get("analysis") or ()
+        lines += [f"{one['name']}: {one.get('verdict')}, {one.get('message')}" for one in metrics]
+        return "\n".join(lines)
 
     def first_weight(self) -> float:
         """When the canary first got traffic."""

@@ -5,6 +5,7 @@ import os
 import secrets
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -50,6 +51,11 @@ class Load:
             for failure in self.failures
             if start <= failure.at <= end and version in (None, failure.version)
         ]
+
+    def __str__(self) -> str:
+        kinds = Counter((one.status, one.version) for one in self.failures)
+        failed = ", ".join(f"{count} × {status} of {who}" for (status, who), count in kinds.items())
+        return f"{self.sent} requests, failed: {failed or 'none'}"
 
     def take(self, line: dict[str, Any]) -> None:
         """One line of canary.local.load."""

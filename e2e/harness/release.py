@@ -15,7 +15,7 @@ SLOW: Object = {
     "name": "slow",
     "ratio": {
         "total": "http_request_duration_seconds_count",
-        "good": 'http_request_duration_seconds_bucket{le="0.5"}',
+        "good": 'http_request_duration_seconds_bucket{le="1.0"}',
     },
 }
 POOL: Object = {
@@ -39,7 +39,7 @@ class Guard:
     interval: str = "1s"  # 10s
     warm_up: str = "5s"  # 60s
     minimum: str = "30s"  # 20m
-    patience: str = "30s"  # 10m
+    patience: str = "60s"  # 10m
     progress_deadline: str = "60s"  # 10m
     deadline: str = "10m"  # 2h
     bake: str = "0s"

@@ -1,6 +1,7 @@
 """One test's namespace: the service under load, guarded, filmed."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -108,7 +109,14 @@ def staged(
         apply(guard.manifest(name))
         film.wait("adoption", lambda: bool(film.status.get("stableHash")), 60)
         stage.phase("Ready", 60)
+        stack.callback(lambda: sys.stderr.write(f"{load}\n{_course(film)}\n"))
         yield stage
+
+
+def _course(film: Film) -> str:
+    """The weights with their times, from the first one on."""
+    start = film.weights[0].at if film.weights else 0.0
+    return ", ".join(f"{one.at - start:.1f} s: {one.what} %" for one in film.weights)
 
 
 def _answers(name: str) -> bool:
