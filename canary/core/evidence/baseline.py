@@ -70,6 +70,15 @@ class Baseline:
             self._cum_bad[-1] - self._cum_bad[first],
         )
 
+    def pace(self, now: float, seconds: float) -> float:
+        """Requests per second in the blocks of the last `seconds`; 0: none, or not known."""
+        first = bisect_right(self._times, now - seconds + 1e-9)
+        # Without an earlier block, not long ago, nobody knows how long the first one was.
+        if not 0 < first < len(self._times) or self._times[first - 1] <= now - RECENT:
+            return 0.0
+        length = self._times[-1] - self._times[first - 1]
+        return (self._cum_total[-1] - self._cum_total[first]) / length
+
     def long_run(self) -> float:
         """Upper bound (about two standard deviations) of stable's rate over all that was seen."""
         total, bad = self._cum_total[-1], self._cum_bad[-1]

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from canary.core.evidence.baseline import Baseline
+from canary.core.evidence.baseline import WINDOWS, Baseline
 from canary.core.evidence.policy import Interval, RatioPolicy
 
 _SHARE_BAD = 0.5
@@ -23,6 +23,9 @@ class Outage:
       shows large clumps), stable below its limit in it and in the last minute.
     * More than a clump of errors: with stable's rate and clump size that many have a chance of
       less than e^-12, and stable had at least 10 clumps' worth of requests to show them as well.
+    * Where all traffic has gone to the canary, stable's history speaks for it: a shared outage
+      looks the same then, but it is the canary that fails the users. It has gone there if the
+      canary has more than 30 % of what both had a moment ago; else stable was just not seen.
     * A canary that had been well (10 requests) and carries at most 30 % of the traffic is given
       the length of an incident: a hiccup of one pod looks just like that. At more than 30 % a
       needless retry costs less than the users.
@@ -61,23 +64,35 @@ class Outage:
         return self._beyond_doubt(interval, baseline, policy)
 
     def _beyond_doubt(self, interval: Interval, baseline: Baseline, policy: RatioPolicy) -> bool:
-        stable, stable_bad = self._stable
-        if stable <= 0.0:
-            return False
-        now = interval.end
-        rate = max(stable_bad / stable, baseline.rate(now, 30.0), baseline.rate(now, 60.0))
-        if interval.stable_total > 0.0:
-            rate = max(rate, interval.stable_bad / interval.stable_total)
-        if rate >= policy.unhealthy:
-            return False
-        if self._bad < _LEAST_CLUMPS * baseline.clump():
+        seen = self._stable[0]
+        if seen <= 0.0:
+            if not self._has_all_traffic(interval.end, baseline):
+                return False
+            seen = baseline.total
+        rate = self._stable_rate(interval, baseline)
+        if rate >= policy.unhealthy or self._bad < _LEAST_CLUMPS * baseline.clump():
             return False
         clump = baseline.clump_or(2.0)
         return (
-            stable >= _SPARED_CLUMPS * clump
+            seen >= _SPARED_CLUMPS * clump
             and self._surprise(rate, baseline, policy) >= _SURE * clump
             and not self._waits(interval, policy)
         )
+
+    def _has_all_traffic(self, now: float, baseline: Baseline) -> bool:
+        """Whether stable, without a request in this run, has none because the canary has them."""
+        usual = baseline.pace(now, 60.0) * (now - self._start)
+        return self._total > _EXCUSED_SHARE * (self._total + usual)
+
+    def _stable_rate(self, interval: Interval, baseline: Baseline) -> float:
+        """Stable's share of bad requests: in the run, in this sample, and lately."""
+        stable, stable_bad = self._stable
+        if stable <= 0.0:
+            return max(baseline.rate(interval.end, seconds) for seconds in WINDOWS)
+        rate = max(stable_bad / stable, *(baseline.rate(interval.end, s) for s in WINDOWS[:2]))
+        if interval.stable_total > 0.0:
+            rate = max(rate, interval.stable_bad / interval.stable_total)
+        return rate
 
     def _surprise(self, rate: float, baseline: Baseline, policy: RatioPolicy) -> float:
         """Minus the log of the chance of so many bad requests at stable's rate (Chernoff)."""
