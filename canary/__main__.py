@@ -1,5 +1,5 @@
 """`python -m canary` is the program `canary`."""
 
-from canary.cli.main import run
+from canary.cli.entry import run
 
 run()

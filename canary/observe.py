@@ -1,7 +1,7 @@
 """Reads the world into one frozen Snapshot. Nothing else reads."""
 
 from collections.abc import Mapping
-from math import floor
+from math import ceil, floor
 
 from canary.api import Intent
 from canary.core.increments import Grid, Side
@@ -49,10 +49,11 @@ def _samples(
         return None
     step = wish.spec.analysis.interval
     since = status.judged_until or _on_grid(release.started_at - HISTORY, step)
-    end = _on_grid(world.metrics.settled(now), step)
+    # From where it was judged last, in whole steps: another interval counts nothing twice.
+    end = since + _on_grid(world.metrics.settled(now) - since, step)
     if end <= since:
         return None
-    grid = Grid(_on_grid(since - LOOKBACK, step), end, step)
+    grid = Grid(since - ceil(LOOKBACK / step) * step, end, step)
     compiled = _compiled(wish, workload, route)
     queries = _queries(compiled)
     answers = world.metrics.read(queries, grid.start, grid.end, grid.step)

@@ -126,6 +126,20 @@ def test_a_bad_release_leaves_stable_alone() -> None:
     assert len(memory.status.history) == 1
 
 
+def test_a_rejected_template_that_comes_again_is_still_said_to_be_rejected() -> None:
+    """Rolled back, taken back, applied again: it does not start, and the reason says why."""
+    memory = ended(deployed(versions={"v2": Version(errors=1.0)}))
+    memory.deploy("v1")
+    memory.run(30)
+    memory.deploy("v2")
+    memory.run(30)
+    assert (memory.status.phase, memory.status.reason) == (
+        Phase.ROLLED_BACK,
+        Reason.CANARY_OUTAGE,
+    )
+    assert memory.weight is None
+
+
 def test_a_retry_starts_the_rejected_template_again() -> None:
     """After a retry the same template is released, and ends the same way."""
     memory = ended(deployed(versions={"v2": Version(errors=0.2)}))
@@ -159,6 +173,34 @@ def test_what_happened_during_an_outage_of_monitoring_is_judged_afterwards() -> 
     memory.monitoring = "up"
     memory.run(30)
     assert memory.status.history[0].result == "RolledBack"
+
+
+TWO_METRICS = RELEASE.replace(
+    "    - {name: errors,",
+    "    - {name: second, ratio: {total: http_requests_total, bad: 'http_requests_total{code=\"5\"}'}}\n"
+    "    - {name: errors,",
+)
+
+
+def test_a_metric_that_is_silent_at_first_loses_nothing() -> None:
+    """One metric speaks 20 s later than the other: both have counted the same requests."""
+    memory = deployed(spec=load_release(TWO_METRICS, "tests").spec)
+    memory.mute = "second"
+    memory.run(200, until=Phase.PROGRESSING)
+    memory.run(20)
+    memory.mute = ""
+    memory.run(20)
+    second, errors = (metric.canary_total for metric in memory.status.analysis)
+    assert second == errors > 0
+
+
+@pytest.mark.parametrize("interval", ["1s", "5s", "30s"])
+def test_the_canary_is_drained_before_it_goes(interval: str) -> None:
+    """Requests that linger after the route let go are finished, however rarely one looks."""
+    spec = load_release(RELEASE.replace("interval: 5s", f"interval: {interval}"), "tests").spec
+    memory = deployed(spec=spec, linger=25.0)
+    ended(memory)
+    assert (memory.status.reason, memory.dropped) == (Reason.PROMOTED, 0)
 
 
 @pytest.mark.parametrize("kind", ["down", "silent"])
@@ -298,6 +340,27 @@ def test_checks_before_traffic(verdict: Verdict, reason: Reason) -> None:
     assert ended(memory).status.reason is reason
     if verdict is not Verdict.PASS:
         assert memory.served.get("v2", 0) == 0
+
+
+def test_an_inconclusive_check_that_is_good_enough_still_goes_by_steps() -> None:
+    """`onInconclusive: Promote` does not jump over the steps."""
+    text = CHECKED.replace("  deadline: 30m", "  onInconclusive: Promote\n  deadline: 30m")
+    memory = deployed(spec=load_release(text, "tests").spec, checks={"smoke": Verdict.UNAVAILABLE})
+    memory.run(300, until=Phase.PROGRESSING)
+    memory.run(5)
+    assert memory.weight == 5
+
+
+def test_another_interval_in_mid_release_counts_nothing_twice() -> None:
+    """The range goes on from where it was judged."""
+    memory = deployed()
+    memory.run(200, until=Phase.PROGRESSING)
+    memory.run(17)
+    analysis = memory.spec.analysis.model_copy(update={"interval": 7.0})
+    memory.spec = memory.spec.model_copy(update={"analysis": analysis})
+    memory.run(30)
+    counted = memory.status.analysis[0].canary_total
+    assert counted <= sum(pod.total for pod in memory.canaries)
 
 
 def test_at_rest_nothing_is_written() -> None:

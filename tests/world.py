@@ -119,6 +119,10 @@ class Memory:
     weight_at: float = START - 100
     confirm_after: float = 1.0
     monitoring: str = "up"
+    mute: str = ""
+    """A metric that nobody can read."""
+    linger: float = 0.0
+    """Seconds for which keep-alive connections still reach a canary whose weight is 0."""
     checks_started: bool = False
     floor: int | None = None
     """What an autoscaler may not go below."""
@@ -133,6 +137,7 @@ class Memory:
 
     def __post_init__(self) -> None:
         self.judged = UNJUDGED
+        self.last_weight_at = float("-inf")
         self.random = random.Random(self.seed)  # noqa: S311 - simulated requests, not secrets
         self.names = iter(range(10_000))
         self.pods = [self._instance("auth", "v1", self.time - 4000) for _ in range(self.replicas)]
@@ -259,17 +264,24 @@ class Memory:
     def _serve(self) -> None:
         weight = self.data_plane_weight()
         for _ in range(round(self.rps)):
-            side = self.canaries if self.random.random() * 100 < weight else self.pods
-            ready = [pod for pod in side if pod.ready_since is not None]
-            if not ready:
-                self.dropped += 1
-                continue
-            pod = ready[self.random.randrange(len(ready))]
-            pod.total += 1
-            self.served[pod.template] = self.served.get(pod.template, 0) + 1
-            if self.random.random() < self._behaviour(pod.template).errors:
-                pod.bad += 1
-                self.failed[pod.template] = self.failed.get(pod.template, 0) + 1
+            canary = self.random.random() * 100 < weight
+            self._request(self.canaries if canary else self.pods)
+        if weight:
+            self.last_weight_at = self.time
+        elif 0 < self.time - self.last_weight_at < self.linger:
+            self._request(self.canaries)
+
+    def _request(self, side: list[Instance]) -> None:
+        ready = [pod for pod in side if pod.ready_since is not None]
+        if not ready:
+            self.dropped += 1
+            return
+        pod = ready[self.random.randrange(len(ready))]
+        pod.total += 1
+        self.served[pod.template] = self.served.get(pod.template, 0) + 1
+        if self.random.random() < self._behaviour(pod.template).errors:
+            pod.bad += 1
+            self.failed[pod.template] = self.failed.get(pod.template, 0) + 1
 
 
 @dataclass
@@ -320,7 +332,12 @@ class _Metrics:
         if self.memory.monitoring == "silent":
             return {query.key: NoData("no series") for query in queries}
         times = [start + i * step for i in range(int((end - start) // step) + 1)]
-        return {query.key: self._answer(query, times) for query in queries}
+        return {
+            query.key: Unavailable("it is mute")
+            if self.memory.mute and query.key.startswith(self.memory.mute)
+            else self._answer(query, times)
+            for query in queries
+        }
 
     def _answer(self, query: SeriesQuery, times: list[float]) -> MetricAnswer:
         m = self.memory

@@ -14,6 +14,7 @@ from canary.api.fields import (
     Query,
     Share,
     Span,
+    format_duration,
     misfit,
 )
 
@@ -187,3 +188,11 @@ class Analysis(Frozen):
         tuple[Metric, ...], Field(min_length=1, max_length=20), AfterValidator(names_differ)
     ]
     """What is judged; every one must pass."""
+
+    @model_validator(mode="after")
+    def whole_seconds(self) -> Self:
+        """Prometheus' client rounds times to whole seconds: any other step would drift."""
+        if self.interval % 1:
+            found = format_duration(self.interval)
+            raise misfit(f"an interval of whole seconds is expected, found {found}", "interval")
+        return self

@@ -5,15 +5,18 @@ Command modules import what is heavy inside their function, so that `canary --he
 
 import sys
 from collections.abc import Sequence
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
 from canary import __version__
+from canary.cli.analyze import analyze
+from canary.cli.demo import demo
 from canary.cli.errors import guarded
+from canary.cli.lint import lint
+from canary.cli.manifests import manifests
+from canary.cli.operator import operator
 
 app = typer.Typer(
     help="Ships a new version of a service without hurting its users.",
@@ -22,9 +25,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _name in ("demo", "analyze", "lint", "manifests", "operator"):
-    if find_spec(f"canary.cli.{_name}"):
-        app.command(_name)(getattr(import_module(f"canary.cli.{_name}"), _name))
+for _command in (demo, analyze, lint, manifests, operator):
+    app.command()(_command)
 
 
 def _version(wanted: bool) -> None:

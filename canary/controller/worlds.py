@@ -8,7 +8,6 @@ from canary.controller.scrapers import Scrapers
 from canary.core.plan import TrafficAction
 from canary.core.series import MetricAnswer, NoData, SeriesQuery
 from canary.core.snapshot import Route, Wish
-from canary.errors import UsageError
 from canary.interfaces import Key, MetricSource, ReleaseStore, World
 from canary.kube.objects import Objects
 from canary.metrics.batch import Batch
@@ -48,8 +47,6 @@ class KnownReleases:
         One in flight, or on its way out, goes on: without that metric, but protected.
         """
         wish = self.store.read(key)
-        if wish.spec.analysis.interval % 1:
-            raise UsageError("spec.analysis.interval: whole seconds are expected")
         if wish.status.intent is Intent.REST and wish.deleting_since is None:
             _look_up_presets(wish)
         self.seen(wish)

@@ -202,8 +202,10 @@ class Supervisor:
         """Stop all children, the youngest first; bounded in time, and harmless when repeated."""
         with undisturbed():
             while self._children:
-                self._children[-1].stop()
-                self._children.pop()
+                child = self._children[-1]
+                child.stop()
+                if child in self._children:  # an instance on its way out is forgotten elsewhere
+                    self._children.remove(child)
 
 
 def python_module(module: str, *arguments: str) -> tuple[str, ...]:

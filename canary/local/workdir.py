@@ -119,7 +119,8 @@ def interruptible() -> Iterator[None]:
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    with _handlers(interrupt, signal.SIGTERM, signal.SIGHUP):
+    # SIGINT as well: in the background of a script it would be ignored.
+    with _handlers(interrupt, *ENDINGS):
         yield
 
 

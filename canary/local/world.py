@@ -24,7 +24,7 @@ from canary.core.plan import (
     WorkloadAction,
 )
 from canary.core.snapshot import Canary, Request, Route, Target, Wish
-from canary.errors import ConflictError, NotFoundError
+from canary.errors import ConflictError, NotFoundError, TransientError
 from canary.interfaces import Key, Notice, Workload
 from canary.local.deployment import Deployment, template_hash
 from canary.local.instances import Build
@@ -84,8 +84,11 @@ class LocalCluster:
 
     @property
     def routed(self) -> bool:
-        """Whether Traefik shows what was written last."""
-        return self._written is not None and self.traefik.shown() == self._written
+        """Whether Traefik shows what was written last; while it does not answer, it does not."""
+        try:
+            return self._written is not None and self.traefik.shown() == self._written
+        except TransientError:
+            return False
 
     def scale_canary(self, template: str, replicas: int) -> None:
         """Have a canary of that template with so many instances."""

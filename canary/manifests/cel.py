@@ -170,6 +170,15 @@ RULES: Mapping[str, Sequence[Rule]] = {
             field="min",
         ),
     ),
+    "Analysis": (
+        Rule(
+            "whole_seconds",
+            f"!has(self.interval) || {seconds('self.interval')}.getMilliseconds() % 1000 == 0",
+            "an interval of whole seconds is expected",
+            "self.interval",
+            "interval",
+        ),
+    ),
     "Check": (
         Rule(
             "exactly_one_kind",

@@ -121,6 +121,12 @@ WRONG_VALUES = [
         "hold: 2m", "hold: -5", f"spec.steps[0].hold: {SPAN}, found -5", id="a negative duration"
     ),
     pytest.param(
+        "  analysis:\n",
+        "  analysis:\n    interval: 1500ms\n",
+        "spec.analysis.interval: an interval of whole seconds is expected, found 1s500ms",
+        id="an interval between two seconds",
+    ),
+    pytest.param(
         "hold: 2m",
         "hold: 1:30",
         f"spec.steps[0].hold: {SPAN}, found the text '1:30'",

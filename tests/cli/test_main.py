@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -198,3 +200,17 @@ def test_every_exit_code_is_documented() -> None:
     """docs/exit-codes.md has a row for each code that the program knows."""
     page = (ROOT / "docs/exit-codes.md").read_text("utf-8")
     assert [code for code in ExitCode if f"\n| {code.value} | " not in page] == []
+
+
+def test_a_wheel_has_every_file_that_the_program_reads() -> None:
+    """What is not Python is only installed where package-data names it."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    named = settings["tool"]["setuptools"]["package-data"]["canary"]
+    package = ROOT / "canary"
+    files = {
+        str(path.relative_to(package))
+        for path in package.rglob("*")
+        if path.is_file() and path.suffix not in {".py", ".pyc"}
+    }
+    assert files
+    assert {file for file in files if not any(fnmatch(file, one) for one in named)} == set()

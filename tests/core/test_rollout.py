@@ -6,12 +6,14 @@ import pytest
 
 from canary.api import (
     CheckStatus,
+    HistoryEntry,
     Intent,
     OnInconclusive,
     Pause,
     Phase,
     Reason,
     Release,
+    Result,
     Spec,
     Status,
     Verdict,
@@ -110,6 +112,15 @@ def release_with(status: Status, **changes: object) -> Status:
     return status.model_copy(update={"release": status.release.model_copy(update=changes)})
 
 
+REJECTED = HistoryEntry(
+    template="v2",
+    result=Result.ROLLED_BACK,
+    reason=Reason.CANARY_OUTAGE,
+    message="all of it failed",
+    started_at=1.0,
+    ended_at=2.0,
+)
+
 ROWS = [
     pytest.param(
         snapshot(Status(), running=None), PASS, Intent.REST, Reason.TARGET_NOT_STABLE, (),
@@ -136,8 +147,15 @@ ROWS = [
         id="a target without replicas has no traffic to share",
     ),
     pytest.param(
-        snapshot(AT_REST.model_copy(update={
-            "rejected_hash": "v2", "reason": Reason.CANARY_OUTAGE})),
+        snapshot(
+            AT_REST.model_copy(
+                update={
+                    "rejected_hash": "v2",
+                    "reason": Reason.AT_REST,
+                    "history": (REJECTED,),
+                }
+            )
+        ),
         PASS, Intent.REST, Reason.CANARY_OUTAGE, (),
         id="a rejected template does not start again by itself",
     ),

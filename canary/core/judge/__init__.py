@@ -49,7 +49,7 @@ def judge(snap: Snapshot) -> Judgement:
         stable_unhealthy=any(one.stable_unhealthy for one in judged),
         not_shifted=share.contradicts,
         canary_busy=_busy(judged),
-        until=min((one.state["until"] for one in judged if one.state["until"]), default=None),
+        until=_until(judged),
         metrics=tuple(one.status for one in judged),
         state={one.status.name: dict(one.state) for one in judged} | {"": list(astuple(share))},
     )
@@ -123,6 +123,12 @@ def _waiting_for(judged: list[Judged], *, final: bool) -> str:
     return f"{last.status.name}: {last.status.message}"
 
 
+def _until(judged: list[Judged]) -> float | None:
+    """Up to where every metric is judged: one that was silent so far keeps the whole range."""
+    times = [one.state["until"] for one in judged]
+    return None if None in times else min(times)
+
+
 def _share(snap: Snapshot, kept: Mapping[str, Any], judged: list[Judged]) -> Share:
     """Counted while the router has confirmed the present weight for long enough."""
     share = Share(*kept.get("", ()))
@@ -138,5 +144,13 @@ def _share(snap: Snapshot, kept: Mapping[str, Any], judged: list[Judged]) -> Sha
 
 
 def _busy(judged: list[Judged]) -> bool:
-    """Requests still reached the canary in the last interval that any metric counts."""
-    return any(one.ticks and one.ticks[-1].total(Side.CANARY) > 0 for one in judged)
+    """Requests reached the canary in the last interval that was seen: until one is seen without.
+
+    A monitoring system that is silent cannot be waited for; the settle time is over by then.
+    """
+    return any(
+        one.state.get("seen") is not None
+        and one.state["quiet"] is None
+        and one.state["seen"] >= one.state["until"]
+        for one in judged
+    )

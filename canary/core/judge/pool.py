@@ -101,7 +101,7 @@ def _status(metric: Metric, said: PoolAssessment, verdict: Verdict, why: str) ->
         name=metric.name,
         verdict=verdict,
         reason=Reason(said.failure.reason) if said.failure is not None else None,
-        evidence=said.leak_connections or 0.0,
+        evidence=max(said.leak_connections or 0.0, 0.0),
         threshold=(metric.leak or Leak()).connections,
         message=why,
     )

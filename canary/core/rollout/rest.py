@@ -1,9 +1,17 @@
 """At rest: adopt the target, keep it held, and see the template that starts a release."""
 
-from canary.api import Intent, Reason, Release
+from canary.api import HistoryEntry, Intent, Reason, Release
 from canary.core.plan import Hold, KeepCapacity, Plan, PutBack
 from canary.core.rollout.context import POLL, Context, Rule
 from canary.core.snapshot import Target
+
+WORTH_KEEPING = {
+    Reason.ADOPTED,
+    Reason.PROMOTED,
+    Reason.ROLLED_OUT_WITHOUT_CANARY,
+    Reason.UNPAUSED_BY_HAND,
+}
+"""Still worth reading when nothing has happened since."""
 
 
 def target_of(ctx: Context) -> Target:
@@ -86,21 +94,25 @@ def nothing_new(ctx: Context) -> Plan | None:
     """The vetted version runs: nothing to do, nothing to ask, nothing to write."""
     if target_of(ctx).template != ctx.status.stable_hash:
         return None
-    resting = {Reason.ADOPTED, Reason.PROMOTED, Reason.ROLLED_OUT_WITHOUT_CANARY}
-    reason = ctx.status.reason if ctx.status.reason in resting else Reason.AT_REST
-    message = ctx.status.message if reason is ctx.status.reason else ""
-    return ctx.plan(reason, after=None, message=message)
+    put_back = ctx.status.rejected_hash is not None and _ended_for(ctx, ctx.status.rejected_hash)
+    if ctx.status.reason in WORTH_KEEPING or (put_back and put_back.reason is ctx.status.reason):
+        return ctx.plan(ctx.status.reason, after=None, message=ctx.status.message)
+    return ctx.plan(Reason.AT_REST, after=None)
 
 
 def rejected(ctx: Context) -> Plan | None:
     """A template that was rolled back does not start by itself again."""
     if target_of(ctx).template != ctx.status.rejected_hash:
         return None
-    reason, message = ctx.status.reason, ctx.status.message
-    if reason in {Reason.INVALID_SPEC, Reason.API_REFUSED} and ctx.status.history:
-        # Said meanwhile, and put right meanwhile: what counts again is why it was rolled back.
-        reason, message = ctx.status.history[0].reason, ctx.status.history[0].message
-    return ctx.plan(reason, after=None, message=message)
+    entry = _ended_for(ctx, ctx.status.rejected_hash)
+    if entry is None:
+        return ctx.plan(Reason.REJECTED, after=None)
+    return ctx.plan(entry.reason, after=None, message=entry.message)
+
+
+def _ended_for(ctx: Context, template: str | None) -> HistoryEntry | None:
+    """How the last release of this template ended."""
+    return next((entry for entry in ctx.status.history if entry.template == template), None)
 
 
 def suspended(ctx: Context) -> Plan | None:

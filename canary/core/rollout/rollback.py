@@ -124,7 +124,7 @@ def end(ctx: Context) -> Plan:
         started_at=release.started_at,
         ended_at=ctx.now,
         peak_weight=release.peak_weight,
-        errors_served=sum(metric.canary_bad for metric in ctx.status.analysis[:1]),
+        errors_served=max((metric.canary_bad for metric in ctx.status.analysis), default=0.0),
     )
     rejected = None if reason in NOT_THE_TEMPLATES_FAULT else release.template
     return ctx.plan(

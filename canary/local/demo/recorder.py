@@ -36,7 +36,7 @@ class Recorder:
         """The present moment; without a release (`wish`), what can be seen from outside."""
         status = wish.status if wish else None
         numbers = self._numbers(now)
-        if wish is None and self._shipped():
+        if wish is None and self.cluster.changed:
             # Nobody splits the traffic: what all users see is what the new version does.
             numbers = {Side.CANARY: numbers[Side.STABLE], Side.STABLE: Numbers()}
         moment = Moment(

@@ -57,7 +57,7 @@ def scenario(name: Scenarios, *, error_rate: float = 0.05) -> Scenario:
         case Scenarios.ERRORS:
             return Scenario(
                 name,
-                f"Version v2 answers {error_rate:.3g} of all requests with an error 500.",
+                f"Version v2 answers {error_rate:.1%} of all requests with an error 500.",
                 Build(version=f"errors:{error_rate:g}", label="v2", pool_max=POOL),
                 ERRORS,
             )

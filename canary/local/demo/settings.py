@@ -8,6 +8,9 @@ from canary.api import CanaryRelease, Source, Spec, load_release
 from canary.errors import UsageError
 from canary.local.demo.names import Sources
 
+LONGEST = 120.0
+"""Seconds of holds, or of the minimum under traffic, that a demo has time for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -46,5 +49,12 @@ def own_release(path: str) -> CanaryRelease:
     if release.spec.target.name != "auth" or release.spec.traffic.traefik is None:
         raise UsageError(
             f"--release: {path} must have the target auth and traffic.traefik, as the demo has"
+        )
+    spec = release.spec
+    needed = max(sum(step.hold for step in spec.steps), spec.analysis.minimum)
+    if spec.before or any(step.approval for step in spec.steps) or needed > LONGEST:
+        raise UsageError(
+            f"--release: {path} cannot end within the demo: no checks before traffic, no approval, "
+            f"holds and analysis.minimum of at most {LONGEST:g} s are expected, found {needed:g} s"
         )
     return release
