@@ -165,6 +165,7 @@ def test_every_child_is_gone_after_our_own_end(room: Path, number: signal.Signal
         children = [psutil.Process(int(pid)) for pid in process.stdout.readline().split()]
         family = [p.pid for child in children for p in (child, *child.children(recursive=True))]
         process.send_signal(number)
+        process.wait(60)
     assert len(family) > 3
     assert remaining(family) == []
     assert len(list(base.iterdir())) == leaves
