@@ -35,10 +35,8 @@ check: $(DEV) ## format, lint, types, import layers, generated files up to date
 bench-judge: $(DEV) ## measure the judge on simulated releases and write docs/benchmarks.md
 	$(BIN)/python -m bench.judge --write $(ARGS)
 
-e2e: ## run against a real Kubernetes cluster: not built yet, so this fails and says so
-	@echo "make e2e: there is no Kubernetes part yet, so there is nothing to run against a cluster." >&2
-	@echo "What exists is covered with real processes by 'make test' and 'make demo'." >&2
-	@exit 1
+e2e: $(DEV) ## whole releases on the cluster of KUBECONFIG, else on one of kind's (CANARY_E2E_FULL=1: all)
+	$(BIN)/python -m e2e.harness $(ARGS)
 
 generate: $(DEV) ## rewrite the generated parts of README.md and docs/
 	$(BIN)/python -m tools.generate

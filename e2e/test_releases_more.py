@@ -11,7 +11,7 @@ from e2e.harness.auth import NAME, Auth, host, namespace, route, service
 from e2e.harness.figures import Figures, measured, write_down
 from e2e.harness.kubectl import KubectlError, apply, kubectl, wait_for
 from e2e.harness.load import loading
-from e2e.harness.release import Guard
+from e2e.harness.release import ERRORS, POOL, SLOW, Guard
 from e2e.harness.stage import Stage, staged
 from e2e.test_releases import ABRUPT, label, ready, rolled_back
 
@@ -28,7 +28,7 @@ def test_five_percent_of_errors_are_rolled_back(place: str):
 
 def test_a_slow_version_is_rolled_back(place: str):
     """Answers that take 1.5 s are judged by the histogram of the service."""
-    rolled_back(place, "slow:1.5", ERRORS_REASONS, "slow")
+    rolled_back(place, "slow:1.5", ERRORS_REASONS, "slow", Guard(metrics=(ERRORS, SLOW, POOL)))
 
 
 def test_the_scrape_source_sees_a_dead_version_first(place: str):

@@ -15,7 +15,7 @@ SLOW: Object = {
     "name": "slow",
     "ratio": {
         "total": "http_request_duration_seconds_count",
-        "good": 'http_request_duration_seconds_bucket{le="1.0"}',
+        "good": 'http_request_duration_seconds_bucket{le="0.5"}',
     },
 }
 POOL: Object = {
@@ -47,7 +47,8 @@ class Guard:
     smallest_regression: float = 0.02  # 0.005
     approval: bool = False
     """Whether the last step waits for a person."""
-    metrics: Sequence[Object] = field(default=(ERRORS, SLOW, POOL))
+    # A slow answer is a fault of the test machine as well: only the test of slowness asks for it.
+    metrics: Sequence[Object] = field(default=(ERRORS, POOL))
 
     def manifest(self, namespace: str) -> Object:
         """As it is applied."""
