@@ -14,9 +14,10 @@ IMAGES: Mapping[str, str] = {
     "localhost/canary-auth:lab": "e2e/images/auth/Dockerfile",
 }
 GATEWAY_API = (
-    "https://github.com/kubernetes-sigs/gateway-api/releases/download/v1.5.1/standard-install.yaml"
+    "https://github.com/kubernetes-sigs/gateway-api/releases/download/v1.6.1/standard-install.yaml"
 )
 KIND = "canary-e2e"
+MONITORING = "kubectl -n lab scale deployment/prometheus --replicas={}"
 
 
 class NoClusterError(RuntimeError):
@@ -52,8 +53,11 @@ def _kind(engine: str) -> Iterator[None]:
         os.environ |= {
             "KUBECONFIG": str(kubeconfig),
             "GATEWAY_URL": "http://127.0.0.1:30800",
-            "PROMETHEUS_URL": "http://prometheus.lab:9090",
+            "PROMETHEUS_URL": "http://127.0.0.1:30900",
+            "OPERATOR_PROMETHEUS_URL": "http://prometheus.lab:9090",
             "ROUTER_METRICS_URL": "http://traefik.lab:8081/metrics",
+            "CANARY_E2E_MONITORING_STOP": MONITORING.format(0),
+            "CANARY_E2E_MONITORING_START": MONITORING.format(1),
         }
         for image, file in IMAGES.items():
             _run(engine, "build", "-t", image, "-f", str(ROOT / file), str(ROOT))

@@ -88,8 +88,9 @@ def _objects(path: str, namespaces: Sequence[str]) -> Iterator[Object]:
 def _set(container: Object, namespaces: Sequence[str]) -> None:
     """The image, where Prometheus and the router are, and which namespaces."""
     container["image"] = IMAGE
+    address = os.environ.get("OPERATOR_PROMETHEUS_URL") or os.environ.get("PROMETHEUS_URL")
     settings = {
-        "CANARY_PROMETHEUS_URL": os.environ.get("PROMETHEUS_URL"),
+        "CANARY_PROMETHEUS_URL": address,
         "CANARY_ROUTER_METRICS_URL": os.environ.get("ROUTER_METRICS_URL"),
     }
     kept = [one for one in container["env"] if one["name"] not in settings]
