@@ -8,15 +8,12 @@ from pathlib import Path
 
 import requests
 
-from canary.api import Reason
 from e2e.harness.auth import NAME
 from e2e.harness.load import Failure
 from e2e.harness.stage import Stage
 
 GRACE = 1.0
 """Seconds after the last weight in which answers to requests sent before still come."""
-BY_SCRAPE = {Reason.CANARY_OUTAGE, Reason.WORSE_THAN_STABLE, Reason.ABOVE_LIMIT}
-"""What the router's counters decide; the others are decided by pods, or by time passing."""
 OWN_FLAW = "500"
 """What a version with `errors` answers itself: stable's own are no drops."""
 
@@ -88,7 +85,7 @@ def measured(stage: Stage, name: str, entry: dict[str, str], note: str = "") -> 
 def _reaction(stage: Stage, end: float) -> float | None:
     """From the newest scrape that the deciding pass had judged; None without a Prometheus."""
     judged = stage.film.failing_since().get("judgedUntil")
-    by_scrape = stage.film.failing_since().get("reason") in BY_SCRAPE
+    by_scrape = stage.running.flaw.startswith("errors")  # else by pods, or by time passing
     address = os.environ.get("PROMETHEUS_URL")
     if stage.guard.source != "prometheus" or not (judged and by_scrape and address):
         return None
