@@ -41,8 +41,13 @@ class PoolPolicy:
 
     @property
     def sustained(self) -> float:
-        """How long a leak, or waiting for a connection, must last: a minute in a long window."""
+        """How long a leak must last: a minute in a long window."""
         return min(_MINUTE, self.window / 10)
+
+    @property
+    def waiting_too_long(self) -> float:
+        """How long callers may wait for a connection: on a busy machine they do for seconds."""
+        return max(self.sustained, _LEAST_LOOK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +202,7 @@ def _judged(
             return _fail(state, track, time, *_full(track))
         if track.leaking >= policy.sustained:
             return _fail(state, track, time, "ConnectionLeak", losses(track).sentence)
-        if track.waiting >= policy.sustained and not state.shared:
+        if track.waiting >= policy.waiting_too_long and not state.shared:
             return _fail(
                 state,
                 track,

@@ -79,10 +79,13 @@ CALM = (stable(2, held=2.0),)
         pytest.param([(pool(8, maximum=None),)] * 2, None, id="no maximum, no share"),
         pytest.param([(stable(8),)] * 5, None, id="only stable"),
         pytest.param(
-            [(pool(1, held=1, waiting=1),)] * 2, "ConnectionsWaiting", id="callers keep waiting"
+            [(pool(1, held=1, waiting=1),)] * 10, "ConnectionsWaiting", id="callers keep waiting"
         ),
         pytest.param(
-            [(pool(1, held=1, timeouts=1),)] * 2, "ConnectionsWaiting", id="callers give up"
+            [(pool(1, held=1, timeouts=1),)] * 10, "ConnectionsWaiting", id="callers give up"
+        ),
+        pytest.param(
+            [(pool(1, held=1, waiting=1),)] * 9, None, id="for seconds, as on a busy machine"
         ),
         pytest.param(
             [(pool(1, held=1, waiting=1),), (pool(1, held=1),)] * 5,
