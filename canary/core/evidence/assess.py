@@ -51,6 +51,8 @@ def _sentence(judge: Judge, ratio: float | None, low: float | None, high: float 
     if stable <= 0.0:
         return f"{counts} canary requests are bad; stable has none to compare with"
     counts += f" against {stable_bad:,.0f} of {stable:,.0f}"
+    if not canary_bad and not stable_bad:
+        return f"no request has failed on either side: {counts} are bad"
     if ratio is None and low is None:
         return f"nothing to compare yet: {counts} requests are bad"
     if ratio is None:
