@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from struct import Struct
 from typing import IO, BinaryIO
 
+from canary.cli.verdicts import shown
 from canary.core.evidence import EvidenceState, Interval, Judge, RatioPolicy
 from canary.core.evidence.assess import assess_judge
 from canary.core.evidence.policy import Assessment
@@ -18,10 +20,13 @@ from canary.errors import UsageError
 
 COLUMNS = ("release", "time", "canary_total", "canary_bad", "stable_total", "stable_bad")
 _EXPECTED = "expected the columns " + ",".join(COLUMNS)
-# Rows wait in a compact array and are judged together: unpacking a state for each row is slow,
-# keeping every state unpacked takes too much memory with thousands of releases.
+# Rows wait and are judged together: unpacking a state for each row is slow, keeping every state
+# unpacked takes too much memory with thousands of releases.
 _BATCH = 32
-_WIDTH = 6
+_PACKED = Struct("5d")
+_TIME = Struct("d")
+# Both counters may be written with six digits, one of them rounded up and the other one down.
+_ROUNDING = 1.00001
 
 _Row = tuple[float, float, float, float, float]
 
@@ -35,38 +40,49 @@ class Skipped:
     first_release: str = ""
 
 
-class _Release:
-    """One release: its last row, increments not yet judged, and the judge's packed state."""
+class _Releases:
+    """Per release the rows not yet judged, after the last one that was, and the judge's state.
 
-    __slots__ = ("_last", "_packed", "_pending")
+    Both are packed: 200,000 releases of a few rows each have to fit into 100 MiB.
+    """
 
-    def __init__(self) -> None:
-        self._last: _Row | None = None
-        self._pending = array("d")
-        self._packed = array("d")
+    __slots__ = ("_policy", "_rows", "_states")
 
-    def add(self, row: _Row, policy: RatioPolicy) -> bool:
+    def __init__(self, policy: RatioPolicy) -> None:
+        self._policy = policy
+        self._rows: dict[str, bytes] = {}
+        self._states: dict[str, array[float]] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        """Names, in order of appearance."""
+        return iter(self._rows)
+
+    def add(self, name: str, row: _Row) -> bool:
         """Takes in a row of cumulative counters; False: its time is not after the last one's."""
-        last, self._last = self._last, row
-        if last is None:
+        rows = self._rows.get(name)
+        if rows is None:
+            self._rows[name] = _PACKED.pack(*row)
             return True
-        if row[0] <= last[0]:
-            self._last = last
+        if row[0] <= _TIME.unpack_from(rows, len(rows) - _PACKED.size)[0]:
             return False
-        self._pending.extend((last[0], row[0]))
-        self._pending.extend(_increments(last[1], last[2], row[1], row[2]))
-        self._pending.extend(_increments(last[3], last[4], row[3], row[4]))
-        if len(self._pending) >= _BATCH * _WIDTH:
-            self._packed = array("d", self.judge(policy).state().values)
-            self._pending = array("d")
+        rows += _PACKED.pack(*row)
+        self._rows[name] = rows
+        if len(rows) > _BATCH * _PACKED.size:
+            self._states[name] = array("d", self.judge(name).state().values)
+            self._rows[name] = rows[-_PACKED.size :]
         return True
 
-    def judge(self, policy: RatioPolicy) -> Judge:
+    def judge(self, name: str) -> Judge:
         """The judge after all rows so far."""
-        judge = Judge(policy, EvidenceState(tuple(self._packed)))
-        pending = self._pending
-        for at in range(0, len(pending), _WIDTH):
-            judge.step(Interval(*pending[at : at + _WIDTH]))  # type: ignore[arg-type]
+        judge = Judge(self._policy, EvidenceState(tuple(self._states.get(name, ()))))
+        rows = _PACKED.iter_unpack(self._rows[name])
+        start, *last = next(rows)
+        for end, *now in rows:
+            canary = _increments(last[0], last[1], now[0], now[1])
+            judge.step(
+                Interval(start, end, *canary, *_increments(last[2], last[3], now[2], now[3]))
+            )
+            start, last = end, now
         return judge
 
 
@@ -85,23 +101,22 @@ def judge_samples(
     Raises:
         UsageError: the file is not there or not what was expected; says where.
     """
-    releases: dict[str, _Release] = {}
+    releases = _Releases(policy)
     for line, name, row in _rows(source):
-        release = releases.get(name)
-        if release is None:
-            release = releases[name] = _Release()
-        if not release.add(row, policy):
+        if not releases.add(name, row):
             skipped.count += 1
             if skipped.count == 1:
                 skipped.first_line, skipped.first_release = line, name
-    if not releases:
+    empty = True
+    for name in releases:
+        empty = False
+        yield name, assess_judge(releases.judge(name), policy)
+    if empty:
         raise UsageError(f"{_name(source)}: no samples below the header; {_EXPECTED} and rows")
-    for name, release in releases.items():
-        yield name, assess_judge(release.judge(policy), policy)
 
 
 def _name(source: str) -> str:
-    return "standard input" if source == "-" else source
+    return "standard input" if source == "-" else shown(source)
 
 
 def _rows(source: str) -> Iterator[tuple[int, str, _Row]]:
@@ -128,25 +143,40 @@ def _places(header: list[str] | None, source: str) -> tuple[int, ...]:
     if header is None:
         raise UsageError(f"{_name(source)} is empty; {_EXPECTED} in its first line")
     names = [name.strip() for name in header]
+    found = shown(", ".join(names))[:200]
     missing = [column for column in COLUMNS if column not in names]
     if missing:
-        found = ", ".join(names)[:200]
         raise UsageError(
             f"{_name(source)}, line 1: no column {', '.join(missing)}; {_EXPECTED}, found: {found}"
+        )
+    twice = [column for column in COLUMNS if names.count(column) > 1]
+    if twice:
+        raise UsageError(
+            f"{_name(source)}, line 1: more than one column {', '.join(twice)}; found: {found}"
         )
     return tuple(names.index(column) for column in COLUMNS)
 
 
 def _parsed(fields: list[str], places: tuple[int, ...], source: str, line: int) -> tuple[str, _Row]:
     try:
-        name, when, *counters = [fields[place] for place in places]
-        row = (float(when), *map(float, counters))
+        name, *texts = [fields[place] for place in places]
+        row = tuple(map(float, texts))
     except (ValueError, IndexError):
         raise _complaint(fields, places, source, line) from None
-    # The sum is finite only if all are: this catches NaN and infinity in one comparison.
-    if not -math.inf < sum(row) < math.inf or min(row[1:]) < 0.0:
+    at, canary, canary_bad, stable, stable_bad = row
+    plain = "".join(texts)
+    if (
+        # The sum is finite only if all are: this catches NaN and infinity in one comparison.
+        not -math.inf < sum(row) < math.inf
+        or min(row[1:]) < 0.0
+        or canary_bad > canary * _ROUNDING
+        or stable_bad > stable * _ROUNDING
+        or "_" in plain
+        or not plain.isascii()
+        or not name.strip()
+    ):
         raise _complaint(fields, places, source, line)
-    return name, (row[0], row[1], row[2], row[3], row[4])
+    return name, (at, canary, canary_bad, stable, stable_bad)
 
 
 def _complaint(fields: list[str], places: tuple[int, ...], source: str, line: int) -> UsageError:
@@ -156,16 +186,30 @@ def _complaint(fields: list[str], places: tuple[int, ...], source: str, line: in
         return UsageError(
             f"{where}: expected at least {max(places) + 1} fields, found {len(fields)}"
         )
-    for column, place in zip(COLUMNS[1:], places[1:], strict=True):
-        text = fields[place][:60]
-        wanted = "a time in seconds" if column == "time" else "a number of at least 0"
-        try:
-            value = float(text)
-        except ValueError:
-            return UsageError(f"{where}: {column} must be {wanted}, found {text!r}")
+    name, *texts = [fields[place] for place in places]
+    if not name.strip():
+        return UsageError(f"{where}: release must be a name, found {name[:60]!r}")
+    for column, text in zip(COLUMNS[1:], texts, strict=True):
+        value = _number(text)
         if not math.isfinite(value) or (value < 0.0 and column != "time"):
-            return UsageError(f"{where}: {column} must be {wanted}, found {text!r}")
+            wanted = "a time in seconds" if column == "time" else "a number of at least 0"
+            return UsageError(f"{where}: {column} must be {wanted}, found {text[:60]!r}")
+    for total, bad in ((2, 3), (4, 5)):
+        if _number(texts[bad - 1]) > _number(texts[total - 1]):
+            return UsageError(
+                f"{where}: {COLUMNS[bad]} ({texts[bad - 1][:60]}) is more than {COLUMNS[total]} "
+                f"({texts[total - 1][:60]}): expected all requests, and the bad ones among them; "
+                "are the columns in the wrong order?"
+            )
     return UsageError(f"{where}: cannot be read")
+
+
+def _number(text: str) -> float:
+    """A number as CSV has it; NaN for what is none (`1_0` and `１０` are one to Python only)."""
+    try:
+        return float(text) if text.isascii() and "_" not in text else math.nan
+    except ValueError:
+        return math.nan
 
 
 @contextmanager
@@ -177,6 +221,8 @@ def _opened(source: str) -> Iterator[IO[str]]:
     """
     try:
         if source == "-":
+            if sys.stdin is None:
+                raise UsageError(f"standard input is closed; {_EXPECTED} as CSV")
             yield _text(sys.stdin.buffer)
             return
         with Path(source).open("rb") as raw:

@@ -1,0 +1,152 @@
+"""Prints what `canary analyze` has to say: one JSON object per release, or a table."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import typer
+
+from canary.core.evidence import Assessment
+from canary.errors import ExitCode
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_PAGE = 1000
+"""Releases per table: any number of them must fit into memory."""
+_NAME = 16
+"""Columns of the terminal that a name should have, if it needs them."""
+_GAP = 1
+_COLUMNS = ("RELEASE", "VERDICT", "AT", "CANARY BAD", "STABLE BAD", "RATIO", "EVIDENCE")
+_LEFT = ("RELEASE", "VERDICT")
+_DROPPED = ("EVIDENCE", "RATIO", "STABLE BAD", "CANARY BAD", "AT")
+"""What a narrow terminal does without, the first one first."""
+_STYLES = {"Fail": "bold red", "Pass": "green", "Continue": "yellow", "NoData": "dim"}
+_CODES = {
+    "Pass": ExitCode.OK,
+    "Fail": ExitCode.FAILED,
+    "Continue": ExitCode.INCONCLUSIVE,
+    "NoData": ExitCode.INCONCLUSIVE,
+}
+
+Assessed = Iterable[tuple[str, Assessment]]
+
+
+def verdict(assessment: Assessment) -> tuple[str, float | None]:
+    """The verdict's name and the time (seconds) of the sample that decided."""
+    if assessment.failed:
+        return "Fail", assessment.failed_at
+    if assessment.final_pass:
+        return "Pass", assessment.passing_since
+    return ("Continue" if assessment.canary_total > 0 else "NoData"), None
+
+
+def shown(name: str) -> str:
+    """A name as a terminal may have it: what is not printable is escaped."""
+    if name.isprintable():
+        return name
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+
+
+def print_json(assessed: Assessed) -> ExitCode:
+    """One line per release; the exit code of the only one, or OK."""
+    count, word = 0, ""
+    for name, said in assessed:
+        count += 1
+        word, at = verdict(said)
+        row = {
+            "release": name,
+            "verdict": word,
+            "at": at,
+            "canary_total": said.canary_total,
+            "canary_bad": said.canary_bad,
+            "stable_total": said.stable_total,
+            "stable_bad": said.stable_bad,
+            "ratio": said.ratio,
+            "ratio_low": said.ratio_low,
+            "ratio_high": said.ratio_high,
+            "evidence": said.evidence,
+        }
+        # JSON itself lets control characters above 0x7e through.
+        typer.echo(json.dumps(row, ensure_ascii=not name.isprintable(), allow_nan=False))
+    return _exit_code(count, word)
+
+
+def print_table(assessed: Assessed) -> ExitCode:
+    """A table, and a sentence if there is one release; its exit code, or OK."""
+    from rich.console import Console  # noqa: PLC0415 - JSON does without
+    from rich.text import Text  # noqa: PLC0415
+
+    console = Console(file=sys.stdout, highlight=False, emoji=False)
+    releases, count, last = iter(assessed), 0, ""
+    while page := list(islice(releases, _PAGE)):
+        count += len(page)
+        last = verdict(page[-1][1])[0]
+        console.print(_table([_cells(name, said) for name, said in page], console.width))
+        if count == 1:
+            sentence = page[0][1].sentence
+            console.print(Text(f"\n{sentence[:1].upper()}{sentence[1:]}."))
+    return _exit_code(count, last)
+
+
+def _exit_code(count: int, last: str) -> ExitCode:
+    return _CODES[last] if count == 1 else ExitCode.OK
+
+
+def _table(rows: Sequence[dict[str, str]], width: int) -> "Table":
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    columns = _fitting(rows, width)
+    for column in columns:
+        table.add_column(
+            column,
+            justify="left" if column in _LEFT else "right",
+            no_wrap=column != "RELEASE",
+            overflow="fold",
+        )
+    for row in rows:
+        style = _STYLES[row["VERDICT"]]
+        cells = [Text(row[c], style=style if c == "VERDICT" else "") for c in columns]
+        table.add_row(*cells)
+    return table
+
+
+def _fitting(rows: Sequence[dict[str, str]], width: int) -> list[str]:
+    """The columns that `width` has room for; name and verdict always stay."""
+    needed = {column: max(len(column), *(len(row[column]) for row in rows)) for column in _COLUMNS}
+    needed["RELEASE"] = min(needed["RELEASE"], _NAME)
+    columns = list(_COLUMNS)
+    for column in _DROPPED:
+        if sum(needed[name] + _GAP for name in columns) - _GAP <= width:
+            break
+        columns.remove(column)
+    return columns
+
+
+def _cells(name: str, said: Assessment) -> dict[str, str]:
+    word, at = verdict(said)
+    values = (
+        shown(name),
+        word,
+        "–" if at is None else f"{at:.10g}",
+        _share(said.canary_bad, said.canary_total),
+        _share(said.stable_bad, said.stable_total),
+        _ratio(said),
+        f"{said.evidence:.2g}",
+    )
+    return dict(zip(_COLUMNS, values, strict=True))
+
+
+def _share(bad: float, total: float) -> str:
+    return f"{bad / total:.2%}" if total else "–"
+
+
+def _ratio(said: Assessment) -> str:
+    if said.ratio is None:
+        return "–"
+    high = "∞" if said.ratio_high is None else f"{said.ratio_high:.1f}"
+    return f"{said.ratio:.1f} ({said.ratio_low or 0.0:.1f}–{high})"
