@@ -3,13 +3,14 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 
 from canary.kube.objects import Object
+from e2e.harness.kubectl import get
 
 NAME = "auth"
 PORT = 8080
 IMAGE = os.environ.get("CANARY_E2E_AUTH_IMAGE", "localhost/canary-auth:lab")
-DATABASE = "host=postgres.e2e-postgres user=auth dbname=auth connect_timeout=5"
 
 RESTRICTED: Mapping[str, object] = {
     "runAsNonRoot": True,
@@ -75,11 +76,13 @@ class Auth:
         switches = {
             "--host": "0.0.0.0",  # noqa: S104 - a pod's own address
             "--port": PORT,
-            "--dsn": DATABASE,
+            "--dsn": database(),
             "--version": self.flaw,
             "--label": self.label,
             "--leak-every": self.leak_every,
-            "--pool-timeout": 2,  # a busy test machine is no flaw
+            # A busy test machine is no flaw.
+            "--pool-max": 20,
+            "--pool-timeout": 2,
         }
         words = [str(word) for pair in switches.items() for word in pair]
         return {
@@ -97,6 +100,14 @@ class Auth:
             "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
             "securityContext": dict(LOCKED),
         }
+
+
+@cache
+def database() -> str:
+    """Where PostgreSQL is; by address, as slow names on a busy test machine are no flaw."""
+    found = get("e2e-postgres", "service", "postgres")
+    address = found["spec"]["clusterIP"] if found else "postgres.e2e-postgres"
+    return f"host={address} user=auth dbname=auth connect_timeout=5"
 
 
 def namespace(name: str) -> Object:

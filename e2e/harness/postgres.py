@@ -10,7 +10,7 @@ START = """
 initdb -D /data/db --no-sync --auth=trust --encoding=UTF8 --locale=C -U postgres >/dev/null
 echo 'host all all all trust' >>/data/db/pg_hba.conf
 exec postgres -D /data/db -c listen_addresses='*' -c unix_socket_directories=/tmp \
-  -c max_connections=400 -c fsync=off -c full_page_writes=off -c synchronous_commit=off \
+  -c max_connections=600 -c fsync=off -c full_page_writes=off -c synchronous_commit=off \
   -c shared_buffers=32MB -c jit=off -c io_method=sync -c max_parallel_workers=0
 """
 FILL = f"""

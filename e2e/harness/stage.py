@@ -11,6 +11,7 @@ import requests
 
 from canary.api import Intent, Result
 from canary.kube.objects import Object
+from canary.local.tally import NOBODY
 from e2e.harness.auth import NAME, Auth, host, namespace, route, service
 from e2e.harness.film import Film, Status, filming
 from e2e.harness.kubectl import apply, get, kubectl, wait_for
@@ -109,14 +110,16 @@ def staged(
         apply(guard.manifest(name))
         film.wait("adoption", lambda: bool(film.status.get("stableHash")), 60)
         stage.phase("Ready", 60)
-        stack.callback(lambda: sys.stderr.write(f"{load}\n{_course(film)}\n"))
+        stack.callback(lambda: sys.stderr.write(f"{load}\n{_course(film, load)}\n"))
         yield stage
 
 
-def _course(film: Film) -> str:
-    """The weights with their times, from the first one on."""
+def _course(film: Film, load: Load) -> str:
+    """The weights with their times, from the first one on, and when the router had no answer."""
     start = film.weights[0].at if film.weights else 0.0
-    return ", ".join(f"{one.at - start:.1f} s: {one.what} %" for one in film.weights)
+    weights = ", ".join(f"{one.at - start:.1f} s: {one.what} %" for one in film.weights)
+    lost = [f"{one.at - start:.1f} s" for one in load.failures if one.version == NOBODY]
+    return weights + (f"; lost at {', '.join(lost[:20])}" if lost else "")
 
 
 def _answers(name: str) -> bool:
