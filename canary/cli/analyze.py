@@ -100,8 +100,8 @@ Incident = Annotated[
     typer.Option(
         parser=_seconds,
         metavar="TIME",
-        show_default="30s",
-        help="A hiccup no longer than this is no failure.",
+        show_default=False,
+        help="A hiccup no longer than this is no failure.  [default: 30s]",
     ),
 ]
 WarmUp = Annotated[
@@ -109,8 +109,8 @@ WarmUp = Annotated[
     typer.Option(
         parser=_seconds,
         metavar="TIME",
-        show_default="60s",
-        help="Not counted, from the canary's first request.",
+        show_default=False,
+        help="Not counted, from the canary's first request.  [default: 60s]",
     ),
 ]
 Minimum = Annotated[
@@ -118,8 +118,8 @@ Minimum = Annotated[
     typer.Option(
         parser=_seconds,
         metavar="TIME",
-        show_default="20m",
-        help="Pass needs at least this long under traffic.",
+        show_default=False,
+        help="Pass needs at least this long under traffic.  [default: 20m]",
     ),
 ]
 Form = Annotated[Output, typer.Option("-o", "--output", help="A table, or one JSON object a line.")]
