@@ -39,13 +39,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="e2e.harness", description=__doc__)
     parser.add_argument("--jobs", type=int, default=2, help="tests side by side")
     parser.add_argument("--write", action="store_true", help="figures go to docs/benchmarks.md")
+    parser.add_argument("--figures", type=Path, help="kept here, beside those of other runs")
     parser.add_argument("--keep", action="store_true", help="leave the operator installed")
     parser.add_argument("-k", dest="only", default="", help="as pytest's")
     chosen = parser.parse_args()
     try:
-        with cluster(), TemporaryDirectory() as figures:
-            os.environ["CANARY_E2E_FIGURES"] = figures
-            return _run(chosen, Path(figures))
+        with cluster(), TemporaryDirectory() as passing:
+            figures = (chosen.figures or Path(passing)).resolve()
+            figures.mkdir(parents=True, exist_ok=True)
+            os.environ["CANARY_E2E_FIGURES"] = str(figures)
+            return _run(chosen, figures)
     except NoClusterError as error:
         sys.stdout.write(f"end-to-end tests skipped: {error}\n")
         return 0
@@ -53,6 +56,9 @@ def main() -> int:
 
 def _run(chosen: argparse.Namespace, figures: Path) -> int:
     beside, alone = (_collect(paths, chosen.only) for paths in (SIDE_BY_SIDE, ALONE))
+    if not beside + alone:
+        sys.stdout.write(f"no test matches {chosen.only!r}\n")
+        return 2
     with _set_up(beside + alone, keep=chosen.keep):
         began = now()
         failed = _play(beside, chosen.jobs) + _play(alone, 1)

@@ -1,0 +1,67 @@
+"""What the end-to-end tests read off a release, without a cluster."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+
+from canary.kube.objects import Object
+from e2e.harness.auth import route
+from e2e.harness.figures import Figures
+from e2e.harness.film import Film, canary_weight
+from e2e.harness.load import Load
+from e2e.harness.table import END, START, table, written
+
+
+def routed(*weights: int) -> Object:
+    """The route with these weights for stable and canary."""
+    made = route("prod")
+    names = ("auth", "auth-canary")
+    refs = [{"name": n, "weight": w} for n, w in zip(names, weights, strict=False)]
+    made["spec"]["rules"][0]["backendRefs"] = refs
+    return made
+
+
+@pytest.mark.parametrize(
+    ("weights", "percent"),
+    [
+        pytest.param((1,), 0, id="the user's own route"),
+        pytest.param((95, 5), 5, id="percent"),
+        pytest.param((3, 1), 25, id="shares"),
+        pytest.param((0, 0), 0, id="nobody gets anything"),
+    ],
+)
+def test_the_weight_is_read_off_the_route(weights: tuple[int, ...], percent: int):
+    """As percent of what both get."""
+    assert canary_weight(routed(*weights)) == percent
+
+
+def test_a_film_knows_when_the_canary_had_traffic():
+    """From its first weight above 0 to its last way back to 0."""
+    film = Film()
+    for weights in [(1,), (95, 5), (100, 0), (80, 20), (80, 20), (1,)]:
+        film.add(routed(*weights))
+    assert [frame.what for frame in film.weights] == [0, 5, 0, 20, 0]
+    assert film.first_weight() == film.weights[1].at
+    assert film.back_to_zero() == film.weights[-1].at
+
+
+def test_load_keeps_every_failure():
+    """Who answered it, and how."""
+    load = Load()
+    load.take({"kind": "failure", "status": "503", "version": "v2"})
+    load.take({"kind": "second", "sent": 50, "ok_by_instance": {"a": 49}})
+    assert str(load) == "50 requests, failed: 1 × 503 of v2"
+    assert load.failed(0, float("inf"), "v1") == []
+
+
+def test_figures_stand_beside_those_of_the_peers(tmp_path):
+    """The table replaces what was between its markers, and nothing else."""
+    figures = Figures("100 % errors", "RolledBack", "CanaryOutage", 9.7, 18, 0.9, 0, 1077)
+    (tmp_path / "one.json").write_text(json.dumps(asdict(figures)))
+    page = written(f"before\n{START}\nold\n{END}\nafter\n", table(tmp_path))
+    assert "old" not in page
+    assert page.startswith("before\n")
+    assert page.endswith("after\n")
+    assert "| 100 % errors | RolledBack: CanaryOutage | 9.7 | 18 | 0.90 | 0 of 1077 |" in page
+    assert "20 s, 48 errors" in page
