@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from canary.kube.objects import Object
-from e2e.harness.kubectl import apply, kubectl, wait_for
+from e2e.harness.kubectl import apply, get, kubectl, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMESPACE = "canary-system"
@@ -22,9 +22,11 @@ def install(namespaces: Sequence[str]) -> None:
     On a cluster that is shared with others (namespaces given) it holds nobody else's Deployments
     either.
     """
+    there = get(NAMESPACE, "deployment", NAME) is not None
     apply(*_objects("install.yaml", namespaces), options=("--server-side", "--force-conflicts"))
     apply(*_objects("hold/policy.yaml", namespaces))
-    kubectl("-n", NAMESPACE, "rollout", "restart", f"deployment/{NAME}")
+    if there:  # its image may be another one of the same name
+        kubectl("-n", NAMESPACE, "rollout", "restart", f"deployment/{NAME}")
     rolled_out()
 
 
