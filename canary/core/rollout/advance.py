@@ -5,68 +5,18 @@ from canary.core.plan import (
     DeleteCanary,
     EnsureCanary,
     Plan,
-    PutBack,
     RunChecks,
     SetWeight,
 )
 from canary.core.rollout.context import SOON, Context, Rule, canary_replicas
+from canary.core.rollout.protect import PROTECT, contested, never_ready, waited
 from canary.core.rollout.rest import route_missing
 from canary.core.rollout.rollback import roll_back
-from canary.core.snapshot import Trouble
-
-CRASHES = 2
-"""So many restarts of one canary pod are a crash loop, not bad luck."""
 
 WAITING = {
     Verdict.NO_DATA: Reason.NO_DATA,
     Verdict.UNAVAILABLE: Reason.MONITORING_UNAVAILABLE,
 }
-
-
-def unpaused_by_hand(ctx: Context) -> Plan | None:
-    """Somebody let the unvetted template roll: hold it, put the vetted one back, roll back."""
-    target, stable = ctx.snap.target, ctx.status.stable_hash
-    if target is None or target.held or stable is None:
-        return None
-    return roll_back(ctx, Reason.UNPAUSED_BY_HAND, PutBack(stable))
-
-
-def template_changed(ctx: Context) -> Plan | None:
-    """A newer template goes through weight 0 before it gets traffic of its own."""
-    target = ctx.snap.target
-    if target is None or target.template == ctx.release.template:
-        return None
-    return roll_back(ctx, Reason.TEMPLATE_CHANGED)
-
-
-def canary_broken(ctx: Context) -> Plan | None:
-    """Pods that crash or were killed are a failure without any metric."""
-    if ctx.snap.canary is None:
-        return None
-    for pod in ctx.snap.canary.pods:
-        if pod.trouble is Trouble.OUT_OF_MEMORY:
-            message = f"Canary pod {pod.name} was killed: out of memory."
-            return roll_back(ctx, Reason.OUT_OF_MEMORY, message=message)
-        if pod.trouble is Trouble.CRASH_LOOP or pod.restarts >= CRASHES:
-            message = f"Canary pod {pod.name} crashes: restarted {pod.restarts} times."
-            return roll_back(ctx, Reason.CRASH_LOOPING, message=message)
-    return None
-
-
-def metric_failed(ctx: Context) -> Plan | None:
-    """The judge says worse: the traffic goes, whatever else is true."""
-    if not ctx.judged.failed:
-        return None
-    return roll_back(ctx, ctx.judged.reason or Reason.ABOVE_LIMIT, message=ctx.judged.message)
-
-
-def check_failed(ctx: Context) -> Plan | None:
-    """A failed check ends the release before it gets traffic."""
-    for check in ctx.snap.checks:
-        if check.verdict is Verdict.FAIL:
-            message = f"Check {check.name} failed: {check.message}"
-            return roll_back(ctx, Reason.CHECK_FAILED, message=message)
-    return None
 
 
 def inconclusive(ctx: Context, reason: Reason, message: str = "") -> Plan:
@@ -80,55 +30,12 @@ def inconclusive(ctx: Context, reason: Reason, message: str = "") -> Plan:
             return ctx.plan(reason, message=message, intent=Intent.PROMOTE)
 
 
-def _waited(ctx: Context, since: float) -> float:
-    return ctx.now - max(since, ctx.release.resumed_at or since)
-
-
 def deadline_exceeded(ctx: Context) -> Plan | None:
     """A release that does not end asks for a person."""
-    over = _waited(ctx, ctx.release.started_at) > ctx.spec.deadline
+    over = waited(ctx, ctx.release.started_at) > ctx.spec.deadline
     if ctx.release.pause or not over:
         return None
     return inconclusive(ctx, Reason.DEADLINE_EXCEEDED)
-
-
-def never_ready(ctx: Context) -> Plan | None:
-    """Pods that do not become ready are a failure without any metric."""
-    canary, since = ctx.snap.canary, ctx.release.scaling_since
-    if canary is None or since is None or canary.ready >= canary.replicas:
-        return None
-    waited = _waited(ctx, since)
-    if waited <= ctx.spec.progress_deadline:
-        return None
-    message = f"{canary.ready} of {canary.replicas} canary pods became ready in {waited:.0f} s."
-    return roll_back(ctx, Reason.NEVER_READY, message=message)
-
-
-def contested(ctx: Context) -> Plan | None:
-    """Somebody else wrote the weight: put right once, then held at 0, never fought."""
-    route, release, meant = ctx.snap.route, ctx.release, ctx.status.weight
-    # Ours to write: a rise that is meant and not yet seen. More than is meant never is ours.
-    ours = release.confirmed_at is None and (route is None or route.weight < meant)
-    if route is None or route.weight == meant or ours:
-        return None
-    writer = route.writer or "somebody else"
-    message = f"{writer} set the weight to {route.weight} % where {meant} % was meant."
-    if release.rewrites > 0:
-        return ctx.pause(
-            Reason.CONTESTED,
-            SetWeight(0),
-            message=message,
-            intent=Intent.ADVANCE,
-            weight=0,
-            step_started_at=None,
-        )
-    return ctx.wait(
-        Reason.SHIFTING_TRAFFIC,
-        SetWeight(min(meant, route.weight)),
-        message=message,
-        confirmed_at=None,
-        rewrites=1,
-    )
 
 
 def paused(ctx: Context) -> Plan | None:
@@ -250,7 +157,7 @@ def silence(ctx: Context) -> Plan | None:
     if reason is None:
         return None
     since = max(ctx.release.data_seen_at or 0.0, ctx.status.step_started_at or ctx.now)
-    if _waited(ctx, since) > ctx.spec.analysis.patience:
+    if waited(ctx, since) > ctx.spec.analysis.patience:
         return inconclusive(ctx, reason, ctx.judged.message)
     return ctx.wait(reason, message=ctx.judged.message, after=ctx.spec.analysis.interval)
 
@@ -305,15 +212,6 @@ def _look_again(ctx: Context, reason: Reason, within: float | None = None) -> Pl
         reason, message=ctx.judged.message, after=max(after, 0.05), data_seen_at=ctx.now
     )
 
-
-PROTECT: tuple[Rule, ...] = (
-    unpaused_by_hand,
-    template_changed,
-    canary_broken,
-    metric_failed,
-    check_failed,
-)
-"""What takes the traffic away; also asked while promoting, until the target rolls."""
 
 ADVANCE: tuple[Rule, ...] = (
     *PROTECT,

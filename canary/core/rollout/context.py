@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 
-from canary.api import Intent, Pause, Reason, Release, Status
+from canary.api import HistoryEntry, Intent, Pause, Reason, Release, Result, Status
 from canary.api.spec import Spec, Step
 from canary.core.judgement import Judgement
 from canary.core.plan import Action, Plan
@@ -77,6 +77,20 @@ class Context:
         release = self.release.model_copy(update={"pause": pause, "confirmed_at": None})
         after = self.spec.analysis.interval
         return self.plan(reason, *actions, after=after, message=message, release=release, **changes)
+
+    def entry(self, result: Result, reason: Reason, message: str = "") -> HistoryEntry:
+        """The release under way, as the history keeps it."""
+        release, metrics = self.release, self.status.analysis
+        return HistoryEntry(
+            template=release.template,
+            result=result,
+            reason=reason,
+            message=message,
+            started_at=release.started_at,
+            ended_at=self.now,
+            peak_weight=release.peak_weight,
+            errors_served=max((metric.canary_bad for metric in metrics), default=0.0),
+        )
 
 
 Rule = Callable[[Context], Plan | None]

@@ -1,6 +1,6 @@
 """From the last step to rest: the canary carries everything while the target rolls."""
 
-from canary.api import HistoryEntry, Intent, Reason, Result
+from canary.api import Intent, Reason, Result
 from canary.core.plan import (
     Action,
     DeleteCanary,
@@ -13,14 +13,14 @@ from canary.core.plan import (
     RollTarget,
     SetWeight,
 )
-from canary.core.rollout.advance import (
+from canary.core.rollout.context import Context, Rule
+from canary.core.rollout.protect import (
     PROTECT,
     canary_broken,
     contested,
     metric_failed,
     never_ready,
 )
-from canary.core.rollout.context import Context, Rule
 from canary.core.rollout.rest import route_missing
 from canary.core.rollout.rollback import roll_back
 
@@ -140,15 +140,7 @@ def hold_target(ctx: Context) -> Plan | None:
 def end(ctx: Context) -> Plan:
     """The new version is stable; with a bake time it stays under watch."""
     release = ctx.release
-    entry = HistoryEntry(
-        template=release.template,
-        result=Result.PROMOTED,
-        reason=Reason.PROMOTED,
-        started_at=release.started_at,
-        ended_at=ctx.now,
-        peak_weight=release.peak_weight,
-        errors_served=max((metric.canary_bad for metric in ctx.status.analysis), default=0.0),
-    )
+    entry = ctx.entry(Result.PROMOTED, Reason.PROMOTED)
     bakes = ctx.spec.bake > 0
     return ctx.plan(
         Reason.PROMOTED,

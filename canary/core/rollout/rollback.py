@@ -1,6 +1,6 @@
 """Taking the traffic away: weight 0 before anything else, then tidy up without haste."""
 
-from canary.api import HistoryEntry, Intent, Reason, Result
+from canary.api import Intent, Reason, Result
 from canary.core.plan import (
     Action,
     DeleteCanary,
@@ -116,16 +116,8 @@ def end(ctx: Context) -> Plan:
     """Everything is put back: remember what was rejected and why."""
     release, reason = ctx.release, failed(ctx)
     superseded = reason is Reason.TEMPLATE_CHANGED
-    entry = HistoryEntry(
-        template=release.template,
-        result=Result.SUPERSEDED if superseded else Result.ROLLED_BACK,
-        reason=reason,
-        message=release.message,
-        started_at=release.started_at,
-        ended_at=ctx.now,
-        peak_weight=release.peak_weight,
-        errors_served=max((metric.canary_bad for metric in ctx.status.analysis), default=0.0),
-    )
+    result = Result.SUPERSEDED if superseded else Result.ROLLED_BACK
+    entry = ctx.entry(result, reason, release.message)
     rejected = None if reason in NOT_THE_TEMPLATES_FAULT else release.template
     return ctx.plan(
         reason,
