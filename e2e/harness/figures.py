@@ -12,8 +12,8 @@ from e2e.harness.auth import NAME
 from e2e.harness.load import Failure
 from e2e.harness.stage import Stage
 
-GRACE = 1.0
-"""Seconds after the last weight in which answers to requests sent before still come."""
+GRACE = 2.0
+"""Seconds for which a router may still send to the canary at weight 0: Traefik did for up to 1.7."""
 OWN_FLAW = "500"
 """What a version with `errors` answers itself: stable's own are no drops."""
 
