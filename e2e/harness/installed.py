@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from canary.kube.objects import Object
-from e2e.harness.kubectl import apply, get, kubectl, wait_for
+from e2e.harness.kubectl import apply, get, kubectl, not_ending, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMESPACE = "canary-system"
@@ -22,6 +22,7 @@ def install(namespaces: Sequence[str]) -> None:
     On a cluster that is shared with others (namespaces given) it holds nobody else's Deployments
     either.
     """
+    not_ending(NAMESPACE)
     there = get(NAMESPACE, "deployment", NAME) is not None
     apply(*_objects("install.yaml", namespaces), options=("--server-side", "--force-conflicts"))
     apply(*_objects("hold/policy.yaml", namespaces))

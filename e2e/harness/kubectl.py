@@ -60,3 +60,13 @@ def wait_for(what: str, holds: Callable[[], bool], seconds: float, every: float 
         if now() > end:
             raise TimeoutError(f"{what}: not within {seconds:g} s")
         pause.wait(every)
+
+
+def not_ending(namespace: str) -> None:
+    """Waits while a namespace of this name is still being removed, by the run before perhaps."""
+
+    def ending() -> bool:
+        found = get("default", "namespace", namespace)
+        return found is not None and "deletionTimestamp" in found["metadata"]
+
+    wait_for(f"namespace {namespace} to be gone", lambda: not ending(), 240, every=1.0)

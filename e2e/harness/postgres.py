@@ -2,7 +2,7 @@
 
 from canary.kube.objects import Object
 from e2e.harness.auth import IMAGE, LOCKED, RESTRICTED, namespace
-from e2e.harness.kubectl import apply, get, kubectl
+from e2e.harness.kubectl import apply, get, kubectl, not_ending
 
 NAMESPACE = "e2e-postgres"
 USERS = 5000
@@ -25,6 +25,7 @@ create_accounts("host=/tmp user=auth dbname=auth", {USERS})
 
 def start_postgres() -> None:
     """Starts it unless it is there, and fills it."""
+    not_ending(NAMESPACE)
     if get(NAMESPACE, "service", "postgres"):
         return
     apply(namespace(NAMESPACE))
