@@ -5,6 +5,7 @@ the operator's bad days alone.
 """
 
 import argparse
+import fcntl
 import os
 import secrets
 import subprocess
@@ -34,6 +35,10 @@ SECONDS = 600.0
 """The longest that one test may take."""
 
 
+class BusyError(RuntimeError):
+    """Two runs at once would take the operator away from each other."""
+
+
 def main() -> int:
     """0 when every test passed or was skipped."""
     parser = argparse.ArgumentParser(prog="e2e.harness", description=__doc__)
@@ -44,14 +49,32 @@ def main() -> int:
     parser.add_argument("-k", dest="only", default="", help="as pytest's")
     chosen = parser.parse_args()
     try:
-        with cluster(), TemporaryDirectory() as passing:
+        with _alone(), cluster(), TemporaryDirectory() as passing:
             figures = (chosen.figures or Path(passing)).resolve()
             figures.mkdir(parents=True, exist_ok=True)
             os.environ["CANARY_E2E_FIGURES"] = str(figures)
             return _run(chosen, figures)
+    except BusyError as error:
+        sys.stdout.write(f"{error}\n")
+        return 1
     except NoClusterError as error:
         sys.stdout.write(f"end-to-end tests skipped: {error}\n")
         return 0
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One run at a time: each installs the operator its own way, and removes it at its end.
+
+    Raises:
+        BusyError: another run is going on here.
+    """
+    with (ROOT / ".venv" / "e2e.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BusyError("another run of these tests is going on in this directory") from error
+        yield
 
 
 def _run(chosen: argparse.Namespace, figures: Path) -> int:
