@@ -1,4 +1,4 @@
-"""One Prometheus for all tests: it scrapes the recorded expositions and a scripted fleet."""
+"""One Prometheus for all tests: it scrapes pages in the exporters' formats and a scripted fleet."""
 
 import json
 from pathlib import Path

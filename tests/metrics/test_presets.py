@@ -1,4 +1,4 @@
-"""Every preset, evaluated by a real Prometheus over a recorded exposition of its exporter."""
+"""Every preset, evaluated by a real Prometheus over a page in its exporter's format (written, not captured)."""
 
 import contextlib
 
@@ -26,7 +26,7 @@ RATIO_ROWS = [(p.name, p) for p in RATIOS] + [
 
 
 def context(job: str) -> Context:
-    """What the release of the recorded expositions knows."""
+    """What the release of these expositions knows."""
     extra = [Matcher("job", MatchOp.EQUAL, job)]
     if job == "ingress-nginx":
         extra.append(Matcher("ingress", MatchOp.EQUAL, "auth"))
@@ -101,7 +101,7 @@ def test_a_pool_preset_reads_connections_and_hold_time(prometheus, preset: PoolP
         assert {s.points[-1][1] for s in answer.series} == {10.0}
 
 
-def test_every_preset_has_a_recorded_exposition():
+def test_every_preset_has_an_exposition():
     """A preset without a recording would not be tested."""
     assert {p.name for p in (*RATIOS, *POOLS)} <= set(PAGES)
 
