@@ -1,0 +1,1 @@
+"""Open-loop load: requests are due at times that were fixed beforehand."""

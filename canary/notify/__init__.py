@@ -1,0 +1,1 @@
+"""Tells people outside the cluster: receivers, routes by reason, one bounded sender."""
