@@ -1,0 +1,183 @@
+"""The cluster as a command sees it: kubectl's options, a client, and errors that say what to do.
+
+    def command(
+        namespace: Namespace = None, context: Context = None, kubeconfig: Kubeconfig = None
+    ) -> None:
+        with session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
+            release = cluster.release("auth")             # or NotFoundError with "did you mean"
+            target = cluster.named(DEPLOYMENTS, "auth")   # the same for any kind
+            cluster.client.list(PODS, cluster.namespace, {})
+
+The options are declared once, here, so that they read the same in every command.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from canary.cli.completion import complete_contexts, complete_namespaces, complete_releases
+from canary.errors import (
+    CanaryError,
+    ConflictError,
+    NotFoundError,
+    PermanentError,
+    TransientError,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from canary.cli.kubeconfig import Place
+    from canary.kube.client import Client
+    from canary.kube.objects import Kind, Object
+    from canary.kube.transport import Transport
+
+Namespace = Annotated[
+    str | None,
+    typer.Option(
+        "--namespace",
+        "-n",
+        metavar="NAMESPACE",
+        help="Default: the context's.",
+        show_default=False,
+        autocompletion=complete_namespaces,
+    ),
+]
+AllNamespaces = Annotated[bool, typer.Option("--all-namespaces", "-A", help="In all namespaces.")]
+Labels = Annotated[
+    str | None,
+    typer.Option(
+        "--selector", "-l", metavar="LABELS", help="Only with these labels: team=auth,tier!=test."
+    ),
+]
+Context = Annotated[
+    str | None,
+    typer.Option(
+        "--context",
+        metavar="CONTEXT",
+        help="Of the kubeconfig file. Default: the current one.",
+        show_default=False,
+        autocompletion=complete_contexts,
+    ),
+]
+Kubeconfig = Annotated[
+    str | None,
+    typer.Option(
+        "--kubeconfig",
+        metavar="FILE",
+        help="Default: $KUBECONFIG, else ~/.kube/config, else the pod's service account.",
+        show_default=False,
+    ),
+]
+Name = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="Of a CanaryRelease.", autocompletion=complete_releases),
+]
+Names = Annotated[
+    list[str],
+    typer.Argument(metavar="NAME...", help="Of CanaryReleases.", autocompletion=complete_releases),
+]
+SomeNames = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[NAME...]",
+        help="Of CanaryReleases. Default: all.",
+        show_default=False,
+        autocompletion=complete_releases,
+    ),
+]
+
+INSTALL = "canary manifests crd | kubectl apply -f -"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A connection to one cluster, and the namespace in which names are looked up."""
+
+    client: "Client"
+    transport: "Transport"
+    place: "Place"
+
+    @property
+    def namespace(self) -> str:
+        """The namespace asked for, else the context's, else `default`."""
+        return self.place.namespace
+
+    def release(self, name: str) -> "Object":
+        """The CanaryRelease, as the API server has it.
+
+        Raises:
+            NotFoundError: there is none here; the message says where, or which, there is.
+        """
+        from canary.kube.objects import RELEASES  # noqa: PLC0415 - keeps --help quick
+
+        return self.named(RELEASES, name)
+
+    def named(self, kind: "Kind", name: str) -> "Object":
+        """The object of this kind in the session's namespace.
+
+        Raises:
+            NotFoundError: there is none here; the message says where, or which, there is.
+        """
+        found = self.client.get(kind, self.namespace, name)
+        if found is None:
+            from canary.cli.nearby import missing  # noqa: PLC0415 - rarely needed
+
+            raise NotFoundError(missing(self.client, kind, self.namespace, name))
+        return found
+
+
+@contextmanager
+def session(
+    namespace: str | None = None, *, context: str | None = None, kubeconfig: str | None = None
+) -> Iterator[Session]:
+    """The cluster that kubectl would talk to; closed at the end.
+
+    What goes wrong inside is said for people: no cluster configured (exit code 1), not reachable
+    (1), credentials not accepted (7), forbidden (7), no CRD (7), unknown context (7).
+    """
+    from canary.cli.kubeconfig import place  # noqa: PLC0415 - keeps --help quick
+    from canary.kube.calls import Policy  # noqa: PLC0415 - as above
+    from canary.kube.client import Client  # noqa: PLC0415 - as above
+    from canary.kube.transport import load  # noqa: PLC0415 - as above
+
+    found = place(kubeconfig, context, namespace)
+    try:
+        transport = load(found.files, found.context)
+    except UsageError as error:
+        raise PermanentError(f"{found} cannot be used: {error}") from error
+    client = Client(transport, Policy(attempts=2, budget=3.0))
+    try:
+        yield Session(client, transport, found)
+    except (PermanentError, TransientError) as error:
+        raise _for_people(error, found) from error
+    finally:
+        client.close()
+
+
+def _for_people(error: CanaryError, found: "Place") -> CanaryError:
+    """The same error with what to do next; its exit code stays."""
+    from canary.kube.failures import (  # noqa: PLC0415 - keeps --help quick
+        UnauthorizedError,
+        UnreachableError,
+    )
+
+    match error:
+        case UnauthorizedError():
+            return UnauthorizedError(
+                f"the API server does not accept the credentials of {found}: they are missing, "
+                "wrong or expired; log in again, or choose another with --context"
+            )
+        case UnreachableError():
+            return UnreachableError(f"{error}; is the cluster of {found} up, and the right one?")
+        case ConflictError():
+            return error
+        case NotFoundError() if "the cluster does not serve CanaryRelease" in str(error):
+            return NotFoundError(
+                f"the cluster of {found} does not know CanaryReleases (the definition is not "
+                f"installed); install it: {INSTALL}"
+            )
+        case _:
+            return error
