@@ -71,6 +71,8 @@ class Release(Frozen):
     rolled: bool = False
     """The target has finished rolling: what is left is to put things back."""
     peak_weight: int = 0
+    canary_pods: tuple[str, ...] = ()
+    """The canary's pods, ten at most, when its traffic was taken away: soon they are gone."""
 
 
 class HistoryEntry(Frozen):
@@ -84,6 +86,10 @@ class HistoryEntry(Frozen):
     ended_at: float
     peak_weight: int = 0
     errors_served: float = 0.0
+    analysis: tuple[MetricStatus, ...] = ()
+    """The metrics for which it was rolled back, as they stood then."""
+    canary_pods: tuple[str, ...] = ()
+    """The canary's pods, ten at most, when its traffic was taken away."""
 
 
 class Condition(Frozen):

@@ -4,7 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 
-from canary.api import HistoryEntry, Intent, Pause, Reason, Release, Result, Status
+from canary.api import (
+    HistoryEntry,
+    Intent,
+    MetricStatus,
+    Pause,
+    Reason,
+    Release,
+    Result,
+    Status,
+    Verdict,
+)
 from canary.api.spec import Spec, Step
 from canary.core.judgement import Judgement
 from canary.core.plan import Action, Plan
@@ -90,7 +100,17 @@ class Context:
             ended_at=self.now,
             peak_weight=release.peak_weight,
             errors_served=max((metric.canary_bad for metric in metrics), default=0.0),
+            analysis=_guilty(metrics, reason) if result is Result.ROLLED_BACK else (),
+            canary_pods=release.canary_pods,
         )
+
+
+def _guilty(metrics: tuple[MetricStatus, ...], reason: Reason) -> tuple[MetricStatus, ...]:
+    """The metrics that failed; where only all of them together did, the one with most evidence."""
+    failed = tuple(metric for metric in metrics if metric.verdict is Verdict.FAIL)
+    if failed or reason is not Reason.WORSE_THAN_STABLE:
+        return failed
+    return tuple(sorted(metrics, key=lambda metric: -metric.evidence)[:1])
 
 
 Rule = Callable[[Context], Plan | None]

@@ -16,12 +16,21 @@ from canary.core.rollout.context import POLL, Context, Rule
 
 NOT_THE_TEMPLATES_FAULT = {Reason.TEMPLATE_CHANGED, Reason.UNPAUSED_BY_HAND}
 """Rolled back, but the same template may start again by itself."""
+SEEN_AT_MOST = 10
+"""Pods whose names are kept: people look at one or two."""
 
 
 def roll_back(ctx: Context, reason: Reason, *then: Action, message: str = "") -> Plan:
     """The first write is weight 0, in the same pass as the verdict, and it needs no other write."""
+    pods = ctx.snap.canary.pods if ctx.snap.canary is not None else ()
     release = ctx.release.model_copy(
-        update={"failed": reason, "message": message, "confirmed_at": None, "pause": None}
+        update={
+            "failed": reason,
+            "message": message,
+            "confirmed_at": None,
+            "pause": None,
+            "canary_pods": tuple(pod.name for pod in pods[:SEEN_AT_MOST]),
+        }
     )
     actions = (SetWeight(0), *then) if ctx.snap.route is not None else then
     return ctx.plan(
