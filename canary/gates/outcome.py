@@ -42,6 +42,8 @@ class Outcome:
     """What is true of the whole, for machines: reason, weights, rate …"""
     next_steps: tuple[str, ...] = ()
     """What to do now: commands to paste, a runbook's link."""
+    file: str = ""
+    """The file in the repository that an annotation belongs to, relative to its root; if any."""
 
     @property
     def passed(self) -> bool:

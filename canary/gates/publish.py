@@ -1,0 +1,137 @@
+"""Writes everything that a gate leaves behind, all of it from one `Outcome`."""
+
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TextIO
+
+from canary.errors import ExitCode, UsageError
+from canary.gates.annotations import github, gitlab
+from canary.gates.document import document
+from canary.gates.junit import junit
+from canary.gates.markdown import fitting, markdown
+from canary.gates.outcome import Outcome
+from canary.gates.words import one_line
+
+STEP_LIMIT: Final = 1 << 20
+"""Bytes: what GitHub takes as the summary of one step; more, and it shows none of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Artefacts:
+    """What to write, and where."""
+
+    as_json: bool = False
+    """On the stream: one JSON document instead of text for people."""
+    junit: Path | None = None
+    summary: Path | None = None
+    gitlab: Path | None = None
+    step_summary: Path | None = None
+    """Appended to, as GitHub wants it: other commands of the step write there as well."""
+    annotate: bool = False
+    """Print GitHub's workflow commands."""
+
+    def check(self) -> None:
+        """Makes missing directories. Raises UsageError where a file could not be written.
+
+        Called before a gate waits for an hour, not after.
+        """
+        for option, path in (
+            ("--junit", self.junit),
+            ("--summary", self.summary),
+            ("--gitlab", self.gitlab),
+        ):
+            if path is not None:
+                _check(option, path)
+
+
+def publish(outcome: Outcome, artefacts: Artefacts, stream: TextIO) -> ExitCode:
+    """Writes the artefacts, then the result to the stream; returns the exit code.
+
+    The outcome's own code, or ERROR if it passed and a file that was asked for is not there.
+    """
+    lost = [line for line in _files(outcome, artefacts) if line]
+    if artefacts.as_json:
+        stream.write(document(outcome) + "\n")
+    else:
+        stream.write(text(outcome) + "\n")
+    if artefacts.annotate:
+        # GitHub's runner reads both streams; a JSON document must stay one.
+        (sys.stderr if artefacts.as_json else stream).write(github(outcome) + "\n")
+    stream.flush()
+    sys.stderr.writelines(f"canary: {line}\n" for line in lost)
+    return ExitCode.ERROR if lost and outcome.passed else outcome.code
+
+
+def text(outcome: Outcome) -> str:
+    """The outcome for people: the headline, a line per case, what to do."""
+    width = max((len(case.name) for case in outcome.cases), default=0)
+    lines = [f"{one_line(outcome.subject)}: {one_line(outcome.headline)}"]
+    lines += [
+        f"  {case.verdict:<11} {one_line(case.name):<{width}}  {one_line(case.sentence)}"
+        for case in outcome.cases
+    ]
+    lines += [f"  → {one_line(step)}" for step in outcome.next_steps]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _files(outcome: Outcome, artefacts: Artefacts) -> Iterator[str | None]:
+    """Writes each file; yields what to say of those that could not be written."""
+    for path, form in (
+        (artefacts.junit, junit),
+        (artefacts.summary, markdown),
+        (artefacts.gitlab, gitlab),
+    ):
+        if path is not None:
+            yield _written(path, form(outcome))
+    if artefacts.step_summary is not None:
+        _append(artefacts.step_summary, markdown(outcome))
+
+
+def _written(path: Path, content: str) -> str | None:
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        return f"{path} could not be written: {error.strerror or error}"
+    return None
+
+
+def write_whole(path: Path, content: str) -> None:
+    """Writes a file so that nobody ever reads half of it. Raises OSError.
+
+    What is no regular file (a pipe, /dev/stdout) is written to directly.
+    """
+    if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+        path.write_text(content, encoding="utf-8")
+        return
+    target = path.resolve()  # a link stays a link
+    half = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        half.write_text(content, encoding="utf-8")
+        half.replace(target)
+    finally:
+        half.unlink(missing_ok=True)
+
+
+def _append(path: Path, content: str) -> None:
+    """Adds to the step's summary; a summary that cannot be shown is no reason to fail a release."""
+    with suppress(OSError):
+        before = path.stat().st_size if path.exists() else 0
+        room = STEP_LIMIT - before - 1
+        with path.open("a", encoding="utf-8") as opened:
+            opened.write(("\n" if before else "") + fitting(content, room))
+
+
+def _check(option: str, path: Path) -> None:
+    if path.is_dir():
+        raise UsageError(f"{option}: a file is expected, {path} is a directory")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{option}: cannot make {path.parent}: {error.strerror}") from error
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UsageError(f"{option}: {path} cannot be written: permission denied")
