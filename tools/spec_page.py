@@ -68,7 +68,7 @@ def _plain(annotation: object) -> str:
     if get_origin(annotation) is Literal:
         return " or ".join(f"`{value}`" for value in inner)
     if get_origin(annotation) is tuple:
-        return "a list, see below"
+        return "a list, see below" if models_in(annotation) else f"a list: {_allowed(inner[0])}"
     if inner:
         return _allowed(inner[0])
     if not isinstance(annotation, type):

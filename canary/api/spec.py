@@ -11,13 +11,13 @@ from canary.api.fields import (
     Frozen,
     Name,
     ObjectName,
-    SecretKey,
     Span,
     Url,
     Weight,
     format_duration,
     misfit,
 )
+from canary.api.notify import Notify
 from canary.api.traffic import Isolation, ServiceRef, Target, Traffic
 
 
@@ -73,29 +73,6 @@ class OnInconclusive(StrEnum):
     PAUSE = "Pause"
     ROLL_BACK = "RollBack"
     PROMOTE = "Promote"
-
-
-class SecretRef(Frozen):
-    """One key of a Secret in the release's namespace."""
-
-    name: ObjectName
-    """Name of the Secret."""
-    key: SecretKey
-    """Which of its keys."""
-
-
-class SecretSource(Frozen):
-    """A value that stays in a Secret."""
-
-    secret_ref: SecretRef
-    """Where the value is."""
-
-
-class Notify(Frozen):
-    """One receiver."""
-
-    slack: SecretSource
-    """Slack webhook URL."""
 
 
 def weights_rise(steps: tuple[Step, ...]) -> tuple[Step, ...]:

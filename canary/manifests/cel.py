@@ -10,6 +10,7 @@ from typing import Any
 
 from canary.api.analysis import FIELDS_OF, Metric
 from canary.api.fields import DURATION, format_duration
+from canary.api.notify import RECEIVERS
 from canary.api.spec import Step
 
 MAX_STEPS = 20
@@ -49,7 +50,7 @@ def text(value: str) -> str:
 
 def value_rule(schema: Mapping[str, Any]) -> list[dict[str, str]]:
     """The rule of one value that carries `words`: its bounds, its pattern, its range in time."""
-    if "words" not in schema:
+    if "words" not in schema or "enum" in schema:
         return []
     number = float if schema["type"] == "number" else int
     parts = ["self != ''"] if "least" in schema else []
@@ -185,6 +186,22 @@ RULES: Mapping[str, Sequence[Rule]] = {
             "has(self.jobFrom) != has(self.webhook)",
             "exactly one of jobFrom and webhook is expected",
             "(has(self.jobFrom) ? 'both' : 'none')",
+        ),
+    ),
+    "Alertmanager": (
+        Rule(
+            "one_address",
+            "has(self.url) != has(self.secretRef)",
+            "exactly one of url and secretRef is expected",
+            "(has(self.url) ? 'both' : 'none')",
+        ),
+    ),
+    "Notify": (
+        Rule(
+            "exactly_one_receiver",
+            _one_of(RECEIVERS),
+            f"exactly one of {', '.join(RECEIVERS)} is expected",
+            _given(RECEIVERS),
         ),
     ),
     "Spec": (
