@@ -1,0 +1,211 @@
+"""Two groups of series and a metric, as queries; and the answers, as what the judge folds. Pure.
+
+A release knows its pods; here all that is known of a version is a condition on labels. Both sides
+are asked for in one query, each marked with its name, so that an answer is whole or none.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from canary.api import Metric
+from canary.core.increments import Side
+from canary.core.series import (
+    Found,
+    Matcher,
+    MetricAnswer,
+    NoData,
+    Selector,
+    Series,
+    SeriesQuery,
+    Unavailable,
+)
+from canary.core.snapshot import PoolSamples, RatioSamples
+from canary.errors import UsageError
+from canary.metrics.compile import compile_metric
+from canary.metrics.compiler import Context, pool_preset, ratio_preset
+from canary.metrics.presets import PoolPreset
+from canary.metrics.promql import promql
+from canary.metrics.selectors import parse_selector
+
+GROUP = "group"
+"""The label that says whose a series is: `canary/POD`, or the instance where there is no pod."""
+_PROCESS = ("pod", "instance")
+"""Counters are summed per process: one that restarts must not reset the others' sum."""
+
+Answers = Mapping[str, MetricAnswer]
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Which series are the canary's, and which are stable's."""
+
+    canary: tuple[Matcher, ...]
+    stable: tuple[Matcher, ...]
+
+    def of(self, side: Side) -> tuple[Matcher, ...]:
+        """The conditions of one side."""
+        return self.canary if side is Side.CANARY else self.stable
+
+
+def side_of(group: str) -> Side:
+    """The side that a value of GROUP names."""
+    return Side(group.partition("/")[0])
+
+
+def queries_of(metrics: Sequence[Metric], groups: Groups) -> tuple[SeriesQuery, ...]:
+    """What to ask for all metrics but the user's own expressions.
+
+    Raises:
+        UsageError: no such preset, not a selector, or a label that is none.
+    """
+    return tuple(query for metric in metrics for query in _queries(metric, groups))
+
+
+def own_queries(metrics: Sequence[Metric], answers: Answers) -> tuple[SeriesQuery, ...]:
+    """The user's own expressions, for the pods that the other answers name."""
+    pods = {side: _pods(answers, side) for side in Side}
+    context = Context("", pods)
+    own = [metric for metric in metrics if metric.kind == "query"]
+    return tuple(query for metric in own for query in compile_metric(metric, context).queries())
+
+
+def total_of(metric: Metric) -> Selector:
+    """The counter of all requests of a ratio, without a side. Raises UsageError."""
+    assert metric.ratio is not None  # noqa: S101 - asked of ratios only
+    if metric.ratio.preset is not None:
+        return ratio_preset(metric.ratio.preset).total
+    return parse_selector(metric.ratio.total or "")
+
+
+def sampled(metric: Metric, answers: Answers) -> RatioSamples | PoolSamples | MetricAnswer:
+    """What the judge folds of one metric."""
+
+    def answer(part: str) -> MetricAnswer:
+        return _marked(answers.get(f"{metric.name}.{part}", _UNASKED))
+
+    if metric.ratio is not None:
+        return RatioSamples(answer("total"), answer("bad"), GROUP, side_of)
+    if metric.pool is None:
+        return answers.get(metric.name, _UNASKED)
+    preset = pool_preset(metric.pool.preset)
+    return PoolSamples(
+        answer("in_use"),
+        answer("max") if metric.pool.max is None else float(metric.pool.max),
+        answer("waiting") if preset.waiting else None,
+        answer("timeouts") if preset.timeouts else None,
+        answer("hold") if preset.hold else None,
+        preset.hold_unit,
+        GROUP,
+        side_of,
+    )
+
+
+_UNASKED = NoData("the metric source gave no answer for this query")
+
+
+def _queries(metric: Metric, groups: Groups) -> list[SeriesQuery]:
+    if metric.ratio is not None:
+        return _ratio(metric, groups)
+    return _pool(metric, groups) if metric.pool is not None else []
+
+
+def _ratio(metric: Metric, groups: Groups) -> list[SeriesQuery]:
+    assert metric.ratio is not None  # noqa: S101 - the caller looked
+    total, source = total_of(metric), metric.ratio
+    if source.preset is not None:
+        preset = ratio_preset(source.preset)
+        _require(preset.name, preset.required, groups)
+        bad, good = _narrowed(total, (preset.bad,)), None
+    else:
+        bad = parse_selector(source.bad) if source.bad else total
+        good = parse_selector(source.good) if source.good else None
+    return [
+        _both(f"{metric.name}.total", (total, None), _PROCESS, groups),
+        _both(f"{metric.name}.bad", (bad, good), _PROCESS, groups),
+    ]
+
+
+def _pool(metric: Metric, groups: Groups) -> list[SeriesQuery]:
+    assert metric.pool is not None  # noqa: S101 - the caller looked
+    preset = pool_preset(metric.pool.preset)
+    _require(preset.name, preset.required, groups)
+    by = (*_PROCESS, *preset.pools)
+    parts = [("in_use", preset.in_use), ("waiting", preset.waiting)]
+    parts += [("timeouts", preset.timeouts), ("hold", preset.hold)]
+    found = [
+        _both(f"{metric.name}.{part}", (one, preset.idle if part == "in_use" else None), by, groups)
+        for part, one in parts
+        if one is not None
+    ]
+    return found if metric.pool.max is not None else [*found, _maximum(metric, preset, groups)]
+
+
+def _maximum(metric: Metric, preset: PoolPreset, groups: Groups) -> SeriesQuery:
+    key, selector = f"{metric.name}.max", preset.maximum
+    if selector is None:
+        raise UsageError(f"the preset {preset.name!r} needs the pool's size. {preset.trap or ''}")
+    if preset.shared_maximum:
+        return SeriesQuery(key, selector, ("instance",))
+    return _both(key, (selector, None), (*_PROCESS, *preset.pools), groups)
+
+
+def _require(name: str, labels: Sequence[str], groups: Groups) -> None:
+    for side in Side:
+        given = {one.label for one in groups.of(side)}
+        if missing := [label for label in labels if label not in given]:
+            raise UsageError(
+                f"the preset {name!r} needs a condition on the label {missing[0]!r} "
+                f"in --{side.value}: without one it would count other people's requests"
+            )
+
+
+def _both(
+    key: str, parts: tuple[Selector, Selector | None], by: tuple[str, ...], groups: Groups
+) -> SeriesQuery:
+    """One expression for both sides, each series marked with its side."""
+    marked = (_side(key, parts, by, groups, side) for side in Side)
+    return SeriesQuery(key, parts[0], (*by, GROUP), promql=" or ".join(marked))
+
+
+def _side(
+    key: str,
+    parts: tuple[Selector, Selector | None],
+    by: tuple[str, ...],
+    groups: Groups,
+    side: Side,
+) -> str:
+    plus, minus = (one and _narrowed(one, groups.of(side)) for one in parts)
+    try:
+        text = promql(SeriesQuery(key, plus or parts[0], by, minus))
+    except ValueError as error:
+        raise UsageError(f"the {side.value}'s query {key!r} cannot be asked: {error}") from error
+    return f'label_replace({text}, "{GROUP}", "{side.value}", "", "")'
+
+
+def _narrowed(selector: Selector, matchers: tuple[Matcher, ...]) -> Selector:
+    return replace(selector, matchers=(*selector.matchers, *matchers))
+
+
+def _marked(answer: MetricAnswer) -> MetricAnswer:
+    """The same series; who a series is comes into the one label that separates the sides."""
+    match answer:
+        case Found(series):
+            return Found(tuple(replace(one, labels=_labels(one.labels)) for one in series))
+        case NoData() | Unavailable():
+            return answer
+
+
+def _labels(labels: Mapping[str, str]) -> dict[str, str]:
+    if GROUP not in labels:  # one number for a whole server belongs to no side
+        return dict(labels)
+    who = labels.get("pod") or labels.get("instance", "")
+    kept = {name: value for name, value in labels.items() if name != "pod"}
+    return kept | {GROUP: f"{labels[GROUP]}/{who}"}
+
+
+def _pods(answers: Answers, side: Side) -> tuple[str, ...]:
+    series: list[Series] = []
+    for answer in answers.values():
+        series += answer.series if isinstance(answer, Found) else ()
+    mine = {one.labels.get("pod") for one in series if one.labels.get(GROUP) == side.value}
+    return tuple(sorted(pod for pod in mine if pod))

@@ -1,0 +1,84 @@
+"""Label matchers as people type them: which series belong to a version. Pure."""
+
+import re
+
+from canary.core.series import Matcher, MatchOp
+from canary.errors import UsageError
+
+_LABEL = re.compile(r"\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*")
+_QUOTED = re.compile(r""""((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'""")
+# What a shell leaves of version="v2"; nothing in it means anything to PromQL.
+_BARE = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.:/@-]*")
+_ESCAPE = re.compile(r"\\(.)")
+_ESCAPED = {"n": "\n", "t": "\t", "r": "\r"}
+_NEXT = re.compile(r"\s*(,\s*|$)")
+_EXAMPLE = """label matchers such as 'version="v2",namespace="prod"'"""
+
+
+def parse_matchers(text: str, option: str) -> tuple[Matcher, ...]:
+    """`version="v2",pod=~"auth-.*"` (braces around it are fine) as matchers, in order.
+
+    Raises:
+        UsageError: it is anything else; names the option, the place and what was found there.
+    """
+    inner = text.strip()
+    if inner.startswith("{") and inner.endswith("}"):
+        inner = inner[1:-1]
+    found: list[Matcher] = []
+    position = 0
+    while inner[position:].strip():
+        matcher, position = _matcher(inner, position, option)
+        found.append(matcher)
+        if (end := _NEXT.match(inner, position)) is None:
+            raise _wrong(option, inner, position, "a comma")
+        position = end.end()
+    if not found:
+        raise UsageError(f"{option}: {_EXAMPLE} are expected, found {text!r}")
+    return tuple(found)
+
+
+def shown_matchers(matchers: tuple[Matcher, ...]) -> str:
+    """The matchers as they can be typed again."""
+    return ",".join(f'{one.label}{one.op.value}"{_quoted(one.value)}"' for one in matchers)
+
+
+def _quoted(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _matcher(text: str, position: int, option: str) -> tuple[Matcher, int]:
+    head = _LABEL.match(text, position)
+    if head is None:
+        raise _wrong(option, text, position, "a label and =, !=, =~ or !~")
+    label, op = head.group(1), MatchOp(head.group(2))
+    if label == "__name__":
+        raise UsageError(f"{option}: the metric is not chosen here: --metric, or --total and --bad")
+    value, end = _value(text, head.end(), option)
+    if op in {MatchOp.REGEX, MatchOp.NOT_REGEX}:
+        _check_regex(value, option)
+    return Matcher(label, op, value), end
+
+
+def _value(text: str, position: int, option: str) -> tuple[str, int]:
+    if quoted := _QUOTED.match(text, position):
+        inside = quoted.group(1) if quoted.group(1) is not None else quoted.group(2)
+        return _ESCAPE.sub(lambda m: _ESCAPED.get(m[1], m[1]), inside), quoted.end()
+    if bare := _BARE.match(text, position):
+        return bare.group(), bare.end()
+    raise _wrong(option, text, position, "a value in quotes")
+
+
+def _check_regex(value: str, option: str) -> None:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise UsageError(f"{option}: {value!r} is not a regular expression: {error}") from error
+
+
+def _wrong(option: str, text: str, position: int, expected: str) -> UsageError:
+    rest = text[position : position + 20]
+    found = repr(rest) if rest.strip() else "the end"
+    return UsageError(
+        f"{option}: {_EXAMPLE} are expected, but in {text[:200]!r} {expected} is missing "
+        f"at character {position + 1}, found {found}"
+    )
