@@ -23,6 +23,7 @@ from canary.core.series import (
     Unavailable,
 )
 from canary.interfaces import MetricSource
+from canary.metrics.late import Latecomers
 from canary.metrics.templates import Member, Template, template_of
 
 SPAN = 300.0
@@ -111,6 +112,7 @@ class Batch:
         self._members: dict[tuple[Template, float], dict[Member, float]] = {}
         """Per template and step: who asks, and for which time last."""
         self._shared: dict[_Moment, _Shared] = {}
+        self._latecomers = Latecomers()
 
     def read(
         self, queries: Sequence[SeriesQuery], start: float, end: float, step: float
@@ -120,9 +122,14 @@ class Batch:
         asked.wait(PATIENCE)
         return asked.answers()
 
+    @property
+    def lag(self) -> float:
+        """Seconds until what was scraped can be read."""
+        return self._latecomers.lag
+
     def settled(self, now: float) -> float:
-        """See MetricSource."""
-        return self._source.settled(now)
+        """See MetricSource; whole seconds."""
+        return float(math.floor(now - self.lag))
 
     def ask(self, queries: Sequence[SeriesQuery], start: float, end: float, step: float) -> Asked:
         """Sends what nobody has sent yet; returns at once."""
@@ -161,6 +168,8 @@ class Batch:
 
     def _send(self, moment: _Moment, members: frozenset[Member]) -> _Split:
         answer = self._single(moment.template.of(members), moment.grid)
+        question = (moment.template, moment.step)
+        answer = self._latecomers.corrected(question, moment.end, answer)
         if not isinstance(answer, Found):
             if isinstance(answer, Unavailable):  # to be asked again by whoever looks next
                 with self._lock:
@@ -175,6 +184,7 @@ class Batch:
         """Forgets who has not asked for some time, and answers of other times."""
         if moment in self._shared:
             return
+        self._latecomers.forget(moment.end - SPAN)
         old = moment.end - max(LATE * moment.step, AWAY)
         members = self._members.get((moment.template, moment.step), {})
         for member in [member for member, last in members.items() if last < old]:

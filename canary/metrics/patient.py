@@ -71,4 +71,4 @@ class Patient:
         if self._last is None:
             return None
         end, step = self._last
-        return max(0.0, end + step - self._batch.settled(now) - now % 1)
+        return max(0.0, end + step + self._batch.lag - now)

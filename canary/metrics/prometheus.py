@@ -39,7 +39,7 @@ Matrix = Mapping[tuple[tuple[str, str], ...], list[tuple[float, float]]]
 class PrometheusOptions:
     """Where Prometheus is and how to ask; times in seconds.
 
-    `lag` is how long a scrape may take until its values can be read: 1 s, plus 1 s for the scrape.
+    `lag` is how long a scrape may take until its values can be read; a Batch finds that out itself.
     """
 
     url: str

@@ -228,3 +228,27 @@ def test_several_metrics_share_one_error():
     assert guilty({"errors": 90.0}, 0.01) == ()
     with pytest.raises(ValueError, match="weight"):
         family_evidence([])
+
+
+def test_sampled_more_often_than_scraped_the_verdict_comes_with_a_scrape():
+    """Counters that move every five seconds, read every second: no block ends between scrapes.
+
+    The warm-up may then begin up to one scrape later, nothing else changes.
+    """
+    counted = Interval(-400.0, -1.0, 0.0, 0.0, 20000.0, 0.0)
+    rare = [
+        Interval(t, t + 5.0, 13.0, 1.0, 240.0, 0.0) for t in range(-1, 299, 5)
+    ]  # ends at 4, 9 …
+    often = [
+        one
+        for row in rare
+        for one in (
+            *(Interval(row.start + i, row.start + i + 1.0, 0.0, 0.0, 0.0, 0.0) for i in range(4)),
+            row._replace(start=row.end - 1.0),
+        )
+    ]
+    first, second = (
+        assess(fold(EvidenceState(), POLICY, [counted, *rows]), POLICY) for rows in (rare, often)
+    )
+    assert first.failed
+    assert second.failed_at in {first.failed_at, first.failed_at + 5.0}

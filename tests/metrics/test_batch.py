@@ -21,6 +21,7 @@ from canary.core.series import (
 from canary.metrics.batch import Batch
 from canary.metrics.compiler import Context, compile_pool, compile_ratio, pool_preset, ratio_preset
 from canary.metrics.history import History, difference, finite, summed
+from canary.metrics.late import SHORTEST
 from canary.metrics.patient import LateError, Patient
 from canary.metrics.promql import promql
 from canary.metrics.templates import template_of
@@ -245,5 +246,5 @@ def test_pass_does_not_wait() -> None:
     asked = len(source.asked)
     assert isinstance(patient.read(*question)["errors.total"], Found)
     assert len(source.asked) == asked
-    assert patient.settled(1000.0) == 998.0
-    assert patient.due(515.5) == pytest.approx(520 - 513 - 0.5)
+    assert patient.settled(1000.2) == 999.0
+    assert patient.due(515.5) == pytest.approx(520 + SHORTEST - 515.5)

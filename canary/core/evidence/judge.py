@@ -110,13 +110,23 @@ class Judge:
             together = canary > 0.0 and not self._policy.alone
             if together and self.outage.step(interval, self.baseline, self._policy):
                 self._fail(end, FailReason.CANARY_OUTAGE)
-        if self._open is not None:
-            interval = _joined(self._open, interval)
-        if interval.end - interval.start < _BLOCK - 1e-6:
-            self._open = interval
-            return
-        self._open = None
-        self._block(interval)
+        block = interval if self._open is None else _joined(self._open, interval)
+        if self._closes(block, interval):
+            self._open = None
+            self._block(block)
+        else:
+            self._open = block
+
+    def _closes(self, block: Interval, last: Interval) -> bool:
+        """Whether the block is long enough, and ends with something to judge.
+
+        Sampled more often than scraped, most samples are empty: a block that ends with the scrape
+        that counts, and not somewhere between two, is judged seconds earlier.
+        """
+        length = block.end - block.start
+        if length < _BLOCK - 1e-6 or last.end - last.start >= _BLOCK - 1e-6:
+            return length >= _BLOCK - 1e-6
+        return last.canary_total > 0.0 or self.first is None or length >= 2 * _BLOCK - 1e-6
 
     def _fail(self, at: float, reason: FailReason) -> None:
         self.passing_since = None

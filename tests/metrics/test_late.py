@@ -1,0 +1,73 @@
+"""Scrapes that can be read only after their time was read."""
+
+import pytest
+
+from canary.core.series import Found, NoData, Series
+from canary.metrics.late import LONGEST, SHORTEST, Latecomers
+
+POD = {"pod": "a"}
+
+
+def counted(*points: tuple[float, float]) -> Found:
+    """One pod's counter."""
+    return Found((Series(POD, points),))
+
+
+def points(answer: object) -> tuple[tuple[float, float], ...]:
+    """What the only series of an answer says."""
+    assert isinstance(answer, Found)
+    return answer.series[0].points
+
+
+def test_what_came_late_is_counted_in_the_next_interval():
+    """A scrape of 10.0 that was not there at the first read: its 7 requests belong to 10–11."""
+    source = Latecomers()
+    source.corrected("q", 10.0, counted((9.0, 100.0), (10.0, 100.0)))
+    second = source.corrected("q", 11.0, counted((9.0, 100.0), (10.0, 107.0), (11.0, 107.0)))
+    assert points(second) == ((9.0, 100.0), (10.0, 100.0), (11.0, 107.0))
+
+
+def test_every_release_that_asks_again_gets_the_same_value():
+    """The correction holds for a release that is a few intervals behind the others."""
+    source = Latecomers()
+    source.corrected("q", 10.0, counted((10.0, 100.0)))
+    source.corrected("q", 11.0, counted((10.0, 107.0), (11.0, 107.0)))
+    third = source.corrected("q", 12.0, counted((10.0, 107.0), (11.0, 107.0), (12.0, 109.0)))
+    assert points(third) == ((10.0, 100.0), (11.0, 107.0), (12.0, 109.0))
+
+
+def test_reading_waits_longer_once_a_value_came_late():
+    """Twice as long each time, up to a bound; shorter again after ten quiet minutes."""
+    source = Latecomers()
+    late = []
+    for turn in range(8):
+        end = float(turn)
+        source.corrected("q", end, counted((end - 1.0, 10.0 * turn), (end, 10.0 * turn)))
+        late.append(source.lag)
+    assert late[:3] == [SHORTEST, 2 * SHORTEST, 4 * SHORTEST]
+    assert late[-1] == LONGEST
+    source.corrected("q", 700.0, counted((700.0, 80.0)))
+    assert source.lag == LONGEST / 2
+
+
+def test_values_in_time_change_nothing():
+    """Counters that rise are not late."""
+    source = Latecomers()
+    for end in (10.0, 11.0, 12.0):
+        asked = counted(*((end - back, 100.0 + end - back) for back in (2.0, 1.0, 0.0)))
+        assert source.corrected("q", end, asked) == asked
+    assert source.lag == SHORTEST
+
+
+@pytest.mark.parametrize("other", ["r", ("q", 5.0)])
+def test_questions_are_kept_apart(other: object):
+    """Another template, or another step, has values of its own."""
+    source = Latecomers()
+    source.corrected("q", 10.0, counted((10.0, 100.0)))
+    asked = counted((10.0, 3.0), (11.0, 4.0))
+    assert source.corrected(other, 11.0, asked) == asked
+
+
+def test_silence_is_passed_on():
+    """Nothing to correct, nothing to remember."""
+    assert Latecomers().corrected("q", 10.0, NoData("none")) == NoData("none")
