@@ -84,7 +84,8 @@ def sampled(metric: Metric, answers: Answers) -> RatioSamples | PoolSamples | Me
         return _marked(answers.get(f"{metric.name}.{part}", _UNASKED))
 
     if metric.ratio is not None:
-        return RatioSamples(answer("total"), answer("bad"), GROUP, side_of)
+        total, bad = answer("total"), answer("bad")
+        return RatioSamples(bad if _partial(bad) else total, bad, GROUP, side_of)
     if metric.pool is None:
         return answers.get(metric.name, _UNASKED)
     preset = pool_preset(metric.pool.preset)
@@ -98,6 +99,11 @@ def sampled(metric: Metric, answers: Answers) -> RatioSamples | PoolSamples | Me
         GROUP,
         side_of,
     )
+
+
+def _partial(answer: MetricAnswer) -> bool:
+    """Whether something is missing. No series of errors is what a good version looks like."""
+    return isinstance(answer, NoData) and "in part" in answer.why
 
 
 _UNASKED = NoData("the metric source gave no answer for this query")

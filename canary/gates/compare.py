@@ -1,0 +1,190 @@
+"""The operator's own judge on any two groups of series: one look, and a whole history. Pure.
+
+History is folded look by look, as it would have been live, so that it is known when a verdict fell.
+Looks are coarse at first; where one of them decides, its stretch is folded again, interval by
+interval. The fold gives the same numbers however it is cut, so only the time gets sharper.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from math import ceil, floor
+from typing import Any
+
+from canary.api import Analysis, Intent, Release, Spec, Status, Step, Target, Traffic, Verdict
+from canary.api.traffic import ReplicaShare
+from canary.core.increments import Grid
+from canary.core.judge import judge
+from canary.core.judgement import UNJUDGED, Judgement
+from canary.core.series import Found, MetricAnswer, NoData, Series
+from canary.core.snapshot import PoolSamples, RatioSamples, Samples, Snapshot, Wish
+
+HISTORY = 3600.0
+"""Seconds of stable's past before the comparison: its usual rate, as the operator reads it."""
+LOOKBACK = 300.0
+"""Seconds before a stretch: where groups that are missing at its start have a baseline."""
+LOOKS = 300
+"""So many looks at most at one history; the one that decides is looked at again in detail."""
+_LONGEST = 744 * 3600.0
+_LATE = 3600.0
+
+State = Mapping[str, Any]
+Sampled = RatioSamples | PoolSamples | MetricAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From when to when the canary is judged, in whole steps; seconds since the epoch."""
+
+    start: float
+    end: float
+    step: float
+
+    @classmethod
+    def of(cls, start: float, end: float, step: float) -> "Span":
+        """The whole steps between two times."""
+        return cls(floor(start / step) * step, floor(end / step) * step, step)
+
+    @property
+    def grid(self) -> Grid:
+        """What has to be read: the span, stable's history and the lookback before it."""
+        before = ceil((HISTORY + LOOKBACK) / self.step) * self.step
+        return Grid(self.start - before, self.end, self.step)
+
+    @property
+    def since(self) -> float:
+        """From where it is judged: stable's history is."""
+        return self.start - ceil(HISTORY / self.step) * self.step
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the judge said at one time."""
+
+    at: float
+    judged: Judgement
+
+
+def look(
+    analysis: Analysis, start: float, state: State | None, samples: Samples, now: float
+) -> Judgement:
+    """What the judge says of the samples and of what it knew before (`state`)."""
+    release = Release(template="", started_at=start, replicas=1, judged_from=start)
+    status = Status(intent=Intent.ADVANCE, release=release, judge=dict(state) if state else None)
+    wish = Wish("", "", 1, _spec(analysis), status, "")
+    return judge(Snapshot(now, wish, None, None, None, samples=samples))
+
+
+def _spec(analysis: Analysis) -> Spec:
+    """The judge wants a whole spec; nothing but its analysis is asked for."""
+    return Spec(
+        target=Target(name="analysis"),
+        traffic=Traffic(replicas=ReplicaShare()),
+        steps=(Step(weight=100, hold=0.0),),
+        deadline=_LONGEST,
+        analysis=analysis,
+    )
+
+
+def looks(
+    analysis: Analysis,
+    span: Span,
+    by_metric: Mapping[str, Sampled],
+    decides: Callable[[Look], bool],
+) -> Iterator[Look]:
+    """Looks at a history, ascending: the last one before, and each at which `decides` may turn.
+
+    `by_metric` was read on `span.grid`. The last look is at the end of the span.
+    """
+    fold = _Fold(analysis, span, by_metric)
+    stretch = max(20, ceil((span.end - span.start) / span.step / LOOKS)) * span.step
+    at, decided = span.start, False
+    state, _ = fold.to(None, span.since, at)
+    while at < span.end:
+        end = min(at + stretch, span.end)
+        after, judged = fold.to(state, at, end)
+        turned = decides(Look(end, judged))
+        if turned is not decided:
+            yield from fold.each(state, at, end)
+        else:
+            yield Look(end, judged)
+        at, state, decided = end, after, turned
+
+
+@dataclass(frozen=True, slots=True)
+class _Fold:
+    analysis: Analysis
+    span: Span
+    by_metric: Mapping[str, Sampled]
+
+    def to(self, state: State | None, at: float, end: float) -> tuple[State, Judgement]:
+        """The state and the judgement after `at … end`."""
+        if end <= at:
+            return state or {}, UNJUDGED
+        judged = look(self.analysis, self.span.start, state, self._cut(state, at, end), end)
+        return judged.state, judged
+
+    def each(self, state: State, at: float, end: float) -> Iterator[Look]:
+        """The same stretch, one look per interval."""
+        while at < end:
+            after = at + self.span.step
+            state, judged = self.to(state, at, after)
+            yield Look(after, judged)
+            at = after
+
+    def _cut(self, state: State | None, at: float, end: float) -> Samples:
+        """What was there to read at `end`; a metric that was silent is read from before that."""
+        until = [one["until"] for name, one in (state or {}).items() if name]
+        known = [time for time in until if time is not None]
+        begin = max(min([at, *known]), at - _LATE)
+        step = self.span.step
+        start = max(begin - ceil(LOOKBACK / step) * step, self.span.grid.start)
+        parts = {name: _part(one, start, end) for name, one in self.by_metric.items()}
+        return Samples(Grid(start, end, step), at, parts)
+
+
+def _part(sampled: Sampled, start: float, end: float) -> Sampled:
+    match sampled:
+        case RatioSamples():
+            total, bad = _within(sampled.total, start, end), _within(sampled.bad, start, end)
+            return replace(sampled, total=total, bad=bad)
+        case PoolSamples(in_use, maximum, waiting, timeouts, hold):
+            return replace(
+                sampled,
+                in_use=_within(in_use, start, end),
+                maximum=maximum if isinstance(maximum, float) else _within(maximum, start, end),
+                waiting=waiting and _within(waiting, start, end),
+                timeouts=timeouts and _within(timeouts, start, end),
+                hold=hold and _within(hold, start, end),
+            )
+        case _:
+            return _within(sampled, start, end)
+
+
+def _within(answer: MetricAnswer, start: float, end: float) -> MetricAnswer:
+    """The points from `start` to `end` (seconds); no point at all is no data, as it was live."""
+    if not isinstance(answer, Found):
+        return answer
+    cut = (replace(one, points=_points(one, start, end)) for one in answer.series)
+    series = tuple(one for one in cut if one.points)
+    return Found(series) if series else NoData("nothing was there at that time")
+
+
+def _points(series: Series, start: float, end: float) -> tuple[tuple[float, float], ...]:
+    points = series.points
+    first = bisect_left(points, start, key=_time)
+    return points[first : bisect_right(points, end, lo=first, key=_time)]
+
+
+def _time(point: tuple[float, float]) -> float:
+    return point[0]
+
+
+def failed(one: Look) -> bool:
+    """The judge has failed the canary."""
+    return one.judged.step is Verdict.FAIL
+
+
+def passed(one: Look) -> bool:
+    """Every metric allows the promotion."""
+    return one.judged.final is Verdict.PASS
