@@ -14,6 +14,7 @@ from canary import __version__
 from canary.cli.analyze import analyze
 from canary.cli.demo import demo
 from canary.cli.errors import guarded
+from canary.cli.get import get
 from canary.cli.lint import lint
 from canary.cli.manifests import manifests
 from canary.cli.operator import operator
@@ -25,8 +26,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (demo, analyze, lint, manifests, operator):
+for _command in (demo, analyze, lint, manifests, operator, get):
     app.command()(_command)
+app.command("list", hidden=True)(get)
 
 
 def _version(wanted: bool) -> None:

@@ -20,10 +20,10 @@ def missing(client: Client, kind: Kind, namespace: str, name: str) -> str:
     elsewhere = sorted(where for where, one in places if one == name and where != namespace)
     if similar := close(name, here):
         return text + similar
-    if elsewhere:
-        return f"{text}, but in {', '.join(elsewhere[:_FEW])}: give -n {elsewhere[0]}"
     if unknown := _unknown_namespace(client, namespace):
         return unknown
+    if elsewhere:
+        return f"{text}, but there is one in {elsewhere[0]}: give -n {elsewhere[0]}"
     if here:
         more = ", …" if len(here) > _FEW else ""
         return f"{text} (there are: {', '.join(here[:_FEW])}{more})"

@@ -1,0 +1,80 @@
+"""Releases as a table: the columns of the definition, for people and for `-o wide`."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from canary.render.words import clean
+
+Object = Mapping[str, Any]
+_COLUMNS = ("NAME", "PHASE", "STEP", "WEIGHT", "VERDICT", "REASON", "AGE")
+_WIDE = ("TARGET", "STABLE", "CANARY", "MESSAGE")
+_AGES = (
+    (120, 1, "s", 0, ""),
+    (600, 60, "m", 1, "s"),
+    (3 * 3600, 60, "m", 0, ""),
+    (8 * 3600, 3600, "h", 60, "m"),
+    (2 * 86400, 3600, "h", 0, ""),
+    (8 * 86400, 86400, "d", 3600, "h"),
+    (float("inf"), 86400, "d", 0, ""),
+)
+"""Below so many seconds: one unit, and what is left over in a second one; kubectl's bounds."""
+
+
+def heads(*, wide: bool, namespaces: bool) -> list[str]:
+    """The columns' names."""
+    return [*(["NAMESPACE"] if namespaces else []), *_COLUMNS, *(_WIDE if wide else [])]
+
+
+def row(release: Object, now: float, *, wide: bool, namespaces: bool) -> list[str]:
+    """One release, whatever is missing in it; `now` in seconds since the epoch."""
+    metadata, spec, status = release["metadata"], release.get("spec") or {}, _status(release)
+    cells = [
+        metadata["name"],
+        status.get("phase", "Pending"),
+        _step(spec, status),
+        f"{status.get('weight', 0)}%",
+        status.get("verdict", ""),
+        status.get("reason", ""),
+        age(now - datetime.fromisoformat(metadata["creationTimestamp"]).timestamp()),
+    ]
+    more = [
+        (spec.get("target") or {}).get("name", ""),
+        status.get("stableHash", ""),
+        (status.get("release") or {}).get("template", ""),
+        status.get("message", ""),
+    ]
+    named = [metadata.get("namespace", "")] if namespaces else []
+    return [clean(str(cell)) or "-" for cell in (*named, *cells, *(more if wide else []))]
+
+
+def table(rows: Sequence[Sequence[str]], widths: Sequence[int] = ()) -> list[str]:
+    """Lines in columns, three blanks apart; `widths` are the least ones."""
+    widest = widths_of(rows, widths)
+    return ["   ".join(map(str.ljust, cells, widest)).rstrip() for cells in rows]
+
+
+def widths_of(rows: Sequence[Sequence[str]], least: Sequence[int] = ()) -> list[int]:
+    """Cells per column."""
+    found = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [max(pair) for pair in zip(found, least, strict=True)] if least else found
+
+
+def age(seconds: float) -> str:
+    """As kubectl writes it: `47s`, `3m12s`, `90m`, `5h4m`, `3d2h`, `12d`."""
+    whole = max(int(seconds), 0)
+    _, unit, name, rest, rest_name = next(one for one in _AGES if whole < one[0])
+    left = whole % unit // rest if rest else 0
+    return f"{whole // unit}{name}{f'{left}{rest_name}' if left else ''}"
+
+
+def _status(release: Object) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = release.get("status") or {}
+    return found
+
+
+def _step(spec: Mapping[str, Any], status: Mapping[str, Any]) -> str:
+    """`2/4` while a release goes through its steps."""
+    if not status.get("release") or status.get("intent") not in {"Advance", "Promote"}:
+        return "-"
+    return f"{int(status.get('step', 0)) + 1}/{len(spec.get('steps') or [])}"
