@@ -39,11 +39,21 @@ class RestClient:
             buckets=_SECONDS,
             registry=registry,
         )
+        self._rights = Counter(
+            "canary_api_rights_used",
+            "Requests to the API server, by the right that each needs, as RBAC names it.",
+            ("verb", "group", "resource"),
+            registry=registry,
+        )
 
     def requested(self, method: str, host: str, code: str, seconds: float) -> None:
         """See Observer."""
         self._requests.labels(code, method, host).inc()
         self._seconds.labels(method, host).observe(seconds)
+
+    def used(self, verb: str, group: str, resource: str) -> None:
+        """See Observer."""
+        self._rights.labels(verb, group, resource).inc()
 
 
 class Queue:

@@ -83,10 +83,10 @@ class Caller:
     def stream(self, deed: Deed, request: Request) -> Stream:
         """An answer that goes on; one attempt, for its reader has its own backoff."""
         limits = replace(self.policy.timeouts, read=self.policy.quiet)
-        found = self.transport.stream(request, limits)
+        found = self.transport.stream(request, limits, deed)
         if isinstance(found, Answer) and found.status == HTTPStatus.UNAUTHORIZED:
             self.transport.renew()
-            found = self.transport.stream(request, limits)
+            found = self.transport.stream(request, limits, deed)
         if isinstance(found, Answer):
             raise error_of(found, deed)
         return found
@@ -95,10 +95,10 @@ class Caller:
         self.stopper.sleep(seconds)
 
     def _attempt(self, deed: Deed, request: Request, accept: Collection[int]) -> Answer:
-        answer = self.transport.send(request, self._timeouts(deed))
+        answer = self.transport.send(request, self._timeouts(deed), deed)
         if answer.status == HTTPStatus.UNAUTHORIZED:
             self.transport.renew()
-            answer = self.transport.send(request, self._timeouts(deed))
+            answer = self.transport.send(request, self._timeouts(deed), deed)
         if answer.status < HTTPStatus.MULTIPLE_CHOICES or answer.status in accept:
             return answer
         raise error_of(answer, deed)

@@ -23,7 +23,7 @@ from urllib3 import exceptions as http_errors
 
 from canary import __version__
 from canary.errors import CanaryError, PermanentError, UsageError
-from canary.kube.failures import Answer, LostError, UnauthorizedError, UnreachableError
+from canary.kube.failures import Answer, Deed, LostError, UnauthorizedError, UnreachableError
 
 _POOL_NAME: Final = re.compile(r"HTTPS?Connection(Pool)?\([^)]*\): ")
 _LOAD_POD: Final[Callable[..., None]] = kubernetes_config.load_incluster_config
@@ -62,6 +62,10 @@ class Observer(Protocol):
         """`code` is the HTTP status, or `<error>` without one, as in client-go."""
         ...
 
+    def used(self, verb: str, group: str, resource: str) -> None:
+        """A right, as RBAC names it, is about to be used."""
+        ...
+
 
 class Transport:
     """Sends requests with the credentials of the day. Thread-safe.
@@ -84,12 +88,16 @@ class Transport:
         """The API server's URL."""
         return str(self._api.configuration.host)
 
-    def send(self, request: Request, timeouts: Timeouts) -> Answer:
+    def send(self, request: Request, timeouts: Timeouts, deed: Deed | None = None) -> Answer:
         """The whole answer, whatever its status. Raises UnreachableError, LostError."""
+        self._note(deed)
         return self._whole(self._open(request, timeouts))
 
-    def stream(self, request: Request, timeouts: Timeouts) -> "Answer | Stream":
+    def stream(
+        self, request: Request, timeouts: Timeouts, deed: Deed | None = None
+    ) -> "Answer | Stream":
         """The running answer; an Answer when the status is not 200."""
+        self._note(deed)
         response = self._open(request, timeouts)
         if response.status == HTTPStatus.OK:
             return Stream(response, self.host)
@@ -117,6 +125,10 @@ class Transport:
             raise LostError(f"the answer of {self.host} broke off: {error}") from error
         finally:
             response.close()  # read to its end, its connection is back in the pool already
+
+    def _note(self, deed: Deed | None) -> None:
+        if self._observer is not None and deed is not None:
+            self._observer.used(deed.verb, deed.kind.group, deed.resource)
 
     def _open(self, request: Request, timeouts: Timeouts) -> HTTPResponse:
         began = time.monotonic()

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from e2e.harness import installed
+from e2e.harness import installed, rights
 from e2e.harness.clusters import NoClusterError, cluster
 from e2e.harness.kubectl import kubectl, now
 from e2e.harness.postgres import NAMESPACE, start_postgres
@@ -86,14 +86,17 @@ def _run(chosen: argparse.Namespace, figures: Path) -> int:
         began = now()
         failed = _play(beside, chosen.jobs) + _play(alone, 1)
         minutes = (now() - began) / 60
+        unused = rights.never_used(figures) if FULL and not chosen.only else []
     found = table(figures)
     sys.stdout.write(f"\n{found}\n{len(beside + alone)} tests in {minutes:.1f} minutes\n")
     for test in failed:
         sys.stdout.write(f"failed: {test}\n")
+    for right in unused:
+        sys.stdout.write(f"granted, and never used: {right}\n")
     if chosen.write:
         page = ROOT / "docs/benchmarks.md"
         page.write_text(written(page.read_text("utf-8"), found), "utf-8")
-    return int(bool(failed))
+    return int(bool(failed or unused))
 
 
 def _collect(paths: Sequence[str], only: str) -> list[str]:
@@ -134,6 +137,7 @@ def _passes(test: str) -> bool:
         said, good = done.stdout + done.stderr, done.returncode == 0
     except subprocess.TimeoutExpired:
         said, good = f"not over after {SECONDS:g} s", False
+    rights.note(Path(os.environ["CANARY_E2E_FIGURES"]))
     sys.stdout.write(f"== {test} ({now() - began:.0f} s)\n{said}\n")
     sys.stdout.flush()
     return good

@@ -317,17 +317,21 @@ def test_stopped_client_does_not_retry(start: Start) -> None:
 
 
 def test_observer(start: Start) -> None:
-    """Every request is counted with its code, also the one without an answer."""
-    seen = []
+    """Every request is counted with its code, also the one without an answer, and with its right."""
+    seen, rights = [], []
 
     class Observer:
         def requested(self, method: str, host: str, code: str, seconds: float) -> None:
             assert seconds >= 0
             seen.append((method, host, code))
 
+        def used(self, verb: str, group: str, resource: str) -> None:
+            rights.append((verb, group, resource))
+
     client, server = start(reset, answer(200, ITEM), observer=Observer())
     get(client)
     assert seen == [("GET", server.url, "<error>"), ("GET", server.url, "200")]
+    assert set(rights) == {("get", "", "pods")}
 
 
 def follow(client: Client) -> list[Any]:
