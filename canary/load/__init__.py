@@ -1,1 +1,33 @@
-"""Open-loop load: requests are due at times that were fixed beforehand."""
+"""Open-loop load: requests are due at times that were fixed beforehand.
+
+Each request is sent when it is due, whatever became of those before it, and its latency counts from
+that time: a stalled target cannot hide its own slowness (coordinated omission). `run(plan)` blocks
+until the end; `Result` and `Tally` say what came of it.
+"""
+
+from canary.load.mix import Mix, Order, Request, Rows
+from canary.load.plan import Plan, Tls
+from canary.load.run import Progress, Result, run
+from canary.load.schedule import Schedule, Spacing, Stage
+from canary.load.tally import Histogram, Tally, total
+from canary.load.text import Text, parse
+
+__all__ = [
+    "Histogram",
+    "Mix",
+    "Order",
+    "Plan",
+    "Progress",
+    "Request",
+    "Result",
+    "Rows",
+    "Schedule",
+    "Spacing",
+    "Stage",
+    "Tally",
+    "Text",
+    "Tls",
+    "parse",
+    "run",
+    "total",
+]

@@ -1,0 +1,198 @@
+"""One worker's load, in one thread: what is due goes out, whatever became of what went before.
+
+libcurl does HTTP and says which sockets it waits for; the loop here sleeps until one of them, the
+next request that is due, or the end of the second, whichever is first.
+"""
+
+import select
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pycurl
+
+from canary.load.client import REASONS, address, handle, multi
+from canary.load.mix import Request, Written
+from canary.load.plan import Plan
+from canary.load.schedule import Arrival
+from canary.load.tally import LATE, Tally
+
+BATCH = 16
+"""So many go out before answers are looked at, however many are due."""
+
+Parts = dict[tuple[int, str], Tally]
+"""By stage and by request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Second:
+    """What one worker saw in one second."""
+
+    index: int
+    """From 0, since the start."""
+    parts: Parts
+    cpu: float
+    """Share (0–1) of one core that the worker used in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """A request under way."""
+
+    kind: Request
+    stage: int
+    due: float
+
+
+@dataclass
+class Sockets:
+    """What libcurl waits for."""
+
+    epoll: select.epoll = field(default_factory=select.epoll)
+    known: set[int] = field(default_factory=set)
+    alarm: float = float("inf")
+    """When libcurl wants to be called, by the monotonic clock."""
+
+    def timer(self, milliseconds: int) -> None:
+        """Libcurl's callback: it wants to be called then; −1: not at all."""
+        later = time.monotonic() + milliseconds / 1000
+        self.alarm = later if milliseconds >= 0 else float("inf")
+
+    def socket(self, what: int, fd: int, *_: object) -> None:
+        """Libcurl's callback: what it wants to know of a socket."""
+        if what == pycurl.POLL_REMOVE:
+            if fd in self.known:
+                self.known.discard(fd)
+                self.epoll.unregister(fd)
+            return
+        wanted = select.EPOLLIN if what & pycurl.POLL_IN else 0
+        wanted |= select.EPOLLOUT if what & pycurl.POLL_OUT else 0
+        if fd in self.known:
+            self.epoll.modify(fd, wanted)
+        else:
+            self.known.add(fd)
+            self.epoll.register(fd, wanted)
+
+    def wait(self, seconds: float) -> list[tuple[int, int]]:
+        """Sockets that something happened to.
+
+        epoll counts in milliseconds, which is too coarse to send on time; select on it does not.
+        """
+        if seconds > 0:
+            select.select([self.epoll], [], [], seconds)
+        return self.epoll.poll(0)
+
+
+class Engine:
+    """Sends one worker's part of a plan."""
+
+    def __init__(self, plan: Plan, worker: int, tell: Callable[[Second], None]) -> None:
+        self._plan = plan
+        self._room = plan.share(worker)
+        self._arrivals = plan.schedule.arrivals(worker, plan.workers, plan.seed)
+        self._draw = plan.mix.draw(f"requests {plan.seed} {worker}")
+        self._tell = tell
+        self._sockets = Sockets()
+        self._multi = multi(self._room, self._sockets.timer, self._sockets.socket)
+        self._idle: dict[str, list[pycurl.Curl]] = defaultdict(list)
+        self._addressed: dict[pycurl.Curl, Written] = {}
+        self._flying: dict[pycurl.Curl, Flight] = {}
+        self._parts: Parts = defaultdict(Tally)
+        self._second = 0
+        self._cpu = time.process_time()
+
+    def run(self, start: float, leave: int) -> None:
+        """Sends from `start` (monotonic clock) on, and waits for the last answer.
+
+        Ends early, without the answers still under way, when something can be read from the file
+        descriptor `leave`.
+        """
+        self._sockets.epoll.register(leave, select.EPOLLIN)
+        upcoming = next(self._arrivals, None)
+        while upcoming or self._flying:
+            upcoming = self._send_due(upcoming, start)
+            ready = self._sockets.wait(self._patience(upcoming, start))
+            if any(fd == leave for fd, _ in ready):
+                break
+            self._serve(ready)
+            self._harvest()
+            while time.monotonic() >= start + self._second + 1:
+                self._end_second()
+        self._end_second()
+
+    def _patience(self, upcoming: Arrival | None, start: float) -> float:
+        until = min(self._sockets.alarm, start + self._second + 1)
+        if upcoming:
+            until = min(until, start + upcoming.at)
+        return until - time.monotonic()
+
+    def _send_due(self, upcoming: Arrival | None, start: float) -> Arrival | None:
+        for _ in range(BATCH):
+            now = time.monotonic()
+            if upcoming is None or start + upcoming.at > now:
+                break
+            self._launch(upcoming, start + upcoming.at, now)
+            upcoming = next(self._arrivals, None)
+        return upcoming
+
+    def _launch(self, arrival: Arrival, due: float, now: float) -> None:
+        request = self._draw(arrival.number)
+        tally = self._parts[arrival.stage, request.kind.name]
+        tally.due += 1
+        if len(self._flying) >= self._room:
+            tally.unsent += 1
+            return
+        tally.late += now - due > LATE
+        tally.lag.add(now - due)
+        self._fly(request, Flight(request.kind, arrival.stage, due))
+
+    def _fly(self, request: Written, flight: Flight) -> None:
+        idle = self._idle[request.kind.name]
+        curl = idle.pop() if idle else handle(self._plan)
+        if self._addressed.get(curl) is not request:
+            address(curl, self._plan.base, request)
+            self._addressed[curl] = request
+        self._flying[curl] = flight
+        self._multi.add_handle(curl)
+
+    def _serve(self, ready: list[tuple[int, int]]) -> None:
+        for fd, events in ready:
+            bits = pycurl.CSELECT_IN if events & select.EPOLLIN else 0
+            bits |= pycurl.CSELECT_OUT if events & select.EPOLLOUT else 0
+            bits |= pycurl.CSELECT_ERR if events & (select.EPOLLERR | select.EPOLLHUP) else 0
+            self._multi.socket_action(fd, bits)
+        if self._sockets.alarm <= time.monotonic():
+            self._sockets.alarm = float("inf")
+            self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+
+    def _harvest(self) -> None:
+        now = time.monotonic()
+        for curl, status in self._ended():
+            flight = self._flying.pop(curl)
+            self._multi.remove_handle(curl)
+            self._idle[flight.kind.name].append(curl)
+            tally = self._parts[flight.stage, flight.kind.name]
+            tally.statuses[status] += 1
+            answered = status.isdigit()
+            if answered and flight.kind.ok(int(status)):
+                tally.ok += 1
+            else:
+                tally.failed += 1
+            if answered or status == "timeout":
+                tally.latency.add(now - flight.due)
+
+    def _ended(self) -> Iterator[tuple[pycurl.Curl, str]]:
+        more = 1
+        while more:
+            more, answered, broken = self._multi.info_read()
+            for curl in answered:
+                yield curl, str(curl.getinfo(pycurl.RESPONSE_CODE))
+            for curl, code, _ in broken:
+                yield curl, REASONS.get(code, "broken")
+
+    def _end_second(self) -> None:
+        cpu = time.process_time()
+        self._tell(Second(self._second, dict(self._parts), cpu - self._cpu))
+        self._parts = defaultdict(Tally)
+        self._second, self._cpu = self._second + 1, cpu

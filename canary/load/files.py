@@ -1,0 +1,22 @@
+"""How many files a process may have open: each request in flight needs a socket."""
+
+import resource
+
+from canary.load.plan import Plan
+
+_OTHER_FILES = 64
+
+
+def files(wanted: int) -> int:
+    """How many files this process may have open, raised to `wanted` where that is allowed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return wanted
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return most
+
+
+def files_needed(plan: Plan) -> int:
+    """How many files the largest worker may need: a socket for each request in flight."""
+    return plan.share(0) + _OTHER_FILES

@@ -1,0 +1,99 @@
+"""A load in full: what is sent, where, when, by how many processes. Pure, and picklable."""
+
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from canary.errors import UsageError
+from canary.load.mix import Mix
+from canary.load.schedule import Schedule
+
+MOST_RATE = 50_000.0
+"""Requests/s."""
+MOST_SECONDS = 4 * 3600.0
+MOST_IN_FLIGHT = 20_000
+MOST_WORKERS = 64
+MOST_TIMEOUT = 120.0
+"""Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """How an https target's certificate is checked."""
+
+    ca_file: str | None = None
+    """Certificate authorities (PEM); None: the usual ones."""
+    insecure: bool = False
+    """Not at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A load. Hard caps keep a typing error from becoming an outage."""
+
+    url: str
+    """`http://host:port` or with a path that the requests' paths are put behind."""
+    schedule: Schedule
+    mix: Mix = field(default_factory=Mix)
+    workers: int = 1
+    """Processes; each takes an equal part of the schedule."""
+    max_in_flight: int = 2000
+    """Requests without an answer, of all workers; one due beyond that is not sent."""
+    timeout: float = 10.0
+    """Seconds from sending until a request counts as failed."""
+    http2: bool = False
+    tls: Tls = field(default_factory=Tls)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for what is no target, or above a cap."""
+        target(self.url)
+        _within("the rate", self.schedule.peak, MOST_RATE, " requests/s")
+        _within("the load", self.schedule.seconds, MOST_SECONDS, " s")
+        _within("the number of workers", self.workers, MOST_WORKERS, "")
+        _within("the number of requests in flight", self.max_in_flight, MOST_IN_FLIGHT, "")
+        _within("the time-out", self.timeout, MOST_TIMEOUT, " s")
+        if self.workers > self.max_in_flight:
+            raise UsageError(
+                f"at least one request in flight for each of the {self.workers} workers is "
+                f"expected, found {self.max_in_flight}"
+            )
+
+    @property
+    def base(self) -> str:
+        """The URL without a slash at its end."""
+        return self.url.rstrip("/")
+
+    def share(self, worker: int) -> int:
+        """How many requests one worker may have in flight."""
+        each, rest = divmod(self.max_in_flight, self.workers)
+        return each + (worker < rest)
+
+
+def _within(name: str, value: float, most: float, unit: str) -> None:
+    if not 0 < value <= most:
+        raise UsageError(
+            f"{name} must be above 0 and at most {most:g}{unit}, found {value:g}{unit}"
+        )
+
+
+def target(url: str) -> str:
+    """The host name of a URL.
+
+    Raises:
+        UsageError: it is no http or https URL that requests can go to.
+    """
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise UsageError(
+            f"a URL such as http://127.0.0.1:8080 is expected, found {url!r}"
+        ) from error
+    if parts.scheme not in {"http", "https"} or not host or not url.isprintable() or " " in url:
+        raise UsageError(f"a URL such as http://127.0.0.1:8080 is expected, found {url!r}")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise UsageError(
+            "a URL without a user name, ? or # is expected (put the query into a request's path "
+            "and credentials into its headers)"
+        )
+    return host

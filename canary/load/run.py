@@ -1,0 +1,225 @@
+"""The whole load: workers started together, listened to, and added up."""
+
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
+from threading import Event
+
+from canary.errors import TransientError, UsageError
+from canary.load.client import connect
+from canary.load.engine import Parts, Second
+from canary.load.files import files, files_needed
+from canary.load.plan import Plan
+from canary.load.tally import Tally, total
+
+_READY_SECONDS = 30.0
+_LISTEN_SECONDS = 0.1
+_GRACE_SECONDS = 5.0
+
+
+@dataclass(slots=True)
+class Result:
+    """What a load came to, also while it is running."""
+
+    plan: Plan
+    parts: Parts = field(default_factory=lambda: defaultdict(Tally))
+    """By stage (index into the schedule) and by request's name."""
+    seconds: float = 0.0
+    """How long it has been running, with the wait for the last answers."""
+    cpu: float = 0.0
+    """Share (0–1) of one core that the busiest worker used, over all of it."""
+    stopped: bool = False
+    """Ended before the schedule did."""
+
+    def stage(self, index: int) -> Tally:
+        """All requests that were due in one stage."""
+        return total(*(tally for (stage, _), tally in self.parts.items() if stage == index))
+
+    def request(self, name: str) -> Tally:
+        """All measured requests of one kind."""
+        return total(
+            *(
+                tally
+                for (stage, kind), tally in self.parts.items()
+                if kind == name and self._counts(stage)
+            )
+        )
+
+    @property
+    def measured(self) -> Tally:
+        """All requests, those of the warm-up left out."""
+        return total(*(tally for (stage, _), tally in self.parts.items() if self._counts(stage)))
+
+    def _counts(self, stage: int) -> bool:
+        return self.plan.schedule.stages[stage].measured
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One second of all workers, and everything until then."""
+
+    index: int
+    """The second, from 0."""
+    rate: float
+    """Requests/s planned in its middle."""
+    second: Tally
+    so_far: Result
+
+
+def run(
+    plan: Plan,
+    *,
+    stop: Event | None = None,
+    each_second: Callable[[Progress], None] | None = None,
+) -> Result:
+    """Carries a plan out and blocks until its last answer (or time-out).
+
+    `stop`, once set, ends it within a second and gives up the answers still under way, which are
+    counted nowhere. `each_second` is called in this thread, once per second in order, also for
+    seconds without requests; it may set `stop`. Open loop: what it does delays no request, these
+    are sent by processes of their own.
+
+    Raises:
+        TransientError: the target takes no connection (tried once before), or a worker died.
+        UsageError: this machine does not allow so many open files.
+    """
+    _check_files(plan)
+    connect(plan)
+    result = Result(plan)
+    with _workers(plan) as workers:
+        begin = time.monotonic() + 0.05
+        for worker in workers:
+            worker.pipe.send(begin)
+        for seconds in _in_step(workers, stop or Event()):
+            progress = _added(result, seconds, time.monotonic() - begin)
+            if each_second:
+                each_second(progress)
+        result.seconds = time.monotonic() - begin
+        result.cpu = max(worker.cpu for worker in workers) / max(result.seconds, 1e-9)
+    result.stopped = bool(stop and stop.is_set())
+    return result
+
+
+def _check_files(plan: Plan) -> None:
+    needed = files_needed(plan)
+    if (allowed := files(needed)) < needed:
+        raise UsageError(
+            f"{needed} open files are needed for {plan.share(0)} requests in flight in one "
+            f"process, and {allowed} are allowed: fewer in flight, more workers, or "
+            f"ulimit -n {needed}"
+        )
+
+
+def _added(result: Result, seconds: Sequence[Second], elapsed: float) -> Progress:
+    tally = Tally()
+    for second in seconds:
+        for key, part in second.parts.items():
+            result.parts[key].merge(part)
+            tally.merge(part)
+    index = seconds[0].index
+    result.seconds = elapsed
+    return Progress(index, result.plan.schedule.rate(index + 0.5), tally, result)
+
+
+@dataclass(slots=True)
+class _Worker:
+    process: subprocess.Popen[bytes]
+    pipe: Connection
+    running: bool = True
+    told: dict[int, Second] = field(default_factory=dict)
+    cpu: float = 0.0
+
+    def hear(self) -> None:
+        """Takes in what it says next."""
+        try:
+            said: Second | None = self.pipe.recv()
+        except (EOFError, OSError) as error:
+            code = self.process.wait(_GRACE_SECONDS)
+            raise TransientError(
+                f"a process of the load ended by itself (exit code {code})"
+            ) from error
+        if said is None:
+            self.running = False
+        else:
+            self.told[said.index] = said
+            self.cpu += said.cpu
+
+
+@contextmanager
+def _workers(plan: Plan) -> Iterator[list[_Worker]]:
+    workers: list[_Worker] = []
+    try:
+        while len(workers) < plan.workers:
+            workers.append(_started())
+        for number, worker in enumerate(workers):
+            worker.pipe.send((plan, number))
+        for worker in workers:
+            if not worker.pipe.poll(_READY_SECONDS):
+                raise TransientError(
+                    f"a process of the load was not ready within {_READY_SECONDS:g} s"
+                )
+            worker.hear()
+            worker.running = True
+        yield workers
+    finally:
+        for worker in workers:
+            _ended(worker)
+
+
+def _started() -> _Worker:
+    ours, theirs = Pipe()
+    fd = theirs.fileno()
+    command = [sys.executable, "-m", "canary.load.worker", str(fd)]
+    process = subprocess.Popen(command, pass_fds=[fd], stdin=subprocess.DEVNULL)  # noqa: S603 - our own
+    theirs.close()
+    return _Worker(process, ours)
+
+
+def _ended(worker: _Worker) -> None:
+    worker.pipe.close()
+    try:
+        worker.process.wait(_GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        worker.process.kill()
+        worker.process.wait()
+
+
+def _in_step(workers: Sequence[_Worker], stop: Event) -> Iterator[list[Second]]:
+    """The seconds of all workers, each index once, as soon as nobody adds to it any more."""
+    index = 0
+    told = False
+    while True:
+        while done := _complete(workers, index):
+            yield done
+            index += 1
+        if not any(worker.running for worker in workers):
+            return
+        if stop.is_set() and not told:
+            told = True
+            _tell_to_stop(workers)
+        _listen(workers)
+
+
+def _complete(workers: Sequence[_Worker], index: int) -> list[Second]:
+    if any(worker.running and index not in worker.told for worker in workers):
+        return []
+    return [worker.told.pop(index) for worker in workers if index in worker.told]
+
+
+def _listen(workers: Sequence[_Worker]) -> None:
+    by_pipe: dict[object, _Worker] = {worker.pipe: worker for worker in workers if worker.running}
+    for pipe in wait([worker.pipe for worker in workers if worker.running], _LISTEN_SECONDS):
+        by_pipe[pipe].hear()
+
+
+def _tell_to_stop(workers: Sequence[_Worker]) -> None:
+    for worker in workers:
+        if worker.running:
+            with suppress(OSError):
+                worker.pipe.send(None)

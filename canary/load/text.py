@@ -1,0 +1,45 @@
+"""Texts with `{{ names }}` in them, taken apart once and put together for each request. Pure."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from canary.errors import UsageError
+
+_NAME = re.compile(r"\{\{\s*(.*?)\s*\}\}")
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Every second part is a name, beginning with the second."""
+
+    parts: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names in it."""
+        return self.parts[1::2]
+
+    def fill(self, row: Mapping[str, str], quoted: Callable[[str], str] = str) -> str:
+        """The text with the values of a row, each passed through `quoted` first."""
+        if len(self.parts) == 1:
+            return self.parts[0]
+        return "".join(self._filled(row, quoted))
+
+    def _filled(self, row: Mapping[str, str], quoted: Callable[[str], str]) -> Iterator[str]:
+        for index, part in enumerate(self.parts):
+            yield quoted(row[part]) if index % 2 else part
+
+
+def parse(text: str) -> Text:
+    """Takes a text apart.
+
+    Raises:
+        UsageError: what stands between the braces is no name.
+    """
+    parts = _NAME.split(text)
+    for name in parts[1::2]:
+        if not _IDENTIFIER.fullmatch(name):
+            raise UsageError(f"a name is expected between {{{{ and }}}}, found {name[:40]!r}")
+    return Text(tuple(parts))

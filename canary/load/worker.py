@@ -1,0 +1,35 @@
+"""`python -m canary.load.worker FD`: one process of a load, told over a pipe what to do.
+
+Comes in: a plan with the worker's number, then the start time (monotonic clock, which all processes
+of a machine share); after that anything, or the pipe's end, means to stop. Goes out: None when
+ready, a Second each second, None at the end.
+"""
+
+import gc
+import os
+import signal
+import sys
+from contextlib import suppress
+from multiprocessing.connection import Connection
+
+from canary.load.engine import Engine
+from canary.load.files import files, files_needed
+
+
+def main(pipe: Connection) -> None:
+    """Does what comes in."""
+    plan, worker = pipe.recv()
+    files(files_needed(plan))
+    engine = Engine(plan, worker, pipe.send)
+    pipe.send(None)
+    start: float = pipe.recv()
+    gc.freeze()
+    engine.run(start, pipe.fileno())
+    pipe.send(None)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is our parent's to understand
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        main(Connection(int(sys.argv[1])))
+    os._exit(0)  # without tidying up what no request waits for
