@@ -15,6 +15,7 @@ from canary.cli.analyze import analyze
 from canary.cli.demo import demo
 from canary.cli.errors import guarded
 from canary.cli.get import get
+from canary.cli.init import init
 from canary.cli.lint import lint
 from canary.cli.manifests import manifests
 from canary.cli.operator import operator
@@ -26,7 +27,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (demo, analyze, lint, manifests, operator, get):
+for _command in (demo, analyze, init, lint, manifests, operator, get):
     app.command()(_command)
 app.command("list", hidden=True)(get)
 

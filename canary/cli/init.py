@@ -1,0 +1,120 @@
+"""`canary init`: a commented CanaryRelease for a Deployment, drafted from what is there."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from canary.cli.cluster import Context, Kubeconfig, Namespace, session
+from canary.cli.prometheus import CaFile, PrometheusUrl, TokenFile, options_of
+from canary.errors import UsageError
+
+if TYPE_CHECKING:
+    from canary.metrics.prometheus import PrometheusOptions
+    from canary.survey.choosing import Wanted
+    from canary.survey.draft import Found
+
+
+def init(  # noqa: PLR0913, PLR0917 - the flags of one command
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DEPLOYMENT|FILE...",
+            help="The Deployment; with --offline its manifests: files, folders, - is standard "
+            "input.",
+        ),
+    ],
+    namespace: Namespace = None,
+    prometheus: PrometheusUrl = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Read manifests, no cluster.", show_default=False)
+    ] = False,
+    deployment: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Which one, where files hold several."),
+    ] = None,
+    service: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Which one, where several Services select the pods."),
+    ] = None,
+    route: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND/NAME|none",
+            help="Which one, where several routes send to the Service; none: share by number of "
+            "pods.",
+        ),
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PRESET", help="What to judge, where it cannot be seen. Repeatable."),
+    ] = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+    token_file: TokenFile = None,
+    ca_file: CaFile = None,
+) -> None:
+    """Draft a CanaryRelease for a Deployment, with comments that say why.
+
+    Looks at the Deployment, its Services, routes and autoscaler, and at the metrics that
+    Prometheus has for its pods; without --prometheus at the pods' own metrics pages. What it
+    could not find stands in comments and on standard error; what is ambiguous it asks.
+
+    Exit code 0: drafted; 2: something has to be chosen, or an option is wrong; 7: not found, or
+    forbidden.
+    """
+    from canary.survey.choosing import Wanted  # noqa: PLC0415 - keeps --help quick
+    from canary.survey.draft import draft  # noqa: PLC0415 - as above
+
+    wanted = Wanted(service, route, tuple(metric or ()))
+    if offline:
+        _refuse_online(context, kubeconfig)
+        found = _from_files(names, namespace, deployment, wanted)
+    else:
+        if deployment is not None or len(names) > 1:
+            raise UsageError("one DEPLOYMENT is expected; to read manifests instead, add --offline")
+        options = options_of(prometheus, token_file, ca_file)
+        found = _from_cluster(names[0], (namespace, context, kubeconfig), options, wanted)
+    made = draft(found)
+    typer.echo(made.text, nl=False)
+    for note in made.notes:
+        typer.echo(f"canary: {note}", err=True)
+
+
+def _refuse_online(context: str | None, kubeconfig: str | None) -> None:
+    """Prometheus' address may come from the environment: that one is just not asked."""
+    for flag, given in (("--context", context), ("--kubeconfig", kubeconfig)):
+        if given is not None:
+            raise UsageError(f"--offline asks no cluster: leave {flag} out")
+
+
+def _from_files(
+    files: list[str], namespace: str | None, deployment: str | None, wanted: "Wanted"
+) -> "Found":
+    from canary.survey.finding_out import found_offline  # noqa: PLC0415 - keeps --help quick
+    from canary.survey.manifests import read_manifests  # noqa: PLC0415 - as above
+
+    if len(files) == 1 and not _is_file(files[0]):
+        raise UsageError(f"--offline expects FILEs; there is no file {files[0]}")
+    return found_offline(read_manifests(files), namespace or "", deployment, wanted)
+
+
+def _is_file(name: str) -> bool:
+    return name == "-" or Path(name).exists()
+
+
+def _from_cluster(
+    name: str,
+    place: tuple[str | None, str | None, str | None],
+    options: "PrometheusOptions | None",
+    wanted: "Wanted",
+) -> "Found":
+    from canary.kube.objects import DEPLOYMENTS  # noqa: PLC0415 - keeps --help quick
+    from canary.operator.run import SystemClock  # noqa: PLC0415 - as above
+    from canary.survey.finding_out import Online, found_online  # noqa: PLC0415 - as above
+
+    namespace, context, kubeconfig = place
+    with session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
+        target = cluster.named(DEPLOYMENTS, name)
+        online = Online(cluster.client, cluster.transport, options, SystemClock().now)
+        return found_online(online, target, wanted)

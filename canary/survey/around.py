@@ -1,0 +1,160 @@
+"""What stands around a Deployment: Services that select it, routes to them, autoscaler, pods."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from canary.kube.objects import (
+    AUTOSCALERS,
+    CRON_JOBS,
+    PODS,
+    SERVICES,
+    Kind,
+    Object,
+)
+from canary.kube.workloads.names import ROLE, labels
+from canary.routers.dialect import Dialect
+from canary.routers.gateway_api import GRPC_ROUTE, HTTP_ROUTE
+from canary.routers.istio import VIRTUAL_SERVICE
+from canary.routers.names import Names
+from canary.routers.split import weighted_rules
+from canary.routers.traefik import TRAEFIK_SERVICE
+from canary.survey.reader import Reader, listed
+from canary.survey.selecting import selects
+
+DIALECTS = (HTTP_ROUTE, GRPC_ROUTE, VIRTUAL_SERVICE, TRAEFIK_SERVICE)
+INGRESSES = Kind("networking.k8s.io", "v1", "ingresses", "Ingress")
+INGRESS_ROUTES = Kind("traefik.io", "v1alpha1", "ingressroutes", "IngressRoute")
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A route that sends traffic to one Service."""
+
+    dialect: Dialect
+    route: Object
+    rules: tuple[str | None, ...]
+    """Names of those of its rules that do; None for one without a name."""
+
+    @property
+    def name(self) -> str:
+        """`HTTPRoute/auth`, as `--route` takes it."""
+        return f"{self.dialect.kind.kind}/{self.route['metadata']['name']}"
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """A Deployment and what stands around it."""
+
+    namespace: str
+    target: Object
+    services: tuple[Object, ...]
+    """Those that select its pods."""
+    ways: Mapping[str, tuple[Way, ...]]
+    """By the Service's name."""
+    unweighted: Mapping[str, tuple[str, ...]]
+    """What else sends to a Service and cannot be weighted: `Ingress auth`."""
+    autoscaler: str | None
+    cron_jobs: tuple[str, ...]
+    """Names of suspended CronJobs: candidates for checks before traffic."""
+    pods: tuple[str, ...]
+    """Names of the running ones."""
+    unseen: tuple[str, ...]
+    """What we were not allowed to look at, as sentences."""
+
+    @property
+    def name(self) -> str:
+        """Of the Deployment."""
+        return str(self.target["metadata"]["name"])
+
+
+def look_around(reader: Reader, target: Object) -> Around:
+    """Reads what stands around the Deployment; never raises for what it may not see."""
+    namespace = target["metadata"]["namespace"]
+    unseen: list[str] = []
+
+    def every(kind: Kind) -> list[Object]:
+        found, trouble = listed(reader, kind, namespace)
+        unseen.extend([trouble] if trouble else [])
+        return found
+
+    services = tuple(one for one in every(SERVICES) if _serves(one, target))
+    routes = [(dialect, route) for dialect in DIALECTS for route in every(dialect.kind)]
+    names = [service["metadata"]["name"] for service in services]
+    others = [*every(INGRESSES), *every(INGRESS_ROUTES)]
+    return Around(
+        namespace=namespace,
+        target=target,
+        services=services,
+        ways={name: tuple(_ways(routes, target, name)) for name in names},
+        unweighted={name: tuple(_senders(others, name)) for name in names},
+        autoscaler=next(_autoscalers(every(AUTOSCALERS), target), None),
+        cron_jobs=tuple(
+            one["metadata"]["name"] for one in every(CRON_JOBS) if one["spec"].get("suspend")
+        ),
+        pods=tuple(pods_of(every(PODS), target)),
+        unseen=tuple(unseen),
+    )
+
+
+def pods_of(pods: list[Object], target: Object) -> Iterator[str]:
+    """Names of the Deployment's running pods, without those of its canary."""
+    for pod in pods:
+        found = labels(pod)
+        running = (pod.get("status") or {}).get("phase") == "Running"
+        if running and ROLE not in found and selects(target["spec"]["selector"], found):
+            yield str(pod["metadata"]["name"])
+
+
+def _serves(service: Object, target: Object) -> bool:
+    """Selects the target's pods, and is none of ours."""
+    selector = service["spec"].get("selector") or {}
+    ours = ROLE in labels(service)
+    return bool(selector) and not ours and selector.items() <= labels(_template(target)).items()
+
+
+def _template(target: Object) -> Object:
+    template: Object = target["spec"]["template"]
+    return template
+
+
+def _ways(routes: list[tuple[Dialect, Object]], target: Object, service: str) -> Iterator[Way]:
+    metadata = target["metadata"]
+    names = Names(metadata["namespace"], service, metadata["name"])
+    for dialect, route in routes:
+        if indices := weighted_rules(dialect, route, names):
+            rules = dialect.rules(route)
+            yield Way(dialect, route, tuple(rules[index].get("name") for index in indices))
+
+
+def _senders(others: list[Object], service: str) -> Iterator[str]:
+    for one in others:
+        if service in set(_backends(one.get("spec"))):
+            yield f"{one['kind']} {one['metadata']['name']}"
+
+
+def _backends(part: object) -> Iterator[str]:
+    """Names of Services, wherever an Ingress or an IngressRoute has them."""
+    if isinstance(part, list):
+        for item in part:
+            yield from _backends(item)
+    elif isinstance(part, dict):
+        for key, value in part.items():
+            if key == "service" and isinstance(value, dict):
+                yield str(value.get("name"))
+            elif key == "services" and isinstance(value, list):
+                yield from (str(one.get("name")) for one in value if one.get("kind") != _WEIGHTED)
+            else:
+                yield from _backends(value)
+
+
+_WEIGHTED = "TraefikService"
+
+
+def _autoscalers(found: list[Object], target: Object) -> Iterator[str]:
+    for one in found:
+        reference = one["spec"].get("scaleTargetRef") or {}
+        if (reference.get("kind"), reference.get("name")) == (
+            "Deployment",
+            target["metadata"]["name"],
+        ):
+            yield str(one["metadata"]["name"])

@@ -1,0 +1,180 @@
+"""Which Service, which route, which metrics a draft takes; what is ambiguous is asked. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from canary.api import unknown
+from canary.core.increments import Side
+from canary.errors import NotFoundError, UsageError
+from canary.kube.objects import Object
+from canary.metrics.compiler import Context
+from canary.metrics.presets import POOLS, RATIOS
+from canary.routers.gateway_api import ENVOY_GATEWAY
+from canary.routers.names import Names
+from canary.survey.around import Around, Way
+from canary.survey.sightings import Sightings, Slow
+from canary.survey.words import listed
+
+NONE = "none"
+"""`--route none`: share by the number of pods."""
+_BY_CONTROLLER = {
+    "traefik.io/gateway-controller": "traefik",
+    "istio.io/gateway-controller": "istio",
+    "istio.io/mesh-controller": "istio",
+    "linkerd.io/policy-controller": "linkerd",
+}
+_BY_KIND = {"TraefikService": "traefik", "VirtualService": "istio"}
+_RATIOS = tuple(one.name for one in RATIOS)
+_POOLS = tuple(one.name for one in POOLS)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a person has decided by flags."""
+
+    service: str | None = None
+    route: str | None = None
+    metrics: Sequence[str] = ()
+    """Names of presets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One Service and at most one route to it."""
+
+    service: Object
+    way: Way | None
+
+    @property
+    def name(self) -> str:
+        """Of the Service."""
+        return str(self.service["metadata"]["name"])
+
+
+def choose(around: Around, wanted: Wanted) -> Choice:
+    """The Service and the route that are meant.
+
+    Raises:
+        NotFoundError: there is no Service.
+        UsageError: there are several, and no flag says which.
+    """
+    service = _service(around, wanted.service)
+    ways = around.ways[service["metadata"]["name"]]
+    return Choice(service, _way(ways, wanted.route, service["metadata"]["name"]))
+
+
+def _service(around: Around, wanted: str | None) -> Object:
+    names = [one["metadata"]["name"] for one in around.services]
+    if not names:
+        raise NotFoundError(
+            f"no Service in namespace {around.namespace} selects the pods of Deployment "
+            f"{around.name}; a canary needs one to be kept apart from stable"
+        )
+    if wanted is None and len(names) > 1:
+        raise UsageError(
+            f"{len(names)} Services select the pods of Deployment {around.name}: {listed(names)}; "
+            f"say which one the users' traffic goes through: --service {names[0]}"
+        )
+    if wanted is not None and wanted not in names:
+        raise UsageError(
+            f"Service {wanted} does not select the pods of Deployment {around.name}; "
+            f"these do: {listed(names)}"
+        )
+    return around.services[names.index(wanted or names[0])]
+
+
+def _way(ways: Sequence[Way], wanted: str | None, service: str) -> Way | None:
+    names = [way.name for way in ways]
+    if wanted == NONE:
+        return None
+    if wanted is not None:
+        fitting = [way for way in ways if wanted in {way.name, way.name.partition("/")[2]}]
+        if len(fitting) == 1:
+            return fitting[0]
+        raise UsageError(
+            f"--route {wanted} names {len(fitting) or 'no'} routes that send to Service "
+            f"{service}; there are: {listed(names)}; or --route {NONE}: share by number of pods"
+        )
+    if len(ways) > 1:
+        raise UsageError(
+            f"{len(ways)} routes send to Service {service}: {listed(names)}; a release weights "
+            f"one of them: --route {names[0]} (what comes through others stays with stable)"
+        )
+    return ways[0] if ways else None
+
+
+def context_of(around: Around, choice: Choice) -> Context:
+    """What the operator would know when it asks for metrics."""
+    pods = {Side.STABLE: around.pods, Side.CANARY: ()}
+    return Context(around.namespace, pods, _backends(around, choice))
+
+
+def _backends(around: Around, choice: Choice) -> Mapping[Side, str]:
+    if choice.way is None:
+        return {}
+    names = Names(around.namespace, choice.name, around.name)
+    return choice.way.dialect.backends(choice.way.route, names)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What is judged, and how we know that it is there."""
+
+    ratio: str | None
+    pools: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    """Presets of requests that would do as well."""
+    limitless: tuple[str, ...] = ()
+    slow: Slow | None = None
+    why: str = ""
+    """Why it is taken to be there although nobody looked; empty: it was seen."""
+
+
+def measure(choice: Choice, seen: Sightings | None, wanted: Sequence[str], where: str) -> Measured:
+    """The presets that were asked for, else those that were seen, else what the router exports.
+
+    `where` says in a few words where `seen` was looked for. Raises UsageError when nothing is
+    known: what a service exports cannot be guessed.
+    """
+    found = seen or Sightings()
+    if wanted:
+        return _asked_for(wanted, found)
+    if found.ratios or found.pools:
+        ratio = found.ratios[0] if found.ratios else None
+        return Measured(ratio, found.pools, found.ratios[1:], found.limitless, found.slow)
+    known = _of_router(choice.way)
+    if known is None:
+        raise UsageError(
+            f"no known metric: {where}. Say what the service or its router exports with --metric "
+            f"PRESET. Requests: {', '.join(_RATIOS)}. Connection pools: {', '.join(_POOLS)}"
+        )
+    return Measured(known, why=f"{where}; it is what this router exports")
+
+
+def _asked_for(wanted: Sequence[str], found: Sightings) -> Measured:
+    for name in wanted:
+        if name not in {*_RATIOS, *_POOLS}:
+            raise UsageError("--metric: " + unknown("preset", name, [*_RATIOS, *_POOLS]))
+    ratios = [name for name in wanted if name in _RATIOS]
+    if len(ratios) > 1:
+        raise UsageError(f"--metric takes one preset of requests, found {listed(ratios)}")
+    pools = tuple(name for name in wanted if name in _POOLS)
+    unseen = [name for name in wanted if name not in {*found.ratios, *found.pools}]
+    why = f"{listed(unseen)}: not seen, asked for with --metric" if unseen else ""
+    return Measured(ratios[0] if ratios else None, pools, slow=found.slow, why=why)
+
+
+def _of_router(way: Way | None) -> str | None:
+    if way is None:
+        return None
+    known = _BY_KIND.get(way.dialect.kind.kind)
+    for parent in (way.route.get("status") or {}).get("parents") or ():
+        known = known or _BY_CONTROLLER.get(parent.get("controllerName", ""))
+    return known
+
+
+def one_cluster(around: Around, choice: Choice) -> bool:
+    """Envoy Gateway counts both versions as one: its own metrics cannot tell them apart."""
+    parents = (choice.way.route.get("status") or {}).get("parents") or () if choice.way else ()
+    envoy = any(parent.get("controllerName") == ENVOY_GATEWAY for parent in parents)
+    return envoy and not _backends(around, choice)

@@ -1,0 +1,293 @@
+"""A commented CanaryRelease for a Deployment, made from what was found around it. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from canary.api import SpecError, load_release
+from canary.api.analysis import Source
+from canary.core.rollout import canary_replicas
+from canary.errors import UsageError
+from canary.kube.workloads.template import canary_value
+from canary.survey.around import Around, Way
+from canary.survey.choosing import Choice, Measured, one_cluster
+from canary.survey.evidence import Traffic
+from canary.survey.planning import DEADLINE, Plan, plan_for
+from canary.survey.words import about, exact, listed, per_second, percent, scalar
+
+_WIDTH = 98
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """All that a draft is made from."""
+
+    around: Around
+    choice: Choice
+    measured: Measured
+    source: Source = Source.PROMETHEUS
+    traffic: Traffic | None = None
+    scrape: float | None = None
+    """Seconds between two scrapes."""
+    named: bool = True
+    """The namespace is known, so it is written down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """YAML that validates, and what a person should know about it."""
+
+    text: str
+    notes: tuple[str, ...]
+
+
+def draft(found: Found) -> Draft:
+    """The release as a file.
+
+    Raises:
+        UsageError: nothing that validates can be made of this Deployment.
+    """
+    judged = found.traffic if found.measured.ratio else None
+    plan = plan_for(judged, routed=found.choice.way is not None)
+    lines = [
+        *_head(found),
+        *_traffic(found),
+        *_steps(found, plan),
+        *_analysis(found, plan),
+        *_tail(),
+    ]
+    text = "\n".join(lines) + "\n"
+    try:
+        load_release(text, "the draft")
+    except SpecError as error:
+        first = error.problems[0]
+        raise UsageError(
+            f"no valid CanaryRelease can be drafted for Deployment {found.around.name}: "
+            f"{first.where}: {first.message}"
+        ) from error
+    return Draft(text, tuple(_notes(found, plan)))
+
+
+def _said(text: str, indent: int) -> Iterator[str]:
+    """A comment, wrapped."""
+    line = ""
+    for word in text.split():
+        if line and indent + len(line) + len(word) + 3 > _WIDTH:
+            yield f"{' ' * indent}# {line}"
+            line = word
+        else:
+            line = f"{line} {word}".strip()
+    yield f"{' ' * indent}# {line}"
+
+
+def _head(found: Found) -> Iterator[str]:
+    around, name = found.around, scalar(found.around.name)
+    yield from _said(f"Guards Deployment {around.name}: each new version first gets a small share "
+                     "of the traffic, and is taken back by itself if it is worse.", 0)  # fmt: skip
+    yield "# Drafted by `canary init` from what is there; every value says why. Check it after a"
+    yield "# change: canary lint FILE. All fields: docs/spec.md."
+    yield "apiVersion: canary-controller.dev/v1alpha1"
+    yield "kind: CanaryRelease"
+    yield "metadata:"
+    yield f"  name: {name}"
+    if found.named:
+        yield f"  namespace: {scalar(around.namespace)}"
+    yield "spec:"
+    yield "  # Your own Deployment, in place: no pod restarts when this is applied."
+    yield f"  target: {{kind: Deployment, name: {name}}}"
+    yield from _service(found)
+
+
+def _service(found: Found) -> Iterator[str]:
+    around, choice = found.around, found.choice
+    others = [one["metadata"]["name"] for one in around.services if one is not choice.service]
+    which = f"Others do as well: {listed(others)}." if others else "No other does."
+    yield from _said(f"Selects the Deployment's pods. {which} It is read, never written.", 2)
+    yield f"  service: {{name: {scalar(choice.name)}}}"
+    if choice.way is None:
+        return
+    selector = choice.service["spec"]["selector"]
+    label = min(selector)
+    rest = sorted(set(selector) - {label})
+    value = canary_value(selector[label])
+    yield from _said(
+        f"Canary pods get {label}: {value}, so that neither this Service nor anything else counts "
+        "them. What selects pods by this label misses the canary (canary lint --cluster looks "
+        f"for that). {f'It could also be {listed(rest)}.' if rest else ''}", 2)  # fmt: skip
+    yield f"  isolation: {{label: {scalar(label)}}}"
+
+
+def _traffic(found: Found) -> Iterator[str]:
+    choice = found.choice
+    yield "  traffic:"
+    if choice.way is None:
+        yield from _no_route(found)
+        return
+    rules = len(choice.way.rules)
+    names = [name for name in choice.way.rules if name]
+    yield from _said(f"Sends to Service {choice.name}{_in_rules(rules)}.", 4)
+    if names:
+        yield from _said(f"To weight one rule only, name it: {listed(names)}.", 4)
+    yield f"    {_route(choice.way)}"
+    if not _is_gateway(choice.way):
+        yield "    # Nothing confirms a weight here: so long the data plane gets to follow it."
+        yield "    settle: 5s"
+
+
+def _in_rules(rules: int) -> str:
+    return " in one rule" if rules == 1 else f" in {rules} rules; all of them are weighted"
+
+
+def _is_gateway(way: Way) -> bool:
+    return way.dialect.kind.group == "gateway.networking.k8s.io"
+
+
+def _route(way: Way) -> str:
+    kind, name = way.dialect.kind.kind, scalar(way.route["metadata"]["name"])
+    if _is_gateway(way):
+        return f"gatewayAPI: {{kind: {kind}, name: {name}}}"
+    if kind == "VirtualService":
+        return f"istio: {{virtualService: {name}}}"
+    return f"traefik: {{traefikService: {name}}}"
+
+
+def _no_route(found: Found) -> Iterator[str]:
+    yield from _said(
+        f"No route that can be weighted sends to Service {found.choice.name}: so the traffic is "
+        "shared by the number of pods. That is approximate, and a canary pod gets its share "
+        "as soon as it is ready. Better: a route (docs/routers.md), as gatewayAPI, istio or "
+        "traefik.", 4)  # fmt: skip
+    yield "    replicas: {}"
+
+
+def _steps(found: Found, plan: Plan) -> Iterator[str]:
+    around = found.around
+    if around.cron_jobs and found.choice.way:
+        yield from _said("Checks before any traffic, as Jobs from a suspended CronJob; there "
+                         f"{'are' if len(around.cron_jobs) > 1 else 'is'}: "
+                         f"{listed(around.cron_jobs)}.", 2)  # fmt: skip
+        yield "  # before:"
+        yield f"  # - {{name: smoke, jobFrom: {{cronJob: {scalar(around.cron_jobs[0])}}}}}"
+    replicas = int(around.target["spec"].get("replicas", 1))
+    first = plan.steps[0][0]
+    pods = canary_replicas(replicas, first)
+    yield from _said(f"Percent of the traffic, and how long at least. {_rate(found, first)}The "
+                     f"first step takes {pods} canary pod{'' if pods == 1 else 's'} beside "
+                     f"{replicas}. `approval: true` waits for `canary promote`.", 2)  # fmt: skip
+    yield "  steps:"
+    for weight, hold in plan.steps:
+        yield f"  - {{weight: {weight}, hold: {exact(hold)}}}"
+    yield "  # Watched on after promotion; a failure puts the version before back."
+    yield "  bake: 30m"
+    yield from _said("A release that has not ended by then pauses and says why.", 2)
+    yield f"  deadline: {exact(DEADLINE)}"
+
+
+def _rate(found: Found, first: int) -> str:
+    if found.traffic is None:
+        return ""
+    share = per_second(found.traffic.rate * first / 100)
+    return f"There are {per_second(found.traffic.rate)} now, so {first} % are {share}. "
+
+
+def _analysis(found: Found, plan: Plan) -> Iterator[str]:
+    yield "  analysis:"
+    yield from _source(found)
+    yield from _said(
+        "Promotion needs at least this long under traffic: longer than the rarest fault that you "
+        "care about.",
+        4,
+    )
+    yield "    minimum: 20m"
+    yield from _said(f"Promotion has to rule out that {percent(plan.regression)} more requests "
+                     f"fail than do now. {_course(plan)}", 4)  # fmt: skip
+    yield f"    smallestRegression: {plan.regression:g}"
+    yield "    # Chance that a version as good as the running one is ever rolled back."
+    yield "    falseAlarm: 0.01"
+    yield "    metrics:"
+    yield from _metrics(found)
+
+
+def _source(found: Found) -> Iterator[str]:
+    if found.source is Source.SCRAPE:
+        yield "    # The pods' own metrics pages; `prometheus`, where the operator can ask one."
+        yield "    source: scrape"
+        yield "    interval: 5s"
+        return
+    interval = max(10.0, found.scrape or 0.0)
+    seen = f"Prometheus scrapes the pods every {about(found.scrape)}. " if found.scrape else ""
+    yield "    source: prometheus"
+    yield from _said(f"{seen}Looking more often than pods are scraped shows nothing new.", 4)
+    yield f"    interval: {exact(float(int(min(interval, 300.0))))}"
+
+
+def _course(plan: Plan) -> str:
+    course = plan.course
+    if course is None:
+        return "How long that takes depends on the traffic, which is not known here."
+    takes = f"That takes {course.requests:,.0f} canary requests"
+    return f"{takes}: at the present traffic a good release ends after {about(course.seconds)}."
+
+
+def _metrics(found: Found) -> Iterator[str]:
+    measured = found.measured
+    if measured.why:
+        yield from _said(f"NOT SEEN in any data ({measured.why}): check it with "
+                         "canary lint --cluster --prometheus URL.", 4)  # fmt: skip
+    if measured.ratio is not None:
+        others = f" As well seen: {listed(measured.others)}." if measured.others else ""
+        yield from _said("5XX answers out of all. Fails when worse than 1.25 times stable, or "
+                         f"above 5 %.{others}", 4)  # fmt: skip
+        yield (f"    - {{name: errors, ratio: {{preset: {measured.ratio}}}, tolerance: 1.25, "
+               "limit: 0.05}")  # fmt: skip
+    for preset in measured.pools:
+        name = "pool" if len(measured.pools) == 1 else f"pool-{preset}"
+        yield from _said("Database connections: fails above 75 % of the pool, or when 3 are held "
+                         "and never given back within 10 minutes.", 4)  # fmt: skip
+        yield (f"    - {{name: {name}, pool: {{preset: {preset}}}, limit: 0.75, "
+               "leak: {connections: 3, window: 10m}}")  # fmt: skip
+    yield from _could_be(measured)
+
+
+def _could_be(measured: Measured) -> Iterator[str]:
+    for preset in measured.limitless:
+        yield from _said(
+            f"A pool was seen whose size nobody exports ({preset}): give it as max.", 4
+        )
+        yield f"    # - {{name: pool, pool: {{preset: {preset}, max: POOL_SIZE}}, limit: 0.75}}"
+    if measured.slow is not None:
+        name, bound = measured.slow.metric, measured.slow.bound
+        yield from _said("Slow answers can be judged in the same way:", 4)
+        yield "    # - name: slow"
+        yield "    #   ratio:"
+        yield f"    #     total: {name}_count"
+        yield f"    #     good: '{name}_bucket{{le=\"{bound}\"}}'"
+
+
+def _tail() -> Iterator[str]:
+    yield "  # Who is told; the URL stays in a Secret of this namespace."
+    yield "  # notify:"
+    yield "  # - {slack: {secretRef: {name: SECRET, key: KEY}}}"
+
+
+def _notes(found: Found, plan: Plan) -> Iterator[str]:
+    around, choice, measured = found.around, found.choice, found.measured
+    yield from (f"not seen: {sentence}" for sentence in around.unseen)
+    if choice.way is None:
+        senders = around.unweighted.get(choice.name, ())
+        also = f" ({listed(senders)} cannot be weighted)" if senders else ""
+        yield (f"no route sends to Service {choice.name}{also}: the draft shares traffic by the "
+               "number of pods, which is approximate")  # fmt: skip
+    if one_cluster(around, choice):
+        yield ("Envoy Gateway counts both versions as one cluster here, so its own metrics cannot "
+               "be judged (docs/routers.md)")  # fmt: skip
+    if measured.ratio is None:
+        yield "no metric of requests was found: only connection pools are judged"
+    if measured.why:
+        yield f"metrics were not seen: {measured.why}"
+    if not measured.pools and not measured.limitless:
+        yield "no metric of a connection pool was found: a leak shows only in failed requests"
+    if found.traffic is None:
+        yield "the traffic is not known: check with canary lint --cluster --prometheus URL"
+    elif plan.course is not None and plan.course.seconds > DEADLINE:
+        yield (f"{per_second(found.traffic.rate)} are too few to judge a release within "
+               f"{about(DEADLINE)}: it would pause as inconclusive")  # fmt: skip

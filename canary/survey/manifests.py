@@ -1,0 +1,56 @@
+"""Manifests as files: YAML with several documents, folders of it, standard input."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from canary.api.documents import MAX_BYTES, read_documents
+from canary.errors import UsageError
+from canary.kube.objects import Object
+from canary.survey.reader import members
+
+_ENDINGS = {".yaml", ".yml", ".json"}
+
+
+def read_manifests(files: Sequence[str]) -> list[Object]:
+    """All objects in these files, with what is in folders among them; `-` is standard input.
+
+    Raises:
+        UsageError: a file cannot be read or is not YAML; with its place.
+    """
+    return [one for file in files for path in _paths(file) for one in _objects(path)]
+
+
+def content_of(file: str) -> bytes:
+    """The file, as far as it can be valid: one byte more than is allowed tells that it is not.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if file == "-":
+        return sys.stdin.buffer.read(MAX_BYTES + 1)
+    with Path(file).open("rb") as opened:
+        return opened.read(MAX_BYTES + 1)
+
+
+def _paths(file: str) -> Iterator[str]:
+    folder = Path(file)
+    if file == "-" or not folder.is_dir():
+        yield file
+        return
+    found = sorted(one for one in folder.rglob("*") if one.suffix in _ENDINGS and one.is_file())
+    if not found:
+        raise UsageError(f"{file} is a folder without any file of YAML or JSON")
+    yield from map(str, found)
+
+
+def _objects(file: str) -> Iterator[Object]:
+    name = "stdin" if file == "-" else file
+    try:
+        documents = read_documents(content_of(file))
+    except OSError as error:
+        raise UsageError(f"{name} cannot be read: {error.strerror or error}") from error
+    for document in documents:
+        for problem in document.problems:
+            raise UsageError(f"{name}:{problem.line}:{problem.column}: {problem.message}")
+        yield from members(document.data)

@@ -1,0 +1,112 @@
+"""Which presets' metrics there really are for the pods and backends of a Deployment."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from canary.core.series import MatchOp, SeriesQuery
+from canary.errors import UsageError
+from canary.metrics.compiler import Context, compile_pool, compile_ratio
+from canary.metrics.presets import POOLS, RATIOS, Per, PoolPreset, RatioPreset
+from canary.survey.inquiry import Labels
+
+Ask = Callable[[SeriesQuery], Sequence[Labels]]
+"""The groups that a query has now; none where there is nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sightings:
+    """Names of presets whose series are there, best first."""
+
+    ratios: tuple[str, ...] = ()
+    pools: tuple[str, ...] = ()
+    limitless: tuple[str, ...] = ()
+    """Pools in use whose exporter gives no maximum: the spec has to."""
+    slow: "Slow | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """A histogram of answering times; `bound` is a bucket's upper end, in seconds, as exported."""
+
+    metric: str
+    """Without `_bucket` and `_count`."""
+    bound: str
+
+
+HISTOGRAMS = (
+    "http_server_requests_seconds",
+    "http_server_request_duration_seconds",
+    "http_request_duration_seconds",
+)
+
+
+def look_for(ask: Ask, context: Context, *, pods_only: bool = False) -> Sightings:
+    """Asks for every preset that can be asked for in this context."""
+
+    def fits(preset: RatioPreset | PoolPreset) -> bool:
+        return preset.per is Per.POD or not pods_only
+
+    pools = [one for one in POOLS if fits(one) and _pool_is_there(ask, one, context)]
+    return Sightings(
+        tuple(one.name for one in RATIOS if fits(one) and _ratio_is_there(ask, one, context)),
+        tuple(one.name for one in _without_twins(pools) if one.maximum is not None),
+        tuple(one.name for one in _without_twins(pools) if one.maximum is None),
+        next((slow for name in HISTOGRAMS if (slow := _histogram(ask, name, context))), None),
+    )
+
+
+def label_is_there(ask: Ask, query: SeriesQuery, label: str) -> bool:
+    """Whether any series of the query has this label."""
+    return any(group.get(label) for group in ask(replace(query, by=(*query.by, label))))
+
+
+def _ratio_is_there(ask: Ask, preset: RatioPreset, context: Context) -> bool:
+    """Its requests are counted with the label that tells bad ones, and what else it looks at."""
+    try:
+        query = compile_ratio(preset, context, preset.name).total
+    except UsageError:
+        return False
+    said = {one.label for one in preset.total.matchers if one.op is MatchOp.NOT_REGEX}
+    needed = (preset.bad.label, *sorted(said))
+    groups = ask(replace(query, by=(*query.by, *needed)))
+    return any(all(group.get(label) for label in needed) for group in groups)
+
+
+def _pool_is_there(ask: Ask, preset: PoolPreset, context: Context) -> bool:
+    own = context if preset.maximum else replace(context, maximum=1.0)
+    try:
+        queries = compile_pool(preset, own, preset.name)
+    except UsageError:
+        return False
+    if not ask(queries.in_use):
+        return False
+    return isinstance(queries.maximum, float) or bool(ask(queries.maximum))
+
+
+def _without_twins(pools: Sequence[PoolPreset]) -> list[PoolPreset]:
+    """Two presets that read the same series are one: the first, which knows more of it."""
+    kept: dict[str, PoolPreset] = {}
+    for preset in sorted(pools, key=lambda one: one.maximum is None):
+        kept.setdefault(preset.in_use.metric, preset)
+    return list(kept.values())
+
+
+def _histogram(ask: Ask, metric: str, context: Context) -> Slow | None:
+    """The bucket nearest to half a second, if there are buckets."""
+    count = compile_ratio(next(one for one in RATIOS if one.name == "http"), context, "slow").total
+    bucket = replace(count.selector, metric=f"{metric}_bucket")
+    groups = ask(replace(count, selector=bucket, by=("le",)))
+    bounds = [text for group in groups if _number(text := group.get("le", "")) is not None]
+    near = min(bounds, key=lambda text: abs((_number(text) or 0.0) - _USUAL), default=None)
+    return Slow(metric, near) if near is not None else None
+
+
+_USUAL = 0.5
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if value < float("inf") else None
