@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from canary.api import CheckStatus, Phase, Reason, Status
+from canary.api import CheckStatus, Phase, Reason, Spec, Status
 from canary.core.plan import TrafficAction, WorkloadAction
 from canary.core.series import MetricAnswer, SeriesQuery
 from canary.core.snapshot import Canary, Route, Target, Wish
@@ -32,6 +32,17 @@ class Workload:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """What a notice is about, so that it can be explained without asking anybody again."""
+
+    spec: Spec
+    before: Status
+    after: Status
+    pods: tuple[str, ...] = ()
+    """Names of the pods that run the new version."""
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """Something a person should know: the release moved on, or stopped, and why."""
 
@@ -42,6 +53,7 @@ class Notice:
     reason: Reason
     message: str
     weight: int
+    change: Change | None = None
 
 
 class Clock(Protocol):

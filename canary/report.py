@@ -7,7 +7,7 @@ from canary.core.conditions import conditions
 from canary.core.plan import Done, LetGo, Plan
 from canary.core.snapshot import Snapshot
 from canary.errors import ConflictError, TransientError
-from canary.interfaces import Key, Notice, World
+from canary.interfaces import Change, Key, Notice, World
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,9 @@ def _tell(world: World, snapshot: Snapshot, after: Status) -> None:
     if same:
         return
     key = Key(wish.namespace, wish.name)
+    runs_it = snapshot.canary or snapshot.target
+    pods = tuple(pod.name for pod in runs_it.pods) if runs_it is not None else ()
+    change = Change(wish.spec, before, after, pods)
     world.notifier.tell(
-        Notice(key, snapshot.now, after.phase, after.reason, after.message, after.weight)
+        Notice(key, snapshot.now, after.phase, after.reason, after.message, after.weight, change)
     )

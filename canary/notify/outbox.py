@@ -1,0 +1,210 @@
+"""What waits to be sent: one lane for each receiver, so that one that hangs delays no other.
+
+A lane is worked off in order, by one thread at a time. What fails stays first in its lane, which
+then rests for longer and longer (its circuit is open), until it works again or what waits is stale.
+"""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from canary.errors import CanaryError, TransientError
+from canary.kube.timing import Timing
+
+log = logging.getLogger(__name__)
+
+CAPACITY = 1000
+STALE = 900.0
+"""Seconds after which news are not worth sending any more."""
+_REST, _LONGEST_REST = 5.0, 120.0
+
+
+class Result(StrEnum):
+    """How the way of one task ended."""
+
+    DELIVERED = "delivered"
+    REFUSED = "refused"
+    """The receiver does not want it, or there is no such receiver."""
+    EXPIRED = "expired"
+    """It could not be delivered for too long, or until the shutdown."""
+    DROPPED = "dropped"
+    """The queue was full."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One thing to send; `run` raises TransientError where another try may help."""
+
+    lane: str
+    receiver: str
+    """As metrics and log lines call it; no secret."""
+    urgent: bool
+    """Kept when the queue overflows."""
+    run: Callable[[], None]
+
+
+class Observer(Protocol):
+    """Who counts."""
+
+    def ended(self, task: Task, result: Result) -> None:
+        """The task's way has ended."""
+        ...
+
+
+@dataclass(slots=True)
+class _Lane:
+    waiting: deque[tuple[float, Task]] = field(default_factory=deque)
+    """When it was put there (by `timing`), and what."""
+    busy: bool = False
+    failures: int = 0
+    not_before: float = 0.0
+
+
+class Outbox:
+    """Threads are started when they are needed; a full queue drops the oldest of the longest lane.
+
+    Nothing that is urgent is dropped while there is something else.
+    """
+
+    def __init__(
+        self, timing: Timing, observer: Observer, *, workers: int = 16, capacity: int = CAPACITY
+    ) -> None:
+        self._timing = timing
+        self._observer = observer
+        self._workers = workers
+        self._capacity = capacity
+        self._changed = threading.Condition()
+        self._lanes: dict[str, _Lane] = {}
+        self._threads = 0
+        self._idle = 0
+        self._closing = False
+        self._closed = False
+
+    def __len__(self) -> int:
+        """How many wait, without those that are being sent."""
+        with self._changed:
+            return self._count()
+
+    def put(self, task: Task) -> None:
+        """Returns at once, whatever the receivers do."""
+        dropped = []
+        with self._changed:
+            if self._closed:
+                dropped.append(task)
+            else:
+                lane = self._lanes.setdefault(task.lane, _Lane())
+                lane.waiting.append((self._timing.now(), task))
+                dropped += [self._evicted()] if self._count() > self._capacity else []
+                self._staff()
+                self._changed.notify_all()
+        for one in dropped:
+            self._ended(one, Result.DROPPED, "the queue is full")
+
+    def close(self, seconds: float) -> None:
+        """Sends what waits, for so long at most; each has one attempt, and resting lanes none."""
+        end = self._timing.now() + seconds
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+            while self._threads and (left := end - self._timing.now()) > 0:
+                self._timing.wait(self._changed, left)
+            self._closed = True
+            rest = [task for lane in self._lanes.values() for _, task in lane.waiting]
+            self._lanes.clear()
+            self._changed.notify_all()
+        for task in rest:
+            self._ended(task, Result.EXPIRED, "the operator ends")
+
+    def _count(self) -> int:
+        return sum(len(lane.waiting) for lane in self._lanes.values())
+
+    def _evicted(self) -> Task:
+        waiting = max(self._lanes.values(), key=lambda lane: len(lane.waiting)).waiting
+        calm = next((index for index, (_, task) in enumerate(waiting) if not task.urgent), 0)
+        _, task = waiting[calm]
+        del waiting[calm]
+        return task
+
+    def _staff(self) -> None:
+        if not self._idle and self._threads < self._workers:
+            self._threads += 1
+            threading.Thread(target=self._work, name="notify", daemon=True).start()
+
+    def _work(self) -> None:
+        while (found := self._next()) is not None:
+            name, since, task = found
+            self._after(name, since, task, self._attempt(task))
+        with self._changed:
+            self._threads -= 1
+            self._changed.notify_all()
+
+    def _next(self) -> tuple[str, float, Task] | None:
+        """The next of a lane that nobody works on and that does not rest; None at the end."""
+        with self._changed:
+            while not self._closed:
+                now = self._timing.now()
+                free = {name: one for name, one in self._lanes.items() if _free(one)}
+                for name, lane in free.items():
+                    if lane.not_before <= now:
+                        lane.busy = True
+                        self._lanes[name] = self._lanes.pop(name)  # the others come first now
+                        return name, *lane.waiting.popleft()
+                if self._closing and not any(lane.busy for lane in self._lanes.values()):
+                    return None
+                until = min((lane.not_before for lane in free.values()), default=None)
+                self._idle += 1
+                self._timing.wait(self._changed, None if until is None else until - now)
+                self._idle -= 1
+        return None
+
+    def _attempt(self, task: Task) -> CanaryError | None:
+        try:
+            task.run()
+        except CanaryError as error:
+            return error
+        except Exception as error:  # noqa: BLE001  # a bug must not end all notifications
+            return CanaryError(f"a bug: {type(error).__name__}")  # its words may hold a secret
+        return None
+
+    def _after(self, name: str, since: float, task: Task, error: CanaryError | None) -> None:
+        result, why = Result.DELIVERED, ""
+        with self._changed:
+            lane = self._lanes.get(name, _Lane())
+            lane.busy = False
+            if isinstance(error, TransientError):
+                now = self._timing.now()
+                lane.failures += 1
+                lane.not_before = now + _rest(lane.failures, error)
+                if not self._closing and now - since < STALE:
+                    lane.waiting.appendleft((since, task))
+                    self._changed.notify_all()
+                    return
+                result, why = Result.EXPIRED, str(error)
+            elif error is not None:
+                result, why = Result.REFUSED, str(error)
+            else:
+                lane.failures, lane.not_before = 0, 0.0
+            if not lane.waiting and not lane.failures:
+                self._lanes.pop(name, None)
+            self._changed.notify_all()
+        self._ended(task, result, why)
+
+    def _ended(self, task: Task, result: Result, why: str) -> None:
+        self._observer.ended(task, result)
+        if result is not Result.DELIVERED:
+            log.warning(
+                "a notification to %s was not delivered (%s): %s", task.receiver, result, why
+            )
+
+
+def _free(lane: _Lane) -> bool:
+    return bool(lane.waiting) and not lane.busy
+
+
+def _rest(failures: int, error: TransientError) -> float:
+    """Seconds that a lane rests after so many failures in a row."""
+    return max(min(_REST * 2 ** (failures - 1), _LONGEST_REST), error.retry_after)

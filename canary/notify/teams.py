@@ -1,0 +1,52 @@
+"""Microsoft Teams by a Workflows webhook: one Adaptive Card, below 28 KB.
+
+Source: learn.microsoft.com, "Create incoming webhooks with Workflows" and the Adaptive Cards 1.4
+schema. Foreign text stands in text runs, where Markdown is not interpreted.
+"""
+
+from typing import Any
+
+from canary.notify.letter import Letter, Post, clipped, facts, links_of, posted
+from canary.notify.news import Kind, News
+
+LARGEST = 28 * 1024
+"""Bytes of a message."""
+_TEXT, _FACT, _EVIDENCE = 2000, 400, 20
+_COLOURS = {
+    Kind.ROLLBACK: "attention",
+    Kind.STUCK: "warning",
+    Kind.APPROVAL: "accent",
+    Kind.PROMOTION: "good",
+}
+
+
+def teams(letter: Letter, url: str) -> tuple[Post, ...]:
+    """One card."""
+    card = {
+        "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+        "type": "AdaptiveCard",
+        "version": "1.4",
+        "msteams": {"width": "Full"},
+        "body": _body(letter.news),
+        "actions": [
+            {"type": "Action.OpenUrl", "title": title, "url": link}
+            for title, link in links_of(letter.news, letter.links)
+        ],
+    }
+    content = "application/vnd.microsoft.card.adaptive"
+    attachment = {"contentType": content, "contentUrl": None, "content": card}
+    return posted(url, {"type": "message", "attachments": [attachment]})
+
+
+def _body(news: News) -> list[dict[str, Any]]:
+    colour = _COLOURS.get(news.kind, "default")
+    found = [_run(news.headline, size="large", weight="bolder", color=colour), _run(news.message)]
+    rows = [{"title": label, "value": clipped(value, _FACT)} for label, value in facts(news)]
+    found.append({"type": "FactSet", "facts": rows})
+    found += [_run(f"{name}: {clipped(said, _FACT)}") for name, said in news.evidence[:_EVIDENCE]]
+    return found
+
+
+def _run(text: str, **style: str) -> dict[str, Any]:
+    run = {"type": "TextRun", "text": clipped(text, _TEXT), **style}
+    return {"type": "RichTextBlock", "inlines": [run]}
