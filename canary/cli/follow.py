@@ -1,7 +1,7 @@
 """Objects as they change: one list and one watch, whatever happens to the connection."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Final, Self
@@ -15,6 +15,9 @@ from canary.kube.timing import Stopper, SystemTiming
 
 GONE: Final = 2.0
 """Seconds that the end of the watch is waited for."""
+
+
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +71,19 @@ class Follow:
             if self._source.refused is not None:
                 raise self._source.refused
             yield News(item.item, item.old, self._reflector.problem)
+
+
+class Troubles:
+    """Says that the watch broke off, and that it goes on: each once."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._last = ""
+
+    def heard(self, trouble: str) -> None:
+        """What the watch complains of now; empty while it works."""
+        if trouble and not self._last:
+            self._say(f"{trouble}; trying again")
+        elif self._last and not trouble:
+            self._say("the watch goes on")
+        self._last = trouble

@@ -106,15 +106,15 @@ def _watched(
     cluster: Session, where: str, names: Sequence[str] | None, labels: str, *, wide: bool
 ) -> None:
     """One line per change, until Ctrl-C. One list and one watch, however many releases."""
-    from canary.cli.follow import Follow  # noqa: PLC0415 - keeps --help quick
+    from canary.cli.follow import Follow, Troubles  # noqa: PLC0415 - keeps --help quick
     from canary.cli.rows import Rows  # noqa: PLC0415 - as above
 
     if names:
         cluster.release(names[0])
     rows = Rows(wide=wide, namespaces=not where)
     with Follow(cluster, where, name=names[0] if names else "", labels=labels) as follow:
+        troubles = Troubles(lambda words: typer.echo(f"canary: {words}", err=True))
         for news in follow.news(1.0):
+            troubles.heard(news.trouble)
             for line in rows.lines(news):
                 typer.echo(line)
-            if said := rows.trouble(news):
-                typer.echo(f"canary: {said}", err=True)

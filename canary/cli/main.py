@@ -14,11 +14,13 @@ from canary import __version__
 from canary.cli.analyze import analyze
 from canary.cli.demo import demo
 from canary.cli.errors import guarded
+from canary.cli.gate import gate
 from canary.cli.get import get
 from canary.cli.init import init
 from canary.cli.lint import lint
 from canary.cli.manifests import manifests
 from canary.cli.operator import operator
+from canary.cli.status import status
 
 app = typer.Typer(
     help="Ships a new version of a service without hurting its users.",
@@ -27,7 +29,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (demo, analyze, init, lint, manifests, operator, get):
+for _command in (demo, analyze, gate, init, lint, manifests, operator, get, status):
     app.command()(_command)
 app.command("list", hidden=True)(get)
 

@@ -15,7 +15,6 @@ class Rows:
         self._heads = heads(wide=wide, namespaces=namespaces)
         self._widths: list[int] = []
         self._shown: dict[tuple[str, str], list[str]] = {}
-        self._trouble = ""
 
     def lines(self, news: News) -> Iterator[str]:
         """The heads before the first row; nothing for what looks as it did."""
@@ -36,15 +35,6 @@ class Rows:
         first = not self._widths
         self._widths = widths_of([self._heads, cells], self._widths)
         yield from table([self._heads, cells] if first else [cells], self._widths)
-
-    def trouble(self, news: News) -> str:
-        """What to say of a watch that broke off, and that goes on: each once."""
-        if news.trouble == self._trouble:
-            return ""
-        before, self._trouble = self._trouble, news.trouble
-        if before and news.trouble:
-            return ""
-        return f"{news.trouble}; trying again" if news.trouble else "the watch goes on"
 
 
 def _telling(cells: list[str] | None, namespaces: bool) -> list[str] | None:

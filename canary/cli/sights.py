@@ -1,0 +1,14 @@
+"""From an object of the API server to what status, explain and report look at."""
+
+from canary.cli.clock import now
+from canary.kube.objects import Object
+from canary.kube.releases import parsed
+from canary.render.sight import Sight
+
+
+def sight_of(found: Object) -> Sight:
+    """The release now. Raises UsageError for a spec that cannot be followed."""
+    release, metadata = parsed(found), found["metadata"]
+    return Sight(
+        str(metadata["namespace"]), str(metadata["name"]), release.spec, release.status, now()
+    )

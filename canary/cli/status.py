@@ -1,0 +1,62 @@
+"""`canary status`: where a release is, once or as it goes on."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from canary.cli.cluster import Context, Kubeconfig, Name, Namespace, Session, session
+from canary.cli.output import DOCUMENTS, TEXT, DocumentOutput, document, form_of
+from canary.errors import UsageError
+
+if TYPE_CHECKING:
+    from canary.render.sight import Sight
+
+Watching = Annotated[bool, typer.Option("--watch", "-w", help="Go on until the release has ended.")]
+
+
+def status(  # noqa: PLR0913, PLR0917 - kubectl's flags
+    name: Name,
+    namespace: Namespace = None,
+    watch: Watching = False,
+    output: DocumentOutput = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Show where a release is: step, weight, evidence, and what comes next.
+
+    With -w a live view on a terminal, in a pipe a line for each change; one watch, no polling.
+
+    Exit code 0: at rest or under way, with -w: promoted; 3: rolled back; 5: paused or waiting for
+    approval (not with -w, which goes on); 7: no such release, or forbidden.
+    """
+    form = form_of(output, DOCUMENTS)
+    if watch and form != TEXT:
+        raise UsageError("-w prints for people: leave out -o, or ask again without -w")
+    from canary.cli.sights import sight_of  # noqa: PLC0415 - keeps --help quick
+    from canary.render import sight as seen  # noqa: PLC0415 - as above
+    from canary.render import status_text  # noqa: PLC0415 - as above
+
+    with session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
+        sight = sight_of(cluster.release(name))
+        if watch and sight.under_way:
+            sight = _watched(cluster, sight)
+        elif form == TEXT:
+            _show(sight)
+        else:
+            typer.echo(document(form, status_text.document(sight)), nl=False)
+    raise typer.Exit(seen.exit_code(sight.status))
+
+
+def _show(sight: "Sight") -> None:
+    from rich.console import Console  # noqa: PLC0415 - keeps --help quick
+
+    from canary.render.status_view import view  # noqa: PLC0415 - as above
+
+    Console(highlight=False).print(view(sight))
+
+
+def _watched(cluster: Session, sight: "Sight") -> "Sight":
+    """The release when it has ended."""
+    from canary.cli.watching import following  # noqa: PLC0415 - keeps --help quick
+
+    return following(cluster, sight)

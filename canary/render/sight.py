@@ -1,0 +1,98 @@
+"""One release as the API server has it, at one moment; and what can be read off it. Pure."""
+
+from dataclasses import dataclass
+
+from canary.api import (
+    HistoryEntry,
+    Intent,
+    Metric,
+    MetricStatus,
+    Phase,
+    Reason,
+    Result,
+    Spec,
+    Status,
+)
+from canary.api.status import Condition
+from canary.errors import ExitCode
+
+_BAD_WHEN = {"DataAvailable": "False", "Stalled": "True", "Held": "False"}
+"""Conditions that are worth a line, and when."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What status, explain and report look at."""
+
+    namespace: str
+    name: str
+    spec: Spec
+    status: Status
+    now: float
+    """Seconds since the epoch."""
+
+    @property
+    def title(self) -> str:
+        """`prod/auth`."""
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def last(self) -> HistoryEntry | None:
+        """The release that ended last."""
+        return self.status.history[0] if self.status.history else None
+
+    @property
+    def failed(self) -> HistoryEntry | None:
+        """The release that was rolled back and whose template is still there."""
+        gone = self.status.phase is Phase.ROLLED_BACK
+        return self.last if gone and self.last and self.last.result is not Result.PROMOTED else None
+
+    @property
+    def under_way(self) -> bool:
+        """A release is in flight, or its end is still being watched."""
+        return self.status.release is not None
+
+    def metric(self, name: str) -> Metric | None:
+        """The metric of the spec."""
+        return next((one for one in self.spec.analysis.metrics if one.name == name), None)
+
+
+def exit_code(status: Status) -> ExitCode:
+    """What `canary status` returns for what is so now."""
+    match status.phase:
+        case Phase.ROLLED_BACK | Phase.ROLLING_BACK:
+            return ExitCode.FAILED
+        case Phase.PAUSED | Phase.WAITING_FOR_APPROVAL:
+            return ExitCode.PAUSED
+        case _:
+            return ExitCode.OK
+
+
+def least_left(sight: Sight) -> float | None:
+    """Seconds until the release can have ended at the earliest; None where only others know.
+
+    The holds that are left, the rest of `analysis.minimum`, then the bake. Evidence may take
+    longer, and rolling the target is not in it.
+    """
+    spec, status, release = sight.spec, sight.status, sight.status.release
+    if status.intent is Intent.BAKE:
+        return max(spec.bake - (sight.now - (status.bake_started_at or sight.now)), 0.0)
+    waits = release is None or release.pause is not None or status.reason is Reason.APPROVAL_NEEDED
+    if release is None or waits or status.intent is not Intent.ADVANCE:
+        return None
+    started = status.step_started_at
+    held = sight.now - started if started is not None else 0.0
+    now = spec.steps[min(status.step, len(spec.steps) - 1)].hold
+    holds = max(now - held, 0.0) + sum(step.hold for step in spec.steps[status.step + 1 :])
+    judged = sight.now - release.judged_from if release.judged_from is not None else 0.0
+    return max(holds, spec.analysis.minimum - judged) + spec.bake
+
+
+def troubles(status: Status) -> list[Condition]:
+    """Conditions that a person should see; at rest there is nothing to be measured."""
+    return [one for one in status.conditions if _BAD_WHEN.get(one.type) == one.status]
+
+
+def judged(status: Status) -> tuple[MetricStatus, ...]:
+    """The figures of the release under way; those of an earlier one are in the history."""
+    return status.analysis if status.release is not None else ()
