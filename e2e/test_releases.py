@@ -47,14 +47,19 @@ def test_a_bad_version_is_rolled_back(place: str, flaw: str, reasons: set[Reason
     rolled_back(place, flaw, reasons, name)
 
 
-def rolled_back(
-    place: str, flaw: str, reasons: set[Reason], name: str, guard: Guard | None = None
+def rolled_back(  # noqa: PLR0913, PLR0917 - what a scenario consists of
+    place: str,
+    flaw: str,
+    reasons: set[Reason],
+    name: str,
+    guard: Guard | None = None,
+    history: float = 0.0,
 ) -> Stage:
     """A version with this flaw is shipped and must be rolled back for one of these reasons."""
     stable = Auth(abrupt=True, leak_every=10 if flaw == "leak" else 100)
-    with staged(place, guard, version=stable) as stage:
+    with staged(place, guard, stable, history=history) as stage:
         stage.ship(stable.next("v2", flaw))
-        entry = stage.ends(Result.ROLLED_BACK)
+        entry = stage.ends(Result.ROLLED_BACK, seconds=400)
         stage.nothing_left()
     figures = measured(stage, name, entry)
     assert Reason(entry["reason"]) in reasons, entry

@@ -2,18 +2,20 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import yaml
 
 from canary.kube.objects import Object
-from e2e.harness.kubectl import apply, get, kubectl, not_ending, wait_for
+from e2e.harness.kubectl import apply, get, kubectl, not_ending, now, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMESPACE = "canary-system"
 NAME = "canary"
 IMAGE = os.environ.get("CANARY_E2E_IMAGE", "localhost/canary:lab")
 LEASE = "canary-controller"
+_QUIET = 3.0
 
 
 def install(namespaces: Sequence[str]) -> None:
@@ -64,9 +66,23 @@ def pods() -> list[str]:
 
 
 def kill(*names: str) -> None:
-    """Ends pods without a moment to tidy up."""
-    now = ("--grace-period=0", "--force", "--wait=false")
-    kubectl("-n", NAMESPACE, "delete", "pod", *names, *now)
+    """Ends pods without a moment to tidy up.
+
+    Not while they start: kubelet 1.34 itself dies of a pod with resources that is taken away then.
+    """
+    wait_for("operator pods that have started", lambda: all(map(_started, names)), 60)
+    at_once = ("--grace-period=0", "--force", "--wait=false")
+    kubectl("-n", NAMESPACE, "delete", "pod", *names, *at_once)
+
+
+def _started(name: str) -> bool:
+    """Ready for some seconds, or gone."""
+    pod = get(NAMESPACE, "pod", name)
+    found = (pod or {}).get("status", {}).get("conditions", ())
+    ready = next((one for one in found if one["type"] == "Ready"), None)
+    if pod is None or ready is None or ready["status"] != "True":
+        return pod is None
+    return now() - datetime.fromisoformat(ready["lastTransitionTime"]).timestamp() > _QUIET
 
 
 def kill_leader() -> None:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from threading import Event
 from typing import Any
 
 import requests
@@ -94,9 +95,17 @@ def newest(status: Status) -> dict[str, Any]:
 
 @contextmanager
 def staged(
-    name: str, guard: Guard | None = None, version: Auth | None = None, rate: float = 50.0
+    name: str,
+    guard: Guard | None = None,
+    version: Auth | None = None,
+    rate: float = 50.0,
+    history: float = 0.0,
 ) -> Iterator[Stage]:
-    """The service under load (requests/s) in a namespace of its own, adopted; gone afterwards."""
+    """The service under load (requests/s) in a namespace of its own, adopted; gone afterwards.
+
+    It has served for `history` seconds before the block runs: what a stable version usually does
+    is known from hours, in real life.
+    """
     guard, version = guard or Guard(), version or Auth()
     with ExitStack() as stack:
         apply(namespace(name))
@@ -110,6 +119,7 @@ def staged(
         apply(guard.manifest(name))
         film.wait("adoption", lambda: bool(film.status.get("stableHash")), 60)
         stage.phase("Ready", 60)
+        Event().wait(history)
         stack.callback(lambda: sys.stderr.write(f"{load}\n{_course(film, load)}\n"))
         yield stage
 
