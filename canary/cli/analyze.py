@@ -1,185 +1,202 @@
-"""`canary analyze`: the judge on recorded counters, without a cluster or a Prometheus."""
+"""`canary analyze`: the judge on counters of a Prometheus or of a file, without a cluster."""
 
-import math
 import sys
-from contextlib import contextmanager
-from enum import StrEnum
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from canary.errors import UsageError
+from canary.cli.artefacts import Form, GitLab, Junit, Output, Summary, artefacts
+from canary.cli.judging import (
+    FalseAlarm,
+    Incident,
+    Judging,
+    Limit,
+    Minimum,
+    Regression,
+    Tolerance,
+    WarmUp,
+)
+from canary.cli.prometheus import CaFile, PrometheusUrl, TokenFile
+from canary.cli.times import length
+from canary.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from canary.cli.samples import Skipped
 
-
-_MOST_FALSE_ALARMS = 0.2
-
-
-class Output(StrEnum):
-    """How verdicts are printed."""
-
-    TABLE = "table"
-    JSON = "json"
-
-
-def _seconds(text: str | float) -> float:
-    """Seconds of `30s`, `1h30m` or a plain number; a default is a number already."""
-    if isinstance(text, float):
-        return text
-    try:
-        from canary.api.fields import parse_duration  # noqa: PLC0415 - keeps it small
-
-        return parse_duration(float(text) if text.replace(".", "", 1).isdigit() else text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{error}, found {text!r}") from error
-
-
-def _false_alarm(text: str | float) -> float:
-    """A chance; above one in five there is nothing left to be sure of."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= _MOST_FALSE_ALARMS:
-        raise typer.BadParameter(
-            f"a chance above 0 and up to {_MOST_FALSE_ALARMS} is expected, found {text!r}"
-        )
-    return value
-
-
-def _limit(text: str | float) -> float:
-    """A share of requests; `none` is NaN, as there is no limit."""
-    if str(text).lower() == "none":
-        return math.nan
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1:
-        raise typer.BadParameter(
-            f"a share of requests between 0 and 1 (0.05 is 5 %) or none is expected, found {text!r}"
-        )
-    return value
-
-
+User = Annotated[
+    str | None,
+    typer.Option("--prometheus-user", metavar="NAME", help="For basic authentication there."),
+]
+PasswordFile = Annotated[
+    Path | None,
+    typer.Option("--prometheus-password-file", metavar="FILE", help="File with the password."),
+]
 Samples = Annotated[
-    str,
+    str | None,
     typer.Option(
         metavar="FILE",
-        help="CSV of cumulative counters: release, time (s), canary_total, canary_bad, "
-        "stable_total, stable_bad. Rows before the canary's first request are stable's "
-        "history. - is standard input.",
+        help="Instead of Prometheus: CSV of cumulative counters: release, time (s), "
+        "canary_total, canary_bad, stable_total, stable_bad. Rows before the canary's first "
+        "request are stable's history. - is standard input.",
     ),
 ]
-Tolerance = Annotated[
-    float, typer.Option(help="The canary may be this many times as bad as stable (≥ 1).")
+Canary = Annotated[
+    str | None,
+    typer.Option(metavar="MATCHERS", help="Labels of the canary's series: 'version=\"v2\"'."),
 ]
-FalseAlarm = Annotated[
-    float,
+Stable = Annotated[str | None, typer.Option(metavar="MATCHERS", help="Labels of stable's series.")]
+MetricNames = Annotated[
+    list[str] | None,
     typer.Option(
-        parser=_false_alarm,
-        metavar="CHANCE",
-        help="Chance that a release as good as stable is ever failed (at most 0.2).",
+        "--metric",
+        metavar="PRESET",
+        help="Bad requests out of all, by preset; may be repeated. Default: the first preset "
+        "whose series exist.",
     ),
 ]
-Limit = Annotated[
-    float,
+Total = Annotated[
+    str | None, typer.Option(metavar="SELECTOR", help="Instead of a preset: counter of requests.")
+]
+Bad = Annotated[
+    str | None, typer.Option(metavar="SELECTOR", help="With --total: counter of bad requests.")
+]
+Good = Annotated[
+    str | None,
+    typer.Option(metavar="SELECTOR", help="With --total, instead of --bad: counter of good ones."),
+]
+Pools = Annotated[
+    list[str] | None,
+    typer.Option("--pool", metavar="PRESET", help="A connection pool as well; may be repeated."),
+]
+PoolSize = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Size of the pool, where the exporter does not say."),
+]
+File = Annotated[
+    str | None,
     typer.Option(
-        parser=_limit, metavar="SHARE|none", help="Share of bad requests that is bad in itself."
+        "-f", "--file", metavar="FILE", help="A CanaryRelease: its analysis is what is judged by."
     ),
 ]
-Regression = Annotated[
-    float, typer.Option(help="Pass needs to have ruled out stable's share plus this.")
-]
-Incident = Annotated[
-    float,
+For = Annotated[
+    float | None,
     typer.Option(
-        parser=_seconds,
+        "--for", parser=length, metavar="TIME", help="Watch from now on; ends early at Fail."
+    ),
+]
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from", metavar="WHEN", help="Look back: 2026-03-01T10:00:00Z, or a time ago: -2h."
+    ),
+]
+To = Annotated[str | None, typer.Option("--to", metavar="WHEN", help="End.  [default: now]")]
+Step = Annotated[
+    float | None,
+    typer.Option(
+        "--step",
+        parser=length,
         metavar="TIME",
-        show_default=False,
-        help="A hiccup no longer than this is no failure.  [default: 30s]",
+        help="Time between two looks.  [default: 10s, or the file's interval]",
     ),
 ]
-WarmUp = Annotated[
-    float,
-    typer.Option(
-        parser=_seconds,
-        metavar="TIME",
-        show_default=False,
-        help="Not counted, from the canary's first request.  [default: 60s]",
-    ),
-]
-Minimum = Annotated[
-    float,
-    typer.Option(
-        parser=_seconds,
-        metavar="TIME",
-        show_default=False,
-        help="Pass needs at least this long under traffic.  [default: 20m]",
-    ),
-]
-Form = Annotated[Output, typer.Option("-o", "--output", help="A table, or one JSON object a line.")]
 
 
 def analyze(  # noqa: PLR0913, PLR0917 — one parameter per documented option
-    samples: Samples,
-    tolerance: Tolerance = 1.25,
-    false_alarm: FalseAlarm = 0.01,
-    limit: Limit = 0.05,
-    smallest_regression: Regression = 0.005,
-    incident: Incident = 30.0,
-    warm_up: WarmUp = 60.0,
-    minimum: Minimum = 1200.0,
-    output: Form = Output.TABLE,
+    canary: Canary = None,
+    stable: Stable = None,
+    prometheus: PrometheusUrl = None,
+    for_: For = None,
+    from_: From = None,
+    to: To = None,
+    metric: MetricNames = None,
+    total: Total = None,
+    bad: Bad = None,
+    good: Good = None,
+    pool: Pools = None,
+    pool_size: PoolSize = None,
+    file: File = None,
+    step: Step = None,
+    samples: Samples = None,
+    tolerance: Tolerance = None,
+    false_alarm: FalseAlarm = None,
+    limit: Limit = None,
+    smallest_regression: Regression = None,
+    incident: Incident = None,
+    warm_up: WarmUp = None,
+    minimum: Minimum = None,
+    prometheus_token_file: TokenFile = None,
+    prometheus_ca_file: CaFile = None,
+    prometheus_user: User = None,
+    prometheus_password_file: PasswordFile = None,
+    junit: Junit = None,
+    summary: Summary = None,
+    gitlab: GitLab = None,
+    output: Form = Output.TEXT,
 ) -> None:
-    """Judge recorded counters: is the canary worse than stable?
+    """Compare two versions by their counters: is the canary worse than stable?
+
+    The judge of the operator, without one: on two groups of series of a Prometheus, live (--for) or
+    in history (--from, --to), or on recorded counters (--samples).
 
     Verdicts: Fail (worse; stays so), Pass (the smallest regression is excluded, now), Continue (not
-    enough evidence yet), NoData (no request ever reached the canary). `at` is the time of the row
-    that decided. Counts are of the time since the canary's first request.
+    enough evidence yet), NoData (no request ever reached the canary), Unavailable (Prometheus could
+    not be asked).
 
-    Exit code with one release: 0 Pass, 3 Fail, 6 Continue or NoData. With several: 0 (read the
-    verdicts). 2: the input or an option is wrong.
+    Exit code: 0 Pass, 3 Fail, 6 Continue or NoData, 1 Unavailable, 2 an option or the input is
+    wrong. With several releases in --samples: 0 (read the verdicts).
     """
+    judging = Judging(
+        tolerance, false_alarm, limit, smallest_regression, incident, warm_up, minimum
+    )
+    if samples is not None:
+        given = {
+            "--canary": canary, "--stable": stable, "--for": for_, "--from": from_, "--to": to,
+            "--metric": metric, "--total": total, "--bad": bad, "--good": good, "--pool": pool,
+            "-f": file, "--step": step, "--junit": junit, "--summary": summary, "--gitlab": gitlab,
+        }  # fmt: skip
+        raise typer.Exit(_recorded(samples, judging, output, given))
+    if prometheus is None:
+        raise UsageError(
+            "where are the counters? Give --prometheus URL (with --canary and --stable), "
+            "or --samples FILE"
+        )
+    from canary.cli.comparison import Access, Wanted, compare  # noqa: PLC0415 - keeps --help quick
+    from canary.gates.publish import publish  # noqa: PLC0415 - as above
+
+    chosen = artefacts(junit, summary, gitlab, output)
+    wanted = Wanted(
+        canary, stable, tuple(metric or ()), total, bad, good, tuple(pool or ()), pool_size,
+        file, for_, from_, to, step,
+    )  # fmt: skip
+    access = Access(
+        prometheus,
+        prometheus_token_file,
+        prometheus_ca_file,
+        prometheus_user,
+        prometheus_password_file,
+    )
+    raise typer.Exit(publish(compare(wanted, access, judging), chosen, sys.stdout))
+
+
+def _recorded(
+    samples: str, judging: Judging, output: Output, given: Mapping[str, object]
+) -> ExitCode:
+    """Judges a file of counters, release by release."""
     from canary.cli.samples import Skipped, judge_samples  # noqa: PLC0415 - keeps --help quick
     from canary.cli.verdicts import print_json, print_table  # noqa: PLC0415
-    from canary.core.evidence import RatioPolicy  # noqa: PLC0415
 
+    if odd := [option for option, value in given.items() if value]:
+        raise UsageError(f"{odd[0]} has no meaning with --samples, which has the counters already")
     if sys.stdout is None:
         raise UsageError("standard output is closed: there is nowhere to print the verdicts to")
-    with _options_named():
-        policy = RatioPolicy(
-            tolerance=tolerance,
-            limit=None if math.isnan(limit) else limit,
-            false_alarm=false_alarm,
-            smallest_regression=smallest_regression,
-            incident=incident,
-            warm_up=warm_up,
-            minimum=minimum,
-        )
     skipped = Skipped()
-    assessed = judge_samples(samples, policy, skipped)
+    assessed = judge_samples(samples, judging.policy(), skipped)
     code = print_json(assessed) if output is Output.JSON else print_table(assessed)
     _mention(skipped)
-    raise typer.Exit(code)
-
-
-@contextmanager
-def _options_named() -> "Iterator[None]":
-    """Says a value out of range with the name of its option.
-
-    Raises:
-        UsageError: instead of the policy's ValueError.
-    """
-    try:
-        yield
-    except ValueError as error:
-        name, _, rest = str(error).partition(" ")
-        raise UsageError(f"--{name.replace('_', '-')} {rest}") from error
+    return code
 
 
 def _mention(skipped: "Skipped") -> None:

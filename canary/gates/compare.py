@@ -66,9 +66,9 @@ class Look:
 
 
 def look(
-    analysis: Analysis, start: float, state: State | None, samples: Samples, now: float
+    analysis: Analysis, start: float, state: State | None, samples: Samples | None, now: float
 ) -> Judgement:
-    """What the judge says of the samples and of what it knew before (`state`)."""
+    """What the judge says of the samples (None: nothing new) and of what it knew before."""
     release = Release(template="", started_at=start, replicas=1, judged_from=start)
     status = Status(intent=Intent.ADVANCE, release=release, judge=dict(state) if state else None)
     wish = Wish("", "", 1, _spec(analysis), status, "")

@@ -23,7 +23,7 @@ from canary.core.snapshot import PoolSamples, RatioSamples
 from canary.errors import UsageError
 from canary.metrics.compile import compile_metric
 from canary.metrics.compiler import Context, pool_preset, ratio_preset
-from canary.metrics.presets import PoolPreset
+from canary.metrics.presets import PoolPreset, RatioPreset
 from canary.metrics.promql import promql
 from canary.metrics.selectors import parse_selector
 
@@ -61,10 +61,13 @@ def queries_of(metrics: Sequence[Metric], groups: Groups) -> tuple[SeriesQuery, 
     return tuple(query for metric in metrics for query in _queries(metric, groups))
 
 
-def own_queries(metrics: Sequence[Metric], answers: Answers) -> tuple[SeriesQuery, ...]:
-    """The user's own expressions, for the pods that the other answers name."""
+def own_queries(
+    metrics: Sequence[Metric], groups: Groups, answers: Answers
+) -> tuple[SeriesQuery, ...]:
+    """The user's own expressions, for the pods that the other answers name. Raises UsageError."""
     pods = {side: _pods(answers, side) for side in Side}
-    context = Context("", pods)
+    spaces = (one.value for one in groups.canary if one.label == "namespace")
+    context = Context(next(spaces, ""), pods)
     own = [metric for metric in metrics if metric.kind == "query"]
     return tuple(query for metric in own for query in compile_metric(metric, context).queries())
 
@@ -75,6 +78,12 @@ def total_of(metric: Metric) -> Selector:
     if metric.ratio.preset is not None:
         return ratio_preset(metric.ratio.preset).total
     return parse_selector(metric.ratio.total or "")
+
+
+def probe_of(preset: RatioPreset, groups: Groups) -> SeriesQuery:
+    """All requests that a preset would count, by every label that it has a condition on."""
+    labels = tuple(dict.fromkeys(one.label for one in (*preset.total.matchers, preset.bad)))
+    return _both(preset.name, (preset.total, None), labels, groups)
 
 
 def sampled(metric: Metric, answers: Answers) -> RatioSamples | PoolSamples | MetricAnswer:

@@ -1,0 +1,247 @@
+"""`canary analyze` with a Prometheus: from options to two groups of series, and their verdict."""
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from canary.api import Analysis, Metric, PoolSource, RatioSource, Verdict, format_duration
+from canary.cli.judging import Judging
+from canary.cli.policies import policy_of
+from canary.cli.prometheus import options_of
+from canary.cli.times import moment
+from canary.errors import UsageError
+from canary.gates.compare import Look, Span, failed, looks, passed
+from canary.gates.groups import Groups, queries_of
+from canary.gates.history import available, check_presets, follow, found_preset, read
+from canary.gates.matchers import parse_matchers, shown_matchers
+from canary.gates.outcome import Outcome
+from canary.gates.verdict import Compared, outcome_of
+from canary.metrics.prometheus import Prometheus, PrometheusOptions
+from canary.operator.run import SystemClock
+
+READ_TIMEOUT = 60.0
+"""Seconds: a week of history takes a server longer than the last minute."""
+MOST_BYTES = 256 << 20
+_SAY_EVERY = 10.0
+_LATELY = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where Prometheus is and how to get in, as given."""
+
+    url: str | None
+    token: Path | None = None
+    ca: Path | None = None
+    user: str | None = None
+    password: Path | None = None
+
+    def options(self) -> PrometheusOptions:
+        """Checked. Raises UsageError naming the option."""
+        from canary.operator.settings import readable  # noqa: PLC0415 - as in cli.prometheus
+
+        options = options_of(self.url, self.token, self.ca)
+        if options is None:
+            raise UsageError("--prometheus: the URL of a Prometheus is expected, found none")
+        if self.password is not None and self.user is None:
+            raise UsageError("--prometheus-password-file: --prometheus-user is missing")
+        if self.user is not None and self.token is not None:
+            raise UsageError("give either --prometheus-token-file or --prometheus-user, not both")
+        return replace(
+            options,
+            username=self.user,
+            password_file=readable("--prometheus-password-file", self.password),
+            read_timeout=READ_TIMEOUT,
+            max_bytes=MOST_BYTES,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be compared, as given."""
+
+    canary: str | None
+    stable: str | None
+    metric: tuple[str, ...] = ()
+    total: str | None = None
+    bad: str | None = None
+    good: str | None = None
+    pool: tuple[str, ...] = ()
+    pool_size: int | None = None
+    file: str | None = None
+    for_: float | None = None
+    from_: str | None = None
+    to: str | None = None
+    step: float | None = None
+
+
+def compare(wanted: Wanted, access: Access, judging: Judging) -> Outcome:
+    """Compares, live or in history. Raises CanaryError for whatever keeps it from that."""
+    options, groups = access.options(), _groups(wanted)
+    clock = SystemClock()
+    now = clock.now()
+    start, end = _period(wanted, now)
+    with opened(options) as source:
+        metrics = _metrics(wanted)
+        lately = (start - _LATELY, min(end, now))
+        if not metrics:
+            metrics = (_preset_metric(found_preset(source, groups, *lately)),)
+            print(f"canary: judged by the preset {metrics[0].name}", file=sys.stderr)  # noqa: T201
+        analysis = _analysis(wanted, judging, metrics, end - start)
+        queries_of(analysis.metrics, groups)  # whatever is wrong with them is said at once
+        check_presets(source, analysis.metrics, groups, lately)
+        span = Span.of(start, end, analysis.interval)
+        _warn(analysis, span)
+        found = (
+            _history(source, analysis, groups, span)
+            if wanted.for_ is None
+            else _live(source, analysis, groups, span, clock)
+        )
+    subject = f"{shown_matchers(groups.canary)} against {shown_matchers(groups.stable)}"
+    return outcome_of(subject, found)
+
+
+@contextmanager
+def opened(options: PrometheusOptions) -> Iterator[Prometheus]:
+    """The source, closed at the end."""
+    with closing(Prometheus(options)) as source:
+        yield source
+
+
+def _groups(wanted: Wanted) -> Groups:
+    for option, text in (("--canary", wanted.canary), ("--stable", wanted.stable)):
+        if text is None:
+            raise UsageError(f"{option}: label matchers are expected, such as 'version=\"v2\"'")
+    groups = Groups(
+        parse_matchers(wanted.canary or "", "--canary"),
+        parse_matchers(wanted.stable or "", "--stable"),
+    )
+    if set(groups.canary) == set(groups.stable):
+        raise UsageError("--canary and --stable name the same series: one of them has to differ")
+    return groups
+
+
+def _period(wanted: Wanted, now: float) -> tuple[float, float]:
+    """Start and end (seconds since the epoch)."""
+    if wanted.for_ is not None:
+        if wanted.from_ is not None or wanted.to is not None:
+            raise UsageError("--for watches from now on, --from and --to look back: give one")
+        if wanted.for_ <= 0:
+            raise UsageError("--for: a time above 0 is expected, such as 10m")
+        return now, now + wanted.for_
+    if wanted.from_ is None:
+        raise UsageError("give --for 10m to watch from now on, or --from (and --to) to look back")
+    return period(wanted.from_, wanted.to or "now", now)
+
+
+def period(from_: str, to: str, now: float) -> tuple[float, float]:
+    """A time in the past. Raises UsageError when it is none, or ends before it starts."""
+    start, end = moment(from_, now, "--from"), moment(to, now, "--to")
+    if end > now + 1:
+        raise UsageError(f"--to: a time in the past is expected, found {to!r}")
+    if start >= end:
+        raise UsageError(f"--from has to be before --to, found --from {from_} --to {to}")
+    return start, end
+
+
+def _metrics(wanted: Wanted) -> tuple[Metric, ...]:
+    """Those that were named; none: to be found."""
+    own = [name for name in ("total", "bad", "good") if getattr(wanted, name) is not None]
+    if wanted.file is not None:
+        if own or wanted.metric or wanted.pool:
+            raise UsageError("-f names the metrics already: leave out --metric, --total and --pool")
+        return policy_of(wanted.file).spec.analysis.metrics
+    if own and own not in (["total", "bad"], ["total", "good"]):
+        raise UsageError(f"--total with --bad or --good is expected, found --{' and --'.join(own)}")
+    ratios = [_preset_metric(name) for name in wanted.metric]
+    if own:
+        source = RatioSource(total=wanted.total, bad=wanted.bad, good=wanted.good)
+        ratios.append(Metric(name="errors", ratio=source))
+    pools = [_pool_metric(name, wanted.pool_size) for name in wanted.pool]
+    return (*ratios, *pools)
+
+
+def _preset_metric(name: str) -> Metric:
+    from canary.metrics.compiler import ratio_preset  # noqa: PLC0415 - one name, one use
+
+    return Metric(name=ratio_preset(name).name, ratio=RatioSource(preset=name))
+
+
+def _pool_metric(name: str, size: int | None) -> Metric:
+    from canary.metrics.compiler import pool_preset  # noqa: PLC0415 - as above
+
+    preset = pool_preset(name)
+    return Metric(name=f"pool-{preset.name}", pool=PoolSource(preset=name, max=size))
+
+
+def _analysis(
+    wanted: Wanted, judging: Judging, metrics: tuple[Metric, ...], span: float
+) -> Analysis:
+    if wanted.file is None:
+        return judging.analysis(metrics, span, wanted.step or 10.0)
+    if judging.given:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in judging.given)
+        raise UsageError(f"-f says how to judge: leave out {options}, or change the file")
+    analysis = policy_of(wanted.file).spec.analysis
+    return analysis.model_copy(update={"interval": wanted.step or analysis.interval})
+
+
+def _warn(analysis: Analysis, span: Span) -> None:
+    length = span.end - span.start
+    if analysis.minimum + analysis.warm_up > length:
+        print(  # noqa: T201 - messages go to standard error
+            f"canary: cannot pass: {format_duration(length)} are compared, and Pass needs "
+            f"{format_duration(analysis.minimum)} after a warm-up of "
+            f"{format_duration(analysis.warm_up)}",
+            file=sys.stderr,
+        )
+
+
+def _history(source: Prometheus, analysis: Analysis, groups: Groups, span: Span) -> Compared:
+    by_metric = available(read(source, analysis.metrics, groups, span.grid))
+    return _compared(
+        analysis, span, looks(analysis, span, by_metric, lambda one: failed(one) or passed(one))
+    )
+
+
+def _live(
+    source: Prometheus, analysis: Analysis, groups: Groups, span: Span, clock: SystemClock
+) -> Compared:
+    pause = threading.Event()
+    seen = follow(source, analysis, groups, span, (clock.now, pause.wait))
+    return _compared(analysis, span, _until_failed(_said(seen, span)))
+
+
+def _until_failed(seen: Iterator[Look]) -> Iterator[Look]:
+    for one in seen:
+        yield one
+        if failed(one):
+            return
+
+
+def _said(seen: Iterator[Look], span: Span) -> Iterator[Look]:
+    """Says how it stands on standard error, not too often."""
+    last = float("-inf")
+    for one in seen:
+        if one.at >= span.start and one.at - last >= _SAY_EVERY:
+            last = one.at
+            at = format_duration(one.at - span.start)
+            line = f"{at}: {one.judged.final}: {one.judged.message}"
+            print(line, file=sys.stderr, flush=True)  # noqa: T201 - progress
+        yield one
+
+
+def _compared(analysis: Analysis, span: Span, seen: Iterator[Look]) -> Compared:
+    """The last look, and since when its verdict holds."""
+    verdict: Verdict | None = None
+    since, last = span.start, None
+    for one in seen:
+        if one.judged.final is not verdict:
+            verdict, since = one.judged.final, one.at
+        last = one
+    if last is None:
+        raise UsageError(f"at least one step ({format_duration(span.step)}) has to be compared")
+    return Compared(analysis, span, last, since)

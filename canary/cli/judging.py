@@ -1,0 +1,185 @@
+"""The options that say how the judge judges; without them, the defaults of a CanaryRelease."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from canary.cli.times import length
+from canary.errors import UsageError
+
+if TYPE_CHECKING:
+    from canary.api import Analysis, Metric
+    from canary.core.evidence import RatioPolicy
+
+_MOST_FALSE_ALARMS = 0.2
+_MINIMUM = 1200.0
+_OF_THE_SPAN = 0.75
+
+
+def _false_alarm(text: str | float) -> float:
+    """A chance; above one in five there is nothing left to be sure of."""
+    value = _number(text)
+    if not 0 < value <= _MOST_FALSE_ALARMS:
+        raise typer.BadParameter(
+            f"a chance above 0 and up to {_MOST_FALSE_ALARMS} is expected, found {text!r}"
+        )
+    return value
+
+
+def _limit(text: str | float) -> float:
+    """A share of requests; `none` is NaN, as there is no limit."""
+    if str(text).lower() == "none":
+        return math.nan
+    value = _number(text)
+    if not 0 < value < 1:
+        raise typer.BadParameter(
+            f"a share of requests between 0 and 1 (0.05 is 5 %) or none is expected, found {text!r}"
+        )
+    return value
+
+
+def _number(text: str | float) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
+
+
+Tolerance = Annotated[
+    float | None,
+    typer.Option(
+        help="The canary may be this many times as bad as stable (≥ 1).  [default: 1.25]",
+        show_default=False,
+    ),
+]
+FalseAlarm = Annotated[
+    float | None,
+    typer.Option(
+        parser=_false_alarm,
+        metavar="CHANCE",
+        help="Chance that a release as good as stable is ever failed (at most 0.2).  "
+        "[default: 0.01]",
+        show_default=False,
+    ),
+]
+Limit = Annotated[
+    float | None,
+    typer.Option(
+        parser=_limit,
+        metavar="SHARE|none",
+        help="Share of bad requests that is bad in itself.  [default: 0.05]",
+        show_default=False,
+    ),
+]
+Regression = Annotated[
+    float | None,
+    typer.Option(
+        help="Pass needs to have ruled out stable's share plus this.  [default: 0.005]",
+        show_default=False,
+    ),
+]
+Incident = Annotated[
+    float | None,
+    typer.Option(
+        parser=length,
+        metavar="TIME",
+        show_default=False,
+        help="A hiccup no longer than this is no failure.  [default: 30s]",
+    ),
+]
+WarmUp = Annotated[
+    float | None,
+    typer.Option(
+        parser=length,
+        metavar="TIME",
+        show_default=False,
+        help="Not counted, from the canary's first request.  [default: 60s]",
+    ),
+]
+Minimum = Annotated[
+    float | None,
+    typer.Option(
+        parser=length,
+        metavar="TIME",
+        show_default=False,
+        help="Pass needs at least this long under traffic.  [default: 20m; with --prometheus at "
+        "most three quarters of the time compared]",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """The options as they were given; None: not given."""
+
+    tolerance: float | None = None
+    false_alarm: float | None = None
+    limit: float | None = None
+    smallest_regression: float | None = None
+    incident: float | None = None
+    warm_up: float | None = None
+    minimum: float | None = None
+
+    @property
+    def given(self) -> dict[str, float]:
+        """Those that were given, by their names."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def policy(self) -> "RatioPolicy":
+        """The policy of a ratio. Raises UsageError naming the option."""
+        from canary.core.evidence import RatioPolicy  # noqa: PLC0415 - keeps --help quick
+
+        given: dict[str, float | None] = dict(self.given)
+        if self.limit is not None and math.isnan(self.limit):
+            given["limit"] = None
+        with _options_named():
+            return RatioPolicy(**given)  # type: ignore[arg-type]  # alone is not among them
+
+    def analysis(self, metrics: tuple["Metric", ...], span: float, interval: float) -> "Analysis":
+        """The analysis of metrics over `span` seconds. Raises UsageError naming the option."""
+        from canary.api import Analysis  # noqa: PLC0415 - keeps --help quick
+
+        given = self.given
+        own = {str(name): given.pop(name) for name in ("tolerance", "limit") if name in given}
+        given.setdefault("minimum", min(_MINIMUM, _OF_THE_SPAN * span))
+        with _fields_named():
+            ratios = tuple(_with(one, own) if one.ratio else one for one in metrics)
+            return Analysis.model_validate({"metrics": ratios, "interval": interval} | given)
+
+
+def _with(metric: "Metric", own: dict[str, float]) -> "Metric":
+    """The metric with these fields, validated."""
+    if any(map(math.isnan, own.values())):
+        raise UsageError("--limit none is for --samples: here give the share that is too much")
+    return type(metric).model_validate(dict(metric) | own)
+
+
+@contextmanager
+def _options_named() -> Iterator[None]:
+    """Says a value out of range with the name of its option."""
+    try:
+        yield
+    except ValueError as error:
+        name, _, rest = str(error).partition(" ")
+        raise UsageError(f"--{name.replace('_', '-')} {rest}") from error
+
+
+@contextmanager
+def _fields_named() -> Iterator[None]:
+    """Says what a model refuses with the name of the option it came from."""
+    from pydantic import ValidationError  # noqa: PLC0415 - keeps --help quick
+
+    try:
+        yield
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = str(first["loc"][0]) if first["loc"] else "step"
+        option = {"interval": "step"}.get(name, name).replace("_", "-")
+        found = first["input"] if isinstance(first["input"], int | float) else ""
+        tail = f", found {found}" if found != "" else ""
+        raise UsageError(f"--{option}: {first['msg']} is expected{tail}") from error

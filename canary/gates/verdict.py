@@ -1,0 +1,119 @@
+"""What a comparison of two groups of series came to, as an Outcome. Pure."""
+
+from dataclasses import dataclass
+
+from canary.api import Analysis, Metric, MetricStatus, Verdict, format_duration
+from canary.errors import ExitCode
+from canary.gates.compare import Look, Span, look
+from canary.gates.outcome import Case, Fact, Outcome
+
+CODES = {
+    Verdict.PASS: ExitCode.OK,
+    Verdict.FAIL: ExitCode.FAILED,
+    Verdict.CONTINUE: ExitCode.INCONCLUSIVE,
+    Verdict.NO_DATA: ExitCode.INCONCLUSIVE,
+    Verdict.UNAVAILABLE: ExitCode.ERROR,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The last look at a comparison, and since when (seconds since the epoch) its verdict held."""
+
+    analysis: Analysis
+    span: Span
+    last: Look
+    since: float
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of all metrics together."""
+        return self.last.judged.final
+
+
+def outcome_of(subject: str, compared: Compared) -> Outcome:
+    """One case per metric; the exit code is the verdict's."""
+    judged, span = compared.last.judged, compared.span
+    took = compared.since - span.start
+    return Outcome(
+        command="analyze",
+        subject=subject,
+        code=CODES[compared.verdict],
+        headline=_headline(compared, took),
+        cases=tuple(_case(compared, one, took) for one in judged.metrics),
+        seconds=compared.last.at - span.start,
+        facts={
+            "verdict": str(compared.verdict),
+            "reason": str(judged.reason) if judged.reason else None,
+            "from": span.start,
+            "to": compared.last.at,
+            "step": span.step,
+            "decidedAt": compared.since if compared.verdict in _DECIDED else None,
+            "stableUnhealthy": judged.stable_unhealthy,
+        },
+        next_steps=_next_steps(compared),
+    )
+
+
+_DECIDED = {Verdict.PASS, Verdict.FAIL}
+
+
+def _headline(compared: Compared, took: float) -> str:
+    message = compared.last.judged.message
+    seconds = format_duration(max(took, 0.0))
+    whole = format_duration(compared.last.at - compared.span.start)
+    match compared.verdict:
+        case Verdict.FAIL:
+            return f"the canary is worse, seen after {seconds}: {message}"
+        case Verdict.PASS:
+            return f"the canary is as good as stable, shown after {seconds}"
+        case Verdict.CONTINUE:
+            return f"not enough evidence in {whole}: {message}"
+        case Verdict.NO_DATA:
+            return f"no data: {message}"
+        case Verdict.UNAVAILABLE:
+            return f"the monitoring could not be asked: {message}"
+
+
+def _case(compared: Compared, status: MetricStatus, took: float) -> Case:
+    metric = next(one for one in compared.analysis.metrics if one.name == status.name)
+    verdict = _final(compared, metric)
+    return Case(status.name, verdict, status.message, max(took, 0.0), figures(status))
+
+
+def figures(status: MetricStatus) -> dict[str, Fact]:
+    """The numbers of one metric, for machines."""
+    facts: dict[str, Fact] = {"evidence": status.evidence, "threshold": status.threshold}
+    if status.reason is not None:
+        facts["reason"] = str(status.reason)
+    if status.canary_total or status.stable_total:
+        facts |= {
+            "canaryRequests": status.canary_total,
+            "canaryBad": status.canary_bad,
+            "stableRequests": status.stable_total,
+            "stableBad": status.stable_bad,
+            "ratio": status.ratio,
+            "ratioLow": status.ratio_low,
+            "ratioHigh": status.ratio_high,
+        }
+    return facts
+
+
+def _final(compared: Compared, metric: Metric) -> Verdict:
+    """Whether this metric by itself would allow the promotion: the same state, alone."""
+    alone = compared.analysis.model_copy(update={"metrics": (metric,)})
+    judged, at = compared.last.judged, compared.last.at
+    state = {metric.name: judged.state[metric.name]}
+    return look(alone, compared.span.start, state, None, at).final
+
+
+def _next_steps(compared: Compared) -> tuple[str, ...]:
+    if compared.verdict is not Verdict.CONTINUE:
+        return ()
+    analysis = compared.analysis
+    minimum = format_duration(analysis.minimum)
+    step = (
+        f"compare for longer: Pass needs {minimum} under traffic, and to rule out that the "
+        f"canary's share of bad requests is stable's plus {analysis.smallest_regression:g}"
+    )
+    return (step,)
