@@ -119,6 +119,20 @@ def operator(  # noqa: PLR0913, PLR0917 - the flags of one command
             help="Name of the MutatingAdmissionPolicy and of its binding.",
         ),
     ] = "canary-hold",
+    notify_file: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="CANARY_NOTIFY_FILE",
+            help="Receivers of notifications about all releases, and dashboards that they link.",
+        ),
+    ] = None,
+    notify_secrets: Annotated[
+        Path,
+        typer.Option(
+            envvar="CANARY_NOTIFY_SECRETS",
+            help="Folder with the Secrets of these receivers: NAME/KEY.",
+        ),
+    ] = Path("/etc/canary/notify/secrets"),
     kubeconfig: Annotated[
         str | None,
         typer.Option(
@@ -153,6 +167,7 @@ def operator(  # noqa: PLR0913, PLR0917 - the flags of one command
     """
     from canary.controller.holding import HoldMode  # noqa: PLC0415 - keeps --help quick
     from canary.metrics.prometheus import PrometheusOptions  # noqa: PLC0415 - as above
+    from canary.notify import config  # noqa: PLC0415 - as above
     from canary.operator import main, settings  # noqa: PLC0415 - as above
 
     checked_url, readable = settings.checked_url, settings.readable
@@ -174,6 +189,8 @@ def operator(  # noqa: PLR0913, PLR0917 - the flags of one command
             policy=hold_policy,
             lease=settings.lease_name(lease_namespace, lease_name) if leader_elect else None,
             instance=settings.own_name(),
+            notify=config.load_receivers(notify_file, notify_secrets),
+            notify_secrets=notify_secrets,
         ),
         main.Process(kubeconfig, context, metrics_address, log_format.value, log_level.value),
     )

@@ -41,7 +41,9 @@ class Task:
 
     lane: str
     receiver: str
-    """As metrics and log lines call it; no secret."""
+    """As metrics call it; no secret."""
+    about: str
+    """Release and reason, for log lines."""
     urgent: bool
     """Kept when the queue overflows."""
     run: Callable[[], None]
@@ -91,18 +93,18 @@ class Outbox:
 
     def put(self, task: Task) -> None:
         """Returns at once, whatever the receivers do."""
-        dropped = []
         with self._changed:
-            if self._closed:
-                dropped.append(task)
-            else:
+            closed, evicted = self._closed, None
+            if not closed:
                 lane = self._lanes.setdefault(task.lane, _Lane())
                 lane.waiting.append((self._timing.now(), task))
-                dropped += [self._evicted()] if self._count() > self._capacity else []
+                evicted = self._evicted() if self._count() > self._capacity else None
                 self._staff()
                 self._changed.notify_all()
-        for one in dropped:
-            self._ended(one, Result.DROPPED, "the queue is full")
+        if closed:
+            self._ended(task, Result.EXPIRED, "the operator ends")
+        if evicted is not None:
+            self._ended(evicted, Result.DROPPED, "too many are waiting")
 
     def close(self, seconds: float) -> None:
         """Sends what waits, for so long at most; each has one attempt, and resting lanes none."""
@@ -151,6 +153,8 @@ class Outbox:
                 for name, lane in free.items():
                     if lane.not_before <= now:
                         lane.busy = True
+                        if len(free) > 1:
+                            self._staff()
                         self._lanes[name] = self._lanes.pop(name)  # the others come first now
                         return name, *lane.waiting.popleft()
                 if self._closing and not any(lane.busy for lane in self._lanes.values()):
@@ -171,34 +175,40 @@ class Outbox:
         return None
 
     def _after(self, name: str, since: float, task: Task, error: CanaryError | None) -> None:
-        result, why = Result.DELIVERED, ""
         with self._changed:
-            lane = self._lanes.get(name, _Lane())
+            lane = self._lanes.setdefault(name, _Lane())
             lane.busy = False
-            if isinstance(error, TransientError):
-                now = self._timing.now()
-                lane.failures += 1
-                lane.not_before = now + _rest(lane.failures, error)
-                if not self._closing and now - since < STALE:
-                    lane.waiting.appendleft((since, task))
-                    self._changed.notify_all()
-                    return
-                result, why = Result.EXPIRED, str(error)
-            elif error is not None:
-                result, why = Result.REFUSED, str(error)
-            else:
+            again = isinstance(error, TransientError) and self._rested(lane, since, task, error)
+            if error is None:
                 lane.failures, lane.not_before = 0, 0.0
             if not lane.waiting and not lane.failures:
-                self._lanes.pop(name, None)
+                del self._lanes[name]
             self._changed.notify_all()
-        self._ended(task, result, why)
+        if error is None:
+            self._ended(task, Result.DELIVERED, "")
+        elif not again:
+            refused = not isinstance(error, TransientError)
+            self._ended(task, Result.REFUSED if refused else Result.EXPIRED, str(error))
+
+    def _rested(self, lane: _Lane, since: float, task: Task, error: TransientError) -> bool:
+        """The lane rests; returns whether the task is tried again after that."""
+        now = self._timing.now()
+        lane.failures += 1
+        pause = _rest(lane.failures, error)
+        lane.not_before = now + pause
+        if self._closing or now + pause - since > STALE:
+            return False
+        lane.waiting.appendleft((since, task))
+        if lane.failures == 1:
+            words = "%s is told of %s in %.0f s: not now, because: %s"
+            log.warning(words, task.receiver, task.about, pause, error)
+        return True
 
     def _ended(self, task: Task, result: Result, why: str) -> None:
         self._observer.ended(task, result)
         if result is not Result.DELIVERED:
-            log.warning(
-                "a notification to %s was not delivered (%s): %s", task.receiver, result, why
-            )
+            words = "%s was not told of %s (%s): %s"
+            log.warning(words, task.receiver, task.about, result.value, why)
 
 
 def _free(lane: _Lane) -> bool:
@@ -207,4 +217,4 @@ def _free(lane: _Lane) -> bool:
 
 def _rest(failures: int, error: TransientError) -> float:
     """Seconds that a lane rests after so many failures in a row."""
-    return max(min(_REST * 2 ** (failures - 1), _LONGEST_REST), error.retry_after)
+    return max(min(_REST * 2.0 ** min(failures - 1, 10), _LONGEST_REST), error.retry_after)

@@ -24,6 +24,10 @@ from canary.kube.releases import KubeReleases
 from canary.kube.timing import Stopper, Timing
 from canary.kube.workloads import KubeWorkloads, Webhooks
 from canary.metrics.batch import Batch
+from canary.notify.counts import Counts
+from canary.notify.messenger import Everybody, Messenger
+from canary.notify.secrets import ClusterSecrets, MountedSecrets
+from canary.notify.sender import Sender
 from canary.operator.settings import Settings
 from canary.telemetry import QUEUE, Telemetry
 
@@ -89,6 +93,7 @@ class Operator:
         self._watches: Watches | None = None
         self._controller: Controller | None = None
         self._notifier: KubeNotifier | None = None
+        self._messenger: Messenger | None = None
         self._scrapers: Scrapers | None = None
         self._leading = False
 
@@ -159,7 +164,7 @@ class Operator:
             workloads=KubeWorkloads(objects, self._holding, self._webhooks),
             traffic=Routers(objects),
             metrics=self._batch,
-            notifier=notifier,
+            notifier=Everybody(notifier, self._told(objects)),
         )
         passes = Passes(
             worlds=Worlds(world, self._batch, scrapers, self._wake),
@@ -177,6 +182,18 @@ class Operator:
             observer=self._telemetry.queue,
             workers=self._settings.workers,
         )
+
+    def _told(self, objects: CachedObjects) -> Messenger:
+        self._messenger = Messenger(
+            self._settings.notify,
+            MountedSecrets(self._settings.notify_secrets),
+            ClusterSecrets(objects),
+            Sender().send,
+            Counts(self._telemetry.registry),
+            self._clock,
+            self._timing,
+        )
+        return self._messenger
 
     def _wake(self, key: Key) -> None:
         if self._controller is not None:
@@ -248,6 +265,8 @@ class Operator:
             self._follow()
         if self._notifier is not None:
             self._notifier.close()
+        if self._messenger is not None:
+            self._messenger.close()
         self._holding.stop()
         if self._watches is not None:
             self._watches.stop(JOIN)

@@ -11,9 +11,11 @@ from canary.controller.loop import WORKERS
 from canary.errors import UsageError
 from canary.kube.leases import LeaseName, Terms
 from canary.metrics.prometheus import PrometheusOptions
+from canary.notify.config import NotifyFile
 
 PROMETHEUS = "http://prometheus.monitoring:9090"
 LEASE = "canary-controller"
+NOTIFY_SECRETS = Path("/etc/canary/notify/secrets")
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -34,6 +36,10 @@ class Settings:
     terms: Terms = field(default_factory=Terms)
     instance: str = "canary"
     """Our name in Events."""
+    notify: NotifyFile = field(default_factory=NotifyFile)
+    """Receivers for all releases, and where the pages are that messages link."""
+    notify_secrets: Path = NOTIFY_SECRETS
+    """Where the Secrets of these receivers are mounted."""
 
 
 def own_namespace() -> str:
