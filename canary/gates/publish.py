@@ -54,17 +54,26 @@ def publish(outcome: Outcome, artefacts: Artefacts, stream: TextIO) -> ExitCode:
 
     The outcome's own code, or ERROR if it passed and a file that was asked for is not there.
     """
-    lost = [line for line in _files(outcome, artefacts) if line]
-    if artefacts.as_json:
-        stream.write(document(outcome) + "\n")
-    else:
-        stream.write(text(outcome) + "\n")
-    if artefacts.annotate:
-        # GitHub's runner reads both streams; a JSON document must stay one.
-        (sys.stderr if artefacts.as_json else stream).write(github(outcome) + "\n")
+    stream.write((document(outcome) if artefacts.as_json else text(outcome)) + "\n")
     stream.flush()
+    # GitHub's runner reads both streams; a JSON document must stay one.
+    complete = record(outcome, artefacts, sys.stderr if artefacts.as_json else stream)
+    return ExitCode.ERROR if outcome.passed and not complete else outcome.code
+
+
+def record(outcome: Outcome, artefacts: Artefacts, stream: TextIO | None = None) -> bool:
+    """Writes files and annotations only: for an error, which is said elsewhere.
+
+    Returns whether all files that were asked for are there; says on standard error which are not.
+    Annotations go to the stream, by default standard error.
+    """
+    lost = [line for line in _files(outcome, artefacts) if line]
+    if artefacts.annotate:
+        told = stream or sys.stderr
+        told.write(github(outcome) + "\n")
+        told.flush()
     sys.stderr.writelines(f"canary: {line}\n" for line in lost)
-    return ExitCode.ERROR if lost and outcome.passed else outcome.code
+    return not lost
 
 
 def text(outcome: Outcome) -> str:

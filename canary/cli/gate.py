@@ -1,0 +1,170 @@
+"""`canary gate`: one command with a meaningful exit code, for pipelines."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from canary.cli.artefacts import Form, GitLab, Junit, Output, Summary, artefacts
+from canary.cli.cluster import Context, Kubeconfig, Name, Namespace, session
+from canary.cli.times import length
+from canary.errors import CanaryError, UsageError
+
+if TYPE_CHECKING:
+    from canary.cli.cluster import Session
+    from canary.gates.outcome import Outcome
+    from canary.gates.vigil import Vigil
+    from canary.gates.waiting import Ask
+
+TICK: Final = 2.0
+"""Seconds between two looks where the watch has no news: Deployments are not watched."""
+SIGNALLED: Final = 128
+"""Exit code of a shell for a signal, minus the signal's number."""
+
+Timeout = Annotated[
+    float,
+    typer.Option(
+        parser=length,
+        metavar="TIME",
+        show_default=False,
+        help="Wait no longer than this: 90s, 1h30m. 0s: look once.  [default: 30m]",
+    ),
+]
+PauseOk = Annotated[
+    bool,
+    typer.Option("--pause-ok", help="Go on waiting while it is paused or waits for approval."),
+]
+Bake = Annotated[bool, typer.Option("--bake", help="Wait for the bake after promotion as well.")]
+Next = Annotated[
+    bool, typer.Option("--next", help="With nothing to release, wait for the next template.")
+]
+Image = Annotated[
+    str | None,
+    typer.Option(
+        "--image",
+        metavar="IMAGE",
+        show_default=False,
+        help="Wait until the Deployment wants this image, then for its release (GitOps).",
+    ),
+]
+
+
+class Signalled(KeyboardInterrupt):
+    """The pipeline was cancelled."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.code = SIGNALLED + number
+
+
+def gate(  # noqa: PLR0913, PLR0917 — one parameter per documented option
+    name: Name,
+    namespace: Namespace = None,
+    timeout: Timeout = 1800.0,
+    pause_ok: PauseOk = False,
+    bake: Bake = False,
+    next_: Next = False,
+    image: Image = None,
+    junit: Junit = None,
+    summary: Summary = None,
+    gitlab: GitLab = None,
+    output: Form = Output.TEXT,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Wait for the release of what was just deployed to end.
+
+    Follows the template that the Deployment wants now, so an apply just before it counts, and an
+    older release never answers for it. Progress goes to standard error, the result to standard
+    output.
+
+    Exit code 0: promoted, or nothing to release; 3: rolled back; 4: not ended in time; 5: waits
+    for approval or paused; 6: inconclusive or superseded; 7: not there or forbidden; 1: cannot
+    start, or something broke; 2: wrong usage; 130, 143: interrupted (the release goes on).
+    """
+    from canary.gates.publish import publish, record  # noqa: PLC0415 - keeps --help quick
+    from canary.gates.waiting import Ask  # noqa: PLC0415 - as above
+
+    if next_ and image is not None:
+        raise UsageError("--next and --image are two ways to say what to wait for: give one")
+    chosen = artefacts(junit, summary, gitlab, output)
+    ask = Ask(pause_ok=pause_ok, bake=bake, next=next_, image=image)
+    subject = f"{namespace}/{name}" if namespace else name
+    try:
+        with session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
+            subject = f"{cluster.namespace}/{name}"
+            outcome, code = _waited(cluster, name, ask, timeout)
+    except CanaryError as error:
+        from canary.gates.endings import broken  # noqa: PLC0415 - rarely needed
+
+        record(broken(subject, error), chosen)
+        raise
+    published = publish(outcome, chosen, sys.stdout)
+    raise typer.Exit(code or published)
+
+
+def _waited(cluster: "Session", name: str, ask: "Ask", timeout: float) -> "tuple[Outcome, int]":
+    """The outcome, and the exit code where a signal gives it (else 0)."""
+    from canary.cli.follow import Follow  # noqa: PLC0415 - keeps --help quick
+
+    cluster.release(name)  # says "did you mean" where there is none
+    vigil = _vigil(cluster, name, ask, timeout)
+    with Follow(cluster, cluster.namespace, name=name) as follow, _signals():
+        try:
+            return vigil.run(follow.news(min(TICK, max(timeout, 0.05)))), 0
+        except Signalled as stop:
+            outcome = vigil.interrupted()
+            if outcome is None:
+                raise
+            return outcome, stop.code
+
+
+def _vigil(cluster: "Session", name: str, ask: "Ask", timeout: float) -> "Vigil":
+    from canary.cli.clock import now  # noqa: PLC0415 - keeps --help quick
+    from canary.gates.sights import Pulse, look  # noqa: PLC0415 - as above
+    from canary.gates.vigil import Vigil  # noqa: PLC0415 - as above
+    from canary.interfaces import Key  # noqa: PLC0415 - as above
+    from canary.kube.timing import SystemTiming  # noqa: PLC0415 - as above
+
+    key = Key(cluster.namespace, name)
+    lease = Key(
+        os.environ.get("CANARY_LEASE_NAMESPACE", "canary-system"),
+        os.environ.get("CANARY_LEASE_NAME", "canary-controller"),
+    )
+    return Vigil(
+        look=lambda: look(cluster.client, key),
+        say=_say,
+        elapsed=SystemTiming().now,
+        pulse=Pulse(cluster.client, lease, now).trouble,
+        ask=ask,
+        timeout=timeout,
+    )
+
+
+def _say(line: str) -> None:
+    from canary.cli.clock import now  # noqa: PLC0415 - keeps --help quick
+    from canary.cli.times import shown_time  # noqa: PLC0415 - as above
+
+    typer.echo(f"{shown_time(now())} {line}", err=True)
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the wait in good order; a second one ends it at once."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise Signalled(number)
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, stop) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

@@ -1,0 +1,107 @@
+"""What a gate reads of a cluster: the release, the template that its target wants, the operator."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from canary.api import Reason
+from canary.core.snapshot import Wish
+from canary.errors import CanaryError
+from canary.interfaces import Key
+from canary.kube.objects import LEASES, Object, Objects
+from canary.kube.releases import KubeReleases
+from canary.kube.workloads.canaries import read
+
+STALE: Final = 30.0
+"""Seconds without a renewal: an operator that lives renews every two."""
+ANCIENT: Final = 300.0
+"""Seconds that a renewal is old by the wall clock: no two clocks differ by so much."""
+EVERY: Final = 10.0
+"""Seconds between two looks at the Lease."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One reading."""
+
+    wish: Wish
+    template: str | None
+    images: frozenset[str]
+
+
+def look(objects: Objects, key: Key) -> Look:
+    """What is there now.
+
+    Raises NotFoundError where the release is gone, UsageError where its spec cannot be followed,
+    TransientError, and ForbiddenError that says what to grant.
+    """
+    wish = KubeReleases(objects, _unheard).read(key)
+    seen = read(objects, wish)
+    if seen is None:
+        return Look(wish, None, frozenset())
+    return Look(wish, seen.wanted, _images(seen.template))
+
+
+def _unheard(key: Key, reason: Reason, message: str) -> None:
+    """A request that nobody understands: the operator says so, where people look for it."""
+
+
+def _images(template: Object) -> frozenset[str]:
+    spec = template["spec"]
+    containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
+    return frozenset(one["image"] for one in containers if "image" in one)
+
+
+@dataclass(slots=True)
+class Pulse:
+    """Whether an operator lives, as far as its Lease may be read."""
+
+    objects: Objects
+    place: Key
+    """Of the Lease."""
+    now: Callable[[], float]
+    """Seconds since the epoch."""
+    _renewed: str = ""
+    _since: float = 0.0
+    _looked: float = float("-inf")
+    _said: str | None = None
+
+    def trouble(self, elapsed: float) -> str | None:
+        """What is wrong, empty if nothing is, None if that cannot be known.
+
+        `elapsed` is a clock that never jumps (seconds).
+        """
+        if elapsed - self._looked >= EVERY:
+            self._looked = elapsed
+            self._said = self._look(elapsed)
+        return self._said
+
+    def _look(self, elapsed: float) -> str | None:
+        try:
+            lease = self.objects.get(LEASES, self.place.namespace, self.place.name)
+        except CanaryError:
+            return None
+        if lease is None:
+            return None
+        spec = lease.get("spec") or {}
+        if not spec.get("holderIdentity"):
+            return "no operator is at work: nobody holds its Lease"
+        renewed = str(spec.get("renewTime", ""))
+        if renewed != self._renewed:
+            self._renewed, self._since = renewed, elapsed
+        age = max(elapsed - self._since, self._by_the_wall(renewed))
+        if age < STALE:
+            return ""
+        return f"the operator is silent: its Lease was last renewed {age:.0f} s ago"
+
+    def _by_the_wall(self, renewed: str) -> float:
+        """Seconds, or 0 where other clocks would have to be believed."""
+        try:
+            then = datetime.fromisoformat(renewed)
+        except ValueError:
+            return 0.0
+        if then.tzinfo is None:
+            then = then.replace(tzinfo=UTC)
+        age = self.now() - then.timestamp()
+        return age if age > ANCIENT else 0.0
