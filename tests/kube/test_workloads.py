@@ -460,6 +460,25 @@ def test_pods_on_their_way_out_are_left_out() -> None:
     assert len(target(stage).pods) == 2
 
 
+SOME: Object = {"matchResources": {"namespaceSelector": {"matchLabels": {"team": "a"}}}}
+ALL: Object = {"matchResources": {"matchPolicy": "Equivalent", "namespaceSelector": {}}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "mode"),
+    [
+        pytest.param(ALL, Holding.ON_CHANGE, id="what the API server fills in narrows nothing"),
+        pytest.param(SOME, Holding.AT_REST, id="some namespaces only"),
+    ],
+)
+def test_a_binding_that_may_miss_a_target_is_not_relied_upon(spec: Object, mode: Holding) -> None:
+    """A target that nobody holds would roll unvetted, so the mode that works everywhere is taken."""
+    stage = Stage()
+    for kind in (POLICIES, BINDINGS):
+        stage.cluster.create(kind, "", {"metadata": {"name": "canary-hold"}, "spec": spec})
+    assert holding_mode(stage.cluster, "canary-hold") is mode
+
+
 @pytest.mark.parametrize(
     ("kinds", "served", "mode"),
     [
