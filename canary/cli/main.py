@@ -14,10 +14,12 @@ from canary import __version__
 from canary.cli.analyze import analyze
 from canary.cli.demo import demo
 from canary.cli.errors import guarded
+from canary.cli.explain import explain
 from canary.cli.gate import gate
 from canary.cli.get import get
 from canary.cli.init import init
 from canary.cli.lint import lint
+from canary.cli.loadtest import loadtest
 from canary.cli.manifests import manifests
 from canary.cli.operator import operator
 from canary.cli.status import status
@@ -29,7 +31,19 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (demo, analyze, gate, init, lint, manifests, operator, get, status):
+for _command in (
+    demo,
+    analyze,
+    gate,
+    loadtest,
+    init,
+    lint,
+    manifests,
+    operator,
+    get,
+    status,
+    explain,
+):
     app.command()(_command)
 app.command("list", hidden=True)(get)
 
