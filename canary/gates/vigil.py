@@ -82,10 +82,11 @@ class Vigil:
         sight = self._sighted(seen.wish, seen)
         self._quest = chosen(self._quest or begun(sight), sight, self.ask)
         found = standing(sight, self._quest, self.ask)
-        if isinstance(found, Waiting):
-            self._tell(found)
-            found = self._in_time(found)
-        return self._outcome(found) if isinstance(found, Ended) else None
+        found = self._in_time(found) if isinstance(found, Waiting) else found
+        if isinstance(found, Ended):
+            return self._outcome(found)
+        self._tell(found)
+        return None
 
     def _sighted(self, wish: Wish, seen: Look) -> Sight:
         now, reason = self.elapsed(), wish.status.reason
