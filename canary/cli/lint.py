@@ -1,19 +1,23 @@
-"""`canary lint`: everything that is wrong with CanaryRelease files, before a cluster sees them."""
+"""`canary lint`: what is wrong with CanaryRelease files, and what is risky, with its place."""
 
 import json
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from canary.cli.cluster import Context, Kubeconfig, Namespace, session
+from canary.cli.prometheus import CaFile, TokenFile, options_of
 from canary.errors import ExitCode
 
 if TYPE_CHECKING:
-    from canary.api import CanaryRelease, Loaded
+    from canary.api import CanaryRelease, Loaded, Problem
     from canary.api import Path as FieldPath
+    from canary.metrics.prometheus import PrometheusOptions
+    from canary.survey.review import Page, Risk
+    from canary.survey.risks_metrics import Monitoring
 
 
 class Output(StrEnum):
@@ -23,52 +27,80 @@ class Output(StrEnum):
     JSON = "json"
 
 
-def lint(
+def lint(  # noqa: PLR0913, PLR0917 - the flags of one command
     files: Annotated[
-        list[str], typer.Argument(metavar="FILE", help="YAML files; - is standard input.")
+        list[str], typer.Argument(metavar="FILE...", help="YAML files; - is standard input.")
     ],
+    cluster: Annotated[
+        bool,
+        typer.Option("--cluster", help="Look up what the files name.", show_default=False),
+    ] = False,
+    prometheus: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Ask it whether each metric has data, and enough."),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Warnings count as errors.", show_default=False)
+    ] = False,
     output: Annotated[
-        Output, typer.Option("-o", "--output", help="Lines for people, or one JSON object.")
+        Output, typer.Option("-o", "--output", help="Lines for people, or for programs.")
     ] = Output.TEXT,
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+    token_file: TokenFile = None,
+    ca_file: CaFile = None,
 ) -> None:
-    """Check CanaryRelease files: all problems at once.
+    """Check CanaryRelease files: all problems and risks at once.
 
-    Each problem comes with line and column, and with what is allowed there.
+    Each comes with line and column, and with what to do. Other manifests among the FILEs
+    (Deployment, Service, route, NetworkPolicy …) are looked at beside the releases; --cluster looks
+    at those in the cluster, --prometheus URL asks whether there is data, and enough of it.
 
-    Exit code 0: all are valid; 2: at least one is not.
+    Exit code 0: no error; 2: at least one (with --strict: or a warning); 1: the cluster or
+    Prometheus does not answer; 7: forbidden.
     """
-    results = [_load(file) for file in files]
-    valid = not any(loaded.problems for loaded in results)
-    if output is Output.JSON:
-        findings = [_as_json(loaded) for loaded in results]
-        typer.echo(json.dumps({"version": 1, "valid": valid, "files": findings}, indent=2))
-    else:
-        for loaded in results:
-            typer.echo("\n".join(_lines(loaded)))
-    raise typer.Exit(ExitCode.OK if valid else ExitCode.USAGE)
+    from canary.survey.review import Sources, review  # noqa: PLC0415 - keeps --help quick
+    from canary.survey.rules import Level  # noqa: PLC0415 - as above
+
+    options = options_of(prometheus, token_file, ca_file)
+    with ExitStack() as stack:
+        reader = None
+        if cluster:
+            asked = stack.enter_context(session(namespace, context=context, kubeconfig=kubeconfig))
+            reader, namespace = asked.client, asked.namespace
+        pages = [_page(file, namespace) for file in files]
+        monitoring = _monitoring(options, stack)
+        risks = review(pages, Sources(reader, monitoring))
+    problems = any(page.loaded.problems for page in pages)
+    counted = [risk for found in risks.values() for risk in found]
+    bad = problems or any(strict or risk.level is Level.ERROR for risk in counted)
+    _print(output, pages, risks, valid=not bad)
+    raise typer.Exit(ExitCode.USAGE if bad else ExitCode.OK)
 
 
-def _load(file: str) -> "Loaded":
+def _page(file: str, namespace: str | None) -> "Page":
     from canary.api import Loaded, Problem, load_releases  # noqa: PLC0415 - keeps --help quick
+    from canary.survey.manifests import content_of  # noqa: PLC0415 - as above
+    from canary.survey.review import Page, page_of  # noqa: PLC0415 - as above
 
     name = "stdin" if file == "-" else file
     try:
-        content = _content(file)
+        content = content_of(file)
     except OSError as error:
         found = error.strerror or "an error"
         unreadable = Problem(1, 1, "file", f"a readable file is expected, found: {found}")
-        return Loaded(name, (), (), (unreadable,))
-    return load_releases(content, name, rules=(unknown_presets,))
+        return Page(Loaded(name, (), (), (unreadable,)), (), ())
+    return page_of(load_releases(content, name, rules=(unknown_presets,)), content, namespace)
 
 
-def _content(file: str) -> bytes:
-    """The file, as far as it can be valid: one byte more than is allowed tells that it is not."""
-    from canary.api.documents import MAX_BYTES  # noqa: PLC0415 - keeps --help quick
+def _monitoring(options: "PrometheusOptions | None", stack: ExitStack) -> "Monitoring | None":
+    if options is None:
+        return None
+    from canary.operator.run import SystemClock  # noqa: PLC0415 - keeps --help quick
+    from canary.survey.risks_metrics import Monitoring  # noqa: PLC0415 - as above
 
-    if file == "-":
-        return sys.stdin.buffer.read(MAX_BYTES + 1)
-    with Path(file).open("rb") as opened:
-        return opened.read(MAX_BYTES + 1)
+    return stack.enter_context(closing(Monitoring.of(options, SystemClock().now)))
 
 
 def unknown_presets(release: "CanaryRelease") -> Iterator[tuple["FieldPath", str]]:
@@ -85,18 +117,35 @@ def unknown_presets(release: "CanaryRelease") -> Iterator[tuple["FieldPath", str
             yield path, unknown(f"{metric.kind} preset", name, known[metric.kind])
 
 
-def _lines(loaded: "Loaded") -> Sequence[str]:
-    return (
-        *(f"{loaded.source}: {release.metadata.name}: valid" for release in loaded.releases),
-        *(f"{loaded.source}: {other}: skipped" for other in loaded.others),
-        *(
-            f"{loaded.source}:{problem.line}:{problem.column}: {problem.where}: {problem.message}"
-            for problem in loaded.problems
-        ),
-    )
+def _print(
+    output: Output, pages: Sequence["Page"], risks: Mapping[str, Sequence["Risk"]], *, valid: bool
+) -> None:
+    match output:
+        case Output.TEXT:
+            for page in pages:
+                typer.echo("\n".join(_lines(page.loaded, risks[page.loaded.source])))
+        case Output.JSON:
+            files = [_as_json(page.loaded, risks[page.loaded.source]) for page in pages]
+            whole = {"schemaVersion": 1, "valid": valid, "files": files}
+            typer.echo(json.dumps(whole, indent=2, ensure_ascii=False))
 
 
-def _as_json(loaded: "Loaded") -> dict[str, object]:
+def _lines(loaded: "Loaded", risks: Sequence["Risk"]) -> Iterator[str]:
+    for release in loaded.releases:
+        count = sum(risk.release.metadata.name == release.metadata.name for risk in risks)
+        found = f", {count} {'risk' if count == 1 else 'risks'}" if count else ""
+        yield f"{loaded.source}: {release.metadata.name}: valid{found}"
+    yield from (f"{loaded.source}: {other}: skipped" for other in loaded.others)
+    for problem in loaded.problems:
+        place = f"{loaded.source}:{problem.line}:{problem.column}"
+        yield f"{place}: error: {problem.where}: {problem.message}"
+    for risk in risks:
+        place = f"{loaded.source}:{risk.place.line}:{risk.place.column}"
+        said = f"{risk.place.where}: {risk.place.message}"
+        yield f"{place}: {risk.level}: {said} [{risk.finding.rule.id}]"
+
+
+def _as_json(loaded: "Loaded", risks: Sequence["Risk"]) -> dict[str, object]:
     return {
         "file": loaded.source,
         "valid": [
@@ -104,13 +153,24 @@ def _as_json(loaded: "Loaded") -> dict[str, object]:
             for release in loaded.releases
         ],
         "skipped": list(loaded.others),
-        "problems": [
-            {
-                "line": problem.line,
-                "column": problem.column,
-                "path": problem.where,
-                "message": problem.message,
+        "problems": [_problem(problem) for problem in loaded.problems],
+        "risks": [
+            _problem(risk.place)
+            | {
+                "message": risk.finding.message,
+                "remedy": risk.finding.rule.remedy,
+                "rule": risk.finding.rule.id,
+                "level": risk.level.value,
             }
-            for problem in loaded.problems
+            for risk in risks
         ],
+    }
+
+
+def _problem(problem: "Problem") -> dict[str, object]:
+    return {
+        "line": problem.line,
+        "column": problem.column,
+        "path": problem.where,
+        "message": problem.message,
     }

@@ -1,0 +1,250 @@
+"""What Prometheus says of a release's metrics: is there data, is it fresh, is it enough."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from canary.api import Metric, Path, Source
+from canary.core.increments import Grid, Side
+from canary.core.series import MetricAnswer, NoData, SeriesQuery, Unavailable
+from canary.errors import CanaryError, UsageError
+from canary.metrics.compile import OwnQuery, compile_metric
+from canary.metrics.compiler import Context, PoolQueries, RatioQueries
+from canary.metrics.prometheus import Prometheus, PrometheusOptions
+from canary.metrics.promql import promql
+from canary.survey.evidence import Traffic, course_of, traffic_of
+from canary.survey.finding_out import scrape_interval
+from canary.survey.inquiry import Inquiry
+from canary.survey.rules import Finding, finding
+from canary.survey.scenery import Scenery
+from canary.survey.sightings import label_is_there
+from canary.survey.words import about, per_second, percent
+
+LATELY = 600.0
+STEP = 30.0
+_SLOW = 1800.0
+"""Seconds that a step may wait for evidence without a word about it."""
+_STATUS = {"http": ("code", "http-status"), "http-status": ("status", "http")}
+"""Presets that differ in the label of the status: which label, and the other one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Monitoring:
+    """One Prometheus, in the two ways in which it is asked."""
+
+    source: Prometheus
+    inquiry: Inquiry
+    now: Callable[[], float]
+
+    @classmethod
+    def of(cls, options: PrometheusOptions, now: Callable[[], float]) -> "Monitoring":
+        """Asks that one; `now` gives seconds since the epoch."""
+        return cls(Prometheus(options), Inquiry(options), now)
+
+    def close(self) -> None:
+        """Lets its connections go."""
+        self.source.close()
+        self.inquiry.close()
+
+    @property
+    def grid(self) -> Grid:
+        """The last ten minutes."""
+        end = self.source.settled(self.now()) // STEP * STEP
+        return Grid(end - LATELY, end, STEP)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Which pods run now, and what the router calls the sides."""
+
+    scene: Scenery
+    pods: tuple[str, ...]
+
+    @property
+    def context(self) -> Context:
+        """What the operator would ask with; a canary may not be there yet."""
+        names, route = self.scene.names, self.scene.route
+        sides = {Side.STABLE: names.service, Side.CANARY: names.canary_service}
+        if self.scene.dialect is None:
+            sides = {}
+        elif route is not None:
+            sides = dict(self.scene.dialect.backends(route, names))
+        elif any(_workloads(metric) for metric in self.scene.spec.analysis.metrics):
+            sides = {Side.STABLE: names.target, Side.CANARY: names.canary_target}
+        return Context(names.namespace, {Side.STABLE: self.pods, Side.CANARY: ()}, sides)
+
+
+def pods_in(inquiry: Inquiry, namespace: str, target: str) -> tuple[str, ...]:
+    """Names of a Deployment's pods by their series, where no cluster is asked.
+
+    Both names are DNS labels, so nothing in them needs to be escaped.
+    """
+    pods = f'{{namespace="{namespace}",pod=~"{target}-[a-z0-9]+-[a-z0-9]{{5}}"}}'
+    return tuple(sorted(one.labels["pod"] for one in inquiry.vector(f"count by (pod) ({pods})")))
+
+
+def risks_in_metrics(running: Running, monitoring: Monitoring) -> Iterator[Finding]:
+    """Asks for every metric of a release. Raises CanaryError when Prometheus does not answer."""
+    analysis = running.scene.spec.analysis
+    if analysis.source is Source.SCRAPE:
+        return
+    if not running.pods:
+        said = f"no pod of {running.scene.names.target} runs, so no query can have data"
+        yield finding("not-answered", ("spec", "target", "name"), said)
+        return
+    for index, metric in enumerate(analysis.metrics):
+        path: Path = ("spec", "analysis", "metrics", index)
+        try:
+            compiled = compile_metric(metric, running.context)
+        except UsageError as error:
+            if not _said_already(running, metric):
+                yield finding("no-data", path, f"{metric.name}: {error}")
+            continue
+        match compiled:
+            case RatioQueries():
+                yield from _ratio(_Asked(running, monitoring, metric, path), compiled)
+            case PoolQueries():
+                yield from _silent(_Asked(running, monitoring, metric, path), compiled.in_use)
+                if isinstance(compiled.maximum, SeriesQuery):
+                    yield from _silent(_Asked(running, monitoring, metric, path), compiled.maximum)
+            case OwnQuery():
+                yield from _own(_Asked(running, monitoring, metric, path))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One metric that is asked about."""
+
+    running: Running
+    monitoring: Monitoring
+    metric: Metric
+    path: Path
+
+    def answer(self, query: SeriesQuery) -> MetricAnswer:
+        grid = self.monitoring.grid
+        answers = self.monitoring.source.read([query], grid.start, grid.end, grid.step)
+        return answers[query.key]
+
+    def finds(self, rule: str, words: str, *at: str) -> Finding:
+        return finding(rule, (*self.path, *at), f"{self.metric.name}: {words}")
+
+
+def _ratio(asked: _Asked, queries: RatioQueries) -> Iterator[Finding]:
+    total = asked.answer(queries.total)
+    silent = list(_silent(asked, queries.total, total))
+    yield from silent
+    if silent:
+        return
+    yield from _status_label(asked, queries)
+    yield from _scrapes(asked, queries.total)
+    grid = asked.monitoring.grid
+    bad = asked.answer(queries.bad)
+    traffic = traffic_of(total, bad, grid, queries.label, queries.side_of)
+    if traffic is not None:
+        yield from enough(asked.running.scene, asked.metric, traffic, asked.path)
+
+
+def enough(scene: Scenery, metric: Metric, traffic: Traffic, path: Path) -> Iterator[Finding]:
+    """Whether a good release would end before its deadline under this traffic. Pure."""
+    if traffic.rate <= 0:
+        said = f"{metric.name}: not one request in the last {about(LATELY)}"
+        yield finding("too-little-traffic", path, said)
+        return
+    spec = scene.spec
+    course = course_of(spec, metric, traffic)
+    if course.seconds > spec.deadline:
+        said = (
+            f"{metric.name}: at {per_second(traffic.rate)} a regression of "
+            f"{percent(spec.analysis.smallest_regression)} needs {course.requests:,.0f} canary "
+            f"requests, {about(course.requests / traffic.rate)} at 100 % and "
+            f"{about(course.seconds)} with these steps; the deadline is {about(spec.deadline)}"
+        )
+        yield finding("too-little-traffic", ("spec", "analysis", "smallestRegression"), said)
+        return
+    for index, wait in enumerate(course.waits[:-1]):
+        if wait > _SLOW:
+            weight = spec.steps[index].weight
+            said = f"{weight} % of {per_second(traffic.rate)} wait {about(wait)} after the hold"
+            yield finding("step-starves", ("spec", "steps", index, "weight"), said)
+
+
+def _silent(
+    asked: _Asked, query: SeriesQuery, answer: MetricAnswer | None = None
+) -> Iterator[Finding]:
+    match answer or asked.answer(query):
+        case NoData(why):
+            yield asked.finds("no-data", f"{_hint(asked, query) or why} ({promql(query)})")
+        case Unavailable(why):
+            yield asked.finds("not-answered", why)
+        case _:
+            pass
+
+
+def _hint(asked: _Asked, query: SeriesQuery) -> str | None:
+    """What is there instead: the metric without the pods, or nothing at all."""
+    bare = replace(query, selector=replace(query.selector, matchers=()), minus=None)
+    try:
+        groups = asked.monitoring.inquiry.labels_of(replace(bare, by=("namespace", "pod")))
+    except CanaryError:
+        return None
+    name = query.selector.metric
+    if not groups:
+        return f"Prometheus has no series {name} at all"
+    if not any(group.get("pod") for group in groups):
+        return f"{name} is there, without a label pod: add it by relabelling when scraping"
+    where = asked.running.scene.names
+    if not any(group.get("namespace") == where.namespace for group in groups):
+        return f"{name} is there, but not in namespace {where.namespace}"
+    return f"{name} is there, but not for these pods or backends"
+
+
+def _status_label(asked: _Asked, queries: RatioQueries) -> Iterator[Finding]:
+    preset = asked.metric.ratio.preset if asked.metric.ratio else None
+    if preset not in _STATUS:
+        return
+    label, other = _STATUS[preset]
+    ask = asked.monitoring.inquiry.labels_of
+    if label_is_there(ask, queries.total, label):
+        return
+    fits = label_is_there(ask, queries.total, _STATUS[other][0])
+    hint = f"they have {_STATUS[other][0]}: take preset {other}" if fits else "nor the other one"
+    said = f"preset {preset} looks for the label {label}, which the series do not have; {hint}"
+    yield asked.finds("status-label", said, "ratio", "preset")
+
+
+def _scrapes(asked: _Asked, query: SeriesQuery) -> Iterator[Finding]:
+    try:
+        between = scrape_interval(asked.monitoring.inquiry, query)
+    except CanaryError as error:
+        yield asked.finds("not-answered", str(error))
+        return
+    interval = asked.running.scene.spec.analysis.interval
+    if between is not None and between > interval:
+        said = f"scraped every {about(between)}, looked at every {about(interval)}"
+        yield asked.finds("scraped-less-often", said)
+
+
+def _own(asked: _Asked) -> Iterator[Finding]:
+    """Asked with the running pods in the canary's place: it is not there yet."""
+    context = asked.running.context
+    pods = {Side.STABLE: asked.running.pods, Side.CANARY: asked.running.pods}
+    compiled = compile_metric(asked.metric, replace(context, pods=pods))
+    if isinstance(compiled, OwnQuery):
+        match asked.answer(compiled.query):
+            case NoData(why):
+                yield asked.finds("no-data", f"{why} ({compiled.query.promql})", "query")
+            case Unavailable(why):
+                yield asked.finds("not-answered", why, "query")
+            case _:
+                pass
+
+
+def _workloads(metric: Metric) -> bool:
+    """Its preset calls the sides by Deployment."""
+    preset = metric.ratio.preset if metric.ratio else None
+    return preset in {"istio", "linkerd"}
+
+
+def _said_already(running: Running, metric: Metric) -> bool:
+    """Envoy Gateway's one cluster has a rule of its own, which needs the route."""
+    preset = metric.ratio.preset if metric.ratio else None
+    return preset in {"envoy", "envoy-gateway"} and running.scene.route is not None
