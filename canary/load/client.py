@@ -115,7 +115,7 @@ def connect(plan: Plan) -> None:
         curl.perform()
     except pycurl.error as error:
         code, *words = error.args
-        raise TransientError(_unreachable(plan, code, " ".join(map(str, words)))) from error
+        raise TransientError(_unreachable(plan, int(code), " ".join(map(str, words)))) from error
     finally:
         curl.close()
 

@@ -1,0 +1,123 @@
+"""From the options of `canary loadtest` to a plan and its thresholds."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from canary.errors import UsageError
+from canary.gates.thresholds import Thresholds
+from canary.load import Mix, Plan, Request, Spacing, Text, Tls
+from canary.load.allowed import check_allowed
+from canary.load.profile import schedule
+from canary.load.request_file import read_requests
+
+RATE = "50"
+"""Requests/s."""
+TIMEOUT = 10.0
+"""Seconds."""
+WARM_UP = 2.0
+"""Seconds."""
+MAX_ERROR_RATIO = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """The options as they were given; times are seconds."""
+
+    rate: str
+    duration: float | None
+    warm_up: float
+    random: bool
+    timeout: float
+    max_in_flight: int
+    workers: int
+    http2: bool
+    ca_file: Path | None
+    insecure: bool
+    seed: int
+
+
+def check_alone(option: str, others: Mapping[str, object]) -> None:
+    """Raises UsageError when one of the others was given as well."""
+    for name, value in others.items():
+        if value is not None and value is not False:
+            raise UsageError(
+                f"{name} cannot be combined with {option}, whose script says it itself"
+            )
+
+
+def plan(url: str, requests: Path | None, wish: Wish, allowed: Collection[str]) -> Plan:
+    """The plan. Raises UsageError for a target that may not be loaded, a file or an option."""
+    base, mix = (url, read_requests(requests)) if requests else _single(url)
+    check_allowed(base, allowed)
+    spacing = Spacing.RANDOM if wish.random else Spacing.EVEN
+    return Plan(
+        base,
+        schedule(wish.rate, wish.duration, wish.warm_up, spacing),
+        mix,
+        workers=wish.workers,
+        max_in_flight=wish.max_in_flight,
+        timeout=wish.timeout,
+        http2=wish.http2,
+        tls=Tls(_readable(wish.ca_file), wish.insecure),
+        seed=wish.seed,
+    )
+
+
+def thresholds(
+    max_error_ratio: float | None, max_p99: float | None, min_rate: str | None, plan: Plan | None
+) -> Thresholds:
+    """What is asked of a plan (None: of a script that nothing is known of).
+
+    Raises:
+        UsageError: no run, or every run, would meet it.
+    """
+    mean = None if plan is None else _mean_rate(plan)
+    asked = Thresholds(
+        MAX_ERROR_RATIO if max_error_ratio is None else max_error_ratio,
+        max_p99,
+        None if min_rate is None else _least(min_rate, mean),
+    )
+    asked.check(rate=mean, timeout=None if plan is None else plan.timeout)
+    return asked
+
+
+def _single(url: str) -> tuple[str, Mix]:
+    """Without a file: GET of just that URL, query and all."""
+    parts = urlsplit(url)
+    path = urlunsplit(("", "", parts.path or "/", parts.query, ""))
+    base = urlunsplit((parts.scheme, parts.netloc, "", "", parts.fragment))
+    return base, Mix((Request(f"GET {path}", path=Text((path,))),))
+
+
+def _readable(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        file.open("rb").close()
+    except OSError as error:
+        raise UsageError(f"--ca-file: {file} cannot be read: {error.strerror}") from error
+    return str(file)
+
+
+def _mean_rate(plan: Plan) -> float:
+    stages = [stage for stage in plan.schedule.stages if stage.measured]
+    return sum(stage.count for stage in stages) / sum(stage.seconds for stage in stages)
+
+
+def _least(text: str, mean: float | None) -> float:
+    try:
+        value = float(text.removesuffix("%"))
+    except ValueError:
+        value = -1.0
+    if not 0 < value < float("inf"):
+        raise UsageError(
+            f"--min-rate-achieved: requests per second (950) or a share (95%) is expected, "
+            f"found {text!r}"
+        )
+    if not text.endswith("%"):
+        return value
+    if mean is None:
+        raise UsageError("--min-rate-achieved: with --k6 requests per second are expected, not a %")
+    return value / 100 * mean

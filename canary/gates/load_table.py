@@ -1,0 +1,45 @@
+"""What a load came to, stage by stage and request by request, as a table for people. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from canary.gates.outcome import Fact
+from canary.gates.thresholds import said_time
+from canary.gates.words import one_line
+
+_HEAD = ("", "REQUESTS", "FAILED", "P50", "P99")
+_NAME_WIDTH = 40
+
+
+def load_table(facts: Mapping[str, Fact]) -> str:
+    """Rows of `stages` and of `requests` where there are several; else empty."""
+    rows = [*_rows(facts.get("stages"), "rate"), *_rows(facts.get("requests"), "name")]
+    if not rows:
+        return ""
+    widths = [max(len(row[column]) for row in (_HEAD, *rows)) for column in range(len(_HEAD))]
+    lines = [_line(row, widths) for row in (_HEAD, *rows)]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(several: Fact, key: str) -> Iterator[Sequence[str]]:
+    if not isinstance(several, list):
+        return
+    shown = [row for row in several if isinstance(row, dict) and row.get("measured", True)]
+    if len(shown) < 2:  # noqa: PLR2004 - one row says what the headline says
+        return
+    for row in shown:
+        name = one_line(str(row[key]))
+        yield (
+            name if len(name) <= _NAME_WIDTH else name[: _NAME_WIDTH - 1] + "…",
+            f"{row['over']:,}",
+            f"{row['failed']:,}",
+            said_time(float(str(row["p50Seconds"]))),
+            said_time(float(str(row["p99Seconds"]))),
+        )
+
+
+def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    first, *rest = (
+        cell.rjust(width) if index else cell.ljust(width)
+        for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+    )
+    return "  ".join([first, *rest]).rstrip()

@@ -1,0 +1,197 @@
+"""`canary loadtest`: a load and its thresholds become an outcome."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from threading import Event
+
+from canary.api import Verdict
+from canary.errors import ExitCode
+from canary.gates.outcome import Case, Fact, Outcome
+from canary.gates.thresholds import (
+    Figures,
+    Thresholds,
+    cases,
+    certainly_slow,
+    hopeless,
+    said_time,
+)
+from canary.load import Plan, Progress, Result, Spacing, Tally, run
+
+EARLIEST = 2
+"""Seconds of load before it can be given up as hopeless."""
+_SLACK = 5.0
+"""Standard deviations by which random arrivals may be more than expected."""
+
+
+def load_test(
+    plan: Plan, asked: Thresholds, stop: Event, show: Callable[[Progress], None]
+) -> Outcome:
+    """Carries the load out and judges it; ends early when nothing can save it.
+
+    `stop`, set from outside, interrupts it: that is an outcome too, with what was seen until then.
+    `show` is called once per second.
+
+    Raises:
+        TransientError: the target takes no connection, or a process of the load died.
+        UsageError: this machine does not allow so many requests in flight.
+    """
+    enough = Event()
+    lost: list[str] = []
+
+    def each_second(progress: Progress) -> None:
+        show(progress)
+        if stop.is_set():
+            enough.set()
+        elif not lost and (name := _lost(plan, asked, progress)):
+            lost.append(name)
+            enough.set()
+
+    result = run(plan, stop=enough, each_second=each_second)
+    return outcome(result, asked, lost=lost[0] if lost else "", interrupted=stop.is_set())
+
+
+def outcome(
+    result: Result, asked: Thresholds, *, lost: str = "", interrupted: bool = False
+) -> Outcome:
+    """What a load came to. `lost` names the threshold that ended it early."""
+    seen = figures(result)
+    return replace(
+        concluded(result.plan.url, asked, seen, lost=lost, interrupted=interrupted),
+        seconds=result.seconds,
+        facts={**facts(seen), "stages": list(_stages(result)), "requests": list(_kinds(result))},
+    )
+
+
+def concluded(
+    url: str, asked: Thresholds, seen: Figures, *, lost: str = "", interrupted: bool = False
+) -> Outcome:
+    """The outcome of figures, whoever made the load."""
+    judged = cases(asked, seen)
+    verdicts = {case.verdict for case in judged}
+    code = ExitCode.OK
+    if interrupted:
+        code = ExitCode.INTERRUPTED
+    elif Verdict.FAIL in verdicts:
+        code = ExitCode.FAILED
+    elif verdicts != {Verdict.PASS}:
+        code = ExitCode.INCONCLUSIVE
+    headline = f"{_ended(code, judged, lost)}: {_described(seen)}"
+    steps = tuple(_advice(seen, code))
+    return Outcome(
+        "loadtest", url, code, headline, tuple(judged), facts=facts(seen), next_steps=steps
+    )
+
+
+def figures(result: Result) -> Figures:
+    """The measured part of a load."""
+    tally = result.measured
+    count, seconds = _planned(result.plan)
+    elapsed = result.seconds - (result.plan.schedule.seconds - seconds)
+    return Figures(
+        due=tally.due,
+        over=tally.over,
+        failed=tally.failed,
+        seconds=max(0.0, min(seconds, elapsed)) if result.stopped else seconds * tally.due / count,
+        best=max(0.0, count - tally.due + tally.ok) / seconds if result.stopped else None,
+        p50=tally.latency.quantile(0.5),
+        p99=tally.latency.quantile(0.99),
+        longest=tally.latency.longest,
+        p99_lag=tally.lag.quantile(0.99),
+        unsent=tally.unsent,
+        late=tally.late,
+        timeouts=tally.statuses["timeout"],
+        statuses=dict(tally.statuses),
+        cpu=result.cpu,
+    )
+
+
+def facts(seen: Figures) -> dict[str, Fact]:
+    """The figures for machines."""
+    return {
+        "due": seen.due,
+        "over": seen.over,
+        "ok": seen.ok,
+        "failed": seen.failed,
+        "errorRatio": seen.failed / seen.over if seen.over else None,
+        "rateAchieved": seen.achieved,
+        "p50Seconds": seen.p50,
+        "p99Seconds": seen.p99,
+        "maxSeconds": seen.longest,
+        "statuses": {str(status): count for status, count in sorted(seen.statuses.items())},
+    }
+
+
+def _planned(plan: Plan) -> tuple[float, float]:
+    """How many requests are due in how many seconds, warm-up left out."""
+    stages = [stage for stage in plan.schedule.stages if stage.measured]
+    return sum(stage.count for stage in stages), sum(stage.seconds for stage in stages)
+
+
+def _lost(plan: Plan, asked: Thresholds, progress: Progress) -> str:
+    due, seconds = _planned(plan)
+    if plan.schedule.spacing is Spacing.RANDOM:
+        due += _SLACK * due**0.5
+    seen = figures(progress.so_far)
+    if progress.index < EARLIEST or not seen.over:
+        return ""
+    slow = certainly_slow(asked, seen, int(due), progress.so_far.measured.latency.quantile)
+    return hopeless(asked, seen, int(due), seconds) or ("p99" if slow else "")
+
+
+def _ended(code: ExitCode, judged: list[Case], lost: str) -> str:
+    failed = ", ".join(case.name for case in judged if case.verdict is Verdict.FAIL)
+    match code:
+        case ExitCode.OK:
+            return "passed"
+        case ExitCode.INTERRUPTED:
+            return "interrupted"
+        case ExitCode.FAILED if lost:
+            return f"failed ({failed}), stopped early as nothing could save it"
+        case ExitCode.FAILED:
+            return f"failed ({failed})"
+        case _ if judged[0].verdict is not Verdict.PASS:
+            return "inconclusive, the generator was the limit"
+        case _:
+            return "inconclusive"
+
+
+def _described(seen: Figures) -> str:
+    if not seen.over:
+        return f"{seen.due:,} requests due, none over"
+    return (
+        f"{seen.over:,} requests, {seen.achieved:,.5g} good answers/s, "
+        f"{seen.failed / seen.over:.2%} failed, p50 {said_time(seen.p50)}, "
+        f"p99 {said_time(seen.p99)}, slowest {said_time(seen.longest)}"
+    )
+
+
+def _advice(seen: Figures, code: ExitCode) -> Iterator[str]:
+    if code is not ExitCode.INCONCLUSIVE:
+        return
+    if seen.starved:
+        yield "this machine could not send in time: use more --workers, a lower --rate, or another"
+    elif seen.unsent:
+        yield "the target held back more answers than --max-in-flight: raise it, or lower --rate"
+    elif seen.p99_lag:
+        yield "run it again while nothing else keeps this machine busy"
+
+
+def _stages(result: Result) -> Iterator[Fact]:
+    for index, stage in enumerate(result.plan.schedule.stages):
+        row = _row(result.stage(index))
+        yield {"rate": str(stage), "seconds": stage.seconds, "measured": stage.measured, **row}
+
+
+def _kinds(result: Result) -> Iterator[Fact]:
+    for request in result.plan.mix.requests:
+        yield {"name": request.name, **_row(result.request(request.name))}
+
+
+def _row(tally: Tally) -> dict[str, Fact]:
+    return {
+        "due": tally.due,
+        "over": tally.over,
+        "failed": tally.failed,
+        "p50Seconds": tally.latency.quantile(0.5),
+        "p99Seconds": tally.latency.quantile(0.99),
+    }

@@ -1,0 +1,180 @@
+"""Loads that other programs make, k6 and oha, judged by the same thresholds."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Event
+from typing import Any
+
+from canary.errors import TransientError, UsageError
+from canary.gates.loadtest import concluded
+from canary.gates.outcome import Outcome
+from canary.gates.thresholds import Figures, Thresholds
+from canary.load.plan import MOST_SECONDS, Plan
+
+_K6_THRESHOLDS_FAILED = 99
+_TREND = "avg,min,med,max,p(90),p(95),p(99)"
+_GRACE_SECONDS = 30.0
+_OHA_DEADLINE = "aborted due to deadline"
+
+
+def k6_test(url: str, script: Path, asked: Thresholds, stop: Event) -> Outcome:
+    """Runs a script of k6, which finds the target as `__ENV.CANARY_URL`, and judges its summary.
+
+    Raises:
+        UsageError: there is no such script, or no k6.
+        TransientError: k6 broke off; its own message is on standard error.
+    """
+    if not script.is_file():
+        raise UsageError(f"--k6: a script is expected, {script} is no file")
+    with TemporaryDirectory() as folder:
+        summary = Path(folder) / "summary.json"
+        options = ["--quiet", "--no-usage-report", "--summary-trend-stats", _TREND]
+        options += ["--summary-export", str(summary), "-e", f"CANARY_URL={url}"]
+        command = [_program("k6"), "run", *options, str(script)]
+        _carried_out(command, MOST_SECONDS, stop, {0, _K6_THRESHOLDS_FAILED})
+        seen = _read("k6", k6_figures, summary.read_text("utf-8") if summary.exists() else "")
+    return concluded(url, asked, seen, interrupted=stop.is_set())
+
+
+def oha_test(plan: Plan, asked: Thresholds, stop: Event) -> Outcome:
+    """Has oha make a plan's load, which must be of one rate and one request, and judges its output.
+
+    Raises:
+        UsageError: there is no oha, or it cannot do that.
+        TransientError: oha broke off; its own message is on standard error.
+    """
+    command = [_program("oha"), *oha_options(plan)]
+    output = _carried_out(command, plan.schedule.seconds + plan.timeout, stop, {0})
+    seen = _read("oha", oha_figures, output)
+    return concluded(plan.url, asked, seen, interrupted=stop.is_set())
+
+
+def oha_options(plan: Plan) -> list[str]:
+    """What oha is told: open loop too, latency from the intended start."""
+    (stage, *more), (request, *others) = plan.schedule.stages, plan.mix.requests
+    if more or others or stage.start != stage.end or request.names:
+        raise UsageError("--oha: one rate, one fixed request and --warm-up 0s are expected")
+    written = request.written({})
+    options = ["--no-tui", "--output-format", "json", "--latency-correction"]
+    options += ["-q", f"{stage.start:g}", "-z", f"{stage.seconds:g}s", "-t", f"{plan.timeout:g}s"]
+    options += ["-c", str(plan.max_in_flight), "-m", request.method, "--redirect", "0"]
+    options += ["--http2"] if plan.http2 else []
+    options += ["--insecure"] if plan.tls.insecure else []
+    options += ["--cacert", plan.tls.ca_file] if plan.tls.ca_file else []
+    for header in written.headers:
+        options += ["-H", header]
+    if written.body is not None:
+        options += ["-d", written.body.decode()]
+    return [*options, plan.base + written.path]
+
+
+def k6_figures(text: str) -> Figures:
+    """What k6 wrote with --summary-export; its times are milliseconds.
+
+    Raises:
+        ValueError, KeyError, TypeError: it is something else.
+    """
+    metrics = json.loads(text)["metrics"]
+    time = metrics["http_req_duration"]
+    over = int(metrics["http_reqs"]["count"])
+    failed = int(metrics["http_req_failed"]["passes"])
+    unsent = int(metrics.get("dropped_iterations", {}).get("count", 0))
+    rate = float(metrics["http_reqs"]["rate"])
+    return Figures(
+        due=over + unsent,
+        over=over,
+        failed=failed,
+        seconds=over / rate if rate else 0.0,
+        p50=time["med"] / 1000,
+        p99=time["p(99)"] / 1000,
+        longest=time["max"] / 1000,
+        unsent=unsent,
+        statuses={"ok": over - failed, "failed": failed},
+    )
+
+
+def oha_figures(text: str) -> Figures:
+    """What oha printed as JSON; its times are seconds. Whatever is no 2xx or 3xx failed.
+
+    Raises:
+        ValueError, KeyError, TypeError: it is something else.
+    """
+    said: Mapping[str, Any] = json.loads(text)
+    errors = {
+        name: int(count)
+        for name, count in said["errorDistribution"].items()
+        if name != _OHA_DEADLINE
+    }
+    answers = {status: int(count) for status, count in said["statusCodeDistribution"].items()}
+    good = sum(count for status, count in answers.items() if status[:1] in {"2", "3"})
+    over = sum(answers.values()) + sum(errors.values())
+    percentiles = said["latencyPercentiles"]
+    return Figures(
+        due=over,
+        over=over,
+        failed=over - good,
+        seconds=said["summary"]["total"],
+        p50=percentiles["p50"] or 0.0,
+        p99=percentiles["p99"] or 0.0,
+        longest=said["summary"]["slowest"] or 0.0,
+        timeouts=sum(count for name, count in errors.items() if "timeout" in name.lower()),
+        statuses={**answers, **errors},
+    )
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        raise UsageError(f"--{name}: {name} is not installed here (there is none on the PATH)")
+    return found
+
+
+def _read(name: str, figures: Callable[[str], Figures], text: str) -> Figures:
+    try:
+        return figures(text)
+    except (ValueError, KeyError, TypeError) as error:
+        raise TransientError(
+            f"{name} left no summary that can be read ({type(error).__name__}: {error}); was any "
+            "request sent?"
+        ) from error
+
+
+def _carried_out(command: Sequence[str], seconds: float, stop: Event, fine: set[int]) -> str:
+    """Standard output of a program; its standard error goes to ours."""
+    name = Path(command[0]).name
+    with subprocess.Popen(  # noqa: S603 - what the user asked for
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, process_group=0
+    ) as process:
+        try:
+            output = _waited(process, seconds, stop)
+        except subprocess.TimeoutExpired as error:
+            raise TransientError(
+                f"{name} had not ended {_GRACE_SECONDS:g} s after its time"
+            ) from error
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+    if process.returncode not in fine and not stop.is_set():
+        raise TransientError(f"{name} ended with exit code {process.returncode}")
+    return output
+
+
+def _waited(process: "subprocess.Popen[str]", seconds: float, stop: Event) -> str:
+    """Its output; once `stop` is set it is asked to end, and it has a while for that."""
+    left = seconds + _GRACE_SECONDS
+    while left > 0 and not stop.is_set():
+        try:
+            return process.communicate(timeout=0.2)[0]
+        except subprocess.TimeoutExpired:
+            left -= 0.2
+    process.send_signal(signal.SIGINT)
+    output = process.communicate(timeout=_GRACE_SECONDS)[0]
+    if left <= 0:
+        raise subprocess.TimeoutExpired(process.args, seconds)
+    return output

@@ -1,0 +1,30 @@
+"""What is loaded without asking: this machine, and names that only a cluster knows. Pure."""
+
+from collections.abc import Collection
+from ipaddress import ip_address
+
+from canary.errors import UsageError
+from canary.load.plan import target
+
+_SUFFIXES = (".localhost", ".svc", ".cluster.local")
+
+
+def check_allowed(url: str, more: Collection[str] = ()) -> None:
+    """Lets pass what is allowed by itself or named in `more` (host names, exactly).
+
+    Raises:
+        UsageError: the host is neither; load on what is not one's own is an attack.
+    """
+    host = target(url).rstrip(".").lower()
+    if not _ours(host) and host not in {name.rstrip(".").lower() for name in more}:
+        raise UsageError(
+            f"{host} is neither this machine nor a name inside a cluster (NAME, "
+            f"NAME.NAMESPACE.svc): if it may be loaded, say so with --allow-host {host}"
+        )
+
+
+def _ours(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return ("." not in host and not host.isdigit()) or host.endswith(_SUFFIXES)

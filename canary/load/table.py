@@ -1,0 +1,69 @@
+"""Data from a CSV file: one row for each request, a column for each name."""
+
+import csv
+import io
+from pathlib import Path
+
+from canary.errors import UsageError
+
+MOST_BYTES = 64 << 20
+_SHOWN = 3
+
+
+def read_table(path: Path) -> dict[str, tuple[str, ...]]:
+    """The columns by their names, which stand in the first line.
+
+    Raises:
+        UsageError: it cannot be read, or rows are broken; with their line numbers.
+    """
+    rows = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+    header: list[str] = []
+    table: list[list[str]] = []
+    broken: list[str] = []
+    try:
+        header = _header(path, next(rows, []))
+        for row in rows:
+            if len(row) == len(header):
+                table.append(row)
+            elif row:
+                broken.append(f"line {rows.line_num} has {len(row)}")
+    except csv.Error as error:
+        raise UsageError(f"{path}:{rows.line_num}: CSV is expected: {error}") from error
+    if broken:
+        raise UsageError(_sentence(path, len(header), broken))
+    if not table:
+        raise UsageError(f"{path}: at least one row below the header is expected, found none")
+    return dict(zip(header, zip(*table, strict=True), strict=True))
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as opened:
+            content = opened.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"{path}: a readable file is expected: {error.strerror}") from error
+    if len(content) > MOST_BYTES:
+        raise UsageError(f"{path}: at most {MOST_BYTES >> 20} MiB of CSV are expected, found more")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        found = f"the byte 0x{content[error.start]:02x}"
+        raise UsageError(f"{path}:{line}: UTF-8 text is expected, found {found}") from error
+
+
+def _header(path: Path, names: list[str]) -> list[str]:
+    names = [name.strip() for name in names]
+    if not names or not all(names) or len(set(names)) < len(names):
+        raise UsageError(
+            f"{path}:1: a header with a different name for each column is expected, "
+            f"found {', '.join(map(repr, names))[:80] or 'nothing'}"
+        )
+    return names
+
+
+def _sentence(path: Path, columns: int, broken: list[str]) -> str:
+    rest = len(broken) - _SHOWN
+    more = f" and {rest} more" if rest > 0 else ""
+    unit = "cell" if columns == 1 else "cells"
+    return f"{path}: {columns} {unit} per row are expected: {', '.join(broken[:_SHOWN])}{more}"
