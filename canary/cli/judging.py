@@ -146,7 +146,7 @@ class Judging:
 
         given = self.given
         own = {str(name): given.pop(name) for name in ("tolerance", "limit") if name in given}
-        given.setdefault("minimum", min(_MINIMUM, _OF_THE_SPAN * span))
+        given.setdefault("minimum", min(_MINIMUM, _OF_THE_SPAN * span // 1))
         with _fields_named():
             ratios = tuple(_with(one, own) if one.ratio else one for one in metrics)
             return Analysis.model_validate({"metrics": ratios, "interval": interval} | given)
@@ -180,6 +180,6 @@ def _fields_named() -> Iterator[None]:
         first = error.errors(include_url=False)[0]
         name = str(first["loc"][0]) if first["loc"] else "step"
         option = {"interval": "step"}.get(name, name).replace("_", "-")
-        found = first["input"] if isinstance(first["input"], int | float) else ""
-        tail = f", found {found}" if found != "" else ""
-        raise UsageError(f"--{option}: {first['msg']} is expected{tail}") from error
+        whole = "expected" in first["msg"]  # a rule over several fields says all of it
+        rest = "" if whole else f" is expected, found {first['input']}"
+        raise UsageError(f"--{option}: {first['msg']}{rest}") from error

@@ -12,6 +12,7 @@ import typer
 
 from canary import __version__
 from canary.cli.analyze import analyze
+from canary.cli.backtest import backtest
 from canary.cli.demo import demo
 from canary.cli.errors import guarded
 from canary.cli.explain import explain
@@ -34,6 +35,7 @@ app = typer.Typer(
 for _command in (
     demo,
     analyze,
+    backtest,
     gate,
     loadtest,
     init,

@@ -39,11 +39,14 @@ class Span:
     start: float
     end: float
     step: float
+    alone_from: float | None = None
+    """From when on there is no stable any more; None: it stays beside the canary."""
 
     @classmethod
-    def of(cls, start: float, end: float, step: float) -> "Span":
+    def of(cls, start: float, end: float, step: float, alone_from: float | None = None) -> "Span":
         """The whole steps between two times."""
-        return cls(floor(start / step) * step, floor(end / step) * step, step)
+        alone = None if alone_from is None else floor(alone_from / step) * step
+        return cls(floor(start / step) * step, floor(end / step) * step, step, alone)
 
     @property
     def grid(self) -> Grid:
@@ -66,11 +69,16 @@ class Look:
 
 
 def look(
-    analysis: Analysis, start: float, state: State | None, samples: Samples | None, now: float
+    analysis: Analysis, span: Span, state: State | None, samples: Samples | None, now: float
 ) -> Judgement:
-    """What the judge says of the samples (None: nothing new) and of what it knew before."""
-    release = Release(template="", started_at=start, replicas=1, judged_from=start)
-    status = Status(intent=Intent.ADVANCE, release=release, judge=dict(state) if state else None)
+    """What the judge says of the samples (None: nothing new) and of what it knew before.
+
+    Where stable is gone the canary is judged by stable's past, as it is after a promotion.
+    """
+    release = Release(template="", started_at=span.start, replicas=1, judged_from=span.start)
+    alone = span.alone_from is not None and now > span.alone_from
+    intent = Intent.BAKE if alone else Intent.ADVANCE
+    status = Status(intent=intent, release=release, judge=dict(state) if state else None)
     wish = Wish("", "", 1, _spec(analysis), status, "")
     return judge(Snapshot(now, wish, None, None, None, samples=samples))
 
@@ -92,9 +100,10 @@ def looks(
     by_metric: Mapping[str, Sampled],
     decides: Callable[[Look], bool],
 ) -> Iterator[Look]:
-    """Looks at a history, ascending: the last one before, and each at which `decides` may turn.
+    """Looks at a history, ascending, the last one at its end.
 
-    `by_metric` was read on `span.grid`. The last look is at the end of the span.
+    Where `decides` turns between two looks, there is one for each interval. `by_metric` was read on
+    `span.grid`.
     """
     fold = _Fold(analysis, span, by_metric)
     stretch = max(20, ceil((span.end - span.start) / span.step / LOOKS)) * span.step
@@ -102,6 +111,8 @@ def looks(
     state, _ = fold.to(None, span.since, at)
     while at < span.end:
         end = min(at + stretch, span.end)
+        if span.alone_from is not None and at < span.alone_from:
+            end = min(end, span.alone_from)
         after, judged = fold.to(state, at, end)
         turned = decides(Look(end, judged))
         if turned is not decided:
@@ -121,7 +132,8 @@ class _Fold:
         """The state and the judgement after `at … end`."""
         if end <= at:
             return state or {}, UNJUDGED
-        judged = look(self.analysis, self.span.start, state, self._cut(state, at, end), end)
+        samples = self._cut(state, at, end)
+        judged = look(self.analysis, self.span, state, samples, end)
         return judged.state, judged
 
     def each(self, state: State, at: float, end: float) -> Iterator[Look]:

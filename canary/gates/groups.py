@@ -80,6 +80,13 @@ def total_of(metric: Metric) -> Selector:
     return parse_selector(metric.ratio.total or "")
 
 
+def counted_by(metric: Metric) -> Selector | None:
+    """Series that are there as long as a version is; None for a user's own expression."""
+    if metric.ratio is not None:
+        return total_of(metric)
+    return None if metric.pool is None else pool_preset(metric.pool.preset).in_use
+
+
 def probe_of(preset: RatioPreset, groups: Groups) -> SeriesQuery:
     """All requests that a preset would count, by every label that it has a condition on."""
     labels = tuple(dict.fromkeys(one.label for one in (*preset.total.matchers, preset.bad)))

@@ -82,7 +82,7 @@ def follow(
         by_metric = read(source, analysis.metrics, groups, grid)
         if state is None:
             available(by_metric)
-        judged = look(analysis, span.start, state, Samples(grid, since, by_metric), end)
+        judged = look(analysis, span, state, Samples(grid, since, by_metric), end)
         state, since, last = judged.state, judged.until or since, end
         yield Look(end, judged)
 

@@ -104,7 +104,7 @@ def _final(compared: Compared, metric: Metric) -> Verdict:
     alone = compared.analysis.model_copy(update={"metrics": (metric,)})
     judged, at = compared.last.judged, compared.last.at
     state = {metric.name: judged.state[metric.name]}
-    return look(alone, compared.span.start, state, None, at).final
+    return look(alone, compared.span, state, None, at).final
 
 
 def _next_steps(compared: Compared) -> tuple[str, ...]:

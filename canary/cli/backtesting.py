@@ -1,0 +1,119 @@
+"""`canary backtest`: finds the releases of a history, reads them and judges them again."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from canary.api import CanaryRelease, Metric
+from canary.cli.times import moment
+from canary.core.series import Found, Matcher, MatchOp, Series, SeriesQuery, Unavailable
+from canary.errors import TransientError, UsageError
+from canary.gates.backtest import Replayed, decides, replayed
+from canary.gates.compare import Span, looks
+from canary.gates.groups import counted_by
+from canary.gates.history import NothingThereError, available, check_presets, read
+from canary.gates.matchers import parse_matchers
+from canary.gates.past import Fate, Life, PastRelease, Split, lives, of_window, past_releases
+from canary.gates.past_csv import written_releases
+from canary.interfaces import MetricSource
+
+FINEST = 60.0
+"""Seconds between two looks for versions; a release that is shorter could not be judged."""
+
+
+def split_of(
+    release: CanaryRelease, namespace: str | None, label: str | None, where: str | None
+) -> Split:
+    """How versions are told apart. Raises UsageError."""
+    space = release.metadata.namespace if namespace is None else namespace
+    rest = (Matcher("namespace", MatchOp.EQUAL, space),) if space else ()
+    more = parse_matchers(where, "--where") if where is not None else ()
+    return Split(release.spec.target.name, label, (*rest, *more))
+
+
+@dataclass
+class Study:
+    """One policy and one history."""
+
+    release: CanaryRelease
+    source: MetricSource
+    split: Split
+    start: float
+    end: float
+    now: float
+    reading: float = 0.0
+    """Seconds spent on queries."""
+    folding: float = 0.0
+    """Seconds spent on judging."""
+
+    def releases(self, written: Path | None, *, good: bool) -> list[PastRelease]:
+        """Those of the file, or those that the history shows. Raises NothingThereError."""
+        if written is not None:
+            found = self._written(written)
+        else:
+            longest = self.release.spec.deadline
+            found = past_releases(self._lives(), self.split, self.end, longest)
+        if not found:
+            raise self._nothing("no version appeared beside another one")
+        return [replace(one, fate=Fate.GOOD) for one in found] if good else found
+
+    def replay(self, found: Sequence[PastRelease]) -> Iterator[Replayed]:
+        """Reads and judges one release after the other."""
+        spec = self.release.spec
+        step, metrics = spec.analysis.interval, spec.analysis.metrics
+        for one in found:
+            span = Span.of(one.start, max(one.end, one.start + step), step, one.alone_from)
+            began = time.perf_counter()
+            check_presets(self.source, metrics, one.groups, (span.start, span.end))
+            by_metric = available(read(self.source, metrics, one.groups, span.grid))
+            there = time.perf_counter()
+            seen = looks(spec.analysis, span, by_metric, decides(spec, span))
+            again = replayed(one, spec, span, seen)
+            self.reading += there - began
+            self.folding += time.perf_counter() - there
+            yield again
+
+    def _lives(self) -> list[Life]:
+        """When which version was there, by the first metric whose series tell."""
+        for metric in self.release.spec.analysis.metrics:
+            if found := lives(self._series(metric), self.split):
+                return found
+        return []
+
+    def _series(self, metric: Metric) -> Sequence[Series]:
+        selector = counted_by(metric)
+        if selector is None:
+            return ()
+        narrowed = replace(selector, matchers=(*selector.matchers, *self.split.matchers))
+        grid = Span.of(self.start, self.end, max(FINEST, self.release.spec.analysis.interval))
+        query = SeriesQuery("versions", narrowed, (self.split.by,))
+        began = time.perf_counter()
+        answer = self.source.read((query,), grid.start, grid.end, grid.step)[query.key]
+        self.reading += time.perf_counter() - began
+        if isinstance(answer, Unavailable):
+            raise TransientError(answer.why)
+        return answer.series if isinstance(answer, Found) else ()
+
+    def _written(self, path: Path) -> list[PastRelease]:
+        try:
+            lines = path.read_text("utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or "not text in UTF-8"
+            raise UsageError(f"--releases: {path}: {why}") from error
+        rows = written_releases(lines, str(path), lambda text, what: moment(text, self.now, what))
+        known = self._lives() if any(row.groups is None for row in rows) else []
+        found = []
+        for row in rows:
+            groups = row.groups or of_window(known, self.split, row.start, row.end)
+            if groups is None:
+                raise self._nothing(f"{row.name}: no version appeared beside another one")
+            found.append(PastRelease(row.name, row.start, row.end, groups, None, row.fate))
+        return found
+
+    def _nothing(self, what: str) -> Exception:
+        label = self.split.by
+        return NothingThereError(
+            f"{what} (told apart by the label {label!r}): look further back with --from, name the "
+            "label that differs with --split-label, or the releases with --releases"
+        )

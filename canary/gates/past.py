@@ -1,0 +1,179 @@
+"""The releases in a history: when a version appeared beside another one, and what became of it.
+
+Pure. A version is known by the name of its ReplicaSet, which is in its pods' names, or by the value
+of a label. One that was there before is no release: it is the way back from one.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from canary.core.series import Matcher, MatchOp, Series
+from canary.gates.groups import Groups
+from canary.metrics.promql import literal
+
+GAP = 300.0
+"""Seconds without any series after which a version is gone: as long as Prometheus looks back."""
+_CANARY = "-canary"
+_POD_HASH = "[a-z0-9]{5}"
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """One version, from its first to its last sample (seconds since the epoch)."""
+
+    version: str
+    start: float
+    end: float
+
+
+class Fate(StrEnum):
+    """What became of a release, or what somebody says of it."""
+
+    STAYED = "stayed"
+    """The version before it went, so it counts as good."""
+    TAKEN_BACK = "taken back"
+    UNKNOWN = "not over"
+    """Both versions were still there at the end of the history."""
+    GOOD = "good"
+    BAD = "bad"
+
+    @property
+    def good(self) -> bool:
+        """Whether failing it would have been a mistake."""
+        return self in {Fate.STAYED, Fate.GOOD}
+
+
+@dataclass(frozen=True, slots=True)
+class PastRelease:
+    """One release of the past; times are seconds since the epoch."""
+
+    name: str
+    start: float
+    end: float
+    """Until when it is judged."""
+    groups: Groups
+    alone_from: float | None = None
+    """When the version before it was gone."""
+    fate: Fate = Fate.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """How versions are told apart: by pods of a Deployment, or by the values of a label."""
+
+    target: str
+    label: str | None
+    rest: tuple[Matcher, ...]
+    """Conditions on all series: the namespace, and what narrows them further."""
+
+    @property
+    def by(self) -> str:
+        """The label to ask for."""
+        return self.label or "pod"
+
+    @property
+    def matchers(self) -> tuple[Matcher, ...]:
+        """Conditions on the series of any version."""
+        if self.label is not None:
+            return (*self.rest, Matcher(self.label, MatchOp.NOT_EQUAL, ""))
+        pods = f"{literal(self.target)}(?:{_CANARY})?-[a-z0-9]{{1,16}}-{_POD_HASH}"
+        return (*self.rest, Matcher("pod", MatchOp.REGEX, pods))
+
+    def version_of(self, value: str) -> str | None:
+        """The version that a value of `by` belongs to; None: somebody else's."""
+        if self.label is not None:
+            return value or None
+        name = rf"({re.escape(self.target)}(?:{_CANARY})?-[a-z0-9]{{1,16}})-{_POD_HASH}"
+        found = re.fullmatch(name, value)
+        return found.group(1) if found else None
+
+    def of(self, version: str) -> tuple[Matcher, ...]:
+        """Conditions on the series of one version."""
+        if self.label is not None:
+            return (*self.rest, Matcher(self.label, MatchOp.EQUAL, version))
+        pods = f"{literal(version)}-{_POD_HASH}"
+        return (*self.rest, Matcher("pod", MatchOp.REGEX, pods))
+
+    def promotes(self, version: str, canary: str) -> bool:
+        """Whether `version` is what a canary of ours became: the Deployment itself, rolled."""
+        made = canary.startswith(f"{self.target}{_CANARY}-")
+        return self.label is None and made and not version.startswith(f"{self.target}{_CANARY}-")
+
+
+def lives(series: Iterable[Series], split: Split) -> list[Life]:
+    """When each version was there, in order of appearance; a version can come back."""
+    times: dict[str, set[float]] = {}
+    for one in series:
+        if version := split.version_of(one.labels.get(split.by, "")):
+            times.setdefault(version, set()).update(time for time, _ in one.points)
+    found: list[Life] = []
+    for version, seen in times.items():
+        found += _stretches(version, sorted(seen))
+    return sorted(found, key=lambda life: (life.start, life.version))
+
+
+def _stretches(version: str, times: Sequence[float]) -> list[Life]:
+    found = [Life(version, times[0], times[0])] if times else []
+    for time in times:
+        last = found[-1]
+        if time - last.end > GAP:
+            found.append(Life(version, time, time))
+        else:
+            found[-1] = replace(last, end=time)
+    return found
+
+
+def past_releases(
+    found: Sequence[Life], split: Split, end: float, longest: float
+) -> list[PastRelease]:
+    """The releases among these lives, in order; each is judged for `longest` seconds at most.
+
+    Longer, where both versions stayed beside each other. `end` is the end of the history.
+    """
+    releases: list[PastRelease] = []
+    known: dict[str, Life] = {}
+    for index, life in enumerate(found):
+        beside = [one for one in found[:index] if one.end >= life.start]
+        # A canary of ours that was promoted is there twice: first beside, then as the Deployment.
+        promoted = any(split.promotes(life.version, one.version) for one in beside)
+        if beside and life.version not in known and not promoted:
+            releases.append(_release(life, beside, found[index + 1 :], split, (end, longest)))
+        known[life.version] = life
+    return releases
+
+
+def of_window(found: Sequence[Life], split: Split, start: float, end: float) -> Groups | None:
+    """The version that appeared between two times, and the one that was there before."""
+    new = [one for one in found if start - GAP <= one.start < end]
+    old = [one for one in found if one.start < start - GAP and one.end >= start - GAP]
+    new = [one for one in new if one.version not in {before.version for before in old}]
+    if not new or not old:
+        return None
+    return Groups(split.of(new[0].version), split.of(old[0].version))
+
+
+def _release(
+    life: Life,
+    beside: Sequence[Life],
+    later: Sequence[Life],
+    split: Split,
+    ends: tuple[float, float],
+) -> PastRelease:
+    stable = min(beside, key=lambda one: one.start)
+    after = (one for one in later if split.promotes(one.version, life.version))
+    promoted = next((one for one in after if one.start <= life.end), None)
+    both = min(life.end, stable.end)
+    outlived = life.end > stable.end
+    following = next((one for one in later if one.start > both), None)
+    judged = min(life.end, max(both, life.start + ends[1]))
+    if outlived and following is not None:
+        judged = max(both, min(judged, following.start))
+    returned = following is not None and following.version == stable.version
+    fate = Fate.STAYED if (outlived and not returned) or promoted else Fate.TAKEN_BACK
+    if min(life.end, stable.end) >= ends[0] - GAP:
+        fate = Fate.UNKNOWN
+    groups = Groups(split.of(life.version), split.of(stable.version))
+    alone = stable.end if outlived else None
+    return PastRelease(life.version, life.start, judged, groups, alone, fate)
