@@ -77,12 +77,12 @@ Name = Annotated[
 ]
 Names = Annotated[
     list[str],
-    typer.Argument(metavar="NAME...", help="Of CanaryReleases.", autocompletion=complete_releases),
+    typer.Argument(metavar="NAME", help="Of CanaryReleases.", autocompletion=complete_releases),
 ]
 SomeNames = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[NAME...]",
+        metavar="NAME",
         help="Of CanaryReleases. Default: all.",
         show_default=False,
         autocompletion=complete_releases,

@@ -72,6 +72,15 @@ class Follow:
                 raise self._source.refused
             yield News(item.item, item.old, self._reflector.problem)
 
+    def within(self, seconds: float) -> Iterator[News]:
+        """What happens in so many seconds. Raises as `news`."""
+        timing = SystemTiming()
+        end = timing.now() + seconds
+        for news in self.news(min(seconds, 1.0)):
+            yield news
+            if timing.now() >= end:
+                return
+
 
 class Troubles:
     """Says that the watch broke off, and that it goes on: each once."""

@@ -23,6 +23,7 @@ from canary.cli.lint import lint
 from canary.cli.loadtest import loadtest
 from canary.cli.manifests import manifests
 from canary.cli.operator import operator
+from canary.cli.requests import abort, pause, promote, resume, retry
 from canary.cli.status import status
 
 app = typer.Typer(
@@ -45,6 +46,11 @@ for _command in (
     get,
     status,
     explain,
+    promote,
+    pause,
+    resume,
+    abort,
+    retry,
 ):
     app.command()(_command)
 app.command("list", hidden=True)(get)

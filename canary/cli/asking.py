@@ -1,0 +1,143 @@
+"""What a request is on its way to the API server: checked, written once, and waited for."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from canary.cli.cluster import Session
+from canary.cli.follow import Follow
+from canary.cli.sights import sight_of
+from canary.core.snapshot import Verb
+from canary.errors import CanaryError, ConflictError, ExitCode, NotFoundError, UsageError
+from canary.kube.objects import RELEASES, Object
+from canary.kube.selected import patched
+from canary.kube.workloads.names import REQUEST, annotations
+from canary.kube.workloads.patches import annotate, expect
+from canary.render.asking import effect, refusal
+from canary.render.sight import Sight
+from canary.render.status_text import line
+
+if TYPE_CHECKING:
+    from canary.cli.requests import DryRun
+
+ATTEMPTS = 5
+"""The status is written every few seconds: a request may have to be written again."""
+TAKEN = 30.0
+"""Seconds that the operator has."""
+
+
+class NotTakenError(CanaryError):
+    """The operator did not take the request in time."""
+
+    exit_code = ExitCode.TIMED_OUT
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A request that makes sense for the release as it was seen."""
+
+    verb: Verb
+    sight: Sight
+
+    @property
+    def effect(self) -> str:
+        """What it does."""
+        return effect(self.verb, self.sight.spec, self.sight.status)
+
+    @property
+    def meant(self) -> tuple[object, ...]:
+        """What must still be so when it is written: the release, and the step to be approved."""
+        status, release = self.sight.status, self.sight.status.release
+        if self.verb is Verb.RETRY:
+            return (status.rejected_hash,)
+        step = status.step if self.verb is Verb.PROMOTE else None
+        return release and (release.template, release.started_at), step
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that was written, or would be."""
+
+    wanted: Wanted
+    id: str
+    object: Object
+
+
+def wanted(cluster: Session, verb: Verb, names: Sequence[str]) -> list[Wanted]:
+    """The requests, one per release.
+
+    Raises:
+        UsageError: one of them makes no sense now; nothing is written then.
+    """
+    sights = [sight_of(cluster.release(name)) for name in names]
+    refused = [
+        f"cannot {verb} {sight.title}: {why}"
+        for sight in sights
+        if (why := refusal(verb, sight.spec, sight.status)) is not None
+    ]
+    if refused:
+        raise UsageError("\n".join(refused))
+    return [Wanted(verb, sight) for sight in sights]
+
+
+def ask(cluster: Session, want: Wanted, dry_run: "DryRun") -> Asked:
+    """Writes the request into the release that was seen, as it is now.
+
+    Raises:
+        UsageError: the release moved on since it was looked at.
+        ConflictError: somebody else wrote at every attempt.
+    """
+    number = uuid4().hex[:12]
+    note = {REQUEST: json.dumps({"verb": want.verb, "id": number})}
+    for attempt in range(ATTEMPTS):
+        found = cluster.release(want.sight.name)
+        _still_meant(want, found)
+        try:
+            return Asked(want, number, _written(cluster, found, note, dry_run))
+        except ConflictError:
+            if attempt == ATTEMPTS - 1:
+                raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _still_meant(want: Wanted, found: Object) -> None:
+    sight = sight_of(found)
+    why = refusal(want.verb, sight.spec, sight.status)
+    if why is None and Wanted(want.verb, sight).meant != want.meant:
+        why = f"it went on to step {sight.status.step + 1}" if sight.under_way else "it has ended"
+    if why is not None:
+        raise UsageError(
+            f"{sight.title} moved on meanwhile, so nothing was asked: {why}; "
+            f"look again with canary status {sight.name} -n {sight.namespace}"
+        )
+
+
+def _written(cluster: Session, found: Object, note: dict[str, str], dry_run: "DryRun") -> Object:
+    if dry_run == "client":
+        noted = {**annotations(found), **note}
+        return {**found, "metadata": {**found["metadata"], "annotations": noted}}
+    patch = [*expect(found, "/metadata/resourceVersion"), *annotate(found, dict(note))]
+    return patched(cluster.transport, RELEASES, found, patch, dry_run=dry_run == "server")
+
+
+def taken(cluster: Session, asked: Asked) -> str:
+    """How the release stands once the operator has taken the request.
+
+    Raises:
+        NotTakenError: not within 30 s.
+    """
+    sight = asked.wanted.sight
+    with Follow(cluster, sight.namespace, name=sight.name) as follow:
+        for news in follow.within(TAKEN):
+            if news.item is None and news.old is not None:
+                raise NotFoundError(f"CanaryRelease {sight.title} was deleted")
+            if news.item is not None:
+                now = sight_of(news.item)
+                if now.status.handled_request == asked.id:
+                    return line(now)
+    raise NotTakenError(
+        f"{sight.title}: the operator has not taken the request within {TAKEN:.0f} s; "
+        "is it running? canary doctor tells"
+    )
