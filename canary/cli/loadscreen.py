@@ -94,9 +94,11 @@ def progress_line(progress: Progress) -> str:
         f"{progress.index + 1:>4} s of {schedule.seconds:g}",
         f"{second.due:,}/s",
         _failed(second),
-        f"p50 {said_time(second.latency.quantile(0.5))}",
-        f"p99 {said_time(second.latency.quantile(0.99))}",
     ]
+    if second.latency.count:
+        parts += [
+            f"p{share} {said_time(second.latency.quantile(share / 100))}" for share in (50, 99)
+        ]
     if second.unsent or second.late:
         parts.append(f"{second.unsent + second.late:,} not sent in time")
     if progress.index >= schedule.seconds:

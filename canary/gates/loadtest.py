@@ -158,10 +158,15 @@ def _ended(code: ExitCode, judged: list[Case], lost: str) -> str:
 def _described(seen: Figures) -> str:
     if not seen.over:
         return f"{seen.due:,} requests due, none over"
-    return (
+    counts = (
         f"{seen.over:,} requests, {seen.achieved:,.5g} good answers/s, "
-        f"{seen.failed / seen.over:.2%} failed, p50 {said_time(seen.p50)}, "
-        f"p99 {said_time(seen.p99)}, slowest {said_time(seen.longest)}"
+        f"{seen.failed / seen.over:.2%} failed"
+    )
+    if not seen.longest:
+        return f"{counts}, no answer"
+    return (
+        f"{counts}, p50 {said_time(seen.p50)}, p99 {said_time(seen.p99)}, "
+        f"slowest {said_time(seen.longest)}"
     )
 
 

@@ -7,19 +7,22 @@ import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from threading import Event
-from typing import Any
+from typing import IO, Any
 
 from canary.errors import TransientError, UsageError
 from canary.gates.loadtest import concluded
 from canary.gates.outcome import Outcome
 from canary.gates.thresholds import Figures, Thresholds
+from canary.gates.words import one_line
 from canary.load.plan import MOST_SECONDS, Plan
 
 _K6_THRESHOLDS_FAILED = 99
 _TREND = "avg,min,med,max,p(90),p(95),p(99)"
 _GRACE_SECONDS = 30.0
+_MESSAGE = 500
+"""Characters."""
 _OHA_DEADLINE = "aborted due to deadline"
 
 
@@ -28,7 +31,7 @@ def k6_test(url: str, script: Path, asked: Thresholds, stop: Event) -> Outcome:
 
     Raises:
         UsageError: there is no such script, or no k6.
-        TransientError: k6 broke off; its own message is on standard error.
+        TransientError: k6 broke off; with the last of its own messages.
     """
     if not script.is_file():
         raise UsageError(f"--k6: a script is expected, {script} is no file")
@@ -47,7 +50,7 @@ def oha_test(plan: Plan, asked: Thresholds, stop: Event) -> Outcome:
 
     Raises:
         UsageError: there is no oha, or it cannot do that.
-        TransientError: oha broke off; its own message is on standard error.
+        TransientError: oha broke off; with the last of its own messages.
     """
     command = [_program("oha"), *oha_options(plan)]
     output = _carried_out(command, plan.schedule.seconds + plan.timeout, stop, {0})
@@ -95,7 +98,7 @@ def k6_figures(text: str) -> Figures:
         p99=time["p(99)"] / 1000,
         longest=time["max"] / 1000,
         unsent=unsent,
-        statuses={"ok": over - failed, "failed": failed},
+        statuses={"failed": failed} if failed else {},
     )
 
 
@@ -146,11 +149,19 @@ def _read(name: str, figures: Callable[[str], Figures], text: str) -> Figures:
 
 
 def _carried_out(command: Sequence[str], seconds: float, stop: Event, fine: set[int]) -> str:
-    """Standard output of a program; its standard error goes to ours."""
+    """Standard output of a program; of its standard error we repeat the end when it broke off."""
     name = Path(command[0]).name
-    with subprocess.Popen(  # noqa: S603 - what the user asked for
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, process_group=0
-    ) as process:
+    with (
+        TemporaryFile("w+", errors="replace") as messages,
+        subprocess.Popen(  # noqa: S603 - what the user asked for
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=messages,
+            text=True,
+            process_group=0,
+        ) as process,
+    ):
         try:
             output = _waited(process, seconds, stop)
         except subprocess.TimeoutExpired as error:
@@ -160,9 +171,17 @@ def _carried_out(command: Sequence[str], seconds: float, stop: Event, fine: set[
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
-    if process.returncode not in fine and not stop.is_set():
-        raise TransientError(f"{name} ended with exit code {process.returncode}")
+        if process.returncode not in fine and not stop.is_set():
+            raise TransientError(
+                f"{name} ended with exit code {process.returncode}: {_end_of(messages)}"
+            )
     return output
+
+
+def _end_of(messages: IO[str]) -> str:
+    messages.seek(0)
+    lines = messages.read().strip().splitlines() or ["it said nothing"]
+    return one_line(lines[-1])[-_MESSAGE:]
 
 
 def _waited(process: "subprocess.Popen[str]", seconds: float, stop: Event) -> str:

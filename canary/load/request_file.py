@@ -75,11 +75,12 @@ def read_requests(path: Path) -> Mix:
     """
     spec = _spec(path, _document(path))
     requests = tuple(_request(path, one) for one in spec.requests)
+    rows = _rows(path, spec.data)
     names = [one.name for one in requests]
     if len(set(names)) < len(names):
         raise UsageError(f"{path}: requests with different names are expected, found {names}")
     try:
-        mix = Mix(requests, _rows(path, spec.data))
+        mix = Mix(requests, rows)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
     _check_headers(path, mix)
@@ -153,17 +154,18 @@ def _parsed(path: Path, name: str, text: str) -> Text:
 def _rows(path: Path, spec: DataSpec) -> Rows:
     if spec.csv is not None:
         if spec.count is not None or spec.fields:
-            raise UsageError("data: csv, or count and fields, is expected, found both")
+            raise UsageError(f"{path}: data: csv, or count and fields, is expected, found both")
         columns = read_table(path.parent / spec.csv)
         return Rows(columns, {}, len(next(iter(columns.values()))), spec.order)
     made_up = {name: parse(text) for name, text in spec.fields.items()}
     for name, text in made_up.items():
         if unknown := sorted(set(text.names) - {NUMBER, "row"}):
             raise UsageError(
-                f"data: {name} is made of {{{{ row }}}} and {{{{ number }}}}, found {unknown[0]!r}"
+                f"{path}: data: {name} is made of {{{{ row }}}} and {{{{ number }}}}, found "
+                f"{unknown[0]!r}"
             )
     if spec.fields and spec.count is None:
-        raise UsageError("data: with fields a count of users is expected, found none")
+        raise UsageError(f"{path}: data: with fields a count of users is expected, found none")
     return Rows({}, made_up, spec.count or 1, spec.order)
 
 
