@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,6 +15,12 @@ from e2e.harness.stage import Stage
 
 GRACE = 2.0
 """Seconds for which a router may still send to the canary at weight 0: Traefik did for up to 1.7."""
+COUNTED: Mapping[str, str] = {
+    "traefik": 'traefik_service_requests_total{{service=~".*{namespace}-{name}.*"}}',
+    "http": 'http_requests_total{{namespace="{namespace}"}}',
+    "envoy-gateway": 'envoy_cluster_upstream_rq_xx{{envoy_cluster_name=~"httproute/{namespace}/.*"}}',
+}
+"""What the presets of these tests count, in Prometheus."""
 OWN_FLAW = "500"
 """What a version with `errors` answers itself: stable's own are no drops."""
 
@@ -89,10 +96,9 @@ def _reaction(stage: Stage, end: float) -> float | None:
     address = os.environ.get("PROMETHEUS_URL")
     if stage.guard.source != "prometheus" or not (judged and by_scrape and address):
         return None
-    query = (
-        f'max(timestamp(traefik_service_requests_total{{service=~".*{stage.namespace}-{NAME}.*"}}))'
-    )
-    asked = {"query": query, "time": str(judged)}
+    counted = COUNTED[stage.guard.metrics[0]["ratio"]["preset"]]
+    series = counted.format(namespace=stage.namespace, name=NAME)
+    asked = {"query": f"max(timestamp({series}))", "time": str(judged)}
     answer = requests.get(f"{address}/api/v1/query", params=asked, timeout=10).json()
     found = answer["data"]["result"]
     return round(end - float(found[0]["value"][1]), 2) if found else None

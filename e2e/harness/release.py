@@ -2,15 +2,17 @@
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from canary.kube.objects import RELEASES, Object
-from e2e.harness.auth import NAME
+from e2e.harness.auth import NAME, route
 
 GROUP = RELEASES.group
 KIND = f"{RELEASES.plural}.{GROUP}"
 ERRORS: Object = {"name": "errors", "ratio": {"preset": "traefik"}}
+ERRORS_BY_POD: Object = {"name": "errors", "ratio": {"preset": "http"}}
+"""As the application counts them: for routers whose own metrics do not tell the sides apart."""
 SLOW: Object = {
     "name": "slow",
     "ratio": {
@@ -49,6 +51,8 @@ class Guard:
     """Whether the last step waits for a person."""
     # A slow answer is a fault of the test machine as well: only the test of slowness asks for it.
     metrics: Sequence[Object] = field(default=(ERRORS, POOL))
+    route: Callable[[str], Object] = route
+    """What it weights, by namespace."""
 
     def manifest(self, namespace: str) -> Object:
         """As it is applied."""

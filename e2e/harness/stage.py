@@ -13,7 +13,7 @@ import requests
 from canary.api import Intent, Result
 from canary.kube.objects import Object
 from canary.local.tally import NOBODY
-from e2e.harness.auth import NAME, Auth, host, namespace, route, service
+from e2e.harness.auth import NAME, Auth, host, namespace, service
 from e2e.harness.film import Film, Status, filming
 from e2e.harness.kubectl import apply, get, kubectl, wait_for
 from e2e.harness.load import Load, loading
@@ -32,7 +32,7 @@ class Stage:
 
     def manifests(self) -> list[Object]:
         """Everything that the team keeps in its repository."""
-        own = (self.running.deployment, service, route, self.guard.manifest)
+        own = (self.running.deployment, service, self.guard.route, self.guard.manifest)
         return [made(self.namespace) for made in own]
 
     def ship(self, version: Auth) -> None:
@@ -110,7 +110,7 @@ def staged(
     with ExitStack() as stack:
         apply(namespace(name))
         stack.callback(_clear, name)
-        apply(version.deployment(name), service(name), route(name))
+        apply(version.deployment(name), service(name), guard.route(name))
         kubectl("-n", name, "rollout", "status", f"deployment/{NAME}", "--timeout=120s")
         wait_for("the route", lambda: _answers(name), 30)
         film = stack.enter_context(filming(name))

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from e2e.harness.figures import Figures
 
-START, END = "<!-- e2e:start -->", "<!-- e2e:end -->"
 PEERS: Mapping[str, tuple[str, str, str]] = {
     "100 % errors": ("10–20 s, 26–48 errors", "20 s, 48 errors", "≤ 15 s, ≤ 30 errors"),
     "100 % errors, scrape source at 1 s": (
@@ -49,10 +48,11 @@ def table(folder: Path) -> str:
     return HEAD.lstrip() + "".join(f"| {' | '.join(_row(one))} |\n" for one in found)
 
 
-def written(page: str, found: str) -> str:
-    """The page with the table between its markers."""
-    block = re.compile(f"{re.escape(START)}.*?{re.escape(END)}", re.DOTALL)
-    return block.sub(lambda _: f"{START}\n{found}{END}", page)
+def written(page: str, found: str, marker: str = "e2e") -> str:
+    """The page with the table between the comments `MARKER:start` and `MARKER:end`."""
+    start, end = (f"<!-- {marker}:{edge} -->" for edge in ("start", "end"))
+    block = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
+    return block.sub(lambda _: f"{start}\n{found}{end}", page)
 
 
 def _row(one: Figures) -> Iterator[str]:

@@ -1,0 +1,55 @@
+"""Who routes the releases: a Gateway API implementation, its tests, and where its figures go."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from e2e.harness.clusters import NoClusterError
+from e2e.harness.kubectl import KubectlError, get
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """One implementation; `tests` None: those of the main run."""
+
+    marker: str
+    """Of the figures in docs/benchmarks.md."""
+    tests: str | None = None
+    name: str | None = None
+    """NAMESPACE/NAME of its Gateway; None: as the environment says."""
+
+
+GATEWAYS: Mapping[str, Gateway] = {
+    "traefik": Gateway("e2e"),
+    "envoy": Gateway("e2e-envoy", "e2e/test_envoy.py", "lab/envoy"),
+}
+
+
+def choose(name: str) -> Gateway:
+    """Routes and requests of this process and its children go by way of that implementation.
+
+    ENVOY_GATEWAY and ENVOY_GATEWAY_URL say where it is, if that is neither `lab/envoy` nor the
+    first address and listener of its Gateway.
+
+    Raises:
+        NoClusterError: the cluster has no such Gateway, or it has no address yet.
+    """
+    chosen = GATEWAYS[name]
+    if chosen.name is not None:
+        where = os.environ.get(f"{name.upper()}_GATEWAY", chosen.name)
+        url = os.environ.get(f"{name.upper()}_GATEWAY_URL") or _url(where)
+        os.environ |= {"CANARY_E2E_GATEWAY": name, "GATEWAY": where, "GATEWAY_URL": url}
+        os.environ.pop("ROUTER_METRICS_URL", None)  # the other one's
+    return chosen
+
+
+def _url(where: str) -> str:
+    namespace, _, name = where.partition("/")
+    try:
+        found = get(namespace, "gateways.gateway.networking.k8s.io", name) or {}
+    except KubectlError as error:
+        raise NoClusterError(f"Gateway {where} cannot be read: {error}") from error
+    addresses = found.get("status", {}).get("addresses") or ()
+    if not addresses:
+        raise NoClusterError(f"the cluster has no Gateway {where} with an address")
+    return f"http://{addresses[0]['value']}:{found['spec']['listeners'][0]['port']}"
