@@ -7,19 +7,24 @@ from pathlib import Path
 
 from canary.api import CanaryRelease, Metric
 from canary.cli.times import moment
-from canary.core.series import Found, Matcher, MatchOp, Series, SeriesQuery, Unavailable
+from canary.core.increments import Side
+from canary.core.series import Found, Matcher, MatchOp, Selector, Series, SeriesQuery, Unavailable
 from canary.errors import TransientError, UsageError
 from canary.gates.backtest import Replayed, decides, replayed
 from canary.gates.compare import Span, looks
-from canary.gates.groups import counted_by
+from canary.gates.groups import Groups, counted_by
 from canary.gates.history import NothingThereError, available, check_presets, read
 from canary.gates.matchers import parse_matchers
 from canary.gates.past import Fate, Life, PastRelease, Split, lives, of_window, past_releases
-from canary.gates.past_csv import written_releases
+from canary.gates.past_csv import Written, written_releases
 from canary.interfaces import MetricSource
+from canary.metrics.compiler import Context
+from canary.metrics.promql import promql
 
 FINEST = 60.0
 """Seconds between two looks for versions; a release that is shorter could not be judged."""
+_MESHES = {"istio", "linkerd"}
+"""Presets that call the sides by their workloads; others by their Services."""
 
 
 def split_of(
@@ -29,7 +34,17 @@ def split_of(
     space = release.metadata.namespace if namespace is None else namespace
     rest = (Matcher("namespace", MatchOp.EQUAL, space),) if space else ()
     more = parse_matchers(where, "--where") if where is not None else ()
-    return Split(release.spec.target.name, label, (*rest, *more))
+    if label is not None:
+        try:
+            promql(SeriesQuery("", Selector("up"), (label,)))
+        except ValueError as error:
+            raise UsageError(f"--split-label: {error}") from error
+    target, service = release.spec.target.name, release.spec.service
+    mesh = any(one.ratio and one.ratio.preset in _MESHES for one in release.spec.analysis.metrics)
+    stable = service.name if service and not mesh else target
+    names = {Side.STABLE: stable, Side.CANARY: f"{target}-canary"}
+    router = Context(space, backends=names) if label is None else None
+    return Split(target, label, (*rest, *more), router)
 
 
 @dataclass
@@ -105,11 +120,15 @@ class Study:
         known = self._lives() if any(row.groups is None for row in rows) else []
         found = []
         for row in rows:
-            groups = row.groups or of_window(known, self.split, row.start, row.end)
-            if groups is None:
-                raise self._nothing(f"{row.name}: no version appeared beside another one")
-            found.append(PastRelease(row.name, row.start, row.end, groups, None, row.fate))
+            seen = (row.groups, None) if row.groups else self._appeared(row, known)
+            found.append(PastRelease(row.name, row.start, row.end, *seen, row.fate))
         return found
+
+    def _appeared(self, row: Written, known: Sequence[Life]) -> tuple[Groups, float | None]:
+        seen = of_window(known, self.split, row.start, row.end)
+        if seen is None:
+            raise self._nothing(f"{row.name}: no version appeared beside another one")
+        return seen
 
     def _nothing(self, what: str) -> Exception:
         label = self.split.by

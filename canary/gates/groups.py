@@ -22,7 +22,7 @@ from canary.core.series import (
 from canary.core.snapshot import PoolSamples, RatioSamples
 from canary.errors import UsageError
 from canary.metrics.compile import compile_metric
-from canary.metrics.compiler import Context, pool_preset, ratio_preset
+from canary.metrics.compiler import Context, RatioQueries, compile_ratio, pool_preset, ratio_preset
 from canary.metrics.presets import PoolPreset, RatioPreset
 from canary.metrics.promql import promql
 from canary.metrics.selectors import parse_selector
@@ -31,6 +31,9 @@ GROUP = "group"
 """The label that says whose a series is: `canary/POD`, or the instance where there is no pod."""
 _PROCESS = ("pod", "instance")
 """Counters are summed per process: one that restarts must not reset the others' sum."""
+
+ROUTERS = frozenset({"istio", "linkerd", "traefik"})
+"""Presets whose backends are named like Deployments and Services."""
 
 Answers = Mapping[str, MetricAnswer]
 
@@ -41,6 +44,8 @@ class Groups:
 
     canary: tuple[Matcher, ...]
     stable: tuple[Matcher, ...]
+    router: Context | None = None
+    """What a router calls the two, for its own metrics: it knows no pods of theirs."""
 
     def of(self, side: Side) -> tuple[Matcher, ...]:
         """The conditions of one side."""
@@ -93,13 +98,18 @@ def probe_of(preset: RatioPreset, groups: Groups) -> SeriesQuery:
     return _both(preset.name, (preset.total, None), labels, groups)
 
 
-def sampled(metric: Metric, answers: Answers) -> RatioSamples | PoolSamples | MetricAnswer:
+def sampled(
+    metric: Metric, groups: Groups, answers: Answers
+) -> RatioSamples | PoolSamples | MetricAnswer:
     """What the judge folds of one metric."""
 
     def answer(part: str) -> MetricAnswer:
         return _marked(answers.get(f"{metric.name}.{part}", _UNASKED))
 
     if metric.ratio is not None:
+        if routed := _routed(metric, groups):
+            total, bad = (answers.get(one.key, _UNASKED) for one in routed.queries())
+            return RatioSamples(total, bad, routed.label, routed.side_of)
         total, bad = answer("total"), answer("bad")
         return RatioSamples(bad if _partial(bad) else total, bad, GROUP, side_of)
     if metric.pool is None:
@@ -131,8 +141,19 @@ def _queries(metric: Metric, groups: Groups) -> list[SeriesQuery]:
     return _pool(metric, groups) if metric.pool is not None else []
 
 
+def _routed(metric: Metric, groups: Groups) -> RatioQueries | None:
+    """The queries that the operator asks of a router; None for metrics of the pods."""
+    if metric.ratio is None or metric.ratio.preset is None or groups.router is None:
+        return None
+    preset = ratio_preset(metric.ratio.preset)
+    named = preset.name in ROUTERS
+    return compile_ratio(preset, groups.router, metric.name) if named else None
+
+
 def _ratio(metric: Metric, groups: Groups) -> list[SeriesQuery]:
     assert metric.ratio is not None  # noqa: S101 - the caller looked
+    if routed := _routed(metric, groups):
+        return list(routed.queries())
     total, source = total_of(metric), metric.ratio
     if source.preset is not None:
         preset = ratio_preset(source.preset)

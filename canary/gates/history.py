@@ -9,7 +9,7 @@ from canary.core.series import Found, MetricAnswer, NoData, SeriesQuery, Unavail
 from canary.core.snapshot import PoolSamples, Samples
 from canary.errors import CanaryError, ExitCode, TransientError, UsageError
 from canary.gates.compare import LOOKBACK, Look, Sampled, Span, look
-from canary.gates.groups import GROUP, Groups, own_queries, probe_of, queries_of, sampled
+from canary.gates.groups import GROUP, ROUTERS, Groups, own_queries, probe_of, queries_of, sampled
 from canary.interfaces import MetricSource
 from canary.metrics.compiler import ratio_preset
 from canary.metrics.presets import RATIOS, RatioPreset
@@ -35,7 +35,7 @@ def read(
     answers = dict(ask(queries_of(metrics, groups)))
     if own := own_queries(metrics, groups, answers):
         answers |= ask(own)
-    return {metric.name: sampled(metric, answers) for metric in metrics}
+    return {metric.name: sampled(metric, groups, answers) for metric in metrics}
 
 
 def available(by_metric: Mapping[str, Sampled]) -> Mapping[str, Sampled]:
@@ -122,6 +122,8 @@ def check_presets(
         if metric.ratio is None or metric.ratio.preset is None:
             continue
         preset = ratio_preset(metric.ratio.preset)
+        if groups.router is not None and preset.name in ROUTERS:
+            continue
         found = _probed(source, preset, groups, span)
         if found and not _complete(preset, found):
             raise UsageError(

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from canary.core.series import Matcher, MatchOp, Series
 from canary.gates.groups import Groups
+from canary.metrics.compiler import Context
 from canary.metrics.promql import literal
 
 GAP = 300.0
@@ -67,6 +68,8 @@ class Split:
     label: str | None
     rest: tuple[Matcher, ...]
     """Conditions on all series: the namespace, and what narrows them further."""
+    router: Context | None = None
+    """What the release's router calls the two sides."""
 
     @property
     def by(self) -> str:
@@ -89,8 +92,11 @@ class Split:
         found = re.fullmatch(name, value)
         return found.group(1) if found else None
 
-    def of(self, version: str) -> tuple[Matcher, ...]:
-        """Conditions on the series of one version."""
+    def groups(self, canary: str, stable: str) -> Groups:
+        """The series of two versions."""
+        return Groups(self._of(canary), self._of(stable), self.router)
+
+    def _of(self, version: str) -> tuple[Matcher, ...]:
         if self.label is not None:
             return (*self.rest, Matcher(self.label, MatchOp.EQUAL, version))
         pods = f"{literal(version)}-{_POD_HASH}"
@@ -144,14 +150,17 @@ def past_releases(
     return releases
 
 
-def of_window(found: Sequence[Life], split: Split, start: float, end: float) -> Groups | None:
-    """The version that appeared between two times, and the one that was there before."""
-    new = [one for one in found if start - GAP <= one.start < end]
+def of_window(
+    found: Sequence[Life], split: Split, start: float, end: float
+) -> tuple[Groups, float | None] | None:
+    """The version that appeared between two times beside an older one, and when that one went."""
     old = [one for one in found if one.start < start - GAP and one.end >= start - GAP]
-    new = [one for one in new if one.version not in {before.version for before in old}]
+    known = {one.version for one in old}
+    new = [one for one in found if start - GAP <= one.start < end and one.version not in known]
     if not new or not old:
         return None
-    return Groups(split.of(new[0].version), split.of(old[0].version))
+    gone = old[0].end if old[0].end < min(new[0].end, end) else None
+    return split.groups(new[0].version, old[0].version), gone
 
 
 def _release(
@@ -174,6 +183,6 @@ def _release(
     fate = Fate.STAYED if (outlived and not returned) or promoted else Fate.TAKEN_BACK
     if min(life.end, stable.end) >= ends[0] - GAP:
         fate = Fate.UNKNOWN
-    groups = Groups(split.of(life.version), split.of(stable.version))
+    groups = split.groups(life.version, stable.version)
     alone = stable.end if outlived else None
     return PastRelease(life.version, life.start, judged, groups, alone, fate)
