@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 
 from e2e.harness import installed, rights
 from e2e.harness.clusters import NoClusterError, cluster
+from e2e.harness.gateways import GATEWAYS, Gateway, NoGatewayError, choose
 from e2e.harness.kubectl import kubectl, now
 from e2e.harness.postgres import NAMESPACE, start_postgres
 from e2e.harness.table import table, written
@@ -42,6 +43,7 @@ class BusyError(RuntimeError):
 def main() -> int:
     """0 when every test passed or was skipped."""
     parser = argparse.ArgumentParser(prog="e2e.harness", description=__doc__)
+    parser.add_argument("--gateway", choices=GATEWAYS, default="traefik", help="who routes")
     parser.add_argument("--jobs", type=int, default=2, help="tests side by side")
     parser.add_argument("--write", action="store_true", help="figures go to docs/benchmarks.md")
     parser.add_argument("--figures", type=Path, help="kept here, beside those of other runs")
@@ -53,8 +55,8 @@ def main() -> int:
             figures = (chosen.figures or Path(passing)).resolve()
             figures.mkdir(parents=True, exist_ok=True)
             os.environ["CANARY_E2E_FIGURES"] = str(figures)
-            return _run(chosen, figures)
-    except BusyError as error:
+            return _run(chosen, choose(chosen.gateway), figures)
+    except (BusyError, NoGatewayError) as error:
         sys.stdout.write(f"{error}\n")
         return 1
     except NoClusterError as error:
@@ -77,8 +79,9 @@ def _alone() -> Iterator[None]:
         yield
 
 
-def _run(chosen: argparse.Namespace, figures: Path) -> int:
-    beside, alone = (_collect(paths, chosen.only) for paths in (SIDE_BY_SIDE, ALONE))
+def _run(chosen: argparse.Namespace, gateway: Gateway, figures: Path) -> int:
+    files = (SIDE_BY_SIDE, ALONE) if gateway.tests is None else ((gateway.tests,), ())
+    beside, alone = (_collect(paths, chosen.only) if paths else [] for paths in files)
     if not beside + alone:
         sys.stdout.write(f"no test matches {chosen.only!r}\n")
         return 2
@@ -86,7 +89,7 @@ def _run(chosen: argparse.Namespace, figures: Path) -> int:
         began = now()
         failed = _play(beside, chosen.jobs) + _play(alone, 1)
         minutes = (now() - began) / 60
-        unused = rights.never_used(figures) if FULL and not chosen.only else []
+        unused = rights.never_used(figures) if FULL and not (chosen.only or gateway.tests) else []
     found = table(figures)
     sys.stdout.write(f"\n{found}\n{len(beside + alone)} tests in {minutes:.1f} minutes\n")
     for test in failed:
@@ -95,7 +98,7 @@ def _run(chosen: argparse.Namespace, figures: Path) -> int:
         sys.stdout.write(f"granted, and never used: {right}\n")
     if chosen.write:
         page = ROOT / "docs/benchmarks.md"
-        page.write_text(written(page.read_text("utf-8"), found), "utf-8")
+        page.write_text(written(page.read_text("utf-8"), found, gateway.marker), "utf-8")
     return int(bool(failed or unused))
 
 

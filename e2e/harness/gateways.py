@@ -4,8 +4,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from e2e.harness.clusters import NoClusterError
 from e2e.harness.kubectl import KubectlError, get
+
+
+class NoGatewayError(RuntimeError):
+    """The one that was asked for is not there; the message says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ def choose(name: str) -> Gateway:
     first address and listener of its Gateway.
 
     Raises:
-        NoClusterError: the cluster has no such Gateway, or it has no address yet.
+        NoGatewayError: the cluster has no such Gateway, or it has no address yet.
     """
     chosen = GATEWAYS[name]
     if chosen.name is not None:
@@ -48,8 +51,8 @@ def _url(where: str) -> str:
     try:
         found = get(namespace, "gateways.gateway.networking.k8s.io", name) or {}
     except KubectlError as error:
-        raise NoClusterError(f"Gateway {where} cannot be read: {error}") from error
+        raise NoGatewayError(f"Gateway {where} cannot be read: {error}") from error
     addresses = found.get("status", {}).get("addresses") or ()
     if not addresses:
-        raise NoClusterError(f"the cluster has no Gateway {where} with an address")
+        raise NoGatewayError(f"the cluster has no Gateway {where} with an address")
     return f"http://{addresses[0]['value']}:{found['spec']['listeners'][0]['port']}"
