@@ -106,7 +106,9 @@ def _still_meant(want: Wanted, found: Object) -> None:
     sight = sight_of(found)
     why = refusal(want.verb, sight.spec, sight.status)
     if why is None and Wanted(want.verb, sight).meant != want.meant:
-        why = f"it went on to step {sight.status.step + 1}" if sight.under_way else "it has ended"
+        step = sight.status.step
+        same = step == want.sight.status.step
+        why = "another release is under way now" if same else f"it is at step {step + 1} now"
     if why is not None:
         raise UsageError(
             f"{sight.title} moved on meanwhile, so nothing was asked: {why}; "

@@ -4,7 +4,11 @@ A completion must neither hang nor print: no cluster, no rights or no answer wit
 mean that nothing is offered.
 """
 
-from collections.abc import Callable, Iterable
+import os
+import shlex
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import redirect_stdout, suppress
+from io import StringIO
 from queue import Empty, Queue
 from threading import Thread
 
@@ -48,6 +52,23 @@ def within(read: Callable[[], Iterable[str]], seconds: float = SECONDS) -> list[
         return answers.get(timeout=seconds)
     except Empty:
         return []
+
+
+def suggest(words: Sequence[str]) -> None:
+    """Prints what may come next, as kubectl's plugins do."""
+    from canary.cli.main import app  # noqa: PLC0415 - imports this module
+
+    line = shlex.join(["canary", *words[:-1]]) + f" {words[-1] if words else ''}"
+    os.environ |= {
+        "_CANARY_COMPLETE": "complete_fish",
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+        "_TYPER_COMPLETE_ARGS": line,
+    }
+    with suppress(SystemExit), redirect_stdout(StringIO()) as found:
+        app(prog_name="canary")
+    for suggestion in filter(None, found.getvalue().splitlines()):
+        typer.echo(suggestion)
+    typer.echo(":4")
 
 
 def _contexts(ctx: typer.Context) -> list[str]:

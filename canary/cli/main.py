@@ -25,6 +25,12 @@ from canary.cli.manifests import manifests
 from canary.cli.operator import operator
 from canary.cli.requests import abort, pause, promote, resume, retry
 from canary.cli.status import status
+from canary.errors import UsageError
+
+PLUGIN_COMPLETION = (
+    "kubectl completes its plugins by itself: its own completion has to be loaded, and the program "
+    "kubectl_complete-canary, which is installed beside kubectl-canary, has to be on the PATH"
+)
 
 app = typer.Typer(
     help="Ships a new version of a service without hurting its users.",
@@ -77,6 +83,8 @@ def main(arguments: Sequence[str], program: str = "canary") -> int:
     rest = [argument for argument in arguments if argument != "--debug"]
 
     def call() -> int:
+        if program != "canary" and {"--install-completion", "--show-completion"} & set(rest):
+            raise UsageError(PLUGIN_COMPLETION)
         try:
             app(rest, prog_name=program)
         except SystemExit as stop:
