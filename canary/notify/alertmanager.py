@@ -6,7 +6,7 @@ would be called resolved after `resolve_timeout`, so the end is said from the st
 
 from typing import Any
 
-from canary.notify.letter import Letter, Post, links_of, posted, severity, stamp, title_of
+from canary.notify.letter import Letter, Post, few, links_of, posted, severity, stamp, title_of
 from canary.notify.news import Incident, Kind, News
 
 LASTS = 24 * 3600.0
@@ -45,7 +45,7 @@ def _begun(letter: Letter, news: News, incident: Incident) -> dict[str, Any]:
         "description": news.message,
         "runbook_url": links.get("Runbook", ""),
         "dashboard_url": graph or "",
-        "pods": ", ".join(news.pods),
+        "pods": few(news.pods),
     }
     alert: dict[str, Any] = {
         "labels": labels(incident),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from canary.api.notify import Alertmanager, Hook, Notify, PagerDuty
 from canary.errors import PermanentError
 from canary.notify.alertmanager import alertmanager
-from canary.notify.letter import Dispatch, Letter, Links, Post, facts, links_of
+from canary.notify.letter import Dispatch, Letter, Links, Post, facts, links_of, other_evidence
 from canary.notify.news import Kind, News, wanted
 from canary.notify.pagerduty import ADDRESSES, pagerduty
 from canary.notify.slack import slack
@@ -62,7 +62,7 @@ def apprise(letter: Letter, url: str) -> tuple[Dispatch, ...]:
     news = letter.news
     lines = [news.message, ""]
     lines += [f"{label}: {value}" for label, value in facts(news)]
-    lines += [f"{name}: {said}" for name, said in news.evidence]
+    lines += [f"{name}: {said}" for name, said in other_evidence(news)]
     lines += [f"{title}: {link}" for title, link in links_of(news, letter.links)]
     return (Dispatch(url, news.headline, "\n".join(lines), _TONES.get(news.kind, "info")),)
 

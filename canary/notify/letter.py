@@ -82,8 +82,13 @@ def facts(news: News) -> Sequence[tuple[str, str]]:
     if news.stable and news.stable != news.version:
         found.append(("Version before", news.stable))
     if news.pods and news.kind in {Kind.ROLLBACK, Kind.STUCK}:
-        found.append(("Pods", _few(news.pods)))
+        found.append(("Pods", few(news.pods)))
     return found
+
+
+def other_evidence(news: News) -> Sequence[tuple[str, str]]:
+    """Name and standing of the metrics that the message does not quote already."""
+    return [(name, said) for name, said in news.evidence if said and said not in news.message]
 
 
 def links_of(news: News, links: Links) -> Sequence[tuple[str, str]]:
@@ -127,14 +132,15 @@ def clipped(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
+def few(names: Sequence[str]) -> str:
+    """The first of them, and how many more there are."""
+    more = f" and {len(names) - PODS} more" if len(names) > PODS else ""
+    return ", ".join(names[:PODS]) + more
+
+
 def stamp(at: float) -> str:
     """RFC 3339 of seconds since the epoch."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _few(names: Sequence[str]) -> str:
-    more = f" and {len(names) - PODS} more" if len(names) > PODS else ""
-    return ", ".join(names[:PODS]) + more
 
 
 def _filled(template: str, news: News) -> str:

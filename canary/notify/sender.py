@@ -15,6 +15,7 @@ from http import HTTPStatus
 import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 from requests.utils import get_auth_from_url
+from urllib3.exceptions import HTTPError
 
 from canary import __version__
 from canary.errors import PermanentError, TransientError
@@ -103,7 +104,7 @@ class Sender:
                 )
                 with answer:
                     status, after = answer.status_code, answer.headers.get("Retry-After")
-        except requests.RequestException as error:
+        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             raise _unsent(error, limits) from None
         if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
             raise refusal(status, after, now)
@@ -137,7 +138,7 @@ def _pause(retry_after: str | None, now: float) -> float:
     return min(max(seconds, 0.0), LONGEST_PAUSE) if seconds == seconds else _PAUSE  # noqa: PLR0124  # not NaN
 
 
-def _unsent(error: requests.RequestException, limits: Timeouts) -> DeliveryError | RefusedError:
+def _unsent(error: Exception, limits: Timeouts) -> DeliveryError | RefusedError:
     """What a person may read of it."""
     match error:
         case requests.ConnectTimeout():

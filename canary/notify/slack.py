@@ -6,7 +6,7 @@ Source: docs.slack.dev, Block Kit reference (header 150 characters, section 3,00
 
 from typing import Any
 
-from canary.notify.letter import Letter, Post, clipped, facts, links_of, posted
+from canary.notify.letter import Letter, Post, clipped, facts, links_of, other_evidence, posted
 from canary.notify.news import Kind
 
 HEADER, SECTION, FIELD, FIELDS, FALLBACK = 150, 3000, 2000, 10, 4000
@@ -27,8 +27,8 @@ def slack(letter: Letter, url: str) -> tuple[Post, ...]:
         {"type": "section", "text": _plain(_first(letter, title), SECTION)},
         {"type": "section", "fields": [_field(*fact) for fact in facts(news)[:FIELDS]]},
     ]
-    if news.evidence and news.kind is not Kind.START:
-        said = "\n".join(f"{name}: {words}" for name, words in news.evidence)
+    if evidence := other_evidence(news):
+        said = "\n".join(f"{name}: {words}" for name, words in evidence)
         blocks.append({"type": "section", "text": _plain(said, SECTION)})
     if links := links_of(news, letter.links):
         linked = "  ·  ".join(f"<{escaped(url)}|{title}>" for title, url in links)

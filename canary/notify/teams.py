@@ -6,7 +6,7 @@ schema. Foreign text stands in text runs, where Markdown is not interpreted.
 
 from typing import Any
 
-from canary.notify.letter import Letter, Post, clipped, facts, links_of, posted
+from canary.notify.letter import Letter, Post, clipped, facts, links_of, other_evidence, posted
 from canary.notify.news import Kind, News
 
 LARGEST = 28 * 1024
@@ -43,7 +43,8 @@ def _body(news: News) -> list[dict[str, Any]]:
     found = [_run(news.headline, size="large", weight="bolder", color=colour), _run(news.message)]
     rows = [{"title": label, "value": clipped(value, _FACT)} for label, value in facts(news)]
     found.append({"type": "FactSet", "facts": rows})
-    found += [_run(f"{name}: {clipped(said, _FACT)}") for name, said in news.evidence[:_EVIDENCE]]
+    evidence = other_evidence(news)[:_EVIDENCE]
+    found += [_run(f"{name}: {clipped(said, _FACT)}") for name, said in evidence]
     return found
 
 

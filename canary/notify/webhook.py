@@ -66,7 +66,7 @@ def _signed(post: Post, key: str, identity: str, now: float) -> Post:
 
 def _data(letter: Letter) -> dict[str, Any]:
     news = letter.news
-    bad, total = news.served or (None, None)
+    bad, total = map(round, news.served) if news.served is not None else (None, None)
     return {
         "schemaVersion": 1,
         "namespace": news.key.namespace,
