@@ -94,7 +94,7 @@ def away(seconds: float) -> float:
 @FULL
 def test_without_monitoring_a_release_waits_and_then_goes_on(place: str):
     """Prometheus is away for 90 s: the weight stays; afterwards the good version is promoted."""
-    stop, start = monitoring()
+    stop, start = faults("MONITORING")
     guard = Guard(weights=(20, 50), minimum="60s", patience="5m")
     with staged(place, guard, ABRUPT) as stage:
         stage.ship(ABRUPT.next("v2"))
@@ -111,11 +111,29 @@ def test_without_monitoring_a_release_waits_and_then_goes_on(place: str):
     assert (figures.dropped, figures.errors) == (0, 0), stage.load.failures
 
 
-def monitoring() -> tuple[Callable[[], None], Callable[[], None]]:
-    """How Prometheus is stopped and started; as CANARY_E2E_MONITORING_STOP and _START say."""
-    words = {verb: os.environ.get(f"CANARY_E2E_MONITORING_{verb}") for verb in ("STOP", "START")}
+@FULL
+def test_without_an_api_server_the_weight_stays_and_the_release_goes_on_later(place: str):
+    """It is away for 20 s at 20 %: the lease runs out, nothing moves, and nobody notices."""
+    stop, start = faults("APISERVER")
+    with staged(place, Guard(weights=(20, 50)), ABRUPT) as stage:
+        stage.ship(ABRUPT.next("v2"))
+        stage.weight_reaches(20)
+        stop()
+        try:
+            Event().wait(20)
+        finally:
+            start()
+        entry = stage.ends(Result.PROMOTED, seconds=240)
+    figures = measured(stage, "good, API server away for 20 s", entry)
+    assert (figures.dropped, figures.errors) == (0, 0), stage.load.failures
+
+
+def faults(part: str) -> tuple[Callable[[], None], Callable[[], None]]:
+    """How a part of the cluster is stopped and started; as CANARY_E2E_PART_STOP and _START say."""
+    names = {verb: f"CANARY_E2E_{part}_{verb}" for verb in ("STOP", "START")}
+    words = {verb: os.environ.get(name) for verb, name in names.items()}
     if not all(words.values()):
-        pytest.skip("CANARY_E2E_MONITORING_STOP and _START do not say how to stop Prometheus")
+        pytest.skip(f"{' and '.join(names.values())} do not say how to do that here")
 
     def run(verb: str) -> None:
         subprocess.run(["bash", "-c", str(words[verb])], check=True, timeout=60)  # noqa: S607

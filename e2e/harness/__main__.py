@@ -1,7 +1,7 @@
 """Runs the releases: `python -m e2e.harness`; see docs/e2e.md.
 
-Each test is a pytest of its own with its own namespace; so many at a time as --jobs says, those of
-the operator's bad days alone.
+First the parts, a file each, without an operator; then whole releases: each test is a pytest of its
+own with its own namespace; so many at a time as --jobs says, those of the operator's bad days alone.
 """
 
 import argparse
@@ -32,6 +32,8 @@ FULL = os.environ.get("CANARY_E2E_FULL") == "1"
 SHARED = os.environ.get("CANARY_E2E_SHARED") == "1"
 SIDE_BY_SIDE = ("e2e/test_releases.py", *(("e2e/test_releases_more.py",) if FULL else ()))
 ALONE = ("e2e/test_disruptions.py",)
+WHOLE = {"test_releases.py", "test_releases_more.py", "test_disruptions.py", "test_envoy.py"}
+"""Files with whole releases; the others try one part each, and need no operator in the cluster."""
 SECONDS = 600.0
 """The longest that one test may take."""
 
@@ -82,16 +84,18 @@ def _alone() -> Iterator[None]:
 def _run(chosen: argparse.Namespace, gateway: Gateway, figures: Path) -> int:
     files = (SIDE_BY_SIDE, ALONE) if gateway.tests is None else ((gateway.tests,), ())
     beside, alone = (_collect(paths, chosen.only) if paths else [] for paths in files)
+    parts = [] if chosen.only or gateway.tests else _parts()
     if not beside + alone:
         sys.stdout.write(f"no test matches {chosen.only!r}\n")
         return 2
+    began = now()
+    failed = _play(parts, chosen.jobs)
     with _set_up(beside + alone, keep=chosen.keep):
-        began = now()
-        failed = _play(beside, chosen.jobs) + _play(alone, 1)
+        failed += _play(beside, chosen.jobs) + _play(alone, 1)
         minutes = (now() - began) / 60
         unused = rights.never_used(figures) if FULL and not (chosen.only or gateway.tests) else []
     found = table(figures)
-    sys.stdout.write(f"\n{found}\n{len(beside + alone)} tests in {minutes:.1f} minutes\n")
+    sys.stdout.write(f"\n{found}\n{len(parts + beside + alone)} tests in {minutes:.1f} minutes\n")
     for test in failed:
         sys.stdout.write(f"failed: {test}\n")
     for right in unused:
@@ -100,6 +104,11 @@ def _run(chosen: argparse.Namespace, gateway: Gateway, figures: Path) -> int:
         page = ROOT / "docs/benchmarks.md"
         page.write_text(written(page.read_text("utf-8"), found, gateway.marker), "utf-8")
     return int(bool(failed or unused))
+
+
+def _parts() -> list[str]:
+    files = sorted((ROOT / "e2e").glob("test_*.py"))
+    return [f"e2e/{file.name}" for file in files if file.name not in WHOLE]
 
 
 def _collect(paths: Sequence[str], only: str) -> list[str]:

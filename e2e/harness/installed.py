@@ -6,6 +6,8 @@ from datetime import datetime
 from pathlib import Path
 
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from canary.kube.objects import Object
 from e2e.harness.kubectl import apply, get, kubectl, not_ending, now, wait_for
@@ -63,6 +65,27 @@ def pods() -> list[str]:
     """The names of the operator's pods."""
     names = kubectl("-n", NAMESPACE, "get", "pods", "-o", "jsonpath={.items[*].metadata.name}")
     return names.split()
+
+
+def metrics(pod: str) -> Iterator[Sample]:
+    """What one of the operator's pods says of itself."""
+    page = kubectl("get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:8080/proxy/metrics")
+    for family in text_string_to_metric_families(page):
+        yield from family.samples
+
+
+def costs() -> dict[str, float]:
+    """What the operator's pods have written, but for the lease, and asked Prometheus, so far."""
+    found = [sample for pod in pods() for sample in metrics(pod)]
+    writes = [
+        sample.value
+        for sample in found
+        if sample.name == "canary_api_rights_used_total"
+        and sample.labels["verb"] not in {"get", "list", "watch"}
+        and sample.labels["resource"] != "leases"
+    ]
+    queries = [one.value for one in found if one.name == "canary_metric_queries_total"]
+    return {"writes": sum(writes), "queries": sum(queries)}
 
 
 def kill(*names: str) -> None:

@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import Final
 
 import yaml
-from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
-from e2e.harness.installed import NAMESPACE, ROOT, pods
-from e2e.harness.kubectl import KubectlError, kubectl
+from e2e.harness.installed import ROOT, metrics, pods
+from e2e.harness.kubectl import KubectlError
 
 Right = tuple[str, str, str]
 """Group, resource and verb."""
 
-_METRIC: Final = "canary_api_rights_used"
+_METRIC: Final = "canary_api_rights_used_total"
 _FILE: Final = "rights.txt"
 ELSEWHERE: Final[Mapping[str, str]] = {
     "gateway.networking.k8s.io/grpcroutes": "e2e/test_routers.py has no gRPC service",
@@ -31,9 +31,8 @@ def note(folder: Path) -> None:
     """Adds what the operator's pods have used so far to the folder's list."""
     used = set(noted(folder))
     for pod in pods():
-        path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:8080/proxy/metrics"
         try:
-            used |= set(_used(kubectl("get", "--raw", path)))
+            used |= set(_used(metrics(pod)))
         except KubectlError:
             continue  # killed, or not there yet
     (folder / _FILE).write_text("".join(f"{' '.join(right)}\n" for right in sorted(used)))
@@ -76,12 +75,11 @@ def _for_people(metadata: Mapping[str, Mapping[str, str]]) -> bool:
     return any(label.startswith("rbac.authorization.k8s.io/aggregate") for label in labels)
 
 
-def _used(page: str) -> Iterator[Right]:
-    for family in text_string_to_metric_families(page):
-        for sample in family.samples if family.name == _METRIC else ():
-            if sample.name.endswith("_total"):
-                labels = sample.labels
-                yield labels["group"] or "-", labels["resource"], labels["verb"]
+def _used(samples: Iterable[Sample]) -> Iterator[Right]:
+    for sample in samples:
+        if sample.name == _METRIC:
+            labels = sample.labels
+            yield labels["group"] or "-", labels["resource"], labels["verb"]
 
 
 def _full(group: str, resource: str) -> str:
