@@ -1,0 +1,87 @@
+"""Findings in files as SARIF 2.1.0, which code hosts show beside the lines. Pure.
+
+Source: OASIS, "Static Analysis Results Interchange Format (SARIF) Version 2.1.0".
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+from urllib.parse import quote
+
+from canary.gates.words import one_line
+
+SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
+
+
+class Level(StrEnum):
+    """How bad a finding is."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong, and where."""
+
+    file: str
+    """Relative to the root of the repository, or absolute."""
+    line: int
+    """From 1."""
+    column: int
+    """From 1, in characters."""
+    rule: str
+    """What kind of thing is wrong: `spec`, `cluster` …; stable, as people silence it by name."""
+    message: str
+    level: Level = Level.ERROR
+
+
+def sarif(findings: Iterable[Finding], version: str, rules: Mapping[str, str] | None = None) -> str:
+    """One run as indented JSON, ending with a line break.
+
+    `version` is that of this program; `rules` has a sentence for each rule that has one.
+    """
+    found = list(findings)
+    names = sorted({one.rule for one in found})
+    run = {
+        "tool": {"driver": _driver(names, version, rules or {})},
+        "columnKind": "unicodeCodePoints",
+        "results": [_result(one, names) for one in found],
+    }
+    body = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
+    return json.dumps(body, indent=2, ensure_ascii=False) + "\n"
+
+
+def _driver(names: Sequence[str], version: str, rules: Mapping[str, str]) -> Mapping[str, object]:
+    described = [
+        {"id": name, "shortDescription": {"text": one_line(rules.get(name, name))}}
+        for name in names
+    ]
+    return {"name": "canary", "version": version, "rules": described}
+
+
+def _result(finding: Finding, names: Sequence[str]) -> Mapping[str, object]:
+    region = {"startLine": max(finding.line, 1), "startColumn": max(finding.column, 1)}
+    return {
+        "ruleId": finding.rule,
+        "ruleIndex": names.index(finding.rule),
+        "level": str(finding.level),
+        "message": {"text": one_line(finding.message)},
+        "locations": [
+            {
+                "physicalLocation": {
+                    "artifactLocation": {"uri": _uri(finding.file)},
+                    "region": region,
+                }
+            }
+        ],
+    }
+
+
+def _uri(file: str) -> str:
+    """A URI reference: what is absolute gets its scheme, backslashes are Windows' slashes."""
+    path = quote(one_line(file).replace("\\", "/").removeprefix("./"), safe="/-._~!$&'()*+,;=@")
+    return f"file://{path}" if path.startswith("/") else path
