@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 
 from canary.manifests import crd_yaml
+from tools.lint_page import lint_page
 from tools.spec_page import spec_page
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,7 +46,8 @@ def generated() -> dict[Path, str]:
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
     texts = {page: page.read_text("utf-8") for page in pages}
     expected = {page: console_blocks(text) for page, text in texts.items() if BLOCK.search(text)}
-    return expected | {ROOT / "docs/spec.md": spec_page()} | _manifests()
+    own = {ROOT / "docs/spec.md": spec_page(), ROOT / "docs/lint.md": lint_page()}
+    return expected | own | _manifests()
 
 
 def _manifests() -> dict[Path, str]:
@@ -58,6 +60,8 @@ def _manifests() -> dict[Path, str]:
         folder / "crd.yaml": definition,
         folder / "chart/crd.yaml": definition,
         folder / "install.yaml": head + "---\n".join(parts),
+        # The rights that `canary doctor` looks up.
+        ROOT / "canary/survey/doctor/rbac.yaml": (folder / "operator/rbac.yaml").read_text(),
     }
 
 

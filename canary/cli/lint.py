@@ -161,6 +161,7 @@ def _as_json(loaded: "Loaded", risks: Sequence["Risk"]) -> dict[str, object]:
                 "remedy": risk.finding.rule.remedy,
                 "rule": risk.finding.rule.id,
                 "level": risk.level.value,
+                "query": risk.finding.query,
             }
             for risk in risks
         ],

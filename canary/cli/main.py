@@ -14,6 +14,7 @@ from canary import __version__
 from canary.cli.analyze import analyze
 from canary.cli.backtest import backtest
 from canary.cli.demo import demo
+from canary.cli.doctor import doctor
 from canary.cli.errors import guarded
 from canary.cli.explain import explain
 from canary.cli.gate import gate
@@ -47,6 +48,7 @@ for _command in (
     loadtest,
     init,
     lint,
+    doctor,
     manifests,
     operator,
     get,

@@ -133,4 +133,4 @@ def _of(pods: tuple[str, ...], name: str) -> str:
 
 
 def _why(pages: Pages) -> str:
-    return pages.trouble or "no metric of a known preset"
+    return pages.trouble or "no metric of a known preset is on them"

@@ -25,7 +25,7 @@ class Pages:
         self._pages = [(pod, url) for pod in pods if (url := page_of(pod))][:_FEW]
         self._transport = transport
         self._bodies: list[tuple[Labels, bytes, str]] = []
-        self.trouble = "" if self._pages else "no pod names a metrics page (prometheus.io/port)"
+        self.trouble = "" if self._pages else _none(pods)
         for pod, url in self._pages:
             self._read(pod["metadata"], url)
 
@@ -62,6 +62,10 @@ class Pages:
             return
         own = {"namespace": metadata["namespace"], "pod": name}
         self._bodies.append((own, answer.body, answer.headers.get("Content-Type", "")))
+
+
+def _none(pods: Sequence[Object]) -> str:
+    return "no pod names a metrics page (prometheus.io/port)" if pods else "no pod is running"
 
 
 def first_of(pods: Iterable[Object], names: Sequence[str]) -> list[Object]:

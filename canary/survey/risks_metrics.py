@@ -124,8 +124,8 @@ class _Asked:
         answers = self.monitoring.source.read([query], grid.start, grid.end, grid.step)
         return answers[query.key]
 
-    def finds(self, rule: str, words: str, *at: str) -> Finding:
-        return finding(rule, (*self.path, *at), f"{self.metric.name}: {words}")
+    def finds(self, rule: str, words: str, *at: str, query: str | None = None) -> Finding:
+        return finding(rule, (*self.path, *at), f"{self.metric.name}: {words}", query)
 
 
 def _ratio(asked: _Asked, queries: RatioQueries) -> Iterator[Finding]:
@@ -172,7 +172,7 @@ def _silent(
 ) -> Iterator[Finding]:
     match answer or asked.answer(query):
         case NoData(why):
-            yield asked.finds("no-data", f"{_hint(asked, query) or why} ({promql(query)})")
+            yield asked.finds("no-data", _hint(asked, query) or why, query=promql(query))
         case Unavailable(why):
             yield asked.finds("not-answered", why)
         case _:
@@ -180,21 +180,22 @@ def _silent(
 
 
 def _hint(asked: _Asked, query: SeriesQuery) -> str | None:
-    """What is there instead: the metric without the pods, or nothing at all."""
+    """What is there instead: the metric of other pods or backends, or nothing at all."""
     bare = replace(query, selector=replace(query.selector, matchers=()), minus=None)
+    label = query.by[0] if query.by else "pod"
     try:
-        groups = asked.monitoring.inquiry.labels_of(replace(bare, by=("namespace", "pod")))
+        groups = asked.monitoring.inquiry.labels_of(replace(bare, by=("namespace", label)))
     except CanaryError:
         return None
-    name = query.selector.metric
+    name, where = query.selector.metric, asked.running.scene.names
     if not groups:
         return f"Prometheus has no series {name} at all"
-    if not any(group.get("pod") for group in groups):
-        return f"{name} is there, without a label pod: add it by relabelling when scraping"
-    where = asked.running.scene.names
-    if not any(group.get("namespace") == where.namespace for group in groups):
+    if not any(group.get(label) for group in groups):
+        return f"{name} has no label {label}: add it by relabelling when scraping"
+    if label == "pod" and not any(one.get("namespace") == where.namespace for one in groups):
         return f"{name} is there, but not in namespace {where.namespace}"
-    return f"{name} is there, but not for these pods or backends"
+    whose = "these pods" if label == "pod" else f"{where.service} ({label}): no request yet?"
+    return f"{name} is there, but not for {whose}"
 
 
 def _status_label(asked: _Asked, queries: RatioQueries) -> Iterator[Finding]:
@@ -231,7 +232,7 @@ def _own(asked: _Asked) -> Iterator[Finding]:
     if isinstance(compiled, OwnQuery):
         match asked.answer(compiled.query):
             case NoData(why):
-                yield asked.finds("no-data", f"{why} ({compiled.query.promql})", "query")
+                yield asked.finds("no-data", why, "query", query=compiled.query.promql)
             case Unavailable(why):
                 yield asked.finds("not-answered", why, "query")
             case _:

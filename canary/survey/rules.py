@@ -48,6 +48,8 @@ class Finding:
     path: Path
     message: str
     """What was found, here."""
+    query: str | None = None
+    """The PromQL that was asked, to paste."""
 
     @property
     def sentence(self) -> str:
@@ -191,6 +193,6 @@ RULES: tuple[Rule, ...] = (
 BY_ID = {rule.id: rule for rule in RULES}
 
 
-def finding(rule: str, path: Path, message: str) -> Finding:
+def finding(rule: str, path: Path, message: str, query: str | None = None) -> Finding:
     """A finding of the rule with this id; the message without a full stop at its end."""
-    return Finding(BY_ID[rule], path, message.rstrip("."))
+    return Finding(BY_ID[rule], path, message.rstrip("."), query)
