@@ -24,7 +24,9 @@ from canary.cli.lint import lint
 from canary.cli.loadtest import loadtest
 from canary.cli.manifests import manifests
 from canary.cli.operator import operator
+from canary.cli.report import report
 from canary.cli.requests import abort, pause, promote, resume, retry
+from canary.cli.simulate import simulate
 from canary.cli.status import status
 from canary.errors import UsageError
 
@@ -44,6 +46,7 @@ for _command in (
     demo,
     analyze,
     backtest,
+    simulate,
     gate,
     loadtest,
     init,
@@ -54,6 +57,7 @@ for _command in (
     get,
     status,
     explain,
+    report,
     promote,
     pause,
     resume,
