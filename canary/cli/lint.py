@@ -25,6 +25,7 @@ class Output(StrEnum):
 
     TEXT = "text"
     JSON = "json"
+    SARIF = "sarif"
 
 
 def lint(  # noqa: PLR0913, PLR0917 - the flags of one command
@@ -43,7 +44,7 @@ def lint(  # noqa: PLR0913, PLR0917 - the flags of one command
         bool, typer.Option("--strict", help="Warnings count as errors.", show_default=False)
     ] = False,
     output: Annotated[
-        Output, typer.Option("-o", "--output", help="Lines for people, or for programs.")
+        Output, typer.Option("-o", "--output", help="Lines for people; json, sarif for programs.")
     ] = Output.TEXT,
     namespace: Namespace = None,
     context: Context = None,
@@ -128,6 +129,28 @@ def _print(
             files = [_as_json(page.loaded, risks[page.loaded.source]) for page in pages]
             whole = {"schemaVersion": 1, "valid": valid, "files": files}
             typer.echo(json.dumps(whole, indent=2, ensure_ascii=False))
+        case Output.SARIF:
+            typer.echo(_sarif(pages, risks), nl=False)
+
+
+def _sarif(pages: Sequence["Page"], risks: Mapping[str, Sequence["Risk"]]) -> str:
+    from canary import __version__  # noqa: PLC0415 - beside its only use
+    from canary.gates.sarif import Finding, Level, sarif  # noqa: PLC0415 - keeps --help quick
+    from canary.survey.rules import RULES  # noqa: PLC0415 - as above
+
+    found = []
+    for page in pages:
+        file = page.loaded.source
+        for one in page.loaded.problems:
+            said = f"{one.where}: {one.message}"
+            found.append(Finding(file, one.line, one.column, "spec", said))
+        for risk in risks[file]:
+            place, rule = risk.place, risk.finding.rule
+            said = f"{place.where}: {place.message}"
+            level = Level(rule.level.value)
+            found.append(Finding(file, place.line, place.column, rule.id, said, level))
+    titles = {rule.id: rule.title for rule in RULES}
+    return sarif(found, __version__, titles | {"spec": "The file is not a valid CanaryRelease."})
 
 
 def _lines(loaded: "Loaded", risks: Sequence["Risk"]) -> Iterator[str]:

@@ -13,7 +13,7 @@ _REGRESSIONS = (0.005, 0.01, 0.02, 0.05)
 DEADLINE = 7200.0
 _ROOM = 0.75
 """A release that needs more of its deadline than this would often end as inconclusive."""
-_SLOWEST = 600.0
+_SLOWEST = 1800.0
 """Seconds that the first step may wait for evidence."""
 
 
