@@ -29,13 +29,12 @@ def headline(result: Result) -> str:
     at = "" if result.ended == PROMOTED else f" at {result.peak_weight} %"
     cause = clean(result.sentence).rstrip(". ")
     users = f"{_of(result.users_hit, result.users)} users were hit"
-    return "; ".join(
-        (
-            f"{spaced(result.ended)}{at}: {cause}",
-            f"{_of(result.failed, result.requests)} logins failed",
-            users if result.users_hit else "no user was hit",
-        )
-    )
+    parts = [f"{spaced(result.ended)}{at}: {cause}"]
+    if result.requests:
+        parts.append(f"{_of(result.failed, result.requests)} {result.noun} failed")
+    if result.users:
+        parts.append(users if result.users_hit else "no user was hit")
+    return "; ".join(parts)
 
 
 def _of(part: int, whole: int) -> str:

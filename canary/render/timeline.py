@@ -83,10 +83,11 @@ class Result:
     reason: str
     sentence: str
     requests: int
-    """Logins in all."""
+    """Requests in all."""
     failed: int
-    """Logins that failed."""
+    """Those that failed."""
     users: int
+    """0 where nobody counted users."""
     users_hit: int
     detected_after: float | None = None
     weight_zero_after: float | None = None
@@ -96,6 +97,8 @@ class Result:
     peak_pool: float | None = None
     """Highest share of any instance's pool in use, 0–1."""
     failed_by_version: Mapping[str, int] = field(default_factory=dict)
+    noun: str = "logins"
+    """What `requests` counts."""
 
 
 @dataclass(frozen=True, slots=True)
