@@ -33,7 +33,7 @@ def _share(text: str | float) -> float:
 
 
 def loadtest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
-    url: Annotated[str, typer.Argument(help="The target: http://HOST:PORT[/PATH].")],
+    url: Annotated[str, typer.Argument(metavar="URL", help="The target: http://HOST:PORT[/PATH].")],
     rate: Annotated[
         str | None,
         typer.Option(

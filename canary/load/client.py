@@ -44,6 +44,7 @@ def _options(plan: Plan) -> list[tuple[int, object]]:
         (pycurl.NOSIGNAL, 1),
         (pycurl.PROXY, ""),  # a proxy of the environment would be what is measured
         (pycurl.FOLLOWLOCATION, 0),
+        (pycurl.PATH_AS_IS, 1),
         (pycurl.USERAGENT, AGENT),
         (pycurl.TIMEOUT_MS, round(plan.timeout * 1000)),
         (pycurl.WRITEFUNCTION, _thrown_away),
