@@ -132,7 +132,7 @@ def operator(  # noqa: PLR0913, PLR0917 - the flags of one command
             envvar="CANARY_NOTIFY_SECRETS",
             help="Folder with the Secrets of these receivers: NAME/KEY.",
         ),
-    ] = Path("/etc/canary/notify/secrets"),
+    ] = Path("/etc/canary/notify-secrets"),
     kubeconfig: Annotated[
         str | None,
         typer.Option(

@@ -15,7 +15,7 @@ from canary.notify.config import NotifyFile
 
 PROMETHEUS = "http://prometheus.monitoring:9090"
 LEASE = "canary-controller"
-NOTIFY_SECRETS = Path("/etc/canary/notify/secrets")
+NOTIFY_SECRETS = Path("/etc/canary/notify-secrets")
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
