@@ -94,7 +94,7 @@ def timeline(
 ) -> Timeline:
     """All of it, for the report."""
     return Timeline(
-        title=f"{sight.title}, {_stamp(span.began)}",
+        title=f"Release {sight.title}, {_stamp(span.began)}",
         guarded=True,
         facts=_facts(sight, span, around),
         moments=tuple(moments),
