@@ -183,6 +183,20 @@ def test_the_next_step_needs_some_clean_requests():
     assert said(clean(115), policy).step_pass
 
 
+def test_one_burst_of_stables_does_not_hold_a_clean_canary_at_its_step():
+    """45 errors at once, minutes before the release: the next step waits, but not for thousands."""
+    policy = RatioPolicy(warm_up=0.0)
+
+    def clean(requests: int) -> Iterator[Interval]:
+        for i in range(60):
+            yield Interval(i * 5 - 400.0, i * 5 - 395.0, 0.0, 0.0, 250.0, 45.0 * (i == 20))
+        for i in range(requests // 10):
+            yield Interval(i * 5.0, i * 5.0 + 5, 10.0, 0.0, 240.0, 0.0)
+
+    assert not said(clean(150), policy).step_pass
+    assert said(clean(900), policy).step_pass
+
+
 def test_without_a_limit_only_the_comparison_counts():
     """`limit` None: 30 % beside 0.1 % is worse than stable, and nothing else."""
     policy = RatioPolicy(limit=None)

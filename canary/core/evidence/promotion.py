@@ -26,6 +26,7 @@ GROSS = _terms((0.7, 0.05), (0.2, 0.3), (0.1, 0.6))
 """For gross damage, of which a good canary has next to nothing."""
 _GROSS_RATIO = 2.0
 _LONGEST = 300.0
+_CLUMP_OF_A_STEP = 8.0
 
 
 def rules_out(bad: float, expected: float, clump: float, error: float, terms: Terms) -> bool:
@@ -77,10 +78,14 @@ class Promotion:
         return rules_out(self._bad, self._small, clump, policy.promotion_error, SMALL)
 
     def gross_damage_excluded(self, baseline: Baseline, policy: RatioPolicy) -> bool:
-        """The check before the next step of weight: about 105 clean requests at a limit of 5 %."""
+        """The check before the next step of weight: about 105 clean requests at a limit of 5 %.
+
+        One burst of stable's, however large, asks for eight times as many at most: a step is no
+        promotion, and a release that nobody can move for an hour is one that people force.
+        """
         if self._gross <= 0.0:
             return False
-        clump = baseline.clump_for_promotion()
+        clump = min(baseline.clump_for_promotion(), _CLUMP_OF_A_STEP)
         return rules_out(self._bad, self._gross, clump, policy.promotion_error, GROSS)
 
     def dump(self) -> list[float]:
