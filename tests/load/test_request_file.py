@@ -127,3 +127,11 @@ def test_a_line_break_never_reaches_a_header(tmp_path):
             'user\n"a\nb"\n',
         )
     )
+
+
+def test_the_documented_file_is_valid():
+    """docs/loadtest.md shows docs/examples/requests.yaml as it is."""
+    docs = Path(__file__).parents[2] / "docs"
+    example = docs / "examples/requests.yaml"
+    assert example.read_text("utf-8") in (docs / "loadtest.md").read_text("utf-8")
+    assert [one.name for one in read_requests(example).requests] == ["login", "register"]
