@@ -23,6 +23,7 @@ from canary.cli.init import init
 from canary.cli.lint import lint
 from canary.cli.loadtest import loadtest
 from canary.cli.manifests import manifests
+from canary.cli.notify import notify
 from canary.cli.operator import operator
 from canary.cli.report import report
 from canary.cli.requests import abort, pause, promote, resume, retry
@@ -53,6 +54,7 @@ for _command in (
     lint,
     doctor,
     manifests,
+    notify,
     operator,
     get,
     status,

@@ -1,0 +1,134 @@
+"""`canary notify`: shown without secrets, sent as a rehearsal, wrong input in one or two lines."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from canary.api import Reason
+from canary.cli import main as program
+from canary.notify.news import Kind
+from canary.notify.rehearsal import REHEARSED, ROLLED_BACK, STUCK, rehearsed
+from tests.notify.stage import AT, KEY, Answer, receiver, spec
+
+SENTINEL = "S3NT1N3L"
+RELEASE = Path(__file__).parents[2] / "docs/examples/auth.yaml"
+FILE = """
+receivers:
+- {name: dba, groups: [pool], pagerduty: {secretRef: {name: pager, key: key}}}
+- {name: chat, slack: {secretRef: {name: hooks, key: slack}}}
+- {name: hook, webhook: {url: 'URL/hook', secretRef: {name: hooks, key: sign}}}
+- {name: mail, apprise: {secretRef: {name: hooks, key: mail}}, groups: [promotion]}
+- {name: alerts, alertmanager: {url: 'URL'}}
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """The operator's receivers."""
+    path = tmp_path / "notify.yaml"
+    path.write_text(FILE.replace("URL", "http://127.0.0.1:9"))
+    return path
+
+
+@pytest.mark.parametrize("reason", sorted(REHEARSED))
+def test_every_reason_is_the_news_that_it_would_be(reason: Reason) -> None:
+    """A rollback for what rolls back, stuck for what needs a person; marked as a rehearsal."""
+    news = rehearsed(KEY, spec(), reason, AT)
+    others = {
+        Reason.PROMOTED: Kind.PROMOTION,
+        Reason.APPROVAL_NEEDED: Kind.APPROVAL,
+        Reason.STARTED: Kind.START,
+    }
+    expected = Kind.ROLLBACK if reason in ROLLED_BACK else others.get(reason, Kind.STUCK)
+    assert news.kind is expected
+    assert news.headline.startswith("Rehearsal, nothing happened: auth")
+    assert not ROLLED_BACK & STUCK
+
+
+def test_what_would_be_sent_is_shown(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Who is told and who is not; the Secret's place instead of what is in it."""
+    assert program.main(["notify", str(file)]) == 0
+    shown = capsys.readouterr().out
+    assert "dba (pagerduty) is told of ConnectionLeak:" in shown
+    assert '"routing_key": "<pager/key>"' in shown
+    assert "POST https://<hooks/slack>" in shown
+    assert "webhook-signature: …" in shown
+    assert "mail (apprise) is not told of ConnectionLeak." in shown
+    assert program.main(["notify", str(file), "--reason", "Promoted"]) == 0
+    shown = capsys.readouterr().out
+    assert "dba (pagerduty) is not told of Promoted." in shown
+    assert "TO <hooks/mail> (success)" in shown
+
+
+def test_the_receivers_of_a_release(capsys: pytest.CaptureFixture[str]) -> None:
+    """A CanaryRelease is shown with its own name and steps."""
+    assert program.main(["notify", str(RELEASE), "--reason", "CrashLooping"]) == 0
+    shown = capsys.readouterr().out
+    assert "slack is told of CrashLooping:" in shown
+    assert "auth rolled back at 1 %" in shown
+
+
+def test_a_rehearsal_is_sent_and_taken_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """To real receivers; the pager's incident is ended by a second call, the chat is not."""
+    for name, text in (("hooks/sign", "k"), ("hooks/mail", "json://x"), ("pager/key", "R")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    with receiver(Answer(200)) as server:
+        (tmp_path / "hooks/slack").write_text(f"{server.url}/{SENTINEL}")
+        path = tmp_path / "notify.yaml"
+        lines = [line for line in FILE.splitlines() if "pagerduty" not in line]
+        path.write_text("\n".join(lines).replace("URL", server.url))
+        arguments = ["notify", str(path), "--send", "--secrets", str(tmp_path)]
+        assert program.main(arguments) == 0
+        said = capsys.readouterr().out.splitlines()
+        assert said == ["chat: delivered", "hook: delivered", "mail: not told", "alerts: delivered"]
+        assert program.main([*arguments, "--resolve"]) == 0
+        said = capsys.readouterr().out.splitlines()
+        assert said == ["chat: not told", "hook: not told", "mail: not told", "alerts: delivered"]
+        paths = [one.path for one in server.received]
+        begun, ended = (
+            json.loads(one.body)[0] for one in server.received if one.path.startswith("/api")
+        )
+    assert paths == [f"/{SENTINEL}", "/hook", "/api/v2/alerts", "/api/v2/alerts"]
+    assert begun["labels"] == ended["labels"]
+
+
+def test_what_does_not_arrive_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 1, each receiver with its own reason, and no secret in it."""
+    (tmp_path / "hooks").mkdir()
+    with receiver(Answer(404)) as server:
+        (tmp_path / "hooks/slack").write_text(f"{server.url}/{SENTINEL}")
+        arguments = ["notify", str(RELEASE), "--send", "--secrets", str(tmp_path)]
+        assert program.main(arguments) == 1
+    said = capsys.readouterr()
+    assert said.err == "slack: not delivered: HTTP 404: is what the Secret holds still valid?\n"
+    assert SENTINEL not in said.out
+
+
+WRONG = [
+    pytest.param("receivers: []", [], "at least one receiver in receivers", id="no receiver"),
+    pytest.param("a: 1", [], "unknown field 'a' (allowed: receivers, links)", id="another file"),
+    pytest.param("kind: CanaryRelease", [], "is not a valid CanaryRelease", id="a bad release"),
+    pytest.param(
+        FILE.replace("URL", "http://x"),
+        ["--reason", "ConectionLeak"],
+        "unknown reason 'ConectionLeak'; did you mean ConnectionLeak?",
+        id="a misspelt reason",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "flags", "words"), WRONG)
+def test_wrong_input(
+    tmp_path: Path, text: str, flags: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2, what is expected, no traceback."""
+    path = tmp_path / "notify.yaml"
+    path.write_text(text)
+    assert program.main(["notify", str(path), *flags]) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert "Traceback" not in said
