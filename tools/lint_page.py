@@ -24,8 +24,8 @@ words of [the spec](spec.md). A release that is valid is then looked at as a car
 - with `--prometheus`, by asking what the operator would ask: does every query have data for the
   running pods, and would a good release end before its deadline under the traffic of the last ten
   minutes? That is computed with the judge's own test for promotion
-  (`canary/core/evidence/promotion.py`): a canary without a single error needs 1,312 requests to rule
-  out 0.5 % more errors, 6,557 for 0.1 %.
+  (`canary/core/evidence/promotion.py`): a canary without a single error needs 1,312 requests to
+  rule out 0.5 % more errors, 6,557 for 0.1 %.
 
 Without `--cluster` the pods are found by their series, which need labels `namespace` and `pod`.
 

@@ -90,7 +90,8 @@ def course_of(spec: Spec, metric: Metric, traffic: Traffic) -> Course:
         missing = max(needed if last else first, first) - count
         wait = max(0.0, missing / rate)
         if last:
-            wait = max(wait, spec.analysis.minimum - seconds - step.hold)
+            counted = seconds + step.hold - spec.analysis.warm_up
+            wait = max(wait, spec.analysis.minimum - counted)
         count += rate * wait
         seconds += step.hold + wait
         waits.append(wait)

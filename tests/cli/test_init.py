@@ -1,0 +1,291 @@
+"""`canary init`: drafts that validate, choices that are asked for, and what was not found."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from canary.api import CanaryRelease, load_release, load_releases
+from canary.cli.main import main
+from canary.survey.review import Sources, page_of, review
+from tests.metrics.servers import Reply, Server
+from tests.survey.monitoring import POD as OF_POD
+from tests.survey.monitoring import FakePrometheus, Line, application, gateway, pool
+from tests.survey.town import (
+    BASE,
+    DEPLOYMENT,
+    POD,
+    ROUTE,
+    SERVICE,
+    ApiServer,
+    changed_at,
+    serving,
+    town,
+)
+
+SECOND_SERVICE = SERVICE.replace("name: auth, namespace", "name: internal, namespace")
+SECOND_ROUTE = ROUTE.replace("name: auth, namespace", "name: internal, namespace")
+INGRESS = """
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: old, namespace: prod}
+spec: {defaultBackend: {service: {name: auth, port: {number: 80}}}}
+"""
+PAGE = """http_requests_total{code="200"} 7
+hikaricp_connections_active{pool="main"} 3
+hikaricp_connections_max{pool="main"} 10
+http_request_duration_seconds_bucket{le="0.1"} 5
+http_request_duration_seconds_bucket{le="0.5"} 6
+http_request_duration_seconds_bucket{le="+Inf"} 7
+"""
+
+
+@pytest.fixture
+def prometheus() -> Iterator[Server]:
+    """A Prometheus of a service under 50 requests/s."""
+    one = Server()
+    one.answer = FakePrometheus([*gateway(50, 0.01), *application(), *pool()])
+    yield one
+    one.close()
+
+
+class Terminal:
+    """Runs the command and keeps what it prints."""
+
+    def __init__(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder = tmp_path
+        self.capsys = capsys
+        self.out = self.err = ""
+
+    def init(self, *arguments: str) -> int:
+        code = main(["init", *arguments])
+        self.out, self.err = self.capsys.readouterr()
+        return code
+
+    def online(self, server: ApiServer, *arguments: str) -> int:
+        kubeconfig = server.kubeconfig(self.folder)
+        return self.init("auth", "-n", "prod", "--kubeconfig", kubeconfig, *arguments)
+
+    def offline(self, *texts: str, more: tuple[str, ...] = ()) -> int:
+        file = self.folder / "all.yaml"
+        file.write_text("---\n".join(texts))
+        return self.init("--offline", str(file), *more)
+
+    @property
+    def release(self) -> CanaryRelease:
+        """What was printed, read as the file that it is meant to be."""
+        return load_release(self.out, "the draft")
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Terminal:
+    """Of the person."""
+    return Terminal(tmp_path, capsys)
+
+
+def test_a_draft_from_a_cluster_is_valid_and_without_risk(
+    terminal: Terminal, prometheus: Server
+) -> None:
+    """It names what is there, and lint has nothing to say of it."""
+    with serving(town(*BASE)) as server:
+        assert terminal.online(server, "--prometheus", prometheus.url) == 0
+    spec = terminal.release.spec
+    assert (spec.service and spec.service.name, spec.isolation and spec.isolation.label) == (
+        "auth",
+        "app",
+    )
+    assert spec.traffic.gateway_api is not None
+    assert spec.analysis.interval == 15
+    assert [step.weight for step in spec.steps] == [1, 5, 25, 50]
+    sources = [metric.ratio or metric.pool for metric in spec.analysis.metrics]
+    assert [one.preset for one in sources if one] == ["traefik", "hikaricp"]
+    assert terminal.err == ""
+    content = terminal.out.encode()
+    page = page_of(load_releases(content, "draft"), content, None)
+    assert review([page], Sources(town(*BASE)))["draft"] == []
+
+
+def test_every_line_has_its_reason(terminal: Terminal, prometheus: Server) -> None:
+    """Comments say why, with the numbers, in lines that fit a screen."""
+    with serving(town(*BASE)) as server:
+        terminal.online(server, "--prometheus", prometheus.url)
+    for words in (
+        "50 requests/s now",
+        "scrapes the pods every 15 s",
+        "5XX answers",
+        "app: auth-canary",
+    ):
+        assert words in " ".join(terminal.out.replace("#", " ").split())
+    assert max(map(len, terminal.out.splitlines())) <= 100
+
+
+def test_little_traffic_makes_larger_steps_and_a_coarser_threshold(
+    terminal: Terminal, prometheus: Server
+) -> None:
+    """So that a good release ends before its deadline; with next to none it says that it cannot."""
+    prometheus.answer = FakePrometheus([*gateway(0.5), *application()])
+    with serving(town(*BASE)) as server:
+        terminal.online(server, "--prometheus", prometheus.url)
+        spec = terminal.release.spec
+        assert spec.steps[0].weight > 5
+        assert spec.analysis.smallest_regression > 0.005
+        prometheus.answer = FakePrometheus([*gateway(0.005), *application()])
+        terminal.online(server, "--prometheus", prometheus.url)
+    assert "too few to judge a release within 2 h" in terminal.err
+
+
+def test_without_prometheus_the_pods_own_pages_are_read(terminal: Terminal) -> None:
+    """Through the API server; the draft scrapes then."""
+    with serving(town(*BASE)) as server:
+        server.pages["auth-7d9c5b6f4-aaaaa"] = PAGE
+        assert terminal.online(server) == 0
+    analysis = terminal.release.spec.analysis
+    assert analysis.source == "scrape"
+    assert [one.preset for m in analysis.metrics if (one := m.ratio or m.pool)] == [
+        "http",
+        "hikaricp",
+    ]
+    assert 'http_request_duration_seconds_bucket{le="0.5"}' in terminal.out
+    assert "the traffic is not known" in terminal.err
+
+
+def test_what_cannot_be_seen_is_said_to_be_unseen(terminal: Terminal, prometheus: Server) -> None:
+    """The router's preset is known by its controller; nobody pretends that it was seen."""
+    prometheus.answer = FakePrometheus([])
+    with serving(town(*BASE)) as server:
+        assert terminal.online(server, "--prometheus", prometheus.url) == 0
+        assert "NOT SEEN in any data" in terminal.out
+        assert "has none for the 1 running pods of auth" in terminal.err
+        server.refused = {("list", "services"), ("get", "pods/proxy")}
+        assert terminal.online(server) == 7
+    assert "no Service in namespace prod" in terminal.err
+
+
+def test_a_pool_without_a_maximum_is_a_comment(terminal: Terminal, prometheus: Server) -> None:
+    """Its size is not invented."""
+    used = Line("db_client_connections_usage", OF_POD | {"state": "used", "pool_name": "main"})
+    prometheus.answer = FakePrometheus([*application("status"), used])
+    with serving(town(*BASE)) as server:
+        assert terminal.online(server, "--prometheus", prometheus.url) == 0
+    assert (
+        "# - {name: pool, pool: {preset: sqlalchemy, max: POOL_SIZE}, limit: 0.75}" in terminal.out
+    )
+    metrics = terminal.release.spec.analysis.metrics
+    assert [metric.ratio.preset for metric in metrics if metric.ratio] == ["http-status"]
+
+
+CHOICES = [
+    pytest.param((*BASE, SECOND_SERVICE), (), "--service auth", id="two Services"),
+    pytest.param((*BASE, SECOND_ROUTE), (), "--route HTTPRoute/auth", id="two routes"),
+    pytest.param(BASE, ("--service", "web"), "these do: auth", id="a Service of others"),
+    pytest.param(BASE, ("--route", "web"), "names no routes", id="a route of others"),
+    pytest.param(BASE, ("--metric", "trafik"), "did you mean traefik?", id="a misspelt preset"),
+    pytest.param(
+        BASE, ("--metric", "http", "--metric", "traefik"), "one preset of requests", id="two presets"
+    ),
+    pytest.param((DEPLOYMENT, SERVICE), (), "no known metric", id="nothing known of the metrics"),
+    pytest.param((*BASE, DEPLOYMENT.replace("name: auth, n", "name: web, n")), (), "--deployment auth",
+                 id="two Deployments"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("texts", "flags", "words"), CHOICES)
+def test_what_is_ambiguous_is_asked(
+    texts: tuple[str, ...], flags: tuple[str, ...], words: str, terminal: Terminal
+) -> None:
+    """Exit code 2, the candidates, the flag; nothing on standard output."""
+    assert terminal.offline(*texts, more=flags) == 2
+    assert words in terminal.err
+    assert terminal.out == ""
+    assert len(terminal.err.splitlines()) == 1
+
+
+def test_a_flag_settles_each_choice(terminal: Terminal) -> None:
+    """Service, route, Deployment and metrics."""
+    texts = (*BASE, SECOND_SERVICE, SECOND_ROUTE)
+    flags = ("--service", "auth", "--route", "internal", "--metric", "hikaricp", "--metric", "http")
+    assert terminal.offline(*texts, more=flags) == 0
+    spec = terminal.release.spec
+    assert spec.traffic.gateway_api is not None
+    assert spec.traffic.gateway_api.name == "internal"
+    assert [metric.kind for metric in spec.analysis.metrics] == ["ratio", "pool"]
+    assert "Others do as well: internal" in terminal.out
+
+
+def test_without_a_route_pods_are_counted_and_that_is_said(terminal: Terminal) -> None:
+    """An Ingress cannot be weighted; it is named."""
+    assert terminal.offline(DEPLOYMENT, SERVICE, INGRESS, more=("--metric", "http")) == 0
+    spec = terminal.release.spec
+    assert spec.traffic.replicas is not None
+    assert spec.isolation is None
+    assert [step.weight for step in spec.steps] == [25, 50]
+    assert "Ingress old cannot be weighted" in terminal.err
+
+
+ROUTES = {
+    "istio": "apiVersion: networking.istio.io/v1beta1\nkind: VirtualService\n"
+    "metadata: {name: auth, namespace: prod}\n"
+    "spec: {http: [{route: [{destination: {host: auth}}]}]}\n",
+    "traefik": "apiVersion: traefik.io/v1alpha1\nkind: TraefikService\n"
+    "metadata: {name: auth, namespace: prod}\n"
+    "spec: {weighted: {services: [{name: auth, port: 80}]}}\n",
+}
+
+
+@pytest.mark.parametrize("router", ROUTES)
+def test_routers_that_confirm_nothing_get_time(router: str, terminal: Terminal) -> None:
+    """Istio and Traefik, in any version of their API; their own metrics are known."""
+    assert terminal.offline(DEPLOYMENT, SERVICE, ROUTES[router]) == 0
+    spec = terminal.release.spec
+    assert getattr(spec.traffic, router) is not None
+    assert spec.analysis.metrics[0].ratio is not None
+    assert spec.analysis.metrics[0].ratio.preset == router
+    assert "    settle: 5s" in terminal.out
+
+
+def test_folders_and_names_that_yaml_would_misread(terminal: Terminal) -> None:
+    """A Deployment named `on` stays a text; manifests without a namespace make one without."""
+    folder = terminal.folder / "base"
+    folder.mkdir()
+    for name, text in (("d.yaml", DEPLOYMENT), ("s.yml", SERVICE)):
+        made = changed_at(text.replace(", namespace: prod", ""), "metadata.name", "on")
+        (folder / name).write_text(made)
+    assert terminal.init("--offline", str(folder), "--metric", "http") == 0
+    assert terminal.release.spec.target.name == "on"
+    assert "namespace" not in yaml.safe_load(terminal.out)["metadata"]
+    terminal.init("--offline", str(folder), "--metric", "http", "-n", "shop")
+    assert terminal.release.metadata.namespace == "shop"
+
+
+BAD = [
+    pytest.param(("auth", "web"), 2, "one DEPLOYMENT is expected", id="two Deployments"),
+    pytest.param(("--offline", "none.yaml"), 2, "there is no file none.yaml", id="no such file"),
+    pytest.param(("auth", "--prometheus", "here"), 2, "--prometheus http://HOST:PORT", id="no URL"),
+    pytest.param(("--offline", "-", "--context", "x"), 2, "leave --context out", id="both worlds"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code", "words"), BAD)
+def test_wrong_arguments_are_refused(
+    arguments: tuple[str, ...], code: int, words: str, terminal: Terminal
+) -> None:
+    """One line on standard error."""
+    assert terminal.init(*arguments) == code
+    assert words in terminal.err
+    assert len(terminal.err.splitlines()) == 1
+
+
+def test_what_goes_wrong_outside_has_its_exit_code(terminal: Terminal, prometheus: Server) -> None:
+    """No such Deployment, forbidden, Prometheus away, Prometheus that is none."""
+    with serving(town(SERVICE, POD)) as server:
+        assert terminal.online(server) == 7
+        assert "there is no Deployment auth in namespace prod" in terminal.err
+        server.refused = {("get", "deployments")}
+        assert terminal.online(server) == 7
+    with serving(town(*BASE)) as server:
+        assert terminal.online(server, "--prometheus", "http://127.0.0.1:9") == 1
+        assert "cannot be asked" in terminal.err
+        prometheus.answer = lambda _: Reply(b"<html>")
+        assert terminal.online(server, "--prometheus", prometheus.url) == 2
+        assert "is no Prometheus" in terminal.err

@@ -1,0 +1,119 @@
+"""A Prometheus of a few steadily rising series, as far as a survey asks it."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from canary.metrics.history import matches
+from canary.metrics.selectors import parse_selector
+from tests.metrics.servers import Reply, Request
+
+NOW = 1_893_456_000
+_SUM = re.compile(r"sum by \((.*?)\) \((.*?\})\)(?: - .*)?")
+_RANGE = re.compile(r"(.*)\[5m\]")
+_PODS = re.compile(r"count by \(pod\) \((.*)\)")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One series; it rises by `rate` per second, or stays at `value`."""
+
+    metric: str
+    labels: dict[str, str]
+    rate: float = 0.0
+    value: float = 1.0
+
+    def at(self, time: float) -> float:
+        """Its value then."""
+        return self.value + self.rate * (time - NOW + 10_000)
+
+
+@dataclass
+class FakePrometheus:
+    """Call it with a request."""
+
+    lines: Sequence[Line] = ()
+    scrape: float = 15.0
+    fixed: dict[str, float] = field(default_factory=dict)
+    """Answers to queries that are not selectors."""
+
+    def __call__(self, request: Request) -> Reply:
+        form = request.form
+        if request.path.endswith("query_range"):
+            start, end = float(form["start"]), float(form["end"])
+            times = [start + i * float(form["step"]) for i in range(1000)]
+            return _reply("matrix", self._sums(form["query"], [t for t in times if t <= end]))
+        return self._now(form["query"])
+
+    def _now(self, query: str) -> Reply:
+        if query in self.fixed:
+            return _reply("vector", [{"metric": {}, "value": [NOW, str(self.fixed[query])]}])
+        if found := _RANGE.fullmatch(query):
+            times = [NOW - self.scrape * i for i in range(20)][::-1]
+            runs = [
+                {"metric": line.labels, "values": [[t, str(line.at(t))] for t in times]}
+                for line in self._chosen(found[1])
+            ]
+            return _reply("matrix", runs)
+        if _PODS.fullmatch(query):
+            pods = sorted({line.labels["pod"] for line in self.lines if "pod" in line.labels})
+            return _reply("vector", [{"metric": {"pod": p}, "value": [NOW, "1"]} for p in pods])
+        rows = self._sums(query, [NOW])
+        return _reply(
+            "vector", [{"metric": row["metric"], "value": row["values"][0]} for row in rows]
+        )
+
+    def _sums(self, query: str, times: list[float]) -> list[dict[str, Any]]:
+        found = _SUM.fullmatch(query)
+        if found is None:
+            return []
+        by = [label.strip() for label in found[1].split(",")]
+        groups: dict[tuple[str, ...], list[Line]] = {}
+        for line in self._chosen(found[2]):
+            groups.setdefault(tuple(line.labels.get(label, "") for label in by), []).append(line)
+        return [
+            {
+                "metric": {k: v for k, v in zip(by, key, strict=True) if v},
+                "values": [[t, str(sum(line.at(t) for line in lines))] for t in times],
+            }
+            for key, lines in groups.items()
+        ]
+
+    def _chosen(self, text: str) -> list[Line]:
+        selector = parse_selector(text)
+        return [
+            line
+            for line in self.lines
+            if line.metric == selector.metric and matches(selector, line.labels)
+        ]
+
+
+def _reply(kind: str, result: list[dict[str, Any]]) -> Reply:
+    body = {"status": "success", "data": {"resultType": kind, "result": result}}
+    return Reply(json.dumps(body).encode(), headers={"Content-Type": "application/json"})
+
+
+POD = {"namespace": "prod", "pod": "auth-7d9c5b6f4-aaaaa"}
+TRAEFIK = "prod-auth-80@kubernetescrd"
+
+
+def gateway(rate: float, bad: float = 0.0) -> list[Line]:
+    """Traefik's requests per second to the Service, and those that fail."""
+    labels = {"service": TRAEFIK, "instance": "traefik:1"}
+    return [
+        Line("traefik_service_requests_total", labels | {"code": "200"}, rate - bad),
+        Line("traefik_service_requests_total", labels | {"code": "500"}, bad),
+    ]
+
+
+def application(label: str = "code", rate: float = 1.0) -> list[Line]:
+    """Requests as the pod counts them, with the status in that label."""
+    return [Line("http_requests_total", POD | {label: "200"}, rate)]
+
+
+def pool() -> list[Line]:
+    """HikariCP's gauges."""
+    names = ("hikaricp_connections_active", "hikaricp_connections_max")
+    return [Line(name, POD | {"pool": "main"}, value=5.0) for name in names]
