@@ -40,7 +40,7 @@ def _around(cluster: Session, found: Object, sight: Sight) -> Around:
         if _metric_of(query.key) in wanted
     ]
     notes = tuple(_notes(sight, guilty, queries))
-    return Around(tuple(_pods(workload)), tuple(queries), notes)
+    return Around(tuple(_pods(sight, workload)), tuple(queries), notes)
 
 
 def wish_of(found: Object, sight: Sight) -> Wish:
@@ -61,18 +61,24 @@ def workload_of(cluster: Session, found: Object, sight: Sight) -> Workload:
         target = Target(seen.replicas, seen.wanted, seen.running, held=seen.paused, pods=alive)
     canary = Canaries(cluster.client).look(wish, found)
     if canary is None and sight.failed is not None and sight.failed.canary_pods:
-        gone = tuple(Pod(name, ready=False) for name in sight.failed.canary_pods)
+        gone = tuple(map(_gone, sight.failed.canary_pods))
         canary = Canary(sight.failed.template, 0, gone)
     return Workload(target, canary)
 
 
-def _pods(workload: Workload) -> Iterator[explain.Pod]:
+def _pods(sight: Sight, workload: Workload) -> Iterator[explain.Pod]:
     canary = workload.canary
+    known = sight.failed.canary_pods if sight.failed is not None else ()
     for pod in canary.pods if canary else ():
         restarts = f", restarted {pod.restarts} times" if pod.restarts else ""
         state = pod.trouble or ("ready" if pod.ready else "not ready")
-        gone = canary is not None and canary.replicas == 0
+        gone = pod.name in known and pod == _gone(pod.name)
         yield explain.Pod(pod.name, "gone" if gone else f"{state}{restarts}")
+
+
+def _gone(name: str) -> Pod:
+    """A pod of which nothing is left but its name."""
+    return Pod(name, ready=False)
 
 
 def _names(sight: Sight) -> set[str]:

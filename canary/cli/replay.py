@@ -17,6 +17,8 @@ from canary.observe import HISTORY, LOOKBACK, observe
 from canary.render.incident import AFTER, BEFORE, Span, moment
 from canary.render.timeline import Decision, Evidence, Moment, Numbers, Pool
 
+WINDOW = 30.0
+"""Seconds over which rates and shares are shown: scrapes are often further apart than looks."""
 LOOKS = 400
 """Moments of a report, at most: more would not be seen."""
 
@@ -227,7 +229,7 @@ def _ticks(samples: Samples, since: float) -> tuple[Tick, ...]:
 def _numbers(
     ticks: Sequence[Tick], side: Side, between: tuple[float, float], began: float
 ) -> Numbers:
-    before, time = between
+    before, time = min(between[0], between[1] - WINDOW), between[1]
     now = [tick for tick in ticks if before < tick.end <= time]
     total, bad = sum(tick.total(side) for tick in now), sum(tick.bad(side) for tick in now)
     since = [tick for tick in ticks if began < tick.end <= time]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from canary.api import SENTENCES, HistoryEntry, MetricStatus, Phase, Reason
+from canary.api import SENTENCES, HistoryEntry, Intent, MetricStatus, Phase, Reason
 from canary.core.outlook import outlook
 from canary.render import advice
 from canary.render.asking import effect, possible
@@ -71,14 +71,18 @@ def explained(sight: Sight, around: Around) -> Iterator[Line]:
     elif sight.under_way:
         yield from _waits(sight)
     for one in guilty(sight):
-        yield from _metric(one)
+        yield from _metric(one, sight.status.message)
     yield from _around(around)
     yield from _actions(sight, around)
 
 
 def _where(sight: Sight) -> Iterator[Line]:
     status = sight.status
-    step = f", step {status.step + 1} of {len(sight.spec.steps)}" if sight.under_way else ""
+    step = (
+        f", step {status.step + 1} of {len(sight.spec.steps)}"
+        if status.intent is Intent.ADVANCE
+        else ""
+    )
     weight = f" at {status.weight} %" if status.weight else ""
     yield Line(sight.title, f"{spaced(status.phase)}{weight}{step}")
 
@@ -111,7 +115,7 @@ def _waits(sight: Sight) -> Iterator[Line]:
         yield Line("at latest", f"{_clock(limit.at)} ({when}): {limit.then}")
 
 
-def _metric(one: MetricStatus) -> Iterator[Line]:
+def _metric(one: MetricStatus, said: str) -> Iterator[Line]:
     yield Line("metric", f"{one.name}: {one.verdict}")
     for side, bad, total in (
         ("canary", one.canary_bad, one.canary_total),
@@ -122,16 +126,16 @@ def _metric(one: MetricStatus) -> Iterator[Line]:
             share = f"{percent(bad / total)} ({low} to {high})"
             yield Line(f"  {side}", f"{count(bad)} of {count(total)} bad: {share}")
     if one.ratio is not None:
-        yield Line("  ratio", f"{amount(one.ratio)} times stable's{_between(one)}")
+        yield Line("  ratio", f"{one.ratio:.3g} times stable's{_between(one)}")
     yield Line("  evidence", f"{amount(one.evidence)}; it fails at {amount(one.threshold)}")
-    if one.message:
+    if one.message and one.message not in said:
         yield Line("  says", one.message)
 
 
 def _between(one: MetricStatus) -> str:
     if one.ratio_low is None or one.ratio_high is None:
         return ""
-    return f" (between {amount(one.ratio_low)} and {amount(one.ratio_high)})"
+    return f" (between {one.ratio_low:.3g} and {one.ratio_high:.3g})"
 
 
 def _around(around: Around) -> Iterator[Line]:
