@@ -176,7 +176,12 @@ def _started() -> _Worker:
     ours, theirs = Pipe()
     fd = theirs.fileno()
     command = [sys.executable, "-m", "canary.load.worker", str(fd)]
-    process = subprocess.Popen(command, pass_fds=[fd], stdin=subprocess.DEVNULL)  # noqa: S603 - our own
+    process = subprocess.Popen(  # noqa: S603 - our own
+        command,
+        pass_fds=[fd],
+        stdin=subprocess.DEVNULL,
+        process_group=0,  # Ctrl-C is ours to understand; a worker ends when its pipe does
+    )
     theirs.close()
     return _Worker(process, ours)
 

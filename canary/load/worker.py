@@ -7,7 +7,6 @@ ready, a Second each second, None at the end.
 
 import gc
 import os
-import signal
 import sys
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -29,7 +28,6 @@ def main(pipe: Connection) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is our parent's to understand
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         main(Connection(int(sys.argv[1])))
     os._exit(0)  # without tidying up what no request waits for
