@@ -205,8 +205,9 @@ ROWS = [
     ),
     pytest.param(
         snapshot(release_with(IN_STEP, confirmed_at=None), weight=0, canary=CANARY),
-        SILENT, Intent.ADVANCE, Reason.SHIFTING_TRAFFIC, (SetWeight(5),),
-        id="the route follows the status",
+        SILENT, Intent.ADVANCE, Reason.SHIFTING_TRAFFIC,
+        (KeepCapacity(4), SetWeight(5)),
+        id="the route follows the status, and stable's capacity is seen to before",
     ),
     pytest.param(
         snapshot(release_with(IN_STEP, confirmed_at=None), canary=CANARY, confirmed=False),

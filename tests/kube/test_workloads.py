@@ -416,6 +416,23 @@ def test_what_a_person_wrote_meanwhile_stays() -> None:
     assert after["spec"]["minReplicas"] == 7
 
 
+def test_a_manifest_that_takes_the_floor_away_is_answered_and_put_back_at_the_end() -> None:
+    """Applied again in mid-release: raised once more, and what was written last is what returns."""
+    stage = Stage()
+    stage.cluster.create(AUTOSCALERS, NAMESPACE, scaler({"minReplicas": 2, "maxReplicas": 9}))
+    do(stage, KeepCapacity(4))
+    change = {"op": "replace", "path": "/spec/minReplicas", "value": 3}
+    stage.cluster.edit(AUTOSCALERS, NAMESPACE, "auth", [change])
+    do(stage, KeepCapacity(4))
+    raised = stage.cluster.get(AUTOSCALERS, NAMESPACE, "auth")
+    assert raised is not None
+    assert raised["spec"]["minReplicas"] == 4
+    do(stage, FreeCapacity())
+    after = stage.cluster.get(AUTOSCALERS, NAMESPACE, "auth")
+    assert after is not None
+    assert after["spec"]["minReplicas"] == 3
+
+
 def container(**status: Any) -> dict[str, Any]:
     """The status of one container."""
     return {"name": "app", "restartCount": 2, **status}

@@ -4,6 +4,7 @@ from canary.api import Intent, OnInconclusive, Reason, Verdict
 from canary.core.plan import (
     DeleteCanary,
     EnsureCanary,
+    KeepCapacity,
     Plan,
     RunChecks,
     SetWeight,
@@ -125,11 +126,18 @@ def evidence_went_away(ctx: Context) -> Plan | None:
 
 
 def write_the_weight(ctx: Context) -> Plan | None:
-    """The route follows what the status means."""
+    """The route follows what the status means.
+
+    Before more traffic leaves stable its capacity is seen to again: manifests applied in
+    mid-release have taken the autoscaler's floor away.
+    """
     route = ctx.snap.route
     if route is None or route.weight == ctx.status.weight:
         return None
-    return ctx.wait(Reason.SHIFTING_TRAFFIC, SetWeight(ctx.status.weight), confirmed_at=None)
+    rising = route.weight < ctx.status.weight
+    first = (KeepCapacity(ctx.release.replicas),) if rising else ()
+    shift = SetWeight(ctx.status.weight)
+    return ctx.wait(Reason.SHIFTING_TRAFFIC, *first, shift, confirmed_at=None)
 
 
 def route_unconfirmed(ctx: Context) -> Plan | None:

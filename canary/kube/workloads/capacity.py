@@ -22,11 +22,12 @@ def scalers_of(target: str, found: Iterable[Object]) -> Iterator[Object]:
 def keep_patch(scaler: Object, replicas: int) -> Patch:
     """Raises minReplicas and notes on the autoscaler what it was; [] where it is high enough.
 
-    Note and change are one write, so no crash can lose what the user wrote.
+    Note and change are one write, so no crash can lose what the user wrote; what they have written
+    since the note is what is put back at the end.
     """
     spec = scaler["spec"]
     was, floor = spec.get("minReplicas"), min(replicas, int(spec["maxReplicas"]))
-    if CAPACITY in annotations(scaler) or (was if was is not None else 1) >= floor:
+    if (was if was is not None else 1) >= floor:
         return []
     note = json.dumps({"was": was, "set": floor})
     raised = {"op": "add", "path": _MINIMUM, "value": floor}
