@@ -33,6 +33,11 @@ class Dialect:
     """What the router's own metrics call the sides; empty where they cannot be told apart."""
     most: int = 1_000_000
     """Largest weight that the route can hold."""
+    forgets: Callable[[Object, Rule], bool] = lambda _route, _rule: False
+    """Whether a backend of weight 0 is none to the router, which fails requests as one comes or
+    goes under traffic: it then keeps a trace of weight while a release runs."""
+    seen: Callable[[Object], bool] = lambda _route: True
+    """Whether the router has looked at the route as it is written, whatever it thinks of it."""
     lone_takes_all: bool = False
     """A missing weight is everything for a lone backend and nothing beside others; else it is 1."""
 

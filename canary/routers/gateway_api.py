@@ -5,7 +5,7 @@ from typing import Any
 
 from canary.core.increments import Side
 from canary.kube.objects import GRPC_ROUTES, HTTP_ROUTES, Kind, Object
-from canary.routers.dialect import Dialect, Ref
+from canary.routers.dialect import Dialect, Ref, Rule
 from canary.routers.names import Names
 from canary.routers.split import weighted_rules
 
@@ -33,12 +33,22 @@ def confirmed(route: Object) -> bool:
 
     Parents that left the spec keep their entry in the status for a while; they do not count.
     """
-    parents = route.get("status", {}).get("parents") or []
-    now = [p for p in parents if _is_parent(route, p["parentRef"])]
-    generation = route["metadata"]["generation"]
+    now, generation = _parents(route), route["metadata"]["generation"]
     return bool(now) and all(
         _holds(parent, kind, generation) for parent in now for kind in ("Accepted", "ResolvedRefs")
     )
+
+
+def seen(route: Object) -> bool:
+    """Every parent of the route has an opinion of it as it is now."""
+    generation = route["metadata"]["generation"]
+    opinions = (parent.get("conditions") or [] for parent in _parents(route))
+    return all(any(one.get("observedGeneration") == generation for one in of) for of in opinions)
+
+
+def _parents(route: Object) -> list[Mapping[str, Any]]:
+    parents = route.get("status", {}).get("parents") or []
+    return [parent for parent in parents if _is_parent(route, parent["parentRef"])]
 
 
 def _is_parent(route: Object, reported: Mapping[str, Any]) -> bool:
@@ -86,7 +96,7 @@ def _clusters(route: Object, names: Names) -> Mapping[Side, str]:
     """Envoy Gateway's, `ROUTE/rule/N/backend/M`, where a filter of the user's sets them apart.
 
     Empty where all backends share a cluster, and where a side has more than one. We add no filter
-    to set them apart: when its clusters change their names, Envoy fails requests in between.
+    to set them apart: clusters that change their names under traffic fail requests in between.
     """
     rules = weighted_rules(_dialect_of(route), route, names)
     if len(rules) != 1:
@@ -102,6 +112,12 @@ def _clusters(route: Object, names: Names) -> Mapping[Side, str]:
         Side.STABLE: f"{backend}/{stable[0]}",
         Side.CANARY: f"{backend}/{canary[0] if canary else len(refs)}",
     }
+
+
+def _forgets(route: Object, rule: Rule) -> bool:
+    """Envoy Gateway makes no cluster for a backend of weight 0 where each has one of its own."""
+    filtered = any(ref.get("filters") for ref in rule.get("backendRefs") or [])
+    return filtered and ENVOY_GATEWAY in _controllers(route)
 
 
 def _is(ref: Ref, service: str, route: Object) -> bool:
@@ -121,6 +137,8 @@ def _dialect(kind: Kind) -> Dialect:
         twin=_twin,
         confirmed=confirmed,
         backends=_backends,
+        forgets=_forgets,
+        seen=seen,
     )
 
 

@@ -6,7 +6,8 @@ the canary at `p` percent is written as
     stable s/g·(100 − p)    canary s/g·p    others o/g·100
 
 so the canary has exactly `p` percent of what stable and canary get together, and others keep
-their share of the whole. A rule with one backend reads as plain percent.
+their share of the whole. A rule with one backend reads as plain percent. For a router that forgets
+backends of weight 0, `traced` puts a trace in place of nothing: 999,999 and 1.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from math import gcd
 
 WHOLE = 100
 """Percent."""
+TRACE = 100_000
+"""One request in so many, or fewer, is a trace, and read as nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +29,10 @@ class Share:
 
     @property
     def percent(self) -> int:
-        """The canary's part of what both sides get, rounded up: what is not nothing is not 0."""
+        """The canary's part of what both sides get, rounded up: more than a trace is not 0."""
         canary = sum(self.canary)
         both = canary + sum(self.stable)
-        return -(-WHOLE * canary // both) if both else 0
+        return -(-WHOLE * canary // both) if canary * TRACE > both else 0
 
     def at(self, percent: int) -> "Share":
         """The weights that give the canary `percent` of what `stable` gets now."""
@@ -41,10 +44,28 @@ class Share:
             tuple(weight // divisor * WHOLE for weight in self.others),
         )
 
-    def came_from(self, before: "Share") -> bool:
+    def traced(self, most: int) -> "Share":
+        """The same with a trace where a side has nothing; `most` is the largest weight allowed.
+
+        Unchanged where neither side has nothing, and where so little cannot be written.
+        """
+        pairs = list(zip(self.stable, self.canary, strict=True))
+        scale = most // max(*self.stable, *self.canary, *self.others, 1)
+        empty = [sum(pair) for pair in pairs if sum(pair) and not all(pair)]
+        if not empty or min(empty) * scale < TRACE:
+            return self
+        traced = [_traced(stable * scale, canary * scale) for stable, canary in pairs]
+        return Share(
+            tuple(stable for stable, _ in traced),
+            tuple(canary for _, canary in traced),
+            tuple(weight * scale for weight in self.others),
+        )
+
+    def came_from(self, before: "Share", most: int) -> bool:
         """Whether only the split between the sides can differ from some `before.at(…)`."""
         same_sides = len(before.stable) == len(self.stable) == len(self.canary)
-        return same_sides and self.others == before.at(0).others
+        zero = before.at(0)
+        return same_sides and self.others in (zero.others, zero.traced(most).others)
 
     def without_canary(self) -> "Share":
         """What the user's backends get together with ours, for when nothing better is known."""
@@ -53,3 +74,9 @@ class Share:
         else:
             both = tuple(s + sum(self.canary) * (not i) for i, s in enumerate(self.stable))
         return Share(both, (), self.others)
+
+
+def _traced(stable: int, canary: int) -> tuple[int, int]:
+    if stable and not canary:
+        return stable - 1, 1
+    return (1, canary - 1) if canary and not stable else (stable, canary)

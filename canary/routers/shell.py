@@ -65,7 +65,7 @@ class RouteRouter:
     def _set_weight(self, wish: Wish, route: Object | None, names: Names, weight: int) -> None:
         trouble = self.problem(wish) if route is None else split.problem(self.dialect, route, names)
         if route is not None and trouble is None:
-            self._write(wish, route, split.with_weight(self.dialect, route, names, weight))
+            self._write(wish, route, split.towards(self.dialect, route, names, weight))
         elif weight > 0:
             raise ConflictError(trouble or f"{self._what} is gone")
         elif route is not None:
@@ -73,9 +73,9 @@ class RouteRouter:
 
     def _restore(self, wish: Wish, route: Object, names: Names) -> None:
         """First the route, then our claim on it: a claim would refuse the user's next apply."""
-        route = self._write(wish, route, split.restored(self.dialect, route, names))
+        route = self._write(wish, route, split.towards_rest(self.dialect, route, names))
         index = ownership.ours(route, self.dialect.at)
-        if index is not None:
+        if index is not None and not split.is_changed(self.dialect, route, names):
             claim = f"/metadata/managedFields/{index}"
             entry = route["metadata"]["managedFields"][index]
             forget = [

@@ -50,7 +50,8 @@ def with_weight(dialect: Dialect, route: Object, names: Names, weight: int) -> O
     for index, rule in enumerate(rules):
         if _is_meant(dialect, rule, names):
             memory[str(index)] = [ref.get("weight") for ref in rule[dialect.refs]]
-            rules[index] = _weighted(dialect, rule, names, weight)
+            traced = dialect.forgets(route, rule)
+            rules[index] = _weighted(dialect, rule, names, weight, traced=traced)
     return _remember(dialect.with_rules(user, rules), json.dumps(memory, separators=(",", ":")))
 
 
@@ -64,6 +65,33 @@ def restored(dialect: Dialect, route: Object, names: Names) -> Object:
         for index, rule in enumerate(dialect.rules(route))
     ]
     return _remember(dialect.with_rules(route, rules) if rules else route, None)
+
+
+def towards(dialect: Dialect, route: Object, names: Names, weight: int) -> Object:
+    """The route to write now on the way to that weight; the same route: wait for the router.
+
+    Where the router forgets backends of weight 0, the canary gets a trace first, so that the router
+    knows it before requests are sent there.
+    """
+    wanted = with_weight(dialect, route, names, weight)
+    if weight == 0 or read_weight(dialect, route, names) > 0 or not _forgets(dialect, route, names):
+        return wanted
+    trace = with_weight(dialect, route, names, 0)
+    if dialect.rules(trace) != dialect.rules(route):
+        return trace
+    return wanted if dialect.confirmed(route) else route
+
+
+def towards_rest(dialect: Dialect, route: Object, names: Names) -> Object:
+    """The route to write now on the way back to the user's own: by way of a trace as well.
+
+    It is enough that the router has seen the trace: a backend that is gone resolves no more.
+    """
+    if not (is_changed(dialect, route, names) and _forgets(dialect, route, names)):
+        return restored(dialect, route, names)
+    if read_weight(dialect, route, names) > 0:
+        return with_weight(dialect, route, names, 0)
+    return restored(dialect, route, names) if dialect.seen(route) else route
 
 
 def is_changed(dialect: Dialect, route: Object, names: Names) -> bool:
@@ -102,6 +130,11 @@ def problem(dialect: Dialect, route: Object, names: Names) -> str | None:
     return None
 
 
+def _forgets(dialect: Dialect, route: Object, names: Names) -> bool:
+    rules = dialect.rules(route)
+    return any(dialect.forgets(route, rules[i]) for i in weighted_rules(dialect, route, names))
+
+
 def _heaviest(share: Share) -> int:
     return max(*share.stable, *share.others, 0)
 
@@ -138,8 +171,9 @@ def _share(dialect: Dialect, rule: Rule, names: Names) -> Share:
     return Share(weights(parts.stable), weights(parts.canary), weights(parts.others))
 
 
-def _weighted(dialect: Dialect, rule: Rule, names: Names, weight: int) -> Rule:
+def _weighted(dialect: Dialect, rule: Rule, names: Names, weight: int, *, traced: bool) -> Rule:
     share = _share(dialect, rule, names).at(weight)
+    share = share.traced(dialect.most) if traced else share
     stable, others = iter(share.stable), iter(share.others)
     refs = [
         {**ref, "weight": next(stable if _is_stable(dialect, ref, names) else others)}
@@ -175,7 +209,7 @@ def _believable(
         return False
     as_it_was = [_with(ref, weight) for ref, weight in zip(refs, before, strict=True)]
     old = _share(dialect, {dialect.refs: as_it_was}, names)
-    return _share(dialect, rule, names).came_from(old)
+    return _share(dialect, rule, names).came_from(old, dialect.most)
 
 
 def _guessed(dialect: Dialect, rule: Rule, refs: list[Ref], names: Names) -> Weights:

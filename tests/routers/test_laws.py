@@ -65,6 +65,9 @@ def routes(draw: st.DrawFn) -> tuple[Dialect, Route]:
     )
     notes = draw(st.dictionaries(st.sampled_from(["team", "note"]), st.text(max_size=3)))
     controller = draw(st.sampled_from([ENVOY_GATEWAY, "traefik.io/gateway-controller"]))
+    for rule in found if draw(st.booleans()) else ():  # with Envoy Gateway: a cluster for each
+        for ref in rule.get(dialect.refs) or ():
+            ref["filters"] = [{"type": "RequestHeaderModifier"}]
     metadata: Route = {"name": "auth", "namespace": "prod", "generation": 1}
     return dialect, {
         "kind": dialect.kind.kind,
