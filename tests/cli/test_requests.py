@@ -1,0 +1,243 @@
+"""`promote`, `pause`, `resume`, `abort`, `retry`: what makes sense when, and what is written."""
+
+import json
+from typing import Any
+
+import pytest
+
+from canary.api import Phase
+from canary.cli import asking
+from canary.core.snapshot import Verb
+from canary.kube.objects import RELEASES, Kind
+from canary.kube.releases import parsed, request_of
+from canary.kube.workloads.names import REQUEST
+from canary.render.asking import effect, possible, refusal
+from tests.cli.apiserver import ApiServer
+from tests.cli.conftest import Run
+from tests.cli.releases import SITUATIONS, put, release
+
+VERBS = [verb.value for verb in Verb]
+SENSE = {
+    "pending": [],
+    "ready": [],
+    "preparing": ["pause", "abort"],
+    "checking": ["pause", "abort"],
+    "progressing": ["pause", "abort"],
+    "approval": ["promote", "pause", "abort"],
+    "paused": ["promote", "resume", "abort"],
+    "promoting": ["abort"],
+    "baking": [],
+    "rolling back": [],
+    "rolled back": ["retry"],
+    "promoted": [],
+    "terminating": [],
+}
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_what_makes_sense(situation: str) -> None:
+    """Phase by verb: what is possible has an effect, all else a reason."""
+    found = parsed(release(situation))
+    assert [verb.value for verb in possible(found.spec, found.status)] == SENSE[situation]
+    for verb in Verb:
+        why = refusal(verb, found.spec, found.status)
+        assert why is None or (why and not why.endswith("."))
+        if verb.value in SENSE[situation]:
+            assert effect(verb, found.spec, found.status)
+
+
+def test_every_phase_is_in_the_table() -> None:
+    """A phase that is forgotten would be answered by accident."""
+    assert {Phase(status["phase"]) for status in SITUATIONS.values()} == set(Phase)
+
+
+REFUSALS = [
+    pytest.param("ready", "abort", "no release is under way; a change of the template of Deployment auth starts one", id="abort with nothing under way"),
+    pytest.param("ready", "retry", "nothing was rolled back, so there is nothing to try again", id="retry with nothing rolled back"),
+    pytest.param("progressing", "resume", "it is not paused", id="resume what goes on"),
+    pytest.param("progressing", "promote", "step 2 asks for no approval: it goes on by itself once the evidence allows it, and nothing can take the place of evidence", id="promote past the evidence"),
+    pytest.param("progressing", "retry", "it is still under way; abort it first", id="retry what is under way"),
+    pytest.param("approval", "resume", "it is not paused: it waits for approval, which promote gives", id="resume what waits for approval"),
+    pytest.param("paused", "pause", "it is paused already", id="pause twice"),
+    pytest.param("promoting", "pause", "it is being promoted and cannot be paused any more; abort takes it back", id="pause too late"),
+    pytest.param("baking", "abort", "it is promoted already and only being watched; to go back, apply the manifests of the version that is to run", id="abort what is promoted"),
+    pytest.param("rolling back", "retry", "it is being rolled back already (WorseThanStable); retry once that has ended", id="retry too early"),
+    pytest.param("rolled back", "abort", "it was rolled back already (WorseThanStable)", id="abort what is rolled back"),
+    pytest.param("terminating", "pause", "the CanaryRelease is being deleted; everything is put back", id="pause what is being deleted"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("situation", "verb", "why"), REFUSALS)
+def test_a_refusal(situation: str, verb: str, why: str, server: ApiServer, run: Run) -> None:
+    """Exit code 2 with the reason; nothing is written, even with --yes."""
+    put(server.cluster, situation)
+    found = run(verb, "auth", "--yes")
+    assert (found.code, found.out) == (2, "")
+    assert found.err == f"canary: cannot {verb} prod/auth: {why}\n"
+    assert server.asked["patch", "canaryreleases"] == 0
+
+
+def test_an_approval_is_given_once() -> None:
+    """What is approved already needs no second word."""
+    body = release("approval")
+    body["status"] = {**body["status"], "release": {**body["status"]["release"], "approvedStep": 2}}
+    found = parsed(body)
+    assert "approved already" in str(refusal(Verb.PROMOTE, found.spec, found.status))
+
+
+@pytest.mark.parametrize(
+    ("situation", "verb"), [(name, verb) for name, verbs in SENSE.items() for verb in verbs]
+)
+def test_a_request_is_written(situation: str, verb: str, server: ApiServer, run: Run) -> None:
+    """The operator reads what was asked; people read what it does."""
+    put(server.cluster, situation)
+    found = run(verb, "auth", "--yes")
+    assert found.code == 0
+    assert found.out.startswith(f"prod/auth: {verb} asked: ")
+    assert request_of(annotation(server)).verb == verb
+
+
+def test_each_request_is_new(server: ApiServer, run: Run) -> None:
+    """The same wish twice is two wishes: the operator takes each once."""
+    put(server.cluster, "progressing")
+    run("pause", "auth", "--yes")
+    first = request_of(annotation(server)).id
+    run("pause", "auth", "--yes")
+    assert request_of(annotation(server)).id != first
+
+
+def test_without_a_person_yes_is_needed(server: ApiServer, run: Run) -> None:
+    """In a pipe nobody can be asked: exit code 2 says what to give."""
+    put(server.cluster, "progressing")
+    found = run("abort", "auth")
+    assert (found.code, found.out) == (2, "")
+    assert found.err == "canary: nobody can be asked here: give --yes to abort without a question\n"
+
+
+def test_several_are_asked_or_none(server: ApiServer, run: Run) -> None:
+    """One refusal holds back all of them, and every reason is said."""
+    put(server.cluster, "progressing")
+    put(server.cluster, "ready", "web")
+    put(server.cluster, "baking", "shop")
+    found = run("pause", "auth", "web", "shop", "--yes")
+    assert found.code == 2
+    web, shop = found.err.splitlines()
+    assert web.startswith("canary: cannot pause prod/web: no release is under way")
+    assert shop.startswith("cannot pause prod/shop: it is promoted already")
+    assert server.asked["patch", "canaryreleases"] == 0
+    put(server.cluster, "progressing", "web")
+    assert len(run("pause", "auth", "web", "auth", "--yes").out.splitlines()) == 2
+
+
+DRY = [
+    pytest.param("client", {"get": 2}, "nothing was sent", id="client: nothing is sent"),
+    pytest.param("server", {"get": 2, "patch": 1}, "nothing was kept", id="server: it is checked there"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("how", "asked", "said"), DRY)
+def test_a_dry_run_changes_nothing(
+    how: str, asked: dict[str, int], said: str, server: ApiServer, run: Run
+) -> None:
+    """It needs no --yes, and says that nothing happened."""
+    before = put(server.cluster, "progressing")
+    found = run("abort", "auth", f"--dry-run={how}")
+    assert found.code == 0
+    assert said in found.out
+    assert {verb: count for (verb, _), count in server.asked.items()} == asked
+    assert server.cluster.get(RELEASES, "prod", "auth") == before
+    made = json.loads(run("abort", "auth", f"--dry-run={how}", "-o", "json").out)
+    assert request_of(made["metadata"]["annotations"][REQUEST]).verb == "abort"
+    assert run("abort", "auth", f"--dry-run={how}", "-o", "name").out == (
+        "canaryrelease.canary-controller.dev/auth\n"
+    )
+
+
+class Interfering:
+    """Somebody who writes just before a patch comes in."""
+
+    def __init__(self, server: ApiServer, situation: str, times: int, **release: Any) -> None:
+        self.left = times
+        self.change = (server, situation, release)
+        server.cluster.before = self
+
+    def __call__(self, verb: str, _kind: Kind, _namespace: str, _name: str) -> None:
+        server, situation, changes = self.change
+        if verb == "patch" and self.left:
+            self.left -= 1
+            body = release(situation)
+            found = dict(body["status"].get("release") or {}) | changes
+            status = {**body["status"], "judgedUntil": float(self.left), "release": found or None}
+            server.cluster.put(RELEASES, body | {"status": status})
+
+
+def test_figures_that_change_meanwhile_do_not_matter(server: ApiServer, run: Run) -> None:
+    """The operator writes its status every few seconds: the request is written again."""
+    put(server.cluster, "progressing")
+    Interfering(server, "progressing", 2)
+    assert run("abort", "auth", "--yes").code == 0
+    assert request_of(annotation(server)).verb == "abort"
+
+
+MOVED = [
+    pytest.param("promote", "approval", "paused", {}, "it is at step 2 now", id="another step than the one to be approved"),
+    pytest.param("abort", "progressing", "progressing", {"template": "other"}, "another release is under way now", id="another release"),
+    pytest.param("pause", "progressing", "promoting", {}, "it is being promoted and cannot be paused any more", id="too late by now"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("verb", "before", "after", "changes", "said"), MOVED)
+def test_a_release_that_moved_on_is_not_hit(  # noqa: PLR0913, PLR0917 - a table's columns
+    verb: str,
+    before: str,
+    after: str,
+    changes: dict[str, Any],
+    said: str,
+    server: ApiServer,
+    run: Run,
+) -> None:
+    """What was seen is not what is there: exit code 2, nothing is written."""
+    put(server.cluster, before)
+    Interfering(server, after, 1, **changes)
+    found = run(verb, "auth", "--yes")
+    assert found.code == 2
+    assert "prod/auth moved on meanwhile, so nothing was asked: " + said in found.err
+    stored = server.cluster.get(RELEASES, "prod", "auth") or {}
+    assert REQUEST not in (stored["metadata"].get("annotations") or {})
+
+
+def test_wait_until_it_is_taken(server: ApiServer, run: Run) -> None:
+    """--wait ends when the operator has taken just this request."""
+    put(server.cluster, "progressing")
+
+    def take(verb: str, _kind: Kind, _namespace: str, _name: str) -> None:
+        if verb == "watch":
+            found = server.cluster.get(RELEASES, "prod", "auth") or {}
+            number = request_of(found["metadata"]["annotations"][REQUEST]).id
+            status = {**SITUATIONS["rolling back"], "handledRequest": number}
+            server.cluster.put(RELEASES, found | {"status": status})
+
+    server.cluster.before = take
+    found = run("abort", "auth", "--yes", "--wait")
+    assert found.code == 0
+    assert found.out.splitlines()[1].startswith("prod/auth phase=RollingBack")
+
+
+def test_nobody_takes_it(server: ApiServer, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No operator, no effect: exit code 4."""
+    put(server.cluster, "progressing")
+    monkeypatch.setattr(asking, "TAKEN", 0.05)
+    found = run("abort", "auth", "--yes", "--wait")
+    assert found.code == 4
+    assert "has not taken the request" in found.err
+
+
+def test_wait_and_dry_run_exclude_each_other(run: Run) -> None:
+    """Nothing would ever come."""
+    assert run("abort", "auth", "--wait", "--dry-run=server").code == 2
+
+
+def annotation(server: ApiServer) -> str:
+    """What was asked last."""
+    found = server.cluster.get(RELEASES, "prod", "auth") or {}
+    return str(found["metadata"]["annotations"][REQUEST])
