@@ -14,7 +14,7 @@ ADDRESSES = {
     "us": "https://events.pagerduty.com/v2/enqueue",
     "eu": "https://events.eu.pagerduty.com/v2/enqueue",
 }
-_DETAIL = 2000
+_DETAIL, _EVIDENCE = 1000, 20
 
 
 def pagerduty(letter: Letter, address: str, key: str) -> tuple[Post, ...]:
@@ -49,7 +49,7 @@ def _trigger(letter: Letter, incident: Incident, key: str) -> dict[str, Any]:
 
 
 def _details(news: News) -> dict[str, Any]:
-    evidence = {name: clipped(said, _DETAIL) for name, said in news.evidence}
+    evidence = {name: clipped(said, _DETAIL) for name, said in news.evidence[:_EVIDENCE]}
     return {
         "message": clipped(news.message, _DETAIL),
         **{label: clipped(value, _DETAIL) for label, value in facts(news)},

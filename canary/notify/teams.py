@@ -10,8 +10,8 @@ from canary.notify.letter import Letter, Post, clipped, facts, links_of, other_e
 from canary.notify.news import Kind, News
 
 LARGEST = 28 * 1024
-"""Bytes of a message."""
-_TEXT, _FACT, _EVIDENCE = 2000, 400, 20
+"""Bytes of a message; a character may be three of them."""
+_TEXT, _FACT, _EVIDENCE = 1000, 300, 8
 _COLOURS = {
     Kind.ROLLBACK: "attention",
     Kind.STUCK: "warning",

@@ -88,7 +88,7 @@ def test_what_is_sent(kind: str, story: str) -> None:
     assert found == json.loads((GOLDEN / f"{kind}.{story}.json").read_text("utf-8"))
 
 
-ABOVE = "x" * 5000
+ABOVE = "界" * 5000
 FOREIGN = "<!channel> & <https://evil.example|click> [here](https://evil.example) *b*\x1b[31m"
 
 
