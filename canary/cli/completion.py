@@ -56,7 +56,7 @@ def within(read: Callable[[], Iterable[str]], seconds: float = SECONDS) -> list[
 
 def suggest(words: Sequence[str]) -> None:
     """Prints what may come next, as kubectl's plugins do."""
-    from canary.cli.main import app  # noqa: PLC0415 - imports this module
+    from canary.cli.main import COMMANDS, app_of  # noqa: PLC0415 - imports this module
 
     line = shlex.join(["canary", *words[:-1]]) + f" {words[-1] if words else ''}"
     os.environ |= {
@@ -65,7 +65,7 @@ def suggest(words: Sequence[str]) -> None:
         "_TYPER_COMPLETE_ARGS": line,
     }
     with suppress(SystemExit), redirect_stdout(StringIO()) as found:
-        app(prog_name="canary")
+        app_of(COMMANDS)(prog_name="canary")
     for suggestion in filter(None, found.getvalue().splitlines()):
         typer.echo(suggestion)
     typer.echo(":4")
