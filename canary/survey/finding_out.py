@@ -46,7 +46,8 @@ def found_online(online: Online, target: Object, wanted: Wanted) -> Found:
     if online.prometheus is not None:
         inquiry = Inquiry(online.prometheus)
         try:
-            seen = look_for(inquiry.labels_of, context)
+            own = inquiry.names_of(around.namespace, around.pods)
+            seen = look_for(inquiry.labels_of, context, own)
             where = f"Prometheus at {inquiry.url} has none for {_of(around.pods, around.name)}"
             measured = measure(choice, seen, wanted.metrics, where)
             query = _requests(measured, context)
@@ -58,7 +59,7 @@ def found_online(online: Online, target: Object, wanted: Wanted) -> Found:
         return Found(around, choice, measured, traffic=traffic, scrape=scrape)
     pods = first_of(online.reader.list(PODS, around.namespace, {}), around.pods)
     pages = Pages(online.transport, pods)
-    seen = look_for(pages.labels_of, context, pods_only=True)
+    seen = look_for(pages.labels_of, context, pages.names, pods_only=True)
     where = f"no --prometheus was given, and the pods' own pages say nothing ({_why(pages)})"
     measured = measure(choice, seen, wanted.metrics, where)
     source = Source.SCRAPE if _any(seen) else Source.PROMETHEUS

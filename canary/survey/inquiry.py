@@ -11,7 +11,7 @@ from canary.core.series import Selector, SeriesQuery
 from canary.errors import TransientError, UsageError
 from canary.metrics.http import BoundedAdapter, Credentials
 from canary.metrics.prometheus import PrometheusOptions
-from canary.metrics.promql import promql
+from canary.metrics.promql import one_of, promql
 
 Labels = Mapping[str, str]
 
@@ -71,6 +71,13 @@ class Inquiry:
     def labels_of(self, query: SeriesQuery) -> list[Labels]:
         """The groups that a query has now."""
         return [sample.labels for sample in self.vector(promql(query))]
+
+    def names_of(self, namespace: str, pods: tuple[str, ...]) -> frozenset[str]:
+        """Names of all metrics that these pods have."""
+        # Names in a cluster hold nothing that PromQL would have to quote but dots.
+        one = one_of(pods).replace("\\", "\\\\")
+        query = f'count by (__name__) ({{namespace="{namespace}",pod=~"{one}"}})'
+        return frozenset(sample.labels.get("__name__", "") for sample in self.vector(query))
 
     def close(self) -> None:
         """Lets the connection go."""

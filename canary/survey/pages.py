@@ -1,5 +1,6 @@
 """The pods' own metrics pages, read through the API server: no Prometheus needed."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import quote, urlsplit
 
@@ -12,6 +13,7 @@ from canary.metrics.exposition import PageError, samples
 from canary.metrics.history import matches
 from canary.survey.inquiry import Labels
 
+_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _FEW = 3
 """So many pods are asked: they are alike."""
 _OK = 200
@@ -28,6 +30,16 @@ class Pages:
         self.trouble = "" if self._pages else _none(pods)
         for pod, url in self._pages:
             self._read(pod["metadata"], url)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Names of all metrics on the pages."""
+        lines = (
+            line
+            for _, body, _ in self._bodies
+            for line in body.decode(errors="replace").splitlines()
+        )
+        return frozenset(found[0] for line in lines if (found := _NAME.match(line)))
 
     def labels_of(self, query: SeriesQuery) -> list[Labels]:
         """The groups that a query has now; none where a page cannot be understood."""

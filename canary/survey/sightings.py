@@ -1,6 +1,6 @@
 """Which presets' metrics there really are for the pods and backends of a Deployment."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from canary.core.series import MatchOp, SeriesQuery
@@ -40,18 +40,26 @@ HISTOGRAMS = (
 )
 
 
-def look_for(ask: Ask, context: Context, *, pods_only: bool = False) -> Sightings:
-    """Asks for every preset that can be asked for in this context."""
+def look_for(
+    ask: Ask, context: Context, own: Collection[str], *, pods_only: bool = False
+) -> Sightings:
+    """Asks for every preset that can be asked for in this context.
 
-    def fits(preset: RatioPreset | PoolPreset) -> bool:
-        return preset.per is Per.POD or not pods_only
+    `own` are the names of all metrics that the pods have; backends' metrics are others'.
+    """
 
-    pools = [one for one in POOLS if fits(one) and _pool_is_there(ask, one, context)]
+    def fits(preset: RatioPreset | PoolPreset, metric: str) -> bool:
+        return metric in own if preset.per is Per.POD else not pods_only
+
+    pools = [one for one in POOLS if fits(one, one.in_use.metric)]
+    there = _without_twins([one for one in pools if _pool_is_there(ask, one, context)])
+    ratios = [one for one in RATIOS if fits(one, one.total.metric)]
+    histograms = [name for name in HISTOGRAMS if f"{name}_bucket" in own]
     return Sightings(
-        tuple(one.name for one in RATIOS if fits(one) and _ratio_is_there(ask, one, context)),
-        tuple(one.name for one in _without_twins(pools) if one.maximum is not None),
-        tuple(one.name for one in _without_twins(pools) if one.maximum is None),
-        next((slow for name in HISTOGRAMS if (slow := _histogram(ask, name, context))), None),
+        tuple(one.name for one in ratios if _ratio_is_there(ask, one, context)),
+        tuple(one.name for one in there if one.maximum is not None),
+        tuple(one.name for one in there if one.maximum is None),
+        next((slow for name in histograms if (slow := _histogram(ask, name, context))), None),
     )
 
 

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from canary.cli.main import main
+from tests.metrics.servers import Server as MetricServer
+from tests.survey.monitoring import FakePrometheus, gateway
+from tests.survey.town import BASE, RELEASE, serving, town
 
 EXAMPLES = Path(__file__).parents[2] / "docs/examples"
 GOOD = (EXAMPLES / "auth.yaml").read_text("utf-8")
@@ -32,9 +35,9 @@ def test_all_problems_of_all_files_are_said(capsys: pytest.CaptureFixture[str]) 
     Path("folder").mkdir()
     assert main(["lint", "none.yaml", "bad.yaml", "folder", "good.yaml"]) == 2
     assert capsys.readouterr().out.splitlines() == [
-        "none.yaml:1:1: file: a readable file is expected, found: No such file or directory",
-        "bad.yaml:17:6: spec.steps[1].weight: a weight from 1 to 100 (percent) is expected, found 500",
-        "folder:1:1: file: a readable file is expected, found: Is a directory",
+        "none.yaml:1:1: error: file: a readable file is expected, found: No such file or directory",
+        "bad.yaml:17:6: error: spec.steps[1].weight: a weight from 1 to 100 (percent) is expected, found 500",
+        "folder:1:1: error: file: a readable file is expected, found: Is a directory",
         "good.yaml: auth: valid",
     ]
 
@@ -79,7 +82,7 @@ def test_json_says_the_same_as_the_lines(capsys: pytest.CaptureFixture[str]) -> 
     """One object with a version, for programs."""
     assert main(["lint", "-o", "json", "good.yaml", "bad.yaml"]) == 2
     assert json.loads(capsys.readouterr().out) == {
-        "version": 1,
+        "schemaVersion": 1,
         "valid": False,
         "files": [
             {
@@ -87,6 +90,7 @@ def test_json_says_the_same_as_the_lines(capsys: pytest.CaptureFixture[str]) -> 
                 "valid": [{"namespace": "prod", "name": "auth"}],
                 "skipped": [],
                 "problems": [],
+                "risks": [],
             },
             {
                 "file": "bad.yaml",
@@ -100,6 +104,77 @@ def test_json_says_the_same_as_the_lines(capsys: pytest.CaptureFixture[str]) -> 
                         "message": "a weight from 1 to 100 (percent) is expected, found 500",
                     }
                 ],
+                "risks": [],
             },
         ],
     }
+
+
+@pytest.fixture
+def risky() -> str:
+    """A valid file with one warning and one error."""
+    text = GOOD.replace("bake: 30m", "bake: 0s").replace("preset: hikaricp", "preset: sqlalchemy")
+    Path("risky.yaml").write_text(text, "utf-8")
+    return "risky.yaml"
+
+
+def test_risks_are_lines_with_place_rule_and_remedy(
+    risky: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An error among them makes exit code 2, a warning only with --strict."""
+    assert main(["lint", risky]) == 2
+    first, warning, error = capsys.readouterr().out.splitlines()
+    assert first == "risky.yaml: auth: valid, 2 risks"
+    assert warning == (
+        "risky.yaml:20:3: warning: spec.bake: bake is 0s. "
+        "Set bake: 30m: leaks and slow faults show later than the steps. [no-bake]"
+    )
+    assert error.endswith("[metric-impossible]")
+    Path("mild.yaml").write_text(GOOD.replace("bake: 30m", "bake: 0s"), "utf-8")
+    assert main(["lint", "mild.yaml"]) == 0
+    assert main(["lint", "--strict", "mild.yaml"]) == 2
+
+
+def test_risks_for_programs(risky: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """JSON keeps message and remedy apart; SARIF names the rules."""
+    main(["lint", "-o", "json", risky])
+    found = json.loads(capsys.readouterr().out)
+    assert found["valid"] is False
+    warning, error = found["files"][0]["risks"]
+    assert (warning["rule"], warning["level"], warning["line"]) == ("no-bake", "warning", 20)
+    assert warning["remedy"].startswith("Set bake: 30m")
+    assert error["level"] == "error"
+    main(["lint", "-o", "sarif", risky, "bad.yaml"])
+    run = json.loads(capsys.readouterr().out)["runs"][0]
+    rules = {rule["id"] for rule in run["tool"]["driver"]["rules"]}
+    assert rules == {"no-bake", "metric-impossible", "spec"}
+    assert {result["level"] for result in run["results"]} == {"warning", "error"}
+
+
+def test_a_cluster_and_prometheus_are_asked_when_told_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the file names is looked up in the namespace that it would be applied to."""
+    unplaced = RELEASE.replace("name: auth, namespace: prod", "name: auth")
+    Path("release.yaml").write_text(unplaced, "utf-8")
+    prometheus = MetricServer()
+    prometheus.answer = FakePrometheus(gateway(0.2))
+    try:
+        with serving(town(*BASE)) as server:
+            place = ("--kubeconfig", server.kubeconfig(tmp_path))
+            arguments = ["lint", "--cluster", "release.yaml", *place]
+            assert main([*arguments, "-n", "prod"]) == 0
+            assert capsys.readouterr().out == "release.yaml: auth: valid\n"
+            assert main([*arguments, "-n", "test"]) == 2
+            assert "there is no Deployment auth in namespace test" in capsys.readouterr().out
+            assert main([*arguments, "-n", "prod", "--prometheus", prometheus.url]) == 0
+            assert "at 0.2 requests/s a regression of 0.5 %" in capsys.readouterr().out
+            server.refused = {("get", "deployments")}
+            assert main([*arguments, "-n", "prod"]) == 7
+            server.failing = 503
+            assert main([*arguments, "-n", "prod"]) == 1
+        assert main(["lint", "release.yaml", "--prometheus", "http://127.0.0.1:9"]) == 1
+    finally:
+        prometheus.close()
+    for line in capsys.readouterr().err.splitlines():
+        assert line.startswith("canary: ")

@@ -60,6 +60,11 @@ class FakePrometheus:
         if _PODS.fullmatch(query):
             pods = sorted({line.labels["pod"] for line in self.lines if "pod" in line.labels})
             return _reply("vector", [{"metric": {"pod": p}, "value": [NOW, "1"]} for p in pods])
+        if query.startswith("count by (__name__)"):
+            own = sorted({line.metric for line in self.lines if "pod" in line.labels})
+            return _reply(
+                "vector", [{"metric": {"__name__": name}, "value": [NOW, "1"]} for name in own]
+            )
         rows = self._sums(query, [NOW])
         return _reply(
             "vector", [{"metric": row["metric"], "value": row["values"][0]} for row in rows]

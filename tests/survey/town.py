@@ -137,7 +137,9 @@ def furnished(*texts: str) -> FakeCluster:
     """The same with everything that an operator needs, and an operator that leads."""
     cluster = town(*texts)
     cluster.put(DEFINITIONS, crd())
-    for one in yaml.safe_load_all((MANIFESTS / "operator/operator.yaml").read_text("utf-8")):
+    text = (MANIFESTS / "operator/operator.yaml").read_text("utf-8")
+    # An address that refuses at once, instead of a name that is looked up.
+    for one in yaml.safe_load_all(text.replace("prometheus.monitoring:9090", "127.0.0.1:9")):
         if one["kind"] == "Deployment":
             cluster.put(DEPLOYMENTS, one | {"status": {"readyReplicas": 2}})
     for one in yaml.safe_load_all((MANIFESTS / "hold/policy.yaml").read_text("utf-8")):
@@ -210,6 +212,7 @@ def serving(cluster: FakeCluster) -> Iterator[ApiServer]:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # one packet: headers and body apart wait 40 ms for each other
     server: ApiServer
 
     def log_message(self, *_: object) -> None:
