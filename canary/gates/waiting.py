@@ -246,7 +246,8 @@ def _stable(view: View) -> Standing | None:
         text = "rolled out past canary: it runs everywhere and was not judged"
         return Ended(ExitCode.INCONCLUSIVE, text, status.reason)
     note = " (it was rolled out without canary)" if past else ""
-    return _promoted(view, f"runs everywhere already{note}: nothing to release")
+    reason = status.reason if past else Reason.AT_REST
+    return _promoted(view, f"runs everywhere already{note}: nothing to release", reason)
 
 
 def _rejected(view: View) -> Standing | None:
@@ -304,8 +305,8 @@ def _unseen(view: View) -> Standing:
     return Waiting(text, unseen=True)
 
 
-def _promoted(view: View, headline: str) -> Ended:
-    return Ended(ExitCode.OK, headline, view.status.reason, view.entry)
+def _promoted(view: View, headline: str, reason: Reason = Reason.PROMOTED) -> Ended:
+    return Ended(ExitCode.OK, headline, reason, view.entry)
 
 
 _WORDS: Final = {

@@ -175,7 +175,7 @@ ENDED = [
     ),
     pytest.param(
         sight(BAKING),
-        (ExitCode.OK, "promoted; it is still watched", Reason.BAKING),
+        (ExitCode.OK, "promoted; it is still watched", Reason.PROMOTED),
         id="promoted, and baking",
     ),
     pytest.param(
