@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -136,19 +137,27 @@ def town(*texts: str) -> FakeCluster:
 def furnished(*texts: str) -> FakeCluster:
     """The same with everything that an operator needs, and an operator that leads."""
     cluster = town(*texts)
-    cluster.put(DEFINITIONS, crd())
-    text = (MANIFESTS / "operator/operator.yaml").read_text("utf-8")
-    # An address that refuses at once, instead of a name that is looked up.
-    for one in yaml.safe_load_all(text.replace("prometheus.monitoring:9090", "127.0.0.1:9")):
-        if one["kind"] == "Deployment":
-            cluster.put(DEPLOYMENTS, one | {"status": {"readyReplicas": 2}})
-    for one in yaml.safe_load_all((MANIFESTS / "hold/policy.yaml").read_text("utf-8")):
+    for one in _furniture():
         cluster.put(kind_of(one), one)
-    cluster.put(LEASES, lease(0))
-    accepted = {"conditions": [{"type": "Accepted", "status": "True"}]}
-    metadata, spec = {"name": "front"}, {"controllerName": "traefik.io/gateway-controller"}
-    cluster.put(CLASSES, {"metadata": metadata, "spec": spec, "status": accepted})
     return cluster
+
+
+@cache
+def _furniture() -> tuple[Object, ...]:
+    operator = (MANIFESTS / "operator/operator.yaml").read_text("utf-8")
+    # An address that refuses at once, instead of a name that is looked up.
+    operator = operator.replace("prometheus.monitoring:9090", "127.0.0.1:9")
+    deployment = next(one for one in yaml.safe_load_all(operator) if one["kind"] == "Deployment")
+    hold = yaml.safe_load_all((MANIFESTS / "hold/policy.yaml").read_text("utf-8"))
+    accepted = {"conditions": [{"type": "Accepted", "status": "True"}]}
+    gateways = {
+        "kind": CLASSES.kind,
+        "metadata": {"name": "front"},
+        "spec": {"controllerName": "traefik.io/gateway-controller"},
+        "status": accepted,
+    }
+    running = deployment | {"status": {"readyReplicas": 2}}
+    return (crd(), running, *hold, gateways, lease(0) | {"kind": LEASES.kind})
 
 
 def lease(renewed: int) -> Object:

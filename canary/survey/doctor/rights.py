@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -37,15 +38,21 @@ class Right:
         return f"{self.verb} {where}{f' {self.name}' if self.name else ''}"
 
 
+@cache
 def rights_of(role: str) -> tuple[Right, ...]:
     """What a role of rbac.yaml grants: `canary`, `canary-hold-mode` and so on."""
-    text = files(__package__).joinpath("rbac.yaml").read_text("utf-8")
     found = [
         one
-        for one in yaml.safe_load_all(text)
+        for one in _roles()
         if one["kind"] in {"Role", "ClusterRole"} and one["metadata"]["name"] == role
     ]
     return tuple(sorted({right for one in found for rule in one["rules"] for right in _in(rule)}))
+
+
+@cache
+def _roles() -> tuple[dict[str, Any], ...]:
+    text = files(__package__).joinpath("rbac.yaml").read_text("utf-8")
+    return tuple(yaml.safe_load_all(text))
 
 
 def _in(rule: dict[str, list[str]]) -> Iterator[Right]:
