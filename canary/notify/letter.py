@@ -94,7 +94,7 @@ def other_evidence(news: News) -> Sequence[tuple[str, str]]:
 def links_of(news: News, links: Links) -> Sequence[tuple[str, str]]:
     """Title and address: the runbook where somebody has to act, and the graphs."""
     found = []
-    if news.kind in {Kind.ROLLBACK, Kind.STUCK}:
+    if news.incident is not None:
         found.append(("Runbook", runbook_url(news.reason, links.runbooks)))
     if links.pools is not None and news.reason in POOL_REASONS:
         found.append(("Connection pools", _filled(links.pools, news)))

@@ -19,6 +19,7 @@ from urllib3.exceptions import HTTPError
 
 from canary import __version__
 from canary.errors import PermanentError, TransientError
+from canary.notify.bounded import BoundedAdapter
 from canary.notify.forms import Parcel
 from canary.notify.letter import Dispatch, Post
 
@@ -45,10 +46,11 @@ class RefusedError(PermanentError):
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds for a connection, and for the first byte of an answer."""
+    """Seconds for a connection, between two bytes of an answer, and for its whole header."""
 
     connect: float = 5.0
     read: float = 10.0
+    whole: float = 20.0
 
 
 class Quiet(logging.Filter):
@@ -93,6 +95,8 @@ class Sender:
         limits = self._timeouts
         try:
             with requests.Session() as session:
+                session.mount("http://", BoundedAdapter(limits.whole))
+                session.mount("https://", BoundedAdapter(limits.whole))
                 answer = session.post(
                     post.url,
                     data=post.body,

@@ -202,6 +202,8 @@ class Answer:
     hang: bool = False
     raw: bytes = b""
     """Sent as it is instead of an HTTP answer."""
+    drip: bytes = b""
+    """Sent, and then another byte now and then until the test is over."""
 
 
 class Receiver:
@@ -242,6 +244,10 @@ class Receiver:
             self._over.wait(PATIENCE)
             return
         with contextlib.suppress(OSError):
+            if answer.drip:
+                handler.wfile.write(answer.drip)
+                while not self._over.wait(0.05):
+                    handler.wfile.write(b"x")
             if answer.raw:
                 handler.wfile.write(answer.raw)
                 return

@@ -89,6 +89,23 @@ def test_an_answer_of_50_mb_is_not_read() -> None:
     assert server.sent < 50 << 20
 
 
+PATIENT_BUT = Sender(Timeouts(connect=2.0, read=5.0, whole=0.4))
+
+
+def test_an_answer_that_trickles_is_cut_off() -> None:
+    """A byte now and then is never too late, and never done: the whole has a limit of its own."""
+    with receiver(Answer(drip=b"H")) as server:
+        error = failure(PATIENT_BUT, server.url)
+    assert isinstance(error, DeliveryError)
+    assert "broke off" in str(error)
+
+
+def test_a_header_without_end_is_not_waited_for() -> None:
+    """The status has come, and it was taken."""
+    with receiver(Answer(drip=b"HTTP/1.1 200 OK\r\nX-Slow: ")) as server:
+        PATIENT_BUT.send(post(server.url), AT)
+
+
 def test_nobody_there() -> None:
     """A port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as free:
