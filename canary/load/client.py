@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import certifi
 import pycurl
@@ -11,6 +11,7 @@ from canary.errors import TransientError
 from canary.load.mix import Written
 from canary.load.plan import Plan
 
+_ASCII: Final = "".join(map(chr, range(0x21, 0x7F)))
 AGENT: Final = "canary-loadtest"
 _HTTP2_STREAM: Final = 92
 """CURLE_HTTP2_STREAM, which pycurl has no name for."""
@@ -68,7 +69,7 @@ def _thrown_away(_: bytes) -> None:
 
 def address(curl: pycurl.Curl, base: str, request: Written) -> None:
     """Makes a handle send this request next."""
-    curl.setopt(pycurl.URL, base + request.path)
+    curl.setopt(pycurl.URL, _encoded(base + request.path))
     curl.setopt(pycurl.HTTPHEADER, _headers(request))
     method = request.kind.method
     if request.body is not None:
@@ -83,11 +84,16 @@ def address(curl: pycurl.Curl, base: str, request: Written) -> None:
     curl.setopt(pycurl.CUSTOMREQUEST, method)
 
 
-def _headers(request: Written) -> list[str]:
+def _encoded(url: str) -> str:
+    """The URL as it may go out; what is encoded already stays so."""
+    return url if url.isascii() and " " not in url else quote(url, safe=_ASCII)
+
+
+def _headers(request: Written) -> list[bytes]:
     """Its own, and none that libcurl would add by itself to a body."""
     given = {line.partition(":")[0].lower() for line in request.headers}
     kept = [f"{name}:" for name in ("Expect", "Content-Type") if name.lower() not in given]
-    return request.headers + kept
+    return [line.encode() for line in request.headers + kept]
 
 
 def multi(

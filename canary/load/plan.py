@@ -89,7 +89,8 @@ def target(url: str) -> str:
         raise UsageError(
             f"a URL such as http://127.0.0.1:8080 is expected, found {url!r}"
         ) from error
-    if parts.scheme not in {"http", "https"} or not host or not url.isprintable() or " " in url:
+    plain = parts.netloc.isascii() and url.isprintable() and " " not in url
+    if parts.scheme not in {"http", "https"} or not host or not plain:
         raise UsageError(f"a URL such as http://127.0.0.1:8080 is expected, found {url!r}")
     if parts.username is not None or parts.query or parts.fragment:
         raise UsageError(

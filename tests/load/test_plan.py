@@ -60,6 +60,7 @@ def test_other_targets_need_a_word(url):
         pytest.param({"url": "localhost:80"}, "a URL such as", id="no protocol"),
         pytest.param({"url": "http://localhost:x"}, "a URL such as", id="a port that is none"),
         pytest.param({"url": "http://a\nb"}, "a URL such as", id="a line break"),
+        pytest.param({"url": "http://ä.svc"}, "a URL such as", id="a name that is not encoded"),
         pytest.param({"url": "http://me:x@localhost"}, "user name", id="credentials"),
         pytest.param({"url": "http://localhost/?a=b"}, r"\?", id="a query"),
         pytest.param(

@@ -39,7 +39,7 @@ def test_requests_go_out_as_written():
             ),
             Request("empty", 1, "POST"),
             Request("head", 1, "HEAD"),
-            Request("put", 1, "PUT", body=parse("x")),
+            Request("put", 1, "PUT", parse("/ä b%20"), {"X-U": parse("ü")}, parse("x")),
         )
     )
     with serving() as server:
@@ -50,6 +50,7 @@ def test_requests_go_out_as_written():
     assert post.headers["X-A"] == "b"
     assert not {"Content-Type", "Expect"} & set(post.headers)
     assert post.headers["User-Agent"] == "canary-loadtest"
+    assert by_method["PUT", b"x"].path == "/base/%C3%A4%20b%20"
     assert set(by_method) == {("POST", b"hi"), ("POST", b""), ("HEAD", b""), ("PUT", b"x")}
     assert sum(result.request(one.name).ok for one in mix.requests) == 60
 
