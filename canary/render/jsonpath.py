@@ -17,7 +17,7 @@ Values = list[Any]
 Walk = Callable[[Values], Values]
 
 _PIECE = re.compile(r"\{((?:[^{}\"']|\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')*)\}|([^{}]+)")
-_KEY = re.compile(r"\.?((?:[\w-]|\\.)+)")
+_KEY = re.compile(r"\.?((?:[^.\[\]\s'\"\\]|\\.)+)")
 _INDEX = re.compile(r"\[\s*(-?\d*)\s*(?:(:)\s*(-?\d*)\s*)?\]")
 _QUOTED = re.compile(r"\[\s*(['\"])(.*?)\1\s*\]")
 _FILTER = re.compile(r"\[\?\(\s*@(.*?)\s*(?:(==|!=|>=|<=|>|<)\s*(.*?)\s*)?\)\]")
