@@ -1,6 +1,7 @@
 """What the end-to-end tests read off a release, without a cluster."""
 
 import json
+import os
 from dataclasses import asdict
 
 import pytest
@@ -9,6 +10,7 @@ from canary.kube.objects import Object
 from e2e.harness.auth import route
 from e2e.harness.figures import Figures
 from e2e.harness.film import Film, canary_weight
+from e2e.harness.gateways import choose
 from e2e.harness.load import Load
 from e2e.harness.table import table, written
 
@@ -66,3 +68,20 @@ def test_figures_stand_beside_those_of_the_peers(tmp_path):
     assert page.endswith(f"<!-- e2e:end -->\n{other}")
     assert "| 100 % errors | RolledBack: CanaryOutage | 9.7 | 18 | 0.90 | 0 of 1077 |" in page
     assert "20 s, 48 errors" in page
+
+
+def test_the_main_run_goes_by_the_environment(monkeypatch):
+    """Nothing of it is changed."""
+    given = {"GATEWAY": "edge/public", "GATEWAY_URL": "http://edge", "ROUTER_METRICS_URL": "x"}
+    monkeypatch.setattr("os.environ", dict(given))
+    assert choose("traefik").marker == "e2e"
+    assert os.environ == given
+
+
+def test_another_gateway_is_told_to_all_tests(monkeypatch):
+    """Its routes, its address, and no metrics page of the router that it takes the place of."""
+    asked = {"ENVOY_GATEWAY": "edge/envoy", "ENVOY_GATEWAY_URL": "http://envoy:8080"}
+    monkeypatch.setattr("os.environ", {**asked, "GATEWAY": "lab/lab", "ROUTER_METRICS_URL": "x"})
+    assert choose("envoy").tests == "e2e/test_envoy.py"
+    here = {"CANARY_E2E_GATEWAY": "envoy", "GATEWAY": "edge/envoy"}
+    assert os.environ == {**asked, **here, "GATEWAY_URL": "http://envoy:8080"}
