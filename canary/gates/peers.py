@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from threading import Event
@@ -14,7 +15,7 @@ from typing import IO, Any
 from canary.errors import TransientError, UsageError
 from canary.gates.loadtest import concluded
 from canary.gates.outcome import Outcome
-from canary.gates.thresholds import Figures, Thresholds
+from canary.gates.thresholds import SLOWEST, Figures, Thresholds
 from canary.gates.words import one_line
 from canary.load.plan import MOST_SECONDS, Plan
 
@@ -54,7 +55,7 @@ def oha_test(plan: Plan, asked: Thresholds, stop: Event) -> Outcome:
     """
     command = [_program("oha"), *oha_options(plan)]
     output = _carried_out(command, plan.schedule.seconds + plan.timeout, stop, {0})
-    seen = _read("oha", oha_figures, output)
+    seen = _read("oha", partial(oha_figures, plan=plan), output)
     return concluded(plan.url, asked, seen, interrupted=stop.is_set())
 
 
@@ -102,31 +103,32 @@ def k6_figures(text: str) -> Figures:
     )
 
 
-def oha_figures(text: str) -> Figures:
+def oha_figures(text: str, plan: Plan) -> Figures:
     """What oha printed as JSON; its times are seconds. Whatever is no 2xx or 3xx failed.
+
+    Its percentiles leave time-outs out: with more than 1 % of them, p99 is the time-out.
 
     Raises:
         ValueError, KeyError, TypeError: it is something else.
     """
     said: Mapping[str, Any] = json.loads(text)
-    errors = {
-        name: int(count)
-        for name, count in said["errorDistribution"].items()
-        if name != _OHA_DEADLINE
-    }
+    errors = {name: int(count) for name, count in said["errorDistribution"].items()}
+    cut_off = errors.pop(_OHA_DEADLINE, 0)
     answers = {status: int(count) for status, count in said["statusCodeDistribution"].items()}
     good = sum(count for status, count in answers.items() if status[:1] in {"2", "3"})
     over = sum(answers.values()) + sum(errors.values())
-    percentiles = said["latencyPercentiles"]
+    percentiles, timeouts = said["latencyPercentiles"], errors.get("timeout", 0)
+    unsent = max(0, int(plan.schedule.stages[0].count) - over - cut_off)
     return Figures(
-        due=over,
+        due=over + cut_off + unsent,
         over=over,
         failed=over - good,
-        seconds=said["summary"]["total"],
+        seconds=plan.schedule.seconds,
         p50=percentiles["p50"] or 0.0,
-        p99=percentiles["p99"] or 0.0,
+        p99=plan.timeout if timeouts > SLOWEST * over else percentiles["p99"] or 0.0,
         longest=said["summary"]["slowest"] or 0.0,
-        timeouts=sum(count for name, count in errors.items() if "timeout" in name.lower()),
+        unsent=unsent,
+        timeouts=timeouts,
         statuses={**answers, **errors},
     )
 

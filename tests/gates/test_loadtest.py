@@ -184,21 +184,23 @@ def test_a_summary_of_k6_is_read():
 
 
 def test_output_of_oha_is_read():
-    """Errors count as failed, except those that its own deadline cut off."""
-    seen = oha_figures(OHA)
-    assert (seen.over, seen.failed, seen.timeouts) == (250, 50, 20)
-    assert seen.p99 == 0.02
-    assert seen.achieved == pytest.approx(100)
+    """As many as were due were sent and answered."""
+    plan = Plan("http://localhost", Schedule((Stage(100, 100, 2),)), timeout=2)
+    seen = oha_figures((RECORDED / "oha-output.json").read_text("utf-8"), plan)
+    assert (seen.due, seen.over, seen.failed, seen.unsent) == (200, 200, 0, 0)
+    assert seen.achieved == 100
+    assert seen.p99 == pytest.approx(0.00509, abs=1e-5)
 
 
-OHA = json.dumps(
-    {
-        "summary": {"successRate": 0.9, "total": 2.0, "slowest": 0.03, "requestsPerSec": 125.0},
-        "latencyPercentiles": {"p50": 0.001, "p99": 0.02},
-        "statusCodeDistribution": {"200": 190, "302": 10, "503": 30},
-        "errorDistribution": {"timeout": 20, "aborted due to deadline": 7},
-    }
-)
+def test_time_outs_count_where_oha_leaves_them_out():
+    """What its own deadline cut off is neither good nor bad; what it never sent was due."""
+    text = (RECORDED / "oha-silent.json").read_text("utf-8")
+    plan = Plan("http://localhost", Schedule((Stage(20, 20, 2),)), timeout=1)
+    seen = oha_figures(text, plan)
+    assert (seen.over, seen.failed, seen.timeouts, seen.unsent) == (20, 20, 20, 0)
+    assert seen.p99 == 1
+    more = replace(plan, schedule=Schedule((Stage(40, 40, 2),)))
+    assert oha_figures(text, more).unsent == 40
 
 
 def test_oha_is_told_the_same_load():
