@@ -110,7 +110,7 @@ def ask(verb: str, namespace: str) -> None:
 
 
 def test_a_release_tells_when_one_secret_may_be_read(namespace: str, tmp_path: Path) -> None:
-    """Without the Role the log says what to grant; with it the message comes; no secret is seen."""
+    """Without the Role an Event says what to grant; with it the message comes; no secret is seen."""
     log = tmp_path / "operator.log"
     config = account(namespace, tmp_path / "config")
     entry = {"slack": {"secretRef": {"name": "hooks", "key": "slack"}}}
@@ -126,7 +126,8 @@ def test_a_release_tells_when_one_secret_may_be_read(namespace: str, tmp_path: P
             kubectl("set", "env", "deploy/auth", "VERSION=2", "-n", namespace)
             refused = 'canary_notification_deliveries_total{.*result="refused".*}'
             until("a message that is refused", lambda: process.metric(refused) == 1)
-            assert "grant it in a Role" in log.read_text()
+            until("an Event", lambda: "NotificationFailed" in str(get("events")))
+            assert "grant it in a Role" in str(get("events"))
             assert server.messages == []
             may_read_the_secret(namespace)
             ask("abort", namespace)

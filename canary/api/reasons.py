@@ -63,6 +63,7 @@ class Reason(StrEnum):
     INVALID_SPEC = "InvalidSpec"
     API_REFUSED = "ApiRefused"
     REQUEST_IGNORED = "RequestIgnored"
+    NOTIFICATION_FAILED = "NotificationFailed"
     TARGET_NOT_FOUND = "TargetNotFound"
     TARGET_NOT_STABLE = "TargetNotStable"
     TARGET_SCALED_TO_ZERO = "TargetScaledToZero"
@@ -122,6 +123,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.REJECTED: "This template was rolled back; a different one, or a retry, starts again.",
     Reason.PROMOTED: "The new version passed every step and is now stable.",
     Reason.REQUEST_IGNORED: "A request by annotation cannot be understood and is left alone.",
+    Reason.NOTIFICATION_FAILED: "A receiver could not be told; the release goes on.",
     Reason.INVALID_SPEC: "The spec cannot be followed as it is written; nothing is done.",
     Reason.API_REFUSED: "The API server refused something that the release needs.",
     Reason.TARGET_NOT_FOUND: "The target does not exist.",

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from tenacity import (
     RetryCallState,
@@ -12,8 +13,9 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from canary.api import Reason
 from canary.api.notify import Notify
-from canary.interfaces import Clock, Notice, Notifier
+from canary.interfaces import Clock, Key, Notice, Notifier
 from canary.kube.timing import Stopper, Timing
 from canary.notify.config import NotifyFile, Route
 from canary.notify.counts import Counts
@@ -34,6 +36,8 @@ _REMEMBERED = 10_000
 _INTAKE = ""
 _jitter = wait_random_exponential(multiplier=0.5, max=4.0)
 
+Warn = Callable[[Key, Reason, str], None]
+"""Says under a release what its owners have to see: an Event."""
 Send = Callable[[Parcel, float], None]
 """Sends one parcel at a time (seconds since the epoch): canary.notify.sender.Sender."""
 
@@ -63,6 +67,7 @@ class Messenger:
         cluster: Secrets,
         send: Send,
         counts: Counts,
+        warn: Warn,
         clock: Clock,
         timing: Timing,
     ) -> None:
@@ -70,6 +75,7 @@ class Messenger:
         self._mounted, self._cluster = mounted, cluster
         self._send = send
         self._counts = counts
+        self._warn = warn
         self._clock = clock
         self._timing = timing
         self._stopper = Stopper(timing)
@@ -128,7 +134,13 @@ class Messenger:
         about = f"{news.key.namespace}/{news.key.name}: {news.reason}"
         urgent = news.kind in {Kind.ROLLBACK, Kind.STUCK} or bool(letter.over)
         lane = f"receiver {address.lane}"
-        return Task(lane, address.name, about, urgent, lambda: self._deliver(address, letter))
+
+        def failed(why: str) -> None:
+            words = f"{address.name} was not told of {news.reason}: {why}"
+            self._warn(news.key, Reason.NOTIFICATION_FAILED, words)
+
+        run = partial(self._deliver, address, letter)
+        return Task(lane, address.name, about, urgent, run, failed)
 
     def _deliver(self, address: Address, letter: Letter) -> None:
         """Raises TransientError, PermanentError."""

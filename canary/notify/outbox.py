@@ -47,6 +47,8 @@ class Task:
     urgent: bool
     """Kept when the queue overflows."""
     run: Callable[[], None]
+    failed: Callable[[str], None] = lambda _: None
+    """Told why, when it was not delivered in the end."""
 
 
 class Observer(Protocol):
@@ -209,6 +211,7 @@ class Outbox:
         if result is not Result.DELIVERED:
             words = "%s was not told of %s (%s): %s"
             log.warning(words, task.receiver, task.about, result.value, why)
+            task.failed(why)
 
 
 def _free(lane: _Lane) -> bool:

@@ -164,7 +164,7 @@ class Operator:
             workloads=KubeWorkloads(objects, self._holding, self._webhooks),
             traffic=Routers(objects),
             metrics=self._batch,
-            notifier=Everybody(notifier, self._told(objects)),
+            notifier=Everybody(notifier, self._told(objects, notifier)),
         )
         passes = Passes(
             worlds=Worlds(world, self._batch, scrapers, self._wake),
@@ -183,13 +183,14 @@ class Operator:
             workers=self._settings.workers,
         )
 
-    def _told(self, objects: CachedObjects) -> Messenger:
+    def _told(self, objects: CachedObjects, events: KubeNotifier) -> Messenger:
         self._messenger = Messenger(
             self._settings.notify,
             MountedSecrets(self._settings.notify_secrets),
             ClusterSecrets(objects),
             Sender().send,
             Counts(self._telemetry.registry),
+            events.warn,
             self._clock,
             self._timing,
         )

@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from canary.api import Phase, Reason, Status
-from canary.interfaces import Notice
+from canary.interfaces import Key, Notice
 from canary.kube.objects import EVENTS, RELEASES, SECRETS
 from canary.kube.timing import SystemTiming
 from canary.notify.config import NotifyFile
@@ -23,6 +23,7 @@ from tests.kube.fake import FakeCluster
 from tests.notify.stage import (
     AT,
     HOLDING,
+    KEY,
     Answer,
     Receiver,
     Safe,
@@ -55,6 +56,8 @@ class Post:
 
     messenger: Messenger
     registry: CollectorRegistry
+    warned: list[tuple[Key, Reason, str]]
+    """Events."""
 
     def tell(self, *notices: Notice) -> None:
         for one in notices:
@@ -70,17 +73,19 @@ def post(
 ) -> Iterator[Post]:
     """With these receivers of the operator; the same secrets for them and for releases."""
     registry = CollectorRegistry()
+    warned: list[tuple[Key, Reason, str]] = []
     messenger = Messenger(
         NotifyFile.model_validate(file or {}),
         secrets,
         secrets,
         Sender(Timeouts(connect=2.0, read=0.4)).send,
         Counts(registry),
+        lambda key, reason, words: warned.append((key, reason, words)),
         Now(),
         FastTiming() if fast else SystemTiming(),
     )
     try:
-        yield Post(messenger, registry)
+        yield Post(messenger, registry, warned)
     finally:
         messenger.close(60.0 if fast else 3.0)
 
@@ -261,12 +266,14 @@ def test_a_secret_is_read_for_each_message() -> None:
 
 
 def test_a_secret_that_is_not_there_is_said(caplog: pytest.LogCaptureFixture) -> None:
-    """With its name, the release and the reason; the others are told."""
+    """With its name, the release and the reason, to the owners as an Event; the others are told."""
     with receiver() as server, post(slack(server)) as office:
         office.tell(leak({"teams": ref("teams")}, SLACK))
         server.until(1)
     assert "teams was not told of prod/auth: ConnectionLeak (refused)" in caplog.text
     assert "Secret hooks in prod has no key teams" in caplog.text
+    words = "teams was not told of ConnectionLeak: Secret hooks in prod has no key teams"
+    assert office.warned == [(KEY, Reason.NOTIFICATION_FAILED, words)]
 
 
 HOSTILE = (Answer(302, {"Location": "/x"}), Answer(404), Answer(500), Answer(raw=b"x\r\n\r\n"))
@@ -280,7 +287,8 @@ def test_no_secret_is_ever_logged(caplog: pytest.LogCaptureFixture) -> None:
             office.tell(notice(HOLDING, rolling_back(reason), SLACK))
         server.until(5)
     assert "was not told" in caplog.text
-    assert SENTINEL not in caplog.text
+    assert office.warned
+    assert SENTINEL not in caplog.text + str(office.warned)
 
 
 def test_shutdown_tells_what_was_just_noticed() -> None:
