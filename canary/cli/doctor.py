@@ -58,7 +58,8 @@ def doctor(  # noqa: PLR0913, PLR0917 - the flags of one command
 
 def _patient(cluster: Session, scope: str, options: "PrometheusOptions | None") -> "Patient":
     from canary.kube.transport import Request, Timeouts  # noqa: PLC0415 - keeps --help quick
-    from canary.survey.doctor import Patient  # noqa: PLC0415 - as above
+    from canary.operator.settings import LEASE, PROMETHEUS  # noqa: PLC0415 - as above
+    from canary.survey.doctor import Patient, Usual  # noqa: PLC0415 - as above
     from canary.survey.inquiry import http_date  # noqa: PLC0415 - as above
 
     def date() -> float | None:
@@ -66,7 +67,8 @@ def _patient(cluster: Session, scope: str, options: "PrometheusOptions | None") 
         return http_date(answer.headers)
 
     place, host = cluster.namespace, cluster.transport.host
-    return Patient(cluster.client, place, scope, host, date, options)
+    usual = Usual(LEASE, PROMETHEUS)
+    return Patient(cluster.client, place, scope, host, date, usual, options)
 
 
 def _as_json(found: Sequence["Diagnosis"], *, ok: bool) -> dict[str, object]:

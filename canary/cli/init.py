@@ -12,14 +12,14 @@ from canary.errors import UsageError
 if TYPE_CHECKING:
     from canary.metrics.prometheus import PrometheusOptions
     from canary.survey.choosing import Wanted
-    from canary.survey.draft import Found
+    from canary.survey.notes import Found
 
 
 def init(  # noqa: PLR0913, PLR0917 - the flags of one command
     names: Annotated[
         list[str],
         typer.Argument(
-            metavar="DEPLOYMENT|FILE...",
+            metavar="DEPLOYMENT|FILE",
             help="The Deployment; with --offline its manifests: files, folders, - is standard "
             "input.",
         ),

@@ -30,7 +30,7 @@ class Output(StrEnum):
 
 def lint(  # noqa: PLR0913, PLR0917 - the flags of one command
     files: Annotated[
-        list[str], typer.Argument(metavar="FILE...", help="YAML files; - is standard input.")
+        list[str], typer.Argument(metavar="FILE", help="YAML files; - is standard input.")
     ],
     cluster: Annotated[
         bool,

@@ -161,7 +161,9 @@ def _asked_for(wanted: Sequence[str], found: Sightings) -> Measured:
     pools = tuple(name for name in wanted if name in _POOLS)
     unseen = [name for name in wanted if name not in {*found.ratios, *found.pools}]
     why = f"{listed(unseen)}: not seen, asked for with --metric" if unseen else ""
-    return Measured(ratios[0] if ratios else None, pools, slow=found.slow, why=why)
+    ratio = next(iter(ratios or found.ratios), None)
+    others = tuple(name for name in found.ratios if name != ratio)
+    return Measured(ratio, pools or found.pools, others, found.limitless, found.slow, why)
 
 
 def _of_router(way: Way | None) -> str | None:

@@ -8,28 +8,13 @@ from canary.api.analysis import Source
 from canary.core.rollout import canary_replicas
 from canary.errors import UsageError
 from canary.kube.workloads.template import canary_value
-from canary.survey.around import Around, Way
-from canary.survey.choosing import Choice, Measured, one_cluster
-from canary.survey.evidence import Traffic
+from canary.survey.around import Way
+from canary.survey.choosing import Measured
+from canary.survey.notes import Found, notes
 from canary.survey.planning import DEADLINE, Plan, plan_for
 from canary.survey.words import about, exact, listed, per_second, percent, scalar
 
 _WIDTH = 98
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """All that a draft is made from."""
-
-    around: Around
-    choice: Choice
-    measured: Measured
-    source: Source = Source.PROMETHEUS
-    traffic: Traffic | None = None
-    scrape: float | None = None
-    """Seconds between two scrapes."""
-    named: bool = True
-    """The namespace is known, so it is written down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +49,7 @@ def draft(found: Found) -> Draft:
             f"no valid CanaryRelease can be drafted for Deployment {found.around.name}: "
             f"{first.where}: {first.message}"
         ) from error
-    return Draft(text, tuple(_notes(found, plan)))
+    return Draft(text, tuple(notes(found, plan)))
 
 
 def _said(text: str, indent: int) -> Iterator[str]:
@@ -151,11 +136,16 @@ def _route(way: Way) -> str:
 
 
 def _no_route(found: Found) -> Iterator[str]:
+    ways = found.around.ways.get(found.choice.name)
+    which = (
+        f"{listed(way.name for way in ways)} left out, as asked"
+        if ways
+        else (f"No route that can be weighted sends to Service {found.choice.name}")
+    )
     yield from _said(
-        f"No route that can be weighted sends to Service {found.choice.name}: so the traffic is "
-        "shared by the number of pods. That is approximate, and a canary pod gets its share "
-        "as soon as it is ready. Better: a route (docs/routers.md), as gatewayAPI, istio or "
-        "traefik.", 4)  # fmt: skip
+        f"{which}: so the traffic is shared by the number of pods. That is approximate, and a "
+        "canary pod gets its share as soon as it is ready. Better: a route (docs/routers.md), as "
+        "gatewayAPI, istio or traefik.", 4)  # fmt: skip
     yield "    replicas: {}"
 
 
@@ -267,27 +257,3 @@ def _tail() -> Iterator[str]:
     yield "  # Who is told; the URL stays in a Secret of this namespace."
     yield "  # notify:"
     yield "  # - {slack: {secretRef: {name: SECRET, key: KEY}}}"
-
-
-def _notes(found: Found, plan: Plan) -> Iterator[str]:
-    around, choice, measured = found.around, found.choice, found.measured
-    yield from (f"not seen: {sentence}" for sentence in around.unseen)
-    if choice.way is None:
-        senders = around.unweighted.get(choice.name, ())
-        also = f" ({listed(senders)} cannot be weighted)" if senders else ""
-        yield (f"no route sends to Service {choice.name}{also}: the draft shares traffic by the "
-               "number of pods, which is approximate")  # fmt: skip
-    if one_cluster(around, choice):
-        yield ("Envoy Gateway counts both versions as one cluster here, so its own metrics cannot "
-               "be judged (docs/routers.md)")  # fmt: skip
-    if measured.ratio is None:
-        yield "no metric of requests was found: only connection pools are judged"
-    if measured.why:
-        yield f"metrics were not seen: {measured.why}"
-    if not measured.pools and not measured.limitless:
-        yield "no metric of a connection pool was found: a leak shows only in failed requests"
-    if found.traffic is None:
-        yield "the traffic is not known: check with canary lint --cluster --prometheus URL"
-    elif plan.course is not None and plan.course.seconds > DEADLINE:
-        yield (f"{per_second(found.traffic.rate)} are too few to judge a release within "
-               f"{about(DEADLINE)}: it would pause as inconclusive")  # fmt: skip

@@ -15,9 +15,9 @@ from canary.metrics.compiler import Context, RatioQueries, compile_ratio, ratio_
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
 from canary.survey.around import look_around
 from canary.survey.choosing import Measured, Wanted, choose, context_of, measure
-from canary.survey.draft import Found
 from canary.survey.evidence import Traffic, traffic_of
 from canary.survey.inquiry import Inquiry, selector_text
+from canary.survey.notes import Found
 from canary.survey.pages import Pages, first_of
 from canary.survey.reader import Reader, Shelf
 from canary.survey.sightings import Sightings, look_for
@@ -62,7 +62,7 @@ def found_online(online: Online, target: Object, wanted: Wanted) -> Found:
     seen = look_for(pages.labels_of, context, pages.names, pods_only=True)
     where = f"no --prometheus was given, and the pods' own pages say nothing ({_why(pages)})"
     measured = measure(choice, seen, wanted.metrics, where)
-    source = Source.SCRAPE if _any(seen) else Source.PROMETHEUS
+    source = Source.SCRAPE if _any(seen) and not measured.why else Source.PROMETHEUS
     return Found(around, choice, measured, source)
 
 

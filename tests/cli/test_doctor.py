@@ -18,7 +18,7 @@ from canary.kube.objects import DEPLOYMENTS, LEASES, RELEASES, Kind, Object
 from canary.kube.workloads.holding import BINDINGS, POLICIES
 from canary.metrics.prometheus import PrometheusOptions
 from canary.survey.around import DIALECTS
-from canary.survey.doctor import Diagnosis, Patient, State, examine
+from canary.survey.doctor import Diagnosis, Patient, State, Usual, examine
 from canary.survey.doctor.definition import DEFINITIONS
 from canary.survey.doctor.diagnosis import doubtful, fine
 from canary.survey.doctor.holding import NAMESPACES
@@ -47,6 +47,7 @@ HELD = changed_at(
     value=True,
 )
 SEEN = manifest(RELEASE) | {"status": {"observedGeneration": 1}}
+USUAL = Usual("canary-controller", "http://127.0.0.1:9")
 HEALTHY = {"count(up)": 9.0, "time() - max(timestamp(up))": 3.0, "vector(1)": 1.0}
 
 
@@ -91,7 +92,7 @@ def clinic() -> Clinic:
 def findings(clinic: Clinic, url: str | None = None, now: float = NOW) -> list[Diagnosis]:
     """All of them."""
     options = PrometheusOptions(url, attempts=1) if url else None
-    return list(examine(Patient(clinic, "prod", "", "https://api", lambda: now, options)))
+    return list(examine(Patient(clinic, "prod", "", "https://api", lambda: now, USUAL, options)))
 
 
 def troubles(found: list[Diagnosis]) -> list[tuple[str, State]]:

@@ -9,12 +9,12 @@ from canary.survey.doctor.diagnosis import Diagnosis, State, doubtful
 from canary.survey.doctor.holding import holding
 from canary.survey.doctor.monitoring import prometheus
 from canary.survey.doctor.operators import alive, find, leading
-from canary.survey.doctor.patient import Patient, Server
+from canary.survey.doctor.patient import Patient, Server, Usual
 from canary.survey.doctor.releases import orphans, stuck
 from canary.survey.doctor.rights import operators_rights, own_rights
 from canary.survey.doctor.routers import routers, unlistened
 
-__all__ = ["Diagnosis", "Patient", "Server", "State", "examine"]
+__all__ = ["Diagnosis", "Patient", "Server", "State", "Usual", "examine"]
 
 
 def examine(patient: Patient) -> Iterator[Diagnosis]:

@@ -5,7 +5,6 @@ from contextlib import closing
 
 from canary.errors import CanaryError
 from canary.metrics.prometheus import PrometheusOptions
-from canary.operator.settings import PROMETHEUS
 from canary.survey.doctor.diagnosis import Diagnosis, doubtful, fine, wrong
 from canary.survey.doctor.operators import Operator
 from canary.survey.doctor.patient import Patient
@@ -21,7 +20,7 @@ def prometheus(patient: Patient, operator: Operator | None) -> Iterator[Diagnosi
     """Asks the one that was named, else the one that the operator is told to ask."""
     options = patient.prometheus
     named = options is not None
-    told = operator.told("prometheus-url", PROMETHEUS) if operator else None
+    told = operator.told("prometheus-url", patient.usual.prometheus) if operator else None
     if options is None:
         if told is None:
             remedy = "give --prometheus URL to have it examined"

@@ -8,7 +8,6 @@ from canary import __version__
 from canary.errors import CanaryError
 from canary.kube.failures import ForbiddenError
 from canary.kube.objects import DEPLOYMENTS, LEASES, Object
-from canary.operator.settings import LEASE
 from canary.survey.doctor.diagnosis import Diagnosis, doubtful, fine, wrong
 from canary.survey.doctor.patient import Patient
 
@@ -122,7 +121,7 @@ def leading(patient: Patient, operator: Operator | None) -> Iterator[Diagnosis]:
     if "--no-leader-elect" in (operator.container.get("args") or ()):
         yield fine("leader", "the only replica leads, as it is told (--no-leader-elect)")
         return
-    name = operator.told("lease-name", LEASE)
+    name = operator.told("lease-name", patient.usual.lease)
     namespace = operator.told("lease-namespace", operator.namespace)
     try:
         lease = patient.server.get(LEASES, namespace, name)

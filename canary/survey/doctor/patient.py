@@ -33,5 +33,16 @@ class Patient:
     """The API server's URL."""
     date: Callable[[], float | None]
     """What the API server's clock says now (seconds since the epoch); None: it does not say."""
+    usual: "Usual"
     prometheus: PrometheusOptions | None = None
     """None: the one that the operator is told to ask."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """What an operator goes by that is told nothing else."""
+
+    lease: str
+    """Name of the Lease."""
+    prometheus: str
+    """URL."""

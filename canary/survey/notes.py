@@ -1,0 +1,57 @@
+"""What a draft is made from, and what a person should know who gets it. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from canary.api.analysis import Source
+from canary.survey.around import Around
+from canary.survey.choosing import Choice, Measured, one_cluster
+from canary.survey.evidence import Traffic
+from canary.survey.planning import DEADLINE, Plan
+from canary.survey.words import about, listed, per_second
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """All that a draft is made from."""
+
+    around: Around
+    choice: Choice
+    measured: Measured
+    source: Source = Source.PROMETHEUS
+    traffic: Traffic | None = None
+    scrape: float | None = None
+    """Seconds between two scrapes."""
+    named: bool = True
+    """The namespace is known, so it is written down."""
+
+
+def notes(found: Found, plan: Plan) -> Iterator[str]:
+    """One sentence for each thing that was not found, or is not as one would wish."""
+    around, choice, measured = found.around, found.choice, found.measured
+    yield from (f"not seen: {sentence}" for sentence in around.unseen)
+    if choice.way is None:
+        yield f"{_why_pods(found)}: the draft shares traffic by the number of pods, approximately"
+    if one_cluster(around, choice):
+        yield ("Envoy Gateway counts both versions as one cluster here, so its own metrics cannot "
+               "be judged (docs/routers.md)")  # fmt: skip
+    if measured.ratio is None:
+        yield "no metric of requests was found: only connection pools are judged"
+    if measured.why:
+        yield f"metrics were not seen: {measured.why}"
+    if not measured.pools and not measured.limitless:
+        yield "no metric of a connection pool was found: a leak shows only in failed requests"
+    if found.traffic is None:
+        yield "the traffic is not known: check with canary lint --cluster --prometheus URL"
+    elif plan.course is not None and plan.course.seconds > DEADLINE:
+        yield (f"{per_second(found.traffic.rate)} are too few to judge a release within "
+               f"{about(DEADLINE)}: it would pause as inconclusive")  # fmt: skip
+
+
+def _why_pods(found: Found) -> str:
+    around, name = found.around, found.choice.name
+    if around.ways.get(name):
+        return f"{listed(way.name for way in around.ways[name])} left out, as asked"
+    senders = around.unweighted.get(name, ())
+    also = f" ({listed(senders)} cannot be weighted)" if senders else ""
+    return f"no route sends to Service {name}{also}"
