@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 
 from canary.api import CanaryRelease, Metric
@@ -11,7 +12,7 @@ from canary.core.increments import Side
 from canary.core.series import Found, Matcher, MatchOp, Selector, Series, SeriesQuery, Unavailable
 from canary.errors import TransientError, UsageError
 from canary.gates.backtest import Replayed, decides, replayed
-from canary.gates.compare import Span, looks
+from canary.gates.compare import Span, first_seen, looks
 from canary.gates.groups import Groups, counted_by
 from canary.gates.history import NothingThereError, available, check_presets, read
 from canary.gates.matchers import parse_matchers
@@ -19,10 +20,9 @@ from canary.gates.past import Fate, Life, PastRelease, Split, lives, of_window, 
 from canary.gates.past_csv import Written, written_releases
 from canary.interfaces import MetricSource
 from canary.metrics.compiler import Context
+from canary.metrics.prometheus import MAX_POINTS
 from canary.metrics.promql import promql
 
-FINEST = 60.0
-"""Seconds between two looks for versions; a release that is shorter could not be judged."""
 _MESHES = {"istio", "linkerd"}
 """Presets that call the sides by their workloads; others by their Services."""
 
@@ -78,16 +78,25 @@ class Study:
         spec = self.release.spec
         step, metrics = spec.analysis.interval, spec.analysis.metrics
         for one in found:
-            span = Span.of(one.start, max(one.end, one.start + step), step, one.alone_from)
             began = time.perf_counter()
-            check_presets(self.source, metrics, one.groups, (span.start, span.end))
-            by_metric = available(read(self.source, metrics, one.groups, span.grid))
+            wide = Span.of(one.start - self.coarse, one.end + self.coarse + step, step)
+            check_presets(self.source, metrics, one.groups, (wide.start, wide.end))
+            by_metric = available(read(self.source, metrics, one.groups, wide.grid))
             there = time.perf_counter()
+            start = max((first_seen(by_metric, wide.start) or one.start) - step, wide.start)
+            alone = one.alone_from and one.alone_from + self.coarse
+            span = Span.of(start, wide.end, step, alone)
             seen = looks(spec.analysis, span, by_metric, decides(spec, span))
-            again = replayed(one, spec, span, seen)
+            again = replayed(replace(one, start=span.start, end=span.end), spec, span, seen)
             self.reading += there - began
             self.folding += time.perf_counter() - there
             yield again
+
+    @property
+    def coarse(self) -> float:
+        """Seconds between two looks for versions: all of the history in one query."""
+        whole = ceil((self.end - self.start) / (MAX_POINTS - 1))
+        return float(max(whole, self.release.spec.analysis.interval))
 
     def _lives(self) -> list[Life]:
         """When which version was there, by the first metric whose series tell."""
@@ -101,7 +110,7 @@ class Study:
         if selector is None:
             return ()
         narrowed = replace(selector, matchers=(*selector.matchers, *self.split.matchers))
-        grid = Span.of(self.start, self.end, max(FINEST, self.release.spec.analysis.interval))
+        grid = Span.of(self.start, self.end, self.coarse)
         query = SeriesQuery("versions", narrowed, (self.split.by,))
         began = time.perf_counter()
         answer = self.source.read((query,), grid.start, grid.end, grid.step)[query.key]

@@ -46,7 +46,10 @@ File = Annotated[
     str, typer.Argument(metavar="FILE", help="The CanaryRelease to try; - is standard input.")
 ]
 Rate = Annotated[
-    float, typer.Option("--requests-per-second", min=0.001, max=1e6, help="Of both versions.")
+    float,
+    typer.Option(
+        "--requests-per-second", min=0.001, max=1e6, metavar="RATE", help="Of both versions."
+    ),
 ]
 ErrorRatio = Annotated[
     float | None,
@@ -71,9 +74,13 @@ Leak = Annotated[
         parser=_leak, metavar="1/N", help="The canary loses one connection in N requests."
     ),
 ]
-PoolSize = Annotated[int, typer.Option(min=1, max=100_000, help="Connections of each pod's pool.")]
-Replicas = Annotated[int, typer.Option(min=1, max=1000, help="Stable's pods.")]
-Runs = Annotated[int, typer.Option(min=1, max=_MOST, help="Releases to simulate, of each kind.")]
+PoolSize = Annotated[
+    int, typer.Option(min=1, max=100_000, metavar="N", help="Connections of each pod's pool.")
+]
+Replicas = Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="Stable's pods.")]
+Runs = Annotated[
+    int, typer.Option(min=1, max=_MOST, metavar="N", help="Releases to simulate, of each kind.")
+]
 Seed = Annotated[int, typer.Option(help="The same seed simulates the same releases.")]
 AtMost = Annotated[
     float,

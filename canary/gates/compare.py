@@ -8,12 +8,12 @@ interval. The fold gives the same numbers however it is cut, so only the time ge
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from math import ceil, floor
+from math import ceil, floor, inf
 from typing import Any
 
 from canary.api import Analysis, Intent, Release, Spec, Status, Step, Target, Traffic, Verdict
 from canary.api.traffic import ReplicaShare
-from canary.core.increments import Grid
+from canary.core.increments import Grid, Side
 from canary.core.judge import judge
 from canary.core.judgement import UNJUDGED, Judgement
 from canary.core.series import Found, MetricAnswer, NoData, Series
@@ -153,6 +153,18 @@ class _Fold:
         start = max(begin - ceil(LOOKBACK / step) * step, self.span.grid.start)
         parts = {name: _part(one, start, end) for name, one in self.by_metric.items()}
         return Samples(Grid(start, end, step), at, parts)
+
+
+def first_seen(by_metric: Mapping[str, Sampled], since: float) -> float | None:
+    """When the canary's first sample after `since` is (seconds); None: there is none."""
+    times = []
+    for one in by_metric.values():
+        if isinstance(one, RatioSamples | PoolSamples):
+            answer = one.total if isinstance(one, RatioSamples) else one.in_use
+            series = answer.series if isinstance(answer, Found) else ()
+            mine = [s for s in series if one.side_of(s.labels.get(one.label, "")) is Side.CANARY]
+            times += [points[0][0] for s in mine if (points := _points(s, since, inf))]
+    return min(times, default=None)
 
 
 def _part(sampled: Sampled, start: float, end: float) -> Sampled:

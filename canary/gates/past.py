@@ -102,10 +102,13 @@ class Split:
         pods = f"{literal(version)}-{_POD_HASH}"
         return (*self.rest, Matcher("pod", MatchOp.REGEX, pods))
 
+    def ours(self, version: str) -> bool:
+        """Whether it is a canary that the operator made."""
+        return self.label is None and version.startswith(f"{self.target}{_CANARY}-")
+
     def promotes(self, version: str, canary: str) -> bool:
         """Whether `version` is what a canary of ours became: the Deployment itself, rolled."""
-        made = canary.startswith(f"{self.target}{_CANARY}-")
-        return self.label is None and made and not version.startswith(f"{self.target}{_CANARY}-")
+        return self.ours(canary) and not self.ours(version)
 
 
 def lives(series: Iterable[Series], split: Split) -> list[Life]:
@@ -141,13 +144,21 @@ def past_releases(
     releases: list[PastRelease] = []
     known: dict[str, Life] = {}
     for index, life in enumerate(found):
-        beside = [one for one in found[:index] if one.end >= life.start]
+        beside = _beside(life, found[:index], found, split)
         # A canary of ours that was promoted is there twice: first beside, then as the Deployment.
         promoted = any(split.promotes(life.version, one.version) for one in beside)
         if beside and life.version not in known and not promoted:
             releases.append(_release(life, beside, found[index + 1 :], split, (end, longest)))
         known[life.version] = life
     return releases
+
+
+def _beside(life: Life, earlier: Sequence[Life], found: Sequence[Life], split: Split) -> list[Life]:
+    """What was there before it and still is; a canary of ours never is what others came beside."""
+    if split.ours(life.version):
+        others = [one for one in found if not split.ours(one.version)]
+        return [one for one in others if one.start <= life.end and one.end >= life.start]
+    return [one for one in earlier if one.end >= life.start]
 
 
 def of_window(
@@ -171,8 +182,11 @@ def _release(
     ends: tuple[float, float],
 ) -> PastRelease:
     stable = min(beside, key=lambda one: one.start)
-    after = (one for one in later if split.promotes(one.version, life.version))
-    promoted = next((one for one in after if one.start <= life.end), None)
+    promoted = any(
+        split.promotes(one.version, life.version) and one.start <= life.end
+        for one in later
+        if one.version != stable.version
+    )
     both = min(life.end, stable.end)
     outlived = life.end > stable.end
     following = next((one for one in later if one.start > both), None)

@@ -77,6 +77,11 @@ def test_a_version_lives_as_long_as_any_of_its_pods_and_can_come_back():
             id="a canary of ours that became the Deployment is one release",
         ),
         pytest.param(
+            [Life(OURS, 0, 600), Life(OLD, 60, END)],
+            [(OURS, Fate.TAKEN_BACK, None)],
+            id="a canary of ours is one, even if it was seen first",
+        ),
+        pytest.param(
             [Life(OLD, 0, 4000), Life(NEW, 9000, END)], [], id="nothing beside it: no release"
         ),
         pytest.param(
