@@ -118,6 +118,8 @@ def _waited(cluster: "Session", name: str, ask: "Ask", timeout: float) -> "tuple
         try:
             return vigil.run(follow.news(min(TICK, max(timeout, 0.05)))), 0
         except Signalled as stop:
+            if sys.stderr.isatty():
+                typer.echo(err=True)  # after the terminal's own ^C
             outcome = vigil.interrupted()
             if outcome is None:
                 raise

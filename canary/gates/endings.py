@@ -104,7 +104,7 @@ def _facts(ended: Ended, status: Status, quest: Quest) -> Mapping[str, Fact]:
 
 
 def _steps(ended: Ended, sight: Sight) -> Iterator[str]:
-    if ended.code is ExitCode.OK:
+    if ended.code in {ExitCode.OK, ExitCode.NOT_FOUND}:
         return
     where = f"{sight.wish.name} -n {sight.wish.namespace}"
     yield f"canary explain {where}"

@@ -50,30 +50,35 @@ class Artefacts:
 
 
 def publish(outcome: Outcome, artefacts: Artefacts, stream: TextIO) -> ExitCode:
-    """Writes the artefacts, then the result to the stream; returns the exit code.
+    """Writes the files, then the result to the stream; returns the exit code.
 
     The outcome's own code, or ERROR if it passed and a file that was asked for is not there.
     """
+    complete = _kept(outcome, artefacts)  # before a reader of the stream can go away
     stream.write((document(outcome) if artefacts.as_json else text(outcome)) + "\n")
-    stream.flush()
     # GitHub's runner reads both streams; a JSON document must stay one.
-    complete = record(outcome, artefacts, sys.stderr if artefacts.as_json else stream)
+    _annotate(outcome, artefacts, sys.stderr if artefacts.as_json else stream)
+    stream.flush()
     return ExitCode.ERROR if outcome.passed and not complete else outcome.code
 
 
-def record(outcome: Outcome, artefacts: Artefacts, stream: TextIO | None = None) -> bool:
-    """Writes files and annotations only: for an error, which is said elsewhere.
+def record(outcome: Outcome, artefacts: Artefacts) -> None:
+    """Writes files and annotations only: for an error, which is said elsewhere."""
+    _kept(outcome, artefacts)
+    _annotate(outcome, artefacts, sys.stderr)
 
-    Returns whether all files that were asked for are there; says on standard error which are not.
-    Annotations go to the stream, by default standard error.
-    """
+
+def _kept(outcome: Outcome, artefacts: Artefacts) -> bool:
+    """Whether all files that were asked for are there; says which are not."""
     lost = [line for line in _files(outcome, artefacts) if line]
-    if artefacts.annotate:
-        told = stream or sys.stderr
-        told.write(github(outcome) + "\n")
-        told.flush()
     sys.stderr.writelines(f"canary: {line}\n" for line in lost)
     return not lost
+
+
+def _annotate(outcome: Outcome, artefacts: Artefacts, stream: TextIO) -> None:
+    if artefacts.annotate:
+        stream.write(github(outcome) + "\n")
+        stream.flush()
 
 
 def text(outcome: Outcome) -> str:

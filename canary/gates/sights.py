@@ -7,7 +7,7 @@ from typing import Final
 
 from canary.api import Reason
 from canary.core.snapshot import Wish
-from canary.errors import CanaryError
+from canary.errors import PermanentError, TransientError
 from canary.interfaces import Key
 from canary.kube.objects import LEASES, Object, Objects
 from canary.kube.releases import KubeReleases
@@ -80,7 +80,10 @@ class Pulse:
     def _look(self, elapsed: float) -> str | None:
         try:
             lease = self.objects.get(LEASES, self.place.namespace, self.place.name)
-        except CanaryError:
+        except PermanentError:
+            self._looked = float("inf")  # not for us to read: do not ask again
+            return None
+        except TransientError:
             return None
         if lease is None:
             return None

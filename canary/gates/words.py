@@ -41,8 +41,11 @@ def _kept(character: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """The text in one printable line: whatever other programs said may come in between."""
-    return printable(" ".join(text.split()))
+    """The text in one printable line: whatever other programs said may come in between.
+
+    `##[` begins a command for GitHub's runner wherever it stands in a line, so it is broken up.
+    """
+    return printable(" ".join(text.split())).replace("##[", "## [")
 
 
 def shown(fact: Fact) -> str:

@@ -183,4 +183,5 @@ def test_nothing_reaches_a_terminal_raw():
     """No escape sequence and no line that GitHub would take for a command."""
     lines = text(HOSTILE).splitlines()
     assert "\x1b" not in text(HOSTILE)
+    assert "##[" not in text(HOSTILE)
     assert not any(line.lstrip().startswith("::") for line in lines)

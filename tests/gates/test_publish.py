@@ -60,6 +60,18 @@ def test_a_file_that_cannot_be_written_is_said(outcome, code, tmp_path, capsys):
     assert "junit.xml could not be written: No such file" in capsys.readouterr().err
 
 
+def test_files_are_there_though_the_reader_of_the_result_left(tmp_path):
+    """`canary gate … | head` still leaves its reports."""
+
+    class Left(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        publish(FAILED, Artefacts(junit=tmp_path / "junit.xml"), Left())
+    assert (tmp_path / "junit.xml").read_text().startswith("<?xml")
+
+
 def test_a_file_is_never_half_written(tmp_path):
     """A write that fails leaves what was there, and no litter."""
     path = tmp_path / "junit.xml"

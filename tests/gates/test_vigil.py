@@ -10,7 +10,8 @@ from canary.gates.sights import Pulse, look
 from canary.gates.vigil import HEARTBEAT, UNSEEN, Vigil
 from canary.gates.waiting import Ask
 from canary.interfaces import Key
-from canary.kube.objects import DEPLOYMENTS, LEASES, RELEASES
+from canary.kube.failures import ForbiddenError
+from canary.kube.objects import DEPLOYMENTS, LEASES, RELEASES, Kind
 from canary.kube.workloads.template import template_hash
 from tests.kube.stage import DEPLOYMENT, KEY, NAMESPACE, Stage, manifest
 
@@ -288,6 +289,22 @@ def test_an_operator_that_lives_and_looks_elsewhere():
     scene.run(*[lambda: lease(scene, next(stamps))] * 12)
     (warning,) = [line for line in scene.said if "warning" in line]
     assert "for 30 s: does the operator look after this namespace?" in warning
+
+
+def test_a_lease_that_may_not_be_read_is_asked_for_once():
+    """An account without that right makes no noise in the audit log."""
+    scene = Scene(timeout=120.0)
+    scene.stage.change()
+    asked: list[str] = []
+
+    def refuse(verb: str, kind: Kind, *_: str) -> None:
+        if kind == LEASES:
+            asked.append(verb)
+            raise ForbiddenError("cannot get leases")
+
+    scene.stage.cluster.before = refuse
+    assert scene.run().code is ExitCode.TIMED_OUT
+    assert asked == ["get"]
 
 
 def test_a_silent_wait_is_said_again():
