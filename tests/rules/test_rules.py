@@ -5,6 +5,7 @@ In wrong code the one line that has to be found ends with `<- here`.
 
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import yaml
@@ -18,53 +19,67 @@ RELATIVES = {"code.ts": ("code.ts", "code.tsx", "code.js")}
 """What is a rule for TypeScript is one for these as well."""
 
 
+class Sample(NamedTuple):
+    """One piece of code for one rule."""
+
+    rule: str
+    file: str
+    sentence: str
+    code: str
+    right: bool
+
+
 def samples():
-    """Rule, name of the file, sentence, code, whether it is right."""
+    """All of them, once for each language that the rule is for."""
     for path in sorted(SAMPLES.glob("*.yml")):
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         for kind in ("right", "wrong"):
             for sentence, code in content[kind].items():
                 for file in RELATIVES.get(content["file"], (content["file"],)):
-                    yield path.stem, file, sentence, content["before"] + code, kind == "right"
+                    yield Sample(
+                        path.stem, file, sentence, content["before"] + code, kind == "right"
+                    )
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    """Lines found by rule, file and sentence; ast-grep runs once for all."""
+    """Lines found for each sample; ast-grep runs once for all."""
     root = tmp_path_factory.mktemp("samples")
-    folders = {}
-    for number, (rule, file, sentence, code, _) in enumerate(samples()):
-        folder = root / str(number)
-        folder.mkdir()
-        (folder / file).write_text(code, encoding="utf-8")
-        folders[str(folder / file)] = (rule, file, sentence)
-    lines = {key: [] for key in folders.values()}
+    places = {}
+    for number, sample in enumerate(samples()):
+        path = root / str(number) / sample.file
+        path.parent.mkdir()
+        path.write_text(sample.code, encoding="utf-8")
+        places[str(path)] = sample
+    lines = {sample: [] for sample in places.values()}
     for spot in scan([root]).spots:
-        key = folders[spot.finding.file]
-        if spot.finding.rule == key[0]:
-            lines[key].append(spot.finding.line)
+        sample = places[spot.finding.file]
+        if spot.finding.rule == sample.rule:
+            lines[sample].append(spot.finding.line)
     return lines
 
 
 @pytest.mark.parametrize(
-    ("rule", "file", "sentence", "code", "right"),
+    "sample",
     [
-        pytest.param(*one, id=f"{one[0]}, {one[1]}, {'right' if one[4] else 'wrong'}: {one[2]}")
+        pytest.param(
+            one, id=f"{one.rule}, {one.file}, {'right' if one.right else 'wrong'}: {one.sentence}"
+        )
         for one in samples()
     ],
 )
-def test_a_rule_finds_the_wrong_line_and_nothing_else(found, rule, file, sentence, code, right):
+def test_a_rule_finds_the_wrong_line_and_nothing_else(found, sample):
     """Right code draws no finding; in wrong code exactly the marked line does."""
-    marked = [number for number, line in enumerate(code.splitlines(), 1) if MARK in line]
-    assert len(marked) == (0 if right else 1)
-    assert found[rule, file, sentence] == marked
+    marked = [number for number, line in enumerate(sample.code.splitlines(), 1) if MARK in line]
+    assert len(marked) == (0 if sample.right else 1)
+    assert found[sample] == marked
 
 
 def test_every_rule_has_samples():
     """At least three right and three wrong ones, and no sample is without its rule."""
     counted = {}
-    for rule, _, sentence, _, right in samples():
-        counted.setdefault(rule, {True: set(), False: set()})[right].add(sentence)
+    for one in samples():
+        counted.setdefault(one.rule, {True: set(), False: set()})[one.right].add(one.sentence)
     assert set(counted) == {rule.id for rule in rules()}
     for rule, kinds in counted.items():
         assert min(len(one) for one in kinds.values()) >= 3, rule

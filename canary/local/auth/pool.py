@@ -10,6 +10,10 @@ from psycopg_pool import AsyncConnectionPool
 
 Pool = AsyncConnectionPool[AsyncConnection[TupleRow]]
 
+CONNECT_SECONDS = 3
+LIMITS = "-c statement_timeout=5s -c idle_in_transaction_session_timeout=10s"
+"""What PostgreSQL itself ends, so that no statement holds a connection for ever."""
+
 GAUGES = ("pool_min", "pool_max", "pool_size", "pool_available", "requests_waiting")
 COUNTERS = (
     "requests_num",
@@ -32,7 +36,12 @@ def make_pool(dsn: str, *, maximum: int, timeout: float, name: str) -> Pool:
         timeout=timeout,
         name=name,
         open=False,
-        kwargs={"autocommit": True, "application_name": name},
+        kwargs={
+            "autocommit": True,
+            "application_name": name,
+            "connect_timeout": CONNECT_SECONDS,
+            "options": LIMITS,
+        },
     )
 
 
