@@ -18,8 +18,8 @@ from canary.errors import CanaryError, UsageError
 if TYPE_CHECKING:
     from canary.cli.cluster import Session
     from canary.gates.outcome import Outcome
+    from canary.gates.quest import Ask
     from canary.gates.vigil import Vigil
-    from canary.gates.waiting import Ask
 
 TICK: Final = 2.0
 """Seconds between two looks where the watch has no news: Deployments are not watched."""
@@ -88,7 +88,7 @@ def gate(  # noqa: PLR0913, PLR0917 — one parameter per documented option
     start, or something broke; 2: wrong usage; 130, 143: interrupted (the release goes on).
     """
     from canary.gates.publish import publish, record  # noqa: PLC0415 - keeps --help quick
-    from canary.gates.waiting import Ask  # noqa: PLC0415 - as above
+    from canary.gates.quest import Ask  # noqa: PLC0415 - as above
 
     if next_ and image is not None:
         raise UsageError("--next and --image are two ways to say what to wait for: give one")

@@ -6,7 +6,7 @@ from typing import Final
 from canary.api import CheckStatus, MetricStatus, Reason, Status, Verdict
 from canary.errors import CanaryError, ExitCode
 from canary.gates.outcome import Case, Fact, Outcome
-from canary.gates.waiting import Ended, Quest, Sight
+from canary.gates.quest import Ended, Quest, Sight
 from canary.runbooks import runbook_url
 
 COMMAND: Final = "gate"

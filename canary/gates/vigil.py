@@ -10,19 +10,9 @@ from canary.core.snapshot import Wish
 from canary.errors import ExitCode, NotFoundError, TransientError
 from canary.gates.endings import interrupted, outcome
 from canary.gates.outcome import Outcome
+from canary.gates.quest import Ask, Ended, Quest, Sight, Standing, Waiting, begun, chosen
 from canary.gates.sights import Look
-from canary.gates.waiting import (
-    Ask,
-    Ended,
-    Quest,
-    Sight,
-    Standing,
-    Waiting,
-    begun,
-    chosen,
-    overdue,
-    standing,
-)
+from canary.gates.waiting import overdue, standing
 from canary.gates.words import one_line
 
 UNSEEN: Final = 30.0

@@ -64,7 +64,7 @@ def test_files_are_there_though_the_reader_of_the_result_left(tmp_path):
     """`canary gate … | head` still leaves its reports."""
 
     class Left(io.StringIO):
-        def write(self, text: str) -> int:
+        def write(self, _text: str) -> int:
             raise BrokenPipeError
 
     with pytest.raises(BrokenPipeError):

@@ -18,19 +18,8 @@ from canary.api import (
 from canary.core.conditions import STALLING
 from canary.core.snapshot import Request, Verb, Wish
 from canary.errors import ExitCode
-from canary.gates.waiting import (
-    GRACE,
-    UNKNOWABLE,
-    Ask,
-    Ended,
-    Quest,
-    Sight,
-    Waiting,
-    begun,
-    chosen,
-    overdue,
-    standing,
-)
+from canary.gates.quest import Ask, Ended, Quest, Sight, Waiting, begun, chosen
+from canary.gates.waiting import GRACE, UNKNOWABLE, overdue, standing
 from tests.kube.stage import RELEASE
 
 OLD, NEW, OTHER = "old000000000", "new000000000", "other0000000"

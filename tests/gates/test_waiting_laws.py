@@ -10,7 +10,8 @@ from canary.core.snapshot import Request, Verb, Wish
 from canary.errors import ExitCode
 from canary.gates.endings import outcome
 from canary.gates.publish import text
-from canary.gates.waiting import Ask, Ended, Quest, Sight, Waiting, overdue, standing
+from canary.gates.quest import Ask, Ended, Quest, Sight, Waiting
+from canary.gates.waiting import overdue, standing
 from tests.gates.test_waiting import NEW, OLD, OTHER, SPEC, SUSPENDED
 
 HASHES = st.sampled_from([NEW, OLD, OTHER])
