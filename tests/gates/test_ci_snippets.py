@@ -2,8 +2,8 @@
 
 Linters that are not on PyPI are used where they are installed: actionlint (`go install
 github.com/rhysd/actionlint/cmd/actionlint@latest`) and npm-groovy-lint (`npm install -g
-npm-groovy-lint`, which needs Java). Tekton has no linter outside a cluster: what its controller
-would refuse is checked here.
+npm-groovy-lint`, which needs Java) and tekton-lint (`npm install -g @ibm/tekton-lint`). What
+Tekton's controller would refuse is checked here as well.
 """
 
 import re
@@ -64,6 +64,13 @@ def test_groovy_lint_has_no_warning():
     words = ("--no-insight", "--failon", "warning", "--loglevel", "warning", "--noserver")
     done = run(program("npm-groovy-lint"), *words, str(CI / "Jenkinsfile"), within=180.0)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_tekton_lint_finds_nothing():
+    """Parameters, results, names and references of the Task and the Pipeline."""
+    done = run(program("tekton-lint"), str(CI / "tekton.yaml"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not done.stdout.strip()
 
 
 def tekton() -> dict[str, dict]:
