@@ -59,14 +59,19 @@ def test_load_keeps_every_failure():
 
 def test_figures_stand_beside_those_of_the_peers(tmp_path):
     """The table replaces what was between its markers, and nothing else."""
-    figures = Figures("100 % errors", "RolledBack", "CanaryOutage", 9.7, 18, 0.9, 0, 1077)
+    figures = Figures(
+        "100 % errors, counted at x", "RolledBack", "CanaryOutage", 9.7, 18, 0.9, 0, 1077
+    )
     (tmp_path / "one.json").write_text(json.dumps(asdict(figures)))
     before, other = "before\n<!-- e2e:start -->\n", "<!-- e2e-x:start -->theirs<!-- e2e-x:end -->\n"
     page = written(f"{before}old\n<!-- e2e:end -->\n{other}", table(tmp_path))
     assert "old" not in page
     assert page.startswith(before)
     assert page.endswith(f"<!-- e2e:end -->\n{other}")
-    assert "| 100 % errors | RolledBack: CanaryOutage | 9.7 | 18 | 0.90 | 0 of 1077 |" in page
+    assert (
+        "| 100 % errors, counted at x | RolledBack: CanaryOutage | 9.7 | 18 | 0.90 | 0 of 1077 |"
+        in page
+    )
     assert "20 s, 48 errors" in page
 
 
