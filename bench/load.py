@@ -5,6 +5,7 @@ nghttpd (Debian packages wrk, hey, nghttp2-server) are measured beside it where 
 """
 
 import argparse
+import os
 import re
 import shutil
 import socket
@@ -24,7 +25,8 @@ START, END = "<!-- bench-load:start -->", "<!-- bench-load:end -->"
 SECONDS = 4.0
 RATES = (2000, 5000, 8000, 11000, 14000)
 DELAYED_RATE = 500
-Row = tuple[str, str, str, str]
+RUNS = 3
+Row = tuple[str, ...]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.load", description=__doc__)
     parser.add_argument("--write", action="store_true", help="rewrite docs/benchmarks.md")
     options = parser.parse_args(arguments)
-    lines = list(_lines())
+    lines = [f"Load average before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores.", ""]
+    lines += _lines()
     print("\n".join(lines))
     if options.write:
         _write(lines)
@@ -46,8 +49,8 @@ def _lines() -> Iterator[str]:
         for row in [*_ours(url), *_http2(), *_peers(url)]:
             yield f"| {' | '.join(row)} |"
         yield ""
-        yield "| p99 of a server with random delays | as measured | the server's own log | off by |"
-        yield "|---|---|---|---|"
+        yield "| p99 of a server with random delays | measured | server's own log | off by | lag |"
+        yield "|---|---|---|---|---|"
         for row in _exact(url):
             yield f"| {' | '.join(row)} |"
 
@@ -100,14 +103,21 @@ def _peers(url: str) -> Iterator[Row]:
 
 
 def _exact(url: str) -> Iterator[Row]:
-    _log(url)
-    result = _loaded(url, DELAYED_RATE, path="/delayed", seconds=2 * SECONDS)
-    yield _compared("canary loadtest", result.measured.latency.quantile(0.99), _log(url))
+    """Several runs: what else keeps the machine busy shows as lag, and in the figure beside it."""
+    for number in range(1, RUNS + 1):
+        _log(url)
+        seen = _loaded(url, DELAYED_RATE, path="/delayed", seconds=2 * SECONDS).measured
+        lag = f"{1000 * seen.lag.quantile(0.99):.1f} ms"
+        yield (
+            *_compared(f"canary loadtest, run {number}", seen.latency.quantile(0.99), _log(url)),
+            lag,
+        )
     if shutil.which("hey"):
         clients, each = 50, DELAYED_RATE // 50
         command = ["hey", "-z", f"{2 * SECONDS:g}s", "-c", str(clients), "-q", str(each)]
         said = _said([*command, f"{url}/delayed"])
-        yield _compared("hey", float(_found(r"99%+ in ([\d.]+) secs", said)), _log(url))
+        measured = float(_found(r"99%+ in ([\d.]+) secs", said))
+        yield *_compared("hey, from sending", measured, _log(url)), "not kept"
 
 
 def _compared(name: str, measured: float, logged: float) -> Row:

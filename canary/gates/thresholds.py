@@ -14,6 +14,8 @@ from canary.gates.outcome import Case, Fact
 
 OFFERED = 0.99
 """Share of the due requests that must have been sent in time, or the generator was the limit."""
+_NOTABLE = 0.1
+"""Share of p99 from which the generator's own delay is worth a word."""
 _ROUNDING = 1e-9
 SLOWEST = 0.01
 """Share of requests that may be slower than p99."""
@@ -209,7 +211,8 @@ def _sent(seen: Figures) -> Iterator[str]:
     if seen.unsent:
         yield f"{seen.unsent:,} not sent, as too many had no answer"
     if seen.cpu is not None:
-        yield f"99 % within {said_time(seen.p99_lag)}"
+        own = ", so much may p99 be too high" if seen.p99_lag > _NOTABLE * seen.p99 else ""
+        yield f"99 % within {said_time(seen.p99_lag)}{own}"
         yield f"busiest process at {seen.cpu:.0%} of a core"
 
 

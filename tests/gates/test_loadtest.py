@@ -88,6 +88,9 @@ def test_figures_stand_in_the_sentences():
     assert said[2] == "99 % took at most 50 ms (at most 100 ms)"
     assert said[3] == "98 good answers/s (at least 95)"
     assert "busiest process at 50% of a core" in said[0]
+    assert "too high" not in said[0]
+    slow = cases(ASKED, replace(seen, p99_lag=0.006))[0]
+    assert "99 % within 6 ms, so much may p99 be too high" in slow.sentence
 
 
 @pytest.mark.parametrize(
