@@ -60,8 +60,8 @@ def init(  # noqa: PLR0913, PLR0917 - the flags of one command
     Prometheus has for its pods; without --prometheus at the pods' own metrics pages. What it
     could not find stands in comments and on standard error; what is ambiguous it asks.
 
-    Exit code 0: drafted; 2: something has to be chosen, or an option is wrong; 7: not found, or
-    forbidden.
+    Exit code 0: drafted; 2: something has to be chosen, or an option is wrong; 1: the cluster or
+    Prometheus does not answer; 7: not found, or forbidden.
     """
     from canary.survey.choosing import Wanted  # noqa: PLC0415 - keeps --help quick
     from canary.survey.draft import draft  # noqa: PLC0415 - as above
