@@ -48,11 +48,13 @@ def choose(name: str) -> Gateway:
 
 def _url(where: str) -> str:
     namespace, _, name = where.partition("/")
+    if not (namespace and name):
+        raise NoGatewayError(f"a Gateway is NAMESPACE/NAME, not {where!r}")
     try:
         found = get(namespace, "gateways.gateway.networking.k8s.io", name) or {}
     except KubectlError as error:
-        raise NoGatewayError(f"Gateway {where} cannot be read: {error}") from error
+        raise NoGatewayError(f"Gateway {where}: {str(error).splitlines()[-1]}") from error
     addresses = found.get("status", {}).get("addresses") or ()
     if not addresses:
-        raise NoGatewayError(f"the cluster has no Gateway {where} with an address")
+        raise NoGatewayError(f"no Gateway {where} with an address in the cluster: docs/e2e.md")
     return f"http://{addresses[0]['value']}:{found['spec']['listeners'][0]['port']}"
