@@ -14,7 +14,7 @@ from canary.cli.prometheus import options_of
 from canary.cli.times import moment
 from canary.errors import UsageError
 from canary.gates.compare import Look, Span, failed, looks, passed
-from canary.gates.groups import Groups, queries_of
+from canary.gates.groups import Groups, asked, queries_of
 from canary.gates.history import available, check_presets, follow, found_preset, read
 from canary.gates.matchers import parse_matchers, shown_matchers
 from canary.gates.outcome import Outcome
@@ -101,7 +101,7 @@ def compare(wanted: Wanted, access: Access, judging: Judging) -> Outcome:
             else _live(source, analysis, groups, span, clock)
         )
     subject = f"{shown_matchers(groups.canary)} against {shown_matchers(groups.stable)}"
-    return outcome_of(subject, found)
+    return outcome_of(subject, replace(found, asked=asked(analysis.metrics, groups)))
 
 
 @contextmanager

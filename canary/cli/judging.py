@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _MOST_FALSE_ALARMS = 0.2
 _MINIMUM = 1200.0
 _OF_THE_SPAN = 0.75
+_WARM_UP = 60.0
 
 
 def _false_alarm(text: str | float) -> float:
@@ -107,7 +108,7 @@ Minimum = Annotated[
         metavar="TIME",
         show_default=False,
         help="Pass needs at least this long under traffic.  [default: 20m; with --prometheus at "
-        "most three quarters of the time compared]",
+        "most three quarters of the time compared, without the warm-up]",
     ),
 ]
 
@@ -146,7 +147,8 @@ class Judging:
 
         given = self.given
         own = {str(name): given.pop(name) for name in ("tolerance", "limit") if name in given}
-        given.setdefault("minimum", min(_MINIMUM, _OF_THE_SPAN * span // 1))
+        left = max(0.0, span - given.get("warm_up", _WARM_UP))
+        given.setdefault("minimum", min(_MINIMUM, _OF_THE_SPAN * left // 1))
         with _fields_named():
             ratios = tuple(_with(one, own) if one.ratio else one for one in metrics)
             return Analysis.model_validate({"metrics": ratios, "interval": interval} | given)

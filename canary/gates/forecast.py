@@ -145,8 +145,8 @@ def _step(step: Step, interval: float) -> Case:
     trials = len(step.ended)
     median, late = _quantiles(step.delays, trials)
     sentence = (
-        f"were the canary to stay at {step.weight} %: seen within its hold of "
-        f"{format_duration(step.hold)} in {step.within:.0%}, within an hour in "
+        f"if it stayed there: seen within its hold of {format_duration(step.hold)} in "
+        f"{step.within:.0%}, within an hour in "
         f"{len(step.delays) / trials:.0%}{_when(median, late)}"
     )
     facts: dict[str, Fact] = {"weight": step.weight, "hold": step.hold, "withinHold": step.within}

@@ -66,6 +66,15 @@ def queries_of(metrics: Sequence[Metric], groups: Groups) -> tuple[SeriesQuery, 
     return tuple(query for metric in metrics for query in _queries(metric, groups))
 
 
+def asked(metrics: Sequence[Metric], groups: Groups) -> dict[str, str]:
+    """PromQL of what each metric counts, to paste; not of the user's own expressions."""
+    return {
+        metric.name: promql(queries[0])
+        for metric in metrics
+        if (queries := _queries(metric, groups))
+    }
+
+
 def own_queries(
     metrics: Sequence[Metric], groups: Groups, answers: Answers
 ) -> tuple[SeriesQuery, ...]:

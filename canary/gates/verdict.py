@@ -1,6 +1,7 @@
 """What a comparison of two groups of series came to, as an Outcome. Pure."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from canary.api import Analysis, Metric, MetricStatus, Verdict, format_duration
 from canary.errors import ExitCode
@@ -24,6 +25,8 @@ class Compared:
     span: Span
     last: Look
     since: float
+    asked: Mapping[str, str] = field(default_factory=dict)
+    """PromQL of what each metric counts, by its name."""
 
     @property
     def verdict(self) -> Verdict:
@@ -78,7 +81,8 @@ def _headline(compared: Compared, took: float) -> str:
 def _case(compared: Compared, status: MetricStatus, took: float) -> Case:
     metric = next(one for one in compared.analysis.metrics if one.name == status.name)
     verdict = _final(compared, metric)
-    return Case(status.name, verdict, status.message, max(took, 0.0), figures(status))
+    facts = figures(status) | {"promql": compared.asked.get(status.name)}
+    return Case(status.name, verdict, status.message, max(took, 0.0), facts)
 
 
 def figures(status: MetricStatus) -> dict[str, Fact]:
@@ -108,6 +112,8 @@ def _final(compared: Compared, metric: Metric) -> Verdict:
 
 
 def _next_steps(compared: Compared) -> tuple[str, ...]:
+    if compared.verdict is Verdict.NO_DATA:
+        return tuple(f"see what is there: {text}" for text in compared.asked.values())
     if compared.verdict is not Verdict.CONTINUE:
         return ()
     analysis = compared.analysis

@@ -134,6 +134,24 @@ def test_a_file_says_how_to_judge(canary, archive, policy):
     assert json.loads(out)["facts"]["step"] == 15
 
 
+def test_no_data_comes_with_the_query_to_look_at(canary, archive):
+    """To paste, as it was asked."""
+    code, out, _ = canary(
+        *(
+            "analyze",
+            "--prometheus",
+            archive.url,
+            "--canary",
+            "version=v9",
+            "--stable",
+            "version=v2",
+        ),
+        *(*SPAN, "--metric", "http"),
+    )
+    assert code == ExitCode.INCONCLUSIVE
+    assert 'sum by (pod, instance) (http_requests_total{version="v9"})' in out
+
+
 def test_live_ends_with_no_data_where_nothing_comes(canary, archive):
     """The past is over: progress on standard error, exit code 6."""
     code, out, err = canary(

@@ -168,7 +168,10 @@ def test_a_forecast_says_how_sure_its_figures_are():
         Verdict.CONTINUE,
     )
     assert "rolled back in 0.0%" in fine.sentence
-    assert "within its hold of 2m in 50%" in step.sentence
+    assert (
+        "if it stayed there: seen within its hold of 2m in 50%, within an hour in 50%"
+        in step.sentence
+    )
     assert "taken as passing: queue" in said.next_steps[1]
 
 
