@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from canary.errors import CanaryError
+from canary.kube.failures import ForbiddenError
 from canary.kube.objects import RELEASES
 from canary.survey.doctor.definition import cluster, definition
-from canary.survey.doctor.diagnosis import Diagnosis, State, doubtful
+from canary.survey.doctor.diagnosis import Diagnosis, State, unseen
 from canary.survey.doctor.holding import holding
 from canary.survey.doctor.monitoring import prometheus
 from canary.survey.doctor.operators import alive, find, leading
@@ -25,19 +26,25 @@ def examine(patient: Patient) -> Iterator[Diagnosis]:
     yield from cluster(patient)
     yield from definition(patient)
     yield from own_rights(patient)
-    operator = find(patient)
-    yield from alive(operator)
+    operator = None
+    try:
+        operator = find(patient)
+        yield from alive(operator)
+    except ForbiddenError as error:
+        yield unseen("operator", error, "ask somebody who may list deployments there")
     yield from leading(patient, operator)
     if operator is not None:
         yield from operators_rights(patient, operator)
+    releases, listed = [], True
     try:
         releases = patient.server.list(RELEASES, patient.scope, {})
     except CanaryError as error:
-        yield doubtful("releases", str(error), "give -n a namespace in which you may look")
-        releases = []
+        listed = False
+        yield unseen("releases", error, "give -n a namespace in which you may look")
     yield from holding(patient, operator, releases)
     yield from routers(patient)
     yield from prometheus(patient, operator)
-    yield from stuck(patient, releases)
-    yield from unlistened(patient, releases)
-    yield from orphans(patient, releases)
+    if listed:
+        yield from stuck(patient, releases)
+        yield from unlistened(patient, releases)
+        yield from orphans(patient, releases)

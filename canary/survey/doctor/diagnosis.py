@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from canary.errors import CanaryError
+from canary.kube.failures import ForbiddenError
+
 
 class State(StrEnum):
     """How it is."""
@@ -39,3 +42,11 @@ def doubtful(check: str, sentence: str, remedy: str) -> Diagnosis:
 def wrong(check: str, sentence: str, remedy: str) -> Diagnosis:
     """Releases suffer from it."""
     return Diagnosis(check, State.ERROR, sentence, remedy)
+
+
+def unseen(check: str, error: CanaryError, remedy: str) -> Diagnosis:
+    """It could not be looked at; a refusal is said without the API server's many words."""
+    said = str(error)
+    if isinstance(error, ForbiddenError):
+        said = f"{said.partition(': ')[0]}: you may not"
+    return Diagnosis(check, State.WARNING, said, remedy)

@@ -8,7 +8,7 @@ from canary.errors import CanaryError, NotFoundError
 from canary.kube.objects import Kind, Object
 from canary.kube.workloads import Holding, holding_mode
 from canary.kube.workloads.holding import BINDINGS, POLICIES
-from canary.survey.doctor.diagnosis import Diagnosis, doubtful, fine, wrong
+from canary.survey.doctor.diagnosis import Diagnosis, doubtful, fine, unseen, wrong
 from canary.survey.doctor.operators import Operator
 from canary.survey.doctor.patient import Patient
 from canary.survey.selecting import selects
@@ -36,7 +36,7 @@ def holding(
         yield from _unserved(patient, mode)
         return
     except CanaryError as error:
-        yield doubtful("holding", str(error), "ask somebody who may get admission policies")
+        yield unseen("holding", error, "ask somebody who may get admission policies")
         return
     if policy is None or binding is None:
         yield _absent(name, mode, policy)

@@ -8,7 +8,7 @@ from canary import __version__
 from canary.errors import CanaryError
 from canary.kube.failures import ForbiddenError
 from canary.kube.objects import DEPLOYMENTS, LEASES, Object
-from canary.survey.doctor.diagnosis import Diagnosis, doubtful, fine, wrong
+from canary.survey.doctor.diagnosis import Diagnosis, doubtful, fine, unseen, wrong
 from canary.survey.doctor.patient import Patient
 
 _LABELS = {"app.kubernetes.io/name": "canary"}
@@ -65,15 +65,16 @@ class Operator:
 
 
 def find(patient: Patient) -> Operator | None:
-    """The operator of this cluster; where several are installed the first."""
-    for namespace in ("", _USUAL):
-        try:
-            found = patient.server.list(DEPLOYMENTS, namespace, _LABELS)
-        except ForbiddenError:
-            continue
-        operators = [Operator(one) for one in found]
-        return next((one for one in operators if _operates(one.container)), None)
-    return None
+    """The operator of this cluster; where several are installed the first.
+
+    Raises ForbiddenError when neither everywhere nor in its usual namespace may be looked.
+    """
+    try:
+        found = patient.server.list(DEPLOYMENTS, "", _LABELS)
+    except ForbiddenError:
+        found = patient.server.list(DEPLOYMENTS, _USUAL, _LABELS)
+    operators = [Operator(one) for one in found]
+    return next((one for one in operators if _operates(one.container)), None)
 
 
 def _operates(container: Object) -> bool:
@@ -126,7 +127,7 @@ def leading(patient: Patient, operator: Operator | None) -> Iterator[Diagnosis]:
     try:
         lease = patient.server.get(LEASES, namespace, name)
     except CanaryError as error:
-        yield doubtful("leader", str(error), "ask somebody who may get leases there")
+        yield unseen("leader", error, "ask somebody who may get leases there")
         return
     where = f"Lease {namespace}/{name}"
     logs = f"kubectl -n {operator.namespace} logs deployment/canary"

@@ -7,7 +7,7 @@ from datetime import datetime
 from canary.errors import CanaryError
 from canary.kube.objects import DEPLOYMENTS, Object
 from canary.kube.workloads.names import HOLD, annotations
-from canary.survey.doctor.diagnosis import Diagnosis, doubtful, fine, wrong
+from canary.survey.doctor.diagnosis import Diagnosis, doubtful, fine, unseen, wrong
 from canary.survey.doctor.patient import Patient
 
 _SEEN_BY = 60.0
@@ -83,7 +83,7 @@ def orphans(patient: Patient, releases: Sequence[Object]) -> Iterator[Diagnosis]
     try:
         deployments = patient.server.list(DEPLOYMENTS, patient.scope, {})
     except CanaryError as error:
-        yield doubtful("held Deployments", str(error), "ask somebody who may list deployments")
+        yield unseen("held Deployments", error, "ask somebody who may list deployments")
         return
     for one in deployments:
         namespace, holder = one["metadata"]["namespace"], annotations(one).get(HOLD)

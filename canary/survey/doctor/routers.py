@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from canary.errors import CanaryError
 from canary.kube.objects import Kind, Object
 from canary.survey.around import DIALECTS
-from canary.survey.doctor.diagnosis import Diagnosis, doubtful, fine
+from canary.survey.doctor.diagnosis import Diagnosis, doubtful, fine, unseen
 from canary.survey.doctor.patient import Patient
-from canary.survey.reader import listed
-from canary.survey.words import listed as in_words
+from canary.survey.words import listed
 
 CLASSES = Kind("gateway.networking.k8s.io", "v1", "gatewayclasses", "GatewayClass")
 
@@ -21,15 +20,16 @@ def routers(patient: Patient) -> Iterator[Diagnosis]:
         remedy = "releases can share traffic by number of pods only; better: docs/routers.md"
         yield doubtful("routers", said, remedy)
         return
-    yield fine("routers", f"the cluster serves {in_words(kind.kind for kind in served)}")
+    yield fine("routers", f"the cluster serves {listed(kind.kind for kind in served)}")
     if any(kind.group == CLASSES.group for kind in served):
         yield from _gateways(patient)
 
 
 def _gateways(patient: Patient) -> Iterator[Diagnosis]:
-    classes, trouble = listed(patient.server, CLASSES, "")
-    if trouble:
-        yield doubtful("gateways", trouble, "ask somebody who may list gatewayclasses")
+    try:
+        classes = patient.server.list(CLASSES, "", {})
+    except CanaryError as error:
+        yield unseen("gateways", error, "ask somebody who may list gatewayclasses")
         return
     accepted = [one for one in classes if _accepted(one)]
     for one in classes:
