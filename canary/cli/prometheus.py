@@ -1,4 +1,4 @@
-"""How a command is told where Prometheus is: declared once, so that it reads the same everywhere."""
+"""How a command is told where Prometheus is: declared once, so that it reads the same."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
