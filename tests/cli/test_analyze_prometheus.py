@@ -244,6 +244,31 @@ def server_of_odd():
     one.close()
 
 
+def failing(request) -> Reply:
+    """Counters of now: ten requests a second on either side, all of the canary's bad."""
+    start, end, step = (float(request.form[name]) for name in ("start", "end", "step"))
+    times = [start + step * number for number in range(int((end - start) / step) + 1)]
+    bad = "5.." in request.form["query"]
+    result = []
+    for side in ("canary", "stable"):
+        count = [0 if bad and side == "stable" else int(time * 10) for time in times]
+        points = [[time, str(number)] for time, number in zip(times, count, strict=True)]
+        result.append({"metric": {"group": side, "pod": side, "code": "200"}, "values": points})
+    body = {"status": "success", "data": {"resultType": "matrix", "result": result}}
+    return Reply(json.dumps(body).encode(), headers={"Content-Type": "application/json"})
+
+
+def test_live_ends_early_when_the_canary_fails(canary, server_of_odd):
+    """An outage of the canary is seen in two intervals; ten minutes are not waited for."""
+    server_of_odd.answer = failing
+    code, out, _ = canary(
+        *("analyze", "--prometheus", server_of_odd.url, *PAIR, "--metric", "http"),
+        *("--for", "10m", "--step", "1s", "-o", "json"),
+    )
+    assert code == ExitCode.FAILED
+    assert json.loads(out)["facts"]["reason"] == "CanaryOutage"
+
+
 def test_nobody_there_is_said_at_once(canary):
     """Even for a live comparison: a wrong address must not take ten minutes."""
     code, out, err = canary(
