@@ -81,12 +81,12 @@ def backtest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     2 an option or the file is wrong; with --fail-on-false-rollback 3 if a decision was wrong.
     """
     from canary.cli.backtesting import Study, split_of  # noqa: PLC0415 - keeps --help quick
+    from canary.cli.clock import now  # noqa: PLC0415
     from canary.cli.comparison import Access, opened, period  # noqa: PLC0415 - as above
     from canary.cli.policies import policy_of  # noqa: PLC0415
     from canary.cli.times import shown_time  # noqa: PLC0415
     from canary.gates.backtest import outcome_of, table  # noqa: PLC0415
     from canary.gates.publish import publish  # noqa: PLC0415
-    from canary.operator.run import SystemClock  # noqa: PLC0415
 
     chosen = artefacts(junit, summary, gitlab, output)
     release = policy_of(file)
@@ -97,11 +97,11 @@ def backtest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
         prometheus_user,
         prometheus_password_file,
     ).options()
-    now = SystemClock().now()
-    start, end = period(from_, to, now)
+    started = now()
+    start, end = period(from_, to, started)
     split = split_of(release, namespace, split_label, where)
     with opened(options) as source:
-        study = Study(release, source, split, start, end, now)
+        study = Study(release, source, split, start, end, started)
         found = study.releases(releases, good=known_good)
         every = list(study.replay(found))
     outcome = outcome_of(

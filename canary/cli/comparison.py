@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from canary.api import Analysis, Metric, PoolSource, RatioSource, Verdict, format_duration
+from canary.cli.clock import now
 from canary.cli.judging import Judging
 from canary.cli.policies import policy_of
 from canary.cli.prometheus import options_of
@@ -20,7 +21,6 @@ from canary.gates.matchers import parse_matchers, shown_matchers
 from canary.gates.outcome import Outcome
 from canary.gates.verdict import Compared, outcome_of
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
-from canary.operator.run import SystemClock
 
 READ_TIMEOUT = 60.0
 """Seconds: a week of history takes a server longer than the last minute."""
@@ -81,12 +81,11 @@ class Wanted:
 def compare(wanted: Wanted, access: Access, judging: Judging) -> Outcome:
     """Compares, live or in history. Raises CanaryError for whatever keeps it from that."""
     options, groups = access.options(), _groups(wanted)
-    clock = SystemClock()
-    now = clock.now()
-    start, end = _period(wanted, now)
+    started = now()
+    start, end = _period(wanted, started)
     with opened(options) as source:
         metrics = _metrics(wanted)
-        lately = (start - _LATELY, min(end, now))
+        lately = (start - _LATELY, min(end, started))
         if not metrics:
             metrics = (_preset_metric(found_preset(source, groups, *lately)),)
             print(f"canary: judged by the preset {metrics[0].name}", file=sys.stderr)  # noqa: T201
@@ -98,7 +97,7 @@ def compare(wanted: Wanted, access: Access, judging: Judging) -> Outcome:
         found = (
             _history(source, analysis, groups, span)
             if wanted.for_ is None
-            else _live(source, analysis, groups, span, clock)
+            else _live(source, analysis, groups, span)
         )
     subject = f"{shown_matchers(groups.canary)} against {shown_matchers(groups.stable)}"
     return outcome_of(subject, replace(found, asked=asked(analysis.metrics, groups)))
@@ -124,23 +123,23 @@ def _groups(wanted: Wanted) -> Groups:
     return groups
 
 
-def _period(wanted: Wanted, now: float) -> tuple[float, float]:
+def _period(wanted: Wanted, started: float) -> tuple[float, float]:
     """Start and end (seconds since the epoch)."""
     if wanted.for_ is not None:
         if wanted.from_ is not None or wanted.to is not None:
             raise UsageError("--for watches from now on, --from and --to look back: give one")
         if wanted.for_ <= 0:
             raise UsageError("--for: a time above 0 is expected, such as 10m")
-        return now, now + wanted.for_
+        return started, started + wanted.for_
     if wanted.from_ is None:
         raise UsageError("give --for 10m to watch from now on, or --from (and --to) to look back")
-    return period(wanted.from_, wanted.to or "now", now)
+    return period(wanted.from_, wanted.to or "now", started)
 
 
-def period(from_: str, to: str, now: float) -> tuple[float, float]:
+def period(from_: str, to: str, started: float) -> tuple[float, float]:
     """A time in the past. Raises UsageError when it is none, or ends before it starts."""
-    start, end = moment(from_, now, "--from"), moment(to, now, "--to")
-    if end > now + 1:
+    start, end = moment(from_, started, "--from"), moment(to, started, "--to")
+    if end > started + 1:
         raise UsageError(f"--to: a time in the past is expected, found {to!r}")
     if start >= end:
         raise UsageError(f"--from has to be before --to, found --from {from_} --to {to}")
@@ -207,11 +206,8 @@ def _history(source: Prometheus, analysis: Analysis, groups: Groups, span: Span)
     )
 
 
-def _live(
-    source: Prometheus, analysis: Analysis, groups: Groups, span: Span, clock: SystemClock
-) -> Compared:
-    pause = threading.Event()
-    seen = follow(source, analysis, groups, span, (clock.now, pause.wait))
+def _live(source: Prometheus, analysis: Analysis, groups: Groups, span: Span) -> Compared:
+    seen = follow(source, analysis, groups, span, (now, threading.Event().wait))
     return _compared(analysis, span, _until_failed(_said(seen, span)))
 
 
