@@ -77,7 +77,10 @@ def _head(found: Found) -> Iterator[str]:
     if found.named:
         yield f"  namespace: {scalar(around.namespace)}"
     yield "spec:"
-    yield "  # Your own Deployment, in place: no pod restarts when this is applied."
+    scaled = f" {around.autoscaler} goes on scaling it, and cannot shrink it below what it had "
+    scaled += "while a release runs."
+    own = "Your own Deployment, in place: no pod restarts when this is applied."
+    yield from _said(own + (f" HorizontalPodAutoscaler{scaled}" if around.autoscaler else ""), 2)
     yield f"  target: {{kind: Deployment, name: {name}}}"
     yield from _service(found)
 

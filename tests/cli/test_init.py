@@ -258,6 +258,29 @@ def test_folders_and_names_that_yaml_would_misread(terminal: Terminal) -> None:
     assert terminal.release.metadata.namespace == "shop"
 
 
+AUTOSCALER = """
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: auth-scaler, namespace: prod}
+spec: {scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: auth}, maxReplicas: 9}
+"""
+SMOKE = """
+apiVersion: batch/v1
+kind: CronJob
+metadata: {name: auth-smoke, namespace: prod}
+spec: {suspend: true}
+"""
+
+
+def test_autoscaler_and_checks_are_mentioned(terminal: Terminal) -> None:
+    """What goes on beside a release, and a suspended CronJob that may be a check."""
+    assert terminal.offline(*BASE, AUTOSCALER, SMOKE) == 0
+    assert "HorizontalPodAutoscaler auth-scaler goes on scaling it" in terminal.out
+    assert "# - {name: smoke, jobFrom: {cronJob: auth-smoke}}" in terminal.out
+    terminal.offline(*BASE)
+    assert "HorizontalPodAutoscaler" not in terminal.out
+
+
 BAD = [
     pytest.param(("auth", "web"), 2, "one DEPLOYMENT is expected", id="two Deployments"),
     pytest.param(("--offline", "none.yaml"), 2, "there is no file none.yaml", id="no such file"),
