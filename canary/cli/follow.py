@@ -48,8 +48,8 @@ class Follow:
         self._queue: SimpleQueue[News] = SimpleQueue()
         self._cache.on_change(lambda old, new: self._queue.put(News(new, old)))
         self._reflector = Reflector(self._source, self._cache, stopper)
-        logging.getLogger("canary.kube.reflector").propagate = False  # said by whoever follows
-        logging.getLogger("canary.kube.reflector").addHandler(logging.NullHandler())
+        # whoever follows says it once; the log would say it again
+        logging.getLogger("canary.kube.reflector").setLevel(logging.ERROR)
 
     def __enter__(self) -> Self:
         self._reflector.start()

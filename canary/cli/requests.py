@@ -94,7 +94,11 @@ def _confirm(verb: "Verb", wanted: "Sequence[Wanted]") -> None:
         raise UsageError(f"nobody can be asked here: give --yes to {verb} without a question")
     for one in wanted:
         typer.echo(f"{one.sight.title}: {one.effect}", err=True)
-    if not typer.confirm(f"{verb.capitalize()} {_many(wanted)}?", err=True):
+    try:
+        agreed = typer.confirm(f"{verb.capitalize()} {_many(wanted)}?", err=True)
+    except typer.Abort:  # Ctrl-C, or the end of the input
+        raise KeyboardInterrupt from None
+    if not agreed:
         typer.echo("Nothing was changed.", err=True)
         raise typer.Exit(ExitCode.ERROR)
 

@@ -129,6 +129,16 @@ def test_a_person_is_asked(server: ApiServer) -> None:
     assert server.asked["patch", "canaryreleases"] == 1
 
 
+def test_ctrl_c_at_the_question(server: ApiServer) -> None:
+    """Exit code 130, and nothing is written."""
+    put(server.cluster, "approval")
+    with terminal("promote", "auth") as screen:
+        screen.shows("[y/N]:")
+        screen.child.send_signal(signal.SIGINT)
+        assert screen.end() == 130
+    assert server.asked["patch", "canaryreleases"] == 0
+
+
 def test_get_w_adds_a_line_for_each_change(server: ApiServer) -> None:
     """Columns stay below each other; what is deleted says so; one watch."""
     put(server.cluster, "progressing")
