@@ -275,7 +275,8 @@ spec: {suspend: true}
 def test_autoscaler_and_checks_are_mentioned(terminal: Terminal) -> None:
     """What goes on beside a release, and a suspended CronJob that may be a check."""
     assert terminal.offline(*BASE, AUTOSCALER, SMOKE) == 0
-    assert "HorizontalPodAutoscaler auth-scaler goes on scaling it" in terminal.out
+    said = " ".join(terminal.out.replace("#", " ").split())
+    assert "HorizontalPodAutoscaler auth-scaler goes on scaling it" in said
     assert "# - {name: smoke, jobFrom: {cronJob: auth-smoke}}" in terminal.out
     terminal.offline(*BASE)
     assert "HorizontalPodAutoscaler" not in terminal.out
