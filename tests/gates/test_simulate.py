@@ -6,14 +6,18 @@ from statistics import fmean, variance
 import pytest
 
 from canary.api import Reason, Verdict, load_release
-from canary.core.evidence import Interval, Judge, RatioPolicy
 from canary.core.increments import Side
+from canary.core.series import Found, Series
+from canary.core.snapshot import Samples
 from canary.errors import ExitCode
 from canary.gates.bounds import clopper_pearson
+from canary.gates.compare import Span, look
 from canary.gates.engines import Engines
 from canary.gates.forecast import Forecast, Step, outcome_of
+from canary.gates.groups import Groups, sampled
 from canary.gates.scenario import Scenario, Service, poisson
 from canary.gates.simulate import End, Ended, at_weight, simulable, simulated
+from tests.gates.made import METRIC, analysis
 
 RELEASE = """
 apiVersion: canary-controller.dev/v1alpha1
@@ -127,19 +131,36 @@ def test_a_release_that_stays_at_one_weight_is_seen_sooner_at_a_higher_one():
     assert at_weight(ERRORS, scenario.good, "errors", 10, "t") is None
 
 
-def test_the_engines_fold_what_the_judge_folds():
-    """Interval by interval the same evidence as an engine of its own."""
-    engines = Engines.of(ERRORS.analysis, "errors", {})
-    alone = Judge(RatioPolicy(minimum=300.0))
-    service = Service(BAD, Random(2))  # noqa: S311 - as above
-    for number in range(40):
-        counts = service.serve(10.0, 0.1, 1)
-        start = number * 10.0
-        engines.take(start, start + 10.0, counts, service, 1)
-        values = (counts.canary, counts.canary_bad, counts.stable, counts.stable_bad)
-        alone.step(Interval(start, start + 10.0, *values))
-    assert engines.judges["errors"][1].evidence() == alone.evidence()
-    assert engines.judgement(400.0, 0.0).step is Verdict.FAIL
+@pytest.mark.parametrize("scenario", [BAD, BAD.good], ids=["bad", "good"])
+def test_the_engines_say_what_the_judge_says_of_the_same_counters(scenario):
+    """Fed with counts, or through a source's series: the same evidence and verdicts."""
+    span = Span.of(1_500_000.0, 1_500_900.0, 15.0)
+    shape = analysis()
+    service = Service(scenario, Random(2))  # noqa: S311 - as above
+    engines = Engines.of(shape, "errors", {})
+    sums = [0, 0, 0, 0]
+    points: list[list[tuple[float, float]]] = [[], [], [], []]
+    for end in span.grid.times():
+        weight = 0.1 if end > span.start else 0.0
+        counts = service.serve(15.0, weight, 1)
+        each = (counts.canary, counts.canary_bad, counts.stable, counts.stable_bad)
+        sums = [before + more for before, more in zip(sums, each, strict=True)]
+        if end > span.since:
+            engines.take(end - 15.0, end, counts, service, 1)
+        for row, number in zip(points, sums, strict=True):
+            row.append((end, float(number)))
+    sides = ({"group": "canary", "pod": "c"}, {"group": "stable", "pod": "s"})
+    total, bad = (
+        Found((Series(sides[0], tuple(points[n])), Series(sides[1], tuple(points[n + 2]))))
+        for n in (0, 1)
+    )
+    by_metric = {
+        "errors": sampled(METRIC, Groups((), ()), {"errors.total": total, "errors.bad": bad})
+    }
+    judged = look(shape, span, None, Samples(span.grid, span.since, by_metric), span.end)
+    mine = engines.judgement(span.end, span.start)
+    assert engines.judges["errors"][1].evidence() == judged.metrics[0].evidence
+    assert (mine.step, mine.final, mine.reason) == (judged.step, judged.final, judged.reason)
 
 
 def ended(end: End, at: float, *, bad: int = 7, weight: int = 10) -> Ended:

@@ -1,0 +1,38 @@
+"""Points in time as people type them."""
+
+import pytest
+
+from canary.cli.times import moment, shown_time
+from canary.errors import UsageError
+
+NOW = 1_800_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        pytest.param("now", NOW, id="now"),
+        pytest.param("-2h", NOW - 7200, id="hours ago"),
+        pytest.param("-7d", NOW - 7 * 86_400, id="days ago"),
+        pytest.param("-1d12h", NOW - 1.5 * 86_400, id="days and hours ago"),
+        pytest.param("1700000000", 1_700_000_000.0, id="seconds since the epoch"),
+        pytest.param("2026-03-01T10:00:00Z", 1_772_359_200.0, id="UTC"),
+        pytest.param("2026-03-01T12:00:00+02:00", 1_772_359_200.0, id="with a zone"),
+        pytest.param("2026-03-01 10:00", 1_772_359_200.0, id="without a zone: UTC"),
+    ],
+)
+def test_a_time_is_read(text, seconds):
+    """Seconds since the epoch."""
+    assert moment(text, NOW, "--from") == seconds
+
+
+@pytest.mark.parametrize("text", ["", "-", "2h", "-2", "-2 h", "-d", "noon", "2026-13-01", "1e9"])
+def test_anything_else_is_refused_with_its_option(text):
+    """And with what is expected."""
+    with pytest.raises(UsageError, match=r"--from: 2026-03-01T10:00:00Z, .* found"):
+        moment(text, NOW, "--from")
+
+
+def test_a_time_is_shown_in_utc():
+    """To the second."""
+    assert shown_time(1_772_359_200.0) == "2026-03-01 10:00:00Z"
