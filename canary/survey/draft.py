@@ -176,7 +176,7 @@ def _steps(found: Found, plan: Plan) -> Iterator[str]:
 
 
 def _rate(found: Found, first: int) -> str:
-    if found.traffic is None:
+    if found.traffic is None or found.traffic.rate <= 0:
         return ""
     share = per_second(found.traffic.rate * first / 100)
     return f"There are {per_second(found.traffic.rate)} now, so {first} % are {share}. "

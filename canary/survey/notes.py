@@ -43,6 +43,8 @@ def notes(found: Found, plan: Plan) -> Iterator[str]:
         yield "no metric of a connection pool was found: a leak shows only in failed requests"
     if found.traffic is None:
         yield "the traffic is not known: check with canary lint --cluster --prometheus URL"
+    elif found.traffic.rate <= 0:
+        yield "not one request came in the last ten minutes: without traffic a release waits"
     elif plan.course is not None and plan.course.seconds > DEADLINE:
         yield (f"{per_second(found.traffic.rate)} are too few to judge a release within "
                f"{about(DEADLINE)}: it would pause as inconclusive")  # fmt: skip

@@ -132,7 +132,11 @@ def test_little_traffic_makes_larger_steps_and_a_coarser_threshold(
         assert spec.analysis.smallest_regression > 0.005
         prometheus.answer = FakePrometheus([*gateway(0.005), *application()])
         terminal.online(server, "--prometheus", prometheus.url)
-    assert "too few to judge a release within 2 h" in terminal.err
+        assert "too few to judge a release within 2 h" in terminal.err
+        prometheus.answer = FakePrometheus([*gateway(0.0), *application(rate=0.0)])
+        terminal.online(server, "--prometheus", prometheus.url)
+    assert "not one request came" in terminal.err
+    assert terminal.release.spec.steps[0].weight == 1
 
 
 def test_without_prometheus_the_pods_own_pages_are_read(terminal: Terminal) -> None:
