@@ -1,5 +1,6 @@
 """`canary status -w`: the live view, and the lines in a pipe."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -64,7 +65,7 @@ def has_ended(sight: Sight) -> bool:
 @contextmanager
 def _screen() -> Iterator[tuple[Show, Say]]:
     console = Console(highlight=False)
-    if not console.is_terminal or console.is_dumb_terminal:
+    if not _moving(console):
         yield _lines(), lambda words: typer.echo(f"canary: {words}", err=True)
         return
     with Live(console=console, auto_refresh=False, transient=True) as live:
@@ -72,6 +73,11 @@ def _screen() -> Iterator[tuple[Show, Say]]:
             lambda sight: live.update(view(sight, whole=False), refresh=True),
             lambda words: live.console.print(f"canary: {words}", markup=False, style="yellow"),
         )
+
+
+def _moving(console: Console) -> bool:
+    """Whether a picture can move here; the terminals of CI keep every picture of it."""
+    return console.is_terminal and not console.is_dumb_terminal and not os.environ.get("CI")
 
 
 def _lines() -> Show:
@@ -88,7 +94,7 @@ def _lines() -> Show:
 
 def _show_end(sight: Sight) -> None:
     console = Console(highlight=False)
-    if console.is_terminal and not console.is_dumb_terminal:
+    if _moving(console):
         console.print(view(sight))
     else:
         typer.echo(ended(sight))

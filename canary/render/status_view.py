@@ -96,11 +96,15 @@ def _said(page: Page, sight: Sight) -> Iterator[Text]:
     now.append(page.glyphs.text(spaced(status.phase)), style)
     if status.intent not in {Intent.REST, Intent.BAKE}:
         now.append(f" at {status.weight} %", style)
-    now.append(f" {page.glyphs.dot} ", "dim").append(page.glyphs.text(status.reason))
+    reason = Text(page.glyphs.text(status.reason))
     if status.release is not None and status.verdict is not None:
-        now.append(f" {page.glyphs.dot} verdict ", "dim")
-        now.append(status.verdict, VERDICT_STYLES[status.verdict])
-    yield now
+        reason.append(f" {page.glyphs.dot} verdict ", "dim")
+        reason.append(status.verdict, VERDICT_STYLES[status.verdict])
+    if now.cell_len + reason.cell_len + 3 <= page.width:
+        yield now.append(f" {page.glyphs.dot} ", "dim").append(reason)
+    else:
+        yield now
+        yield Text(" " * LABEL).append(reason)
     yield from _paragraph(page, "because", status.message or SENTENCES[status.reason])
     yield from _paragraph(page, "next", outlook(sight.spec, status, sight.now))
     if (left := least_left(sight)) is not None:
@@ -155,8 +159,10 @@ def _step(step: Step) -> str:
 def _metrics(page: Page, metrics: Sequence[MetricStatus]) -> Iterator[Text]:
     """One row of evidence per metric, and below it what both versions did."""
     width = name_width(one.name for one in metrics)
+    head = Text("evidence against the canary, log scale", style="dim")
     right = Text(f"full {page.glyphs.dot} roll back", style="dim")
-    yield beside(Text("evidence against the canary, log scale", style="dim"), right, page.width)
+    roomy = head.cell_len + right.cell_len < page.width
+    yield beside(head, right, page.width) if roomy else head
     for one in metrics:
         yield _evidence(page, one, width)
         for words in _figures(one):

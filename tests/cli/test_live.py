@@ -11,6 +11,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+import pytest
+
 from tests.cli.apiserver import ApiServer
 from tests.cli.releases import put
 from tests.cli.test_status import until
@@ -98,6 +100,20 @@ def test_a_watch_that_breaks_is_said_above_the_picture(server: ApiServer) -> Non
         put(server.cluster, "promoted")
         assert screen.end() == 0
     assert screen.seen.count("trying again") == 1
+
+
+def test_ci_gets_lines_even_on_a_terminal(
+    server: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log that keeps every picture is unreadable."""
+    monkeypatch.setenv("CI", "true")
+    put(server.cluster, "progressing")
+    with terminal("status", "auth", "-w") as screen:
+        screen.shows("prod/auth phase=Progressing")
+        until(lambda: server.cluster.watching > 0)
+        put(server.cluster, "promoted")
+        assert screen.end() == 0
+    assert "evidence against" not in screen.seen
 
 
 def test_ctrl_c_leaves_without_a_word(server: ApiServer) -> None:
