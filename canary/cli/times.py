@@ -50,5 +50,5 @@ def _ago(text: str) -> float:
 
 
 def shown_time(seconds: float) -> str:
-    """`2026-03-01 10:00:00Z`."""
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}Z"
+    """`03-01 10:00Z`: short, for tables of the last weeks."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%m-%d %H:%M}Z"

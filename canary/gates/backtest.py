@@ -140,7 +140,7 @@ def _missed(missed: int) -> str:
     return f"; promoted though bad: {missed}" if missed else ""
 
 
-COLUMNS = ("RELEASE", "START", "WAS", "DECISION", "AFTER", "BAD BY THEN", "BAD IN ALL")
+COLUMNS = ("RELEASE", "START", "WAS", "DECISION", "AFTER", "BAD SEEN", "OF")
 _RIGHT = COLUMNS[4:]
 
 
