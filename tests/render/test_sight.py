@@ -1,0 +1,133 @@
+"""What is read off a release: time left, limits, ages, intervals, where to look."""
+
+import pytest
+
+from canary.api import Reason, Status
+from canary.kube.releases import parsed
+from canary.render.advice import looks
+from canary.render.proportion import wilson
+from canary.render.releases import age, heads, row
+from canary.render.sight import Sight, least_left
+from canary.render.waits import limits
+from tests.cli.releases import IN_FLIGHT, NOW, SITUATIONS, release
+
+
+def sight(situation: str, **changes: object) -> Sight:
+    """The release in this situation, with other fields of its status."""
+    found = parsed(release(situation))
+    status = Status.model_validate(found.status.model_dump() | changes)
+    return Sight("prod", "auth", found.spec, status, NOW)
+
+
+LEFT = [
+    pytest.param("progressing", 900.0 + 600, id="the rest of the minimum, when the holds are shorter, and the bake"),
+    pytest.param("preparing", 900.0 + 600, id="before traffic as well"),
+    pytest.param("baking", 500.0, id="the rest of the bake"),
+    pytest.param("paused", None, id="a person decides"),
+    pytest.param("approval", None, id="a person approves"),
+    pytest.param("promoting", None, id="the target rolls at its own pace"),
+    pytest.param("ready", None, id="nothing is under way"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("situation", "left"), LEFT)
+def test_least_time_left(situation: str, left: float | None) -> None:
+    """Seconds until it can have ended; None where somebody else decides."""
+    assert least_left(sight(situation)) == left
+
+
+def test_holds_that_are_longer_than_the_minimum() -> None:
+    """What is left of this hold, and all that follow."""
+    found = sight("progressing")
+    analysis = found.spec.analysis.model_copy(update={"minimum": 0.0})
+    spec = found.spec.model_copy(update={"analysis": analysis})
+    assert least_left(Sight("prod", "auth", spec, found.status, NOW)) == 205 + 300 + 600
+
+
+LIMITS = [
+    pytest.param(sight("progressing"), [(6800.0, "the release pauses (DeadlineExceeded)")], id="the deadline"),
+    pytest.param(sight("progressing", reason=Reason.HOLDING), [(205.0, "the step's hold time is over"), (6800.0, "the release pauses (DeadlineExceeded)")], id="the hold, then the deadline"),
+    pytest.param(sight("progressing", reason=Reason.NO_DATA), [(505.0, "the release pauses (NoData)"), (6800.0, "the release pauses (DeadlineExceeded)")], id="the patience with silent metrics"),
+    pytest.param(sight("preparing", release=parsed(release("preparing")).status.release.model_copy(update={"scaling_since": NOW - 100}).model_dump()), [(500.0, "the release is rolled back (NeverReady)"), (6800.0, "the release pauses (DeadlineExceeded)")], id="pods that do not become ready"),
+    pytest.param(sight("promoting", release=parsed(release("promoting")).status.release.model_copy(update={"unhold_at": NOW - 100}).model_dump()), [(500.0, "the release is rolled back (RollFailed)")], id="a target that does not roll"),
+    pytest.param(sight("baking"), [(500.0, "the release has ended")], id="the bake"),
+    pytest.param(sight("paused"), [], id="a person is waited for as long as it takes"),
+    pytest.param(sight("ready"), [], id="nothing is under way"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("seen", "wanted"), LIMITS)
+def test_limits(seen: Sight, wanted: list[tuple[float, str]]) -> None:
+    """What happens by itself, the next first."""
+    assert [(one.at - NOW, one.then) for one in limits(seen)] == wanted
+
+
+LOOKS = [
+    pytest.param(Reason.NEVER_READY, "kubectl describe pods -n prod -l canary-controller.dev/role=canary", id="pods that are not ready"),
+    pytest.param(Reason.CRASH_LOOPING, "kubectl logs -n prod auth-canary-1 --previous", id="a crash"),
+    pytest.param(Reason.CHECK_FAILED, "kubectl get jobs -n prod -l canary-controller.dev/check", id="a check"),
+    pytest.param(Reason.TARGET_NOT_FOUND, "kubectl describe deployment auth -n prod", id="the target"),
+    pytest.param(Reason.CONTESTED, "kubectl get traefikservice auth -n prod -o yaml", id="the route"),
+    pytest.param(Reason.MONITORING_UNAVAILABLE, "canary doctor", id="the monitoring"),
+    pytest.param(Reason.SUSPENDED, "kubectl patch canaryrelease auth -n prod --type=merge -p '{\"spec\":{\"suspend\":false}}'", id="a suspended release"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("reason", "command"), LOOKS)
+def test_where_to_look(reason: Reason, command: str) -> None:
+    """A command to paste for what only a person can find out."""
+    found = [one for one, _ in looks(sight("progressing", reason=reason), ["auth-canary-1"])]
+    assert found == [command]
+
+
+AGES = [
+    pytest.param(-5, "0s", id="a clock that is ahead"),
+    pytest.param(119, "119s", id="seconds"),
+    pytest.param(192, "3m12s", id="minutes and seconds"),
+    pytest.param(180, "3m", id="round minutes"),
+    pytest.param(5400, "90m", id="minutes"),
+    pytest.param(5 * 3600 + 240, "5h4m", id="hours and minutes"),
+    pytest.param(30 * 3600, "30h", id="hours"),
+    pytest.param(3 * 86400 + 7200, "3d2h", id="days and hours"),
+    pytest.param(12 * 86400, "12d", id="days"),
+]
+
+
+@pytest.mark.parametrize(("seconds", "text"), AGES)
+def test_ages(seconds: float, text: str) -> None:
+    """As kubectl writes them."""
+    assert age(seconds) == text
+
+
+def test_a_release_that_the_operator_has_not_seen() -> None:
+    """Without a status it is pending; a row has as many cells as there are heads."""
+    bare = {"metadata": {"name": "new", "creationTimestamp": "2027-01-15T08:00:00Z"}, "spec": {}}
+    cells = row(bare, NOW, wide=True, namespaces=True)
+    assert cells == ["-", "new", "Pending", "-", "0%", "-", "-", "0s", "-", "-", "-", "-"]
+    assert len(cells) == len(heads(wide=True, namespaces=True))
+
+
+def test_what_others_wrote_cannot_steer_a_terminal() -> None:
+    """Messages come from the cluster; escape sequences are shown, never obeyed."""
+    found = release("ready")
+    found["status"] = {**SITUATIONS["ready"], "message": "\x1b[2Jgone\nnext"}
+    assert row(found | {"metadata": found["metadata"] | {"creationTimestamp": "2027-01-15T08:00:00Z"}}, NOW, wide=True, namespaces=False)[-1] == "�[2Jgone next"  # fmt: skip
+
+
+INTERVALS = [
+    pytest.param(0, 100, (0.0, 0.0370), id="none bad"),
+    pytest.param(50, 100, (0.4038, 0.5962), id="half"),
+    pytest.param(100, 100, (0.9630, 1.0), id="all bad"),
+    pytest.param(1, 29, (0.0061, 0.1718), id="one of 29, an example of Newcombe 1998 (Table I)"),
+]
+
+
+@pytest.mark.parametrize(("bad", "total", "wanted"), INTERVALS)
+def test_intervals(bad: float, total: float, wanted: tuple[float, float]) -> None:
+    """Wilson's at 95 %, within what a share can be."""
+    assert wilson(bad, total) == pytest.approx(wanted, abs=1e-4)
+
+
+def test_the_samples_are_all_of_one_release() -> None:
+    """The table's releases differ in their status only."""
+    assert {str(one["release"]["template"]) for one in SITUATIONS.values() if "release" in one} == {IN_FLIGHT["template"]}  # fmt: skip
