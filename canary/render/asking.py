@@ -100,7 +100,8 @@ def effect(verb: Verb, spec: Spec, status: Status) -> str:
     step, weight = f"step {status.step + 1} of {len(spec.steps)}", f"{status.weight} %"
     match verb:
         case Verb.PROMOTE if status.phase is Phase.PAUSED:
-            return f"resumes, and approves {step} ({weight})"
+            asks = spec.steps[min(status.step, len(spec.steps) - 1)].approval
+            return f"resumes{', and approves' if asks else ''} {step} ({weight})"
         case Verb.PROMOTE:
             return f"approves {step} ({weight})"
         case Verb.PAUSE:
