@@ -122,7 +122,7 @@ def _answered(
             return answers.get(compiled.query.key, _UNASKED)
 
 
-_UNASKED = NoData("the metric source gave no answer for this query")
+_UNASKED = NoData("the metric source gave no answer for this query", partial=True)
 
 
 def _on_grid(time: float, step: float) -> float:

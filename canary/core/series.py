@@ -59,9 +59,11 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class NoData:
-    """The query works and nothing is there (or only part of it could be read)."""
+    """The query works and nothing is there."""
 
     why: str
+    partial: bool = False
+    """Only part could be read, or none was: what is missing may be there, and is no zero."""
 
 
 @dataclass(frozen=True, slots=True)

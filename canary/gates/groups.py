@@ -119,8 +119,7 @@ def sampled(
         if routed := _routed(metric, groups):
             total, bad = (answers.get(one.key, _UNASKED) for one in routed.queries())
             return RatioSamples(total, bad, routed.label, routed.side_of)
-        total, bad = answer("total"), answer("bad")
-        return RatioSamples(bad if _partial(bad) else total, bad, GROUP, side_of)
+        return RatioSamples(answer("total"), answer("bad"), GROUP, side_of)
     if metric.pool is None:
         return answers.get(metric.name, _UNASKED)
     preset = pool_preset(metric.pool.preset)
@@ -136,12 +135,7 @@ def sampled(
     )
 
 
-def _partial(answer: MetricAnswer) -> bool:
-    """Whether something is missing. No series of errors is what a good version looks like."""
-    return isinstance(answer, NoData) and "in part" in answer.why
-
-
-_UNASKED = NoData("the metric source gave no answer for this query")
+_UNASKED = NoData("the metric source gave no answer for this query", partial=True)
 
 
 def _queries(metric: Metric, groups: Groups) -> list[SeriesQuery]:

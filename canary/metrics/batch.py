@@ -34,7 +34,7 @@ AWAY = 60.0
 """Seconds after which, without a question, a release is not asked for any more."""
 PATIENCE = 30.0
 """Seconds that `read` waits at most."""
-
+_UNANSWERED = "the metric source gave no answer for this query"
 
 Answers = Mapping[str, MetricAnswer]
 
@@ -164,7 +164,7 @@ class Batch:
     def _single(self, query: SeriesQuery, grid: Grid) -> MetricAnswer:
         self._count()
         answers = self._source.read((query,), grid.start, grid.end, grid.step)
-        return answers.get(query.key, NoData("the metric source gave no answer for this query"))
+        return answers.get(query.key, NoData(_UNANSWERED, partial=True))
 
     def _send(self, moment: _Moment, members: frozenset[Member]) -> _Split:
         answer = self._single(moment.template.of(members), moment.grid)

@@ -116,7 +116,7 @@ class Prometheus:
         except _RefusedError as error:
             return Unavailable(f"{self._options.url}: {error}")
         except _PartialError as error:
-            return NoData(f"{self._options.url} answered only in part: {error}")
+            return NoData(f"{self._options.url} answered only in part: {error}", partial=True)
 
     def _range(self, text: str, grid: Grid) -> Matrix:
         if not self._breaker.admits():
@@ -269,4 +269,4 @@ def _found(matrices: Sequence[Matrix]) -> MetricAnswer:
         labels: tuple(p for p in points if math.isfinite(p[1])) for labels, points in merged.items()
     }
     series = tuple(Series(dict(labels), points) for labels, points in finite.items() if points)
-    return Found(series) if series else NoData("all values are NaN or infinite")
+    return Found(series) if series else NoData("all values are NaN or infinite", partial=True)

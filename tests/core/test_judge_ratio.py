@@ -1,11 +1,13 @@
-"""What the judge takes for the canary's own, where a router has one name for all canaries."""
+"""A ratio metric from what was read: whose requests they are, and what is missing."""
+
+import pytest
 
 from canary.api import Metric, Verdict
 from canary.api.analysis import Analysis
 from canary.core.increments import Grid, Side
 from canary.core.judge.ratio import judge_ratio
 from canary.core.judge.scene import Scene
-from canary.core.series import Found, Series
+from canary.core.series import Found, MetricAnswer, NoData, Series, Unavailable
 from canary.core.snapshot import RatioSamples, Samples
 
 START, REPLACED, END = 1000.0, 1600.0, 1700.0
@@ -34,3 +36,23 @@ def test_requests_of_an_earlier_canary_are_not_held_against_this_one() -> None:
     assert (judged.status.canary_total, judged.status.canary_bad) == (500, 0)
     assert judged.status.verdict is not Verdict.FAIL
     assert sum(tick.total(Side.STABLE) for tick in judged.ticks) == 45 * (END - START)
+
+
+@pytest.mark.parametrize(
+    ("bad", "verdict"),
+    [
+        pytest.param(NoData("no series matches"), Verdict.CONTINUE, id="no errors: judged on"),
+        pytest.param(
+            NoData("answered only in part", partial=True), Verdict.NO_DATA, id="half of the errors"
+        ),
+        pytest.param(Unavailable("no answer"), Verdict.UNAVAILABLE, id="monitoring is down"),
+    ],
+)
+def test_errors_that_cannot_be_read_are_not_no_errors(bad: MetricAnswer, verdict: Verdict) -> None:
+    """No error series at all is what a good version looks like; one that is missing is not."""
+    total = Found((counted("auth", (START, 45)), counted("auth-canary", (START, 1))))
+    sides = {"auth": Side.STABLE, "auth-canary": Side.CANARY}
+    read = RatioSamples(total, bad, "service", sides.get)
+    scene = Scene(ANALYSIS, END, START, 10, alone=False, ratios=1, ready_since={})
+    samples = Samples(Grid(START, END, 10), START, {"errors": read})
+    assert judge_ratio(METRIC, (samples, read), {}, scene).final is verdict

@@ -4,7 +4,7 @@ import pytest
 
 from canary.api import Verdict
 from canary.core.increments import Side
-from canary.core.series import Found, Matcher, MatchOp, NoData, Unavailable
+from canary.core.series import Found, Matcher, MatchOp, Unavailable
 from canary.core.snapshot import RatioSamples, Samples
 from canary.errors import UsageError
 from canary.gates.compare import Span, failed, look, looks, passed
@@ -73,22 +73,6 @@ def test_no_canary_is_no_data():
     last = list(looks(analysis(), span, by_metric, decided))[-1]
     assert last.judged.final is Verdict.NO_DATA
     assert "no request has reached the canary" in last.judged.message
-
-
-@pytest.mark.parametrize(
-    ("bad", "total"),
-    [
-        pytest.param(NoData("the query works and matches no series"), Found, id="no errors"),
-        pytest.param(NoData("x answered only in part: y"), NoData, id="a part of the errors"),
-    ],
-)
-def test_errors_that_are_read_in_part_are_not_no_errors(bad, total):
-    """No error series is what a good version looks like; half of them is not."""
-    span, _ = history(0.001)
-    given = answers([counters("canary/c", span.grid, 0.0)])
-    samples = sampled(METRIC, GROUPS, {**given, "errors.bad": bad})
-    assert isinstance(samples, RatioSamples)
-    assert isinstance(samples.total, total)
 
 
 def test_both_sides_come_in_one_query_with_escaped_values():

@@ -84,7 +84,8 @@ def _state(
 
 def _bad_is_down(samples: RatioSamples) -> tuple[Verdict, str] | None:
     """No error series at all is what a good version looks like; one that cannot be read is not."""
-    return None if isinstance(samples.bad, NoData) else silent((samples.bad,))
+    nothing = isinstance(samples.bad, NoData) and not samples.bad.partial
+    return None if nothing else silent((samples.bad,))
 
 
 def _ticks(
