@@ -78,9 +78,10 @@ COMING = {"pools"}
 
 def alerts() -> set[str]:
     """What can fire."""
-    if find_spec("canary.alerts") is None:
-        return set(ALERTS)
-    return set(import_module("canary.alerts").alert_names())
+    found = find_spec("canary.alerts") and getattr(
+        import_module("canary.alerts"), "alert_names", None
+    )
+    return set(found() if found else ALERTS)
 
 
 def pages() -> list[Path]:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +15,10 @@ from canary.errors import ExitCode
 
 if TYPE_CHECKING:
     from canary.gates.access import Scan, Spot
+
+
+WIDTH = 80
+"""Of remedies; a place and its code stay in one line."""
 
 
 class Output(StrEnum):
@@ -75,7 +80,7 @@ def _lines(found: "Scan") -> Iterator[str]:
     hit = {spot.finding.rule for spot in found.spots}
     for rule in rules():
         if rule.id in hit:
-            yield f"\n{rule.id}: {rule.remedy}"
+            yield fill(f"{rule.id}: {rule.remedy}", WIDTH, initial_indent="\n")
     yield f"\n{_summary(found)}" if hit else _summary(found)
 
 
