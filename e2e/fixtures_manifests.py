@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-NAMESPACE = "mani-crd"
+NAMESPACE = f"mani-{os.getpid()}"
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]
 
 

@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 import yaml
 
-NAMESPACE = "oper-e2e"
+NAMESPACE = f"oper-{os.getpid()}"
 IMAGE = os.environ.get("OPERATOR_POD_IMAGE", "localhost/pause:lab")
 MANIFESTS = f"""
 apiVersion: apps/v1
@@ -48,7 +48,7 @@ kind: HTTPRoute
 metadata: {{name: auth, namespace: {NAMESPACE}}}
 spec:
   parentRefs: [{{name: lab, namespace: lab}}]
-  hostnames: [oper-e2e.example]
+  hostnames: [{NAMESPACE}.example]
   rules: [{{backendRefs: [{{name: auth, port: 8080}}]}}]
 ---
 apiVersion: canary-controller.dev/v1alpha1

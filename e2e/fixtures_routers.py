@@ -29,7 +29,7 @@ from canary.routers.registry import router_of
 from canary.routers.shell import RouteRouter
 from tests.routers.routes import wish
 
-NAMESPACE = "route-e2e"
+NAMESPACE = f"route-{os.getpid()}"
 HOST = "route-e2e.example"
 CRD_HOST = "route-e2e-crd.example"
 SETTLE = 5.0

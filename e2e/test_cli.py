@@ -22,7 +22,7 @@ from e2e.fixtures_operator import kubectl, until
 from tests.cli.releases import NOW, SITUATIONS
 from tests.cli.releases import release as sample
 
-NAMESPACE = "people-e2e"
+NAMESPACE = f"people-{os.getpid()}"
 RAW = f"/apis/canary-controller.dev/v1alpha1/namespaces/{NAMESPACE}/canaryreleases/auth/status"
 CODES = {"ready": 0, "progressing": 0, "approval": 5, "paused": 5, "rolling back": 3, "promoted": 0}
 AGAIN = 20

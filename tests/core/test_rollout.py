@@ -283,6 +283,11 @@ ROWS = [
         id="a person's abort rolls back",
     ),
     pytest.param(
+        replace(snapshot(IN_STEP, canary=CANARY, request=Verb.ABORT), target=None), PASS,
+        Intent.ROLL_BACK, Reason.ABORTED, (SetWeight(0),),
+        id="a person's abort rolls back, also while the target is missing",
+    ),
+    pytest.param(
         snapshot(IN_STEP, canary=CANARY, template="v3"), PASS, Intent.ROLL_BACK,
         Reason.TEMPLATE_CHANGED, (SetWeight(0),),
         id="a newer template goes through weight 0",

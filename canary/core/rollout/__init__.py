@@ -53,12 +53,13 @@ def _verdict(status: Status, judged: Judgement) -> Verdict | None:
 def _plan(context: Context, verb: Verb | None) -> Plan:
     if context.snap.wish.deleting_since is not None:
         return first(TERMINATE, context)
-    if context.status.intent is not Intent.REST:
+    intent = context.status.intent
+    if verb is Verb.ABORT and intent in {Intent.ADVANCE, Intent.PROMOTE}:
+        return roll_back(context, Reason.ABORTED)
+    if intent not in {Intent.REST, Intent.ROLL_BACK}:
         missing = target_missing(context)
-        if missing is not None and context.status.intent is not Intent.ROLL_BACK:
+        if missing is not None:
             return missing
-        if verb is Verb.ABORT and context.status.intent in {Intent.ADVANCE, Intent.PROMOTE}:
-            return roll_back(context, Reason.ABORTED)
     return first(RULES[context.status.intent], context)
 
 
