@@ -45,7 +45,7 @@ def access(
         Output, typer.Option("-o", "--output", help="Lines for people; json, sarif for programs.")
     ] = Output.TEXT,
 ) -> None:
-    """Find code that takes a database connection and may not give it back.
+    """Find code that may not give a database connection back.
 
     Python, Java, Go, JavaScript and TypeScript. What .gitignore names is left out. A comment
     `ast-grep-ignore: RULE` in the line before silences one place.

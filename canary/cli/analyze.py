@@ -136,7 +136,7 @@ def analyze(  # noqa: PLR0913, PLR0917 — one parameter per documented option
     gitlab: GitLab = None,
     output: Form = Output.TEXT,
 ) -> None:
-    """Compare two versions by their counters: is the canary worse than stable?
+    """Compare two versions: is the canary worse than stable?
 
     The judge of the operator, without one: on two groups of series of a Prometheus, live (--for) or
     in history (--from, --to), or on recorded counters (--samples).

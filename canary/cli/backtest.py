@@ -72,7 +72,7 @@ def backtest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     gitlab: GitLab = None,
     output: Form = Output.TEXT,
 ) -> None:
-    """Try a policy on history: what would it have decided about each release?
+    """Try a policy on past releases: what would it have decided?
 
     A release is a new version (ReplicaSet) beside an older one, as the pods' names in the metrics
     tell. One that stayed counts as good: rolling it back would have been a false rollback.

@@ -46,7 +46,7 @@ def demo(  # noqa: PLR0913, PLR0917 - the flags of one command
         typer.Option(metavar="FILE", help="A CanaryRelease to play instead of the built-in."),
     ] = None,
 ) -> None:
-    """Replay an outage with real processes on this machine, and stop it.
+    """Replay an outage with real processes here, and stop it.
 
     A real PostgreSQL, a real auth service in several instances, Traefik as router and an open-loop
     load. Times are short (warm-up 5 s instead of 60 s, minimum 45 s instead of 20 min, leak window

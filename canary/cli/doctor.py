@@ -35,10 +35,11 @@ def doctor(  # noqa: PLR0913, PLR0917 - the flags of one command
     token_file: TokenFile = None,
     ca_file: CaFile = None,
 ) -> None:
-    """Examine a cluster: definition, rights, operator, holding, routers, Prometheus, releases.
+    """Examine a cluster: is all there that releases need?
 
-    With -n only the releases of that namespace are looked at. Without --prometheus the address
-    that the operator is told is tried. Nothing is written.
+    Looks at the definition, rights, operator, holding, routers, Prometheus and releases: with -n
+    those of that namespace. Without --prometheus the address that the operator is told is tried.
+    Nothing is written.
 
     Exit code 0: nothing is wrong (there may be warnings); 3: something is; 1: the cluster does not
     answer; 7: forbidden.

@@ -24,10 +24,10 @@ def explain(
     context: Context = None,
     kubeconfig: Kubeconfig = None,
 ) -> None:
-    """Say why a release is where it is, what it waits for, and what you can do.
+    """Say why a release is where it is, and what you can do.
 
-    After a rollback: which metric, both versions' figures, the evidence, the PromQL to paste, the
-    pods, the runbook.
+    And what it waits for. After a rollback: which metric, both versions' figures, the evidence,
+    the PromQL to paste, the pods, the runbook.
 
     Exit code 0: explained; 7: no such release, or forbidden.
     """

@@ -54,7 +54,7 @@ def init(  # noqa: PLR0913, PLR0917 - the flags of one command
     token_file: TokenFile = None,
     ca_file: CaFile = None,
 ) -> None:
-    """Draft a CanaryRelease for a Deployment, with comments that say why.
+    """Draft a CanaryRelease for a Deployment, commented.
 
     Looks at the Deployment, its Services, routes and autoscaler, and at the metrics that
     Prometheus has for its pods; without --prometheus at the pods' own metrics pages. What it

@@ -140,7 +140,7 @@ def loadtest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     gitlab: GitLab = None,
     output: Form = Output.TEXT,
 ) -> None:
-    """Put load on a target: does it hold the rate, without errors, in time?
+    """Put load on a target: does it answer in time, without errors?
 
     Open loop: each request is sent when it is due, whatever became of those before, and its latency
     counts from then. Ends early when nothing can save it. Progress is on standard error.

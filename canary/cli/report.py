@@ -37,10 +37,11 @@ def report(  # noqa: PLR0913, PLR0917 - kubectl's flags
     context: Context = None,
     kubeconfig: Kubeconfig = None,
 ) -> None:
-    """Write a report of the release under way, or of the last one, as one HTML file.
+    """Write a report of a release as one HTML file.
 
-    Decisions come from Events and the history; with --prometheus also both versions' requests and
-    pools, and the evidence as it grew, judged once more.
+    Of the one under way, else of the last. Decisions come from Events and the history; with
+    --prometheus also both versions' requests and pools, and the evidence as it grew, judged once
+    more.
 
     Exit code 0: written; 1: no cluster, or the monitoring does not answer; 2: no release yet, or a
     wrong option; 7: no such release, or forbidden.

@@ -43,7 +43,7 @@ HELP: Final = {
     "pause": "Keep the weight as it is; what protects goes on.",
     "resume": "Go on with a release that is paused.",
     "abort": "Take the traffic away from the canary now, and roll back.",
-    "retry": "Try the template that was rolled back once more, from the first step.",
+    "retry": "Try the template that was rolled back once more.",
 }
 _MORE: Final = """
 

@@ -110,7 +110,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     gitlab: GitLab = None,
     output: Form = Output.TEXT,
 ) -> None:
-    """Try a policy on a made-up fault: how soon is it seen, how often is the policy wrong?
+    """Try a policy on a made-up fault: how soon, how often wrong?
 
     Releases are simulated with the operator's own rules and judge: half of them with the fault from
     the first request on, half as good as stable. Times count from the first traffic.

@@ -22,9 +22,10 @@ def status(  # noqa: PLR0913, PLR0917 - kubectl's flags
     context: Context = None,
     kubeconfig: Kubeconfig = None,
 ) -> None:
-    """Show where a release is: step, weight, evidence, and what comes next.
+    """Show where a release is: step, weight, evidence.
 
-    With -w a live view on a terminal, in a pipe a line for each change; one watch, no polling.
+    And what comes next. With -w a live view on a terminal, in a pipe a line for each change; one
+    watch, no polling.
 
     Exit code 0: at rest or under way, with -w: promoted; 3: rolled back; 5: paused or waiting for
     approval (not with -w, which goes on); 7: no such release, or forbidden.

@@ -140,6 +140,14 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"canary {__version__}\n"
 
 
+def test_the_list_of_commands_cuts_nothing_off() -> None:
+    """Each command's line fits a terminal of 80 columns."""
+    help_text = run("-m", "canary", "--help", COLUMNS="80").stdout
+    lines = help_text.split("Commands:\n")[1].splitlines()
+    assert len(lines) > 20
+    assert [line for line in lines if line.endswith("...")] == []
+
+
 def test_python_m_canary_is_the_program() -> None:
     """`python -m canary` does what `canary` does, and so does the name kubectl-canary."""
     done = run("-m", "canary", "--help")
