@@ -94,6 +94,7 @@ def place() -> Iterator[str]:
         wait_for("the route", lambda: answers(name), 30)
         with loading(host(name), RATE):
             wait_for("scraped requests", lambda: "no-data" not in lint_of(name), 90, every=2.0)
+            wait_for("a rate", lambda: "requests/s now" in drafted(name, *asking()), 60, every=2.0)
             yield name
     finally:
         kubectl("delete", "namespace", name, "--wait=false")

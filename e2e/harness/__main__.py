@@ -17,6 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from e2e.harness import installed, rights
+from e2e.harness.auth import IMAGE
 from e2e.harness.clusters import NoClusterError, cluster
 from e2e.harness.gateways import GATEWAYS, Gateway, NoGatewayError, choose
 from e2e.harness.kubectl import kubectl, now
@@ -24,6 +25,8 @@ from e2e.harness.postgres import NAMESPACE, start_postgres
 from e2e.harness.table import table, written
 
 os.environ.setdefault("CANARY_E2E_RUN", secrets.token_hex(2))
+for _image in ("ROUTE_ECHO_IMAGE", "WORKLOADS_CHECK_IMAGE"):  # any with Python
+    os.environ.setdefault(_image, IMAGE)
 
 from e2e.fixtures_releases import namespace_of
 
