@@ -25,8 +25,8 @@ from e2e.harness.postgres import NAMESPACE, start_postgres
 from e2e.harness.table import table, written
 
 os.environ.setdefault("CANARY_E2E_RUN", secrets.token_hex(2))
-for _image in ("ROUTE_ECHO_IMAGE", "WORKLOADS_CHECK_IMAGE"):  # any with Python
-    os.environ.setdefault(_image, IMAGE)
+os.environ.setdefault("ROUTE_ECHO_IMAGE", IMAGE)  # any with Python
+os.environ.setdefault("WORKLOADS_CHECK_IMAGE", IMAGE)
 
 from e2e.fixtures_releases import namespace_of
 
