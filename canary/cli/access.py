@@ -32,7 +32,7 @@ class Output(StrEnum):
 def access(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[PATH...]", help="Files and directories. Default: this one."),
+        typer.Argument(metavar="PATH", help="Files and directories. Default: this one."),
     ] = None,
     exclude: Annotated[
         list[str] | None,
