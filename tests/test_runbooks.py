@@ -76,12 +76,15 @@ COMING = {"pools"}
 """Commands that pages name and that are built at the same time."""
 
 
+def canary_alerts() -> object:
+    """The rules; None where there are none yet."""
+    return import_module("canary.alerts") if find_spec("canary.alerts") else None
+
+
 def alerts() -> set[str]:
     """What can fire."""
-    found = find_spec("canary.alerts") and getattr(
-        import_module("canary.alerts"), "alert_names", None
-    )
-    return set(found() if found else ALERTS)
+    names = getattr(canary_alerts(), "alert_names", None)
+    return set(names() if names else ALERTS)
 
 
 def pages() -> list[Path]:
@@ -256,6 +259,15 @@ def test_every_query_is_promql(tmp_path: Path):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(queries) > 10
+
+
+def test_recorded_series_are_those_of_the_rules():
+    """What a page names `canary:…` is recorded by the rules of the alerts."""
+    text = "".join(path.read_text("utf-8") for path in pages())
+    named = set(re.findall(r"\bcanary:\w+:\w+", text))
+    assert named
+    if (groups := getattr(canary_alerts(), "groups", None)) is not None:
+        assert named <= {rule.name for group in groups() for rule in group.rules}
 
 
 def test_a_page_is_linked_by_its_name():
