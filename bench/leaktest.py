@@ -1,0 +1,145 @@
+"""How soon `canary leaktest` finds a leak, and how often a good version is failed.
+
+`python -m bench.leaktest [--write] [--runs 20]`: the demo's auth service with a real PostgreSQL and
+a real pool of 50, whose leaking version loses the connection of one login in 200 or 2,000. Each run
+is against new processes, and ends when the test is sure.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+from canary.errors import ExitCode
+from canary.gates.leaktest import leak_test
+from canary.gates.leaktest_pages import Pages
+from canary.gates.leaktest_rounds import Policy
+from canary.gates.leaktest_shapes import Pace, Subject
+from canary.gates.outcome import Outcome
+from canary.load import Mix, Plan, Request, Rows, Schedule, Stage, parse
+from canary.local.accounts import PASSWORD, create_accounts
+from canary.local.instances import Build, start_instance
+from canary.local.postgres import start_postgres
+from canary.local.processes import Supervisor
+from canary.local.workdir import work_directory
+
+DOCUMENT = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+START, END = "<!-- bench-leaktest:start -->", "<!-- bench-leaktest:end -->"
+RATE = 250.0
+USERS = 20_000
+POOL = 50
+PACE = Pace(most=240.0)
+LOGIN = f'{{"user": "user-{{{{ row }}}}", "password": "{PASSWORD}"}}'
+MIX = Mix(
+    (Request("login", 1, "POST", parse("/login"), body=parse(LOGIN), in_json=True),),
+    Rows(made_up={"user": parse("user-{{ row }}")}, count=USERS),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A version, and how it should end."""
+
+    name: str
+    build: Build
+    ends: ExitCode
+    runs: int
+
+
+def rows(runs: int, leaks: int) -> tuple[Row, ...]:
+    """The good version `runs` times, each leak `leaks` times."""
+    return (
+        Row("leak of 1 in 200", _leak(200), ExitCode.FAILED, leaks),
+        Row("leak of 1 in 2,000", _leak(2000), ExitCode.FAILED, leaks),
+        Row("good", Build(pool_max=POOL), ExitCode.OK, runs),
+    )
+
+
+def _leak(every: int) -> Build:
+    return Build("leak", pool_max=POOL, leak_every=every)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(prog="python -m bench.leaktest", description=__doc__)
+    parser.add_argument("--write", action="store_true", help="rewrite docs/benchmarks.md")
+    parser.add_argument("--runs", type=int, default=20, help="of the good version")
+    parser.add_argument("--leaks", type=int, default=3, help="runs of each leak")
+    chosen = parser.parse_args(arguments)
+    lines = [f"Load average before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores.", ""]
+    lines += list(_lines(rows(chosen.runs, chosen.leaks)))
+    print("\n".join(lines))
+    if chosen.write:
+        _write(lines)
+    return 0
+
+
+def _lines(asked: Sequence[Row]) -> Iterator[str]:
+    yield "| version | runs | failed | passed | inconclusive | median | longest | requests | says |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    for row in asked:
+        ended = [_run(row, number) for number in range(row.runs)]
+        codes = [one.code for one in ended]
+        seconds = [one.seconds for one in ended]
+        requests = statistics.median(int(str(one.facts["requests"])) for one in ended)
+        cells = (
+            row.name,
+            str(row.runs),
+            str(codes.count(ExitCode.FAILED)),
+            str(codes.count(ExitCode.OK)),
+            str(codes.count(ExitCode.INCONCLUSIVE)),
+            f"{statistics.median(seconds):.0f} s",
+            f"{max(seconds):.0f} s",
+            f"{requests:,.0f}",
+            ended[0].headline.partition(" (")[0],
+        )
+        yield f"| {' | '.join(cells)} |"
+
+
+def _run(row: Row, number: int) -> Outcome:
+    with _service(row.build, number) as url:
+        plan = Plan(url, Schedule((Stage(RATE, RATE, 1),)), MIX, seed=1_000_000 * number)
+        pages = Pages([f"{url}/metrics"], None)
+        try:
+            ended = leak_test(
+                Subject(plan, pages),
+                None,
+                Policy(),
+                PACE,
+                now=time.time(),  # noqa: TID251 - a benchmark is its own clock
+                stop=Event(),
+                show=lambda _: None,
+            )
+        finally:
+            pages.close()
+    print(
+        f"{row.name}, run {number + 1}: {ended.code.name} {ended.seconds:.0f} s, {ended.headline}"
+    )
+    return ended
+
+
+@contextmanager
+def _service(build: Build, seed: int) -> Iterator[str]:
+    with work_directory() as room, Supervisor(room / "logs") as supervisor:
+        postgres = start_postgres(supervisor, room / "pg", max_connections=POOL + 20)
+        create_accounts(postgres.dsn, USERS)
+        instance = start_instance(supervisor, "auth", dsn=postgres.dsn, build=build, seed=seed)
+        instance.wait_ready()
+        yield instance.url
+
+
+def _write(lines: list[str]) -> None:
+    text = DOCUMENT.read_text("utf-8")
+    before, _, rest = text.partition(START)
+    _, _, after = rest.partition(END)
+    DOCUMENT.write_text(before + "\n".join([START, *lines, END]) + after, "utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

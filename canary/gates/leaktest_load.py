@@ -1,0 +1,30 @@
+"""The load of one cycle. Imported by the load's own processes, so it imports little. Pure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from canary.load.mix import Mix, Written
+from canary.load.plan import Plan
+from canary.load.schedule import Schedule, Stage
+
+
+def cycle(plan: Plan, rate: float, count: int, first: int) -> Plan:
+    """The load of one cycle, which goes on numbering (and drawing) where the last one ended."""
+    return replace(
+        plan,
+        schedule=Schedule((Stage(rate, rate, count / rate),), plan.schedule.spacing),
+        mix=Later(plan.mix.requests, plan.mix.rows, first),
+        seed=plan.seed + first,
+    )
+
+
+@dataclass(frozen=True)
+class Later(Mix):
+    """A mix whose requests count from `first` on."""
+
+    first: int = 0
+
+    def draw(self, seed: str) -> Callable[[int], Written]:
+        """As in Mix; no number is given twice in a test."""
+        drawn = super().draw(seed)
+        return lambda number: drawn(self.first + number)
