@@ -11,6 +11,7 @@ from pathlib import Path
 
 import yaml
 
+from canary.alerts.files import chart_yaml, resource_yaml, rules_yaml
 from canary.manifests import crd_yaml
 from tools.lint_page import lint_page
 from tools.spec_page import spec_page
@@ -60,6 +61,9 @@ def _manifests() -> dict[Path, str]:
         folder / "crd.yaml": definition,
         folder / "chart/crd.yaml": definition,
         folder / "install.yaml": head + "---\n".join(parts),
+        folder / "monitoring/rules.yaml": rules_yaml(),
+        folder / "monitoring/prometheusrule.yaml": resource_yaml(),
+        folder / "chart/templates/alerts.yaml": chart_yaml(),
         # The rights that `canary doctor` looks up.
         ROOT / "canary/survey/doctor/rbac.yaml": (folder / "operator/rbac.yaml").read_text(),
     }

@@ -1,0 +1,115 @@
+"""Requests that fail: the error budget's burn rate, in several windows.
+
+Windows and factors are those of the Site Reliability Workbook, chapter 5, "Multiwindow,
+Multi-Burn-Rate Alerts", for a budget of 30 days: the long window says that it matters, the short
+one that it still goes on.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from canary.alerts.model import Alert, Group, Record, Settings, Severity, Team
+from canary.metrics.families import SERVICE, RatioFamily, ratio_families, text
+
+REQUESTS = "canary:requests:rate5m"
+ERRORS = "canary:errors:rate5m"
+BY = "namespace, service"
+"""The labels of what is recorded, and `source`: the preset. Versions are added up."""
+EVERY = 30
+"""Seconds between two recorded rates: their sum times this is a number of requests."""
+LEAST = 10
+"""Failed requests in the long window: fewer are no incident, whatever share they are."""
+_TRAEFIK = (
+    "(?:(?:http|grpc)route-.+-svc-)?(.+?)(?:-canary)?-[a-z0-9]+@kubernetes(?:crd|gateway)"
+    "|(.+?)(?:-canary|-stable)?@file"
+)
+_ENVOY_GATEWAY = "httproute/([^/]+)/([^/]+)/.+"
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """Where a router's series say which service it is, and in which namespace."""
+
+    label: str
+    service: str = SERVICE
+    value: str = "$1"
+    namespace: str = "namespace"
+
+
+_ROUTERS = {
+    "istio": _Words("destination_workload", namespace="destination_workload_namespace"),
+    "linkerd": _Words("deployment"),
+    "envoy": _Words("envoy_cluster_name", "(.+?)(?:-canary)?"),
+    # A service of Traefik's is NAMESPACE-NAME: nothing tells where the one ends.
+    "traefik": _Words("service", _TRAEFIK, "$1$2"),
+    "ingress-nginx": _Words("ingress", "(.+)"),
+}
+_BURNS = (
+    (Severity.CRITICAL, "1h", "5m", 14.4, "2m"),
+    (Severity.CRITICAL, "6h", "30m", 6, "5m"),
+    (Severity.WARNING, "1d", "2h", 3, "15m"),
+    (Severity.WARNING, "3d", "6h", 1, "1h"),
+)
+"""Severity, long window, short window, burn rate, how long it has to last."""
+
+
+def group(settings: Settings) -> Group:
+    """All rules about requests."""
+    records = [record for family in ratio_families() for record in _family(family)]
+    return Group("canary-errors", f"{EVERY}s", (*records, *_alerts(settings)))
+
+
+def _family(family: RatioFamily) -> Iterator[Record]:
+    words = _ROUTERS[family.name] if family.backend else _Words("pod")
+    total = _sum(words, f"rate({text(family.total)}[5m])")
+    bad = [_sum(words, f"rate({text(family.total, one)}[5m])") for one in family.bad]
+    labels = {"source": family.name}
+    yield Record(REQUESTS, total, labels)
+    # Where nothing has failed yet there is no series of failures.
+    none = f'0 * {REQUESTS}{{source="{family.name}"}}'
+    yield Record(ERRORS, "\nor ".join((*bad, f"sum by ({BY}) ({none})")), labels)
+
+
+def _sum(words: _Words, series: str) -> str:
+    series = _replaced(series, "service", words.value, words.label, words.service)
+    if words.namespace != "namespace":
+        series = _replaced(series, "namespace", "$1", words.namespace, "(.+)")
+    if words.label == "envoy_cluster_name":
+        series = _replaced(series, "namespace", "$1", words.label, _ENVOY_GATEWAY)
+        series = _replaced(series, "service", "$2", words.label, _ENVOY_GATEWAY)
+    return f"sum by ({BY}) ({series})"
+
+
+def _replaced(series: str, target: str, value: str, source: str, pattern: str) -> str:
+    return f'label_replace({series}, "{target}", "{value}", "{source}", "{pattern}")'
+
+
+def share(window: str, services: str) -> str:
+    """Share of requests (0–1) that failed in a window; the recorded rates are over 5 minutes."""
+    which = f'{{service=~"{services}"}}'
+    if window == "5m":
+        return f"({ERRORS}{which} / {REQUESTS}{which})"
+    return (
+        f"(sum_over_time({ERRORS}{which}[{window}]) / sum_over_time({REQUESTS}{which}[{window}]))"
+    )
+
+
+def _alerts(settings: Settings) -> Iterator[Alert]:
+    for severity, long, short, rate, lasting in _BURNS:
+        budget = f"{rate:g} * {settings.budget}"
+        failed = f'sum_over_time({ERRORS}{{service=~"{settings.services}"}}[{long}]) * {EVERY}'
+        yield Alert(
+            "ErrorBudgetBurn",
+            severity,
+            Team.SERVICE,
+            f"{share(long, settings.services)} > {budget}\n"
+            f"and {share(short, settings.services)} > {budget}\n"
+            f"and {failed} > {LEAST}",
+            lasting,
+            "{{ $labels.service }} in {{ $labels.namespace }}: {{ $value | humanizePercentage }} "
+            f"of requests failed in {long}",
+            f"Over {long} and over {short} the error budget burns at {rate:g} times the rate that "
+            f"it allows, as {{{{ $labels.source }}}} counts requests. "
+            "`canary get -n {{ $labels.namespace }}` tells whether a release is under way.",
+            {"window": long},
+        )

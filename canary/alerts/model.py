@@ -1,0 +1,74 @@
+"""What a rule is, as data; expressions are PromQL."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from canary.runbooks import BASE
+
+
+class Team(StrEnum):
+    """Who is told: the label by which Alertmanager routes."""
+
+    DATABASE = "database"
+    SERVICE = "service"
+    """The owners of the service."""
+    PLATFORM = "platform"
+    """Whoever runs the operator and Prometheus."""
+
+
+class Severity(StrEnum):
+    """`critical` wakes somebody, `warning` is for the day."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What people set in the chart; texts, as they go into expressions as they are.
+
+    `budget` is the share of requests that may fail (0.001: an objective of 99.9 %), `limit` the
+    share of a pool above which it is nearly full, `services` a regular expression of the services
+    whose errors matter, `runbooks` the address below which the runbooks are.
+    """
+
+    limit: str = "0.75"
+    budget: str = "0.001"
+    services: str = ".+"
+    runbooks: str = BASE
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A recording rule: `name` is level:metric:operation."""
+
+    name: str
+    expression: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """An alerting rule; `lasting` is how long the expression has to hold, such as `5m`.
+
+    `labels` are those besides severity and team.
+    """
+
+    name: str
+    severity: Severity
+    team: Team
+    expression: str
+    lasting: str
+    summary: str
+    description: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rules that are evaluated together, in this order, every `interval`."""
+
+    name: str
+    interval: str
+    rules: tuple[Record | Alert, ...]

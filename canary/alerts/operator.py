@@ -1,0 +1,94 @@
+"""The operator itself, and releases that need a person."""
+
+from collections.abc import Iterator
+
+from canary.alerts.model import Alert, Group, Severity, Team
+from canary.api import Phase, Reason, Verdict
+
+_ENDS_BY_ITSELF = (
+    Phase.PENDING,
+    Phase.PREPARING,
+    Phase.CHECKING,
+    Phase.PROMOTING,
+    Phase.ROLLING_BACK,
+    Phase.TERMINATING,
+)
+"""Phases that are over soon, if all is well."""
+_HELD = (
+    Reason.CONTESTED,
+    Reason.TRAFFIC_NOT_SHIFTED,
+    Reason.STABLE_UNHEALTHY,
+    Reason.CANARY_NOT_READY,
+    Reason.SHIFTING_TRAFFIC,
+)
+"""Reasons for which the weight stays, though nobody asked for that."""
+
+
+def group() -> Group:
+    """All rules about the operator and its releases."""
+    return Group("canary-operator", "30s", (*_operator(), *_releases()))
+
+
+def _operator() -> Iterator[Alert]:
+    yield Alert(
+        "CanaryControllerDown",
+        Severity.CRITICAL,
+        Team.PLATFORM,
+        "absent(canary_build_info)",
+        "5m",
+        "No canary operator answers",
+        "Prometheus has had no metrics of any operator for 5 minutes: no weight rises, and none "
+        "falls. Either it does not run, or it is not scraped.",
+    )
+    # Other operators export the election's metric as well.
+    yield Alert(
+        "CanaryNoLeader",
+        Severity.CRITICAL,
+        Team.PLATFORM,
+        "sum by (namespace) (\n"
+        "  leader_election_master_status and on (job, instance) canary_build_info\n) == 0",
+        "2m",
+        "No replica of the canary operator leads",
+        "Operators run in {{ $labels.namespace }}, and none holds the Lease: nobody looks after "
+        "releases.",
+    )
+    yield Alert(
+        "CanaryPrometheusUnreachable",
+        Severity.CRITICAL,
+        Team.PLATFORM,
+        f"count({_verdict(Verdict.UNAVAILABLE)}) > 0",
+        "3m",
+        "The canary operator cannot ask Prometheus",
+        "{{ $value }} releases in flight wait: none is promoted, or rolled back for its metrics.",
+    )
+
+
+def _releases() -> Iterator[Alert]:
+    release = "Release {{ $labels.release }} in {{ $labels.namespace }}"
+    explain = "`canary explain {{ $labels.release }} -n {{ $labels.namespace }}` says more."
+    yield Alert(
+        "CanaryNoData",
+        Severity.WARNING,
+        Team.SERVICE,
+        _verdict(Verdict.NO_DATA),
+        "10m",
+        f"{release} has had no metrics for 10 minutes",
+        f"Its weight stays: without data nothing is promoted. {explain}",
+    )
+    yield Alert(
+        "CanaryReleaseStuck",
+        Severity.WARNING,
+        Team.SERVICE,
+        "max by (namespace, release, phase, reason) (\n"
+        f'  canary_release_phase{{phase=~"{"|".join((*_ENDS_BY_ITSELF, Phase.PAUSED))}"}}\n'
+        f'  or canary_release_phase{{phase="{Phase.PROGRESSING}",reason=~"{"|".join(_HELD)}"}}\n'
+        ") == 1",
+        "30m",
+        f"{release} is stuck: {{{{ $labels.reason }}}}",
+        "It has been {{ $labels.phase }} with reason {{ $labels.reason }} for half an hour, and "
+        f"needs a person. {explain}",
+    )
+
+
+def _verdict(verdict: Verdict) -> str:
+    return f'max by (namespace, release) (canary_release_verdict{{verdict="{verdict}"}}) == 1'

@@ -1,0 +1,180 @@
+"""Connection pools: one name for what all exporters say, the leak residual, three alerts.
+
+The residual is Little's law (Little 1961), as in canary.core.leak: connections in use beyond
+rate × hold time are those that nobody gives back. Throughput cancels, so a surge of traffic does
+not forecast an exhaustion; where an exporter has no hold times there is no forecast.
+"""
+
+from collections.abc import Iterator
+
+from canary.alerts.model import Alert, Group, Record, Settings, Severity, Team
+from canary.core.series import Matcher, MatchOp, Selector
+from canary.metrics.families import CANARY, SERVICE, PoolFamily, pool_families, text
+
+BY = "namespace, service, version, pod, pool"
+"""The labels of everything that is recorded of pools, and `preset`."""
+IN_USE = "canary:pool_in_use:connections"
+MAXIMUM = "canary:pool_maximum:connections"
+WAITING = "canary:pool_waiting:callers"
+REFUSED = "canary:pool_refused:rate2m"
+GIVEN_BACK = "canary:pool_given_back:rate10m"
+UTILISATION = "canary:pool_utilisation:ratio"
+RESIDUAL = "canary:pool_residual:connections"
+ERROR = "canary:pool_residual_error:connections"
+LOST = "canary:pool_lost:rate30m"
+EXHAUSTION = "canary:pool_exhaustion:seconds"
+
+LEAK = 3
+"""Connections, as `leak.connections` of a spec: fewer may be held for good reasons."""
+_NAMED = Matcher("pod", MatchOp.NOT_EQUAL, "")
+
+
+def group(settings: Settings) -> Group:
+    """All rules about pools."""
+    records = [record for family in pool_families() for record in _family(family)]
+    return Group("canary-pools", "15s", (*records, *_derived(), *_alerts(settings)))
+
+
+def _family(family: PoolFamily) -> Iterator[Record]:
+    yield _record(IN_USE, family, _in_use(family))
+    if family.maximum:
+        # 0 means unlimited, of which there is no share.
+        yield _record(MAXIMUM, family, f"{_maximum(family, family.maximum)} > 0")
+    if family.waiting:
+        parts = [_sum(family, text(one, *_conditions(family))) for one in family.waiting]
+        yield _record(WAITING, family, "\nor ".join(parts))
+    if family.timeouts:
+        parts = [_sum(family, _rate(family, one, "2m")) for one in family.timeouts]
+        yield _record(REFUSED, family, "\nor ".join(parts))
+    if family.hold:
+        unit = "" if family.hold_unit == 1 else f" * {family.hold_unit:g}"
+        yield _record(GIVEN_BACK, family, _sum(family, _rate(family, family.hold, "10m")) + unit)
+
+
+def _record(name: str, family: PoolFamily, expression: str) -> Record:
+    return Record(name, expression, {"preset": family.name})
+
+
+def _conditions(family: PoolFamily) -> tuple[Matcher, ...]:
+    """Series without a pod's name would be added up over all pods."""
+    return () if family.backend else (_NAMED,)
+
+
+def _rate(family: PoolFamily, selector: Selector, window: str) -> str:
+    return f"rate({text(selector, *_conditions(family))}[{window}])"
+
+
+def _in_use(family: PoolFamily) -> str:
+    taken = _sum(family, text(family.in_use, *_conditions(family)))
+    if family.idle is None:
+        return taken
+    return f"{taken}\n- {_sum(family, text(family.idle, *_conditions(family)))}"
+
+
+def _maximum(family: PoolFamily, maximum: Selector) -> str:
+    if not family.shared_maximum:
+        return _sum(family, text(maximum, *_conditions(family)))
+    own = f'{IN_USE}{{preset="{family.name}"}}'
+    server = f'label_replace({text(maximum)}, "pod", "$1", "instance", "(.+)")'
+    pods = "namespace, pod"
+    return f"sum by ({BY}) ({own} * 0\n+ on ({pods}) group_left () max by ({pods}) ({server}))"
+
+
+def _sum(family: PoolFamily, series: str) -> str:
+    """Summed by the labels that all exporters get."""
+    for label in family.pools:
+        series = _replaced(series, "pool", "$1", label, "(.+)")
+    series = _replaced(series, "service", "$1", family.who, SERVICE)
+    series = _replaced(series, "version", "stable", family.who, ".*")
+    series = _replaced(series, "version", "canary", family.who, CANARY)
+    if family.backend:
+        series = _replaced(series, "pod", "$1", "instance", "(.+)")
+    return f"sum by ({BY}) ({series})"
+
+
+def _replaced(series: str, target: str, value: str, source: str, pattern: str) -> str:
+    return f'label_replace({series}, "{target}", "{value}", "{source}", "{pattern}")'
+
+
+def _derived() -> Iterator[Record]:
+    yield Record(UTILISATION, f"{IN_USE} / {MAXIMUM}")
+    # A pool younger than the window would seem to hold what it has not had the time to give back.
+    yield Record(RESIDUAL, f"avg_over_time({IN_USE}[10m]) - {GIVEN_BACK}\nand {IN_USE} offset 10m")
+    # What is sampled scatters at least like a Poisson number around what throughput explains.
+    yield Record(
+        ERROR, f"sqrt(clamp_min({GIVEN_BACK}, 0) / count_over_time({IN_USE}[10m])) and {RESIDUAL}"
+    )
+    # 6: four standard errors of a difference. The long look finds what the short one cannot tell.
+    yield Record(
+        LOST,
+        f"(({RESIDUAL} - {RESIDUAL} offset 10m) > 6 * {ERROR}) / 600\n"
+        f"or (({RESIDUAL} - {RESIDUAL} offset 30m) > 6 * {ERROR}) / 1800",
+    )
+    yield Record(
+        EXHAUSTION,
+        f"clamp_min({MAXIMUM} - {IN_USE}, 0) / ({LOST} > 0)\n"
+        f"and ({RESIDUAL} > {LEAK} + 4 * {ERROR})",
+    )
+
+
+_POD = "{{ $labels.namespace }}/{{ $labels.pod }}"
+_OF = (
+    "{{ with $labels.pool }} (pool {{ . }}){{ end }}, service {{ $labels.service }}, version "
+    "{{ $labels.version }}"
+)
+_LOOK = " `canary pools -n {{ $labels.namespace }}` shows all of them."
+
+
+def _alerts(settings: Settings) -> Iterator[Alert]:
+    full = "{{ $value | humanizePercentage }} of the connections"
+    yield _alert(
+        "PoolNearlyFull",
+        Severity.WARNING,
+        f"{UTILISATION} > {settings.limit}",
+        "5m",
+        f"{full} of {_POD} are in use",
+        f"{_POD}{_OF}, has had more than its limit in use for 5 minutes.{_LOOK}",
+    )
+    yield _alert(
+        "PoolNearlyFull",
+        Severity.CRITICAL,
+        f"{UTILISATION} > 0.95",
+        "1m",
+        f"{full} of {_POD} are in use",
+        f"{_POD}{_OF}, is as good as empty: the next requests wait, then fail.{_LOOK}",
+    )
+    yield from _forecasts()
+    yield _alert(
+        "PoolConnectionsWaiting",
+        Severity.CRITICAL,
+        f"avg_over_time({WAITING}[2m]) >= 1\nor {REFUSED} > 0",
+        "2m",
+        f"Requests of {_POD} wait for a database connection",
+        f"At {_POD}{_OF}, requests have stood in line for a connection, or got none, for minutes: "
+        f"users feel it.{_LOOK}",
+    )
+
+
+def _forecasts() -> Iterator[Alert]:
+    held = (
+        f"`{RESIDUAL}` says how many are held beyond what requests account for. A surge of traffic "
+        "does not cause this."
+    )
+    for severity, seconds, lasting in (
+        (Severity.CRITICAL, 2 * 3600, "2m"),
+        (Severity.WARNING, 24 * 3600, "15m"),
+    ):
+        yield _alert(
+            "PoolExhaustionForecast",
+            severity,
+            f"{EXHAUSTION} < {seconds}",
+            lasting,
+            f"{_POD} loses connections and is empty in {{{{ $value | humanizeDuration }}}}",
+            f"{_POD}{_OF}, takes connections that nobody gives back. {held}{_LOOK}",
+        )
+
+
+def _alert(  # noqa: PLR0913, PLR0917 - a row of a table
+    name: str, severity: Severity, expression: str, lasting: str, summary: str, description: str
+) -> Alert:
+    return Alert(name, severity, Team.DATABASE, expression, lasting, summary, description)
