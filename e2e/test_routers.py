@@ -29,7 +29,7 @@ from e2e.fixtures_routers import (
 from tests.routers.routes import wish
 
 __all__ = ["client", "stage"]
-TURN = 2
+TURN = 8
 """Requests: the gateway begins its round anew whenever any route in the cluster changes."""
 
 

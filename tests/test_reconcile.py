@@ -127,10 +127,11 @@ def test_a_bad_release_leaves_stable_alone() -> None:
 
 
 def test_a_rejected_template_that_comes_again_is_still_said_to_be_rejected() -> None:
-    """Rolled back, taken back, applied again: it does not start, and the reason says why."""
+    """Rolled back, taken back (all is well), applied again: it does not start, and says why."""
     memory = ended(deployed(versions={"v2": Version(errors=1.0)}))
     memory.deploy("v1")
     memory.run(30)
+    assert (memory.status.phase, memory.status.reason) == (Phase.READY, Reason.AT_REST)
     memory.deploy("v2")
     memory.run(30)
     assert (memory.status.phase, memory.status.reason) == (

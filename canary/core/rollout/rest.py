@@ -1,6 +1,6 @@
 """At rest: adopt the target, keep it held, and see the template that starts a release."""
 
-from canary.api import HistoryEntry, Intent, Reason, Release
+from canary.api import HistoryEntry, Intent, Reason, Release, Result
 from canary.core.plan import Hold, KeepCapacity, Plan, PutBack
 from canary.core.rollout.context import POLL, Context, Rule
 from canary.core.snapshot import Target
@@ -94,10 +94,22 @@ def nothing_new(ctx: Context) -> Plan | None:
     """The vetted version runs: nothing to do, nothing to ask, nothing to write."""
     if target_of(ctx).template != ctx.status.stable_hash:
         return None
-    put_back = ctx.status.rejected_hash is not None and _ended_for(ctx, ctx.status.rejected_hash)
-    if ctx.status.reason in WORTH_KEEPING or (put_back and put_back.reason is ctx.status.reason):
+    if ctx.status.reason in WORTH_KEEPING or _put_back_by_us(ctx):
         return ctx.plan(ctx.status.reason, after=None, message=ctx.status.message)
     return ctx.plan(Reason.AT_REST, after=None)
+
+
+def _put_back_by_us(ctx: Context) -> bool:
+    """The vetted version is there because the bake failed, and nobody has applied it since.
+
+    After any other rollback the rejected template stays in the held target, so it was a person who
+    went back: then all is said and done.
+    """
+    last = _ended_for(ctx, ctx.status.rejected_hash)
+    if last is None or last.reason is not ctx.status.reason:
+        return False
+    twins = (entry for entry in ctx.status.history if entry.started_at == last.started_at)
+    return any(entry.result is Result.PROMOTED for entry in twins)
 
 
 def rejected(ctx: Context) -> Plan | None:
@@ -111,7 +123,7 @@ def rejected(ctx: Context) -> Plan | None:
 
 
 def _ended_for(ctx: Context, template: str | None) -> HistoryEntry | None:
-    """How the last release of this template ended."""
+    """How the last release of this template ended; None without one."""
     return next((entry for entry in ctx.status.history if entry.template == template), None)
 
 
