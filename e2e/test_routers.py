@@ -29,8 +29,11 @@ from e2e.fixtures_routers import (
 from tests.routers.routes import wish
 
 __all__ = ["client", "stage"]
-TURN = 8
-"""Requests: the gateway begins its round anew whenever any route in the cluster changes."""
+
+
+def near(found: int, expected: int) -> bool:
+    """The share, but for turns cut short: any route that changes in the cluster begins them anew."""
+    return abs(found - expected) <= max(2, 0.08 * expected)
 
 
 @pytest.mark.parametrize("weight", [25, 1])
@@ -39,7 +42,7 @@ def test_the_share_is_exact(stage: Stage, weight: int) -> None:
     stage.shift(weight)
     assert stage.seen.weight == weight
     answers = asked(400)
-    assert abs(answers.by["auth-canary"] - 4 * weight) <= TURN, answers.by
+    assert near(answers.by["auth-canary"], 4 * weight), answers.by
     assert answers.failed == 0, answers.by
 
 
@@ -241,7 +244,7 @@ def test_traefik_service(traefik: Stage) -> None:
         nothing = asked(100, CRD_HOST)
         traefik.restore()
         traefik.settled()
-    assert abs(quarter.by["auth-canary"] - 100) <= TURN, quarter.by
+    assert near(quarter.by["auth-canary"], 100), quarter.by
     assert quarter.failed == 0, quarter.by
     assert nothing.by == {"auth": 100}
     assert answers.failed == 0, answers.by
