@@ -33,7 +33,7 @@ def tested(
     """Makes the load, shows it on standard error, and publishes what came of it."""
     if sys.stdout is None:
         raise UsageError("standard output is closed: there is nowhere to print the result to")
-    with _stoppable() as stop:
+    with stoppable() as stop:
         if k6 is not None:
             outcome = k6_test(plan.url, k6, asked, stop)
         elif oha:
@@ -47,7 +47,7 @@ def tested(
 
 
 @contextmanager
-def _stoppable() -> Iterator[Event]:
+def stoppable() -> Iterator[Event]:
     """Ctrl-C and SIGTERM set the event; a second one ends the program as usual."""
     stop = Event()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "simulate": "simulate",
     "gate": "gate",
     "loadtest": "loadtest",
+    "leaktest": "leaktest",
     "init": "init",
     "lint": "lint",
     "access": "access",

@@ -4,6 +4,7 @@ A round is a load and then a drain: nothing is sent, and what is still in use is
 drain is over. The least that was in use in all of it is its floor: what nobody gave back.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -87,7 +88,9 @@ class Policy:
     false_pass: float = 0.01
     """Chance that a version with that leak, or a larger one, ever passes."""
     least: float = 3.0
-    """Connections: less is no leak yet."""
+    """Connections: less is no leak yet; more where some are in use at rest, see `noise`."""
+    noise: float = 2.0
+    """Standard deviations of what is in use at rest (as if by chance: its square root)."""
     idle: int = 4
     """Drains before the first load."""
     loads: int = 4
@@ -193,7 +196,8 @@ def _named(
 ) -> Finding:
     canary = [one.canary for one in rounds]
     own = canary[-1].in_use - min(one.in_use for one in canary[: policy.idle])
-    if finding.evidence >= policy.sure and min(own, finding.lost) >= policy.least:
+    enough = policy.least + policy.noise * math.sqrt(_at_rest(rounds[0]))
+    if finding.evidence >= policy.sure and min(own, finding.lost) >= enough:
         kind = Kind.LEAK
     elif canary[-1].full and not canary[0].full:
         kind = Kind.EXHAUSTED
@@ -206,6 +210,10 @@ def _named(
     else:
         kind = Kind.UNDECIDED
     return replace(finding, kind=kind)
+
+
+def _at_rest(one: Round) -> float:
+    return one.canary.in_use + (one.stable.in_use if one.stable else 0.0)
 
 
 def _files(one: Round) -> float | None:
