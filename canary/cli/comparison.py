@@ -79,12 +79,16 @@ class Wanted:
 
 
 def compare(wanted: Wanted, access: Access, judging: Judging) -> Outcome:
-    """Compares, live or in history. Raises CanaryError for whatever keeps it from that."""
+    """Compares, live or in history. Raises CanaryError for whatever keeps it from that.
+
+    What is wrong with the options is said before anything is asked.
+    """
     options, groups = access.options(), _groups(wanted)
     started = now()
     start, end = _period(wanted, started)
+    metrics = _metrics(wanted)
+    _analysis(wanted, judging, metrics or (_preset_metric("http"),), end - start)
     with opened(options) as source:
-        metrics = _metrics(wanted)
         lately = (start - _LATELY, min(end, started))
         if not metrics:
             metrics = (_preset_metric(found_preset(source, groups, *lately)),)
@@ -180,12 +184,12 @@ def _analysis(
     wanted: Wanted, judging: Judging, metrics: tuple[Metric, ...], span: float
 ) -> Analysis:
     if wanted.file is None:
-        return judging.analysis(metrics, span, wanted.step or 10.0)
+        return judging.analysis(metrics, span, 10.0 if wanted.step is None else wanted.step)
     if judging.given:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in judging.given)
         raise UsageError(f"-f says how to judge: leave out {options}, or change the file")
     analysis = policy_of(wanted.file).spec.analysis
-    return analysis.model_copy(update={"interval": wanted.step or analysis.interval})
+    return analysis if wanted.step is None else judging.stepping(analysis, wanted.step)
 
 
 def _warn(analysis: Analysis, span: Span) -> None:

@@ -19,6 +19,7 @@ _MOST_FALSE_ALARMS = 0.2
 _MINIMUM = 1200.0
 _OF_THE_SPAN = 0.75
 _WARM_UP = 60.0
+_TIMES = frozenset({"interval", "incident", "warm_up", "minimum"})
 
 
 def _false_alarm(text: str | float) -> float:
@@ -153,12 +154,25 @@ class Judging:
             ratios = tuple(_with(one, own) if one.ratio else one for one in metrics)
             return Analysis.model_validate({"metrics": ratios, "interval": interval} | given)
 
+    @staticmethod
+    def stepping(analysis: "Analysis", interval: float) -> "Analysis":
+        """The same with another interval (s). Raises UsageError naming the option."""
+        with _fields_named():
+            return type(analysis).model_validate(dict(analysis) | {"interval": interval})
+
 
 def _with(metric: "Metric", own: dict[str, float]) -> "Metric":
     """The metric with these fields, validated."""
-    if any(map(math.isnan, own.values())):
+    if math.isnan(own.get("limit", 0.0)):
         raise UsageError("--limit none is for --samples: here give the share that is too much")
     return type(metric).model_validate(dict(metric) | own)
+
+
+def _shown(name: str, value: object) -> object:
+    """A value as people type it: 5h, not 18000.0."""
+    from canary.api import format_duration  # noqa: PLC0415 - keeps --help quick
+
+    return format_duration(value) if name in _TIMES and isinstance(value, float) else value
 
 
 @contextmanager
@@ -183,5 +197,6 @@ def _fields_named() -> Iterator[None]:
         name = str(first["loc"][0]) if first["loc"] else "step"
         option = {"interval": "step"}.get(name, name).replace("_", "-")
         whole = "expected" in first["msg"]  # a rule over several fields says all of it
-        rest = "" if whole else f" is expected, found {first['input']}"
+        found = _shown(name, first["input"])
+        rest = "" if whole else f" is expected, found {found}"
         raise UsageError(f"--{option}: {first['msg']}{rest}") from error

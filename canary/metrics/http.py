@@ -18,26 +18,51 @@ class BodyError(requests.RequestException):
     """An answer that is too large, or trickles in without end."""
 
 
+class BrokenOffError(requests.ConnectionError):
+    """An answer that ends before its end."""
+
+
+def root_cause(error: BaseException) -> str:
+    """What lies at the bottom of an error of requests, without the wrapping."""
+    while (inner := _inside(error)) is not None:
+        error = inner
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _inside(error: BaseException) -> BaseException | None:
+    """What it wraps. What we raise ourselves has words, and wraps nothing."""
+    wrapped = (getattr(error, "reason", None), *error.args[::-1])
+    if isinstance(error, HTTPError):
+        wrapped = (*wrapped, error.__cause__)
+    return next((one for one in wrapped if isinstance(one, BaseException)), None)
+
+
 def read_body(response: requests.Response, limit: int, seconds: float) -> bytes:
     """The whole body of a streamed response.
 
     Raises BodyError above `limit` bytes (after decompression) or when it takes longer than
-    `seconds`, whatever the pauses in between; requests.ConnectionError when it breaks off.
+    `seconds`, whatever the pauses in between; BrokenOffError when it breaks off.
     """
     deadline = time.monotonic() + seconds
     body = bytearray()
     try:
-        while chunk := response.raw.read1(_CHUNK, decode_content=True):
+        while chunk := _piece(response):
             body += chunk
             if len(body) > limit:
                 raise BodyError(f"the answer is larger than {limit:,} bytes")
             if time.monotonic() > deadline:
                 raise BodyError(f"the answer was not complete after {seconds:g} s")
-    except (HTTPError, OSError) as error:
-        raise requests.ConnectionError(f"the answer broke off: {error}") from error
     finally:
         response.close()
     return bytes(body)
+
+
+def _piece(response: requests.Response) -> bytes:
+    try:
+        piece: bytes = response.raw.read1(_CHUNK, decode_content=True)
+    except (HTTPError, OSError) as error:
+        raise BrokenOffError(f"the answer broke off: {root_cause(error)}") from error
+    return piece
 
 
 class PostingSession(requests.Session):
@@ -74,7 +99,7 @@ class BoundedAdapter(HTTPAdapter):
         cert: bytes | str | tuple[bytes | str, bytes | str] | None = None,
         proxies: Mapping[str, str] | None = None,
     ) -> requests.Response:
-        """As in requests; also raises BodyError and ConnectionError for a broken body."""
+        """As in requests; also raises BodyError and BrokenOffError."""
         response = super().send(request, stream, timeout, verify, cert, proxies)
         response.raw = BytesIO(read_body(response, self._limit, self._seconds))
         return response

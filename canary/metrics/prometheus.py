@@ -23,11 +23,18 @@ from urllib3.util.retry import Retry
 from canary.core.increments import Grid
 from canary.core.series import Found, MetricAnswer, NoData, Series, SeriesQuery, Unavailable
 from canary.metrics.breaker import Breaker
-from canary.metrics.http import BoundedAdapter, Credentials, PostingSession
+from canary.metrics.http import (
+    BoundedAdapter,
+    BrokenOffError,
+    Credentials,
+    PostingSession,
+    root_cause,
+)
 from canary.metrics.promql import promql
 
 MAX_POINTS = 11_000
 """Prometheus refuses a range of more points per series."""
+_DENIED = frozenset({401, 403})
 _TRANSIENT = frozenset({429, 502, 503, 504})
 _STYLE_HINT = "PromQL info:"
 _NO_MATRIX = "expected a matrix of series; does the query give numbers over time?"
@@ -150,9 +157,11 @@ class Prometheus:
         except requests.Timeout as error:
             raise _NotAskedError(_timed_out(error, self._options)) from error
         except requests.exceptions.SSLError as error:
-            raise _RefusedError(f"TLS failed (check the CA file): {error}") from error
+            raise _RefusedError(f"TLS failed (check the CA file): {root_cause(error)}") from error
+        except BrokenOffError as error:
+            raise _TransientError(str(error)) from error
         except requests.ConnectionError as error:
-            raise _TransientError(f"cannot connect: {_root(error)}") from error
+            raise _TransientError(f"cannot connect: {root_cause(error)}") from error
         except requests.RequestException as error:
             raise _NotAskedError(str(error)) from error
         except (KeyError, TypeError) as error:
@@ -190,6 +199,9 @@ def _check(response: requests.Response, *_: object, **__: object) -> None:
     if status >= 500 or status in _TRANSIENT:  # noqa: PLR2004  # HTTP's server errors
         kind = _TransientError if status in _TRANSIENT else _NotAskedError
         raise kind(f"HTTP {status}: {_message(envelope, response)}")
+    if status in _DENIED:
+        hint = "are the credentials there, and right? (--prometheus-token-file)"
+        raise _RefusedError(f"HTTP {status}: {_message(envelope, response)}; {hint}")
     if status != requests.codes.ok:
         raise _RefusedError(f"HTTP {status}: {_message(envelope, response)}")
     if envelope is None or envelope.get("status") != "success":
@@ -225,11 +237,6 @@ def _timed_out(error: requests.Timeout, options: PrometheusOptions) -> str:
     if isinstance(error, requests.ConnectTimeout):
         return f"no connection within {options.connect_timeout:g} s"
     return f"no answer within {options.read_timeout:g} s"
-
-
-def _root(error: BaseException) -> str:
-    reason = getattr(error.args[0] if error.args else error, "reason", None)
-    return str(reason or error)
 
 
 def _moment(seconds: float) -> datetime:

@@ -5,6 +5,7 @@ import secrets
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from canary.controller.holding import POLICY, HoldMode
 from canary.controller.loop import WORKERS
@@ -65,11 +66,24 @@ def lease_name(namespace: str | None, name: str) -> LeaseName:
 
 
 def checked_url(flag: str, url: str) -> str:
-    """The URL as it is. Raises UsageError where it is none."""
-    scheme, _, rest = url.partition("://")
-    if scheme not in {"http", "https"} or not rest or any(c.isspace() for c in url):
-        raise UsageError(f"{flag} http://HOST:PORT or https://… is expected, found {url!r}")
+    """The URL as it is. Raises UsageError where it is none, or says a password."""
+    if "@" in url:
+        raise UsageError(
+            f"{flag}: an address without name and password is expected: they would be shown in "
+            "messages, and are not sent; give them in files"
+        )
+    if not _is_url(url):
+        raise UsageError(f"{flag}: http://HOST:PORT or https://… is expected, found {url!r}")
     return url
+
+
+def _is_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        found = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # half an IPv6 address, a port that is no number
+        return False
+    return bool(found) and not any(one.isspace() for one in url)
 
 
 def readable(flag: str, path: Path | None) -> Path | None:

@@ -9,7 +9,7 @@ import requests
 
 from canary.core.series import Selector, SeriesQuery
 from canary.errors import TransientError, UsageError
-from canary.metrics.http import BoundedAdapter, Credentials
+from canary.metrics.http import BoundedAdapter, Credentials, root_cause
 from canary.metrics.prometheus import PrometheusOptions
 from canary.metrics.promql import one_of, promql
 
@@ -109,8 +109,8 @@ class Inquiry:
             )
         except requests.RequestException as error:
             raise TransientError(
-                f"Prometheus at {self.url} cannot be asked: {_root(error)}; is the address right, "
-                "and does it answer from here? (kubectl port-forward helps)"
+                f"Prometheus at {self.url} cannot be asked: {root_cause(error)}; is the address "
+                "right, and does it answer from here? (kubectl port-forward helps)"
             ) from error
         if answer.status_code >= requests.codes.server_error:
             raise TransientError(f"Prometheus at {self.url} failed: HTTP {answer.status_code}")
@@ -129,8 +129,3 @@ def http_date(headers: Mapping[str, str]) -> float | None:
         return parsedate_to_datetime(headers["Date"]).timestamp()
     except (KeyError, ValueError):
         return None
-
-
-def _root(error: requests.RequestException) -> str:
-    reason = getattr(error.args[0] if error.args else error, "reason", None)
-    return str(reason or error).rpartition(": ")[2][:200]

@@ -278,6 +278,43 @@ def test_nobody_there_is_said_at_once(canary):
     assert "http://127.0.0.1:9: cannot connect" in err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param(("--tolerance", "nan"), "--tolerance: a factor", id="no number"),
+        pytest.param(("--step", "0s"), "--step: a duration from 1s to 5m", id="no step"),
+        pytest.param(("--step", "5h"), "found 5h", id="a step as people write it"),
+        pytest.param(("-f", "POLICY", "--step", "5h"), "--step: a dur", id="a step for a file"),
+        pytest.param(("--incident", "5h"), "--incident: a duration", id="a long incident"),
+    ],
+)
+def test_wrong_options_are_said_though_nobody_is_there(canary, policy, arguments, message):
+    """What is typed is looked at before Prometheus is asked."""
+    options = [str(policy) if one == "POLICY" else one for one in arguments]
+    url = "http://127.0.0.1:9"
+    code, _, err = canary("analyze", "--prometheus", url, *PAIR, "--from", "-1h", *options)
+    assert (code, err.startswith("canary: --")) == (2, True)
+    assert message in err
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        pytest.param("http://me:secret@host:9090", "without name and password", id="a password"),
+        pytest.param("me:secret@host:9090", "without name and password", id="and no scheme"),
+        pytest.param("http://[::1", "http://HOST:PORT", id="half an IPv6 address"),
+        pytest.param("http://host:port", "http://HOST:PORT", id="a port that is no number"),
+        pytest.param("http:///api", "http://HOST:PORT", id="no host"),
+    ],
+)
+def test_an_address_that_is_none_is_refused_and_never_shows_a_password(canary, url, message):
+    """The same for every command with --prometheus."""
+    code, out, err = canary("analyze", "--prometheus", url, *PAIR, "--from", "-1h")
+    assert (code, out) == (2, "")
+    assert message in err
+    assert "secret" not in err
+
+
 def test_credentials_are_sent(canary, server_of_odd, tmp_path):
     """Name and password of a file."""
     password = tmp_path / "password"

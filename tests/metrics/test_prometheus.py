@@ -79,7 +79,7 @@ def test_a_read_is_one_post_with_the_query_in_the_body(server, ask):
         pytest.param(error(500, "broken"), Unavailable, "HTTP 500: broken", id="500"),
         pytest.param(error(503, "loading"), Unavailable, "HTTP 503: loading", id="503"),
         pytest.param(error(422, "too many samples"), Unavailable, "too many samples", id="422"),
-        pytest.param(error(401, "who are you"), Unavailable, "HTTP 401", id="401"),
+        pytest.param(error(401, "who"), Unavailable, "who; are the credentials", id="401"),
         pytest.param(
             Reply(b"<html>Log in</html>", headers={"Content-Type": "text/html"}),
             Unavailable,
@@ -230,7 +230,18 @@ def test_an_answer_that_is_too_large_is_not_read_to_its_end(server, ask):
     server.answer = lambda _: Reply(b"x" * 100_000, headers=JSON)
     answer = ask(max_bytes=1000)
     assert isinstance(answer, Unavailable)
-    assert "larger than 1,000 bytes" in answer.why
+    assert answer.why == f"{server.url}: the answer is larger than 1,000 bytes"
+    assert len(server.requests) == 1
+
+
+def test_why_nobody_could_be_reached_is_said_without_the_libraries_words():
+    """One reason, not the wrapping of three libraries."""
+    gone = Server()
+    gone.close()
+    with contextlib.closing(Prometheus(PrometheusOptions(gone.url, attempts=1))) as source:
+        answer = source.read([QUERY], 0, 1, 1)["q"]
+    assert isinstance(answer, Unavailable)
+    assert answer.why == f"{gone.url}: cannot connect: Connection refused"
 
 
 def test_an_open_breaker_answers_without_asking(server):
