@@ -10,7 +10,7 @@ from rich.text import Text
 
 from canary.cli.clock import now
 from canary.cli.loadscreen import stoppable
-from canary.errors import ExitCode
+from canary.errors import ExitCode, UsageError
 from canary.gates.leaktest import leak_test
 from canary.gates.leaktest_rounds import Policy, Round
 from canary.gates.leaktest_shapes import Pace, Show, Sight, Subject
@@ -19,6 +19,8 @@ from canary.gates.publish import Artefacts, publish
 
 def tested(subjects: Sequence[Subject], policy: Policy, pace: Pace, writing: Artefacts) -> ExitCode:
     """Tests the first version (beside the second), shows it, and publishes what came of it."""
+    if sys.stdout is None:
+        raise UsageError("standard output is closed: there is nowhere to print the result to")
     canary, *rest = subjects
     with stoppable() as stop, _screen(policy) as show:
         outcome = leak_test(
@@ -87,4 +89,6 @@ def _held(one: Round) -> str:
 
 
 def _short(evidence: float) -> str:
-    return f"{evidence:.2g}" if evidence < 1e5 else f"{evidence:.0e}"  # noqa: PLR2004 - fits a line
+    if evidence >= 1e6:  # noqa: PLR2004 - what fits the line
+        return f"{evidence:.0e}"
+    return f"{evidence:,.0f}" if evidence >= 10 else f"{evidence:.1f}"  # noqa: PLR2004 - as above

@@ -39,7 +39,8 @@ def leaktest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
             parser=length,
             metavar="TIME",
             show_default=False,
-            help="Without requests after each load: longer than any connection is held.  [default: 1s]",
+            help="Without requests, after each load: longer than any connection is held.  "
+            "[default: 1s]",
         ),
     ] = 1.0,
     patience: Annotated[

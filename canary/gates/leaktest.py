@@ -21,13 +21,17 @@ from canary.gates.leaktest_rounds import (
     next_load,
 )
 from canary.gates.leaktest_shapes import Pace, Show, Sight, Subject
-from canary.gates.leaktest_words import Seen, outcome
+from canary.gates.leaktest_words import MOST_FAILED, Seen, outcome
 from canary.gates.outcome import Outcome
+from canary.gates.thresholds import said_statuses
 from canary.load import Progress, Tally, run
 from canary.load.client import connect
 
 _EVERY = 0.25
 """Seconds between two readings in a drain."""
+_BROKEN = 0.5
+"""Share of failed requests at which it is looked whether it recovers."""
+_PROBES = 10
 _CLOCKS = 2.0
 """Seconds by which the clocks of two machines may differ."""
 
@@ -99,6 +103,7 @@ class _Test:
     _number: int = 0
     _begin: float = field(default_factory=time.monotonic)
     _drain: float = 0.0
+    _served: bool = False
 
     @property
     def elapsed(self) -> float:
@@ -132,11 +137,29 @@ class _Test:
         wanted = next_load(self.rounds, self._sent, self.policy, self.rate)
         count = max(1, min(wanted, round(left * self.rate)))
         self._sent.append(count)
-        for tally in self._load(count, "load")[:1]:
-            self.tally.merge(tally)
-            self._over.append(self._over[-1] + tally.over)
+        tally = self._load(count, "load")[0]
+        self.tally.merge(tally)
+        self._over.append(self._over[-1] + tally.over)
         if not self.stop.is_set():
             self._end_round("drain")
+        self._served = self._served or tally.error_ratio <= MOST_FAILED
+        if (
+            self._go_on()
+            and self._served
+            and tally.error_ratio > _BROKEN
+            and not self.stop.is_set()
+        ):
+            self._probe()
+
+    def _probe(self) -> None:
+        """Raises _DiedError when it fails, rested and asked a little, as it did not before."""
+        self._watch(self.pace.patience, "does it recover", [[] for _ in self._subjects()])
+        again = self._load(_PROBES, "does it recover", rate=min(self.rate, _PROBES))[0]
+        if again.over and again.error_ratio > _BROKEN and not self.stop.is_set():
+            raise _DiedError(
+                f"the candidate does not recover: {self.pace.patience:.0f} s after the load, "
+                f"{again.failed} of {again.over} requests fail ({said_statuses(again.statuses)})"
+            )
 
     def _end_round(self, phase: str) -> None:
         """A drain; where it looks bad a longer one, of which all counts."""
@@ -187,18 +210,18 @@ class _Test:
             try:
                 connect(self.canary.plan)
             except TransientError as error:
-                raise _DiedError(str(error)) from error
+                raise _DiedError(f"the candidate died: {error}") from error
         started = [one.started for one in readings if isinstance(one, Reading)]
         for name, since in started[-1].items() if started else ():
             if since > self.now + _CLOCKS:
-                raise _DiedError(f"{name} was started again during the test")
+                raise _DiedError(f"the candidate died: {name} was started again during the test")
             if any(one.get(name, since) != since for one in started):
                 raise _BlindError(
                     f"several processes answer at {name}: name the page of each with --metrics-url"
                 )
 
-    def _load(self, count: int, phase: str) -> list[Tally]:
-        """Both sides at once; canary's tally is the first."""
+    def _load(self, count: int, phase: str, rate: float | None = None) -> list[Tally]:
+        """Both sides at once; canary's tally is the first. `rate` None: the test's own."""
         for subject in self._subjects():
             subject.source.begin_load()
         first, self._number = self._number, self._number + count
@@ -206,7 +229,7 @@ class _Test:
             running = [
                 threads.submit(
                     run,
-                    cycle(subject.plan, self.rate, count, first),
+                    cycle(subject.plan, rate or self.rate, count, first),
                     stop=self.stop,
                     each_second=self._each_second(phase) if subject is self.canary else None,
                 )
@@ -225,7 +248,7 @@ class _Test:
         try:
             connect(self.canary.plan)
         except TransientError as gone:
-            raise _DiedError(str(gone)) from error
+            raise _DiedError(f"the candidate died: {gone}") from error
         raise _BlindError(str(error)) from error
 
     def _each_second(self, phase: str) -> Callable[[Progress], None]:

@@ -47,6 +47,7 @@ class Activity:
             raise CanaryError("--postgres needs psycopg: pip install 'canary-controller[postgres]'")
         self._application = application
         self._maximum = {} if maximum is None else {application: maximum}
+        self._known = False
         self._connection = _connected(dsn)
         self._since = self._asked(_NOW)[0][0]
 
@@ -77,7 +78,8 @@ class Activity:
         ((busy, lost, count, hidden),) = self._asked(_COUNT, asked)
         if hidden:
             return NoData("PostgreSQL hides what others do: GRANT pg_read_all_stats TO the role")
-        if not count:
+        self._known = self._known or bool(count)
+        if not self._known:
             names = ", ".join(str(row[0]) for row in self._asked(_NAMES)) or "none to be seen"
             return NoData(
                 f"no connection of PostgreSQL has the application_name {self._application!r} "

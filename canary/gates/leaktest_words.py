@@ -7,6 +7,7 @@ from typing import Final
 
 from canary.api import Verdict
 from canary.errors import ExitCode
+from canary.gates.leaktest_gauges import long, other_cases, rounded, slope_facts
 from canary.gates.leaktest_math import Slope, clean_requests
 from canary.gates.leaktest_rounds import Finding, Kind, Policy, Round
 from canary.gates.outcome import Case, Fact, Outcome
@@ -19,7 +20,11 @@ OFFERED: Final = 0.9
 requests are counted, not timed."""
 MOST_FAILED: Final = 0.1
 """Share of requests that may fail: an error page takes no connection, so it shows no leak."""
-_MIB: Final = 1 << 20
+_UNKNOWN: Final = {
+    "connections": "nothing is certain yet",
+    "generator": "the generator was the limit",
+    "requests": "too many requests failed",
+}
 _RUNBOOKS: Final = {
     Kind.LEAK: "ConnectionLeak",
     Kind.EXHAUSTED: "PoolExhausted",
@@ -75,29 +80,32 @@ def _code(seen: Seen, cases: tuple[Case, ...]) -> ExitCode:
 
 
 def _headline(seen: Seen, code: ExitCode, cases: tuple[Case, ...]) -> str:
-    failed = next((case for case in cases if case.verdict is Verdict.FAIL), None)
-    unknown = next((case for case in cases if case.verdict is not Verdict.PASS), None)
+    kind = seen.finding.kind if seen.finding else Kind.UNDECIDED
     match code:
         case ExitCode.OK:
-            return f"no leak: {cases[0].sentence}"
+            return f"no leak in {seen.tally.over:,} requests"
         case ExitCode.INTERRUPTED:
             return f"interrupted after {seen.tally.over:,} requests, nothing is known yet"
-        case _ if failed is not None:
-            return failed.sentence
+        case ExitCode.FAILED if seen.finding is not None and kind is Kind.LEAK:
+            return leak(seen, seen.finding)
+        case ExitCode.FAILED:
+            return next(case.sentence for case in cases if case.verdict is Verdict.FAIL)
         case _:
-            return f"inconclusive: {unknown.sentence if unknown else ''}"
+            unknown = [_UNKNOWN[case.name] for case in cases if case.verdict is Verdict.NO_DATA]
+            blind = ["what is in use cannot be seen"] if seen.blind else []
+            return f"inconclusive, {(blind + unknown[::-1])[0]}"
 
 
 def _cases(seen: Seen) -> Iterator[Case]:
     yield _connections(seen)
     if seen.died:
-        yield Case("candidate", Verdict.FAIL, f"the candidate died: {seen.died}", seen.seconds)
+        yield Case("candidate", Verdict.FAIL, seen.died, seen.seconds)
     if seen.tally.due:
         yield _generator(seen.tally)
     if seen.tally.over:
         yield _requests(seen.tally)
     if seen.finding is not None:
-        yield from _others(seen, seen.finding)
+        yield from other_cases(seen.rounds, seen.finding, seen.policy)
 
 
 def _connections(seen: Seen) -> Case:
@@ -110,7 +118,7 @@ def _connections(seen: Seen) -> Case:
         "evidence": finding.evidence,
         "sureAt": seen.policy.sure,
         "lost": finding.lost,
-        **_slope_facts(finding.slope),
+        **slope_facts(finding.slope),
     }
     return Case("connections", verdict, sentence, seen.seconds, facts)
 
@@ -128,7 +136,7 @@ def _judged(seen: Seen, finding: Finding) -> tuple[Verdict, str]:
             f"in {seen.rest:.0f} s"
         )
     if seen.blind or seen.died:
-        return Verdict.NO_DATA, seen.blind or "it cannot be said: the candidate died"
+        return Verdict.NO_DATA, seen.blind or f"{counted}; it did not come to an end"
     if finding.kind is Kind.CLEAN:
         return Verdict.PASS, f"{counted}; 1 lost in {seen.policy.smallest:,g} is ruled out"
     needed = clean_requests(max(0.0, finding.lost), seen.policy.smallest, seen.policy.false_pass)
@@ -189,68 +197,6 @@ def _requests(tally: Tally) -> Case:
     return Case("requests", Verdict.NO_DATA, sentence, facts=facts)
 
 
-def _others(seen: Seen, finding: Finding) -> Iterator[Case]:
-    first, last = seen.rounds[0].canary, seen.rounds[-1].canary
-    waits = Verdict.FAIL if finding.kind is Kind.WAITING else Verdict.PASS
-    if last.waiting is not None:
-        sentence = f"{last.waiting:g} callers wait for a connection at rest"
-        yield Case("waiting", waits, sentence, facts={"waiting": last.waiting})
-    if last.timeouts is not None:
-        sentence = f"{last.timeouts:g} callers gave up at rest, in the last drain"
-        failed = waits if not last.waiting else Verdict.PASS
-        yield Case("timeouts", failed, sentence, facts={"timeouts": last.timeouts})
-    if first.files is not None and last.files is not None:
-        yield _file_case(first.files, last.files, finding)
-    if first.memory is not None and last.memory is not None:
-        yield _memory_case(first.memory, last.memory, finding.memory_slope)
-    if seen.rounds[-1].stable is not None:
-        yield _stable_case(seen)
-
-
-def _file_case(first: float, last: float, finding: Finding) -> Case:
-    sentence = f"{first:g} open at rest before, {last:g} after"
-    facts: dict[str, Fact] = {
-        "before": first,
-        "after": last,
-        "evidence": finding.file_evidence,
-        **_slope_facts(finding.file_slope),
-    }
-    if finding.kind is not Kind.FILES or finding.file_slope is None:
-        return Case("file descriptors", Verdict.PASS, sentence, facts=facts)
-    each = rounded(1 / finding.file_slope.value)
-    sentence = f"leaks 1 file descriptor per {each} requests ({sentence})"
-    return Case("file descriptors", Verdict.FAIL, sentence, facts=facts)
-
-
-def _memory_case(first: float, last: float, slope: Slope | None) -> Case:
-    sentence = f"{first / _MIB:,.0f} MiB at rest before, {last / _MIB:,.0f} MiB after"
-    if slope is not None and slope.low > 0:
-        more = slope.per_thousand / _MIB
-        sentence += (
-            f"; warning: it grew to the end, by {more:.2g} MiB per 1,000 requests: a leak, or "
-            "caches that are not full yet"
-        )
-    facts: dict[str, Fact] = {"beforeBytes": first, "afterBytes": last}
-    return Case("memory", Verdict.PASS, sentence, facts=facts)
-
-
-def _stable_case(seen: Seen) -> Case:
-    floors = [one.stable.in_use for one in seen.rounds if one.stable is not None]
-    sentence = f"{floors[0]:g} in use at rest before, {floors[-1]:g} after the same load"
-    rise = floors[-1] - min(floors[: seen.policy.idle])
-    if rise >= seen.policy.least:
-        sentence += "; warning: the present version keeps connections as well"
-    return Case("stable", Verdict.PASS, sentence, facts={"lost": rise})
-
-
-def _slope_facts(slope: Slope | None) -> dict[str, Fact]:
-    """Per 1,000 requests, with the bounds of its interval of 95 %; an infinite one is null."""
-    if slope is None:
-        return {}
-    finite = [1000 * v if math.isfinite(v) else None for v in (slope.low, slope.high)]
-    return {"slopePer1000": slope.per_thousand, "slopeLow": finite[0], "slopeHigh": finite[1]}
-
-
 def _facts(seen: Seen) -> dict[str, Fact]:
     finding, last = seen.finding, seen.rounds[-1].canary if seen.rounds else None
     return {
@@ -262,15 +208,13 @@ def _facts(seen: Seen) -> dict[str, Fact]:
         "poolMaximum": last.maximum if last else None,
         "falseAlarm": seen.policy.false_alarm,
         "ruledOut": seen.policy.smallest if finding and finding.kind is Kind.CLEAN else None,
-        "floors": [
-            {
-                "requests": one.canary.requests,
-                "inUse": one.canary.in_use,
-                "stableInUse": one.stable.in_use if one.stable else None,
-            }
-            for one in seen.rounds
-        ],
+        "floors": [_floors(one) for one in seen.rounds],
     }
+
+
+def _floors(one: Round) -> dict[str, Fact]:
+    floors: dict[str, Fact] = {"requests": one.canary.requests, "inUse": one.canary.in_use}
+    return floors if one.stable is None else floors | {"stableInUse": one.stable.in_use}
 
 
 def _steps(seen: Seen, code: ExitCode) -> Iterator[str]:
@@ -286,16 +230,3 @@ def _steps(seen: Seen, code: ExitCode) -> Iterator[str]:
         yield "say with --requests what this version answers to"
     elif kind is Kind.UNDECIDED:
         yield "go on for longer (--duration), ask more often (--rate), or --rule-out a larger leak"
-
-
-def rounded(value: float) -> str:
-    """Two digits that count: `4,900`, `210`."""
-    return f"{float(f'{value:.2g}'):,.0f}" if value >= 1 else "1"
-
-
-def long(seconds: float) -> str:
-    """`80 s`, `68 min`, `31 h`, `12 days`."""
-    for unit, name in ((1.0, "s"), (60.0, "min"), (3600.0, "h")):
-        if seconds < 120 * unit:
-            return f"{seconds / unit:.0f} {name}"
-    return f"{seconds / 86400:,.0f} days"
