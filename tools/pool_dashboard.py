@@ -36,6 +36,7 @@ POOLS = '{namespace=~"$namespace",service=~"$service",version=~"$version"}'
 
 
 def pools() -> dashboard.Dashboard:
+    """In use, maximum, waiting, leak residual and time to exhaustion, with the 75 % line."""
     made = start(
         "Database connections",
         "canary-pools",

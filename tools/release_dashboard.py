@@ -46,6 +46,7 @@ _VERDICTS = {
 
 
 def releases() -> dashboard.Dashboard:
+    """Weight, phase, verdicts, evidence, rollbacks by reason, and the operator's passes."""
     made = start(
         "Releases",
         "canary-releases",
