@@ -16,6 +16,7 @@ from canary.errors import NotFoundError, PermanentError
 
 POD = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """What a pod knows of its cluster."""
+_MOST_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +76,21 @@ def _paths(kubeconfig: str | None) -> list[Path]:
 
 def _read(path: Path) -> Mapping[str, Any]:
     try:
-        found = yaml.safe_load(path.read_bytes())
+        with path.open("rb") as file:
+            text = file.read(_MOST_BYTES + 1)
+        found = None if len(text) > _MOST_BYTES else yaml.safe_load(text)
     except OSError as error:
         raise PermanentError(f"cannot read the kubeconfig {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise PermanentError(f"the kubeconfig {path} is not valid YAML") from error
+    if len(text) > _MOST_BYTES:
+        raise PermanentError(f"{path} is no kubeconfig: at most 4 MiB is expected, found more")
     if not isinstance(found, dict | None):
         raise PermanentError(f"the kubeconfig {path} is no kubeconfig: an object is expected")
+    if not isinstance((found or {}).get("contexts"), list | None):
+        raise PermanentError(
+            f"the kubeconfig {path} is no kubeconfig: a list of contexts is expected"
+        )
     return found or {}
 
 
@@ -89,6 +98,11 @@ def _chosen(files: list[Mapping[str, Any]], context: str | None) -> tuple[str, M
     """The context's name and what it says; the first file that names something wins."""
     known = _contexts(files)
     name = context or next((str(one["current-context"]) for one in files if _current(one)), None)
+    if not known:
+        raise PermanentError(
+            "no cluster is configured: the kubeconfig has no contexts; give another with "
+            "--kubeconfig, or log in to a cluster first"
+        )
     if name is None:
         raise PermanentError(
             f"no context is chosen: give --context, one of {_listed(known)}, "
@@ -117,11 +131,12 @@ def _entries(files: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[
     for file in files:
         for entry in file.get("contexts") or []:
             if isinstance(entry, dict) and entry.get("name"):
-                yield str(entry["name"]), entry.get("context") or {}
+                details = entry.get("context")
+                yield str(entry["name"]), details if isinstance(details, dict) else {}
 
 
 def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names) or "none"
+    return ", ".join(names)
 
 
 def _pod_namespace() -> str:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from canary.kube.calls import Caller, Policy
-from canary.kube.failures import Answer, Deed, GoneError, LostError, error_of, error_of_status
+from canary.kube.failures import Deed, GoneError, LostError, error_of, error_of_status
 from canary.kube.objects import PODS, JsonPatch, Kind, Object
 from canary.kube.timing import Stopper, SystemTiming
 from canary.kube.transport import Request, Stream, Transport
@@ -105,7 +105,7 @@ class Client:
         request = Request("GET", _path(kind, namespace, name))
         answer = self._calls.call(deed, request, accept=_GONE)
         if answer.status not in _GONE:
-            return _object(answer, deed)
+            return answer.object(deed)
         if not answer.details.get("details"):  # not the object: its kind is unknown
             raise error_of(answer, deed)
         return None
@@ -144,7 +144,7 @@ class Client:
         name = str(body.get("metadata", {}).get("name", ""))
         deed = Deed("create", kind, namespace, name)
         request = Request("POST", _path(kind, namespace), _OURS, _typed(kind) | dict(body))
-        return _object(self._calls.call(deed, request), deed)
+        return self._calls.call(deed, request).object(deed)
 
     def patch(
         self, kind: Kind, namespace: str, name: str, patch: JsonPatch, subresource: str = ""
@@ -155,7 +155,7 @@ class Client:
         body = [dict(step) for step in patch]
         request = Request("PATCH", path, _OURS, body, "application/json-patch+json")
         guarded = any(step.get("op") == "test" for step in body)
-        return _object(self._calls.call(deed, request, repeatable=guarded), deed)
+        return self._calls.call(deed, request, repeatable=guarded).object(deed)
 
     def replace_status(self, kind: Kind, body: Mapping[str, Any]) -> Object:
         """Writes `status` of an object as read, guarded by its resourceVersion."""
@@ -165,7 +165,7 @@ class Client:
         path = _path(kind, namespace, name, "status")
         guarded = "resourceVersion" in metadata
         request = Request("PUT", path, _OURS, dict(body))
-        return _object(self._calls.call(deed, request, repeatable=guarded), deed)
+        return self._calls.call(deed, request, repeatable=guarded).object(deed)
 
     def delete(self, kind: Kind, namespace: str, name: str, propagation: str) -> None:
         """Deletes it with an explicit propagation policy; gone already is done."""
@@ -177,7 +177,7 @@ class Client:
         options = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
         request = Request("DELETE", _path(kind, namespace, name), body=options)
         answer = self._calls.call(deed, request, repeatable=True, accept=_GONE)
-        return None if answer.status in _GONE else _object(answer, deed)
+        return None if answer.status in _GONE else answer.object(deed)
 
     def log(self, namespace: str, pod: str, lines: int, container: str = "") -> str:
         """The last lines of a container's log."""
@@ -193,13 +193,13 @@ class Client:
         answer = self._calls.call(deed, Request("GET", _root(kind)), accept=_GONE)
         if answer.status in _GONE:
             return False
-        resources = _object(answer, deed).get("resources", [])
+        resources = answer.object(deed).get("resources", [])
         return any(found.get("name") == kind.plural for found in resources)
 
     def version(self) -> tuple[int, int]:
         """The API server's version, such as (1, 37)."""
         deed = Deed("get", Kind("", "", "version", "Version"))
-        found = _object(self._calls.call(deed, Request("GET", "/version")), deed)
+        found = self._calls.call(deed, Request("GET", "/version")).object(deed)
         major, minor = (str(found.get(part, "0")).rstrip("+") for part in ("major", "minor"))
         return int(major), int(minor)
 
@@ -209,7 +209,7 @@ class Client:
         items: list[Object] = []
         while True:
             request = Request("GET", _path(kind, namespace), query)
-            page = _object(self._calls.call(deed, request), deed)
+            page = self._calls.call(deed, request).object(deed)
             items += [_typed(kind) | item for item in page.get("items") or []]
             metadata = page.get("metadata", {})
             if not metadata.get("continue"):
@@ -240,13 +240,3 @@ def _path(kind: Kind, namespace: str, name: str = "", subresource: str = "") -> 
 def _selector(labels: Mapping[str, str]) -> dict[str, str]:
     wanted = ",".join(f"{label}={value}" for label, value in sorted(labels.items()))
     return {"labelSelector": wanted} if wanted else {}
-
-
-def _object(answer: Answer, deed: Deed) -> Object:
-    try:
-        found = json.loads(answer.body)
-    except ValueError as error:
-        raise LostError(f"cannot {deed}: the answer is not JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise LostError(f"cannot {deed}: the answer is not an object")
-    return found

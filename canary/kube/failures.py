@@ -14,10 +14,12 @@ from canary.errors import (
     PermanentError,
     TransientError,
 )
-from canary.kube.objects import Kind
+from canary.kube.objects import Kind, Object
 
 _WORDS = 600
 """Characters of the server's message that are passed on."""
+_PAGE = 120
+"""The same, of what does not come from an API server."""
 
 
 class ForbiddenError(PermanentError):
@@ -94,13 +96,34 @@ class Answer:
             return {}
         return body if isinstance(body, dict) and body.get("kind") == "Status" else {}
 
+    def object(self, deed: Deed) -> Object:
+        """The object that it is. Raises LostError when it is something else."""
+        try:
+            found = json.loads(self.body)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            what = self.headers.get("Content-Type", "nothing")
+            raise LostError(
+                f"cannot {deed}: an object in JSON is expected, found {what}; "
+                "is that address an API server's?"
+            )
+        return found
+
 
 def error_of(answer: Answer, deed: Deed) -> CanaryError:
     """The error for an answer with a status of 300 or more."""
     status = answer.details
-    words = str(status.get("message") or answer.body.decode(errors="replace").strip())[:_WORDS]
-    words = words or f"HTTP {answer.status}"
+    words = str(status.get("message") or _page(answer))[:_WORDS]
     return error_of_status(answer.status, status, words, deed, _retry_after(answer))
+
+
+def _page(answer: Answer) -> str:
+    """The beginning of what is no `Status`: a proxy's page; where a redirect leads."""
+    if place := answer.headers.get("Location"):
+        return f"HTTP {answer.status}, a redirect to {place}; is that address an API server's?"
+    text = " ".join(answer.body.decode(errors="replace").split())[:_PAGE]
+    return f"HTTP {answer.status}: {text}" if text else f"HTTP {answer.status}"
 
 
 def error_of_status(

@@ -1,6 +1,5 @@
 """What people's commands ask beyond `Objects`: selectors as they type them, and dry runs."""
 
-import json
 from collections.abc import Mapping
 
 from canary.errors import PermanentError, UsageError
@@ -36,10 +35,10 @@ class Selected:
             answer = self._calls.call(deed, self._request(kind, namespace, {}))
         except PermanentError as error:
             raise self._noted(error) from error
-        found = json.loads(answer.body)
+        found = answer.object(deed)
         typed = {"apiVersion": kind.api_version, "kind": kind.kind}
         items = [typed | item for item in found.get("items") or []]
-        return Listing(items, str(found["metadata"].get("resourceVersion", "")))
+        return Listing(items, str((found.get("metadata") or {}).get("resourceVersion", "")))
 
     def watch(
         self, kind: Kind, namespace: str, _labels: Mapping[str, str], since: str, seconds: float
@@ -92,9 +91,8 @@ def patched(
         "application/json-patch+json",
     )
     calls = Caller(transport, Policy(attempts=2, budget=3.0), Stopper(SystemTiming()))
-    answer = calls.call(Deed("patch", kind, namespace, name), request, repeatable=True)
-    body: Object = json.loads(answer.body)
-    return body
+    deed = Deed("patch", kind, namespace, name)
+    return calls.call(deed, request, repeatable=True).object(deed)
 
 
 def _path(kind: Kind, namespace: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 from kubernetes import client as kubernetes_client
 from kubernetes import config as kubernetes_config
 from kubernetes.client.exceptions import ApiException
-from kubernetes.config import incluster_config
+from kubernetes.config import ConfigException, incluster_config
 from kubernetes.utils.keepalive import tcp_keepalive_socket_options
 from urllib3 import HTTPResponse
 from urllib3 import exceptions as http_errors
@@ -160,7 +160,7 @@ class Transport:
             answer = api.call_api(method, url, headers, request.body, _request_timeout=limits)
         except (http_errors.HTTPError, OSError, ApiException) as error:
             raise self._unanswered(error) from error
-        except kubernetes_config.ConfigException as error:
+        except ConfigException as error:
             raise UnreachableError(f"cannot read the credentials: {error}") from error
         response: HTTPResponse = answer.response
         return response
@@ -234,6 +234,8 @@ def _connect(kubeconfig: str | None, context: str | None) -> kubernetes_client.A
         _LOAD_POD(settings)
     else:
         _LOAD_FILE(kubeconfig, context, settings, persist_config=False)
+    if not settings.host.startswith(("http://", "https://")):
+        raise ConfigException(f"a server's address https://… is expected, found {settings.host!r}")
     return connected(settings)
 
 
@@ -265,4 +267,6 @@ def _body(response: HTTPResponse) -> bytes:
 def _sentence(error: Exception) -> str:
     """One line, without the representation of urllib3's pool in front."""
     reason = error.reason if isinstance(error, ApiException) else error
+    if isinstance(reason, http_errors.ProtocolError) and len(reason.args) > 1:
+        reason = reason.args[1]  # the first is "Connection aborted."
     return _POOL_NAME.sub("", " ".join(str(reason).split())).rstrip(".")

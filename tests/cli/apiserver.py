@@ -36,13 +36,17 @@ BY_PATH = {(kind.group, kind.version, kind.plural): kind for kind in KINDS}
 
 
 class ApiServer:
-    """`cluster` is what it has; `asked` counts (verb, plural); `refuse` maps a verb to a code."""
+    """`cluster` is what it has; `asked` counts (verb, plural); `refuse` maps a verb to a code.
+
+    `page` (status, type, body) is what something else in its place answers to everything.
+    """
 
     def __init__(self, cluster: FakeCluster) -> None:
         self.cluster = cluster
         self.asked: Counter[tuple[str, str]] = Counter()
         self.refuse: dict[str, int] = {}
         self.queries: list[Mapping[str, str]] = []
+        self.page: tuple[int, str, bytes] | None = None
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
@@ -98,7 +102,9 @@ class ApiServer:
         self.asked[verb, plural] += 1
         self.queries.append(query)
         try:
-            if (code := self.refuse.get(f"{verb} {plural}") or self.refuse.get(verb)) is not None:
+            if self.page is not None:
+                _page(http, *self.page)
+            elif (code := self.refuse.get(f"{verb} {plural}") or self.refuse.get(verb)) is not None:
                 _failure(http, code, _words(code, verb, plural), details={"kind": plural})
             elif kind is None or kind in self.cluster.unserved:
                 _failure(http, 404, "404 page not found", details=None)
@@ -187,8 +193,12 @@ def _failure(
 
 
 def _json(http: BaseHTTPRequestHandler, code: int, body: Any) -> None:
-    data = json.dumps(body).encode()
+    _page(http, code, "application/json", json.dumps(body).encode())
+
+
+def _page(http: BaseHTTPRequestHandler, code: int, kind: str, data: bytes) -> None:
     http.send_response(code)
+    http.send_header("Content-Type", kind)
     http.send_header("Content-Length", str(len(data)))
     http.end_headers()
     http.wfile.write(data)

@@ -118,6 +118,25 @@ def test_what_the_server_refuses(
     assert len(found.err.splitlines()) == 1
 
 
+PAGES = [
+    pytest.param((200, "text/html", b"<p>log in"), "an object in JSON is expected, found text/html; is that", id="a login page"),
+    pytest.param((200, "application/json", b"[1]"), "an object in JSON is expected, found application/json", id="a list"),
+    pytest.param((502, "text/html", b"<p>" * 500), "HTTP 502: <p><p>", id="a gateway's long page"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("page", "said"), PAGES)
+def test_what_is_no_api_server(
+    page: tuple[int, str, bytes], said: str, server: ApiServer, run: Run
+) -> None:
+    """A proxy or a login page in its place is one short line, and no bug of ours."""
+    server.page = page
+    found = run("get")
+    assert (found.code, len(found.err.splitlines())) == (1, 1)
+    assert said in found.err
+    assert len(found.err) < 300
+
+
 def test_without_the_definition(server: ApiServer, run: Run) -> None:
     """The message says how to install it."""
     server.cluster.unserved.add(RELEASES)

@@ -49,7 +49,9 @@ WRONG = [
     pytest.param("{", None, "is not valid YAML", ExitCode.ERROR, id="broken YAML"),
     pytest.param("[]", None, "an object is expected", ExitCode.ERROR, id="a list"),
     pytest.param("contexts: [{name: a, context: {}}]", None, "no context is chosen: give --context, one of a", ExitCode.ERROR, id="no current context"),
-    pytest.param("{}", None, "one of none", ExitCode.ERROR, id="an empty file"),
+    pytest.param("{}", None, "no contexts; give another with --kubeconfig", ExitCode.ERROR, id="an empty file"),
+    pytest.param("contexts: 5", None, "a list of contexts is expected", ExitCode.ERROR, id="contexts that are none"),
+    pytest.param("#" * (4 << 20) + "#", None, "at most 4 MiB is expected, found more", ExitCode.ERROR, id="a huge file"),
     pytest.param("contexts: [{name: prod, context: {}}]", "prd", "did you mean prod?", ExitCode.NOT_FOUND, id="an unknown context"),
 ]  # fmt: skip
 

@@ -145,10 +145,21 @@ def test_retry_after(start: Start) -> None:
             get, hang, LostError, "cannot reach the API server at .*Read timed out", id="hung"
         ),
         pytest.param(get, half, LostError, "broke off", id="half an answer"),
-        pytest.param(get, answer(200, "<p>"), LostError, "not JSON", id="a proxy's page"),
-        pytest.param(get, answer(200, "[]"), LostError, "not an object", id="a list for an object"),
+        pytest.param(get, answer(200, "<p>"), LostError, "an object in JSON", id="a proxy's page"),
+        pytest.param(get, answer(200, "[]"), LostError, "an object in JSON", id="a list"),
         pytest.param(
-            get, answer(302, Location="/else"), PermanentError, "302|cannot", id="redirect"
+            get,
+            answer(302, Location="/else"),
+            PermanentError,
+            "HTTP 302, a redirect to /else; is that",
+            id="redirect",
+        ),
+        pytest.param(
+            get,
+            answer(500, "<h1>" + "oh " * 999),
+            FailedError,
+            "HTTP 500: <h1>oh .{100,120}$",
+            id="a proxy's long page",
         ),
         pytest.param(get, FAILED, FailedError, "apiserver is shutting down", id="server failed"),
         pytest.param(
