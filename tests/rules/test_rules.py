@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 import yaml
 
+from canary.gates import access
 from canary.gates.access import rules, scan
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -17,6 +18,13 @@ PACKAGE = Path(__file__).parents[2] / "canary"
 MARK = "<- here"
 RELATIVES = {"code.ts": ("code.ts", "code.tsx", "code.js")}
 """What is a rule for TypeScript is one for these as well."""
+
+LARGE = {
+    ".py": "import sqlalchemy\ndef large(client):\nCODE",
+    ".go": 'package large\nimport "database/sql"\nfunc large() {\nCODE}\n',
+    ".java": "import java.sql.Connection;\nclass Code { void large() {\nCODE} }\n",
+    ".ts": "import { Pool } from 'pg'\nfunction large(client) {\nCODE}\n",
+}
 
 
 class Sample(NamedTuple):
@@ -105,3 +113,14 @@ def test_the_demo_s_service_breaks_the_rules_in_one_line_of_its_leaking_version(
 def test_this_program_passes_its_own_rules():
     """But for that line nothing in the package is found."""
     assert len(scan([PACKAGE]).spots) == 1
+
+
+@pytest.mark.parametrize("file", ["code.py", "code.go", "Code.java", "code.ts"])
+def test_a_large_file_is_looked_at_once(file, tmp_path, monkeypatch):
+    """What has to be looked up in the whole file is asked last: else 5,000 calls take minutes."""
+    monkeypatch.setattr(access, "TIMEOUT", 30.0)
+    lines = "".join(f"  run({number}, client.query(1));\n" for number in range(5_000))
+    path = tmp_path / file
+    path.write_text(LARGE[path.suffix].replace("CODE", lines), encoding="utf-8")
+    found = scan([path])
+    assert (found.files, found.spots) == (1, ())
