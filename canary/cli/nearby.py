@@ -3,7 +3,7 @@
 from canary.cli.kubeconfig import close
 from canary.errors import CanaryError
 from canary.kube.client import Client
-from canary.kube.objects import Kind
+from canary.kube.objects import RELEASES, Kind
 
 NAMESPACES = Kind("", "v1", "namespaces", "Namespace")
 _FEW = 5
@@ -27,7 +27,8 @@ def missing(client: Client, kind: Kind, namespace: str, name: str) -> str:
     if here:
         more = ", …" if len(here) > _FEW else ""
         return f"{text} (there are: {', '.join(here[:_FEW])}{more})"
-    return f"{text}, nor any other; `canary get -A` lists all namespaces"
+    look = "canary get -A" if kind == RELEASES else f"kubectl get {kind.plural} -A"
+    return f"{text}, nor any other; `{look}` lists all namespaces"
 
 
 def _places(client: Client, kind: Kind, namespace: str) -> list[tuple[str, str]]:

@@ -309,6 +309,7 @@ def test_what_goes_wrong_outside_has_its_exit_code(terminal: Terminal, prometheu
     with serving(town(SERVICE, POD)) as server:
         assert terminal.online(server) == 7
         assert "there is no Deployment auth in namespace prod" in terminal.err
+        assert "`kubectl get deployments -A` lists all namespaces" in terminal.err
         server.refused = {("get", "deployments")}
         assert terminal.online(server) == 7
     with serving(town(*BASE)) as server:
