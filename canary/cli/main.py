@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "doctor": "doctor",
     "manifests": "manifests",
     "notify": "notify",
+    "pools": "pools",
     "operator": "operator",
     "get": "get",
     "list": "get",
