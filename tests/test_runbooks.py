@@ -5,8 +5,6 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
@@ -14,6 +12,7 @@ import pytest
 import typer
 import yaml
 
+from canary.alerts import alert_names, groups
 from canary.api import SENTENCES, Reason
 from canary.cli.main import COMMANDS, app_of
 from canary.local.postgres import start_postgres
@@ -59,32 +58,8 @@ NEEDS_NOBODY = {
 }
 """No release is stopped by these: their own message, and `canary doctor`, say what to do."""
 
-ALERTS = (
-    "CanaryControllerDown",
-    "CanaryNoData",
-    "CanaryNoLeader",
-    "CanaryPrometheusUnreachable",
-    "CanaryReleaseStuck",
-    "ErrorBudgetBurn",
-    "PoolConnectionsWaiting",
-    "PoolExhaustionForecast",
-    "PoolNearlyFull",
-)
 REFUSED = typer.BadParameter.__mro__[1]
 """What a wrong option, a missing and a superfluous argument have in common."""
-COMING = {"pools"}
-"""Commands that pages name and that are built at the same time."""
-
-
-def canary_alerts() -> object:
-    """The rules; None where there are none yet."""
-    return import_module("canary.alerts") if find_spec("canary.alerts") else None
-
-
-def alerts() -> set[str]:
-    """What can fire."""
-    names = getattr(canary_alerts(), "alert_names", None)
-    return set(names() if names else ALERTS)
 
 
 def pages() -> list[Path]:
@@ -105,7 +80,7 @@ def blocks(language: str) -> list[object]:
 def test_every_reason_that_stops_a_release_and_every_alert_has_its_page():
     """And no page is about anything else."""
     reasons = {str(reason) for reason in Reason if reason not in NEEDS_NOBODY}
-    assert {path.stem for path in pages()} == reasons | alerts() | OTHERS
+    assert {path.stem for path in pages()} == reasons | set(alert_names()) | OTHERS
 
 
 def test_what_rolls_back_or_pauses_has_a_page():
@@ -131,7 +106,7 @@ def test_a_page_has_its_four_parts_and_says_first_what_happened(path: Path):
         return
     assert parts == SECTIONS
     assert lines[0] == f"# {path.stem}"
-    if path.stem in alerts():
+    if path.stem in alert_names():
         assert lines[2].startswith("Alert: ")
     else:
         assert lines[2] == SENTENCES[Reason(path.stem)]
@@ -207,8 +182,6 @@ def documents() -> list[Path]:
 def test_every_canary_command_is_one_that_exists(path: Path):
     """Name, flags and arguments are parsed by the program itself; a bare name only has to exist."""
     for words in commands(path):
-        if words[0] in COMING and words[0] not in COMMANDS:
-            continue
         if len(words) == 1:
             assert words[0] in COMMANDS, words
         else:
@@ -266,8 +239,7 @@ def test_recorded_series_are_those_of_the_rules():
     text = "".join(path.read_text("utf-8") for path in pages())
     named = set(re.findall(r"\bcanary:\w+:\w+", text))
     assert named
-    if (groups := getattr(canary_alerts(), "groups", None)) is not None:
-        assert named <= {rule.name for group in groups() for rule in group.rules}
+    assert named <= {rule.name for group in groups() for rule in group.rules}
 
 
 def test_a_page_is_linked_by_its_name():
