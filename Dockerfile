@@ -1,4 +1,5 @@
-# The operator's image: Python, and what `canary operator` imports.
+# The image of the operator and of checks before traffic: Python, `canary operator`, and what
+# `canary loadtest` and `canary leaktest` need.
 #   docker build -t canary .
 #   docker build --build-arg BASE=… -t canary .   (another Python 3.11 or newer)
 ARG BASE=python:3.14-slim
@@ -12,8 +13,8 @@ COPY canary canary
 RUN python3 -m venv /opt/canary \
  && /opt/canary/bin/pip wheel --quiet --no-deps --wheel-dir /wheels . \
  && /opt/canary/bin/pip install --quiet --no-compile --only-binary :all: \
-      --constraint constraints.txt /wheels/*.whl \
- && /opt/canary/bin/pip uninstall --quiet --yes pip setuptools \
+      --constraint constraints.txt "$(echo /wheels/*.whl)[load,postgres]" \
+ && /opt/canary/bin/pip uninstall --quiet --yes pip \
  && rm -r /opt/canary/lib/python3*/site-packages/kubernetes/aio \
  && find /opt/canary -depth \( -name tests -o -name __pycache__ \) -exec rm -r {} + \
  && python3 -m compileall -q -x 'kubernetes/client/(api|models)/' \
