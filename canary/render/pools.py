@@ -1,10 +1,11 @@
 """Connection pools as they stand: a picture for terminals, a table in a pipe, data for machines."""
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
@@ -19,8 +20,11 @@ WIDEST = 140
 SOON = 2 * 3600.0
 """Seconds: a pool that is empty before is an emergency, as in the alerts."""
 _NONE = "-"
-_WIDTHS = {"in use": 9, "share": 6, "waiting": 7, "held": 6, "empty in": 12}
-_LEAST_BAR, _LEAST_POD = 8, 16
+_WIDTHS = {"in use": 7, "share": 6, "waiting": 7, "held": 5, "empty in": 11}
+_VICTIMS = ("pool", "share", "version", "service", "namespace", "held", "waiting")
+"""What is left out first where there is no room."""
+_LEAST_BAR, _WIDEST_BAR = 8, 40
+_LEAST_POD = 10
 _LONGEST = 20
 """Cells of a namespace, a service or a pool's name."""
 
@@ -127,7 +131,10 @@ def row(one: PoolNow) -> list[str]:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else amount(round(value, 1) + 0.0)
+    """One digit behind the point, where there is something to be said with it; never `-0`."""
+    if value is None:
+        return ""
+    return amount(value) if abs(value) >= 1 else f"{abs(value):.1f}".removesuffix(".0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,70 +176,83 @@ def _picture(view: PoolsView, glyphs: Glyphs, width: int, shown: int) -> Iterato
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """How many cells each column has; 0: it is left out."""
+    """How many cells each column has, names and numbers; what has no room is left out."""
 
-    namespace: int
-    service: int
-    version: int
-    pod: int
-    pool: int
+    names: Mapping[str, int]
     bar: int
+    numbers: Mapping[str, int]
 
     @classmethod
     def of(cls, pools: Sequence[PoolNow], width: int) -> "_Columns":
-        """Names get what they need, then the bar the rest; in a narrow terminal names give way."""
-        several = len({one.namespace for one in pools}) > 1
-        named = any(one.pool for one in pools)
-        wide = {
-            "namespace": _longest([one.namespace for one in pools], "namespace") if several else 0,
-            "service": _longest([one.service for one in pools], "service"),
-            "version": _longest([one.version for one in pools], "version"),
-            "pool": _longest([one.pool for one in pools], "pool") if named else 0,
+        """Names get what they need, the bar the rest; in a narrow terminal columns give way."""
+        names = {
+            "namespace": _longest(pools, "namespace"),
+            "service": _longest(pools, "service"),
+            "version": _longest(pools, "version"),
+            "pod": _LEAST_POD,
+            "pool": _longest(pools, "pool"),
         }
-        pod = max((len(one.pod) for one in pools), default=0)
-        numbers = sum(_WIDTHS.values()) + len(_WIDTHS)
-        for victim in ("pool", "version", "service", "namespace", ""):
-            room = width - numbers - sum(size + 1 for size in wide.values() if size)
-            if room >= _LEAST_POD + _LEAST_BAR + 2 or not victim:
+        numbers = dict(_WIDTHS)
+        if len({one.namespace for one in pools}) == 1:
+            del names["namespace"]
+        if not any(one.pool for one in pools):
+            del names["pool"]
+        for victim in _VICTIMS:
+            if _room(names, numbers, width) >= _LEAST_BAR:
                 break
-            wide[victim] = 0
-        pod = max(min(pod, room - _LEAST_BAR - 2), 3)
-        return cls(**wide, pod=pod, bar=max(min(room - pod - 2, 40), 0))
+            names.pop(victim, None)
+            numbers.pop(victim, None)
+        room = _room(names, numbers, width)
+        names["pod"] += max(min(_widest(pools, "pod") - _LEAST_POD, room - _LEAST_BAR), 0)
+        return cls(names, max(min(_room(names, numbers, width), _WIDEST_BAR), 0), numbers)
 
     def heads(self, glyphs: Glyphs) -> str:
         """The line above."""
-        names = [fitted(name.upper(), size, glyphs) for name, size in self._names() if size]
-        numbers = [fitted(name.upper(), size, glyphs, right=True) for name, size in _WIDTHS.items()]
+        names = [fitted(name.upper(), size, glyphs) for name, size in self.names.items()]
+        numbers = [
+            fitted(name.upper(), size, glyphs, right=True) for name, size in self.numbers.items()
+        ]
         return " ".join([*names, " " * self.bar, *numbers])
-
-    def _names(self) -> list[tuple[str, int]]:
-        return [(name, size) for name, size in asdict(self).items() if name != "bar"]
 
     def line(self, one: PoolNow, glyphs: Glyphs) -> Text:
         """One pool."""
-        style = style_of(one)
+        style, share = style_of(one), one.share
         named = [
             (tail if name == "pod" else fitted)(getattr(one, name) or _NONE, size, glyphs)
-            for name, size in self._names()
-            if size
+            for name, size in self.names.items()
         ]
-        empty = (
-            Text(" " * self.bar)
-            if one.share is None
-            else bar(one.share, self.bar, [POOL_LIMIT], style, glyphs)
-        )
-        numbers = (
-            f"{amount(one.in_use)}/{amount(one.maximum) if one.maximum else '?'}",
-            percent(one.share) if one.share is not None else _NONE,
-            _number(one.waiting) or _NONE,
-            _number(one.held) or _NONE,
-            _end(one),
-        )
-        cells = [
-            fitted(cell, size, glyphs, right=True)
-            for cell, size in zip(numbers, _WIDTHS.values(), strict=True)
+        drawn = Text(" " * self.bar)
+        if share is not None:
+            drawn = bar(share, self.bar, [POOL_LIMIT], style, glyphs)
+        cells = _cells(one)
+        numbers = [
+            fitted(cells[name], size, glyphs, right=True) for name, size in self.numbers.items()
         ]
-        return Text(" ").join([*map(Text, named), empty, Text(" ".join(cells), style=style)])
+        return Text(" ").join([*map(Text, named), drawn, Text(" ".join(numbers), style=style)])
+
+
+def _room(names: Mapping[str, int], numbers: Mapping[str, int], width: int) -> int:
+    """Cells that are left for the bar."""
+    taken = [*names.values(), *numbers.values()]
+    return width - sum(taken) - len(taken)
+
+
+def _longest(pools: Sequence[PoolNow], name: str) -> int:
+    return min(max(len(name), _widest(pools, name)), _LONGEST)
+
+
+def _widest(pools: Sequence[PoolNow], name: str) -> int:
+    return max((cell_len(getattr(one, name)) for one in pools), default=0)
+
+
+def _cells(one: PoolNow) -> Mapping[str, str]:
+    return {
+        "in use": f"{amount(one.in_use)}/{amount(one.maximum) if one.maximum else '?'}",
+        "share": percent(one.share) if one.share is not None else _NONE,
+        "waiting": _number(one.waiting) or _NONE,
+        "held": _number(one.held) or _NONE,
+        "empty in": _end(one),
+    }
 
 
 def _end(one: PoolNow) -> str:
@@ -248,7 +268,3 @@ def style_of(one: PoolNow) -> str:
     if not math.isinf(one.left) or (one.share or 0) > POOL_LIMIT:
         return "yellow"
     return "green"
-
-
-def _longest(names: Sequence[str], head: str) -> int:
-    return min(max([len(head), *map(len, names)]), _LONGEST)
