@@ -1,7 +1,6 @@
 """Pools with a past: series of the last quarter of an hour in a real Prometheus' own storage."""
 
 import json
-import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -40,10 +39,3 @@ def prometheus(home: Path, rows: Rows, end: float) -> RealPrometheus:
     made = run("tsdb", "create-blocks-from", "openmetrics", str(text), str(home / "data"))
     assert made.returncode == 0, made.stderr
     return RealPrometheus(home, json.dumps({"scrape_configs": []}))
-
-
-def canary(*arguments: str, program: str) -> subprocess.CompletedProcess[str]:
-    """The command as people type it, in a pipe."""
-    return subprocess.run(
-        [program, *arguments], capture_output=True, text=True, timeout=60, check=False
-    )

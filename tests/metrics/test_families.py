@@ -1,0 +1,48 @@
+"""Presets that read the same series are one; a pod's name says service and version."""
+
+import pytest
+
+from canary.metrics.families import place, pool_families, ratio_families
+from canary.metrics.presets import POOLS, RATIOS
+
+
+@pytest.mark.parametrize(
+    ("name", "service", "version"),
+    [
+        pytest.param("auth-6c9d8f7b5-x2k4p", "auth", "stable", id="a Deployment's pod"),
+        pytest.param("auth-canary-5b7d4f-k8w2q", "auth", "canary", id="its canary's pod"),
+        pytest.param("auth-0", "auth", "stable", id="a StatefulSet's pod"),
+        pytest.param("auth-x2k4p", "auth", "stable", id="a DaemonSet's pod"),
+        pytest.param("my-auth-login", "my-auth-login", "stable", id="words are no generated names"),
+        pytest.param("auth-canary", "auth", "canary", id="a workload, or an application's name"),
+        pytest.param("canary", "canary", "stable", id="a service that is called so"),
+        pytest.param("10.0.0.7:9187", "10.0.0.7:9187", "stable", id="an address"),
+    ],
+)
+def test_a_name_says_service_and_version(name: str, service: str, version: str) -> None:
+    """By Kubernetes' rules for generated names, and ours for canaries."""
+    assert place(name) == (service, version)
+
+
+def test_every_preset_is_in_exactly_one_family() -> None:
+    """No exporter's pools or requests are forgotten, none are counted twice."""
+    pools = [name for family in pool_families() for name in family.presets]
+    ratios = [name for family in ratio_families() for name in family.presets]
+    assert sorted(pools) == sorted(one.name for one in POOLS)
+    assert sorted(ratios) == sorted(one.name for one in RATIOS)
+
+
+def test_no_two_families_read_the_same_series() -> None:
+    """Otherwise two rules would record the same thing under two names."""
+    assert len({family.in_use for family in pool_families()}) == len(pool_families())
+    assert len({family.total.metric for family in ratio_families()}) == len(ratio_families())
+
+
+def test_a_family_has_what_any_of_its_presets_has() -> None:
+    """Npgsql calls its waiting callers otherwise; SQLAlchemy has no maximum, its twin has."""
+    families = {family.name: family for family in pool_families()}
+    assert {one.metric for one in families["otel-db"].waiting} == {
+        "db_client_connection_pending_requests",
+        "db_client_connection_npgsql_pending_requests",
+    }
+    assert families["otel-db-old"].maximum is not None

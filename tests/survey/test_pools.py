@@ -1,0 +1,157 @@
+"""What is told of pools: leaks, shares, whose they are; on a source that is a table."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import pytest
+
+from canary.core.increments import Grid
+from canary.core.series import Found, MetricAnswer, NoData, Series, SeriesQuery, Unavailable
+from canary.errors import TransientError
+from canary.render.pools import PoolNow
+from canary.survey.pools import read_pools
+
+NOW = 100_000.0
+Values = Callable[[float], float]
+AUTH = {"namespace": "prod", "pod": "auth-canary-5b7d4f-k8w2q", "pool": "main"}
+
+
+class Table:
+    """A MetricSource of one series per metric; values by seconds before now."""
+
+    def __init__(self, labels: Mapping[str, str], metrics: Mapping[str, Values], age: float = 1e9):
+        self._labels, self._metrics, self._age = labels, metrics, age
+
+    def read(
+        self, queries: Sequence[SeriesQuery], start: float, end: float, step: float
+    ) -> Mapping[str, MetricAnswer]:
+        """As in MetricSource."""
+        times = [t for t in Grid(start, end, step).times() if NOW - t <= self._age]
+        return {query.key: self._answer(query, times) for query in queries}
+
+    def settled(self, now: float) -> float:
+        """As in MetricSource."""
+        return now
+
+    def _answer(self, query: SeriesQuery, times: Sequence[float]) -> MetricAnswer:
+        if query.promql is not None:
+            points = tuple((t, 1.0) for t in times)
+            return Found(tuple(Series({"__name__": name}, points) for name in self._metrics))
+        value = self._metrics.get(query.selector.metric)
+        if value is None or not times:
+            return NoData("nothing there")
+        less = self._metrics[query.minus.metric] if query.minus else lambda _: 0.0
+        points = tuple((t, value(NOW - t) - less(NOW - t)) for t in times)
+        labels = {name: self._labels[name] for name in query.by if name in self._labels}
+        return Found((Series(labels, points),))
+
+
+class Broken(Table):
+    """Prometheus is away."""
+
+    def _answer(self, *_: object) -> MetricAnswer:
+        return Unavailable("connection refused")
+
+
+def hikari(active: Values, held: Values, maximum: float = 50) -> dict[str, Values]:
+    """HikariCP's metrics."""
+    return {
+        "hikaricp_connections_active": active,
+        "hikaricp_connections_max": lambda _: maximum,
+        "hikaricp_connections_usage_seconds_sum": held,
+    }
+
+
+def one(
+    metrics: Mapping[str, Values], labels: Mapping[str, str] = AUTH, age: float = 1e9
+) -> PoolNow:
+    """The only pool that is found."""
+    (found,) = read_pools(Table(labels, metrics, age), NOW)
+    return found
+
+
+def test_a_leak_is_told_with_the_time_that_is_left() -> None:
+    """Five are at work, 0.03 per second are lost: 27 are free, which is 15 minutes."""
+    pool = one(hikari(lambda ago: 23 - 0.03 * ago, lambda ago: 5000 - 5 * ago))
+    assert pool.held == pytest.approx(9, abs=0.5)
+    assert pool.empty_in == pytest.approx(900, rel=0.05)
+    assert (pool.service, pool.version, pool.preset) == ("auth", "canary", "hikaricp")
+
+
+def test_a_surge_is_no_leak() -> None:
+    """Six times as many in use for five minutes, and all of them come back."""
+    surge = hikari(
+        lambda ago: 30.0 if ago < 300 else 5.0,
+        lambda ago: 100_000 - (30 * ago if ago < 300 else 9000 + 5 * (ago - 300)),
+    )
+    pool = one(surge)
+    assert pool.held == pytest.approx(0, abs=1.5)
+    assert pool.empty_in is None
+
+
+def test_connections_that_are_held_for_good_have_no_end() -> None:
+    """Eight are kept, such as for LISTEN, and no more become of them."""
+    pool = one(hikari(lambda _: 10.0, lambda ago: 5000 - 2 * ago))
+    assert pool.held == pytest.approx(8)
+    assert pool.empty_in is None
+
+
+def test_of_a_pool_that_is_two_minutes_old_nothing_is_said_about_leaks() -> None:
+    """Its connections have not had the time to come back."""
+    pool = one(hikari(lambda _: 10.0, lambda ago: 5000 - 2 * ago), age=120)
+    assert (pool.in_use, pool.held, pool.empty_in) == (10, None, None)
+
+
+def test_a_pool_that_is_gone_is_not_shown() -> None:
+    """Its last value is from five minutes ago."""
+
+    class Gone(Table):
+        def _answer(self, query, times):
+            past = [t for t in times if NOW - t > 300]
+            return super()._answer(query, times if query.promql else past)
+
+    assert read_pools(Gone(AUTH, hikari(lambda _: 10.0, lambda ago: 5000 - ago)), NOW) == ()
+
+
+def test_without_a_maximum_there_is_no_share() -> None:
+    """SQLAlchemy exports none; 0 means unlimited with database/sql."""
+    sqlalchemy = one(
+        {"db_client_connections_usage": lambda _: 7.0}, {"pod": "a-0", "pool_name": "x"}
+    )
+    go = one(
+        {"go_sql_in_use_connections": lambda _: 7.0, "go_sql_max_open_connections": lambda _: 0.0},
+        {"pod": "a-0", "db_name": "x"},
+    )
+    assert [(pool.in_use, pool.maximum, pool.share, pool.pool) for pool in (sqlalchemy, go)] == [
+        (7, None, None, "x"),
+        (7, None, None, "x"),
+    ]
+
+
+def test_idle_connections_are_not_in_use() -> None:
+    """Psycopg tells size and available ones."""
+    pool = one(
+        {
+            "pool_size": lambda _: 9.0,
+            "pool_available": lambda _: 2.0,
+            "pool_max": lambda _: 10.0,
+            "requests_waiting": lambda _: 3.0,
+        },
+        {"namespace": "prod", "pod": "auth-0"},
+    )
+    assert (pool.in_use, pool.maximum, pool.waiting, pool.share) == (7, 10, 3, 0.7)
+
+
+def test_clients_of_a_postgres_share_its_maximum() -> None:
+    """The server tells who is connected, and one limit for all."""
+    pool = one(
+        {"pg_stat_activity_count": lambda _: 60.0, "pg_settings_max_connections": lambda _: 100.0},
+        {"instance": "10.0.0.7:9187", "application_name": "auth-canary"},
+    )
+    assert (pool.service, pool.version, pool.pod) == ("auth", "canary", "10.0.0.7:9187")
+    assert pool.share == 0.6
+
+
+def test_where_prometheus_is_away_that_is_an_error_and_not_an_empty_list() -> None:
+    """Nothing found and nothing known are different things."""
+    with pytest.raises(TransientError, match="connection refused"):
+        read_pools(Broken(AUTH, {}), NOW)
