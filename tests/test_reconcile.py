@@ -314,6 +314,17 @@ def test_a_failure_in_the_bake_goes_back_to_the_version_before() -> None:
     assert (memory.status.stable_hash, memory.status.rejected_hash) == ("v1", "v2")
 
 
+def test_a_person_may_go_back_during_the_bake() -> None:
+    """Nothing has failed, but somebody knows better: the version before runs again."""
+    memory = deployed(spec=load_release(BAKED, "tests").spec)
+    memory.run(900, until=Phase.BAKING)
+    memory.ask(Verb.ABORT)
+    memory.run(60)
+    assert {pod.template for pod in memory.pods} == {"v1"}
+    assert (memory.status.phase, memory.status.reason) == (Phase.ROLLED_BACK, Reason.ABORTED)
+    assert memory.status.rejected_hash == "v2"
+
+
 def test_a_quiet_bake_ends() -> None:
     """Nothing showed: the release is over."""
     memory = deployed(spec=load_release(BAKED, "tests").spec)

@@ -25,11 +25,10 @@ def _too_late(verb: Verb, status: Status) -> str | None:
     match status.phase:
         case Phase.PROMOTING:
             return _PROMOTING.get(verb)
+        case Phase.BAKING if verb is Verb.ABORT:
+            return None if status.previous_hash else "no version before this one is known"
         case Phase.BAKING:
-            return (
-                "it is promoted already and only being watched; "
-                "to go back, apply the manifests of the version that is to run"
-            )
+            return "it is promoted already and only being watched; abort goes back"
         case Phase.ROLLING_BACK:
             later = "; retry once that has ended" if verb is Verb.RETRY else ""
             return f"it is being rolled back already ({status.reason}){later}"
@@ -95,6 +94,9 @@ def _no_approval(spec: Spec, status: Status) -> str | None:
     return None
 
 
+_GOES_BACK = "rolls back to the version before, by an ordinary rolling update"
+
+
 def effect(verb: Verb, spec: Spec, status: Status) -> str:
     """What it does, in a few words."""
     step, weight = f"step {status.step + 1} of {len(spec.steps)}", f"{status.weight} %"
@@ -109,7 +111,8 @@ def effect(verb: Verb, spec: Spec, status: Status) -> str:
         case Verb.RESUME:
             return f"goes on with {step} at {weight}"
         case Verb.ABORT:
-            return f"takes the canary's {weight} of the traffic away now and rolls back"
+            takes = f"takes the canary's {weight} of the traffic away now and rolls back"
+            return _GOES_BACK if status.phase is Phase.BAKING else takes
         case Verb.RETRY:
             return f"tries the rejected template {status.rejected_hash} again from the first step"
 

@@ -97,7 +97,7 @@ class Auth:
                 "periodSeconds": 1,
                 "timeoutSeconds": 3,
             },
-            "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
+            "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}},
             "securityContext": dict(LOCKED),
         }
 

@@ -45,7 +45,7 @@ def _pod() -> Object:
         "imagePullPolicy": "IfNotPresent",
         "command": ["sh", "-ec", START],
         "readinessProbe": ready,
-        "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}},
+        "resources": {"requests": {"cpu": "200m", "memory": "128Mi"}},
         "securityContext": dict(LOCKED),
         "volumeMounts": [
             {"name": path.replace("/", "-"), "mountPath": f"/{path}"} for path in volumes

@@ -11,7 +11,7 @@ from canary.core.plan import Plan
 from canary.core.rollout.advance import ADVANCE
 from canary.core.rollout.context import Context, Rule, canary_replicas, first
 from canary.core.rollout.phase import phase_of
-from canary.core.rollout.promote import BAKE, PROMOTE
+from canary.core.rollout.promote import BAKE, PROMOTE, go_back
 from canary.core.rollout.requests import take_request
 from canary.core.rollout.rest import REST, target_missing
 from canary.core.rollout.rollback import ROLL_BACK, roll_back
@@ -54,13 +54,24 @@ def _plan(context: Context, verb: Verb | None) -> Plan:
     if context.snap.wish.deleting_since is not None:
         return first(TERMINATE, context)
     intent = context.status.intent
-    if verb is Verb.ABORT and intent in {Intent.ADVANCE, Intent.PROMOTE}:
-        return roll_back(context, Reason.ABORTED)
+    if verb is Verb.ABORT and (plan := _aborted(context)) is not None:
+        return plan
     if intent not in {Intent.REST, Intent.ROLL_BACK}:
         missing = target_missing(context)
         if missing is not None:
             return missing
     return first(RULES[context.status.intent], context)
+
+
+def _aborted(context: Context) -> Plan | None:
+    """What a person's abort does now; None where there is nothing to go back from."""
+    match context.status.intent:
+        case Intent.ADVANCE | Intent.PROMOTE:
+            return roll_back(context, Reason.ABORTED)
+        case Intent.BAKE:
+            return go_back(context, Reason.ABORTED)
+        case Intent.REST | Intent.ROLL_BACK:
+            return None
 
 
 def _finished(plan: Plan, context: Context) -> Plan:

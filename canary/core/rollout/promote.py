@@ -2,7 +2,6 @@
 
 from canary.api import Intent, Reason, Result
 from canary.core.plan import (
-    Action,
     DeleteCanary,
     EnsureCanary,
     FreeCapacity,
@@ -178,20 +177,25 @@ PROMOTE: tuple[Rule, ...] = (
 
 
 def bake_failed(ctx: Context) -> Plan | None:
-    """Promoted, and worse after all: an ordinary rolling update back to the version before."""
-    previous = ctx.status.previous_hash
-    if not ctx.judged.failed or previous is None:
+    """Promoted, and worse after all."""
+    if not ctx.judged.failed:
         return None
-    actions: tuple[Action, ...] = (PutBack(previous, roll=True),)
-    reason = ctx.judged.reason or Reason.ABOVE_LIMIT
+    return go_back(ctx, ctx.judged.reason or Reason.ABOVE_LIMIT, ctx.judged.message)
+
+
+def go_back(ctx: Context, reason: Reason, message: str = "") -> Plan | None:
+    """An ordinary rolling update back to the version before; None where there was none."""
+    previous = ctx.status.previous_hash
+    if previous is None:
+        return None
     release = ctx.release.model_copy(
-        update={"failed": reason, "message": ctx.judged.message, "unhold_at": ctx.now}
+        update={"failed": reason, "message": message, "unhold_at": ctx.now}
     )
     return ctx.plan(
         reason,
-        *actions,
+        PutBack(previous, roll=True),
         after=1.0,
-        message=ctx.judged.message,
+        message=message,
         intent=Intent.ROLL_BACK,
         release=release,
         stable_hash=previous,
