@@ -1,4 +1,4 @@
-"""Bad days of the operator itself and of the monitoring; one at a time, nothing else beside them."""
+"""Bad days of the operator and of what it needs, and its quiet ones; nothing else beside them."""
 
 import os
 import subprocess
@@ -20,6 +20,21 @@ __all__ = ["place"]
 FULL = pytest.mark.skipif(
     os.environ.get("CANARY_E2E_FULL") != "1", reason="only in the full run: CANARY_E2E_FULL=1"
 )
+
+
+@FULL
+def test_a_release_at_rest_costs_nothing(place: str):
+    """A minute under traffic without a release: no write but the lease's, no query."""
+    with staged(place, version=ABRUPT) as stage:
+        Event().wait(10)  # the Event of the adoption
+        before = installed.costs()
+        Event().wait(60)
+        after = installed.costs()
+    spent = {what: after[what] - count for what, count in before.items()}
+    note = ", ".join(f"{count:g} {what}" for what, count in spent.items())
+    write_down(Figures("idle for a minute", "Ready", "AtRest", sent=stage.load.sent, note=note))
+    assert spent == {"writes": 0, "queries": 0}
+    assert stage.load.failures == []
 
 
 def test_the_operator_may_be_killed_at_any_point_of_a_release(place: str):

@@ -7,7 +7,6 @@ import pytest
 from canary.api import Reason, Result
 from canary.kube.objects import Object
 from e2e.fixtures_releases import place
-from e2e.harness import installed
 from e2e.harness.auth import NAME, Auth, host, namespace, route, service
 from e2e.harness.figures import Figures, measured, write_down
 from e2e.harness.kubectl import KubectlError, apply, kubectl, wait_for
@@ -183,17 +182,3 @@ def test_a_plain_rolling_update_drops_requests_that_a_release_does_not(place: st
     finally:
         kubectl("delete", "namespace", place, "--wait=false")
     assert dropped > 0
-
-
-def test_a_release_at_rest_costs_nothing(place: str):
-    """A minute under traffic without a release: no write but the lease's, no query."""
-    with staged(place, QUICK, ABRUPT) as stage:
-        Event().wait(10)  # the Event of the adoption
-        before = installed.costs()
-        Event().wait(60)
-        after = installed.costs()
-    spent = {what: after[what] - count for what, count in before.items()}
-    note = ", ".join(f"{count:g} {what}" for what, count in spent.items())
-    write_down(Figures("idle for a minute", "Ready", "AtRest", sent=stage.load.sent, note=note))
-    assert spent == {"writes": 0, "queries": 0}
-    assert stage.load.failures == []
