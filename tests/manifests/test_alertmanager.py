@@ -28,7 +28,7 @@ def test_amtool_reads_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "alert", [pytest.param(one, id=f"{one.name}, {one.severity}") for one in ALERTS]
+    "alert", [pytest.param(one, id=f"{one.name}, {one.severity}, {one.lasting}") for one in ALERTS]
 )
 def test_every_alert_reaches_its_team_and_the_critical_ones_a_pager(alert: Alert) -> None:
     """By the labels that the rules give it."""
