@@ -39,6 +39,9 @@ def _file_case(first: float, last: float, finding: Finding) -> Case:
         "evidence": finding.file_evidence,
         **slope_facts(finding.file_slope),
     }
+    if finding.kind is Kind.UNDECIDED and finding.clean and finding.files_rise:
+        sentence += ", and they still rise: it takes more loads to know"
+        return Case("file descriptors", Verdict.NO_DATA, sentence, facts=facts)
     if finding.kind is not Kind.FILES or finding.file_slope is None:
         return Case("file descriptors", Verdict.PASS, sentence, facts=facts)
     each = rounded(1 / finding.file_slope.value)

@@ -2,10 +2,11 @@
 
 Nothing here assumes more of a sound version than that the floors of its drains could have come in
 any order (they are exchangeable): background work takes connections, requests have nothing to do
-with it. Then the n-th floor is above all before it with a chance of at most 1/n, whatever happened
-until then, so a bet on that at fair odds is never expected to win, and by Ville's inequality the
-wealth of such bets *ever* reaches 1/α with a chance of at most α: it may be looked at after every
-drain (Ville 1939; Vovk, Gammerman & Shafer, *Algorithmic Learning in a Random World*, ch. 8).
+with it. Then the n-th floor is above all before it with a chance of at most 1/n, whatever the ranks
+of those were. A bet on that at fair odds, with a stake that depends on ranks only, is never
+expected to win; so by Ville's inequality the wealth of such bets *ever* reaches 1/α with a chance
+of at most α, and it may be looked at after every drain (Ville 1939; Vovk, Gammerman & Shafer,
+*Algorithmic Learning in a Random World*, ch. 8).
 """
 
 import math
@@ -31,29 +32,28 @@ def record_evidence(
     loads too short to show one. An equal floor is no rise.
     """
     wealth = [1.0 / len(FRACTIONS)] * len(FRACTIONS)
-    highest = max(levels[:idle], default=0.0)
-    lowest = min(levels[:idle], default=0.0)
+    rises = 0
     for index in range(idle, len(levels)):
-        stake = _stake(levels, requests, index, lowest, smallest)
         number = index + 1
-        rose = levels[index] > highest
+        load = requests[index] - requests[index - 1]
+        rate = max(1 / smallest, rises / requests[index - 1] if requests[index - 1] else 0.0)
+        stake = _stake(1 - math.exp(-rate * load), number)
+        rose = levels[index] > max(levels[:index])
         wealth = [
             w * (1 - f * stake + (f * stake * number if rose else 0.0))
             for w, f in zip(wealth, FRACTIONS, strict=True)
         ]
-        highest = max(highest, levels[index])
+        rises += rose
     return sum(wealth)
 
 
-def _stake(
-    levels: Sequence[float], requests: Sequence[float], index: int, lowest: float, smallest: float
-) -> float:
-    """Kelly's stake for the chance of a rise, from what was known before this drain."""
-    before = requests[index - 1]
-    lost = max(0.0, levels[index - 1] - lowest)
-    rate = max(1 / smallest, lost / before if before else 0.0)
-    likely = 1 - math.exp(-rate * (requests[index] - before))
-    number = index + 1
+def rises(levels: Sequence[float], idle: int) -> int:
+    """How often a floor was above all before it, those of the first `idle` drains left out."""
+    return sum(levels[index] > max(levels[:index]) for index in range(idle, len(levels)))
+
+
+def _stake(likely: float, number: int) -> float:
+    """Kelly's, for a rise with a chance of `likely` where 1 / `number` is fair."""
     return min(max(0.0, (likely * number - 1) / (number - 1)), _MOST_STAKE)
 
 

@@ -16,6 +16,7 @@ from canary.gates.leaktest_math import (
     clean_requests,
     lately,
     record_evidence,
+    rises,
     theil_sen,
 )
 
@@ -91,7 +92,7 @@ class Policy:
     """Connections: less is no leak yet; more where some are in use at rest, see `noise`."""
     noise: float = 2.0
     """Standard deviations of what is in use at rest (as if by chance: its square root)."""
-    idle: int = 4
+    idle: int = 8
     """Drains before the first load."""
     loads: int = 4
     """At least, to pass."""
@@ -137,6 +138,10 @@ class Finding:
     file_slope: Slope | None = None
     memory_slope: Slope | None = None
     """Only where it grew to the end."""
+    clean: bool = False
+    """No leak of connections that matters."""
+    files_rise: bool = False
+    """File descriptors rise to the end, which may be a leak of those."""
 
 
 def drained(readings: Sequence[Reading | NoData], requests: int) -> Drain | NoData:
@@ -187,29 +192,25 @@ def found(rounds: Sequence[Round], policy: Policy) -> Finding:
         record_evidence(files, requests, policy.idle, policy.smallest) if files else None,
         theil_sen(requests, files) if files else None,
         theil_sen(requests, memory) if memory and lately(memory[policy.idle :]) else None,
+        files_rise=files is not None and _files_rise(files, policy),
     )
-    return _named(finding, rounds, policy, files)
+    finding = replace(finding, clean=_clean(finding, rounds, policy))
+    return replace(finding, kind=_kind(finding, rounds, policy))
 
 
-def _named(
-    finding: Finding, rounds: Sequence[Round], policy: Policy, files: list[float] | None
-) -> Finding:
+def _kind(finding: Finding, rounds: Sequence[Round], policy: Policy) -> Kind:
     canary = [one.canary for one in rounds]
     own = canary[-1].in_use - min(one.in_use for one in canary[: policy.idle])
     enough = policy.least + policy.noise * math.sqrt(_at_rest(rounds[0]))
     if finding.evidence >= policy.sure and min(own, finding.lost) >= enough:
-        kind = Kind.LEAK
-    elif canary[-1].full and not canary[0].full:
-        kind = Kind.EXHAUSTED
-    elif _waits(canary[-1], canary[0]) and _waits(canary[-2], canary[0]):
-        kind = Kind.WAITING
-    elif files and _files_leak(finding, files, policy):
-        kind = Kind.FILES
-    elif _clean(finding, rounds, policy):
-        kind = Kind.CLEAN
-    else:
-        kind = Kind.UNDECIDED
-    return replace(finding, kind=kind)
+        return Kind.LEAK
+    if canary[-1].full and not canary[0].full:
+        return Kind.EXHAUSTED
+    if _waits(canary[-1], canary[0]) and _waits(canary[-2], canary[0]):
+        return Kind.WAITING
+    if _files_leak(finding, policy):
+        return Kind.FILES
+    return Kind.CLEAN if finding.clean and not finding.files_rise else Kind.UNDECIDED
 
 
 def _at_rest(one: Round) -> float:
@@ -233,14 +234,17 @@ def _waits(now: Drain, first: Drain) -> bool:
     return waiting or (now.timeouts or 0.0) > (first.timeouts or 0.0)
 
 
-def _files_leak(finding: Finding, files: Sequence[float], policy: Policy) -> bool:
-    """They rise with requests, and go on: a pool that opens its connections does not."""
+def _files_rise(files: Sequence[float], policy: Policy) -> bool:
+    """More than a few, and they go on: a pool that opens its connections does not."""
+    return files[-1] - files[0] >= _LEAST_FILES and lately(files[policy.idle :])
+
+
+def _files_leak(finding: Finding, policy: Policy) -> bool:
     return (
-        (finding.file_evidence or 0.0) >= policy.sure_of_files
-        and files[-1] - files[0] >= _LEAST_FILES
+        finding.files_rise
+        and (finding.file_evidence or 0.0) >= policy.sure_of_files
         and finding.file_slope is not None
         and finding.file_slope.low > 0
-        and lately(files[policy.idle :])
     )
 
 
@@ -252,16 +256,19 @@ def _clean(finding: Finding, rounds: Sequence[Round], policy: Policy) -> bool:
 
 
 def next_load(rounds: Sequence[Round], sent: Sequence[int], policy: Policy, rate: float) -> int:
-    """How many requests the next load has: enough to lose one or two more connections.
+    """How many requests the next load has: enough to lose one more connection, or two.
 
     `sent` are the requests of the loads so far. Without a sign of a leak each load is twice the
-    last one, and the last ends where the smallest leak is ruled out. It depends on nothing but what
-    was seen before, so the evidence stays what it says.
+    last one, and the last ends where the smallest leak is ruled out. Like the stakes on it, it
+    depends on nothing but the ranks of what was seen before, so the evidence stays what it says.
     """
-    lost = max(0.0, rounds[-1].level - min(one.level for one in rounds[: policy.idle]))
-    done = rounds[-1].canary.requests
-    wanted = _LEAKS_A_ROUND * done / lost if lost and done else 2.0 * (sent[-1] if sent else 0)
-    missing = 1.02 * (clean_requests(lost, policy.smallest, policy.false_pass) - done)
+    levels = [one.level for one in rounds]
+    risen, done = rises(levels, policy.idle), rounds[-1].canary.requests
+    last = sent[-1] if sent else 0
+    wanted = _LEAKS_A_ROUND * done / risen if risen else 2.0 * last
+    if risen and levels[-1] > max(levels[:-1]):
+        wanted = min(wanted, last)
+    missing = 1.02 * (clean_requests(risen, policy.smallest, policy.false_pass) - done)
     if len(sent) + 1 < policy.loads:
         missing /= policy.loads - len(sent)
     shortest, longest = rate * _FIRST_SECONDS, rate * _LONGEST_SECONDS

@@ -24,6 +24,7 @@ _UNKNOWN: Final = {
     "connections": "nothing is certain yet",
     "generator": "the generator was the limit",
     "requests": "too many requests failed",
+    "file descriptors": "file descriptors still rise",
 }
 _RUNBOOKS: Final = {
     Kind.LEAK: "ConnectionLeak",
@@ -137,7 +138,7 @@ def _judged(seen: Seen, finding: Finding) -> tuple[Verdict, str]:
         )
     if seen.blind or seen.died:
         return Verdict.NO_DATA, seen.blind or f"{counted}; it did not come to an end"
-    if finding.kind is Kind.CLEAN:
+    if finding.clean:
         return Verdict.PASS, f"{counted}; 1 lost in {seen.policy.smallest:,g} is ruled out"
     needed = clean_requests(max(0.0, finding.lost), seen.policy.smallest, seen.policy.false_pass)
     return Verdict.NO_DATA, (
