@@ -10,6 +10,7 @@ from canary.core.series import NoData
 from canary.errors import CanaryError, TransientError
 from canary.gates.leaktest_load import cycle
 from canary.gates.leaktest_rounds import (
+    LEAST_READINGS,
     Drain,
     Finding,
     Kind,
@@ -178,7 +179,8 @@ class _Test:
                 seen.append(subject.source.look())
             self._tell(phase, readings[0][-1])
             left = end - time.monotonic()
-            if left <= 0 or self.stop.wait(min(_EVERY, left)):
+            enough = left <= 0 and all(len(seen) >= LEAST_READINGS for seen in readings)
+            if enough or self.stop.wait(min(_EVERY, max(left, 0.0))):
                 break
         self.rest = seconds
 

@@ -41,7 +41,7 @@ class Pace:
     drain: float = 1.0
     patience: float = 8.0
     """How long what looks like a leak has to stay, at least."""
-    warm_up: float = 1.0
+    warm_up: float = 0.5
     at_rate: float | None = None
     """Requests/s for which it is said when a pool is empty; None: those of the load."""
 
