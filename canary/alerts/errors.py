@@ -71,12 +71,17 @@ def _family(family: RatioFamily) -> Iterator[Record]:
 
 
 def _sum(words: _Words, series: str) -> str:
-    series = _replaced(series, "service", words.value, words.label, words.service)
+    """By namespace and service; first by the router's own labels, or replacing them would clash."""
+    own = dict.fromkeys((words.namespace, words.label))
+    series, label = f"sum by ({', '.join(own)}) ({series})", words.label
+    if label == "service":
+        series, label = _replaced(series, "backend", "$1", label, "(.+)"), "backend"
+    series = _replaced(series, "service", words.value, label, words.service)
     if words.namespace != "namespace":
         series = _replaced(series, "namespace", "$1", words.namespace, "(.+)")
-    if words.label == "envoy_cluster_name":
-        series = _replaced(series, "namespace", "$1", words.label, _ENVOY_GATEWAY)
-        series = _replaced(series, "service", "$2", words.label, _ENVOY_GATEWAY)
+    if label == "envoy_cluster_name":
+        series = _replaced(series, "namespace", "$1", label, _ENVOY_GATEWAY)
+        series = _replaced(series, "service", "$2", label, _ENVOY_GATEWAY)
     return f"sum by ({BY}) ({series})"
 
 

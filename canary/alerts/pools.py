@@ -81,9 +81,13 @@ def _maximum(family: PoolFamily, maximum: Selector) -> str:
 
 
 def _sum(family: PoolFamily, series: str) -> str:
-    """Summed by the labels that all exporters get."""
+    """By the labels that all exporters get; first by their own, or replacing some would clash."""
+    own = dict.fromkeys(("namespace", "pod", *family.pools))
+    if family.backend:
+        own = dict.fromkeys(("namespace", "instance", family.who))
+    series = f"sum by ({', '.join(own)}) ({series})"
     for label in family.pools:
-        series = _replaced(series, "pool", "$1", label, "(.+)")
+        series = _replaced(series, "pool", "$1", label, "(.+)") if label != "pool" else series
     series = _replaced(series, "service", "$1", family.who, SERVICE)
     series = _replaced(series, "version", "stable", family.who, ".*")
     series = _replaced(series, "version", "canary", family.who, CANARY)

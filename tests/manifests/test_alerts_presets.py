@@ -1,0 +1,93 @@
+"""What is recorded of each exporter: the pages by which the presets are tested, in promtool."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from canary.metrics.families import pool_families, ratio_families
+from tests.manifests.promtool import Found, Rows, evaluated
+
+PAGES = Path(__file__).parents[1] / "metrics/expositions"
+PLACE = {"namespace": "prod", "pod": "auth-6c9d8f7b5-x2k4p", "instance": "10.0.0.7:8080"}
+POOLS = [(name, family.name) for family in pool_families() for name in family.presets]
+PER_POD = [one for one in ratio_families() if one.backend is None]
+ROUTERS = {
+    "istio": ("prod", "auth"),
+    "linkerd": ("prod", "auth"),
+    "envoy": ("prod", "auth"),
+    "envoy-gateway": ("prod", "auth"),
+    "traefik": ("prod", "prod-auth"),
+    "traefik-gateway": ("prod", "prod-auth"),
+    "traefik-file": ("prod", "auth"),
+    "ingress-nginx": ("prod", "auth"),
+}
+
+
+def rows(page: str, values: str) -> Rows:
+    """The page's series, scraped from one pod; `values` has {} for each series' own value."""
+    found: Rows = {}
+    for line in (PAGES / f"{page}.txt").read_text("utf-8").splitlines():
+        if sample := re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line):
+            name, inside, value = sample.groups()
+            labels = PLACE | dict(re.findall(r'(\w+)="([^"]*)"', inside or ""))
+            given = ",".join(f'{label}="{own}"' for label, own in labels.items())
+            found[f"{name}{{{given}}}"] = values.format(value)
+    return found
+
+
+def recorded(expression: str, page: str, home: Path, values: str = "{}x40") -> Found:
+    """What the rules make of a page."""
+    return evaluated(expression, rows(page, values), home, at="8m")
+
+
+@pytest.mark.parametrize(("page", "family"), POOLS)
+def test_every_exporters_pool_is_recorded(page: str, family: str, tmp_path: Path) -> None:
+    """Seven in use of ten, with service, version and pod, whatever the exporter calls them."""
+    found = recorded("canary:pool_in_use:connections", page, tmp_path)
+    if page == "postgres":
+        # One more application and a person are connected to the same server.
+        found = [one for one in found if one[0]["version"] == "canary"]
+    ((labels, in_use),) = found
+    assert in_use == 7
+    assert (labels["namespace"], labels["service"], labels["preset"]) == ("prod", "auth", family)
+
+
+@pytest.mark.parametrize(
+    ("page", "family"), [(page, family) for page, family in POOLS if page != "sqlalchemy"]
+)
+def test_every_maximum_is_recorded(page: str, family: str, tmp_path: Path) -> None:
+    """SQLAlchemy exports none; a PostgreSQL server's is that of each of its clients."""
+    found = recorded("canary:pool_utilisation:ratio", page, tmp_path)
+    assert {labels["preset"] for labels, _ in found} == {family}
+    assert max(share for _, share in found) == pytest.approx(0.7)
+
+
+def test_unlimited_has_no_share(tmp_path: Path) -> None:
+    """database/sql says 0; it is not a full pool."""
+    page = {key: row for key, row in rows("go-sql", "{}x40").items() if "max_open" not in key}
+    key = next(key for key in rows("go-sql", "{}x40") if "max_open" in key)
+    found = evaluated("canary:pool_utilisation:ratio", {**page, key: "0x40"}, tmp_path, at="8m")
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("page", "source"), [(name, family.name) for family in PER_POD for name in family.presets]
+)
+def test_every_exporters_requests_are_recorded(page: str, source: str, tmp_path: Path) -> None:
+    """50 of 1,000 failed; probes and metrics pages do not count."""
+    share = "canary:errors:rate5m / canary:requests:rate5m"
+    ((labels, failed),) = recorded(share, page, tmp_path, "0+{}x40")
+    assert failed == pytest.approx(0.05)
+    assert labels == {"namespace": "prod", "service": "auth", "source": source}
+
+
+@pytest.mark.parametrize(("page", "place"), ROUTERS.items())
+def test_every_routers_requests_are_recorded(
+    page: str, place: tuple[str, str], tmp_path: Path
+) -> None:
+    """Canary and stable are one service: 60 of 10,010 failed."""
+    share = "canary:errors:rate5m / canary:requests:rate5m"
+    found = recorded(share, page, tmp_path, "0+{}x40")
+    own = [failed for labels, failed in found if (labels["namespace"], labels["service"]) == place]
+    assert own == [pytest.approx(60 / 10_010, rel=0.01)], found
