@@ -118,20 +118,24 @@ def test_panels_do_not_overlap_and_ask_the_source_that_people_choose(file: Path)
         assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
 
 
-@pytest.mark.parametrize("switch", ["alerts", "dashboards"])
-def test_the_chart_brings_what_manifests_have(switch: str) -> None:
+@pytest.mark.parametrize(
+    ("switch", "template"),
+    [("alerts", "alerts"), ("alerts", "monitor"), ("dashboards", "dashboards")],
+)
+def test_the_chart_brings_what_manifests_have(switch: str, template: str) -> None:
     """The same rules and dashboards, however they are installed."""
     helm = shutil.which("helm")
     if helm is None:
         pytest.skip("needs helm on the PATH")
     done = subprocess.run(
         [helm, "template", "canary", str(ROOT / "chart"), "--kube-version", "1.37.0",
-         "--set", f"{switch}.enabled=true", "--show-only", f"templates/{switch}.yaml"],
+         "--set", f"{switch}.enabled=true", "--show-only", f"templates/{template}.yaml"],
         capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     items = list(yaml.safe_load_all(done.stdout))
     if switch == "alerts":
-        own = yaml.safe_load((ROOT / "monitoring/prometheusrule.yaml").read_text("utf-8"))
+        file = {"alerts": "prometheusrule.yaml", "monitor": "servicemonitor.yaml"}[template]
+        own = yaml.safe_load((ROOT / "monitoring" / file).read_text("utf-8"))
         assert [item["spec"] for item in items] == [own["spec"]]
     else:
         found = [json.loads(text) for item in items for text in item["data"].values()]
