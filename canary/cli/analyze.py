@@ -190,8 +190,6 @@ def _recorded(
 
     if odd := [option for option, value in given.items() if value]:
         raise UsageError(f"{odd[0]} has no meaning with --samples, which has the counters already")
-    if sys.stdout is None:
-        raise UsageError("standard output is closed: there is nowhere to print the verdicts to")
     skipped = Skipped()
     assessed = judge_samples(samples, judging.policy(), skipped)
     code = print_json(assessed) if output is Output.JSON else print_table(assessed)

@@ -15,7 +15,8 @@ def guarded(call: Callable[[], int], *, debug: bool) -> int:
     """
     try:
         code = call()
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
@@ -35,7 +36,8 @@ def guarded(call: Callable[[], int], *, debug: bool) -> int:
 def _say(message: str, code: ExitCode, *, debug: bool) -> ExitCode:
     if debug:
         traceback.print_exc()
-    print(f"canary: {message}", file=sys.stderr)  # noqa: T201 - this is the place to say it
+    if sys.stderr is not None:  # None (`2>&-`) would put it among the results
+        print(f"canary: {message}", file=sys.stderr)  # noqa: T201 - this is the place to say it
     return code
 
 

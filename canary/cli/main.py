@@ -51,6 +51,8 @@ PLUGIN_COMPLETION: Final = (
     "kubectl_complete-canary, which is installed beside kubectl-canary, has to be on the PATH"
 )
 
+CLOSED: Final = "standard output is closed: there is nowhere to print to (> /dev/null drops it)"
+
 
 def app_of(commands: Iterable[str]) -> typer.Typer:
     """The program with these commands: with one of them it starts in half the time."""
@@ -89,6 +91,8 @@ def main(arguments: Sequence[str], program: str = "canary") -> int:
     rest = [argument for argument in arguments if argument != "--debug"]
 
     def call() -> int:
+        if sys.stdout is None:  # `>&-`: said before minutes are spent
+            raise UsageError(CLOSED)
         if program != "canary" and {"--install-completion", "--show-completion"} & set(rest):
             raise UsageError(PLUGIN_COMPLETION)
         wanted = next((word for word in rest if not word.startswith("-")), "")

@@ -57,6 +57,7 @@ def print_json(assessed: Assessed) -> ExitCode:
         count += 1
         word, at = verdict(said)
         row = {
+            "schemaVersion": 1,
             "release": name,
             "verdict": word,
             "at": at,

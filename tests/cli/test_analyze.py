@@ -58,6 +58,7 @@ def test_one_json_object_per_release_in_order_of_appearance(analyze):
         ("none", "NoData"),
     ]
     assert list(found[0]) == [
+        "schemaVersion",
         "release",
         "verdict",
         "at",

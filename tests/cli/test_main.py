@@ -184,6 +184,22 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     assert (done.returncode, done.stderr) == (1, b"")
 
 
+@pytest.mark.parametrize("command", [["lint", EXAMPLE], ["--help"], ["manifests", "crd"]])
+def test_a_closed_standard_output_is_said(command: list[str]) -> None:
+    """`>&-` is exit code 2 and a sentence, whatever the command."""
+    shell = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-m", "canary", *command]
+    done = subprocess.run(shell, stderr=subprocess.PIPE, cwd=ROOT, check=False, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"canary: standard output is closed")
+
+
+def test_with_standard_error_closed_messages_stay_out_of_the_results() -> None:
+    """`2>&-` loses what is said, and nothing else."""
+    shell = ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-m", "canary", "notify", "gone"]
+    done = subprocess.run(shell, stdout=subprocess.PIPE, cwd=ROOT, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (2, b"")
+
+
 def test_a_terminal_without_unicode_is_no_error() -> None:
     """Characters that the terminal does not have are replaced, never raised."""
     done = run("-m", "canary", "lint", "→.yaml", PYTHONIOENCODING="latin-1", PYTHONUTF8="0")
