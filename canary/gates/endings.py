@@ -7,6 +7,7 @@ from canary.api import CheckStatus, MetricStatus, Reason, Status, Verdict
 from canary.errors import CanaryError, ExitCode
 from canary.gates.outcome import Case, Fact, Outcome
 from canary.gates.quest import Ended, Quest, Sight
+from canary.render.words import stamp
 from canary.runbooks import runbook_url
 
 COMMAND: Final = "gate"
@@ -97,8 +98,8 @@ def _facts(ended: Ended, status: Status, quest: Quest) -> Mapping[str, Fact]:
             "result": str(entry.result),
             "peakWeight": entry.peak_weight,
             "errorsServed": entry.errors_served,
-            "startedAt": entry.started_at,
-            "endedAt": entry.ended_at,
+            "startedAt": stamp(entry.started_at),
+            "endedAt": stamp(entry.ended_at),
         }
     return facts
 

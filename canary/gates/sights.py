@@ -66,6 +66,7 @@ class Pulse:
     _since: float = 0.0
     _looked: float = float("-inf")
     _said: str | None = None
+    _free: bool = False
 
     def trouble(self, elapsed: float) -> str | None:
         """What is wrong, empty if nothing is, None if that cannot be known.
@@ -89,7 +90,9 @@ class Pulse:
             return None
         spec = lease.get("spec") or {}
         if not spec.get("holderIdentity"):
-            return "no operator is at work: nobody holds its Lease"
+            changing_hands, self._free = not self._free, True  # a new leader takes it at once
+            return "" if changing_hands else "no operator is at work: nobody holds its Lease"
+        self._free = False
         renewed = str(spec.get("renewTime", ""))
         if renewed != self._renewed:
             self._renewed, self._since = renewed, elapsed

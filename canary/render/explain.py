@@ -13,7 +13,7 @@ from canary.render.proportion import wilson
 from canary.render.sight import Sight, judged
 from canary.render.status_text import SCHEMA, metric
 from canary.render.waits import SILENT, limits
-from canary.render.words import amount, clean, count, duration, percent, spaced
+from canary.render.words import amount, clean, count, duration, percent, spaced, stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,13 +191,13 @@ def document(sight: Sight, around: Around) -> dict[str, Any]:
         "sentence": SENTENCES[status.reason],
         "message": status.message,
         "next": outlook(sight.spec, status, sight.now) if failed is None else None,
-        "limits": [{"at": _stamp(one.at), "then": one.then} for one in limits(sight)],
+        "limits": [{"at": stamp(one.at), "then": one.then} for one in limits(sight)],
         "rejected": failed
         and {
             "template": failed.template,
             "stable": status.stable_hash,
-            "startedAt": _stamp(failed.started_at),
-            "endedAt": _stamp(failed.ended_at),
+            "startedAt": stamp(failed.started_at),
+            "endedAt": stamp(failed.ended_at),
             "peakWeight": failed.peak_weight,
             "errorsServed": failed.errors_served,
         },
@@ -210,10 +210,6 @@ def document(sight: Sight, around: Around) -> dict[str, Any]:
         ],
         "runbook": around.runbook,
     }
-
-
-def _stamp(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _clock(seconds: float) -> str:

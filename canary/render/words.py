@@ -3,6 +3,7 @@
 import math
 import re
 import unicodedata
+from datetime import UTC, datetime
 from html import escape
 
 UNKNOWN = "–"
@@ -79,6 +80,11 @@ def duration(seconds: float | None) -> str:
     if whole < HOUR:
         return _two(whole // MINUTE, "min", whole % MINUTE, "s")
     return _two(whole // HOUR, "h", whole % HOUR // MINUTE, "min")
+
+
+def stamp(seconds: float) -> str:
+    """A time for programs, of seconds since the epoch: `2026-03-01T10:00:00Z`."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _two(large: int, large_unit: str, small: int, small_unit: str) -> str:

@@ -112,6 +112,7 @@ def test_a_promotion_is_followed_to_its_end():
     assert found.subject == "prod/auth"
     assert [(case.name, case.verdict) for case in found.cases] == [("errors", Verdict.PASS)]
     assert found.facts["peakWeight"] == 5
+    assert found.facts["endedAt"] == "1970-01-01T00:01:30Z"
     assert found.facts["template"] == new
     assert scene.said == [
         "the new template has not been taken up yet",
