@@ -9,6 +9,7 @@ from canary.errors import UsageError
 from canary.gates.thresholds import Thresholds
 from canary.load import Mix, Plan, Request, Spacing, Text, Tls
 from canary.load.allowed import check_allowed
+from canary.load.plan import target
 from canary.load.profile import schedule
 from canary.load.request_file import read_requests
 
@@ -84,7 +85,8 @@ def thresholds(
 
 
 def _single(url: str) -> tuple[str, Mix]:
-    """Without a file: GET of just that URL, query and all."""
+    """Without a file: GET of just that URL, query and all. Raises UsageError if it is none."""
+    target(url.partition("#")[0].partition("?")[0])
     parts = urlsplit(url)
     path = urlunsplit(("", "", parts.path or "/", parts.query, ""))
     base = urlunsplit((parts.scheme, parts.netloc, "", "", parts.fragment))

@@ -157,11 +157,11 @@ def loadtest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
         given = {"--rate": rate, "--duration": duration, "--requests": requests, "--oha": oha}
         loadplan.check_alone("--k6", given | {"--warm-up": warm_up, "--timeout": timeout})
     wish = loadplan.Wish(
-        rate=rate or loadplan.RATE,
+        rate=loadplan.RATE if rate is None else rate,
         duration=duration,
         warm_up=warm_up if warm_up is not None else 0.0 if oha else loadplan.WARM_UP,
         random=arrivals is Arrivals.RANDOM,
-        timeout=timeout or loadplan.TIMEOUT,
+        timeout=loadplan.TIMEOUT if timeout is None else timeout,
         max_in_flight=max_in_flight,
         workers=workers,
         http2=http2,

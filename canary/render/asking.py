@@ -112,7 +112,8 @@ def effect(verb: Verb, spec: Spec, status: Status) -> str:
             return f"goes on with {step} at {weight}"
         case Verb.ABORT:
             takes = f"takes the canary's {weight} of the traffic away now and rolls back"
-            return _GOES_BACK if status.phase is Phase.BAKING else takes
+            rolled = status.phase is Phase.PROMOTING and not status.weight
+            return _GOES_BACK if rolled or status.phase is Phase.BAKING else takes
         case Verb.RETRY:
             return f"tries the rejected template {status.rejected_hash} again from the first step"
 

@@ -194,7 +194,11 @@ def _hint(asked: _Asked, query: SeriesQuery) -> str | None:
         return f"{name} has no label {label}: add it by relabelling when scraping"
     if label == "pod" and not any(one.get("namespace") == where.namespace for one in groups):
         return f"{name} is there, but not in namespace {where.namespace}"
-    whose = "these pods" if label == "pod" else f"{where.service} ({label}): no request yet?"
+    whose = (
+        "these pods"
+        if label == "pod"
+        else f"{where.service} ({label}); perhaps no request came yet"
+    )
     return f"{name} is there, but not for {whose}"
 
 

@@ -289,7 +289,9 @@ def test_autoscaler_and_checks_are_mentioned(terminal: Terminal) -> None:
 BAD = [
     pytest.param(("auth", "web"), 2, "one DEPLOYMENT is expected", id="two Deployments"),
     pytest.param(("--offline", "none.yaml"), 2, "there is no file none.yaml", id="no such file"),
-    pytest.param(("auth", "--prometheus", "here"), 2, "--prometheus http://HOST:PORT", id="no URL"),
+    pytest.param(
+        ("auth", "--prometheus", "here"), 2, "--prometheus: http://HOST:PORT", id="no URL"
+    ),
     pytest.param(("--offline", "-", "--context", "x"), 2, "leave --context out", id="both worlds"),
 ]
 

@@ -62,7 +62,9 @@ def test_a_load_that_was_not_put_on_is_inconclusive(capsys):
     [
         pytest.param(["http://127.0.0.1:1"], 1, "cannot connect to 127.0.0.1:1", id="nobody there"),
         pytest.param(["http://example.com"], 2, "--allow-host example.com", id="not ours"),
-        pytest.param(["example"], 2, "a URL such as", id="no URL"),
+        pytest.param(["example"], 2, "is expected, found 'example'", id="no URL"),
+        pytest.param(["http://[::1"], 2, "found 'http://[::1'", id="half an IPv6 address"),
+        pytest.param(["http://a", "--timeout", "0s"], 2, "time-out must be above 0", id="no time"),
         pytest.param(["http://a", "--rate", "x"], 2, "found 'x'", id="no rate"),
         pytest.param(["http://a", "--max-p99", "10s"], 2, "shorter than", id="a vain threshold"),
         pytest.param(

@@ -241,3 +241,11 @@ def annotation(server: ApiServer) -> str:
     """What was asked last."""
     found = server.cluster.get(RELEASES, "prod", "auth") or {}
     return str(found["metadata"]["annotations"][REQUEST])
+
+
+def test_aborting_what_runs_everywhere_already_says_that_it_goes_back() -> None:
+    """At the end of a promotion the canary has no traffic any more to take away."""
+    found = parsed(release("promoting"))
+    drained = found.status.model_copy(update={"weight": 0})
+    assert "takes the canary's 100 %" in effect(Verb.ABORT, found.spec, found.status)
+    assert "the version before" in effect(Verb.ABORT, found.spec, drained)

@@ -227,7 +227,7 @@ MONITORED = [
     ("no-data", {}, [], "no series traefik_service_requests_total at all"),
     ("no-data", metrics(HTTP), MISLABELLED, "has no label pod"),
     ("no-data", metrics(HTTP), ELSEWHERE, "not in namespace prod"),
-    ("no-data", {}, [Line("traefik_service_requests_total", {"service": "x"}, 1.0)], "no request yet"),
+    ("no-data", {}, [Line("traefik_service_requests_total", {"service": "x"}, 1.0)], "perhaps no request came yet"),
     ("status-label", metrics(HTTP), application("status"), "they have status: take preset http-status"),
     ("too-little-traffic", {}, gateway(0.2), "needs 1,312 canary requests"),
     ("too-little-traffic", {}, gateway(0.0), "not one request"),
