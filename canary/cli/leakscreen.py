@@ -1,4 +1,4 @@
-"""A leak test on a screen: a line per round, and on a terminal one that moves."""
+"""A leak test on a screen: a line per load, and on a terminal one that moves."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -44,7 +44,8 @@ def _screen(policy: Policy) -> Iterator[Show]:
         nonlocal told
         if len(sight.rounds) > told and not sight.phase:
             told = len(sight.rounds)
-            yield round_line(sight, policy)
+            if told >= policy.idle:  # those at rest are one line
+                yield round_line(sight, policy)
 
     if not console.is_terminal or console.is_dumb_terminal:
         yield lambda sight: sys.stderr.writelines(f"{line}\n" for line in news(sight))

@@ -11,6 +11,16 @@ from canary.cli.times import length
 from canary.errors import CanaryError
 
 
+def _number(text: str | float) -> float:
+    """A number; for typer: a default is one already."""
+    try:
+        return float(text)
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"a number such as 200 or 0.01 is expected, found {text!r}"
+        ) from error
+
+
 def leaktest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     url: Annotated[
         str,
@@ -21,7 +31,10 @@ def leaktest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     rate: Annotated[
         float,
         typer.Option(
-            show_default=False, help="Requests per second while it is loaded.  [default: 200]"
+            parser=_number,
+            metavar="RATE",
+            show_default=False,
+            help="Requests per second while it is loaded.  [default: 200]",
         ),
     ] = 200.0,
     duration: Annotated[
@@ -77,7 +90,12 @@ def leaktest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     ] = None,
     pool_max: Annotated[
         float | None,
-        typer.Option("--max", metavar="N", help="Size of the pool, where no metric tells it."),
+        typer.Option(
+            "--max",
+            parser=_number,
+            metavar="N",
+            help="Size of the pool, where no metric tells it.",
+        ),
     ] = None,
     postgres: Annotated[
         str | None,
@@ -112,6 +130,7 @@ def leaktest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     rule_out: Annotated[
         float,
         typer.Option(
+            parser=_number,
             metavar="N",
             show_default=False,
             help="Pass when a leak of 1 connection in N requests is ruled out.  [default: 2000]",
@@ -119,11 +138,17 @@ def leaktest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     ] = 2000.0,
     false_alarm: Annotated[
         float,
-        typer.Option(metavar="P", help="Chance that a sound version is failed, over all looks."),
+        typer.Option(
+            parser=_number,
+            metavar="P",
+            show_default=False,
+            help="Chance that a sound version is failed, over all looks.  [default: 0.01]",
+        ),
     ] = 0.01,
     at_rate: Annotated[
         float | None,
         typer.Option(
+            parser=_number,
             metavar="RATE",
             show_default=False,
             help="Requests per second for which it is said when the pool is empty.  "

@@ -81,6 +81,7 @@ def leak_test(  # noqa: PLR0913 - two versions, three kinds of limits, two ways 
             tally=test.tally,
             seconds=test.elapsed,
             rest=test.rest,
+            busiest=test.busiest,
             interrupted=stop.is_set(),
         )
     )
@@ -99,6 +100,7 @@ class _Test:
     finding: Finding | None = None
     tally: Tally = field(default_factory=Tally)
     rest: float = 0.0
+    busiest: float | None = None
     _sent: list[int] = field(default_factory=list)
     _over: list[int] = field(default_factory=lambda: [0])
     _number: int = 0
@@ -255,7 +257,10 @@ class _Test:
 
     def _each_second(self, phase: str) -> Callable[[Progress], None]:
         def told(progress: Progress) -> None:
-            self._tell(phase, self.canary.source.look(), progress.so_far.measured.over)
+            reading = self.canary.source.look()
+            if isinstance(reading, Reading):
+                self.busiest = max(self.busiest or 0.0, sum(reading.in_use.values()))
+            self._tell(phase, reading, progress.so_far.measured.over)
 
         return told
 

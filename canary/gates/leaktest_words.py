@@ -48,6 +48,8 @@ class Seen:
     seconds: float = 0.0
     rest: float = 0.0
     """How long the last drain was."""
+    busiest: float | None = None
+    """The most connections that were in use under load, when it was looked; None: it never was."""
     died: str = ""
     """Why canary is not there any more."""
     blind: str = ""
@@ -172,7 +174,7 @@ def _interval(slope: Slope | None) -> str:
     if slope is None or not math.isfinite(slope.high) or slope.high <= 0:
         return ""
     most = f"to {rounded(1 / slope.low)}" if slope.low > 0 else "or more"
-    return f"; 95 % sure of {rounded(1 / slope.high)} {most}"
+    return f"; 95 % interval {rounded(1 / slope.high)} {most}"
 
 
 def _generator(tally: Tally) -> Case:
@@ -223,6 +225,8 @@ def _steps(seen: Seen, code: ExitCode) -> Iterator[str]:
     if code is ExitCode.FAILED and kind in _RUNBOOKS:
         yield "canary access . # in its source: finds connections that may not be given back"
         yield runbook_url(_RUNBOOKS[kind])
+    if code is ExitCode.OK and seen.busiest == 0:
+        yield "no connection was ever seen in use: do these --requests reach the database?"
     if code is not ExitCode.INCONCLUSIVE or seen.blind:
         return
     if seen.tally.offered_ratio < OFFERED:

@@ -217,6 +217,14 @@ def test_how_it_ended(made, more, code, said):
     assert said in told.headline
 
 
+def test_requests_that_take_no_connection_are_asked_about():
+    """A pass of a page that needs no database says little."""
+    told = outcome(seen(rounds([0] * 7), busiest=0.0))
+    assert told.code is ExitCode.OK
+    assert "do these --requests reach the database?" in told.next_steps[0]
+    assert outcome(seen(rounds([0] * 7), busiest=2.0)).next_steps == ()
+
+
 def test_memory_only_warns():
     """Caches fill; nobody is failed for that."""
     memory = [50e6 + number * 3e6 for number in range(9)]
