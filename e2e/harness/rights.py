@@ -21,6 +21,8 @@ ELSEWHERE: Final[Mapping[str, str]] = {
     "traefik.io/traefikservices": "e2e/test_routers.py: test_traefik_service",
     "batch/cronjobs": "e2e/test_workloads.py: test_a_check_that_fails_says_why",
     "batch/jobs": "e2e/test_workloads.py: test_a_check_that_fails_says_why",
+    "autoscaling/horizontalpodautoscalers": "e2e/test_workloads.py has an autoscaler",
+    "events.k8s.io/events": "patched only when the same thing happens again",
     "pods/log": "e2e/test_workloads.py: test_a_check_that_fails_says_why",
     "canary-controller.dev/canaryreleases/finalizers": "checked by the API server, never requested",
 }

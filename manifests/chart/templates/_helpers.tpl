@@ -28,14 +28,14 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 - {apiGroups: [canary-controller.dev], resources: [canaryreleases/status], verbs: [update]}
 # Owner references that block deletion (canary objects, Jobs) need this one.
 - {apiGroups: [canary-controller.dev], resources: [canaryreleases/finalizers], verbs: [update]}
-- {apiGroups: [apps], resources: [deployments], verbs: [get, list, watch, create, patch, delete]}
-- {apiGroups: [apps], resources: [replicasets], verbs: [get, list, watch]}
-- {apiGroups: [""], resources: [pods], verbs: [get, list, watch]}
+- {apiGroups: [apps], resources: [deployments], verbs: [list, watch, create, patch, delete]}
+- {apiGroups: [apps], resources: [replicasets], verbs: [list, watch]}
+- {apiGroups: [""], resources: [pods], verbs: [list, watch]}
 - {apiGroups: [""], resources: [pods/log], verbs: [get]}
-- {apiGroups: [""], resources: [services], verbs: [get, list, watch, create, patch, delete]}
-- {apiGroups: [autoscaling], resources: [horizontalpodautoscalers], verbs: [get, list, watch, patch]}
+- {apiGroups: [""], resources: [services], verbs: [list, watch, create, delete]}
+- {apiGroups: [autoscaling], resources: [horizontalpodautoscalers], verbs: [list, watch, patch]}
 - {apiGroups: [batch], resources: [cronjobs], verbs: [get]}
-- {apiGroups: [batch], resources: [jobs], verbs: [get, list, watch, create, delete]}
+- {apiGroups: [batch], resources: [jobs], verbs: [list, watch, create, delete]}
 - apiGroups: [gateway.networking.k8s.io]
   resources: [httproutes, grpcroutes]
   verbs: [get, list, watch, patch]
