@@ -3,10 +3,12 @@
 import os
 import stat
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import Final, TextIO
 
 from canary.errors import ExitCode, UsageError
@@ -19,6 +21,7 @@ from canary.gates.words import one_line
 
 STEP_LIMIT: Final = 1 << 20
 """Bytes: what GitHub takes as the summary of one step; more, and it shows none of it."""
+_PASTED: Final = ("canary ", "kubectl ", "https://", "http://", "see what is there: ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,8 @@ def publish(outcome: Outcome, artefacts: Artefacts, stream: TextIO) -> ExitCode:
     The outcome's own code, or ERROR if it passed and a file that was asked for is not there.
     """
     complete = _kept(outcome, artefacts)  # before a reader of the stream can go away
-    stream.write((document(outcome) if artefacts.as_json else text(outcome)) + "\n")
+    columns = get_terminal_size().columns if stream.isatty() else None
+    stream.write((document(outcome) if artefacts.as_json else text(outcome, columns)) + "\n")
     # GitHub's runner reads both streams; a JSON document must stay one.
     _annotate(outcome, artefacts, sys.stderr if artefacts.as_json else stream)
     stream.flush()
@@ -81,16 +85,36 @@ def _annotate(outcome: Outcome, artefacts: Artefacts, stream: TextIO) -> None:
         stream.flush()
 
 
-def text(outcome: Outcome) -> str:
-    """The outcome for people: the headline, a line per case, what to do."""
+def text(outcome: Outcome, columns: int | None = None) -> str:
+    """The outcome for people: the headline, a line per case, what to do.
+
+    On a terminal of so many columns lines end between words; what is to be pasted stays whole.
+    """
     width = max((len(case.name) for case in outcome.cases), default=0)
-    lines = [f"{one_line(outcome.subject)}: {one_line(outcome.headline)}"]
-    lines += [
-        f"  {case.verdict:<11} {one_line(case.name):<{width}}  {one_line(case.sentence)}"
+    parts = [("", f"{one_line(outcome.subject)}: {one_line(outcome.headline)}")]
+    parts += [
+        (f"  {case.verdict:<11} {one_line(case.name):<{width}}  ", one_line(case.sentence))
         for case in outcome.cases
     ]
-    lines += [f"  → {one_line(step)}" for step in outcome.next_steps]
-    return "\n".join(line.rstrip() for line in lines)
+    parts += [("  → ", one_line(step)) for step in outcome.next_steps]
+    return "\n".join(_folded(start, said, columns) for start, said in parts)
+
+
+def _folded(start: str, said: str, columns: int | None) -> str:
+    """One line, or several that are indented under the first where a narrow terminal needs it."""
+    whole = f"{start}{said}".rstrip()
+    pasted = start.endswith("→ ") and said.startswith(_PASTED)
+    if columns is None or len(whole) <= columns or pasted:
+        return whole
+    indent = min(len(start) or 2, columns // 2)
+    room = max(columns - indent, 20)
+    first, *_ = _wrapped(said, max(columns - len(start), 20))
+    rest = _wrapped(said[len(first) :].strip(), room)
+    return "\n".join([f"{start}{first}", *(" " * indent + line for line in rest)])
+
+
+def _wrapped(said: str, room: int) -> list[str]:
+    return textwrap.wrap(said, room, break_long_words=False, break_on_hyphens=False)
 
 
 def _files(outcome: Outcome, artefacts: Artefacts) -> Iterator[str | None]:

@@ -7,9 +7,11 @@ import threading
 
 import pytest
 
+from canary.api import Verdict
 from canary.cli.artefacts import Output, artefacts
 from canary.errors import ExitCode, UsageError
-from canary.gates.publish import STEP_LIMIT, Artefacts, publish, write_whole
+from canary.gates.outcome import Case, Outcome
+from canary.gates.publish import STEP_LIMIT, Artefacts, publish, text, write_whole
 from tests.gates.outcomes import FAILED, PASSED
 
 
@@ -34,6 +36,20 @@ def test_everything_is_written_at_once(tmp_path):
         "step.md",
         "summary.md",
     ]
+
+
+def test_a_terminal_breaks_lines_between_words():
+    """Sentences go on under themselves; what is to be pasted is one line; a pipe gets all of it."""
+    sentence = "seen in every release, and a long way before the hold of the first step was over"
+    case = Case("fault", Verdict.PASS, sentence)
+    paste = "canary explain auth -n a-namespace-with-a-long-name-that-fits-no-terminal"
+    found = Outcome("gate", "prod/auth", ExitCode.OK, "short", (case,), next_steps=(paste,))
+    lines = text(found, 60).splitlines()
+    assert [len(line) <= 60 for line in lines[:-1]] == [True] * (len(lines) - 1)
+    assert " ".join(" ".join(lines[1:-1]).split()) == f"Pass fault {sentence}"
+    assert lines[2].startswith(" " * 21)
+    assert lines[-1] == f"  → {paste}"
+    assert len(text(found).splitlines()) == 3
 
 
 def test_json_on_the_stream_stays_json(capsys):
