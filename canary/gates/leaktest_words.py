@@ -211,7 +211,7 @@ def _facts(seen: Seen) -> dict[str, Fact]:
         "poolMaximum": last.maximum if last else None,
         "falseAlarm": seen.policy.false_alarm,
         "ruledOut": seen.policy.smallest if finding and finding.kind is Kind.CLEAN else None,
-        "floors": [_floors(one) for one in seen.rounds],
+        "floors": [_floors(one) for one in seen.rounds[seen.policy.idle - 1 :]],
     }
 
 
