@@ -104,10 +104,9 @@ def _derived() -> Iterator[Record]:
     yield Record(UTILISATION, f"{IN_USE} / {MAXIMUM}")
     # A pool younger than the window would seem to hold what it has not had the time to give back.
     yield Record(RESIDUAL, f"avg_over_time({IN_USE}[10m]) - {GIVEN_BACK}\nand {IN_USE} offset 10m")
-    # What is sampled scatters at least like a Poisson number around what throughput explains.
-    yield Record(
-        ERROR, f"sqrt(clamp_min({GIVEN_BACK}, 0) / count_over_time({IN_USE}[10m])) and {RESIDUAL}"
-    )
+    # What is sampled scatters at least like a Poisson number around what throughput explains; ten
+    # samples in the window are what the slowest usual scraping, once a minute, gives.
+    yield Record(ERROR, f"sqrt(clamp_min({GIVEN_BACK}, 0) / 10) and {RESIDUAL}")
     # 6: four standard errors of a difference. The long look finds what the short one cannot tell.
     yield Record(
         LOST,
@@ -164,8 +163,9 @@ def _forecasts() -> Iterator[Alert]:
         f"`{RESIDUAL}` says how many are held beyond what requests account for. A surge of traffic "
         "does not cause this."
     )
+    # The edge of a surge is in the window for ten minutes, and scraping sees it askew.
     for severity, seconds, lasting in (
-        (Severity.CRITICAL, 2 * 3600, "2m"),
+        (Severity.CRITICAL, 2 * 3600, "10m"),
         (Severity.WARNING, 24 * 3600, "15m"),
     ):
         yield _alert(
