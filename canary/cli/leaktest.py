@@ -190,7 +190,7 @@ def leaktest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     gitlab: GitLab = None,
     output: Form = Output.TEXT,
 ) -> None:
-    """Load and drain a version by turns: does it give its database connections back?
+    """Load and drain a version by turns: does it leak connections?
 
     What is still in use when nothing is asked, in drain after drain, is judged: does it rise with
     requests? Ends as soon as it is sure. Progress is on standard error.
