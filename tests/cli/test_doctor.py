@@ -172,7 +172,7 @@ FAULTS = [
     ("another version", edit(DEPLOYMENTS, "canary", "metadata.labels", {"app.kubernetes.io/name": "canary", "app.kubernetes.io/version": "9.9.9"}, SYSTEM), "operator's version", W, "version 9.9.9"),
     ("no lease", gone(LEASES, "canary-controller", SYSTEM), "leader", E, "no replica has ever led"),
     ("a lease given back", edit(LEASES, "canary-controller", "spec.holderIdentity", "", SYSTEM), "leader", E, "nobody holds"),
-    ("a right of the operator", refuse(OPERATOR, "patch", "services"), "operator's rights", E, "may not patch services"),
+    ("a right of the operator", refuse(OPERATOR, "patch", "deployments"), "operator's rights", E, "may not patch deployments"),
     ("rights that cannot be seen", blind, "operator's rights", W, "cannot be seen"),
     ("a person who may not look", refuse(None, "watch", "canaryreleases"), "your rights", E, "watch canaryreleases"),
     ("a person who may not act", refuse(None, "patch", "canaryreleases"), "your rights", W, "not promote, abort"),
