@@ -62,14 +62,16 @@ def _print(found: Sequence[PoolNow], title: str) -> None:
 def _live(console: Console, look: Look, pause: Event, how: tuple[str, float]) -> NoReturn:
     namespace, interval = how
     found: tuple[PoolNow, ...] = ()
-    with Live(console=console, auto_refresh=False, screen=False, transient=True) as live:
+    title = "No connection pools yet"
+    with Live(console=console, auto_refresh=False, transient=True) as live:
         while True:
+            trouble = ""
             try:
-                found, trouble = look(), ""
+                found = look()
+                title = f"{_title(found, namespace)} · {_clock()}"
             except TransientError as error:
-                trouble = f" · {error}"
-            title = f"{_title(found, namespace)} · {_clock()}{trouble}"
-            live.update(PoolsView(found, title, whole=False), refresh=True)
+                trouble = str(error)
+            live.update(PoolsView(found, title, whole=False, trouble=trouble), refresh=True)
             pause.wait(interval)
 
 

@@ -139,18 +139,22 @@ def _number(value: float | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PoolsView:
-    """The picture for a terminal; not `whole`: as many lines as it has, the fullest pools stay."""
+    """The picture for a terminal; not `whole`: as many lines as it has, the fullest pools stay.
+
+    `trouble` is why these figures are not newer.
+    """
 
     pools: Sequence[PoolNow]
     title: str
     whole: bool = True
+    trouble: str = ""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = min(options.max_width - 1, WIDEST)
         glyphs = glyphs_for(options.encoding)
         shown = len(self.pools)
         if not self.whole:
-            shown = max((options.height or options.max_height) - 5, 1)
+            shown = max((options.height or options.max_height) - 5 - bool(self.trouble), 1)
         for line in _picture(self, glyphs, width, shown):
             line.truncate(width)
             line.rstrip()
@@ -160,6 +164,8 @@ class PoolsView:
 def _picture(view: PoolsView, glyphs: Glyphs, width: int, shown: int) -> Iterator[Text]:
     columns = _Columns.of(view.pools, width)
     yield Text(glyphs.text(view.title), style="bold")
+    if view.trouble:
+        yield Text(fitted(view.trouble, width, glyphs), style="yellow")
     yield Text(columns.heads(glyphs), style="dim")
     for one in view.pools[:shown]:
         yield columns.line(one, glyphs)

@@ -53,6 +53,17 @@ def test_a_low_terminal_keeps_the_pools_that_matter() -> None:
     assert lines[5].startswith("and 2 more")
 
 
+def test_figures_that_are_old_say_why() -> None:
+    """The picture stays, with a line of what keeps it from being newer, and as high as before."""
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, width=60, height=8, color_system=None)
+    console.print(PoolsView(ALL, "5 pools", whole=False, trouble="Prometheus is away " * 9))
+    lines = file.getvalue().splitlines()
+    assert len(lines) == 7
+    assert lines[1].startswith("Prometheus is away")
+    assert lines[1].endswith("…")
+
+
 def test_a_terminal_without_unicode_gets_ascii() -> None:
     """Bars, the 75 % line and signs have their likeness."""
     assert "".join(drawn(100, encoding="ascii")).isascii()
