@@ -122,7 +122,10 @@ def test_a_release_tells_when_one_secret_may_be_read(namespace: str, tmp_path: P
         patch = ("patch", "canaryrelease", "auth", "--type=merge", "-p", json.dumps(wanted))
         kubectl(*patch, "-n", namespace)
         with operating(log, "--kubeconfig", str(config), "--log-level", "debug") as process:
-            until("adoption", lambda: get("canaryrelease", "auth")["status"]["phase"] == "Ready")
+            until(
+                "adoption",
+                lambda: get("canaryrelease", "auth").get("status", {}).get("phase") == "Ready",
+            )
             kubectl("set", "env", "deploy/auth", "VERSION=2", "-n", namespace)
             refused = 'canary_notification_deliveries_total{.*result="refused".*}'
             until("a message that is refused", lambda: process.metric(refused) == 1)
