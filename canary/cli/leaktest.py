@@ -113,13 +113,9 @@ def leaktest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
         str | None,
         typer.Option(
             metavar="URL",
-            envvar="STABLE_URL",
             help="Do the same to the present version, side by side, and judge the difference.",
         ),
     ] = None,
-    no_stable: Annotated[
-        bool, typer.Option("--no-stable", help="Not even if STABLE_URL is set.")
-    ] = False,
     stable_metrics_url: Annotated[
         list[str] | None,
         typer.Option(metavar="URL", show_default=False, help="Its pages.  [default: URL/metrics]"),
@@ -203,7 +199,7 @@ def leaktest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     from canary.cli import leakplan, leakscreen  # noqa: PLC0415 - keeps --help quick
 
     writing = artefacts(junit, summary, gitlab, output)
-    beside = None if no_stable else stable or None
+    beside = stable or None
     wish = leakplan.Wish(
         rate=rate,
         duration=duration,

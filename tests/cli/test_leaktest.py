@@ -63,14 +63,14 @@ def test_a_leak_fails(capsys, monkeypatch):
     assert found["facts"]["finding"] == "Leak"
 
 
-def test_stable_comes_from_the_environment_unless_refused(monkeypatch):
-    """As the `before` checks of a release set it; production may not be what one wants to load."""
+def test_stable_is_loaded_only_when_it_is_named(monkeypatch):
+    """The `before` checks of a release have its address; it is production, so that is not enough."""
     blind = Leaky(page=lambda _: (404, b""))
     with serving(blind) as leaky, serving(Leaky()) as stable:
         monkeypatch.setenv("STABLE_URL", stable.url)
-        assert main(["leaktest", leaky.url, *quick(), "--no-stable"]) == 6
-        assert stable.asked == 0
         assert main(["leaktest", leaky.url, *quick()]) == 6
+        assert stable.asked == 0
+        assert main(["leaktest", leaky.url, *quick(), "--stable", stable.url]) == 6
         assert stable.asked > 0
 
 
@@ -182,4 +182,4 @@ def test_the_example_is_a_check_that_a_release_can_run():
     assert template["backoffLimit"] == 0
     (container,) = template["template"]["spec"]["containers"]
     assert container["args"][0] == "leaktest"
-    assert "--no-stable" in container["args"]
+    assert not [word for word in container["args"] if word.startswith("--stable")]
