@@ -93,7 +93,7 @@ def progress_line(progress: Progress) -> str:
     parts = [
         f"{progress.index + 1:>4} s of {schedule.seconds:g}",
         f"{second.due:,}/s",
-        _failed(second),
+        _failed(second, _so_far(progress)),
     ]
     if second.latency.count:
         parts += [
@@ -108,10 +108,19 @@ def progress_line(progress: Progress) -> str:
     return "  ".join(parts)
 
 
-def _failed(second: Tally) -> str:
-    return f"{second.failed:,} failed" + (
+def _failed(second: Tally, so_far: int) -> str:
+    if not so_far:
+        return "0 failed"
+    now = f"{second.failed:,} failed" + (
         f" ({said_statuses(second.statuses)})" if second.failed else ""
     )
+    return f"{now}, {so_far:,} so far"
+
+
+def _so_far(progress: Progress) -> int:
+    """Failed requests of all stages."""
+    stages = progress.so_far.plan.schedule.stages
+    return sum(progress.so_far.stage(index).failed for index in range(len(stages)))
 
 
 def _warming_up(progress: Progress) -> bool:

@@ -210,7 +210,12 @@ class Client:
         while True:
             request = Request("GET", _path(kind, namespace), query)
             page = self._calls.call(deed, request).object(deed)
-            items += [_typed(kind) | item for item in page.get("items") or []]
+            if "items" not in page:
+                raise LostError(
+                    f"cannot {deed}: a list is expected, found none; "
+                    "is that address an API server's?"
+                )
+            items += [_typed(kind) | item for item in page["items"] or []]
             metadata = page.get("metadata", {})
             if not metadata.get("continue"):
                 return Listing(items, str(metadata.get("resourceVersion", "")))
