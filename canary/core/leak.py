@@ -66,8 +66,9 @@ class PoolFailure:
 class PoolState:
     """All that the fold remembers: per canary pool a track, and one for stable's average pod.
 
-    `covered` is seconds under traffic, past warm-up; `shared` says that stable's own pools were
-    above the limit or waiting in the last sample.
+    `covered` is seconds under traffic, past warm-up; `unheard` is seconds since the last sample in
+    which traffic showed: read more often than scraped, most samples show none. `shared` says that
+    stable's own pools were above the limit or waiting in the last sample.
     """
 
     tracks: tuple[Track, ...] = ()
@@ -76,17 +77,19 @@ class PoolState:
     covered: float = 0.0
     shared: bool = False
     failure: PoolFailure | None = None
+    unheard: float = 0.0
 
     def dump(self) -> list[Any]:
         """As JSON values, compact; `load` gives the same state back, exactly."""
         tracks = [track.dump() for track in (self.stable, *self.tracks)]
         failure = self.failure and json_like(astuple(self.failure))
-        return [tracks, json_like(astuple(self.bet)), self.covered, self.shared, failure]
+        bet = json_like(astuple(self.bet))
+        return [tracks, bet, self.covered, self.shared, failure, self.unheard]
 
     @classmethod
     def load(cls, data: Sequence[Any]) -> "PoolState":
         """The state that `dump` gave."""
-        tracks, bet, covered, shared, failure = data
+        tracks, bet, covered, shared, failure, unheard = data
         stable, *canary = (Track.load(t) for t in tracks)
         return cls(
             tuple(canary),
@@ -95,6 +98,7 @@ class PoolState:
             covered,
             shared,
             failure and PoolFailure(*failure),
+            unheard,
         )
 
 
@@ -127,6 +131,7 @@ def _step(state: PoolState, policy: PoolPolicy, sample: PoolSample) -> PoolState
         t.name: _observed(t, calm, r, policy, requests) for t, r in warm
     }
     served = sample.canary_requests > 0 or any(r.held for _, r in warm)
+    seconds = max((r.seconds for _, r in warm), default=0.0)
     fresh = {name: replace(t, last=sample.time) for name, t in fresh.items()}
     recent = sample.time - policy.window
     after = replace(
@@ -134,8 +139,9 @@ def _step(state: PoolState, policy: PoolPolicy, sample: PoolSample) -> PoolState
         tracks=tuple(t for t in (known | fresh).values() if t.last >= recent),
         stable=calm,
         bet=_bet(state.bet, [r for _, r in warm], stable, sample, policy),
-        covered=state.covered + (max(r.seconds for _, r in warm) if warm and served else 0.0),
+        covered=state.covered + (min(state.unheard, _MINUTE) + seconds if served else 0.0),
         shared=shared,
+        unheard=0.0 if served else state.unheard + seconds,
     )
     return after if state.failure or not warm else _judged(after, policy, sample.time, fresh)
 

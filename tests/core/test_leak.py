@@ -195,6 +195,23 @@ def test_passing_needs_the_window_twice_under_traffic(seconds, requests, expecte
     assert (verdict.step_pass, verdict.final_pass) == expected
 
 
+def test_time_under_traffic_does_not_depend_on_how_often_it_is_read():
+    """Counters that move every five seconds, read every second: all of the time counts."""
+    series = [
+        PoolSample(t, (pool(1, held=5.0 if t % 5 == 0 else 0.0), *CALM), 50.0 * (t % 5 == 0), 450.0)
+        for t in range(1, 46)
+    ]
+    assert not assess(fold(PoolState(), DEMO, series[:35]), DEMO).final_pass
+    assert assess(fold(PoolState(), DEMO, series), DEMO).final_pass
+
+
+def test_an_hour_without_traffic_is_not_an_hour_under_traffic():
+    """One request after a long silence speaks for a minute at most."""
+    silence = [PoolSample(t, (pool(0, held=0.0),), 0.0, 0.0) for t in range(1, 3600)]
+    state = fold(PoolState(), DEMO, [*silence, PoolSample(3600, (pool(1, held=1.0),), 10.0, 0.0)])
+    assert state.covered == 61.0
+
+
 def shares(canary: float, requests: float, minutes: int):
     """Samples of a minute of pools without hold times; stable has 9 × `requests` and 10 in use."""
     return [
