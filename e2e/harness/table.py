@@ -15,7 +15,7 @@ PEERS: Mapping[str, tuple[str, str, str]] = {
         "≤ 7 s, ≤ 15 errors",
     ),
     **dict.fromkeys(
-        ("5 % errors, first", "5 % errors, second", "5 % errors, third"),
+        ("5 % errors", "5 % errors, first", "5 % errors, second", "5 % errors, third"),
         ("30–50 s", "20–30 s", "≤ 75 s after the warm-up of 5 s, ≤ 20 errors"),
     ),
     "1 % errors at 20 %": ("found", "2 of 3 promoted", "never promoted, ≤ 240 s"),
