@@ -325,6 +325,33 @@ def test_a_person_may_go_back_during_the_bake() -> None:
     assert memory.status.rejected_hash == "v2"
 
 
+@pytest.mark.parametrize("fault", [Version(errors=0.3), None], ids=["it fails", "it is aborted"])
+def test_dying_on_the_way_back_from_a_bake_leads_to_the_same_end(fault: Version | None) -> None:
+    """The controller dies after each write of going back in turn: the version before runs."""
+
+    def baking() -> Memory:
+        memory = deployed(spec=load_release(BAKED, "tests").spec)
+        memory.run(900, until=Phase.BAKING)
+        if fault is None:
+            memory.ask(Verb.ABORT)
+        else:
+            memory.versions["v2"] = fault
+        return memory
+
+    quiet = baking()
+    before = quiet.writes
+    quiet.run(400)
+    for write in range(1, quiet.writes - before + 1):
+        memory = baking()
+        memory.die_after = memory.writes + write
+        with pytest.raises(Crash):
+            memory.run(400)
+        memory.run(400)
+        assert {pod.template for pod in memory.pods} == {"v1"}, memory.trail
+        end = (memory.status.phase, memory.status.stable_hash, memory.status.rejected_hash)
+        assert end == (Phase.ROLLED_BACK, "v1", "v2"), memory.trail
+
+
 def test_a_quiet_bake_ends() -> None:
     """Nothing showed: the release is over."""
     memory = deployed(spec=load_release(BAKED, "tests").spec)

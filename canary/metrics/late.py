@@ -42,7 +42,7 @@ class Latecomers:
 
     def corrected(self, question: Hashable, end: float, answer: MetricAnswer) -> MetricAnswer:
         """The answer to a question about a range up to `end` (seconds), as it was known before."""
-        if not isinstance(answer, Found):
+        if not isinstance(answer, Found) or not answer.series:
             return answer
         with self._lock:
             ends = self._ends.setdefault(question, {})

@@ -71,3 +71,4 @@ def test_questions_are_kept_apart(other: object):
 def test_silence_is_passed_on():
     """Nothing to correct, nothing to remember."""
     assert Latecomers().corrected("q", 10.0, NoData("none")) == NoData("none")
+    assert Latecomers().corrected("q", 10.0, Found(())) == Found(())

@@ -184,7 +184,11 @@ def bake_failed(ctx: Context) -> Plan | None:
 
 
 def go_back(ctx: Context, reason: Reason, message: str = "") -> Plan | None:
-    """An ordinary rolling update back to the version before; None where there was none."""
+    """An ordinary rolling update back to the version before; None where there was none.
+
+    The status comes first: a target that has the version before again, and nothing that says why,
+    would look like one to which a person had gone back, and be put forward again.
+    """
     previous = ctx.status.previous_hash
     if previous is None:
         return None
@@ -193,8 +197,6 @@ def go_back(ctx: Context, reason: Reason, message: str = "") -> Plan | None:
     )
     return ctx.plan(
         reason,
-        PutBack(previous, roll=True),
-        after=1.0,
         message=message,
         intent=Intent.ROLL_BACK,
         release=release,
