@@ -89,7 +89,8 @@ class PoolState:
     @classmethod
     def load(cls, data: Sequence[Any]) -> "PoolState":
         """The state that `dump` gave."""
-        tracks, bet, covered, shared, failure, unheard = data
+        # A release under way while the operator is replaced may have been written without the last.
+        tracks, bet, covered, shared, failure, *rest = data
         stable, *canary = (Track.load(t) for t in tracks)
         return cls(
             tuple(canary),
@@ -98,7 +99,7 @@ class PoolState:
             covered,
             shared,
             failure and PoolFailure(*failure),
-            unheard,
+            *rest,
         )
 
 

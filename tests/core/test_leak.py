@@ -205,6 +205,12 @@ def test_time_under_traffic_does_not_depend_on_how_often_it_is_read():
     assert assess(fold(PoolState(), DEMO, series), DEMO).final_pass
 
 
+def test_a_state_from_before_silence_was_counted_is_read():
+    """An operator that is replaced in mid-release goes on where the one before stopped."""
+    state = fold(PoolState(), DEMO, [PoolSample(1, (pool(1, held=1.0),), 10.0, 0.0)])
+    assert PoolState.load(state.dump()[:-1]) == state
+
+
 def test_an_hour_without_traffic_is_not_an_hour_under_traffic():
     """One request after a long silence speaks for a minute at most."""
     silence = [PoolSample(t, (pool(0, held=0.0),), 0.0, 0.0) for t in range(1, 3600)]
