@@ -22,8 +22,8 @@ help: ## list the targets
 demo: $(DEMO) ## replay the outage with real processes, with and without canary (ARGS='--scenario errors')
 	$(BIN)/canary demo $(ARGS)
 
-test: $(DEV) ## run the tests (ARGS='-k judge')
-	$(BIN)/pytest $(ARGS)
+test: $(DEV) ## run the tests, on all cores (ARGS='-k judge', ARGS='-n 0' for one process)
+	$(BIN)/pytest -n auto $(ARGS)
 
 check: $(DEV) ## format, lint, types, import layers, generated files up to date
 	$(BIN)/ruff format --check .

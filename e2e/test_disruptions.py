@@ -17,6 +17,11 @@ from e2e.harness.stage import staged
 from e2e.test_releases import ABRUPT
 
 __all__ = ["place"]
+MOST_REQUESTS = 100
+"""To the API server, for a whole release of three steps."""
+SCRAPE_SECONDS = float(os.environ.get("LAB_SCRAPE", "5s").rstrip("s"))
+QUERIES_PER_ROUND = 3
+"""One metric of requests, one pool: a round asks each counter once."""
 FULL = pytest.mark.skipif(
     os.environ.get("CANARY_E2E_FULL") != "1", reason="only in the full run: CANARY_E2E_FULL=1"
 )
@@ -31,10 +36,35 @@ def test_a_release_at_rest_costs_nothing(place: str):
         Event().wait(60)
         after = installed.costs()
     spent = {what: after[what] - count for what, count in before.items()}
-    note = ", ".join(f"{count:g} {what}" for what, count in spent.items())
+    note = f"{spent['writes']:g} writes, {spent['queries']:g} queries, {spent['cpu']:.2f} s of CPU"
     write_down(Figures("idle for a minute", "Ready", "AtRest", sent=stage.load.sent, note=note))
-    assert spent == {"writes": 0, "queries": 0}
+    assert (spent["writes"], spent["queries"]) == (0, 0)
     assert stage.load.failures == []
+
+
+def test_a_release_in_flight_costs_few_requests_and_queries(place: str):
+    """Three steps, alone in the cluster: requests to the API server and rounds of queries."""
+    guard = Guard()
+    with staged(place, guard, ABRUPT) as stage:
+        idle, began = installed.costs(), now()
+        Event().wait(20)
+        before, started = installed.costs(), now()
+        stage.ship(ABRUPT.next("v2"))
+        entry = stage.ends(Result.PROMOTED, seconds=240)
+        seconds = now() - started
+        after = installed.costs()
+    spent = {what: after[what] - count for what, count in before.items()}
+    resting = (before["cpu"] - idle["cpu"]) / (started - began)
+    share = spent["cpu"] / seconds - resting
+    note = (
+        f"{spent['requests']:g} API requests, {spent['writes']:g} of them writes; "
+        f"{spent['queries']:g} queries; {share:.2%} of a core more than at rest"
+    )
+    figures = measured(stage, "good, alone: what it costs", entry, note)
+    assert (figures.dropped, figures.errors) == (0, 0), stage.load.failures
+    assert spent["requests"] <= MOST_REQUESTS, spent
+    scrapes = seconds / SCRAPE_SECONDS
+    assert spent["queries"] <= scrapes * QUERIES_PER_ROUND, spent
 
 
 def test_the_operator_may_be_killed_at_any_point_of_a_release(place: str):

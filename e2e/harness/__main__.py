@@ -23,6 +23,7 @@ from e2e.harness.gateways import GATEWAYS, Gateway, NoGatewayError, choose
 from e2e.harness.kubectl import kubectl, now
 from e2e.harness.postgres import NAMESPACE, start_postgres
 from e2e.harness.table import table, written
+from e2e.harness.totals import PytestRun, summary
 
 os.environ.setdefault("CANARY_E2E_RUN", secrets.token_hex(2))
 os.environ.setdefault("ROUTE_ECHO_IMAGE", IMAGE)  # any with Python
@@ -92,13 +93,14 @@ def _run(chosen: argparse.Namespace, gateway: Gateway, figures: Path) -> int:
         sys.stdout.write(f"no test matches {chosen.only!r}\n")
         return 2
     began = now()
-    failed = _play(parts, chosen.jobs)
+    runs = _play(parts, chosen.jobs)
     with _set_up(beside + alone, keep=chosen.keep):
-        failed += _play(beside, chosen.jobs) + _play(alone, 1)
+        runs += _play(beside, chosen.jobs) + _play(alone, 1)
         minutes = (now() - began) / 60
         unused = rights.never_used(figures) if FULL and not (chosen.only or gateway.tests) else []
     found = table(figures)
     sys.stdout.write(f"\n{found}\n{len(parts + beside + alone)} tests in {minutes:.1f} minutes\n")
+    failed = [run.test for run in runs if not run.good]
     for test in failed:
         sys.stdout.write(f"failed: {test}\n")
     for right in unused:
@@ -106,6 +108,7 @@ def _run(chosen: argparse.Namespace, gateway: Gateway, figures: Path) -> int:
     if chosen.write:
         page = ROOT / "docs/benchmarks.md"
         page.write_text(written(page.read_text("utf-8"), found, gateway.marker), "utf-8")
+    sys.stdout.write(f"{summary(runs)}\n")
     return int(bool(failed or unused))
 
 
@@ -135,14 +138,13 @@ def _set_up(tests: Sequence[str], *, keep: bool) -> Iterator[None]:
             kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false")
 
 
-def _play(tests: Sequence[str], jobs: int) -> list[str]:
-    """Those that failed; what each said is printed when it is over."""
+def _play(tests: Sequence[str], jobs: int) -> list[PytestRun]:
+    """Runs each test in a process of its own; what it printed appears when it is over."""
     with ThreadPoolExecutor(max_workers=jobs) as pool:
-        passed = list(pool.map(_passes, tests))
-    return [test for test, good in zip(tests, passed, strict=True) if not good]
+        return list(pool.map(_run_test, tests))
 
 
-def _passes(test: str) -> bool:
+def _run_test(test: str) -> PytestRun:
     command = [sys.executable, "-m", "pytest", "-q", "-s", "--no-header", test]
     began = now()
     try:
@@ -155,7 +157,7 @@ def _passes(test: str) -> bool:
     rights.note(Path(os.environ["CANARY_E2E_FIGURES"]))
     sys.stdout.write(f"== {test} ({now() - began:.0f} s)\n{said}\n")
     sys.stdout.flush()
-    return good
+    return PytestRun(test, good, said)
 
 
 if __name__ == "__main__":

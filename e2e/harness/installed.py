@@ -75,17 +75,26 @@ def metrics(pod: str) -> Iterator[Sample]:
 
 
 def costs() -> dict[str, float]:
-    """What the operator's pods have written, but for the lease, and asked Prometheus, so far."""
+    """What the operator's pods have used so far, those of the lease left out.
+
+    `writes` and `requests` to the API server (watches and leases not counted), `queries` to
+    Prometheus, and seconds of CPU.
+    """
     found = [sample for pod in pods() for sample in metrics(pod)]
-    writes = [
-        sample.value
-        for sample in found
-        if sample.name == "canary_api_rights_used_total"
-        and sample.labels["verb"] not in {"get", "list", "watch"}
-        and sample.labels["resource"] != "leases"
+    used = [
+        one
+        for one in found
+        if one.name == "canary_api_rights_used_total"
+        and one.labels["resource"] != "leases"
+        and one.labels["verb"] != "watch"
     ]
-    queries = [one.value for one in found if one.name == "canary_metric_queries_total"]
-    return {"writes": sum(writes), "queries": sum(queries)}
+    reading = {"get", "list"}
+    return {
+        "writes": sum(one.value for one in used if one.labels["verb"] not in reading),
+        "requests": sum(one.value for one in used),
+        "queries": sum(one.value for one in found if one.name == "canary_metric_queries_total"),
+        "cpu": sum(one.value for one in found if one.name == "process_cpu_seconds_total"),
+    }
 
 
 def kill(*names: str) -> None:

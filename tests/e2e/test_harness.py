@@ -13,6 +13,7 @@ from e2e.harness.film import Film, canary_weight
 from e2e.harness.gateways import choose
 from e2e.harness.load import Load
 from e2e.harness.table import table, written
+from e2e.harness.totals import PytestRun, summary
 
 
 def routed(*weights: int) -> Object:
@@ -90,3 +91,23 @@ def test_another_gateway_is_told_to_all_tests(monkeypatch):
     assert choose("envoy").tests == "e2e/test_envoy.py"
     here = {"CANARY_E2E_GATEWAY": "envoy", "GATEWAY": "edge/envoy"}
     assert os.environ == {**asked, **here, "GATEWAY_URL": "http://envoy:8080"}
+
+
+def test_the_closing_line_adds_up_the_tests_of_all_processes():
+    """So that whoever reads only the last line knows that tests ran, and how they ended."""
+    runs = [
+        PytestRun(
+            "a", good=True, output="...\n3 passed, 2 skipped in 1.20s\n3091 requests, failed: 5\n"
+        ),
+        PytestRun("b", good=True, output="s\n1 skipped in 0.96s\n"),
+        PytestRun("c", good=False, output="1 failed, 1 passed, 1 error in 62.00s (0:01:02)\n"),
+    ]
+    assert summary(runs) == "4 passed, 2 failed, 3 skipped"
+
+
+def test_a_process_that_was_ended_counts_as_a_failed_test():
+    """It printed no closing line of its own."""
+    assert (
+        summary([PytestRun("a", good=False, output="not over after 600 s")])
+        == "0 passed, 1 failed, 0 skipped"
+    )
