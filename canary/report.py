@@ -9,6 +9,9 @@ from canary.core.snapshot import Snapshot
 from canary.errors import ConflictError, TransientError
 from canary.interfaces import Change, Key, Notice, World
 
+WRITE_EVERY = 10.0
+"""Seconds: figures alone are written no more often; what was decided is written at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -33,13 +36,36 @@ def report(world: World, snapshot: Snapshot, plan: Plan, done: Done) -> Outcome:
     if LetGo() in done.actions:
         _tell(world, snapshot, after)
         return Outcome(after, None, done)
-    if after != before:
+    if _is_due(before, after, snapshot.now):
+        after = after.model_copy(update={"written_at": snapshot.now})
         try:
             world.releases.write_status(snapshot.wish, after)
         except TransientError as error:
             return Outcome(before, _soon(error), done)
         _tell(world, snapshot, after)
-    return Outcome(after, plan.requeue_after, done)
+        return Outcome(after, plan.requeue_after, done)
+    return Outcome(before, plan.requeue_after, done)
+
+
+def _is_due(before: Status, after: Status, now: float) -> bool:
+    """Whether to write the status now.
+
+    Nothing is lost by leaving figures out for a while: the judge reads again from the time up to
+    which the written status was judged, and comes to the same state.
+    """
+    if after == before:
+        return False
+    waited = now - (before.written_at or 0.0)
+    return waited >= WRITE_EVERY or waited < 0.0 or _decided(before) != _decided(after)
+
+
+def _decided(status: Status) -> tuple[object, ...]:
+    """The status without figures and sentences about them."""
+    release = status.release.model_copy(update={"data_seen_at": None}) if status.release else None
+    conditions = tuple((one.type, one.status, one.reason) for one in status.conditions)
+    figures = {"judge": None, "judged_until": None, "analysis": (), "verdict": None}
+    quiet = {"message": "", "conditions": (), "release": release, "written_at": None}
+    return status.model_copy(update={**figures, **quiet}), conditions
 
 
 def _soon(error: TransientError) -> float:

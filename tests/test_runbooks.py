@@ -55,6 +55,12 @@ NEEDS_NOBODY = {
     Reason.RESTORING_ROUTE,
     Reason.DRAINING,
     Reason.BAKING,
+    Reason.ANALYSIS_SKIPPED,
+    Reason.STEPS_SKIPPED,
+    Reason.RETURNING_TO_STABLE,
+    Reason.RETURNED_TO_STABLE,
+    Reason.RESTARTING,
+    Reason.RESTARTED,
 }
 """No release is stopped by these: their own message, and `canary doctor`, say what to do."""
 

@@ -7,6 +7,7 @@ simulated second, and can die after any write. Tests assert on what it looks lik
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from canary.api import CheckStatus, Spec, Status, Verdict, load_release
 from canary.core.increments import Side
@@ -22,6 +23,7 @@ from canary.core.plan import (
     KeepCapacity,
     PutBack,
     Release,
+    RestartTarget,
     RestoreRoute,
     RollTarget,
     RunChecks,
@@ -62,6 +64,10 @@ spec:
     metrics:
     - {name: errors, ratio: {total: http_requests_total, bad: 'http_requests_total{code="500"}'}}
 """
+
+
+RESTARTED = "+restarted"
+"""What the annotation of a restart makes of a template's name."""
 
 
 class Crash(Exception):  # noqa: N818 - it is not an error of ours: the process is gone
@@ -160,9 +166,9 @@ class Memory:
             notifier=self,
         )
 
-    def ask(self, verb: Verb) -> None:
+    def ask(self, verb: Verb, **details: Any) -> None:
         """A person asks for something."""
-        self.request = Request(verb, f"{verb}-{self.time}")
+        self.request = Request(verb, f"{verb}-{self.time}", **details)
 
     def deploy(self, template: str) -> None:
         """The user applies a new template."""
@@ -233,7 +239,7 @@ class Memory:
         return Instance(f"{name}-{next(self.names)}", template, born)
 
     def _behaviour(self, template: str) -> Version:
-        return self.versions.get(template, Version())
+        return self.versions.get(template.removesuffix(RESTARTED), Version())
 
     def _start_pods(self) -> None:
         for pod in [*self.pods, *self.canaries]:
@@ -379,6 +385,7 @@ class _Workloads:
                 running=whole.pop() if done else None,
                 held=held,
                 pods=tuple(self._pod(pod) for pod in m.pods),
+                restart_of=m.template.removesuffix(RESTARTED) if RESTARTED in m.template else None,
             )
         canary = None
         if m.canary_template is not None:
@@ -411,6 +418,8 @@ class _Workloads:
                 self._put_back(template, roll=roll)
             case RollTarget() | Release():
                 m.held = False
+            case RestartTarget(template):
+                m.template, m.held = f"{template}{RESTARTED}", False
             case EnsureCanary(template, replicas):
                 self._scale(template, replicas)
             case DeleteCanary():

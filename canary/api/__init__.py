@@ -3,7 +3,7 @@
 from canary.api.analysis import Analysis, Leak, Metric, PoolSource, RatioSource, Source
 from canary.api.fields import format_duration, parse_duration
 from canary.api.problems import Path, Problem, SpecError
-from canary.api.reasons import SENTENCES, Intent, Phase, Reason, Result, Verdict
+from canary.api.reasons import SENTENCES, Intent, Phase, Reason, Result, Skip, Verdict
 from canary.api.resource import (
     CanaryRelease,
     Loaded,
@@ -13,11 +13,13 @@ from canary.api.resource import (
     load_releases,
 )
 from canary.api.sentences import unknown
-from canary.api.spec import OnInconclusive, Spec, Step
+from canary.api.spec import OnInconclusive, RollbackWindow, Spec, Step
 from canary.api.status import (
     CheckStatus,
+    EarlierStable,
     HistoryEntry,
     MetricStatus,
+    Override,
     Pause,
     Release,
     Status,
@@ -29,6 +31,7 @@ __all__ = [
     "Analysis",
     "CanaryRelease",
     "CheckStatus",
+    "EarlierStable",
     "HistoryEntry",
     "Intent",
     "Leak",
@@ -37,6 +40,7 @@ __all__ = [
     "Metric",
     "MetricStatus",
     "OnInconclusive",
+    "Override",
     "Path",
     "Pause",
     "Phase",
@@ -46,7 +50,9 @@ __all__ = [
     "Reason",
     "Release",
     "Result",
+    "RollbackWindow",
     "Rule",
+    "Skip",
     "Source",
     "Spec",
     "SpecError",

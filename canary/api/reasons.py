@@ -43,6 +43,15 @@ class Intent(StrEnum):
     ROLL_BACK = "RollBack"
 
 
+class Skip(StrEnum):
+    """What a person may skip on purpose when promoting."""
+
+    ANALYSIS = "Analysis"
+    """The judge, the checks and the steps; protection against crashes and outages stays."""
+    STEPS = "Steps"
+    """The remaining steps; the judge stays."""
+
+
 class Result(StrEnum):
     """How a release ended."""
 
@@ -74,6 +83,8 @@ class Reason(StrEnum):
     ROUTE_NOT_FOUND = "RouteNotFound"
     DELETED = "Deleted"
     ROLLED_OUT_WITHOUT_CANARY = "RolledOutWithoutCanary"
+    RETURNED_TO_STABLE = "ReturnedToStable"
+    RESTARTED = "Restarted"
     # on the way
     STARTED = "Started"
     CANARY_NOT_READY = "CanaryNotReady"
@@ -82,6 +93,10 @@ class Reason(StrEnum):
     HOLDING = "Holding"
     GATHERING_EVIDENCE = "GatheringEvidence"
     STEP_PASSED = "StepPassed"
+    ANALYSIS_SKIPPED = "AnalysisSkipped"
+    STEPS_SKIPPED = "StepsSkipped"
+    RETURNING_TO_STABLE = "ReturningToStable"
+    RESTARTING = "Restarting"
     APPROVAL_NEEDED = "ApprovalNeeded"
     ROLLING_TARGET = "RollingTarget"
     RESTORING_ROUTE = "RestoringRoute"
@@ -111,6 +126,7 @@ class Reason(StrEnum):
     NEVER_READY = "NeverReady"
     CHECK_FAILED = "CheckFailed"
     ABORTED = "Aborted"
+    UNDONE = "Undone"
     UNPAUSED_BY_HAND = "UnpausedByHand"
     TEMPLATE_CHANGED = "TemplateChanged"
     ROLL_FAILED = "RollFailed"
@@ -136,6 +152,8 @@ SENTENCES: dict[Reason, str] = {
     Reason.ROUTE_NOT_FOUND: "The route does not exist, so no weight can be written.",
     Reason.DELETED: "The CanaryRelease is being deleted; everything is put back.",
     Reason.ROLLED_OUT_WITHOUT_CANARY: "A template was rolled out past us and now runs everywhere.",
+    Reason.RETURNED_TO_STABLE: "A version that was stable before runs again on all pods.",
+    Reason.RESTARTED: "The pods of the stable version were restarted.",
     Reason.STARTED: "A new template was seen; the canary is being created.",
     Reason.CANARY_NOT_READY: "The canary's pods are not ready yet.",
     Reason.CHECKS_RUNNING: "The checks before traffic are running.",
@@ -143,6 +161,10 @@ SENTENCES: dict[Reason, str] = {
     Reason.HOLDING: "The step's hold time is not over.",
     Reason.GATHERING_EVIDENCE: "Too few requests yet to call the canary as good as stable.",
     Reason.STEP_PASSED: "The step's evidence passed; the next step begins.",
+    Reason.ANALYSIS_SKIPPED: "A person skipped the analysis; the version is promoted without it.",
+    Reason.STEPS_SKIPPED: "A person skipped the remaining steps; the analysis still decides.",
+    Reason.RETURNING_TO_STABLE: "The target rolls to a version that was stable before.",
+    Reason.RESTARTING: "The pods of the stable version are being restarted.",
     Reason.APPROVAL_NEEDED: "The step passed and waits for a person's approval.",
     Reason.ROLLING_TARGET: "The target rolls to the new version; the canary takes the traffic.",
     Reason.RESTORING_ROUTE: "The route is being put back to what the user wrote.",
@@ -170,6 +192,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.NEVER_READY: "The canary's pods did not become ready in time.",
     Reason.CHECK_FAILED: "A check before traffic failed.",
     Reason.ABORTED: "A person aborted the release.",
+    Reason.UNDONE: "A person went back to a version that was stable before.",
     Reason.UNPAUSED_BY_HAND: "Somebody un-paused the target during the release.",
     Reason.TEMPLATE_CHANGED: "The template changed meanwhile; the newer one is next.",
     Reason.ROLL_FAILED: "The target did not finish rolling to the new version in time.",

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 from canary.api.analysis import Analysis, no_twins
 from canary.api.fields import (
     Duration,
+    Expect,
     Frozen,
     Name,
     ObjectName,
@@ -67,6 +68,15 @@ class Step(Frozen):
     """Wait for `canary promote` after the step has passed."""
 
 
+class RollbackWindow(Frozen):
+    """Which earlier versions come back without steps."""
+
+    releases: Annotated[int, Field(ge=0, le=10), Expect("a whole number from 0 to 10")] = 3
+    """How many earlier stable versions; 0: none, every template is analyzed."""
+    within: Annotated[float, Span("1m", "744h")] = 86400.0
+    """For how long after a version was replaced."""
+
+
 class OnInconclusive(StrEnum):
     """What to do when the evidence does not come in time."""
 
@@ -121,6 +131,8 @@ class Spec(Frozen):
     """How long canary pods may take to become ready, and the target to roll."""
     analysis: Analysis
     """What is compared, how often, and how sure the judge has to be."""
+    rollback_window: RollbackWindow = RollbackWindow()
+    """A template that was stable in this window rolls out by the target's own strategy."""
     on_inconclusive: OnInconclusive = OnInconclusive.PAUSE
     """What to do when the evidence does not come before the deadline."""
     notify: Annotated[tuple[Notify, ...], Field(max_length=20)] = ()

@@ -3,7 +3,7 @@
 from typing import Any
 
 from canary.api.fields import Frozen
-from canary.api.reasons import Intent, Phase, Reason, Result, Verdict
+from canary.api.reasons import Intent, Phase, Reason, Result, Skip, Verdict
 
 
 class MetricStatus(Frozen):
@@ -40,6 +40,26 @@ class Pause(Frozen):
     since: float
 
 
+class Override(Frozen):
+    """A person's decision to go on without the judge, or without the remaining steps."""
+
+    skip: Skip
+    reason: str
+    """Why, in the person's words."""
+    by: str = ""
+    """Who, as the request names them."""
+    at: float
+    """Seconds since the epoch."""
+
+
+class EarlierStable(Frozen):
+    """A template that was stable before the present one."""
+
+    template: str
+    until: float
+    """When another template became stable (seconds since the epoch)."""
+
+
 class Release(Frozen):
     """The release in flight; absent at rest."""
 
@@ -68,6 +88,12 @@ class Release(Frozen):
     """How often somebody else's weight was put right."""
     unhold_at: float | None = None
     """When the target was un-held to roll to the new version."""
+    override: Override | None = None
+    """What a person skipped on purpose."""
+    direct: Reason | None = None
+    """How a release ends that rolls the target without a canary: ReturnedToStable or Restarted."""
+    restart: bool = False
+    """The vetted template is about to get the annotation that restarts its pods."""
     rolled: bool = False
     """The target has finished rolling: what is left is to put things back."""
     peak_weight: int = 0
@@ -90,6 +116,8 @@ class HistoryEntry(Frozen):
     """The metrics for which it was rolled back, as they stood then."""
     canary_pods: tuple[str, ...] = ()
     """The canary's pods, ten at most, when its traffic was taken away."""
+    override: Override | None = None
+    """What a person skipped on purpose."""
 
 
 class Condition(Frozen):
@@ -115,6 +143,8 @@ class Status(Frozen):
     stable_hash: str | None = None
     previous_hash: str | None = None
     """What was stable before the last promotion: where a failed bake goes back to."""
+    earlier_stable: tuple[EarlierStable, ...] = ()
+    """Templates that were stable before, the newest first: what a rollback window is about."""
     rejected_hash: str | None = None
     release: Release | None = None
     step: int = 0
@@ -130,6 +160,8 @@ class Status(Frozen):
     """What the judge says of the whole release, for people; absent at rest."""
     handled_request: str | None = None
     history: tuple[HistoryEntry, ...] = ()
+    written_at: float | None = None
+    """When this status was written, in flight (seconds since the epoch)."""
 
     @property
     def canary_hash(self) -> str | None:

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from canary.api import Skip
 from canary.cli.cluster import Session
 from canary.cli.follow import Follow
 from canary.cli.sights import sight_of
 from canary.core.snapshot import Verb
 from canary.errors import CanaryError, ConflictError, ExitCode, NotFoundError, UsageError
 from canary.kube.objects import RELEASES, Object
-from canary.kube.selected import patched
+from canary.kube.selected import patched, user_name
 from canary.kube.workloads.names import REQUEST, annotations
 from canary.kube.workloads.patches import annotate, expect
 from canary.render.asking import effect, refusal
@@ -35,25 +36,45 @@ class NotTakenError(CanaryError):
 
 
 @dataclass(frozen=True, slots=True)
+class Details:
+    """What goes with a verb: see canary.core.snapshot.Request."""
+
+    skip: Skip | None = None
+    reason: str = ""
+    to: str | None = None
+
+    def as_json(self, verb: Verb, number: str, by: str) -> str:
+        """The request as its annotation holds it; what is empty is left out."""
+        parts = {"skip": self.skip, "reason": self.reason, "to": self.to, "by": by}
+        given = {name: value for name, value in parts.items() if value}
+        return json.dumps({"verb": verb, "id": number, **given})
+
+
+NO_DETAILS = Details()
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """A request that makes sense for the release as it was seen."""
 
     verb: Verb
     sight: Sight
+    details: Details
 
     @property
     def effect(self) -> str:
         """What it does."""
-        return effect(self.verb, self.sight.spec, self.sight.status)
+        spec, status, details = self.sight.spec, self.sight.status, self.details
+        return effect(self.verb, spec, status, details.skip, details.to)
 
     @property
     def meant(self) -> tuple[object, ...]:
         """What must still be so when it is written: the release, and the step to be approved."""
         status, release = self.sight.status, self.sight.status.release
-        if self.verb is Verb.RETRY:
-            return (status.rejected_hash,)
+        if self.verb in {Verb.RETRY, Verb.UNDO, Verb.RESTART} or release is None:
+            return status.rejected_hash, status.stable_hash
         step = status.step if self.verb is Verb.PROMOTE else None
-        return release and (release.template, release.started_at), step
+        return (release.template, release.started_at), step
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +86,9 @@ class Asked:
     object: Object
 
 
-def wanted(cluster: Session, verb: Verb, names: Sequence[str]) -> list[Wanted]:
+def wanted(
+    cluster: Session, verb: Verb, names: Sequence[str], details: Details = NO_DETAILS
+) -> list[Wanted]:
     """The requests, one per release.
 
     Raises:
@@ -75,11 +98,15 @@ def wanted(cluster: Session, verb: Verb, names: Sequence[str]) -> list[Wanted]:
     refused = [
         f"cannot {verb} {sight.title}: {why}"
         for sight in sights
-        if (why := refusal(verb, sight.spec, sight.status)) is not None
+        if (why := _refusal(verb, sight, details)) is not None
     ]
     if refused:
         raise UsageError("\n".join(refused))
-    return [Wanted(verb, sight) for sight in sights]
+    return [Wanted(verb, sight, details) for sight in sights]
+
+
+def _refusal(verb: Verb, sight: Sight, details: Details) -> str | None:
+    return refusal(verb, sight.spec, sight.status, details.skip, details.to)
 
 
 def ask(cluster: Session, want: Wanted, dry_run: "DryRun") -> Asked:
@@ -90,7 +117,7 @@ def ask(cluster: Session, want: Wanted, dry_run: "DryRun") -> Asked:
         ConflictError: somebody else wrote at every attempt.
     """
     number = uuid4().hex[:12]
-    note = {REQUEST: json.dumps({"verb": want.verb, "id": number})}
+    note = {REQUEST: want.details.as_json(want.verb, number, user_name(cluster.transport))}
     for attempt in range(ATTEMPTS):
         found = cluster.release(want.sight.name)
         _still_meant(want, found)
@@ -104,8 +131,8 @@ def ask(cluster: Session, want: Wanted, dry_run: "DryRun") -> Asked:
 
 def _still_meant(want: Wanted, found: Object) -> None:
     sight = sight_of(found)
-    why = refusal(want.verb, sight.spec, sight.status)
-    if why is None and Wanted(want.verb, sight).meant != want.meant:
+    why = _refusal(want.verb, sight, want.details)
+    if why is None and Wanted(want.verb, sight, want.details).meant != want.meant:
         step = sight.status.step
         same = step == want.sight.status.step
         why = "another release is under way now" if same else f"it is at step {step + 1} now"

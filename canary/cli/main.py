@@ -42,6 +42,8 @@ COMMANDS: Final = {
     "resume": "requests",
     "abort": "requests",
     "retry": "requests",
+    "undo": "requests",
+    "restart": "requests",
 }
 """Each command's module in canary.cli; its function has the command's name."""
 SYNONYMS: Final = {"list": "get"}

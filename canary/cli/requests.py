@@ -1,4 +1,4 @@
-"""`canary promote`, `pause`, `resume`, `abort`, `retry`: what people ask of a release.
+"""`canary promote`, `pause`, `resume`, `abort`, `retry`, `undo`, `restart`: commands to a release.
 
 A request is an annotation that the operator takes once. It is written only to the release that was
 looked at: one that moved on meanwhile is left alone.
@@ -7,6 +7,7 @@ looked at: one that moved on meanwhile is left alone.
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -17,7 +18,7 @@ from canary.cli.output import OBJECTS, TEXT, Form, ObjectOutput, form_of, printe
 from canary.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from canary.cli.asking import Asked, Wanted
+    from canary.cli.asking import Asked, Details, Wanted
     from canary.core.snapshot import Verb
 
 
@@ -40,10 +41,12 @@ Wait = Annotated[bool, typer.Option("--wait", help="Until the operator has taken
 
 HELP: Final = {
     "promote": "Approve the present step; resume it where it is paused.",
-    "pause": "Keep the weight as it is; what protects goes on.",
-    "resume": "Go on with a release that is paused.",
+    "pause": "Freeze the current weight; automatic rollback stays active.",
+    "resume": "Resume a paused release.",
     "abort": "Take the traffic away from the canary now, and roll back.",
-    "retry": "Try the template that was rolled back once more.",
+    "retry": "Retry the rolled-back template.",
+    "undo": "Roll back to a version that was stable before, without steps.",
+    "restart": "Restart the pods of the stable version, without a release.",
 }
 _MORE: Final = """
 
@@ -67,31 +70,121 @@ def command(verb: str) -> Callable[..., None]:
         context: Context = None,
         kubeconfig: Kubeconfig = None,
     ) -> None:
-        form = form_of(output, OBJECTS)
-        if wait and dry_run is not DryRun.NONE:
-            raise UsageError("--wait waits for what a dry run never brings: leave out one of them")
-        from canary.cli import asking  # noqa: PLC0415 - keeps --help quick
-        from canary.core.snapshot import Verb  # noqa: PLC0415 - as above
-
-        with session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
-            wanted = asking.wanted(cluster, Verb(verb), list(dict.fromkeys(names)))
-            if dry_run is DryRun.NONE and not yes:
-                _confirm(Verb(verb), wanted)
-            done = [asking.ask(cluster, one, dry_run) for one in wanted]
-            _say(done, form, dry_run)
-            if wait:
-                for one in done:
-                    typer.echo(asking.taken(cluster, one), err=form != TEXT)
+        how = How(namespace, yes, wait, dry_run, output, context, kubeconfig)
+        _send(verb, names, how)
 
     asked.__name__ = verb
     asked.__doc__ = HELP[verb] + _MORE
     return asked
 
 
+@dataclass(frozen=True, slots=True)
+class How:
+    """Options that all of these commands have."""
+
+    namespace: str | None
+    yes: bool
+    wait: bool
+    dry_run: DryRun
+    output: str | None
+    context: str | None
+    kubeconfig: str | None
+
+
+def _send(verb: str, names: Sequence[str], how: How, details: "Details | None" = None) -> None:
+    """Checks the command for every release, asks for confirmation, and writes it."""
+    form = form_of(how.output, OBJECTS)
+    if how.wait and how.dry_run is not DryRun.NONE:
+        raise UsageError("--wait waits for what a dry run never brings: leave out one of them")
+    from canary.cli import asking  # noqa: PLC0415 - keeps --help quick
+    from canary.core.snapshot import Verb  # noqa: PLC0415 - as above
+
+    with session(how.namespace, context=how.context, kubeconfig=how.kubeconfig) as cluster:
+        chosen = list(dict.fromkeys(names))
+        wanted = asking.wanted(cluster, Verb(verb), chosen, details or asking.NO_DETAILS)
+        if how.dry_run is DryRun.NONE and not how.yes:
+            _confirm(Verb(verb), wanted)
+        done = [asking.ask(cluster, one, how.dry_run) for one in wanted]
+        _say(done, form, how.dry_run)
+        if how.wait:
+            for one in done:
+                typer.echo(asking.taken(cluster, one), err=form != TEXT)
+
+
+def promote(  # noqa: PLR0913, PLR0917 - kubectl's flags
+    names: Names,
+    skip_analysis: Annotated[
+        bool,
+        typer.Option(
+            "--skip-analysis",
+            help="Give the new version all traffic and promote it without checks and analysis; "
+            "protection against crashes and outages stays active. Needs --reason.",
+        ),
+    ] = False,
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="Skip the remaining steps; the analysis still decides."),
+    ] = False,
+    reason: Annotated[
+        str, typer.Option("--reason", help="Why, for history, Events and notifications.")
+    ] = "",
+    namespace: Namespace = None,
+    yes: Yes = False,
+    wait: Wait = False,
+    dry_run: Dry = DryRun.NONE,
+    output: ObjectOutput = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Approves a step, or skips the steps or the analysis; see HELP for what people read."""
+    how = How(namespace, yes, wait, dry_run, output, context, kubeconfig)
+    if skip_analysis and full:
+        raise UsageError("--skip-analysis includes --full: give one of them")
+    if reason and not (skip_analysis or full):
+        raise UsageError("--reason goes with --skip-analysis or --full")
+    if (skip_analysis or full) and not reason.strip():
+        flag = "--skip-analysis" if skip_analysis else "--full"
+        raise UsageError(f"{flag} needs --reason TEXT: it is kept in the release's history")
+    from canary.api import Skip  # noqa: PLC0415 - keeps --help quick
+    from canary.cli.asking import Details  # noqa: PLC0415 - as above
+
+    skip = Skip.ANALYSIS if skip_analysis else Skip.STEPS if full else None
+    _send("promote", names, how, Details(skip, reason))
+
+
+def undo(  # noqa: PLR0913, PLR0917 - kubectl's flags
+    names: Names,
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            metavar="HASH",
+            help="Template to go back to, from status.earlierStable; default: the last one.",
+        ),
+    ] = "",
+    namespace: Namespace = None,
+    yes: Yes = False,
+    wait: Wait = False,
+    dry_run: Dry = DryRun.NONE,
+    output: ObjectOutput = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Rolls back to a version that was stable before; see HELP for what people read."""
+    how = How(namespace, yes, wait, dry_run, output, context, kubeconfig)
+    from canary.cli.asking import Details  # noqa: PLC0415 - keeps --help quick
+
+    _send("undo", names, how, Details(to=to or None))
+
+
+promote.__doc__ = HELP["promote"] + _MORE
+undo.__doc__ = HELP["undo"] + _MORE
+
+
 def _confirm(verb: "Verb", wanted: "Sequence[Wanted]") -> None:
     """Asks a person; without one, says what to do. Ends the command after a no."""
     if os.environ.get("CI") or not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageError(f"nobody can be asked here: give --yes to {verb} without a question")
+        raise UsageError("not a terminal: pass --yes to confirm")
     for one in wanted:
         typer.echo(f"{one.sight.title}: {one.effect}", err=True)
     try:
@@ -120,4 +213,6 @@ def _say(done: "Sequence[Asked]", form: Form, dry_run: DryRun) -> None:
         typer.echo(f"{one.wanted.sight.title}: {one.wanted.verb} asked: {one.wanted.effect}{note}")
 
 
-promote, pause, resume, abort, retry = map(command, HELP)
+pause, resume, abort, retry, restart = map(
+    command, ("pause", "resume", "abort", "retry", "restart")
+)

@@ -7,7 +7,7 @@ and of the store, not of one moment, and are tested as such.
 
 from collections.abc import Callable
 
-from canary.api import Intent, OnInconclusive, Reason, Verdict
+from canary.api import Intent, OnInconclusive, Reason, Skip, Verdict
 from canary.core.judgement import Judgement
 from canary.core.plan import Action, DeleteCanary, EnsureCanary, Plan, RollTarget, SetWeight
 from canary.core.snapshot import Snapshot
@@ -18,6 +18,7 @@ WITHOUT_THE_JUDGE = {
     Reason.NEVER_READY,
     Reason.CHECK_FAILED,
     Reason.ABORTED,
+    Reason.UNDONE,
     Reason.UNPAUSED_BY_HAND,
     Reason.TEMPLATE_CHANGED,
     Reason.ROLL_FAILED,
@@ -61,9 +62,12 @@ def rises_when_allowed(snap: Snapshot, judged: Judgement, action: Action) -> str
 
 
 def promotes_on_pass(snap: Snapshot, judged: Judgement, plan: Plan) -> str | None:
-    """3. No promotion without Pass on every metric (unless the user said so for want of data)."""
+    """3. No promotion without Pass on every metric, unless a person or the spec said so."""
     turned = plan.status.intent is Intent.PROMOTE and snap.wish.status.intent is Intent.ADVANCE
-    asked = snap.wish.spec.on_inconclusive is OnInconclusive.PROMOTE
+    release = plan.status.release
+    override = release.override if release is not None else None
+    skips = override is not None and override.skip is Skip.ANALYSIS
+    asked = skips or snap.wish.spec.on_inconclusive is OnInconclusive.PROMOTE
     if turned and judged.final is not Verdict.PASS and not asked:
         return f"promotes on {judged.final}"
     return None

@@ -32,6 +32,15 @@ class RollTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class RestartTarget:
+    """Restart the pods of the vetted `template`, as `kubectl rollout restart` does."""
+
+    template: str
+    at: float
+    """Seconds since the epoch: what the annotation of the restart says."""
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
     """Un-hold the target and forget that it was ours."""
 
@@ -72,6 +81,7 @@ WorkloadAction = (
     Hold
     | PutBack
     | RollTarget
+    | RestartTarget
     | Release
     | EnsureCanary
     | DeleteCanary

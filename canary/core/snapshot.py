@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from canary.api import CheckStatus, Reason, Spec, Status
+from canary.api import CheckStatus, Reason, Skip, Spec, Status
 from canary.core.increments import Grid, Side, SideOf
 from canary.core.series import MetricAnswer
 
@@ -51,6 +51,9 @@ class Target:
     """A changed template does not roll: paused, or paused by the API server as it changes."""
     pods: tuple[Pod, ...] = ()
     obstacle: Obstacle | None = None
+    restart_of: str | None = None
+    """Our hash of the vetted template, where the wanted one differs from it only by the annotation
+    of a restart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +94,24 @@ class Verb(StrEnum):
     RESUME = "resume"
     ABORT = "abort"
     RETRY = "retry"
+    UNDO = "undo"
+    RESTART = "restart"
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A person's wish; `id` tells it from the same wish made before."""
+    """What a person asks for; `id` tells it from the same request made before."""
 
     verb: Verb
     id: str
+    skip: Skip | None = None
+    """With promote: what is skipped."""
+    reason: str = ""
+    """Why, in the person's words."""
+    by: str = ""
+    """Who asked, as the request names them."""
+    to: str | None = None
+    """With undo: our hash of the template to go back to; None: the one that was stable last."""
 
 
 @dataclass(frozen=True, slots=True)

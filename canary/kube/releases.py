@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from canary.api import CanaryRelease, Reason, SpecError, Status, load_release
+from canary.api import CanaryRelease, Reason, Skip, SpecError, Status, load_release
 from canary.api.status import Condition
 from canary.core.conditions import Saying, with_history
 from canary.core.rollout.terminate import LET_GO_AFTER
@@ -154,16 +154,41 @@ def to_json(model: Status | Condition) -> dict[str, Any]:
 
 
 def request_of(text: str) -> Request:
-    """`{"verb": "promote", "id": "…"}`. Raises UsageError that says what is expected."""
+    """`{"verb": "promote", "id": "…"}`. Raises UsageError that says what is expected.
+
+    With `skip` a `reason` has to be given; `by`, `reason` and `to` are cut to what a status holds.
+    """
     try:
         found = json.loads(text)
-        return Request(Verb(found["verb"]), _text(found["id"]))
+        verb, number = Verb(found["verb"]), _text(found["id"])
+        skip = Skip(found["skip"]) if found.get("skip") else None
+        reason = _optional(found, "reason")
+        if skip is not None and not reason.strip():
+            raise UsageError(
+                f"annotation {REQUEST} is ignored: a reason is expected with skip, found none"
+            )
+        return Request(
+            verb,
+            number,
+            skip=skip,
+            reason=reason,
+            by=_optional(found, "by"),
+            to=_optional(found, "to") or None,
+        )
     except (ValueError, KeyError, TypeError) as error:
         verbs = ", ".join(Verb)
         raise UsageError(
             f'annotation {REQUEST} is ignored: {{"verb": "…", "id": "…"}} is expected, '
             f"the verb one of {verbs}; found {text[:100]!r}"
         ) from error
+
+
+def _optional(found: Mapping[str, object], name: str) -> str:
+    """The text of that name, in one line of at most 300 characters; empty where there is none."""
+    value = found.get(name, "")
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return " ".join(value.split())[:300]
 
 
 def _text(value: object) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from canary.errors import PermanentError, UsageError
+from canary.errors import CanaryError, PermanentError, UsageError
 from canary.kube.calls import Caller, Policy
 from canary.kube.client import FIELD_MANAGER, Listing, Watch
 from canary.kube.failures import Deed, ForbiddenError, UnauthorizedError
@@ -93,6 +93,21 @@ def patched(
     calls = Caller(transport, Policy(attempts=2, budget=3.0), Stopper(SystemTiming()))
     deed = Deed("patch", kind, namespace, name)
     return calls.call(deed, request, repeatable=True).object(deed)
+
+
+def user_name(transport: Transport) -> str:
+    """Who the API server takes us for; empty where it does not say."""
+    path = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+    calls = Caller(transport, Policy(attempts=1, budget=3.0), Stopper(SystemTiming()))
+    deed = Deed(
+        "create", Kind("authentication.k8s.io", "v1", "selfsubjectreviews", body["kind"]), ""
+    )
+    try:
+        found = calls.call(deed, Request("POST", path, {}, body), repeatable=True).object(deed)
+    except CanaryError:
+        return ""
+    return str(((found.get("status") or {}).get("userInfo") or {}).get("username", ""))
 
 
 def _path(kind: Kind, namespace: str) -> str:

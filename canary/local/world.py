@@ -17,6 +17,7 @@ from canary.core.plan import (
     Hold,
     PutBack,
     Release,
+    RestartTarget,
     RestoreRoute,
     RollTarget,
     SetWeight,
@@ -179,7 +180,7 @@ class LocalWorkloads:
         match action:
             case Hold():
                 cluster.stable.held = True
-            case RollTarget() | Release():
+            case RollTarget() | RestartTarget() | Release():
                 cluster.stable.held = False
             case PutBack(template, roll):
                 cluster.stable.held = not roll

@@ -10,7 +10,7 @@ from canary.api.notify import DEFAULT_GROUPS, POOL_REASONS, Group, Notify
 from canary.interfaces import Change, Key, Notice
 from canary.render.words import clean, count
 
-BY_PERSON = frozenset({Reason.ABORTED, Reason.PAUSED_BY_PERSON})
+BY_PERSON = frozenset({Reason.ABORTED, Reason.PAUSED_BY_PERSON, Reason.UNDONE})
 """Somebody knows already: told, but nobody is woken."""
 NO_ROLLBACK = frozenset({Reason.TEMPLATE_CHANGED, Reason.REJECTED})
 """The phase says rolled back; the user only deployed something newer, or nothing new."""

@@ -43,6 +43,7 @@ ROLLED_BACK = POOL_REASONS | {
     Reason.NEVER_READY,
     Reason.CHECK_FAILED,
     Reason.ABORTED,
+    Reason.UNDONE,
     Reason.UNPAUSED_BY_HAND,
     Reason.ROLL_FAILED,
 }

@@ -1,15 +1,75 @@
 """What a person may ask of a release, phase by phase: what it would do, or why it makes no sense.
 
-As canary/core/rollout/requests.py takes requests; what it would ignore is refused here, with the
+As canary/core/rollout/commands.py takes requests; what it would ignore is refused here, with the
 reason, before it is written.
 """
 
-from canary.api import Phase, Reason, Spec, Status
+from canary.api import Phase, Reason, Skip, Spec, Status
 from canary.core.snapshot import Verb
 
+_IN_FLIGHT = {
+    Phase.PREPARING,
+    Phase.CHECKING,
+    Phase.PROGRESSING,
+    Phase.WAITING_FOR_APPROVAL,
+    Phase.PAUSED,
+}
 
-def refusal(verb: Verb, spec: Spec, status: Status) -> str | None:
-    """Why this makes no sense now, in a sentence without a full stop; None: it does."""
+
+def refusal(
+    verb: Verb, spec: Spec, status: Status, skip: Skip | None = None, to: str | None = None
+) -> str | None:
+    """Why this makes no sense now, in a sentence without a full stop; None: it does.
+
+    `skip` goes with promote, `to` (a template's hash) with undo.
+    """
+    match verb:
+        case Verb.UNDO:
+            return _no_undo(status, to)
+        case Verb.RESTART:
+            return _no_restart(status)
+        case Verb.PROMOTE if skip is not None:
+            return _no_skip(skip, spec, status)
+        case _:
+            return _no_change(verb, spec, status)
+
+
+def _no_skip(skip: Skip, spec: Spec, status: Status) -> str | None:
+    if status.phase in _IN_FLIGHT:
+        return None
+    held = status.rejected_hash is not None or status.reason is Reason.SUSPENDED
+    if skip is Skip.ANALYSIS and held and status.phase in {Phase.ROLLED_BACK, Phase.READY}:
+        return None
+    return _no_change(Verb.PROMOTE, spec, status)
+
+
+def _no_undo(status: Status, to: str | None) -> str | None:
+    known = [one.template for one in status.earlier_stable]
+    if status.phase in _IN_FLIGHT or status.phase is Phase.PROMOTING:
+        return "a release is in flight: abort takes its traffic away"
+    if status.phase is Phase.BAKING and status.previous_hash is None:
+        return "no version before this one is known"
+    if status.phase is Phase.BAKING:
+        return None if to in {None, status.previous_hash} else _unknown(to, known)
+    if status.phase not in {Phase.READY, Phase.ROLLED_BACK}:
+        return f"it is {status.phase} ({status.reason})"
+    if not known:
+        return "no version was stable before the present one, as far as is known"
+    return None if to is None or to in known else _unknown(to, known)
+
+
+def _unknown(to: str | None, known: list[str]) -> str:
+    there = ", ".join(known) or "none"
+    return f"template {to} was not stable before; templates that were: {there}"
+
+
+def _no_restart(status: Status) -> str | None:
+    if status.phase is Phase.READY and status.reason is not Reason.SUSPENDED:
+        return None
+    return f"only the pods of a stable version at rest are restarted, and it is {status.phase}"
+
+
+def _no_change(verb: Verb, spec: Spec, status: Status) -> str | None:
     match status.phase:
         case Phase.PENDING | Phase.READY:
             return _nothing_under_way(verb, spec, status)
@@ -80,6 +140,8 @@ def _under_way(verb: Verb, spec: Spec, status: Status) -> str | None:
             return None if paused else "it is not paused"
         case Verb.PROMOTE:
             return None if paused else _no_approval(spec, status)
+        case Verb.UNDO | Verb.RESTART:
+            raise LookupError(f"{verb} has its own sentences")
 
 
 def _no_approval(spec: Spec, status: Status) -> str | None:
@@ -97,8 +159,26 @@ def _no_approval(spec: Spec, status: Status) -> str | None:
 _GOES_BACK = "rolls back to the version before, by an ordinary rolling update"
 
 
-def effect(verb: Verb, spec: Spec, status: Status) -> str:
+def effect(
+    verb: Verb, spec: Spec, status: Status, skip: Skip | None = None, to: str | None = None
+) -> str:
     """What it does, in a few words."""
+    match verb:
+        case Verb.PROMOTE if skip is Skip.ANALYSIS:
+            return "gives the new version all traffic and promotes it without analysis"
+        case Verb.PROMOTE if skip is Skip.STEPS:
+            return "promotes it from the present step as soon as the analysis passes"
+        case Verb.UNDO:
+            known = [one.template for one in status.earlier_stable]
+            back = to or status.previous_hash or next(iter(known), "")
+            return f"rolls back to template {back}, and rejects the present one"
+        case Verb.RESTART:
+            return "restarts the pods of the stable version, by an ordinary rolling update"
+        case _:
+            return _change(verb, spec, status)
+
+
+def _change(verb: Verb, spec: Spec, status: Status) -> str:
     step, weight = f"step {status.step + 1} of {len(spec.steps)}", f"{status.weight} %"
     match verb:
         case Verb.PROMOTE if status.phase is Phase.PAUSED:
@@ -116,6 +196,8 @@ def effect(verb: Verb, spec: Spec, status: Status) -> str:
             return _GOES_BACK if rolled or status.phase is Phase.BAKING else takes
         case Verb.RETRY:
             return f"tries the rejected template {status.rejected_hash} again from the first step"
+        case _:
+            raise LookupError(f"{verb} has its own sentence")
 
 
 def possible(spec: Spec, status: Status) -> list[Verb]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from canary.api import SENTENCES, HistoryEntry, Intent, MetricStatus, Phase, Reason
 from canary.core.outlook import outlook
+from canary.core.snapshot import Verb
 from canary.render import advice
 from canary.render.asking import effect, possible
 from canary.render.proportion import wilson
@@ -166,6 +167,7 @@ def commands(sight: Sight, around: Around) -> list[tuple[str, str]]:
     asked = [
         (f"canary {verb} {sight.name} -n {sight.namespace}", effect(verb, spec, status))
         for verb in possible(spec, status)
+        if verb is not Verb.RESTART  # possible at any time, and no answer to "what now?"
     ]
     pods = [pod.name for pod in around.pods]
     return [*asked, *advice.looks(sight, pods)]
@@ -175,7 +177,7 @@ def needs_runbook(sight: Sight) -> bool:
     """Whether somebody has to do something, and did not bring it about."""
     status = sight.status
     stuck = status.phase in {Phase.PAUSED, Phase.ROLLED_BACK, Phase.ROLLING_BACK}
-    by_hand = status.reason in {Reason.PAUSED_BY_PERSON, Reason.ABORTED}
+    by_hand = status.reason in {Reason.PAUSED_BY_PERSON, Reason.ABORTED, Reason.UNDONE}
     return stuck and not by_hand
 
 

@@ -244,7 +244,7 @@ WRONG_SHAPES = [
     pytest.param(
         "  bake: 30m",
         "  on_inconclusive: Pause",
-        "spec.on_inconclusive: unknown field 'on_inconclusive'; did you mean onInconclusive? (allowed: target, service, isolation, traffic, suspend, before, steps, bake, deadline, progressDeadline, analysis, onInconclusive, notify)",
+        "spec.on_inconclusive: unknown field 'on_inconclusive'; did you mean onInconclusive? (allowed: target, service, isolation, traffic, suspend, before, steps, bake, deadline, progressDeadline, analysis, rollbackWindow, onInconclusive, notify)",
         id="the name inside Python is not the name in YAML",
     ),
     pytest.param(

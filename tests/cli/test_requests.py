@@ -19,7 +19,7 @@ from tests.cli.releases import SITUATIONS, put, release
 VERBS = [verb.value for verb in Verb]
 SENSE = {
     "pending": [],
-    "ready": [],
+    "ready": ["restart"],
     "preparing": ["pause", "abort"],
     "checking": ["pause", "abort"],
     "progressing": ["pause", "abort"],
@@ -29,7 +29,7 @@ SENSE = {
     "baking": [],
     "rolling back": [],
     "rolled back": ["retry"],
-    "promoted": [],
+    "promoted": ["restart"],
     "terminating": [],
 }
 
@@ -111,7 +111,7 @@ def test_without_a_person_yes_is_needed(server: ApiServer, run: Run) -> None:
     put(server.cluster, "progressing")
     found = run("abort", "auth")
     assert (found.code, found.out) == (2, "")
-    assert found.err == "canary: nobody can be asked here: give --yes to abort without a question\n"
+    assert found.err == "canary: not a terminal: pass --yes to confirm\n"
 
 
 def test_several_are_asked_or_none(server: ApiServer, run: Run) -> None:

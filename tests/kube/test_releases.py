@@ -4,7 +4,17 @@ from typing import Any
 
 import pytest
 
-from canary.api import CheckStatus, HistoryEntry, Intent, Phase, Reason, Release, Result, Status
+from canary.api import (
+    CheckStatus,
+    HistoryEntry,
+    Intent,
+    Phase,
+    Reason,
+    Release,
+    Result,
+    Skip,
+    Status,
+)
 from canary.api.status import Condition
 from canary.core.snapshot import Request, Verb
 from canary.errors import ConflictError, NotFoundError, UsageError
@@ -83,7 +93,28 @@ def test_a_release_that_is_being_deleted_says_since_when() -> None:
 
 REQUESTS = [
     pytest.param('{"verb": "promote", "id": "1"}', Request(Verb.PROMOTE, "1"), id="a promotion"),
-    pytest.param('{"verb": "abort", "id": "x", "by": "me"}', Request(Verb.ABORT, "x"), id="abort"),
+    pytest.param(
+        '{"verb": "abort", "id": "x", "by": "me"}', Request(Verb.ABORT, "x", by="me"), id="abort"
+    ),
+    pytest.param(
+        '{"verb": "promote", "id": "1", "skip": "Analysis", "reason": "auth is down"}',
+        Request(Verb.PROMOTE, "1", skip=Skip.ANALYSIS, reason="auth is down"),
+        id="past the analysis",
+    ),
+    pytest.param(
+        '{"verb": "promote", "id": "1", "skip": "Analysis"}',
+        None,
+        id="past the analysis without a reason",
+    ),
+    pytest.param(
+        '{"verb": "promote", "id": "1", "skip": "Everything", "reason": "x"}',
+        None,
+        id="an unknown thing to skip",
+    ),
+    pytest.param(
+        '{"verb": "undo", "id": "1", "to": "abc"}', Request(Verb.UNDO, "1", to="abc"), id="undo"
+    ),
+    pytest.param('{"verb": "undo", "id": "1", "to": 3}', None, id="undo to a number"),
     pytest.param("promote", None, id="no JSON"),
     pytest.param("[]", None, id="a list"),
     pytest.param('{"verb": "explode", "id": "1"}', None, id="no such verb"),

@@ -9,14 +9,14 @@ from canary.api import SENTENCES, Intent, Reason, Status, Verdict
 from canary.core.judgement import Judgement
 from canary.core.plan import Plan
 from canary.core.rollout.advance import ADVANCE
+from canary.core.rollout.commands import take_request
 from canary.core.rollout.context import Context, Rule, canary_replicas, first
 from canary.core.rollout.phase import phase_of
 from canary.core.rollout.promote import BAKE, PROMOTE, go_back
-from canary.core.rollout.requests import take_request
 from canary.core.rollout.rest import REST, target_missing
 from canary.core.rollout.rollback import ROLL_BACK, roll_back
 from canary.core.rollout.terminate import TERMINATE
-from canary.core.snapshot import Snapshot, Verb
+from canary.core.snapshot import Request, Snapshot, Verb
 
 __all__ = ["canary_replicas", "decide", "phase_of"]
 
@@ -31,7 +31,7 @@ RULES: dict[Intent, tuple[Rule, ...]] = {
 
 def decide(snap: Snapshot, judged: Judgement) -> Plan:
     """The next status, the actions that lead there in order, and when to look again."""
-    status, verb = take_request(snap)
+    status, request = take_request(snap)
     status = status.model_copy(
         update={
             "observed_generation": snap.wish.generation,
@@ -41,8 +41,8 @@ def decide(snap: Snapshot, judged: Judgement) -> Plan:
             "verdict": _verdict(status, judged),
         }
     )
-    context = Context(snap, judged, status)
-    return _finished(_plan(context, verb), context)
+    context = Context(snap, judged, status, request)
+    return _finished(_plan(context, request), context)
 
 
 def _verdict(status: Status, judged: Judgement) -> Verdict | None:
@@ -50,11 +50,12 @@ def _verdict(status: Status, judged: Judgement) -> Verdict | None:
     return judged.step if judged.metrics else status.verdict
 
 
-def _plan(context: Context, verb: Verb | None) -> Plan:
+def _plan(context: Context, request: Request | None) -> Plan:
     if context.snap.wish.deleting_since is not None:
         return first(TERMINATE, context)
     intent = context.status.intent
-    if verb is Verb.ABORT and (plan := _aborted(context)) is not None:
+    verb = request.verb if request is not None else None
+    if verb in {Verb.ABORT, Verb.UNDO} and (plan := _taken_back(context, verb)) is not None:
         return plan
     if intent not in {Intent.REST, Intent.ROLL_BACK}:
         missing = target_missing(context)
@@ -63,13 +64,14 @@ def _plan(context: Context, verb: Verb | None) -> Plan:
     return first(RULES[context.status.intent], context)
 
 
-def _aborted(context: Context) -> Plan | None:
-    """What a person's abort does now; None where there is nothing to go back from."""
+def _taken_back(context: Context, verb: Verb | None) -> Plan | None:
+    """What a person's abort or undo does now; None where a rule or nothing answers."""
+    undo = verb is Verb.UNDO
     match context.status.intent:
         case Intent.ADVANCE | Intent.PROMOTE:
-            return roll_back(context, Reason.ABORTED)
+            return None if undo else roll_back(context, Reason.ABORTED)
         case Intent.BAKE:
-            return go_back(context, Reason.ABORTED)
+            return go_back(context, Reason.UNDONE if undo else Reason.ABORTED)
         case Intent.REST | Intent.ROLL_BACK:
             return None
 

@@ -1,6 +1,6 @@
 """Step by step towards all of the traffic; what takes it away comes first in the list."""
 
-from canary.api import Intent, OnInconclusive, Reason, Verdict
+from canary.api import Intent, OnInconclusive, Reason, Skip, Verdict
 from canary.core.plan import (
     DeleteCanary,
     EnsureCanary,
@@ -9,7 +9,7 @@ from canary.core.plan import (
     RunChecks,
     SetWeight,
 )
-from canary.core.rollout.context import SOON, Context, Rule, canary_replicas
+from canary.core.rollout.context import SOON, Context, Rule, canary_replicas, said, skipped
 from canary.core.rollout.protect import PROTECT, contested, never_ready, waited
 from canary.core.rollout.rest import route_missing
 from canary.core.rollout.rollback import roll_back
@@ -37,6 +37,13 @@ def deadline_exceeded(ctx: Context) -> Plan | None:
     if ctx.release.pause or not over:
         return None
     return inconclusive(ctx, Reason.DEADLINE_EXCEEDED)
+
+
+def analysis_skipped(ctx: Context) -> Plan | None:
+    """A person decided: from here the canary takes everything, and what protects stays."""
+    if not skipped(ctx, Skip.ANALYSIS):
+        return None
+    return ctx.plan(Reason.ANALYSIS_SKIPPED, message=said(ctx.release), intent=Intent.PROMOTE)
 
 
 def paused(ctx: Context) -> Plan | None:
@@ -202,7 +209,7 @@ def approval(ctx: Context) -> Plan | None:
 
 def next_step(ctx: Context) -> Plan | None:
     """The step passed."""
-    if ctx.status.step + 1 >= len(ctx.spec.steps):
+    if ctx.status.step + 1 >= len(ctx.spec.steps) or skipped(ctx, Skip.STEPS):
         return None
     return ctx.plan(Reason.STEP_PASSED, step=ctx.status.step + 1)
 
@@ -224,6 +231,7 @@ def _look_again(ctx: Context, reason: Reason, within: float | None = None) -> Pl
 ADVANCE: tuple[Rule, ...] = (
     *PROTECT,
     never_ready,
+    analysis_skipped,
     deadline_exceeded,
     route_missing,
     contested,

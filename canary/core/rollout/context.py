@@ -12,13 +12,14 @@ from canary.api import (
     Reason,
     Release,
     Result,
+    Skip,
     Status,
     Verdict,
 )
 from canary.api.spec import Spec, Step
 from canary.core.judgement import Judgement
 from canary.core.plan import Action, Plan
-from canary.core.snapshot import Snapshot
+from canary.core.snapshot import Request, Snapshot
 
 POLL = 1.0
 """Seconds between two looks while something outside is under way."""
@@ -33,6 +34,8 @@ class Context:
     snap: Snapshot
     judged: Judgement
     status: Status
+    request: Request | None = None
+    """What a person asks for in this pass."""
 
     @property
     def now(self) -> float:
@@ -102,6 +105,7 @@ class Context:
             errors_served=max((metric.canary_bad for metric in metrics), default=0.0),
             analysis=_guilty(metrics, reason) if result is Result.ROLLED_BACK else (),
             canary_pods=release.canary_pods,
+            override=release.override,
         )
 
 
@@ -124,6 +128,21 @@ def first(rules: tuple[Rule, ...], context: Context) -> Plan:
         if plan is not None:
             return plan
     raise LookupError("the last rule of a list always answers")
+
+
+def said(release: Release) -> str:
+    """Who skipped what, and why, in one sentence."""
+    override = release.override
+    if override is None:
+        return ""
+    what = "the analysis" if override.skip is Skip.ANALYSIS else "the remaining steps"
+    return f"{override.by or 'A person'} skipped {what}: {override.reason}"
+
+
+def skipped(ctx: Context, what: Skip) -> bool:
+    """Whether a person skipped this on purpose in the release in flight."""
+    override = ctx.release.override
+    return override is not None and override.skip is what
 
 
 def canary_replicas(replicas: int, weight: int) -> int:

@@ -10,6 +10,8 @@ RESTING = {
     Reason.PROMOTED,
     Reason.SUSPENDED,
     Reason.ROLLED_OUT_WITHOUT_CANARY,
+    Reason.RETURNED_TO_STABLE,
+    Reason.RESTARTED,
     Reason.TARGET_SCALED_TO_ZERO,
     Reason.TARGET_NOT_FOUND,
     Reason.TARGET_TAKEN,

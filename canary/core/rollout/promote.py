@@ -1,6 +1,6 @@
 """From the last step to rest: the canary carries everything while the target rolls."""
 
-from canary.api import Intent, Reason, Result
+from canary.api import EarlierStable, Intent, Reason, Release, Result, Status
 from canary.core.plan import (
     DeleteCanary,
     EnsureCanary,
@@ -8,11 +8,12 @@ from canary.core.plan import (
     Hold,
     Plan,
     PutBack,
+    RestartTarget,
     RestoreRoute,
     RollTarget,
     SetWeight,
 )
-from canary.core.rollout.context import Context, Rule
+from canary.core.rollout.context import Context, Rule, said
 from canary.core.rollout.protect import (
     PROTECT,
     canary_broken,
@@ -23,6 +24,8 @@ from canary.core.rollout.protect import (
 from canary.core.rollout.rest import route_missing
 from canary.core.rollout.rollback import roll_back
 
+KEPT = 10
+"""Earlier stable templates that are remembered: as many as a rollback window may have."""
 FULL = 100
 """Percent: the canary carries everything."""
 
@@ -50,6 +53,10 @@ def full_size(ctx: Context) -> Plan | None:
     if canary.ready < wanted and ctx.status.weight < FULL:
         since = ctx.release.scaling_since or ctx.now
         return ctx.wait(Reason.CANARY_NOT_READY, scaling_since=since)
+    if (
+        ctx.release.judged_from is None
+    ):  # skipped analysis: protection reads the metrics all the same
+        return ctx.wait(Reason.CANARY_NOT_READY, after=0, judged_from=ctx.now, scaling_since=None)
     return None
 
 
@@ -75,6 +82,21 @@ def everything_to_canary(ctx: Context) -> Plan | None:
 def mean_to_roll(ctx: Context) -> Plan:
     """Written first, so that an un-held target is known to be our doing."""
     return ctx.wait(Reason.ROLLING_TARGET, after=0, unhold_at=ctx.now)
+
+
+def restart_pods(ctx: Context) -> Plan | None:
+    """The annotation of a restart is written, and the template that results is the vetted one.
+
+    Of a template that somebody applied meanwhile the next rule takes care.
+    """
+    target, stable = ctx.snap.target, ctx.status.stable_hash
+    if not ctx.release.restart or target is None or stable is None:
+        return None
+    if target.template == stable:
+        action = RestartTarget(stable, ctx.release.started_at)
+        return ctx.wait(Reason.RESTARTING, action, after=0)
+    template = target.template if target.restart_of == stable else stable
+    return ctx.wait(Reason.RESTARTING, after=0, template=template, restart=False)
 
 
 def another_template(ctx: Context) -> Plan | None:
@@ -138,19 +160,33 @@ def hold_target(ctx: Context) -> Plan | None:
 
 def end(ctx: Context) -> Plan:
     """The new version is stable; with a bake time it stays under watch."""
-    release = ctx.release
-    entry = ctx.entry(Result.PROMOTED, Reason.PROMOTED)
-    bakes = ctx.spec.bake > 0
+    release, status = ctx.release, ctx.status
+    reason, message = release.direct or Reason.PROMOTED, release.message or said(release)
+    entry = ctx.entry(Result.PROMOTED, reason, message)
+    bakes = ctx.spec.bake > 0 and not release.direct
+    restarted = reason is Reason.RESTARTED
+    earlier = status.earlier_stable if restarted else earlier_stable(status, release, ctx.now)
     return ctx.plan(
-        Reason.PROMOTED,
+        reason,
+        message=message,
+        earlier_stable=earlier,
         intent=Intent.BAKE if bakes else Intent.REST,
         bake_started_at=ctx.now if bakes else None,
         release=release if bakes else None,
         stable_hash=release.template,
-        previous_hash=ctx.status.stable_hash,
-        judge=ctx.status.judge if bakes else None,
-        history=(entry, *ctx.status.history)[:10],
+        previous_hash=status.previous_hash if restarted else status.stable_hash,
+        judge=status.judge if bakes else None,
+        history=(entry, *status.history)[:10],
     )
+
+
+def earlier_stable(status: Status, release: Release, now: float) -> tuple[EarlierStable, ...]:
+    """The templates that were stable before `release`, the newest first."""
+    if status.stable_hash is None:
+        return status.earlier_stable
+    left = EarlierStable(template=status.stable_hash, until=now)
+    known = (left, *(one for one in status.earlier_stable if one.template != left.template))
+    return tuple(one for one in known if one.template != release.template)[:KEPT]
 
 
 BEFORE_ROLLING: tuple[Rule, ...] = (
@@ -163,7 +199,13 @@ BEFORE_ROLLING: tuple[Rule, ...] = (
     everything_to_canary,
     mean_to_roll,
 )
-UNTIL_ROLLED: tuple[Rule, ...] = (canary_broken, metric_failed, another_template, roll_target)
+UNTIL_ROLLED: tuple[Rule, ...] = (
+    canary_broken,
+    metric_failed,
+    restart_pods,
+    another_template,
+    roll_target,
+)
 
 PROMOTE: tuple[Rule, ...] = (
     *(_before_rolling(rule) for rule in BEFORE_ROLLING),

@@ -1,8 +1,8 @@
 """What takes the traffic away, or keeps others from giving it: asked before anything else."""
 
-from canary.api import Intent, Reason, Verdict
+from canary.api import Intent, Reason, Skip, Verdict
 from canary.core.plan import Plan, PutBack, SetWeight
-from canary.core.rollout.context import Context, Rule
+from canary.core.rollout.context import Context, Rule, skipped
 from canary.core.rollout.rollback import roll_back
 from canary.core.snapshot import Trouble
 
@@ -41,14 +41,21 @@ def canary_broken(ctx: Context) -> Plan | None:
 
 
 def metric_failed(ctx: Context) -> Plan | None:
-    """The judge says worse: the traffic goes, whatever else is true."""
+    """The judge says worse: the traffic goes, whatever else is true.
+
+    Where a person skipped the analysis, only an outage counts.
+    """
     if not ctx.judged.failed:
+        return None
+    if skipped(ctx, Skip.ANALYSIS) and ctx.judged.reason is not Reason.CANARY_OUTAGE:
         return None
     return roll_back(ctx, ctx.judged.reason or Reason.ABOVE_LIMIT, message=ctx.judged.message)
 
 
 def check_failed(ctx: Context) -> Plan | None:
     """A failed check ends the release before it gets traffic."""
+    if skipped(ctx, Skip.ANALYSIS):
+        return None
     for check in ctx.snap.checks:
         if check.verdict is Verdict.FAIL:
             message = f"Check {check.name} failed: {check.message}"

@@ -1,15 +1,21 @@
 """At rest: adopt the target, keep it held, and see the template that starts a release."""
 
-from canary.api import HistoryEntry, Intent, Reason, Release, Result
-from canary.core.plan import Hold, KeepCapacity, Plan, PutBack
-from canary.core.rollout.context import POLL, Context, Rule
-from canary.core.snapshot import Target
+from typing import Any
+
+from canary.api import EarlierStable, HistoryEntry, Intent, Reason, Release, Result, Skip
+from canary.core.plan import Action, Hold, KeepCapacity, Plan, PutBack
+from canary.core.rollout.commands import override_of
+from canary.core.rollout.context import POLL, Context, Rule, said
+from canary.core.snapshot import Target, Verb
 
 WORTH_KEEPING = {
     Reason.ADOPTED,
     Reason.PROMOTED,
     Reason.ROLLED_OUT_WITHOUT_CANARY,
     Reason.UNPAUSED_BY_HAND,
+    Reason.RETURNED_TO_STABLE,
+    Reason.RESTARTED,
+    Reason.UNDONE,
 }
 """Still worth reading when nothing has happened since."""
 
@@ -139,14 +145,125 @@ def scaled_to_zero(ctx: Context) -> Plan | None:
     return ctx.plan(Reason.TARGET_SCALED_TO_ZERO, after=ctx.spec.analysis.interval)
 
 
+def earlier_templates(ctx: Context) -> tuple[EarlierStable, ...]:
+    """The templates that were stable within the rollback window, the newest first."""
+    window = ctx.spec.rollback_window
+    recent = ctx.status.earlier_stable[: window.releases]
+    return tuple(one for one in recent if ctx.now - one.until <= window.within)
+
+
+def undo(ctx: Context) -> Plan | None:
+    """A person goes back to a version that was stable before; what runs now is rejected."""
+    request, stable = ctx.request, ctx.status.stable_hash
+    if request is None or request.verb is not Verb.UNDO or stable is None:
+        return None
+    known = [one.template for one in ctx.status.earlier_stable]
+    to = request.to or next(iter(known), None)
+    if to not in known:
+        return None
+    target = target_of(ctx)
+    message = f"{request.by or 'A person'} went back from template {stable} to {to}."
+    release = Release(
+        template=stable,
+        started_at=ctx.now,
+        replicas=target.replicas,
+        failed=Reason.UNDONE,
+        message=message,
+        unhold_at=ctx.now,
+    )
+    return _begin(
+        ctx,
+        Reason.UNDONE,
+        release,
+        message=message,
+        intent=Intent.ROLL_BACK,
+        stable_hash=to,
+        earlier_stable=tuple(one for one in ctx.status.earlier_stable if one.template != to),
+    )
+
+
+def restart(ctx: Context) -> Plan | None:
+    """A person restarts the pods of the vetted template."""
+    request, target = ctx.request, target_of(ctx)
+    if request is None or request.verb is not Verb.RESTART:
+        return None
+    if target.template != ctx.status.stable_hash:
+        return None
+    message = f"{request.by or 'A person'} restarted the pods of the stable version."
+    release = Release(
+        template=target.template,
+        started_at=ctx.now,
+        replicas=target.replicas,
+        message=message,
+        unhold_at=ctx.now,
+        direct=Reason.RESTARTED,
+        restart=True,
+    )
+    return _begin(ctx, Reason.RESTARTING, release, message=message, intent=Intent.PROMOTE)
+
+
+def start_without_analysis(ctx: Context) -> Plan | None:
+    """A person releases the held template without the judge, a rejected one included."""
+    override, target = override_of(ctx.request, ctx.now), target_of(ctx)
+    wanted = override is not None and override.skip is Skip.ANALYSIS
+    if not wanted or target.template == ctx.status.stable_hash or target.replicas == 0:
+        return None
+    release = Release(
+        template=target.template,
+        started_at=ctx.now,
+        replicas=target.replicas,
+        override=override,
+    )
+    return _begin(
+        ctx,
+        Reason.ANALYSIS_SKIPPED,
+        release,
+        KeepCapacity(target.replicas),
+        message=said(release),
+        intent=Intent.PROMOTE,
+    )
+
+
+def return_to_stable(ctx: Context) -> Plan | None:
+    """A template that was stable within the rollback window needs no steps."""
+    target = target_of(ctx)
+    known = next((one for one in earlier_templates(ctx) if one.template == target.template), None)
+    if known is None:
+        return None
+    minutes = (ctx.now - known.until) / 60
+    message = f"Template {known.template} was stable until {minutes:.0f} min ago: no steps needed."
+    release = Release(
+        template=target.template,
+        started_at=ctx.now,
+        replicas=target.replicas,
+        message=message,
+        unhold_at=ctx.now,
+        direct=Reason.RETURNED_TO_STABLE,
+    )
+    return _begin(ctx, Reason.RETURNING_TO_STABLE, release, message=message, intent=Intent.PROMOTE)
+
+
 def start(ctx: Context) -> Plan:
     """A new template: remember what the release started from, then go."""
     target = target_of(ctx)
     release = Release(template=target.template, started_at=ctx.now, replicas=target.replicas)
+    capacity = KeepCapacity(target.replicas)
+    return _begin(ctx, Reason.STARTED, release, capacity, intent=Intent.ADVANCE)
+
+
+def _begin(
+    ctx: Context,
+    reason: Reason,
+    release: Release,
+    *actions: Action,
+    message: str = "",
+    **changes: Any,  # noqa: ANN401 - fields of the status, as in Context.plan
+) -> Plan:
+    """A release begins: nothing of the one before it stays in the status."""
     return ctx.plan(
-        Reason.STARTED,
-        KeepCapacity(target.replicas),
-        intent=Intent.ADVANCE,
+        reason,
+        *actions,
+        message=message,
         release=release,
         step=0,
         weight=0,
@@ -156,6 +273,7 @@ def start(ctx: Context) -> Plan:
         judged_until=None,
         judge=None,
         analysis=(),
+        **changes,
     )
 
 
@@ -166,11 +284,15 @@ REST: tuple[Rule, ...] = (
     rolled_past_us,
     rolling_past_us,
     hold_again,
+    undo,
     obstacle,
+    restart,
     nothing_new,
+    start_without_analysis,
     rejected,
     suspended,
     scaled_to_zero,
+    return_to_stable,
     route_missing,
     start,
 )

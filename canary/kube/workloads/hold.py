@@ -1,12 +1,13 @@
 """Holding the target and letting it go, each as one JSON Patch that is refused if it moved on."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from canary.kube.objects import Object
-from canary.kube.workloads.names import HOLD, STABLE, STABLE_SET
+from canary.kube.workloads.names import HOLD, RESTARTED_AT, STABLE, STABLE_SET
 from canary.kube.workloads.patches import Patch, annotate, expect
 from canary.kube.workloads.target import Holding, Seen
-from canary.kube.workloads.template import users_template
+from canary.kube.workloads.template import users_template, without_restart
 
 
 def hold_patch(seen: Seen, release: str, stable: str, mode: Holding) -> Patch:
@@ -38,6 +39,19 @@ def put_back_patch(seen: Seen, release: str, keeper: Object, template: str, *, r
 def roll_patch(seen: Seen) -> Patch:
     """Lets the target roll to the template that it has."""
     return _guarded(seen, _pause(seen, paused=False))
+
+
+def restart_patch(seen: Seen, at: float) -> Patch:
+    """The annotation that makes new pods of the same template, in one write with un-pausing.
+
+    `at` is in seconds since the epoch.
+    """
+    now = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    template = without_restart(seen.template)
+    notes = {**template["metadata"]["annotations"], RESTARTED_AT: now}
+    template["metadata"]["annotations"] = notes
+    changed = {"op": "replace", "path": "/spec/template", "value": template}
+    return _guarded(seen, [changed, *_pause(seen, paused=False)])
 
 
 def release_patch(seen: Seen) -> Patch:

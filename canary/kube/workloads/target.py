@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from canary.kube.objects import Object
 from canary.kube.workloads.names import HOLD, STABLE, STABLE_SET, annotations
-from canary.kube.workloads.template import same_template, template_hash
+from canary.kube.workloads.template import same_template, template_hash, without_restart
 
 
 class Holding(StrEnum):
@@ -67,6 +67,15 @@ class Seen:
         if noted is not None and same_template(noted["spec"]["template"], template):
             return annotations(self.deployment)[STABLE]
         return template_hash(template)
+
+    @property
+    def restart_of(self) -> str | None:
+        """Our hash of the vetted template, where the wanted one only restarts its pods."""
+        noted = self._noted()
+        if noted is None or self.wanted == self.stable:
+            return None
+        vetted = without_restart(noted["spec"]["template"])
+        return self.stable if without_restart(self.template) == vetted else None
 
     def keeper(self, template: str) -> Object | None:
         """The ReplicaSet that keeps the template with this hash."""

@@ -7,7 +7,7 @@ from copy import deepcopy
 from typing import Any
 
 from canary.kube.objects import Object
-from canary.kube.workloads.names import ROLE
+from canary.kube.workloads.names import RESTARTED_AT, ROLE
 
 POD_TEMPLATE_HASH = "pod-template-hash"
 """The one label that the Deployment controller adds to a ReplicaSet's template."""
@@ -31,6 +31,15 @@ def users_template(template: Mapping[str, Any]) -> Object:
 def same_template(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two templates, of Deployments or ReplicaSets, make the same pods."""
     return users_template(one) == users_template(other)
+
+
+def without_restart(template: Mapping[str, Any]) -> Object:
+    """The user's template without the annotation of a restart: what the pods would be anyway."""
+    made = users_template(template)
+    notes = made["metadata"].get("annotations") or {}
+    kept = {key: value for key, value in notes.items() if key != RESTARTED_AT}
+    made["metadata"] = {**made["metadata"], "annotations": kept}
+    return made
 
 
 def template_hash(template: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from canary.core.plan import (
     KeepCapacity,
     PutBack,
     Release,
+    RestartTarget,
     RollTarget,
     RunChecks,
     WorkloadAction,
@@ -23,13 +24,21 @@ from canary.kube.objects import AUTOSCALERS, DEPLOYMENTS, RELEASES, Object, Obje
 from canary.kube.workloads.canaries import Canaries, pods_of, read
 from canary.kube.workloads.capacity import free_patch, keep_patch, scalers_of
 from canary.kube.workloads.checking import Checks
-from canary.kube.workloads.hold import hold_patch, put_back_patch, release_patch, roll_patch
+from canary.kube.workloads.hold import (
+    hold_patch,
+    put_back_patch,
+    release_patch,
+    restart_patch,
+    roll_patch,
+)
 from canary.kube.workloads.names import FINALIZER
 from canary.kube.workloads.obstacles import obstacle_of
 from canary.kube.workloads.patches import Patch, expect
 from canary.kube.workloads.pods import pod_of
 from canary.kube.workloads.target import Holding, Seen
 from canary.kube.workloads.webhooks import Webhooks
+
+TargetAction = Hold | PutBack | RollTarget | RestartTarget | Release
 
 
 class KubeWorkloads:
@@ -55,7 +64,7 @@ class KubeWorkloads:
     def apply(self, wish: Wish, action: WorkloadAction) -> None:
         """Carries one action out. Raises ConflictError, TransientError."""
         match action:
-            case Hold() | PutBack() | RollTarget() | Release():
+            case Hold() | PutBack() | RollTarget() | RestartTarget() | Release():
                 self._change_target(wish, action)
             case KeepCapacity() | FreeCapacity():
                 self._change_capacity(wish, action)
@@ -83,9 +92,10 @@ class KubeWorkloads:
             held=seen.held(wish.name, self._holding(), resting=resting),
             pods=tuple(sorted((pod_of(pod) for pod in pods), key=lambda pod: pod.name)),
             obstacle=obstacle_of(self._objects, wish, owner, seen),
+            restart_of=seen.restart_of,
         )
 
-    def _change_target(self, wish: Wish, action: Hold | PutBack | RollTarget | Release) -> None:
+    def _change_target(self, wish: Wish, action: TargetAction) -> None:
         seen = read(self._objects, wish)
         if isinstance(action, Release):
             if seen is not None and seen.guard == wish.name:
@@ -102,6 +112,10 @@ class KubeWorkloads:
                 if seen.wanted != template:
                     raise ConflictError(f"the target wants {seen.wanted} now, not {template}")
                 self._patch(seen, roll_patch(seen))
+            case RestartTarget(template, at):
+                if seen.wanted != template:
+                    raise ConflictError(f"the target wants {seen.wanted} now, not {template}")
+                self._patch(seen, restart_patch(seen, at))
 
     def _hold(self, wish: Wish, seen: Seen, stable: str) -> None:
         """The finalizer first: what is held has somebody who lets it go."""
