@@ -8,7 +8,7 @@ from canary.core.increments import Grid, Side
 from canary.core.series import MetricAnswer, NoData, SeriesQuery
 from canary.core.snapshot import PoolSamples, RatioSamples, Route, Samples, Snapshot, Wish
 from canary.errors import UsageError
-from canary.interfaces import Key, Workload, World
+from canary.interfaces import Key, MetricSource, Workload, World
 from canary.metrics.compile import Compiled, compile_metric
 from canary.metrics.compiler import Context, PoolQueries, RatioQueries
 
@@ -54,11 +54,16 @@ def _samples(
     if end <= since:
         return None
     grid = Grid(since - ceil(LOOKBACK / step) * step, end, step)
+    return Samples(grid, since, read_metrics(world.metrics, wish, workload, route, grid))
+
+
+def read_metrics(
+    source: MetricSource, wish: Wish, workload: Workload, route: Route | None, grid: Grid
+) -> dict[str, RatioSamples | PoolSamples | MetricAnswer]:
+    """What the metrics of the spec say on a grid, by name. May raise TransientError."""
     compiled = _compiled(wish, workload, route)
-    queries = _queries(compiled)
-    answers = world.metrics.read(queries, grid.start, grid.end, grid.step)
-    by_metric = {name: _answered(one, answers) for name, one in compiled.items()}
-    return Samples(grid, since, by_metric)
+    answers = source.read(_queries(compiled), grid.start, grid.end, grid.step)
+    return {name: _answered(one, answers) for name, one in compiled.items()}
 
 
 def queries_of(wish: Wish, workload: Workload, route: Route | None) -> list[SeriesQuery]:

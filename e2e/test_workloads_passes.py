@@ -8,8 +8,8 @@ import pytest
 
 from canary.act import act
 from canary.api import Phase, Reason, Status, Verdict
+from canary.core.analysis.result import AnalysisResult
 from canary.core.conditions import conditions
-from canary.core.judgement import Judgement
 from canary.core.plan import SetWeight, TrafficAction
 from canary.core.rollout import decide
 from canary.core.series import MetricAnswer
@@ -25,9 +25,9 @@ from e2e.fixtures_workloads import Operator, Stage, deployment, policy, stage, u
 
 __all__ = ["policy", "stage"]
 
-PASS = Judgement(step=Verdict.PASS, final=Verdict.PASS)
-CONTINUE = Judgement(step=Verdict.CONTINUE, final=Verdict.CONTINUE)
-FAIL = Judgement(step=Verdict.FAIL, final=Verdict.FAIL, reason=Reason.WORSE_THAN_STABLE)
+PASS = AnalysisResult(step=Verdict.PASS, final=Verdict.PASS)
+CONTINUE = AnalysisResult(step=Verdict.CONTINUE, final=Verdict.CONTINUE)
+FAIL = AnalysisResult(step=Verdict.FAIL, final=Verdict.FAIL, reason=Reason.WORSE_THAN_STABLE)
 ENDED = {Phase.READY, Phase.ROLLED_BACK, Phase.PAUSED}
 MODES = [
     pytest.param(Holding.AT_REST, id="held at rest"),
@@ -62,7 +62,7 @@ class Passes:
     """The operator, pass by pass."""
 
     operator: Operator
-    judged: Judgement = CONTINUE
+    judged: AnalysisResult = CONTINUE
     router: Router = field(default_factory=Router)
     told: list[Notice] = field(default_factory=list)
     refused: list[TransientError] = field(default_factory=list)

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from canary.api import CheckStatus, Spec, Status, Verdict, load_release
+from canary.core.analysis import analyze_release
+from canary.core.analysis.result import NOT_ANALYZED
 from canary.core.increments import Side
 from canary.core.invariants import broken_by_action, broken_by_plan, broken_now
-from canary.core.judge import judge
-from canary.core.judgement import UNJUDGED
 from canary.core.plan import (
     Action,
     DeleteCanary,
@@ -142,7 +142,7 @@ class Memory:
     trail: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.judged = UNJUDGED
+        self.judged = NOT_ANALYZED
         self.last_weight_at = float("-inf")
         self.random = random.Random(self.seed)  # noqa: S311 - simulated requests, not secrets
         self.names = iter(range(10_000))
@@ -188,7 +188,7 @@ class Memory:
     def step(self) -> Outcome:
         """One pass, then as much time as it asked for (at least none, at most ten seconds)."""
         snap = observe(self.world, KEY)
-        self.judged = judge(snap)
+        self.judged = analyze_release(snap)
         broken = broken_by_plan(snap, self.judged, decide(snap, self.judged))
         assert not broken, (broken, self.trail[-6:])
         outcome = reconcile(self.world, KEY)

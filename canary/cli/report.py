@@ -109,7 +109,7 @@ def _replayed(
     case: _Case, told: "Sequence[Decision]", options: "PrometheusOptions"
 ) -> "list[Moment]":
     from canary.cli.around import wish_of, workload_of  # noqa: PLC0415 - keeps --help quick
-    from canary.cli.replay import Seen, past_of, replayed  # noqa: PLC0415 - as above
+    from canary.cli.replay import Seen, replayed  # noqa: PLC0415 - as above
     from canary.metrics.prometheus import Prometheus  # noqa: PLC0415 - as above
     from canary.routers.registry import router_of  # noqa: PLC0415 - as above
 
@@ -118,8 +118,8 @@ def _replayed(
     route = router_of(case.sight.spec.traffic, case.cluster.client).look(wish)
     source = Prometheus(options)
     try:
-        past = past_of(Seen(wish, workload, route, case.sight.now), case.span, source)
-        return replayed(past, case.span, told)
+        seen = Seen(wish, workload, route, case.sight.now)
+        return replayed(seen, case.span, source, told)
     except TransientError as error:
         raise TransientError(f"{error}; without --prometheus the report has no figures") from error
     finally:

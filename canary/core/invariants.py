@@ -8,7 +8,7 @@ and of the store, not of one moment, and are tested as such.
 from collections.abc import Callable
 
 from canary.api import Intent, OnInconclusive, Reason, Skip, Verdict
-from canary.core.judgement import Judgement
+from canary.core.analysis.result import AnalysisResult
 from canary.core.plan import Action, DeleteCanary, EnsureCanary, Plan, RollTarget, SetWeight
 from canary.core.snapshot import Snapshot
 
@@ -25,8 +25,8 @@ WITHOUT_THE_JUDGE = {
 }
 """What may roll back although no metric failed: broken pods, checks, and what people did."""
 
-PlanCheck = Callable[[Snapshot, Judgement, Plan], str | None]
-ActionCheck = Callable[[Snapshot, Judgement, Action], str | None]
+PlanCheck = Callable[[Snapshot, AnalysisResult, Plan], str | None]
+ActionCheck = Callable[[Snapshot, AnalysisResult, Action], str | None]
 MomentCheck = Callable[[Snapshot], str | None]
 
 
@@ -41,7 +41,7 @@ def within_the_step(snap: Snapshot) -> str | None:
     return None
 
 
-def rises_when_allowed(snap: Snapshot, judged: Judgement, action: Action) -> str | None:
+def rises_when_allowed(snap: Snapshot, judged: AnalysisResult, action: Action) -> str | None:
     """2. Weight rises only when ready, confirmed, passed, held, with the template unchanged."""
     route, canary, target = snap.route, snap.canary, snap.target
     if not isinstance(action, SetWeight) or route is None or action.weight <= route.weight:
@@ -61,7 +61,7 @@ def rises_when_allowed(snap: Snapshot, judged: Judgement, action: Action) -> str
     return f"weight rises to {action.weight} although {', '.join(broken)}" if broken else None
 
 
-def promotes_on_pass(snap: Snapshot, judged: Judgement, plan: Plan) -> str | None:
+def promotes_on_pass(snap: Snapshot, judged: AnalysisResult, plan: Plan) -> str | None:
     """3. No promotion without Pass on every metric, unless a person or the spec said so."""
     turned = plan.status.intent is Intent.PROMOTE and snap.wish.status.intent is Intent.ADVANCE
     release = plan.status.release
@@ -73,7 +73,7 @@ def promotes_on_pass(snap: Snapshot, judged: Judgement, plan: Plan) -> str | Non
     return None
 
 
-def rolls_back_on_fail(snap: Snapshot, judged: Judgement, plan: Plan) -> str | None:
+def rolls_back_on_fail(snap: Snapshot, judged: AnalysisResult, plan: Plan) -> str | None:
     """3. No rollback without a Fail, broken pods, or what a person did."""
     turned = plan.status.intent is Intent.ROLL_BACK is not snap.wish.status.intent
     asked = snap.wish.spec.on_inconclusive is OnInconclusive.ROLL_BACK
@@ -82,7 +82,7 @@ def rolls_back_on_fail(snap: Snapshot, judged: Judgement, plan: Plan) -> str | N
     return None
 
 
-def weight_zero_first(snap: Snapshot, _judged: Judgement, plan: Plan) -> str | None:
+def weight_zero_first(snap: Snapshot, _judged: AnalysisResult, plan: Plan) -> str | None:
     """4. A rollback writes weight 0 before anything else."""
     turned = plan.status.intent is Intent.ROLL_BACK is not snap.wish.status.intent
     carries = snap.route is not None and snap.route.weight > 0
@@ -91,7 +91,7 @@ def weight_zero_first(snap: Snapshot, _judged: Judgement, plan: Plan) -> str | N
     return None
 
 
-def new_template_from_zero(snap: Snapshot, _judged: Judgement, plan: Plan) -> str | None:
+def new_template_from_zero(snap: Snapshot, _judged: AnalysisResult, plan: Plan) -> str | None:
     """6. A new template goes through weight 0."""
     before, after = snap.wish.status, plan.status
     fresh = after.canary_hash is not None and after.canary_hash != before.canary_hash
@@ -110,7 +110,7 @@ def stable_keeps_capacity(snap: Snapshot) -> str | None:
     return None
 
 
-def rolls_when_promoting(snap: Snapshot, _judged: Judgement, action: Action) -> str | None:
+def rolls_when_promoting(snap: Snapshot, _judged: AnalysisResult, action: Action) -> str | None:
     """3. The target is un-held for a new template only while promoting."""
     if isinstance(action, RollTarget) and snap.wish.status.intent is not Intent.PROMOTE:
         return f"rolls the target while the intent is {snap.wish.status.intent}"
@@ -126,7 +126,7 @@ def nothing_left_at_rest(snap: Snapshot) -> str | None:
     return "at rest, but the canary is still there" if snap.canary is not None else None
 
 
-def no_endpoint_goes_early(snap: Snapshot, _judged: Judgement, action: Action) -> str | None:
+def no_endpoint_goes_early(snap: Snapshot, _judged: AnalysisResult, action: Action) -> str | None:
     """10. No canary pod is removed before the data plane has let go of it."""
     canary, route = snap.canary, snap.route
     fewer = isinstance(action, EnsureCanary) and canary and action.replicas < canary.replicas
@@ -155,13 +155,13 @@ MOMENT_CHECKS: tuple[MomentCheck, ...] = (
 )
 
 
-def broken_by_plan(snap: Snapshot, judged: Judgement, plan: Plan) -> tuple[str, ...]:
+def broken_by_plan(snap: Snapshot, judged: AnalysisResult, plan: Plan) -> tuple[str, ...]:
     """What a plan breaks before any of it is carried out."""
     found = (check(snap, judged, plan) for check in PLAN_CHECKS)
     return tuple(sentence for sentence in found if sentence)
 
 
-def broken_by_action(snap: Snapshot, judged: Judgement, action: Action) -> tuple[str, ...]:
+def broken_by_action(snap: Snapshot, judged: AnalysisResult, action: Action) -> tuple[str, ...]:
     """What one action would break in the world as it is just before it."""
     found = (check(snap, judged, action) for check in ACTION_CHECKS)
     return tuple(sentence for sentence in found if sentence)

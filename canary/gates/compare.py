@@ -7,17 +7,16 @@ interval. The fold gives the same numbers however it is cut, so only the time ge
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import ceil, floor, inf
 from typing import Any
 
-from canary.api import Analysis, Intent, Release, Spec, Status, Step, Target, Traffic, Verdict
-from canary.api.traffic import ReplicaShare
+from canary.api import Analysis, Verdict
+from canary.core.analysis import AnalysisInput, analyze
+from canary.core.analysis.result import NOT_ANALYZED, AnalysisResult
 from canary.core.increments import Grid, Side
-from canary.core.judge import judge
-from canary.core.judgement import UNJUDGED, Judgement
 from canary.core.series import Found, MetricAnswer, NoData, Series
-from canary.core.snapshot import PoolSamples, RatioSamples, Samples, Snapshot, Wish
+from canary.core.snapshot import PoolSamples, RatioSamples, Samples
 
 HISTORY = 3600.0
 """Seconds of stable's past before the comparison: its usual rate, as the operator reads it."""
@@ -25,7 +24,6 @@ LOOKBACK = 300.0
 """Seconds before a stretch: where groups that are missing at its start have a baseline."""
 LOOKS = 300
 """So many looks at most at one history; the one that decides is looked at again in detail."""
-_LONGEST = 744 * 3600.0
 _LATE = 3600.0
 
 State = Mapping[str, Any]
@@ -65,33 +63,22 @@ class Look:
     """What the judge said at one time."""
 
     at: float
-    judged: Judgement
+    judged: AnalysisResult
 
 
 def look(
     analysis: Analysis, span: Span, state: State | None, samples: Samples | None, now: float
-) -> Judgement:
-    """What the judge says of the samples (None: nothing new) and of what it knew before.
+) -> AnalysisResult:
+    """What the judge says of the samples (None: nothing new) and of what it knew before."""
+    return analyze(_input(analysis, span, state, samples, now))
 
-    Where stable is gone the canary is judged by stable's past, as it is after a promotion.
-    """
-    release = Release(template="", started_at=span.start, replicas=1, judged_from=span.start)
+
+def _input(
+    analysis: Analysis, span: Span, state: State | None, samples: Samples | None, now: float
+) -> AnalysisInput:
+    """Where stable is gone the canary is judged by stable's past, as after a promotion."""
     alone = span.alone_from is not None and now > span.alone_from
-    intent = Intent.BAKE if alone else Intent.ADVANCE
-    status = Status(intent=intent, release=release, judge=dict(state) if state else None)
-    wish = Wish("", "", 1, _spec(analysis), status, "")
-    return judge(Snapshot(now, wish, None, None, None, samples=samples))
-
-
-def _spec(analysis: Analysis) -> Spec:
-    """The judge wants a whole spec; nothing but its analysis is asked for."""
-    return Spec(
-        target=Target(name="analysis"),
-        traffic=Traffic(replicas=ReplicaShare()),
-        steps=(Step(weight=100, hold=0.0),),
-        deadline=_LONGEST,
-        analysis=analysis,
-    )
+    return AnalysisInput(analysis, now, span.start, samples=samples, state=state, alone=alone)
 
 
 def looks(
@@ -105,7 +92,7 @@ def looks(
     Where `decides` turns between two looks, there is one for each interval. `by_metric` was read on
     `span.grid`.
     """
-    fold = _Fold(analysis, span, by_metric)
+    fold = Fold(analysis, span, by_metric)
     stretch = max(20, ceil((span.end - span.start) / span.step / LOOKS)) * span.step
     at, decided = span.start, False
     state, _ = fold.to(None, span.since, at)
@@ -123,17 +110,21 @@ def looks(
 
 
 @dataclass(frozen=True, slots=True)
-class _Fold:
+class Fold:
+    """The analysis of a history that was read once on `span.grid`, piece by piece."""
+
     analysis: Analysis
     span: Span
     by_metric: Mapping[str, Sampled]
+    ready_since: Mapping[str, float | None] = field(default_factory=dict)
 
-    def to(self, state: State | None, at: float, end: float) -> tuple[State, Judgement]:
+    def to(self, state: State | None, at: float, end: float) -> tuple[State, AnalysisResult]:
         """The state and the judgement after `at … end`."""
         if end <= at:
-            return state or {}, UNJUDGED
+            return state or {}, NOT_ANALYZED
         samples = self._cut(state, at, end)
-        judged = look(self.analysis, self.span, state, samples, end)
+        given = _input(self.analysis, self.span, state, samples, end)
+        judged = analyze(replace(given, ready_since=self.ready_since))
         return judged.state, judged
 
     def each(self, state: State, at: float, end: float) -> Iterator[Look]:

@@ -1,26 +1,22 @@
 """The judge of a simulated release: its engines, fed directly. Pure.
 
-The same evidence as through `canary.core.judge`, which takes samples, in a hundredth of the time;
-a test holds the two against each other.
+Verdicts are those of `canary.core.analysis`; the evidence is the same as through samples, in a
+hundredth of the time, and a test holds the two against each other.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from canary.api import Analysis, Reason, Verdict
-from canary.core.evidence import Interval, Judge, RatioPolicy, family_evidence
-from canary.core.judge.pool import policy_of as pool_policy
-from canary.core.judge.ratio import policy_of as ratio_policy
-from canary.core.judge.scene import Scene
-from canary.core.judgement import Judgement
+from canary.api import Analysis
+from canary.core.analysis import AnalysisInput, AnalysisResult, MetricResult, pool, ratio
+from canary.core.analysis.result import combine
+from canary.core.evidence import Interval, Judge, RatioPolicy
+from canary.core.evidence.assess import assess_judge
 from canary.core.leak import PoolPolicy, PoolState
 from canary.core.leak import fold as fold_pool
 from canary.core.leak_assess import assess as assess_pool
 from canary.core.pool import PoolSample
 from canary.gates.scenario import Counts, Service, poisson
-
-_LEAST_BAD = 5.0
-_RECENT = 60.0
 
 
 @dataclass(slots=True)
@@ -36,15 +32,15 @@ class Engines:
     @classmethod
     def of(cls, analysis: Analysis, faulty: str | None, holds: Mapping[str, bool]) -> "Engines":
         """New ones. `holds`: for each pool metric, whether its exporter tells hold times."""
-        scene = scene_of(analysis, 0.0)
+        given = AnalysisInput(analysis, 0.0, 0.0)
         judges = {
             metric.name: (policy, Judge(policy))
             for metric in analysis.metrics
             if metric.ratio is not None
-            for policy in (ratio_policy(metric, scene),)
+            for policy in (ratio.policy_of(metric, given),)
         }
         pools = {
-            metric.name: (pool_policy(metric, scene), PoolState(), holds[metric.name])
+            metric.name: (pool.policy_of(metric, given), PoolState(), holds[metric.name])
             for metric in analysis.metrics
             if metric.pool is not None
         }
@@ -64,53 +60,19 @@ class Engines:
                 state = fold_pool(state, policy, (sample,))  # noqa: PLW2901 - the next state
                 self.pools[name] = (policy, state, holds)
 
-    def judgement(self, now: float, judged_from: float) -> Judgement:
-        """What the judge says, as `canary.core.judge` would say it."""
-        failure = self.failure()
-        if failure is not None:
-            return Judgement(Verdict.FAIL, Verdict.FAIL, failure, until=now)
-        scene = scene_of(self.analysis, now)
-        quiet = now - (judged_from if self.seen is None else self.seen) > scene.silence
-        if quiet and self.judges:
-            return Judgement(Verdict.NO_DATA, Verdict.NO_DATA, until=now)
-        said = [assess_pool(state, policy) for policy, state, _ in self.pools.values()]
-        judges = self.judges.values()
-        step = all(
-            judge.promotion.gross_damage_excluded(judge.baseline, policy)
-            for policy, judge in judges
-        ) and all(one.step_pass for one in said)
-        final = all(judge.passing_since is not None for _, judge in judges)
-        final = final and all(one.final_pass for one in said)
-        return Judgement(
-            Verdict.PASS if step else Verdict.CONTINUE,
-            Verdict.PASS if final else Verdict.CONTINUE,
-            stable_unhealthy=any(
-                judge.baseline.rate(now, _RECENT) > policy.unhealthy for policy, judge in judges
-            )
-            or any(one.stable_unhealthy for one in said),
-            until=now,
-        )
-
-    def failure(self) -> Reason | None:
-        """Why the canary fails: a metric by itself, or the ratios together."""
-        for _, judge in self.judges.values():
-            if judge.failed is not None:
-                return Reason(judge.failed[1])
-        for _, state, _ in self.pools.values():
-            if state.failure is not None:
-                return Reason(state.failure.reason)
-        judges = [judge for _, judge in self.judges.values()]
-        if len(judges) > 1 and max(judge.judged_bad for judge in judges) >= _LEAST_BAD:
-            together = family_evidence(tuple(judge.evidence() for judge in judges))
-            if together >= 1.0 / self.analysis.false_alarm:
-                return Reason.WORSE_THAN_STABLE
-        return None
-
-
-def scene_of(analysis: Analysis, now: float) -> Scene:
-    """What the judge's policies are made from."""
-    ratios = sum(metric.ratio is not None for metric in analysis.metrics)
-    return Scene(analysis, now, 0.0, 0, alone=False, ratios=ratios, ready_since={})
+    def result(self, now: float, judged_from: float) -> AnalysisResult:
+        """What the analysis says of what was counted so far."""
+        given = AnalysisInput(self.analysis, now, judged_from)
+        found: list[MetricResult] = []
+        for metric in self.analysis.metrics:
+            if metric.ratio is not None:
+                policy, judge = self.judges[metric.name]
+                said = assess_judge(judge, policy, bounds=False)
+                found.append(ratio.result_of(metric, said, given, self.seen))
+            else:
+                pool_policy, state, _ = self.pools[metric.name]
+                found.append(pool.result_of(metric, assess_pool(state, pool_policy)))
+        return replace(combine(given, found), until=now)
 
 
 def _as_good(counts: Counts, service: Service) -> Counts:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from random import Random
 
 from canary.api import Intent, Metric, Reason, Release, Spec, Status
-from canary.core.judgement import UNJUDGED, Judgement
+from canary.core.analysis.result import NOT_ANALYZED, AnalysisResult
 from canary.core.plan import Action, EnsureCanary, SetWeight
 from canary.core.rollout import canary_replicas, decide
 from canary.core.snapshot import Canary, Pod, Route, Snapshot, Target, Wish
@@ -60,7 +60,9 @@ def at_weight(
     step = spec.analysis.interval
     while course.now < _LONGEST:
         course.wait(step)
-        if (reason := course.engines.failure()) is not None:
+        said = course.engines.result(course.now, 0.0)
+        if said.failed:
+            reason = said.reason or Reason.ABOVE_LIMIT
             return Ended(End.ROLLED_BACK, reason, course.now, weight, course.bad)
     return None
 
@@ -123,7 +125,7 @@ class _Course:
         """Pass after pass, as the operator does them."""
         while True:
             weight = self.weight
-            plan = decide(self._snapshot(), self._judgement())
+            plan = decide(self._snapshot(), self._result())
             self.status = plan.status
             for action in plan.actions:
                 self._act(action)
@@ -142,11 +144,11 @@ class _Course:
             case _:
                 return End.PAUSED if release is None or release.pause else None
 
-    def _judgement(self) -> Judgement:
+    def _result(self) -> AnalysisResult:
         release = self.status.release
         if release is None or release.judged_from is None:
-            return UNJUDGED
-        return self.engines.judgement(self.now, release.judged_from)
+            return NOT_ANALYZED
+        return self.engines.result(self.now, release.judged_from)
 
     def _snapshot(self) -> Snapshot:
         replicas = self.service.scenario.replicas

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from canary.api import Analysis, Metric, MetricStatus, Verdict, format_duration
+from canary.api import Analysis, MetricStatus, Verdict, format_duration
+from canary.core.analysis import MetricResult
 from canary.errors import ExitCode
-from canary.gates.compare import Look, Span, look
+from canary.gates.compare import Look, Span
 from canary.gates.outcome import Case, Fact, Outcome
 
 CODES = {
@@ -43,7 +44,7 @@ def outcome_of(subject: str, compared: Compared) -> Outcome:
         subject=subject,
         code=CODES[compared.verdict],
         headline=_headline(compared, took),
-        cases=tuple(_case(compared, one, took) for one in judged.metrics),
+        cases=tuple(_case(compared, one, took) for one in judged.by_metric),
         seconds=compared.last.at - span.start,
         facts={
             "verdict": str(compared.verdict),
@@ -78,11 +79,10 @@ def _headline(compared: Compared, took: float) -> str:
             return f"the monitoring could not be asked: {message}"
 
 
-def _case(compared: Compared, status: MetricStatus, took: float) -> Case:
-    metric = next(one for one in compared.analysis.metrics if one.name == status.name)
-    verdict = _final(compared, metric)
+def _case(compared: Compared, one: MetricResult, took: float) -> Case:
+    status = one.status
     facts = figures(status) | {"promql": compared.asked.get(status.name)}
-    return Case(status.name, verdict, status.message, max(took, 0.0), facts)
+    return Case(status.name, one.final, status.message, max(took, 0.0), facts)
 
 
 def figures(status: MetricStatus) -> dict[str, Fact]:
@@ -101,14 +101,6 @@ def figures(status: MetricStatus) -> dict[str, Fact]:
             "ratioHigh": status.ratio_high,
         }
     return facts
-
-
-def _final(compared: Compared, metric: Metric) -> Verdict:
-    """Whether this metric by itself would allow the promotion: the same state, alone."""
-    alone = compared.analysis.model_copy(update={"metrics": (metric,)})
-    judged, at = compared.last.judged, compared.last.at
-    state = {metric.name: judged.state[metric.name]}
-    return look(alone, compared.span, state, None, at).final
 
 
 def _next_steps(compared: Compared) -> tuple[str, ...]:

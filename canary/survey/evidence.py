@@ -7,9 +7,9 @@ import math
 from dataclasses import dataclass
 
 from canary.api import Metric, Spec
+from canary.core.analysis.ratio import LIMIT
 from canary.core.evidence.promotion import GROSS, SMALL, Terms, rules_out
 from canary.core.increments import Counters, Grid, Side, SideOf, increments
-from canary.core.judge.ratio import LIMIT
 from canary.core.series import Found, MetricAnswer
 
 ERROR = 0.01

@@ -15,8 +15,8 @@ from canary.api import (
     Verdict,
     load_release,
 )
+from canary.core.analysis.result import NOT_ANALYZED
 from canary.core.conditions import conditions
-from canary.core.judgement import UNJUDGED
 from canary.core.plan import Hold, LetGo
 from canary.core.plan import Release as ReleaseTarget
 from canary.core.rollout import decide
@@ -149,7 +149,7 @@ def test_what_stands_in_the_way_of_a_release(
 ) -> None:
     """Another release's target is not touched; whatever else is missing, the target is held."""
     target = Target(4, "v1", "v1", held=False, obstacle=Obstacle(reason, "why"))
-    plan = decide(snapshot(before, Route(0, True, True), target), UNJUDGED)
+    plan = decide(snapshot(before, Route(0, True, True), target), NOT_ANALYZED)
     assert plan.actions == actions
     assert plan.status.reason is said
 
@@ -157,7 +157,7 @@ def test_what_stands_in_the_way_of_a_release(
 def test_no_release_starts_against_an_obstacle() -> None:
     """A new template waits, held, and the status says for what."""
     target = Target(4, "v2", None, held=True, obstacle=Obstacle(Reason.NOT_ISOLATED, "why"))
-    plan = decide(snapshot(AT_REST, Route(0, True, True), target), UNJUDGED)
+    plan = decide(snapshot(AT_REST, Route(0, True, True), target), NOT_ANALYZED)
     assert (plan.actions, plan.status.reason) == ((), Reason.NOT_ISOLATED)
     assert (plan.status.message, plan.status.phase) == ("why", Phase.READY)
 
@@ -167,4 +167,4 @@ def test_deleting_what_never_held_anything_touches_nothing() -> None:
     snap = snapshot(
         Status(), Route(25, True, False), Target(4, "v2", None, True), deleting_since=1999.0
     )
-    assert decide(snap, UNJUDGED).actions == (ReleaseTarget(), LetGo())
+    assert decide(snap, NOT_ANALYZED).actions == (ReleaseTarget(), LetGo())

@@ -19,7 +19,7 @@ from canary.api import (
     Verdict,
     load_release,
 )
-from canary.core.judgement import Judgement
+from canary.core.analysis.result import AnalysisResult
 from canary.core.plan import (
     DeleteCanary,
     EnsureCanary,
@@ -39,11 +39,11 @@ from canary.core.snapshot import Canary, Pod, Request, Route, Snapshot, Target, 
 from tests.world import RELEASE
 
 NOW = 5000.0
-PASS = Judgement(step=Verdict.PASS, final=Verdict.PASS)
-CONTINUE = Judgement(step=Verdict.CONTINUE, final=Verdict.CONTINUE)
-FAIL = Judgement(step=Verdict.FAIL, final=Verdict.FAIL, reason=Reason.WORSE_THAN_STABLE)
-SILENT = Judgement(step=Verdict.NO_DATA, final=Verdict.NO_DATA)
-DOWN = Judgement(step=Verdict.UNAVAILABLE, final=Verdict.UNAVAILABLE)
+PASS = AnalysisResult(step=Verdict.PASS, final=Verdict.PASS)
+CONTINUE = AnalysisResult(step=Verdict.CONTINUE, final=Verdict.CONTINUE)
+FAIL = AnalysisResult(step=Verdict.FAIL, final=Verdict.FAIL, reason=Reason.WORSE_THAN_STABLE)
+SILENT = AnalysisResult(step=Verdict.NO_DATA, final=Verdict.NO_DATA)
+DOWN = AnalysisResult(step=Verdict.UNAVAILABLE, final=Verdict.UNAVAILABLE)
 
 SPEC = load_release(RELEASE, "tests").spec
 RELEASING = Release(
@@ -421,7 +421,11 @@ ROWS = [
 
 @pytest.mark.parametrize(("snap", "judged", "intent", "reason", "actions"), ROWS)
 def test_decides(
-    snap: Snapshot, judged: Judgement, intent: Intent, reason: Reason, actions: tuple[object, ...]
+    snap: Snapshot,
+    judged: AnalysisResult,
+    intent: Intent,
+    reason: Reason,
+    actions: tuple[object, ...],
 ) -> None:
     """Each situation has one direction, one reason and one list of actions."""
     plan = decide(snap, judged)

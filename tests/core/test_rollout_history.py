@@ -3,7 +3,7 @@
 import pytest
 
 from canary.api import Intent, MetricStatus, Reason, Release, Status, Verdict, load_release
-from canary.core.judgement import Judgement
+from canary.core.analysis import AnalysisResult, MetricResult
 from canary.core.rollout import decide
 from canary.core.snapshot import Canary, Pod, Route, Snapshot, Target, Wish
 from tests.world import RELEASE
@@ -32,18 +32,19 @@ def snapshot(status: Status, pods: int, *, now: float = 100.0) -> Snapshot:
     return Snapshot(now, wish, target, canary if pods else None, route)
 
 
-def rolled_back(judged: Judgement, pods: int) -> Status:
+def rolled_back(judged: AnalysisResult, pods: int) -> Status:
     """The status once everything of this failed release is put away."""
     failed = decide(snapshot(IN_FLIGHT, pods), judged).status
     confirmed = failed.release.model_copy(update={"confirmed_at": 1.0})
     put_away = failed.model_copy(update={"release": confirmed})
-    return decide(snapshot(put_away, 0, now=200.0), Judgement()).status
+    return decide(snapshot(put_away, 0, now=200.0), AnalysisResult()).status
 
 
-def failure(*metrics: MetricStatus) -> Judgement:
+def failure(*metrics: MetricStatus) -> AnalysisResult:
     """The judge says that the canary is worse."""
-    return Judgement(
-        step=Verdict.FAIL, final=Verdict.FAIL, reason=Reason.WORSE_THAN_STABLE, metrics=metrics
+    found = tuple(MetricResult(one, one.verdict, one.verdict) for one in metrics)
+    return AnalysisResult(
+        step=Verdict.FAIL, final=Verdict.FAIL, reason=Reason.WORSE_THAN_STABLE, by_metric=found
     )
 
 

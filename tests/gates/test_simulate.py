@@ -158,7 +158,7 @@ def test_the_engines_say_what_the_judge_says_of_the_same_counters(scenario):
         "errors": sampled(METRIC, Groups((), ()), {"errors.total": total, "errors.bad": bad})
     }
     judged = look(shape, span, None, Samples(span.grid, span.since, by_metric), span.end)
-    mine = engines.judgement(span.end, span.start)
+    mine = engines.result(span.end, span.start)
     assert engines.judges["errors"][1].evidence() == judged.metrics[0].evidence
     assert (mine.step, mine.final, mine.reason) == (judged.step, judged.final, judged.reason)
 

@@ -11,12 +11,15 @@ def assess(state: EvidenceState, policy: RatioPolicy) -> Assessment:
     return assess_judge(Judge(policy, state), policy)
 
 
-def assess_judge(judge: Judge, policy: RatioPolicy) -> Assessment:
-    """As `assess`, for a caller that has the engine at hand."""
+def assess_judge(judge: Judge, policy: RatioPolicy, *, bounds: bool = True) -> Assessment:
+    """As `assess`, for a caller that has the engine at hand.
+
+    Without `bounds`, which take nearly all of the time, the ratio has none.
+    """
     baseline = judge.baseline
     clump = baseline.clump_or(1.0)
     ratio = judge.ratio.estimate()
-    low, high = judge.ratio.interval(clump, policy.false_alarm)
+    low, high = judge.ratio.interval(clump, policy.false_alarm) if bounds else (None, None)
     at, reason = judge.failed or (None, None)
     now = baseline.latest()
     canary, canary_bad, stable, stable_bad = judge.totals

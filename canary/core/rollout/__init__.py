@@ -6,7 +6,7 @@ other way round. So whatever the point of a crash, the route never holds more th
 """
 
 from canary.api import SENTENCES, Intent, Reason, Status, Verdict
-from canary.core.judgement import Judgement
+from canary.core.analysis.result import AnalysisResult
 from canary.core.plan import Plan
 from canary.core.rollout.advance import ADVANCE
 from canary.core.rollout.commands import take_request
@@ -29,7 +29,7 @@ RULES: dict[Intent, tuple[Rule, ...]] = {
 }
 
 
-def decide(snap: Snapshot, judged: Judgement) -> Plan:
+def decide(snap: Snapshot, judged: AnalysisResult) -> Plan:
     """The next status, the actions that lead there in order, and when to look again."""
     status, request = take_request(snap)
     status = status.model_copy(
@@ -45,7 +45,7 @@ def decide(snap: Snapshot, judged: Judgement) -> Plan:
     return _finished(_plan(context, request), context)
 
 
-def _verdict(status: Status, judged: Judgement) -> Verdict | None:
+def _verdict(status: Status, judged: AnalysisResult) -> Verdict | None:
     """The last word on the release under way, or on the one that was; none before the first."""
     return judged.step if judged.metrics else status.verdict
 

@@ -17,7 +17,7 @@ from canary.api import (
     Verdict,
 )
 from canary.api.spec import Spec, Step
-from canary.core.judgement import Judgement
+from canary.core.analysis.result import AnalysisResult
 from canary.core.plan import Action, Plan
 from canary.core.snapshot import Request, Snapshot
 
@@ -32,7 +32,7 @@ class Context:
     """One pass: the snapshot, the judgement, and the status that this pass starts from."""
 
     snap: Snapshot
-    judged: Judgement
+    judged: AnalysisResult
     status: Status
     request: Request | None = None
     """What a person asks for in this pass."""

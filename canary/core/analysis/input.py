@@ -1,31 +1,41 @@
-"""What all metrics of one release are judged in."""
+"""What the analysis of one release gets, and what it says of one metric."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from canary.api import Intent, MetricStatus, Verdict
+from canary.api import MetricStatus, Verdict
 from canary.api.analysis import Analysis
 from canary.core.increments import Tick
 from canary.core.series import MetricAnswer, NoData, Unavailable
-from canary.core.snapshot import Snapshot
+from canary.core.snapshot import Samples
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """The release as the judge needs it; times are seconds since the epoch."""
+class AnalysisInput:
+    """All that an analysis needs; times are seconds since the epoch."""
 
     analysis: Analysis
     now: float
     judged_from: float
-    weight: int
-    """Percent, as the router shows it."""
-    alone: bool
+    """Requests to the canary count from here."""
+    samples: Samples | None = None
+    """What was sampled since the last analysis; None: nothing new."""
+    state: Mapping[str, Any] | None = None
+    """The state that the last analysis returned; None: this is the first one."""
+    alone: bool = False
     """Promoted: there is no stable version to compare with any more."""
-    ratios: int
-    """How many ratio metrics share the allowed chance of a false alarm."""
-    ready_since: Mapping[str, float | None]
-    """Per pod; None: not ready yet."""
+    weight: int | None = None
+    """Percent of traffic, as the router shows it; None: not known."""
+    step_started_at: float | None = None
+    """Since when the router has confirmed that weight; None: it has not."""
+    ready_since: Mapping[str, float | None] = field(default_factory=dict)
+    """Per pod; None: not ready yet. The pods of recorded series are not known."""
+
+    @property
+    def ratios(self) -> int:
+        """Number of ratio metrics: they share the allowed chance of a false alarm."""
+        return sum(metric.ratio is not None for metric in self.analysis.metrics)
 
     @property
     def silence(self) -> float:
@@ -45,36 +55,19 @@ class Scene:
         return {pod: at for pod, at in self.ready_since.items() if at is not None and at > since}
 
 
-def scene_of(snap: Snapshot) -> Scene | None:
-    """The scene of a release under way; None while there is nothing to judge."""
-    release, spec = snap.wish.status.release, snap.wish.spec
-    if release is None or release.judged_from is None:
-        return None
-    stable = snap.target.pods if snap.target else ()
-    canary = snap.canary.pods if snap.canary else ()
-    return Scene(
-        analysis=spec.analysis,
-        now=snap.now,
-        judged_from=release.judged_from,
-        weight=snap.route.weight if snap.route else 0,
-        alone=snap.wish.status.intent is Intent.BAKE,
-        ratios=sum(metric.ratio is not None for metric in spec.analysis.metrics),
-        ready_since={pod.name: pod.ready_since for pod in (*stable, *canary)},
-    )
-
-
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """One metric, judged: `step` allows the next weight, `final` the promotion."""
+class MetricResult:
+    """What the analysis says of one metric: `step` allows the next weight, `final` promotion."""
 
     status: MetricStatus
+    """Figures and sentence."""
     step: Verdict
     final: Verdict
-    state: Mapping[str, Any]
+    state: Mapping[str, Any] = field(default_factory=dict)
     """JSON; goes back in with the next samples."""
     stable_unhealthy: bool = False
     ticks: tuple[Tick, ...] = ()
-    """Requests in the intervals that were judged now; none for gauges."""
+    """Requests in the intervals that were analyzed now; none for gauges."""
     bad: float = 0.0
     """Bad requests that the verdict rests on."""
 

@@ -4,9 +4,9 @@ import pytest
 
 from canary.api import Metric, Verdict
 from canary.api.analysis import Analysis
+from canary.core.analysis.input import AnalysisInput
+from canary.core.analysis.ratio import analyze_ratio
 from canary.core.increments import Grid, Side
-from canary.core.judge.ratio import judge_ratio
-from canary.core.judge.scene import Scene
 from canary.core.series import Found, MetricAnswer, NoData, Series, Unavailable
 from canary.core.snapshot import RatioSamples, Samples
 
@@ -30,9 +30,9 @@ def test_requests_of_an_earlier_canary_are_not_held_against_this_one() -> None:
     bad = Found((counted("auth-canary", (START, 5), (REPLACED, 0)),))
     sides = {"auth": Side.STABLE, "auth-canary": Side.CANARY}
     read = RatioSamples(total, bad, "service", sides.get)
-    scene = Scene(ANALYSIS, END, REPLACED, 10, alone=False, ratios=1, ready_since={})
+    given = AnalysisInput(ANALYSIS, END, REPLACED)
     samples = Samples(Grid(START, END, 10), START, {"errors": read})
-    judged = judge_ratio(METRIC, (samples, read), {}, scene)
+    judged = analyze_ratio(METRIC, (samples, read), {}, given)
     assert (judged.status.canary_total, judged.status.canary_bad) == (500, 0)
     assert judged.status.verdict is not Verdict.FAIL
     assert sum(tick.total(Side.STABLE) for tick in judged.ticks) == 45 * (END - START)
@@ -53,6 +53,6 @@ def test_errors_that_cannot_be_read_are_not_no_errors(bad: MetricAnswer, verdict
     total = Found((counted("auth", (START, 45)), counted("auth-canary", (START, 1))))
     sides = {"auth": Side.STABLE, "auth-canary": Side.CANARY}
     read = RatioSamples(total, bad, "service", sides.get)
-    scene = Scene(ANALYSIS, END, START, 10, alone=False, ratios=1, ready_since={})
+    given = AnalysisInput(ANALYSIS, END, START)
     samples = Samples(Grid(START, END, 10), START, {"errors": read})
-    assert judge_ratio(METRIC, (samples, read), {}, scene).final is verdict
+    assert analyze_ratio(METRIC, (samples, read), {}, given).final is verdict

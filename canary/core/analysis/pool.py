@@ -1,12 +1,13 @@
 """A connection pool: from samples to the fold over its readings, and back to words."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from canary.api import Metric, MetricStatus, Reason, Verdict
 from canary.api.analysis import Leak
+from canary.core.analysis.input import AnalysisInput, MetricResult, silent
 from canary.core.increments import Tick
-from canary.core.judge.scene import Judged, Scene, silent
 from canary.core.leak import PoolPolicy, PoolState, fold
 from canary.core.leak_assess import PoolAssessment, assess
 from canary.core.pool import PoolSeries, pool_samples
@@ -17,27 +18,27 @@ LIMIT = 0.75
 """Default limit: share of the pool in use."""
 
 
-def policy_of(metric: Metric, scene: Scene) -> PoolPolicy:
+def policy_of(metric: Metric, given: AnalysisInput) -> PoolPolicy:
     """The policy of one pool metric."""
     leak = metric.leak or Leak()
     return PoolPolicy(
         limit=LIMIT if metric.limit is None else metric.limit,
         leak_connections=leak.connections,
         window=leak.window,
-        warm_up=scene.analysis.warm_up,
-        false_alarm=scene.analysis.false_alarm,
+        warm_up=given.analysis.warm_up,
+        false_alarm=given.analysis.false_alarm,
     )
 
 
-def judge_pool(
+def analyze_pool(
     metric: Metric,
     read: tuple[Samples, PoolSamples] | None,
     before: Mapping[str, Any],
-    scene: Scene,
+    given: AnalysisInput,
     requests: Sequence[Tick],
-) -> Judged:
+) -> MetricResult:
     """The fold over what is new since `before`; `requests` are those of the same intervals."""
-    policy = policy_of(metric, scene)
+    policy = policy_of(metric, given)
     state = PoolState.load(before["fold"]) if "fold" in before else PoolState()
     until, quiet = before.get("until"), before.get("quiet")
     if read is not None:
@@ -45,15 +46,21 @@ def judge_pool(
         quiet = _quiet(pool)
         if quiet is None:
             since = until if until is not None else samples.since
-            series = _series_of(pool, scene.started(since))
+            series = _series_of(pool, given.started(since))
             fresh = pool_samples(series, requests, samples.grid, since)
             state = fold(state, policy, fresh)
             until = samples.grid.end
-    said = assess(state, policy)
-    step, final, why = _verdicts(said, quiet)
     kept = {"until": until, "quiet": quiet, "fold": state.dump()}
+    return replace(result_of(metric, assess(state, policy), quiet), state=kept)
+
+
+def result_of(
+    metric: Metric, said: PoolAssessment, quiet: tuple[Verdict, str] | None = None
+) -> MetricResult:
+    """Verdicts, figures and sentence of one pool; `quiet` is why it says nothing at present."""
+    step, final, why = _verdicts(said, quiet)
     status = _status(metric, said, final if said.final_pass else step, why)
-    return Judged(status, step, final, kept, said.stable_unhealthy)
+    return MetricResult(status, step, final, stable_unhealthy=said.stable_unhealthy)
 
 
 def _quiet(pool: PoolSamples) -> tuple[Verdict, str] | None:

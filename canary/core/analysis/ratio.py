@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from canary.api import Metric, MetricStatus, Reason, Verdict
+from canary.core.analysis.input import AnalysisInput, MetricResult, silent
 from canary.core.evidence import (
     Assessment,
     EvidenceState,
@@ -17,7 +18,6 @@ from canary.core.evidence import (
     fold,
 )
 from canary.core.increments import Counters, Increment, Side, Tick, increments
-from canary.core.judge.scene import Judged, Scene, silent
 from canary.core.series import Found, NoData
 from canary.core.snapshot import RatioSamples, Samples
 
@@ -25,61 +25,76 @@ LIMIT = 0.05
 """Default limit: share of bad requests."""
 
 
-def policy_of(metric: Metric, scene: Scene) -> RatioPolicy:
+def policy_of(metric: Metric, given: AnalysisInput) -> RatioPolicy:
     """The policy of one metric; its share of the false alarms, when there are several."""
-    analysis = scene.analysis
+    analysis = given.analysis
     policy = RatioPolicy(
         tolerance=metric.tolerance,
         limit=LIMIT if metric.limit is None else metric.limit,
-        false_alarm=analysis.false_alarm / max(scene.ratios, 1),
+        false_alarm=analysis.false_alarm / max(given.ratios, 1),
         smallest_regression=analysis.smallest_regression,
         incident=analysis.incident,
         warm_up=analysis.warm_up,
         minimum=analysis.minimum,
         floor=metric.floor,
     )
-    return policy.after_promotion() if scene.alone else policy
+    return policy.after_promotion() if given.alone else policy
 
 
-def judge_ratio(
+def analyze_ratio(
     metric: Metric,
     read: tuple[Samples, RatioSamples] | None,
     before: Mapping[str, Any],
-    scene: Scene,
-) -> Judged:
+    given: AnalysisInput,
+) -> MetricResult:
     """The fold over what is new since `before`, and what it says now.
 
     While the metrics are silent nothing is folded and nothing is forgotten: once they speak again,
     the range that was missed is read and folded as if it had been live.
     """
-    policy = policy_of(metric, scene)
-    state, alone = _state(before, policy, scene)
+    policy = policy_of(metric, given)
+    state, alone = _state(before, policy, given)
     until, seen = before.get("until"), before.get("seen")
     ticks: tuple[Tick, ...] = ()
     quiet = before.get("quiet")
     if read is not None:
         quiet = silent((read[1].total,)) or _bad_is_down(read[1])
         if quiet is None:
-            ticks = _ticks(read[0], read[1], until, scene)
-            state = fold(state, policy, (_interval(tick, scene) for tick in ticks))
+            ticks = _ticks(read[0], read[1], until, given)
+            state = fold(state, policy, (_interval(tick, given) for tick in ticks))
             until = read[0].grid.end
             seen = max((t.end for t in ticks if t.total(Side.CANARY)), default=seen)
-    said = assess(state, policy)
     kept = {"until": until, "seen": seen, "quiet": quiet, "alone": alone, "fold": state.to_json()}
-    step, final, why = _verdicts(said, quiet, seen, scene)
+    result = result_of(metric, assess(state, policy), given, seen, quiet)
+    return replace(result, state=kept, ticks=ticks)
+
+
+def result_of(
+    metric: Metric,
+    said: Assessment,
+    given: AnalysisInput,
+    seen: float | None,
+    quiet: tuple[Verdict, str] | None = None,
+) -> MetricResult:
+    """Verdicts, figures and sentence of one metric.
+
+    `seen` is when a request last reached the canary (seconds; None: never), `quiet` why the metric
+    says nothing at present.
+    """
+    step, final, why = _verdicts(said, quiet, seen, given)
     status = _status(metric, said, final if said.final_pass else step, why)
-    bad = said.canary_bad
-    return Judged(status, step, final, kept, said.stable_unhealthy, ticks, bad)
+    unhealthy, bad = said.stable_unhealthy, said.canary_bad
+    return MetricResult(status, step, final, stable_unhealthy=unhealthy, bad=bad)
 
 
 def _state(
-    before: Mapping[str, Any], policy: RatioPolicy, scene: Scene
+    before: Mapping[str, Any], policy: RatioPolicy, given: AnalysisInput
 ) -> tuple[EvidenceState, bool]:
     """The kept state; at the promotion it starts anew with stable's history."""
     state = EvidenceState.from_json(before["fold"]) if "fold" in before else EvidenceState()
-    if scene.alone and not before.get("alone", False):
+    if given.alone and not before.get("alone", False):
         return after_promotion(state, policy), True
-    return state, scene.alone
+    return state, given.alone
 
 
 def _bad_is_down(samples: RatioSamples) -> tuple[Verdict, str] | None:
@@ -89,26 +104,26 @@ def _bad_is_down(samples: RatioSamples) -> tuple[Verdict, str] | None:
 
 
 def _ticks(
-    samples: Samples, ratio: RatioSamples, until: float | None, scene: Scene
+    samples: Samples, ratio: RatioSamples, until: float | None, given: AnalysisInput
 ) -> tuple[Tick, ...]:
     since = until if until is not None else samples.since
     total = ratio.total.series if isinstance(ratio.total, Found) else ()
     bad = ratio.bad.series if isinstance(ratio.bad, Found) else ()
-    counters = Counters(total, bad, ratio.label, ratio.side_of, scene.started(since))
+    counters = Counters(total, bad, ratio.label, ratio.side_of, given.started(since))
     ticks = increments(counters, samples.grid, since)
-    return tuple(_without_earlier_canaries(tick, scene) for tick in ticks)
+    return tuple(_without_earlier_canaries(tick, given) for tick in ticks)
 
 
-def _without_earlier_canaries(tick: Tick, scene: Scene) -> Tick:
+def _without_earlier_canaries(tick: Tick, given: AnalysisInput) -> Tick:
     """A router calls every canary the same: what came before this one was an earlier one's."""
-    if tick.end > scene.judged_from:
+    if tick.end > given.judged_from:
         return tick
     mine = (one for one in tick.increments if one.side is not Side.CANARY)
     return replace(tick, increments=tuple(mine))
 
 
-def _interval(tick: Tick, scene: Scene) -> Interval:
-    counted = [one for one in tick.increments if not scene.cold(one.name, tick.end)]
+def _interval(tick: Tick, given: AnalysisInput) -> Interval:
+    counted = [one for one in tick.increments if not given.cold(one.name, tick.end)]
 
     def of(side: Side) -> tuple[float, float]:
         mine = [one for one in counted if one.side is side]
@@ -124,7 +139,7 @@ def _pod_count(one: Increment) -> PodCount:
 
 
 def _verdicts(
-    said: Assessment, quiet: tuple[Verdict, str] | None, seen: float | None, scene: Scene
+    said: Assessment, quiet: tuple[Verdict, str] | None, seen: float | None, given: AnalysisInput
 ) -> tuple[Verdict, Verdict, str]:
     """Fail outranks everything; silence outranks Pass."""
     if said.failed:
@@ -132,8 +147,8 @@ def _verdicts(
     if quiet is not None:
         verdict = Verdict(quiet[0])
         return verdict, verdict, quiet[1]
-    unheard = scene.now - (scene.judged_from if seen is None else seen)
-    if unheard > scene.silence:
+    unheard = given.now - (given.judged_from if seen is None else seen)
+    if unheard > given.silence:
         why = f"no request has reached the canary for {unheard:.0f} s"
         return Verdict.NO_DATA, Verdict.NO_DATA, why
     step = Verdict.PASS if said.step_pass else Verdict.CONTINUE

@@ -5,15 +5,15 @@ from dataclasses import astuple
 from typing import Any
 
 from canary.api import Metric, MetricStatus, Reason, Verdict
-from canary.core.judge.bounds import Bounds, BoundsState, fold
-from canary.core.judge.scene import Judged, silent
+from canary.core.analysis.bounds import Bounds, BoundsState, fold
+from canary.core.analysis.input import MetricResult, silent
 from canary.core.series import Found, MetricAnswer
 from canary.core.snapshot import Samples
 
 
-def judge_own(
+def analyze_custom_query(
     metric: Metric, read: tuple[Samples, MetricAnswer] | None, before: Mapping[str, Any]
-) -> Judged:
+) -> MetricResult:
     """The fold over what is new since `before`."""
     state = BoundsState(*before["fold"]) if "fold" in before else BoundsState()
     until, quiet = before.get("until"), before.get("quiet")
@@ -33,7 +33,7 @@ def judge_own(
         message=why,
     )
     kept = {"until": until, "quiet": quiet, "fold": list(astuple(state))}
-    return Judged(status, verdict, verdict, kept)
+    return MetricResult(status, verdict, verdict, kept)
 
 
 def _verdict(

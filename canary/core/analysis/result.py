@@ -1,0 +1,102 @@
+"""What the analysis says of one release at one moment."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from canary.api import MetricStatus, Reason, Verdict
+from canary.core.analysis.input import AnalysisInput, MetricResult
+from canary.core.evidence import family_evidence, guilty
+
+LEAST_BAD = 5.0
+"""Fewer bad requests never let several metrics together fail a canary."""
+WORST_FIRST = (
+    Verdict.FAIL,
+    Verdict.UNAVAILABLE,
+    Verdict.NO_DATA,
+    Verdict.CONTINUE,
+    Verdict.PASS,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisResult:
+    """`step` allows the next weight, `final` the promotion; Fail is in both and outranks all."""
+
+    step: Verdict = Verdict.NO_DATA
+    final: Verdict = Verdict.NO_DATA
+    reason: Reason | None = None
+    """Why it failed."""
+    message: str = ""
+    """Why it failed, or what is being waited for."""
+    stable_unhealthy: bool = False
+    not_shifted: bool = False
+    """The canary's share of requests contradicts the weight in the route."""
+    canary_busy: bool = False
+    """The canary's request counter still moved in the last interval."""
+    until: float | None = None
+    """Judged up to this time (seconds since the epoch)."""
+    by_metric: tuple[MetricResult, ...] = ()
+    """In the order of the spec."""
+    state: dict[str, Any] = field(default_factory=dict)
+    """Goes back into the analysis with the next samples."""
+
+    @property
+    def failed(self) -> bool:
+        """The canary is worse."""
+        return self.step is Verdict.FAIL
+
+    @property
+    def metrics(self) -> tuple[MetricStatus, ...]:
+        """Figures and sentence per metric, for the status."""
+        return tuple(one.status for one in self.by_metric)
+
+
+NOT_ANALYZED = AnalysisResult()
+
+
+def combine(given: AnalysisInput, found: Sequence[MetricResult]) -> AnalysisResult:
+    """The verdict of the release from those of its metrics, which are in the order of the spec."""
+    failed, reason, message = _failure(given, found)
+    step, final = (_worst(found, failed=failed, final=final) for final in (False, True))
+    return AnalysisResult(
+        step=step,
+        final=final,
+        reason=reason,
+        message=message or _waiting_for(found, final=step is Verdict.PASS),
+        stable_unhealthy=any(one.stable_unhealthy for one in found),
+        by_metric=tuple(found),
+    )
+
+
+def _failure(
+    given: AnalysisInput, found: Sequence[MetricResult]
+) -> tuple[bool, Reason | None, str]:
+    """A metric that failed by itself, or the ratio metrics together; e-BH names the guilty."""
+    for one in found:
+        if one.step is Verdict.FAIL:
+            return True, one.status.reason, f"{one.status.name}: {one.status.message}"
+    counts = {metric.name for metric in given.analysis.metrics if metric.ratio is not None}
+    ratios = {one.status.name: one for one in found if one.status.name in counts}
+    if len(ratios) < 2 or max(one.bad for one in ratios.values()) < LEAST_BAD:  # noqa: PLR2004 - several
+        return False, None, ""
+    evidence = {name: one.status.evidence for name, one in ratios.items()}
+    alpha = given.analysis.false_alarm
+    if family_evidence(tuple(evidence.values())) < 1 / alpha:
+        return False, None, ""
+    names = guilty(evidence, alpha) or (max(evidence, key=lambda name: evidence[name]),)
+    worst = ratios[names[0]].status
+    return True, Reason.WORSE_THAN_STABLE, f"{', '.join(names)}: {worst.message}"
+
+
+def _worst(found: Sequence[MetricResult], *, failed: bool, final: bool) -> Verdict:
+    if failed:
+        return Verdict.FAIL
+    verdicts = {one.final if final else one.step for one in found}
+    return next(verdict for verdict in WORST_FIRST if verdict in verdicts)
+
+
+def _waiting_for(found: Sequence[MetricResult], *, final: bool) -> str:
+    """The sentence of the metric that is furthest from Pass."""
+    last = max(found, key=lambda one: -WORST_FIRST.index(one.final if final else one.step))
+    return f"{last.status.name}: {last.status.message}"
