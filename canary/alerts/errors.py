@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from canary.alerts.model import Alert, Group, Record, Settings, Severity, Team
-from canary.metrics.families import SERVICE, RatioFamily, ratio_families, text
+from canary.metrics.families import RatioFamily, ratio_families, text
+from canary.metrics.pod_names import SERVICE
 
 REQUESTS = "canary:requests:rate5m"
 ERRORS = "canary:errors:rate5m"

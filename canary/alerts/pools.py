@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 from canary.alerts.model import Alert, Group, Record, Settings, Severity, Team
 from canary.core.series import Matcher, MatchOp, Selector
-from canary.metrics.families import CANARY, SERVICE, PoolFamily, pool_families, text
+from canary.metrics.families import PoolFamily, pool_families, text
+from canary.metrics.pod_names import CANARY, SERVICE
 
 BY = "namespace, service, version, pod, pool"
 """The labels of everything that is recorded of pools, and `preset`."""

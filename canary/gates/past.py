@@ -4,7 +4,6 @@ Pure. A version is known by the name of its ReplicaSet, which is in its pods' na
 of a label. One that was there before is no release: it is the way back from one.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -12,12 +11,16 @@ from enum import StrEnum
 from canary.core.series import Matcher, MatchOp, Series
 from canary.gates.groups import Groups
 from canary.metrics.compiler import Context
-from canary.metrics.promql import literal
+from canary.metrics.pod_names import (
+    CANARY_SUFFIX,
+    is_canary_of,
+    pods_of,
+    pods_of_replica_set,
+    replica_set_of,
+)
 
 GAP = 300.0
 """Seconds without any series after which a version is gone: as long as Prometheus looks back."""
-_CANARY = "-canary"
-_POD_HASH = "[a-z0-9]{5}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +84,15 @@ class Split:
         """Conditions on the series of any version."""
         if self.label is not None:
             return (*self.rest, Matcher(self.label, MatchOp.NOT_EQUAL, ""))
-        pods = f"{literal(self.target)}(?:{_CANARY})?-[a-z0-9]{{1,16}}-{_POD_HASH}"
+        pods = f"{pods_of(self.target)}|{pods_of(self.target + CANARY_SUFFIX)}"
         return (*self.rest, Matcher("pod", MatchOp.REGEX, pods))
 
     def version_of(self, value: str) -> str | None:
         """The version that a value of `by` belongs to; None: somebody else's."""
         if self.label is not None:
             return value or None
-        name = rf"({re.escape(self.target)}(?:{_CANARY})?-[a-z0-9]{{1,16}})-{_POD_HASH}"
-        found = re.fullmatch(name, value)
-        return found.group(1) if found else None
+        canary = self.target + CANARY_SUFFIX
+        return replica_set_of(value, self.target) or replica_set_of(value, canary)
 
     def groups(self, canary: str, stable: str) -> Groups:
         """The series of two versions."""
@@ -99,12 +101,11 @@ class Split:
     def _of(self, version: str) -> tuple[Matcher, ...]:
         if self.label is not None:
             return (*self.rest, Matcher(self.label, MatchOp.EQUAL, version))
-        pods = f"{literal(version)}-{_POD_HASH}"
-        return (*self.rest, Matcher("pod", MatchOp.REGEX, pods))
+        return (*self.rest, Matcher("pod", MatchOp.REGEX, pods_of_replica_set(version)))
 
     def ours(self, version: str) -> bool:
         """Whether it is a canary that the operator made."""
-        return self.label is None and version.startswith(f"{self.target}{_CANARY}-")
+        return self.label is None and is_canary_of(version, self.target)
 
     def promotes(self, version: str, canary: str) -> bool:
         """Whether `version` is what a canary of ours became: the Deployment itself, rolled."""

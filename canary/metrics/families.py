@@ -10,15 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from canary.core.series import Matcher, Selector
+from canary.metrics.pod_names import CANARY, SERVICE
 from canary.metrics.presets import POOLS, RATIOS, Backend, PoolPreset, RatioPreset
-
-_RANDOM = "[bcdfghjklmnpqrstvwxz2456789]"
-"""The letters of Kubernetes' generated names (k8s.io/apimachinery, util/rand)."""
-_SUFFIX = f"(?:(?:-{_RANDOM}{{1,10}})?-{_RANDOM}{{5}}|-[0-9]+)?"
-SERVICE = f"(.+?)(?:-canary)?{_SUFFIX}"
-"""A pod's or workload's name; the first group is the service. RE2 and Python read it alike."""
-CANARY = f".+-canary{_SUFFIX}"
-"""Names of the canary's pods and of what stands for all of them."""
 
 
 @dataclass(frozen=True, slots=True)

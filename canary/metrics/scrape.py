@@ -173,9 +173,15 @@ class Scrape:
             response = self._session.get(url, timeout=timeout, allow_redirects=False)
             if response.status_code != requests.codes.ok:
                 return ScrapeFailure(url, f"HTTP {response.status_code} {response.reason}")
-            return samples(response.content, response.headers.get("Content-Type", ""), metrics)
+            kind = response.headers.get("Content-Type", "")
+            return samples(response.content, kind, metrics, whole=_is_whole(response))
         except (requests.RequestException, PageError) as error:
             return ScrapeFailure(url, str(error)[:300])
+
+
+def _is_whole(response: requests.Response) -> bool:
+    """Whether the answer says where it ends: a shorter one has raised an error by then."""
+    return "Content-Length" in response.headers or "Transfer-Encoding" in response.headers
 
 
 def _selectors(queries: Iterable[SeriesQuery]) -> set[Selector]:

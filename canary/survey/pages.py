@@ -1,6 +1,5 @@
 """The pods' own metrics pages, read through the API server: no Prometheus needed."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import quote, urlsplit
 
@@ -9,11 +8,10 @@ from canary.core.series import SeriesQuery
 from canary.errors import CanaryError
 from canary.kube.objects import Object
 from canary.kube.transport import Request, Timeouts, Transport
-from canary.metrics.exposition import PageError, samples
+from canary.metrics.exposition import PageError, metric_names, samples
 from canary.metrics.history import matches
 from canary.survey.inquiry import Labels
 
-_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _FEW = 3
 """So many pods are asked: they are alike."""
 _OK = 200
@@ -34,12 +32,7 @@ class Pages:
     @property
     def names(self) -> frozenset[str]:
         """Names of all metrics on the pages."""
-        lines = (
-            line
-            for _, body, _ in self._bodies
-            for line in body.decode(errors="replace").splitlines()
-        )
-        return frozenset(found[0] for line in lines if (found := _NAME.match(line)))
+        return frozenset().union(*(metric_names(body) for _, body, _ in self._bodies))
 
     def labels_of(self, query: SeriesQuery) -> list[Labels]:
         """The groups that a query has now; none where a page cannot be understood."""
@@ -52,7 +45,7 @@ class Pages:
     def _series(self, query: SeriesQuery) -> Iterator[Labels]:
         for own, body, content_type in self._bodies:
             try:
-                page = samples(body, content_type, {query.selector.metric})
+                page = samples(body, content_type, {query.selector.metric}, whole=True)
             except PageError as error:
                 self.trouble = str(error)
                 continue

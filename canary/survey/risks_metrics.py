@@ -9,6 +9,7 @@ from canary.core.series import MetricAnswer, NoData, SeriesQuery, Unavailable
 from canary.errors import CanaryError, UsageError
 from canary.metrics.compile import OwnQuery, compile_metric
 from canary.metrics.compiler import Context, PoolQueries, RatioQueries
+from canary.metrics.pod_names import pods_of
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
 from canary.metrics.promql import promql
 from canary.survey.evidence import Traffic, course_of, traffic_of
@@ -76,9 +77,10 @@ class Running:
 def pods_in(inquiry: Inquiry, namespace: str, target: str) -> tuple[str, ...]:
     """Names of a Deployment's pods by their series, where no cluster is asked.
 
-    Both names are DNS labels, so nothing in them needs to be escaped.
+    Both names are DNS labels, so nothing in them needs to be escaped but dots.
     """
-    pods = f'{{namespace="{namespace}",pod=~"{target}-[a-z0-9]+-[a-z0-9]{{5}}"}}'
+    names = pods_of(target).replace("\\", "\\\\")
+    pods = f'{{namespace="{namespace}",pod=~"{names}"}}'
     return tuple(sorted(one.labels["pod"] for one in inquiry.vector(f"count by (pod) ({pods})")))
 
 

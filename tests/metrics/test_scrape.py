@@ -57,20 +57,19 @@ def points(scrape: Scrape, start: float, end: float):
     ("reply", "words"),
     [
         pytest.param(Reply(b"\x00\xff\xfe\x01"), "not UTF-8", id="binary garbage"),
-        pytest.param(Reply(b"hits 5\nother 1"), "mid-line", id="half a page without a length"),
         pytest.param(
             Reply(PAGE, headers={"Content-Length": "500"}), "broke off", id="half a page of a whole"
         ),
         pytest.param(Reply(b""), "empty", id="nothing"),
-        pytest.param(Reply(b"<html>hello</html>\n"), "expected a sample", id="HTML"),
-        pytest.param(Reply(b"hits many\n"), "no exposition", id="a word for a number"),
-        pytest.param(Reply(b'hits{a="b} 3\n'), "a sample|no exposition", id="an open quote"),
+        pytest.param(Reply(b"<html>hello</html>\n"), "line 1 is no sample", id="HTML"),
+        pytest.param(Reply(b"hits many\n"), "line 1 is no sample", id="a word for a number"),
+        pytest.param(Reply(b'hits{a="b} 3\n'), "line 1 is no sample", id="an open quote"),
         pytest.param(Reply(b"no", 500), "HTTP 500", id="500"),
         pytest.param(Reply(status=302, headers={"Location": "/x"}), "HTTP 302", id="a redirect"),
         pytest.param(Reply(b"hits 5\n" * 3_000_000), "larger than", id="too large"),
         pytest.param(
             Reply(b"hits 5\n", headers={"Content-Type": "application/openmetrics-text"}),
-            "no exposition",
+            "no '# EOF'",
             id="OpenMetrics without its end",
         ),
     ],
@@ -83,6 +82,13 @@ def test_a_broken_page_is_a_failure_and_ends_the_series(server, scrape, reply, w
     (failure,) = scrape.poll(11)
     assert any(word in failure.why for word in words.split("|")), failure
     assert points(scrape, 10, 12) == ((10, 5.0),)
+
+
+def test_e01_a_page_whose_length_is_known_needs_no_last_newline(server, scrape):
+    """Prometheus takes it as well."""
+    server.answer = lambda _: Reply(b"other 1\nhits 7")
+    assert scrape.poll(10) == ()
+    assert points(scrape, 10, 10) == ((10, 7.0),)
 
 
 def test_a_hanging_target_does_not_hold_up_the_others(server, target):
