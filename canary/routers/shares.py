@@ -61,12 +61,6 @@ class Share:
             tuple(weight * scale for weight in self.others),
         )
 
-    def came_from(self, before: "Share", most: int) -> bool:
-        """Whether only the split between the sides can differ from some `before.at(…)`."""
-        same_sides = len(before.stable) == len(self.stable) == len(self.canary)
-        zero = before.at(0)
-        return same_sides and self.others in (zero.others, zero.traced(most).others)
-
     def without_canary(self) -> "Share":
         """What the user's backends get together with ours, for when nothing better is known."""
         if len(self.stable) == len(self.canary):

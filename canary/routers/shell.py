@@ -35,7 +35,8 @@ class RouteRouter:
         return Route(
             weight=split.read_weight(self.dialect, route, names),
             confirmed=self.dialect.confirmed(route),
-            at_rest=not changed and ownership.ours(route, self.dialect.at) is None,
+            at_rest=not changed
+            and (split.is_shared(route) or ownership.ours(route, self.dialect.at) is None),
             writer=ownership.writer(route, self.dialect.at),
             backends=self.dialect.backends(route, names),
         )
@@ -72,10 +73,13 @@ class RouteRouter:
             self._write(wish, route, split.restored(self.dialect, route, names))
 
     def _restore(self, wish: Wish, route: Object, names: Names) -> None:
-        """First the route, then our claim on it: a claim would refuse the user's next apply."""
+        """First the route, then our claim on it: a claim would refuse the user's next apply.
+
+        While another release is in flight here, the claim stays: it protects that one.
+        """
         route = self._write(wish, route, split.towards_rest(self.dialect, route, names))
         index = ownership.ours(route, self.dialect.at)
-        if index is not None and not split.is_changed(self.dialect, route, names):
+        if index is not None and not split.is_shared(route):
             claim = f"/metadata/managedFields/{index}"
             entry = route["metadata"]["managedFields"][index]
             forget = [
@@ -127,6 +131,8 @@ def _annotate(route: Object, wanted: Object) -> list[dict[str, Any]]:
         return [{"op": "add", "path": path, "value": after}]
     if not after:
         return [{"op": "test", "path": path, "value": before}, {"op": "remove", "path": path}]
+    test = [{"op": "test", "path": key, "value": before.get(split.MEMORY)}]
+    guard = test if split.MEMORY in before else []  # another release may have written it since
     if split.MEMORY in after:
-        return [{"op": "add", "path": key, "value": after[split.MEMORY]}]
-    return [{"op": "remove", "path": key}]
+        return [*guard, {"op": "add", "path": key, "value": after[split.MEMORY]}]
+    return [*guard, {"op": "remove", "path": key}]

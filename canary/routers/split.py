@@ -1,25 +1,53 @@
 """The pure part of every router: read the canary's share out of a route, write it in, undo it.
 
-While a release runs, the route carries our backends and one annotation with the weights that the
-user had written. Both come and go in the same write, so there is no moment at which one is there
-without the other, whatever crashes. The annotation is a memory, not an authority: it counts only
-where the rule still looks like what we made of it.
+While a release runs, the route carries our backends and one annotation: the releases that are in
+flight on it, and the weights that the user had written. Both come and go in the same write, so
+there is no moment at which one is there without the other, whatever crashes. The annotation is a
+memory, not an authority: it counts only where the rule still looks like what we made of it.
+
+Several releases can share a route, and even a rule. All of them are taken out of the rule, which
+gives the user's own weights, and those that are still in flight are put in again, in the order in
+which they came. Example, with `auth` and `cart` in one rule:
+
+    the user's                auth 50, cart 50
+    auth at 5 %               auth 95, cart 100, auth-canary 5
+    then cart at 10 %         auth 1900, cart 1800, auth-canary 100, cart-canary 200
+    then auth is put back     auth 100, cart 90, cart-canary 10
+    then cart is put back     auth 50, cart 50
 """
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import gcd
 from typing import Any
 
 from canary.kube.objects import Object
 from canary.routers.dialect import Dialect, Ref, Rule
 from canary.routers.names import Names
-from canary.routers.shares import Share
+from canary.routers.shares import WHOLE, Share
 
 MEMORY = "canary-controller.dev/weights-before"
-"""Annotation: for each rule that we changed (its index), the user's weights; null: none written."""
+"""Annotation, JSON. `releases`: the Service of each release in flight, by its Deployment's name;
+`rules`: for each rule that we changed (its index), the user's weights; null: none written."""
 
 Weights = list[int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """What the annotation says; empty where there is none, or somebody made it unreadable."""
+
+    releases: Mapping[str, str] = field(default_factory=dict)
+    rules: Mapping[str, Weights] = field(default_factory=dict)
+
+    def in_flight(self, names: Names) -> dict[str, Names]:
+        """All releases on the route, and the one of these names."""
+        others = {
+            target: Names(names.namespace, service, target)
+            for target, service in self.releases.items()
+        }
+        return {**others, names.target: names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,26 +73,38 @@ def with_weight(dialect: Dialect, route: Object, names: Names, weight: int) -> O
     trouble = problem(dialect, route, names)
     if trouble is not None:
         raise ValueError(trouble)
-    user = restored(dialect, route, names)
-    rules, memory = dialect.rules(user), dict[str, Weights]()
-    for index, rule in enumerate(rules):
-        if _is_meant(dialect, rule, names):
-            memory[str(index)] = [ref.get("weight") for ref in rule[dialect.refs]]
-            traced = dialect.forgets(route, rule)
-            rules[index] = _weighted(dialect, rule, names, weight, traced=traced)
-    return _remember(dialect.with_rules(user, rules), json.dumps(memory, separators=(",", ":")))
+    return _rewritten(dialect, route, names, weight)
 
 
 def restored(dialect: Dialect, route: Object, names: Names) -> Object:
-    """The route without anything of ours; what else changed since stays changed."""
-    if not is_changed(dialect, route, names):
-        return route
-    memory = _memory(route)
-    rules = [
-        _restored(dialect, rule, names, memory.get(str(index)))
-        for index, rule in enumerate(dialect.rules(route))
-    ]
-    return _remember(dialect.with_rules(route, rules) if rules else route, None)
+    """The route without anything of this release; what else changed since stays changed."""
+    return _rewritten(dialect, route, names, None) if is_changed(dialect, route, names) else route
+
+
+def _rewritten(dialect: Dialect, route: Object, names: Names, weight: int | None) -> Object:
+    """The route with that share for this release; None: without it. Other releases keep theirs."""
+    memory, rules = _memory(route), dialect.rules(route)
+    releases, users = memory.in_flight(names), dict[str, Weights]()
+    for index, rule in enumerate(rules):
+        before = memory.rules.get(str(index))
+        shares = _percents(dialect, rule, releases)
+        meant = weight if _is_meant(dialect, rule, names) else None
+        if meant is not None or names.target in shares:
+            user = _user_rule(dialect, rule, releases.values(), before)
+            before = [ref.get("weight") for ref in user[dialect.refs]]
+            if meant is None:
+                del shares[names.target]
+            else:
+                shares[names.target] = meant
+            wanted = [(releases[target], percent) for target, percent in shares.items()]
+            rules[index] = _shared(dialect, route, user, wanted)
+        if shares and before is not None:
+            users[str(index)] = before
+    in_flight = {k: v.service for k, v in releases.items() if k != names.target}
+    if weight is not None:
+        in_flight[names.target] = names.service
+    changed = dialect.with_rules(route, rules) if rules else route
+    return _remember(changed, _Memory(in_flight, users))
 
 
 def towards(dialect: Dialect, route: Object, names: Names, weight: int) -> Object:
@@ -95,9 +135,18 @@ def towards_rest(dialect: Dialect, route: Object, names: Names) -> Object:
 
 
 def is_changed(dialect: Dialect, route: Object, names: Names) -> bool:
-    """Whether a backend or an annotation of ours is in the route."""
-    parts = (_parts(dialect, rule, names) for rule in dialect.rules(route))
-    return MEMORY in _annotations(route) or any(part.canary for part in parts)
+    """Whether a backend of this release is in the route, or the annotation speaks of it.
+
+    An annotation that speaks of nobody was spoilt, and is anybody's to remove.
+    """
+    if is_shared(route) and names.target in (_memory(route).releases or {names.target}):
+        return True
+    return any(_parts(dialect, rule, names).canary for rule in dialect.rules(route))
+
+
+def is_shared(route: Object) -> bool:
+    """Whether any release is in flight on this route."""
+    return MEMORY in _annotations(route)
 
 
 def weighted_rules(dialect: Dialect, route: Object, names: Names) -> list[int]:
@@ -124,19 +173,27 @@ def problem(dialect: Dialect, route: Object, names: Names) -> str | None:
         rule = f"The rule {names.part} of {where}" if names.part else f"No rule of {where}"
         sends = "does not send" if names.part else "sends"
         return f"{rule} {sends} traffic to Service {names.service}."
-    shares = [_user_share(dialect, rule, names) for rule in meant]
-    if max(_heaviest(share.at(0)) for share in shares) > dialect.most:
+    if any(not _has_room(dialect, route, index, names) for index in range(len(rules))):
         return f"The weights in {where} have no common divisor that leaves room for percents."
     return None
+
+
+def _has_room(dialect: Dialect, route: Object, index: int, names: Names) -> bool:
+    """Whether each release in the rule can multiply the user's weights by 100."""
+    rule, memory = dialect.rules(route)[index], _memory(route)
+    if not _is_meant(dialect, rule, names):
+        return True
+    releases = memory.in_flight(names)
+    user = _user_rule(dialect, rule, releases.values(), memory.rules.get(str(index)))
+    weights = _weights(dialect, user[dialect.refs])
+    count = len({*_percents(dialect, rule, releases), names.target})
+    factor: int = WHOLE**count
+    return max(weights) // gcd(*weights) * factor <= dialect.most
 
 
 def _forgets(dialect: Dialect, route: Object, names: Names) -> bool:
     rules = dialect.rules(route)
     return any(dialect.forgets(route, rules[i]) for i in weighted_rules(dialect, route, names))
-
-
-def _heaviest(share: Share) -> int:
-    return max(*share.stable, *share.others, 0)
 
 
 def _user_share(dialect: Dialect, rule: Rule, names: Names) -> Share:
@@ -171,51 +228,72 @@ def _share(dialect: Dialect, rule: Rule, names: Names) -> Share:
     return Share(weights(parts.stable), weights(parts.canary), weights(parts.others))
 
 
-def _weighted(dialect: Dialect, rule: Rule, names: Names, weight: int, *, traced: bool) -> Rule:
-    share = _share(dialect, rule, names).at(weight)
-    share = share.traced(dialect.most) if traced else share
-    stable, others = iter(share.stable), iter(share.others)
-    refs = [
-        {**ref, "weight": next(stable if _is_stable(dialect, ref, names) else others)}
-        for ref in rule[dialect.refs]
-    ]
-    twins = [dialect.twin(ref, names) for ref in _parts(dialect, rule, names).stable]
-    ours = [{**ref, "weight": w} for ref, w in zip(twins, share.canary, strict=True)]
-    return {**rule, dialect.refs: [*refs, *ours]}
+def _percents(dialect: Dialect, rule: Rule, releases: Mapping[str, Names]) -> dict[str, int]:
+    """The share of each release that has a canary in the rule, in the order of the backends."""
+    targets = {names.canary_service: target for target, names in releases.items()}
+    found = dict[str, int]()
+    for ref in rule.get(dialect.refs) or []:
+        for service, target in targets.items():
+            if dialect.sends_to(ref, service, releases[target].namespace):
+                found[target] = _share(dialect, rule, releases[target]).percent
+    return found
 
 
-def _is_stable(dialect: Dialect, ref: Ref, names: Names) -> bool:
-    return dialect.sends_to(ref, names.service, names.namespace)
+def _shared(
+    dialect: Dialect, route: Object, rule: Rule, wanted: Iterable[tuple[Names, int]]
+) -> Rule:
+    """The user's rule with these releases in it, one after the other; traces come last."""
+    releases = list(wanted)
+    for names, percent in releases:
+        twins = [dialect.twin(ref, names) for ref in _parts(dialect, rule, names).stable]
+        share = _share(dialect, rule, names).at(percent)
+        rule = _with_share(
+            dialect, {**rule, dialect.refs: [*rule[dialect.refs], *twins]}, names, share
+        )
+    for names, _ in releases if dialect.forgets(route, rule) else ():
+        share = _share(dialect, rule, names).traced(dialect.most)
+        rule = _with_share(dialect, rule, names, share)
+    return rule
 
 
-def _restored(dialect: Dialect, rule: Rule, names: Names, before: Weights | None) -> Rule:
+def _with_share(dialect: Dialect, rule: Rule, names: Names, share: Share) -> Rule:
+    """The same backends in the same order with the weights of `share`."""
     parts = _parts(dialect, rule, names)
-    if not parts.canary:
+    stable, canary, others = iter(share.stable), iter(share.canary), iter(share.others)
+    refs = []
+    for ref in rule[dialect.refs]:
+        weights = stable if ref in parts.stable else canary if ref in parts.canary else others
+        refs.append({**ref, "weight": next(weights)})
+    return {**rule, dialect.refs: refs}
+
+
+def _user_rule(
+    dialect: Dialect, rule: Rule, releases: Iterable[Names], before: Weights | None
+) -> Rule:
+    """The rule as the user wrote it, without any of these releases.
+
+    The memory fits if nobody touched what is not the split between two sides: if each backend of
+    the user's, together with the canary beside it, still gets the same part of the whole.
+    """
+    even = True
+    for names in releases:
+        parts = _parts(dialect, rule, names)
+        if parts.canary:
+            even = even and len(parts.canary) == len(parts.stable)
+            share = _user_share(dialect, rule, names)
+            kept = [ref for ref in rule[dialect.refs] if ref not in parts.canary]
+            rule = _with_share(dialect, {**rule, dialect.refs: kept}, names, share)
+    refs = rule[dialect.refs]
+    if before is None or not even or len(before) != len(refs):
         return rule
-    refs = [ref for ref in rule[dialect.refs] if ref not in parts.canary]
-    if before is None or not _believable(dialect, rule, refs, names, before):
-        before = _guessed(dialect, rule, refs, names)
-    return {
-        **rule,
-        dialect.refs: [_with(ref, weight) for ref, weight in zip(refs, before, strict=True)],
-    }
+    remembered = [_with(ref, weight) for ref, weight in zip(refs, before, strict=True)]
+    now, then = _weights(dialect, refs), _weights(dialect, remembered)
+    same = all(a * sum(then) == b * sum(now) for a, b in zip(now, then, strict=True))
+    return {**rule, dialect.refs: remembered} if same else rule
 
 
-def _believable(
-    dialect: Dialect, rule: Rule, refs: list[Ref], names: Names, before: Weights
-) -> bool:
-    """The memory fits if nobody touched what is not the split between the sides."""
-    if len(before) != len(refs):
-        return False
-    as_it_was = [_with(ref, weight) for ref, weight in zip(refs, before, strict=True)]
-    old = _share(dialect, {dialect.refs: as_it_was}, names)
-    return _share(dialect, rule, names).came_from(old, dialect.most)
-
-
-def _guessed(dialect: Dialect, rule: Rule, refs: list[Ref], names: Names) -> Weights:
-    share = _user_share(dialect, rule, names)
-    stable, others = iter(share.stable), iter(share.others)
-    return [next(stable if _is_stable(dialect, ref, names) else others) for ref in refs]
+def _weights(dialect: Dialect, refs: list[Ref]) -> list[int]:
+    return [dialect.weight(ref, refs) for ref in refs]
 
 
 def _with(ref: Ref, weight: int | None) -> Ref:
@@ -228,15 +306,21 @@ def _annotations(route: Object) -> Mapping[str, str]:
     return route["metadata"].get("annotations") or {}
 
 
-def _memory(route: Object) -> dict[str, Weights]:
+def _memory(route: Object) -> _Memory:
     """What we noted; nothing where somebody made it unreadable."""
     try:
         noted: Any = json.loads(_annotations(route).get(MEMORY, "{}"))
-    except ValueError:
-        return {}
+    except (ValueError, RecursionError):
+        return _Memory()
     if not isinstance(noted, dict):
-        return {}
-    return {index: weights for index, weights in noted.items() if _are_weights(weights)}
+        return _Memory()
+    releases, rules = noted.get("releases"), noted.get("rules")
+    return _Memory(
+        {k: v for k, v in releases.items() if isinstance(v, str)}
+        if isinstance(releases, dict)
+        else {},
+        {k: v for k, v in rules.items() if _are_weights(v)} if isinstance(rules, dict) else {},
+    )
 
 
 def _are_weights(weights: object) -> bool:
@@ -245,10 +329,12 @@ def _are_weights(weights: object) -> bool:
     )
 
 
-def _remember(route: Object, memory: str | None) -> Object:
+def _remember(route: Object, memory: _Memory) -> Object:
+    """The route with this annotation; without, if no release is left in flight."""
     notes = {key: value for key, value in _annotations(route).items() if key != MEMORY}
-    if memory is not None:
-        notes[MEMORY] = memory
+    if memory.releases:
+        noted = {"releases": dict(memory.releases), "rules": dict(memory.rules)}
+        notes[MEMORY] = json.dumps(noted, separators=(",", ":"))
     metadata = {key: value for key, value in route["metadata"].items() if key != "annotations"}
     if notes:
         metadata = {**route["metadata"], "annotations": notes}

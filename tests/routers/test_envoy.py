@@ -122,4 +122,3 @@ def test_a_trace(share: Share, traced: Share) -> None:
     """One in a million, or nothing where that cannot be written; the shares are the same."""
     assert share.traced(1_000_000) == traced
     assert traced.percent == share.percent
-    assert traced.came_from(share.without_canary(), 1_000_000)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from canary.routers.dialect import Dialect
 from canary.routers.gateway_api import ENVOY_GATEWAY, GRPC_ROUTE, HTTP_ROUTE
 from canary.routers.istio import VIRTUAL_SERVICE
+from canary.routers.names import Names
 from canary.routers.split import problem, read_weight, restored, with_weight
 from canary.routers.traefik import TRAEFIK_SERVICE
 from tests.routers.routes import NAMES
@@ -26,6 +27,8 @@ JSON = st.recursive(
 )
 FOREIGN = st.dictionaries(st.sampled_from(["x-new", "timeouts", "retry", "zone"]), JSON, max_size=2)
 PERCENT = st.integers(0, 100)
+CART = Names("prod", "cart", "cart")
+"""A second release on the same route."""
 OTHERS = ("legacy", "auth2", "auth-canary2", "other")
 WEIGHT = st.one_of(st.none(), st.integers(0, 200), st.sampled_from([1, 50, 100, 1000]))
 
@@ -47,7 +50,7 @@ def backends(draw: st.DrawFn, dialect: Dialect, service: str) -> Route:
 def rules(draw: st.DrawFn, dialect: Dialect, index: int) -> Route:
     """A rule with the user's Service and others in any order, or a rule without any backend."""
     rule = draw(FOREIGN) | {"name": f"rule-{index}"}
-    services = draw(st.lists(st.sampled_from(["auth", "auth", *OTHERS]), max_size=3))
+    services = draw(st.lists(st.sampled_from(["auth", "auth", "cart", *OTHERS]), max_size=3))
     if services:
         rule[dialect.refs] = [draw(backends(dialect, service)) for service in services]
     return rule | draw(FOREIGN)
@@ -153,6 +156,35 @@ def test_a_fit_route_has_no_problem(case: tuple[Dialect, Route]) -> None:
     dialect, route = case
     assert problem(dialect, route, NAMES) is None
     assert problem(dialect, with_weight(dialect, route, NAMES, 100), NAMES) is None
+
+
+WISHES = st.lists(
+    st.tuples(st.sampled_from([NAMES, CART]), st.one_of(st.none(), PERCENT)), min_size=2, max_size=6
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(routes(), WISHES)
+def test_two_releases_on_one_route(
+    case: tuple[Dialect, Route], wishes: list[tuple[Names, int | None]]
+) -> None:
+    """Neither changes the other's weight; when both are over, the route is as it was written."""
+    dialect, route = case
+    written, meant = route, {NAMES.target: 0, CART.target: 0}
+    for names, weight in wishes:
+        if weight is None:
+            written = restored(dialect, written, names)
+        elif problem(dialect, written, names) is None:
+            written = with_weight(dialect, written, names, weight)
+        else:
+            continue
+        meant[names.target] = weight or 0
+        seen = {one.target: read_weight(dialect, written, one) for one in (NAMES, CART)}
+        assert seen == meant
+    ends = (wishes[0][0], CART if wishes[0][0] is NAMES else NAMES)
+    for names in ends:
+        written = restored(dialect, written, names)
+    assert json.dumps(written) == json.dumps(route)
 
 
 def _is(dialect: Dialect, ref: Route, service: str) -> bool:

@@ -1,5 +1,7 @@
 """The shell of all routers on an API server in memory: conflicts, drift, crashes, absences."""
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,6 +9,8 @@ import pytest
 from canary.core.plan import RestoreRoute, SetWeight
 from canary.errors import ConflictError, TransientError
 from canary.kube.objects import HTTP_ROUTES, Kind
+from canary.routers import ownership
+from canary.routers.gateway_api import HTTP_ROUTE
 from canary.routers.split import MEMORY
 from tests.routers.stage import EVERY, Stage
 
@@ -139,7 +143,73 @@ def test_applied_again_with_our_annotation_left_over() -> None:
     assert MEMORY not in stage.route["metadata"]["annotations"]
 
 
-@pytest.mark.parametrize("note", ["{", "[]", '{"0":"x"}', '{"0":[-1]}', '{"0":[1,2,3]}', "null"])
+@pytest.mark.parametrize("order", [("auth", "cart"), ("cart", "auth")], ids=" then ".join)
+@pytest.mark.parametrize("apart", [True, False], ids=["a rule each", "in one rule"])
+def test_r01_c04_two_releases_on_one_route(order: tuple[str, str], *, apart: bool) -> None:
+    """Memory and claim outlive the first that ends; then the route is as it was, to the byte."""
+    stage = Stage()
+    auth, cart = ({"name": name, "port": 8080} for name in ("auth", "cart"))
+    rules = [[auth], [cart]] if apart else [[{**auth, "weight": 50}, {**cart, "weight": 50}]]
+    stage.edit("replace", "/spec/rules", [{"backendRefs": refs} for refs in rules])
+    before = json.dumps({**stage.route, "metadata": stage.route["metadata"]["annotations"]})
+    spec = stage.wish.spec
+    second = spec.model_copy(update={"target": spec.target.model_copy(update={"name": "cart"})})
+    wishes = {"auth": stage.wish, "cart": replace(stage.wish, name="cart", spec=second)}
+    stage.router.apply(wishes["auth"], SetWeight(5))
+    stage.router.apply(wishes["cart"], SetWeight(20))
+    stage.router.apply(wishes["auth"], SetWeight(50))
+    claim = {"manager": ownership.MANAGER, "fieldsV1": {"f:spec": {"f:rules": {}}}}
+    stage.edit("add", "/metadata/managedFields", [claim])
+    weights = {name: stage.router.look(wish) for name, wish in wishes.items()}
+    assert [route and route.weight for route in weights.values()] == [50, 20]
+    first, last = order
+    stage.router.apply(wishes[first], RestoreRoute())
+    ended, other = (stage.router.look(wishes[name]) for name in order)
+    assert ended is not None
+    assert other is not None
+    assert (ended.weight, ended.at_rest, other.at_rest) == (0, True, False)
+    assert other.weight == {"auth": 50, "cart": 20}[last]
+    assert ownership.ours(stage.route, HTTP_ROUTE.at) is not None, "an apply still conflicts"
+    stage.router.apply(wishes[last], RestoreRoute())
+    after = json.dumps({**stage.route, "metadata": stage.route["metadata"]["annotations"]})
+    assert after == before
+    assert ownership.ours(stage.route, HTTP_ROUTE.at) is None, "no claim is left"
+
+
+def test_two_releases_that_write_at_once() -> None:
+    """The slower is refused, and has lost nothing of the quicker one's when it tries again."""
+    stage = Stage()
+    stage.edit("replace", "/spec/rules", [{"backendRefs": [{"name": n} for n in ("auth", "cart")]}])
+    spec = stage.wish.spec
+    second = spec.model_copy(update={"target": spec.target.model_copy(update={"name": "cart"})})
+    cart = replace(stage.wish, name="cart", spec=second)
+
+    def between(verb: str, _kind: Kind, _namespace: str, _name: str) -> None:
+        if verb == "patch":
+            stage.cluster.before = None
+            stage.router.apply(cart, SetWeight(20))
+
+    stage.cluster.before = between
+    with pytest.raises(ConflictError):
+        stage.set_weight(5)
+    stage.set_weight(5)
+    seen = stage.router.look(cart)
+    assert seen is not None
+    assert (stage.seen.weight, seen.weight) == (5, 20)
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        "{",
+        "[]",
+        '{"releases":{"auth":1},"rules":[]}',
+        '{"0":"x"}',
+        '{"0":[-1]}',
+        '{"0":[1,2,3]}',
+        "null",
+    ],
+)
 def test_a_memory_that_somebody_spoilt(note: str) -> None:
     """The shares are put back all the same."""
     stage = Stage()
