@@ -7,7 +7,7 @@ import sys
 from array import array
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from struct import Struct
 from typing import IO, BinaryIO
@@ -28,6 +28,11 @@ _TIME = Struct("d")
 # Both counters may be written with six digits, one of them rounded up and the other one down.
 _ROUNDING = 1.00001
 
+_LATEST = 1e11
+"""Seconds since the epoch that no file holds (the year 5138): a larger time is in another unit."""
+_BACKWARDS = 3
+"""So many rows in the wrong order, and more than in the right one, are no accident."""
+
 _Row = tuple[float, float, float, float, float]
 
 
@@ -38,6 +43,8 @@ class Skipped:
     count: int = 0
     first_line: int = 0
     first_release: str = ""
+    backwards: dict[str, int] = field(default_factory=dict)
+    """Per release: rows that were skipped, less those after them that were not."""
 
 
 class _Releases:
@@ -103,16 +110,30 @@ def judge_samples(
     """
     releases = _Releases(policy)
     for line, name, row in _rows(source):
-        if not releases.add(name, row):
+        taken = releases.add(name, row)
+        if not taken:
             skipped.count += 1
             if skipped.count == 1:
                 skipped.first_line, skipped.first_release = line, name
+        if not taken or name in skipped.backwards:
+            skipped.backwards[name] = skipped.backwards.get(name, 0) + (-1 if taken else 1)
+    _refuse_descending(source, skipped)
     empty = True
     for name in releases:
         empty = False
         yield name, assess_judge(releases.judge(name), policy)
     if empty:
         raise UsageError(f"{_name(source)}: no samples below the header; {_EXPECTED} and rows")
+
+
+def _refuse_descending(source: str, skipped: Skipped) -> None:
+    """A file whose rows mostly go back in time is sorted the wrong way round."""
+    wrong = [name for name, rows in skipped.backwards.items() if rows >= _BACKWARDS]
+    if wrong:
+        raise UsageError(
+            f"{_name(source)}: the times of release {shown(wrong[0])} mostly go backwards; "
+            "expected rows in ascending order of time: sort the file by the column time"
+        )
 
 
 def _name(source: str) -> str:
@@ -174,6 +195,7 @@ def _parsed(fields: list[str], places: tuple[int, ...], source: str, line: int) 
         or "_" in plain
         or not plain.isascii()
         or not name.strip()
+        or at > _LATEST
     ):
         raise _complaint(fields, places, source, line)
     return name, (at, canary, canary_bad, stable, stable_bad)
@@ -194,6 +216,11 @@ def _complaint(fields: list[str], places: tuple[int, ...], source: str, line: in
         if not math.isfinite(value) or (value < 0.0 and column != "time"):
             wanted = "a time in seconds" if column == "time" else "a number of at least 0"
             return UsageError(f"{where}: {column} must be {wanted}, found {text[:60]!r}")
+    if _number(texts[0]) > _LATEST:
+        return UsageError(
+            f"{where}: time must be in seconds, found {texts[0][:60]}: "
+            "it looks like milliseconds, so divide it by 1000"
+        )
     for total, bad in ((2, 3), (4, 5)):
         if _number(texts[bad - 1]) > _number(texts[total - 1]):
             return UsageError(

@@ -8,6 +8,8 @@ import typer
 from canary.errors import UsageError
 
 _DAY = 86400.0
+_LATEST = 1e11
+"""Seconds since the epoch (the year 5138): what is later is in another unit."""
 _DAYS = re.compile(r"(?:(\d{1,4})d)?(.*)")
 _EXPECTED = "2026-03-01T10:00:00Z, seconds since the epoch, now, or a time ago such as -2h or -7d"
 
@@ -32,11 +34,20 @@ def moment(text: str, now: float, option: str) -> float:
         if text.startswith("-"):
             return now - _ago(text[1:])
         if text.replace(".", "", 1).isdigit() and text.isascii():
-            return float(text)
+            return _in_seconds(float(text), option)
         found = datetime.fromisoformat(text)
     except ValueError as error:
         raise UsageError(f"{option}: {_EXPECTED} is expected, found {text!r}") from error
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
+def _in_seconds(value: float, option: str) -> float:
+    if value > _LATEST:
+        raise UsageError(
+            f"{option}: seconds since the epoch are expected, found {value:.0f}: "
+            "it looks like milliseconds, so divide it by 1000"
+        )
+    return value
 
 
 def _ago(text: str) -> float:

@@ -77,6 +77,21 @@ def test_a_column_that_is_there_twice_is_refused(analyze):
     assert "line 1: more than one column time" in err
 
 
+def test_p20_times_in_milliseconds_are_refused(analyze):
+    """Otherwise every duration of the policy would be a thousand times too short."""
+    code, out, err = analyze("r,1795998000000,0,0,500,0\nr,1795998010000,0,0,1000,0\n")
+    assert (code, out) == (ExitCode.USAGE, "")
+    assert "line 2: time must be in seconds, found 1795998000000: it looks like milliseconds" in err
+
+
+def test_p20_a_file_in_descending_order_is_refused(analyze):
+    """Skipping nearly every row would leave a verdict on nothing."""
+    rows = [f"r,{time},{time * 10},0,{time * 90},0\n" for time in range(0, 100, 10)]
+    code, out, err = analyze("".join(reversed(rows)))
+    assert (code, out) == (ExitCode.USAGE, "")
+    assert "the times of release r mostly go backwards; expected rows in ascending order" in err
+
+
 @pytest.mark.parametrize("options", [[], ["-o", "json"]])
 def test_control_characters_never_reach_the_terminal(analyze, options):
     """Names are shown escaped, in the table, in JSON and in messages."""

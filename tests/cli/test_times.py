@@ -36,3 +36,11 @@ def test_anything_else_is_refused_with_its_option(text):
 def test_a_time_is_shown_in_utc():
     """Without the year, to the minute."""
     assert shown_time(1_772_359_200.0) == "03-01 10:00Z"
+
+
+def test_p20_a_moment_in_milliseconds_is_refused():
+    """It would be in the year 58,000."""
+    with pytest.raises(
+        UsageError, match=r"--start: seconds since the epoch are expected.*milliseconds"
+    ):
+        moment("1795998000000", 0.0, "--start")
