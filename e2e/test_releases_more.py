@@ -9,7 +9,7 @@ from canary.kube.objects import Object
 from e2e.fixtures_releases import place
 from e2e.harness.auth import NAME, Auth, host, namespace, route, service
 from e2e.harness.figures import Figures, measured, write_down
-from e2e.harness.kubectl import KubectlError, apply, kubectl, wait_for
+from e2e.harness.kubectl import KubectlError, apply, kubectl, now, wait_for
 from e2e.harness.load import loading
 from e2e.harness.release import ERRORS, POOL, SLOW, Guard
 from e2e.harness.stage import Stage, staged
@@ -162,6 +162,89 @@ def test_a_version_as_bad_as_stable_is_promoted(place: str):
         entry = stage.ends(Result.PROMOTED, seconds=300)
     figures = measured(stage, "both versions at 2 %", entry)
     assert figures.dropped == 0, stage.load.failures
+
+
+def test_hiccups_in_both_versions_never_roll_back(place: str):
+    """Each pod fails 30 % of its requests for 8 s of every minute, in the old and new version."""
+    stable = Auth(flaw="hiccups:0.3", replicas=2, abrupt=True)
+    guard = Guard(weights=(5, 20), hold="5m", minimum="8m", deadline="30m", metrics=(ERRORS,))
+    with staged(place, guard, stable, history=120) as stage:
+        stage.ship(stable.next("v2", "hiccups:0.3"))
+        began = stage.weight_reaches(5)
+        Event().wait(330)
+        status = stage.film.status
+        assert status.get("intent") in {"Advance", "Promote"} or not status.get("history"), status
+        assert not [one for one in status.get("history") or () if one["result"] == "RolledBack"]
+        weight, seconds = stage.film.weight, stage.film.statuses[-1].at - began
+        stage.ask("abort")
+        stage.ends(Result.ROLLED_BACK)
+    note = f"at {weight} % after {seconds:.0f} s"
+    write_down(Figures("hiccups in both versions", "Advance", status["reason"], note=note))
+
+
+def test_a_revert_of_the_last_version_is_everywhere_within_two_minutes(place: str):
+    """No steps and no canary: it was stable a moment ago."""
+    with staged(place, QUICK, ABRUPT) as stage:
+        stage.ship(ABRUPT.next("v2"))
+        stage.ends(Result.PROMOTED, seconds=240)
+        applied = now()
+        stage.ship(ABRUPT)
+        entry = stage.ends(Result.PROMOTED, seconds=120, past=1)
+        seconds = now() - applied
+        assert entry["reason"] == Reason.RETURNED_TO_STABLE
+        assert {label(pod) for pod in stage.pods() if ready(pod)} == {"v1"}
+        stage.nothing_left()
+    note = f"everywhere {seconds:.0f} s after it was applied"
+    dropped, sent = len(stage.load.failures), stage.load.sent
+    write_down(
+        Figures("revert", "Promoted", entry["reason"], dropped=dropped, sent=sent, note=note)
+    )
+    assert seconds < 120
+
+
+def test_undo_goes_back_to_the_version_before(place: str):
+    """What was undone is rejected: applying it again starts nothing."""
+    with staged(place, QUICK, ABRUPT) as stage:
+        stage.ship(ABRUPT.next("v2"))
+        stage.ends(Result.PROMOTED, seconds=240)
+        stage.ask("undo", by="ada")
+        entry = stage.ends(Result.ROLLED_BACK, seconds=120, past=1)
+        assert entry["reason"] == Reason.UNDONE
+        assert entry["message"].startswith("ada went back from template ")
+        assert {label(pod) for pod in stage.pods() if ready(pod)} == {"v1"}
+        apply(ABRUPT.next("v2").deployment(place))
+        stage.phase("RolledBack", 30)
+        stage.ask("restart")
+        assert {label(pod) for pod in stage.pods() if ready(pod)} == {"v1"}
+
+
+def test_a_fix_skips_the_analysis_while_stable_is_broken(place: str):
+    """Half of stable's requests fail; the fix is everywhere soon, with who and why in history."""
+    broken = Auth(flaw="errors:0.5", abrupt=True)
+    with staged(place, QUICK, broken) as stage:
+        shipped = now()
+        stage.ship(broken.next("v2", "good"))
+        stage.ask("promote", skip="Analysis", reason="half of the logins fail", by="ada")
+        entry = stage.ends(Result.PROMOTED, seconds=180)
+        seconds = now() - shipped
+        stage.nothing_left()
+    assert entry["override"]["by"] == "ada"
+    assert entry["message"] == "ada skipped the analysis: half of the logins fail"
+    note = f"everywhere {seconds:.0f} s after it was applied"
+    write_down(Figures("fix, analysis skipped", "Promoted", entry["reason"], note=note))
+    assert seconds < 180
+
+
+def test_a_restart_needs_no_release(place: str):
+    """Every pod of the stable version is new; no canary was made."""
+    with staged(place, QUICK, ABRUPT) as stage:
+        before = {pod["metadata"]["name"] for pod in stage.pods()}
+        stage.ask("restart", by="ada")
+        entry = stage.ends(Result.PROMOTED, seconds=120)
+        assert entry["reason"] == Reason.RESTARTED
+        assert not before & {pod["metadata"]["name"] for pod in stage.pods() if ready(pod)}
+        assert stage.film.weights == [] or max(one.what for one in stage.film.weights) == 0
+        stage.nothing_left()
 
 
 def test_a_plain_rolling_update_drops_requests_that_a_release_does_not(place: str):

@@ -85,7 +85,7 @@ class Guard:
         }
 
 
-def request(verb: str) -> str:
+def request(verb: str, **details: str) -> str:
     """The annotation by which a person asks for something."""
-    wish = {"verb": verb, "id": secrets.token_hex(4)}
-    return f"{GROUP}/request={json.dumps(wish)}"
+    asked = {"verb": verb, "id": secrets.token_hex(4), **details}
+    return f"{GROUP}/request={json.dumps(asked)}"

@@ -40,9 +40,9 @@ class Stage:
         self.running = version
         apply(version.deployment(self.namespace))
 
-    def ask(self, verb: str) -> None:
+    def ask(self, verb: str, **details: str) -> None:
         """What `canary promote`, `abort`, `retry` … do."""
-        annotate = ("annotate", "--overwrite", KIND, NAME, request(verb))
+        annotate = ("annotate", "--overwrite", KIND, NAME, request(verb, **details))
         kubectl("-n", self.namespace, *annotate)
 
     def weight_reaches(self, weight: int, seconds: float = 90) -> float:

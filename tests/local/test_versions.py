@@ -19,6 +19,7 @@ from canary.local.auth.versions import Flawed, Version, parse_version
         ("errors:1", Version(error_rate=1)),
         ("slow:0.2", Version(delay=0.2)),
         ("crash:20", Version(crash_at=20)),
+        ("hiccups", Version(hiccup_rate=0.3)),
     ],
 )
 def test_a_version_is_a_switch(text: str, version: Version):

@@ -5,7 +5,7 @@ import random
 from dataclasses import dataclass
 from itertools import count
 
-from anyio import sleep
+from anyio import current_time, sleep
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -14,6 +14,8 @@ from canary.errors import UsageError
 DEFAULT_ERROR_RATE = 0.05
 DEFAULT_DELAY = 0.75
 DEFAULT_CRASH_AT = 3
+DEFAULT_HICCUP_RATE = 0.3
+HICCUP_SECONDS, HICCUP_EVERY = 8.0, 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +29,13 @@ class Version:
     """Seconds added to each request."""
     crash_at: int = 0
     """The request at which the process dies; 0: never."""
+    hiccup_rate: float = 0.0
+    """Share (0–1) of requests answered with 500 for 8 s of every 60 s, as in ordinary pauses."""
 
 
 def parse_version(text: str) -> Version:
-    """`good`, `leak`, `errors[:RATE]` (0–1), `slow[:SECONDS]` or `crash[:REQUEST]` as a Version.
+    """`good`, `leak`, `errors[:RATE]` (0–1), `slow[:SECONDS]`, `crash[:REQUEST]` or
+    `hiccups[:RATE]` as a Version.
 
     Raises:
         UsageError: anything else.
@@ -52,13 +57,17 @@ def parse_version(text: str) -> Version:
                 crash_at = int(value or DEFAULT_CRASH_AT)
                 if crash_at > 0:
                     return Version(crash_at=crash_at)
+            case "hiccups":
+                rate = float(value or DEFAULT_HICCUP_RATE)
+                if 0 <= rate <= 1:
+                    return Version(hiccup_rate=rate)
             case _:
                 pass
     except ValueError:
         pass
     raise UsageError(
         f"unknown version {text!r}: expected good, leak, errors[:RATE from 0 to 1], "
-        "slow[:SECONDS from 0 to 60] or crash[:NUMBER OF THE REQUEST]"
+        "slow[:SECONDS from 0 to 60], crash[:NUMBER OF THE REQUEST] or hiccups[:RATE from 0 to 1]"
     )
 
 
@@ -70,6 +79,7 @@ class Flawed:
         self._version = version
         self._random = random.Random(seed)  # noqa: S311  # reproducible, and no secret
         self._requests = count(1)
+        self._phase = self._random.random() * HICCUP_EVERY
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request (ASGI)."""
@@ -80,8 +90,15 @@ class Flawed:
             os._exit(1)
         if self._version.delay:
             await sleep(self._version.delay)
-        if self._random.random() < self._version.error_rate:
+        if self._random.random() < self._error_rate():
             failure = JSONResponse({"error": "internal error"}, 500)
             await failure(scope, receive, send)
             return
         await self._app(scope, receive, send)
+
+    def _error_rate(self) -> float:
+        """Of the present moment: each process has its own phase."""
+        if not self._version.hiccup_rate:
+            return self._version.error_rate
+        pausing = (current_time() + self._phase) % HICCUP_EVERY < HICCUP_SECONDS
+        return self._version.hiccup_rate if pausing else 0.0
