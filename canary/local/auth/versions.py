@@ -13,6 +13,8 @@ from canary.errors import UsageError
 
 DEFAULT_ERROR_RATE = 0.05
 DEFAULT_DELAY = 0.75
+LONGEST_DELAY = 60.0
+"""Seconds: slower than any client waits."""
 DEFAULT_CRASH_AT = 3
 DEFAULT_HICCUP_RATE = 0.3
 HICCUP_SECONDS, HICCUP_EVERY = 8.0, 60.0
@@ -34,41 +36,44 @@ class Version:
 
 
 def parse_version(text: str) -> Version:
-    """`good`, `leak`, `errors[:RATE]` (0–1), `slow[:SECONDS]`, `crash[:REQUEST]` or
-    `hiccups[:RATE]` as a Version.
+    """The version that a switch names: `good`, `leak`, `errors:0.05`, `slow:0.75`, `crash:3`, ….
 
     Raises:
-        UsageError: anything else.
+        UsageError: anything else, with what is expected.
     """
     name, _, value = text.partition(":")
     try:
-        match name:
-            case "good" | "leak" if not value:
-                return Version(leaks=name == "leak")
-            case "errors":
-                rate = float(value or DEFAULT_ERROR_RATE)
-                if 0 <= rate <= 1:
-                    return Version(error_rate=rate)
-            case "slow":
-                delay = float(value or DEFAULT_DELAY)
-                if 0 <= delay <= 60:  # noqa: PLR2004  # a minute is slower than any client waits
-                    return Version(delay=delay)
-            case "crash":
-                crash_at = int(value or DEFAULT_CRASH_AT)
-                if crash_at > 0:
-                    return Version(crash_at=crash_at)
-            case "hiccups":
-                rate = float(value or DEFAULT_HICCUP_RATE)
-                if 0 <= rate <= 1:
-                    return Version(hiccup_rate=rate)
-            case _:
-                pass
+        found = _version(name, value)
     except ValueError:
-        pass
-    raise UsageError(
-        f"unknown version {text!r}: expected good, leak, errors[:RATE from 0 to 1], "
-        "slow[:SECONDS from 0 to 60], crash[:NUMBER OF THE REQUEST] or hiccups[:RATE from 0 to 1]"
-    )
+        found = None
+    if found is None:
+        raise UsageError(
+            f"unknown version {text!r}: expected good, leak, errors[:RATE from 0 to 1], "
+            "slow[:SECONDS from 0 to 60], crash[:NUMBER OF THE REQUEST] "
+            "or hiccups[:RATE from 0 to 1]"
+        )
+    return found
+
+
+def _version(name: str, value: str) -> Version | None:
+    """None for what there is not; raises ValueError for what is no number."""
+    match name:
+        case "good" | "leak" if not value:
+            return Version(leaks=name == "leak")
+        case "errors":
+            rate = float(value or DEFAULT_ERROR_RATE)
+            return Version(error_rate=rate) if 0 <= rate <= 1 else None
+        case "slow":
+            delay = float(value or DEFAULT_DELAY)
+            return Version(delay=delay) if 0 <= delay <= LONGEST_DELAY else None
+        case "crash":
+            crash_at = int(value or DEFAULT_CRASH_AT)
+            return Version(crash_at=crash_at) if crash_at > 0 else None
+        case "hiccups":
+            rate = float(value or DEFAULT_HICCUP_RATE)
+            return Version(hiccup_rate=rate) if 0 <= rate <= 1 else None
+        case _:
+            return None
 
 
 class Flawed:
