@@ -203,6 +203,14 @@ POOLS: tuple[PoolPreset, ...] = (
         pools=("db_name",),
         trap="go_sql_max_open_connections 0 means unlimited, of which there is no share: set one",
     ),
+    # jackc/pgx by github.com/IBM/pgxpoolprometheus; names by its documentation.
+    PoolPreset(
+        "pgxpool",
+        _sel("pgxpool_acquired_conns"),
+        _sel("pgxpool_max_conns"),
+        timeouts=_sel("pgxpool_canceled_acquire_count"),
+        pools=("db_name",),
+    ),
     PoolPreset(
         "otel-db",
         _sel("db_client_connection_count", _eq("db_client_connection_state", "used")),
