@@ -434,6 +434,8 @@ SCENES = {
     "good": {},
     "bad": {"versions": {"v2": Version(errors=0.5)}},
     "crashing": {"versions": {"v2": Version(crashes=True)}},
+    "good on two routes": {"two_routes": True},
+    "bad on two routes": {"two_routes": True, "versions": {"v2": Version(errors=0.5)}},
 }
 
 

@@ -34,11 +34,12 @@ from canary.core.plan import (
 from canary.core.rollout import decide
 from canary.core.series import Found, MetricAnswer, NoData, Series, SeriesQuery, Unavailable
 from canary.core.snapshot import Canary, Pod, Request, Route, Snapshot, Target, Trouble, Verb, Wish
-from canary.errors import ConflictError, NotFoundError
-from canary.interfaces import Key, Notice, Workload, World
+from canary.errors import ConflictError, NotFoundError, TransientError
+from canary.interfaces import Key, Notice, TrafficRouter, Workload, World
 from canary.observe import observe
 from canary.reconcile import reconcile
 from canary.report import Outcome
+from canary.routers.several import SeveralRouters
 
 START = 1_000_000.0
 KEY = Key("prod", "auth")
@@ -99,6 +100,20 @@ class Instance:
 
 
 @dataclass
+class Second:
+    """The state of the second route."""
+
+    weight: int | None = None
+    weight_at: float = START - 100
+    shown: int = 0
+    slower: float = 0.0
+    """Seconds that it takes longer to confirm than the first one."""
+    refuses: bool = False
+    unreadable: bool = False
+    gone: bool = False
+
+
+@dataclass
 class Memory:
     """All of the world's state, and the Protocols on top of it."""
 
@@ -124,6 +139,9 @@ class Memory:
     """None: the route is what the user wrote."""
     weight_at: float = START - 100
     confirm_after: float = 1.0
+    two_routes: bool = False
+    """A second route sends to the Service as well."""
+    second: "Second" = field(default_factory=Second)
     monitoring: str = "up"
     mute: str = ""
     """A metric that nobody can read."""
@@ -161,7 +179,7 @@ class Memory:
             clock=self,
             releases=_Store(self),
             workloads=_Workloads(self),
-            traffic=_Traffic(self),
+            traffic=self.traffic,
             metrics=_Metrics(self),
             notifier=self,
         )
@@ -169,6 +187,13 @@ class Memory:
     def ask(self, verb: Verb, **details: Any) -> None:
         """A person asks for something."""
         self.request = Request(verb, f"{verb}-{self.time}", **details)
+
+    @property
+    def traffic(self) -> TrafficRouter:
+        """One route, or two of them as one."""
+        if not self.two_routes:
+            return _Traffic(self)
+        return SeveralRouters({"HTTPRoute web": _Traffic(self), "GRPCRoute api": _Second(self)})
 
     def deploy(self, template: str) -> None:
         """The user applies a new template."""
@@ -213,7 +238,11 @@ class Memory:
     def snapshot(self) -> Snapshot:
         """The world as it is, without metrics: what the invariants look at."""
         wish = _Store(self).read(KEY)
-        workload, route = _Workloads(self).look(wish), _Traffic(self).look(wish)
+        workload = _Workloads(self).look(wish)
+        # An invariant looks at what is there, not at what can be read at the moment.
+        unreadable, self.second.unreadable = self.second.unreadable, False
+        route = self.traffic.look(wish)
+        self.second.unreadable = unreadable
         return Snapshot(self.time, wish, workload.target, workload.canary, route)
 
     # How it works inside
@@ -267,12 +296,19 @@ class Memory:
             self.shown = self.weight or 0
         return getattr(self, "shown", 0)
 
+    def second_data_plane_weight(self) -> int:
+        """The same of the second route."""
+        if self.time - self.second.weight_at >= self.confirm_after + 0.5:
+            self.second.shown = self.second.weight or 0
+        return self.second.shown
+
     def _serve(self) -> None:
         weight = self.data_plane_weight()
-        for _ in range(round(self.rps)):
-            canary = self.random.random() * 100 < weight
+        weights = [weight, self.second_data_plane_weight()] if self.two_routes else [weight]
+        for index in range(round(self.rps)):
+            canary = self.random.random() * 100 < weights[index % len(weights)]
             self._request(self.canaries if canary else self.pods)
-        if weight:
+        if any(weights):
             self.last_weight_at = self.time
         elif 0 < self.time - self.last_weight_at < self.linger:
             self._request(self.canaries)
@@ -470,3 +506,33 @@ class _Traffic:
             m.weight_at = m.time
         m.weight = weight
         m._wrote(str(action))
+
+
+@dataclass
+class _Second:
+    """A second route, whose API may refuse what the first one takes."""
+
+    memory: Memory
+
+    def look(self, _wish: Wish) -> Route | None:
+        m, second = self.memory, self.memory.second
+        if second.unreadable:
+            raise TransientError("GRPCRoute api cannot be read")
+        if second.gone:
+            return None
+        confirmed = m.time - second.weight_at >= m.confirm_after + second.slower
+        return Route(second.weight or 0, confirmed, second.weight is None)
+
+    def apply(self, _wish: Wish, action: TrafficAction) -> None:
+        m, second = self.memory, self.memory.second
+        weight = action.weight if isinstance(action, SetWeight) else None
+        if second.weight == weight:
+            return
+        if second.refuses or second.unreadable or (second.gone and weight):
+            raise ConflictError("GRPCRoute api cannot be written")
+        m.before(action)
+        m.second_data_plane_weight()
+        if (second.weight or 0) != (weight or 0):
+            second.weight_at = m.time
+        second.weight = weight
+        m._wrote(f"{action} on the second route")

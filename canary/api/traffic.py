@@ -1,5 +1,6 @@
 """Which workload is guarded, and who splits its traffic."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -70,8 +71,51 @@ class ReplicaShare(Frozen):
     """No router: traffic is shared by replica count, approximately."""
 
 
+class Router(Frozen):
+    """One route among several: exactly one member."""
+
+    gateway_api: Annotated[GatewayRoute | None, Field(alias="gatewayAPI")] = None
+    """A Gateway API route."""
+    istio: IstioRoute | None = None
+    """An Istio VirtualService."""
+    traefik: TraefikRoute | None = None
+    """A weighted TraefikService."""
+
+    @model_validator(mode="after")
+    def exactly_one_route(self) -> Self:
+        """An entry names one route, not several."""
+        _exactly_one({"gatewayAPI": self.gateway_api, "istio": self.istio, "traefik": self.traefik})
+        return self
+
+    @property
+    def kind(self) -> str:
+        """Kind of the route: `HTTPRoute`, `GRPCRoute`, `VirtualService` or `TraefikService`."""
+        if self.gateway_api is not None:
+            return self.gateway_api.kind
+        return "VirtualService" if self.istio is not None else "TraefikService"
+
+    @property
+    def name(self) -> str:
+        """Name of the route."""
+        if self.gateway_api is not None:
+            return self.gateway_api.name
+        if self.istio is not None:
+            return self.istio.virtual_service
+        return self.traefik.traefik_service if self.traefik is not None else ""
+
+    @property
+    def part(self) -> str | None:
+        """Name of the one rule that is weighted; None: every rule that sends to the Service."""
+        if self.gateway_api is not None:
+            return self.gateway_api.rule
+        return self.istio.route if self.istio is not None else None
+
+
+MAX_ROUTES = 8
+
+
 class Traffic(Frozen):
-    """Who splits the traffic: exactly one member."""
+    """Who splits the traffic: exactly one of the routers, or a list of routes."""
 
     gateway_api: Annotated[GatewayRoute | None, Field(alias="gatewayAPI")] = None
     """A Gateway API route."""
@@ -81,20 +125,53 @@ class Traffic(Frozen):
     """A weighted TraefikService."""
     replicas: ReplicaShare | None = None
     """No router: share by replica count (approximate)."""
+    routes: Annotated[tuple[Router, ...] | None, Field(min_length=1, max_length=MAX_ROUTES)] = None
+    """Several routes that all send to the Service, of any kinds: all get each weight."""
     settle: Annotated[float, Span("0s", "5m")] = 5.0
     """How long a confirmed route may still lag in the data plane."""
 
     @model_validator(mode="after")
     def exactly_one_router(self) -> Self:
         """Nothing falls back silently: no router, or two, is an error."""
-        routers = {
-            "gatewayAPI": self.gateway_api,
-            "istio": self.istio,
-            "traefik": self.traefik,
-            "replicas": self.replicas,
-        }
-        given = [name for name, router in routers.items() if router is not None]
-        if len(given) != 1:
-            found = " and ".join(given) or "none"
-            raise misfit(f"exactly one of {', '.join(routers)} is expected, found {found}")
+        _exactly_one(
+            {
+                "gatewayAPI": self.gateway_api,
+                "istio": self.istio,
+                "traefik": self.traefik,
+                "replicas": self.replicas,
+                "routes": self.routes,
+            }
+        )
         return self
+
+    @model_validator(mode="after")
+    def each_route_once(self) -> Self:
+        """A route has one memory of what the user wrote, and one weight."""
+        named = [(route.kind, route.name) for route in self.routes or ()]
+        twice = next((one for one in named if named.count(one) > 1), None)
+        if twice is not None:
+            raise misfit(
+                "each route once is expected (without a rule, all of its rules are weighted), "
+                f"found {twice[0]} {twice[1]} twice",
+                "routes",
+            )
+        return self
+
+    @property
+    def each(self) -> tuple[Router, ...]:
+        """The routes that are weighted; none with `replicas`."""
+        if self.routes is not None:
+            return self.routes
+        if self.replicas is not None:
+            return ()
+        one = Router.model_construct(
+            gateway_api=self.gateway_api, istio=self.istio, traefik=self.traefik
+        )
+        return (one,)
+
+
+def _exactly_one(members: Mapping[str, object]) -> None:
+    given = [name for name, member in members.items() if member is not None]
+    if len(given) != 1:
+        found = " and ".join(given) or "none"
+        raise misfit(f"exactly one of {', '.join(members)} is expected, found {found}")

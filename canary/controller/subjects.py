@@ -80,14 +80,25 @@ def subjects_of(release: Object) -> Iterator[Subject]:
     yield Subject(DEPLOYMENTS, namespace, target)
     yield Subject(SERVICES, namespace, service)
     traffic = _part(spec, "traffic")
-    gateway = _part(traffic, "gatewayAPI")
+    for one in (traffic, *_items(traffic, "routes")):
+        yield from (Subject(kind, namespace, name) for kind, name in _routes(one))
+
+
+def _routes(part: Mapping[str, Any]) -> Iterator[tuple[Kind, str]]:
+    """The kinds and names of the routes that `traffic`, or an entry of its `routes`, names."""
+    gateway = _part(part, "gatewayAPI")
     kind = GRPC_ROUTES if gateway.get("kind") == GRPC_ROUTES.kind else HTTP_ROUTES
     routes = (
         (kind, gateway.get("name")),
-        (VIRTUAL_SERVICES, _part(traffic, "istio").get("virtualService")),
-        (TRAEFIK_SERVICES, _part(traffic, "traefik").get("traefikService")),
+        (VIRTUAL_SERVICES, _part(part, "istio").get("virtualService")),
+        (TRAEFIK_SERVICES, _part(part, "traefik").get("traefikService")),
     )
-    yield from (Subject(of, namespace, str(name)) for of, name in routes if name)
+    yield from ((of, str(name)) for of, name in routes if name)
+
+
+def _items(part: Mapping[str, Any], name: str) -> Iterator[Mapping[str, Any]]:
+    found = part.get(name)
+    yield from (one for one in found if isinstance(one, dict)) if isinstance(found, list) else ()
 
 
 def _part(spec: Mapping[str, Any], name: str) -> Mapping[str, Any]:

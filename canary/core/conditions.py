@@ -100,7 +100,8 @@ def _traffic_shifted(status: Status, snap: Snapshot) -> Saying:
     if route is None:
         return Saying("TrafficShifted", None, status.reason, "There is no route to ask.")
     shifted = route.weight == meant and route.confirmed
-    return Saying("TrafficShifted", shifted, status.reason, f"{meant} % is meant for the canary.")
+    said = f"{meant} % is meant for the canary." + (f" {route.detail}." if route.detail else "")
+    return Saying("TrafficShifted", shifted, status.reason, said)
 
 
 def _data_available(status: Status) -> Saying:

@@ -84,6 +84,15 @@ class Route:
     """Who wrote the weight last, where that is known and it was not us."""
     backends: Mapping[Side, str] = field(default_factory=dict)
     """What the router's own metrics call each side."""
+    lowest: int | None = None
+    """Percent on the route that gives the canary the least; None: there is one route only."""
+    detail: str = ""
+    """With several routes: what each of them has, while they differ or wait; else empty."""
+
+    @property
+    def least(self) -> int:
+        """Percent that every route gives the canary."""
+        return self.weight if self.lowest is None else self.lowest
 
 
 class Verb(StrEnum):

@@ -121,7 +121,27 @@ def seconds(value: str) -> str:
     return f"({readable} ? duration({value}) : duration('0s'))"
 
 
-_ROUTERS = ("gatewayAPI", "istio", "traefik", "replicas")
+_ROUTES = ("gatewayAPI", "istio", "traefik")
+_ROUTERS = (*_ROUTES, "replicas", "routes")
+
+
+def _same_route(one: str, other: str) -> str:
+    """CEL: both entries name the same route."""
+
+    def same(field: str, *names: str) -> str:
+        both = (f"has({one}.{field})", f"has({other}.{field})")
+        equal = (f"{one}.{field}.{name} == {other}.{field}.{name}" for name in names)
+        return "(" + " && ".join((*both, *equal)) + ")"
+
+    return " || ".join(
+        (
+            same("gatewayAPI", "kind", "name"),
+            same("istio", "virtualService"),
+            same("traefik", "traefikService"),
+        )
+    )
+
+
 _HOLD = format_duration(Step.model_fields["hold"].default)
 _FALLING = (
     f"{list(range(1, MAX_STEPS))}.filter(i, i < size(self.steps)"
@@ -140,6 +160,21 @@ RULES: Mapping[str, Sequence[Rule]] = {
             _one_of(_ROUTERS),
             f"exactly one of {', '.join(_ROUTERS)} is expected",
             _given(_ROUTERS),
+        ),
+        Rule(
+            "each_route_once",
+            "!has(self.routes) || self.routes.all(one,"
+            f" self.routes.exists_one(other, {_same_route('one', 'other')}))",
+            "each route once is expected (without a rule, all of its rules are weighted)",
+            field="routes",
+        ),
+    ),
+    "Router": (
+        Rule(
+            "exactly_one_route",
+            _one_of(_ROUTES),
+            f"exactly one of {', '.join(_ROUTES)} is expected",
+            _given(_ROUTES),
         ),
     ),
     "RatioSource": (

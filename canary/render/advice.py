@@ -48,11 +48,7 @@ def looks(sight: Sight, pods: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _route(sight: Sight) -> str:
-    traffic = sight.spec.traffic
-    if traffic.gateway_api is not None:
-        return f"{traffic.gateway_api.kind.lower()} {traffic.gateway_api.name}"
-    if traffic.istio is not None:
-        return f"virtualservice {traffic.istio.virtual_service}"
-    if traffic.traefik is not None:
-        return f"traefikservice {traffic.traefik.traefik_service}"
+    routes = sight.spec.traffic.each
+    if routes:
+        return " ".join(f"{route.kind.lower()}/{route.name}" for route in routes)
     return f"deployment {sight.spec.target.name}-canary"

@@ -1,14 +1,18 @@
-"""From the spec's one router to the code that speaks to it."""
+"""From the routes that a spec names to the code that speaks to them."""
 
-from canary.api.traffic import GatewayRoute, Traffic
+from canary.api.traffic import Router, Traffic
 from canary.errors import UsageError
 from canary.interfaces import TrafficRouter
 from canary.kube.objects import Objects
+from canary.routers.dialect import Dialect
 from canary.routers.gateway_api import GRPC_ROUTE, HTTP_ROUTE
 from canary.routers.istio import VIRTUAL_SERVICE
 from canary.routers.replicas import ReplicaRouter
+from canary.routers.several import SeveralRouters
 from canary.routers.shell import RouteRouter
 from canary.routers.traefik import TRAEFIK_SERVICE
+
+DIALECTS = (HTTP_ROUTE, GRPC_ROUTE, VIRTUAL_SERVICE, TRAEFIK_SERVICE)
 
 
 def router_of(traffic: Traffic, objects: Objects) -> TrafficRouter:
@@ -17,21 +21,21 @@ def router_of(traffic: Traffic, objects: Objects) -> TrafficRouter:
     Raises:
         UsageError: the spec names none (models that were validated never do).
     """
-    if traffic.gateway_api is not None:
-        return _gateway(traffic.gateway_api, objects)
-    if traffic.istio is not None:
-        istio = traffic.istio
-        return RouteRouter(objects, VIRTUAL_SERVICE, istio.virtual_service, istio.route)
-    if traffic.traefik is not None:
-        return RouteRouter(objects, TRAEFIK_SERVICE, traffic.traefik.traefik_service)
+    routers = {
+        f"{route.kind} {route.name}": RouteRouter(
+            objects, dialect_of(route), route.name, route.part
+        )
+        for route in traffic.each
+    }
+    if len(routers) > 1:
+        return SeveralRouters(routers)
+    for router in routers.values():
+        return router
     if traffic.replicas is not None:
         return ReplicaRouter(objects)
-    raise UsageError("traffic names no router: one of gatewayAPI, istio, traefik, replicas")
+    raise UsageError("traffic names no router: one of gatewayAPI, istio, traefik, replicas, routes")
 
 
-def _gateway(route: GatewayRoute, objects: Objects) -> RouteRouter:
-    match route.kind:
-        case "HTTPRoute":
-            return RouteRouter(objects, HTTP_ROUTE, route.name, route.rule)
-        case "GRPCRoute":
-            return RouteRouter(objects, GRPC_ROUTE, route.name, route.rule)
+def dialect_of(route: Router) -> Dialect:
+    """How this kind of route is read and written."""
+    return next(one for one in DIALECTS if one.kind.kind == route.kind)

@@ -250,7 +250,7 @@ WRONG_SHAPES = [
     pytest.param(
         "traffic: {gatewayAPI: {name: auth}}",
         "traffic: auth",
-        "spec.traffic: a mapping (gatewayAPI, istio, traefik, replicas, settle) is expected, found the text 'auth'",
+        "spec.traffic: a mapping (gatewayAPI, istio, traefik, replicas, routes, settle) is expected, found the text 'auth'",
         id="a text where a mapping is meant",
     ),
     pytest.param(
@@ -262,14 +262,26 @@ WRONG_SHAPES = [
     pytest.param(
         "traffic: {gatewayAPI: {name: auth}}",
         "traffic: {}",
-        "spec.traffic: exactly one of gatewayAPI, istio, traefik, replicas is expected, found none",
+        "spec.traffic: exactly one of gatewayAPI, istio, traefik, replicas, routes is expected, found none",
         id="no router",
     ),
     pytest.param(
         "traffic: {gatewayAPI: {name: auth}}",
         "traffic: {gatewayAPI: {name: auth}, replicas: {}}",
-        "spec.traffic: exactly one of gatewayAPI, istio, traefik, replicas is expected, found gatewayAPI and replicas",
+        "spec.traffic: exactly one of gatewayAPI, istio, traefik, replicas, routes is expected, found gatewayAPI and replicas",
         id="two routers",
+    ),
+    pytest.param(
+        "traffic: {gatewayAPI: {name: auth}}",
+        "traffic: {routes: [{gatewayAPI: {name: auth}}, {istio: {virtualService: auth}, traefik: {traefikService: auth}}]}",
+        "spec.traffic.routes[1]: exactly one of gatewayAPI, istio, traefik is expected, found istio and traefik",
+        id="two routes in one entry",
+    ),
+    pytest.param(
+        "traffic: {gatewayAPI: {name: auth}}",
+        "traffic: {routes: [{gatewayAPI: {name: auth, rule: a}}, {gatewayAPI: {name: auth, rule: b}}]}",
+        "spec.traffic.routes: each route once is expected (without a rule, all of its rules are weighted), found HTTPRoute auth twice",
+        id="one route twice",
     ),
     pytest.param(
         "webhook: {url: 'https://checks.example/smoke'}",

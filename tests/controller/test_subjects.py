@@ -82,6 +82,17 @@ def test_concerned(subjects: Subjects, kind: Kind, changed: Object, expected: se
     assert subjects.concerned(kind, changed) == expected
 
 
+def test_each_of_several_routes_concerns_the_release(subjects: Subjects) -> None:
+    """Whatever its kind; what is no list of routes names none."""
+    routes = [{"gatewayAPI": {"name": "web"}}, {"istio": {"virtualService": "mesh"}}, "x"]
+    subjects.learn(release(traffic={"routes": routes}), AUTH)
+    assert subjects.concerned(HTTP_ROUTES, item("web")) == {AUTH}
+    assert subjects.concerned(VIRTUAL_SERVICES, item("mesh")) == {AUTH}
+    assert subjects.concerned(HTTP_ROUTES, item("front")) == set()
+    subjects.learn(release(traffic={"routes": 3}), AUTH)
+    assert subjects.concerned(HTTP_ROUTES, item("web")) == set()
+
+
 def test_moved_and_gone(subjects: Subjects) -> None:
     """A release that changes its target is found by the new one; one that is gone by none."""
     subjects.learn(release(target={"name": "api"}), AUTH)

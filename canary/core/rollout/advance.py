@@ -125,7 +125,7 @@ def mean_the_weight(ctx: Context) -> Plan | None:
 def evidence_went_away(ctx: Context) -> Plan | None:
     """What allowed the rise must still hold when it is written."""
     route = ctx.snap.route
-    rising = route is not None and route.weight < ctx.status.weight
+    rising = route is not None and route.least < ctx.status.weight
     if not rising or ctx.status.step == 0 or ctx.judged.step is Verdict.PASS:
         return None
     reason = WAITING.get(ctx.judged.step, Reason.GATHERING_EVIDENCE)
@@ -139,12 +139,12 @@ def write_the_weight(ctx: Context) -> Plan | None:
     mid-release have taken the autoscaler's floor away.
     """
     route = ctx.snap.route
-    if route is None or route.weight == ctx.status.weight:
+    if route is None or route.weight == route.least == ctx.status.weight:
         return None
-    rising = route.weight < ctx.status.weight
+    rising = route.least < ctx.status.weight
     first = (KeepCapacity(ctx.release.replicas),) if rising else ()
     shift = SetWeight(ctx.status.weight)
-    return ctx.wait(Reason.SHIFTING_TRAFFIC, *first, shift, confirmed_at=None)
+    return ctx.wait(Reason.SHIFTING_TRAFFIC, *first, shift, message=route.detail, confirmed_at=None)
 
 
 def route_unconfirmed(ctx: Context) -> Plan | None:
@@ -153,7 +153,7 @@ def route_unconfirmed(ctx: Context) -> Plan | None:
     if route is None or ctx.settled:
         return None
     if not route.confirmed:
-        return ctx.wait(Reason.SHIFTING_TRAFFIC)
+        return ctx.wait(Reason.SHIFTING_TRAFFIC, message=route.detail)
     return ctx.wait(Reason.SHIFTING_TRAFFIC, confirmed_at=ctx.release.confirmed_at or ctx.now)
 
 

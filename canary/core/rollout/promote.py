@@ -71,12 +71,13 @@ def mean_everything(ctx: Context) -> Plan | None:
 def everything_to_canary(ctx: Context) -> Plan | None:
     """The target rolls without gateway traffic, so no request meets a pod that goes."""
     route = ctx.snap.route
-    if route is None or (route.weight == FULL and ctx.settled):
+    if route is None or (route.least == FULL and ctx.settled):
         return None
-    if route.weight != FULL:
-        return ctx.wait(Reason.SHIFTING_TRAFFIC, SetWeight(FULL), confirmed_at=None)
+    if route.least != FULL:
+        write = SetWeight(FULL)
+        return ctx.wait(Reason.SHIFTING_TRAFFIC, write, message=route.detail, confirmed_at=None)
     confirmed_at = (ctx.release.confirmed_at or ctx.now) if route.confirmed else None
-    return ctx.wait(Reason.SHIFTING_TRAFFIC, confirmed_at=confirmed_at)
+    return ctx.wait(Reason.SHIFTING_TRAFFIC, message=route.detail, confirmed_at=confirmed_at)
 
 
 def mean_to_roll(ctx: Context) -> Plan:

@@ -84,11 +84,14 @@ def contested(ctx: Context) -> Plan | None:
     """Somebody else wrote the weight: put right once, then held at 0, never fought."""
     route, release, meant = ctx.snap.route, ctx.release, ctx.status.weight
     # Ours to write: a rise that is meant and not yet seen. More than is meant never is ours.
-    ours = release.confirmed_at is None and (route is None or route.weight < meant)
-    if route is None or route.weight == meant or ours:
+    if route is None or route.weight == route.least == meant:
+        return None
+    if release.confirmed_at is None and route.weight <= meant:
         return None
     writer = route.writer or "somebody else"
-    message = f"{writer} set the weight to {route.weight} % where {meant} % was meant."
+    wrong = route.weight if route.weight != meant else route.least
+    message = f"{writer} set the weight to {wrong} % where {meant} % was meant."
+    message += f" {route.detail}." if route.detail else ""
     if release.rewrites > 0:
         return ctx.pause(
             Reason.CONTESTED,

@@ -58,22 +58,25 @@ def _controller(one: Object) -> str:
 
 
 def unlistened(patient: Patient, releases: list[Object]) -> Iterator[Diagnosis]:
-    """Releases whose route no controller has accepted as it is."""
+    """Releases with a route that no controller has accepted as it is."""
     for release in releases:
         traffic = release["spec"].get("traffic") or {}
-        gateway = traffic.get("gatewayAPI")
-        if not gateway:
-            continue
-        kind = gateway.get("kind", "HTTPRoute")
-        dialect = next((one for one in DIALECTS if one.kind.kind == kind), None)
-        namespace, name = release["metadata"]["namespace"], release["metadata"]["name"]
-        if dialect is None:
-            continue
-        try:
-            route = patient.server.get(dialect.kind, namespace, gateway["name"])
-        except CanaryError:
-            continue
-        if route is not None and not dialect.confirmed(route):
-            said = f"no controller has accepted {kind} {gateway['name']} as it is"
-            see = f"kubectl -n {namespace} get {kind} {gateway['name']} -o yaml, status.parents"
-            yield doubtful(f"release {namespace}/{name}", said, f"see {see}")
+        for one in (traffic, *(traffic.get("routes") or ())):
+            if gateway := one.get("gatewayAPI"):
+                yield from _unlistened(patient, release, gateway)
+
+
+def _unlistened(patient: Patient, release: Object, gateway: Object) -> Iterator[Diagnosis]:
+    kind = gateway.get("kind", "HTTPRoute")
+    dialect = next((one for one in DIALECTS if one.kind.kind == kind), None)
+    namespace, name = release["metadata"]["namespace"], release["metadata"]["name"]
+    if dialect is None:
+        return
+    try:
+        route = patient.server.get(dialect.kind, namespace, gateway["name"])
+    except CanaryError:
+        return
+    if route is not None and not dialect.confirmed(route):
+        said = f"no controller has accepted {kind} {gateway['name']} as it is"
+        see = f"kubectl -n {namespace} get {kind} {gateway['name']} -o yaml, status.parents"
+        yield doubtful(f"release {namespace}/{name}", said, f"see {see}")

@@ -1,0 +1,84 @@
+"""Several routes as one: up means all of them, down means as many as can be reached.
+
+The weight that is read is the largest, so that nothing is believed to be gone that still flows; it
+counts as confirmed once all routes have it. Every write goes to every route, also after one of them
+has failed: a route that cannot be written holds up no other on the way down.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from canary.core.increments import Side
+from canary.core.plan import TrafficAction
+from canary.core.snapshot import Route, Wish
+from canary.errors import CanaryError
+from canary.interfaces import TrafficRouter
+
+
+@dataclass(frozen=True, slots=True)
+class SeveralRouters:
+    """A TrafficRouter over others, each under the name that people are told."""
+
+    routers: Mapping[str, TrafficRouter]
+
+    def look(self, wish: Wish) -> Route | None:
+        """See TrafficRouter. None where a route is missing and none carries anything of ours.
+
+        A route that is missing in mid-release has no traffic for the canary. One that cannot be
+        read has, as far as anybody knows, what it was meant to have.
+
+        Raises:
+            CanaryError: no route can be read; or, without a release, one cannot.
+        """
+        seen: dict[str, Route | None] = {}
+        errors: list[CanaryError] = []
+        for name, router in self.routers.items():
+            try:
+                seen[name] = router.look(wish)
+            except CanaryError as error:
+                errors.append(error)
+                seen[name] = Route(wish.status.weight, confirmed=False, at_rest=False)
+        if errors and (wish.status.release is None or len(errors) == len(seen)):
+            raise errors[0]
+        there = [route for route in seen.values() if route is not None]
+        if not there or (len(there) < len(seen) and all(route.at_rest for route in there)):
+            return None
+        return _together(seen, there)
+
+    def apply(self, wish: Wish, action: TrafficAction) -> None:
+        """See TrafficRouter. Raises what the first of the routes raised, once all were tried."""
+        errors: list[CanaryError] = []
+        for router in self.routers.values():
+            try:
+                router.apply(wish, action)
+            except CanaryError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+
+def _together(seen: Mapping[str, Route | None], there: list[Route]) -> Route:
+    weights = [route.weight if route is not None else 0 for route in seen.values()]
+    even = len(set(weights)) == 1
+    confirmed = even and all(route.confirmed for route in there)
+    return Route(
+        weight=max(weights),
+        confirmed=confirmed,
+        at_rest=all(route.at_rest for route in there),
+        writer=next((route.writer for route in there if route.writer is not None), None),
+        backends=_backends(there),
+        lowest=min(weights),
+        detail="" if confirmed else "; ".join(_said(*one) for one in seen.items()),
+    )
+
+
+def _backends(there: list[Route]) -> Mapping[Side, str]:
+    """Names that all routes share; where they differ no single query finds all requests."""
+    first = there[0].backends
+    return first if all(route.backends == first for route in there) else {}
+
+
+def _said(name: str, route: Route | None) -> str:
+    if route is None:
+        return f"{name} cannot be weighted"
+    return f"{name} has {route.weight} %" + ("" if route.confirmed else ", not confirmed")
