@@ -27,11 +27,13 @@ class Outcome:
 def report(world: World, snapshot: Snapshot, plan: Plan, done: Done) -> Outcome:
     """The next status is written only when the whole plan was carried out.
 
-    Otherwise the next pass sees how far it came and decides again from there.
+    Otherwise the next pass sees how far it came and decides again from there; what is said to
+    people is written all the same.
     """
     before = snapshot.wish.status
     if done.refused is not None:
-        return Outcome(before, done.refused.retry_after, done)
+        after = _refused(world, snapshot, plan, done.refused)
+        return Outcome(after, done.refused.retry_after, done)
     after = plan.status.model_copy(update={"conditions": conditions(plan.status, snapshot)})
     if LetGo() in done.actions:
         _tell(world, snapshot, after)
@@ -45,6 +47,32 @@ def report(world: World, snapshot: Snapshot, plan: Plan, done: Done) -> Outcome:
         _tell(world, snapshot, after)
         return Outcome(after, plan.requeue_after, done)
     return Outcome(before, plan.requeue_after, done)
+
+
+def _refused(world: World, snapshot: Snapshot, plan: Plan, refused: TransientError) -> Status:
+    """The status with what was to be done and what stands in the way; nothing in it steers.
+
+    The judge's state stays as it was, so that the same samples are judged again. A conflict is
+    settled by the next pass, so it is said only where the status said something else.
+    """
+    before, said = snapshot.wish.status, plan.status.reason
+    again = isinstance(refused, ConflictError) and before.reason is said
+    after = before.model_copy(
+        update={
+            "observed_generation": snapshot.wish.generation,
+            "reason": said,
+            "message": before.message if again else f"Refused, and tried again: {refused}",
+        }
+    )
+    after = after.model_copy(update={"conditions": conditions(after, snapshot)})
+    if (after.reason, after.message) == (before.reason, before.message):
+        return before
+    try:
+        world.releases.write_status(snapshot.wish, after)
+    except TransientError:
+        return before
+    _tell(world, snapshot, after)
+    return after
 
 
 def _is_due(before: Status, after: Status, now: float) -> bool:

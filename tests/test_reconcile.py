@@ -11,6 +11,7 @@ from canary.core.plan import (
     DeleteCanary,
     EnsureCanary,
     Hold,
+    PutBack,
     RestoreRoute,
     RollTarget,
     SetWeight,
@@ -464,6 +465,23 @@ def test_a_refused_write_is_decided_again(action: type) -> None:
     memory = deployed()
     memory.refuse = [action, action]
     assert ended(memory).status.reason is Reason.PROMOTED
+
+
+def test_a_write_that_is_refused_again_and_again_is_said_in_the_status() -> None:
+    """The status says what is tried and what stands in the way, and steers nothing meanwhile."""
+    memory = deployed()
+    memory.run(300, until=Phase.PROGRESSING)
+    memory.impossible = PutBack
+    memory.held = False
+    for _ in range(6):
+        memory.step()
+    assert memory.status.intent is Intent.ADVANCE
+    assert memory.status.reason is Reason.UNPAUSED_BY_HAND
+    assert "no ReplicaSet keeps it" in memory.status.message
+    assert memory.notices[-1].reason is Reason.UNPAUSED_BY_HAND
+    memory.impossible = None
+    ended(memory)
+    assert memory.status.reason is Reason.UNPAUSED_BY_HAND
 
 
 def test_dying_in_the_middle_of_a_deletion() -> None:

@@ -153,6 +153,8 @@ class Memory:
     writes: int = 0
     die_after: int | None = None
     refuse: list[type] = field(default_factory=list)
+    impossible: type | None = None
+    """Actions that cannot be carried out, however often they are tried."""
     dropped: int = 0
     served: dict[str, int] = field(default_factory=dict)
     failed: dict[str, int] = field(default_factory=dict)
@@ -200,6 +202,13 @@ class Memory:
         self.template = template
         self.generation += 1
 
+    def scale(self, replicas: int) -> None:
+        """An autoscaler gives stable more pods; they are ready at once."""
+        while len(self.pods) < replicas:
+            self.pods.append(self._instance("auth", self.pods[0].template, self.time))
+            self.pods[-1].ready_since = self.time
+        self.replicas = replicas
+
     def tick(self, seconds: float) -> None:
         """Time passes: pods come up, the target rolls, requests are served, counters are seen."""
         for _ in range(round(seconds)):
@@ -217,8 +226,25 @@ class Memory:
         broken = broken_by_plan(snap, self.judged, decide(snap, self.judged))
         assert not broken, (broken, self.trail[-6:])
         outcome = reconcile(self.world, KEY)
-        self.tick(10.0 if outcome.again_after is None else min(outcome.again_after, 10.0))
+        self._wait(10.0 if outcome.again_after is None else min(outcome.again_after, 10.0))
         return outcome
+
+    def _wait(self, seconds: float) -> None:
+        """Time passes until the next pass is due, or until pods become ready or cease to be."""
+        before = self._readiness()
+        for _ in range(round(seconds)):
+            self.tick(1)
+            if self._readiness() != before:
+                return
+
+    def _readiness(self) -> list[bool]:
+        return [pod.ready_since is not None for pod in (*self.pods, *self.canaries)]
+
+    def lose(self, count: int, seconds: float) -> None:
+        """So many canary pods stop being ready, for so long."""
+        for pod in self.canaries[:count]:
+            pod.ready_since = None
+            pod.born = self.time + seconds - self._behaviour(pod.template).ready_after
 
     def run(self, seconds: float, *, until: str | None = None) -> None:
         """Passes until this phase, or for so long."""
@@ -258,6 +284,8 @@ class Memory:
 
     def before(self, action: Action) -> None:
         """What an action must not break is checked just before it is carried out."""
+        if type(action) is self.impossible:
+            raise TransientError("no ReplicaSet keeps it", retry_after=10.0)
         if type(action) in self.refuse:
             self.refuse.remove(type(action))
             raise ConflictError("somebody else wrote in between")

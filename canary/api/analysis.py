@@ -173,7 +173,7 @@ class Analysis(Frozen):
     interval: Annotated[float, Span("1s", "5m")] = 10.0
     """Time between two looks."""
     incident: Annotated[float, Span("0s", "10m")] = 30.0
-    """A hiccup no longer than this is not a reason to roll back (a total outage is)."""
+    """Longest trouble that is no reason to roll back; pods that are not ready get no traffic."""
     warm_up: Annotated[float, Span("0s", "1h")] = 60.0
     """Of each new pod, not counted."""
     minimum: Annotated[float, Span("0s", "168h")] = 1200.0

@@ -79,6 +79,7 @@ class Reason(StrEnum):
     TARGET_TAKEN = "TargetTaken"
     NAME_TAKEN = "NameTaken"
     SERVICE_NOT_FOUND = "ServiceNotFound"
+    SERVICE_SELECTS_NO_POD = "ServiceSelectsNoPod"
     NOT_ISOLATED = "NotIsolated"
     ROUTE_NOT_FOUND = "RouteNotFound"
     DELETED = "Deleted"
@@ -107,6 +108,7 @@ class Reason(StrEnum):
     MONITORING_UNAVAILABLE = "MonitoringUnavailable"
     STABLE_UNHEALTHY = "StableUnhealthy"
     TRAFFIC_NOT_SHIFTED = "TrafficNotShifted"
+    ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
     CONTESTED = "Contested"
     PAUSED_BY_PERSON = "PausedByPerson"
     INCONCLUSIVE = "Inconclusive"
@@ -148,6 +150,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.TARGET_TAKEN: "Another CanaryRelease guards this target already.",
     Reason.NAME_TAKEN: "An object that is not ours has the name that the canary needs.",
     Reason.SERVICE_NOT_FOUND: "The Service that the target's clients call does not exist.",
+    Reason.SERVICE_SELECTS_NO_POD: "The Service sends to a port that no running pod has.",
     Reason.NOT_ISOLATED: "Canary pods could not be kept apart from stable ones.",
     Reason.ROUTE_NOT_FOUND: "The route does not exist, so no weight can be written.",
     Reason.DELETED: "The CanaryRelease is being deleted; everything is put back.",
@@ -174,6 +177,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.MONITORING_UNAVAILABLE: "The monitoring does not answer; the weight stays.",
     Reason.STABLE_UNHEALTHY: "Stable fails as well: not the canary's fault; the weight stays.",
     Reason.TRAFFIC_NOT_SHIFTED: "The share of requests contradicts the weight; the weight stays.",
+    Reason.ROUTE_NOT_ACCEPTED: "The router refuses the route; the canary gets no traffic.",
     Reason.CONTESTED: "Somebody else keeps writing the weights; the canary is held at weight 0.",
     Reason.PAUSED_BY_PERSON: "A person paused the release.",
     Reason.INCONCLUSIVE: "The evidence did not come in time; the release waits for a person.",
@@ -181,7 +185,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.CHECK_INCONCLUSIVE: "A check before traffic could say neither pass nor fail.",
     Reason.WORSE_THAN_STABLE: "The canary fails more often than stable.",
     Reason.ABOVE_LIMIT: "The canary fails more often than the limit allows.",
-    Reason.CANARY_OUTAGE: "At least half of the canary's requests failed.",
+    Reason.CANARY_OUTAGE: "The canary was out: half of its requests failed, or no pod was ready.",
     Reason.POOL_SATURATED: "A canary pod's connection pool is above its limit.",
     Reason.POOL_EXHAUSTED: "Every connection of a canary pod's pool is taken.",
     Reason.CONNECTION_LEAK: "The canary takes connections that it never gives back.",

@@ -67,7 +67,7 @@ class Release(Frozen):
     """Our hash of the user's template that is being released."""
     started_at: float
     replicas: int
-    """Stable's replica count at the start: the capacity that is kept until the end."""
+    """Stable's largest replica count so far: the capacity that is kept until the end."""
     failed: Reason | None = None
     """Why it is being rolled back."""
     message: str = ""
@@ -82,6 +82,14 @@ class Release(Frozen):
     """When the metrics last said something about the canary."""
     approved_step: int = -1
     pause: Pause | None = None
+    unready_since: float | None = None
+    """Since when no canary pod is ready although it had traffic; None while one is."""
+    outages: int = 0
+    """How often in this step no canary pod was ready while it had traffic."""
+    errors_unknown: bool = False
+    """Requests were sent where nobody counts them: what they met is not known."""
+    reached_step: int = -1
+    """The last step whose weight was in effect: it may be given back without a new Pass."""
     resumed_at: float | None = None
     """When a person last resumed: patience and deadline count from here."""
     rewrites: int = 0
@@ -111,7 +119,8 @@ class HistoryEntry(Frozen):
     started_at: float
     ended_at: float
     peak_weight: int = 0
-    errors_served: float = 0.0
+    errors_served: float | None = None
+    """Failed requests that the canary answered; None where that is not known."""
     analysis: tuple[MetricStatus, ...] = ()
     """The metrics for which it was rolled back, as they stood then."""
     canary_pods: tuple[str, ...] = ()

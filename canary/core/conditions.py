@@ -17,6 +17,7 @@ STALLING = {
     Reason.TARGET_TAKEN,
     Reason.NAME_TAKEN,
     Reason.SERVICE_NOT_FOUND,
+    Reason.SERVICE_SELECTS_NO_POD,
     Reason.NOT_ISOLATED,
     Reason.ROUTE_NOT_FOUND,
     Reason.INVALID_SPEC,

@@ -9,13 +9,22 @@ from collections.abc import Callable
 
 from canary.api import Intent, OnInconclusive, Reason, Skip, Verdict
 from canary.core.analysis.result import AnalysisResult
-from canary.core.plan import Action, DeleteCanary, EnsureCanary, Plan, RollTarget, SetWeight
-from canary.core.snapshot import Snapshot
+from canary.core.plan import (
+    Action,
+    DeleteCanary,
+    EnsureCanary,
+    Plan,
+    RestoreRoute,
+    RollTarget,
+    SetWeight,
+)
+from canary.core.snapshot import Snapshot, carried_weight
 
 WITHOUT_THE_JUDGE = {
     Reason.CRASH_LOOPING,
     Reason.OUT_OF_MEMORY,
     Reason.NEVER_READY,
+    Reason.CANARY_OUTAGE,
     Reason.CHECK_FAILED,
     Reason.ABORTED,
     Reason.UNDONE,
@@ -42,20 +51,30 @@ def within_the_step(snap: Snapshot) -> str | None:
 
 
 def rises_when_allowed(snap: Snapshot, judged: AnalysisResult, action: Action) -> str | None:
-    """2. Weight rises only when ready, confirmed, passed, held, with the template unchanged."""
+    """2, 11. Weight rises only when ready, confirmed, passed, held, with the template unchanged.
+
+    And never above what the ready canary pods carry of stable's present pods.
+    """
     route, canary, target = snap.route, snap.canary, snap.target
     if not isinstance(action, SetWeight) or route is None or action.weight <= route.weight:
         return None
-    status = snap.wish.status
+    status, release = snap.wish.status, snap.wish.status.release
+    promoting = status.intent is Intent.PROMOTE
+    rolling = promoting and release is not None and release.unhold_at is not None
+    again = release is not None and status.step <= release.reached_step
     facts = {
         "the canary is not ready": canary is not None and canary.ready >= canary.replicas > 0,
         "the last weight is not confirmed": route.confirmed,
         "the template changed": target is not None and target.template == status.canary_hash,
-        "the target is not held": target is not None and target.held,
+        "the target is not held": target is not None and (target.held or rolling),
         "the status does not mean it": action.weight <= status.weight,
         "the verdict is not Pass": status.step == 0
         or judged.step is Verdict.PASS
-        or status.intent is Intent.PROMOTE,
+        or again
+        or promoting,
+        "the ready pods do not carry it": canary is not None
+        and target is not None
+        and action.weight <= carried_weight(canary.ready, target.replicas),
     }
     broken = [what for what, fine in facts.items() if not fine]
     return f"weight rises to {action.weight} although {', '.join(broken)}" if broken else None
@@ -89,6 +108,25 @@ def weight_zero_first(snap: Snapshot, _judged: AnalysisResult, plan: Plan) -> st
     if turned and carries and plan.actions[:1] != (SetWeight(0),):
         return f"rolls back, but first does {plan.actions[:1]}"
     return None
+
+
+def weight_follows_readiness(snap: Snapshot, _judged: AnalysisResult, plan: Plan) -> str | None:
+    """11. No weight stays above what the ready canary pods carry while stable's are ready."""
+    status, target, route = snap.wish.status, snap.target, snap.route
+    release, canary = status.release, snap.canary
+    if status.intent not in {Intent.ADVANCE, Intent.PROMOTE} or target is None or route is None:
+        return None
+    if release is None or release.rolled or snap.wish.spec.traffic.replicas is not None:
+        return None
+    ready = canary.ready if canary is not None else 0
+    carried = carried_weight(ready, release.replicas)
+    if route.weight <= carried or not any(pod.ready for pod in target.pods):
+        return None
+    first = plan.actions[0] if plan.actions else None
+    lowers = isinstance(first, SetWeight) and first.weight <= carried
+    if lowers or isinstance(first, RestoreRoute):
+        return None
+    return f"{ready} ready canary pods have {route.weight} %, and first is done: {first}"
 
 
 def new_template_from_zero(snap: Snapshot, _judged: AnalysisResult, plan: Plan) -> str | None:
@@ -141,6 +179,7 @@ PLAN_CHECKS: tuple[PlanCheck, ...] = (
     promotes_on_pass,
     rolls_back_on_fail,
     weight_zero_first,
+    weight_follows_readiness,
     new_template_from_zero,
 )
 ACTION_CHECKS: tuple[ActionCheck, ...] = (

@@ -63,6 +63,8 @@ class Canary:
     template: str
     replicas: int
     pods: tuple[Pod, ...] = ()
+    follows_service: bool = True
+    """Its Service has the ports that the user's Service has now."""
 
     @property
     def ready(self) -> int:
@@ -84,6 +86,8 @@ class Route:
     """Who wrote the weight last, where that is known and it was not us."""
     backends: Mapping[Side, str] = field(default_factory=dict)
     """What the router's own metrics call each side."""
+    refused: str | None = None
+    """Why the router refuses the route as it is now, in a sentence; None: it does not."""
     lowest: int | None = None
     """Percent on the route that gives the canary the least; None: there is one route only."""
     detail: str = ""
@@ -93,6 +97,14 @@ class Route:
     def least(self) -> int:
         """Percent that every route gives the canary."""
         return self.weight if self.lowest is None else self.lowest
+
+
+def carried_weight(ready: int, replicas: int) -> int:
+    """The largest weight (percent) that `ready` pods carry of what `replicas` pods carry.
+
+    1 of 4 pods carries 25 %; 3 of 7 carry 42 %.
+    """
+    return min(100, 100 * ready // replicas) if replicas > 0 else 100 * (ready > 0)
 
 
 class Verb(StrEnum):

@@ -14,7 +14,16 @@ from canary.render.proportion import wilson
 from canary.render.sight import Sight, judged
 from canary.render.status_text import SCHEMA, metric
 from canary.render.waits import SILENT, limits
-from canary.render.words import amount, clean, count, duration, percent, spaced, stamp
+from canary.render.words import (
+    amount,
+    clean,
+    count,
+    duration,
+    errors_served,
+    percent,
+    spaced,
+    stamp,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +113,7 @@ def _rejected(sight: Sight, entry: HistoryEntry) -> Iterator[Line]:
     yield Line("version", f"{entry.template} was compared with {sight.status.stable_hash}")
     yield Line(
         "reached",
-        f"at most {entry.peak_weight} % of the traffic; {count(entry.errors_served)} errors served",
+        f"at most {entry.peak_weight} % of the traffic; {errors_served(entry.errors_served)}",
     )
 
 

@@ -6,7 +6,7 @@ from canary.api import MetricStatus, Status
 from canary.core.outlook import outlook
 from canary.render.asking import possible
 from canary.render.sight import Sight, exit_code, judged, least_left, troubles
-from canary.render.words import amount, clean, percent
+from canary.render.words import amount, clean, errors_served, percent
 
 SCHEMA = 1
 """`schemaVersion` of the document: fields are added, never changed or taken away within one."""
@@ -87,6 +87,6 @@ def ended(sight: Sight) -> str:
     last = sight.last
     if last is None:
         return f"{sight.title}: no release has ended yet"
-    errors = f", {last.errors_served:,.0f} errors served" if last.errors_served else ""
+    errors = "" if last.errors_served == 0 else f", {errors_served(last.errors_served)}"
     at = percent(last.peak_weight / 100)
     return f"{sight.title}: {last.result} ({last.reason}), peak weight {at}{errors}"

@@ -13,7 +13,7 @@ from canary.render.bars import bar, beside, fitted, glyphs_for
 from canary.render.panels import LABEL, VERDICT_STYLES, Page, name_width, strength, weight_panel
 from canary.render.sight import Sight, judged, least_left, troubles
 from canary.render.timeline import Evidence
-from canary.render.words import amount, count, duration, percent, spaced
+from canary.render.words import amount, count, duration, errors_served, percent, spaced
 
 WIDEST = 120
 """Cells; wider lines are harder to read, not better."""
@@ -119,7 +119,7 @@ def _said(page: Page, sight: Sight) -> Iterator[Text]:
 
 
 def _ended(last: HistoryEntry, now: float) -> str:
-    errors = f", {count(last.errors_served)} errors served" if last.errors_served else ""
+    errors = "" if last.errors_served == 0 else f", {errors_served(last.errors_served)}"
     return (
         f"{spaced(last.result)} {duration(now - last.ended_at)} ago "
         f"after {duration(last.ended_at - last.started_at)}, "

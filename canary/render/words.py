@@ -49,6 +49,11 @@ def count(number: float) -> str:
     return f"{number:,.0f}" if math.isfinite(number) else UNKNOWN
 
 
+def errors_served(number: float | None) -> str:
+    """Failed requests that the canary answered: `56 errors served`, or that nobody knows."""
+    return "errors served: unknown" if number is None else f"{count(number)} errors served"
+
+
 def amount(value: float) -> str:
     """A measured number in few characters: `0.75`, `2.1`, `340`, `2e+06`."""
     if math.isnan(value):

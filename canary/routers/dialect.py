@@ -38,6 +38,8 @@ class Dialect:
     goes under traffic: it then keeps a trace of weight while a release runs."""
     seen: Callable[[Object], bool] = lambda _route: True
     """Whether the router has looked at the route as it is written, whatever it thinks of it."""
+    refused: Callable[[Object], str | None] = lambda _route: None
+    """Why the router refuses the route as it is written, in a sentence; None: it does not."""
     lone_takes_all: bool = False
     """A missing weight is everything for a lone backend and nothing beside others; else it is 1."""
 

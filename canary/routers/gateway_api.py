@@ -15,6 +15,12 @@ MESHES = {"istio.io/gateway-controller", "istio.io/mesh-controller", "linkerd.io
 """Controllers whose metrics name workloads, not Services."""
 
 
+_NEEDED = ("Accepted", "ResolvedRefs")
+"""Conditions of each parent without which a route, or a backend of it, gets no traffic."""
+_QUOTED = 200
+"""Characters of a router's message that are passed on."""
+
+
 def _sends_to(ref: Ref, service: str, namespace: str) -> bool:
     return (
         ref.get("name") == service
@@ -34,9 +40,7 @@ def confirmed(route: Object) -> bool:
     Parents that left the spec keep their entry in the status for a while; they do not count.
     """
     now, generation = _parents(route), route["metadata"]["generation"]
-    return bool(now) and all(
-        _holds(parent, kind, generation) for parent in now for kind in ("Accepted", "ResolvedRefs")
-    )
+    return bool(now) and all(_holds(parent, kind, generation) for parent in now for kind in _NEEDED)
 
 
 def seen(route: Object) -> bool:
@@ -44,6 +48,20 @@ def seen(route: Object) -> bool:
     generation = route["metadata"]["generation"]
     opinions = (parent.get("conditions") or [] for parent in _parents(route))
     return all(any(one.get("observedGeneration") == generation for one in of) for of in opinions)
+
+
+def refused(route: Object) -> str | None:
+    """What a parent says against the route as it is now, in a sentence; None: nothing."""
+    generation = route["metadata"]["generation"]
+    for parent in _parents(route):
+        for one in parent.get("conditions") or []:
+            judged = one.get("type") in _NEEDED and one.get("observedGeneration") == generation
+            if judged and one.get("status") == "False":
+                gateway = parent["parentRef"]["name"]
+                said = " ".join(str(one.get("message", "")).split())[:_QUOTED]
+                what = f"{route['kind']} {route['metadata']['name']}"
+                return f"Gateway {gateway} does not serve {what}: {one.get('reason')}: {said}"
+    return None
 
 
 def _parents(route: Object) -> list[Mapping[str, Any]]:
@@ -139,6 +157,7 @@ def _dialect(kind: Kind) -> Dialect:
         backends=_backends,
         forgets=_forgets,
         seen=seen,
+        refused=refused,
     )
 
 

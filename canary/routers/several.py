@@ -68,6 +68,7 @@ def _together(seen: Mapping[str, Route | None], there: list[Route]) -> Route:
         writer=next((route.writer for route in there if route.writer is not None), None),
         backends=_backends(there),
         lowest=min(weights),
+        refused=next((one.refused for one in there if one.refused), None),
         detail="" if confirmed else "; ".join(_said(*one) for one in seen.items()),
     )
 

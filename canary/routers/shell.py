@@ -39,6 +39,7 @@ class RouteRouter:
             and (split.is_shared(route) or ownership.ours(route, self.dialect.at) is None),
             writer=ownership.writer(route, self.dialect.at),
             backends=self.dialect.backends(route, names),
+            refused=self.dialect.refused(route),
         )
 
     def problem(self, wish: Wish) -> str | None:

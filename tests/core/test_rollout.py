@@ -121,7 +121,60 @@ REJECTED = HistoryEntry(
     ended_at=2.0,
 )
 
+REFUSED = Route(5, confirmed=False, at_rest=False, refused="Gateway public does not serve it")
+
 ROWS = [
+    pytest.param(
+        snapshot(IN_STEP, canary=Canary("v2", 2, pods(2, ready=False))), PASS, Intent.ADVANCE,
+        Reason.CANARY_NOT_READY, (SetWeight(0),),
+        id="no canary pod is ready: the traffic goes, although the judge says Pass",
+    ),
+    pytest.param(
+        snapshot(
+            release_with(IN_STEP.model_copy(update={"weight": 0}), unready_since=NOW - 31),
+            canary=Canary("v2", 2, pods(2, ready=False)),
+        ),
+        DOWN, Intent.ROLL_BACK, Reason.CANARY_OUTAGE, (SetWeight(0),),
+        id="no ready pod for longer than the tolerated incident rolls back",
+    ),
+    pytest.param(
+        snapshot(release_with(IN_STEP, outages=2), canary=Canary("v2", 2, pods(2, ready=False))),
+        PASS, Intent.ROLL_BACK, Reason.CANARY_OUTAGE, (SetWeight(0),),
+        id="the third time without a ready pod in one step rolls back",
+    ),
+    pytest.param(
+        snapshot(IN_STEP, canary=Canary("v2", 2, (*pods(1), *pods(1, ready=False)))), PASS,
+        Intent.ADVANCE, Reason.CANARY_NOT_READY, (),
+        id="one of two pods carries the weight, but the step does not pass",
+    ),
+    pytest.param(
+        snapshot(PROMOTING, canary=Canary("v2", 4, (*pods(3), *pods(1, ready=False)))), PASS,
+        Intent.PROMOTE, Reason.CANARY_NOT_READY, (SetWeight(75),),
+        id="three of four pods: the roll does not begin, and the weight is what they carry",
+    ),
+    pytest.param(
+        replace(snapshot(IN_STEP, canary=CANARY), route=REFUSED), PASS, Intent.ADVANCE,
+        Reason.ROUTE_NOT_ACCEPTED, (SetWeight(0),),
+        id="a route that the gateway refuses has no weight",
+    ),
+    pytest.param(
+        replace(
+            snapshot(IN_STEP.model_copy(update={"weight": 0}), canary=CANARY),
+            route=replace(REFUSED, weight=0),
+        ),
+        PASS, Intent.ADVANCE, Reason.ROUTE_NOT_ACCEPTED, (),
+        id="no weight is written while the gateway refuses the route",
+    ),
+    pytest.param(
+        snapshot(IN_STEP, canary=replace(CANARY, follows_service=False)), PASS, Intent.ADVANCE,
+        Reason.HOLDING, (EnsureCanary("v2", 2),),
+        id="the canary's Service follows the user's",
+    ),
+    pytest.param(
+        snapshot(IN_STEP, canary=CANARY, replicas=50), PASS, Intent.ADVANCE, Reason.HOLDING,
+        (KeepCapacity(50), EnsureCanary("v2", 3)),
+        id="stable grew: the canary and the autoscaler's floor follow",
+    ),
     pytest.param(
         snapshot(Status(), running=None), PASS, Intent.REST, Reason.TARGET_NOT_STABLE, (),
         id="a target in the middle of a roll is not adopted yet",
@@ -335,8 +388,8 @@ ROWS = [
         id="with that evidence it promotes",
     ),
     pytest.param(
-        snapshot(PROMOTING, canary=CANARY), PASS, Intent.PROMOTE, Reason.CANARY_NOT_READY,
-        (EnsureCanary("v2", 4),),
+        snapshot(PROMOTING.model_copy(update={"weight": 50}), canary=CANARY), PASS,
+        Intent.PROMOTE, Reason.CANARY_NOT_READY, (EnsureCanary("v2", 4),),
         id="the canary gets stable's full size before it carries everything",
     ),
     pytest.param(

@@ -515,3 +515,36 @@ def test_the_mode_is_what_the_cluster_can(
         stage.cluster.create(kind, "", {"metadata": {"name": "canary-hold"}})
     stage.cluster.unserved = {POLICIES, BINDINGS} - set(served)
     assert holding_mode(stage.cluster, "canary-hold") is mode
+
+
+def test_the_canary_service_follows_the_ports_of_the_users() -> None:
+    """A port that moves in mid-release moves for the canary as well, without a new release."""
+    stage = Stage()
+    do(stage, EnsureCanary(target(stage).template, 2))
+    service = stage.cluster.get(SERVICES, NAMESPACE, "auth")
+    assert service is not None
+    ports = [{**service["spec"]["ports"][0], "targetPort": 9999, "nodePort": 30001}]
+    moved = {"op": "replace", "path": "/spec/ports", "value": ports}
+    stage.cluster.patch(SERVICES, NAMESPACE, "auth", [moved])
+    seen = stage.workloads.look(stage.wish()).canary
+    assert seen is not None
+    assert not seen.follows_service
+    do(stage, EnsureCanary(seen.template, seen.replicas))
+    ours = stage.cluster.get(SERVICES, NAMESPACE, "auth-canary")
+    assert ours is not None
+    (port,) = ours["spec"]["ports"]
+    assert (port["targetPort"], "nodePort" in port) == (9999, False)
+    again = stage.workloads.look(stage.wish()).canary
+    assert again is not None
+    assert again.follows_service
+
+
+def test_a_port_renamed_in_service_and_deployment_at_once_is_an_obstacle() -> None:
+    """The held Deployment keeps pods with the old name, so the Service has no endpoints."""
+    stage = Stage()
+    rename = {"op": "replace", "path": "/spec/ports/0/targetPort", "value": "api"}
+    stage.cluster.patch(SERVICES, NAMESPACE, "auth", [rename])
+    found = target(stage).obstacle
+    assert found is not None
+    assert found.reason is Reason.SERVICE_SELECTS_NO_POD
+    assert "Service auth sends to the port named api" in found.message

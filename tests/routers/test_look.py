@@ -100,6 +100,25 @@ def test_confirmed(
     assert stage.seen.confirmed is confirmed
 
 
+@pytest.mark.parametrize(
+    ("status", "generation", "refused"),
+    [
+        pytest.param("False", 1, True, id="a backend is refused"),
+        pytest.param("False", 0, False, id="it was refused before it was changed"),
+        pytest.param("Unknown", 1, False, id="nobody knows yet"),
+        pytest.param("True", 1, False, id="it is served"),
+    ],
+)
+def test_what_a_gateway_refuses_is_said(status: str, generation: int, *, refused: bool) -> None:
+    """Not confirmed is not refused: only what is said of the route as it is now counts."""
+    stage = Stage()
+    conditions = [GOOD[0], _condition("ResolvedRefs", status, generation)]
+    stage.edit("add", "/status", {"parents": [{"parentRef": PUBLIC, "conditions": conditions}]})
+    found = stage.seen.refused
+    assert (found is not None) is refused
+    assert found is None or found.startswith("Gateway public does not serve HTTPRoute auth")
+
+
 def _controlled(name: str) -> dict[str, Any]:
     return {"parents": [{"controllerName": name, "parentRef": PUBLIC}]}
 

@@ -11,6 +11,13 @@ from canary.core.plan import (
 )
 from canary.core.rollout.context import SOON, Context, Rule, canary_replicas, said, skipped
 from canary.core.rollout.protect import PROTECT, contested, never_ready, waited
+from canary.core.rollout.readiness import (
+    all_ready,
+    full_number,
+    service_changed,
+    stable_grew,
+    still_refused,
+)
 from canary.core.rollout.rest import route_missing
 from canary.core.rollout.rollback import roll_back
 
@@ -82,10 +89,9 @@ def canary_not_ready(ctx: Context) -> Plan | None:
         message = f"{canary.ready} of {canary.replicas} canary pods are ready."
         since = ctx.release.scaling_since or ctx.now
         return ctx.wait(Reason.CANARY_NOT_READY, message=message, scaling_since=since)
-    if ctx.release.judged_from is None or ctx.release.scaling_since is not None:
-        judged_from = ctx.release.judged_from or ctx.now
+    if ctx.release.judged_from is None:
         return ctx.wait(
-            Reason.CANARY_NOT_READY, after=SOON, judged_from=judged_from, scaling_since=None
+            Reason.CANARY_NOT_READY, after=SOON, judged_from=ctx.now, scaling_since=None
         )
     return None
 
@@ -126,7 +132,8 @@ def evidence_went_away(ctx: Context) -> Plan | None:
     """What allowed the rise must still hold when it is written."""
     route = ctx.snap.route
     rising = route is not None and route.least < ctx.status.weight
-    if not rising or ctx.status.step == 0 or ctx.judged.step is Verdict.PASS:
+    back = ctx.status.step <= max(ctx.release.reached_step, 0)
+    if not rising or back or ctx.judged.step is Verdict.PASS:
         return None
     reason = WAITING.get(ctx.judged.step, Reason.GATHERING_EVIDENCE)
     return ctx.wait(reason, message=ctx.judged.message)
@@ -161,7 +168,8 @@ def start_the_clock(ctx: Context) -> Plan | None:
     """The settle time is over: from here the hold counts."""
     if ctx.status.step_started_at is not None:
         return None
-    return ctx.plan(Reason.HOLDING, step_started_at=ctx.now)
+    release = ctx.release.model_copy(update={"reached_step": ctx.status.step})
+    return ctx.plan(Reason.HOLDING, step_started_at=ctx.now, release=release)
 
 
 def silence(ctx: Context) -> Plan | None:
@@ -211,14 +219,16 @@ def next_step(ctx: Context) -> Plan | None:
     """The step passed."""
     if ctx.status.step + 1 >= len(ctx.spec.steps) or skipped(ctx, Skip.STEPS):
         return None
-    return ctx.plan(Reason.STEP_PASSED, step=ctx.status.step + 1)
+    release = ctx.release.model_copy(update={"outages": 0})
+    return ctx.plan(Reason.STEP_PASSED, step=ctx.status.step + 1, release=release)
 
 
 def promote(ctx: Context) -> Plan:
     """All steps are done: promotion is a test of its own."""
     if ctx.judged.final is not Verdict.PASS:
         return _look_again(ctx, Reason.GATHERING_EVIDENCE)
-    return ctx.plan(Reason.STEP_PASSED, intent=Intent.PROMOTE)
+    release = ctx.release.model_copy(update={"outages": 0})
+    return ctx.plan(Reason.STEP_PASSED, intent=Intent.PROMOTE, release=release)
 
 
 def _look_again(ctx: Context, reason: Reason, within: float | None = None) -> Plan:
@@ -230,6 +240,9 @@ def _look_again(ctx: Context, reason: Reason, within: float | None = None) -> Pl
 
 ADVANCE: tuple[Rule, ...] = (
     *PROTECT,
+    service_changed,
+    stable_grew,
+    all_ready,
     never_ready,
     analysis_skipped,
     deadline_exceeded,
@@ -240,6 +253,7 @@ ADVANCE: tuple[Rule, ...] = (
     canary_too_small,
     canary_not_ready,
     checks,
+    still_refused,
     mean_the_weight,
     evidence_went_away,
     write_the_weight,
@@ -249,6 +263,7 @@ ADVANCE: tuple[Rule, ...] = (
     stable_unhealthy,
     holding,
     not_enough_evidence,
+    full_number,
     approval,
     next_step,
     promote,

@@ -102,11 +102,19 @@ class Context:
             started_at=release.started_at,
             ended_at=self.now,
             peak_weight=release.peak_weight,
-            errors_served=max((metric.canary_bad for metric in metrics), default=0.0),
+            errors_served=_errors_served(release, metrics),
             analysis=_guilty(metrics, reason) if result is Result.ROLLED_BACK else (),
             canary_pods=release.canary_pods,
             override=release.override,
         )
+
+
+def _errors_served(release: Release, metrics: tuple[MetricStatus, ...]) -> float | None:
+    """Failed requests of the canary; None where nobody counted, which is not the same as none."""
+    if release.peak_weight == 0:
+        return 0.0
+    counted = [metric.canary_bad for metric in metrics if metric.canary_total > 0]
+    return None if release.errors_unknown or not counted else max(counted)
 
 
 def _guilty(metrics: tuple[MetricStatus, ...], reason: Reason) -> tuple[MetricStatus, ...]:

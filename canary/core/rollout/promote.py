@@ -21,6 +21,15 @@ from canary.core.rollout.protect import (
     metric_failed,
     never_ready,
 )
+from canary.core.rollout.readiness import (
+    all_ready,
+    canary_out,
+    canary_overloaded,
+    route_refused,
+    service_changed,
+    stable_grew,
+    still_refused,
+)
 from canary.core.rollout.rest import route_missing
 from canary.core.rollout.rollback import roll_back
 
@@ -44,13 +53,23 @@ def _until_rolled(rule: Rule) -> Rule:
     return asked
 
 
+def _with_canary(rule: Rule) -> Rule:
+    """Until the target has rolled, where a canary carries the traffic meanwhile."""
+
+    def asked(ctx: Context) -> Plan | None:
+        return None if ctx.release.rolled or ctx.release.direct is not None else rule(ctx)
+
+    return asked
+
+
 def full_size(ctx: Context) -> Plan | None:
-    """As many pods as stable had, all ready, before they carry everything."""
+    """As many pods as stable has, all ready, before they carry everything and the target rolls."""
     canary, wanted = ctx.snap.canary, ctx.release.replicas
     if canary is None or canary.replicas < wanted:
         action = EnsureCanary(ctx.release.template, wanted)
         return ctx.wait(Reason.CANARY_NOT_READY, action, scaling_since=ctx.now)
-    if canary.ready < wanted and ctx.status.weight < FULL:
+    rolling = ctx.release.unhold_at is not None and ctx.status.weight == FULL
+    if canary.ready < canary.replicas and not rolling:
         since = ctx.release.scaling_since or ctx.now
         return ctx.wait(Reason.CANARY_NOT_READY, scaling_since=since)
     if (
@@ -74,8 +93,11 @@ def everything_to_canary(ctx: Context) -> Plan | None:
     if route is None or (route.least == FULL and ctx.settled):
         return None
     if route.least != FULL:
+        # A weight that somebody else wrote while the target rolls is not fought.
+        theirs = ctx.release.unhold_at is not None and ctx.release.confirmed_at is not None
         write = SetWeight(FULL)
-        return ctx.wait(Reason.SHIFTING_TRAFFIC, write, message=route.detail, confirmed_at=None)
+        rise = ctx.wait(Reason.SHIFTING_TRAFFIC, write, message=route.detail, confirmed_at=None)
+        return None if theirs else rise
     confirmed_at = (ctx.release.confirmed_at or ctx.now) if route.confirmed else None
     return ctx.wait(Reason.SHIFTING_TRAFFIC, message=route.detail, confirmed_at=confirmed_at)
 
@@ -109,17 +131,23 @@ def another_template(ctx: Context) -> Plan | None:
     return ctx.wait(Reason.ROLLING_TARGET, PutBack(template, roll=True), message=message)
 
 
-def roll_target(ctx: Context) -> Plan | None:
-    """The user's own strategy replaces the user's own pods."""
-    target, template = ctx.snap.target, ctx.release.template
-    if target is None:
-        return ctx.wait(Reason.TARGET_NOT_FOUND)
+def roll_ended(ctx: Context) -> Plan | None:
+    """All of the target's pods run the new version, or it was given time enough."""
+    target, template, since = ctx.snap.target, ctx.release.template, ctx.release.unhold_at
+    if target is None or since is None:
+        return None
     if target.running == template and target.template == template:
         return ctx.wait(Reason.RESTORING_ROUTE, after=0, rolled=True)
-    if target.held:
-        return ctx.wait(Reason.ROLLING_TARGET, RollTarget(template))
-    if ctx.now - (ctx.release.unhold_at or ctx.now) > ctx.spec.progress_deadline:
+    if not target.held and ctx.now - since > ctx.spec.progress_deadline:
         return roll_back(ctx, Reason.ROLL_FAILED)
+    return None
+
+
+def roll_target(ctx: Context) -> Plan:
+    """The user's own strategy replaces the user's own pods."""
+    target = ctx.snap.target
+    if target is not None and target.held:
+        return ctx.wait(Reason.ROLLING_TARGET, RollTarget(ctx.release.template))
     return ctx.wait(Reason.ROLLING_TARGET)
 
 
@@ -190,27 +218,33 @@ def earlier_stable(status: Status, release: Release, now: float) -> tuple[Earlie
     return tuple(one for one in known if one.template != release.template)[:KEPT]
 
 
-BEFORE_ROLLING: tuple[Rule, ...] = (
-    *PROTECT,
-    never_ready,
-    route_missing,
-    contested,
-    full_size,
-    mean_everything,
-    everything_to_canary,
-    mean_to_roll,
-)
-UNTIL_ROLLED: tuple[Rule, ...] = (
+BEFORE_ROLLING: tuple[Rule, ...] = (*PROTECT, all_ready, never_ready, route_missing, contested)
+WHILE_ROLLING: tuple[Rule, ...] = (
     canary_broken,
     metric_failed,
+    canary_out,
+    canary_overloaded,
+    route_refused,
     restart_pods,
     another_template,
-    roll_target,
+    roll_ended,
 )
+CARRY_EVERYTHING: tuple[Rule, ...] = (
+    service_changed,
+    stable_grew,
+    full_size,
+    still_refused,
+    mean_everything,
+    everything_to_canary,
+)
+"""Asked until the target has rolled: pods that were lost in the middle of it come back as well."""
 
 PROMOTE: tuple[Rule, ...] = (
     *(_before_rolling(rule) for rule in BEFORE_ROLLING),
-    *(_until_rolled(rule) for rule in UNTIL_ROLLED),
+    *(_until_rolled(rule) for rule in WHILE_ROLLING),
+    *(_with_canary(rule) for rule in CARRY_EVERYTHING),
+    _before_rolling(mean_to_roll),
+    _until_rolled(roll_target),
     hold_target,
     restore_route,
     drain,

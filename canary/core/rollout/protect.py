@@ -3,6 +3,7 @@
 from canary.api import Intent, Reason, Skip, Verdict
 from canary.core.plan import Plan, PutBack, SetWeight
 from canary.core.rollout.context import Context, Rule, skipped
+from canary.core.rollout.readiness import canary_out, canary_overloaded, route_refused
 from canary.core.rollout.rollback import roll_back
 from canary.core.snapshot import Trouble
 
@@ -116,5 +117,8 @@ PROTECT: tuple[Rule, ...] = (
     canary_broken,
     metric_failed,
     check_failed,
+    canary_out,
+    canary_overloaded,
+    route_refused,
 )
 """What takes the traffic away; also asked while promoting, until the target rolls."""

@@ -16,6 +16,7 @@ from canary.kube.objects import (
 )
 from canary.kube.workloads.canary_objects import (
     canary_deployment,
+    canary_ports,
     canary_service,
     replaced_labels,
 )
@@ -70,11 +71,14 @@ class Canaries:
         if deployment is None:
             return None
         pods = pods_of(self.objects, deployment, sets_of(self.objects, deployment))
-        served = self._ours(SERVICES, wish, owner) is not None
+        service = self._ours(SERVICES, wish, owner)
+        served = service is not None
         return Canary(
             template=annotations(deployment).get(TEMPLATE, ""),
             replicas=int(deployment["spec"]["replicas"]) if served else 0,
             pods=tuple(pod_of(pod) for pod in sorted(pods, key=_name)),
+            follows_service=service is None
+            or self._ports(wish) in (None, service["spec"]["ports"]),
         )
 
     def ensure(self, wish: Wish, owner: Object, seen: Seen | None, action: EnsureCanary) -> None:
@@ -87,6 +91,7 @@ class Canaries:
             deployment is None or self._ours(SERVICES, wish, owner) is None
         ):
             deployment = self._make(wish, owner, seen, action, deployment)
+        self._follow(wish, owner)
         if deployment is not None and deployment["spec"]["replicas"] != action.replicas:
             guard = expect(deployment, "/metadata/uid", "/spec/replicas")
             scaled = {"op": "replace", "path": "/spec/replicas", "value": action.replicas}
@@ -121,6 +126,19 @@ class Canaries:
         body = canary_deployment(name, owner, seen.deployment, replaced, action.template)
         body["spec"]["replicas"] = action.replicas
         return self.objects.create(DEPLOYMENTS, wish.namespace, body)
+
+    def _follow(self, wish: Wish, owner: Object) -> None:
+        """The canary's Service has the ports of the user's: both may move in mid-release."""
+        service, ports = self._ours(SERVICES, wish, owner), self._ports(wish)
+        if service is None or ports is None or service["spec"]["ports"] == ports:
+            return
+        guard = expect(service, "/metadata/uid", "/spec/ports")
+        moved = {"op": "replace", "path": "/spec/ports", "value": ports}
+        self.objects.patch(SERVICES, wish.namespace, canary_name(wish), [*guard, moved])
+
+    def _ports(self, wish: Wish) -> list[Object] | None:
+        service = self.objects.get(SERVICES, wish.namespace, service_name(wish))
+        return None if service is None else canary_ports(service)
 
     def _ours(self, kind: Kind, wish: Wish, owner: Object) -> Object | None:
         found = self.objects.get(kind, wish.namespace, canary_name(wish))

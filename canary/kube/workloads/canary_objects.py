@@ -102,6 +102,12 @@ def _selector(selector: Object, replaced: Mapping[str, str]) -> Object:
     return made | ({"matchExpressions": deepcopy(kept)} if kept else {})
 
 
+def canary_ports(service: Mapping[str, Any]) -> list[Object]:
+    """The ports of the user's Service, without the node ports that are taken by it."""
+    ports: list[Object] = service["spec"]["ports"]
+    return [{key: value for key, value in one.items() if key != "nodePort"} for one in ports]
+
+
 def canary_service(
     name: str, release: Object, service: Object, replaced: Mapping[str, str]
 ) -> Object:
@@ -113,9 +119,6 @@ def canary_service(
     spec = service["spec"]
     selector = spec["selector"]
     own = {key: value for key, value in replaced.items() if key in selector}
-    ports = [
-        {key: value for key, value in port.items() if key != "nodePort"} for port in spec["ports"]
-    ]
     kept = {key: deepcopy(spec[key]) for key in _SERVICE_KEPT if key in spec}
     return {
         "apiVersion": SERVICES.api_version,
@@ -126,5 +129,9 @@ def canary_service(
             "labels": {**labels(service), **OURS},
             "ownerReferences": owned_by(release),
         },
-        "spec": {**kept, "ports": ports, "selector": {**selector, **own, ROLE: "canary"}},
+        "spec": {
+            **kept,
+            "ports": canary_ports(service),
+            "selector": {**selector, **own, ROLE: "canary"},
+        },
     }

@@ -1,5 +1,7 @@
 """Why no release can be taken of a target, seen before one starts."""
 
+from collections.abc import Iterator
+
 from canary.api import Reason
 from canary.core.snapshot import Obstacle, Wish
 from canary.kube.objects import DEPLOYMENTS, RELEASES, SERVICES, Object, Objects
@@ -36,7 +38,33 @@ def _service(objects: Objects, wish: Wish, seen: Seen) -> Obstacle | None:
     if service is None:
         message = f"Service {name} does not exist in namespace {wish.namespace}."
         return Obstacle(Reason.SERVICE_NOT_FOUND, message)
-    return not_isolated(wish.spec, service, seen.template)
+    return not_isolated(wish.spec, service, seen.template) or _port(service, seen)
+
+
+def _port(service: Object, seen: Seen) -> Obstacle | None:
+    """A port that was renamed in Service and Deployment at once: only the held template has it.
+
+    A number needs no container that declares it, and the ports after the first may be new ones.
+    """
+    port = service["spec"]["ports"][0]
+    wanted, name = port.get("targetPort"), service["metadata"]["name"]
+    running = [one for one in seen.sets if int(one["spec"].get("replicas", 0)) > 0]
+    names = {found for one in running for found in _port_names(one["spec"]["template"])}
+    if not isinstance(wanted, str) or not running or wanted in names:
+        return None
+    has = ", ".join(sorted(names)) or "no named port"
+    message = (
+        f"Port {port['port']} of Service {name} sends to the port named {wanted}, which no running"
+        f" pod has (they have: {has}), so the Service has no endpoints: set targetPort back, or to"
+        f" a number, until the new version is released."
+    )
+    return Obstacle(Reason.SERVICE_SELECTS_NO_POD, message)
+
+
+def _port_names(template: Object) -> Iterator[str]:
+    spec = template.get("spec") or {}
+    for container in [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]:
+        yield from (port["name"] for port in container.get("ports") or [] if "name" in port)
 
 
 def _name_taken(objects: Objects, wish: Wish, owner: Object) -> Obstacle | None:

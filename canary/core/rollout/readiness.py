@@ -1,0 +1,170 @@
+"""A canary that is not ready loses its traffic, whatever the metrics say.
+
+A gateway answers 503 for a backend without endpoints, and no counter of a pod or of a router's
+backend sees those requests. So these rules read nothing but readiness and the route.
+
+Example, with 4 stable pods and a step of 50 % that 2 canary pods carry:
+
+    2 of 2 ready  -> 50 %
+    1 of 2 ready  -> 25 %, and 50 % again once both are ready
+    0 of 2 ready  ->  0 %; 50 % again if one is ready within the tolerated incident; after that,
+                      or for the third time in the step, the release is rolled back
+"""
+
+from canary.api import Intent, Reason
+from canary.core.plan import EnsureCanary, KeepCapacity, Plan, SetWeight
+from canary.core.rollout.context import POLL, SOON, Context, canary_replicas
+from canary.core.rollout.rollback import roll_back
+from canary.core.snapshot import carried_weight
+
+OUTAGES = 3
+"""So many times without a ready pod in one step are not an accident."""
+
+
+def canary_out(ctx: Context) -> Plan | None:
+    """No canary pod is ready: stable takes the traffic in this pass."""
+    since = ctx.release.unready_since
+    if _ready(ctx) > 0:
+        if since is None:
+            return None
+        return ctx.wait(Reason.CANARY_NOT_READY, after=SOON, unready_since=None)
+    if since is None:
+        return _goes_out(ctx) if _carries(ctx) else None
+    if ctx.now - since > ctx.spec.analysis.incident:
+        message = f"No canary pod was ready for {ctx.now - since:.0f} s."
+        return roll_back(ctx, Reason.CANARY_OUTAGE, message=message)
+    return None
+
+
+def _goes_out(ctx: Context) -> Plan:
+    outages = ctx.release.outages + 1
+    lost = {"unready_since": ctx.now, "outages": outages, "errors_unknown": True}
+    if outages >= OUTAGES:
+        message = "No canary pod was ready, for the third time in this step."
+        return _with(roll_back(ctx, Reason.CANARY_OUTAGE, message=message), **lost)
+    limit = ctx.spec.analysis.incident
+    message = f"No canary pod is ready: stable has all of the traffic. Rollback in {limit:.0f} s."
+    return _lowered(ctx, 0, message, **lost)
+
+
+def canary_overloaded(ctx: Context) -> Plan | None:
+    """Fewer canary pods are ready than the weight needs: it goes down to what they carry.
+
+    Only while stable has ready pods: in the middle of a `Recreate` roll it has none.
+    """
+    target, route = ctx.snap.target, ctx.snap.route
+    if target is None or route is None or not any(pod.ready for pod in target.pods):
+        return None
+    carried = carried_weight(_ready(ctx), ctx.release.replicas)
+    if max(route.weight, ctx.status.weight) <= carried or not _carries(ctx):
+        return None
+    canary = ctx.snap.canary
+    pods = canary.replicas if canary is not None else 0
+    message = f"{_ready(ctx)} of {pods} canary pods are ready, which carry {carried} %."
+    return _lowered(ctx, min(carried, ctx.status.weight), message)
+
+
+def route_refused(ctx: Context) -> Plan | None:
+    """The router refuses the route with a weight on it: stable takes the traffic in this pass."""
+    route = ctx.snap.route
+    if route is None or route.refused is None or not _carries(ctx):
+        return None
+    lowered = _lowered(ctx, 0, route.refused, errors_unknown=True)
+    return _because(lowered, Reason.ROUTE_NOT_ACCEPTED)
+
+
+def still_refused(ctx: Context) -> Plan | None:
+    """No weight for a route that the router refuses as it is."""
+    route = ctx.snap.route
+    if route is None or route.refused is None:
+        return None
+    return ctx.wait(Reason.ROUTE_NOT_ACCEPTED, message=route.refused)
+
+
+def service_changed(ctx: Context) -> Plan | None:
+    """The canary's Service follows the user's: the same ports, whenever they change."""
+    canary = ctx.snap.canary
+    if canary is None or canary.follows_service or canary.template != ctx.release.template:
+        return None
+    return ctx.wait(ctx.status.reason, EnsureCanary(canary.template, canary.replicas))
+
+
+def stable_grew(ctx: Context) -> Plan | None:
+    """An autoscaler gave stable more pods: the canary and the autoscaler's floor follow.
+
+    The release counts with the larger number once the canary has the pods for it, so growth alone
+    never takes traffic away.
+    """
+    target, canary = ctx.snap.target, ctx.snap.canary
+    if target is None or canary is None or target.replicas <= ctx.release.replicas:
+        return None
+    if canary.template != ctx.release.template or canary.replicas == 0:
+        return None
+    weight = 100 if ctx.status.intent is Intent.PROMOTE else ctx.step.weight
+    wanted = canary_replicas(target.replicas, weight)
+    keep = KeepCapacity(target.replicas)
+    if canary.replicas < wanted:
+        return ctx.wait(ctx.status.reason, keep, EnsureCanary(canary.template, wanted))
+    if canary.ready < wanted:
+        return None
+    return ctx.wait(ctx.status.reason, keep, after=SOON, replicas=target.replicas)
+
+
+def full_number(ctx: Context) -> Plan | None:
+    """No step passes while a canary pod is not ready, although the others carry its weight."""
+    canary = ctx.snap.canary
+    if canary is None or canary.ready >= canary.replicas:
+        return None
+    message = f"{canary.ready} of {canary.replicas} canary pods are ready."
+    since = ctx.release.scaling_since or ctx.now
+    return ctx.wait(Reason.CANARY_NOT_READY, message=message, scaling_since=since)
+
+
+def all_ready(ctx: Context) -> Plan | None:
+    """Nothing is waited for any more."""
+    canary = ctx.snap.canary
+    waits = ctx.release.scaling_since is not None and ctx.release.judged_from is not None
+    if not waits or canary is None or not 0 < canary.replicas <= canary.ready:
+        return None
+    return ctx.wait(ctx.status.reason, after=SOON, message=ctx.status.message, scaling_since=None)
+
+
+def _ready(ctx: Context) -> int:
+    return ctx.snap.canary.ready if ctx.snap.canary is not None else 0
+
+
+def _carries(ctx: Context) -> bool:
+    """Whether the canary has traffic that a weight can take away, or is meant to have it.
+
+    Shared by replica count, a Service sends nothing to pods that are not ready as it is.
+    """
+    route = ctx.snap.route
+    if route is None or ctx.spec.traffic.replicas is not None:
+        return False
+    return route.weight > 0 or ctx.status.weight > 0
+
+
+def _lowered(ctx: Context, weight: int, message: str, **on: object) -> Plan:
+    """Down: the route first, then the status."""
+    release = ctx.release.model_copy(update={"confirmed_at": None, **on})
+    return ctx.plan(
+        Reason.CANARY_NOT_READY,
+        SetWeight(weight),
+        after=POLL,
+        message=message,
+        weight=weight,
+        step_started_at=None,
+        release=release,
+    )
+
+
+def _with(plan: Plan, **on: object) -> Plan:
+    release = plan.status.release
+    changed = release.model_copy(update=on) if release is not None else None
+    status = plan.status.model_copy(update={"release": changed})
+    return Plan(status, plan.actions, plan.requeue_after)
+
+
+def _because(plan: Plan, reason: Reason) -> Plan:
+    status = plan.status.model_copy(update={"reason": reason})
+    return Plan(status, plan.actions, plan.requeue_after)
