@@ -205,7 +205,7 @@ def test_shutdown_tries_nothing_twice() -> None:
 
 def test_a_bug_ends_one_task_and_shows_no_words_of_it(caplog: pytest.LogCaptureFixture) -> None:
     """An unknown exception may hold an address."""
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="canary")  # an operator's test may have raised it
     seen = Seen()
     box = Outbox(SystemTiming(), seen)
     box.put(task("bug", fails(KeyError("S3NT1N3L"))))
