@@ -10,7 +10,7 @@ from canary.core.snapshot import PoolSamples, RatioSamples, Route, Samples, Snap
 from canary.errors import UsageError
 from canary.interfaces import Key, MetricSource, Workload, World
 from canary.metrics.compile import Compiled, compile_metric
-from canary.metrics.compiler import Context, PoolQueries, RatioQueries
+from canary.metrics.compiler import UNASKED, Context, PoolQueries, RatioQueries
 
 Answers = Mapping[str, MetricAnswer]
 
@@ -102,18 +102,16 @@ def _answered(
     compiled: Compiled | NoData, answers: Answers
 ) -> RatioSamples | PoolSamples | MetricAnswer:
     def answer(query: SeriesQuery | None) -> MetricAnswer | None:
-        return None if query is None else answers.get(query.key, _UNASKED)
+        return None if query is None else answers.get(query.key, UNASKED)
 
     match compiled:
-        case RatioQueries(total, bad, label, side_of):
-            return RatioSamples(
-                answers.get(total.key, _UNASKED), answers.get(bad.key, _UNASKED), label, side_of
-            )
+        case RatioQueries() as ratio:
+            return ratio.samples(answers)
         case PoolQueries() as pool:
             maximum = pool.maximum
             return PoolSamples(
-                answers.get(pool.in_use.key, _UNASKED),
-                maximum if isinstance(maximum, float) else answers.get(maximum.key, _UNASKED),
+                answers.get(pool.in_use.key, UNASKED),
+                maximum if isinstance(maximum, float) else answers.get(maximum.key, UNASKED),
                 answer(pool.waiting),
                 answer(pool.timeouts),
                 answer(pool.hold),
@@ -124,10 +122,7 @@ def _answered(
         case NoData():
             return compiled
         case _:
-            return answers.get(compiled.query.key, _UNASKED)
-
-
-_UNASKED = NoData("the metric source gave no answer for this query", partial=True)
+            return answers.get(compiled.query.key, UNASKED)
 
 
 def _on_grid(time: float, step: float) -> float:

@@ -11,7 +11,7 @@ from e2e.harness.auth import NAME, Auth, host, namespace, route, service
 from e2e.harness.figures import Figures, measured, write_down
 from e2e.harness.kubectl import KubectlError, apply, kubectl, now, wait_for
 from e2e.harness.load import loading
-from e2e.harness.release import ERRORS, POOL, SLOW, Guard
+from e2e.harness.release import ERRORS, POOL, REFUSED, SLOW, Guard
 from e2e.harness.stage import Stage, staged
 from e2e.test_releases import ABRUPT, label, ready, rolled_back
 
@@ -36,6 +36,12 @@ def test_one_percent_of_errors_is_never_promoted(place: str):
 def test_a_slow_version_is_rolled_back(place: str):
     """Answers that take 1.5 s are judged by the histogram of the service."""
     rolled_back(place, "slow:1.5", ERRORS_REASONS, "slow", Guard(metrics=(ERRORS, SLOW, POOL)))
+
+
+def test_a_version_that_refuses_everybody_is_rolled_back(place: str):
+    """401 is no error of the server: the share of client errors beside stable's shows it."""
+    guard = Guard(metrics=(ERRORS, REFUSED, POOL))
+    rolled_back(place, "refuse", ERRORS_REASONS, "refuse", guard)
 
 
 def test_the_scrape_source_sees_a_dead_version_first(place: str):

@@ -1,6 +1,15 @@
 """The CanaryRelease resource: spec, status, phases, verdicts and reasons."""
 
-from canary.api.analysis import Analysis, Leak, Metric, PoolSource, RatioSource, Source
+from canary.api.analysis import (
+    Analysis,
+    ClientErrorsSource,
+    LatencySource,
+    Leak,
+    Metric,
+    PoolSource,
+    RatioSource,
+    Source,
+)
 from canary.api.fields import format_duration, parse_duration
 from canary.api.problems import Path, Problem, SpecError
 from canary.api.reasons import SENTENCES, Intent, Phase, Reason, Result, Skip, Verdict
@@ -31,9 +40,11 @@ __all__ = [
     "Analysis",
     "CanaryRelease",
     "CheckStatus",
+    "ClientErrorsSource",
     "EarlierStable",
     "HistoryEntry",
     "Intent",
+    "LatencySource",
     "Leak",
     "Loaded",
     "Metadata",

@@ -1,8 +1,8 @@
 """What is measured, and how sure the judge has to be."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -39,7 +39,12 @@ class Leak(Frozen):
 
 
 class RatioSource(Frozen):
-    """Bad requests out of all: a preset, or two counters."""
+    """Bad requests out of all: a preset, or two counters.
+
+    With a preset an error is what the server did wrong: HTTP status 5XX (Istio: and connections
+    that failed), or the gRPC codes Unknown, DeadlineExceeded, Unimplemented, Internal, Unavailable
+    and DataLoss. 401, 403, 404, 409, 422, 429 and other 4xx never count: see `clientErrors`.
+    """
 
     preset: PresetName | None = None
     """Name of a ratio preset, such as traefik or istio."""
@@ -70,31 +75,61 @@ class PoolSource(Frozen):
     """Size of the pool, in connections, where the exporter does not say."""
 
 
-FIELDS_OF = {
+class LatencySource(Frozen):
+    """Slow requests out of all, by a histogram of response times."""
+
+    preset: PresetName
+    """Name of a latency preset, such as traefik or otel-http."""
+    above: Annotated[float, Span("1ms", "1h")]
+    """A request is slow above this; the histogram's nearest bucket bound is used and named."""
+
+
+class ClientErrorsSource(Frozen):
+    """Requests refused with a client error (4xx) out of all."""
+
+    preset: PresetName
+    """Name of a ratio preset that counts status codes, such as traefik or istio."""
+
+
+Kind = Literal["ratio", "latency", "clientErrors", "pool", "query"]
+FIELDS_OF: Mapping[str, tuple[str, ...]] = {
     "ratio": ("tolerance", "limit", "floor"),
+    "latency": ("tolerance", "limit", "floor"),
+    "clientErrors": ("tolerance", "floor"),
     "pool": ("limit", "leak"),
     "query": ("min", "max", "for_"),
 }
 """Which fields mean something for which source."""
+REQUEST_SHARES = frozenset({"ratio", "latency", "clientErrors"})
+"""Sources that give a share of requests, compared with stable's."""
+_TOLERANCES = {"ratio": 1.25, "latency": 1.25, "clientErrors": 1.5}
+_LIMITS = {"ratio": 0.05, "pool": 0.75}
 
 
 class Metric(Frozen):
-    """One metric: exactly one of `ratio`, `pool`, `query`."""
+    """One metric: exactly one of `ratio`, `latency`, `clientErrors`, `pool`, `query`."""
 
     name: Name
     """How status, reports and events call it."""
     ratio: RatioSource | None = None
     """Bad requests out of all."""
+    latency: LatencySource | None = None
+    """Slow requests out of all."""
+    client_errors: ClientErrorsSource | None = None
+    """Requests refused with a client error (4xx) out of all, compared with stable only."""
     pool: PoolSource | None = None
     """A connection pool."""
     query: Query | None = None
     """Any PromQL expression with one value, held against min and max."""
-    tolerance: Tolerance = 1.25
-    """Ratio: fail when the canary's rate is above this times stable's."""
+    tolerance: Tolerance | None = None
+    """Ratio, latency, clientErrors: fail when the canary's rate is above this times stable's;
+    without it 1.25 (clientErrors: 1.5)."""
     limit: Share | None = None
-    """Absolute limit; without it 0.05 of the requests (ratio), 0.75 of the pool's size (pool)."""
+    """Absolute limit; without it 0.05 of the requests (ratio), 0.75 of the pool's size (pool), and
+    none for latency, which then is only compared with stable."""
     floor: Floor = 0.0002
-    """Ratio: differences below this share of requests are too small to matter."""
+    """Ratio, latency, clientErrors: differences below this share of requests are too small to
+    matter."""
     leak: Leak | None = None
     """Pool: how many connections may be lost."""
     min: float | None = None
@@ -107,10 +142,10 @@ class Metric(Frozen):
     @model_validator(mode="after")
     def exactly_one_source(self) -> Self:
         """A metric without a source would never fail, one with two would hide one."""
-        given = [kind for kind in FIELDS_OF if getattr(self, kind) is not None]
+        given = self._given()
         if len(given) != 1:
-            found = " and ".join(given) or "none"
-            raise misfit(f"exactly one of ratio, pool, query is expected, found {found}")
+            found, kinds = " and ".join(given) or "none", ", ".join(FIELDS_OF)
+            raise misfit(f"exactly one of {kinds} is expected, found {found}")
         return self
 
     @model_validator(mode="after")
@@ -137,12 +172,36 @@ class Metric(Frozen):
             raise misfit(f"min at most max is expected, found {self.min:g} and {self.max:g}", "min")
         return self
 
+    def _given(self) -> list[Kind]:
+        kinds: tuple[Kind, ...] = get_args(Kind)
+        names = {"clientErrors": "client_errors"}
+        return [kind for kind in kinds if getattr(self, names.get(kind, kind)) is not None]
+
     @property
-    def kind(self) -> Literal["ratio", "pool", "query"]:
-        """Which of the three sources is given."""
-        if self.ratio is not None:
-            return "ratio"
-        return "pool" if self.pool is not None else "query"
+    def kind(self) -> Kind:
+        """Which of the sources is given."""
+        return self._given()[0]
+
+    @property
+    def is_request_share(self) -> bool:
+        """Whether it is a share of requests, compared with stable's."""
+        return self.kind in REQUEST_SHARES
+
+    @property
+    def allowed_ratio(self) -> float:
+        """The canary may have this many times stable's rate: `tolerance` or its default."""
+        return _TOLERANCES.get(self.kind, 1.0) if self.tolerance is None else self.tolerance
+
+    @property
+    def absolute_limit(self) -> float | None:
+        """`limit` or its default: a share (0–1); None where there is none."""
+        return _LIMITS.get(self.kind) if self.limit is None else self.limit
+
+    @property
+    def preset(self) -> str | None:
+        """Name of the source's preset; None where it has none."""
+        source = self.ratio or self.latency or self.client_errors or self.pool
+        return source.preset if source is not None else None
 
 
 class Source(StrEnum):

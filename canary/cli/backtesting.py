@@ -40,7 +40,7 @@ def split_of(
         except ValueError as error:
             raise UsageError(f"--split-label: {error}") from error
     target, service = release.spec.target.name, release.spec.service
-    mesh = any(one.ratio and one.ratio.preset in _MESHES for one in release.spec.analysis.metrics)
+    mesh = any(one.preset in _MESHES for one in release.spec.analysis.metrics)
     stable = service.name if service and not mesh else target
     names = {Side.STABLE: stable, Side.CANARY: f"{target}-canary"}
     router = Context(space, backends=names) if label is None else None

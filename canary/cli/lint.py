@@ -107,12 +107,16 @@ def _monitoring(options: "PrometheusOptions | None", stack: ExitStack) -> "Monit
 def unknown_presets(release: "CanaryRelease") -> Iterator[tuple["FieldPath", str]]:
     """Preset names that no preset has: where, and which there are."""
     from canary.api import unknown  # noqa: PLC0415 - keeps --help quick
-    from canary.metrics.presets import POOLS, RATIOS  # noqa: PLC0415 - keeps --help quick
+    from canary.metrics.presets import LATENCIES, POOLS, RATIOS  # noqa: PLC0415 - keeps --help quick
 
-    known = {"ratio": [row.name for row in RATIOS], "pool": [row.name for row in POOLS]}
+    known = {
+        "ratio": [row.name for row in RATIOS],
+        "latency": [row.name for row in LATENCIES],
+        "clientErrors": [row.name for row in RATIOS if row.client is not None],
+        "pool": [row.name for row in POOLS],
+    }
     for index, metric in enumerate(release.spec.analysis.metrics):
-        source = metric.ratio or metric.pool
-        name = source.preset if source else None
+        name = metric.preset
         if name is not None and name not in known[metric.kind]:
             path = ("spec", "analysis", "metrics", index, metric.kind, "preset")
             yield path, unknown(f"{metric.kind} preset", name, known[metric.kind])

@@ -41,7 +41,7 @@ class Simulation:
             plain, left = simulable(spec)
         except ValueError as error:
             raise UsageError(str(error)) from error
-        ratios = [one.name for one in plain.analysis.metrics if one.ratio is not None]
+        ratios = [one.name for one in plain.analysis.metrics if one.is_request_share]
         if metric is not None and metric not in ratios:
             raise UsageError(f"--metric: {unknown('ratio metric', metric, ratios)}")
         if not ratios and not scenario.leak:

@@ -11,7 +11,7 @@ from canary.core.snapshot import Route, Wish
 from canary.interfaces import Key, MetricSource, ReleaseStore, World
 from canary.kube.objects import Objects
 from canary.metrics.batch import Batch
-from canary.metrics.compiler import pool_preset, ratio_preset
+from canary.metrics.compile import preset_of
 from canary.metrics.patient import Patient
 from canary.routers.registry import router_of
 
@@ -63,10 +63,7 @@ class KnownReleases:
 
 def _look_up_presets(wish: Wish) -> None:
     for metric in wish.spec.analysis.metrics:
-        if metric.ratio is not None and metric.ratio.preset is not None:
-            ratio_preset(metric.ratio.preset)
-        if metric.pool is not None:
-            pool_preset(metric.pool.preset)
+        preset_of(metric)
 
 
 class Nothing:

@@ -158,6 +158,8 @@ class RatioSamples:
     bad: MetricAnswer
     label: str
     side_of: SideOf
+    bound: str = ""
+    """The histogram's bound above which a request is slow: `500 ms`; empty for other sources."""
 
 
 @dataclass(frozen=True, slots=True)

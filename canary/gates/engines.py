@@ -36,7 +36,7 @@ class Engines:
         judges = {
             metric.name: (policy, Judge(policy))
             for metric in analysis.metrics
-            if metric.ratio is not None
+            if metric.is_request_share
             for policy in (ratio.policy_of(metric, given),)
         }
         pools = {
@@ -65,7 +65,7 @@ class Engines:
         given = AnalysisInput(self.analysis, now, judged_from)
         found: list[MetricResult] = []
         for metric in self.analysis.metrics:
-            if metric.ratio is not None:
+            if metric.is_request_share:
                 policy, judge = self.judges[metric.name]
                 said = assess_judge(judge, policy, bounds=False)
                 found.append(ratio.result_of(metric, said, given, self.seen))

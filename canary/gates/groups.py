@@ -7,11 +7,13 @@ are asked for in one query, each marked with its name, so that an answer is whol
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from canary.api import Metric
+from canary.api import Metric, RatioSource
+from canary.core.buckets import LE
 from canary.core.increments import Side
 from canary.core.series import (
     Found,
     Matcher,
+    MatchOp,
     MetricAnswer,
     NoData,
     Selector,
@@ -21,18 +23,26 @@ from canary.core.series import (
 )
 from canary.core.snapshot import PoolSamples, RatioSamples
 from canary.errors import UsageError
-from canary.metrics.compile import compile_metric
-from canary.metrics.compiler import Context, RatioQueries, compile_ratio, pool_preset, ratio_preset
+from canary.metrics.compile import compile_metric, counting_preset, preset_of, slow_of
+from canary.metrics.compiler import (
+    UNASKED,
+    Context,
+    RatioQueries,
+    latency_preset,
+    pool_preset,
+    ratio_samples,
+)
 from canary.metrics.presets import PoolPreset, RatioPreset
 from canary.metrics.promql import promql
 from canary.metrics.selectors import parse_selector
 
 GROUP = "group"
 """The label that says whose a series is: `canary/POD`, or the instance where there is no pod."""
-_PROCESS = ("pod", "instance")
+_PROCESS: tuple[str, ...] = ("pod", "instance")
 """Counters are summed per process: one that restarts must not reset the others' sum."""
+_BUCKETS = (*_PROCESS, LE)
 
-ROUTERS = frozenset({"istio", "linkerd", "traefik"})
+ROUTERS = frozenset({"istio", "istio-grpc", "linkerd", "traefik"})
 """Presets whose backends are named like Deployments and Services."""
 
 Answers = Mapping[str, MetricAnswer]
@@ -87,16 +97,17 @@ def own_queries(
 
 
 def total_of(metric: Metric) -> Selector:
-    """The counter of all requests of a ratio, without a side. Raises UsageError."""
-    assert metric.ratio is not None  # noqa: S101 - asked of ratios only
-    if metric.ratio.preset is not None:
-        return ratio_preset(metric.ratio.preset).total
-    return parse_selector(metric.ratio.total or "")
+    """The counter of all requests of a share of them, without a side. Raises UsageError."""
+    if metric.latency is not None:
+        return latency_preset(metric.latency.preset).part("count")
+    if (preset := counting_preset(metric)) is not None:
+        return preset.total
+    return parse_selector((metric.ratio and metric.ratio.total) or "")
 
 
 def counted_by(metric: Metric) -> Selector | None:
     """Series that are there as long as a version is; None for a user's own expression."""
-    if metric.ratio is not None:
+    if metric.is_request_share:
         return total_of(metric)
     return None if metric.pool is None else pool_preset(metric.pool.preset).in_use
 
@@ -113,15 +124,14 @@ def sampled(
     """What the judge folds of one metric."""
 
     def answer(part: str) -> MetricAnswer:
-        return _marked(answers.get(f"{metric.name}.{part}", _UNASKED))
+        return _marked(answers.get(f"{metric.name}.{part}", UNASKED))
 
-    if metric.ratio is not None:
+    if metric.is_request_share:
         if routed := _routed(metric, groups):
-            total, bad = (answers.get(one.key, _UNASKED) for one in routed.queries())
-            return RatioSamples(total, bad, routed.label, routed.side_of)
-        return RatioSamples(answer("total"), answer("bad"), GROUP, side_of)
+            return routed.samples(answers)
+        return ratio_samples(answer("total"), answer("bad"), GROUP, side_of, slow_of(metric))
     if metric.pool is None:
-        return answers.get(metric.name, _UNASKED)
+        return answers.get(metric.name, UNASKED)
     preset = pool_preset(metric.pool.preset)
     return PoolSamples(
         answer("in_use"),
@@ -135,39 +145,39 @@ def sampled(
     )
 
 
-_UNASKED = NoData("the metric source gave no answer for this query", partial=True)
-
-
 def _queries(metric: Metric, groups: Groups) -> list[SeriesQuery]:
-    if metric.ratio is not None:
+    if metric.is_request_share:
         return _ratio(metric, groups)
     return _pool(metric, groups) if metric.pool is not None else []
 
 
 def _routed(metric: Metric, groups: Groups) -> RatioQueries | None:
     """The queries that the operator asks of a router; None for metrics of the pods."""
-    if metric.ratio is None or metric.ratio.preset is None or groups.router is None:
+    if groups.router is None or metric.pool is not None or metric.preset not in ROUTERS:
         return None
-    preset = ratio_preset(metric.ratio.preset)
-    named = preset.name in ROUTERS
-    return compile_ratio(preset, groups.router, metric.name) if named else None
+    compiled = compile_metric(metric, groups.router)
+    return compiled if isinstance(compiled, RatioQueries) else None
 
 
 def _ratio(metric: Metric, groups: Groups) -> list[SeriesQuery]:
-    assert metric.ratio is not None  # noqa: S101 - the caller looked
     if routed := _routed(metric, groups):
         return list(routed.queries())
-    total, source = total_of(metric), metric.ratio
-    if source.preset is not None:
-        preset = ratio_preset(source.preset)
+    total, by = total_of(metric), _PROCESS
+    if (preset := preset_of(metric)) is not None:
         _require(preset.name, preset.required, groups)
-        bad, good = _narrowed(total, (preset.bad,)), None
+    good: Selector | None = None
+    if (counting := counting_preset(metric)) is not None:
+        bad = _narrowed(total, (counting.bad,))
+    elif (slow := slow_of(metric)) is not None and metric.latency is not None:
+        near = Matcher(LE, MatchOp.REGEX, slow.pattern())
+        bad, by = _narrowed(latency_preset(metric.latency.preset).part("bucket"), (near,)), _BUCKETS
     else:
+        source = metric.ratio or RatioSource()
         bad = parse_selector(source.bad) if source.bad else total
         good = parse_selector(source.good) if source.good else None
     return [
         _both(f"{metric.name}.total", (total, None), _PROCESS, groups),
-        _both(f"{metric.name}.bad", (bad, good), _PROCESS, groups),
+        _both(f"{metric.name}.bad", (bad, good), by, groups),
     ]
 
 

@@ -11,7 +11,7 @@ from canary.errors import CanaryError, ExitCode, TransientError, UsageError
 from canary.gates.compare import LOOKBACK, Look, Sampled, Span, look
 from canary.gates.groups import GROUP, ROUTERS, Groups, own_queries, probe_of, queries_of, sampled
 from canary.interfaces import MetricSource
-from canary.metrics.compiler import ratio_preset
+from canary.metrics.compile import counting_preset
 from canary.metrics.presets import RATIOS, RatioPreset
 
 _PROBES = 100
@@ -119,9 +119,8 @@ def check_presets(
         TransientError: the monitoring cannot be asked.
     """
     for metric in metrics:
-        if metric.ratio is None or metric.ratio.preset is None:
+        if (preset := counting_preset(metric)) is None:
             continue
-        preset = ratio_preset(metric.ratio.preset)
         if groups.router is not None and preset.name in ROUTERS:
             continue
         found = _probed(source, preset, groups, span)

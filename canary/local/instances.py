@@ -14,7 +14,7 @@ class Build:
     """What is deployed: the same for all instances of one version."""
 
     version: str = "good"
-    """The switch: good, leak, errors:RATE, slow:SECONDS or crash:REQUEST (see auth/versions.py)."""
+    """The switch, such as good, refuse or errors:RATE (see auth/versions.py)."""
     label: str = "v1"
     """What the header X-Version says."""
     pool_max: int = 10

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from canary.api import Metric, RatioSource
+from canary.core.buckets import SlowAbove
 from canary.core.increments import Side
 from canary.core.series import Matcher, MatchOp, Selector, SeriesQuery
 from canary.errors import UsageError
@@ -11,11 +12,15 @@ from canary.metrics.compiler import (
     Context,
     PoolQueries,
     RatioQueries,
+    client_errors_preset,
+    compile_latency,
     compile_pool,
     compile_ratio,
+    latency_preset,
     pool_preset,
     ratio_preset,
 )
+from canary.metrics.presets import LatencyPreset, PoolPreset, RatioPreset
 from canary.metrics.promql import one_of
 from canary.metrics.selectors import parse_selector
 
@@ -42,10 +47,12 @@ def compile_metric(metric: Metric, context: Context) -> Compiled:
     Raises:
         UsageError: no such preset, not a selector, or the sides cannot be told apart.
     """
+    if (preset := counting_preset(metric)) is not None:
+        return compile_ratio(preset, context, metric.name)
     if metric.ratio is not None:
-        if metric.ratio.preset is not None:
-            return compile_ratio(ratio_preset(metric.ratio.preset), context, metric.name)
         return _own_ratio(metric.ratio, context, metric.name)
+    if (slow := metric.latency) is not None:
+        return compile_latency(latency_preset(slow.preset), slow.above, context, metric.name)
     if metric.pool is not None:
         wider = Context(
             context.namespace, context.pods, context.backends, metric.pool.max, context.extra
@@ -53,6 +60,39 @@ def compile_metric(metric: Metric, context: Context) -> Compiled:
         return compile_pool(pool_preset(metric.pool.preset), wider, metric.name)
     text = _filled(metric.query or "", context)
     return OwnQuery(SeriesQuery(metric.name, Selector("own"), (), promql=text))
+
+
+def preset_of(metric: Metric) -> RatioPreset | LatencyPreset | PoolPreset | None:
+    """The preset of a metric; None: it has none.
+
+    Raises:
+        UsageError: no such preset.
+    """
+    if metric.latency is not None:
+        return latency_preset(metric.latency.preset)
+    if metric.pool is not None:
+        return pool_preset(metric.pool.preset)
+    return counting_preset(metric)
+
+
+def slow_of(metric: Metric) -> SlowAbove | None:
+    """When a request is slow; None: the metric is not about latency. Raises UsageError."""
+    if metric.latency is None:
+        return None
+    return SlowAbove(metric.latency.above, latency_preset(metric.latency.preset).unit)
+
+
+def counting_preset(metric: Metric) -> RatioPreset | None:
+    """The preset of `ratio` or `clientErrors`, whose `bad` is what counts; None: another source.
+
+    Raises:
+        UsageError: no such preset.
+    """
+    if metric.client_errors is not None:
+        return client_errors_preset(metric.client_errors.preset)
+    if metric.ratio is not None and metric.ratio.preset is not None:
+        return ratio_preset(metric.ratio.preset)
+    return None
 
 
 def _own_ratio(ratio: RatioSource, context: Context, key: str) -> RatioQueries:

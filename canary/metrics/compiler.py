@@ -6,13 +6,24 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import TypeVar
 
+from canary.core.buckets import LE, SlowAbove, slower
 from canary.core.increments import Side, SideOf
-from canary.core.series import Matcher, MatchOp, Selector, SeriesQuery
+from canary.core.series import Matcher, MatchOp, MetricAnswer, NoData, Selector, SeriesQuery
+from canary.core.snapshot import RatioSamples
 from canary.errors import UsageError
-from canary.metrics.presets import POOLS, RATIOS, Backend, PoolPreset, RatioPreset
+from canary.metrics.presets import (
+    LATENCIES,
+    POOLS,
+    RATIOS,
+    Backend,
+    LatencyPreset,
+    PoolPreset,
+    RatioPreset,
+)
 from canary.metrics.promql import literal, one_of
 
-_Preset = TypeVar("_Preset", RatioPreset, PoolPreset)
+_Preset = TypeVar("_Preset", RatioPreset, LatencyPreset, PoolPreset)
+_AnyPreset = RatioPreset | LatencyPreset | PoolPreset
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +43,30 @@ class Context:
     extra: tuple[Matcher, ...] = ()
 
 
+UNASKED = NoData("the metric source gave no answer for this query", partial=True)
+
+
 @dataclass(frozen=True, slots=True)
 class RatioQueries:
-    """Queries of a ratio; `label` separates the sides and `side_of` knows its values."""
+    """Queries of a ratio; `label` separates the sides and `side_of` knows its values.
+
+    With `slow`, `bad` are a histogram's buckets, and what is slower than one of them is bad.
+    """
 
     total: SeriesQuery
     bad: SeriesQuery
     label: str
     side_of: SideOf
+    slow: SlowAbove | None = None
 
     def queries(self) -> tuple[SeriesQuery, ...]:
         """All of them, for one read."""
         return self.total, self.bad
+
+    def samples(self, answers: Mapping[str, MetricAnswer]) -> RatioSamples:
+        """What the judge counts, from the answers by key."""
+        total, bad = (answers.get(query.key, UNASKED) for query in self.queries())
+        return ratio_samples(total, bad, self.label, self.side_of, self.slow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +91,36 @@ class PoolQueries:
         return tuple(p for p in parts if isinstance(p, SeriesQuery))
 
 
+def ratio_samples(
+    total: MetricAnswer, bad: MetricAnswer, label: str, side_of: SideOf, slow: SlowAbove | None
+) -> RatioSamples:
+    """What the judge counts; with `slow`, `bad` are buckets, and who is slower is bad."""
+    if slow is None:
+        return RatioSamples(total, bad, label, side_of)
+    bad, bound = slower(total, bad, label, side_of, slow)
+    return RatioSamples(total, bad, label, side_of, "" if bound is None else slow.said(bound))
+
+
 def ratio_preset(name: str) -> RatioPreset:
     """The ratio preset of that name; UsageError lists what exists."""
-    return _lookup(name, RATIOS, "ratio", [p.name for p in POOLS])
+    return _lookup(name, RATIOS, "ratio", _names(LATENCIES, POOLS))
+
+
+def client_errors_preset(name: str) -> RatioPreset:
+    """The ratio preset of that name with the client's errors (4xx) as bad; UsageError lists all."""
+    able = [preset for preset in RATIOS if preset.client is not None]
+    preset = _lookup(name, able, "clientErrors", _names(RATIOS, LATENCIES, POOLS))
+    return replace(preset, bad=preset.client or preset.bad)
+
+
+def latency_preset(name: str) -> LatencyPreset:
+    """The latency preset of that name; UsageError lists what exists."""
+    return _lookup(name, LATENCIES, "latency", _names(RATIOS, POOLS))
 
 
 def pool_preset(name: str) -> PoolPreset:
     """The pool preset of that name; UsageError lists what exists."""
-    return _lookup(name, POOLS, "pool", [p.name for p in RATIOS])
+    return _lookup(name, POOLS, "pool", _names(RATIOS, LATENCIES))
 
 
 def compile_ratio(preset: RatioPreset, context: Context, key: str) -> RatioQueries:
@@ -87,6 +132,25 @@ def compile_ratio(preset: RatioPreset, context: Context, key: str) -> RatioQueri
         SeriesQuery(f"{key}.bad", _narrowed(total, (preset.bad,)), sides.by),
         sides.label,
         sides.side_of,
+    )
+
+
+def compile_latency(
+    preset: LatencyPreset, above: float, context: Context, key: str
+) -> RatioQueries:
+    """Queries `KEY.total` and, as `KEY.bad`, the buckets near `above` seconds.
+
+    Raises UsageError when the sides cannot be told apart.
+    """
+    sides = _sides(preset, context)
+    slow = SlowAbove(above, preset.unit)
+    buckets = (*sides.matchers, _regex(LE, slow.pattern()))
+    return RatioQueries(
+        SeriesQuery(f"{key}.total", _narrowed(preset.part("count"), sides.matchers), sides.by),
+        SeriesQuery(f"{key}.bad", _narrowed(preset.part("bucket"), buckets), (*sides.by, LE)),
+        sides.label,
+        sides.side_of,
+        slow,
     )
 
 
@@ -122,7 +186,7 @@ class _Sides:
     side_of: SideOf
 
 
-def _sides(preset: RatioPreset | PoolPreset, context: Context) -> _Sides:
+def _sides(preset: _AnyPreset, context: Context) -> _Sides:
     backend = preset.backend
     sides = _by_pod(context) if backend is None else _by_backend(preset, backend, context)
     given = {m.label for m in context.extra}
@@ -140,7 +204,7 @@ def _by_pod(context: Context) -> _Sides:
     return _Sides("pod", ("pod",), matchers, side.get)
 
 
-def _by_backend(preset: RatioPreset | PoolPreset, backend: Backend, context: Context) -> _Sides:
+def _by_backend(preset: _AnyPreset, backend: Backend, context: Context) -> _Sides:
     """Per process that counts as well: a proxy that restarts must not reset the others' sum."""
     patterns = {
         side: backend.pattern.format(namespace=literal(context.namespace), name=literal(name))
@@ -187,6 +251,10 @@ def _namespace(label: str, context: Context) -> tuple[Matcher, ...]:
 
 def _regex(label: str, pattern: str) -> Matcher:
     return Matcher(label, MatchOp.REGEX, pattern)
+
+
+def _names(*tables: Sequence[_AnyPreset]) -> list[str]:
+    return [preset.name for table in tables for preset in table]
 
 
 def _lookup(name: str, presets: Sequence[_Preset], kind: str, elsewhere: Sequence[str]) -> _Preset:

@@ -3,6 +3,7 @@
 One row, one preset, one test against a recorded exposition in a real Prometheus.
 """
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -37,7 +38,9 @@ class Backend:
 class RatioPreset:
     """Bad requests out of all; `backend` is None where pods separate the sides.
 
-    `required` are labels on which the release must give a condition of its own.
+    `client` tells requests that were refused as the client's mistake (4xx); None where the exporter
+    does not count them apart. `required` are labels on which the release must give a condition of
+    its own. `http_only`: a gRPC error counts as a success, because its HTTP status is 200.
     """
 
     name: str
@@ -46,11 +49,37 @@ class RatioPreset:
     backend: Backend | None = None
     trap: str | None = None
     required: tuple[str, ...] = ()
+    client: Matcher | None = None
+    http_only: bool = False
 
     @property
     def per(self) -> Per:
         """Pods or the router's label."""
         return Per.POD if self.backend is None else Per.BACKEND
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyPreset:
+    """A classic histogram of response times: `_bucket` with `le` in units of `unit` seconds.
+
+    `histogram` is named without `_bucket`; see RatioPreset for the rest.
+    """
+
+    name: str
+    histogram: Selector
+    unit: float = 1.0
+    backend: Backend | None = None
+    trap: str | None = None
+    required: tuple[str, ...] = ()
+
+    @property
+    def per(self) -> Per:
+        """Pods or the router's label."""
+        return Per.POD if self.backend is None else Per.BACKEND
+
+    def part(self, suffix: str) -> Selector:
+        """The selector of the histogram's `_bucket` or `_count` series."""
+        return Selector(f"{self.histogram.metric}_{suffix}", self.histogram.matchers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,70 +137,187 @@ _ENVOY_GATEWAY_TRAP = (
 # Ports as numbers, or named as people name them: "prod-auth-.*" would count auth-canary as auth.
 _TRAEFIK_PORT = r"(?:(?:https?|h2c|grpc|wss?|web|websecure)-)?(?:[0-9]+|https?|h2c|grpc|wss?|web)"
 
+_ISTIO = Backend("destination_workload", namespace="destination_workload_namespace")
+# reporter="destination" misses resets and refused connections. A waypoint (ambient mode) reports
+# what no sidecar does; never add "destination", which would count requests twice.
+_ISTIO_REPORTER = _re("reporter", "source|waypoint")
+_ENVOY = Backend("envoy_cluster_name")
+_ENVOY_GATEWAY = Backend(
+    "envoy_cluster_name", "httproute/{namespace}/{name}", names=".+/backend/[0-9]+"
+)
+_TRAEFIK = Backend(
+    "service",
+    "{namespace}-{name}-" + _TRAEFIK_PORT + "@kubernetes(?:crd|gateway)"
+    # As of 3.7 behind a Gateway: the route, the entry point, then which of its backends.
+    "|(?:http|grpc)route-{namespace}-.+-svc-{namespace}-{name}-[0-9]+@kubernetesgateway"
+    "|{name}@file",
+)
+# The canary's upstream name; the label is empty for stable.
+_INGRESS_NGINX = Backend("canary", namespace="namespace", names=".*")
+
+
+def _grpc(codes: str) -> str:
+    """A regular expression of gRPC codes as Go (`DataLoss`) and as others (`DATA_LOSS`) write them.
+
+    >>> _grpc("Internal DataLoss")
+    'Internal|INTERNAL|DataLoss|DATA_LOSS'
+    """
+    spelt = [form for one in codes.split() for form in (one, _upper(one))]
+    return "|".join(dict.fromkeys(spelt))
+
+
+def _upper(code: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", code).upper()
+
+
+# The codes that OpenTelemetry's conventions count as a server's errors. What a client does wrong
+# (and ResourceExhausted, its 429) is in the other list; Canceled is in neither: the client left.
+_GRPC_SERVER = _grpc("Unknown DeadlineExceeded Unimplemented Internal Unavailable DataLoss")
+_GRPC_CLIENT = _grpc(
+    "InvalidArgument NotFound AlreadyExists PermissionDenied ResourceExhausted FailedPrecondition "
+    "Aborted OutOfRange Unauthenticated"
+)
+_GRPC_SERVER_NUMBERS, _GRPC_CLIENT_NUMBERS = "2|4|12|13|14|15", "3|5|6|7|8|9|10|11|16"
+
 RATIOS: tuple[RatioPreset, ...] = (
     RatioPreset(
         "istio",
-        # reporter="destination" misses resets and refused connections; never sum both.
-        _sel("istio_requests_total", _eq("reporter", "source")),
+        _sel("istio_requests_total", _ISTIO_REPORTER),
         _re("response_code", "5..|0"),
-        Backend("destination_workload", namespace="destination_workload_namespace"),
+        _ISTIO,
+        client=_re("response_code", "4.."),
+        http_only=True,
+    ),
+    RatioPreset(
+        "istio-grpc",
+        _sel("istio_requests_total", _ISTIO_REPORTER, _eq("request_protocol", "grpc")),
+        _re("grpc_response_status", _GRPC_SERVER_NUMBERS),
+        _ISTIO,
+        client=_re("grpc_response_status", _GRPC_CLIENT_NUMBERS),
     ),
     RatioPreset(
         "linkerd",
+        # Linkerd's classification looks at grpc-status as well.
         _sel("response_total", _eq("direction", "inbound")),
         _eq("classification", "failure"),
         Backend("deployment", namespace="namespace"),
+        client=_re("status_code", "4.."),
     ),
     RatioPreset(
         "envoy",
         _sel("envoy_cluster_upstream_rq_xx"),
         _eq("envoy_response_code_class", "5"),
-        Backend("envoy_cluster_name"),
+        _ENVOY,
+        client=_eq("envoy_response_code_class", "4"),
+        http_only=True,
     ),
     RatioPreset(
         "envoy-gateway",
         _sel("envoy_cluster_upstream_rq_xx"),
         _eq("envoy_response_code_class", "5"),
-        Backend("envoy_cluster_name", "httproute/{namespace}/{name}", names=".+/backend/[0-9]+"),
+        _ENVOY_GATEWAY,
         trap=_ENVOY_GATEWAY_TRAP,
+        client=_eq("envoy_response_code_class", "4"),
+        http_only=True,
     ),
     RatioPreset(
         "traefik",
         _sel("traefik_service_requests_total"),
         _re("code", "5.."),
-        Backend(
-            "service",
-            "{namespace}-{name}-" + _TRAEFIK_PORT + "@kubernetes(?:crd|gateway)"
-            # As of 3.7 behind a Gateway: the route, the entry point, then which of its backends.
-            "|(?:http|grpc)route-{namespace}-.+-svc-{namespace}-{name}-[0-9]+@kubernetesgateway"
-            "|{name}@file",
-        ),
+        _TRAEFIK,
+        client=_re("code", "4.."),
+        http_only=True,
     ),
     RatioPreset(
         "ingress-nginx",
         _sel("nginx_ingress_controller_requests"),
         _re("status", "5.."),
-        # The canary's upstream name; the label is empty for stable.
-        Backend("canary", namespace="namespace", names=".*"),
+        _INGRESS_NGINX,
         required=("ingress",),
+        client=_re("status", "4.."),
+        http_only=True,
     ),
     RatioPreset(
         "spring-boot",
         _sel("http_server_requests_seconds_count", _not("uri", "/actuator.*")),
         _re("status", "5.."),
+        client=_re("status", "4.."),
+        http_only=True,
     ),
     RatioPreset(
         "fastapi",
         _sel("http_requests_total", _not("handler", "/metrics|/health.*")),
         _re("status", "5.."),
+        client=_re("status", "4.."),
+        http_only=True,
     ),
     RatioPreset(
         "otel-http",
         _sel("http_server_request_duration_seconds_count"),
         _re("http_response_status_code", "5.."),
+        client=_re("http_response_status_code", "4.."),
+        http_only=True,
     ),
-    RatioPreset("http", _sel("http_requests_total"), _re("code", "5..|5xx")),
-    RatioPreset("http-status", _sel("http_requests_total"), _re("status", "5..|5xx")),
+    RatioPreset(
+        "grpc",
+        # go-grpc-prometheus and its successor (providers/prometheus) and py-grpc-prometheus.
+        _sel("grpc_server_handled_total"),
+        _re("grpc_code", _GRPC_SERVER),
+        client=_re("grpc_code", _GRPC_CLIENT),
+    ),
+    RatioPreset(
+        "otel-grpc",
+        # The conventions up to 1.37, which instrumentations keep by default.
+        _sel("rpc_server_duration_milliseconds_count"),
+        _re("rpc_grpc_status_code", _GRPC_SERVER_NUMBERS),
+        client=_re("rpc_grpc_status_code", _GRPC_CLIENT_NUMBERS),
+    ),
+    RatioPreset(
+        "otel-rpc",
+        # The stable conventions.
+        _sel("rpc_server_call_duration_seconds_count"),
+        _re("rpc_response_status_code", _GRPC_SERVER),
+        client=_re("rpc_response_status_code", _GRPC_CLIENT),
+    ),
+    RatioPreset(
+        "http",
+        _sel("http_requests_total"),
+        _re("code", "5..|5xx"),
+        client=_re("code", "4..|4xx"),
+        http_only=True,
+    ),
+    RatioPreset(
+        "http-status",
+        _sel("http_requests_total"),
+        _re("status", "5..|5xx"),
+        client=_re("status", "4..|4xx"),
+        http_only=True,
+    ),
+)
+
+LATENCIES: tuple[LatencyPreset, ...] = (
+    LatencyPreset(
+        "istio", _sel("istio_request_duration_milliseconds", _ISTIO_REPORTER), _MS, _ISTIO
+    ),
+    LatencyPreset("envoy", _sel("envoy_cluster_upstream_rq_time"), _MS, _ENVOY),
+    LatencyPreset(
+        "envoy-gateway",
+        _sel("envoy_cluster_upstream_rq_time"),
+        _MS,
+        _ENVOY_GATEWAY,
+        trap=_ENVOY_GATEWAY_TRAP,
+    ),
+    LatencyPreset("traefik", _sel("traefik_service_request_duration_seconds"), backend=_TRAEFIK),
+    LatencyPreset(
+        # Buckets only with management.metrics.distribution.percentiles-histogram or .slo.
+        "spring-boot",
+        _sel("http_server_requests_seconds", _not("uri", "/actuator.*")),
+    ),
+    LatencyPreset("otel-http", _sel("http_server_request_duration_seconds")),
+    LatencyPreset("grpc", _sel("grpc_server_handling_seconds")),
+    LatencyPreset("otel-grpc", _sel("rpc_server_duration_milliseconds"), _MS),
+    LatencyPreset("otel-rpc", _sel("rpc_server_call_duration_seconds")),
+    LatencyPreset("http", _sel("http_request_duration_seconds")),
 )
 
 _OTEL_POOL = ("db_client_connection_pool_name",)

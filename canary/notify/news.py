@@ -175,7 +175,7 @@ def _weight(change: Change) -> int:
 
 def _served(change: Change) -> tuple[float, float] | None:
     """By the ratio metric that counted most bad ones."""
-    ratios = {metric.name for metric in change.spec.analysis.metrics if metric.ratio is not None}
+    ratios = {metric.name for metric in change.spec.analysis.metrics if metric.is_request_share}
     counted = [
         (one.canary_bad, one.canary_total)
         for one in change.after.analysis

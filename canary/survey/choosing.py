@@ -9,7 +9,7 @@ from canary.errors import NotFoundError, UsageError
 from canary.kube.objects import Object
 from canary.metrics.compiler import Context
 from canary.metrics.presets import POOLS, RATIOS
-from canary.routers.gateway_api import ENVOY_GATEWAY
+from canary.routers.gateway_api import ENVOY_GATEWAY, GRPC_ROUTE
 from canary.routers.names import Names
 from canary.survey.around import Around, Way
 from canary.survey.sightings import Sightings, Slow
@@ -24,6 +24,9 @@ _BY_CONTROLLER = {
     "linkerd.io/policy-controller": "linkerd",
 }
 _BY_KIND = {"TraefikService": "traefik", "VirtualService": "istio"}
+_ROUTER_OF_GRPC = {"istio": "istio-grpc", "linkerd": "linkerd"}
+"""What sees gRPC errors: the others count the HTTP status, which is 200."""
+_HTTP_ONLY = frozenset(one.name for one in RATIOS if one.http_only)
 _RATIOS = tuple(one.name for one in RATIOS)
 _POOLS = tuple(one.name for one in POOLS)
 
@@ -139,10 +142,22 @@ def measure(choice: Choice, seen: Sightings | None, wanted: Sequence[str], where
     found = seen or Sightings()
     if wanted:
         return _asked_for(wanted, found)
-    if found.ratios or found.pools:
-        ratio = found.ratios[0] if found.ratios else None
-        return Measured(ratio, found.pools, found.ratios[1:], found.limitless, found.slow)
+    grpc = carries_grpc(choice.way)
+    ratios = tuple(name for name in found.ratios if not grpc or name not in _HTTP_ONLY)
+    if ratios or found.pools:
+        ratio = ratios[0] if ratios else None
+        slow = _slow(found, ratio)
+        return Measured(ratio, found.pools, ratios[1:], found.limitless, slow)
     known = _of_router(choice.way)
+    if grpc:
+        known = _ROUTER_OF_GRPC.get(known or "")
+    if known is None and grpc:
+        seers = [name for name in _RATIOS if name not in _HTTP_ONLY]
+        raise UsageError(
+            f"no known metric sees gRPC errors: {where}, and a gRPC error is HTTP status 200, so "
+            f"what counts HTTP statuses sees none. Say what the service exports with --metric "
+            f"PRESET: {', '.join(seers)}. Connection pools: {', '.join(_POOLS)}"
+        )
     if known is None:
         raise UsageError(
             f"no known metric: {where}. Say what the service or its router exports with --metric "
@@ -163,7 +178,19 @@ def _asked_for(wanted: Sequence[str], found: Sightings) -> Measured:
     why = f"{listed(unseen)}: not seen, asked for with --metric" if unseen else ""
     ratio = next(iter(ratios or found.ratios), None)
     others = tuple(name for name in found.ratios if name != ratio)
-    return Measured(ratio, pools or found.pools, others, found.limitless, found.slow, why)
+    slow = _slow(found, ratio)
+    return Measured(ratio, pools or found.pools, others, found.limitless, slow, why)
+
+
+def _slow(found: Sightings, ratio: str | None) -> Slow | None:
+    """The histogram of whoever counts the requests, else the first."""
+    alike = (one for one in found.slow if one.preset == ratio)
+    return next(alike, found.slow[0] if found.slow else None)
+
+
+def carries_grpc(way: Way | None) -> bool:
+    """Whether what comes over the route is gRPC, whose errors have the HTTP status 200."""
+    return way is not None and way.dialect.kind.kind == GRPC_ROUTE.kind.kind
 
 
 def _of_router(way: Way | None) -> str | None:

@@ -8,10 +8,12 @@ from canary.api.analysis import Source
 from canary.core.rollout import canary_replicas
 from canary.errors import UsageError
 from canary.kube.workloads.template import canary_value
+from canary.metrics.compiler import ratio_preset
 from canary.survey.around import Way
 from canary.survey.choosing import Measured
 from canary.survey.notes import Found, notes
 from canary.survey.planning import DEADLINE, Plan, plan_for
+from canary.survey.sightings import ABOVE
 from canary.survey.words import about, exact, listed, per_second, percent, scalar
 
 _WIDTH = 98
@@ -228,10 +230,16 @@ def _metrics(found: Found) -> Iterator[str]:
                          "canary lint --cluster --prometheus URL.", 4)  # fmt: skip
     if measured.ratio is not None:
         others = f" As well seen: {listed(measured.others)}." if measured.others else ""
-        yield from _said("5XX answers out of all. Fails when worse than 1.25 times stable, or "
-                         f"above 5 %.{others}", 4)  # fmt: skip
+        yield from _said(f"{_failures(measured.ratio)} out of all. Fails when worse than 1.25 "
+                         f"times stable, or above 5 %.{others}", 4)  # fmt: skip
         yield (f"    - {{name: errors, ratio: {{preset: {measured.ratio}}}, tolerance: 1.25, "
                "limit: 0.05}")  # fmt: skip
+        yield from _client_errors(measured.ratio)
+    if measured.slow is not None:
+        yield from _said(f"Requests slower than {measured.slow.bound}, the histogram's bucket "
+                         "bound nearest to `above`; compared with stable only.", 4)  # fmt: skip
+        yield (f"    - {{name: slow, latency: {{preset: {measured.slow.preset}, "
+               f"above: {exact(ABOVE)}}}}}")  # fmt: skip
     for preset in measured.pools:
         name = "pool" if len(measured.pools) == 1 else f"pool-{preset}"
         yield from _said("Database connections: fails above 75 % of the pool, or when 3 are held "
@@ -241,19 +249,27 @@ def _metrics(found: Found) -> Iterator[str]:
     yield from _could_be(measured)
 
 
+def _failures(preset: str) -> str:
+    """What the preset counts as an error."""
+    http_only = ratio_preset(preset).http_only
+    return "5XX answers" if http_only else "Requests that the server failed"
+
+
+def _client_errors(preset: str) -> Iterator[str]:
+    """A version that refuses everybody has no 5XX at all."""
+    if ratio_preset(preset).client is None:
+        return
+    yield from _said("Requests refused as the client's mistake (4xx, as 401 or 404): no error, but "
+                     "many more than stable's are. Compared with stable only.", 4)  # fmt: skip
+    yield f"    - {{name: refused, clientErrors: {{preset: {preset}}}, tolerance: 1.5}}"
+
+
 def _could_be(measured: Measured) -> Iterator[str]:
     for preset in measured.limitless:
         yield from _said(
             f"A pool was seen whose size nobody exports ({preset}): give it as max.", 4
         )
         yield f"    # - {{name: pool, pool: {{preset: {preset}, max: POOL_SIZE}}, limit: 0.75}}"
-    if measured.slow is not None:
-        name, bound = measured.slow.metric, measured.slow.bound
-        yield from _said("Slow answers can be judged in the same way:", 4)
-        yield "    # - name: slow"
-        yield "    #   ratio:"
-        yield f"    #     total: {name}_count"
-        yield f"    #     good: '{name}_bucket{{le=\"{bound}\"}}'"
 
 
 def _tail() -> Iterator[str]:

@@ -7,7 +7,6 @@ import math
 from dataclasses import dataclass
 
 from canary.api import Metric, Spec
-from canary.core.analysis.ratio import LIMIT
 from canary.core.evidence.promotion import GROSS, SMALL, Terms, rules_out
 from canary.core.increments import Counters, Grid, Side, SideOf, increments
 from canary.core.series import Found, MetricAnswer
@@ -77,10 +76,9 @@ class Course:
 
 def course_of(spec: Spec, metric: Metric, traffic: Traffic) -> Course:
     """The release of a canary exactly as good as stable, under steady traffic (rate > 0)."""
-    limit = LIMIT if metric.limit is None else metric.limit
     smallest = spec.analysis.smallest_regression
     needed = requests_needed(smallest, traffic.bad)
-    gross = max(limit, 2 * traffic.bad + smallest) - traffic.bad
+    gross = max(metric.absolute_limit or 0.0, 2 * traffic.bad + smallest) - traffic.bad
     first = requests_needed(gross, traffic.bad, GROSS)
     count, seconds, waits = 0.0, spec.analysis.warm_up, []
     for index, step in enumerate(spec.steps):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from canary.api.analysis import Source
 from canary.survey.around import Around
-from canary.survey.choosing import Choice, Measured, one_cluster
+from canary.survey.choosing import Choice, Measured, carries_grpc, one_cluster
 from canary.survey.evidence import Traffic
 from canary.survey.planning import DEADLINE, Plan
 from canary.survey.words import about, listed, per_second
@@ -36,7 +36,8 @@ def notes(found: Found, plan: Plan) -> Iterator[str]:
         yield ("Envoy Gateway counts both versions as one cluster here, so its own metrics cannot "
                "be judged (docs/routers.md)")  # fmt: skip
     if measured.ratio is None:
-        yield "no metric of requests was found: only connection pools are judged"
+        grpc = "that sees gRPC errors " if carries_grpc(choice.way) else ""
+        yield f"no metric of requests {grpc}was found: only connection pools are judged"
     if measured.why:
         yield f"metrics were not seen: {measured.why}"
     if not measured.pools and not measured.limitless:

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 from canary.api import Metric, OnInconclusive, Path, Source, Spec, format_duration
 from canary.core.increments import Side
 from canary.errors import UsageError
-from canary.metrics.compile import compile_metric
-from canary.metrics.compiler import Context, pool_preset, ratio_preset
+from canary.metrics.compile import compile_metric, counting_preset, preset_of
+from canary.metrics.compiler import Context
 from canary.metrics.presets import Per
+from canary.routers.gateway_api import GRPC_ROUTE
 from canary.survey.rules import Finding, finding
 from canary.survey.words import percent
 
@@ -96,10 +97,10 @@ def _metrics(spec: Spec) -> Iterator[Finding]:
     watched = max(sum(step.hold for step in spec.steps), spec.analysis.minimum) + spec.bake
     for index, metric in enumerate(spec.analysis.metrics):
         path: Path = (*_ANALYSIS, "metrics", index)
-        if metric.ratio and metric.tolerance > _TOLERANCE:
+        if metric.tolerance is not None and metric.tolerance > _TOLERANCE:
             said = f"{metric.name} may fail {metric.tolerance:g} times as often as stable"
             yield finding("lax-threshold", (*path, "tolerance"), said)
-        if metric.ratio and metric.limit is not None and metric.limit > _LIMIT:
+        if metric.is_request_share and metric.limit is not None and metric.limit > _LIMIT:
             said = f"{metric.name} may fail {percent(metric.limit)} of the requests"
             yield finding("lax-threshold", (*path, "limit"), said)
         if metric.leak is not None and metric.leak.window > watched:
@@ -109,38 +110,41 @@ def _metrics(spec: Spec) -> Iterator[Finding]:
         if metric.query is not None and "canary_pods" not in metric.query:
             said = f"{metric.name} does not select the canary's pods"
             yield finding("query-of-both", (*path, "query"), said)
+        if _misses_grpc_errors(spec, metric):
+            said = f"{metric.name}: the preset {metric.preset} sees no gRPC error"
+            yield finding("grpc-errors-unseen", (*path, metric.kind, "preset"), said)
         if (trouble := _impossible(spec, metric)) is not None:
             yield finding("metric-impossible", (*path, metric.kind), f"{metric.name}: {trouble}")
+
+
+def _misses_grpc_errors(spec: Spec, metric: Metric) -> bool:
+    gateway = spec.traffic.gateway_api
+    if gateway is None or gateway.kind != GRPC_ROUTE.kind.kind:
+        return False
+    try:
+        preset = counting_preset(metric)
+    except UsageError:
+        return False
+    return preset is not None and preset.http_only
 
 
 def _impossible(spec: Spec, metric: Metric) -> str | None:
     """Why the operator could never ask for this metric, with names made up for what it knows."""
     if metric.query is not None and spec.analysis.source is Source.SCRAPE:
         return "only a Prometheus can answer a query, and source is scrape"
-    if spec.traffic.replicas is not None and _per_backend(metric):
-        return "without a router there are no backends that this preset could tell apart"
-    name = "any/rule/0/backend/0" if _preset(metric) == "envoy-gateway" else "any"
-    other = "any/rule/0/backend/1" if _preset(metric) == "envoy-gateway" else "any-canary"
+    one_cluster = metric.preset == "envoy-gateway"
+    name = "any/rule/0/backend/0" if one_cluster else "any"
+    other = "any/rule/0/backend/1" if one_cluster else "any-canary"
     pods = {Side.STABLE: ("any-1",), Side.CANARY: ("any-2",)}
     context = Context("any", pods, {Side.STABLE: name, Side.CANARY: other})
     try:
+        preset = preset_of(metric)
+        if spec.traffic.replicas is not None and preset and preset.per is Per.BACKEND:
+            return "without a router there are no backends that this preset could tell apart"
         compile_metric(metric, context)
     except UsageError as error:
         return str(error)
     return None
-
-
-def _preset(metric: Metric) -> str | None:
-    source = metric.ratio or metric.pool
-    return source.preset if source else None
-
-
-def _per_backend(metric: Metric) -> bool:
-    name = _preset(metric)
-    if name is None:
-        return False
-    preset = ratio_preset(name) if metric.ratio else pool_preset(name)
-    return preset.per is Per.BACKEND
 
 
 CHECKS: Sequence[Check] = (_steps, _times, _judging, _traffic, _metrics)

@@ -103,11 +103,10 @@ def _envoy(scene: Scenery) -> Iterator[Finding]:
     if scene.dialect is None or scene.route is None or not _is_envoys(scene.route):
         return
     for index, metric in enumerate(scene.spec.analysis.metrics):
-        ratio = metric.ratio
         alike = not scene.dialect.backends(scene.route, scene.names)
-        if ratio is not None and ratio.preset in {"envoy-gateway", "envoy"} and alike:
+        if metric.preset in {"envoy-gateway", "envoy"} and alike:
             said = f"{metric.name}: all backends of the rule are one cluster in Envoy's metrics"
-            path = ("spec", "analysis", "metrics", index, "ratio", "preset")
+            path = ("spec", "analysis", "metrics", index, metric.kind, "preset")
             yield finding("envoy-one-cluster", path, said)
 
 

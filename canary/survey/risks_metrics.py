@@ -140,7 +140,11 @@ def _ratio(asked: _Asked, queries: RatioQueries) -> Iterator[Finding]:
     yield from _scrapes(asked, queries.total)
     grid = asked.monitoring.grid
     bad = asked.answer(queries.bad)
-    traffic = traffic_of(total, bad, grid, queries.label, queries.side_of)
+    samples = queries.samples({queries.total.key: total, queries.bad.key: bad})
+    if queries.slow is not None and isinstance(samples.bad, NoData):
+        yield asked.finds("no-data", samples.bad.why, query=promql(queries.bad))
+        return
+    traffic = traffic_of(total, samples.bad, grid, queries.label, queries.side_of)
     if traffic is not None:
         yield from enough(asked.running.scene, asked.metric, traffic, asked.path)
 
@@ -205,7 +209,7 @@ def _hint(asked: _Asked, query: SeriesQuery) -> str | None:
 
 
 def _status_label(asked: _Asked, queries: RatioQueries) -> Iterator[Finding]:
-    preset = asked.metric.ratio.preset if asked.metric.ratio else None
+    preset = None if asked.metric.latency else asked.metric.preset
     if preset not in _STATUS:
         return
     label, other = _STATUS[preset]
@@ -215,7 +219,7 @@ def _status_label(asked: _Asked, queries: RatioQueries) -> Iterator[Finding]:
     fits = label_is_there(ask, queries.total, _STATUS[other][0])
     hint = f"they have {_STATUS[other][0]}: take preset {other}" if fits else "nor the other one"
     said = f"preset {preset} looks for the label {label}, which the series do not have; {hint}"
-    yield asked.finds("status-label", said, "ratio", "preset")
+    yield asked.finds("status-label", said, asked.metric.kind, "preset")
 
 
 def _scrapes(asked: _Asked, query: SeriesQuery) -> Iterator[Finding]:
@@ -247,11 +251,9 @@ def _own(asked: _Asked) -> Iterator[Finding]:
 
 def _workloads(metric: Metric) -> bool:
     """Its preset calls the sides by Deployment."""
-    preset = metric.ratio.preset if metric.ratio else None
-    return preset in {"istio", "linkerd"}
+    return metric.preset in {"istio", "istio-grpc", "linkerd"}
 
 
 def _said_already(running: Running, metric: Metric) -> bool:
     """Envoy Gateway's one cluster has a rule of its own, which needs the route."""
-    preset = metric.ratio.preset if metric.ratio else None
-    return preset in {"envoy", "envoy-gateway"} and running.scene.route is not None
+    return metric.preset in {"envoy", "envoy-gateway"} and running.scene.route is not None

@@ -3,10 +3,19 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
-from canary.core.series import MatchOp, SeriesQuery
+from canary.core.buckets import SlowAbove, nearest_bound
+from canary.core.series import MatchOp, NoData, Series, SeriesQuery
 from canary.errors import UsageError
-from canary.metrics.compiler import Context, compile_pool, compile_ratio
-from canary.metrics.presets import POOLS, RATIOS, Per, PoolPreset, RatioPreset
+from canary.metrics.compiler import Context, compile_latency, compile_pool, compile_ratio
+from canary.metrics.presets import (
+    LATENCIES,
+    POOLS,
+    RATIOS,
+    LatencyPreset,
+    Per,
+    PoolPreset,
+    RatioPreset,
+)
 from canary.survey.inquiry import Labels
 
 Ask = Callable[[SeriesQuery], Sequence[Labels]]
@@ -21,23 +30,20 @@ class Sightings:
     pools: tuple[str, ...] = ()
     limitless: tuple[str, ...] = ()
     """Pools in use whose exporter gives no maximum: the spec has to."""
-    slow: "Slow | None" = None
+    slow: tuple["Slow", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Slow:
-    """A histogram of answering times; `bound` is a bucket's upper end, in seconds, as exported."""
+    """A histogram of response times: its preset, and its bucket bound nearest to half a second."""
 
-    metric: str
-    """Without `_bucket` and `_count`."""
+    preset: str
     bound: str
+    """As people read it: `500 ms`."""
 
 
-HISTOGRAMS = (
-    "http_server_requests_seconds",
-    "http_server_request_duration_seconds",
-    "http_request_duration_seconds",
-)
+ABOVE = 0.5
+"""Seconds above which a drafted metric calls a request slow."""
 
 
 def look_for(
@@ -48,18 +54,18 @@ def look_for(
     `own` are the names of all metrics that the pods have; backends' metrics are others'.
     """
 
-    def fits(preset: RatioPreset | PoolPreset, metric: str) -> bool:
+    def fits(preset: RatioPreset | LatencyPreset | PoolPreset, metric: str) -> bool:
         return metric in own if preset.per is Per.POD else not pods_only
 
     pools = [one for one in POOLS if fits(one, one.in_use.metric)]
     there = _without_twins([one for one in pools if _pool_is_there(ask, one, context)])
     ratios = [one for one in RATIOS if fits(one, one.total.metric)]
-    histograms = [name for name in HISTOGRAMS if f"{name}_bucket" in own]
+    histograms = [one for one in LATENCIES if fits(one, one.part("bucket").metric)]
     return Sightings(
         tuple(one.name for one in ratios if _ratio_is_there(ask, one, context)),
         tuple(one.name for one in there if one.maximum is not None),
         tuple(one.name for one in there if one.maximum is None),
-        next((slow for name in histograms if (slow := _histogram(ask, name, context))), None),
+        tuple(slow for one in histograms if (slow := _histogram(ask, one, context))),
     )
 
 
@@ -99,22 +105,14 @@ def _without_twins(pools: Sequence[PoolPreset]) -> list[PoolPreset]:
     return list(kept.values())
 
 
-def _histogram(ask: Ask, metric: str, context: Context) -> Slow | None:
-    """The bucket nearest to half a second, if there are buckets."""
-    count = compile_ratio(next(one for one in RATIOS if one.name == "http"), context, "slow").total
-    bucket = replace(count.selector, metric=f"{metric}_bucket")
-    groups = ask(replace(count, selector=bucket, by=("le",)))
-    bounds = [text for group in groups if _number(text := group.get("le", "")) is not None]
-    near = min(bounds, key=lambda text: abs((_number(text) or 0.0) - _USUAL), default=None)
-    return Slow(metric, near) if near is not None else None
-
-
-_USUAL = 0.5
-
-
-def _number(text: str) -> float | None:
+def _histogram(ask: Ask, preset: LatencyPreset, context: Context) -> Slow | None:
+    """The histogram, if it has a bucket near half a second."""
     try:
-        value = float(text)
-    except ValueError:
+        compiled = compile_latency(preset, ABOVE, context, "slow")
+    except UsageError:
         return None
-    return value if value < float("inf") else None
+    groups = ask(compiled.bad)
+    series = [Series(group, ()) for group in groups]
+    slow = SlowAbove(ABOVE, preset.unit)
+    bound = nearest_bound(series, compiled.label, compiled.side_of, slow)
+    return None if isinstance(bound, NoData) else Slow(preset.name, slow.said(bound))

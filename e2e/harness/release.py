@@ -13,13 +13,8 @@ KIND = f"{RELEASES.plural}.{GROUP}"
 ERRORS: Object = {"name": "errors", "ratio": {"preset": "traefik"}}
 ERRORS_BY_POD: Object = {"name": "errors", "ratio": {"preset": "http"}}
 """As the application counts them: for routers whose own metrics do not tell the sides apart."""
-SLOW: Object = {
-    "name": "slow",
-    "ratio": {
-        "total": "http_request_duration_seconds_count",
-        "good": 'http_request_duration_seconds_bucket{le="0.5"}',
-    },
-}
+REFUSED: Object = {"name": "refused", "clientErrors": {"preset": "traefik"}}
+SLOW: Object = {"name": "slow", "latency": {"preset": "http", "above": "500ms"}}
 POOL: Object = {
     "name": "pool",
     "pool": {"preset": "psycopg-pool"},

@@ -334,13 +334,13 @@ WRONG_SHAPES = [
     pytest.param(
         "ratio: {preset: traefik}",
         "tolerance: 2",
-        "spec.analysis.metrics[0]: exactly one of ratio, pool, query is expected, found none",
+        "spec.analysis.metrics[0]: exactly one of ratio, latency, clientErrors, pool, query is expected, found none",
         id="a metric without a source",
     ),
     pytest.param(
         "pool: {preset: hikaricp}",
         "pool: {preset: hikaricp}, query: up",
-        "spec.analysis.metrics[1]: exactly one of ratio, pool, query is expected, found pool and query",
+        "spec.analysis.metrics[1]: exactly one of ratio, latency, clientErrors, pool, query is expected, found pool and query",
         id="a metric with two sources",
     ),
     pytest.param(

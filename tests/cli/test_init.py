@@ -146,11 +146,13 @@ def test_without_prometheus_the_pods_own_pages_are_read(terminal: Terminal) -> N
         assert terminal.online(server) == 0
     analysis = terminal.release.spec.analysis
     assert analysis.source == "scrape"
-    assert [one.preset for m in analysis.metrics if (one := m.ratio or m.pool)] == [
-        "http",
-        "hikaricp",
+    assert [(metric.kind, metric.preset) for metric in analysis.metrics] == [
+        ("ratio", "http"),
+        ("clientErrors", "http"),
+        ("latency", "http"),
+        ("pool", "hikaricp"),
     ]
-    assert 'http_request_duration_seconds_bucket{le="0.5"}' in terminal.out
+    assert "Requests slower than 500 ms" in terminal.out
     assert "the traffic is not known" in terminal.err
 
 
@@ -213,8 +215,43 @@ def test_a_flag_settles_each_choice(terminal: Terminal) -> None:
     spec = terminal.release.spec
     assert spec.traffic.gateway_api is not None
     assert spec.traffic.gateway_api.name == "internal"
-    assert [metric.kind for metric in spec.analysis.metrics] == ["ratio", "pool"]
+    assert [metric.kind for metric in spec.analysis.metrics] == [
+        "ratio",
+        "clientErrors",
+        "pool",
+    ]
     assert "Others do as well: internal" in terminal.out
+
+
+def grpc_route(controller: str) -> str:
+    """The route as a GRPCRoute, accepted by this controller."""
+    route = ROUTE.replace("kind: HTTPRoute", "kind: GRPCRoute")
+    return route.replace("traefik.io/gateway-controller", controller)
+
+
+@pytest.mark.parametrize(
+    ("controller", "more", "preset"),
+    [
+        pytest.param("istio.io/gateway-controller", (), "istio-grpc", id="the mesh sees them"),
+        pytest.param("traefik.io/gateway-controller", ("--metric", "grpc"), "grpc", id="said"),
+    ],
+)
+def test_m03_a_grpc_route_gets_a_metric_that_sees_grpc_errors(
+    terminal: Terminal, controller: str, more: tuple[str, ...], preset: str
+) -> None:
+    """A gRPC error is HTTP status 200."""
+    texts = (DEPLOYMENT, SERVICE, grpc_route(controller), POD)
+    assert terminal.offline(*texts, more=more) == 0
+    assert {metric.preset for metric in terminal.release.spec.analysis.metrics} == {preset}
+
+
+def test_m03_a_router_that_counts_http_statuses_only_is_no_metric_for_grpc(
+    terminal: Terminal,
+) -> None:
+    """No draft without a metric that could fail; the sentence names those that do."""
+    assert terminal.offline(DEPLOYMENT, SERVICE, grpc_route("traefik.io/gateway-controller")) == 2
+    assert "no known metric sees gRPC errors" in terminal.err
+    assert "--metric PRESET: istio-grpc, linkerd, grpc, otel-grpc, otel-rpc" in terminal.err
 
 
 def test_without_a_route_pods_are_counted_and_that_is_said(terminal: Terminal) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from canary.api import Metric, Verdict
+from canary.api import Metric, MetricStatus, Verdict
 from canary.api.analysis import Analysis
 from canary.core.analysis.input import AnalysisInput
 from canary.core.analysis.ratio import analyze_ratio
@@ -56,3 +56,42 @@ def test_errors_that_cannot_be_read_are_not_no_errors(bad: MetricAnswer, verdict
     given = AnalysisInput(ANALYSIS, END, START)
     samples = Samples(Grid(START, END, 10), START, {"errors": read})
     assert analyze_ratio(METRIC, (samples, read), {}, given).final is verdict
+
+
+def judged_as(
+    metric: Metric, stable_bad: float, canary_bad: float, bound: str = ""
+) -> MetricStatus:
+    """What is said after 700 s of 45 requests/s to stable and 5 to the canary, so many of them bad."""
+    total = Found((counted("auth", (START, 45)), counted("auth-canary", (START, 5))))
+    bad = Found((counted("auth", (START, stable_bad)), counted("auth-canary", (START, canary_bad))))
+    sides = {"auth": Side.STABLE, "auth-canary": Side.CANARY}
+    read = RatioSamples(total, bad, "service", sides.get, bound)
+    analysis = ANALYSIS.model_copy(update={"metrics": (metric,), "minimum": 60.0})
+    given = AnalysisInput(analysis, END, START)
+    samples = Samples(Grid(START, END, 10), START, {metric.name: read})
+    return analyze_ratio(metric, (samples, read), {}, given).status
+
+
+REFUSED = Metric.model_validate({"name": "refused", "clientErrors": {"preset": "traefik"}})
+SLOW = Metric.model_validate({"name": "slow", "latency": {"preset": "http", "above": "400ms"}})
+
+
+def test_p08_a_canary_that_refuses_everybody_fails() -> None:
+    """401 to all, where stable refuses one request in 45."""
+    status = judged_as(REFUSED, stable_bad=1, canary_bad=5)
+    assert status.verdict is Verdict.FAIL
+    assert status.message.endswith("(bad: answered with a client error, 4xx)")
+
+
+@pytest.mark.parametrize("metric", [REFUSED, SLOW], ids=["client errors", "latency"])
+def test_a_share_that_stable_has_as_well_has_no_absolute_limit(metric: Metric) -> None:
+    """A service where 40 % of all requests end with 404, or are slow, is no broken one."""
+    status = judged_as(metric, stable_bad=18, canary_bad=2)
+    assert status.verdict is Verdict.PASS
+
+
+def test_a_slow_canary_fails_and_the_bound_is_said() -> None:
+    """Three times as many slow requests; which of the histogram's bounds was used is no secret."""
+    status = judged_as(SLOW, stable_bad=4.5, canary_bad=1.5, bound="500 ms")
+    assert status.verdict is Verdict.FAIL
+    assert "(bad: slower than 500 ms, the histogram's bound nearest to 400ms)" in status.message

@@ -15,6 +15,7 @@ from canary.local.auth.versions import Flawed, Version, parse_version
     [
         ("good", Version()),
         ("leak", Version(leaks=True)),
+        ("refuse", Version(refuses=True)),
         ("errors", Version(error_rate=0.05)),
         ("errors:1", Version(error_rate=1)),
         ("slow:0.2", Version(delay=0.2)),
@@ -33,7 +34,7 @@ def test_a_version_is_a_switch(text: str, version: Version):
 )
 def test_an_unknown_version_says_what_there_is(text: str):
     """Nothing falls back to `good` silently."""
-    with pytest.raises(UsageError, match="expected good, leak, errors"):
+    with pytest.raises(UsageError, match="expected good, leak, refuse, errors"):
         parse_version(text)
 
 

@@ -7,8 +7,17 @@ import pytest
 from canary.core.increments import Side
 from canary.core.series import Found, Matcher, MatchOp
 from canary.errors import UsageError
-from canary.metrics.compiler import Context, compile_pool, compile_ratio, pool_preset, ratio_preset
-from canary.metrics.presets import POOLS, RATIOS, PoolPreset, RatioPreset
+from canary.metrics.compiler import (
+    Context,
+    client_errors_preset,
+    compile_latency,
+    compile_pool,
+    compile_ratio,
+    latency_preset,
+    pool_preset,
+    ratio_preset,
+)
+from canary.metrics.presets import LATENCIES, POOLS, RATIOS, LatencyPreset, PoolPreset, RatioPreset
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
 from tests.metrics.lab import PAGES
 from tests.metrics.servers import until
@@ -22,6 +31,10 @@ OTHER_NAMES = {
 POD_JOBS = {p.name for p in (*RATIOS, *POOLS) if p.backend is None}
 RATIO_ROWS = [(p.name, p) for p in RATIOS] + [
     (f"traefik-{where}", ratio_preset("traefik")) for where in ("file", "gateway")
+]
+
+LATENCY_ROWS = [(p.name, p) for p in LATENCIES] + [
+    (f"traefik-{where}", latency_preset("traefik")) for where in ("file", "gateway")
 ]
 
 
@@ -79,6 +92,31 @@ def test_a_ratio_preset_counts_requests_and_bad_ones_per_side(
     assert values(answers["errors.bad"], compiled) == {Side.STABLE: stable[1], Side.CANARY: 50}
 
 
+@pytest.mark.parametrize(("name", "preset"), RATIO_ROWS, ids=[name for name, _ in RATIO_ROWS])
+def test_p08_a_preset_counts_client_errors_apart(prometheus, name: str, preset: RatioPreset):
+    """20 of the canary's 1,000 requests were answered with 401; none of these is an error."""
+    source, now = prometheus
+    compiled = compile_ratio(client_errors_preset(preset.name), context(name), "refused")
+    answers = source.read(compiled.queries(), now, now, 1)
+    stable = 9010 if preset.backend else 1000
+    assert values(answers["refused.total"], compiled) == {Side.STABLE: stable, Side.CANARY: 1000}
+    assert values(answers["refused.bad"], compiled)[Side.CANARY] == 20
+
+
+@pytest.mark.parametrize(("name", "preset"), LATENCY_ROWS, ids=[name for name, _ in LATENCY_ROWS])
+def test_a_latency_preset_counts_requests_above_the_nearest_bound(
+    prometheus, name: str, preset: LatencyPreset
+):
+    """Asked for 400 ms, the buckets 250, 500 and 1,000 give 30 slow of the canary's 1,000."""
+    source, now = prometheus
+    compiled = compile_latency(preset, 0.4, context(name), "slow")
+    samples = compiled.samples(source.read(compiled.queries(), now, now, 1))
+    stable = (9010, 10) if preset.backend else (1000, 30)
+    assert samples.bound == "500 ms"
+    assert values(samples.total, compiled) == {Side.STABLE: stable[0], Side.CANARY: 1000}
+    assert values(samples.bad, compiled) == {Side.STABLE: stable[1], Side.CANARY: 30}
+
+
 @pytest.mark.parametrize("preset", POOLS, ids=lambda p: p.name)
 def test_a_pool_preset_reads_connections_and_hold_time(prometheus, preset: PoolPreset):
     """7 of 10 in use, 2 waiting, 3 timed out, 125.5 s held: as far as the exporter tells."""
@@ -103,7 +141,7 @@ def test_a_pool_preset_reads_connections_and_hold_time(prometheus, preset: PoolP
 
 def test_every_preset_has_an_exposition():
     """A preset without a recording would not be tested."""
-    assert {p.name for p in (*RATIOS, *POOLS)} <= set(PAGES)
+    assert {p.name for p in (*RATIOS, *LATENCIES, *POOLS)} <= set(PAGES)
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,13 @@ def steps(*weights: int, hold: str = "5m") -> dict[str, Any]:
     return {"steps": [{"weight": weight, "hold": hold} for weight in weights]}
 
 
+GRPC = {
+    "traffic": {"gatewayAPI": {"kind": "GRPCRoute", "name": "auth"}},
+    "analysis": {"metrics": [{"name": "errors", "ratio": {"preset": "traefik"}}]},
+}
+"""Case m03: the router counts HTTP statuses, and a gRPC error has 200."""
+
+
 def metrics(*found: dict[str, Any]) -> dict[str, Any]:
     """Of a spec's analysis."""
     return {"analysis": {"metrics": list(found)}}
@@ -109,6 +116,7 @@ ALONE = [
     ("metric-impossible", metrics(ERRORS, SQL)),
     ("metric-impossible", metrics(ERRORS, QUERY) | {"analysis": {"source": "scrape", "metrics": [QUERY]}}),
     ("metric-impossible", metrics({"name": "own", "ratio": {"total": "rate(x[5m])", "bad": "y"}})),
+    ("grpc-errors-unseen", GRPC),
     ("query-of-both", metrics(ERRORS, QUERY)),
 ]  # fmt: skip
 

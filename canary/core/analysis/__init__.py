@@ -68,7 +68,7 @@ def _metrics(given: AnalysisInput, kept: Mapping[str, Any]) -> list[MetricResult
     """Ratios first: pools are told how many requests there were."""
     found: dict[str, MetricResult] = {}
     requests: Sequence[Tick] = ()
-    for metric in sorted(given.analysis.metrics, key=lambda metric: metric.ratio is None):
+    for metric in sorted(given.analysis.metrics, key=lambda metric: not metric.is_request_share):
         one = _one(metric, given, kept.get(metric.name, {}), requests)
         requests = requests or one.ticks
         found[metric.name] = one
@@ -80,7 +80,7 @@ def _one(
 ) -> MetricResult:
     samples = given.samples
     mine = samples.by_metric.get(metric.name) if samples else None
-    if metric.ratio is not None:
+    if metric.is_request_share:
         if isinstance(mine, NoData | Unavailable):
             mine = RatioSamples(mine, mine, "", _nobody)
         ratio = (samples, mine) if samples and isinstance(mine, RatioSamples) else None

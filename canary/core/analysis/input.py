@@ -34,8 +34,8 @@ class AnalysisInput:
 
     @property
     def ratios(self) -> int:
-        """Number of ratio metrics: they share the allowed chance of a false alarm."""
-        return sum(metric.ratio is not None for metric in self.analysis.metrics)
+        """Number of shares of requests: together they have the allowed chance of a false alarm."""
+        return sum(metric.is_request_share for metric in self.analysis.metrics)
 
     @property
     def silence(self) -> float:

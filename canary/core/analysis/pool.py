@@ -14,15 +14,12 @@ from canary.core.pool import PoolSeries, pool_samples
 from canary.core.series import Found, MetricAnswer, Series, Unavailable
 from canary.core.snapshot import PoolSamples, Samples
 
-LIMIT = 0.75
-"""Default limit: share of the pool in use."""
-
 
 def policy_of(metric: Metric, given: AnalysisInput) -> PoolPolicy:
     """The policy of one pool metric."""
     leak = metric.leak or Leak()
     return PoolPolicy(
-        limit=LIMIT if metric.limit is None else metric.limit,
+        limit=metric.absolute_limit or 0.0,
         leak_connections=leak.connections,
         window=leak.window,
         warm_up=given.analysis.warm_up,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from canary.api import Metric, MetricStatus, Reason, Verdict
+from canary.api import Metric, MetricStatus, Reason, Verdict, format_duration
 from canary.core.analysis.input import AnalysisInput, MetricResult, silent
 from canary.core.evidence import (
     Assessment,
@@ -21,16 +21,13 @@ from canary.core.increments import Counters, Increment, Side, Tick, increments
 from canary.core.series import Found, NoData
 from canary.core.snapshot import RatioSamples, Samples
 
-LIMIT = 0.05
-"""Default limit: share of bad requests."""
-
 
 def policy_of(metric: Metric, given: AnalysisInput) -> RatioPolicy:
     """The policy of one metric; its share of the false alarms, when there are several."""
     analysis = given.analysis
     policy = RatioPolicy(
-        tolerance=metric.tolerance,
-        limit=LIMIT if metric.limit is None else metric.limit,
+        tolerance=metric.allowed_ratio,
+        limit=metric.absolute_limit,
         false_alarm=analysis.false_alarm / max(given.ratios, 1),
         smallest_regression=analysis.smallest_regression,
         incident=analysis.incident,
@@ -65,7 +62,12 @@ def analyze_ratio(
             until = read[0].grid.end
             seen = max((t.end for t in ticks if t.total(Side.CANARY)), default=seen)
     kept = {"until": until, "seen": seen, "quiet": quiet, "alone": alone, "fold": state.to_json()}
+    if bound := (read[1].bound if read else "") or before.get("bound", ""):
+        kept["bound"] = bound
     result = result_of(metric, assess(state, policy), given, seen, quiet)
+    if not quiet and result.status.canary_total:
+        said = result.status.message + _counted(metric, bound)
+        result = replace(result, status=result.status.model_copy(update={"message": said}))
     return replace(result, state=kept, ticks=ticks)
 
 
@@ -85,6 +87,16 @@ def result_of(
     status = _status(metric, said, final if said.final_pass else step, why)
     unhealthy, bad = said.stable_unhealthy, said.canary_bad
     return MetricResult(status, step, final, stable_unhealthy=unhealthy, bad=bad)
+
+
+def _counted(metric: Metric, bound: str) -> str:
+    """What "bad" means here, where it is no error of the server."""
+    if metric.client_errors is not None:
+        return " (bad: answered with a client error, 4xx)"
+    if metric.latency is None:
+        return ""
+    asked = format_duration(metric.latency.above)
+    return f" (bad: slower than {bound or asked}, the histogram's bound nearest to {asked})"
 
 
 def _state(

@@ -76,7 +76,7 @@ def _failure(
     for one in found:
         if one.step is Verdict.FAIL:
             return True, one.status.reason, f"{one.status.name}: {one.status.message}"
-    counts = {metric.name for metric in given.analysis.metrics if metric.ratio is not None}
+    counts = {metric.name for metric in given.analysis.metrics if metric.is_request_share}
     ratios = {one.status.name: one for one in found if one.status.name in counts}
     if len(ratios) < 2 or max(one.bad for one in ratios.values()) < LEAST_BAD:  # noqa: PLR2004 - several
         return False, None, ""

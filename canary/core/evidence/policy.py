@@ -59,6 +59,16 @@ class RatioPolicy:
         """Rate above which stable itself counts as broken: the limit, or 5 % without one."""
         return 0.05 if self.limit is None else self.limit
 
+    def too_bad(self, stable: float) -> float:
+        """The rate that promotion has to rule out, beside a stable with this rate.
+
+        Without a limit a rate is only compared: where 20 % of all requests are client errors, half
+        a percent more means nothing, and ruling it out would take hundreds of thousands of them.
+        With a tolerance of 1.5 it is 30 % then, and with stable at 0.1 % it is 0.6 %.
+        """
+        relative = 0.0 if self.limit is not None else (self.tolerance - 1.0) * stable
+        return stable + max(self.smallest_regression, relative)
+
     def after_promotion(self) -> Self:
         """The same policy when only the new version is left: three times its past is too bad."""
         return replace(

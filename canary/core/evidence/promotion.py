@@ -60,12 +60,13 @@ class Promotion:
         else:
             # A quarter of a standard error below: luck in the estimate must not pass a regression.
             stable = max(0.0, recent_bad - math.sqrt(recent_bad) * 0.25) / recent
-            if block.stable_bad > policy.unhealthy * block.stable_total:
+            limit = 1.0 if policy.limit is None else policy.limit
+            if block.stable_bad > limit * block.stable_total:
                 return
         total, bad = block.canary_total, block.canary_bad
         self.seconds += min(block.end - block.start, _LONGEST)
         self._bad += bad
-        self._small += total * (stable + policy.smallest_regression)
+        self._small += total * policy.too_bad(stable)
         self._gross += total * max(
             policy.unhealthy, _GROSS_RATIO * stable + policy.smallest_regression
         )

@@ -32,7 +32,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--dsn", required=True, help="where PostgreSQL is")
     parser.add_argument(
-        "--version", default="good", help="good | leak | errors[:RATE] | slow[:S] | crash[:N]"
+        "--version",
+        default="good",
+        help="good | leak | refuse | errors[:RATE] | slow[:S] | crash[:N]",
     )
     parser.add_argument("--label", default="v1", help="what the header X-Version says")
     parser.add_argument("--instance", default="auth", help="what the header X-Instance says")

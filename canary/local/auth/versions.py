@@ -25,6 +25,8 @@ class Version:
     """What is wrong with this version; by default nothing."""
 
     leaks: bool = False
+    refuses: bool = False
+    """Answers 401 to everybody."""
     error_rate: float = 0.0
     """Share (0–1) of requests answered with 500."""
     delay: float = 0.0
@@ -36,7 +38,7 @@ class Version:
 
 
 def parse_version(text: str) -> Version:
-    """The version that a switch names: `good`, `leak`, `errors:0.05`, `slow:0.75`, `crash:3`, ….
+    """The version that a switch names: `good`, `refuse`, `errors:0.05`, `slow:0.75`, `crash:3`, ….
 
     Raises:
         UsageError: anything else, with what is expected.
@@ -48,7 +50,7 @@ def parse_version(text: str) -> Version:
         found = None
     if found is None:
         raise UsageError(
-            f"unknown version {text!r}: expected good, leak, errors[:RATE from 0 to 1], "
+            f"unknown version {text!r}: expected good, leak, refuse, errors[:RATE from 0 to 1], "
             "slow[:SECONDS from 0 to 60], crash[:NUMBER OF THE REQUEST] "
             "or hiccups[:RATE from 0 to 1]"
         )
@@ -58,8 +60,8 @@ def parse_version(text: str) -> Version:
 def _version(name: str, value: str) -> Version | None:
     """None for what there is not; raises ValueError for what is no number."""
     match name:
-        case "good" | "leak" if not value:
-            return Version(leaks=name == "leak")
+        case "good" | "leak" | "refuse" if not value:
+            return Version(leaks=name == "leak", refuses=name == "refuse")
         case "errors":
             rate = float(value or DEFAULT_ERROR_RATE)
             return Version(error_rate=rate) if 0 <= rate <= 1 else None
@@ -95,6 +97,10 @@ class Flawed:
             os._exit(1)
         if self._version.delay:
             await sleep(self._version.delay)
+        if self._version.refuses:
+            refusal = JSONResponse({"error": "wrong name or password"}, 401)
+            await refusal(scope, receive, send)
+            return
         if self._random.random() < self._error_rate():
             failure = JSONResponse({"error": "internal error"}, 500)
             await failure(scope, receive, send)

@@ -9,6 +9,7 @@ class Scenarios(StrEnum):
     LEAK = "leak"
     ERRORS = "errors"
     SLOW = "slow"
+    REFUSE = "refuse"
     CRASH = "crash"
     GOOD = "good"
 

@@ -69,6 +69,14 @@ def scenario(name: Scenarios, *, error_rate: float = 0.05) -> Scenario:
                 ERRORS | LEAKS,
                 harmless=True,
             )
+        case Scenarios.REFUSE:
+            return Scenario(
+                name,
+                "Version v2 answers 401 to everybody.",
+                Build(version="refuse", label="v2", pool_max=POOL),
+                ERRORS,
+                harmless=True,
+            )
         case Scenarios.CRASH:
             return Scenario(
                 name,

@@ -1,0 +1,139 @@
+"""Slow requests from a histogram's buckets: which bound is used, and who was slower. Pure.
+
+A histogram counts, per bound `le`, the requests that took at most that long. With the bounds 0.25,
+0.5 and 1 and `above: 400ms` the nearest is 0.5: of 100 requests, 97 of them within 0.5 s, 3 are
+slow. Exporters write one bound in several ways ("1", "1.0"), so bounds are compared as numbers.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from canary.core.increments import Labels, Side, SideOf
+from canary.core.series import Found, MetricAnswer, NoData, Series, Unavailable
+
+LE = "le"
+
+
+@dataclass(frozen=True, slots=True)
+class SlowAbove:
+    """When a request is slow: above `seconds`; `le` counts units of `unit` seconds."""
+
+    seconds: float
+    unit: float = 1.0
+
+    def pattern(self) -> str:
+        """A regular expression of the bounds within about ten times, for less to read.
+
+        >>> SlowAbove(0.5).pattern().split("|")[1]
+        '0?[.][1-9][0-9]*'
+        """
+        exponent = math.floor(math.log10(self.seconds / self.unit))
+        return "|".join(_decade(exponent + step) for step in (-1, 0, 1))
+
+    def said(self, bound: float) -> str:
+        """A bound in seconds or milliseconds: `500 ms`."""
+        seconds = bound * self.unit
+        return f"{seconds * 1000:g} ms" if seconds < 1 else f"{seconds:g} s"
+
+
+def _decade(exponent: int) -> str:
+    """Texts of the numbers from 10^exponent up to ten times that."""
+    if exponent >= 0:
+        plain = rf"[1-9][0-9]{{{exponent}}}(?:[.][0-9]+)?"
+    else:
+        plain = rf"0?[.]{'0' * (-exponent - 1)}[1-9][0-9]*"
+    sign = "[+]?" if exponent >= 0 else "-"
+    return rf"{plain}|[1-9](?:[.][0-9]+)?[eE]{sign}0*{abs(exponent)}"
+
+
+def nearest_bound(
+    series: Iterable[Series], label: str, side_of: SideOf, slow: SlowAbove
+) -> float | NoData:
+    """The bound, in the exporter's unit, nearest to what was asked; of two as near the larger.
+
+    It is chosen from stable's (the canary's where there is no stable), so that it stays the same
+    when a canary comes. NoData where a canary has no such bound: nothing could be compared.
+    """
+    bounds: dict[Side, dict[str, set[float]]] = {side: {} for side in Side}
+    for one in series:
+        name = one.labels.get(label, "")
+        side, bound = side_of(name), _number(one.labels.get(LE, ""))
+        if side is not None and bound is not None:
+            bounds[side].setdefault(name, set()).add(bound)
+    stable, canary = (_common(bounds[side].values()) for side in (Side.STABLE, Side.CANARY))
+    chosen_from = stable if bounds[Side.STABLE] else canary
+    if not chosen_from:
+        return NoData(
+            f"no bucket of the histogram has a bound near {slow.said(slow.seconds / slow.unit)} "
+            "that all pods share: set `above` to one that it has, or add such a bucket"
+        )
+    wanted = slow.seconds / slow.unit
+    best = min(chosen_from, key=lambda bound: (abs(math.log(bound / wanted)), -bound))
+    if bounds[Side.CANARY] and best not in canary:
+        return NoData(
+            f"the canary's histogram has no bucket up to {slow.said(best)} as stable's has: "
+            "the two versions measure response times in other buckets"
+        )
+    return best
+
+
+def _common(bounds: Iterable[set[float]]) -> set[float]:
+    every = list(bounds)
+    return set.intersection(*every) if every else set()
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if 0 < value < math.inf else None
+
+
+def within(series: Iterable[Series], bound: float) -> tuple[Series, ...]:
+    """Those that count the requests up to this bound."""
+    return tuple(one for one in series if _number(one.labels.get(LE, "")) == bound)
+
+
+def slower(
+    total: MetricAnswer, buckets: MetricAnswer, label: str, side_of: SideOf, slow: SlowAbove
+) -> tuple[MetricAnswer, float | None]:
+    """Requests slower than the nearest bound, as a counter like `total`; and that bound.
+
+    A histogram without buckets is no histogram in which nothing was slow: NoData.
+    """
+    if not isinstance(total, Found):
+        return total, None
+    if not isinstance(buckets, Found):
+        return _silence(buckets), None
+    bound = nearest_bound(buckets.series, label, side_of, slow)
+    if isinstance(bound, NoData):
+        return bound, None
+    fast: dict[Labels, dict[float, float]] = {}
+    for one in within(buckets.series, bound):
+        counted = fast.setdefault(_group(one.labels), {})
+        for time, value in one.points:  # "1" and "1.0" of two pods are two series of one bound
+            counted[time] = counted.get(time, 0.0) + value
+    found = []
+    for one in total.series:
+        known = fast.get(_group(one.labels), {})
+        points = tuple((t, value - known[t]) for t, value in one.points if t in known)
+        found.append(Series(one.labels, points))
+    return Found(tuple(found)), bound
+
+
+def _silence(answer: NoData | Unavailable) -> NoData | Unavailable:
+    if isinstance(answer, Unavailable) or answer.partial:
+        return answer
+    return NoData(NO_BUCKETS, partial=True)
+
+
+NO_BUCKETS = (
+    "the histogram has no buckets near this time: set `above` to a bound that it has; a native "
+    "histogram has none (always_scrape_classic_histograms in Prometheus keeps them)"
+)
+
+
+def _group(labels: Mapping[str, str]) -> Labels:
+    return tuple(sorted((name, value) for name, value in labels.items() if name != LE))
