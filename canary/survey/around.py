@@ -51,6 +51,8 @@ class Around:
     """Those that select its pods."""
     ways: Mapping[str, tuple[Way, ...]]
     """By the Service's name."""
+    elsewhere: Mapping[str, tuple[str, ...]]
+    """Routes in other namespaces that send to a Service: `HTTPRoute gateways/auth`."""
     unweighted: Mapping[str, tuple[str, ...]]
     """What else sends to a Service and cannot be weighted: `Ingress auth`."""
     autoscaler: str | None
@@ -80,12 +82,14 @@ def look_around(reader: Reader, target: Object) -> Around:
     services = tuple(one for one in every(SERVICES) if _serves(one, target))
     routes = [(dialect, route) for dialect in DIALECTS for route in every(dialect.kind)]
     names = [service["metadata"]["name"] for service in services]
+    target_name = str(target["metadata"]["name"])
     others = [*every(INGRESSES), *every(INGRESS_ROUTES)]
     return Around(
         namespace=namespace,
         target=target,
         services=services,
-        ways={name: tuple(_ways(routes, target, name)) for name in names},
+        ways={name: tuple(_ways(routes, Names(namespace, name, target_name))) for name in names},
+        elsewhere={name: routes_elsewhere(reader, namespace, name) for name in names},
         unweighted={name: tuple(_senders(others, name)) for name in names},
         autoscaler=next(_autoscalers(every(AUTOSCALERS), target), None),
         cron_jobs=tuple(
@@ -117,9 +121,33 @@ def _template(target: Object) -> Object:
     return template
 
 
-def _ways(routes: list[tuple[Dialect, Object]], target: Object, service: str) -> Iterator[Way]:
-    metadata = target["metadata"]
-    names = Names(metadata["namespace"], service, metadata["name"])
+def ways_to(reader: Reader, names: Names) -> tuple[Way, ...]:
+    """Every route in the namespace that sends to the Service; none of a kind that is forbidden."""
+    kinds = ((dialect, listed(reader, dialect.kind, names.namespace)[0]) for dialect in DIALECTS)
+    return tuple(_ways([(dialect, one) for dialect, found in kinds for one in found], names))
+
+
+def routes_elsewhere(reader: Reader, namespace: str, service: str) -> tuple[str, ...]:
+    """Routes of other namespaces to the Service, such as a gateway team's with a ReferenceGrant.
+
+    None where all namespaces cannot be listed: few people who look at one may look at all.
+    """
+    found: list[str] = []
+    for dialect in DIALECTS:
+        for route in listed(reader, dialect.kind, "")[0]:
+            there = route["metadata"].get("namespace", "")
+            refs = (ref for rule in dialect.rules(route) for ref in rule.get(dialect.refs) or ())
+            # A name without a namespace is a Service of the route's own namespace.
+            if there != namespace and any(
+                dialect.sends_to(ref, service, namespace)
+                and not dialect.sends_to(ref, service, there)
+                for ref in refs
+            ):
+                found.append(f"{dialect.kind.kind} {there}/{route['metadata']['name']}")
+    return tuple(found)
+
+
+def _ways(routes: list[tuple[Dialect, Object]], names: Names) -> Iterator[Way]:
     for dialect, route in routes:
         if indices := weighted_rules(dialect, route, names):
             rules = dialect.rules(route)

@@ -100,8 +100,9 @@ def _way(ways: Sequence[Way], wanted: str | None, service: str) -> Way | None:
         )
     if len(ways) > 1:
         raise UsageError(
-            f"{len(ways)} routes send to Service {service}: {listed(names)}; a release weights "
-            f"one of them: --route {names[0]} (what comes through others stays with stable)"
+            f"{len(ways)} routes send to Service {service}: {listed(names)}; draft with one "
+            f"of them, --route {names[0]}, and name the others beside it in traffic.routes (what "
+            "comes through a route that is not named stays with stable)"
         )
     return ways[0] if ways else None
 

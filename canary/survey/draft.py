@@ -142,11 +142,16 @@ def _route(way: Way) -> str:
 
 def _no_route(found: Found) -> Iterator[str]:
     ways = found.around.ways.get(found.choice.name)
-    which = (
-        f"{listed(way.name for way in ways)} left out, as asked"
-        if ways
-        else (f"No route that can be weighted sends to Service {found.choice.name}")
-    )
+    foreign = found.around.elsewhere.get(found.choice.name)
+    if ways:
+        which = f"{listed(way.name for way in ways)} left out, as asked"
+    elif foreign:
+        which = (
+            f"{listed(foreign)} sends to Service {found.choice.name}, but from another namespace; "
+            "only a route of the release's own namespace can be weighted"
+        )
+    else:
+        which = f"No route that can be weighted sends to Service {found.choice.name}"
     yield from _said(
         f"{which}: so the traffic is shared by the number of pods. That is approximate, and a "
         "canary pod gets its share as soon as it is ready. Better: a route (docs/routers.md), as "

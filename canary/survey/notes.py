@@ -57,4 +57,7 @@ def _why_pods(found: Found) -> str:
         return f"{listed(way.name for way in around.ways[name])} left out, as asked"
     senders = around.unweighted.get(name, ())
     also = f" ({listed(senders)} cannot be weighted)" if senders else ""
+    if foreign := around.elsewhere.get(name):
+        said = f"{listed(foreign)} sends to Service {name} from another namespace, and a release"
+        return f"{said} weights only routes of its own namespace{also}"
     return f"no route sends to Service {name}{also}"

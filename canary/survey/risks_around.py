@@ -1,6 +1,7 @@
 """What a reviewer says of a release beside the objects that it names. Pure."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from canary.core.rollout import canary_replicas
 from canary.kube.workloads.canary_objects import not_isolated, replaced_labels
@@ -27,12 +28,14 @@ def _there(scene: Scenery) -> Iterator[Finding]:
     where, names = f"in namespace {scene.names.namespace}", scene.names
     if scene.target is None:
         yield finding("target-missing", _TARGET, f"there is no Deployment {names.target} {where}")
-    if scene.service is None:
+    workers = scene.spec.traffic.replicas is not None and scene.spec.service is None
+    if scene.service is None and not workers:
         said = f"there is no Service {names.service} {where}"
         yield finding("service-missing", ("spec", "service", "name"), said)
-    if scene.dialect is not None and scene.route is None:
-        kind = scene.dialect.kind.kind
-        yield finding("route-missing", ("spec", "traffic"), f"that {kind} is not there {where}")
+    for one in scene.routes:
+        if one.route is None:
+            said = f"{one.router.kind} {one.router.name} is not there {where}"
+            yield finding("route-missing", one.path, said)
     for trouble in scene.unseen:
         yield finding("not-looked", ("metadata", "name"), trouble)
 
@@ -85,18 +88,34 @@ def _isolation(scene: Scenery) -> Iterator[Finding]:
 
 
 def _route(scene: Scenery) -> Iterator[Finding]:
-    dialect, route = scene.dialect, scene.route
-    if dialect is None or route is None:
-        return
-    path = ("spec", "traffic", _member(scene))
-    trouble = problem(dialect, route, scene.names)
-    if trouble is not None:
-        yield finding("route-unfit", path, trouble)
-        return
-    if scene.whole and not dialect.confirmed(route):
-        said = f"{dialect.kind.kind} {route['metadata']['name']} is not accepted by every parent"
-        yield finding("route-not-accepted", path, said)
-    yield from _envoy(scene)
+    fit = True
+    for one in scene.routes:
+        if one.route is None:
+            continue
+        what, names = (
+            f"{one.router.kind} {one.router.name}",
+            replace(scene.names, part=one.router.part),
+        )
+        trouble = problem(one.dialect, one.route, names)
+        if trouble is not None:
+            fit = False
+            yield finding("route-unfit", one.path, trouble)
+        elif scene.whole and not one.dialect.confirmed(one.route):
+            yield finding("route-not-accepted", one.path, f"{what} is not accepted by every parent")
+    yield from _unsplit(scene)
+    yield from _envoy(scene) if fit else ()
+
+
+def _unsplit(scene: Scenery) -> Iterator[Finding]:
+    """Routes to the Service by which nobody meets the canary."""
+    named = {f"{one.router.kind}/{one.router.name}" for one in scene.routes}
+    service, path = scene.names.service, ("spec", "traffic")
+    for way in scene.ways:
+        if way.name not in named:
+            yield finding("route-unsplit", path, f"{way.name} sends to Service {service} as well")
+    for foreign in scene.elsewhere:
+        said = f"{foreign} sends to Service {service} from another namespace, where no release "
+        yield finding("route-unsplit", path, said + f"of {scene.names.namespace} can weight it")
 
 
 def _envoy(scene: Scenery) -> Iterator[Finding]:
@@ -114,13 +133,6 @@ def _is_envoys(route: dict[str, object]) -> bool:
     status = route.get("status")
     parents = status.get("parents") if isinstance(status, dict) else None
     return any(parent.get("controllerName") == ENVOY_GATEWAY for parent in parents or ())
-
-
-def _member(scene: Scenery) -> str:
-    traffic = scene.spec.traffic
-    if traffic.gateway_api is not None:
-        return "gatewayAPI"
-    return "istio" if traffic.istio is not None else "traefik"
 
 
 CHECKS: Sequence[Check] = (_there, _target, _isolation, _route)

@@ -1,17 +1,29 @@
 """What a release names, read from a cluster or from the manifests beside it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from canary.api import CanaryRelease, Spec
+from canary.api.traffic import Router
 from canary.errors import NotFoundError
 from canary.kube.objects import DEPLOYMENTS, SERVICES, Object
 from canary.routers.dialect import Dialect
-from canary.routers.gateway_api import GRPC_ROUTE, HTTP_ROUTE
-from canary.routers.istio import VIRTUAL_SERVICE
 from canary.routers.names import Names
-from canary.routers.traefik import TRAEFIK_SERVICE
+from canary.routers.registry import dialect_of
+from canary.survey.around import Way, routes_elsewhere, ways_to
 from canary.survey.reader import Reader, listed
 from canary.survey.relabelling import WATCHED
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A route that a release names."""
+
+    router: Router
+    dialect: Dialect
+    route: Object | None
+    path: tuple[str | int, ...]
+    """Where the release names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +36,13 @@ class Scenery:
     dialect: Dialect | None
     """None: there is no router."""
     route: Object | None
+    """The first route that is named; None also where it is not there."""
+    routes: tuple["Named", ...] = ()
+    """All routes that are named."""
+    ways: tuple[Way, ...] = ()
+    """All routes of the namespace that send to the Service."""
+    elsewhere: tuple[str, ...] = ()
+    """Routes of other namespaces that send to it."""
     neighbours: tuple[Object, ...] = ()
     """What may select pods by their labels."""
     unseen: tuple[str, ...] = ()
@@ -44,30 +63,15 @@ class Scenery:
         return Names(self.release.metadata.namespace, service, target, part_of(self.spec))
 
 
-def dialect_of(spec: Spec) -> tuple[Dialect, str] | None:
-    """The kind of the route and its name; None without a router."""
-    traffic = spec.traffic
-    if traffic.gateway_api is not None:
-        grpc = traffic.gateway_api.kind == GRPC_ROUTE.kind.kind
-        return GRPC_ROUTE if grpc else HTTP_ROUTE, traffic.gateway_api.name
-    if traffic.istio is not None:
-        return VIRTUAL_SERVICE, traffic.istio.virtual_service
-    if traffic.traefik is not None:
-        return TRAEFIK_SERVICE, traffic.traefik.traefik_service
-    return None
-
-
 def part_of(spec: Spec) -> str | None:
-    """Name of the one rule that is weighted."""
-    if spec.traffic.gateway_api is not None:
-        return spec.traffic.gateway_api.rule
-    return spec.traffic.istio.route if spec.traffic.istio is not None else None
+    """Name of the one rule that is weighted, in the first route."""
+    return spec.traffic.each[0].part if spec.traffic.each else None
 
 
 def scenery_of(release: CanaryRelease, reader: Reader, *, whole: bool) -> Scenery:
     """Reads it all. Raises TransientError when the cluster does not answer."""
     namespace, spec = release.metadata.namespace, release.spec
-    named = dialect_of(spec)
+    routes = tuple(_named(release, reader))
     unseen: list[str] = []
     neighbours: list[Object] = []
     for kind in WATCHED:
@@ -79,19 +83,31 @@ def scenery_of(release: CanaryRelease, reader: Reader, *, whole: bool) -> Scener
         release=release,
         target=reader.get(DEPLOYMENTS, namespace, spec.target.name),
         service=reader.get(SERVICES, namespace, service),
-        dialect=named[0] if named else None,
-        route=_route(reader, named, namespace),
+        dialect=routes[0].dialect if routes else None,
+        route=routes[0].route if routes else None,
+        routes=routes,
+        ways=ways_to(reader, Names(namespace, service, spec.target.name)) if routes else (),
+        elsewhere=routes_elsewhere(reader, namespace, service) if routes else (),
         neighbours=tuple(neighbours),
         unseen=tuple(unseen),
         whole=whole,
     )
 
 
-def _route(reader: Reader, named: tuple[Dialect, str] | None, namespace: str) -> Object | None:
+def _named(release: CanaryRelease, reader: Reader) -> Iterator[Named]:
+    traffic, namespace = release.spec.traffic, release.metadata.namespace
+    for index, router in enumerate(traffic.each):
+        members = {"gatewayAPI": router.gateway_api, "istio": router.istio}
+        member = next((name for name, one in members.items() if one is not None), "traefik")
+        path = ("spec", "traffic", "routes", index) if traffic.routes else ("spec", "traffic")
+        dialect = dialect_of(router)
+        yield Named(router, dialect, _route(reader, dialect, namespace, router.name),
+                    (*path, member))  # fmt: skip
+
+
+def _route(reader: Reader, dialect: Dialect, namespace: str, name: str) -> Object | None:
     """None as well where the cluster does not serve its kind."""
-    if named is None:
-        return None
     try:
-        return reader.get(named[0].kind, namespace, named[1])
+        return reader.get(dialect.kind, namespace, name)
     except NotFoundError:
         return None

@@ -264,6 +264,19 @@ def test_without_a_route_pods_are_counted_and_that_is_said(terminal: Terminal) -
     assert "Ingress old cannot be weighted" in terminal.err
 
 
+def test_m04_a_route_in_the_gateways_namespace_is_named(terminal: Terminal) -> None:
+    """There is a route, and why it does not do."""
+    route = ROUTE.replace("namespace: prod", "namespace: gateways").replace(
+        "{name: auth, port: 80}", "{name: auth, namespace: prod, port: 80}"
+    )
+    assert terminal.offline(DEPLOYMENT, SERVICE, route, more=("--metric", "http")) == 0
+    assert terminal.release.spec.traffic.replicas is not None
+    words = "HTTPRoute gateways/auth sends to Service auth"
+    for text in (terminal.out, terminal.err):
+        assert words in " ".join(text.replace("#", "").split())
+    assert "from another namespace" in terminal.err
+
+
 ROUTES = {
     "istio": "apiVersion: networking.istio.io/v1beta1\nkind: VirtualService\n"
     "metadata: {name: auth, namespace: prod}\n"

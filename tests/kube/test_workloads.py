@@ -307,6 +307,23 @@ def test_other_peoples_objects_are_never_deleted(stage: Stage) -> None:
     assert "auth-canary" in names(stage, DEPLOYMENTS)
 
 
+def test_workers_without_a_service_get_a_canary(stage: Stage) -> None:
+    """With `replicas` and no Service of their name: canary pods, no Service, all gone at the end."""
+    stage.cluster.delete(SERVICES, NAMESPACE, "auth", "Background")
+    replicas = {"op": "replace", "path": "/spec/traffic", "value": {"replicas": {}}}
+    stage.cluster.patch(RELEASES, NAMESPACE, "auth", [replicas])
+    seen = target(stage)
+    assert seen.obstacle is None
+    do(stage, EnsureCanary(seen.template, 2))
+    canary = stage.workloads.look(stage.wish()).canary
+    assert canary is not None
+    assert canary.replicas == 2
+    assert "auth-canary" in names(stage, DEPLOYMENTS)
+    assert "auth-canary" not in names(stage, SERVICES)
+    do(stage, DeleteCanary())
+    assert "auth-canary" not in names(stage, DEPLOYMENTS)
+
+
 SERVICE_CHANGES = [
     pytest.param(None, {}, Reason.SERVICE_NOT_FOUND, id="no Service"),
     pytest.param({}, {}, Reason.NOT_ISOLATED, id="a Service that selects nothing"),

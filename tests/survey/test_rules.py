@@ -137,6 +137,14 @@ def test_a_careful_release_has_no_risk() -> None:
     assert found({}, *BASE) == []
 
 
+def test_all_routes_in_the_release_are_split() -> None:
+    """And a route elsewhere to a Service of that name there is another Service's."""
+    routes = {"traffic": {"routes": [{"gatewayAPI": {"name": n}} for n in ("auth", "other")]}}
+    second = ROUTE.replace("name: auth, n", "name: other, n")
+    theirs = ROUTE.replace("namespace: prod", "namespace: test")
+    assert found(routes, *BASE, second, theirs) == []
+
+
 SPREAD = [{"labelSelector": {"matchLabels": {"app": "auth"}}, "topologyKey": "zone", "maxSkew": 1}]
 ENVOYS = ROUTE.replace("traefik.io/gateway-controller", "gateway.envoyproxy.io/gatewayclass-controller")  # fmt: skip
 BESIDE = [
@@ -147,6 +155,22 @@ BESIDE = [
     ("not-isolated", {}, (DEPLOYMENT, changed(SERVICE, "spec.selector", {"app": "other"}))),
     ("not-isolated", {"isolation": {"label": "tier"}}, BASE),
     ("route-unfit", {"traffic": {"gatewayAPI": {"name": "auth", "rule": "logout"}}}, BASE),
+    ("route-unsplit", {}, (*BASE, ROUTE.replace("name: auth, n", "name: other, n"))),
+    (
+        "route-unsplit",
+        {},
+        (
+            *BASE,
+            ROUTE.replace("name: auth, namespace: prod", "name: web, namespace: gateways").replace(
+                "{name: auth, port: 80}", "{name: auth, namespace: prod, port: 80}"
+            ),
+        ),
+    ),
+    (
+        "route-unfit",
+        {"traffic": {"routes": [{"gatewayAPI": {"name": "auth", "rule": "logout"}}]}},
+        BASE,
+    ),
     ("envoy-one-cluster", metrics(ENVOY), (DEPLOYMENT, SERVICE, ENVOYS)),
     ("canary-missed", {}, (*BASE, POLICY)),
     (
@@ -183,7 +207,7 @@ class Case:
 CLUSTER = [
     Case("target-missing", there=(SERVICE, ROUTE), words="there is no Deployment auth"),
     Case("service-missing", there=(DEPLOYMENT, ROUTE), words="there is no Service auth"),
-    Case("route-missing", there=(DEPLOYMENT, SERVICE), words="that HTTPRoute is not there"),
+    Case("route-missing", there=(DEPLOYMENT, SERVICE), words="HTTPRoute auth is not there"),
     Case("route-not-accepted", there=(DEPLOYMENT, SERVICE, ROUTE.replace("'True'", "'False'"))),
     Case("cron-job-missing", {"before": SMOKE}, words="there is no CronJob smoke"),
     Case("cron-job-runs", {"before": SMOKE}, (*BASE, CRON)),

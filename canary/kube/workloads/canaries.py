@@ -59,6 +59,17 @@ def _controlled(objects: Objects, kind: Kind, deployment: Object, owner: str) ->
     return [one for one in found if controlled_by(one, owner)]
 
 
+def without_service(objects: Objects, wish: Wish) -> bool:
+    """Whether these are workers: nothing is sent to them, they take their work themselves.
+
+    With `replicas`, no Service named in the spec, and none called like the target.
+    """
+    spec = wish.spec
+    if spec.traffic.replicas is None or spec.service is not None:
+        return False
+    return objects.get(SERVICES, wish.namespace, service_name(wish)) is None
+
+
 @dataclass(frozen=True, slots=True)
 class Canaries:
     """Of all releases; `owner` is the CanaryRelease as the API server has it."""
@@ -66,13 +77,16 @@ class Canaries:
     objects: Objects
 
     def look(self, wish: Wish, owner: Object) -> Canary | None:
-        """The canary; without its Service it serves nobody, so it counts as one of no replicas."""
+        """The canary; without its Service it serves nobody, so it counts as one of no replicas.
+
+        Workers have no Service: see `without_service`.
+        """
         deployment = self._ours(DEPLOYMENTS, wish, owner)
         if deployment is None:
             return None
         pods = pods_of(self.objects, deployment, sets_of(self.objects, deployment))
         service = self._ours(SERVICES, wish, owner)
-        served = service is not None
+        served = self._served(wish, owner)
         return Canary(
             template=annotations(deployment).get(TEMPLATE, ""),
             replicas=int(deployment["spec"]["replicas"]) if served else 0,
@@ -87,9 +101,8 @@ class Canaries:
         has = annotations(deployment).get(TEMPLATE) if deployment else action.template
         if has != action.template:
             raise ConflictError(f"the canary is of template {has}, not {action.template}")
-        if action.replicas > 0 and (
-            deployment is None or self._ours(SERVICES, wish, owner) is None
-        ):
+        served = self._served(wish, owner)
+        if action.replicas > 0 and (deployment is None or not served):
             deployment = self._make(wish, owner, seen, action, deployment)
         self._follow(wish, owner)
         if deployment is not None and deployment["spec"]["replicas"] != action.replicas:
@@ -104,6 +117,11 @@ class Canaries:
             if self._ours(kind, wish, owner) is not None:
                 self.objects.delete(kind, wish.namespace, canary_name(wish), "Background")
 
+    def _served(self, wish: Wish, owner: Object) -> bool:
+        """Whether all that the canary needs beside its Deployment is there."""
+        ours = self._ours(SERVICES, wish, owner)
+        return ours is not None or without_service(self.objects, wish)
+
     def _make(
         self,
         wish: Wish,
@@ -113,10 +131,12 @@ class Canaries:
         deployment: Object | None,
     ) -> Object:
         service = self.objects.get(SERVICES, wish.namespace, service_name(wish))
-        if seen is None or service is None:
+        alone = without_service(self.objects, wish)
+        if seen is None or (service is None and not alone):
             raise ConflictError("the target or its Service is gone: no canary can be made of it")
-        name, replaced = canary_name(wish), replaced_labels(wish.spec, service, seen.deployment)
-        if self._ours(SERVICES, wish, owner) is None:
+        name = canary_name(wish)
+        replaced = replaced_labels(wish.spec, service, seen.deployment) if service else {}
+        if service is not None and self._ours(SERVICES, wish, owner) is None:
             made = canary_service(name, owner, service, replaced)
             self.objects.create(SERVICES, wish.namespace, made)
         if deployment is not None:

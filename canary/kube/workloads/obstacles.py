@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from canary.api import Reason
 from canary.core.snapshot import Obstacle, Wish
 from canary.kube.objects import DEPLOYMENTS, RELEASES, SERVICES, Object, Objects
+from canary.kube.workloads.canaries import without_service
 from canary.kube.workloads.canary_objects import not_isolated
 from canary.kube.workloads.names import canary_name, controlled_by, service_name
 from canary.kube.workloads.target import Seen
@@ -33,6 +34,8 @@ def _taken(objects: Objects, wish: Wish, seen: Seen) -> Obstacle | None:
 
 
 def _service(objects: Objects, wish: Wish, seen: Seen) -> Obstacle | None:
+    if without_service(objects, wish):
+        return None
     name = service_name(wish)
     service = objects.get(SERVICES, wish.namespace, name)
     if service is None:
