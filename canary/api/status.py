@@ -119,6 +119,8 @@ class HistoryEntry(Frozen):
     started_at: float
     ended_at: float
     peak_weight: int = 0
+    put_back: bool = False
+    """The target had begun to roll, and we put the version before back into it."""
     errors_served: float | None = None
     """Failed requests that the canary answered; None where that is not known."""
     analysis: tuple[MetricStatus, ...] = ()

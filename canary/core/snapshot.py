@@ -63,6 +63,8 @@ class Canary:
     template: str
     replicas: int
     pods: tuple[Pod, ...] = ()
+    not_created: str = ""
+    """Why pods are not created or do not start, in the words of the API server; else empty."""
     follows_service: bool = True
     """Its Service has the ports that the user's Service has now."""
 

@@ -123,6 +123,8 @@ REJECTED = HistoryEntry(
 
 REFUSED = Route(5, confirmed=False, at_rest=False, refused="Gateway public does not serve it")
 
+NO_IMAGE = Canary("v2", 2, pods(2, ready=False, trouble=Trouble.NO_IMAGE), "ErrImagePull: x:1.")
+
 ROWS = [
     pytest.param(
         snapshot(IN_STEP, canary=Canary("v2", 2, pods(2, ready=False))), PASS, Intent.ADVANCE,
@@ -547,3 +549,23 @@ def test_canary_size(replicas: int, weight: int, pods_wanted: int) -> None:
 def test_phase_is_read_off_the_status(status: Status, phase: Phase) -> None:
     """The phase is for people and follows from the status."""
     assert phase_of(status) is phase
+
+
+def test_never_ready_names_the_cause_and_what_to_do() -> None:
+    """The API server's words, and that the same template can be tried again (c13)."""
+    waiting = release_with(IN_STEP.model_copy(update={"weight": 0}), scaling_since=4000.0)
+    plan = decide(snapshot(waiting, canary=NO_IMAGE), SILENT)
+    assert plan.status.reason is Reason.NEVER_READY
+    assert plan.status.message.endswith(
+        "ErrImagePull: x:1. Once it can be pulled: canary retry auth."
+    )
+
+
+def test_a_roll_that_failed_stays_rolled_back_until_somebody_acts() -> None:
+    """The vetted version is there because we put it back, so nobody has seen to the failure yet."""
+    entry = REJECTED.model_copy(update={"reason": Reason.ROLL_FAILED, "put_back": True})
+    failed = AT_REST.model_copy(
+        update={"reason": Reason.ROLL_FAILED, "rejected_hash": "v2", "history": (entry,)}
+    )
+    plan = decide(snapshot(failed, template="v1"), SILENT)
+    assert (plan.status.reason, plan.status.phase) == (Reason.ROLL_FAILED, Phase.ROLLED_BACK)

@@ -31,7 +31,7 @@ from canary.kube.objects import (
 from canary.kube.workloads import Holding, holding_mode
 from canary.kube.workloads.holding import BINDINGS, POLICIES
 from canary.kube.workloads.names import FINALIZER, HOLD, STABLE
-from canary.kube.workloads.pods import pod_of
+from canary.kube.workloads.pods import pod_of, why_not_created
 from canary.kube.workloads.template import template_hash
 from tests.kube.stage import DEPLOYMENT, NAMESPACE, Stage, manifest
 
@@ -565,3 +565,45 @@ def test_a_port_renamed_in_service_and_deployment_at_once_is_an_obstacle() -> No
     assert found is not None
     assert found.reason is Reason.SERVICE_SELECTS_NO_POD
     assert "Service auth sends to the port named api" in found.message
+
+
+QUOTA = 'pods "auth-canary-1" is forbidden: exceeded quota: small, requested: pods=1'
+
+
+@pytest.mark.parametrize(
+    ("conditions", "waiting", "said"),
+    [
+        pytest.param(
+            [
+                {
+                    "type": "ReplicaFailure",
+                    "status": "True",
+                    "reason": "FailedCreate",
+                    "message": QUOTA,
+                }
+            ],
+            None,
+            f"FailedCreate: {QUOTA}.",
+            id="c01: a quota lets in half of the canary",
+        ),
+        pytest.param(
+            [],
+            {"reason": "ImagePullBackOff", "message": "Back-off"},
+            "ErrImagePull: image localhost/no-such:1 cannot be pulled: Back-off.",
+            id="c13: the image cannot be pulled",
+        ),
+        pytest.param(
+            [{"type": "ReplicaFailure", "status": "False"}],
+            {"reason": "ContainerCreating"},
+            "",
+            id="nothing is wrong",
+        ),
+    ],
+)
+def test_why_canary_pods_do_not_come_up(
+    conditions: list[Object], waiting: Object | None, said: str
+) -> None:
+    """In the words of the API server."""
+    container = {"image": "localhost/no-such:1", "state": {"waiting": waiting} if waiting else {}}
+    pod = {"metadata": {"name": "p"}, "status": {"containerStatuses": [container]}}
+    assert why_not_created({"status": {"conditions": conditions}}, [pod]) == said

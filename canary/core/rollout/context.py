@@ -106,6 +106,7 @@ class Context:
             analysis=_guilty(metrics, reason) if result is Result.ROLLED_BACK else (),
             canary_pods=release.canary_pods,
             override=release.override,
+            put_back=result is Result.ROLLED_BACK and release.unhold_at is not None,
         )
 
 

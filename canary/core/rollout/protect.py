@@ -73,6 +73,10 @@ def never_ready(ctx: Context) -> Plan | None:
     if seconds <= ctx.spec.progress_deadline:
         return None
     message = f"{canary.ready} of {canary.replicas} canary pods became ready in {seconds:.0f} s."
+    if canary.not_created:
+        message += f" {canary.not_created}"
+    if any(pod.trouble is Trouble.NO_IMAGE for pod in canary.pods):
+        message += f" Once it can be pulled: canary retry {ctx.snap.wish.name}."
     return roll_back(ctx, Reason.NEVER_READY, message=message)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from canary.api import EarlierStable, HistoryEntry, Intent, Reason, Release, Result, Skip
+from canary.api import EarlierStable, HistoryEntry, Intent, Reason, Release, Skip
 from canary.core.plan import Action, Hold, KeepCapacity, Plan, PutBack
 from canary.core.rollout.commands import override_of
 from canary.core.rollout.context import POLL, Context, Rule, said
@@ -106,16 +106,13 @@ def nothing_new(ctx: Context) -> Plan | None:
 
 
 def _put_back_by_us(ctx: Context) -> bool:
-    """The vetted version is there because the bake failed, and nobody has applied it since.
+    """The vetted version is there because the roll or the bake failed, and nobody acted since.
 
     After any other rollback the rejected template stays in the held target, so it was a person who
     went back: then all is said and done.
     """
     last = _ended_for(ctx, ctx.status.rejected_hash)
-    if last is None or last.reason is not ctx.status.reason:
-        return False
-    twins = (entry for entry in ctx.status.history if entry.started_at == last.started_at)
-    return any(entry.result is Result.PROMOTED for entry in twins)
+    return last is not None and last.put_back and last.reason is ctx.status.reason
 
 
 def rejected(ctx: Context) -> Plan | None:

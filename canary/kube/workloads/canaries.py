@@ -28,7 +28,7 @@ from canary.kube.workloads.names import (
     service_name,
 )
 from canary.kube.workloads.patches import expect
-from canary.kube.workloads.pods import lives, pod_of
+from canary.kube.workloads.pods import lives, pod_of, why_not_created
 from canary.kube.workloads.target import Seen
 
 
@@ -91,6 +91,7 @@ class Canaries:
             template=annotations(deployment).get(TEMPLATE, ""),
             replicas=int(deployment["spec"]["replicas"]) if served else 0,
             pods=tuple(pod_of(pod) for pod in sorted(pods, key=_name)),
+            not_created=why_not_created(deployment, pods),
             follows_service=service is None
             or self._ports(wish) in (None, service["spec"]["ports"]),
         )

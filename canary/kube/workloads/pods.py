@@ -1,5 +1,6 @@
 """Pods as the core sees them."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -8,6 +9,10 @@ from canary.kube.objects import Object
 
 _ENDED = {"Succeeded", "Failed"}
 _NO_IMAGE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
+
+
+_LONGEST = 400
+"""Characters of other people's messages that are passed on."""
 
 
 def seconds(timestamp: str) -> float:
@@ -36,6 +41,30 @@ def pod_of(pod: Object) -> Pod:
         restarts=sum(int(one.get("restartCount", 0)) for one in containers),
         trouble=_trouble(containers),
     )
+
+
+def why_not_created(deployment: Object, pods: Iterable[Object]) -> str:
+    """Why pods of the Deployment do not come up, in a sentence of bounded length; else empty.
+
+    A quota, a LimitRange or an admission policy refuses the pod (`ReplicaFailure`), or its image
+    cannot be pulled.
+    """
+    for condition in (deployment.get("status") or {}).get("conditions") or []:
+        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+            return _sentence(f"{condition.get('reason')}: {condition.get('message')}")
+    for pod in pods:
+        for one in (pod.get("status") or {}).get("containerStatuses") or []:
+            waiting = (one.get("state") or {}).get("waiting") or {}
+            reason = waiting.get("reason")
+            if reason in _NO_IMAGE:
+                known = "ErrImagePull" if reason == "ImagePullBackOff" else reason
+                image, said = one.get("image"), waiting.get("message", "")
+                return _sentence(f"{known}: image {image} cannot be pulled: {said}")
+    return ""
+
+
+def _sentence(text: str) -> str:
+    return " ".join(text.split())[:_LONGEST].rstrip(".: ") + "."
 
 
 def _ready_since(status: Object) -> float | None:
