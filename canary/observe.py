@@ -1,16 +1,22 @@
 """Reads the world into one frozen Snapshot. Nothing else reads."""
 
+import logging
 from collections.abc import Mapping
 from math import ceil, floor
 
-from canary.api import Intent
+from canary.api import Intent, Status
+from canary.api.judge_state import JudgeState
+from canary.core.analysis import judged_from, state_of
 from canary.core.increments import Grid, Side
-from canary.core.series import MetricAnswer, NoData, SeriesQuery
+from canary.core.series import MetricAnswer, NoData, SeriesQuery, Unavailable
 from canary.core.snapshot import PoolSamples, RatioSamples, Route, Samples, Snapshot, Wish
 from canary.errors import UsageError
 from canary.interfaces import Key, MetricSource, Workload, World
 from canary.metrics.compile import Compiled, compile_metric
 from canary.metrics.compiler import UNASKED, Context, PoolQueries, RatioQueries
+from canary.metrics.patient import LateError
+
+_log = logging.getLogger(__name__)
 
 Answers = Mapping[str, MetricAnswer]
 
@@ -18,6 +24,8 @@ HISTORY = 3600.0
 """Seconds of stable's past that the first pass of a release reads: its usual rate."""
 LOOKBACK = 300.0
 """Seconds before the judged range: where groups that are missing at its start have a baseline."""
+KEPT = 6 * 3600.0
+"""Seconds: metrics are read no further back than this."""
 JUDGED = {Intent.ADVANCE, Intent.PROMOTE, Intent.BAKE}
 
 
@@ -37,24 +45,53 @@ def observe(world: World, key: Key) -> Snapshot:
         canary=workload.canary,
         route=route,
         checks=workload.checks,
-        samples=_samples(world, wish, workload, route, now),
+        samples=_samples_or_why(world, wish, workload, route, now),
     )
+
+
+def _samples_or_why(
+    world: World, wish: Wish, workload: Workload, route: Route | None, now: float
+) -> Samples | None:
+    """Whatever goes wrong with metrics is a metric without data: the rest of the pass goes on."""
+    try:
+        return _samples(world, wish, workload, route, now)
+    except LateError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the rest of the pass must not depend on metrics
+        _log.exception("the metrics could not be read")
+        why = Unavailable(f"the metrics could not be read ({type(error).__name__}: {error})"[:300])
+        grid = Grid(now, now, wish.spec.analysis.interval)
+        return Samples(grid, now, {one.name: why for one in wish.spec.analysis.metrics})
 
 
 def _samples(
     world: World, wish: Wish, workload: Workload, route: Route | None, now: float
 ) -> Samples | None:
-    release, status = wish.status.release, wish.status
-    if release is None or release.judged_from is None or status.intent not in JUDGED:
+    status, step = wish.status, wish.spec.analysis.interval
+    if judged_from(status) is None or status.intent not in JUDGED:
         return None
-    step = wish.spec.analysis.interval
-    since = status.judged_until or _on_grid(release.started_at - HISTORY, step)
+    since = _since(status, now, step)
     # From where it was judged last, in whole steps: another interval counts nothing twice.
     end = since + _on_grid(world.metrics.settled(now) - since, step)
     if end <= since:
         return None
     grid = Grid(since - ceil(LOOKBACK / step) * step, end, step)
     return Samples(grid, since, read_metrics(world.metrics, wish, workload, route, grid))
+
+
+def _since(status: Status, now: float, step: float) -> float:
+    """From where the metrics are read (seconds): where the judge has judged up to, or the start.
+
+    At most as far back as is kept, and never from the future.
+    """
+    since = status.judged_until
+    if since is None or not isinstance(state_of(status, now), JudgeState):
+        # Promoted: what was counted before was another version's, under the same name.
+        baking = status.intent is Intent.BAKE and status.bake_started_at is not None
+        start = status.bake_started_at if baking else None
+        begun = status.release.started_at if status.release is not None else now
+        since = _on_grid(min(begun if start is None else start, now) - HISTORY, step)
+    return since if now - KEPT <= since <= now else _on_grid(now - KEPT, step)
 
 
 def read_metrics(

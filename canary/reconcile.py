@@ -4,12 +4,17 @@ Everything that is read is read by `observe`; `analyze_release` and `decide` are
 that is written to the outside is written by `act`, in the plan's order, and by `report`.
 """
 
+import logging
+
 from canary.act import act
-from canary.core.analysis import analyze_release
+from canary.core.analysis import AnalysisResult, analyze_release, failed_analysis
 from canary.core.rollout import decide
+from canary.core.snapshot import Snapshot
 from canary.interfaces import Key, World
 from canary.observe import observe
 from canary.report import Outcome, report
+
+_log = logging.getLogger(__name__)
 
 
 def reconcile(world: World, key: Key) -> Outcome:
@@ -18,7 +23,16 @@ def reconcile(world: World, key: Key) -> Outcome:
     Raises NotFoundError when the release is gone, TransientError when it could not be read.
     """
     snapshot = observe(world, key)
-    result = analyze_release(snapshot)
+    result = analyze_safely(snapshot)
     plan = decide(snapshot, result)
     done = act(world, snapshot.wish, plan)
     return report(world, snapshot, plan, done)
+
+
+def analyze_safely(snapshot: Snapshot) -> AnalysisResult:
+    """Whatever goes wrong in the analysis says nothing about the canary; the pass goes on."""
+    try:
+        return analyze_release(snapshot)
+    except Exception as error:  # noqa: BLE001 - protection must not depend on metrics
+        _log.exception("the metrics could not be analyzed")
+        return failed_analysis(snapshot, error)

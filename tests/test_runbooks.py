@@ -45,6 +45,7 @@ NEEDS_NOBODY = {
     Reason.ROUTE_NOT_FOUND,
     Reason.ROUTE_NOT_ACCEPTED,
     Reason.DELETED,
+    Reason.UNKNOWN,
     Reason.ROLLED_OUT_WITHOUT_CANARY,
     Reason.STARTED,
     Reason.CANARY_NOT_READY,

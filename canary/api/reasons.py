@@ -86,6 +86,7 @@ class Reason(StrEnum):
     ROLLED_OUT_WITHOUT_CANARY = "RolledOutWithoutCanary"
     RETURNED_TO_STABLE = "ReturnedToStable"
     RESTARTED = "Restarted"
+    UNKNOWN = "Unknown"
     # on the way
     STARTED = "Started"
     CANARY_NOT_READY = "CanaryNotReady"
@@ -106,6 +107,7 @@ class Reason(StrEnum):
     # waiting for something that is not the canary's doing
     NO_DATA = "NoData"
     MONITORING_UNAVAILABLE = "MonitoringUnavailable"
+    JUDGE_STATE_UNREADABLE = "JudgeStateUnreadable"
     STABLE_UNHEALTHY = "StableUnhealthy"
     TRAFFIC_NOT_SHIFTED = "TrafficNotShifted"
     ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
@@ -115,6 +117,7 @@ class Reason(StrEnum):
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     CHECK_INCONCLUSIVE = "CheckInconclusive"
     # rolled back
+    STATUS_UNREADABLE = "StatusUnreadable"
     WORSE_THAN_STABLE = "WorseThanStable"
     ABOVE_LIMIT = "AboveLimit"
     CANARY_OUTAGE = "CanaryOutage"
@@ -157,6 +160,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.ROLLED_OUT_WITHOUT_CANARY: "A template was rolled out past us and now runs everywhere.",
     Reason.RETURNED_TO_STABLE: "A version that was stable before runs again on all pods.",
     Reason.RESTARTED: "The pods of the stable version were restarted.",
+    Reason.UNKNOWN: "The status has a reason that this version of the operator does not know.",
     Reason.STARTED: "A new template was seen; the canary is being created.",
     Reason.CANARY_NOT_READY: "The canary's pods are not ready yet.",
     Reason.CHECKS_RUNNING: "The checks before traffic are running.",
@@ -175,6 +179,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.BAKING: "The new version is promoted and still being watched.",
     Reason.NO_DATA: "The metrics say nothing about the canary; the weight stays.",
     Reason.MONITORING_UNAVAILABLE: "The monitoring does not answer; the weight stays.",
+    Reason.JUDGE_STATE_UNREADABLE: "The judge lost its state and starts again; the weight stays.",
     Reason.STABLE_UNHEALTHY: "Stable fails as well: not the canary's fault; the weight stays.",
     Reason.TRAFFIC_NOT_SHIFTED: "The share of requests contradicts the weight; the weight stays.",
     Reason.ROUTE_NOT_ACCEPTED: "The router refuses the route; the canary gets no traffic.",
@@ -183,6 +188,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.INCONCLUSIVE: "The evidence did not come in time; the release waits for a person.",
     Reason.DEADLINE_EXCEEDED: "The release did not end in time and waits for a person.",
     Reason.CHECK_INCONCLUSIVE: "A check before traffic could say neither pass nor fail.",
+    Reason.STATUS_UNREADABLE: "An unexplained canary was found and rolled back.",
     Reason.WORSE_THAN_STABLE: "The canary fails more often than stable.",
     Reason.ABOVE_LIMIT: "The canary fails more often than the limit allows.",
     Reason.CANARY_OUTAGE: "The canary was out: half of its requests failed, or no pod was ready.",

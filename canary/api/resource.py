@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
 from canary.api.documents import Document, read_documents
 from canary.api.fields import Frozen, Name, ObjectName
@@ -13,6 +13,7 @@ from canary.api.problems import Path, Problem, SpecError
 from canary.api.sentences import path_and_sentence
 from canary.api.spec import Spec
 from canary.api.status import Status
+from canary.api.status_reader import read_status
 
 GROUP = "canary-controller.dev"
 VERSION = "v1alpha1"
@@ -36,7 +37,7 @@ class CanaryRelease(Frozen):
     kind: Literal["CanaryRelease"]
     metadata: Metadata
     spec: Spec
-    status: Annotated[Status, Field(default_factory=Status)]
+    status: Annotated[Status, Field(default_factory=Status), BeforeValidator(read_status)]
 
 
 Rule = Callable[[CanaryRelease], Iterable[tuple[Path, str]]]

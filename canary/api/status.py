@@ -1,12 +1,25 @@
 """What is: `CanaryRelease.status`, written by the controller; enough to go on after a crash."""
 
-from typing import Any
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
 
 from canary.api.fields import Frozen
+from canary.api.judge_state import StoredState
 from canary.api.reasons import Intent, Phase, Reason, Result, Skip, Verdict
 
 
-class MetricStatus(Frozen):
+class StatusModel(Frozen):
+    """Written by some operator: fields that a newer one added are left out, numbers are finite."""
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+
+Time = Annotated[float, Field(ge=0, le=250_000_000_000)]
+"""Seconds since the epoch, of a year that a calendar can show."""
+
+
+class MetricStatus(StatusModel):
     """One metric's standing, for people, and the judge's state, for the next pass."""
 
     name: str
@@ -25,7 +38,7 @@ class MetricStatus(Frozen):
     message: str = ""
 
 
-class CheckStatus(Frozen):
+class CheckStatus(StatusModel):
     """How a check before traffic stands."""
 
     name: str
@@ -33,14 +46,14 @@ class CheckStatus(Frozen):
     message: str = ""
 
 
-class Pause(Frozen):
+class Pause(StatusModel):
     """Why the release waits for a person, and since when (seconds since the epoch)."""
 
     reason: Reason
-    since: float
+    since: Time
 
 
-class Override(Frozen):
+class Override(StatusModel):
     """A person's decision to go on without the judge, or without the remaining steps."""
 
     skip: Skip
@@ -48,41 +61,41 @@ class Override(Frozen):
     """Why, in the person's words."""
     by: str = ""
     """Who, as the request names them."""
-    at: float
+    at: Time
     """Seconds since the epoch."""
 
 
-class EarlierStable(Frozen):
+class EarlierStable(StatusModel):
     """A template that was stable before the present one."""
 
     template: str
-    until: float
+    until: Time
     """When another template became stable (seconds since the epoch)."""
 
 
-class Release(Frozen):
+class Release(StatusModel):
     """The release in flight; absent at rest."""
 
     template: str
     """Our hash of the user's template that is being released."""
-    started_at: float
-    replicas: int
+    started_at: Time
+    replicas: Annotated[int, Field(ge=0, le=10_000)]
     """Stable's largest replica count so far: the capacity that is kept until the end."""
     failed: Reason | None = None
     """Why it is being rolled back."""
     message: str = ""
     checks: tuple[CheckStatus, ...] = ()
-    confirmed_at: float | None = None
+    confirmed_at: Time | None = None
     """When the router was first seen to have confirmed the present weight."""
-    scaling_since: float | None = None
+    scaling_since: Time | None = None
     """Since when canary pods are awaited; None while none are."""
-    judged_from: float | None = None
+    judged_from: Time | None = None
     """Start of the range that the judge reads: the canary's first readiness."""
-    data_seen_at: float | None = None
+    data_seen_at: Time | None = None
     """When the metrics last said something about the canary."""
     approved_step: int = -1
     pause: Pause | None = None
-    unready_since: float | None = None
+    unready_since: Time | None = None
     """Since when no canary pod is ready although it had traffic; None while one is."""
     outages: int = 0
     """How often in this step no canary pod was ready while it had traffic."""
@@ -90,11 +103,11 @@ class Release(Frozen):
     """Requests were sent where nobody counts them: what they met is not known."""
     reached_step: int = -1
     """The last step whose weight was in effect: it may be given back without a new Pass."""
-    resumed_at: float | None = None
+    resumed_at: Time | None = None
     """When a person last resumed: patience and deadline count from here."""
     rewrites: int = 0
     """How often somebody else's weight was put right."""
-    unhold_at: float | None = None
+    unhold_at: Time | None = None
     """When the target was un-held to roll to the new version."""
     override: Override | None = None
     """What a person skipped on purpose."""
@@ -104,21 +117,21 @@ class Release(Frozen):
     """The vetted template is about to get the annotation that restarts its pods."""
     rolled: bool = False
     """The target has finished rolling: what is left is to put things back."""
-    peak_weight: int = 0
+    peak_weight: Annotated[int, Field(ge=0, le=100)] = 0
     canary_pods: tuple[str, ...] = ()
     """The canary's pods, ten at most, when its traffic was taken away: soon they are gone."""
 
 
-class HistoryEntry(Frozen):
+class HistoryEntry(StatusModel):
     """One ended release."""
 
     template: str
     result: Result
     reason: Reason
     message: str = ""
-    started_at: float
-    ended_at: float
-    peak_weight: int = 0
+    started_at: Time
+    ended_at: Time
+    peak_weight: Annotated[int, Field(ge=0, le=100)] = 0
     put_back: bool = False
     """The target had begun to roll, and we put the version before back into it."""
     errors_served: float | None = None
@@ -131,7 +144,7 @@ class HistoryEntry(Frozen):
     """What a person skipped on purpose."""
 
 
-class Condition(Frozen):
+class Condition(StatusModel):
     """A condition as Kubernetes' API conventions have it."""
 
     type: str
@@ -142,7 +155,7 @@ class Condition(Frozen):
     observed_generation: int = 0
 
 
-class Status(Frozen):
+class Status(StatusModel):
     """`CanaryRelease.status`."""
 
     observed_generation: int = 0
@@ -158,20 +171,20 @@ class Status(Frozen):
     """Templates that were stable before, the newest first: what a rollback window is about."""
     rejected_hash: str | None = None
     release: Release | None = None
-    step: int = 0
-    weight: int = 0
+    step: Annotated[int, Field(ge=0)] = 0
+    weight: Annotated[int, Field(ge=0, le=100)] = 0
     """The weight that is meant to be in the route now (percent)."""
-    step_started_at: float | None = None
-    bake_started_at: float | None = None
-    judged_until: float | None = None
-    judge: dict[str, Any] | None = None
-    """The judge's state, as plain numbers; absent at rest."""
+    step_started_at: Time | None = None
+    bake_started_at: Time | None = None
+    judged_until: Time | None = None
+    judge: StoredState = None
+    """What the judge remembers of each metric; absent at rest."""
     analysis: tuple[MetricStatus, ...] = ()
     verdict: Verdict | None = None
     """What the judge says of the whole release, for people; absent at rest."""
     handled_request: str | None = None
     history: tuple[HistoryEntry, ...] = ()
-    written_at: float | None = None
+    written_at: Time | None = None
     """When this status was written, in flight (seconds since the epoch)."""
 
     @property

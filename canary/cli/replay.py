@@ -10,7 +10,7 @@ from canary.core.increments import Counters, Side, Tick, increments
 from canary.core.series import Found, MetricAnswer, Series, Unavailable
 from canary.core.snapshot import PoolSamples, RatioSamples, Route, Wish
 from canary.errors import TransientError
-from canary.gates.compare import Fold, Sampled
+from canary.gates.compare import Fold, Sampled, State
 from canary.gates.compare import Span as Range
 from canary.interfaces import MetricSource, Workload
 from canary.observe import read_metrics
@@ -88,7 +88,8 @@ def evidence_at(
 ) -> dict[float, tuple[MetricStatus, ...]]:
     """What was said at each time (ascending, seconds); after the release's end nothing is new."""
     said: tuple[MetricStatus, ...] = ()
-    state, at, by_time = None, history.span.since, {}
+    state: State | None = None
+    at, by_time = history.span.since, {}
     for time in times:
         if shown.began <= time and (shown.ended is None or time <= shown.ended) and time > at:
             state, result = history.to(state, at, time)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from canary.api import Intent, Phase, Reason, Status, Verdict
+from canary.api.judge_state import JudgeState, Restarted, UnreadableState
 from canary.api.status import Condition
 from canary.core.snapshot import Snapshot
 
@@ -47,6 +48,7 @@ def conditions(status: Status, snap: Snapshot) -> tuple[Condition, ...]:
         _traffic_shifted(status, snap),
         _data_available(status),
         _stalled(status),
+        *_judge_state(status),
     )
     before = snap.wish.status.conditions
     return with_history(before, said, snap.now, status.observed_generation)
@@ -115,6 +117,15 @@ def _data_available(status: Status) -> Saying:
     if Verdict.NO_DATA in verdicts:
         return Saying("DataAvailable", False, Reason.NO_DATA)
     return Saying("DataAvailable", True, status.reason)
+
+
+def _judge_state(status: Status) -> tuple[Saying, ...]:
+    """Only while the judge, whose state could not be read, has not caught up."""
+    match status.judge:
+        case UnreadableState(unreadable=why) | JudgeState(restarted=Restarted(why=why)):
+            return (Saying("JudgeStateReadable", False, Reason.JUDGE_STATE_UNREADABLE, why),)
+        case _:
+            return ()
 
 
 def _stalled(status: Status) -> Saying:

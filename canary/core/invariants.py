@@ -22,6 +22,7 @@ from canary.core.snapshot import Snapshot, carried_weight
 
 WITHOUT_THE_JUDGE = {
     Reason.CRASH_LOOPING,
+    Reason.STATUS_UNREADABLE,
     Reason.OUT_OF_MEMORY,
     Reason.NEVER_READY,
     Reason.CANARY_OUTAGE,
@@ -44,7 +45,7 @@ def within_the_step(snap: Snapshot) -> str | None:
     status, route = snap.wish.status, snap.route
     if status.intent is not Intent.ADVANCE or route is None:
         return None
-    allowed = snap.wish.spec.steps[status.step].weight
+    allowed = snap.wish.spec.steps[min(status.step, len(snap.wish.spec.steps) - 1)].weight
     if route.weight > allowed:
         return f"the canary has {route.weight} % in step {status.step}, which allows {allowed} %"
     return None
@@ -133,6 +134,7 @@ def new_template_from_zero(snap: Snapshot, _judged: AnalysisResult, plan: Plan) 
     """6. A new template goes through weight 0."""
     before, after = snap.wish.status, plan.status
     fresh = after.canary_hash is not None and after.canary_hash != before.canary_hash
+    fresh = fresh and after.intent is not Intent.ROLL_BACK  # a canary that was left over
     if fresh and (after.weight != 0 or (snap.route is not None and snap.route.weight != 0)):
         return f"starts {after.canary_hash} at weight {after.weight}"
     return None

@@ -14,6 +14,7 @@ WAITS_FOR = {
     Reason.NO_DATA: "keeps the weight and waits for data",
     Reason.MONITORING_UNAVAILABLE: "keeps the weight and waits for the monitoring system",
     Reason.STABLE_UNHEALTHY: "keeps the weight until stable is healthy again",
+    Reason.JUDGE_STATE_UNREADABLE: "keeps the weight until the judge has caught up",
     Reason.TRAFFIC_NOT_SHIFTED: "keeps the weight until the traffic follows it",
     Reason.SUSPENDED: "waits until the release is no longer suspended",
     Reason.ROLLING_TARGET: "waits for the target to roll, then puts the route back",

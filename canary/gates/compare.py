@@ -9,9 +9,9 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from math import ceil, floor, inf
-from typing import Any
 
 from canary.api import Analysis, Verdict
+from canary.api.judge_state import JudgeState, UnreadableState
 from canary.core.analysis import AnalysisInput, analyze
 from canary.core.analysis.result import NOT_ANALYZED, AnalysisResult
 from canary.core.increments import Grid, Side
@@ -26,7 +26,7 @@ LOOKS = 300
 """So many looks at most at one history; the one that decides is looked at again in detail."""
 _LATE = 3600.0
 
-State = Mapping[str, Any]
+State = JudgeState | UnreadableState
 Sampled = RatioSamples | PoolSamples | MetricAnswer
 
 
@@ -121,11 +121,11 @@ class Fold:
     def to(self, state: State | None, at: float, end: float) -> tuple[State, AnalysisResult]:
         """The state and the judgement after `at … end`."""
         if end <= at:
-            return state or {}, NOT_ANALYZED
+            return state or JudgeState(), NOT_ANALYZED
         samples = self._cut(state, at, end)
         given = _input(self.analysis, self.span, state, samples, end)
         judged = analyze(replace(given, ready_since=self.ready_since))
-        return judged.state, judged
+        return judged.state or JudgeState(), judged
 
     def each(self, state: State, at: float, end: float) -> Iterator[Look]:
         """The same stretch, one look per interval."""
@@ -137,8 +137,8 @@ class Fold:
 
     def _cut(self, state: State | None, at: float, end: float) -> Samples:
         """What was there to read at `end`; a metric that was silent is read from before that."""
-        until = [one["until"] for name, one in (state or {}).items() if name]
-        known = [time for time in until if time is not None]
+        kept = state.metrics().values() if isinstance(state, JudgeState) else ()
+        known = [one.until for one in kept if one.until is not None]
         begin = max(min([at, *known]), at - _LATE)
         step = self.span.step
         start = max(begin - ceil(LOOKBACK / step) * step, self.span.grid.start)

@@ -8,7 +8,7 @@ from canary.core.increments import Grid, Side
 from canary.core.series import Found, MetricAnswer, NoData, SeriesQuery, Unavailable
 from canary.core.snapshot import PoolSamples, Samples
 from canary.errors import CanaryError, ExitCode, TransientError, UsageError
-from canary.gates.compare import LOOKBACK, Look, Sampled, Span, look
+from canary.gates.compare import LOOKBACK, Look, Sampled, Span, State, look
 from canary.gates.groups import GROUP, ROUTERS, Groups, own_queries, probe_of, queries_of, sampled
 from canary.interfaces import MetricSource
 from canary.metrics.compile import counting_preset
@@ -70,7 +70,7 @@ def follow(
     TransientError when the monitoring cannot be asked at the first look; later it is a verdict.
     """
     now, wait = time
-    state: Mapping[str, object] | None = None
+    state: State | None = None
     since, last = span.since, span.since
     while last < span.end:
         settled = source.settled(now())

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from canary.api import CanaryRelease, Reason, Skip, SpecError, Status, load_release
 from canary.api.status import Condition
+from canary.api.status_reader import read_status
 from canary.core.conditions import Saying, with_history
 from canary.core.rollout.terminate import LET_GO_AFTER
 from canary.core.snapshot import Request, Verb, Wish
@@ -85,12 +86,13 @@ class KubeReleases:
         if deleted and now - seconds(deleted) > LET_GO_AFTER:
             self._unbind(found)
             return
-        status = found.get("status") or {}
+        status = found.get("status")
+        status = status if isinstance(status, dict) else {}
         said = (
             Saying("Ready", False, reason, message),
             Saying("Stalled", True, reason, message),
         )
-        before = [Condition.model_validate(one) for one in status.get("conditions") or []]
+        before = read_status(status).conditions
         kept = [one for one in before if one.type not in {"Ready", "Stalled"}]
         generation = int(found["metadata"].get("generation", 0))
         made = [*kept, *with_history(before, said, now, generation)]

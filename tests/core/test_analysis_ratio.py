@@ -32,7 +32,7 @@ def test_requests_of_an_earlier_canary_are_not_held_against_this_one() -> None:
     read = RatioSamples(total, bad, "service", sides.get)
     given = AnalysisInput(ANALYSIS, END, REPLACED)
     samples = Samples(Grid(START, END, 10), START, {"errors": read})
-    judged = analyze_ratio(METRIC, (samples, read), {}, given)
+    judged = analyze_ratio(METRIC, (samples, read), None, given)
     assert (judged.status.canary_total, judged.status.canary_bad) == (500, 0)
     assert judged.status.verdict is not Verdict.FAIL
     assert sum(tick.total(Side.STABLE) for tick in judged.ticks) == 45 * (END - START)
@@ -55,7 +55,7 @@ def test_errors_that_cannot_be_read_are_not_no_errors(bad: MetricAnswer, verdict
     read = RatioSamples(total, bad, "service", sides.get)
     given = AnalysisInput(ANALYSIS, END, START)
     samples = Samples(Grid(START, END, 10), START, {"errors": read})
-    assert analyze_ratio(METRIC, (samples, read), {}, given).final is verdict
+    assert analyze_ratio(METRIC, (samples, read), None, given).final is verdict
 
 
 def judged_as(
@@ -69,7 +69,7 @@ def judged_as(
     analysis = ANALYSIS.model_copy(update={"metrics": (metric,), "minimum": 60.0})
     given = AnalysisInput(analysis, END, START)
     samples = Samples(Grid(START, END, 10), START, {metric.name: read})
-    return analyze_ratio(metric, (samples, read), {}, given).status
+    return analyze_ratio(metric, (samples, read), None, given).status
 
 
 REFUSED = Metric.model_validate({"name": "refused", "clientErrors": {"preset": "traefik"}})

@@ -6,20 +6,32 @@ call `analyze`; `simulate`, which makes up requests instead of samples, calls wh
 `ratio.result_of`, `pool.result_of` and `combine`.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import astuple, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 
-from canary.api import Intent, Metric
+from canary.api import Intent, Metric, Status, Verdict
+from canary.api.judge_state import (
+    JudgeState,
+    PoolState,
+    QueryState,
+    RatioState,
+    Restarted,
+    TrafficShareState,
+    UnreadableState,
+)
 from canary.core.analysis.custom_query import analyze_custom_query
 from canary.core.analysis.input import AnalysisInput, MetricResult
 from canary.core.analysis.pool import analyze_pool
 from canary.core.analysis.ratio import analyze_ratio
 from canary.core.analysis.result import NOT_ANALYZED, AnalysisResult, combine
+from canary.core.analysis.state import State
 from canary.core.analysis.traffic_share import Share
 from canary.core.increments import Side, Tick
 from canary.core.series import NoData, Unavailable
 from canary.core.snapshot import PoolSamples, RatioSamples, Snapshot
+
+CLOCKS_DIFFER = 60.0
+"""Seconds by which the clocks of two operators and of the monitoring may differ."""
 
 __all__ = ["AnalysisInput", "AnalysisResult", "MetricResult", "analyze", "analyze_release"]
 
@@ -32,17 +44,17 @@ def analyze_release(snap: Snapshot) -> AnalysisResult:
 
 def input_of(snap: Snapshot) -> AnalysisInput | None:
     """What is known of a release under way; None while there is nothing to analyze."""
-    status, release = snap.wish.status, snap.wish.status.release
-    if release is None or release.judged_from is None:
+    status, start = snap.wish.status, judged_from(snap.wish.status)
+    if start is None:
         return None
     stable = snap.target.pods if snap.target else ()
     canary = snap.canary.pods if snap.canary else ()
     return AnalysisInput(
         analysis=snap.wish.spec.analysis,
         now=snap.now,
-        judged_from=release.judged_from,
+        judged_from=start,
         samples=snap.samples,
-        state=status.judge,
+        state=state_of(status, snap.now),
         alone=status.intent is Intent.BAKE,
         weight=snap.route.weight if snap.route else None,
         step_started_at=status.step_started_at,
@@ -50,33 +62,91 @@ def input_of(snap: Snapshot) -> AnalysisInput | None:
     )
 
 
+def judged_from(status: Status) -> float | None:
+    """From when on requests count (seconds); None while the canary has no traffic to judge.
+
+    A canary with traffic is judged, even where the status has lost since when.
+    """
+    release = status.release
+    if release is None:
+        return None
+    if release.judged_from is not None:
+        return release.judged_from
+    traffic = status.weight > 0 or status.intent is Intent.PROMOTE
+    return release.started_at if traffic else None
+
+
+def state_of(status: Status, now: float) -> State:
+    """The state to go on from; what contradicts the clock, or is gone, cannot be read."""
+    state, until = status.judge, status.judged_until
+    if state is None and until is not None:
+        return UnreadableState(unreadable="it is gone")
+    if isinstance(state, JudgeState):
+        times = [one.until for one in state.metrics().values() if one.until is not None]
+        if max([until or 0.0, *times]) > now + CLOCKS_DIFFER:
+            return UnreadableState(unreadable="it says that the future is judged")
+    return state
+
+
 def analyze(given: AnalysisInput) -> AnalysisResult:
     """What the metrics say, with the state for the next analysis."""
-    kept: Mapping[str, Any] = given.state or {}
-    found = _metrics(given, kept)
-    share = _share(given, kept, found)
+    before = _restarted(given)
+    found = _metrics(given, before)
+    share, until = _share(given, before, found), _until(found)
+    restarted = before.restarted
+    if restarted is not None and until is not None and until >= restarted.at:
+        restarted = None
+    states = [(one.status.name, one.state) for one in found]
     return replace(
         combine(given, found),
         not_shifted=share.contradicts,
         canary_busy=_busy(found),
-        until=_until(found),
-        state={one.status.name: dict(one.state) for one in found} | {"": list(astuple(share))},
+        until=until,
+        state=JudgeState(
+            ratios={name: one for name, one in states if isinstance(one, RatioState)},
+            pools={name: one for name, one in states if isinstance(one, PoolState)},
+            queries={name: one for name, one in states if isinstance(one, QueryState)},
+            traffic_share=TrafficShareState.model_validate(asdict(share)),
+            restarted=restarted,
+        ),
+        catching_up="" if restarted is None else restarted.why,
     )
 
 
-def _metrics(given: AnalysisInput, kept: Mapping[str, Any]) -> list[MetricResult]:
+def _restarted(given: AnalysisInput) -> JudgeState:
+    """The state to go on from: an empty one that says so where it could not be read."""
+    if isinstance(given.state, UnreadableState):
+        return JudgeState(restarted=Restarted(at=given.now, why=given.state.unreadable))
+    return given.state or JudgeState()
+
+
+def failed_analysis(snap: Snapshot, error: Exception) -> AnalysisResult:
+    """What is said where the analysis broke down: nothing about the canary.
+
+    The state may be why, so the next analysis starts without it.
+    """
+    if judged_from(snap.wish.status) is None:
+        return NOT_ANALYZED
+    message = f"the metrics could not be analyzed ({type(error).__name__}: {error})"[:300]
+    state = UnreadableState(unreadable=message)
+    return AnalysisResult(
+        Verdict.UNAVAILABLE, Verdict.UNAVAILABLE, message=message, state=state, catching_up=message
+    )
+
+
+def _metrics(given: AnalysisInput, before: JudgeState) -> list[MetricResult]:
     """Ratios first: pools are told how many requests there were."""
     found: dict[str, MetricResult] = {}
     requests: Sequence[Tick] = ()
     for metric in sorted(given.analysis.metrics, key=lambda metric: not metric.is_request_share):
-        one = _one(metric, given, kept.get(metric.name, {}), requests)
+        one = _one(metric, given, before, requests)
         requests = requests or one.ticks
         found[metric.name] = one
     return [found[metric.name] for metric in given.analysis.metrics]
 
 
 def _one(
-    metric: Metric, given: AnalysisInput, before: Mapping[str, Any], requests: Sequence[Tick]
+    metric: Metric, given: AnalysisInput, before: JudgeState, requests: Sequence[Tick]
 ) -> MetricResult:
     samples = given.samples
     mine = samples.by_metric.get(metric.name) if samples else None
@@ -84,15 +154,16 @@ def _one(
         if isinstance(mine, NoData | Unavailable):
             mine = RatioSamples(mine, mine, "", _nobody)
         ratio = (samples, mine) if samples and isinstance(mine, RatioSamples) else None
-        return analyze_ratio(metric, ratio, before, given)
+        return analyze_ratio(metric, ratio, before.ratios.get(metric.name), given)
     if metric.pool is not None:
         if isinstance(mine, NoData | Unavailable):
             mine = PoolSamples(mine, mine, None, None, None, 1.0, "", _nobody)
         pool = (samples, mine) if samples and isinstance(mine, PoolSamples) else None
-        return analyze_pool(metric, pool, before, given, requests)
+        return analyze_pool(metric, pool, before.pools.get(metric.name), given, requests)
+    kept = before.queries.get(metric.name)
     if isinstance(mine, RatioSamples | PoolSamples) or samples is None or mine is None:
-        return analyze_custom_query(metric, None, before)
-    return analyze_custom_query(metric, (samples, mine), before)
+        return analyze_custom_query(metric, None, kept)
+    return analyze_custom_query(metric, (samples, mine), kept)
 
 
 def _nobody(_value: str) -> None:
@@ -101,13 +172,15 @@ def _nobody(_value: str) -> None:
 
 def _until(found: Sequence[MetricResult]) -> float | None:
     """Up to where every metric is judged: one that was silent so far keeps the whole range."""
-    times = [one.state["until"] for one in found]
-    return None if None in times else min(times)
+    times = [one.state.until for one in found if one.state is not None]
+    known = [time for time in times if time is not None]
+    return min(known) if known and len(known) == len(times) else None
 
 
-def _share(given: AnalysisInput, kept: Mapping[str, Any], found: Sequence[MetricResult]) -> Share:
+def _share(given: AnalysisInput, before: JudgeState, found: Sequence[MetricResult]) -> Share:
     """Counted while the router has confirmed the present weight for long enough."""
-    share = Share(*kept.get("", ()))
+    kept = before.traffic_share
+    share = Share(kept.weight, kept.canary, kept.stable)
     started, weight = given.step_started_at, given.weight
     if started is None or weight is None:
         return Share()
@@ -123,9 +196,8 @@ def _busy(found: Sequence[MetricResult]) -> bool:
 
     A monitoring system that is silent cannot be waited for; the settle time is over by then.
     """
+    ratios = [one.state for one in found if isinstance(one.state, RatioState)]
     return any(
-        one.state.get("seen") is not None
-        and one.state["quiet"] is None
-        and one.state["seen"] >= one.state["until"]
-        for one in found
+        one.seen is not None and one.quiet is None and one.seen >= (one.until or 0.0)
+        for one in ratios
     )

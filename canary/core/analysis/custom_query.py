@@ -1,22 +1,23 @@
 """A user's own query, judged by its bounds."""
 
-from collections.abc import Mapping
-from dataclasses import astuple
-from typing import Any
+from dataclasses import asdict
 
 from canary.api import Metric, MetricStatus, Reason, Verdict
+from canary.api.judge_state import QueryState
 from canary.core.analysis.bounds import Bounds, BoundsState, fold
 from canary.core.analysis.input import MetricResult, silent
+from canary.core.analysis.state import pair_of, quiet_of
 from canary.core.series import Found, MetricAnswer
 from canary.core.snapshot import Samples
 
 
 def analyze_custom_query(
-    metric: Metric, read: tuple[Samples, MetricAnswer] | None, before: Mapping[str, Any]
+    metric: Metric, read: tuple[Samples, MetricAnswer] | None, before: QueryState | None
 ) -> MetricResult:
     """The fold over what is new since `before`."""
-    state = BoundsState(*before["fold"]) if "fold" in before else BoundsState()
-    until, quiet = before.get("until"), before.get("quiet")
+    kept = before or QueryState()
+    state = BoundsState(kept.outside_since, kept.failed_at, kept.last, kept.seen_at)
+    until, quiet = kept.until, pair_of(kept.quiet)
     if read is not None:
         samples, answer = read
         quiet = silent((answer,))
@@ -32,8 +33,8 @@ def analyze_custom_query(
         reason=Reason.OUT_OF_BOUNDS if verdict is Verdict.FAIL else None,
         message=why,
     )
-    kept = {"until": until, "quiet": quiet, "fold": list(astuple(state))}
-    return MetricResult(status, verdict, verdict, kept)
+    after = QueryState(until=until, quiet=quiet_of(quiet), **asdict(state))
+    return MetricResult(status, verdict, verdict, after)
 
 
 def _verdict(

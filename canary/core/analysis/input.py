@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from canary.api import MetricStatus, Verdict
 from canary.api.analysis import Analysis
+from canary.api.judge_state import PoolState, QueryState, RatioState
+from canary.core.analysis.state import State
 from canary.core.increments import Tick
 from canary.core.series import MetricAnswer, NoData, Unavailable
 from canary.core.snapshot import Samples
@@ -21,8 +22,11 @@ class AnalysisInput:
     """Requests to the canary count from here."""
     samples: Samples | None = None
     """What was sampled since the last analysis; None: nothing new."""
-    state: Mapping[str, Any] | None = None
-    """The state that the last analysis returned; None: this is the first one."""
+    state: State = None
+    """The state that the last analysis returned; None: this is the first one.
+
+    With one that cannot be read the analysis starts again, so `samples` begin at the start.
+    """
     alone: bool = False
     """Promoted: there is no stable version to compare with any more."""
     weight: int | None = None
@@ -63,8 +67,8 @@ class MetricResult:
     """Figures and sentence."""
     step: Verdict
     final: Verdict
-    state: Mapping[str, Any] = field(default_factory=dict)
-    """JSON; goes back in with the next samples."""
+    state: RatioState | PoolState | QueryState | None = None
+    """Goes back in with the next samples."""
     stable_unhealthy: bool = False
     ticks: tuple[Tick, ...] = ()
     """Requests in the intervals that were analyzed now; none for gauges."""

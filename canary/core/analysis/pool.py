@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from canary.api import Metric, MetricStatus, Reason, Verdict
 from canary.api.analysis import Leak
+from canary.api.judge_state import PoolState
 from canary.core.analysis.input import AnalysisInput, MetricResult, silent
+from canary.core.analysis.state import pair_of, pool_of, stored_of
 from canary.core.increments import Tick
-from canary.core.leak import PoolPolicy, PoolState, fold
+from canary.core.leak import PoolPolicy, fold
 from canary.core.leak_assess import PoolAssessment, assess
 from canary.core.pool import PoolSeries, pool_samples
 from canary.core.series import Found, MetricAnswer, Series, Unavailable
@@ -30,14 +31,14 @@ def policy_of(metric: Metric, given: AnalysisInput) -> PoolPolicy:
 def analyze_pool(
     metric: Metric,
     read: tuple[Samples, PoolSamples] | None,
-    before: Mapping[str, Any],
+    before: PoolState | None,
     given: AnalysisInput,
     requests: Sequence[Tick],
 ) -> MetricResult:
     """The fold over what is new since `before`; `requests` are those of the same intervals."""
     policy = policy_of(metric, given)
-    state = PoolState.load(before["fold"]) if "fold" in before else PoolState()
-    until, quiet = before.get("until"), before.get("quiet")
+    kept = before or PoolState()
+    state, until, quiet = pool_of(kept), kept.until, pair_of(kept.quiet)
     if read is not None:
         samples, pool = read
         quiet = _quiet(pool)
@@ -47,8 +48,8 @@ def analyze_pool(
             fresh = pool_samples(series, requests, samples.grid, since)
             state = fold(state, policy, fresh)
             until = samples.grid.end
-    kept = {"until": until, "quiet": quiet, "fold": state.dump()}
-    return replace(result_of(metric, assess(state, policy), quiet), state=kept)
+    result = result_of(metric, assess(state, policy), quiet)
+    return replace(result, state=stored_of(state, until, quiet))
 
 
 def result_of(

@@ -1,11 +1,11 @@
 """Bad requests out of requests: from samples to intervals to the evidence, and back to words."""
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from canary.api import Metric, MetricStatus, Reason, Verdict, format_duration
+from canary.api.judge_state import RatioState
 from canary.core.analysis.input import AnalysisInput, MetricResult, silent
+from canary.core.analysis.state import evidence_of, pair_of, parts_of, quiet_of
 from canary.core.evidence import (
     Assessment,
     EvidenceState,
@@ -41,7 +41,7 @@ def policy_of(metric: Metric, given: AnalysisInput) -> RatioPolicy:
 def analyze_ratio(
     metric: Metric,
     read: tuple[Samples, RatioSamples] | None,
-    before: Mapping[str, Any],
+    before: RatioState | None,
     given: AnalysisInput,
 ) -> MetricResult:
     """The fold over what is new since `before`, and what it says now.
@@ -49,11 +49,10 @@ def analyze_ratio(
     While the metrics are silent nothing is folded and nothing is forgotten: once they speak again,
     the range that was missed is read and folded as if it had been live.
     """
-    policy = policy_of(metric, given)
-    state, alone = _state(before, policy, given)
-    until, seen = before.get("until"), before.get("seen")
+    policy, kept = policy_of(metric, given), before or RatioState()
+    state = _state(kept, policy, given)
+    until, seen, quiet = kept.until, kept.seen, pair_of(kept.quiet)
     ticks: tuple[Tick, ...] = ()
-    quiet = before.get("quiet")
     if read is not None:
         quiet = silent((read[1].total,)) or _bad_is_down(read[1])
         if quiet is None:
@@ -61,14 +60,20 @@ def analyze_ratio(
             state = fold(state, policy, (_interval(tick, given) for tick in ticks))
             until = read[0].grid.end
             seen = max((t.end for t in ticks if t.total(Side.CANARY)), default=seen)
-    kept = {"until": until, "seen": seen, "quiet": quiet, "alone": alone, "fold": state.to_json()}
-    if bound := (read[1].bound if read else "") or before.get("bound", ""):
-        kept["bound"] = bound
+    bound = (read[1].bound if read else "") or kept.bound
     result = result_of(metric, assess(state, policy), given, seen, quiet)
     if not quiet and result.status.canary_total:
         said = result.status.message + _counted(metric, bound)
         result = replace(result, status=result.status.model_copy(update={"message": said}))
-    return replace(result, state=kept, ticks=ticks)
+    after = RatioState(
+        until=until,
+        quiet=quiet_of(quiet),
+        seen=seen,
+        alone=given.alone,
+        bound=bound,
+        evidence=parts_of(state),
+    )
+    return replace(result, state=after, ticks=ticks)
 
 
 def result_of(
@@ -99,14 +104,10 @@ def _counted(metric: Metric, bound: str) -> str:
     return f" (bad: slower than {bound or asked}, the histogram's bound nearest to {asked})"
 
 
-def _state(
-    before: Mapping[str, Any], policy: RatioPolicy, given: AnalysisInput
-) -> tuple[EvidenceState, bool]:
+def _state(kept: RatioState, policy: RatioPolicy, given: AnalysisInput) -> EvidenceState:
     """The kept state; at the promotion it starts anew with stable's history."""
-    state = EvidenceState.from_json(before["fold"]) if "fold" in before else EvidenceState()
-    if given.alone and not before.get("alone", False):
-        return after_promotion(state, policy), True
-    return state, given.alone
+    state = evidence_of(kept.evidence)
+    return after_promotion(state, policy) if given.alone and not kept.alone else state
 
 
 def _bad_is_down(samples: RatioSamples) -> tuple[Verdict, str] | None:

@@ -1,10 +1,10 @@
 """What the analysis says of one release at one moment."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from canary.api import MetricStatus, Reason, Verdict
+from canary.api.judge_state import JudgeState, UnreadableState
 from canary.core.analysis.input import AnalysisInput, MetricResult
 from canary.core.evidence import family_evidence, guilty
 
@@ -38,8 +38,10 @@ class AnalysisResult:
     """Judged up to this time (seconds since the epoch)."""
     by_metric: tuple[MetricResult, ...] = ()
     """In the order of the spec."""
-    state: dict[str, Any] = field(default_factory=dict)
-    """Goes back into the analysis with the next samples."""
+    state: JudgeState | UnreadableState | None = None
+    """Goes back into the analysis with the next samples; None: as it was."""
+    catching_up: str = ""
+    """Why the judge started again, while it has not read up to then: no weight may rise."""
 
     @property
     def failed(self) -> bool:

@@ -5,6 +5,8 @@ plan. Lowering the weight is written to the world first and to the status after;
 other way round. So whatever the point of a crash, the route never holds more than was meant.
 """
 
+from dataclasses import replace
+
 from canary.api import SENTENCES, Intent, Reason, Status, Verdict
 from canary.core.analysis.result import AnalysisResult
 from canary.core.plan import Plan
@@ -31,18 +33,35 @@ RULES: dict[Intent, tuple[Rule, ...]] = {
 
 def decide(snap: Snapshot, judged: AnalysisResult) -> Plan:
     """The next status, the actions that lead there in order, and when to look again."""
+    snap = _steerable(snap)
     status, request = take_request(snap)
     status = status.model_copy(
         update={
             "observed_generation": snap.wish.generation,
             "judged_until": judged.until if judged.until is not None else status.judged_until,
-            "judge": judged.state or status.judge,
+            "judge": status.judge if judged.state is None else judged.state,
             "analysis": judged.metrics or status.analysis,
             "verdict": _verdict(status, judged),
         }
     )
     context = Context(snap, judged, status, request)
     return _finished(_plan(context, request), context)
+
+
+def _steerable(snap: Snapshot) -> Snapshot:
+    """A status that says where to go: one that was lost or cannot be read is read as at rest.
+
+    There a canary that is left over is rolled back. What runs everywhere is what was stable.
+    """
+    status, target = snap.wish.status, snap.target
+    changes: dict[str, object] = {}
+    if (status.intent is Intent.REST) is not (status.release is None):
+        changes |= {"intent": Intent.REST, "release": None, "weight": 0, "step_started_at": None}
+    if status.stable_hash is None and snap.canary is not None and target is not None:
+        changes["stable_hash"] = target.running
+    if not changes:
+        return snap
+    return replace(snap, wish=replace(snap.wish, status=status.model_copy(update=changes)))
 
 
 def _verdict(status: Status, judged: AnalysisResult) -> Verdict | None:

@@ -113,6 +113,22 @@ def checks(ctx: Context) -> Plan | None:
     return ctx.wait(Reason.CHECKS_RUNNING, RunChecks(ctx.release.template))
 
 
+def judge_catching_up(ctx: Context) -> Plan | None:
+    """The judge started again: no rise before it has read what was there before."""
+    why, release = ctx.judged.catching_up, ctx.release
+    asked = ctx.status.intent is Intent.PROMOTE and (
+        ctx.spec.on_inconclusive is OnInconclusive.PROMOTE
+    )
+    if not why or asked or skipped(ctx, Skip.ANALYSIS):
+        return None
+    message = f"The judge's state could not be read: {why}. It starts again from the start."
+    since = max(release.data_seen_at or 0.0, ctx.status.step_started_at or ctx.now)
+    patience, after = ctx.spec.analysis.patience, ctx.spec.analysis.interval
+    if ctx.judged.step in WAITING and waited(ctx, since) > patience:
+        return inconclusive(ctx, WAITING[ctx.judged.step], ctx.judged.message)
+    return ctx.wait(Reason.JUDGE_STATE_UNREADABLE, message=message, after=after)
+
+
 def mean_the_weight(ctx: Context) -> Plan | None:
     """A rise is written to the status first: a crash never leaves more than was meant."""
     if ctx.status.weight == ctx.step.weight:
@@ -254,6 +270,7 @@ ADVANCE: tuple[Rule, ...] = (
     canary_not_ready,
     checks,
     still_refused,
+    judge_catching_up,
     mean_the_weight,
     evidence_went_away,
     write_the_weight,

@@ -57,7 +57,7 @@ class Context:
     @property
     def step(self) -> Step:
         """The present step."""
-        return self.spec.steps[min(self.status.step, len(self.spec.steps) - 1)]
+        return self.spec.steps[min(max(self.status.step, 0), len(self.spec.steps) - 1)]
 
     @property
     def settled(self) -> bool:

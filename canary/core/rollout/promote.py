@@ -13,6 +13,7 @@ from canary.core.plan import (
     RollTarget,
     SetWeight,
 )
+from canary.core.rollout.advance import judge_catching_up
 from canary.core.rollout.context import Context, Rule, said
 from canary.core.rollout.protect import (
     PROTECT,
@@ -234,6 +235,7 @@ CARRY_EVERYTHING: tuple[Rule, ...] = (
     stable_grew,
     full_size,
     still_refused,
+    judge_catching_up,
     mean_everything,
     everything_to_canary,
 )

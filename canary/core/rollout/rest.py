@@ -1,11 +1,13 @@
 """At rest: adopt the target, keep it held, and see the template that starts a release."""
 
+from dataclasses import replace
 from typing import Any
 
 from canary.api import EarlierStable, HistoryEntry, Intent, Reason, Release, Skip
 from canary.core.plan import Action, Hold, KeepCapacity, Plan, PutBack
 from canary.core.rollout.commands import override_of
 from canary.core.rollout.context import POLL, Context, Rule, said
+from canary.core.rollout.rollback import roll_back
 from canary.core.snapshot import Target, Verb
 
 WORTH_KEEPING = {
@@ -68,6 +70,22 @@ def adopt(ctx: Context) -> Plan | None:
     if target.running is None:
         return ctx.plan(Reason.TARGET_NOT_STABLE, after=POLL)
     return ctx.plan(Reason.ADOPTED, Hold(target.running), stable_hash=target.running)
+
+
+def canary_left_over(ctx: Context) -> Plan | None:
+    """At rest there is no canary: one whose release the status does not know is rolled back.
+
+    So a status that is lost or cannot be read never leaves traffic on a canary that nobody judges.
+    """
+    canary, route = ctx.snap.canary, ctx.snap.route
+    traffic = route is not None and route.weight > 0 and not route.at_rest
+    if canary is None and not traffic:
+        return None
+    target = target_of(ctx)
+    template = target.template if canary is None else canary.template
+    release = Release(template=template, started_at=ctx.now, replicas=target.replicas)
+    status = ctx.status.model_copy(update={"release": release})
+    return roll_back(replace(ctx, status=status), Reason.STATUS_UNREADABLE)
 
 
 def rolled_past_us(ctx: Context) -> Plan | None:
@@ -278,6 +296,7 @@ REST: tuple[Rule, ...] = (
     target_missing,
     taken,
     adopt,
+    canary_left_over,
     rolled_past_us,
     rolling_past_us,
     hold_again,

@@ -14,7 +14,11 @@ from canary.core.plan import (
 )
 from canary.core.rollout.context import POLL, Context, Rule
 
-NOT_THE_TEMPLATES_FAULT = {Reason.TEMPLATE_CHANGED, Reason.UNPAUSED_BY_HAND}
+NOT_THE_TEMPLATES_FAULT = {
+    Reason.STATUS_UNREADABLE,
+    Reason.TEMPLATE_CHANGED,
+    Reason.UNPAUSED_BY_HAND,
+}
 """Rolled back, but the same template may start again by itself."""
 SEEN_AT_MOST = 10
 """Pods whose names are kept: people look at one or two."""

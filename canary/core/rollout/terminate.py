@@ -38,7 +38,7 @@ def too_late(ctx: Context) -> Plan | None:
 
 def never_adopted(ctx: Context) -> Plan | None:
     """Nothing here was ever this release's, so all of it is left alone: it may be another's."""
-    if ctx.status.stable_hash is not None:
+    if ctx.status.stable_hash is not None or ctx.snap.canary is not None:
         return None
     return ctx.plan(Reason.DELETED, Release(), LetGo(), after=None)
 

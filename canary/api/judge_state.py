@@ -1,0 +1,530 @@
+"""`status.judge`: what the judge remembers of a release, per metric, with names and a version.
+
+State that cannot be read, for whatever reason, is a value (`UnreadableState`) and never an
+exception: the judge then starts again from the release's start, and everything that protects the
+release runs all the same.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+
+from canary.api.fields import Frozen
+from canary.api.reasons import Verdict
+
+VERSION = 2
+SHARE_STAKES, RATE_STAKES, POOL_STAKES = 6, 5, 6
+"""Number of stakes of each kind of bet; their sizes are in canary/core/evidence/stakes.py."""
+Numbers = tuple[float, ...]
+Count = Annotated[float, Field(ge=0)]
+
+
+class State(Frozen):
+    """Finite numbers only; fields that a newer operator added are left out."""
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+
+class Quiet(State):
+    """Why a metric said nothing at the last analysis."""
+
+    verdict: Verdict
+    why: str
+
+
+class Counts(State):
+    """Requests, and the bad ones among them, of both versions."""
+
+    canary: Count = 0.0
+    canary_bad: Count = 0.0
+    stable: Count = 0.0
+    stable_bad: Count = 0.0
+
+
+class Span(Counts):
+    """Requests between two times (seconds since the epoch)."""
+
+    start: float
+    end: float
+
+
+class RateBlock(State):
+    """Requests since `start` (seconds) that the bets on rates are still waiting to judge."""
+
+    start: float
+    canary: Count
+    canary_bad: Count
+    stable: Count
+
+
+class BaselineState(State):
+    """Stable's requests: the last ten minutes by block, and how its errors clump."""
+
+    times: Numbers = ()
+    """End of each block (seconds since the epoch), ascending."""
+    totals: Numbers = (0.0,)
+    """Running sum of requests: before the first block, and after each of them."""
+    bad: Numbers = (0.0,)
+    """Running sum of bad requests, as `totals`."""
+    last_total: Count = 0.0
+    last_bad: Count = 0.0
+    """The newest block."""
+    squares: Count = 0.0
+    rates: Count = 0.0
+    pairs: NonNegativeInt = 0
+    """Squared differences of neighbouring blocks, their summed rates, and their number."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if not len(self.times) + 1 == len(self.totals) == len(self.bad):
+            raise ValueError("expected one more running sum than times")
+        if list(self.times) != sorted(self.times):
+            raise ValueError("expected times in ascending order")
+        return self
+
+
+class EarlierWealth(State):
+    """Wealth of every stake before the block that ended at `end` (seconds)."""
+
+    end: float
+    stakes: Numbers
+
+
+class BetsState(State):
+    """Wealth of every stake, in the order of `stakes.py`."""
+
+    share: Annotated[Numbers, Field(min_length=SHARE_STAKES, max_length=SHARE_STAKES)]
+    """Share bets, then grid bets."""
+    rates: Annotated[Numbers, Field(min_length=RATE_STAKES, max_length=RATE_STAKES)]
+    """Bets against the limit, then against stable's own rate."""
+    share_capital: Count = 0.0
+    rates_capital: Count = 0.0
+    """Fresh capital that is staked with the next block."""
+    block: RateBlock | None = None
+    share_earlier: tuple[EarlierWealth, ...] = ()
+    rates_earlier: tuple[EarlierWealth, ...] = ()
+    """What the incident budget compares with, ascending."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        for stakes, earlier in (
+            (self.share, self.share_earlier),
+            (self.rates, self.rates_earlier),
+        ):
+            if any(len(one.stakes) != len(stakes) for one in earlier):
+                raise ValueError("expected earlier wealth of every stake")
+        return self
+
+
+class OutageState(State):
+    """The present run of samples in which at least half of the canary's requests are bad."""
+
+    seen: Count = 0.0
+    seen_bad: Count = 0.0
+    """Canary's requests before the run."""
+    samples: NonNegativeInt = 0
+    start: float = 0.0
+    total: Count = 0.0
+    bad: Count = 0.0
+    stable: Count = 0.0
+    stable_bad: Count = 0.0
+    excused: bool = False
+    """The canary had been well before."""
+
+
+class PromotionState(State):
+    """Seconds under traffic, bad requests, and those that each kind of damage would bring."""
+
+    seconds: Count = 0.0
+    bad: Count = 0.0
+    small: Count = 0.0
+    gross: Count = 0.0
+
+
+class NamedCounts(State):
+    """Stable's requests of one pod or route, fading with time."""
+
+    name: str
+    total: Count
+    bad: Count
+
+
+class SpreadState(State):
+    """How stable's pods and routes differ; `time` is that of the last block (seconds)."""
+
+    time: float | None = None
+    pods: tuple[NamedCounts, ...] = ()
+    routes: tuple[NamedCounts, ...] = ()
+
+
+class Failure(State):
+    """Why the canary failed, and when (seconds since the epoch)."""
+
+    at: float
+    reason: Literal["WorseThanStable", "AboveLimit", "CanaryOutage"]
+
+
+_REASONS = ("WorseThanStable", "AboveLimit", "CanaryOutage")
+
+
+class EvidenceParts(State):
+    """The evidence on one ratio metric. `numbers` and `of` translate for the engine."""
+
+    failed: Failure | None = None
+    first: float | None = None
+    """When the canary's first request came (seconds since the epoch)."""
+    passing_since: float | None = None
+    judged_bad: Count = 0.0
+    """Bad canary requests after warm-up."""
+    totals: Counts = Counts()
+    """Since the canary's first request."""
+    open: Span | None = None
+    """A block that is not yet long enough to be judged."""
+    baseline: BaselineState = BaselineState()
+    bets: BetsState
+    outage: OutageState = OutageState()
+    promotion: PromotionState = PromotionState()
+    steps: tuple[Counts, ...] = ()
+    """Requests per step of weight, for the ratio and its bounds."""
+    spread: SpreadState | None = None
+
+    @classmethod
+    def of(cls, values: Sequence[float], names: Sequence[Sequence[str]]) -> Self:
+        """From the engine's numbers in their order; the same order as in version 1.
+
+        Raises StopIteration, ValueError or IndexError when they are not that.
+        """
+        numbers = iter(values)
+        found: dict[str, Any] = {}
+        if next(numbers):
+            found["failed"] = {"at": next(numbers), "reason": _REASONS[int(next(numbers))]}
+        found["first"] = _optional(numbers)
+        found["passing_since"] = _optional(numbers)
+        found["judged_bad"] = next(numbers)
+        found["totals"] = _fields(Counts, numbers)
+        if next(numbers):
+            start, end = next(numbers), next(numbers)
+            found["open"] = {"start": start, "end": end, **_fields(Counts, numbers)}
+        found["baseline"] = _baseline(numbers)
+        found["bets"] = _bets(numbers)
+        found["outage"] = _fields(OutageState, numbers)
+        found["promotion"] = _fields(PromotionState, numbers)
+        found["steps"] = [_fields(Counts, numbers) for _ in range(int(next(numbers)))]
+        if next(numbers):
+            time = _optional(numbers)
+            pods, routes = ([_named(name, numbers) for name in some] for some in names)
+            found["spread"] = {"time": time, "pods": pods, "routes": routes}
+        return cls.model_validate(found)
+
+    def numbers(self) -> tuple[Numbers, tuple[tuple[str, ...], tuple[str, ...]]]:
+        """As the engine takes them, with the names of pods and of routes."""
+        failed: tuple[float, ...] = (0.0,)
+        if self.failed is not None:
+            failed = (1.0, self.failed.at, float(_REASONS.index(self.failed.reason)))
+        base, bets, spread = self.baseline, self.bets, self.spread
+        flat = [*failed, *_flag(self.first), *_flag(self.passing_since), self.judged_bad]
+        flat += _values(self.totals)
+        flat += (
+            (0.0,)
+            if self.open is None
+            else (1.0, self.open.start, self.open.end, *_values(self.open, Counts))
+        )
+        flat += (base.last_total, base.last_bad, base.squares, base.rates, float(base.pairs))
+        flat += (float(len(base.times)), *base.times, *base.totals, *base.bad)
+        flat += (*bets.share, *bets.rates, bets.share_capital, bets.rates_capital)
+        flat += (0.0,) if bets.block is None else (1.0, *_values(bets.block))
+        for earlier in (bets.share_earlier, bets.rates_earlier):
+            flat.append(float(len(earlier)))
+            for one in earlier:
+                flat += (one.end, *one.stakes)
+        flat += (*_values(self.outage), *_values(self.promotion), float(len(self.steps)))
+        for step in self.steps:
+            flat += _values(step)
+        if spread is None:
+            return (*flat, 0.0), ((), ())
+        flat += (1.0, *_flag(spread.time))
+        for named in (*spread.pods, *spread.routes):
+            flat += (named.total, named.bad)
+        pods, routes = (tuple(one.name for one in some) for some in (spread.pods, spread.routes))
+        return tuple(flat), (pods, routes)
+
+
+def _optional(numbers: Iterator[float]) -> float | None:
+    known = next(numbers)
+    return next(numbers) if known else None
+
+
+def _flag(value: float | None) -> tuple[float, ...]:
+    return (0.0,) if value is None else (1.0, value)
+
+
+def _fields(model: type[State], numbers: Iterator[float]) -> dict[str, float]:
+    return {name: next(numbers) for name in model.model_fields}
+
+
+def _values(model: State, only: type[State] | None = None) -> list[float]:
+    return [float(getattr(model, name)) for name in (only or type(model)).model_fields]
+
+
+def _named(name: str, numbers: Iterator[float]) -> dict[str, Any]:
+    return {"name": name, "total": next(numbers), "bad": next(numbers)}
+
+
+def _take(numbers: Iterator[float], count: int) -> list[float]:
+    return [next(numbers) for _ in range(count)]
+
+
+def _baseline(numbers: Iterator[float]) -> dict[str, Any]:
+    head = dict(zip(("last_total", "last_bad", "squares", "rates", "pairs"), numbers, strict=False))
+    size = int(next(numbers))
+    lists = {"times": size, "totals": size + 1, "bad": size + 1}
+    return head | {name: _take(numbers, count) for name, count in lists.items()}
+
+
+def _bets(numbers: Iterator[float]) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "share": _take(numbers, SHARE_STAKES),
+        "rates": _take(numbers, RATE_STAKES),
+        "share_capital": next(numbers),
+        "rates_capital": next(numbers),
+    }
+    if next(numbers):
+        found["block"] = _fields(RateBlock, numbers)
+    for name, width in (("share_earlier", SHARE_STAKES), ("rates_earlier", RATE_STAKES)):
+        size = int(next(numbers))
+        found[name] = [{"end": next(numbers), "stakes": _take(numbers, width)} for _ in range(size)]
+    return found
+
+
+class MetricState(State):
+    """What every kind of metric keeps."""
+
+    until: float | None = None
+    """Judged up to this time (seconds since the epoch)."""
+    quiet: Quiet | None = None
+
+
+class RatioState(MetricState):
+    """One metric that counts bad requests out of requests."""
+
+    seen: float | None = None
+    """When a request last reached the canary (seconds since the epoch)."""
+    alone: bool = False
+    """Judged against stable's past, as after a promotion."""
+    bound: str = ""
+    """The histogram bound that latency was counted by; empty where it is not latency."""
+    evidence: EvidenceParts | None = None
+    """None: nothing was folded yet."""
+
+
+class Blocks(State):
+    """Pieces of a pool's window, one column per figure (`core/leak_track.py`, `Block`)."""
+
+    samples: Numbers = ()
+    seconds: Numbers = ()
+    used: Numbers = ()
+    held: Numbers = ()
+    floor: Numbers = ()
+    requests: Numbers = ()
+    spread: Numbers = ()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if len({len(getattr(self, name)) for name in Blocks.model_fields}) != 1:
+            raise ValueError("expected columns of one length")
+        return self
+
+
+class PoolWindow(State):
+    """One pool over a sliding window (`core/leak_track.py`, `Track`); the last block is open."""
+
+    name: str
+    first: float
+    last: float = 0.0
+    blocks: Blocks
+    in_use: float = 0.0
+    maximum: float = 0.0
+    over: NonNegativeInt = 0
+    waiting: float = 0.0
+    leaking: float = 0.0
+
+
+class PoolBet(State):
+    """The bet on shares of connections (`core/leak_shares.py`, `ShareBet`)."""
+
+    seconds: float = 0.0
+    canary: float = 0.0
+    stable: float = 0.0
+    canary_requests: float = 0.0
+    stable_requests: float = 0.0
+    periods: NonNegativeInt = 0
+    wealth: Annotated[Numbers, Field(min_length=POOL_STAKES, max_length=POOL_STAKES)]
+
+
+class PoolFailed(State):
+    """Why the canary's pool failed, and when (seconds since the epoch)."""
+
+    reason: Literal["PoolSaturated", "PoolExhausted", "ConnectionLeak", "ConnectionsWaiting"]
+    at: float
+    sentence: str
+
+
+class PoolState(MetricState):
+    """One connection pool."""
+
+    canary: tuple[PoolWindow, ...] = ()
+    stable: PoolWindow | None = None
+    """Stable's average pod; None: nothing was folded yet."""
+    bet: PoolBet | None = None
+    covered: float = 0.0
+    """Seconds under traffic."""
+    shared: bool = False
+    failed: PoolFailed | None = None
+    unheard: float = 0.0
+    """Seconds since the last sample in which traffic showed."""
+
+
+class QueryState(MetricState):
+    """One user's own query and its bounds; times are seconds since the epoch."""
+
+    outside_since: float | None = None
+    failed_at: float | None = None
+    last: float | None = None
+    seen_at: float | None = None
+
+
+class TrafficShareState(State):
+    """Requests of both versions since the present weight (percent) was confirmed."""
+
+    weight: int = 0
+    canary: Count = 0.0
+    stable: Count = 0.0
+
+
+class Restarted(State):
+    """The judge started again from the release's start."""
+
+    at: float
+    """Seconds since the epoch: the weight may not rise before it has caught up to here."""
+    why: str
+
+
+class JudgeState(State):
+    """Per metric, by name; what is judged is judged up to `until` of the metric."""
+
+    version: Literal[2] = 2
+    ratios: dict[str, RatioState] = Field(default_factory=dict)
+    pools: dict[str, PoolState] = Field(default_factory=dict)
+    queries: dict[str, QueryState] = Field(default_factory=dict)
+    traffic_share: TrafficShareState = TrafficShareState()
+    restarted: Restarted | None = None
+
+    def metrics(self) -> Mapping[str, RatioState | PoolState | QueryState]:
+        """All kinds together."""
+        return {**self.ratios, **self.pools, **self.queries}
+
+
+class UnreadableState(State):
+    """State that could not be read, and why."""
+
+    unreadable: str
+
+
+def read_state(data: object) -> "JudgeState | UnreadableState | None":
+    """The state of `status.judge`, written by this version or the one before. Never raises."""
+    match data:
+        case None | JudgeState() | UnreadableState():
+            return data
+        case {"unreadable": str(why)}:
+            return UnreadableState(unreadable=why[:_LONGEST])
+        case {"version": int(version)} if version != VERSION:
+            why = f"it has version {version}, this operator reads {VERSION} and earlier"
+            return UnreadableState(unreadable=why)
+        case _:
+            return _read(data)
+
+
+_LONGEST = 200
+
+
+def _read(data: object) -> "JudgeState | UnreadableState":
+    try:
+        if isinstance(data, dict) and "version" not in data:
+            data = _upgraded(data)
+        return JudgeState.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        why = f"{where}: {first['msg']}"
+    except Exception:  # noqa: BLE001 - anything may be in it, and none of it may stop a pass
+        why = "it is not in the form of version 1"
+    return UnreadableState(unreadable=why[:_LONGEST])
+
+
+def _upgraded(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Version 1: a mapping per metric with numbers in order, and the traffic's share under ""."""
+    found: dict[str, Any] = {"ratios": {}, "pools": {}, "queries": {}}
+    for name, one in data.items():
+        if name == "":
+            found["traffic_share"] = dict(zip(TrafficShareState.model_fields, one, strict=False))
+            continue
+        kept = {"until": one.get("until"), "quiet": _quiet(one.get("quiet"))}
+        fold = one["fold"]
+        if isinstance(fold, dict):
+            if fold["version"] != 1:
+                raise ValueError("expected the numbers of version 1")
+            parts = EvidenceParts.of(fold["values"], fold["names"]) if fold["values"] else None
+            more = {"seen": one.get("seen"), "alone": one.get("alone", False), "evidence": parts}
+            more["bound"] = one.get("bound", "")
+            found["ratios"][name] = kept | more
+        elif isinstance(fold[0], list):
+            found["pools"][name] = kept | _pool(fold)
+        else:
+            found["queries"][name] = kept | dict(zip(_BOUNDS, fold, strict=True))
+    return found
+
+
+_BOUNDS = ("outside_since", "failed_at", "last", "seen_at")
+
+
+def _quiet(pair: Sequence[str] | None) -> dict[str, str] | None:
+    return None if pair is None else {"verdict": pair[0], "why": pair[1]}
+
+
+def _pool(fold: Sequence[Any]) -> dict[str, Any]:
+    windows, bet, covered, shared, failed, *rest = fold
+    stable, *canary = (_window(one) for one in windows)
+    return {
+        "canary": canary,
+        "stable": stable,
+        "bet": dict(zip(PoolBet.model_fields, bet, strict=True)),
+        "covered": covered,
+        "shared": shared,
+        "failed": failed and dict(zip(PoolFailed.model_fields, failed, strict=True)),
+        "unheard": rest[0] if rest else 0.0,
+    }
+
+
+def _window(track: Sequence[Any]) -> dict[str, Any]:
+    name, first, last, blocks, under_way, *rest = track
+    columns = dict(zip(Blocks.model_fields, zip(*blocks, under_way, strict=True), strict=True))
+    names = ("in_use", "maximum", "over", "waiting", "leaking")
+    found = {"name": name, "first": first, "last": last, "blocks": columns}
+    return found | dict(zip(names, rest, strict=True))
+
+
+_ANY = {"anyOf": [{"type": "object", "additionalProperties": True}, {"type": "null"}]}
+
+StoredState = Annotated[
+    JudgeState | UnreadableState | None, BeforeValidator(read_state), WithJsonSchema(_ANY)
+]
+"""The field of the status; the schema of a cluster leaves it open, so that nothing is refused."""

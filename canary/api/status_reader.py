@@ -1,0 +1,72 @@
+"""Reads a status that anybody may have written: a newer operator, a person, a broken disk.
+
+Reading never raises. What cannot be read is left out, piece by piece, and everything around it is
+kept: an unknown field is ignored, an unknown reason becomes `Unknown`, a broken history entry is
+dropped. Where the direction of the release cannot be read the release is read as unknown; the rule
+`canary_left_over` then takes the traffic of the canary that it finds.
+"""
+
+from collections.abc import Mapping
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+
+from canary.api.reasons import Reason
+from canary.api.status import Status
+
+_UNREADABLE = object()
+
+
+def read_status(data: object) -> Status:
+    """The status, without what cannot be read. Never raises."""
+    if isinstance(data, Status):
+        return data
+    try:
+        return Status.model_validate(data)
+    except (ValidationError, RecursionError):
+        found = _salvaged(Status, data)
+        return found if isinstance(found, Status) else Status()
+
+
+def _salvaged(model: type[BaseModel], data: object) -> object:
+    """The model with the fields that can be read; not readable where a required one is missing."""
+    if not isinstance(data, Mapping):
+        return _UNREADABLE
+    values: dict[str, object] = {}
+    for name, field in model.model_fields.items():
+        raw = data.get(field.alias or name, _UNREADABLE)
+        value = _UNREADABLE if raw is _UNREADABLE else _read(field, raw)
+        if value is not _UNREADABLE:
+            values[name] = value
+    try:
+        return model.model_validate(values)
+    except ValidationError:
+        return _UNREADABLE
+
+
+def _read(field: FieldInfo, raw: object) -> object:
+    try:
+        return _adapter(field).validate_python(raw)
+    except (ValidationError, RecursionError):
+        return _pieces(field.annotation, raw)
+
+
+def _adapter(field: FieldInfo) -> TypeAdapter[Any]:
+    kind: Any = field.annotation
+    return TypeAdapter(Annotated[kind, *field.metadata] if field.metadata else kind)
+
+
+def _pieces(kind: Any, raw: object) -> object:  # noqa: ANN401 - an annotation may be anything
+    """What is readable of a list, a nested model or an unknown reason."""
+    if get_origin(kind) in {Union, UnionType}:
+        kind = next(one for one in get_args(kind) if one is not type(None))
+    if kind is Reason and isinstance(raw, str):
+        return Reason.UNKNOWN
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return _salvaged(kind, raw)
+    if get_origin(kind) is tuple and isinstance(raw, list):
+        found = (_pieces(get_args(kind)[0], one) for one in raw)
+        return tuple(one for one in found if one is not _UNREADABLE)
+    return _UNREADABLE

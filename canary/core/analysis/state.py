@@ -1,0 +1,101 @@
+"""Between the typed state of the status and the states of the engines."""
+
+from dataclasses import astuple, fields
+
+from canary.api.judge_state import (
+    Blocks,
+    EvidenceParts,
+    JudgeState,
+    PoolBet,
+    PoolFailed,
+    PoolWindow,
+    Quiet,
+    UnreadableState,
+)
+from canary.api.judge_state import PoolState as StoredPool
+from canary.api.reasons import Verdict
+from canary.core.evidence import EvidenceState
+from canary.core.leak import PoolFailure, PoolState
+from canary.core.leak_shares import ShareBet
+from canary.core.leak_track import Block, Track
+
+State = JudgeState | UnreadableState | None
+
+
+def known(state: State) -> JudgeState:
+    """The state that can be gone on from; an empty one where there is none."""
+    return state if isinstance(state, JudgeState) else JudgeState()
+
+
+def quiet_of(quiet: tuple[Verdict, str] | None) -> Quiet | None:
+    """Why a metric says nothing, to be kept."""
+    return None if quiet is None else Quiet(verdict=quiet[0], why=quiet[1])
+
+
+def pair_of(quiet: Quiet | None) -> tuple[Verdict, str] | None:
+    """Why a metric said nothing, as it was kept."""
+    return None if quiet is None else (quiet.verdict, quiet.why)
+
+
+def evidence_of(parts: EvidenceParts | None) -> EvidenceState:
+    """The engine's state."""
+    return EvidenceState() if parts is None else EvidenceState(*parts.numbers())
+
+
+def parts_of(state: EvidenceState) -> EvidenceParts | None:
+    """The named state; None while nothing was folded."""
+    return EvidenceParts.of(state.values, state.names) if state.values else None
+
+
+def pool_of(stored: StoredPool) -> PoolState:
+    """The pool detector's state."""
+    if stored.stable is None or stored.bet is None:
+        return PoolState()
+    failed, bet = stored.failed, stored.bet
+    return PoolState(
+        tracks=tuple(map(_track, stored.canary)),
+        stable=_track(stored.stable),
+        bet=ShareBet(**{one.name: getattr(bet, one.name) for one in fields(ShareBet)}),
+        covered=stored.covered,
+        shared=stored.shared,
+        failure=None if failed is None else PoolFailure(failed.reason, failed.at, failed.sentence),
+        unheard=stored.unheard,
+    )
+
+
+def stored_of(
+    state: PoolState, until: float | None, quiet: tuple[Verdict, str] | None
+) -> StoredPool:
+    """The named state of a pool."""
+    names = PoolFailed.model_fields
+    failed = state.failure and dict(zip(names, astuple(state.failure), strict=True))
+    return StoredPool(
+        until=until,
+        quiet=quiet_of(quiet),
+        canary=tuple(map(_window, state.tracks)),
+        stable=_window(state.stable),
+        bet=PoolBet.model_validate(
+            {one.name: getattr(state.bet, one.name) for one in fields(ShareBet)}
+        ),
+        covered=state.covered,
+        shared=state.shared,
+        failed=failed and PoolFailed.model_validate(failed),
+        unheard=state.unheard,
+    )
+
+
+_SCALARS = ("name", "first", "last", "in_use", "maximum", "over", "waiting", "leaking")
+
+
+def _track(window: PoolWindow) -> Track:
+    columns = [getattr(window.blocks, one.name) for one in fields(Block)]
+    blocks = [Block(*row) for row in zip(*columns, strict=True)]
+    kept = {name: getattr(window, name) for name in _SCALARS}
+    return Track(**kept, blocks=tuple(blocks[:-1]), open=blocks[-1] if blocks else Block())
+
+
+def _window(track: Track) -> PoolWindow:
+    rows = zip(*(astuple(block) for block in (*track.blocks, track.open)), strict=True)
+    columns = dict(zip((one.name for one in fields(Block)), rows, strict=True))
+    kept = {name: getattr(track, name) for name in _SCALARS}
+    return PoolWindow(**kept, blocks=Blocks.model_validate(columns))
