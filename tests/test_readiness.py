@@ -3,8 +3,10 @@
 import pytest
 
 from canary.api import Intent, Phase, Reason
+from canary.core.snapshot import Verb
+from canary.reconcile import reconcile
 from tests.test_reconcile import deployed, ended
-from tests.world import Crash, Memory, Version
+from tests.world import KEY, Crash, Memory, Version
 
 LONG = 10_000.0
 
@@ -150,3 +152,18 @@ def test_an_autoscaler_that_grows_stable_grows_the_canary_and_keeps_its_floor() 
     assert len(memory.canaries) == 12
     assert ended(memory).status.reason is Reason.PROMOTED
     assert memory.dropped == 0
+
+
+@pytest.mark.parametrize("aborts", [True, False])
+def test_an_analysis_that_fails_keeps_no_protection_waiting(*, aborts: bool) -> None:
+    """State that nobody can read: an abort and the loss of all pods still take the weight away."""
+    memory = at_weight(25)
+    memory.status = memory.status.model_copy(update={"judge": {"errors": 7}})
+    if aborts:
+        memory.ask(Verb.ABORT)
+    else:
+        memory.lose(9, LONG)
+    memory.tick(6)
+    reconcile(memory.world, KEY)
+    assert memory.weight == 0
+    assert memory.status.intent is (Intent.ROLL_BACK if aborts else Intent.ADVANCE)
