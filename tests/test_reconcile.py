@@ -362,7 +362,7 @@ def test_a_quiet_bake_ends() -> None:
 
 
 CHECKED = RELEASE.replace(
-    "  steps:", "  before: [{name: smoke, webhook: {url: 'http://check'}}]\n  steps:"
+    "  steps:", "  checks: [{name: smoke, webhook: {url: 'http://check'}}]\n  steps:"
 )
 
 
@@ -539,3 +539,54 @@ def _survive(memory: Memory, seconds: float) -> None:
         memory.run(seconds)
     except Crash:
         memory.run(seconds)
+
+
+CHECKS = """
+  checks:
+  - {name: smoke, webhook: {url: 'http://check'}}
+  - {name: load, when: EachStep, webhook: {url: 'http://check'}}
+  - {name: login, when: AfterPromotion, webhook: {url: 'http://check'}}
+  steps:"""
+
+
+def with_checks(**verdicts: Verdict) -> Memory:
+    """A release with a check at each moment; checks that are not named pass."""
+    spec = load_release(RELEASE.replace("\n  steps:", CHECKS, 1), "tests").spec
+    results = {"smoke": Verdict.PASS, "load": Verdict.PASS, "login": Verdict.PASS, **verdicts}
+    return deployed(spec=spec, checks=results)
+
+
+def test_checks_run_before_traffic_at_each_step_and_after_promotion() -> None:
+    """Each at its moment: a step with its traffic, and the promoted version on all pods."""
+    memory = ended(with_checks())
+    assert memory.status.reason is Reason.PROMOTED
+    order = [line.partition(": ")[2] for line in memory.trail]
+    checking = [place for place, line in enumerate(order) if "ChecksRunning" in line]
+    weights = [order.index(f"SetWeight(weight={weight})") for weight in (5, 25, 50)]
+    for first, second in pairwise([0, *weights, len(order)]):
+        assert any(first < place < second for place in checking), (first, second)
+
+
+@pytest.mark.parametrize(
+    ("check", "peak"),
+    [
+        pytest.param("smoke", 0, id="before traffic: no weight is written"),
+        pytest.param("load", 5, id="at the first step: no second one"),
+        pytest.param("login", 100, id="after promotion: back to the version before"),
+    ],
+)
+def test_a_check_that_fails_rolls_back_at_its_moment(check: str, peak: int) -> None:
+    """Whatever the metrics say."""
+    memory = with_checks(**{check: Verdict.FAIL})
+    memory.run(900, until=Phase.ROLLED_BACK)
+    assert (memory.status.phase, memory.status.reason) == (Phase.ROLLED_BACK, Reason.CHECK_FAILED)
+    assert memory.status.history[0].peak_weight == peak
+    assert {pod.template for pod in memory.pods} == {"v1"}
+
+
+def test_a_step_does_not_pass_before_its_check_has() -> None:
+    """The judge is content, the check still runs: the weight stays."""
+    memory = with_checks(load=Verdict.CONTINUE)
+    memory.run(400)
+    assert memory.status.reason is Reason.CHECKS_RUNNING
+    assert memory.weight == 5

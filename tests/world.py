@@ -11,6 +11,7 @@ from typing import Any
 
 from canary.api import CheckStatus, Spec, Status, Verdict, load_release
 from canary.core.analysis.result import NOT_ANALYZED
+from canary.core.due_checks import due_checks
 from canary.core.increments import Side
 from canary.core.invariants import broken_by_action, broken_by_plan, broken_now
 from canary.core.plan import (
@@ -464,7 +465,7 @@ class _Workloads:
         verdicts = self.memory.checks
         return tuple(
             CheckStatus(name=check.name, verdict=verdicts.get(check.name, Verdict.CONTINUE))
-            for check in wish.spec.before
+            for check in due_checks(wish.spec, wish.status).checks
         )
 
     def _pod(self, pod: Instance) -> Pod:

@@ -22,7 +22,7 @@ from canary.api.resource import (
     load_releases,
 )
 from canary.api.sentences import unknown
-from canary.api.spec import OnInconclusive, RollbackWindow, Spec, Step
+from canary.api.spec import Check, CheckMoment, OnInconclusive, RollbackWindow, Spec, Step
 from canary.api.status import (
     CheckStatus,
     EarlierStable,
@@ -39,6 +39,8 @@ __all__ = [
     "SENTENCES",
     "Analysis",
     "CanaryRelease",
+    "Check",
+    "CheckMoment",
     "CheckStatus",
     "ClientErrorsSource",
     "EarlierStable",

@@ -38,11 +38,24 @@ class Webhook(Frozen):
     """How long the answer may take."""
 
 
+class CheckMoment(StrEnum):
+    """When a check runs."""
+
+    BEFORE_TRAFFIC = "BeforeTraffic"
+    """The canary is ready and its weight is 0."""
+    EACH_STEP = "EachStep"
+    """Once the traffic of a step flows; the step passes only with it."""
+    AFTER_PROMOTION = "AfterPromotion"
+    """The new version runs on all pods."""
+
+
 class Check(Frozen):
-    """A check at weight 0: exactly one of `jobFrom` and `webhook`."""
+    """A check by a Job or a web service: exactly one of `jobFrom` and `webhook`."""
 
     name: Name
     """How status, reports and events call it."""
+    when: CheckMoment = CheckMoment.BEFORE_TRAFFIC
+    """When it runs; a failure rolls back at any of them."""
     job_from: CronJobRef | None = None
     """Run a Job made from a CronJob: exit code 0 passes, 3 fails, others are inconclusive."""
     webhook: Webhook | None = None
@@ -117,8 +130,8 @@ class Spec(Frozen):
     """Who splits the traffic: exactly one member."""
     suspend: bool = False
     """Take no new release; one in flight goes on being protected."""
-    before: Annotated[tuple[Check, ...], Field(max_length=20), AfterValidator(checks_differ)] = ()
-    """Checks at weight 0, in order; one that fails rolls back."""
+    checks: Annotated[tuple[Check, ...], Field(max_length=20), AfterValidator(checks_differ)] = ()
+    """Smoke tests, load tests and approvals by other systems; one that fails rolls back."""
     steps: Annotated[
         tuple[Step, ...], Field(min_length=1, max_length=20), AfterValidator(weights_rise)
     ]
@@ -137,6 +150,10 @@ class Spec(Frozen):
     """What to do when the evidence does not come before the deadline."""
     notify: Annotated[tuple[Notify, ...], Field(max_length=20)] = ()
     """Who is told."""
+
+    def checks_at(self, when: CheckMoment) -> tuple[Check, ...]:
+        """The checks of one moment, in order."""
+        return tuple(check for check in self.checks if check.when is when)
 
     @model_validator(mode="after")
     def deadline_allows_the_holds(self) -> Self:

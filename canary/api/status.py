@@ -39,7 +39,7 @@ class MetricStatus(StatusModel):
 
 
 class CheckStatus(StatusModel):
-    """How a check before traffic stands."""
+    """The result of a check."""
 
     name: str
     verdict: Verdict = Verdict.CONTINUE
@@ -85,6 +85,11 @@ class Release(StatusModel):
     """Why it is being rolled back."""
     message: str = ""
     checks: tuple[CheckStatus, ...] = ()
+    """Results of the checks before traffic, once all have passed."""
+    checked_step: int = -1
+    """The last step whose checks have passed."""
+    checked_after: bool = False
+    """The checks after promotion have ended."""
     confirmed_at: Time | None = None
     """When the router was first seen to have confirmed the present weight."""
     scaling_since: Time | None = None

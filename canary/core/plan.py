@@ -72,7 +72,7 @@ class FreeCapacity:
 
 @dataclass(frozen=True, slots=True)
 class RunChecks:
-    """The checks before traffic have been started for `template`."""
+    """The checks that are due have been started for `template`."""
 
     template: str
 

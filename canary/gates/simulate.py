@@ -78,7 +78,7 @@ def simulable(spec: Spec) -> tuple[Spec, tuple[str, ...]]:
         raise ValueError("only the user's own queries are measured: nothing can be simulated")
     steps = tuple(step.model_copy(update={"approval": False}) for step in spec.steps)
     alone = analysis.model_copy(update={"metrics": kept})
-    changes = {"analysis": alone, "steps": steps, "before": (), "notify": ()}
+    changes = {"analysis": alone, "steps": steps, "checks": (), "notify": ()}
     left = tuple(metric.name for metric in analysis.metrics if metric not in kept)
     return spec.model_copy(update=changes), left
 

@@ -12,7 +12,7 @@ from canary.manifests.cel import RULES, value_rule
 
 Schema = dict[str, Any]
 
-KEYS = {"before": "name", "metrics": "name", "conditions": "type"}
+KEYS = {"checks": "name", "metrics": "name", "conditions": "type"}
 """Lists whose elements are told apart by one field: two alike are refused, and merged by it."""
 
 

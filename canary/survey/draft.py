@@ -165,7 +165,7 @@ def _steps(found: Found, plan: Plan) -> Iterator[str]:
         yield from _said("Checks before any traffic, as Jobs from a suspended CronJob; there "
                          f"{'are' if len(around.cron_jobs) > 1 else 'is'}: "
                          f"{listed(around.cron_jobs)}.", 2)  # fmt: skip
-        yield "  # before:"
+        yield "  # checks:"
         yield f"  # - {{name: smoke, jobFrom: {{cronJob: {scalar(around.cron_jobs[0])}}}}}"
     replicas = int(around.target["spec"].get("replicas", 1))
     first = plan.steps[0][0]

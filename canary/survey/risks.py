@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from canary.api import Metric, OnInconclusive, Path, Source, Spec, format_duration
+from canary.api import CheckMoment, Metric, OnInconclusive, Path, Source, Spec, format_duration
 from canary.core.increments import Side
 from canary.errors import UsageError
 from canary.metrics.compile import compile_metric, counting_preset, preset_of
@@ -82,9 +82,9 @@ def _judging(spec: Spec) -> Iterator[Finding]:
 
 def _traffic(spec: Spec) -> Iterator[Finding]:
     traffic = spec.traffic
-    if traffic.replicas is not None and spec.before:
+    if traffic.replicas is not None and spec.checks_at(CheckMoment.BEFORE_TRAFFIC):
         said = "traffic is shared by number of pods, and there are checks before"
-        yield finding("checks-after-traffic", ("spec", "before"), said)
+        yield finding("checks-after-traffic", ("spec", "checks"), said)
     if traffic.replicas is not None and spec.steps[0].weight < _FIRST:
         said = f"traffic is shared by number of pods, and a step is {spec.steps[0].weight} %"
         yield finding("weights-by-pods", ("spec", "steps", 0, "weight"), said)

@@ -34,10 +34,10 @@ def _same_target(release: CanaryRelease, rival: str) -> Finding:
 
 
 def _checks(release: CanaryRelease, reader: Reader) -> Iterator[Finding]:
-    for index, check in enumerate(release.spec.before):
+    for index, check in enumerate(release.spec.checks):
         if check.job_from is None:
             continue
-        path: Path = ("spec", "before", index, "jobFrom", "cronJob")
+        path: Path = ("spec", "checks", index, "jobFrom", "cronJob")
         name = check.job_from.cron_job
         found = _get(reader, CRON_JOBS, release, name)
         if isinstance(found, str):

@@ -11,7 +11,7 @@ metadata: {name: auth, namespace: prod}
 spec:
   target: {kind: Deployment, name: auth}
   traffic: {gatewayAPI: {name: auth}}
-  before: [{name: smoke, webhook: {url: 'https://checks.example/smoke'}}]
+  checks: [{name: smoke, webhook: {url: 'https://checks.example/smoke'}}]
   steps:
   - {weight: 5, hold: 2m, approval: false}
   - {weight: 25, hold: 5m}
@@ -191,7 +191,7 @@ WRONG_VALUES = [
     pytest.param(
         "https://checks",
         "ftp://checks",
-        "spec.before[0].webhook.url: a URL that starts with http:// or https:// is expected, found the text 'ftp://checks.example/smoke'",
+        "spec.checks[0].webhook.url: a URL that starts with http:// or https:// is expected, found the text 'ftp://checks.example/smoke'",
         id="a URL of another kind",
     ),
     pytest.param(
@@ -244,7 +244,7 @@ WRONG_SHAPES = [
     pytest.param(
         "  bake: 30m",
         "  on_inconclusive: Pause",
-        "spec.on_inconclusive: unknown field 'on_inconclusive'; did you mean onInconclusive? (allowed: target, service, isolation, traffic, suspend, before, steps, bake, deadline, progressDeadline, analysis, rollbackWindow, onInconclusive, notify)",
+        "spec.on_inconclusive: unknown field 'on_inconclusive'; did you mean onInconclusive? (allowed: target, service, isolation, traffic, suspend, checks, steps, bake, deadline, progressDeadline, analysis, rollbackWindow, onInconclusive, notify)",
         id="the name inside Python is not the name in YAML",
     ),
     pytest.param(
@@ -286,25 +286,25 @@ WRONG_SHAPES = [
     pytest.param(
         "webhook: {url: 'https://checks.example/smoke'}",
         "webhook:",
-        "spec.before[0]: exactly one of jobFrom and webhook is expected, found none",
+        "spec.checks[0]: exactly one of jobFrom and webhook is expected, found none",
         id="a check that checks nothing",
     ),
     pytest.param(
         "name: smoke,",
         "name: smoke, jobFrom: {cronJob: a},",
-        "spec.before[0]: exactly one of jobFrom and webhook is expected, found both",
+        "spec.checks[0]: exactly one of jobFrom and webhook is expected, found both",
         id="a check of two kinds",
     ),
     pytest.param(
         "[{name: smoke, webhook: {url: 'https://checks.example/smoke'}}]",
         "[{name: a, jobFrom: {cronJob: a}}, {name: a, jobFrom: {cronJob: b}}]",
-        "spec.before[1].name: names that differ are expected, found 'a' twice",
+        "spec.checks[1].name: names that differ are expected, found 'a' twice",
         id="two checks of one name",
     ),
     pytest.param(
-        "before: [{name: smoke, webhook: {url: 'https://checks.example/smoke'}}]",
-        "before: smoke",
-        "spec.before: a list is expected, found the text 'smoke'",
+        "checks: [{name: smoke, webhook: {url: 'https://checks.example/smoke'}}]",
+        "checks: smoke",
+        "spec.checks: a list is expected, found the text 'smoke'",
         id="a text where a list is meant",
     ),
     pytest.param(

@@ -510,7 +510,7 @@ def test_checks_run_at_weight_zero() -> None:
     """With the canary ready and no traffic yet, the checks are started."""
     spec = load_release(
         RELEASE.replace(
-            "  steps:", "  before: [{name: smoke, webhook: {url: 'http://x'}}]\n  steps:"
+            "  steps:", "  checks: [{name: smoke, webhook: {url: 'http://x'}}]\n  steps:"
         ),
         "tests",
     ).spec

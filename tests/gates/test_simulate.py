@@ -26,7 +26,7 @@ metadata: {name: auth}
 spec:
   target: {name: auth}
   traffic: {replicas: {}}
-  before: [{name: smoke, webhook: {url: 'http://smoke'}}]
+  checks: [{name: smoke, webhook: {url: 'http://smoke'}}]
   steps: [{weight: 10, hold: 2m, approval: true}, {weight: 50, hold: 2m}]
   deadline: 40m
   analysis:
@@ -79,7 +79,7 @@ def test_an_empty_pool_fails_every_request_of_its_pod():
 def test_what_nobody_can_simulate_is_left_out_and_named():
     """Checks pass, people agree at once, and a user's own query is not made up."""
     assert LEFT == ("queue",)
-    assert SPEC.before == ()
+    assert SPEC.checks == ()
     assert not any(step.approval for step in SPEC.steps)
     only = WHOLE.analysis.model_copy(update={"metrics": WHOLE.analysis.metrics[2:]})
     with pytest.raises(ValueError, match="nothing can be simulated"):

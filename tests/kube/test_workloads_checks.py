@@ -39,7 +39,7 @@ def stage_with(*checks: object) -> Stage:
     """A release in flight that has these checks."""
     stage = Stage()
     stage.cluster.create(CRON_JOBS, NAMESPACE, manifest(CRON_JOB))
-    change = {"op": "add", "path": "/spec/before", "value": list(checks)}
+    change = {"op": "add", "path": "/spec/checks", "value": list(checks)}
     stage.cluster.edit(RELEASES, NAMESPACE, "auth", [change])
     return in_flight(stage)
 

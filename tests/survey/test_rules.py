@@ -110,7 +110,7 @@ ALONE = [
     ("interval-short", {"analysis": {"interval": "1s"}}),
     ("settle-none", ISTIO),
     ("leak-window-long", metrics(ERRORS, LEAK)),
-    ("checks-after-traffic", REPLICAS | {"before": SMOKE} | metrics(HTTP)),
+    ("checks-after-traffic", REPLICAS | {"checks": SMOKE} | metrics(HTTP)),
     ("weights-by-pods", REPLICAS | metrics(HTTP)),
     ("metric-impossible", REPLICAS),
     ("metric-impossible", metrics(ERRORS, SQL)),
@@ -209,8 +209,8 @@ CLUSTER = [
     Case("service-missing", there=(DEPLOYMENT, ROUTE), words="there is no Service auth"),
     Case("route-missing", there=(DEPLOYMENT, SERVICE), words="HTTPRoute auth is not there"),
     Case("route-not-accepted", there=(DEPLOYMENT, SERVICE, ROUTE.replace("'True'", "'False'"))),
-    Case("cron-job-missing", {"before": SMOKE}, words="there is no CronJob smoke"),
-    Case("cron-job-runs", {"before": SMOKE}, (*BASE, CRON)),
+    Case("cron-job-missing", {"checks": SMOKE}, words="there is no CronJob smoke"),
+    Case("cron-job-runs", {"checks": SMOKE}, (*BASE, CRON)),
     Case("secret-missing", {"notify": SLACK}, words="there is no Secret hooks"),
     Case("secret-missing", {"notify": SLACK}, (*BASE, HOOKS), words="has no key slack"),
     Case("same-target", there=(*BASE, SECOND), words="CanaryRelease again guards"),
@@ -250,7 +250,7 @@ def test_a_release_that_fits_its_cluster_has_no_risk() -> None:
     """Itself in the cluster is no rival, and a suspended CronJob is as it should be."""
     suspended = CRON.replace("spec: {}", "spec: {suspend: true}")
     cluster = town(*BASE, RELEASE, suspended, HOOKS.replace("other", "slack"))
-    assert found({"before": SMOKE, "notify": SLACK}, sources=Sources(cluster)) == []
+    assert found({"checks": SMOKE, "notify": SLACK}, sources=Sources(cluster)) == []
 
 
 MISLABELLED = [Line("http_requests_total", {"job": "auth", "code": "200"}, 1.0)]

@@ -1,6 +1,9 @@
 """Step by step towards all of the traffic; what takes it away comes first in the list."""
 
-from canary.api import Intent, OnInconclusive, Reason, Skip, Verdict
+from typing import Any
+
+from canary.api import CheckMoment, Intent, OnInconclusive, Reason, Skip, Verdict
+from canary.core.due_checks import DueChecks, due_checks
 from canary.core.plan import (
     DeleteCanary,
     EnsureCanary,
@@ -98,16 +101,30 @@ def canary_not_ready(ctx: Context) -> Plan | None:
 
 def checks(ctx: Context) -> Plan | None:
     """Smoke, stress and leak tests at weight 0; their results are kept."""
-    if not ctx.spec.before or len(ctx.release.checks) == len(ctx.spec.before):
+    due = due_checks(ctx.spec, ctx.status)
+    if not due.checks or due.when is not CheckMoment.BEFORE_TRAFFIC:
         return None
+    return _run_checks(ctx, due, checks=ctx.snap.checks)
+
+
+def step_checks(ctx: Context) -> Plan | None:
+    """Checks while the step's traffic flows: the step passes only with all of them."""
+    due = due_checks(ctx.spec, ctx.status)
+    if not due.checks or due.when is not CheckMoment.EACH_STEP:
+        return None
+    return _run_checks(ctx, due, checked_step=ctx.status.step)
+
+
+def _run_checks(ctx: Context, due: DueChecks, **passed: Any) -> Plan:  # noqa: ANN401 - fields of the release, as in Context.wait
+    """Starts what is due, and goes on with `passed` in the release once all have passed."""
     done = [check for check in ctx.snap.checks if check.verdict is Verdict.PASS]
-    if len(done) == len(ctx.spec.before):
-        return ctx.wait(Reason.CHECKS_RUNNING, after=SOON, checks=ctx.snap.checks)
+    if len(done) == len(due.checks):
+        return ctx.wait(Reason.CHECKS_RUNNING, after=SOON, **passed)
     for check in ctx.snap.checks:
         if check.verdict in {Verdict.NO_DATA, Verdict.UNAVAILABLE}:
             if ctx.spec.on_inconclusive is OnInconclusive.PROMOTE:
                 # No answer is good enough for this user, but the steps are still gone through.
-                return ctx.wait(Reason.CHECKS_RUNNING, after=SOON, checks=ctx.snap.checks)
+                return ctx.wait(Reason.CHECKS_RUNNING, after=SOON, **passed)
             message = f"Check {check.name} says neither pass nor fail: {check.message}"
             return inconclusive(ctx, Reason.CHECK_INCONCLUSIVE, message)
     return ctx.wait(Reason.CHECKS_RUNNING, RunChecks(ctx.release.template))
@@ -276,6 +293,7 @@ ADVANCE: tuple[Rule, ...] = (
     write_the_weight,
     route_unconfirmed,
     start_the_clock,
+    step_checks,
     silence,
     stable_unhealthy,
     holding,

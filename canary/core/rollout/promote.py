@@ -1,6 +1,16 @@
 """From the last step to rest: the canary carries everything while the target rolls."""
 
-from canary.api import EarlierStable, Intent, Reason, Release, Result, Status
+from canary.api import (
+    CheckMoment,
+    EarlierStable,
+    Intent,
+    Reason,
+    Release,
+    Result,
+    Status,
+    Verdict,
+)
+from canary.core.due_checks import due_checks
 from canary.core.plan import (
     DeleteCanary,
     EnsureCanary,
@@ -11,6 +21,7 @@ from canary.core.plan import (
     RestartTarget,
     RestoreRoute,
     RollTarget,
+    RunChecks,
     SetWeight,
 )
 from canary.core.rollout.advance import judge_catching_up
@@ -193,7 +204,8 @@ def end(ctx: Context) -> Plan:
     release, status = ctx.release, ctx.status
     reason, message = release.direct or Reason.PROMOTED, release.message or said(release)
     entry = ctx.entry(Result.PROMOTED, reason, message)
-    bakes = ctx.spec.bake > 0 and not release.direct
+    watched = ctx.spec.bake > 0 or bool(ctx.spec.checks_at(CheckMoment.AFTER_PROMOTION))
+    bakes = watched and release.direct is None
     restarted = reason is Reason.RESTARTED
     earlier = status.earlier_stable if restarted else earlier_stable(status, release, ctx.now)
     return ctx.plan(
@@ -291,6 +303,24 @@ def bake_superseded(ctx: Context) -> Plan | None:
     return ctx.plan(Reason.PROMOTED, intent=Intent.REST, release=None, judge=None)
 
 
+def checks_after_promotion(ctx: Context) -> Plan | None:
+    """The version before is a rolling update away: a check that fails goes back to it."""
+    due = due_checks(ctx.spec, ctx.status)
+    if not due.checks:
+        return None
+    for check in ctx.snap.checks:
+        if check.verdict is Verdict.FAIL:
+            return go_back(ctx, Reason.CHECK_FAILED, f"Check {check.name} failed: {check.message}")
+        if check.verdict in {Verdict.NO_DATA, Verdict.UNAVAILABLE}:
+            message = f"Check {check.name} says neither pass nor fail: {check.message}"
+            return ctx.wait(Reason.BAKING, message=message, after=0, checked_after=True)
+    done = [check for check in ctx.snap.checks if check.verdict is Verdict.PASS]
+    if len(done) == len(due.checks):
+        return ctx.wait(Reason.BAKING, after=0, checked_after=True)
+    message = "The checks after promotion are running."
+    return ctx.wait(Reason.BAKING, RunChecks(ctx.release.template), message=message)
+
+
 def baking(ctx: Context) -> Plan | None:
     """Faults that need an hour show now."""
     started = ctx.status.bake_started_at
@@ -306,4 +336,10 @@ def baked(ctx: Context) -> Plan:
     )
 
 
-BAKE: tuple[Rule, ...] = (bake_superseded, bake_failed, baking, baked)
+BAKE: tuple[Rule, ...] = (
+    bake_superseded,
+    bake_failed,
+    checks_after_promotion,
+    baking,
+    baked,
+)

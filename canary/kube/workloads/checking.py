@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from canary.api import CheckStatus, Verdict
+from canary.api import CheckMoment, CheckStatus, Verdict
 from canary.api.spec import Check
+from canary.core.due_checks import due_checks
 from canary.core.snapshot import Wish
 from canary.errors import ConflictError
 from canary.kube.objects import CRON_JOBS, JOBS, PODS, RELEASES, SERVICES, Object, Objects
@@ -20,12 +21,9 @@ class Checks:
     webhooks: Webhooks
 
     def look(self, wish: Wish, owner: Object) -> tuple[CheckStatus, ...]:
-        """How each stands; nothing is asked once all of them have passed."""
-        release = wish.status.release
-        if release is None or len(release.checks) == len(wish.spec.before):
-            return ()
+        """The result of each check that is due; nothing is read once all of them have passed."""
         found: list[CheckStatus] = []
-        for check in wish.spec.before:
+        for check in due_checks(wish.spec, wish.status).checks:
             passed = all(one.verdict is Verdict.PASS for one in found)
             result = self._result(wish, owner, check) if passed else None
             found.append(result or CheckStatus(name=check.name, message="not started"))
@@ -33,7 +31,7 @@ class Checks:
 
     def run(self, wish: Wish, owner: Object) -> None:
         """Starts the first one that has not been started, if all before it have passed."""
-        for check in wish.spec.before:
+        for check in due_checks(wish.spec, wish.status).checks:
             result = self._result(wish, owner, check)
             if result is None:
                 self._start(wish, owner, check)
@@ -43,7 +41,7 @@ class Checks:
 
     def stop(self, wish: Wish, owner: Object) -> None:
         """Ends Jobs that still run; ended ones stay to be read."""
-        for check in wish.spec.before:
+        for check in wish.spec.checks:
             for job in self.objects.list(JOBS, wish.namespace, {CHECK: check.name}):
                 if controlled_by(job, owner["metadata"]["uid"]) and not ended(job):
                     name = job["metadata"]["name"]
@@ -76,8 +74,10 @@ class Checks:
         if service is None:
             raise ConflictError(f"Service {service_name(wish)} is gone")
         question = _question(wish, owner, check)
-        canary = address(service, canary_name(wish))
         stable = address(service, service_name(wish))
+        promoted = check.when is CheckMoment.AFTER_PROMOTION  # the canary is gone by then
+        canary = stable if promoted else address(service, canary_name(wish))
+        step = {"step": str(wish.status.step + 1), "weight": str(wish.status.weight)}
         if check.webhook is not None:
             self.webhooks.start(
                 check.name,
@@ -91,10 +91,19 @@ class Checks:
                     "template": wish.status.canary_hash or "",
                     "canaryUrl": canary,
                     "stableUrl": stable,
+                    "when": check.when.value,
+                    **step,
                 },
             )
             return
-        env = {"CANARY_URL": canary, "STABLE_URL": stable, "CANARY_RELEASE": wish.name}
+        env = {
+            "CANARY_URL": canary,
+            "STABLE_URL": stable,
+            "CANARY_RELEASE": wish.name,
+            "CANARY_WHEN": check.when.value,
+            "CANARY_STEP": step["step"],
+            "CANARY_WEIGHT": step["weight"],
+        }
         cron_job = self._cron_job(wish, check)
         if cron_job is not None:
             job = job_of(cron_job, owner, check.name, question, env)
@@ -106,4 +115,6 @@ def _question(wish: Wish, owner: Object, check: Check) -> str:
     if release is None:
         raise LookupError(f"{RELEASES.kind} {wish.name} has no release in flight")
     attempt = f"{release.template}/{release.resumed_at or release.started_at}"
+    if run := due_checks(wish.spec, wish.status).run:
+        attempt = f"{attempt}/{run}"
     return job_name(owner, check.name, attempt)

@@ -52,7 +52,7 @@ def own_release(path: str) -> CanaryRelease:
         )
     spec = release.spec
     needed = max(sum(step.hold for step in spec.steps), spec.analysis.minimum)
-    if spec.before or any(step.approval for step in spec.steps) or needed > LONGEST:
+    if spec.checks or any(step.approval for step in spec.steps) or needed > LONGEST:
         raise UsageError(
             f"--release: {path} cannot end within the demo: no checks before traffic, no approval, "
             f"holds and analysis.minimum of at most {LONGEST:g} s are expected, found {needed:g} s"
