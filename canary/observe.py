@@ -2,28 +2,29 @@
 
 import logging
 from collections.abc import Mapping
-from math import ceil, floor
+from dataclasses import replace
+from math import floor
 
 from canary.api import Intent, Status
 from canary.api.judge_state import JudgeState
 from canary.core.analysis import judged_from, state_of
-from canary.core.increments import Grid, Side
-from canary.core.series import MetricAnswer, NoData, SeriesQuery, Unavailable
-from canary.core.snapshot import PoolSamples, RatioSamples, Route, Samples, Snapshot, Wish
+from canary.core.increments import Side
+from canary.core.rounds import Rounds
+from canary.core.sampling import samples_of
+from canary.core.series import NoData, SeriesQuery, Unavailable
+from canary.core.snapshot import Route, Samples, Snapshot, Wish
 from canary.errors import UsageError
 from canary.interfaces import Key, MetricSource, Workload, World
-from canary.metrics.compile import Compiled, compile_metric
-from canary.metrics.compiler import UNASKED, Context, PoolQueries, RatioQueries
+from canary.metrics.compile import Compiled, answers_of, compile_metric
+from canary.metrics.compiler import Context
 from canary.metrics.patient import LateError
 
 _log = logging.getLogger(__name__)
 
-Answers = Mapping[str, MetricAnswer]
-
 HISTORY = 3600.0
 """Seconds of stable's past that the first pass of a release reads: its usual rate."""
 LOOKBACK = 300.0
-"""Seconds before the judged range: where groups that are missing at its start have a baseline."""
+"""Seconds before the judged range: where series that are missing at its start have a baseline."""
 KEPT = 6 * 3600.0
 """Seconds: metrics are read no further back than this."""
 JUDGED = {Intent.ADVANCE, Intent.PROMOTE, Intent.BAKE}
@@ -60,8 +61,7 @@ def _samples_or_why(
     except Exception as error:  # noqa: BLE001 - the rest of the pass must not depend on metrics
         _log.exception("the metrics could not be read")
         why = Unavailable(f"the metrics could not be read ({type(error).__name__}: {error})"[:300])
-        grid = Grid(now, now, wish.spec.analysis.interval)
-        return Samples(grid, now, {one.name: why for one in wish.spec.analysis.metrics})
+        return Samples(Rounds(now), now, {one.name: why for one in wish.spec.analysis.metrics})
 
 
 def _samples(
@@ -70,13 +70,12 @@ def _samples(
     status, step = wish.status, wish.spec.analysis.interval
     if judged_from(status) is None or status.intent not in JUDGED:
         return None
-    since = _since(status, now, step)
-    # From where it was judged last, in whole steps: another interval counts nothing twice.
-    end = since + _on_grid(world.metrics.settled(now) - since, step)
+    since, end = _since(status, now, step), world.metrics.settled(now)
     if end <= since:
         return None
-    grid = Grid(since - ceil(LOOKBACK / step) * step, end, step)
-    return Samples(grid, since, read_metrics(world.metrics, wish, workload, route, grid))
+    # What was before the release is read in coarse steps, once: it is only stable's usual rate.
+    history = 0.0 if since == status.judged_until else HISTORY
+    return read_samples(world.metrics, (wish, workload, route), (since, end), history)
 
 
 def _since(status: Status, now: float, step: float) -> float:
@@ -94,13 +93,32 @@ def _since(status: Status, now: float, step: float) -> float:
     return since if now - KEPT <= since <= now else _on_grid(now - KEPT, step)
 
 
-def read_metrics(
-    source: MetricSource, wish: Wish, workload: Workload, route: Route | None, grid: Grid
-) -> dict[str, RatioSamples | PoolSamples | MetricAnswer]:
-    """What the metrics of the spec say on a grid, by name. May raise TransientError."""
-    compiled = _compiled(wish, workload, route)
-    answers = source.read(_queries(compiled), grid.start, grid.end, grid.step)
-    return {name: _answered(one, answers) for name, one in compiled.items()}
+def read_samples(
+    source: MetricSource,
+    release: tuple[Wish, Workload, Route | None],
+    between: tuple[float, float],
+    history: float = 0.0,
+) -> Samples:
+    """What the metrics of the spec say between two times (seconds), round by round.
+
+    The first `history` seconds of them are read in coarse steps. May raise TransientError.
+    """
+    wish, workload, _ = release
+    (since, end), step = between, wish.spec.analysis.interval
+    compiled = _compiled(*release)
+    queries = [replace(one, history=history if one.raw else 0.0) for one in _queries(compiled)]
+    answers = source.read(queries, floor(since + history - LOOKBACK), floor(end), step)
+    started = _started(workload, since)
+    raw = {name: answers_of(one, answers, started) for name, one in compiled.items()}
+    return samples_of(raw, since, end, step)
+
+
+def _started(workload: Workload, since: float) -> dict[str, float]:
+    """Pods that began after what has been judged: their counters were 0 then."""
+    sides = (workload.target, workload.canary)
+    pods = (pod for side in sides if side is not None for pod in side.pods)
+    ready = ((pod.name, pod.ready_since) for pod in pods)
+    return {name: at for name, at in ready if at is not None and at > since}
 
 
 def queries_of(wish: Wish, workload: Workload, route: Route | None) -> list[SeriesQuery]:
@@ -133,33 +151,6 @@ def _context(wish: Wish, workload: Workload, route: Route | None) -> Context:
         alone = {Side.CANARY: backends[Side.STABLE]} if backends else {}
         return Context(wish.namespace, {Side.CANARY: target}, alone)
     return Context(wish.namespace, {Side.STABLE: target, Side.CANARY: canary}, backends)
-
-
-def _answered(
-    compiled: Compiled | NoData, answers: Answers
-) -> RatioSamples | PoolSamples | MetricAnswer:
-    def answer(query: SeriesQuery | None) -> MetricAnswer | None:
-        return None if query is None else answers.get(query.key, UNASKED)
-
-    match compiled:
-        case RatioQueries() as ratio:
-            return ratio.samples(answers)
-        case PoolQueries() as pool:
-            maximum = pool.maximum
-            return PoolSamples(
-                answers.get(pool.in_use.key, UNASKED),
-                maximum if isinstance(maximum, float) else answers.get(maximum.key, UNASKED),
-                answer(pool.waiting),
-                answer(pool.timeouts),
-                answer(pool.hold),
-                pool.hold_unit,
-                pool.label,
-                pool.side_of,
-            )
-        case NoData():
-            return compiled
-        case _:
-            return answers.get(compiled.query.key, UNASKED)
 
 
 def _on_grid(time: float, step: float) -> float:

@@ -170,7 +170,7 @@ def test_what_happened_during_an_outage_of_monitoring_is_judged_afterwards() -> 
     memory.run(20)
     memory.monitoring = "down"
     memory.versions["v2"] = Version(errors=0.5)
-    memory.run(40)
+    memory.run(55)
     memory.versions["v2"] = Version()
     memory.monitoring = "up"
     memory.run(30)

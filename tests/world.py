@@ -5,7 +5,7 @@ simulated second, and can die after any write. Tests assert on what it looks lik
 """
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +32,7 @@ from canary.core.plan import (
     WorkloadAction,
 )
 from canary.core.rollout import decide
+from canary.core.sampling import matches
 from canary.core.series import Found, MetricAnswer, NoData, Series, SeriesQuery, Unavailable
 from canary.core.snapshot import Canary, Pod, Request, Route, Snapshot, Target, Trouble, Verb, Wish
 from canary.errors import ConflictError, NotFoundError, TransientError
@@ -397,41 +398,30 @@ class _Metrics:
         return now
 
     def read(
-        self, queries: Sequence[SeriesQuery], start: float, end: float, step: float
+        self, queries: Sequence[SeriesQuery], start: float, end: float, _step: float
     ) -> Mapping[str, MetricAnswer]:
         if self.memory.monitoring == "down":
             return {query.key: Unavailable("connection refused") for query in queries}
         if self.memory.monitoring == "silent":
             return {query.key: NoData("no series") for query in queries}
-        times = [start + i * step for i in range(int((end - start) // step) + 1)]
         return {
             query.key: Unavailable("it is mute")
             if self.memory.mute and query.key.startswith(self.memory.mute)
-            else self._answer(query, times)
+            else self._answer(query, start - query.history, end)
             for query in queries
         }
 
-    def _answer(self, query: SeriesQuery, times: list[float]) -> MetricAnswer:
+    def _answer(self, query: SeriesQuery, start: float, end: float) -> MetricAnswer:
         m = self.memory
-        column = 2 if query.key.endswith(".bad") else 1
-        found = (
-            Series({"pod": pod.name}, tuple(_at(pod.seen, times, column)))
-            for pod in [*m.pods, *m.canaries, *m.gone_pods]
-        )
+        found = []
+        for pod in [*m.pods, *m.canaries, *m.gone_pods]:
+            seen = [one for one in pod.seen if start <= one[0] <= end]
+            for code in ("200", "500"):
+                points = ((t, float(bad if code == "500" else all_ - bad)) for t, all_, bad in seen)
+                labels = {"namespace": KEY.namespace, "pod": pod.name, "code": code}
+                found += [Series(labels, tuple(points))] if matches(query.selector, labels) else []
         series = tuple(one for one in found if one.points)
         return Found(series) if series else NoData("no series")
-
-
-def _at(
-    seen: list[tuple[float, int, int]], times: list[float], column: int
-) -> Iterator[tuple[float, float]]:
-    index, last = 0, None
-    for time in times:
-        while index < len(seen) and seen[index][0] <= time:
-            last = seen[index]
-            index += 1
-        if last is not None and time - last[0] < 60:
-            yield time, float(last[column])
 
 
 @dataclass

@@ -230,7 +230,7 @@ class Analysis(Frozen):
     source: Source = Source.PROMETHEUS
     """Where the numbers come from: a Prometheus, or the pods' own metrics pages."""
     interval: Annotated[float, Span("1s", "5m")] = 10.0
-    """Time between two looks."""
+    """Shortest time between two looks; the metrics are read when the next scrape is due."""
     incident: Annotated[float, Span("0s", "10m")] = 30.0
     """Longest trouble that is no reason to roll back; pods that are not ready get no traffic."""
     warm_up: Annotated[float, Span("0s", "1h")] = 60.0

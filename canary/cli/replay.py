@@ -6,14 +6,15 @@ from itertools import pairwise
 from math import ceil
 
 from canary.api import Intent, MetricStatus
-from canary.core.increments import Counters, Side, Tick, increments
+from canary.core.increments import Side, Tick
+from canary.core.sampling import Sampled
 from canary.core.series import Found, MetricAnswer, Series, Unavailable
 from canary.core.snapshot import PoolSamples, RatioSamples, Route, Wish
 from canary.errors import TransientError
-from canary.gates.compare import Fold, Sampled, State
+from canary.gates.compare import Fold, State
 from canary.gates.compare import Span as Range
 from canary.interfaces import MetricSource, Workload
-from canary.observe import read_metrics
+from canary.observe import read_samples
 from canary.render.incident import AFTER, BEFORE, Span, moment
 from canary.render.timeline import Decision, Evidence, Moment, Numbers, Pool
 
@@ -55,7 +56,7 @@ def replayed(
                 found,
                 canary=numbers[Side.CANARY],
                 stable=numbers[Side.STABLE],
-                pools=tuple(_pools(history.by_metric, time)),
+                pools=tuple(_pools(history.samples.by_metric, time)),
                 evidence=tuple(map(_evidence, said[time])),
             )
         )
@@ -70,9 +71,10 @@ def read_history(seen: Seen, shown: Span, source: MetricSource) -> Fold:
     # While it was under way stable was beside it, whatever it is now.
     status = seen.wish.status.model_copy(update={"intent": Intent.ADVANCE})
     wish = replace(seen.wish, status=status)
-    by_metric = read_metrics(source, wish, seen.workload, seen.route, span.grid)
-    _raise_unavailable(by_metric)
-    return Fold(analysis, span, by_metric, _ready_since(seen.workload, shown))
+    release = (wish, seen.workload, seen.route)
+    samples = read_samples(source, release, (span.since, span.end))
+    _raise_unavailable(samples.by_metric)
+    return Fold(analysis, span, samples, _ready_since(seen.workload, shown))
 
 
 def _ready_since(workload: Workload, shown: Span) -> dict[str, float | None]:
@@ -106,7 +108,7 @@ def _times(span: Range, shown: Span) -> list[float]:
 
 def _raise_unavailable(by_metric: Mapping[str, Sampled]) -> None:
     for one in by_metric.values():
-        answer = one.total if isinstance(one, RatioSamples) else one
+        answer = one.ticks if isinstance(one, RatioSamples) else one
         answer = answer.in_use if isinstance(answer, PoolSamples) else answer
         if isinstance(answer, Unavailable):
             raise TransientError(f"the monitoring could not be asked: {answer.why}")
@@ -118,14 +120,9 @@ def _series(answer: MetricAnswer | float) -> tuple[Series, ...]:
 
 def _ticks(history: Fold, since: float) -> tuple[Tick, ...]:
     """Of the first metric that counts requests."""
-    ratios = (one for one in history.by_metric.values() if isinstance(one, RatioSamples))
-    ratio = next(ratios, None)
-    if ratio is None:
-        return ()
-    total, bad = _series(ratio.total), _series(ratio.bad)
-    return increments(
-        Counters(total, bad, ratio.label, ratio.side_of, {}), history.span.grid, since
-    )
+    by_metric = history.samples.by_metric.values()
+    ticks = next((one.ticks for one in by_metric if isinstance(one, RatioSamples)), ())
+    return tuple(one for one in ticks if one.end > since) if isinstance(ticks, tuple) else ()
 
 
 def _numbers(
@@ -162,7 +159,9 @@ def _maximum(pool: PoolSamples, name: str, time: float) -> float:
 
 
 def _at(series: Series, time: float) -> float | None:
-    return next((value for at, value in series.points if at == time), None)
+    """What was scraped last before a time, if that was lately."""
+    recent = (value for at, value in reversed(series.points) if time - WINDOW < at <= time)
+    return next(recent, None)
 
 
 def _evidence(one: MetricStatus) -> Evidence:

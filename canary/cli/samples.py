@@ -5,14 +5,15 @@ import io
 import math
 import sys
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from struct import Struct
 from typing import IO, BinaryIO
 
 from canary.cli.verdicts import shown
+from canary.core.counter import Counter
 from canary.core.evidence import EvidenceState, Interval, Judge, RatioPolicy
 from canary.core.evidence.assess import assess_judge
 from canary.core.evidence.policy import Assessment
@@ -32,6 +33,11 @@ _LATEST = 1e11
 """Seconds since the epoch that no file holds (the year 5138): a larger time is in another unit."""
 _BACKWARDS = 3
 """So many rows in the wrong order, and more than in the right one, are no accident."""
+
+_JUMPY = (
+    "no data: a counter falls again and again, and not to about zero: several processes answer at "
+    "one address, or a Prometheus goes backwards"
+)
 
 _Row = tuple[float, float, float, float, float]
 
@@ -53,12 +59,14 @@ class _Releases:
     Both are packed: 200,000 releases of a few rows each have to fit into 100 MiB.
     """
 
-    __slots__ = ("_policy", "_rows", "_states")
+    __slots__ = ("_policy", "_rows", "_states", "jumpy")
 
     def __init__(self, policy: RatioPolicy) -> None:
         self._policy = policy
         self._rows: dict[str, bytes] = {}
         self._states: dict[str, array[float]] = {}
+        self.jumpy: set[str] = set()
+        """Releases with a counter that is several in turn."""
 
     def __iter__(self) -> Iterator[str]:
         """Names, in order of appearance."""
@@ -83,21 +91,25 @@ class _Releases:
         """The judge after all rows so far."""
         judge = Judge(self._policy, EvidenceState(tuple(self._states.get(name, ()))))
         rows = _PACKED.iter_unpack(self._rows[name])
-        start, *last = next(rows)
+        start, *first = next(rows)
+        counters = [Counter(start, value) for value in first]
         for end, *now in rows:
-            canary = _increments(last[0], last[1], now[0], now[1])
-            judge.step(
-                Interval(start, end, *canary, *_increments(last[2], last[3], now[2], now[3]))
-            )
-            start, last = end, now
+            canary, bad = _counted(counters[:2], end, now[:2])
+            judge.step(Interval(start, end, canary, bad, *_counted(counters[2:], end, now[2:])))
+            start = end
+        if any(one.jumpy for one in counters):
+            self.jumpy.add(name)
         return judge
 
 
-def _increments(last: float, last_bad: float, now: float, now_bad: float) -> tuple[float, float]:
-    """Increase of one side; a restart sets both of its counters back, whichever shows it."""
-    if now < last or now_bad < last_bad:
-        return now, now_bad
-    return now - last, now_bad - last_bad
+def _counted(
+    counters: Sequence[Counter], time: float, values: Sequence[float]
+) -> tuple[float, float]:
+    """Increase of one side: (all, bad). A restart sets both of its counters back."""
+    total = counters[0].step(time, values[0])
+    if counters[0].restarted:
+        counters[1].restart()
+    return total, counters[1].step(time, values[1])
 
 
 def judge_samples(
@@ -121,7 +133,10 @@ def judge_samples(
     empty = True
     for name in releases:
         empty = False
-        yield name, assess_judge(releases.judge(name), policy)
+        said = assess_judge(releases.judge(name), policy)
+        if name in releases.jumpy:
+            said = replace(assess_judge(Judge(policy), policy), sentence=_JUMPY)
+        yield name, said
     if empty:
         raise UsageError(f"{_name(source)}: no samples below the header; {_EXPECTED} and rows")
 

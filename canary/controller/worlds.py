@@ -95,6 +95,7 @@ class Chosen:
             self.source = self.scrapers.running(key, wish.spec.target.name, analysis.interval)
             return
         self.scrapers.stop(key)
+        self.patient.judged(wish.status.judged_until)
         self.source = self.patient if analysis.source is Source.PROMETHEUS else Nothing()
 
     def read(

@@ -6,11 +6,11 @@ slow. Exporters write one bound in several ways ("1", "1.0"), so bounds are comp
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from canary.core.increments import Labels, Side, SideOf
-from canary.core.series import Found, MetricAnswer, NoData, Series, Unavailable
+from canary.core.increments import Side, SideOf
+from canary.core.series import NoData, Series, Unavailable
 
 LE = "le"
 
@@ -96,34 +96,8 @@ def within(series: Iterable[Series], bound: float) -> tuple[Series, ...]:
     return tuple(one for one in series if _number(one.labels.get(LE, "")) == bound)
 
 
-def slower(
-    total: MetricAnswer, buckets: MetricAnswer, label: str, side_of: SideOf, slow: SlowAbove
-) -> tuple[MetricAnswer, float | None]:
-    """Requests slower than the nearest bound, as a counter like `total`; and that bound.
-
-    A histogram without buckets is no histogram in which nothing was slow: NoData.
-    """
-    if not isinstance(total, Found):
-        return total, None
-    if not isinstance(buckets, Found):
-        return _silence(buckets), None
-    bound = nearest_bound(buckets.series, label, side_of, slow)
-    if isinstance(bound, NoData):
-        return bound, None
-    fast: dict[Labels, dict[float, float]] = {}
-    for one in within(buckets.series, bound):
-        counted = fast.setdefault(_group(one.labels), {})
-        for time, value in one.points:  # "1" and "1.0" of two pods are two series of one bound
-            counted[time] = counted.get(time, 0.0) + value
-    found = []
-    for one in total.series:
-        known = fast.get(_group(one.labels), {})
-        points = tuple((t, value - known[t]) for t, value in one.points if t in known)
-        found.append(Series(one.labels, points))
-    return Found(tuple(found)), bound
-
-
-def _silence(answer: NoData | Unavailable) -> NoData | Unavailable:
+def silence(answer: NoData | Unavailable) -> NoData | Unavailable:
+    """A histogram without buckets is no histogram in which nothing was slow."""
     if isinstance(answer, Unavailable) or answer.partial:
         return answer
     return NoData(NO_BUCKETS, partial=True)
@@ -133,7 +107,3 @@ NO_BUCKETS = (
     "the histogram has no buckets near this time: set `above` to a bound that it has; a native "
     "histogram has none (always_scrape_classic_histograms in Prometheus keeps them)"
 )
-
-
-def _group(labels: Mapping[str, str]) -> Labels:
-    return tuple(sorted((name, value) for name, value in labels.items() if name != LE))

@@ -1,10 +1,18 @@
-"""From cumulative counters to what happened in each interval, per group, and only once."""
+"""From cumulative counters to what happened in each round of scrapes, per pod, and only once.
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+Increments are found series by series, before anything is summed: a sum falls when a pod goes, and
+hides the restart of one pod among others.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from canary.core.series import Series
+from canary.core.counter import Counter, steady
+from canary.core.rounds import Rounds
+from canary.core.series import NoData, Series
+from canary.core.targets import once
 
 
 class Side(StrEnum):
@@ -17,6 +25,13 @@ class Side(StrEnum):
 Labels = tuple[tuple[str, str], ...]
 SideOf = Callable[[str], Side | None]
 """Tells the side of a label's value; None means that it is somebody else's."""
+IsBad = Callable[[Mapping[str, str]], bool]
+"""Tells by its labels whether a series counts bad requests."""
+
+_BURST = 10.0
+_FEW = 50.0
+"""What a series that appears has counted since the last scrape: at most ten times what a target
+usually does, and fifty. A counter that is exported only now and then comes back with more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +61,11 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Increment:
-    """What one group (a pod, or a backend as one process saw it) counted in one interval.
+    """What one pod (or a router for one backend) counted in one round.
 
-    `group` is its labels, sorted; `name` is the value of the label that separates the sides.
+    `name` is the value of the label that separates the sides.
     """
 
-    group: Labels
     name: str
     side: Side
     total: float
@@ -60,10 +74,9 @@ class Increment:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """One sampling interval `(start, end]` in seconds, with the groups that were seen at its end.
+    """One round of scrapes `(start, end]` in seconds, with the pods that were scraped in it.
 
-    A group that is missing at `end` is not among the increments: what it counted meanwhile comes
-    in the interval in which it returns.
+    What a pod that was not scraped has counted meanwhile comes in the round in which it returns.
     """
 
     start: float
@@ -81,93 +94,148 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """A counter of requests and the counter of the bad ones among them, as read on one grid.
+    """A counter of requests, and how the bad ones among them are known.
 
-    `label` is what separates the sides; `side_of` knows its values. `started` gives, per value of
-    `label`, when it began to exist (seconds): a group that began after the grid did was at zero
-    then, so nothing of it is lost; any other group's first value only is the baseline.
+    Every series by itself, with the times of its scrapes. Bad requests are those of the `total`
+    series that `is_bad` tells, and of the series in `bad`; or, with `good`, all that are not among
+    these. `label` is what separates the sides; `side_of` knows its values. `started` gives, per
+    value of `label`, when it began to exist (seconds): a series that began after the range did was
+    at zero then, so nothing of it is lost; the first value of any other is only the baseline.
     """
 
     total: Sequence[Series]
-    bad: Sequence[Series]
     label: str
     side_of: SideOf
-    started: Mapping[str, float]
+    is_bad: IsBad | None = None
+    bad: Sequence[Series] = ()
+    good: Sequence[Series] | None = None
+    started: Mapping[str, float] | None = None
 
 
-def increments(counters: Counters, grid: Grid, since: float | None = None) -> tuple[Tick, ...]:
-    """Increments per group and interval for every grid time after `since` (default: the start).
+def increments(counters: Counters, rounds: Rounds) -> tuple[Tick, ...] | NoData:
+    """Increments per pod for every round; NoData where a counter is several in turn.
 
-    Read from some time *before* `since` (Prometheus' lookback of five minutes is plenty): groups
-    that were missing at `since` itself then still have their baseline, and the sum does not depend
-    on where a long range is cut.
+    Read from some time *before* the first round: series that were missing at its start then still
+    have their baseline, and the sum does not depend on where a long range is cut.
 
-    A router's counter for a backend appears with that backend's first request: where the same
-    router was seen before without it, it began at zero.
+    A router's counter for a backend appears with that backend's first request, and a counter of
+    errors with the first error: where the same target was scraped before without it, it began at
+    zero.
     """
-    times = grid.times()
-    routers = _first_seen(counters, grid)
-    bad = {_group(s): dict(s.points) for s in counters.bad}
-    found: dict[float, list[Increment]] = {t: [] for t in times}
-    for series in counters.total:
-        name = series.labels.get(counters.label, "")
-        if (side := counters.side_of(name)) is None:
-            continue
-        group = _group(series)
-        pairs = _pairs(dict(series.points), bad.get(group, {}), times)
-        appeared = series.points[0][0] if series.points else grid.start
-        fresh = (
-            counters.started.get(name, grid.start) > grid.start
-            or routers.get(_router(series, counters.label), appeared) < appeared
+    counts = _Counts(counters, rounds)
+    total = once(counters.total, counters.label)
+    counts.add(total, counters.is_bad)
+    if counters.bad:
+        counts.add(once(counters.bad, counters.label), None, column=1)
+    if counters.good is not None:
+        counts.add(once(counters.good, counters.label), None, column=2)
+    return counts.jumpy or counts.ticks()
+
+
+class _Counts:
+    """What was counted per round and pod: (all, bad, good) requests."""
+
+    def __init__(self, counters: Counters, rounds: Rounds) -> None:
+        self._counters = counters
+        self._rounds = rounds
+        self._first = _first_scrapes(counters.total)
+        self._usual = _usual(counters.total)
+        self._found: list[dict[str, list[float]]] = [{} for _ in rounds.ends]
+        self.jumpy: NoData | None = None
+
+    def add(self, series: Iterable[Series], is_bad: IsBad | None, column: int = 0) -> None:
+        """Takes in all series of one kind."""
+        counters, ends, start = self._counters, self._rounds.ends, self._rounds.start
+        for one in series:
+            name = one.labels.get(counters.label, "")
+            if counters.side_of(name) is None or not one.points:
+                continue
+            bad = is_bad is not None and is_bad(one.labels)
+            for time, increase in self._steps(one, name):
+                if not start < time <= self._rounds.end:
+                    continue
+                counts = self._found[bisect_left(ends, time)].setdefault(name, [0.0, 0.0, 0.0])
+                counts[column] += increase
+                if bad:
+                    counts[1] += increase
+
+    def _steps(self, series: Series, name: str) -> Iterator[tuple[float, float]]:
+        points = series.points
+        if self._from_zero(series, name):
+            yield points[0]
+        if steady(points):  # nearly all are: only what is asked for is looked at
+            first = max(bisect_right(points, self._rounds.start, key=_time) - 1, 0)
+            last = points[first][1]
+            for time, value in points[first + 1 :]:
+                yield time, value - last
+                last = value
+            return
+        counter = Counter(*points[0])
+        for time, value in points[1:]:
+            yield time, counter.step(time, value)
+        if counter.jumpy:
+            self.jumpy = NoData(_JUMPY.format(name=name), partial=True)
+
+    def _from_zero(self, series: Series, name: str) -> bool:
+        """Whether it began within the range, after its target did or with it."""
+        time, value = series.points[0]
+        started = (self._counters.started or {}).get(name)
+        if started is not None and started > self._rounds.start:
+            return True
+        first = self._first.get(_target(series.labels), time)
+        return first < time and value <= _FEW + _BURST * self._usual
+
+    def ticks(self) -> tuple[Tick, ...]:
+        """The rounds, ascending."""
+        times, side_of = self._rounds.times(), self._counters.side_of
+        by_good = self._counters.good is not None
+        return tuple(
+            Tick(begin, end, tuple(_increments(found, side_of, by_good=by_good)))
+            for begin, end, found in zip(times, times[1:], self._found, strict=False)
         )
-        for t, total, wrong in _deltas(pairs, from_zero=fresh):
-            found[t].append(Increment(group, name, side, total, wrong))
-    begin = grid.start if since is None else since
-    return tuple(Tick(t - grid.step, t, tuple(found[t])) for t in times[1:] if t > begin)
 
 
-def _first_seen(counters: Counters, grid: Grid) -> dict[Labels, float]:
-    """When each router (what is left of a group's labels without the backend's) first answered."""
-    seen: dict[Labels, float] = {}
-    for series in counters.total:
-        router = _router(series, counters.label)
-        if router and series.points:
-            first = max(series.points[0][0], grid.start)
-            seen[router] = min(first, seen.get(router, first))
-    return seen
+_JUMPY = (
+    "the counter of {name} falls again and again, and not to about zero: several processes "
+    "answer at one address, or a Prometheus that goes backwards; give each process its own "
+    "address (or one shared registry), and each Prometheus its own"
+)
 
 
-def _router(series: Series, label: str) -> Labels:
-    """Empty for pods: they have nothing in common that could tell that one is new."""
-    return tuple(sorted((k, v) for k, v in series.labels.items() if k != label))
+def _increments(
+    found: Mapping[str, list[float]], side_of: SideOf, *, by_good: bool
+) -> Iterator[Increment]:
+    for name, (total, bad, good) in found.items():
+        side = side_of(name)
+        if side is not None:
+            wrong = max(total - good, 0.0) if by_good else min(bad, total)
+            yield Increment(name, side, total, wrong)
 
 
-def _group(series: Series) -> Labels:
-    return tuple(sorted(series.labels.items()))
+def _target(labels: Mapping[str, str]) -> Hashable:
+    return labels.get("pod"), labels.get("instance")
 
 
-def _pairs(
-    total: Mapping[float, float], bad: Mapping[float, float], times: Sequence[float]
-) -> Iterator[tuple[float, float, float | None]]:
-    return ((t, total[t], bad.get(t)) for t in times if t in total)
+def _first_scrapes(series: Iterable[Series]) -> dict[Hashable, float]:
+    """When each target was first scraped in the range."""
+    first: dict[Hashable, float] = {}
+    for one in series:
+        if one.points:
+            target = _target(one.labels)
+            first[target] = min(one.points[0][0], first.get(target, one.points[0][0]))
+    return first
 
 
-def _deltas(
-    pairs: Iterator[tuple[float, float, float | None]], *, from_zero: bool
-) -> Iterator[tuple[float, float, float]]:
-    """Yields (time, requests, bad requests) from cumulative (time, total, bad or absent).
+def _usual(series: Iterable[Series]) -> float:
+    """What the busiest target counts between two scrapes; its falls count as nothing."""
+    counted: dict[Hashable, float] = {}
+    for one in series:
+        if len(one.points) > 1:
+            target, increase = _target(one.labels), one.points[-1][1] - one.points[0][1]
+            per_scrape = max(increase, 0.0) / (len(one.points) - 1)
+            counted[target] = counted.get(target, 0.0) + per_scrape
+    return max(counted.values(), default=0.0)
 
-    Both counters live in one process, so when either went down both began anew. An error series
-    that is absent has not appeared yet, or is no longer exported: nothing new is bad.
-    """
-    last = (0.0, 0.0) if from_zero else None
-    for t, total, seen in pairs:
-        if last is None:
-            last = (total, seen or 0.0)
-            continue
-        restarted = total < last[0] or (seen is not None and seen < last[1])
-        base = (0.0, 0.0) if restarted else last
-        bad = base[1] if seen is None else seen
-        requests = total - base[0]
-        yield t, requests, min(bad - base[1], requests)
-        last = (total, bad)
+
+def _time(point: tuple[float, float]) -> float:
+    return point[0]

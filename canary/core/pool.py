@@ -1,9 +1,11 @@
-"""Connection pools as they are sampled: per pod and pool, aligned on one grid."""
+"""Connection pools as they are sampled: per pod and pool, round by round."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
-from canary.core.increments import Counters, Grid, Labels, Side, SideOf, Tick, increments
+from canary.core.increments import Labels, Side, SideOf, Tick
+from canary.core.rounds import Rounds
 from canary.core.series import Series
 
 
@@ -39,7 +41,7 @@ class PoolSample:
 
 @dataclass(frozen=True, slots=True)
 class PoolSeries:
-    """Series of a pool, as read on one grid; `hold` counts units of `hold_unit` seconds.
+    """Series of a pool at the ends of rounds; `hold` counts units of `hold_unit` seconds.
 
     `label` separates the sides. `maximum` is a number when the spec gives it; series of a maximum
     that lack labels of the pools (one number for a whole server) hold for all of them.
@@ -53,20 +55,19 @@ class PoolSeries:
     timeouts: Sequence[Series] = ()
     hold: Sequence[Series] = ()
     hold_unit: float = 1.0
-    started: Mapping[str, float] = field(default_factory=dict)
 
 
 def pool_samples(
-    pools: PoolSeries, requests: Sequence[Tick], grid: Grid, since: float | None = None
+    pools: PoolSeries, requests: Sequence[Tick], rounds: Rounds, since: float | None = None
 ) -> tuple[PoolSample, ...]:
-    """One sample per grid time after `since`; read from some minutes before it, as `increments`.
+    """One sample per round after `since`, with the requests that were counted in it.
 
     A pool whose hold time is exported, but not at both ends of an interval, is left out of that
     sample: what it held and what it gave back must cover the same time.
     """
-    begin = grid.start if since is None else since
-    by_time: dict[float, list[PoolReading]] = {t: [] for t in grid.times()[1:] if t > begin}
-    for time, reading in _readings(pools, grid):
+    begin = rounds.start if since is None else since
+    by_time: dict[float, list[PoolReading]] = {t: [] for t in rounds.ends if t > begin}
+    for time, reading in _readings(pools):
         if time in by_time:
             by_time[time].append(reading)
     ticks = {tick.end: tick for tick in requests}
@@ -81,9 +82,8 @@ def pool_samples(
     )
 
 
-def _readings(pools: PoolSeries, grid: Grid) -> Iterator[tuple[float, PoolReading]]:
-    held = _increments(pools, pools.hold, grid)
-    timeouts = _increments(pools, pools.timeouts, grid)
+def _readings(pools: PoolSeries) -> Iterator[tuple[float, PoolReading]]:
+    held, timeouts = _increments(pools.hold), _increments(pools.timeouts)
     waiting = {_labels(s): dict(s.points) for s in pools.waiting}
     for series in pools.in_use:
         labels = _labels(series)
@@ -109,12 +109,12 @@ def _readings(pools: PoolSeries, grid: Grid) -> Iterator[tuple[float, PoolReadin
             last = time
 
 
-def _increments(
-    pools: PoolSeries, series: Sequence[Series], grid: Grid
-) -> dict[tuple[Labels, float], float]:
-    counters = Counters(series, (), pools.label, pools.side_of, pools.started)
-    ticks = increments(counters, grid)
-    return {(i.group, tick.end): i.total for tick in ticks for i in tick.increments}
+def _increments(series: Sequence[Series]) -> dict[tuple[Labels, float], float]:
+    return {
+        (_labels(one), time): value - before if value >= before else value
+        for one in series
+        for (_, before), (time, value) in pairwise(one.points)
+    }
 
 
 def _maximum(pools: PoolSeries, labels: Labels) -> Callable[[float], float | None]:

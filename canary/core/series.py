@@ -1,8 +1,11 @@
-"""Counters as they are scraped: queries, answers, and increments that survive resets and gaps."""
+"""Counters and gauges as they are scraped: queries as data, and their answers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+HISTORY_STEP = 30.0
+"""Seconds between two values of a raw query's history."""
 
 
 class MatchOp(StrEnum):
@@ -35,8 +38,11 @@ class Selector:
 class SeriesQuery:
     """Sum of the selected series per value of `by`: `sum by (by…) (plus) − sum by (by…) (minus)`.
 
-    `promql`, when given, is a user's own expression and replaces the selector (only the
-    `prometheus` source can answer it).
+    `raw`: every selected series by itself instead, with all its labels and the times of its
+    scrapes; `by` then says which labels tell whose a series is. `history` is how many seconds
+    before the range are read as well, in steps of `HISTORY_STEP`; if that is too much, a raw query
+    is answered without. `promql`, when given, is a user's own expression and replaces the selector
+    (only the `prometheus` source can answer it).
     """
 
     key: str
@@ -44,13 +50,16 @@ class SeriesQuery:
     by: tuple[str, ...]
     minus: Selector | None = None
     promql: str | None = None
+    raw: bool = False
+    history: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Values of one group: `points` are (time in seconds, value), times ascending on the grid.
+    """Values of one series or group: `points` are (time in seconds, value), times ascending.
 
-    A time at which the group had no value is absent, never NaN.
+    The times are those of the scrapes, or of the grid that was asked for. A time without a value
+    is absent, never NaN.
     """
 
     labels: Mapping[str, str]

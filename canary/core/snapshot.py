@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from canary.api import CheckStatus, Reason, Skip, Spec, Status
-from canary.core.increments import Grid, Side, SideOf
-from canary.core.series import MetricAnswer
+from canary.core.increments import Side, SideOf, Tick
+from canary.core.rounds import Rounds
+from canary.core.series import MetricAnswer, NoData, Unavailable
 
 
 class Trouble(StrEnum):
@@ -154,19 +155,19 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class RatioSamples:
-    """Counters of requests and of bad ones, and how their groups belong to the sides."""
+    """Requests and bad ones per round of scrapes, ascending; or why there are none."""
 
-    total: MetricAnswer
-    bad: MetricAnswer
-    label: str
-    side_of: SideOf
+    ticks: tuple[Tick, ...] | NoData | Unavailable
     bound: str = ""
     """The histogram's bound above which a request is slow: `500 ms`; empty for other sources."""
 
 
 @dataclass(frozen=True, slots=True)
 class PoolSamples:
-    """A pool's gauges and counters; None where the exporter has no such series."""
+    """A pool's gauges and counters at the ends of rounds; None where there are no such series.
+
+    Counters are what was counted since the range began; they never fall.
+    """
 
     in_use: MetricAnswer
     maximum: MetricAnswer | float
@@ -180,9 +181,9 @@ class PoolSamples:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """All metrics of one release on one grid; `since` is up to where the judge has judged."""
+    """All metrics of one release, round by round; `since` is up to where the judge has judged."""
 
-    grid: Grid
+    rounds: Rounds
     since: float
     by_metric: Mapping[str, RatioSamples | PoolSamples | MetricAnswer]
 

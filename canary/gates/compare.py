@@ -14,7 +14,9 @@ from canary.api import Analysis, Verdict
 from canary.api.judge_state import JudgeState, UnreadableState
 from canary.core.analysis import AnalysisInput, analyze
 from canary.core.analysis.result import NOT_ANALYZED, AnalysisResult
-from canary.core.increments import Grid, Side
+from canary.core.increments import Grid, Side, Tick
+from canary.core.rounds import Rounds
+from canary.core.sampling import PoolAnswers, RatioAnswers, RawAnswers, Sampled, samples_of
 from canary.core.series import Found, MetricAnswer, NoData, Series
 from canary.core.snapshot import PoolSamples, RatioSamples, Samples
 
@@ -27,7 +29,6 @@ LOOKS = 300
 _LATE = 3600.0
 
 State = JudgeState | UnreadableState
-Sampled = RatioSamples | PoolSamples | MetricAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +85,15 @@ def _input(
 def looks(
     analysis: Analysis,
     span: Span,
-    by_metric: Mapping[str, Sampled],
+    answers: Mapping[str, RawAnswers | MetricAnswer],
     decides: Callable[[Look], bool],
 ) -> Iterator[Look]:
     """Looks at a history, ascending, the last one at its end.
 
-    Where `decides` turns between two looks, there is one for each interval. `by_metric` was read on
+    Where `decides` turns between two looks, there is one for each interval. `answers` were read on
     `span.grid`.
     """
-    fold = Fold(analysis, span, by_metric)
+    fold = Fold(analysis, span, samples_of(answers, span.since, span.end, span.step))
     stretch = max(20, ceil((span.end - span.start) / span.step / LOOKS)) * span.step
     at, decided = span.start, False
     state, _ = fold.to(None, span.since, at)
@@ -111,11 +112,11 @@ def looks(
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """The analysis of a history that was read once on `span.grid`, piece by piece."""
+    """The analysis of a history that was read once, from `span.since` on, piece by piece."""
 
     analysis: Analysis
     span: Span
-    by_metric: Mapping[str, Sampled]
+    samples: Samples
     ready_since: Mapping[str, float | None] = field(default_factory=dict)
 
     def to(self, state: State | None, at: float, end: float) -> tuple[State, AnalysisResult]:
@@ -140,32 +141,32 @@ class Fold:
         kept = state.metrics().values() if isinstance(state, JudgeState) else ()
         known = [one.until for one in kept if one.until is not None]
         begin = max(min([at, *known]), at - _LATE)
-        step = self.span.step
-        start = max(begin - ceil(LOOKBACK / step) * step, self.span.grid.start)
-        parts = {name: _part(one, start, end) for name, one in self.by_metric.items()}
-        return Samples(Grid(start, end, step), at, parts)
+        ends = self.samples.rounds.ends
+        rounds = Rounds(begin, ends[bisect_right(ends, begin) : bisect_right(ends, end)])
+        parts = {name: _part(one, begin, end) for name, one in self.samples.by_metric.items()}
+        return Samples(rounds, at, parts)
 
 
-def first_seen(by_metric: Mapping[str, Sampled], since: float) -> float | None:
+def first_seen(answers: Mapping[str, RawAnswers | MetricAnswer], since: float) -> float | None:
     """When the canary's first sample after `since` is (seconds); None: there is none."""
     times = []
-    for one in by_metric.values():
-        if isinstance(one, RatioSamples | PoolSamples):
-            answer = one.total if isinstance(one, RatioSamples) else one.in_use
+    for one in answers.values():
+        if isinstance(one, RatioAnswers | PoolAnswers):
+            answer = one.total if isinstance(one, RatioAnswers) else one.in_use
             series = answer.series if isinstance(answer, Found) else ()
             mine = [s for s in series if one.side_of(s.labels.get(one.label, "")) is Side.CANARY]
             times += [points[0][0] for s in mine if (points := _points(s, since, inf))]
     return min(times, default=None)
 
 
-def _part(sampled: Sampled, start: float, end: float) -> Sampled:
-    match sampled:
-        case RatioSamples():
-            total, bad = _within(sampled.total, start, end), _within(sampled.bad, start, end)
-            return replace(sampled, total=total, bad=bad)
+def _part(whole: Sampled, begin: float, end: float) -> Sampled:
+    start = begin - LOOKBACK
+    match whole:
+        case RatioSamples(ticks):
+            return RatioSamples(_ticks(ticks, begin, end)) if isinstance(ticks, tuple) else whole
         case PoolSamples(in_use, maximum, waiting, timeouts, hold):
             return replace(
-                sampled,
+                whole,
                 in_use=_within(in_use, start, end),
                 maximum=maximum if isinstance(maximum, float) else _within(maximum, start, end),
                 waiting=waiting and _within(waiting, start, end),
@@ -173,7 +174,18 @@ def _part(sampled: Sampled, start: float, end: float) -> Sampled:
                 hold=hold and _within(hold, start, end),
             )
         case _:
-            return _within(sampled, start, end)
+            return _within(whole, start, end)
+
+
+_NOTHING = NoData("nothing was there at that time")
+
+
+def _ticks(ticks: tuple[Tick, ...], begin: float, end: float) -> tuple[Tick, ...] | NoData:
+    """The rounds after `begin`; none for five minutes is no data, as it was live."""
+    first, last = (bisect_right(ticks, at, key=lambda tick: tick.end) for at in (begin, end))
+    if last == 0 or ticks[last - 1].end <= end - LOOKBACK:
+        return _NOTHING
+    return ticks[first:last]
 
 
 def _within(answer: MetricAnswer, start: float, end: float) -> MetricAnswer:
@@ -182,7 +194,7 @@ def _within(answer: MetricAnswer, start: float, end: float) -> MetricAnswer:
         return answer
     cut = (replace(one, points=_points(one, start, end)) for one in answer.series)
     series = tuple(one for one in cut if one.points)
-    return Found(series) if series else NoData("nothing was there at that time")
+    return Found(series) if series else _NOTHING
 
 
 def _points(series: Series, start: float, end: float) -> tuple[tuple[float, float], ...]:

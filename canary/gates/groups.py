@@ -1,15 +1,16 @@
 """Two groups of series and a metric, as queries; and the answers, as what the judge folds. Pure.
 
-A release knows its pods; here all that is known of a version is a condition on labels. Both sides
-are asked for in one query, each marked with its name, so that an answer is whole or none.
+A release knows its pods; here all that is known of a version is a condition on labels. Each side
+is asked for by itself, and where one of them cannot be read whole, neither is judged.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from canary.api import Metric, RatioSource
 from canary.core.buckets import LE
 from canary.core.increments import Side
+from canary.core.sampling import PoolAnswers, RatioAnswers, RawAnswers
 from canary.core.series import (
     Found,
     Matcher,
@@ -21,26 +22,24 @@ from canary.core.series import (
     SeriesQuery,
     Unavailable,
 )
-from canary.core.snapshot import PoolSamples, RatioSamples
 from canary.errors import UsageError
-from canary.metrics.compile import compile_metric, counting_preset, preset_of, slow_of
-from canary.metrics.compiler import (
-    UNASKED,
-    Context,
-    RatioQueries,
-    latency_preset,
-    pool_preset,
-    ratio_samples,
+from canary.metrics.compile import (
+    answers_of,
+    compile_metric,
+    counting_preset,
+    known_by,
+    preset_of,
+    slow_of,
+    told_apart,
 )
-from canary.metrics.presets import PoolPreset, RatioPreset
+from canary.metrics.compiler import UNASKED, Context, RatioQueries, latency_preset, pool_preset
+from canary.metrics.presets import RatioPreset
 from canary.metrics.promql import promql
 from canary.metrics.selectors import parse_selector
 
 GROUP = "group"
 """The label that says whose a series is: `canary/POD`, or the instance where there is no pod."""
-_PROCESS: tuple[str, ...] = ("pod", "instance")
-"""Counters are summed per process: one that restarts must not reset the others' sum."""
-_BUCKETS = (*_PROCESS, LE)
+_PROCESS = ("pod", "instance")
 
 ROUTERS = frozenset({"istio", "istio-grpc", "linkerd", "traefik"})
 """Presets whose backends are named like Deployments and Services."""
@@ -78,11 +77,8 @@ def queries_of(metrics: Sequence[Metric], groups: Groups) -> tuple[SeriesQuery, 
 
 def asked(metrics: Sequence[Metric], groups: Groups) -> dict[str, str]:
     """PromQL of what each metric counts, to paste; not of the user's own expressions."""
-    return {
-        metric.name: promql(queries[0])
-        for metric in metrics
-        if (queries := _queries(metric, groups))
-    }
+    found = {metric.name: _queries(metric, groups)[: len(Side)] for metric in metrics}
+    return {name: " or ".join(map(promql, queries)) for name, queries in found.items() if queries}
 
 
 def own_queries(
@@ -115,33 +111,56 @@ def counted_by(metric: Metric) -> Selector | None:
 def probe_of(preset: RatioPreset, groups: Groups) -> SeriesQuery:
     """All requests that a preset would count, by every label that it has a condition on."""
     labels = tuple(dict.fromkeys(one.label for one in (*preset.total.matchers, preset.bad)))
-    return _both(preset.name, (preset.total, None), labels, groups)
+    return _both(preset.name, preset.total, labels, groups)
 
 
-def sampled(
-    metric: Metric, groups: Groups, answers: Answers
-) -> RatioSamples | PoolSamples | MetricAnswer:
-    """What the judge folds of one metric."""
+def answered(metric: Metric, groups: Groups, answers: Answers) -> RawAnswers | MetricAnswer:
+    """The raw answers of one metric, each series marked with whose it is."""
 
     def answer(part: str) -> MetricAnswer:
-        return _marked(answers.get(f"{metric.name}.{part}", UNASKED))
+        return _joined(
+            [_marked(answers.get(f"{metric.name}.{part}.{side}", UNASKED), side) for side in Side]
+        )
 
     if metric.is_request_share:
-        if routed := _routed(metric, groups):
-            return routed.samples(answers)
-        return ratio_samples(answer("total"), answer("bad"), GROUP, side_of, slow_of(metric))
+        return _ratio_answers(metric, groups, answers, answer)
     if metric.pool is None:
         return answers.get(metric.name, UNASKED)
     preset = pool_preset(metric.pool.preset)
-    return PoolSamples(
+    shared = answers.get(f"{metric.name}.max", UNASKED)
+    maximum = shared if preset.shared_maximum else answer("max")
+    return PoolAnswers(
         answer("in_use"),
-        answer("max") if metric.pool.max is None else float(metric.pool.max),
+        maximum if metric.pool.max is None else float(metric.pool.max),
+        (GROUP, "instance", *preset.pools),
+        GROUP,
+        side_of,
+        answer("idle") if preset.idle else None,
         answer("waiting") if preset.waiting else None,
         answer("timeouts") if preset.timeouts else None,
         answer("hold") if preset.hold else None,
         preset.hold_unit,
+    )
+
+
+def _ratio_answers(
+    metric: Metric, groups: Groups, answers: Answers, answer: Callable[[str], MetricAnswer]
+) -> RatioAnswers | MetricAnswer:
+    if routed := _routed(metric, groups):
+        found = answers_of(routed, answers)
+        return found if isinstance(found, RatioAnswers) else UNASKED
+    parts = _parts(metric)
+    return RatioAnswers(
+        parts.total.metric,
+        answer("total"),
         GROUP,
         side_of,
+        parts.matchers,
+        answer("bad") if parts.bad else None,
+        answer("good") if parts.good else None,
+        bad_is=parts.bad,
+        known=answers.get(f"{metric.name}.known", UNASKED) if parts.bad else None,
+        slow=slow_of(metric),
     )
 
 
@@ -159,50 +178,79 @@ def _routed(metric: Metric, groups: Groups) -> RatioQueries | None:
     return compiled if isinstance(compiled, RatioQueries) else None
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The counters of a ratio; `matchers` tell bad requests where `total` counts them."""
+
+    total: Selector
+    matchers: tuple[Matcher, ...] = ()
+    bad: Selector | None = None
+    good: Selector | None = None
+
+
+def _parts(metric: Metric) -> _Parts:
+    total, source = total_of(metric), metric.ratio or RatioSource()
+    if (counting := counting_preset(metric)) is not None:
+        return _Parts(total, (counting.bad,))
+    if (slow := slow_of(metric)) is not None and metric.latency is not None:
+        near = Matcher(LE, MatchOp.REGEX, slow.pattern())
+        return _Parts(
+            total, good=_narrowed(latency_preset(metric.latency.preset).part("bucket"), (near,))
+        )
+    bad = parse_selector(source.bad) if source.bad else None
+    if bad is not None and (told := told_apart(total, bad)):
+        return _Parts(total, told)
+    return _Parts(total, (), bad, parse_selector(source.good) if source.good else None)
+
+
 def _ratio(metric: Metric, groups: Groups) -> list[SeriesQuery]:
     if routed := _routed(metric, groups):
         return list(routed.queries())
-    total, by = total_of(metric), _PROCESS
     if (preset := preset_of(metric)) is not None:
         _require(preset.name, preset.required, groups)
-    good: Selector | None = None
-    if (counting := counting_preset(metric)) is not None:
-        bad = _narrowed(total, (counting.bad,))
-    elif (slow := slow_of(metric)) is not None and metric.latency is not None:
-        near = Matcher(LE, MatchOp.REGEX, slow.pattern())
-        bad, by = _narrowed(latency_preset(metric.latency.preset).part("bucket"), (near,)), _BUCKETS
-    else:
-        source = metric.ratio or RatioSource()
-        bad = parse_selector(source.bad) if source.bad else total
-        good = parse_selector(source.good) if source.good else None
-    return [
-        _both(f"{metric.name}.total", (total, None), _PROCESS, groups),
-        _both(f"{metric.name}.bad", (bad, good), by, groups),
-    ]
+    parts = _parts(metric)
+    named = (("total", parts.total), ("bad", parts.bad), ("good", parts.good))
+    queries = _each(metric.name, named, groups)
+    known = (
+        known_by(f"{metric.name}.known", metric.ratio.bad if metric.ratio else None)
+        if parts.bad
+        else None
+    )
+    return [*queries, known] if known else queries
 
 
 def _pool(metric: Metric, groups: Groups) -> list[SeriesQuery]:
     assert metric.pool is not None  # noqa: S101 - the caller looked
     preset = pool_preset(metric.pool.preset)
     _require(preset.name, preset.required, groups)
-    by = (*_PROCESS, *preset.pools)
-    parts = [("in_use", preset.in_use), ("waiting", preset.waiting)]
-    parts += [("timeouts", preset.timeouts), ("hold", preset.hold)]
-    found = [
-        _both(f"{metric.name}.{part}", (one, preset.idle if part == "in_use" else None), by, groups)
-        for part, one in parts
-        if one is not None
-    ]
-    return found if metric.pool.max is not None else [*found, _maximum(metric, preset, groups)]
-
-
-def _maximum(metric: Metric, preset: PoolPreset, groups: Groups) -> SeriesQuery:
-    key, selector = f"{metric.name}.max", preset.maximum
-    if selector is None:
+    named = [("in_use", preset.in_use), ("idle", preset.idle), ("waiting", preset.waiting)]
+    named += [("timeouts", preset.timeouts), ("hold", preset.hold)]
+    if metric.pool.max is not None:
+        return _each(metric.name, named, groups)
+    if preset.maximum is None:
         raise UsageError(f"the preset {preset.name!r} needs the pool's size. {preset.trap or ''}")
     if preset.shared_maximum:
-        return SeriesQuery(key, selector, ("instance",))
-    return _both(key, (selector, None), (*_PROCESS, *preset.pools), groups)
+        shared = SeriesQuery(f"{metric.name}.max", preset.maximum, ("instance",), raw=True)
+        return [*_each(metric.name, named, groups), shared]
+    return _each(metric.name, [*named, ("max", preset.maximum)], groups)
+
+
+def _each(
+    name: str, parts: Iterable[tuple[str, Selector | None]], groups: Groups
+) -> list[SeriesQuery]:
+    """Queries `NAME.PART.SIDE`: every series of each side by itself."""
+    found = []
+    for part, selector in parts:
+        for side in Side if selector is not None else ():
+            key = f"{name}.{part}.{side}"
+            narrowed = _narrowed(selector, groups.of(side)) if selector else None
+            query = SeriesQuery(key, narrowed or Selector(name), _PROCESS, raw=True)
+            try:
+                promql(query)
+            except ValueError as error:
+                raise UsageError(f"the query {key!r} cannot be asked: {error}") from error
+            found.append(query)
+    return found
 
 
 def _require(name: str, labels: Sequence[str], groups: Groups) -> None:
@@ -215,24 +263,16 @@ def _require(name: str, labels: Sequence[str], groups: Groups) -> None:
             )
 
 
-def _both(
-    key: str, parts: tuple[Selector, Selector | None], by: tuple[str, ...], groups: Groups
-) -> SeriesQuery:
+def _both(key: str, selector: Selector, by: tuple[str, ...], groups: Groups) -> SeriesQuery:
     """One expression for both sides, each series marked with its side."""
-    marked = (_side(key, parts, by, groups, side) for side in Side)
-    return SeriesQuery(key, parts[0], (*by, GROUP), promql=" or ".join(marked))
+    marked = (_side(key, selector, by, groups, side) for side in Side)
+    return SeriesQuery(key, selector, (*by, GROUP), promql=" or ".join(marked))
 
 
-def _side(
-    key: str,
-    parts: tuple[Selector, Selector | None],
-    by: tuple[str, ...],
-    groups: Groups,
-    side: Side,
-) -> str:
-    plus, minus = (one and _narrowed(one, groups.of(side)) for one in parts)
+def _side(key: str, selector: Selector, by: tuple[str, ...], groups: Groups, side: Side) -> str:
+    narrowed = _narrowed(selector, groups.of(side))
     try:
-        text = promql(SeriesQuery(key, plus or parts[0], by, minus))
+        text = promql(SeriesQuery(key, narrowed, by))
     except ValueError as error:
         raise UsageError(f"the {side.value}'s query {key!r} cannot be asked: {error}") from error
     return f'label_replace({text}, "{GROUP}", "{side.value}", "", "")'
@@ -242,26 +282,33 @@ def _narrowed(selector: Selector, matchers: tuple[Matcher, ...]) -> Selector:
     return replace(selector, matchers=(*selector.matchers, *matchers))
 
 
-def _marked(answer: MetricAnswer) -> MetricAnswer:
+def _marked(answer: MetricAnswer, side: Side) -> MetricAnswer:
     """The same series; who a series is comes into the one label that separates the sides."""
     match answer:
         case Found(series):
-            return Found(tuple(replace(one, labels=_labels(one.labels)) for one in series))
+            return Found(tuple(replace(one, labels=_labels(one.labels, side)) for one in series))
         case NoData() | Unavailable():
             return answer
 
 
-def _labels(labels: Mapping[str, str]) -> dict[str, str]:
-    if GROUP not in labels:  # one number for a whole server belongs to no side
-        return dict(labels)
+def _labels(labels: Mapping[str, str], side: Side) -> dict[str, str]:
     who = labels.get("pod") or labels.get("instance", "")
-    kept = {name: value for name, value in labels.items() if name != "pod"}
-    return kept | {GROUP: f"{labels[GROUP]}/{who}"}
+    return {**labels, GROUP: f"{side.value}/{who}"}
+
+
+def _joined(sides: Sequence[MetricAnswer]) -> MetricAnswer:
+    """Both sides in one answer; a side of which not all could be read spoils it."""
+    for one in sides:
+        if isinstance(one, Unavailable) or (isinstance(one, NoData) and one.partial):
+            return one
+    found = [series for one in sides if isinstance(one, Found) for series in one.series]
+    return Found(tuple(found)) if found else sides[0]
 
 
 def _pods(answers: Answers, side: Side) -> tuple[str, ...]:
     series: list[Series] = []
-    for answer in answers.values():
-        series += answer.series if isinstance(answer, Found) else ()
-    mine = {one.labels.get("pod") for one in series if one.labels.get(GROUP) == side.value}
-    return tuple(sorted(pod for pod in mine if pod))
+    for key, answer in answers.items():
+        mine = key.endswith(f".{side}") and isinstance(answer, Found)
+        series += answer.series if mine and isinstance(answer, Found) else ()
+    pods = {one.labels.get("pod") for one in series}
+    return tuple(sorted(pod for pod in pods if pod))

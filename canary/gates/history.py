@@ -1,15 +1,22 @@
 """Reads two groups of series from a metric source, and follows them while they grow."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from math import ceil
+from math import ceil, floor
 
 from canary.api import Analysis, Metric
 from canary.core.increments import Grid, Side
-from canary.core.series import Found, MetricAnswer, NoData, SeriesQuery, Unavailable
-from canary.core.snapshot import PoolSamples, Samples
+from canary.core.sampling import (
+    PoolAnswers,
+    RatioAnswers,
+    RawAnswers,
+    expects_codes,
+    is_code,
+    samples_of,
+)
+from canary.core.series import Found, MetricAnswer, SeriesQuery, Unavailable
 from canary.errors import CanaryError, ExitCode, TransientError, UsageError
-from canary.gates.compare import LOOKBACK, Look, Sampled, Span, State, look
-from canary.gates.groups import GROUP, ROUTERS, Groups, own_queries, probe_of, queries_of, sampled
+from canary.gates.compare import LOOKBACK, Look, Span, State, look
+from canary.gates.groups import GROUP, ROUTERS, Groups, answered, own_queries, probe_of, queries_of
 from canary.interfaces import MetricSource
 from canary.metrics.compile import counting_preset
 from canary.metrics.presets import RATIOS, RatioPreset
@@ -24,10 +31,13 @@ class NothingThereError(CanaryError):
     exit_code = ExitCode.INCONCLUSIVE
 
 
+Answered = RawAnswers | MetricAnswer
+
+
 def read(
     source: MetricSource, metrics: Sequence[Metric], groups: Groups, grid: Grid
-) -> dict[str, Sampled]:
-    """What the judge folds, by metric. Raises UsageError for a query that cannot be asked."""
+) -> dict[str, Answered]:
+    """What was scraped, by metric. Raises UsageError for a query that cannot be asked."""
 
     def ask(queries: Sequence[SeriesQuery]) -> Mapping[str, MetricAnswer]:
         return source.read(queries, grid.start, grid.end, grid.step)
@@ -35,10 +45,10 @@ def read(
     answers = dict(ask(queries_of(metrics, groups)))
     if own := own_queries(metrics, groups, answers):
         answers |= ask(own)
-    return {metric.name: sampled(metric, groups, answers) for metric in metrics}
+    return {metric.name: answered(metric, groups, answers) for metric in metrics}
 
 
-def available(by_metric: Mapping[str, Sampled]) -> Mapping[str, Sampled]:
+def available(by_metric: Mapping[str, Answered]) -> Mapping[str, Answered]:
     """The same; raises TransientError where the monitoring system could not be asked."""
     for one in by_metric.values():
         for answer in _answers(one):
@@ -47,14 +57,14 @@ def available(by_metric: Mapping[str, Sampled]) -> Mapping[str, Sampled]:
     return by_metric
 
 
-def _answers(one: Sampled) -> tuple[object, ...]:
+def _answers(one: Answered) -> tuple[object, ...]:
     match one:
-        case Found() | NoData() | Unavailable():
-            return (one,)
-        case PoolSamples():
-            return one.in_use, one.maximum, one.waiting, one.timeouts, one.hold
+        case RatioAnswers():
+            return one.total, one.bad, one.good
+        case PoolAnswers():
+            return one.in_use, one.maximum, one.idle, one.waiting, one.timeouts, one.hold
         case _:
-            return one.total, one.bad
+            return (one,)
 
 
 def follow(
@@ -78,11 +88,11 @@ def follow(
         if end <= last:
             wait(max(last + span.step - settled, 0.1))
             continue
-        grid = Grid(since - ceil(LOOKBACK / span.step) * span.step, end, span.step)
-        by_metric = read(source, analysis.metrics, groups, grid)
+        grid = Grid(floor(since - LOOKBACK), end, span.step)
+        answers = read(source, analysis.metrics, groups, grid)
         if state is None:
-            available(by_metric)
-        judged = look(analysis, span, state, Samples(grid, since, by_metric), end)
+            available(answers)
+        judged = look(analysis, span, state, samples_of(answers, since, end, span.step), end)
         state, since, last = judged.state, judged.until or since, end
         yield Look(end, judged)
 
@@ -127,7 +137,8 @@ def check_presets(
         if found and not _complete(preset, found):
             raise UsageError(
                 f"{metric.name}: the preset {preset.name!r} tells bad requests by the label "
-                f"{preset.bad.label!r}, and {preset.total.metric} has no such label here: "
+                f"{preset.bad.label!r}, and {preset.total.metric} has no such label here, or no "
+                "status codes in it: "
                 "no request would ever count as bad; choose another preset, or --total and --bad"
             )
 
@@ -135,7 +146,12 @@ def check_presets(
 def _complete(preset: RatioPreset, found: Sequence[Mapping[str, str]]) -> frozenset[Side]:
     """The sides with series that have every label on which the preset has a condition."""
     labels = {one.label for one in (*preset.total.matchers, preset.bad)}
-    return frozenset(Side(one[GROUP]) for one in found if all(one.get(label) for label in labels))
+    codes = expects_codes(preset.bad)
+    return frozenset(
+        Side(one[GROUP])
+        for one in found
+        if all(one.get(label) for label in labels) and (not codes or is_code(one[preset.bad.label]))
+    )
 
 
 def _probed(

@@ -65,7 +65,7 @@ class Pages:
     def _compiled(self, preset: PoolPreset) -> PoolQueries:
         if preset.backend is not None and not self._context.backends:
             raise UsageError(f"--preset {preset.name}: --application-name is needed as well")
-        return compile_pool(preset, self._context, preset.name)
+        return compile_pool(preset, self._context, preset.name).summed()
 
     def _recognised(self) -> NoData | None:
         """Takes the first preset of which the pages have what it needs."""

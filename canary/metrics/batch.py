@@ -133,7 +133,7 @@ class Batch:
 
     def ask(self, queries: Sequence[SeriesQuery], start: float, end: float, step: float) -> Asked:
         """Sends what nobody has sent yet; returns at once."""
-        grid = Grid(start, end, step)
+        grid = Grid(math.floor(start), math.floor(end), step)
         return Asked({query.key: self._ask(query, grid) for query in queries})
 
     def close(self) -> None:
@@ -150,7 +150,8 @@ class Batch:
             self._tidy(moment)
             members = self._members.setdefault((template, grid.step), {})
             members[member] = grid.end
-            if grid.start < moment.grid.start or (grid.start - grid.end) % grid.step:
+            odd = not query.raw and (grid.start - grid.end) % grid.step
+            if grid.start < moment.grid.start or odd:
                 return self._pool.submit(self._single, query, grid)
             shared = self._shared.get(moment)
             if shared is None:
@@ -169,7 +170,8 @@ class Batch:
     def _send(self, moment: _Moment, members: frozenset[Member]) -> _Split:
         answer = self._single(moment.template.of(members), moment.grid)
         question = (moment.template, moment.step)
-        answer = self._latecomers.corrected(question, moment.end, answer)
+        if moment.template.query.raw:
+            answer = self._latecomers.corrected(question, moment.end, answer)
         if not isinstance(answer, Found):
             if isinstance(answer, Unavailable):  # to be asked again by whoever looks next
                 with self._lock:
@@ -206,7 +208,8 @@ def _mine(
     for one in split.series.get(member.namespace, ()):
         if pattern.fullmatch(one.labels.get(template.label, "")):
             points = tuple(point for point in one.points if point[0] >= grid.start)
-            labels = {key: value for key, value in one.labels.items() if key in query.by}
+            kept = (item for item in one.labels.items() if query.raw or item[0] in query.by)
+            labels = dict(kept)
             found.append(Series(labels, points))
     found = [one for one in found if one.points]
     return Found(tuple(found)) if found else NoData("the query works and matches no series")

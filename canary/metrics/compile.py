@@ -1,14 +1,24 @@
 """One metric of a spec, as queries: presets, the user's own selectors, the user's own PromQL."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from canary.api import Metric, RatioSource
 from canary.core.buckets import SlowAbove
 from canary.core.increments import Side
-from canary.core.series import Matcher, MatchOp, Selector, SeriesQuery
+from canary.core.sampling import PoolAnswers, RatioAnswers, RawAnswers
+from canary.core.series import (
+    Matcher,
+    MatchOp,
+    MetricAnswer,
+    NoData,
+    Selector,
+    SeriesQuery,
+)
 from canary.errors import UsageError
 from canary.metrics.compiler import (
+    UNASKED,
     Context,
     PoolQueries,
     RatioQueries,
@@ -102,14 +112,32 @@ def _own_ratio(ratio: RatioSource, context: Context, key: str) -> RatioQueries:
     def selector(text: str | None) -> Selector | None:
         return None if text is None else _narrowed(parse_selector(text), pods, context)
 
-    total = _narrowed(parse_selector(ratio.total or ""), pods, context)
-    good, bad = selector(ratio.good), selector(ratio.bad)
-    return RatioQueries(
-        SeriesQuery(f"{key}.total", total, ("pod",)),
-        SeriesQuery(f"{key}.bad", bad or total, ("pod",), good),
-        "pod",
-        side.get,
-    )
+    def query(part: str, one: Selector | None) -> SeriesQuery | None:
+        return None if one is None else SeriesQuery(f"{key}.{part}", one, ("pod",), raw=True)
+
+    total, bad = selector(ratio.total or ""), selector(ratio.bad)
+    assert total is not None  # noqa: S101 - of a text
+    queries = RatioQueries(SeriesQuery(f"{key}.total", total, ("pod",), raw=True), "pod", side.get)
+    if bad is not None and (told := told_apart(total, bad)):
+        return replace(queries, matchers=told)
+    good, known = query("good", selector(ratio.good)), known_by(f"{key}.known", ratio.bad)
+    return replace(queries, bad=query("bad", bad), good=good, known=known)
+
+
+def known_by(key: str, bad: str | None) -> SeriesQuery | None:
+    """Asks for a counter of bad requests with any labels: it may not exist. Raises UsageError."""
+    if bad is None:
+        return None
+    selector = parse_selector(bad)
+    labels = dict.fromkeys(one.label for one in selector.matchers)
+    return SeriesQuery(key, Selector(selector.metric), tuple(labels))
+
+
+def told_apart(total: Selector, bad: Selector) -> tuple[Matcher, ...]:
+    """The conditions that `bad` adds to the same series; none where it selects others."""
+    if total.metric != bad.metric or not set(total.matchers) <= set(bad.matchers):
+        return ()
+    return tuple(one for one in bad.matchers if one not in total.matchers)
 
 
 def _narrowed(selector: Selector, pods: Matcher, context: Context) -> Selector:
@@ -137,3 +165,48 @@ def _filled(text: str, context: Context) -> str:
         return known[name].replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
     return _VARIABLE.sub(value, text)
+
+
+def answers_of(
+    compiled: Compiled | NoData,
+    answers: Mapping[str, MetricAnswer],
+    started: Mapping[str, float] | None = None,
+) -> RawAnswers | MetricAnswer:
+    """The answers to a metric's queries, with what they mean; `started` as in Counters."""
+
+    def answer(query: SeriesQuery | None) -> MetricAnswer | None:
+        return None if query is None else answers.get(query.key, UNASKED)
+
+    match compiled:
+        case RatioQueries() as ratio:
+            return RatioAnswers(
+                ratio.total.selector.metric,
+                answers.get(ratio.total.key, UNASKED),
+                ratio.label,
+                ratio.side_of,
+                ratio.matchers,
+                answer(ratio.bad),
+                answer(ratio.good),
+                started or {},
+                ratio.bad.selector if ratio.bad else None,
+                answer(ratio.known),
+                ratio.slow,
+            )
+        case PoolQueries() as pool:
+            maximum = pool.maximum
+            return PoolAnswers(
+                answers.get(pool.in_use.key, UNASKED),
+                maximum if isinstance(maximum, float) else answers.get(maximum.key, UNASKED),
+                pool.in_use.by,
+                pool.label,
+                pool.side_of,
+                answer(pool.idle),
+                answer(pool.waiting),
+                answer(pool.timeouts),
+                answer(pool.hold),
+                pool.hold_unit,
+            )
+        case NoData():
+            return compiled
+        case _:
+            return answers.get(compiled.query.key, UNASKED)

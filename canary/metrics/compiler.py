@@ -6,10 +6,9 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import TypeVar
 
-from canary.core.buckets import LE, SlowAbove, slower
+from canary.core.buckets import LE, SlowAbove
 from canary.core.increments import Side, SideOf
-from canary.core.series import Matcher, MatchOp, MetricAnswer, NoData, Selector, SeriesQuery
-from canary.core.snapshot import RatioSamples
+from canary.core.series import Matcher, MatchOp, NoData, Selector, SeriesQuery
 from canary.errors import UsageError
 from canary.metrics.presets import (
     LATENCIES,
@@ -50,23 +49,25 @@ UNASKED = NoData("the metric source gave no answer for this query", partial=True
 class RatioQueries:
     """Queries of a ratio; `label` separates the sides and `side_of` knows its values.
 
-    With `slow`, `bad` are a histogram's buckets, and what is slower than one of them is bad.
+    Bad requests are told by `matchers` among the series of `total` where they are counted there,
+    else they have a counter of their own, or those that are `good` have. With `slow`, `good` are a
+    histogram's buckets, and what is slower than one of them is bad.
     """
 
     total: SeriesQuery
-    bad: SeriesQuery
     label: str
     side_of: SideOf
+    matchers: tuple[Matcher, ...] = ()
+    bad: SeriesQuery | None = None
+    good: SeriesQuery | None = None
+    known: SeriesQuery | None = None
+    """Whether there is a counter of bad requests at all, of whomever, and which labels it has."""
     slow: SlowAbove | None = None
 
     def queries(self) -> tuple[SeriesQuery, ...]:
         """All of them, for one read."""
-        return self.total, self.bad
-
-    def samples(self, answers: Mapping[str, MetricAnswer]) -> RatioSamples:
-        """What the judge counts, from the answers by key."""
-        total, bad = (answers.get(query.key, UNASKED) for query in self.queries())
-        return ratio_samples(total, bad, self.label, self.side_of, self.slow)
+        parts = (self.total, self.bad, self.good, self.known)
+        return tuple(one for one in parts if one is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ class PoolQueries:
     """
 
     in_use: SeriesQuery
+    idle: SeriesQuery | None
     maximum: SeriesQuery | float
     waiting: SeriesQuery | None
     timeouts: SeriesQuery | None
@@ -87,18 +89,25 @@ class PoolQueries:
 
     def queries(self) -> tuple[SeriesQuery, ...]:
         """All that exist, for one read."""
-        parts = (self.in_use, self.maximum, self.waiting, self.timeouts, self.hold)
+        parts = (self.in_use, self.idle, self.maximum, self.waiting, self.timeouts, self.hold)
         return tuple(p for p in parts if isinstance(p, SeriesQuery))
 
+    def summed(self) -> "PoolQueries":
+        """The same, with one series per pool on a grid of times."""
 
-def ratio_samples(
-    total: MetricAnswer, bad: MetricAnswer, label: str, side_of: SideOf, slow: SlowAbove | None
-) -> RatioSamples:
-    """What the judge counts; with `slow`, `bad` are buckets, and who is slower is bad."""
-    if slow is None:
-        return RatioSamples(total, bad, label, side_of)
-    bad, bound = slower(total, bad, label, side_of, slow)
-    return RatioSamples(total, bad, label, side_of, "" if bound is None else slow.said(bound))
+        def one(query: SeriesQuery | None) -> SeriesQuery | None:
+            return query and replace(query, raw=False)
+
+        maximum = self.maximum
+        return replace(
+            self,
+            in_use=replace(self.in_use, raw=False, minus=self.idle.selector if self.idle else None),
+            idle=None,
+            maximum=maximum if isinstance(maximum, float) else replace(maximum, raw=False),
+            waiting=one(self.waiting),
+            timeouts=one(self.timeouts),
+            hold=one(self.hold),
+        )
 
 
 def ratio_preset(name: str) -> RatioPreset:
@@ -124,21 +133,21 @@ def pool_preset(name: str) -> PoolPreset:
 
 
 def compile_ratio(preset: RatioPreset, context: Context, key: str) -> RatioQueries:
-    """Queries `KEY.total` and `KEY.bad`; UsageError when the sides cannot be told apart."""
+    """The query `KEY.total`; UsageError when the sides cannot be told apart."""
     sides = _sides(preset, context)
     total = _narrowed(preset.total, sides.matchers)
     return RatioQueries(
-        SeriesQuery(f"{key}.total", total, sides.by),
-        SeriesQuery(f"{key}.bad", _narrowed(total, (preset.bad,)), sides.by),
+        SeriesQuery(f"{key}.total", total, sides.by, raw=True),
         sides.label,
         sides.side_of,
+        (preset.bad,),
     )
 
 
 def compile_latency(
     preset: LatencyPreset, above: float, context: Context, key: str
 ) -> RatioQueries:
-    """Queries `KEY.total` and, as `KEY.bad`, the buckets near `above` seconds.
+    """Queries `KEY.total` and, as `KEY.good`, the buckets near `above` seconds.
 
     Raises UsageError when the sides cannot be told apart.
     """
@@ -146,11 +155,15 @@ def compile_latency(
     slow = SlowAbove(above, preset.unit)
     buckets = (*sides.matchers, _regex(LE, slow.pattern()))
     return RatioQueries(
-        SeriesQuery(f"{key}.total", _narrowed(preset.part("count"), sides.matchers), sides.by),
-        SeriesQuery(f"{key}.bad", _narrowed(preset.part("bucket"), buckets), (*sides.by, LE)),
+        SeriesQuery(
+            f"{key}.total", _narrowed(preset.part("count"), sides.matchers), sides.by, raw=True
+        ),
         sides.label,
         sides.side_of,
-        slow,
+        good=SeriesQuery(
+            f"{key}.good", _narrowed(preset.part("bucket"), buckets), (*sides.by, LE), raw=True
+        ),
+        slow=slow,
     )
 
 
@@ -162,12 +175,12 @@ def compile_pool(preset: PoolPreset, context: Context, key: str) -> PoolQueries:
     def query(part: str, selector: Selector | None) -> SeriesQuery | None:
         if selector is None:
             return None
-        return SeriesQuery(f"{key}.{part}", _narrowed(selector, sides.matchers), by)
+        return SeriesQuery(f"{key}.{part}", _narrowed(selector, sides.matchers), by, raw=True)
 
-    idle = preset.idle and _narrowed(preset.idle, sides.matchers)
     in_use = _narrowed(preset.in_use, sides.matchers)
     return PoolQueries(
-        SeriesQuery(f"{key}.in_use", in_use, by, idle),
+        SeriesQuery(f"{key}.in_use", in_use, by, raw=True),
+        query("idle", preset.idle),
         _maximum(preset, context, query("max", preset.maximum)),
         query("waiting", preset.waiting),
         query("timeouts", preset.timeouts),
@@ -237,7 +250,8 @@ def _maximum(
     if query is None:
         raise UsageError(f"the preset {preset.name!r} needs `max`. {preset.trap or ''}")
     if preset.shared_maximum:
-        return SeriesQuery(query.key, Selector(query.selector.metric, context.extra), ("instance",))
+        shared = Selector(query.selector.metric, context.extra)
+        return SeriesQuery(query.key, shared, ("instance",), raw=True)
     return query
 
 

@@ -1,12 +1,10 @@
 """What was scraped, for a while, and read back the way Prometheus reads it."""
 
 import math
-import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 
 from canary.core.increments import Grid
-from canary.core.series import Matcher, MatchOp, Selector
 
 LOOKBACK = 300.0
 """Seconds for which Prometheus takes a series' last sample for its present value."""
@@ -55,22 +53,11 @@ class History:
         i = bisect_right(self._times, t) - 1
         return self._values[i] if i >= 0 and t - self._times[i] < LOOKBACK else None
 
-
-def matches(selector: Selector, labels: Mapping[str, str]) -> bool:
-    """Whether a series of the selector's metric is selected; an absent label is the empty one."""
-    return all(_holds(m, labels.get(m.label, "")) for m in selector.matchers)
-
-
-def _holds(matcher: Matcher, value: str) -> bool:
-    match matcher.op:
-        case MatchOp.EQUAL:
-            return value == matcher.value
-        case MatchOp.NOT_EQUAL:
-            return value != matcher.value
-        case MatchOp.REGEX:
-            return re.fullmatch(matcher.value, value) is not None
-        case MatchOp.NOT_REGEX:
-            return re.fullmatch(matcher.value, value) is None
+    def between(self, start: float, end: float) -> tuple[tuple[float, float], ...]:
+        """Every finite sample from `start` to `end`, as it was scraped."""
+        first, last = bisect_left(self._times, start), bisect_right(self._times, end)
+        pairs = zip(self._times[first:last], self._values[first:last], strict=True)
+        return tuple((t, v) for t, v in pairs if v is not None and math.isfinite(v))
 
 
 def summed(series: Iterable[History], by: Sequence[str], grid: Grid) -> Groups:

@@ -18,6 +18,10 @@ class BodyError(requests.RequestException):
     """An answer that is too large, or trickles in without end."""
 
 
+class TooLargeError(BodyError):
+    """An answer of more bytes than are read."""
+
+
 class BrokenOffError(requests.ConnectionError):
     """An answer that ends before its end."""
 
@@ -40,8 +44,8 @@ def _inside(error: BaseException) -> BaseException | None:
 def read_body(response: requests.Response, limit: int, seconds: float) -> bytes:
     """The whole body of a streamed response.
 
-    Raises BodyError above `limit` bytes (after decompression) or when it takes longer than
-    `seconds`, whatever the pauses in between; BrokenOffError when it breaks off.
+    Raises TooLargeError above `limit` bytes (after decompression), BodyError when it takes longer
+    than `seconds`, whatever the pauses in between; BrokenOffError when it breaks off.
     """
     deadline = time.monotonic() + seconds
     body = bytearray()
@@ -49,7 +53,7 @@ def read_body(response: requests.Response, limit: int, seconds: float) -> bytes:
         while chunk := _piece(response):
             body += chunk
             if len(body) > limit:
-                raise BodyError(f"the answer is larger than {limit:,} bytes")
+                raise TooLargeError(f"the answer is larger than {limit:,} bytes")
             if time.monotonic() > deadline:
                 raise BodyError(f"the answer was not complete after {seconds:g} s")
     finally:

@@ -1,27 +1,36 @@
-"""Values that come after they were read, and how long to wait so that they do not. Thread-safe.
+"""Samples that come after they were read, and how long to wait so that they do not. Thread-safe.
 
 Prometheus files a scrape under the time at which it began, and shows it once it has ended. Who
-reads a time before all its scrapes have ended counts too little there, and what is added later is
-in no interval at all. So what was read at the end of a range is remembered: a range that begins
-there later is given the same value, and if it has changed meanwhile, reading waits longer.
+reads a time before all its scrapes have ended has judged that time without them: what they have
+counted would be in no round at all. So it is remembered up to which scrape each target was known
+when an end was read. A sample that was not known then comes in right after that end, once, and
+reading waits longer. Example: read up to 10.0, a pod known up to 4.8; its scrape of 9.8 appears
+later, and counts at 10.001.
 """
 
 import threading
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from canary.core.series import Found, MetricAnswer, Series
+from canary.core.rounds import target_of
+from canary.core.series import Found, MetricAnswer, NoData, Series
 
 SHORTEST: Final = 0.3
 """Seconds: what a scrape of a few hundred lines takes, and some."""
 LONGEST: Final = 5.0
 _CALM: Final = 600.0
-"""Seconds without a late value after which waiting becomes shorter again."""
+"""Seconds without a late sample after which waiting becomes shorter again."""
 _KEPT: Final = 8
 """Ends of ranges that are remembered, per question."""
+_AFTER: Final = 0.001
 
-_Values = dict[tuple[tuple[str, str], ...], float]
+_Known = dict[Hashable, float]
+"""Per target, the time of its last scrape that could be read."""
+_BACKWARDS = (
+    "the monitoring goes backwards: its newest sample is older than the one that it had before; "
+    "do several Prometheus answer at one address?"
+)
 
 
 class Latecomers:
@@ -33,7 +42,7 @@ class Latecomers:
         self._lag = shortest
         self._late_at = float("-inf")
         self._lock = threading.Lock()
-        self._ends: dict[Hashable, dict[float, _Values]] = {}
+        self._reads: dict[Hashable, dict[float, _Known]] = {}
 
     @property
     def lag(self) -> float:
@@ -41,24 +50,29 @@ class Latecomers:
         return self._lag
 
     def corrected(self, question: Hashable, end: float, answer: MetricAnswer) -> MetricAnswer:
-        """The answer to a question about a range up to `end` (seconds), as it was known before."""
+        """The raw answer to a question about a range up to `end` (seconds), late samples moved."""
         if not isinstance(answer, Found) or not answer.series:
             return answer
+        known = _known(answer)
         with self._lock:
-            ends = self._ends.setdefault(question, {})
-            series, late = zip(*(_as_read(one, ends, end) for one in answer.series), strict=True)
-            self._adapt(end, late=any(late))
-            values = {_key(one): one.points[-1][1] for one in series if one.points[-1][0] == end}
-            ends[end] = values | ends.get(end, {})
-            for old in sorted(ends)[:-_KEPT]:
-                del ends[old]
-        return Found(tuple(series))
+            reads = self._reads.setdefault(question, {})
+            if _older(known, reads, end):
+                return NoData(_BACKWARDS, partial=True)
+            before = {at: one for at, one in reads.items() if at < end}
+            series = tuple(_moved(one, before) for one in answer.series)
+            self._adapt(
+                end, late=any(a is not b for a, b in zip(series, answer.series, strict=True))
+            )
+            reads.setdefault(end, known)
+            for old in sorted(reads)[:-_KEPT]:
+                del reads[old]
+        return Found(series)
 
     def forget(self, before: float) -> None:
         """Drops questions that nobody has asked since (seconds)."""
         with self._lock:
-            for question in [q for q, ends in self._ends.items() if max(ends) < before]:
-                del self._ends[question]
+            for question in [q for q, reads in self._reads.items() if max(reads) < before]:
+                del self._reads[question]
 
     def _adapt(self, now: float, *, late: bool) -> None:
         if late:
@@ -69,15 +83,31 @@ class Latecomers:
             self._late_at = now
 
 
-def _as_read(series: Series, ends: dict[float, _Values], end: float) -> tuple[Series, bool]:
-    """The series with the values that were read before, and whether one has changed."""
-    key, late, points = _key(series), False, []
-    for at, value in series.points:
-        known = ends.get(at, {}).get(key, value) if at < end else value
-        late = late or known != value
-        points.append((at, known))
-    return replace(series, points=tuple(points)), late
+def _known(answer: Found) -> _Known:
+    known: _Known = {}
+    for one in answer.series:
+        target, last = target_of(one.labels), one.points[-1][0]
+        known[target] = max(last, known.get(target, last))
+    return known
 
 
-def _key(series: Series) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(series.labels.items()))
+def _older(known: _Known, reads: Mapping[float, _Known], end: float) -> bool:
+    """Whether every target was known further than now, when less had been asked for."""
+    last = max((at for at in reads if at <= end), default=None)
+    if last is None:
+        return False
+    common = [(reads[last][one], now) for one, now in known.items() if one in reads[last]]
+    return bool(common) and all(now < before for before, now in common)
+
+
+def _moved(series: Series, reads: Mapping[float, _Known]) -> Series:
+    """The series, its late samples right after the end that was read without them."""
+    target, points = target_of(series.labels), series.points
+    late: dict[float, float] = {}
+    for end, known in reads.items():
+        if target in known and points[-1][0] > known[target]:
+            late |= {t: end for t, _ in points if known[target] < t <= end and end > late.get(t, 0)}
+    if not late:
+        return series
+    moved = {late[t] + _AFTER if t in late else t: value for t, value in points}
+    return replace(series, points=tuple(sorted(moved.items())))

@@ -6,11 +6,15 @@ An answer that does not come at once is left to come: the pass is told to go on 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 
-from canary.core.series import MetricAnswer, SeriesQuery
+from canary.core.rounds import interval_of, scraped
+from canary.core.series import Found, MetricAnswer, SeriesQuery
 from canary.errors import TransientError
 from canary.metrics.batch import Asked, Batch
 
+_EARLY = 0.9
+"""Scrapes jitter, and passes are late: so much of a step is enough."""
 WAIT = 0.3
 """Seconds that a pass waits for an answer."""
 
@@ -44,6 +48,9 @@ class Patient:
         self._late: _Late | None = None
         self._last: tuple[float, float] | None = None
         """(end, step) of the last answer."""
+        self._judged: float | None = None
+        self._scrapes: float | None = None
+        """Seconds between two scrapes, as far as seen."""
 
     def read(
         self, queries: Sequence[SeriesQuery], start: float, end: float, step: float
@@ -57,18 +64,47 @@ class Patient:
             self._late = _Late(question, asked)
             asked.then(self._ready)
             raise LateError("the monitoring has not answered yet", retry_after=0.0)
+        answers = asked.answers()
         self._last = end, step
-        return asked.answers()
+        self._scrapes = _between_scrapes(queries, answers) or self._scrapes
+        return answers
+
+    def judged(self, until: float | None) -> None:
+        """Up to where the release has been judged: the canary's last scrape (seconds)."""
+        self._judged = until
 
     def settled(self, now: float) -> float:
-        """See MetricSource; 0 while an answer is awaited, so that nothing is asked."""
-        if self._late is None:
-            return self._batch.settled(now)
-        return self._late.end if self._late.asked.done else 0.0
+        """See MetricSource; 0 while there is nothing new, so that nothing is asked."""
+        if self._late is not None:
+            return self._late.end if self._late.asked.done else 0.0
+        settled, following = self._batch.settled(now), self._next()
+        return settled if following is None or settled >= following else 0.0
 
     def due(self, now: float) -> float | None:
         """Seconds until there is something new to read; None: nothing has been read yet."""
+        following = self._next()
+        return None if following is None else max(0.0, following + self._batch.lag - now)
+
+    def _next(self) -> float | None:
+        """When the canary's next scrape is there: one scrape interval after its last one.
+
+        Where that should have come already, one interval after the last answer. Whole seconds, as
+        those are what is asked for. Never sooner than a step after the last answer.
+        """
         if self._last is None:
             return None
         end, step = self._last
-        return max(0.0, end + step + self._batch.lag - now)
+        if self._scrapes is None:
+            return end + step
+        last = self._judged if self._judged is not None else end
+        expected = last + self._scrapes
+        following = expected if expected > end else end + self._scrapes
+        return float(ceil(max(following, end + _EARLY * step)))
+
+
+def _between_scrapes(
+    queries: Sequence[SeriesQuery], answers: Mapping[str, MetricAnswer]
+) -> float | None:
+    raw = (answers.get(one.key) for one in queries if one.raw)
+    answer = next((one for one in raw if isinstance(one, Found)), None)
+    return interval_of(scraped(answer.series)) if answer else None

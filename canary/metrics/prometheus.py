@@ -1,11 +1,13 @@
 """The metric source `prometheus`: prometheus-api-client, made safe (the only importer of it)."""
 
+import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +23,32 @@ from tenacity import (
 from urllib3.util.retry import Retry
 
 from canary.core.increments import Grid
-from canary.core.series import Found, MetricAnswer, NoData, Series, SeriesQuery, Unavailable
+from canary.core.series import (
+    HISTORY_STEP,
+    Found,
+    MetricAnswer,
+    NoData,
+    Series,
+    SeriesQuery,
+    Unavailable,
+)
 from canary.metrics.breaker import Breaker
 from canary.metrics.http import (
     BoundedAdapter,
     BrokenOffError,
     Credentials,
     PostingSession,
+    TooLargeError,
     root_cause,
 )
-from canary.metrics.promql import promql
+from canary.metrics.promql import promql, range_selector, vector_selector
+
+_log = logging.getLogger(__name__)
 
 MAX_POINTS = 11_000
 """Prometheus refuses a range of more points per series."""
+MAX_SERIES = 20_000
+"""No service has so many; a selector without its conditions on labels has."""
 _DENIED = frozenset({401, 403})
 _TRANSIENT = frozenset({429, 502, 503, 504})
 _STYLE_HINT = "PromQL info:"
@@ -95,7 +110,7 @@ class Prometheus:
         self, queries: Sequence[SeriesQuery], start: float, end: float, step: float
     ) -> Mapping[str, MetricAnswer]:
         """See MetricSource; after one time-out or outage the rest of the queries is not tried."""
-        grid = Grid(start, end, step)
+        grid = Grid(math.floor(start), math.floor(end), step)
         answers: dict[str, MetricAnswer] = {}
         down: Unavailable | None = None
         for query in queries:
@@ -116,8 +131,10 @@ class Prometheus:
 
     def _answer(self, query: SeriesQuery, grid: Grid) -> MetricAnswer:
         try:
+            if query.raw:
+                return _found([*self._history(query, grid), *self._samples(query, grid)])
             text = promql(query)
-            return _found([self._range(text, piece) for piece in _slices(grid)])
+            return _found([self._asked(partial(self._range, text, one)) for one in _slices(grid)])
         except ValueError as error:
             return Unavailable(f"the query {query.key!r} cannot be asked: {error}")
         except _RefusedError as error:
@@ -125,7 +142,26 @@ class Prometheus:
         except _PartialError as error:
             return NoData(f"{self._options.url} answered only in part: {error}", partial=True)
 
-    def _range(self, text: str, grid: Grid) -> Matrix:
+    def _samples(self, query: SeriesQuery, grid: Grid) -> Iterator[Matrix]:
+        """Every sample from the grid's start to its end, as it was scraped."""
+        for one in _slices(grid):
+            seconds = math.ceil(one.end - one.start) + math.ceil(grid.step)
+            text = range_selector(query.selector, seconds)
+            yield self._asked(partial(self._instant, text, min(one.end + grid.step, grid.end)))
+
+    def _history(self, query: SeriesQuery, grid: Grid) -> Iterator[Matrix]:
+        """What was before, in coarse steps; nothing where that would be too much to read."""
+        if not query.history:
+            return
+        end = grid.start // HISTORY_STEP * HISTORY_STEP
+        start = (grid.start - query.history) // HISTORY_STEP * HISTORY_STEP
+        text = vector_selector(query.selector)
+        try:
+            yield self._asked(partial(self._range, text, Grid(start, end, HISTORY_STEP)))
+        except _PartialError as error:
+            _log.warning("%s: judged without what was before: %s", query.key, error)
+
+    def _asked(self, question: Callable[[], list[Any]]) -> Matrix:
         if not self._breaker.admits():
             raise _NotAskedError(
                 f"failed {self._options.failures} times in a row, "
@@ -139,7 +175,7 @@ class Prometheus:
             reraise=True,
         )
         try:
-            answer = retrying(self._once, text, grid)
+            answer = retrying(self._once, question)
         except _NotAskedError:
             self._breaker.failed()
             raise
@@ -149,11 +185,16 @@ class Prometheus:
         self._breaker.succeeded()
         return answer
 
-    def _once(self, text: str, grid: Grid) -> Matrix:
+    def _range(self, text: str, grid: Grid) -> list[Any]:
+        start, end = _moment(grid.start), _moment(grid.end)
+        return list(self._client.custom_query_range(text, start, end, f"{grid.step:g}"))
+
+    def _instant(self, text: str, time: float) -> list[Any]:
+        return list(self._client.custom_query(text, {"time": f"{time:.3f}"}))
+
+    def _once(self, question: Callable[[], list[Any]]) -> Matrix:
         try:
-            answer = self._client.custom_query_range(
-                text, _moment(grid.start), _moment(grid.end), f"{grid.step:g}"
-            )
+            answer = question()
         except requests.Timeout as error:
             raise _NotAskedError(_timed_out(error, self._options)) from error
         except requests.exceptions.SSLError as error:
@@ -162,10 +203,17 @@ class Prometheus:
             raise _TransientError(str(error)) from error
         except requests.ConnectionError as error:
             raise _TransientError(f"cannot connect: {root_cause(error)}") from error
+        except TooLargeError as error:
+            raise _PartialError(f"{error}; give the metric more conditions on labels") from error
         except requests.RequestException as error:
             raise _NotAskedError(str(error)) from error
         except (KeyError, TypeError) as error:
             raise _RefusedError(_NO_MATRIX) from error
+        if len(answer) > MAX_SERIES:
+            raise _PartialError(
+                f"{len(answer):,} series, of which at most {MAX_SERIES:,} are read: "
+                "give the metric more conditions on labels"
+            )
         return _matrix(answer)
 
 
@@ -213,7 +261,12 @@ def _check(response: requests.Response, *_: object, **__: object) -> None:
 
 
 def _complain(envelope: Mapping[str, Any]) -> None:
-    """Warnings mean missing parts (Thanos, Mimir, remote read); style hints do not."""
+    """Warnings mean missing parts (Thanos, Mimir, remote read); style hints do not.
+
+    VictoriaMetrics' cluster says `isPartial` instead when one of its storage nodes is away.
+    """
+    if envelope.get("isPartial"):
+        raise _PartialError("isPartial is true: not every storage node has answered")
     notes = [*(envelope.get("warnings") or ()), *(envelope.get("infos") or ())]
     if real := [str(n) for n in notes if not str(n).startswith(_STYLE_HINT)]:
         raise _PartialError("; ".join(real)[:300])
@@ -258,7 +311,7 @@ def _matrix(answer: object) -> Matrix:
 
 
 def _labels(metric: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(metric.items()))
+    return tuple(sorted(item for item in metric.items() if item[0] != "__name__"))
 
 
 def _points(values: Sequence[tuple[float, str]]) -> list[tuple[float, float]]:
@@ -269,7 +322,10 @@ def _found(matrices: Sequence[Matrix]) -> MetricAnswer:
     """Merges the slices by labels; what is not a finite number is absent."""
     merged: dict[tuple[tuple[str, str], ...], list[tuple[float, float]]] = {}
     for labels, points in (item for matrix in matrices for item in matrix.items()):
-        merged.setdefault(labels, []).extend(points)
+        known = merged.setdefault(labels, [])
+        # Prometheus 2 gives a range's first moment as well, which is the last of the range before.
+        last = known[-1][0] if known else -math.inf
+        known.extend(point for point in points if point[0] > last)
     if not merged:
         return NoData("the query works and matches no series in this range")
     finite = {

@@ -20,6 +20,14 @@ def promql(query: SeriesQuery) -> str:
     return text if query.minus is None else f"{text} - {_sum(query.minus, query.by)}"
 
 
+def range_selector(selector: Selector, seconds: int) -> str:
+    """`metric{matchers}[Ns]`: every sample of the last N seconds, with the time of its scrape.
+
+    Raises ValueError as `promql` does.
+    """
+    return f"{vector_selector(selector)}[{seconds}s]"
+
+
 def literal(value: str) -> str:
     """A regular expression (of Prometheus and of Python alike) that matches just this value."""
     return _REGEX_SPECIAL.sub(r"\\\g<0>", value)
@@ -32,10 +40,11 @@ def one_of(values: tuple[str, ...]) -> str:
 
 def _sum(selector: Selector, by: tuple[str, ...]) -> str:
     names = ", ".join(_name(label) for label in by)
-    return f"sum by ({names}) ({_selector(selector)})"
+    return f"sum by ({names}) ({vector_selector(selector)})"
 
 
-def _selector(selector: Selector) -> str:
+def vector_selector(selector: Selector) -> str:
+    """`metric{matchers}`. Raises ValueError as `promql` does."""
     if not _METRIC.fullmatch(selector.metric):
         raise ValueError(
             f"{selector.metric!r} is not a metric name: letters, digits, _ and : only, "

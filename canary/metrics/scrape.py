@@ -1,5 +1,6 @@
 """The metric source `scrape`: reads the instances' own /metrics, no server needed."""
 
+import math
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -106,7 +107,7 @@ class Scrape:
         self, queries: Sequence[SeriesQuery], start: float, end: float, step: float
     ) -> Mapping[str, MetricAnswer]:
         """See MetricSource; a user's own PromQL is Unavailable here."""
-        grid = Grid(start, end, step)
+        grid = Grid(math.floor(start), math.floor(end), step)
         with self._lock:
             if self._polled is None:
                 self._early.extend(queries)
@@ -127,6 +128,9 @@ class Scrape:
     def _answer(self, query: SeriesQuery, grid: Grid) -> MetricAnswer:
         if (refusal := _refusal(query)) is not None:
             return Unavailable(f"the query {query.key!r} cannot be answered: {refusal}")
+        if query.raw:
+            found = self._raw(query, grid)
+            return Found(found) if found else self._nothing(query)
         groups = summed(self._store.select(query.selector), query.by, grid)
         if query.minus is not None:
             groups = difference(groups, summed(self._store.select(query.minus), query.by, grid))
@@ -137,6 +141,12 @@ class Scrape:
         return (
             Found(some) if (some := tuple(s for s in found if s.points)) else self._nothing(query)
         )
+
+    def _raw(self, query: SeriesQuery, grid: Grid) -> tuple[Series, ...]:
+        start = grid.start - query.history
+        selected = self._store.select(query.selector)
+        found = (Series(one.labels, one.between(start, grid.end)) for one in selected)
+        return tuple(one for one in found if one.points)
 
     def _nothing(self, query: SeriesQuery) -> NoData | Unavailable:
         if self._polled is None:

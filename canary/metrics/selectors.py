@@ -1,6 +1,7 @@
 """PromQL vector selectors as people write them in a spec, parsed into data."""
 
 import re
+from decimal import Decimal
 
 from canary.core.series import Matcher, MatchOp, Selector
 from canary.errors import UsageError
@@ -11,6 +12,7 @@ _MATCHER = re.compile(
 )
 _END = re.compile(r"\s*\}\s*")
 _ESCAPE = re.compile(r"\\(.)")
+_NUMBER = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20})?(?:[eE][-+]?[0-9]{1,2})?")
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r"}
 
 
@@ -42,13 +44,32 @@ def _matchers(text: str, position: int) -> tuple[tuple[Matcher, ...], int]:
         value = _ESCAPE.sub(lambda m: _ESCAPED.get(m.group(1), m.group(1)), quoted[1:-1])
         if op in {"=~", "!~"}:
             _check_regex(text, value)
-        found.append(Matcher(label, MatchOp(op), value))
+        found.append(_by_number(Matcher(label, MatchOp(op), value)))
         position = match.end()
         if text[position : position + 1] == ",":
             position += 1
         elif text[position : position + 1] != "}":
             raise _wrong(text, position, "a comma or }")
     return tuple(found), end.end()
+
+
+def _by_number(matcher: Matcher) -> Matcher:
+    """A bucket's bound in every spelling: Prometheus 3 writes le="1.0" where 2 wrote le="1"."""
+    ops = {MatchOp.EQUAL: MatchOp.REGEX, MatchOp.NOT_EQUAL: MatchOp.NOT_REGEX}
+    if matcher.label != "le" or matcher.op not in ops or not _NUMBER.fullmatch(matcher.value):
+        return matcher
+    sign, digits, exponent = Decimal(matcher.value).normalize().as_tuple()
+    if not isinstance(exponent, int) or sign or digits == (0,):
+        return matcher
+    text = "".join(map(str, digits))
+    power = len(text) - 1 + exponent
+    plain = format(Decimal(matcher.value).normalize(), "f")
+    whole, _, rest = plain.partition(".")
+    decimal = f"{whole}\\.{rest}0*" if rest else f"{whole}(?:\\.0*)?"
+    mantissa = f"{text[0]}\\.{text[1:]}0*" if text[1:] else f"{text[0]}(?:\\.0*)?"
+    sign_of_power = "-" if power < 0 else r"\+?"
+    scientific = f"{mantissa}e{sign_of_power}0*{abs(power)}"
+    return Matcher("le", ops[matcher.op], f"{decimal}|{scientific}")
 
 
 def _check_regex(text: str, value: str) -> None:

@@ -6,8 +6,9 @@ from urllib.parse import urlsplit
 
 from prometheus_client.samples import Sample
 
+from canary.core.sampling import matches
 from canary.core.series import Selector
-from canary.metrics.history import LOOKBACK, History, Labels, matches
+from canary.metrics.history import LOOKBACK, History, Labels
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ class Template:
 
 def template_of(query: SeriesQuery) -> tuple[Template, Member] | None:
     """The query as a template, and whose it is; None where that cannot be told apart."""
-    if query.promql is not None or not query.by:
+    if query.promql is not None or not query.by or query.history:
         return None
     label = query.by[0]
     plus = _apart(query.selector, label)
@@ -52,7 +52,7 @@ def template_of(query: SeriesQuery) -> tuple[Template, Member] | None:
         return None
     rest, space, member = plus
     by = query.by if not space or space in query.by else (*query.by, space)
-    bare = SeriesQuery(_KEY, rest, by, minus[0] if minus else None)
+    bare = SeriesQuery(_KEY, rest, by, minus[0] if minus else None, raw=query.raw)
     return Template(bare, label, space), member
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from canary.api import Metric, Spec
 from canary.core.evidence.promotion import GROSS, SMALL, Terms, rules_out
-from canary.core.increments import Counters, Grid, Side, SideOf, increments
-from canary.core.series import Found, MetricAnswer
+from canary.core.increments import Side
+from canary.core.sampling import RatioAnswers, RawAnswers, ratio_samples, rounds_of
+from canary.core.series import MetricAnswer
 
 ERROR = 0.01
 """β: the chance that a canary with exactly the smallest regression is passed."""
@@ -24,15 +25,16 @@ class Traffic:
     bad: float = 0.0
 
 
-def traffic_of(
-    total: MetricAnswer, bad: MetricAnswer, grid: Grid, label: str, side_of: SideOf
-) -> Traffic | None:
-    """Stable's traffic over the grid; None where nothing was counted."""
-    if not isinstance(total, Found):
+def traffic_of(answers: RawAnswers | MetricAnswer, start: float, end: float) -> Traffic | None:
+    """Stable's traffic between two times (seconds); None where nothing can be counted."""
+    if not isinstance(answers, RatioAnswers):
         return None
-    failed = bad.series if isinstance(bad, Found) else ()
-    ticks = increments(Counters(total.series, failed, label, side_of, {}), grid)
-    seconds = sum(tick.end - tick.start for tick in ticks)
+    rounds = rounds_of([answers], start, end, 1.0)
+    ticks = ratio_samples(answers, rounds).ticks
+    if not isinstance(ticks, tuple):
+        return None
+    first = ticks[0].end if ticks else end  # what was scraped first is only the baseline
+    ticks, seconds = ticks[1:], rounds.end - first
     count = sum(tick.total(Side.STABLE) for tick in ticks)
     if seconds <= 0:
         return None

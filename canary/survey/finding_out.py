@@ -11,6 +11,7 @@ from canary.core.series import SeriesQuery
 from canary.errors import NotFoundError, UsageError
 from canary.kube.objects import DEPLOYMENTS, PODS, Object
 from canary.kube.transport import Transport
+from canary.metrics.compile import answers_of
 from canary.metrics.compiler import Context, RatioQueries, compile_ratio, ratio_preset
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
 from canary.survey.around import look_around
@@ -89,9 +90,8 @@ def lately(source: Prometheus, queries: RatioQueries, now: float) -> Traffic | N
     end = source.settled(now) // _STEP * _STEP
     grid = Grid(end - _LATELY, end, _STEP)
     answers = source.read(queries.queries(), grid.start, grid.end, grid.step)
-    total, bad = answers[queries.total.key], answers[queries.bad.key]
     source.close()
-    return traffic_of(total, bad, grid, queries.label, queries.side_of)
+    return traffic_of(answers_of(queries, answers), grid.start, grid.end)
 
 
 def scrape_interval(inquiry: Inquiry, query: SeriesQuery) -> float | None:

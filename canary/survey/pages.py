@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import quote, urlsplit
 
 from canary.controller.scrapers import page_of
+from canary.core.sampling import matches
 from canary.core.series import SeriesQuery
 from canary.errors import CanaryError
 from canary.kube.objects import Object
 from canary.kube.transport import Request, Timeouts, Transport
 from canary.metrics.exposition import PageError, metric_names, samples
-from canary.metrics.history import matches
 from canary.survey.inquiry import Labels
 
 _FEW = 3

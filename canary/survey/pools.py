@@ -7,6 +7,7 @@ from canary.core.increments import Grid, Side
 from canary.core.leak import PoolPolicy
 from canary.core.leak_track import BLOCKS, Track
 from canary.core.pool import PoolReading, PoolSeries, pool_samples
+from canary.core.rounds import Rounds
 from canary.core.series import (
     Found,
     Matcher,
@@ -131,7 +132,11 @@ def _pool(
         hold=hold,
         hold_unit=family.hold_unit,
     )
-    readings = [one for sample in pool_samples(sides, (), grid) for one in sample.readings]
+    readings = [
+        one
+        for sample in pool_samples(sides, (), Rounds(grid.start, grid.times()[1:]))
+        for one in sample.readings
+    ]
     last = series.points[-1][1]
     held, empty_in = _leak(readings) if hold else (None, None)
     labels = series.labels

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 
 from canary.api import Metric, Path, Source
 from canary.core.increments import Grid, Side
+from canary.core.sampling import RatioAnswers, blindness
 from canary.core.series import MetricAnswer, NoData, SeriesQuery, Unavailable
 from canary.errors import CanaryError, UsageError
-from canary.metrics.compile import OwnQuery, compile_metric
+from canary.metrics.compile import OwnQuery, answers_of, compile_metric
 from canary.metrics.compiler import Context, PoolQueries, RatioQueries
 from canary.metrics.pod_names import pods_of
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
@@ -139,12 +140,13 @@ def _ratio(asked: _Asked, queries: RatioQueries) -> Iterator[Finding]:
     yield from _status_label(asked, queries)
     yield from _scrapes(asked, queries.total)
     grid = asked.monitoring.grid
-    bad = asked.answer(queries.bad)
-    samples = queries.samples({queries.total.key: total, queries.bad.key: bad})
-    if queries.slow is not None and isinstance(samples.bad, NoData):
-        yield asked.finds("no-data", samples.bad.why, query=promql(queries.bad))
+    rest = asked.monitoring.source.read(queries.queries()[1:], grid.start, grid.end, grid.step)
+    answers = answers_of(queries, {queries.total.key: total, **rest})
+    blind = blindness(answers) if isinstance(answers, RatioAnswers) else None
+    if isinstance(blind, NoData) and not list(_status_label(asked, queries)):
+        yield asked.finds("no-data", blind.why, query=promql(queries.bad or queries.total))
         return
-    traffic = traffic_of(total, samples.bad, grid, queries.label, queries.side_of)
+    traffic = traffic_of(answers, grid.start, grid.end)
     if traffic is not None:
         yield from enough(asked.running.scene, asked.metric, traffic, asked.path)
 

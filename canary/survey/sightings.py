@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from canary.core.buckets import SlowAbove, nearest_bound
+from canary.core.sampling import untold
 from canary.core.series import MatchOp, NoData, Series, SeriesQuery
 from canary.errors import UsageError
 from canary.metrics.compiler import Context, compile_latency, compile_pool, compile_ratio
@@ -83,7 +84,8 @@ def _ratio_is_there(ask: Ask, preset: RatioPreset, context: Context) -> bool:
     said = {one.label for one in preset.total.matchers if one.op is MatchOp.NOT_REGEX}
     needed = (preset.bad.label, *sorted(said))
     groups = ask(replace(query, by=(*query.by, *needed)))
-    return any(all(group.get(label) for label in needed) for group in groups)
+    whole = [group for group in groups if all(group.get(label) for label in needed)]
+    return bool(whole) and untold(preset.total.metric, (preset.bad,), whole) is None
 
 
 def _pool_is_there(ask: Ask, preset: PoolPreset, context: Context) -> bool:
@@ -111,7 +113,7 @@ def _histogram(ask: Ask, preset: LatencyPreset, context: Context) -> Slow | None
         compiled = compile_latency(preset, ABOVE, context, "slow")
     except UsageError:
         return None
-    groups = ask(compiled.bad)
+    groups = ask(compiled.good) if compiled.good else ()
     series = [Series(group, ()) for group in groups]
     slow = SlowAbove(ABOVE, preset.unit)
     bound = nearest_bound(series, compiled.label, compiled.side_of, slow)

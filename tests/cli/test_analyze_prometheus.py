@@ -246,14 +246,20 @@ def server_of_odd():
 
 def failing(request) -> Reply:
     """Counters of now: ten requests a second on either side, all of the canary's bad."""
-    start, end, step = (float(request.form[name]) for name in ("start", "end", "step"))
-    times = [start + step * number for number in range(int((end - start) / step) + 1)]
-    bad = "5.." in request.form["query"]
+    form = request.form
     result = []
     for side in ("canary", "stable"):
-        count = [0 if bad and side == "stable" else int(time * 10) for time in times]
-        points = [[time, str(number)] for time, number in zip(times, count, strict=True)]
-        result.append({"metric": {"group": side, "pod": side, "code": "200"}, "values": points})
+        labels = {"group": side, "pod": side, "code": "500" if side == "canary" else "200"}
+        if form["query"].endswith("s]"):
+            end, seconds = float(form["time"]), int(form["query"].rpartition("[")[2][:-2])
+            times = [end - seconds + number for number in range(seconds + 1)]
+            mine = 'version="v3"' in form["query"]
+            if mine is not (side == "canary"):
+                continue
+        else:
+            times = [float(form["start"]), float(form["end"])]
+        points = [[time, str(int(time * 10))] for time in times]
+        result.append({"metric": labels, "values": points})
     body = {"status": "success", "data": {"resultType": "matrix", "result": result}}
     return Reply(json.dumps(body).encode(), headers={"Content-Type": "application/json"})
 

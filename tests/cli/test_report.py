@@ -68,7 +68,7 @@ def test_decisions_come_from_events(
     ]
     assert "&lt;b&gt;often&lt;/b&gt;" in page
     assert "give --prometheus URL" in page
-    assert "PromQL errors.bad" in page
+    assert "PromQL errors.total" in page
     assert server.asked["list", "events"] == 1
 
 
@@ -89,12 +89,16 @@ def counters(rate: Callable[[str], tuple[float, float]]) -> Callable[[Request], 
         form = request.form or {
             k: v[0] for k, v in parse_qs(request.path.partition("?")[2]).items()
         }
-        query, step = form["query"], float(form["step"])
-        start, end = (float(form[name]) for name in ("start", "end"))
+        query, end = form["query"], float(form["time"])
+        start = end - int(query.rpartition("[")[2].removesuffix("s]"))
         found = [
-            {"metric": {"service": service, "instance": "t:9100"}, "values": values}
+            {
+                "metric": {"service": service, "instance": "t:9100", "code": code},
+                "values": _values(code, rate(service), start, end),
+            }
             for service in (CANARY, STABLE)
-            if "traefik" in query and (values := _values(query, rate(service), start, end, step))
+            for code in ("200", "500")
+            if "traefik" in query
         ]
         data = {"status": "success", "data": {"resultType": "matrix", "result": found}}
         return Reply(json.dumps(data).encode(), headers={"Content-Type": "application/json"})
@@ -103,11 +107,12 @@ def counters(rate: Callable[[str], tuple[float, float]]) -> Callable[[Request], 
 
 
 def _values(
-    query: str, rate: tuple[float, float], start: float, end: float, step: float
+    code: str, rate: tuple[float, float], start: float, end: float
 ) -> list[tuple[float, str]]:
+    """Scraped every five seconds."""
     per_second, bad = rate
-    share = bad if "5.." in query else 1.0
-    times = (start + number * step for number in range(int((end - start) // step) + 1))
+    share = bad if code == "500" else 1.0 - bad
+    times = (time for time in range(int(start), int(end) + 1) if time % 5 == 0)
     return [(t, str(round((t - BEGAN + 5000) * per_second * share))) for t in times]
 
 

@@ -1,16 +1,21 @@
 """A ratio metric from what was read: whose requests they are, and what is missing."""
 
+from dataclasses import replace
+
 import pytest
 
 from canary.api import Metric, MetricStatus, Verdict
 from canary.api.analysis import Analysis
 from canary.core.analysis.input import AnalysisInput
 from canary.core.analysis.ratio import analyze_ratio
-from canary.core.increments import Grid, Side
+from canary.core.increments import Side
+from canary.core.rounds import Rounds
+from canary.core.sampling import RatioAnswers, ratio_samples
 from canary.core.series import Found, MetricAnswer, NoData, Series, Unavailable
-from canary.core.snapshot import RatioSamples, Samples
+from canary.core.snapshot import Samples
 
 START, REPLACED, END = 1000.0, 1600.0, 1700.0
+ROUNDS = Rounds(START, tuple(float(time) for time in range(1010, 1710, 10)))
 METRIC = Metric.model_validate({"name": "errors", "ratio": {"preset": "traefik"}})
 ANALYSIS = Analysis.model_validate({"interval": "10s", "warmUp": "0s", "metrics": [METRIC]})
 
@@ -29,9 +34,9 @@ def test_requests_of_an_earlier_canary_are_not_held_against_this_one() -> None:
     total = Found((counted("auth", (START, 45)), counted("auth-canary", (START, 5))))
     bad = Found((counted("auth-canary", (START, 5), (REPLACED, 0)),))
     sides = {"auth": Side.STABLE, "auth-canary": Side.CANARY}
-    read = RatioSamples(total, bad, "service", sides.get)
+    read = ratio_samples(RatioAnswers("hits", total, "service", sides.get, bad=bad), ROUNDS)
     given = AnalysisInput(ANALYSIS, END, REPLACED)
-    samples = Samples(Grid(START, END, 10), START, {"errors": read})
+    samples = Samples(ROUNDS, START, {"errors": read})
     judged = analyze_ratio(METRIC, (samples, read), None, given)
     assert (judged.status.canary_total, judged.status.canary_bad) == (500, 0)
     assert judged.status.verdict is not Verdict.FAIL
@@ -52,9 +57,9 @@ def test_errors_that_cannot_be_read_are_not_no_errors(bad: MetricAnswer, verdict
     """No error series at all is what a good version looks like; one that is missing is not."""
     total = Found((counted("auth", (START, 45)), counted("auth-canary", (START, 1))))
     sides = {"auth": Side.STABLE, "auth-canary": Side.CANARY}
-    read = RatioSamples(total, bad, "service", sides.get)
+    read = ratio_samples(RatioAnswers("hits", total, "service", sides.get, bad=bad), ROUNDS)
     given = AnalysisInput(ANALYSIS, END, START)
-    samples = Samples(Grid(START, END, 10), START, {"errors": read})
+    samples = Samples(ROUNDS, START, {"errors": read})
     assert analyze_ratio(METRIC, (samples, read), None, given).final is verdict
 
 
@@ -65,10 +70,11 @@ def judged_as(
     total = Found((counted("auth", (START, 45)), counted("auth-canary", (START, 5))))
     bad = Found((counted("auth", (START, stable_bad)), counted("auth-canary", (START, canary_bad))))
     sides = {"auth": Side.STABLE, "auth-canary": Side.CANARY}
-    read = RatioSamples(total, bad, "service", sides.get, bound)
+    read = ratio_samples(RatioAnswers("hits", total, "service", sides.get, bad=bad), ROUNDS)
+    read = replace(read, bound=bound)
     analysis = ANALYSIS.model_copy(update={"metrics": (metric,), "minimum": 60.0})
     given = AnalysisInput(analysis, END, START)
-    samples = Samples(Grid(START, END, 10), START, {metric.name: read})
+    samples = Samples(ROUNDS, START, {metric.name: read})
     return analyze_ratio(metric, (samples, read), None, given).status
 
 

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canary.core.increments import Grid, Side
+from canary.core.increments import Side
 from canary.core.leak import PoolPolicy, PoolState, fold
 from canary.core.leak_assess import assess
 from canary.core.pool import PoolReading, PoolSample, PoolSeries, pool_samples
+from canary.core.rounds import Rounds
 from canary.core.series import Series
 
 DEMO = PoolPolicy(window=20.0, warm_up=0.0)
@@ -320,7 +321,7 @@ def test_series_become_samples():
         hold=[line("new", [1000, 1500, 200])],
         hold_unit=0.001,
     )
-    assert pool_samples(series, (), Grid(0, 2, 1)) == (
+    assert pool_samples(series, (), Rounds(0.0, (1.0, 2.0))) == (
         PoolSample(1.0, (PoolReading("new", Side.CANARY, 1.0, 2, 10, 1, 0.5, 2),)),
         PoolSample(2.0, (PoolReading("new", Side.CANARY, 1.0, 3, None, 0, 0.2, 0),)),
     )
@@ -337,7 +338,9 @@ def test_after_a_gap_the_reading_covers_all_of_it():
         side_of={"new": Side.CANARY}.get,
         hold=[Series({"pod": "new"}, hold)],
     )
-    (reading,) = (r for s in pool_samples(series, (), Grid(0, 3, 1)) for r in s.readings)
+    (reading,) = (
+        r for s in pool_samples(series, (), Rounds(0.0, (1.0, 2.0, 3.0))) for r in s.readings
+    )
     assert (reading.seconds, reading.in_use, reading.held) == (3.0, 2.0, 6.0)
 
 

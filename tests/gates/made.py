@@ -1,11 +1,11 @@
 """Series of two versions, made up."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from random import Random
 
 from canary.api import Analysis, Metric, RatioSource
 from canary.core.increments import Grid
-from canary.core.series import Found, MetricAnswer, Series
+from canary.core.series import Found, MetricAnswer, NoData, Series
 from canary.gates.scenario import poisson
 
 METRIC = Metric(name="errors", ratio=RatioSource(preset="http"))
@@ -22,24 +22,29 @@ def analysis(**changes: object) -> Analysis:
 def counters(
     who: str, grid: Grid, rate: float, *, start: float = 0.0, end: float = 1e12
 ) -> tuple[Series, Series]:
-    """All and bad requests of `SIDE/POD` at 10 requests/s, as both sides' queries mark them."""
+    """Good and bad requests of `SIDE/POD` at 10 requests/s, as they are scraped."""
     side, _, pod = who.partition("/")
     random, total, bad = Random(pod), 0, 0  # noqa: S311 - simulated requests, no secrets
-    all_, wrong = [], []
+    good, wrong = [], []
     for time in grid.times():
         if start <= time <= end:
             count = poisson(10 * grid.step, random)
             total, bad = total + count, bad + min(count, poisson(count * rate, random))
-            all_.append((time, float(total)))
+            good.append((time, float(total - bad)))
             wrong.append((time, float(bad)))
-    labels = {"group": side, "pod": pod, "instance": f"{pod}:80"}
-    return Series(labels, tuple(all_)), Series(labels, tuple(wrong))
+    labels = {"side": side, "pod": pod, "instance": f"{pod}:80"}
+    return (
+        Series(labels | {"code": "200"}, tuple(good)),
+        Series(labels | {"code": "500"}, tuple(wrong)),
+    )
 
 
 def answers(pairs: Iterable[tuple[Series, Series]]) -> Mapping[str, MetricAnswer]:
     """As a source answers the queries of METRIC."""
-    found = list(pairs)
-    return {
-        "errors.total": Found(tuple(total for total, _ in found)),
-        "errors.bad": Found(tuple(bad for _, bad in found)),
-    }
+    found = [one for pair in pairs for one in pair]
+    return {f"errors.total.{side}": _of(found, side) for side in ("canary", "stable")}
+
+
+def _of(found: Sequence[Series], side: str) -> MetricAnswer:
+    mine = tuple(one for one in found if one.labels["side"] == side and one.points)
+    return Found(mine) if mine else NoData("none")

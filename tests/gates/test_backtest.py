@@ -6,7 +6,7 @@ from canary.api import Verdict, load_release
 from canary.errors import ExitCode
 from canary.gates.backtest import Decision, decides, outcome_of, replayed, table
 from canary.gates.compare import Span, looks
-from canary.gates.groups import Groups, sampled
+from canary.gates.groups import Groups, answered
 from canary.gates.past import Fate, PastRelease
 from tests.gates.made import METRIC, START, answers, counters
 
@@ -35,7 +35,7 @@ def release(rate: float, fate: Fate, *, alone: float | None = None, seconds: flo
     stable = [counters(f"stable/s-{n}", span.grid, 0.001, end=end) for n in range(3)]
     canary = counters("canary/c-0", span.grid, rate, start=START)
     groups = Groups((), ())
-    by_metric = {"errors": sampled(METRIC, groups, answers([*stable, canary]))}
+    by_metric = {"errors": answered(METRIC, groups, answers([*stable, canary]))}
     past = PastRelease("v2", START, span.end, groups, alone, fate)
     seen = looks(SPEC.analysis, span, by_metric, decides(SPEC, span))
     return replayed(past, SPEC, span, seen)

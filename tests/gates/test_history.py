@@ -120,7 +120,13 @@ def test_an_outage_at_the_start_ends_it():
 def probed(code: str) -> Past:
     """One series per side with this label for bad requests."""
     pairs = [counters(f"{side}/p", SPAN.grid, 0.0) for side in ("canary", "stable")]
-    series = tuple(type(one)({**one.labels, code: "200"}, one.points) for one, _ in pairs)
+    series = tuple(
+        type(one)(
+            {"pod": "p", code: "200", "group": one.labels["side"]},
+            one.points,
+        )
+        for one, _ in pairs
+    )
     return Past({"http": Found(series), "http-status": Found(series)})
 
 

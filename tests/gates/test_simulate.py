@@ -7,14 +7,14 @@ import pytest
 
 from canary.api import Reason, Verdict, load_release
 from canary.core.increments import Side
+from canary.core.sampling import samples_of
 from canary.core.series import Found, Series
-from canary.core.snapshot import Samples
 from canary.errors import ExitCode
 from canary.gates.bounds import clopper_pearson
 from canary.gates.compare import Span, look
 from canary.gates.engines import Engines
 from canary.gates.forecast import Forecast, Step, outcome_of
-from canary.gates.groups import Groups, sampled
+from canary.gates.groups import Groups, answered
 from canary.gates.scenario import Scenario, Service, poisson
 from canary.gates.simulate import End, Ended, at_weight, simulable, simulated
 from tests.gates.made import METRIC, analysis
@@ -149,15 +149,18 @@ def test_the_engines_say_what_the_judge_says_of_the_same_counters(scenario):
             engines.take(end - 15.0, end, counts, service, 1)
         for row, number in zip(points, sums, strict=True):
             row.append((end, float(number)))
-    sides = ({"group": "canary", "pod": "c"}, {"group": "stable", "pod": "s"})
-    total, bad = (
-        Found((Series(sides[0], tuple(points[n])), Series(sides[1], tuple(points[n + 2]))))
-        for n in (0, 1)
-    )
-    by_metric = {
-        "errors": sampled(METRIC, Groups((), ()), {"errors.total": total, "errors.bad": bad})
-    }
-    judged = look(shape, span, None, Samples(span.grid, span.since, by_metric), span.end)
+    raw = {}
+    for side, (total, bad) in {"canary": points[:2], "stable": points[2:]}.items():
+        good = [(t, every - wrong) for (t, every), (_, wrong) in zip(total, bad, strict=True)]
+        raw[f"errors.total.{side}"] = Found(
+            (
+                Series({"pod": side, "code": "200"}, tuple(good)),
+                Series({"pod": side, "code": "500"}, tuple(bad)),
+            )
+        )
+    given = {"errors": answered(METRIC, Groups((), ()), raw)}
+    samples = samples_of(given, span.since, span.end, span.step)
+    judged = look(shape, span, None, samples, span.end)
     mine = engines.result(span.end, span.start)
     assert engines.judges["errors"][1].evidence() == judged.metrics[0].evidence
     assert (mine.step, mine.final, mine.reason) == (judged.step, judged.final, judged.reason)

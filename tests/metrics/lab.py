@@ -17,7 +17,7 @@ _PODS = ("auth-1", "auth-canary-1", "shop-1")
 PHASES: list[dict[str, tuple[int, int, int, int]]] = [
     {"old": (100, 0, 5, 5), "gone": (50, 1, 5, 4)},
     {"old": (200, 2, 5, 3), "gone": (70, 1, 5, 4), "new": (10, 0, 4, 4)},
-    {"old": (30, 1, 5, 5), "new": (40, 20, 8, 1)},
+    {"old": (20, 1, 5, 5), "new": (40, 20, 8, 1)},
     {"old": (90, 1, 6, 5), "new": (41, 60, 8, 0)},
 ]
 FLEET = ("old", "gone", "new")

@@ -19,35 +19,46 @@ def points(answer: object) -> tuple[tuple[float, float], ...]:
     return answer.series[0].points
 
 
-def test_what_came_late_is_counted_in_the_next_interval():
-    """A scrape of 10.0 that was not there at the first read: its 7 requests belong to 10–11."""
+def test_what_came_late_counts_right_after_the_end_that_was_read_without_it():
+    """The scrape of 9.8 was not there when 10.0 was read: it belongs to what comes after."""
     source = Latecomers()
-    source.corrected("q", 10.0, counted((9.0, 100.0), (10.0, 100.0)))
-    second = source.corrected("q", 11.0, counted((9.0, 100.0), (10.0, 107.0), (11.0, 107.0)))
-    assert points(second) == ((9.0, 100.0), (10.0, 100.0), (11.0, 107.0))
+    source.corrected("q", 10.0, counted((4.8, 100.0)))
+    second = source.corrected("q", 15.0, counted((4.8, 100.0), (9.8, 107.0), (14.8, 109.0)))
+    assert points(second) == ((4.8, 100.0), (10.001, 107.0), (14.8, 109.0))
 
 
-def test_every_release_that_asks_again_gets_the_same_value():
-    """The correction holds for a release that is a few intervals behind the others."""
+def test_every_release_that_asks_again_gets_the_same_times():
+    """The correction holds for a release that is a few rounds behind the others."""
     source = Latecomers()
-    source.corrected("q", 10.0, counted((10.0, 100.0)))
-    source.corrected("q", 11.0, counted((10.0, 107.0), (11.0, 107.0)))
-    third = source.corrected("q", 12.0, counted((10.0, 107.0), (11.0, 107.0), (12.0, 109.0)))
-    assert points(third) == ((10.0, 100.0), (11.0, 107.0), (12.0, 109.0))
+    source.corrected("q", 10.0, counted((4.8, 100.0)))
+    source.corrected("q", 15.0, counted((4.8, 100.0), (9.8, 107.0), (14.8, 107.0)))
+    third = source.corrected("q", 20.0, counted((9.8, 107.0), (14.8, 107.0), (19.8, 109.0)))
+    assert points(third) == ((10.001, 107.0), (14.8, 107.0), (19.8, 109.0))
 
 
-def test_reading_waits_longer_once_a_value_came_late():
+def test_reading_waits_longer_once_a_sample_came_late():
     """Twice as long each time, up to a bound; shorter again after ten quiet minutes."""
     source = Latecomers()
     late = []
     for turn in range(8):
-        end = float(turn)
-        source.corrected("q", end, counted((end - 1.0, 10.0 * turn), (end, 10.0 * turn)))
+        end = 10.0 * turn
+        seen = [(10.0 * one - 0.2, float(one)) for one in range(turn)]
+        source.corrected("q", end, counted((-50.0, 0.0), *seen))
         late.append(source.lag)
-    assert late[:3] == [SHORTEST, 2 * SHORTEST, 4 * SHORTEST]
+    assert late[:4] == [SHORTEST, SHORTEST, 2 * SHORTEST, 4 * SHORTEST]
     assert late[-1] == LONGEST
     source.corrected("q", 700.0, counted((700.0, 80.0)))
     assert source.lag == LONGEST / 2
+
+
+def test_a_prometheus_that_goes_backwards_is_no_data():
+    """Two servers behind one address: the other one has not scraped that far yet."""
+    source = Latecomers()
+    source.corrected("q", 10.0, counted((4.8, 100.0), (9.8, 107.0)))
+    answer = source.corrected("q", 11.0, counted((3.1, 90.0), (8.1, 99.0)))
+    assert isinstance(answer, NoData)
+    assert answer.partial
+    assert "goes backwards" in answer.why
 
 
 def test_values_in_time_change_nothing():

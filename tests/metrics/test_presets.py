@@ -4,9 +4,13 @@ import contextlib
 
 import pytest
 
+from canary.core.buckets import within
 from canary.core.increments import Side
-from canary.core.series import Found, Matcher, MatchOp
+from canary.core.rounds import Rounds
+from canary.core.sampling import RatioAnswers, matches, ratio_samples
+from canary.core.series import Found, Matcher, MatchOp, Selector
 from canary.errors import UsageError
+from canary.metrics.compile import answers_of
 from canary.metrics.compiler import (
     Context,
     client_errors_preset,
@@ -83,13 +87,13 @@ def test_a_ratio_preset_counts_requests_and_bad_ones_per_side(
     """The numbers are those of the exposition, and nobody else's requests are among them."""
     source, now = prometheus
     compiled = compile_ratio(preset, context(name), "errors")
-    answers = source.read(compiled.queries(), now, now, 1)
+    answer = source.read(compiled.queries(), now - 10, now, 1)["errors.total"]
     stable = (9010, 10) if preset.backend else (1000, 50)
-    assert values(answers["errors.total"], compiled) == {
-        Side.STABLE: stable[0],
-        Side.CANARY: 1000,
-    }
-    assert values(answers["errors.bad"], compiled) == {Side.STABLE: stable[1], Side.CANARY: 50}
+    assert values(answer, compiled) == {Side.STABLE: stable[0], Side.CANARY: 1000}
+    assert isinstance(answer, Found)
+    told = Selector("any", compiled.matchers)
+    bad = Found(tuple(one for one in answer.series if matches(told, one.labels)))
+    assert values(bad, compiled) == {Side.STABLE: stable[1], Side.CANARY: 50}
 
 
 @pytest.mark.parametrize(("name", "preset"), RATIO_ROWS, ids=[name for name, _ in RATIO_ROWS])
@@ -97,10 +101,13 @@ def test_p08_a_preset_counts_client_errors_apart(prometheus, name: str, preset: 
     """20 of the canary's 1,000 requests were answered with 401; none of these is an error."""
     source, now = prometheus
     compiled = compile_ratio(client_errors_preset(preset.name), context(name), "refused")
-    answers = source.read(compiled.queries(), now, now, 1)
+    answer = source.read(compiled.queries(), now - 10, now, 1)["refused.total"]
     stable = 9010 if preset.backend else 1000
-    assert values(answers["refused.total"], compiled) == {Side.STABLE: stable, Side.CANARY: 1000}
-    assert values(answers["refused.bad"], compiled)[Side.CANARY] == 20
+    assert values(answer, compiled) == {Side.STABLE: stable, Side.CANARY: 1000}
+    assert isinstance(answer, Found)
+    told = Selector("any", compiled.matchers)
+    bad = Found(tuple(one for one in answer.series if matches(told, one.labels)))
+    assert values(bad, compiled)[Side.CANARY] == 20
 
 
 @pytest.mark.parametrize(("name", "preset"), LATENCY_ROWS, ids=[name for name, _ in LATENCY_ROWS])
@@ -110,11 +117,20 @@ def test_a_latency_preset_counts_requests_above_the_nearest_bound(
     """Asked for 400 ms, the buckets 250, 500 and 1,000 give 30 slow of the canary's 1,000."""
     source, now = prometheus
     compiled = compile_latency(preset, 0.4, context(name), "slow")
-    samples = compiled.samples(source.read(compiled.queries(), now, now, 1))
+    answers = source.read(compiled.queries(), now - 10, now, 1)
+    raw = answers_of(compiled, answers)
+    assert isinstance(raw, RatioAnswers)
+    assert ratio_samples(raw, Rounds(now - 10, (now,))).bound == "500 ms"
+    good = answers["slow.good"]
+    assert isinstance(good, Found)
+    fast = values(Found(within(good.series, 0.5 / preset.unit)), compiled)
+    total = values(answers["slow.total"], compiled)
     stable = (9010, 10) if preset.backend else (1000, 30)
-    assert samples.bound == "500 ms"
-    assert values(samples.total, compiled) == {Side.STABLE: stable[0], Side.CANARY: 1000}
-    assert values(samples.bad, compiled) == {Side.STABLE: stable[1], Side.CANARY: 30}
+    assert total == {Side.STABLE: stable[0], Side.CANARY: 1000}
+    assert {side: total[side] - fast[side] for side in Side} == {
+        Side.STABLE: stable[1],
+        Side.CANARY: 30,
+    }
 
 
 @pytest.mark.parametrize("preset", POOLS, ids=lambda p: p.name)
@@ -122,9 +138,14 @@ def test_a_pool_preset_reads_connections_and_hold_time(prometheus, preset: PoolP
     """7 of 10 in use, 2 waiting, 3 timed out, 125.5 s held: as far as the exporter tells."""
     source, now = prometheus
     compiled = compile_pool(preset, context(preset.name), "pool")
-    answers = source.read(compiled.queries(), now, now, 1)
+    answers = source.read(compiled.queries(), now - 10, now, 1)
+    if compiled.idle is not None:
+        size, idle = (
+            values(answers[one.key], compiled) for one in (compiled.in_use, compiled.idle)
+        )
+        assert size[Side.CANARY] - idle[Side.CANARY] == 7
     for query, expected in (
-        (compiled.in_use, 7),
+        (compiled.in_use if compiled.idle is None else None, 7),
         (compiled.waiting, 2),
         (compiled.timeouts, 3),
         (compiled.hold, 125.5 / preset.hold_unit),

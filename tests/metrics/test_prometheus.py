@@ -107,6 +107,12 @@ def test_a_read_is_one_post_with_the_query_in_the_body(server, ask):
             id="a partial answer never looks whole",
         ),
         pytest.param(
+            matrix(({}, [[100, "1"]]), isPartial=True),
+            NoData,
+            "only in part: isPartial is true",
+            id="p12: VictoriaMetrics with a storage node away",
+        ),
+        pytest.param(
             matrix(({}, [[100, "1"]]), infos=["result truncated"]),
             NoData,
             "truncated",
@@ -229,8 +235,9 @@ def test_an_answer_that_is_too_large_is_not_read_to_its_end(server, ask):
     """Memory is bounded."""
     server.answer = lambda _: Reply(b"x" * 100_000, headers=JSON)
     answer = ask(max_bytes=1000)
-    assert isinstance(answer, Unavailable)
-    assert answer.why == f"{server.url}: the answer is larger than 1,000 bytes"
+    assert isinstance(answer, NoData)
+    assert answer.partial
+    assert "the answer is larger than 1,000 bytes; give the metric more conditions" in answer.why
     assert len(server.requests) == 1
 
 

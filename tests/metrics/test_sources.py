@@ -9,7 +9,9 @@ from itertools import pairwise
 
 import pytest
 
-from canary.core.increments import Counters, Grid, Side, increments
+from canary.core.increments import Side
+from canary.core.rounds import Rounds
+from canary.core.sampling import RatioAnswers, ratio_samples, rounds_of
 from canary.core.series import Found, Matcher, MatchOp, NoData, Selector, SeriesQuery
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
 from canary.metrics.scrape import Scrape
@@ -17,15 +19,16 @@ from tests.metrics.lab import PHASES, Lab
 from tests.metrics.servers import until
 
 HITS = Selector("logins_total")
-TOTAL = SeriesQuery("total", HITS, ("pod",))
-BAD = SeriesQuery("bad", Selector(HITS.metric, (Matcher("code", MatchOp.REGEX, "5.."),)), ("pod",))
+TOTAL = SeriesQuery("total", HITS, ("pod",), raw=True)
+IS_BAD = (Matcher("code", MatchOp.REGEX, "5.."),)
+SUM = SeriesQuery("sum", HITS, ("pod",))
 IN_USE = SeriesQuery("in_use", Selector("connections"), ("pod",), Selector("idle"))
 NOTHING = SeriesQuery("nothing", Selector("no_such_metric"), ("pod",))
-QUERIES = (TOTAL, BAD, IN_USE, NOTHING)
+QUERIES = (TOTAL, SUM, IN_USE, NOTHING)
 SIDES = {"old": Side.STABLE, "gone": Side.STABLE, "new": Side.CANARY}
 
 EXPECTED = {
-    "old": [(102, 2), (31, 1), (60, 0)],
+    "old": [(102, 2), (21, 1), (70, 0)],
     "gone": [(20, 0), (0, 0), (0, 0)],
     "new": [(10, 0), (50, 20), (41, 40)],
 }
@@ -77,19 +80,30 @@ def source(request, replay):
 def test_increments_per_pod_and_phase_are_the_same(source):
     """Resets, a pod that disappears, one that is new, an error series that comes late."""
     reader, marks = source
-    grid = Grid(marks[0], marks[-1], 1)
-    answers = reader.read(QUERIES, grid.start, grid.end, grid.step)
-    total, bad = answers["total"], answers["bad"]
-    assert isinstance(total, Found)
-    assert isinstance(bad, Found)
-    counters = Counters(total.series, bad.series, "pod", SIDES.get, {"new": grid.start + 0.5})
-    ticks = increments(counters, grid)
+    answers = reader.read(QUERIES, marks[0] - 60, marks[-1], 1)
+    started = {"new": marks[0] + 0.5}
+    raw = RatioAnswers("logins_total", answers["total"], "pod", SIDES.get, IS_BAD, started=started)
+    rounds = rounds_of([raw], marks[0], marks[-1], 1)
+    ticks = ratio_samples(raw, Rounds(marks[0], tuple(sorted({*rounds.ends, *marks[1:]})))).ticks
+    assert isinstance(ticks, tuple)
     for pod, phases in EXPECTED.items():
         found = []
         for begin, end in pairwise(marks):
             own = [i for t in ticks if begin < t.end <= end for i in t.increments if i.name == pod]
             found.append((sum(i.total for i in own), sum(i.bad for i in own)))
         assert found == phases, pod
+
+
+def test_raw_samples_have_the_times_of_their_scrapes(source):
+    """Every series of one scrape has the same one, and no grid moves it."""
+    reader, marks = source
+    answer = reader.read([TOTAL], marks[0], marks[-1], 1)["total"]
+    assert isinstance(answer, Found)
+    times: dict[str, set[float]] = {}
+    for one in answer.series:
+        mine = {time for time, _ in one.points}
+        assert mine <= times.setdefault(one.labels["pod"], mine) or mine >= times[one.labels["pod"]]
+    assert any(time % 1 for mine in times.values() for time in mine)
 
 
 def test_gauges_are_the_same_at_the_end_of_each_phase(source):
@@ -107,7 +121,7 @@ def test_gauges_are_the_same_at_the_end_of_each_phase(source):
 def test_a_disappeared_pod_has_no_value(source):
     """Stale at once, not for five minutes more."""
     reader, marks = source
-    answer = reader.read([TOTAL], marks[2], marks[3], 1)["total"]
+    answer = reader.read([SUM], marks[2], marks[3], 1)["sum"]
     assert isinstance(answer, Found)
     assert {s.labels["pod"] for s in answer.series} == {"old", "new"}
 

@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
+from itertools import product
 from math import floor
 from typing import Any
 
 import yaml
 
+from canary.core.sampling import matches
 from canary.core.series import (
     Found,
     MetricAnswer,
@@ -37,7 +39,6 @@ from canary.kube.objects import (
     Object,
 )
 from canary.kube.workloads.template import template_hash
-from canary.metrics.history import matches
 from canary.operator.run import Api, Operator
 from canary.operator.settings import Settings
 from canary.telemetry import Telemetry
@@ -240,11 +241,11 @@ class Town:
     # what Prometheus would say
 
     def read(
-        self, queries: Sequence[SeriesQuery], start: float, end: float, step: float
+        self, queries: Sequence[SeriesQuery], start: float, end: float, _step: float
     ) -> Mapping[str, MetricAnswer]:
         with self._lock:
             self.asked += [query.selector.metric for query in queries]
-            return {query.key: self._answer(query, start, end, step) for query in queries}
+            return {query.key: self._answer(query, start, end) for query in queries}
 
     def settled(self, now: float) -> float:
         return float(floor(now - 1))
@@ -289,19 +290,20 @@ class Town:
             found.append(self._pods.setdefault(name, Counted(labels, errors)))
         return found
 
-    def _answer(self, query: SeriesQuery, start: float, end: float, step: float) -> MetricAnswer:
+    def _answer(self, query: SeriesQuery, start: float, end: float) -> MetricAnswer:
         if not self.monitoring:
             return Unavailable("nobody answers")
-        bad = any(matcher.label == "code" for matcher in query.selector.matchers)
         series = []
-        for pod in self._pods.values():
-            labels = {**pod.labels, **({"code": "500"} if bad else {})}
+        for pod, bad in product(self._pods.values(), (False, True)):
+            labels = {**pod.labels, "code": "500" if bad else "200"}
             if matches(query.selector, labels):
-                kept = {key: value for key, value in labels.items() if key in query.by}
-                values = {at: (failed if bad else total) for at, total, failed in pod.seen}
-                times = [start + i * step for i in range(int((end - start) // step) + 1)]
-                points = tuple((at, values[at]) for at in times if at in values)
-                series += [Series(kept, points)] if points else []
+                begin = start - query.history
+                points = tuple(
+                    (float(at), float(failed if bad else total - failed))
+                    for at, total, failed in pod.seen
+                    if begin <= at <= end
+                )
+                series += [Series(labels, points)] if points else []
         return Found(tuple(series)) if series else NoData("nothing")
 
     def _roll(self, deployment: Object) -> None:

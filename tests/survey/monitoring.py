@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from canary.metrics.history import matches
+from canary.core.sampling import matches
 from canary.metrics.selectors import parse_selector
 from tests.metrics.servers import Reply, Request
 
 NOW = 1_893_456_000
 _SUM = re.compile(r"sum by \((.*?)\) \((.*?\})\)(?: - .*)?")
-_RANGE = re.compile(r"(.*)\[5m\]")
+_RANGE = re.compile(r"(.*)\[(\d+)([ms])\]")
 _PODS = re.compile(r"count by \(pod\) \((.*)\)")
 
 
@@ -45,13 +45,14 @@ class FakePrometheus:
             start, end = float(form["start"]), float(form["end"])
             times = [start + i * float(form["step"]) for i in range(1000)]
             return _reply("matrix", self._sums(form["query"], [t for t in times if t <= end]))
-        return self._now(form["query"])
+        return self._now(form["query"], float(form.get("time", NOW)))
 
-    def _now(self, query: str) -> Reply:
+    def _now(self, query: str, now: float) -> Reply:
         if query in self.fixed:
             return _reply("vector", [{"metric": {}, "value": [NOW, str(self.fixed[query])]}])
         if found := _RANGE.fullmatch(query):
-            times = [NOW - self.scrape * i for i in range(20)][::-1]
+            seconds = int(found[2]) * {"m": 60, "s": 1}[found[3]]
+            times = [now - self.scrape * i for i in range(int(seconds // self.scrape) + 1)][::-1]
             runs = [
                 {"metric": line.labels, "values": [[t, str(line.at(t))] for t in times]}
                 for line in self._chosen(found[1])

@@ -7,8 +7,9 @@ import pytest
 from canary.api import Metric, load_release
 from canary.api.analysis import RatioSource
 from canary.core.evidence.promotion import GROSS, SMALL, rules_out
-from canary.core.increments import Grid, Side
-from canary.core.series import Found, NoData, Series
+from canary.core.increments import Side
+from canary.core.sampling import RatioAnswers
+from canary.core.series import Found, MetricAnswer, NoData, Series
 from canary.survey.evidence import ERROR, Traffic, course_of, requests_needed, traffic_of
 from tests.survey.town import RELEASE
 
@@ -65,10 +66,13 @@ def test_the_first_step_waits_for_its_own_evidence() -> None:
 
 def test_traffic_is_what_stable_counted() -> None:
     """Increments of both counters over the grid; a reset is no negative traffic."""
-    grid = Grid(0, 60, 30)
-    total = Found((Series({"pod": "a"}, ((0.0, 100.0), (30.0, 130.0), (60.0, 30.0))),))
-    bad = Found((Series({"pod": "a"}, ((0.0, 0.0), (30.0, 6.0), (60.0, 0.0))),))
-    sides = {"a": Side.STABLE}.get
-    assert traffic_of(total, bad, grid, "pod", sides) == Traffic(1.0, 0.1)
-    assert traffic_of(total, NoData("none"), grid, "pod", sides) == Traffic(1.0, 0.0)
-    assert traffic_of(NoData("none"), bad, grid, "pod", sides) is None
+    total = Found((Series({"pod": "a"}, ((1.0, 100.0), (30.0, 129.0), (60.0, 30.0))),))
+    bad = Found((Series({"pod": "a"}, ((1.0, 0.0), (30.0, 6.0), (60.0, 0.0))),))
+
+    def traffic(total: MetricAnswer, bad: MetricAnswer) -> Traffic | None:
+        sides = {"a": Side.STABLE}.get
+        return traffic_of(RatioAnswers("hits", total, "pod", sides, bad=bad), 0.0, 60.0)
+
+    assert traffic(total, bad) == Traffic(1.0, 6 / 59)
+    assert traffic(total, NoData("none")) == Traffic(1.0, 0.0)
+    assert traffic(NoData("none"), bad) is None

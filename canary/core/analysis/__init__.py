@@ -152,7 +152,7 @@ def _one(
     mine = samples.by_metric.get(metric.name) if samples else None
     if metric.is_request_share:
         if isinstance(mine, NoData | Unavailable):
-            mine = RatioSamples(mine, mine, "", _nobody)
+            mine = RatioSamples(mine)
         ratio = (samples, mine) if samples and isinstance(mine, RatioSamples) else None
         return analyze_ratio(metric, ratio, before.ratios.get(metric.name), given)
     if metric.pool is not None:

@@ -25,7 +25,7 @@ def analyze_custom_query(
             since = until if until is not None else samples.since
             bounds = Bounds(metric.min, metric.max, metric.for_)
             state = fold(state, bounds, answer.series, since)
-            until = samples.grid.end
+            until = samples.rounds.end
     verdict, why = _verdict(metric, state, quiet)
     status = MetricStatus(
         name=metric.name,

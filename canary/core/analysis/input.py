@@ -54,10 +54,6 @@ class AnalysisInput:
         late = since > self.judged_from + self.analysis.interval
         return late and at - since < self.analysis.warm_up
 
-    def started(self, since: float) -> dict[str, float]:
-        """Pods that began after what has been judged: their counters were 0 then."""
-        return {pod: at for pod, at in self.ready_since.items() if at is not None and at > since}
-
 
 @dataclass(frozen=True, slots=True)
 class MetricResult:

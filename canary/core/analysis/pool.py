@@ -1,6 +1,6 @@
 """A connection pool: from samples to the fold over its readings, and back to words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from canary.api import Metric, MetricStatus, Reason, Verdict
@@ -44,10 +44,9 @@ def analyze_pool(
         quiet = _quiet(pool)
         if quiet is None:
             since = until if until is not None else samples.since
-            series = _series_of(pool, given.started(since))
-            fresh = pool_samples(series, requests, samples.grid, since)
+            fresh = pool_samples(_series_of(pool), requests, samples.rounds, since)
             state = fold(state, policy, fresh)
-            until = samples.grid.end
+            until = samples.rounds.end
     result = result_of(metric, assess(state, policy), quiet)
     return replace(result, state=stored_of(state, until, quiet))
 
@@ -69,7 +68,7 @@ def _quiet(pool: PoolSamples) -> tuple[Verdict, str] | None:
     return silent((pool.in_use, *maximum, *down))
 
 
-def _series_of(pool: PoolSamples, started: Mapping[str, float]) -> PoolSeries:
+def _series_of(pool: PoolSamples) -> PoolSeries:
     maximum = pool.maximum
     return PoolSeries(
         _found(pool.in_use),
@@ -80,7 +79,6 @@ def _series_of(pool: PoolSamples, started: Mapping[str, float]) -> PoolSeries:
         timeouts=_found(pool.timeouts),
         hold=_found(pool.hold),
         hold_unit=pool.hold_unit,
-        started=started,
     )
 
 

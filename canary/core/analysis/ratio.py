@@ -17,8 +17,8 @@ from canary.core.evidence import (
     assess,
     fold,
 )
-from canary.core.increments import Counters, Increment, Side, Tick, increments
-from canary.core.series import Found, NoData
+from canary.core.increments import Increment, Side, Tick
+from canary.core.series import NoData, Unavailable
 from canary.core.snapshot import RatioSamples, Samples
 
 
@@ -54,11 +54,17 @@ def analyze_ratio(
     until, seen, quiet = kept.until, kept.seen, pair_of(kept.quiet)
     ticks: tuple[Tick, ...] = ()
     if read is not None:
-        quiet = silent((read[1].total,)) or _bad_is_down(read[1])
-        if quiet is None:
-            ticks = _ticks(read[0], read[1], until, given)
+        samples, ratio = read
+        quiet = None
+        if isinstance(ratio.ticks, NoData | Unavailable):
+            quiet = silent((ratio.ticks,))
+        else:
+            since = until if until is not None else samples.since
+            ticks = tuple(
+                _without_earlier_canaries(tick, given) for tick in ratio.ticks if tick.end > since
+            )
             state = fold(state, policy, (_interval(tick, given) for tick in ticks))
-            until = read[0].grid.end
+            until = samples.rounds.end
             seen = max((t.end for t in ticks if t.total(Side.CANARY)), default=seen)
     bound = (read[1].bound if read else "") or kept.bound
     result = result_of(metric, assess(state, policy), given, seen, quiet)
@@ -108,23 +114,6 @@ def _state(kept: RatioState, policy: RatioPolicy, given: AnalysisInput) -> Evide
     """The kept state; at the promotion it starts anew with stable's history."""
     state = evidence_of(kept.evidence)
     return after_promotion(state, policy) if given.alone and not kept.alone else state
-
-
-def _bad_is_down(samples: RatioSamples) -> tuple[Verdict, str] | None:
-    """No error series at all is what a good version looks like; one that cannot be read is not."""
-    nothing = isinstance(samples.bad, NoData) and not samples.bad.partial
-    return None if nothing else silent((samples.bad,))
-
-
-def _ticks(
-    samples: Samples, ratio: RatioSamples, until: float | None, given: AnalysisInput
-) -> tuple[Tick, ...]:
-    since = until if until is not None else samples.since
-    total = ratio.total.series if isinstance(ratio.total, Found) else ()
-    bad = ratio.bad.series if isinstance(ratio.bad, Found) else ()
-    counters = Counters(total, bad, ratio.label, ratio.side_of, given.started(since))
-    ticks = increments(counters, samples.grid, since)
-    return tuple(_without_earlier_canaries(tick, given) for tick in ticks)
 
 
 def _without_earlier_canaries(tick: Tick, given: AnalysisInput) -> Tick:

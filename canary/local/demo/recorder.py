@@ -3,14 +3,15 @@
 from dataclasses import dataclass, field, replace
 
 from canary.api import Metric, PoolSource, RatioSource, Status
-from canary.core.increments import Counters, Grid, Side, SideOf, increments
+from canary.core.increments import Side, SideOf, Tick
 from canary.core.outlook import outlook
-from canary.core.series import Found, MetricAnswer, Series
+from canary.core.sampling import RatioAnswers, ratio_samples, rounds_of
+from canary.core.series import Found, MetricAnswer, Series, SeriesQuery
 from canary.core.snapshot import Wish
 from canary.interfaces import MetricSource, Notice
 from canary.local.traefik import CANARY, STABLE
 from canary.local.world import NAMESPACE, LocalCluster
-from canary.metrics.compile import compile_metric
+from canary.metrics.compile import answers_of, compile_metric
 from canary.metrics.compiler import Context, PoolQueries, RatioQueries
 from canary.render.timeline import Decision, Evidence, Moment, Numbers, Pool
 
@@ -90,17 +91,15 @@ class Recorder:
         start = end - WINDOW
         if not isinstance(queries, RatioQueries) or end <= 0:
             return {side: Numbers() for side in Side}
-        answers = self.source.read(queries.queries(), start, end, 1.0)
-        total, bad = (_series(answers[query.key]) for query in queries.queries())
-        ticks = increments(
-            Counters(total, bad, queries.label, queries.side_of, {}), Grid(start, end, 1.0)
-        )
+        raw = answers_of(queries, self.source.read(queries.queries(), start - WINDOW, end, 1.0))
+        answered = raw if isinstance(raw, RatioAnswers) else None
+        ticks = self._ticks(answered, start, end)
+        new = self._ticks(answered, max(self._read_until, start), end)
         numbers = {}
         for side in Side:
-            fresh = [tick for tick in ticks if tick.end > self._read_until]
             seen, failed = self.totals.get(side, (0.0, 0.0))
-            seen += sum(tick.total(side) for tick in fresh)
-            failed += sum(tick.bad(side) for tick in fresh)
+            seen += sum(tick.total(side) for tick in new)
+            failed += sum(tick.bad(side) for tick in new)
             self.totals[side] = (seen, failed)
             count, wrong = (
                 sum(tick.total(side) for tick in ticks),
@@ -108,14 +107,23 @@ class Recorder:
             )
             ratio = wrong / count if count else None
             numbers[side] = Numbers(count / WINDOW, ratio, seen, failed)
-        self._read_until = end
+        self._read_until = new[-1].end if new else self._read_until
         return numbers
+
+    @staticmethod
+    def _ticks(answers: RatioAnswers | None, start: float, end: float) -> tuple[Tick, ...]:
+        if answers is None:
+            return ()
+        ticks = ratio_samples(answers, rounds_of([answers], start, end, 1.0)).ticks
+        return ticks if isinstance(ticks, tuple) else ()
 
     def _pools(self, now: float, new: set[str]) -> tuple[Pool, ...]:
         queries = compile_metric(POOLS, self._context())
         end = float(int(self.source.settled(now)))
         if not isinstance(queries, PoolQueries) or isinstance(queries.maximum, float) or end <= 0:
             return ()
+        queries = queries.summed()
+        assert isinstance(queries.maximum, SeriesQuery)  # noqa: S101 - it was one before
         answers = self.source.read((queries.in_use, queries.maximum), end - 2, end, 1.0)
         maximum = {
             series.labels.get("pod", ""): series.points[-1][1]

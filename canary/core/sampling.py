@@ -1,0 +1,385 @@
+"""From the answers of a metric source to what is judged: requests per round, gauges per round."""
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from canary.core.buckets import SlowAbove, nearest_bound, silence, within
+from canary.core.increments import Counters, Labels, Side, SideOf, increments
+from canary.core.rounds import Rounds, Times, rounds, scraped
+from canary.core.series import (
+    Found,
+    Matcher,
+    MatchOp,
+    MetricAnswer,
+    NoData,
+    Selector,
+    Series,
+    Unavailable,
+)
+from canary.core.snapshot import PoolSamples, RatioSamples, Samples
+from canary.core.targets import SCRAPE_LABELS
+
+_CODE = re.compile(r"[0-9]{1,3}|[0-9][xX]{2}")
+_WANTS_CODES = re.compile(r"\(?[1-5](?:[.0-9xX]|\[|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class RatioAnswers:
+    """Raw answers of one ratio: requests, and either bad ones, good ones, or how bad is told.
+
+    `matchers` are conditions by which series of `total` count bad requests.
+    """
+
+    metric: str
+    """Name of the counter of all requests."""
+    total: MetricAnswer
+    label: str
+    side_of: SideOf
+    matchers: tuple[Matcher, ...] = ()
+    bad: MetricAnswer | None = None
+    good: MetricAnswer | None = None
+    started: Mapping[str, float] = field(default_factory=dict)
+    bad_is: Selector | None = None
+    known: MetricAnswer | None = None
+    """What there is of the metric of `bad_is` anywhere, by its labels."""
+    slow: SlowAbove | None = None
+    """`good` are a histogram's buckets: what is slower than the nearest bound is bad."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolAnswers:
+    """Raw answers of one pool; None where the exporter has no such series.
+
+    `by` are the labels that tell pools apart; see PoolSamples for the rest.
+    """
+
+    in_use: MetricAnswer
+    maximum: MetricAnswer | float
+    by: tuple[str, ...]
+    label: str
+    side_of: SideOf
+    idle: MetricAnswer | None = None
+    waiting: MetricAnswer | None = None
+    timeouts: MetricAnswer | None = None
+    hold: MetricAnswer | None = None
+    hold_unit: float = 1.0
+
+
+RawAnswers = RatioAnswers | PoolAnswers
+Sampled = RatioSamples | PoolSamples | MetricAnswer
+
+
+def sampled(answers: RawAnswers | MetricAnswer, rounds: Rounds) -> Sampled:
+    """What is judged of one metric; of a user's own query what is not later than the rounds."""
+    match answers:
+        case RatioAnswers():
+            return ratio_samples(answers, rounds)
+        case PoolAnswers():
+            return pool_samples_of(answers, rounds)
+        case Found(series):
+            return Found(tuple(_until(one, rounds.end) for one in series))
+        case _:
+            return answers
+
+
+def _until(series: Series, end: float) -> Series:
+    return replace(series, points=series.points[: bisect_right(series.points, end, key=_time)])
+
+
+def samples_of(
+    answers: Mapping[str, RawAnswers | MetricAnswer], since: float, end: float, shortest: float
+) -> Samples:
+    """What was scraped after `since` (seconds), in rounds of at least `shortest` seconds.
+
+    Users' own queries have no scrapes of their own: where there is nothing else, steps stand in.
+    """
+    counted = [one for one in answers.values() if isinstance(one, RatioAnswers | PoolAnswers)]
+    if counted:
+        found = rounds_of(counted, since, end, shortest)
+    else:
+        count = int((end - since) // shortest)
+        found = Rounds(since, tuple(since + i * shortest for i in range(1, count + 1)))
+    return Samples(found, since, {name: sampled(one, found) for name, one in answers.items()})
+
+
+def rounds_of(answers: Iterable[RawAnswers], start: float, end: float, shortest: float) -> Rounds:
+    """The rounds in which these were scraped: by the canary's targets, once it has some."""
+    leading: dict[Side, dict[Hashable, list[float]]] = {side: {} for side in Side}
+    for one in answers:
+        answer = one.total if isinstance(one, RatioAnswers) else one.in_use
+        series = answer.series if isinstance(answer, Found) else ()
+        for side in Side:
+            mine = [s for s in series if one.side_of(s.labels.get(one.label, "")) is side]
+            for target, times in scraped(mine).items():
+                known = leading[side].setdefault(target, times)
+                leading[side][target] = max(known, times, key=len)
+    return rounds(_led(leading[Side.CANARY], leading[Side.STABLE]), start, end, shortest)
+
+
+def _led(canary: Times, stable: Times) -> Times:
+    """The canary's scrapes, and stable's while there was no canary."""
+    begin = min((times[0] for times in canary.values()), default=float("inf"))
+    before = {target: [t for t in times if t < begin] for target, times in stable.items()}
+    both: dict[Hashable, Sequence[float]] = {("stable", key): one for key, one in before.items()}
+    return both | {("canary", key): one for key, one in canary.items()}
+
+
+def ratio_samples(answers: RatioAnswers, rounds: Rounds) -> RatioSamples:
+    """Requests per round and pod, or why there is nothing to count."""
+    if not isinstance(answers.total, Found):
+        return RatioSamples(answers.total)
+    if answers.slow is not None:
+        return _slow(answers, answers.slow, rounds)
+    if (blind := blindness(answers)) is not None:
+        return RatioSamples(blind)
+    matchers = answers.matchers
+    counters = Counters(
+        answers.total.series,
+        answers.label,
+        answers.side_of,
+        (lambda labels: _all_hold(matchers, labels)) if matchers else None,
+        answers.bad.series if isinstance(answers.bad, Found) else (),
+        answers.good.series if isinstance(answers.good, Found) else None,
+        answers.started,
+    )
+    return RatioSamples(increments(counters, rounds))
+
+
+def _slow(answers: RatioAnswers, slow: SlowAbove, rounds: Rounds) -> RatioSamples:
+    """Requests within the nearest bound are the good ones; which bound that is, is said."""
+    bound = _bound(answers, slow)
+    if isinstance(bound, NoData | Unavailable):
+        return RatioSamples(bound)
+    good = Found(within(answers.good.series if isinstance(answers.good, Found) else (), bound))
+    fast = ratio_samples(replace(answers, slow=None, good=good), rounds)
+    return RatioSamples(fast.ticks, slow.said(bound))
+
+
+def _bound(answers: RatioAnswers, slow: SlowAbove) -> float | NoData | Unavailable:
+    if not isinstance(answers.good, Found):
+        return silence(answers.good or NoData("no buckets were asked for"))
+    return nearest_bound(answers.good.series, answers.label, answers.side_of, slow)
+
+
+def blindness(answers: RatioAnswers) -> NoData | Unavailable | None:
+    """Why no request would ever count as bad, or as good; None where they would.
+
+    A series of errors that has merely not appeared yet is what a good version looks like. A
+    counter of good requests is there with the first request.
+    """
+    total = answers.total.series if isinstance(answers.total, Found) else ()
+    if answers.slow is not None:
+        bound = _bound(answers, answers.slow)
+        return None if isinstance(bound, float) else bound
+    match answers.good:
+        case Unavailable():
+            return answers.good
+        case NoData(why, partial):
+            if partial:
+                return answers.good
+            return NoData(
+                f"{answers.metric} counts requests, but the counter of good ones has no series: "
+                f"check its name and its labels ({why})"
+            )
+        case _:
+            pass
+    match answers.bad:
+        case Unavailable() | NoData(partial=True):
+            return answers.bad
+        case NoData():
+            return _unknown(answers)
+        case _:
+            return untold(answers.metric, answers.matchers, [one.labels for one in total])
+
+
+def _unknown(answers: RatioAnswers) -> NoData | None:
+    """Why a counter of bad requests without series is none that has merely not appeared yet."""
+    selector = answers.bad_is
+    if selector is None:
+        return None
+    match answers.known:
+        case NoData(partial=False):
+            return NoData(
+                f"the monitoring has no series {selector.metric} of anybody: check its name. If it "
+                "appears with the first error only, count bad requests by a label of the requests"
+            )
+        case Found(series):
+            own = [one for one in selector.matchers if one.label not in {"pod", "namespace"}]
+            return untold(selector.metric, own, [one.labels for one in series])
+        case _:
+            return None
+
+
+def untold(
+    metric: str, matchers: Sequence[Matcher], series: Sequence[Mapping[str, str]]
+) -> NoData | None:
+    """Why these conditions could tell no bad request among series with such labels."""
+    for one in matchers:
+        values = {labels.get(one.label, "") for labels in series} - {""}
+        if not values and one.op in {MatchOp.EQUAL, MatchOp.REGEX}:
+            return NoData(
+                f"no series of {metric} has the label {one.label!r}, by which bad requests are "
+                "told: none would ever count as bad"
+            )
+        if values and expects_codes(one) and not any(map(is_code, values)):
+            shown = ", ".join(repr(value) for value in sorted(values)[:3])
+            return NoData(
+                f"the label {one.label!r} of {metric} has no status codes such as 500 or 5xx, but "
+                f"{shown}: {one.label}{one.op.value}{one.value!r} would never hold"
+            )
+    return None
+
+
+def expects_codes(matcher: Matcher) -> bool:
+    """Whether a condition looks for status codes such as 5.. or 500."""
+    asks = matcher.op in {MatchOp.EQUAL, MatchOp.REGEX}
+    return asks and _WANTS_CODES.match(matcher.value) is not None
+
+
+def is_code(value: str) -> bool:
+    """Whether it is a status code (500), or a class of them (5xx, 5)."""
+    return _CODE.fullmatch(value) is not None
+
+
+def holds(matcher: Matcher, labels: Mapping[str, str]) -> bool:
+    """Whether labels meet a condition; an absent label is the empty one."""
+    value = labels.get(matcher.label, "")
+    match matcher.op:
+        case MatchOp.EQUAL:
+            return value == matcher.value
+        case MatchOp.NOT_EQUAL:
+            return value != matcher.value
+        case MatchOp.REGEX:
+            return re.fullmatch(matcher.value, value) is not None
+        case MatchOp.NOT_REGEX:
+            return re.fullmatch(matcher.value, value) is None
+
+
+def matches(selector: Selector, labels: Mapping[str, str]) -> bool:
+    """Whether a series of the selector's metric is selected."""
+    return _all_hold(selector.matchers, labels)
+
+
+def _all_hold(matchers: Iterable[Matcher], labels: Mapping[str, str]) -> bool:
+    return all(holds(one, labels) for one in matchers)
+
+
+def pool_samples_of(answers: PoolAnswers, rounds: Rounds) -> PoolSamples:
+    """The pool's gauges and counters at the end of each round; counters never fall any more."""
+
+    def gauge(answer: MetricAnswer) -> MetricAnswer:
+        return _mapped(answer, lambda series: _gauges(series, answers.by, rounds))
+
+    def counter(answer: MetricAnswer | None) -> MetricAnswer | None:
+        return answer and _mapped(answer, lambda found: _counters(found, answers.by, rounds))
+
+    maximum = answers.maximum
+    return PoolSamples(
+        _without(gauge(answers.in_use), answers.idle and gauge(answers.idle)),
+        maximum if isinstance(maximum, float | int) else gauge(maximum),
+        answers.waiting and gauge(answers.waiting),
+        counter(answers.timeouts),
+        counter(answers.hold),
+        answers.hold_unit,
+        answers.label,
+        answers.side_of,
+    )
+
+
+def _mapped(
+    answer: MetricAnswer, change: Callable[[Sequence[Series]], list[Series]]
+) -> MetricAnswer:
+    if not isinstance(answer, Found):
+        return answer
+    found = change(answer.series)
+    return Found(tuple(found)) if found else NoData("nothing was scraped in this range")
+
+
+def _gauges(series: Sequence[Series], by: Sequence[str], rounds: Rounds) -> list[Series]:
+    """Sums per group of what was scraped last in each round, of two scrapes of one gauge once."""
+    groups: dict[Labels, dict[float, dict[Hashable, tuple[float, float]]]] = {}
+    for one in series:
+        group, who = _group(one, by), _identity(one)
+        times = groups.setdefault(group, {})
+        for end, time, value in _last_in_rounds(one, rounds):
+            values = times.setdefault(end, {})
+            values[who] = max(values.get(who, (time, value)), (time, value))
+    return [
+        Series(
+            dict(group),
+            tuple((t, sum(v for _, v in some.values())) for t, some in sorted(times.items())),
+        )
+        for group, times in groups.items()
+        if times
+    ]
+
+
+def _counters(series: Sequence[Series], by: Sequence[str], rounds: Rounds) -> list[Series]:
+    """What each group has counted since the range began, at the end of each round."""
+    label = by[0]
+    whole = Rounds(float("-inf"), (rounds.start, *rounds.ends))
+    groups: dict[Labels, list[Series]] = {}
+    for one in series:
+        groups.setdefault(_group(one, by), []).append(one)
+    found = []
+    for group, members in groups.items():
+        ticks = increments(Counters(members, label, lambda _: Side.STABLE), whole)
+        seen = {end for one in members for end, _, _ in _last_in_rounds(one, rounds)}
+        counted, points = 0.0, []
+        for tick in () if isinstance(ticks, NoData) else ticks:
+            counted += tick.total(Side.STABLE)
+            points.append((tick.end, counted))
+        kept = tuple(point for point in points if point[0] in seen)
+        if kept:
+            found.append(Series(dict(group), kept))
+    return found
+
+
+def _last_in_rounds(series: Series, rounds: Rounds) -> Iterator[tuple[float, float, float]]:
+    """(end of the round, time, value) of the last scrape in each round, and before the first."""
+    points, last = series.points, None
+    first = bisect_right(points, rounds.start, key=_time) - 1
+    if first >= 0:
+        yield rounds.start, *points[first]
+    for time, value in points[first + 1 :]:
+        if time > rounds.end:
+            break
+        end = rounds.ends[bisect_left(rounds.ends, time)]
+        if last is not None and last[0] != end:
+            yield last
+        last = end, time, value
+    if last is not None:
+        yield last
+
+
+def _without(answer: MetricAnswer, idle: MetricAnswer | None) -> MetricAnswer:
+    """`answer − idle`, only where both have a value."""
+    if idle is None or not isinstance(answer, Found):
+        return answer
+    if not isinstance(idle, Found):
+        return idle
+    known = {frozenset(one.labels.items()): dict(one.points) for one in idle.series}
+    found = []
+    for one in answer.series:
+        less = known.get(frozenset(one.labels.items()), {})
+        points = tuple((t, value - less[t]) for t, value in one.points if t in less)
+        if points:
+            found.append(Series(one.labels, points))
+    return Found(tuple(found)) if found else NoData("no pool has both of its two gauges")
+
+
+def _group(series: Series, by: Sequence[str]) -> Labels:
+    return tuple(sorted((name, value) for name in by if (value := series.labels.get(name))))
+
+
+def _identity(series: Series) -> Hashable:
+    """What is left without the labels of the scrape, but for the address."""
+    labels = series.labels.items()
+    kept = frozenset(item for item in labels if item[0] not in SCRAPE_LABELS)
+    return series.labels.get("instance"), kept
+
+
+def _time(point: tuple[float, float]) -> float:
+    return point[0]

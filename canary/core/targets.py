@@ -1,0 +1,123 @@
+"""Several scrapes of one process count once.
+
+Two monitors (a ServiceMonitor and a PodMonitor, two replicas of a Prometheus) that scrape one pod
+give two sets of series which differ only in labels of the scrape. They are the same counters, read
+at other moments: put together in order of time they never fall. Two processes of one pod (8080 and
+9090) do: 100, 1,000, 110, 1,010. Whatever falls stays apart, and both are counted.
+"""
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby, pairwise
+
+from canary.core.counter import steady
+from canary.core.series import Series
+
+SCRAPE_LABELS = (
+    "instance",
+    "job",
+    "service",
+    "endpoint",
+    "container",
+    "prometheus",
+    "prometheus_replica",
+    "replica",
+    "monitor",
+    "receive",
+    "tenant_id",
+)
+"""Labels that say how something was scraped; of a metric's own labels they must not be one."""
+_COMPARED = 20
+
+Rest = Hashable
+Points = tuple[tuple[float, float], ...]
+
+
+@dataclass(slots=True)
+class _Target:
+    """The series of one target by what is left of their labels."""
+
+    instance: str | None
+    series: dict[Rest, Series]
+
+
+def once(series: Sequence[Series], label: str) -> list[Series]:
+    """The series without those that are another scrape of the same counter; those are merged in.
+
+    `label` tells whose a series is: pods may be scraped at several ports, routers not.
+    """
+    scopes: dict[Hashable, dict[Hashable, _Target]] = {}
+    for one in series:
+        labels = one.labels
+        target = tuple(labels.get(name) for name in SCRAPE_LABELS if name != label)
+        pod = labels.get("pod")
+        scope = pod if label == "pod" else (pod, labels.get("instance"))
+        targets = scopes.setdefault(scope, {})
+        mine = targets.setdefault(target, _Target(labels.get("instance"), {}))
+        mine.series[_rest(labels, label)] = one
+    if all(len(targets) == 1 for targets in scopes.values()):
+        return list(series)
+    found: list[Series] = []
+    for targets in scopes.values():
+        for kept in _merged(targets.values()):
+            found += kept.series.values()
+    return found
+
+
+def _rest(labels: Mapping[str, str], label: str) -> Rest:
+    return frozenset(
+        item for item in labels.items() if item[0] == label or item[0] not in SCRAPE_LABELS
+    )
+
+
+def _merged(targets: Iterable[_Target]) -> list[_Target]:
+    kept: list[_Target] = []
+    for target in targets:
+        twin = next((one for one in kept if _same(one, target)), None)
+        if twin is None:
+            kept.append(target)
+            continue
+        for rest, series in target.series.items():
+            known = twin.series.get(rest, series)
+            twin.series[rest] = replace(known, points=_together(known.points, series.points))
+    return kept
+
+
+def _same(one: _Target, other: _Target) -> bool:
+    """Whether they have counters in common, and each of those is one counter, read twice."""
+    common = [rest for rest in one.series if rest in other.series]
+    follows = one.instance == other.instance
+    return bool(common) and all(
+        _one_counter(one.series[rest].points, other.series[rest].points, follows=follows)
+        for rest in common
+    )
+
+
+def _one_counter(one: Points, other: Points, *, follows: bool) -> bool:
+    """Falls of each by itself are restarts; together they must not fall more often.
+
+    `follows`: one that begins where the other has ended may be its continuation.
+    """
+    one, other = one[-_COMPARED:], other[-_COMPARED:]
+    if not one or not other:
+        return False
+    begin, end = max(one[0][0], other[0][0]), min(one[-1][0], other[-1][0])
+    if begin > end:
+        first, second = (one, other) if one[-1][0] < other[0][0] else (other, one)
+        return follows and second[0][1] >= first[-1][1]
+    values = dict(other)
+    if any(values.get(time, value) != value for time, value in one):
+        return False
+    return _falls(_together(one, other)) <= max(_falls(one), _falls(other))
+
+
+def _falls(points: Points) -> int:
+    if steady(points):
+        return 0
+    return sum(b[1] < a[1] for a, b in pairwise(points))
+
+
+def _together(one: Points, other: Points) -> Points:
+    """Both, ascending in time, each time once."""
+    both = sorted((*one, *other))
+    return tuple(max(same) for _, same in groupby(both, key=lambda point: point[0]))

@@ -1,0 +1,129 @@
+"""What is counted of raw samples: ways of exposing counters that have misled a judge."""
+
+import random
+
+import pytest
+
+from canary.core.increments import Side
+from canary.core.rounds import Rounds, rounds
+from canary.core.sampling import RatioAnswers, ratio_samples, samples_of
+from canary.core.series import Found, Matcher, MatchOp, NoData, Selector, Series
+
+SIDES = {"old": Side.STABLE, "new": Side.CANARY}
+CODE = Matcher("code", MatchOp.REGEX, "5..|5xx")
+
+
+def line(pod: str, points: list[tuple[float, float]], **labels: str) -> Series:
+    """One series of a pod."""
+    return Series({"pod": pod, "instance": f"{pod}:80", "code": "200"} | labels, tuple(points))
+
+
+def steps(rate: float, offset: float = 0.0, count: int = 40) -> list[tuple[float, float]]:
+    """A counter that is scraped every five seconds."""
+    return [(5.0 * i + offset, rate * (5.0 * i + offset)) for i in range(count)]
+
+
+def judged(answers: RatioAnswers, end: float = 200.0) -> tuple[float, float] | str:
+    """(canary's, stable's) requests after the first ten seconds, or why there are none."""
+    ticks = samples_of({"errors": answers}, 10.0, end, 1.0).by_metric["errors"].ticks
+    if isinstance(ticks, NoData):
+        return ticks.why
+    return sum(t.total(Side.CANARY) for t in ticks), sum(t.total(Side.STABLE) for t in ticks)
+
+
+def errors(*series: Series, **more: object) -> RatioAnswers:
+    """A ratio whose bad requests are told by their status."""
+    given = {"matchers": (CODE,)} | more
+    return RatioAnswers("hits", Found(series), "pod", SIDES.get, **given)  # type: ignore[arg-type]
+
+
+def test_p01_a_good_counter_that_does_not_exist_is_no_data():
+    """Not "nothing is bad", and not "everything is"."""
+    said = judged(errors(line("new", steps(1)), matchers=(), good=NoData("no series")))
+    assert isinstance(said, str)
+    assert "counter of good ones has no series" in said
+
+
+def test_p01_a_bad_counter_that_nobody_knows_is_no_data():
+    """One that others have, with these labels, has merely not appeared yet."""
+    seen = line("new", steps(1))
+    selector = Selector("hits_failed", (Matcher("kind", MatchOp.EQUAL, "timeout"),))
+    bad = {"matchers": (), "bad": NoData("none"), "bad_is": selector}
+    unknown = judged(errors(seen, **bad, known=NoData("none")))
+    other = judged(errors(seen, **bad, known=Found((Series({}, ((0.0, 1.0),)),))))
+    there = Found((Series({"kind": "refused"}, ((0.0, 1.0),)),))
+    assert "no series hits_failed of anybody" in str(unknown)
+    assert "has the label 'kind'" in str(other)
+    assert judged(errors(seen, **bad, known=there)) == (185.0, 0)
+
+
+def test_p03_a_status_in_words_is_no_data():
+    """No request of these would ever count as bad."""
+    words = [line("new", steps(1), code=word) for word in ("OK", "Internal Server Error")]
+    assert "has no status codes such as 500 or 5xx" in str(judged(errors(*words)))
+    assert judged(errors(line("new", steps(1), code="2xx"))) == (185.0, 0)
+
+
+def test_p03_a_label_that_no_series_has_is_no_data():
+    """The label by which bad requests are told is missing."""
+    bare = Series({"pod": "new", "instance": "a"}, tuple(steps(1)))
+    assert "has the label 'code'" in str(judged(errors(bare)))
+
+
+def test_p04_workers_behind_one_address_are_no_data():
+    """Each scrape answers for one of four; whatever is counted before that is known is little."""
+    chance = random.Random(4)  # noqa: S311 - no secrets
+    ages = (0, 700, 2500, 9000)
+    jumps = [(t, v + chance.choice(ages)) for t, v in steps(10)]
+    assert "falls again and again" in str(judged(errors(line("old", jumps), line("new", steps(1)))))
+    early = judged(errors(line("old", jumps[:5])), end=25.0)
+    assert isinstance(early, str) or early[1] <= 10 * 25 + max(ages)
+
+
+def test_p04_one_worker_that_restarts_is_counted():
+    """A fall to about zero is a restart, and counts what has come since."""
+    fell = [(t, v if t < 100 else v - 1000 + 5) for t, v in steps(10)]
+    assert judged(errors(line("old", fell))) == (0, 10 * 185 + 5 - 50 + 0)
+
+
+@pytest.mark.parametrize("offset", [0.0, 2.5], ids=["at the same moment", "in between"])
+def test_p05_a_second_monitor_counts_once_and_may_go(offset: float):
+    """Figures are those of one scrape, before and after the second monitor has gone."""
+    first = line("old", [(t, v + 50_000) for t, v in steps(10)], job="podmonitor")
+    gone = [(t, v + 50_000) for t, v in steps(10, offset, 20)]
+    second = line("old", gone, job="servicemonitor", service="auth")
+    said = judged(errors(first, second))
+    assert isinstance(said, tuple)
+    assert said[1] == pytest.approx(10 * 185, abs=30)
+
+
+def test_two_processes_of_one_pod_are_both_counted():
+    """8080 and 9090: put together they would fall at every scrape."""
+    one = line("old", steps(10))
+    other = line("old", [(t, v + 500) for t, v in steps(4, 2.0)], instance="old:9090")
+    said = judged(errors(one, other))
+    assert isinstance(said, tuple)
+    assert said[1] == pytest.approx(14 * 185, rel=0.05)
+
+
+def test_an_error_series_that_appears_counts_from_zero():
+    """The pod was scraped before without it."""
+    first = [(100.0, 7.0), (105.0, 9.0)]
+    seen = errors(line("new", steps(1)), line("new", first, code="500"))
+    found = ratio_samples(seen, Rounds(10.0, (200.0,))).ticks
+    assert isinstance(found, tuple)
+    assert found[0].bad(Side.CANARY) == 9
+
+
+def test_rounds_end_when_every_target_of_the_canary_was_scraped():
+    """No empty rounds, and none shorter than the interval."""
+    times = {"a": [1.2, 6.2, 11.2, 16.2], "b": [3.7, 8.7, 13.7]}
+    ends = rounds(times, 4.0, 17.0, 1.0).ends
+    assert ends == (8.7, 13.7)
+    assert rounds(times, 4.0, 17.0, 10.0).ends == (13.7,)
+
+
+def test_a_target_that_is_gone_holds_up_one_round_at_most():
+    """The others go on."""
+    times = {"a": [1.2, 6.2, 11.2, 16.2, 21.2], "gone": [3.7]}
+    assert rounds(times, 4.0, 22.0, 1.0).ends == (6.2, 11.2, 16.2, 21.2)
