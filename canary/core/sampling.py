@@ -173,18 +173,8 @@ def blindness(answers: RatioAnswers) -> NoData | Unavailable | None:
     if answers.slow is not None:
         bound = _bound(answers, answers.slow)
         return None if isinstance(bound, float) else bound
-    match answers.good:
-        case Unavailable():
-            return answers.good
-        case NoData(why, partial):
-            if partial:
-                return answers.good
-            return NoData(
-                f"{answers.metric} counts requests, but the counter of good ones has no series: "
-                f"check its name and its labels ({why})"
-            )
-        case _:
-            pass
+    if isinstance(answers.good, NoData | Unavailable):
+        return _no_good(answers.metric, answers.good)
     match answers.bad:
         case Unavailable() | NoData(partial=True):
             return answers.bad
@@ -192,6 +182,15 @@ def blindness(answers: RatioAnswers) -> NoData | Unavailable | None:
             return _unknown(answers)
         case _:
             return untold(answers.metric, answers.matchers, [one.labels for one in total])
+
+
+def _no_good(metric: str, good: NoData | Unavailable) -> NoData | Unavailable:
+    if isinstance(good, Unavailable) or good.partial:
+        return good
+    return NoData(
+        f"{metric} counts requests, but the counter of good ones has no series: "
+        f"check its name and its labels ({good.why})"
+    )
 
 
 def _unknown(answers: RatioAnswers) -> NoData | None:

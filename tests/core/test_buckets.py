@@ -4,9 +4,11 @@ import re
 
 import pytest
 
-from canary.core.buckets import NO_BUCKETS, SlowAbove, nearest_bound, slower
+from canary.core.buckets import NO_BUCKETS, SlowAbove, nearest_bound
 from canary.core.increments import Side
-from canary.core.series import Found, NoData, Series
+from canary.core.rounds import Rounds
+from canary.core.sampling import RatioAnswers, ratio_samples
+from canary.core.series import Found, MetricAnswer, NoData, Series
 
 SIDES = {"auth-1": Side.STABLE, "auth-2": Side.STABLE, "auth-canary-1": Side.CANARY}
 
@@ -77,18 +79,26 @@ def test_the_pattern_finds_every_bound_within_ten_times(above: float):
     assert not pattern.fullmatch(f"{above * 1000:f}")
 
 
+def answers(good: MetricAnswer) -> RatioAnswers:
+    """100 requests that ten seconds before were none."""
+    total = Found((Series({"pod": "auth-1"}, ((0.0, 0.0), (10.0, 100.0))),))
+    return RatioAnswers("hits", total, "pod", SIDES.get, good=good, slow=SlowAbove(0.4))
+
+
 def test_requests_slower_than_the_bound_are_counted():
     """100 requests, 97 of them within 500 ms."""
-    total = Found((Series({"pod": "auth-1"}, ((10.0, 100.0),)),))
-    buckets = Found((bucket("auth-1", "0.25", 90.0), bucket("auth-1", "0.5", 97.0)))
-    answer, used = slower(total, buckets, "pod", SIDES.get, SlowAbove(0.4))
-    assert used == 0.5
-    assert answer == Found((Series({"pod": "auth-1"}, ((10.0, 3.0),)),))
+    buckets = [
+        Series({"pod": "auth-1", "le": le}, ((0.0, 0.0), (10.0, value)))
+        for le, value in (("0.25", 90.0), ("0.5", 97.0))
+    ]
+    read = ratio_samples(answers(Found(tuple(buckets))), Rounds(0.0, (10.0,)))
+    assert read.bound == "500 ms"
+    assert isinstance(read.ticks, tuple)
+    assert (read.ticks[0].total(Side.STABLE), read.ticks[0].bad(Side.STABLE)) == (100.0, 3.0)
 
 
 def test_a_histogram_without_buckets_is_not_a_fast_service():
     """A native histogram has none: that is said, and is no zero."""
-    total = Found((Series({"pod": "auth-1"}, ((10.0, 100.0),)),))
-    answer, used = slower(total, NoData("nothing"), "pod", SIDES.get, SlowAbove(0.4))
-    assert (answer, used) == (NoData(NO_BUCKETS, partial=True), None)
+    read = ratio_samples(answers(NoData("nothing")), Rounds(0.0, (10.0,)))
+    assert read.ticks == NoData(NO_BUCKETS, partial=True)
     assert "native histogram" in NO_BUCKETS
