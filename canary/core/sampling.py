@@ -175,13 +175,12 @@ def blindness(answers: RatioAnswers) -> NoData | Unavailable | None:
         return None if isinstance(bound, float) else bound
     if isinstance(answers.good, NoData | Unavailable):
         return _no_good(answers.metric, answers.good)
-    match answers.bad:
-        case Unavailable() | NoData(partial=True):
-            return answers.bad
-        case NoData():
-            return _unknown(answers)
-        case _:
-            return untold(answers.metric, answers.matchers, [one.labels for one in total])
+    bad = answers.bad
+    if isinstance(bad, NoData) and not bad.partial:
+        return _unknown(answers)
+    if isinstance(bad, NoData | Unavailable):
+        return bad
+    return untold(answers.metric, answers.matchers, [one.labels for one in total])
 
 
 def _no_good(metric: str, good: NoData | Unavailable) -> NoData | Unavailable:
