@@ -26,6 +26,17 @@ Shape = Callable[[Second, np.random.Generator], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Hiccups:
+    """Every pod of both versions fails `rate` of its requests for `seconds`, every `every` s."""
+
+    rate: float
+    seconds: float
+    every: float
+    fixed: bool = False
+    """At equal distances, each pod at its own time; otherwise at random (Poisson)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """One kind of release; rates are shares of requests, times are seconds."""
 
@@ -48,11 +59,17 @@ class Scenario:
     """Second route: its bad rate, its share of stable's and of the canary's requests."""
     clean_day: bool = False
     stray: int = 0
+    pods: tuple[int, int] | None = None
+    """Stable's and the canary's, with hiccups; counts are per pod unless `summed`."""
+    hiccups: Hiccups | None = None
+    summed: bool = False
     policy: dict[str, float] = field(default_factory=dict)
 
 
 def simulate(scenario: Scenario, interval: int, rng: np.random.Generator) -> Iterator[Interval]:
     """Increments of one release."""
+    if scenario.pods:
+        return _with_hiccups(scenario, interval, rng)
     if scenario.pod_spread:
         return _with_pods(scenario, interval, rng)
     if scenario.routes:
@@ -131,6 +148,67 @@ def _plain(scenario: Scenario, interval: int, rng: np.random.Generator) -> Itera
         a, b, c, d = (float(value) for value in rows[first : i + 1].sum(axis=0))
         yield Interval(start + first * interval, start + (i + 1) * interval, a, b, c, d)
         first = i + 1
+
+
+def _with_hiccups(
+    scenario: Scenario, interval: int, rng: np.random.Generator
+) -> Iterator[Interval]:
+    """Pods of both versions, each with hiccups of its own.
+
+    Bad and good requests are Poisson by interval, which is the same as second by second.
+    """
+    assert scenario.pods is not None  # noqa: S101 — the caller looked
+    second = _seconds(scenario, rng)
+    stable, canary = scenario.pods
+    bad = np.empty((stable + canary, len(second.time) // interval))
+    good = np.empty_like(bad)
+    for pod in range(stable + canary):
+        mine = pod >= stable
+        rate = (second.canary if mine else second.stable).copy()
+        if scenario.hiccups is not None:
+            _add_hiccups(rate, scenario.hiccups, rng)
+        rps = second.rps * (second.weight / canary if mine else (1 - second.weight) / stable)
+        bad[pod] = rng.poisson(_sums(rps * rate, interval))
+        good[pod] = rng.poisson(_sums(rps * (1 - rate), interval))
+    yield from _intervals_of_pods(scenario, interval, bad + good, bad)
+
+
+def _add_hiccups(rate: Array, hiccups: Hiccups, rng: np.random.Generator) -> None:
+    length = len(rate)
+    if hiccups.fixed:
+        starts = np.arange(rng.uniform(-hiccups.seconds, hiccups.every), length, hiccups.every)
+    else:
+        starts = rng.uniform(0, length, rng.poisson(length / hiccups.every))
+    for at in starts.tolist():
+        part = slice(max(0, round(at)), max(0, round(at + hiccups.seconds)))
+        rate[part] = np.maximum(rate[part], hiccups.rate)
+
+
+def _intervals_of_pods(
+    scenario: Scenario, interval: int, total: Array, bad: Array
+) -> Iterator[Interval]:
+    assert scenario.pods is not None  # noqa: S101 — the caller looked
+    stable, canary = scenario.pods
+    start = -scenario.history
+    sums = [a.sum(axis=0).tolist() for a in (total[stable:], bad[stable:], total[:stable])]
+    sums.append(bad[:stable].sum(axis=0).tolist())
+    names = [f"stable-{k}" for k in range(stable)] + [f"canary-{k}" for k in range(canary)]
+    counts = list(zip(total.T.tolist(), bad.T.tolist(), strict=True))
+    for i, (totals, bads) in enumerate(counts):
+        at = start + i * interval
+        pods: tuple[PodCount, ...] = ()
+        if not scenario.summed:
+            pods = tuple(map(PodCount, names, totals, bads))
+        yield Interval(
+            at,
+            at + interval,
+            sums[0][i],
+            sums[1][i],
+            sums[2][i],
+            sums[3][i],
+            pods=pods[:stable],
+            canary_pods=pods[stable:] if at >= 0 else (),
+        )
 
 
 def _with_pods(scenario: Scenario, interval: int, rng: np.random.Generator) -> Iterator[Interval]:

@@ -22,7 +22,7 @@ from canary.api.fields import Frozen
 from canary.api.reasons import Verdict
 
 VERSION = 2
-SHARE_STAKES, RATE_STAKES, POOL_STAKES = 6, 5, 6
+SHARE_STAKES, RATE_STAKES, POOL_STAKES, GUARD_STAKES = 6, 5, 6, 10
 """Number of stakes of each kind of bet; their sizes are in canary/core/evidence/stakes.py."""
 Numbers = tuple[float, ...]
 Count = Annotated[float, Field(ge=0)]
@@ -166,6 +166,51 @@ class SpreadState(State):
     routes: tuple[NamedCounts, ...] = ()
 
 
+class ErrorWindows(State):
+    """Past windows of stable's pods with about as many bad requests, fading with time."""
+
+    bad: Count
+    whole: bool = False
+    """All of one pod, though only sums are known."""
+    windows: Annotated[float, Field(gt=0)]
+    requests: Annotated[float, Field(gt=0)]
+
+
+class OpenWindow(State):
+    """One pod in the window that is not complete; `bad` per part of it."""
+
+    canary: bool
+    pod: str
+    total: Count
+    bad: tuple[Count, ...]
+
+
+class PodWindowsState(State):
+    """The guard that compares pods, window by window (`core/evidence/pod_windows.py`)."""
+
+    seconds: Count
+    """Length of a window."""
+    clean: Count = 0.0
+    clean_requests: Count = 0.0
+    """Past windows of stable's pods without errors."""
+    bins: tuple[ErrorWindows, ...] = ()
+    wealth: Annotated[Numbers, Field(min_length=GUARD_STAKES, max_length=GUARD_STAKES)]
+    judged_seconds: Count = 0.0
+    judging: bool = False
+    """The canary has warmed up."""
+    open_since: float | None = None
+    part_since: float | None = None
+    part: Annotated[int, Field(ge=0, le=10_000)] = 0
+    open_pods: tuple[OpenWindow, ...] = ()
+    """The window that is not complete yet; times are seconds since the epoch."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if any(not 0 < len(one.bad) <= self.part + 1 for one in self.open_pods):
+            raise ValueError("expected bad requests for each part of the open window")
+        return self
+
+
 class Failure(State):
     """Why the canary failed, and when (seconds since the epoch)."""
 
@@ -196,6 +241,8 @@ class EvidenceParts(State):
     steps: tuple[Counts, ...] = ()
     """Requests per step of weight, for the ratio and its bounds."""
     spread: SpreadState | None = None
+    pod_windows: PodWindowsState | None = None
+    """None: written by an operator that did not compare pods yet."""
 
     @classmethod
     def of(cls, values: Sequence[float], names: Sequence[Sequence[str]]) -> Self:

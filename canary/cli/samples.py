@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from struct import Struct
-from typing import IO, BinaryIO
+from typing import IO, TYPE_CHECKING, BinaryIO
 
 from canary.cli.verdicts import shown
 from canary.core.counter import Counter
@@ -18,6 +18,9 @@ from canary.core.evidence import EvidenceState, Interval, Judge, RatioPolicy
 from canary.core.evidence.assess import assess_judge
 from canary.core.evidence.policy import Assessment
 from canary.errors import UsageError
+
+if TYPE_CHECKING:
+    from canary.core.evidence.pod_windows import PodWindowsState
 
 COLUMNS = ("release", "time", "canary_total", "canary_bad", "stable_total", "stable_bad")
 _EXPECTED = "expected the columns " + ",".join(COLUMNS)
@@ -64,7 +67,7 @@ class _Releases:
     def __init__(self, policy: RatioPolicy) -> None:
         self._policy = policy
         self._rows: dict[str, bytes] = {}
-        self._states: dict[str, array[float]] = {}
+        self._states: dict[str, tuple[array[float], PodWindowsState | None]] = {}
         self.jumpy: set[str] = set()
         """Releases with a counter that is several in turn."""
 
@@ -83,13 +86,15 @@ class _Releases:
         rows += _PACKED.pack(*row)
         self._rows[name] = rows
         if len(rows) > _BATCH * _PACKED.size:
-            self._states[name] = array("d", self.judge(name).state().values)
+            state = self.judge(name).state()
+            self._states[name] = (array("d", state.values), state.windows)
             self._rows[name] = rows[-_PACKED.size :]
         return True
 
     def judge(self, name: str) -> Judge:
         """The judge after all rows so far."""
-        judge = Judge(self._policy, EvidenceState(tuple(self._states.get(name, ()))))
+        values, windows = self._states.get(name, ((), None))
+        judge = Judge(self._policy, EvidenceState(tuple(values), windows=windows))
         rows = _PACKED.iter_unpack(self._rows[name])
         start, *first = next(rows)
         counters = [Counter(start, value) for value in first]

@@ -131,9 +131,19 @@ def _interval(tick: Tick, given: AnalysisInput) -> Interval:
         mine = [one for one in counted if one.side is side]
         return sum(one.total for one in mine), sum(one.bad for one in mine)
 
-    pods = tuple(_pod_count(one) for one in counted if one.side is Side.STABLE)
-    by_pod = pods if len(pods) > 1 else ()
-    return Interval(tick.start, tick.end, *of(Side.CANARY), *of(Side.STABLE), by_pod)
+    def pods(side: Side) -> tuple[PodCount, ...]:
+        mine = tuple(_pod_count(one) for one in counted if one.side is side)
+        # A router calls all pods of one version the same: then only the sum is known.
+        return mine if len({one.pod for one in mine}) > 1 else ()
+
+    return Interval(
+        tick.start,
+        tick.end,
+        *of(Side.CANARY),
+        *of(Side.STABLE),
+        pods=pods(Side.STABLE),
+        canary_pods=pods(Side.CANARY),
+    )
 
 
 def _pod_count(one: Increment) -> PodCount:

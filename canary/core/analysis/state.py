@@ -12,9 +12,11 @@ from canary.api.judge_state import (
     Quiet,
     UnreadableState,
 )
+from canary.api.judge_state import PodWindowsState as StoredWindows
 from canary.api.judge_state import PoolState as StoredPool
 from canary.api.reasons import Verdict
 from canary.core.evidence import EvidenceState
+from canary.core.evidence.pod_windows import ErrorBin, OpenPod, PodWindowsState
 from canary.core.leak import PoolFailure, PoolState
 from canary.core.leak_shares import ShareBet
 from canary.core.leak_track import Block, Track
@@ -39,12 +41,33 @@ def pair_of(quiet: Quiet | None) -> tuple[Verdict, str] | None:
 
 def evidence_of(parts: EvidenceParts | None) -> EvidenceState:
     """The engine's state."""
-    return EvidenceState() if parts is None else EvidenceState(*parts.numbers())
+    if parts is None:
+        return EvidenceState()
+    kept = parts.pod_windows
+    windows = None
+    if kept is not None:
+        bins = tuple(ErrorBin(*vars(one).values()) for one in kept.bins)
+        pods = tuple(OpenPod(*vars(one).values()) for one in kept.open_pods)
+        windows = PodWindowsState(**{**vars(kept), "bins": bins, "open_pods": pods})
+    return EvidenceState(*parts.numbers(), windows)
 
 
 def parts_of(state: EvidenceState) -> EvidenceParts | None:
     """The named state; None while nothing was folded."""
-    return EvidenceParts.of(state.values, state.names) if state.values else None
+    if not state.values:
+        return None
+    parts = EvidenceParts.of(state.values, state.names)
+    windows = state.windows
+    if windows is None:
+        return parts
+    kept = StoredWindows(
+        **{
+            **{one.name: getattr(windows, one.name) for one in fields(windows)},
+            "bins": [one._asdict() for one in windows.bins],
+            "open_pods": [one._asdict() for one in windows.open_pods],
+        }
+    )
+    return parts.model_copy(update={"pod_windows": kept})
 
 
 def pool_of(stored: StoredPool) -> PoolState:

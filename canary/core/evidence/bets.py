@@ -10,8 +10,10 @@ off only makes it smaller.
 Four kinds of factors (Waudby-Smith & Ramdas, *Estimating means of bounded random variables by
 betting*; notation: x bad of n requests, c canary, s stable, m = x_c + x_s, p the canary's share):
 
-* share:  1 + f·(x_c/m − p0)/p0 with p0 = ρp/(ρp+1−p). Only the mean matters, so it holds however
-  errors cluster within a block.
+* share:  1 + f·w·(x_c/m − p0)/p0 with p0 = ρp/(ρp+1−p). Only the mean matters, so it holds however
+  errors cluster within a block. w = min(1, m/k): a block with fewer errors than the clump size k
+  that stable shows is part of a clump, and no vote of its own. Unweighted, a hiccup of a canary pod
+  with few errors would count as much as one of a stable pod with many.
 * grid:   (θ^x_c / (1+(θ−1)p0)^m)^(1/k). The likelihood ratio of "θ times the tolerated odds",
   slowed down by the clump size k that stable shows (u^(j/k) is concave for clumps of j ≤ k, so
   its mean stays ≤ 1); not placed until k is known. Losses are slowed down by 1.3 at most, which
@@ -91,16 +93,20 @@ class Bets:
         span: tuple[float, float],
         bad: float,
         nulls: tuple[tuple[float, float], ...],
-        clump: float,
+        clumps: tuple[float, float],
         budget: Budget,
     ) -> None:
         """Bets on the canary's share of bad requests.
 
-        `bad` is x_c; `nulls` are (m_k > 0, p0_k) per stratum; `clump` 0 leaves out the
-        grid; `budget` is what one incident may bring.
+        `bad` is x_c; `nulls` are (m_k > 0, p0_k) per stratum; `clumps` are the size of
+        clumps (0, not known yet, leaves out the grid) and stable's dispersion; `budget` is
+        what one incident may bring.
         """
+        clump, dispersion = clumps
         # Errors that the null hypothesis gives the canary, of all that there are.
         edge = bad / sum(m * p for m, p in nulls) - 1.0
+        # A block with fewer errors than a usual clump is part of one, and no vote of its own.
+        edge *= min(1.0, sum(m for m, _ in nulls) / dispersion)
         factors = [1.0 + stake * edge for stake in SHARE]
         if clump > 0.0:
             factors += _grid_factors(bad, nulls, clump)

@@ -13,6 +13,7 @@ from canary.core.evidence.bets import Bets, supply
 from canary.core.evidence.budget import Budget, share_budget
 from canary.core.evidence.guards import Guards, null_shares, tolerated_odds
 from canary.core.evidence.outage import Outage
+from canary.core.evidence.pod_windows import ENOUGH, PodWindows, PodWindowsState
 from canary.core.evidence.policy import FailReason, Interval, RatioPolicy
 from canary.core.evidence.promotion import Promotion
 from canary.core.evidence.ratio import Ratio
@@ -33,10 +34,13 @@ class EvidenceState:
 
     values: tuple[float, ...] = ()
     names: tuple[tuple[str, ...], tuple[str, ...]] = field(default=((), ()))
+    windows: PodWindowsState | None = None
 
     def to_json(self) -> dict[str, object]:
         """Plain data for `json.dumps`; numbers survive exactly."""
-        return {"version": _VERSION, "values": list(self.values), "names": list(self.names)}
+        return {"version": _VERSION, "values": list(self.values), "names": list(self.names)} | (
+            {} if self.windows is None else {"windows": self.windows.to_json()}
+        )
 
     @classmethod
     def from_json(cls, data: object) -> Self:
@@ -48,7 +52,9 @@ class EvidenceState:
         match data:
             case {"version": 1, "values": [*values], "names": [[*pods], [*routes]]}:
                 names = (tuple(map(str, pods)), tuple(map(str, routes)))
-                return cls(tuple(float(value) for value in values), names)
+                windows = data.get("windows") if isinstance(data, dict) else None
+                guard = PodWindowsState.from_json(windows) if isinstance(windows, dict) else None
+                return cls(tuple(float(value) for value in values), names, guard)
             case _:
                 raise ValueError(
                     "expected the judge's state ({version: 1, values: […], names: [[…], […]]})"
@@ -72,6 +78,7 @@ class Judge:
         "promotion",
         "ratio",
         "totals",
+        "windows",
     )
 
     def __init__(self, policy: RatioPolicy, state: EvidenceState | None = None) -> None:
@@ -88,6 +95,8 @@ class Judge:
         self.judged_bad = 0.0
         self.totals = (0.0, 0.0, 0.0, 0.0)
         self._open: Interval | None = None
+        kept = None if state is None else state.windows
+        self.windows = PodWindows(kept or PodWindowsState(policy.incident))
         if state is not None and state.values:
             self._load(state)
 
@@ -116,6 +125,9 @@ class Judge:
             self._block(block)
         else:
             self._open = block
+        judged = canary > 0.0 and self._warmed_up(interval)
+        if self.windows.step(interval, self._policy, judged=judged):
+            self._decide(end)
 
     def _closes(self, block: Interval, last: Interval) -> bool:
         """Whether the block is long enough, and ends with something to judge.
@@ -135,7 +147,7 @@ class Judge:
 
     def _block(self, block: Interval) -> None:
         """Judges one block of at least five seconds."""
-        start, end, canary, bad, stable, stable_bad, pods, strata = block
+        start, end, canary, bad, stable, stable_bad, pods, strata, _ = block
         baseline, policy = self.baseline, self._policy
         # What the next bet is slowed down by must be known before its outcome is.
         clump = baseline.clump() if bad or stable_bad else 0.0
@@ -146,20 +158,34 @@ class Judge:
                 self.guards.add(end, pods, strata)
         if self.first is None or canary <= 0.0:
             return
-        since = start - self.first - policy.warm_up
-        if since < -_STRADDLE * (end - start):
+        if not self._warmed_up(block):
             return
+        since = start - self.first - policy.warm_up
         self.judged_bad += bad
         if stable > 0.0:
             self.ratio.add(canary, bad, stable, stable_bad)
         if baseline.total > 0.0 or policy.alone:
             self._bet(block, clump, max(since, 0.0) + end - start)
-        if bad and self.judged_bad >= _LEAST_BAD and self.evidence() >= 1.0 / policy.false_alarm:
+        if bad:
             # Without a bad canary request evidence cannot have grown.
-            certain = self.bets.limit_evidence() >= 1.0 / policy.false_alarm
-            above = policy.limit is not None and certain
-            self._fail(end, FailReason.ABOVE_LIMIT if above else FailReason.WORSE_THAN_STABLE)
+            self._decide(end)
         self._promote(block)
+
+    def _warmed_up(self, block: Interval) -> bool:
+        """Whether the canary's requests of an interval count."""
+        if self.first is None:
+            return False
+        since = block.start - self.first - self._policy.warm_up
+        return since >= -_STRADDLE * (block.end - block.start)
+
+    def _decide(self, at: float) -> None:
+        policy = self._policy
+        if self.judged_bad < _LEAST_BAD or self.evidence() < 1.0 / policy.false_alarm:
+            return
+        above = policy.limit is not None and (
+            self.bets.limit_evidence() >= 1.0 / policy.false_alarm
+        )
+        self._fail(at, FailReason.ABOVE_LIMIT if above else FailReason.WORSE_THAN_STABLE)
 
     def _bet(self, block: Interval, clump: float, since: float) -> None:
         start, end, canary, bad, stable, stable_bad = block[:6]
@@ -176,7 +202,8 @@ class Judge:
                 budget = Budget(None, policy.incident, MOST)
                 if share_bad:
                     budget = share_budget(baseline, end, clump, nulls[0][1], policy)
-                bets.bet_on_share((start, end), share_bad, nulls, clump, budget)
+                clumps = (clump, baseline.dispersion())
+                bets.bet_on_share((start, end), share_bad, nulls, clumps, budget)
         counts = (canary, bad, stable)
         bets.bet_on_rates((start, end), counts, baseline, policy, (tolerance, mix))
 
@@ -197,9 +224,14 @@ class Judge:
             self.passing_since = block.end
 
     def evidence(self) -> float:
-        """E-value against "no worse than tolerated", at most 1e15."""
+        """E-value against "no worse than tolerated", at most 1e15.
+
+        The bets' or the guard's, whichever says less; the guard's is scaled so that it reaches
+        1/false_alarm where it is enough.
+        """
         policy = self._policy
-        return self.bets.evidence(alone=policy.alone, limited=policy.limit is not None)
+        bets = self.bets.evidence(alone=policy.alone, limited=policy.limit is not None)
+        return min(bets, self.windows.wealth / (ENOUGH * policy.false_alarm))
 
     def state(self) -> EvidenceState:
         """A copy of all that is remembered."""
@@ -212,7 +244,7 @@ class Judge:
         for part in (self.baseline, self.bets, self.outage, self.promotion, self.ratio):
             values += part.dump()
         names = self.guards.names() if self.guards is not None else ((), ())
-        return EvidenceState((*values, *guards), names)
+        return EvidenceState((*values, *guards), names, self.windows.state())
 
     def _load(self, state: EvidenceState) -> None:
         numbers = iter(state.values)
@@ -252,6 +284,7 @@ def _joined(first: Interval, second: Interval) -> Interval:
         first.stable_bad + second.stable_bad,
         first.pods + second.pods,
         first.strata + second.strata,
+        first.canary_pods + second.canary_pods,
     )
 
 
@@ -267,5 +300,7 @@ def fold(state: EvidenceState, policy: RatioPolicy, intervals: Iterable[Interval
 def after_promotion(state: EvidenceState, policy: RatioPolicy) -> EvidenceState:
     """Where judging the new version alone starts: stable's history, and nothing else."""
     judge = Judge(policy)
-    judge.baseline = Judge(policy, state).baseline
+    before = Judge(policy, state)
+    judge.baseline = before.baseline
+    judge.windows = PodWindows(before.windows.calibration())
     return judge.state()

@@ -90,7 +90,7 @@ _AT_LEAST = {
 
 
 class PodCount(NamedTuple):
-    """One pod of stable in one interval."""
+    """One pod in one interval."""
 
     pod: str
     total: float
@@ -110,7 +110,7 @@ class Stratum(NamedTuple):
 class Interval(NamedTuple):
     """Increments between two scrapes, `start` to `end` in seconds, summed over pods.
 
-    `pods` (stable's) and `strata` are optional and only make the judge more careful.
+    `pods` (stable's), `canary_pods` and `strata` are optional and only make the judge more careful.
     """
 
     start: float
@@ -121,6 +121,7 @@ class Interval(NamedTuple):
     stable_bad: float
     pods: tuple[PodCount, ...] = ()
     strata: tuple[Stratum, ...] = ()
+    canary_pods: tuple[PodCount, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,383 @@
+"""The pod-window guard: is a canary pod like one of stable's pods?
+
+The bets compare the canary with stable at the same moment, request by request. Errors that belong
+to a pod (garbage collection, a slow node) break that: a hiccup hits all requests of one pod at
+once, and in the first steps the canary has a larger share of the pods than of the traffic. This
+guard counts a pod in one window of `seconds` as one observation, however many requests failed in
+it. A canary fails only if the bets *and* the guard say so.
+
+Each canary window is compared with the windows of stable's pods, those of the last hour (history
+before the release included) and those of the same moment, by a conformal e-value. With a score s
+
+    e = (k + 1) · s(canary) / (Σ s(stable window, thinned to the canary's requests) + s(canary))
+
+for k stable windows. If the canary's window could be swapped for any of stable's, its mean is at
+most 1, whatever the errors look like: no model is needed. It is never more than k + 1.
+
+Scores are functions of x bad requests that survive thinning in closed form: if each bad request is
+kept with probability q, the mean of z^x becomes (1 + (z − 1)·q)^x.
+
+* θ^x with θ in (1.5, 3, 10): quick while stable's windows are nearly clean.
+* (1 − z^x)² with z in (0.5, 0.85): bounded, so that the few windows with a hiccup do not outweigh
+  all others. This is what finds a fault in a service whose pods have hiccups all the time: the
+  canary's *quiet* windows have errors, and most of stable's have none.
+
+Each score is staked: M ← (M + g)·(1 − f + f·e), e averaged over the canary's pods (pods on one node
+fail together), f in (0.3, 0.7). `wealth` is the average of all M. e is cut, which only makes it
+smaller: to 3 for the bounded scores, which never rest, and to 10 for errors that did not last all
+through the window. So a hiccup that stable has not shown yet decides nothing by itself.
+
+Worked example. Stable has 2 pods and one hour of history in 30 s windows: k = 240, of which 232
+without errors and 8 with a hiccup of 40 bad of 1,000 requests. The canary's pod has 100 requests in
+its window and 5 of them fail: x = 5. Thinned with the tolerance 1.25 a hiccup keeps a bad request
+with q = 1.25·100/1000 = 0.125. For θ = 1.5: Σ = 232 + 8·1.0625^40 = 322, s = 1.5^5 = 7.6 and
+e = 241·7.6/330 = 5.5. For z = 0.5: Σ = 8·(1 − 2·0.9375^40 + 0.90625^40) = 6.9, s = 0.94 and
+e = 241·0.94/7.8 = 29, of which 3 count. If the five errors were a hiccup of the canary's, the next
+windows would be clean and e below 1: what was won would be lost again.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple, Self
+
+from canary.core.evidence.policy import Interval, PodCount, RatioPolicy
+
+ENOUGH = 20.0
+"""Wealth from which on the guard agrees to a rollback."""
+_MOST = 1e15
+_HALF_LIFE = 3600.0
+_FORGOTTEN = 1e-3
+_MOST_PODS = 32
+_EXACT, _FINER = 8, 1.2
+_START, _SUPPLY, _SUPPLY_SECONDS = 0.8, 0.2, 7200.0
+_THETAS = (1.5, 3.0, 10.0)
+_BOUNDED = (0.5, 0.85)
+_WEIGHTS = (0.25, 0.5, 0.15, 0.05, 0.05)
+_STAKES = (0.3, 0.7)
+_SCORES = len(_THETAS) + len(_BOUNDED)
+_MOST_BOUNDED = 3.0
+_MOST_BRIEF = 10.0
+_LEAST_PARTS = 3
+_KNOWN = 8.0
+_EPSILON = 1e-6
+
+
+class ErrorBin(NamedTuple):
+    """Past windows of stable's pods with about the same number of bad requests."""
+
+    bad: float
+    whole: bool
+    """All of them belong to one pod, though only sums are known: not thinned."""
+    windows: float
+    """How many, faded."""
+    requests: float
+    """Of all these windows together, faded."""
+
+
+class OpenPod(NamedTuple):
+    """What one pod has counted in the window that is not complete yet."""
+
+    canary: bool
+    pod: str
+    total: float
+    bad: tuple[float, ...]
+    """Bad requests in each part of the window so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodWindowsState:
+    """Everything the guard remembers; plain numbers and names, for storage as JSON."""
+
+    seconds: float
+    """Length of a window."""
+    clean: float = 0.0
+    """Past windows of stable's pods without errors, faded."""
+    clean_requests: float = 0.0
+    bins: tuple[ErrorBin, ...] = ()
+    wealth: tuple[float, ...] = (_START,) * (_SCORES * len(_STAKES))
+    """Per score, per stake."""
+    judged_seconds: float = 0.0
+    """How long canary windows have been compared; negative while none may be."""
+    judging: bool = False
+    open_since: float | None = None
+    """Start of the window that is not complete yet; seconds."""
+    part_since: float | None = None
+    """Start of its last part."""
+    part: int = 0
+    """Number of complete parts."""
+    open_pods: tuple[OpenPod, ...] = ()
+
+    def to_json(self) -> dict[str, object]:
+        """Plain data for `json.dumps`; numbers survive exactly."""
+        return {
+            **asdict(self),
+            "bins": [list(one) for one in self.bins],
+            "open_pods": [[*one[:3], list(one.bad)] for one in self.open_pods],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """What `to_json` gave; raises TypeError or KeyError for anything else."""
+        return cls(
+            **{
+                **data,
+                "wealth": tuple(data["wealth"]),
+                "bins": tuple(ErrorBin(*one) for one in data["bins"]),
+                "open_pods": tuple(
+                    OpenPod(canary, pod, total, tuple(bad))
+                    for canary, pod, total, bad in data["open_pods"]
+                ),
+            }
+        )
+
+
+class PodWindows:
+    """The mutable engine of the guard."""
+
+    __slots__ = (
+        "_bins",
+        "_clean",
+        "_clean_requests",
+        "_judged_seconds",
+        "_judging",
+        "_open",
+        "_part",
+        "_part_since",
+        "_seconds",
+        "_since",
+        "_wealth",
+    )
+
+    def __init__(self, state: PodWindowsState) -> None:
+        self._seconds = state.seconds
+        self._clean = state.clean
+        self._clean_requests = state.clean_requests
+        self._bins = {(b.bad, b.whole): (b.windows, b.requests) for b in state.bins}
+        self._wealth = list(state.wealth)
+        self._judged_seconds = state.judged_seconds
+        self._judging = state.judging
+        self._since = state.open_since
+        self._part = state.part
+        self._part_since = state.part_since
+        self._open = {(p.canary, p.pod): [p.total, *p.bad] for p in state.open_pods}
+
+    def state(self) -> PodWindowsState:
+        """A copy of all that is remembered."""
+        return PodWindowsState(
+            self._seconds,
+            self._clean,
+            self._clean_requests,
+            tuple(ErrorBin(*key, *counts) for key, counts in self._bins.items()),
+            tuple(self._wealth),
+            self._judged_seconds,
+            self._judging,
+            self._since,
+            self._part_since,
+            self._part,
+            tuple(OpenPod(*pod, n, tuple(bad)) for pod, (n, *bad) in self._open.items()),
+        )
+
+    def calibration(self) -> PodWindowsState:
+        """Stable's past windows and nothing else: where judging a version alone starts."""
+        return PodWindowsState(self._seconds, self._clean, self._clean_requests, self.state().bins)
+
+    @property
+    def wealth(self) -> float:
+        """E-value against "a canary pod is like one of stable's pods", at most 1e15."""
+        if self._seconds <= 0.0:
+            return _MOST
+        wealth = self._wealth
+        value = sum(
+            w * (low + high)
+            for w, low, high in zip(_WEIGHTS, wealth[::2], wealth[1::2], strict=True)
+        )
+        return min(_MOST, value / 2.0)
+
+    def step(self, interval: Interval, policy: RatioPolicy, *, judged: bool) -> bool:
+        """Takes in one sampling interval; True: a window of the canary's was compared.
+
+        `judged`: the canary's part of it counts (it has warmed up). Windows start anew with it.
+        """
+        if self._seconds <= 0.0:
+            return False
+        if judged and not self._judging:
+            self._judging = True
+            self._begin()
+        if self._since is None or self._part_since is None:
+            self._since = self._part_since = interval.start
+        if self._judging and interval.canary_total > 0.0:
+            self._count(True, interval.canary_pods or _as_one_pod(interval[2:4]))
+        if interval.stable_total > 0.0:
+            self._count(False, interval.pods or _as_one_pod(interval[4:6]))
+        # Sampled more often than scraped most samples are empty: a window ends with a scrape.
+        length = interval.end - self._since
+        empty = interval.canary_total + interval.stable_total <= 0.0
+        if empty and length < 2.0 * self._seconds:
+            return False
+        if interval.end - self._part_since >= self._seconds / 3.0 - _EPSILON:
+            self._part += 1
+            self._part_since = interval.end
+        if self._part < _LEAST_PARTS or length < self._seconds - _EPSILON:
+            return False
+        compared = self._close(length, policy)
+        self._begin()
+        return compared
+
+    def _begin(self) -> None:
+        self._since = self._part_since = None
+        self._part = 0
+        self._open = {}
+
+    def _count(self, canary: bool, pods: Iterable[PodCount]) -> None:  # noqa: FBT001
+        for pod, total, bad in pods:
+            counts = self._open.get((canary, pod))
+            if counts is None:
+                if len(self._open) >= _MOST_PODS and not canary:
+                    continue
+                counts = self._open[canary, pod] = [0.0]
+            counts += [0.0] * (self._part + 2 - len(counts))
+            counts[0] += total
+            counts[self._part + 1] += bad
+
+    def _close(self, length: float, policy: RatioPolicy) -> bool:
+        stable = [(n, sum(bad)) for (side, _), (n, *bad) in self._open.items() if not side]
+        canary = [
+            (n, [*bad, *[0.0] * (self._part - len(bad))])
+            for (side, _), (n, *bad) in self._open.items()
+            if side and n > 0.0
+        ]
+        # Where nothing of stable's is added any more its last hour is kept as it is.
+        if stable:
+            self._fade(0.5 ** (length / _HALF_LIFE))
+            self._remember(stable, length, summed=(False, "") in self._open)
+        if not canary:
+            return False
+        self._bet(canary, length, policy)
+        return True
+
+    def _fade(self, by: float) -> None:
+        self._clean *= by
+        self._clean_requests *= by
+        self._bins = {
+            key: (windows * by, requests * by)
+            for key, (windows, requests) in self._bins.items()
+            if windows * by > _FORGOTTEN
+        }
+
+    def _remember(
+        self, stable: Sequence[tuple[float, float]], length: float, *, summed: bool
+    ) -> None:
+        for total, bad in stable:
+            if bad <= 0.0:
+                # A long interval without an error is as many clean windows.
+                self._clean += max(1.0, min(length, _HALF_LIFE) / self._seconds)
+                self._clean_requests += total
+                continue
+            excess = bad - self._usual_bad(total) if summed else 0.0
+            if excess > 0.0:
+                self._add(_bin(excess), total, whole=True)
+            else:
+                self._add(_bin(bad), total, whole=False)
+
+    def _add(self, bad: float, total: float, *, whole: bool) -> None:
+        windows, requests = self._bins.get((bad, whole), (0.0, 0.0))
+        self._bins[bad, whole] = (windows + 1.0, requests + total)
+
+    def _usual_bad(self, total: float) -> float:
+        """So many bad requests are no surprise at stable's mean rate; what is more is one pod's.
+
+        Of a sum over ten pods the canary would keep a tenth of each error. But a hiccup belongs
+        to one pod, and the canary's would have it whole.
+        """
+        windows, requests, bad = self._clean, self._clean_requests, 0.0
+        for (each, _), (count, those) in self._bins.items():
+            windows, requests, bad = windows + count, requests + those, bad + each * count
+        if windows < _KNOWN:
+            return math.inf
+        mean = bad / requests * total
+        return mean + 3.0 * math.sqrt(mean) + 3.0
+
+    def _bet(
+        self, canary: Sequence[tuple[float, list[float]]], length: float, policy: RatioPolicy
+    ) -> None:
+        supply = 0.0
+        if self._judged_seconds < _SUPPLY_SECONDS:
+            supply = _SUPPLY * length / _SUPPLY_SECONDS
+        self._judged_seconds += length
+        factors = [
+            self._window(total, sum(parts), policy, steady=_steady(parts))
+            for total, parts in canary
+        ]
+        means = [sum(values) / len(canary) for values in zip(*factors, strict=True)]
+        self._wealth = [
+            min(_MOST, (self._wealth[2 * i + j] + supply) * (1.0 - f + f * e))
+            for i, e in enumerate(means)
+            for j, f in enumerate(_STAKES)
+        ]
+
+    def _window(
+        self, total: float, bad: float, policy: RatioPolicy, *, steady: bool
+    ) -> list[float]:
+        """Its e-values; errors that did not last through the window bring little."""
+        most = _MOST if steady else _MOST_BRIEF
+        return [min(e, most) for e in self._e_values(total, bad, policy)]
+
+    def _e_values(self, total: float, bad: float, policy: RatioPolicy) -> list[float]:
+        """One per score; at most k + 1."""
+        count = self._clean + sum(windows for windows, _ in self._bins.values())
+        if count <= 0.0:
+            return [1.0] * _SCORES
+        usual = self._clean_requests + sum(requests for _, requests in self._bins.values())
+        # Both are thinned to as many requests as the one with fewer has.
+        size = min(total, usual / count / policy.tolerance)
+        kept = size / total
+        past = [
+            (x, windows, 1.0 if whole else min(1.0, policy.tolerance * size * windows / requests))
+            for (x, whole), (windows, requests) in self._bins.items()
+        ]
+        values = []
+        for theta in _THETAS:
+            more = theta - 1.0
+            own = bad * math.log1p(more * kept)
+            # Scores are divided by the canary's: large counts must not overflow.
+            others = self._clean * math.exp(-own)
+            for x, windows, q in past:
+                others += windows * math.exp(min(x * math.log1p(more * q) - own, 700.0))
+            values.append((count + 1.0) / (others + 1.0))
+        for z in _BOUNDED:
+            own = _bounded(z, bad, kept)
+            others = sum(windows * _bounded(z, x, q) for x, windows, q in past)
+            e = (count + 1.0) * own / (others + own) if own > 0.0 else 0.0
+            values.append(min(e, _MOST_BOUNDED))
+        return values
+
+
+def _steady(parts: Sequence[float]) -> bool:
+    """Whether bad requests came all through the window, as those of a fault do.
+
+    A hiccup of 20 s fills hardly ever all thirds of 30 s alike. The square root leaves room for
+    chance: (5, 8, 2) is steady, (35, 50, 15) is not.
+    """
+    most = max(parts)
+    return min(parts) >= most / 2.0 - math.sqrt(most)
+
+
+def _bounded(z: float, bad: float, kept: float) -> float:
+    """Mean of (1 − z^x)² when each of `bad` is kept with that probability."""
+    once: float = (1.0 - (1.0 - z) * kept) ** bad
+    twice: float = (1.0 - (1.0 - z * z) * kept) ** bad
+    return max(0.0, 1.0 - 2.0 * once + twice)
+
+
+def _bin(bad: float) -> float:
+    """Bad requests, rounded up: exact up to 8, then in steps of a fifth."""
+    if bad <= _EXACT:
+        return bad
+    steps = math.ceil(math.log(bad / _EXACT) / math.log(_FINER) - _EPSILON)
+    return float(math.ceil(_EXACT * _FINER**steps))
+
+
+def _as_one_pod(counts: tuple[float, ...]) -> tuple[PodCount, ...]:
+    """Where only sums are known one side is one pod."""
+    return (PodCount("", counts[0], counts[1]),)

@@ -1,0 +1,137 @@
+"""The pod-window guard: hiccups that both versions share are no reason to roll back."""
+
+import json
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.simulate import Hiccups, Scenario, simulate
+from canary.api.judge_state import EvidenceParts
+from canary.core.analysis.state import evidence_of, parts_of
+from canary.core.evidence import EvidenceState, Interval, Judge, PodCount, RatioPolicy, fold
+from canary.core.evidence.pod_windows import PodWindows, PodWindowsState
+
+POLICY = RatioPolicy()
+SHORT = Hiccups(rate=0.3, seconds=8, every=60)
+RARE = Hiccups(rate=0.3, seconds=20, every=600)
+
+
+def failed_at(scenario: Scenario, seed: int, policy: RatioPolicy = POLICY) -> float | None:
+    """When the judge fails a simulated release; seconds after its first request."""
+    judge = Judge(policy)
+    for interval in simulate(scenario, 15, np.random.default_rng(seed)):
+        judge.step(interval)
+        if judge.failed is not None:
+            return judge.failed[0]
+    return None
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        pytest.param(Scenario(pods=(2, 2), hiccups=SHORT), id="8 s every minute, 2 + 2 pods"),
+        pytest.param(Scenario(pods=(3, 2), hiccups=RARE), id="20 s every ten minutes, 3 + 2"),
+        pytest.param(Scenario(pods=(10, 2), hiccups=SHORT), id="8 s every minute, 10 + 2"),
+        pytest.param(
+            Scenario(pods=(3, 2), hiccups=RARE, summed=True), id="only sums are known, 3 + 2"
+        ),
+    ],
+)
+def test_hiccups_of_both_versions_never_roll_back(scenario):
+    """Every pod has them, so the canary's are no news."""
+    scenario = replace(scenario, weight=0.05, length=1800)
+    assert [failed_at(scenario, seed) for seed in range(5)] == [None] * 5
+
+
+@pytest.mark.parametrize(
+    ("hiccups", "by"),
+    [
+        pytest.param(None, 60, id="clean pods"),
+        pytest.param(replace(SHORT, every=300), 600, id="pods with hiccups"),
+    ],
+)
+def test_a_bad_canary_is_found_beside_hiccups(hiccups, by):
+    """5 % of errors all the time are more than hiccups."""
+    scenario = Scenario(pods=(3, 2), weight=0.1, canary=0.05, length=1800, hiccups=hiccups)
+    found = [failed_at(scenario, seed, RatioPolicy(warm_up=0.0)) for seed in range(5)]
+    assert all(at is not None for at in found)
+    assert sorted(found)[2] <= by
+
+
+def test_without_history_a_bad_canary_is_found_later():
+    """Nothing is known of this service yet."""
+    scenario = Scenario(pods=(3, 2), weight=0.1, canary=0.05, length=1800)
+    policy = RatioPolicy(warm_up=0.0)
+    known, unknown = (
+        [failed_at(replace(scenario, history=history), seed, policy) for seed in range(5)]
+        for history in (3600, 0)
+    )
+    assert sorted(known) < sorted(unknown)
+    assert max(unknown) < 600
+
+
+def rows(pods: int = 3) -> list[Interval]:
+    """Ten minutes of a release with counts per pod."""
+    scenario = Scenario(pods=(pods, 2), history=300, length=300, canary=0.03, hiccups=SHORT)
+    return list(simulate(scenario, 5, np.random.default_rng(7)))
+
+
+@given(st.lists(st.integers(0, 120), max_size=4))
+@settings(max_examples=20, deadline=None)
+def test_in_pieces_through_storage_or_at_once_is_the_same(cuts):
+    """A restart anywhere changes not one bit, counts per pod in open windows included."""
+    release, state = rows(), EvidenceState()
+    for first, last in pairwise([0, *sorted(cuts), len(release)]):
+        state = fold(state, POLICY, release[first:last])
+        state = EvidenceState.from_json(json.loads(json.dumps(state.to_json())))
+    assert state == fold(EvidenceState(), POLICY, release)
+
+
+def test_a_hundred_pods_need_little_room():
+    """The state is bounded, however many pods there are."""
+    state = fold(EvidenceState(), POLICY, rows(100)[:-2]).windows
+    assert state is not None
+    assert len(state.open_pods) <= 34
+    assert len(json.dumps(state.to_json())) < 6000
+
+
+@given(st.lists(st.integers(0, 30), min_size=3, max_size=12))
+@settings(max_examples=100, deadline=None)
+def test_under_exchangeability_no_score_gains_on_average(bad):
+    """Whichever pod of these is the canary's: the mean of its e-values is at most 1."""
+    totals = np.zeros(10)
+    for mine in range(len(bad)):
+        pods = tuple(PodCount(f"{i}", 100.0, float(x)) for i, x in enumerate(bad) if i != mine)
+        guard = PodWindows(PodWindowsState(30.0))
+        stable = float(sum(bad) - bad[mine])
+        for second in (0.0, 10.0, 20.0):
+            last = second == 20.0
+            guard.step(
+                Interval(
+                    second,
+                    second + 10.0,
+                    100.0 if last else 0.0,
+                    float(bad[mine]) if last else 0.0,
+                    100.0 * len(pods) if last else 0.0,
+                    stable if last else 0.0,
+                    pods=pods if last else (),
+                ),
+                POLICY,
+                judged=True,
+            )
+        totals += np.array(guard.state().wealth)
+    before = 0.8 + 0.2 * 30.0 / 7200.0
+    assert (totals / len(bad) <= before + 1e-9).all()
+
+
+def test_the_status_keeps_the_guard_to_the_bit():
+    """Written into a status and read again, in the middle of a window, nothing is lost."""
+    state = fold(EvidenceState(), POLICY, rows()[:-2])
+    stored = parts_of(state)
+    assert stored is not None
+    text = json.dumps(stored.model_dump(mode="json"))
+    assert evidence_of(EvidenceParts.model_validate(json.loads(text))) == state
