@@ -232,3 +232,55 @@ def test_figures_alone_are_written_every_ten_seconds() -> None:
     assert memory.status.written_at <= memory.time
     apart = [later - sooner for sooner, later in pairwise(writes)]
     assert all(gap >= 9 for gap in apart if gap > 1), (writes, START)
+
+
+@pytest.mark.parametrize("broken", [0.1, 0.3, 0.5, 1.0])
+def test_a_fix_gets_through_while_stable_is_broken(broken: float) -> None:
+    """Everywhere within three minutes of the canary being ready, without anybody's help."""
+    memory = deployed(versions={"v1": Version(errors=broken), "v2": Version(errors=0.0)}, rps=50.0)
+    memory.tick(90)
+    memory.step()
+    memory.run(30, until=Phase.PROGRESSING)
+    ready = memory.time
+    memory.run(400, until=Phase.READY)
+    assert everywhere(memory, "v2"), memory.trail[-5:]
+    assert memory.time - ready <= 180
+    reasons = {notice.reason for notice in memory.notices}
+    assert Reason.REPLACING_UNHEALTHY_STABLE in reasons
+
+
+def test_a_stable_that_breaks_in_mid_release_is_replaced() -> None:
+    """It was well when the release began."""
+    memory = deployed(rps=50.0)
+    memory.step()
+    memory.run(40)
+    memory.versions["v1"] = Version(errors=0.3)
+    broke = memory.time
+    memory.run(600, until=Phase.READY)
+    assert everywhere(memory, "v2")
+    assert memory.time - broke <= 300
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("broken", [0.06, 0.3, 1.0])
+def test_a_canary_as_bad_as_a_broken_stable_is_never_promoted(broken: float, seed: int) -> None:
+    """A fault that both share holds; nobody is rolled out by it."""
+    versions = {"v1": Version(errors=broken), "v2": Version(errors=broken)}
+    memory = deployed(versions=versions, rps=50.0, seed=seed)
+    memory.tick(90)
+    memory.step()
+    memory.run(240)
+    assert memory.status.intent is Intent.ADVANCE
+    assert memory.status.step == 0
+
+
+def test_a_burst_of_stables_promotes_nobody() -> None:
+    """Half of stable's requests fail for one incident: no reason to hurry."""
+    memory = deployed(rps=50.0)
+    memory.step()
+    memory.run(60)
+    memory.versions["v1"] = Version(errors=0.5)
+    memory.run(30)
+    memory.versions["v1"] = Version()
+    memory.run(30)
+    assert Reason.REPLACING_UNHEALTHY_STABLE not in {notice.reason for notice in memory.notices}

@@ -150,6 +150,13 @@ class PromotionState(State):
     gross: Count = 0.0
 
 
+class ReplacementState(State):
+    """Canary requests, and the bad ones among them, since stable is broken."""
+
+    total: Count = 0.0
+    bad: Count = 0.0
+
+
 class NamedCounts(State):
     """Stable's requests of one pod or route, fading with time."""
 
@@ -243,6 +250,7 @@ class EvidenceParts(State):
     spread: SpreadState | None = None
     pod_windows: PodWindowsState | None = None
     """None: written by an operator that did not compare pods yet."""
+    replacement: ReplacementState = ReplacementState()
 
     @classmethod
     def of(cls, values: Sequence[float], names: Sequence[Sequence[str]]) -> Self:
@@ -270,6 +278,8 @@ class EvidenceParts(State):
             time = _optional(numbers)
             pods, routes = ([_named(name, numbers) for name in some] for some in names)
             found["spread"] = {"time": time, "pods": pods, "routes": routes}
+        if rest := list(numbers):  # version 1 had no more
+            found["replacement"] = _fields(ReplacementState, iter(rest))
         return cls.model_validate(found)
 
     def numbers(self) -> tuple[Numbers, tuple[tuple[str, ...], tuple[str, ...]]]:
@@ -297,12 +307,12 @@ class EvidenceParts(State):
         for step in self.steps:
             flat += _values(step)
         if spread is None:
-            return (*flat, 0.0), ((), ())
+            return (*flat, 0.0, *_values(self.replacement)), ((), ())
         flat += (1.0, *_flag(spread.time))
         for named in (*spread.pods, *spread.routes):
             flat += (named.total, named.bad)
         pods, routes = (tuple(one.name for one in some) for some in (spread.pods, spread.routes))
-        return tuple(flat), (pods, routes)
+        return (*flat, *_values(self.replacement)), (pods, routes)
 
 
 def _optional(numbers: Iterator[float]) -> float | None:

@@ -109,6 +109,7 @@ class Reason(StrEnum):
     MONITORING_UNAVAILABLE = "MonitoringUnavailable"
     JUDGE_STATE_UNREADABLE = "JudgeStateUnreadable"
     STABLE_UNHEALTHY = "StableUnhealthy"
+    REPLACING_UNHEALTHY_STABLE = "ReplacingUnhealthyStable"
     TRAFFIC_NOT_SHIFTED = "TrafficNotShifted"
     ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
     CONTESTED = "Contested"
@@ -181,6 +182,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.MONITORING_UNAVAILABLE: "The monitoring does not answer; the weight stays.",
     Reason.JUDGE_STATE_UNREADABLE: "The judge lost its state and starts again; the weight stays.",
     Reason.STABLE_UNHEALTHY: "Stable fails as well: not the canary's fault; the weight stays.",
+    Reason.REPLACING_UNHEALTHY_STABLE: "Stable is broken, the canary is not: steps are shortened.",
     Reason.TRAFFIC_NOT_SHIFTED: "The share of requests contradicts the weight; the weight stays.",
     Reason.ROUTE_NOT_ACCEPTED: "The router refuses the route; the canary gets no traffic.",
     Reason.CONTESTED: "Somebody else keeps writing the weights; the canary is held at weight 0.",

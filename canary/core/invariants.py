@@ -8,7 +8,7 @@ and of the store, not of one moment, and are tested as such.
 from collections.abc import Callable
 
 from canary.api import Intent, OnInconclusive, Reason, Skip, Verdict
-from canary.core.analysis.result import AnalysisResult
+from canary.core.analysis.result import AnalysisResult, Replacement
 from canary.core.plan import (
     Action,
     DeleteCanary,
@@ -71,6 +71,7 @@ def rises_when_allowed(snap: Snapshot, judged: AnalysisResult, action: Action) -
         "the status does not mean it": action.weight <= status.weight,
         "the verdict is not Pass": status.step == 0
         or judged.step is Verdict.PASS
+        or judged.replacement is Replacement.BETTER
         or again
         or promoting,
         "the ready pods do not carry it": canary is not None
@@ -88,7 +89,8 @@ def promotes_on_pass(snap: Snapshot, judged: AnalysisResult, plan: Plan) -> str 
     override = release.override if release is not None else None
     skips = override is not None and override.skip is Skip.ANALYSIS
     asked = skips or snap.wish.spec.on_inconclusive is OnInconclusive.PROMOTE
-    if turned and judged.final is not Verdict.PASS and not asked:
+    better = judged.replacement is Replacement.BETTER
+    if turned and judged.final is not Verdict.PASS and not (asked or better):
         return f"promotes on {judged.final}"
     return None
 

@@ -66,6 +66,8 @@ class MetricResult:
     state: RatioState | PoolState | QueryState | None = None
     """Goes back in with the next samples."""
     stable_unhealthy: bool = False
+    better_than_broken: bool = False
+    """Stable is broken on this metric, and the canary is shown to be better."""
     ticks: tuple[Tick, ...] = ()
     """Requests in the intervals that were analyzed now; none for gauges."""
     bad: float = 0.0

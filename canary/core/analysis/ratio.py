@@ -96,8 +96,14 @@ def result_of(
     """
     step, final, why = _verdicts(said, quiet, seen, given)
     status = _status(metric, said, final if said.final_pass else step, why)
-    unhealthy, bad = said.stable_unhealthy, said.canary_bad
-    return MetricResult(status, step, final, stable_unhealthy=unhealthy, bad=bad)
+    return MetricResult(
+        status,
+        step,
+        final,
+        stable_unhealthy=said.stable_unhealthy,
+        better_than_broken=said.better_than_broken and quiet is None,
+        bad=said.canary_bad,
+    )
 
 
 def _counted(metric: Metric, bound: str) -> str:

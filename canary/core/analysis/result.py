@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from canary.api import MetricStatus, Reason, Verdict
 from canary.api.judge_state import JudgeState, UnreadableState
@@ -19,6 +20,17 @@ WORST_FIRST = (
 )
 
 
+class Replacement(StrEnum):
+    """How the canary stands to a stable version that is broken."""
+
+    NO = "No"
+    """Stable is well, or the canary is not shown to be better."""
+    BETTER = "Better"
+    """Better on every metric on which stable is broken, and worse on none."""
+    MIXED = "Mixed"
+    """Better where stable is broken, and worse on another metric."""
+
+
 @dataclass(frozen=True, slots=True)
 class AnalysisResult:
     """`step` allows the next weight, `final` the promotion; Fail is in both and outranks all."""
@@ -30,6 +42,8 @@ class AnalysisResult:
     message: str = ""
     """Why it failed, or what is being waited for."""
     stable_unhealthy: bool = False
+    replacement: Replacement = Replacement.NO
+    """Whether the canary is the way out of an unhealthy stable version."""
     not_shifted: bool = False
     """The canary's share of requests contradicts the weight in the route."""
     canary_busy: bool = False
@@ -60,6 +74,10 @@ NOT_ANALYZED = AnalysisResult()
 def combine(given: AnalysisInput, found: Sequence[MetricResult]) -> AnalysisResult:
     """The verdict of the release from those of its metrics, which are in the order of the spec."""
     failed, reason, message = _failure(given, found)
+    replacement = _replacement(found, failed=failed)
+    if replacement is Replacement.MIXED:
+        names = ", ".join(one.status.name for one in found if one.better_than_broken)
+        message = f"better than a broken stable version on {names}, but worse on {message}"
     step, final = (_worst(found, failed=failed, final=final) for final in (False, True))
     return AnalysisResult(
         step=step,
@@ -67,6 +85,7 @@ def combine(given: AnalysisInput, found: Sequence[MetricResult]) -> AnalysisResu
         reason=reason,
         message=message or _waiting_for(found, final=step is Verdict.PASS),
         stable_unhealthy=any(one.stable_unhealthy for one in found),
+        replacement=replacement,
         by_metric=tuple(found),
     )
 
@@ -89,6 +108,16 @@ def _failure(
     names = guilty(evidence, alpha) or (max(evidence, key=lambda name: evidence[name]),)
     worst = ratios[names[0]].status
     return True, Reason.WORSE_THAN_STABLE, f"{', '.join(names)}: {worst.message}"
+
+
+def _replacement(found: Sequence[MetricResult], *, failed: bool) -> Replacement:
+    broken = [one for one in found if one.stable_unhealthy or one.better_than_broken]
+    if not broken or not all(one.better_than_broken for one in broken):
+        return Replacement.NO
+    if failed:
+        return Replacement.MIXED
+    silent = {Verdict.NO_DATA, Verdict.UNAVAILABLE}
+    return Replacement.NO if any(one.step in silent for one in found) else Replacement.BETTER
 
 
 def _worst(found: Sequence[MetricResult], *, failed: bool, final: bool) -> Verdict:

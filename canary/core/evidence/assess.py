@@ -32,7 +32,8 @@ def assess_judge(judge: Judge, policy: RatioPolicy, *, bounds: bool = True) -> A
         passing_since=judge.passing_since,
         stable_unhealthy=policy.limit is not None
         and not policy.alone
-        and baseline.rate(now, _RECENT) > policy.limit,
+        and baseline.rate(now, _RECENT) >= policy.limit,
+        better_than_broken=judge.failed is None and judge.replacement.is_better(baseline, policy),
         evidence=judge.evidence(),
         threshold=1.0 / policy.false_alarm,
         canary_total=canary,

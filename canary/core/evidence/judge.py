@@ -17,6 +17,7 @@ from canary.core.evidence.pod_windows import ENOUGH, PodWindows, PodWindowsState
 from canary.core.evidence.policy import FailReason, Interval, RatioPolicy
 from canary.core.evidence.promotion import Promotion
 from canary.core.evidence.ratio import Ratio
+from canary.core.evidence.replacement import Replacement
 from canary.core.evidence.stakes import MOST
 
 _BLOCK = 5.0
@@ -77,6 +78,7 @@ class Judge:
         "passing_since",
         "promotion",
         "ratio",
+        "replacement",
         "totals",
         "windows",
     )
@@ -88,6 +90,7 @@ class Judge:
         self.outage = Outage()
         self.promotion = Promotion()
         self.ratio = Ratio()
+        self.replacement = Replacement()
         self.guards: Guards | None = None
         self.first: float | None = None
         self.failed: tuple[float, FailReason] | None = None
@@ -164,6 +167,7 @@ class Judge:
         self.judged_bad += bad
         if stable > 0.0:
             self.ratio.add(canary, bad, stable, stable_bad)
+            self.replacement.add(block, self.baseline, self._policy)
         if baseline.total > 0.0 or policy.alone:
             self._bet(block, clump, max(since, 0.0) + end - start)
         if bad:
@@ -244,7 +248,8 @@ class Judge:
         for part in (self.baseline, self.bets, self.outage, self.promotion, self.ratio):
             values += part.dump()
         names = self.guards.names() if self.guards is not None else ((), ())
-        return EvidenceState((*values, *guards), names, self.windows.state())
+        values += [*guards, *self.replacement.dump()]
+        return EvidenceState(tuple(values), names, self.windows.state())
 
     def _load(self, state: EvidenceState) -> None:
         numbers = iter(state.values)
@@ -261,6 +266,7 @@ class Judge:
         if next(numbers):
             self.guards = Guards()
             self.guards.load(numbers, state.names)
+        self.replacement.load(numbers)
 
 
 def _optional(value: float | None) -> tuple[float, ...]:

@@ -141,6 +141,8 @@ class Assessment:
     """End of the first interval of the present run of `final_pass`."""
     stable_unhealthy: bool
     """Stable itself is above the limit at present."""
+    better_than_broken: bool
+    """Stable is broken and the canary is shown to be better: see replacement.py."""
     evidence: float
     """E-value against "no worse than tolerated", at most 1e15."""
     threshold: float

@@ -3,6 +3,7 @@
 from typing import Any
 
 from canary.api import CheckMoment, Intent, OnInconclusive, Reason, Skip, Verdict
+from canary.core.analysis.result import Replacement
 from canary.core.due_checks import DueChecks, due_checks
 from canary.core.plan import (
     DeleteCanary,
@@ -166,7 +167,8 @@ def evidence_went_away(ctx: Context) -> Plan | None:
     route = ctx.snap.route
     rising = route is not None and route.least < ctx.status.weight
     back = ctx.status.step <= max(ctx.release.reached_step, 0)
-    if not rising or back or ctx.judged.step is Verdict.PASS:
+    allowed = ctx.judged.step is Verdict.PASS or _replaces(ctx)
+    if not rising or back or allowed:
         return None
     reason = WAITING.get(ctx.judged.step, Reason.GATHERING_EVIDENCE)
     return ctx.wait(reason, message=ctx.judged.message)
@@ -216,6 +218,36 @@ def silence(ctx: Context) -> Plan | None:
     if waited(ctx, since) > ctx.spec.analysis.patience:
         return inconclusive(ctx, reason, ctx.judged.message)
     return ctx.wait(reason, message=ctx.judged.message, after=ctx.spec.analysis.interval)
+
+
+def _replaces(ctx: Context) -> bool:
+    """The canary is the way out of a broken stable version."""
+    return ctx.judged.replacement is Replacement.BETTER
+
+
+def replacing_unhealthy_stable(ctx: Context) -> Plan | None:
+    """Stable fails its users and the canary is better: no step holds it up any longer.
+
+    What remains of all durations together, `minimum` included, is one warm-up and one incident
+    since the canary's first traffic. A person's approval is still waited for.
+    """
+    if not _replaces(ctx) or ctx.judged.catching_up:
+        return None
+    analysis = ctx.spec.analysis
+    started = ctx.release.judged_from or ctx.now
+    left = analysis.warm_up + analysis.incident - (ctx.now - started)
+    reason = Reason.REPLACING_UNHEALTHY_STABLE
+    if left > 0:
+        return _look_again(ctx, reason, within=left)
+    waiting = full_number(ctx) or approval(ctx)
+    if waiting is not None:
+        return waiting
+    release = ctx.release.model_copy(update={"outages": 0})
+    message = ctx.judged.message
+    if ctx.status.step + 1 < len(ctx.spec.steps) and not skipped(ctx, Skip.STEPS):
+        step = ctx.status.step + 1
+        return ctx.plan(reason, message=message, step=step, release=release)
+    return ctx.plan(reason, message=message, intent=Intent.PROMOTE, release=release)
 
 
 def stable_unhealthy(ctx: Context) -> Plan | None:
@@ -295,6 +327,7 @@ ADVANCE: tuple[Rule, ...] = (
     start_the_clock,
     step_checks,
     silence,
+    replacing_unhealthy_stable,
     stable_unhealthy,
     holding,
     not_enough_evidence,

@@ -1,6 +1,7 @@
 """What takes the traffic away, or keeps others from giving it: asked before anything else."""
 
 from canary.api import Intent, Reason, Skip, Verdict
+from canary.core.analysis.result import Replacement
 from canary.core.plan import Plan, PutBack, SetWeight
 from canary.core.rollout.context import Context, Rule, skipped
 from canary.core.rollout.readiness import canary_out, canary_overloaded, route_refused
@@ -50,6 +51,9 @@ def metric_failed(ctx: Context) -> Plan | None:
         return None
     if skipped(ctx, Skip.ANALYSIS) and ctx.judged.reason is not Reason.CANARY_OUTAGE:
         return None
+    mixed = ctx.judged.replacement is Replacement.MIXED and ctx.status.intent is Intent.ADVANCE
+    if mixed and ctx.judged.reason is not Reason.CANARY_OUTAGE:
+        return None  # neither version is well: `stable_unhealthy` holds the weight and says so
     return roll_back(ctx, ctx.judged.reason or Reason.ABOVE_LIMIT, message=ctx.judged.message)
 
 
