@@ -1,12 +1,12 @@
 """The rows of the benchmark: what must hold, and the reference's figure beside it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
 
-from bench.simulate import Scenario, Second, Shape
+from bench.simulate import Hiccups, Scenario, Second, Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,39 @@ def _good(name: str, *scenarios: Scenario, most: float = 10.0, releases: float =
     return Row(name, scenarios, (most, most), good=True, releases=releases)
 
 
+_SHORT, _FIXED = Hiccups(0.3, 8, 60), Hiccups(0.3, 8, 60, fixed=True)
+_LONG, _OUTAGES = Hiccups(0.3, 20, 600), Hiccups(1.0, 20, 3600)
+_OUTLASTING = Hiccups(0.3, 40, 900)
+
+
+def _pods(pods: tuple[int, int], hiccups: Hiccups) -> Scenario:
+    """Half an hour of release at weight 5 %; every pod of both versions has hiccups."""
+    return Scenario(pods=pods, hiccups=hiccups, weight=0.05, length=1800.0)
+
+
+PODS = tuple(
+    _good(f"pods {name}", scenario)
+    for name, scenario in (
+        ("2 + 2, 8 s at 30 % every 60 s", _pods((2, 2), _SHORT)),
+        ("2 + 2, the same at fixed times", _pods((2, 2), _FIXED)),
+        ("2 + 2, the same, one minute of history", replace(_pods((2, 2), _SHORT), history=60.0)),
+        ("2 + 2, the same, only sums known", replace(_pods((2, 2), _SHORT), summed=True)),
+        ("3 + 2, 8 s at 30 % every 300 s", _pods((3, 2), replace(_SHORT, every=300.0))),
+        (
+            "3 + 2, the same, only sums known",
+            replace(_pods((3, 2), replace(_SHORT, every=300.0)), summed=True),
+        ),
+        ("3 + 2, 20 s at 30 % every 600 s", _pods((3, 2), _LONG)),
+        ("10 + 2, 8 s at 30 % every 60 s", _pods((10, 2), _SHORT)),
+        ("10 + 2, 20 s at 100 % every hour", _pods((10, 2), _OUTAGES)),
+        ("10 + 2, 200 rps, 20 s at 30 % every 600 s", replace(_pods((10, 2), _LONG), rps=200.0)),
+        ("2 + 2, 40 s at 30 % every 900 s", _pods((2, 2), _OUTLASTING)),
+        ("1 + 1, 8 s at 30 % every 60 s", _pods((1, 1), _SHORT)),
+        ("20 + 2, 8 s at 30 % every 60 s", _pods((20, 2), _SHORT)),
+        ("3 + 2, 20 s at 30 % every 600 s, weight 1 %", replace(_pods((3, 2), _LONG), weight=0.01)),
+        ("2 + 2, 8 s at 30 % every 60 s, weight 50 %", replace(_pods((2, 2), _SHORT), weight=0.5)),
+    )
+)
 GOOD = (
     _good("good", Scenario()),
     _good("good, both at 2 %", Scenario(stable=0.02)),
@@ -136,6 +169,7 @@ GOOD = (
         "canary 1.25 × stable (the edge of what is tolerated), 2 %",
         Scenario(stable=0.02, canary=0.025),
     ),
+    *PODS,
 )
 
 
@@ -150,6 +184,19 @@ BAD = (
     _bad("bad 0.3 %", (1100, 1090), Scenario(canary=0.003)),
     _bad("1 % from minute 60 on", (210, 205), Scenario(canary=0.01, onset=3600.0)),
     _bad("2 → 4 % at 50 %", (765, 390), Scenario(stable=0.02, canary=0.04, weight=0.5)),
+    _bad("30 %, weight 5 %", (60, 45), Scenario(canary=0.3, weight=0.05)),
+    _bad("5 %, 50 rps, weight 5 %", (90, 70), Scenario(canary=0.05, weight=0.05, rps=50)),
+    _bad("1 %, 50 rps, weight 5 %", (330, 315), Scenario(canary=0.01, weight=0.05, rps=50)),
+    _bad(
+        "pods 2 + 2, 8 s hiccups every 60 s, 5 % beside them",
+        (1080, 1080),
+        replace(_pods((2, 2), _SHORT), canary=0.05, length=3600.0),
+    ),
+    _bad(
+        "pods 3 + 2, 8 s hiccups every 300 s, 5 % beside them",
+        (1080, 1080),
+        replace(_pods((3, 2), replace(_SHORT, every=300.0)), canary=0.05, length=3600.0),
+    ),
 )
 
 # Bare bets of the reference at 5 s and 1 s, and what its incident budget adds to them.
