@@ -41,7 +41,6 @@ NEEDS_NOBODY = {
     Reason.NAME_TAKEN,
     Reason.SERVICE_NOT_FOUND,
     Reason.SERVICE_SELECTS_NO_POD,
-    Reason.NOT_ISOLATED,
     Reason.ROUTE_NOT_FOUND,
     Reason.ROUTE_NOT_ACCEPTED,
     Reason.DELETED,

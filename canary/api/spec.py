@@ -125,7 +125,7 @@ class Spec(Frozen):
     service: ServiceRef | None = None
     """The user's Service; without it the one that is named like the target."""
     isolation: Isolation | None = None
-    """The label whose value differs in canary pods; without it the Service's first."""
+    """The labels that differ in canary pods; without it as many as no Service selects them."""
     traffic: Traffic
     """Who splits the traffic: exactly one member."""
     suspend: bool = False

@@ -34,10 +34,11 @@ class ServiceRef(Frozen):
 
 
 class Isolation(Frozen):
-    """The label whose value is replaced in canary pods, so that nothing else counts them."""
+    """The labels that have another value in canary pods, so that no Service selects them."""
 
-    label: LabelKey
-    """Key of a label that the Service selects on."""
+    labels: Annotated[tuple[LabelKey, ...], Field(min_length=1, max_length=8)]
+    """Keys of labels of the target's pods; exactly these are replaced. Every Service that selects
+    the pods, and the Deployment itself, has to select by at least one of them."""
 
 
 class GatewayRoute(Frozen):

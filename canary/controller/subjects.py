@@ -22,6 +22,7 @@ from canary.kube.objects import (
     Kind,
     Object,
 )
+from canary.kube.workloads.names import ROLE, labels
 
 ROUTES = (HTTP_ROUTES, GRPC_ROUTES, VIRTUAL_SERVICES, TRAEFIK_SERVICES)
 
@@ -79,6 +80,7 @@ def subjects_of(release: Object) -> Iterator[Subject]:
         yield Subject(kind, namespace, f"{target}-canary")
     yield Subject(DEPLOYMENTS, namespace, target)
     yield Subject(SERVICES, namespace, service)
+    yield Subject(SERVICES, namespace, "")  # any other may begin to select the canary's pods
     traffic = _part(spec, "traffic")
     for one in (traffic, *_items(traffic, "routes")):
         yield from (Subject(kind, namespace, name) for kind, name in _routes(one))
@@ -113,6 +115,8 @@ def _met(kind: Kind, namespace: str, item: Object) -> Iterator[Subject]:
         yield Subject(DEPLOYMENTS, namespace, target)
     elif kind in {DEPLOYMENTS, SERVICES, *ROUTES}:
         yield Subject(kind, namespace, item["metadata"]["name"])
+        if kind == SERVICES and ROLE not in labels(item):
+            yield Subject(kind, namespace, "")
     elif kind == AUTOSCALERS:
         name = str(_part(item.get("spec") or {}, "scaleTargetRef").get("name", ""))
         yield Subject(DEPLOYMENTS, namespace, name)

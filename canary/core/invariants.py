@@ -32,6 +32,7 @@ WITHOUT_THE_JUDGE = {
     Reason.UNPAUSED_BY_HAND,
     Reason.TEMPLATE_CHANGED,
     Reason.ROLL_FAILED,
+    Reason.NOT_ISOLATED,
 }
 """What may roll back although no metric failed: broken pods, checks, and what people did."""
 
@@ -179,6 +180,17 @@ def no_endpoint_goes_early(snap: Snapshot, _judged: AnalysisResult, action: Acti
     return None
 
 
+def isolated(snap: Snapshot, _judged: AnalysisResult, action: Action) -> str | None:
+    """12. Before promotion no canary grows and no weight rises while another Service selects it."""
+    canary, route = snap.canary, snap.route
+    services = canary.selected_by if canary is not None else ()
+    if snap.wish.status.intent is not Intent.ADVANCE or not services:
+        return None
+    grows = isinstance(action, EnsureCanary) and canary and action.replicas > canary.replicas
+    rises = isinstance(action, SetWeight) and route and action.weight > route.weight
+    return f"{action} while Service {services[0]} selects canary pods" if grows or rises else None
+
+
 PLAN_CHECKS: tuple[PlanCheck, ...] = (
     promotes_on_pass,
     rolls_back_on_fail,
@@ -190,6 +202,7 @@ ACTION_CHECKS: tuple[ActionCheck, ...] = (
     rises_when_allowed,
     rolls_when_promoting,
     no_endpoint_goes_early,
+    isolated,
 )
 MOMENT_CHECKS: tuple[MomentCheck, ...] = (
     within_the_step,

@@ -68,6 +68,8 @@ class Canary:
     """Why pods are not created or do not start, in the words of the API server; else empty."""
     follows_service: bool = True
     """Its Service has the ports that the user's Service has now."""
+    selected_by: tuple[str, ...] = ()
+    """Names of other Services than the canary's own that select its pods."""
 
     @property
     def ready(self) -> int:

@@ -49,6 +49,8 @@ class Around:
     target: Object
     services: tuple[Object, ...]
     """Those that select its pods."""
+    neighbours: tuple[Object, ...]
+    """All Services of the namespace that were seen."""
     ways: Mapping[str, tuple[Way, ...]]
     """By the Service's name."""
     elsewhere: Mapping[str, tuple[str, ...]]
@@ -79,7 +81,8 @@ def look_around(reader: Reader, target: Object) -> Around:
         unseen.extend([trouble] if trouble else [])
         return found
 
-    services = tuple(one for one in every(SERVICES) if _serves(one, target))
+    neighbours = tuple(every(SERVICES))
+    services = tuple(one for one in neighbours if _serves(one, target))
     routes = [(dialect, route) for dialect in DIALECTS for route in every(dialect.kind)]
     names = [service["metadata"]["name"] for service in services]
     target_name = str(target["metadata"]["name"])
@@ -88,6 +91,7 @@ def look_around(reader: Reader, target: Object) -> Around:
         namespace=namespace,
         target=target,
         services=services,
+        neighbours=neighbours,
         ways={name: tuple(_ways(routes, Names(namespace, name, target_name))) for name in names},
         elsewhere={name: routes_elsewhere(reader, namespace, name) for name in names},
         unweighted={name: tuple(_senders(others, name)) for name in names},

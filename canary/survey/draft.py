@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from canary.api import SpecError, load_release
 from canary.api.analysis import Source
 from canary.core.rollout import canary_replicas
+from canary.core.snapshot import Obstacle
 from canary.errors import UsageError
-from canary.kube.workloads.template import canary_value
+from canary.kube.workloads.isolation import isolate
 from canary.metrics.compiler import ratio_preset
 from canary.survey.around import Way
 from canary.survey.choosing import Measured
@@ -95,15 +96,23 @@ def _service(found: Found) -> Iterator[str]:
     yield f"  service: {{name: {scalar(choice.name)}}}"
     if choice.way is None:
         return
-    selector = choice.service["spec"]["selector"]
-    label = min(selector)
-    rest = sorted(set(selector) - {label})
-    value = canary_value(selector[label])
+    yield from _isolation(found)
+
+
+def _isolation(found: Found) -> Iterator[str]:
+    """Nothing is set: the operator computes the labels at each start, from the Services of then."""
+    replaced = isolate(found.around.target, found.around.neighbours)
+    if isinstance(replaced, Obstacle):
+        yield from _said(f"NOT ISOLATED, so no release can start: {replaced.message}", 2)
+        return
+    values = listed(f"{key}: {value}" for key, value in replaced.items())
+    names = listed(one["metadata"]["name"] for one in found.around.services)
+    where = "in the namespace" if found.named else "in these files"
     yield from _said(
-        f"Canary pods get {label}: {value}, so that neither this Service nor anything else counts "
-        "them. What selects pods by this label misses the canary (canary lint --cluster looks "
-        f"for that). {f'It could also be {listed(rest)}.' if rest else ''}", 2)  # fmt: skip
-    yield f"  isolation: {{label: {scalar(label)}}}"
+        f"Canary pods get {values}: no Service {where} selects them ({names}), and neither does "
+        "the Deployment's own selector. What else selects pods by these labels misses the canary "
+        "(canary lint --cluster looks for that).", 2)  # fmt: skip
+    yield f"  # isolation: {{labels: [{', '.join(scalar(key) for key in replaced)}]}}"
 
 
 def _traffic(found: Found) -> Iterator[str]:

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from canary.api.analysis import Source
+from canary.core.snapshot import Obstacle
+from canary.kube.workloads.isolation import isolate
 from canary.survey.around import Around
 from canary.survey.choosing import Choice, Measured, carries_grpc, one_cluster
 from canary.survey.evidence import Traffic
@@ -32,6 +34,9 @@ def notes(found: Found, plan: Plan) -> Iterator[str]:
     yield from (f"not seen: {sentence}" for sentence in around.unseen)
     if choice.way is None:
         yield f"{_why_pods(found)}: the draft shares traffic by the number of pods, approximately"
+    replaced = isolate(around.target, around.neighbours) if choice.way is not None else {}
+    if isinstance(replaced, Obstacle):
+        yield f"no release can start: {replaced.message}"
     if one_cluster(around, choice):
         yield ("Envoy Gateway counts both versions as one cluster here, so its own metrics cannot "
                "be judged (docs/routers.md)")  # fmt: skip

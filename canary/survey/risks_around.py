@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from canary.core.rollout import canary_replicas
-from canary.kube.workloads.canary_objects import not_isolated, replaced_labels
+from canary.core.snapshot import Obstacle
+from canary.kube.workloads.isolation import replaced_labels
 from canary.kube.workloads.names import HOLD, annotations, labels
 from canary.routers.gateway_api import ENVOY_GATEWAY
 from canary.routers.split import problem
@@ -71,12 +72,11 @@ def _isolation(scene: Scenery) -> Iterator[Finding]:
     if target is None or service is None:
         return
     template = target["spec"]["template"]
-    obstacle = not_isolated(spec, service, template)
-    if obstacle is not None:
-        path = ("spec", "isolation", "label") if spec.isolation else ("spec", "service", "name")
-        yield finding("not-isolated", path, obstacle.message)
+    replaced = replaced_labels(spec, service, scene.services, target)
+    if isinstance(replaced, Obstacle):
+        path = ("spec", "isolation", "labels") if spec.isolation else ("spec", "service", "name")
+        yield finding("not-isolated", path, replaced.message)
         return
-    replaced = replaced_labels(spec, service, target)
     if not replaced:
         return
     relabelled = Relabelled(labels(template), replaced)
@@ -84,7 +84,7 @@ def _isolation(scene: Scenery) -> Iterator[Finding]:
         *missed(scene.neighbours, relabelled),
         *missed_by_pods(template, relabelled),
     ):
-        yield finding("canary-missed", ("spec", "isolation", "label"), sentence)
+        yield finding("canary-missed", ("spec", "isolation", "labels"), sentence)
 
 
 def _route(scene: Scenery) -> Iterator[Finding]:

@@ -33,6 +33,8 @@ class Scenery:
     release: CanaryRelease
     target: Object | None
     service: Object | None
+    services: tuple[Object, ...]
+    """All of the namespace that were seen."""
     dialect: Dialect | None
     """None: there is no router."""
     route: Object | None
@@ -83,6 +85,7 @@ def scenery_of(release: CanaryRelease, reader: Reader, *, whole: bool) -> Scener
         release=release,
         target=reader.get(DEPLOYMENTS, namespace, spec.target.name),
         service=reader.get(SERVICES, namespace, service),
+        services=tuple(listed(reader, SERVICES, namespace)[0]),
         dialect=routes[0].dialect if routes else None,
         route=routes[0].route if routes else None,
         routes=routes,

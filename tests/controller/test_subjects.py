@@ -49,7 +49,10 @@ CASES = [
     pytest.param(PODS, item("x", ("Job", "smoke")), set(), id="a pod of a Job"),
     pytest.param(PODS, item("x"), set(), id="a pod of nobody"),
     pytest.param(JOBS, item("x", ("CanaryRelease", "auth")), {AUTH}, id="a check's Job"),
-    pytest.param(SERVICES, item("login"), {SHOP}, id="a Service that is named"),
+    pytest.param(
+        SERVICES, item("login"), {AUTH, SHOP}, id="any Service: it may select canary pods"
+    ),
+    pytest.param(SERVICES, item("login", namespace="test"), set(), id="a Service elsewhere"),
     pytest.param(HTTP_ROUTES, item("front"), {AUTH}, id="the route"),
     pytest.param(GRPC_ROUTES, item("front"), {SHOP}, id="a route of another kind"),
     pytest.param(VIRTUAL_SERVICES, item("front"), set(), id="a route of a kind that is not used"),

@@ -20,6 +20,7 @@ from canary.api import (
     load_release,
 )
 from canary.core.analysis.result import AnalysisResult
+from canary.core.invariants import broken_by_action
 from canary.core.plan import (
     DeleteCanary,
     EnsureCanary,
@@ -110,6 +111,14 @@ def spec_with(**changes: object) -> Spec:
 def release_with(status: Status, **changes: object) -> Status:
     """The status with other fields of its release."""
     return status.model_copy(update={"release": status.release.model_copy(update=changes)})
+
+
+def test_invariant_12_nothing_grows_while_another_service_selects_canary_pods():
+    """Neither the canary nor its weight."""
+    snap = snapshot(IN_STEP, canary=replace(CANARY, selected_by=("backend",)))
+    for action in (EnsureCanary("v2", 3), SetWeight(100)):
+        assert any("backend" in one for one in broken_by_action(snap, PASS, action))
+    assert broken_by_action(snap, PASS, SetWeight(0)) == ()
 
 
 REJECTED = HistoryEntry(
@@ -326,6 +335,11 @@ ROWS = [
         snapshot(IN_STEP, canary=Canary("v2", 2, pods(2, trouble=Trouble.OUT_OF_MEMORY))),
         PASS, Intent.ROLL_BACK, Reason.OUT_OF_MEMORY, (SetWeight(0),),
         id="a pod out of memory is a failure without any metric",
+    ),
+    pytest.param(
+        snapshot(IN_STEP, canary=replace(CANARY, selected_by=("backend",))),
+        PASS, Intent.ROLL_BACK, Reason.NOT_ISOLATED, (SetWeight(0),),
+        id="a Service that begins to select canary pods ends the release",
     ),
     pytest.param(
         snapshot(IN_STEP, canary=Canary("v2", 2, pods(2, restarts=2))),

@@ -12,8 +12,8 @@ from canary.kube.objects import Object
 from canary.kube.workloads.canary_objects import (
     canary_deployment,
     canary_service,
-    replaced_labels,
 )
+from canary.kube.workloads.isolation import replaced_labels
 from canary.kube.workloads.template import (
     canary_template,
     canary_value,
@@ -44,11 +44,10 @@ def with_change(change: Any) -> Object:
 def test_the_canarys_objects_are_the_users_kept_apart() -> None:
     """Golden: what is copied, what is replaced, what is ours."""
     target, service = manifest(DEPLOYMENT), manifest(SERVICE)
-    replaced = replaced_labels(spec(), service, target)
-    made = [
-        canary_deployment("auth-canary", OWNER, target, replaced, "abc"),
-        canary_service("auth-canary", OWNER, service, replaced),
-    ]
+    replaced = replaced_labels(spec(), service, [service], target)
+    assert isinstance(replaced, dict)
+    canary = canary_deployment("auth-canary", OWNER, target, replaced, "abc")
+    made = [canary, canary_service("auth-canary", OWNER, service, canary)]
     assert made == list(yaml.safe_load_all((GOLDEN / "canary.yaml").read_text()))
 
 
@@ -57,16 +56,16 @@ def test_what_was_read_is_never_changed() -> None:
     target, service = manifest(DEPLOYMENT), manifest(SERVICE)
     made = canary_deployment("c", OWNER, target, {"app": "x"}, "abc")
     made["spec"]["template"]["spec"]["containers"][0]["image"] = "changed"
-    canary_service("c", OWNER, service, {"app": "x"})["spec"]["ports"][0]["port"] = 1
+    canary_service("c", OWNER, service, made)["spec"]["ports"][0]["port"] = 1
     assert (target, service) == (manifest(DEPLOYMENT), manifest(SERVICE))
 
 
 ISOLATION = [
     pytest.param({}, {"app": "auth-canary"}, id="the Service's first label"),
     pytest.param(
-        {"isolation": {"label": "tier"}},
+        {"isolation": {"labels": ["app", "tier"]}},
         {"app": "auth-canary", "tier": "api-canary"},
-        id="another label, and the one that the target itself selects on",
+        id="the labels that the user named",
     ),
     pytest.param(
         {"traffic": {"replicas": {}}}, {}, id="without a router the Service has to find both"
@@ -77,7 +76,9 @@ ISOLATION = [
 @pytest.mark.parametrize(("changes", "replaced"), ISOLATION)
 def test_which_labels_differ(changes: dict[str, Any], replaced: dict[str, str]) -> None:
     """Neither the Service nor the target's own selector finds a canary pod."""
-    assert replaced_labels(spec(**changes), manifest(SERVICE), manifest(DEPLOYMENT)) == replaced
+    service = manifest(SERVICE)
+    made = replaced_labels(spec(**changes), service, [service], manifest(DEPLOYMENT))
+    assert made == replaced
 
 
 SAME = [

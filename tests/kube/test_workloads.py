@@ -329,14 +329,17 @@ SERVICE_CHANGES = [
     pytest.param({}, {}, Reason.NOT_ISOLATED, id="a Service that selects nothing"),
     pytest.param({"app": "x"}, {}, Reason.NOT_ISOLATED, id="a Service of other pods"),
     pytest.param(
-        {"app": "auth"}, {"label": "tier"}, Reason.NOT_ISOLATED, id="a label it does not select on"
+        {"app": "auth"},
+        {"labels": ["tier"]},
+        Reason.NOT_ISOLATED,
+        id="a label it does not select on",
     ),
 ]
 
 
 @pytest.mark.parametrize(("selector", "isolation", "reason"), SERVICE_CHANGES)
 def test_what_stands_in_the_way_is_said(
-    stage: Stage, selector: dict[str, str] | None, isolation: dict[str, str], reason: Reason
+    stage: Stage, selector: dict[str, str] | None, isolation: dict[str, list[str]], reason: Reason
 ) -> None:
     """Before any release starts, with the reason that people look up."""
     service = stage.cluster.get(SERVICES, NAMESPACE, "auth")

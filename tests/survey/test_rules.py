@@ -153,7 +153,7 @@ BESIDE = [
     ("recreate-by-pods", REPLICAS, (changed(DEPLOYMENT, "spec.strategy", {"type": "Recreate"}),)),
     ("paused-in-manifest", {}, (changed(DEPLOYMENT, "spec.paused", False),)),
     ("not-isolated", {}, (DEPLOYMENT, changed(SERVICE, "spec.selector", {"app": "other"}))),
-    ("not-isolated", {"isolation": {"label": "tier"}}, BASE),
+    ("not-isolated", {"isolation": {"labels": ["tier"]}}, BASE),
     ("route-unfit", {"traffic": {"gatewayAPI": {"name": "auth", "rule": "logout"}}}, BASE),
     ("route-unsplit", {}, (*BASE, ROUTE.replace("name: auth, n", "name: other, n"))),
     (

@@ -65,6 +65,18 @@ def paused(ctx: Context) -> Plan | None:
     return ctx.plan(pause.reason, after=ctx.spec.analysis.interval, message=ctx.status.message)
 
 
+def not_isolated(ctx: Context) -> Plan | None:
+    """A Service that came in mid-release sends users to canary pods, whatever the weight.
+
+    Labels of pods stay as they are: the pods go, and the release starts again with others.
+    """
+    canary = ctx.snap.canary
+    if canary is None or not canary.selected_by:
+        return None
+    message = f"Service {canary.selected_by[0]} selects canary pods."
+    return roll_back(ctx, Reason.NOT_ISOLATED, message=message)
+
+
 def wrong_canary(ctx: Context) -> Plan | None:
     """A canary of another template is left over; it gets no traffic from us."""
     canary = ctx.snap.canary
@@ -305,6 +317,7 @@ def _look_again(ctx: Context, reason: Reason, within: float | None = None) -> Pl
 
 ADVANCE: tuple[Rule, ...] = (
     *PROTECT,
+    not_isolated,
     service_changed,
     stable_grew,
     all_ready,

@@ -18,6 +18,7 @@ NOT_THE_TEMPLATES_FAULT = {
     Reason.STATUS_UNREADABLE,
     Reason.TEMPLATE_CHANGED,
     Reason.UNPAUSED_BY_HAND,
+    Reason.NOT_ISOLATED,
 }
 """Rolled back, but the same template may start again by itself."""
 SEEN_AT_MOST = 10

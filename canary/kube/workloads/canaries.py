@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from canary.core.plan import EnsureCanary
-from canary.core.snapshot import Canary, Wish
+from canary.core.snapshot import Canary, Obstacle, Wish
 from canary.errors import ConflictError
 from canary.kube.objects import (
     DEPLOYMENTS,
@@ -18,13 +18,14 @@ from canary.kube.workloads.canary_objects import (
     canary_deployment,
     canary_ports,
     canary_service,
-    replaced_labels,
 )
+from canary.kube.workloads.isolation import replaced_labels, selecting_services
 from canary.kube.workloads.names import (
     TEMPLATE,
     annotations,
     canary_name,
     controlled_by,
+    labels,
     service_name,
 )
 from canary.kube.workloads.patches import expect
@@ -87,6 +88,7 @@ class Canaries:
         pods = pods_of(self.objects, deployment, sets_of(self.objects, deployment))
         service = self._ours(SERVICES, wish, owner)
         served = self._served(wish, owner)
+        selecting = self._selecting(wish, deployment)
         return Canary(
             template=annotations(deployment).get(TEMPLATE, ""),
             replicas=int(deployment["spec"]["replicas"]) if served else 0,
@@ -94,6 +96,7 @@ class Canaries:
             not_created=why_not_created(deployment, pods),
             follows_service=service is None
             or self._ports(wish) in (None, service["spec"]["ports"]),
+            selected_by=selecting,
         )
 
     def ensure(self, wish: Wish, owner: Object, seen: Seen | None, action: EnsureCanary) -> None:
@@ -136,17 +139,33 @@ class Canaries:
         if seen is None or (service is None and not alone):
             raise ConflictError("the target or its Service is gone: no canary can be made of it")
         name = canary_name(wish)
-        replaced = replaced_labels(wish.spec, service, seen.deployment) if service else {}
+        body = deployment or self._body(wish, owner, seen, service, action)
         if service is not None and self._ours(SERVICES, wish, owner) is None:
-            made = canary_service(name, owner, service, replaced)
+            made = canary_service(name, owner, service, body)
             self.objects.create(SERVICES, wish.namespace, made)
-        if deployment is not None:
-            return deployment
+        return deployment or self.objects.create(DEPLOYMENTS, wish.namespace, body)
+
+    def _body(
+        self, wish: Wish, owner: Object, seen: Seen, service: Object | None, action: EnsureCanary
+    ) -> Object:
         if seen.wanted != action.template:
             raise ConflictError(f"the target wants {seen.wanted} now, not {action.template}")
+        services = self.objects.list(SERVICES, wish.namespace, {})
+        replaced = replaced_labels(wish.spec, service, services, seen.deployment) if service else {}
+        if isinstance(replaced, Obstacle):
+            raise ConflictError(replaced.message)
+        name = canary_name(wish)
         body = canary_deployment(name, owner, seen.deployment, replaced, action.template)
         body["spec"]["replicas"] = action.replicas
-        return self.objects.create(DEPLOYMENTS, wish.namespace, body)
+        return body
+
+    def _selecting(self, wish: Wish, deployment: Object) -> tuple[str, ...]:
+        """Names of other Services that select the canary's pods; with `replicas` they may."""
+        if wish.spec.traffic.replicas is not None:
+            return ()
+        services = self.objects.list(SERVICES, wish.namespace, {})
+        pods = labels(deployment["spec"]["template"])
+        return tuple(sorted(selecting_services(services, wish.spec.target.name, pods)))
 
     def _follow(self, wish: Wish, owner: Object) -> None:
         """The canary's Service has the ports of the user's: both may move in mid-release."""

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-from canary.api import Reason, Spec
-from canary.core.snapshot import Obstacle
 from canary.kube.objects import DEPLOYMENTS, SERVICES, Object
 from canary.kube.workloads.names import (
     MANAGED_BY,
@@ -15,7 +13,7 @@ from canary.kube.workloads.names import (
     labels,
     owned_by,
 )
-from canary.kube.workloads.template import canary_template, canary_value
+from canary.kube.workloads.template import canary_template
 
 OURS = {MANAGED_BY: MANAGER, ROLE: "canary"}
 _SPEC_KEPT = ("minReadySeconds", "progressDeadlineSeconds")
@@ -27,43 +25,6 @@ _SERVICE_KEPT = (
     "internalTrafficPolicy",
     "trafficDistribution",
 )
-
-
-def not_isolated(spec: Spec, service: Object, template: Mapping[str, Any]) -> Obstacle | None:
-    """Why canary pods could not be kept apart from stable ones; None where they can."""
-    name, selector = service["metadata"]["name"], service["spec"].get("selector") or {}
-    wanted = spec.isolation.label if spec.isolation else None
-    found = labels(template)
-    missing = [key for key, value in selector.items() if found.get(key) != value]
-    if not selector:
-        message = f"Service {name} selects no pods, so a canary cannot be kept apart from stable."
-    elif missing:
-        message = f"Service {name} does not select the target's pods: label {missing[0]} differs."
-    elif wanted is not None and wanted not in selector:
-        keys = ", ".join(sorted(selector))
-        message = f"isolation.label is {wanted}, but Service {name} selects on {keys}."
-    else:
-        return None
-    return Obstacle(Reason.NOT_ISOLATED, message)
-
-
-def replaced_labels(
-    spec: Spec, service: Mapping[str, Any], target: Mapping[str, Any]
-) -> dict[str, str]:
-    """The labels that differ in canary pods, so that nothing of the user's counts them.
-
-    One that the Service selects on (the first in alphabetical order unless the user named one);
-    and, where autoscalers and the Deployment select on others only, the first of those. With the
-    `replicas` router the Service has to find both.
-    """
-    if spec.traffic.replicas is not None:
-        return {}
-    selector = service["spec"].get("selector") or {}
-    key = spec.isolation.label if spec.isolation else min(selector)
-    matched = target["spec"]["selector"].get("matchLabels") or {}
-    keys = {key} if key in matched or not matched else {key, min(matched)}
-    found = labels(target["spec"]["template"])
-    return {key: canary_value(found[key]) for key in sorted(keys)}
 
 
 def canary_deployment(
@@ -78,7 +39,9 @@ def canary_deployment(
         "metadata": {
             "name": name,
             "namespace": target["metadata"]["namespace"],
-            "labels": {**replaced, **OURS},
+            # The user's own: admission policies demand a team or a cost center on Deployments.
+            # Nothing prunes by them what another object owns.
+            "labels": {**labels(target), **replaced, **OURS},
             "annotations": {TEMPLATE: template},
             "ownerReferences": owned_by(release),
         },
@@ -108,17 +71,17 @@ def canary_ports(service: Mapping[str, Any]) -> list[Object]:
     return [{key: value for key, value in one.items() if key != "nodePort"} for one in ports]
 
 
-def canary_service(
-    name: str, release: Object, service: Object, replaced: Mapping[str, str]
-) -> Object:
-    """The user's Service for canary pods only: same ports, no address or node port taken over.
+def canary_service(name: str, release: Object, service: Object, canary: Object) -> Object:
+    """The user's Service for the pods of Deployment `canary`: same ports, no address taken over.
 
-    Labels are kept, because that is how a ServiceMonitor finds it; annotations are not: they make
-    load balancers and DNS names.
+    It selects by the canary's own selector as well: two Deployments behind one Service may have
+    canaries at the same time. Labels are kept, because that is how a ServiceMonitor finds it;
+    annotations are not: they make load balancers and DNS names.
     """
     spec = service["spec"]
-    selector = spec["selector"]
-    own = {key: value for key, value in replaced.items() if key in selector}
+    pods = labels(canary["spec"]["template"])
+    selector = {key: pods.get(key, value) for key, value in spec["selector"].items()}
+    own = canary["spec"]["selector"]["matchLabels"]
     kept = {key: deepcopy(spec[key]) for key in _SERVICE_KEPT if key in spec}
     return {
         "apiVersion": SERVICES.api_version,
@@ -129,9 +92,5 @@ def canary_service(
             "labels": {**labels(service), **OURS},
             "ownerReferences": owned_by(release),
         },
-        "spec": {
-            **kept,
-            "ports": canary_ports(service),
-            "selector": {**selector, **own, ROLE: "canary"},
-        },
+        "spec": {**kept, "ports": canary_ports(service), "selector": {**selector, **own}},
     }

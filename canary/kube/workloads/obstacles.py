@@ -6,7 +6,7 @@ from canary.api import Reason
 from canary.core.snapshot import Obstacle, Wish
 from canary.kube.objects import DEPLOYMENTS, RELEASES, SERVICES, Object, Objects
 from canary.kube.workloads.canaries import without_service
-from canary.kube.workloads.canary_objects import not_isolated
+from canary.kube.workloads.isolation import replaced_labels
 from canary.kube.workloads.names import canary_name, controlled_by, service_name
 from canary.kube.workloads.target import Seen
 
@@ -41,7 +41,9 @@ def _service(objects: Objects, wish: Wish, seen: Seen) -> Obstacle | None:
     if service is None:
         message = f"Service {name} does not exist in namespace {wish.namespace}."
         return Obstacle(Reason.SERVICE_NOT_FOUND, message)
-    return not_isolated(wish.spec, service, seen.template) or _port(service, seen)
+    services = objects.list(SERVICES, wish.namespace, {})
+    found = replaced_labels(wish.spec, service, services, seen.deployment)
+    return found if isinstance(found, Obstacle) else _port(service, seen)
 
 
 def _port(service: Object, seen: Seen) -> Obstacle | None:
