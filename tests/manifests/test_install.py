@@ -69,6 +69,12 @@ def test_what_the_operator_reads_it_may_watch_and_what_it_changes_it_patches() -
         assert "update" not in verbs or "/" in rule["resources"][0], rule
 
 
+def test_the_operator_may_patch_the_ports_of_the_canarys_service() -> None:
+    """They follow the user's Service in mid-release."""
+    (services,) = (rule for rule in one("ClusterRole")["rules"] if "services" in rule["resources"])
+    assert "patch" in services["verbs"]
+
+
 def test_the_pod_keeps_to_the_restricted_standard_with_a_root_that_is_read_only() -> None:
     """The namespace enforces the standard, so a pod that breaks it would never start."""
     labels = one("Namespace", "canary-system")["metadata"]["labels"]

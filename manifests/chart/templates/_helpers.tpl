@@ -32,7 +32,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 - {apiGroups: [apps], resources: [replicasets], verbs: [list, watch]}
 - {apiGroups: [""], resources: [pods], verbs: [list, watch]}
 - {apiGroups: [""], resources: [pods/log], verbs: [get]}
-- {apiGroups: [""], resources: [services], verbs: [list, watch, create, delete]}
+- {apiGroups: [""], resources: [services], verbs: [list, watch, create, delete, patch]}
 - {apiGroups: [autoscaling], resources: [horizontalpodautoscalers], verbs: [list, watch, patch]}
 - {apiGroups: [batch], resources: [cronjobs], verbs: [get]}
 - {apiGroups: [batch], resources: [jobs], verbs: [list, watch, create, delete]}
