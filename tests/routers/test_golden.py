@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from canary.routers.gateway_api import HTTP_ROUTE
+from canary.routers.names import Names
 from canary.routers.split import read_weight, restored, with_weight
 from tests.routers.routes import DIALECTS, NAMES, golden
 
@@ -34,3 +36,16 @@ def test_from_weight_to_weight(name: str) -> None:
     at_5 = golden(f"{name}.at-5")
     assert with_weight(dialect, at_5, NAMES, 0) == golden(f"{name}.at-0")
     assert with_weight(dialect, golden(f"{name}.at-0"), NAMES, 5) == at_5
+
+
+def test_two_releases_in_one_rule() -> None:
+    """Each canary has its share of its own Service, and neither end disturbs the other release."""
+    other = Names("prod", "legacy", "legacy")
+    user, both = golden("http_route"), golden("http_route.two-releases")
+    assert with_weight(HTTP_ROUTE, golden("http_route.at-5"), other, 20) == both
+    assert read_weight(HTTP_ROUTE, both, NAMES) == 5
+    assert read_weight(HTTP_ROUTE, both, other) == 20
+    assert restored(HTTP_ROUTE, both, other) == golden("http_route.at-5")
+    alone = restored(HTTP_ROUTE, both, NAMES)
+    assert read_weight(HTTP_ROUTE, alone, other) == 20
+    assert json.dumps(restored(HTTP_ROUTE, alone, other)) == json.dumps(user)
