@@ -8,7 +8,7 @@ The table is generated from `canary/survey/rules.py` by `make generate`.
 
 ```sh
 canary lint release.yaml                                   # the file alone
-canary lint manifests/*.yaml                               # beside the other manifests
+canary lint manifests/                                     # a folder: beside the other manifests
 canary lint --cluster release.yaml                         # does what it names exist?
 canary lint --cluster --prometheus http://… release.yaml   # is there data, and enough of it?
 canary lint --strict -o sarif release.yaml > lint.sarif    # for a pipeline's code scanning
@@ -16,7 +16,9 @@ canary lint --strict -o sarif release.yaml > lint.sarif    # for a pipeline's co
 
 Each finding is one line, `FILE:LINE:COLUMN: LEVEL: FIELD: what was found. What to do. [RULE]`. What
 makes a file invalid (a misspelt field, a weight of 500) are errors without a rule: they are the
-words of [the spec](spec.md). A release that is valid is then looked at as a careful reviewer would:
+words of [the spec](spec.md). One CanaryRelease in any of the FILEs is enough; a field that is empty
+(`replicas:`) counts as absent, as it does for the API server. A release that is valid is then
+looked at as a careful reviewer would:
 
 - alone: steps, times, thresholds, metrics that can never be asked for;
 - beside the Deployment, the Service, the route and whatever selects pods by labels, be it among the

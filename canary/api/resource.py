@@ -55,8 +55,13 @@ class Loaded:
     problems: tuple[Problem, ...]
 
 
-def load_releases(content: bytes | str, source: str, rules: Sequence[Rule] = ()) -> Loaded:
-    """Every document of a YAML file; `source` names the file in messages. Never raises."""
+def load_releases(
+    content: bytes | str, source: str, rules: Sequence[Rule] = (), *, required: bool = True
+) -> Loaded:
+    """Every document of a YAML file; `source` names the file in messages. Never raises.
+
+    A file without a CanaryRelease is a problem where one is `required`.
+    """
     releases: list[CanaryRelease] = []
     others: list[str] = []
     problems: list[Problem] = []
@@ -67,7 +72,7 @@ def load_releases(content: bytes | str, source: str, rules: Sequence[Rule] = ())
         elif isinstance(release := _validated(document, rules), CanaryRelease):
             releases.append(release)
         problems.extend(document.problems)
-    if not releases and not problems:
+    if required and not releases and not problems:
         found = ", ".join(others) or "nothing"
         problems.append(Problem(1, 1, "file", f"a CanaryRelease is expected, found {found}"))
     return Loaded(source, tuple(releases), tuple(others), tuple(sorted(problems)))

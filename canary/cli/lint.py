@@ -10,7 +10,7 @@ import typer
 
 from canary.cli.cluster import Context, Kubeconfig, Namespace, session
 from canary.cli.prometheus import CaFile, TokenFile, options_of
-from canary.errors import ExitCode
+from canary.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from canary.api import CanaryRelease, Loaded, Problem
@@ -30,7 +30,8 @@ class Output(StrEnum):
 
 def lint(  # noqa: PLR0913, PLR0917 - the flags of one command
     files: Annotated[
-        list[str], typer.Argument(metavar="FILE", help="YAML files; - is standard input.")
+        list[str],
+        typer.Argument(metavar="FILE", help="YAML files and folders; - is standard input."),
     ],
     cluster: Annotated[
         bool,
@@ -70,7 +71,7 @@ def lint(  # noqa: PLR0913, PLR0917 - the flags of one command
         if cluster:
             asked = stack.enter_context(session(namespace, context=context, kubeconfig=kubeconfig))
             reader, namespace = asked.client, asked.namespace
-        pages = [_page(file, namespace) for file in files]
+        pages = _pages(files, namespace)
         monitoring = _monitoring(options, stack)
         risks = review(pages, Sources(reader, monitoring))
     problems = any(page.loaded.problems for page in pages)
@@ -80,7 +81,25 @@ def lint(  # noqa: PLR0913, PLR0917 - the flags of one command
     raise typer.Exit(ExitCode.USAGE if bad else ExitCode.OK)
 
 
-def _page(file: str, namespace: str | None) -> "Page":
+def _pages(files: Sequence[str], namespace: str | None) -> list["Page"]:
+    """All files; one CanaryRelease in any of them is enough, the others stand beside it."""
+    paths = [path for file in files for path in _paths(file)]
+    pages = [_page(path, namespace, required=False) for path in paths]
+    if any(page.loaded.releases or page.loaded.problems for page in pages):
+        return pages
+    return [_page(path, namespace, required=True) for path in paths[:1]] + pages[1:]
+
+
+def _paths(file: str) -> list[str]:
+    from canary.survey.manifests import paths_of  # noqa: PLC0415 - keeps --help quick
+
+    try:
+        return list(paths_of(file))
+    except UsageError:
+        return [file]  # An empty folder: reading it says what is wrong, beside the other files.
+
+
+def _page(file: str, namespace: str | None, *, required: bool) -> "Page":
     from canary.api import Loaded, Problem, load_releases  # noqa: PLC0415 - keeps --help quick
     from canary.survey.manifests import content_of  # noqa: PLC0415 - as above
     from canary.survey.review import Page, page_of  # noqa: PLC0415 - as above
@@ -92,7 +111,8 @@ def _page(file: str, namespace: str | None) -> "Page":
         found = error.strerror or "an error"
         unreadable = Problem(1, 1, "file", f"a readable file is expected, found: {found}")
         return Page(Loaded(name, (), (), (unreadable,)), (), ())
-    return page_of(load_releases(content, name, rules=(unknown_presets,)), content, namespace)
+    loaded = load_releases(content, name, rules=(unknown_presets,), required=required)
+    return page_of(loaded, content, namespace)
 
 
 def _monitoring(options: "PrometheusOptions | None", stack: ExitStack) -> "Monitoring | None":

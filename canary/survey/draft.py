@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from canary.api import SpecError, load_release
 from canary.api.analysis import Source
-from canary.core.rollout import canary_replicas, pods_for_share
+from canary.core.rollout import canary_replicas
 from canary.core.snapshot import Obstacle
 from canary.errors import UsageError
 from canary.kube.workloads.isolation import isolate
@@ -178,8 +178,7 @@ def _steps(found: Found, plan: Plan) -> Iterator[str]:
         yield f"  # - {{name: smoke, jobFrom: {{cronJob: {scalar(around.cron_jobs[0])}}}}}"
     replicas = int(around.target["spec"].get("replicas", 1))
     first = plan.steps[0][0]
-    size = pods_for_share if found.choice.way is None else canary_replicas
-    pods = size(replicas, first)
+    pods = canary_replicas(replicas, first)
     yield from _said(f"Percent of the traffic, and how long at least. {_rate(found, first)}The "
                      f"first step takes {pods} canary pod{'' if pods == 1 else 's'} beside "
                      f"{replicas}. `approval: true` waits for `canary promote`.", 2)  # fmt: skip

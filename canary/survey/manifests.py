@@ -10,6 +10,8 @@ from canary.kube.objects import Object
 from canary.survey.reader import members
 
 _ENDINGS = {".yaml", ".yml", ".json"}
+_NO_MANIFESTS = frozenset({"kustomization.yaml", "kustomization.yml", "values.yaml", "Chart.yaml"})
+"""Files of Kustomize and Helm that often lie beside manifests."""
 
 
 def read_manifests(files: Sequence[str]) -> list[Object]:
@@ -18,7 +20,7 @@ def read_manifests(files: Sequence[str]) -> list[Object]:
     Raises:
         UsageError: a file cannot be read or is not YAML; with its place.
     """
-    return [one for file in files for path in _paths(file) for one in _objects(path)]
+    return [one for file in files for path in paths_of(file) for one in _objects(path)]
 
 
 def content_of(file: str) -> bytes:
@@ -33,12 +35,17 @@ def content_of(file: str) -> bytes:
         return opened.read(MAX_BYTES + 1)
 
 
-def _paths(file: str) -> Iterator[str]:
+def paths_of(file: str) -> Iterator[str]:
+    """The file, or the manifests in a folder. Raises UsageError when there are none."""
     folder = Path(file)
     if file == "-" or not folder.is_dir():
         yield file
         return
-    found = sorted(one for one in folder.rglob("*") if one.suffix in _ENDINGS and one.is_file())
+    found = sorted(
+        one
+        for one in folder.rglob("*")
+        if one.suffix in _ENDINGS and one.name not in _NO_MANIFESTS and one.is_file()
+    )
     if not found:
         raise UsageError(f"{file} is a folder without any file of YAML or JSON")
     yield from map(str, found)

@@ -1,11 +1,28 @@
 """Where objects are read from: a cluster, or manifests as files."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
-from canary.errors import CanaryError, NotFoundError
+from canary.errors import CanaryError, NotFoundError, UsageError
 from canary.kube.objects import Kind, Object
 
+Fields = tuple[tuple[str, type], ...]
+
+_SPEC: Fields = (("spec", dict),)
+_REQUIRED: Mapping[str, Fields] = {
+    "Deployment": (
+        ("spec.selector", dict),
+        ("spec.template.spec", dict),
+        ("spec.template.spec.containers", list),
+    ),
+    **dict.fromkeys(
+        (
+            *("Service", "HTTPRoute", "GRPCRoute", "VirtualService", "TraefikService"),
+            *("HorizontalPodAutoscaler", "CronJob", "NetworkPolicy"),
+        ),
+        _SPEC,
+    ),
+}
 _CLUSTER_WIDE = frozenset({"Namespace", "GatewayClass", "CustomResourceDefinition"})
 
 
@@ -64,7 +81,41 @@ def members(data: object) -> Iterator[Object]:
         for item in items:
             yield from members(item)
     elif isinstance(metadata := data.get("metadata"), dict) and metadata.get("name"):
-        yield data
+        found = without_nulls(data)
+        for path, type_ in _REQUIRED.get(str(data.get("kind")), ()):
+            if _is_null(data, path) or not isinstance(_at(found, path), type_ | None):
+                what = "a list" if type_ is list else "a mapping"
+                name = f"{data['kind']} {metadata['name']}"
+                raise UsageError(f"{name}: {path} ({what}) is expected, and it is empty")
+            if _at(found, path) is None:
+                return  # A part of a manifest, such as a patch of Kustomize: nothing to look at.
+        yield found
+
+
+def without_nulls(data: object) -> Any:  # noqa: ANN401 - of the type that it had
+    """Return the value without empty (null) fields, which the API server takes as absent."""
+    if isinstance(data, dict):
+        return {key: without_nulls(value) for key, value in data.items() if value is not None}
+    if isinstance(data, list):
+        return [without_nulls(item) for item in data if item is not None]
+    return data
+
+
+def _is_null(data: object, path: str) -> bool:
+    """Whether the field at this path, or a field on the way to it, is there and is empty."""
+    for part in path.split("."):
+        if not isinstance(data, dict) or part not in data:
+            return False
+        data = data[part]
+        if data is None:
+            return True
+    return False
+
+
+def _at(data: object, path: str) -> object:
+    for part in path.split("."):
+        data = data.get(part) if isinstance(data, dict) else None
+    return data
 
 
 def _is(one: Object, kind: Kind) -> bool:

@@ -1,11 +1,12 @@
 """A whole review: files, then what they name, then what Prometheus has; findings with places."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from canary.api import CanaryRelease, Loaded, Problem
 from canary.api.documents import Document, read_documents
+from canary.errors import UsageError
 from canary.kube.objects import PODS, Object
 from canary.survey.around import pods_of
 from canary.survey.reader import Reader, Shelf, members
@@ -67,8 +68,14 @@ def page_of(loaded: Loaded, content: bytes, namespace: str | None) -> Page:
         document = next(one for one in left if _is(one, release))
         left.remove(document)
         entries.append(Entry(_placed(release, document, namespace), document))
-    objects = tuple(one for document in documents for one in members(document.data))
-    return Page(loaded, tuple(entries), objects)
+    objects: list[Object] = []
+    for document in documents:
+        try:
+            objects += members(document.data)
+        except UsageError as error:
+            problem = document.problem(("spec",), str(error))
+            loaded = replace(loaded, problems=(*loaded.problems, problem))
+    return Page(loaded, tuple(entries), tuple(objects))
 
 
 def review(pages: Sequence[Page], sources: Sources) -> dict[str, list[Risk]]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from canary.core.rollout import canary_size
+from canary.core.rollout import canary_replicas
 from canary.core.snapshot import Obstacle
 from canary.kube.workloads.isolation import replaced_labels
 from canary.kube.workloads.names import HOLD, annotations, labels
@@ -48,7 +48,7 @@ def _target(scene: Scenery) -> Iterator[Finding]:
     wanted = target["spec"]
     replicas = int(wanted.get("replicas", 1))
     first = spec.steps[0].weight
-    if replicas > 0 and canary_size(spec, replicas, first) == 1:
+    if replicas > 0 and canary_replicas(replicas, first) == 1:
         said = f"Deployment {scene.names.target} has {replicas} replica, so the canary is one pod"
         yield finding("one-canary-pod", _TARGET, said)
     if wanted.get("revisionHistoryLimit") == 0:
