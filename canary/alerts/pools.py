@@ -5,15 +5,17 @@ rate × hold time are those that nobody gives back. Throughput cancels, so a sur
 not forecast an exhaustion; where an exporter has no hold times there is no forecast.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from canary.alerts.model import Alert, Group, Record, Settings, Severity, Team
+from canary.core.pool import SCRAPE_ONLY
 from canary.core.series import Matcher, MatchOp, Selector
 from canary.metrics.families import PoolFamily, pool_families, text
 from canary.metrics.pod_names import CANARY, SERVICE
 
 BY = "namespace, service, version, pod, pool"
-"""The labels of everything that is recorded of pools, and `preset`."""
+"""The labels of everything that is recorded of pools, `preset`, and all that tell pools apart."""
+_REPLACED = ("service", "version", "preset")
 IN_USE = "canary:pool_in_use:connections"
 MAXIMUM = "canary:pool_maximum:connections"
 WAITING = "canary:pool_waiting:callers"
@@ -42,14 +44,14 @@ def _family(family: PoolFamily) -> Iterator[Record]:
         # 0 means unlimited, of which there is no share.
         yield _record(MAXIMUM, family, f"{_maximum(family, family.maximum)} > 0")
     if family.waiting:
-        parts = [_sum(family, text(one, *_conditions(family))) for one in family.waiting]
+        parts = [_pools(family, text(one, *_conditions(family))) for one in family.waiting]
         yield _record(WAITING, family, "\nor ".join(parts))
     if family.timeouts:
-        parts = [_sum(family, _rate(family, one, "2m")) for one in family.timeouts]
+        parts = [_pools(family, _rate(family, one, "2m")) for one in family.timeouts]
         yield _record(REFUSED, family, "\nor ".join(parts))
     if family.hold:
         unit = "" if family.hold_unit == 1 else f" * {family.hold_unit:g}"
-        yield _record(GIVEN_BACK, family, _sum(family, _rate(family, family.hold, "10m")) + unit)
+        yield _record(GIVEN_BACK, family, _pools(family, _rate(family, family.hold, "10m")) + unit)
 
 
 def _record(name: str, family: PoolFamily, expression: str) -> Record:
@@ -66,27 +68,36 @@ def _rate(family: PoolFamily, selector: Selector, window: str) -> str:
 
 
 def _in_use(family: PoolFamily) -> str:
-    taken = _sum(family, text(family.in_use, *_conditions(family)))
+    taken = _pools(family, text(family.in_use, *_conditions(family)))
     if family.idle is None:
         return taken
-    return f"{taken}\n- {_sum(family, text(family.idle, *_conditions(family)))}"
+    return f"{taken}\n- {_pools(family, text(family.idle, *_conditions(family)))}"
 
 
 def _maximum(family: PoolFamily, maximum: Selector) -> str:
-    if not family.shared_maximum:
-        return _sum(family, text(maximum, *_conditions(family)))
     own = f'{IN_USE}{{preset="{family.name}"}}'
+    if family.maximum_by:
+        pools = ", ".join(("namespace", "pod", "instance", *family.maximum_by))
+        most = f"max by ({pools}) ({text(maximum, *_conditions(family))})"
+        return f"({own} * 0\n+ on ({pools}) group_left () {most})"
+    if not family.shared_maximum:
+        return _pools(family, text(maximum, *_conditions(family)))
     server = f'label_replace({text(maximum)}, "pod", "$1", "instance", "(.+)")'
     pods = "namespace, pod"
     return f"sum by ({BY}) ({own} * 0\n+ on ({pods}) group_left () max by ({pods}) ({server}))"
 
 
-def _sum(family: PoolFamily, series: str) -> str:
-    """By the labels that all exporters get; first by their own, or replacing some would clash."""
-    own = dict.fromkeys(("namespace", "pod", *family.pools))
+def _pools(family: PoolFamily, series: str) -> str:
+    """One series per pool, with the labels that all exporters get.
+
+    Pools that differ in any label are different pools, and the fullest one counts: nothing is
+    summed. Two scrapes of one process count once.
+    """
     if family.backend:
         own = dict.fromkeys(("namespace", "instance", family.who))
-    series = f"sum by ({', '.join(own)}) ({series})"
+        series = f"sum by ({', '.join(own)}) ({series})"
+    else:
+        series = f"max without ({', '.join(_dropped(family))}) ({series})"
     for label in family.pools:
         series = _replaced(series, "pool", "$1", label, "(.+)") if label != "pool" else series
     series = _replaced(series, "service", "$1", family.who, SERVICE)
@@ -94,7 +105,18 @@ def _sum(family: PoolFamily, series: str) -> str:
     series = _replaced(series, "version", "canary", family.who, CANARY)
     if family.backend:
         series = _replaced(series, "pod", "$1", "instance", "(.+)")
-    return f"sum by ({BY}) ({series})"
+        return f"sum by ({BY}) ({series})"
+    return series
+
+
+def _dropped(family: PoolFamily) -> Iterable[str]:
+    """Labels of the scrape and of the exporter's kinds of connections; those we replace.
+
+    Were these kept, replacing some could make two series alike, which fails the whole rule.
+    """
+    kinds = (one.label for one in family.in_use.matchers)
+    named = ("pool",) if family.pools and "pool" not in family.pools else ()
+    return dict.fromkeys((*sorted(SCRAPE_ONLY), *kinds, *_REPLACED, *named))
 
 
 def _replaced(series: str, target: str, value: str, source: str, pattern: str) -> str:

@@ -67,7 +67,10 @@ class RatioSource(Frozen):
 
 
 class PoolSource(Frozen):
-    """A connection pool's gauges by preset."""
+    """A connection pool's gauges by preset.
+
+    Pools that differ in any label are judged each by itself; the fullest one counts.
+    """
 
     preset: PresetName
     """Name of a pool preset, such as hikaricp or psycopg-pool."""

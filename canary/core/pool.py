@@ -1,12 +1,19 @@
 """Connection pools as they are sampled: per pod and pool, round by round."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from canary.core.increments import Labels, Side, SideOf, Tick
 from canary.core.rounds import Rounds
 from canary.core.series import Series
+from canary.core.targets import SCRAPE_LABELS
+
+SCRAPE_ONLY = frozenset({*SCRAPE_LABELS, "node"}) - {"instance"}
+"""Labels that tell no pools apart.
+
+`instance` does: two processes of one pod differ in their address, and have a pool each.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,27 @@ class PoolSeries:
     hold_unit: float = 1.0
 
 
+def telling_apart(labels: Iterable[Mapping[str, str]], by: Sequence[str]) -> tuple[str, ...]:
+    """`by`, and all other labels in which series that are alike in `by` differ.
+
+    Pools that differ in any label are different pools: a full one of 10 connections beside an idle
+    one of 90 is full. Labels that only say how something was scraped tell nothing apart.
+
+    >>> telling_apart([{"pod": "a", "role": "rw"}, {"pod": "a", "role": "ro"}], ["pod"])
+    ('pod', 'role')
+    """
+    values: dict[tuple[str, ...], list[Mapping[str, str]]] = {}
+    for one in labels:
+        values.setdefault(tuple(one.get(name, "") for name in by), []).append(one)
+    apart = {
+        name
+        for alike in values.values()
+        for name in {name for one in alike for name in one} - SCRAPE_ONLY - set(by)
+        if len({one.get(name, "") for one in alike}) > 1
+    }
+    return (*by, *sorted(apart))
+
+
 def pool_samples(
     pools: PoolSeries, requests: Sequence[Tick], rounds: Rounds, since: float | None = None
 ) -> tuple[PoolSample, ...]:
@@ -84,14 +112,17 @@ def pool_samples(
 
 def _readings(pools: PoolSeries) -> Iterator[tuple[float, PoolReading]]:
     held, timeouts = _increments(pools.hold), _increments(pools.timeouts)
-    waiting = {_labels(s): dict(s.points) for s in pools.waiting}
+    exported = {_labels(one) for one in pools.hold}
     for series in pools.in_use:
         labels = _labels(series)
+        # A hold time of several pools together tells nothing about one of them.
+        alone = bool(exported) and not any(set(one) < set(labels) for one in exported)
+        waiting = _points_of(pools.waiting, labels)
         side = pools.side_of(series.labels.get(pools.label, ""))
         maximum = _maximum(pools, labels)
         last: float | None = None
         for time, in_use in series.points if side is not None else ():
-            known = not pools.hold or (labels, time) in held
+            known = not alone or (labels, time) in held
             if last is not None and side is not None and known:
                 yield (
                     time,
@@ -101,8 +132,8 @@ def _readings(pools: PoolSeries) -> Iterator[tuple[float, PoolReading]]:
                         seconds=time - last,
                         in_use=in_use,
                         maximum=maximum(time),
-                        waiting=waiting.get(labels, {}).get(time),
-                        held=held[labels, time] * pools.hold_unit if pools.hold else None,
+                        waiting=waiting.get(time),
+                        held=held[labels, time] * pools.hold_unit if alone else None,
                         timeouts=timeouts.get((labels, time)),
                     ),
                 )
@@ -122,9 +153,14 @@ def _maximum(pools: PoolSeries, labels: Labels) -> Callable[[float], float | Non
     if isinstance(pools.maximum, float | int):
         given = float(pools.maximum)
         return lambda _: given
-    own = set(labels)
-    points = next((dict(s.points) for s in pools.maximum if set(s.labels.items()) <= own), {})
+    points = _points_of(pools.maximum, labels)
     return lambda time: points.get(time) or None
+
+
+def _points_of(series: Sequence[Series], labels: Labels) -> dict[float, float]:
+    """Of the series of this pool; one that lacks labels of the pool holds for it as well."""
+    own = [one for one in series if one.labels.items() <= dict(labels).items()]
+    return dict(max(own, key=lambda one: len(one.labels)).points) if own else {}
 
 
 def _labels(series: Series) -> Labels:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from canary.core.buckets import SlowAbove, nearest_bound, silence, within
 from canary.core.increments import Counters, Labels, Side, SideOf, increments
+from canary.core.pool import telling_apart
 from canary.core.rounds import Rounds, Times, rounds, scraped
 from canary.core.series import (
     Found,
@@ -52,7 +53,8 @@ class RatioAnswers:
 class PoolAnswers:
     """Raw answers of one pool; None where the exporter has no such series.
 
-    `by` are the labels that tell pools apart; see PoolSamples for the rest.
+    `by` are labels that tell pools apart, with `apart` any others in which they differ as well;
+    see PoolSamples for the rest.
     """
 
     in_use: MetricAnswer
@@ -65,6 +67,7 @@ class PoolAnswers:
     timeouts: MetricAnswer | None = None
     hold: MetricAnswer | None = None
     hold_unit: float = 1.0
+    apart: bool = True
 
 
 RawAnswers = RatioAnswers | PoolAnswers
@@ -266,12 +269,15 @@ def _all_hold(matchers: Iterable[Matcher], labels: Mapping[str, str]) -> bool:
 
 def pool_samples_of(answers: PoolAnswers, rounds: Rounds) -> PoolSamples:
     """The pool's gauges and counters at the end of each round; counters never fall any more."""
+    by = answers.by
+    if answers.apart and isinstance(answers.in_use, Found):
+        by = telling_apart((one.labels for one in answers.in_use.series), by)
 
     def gauge(answer: MetricAnswer) -> MetricAnswer:
-        return _mapped(answer, lambda series: _gauges(series, answers.by, rounds))
+        return _mapped(answer, lambda series: _gauges(series, by, rounds))
 
     def counter(answer: MetricAnswer | None) -> MetricAnswer | None:
-        return answer and _mapped(answer, lambda found: _counters(found, answers.by, rounds))
+        return answer and _mapped(answer, lambda found: _counters(found, by, rounds))
 
     maximum = answers.maximum
     return PoolSamples(

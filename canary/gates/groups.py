@@ -140,6 +140,7 @@ def answered(metric: Metric, groups: Groups, answers: Answers) -> RawAnswers | M
         answer("timeouts") if preset.timeouts else None,
         answer("hold") if preset.hold else None,
         preset.hold_unit,
+        apart=preset.backend is None,
     )
 
 

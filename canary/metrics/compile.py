@@ -205,6 +205,7 @@ def answers_of(
                 answer(pool.timeouts),
                 answer(pool.hold),
                 pool.hold_unit,
+                pool.apart,
             )
         case NoData():
             return compiled

@@ -86,6 +86,8 @@ class PoolQueries:
     hold_unit: float
     label: str
     side_of: SideOf
+    apart: bool = True
+    """Pools of one pod differ in any label; clients of a server only in its own."""
 
     def queries(self) -> tuple[SeriesQuery, ...]:
         """All that exist, for one read."""
@@ -188,6 +190,7 @@ def compile_pool(preset: PoolPreset, context: Context, key: str) -> PoolQueries:
         preset.hold_unit,
         sides.label,
         sides.side_of,
+        apart=preset.backend is None,
     )
 
 

@@ -30,6 +30,7 @@ class PoolFamily:
     pools: tuple[str, ...]
     backend: Backend | None
     shared_maximum: bool
+    maximum_by: tuple[str, ...]
 
     @property
     def who(self) -> str:
@@ -107,6 +108,7 @@ def _pool(group: list[PoolPreset]) -> PoolFamily:
         first.pools,
         first.backend,
         first.shared_maximum,
+        first.maximum_by,
     )
 
 

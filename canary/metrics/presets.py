@@ -89,7 +89,9 @@ class PoolPreset:
     `waiting` is a gauge of callers without a connection, `timeouts` a counter of those who gave
     up, `hold` a counter of the time that connections were out, in units of `hold_unit` seconds.
     `pools` are labels that tell several pools of one pod apart. `maximum` None: the spec gives it.
-    `shared_maximum`: one number for the whole server, without the labels of a pool.
+    `maximum_by` are the only labels that the maximum has in common with the rest, where it has
+    others of its own. `shared_maximum`: one number for the whole server, without the labels of a
+    pool.
     """
 
     name: str
@@ -103,6 +105,7 @@ class PoolPreset:
     pools: tuple[str, ...] = ()
     backend: Backend | None = None
     shared_maximum: bool = False
+    maximum_by: tuple[str, ...] = ()
     trap: str | None = None
     required: tuple[str, ...] = ()
 
@@ -386,6 +389,8 @@ POOLS: tuple[PoolPreset, ...] = (
         _sel("pgbouncer_databases_pool_size"),
         waiting=_sel("pgbouncer_pools_client_waiting_connections"),
         pools=("database",),
+        # PgBouncer has a pool of that size per user and database.
+        maximum_by=("database",),
     ),
     PoolPreset(
         "postgres",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from canary.core.increments import Grid, Side
 from canary.core.leak import PoolPolicy
 from canary.core.leak_track import BLOCKS, Track
-from canary.core.pool import PoolReading, PoolSeries, pool_samples
+from canary.core.pool import PoolReading, PoolSeries, pool_samples, telling_apart
 from canary.core.rounds import Rounds
 from canary.core.series import (
     Found,
@@ -27,6 +27,7 @@ from canary.render.pools import PoolNow, by_nearness
 WINDOW = 600.0
 """Seconds over which connections that are not given back are looked for."""
 STEP = 15.0
+_PLACE = frozenset({"namespace", "instance", "pod"})
 _LEAST = 5
 """Blocks of the window: from fewer nothing is said about leaks."""
 _POLICY = PoolPolicy()
@@ -78,11 +79,7 @@ def _series(answer: MetricAnswer) -> Sequence[Series]:
 def _family(
     source: MetricSource, family: PoolFamily, grid: Grid, where: tuple[Matcher, ...]
 ) -> Iterator[PoolNow]:
-    by = (
-        ("namespace", "instance", family.who)
-        if family.backend
-        else ("namespace", "instance", "pod", *family.pools)
-    )
+    by = _by(source, family, grid, where)
 
     def query(key: str, selector: Selector, idle: Selector | None = None) -> SeriesQuery:
         return SeriesQuery(key, _with(selector, where), by, idle and _with(idle, where))
@@ -101,7 +98,19 @@ def _family(
     parts = {key: _series(answer) for key, answer in answers.items()}
     for series in parts["in_use"]:
         if series.points and series.points[-1][0] >= grid.end - grid.step:
-            yield _pool(family, series, parts, grid)
+            yield _pool(family, by, series, parts, grid)
+
+
+def _by(
+    source: MetricSource, family: PoolFamily, grid: Grid, where: tuple[Matcher, ...]
+) -> tuple[str, ...]:
+    """The labels that tell pools apart: of one pod any in which its series differ now."""
+    by = ("namespace", "instance", family.who)
+    if family.backend:
+        return by
+    query = SeriesQuery("labels", _with(family.in_use, where), by, raw=True)
+    answer = source.read([query], grid.end - grid.step, grid.end, grid.step)["labels"]
+    return telling_apart((one.labels for one in _series(answer)), (*by, *family.pools))
 
 
 def _with(selector: Selector, where: tuple[Matcher, ...]) -> Selector:
@@ -109,7 +118,11 @@ def _with(selector: Selector, where: tuple[Matcher, ...]) -> Selector:
 
 
 def _pool(
-    family: PoolFamily, series: Series, parts: Mapping[str, Sequence[Series]], grid: Grid
+    family: PoolFamily,
+    by: Sequence[str],
+    series: Series,
+    parts: Mapping[str, Sequence[Series]],
+    grid: Grid,
 ) -> PoolNow:
     def own(key: str) -> list[Series]:
         """Of this pool: for a whole server where the labels are fewer."""
@@ -148,7 +161,7 @@ def _pool(
         service=service,
         version=version if who else "",
         pod=labels.get("instance", "") if family.backend else who or labels.get("instance", ""),
-        pool="/".join(labels[name] for name in family.pools if labels.get(name)),
+        pool="/".join(labels[name] for name in by if name not in _PLACE and labels.get(name)),
         in_use=last,
         maximum=_last(own("maximum")) or None,
         waiting=_last(own("waiting")),

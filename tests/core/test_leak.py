@@ -1,6 +1,8 @@
 """Pools: saturation, leaks and waiting, as sentences and as laws."""
 
 import json
+from collections.abc import Iterable
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -12,7 +14,8 @@ from canary.core.leak import PoolPolicy, PoolState, fold
 from canary.core.leak_assess import assess
 from canary.core.pool import PoolReading, PoolSample, PoolSeries, pool_samples
 from canary.core.rounds import Rounds
-from canary.core.series import Series
+from canary.core.sampling import PoolAnswers, pool_samples_of
+from canary.core.series import Found, Series
 
 DEMO = PoolPolicy(window=20.0, warm_up=0.0)
 HOUR = PoolPolicy(warm_up=0.0)
@@ -350,3 +353,81 @@ def test_a_pause_of_one_pod_is_no_leak() -> None:
     stalled = [(pool(5, held=0.0), *CALM)] * 4
     caught_up = [(pool(0, held=20.0), *CALM)]
     assert reason(DEMO, *quiet, *stalled, *caught_up, *quiet) is None
+
+
+FULL_AND_IDLE = [
+    ({"pool_name": "rw"}, {"pool_name": "ro"}),
+    ({"pid": "11"}, {"pid": "12"}),
+    ({"instance": "10.0.0.7:8080"}, {"instance": "10.0.0.7:9090"}),
+    ({"role": "writing", "shard": "1"}, {"role": "reading", "shard": "1"}),
+]
+
+
+def scraped_pools(*pools: tuple[dict[str, str], float, float]) -> PoolAnswers:
+    """Gauges of one canary pod as psycopg exports them: labels, in use and maximum of each pool."""
+    place = {"pod": "new", "namespace": "prod", "job": "web"}
+
+    def gauge(values: Iterable[float]) -> Found:
+        named = zip(pools, values, strict=True)
+        points = range(120)
+        return Found(
+            tuple(
+                Series(place | own, tuple((float(t), value) for t in points))
+                for (own, *_), value in named
+            )
+        )
+
+    return PoolAnswers(
+        gauge(most for _, _, most in pools),
+        gauge(most for _, _, most in pools),
+        ("pod",),
+        "pod",
+        {"new": Side.CANARY}.get,
+        idle=gauge(most - busy for _, busy, most in pools),
+    )
+
+
+def judged(answers: PoolAnswers) -> tuple[list[str], PoolState]:
+    """Names of the pools, and what the fold makes of two minutes of them."""
+    ends = Rounds(0.0, tuple(float(t) for t in range(1, 120)))
+    pools = pool_samples_of(answers, ends)
+    assert isinstance(pools.in_use, Found)
+    assert isinstance(pools.maximum, Found)
+    series = PoolSeries(pools.in_use.series, pools.maximum.series, "pod", pools.side_of)
+    seen = [replace(one, canary_requests=1.0) for one in pool_samples(series, (), ends)]
+    return sorted({r.pod for s in seen for r in s.readings}), fold(PoolState(), PoolPolicy(), seen)
+
+
+@pytest.mark.parametrize(("full", "idle"), FULL_AND_IDLE)
+def test_q01_a_full_pool_beside_an_idle_one_is_full(
+    full: dict[str, str], idle: dict[str, str]
+) -> None:
+    """10 of 10 and 0 of 90 are not 10 of 100, whatever label tells the pools apart."""
+    names, state = judged(scraped_pools((full, 10, 10), (idle, 0, 90)))
+    assert len(names) == 2
+    assert state.failure is not None
+    assert state.failure.reason == "PoolExhausted"
+    assert "has 10 of 10 connections in use" in state.failure.sentence
+
+
+def test_q01_labels_of_the_scrape_tell_no_pools_apart() -> None:
+    """Two monitors that scrape one process see one pool, with one name."""
+    names, state = judged(scraped_pools(({"job": "a"}, 7, 10), ({"job": "b"}, 7, 10)))
+    assert names == ["new"]
+    assert [(track.in_use, track.maximum) for track in state.tracks] == [(7, 10)]
+
+
+def test_q01_a_hold_time_of_all_pools_together_hides_no_full_one() -> None:
+    """It tells nothing about one of them, so that one is judged by its gauges."""
+    series = PoolSeries(
+        [line("new", [10, 10, 10], pool="rw"), line("new", [0, 0, 0], pool="ro")],
+        10,
+        "pod",
+        {"new": Side.CANARY}.get,
+        hold=[line("new", [0, 10, 20])],
+    )
+    found = [r for s in pool_samples(series, (), Rounds(0.0, (1.0, 2.0))) for r in s.readings]
+    assert [(r.pod, r.in_use, r.held) for r in found[:2]] == [
+        ("new/rw", 10, None),
+        ("new/ro", 0, None),
+    ]

@@ -48,8 +48,10 @@ def test_every_exporters_pool_is_recorded(page: str, family: str, tmp_path: Path
     if page == "postgres":
         # One more application and a person are connected to the same server.
         found = [one for one in found if one[0]["version"] == "canary"]
-    ((labels, in_use),) = found
-    assert in_use == 7
+    labels = found[0][0]
+    # PgBouncer has a pool per user and database: two of them on this page.
+    assert sum(in_use for _, in_use in found) == 7
+    assert len(found) == (2 if page == "pgbouncer" else 1)
     assert (labels["namespace"], labels["service"], labels["preset"]) == ("prod", "auth", family)
 
 
@@ -60,7 +62,50 @@ def test_every_maximum_is_recorded(page: str, family: str, tmp_path: Path) -> No
     """SQLAlchemy exports none; a PostgreSQL server's is that of each of its clients."""
     found = recorded("canary:pool_utilisation:ratio", page, tmp_path)
     assert {labels["preset"] for labels, _ in found} == {family}
-    assert max(share for _, share in found) == pytest.approx(0.7)
+    fullest = 0.5 if page == "pgbouncer" else 0.7
+    assert max(share for _, share in found) == pytest.approx(fullest)
+
+
+FULL_AND_IDLE = [({"pool": "rw"}, {"pool": "ro"}), ({"pid": "11"}, {"pid": "12"})]
+ADDRESSES = ({"instance": "10.0.0.7:8080"}, {"instance": "10.0.0.7:9090"})
+
+
+def two_pools(full: dict[str, str], idle: dict[str, str]) -> Rows:
+    """Of one pod: 10 of 10 beside 0 of 90; by node-postgres and by psycopg."""
+    found: Rows = {}
+    for own, busy, most in ((full, 10, 10), (idle, 0, 90)):
+        given = ",".join(f'{name}="{value}"' for name, value in (PLACE | own).items())
+        found |= {
+            f"pg_pool_active_connections{{{given}}}": f"{busy}x40",
+            f"pg_pool_max{{{given}}}": f"{most}x40",
+            f"pool_size{{{given}}}": f"{most}x40",
+            f"pool_available{{{given}}}": f"{most - busy}x40",
+            f"pool_max{{{given}}}": f"{most}x40",
+        }
+    return found
+
+
+@pytest.mark.parametrize(("full", "idle"), [*FULL_AND_IDLE, ADDRESSES])
+def test_q01_the_fullest_pool_of_a_pod_counts(
+    full: dict[str, str], idle: dict[str, str], tmp_path: Path
+) -> None:
+    """Whatever label tells them apart, a full pool is full, and its alert fires."""
+    shares = evaluated("canary:pool_utilisation:ratio", two_pools(full, idle), tmp_path, at="8m")
+    for preset in ("node-postgres", "psycopg-pool"):
+        own = [(labels, share) for labels, share in shares if labels["preset"] == preset]
+        assert sorted(share for _, share in own) == [0, 1]
+        (labels,) = [labels for labels, share in own if share == 1]
+        assert labels.items() >= full.items()
+
+
+def test_q01_a_pool_that_two_monitors_scrape_counts_once(tmp_path: Path) -> None:
+    """Their series differ in nothing but the job."""
+    twice = rows("node-postgres", "{}x40") | {
+        key.replace("{", '{job="other",'): row
+        for key, row in rows("node-postgres", "{}x40").items()
+    }
+    ((_, in_use),) = evaluated("canary:pool_in_use:connections", twice, tmp_path, at="8m")
+    assert in_use == 7
 
 
 def test_unlimited_has_no_share(tmp_path: Path) -> None:

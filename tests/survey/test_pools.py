@@ -155,3 +155,58 @@ def test_where_prometheus_is_away_that_is_an_error_and_not_an_empty_list() -> No
     """Nothing found and nothing known are different things."""
     with pytest.raises(TransientError, match="connection refused"):
         read_pools(Broken(AUTH, {}), NOW)
+
+
+class Pools(Table):
+    """Several series per metric: labels and value."""
+
+    def __init__(self, rows: Mapping[str, Sequence[tuple[Mapping[str, str], float]]]):
+        super().__init__({}, {name: lambda _: 0.0 for name in rows})
+        self._rows = rows
+
+    def _answer(self, query: SeriesQuery, times: Sequence[float]) -> MetricAnswer:
+        if query.promql is not None:
+            return super()._answer(query, times)
+        sums: dict[tuple[tuple[str, str], ...], float] = {}
+        for sign, selector in ((1, query.selector), (-1, query.minus)):
+            for labels, value in self._rows.get(selector.metric, ()) if selector else ():
+                kept = {k: v for k, v in labels.items() if query.raw or k in query.by}
+                key = tuple(sorted(kept.items()))
+                sums[key] = sums.get(key, 0.0) + sign * value
+        found = [Series(dict(key), tuple((t, v) for t in times)) for key, v in sums.items()]
+        return Found(tuple(found)) if found else NoData("nothing there")
+
+
+WEB = {"namespace": "prod", "pod": "web-5d4f6c7b89-bcdxz", "instance": "10.0.0.7:8080"}
+
+
+def two_pools(label: str, names: tuple[str, str]) -> Pools:
+    """Of one pod, as node-postgres and psycopg export them: 10 of 10 with 7 waiting, 0 of 90."""
+    full, idle = (WEB | {label: name} for name in names)
+    return Pools(
+        {
+            "pg_pool_active_connections": [(full, 10), (idle, 0)],
+            "pg_pool_max": [(full, 10), (idle, 90)],
+            "pg_pool_waiting_connections": [(full, 7), (idle, 0)],
+            "pool_size": [(full, 10), (idle, 90)],
+            "pool_available": [(full, 0), (idle, 90)],
+            "pool_max": [(full, 10), (idle, 90)],
+            "requests_waiting": [(full, 7), (idle, 0)],
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("label", "names"), [("pool", ("rw", "ro")), ("pool_name", ("rw", "ro")), ("pid", ("11", "12"))]
+)
+def test_q01_pools_that_differ_in_any_label_have_a_row_each(
+    label: str, names: tuple[str, str]
+) -> None:
+    """The column POOL shows what tells them apart."""
+    found = read_pools(two_pools(label, names), NOW)
+    for preset in ("node-postgres", "psycopg-pool"):
+        own = [one for one in found if one.preset == preset]
+        assert [(one.pool, one.in_use, one.maximum, one.waiting) for one in own] == [
+            (names[0], 10, 10, 7),
+            (names[1], 0, 90, 0),
+        ]
