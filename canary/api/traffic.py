@@ -69,7 +69,11 @@ class TraefikRoute(Frozen):
 
 
 class ReplicaShare(Frozen):
-    """No router: traffic is shared by replica count, approximately."""
+    """No router: traffic is shared by the number of pods, approximately.
+
+    Stable keeps all of its pods; the canary gets the number whose share of all pods is nearest to
+    the weight: at least one, and at most as many as stable has (50 %, the most a step reaches).
+    """
 
 
 class Router(Frozen):

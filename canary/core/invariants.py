@@ -75,12 +75,19 @@ def rises_when_allowed(snap: Snapshot, judged: AnalysisResult, action: Action) -
         or judged.replacement is Replacement.BETTER
         or again
         or promoting,
-        "the ready pods do not carry it": canary is not None
-        and target is not None
-        and action.weight <= carried_weight(canary.ready, target.replicas),
+        "the ready pods do not carry it": snap.wish.spec.traffic.replicas is not None
+        or _carry(snap, action.weight),
     }
     broken = [what for what, fine in facts.items() if not fine]
     return f"weight rises to {action.weight} although {', '.join(broken)}" if broken else None
+
+
+def _carry(snap: Snapshot, weight: int) -> bool:
+    """Whether the ready canary pods carry the weight of stable's present pods."""
+    canary, target = snap.canary, snap.target
+    if canary is None or target is None:
+        return False
+    return weight <= carried_weight(canary.ready, target.replicas)
 
 
 def promotes_on_pass(snap: Snapshot, judged: AnalysisResult, plan: Plan) -> str | None:

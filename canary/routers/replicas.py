@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from canary.api import Intent
 from canary.core.plan import SetWeight, TrafficAction
-from canary.core.rollout import canary_replicas
+from canary.core.rollout import canary_size
 from canary.core.snapshot import Route, Wish
 from canary.kube.objects import DEPLOYMENTS, Object, Objects
 from canary.routers.names import Names, names_of
@@ -90,6 +90,6 @@ def _weight(wish: Wish, wanted: int, canary: int, stable: int) -> int:
     if release is not None and status.intent in MEANT:
         step = wish.spec.steps[min(status.step, len(wish.spec.steps) - 1)].weight
         percent = FULL if status.intent is Intent.PROMOTE else step
-        if wanted <= canary_replicas(release.replicas, percent):
+        if wanted <= canary_size(wish.spec, release.replicas, percent):
             return status.weight
     return -(-FULL * canary // (canary + stable)) if canary else 1

@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from canary.api import (
     CheckStatus,
@@ -19,6 +21,7 @@ from canary.api import (
     Verdict,
     load_release,
 )
+from canary.api.traffic import ReplicaShare, Traffic
 from canary.core.analysis.result import AnalysisResult
 from canary.core.invariants import broken_by_action
 from canary.core.plan import (
@@ -35,7 +38,7 @@ from canary.core.plan import (
     SetWeight,
 )
 from canary.core.plan import Release as ReleaseTarget
-from canary.core.rollout import canary_replicas, decide, phase_of
+from canary.core.rollout import canary_replicas, decide, phase_of, pods_for_share
 from canary.core.snapshot import Canary, Pod, Request, Route, Snapshot, Target, Trouble, Verb, Wish
 from tests.world import RELEASE
 
@@ -548,6 +551,45 @@ def test_checks_run_at_weight_zero() -> None:
 def test_canary_size(replicas: int, weight: int, pods_wanted: int) -> None:
     """The canary carries its weight of stable's count, rounded up, and two pods where there are two."""
     assert canary_replicas(replicas, weight) == pods_wanted
+
+
+@pytest.mark.parametrize(
+    ("replicas", "weight", "pods_wanted"),
+    [
+        pytest.param(4, 20, 1, id="1 of 5"),
+        pytest.param(4, 40, 3, id="3 of 7"),
+        pytest.param(4, 50, 4, id="half of all pods, which was 2 of 6"),
+        pytest.param(4, 80, 4, id="no more than stable has"),
+        pytest.param(4, 100, 4, id="as many as stable"),
+        pytest.param(100, 1, 1, id="1 of 101"),
+        pytest.param(3, 1, 1, id="never none"),
+        pytest.param(0, 5, 0, id="nothing beside nothing"),
+    ],
+)
+def test_canary_size_without_a_router(replicas: int, weight: int, pods_wanted: int) -> None:
+    """The number of pods is the weight: the canary's share of all pods, not of stable's."""
+    assert pods_for_share(replicas, weight) == pods_wanted
+
+
+@given(st.integers(1, 200), st.integers(1, 100))
+def test_no_other_number_of_pods_is_nearer_to_the_weight(replicas: int, weight: int) -> None:
+    """With all of stable's pods there, and no more canary pods than those."""
+
+    def off(pods: int) -> float:
+        return abs(100 * pods / (pods + replicas) - weight)
+
+    wanted = pods_for_share(replicas, weight)
+    assert 1 <= wanted <= replicas
+    assert off(wanted) <= min(off(pods) for pods in range(1, replicas + 1)) + 1e-9
+
+
+def test_a_release_without_a_router_starts_with_the_pods_of_its_share() -> None:
+    """Half of the work beside four stable pods takes four canary pods."""
+    step = SPEC.steps[0].model_copy(update={"weight": 50})
+    spec = spec_with(traffic=Traffic(replicas=ReplicaShare()), steps=(step,))
+    status = IN_STEP.model_copy(update={"weight": 0, "step": 0})
+    plan = decide(snapshot(status, canary=CANARY, spec=spec), SILENT)
+    assert EnsureCanary("v2", 4) in plan.actions
 
 
 @pytest.mark.parametrize(

@@ -44,9 +44,9 @@ def stage(
     ("canary", "intent", "meant", "weight", "confirmed", "at_rest"),
     [
         pytest.param(None, Intent.REST, 0, 0, True, True, id="no canary"),
-        pytest.param((2, 0), Intent.ADVANCE, 0, 0, False, False, id="pods not ready"),
-        pytest.param((2, 2), Intent.ADVANCE, 0, 0, True, False, id="ready, weight not meant yet"),
-        pytest.param((2, 2), Intent.ADVANCE, 5, 5, True, False, id="as many as meant"),
+        pytest.param((1, 0), Intent.ADVANCE, 0, 0, False, False, id="pods not ready"),
+        pytest.param((1, 1), Intent.ADVANCE, 0, 0, True, False, id="ready, weight not meant yet"),
+        pytest.param((1, 1), Intent.ADVANCE, 5, 5, True, False, id="as many as meant"),
         pytest.param((5, 5), Intent.ADVANCE, 5, 34, True, False, id="scaled up by somebody"),
         pytest.param((10, 10), Intent.PROMOTE, 100, 100, True, False, id="full size"),
         pytest.param((2, 2), Intent.ROLL_BACK, 0, 17, True, False, id="not to get any"),

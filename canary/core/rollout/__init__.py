@@ -12,7 +12,14 @@ from canary.core.analysis.result import AnalysisResult
 from canary.core.plan import Plan
 from canary.core.rollout.advance import ADVANCE
 from canary.core.rollout.commands import take_request
-from canary.core.rollout.context import Context, Rule, canary_replicas, first
+from canary.core.rollout.context import (
+    Context,
+    Rule,
+    canary_replicas,
+    canary_size,
+    first,
+    pods_for_share,
+)
 from canary.core.rollout.phase import phase_of
 from canary.core.rollout.promote import BAKE, PROMOTE, go_back
 from canary.core.rollout.rest import REST, target_missing
@@ -20,7 +27,7 @@ from canary.core.rollout.rollback import ROLL_BACK, roll_back
 from canary.core.rollout.terminate import TERMINATE
 from canary.core.snapshot import Request, Snapshot, Verb
 
-__all__ = ["canary_replicas", "decide", "phase_of"]
+__all__ = ["canary_replicas", "canary_size", "decide", "phase_of", "pods_for_share"]
 
 RULES: dict[Intent, tuple[Rule, ...]] = {
     Intent.REST: REST,

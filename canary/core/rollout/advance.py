@@ -13,7 +13,7 @@ from canary.core.plan import (
     RunChecks,
     SetWeight,
 )
-from canary.core.rollout.context import SOON, Context, Rule, canary_replicas, said, skipped
+from canary.core.rollout.context import SOON, Context, Rule, canary_size, said, skipped
 from canary.core.rollout.protect import PROTECT, contested, never_ready, waited
 from canary.core.rollout.readiness import (
     all_ready,
@@ -87,7 +87,7 @@ def wrong_canary(ctx: Context) -> Plan | None:
 
 def canary_too_small(ctx: Context) -> Plan | None:
     """The canary has the pods for the step before the step's weight is written."""
-    wanted = canary_replicas(ctx.release.replicas, ctx.step.weight)
+    wanted = canary_size(ctx.spec, ctx.release.replicas, ctx.step.weight)
     canary = ctx.snap.canary
     if canary is not None and canary.replicas >= wanted:
         return None

@@ -162,6 +162,32 @@ def canary_replicas(replicas: int, weight: int) -> int:
     return max(ceil(replicas * weight / 100), min(2, replicas))
 
 
+def canary_size(spec: Spec, replicas: int, weight: int) -> int:
+    """Pods that the canary needs for `weight` percent beside `replicas` stable pods.
+
+    A router gives the canary its weight whatever the number of pods; without one the number of
+    pods is the weight.
+    """
+    if spec.traffic.replicas is None:
+        return canary_replicas(replicas, weight)
+    return pods_for_share(replicas, weight)
+
+
+def pods_for_share(replicas: int, weight: int) -> int:
+    """Canary pods whose share of all pods is nearest to `weight` percent; stable keeps all of its.
+
+    At least one, and at most as many as stable has, which is one half of all pods: more would cost
+    many times stable's capacity (80 % beside 4 pods are 16). Example, beside 4 stable pods:
+
+        20 % -> 1 of 5;  33 % -> 2 of 6;  40 % -> 3 of 7;  50 %, 80 %, 100 % -> 4 of 8
+    """
+    if replicas == 0 or 2 * weight >= 100:  # noqa: PLR2004 - percent
+        return replicas
+    exact = int(replicas * weight / (100 - weight))
+    nearest = min(exact, exact + 1, key=lambda pods: abs(100 * pods / (pods + replicas) - weight))
+    return min(max(nearest, 1), replicas)
+
+
 def vetted(status: Status) -> str | None:
     """The template that may run everywhere now."""
     release = status.release

@@ -13,7 +13,7 @@ Example, with 4 stable pods and a step of 50 % that 2 canary pods carry:
 
 from canary.api import Intent, Reason
 from canary.core.plan import EnsureCanary, KeepCapacity, Plan, SetWeight
-from canary.core.rollout.context import POLL, SOON, Context, canary_replicas
+from canary.core.rollout.context import POLL, SOON, Context, canary_size
 from canary.core.rollout.rollback import roll_back
 from canary.core.snapshot import carried_weight
 
@@ -101,7 +101,7 @@ def stable_grew(ctx: Context) -> Plan | None:
     if canary.template != ctx.release.template or canary.replicas == 0:
         return None
     weight = 100 if ctx.status.intent is Intent.PROMOTE else ctx.step.weight
-    wanted = canary_replicas(target.replicas, weight)
+    wanted = canary_size(ctx.spec, target.replicas, weight)
     keep = KeepCapacity(target.replicas)
     if canary.replicas < wanted:
         return ctx.wait(ctx.status.reason, keep, EnsureCanary(canary.template, wanted))
