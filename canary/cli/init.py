@@ -41,8 +41,8 @@ def init(  # noqa: PLR0913, PLR0917 - the flags of one command
         str | None,
         typer.Option(
             metavar="KIND/NAME|none",
-            help="Which one, where several routes send to the Service; none: share by number of "
-            "pods.",
+            help="The only one to weight; default: all that send to the Service; none: share by "
+            "number of pods.",
         ),
     ] = None,
     metric: Annotated[

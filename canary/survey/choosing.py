@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from canary.api import unknown
+from canary.api.traffic import MAX_ROUTES
 from canary.core.increments import Side
 from canary.errors import NotFoundError, UsageError
 from canary.kube.objects import Object
@@ -43,10 +44,11 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One Service and at most one route to it."""
+    """One Service and the routes to it that are weighted."""
 
     service: Object
-    way: Way | None
+    ways: tuple[Way, ...]
+    """None: share by the number of pods."""
 
     @property
     def name(self) -> str:
@@ -63,7 +65,7 @@ def choose(around: Around, wanted: Wanted) -> Choice:
     """
     service = _service(around, wanted.service)
     ways = around.ways[service["metadata"]["name"]]
-    return Choice(service, _way(ways, wanted.route, service["metadata"]["name"]))
+    return Choice(service, _ways(ways, wanted.route, service["metadata"]["name"]))
 
 
 def _service(around: Around, wanted: str | None) -> Object:
@@ -86,25 +88,27 @@ def _service(around: Around, wanted: str | None) -> Object:
     return around.services[names.index(wanted or names[0])]
 
 
-def _way(ways: Sequence[Way], wanted: str | None, service: str) -> Way | None:
+def _ways(ways: Sequence[Way], wanted: str | None, service: str) -> tuple[Way, ...]:
+    """All of them, or the one that is asked for: what is not weighted stays with stable."""
     names = [way.name for way in ways]
     if wanted == NONE:
-        return None
+        return ()
     if wanted is not None:
         fitting = [way for way in ways if wanted in {way.name, way.name.partition("/")[2]}]
         if len(fitting) == 1:
-            return fitting[0]
+            return (fitting[0],)
         raise UsageError(
             f"--route {wanted} names {len(fitting) or 'no'} routes that send to Service "
             f"{service}; there are: {listed(names)}; or --route {NONE}: share by number of pods"
         )
-    if len(ways) > 1:
+    if len(ways) > MAX_ROUTES:
         raise UsageError(
-            f"{len(ways)} routes send to Service {service}: {listed(names)}; draft with one "
-            f"of them, --route {names[0]}, and name the others beside it in traffic.routes (what "
-            "comes through a route that is not named stays with stable)"
+            f"{len(ways)} routes send to Service {service}, and a release weights at most "
+            f"{MAX_ROUTES}: {listed(names)}; draft with one of them, --route {names[0]}, and name "
+            "others beside it in traffic.routes (what comes through a route that is not named "
+            "stays with stable)"
         )
-    return ways[0] if ways else None
+    return tuple(ways)
 
 
 def context_of(around: Around, choice: Choice) -> Context:
@@ -114,10 +118,10 @@ def context_of(around: Around, choice: Choice) -> Context:
 
 
 def _backends(around: Around, choice: Choice) -> Mapping[Side, str]:
-    if choice.way is None:
-        return {}
+    """As the operator does: a name that not all of the routes share would miss requests."""
     names = Names(around.namespace, choice.name, around.name)
-    return choice.way.dialect.backends(choice.way.route, names)
+    found = [dict(way.dialect.backends(way.route, names)) for way in choice.ways]
+    return found[0] if found and all(one == found[0] for one in found) else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +147,13 @@ def measure(choice: Choice, seen: Sightings | None, wanted: Sequence[str], where
     found = seen or Sightings()
     if wanted:
         return _asked_for(wanted, found)
-    grpc = carries_grpc(choice.way)
+    grpc = carries_grpc(choice)
     ratios = tuple(name for name in found.ratios if not grpc or name not in _HTTP_ONLY)
     if ratios or found.pools:
         ratio = ratios[0] if ratios else None
         slow = _slow(found, ratio)
         return Measured(ratio, found.pools, ratios[1:], found.limitless, slow)
-    known = _of_router(choice.way)
+    known = _of_router(choice)
     if grpc:
         known = _ROUTER_OF_GRPC.get(known or "")
     if known is None and grpc:
@@ -189,22 +193,30 @@ def _slow(found: Sightings, ratio: str | None) -> Slow | None:
     return next(alike, found.slow[0] if found.slow else None)
 
 
-def carries_grpc(way: Way | None) -> bool:
-    """Whether what comes over the route is gRPC, whose errors have the HTTP status 200."""
-    return way is not None and way.dialect.kind.kind == GRPC_ROUTE.kind.kind
+def carries_grpc(choice: Choice) -> bool:
+    """Whether a route carries gRPC, whose errors have the HTTP status 200."""
+    return any(way.dialect.kind.kind == GRPC_ROUTE.kind.kind for way in choice.ways)
 
 
-def _of_router(way: Way | None) -> str | None:
-    if way is None:
-        return None
+def _of_router(choice: Choice) -> str | None:
+    """The preset of the router, where one router has all of the routes."""
+    known = {_known(way) for way in choice.ways}
+    return known.pop() if len(known) == 1 else None
+
+
+def _known(way: Way) -> str | None:
     known = _BY_KIND.get(way.dialect.kind.kind)
-    for parent in (way.route.get("status") or {}).get("parents") or ():
+    for parent in _parents(way):
         known = known or _BY_CONTROLLER.get(parent.get("controllerName", ""))
     return known
 
 
+def _parents(way: Way) -> Sequence[Object]:
+    return (way.route.get("status") or {}).get("parents") or ()
+
+
 def one_cluster(around: Around, choice: Choice) -> bool:
     """Envoy Gateway counts both versions as one: its own metrics cannot tell them apart."""
-    parents = (choice.way.route.get("status") or {}).get("parents") or () if choice.way else ()
-    envoy = any(parent.get("controllerName") == ENVOY_GATEWAY for parent in parents)
+    parents = (_parents(way) for way in choice.ways)
+    envoy = any(one.get("controllerName") == ENVOY_GATEWAY for found in parents for one in found)
     return envoy and not _backends(around, choice)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from canary.api import SpecError, load_release
 from canary.api.analysis import Source
-from canary.core.rollout import canary_replicas
+from canary.core.rollout import canary_replicas, pods_for_share
 from canary.core.snapshot import Obstacle
 from canary.errors import UsageError
 from canary.kube.workloads.isolation import isolate
@@ -35,7 +35,7 @@ def draft(found: Found) -> Draft:
         UsageError: nothing that validates can be made of this Deployment.
     """
     judged = found.traffic if found.measured.ratio else None
-    plan = plan_for(judged, routed=found.choice.way is not None)
+    plan = plan_for(judged, routed=bool(found.choice.ways))
     lines = [
         *_head(found),
         *_traffic(found),
@@ -94,7 +94,7 @@ def _service(found: Found) -> Iterator[str]:
     which = f"Others do as well: {listed(others)}." if others else "No other does."
     yield from _said(f"Selects the Deployment's pods. {which} It is read, never written.", 2)
     yield f"  service: {{name: {scalar(choice.name)}}}"
-    if choice.way is None:
+    if not choice.ways:
         return
     yield from _isolation(found)
 
@@ -118,18 +118,29 @@ def _isolation(found: Found) -> Iterator[str]:
 def _traffic(found: Found) -> Iterator[str]:
     choice = found.choice
     yield "  traffic:"
-    if choice.way is None:
-        yield from _no_route(found)
-        return
-    rules = len(choice.way.rules)
-    names = [name for name in choice.way.rules if name]
-    yield from _said(f"Sends to Service {choice.name}{_in_rules(rules)}.", 4)
-    if names:
-        yield from _said(f"To weight one rule only, name it: {listed(names)}.", 4)
-    yield f"    {_route(choice.way)}"
-    if not _is_gateway(choice.way):
+    match choice.ways:
+        case ():
+            yield from _no_route(found)
+            return
+        case (way,):
+            yield from _one_route(way, choice.name)
+        case ways:
+            yield from _said(f"{len(ways)} routes send to Service {choice.name}; each weight is "
+                             "written to all of them. What comes through a route that is not "
+                             "named here stays with stable.", 4)  # fmt: skip
+            yield "    routes:"
+            yield from (f"    - {_route(way)}" for way in ways)
+    if not all(_is_gateway(way) for way in choice.ways):
         yield "    # Nothing confirms a weight here: so long the data plane gets to follow it."
         yield "    settle: 5s"
+
+
+def _one_route(way: Way, service: str) -> Iterator[str]:
+    yield from _said(f"Sends to Service {service}{_in_rules(len(way.rules))}.", 4)
+    names = [name for name in way.rules if name]
+    if names:
+        yield from _said(f"To weight one rule only, name it: {listed(names)}.", 4)
+    yield f"    {_route(way)}"
 
 
 def _in_rules(rules: int) -> str:
@@ -170,7 +181,7 @@ def _no_route(found: Found) -> Iterator[str]:
 
 def _steps(found: Found, plan: Plan) -> Iterator[str]:
     around = found.around
-    if around.cron_jobs and found.choice.way:
+    if around.cron_jobs and found.choice.ways:
         yield from _said("Checks before any traffic, as Jobs from a suspended CronJob; there "
                          f"{'are' if len(around.cron_jobs) > 1 else 'is'}: "
                          f"{listed(around.cron_jobs)}.", 2)  # fmt: skip
@@ -178,7 +189,8 @@ def _steps(found: Found, plan: Plan) -> Iterator[str]:
         yield f"  # - {{name: smoke, jobFrom: {{cronJob: {scalar(around.cron_jobs[0])}}}}}"
     replicas = int(around.target["spec"].get("replicas", 1))
     first = plan.steps[0][0]
-    pods = canary_replicas(replicas, first)
+    size = canary_replicas if found.choice.ways else pods_for_share
+    pods = size(replicas, first)
     yield from _said(f"Percent of the traffic, and how long at least. {_rate(found, first)}The "
                      f"first step takes {pods} canary pod{'' if pods == 1 else 's'} beside "
                      f"{replicas}. `approval: true` waits for `canary promote`.", 2)  # fmt: skip

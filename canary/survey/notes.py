@@ -32,20 +32,16 @@ def notes(found: Found, plan: Plan) -> Iterator[str]:
     """One sentence for each thing that was not found, or is not as one would wish."""
     around, choice, measured = found.around, found.choice, found.measured
     yield from (f"not seen: {sentence}" for sentence in around.unseen)
-    yield from (
-        f"{other} scales Deployment {around.name} as well: remove it before a release starts"
-        for other in around.other_controllers
-    )
-    if choice.way is None:
+    if not choice.ways:
         yield f"{_why_pods(found)}: the draft shares traffic by the number of pods, approximately"
-    replaced = isolate(around.target, around.neighbours) if choice.way is not None else {}
+    replaced = isolate(around.target, around.neighbours) if choice.ways else {}
     if isinstance(replaced, Obstacle):
         yield f"no release can start: {replaced.message}"
     if one_cluster(around, choice):
         yield ("Envoy Gateway counts both versions as one cluster here, so its own metrics cannot "
                "be judged (docs/routers.md)")  # fmt: skip
     if measured.ratio is None:
-        grpc = "that sees gRPC errors " if carries_grpc(choice.way) else ""
+        grpc = "that sees gRPC errors " if carries_grpc(choice) else ""
         yield f"no metric of requests {grpc}was found: only connection pools are judged"
     if measured.why:
         yield f"metrics were not seen: {measured.why}"

@@ -26,6 +26,9 @@ from tests.survey.town import (
 
 SECOND_SERVICE = SERVICE.replace("name: auth, namespace", "name: internal, namespace")
 SECOND_ROUTE = ROUTE.replace("name: auth, namespace", "name: internal, namespace")
+NINE_ROUTES = tuple(
+    ROUTE.replace("name: auth, namespace", f"name: more-{n}, namespace") for n in range(9)
+)
 INGRESS = """
 apiVersion: networking.k8s.io/v1
 kind: Ingress
@@ -181,7 +184,7 @@ def test_a_pool_without_a_maximum_is_a_comment(terminal: Terminal, prometheus: S
 
 CHOICES = [
     pytest.param((*BASE, SECOND_SERVICE), (), "--service auth", id="two Services"),
-    pytest.param((*BASE, SECOND_ROUTE), (), "--route HTTPRoute/auth", id="two routes"),
+    pytest.param((*BASE, *NINE_ROUTES), (), "weights at most 8", id="ten routes"),
     pytest.param(BASE, ("--service", "web"), "these do: auth", id="a Service of others"),
     pytest.param(BASE, ("--route", "web"), "names no routes", id="a route of others"),
     pytest.param(BASE, ("--metric", "trafik"), "did you mean traefik?", id="a misspelt preset"),
@@ -262,6 +265,27 @@ def test_without_a_route_pods_are_counted_and_that_is_said(terminal: Terminal) -
     assert "Ingress old cannot be weighted" in terminal.err
 
 
+def test_several_routes_are_all_weighted(terminal: Terminal) -> None:
+    """Whatever their kinds; where their routers differ, the metric has to be named."""
+    texts = (DEPLOYMENT, SERVICE, ROUTE, SECOND_ROUTE, ROUTES["istio"])
+    assert terminal.offline(*texts) == 2
+    assert "no known metric" in terminal.err
+    assert terminal.offline(*texts, more=("--metric", "http")) == 0
+    traffic = terminal.release.spec.traffic
+    assert [(one.kind, one.name) for one in traffic.each] == [
+        ("HTTPRoute", "auth"),
+        ("HTTPRoute", "internal"),
+        ("VirtualService", "auth"),
+    ]
+    assert "    settle: 5s" in terminal.out
+
+
+def test_several_routes_of_one_router_have_its_metric(terminal: Terminal) -> None:
+    """Each is what the router exports requests of."""
+    assert terminal.offline(DEPLOYMENT, SERVICE, ROUTE, SECOND_ROUTE) == 0
+    assert {metric.preset for metric in terminal.release.spec.analysis.metrics} == {"traefik"}
+
+
 def test_m04_a_route_in_the_gateways_namespace_is_named(terminal: Terminal) -> None:
     """There is a route, and why it does not do."""
     route = ROUTE.replace("namespace: prod", "namespace: gateways").replace(
@@ -322,20 +346,6 @@ kind: CronJob
 metadata: {name: auth-smoke, namespace: prod}
 spec: {suspend: true}
 """
-
-
-ARGO = """
-apiVersion: argoproj.io/v1alpha1
-kind: Rollout
-metadata: {name: auth, namespace: prod}
-spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: auth}}
-"""
-
-
-def test_m08_another_controller_of_the_deployment_is_named(terminal: Terminal) -> None:
-    """Two controllers would scale it."""
-    assert terminal.offline(*BASE, ARGO) == 0
-    assert "Rollout.argoproj.io auth scales Deployment auth as well" in terminal.err
 
 
 def test_autoscaler_and_checks_are_mentioned(terminal: Terminal) -> None:
