@@ -19,6 +19,7 @@ from canary.routers.names import Names
 from canary.routers.split import weighted_rules
 from canary.routers.traefik import TRAEFIK_SERVICE
 from canary.survey.reader import Reader, listed
+from canary.survey.risks_workload import other_controllers
 from canary.survey.selecting import selects
 
 DIALECTS = (HTTP_ROUTE, GRPC_ROUTE, VIRTUAL_SERVICE, TRAEFIK_SERVICE)
@@ -57,6 +58,8 @@ class Around:
     """Routes in other namespaces that send to a Service: `HTTPRoute gateways/auth`."""
     unweighted: Mapping[str, tuple[str, ...]]
     """What else sends to a Service and cannot be weighted: `Ingress auth`."""
+    other_controllers: tuple[str, ...]
+    """Objects of other controllers that scale the Deployment: `Canary.flagger.app auth`."""
     autoscaler: str | None
     cron_jobs: tuple[str, ...]
     """Names of suspended CronJobs: candidates for checks before traffic."""
@@ -95,6 +98,7 @@ def look_around(reader: Reader, target: Object) -> Around:
         ways={name: tuple(_ways(routes, Names(namespace, name, target_name))) for name in names},
         elsewhere={name: routes_elsewhere(reader, namespace, name) for name in names},
         unweighted={name: tuple(_senders(others, name)) for name in names},
+        other_controllers=other_controllers(reader, namespace, target_name),
         autoscaler=next(_autoscalers(every(AUTOSCALERS), target), None),
         cron_jobs=tuple(
             one["metadata"]["name"] for one in every(CRON_JOBS) if one["spec"].get("suspend")

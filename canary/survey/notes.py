@@ -32,6 +32,10 @@ def notes(found: Found, plan: Plan) -> Iterator[str]:
     """One sentence for each thing that was not found, or is not as one would wish."""
     around, choice, measured = found.around, found.choice, found.measured
     yield from (f"not seen: {sentence}" for sentence in around.unseen)
+    yield from (
+        f"{other} scales Deployment {around.name} as well: remove it before a release starts"
+        for other in around.other_controllers
+    )
     if not choice.ways:
         yield f"{_why_pods(found)}: the draft shares traffic by the number of pods, approximately"
     replaced = isolate(around.target, around.neighbours) if choice.ways else {}

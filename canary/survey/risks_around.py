@@ -10,6 +10,7 @@ from canary.kube.workloads.names import HOLD, annotations, labels
 from canary.routers.gateway_api import ENVOY_GATEWAY
 from canary.routers.split import problem
 from canary.survey.relabelling import Relabelled, missed, missed_by_pods
+from canary.survey.risks_workload import exclusive_resources, unversioned_configuration
 from canary.survey.rules import Finding, finding
 from canary.survey.scenery import Scenery
 
@@ -65,6 +66,19 @@ def _target(scene: Scenery) -> Iterator[Finding]:
     if holder not in {None, scene.release.metadata.name}:
         said = f"Deployment {scene.names.target} is held by CanaryRelease {holder}"
         yield finding("target-taken", _TARGET, said)
+
+
+def _workload(scene: Scenery) -> Iterator[Finding]:
+    if scene.target is None:
+        return
+    name, template = scene.names.target, scene.target["spec"]["template"]
+    for other in scene.other_controllers:
+        yield finding("other-controller", _TARGET, f"{other} scales Deployment {name} as well")
+    for sentence in exclusive_resources(template, scene.claims):
+        yield finding("exclusive-resource", _TARGET, sentence)
+    if found := list(unversioned_configuration(template)):
+        said = f"Deployment {name} reads {', '.join(found)}, which can change without a release"
+        yield finding("configuration-unversioned", _TARGET, said)
 
 
 def _isolation(scene: Scenery) -> Iterator[Finding]:
@@ -135,4 +149,4 @@ def _is_envoys(route: dict[str, object]) -> bool:
     return any(parent.get("controllerName") == ENVOY_GATEWAY for parent in parents or ())
 
 
-CHECKS: Sequence[Check] = (_there, _target, _isolation, _route)
+CHECKS: Sequence[Check] = (_there, _target, _workload, _isolation, _route)

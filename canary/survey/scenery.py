@@ -1,7 +1,7 @@
 """What a release names, read from a cluster or from the manifests beside it."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from canary.api import CanaryRelease, Spec
 from canary.api.traffic import Router
@@ -13,6 +13,7 @@ from canary.routers.registry import dialect_of
 from canary.survey.around import Way, routes_elsewhere, ways_to
 from canary.survey.reader import Reader, listed
 from canary.survey.relabelling import WATCHED
+from canary.survey.risks_workload import CLAIMS, other_controllers
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,10 @@ class Scenery:
     """All routes of the namespace that send to the Service."""
     elsewhere: tuple[str, ...] = ()
     """Routes of other namespaces that send to it."""
+    other_controllers: tuple[str, ...] = ()
+    """Objects of other controllers that scale the target, such as `Canary.flagger.app auth`."""
+    claims: Mapping[str, Object] = field(default_factory=dict)
+    """PersistentVolumeClaims of the namespace, by name."""
     neighbours: tuple[Object, ...] = ()
     """What may select pods by their labels."""
     unseen: tuple[str, ...] = ()
@@ -91,6 +96,8 @@ def scenery_of(release: CanaryRelease, reader: Reader, *, whole: bool) -> Scener
         routes=routes,
         ways=ways_to(reader, Names(namespace, service, spec.target.name)) if routes else (),
         elsewhere=routes_elsewhere(reader, namespace, service) if routes else (),
+        other_controllers=other_controllers(reader, namespace, spec.target.name),
+        claims={one["metadata"]["name"]: one for one in listed(reader, CLAIMS, namespace)[0]},
         neighbours=tuple(neighbours),
         unseen=tuple(unseen),
         whole=whole,

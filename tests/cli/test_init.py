@@ -348,6 +348,20 @@ spec: {suspend: true}
 """
 
 
+ARGO = """
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: {name: auth, namespace: prod}
+spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: auth}}
+"""
+
+
+def test_m08_another_controller_of_the_deployment_is_named(terminal: Terminal) -> None:
+    """Two controllers would scale it."""
+    assert terminal.offline(*BASE, ARGO) == 0
+    assert "Rollout.argoproj.io auth scales Deployment auth as well" in terminal.err
+
+
 def test_autoscaler_and_checks_are_mentioned(terminal: Terminal) -> None:
     """What goes on beside a release, and a suspended CronJob that may be a check."""
     assert terminal.offline(*BASE, AUTOSCALER, SMOKE) == 0

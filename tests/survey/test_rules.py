@@ -13,7 +13,7 @@ from canary.kube.objects import Kind
 from canary.metrics.prometheus import PrometheusOptions
 from canary.survey.review import Page, Risk, Sources, page_of, review
 from canary.survey.risks_metrics import Monitoring
-from canary.survey.rules import RULES, Needs
+from canary.survey.rules import RULES, Level, Needs
 from tests.kube.fake import FakeCluster
 from tests.metrics.servers import Server
 from tests.survey.monitoring import (
@@ -147,6 +147,38 @@ def test_all_routes_in_the_release_are_split() -> None:
 
 SPREAD = [{"labelSelector": {"matchLabels": {"app": "auth"}}, "topologyKey": "zone", "maxSkew": 1}]
 ENVOYS = ROUTE.replace("traefik.io/gateway-controller", "gateway.envoyproxy.io/gatewayclass-controller")  # fmt: skip
+CONTROLLERS = tuple(
+    f"{{apiVersion: {version}, kind: {kind}, metadata: {{name: x, namespace: prod}}, spec: {{"
+    f"{field}: {{apiVersion: apps/v1, kind: Deployment, name: auth}}}}}}"
+    for version, kind, field in (
+        ("argoproj.io/v1alpha1", "Rollout", "workloadRef"),
+        ("flagger.app/v1beta1", "Canary", "targetRef"),
+        ("rollouts.kruise.io/v1beta1", "Rollout", "workloadRef"),
+    )
+)
+CLAIM = """
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: files, namespace: prod}
+spec: {accessModes: [ReadWriteOnce]}
+"""
+VOLUME = {"name": "data", "persistentVolumeClaim": {"claimName": "files"}}
+KEYS = {"name": "keys", "secret": {"secretName": "auth-keys"}}
+CONFIG = {"configMapRef": {"name": "auth-config"}}
+
+
+def with_pod(**fields: object) -> str:
+    """The Deployment with other fields of its pods."""
+    pod = manifest(DEPLOYMENT)["spec"]["template"]["spec"]
+    return changed(DEPLOYMENT, "spec.template.spec", pod | fields)
+
+
+def with_container(**fields: object) -> str:
+    """The Deployment with other fields of its container."""
+    (container,) = manifest(DEPLOYMENT)["spec"]["template"]["spec"]["containers"]
+    return with_pod(containers=[container | fields])
+
+
 BESIDE = [
     ("one-canary-pod", {}, (changed(DEPLOYMENT, "spec.replicas", 1),)),
     ("no-history", {}, (changed(DEPLOYMENT, "spec.revisionHistoryLimit", 0),)),
@@ -179,6 +211,12 @@ BESIDE = [
         (changed(DEPLOYMENT, "spec.template.spec.topologySpreadConstraints", SPREAD), SERVICE),
     ),
     ("same-target", {}, (SECOND,)),
+    *(("other-controller", {}, (*BASE, other)) for other in CONTROLLERS),
+    ("exclusive-resource", {}, (with_pod(hostNetwork=True),)),
+    ("exclusive-resource", {}, (with_pod(volumes=[VOLUME]), CLAIM)),
+    ("exclusive-resource", {}, (with_container(ports=[{"containerPort": 80, "hostPort": 80}]),)),
+    ("configuration-unversioned", {}, (with_container(envFrom=[CONFIG]),)),
+    ("configuration-unversioned", {}, (with_pod(volumes=[KEYS]),)),
 ]
 
 
@@ -191,6 +229,34 @@ def test_other_manifests_show_risks(
 ) -> None:
     """The Deployment, the Service, the route and what selects pods, among the files."""
     assert rule in said(found(spec, *beside))
+
+
+def test_m08_another_controller_of_the_deployment_is_named() -> None:
+    """An Argo Rollout of another workload is none of our business."""
+    (risk,) = (r for r in found({}, *BASE, CONTROLLERS[0]) if r.level is Level.ERROR)
+    assert "Rollout.argoproj.io x scales Deployment auth as well" in risk.finding.message
+    assert found({}, *BASE, CONTROLLERS[0].replace("name: auth", "name: other")) == []
+
+
+def test_m15_a_shared_volume_and_a_port_of_the_pod_are_no_risk() -> None:
+    """Many pods on many nodes may have them."""
+    shared = CLAIM.replace("ReadWriteOnce", "ReadWriteOnce, ReadWriteMany")
+    assert found({}, with_pod(volumes=[VOLUME]), shared, SERVICE, ROUTE) == []
+    assert found({}, with_container(ports=[{"containerPort": 80}]), SERVICE, ROUTE) == []
+
+
+@pytest.mark.parametrize("name", ["auth-config-7hf2k9m4tb", "auth-config-v2"])
+def test_c11_configuration_that_is_named_by_version_is_no_risk(name: str) -> None:
+    """A rollback of the template brings back its content as well."""
+    named = with_container(envFrom=[{"configMapRef": {"name": name}}])
+    assert found({}, named, SERVICE, ROUTE) == []
+
+
+def test_c11_a_checksum_in_the_template_is_no_risk() -> None:
+    """As charts of Helm write it: a new content is a new template."""
+    text = with_container(envFrom=[CONFIG])
+    made = changed(text, "spec.template.metadata.annotations", {"checksum/config": "0a1b"})
+    assert found({}, made, SERVICE, ROUTE) == []
 
 
 @dataclass(frozen=True)

@@ -33,9 +33,11 @@ from canary.survey.doctor.holding import NAMESPACES
 from canary.survey.doctor.rights import OTHERS, OWN
 from canary.survey.doctor.routers import CLASSES
 from canary.survey.relabelling import WATCHED
+from canary.survey.risks_workload import CLAIMS, CONTROLLERS
 from tests.kube.fake import FakeCluster
 
 KINDS = (
+    *(CLAIMS, *CONTROLLERS),
     *(AUTOSCALERS, BINDINGS, CLASSES, CRON_JOBS, DEFINITIONS, DEPLOYMENTS, INGRESSES),
     *(INGRESS_ROUTES, LEASES, NAMESPACES, OTHERS, OWN, PODS, POLICIES, RELEASES, REPLICA_SETS),
     *(SECRETS, SERVICES, *WATCHED, *(dialect.kind for dialect in DIALECTS)),

@@ -1,0 +1,100 @@
+"""Risks of the Deployment itself: other controllers, exclusive volumes and ports, configuration."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from canary.kube.objects import Kind, Object
+from canary.survey.reader import Reader, listed
+
+CLAIMS = Kind("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
+CONTROLLERS: Mapping[Kind, str] = {
+    Kind("argoproj.io", "v1alpha1", "rollouts", "Rollout"): "workloadRef",
+    Kind("flagger.app", "v1beta1", "canaries", "Canary"): "targetRef",
+    Kind("rollouts.kruise.io", "v1beta1", "rollouts", "Rollout"): "workloadRef",
+}
+"""Kinds of other controllers that scale a Deployment, and the field that names it."""
+_ONE_NODE = frozenset({"ReadWriteOnce", "ReadWriteOncePod"})
+
+
+def other_controllers(reader: Reader, namespace: str, target: str) -> tuple[str, ...]:
+    """Return other controllers' objects that name the Deployment, such as `Argo Rollout web`.
+
+    Kinds that the cluster does not serve, or that may not be listed, have none.
+    """
+    return tuple(
+        f"{kind.kind}.{kind.group} {one['metadata']['name']}"
+        for kind, field in CONTROLLERS.items()
+        for one in listed(reader, kind, namespace)[0]
+        if _refers_to(one, field, target)
+    )
+
+
+def _refers_to(one: Object, field: str, target: str) -> bool:
+    spec = one.get("spec") or {}
+    # Older versions of Kruise have it in spec.objectRef.
+    ref = spec.get(field) or (spec.get("objectRef") or {}).get(field) or {}
+    return ref.get("kind", "Deployment") == "Deployment" and ref.get("name") == target
+
+
+def exclusive_resources(template: Object, claims: Mapping[str, Object]) -> Iterator[str]:
+    """Yield what only one pod per node, or one node, can have; `claims` by name."""
+    pod = template.get("spec") or {}
+    if pod.get("hostNetwork"):
+        yield "the pods use the host's network (hostNetwork)"
+    ports = [port for one in _containers(pod) for port in one.get("ports") or ()]
+    for number in sorted({port["hostPort"] for port in ports if port.get("hostPort")}):
+        yield f"the pods use port {number} of their node (hostPort)"
+    for volume in pod.get("volumes") or ():
+        name = (volume.get("persistentVolumeClaim") or {}).get("claimName")
+        modes = set(((claims.get(str(name)) or {}).get("spec") or {}).get("accessModes") or ())
+        if modes and modes <= _ONE_NODE:
+            yield f"PersistentVolumeClaim {name} is {', '.join(sorted(modes))}"
+
+
+def unversioned_configuration(template: Object) -> Iterator[str]:
+    """Yield ConfigMaps and Secrets whose content can change although the template does not.
+
+    A name with a hash (`auth-config-7hf2k9m4tb`, as Kustomize writes it) or a version
+    (`auth-config-v2`) stands for one content; so does a checksum in the template's annotations.
+    """
+    annotations = (template.get("metadata") or {}).get("annotations") or {}
+    if any("checksum" in key or "hash" in key for key in annotations):
+        return
+    pod = template.get("spec") or {}
+    found = {*_from_containers(pod), *_from_volumes(pod)}
+    yield from (f"{kind} {name}" for kind, name in sorted(found) if not _is_versioned(name))
+
+
+def _from_containers(pod: Object) -> Iterator[tuple[str, str]]:
+    for container in _containers(pod):
+        for one in container.get("envFrom") or ():
+            yield from _named(one, "configMapRef", "secretRef", "name")
+        for variable in container.get("env") or ():
+            source = variable.get("valueFrom") or {}
+            yield from _named(source, "configMapKeyRef", "secretKeyRef", "name")
+
+
+def _from_volumes(pod: Object) -> Iterator[tuple[str, str]]:
+    for volume in pod.get("volumes") or ():
+        for one in (volume, *((volume.get("projected") or {}).get("sources") or ())):
+            yield from _named(one, "configMap", "secret", "name")
+            yield from _named(one, "configMap", "secret", "secretName")
+
+
+def _named(one: Object, config_map: str, secret: str, key: str) -> Iterator[tuple[str, str]]:
+    for field, kind in ((config_map, "ConfigMap"), (secret, "Secret")):
+        if name := (one.get(field) or {}).get(key):
+            yield kind, str(name)
+
+
+def _is_versioned(name: str) -> bool:
+    """Whether the last part of the name has a digit: `-v2`, `-2024-05-01`, `-7hf2k9m4tb`.
+
+    A hash of Kustomize has ten characters, and next to none of them has no digit.
+    """
+    *_, last = name.replace(".", "-").split("-")
+    return "-" in name and any(character.isdigit() for character in last)
+
+
+def _containers(pod: Object) -> list[Any]:
+    return [*(pod.get("initContainers") or ()), *(pod.get("containers") or ())]
