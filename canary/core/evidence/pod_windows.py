@@ -346,6 +346,9 @@ class PodWindows:
                 others += windows * math.exp(min(x * math.log1p(more * q) - own, 700.0))
             values.append((count + 1.0) / (others + 1.0))
         for z in _BOUNDED:
+            if bad <= 0.0:
+                values.append(0.0)
+                continue
             own = _bounded(z, bad, kept)
             others = sum(windows * _bounded(z, x, q) for x, windows, q in past)
             e = (count + 1.0) * own / (others + own) if own > 0.0 else 0.0
