@@ -16,6 +16,9 @@ SCRAPE_ONLY = frozenset({*SCRAPE_LABELS, "node"}) - {"instance"}
 """
 
 
+UNLIMITED = "0, which means unlimited, so utilisation is undefined: set a maximum"
+
+
 @dataclass(frozen=True, slots=True)
 class PoolReading:
     """One pool of one pod at the end of one interval.

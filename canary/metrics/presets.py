@@ -350,7 +350,7 @@ POOLS: tuple[PoolPreset, ...] = (
         _sel("go_sql_max_open_connections"),
         timeouts=_sel("go_sql_wait_count_total"),
         pools=("db_name",),
-        trap="go_sql_max_open_connections 0 means unlimited, of which there is no share: set one",
+        trap="go_sql_max_open_connections 0 means unlimited, so utilisation is undefined: set one",
     ),
     # jackc/pgx by github.com/IBM/pgxpoolprometheus; names by its documentation.
     PoolPreset(

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 
 from canary.api import Metric, Path, Source
 from canary.core.increments import Grid, Side
+from canary.core.pool import UNLIMITED
 from canary.core.sampling import RatioAnswers, blindness
-from canary.core.series import MetricAnswer, NoData, SeriesQuery, Unavailable
+from canary.core.series import Found, MetricAnswer, NoData, SeriesQuery, Unavailable
 from canary.errors import CanaryError, UsageError
 from canary.metrics.compile import OwnQuery, answers_of, compile_metric
 from canary.metrics.compiler import Context, PoolQueries, RatioQueries
@@ -108,7 +109,8 @@ def risks_in_metrics(running: Running, monitoring: Monitoring) -> Iterator[Findi
             case PoolQueries():
                 yield from _silent(_Asked(running, monitoring, metric, path), compiled.in_use)
                 if isinstance(compiled.maximum, SeriesQuery):
-                    yield from _silent(_Asked(running, monitoring, metric, path), compiled.maximum)
+                    asking = _Asked(running, monitoring, metric, path)
+                    yield from _maximum(asking, compiled.maximum)
             case OwnQuery():
                 yield from _own(_Asked(running, monitoring, metric, path))
 
@@ -179,12 +181,23 @@ def _silent(
     asked: _Asked, query: SeriesQuery, answer: MetricAnswer | None = None
 ) -> Iterator[Finding]:
     match answer or asked.answer(query):
-        case NoData(why):
-            yield asked.finds("no-data", _hint(asked, query) or why, query=promql(query))
+        case NoData(why, partial):
+            # Partial: series are there, so what else might be there instead is no answer.
+            said = why if partial else _hint(asked, query) or why
+            yield asked.finds("no-data", f"{query.selector.metric}: {said}", query=promql(query))
         case Unavailable(why):
             yield asked.finds("not-answered", why)
         case _:
             pass
+
+
+def _maximum(asked: _Asked, query: SeriesQuery) -> Iterator[Finding]:
+    answer = asked.answer(query)
+    yield from _silent(asked, query, answer)
+    series = answer.series if isinstance(answer, Found) else ()
+    if any(one.points[-1][1] == 0 for one in series):
+        said = f"{query.selector.metric} is {UNLIMITED}"
+        yield asked.finds("pool-unlimited", said, query=promql(query))
 
 
 def _hint(asked: _Asked, query: SeriesQuery) -> str | None:

@@ -9,6 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from canary.api import Metric, Verdict
+from canary.api.analysis import Analysis
+from canary.core.analysis.input import AnalysisInput
+from canary.core.analysis.pool import analyze_pool
 from canary.core.increments import Side
 from canary.core.leak import PoolPolicy, PoolState, fold
 from canary.core.leak_assess import assess
@@ -16,6 +20,7 @@ from canary.core.pool import PoolReading, PoolSample, PoolSeries, pool_samples
 from canary.core.rounds import Rounds
 from canary.core.sampling import PoolAnswers, pool_samples_of
 from canary.core.series import Found, Series
+from canary.core.snapshot import PoolSamples, Samples
 
 DEMO = PoolPolicy(window=20.0, warm_up=0.0)
 HOUR = PoolPolicy(warm_up=0.0)
@@ -431,3 +436,22 @@ def test_q01_a_hold_time_of_all_pools_together_hides_no_full_one() -> None:
         ("new/rw", 10, None),
         ("new/ro", 0, None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("hold", "verdict"), [(None, Verdict.NO_DATA), ([0.0, 1.0, 2.0], Verdict.PASS)]
+)
+def test_q04_an_unlimited_pool_has_no_share(hold: list[float] | None, verdict: Verdict) -> None:
+    """A maximum of 0 is said; where hold times are exported a leak is looked for all the same."""
+    rounds = Rounds(0.0, (1.0, 2.0))
+    found = [Found((line("new", values),)) for values in ([1, 1, 1], [0, 0, 0])]
+    held = Found((line("new", hold),)) if hold else None
+    pool = PoolSamples(found[0], found[1], None, None, held, 1.0, "pod", {"new": Side.CANARY}.get)
+    metric = Metric.model_validate({"name": "pool", "pool": {"preset": "otel-db"}})
+    analysis = Analysis.model_validate(
+        {"warmUp": "0s", "metrics": [{"name": "pool", "pool": {"preset": "otel-db"}}]}
+    )
+    given = AnalysisInput(analysis, 2.0, 0.0)
+    result = analyze_pool(metric, (Samples(rounds, 0.0, {}), pool), None, given, ())
+    assert result.step is verdict
+    assert ("unlimited" in result.status.message) is (verdict is Verdict.NO_DATA)

@@ -321,7 +321,17 @@ def test_a_release_that_fits_its_cluster_has_no_risk() -> None:
 
 MISLABELLED = [Line("http_requests_total", {"job": "auth", "code": "200"}, 1.0)]
 ELSEWHERE = [Line("http_requests_total", POD | {"namespace": "test", "code": "200"}, 1.0)]
+NAN = [
+    Line(f"hikaricp_connections_{name}", POD | {"pool": "main"}, value=float("nan"))
+    for name in ("active", "max")
+]
+OPEN = [
+    Line("go_sql_in_use_connections", POD | {"db_name": "app"}, value=40),
+    Line("go_sql_max_open_connections", POD | {"db_name": "app"}, value=0),
+]
 MONITORED = [
+    ("no-data", metrics({"name": "pool", "pool": {"preset": "hikaricp"}}), NAN, "hikaricp_connections_active: all values are NaN"),  # q03
+    ("pool-unlimited", metrics({"name": "pool", "pool": {"preset": "go-sql"}}), OPEN, "go_sql_max_open_connections is 0, which means unlimited"),  # q04
     ("no-data", {}, [], "no series traefik_service_requests_total at all"),
     ("no-data", metrics(HTTP), MISLABELLED, "has no label pod"),
     ("no-data", metrics(HTTP), ELSEWHERE, "not in namespace prod"),

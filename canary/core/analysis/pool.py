@@ -8,10 +8,10 @@ from canary.api.analysis import Leak
 from canary.api.judge_state import PoolState
 from canary.core.analysis.input import AnalysisInput, MetricResult, silent
 from canary.core.analysis.state import pair_of, pool_of, stored_of
-from canary.core.increments import Tick
+from canary.core.increments import Side, Tick
 from canary.core.leak import PoolPolicy, fold
 from canary.core.leak_assess import PoolAssessment, assess
-from canary.core.pool import PoolSeries, pool_samples
+from canary.core.pool import UNLIMITED, PoolSeries, pool_samples
 from canary.core.series import Found, MetricAnswer, Series, Unavailable
 from canary.core.snapshot import PoolSamples, Samples
 
@@ -47,6 +47,8 @@ def analyze_pool(
             fresh = pool_samples(_series_of(pool), requests, samples.rounds, since)
             state = fold(state, policy, fresh)
             until = samples.rounds.end
+            if _unlimited(pool) and not isinstance(pool.hold, Found):
+                quiet = Verdict.NO_DATA, f"the pool's maximum is {UNLIMITED}"
     result = result_of(metric, assess(state, policy), quiet)
     return replace(result, state=stored_of(state, until, quiet))
 
@@ -66,6 +68,21 @@ def _quiet(pool: PoolSamples) -> tuple[Verdict, str] | None:
     rest = (pool.waiting, pool.timeouts, pool.hold)
     down = tuple(answer for answer in rest if isinstance(answer, Unavailable))
     return silent((pool.in_use, *maximum, *down))
+
+
+def _unlimited(pool: PoolSamples) -> bool:
+    """Whether no pool of the canary has a maximum: 0 means unlimited, of which there is no share.
+
+    A leak is still looked for where hold times are exported.
+    """
+    if isinstance(pool.maximum, float | int):
+        return False
+    own = [one for one in _found(pool.maximum) if _is_canarys(pool, one)]
+    return bool(own) and all(one.points[-1][1] == 0 for one in own)
+
+
+def _is_canarys(pool: PoolSamples, series: Series) -> bool:
+    return pool.side_of(series.labels.get(pool.label, "")) is Side.CANARY
 
 
 def _series_of(pool: PoolSamples) -> PoolSeries:
