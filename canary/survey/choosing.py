@@ -73,7 +73,8 @@ def _service(around: Around, wanted: str | None) -> Object:
     if not names:
         raise NotFoundError(
             f"no Service in namespace {around.namespace} selects the pods of Deployment "
-            f"{around.name}; a canary needs one to be kept apart from stable"
+            f"{around.name}; a release of workers without one is written by hand: docs/routers.md, "
+            "Workers without a Service"
         )
     if wanted is None and len(names) > 1:
         raise UsageError(
