@@ -52,6 +52,21 @@ def read_pools(source: MetricSource, now: float, namespace: str = "") -> tuple[P
     return by_nearness(found)
 
 
+def gauges_without_numbers(
+    source: MetricSource, now: float, namespace: str = ""
+) -> tuple[str, ...]:
+    """Names of the pools' gauges that are there, and are NaN in every series.
+
+    Raises TransientError when the source cannot be asked.
+    """
+    end = source.settled(now)
+    where = (Matcher("namespace", MatchOp.EQUAL, namespace),) if namespace else ()
+    there = sorted(_present(source, end, where))
+    queries = [SeriesQuery(name, Selector(name, where), ("namespace",)) for name in there]
+    answers = source.read(queries, end, end, 1.0)
+    return tuple(name for name in there if not _series(answers[name]))
+
+
 def _present(source: MetricSource, end: float, where: tuple[Matcher, ...]) -> frozenset[str]:
     names = one_of(tuple(dict.fromkeys(family.in_use.metric for family in pool_families())))
     conditions = (Matcher("__name__", MatchOp.REGEX, names), *where)

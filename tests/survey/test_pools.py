@@ -8,7 +8,7 @@ from canary.core.increments import Grid
 from canary.core.series import Found, MetricAnswer, NoData, Series, SeriesQuery, Unavailable
 from canary.errors import TransientError
 from canary.render.pools import PoolNow
-from canary.survey.pools import read_pools
+from canary.survey.pools import gauges_without_numbers, read_pools
 
 NOW = 100_000.0
 Values = Callable[[float], float]
@@ -210,3 +210,18 @@ def test_q01_pools_that_differ_in_any_label_have_a_row_each(
             (names[0], 10, 10, 7),
             (names[1], 0, 90, 0),
         ]
+
+
+def test_q03_gauges_that_are_nan_are_named() -> None:
+    """They are there, which is something else than no pool."""
+
+    class Refreshed(Table):
+        def _answer(self, query: SeriesQuery, times: Sequence[float]) -> MetricAnswer:
+            if query.promql is not None:
+                return super()._answer(query, times)
+            return NoData("all values are NaN or infinite", partial=True)
+
+    source = Refreshed(AUTH, {"hikaricp_connections_active": lambda _: 0.0})
+    assert read_pools(source, NOW) == ()
+    assert gauges_without_numbers(source, NOW) == ("hikaricp_connections_active",)
+    assert gauges_without_numbers(Table(AUTH, hikari(lambda _: 1.0, lambda _: 1.0)), NOW) == ()
