@@ -71,9 +71,11 @@ def _present(source: MetricSource, end: float, where: tuple[Matcher, ...]) -> fr
     names = one_of(tuple(dict.fromkeys(family.in_use.metric for family in pool_families())))
     conditions = (Matcher("__name__", MatchOp.REGEX, names), *where)
     text = ",".join(f"{one.label}{one.op.value}{_quoted(one.value)}" for one in conditions)
-    query = SeriesQuery("names", Selector("x"), (), promql=f"count by (__name__) ({{{text}}})")
+    # A source leaves out the label __name__, so the name is asked for as a label of its own.
+    named = f'label_replace({{{text}}}, "metric", "$1", "__name__", "(.+)")'
+    query = SeriesQuery("names", Selector("x"), (), promql=f"count by (metric) ({named})")
     series = _series(source.read([query], end, end, 1.0)["names"])
-    return frozenset(one.labels.get("__name__", "") for one in series)
+    return frozenset(one.labels["metric"] for one in series if "metric" in one.labels)
 
 
 def _quoted(value: str) -> str:

@@ -35,7 +35,7 @@ class Table:
     def _answer(self, query: SeriesQuery, times: Sequence[float]) -> MetricAnswer:
         if query.promql is not None:
             points = tuple((t, 1.0) for t in times)
-            return Found(tuple(Series({"__name__": name}, points) for name in self._metrics))
+            return Found(tuple(Series({"metric": name}, points) for name in self._metrics))
         value = self._metrics.get(query.selector.metric)
         if value is None or not times:
             return NoData("nothing there")
