@@ -67,7 +67,7 @@ LOOKS = [
     pytest.param(Reason.CRASH_LOOPING, "kubectl logs -n prod auth-canary-1 --previous", id="a crash"),
     pytest.param(Reason.CHECK_FAILED, "kubectl get jobs -n prod -l canary-controller.dev/check", id="a check"),
     pytest.param(Reason.TARGET_NOT_FOUND, "kubectl describe deployment auth -n prod", id="the target"),
-    pytest.param(Reason.CONTESTED, "kubectl get traefikservice auth -n prod -o yaml", id="the route"),
+    pytest.param(Reason.CONTESTED, "kubectl get traefikservice/auth -n prod -o yaml", id="the route"),
     pytest.param(Reason.MONITORING_UNAVAILABLE, "canary doctor", id="the monitoring"),
     pytest.param(Reason.SUSPENDED, "kubectl patch canaryrelease auth -n prod --type=merge -p '{\"spec\":{\"suspend\":false}}'", id="a suspended release"),
 ]  # fmt: skip
