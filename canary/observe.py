@@ -16,7 +16,7 @@ from canary.core.snapshot import Route, Samples, Snapshot, Wish
 from canary.errors import UsageError
 from canary.interfaces import Key, MetricSource, Workload, World
 from canary.metrics.compile import Compiled, answers_of, compile_metric
-from canary.metrics.compiler import Context
+from canary.metrics.compiler import Context, RatioQueries
 from canary.metrics.patient import LateError
 
 _log = logging.getLogger(__name__)
@@ -124,6 +124,18 @@ def _started(workload: Workload, since: float) -> dict[str, float]:
 def queries_of(wish: Wish, workload: Workload, route: Route | None) -> list[SeriesQuery]:
     """What will be asked about this release: for sources that keep only what was asked for."""
     return _queries(_compiled(wish, workload, route))
+
+
+def queries_for_people(wish: Wish, workload: Workload, route: Route | None) -> list[SeriesQuery]:
+    """Queries to paste into Prometheus that show what the release is judged by."""
+    found = [
+        one for one in _compiled(wish, workload, route).values() if not isinstance(one, NoData)
+    ]
+    return [
+        query
+        for one in found
+        for query in (one.for_people() if isinstance(one, RatioQueries) else one.queries())
+    ]
 
 
 def _queries(compiled: Mapping[str, Compiled | NoData]) -> list[SeriesQuery]:

@@ -12,7 +12,7 @@ from canary.kube.objects import Object
 from canary.kube.workloads.canaries import Canaries, pods_of, read
 from canary.kube.workloads.pods import pod_of
 from canary.metrics.promql import promql
-from canary.observe import queries_of
+from canary.observe import queries_for_people
 from canary.render import explain
 from canary.render.explain import Around, Query
 from canary.render.sight import Sight
@@ -36,7 +36,7 @@ def _around(cluster: Session, found: Object, sight: Sight) -> Around:
     wanted = {one.name for one in guilty} & _names(sight)
     queries = [
         Query(query.key, promql(query))
-        for query in queries_of(wish, workload, route)
+        for query in queries_for_people(wish, workload, route)
         if _metric_of(query.key) in wanted
     ]
     notes = tuple(_notes(sight, guilty, queries))

@@ -69,6 +69,14 @@ class RatioQueries:
         parts = (self.total, self.bad, self.good, self.known)
         return tuple(one for one in parts if one is not None)
 
+    def for_people(self) -> tuple[SeriesQuery, ...]:
+        """What a person asks to see the same: bad requests that share a counter on their own."""
+        if not self.matchers:
+            return tuple(one for one in self.queries() if one is not self.known)
+        key = self.total.key.removesuffix(".total") + ".bad"
+        selector = _narrowed(self.total.selector, self.matchers)
+        return self.total, replace(self.total, key=key, selector=selector)
+
 
 @dataclass(frozen=True, slots=True)
 class PoolQueries:
