@@ -22,6 +22,8 @@ class Outcome:
     again_after: float | None
     """Seconds until the next pass; None: only when something changes."""
     done: Done
+    judged_until: float | None = None
+    """Up to when this pass has judged (seconds), also where that is not written yet."""
 
 
 def report(world: World, snapshot: Snapshot, plan: Plan, done: Done) -> Outcome:
@@ -45,8 +47,8 @@ def report(world: World, snapshot: Snapshot, plan: Plan, done: Done) -> Outcome:
         except TransientError as error:
             return Outcome(before, _soon(error), done)
         _tell(world, snapshot, after)
-        return Outcome(after, plan.requeue_after, done)
-    return Outcome(before, plan.requeue_after, done)
+        return Outcome(after, plan.requeue_after, done, plan.status.judged_until)
+    return Outcome(before, plan.requeue_after, done, plan.status.judged_until)
 
 
 def _refused(world: World, snapshot: Snapshot, plan: Plan, refused: TransientError) -> Status:

@@ -135,14 +135,21 @@ def lint_of(name: str) -> str:
     return canary("lint", "--cluster", *asking(), "-", stdin=text).stdout
 
 
+def presets(spec: dict[str, Any]) -> dict[str, str]:
+    """Which preset each kind of metric has."""
+    kinds = ("ratio", "clientErrors", "latency", "pool")
+    metrics = spec["analysis"]["metrics"]
+    return {kind: one[kind]["preset"] for one in metrics for kind in kinds if kind in one}
+
+
 def test_a_draft_names_what_there_is_and_the_api_server_takes_it(place: str):
     """Service, route, the router's requests, the application's pool, and the traffic."""
     text = drafted(place, *asking())
     spec = yaml.safe_load(text)["spec"]
     assert spec["service"] == {"name": "auth"}
     assert spec["traffic"]["gatewayAPI"] == {"kind": "HTTPRoute", "name": "auth"}
-    sources = [one.get("ratio") or one["pool"] for one in spec["analysis"]["metrics"]]
-    assert [one["preset"] for one in sources] == ["traefik", "hikaricp"]
+    wanted = {"ratio": "traefik", "clientErrors": "traefik", "pool": "hikaricp"}
+    assert presets(spec).items() >= wanted.items()
     assert "requests/s now" in text
     assert kubectl("apply", "--dry-run=server", "-f", "-", stdin=text).endswith(
         "(server dry run)\n"
@@ -153,8 +160,7 @@ def test_a_draft_needs_no_prometheus(place: str):
     """The pods' own pages come through the API server."""
     spec = yaml.safe_load(drafted(place))["spec"]
     assert spec["analysis"]["source"] == "scrape"
-    sources = [one.get("ratio") or one["pool"] for one in spec["analysis"]["metrics"]]
-    assert [one["preset"] for one in sources] == ["http", "hikaricp"]
+    assert presets(spec).items() >= {"ratio": "http", "pool": "hikaricp"}.items()
 
 
 def test_lint_asks_the_cluster_and_prometheus(place: str, tmp_path: Path):
@@ -168,7 +174,7 @@ def test_lint_asks_the_cluster_and_prometheus(place: str, tmp_path: Path):
     assert " error: " not in done.stdout
     file.write_text(
         text.replace("kind: HTTPRoute, name: auth", "kind: HTTPRoute, name: login")
-        .replace("preset: traefik", "preset: http-status")
+        .replace("ratio: {preset: traefik}", "ratio: {preset: http-status}")
         .replace("smallestRegression: 0.005", "smallestRegression: 0.00001")
     )
     done = canary(*asked, "-o", "json")

@@ -345,8 +345,8 @@ def test_a_check_that_fails_says_why(stage: Stage) -> None:
         },
     }
     stage.must("apply", "-f", "-", stdin=cron_job)
-    before = [{"name": "smoke", "jobFrom": {"cronJob": "smoke"}}]
-    stage.release(operator.name, operator.name, before=before)
+    checks = [{"name": "smoke", "jobFrom": {"cronJob": "smoke"}}]
+    stage.release(operator.name, operator.name, checks=checks)
     release = Releasing(template=changed(operator), started_at=1.0, replicas=2)
     status = Status(intent=Intent.ADVANCE, release=release)
     stage.store().write_status(stage.wish(operator.name), status)

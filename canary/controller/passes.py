@@ -116,6 +116,7 @@ class Passes:
             outcome = reconcile(world, key)
         except LateError:
             outcome = reconcile(world, key)  # the rest of the world does not wait for metrics
+        source.judged(outcome.judged_until)
         self._tell(key, outcome)
         refused = outcome.done.refused
         if refused is not None:

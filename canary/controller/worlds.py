@@ -108,6 +108,11 @@ class Chosen:
         """See MetricSource."""
         return self.source.settled(now)
 
+    def judged(self, until: float | None) -> None:
+        """Up to when the last pass has judged (seconds)."""
+        if until is not None:
+            self.patient.judged(until)
+
     def due(self, now: float) -> float | None:
         """Seconds until there is something new to read, where that is known."""
         return self.patient.due(now) if self.source is self.patient else None

@@ -70,8 +70,12 @@ class Patient:
         return answers
 
     def judged(self, until: float | None) -> None:
-        """Up to where the release has been judged: the canary's last scrape (seconds)."""
-        self._judged = until
+        """Up to where the release has been judged: the canary's last scrape (seconds).
+
+        What is written may be older than what was judged last; None: a new release.
+        """
+        known = self._judged
+        self._judged = until if until is None or known is None else max(known, until)
 
     def settled(self, now: float) -> float:
         """See MetricSource; 0 while there is nothing new, so that nothing is asked."""
