@@ -108,9 +108,15 @@ def samples_of(
 
 
 def rounds_of(answers: Iterable[RawAnswers], start: float, end: float, shortest: float) -> Rounds:
-    """The rounds in which these were scraped: by the canary's targets, once it has some."""
+    """The rounds in which these were scraped: by the canary's targets, once it has some.
+
+    Where requests of the canary are counted, those scrapes alone end a round: a router's answer
+    must not wait for the pages of pods that only say how full their pools are.
+    """
+    every = list(answers)
+    counting = [one for one in every if isinstance(one, RatioAnswers) and _counts_canary(one)]
     leading: dict[Side, dict[Hashable, list[float]]] = {side: {} for side in Side}
-    for one in answers:
+    for one in counting or every:
         answer = one.total if isinstance(one, RatioAnswers) else one.in_use
         series = answer.series if isinstance(answer, Found) else ()
         for side in Side:
@@ -119,6 +125,11 @@ def rounds_of(answers: Iterable[RawAnswers], start: float, end: float, shortest:
                 known = leading[side].setdefault(target, times)
                 leading[side][target] = max(known, times, key=len)
     return rounds(_led(leading[Side.CANARY], leading[Side.STABLE]), start, end, shortest)
+
+
+def _counts_canary(answers: RatioAnswers) -> bool:
+    series = answers.total.series if isinstance(answers.total, Found) else ()
+    return any(answers.side_of(one.labels.get(answers.label, "")) is Side.CANARY for one in series)
 
 
 def _led(canary: Times, stable: Times) -> Times:

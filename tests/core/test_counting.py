@@ -6,7 +6,7 @@ import pytest
 
 from canary.core.increments import Side
 from canary.core.rounds import Rounds, rounds
-from canary.core.sampling import RatioAnswers, ratio_samples, samples_of
+from canary.core.sampling import PoolAnswers, RatioAnswers, ratio_samples, samples_of
 from canary.core.series import Found, Matcher, MatchOp, NoData, Selector, Series
 
 SIDES = {"old": Side.STABLE, "new": Side.CANARY}
@@ -127,3 +127,20 @@ def test_a_target_that_is_gone_holds_up_one_round_at_most():
     """The others go on."""
     times = {"a": [1.2, 6.2, 11.2, 16.2, 21.2], "gone": [3.7]}
     assert rounds(times, 4.0, 22.0, 1.0).ends == (6.2, 11.2, 16.2, 21.2)
+
+
+def test_requests_at_a_router_do_not_wait_for_the_scrapes_of_pools() -> None:
+    """The router is scraped at 5, 10, …, the pods at 8, 13, …: a round ends with the router's."""
+    sides = {"auth": Side.STABLE, "auth-canary": Side.CANARY}
+
+    def at(labels: dict[str, str], first: float) -> Series:
+        return Series(labels, tuple((first + 5 * i, float(i)) for i in range(5)))
+
+    router = [at({"service": name, "instance": "router"}, 5) for name in sides]
+    pods = [at({"pod": "auth-canary", "instance": "pod"}, 8)]
+    requests = RatioAnswers("hits", Found(tuple(router)), "service", sides.get)
+    pool = PoolAnswers(Found(tuple(pods)), 10.0, ("pod",), "pod", sides.get)
+    found = samples_of({"errors": requests, "pool": pool}, 5.0, 30.0, 1.0)
+    assert found.rounds.ends == (10.0, 15.0, 20.0, 25.0)
+    alone = samples_of({"pool": pool}, 5.0, 30.0, 1.0)
+    assert alone.rounds.ends == (8.0, 13.0, 18.0, 23.0, 28.0)
