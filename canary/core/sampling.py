@@ -119,9 +119,12 @@ def rounds_of(answers: Iterable[RawAnswers], start: float, end: float, shortest:
     for one in counting or every:
         answer = one.total if isinstance(one, RatioAnswers) else one.in_use
         series = answer.series if isinstance(answer, Found) else ()
+        every_time = scraped(series)
         for side in Side:
             mine = [s for s in series if one.side_of(s.labels.get(one.label, "")) is side]
-            for target, times in scraped(mine).items():
+            for target, own in scraped(mine).items():
+                # A router forgets the canary once it has no traffic, and is scraped all the same.
+                times = sorted({*own, *(t for t in every_time[target] if t >= own[0])})
                 known = leading[side].setdefault(target, times)
                 leading[side][target] = max(known, times, key=len)
     return rounds(_led(leading[Side.CANARY], leading[Side.STABLE]), start, end, shortest)

@@ -144,3 +144,15 @@ def test_requests_at_a_router_do_not_wait_for_the_scrapes_of_pools() -> None:
     assert found.rounds.ends == (10.0, 15.0, 20.0, 25.0)
     alone = samples_of({"pool": pool}, 5.0, 30.0, 1.0)
     assert alone.rounds.ends == (8.0, 13.0, 18.0, 23.0, 28.0)
+
+
+def test_a_router_that_forgets_the_canary_ends_rounds_all_the_same() -> None:
+    """Otherwise nobody would ever see that the last request to the canary is over."""
+    sides = {"auth": Side.STABLE, "auth-canary": Side.CANARY}
+
+    def at(service: str, count: int) -> Series:
+        labels = {"service": service, "instance": "router"}
+        return Series(labels, tuple((5.0 + 5 * i, float(i)) for i in range(count)))
+
+    raw = RatioAnswers("hits", Found((at("auth", 6), at("auth-canary", 3))), "service", sides.get)
+    assert samples_of({"errors": raw}, 5.0, 40.0, 1.0).rounds.ends == (10.0, 15.0, 20.0, 25.0, 30.0)
