@@ -12,7 +12,7 @@ from canary.api.analysis import (
 )
 from canary.api.fields import format_duration, parse_duration
 from canary.api.problems import Path, Problem, SpecError
-from canary.api.reasons import SENTENCES, Intent, Phase, Reason, Result, Skip, Verdict
+from canary.api.reasons import BY_PERSON, SENTENCES, Intent, Phase, Reason, Result, Skip, Verdict
 from canary.api.resource import (
     CanaryRelease,
     Loaded,
@@ -36,6 +36,7 @@ from canary.api.status import (
 from canary.api.traffic import Target, Traffic
 
 __all__ = [
+    "BY_PERSON",
     "SENTENCES",
     "Analysis",
     "CanaryRelease",

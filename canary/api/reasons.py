@@ -138,6 +138,9 @@ class Reason(StrEnum):
     ROLL_FAILED = "RollFailed"
 
 
+BY_PERSON = frozenset({Reason.PAUSED_BY_PERSON, Reason.ABORTED, Reason.UNDONE})
+"""A person brought it about, so nobody has to be told that something is wrong."""
+
 SENTENCES: dict[Reason, str] = {
     Reason.AT_REST: "The vetted version runs; a new template starts a release.",
     Reason.ADOPTED: "The running version was recorded as stable; no pod was restarted.",
@@ -164,7 +167,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.UNKNOWN: "The status has a reason that this version of the operator does not know.",
     Reason.STARTED: "A new template was seen; the canary is being created.",
     Reason.CANARY_NOT_READY: "The canary's pods are not ready yet.",
-    Reason.CHECKS_RUNNING: "The checks before traffic are running.",
+    Reason.CHECKS_RUNNING: "The checks that are due are running.",
     Reason.SHIFTING_TRAFFIC: "The weight is written; the router has not confirmed it yet.",
     Reason.HOLDING: "The step's hold time is not over.",
     Reason.GATHERING_EVIDENCE: "Too few requests yet to call the canary as good as stable.",
@@ -189,7 +192,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.PAUSED_BY_PERSON: "A person paused the release.",
     Reason.INCONCLUSIVE: "The evidence did not come in time; the release waits for a person.",
     Reason.DEADLINE_EXCEEDED: "The release did not end in time and waits for a person.",
-    Reason.CHECK_INCONCLUSIVE: "A check before traffic could say neither pass nor fail.",
+    Reason.CHECK_INCONCLUSIVE: "A check could say neither pass nor fail.",
     Reason.STATUS_UNREADABLE: "An unexplained canary was found and rolled back.",
     Reason.WORSE_THAN_STABLE: "The canary fails more often than stable.",
     Reason.ABOVE_LIMIT: "The canary fails more often than the limit allows.",
@@ -202,7 +205,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.CRASH_LOOPING: "The canary's pods crash again and again.",
     Reason.OUT_OF_MEMORY: "A canary pod was killed because it ran out of memory.",
     Reason.NEVER_READY: "The canary's pods did not become ready in time.",
-    Reason.CHECK_FAILED: "A check before traffic failed.",
+    Reason.CHECK_FAILED: "A check failed.",
     Reason.ABORTED: "A person aborted the release.",
     Reason.UNDONE: "A person went back to a version that was stable before.",
     Reason.UNPAUSED_BY_HAND: "Somebody un-paused the target during the release.",

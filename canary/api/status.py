@@ -177,6 +177,9 @@ class Status(StatusModel):
     rejected_hash: str | None = None
     release: Release | None = None
     step: Annotated[int, Field(ge=0)] = 0
+    """Index of the present step: the first one is 0."""
+    current_step: str = ""
+    """`2/3` while a release goes through its steps, for people; else empty."""
     weight: Annotated[int, Field(ge=0, le=100)] = 0
     """The weight that is meant to be in the route now (percent)."""
     step_started_at: Time | None = None

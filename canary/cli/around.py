@@ -73,7 +73,7 @@ def _pods(sight: Sight, workload: Workload) -> Iterator[explain.Pod]:
         restarts = f", restarted {pod.restarts} times" if pod.restarts else ""
         state = pod.trouble or ("ready" if pod.ready else "not ready")
         gone = pod.name in known and pod == _gone(pod.name)
-        yield explain.Pod(pod.name, "gone" if gone else f"{state}{restarts}")
+        yield explain.Pod(pod.name, "gone" if gone else f"{state}{restarts}", gone)
 
 
 def _gone(name: str) -> Pod:

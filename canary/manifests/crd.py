@@ -12,7 +12,7 @@ from canary.manifests.schema import Schema, Structural
 HEAD = "# Generated from canary/api by `make generate`; `canary manifests crd` prints it.\n"
 COLUMNS: Sequence[tuple[str, str, str]] = (
     ("Phase", "string", ".status.phase"),
-    ("Step", "integer", ".status.step"),
+    ("Step", "string", ".status.currentStep"),
     ("Weight", "integer", ".status.weight"),
     ("Verdict", "string", ".status.verdict"),
     ("Reason", "string", ".status.reason"),

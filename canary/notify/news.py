@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 
-from canary.api import SENTENCES, Intent, Phase, Reason, Result, Spec, Status, Verdict
+from canary.api import BY_PERSON, SENTENCES, Intent, Phase, Reason, Result, Spec, Status, Verdict
 from canary.api.notify import DEFAULT_GROUPS, POOL_REASONS, Group, Notify
 from canary.interfaces import Change, Key, Notice
 from canary.render.words import clean, count
 
-BY_PERSON = frozenset({Reason.ABORTED, Reason.PAUSED_BY_PERSON, Reason.UNDONE})
-"""Somebody knows already: told, but nobody is woken."""
 NO_ROLLBACK = frozenset({Reason.TEMPLATE_CHANGED, Reason.REJECTED})
 """The phase says rolled back; the user only deployed something newer, or nothing new."""
 

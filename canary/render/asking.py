@@ -183,21 +183,29 @@ def _change(verb: Verb, spec: Spec, status: Status) -> str:
     match verb:
         case Verb.PROMOTE if status.phase is Phase.PAUSED:
             asks = spec.steps[min(status.step, len(spec.steps) - 1)].approval
-            return f"resumes{', and approves' if asks else ''} {step} ({weight})"
+            return f"resumes{', and approves' if asks else ''} {step} ({_goes_to(spec, status)})"
         case Verb.PROMOTE:
             return f"approves {step} ({weight})"
         case Verb.PAUSE:
             return f"stays at {weight} until resumed; still rolled back if it fails"
         case Verb.RESUME:
-            return f"goes on with {step} at {weight}"
+            return f"goes on with {step} at {_goes_to(spec, status)}"
         case Verb.ABORT:
-            takes = f"takes the canary's {weight} of the traffic away now and rolls back"
+            takes = "rolls back: the canary has no traffic"
+            if status.weight:
+                takes = f"takes the canary's {weight} of the traffic away now and rolls back"
             rolled = status.phase is Phase.PROMOTING and not status.weight
             return _GOES_BACK if rolled or status.phase is Phase.BAKING else takes
         case Verb.RETRY:
             return f"tries the rejected template {status.rejected_hash} again from the first step"
         case _:
             raise LookupError(f"{verb} has its own sentence")
+
+
+def _goes_to(spec: Spec, status: Status) -> str:
+    """The weight of the step, which a pause may have taken away."""
+    weight = spec.steps[min(status.step, len(spec.steps) - 1)].weight
+    return f"{weight} %" if weight == status.weight else f"{weight} %, now {status.weight} %"
 
 
 def possible(spec: Spec, status: Status) -> list[Verb]:

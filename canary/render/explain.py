@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from canary.api import SENTENCES, HistoryEntry, Intent, MetricStatus, Phase, Reason
+from canary.api import BY_PERSON, SENTENCES, HistoryEntry, Intent, MetricStatus, Phase
 from canary.core.outlook import outlook
 from canary.core.snapshot import Verb
 from canary.render import advice
@@ -32,6 +32,8 @@ class Pod:
 
     name: str
     state: str
+    gone: bool = False
+    """Nothing is left of it but its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +180,7 @@ def commands(sight: Sight, around: Around) -> list[tuple[str, str]]:
         for verb in possible(spec, status)
         if verb is not Verb.RESTART  # possible at any time, and no answer to "what now?"
     ]
-    pods = [pod.name for pod in around.pods]
+    pods = [pod.name for pod in around.pods if not pod.gone]
     return [*asked, *advice.looks(sight, pods)]
 
 
@@ -186,8 +188,7 @@ def needs_runbook(sight: Sight) -> bool:
     """Whether somebody has to do something, and did not bring it about."""
     status = sight.status
     stuck = status.phase in {Phase.PAUSED, Phase.ROLLED_BACK, Phase.ROLLING_BACK}
-    by_hand = status.reason in {Reason.PAUSED_BY_PERSON, Reason.ABORTED, Reason.UNDONE}
-    return stuck and not by_hand
+    return stuck and status.reason not in BY_PERSON
 
 
 def document(sight: Sight, around: Around) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def row(release: Object, now: float, *, wide: bool, namespaces: bool) -> list[st
     cells = [
         metadata["name"],
         status.get("phase", "Pending"),
-        _step(spec, status),
+        status.get("currentStep", ""),
         f"{status.get('weight', 0)}%",
         status.get("verdict", ""),
         status.get("reason", ""),
@@ -71,10 +71,3 @@ def age(seconds: float) -> str:
 def _status(release: Object) -> Mapping[str, Any]:
     found: Mapping[str, Any] = release.get("status") or {}
     return found
-
-
-def _step(spec: Mapping[str, Any], status: Mapping[str, Any]) -> str:
-    """`2/4` while a release goes through its steps."""
-    if not status.get("release") or status.get("intent") not in {"Advance", "Promote"}:
-        return "-"
-    return f"{int(status.get('step', 0)) + 1}/{len(spec.get('steps') or [])}"

@@ -7,6 +7,7 @@ from typing import Any
 from canary.core.plan import SetWeight, TrafficAction
 from canary.core.snapshot import Route, Wish
 from canary.errors import ConflictError, NotFoundError
+from canary.kube import claims
 from canary.kube.objects import Object, Objects
 from canary.routers import ownership, split
 from canary.routers.dialect import Dialect
@@ -36,7 +37,7 @@ class RouteRouter:
             weight=split.read_weight(self.dialect, route, names),
             confirmed=self.dialect.confirmed(route),
             at_rest=not changed
-            and (split.is_shared(route) or ownership.ours(route, self.dialect.at) is None),
+            and (split.is_shared(route) or claims.ours(route, self.dialect.at) is None),
             writer=ownership.writer(route, self.dialect.at),
             backends=self.dialect.backends(route, names),
             refused=self.dialect.refused(route),
@@ -79,14 +80,8 @@ class RouteRouter:
         While another release is in flight here, the claim stays: it protects that one.
         """
         route = self._write(wish, route, split.towards_rest(self.dialect, route, names))
-        index = ownership.ours(route, self.dialect.at)
-        if index is not None and not split.is_shared(route):
-            claim = f"/metadata/managedFields/{index}"
-            entry = route["metadata"]["managedFields"][index]
-            forget = [
-                {"op": "test", "path": claim, "value": entry},
-                {"op": "remove", "path": claim},
-            ]
+        forget = claims.forget(route, self.dialect.at)
+        if forget and not split.is_shared(route):
             # The router's status may have moved the list: not at rest then, and asked again.
             with suppress(ConflictError):
                 self.objects.patch(self.dialect.kind, wish.namespace, self.name, forget)

@@ -211,6 +211,19 @@ def test_each_fault_is_found(
     assert all(one.remedy for one in found)
 
 
+@pytest.mark.parametrize("reason", ["Aborted", "Undone", "PausedByPerson"])
+def test_what_a_person_did_is_no_error(reason: str, clinic: Clinic) -> None:
+    """Somebody knows already; a rollback by itself still is one."""
+    stalled = [{**STALLED[0], "reason": reason}]
+    paused = {"pause": {"reason": reason}} if reason == "PausedByPerson" else None
+    edit(RELEASES, "auth", "status.conditions", stalled, "prod")(clinic)
+    edit(RELEASES, "auth", "status.reason", reason, "prod")(clinic)
+    edit(RELEASES, "auth", "status.release", paused, "prod")(clinic)
+    mine = [one for one in findings(clinic) if one.check == "release prod/auth"]
+    assert mine
+    assert all(one.state is not E for one in mine), mine
+
+
 def test_a_release_that_ends_for_long(clinic: Clinic) -> None:
     """Its finalizer waits for an operator."""
     going = {"deletionTimestamp": "2029-12-31T23:00:00Z", "finalizers": ["x"]}

@@ -625,3 +625,20 @@ def test_a_roll_that_failed_stays_rolled_back_until_somebody_acts() -> None:
     )
     plan = decide(snapshot(failed, template="v1"), SILENT)
     assert (plan.status.reason, plan.status.phase) == (Reason.ROLL_FAILED, Phase.ROLLED_BACK)
+
+
+@pytest.mark.parametrize("reason", [Reason.TARGET_NOT_FOUND, Reason.SERVICE_NOT_FOUND])
+def test_a_roll_that_failed_is_still_said_after_an_obstacle(reason: Reason) -> None:
+    """What was in the way for a moment is not somebody who acted."""
+    entry = REJECTED.model_copy(update={"reason": Reason.ROLL_FAILED, "put_back": True})
+    passing = AT_REST.model_copy(
+        update={"reason": reason, "rejected_hash": "v2", "history": (entry,)}
+    )
+    plan = decide(snapshot(passing, template="v1"), SILENT)
+    assert (plan.status.reason, plan.status.phase) == (Reason.ROLL_FAILED, Phase.ROLLED_BACK)
+
+
+def test_the_step_that_people_see() -> None:
+    """Counted from one, while a release goes through its steps; empty before and after."""
+    assert decide(snapshot(IN_STEP), CONTINUE).status.current_step == "1/3"
+    assert decide(snapshot(AT_REST, template="v1"), SILENT).status.current_step == ""

@@ -423,6 +423,22 @@ def test_no_autoscaler_takes_stable_below_its_start(spec: dict[str, Any], during
     assert not after["metadata"].get("annotations")
 
 
+def test_the_autoscaler_is_given_back_without_a_claim_on_it() -> None:
+    """Whoever applies their manifest afterwards, without force, meets no conflict with us."""
+    stage = Stage()
+    stage.cluster.create(AUTOSCALERS, NAMESPACE, scaler({"minReplicas": 2, "maxReplicas": 9}))
+    do(stage, KeepCapacity(4))
+    users = {"manager": "kubectl", "fieldsV1": {"f:spec": {"f:maxReplicas": {}}}}
+    mine = {"manager": "canary-controller", "fieldsV1": {"f:spec": {"f:minReplicas": {}}}}
+    noted = {"op": "add", "path": "/metadata/managedFields", "value": [users, mine]}
+    stage.cluster.edit(AUTOSCALERS, NAMESPACE, "auth", [noted])
+    do(stage, FreeCapacity())
+    after = stage.cluster.get(AUTOSCALERS, NAMESPACE, "auth")
+    assert after is not None
+    assert after["spec"]["minReplicas"] == 2
+    assert after["metadata"]["managedFields"] == [users]
+
+
 def test_what_a_person_wrote_meanwhile_stays() -> None:
     """The user changed minReplicas during the release: only our note goes."""
     stage = Stage()

@@ -1,15 +1,21 @@
 """What is read off a release: time left, limits, ages, intervals, where to look."""
 
+from typing import Any
+
 import pytest
 
 from canary.api import Reason, Status
+from canary.core.outlook import outlook
+from canary.core.snapshot import Verb
 from canary.kube.releases import parsed
 from canary.render.advice import looks
+from canary.render.asking import effect
+from canary.render.explain import Around, Pod, commands
 from canary.render.proportion import wilson
 from canary.render.releases import age, heads, row
 from canary.render.sight import Sight, least_left
 from canary.render.waits import limits
-from tests.cli.releases import IN_FLIGHT, NOW, SITUATIONS, release
+from tests.cli.releases import ENDED, IN_FLIGHT, NOW, REST, SITUATIONS, release
 
 
 def sight(situation: str, **changes: object) -> Sight:
@@ -66,7 +72,8 @@ LOOKS = [
     pytest.param(Reason.NEVER_READY, "kubectl describe pods -n prod -l canary-controller.dev/role=canary", id="pods that are not ready"),
     pytest.param(Reason.CRASH_LOOPING, "kubectl logs -n prod auth-canary-1 --previous", id="a crash"),
     pytest.param(Reason.CHECK_FAILED, "kubectl get jobs -n prod -l canary-controller.dev/check", id="a check"),
-    pytest.param(Reason.TARGET_NOT_FOUND, "kubectl describe deployment auth -n prod", id="the target"),
+    pytest.param(Reason.ROLL_FAILED, "kubectl describe deployment auth -n prod", id="the target"),
+    pytest.param(Reason.TARGET_NOT_FOUND, "kubectl get deployments -n prod", id="a target that is not there"),
     pytest.param(Reason.CONTESTED, "kubectl get traefikservice/auth -n prod -o yaml", id="the route"),
     pytest.param(Reason.MONITORING_UNAVAILABLE, "canary doctor", id="the monitoring"),
     pytest.param(Reason.SUSPENDED, "kubectl patch canaryrelease auth -n prod --type=merge -p '{\"spec\":{\"suspend\":false}}'", id="a suspended release"),
@@ -78,6 +85,46 @@ def test_where_to_look(reason: Reason, command: str) -> None:
     """A command to paste for what only a person can find out."""
     found = [one for one, _ in looks(sight("progressing", reason=reason), ["auth-canary-1"])]
     assert found == [command]
+
+
+@pytest.mark.parametrize("reason", [Reason.NEVER_READY, Reason.CRASH_LOOPING, Reason.OUT_OF_MEMORY])
+def test_no_hint_points_at_pods_that_are_gone(reason: Reason) -> None:
+    """After a rollback only Events are left of them."""
+    entry = {**ENDED, "reason": reason}
+    seen = sight("rolled back", reason=reason, history=[entry])
+    names = seen.failed.canary_pods if seen.failed else ()
+    gone = Around(pods=tuple(Pod(name, "gone", gone=True) for name in names))
+    found = [command for command, _ in commands(seen, gone)]
+    assert names
+    assert not [one for one in found if "logs" in one or "describe pods" in one]
+
+
+AT_LAST_STEP = {"step": 2, "weight": 50, "stepStartedAt": NOW - 295}
+NEXT = [
+    pytest.param({"reason": "Holding"}, "gives it 50 % in 205 s, if the evidence allows it by then", id="the next weight"),
+    pytest.param({"reason": "RouteNotAccepted"}, "keeps the canary without traffic until the router takes the route", id="a route that is refused"),
+    pytest.param({"reason": "ApiRefused"}, "goes on once that is put right", id="a write that is refused"),
+    pytest.param({**AT_LAST_STEP, "reason": "Holding"}, "asks a person for approval in 5 s, if the evidence allows it by then", id="an approval"),
+    pytest.param({**AT_LAST_STEP, "reason": "Holding", "release": {**IN_FLIGHT, "approvedStep": 2}}, "promotes in 900 s, if the evidence allows it by then", id="a promotion waits for the minimum duration"),
+    pytest.param({"reason": "Holding", "release": {**IN_FLIGHT, "startedAt": NOW - 7100}}, "reaches its deadline in 100 s, before anything else can happen", id="a deadline comes first"),
+    pytest.param({"reason": "Holding", "release": {**IN_FLIGHT, "override": {"skip": "Steps", "reason": "x", "at": NOW}}}, "promotes in 900 s, if the evidence allows it by then", id="steps that are skipped"),
+    pytest.param({"reason": "ReplacingUnhealthyStable"}, "promotes in short steps, while it is better than stable", id="stable is broken"),
+    pytest.param({**REST, "reason": "TargetTaken", "intent": "Rest", "release": None}, "starts no release before that is put right", id="an obstacle"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "words"), NEXT)
+def test_only_what_can_come_next_is_announced(changes: dict[str, Any], words: str) -> None:
+    """No step, and no promotion, that something else comes before."""
+    found = parsed({**release("progressing"), "status": {**SITUATIONS["progressing"], **changes}})
+    assert outlook(found.spec, found.status, NOW) == words
+
+
+@pytest.mark.parametrize("verb", [Verb.RESUME, Verb.PROMOTE])
+def test_a_resume_names_the_weight_it_goes_to(verb: Verb) -> None:
+    """A pause may have taken the traffic away."""
+    seen = sight("paused", weight=0)
+    assert "25 %, now 0 %" in effect(verb, seen.spec, seen.status)
 
 
 AGES = [

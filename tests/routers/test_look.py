@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from canary.core.increments import Side
+from canary.kube import claims
 from canary.kube.client import FIELD_MANAGER
-from canary.routers import ownership
 from tests.routers.stage import Stage
 
 
@@ -51,7 +51,7 @@ def test_who_wrote_the_weights(
 
 def test_the_manager_is_the_clients() -> None:
     """Our writes are told from others' by the name under which the client makes them."""
-    assert ownership.MANAGER == FIELD_MANAGER
+    assert claims.MANAGER == FIELD_MANAGER
 
 
 def _condition(kind: str, status: str, generation: int) -> dict[str, Any]:

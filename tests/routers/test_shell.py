@@ -8,8 +8,8 @@ import pytest
 
 from canary.core.plan import RestoreRoute, SetWeight
 from canary.errors import ConflictError, TransientError
+from canary.kube import claims
 from canary.kube.objects import HTTP_ROUTES, Kind
-from canary.routers import ownership
 from canary.routers.gateway_api import HTTP_ROUTE
 from canary.routers.split import MEMORY
 from tests.routers.stage import EVERY, Stage
@@ -158,7 +158,7 @@ def test_r01_c04_two_releases_on_one_route(order: tuple[str, str], *, apart: boo
     stage.router.apply(wishes["auth"], SetWeight(5))
     stage.router.apply(wishes["cart"], SetWeight(20))
     stage.router.apply(wishes["auth"], SetWeight(50))
-    claim = {"manager": ownership.MANAGER, "fieldsV1": {"f:spec": {"f:rules": {}}}}
+    claim = {"manager": claims.MANAGER, "fieldsV1": {"f:spec": {"f:rules": {}}}}
     stage.edit("add", "/metadata/managedFields", [claim])
     weights = {name: stage.router.look(wish) for name, wish in wishes.items()}
     assert [route and route.weight for route in weights.values()] == [50, 20]
@@ -169,11 +169,11 @@ def test_r01_c04_two_releases_on_one_route(order: tuple[str, str], *, apart: boo
     assert other is not None
     assert (ended.weight, ended.at_rest, other.at_rest) == (0, True, False)
     assert other.weight == {"auth": 50, "cart": 20}[last]
-    assert ownership.ours(stage.route, HTTP_ROUTE.at) is not None, "an apply still conflicts"
+    assert claims.ours(stage.route, HTTP_ROUTE.at) is not None, "an apply still conflicts"
     stage.router.apply(wishes[last], RestoreRoute())
     after = json.dumps({**stage.route, "metadata": stage.route["metadata"]["annotations"]})
     assert after == before
-    assert ownership.ours(stage.route, HTTP_ROUTE.at) is None, "no claim is left"
+    assert claims.ours(stage.route, HTTP_ROUTE.at) is None, "no claim is left"
 
 
 def test_two_releases_that_write_at_once() -> None:

@@ -20,7 +20,7 @@ from canary.core.rollout.context import (
     first,
     pods_for_share,
 )
-from canary.core.rollout.phase import phase_of
+from canary.core.rollout.phase import phase_of, step_of
 from canary.core.rollout.promote import BAKE, PROMOTE, go_back
 from canary.core.rollout.rest import REST, target_missing
 from canary.core.rollout.rollback import ROLL_BACK, roll_back
@@ -106,7 +106,8 @@ def _finished(plan: Plan, context: Context) -> Plan:
     status = plan.status
     message = status.message or SENTENCES[status.reason]
     status = status.model_copy(update={"message": message})
-    status = status.model_copy(update={"phase": phase_of(status)})
+    shown = {"phase": phase_of(status), "current_step": step_of(status, len(context.spec.steps))}
+    status = status.model_copy(update=shown)
     # Nothing changed and nothing is to be done: the very same status, so nothing is written.
     if status == context.snap.wish.status:
         status = context.snap.wish.status

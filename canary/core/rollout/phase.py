@@ -1,4 +1,4 @@
-"""The phase, for people: read off the status, never decided upon."""
+"""Phase and step, for people: read off the status, never decided upon."""
 
 from canary.api import Intent, Phase, Reason, Status
 
@@ -38,6 +38,13 @@ def phase_of(status: Status) -> Phase:
             return Phase.BAKING
         case Intent.ROLL_BACK:
             return Phase.ROLLING_BACK
+
+
+def step_of(status: Status, steps: int) -> str:
+    """`2/3` while a release goes through its `steps`; else empty."""
+    if status.intent not in {Intent.ADVANCE, Intent.PROMOTE}:
+        return ""
+    return f"{min(status.step + 1, steps)}/{steps}"
 
 
 def _at_rest(status: Status) -> Phase:

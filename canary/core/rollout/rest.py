@@ -118,19 +118,15 @@ def nothing_new(ctx: Context) -> Plan | None:
     """The vetted version runs: nothing to do, nothing to ask, nothing to write."""
     if target_of(ctx).template != ctx.status.stable_hash:
         return None
-    if ctx.status.reason in WORTH_KEEPING or _put_back_by_us(ctx):
+    last = _ended_for(ctx, ctx.status.rejected_hash)
+    if last is not None and last.put_back:
+        # We put the vetted version back, as the roll or the bake failed, and nobody acted since: a
+        # retry or another template forgets what was rejected. After any other rollback the rejected
+        # template stays in the held target, so it was a person who went back to the vetted one.
+        return ctx.plan(last.reason, after=None, message=last.message)
+    if ctx.status.reason in WORTH_KEEPING:
         return ctx.plan(ctx.status.reason, after=None, message=ctx.status.message)
     return ctx.plan(Reason.AT_REST, after=None)
-
-
-def _put_back_by_us(ctx: Context) -> bool:
-    """The vetted version is there because the roll or the bake failed, and nobody acted since.
-
-    After any other rollback the rejected template stays in the held target, so it was a person who
-    went back: then all is said and done.
-    """
-    last = _ended_for(ctx, ctx.status.rejected_hash)
-    return last is not None and last.put_back and last.reason is ctx.status.reason
 
 
 def rejected(ctx: Context) -> Plan | None:

@@ -8,7 +8,8 @@ from canary.kube.objects import Object
 from canary.kube.workloads.names import CAPACITY, annotations
 from canary.kube.workloads.patches import Patch, annotate, expect
 
-_MINIMUM = "/spec/minReplicas"
+FLOOR = ("spec", "minReplicas")
+_MINIMUM = "/" + "/".join(FLOOR)
 
 
 def scalers_of(target: str, found: Iterable[Object]) -> Iterator[Object]:

@@ -20,9 +20,17 @@ from canary.core.plan import (
 from canary.core.snapshot import Target, Wish
 from canary.errors import ConflictError, NotFoundError, TransientError
 from canary.interfaces import Workload
-from canary.kube.objects import AUTOSCALERS, DEPLOYMENTS, RELEASES, Object, Objects
+from canary.kube import claims
+from canary.kube.objects import (
+    AUTOSCALERS,
+    DEPLOYMENTS,
+    RELEASES,
+    JsonPatch,
+    Object,
+    Objects,
+)
 from canary.kube.workloads.canaries import Canaries, pods_of, read
-from canary.kube.workloads.capacity import free_patch, keep_patch, scalers_of
+from canary.kube.workloads.capacity import FLOOR, free_patch, keep_patch, scalers_of
 from canary.kube.workloads.checking import Checks
 from canary.kube.workloads.hold import (
     hold_patch,
@@ -143,12 +151,16 @@ class KubeWorkloads:
         found = self._objects.list(AUTOSCALERS, wish.namespace, {})
         for scaler in scalers_of(wish.spec.target.name, found):
             if isinstance(action, KeepCapacity):
-                patch = keep_patch(scaler, action.replicas)
+                self._patch_scaler(scaler, keep_patch(scaler, action.replicas))
             else:
-                patch = free_patch(scaler)
-            if patch:
-                name = scaler["metadata"]["name"]
-                self._objects.patch(AUTOSCALERS, wish.namespace, name, patch)
+                freed = self._patch_scaler(scaler, free_patch(scaler))
+                self._patch_scaler(freed, claims.forget(freed, FLOOR))
+
+    def _patch_scaler(self, scaler: Object, patch: JsonPatch) -> Object:
+        metadata = scaler["metadata"]
+        if not patch:
+            return scaler
+        return self._objects.patch(AUTOSCALERS, metadata["namespace"], metadata["name"], patch)
 
     def _finalizer(self, wish: Wish) -> None:
         owner = self._owner(wish)

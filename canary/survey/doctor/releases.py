@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from canary.api import BY_PERSON
 from canary.errors import CanaryError
 from canary.kube.objects import DEPLOYMENTS, Object
 from canary.kube.workloads.names import HOLD, annotations
@@ -39,11 +40,13 @@ def _one(patient: Patient, release: Object) -> Iterator[Diagnosis]:
         if (_since(metadata.get("creationTimestamp"), now) or 0) > _SEEN_BY:
             said = "no operator has ever looked at it"
             yield wrong(check, said, "is one running, and is this namespace one of its own?")
-    elif stalled is not None:
-        yield wrong(check, f"is stalled: {stalled}", explain)
     elif pause:
         said = f"is paused ({pause.get('reason')}) and waits for a person"
         yield doubtful(check, said, f"{explain}; then canary resume, promote or abort")
+    elif stalled is not None and status.get("reason") in BY_PERSON:
+        yield fine(check, f"was taken back by a person ({status.get('reason')})")
+    elif stalled is not None:
+        yield wrong(check, f"is stalled: {stalled}", explain)
 
 
 def _condition(status: Object, kind: str) -> str | None:
