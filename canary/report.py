@@ -24,6 +24,8 @@ class Outcome:
     done: Done
     judged_until: float | None = None
     """Up to when this pass has judged (seconds), also where that is not written yet."""
+    sample_within: float | None = None
+    """See Plan."""
 
 
 def report(world: World, snapshot: Snapshot, plan: Plan, done: Done) -> Outcome:
@@ -47,8 +49,13 @@ def report(world: World, snapshot: Snapshot, plan: Plan, done: Done) -> Outcome:
         except TransientError as error:
             return Outcome(before, _soon(error), done)
         _tell(world, snapshot, after)
-        return Outcome(after, plan.requeue_after, done, plan.status.judged_until)
-    return Outcome(before, plan.requeue_after, done, plan.status.judged_until)
+        return _passed(after, plan, done)
+    return _passed(before, plan, done)
+
+
+def _passed(written: Status, plan: Plan, done: Done) -> Outcome:
+    judged_until = plan.status.judged_until
+    return Outcome(written, plan.requeue_after, done, judged_until, plan.sample_within)
 
 
 def _refused(world: World, snapshot: Snapshot, plan: Plan, refused: TransientError) -> Status:

@@ -124,13 +124,11 @@ class Passes:
         return Again(self._after(outcome, source))
 
     def _after(self, outcome: Outcome, source: Chosen) -> float:
-        after = outcome.again_after
+        due = None if outcome.again_after is None else source.due(self.clock.now())
+        after = seconds_to_next_pass(outcome, due)
         if after is None:
             return self.resync * random.uniform(0.8, 1.2)  # noqa: S311  # so that not all come at once
-        if outcome.status.intent is Intent.REST:
-            return after
-        due = source.due(self.clock.now())
-        return after if due is None or due <= 0 else min(after, due)
+        return after
 
     def _tell(self, key: Key, outcome: Outcome) -> None:
         status = outcome.status
@@ -178,6 +176,20 @@ class Passes:
         self.worlds.forget(key)
         self.forget(key)
         self.observer.gone(key)
+
+
+def seconds_to_next_pass(outcome: Outcome, sample_due: float | None) -> float | None:
+    """Seconds until the next pass; None: only when something changes.
+
+    `sample_due` is in how many seconds there is a new sample, where that is known. A pass for one
+    that is late comes after the analysis interval.
+    """
+    after = outcome.again_after
+    if after is None or outcome.status.intent is Intent.REST:
+        return after
+    if sample_due is None or sample_due <= 0:
+        return after
+    return min(sample_due, outcome.sample_within or after)
 
 
 def _sentence(error: CanaryError) -> str:

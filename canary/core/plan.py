@@ -122,6 +122,9 @@ class Plan:
     actions: tuple[Action, ...] = ()
     requeue_after: float | None = None
     """Seconds; None: only when something changes."""
+    sample_within: float | None = None
+    """Only the next sample is waited for. A metric source that knows when that is due is waited
+    for instead of `requeue_after`, but no longer than this (seconds)."""
 
 
 @dataclass(frozen=True, slots=True)

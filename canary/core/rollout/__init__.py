@@ -111,4 +111,4 @@ def _finished(plan: Plan, context: Context) -> Plan:
     # Nothing changed and nothing is to be done: the very same status, so nothing is written.
     if status == context.snap.wish.status:
         status = context.snap.wish.status
-    return Plan(status, plan.actions, plan.requeue_after)
+    return replace(plan, status=status)

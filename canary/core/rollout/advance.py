@@ -62,7 +62,7 @@ def paused(ctx: Context) -> Plan | None:
     pause = ctx.release.pause
     if pause is None:
         return None
-    return ctx.plan(pause.reason, after=ctx.spec.analysis.interval, message=ctx.status.message)
+    return ctx.await_sample(pause.reason, ctx.status.message)
 
 
 def not_isolated(ctx: Context) -> Plan | None:
@@ -153,10 +153,9 @@ def judge_catching_up(ctx: Context) -> Plan | None:
         return None
     message = f"The judge's state could not be read: {why}. It starts again from the start."
     since = max(release.data_seen_at or 0.0, ctx.status.step_started_at or ctx.now)
-    patience, after = ctx.spec.analysis.patience, ctx.spec.analysis.interval
-    if ctx.judged.step in WAITING and waited(ctx, since) > patience:
+    if ctx.judged.step in WAITING and waited(ctx, since) > ctx.spec.analysis.patience:
         return inconclusive(ctx, WAITING[ctx.judged.step], ctx.judged.message)
-    return ctx.wait(Reason.JUDGE_STATE_UNREADABLE, message=message, after=after)
+    return ctx.await_sample(Reason.JUDGE_STATE_UNREADABLE, message)
 
 
 def mean_the_weight(ctx: Context) -> Plan | None:
@@ -229,7 +228,7 @@ def silence(ctx: Context) -> Plan | None:
     since = max(ctx.release.data_seen_at or 0.0, ctx.status.step_started_at or ctx.now)
     if waited(ctx, since) > ctx.spec.analysis.patience:
         return inconclusive(ctx, reason, ctx.judged.message)
-    return ctx.wait(reason, message=ctx.judged.message, after=ctx.spec.analysis.interval)
+    return ctx.await_sample(reason, ctx.judged.message)
 
 
 def _replaces(ctx: Context) -> bool:
@@ -309,10 +308,7 @@ def promote(ctx: Context) -> Plan:
 
 
 def _look_again(ctx: Context, reason: Reason, within: float | None = None) -> Plan:
-    after = min(ctx.spec.analysis.interval, within or ctx.spec.analysis.interval)
-    return ctx.wait(
-        reason, message=ctx.judged.message, after=max(after, 0.05), data_seen_at=ctx.now
-    )
+    return ctx.await_sample(reason, ctx.judged.message, within, data_seen_at=ctx.now)
 
 
 ADVANCE: tuple[Rule, ...] = (

@@ -1,7 +1,7 @@
 """What every rule sees, and the few ways in which a rule can answer."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from canary.api import (
@@ -23,6 +23,10 @@ from canary.core.snapshot import Request, Snapshot
 
 POLL = 1.0
 """Seconds between two looks while something outside is under way."""
+SAMPLE_WITHIN = 10.0
+"""Seconds: the longest wait for a sample, so that time limits are kept."""
+SHORTEST_WAIT = 0.05
+"""Seconds between two passes for samples, at least."""
 SOON = 0.0
 """The status alone changed: go on at once."""
 
@@ -81,8 +85,17 @@ class Context:
         self, reason: Reason, *actions: Action, message: str = "", after: float = POLL, **on: object
     ) -> Plan:
         """Stay, and look again after `after` seconds; `on` changes fields of the release."""
-        release = self.release.model_copy(update=on) if on else self.release
+        release = self.release.model_copy(update=on) if on else self.status.release
         return self.plan(reason, *actions, after=after, message=message, release=release)
+
+    def await_sample(
+        self, reason: Reason, message: str = "", within: float | None = None, **on: object
+    ) -> Plan:
+        """Stay until the next sample is there; at most `within` seconds."""
+        interval = self.spec.analysis.interval
+        after = max(min(interval, within or interval), SHORTEST_WAIT)
+        plan = self.wait(reason, message=message, after=after, **on)
+        return replace(plan, sample_within=min(within or SAMPLE_WITHIN, SAMPLE_WITHIN))
 
     def pause(self, reason: Reason, *actions: Action, message: str = "", **changes: object) -> Plan:
         """Wait for a person; protection goes on."""

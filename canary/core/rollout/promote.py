@@ -326,7 +326,7 @@ def baking(ctx: Context) -> Plan | None:
     started = ctx.status.bake_started_at
     if started is None or ctx.now - started >= ctx.spec.bake:
         return None
-    return ctx.plan(Reason.BAKING, after=ctx.spec.analysis.interval, message=ctx.judged.message)
+    return ctx.await_sample(Reason.BAKING, ctx.judged.message, ctx.spec.bake - (ctx.now - started))
 
 
 def baked(ctx: Context) -> Plan:

@@ -11,6 +11,8 @@ Example, with 4 stable pods and a step of 50 % that 2 canary pods carry:
                       or for the third time in the step, the release is rolled back
 """
 
+from dataclasses import replace
+
 from canary.api import Intent, Reason
 from canary.core.plan import EnsureCanary, KeepCapacity, Plan, SetWeight
 from canary.core.rollout.context import POLL, SOON, Context, canary_size
@@ -162,9 +164,9 @@ def _with(plan: Plan, **on: object) -> Plan:
     release = plan.status.release
     changed = release.model_copy(update=on) if release is not None else None
     status = plan.status.model_copy(update={"release": changed})
-    return Plan(status, plan.actions, plan.requeue_after)
+    return replace(plan, status=status)
 
 
 def _because(plan: Plan, reason: Reason) -> Plan:
     status = plan.status.model_copy(update={"reason": reason})
-    return Plan(status, plan.actions, plan.requeue_after)
+    return replace(plan, status=status)

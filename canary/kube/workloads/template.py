@@ -18,19 +18,24 @@ GRACE_SECONDS = 30
 
 
 def users_template(template: Mapping[str, Any]) -> Object:
-    """A ReplicaSet's template as the Deployment had it."""
+    """A copy of a ReplicaSet's template as the Deployment had it."""
+    return deepcopy(_as_written(template))
+
+
+def _as_written(template: Mapping[str, Any]) -> Object:
+    """The same without a copy of what is inside: to compare and to hash, many times in a pass."""
     metadata = dict(template.get("metadata") or {})
     # Older API servers print `creationTimestamp: null` here, newer ones do not.
     metadata.pop("creationTimestamp", None)
     if POD_TEMPLATE_HASH in (metadata.get("labels") or {}):
         kept = {k: v for k, v in metadata["labels"].items() if k != POD_TEMPLATE_HASH}
         metadata["labels"] = kept
-    return deepcopy({**template, "metadata": metadata})
+    return {**template, "metadata": metadata}
 
 
 def same_template(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two templates, of Deployments or ReplicaSets, make the same pods."""
-    return users_template(one) == users_template(other)
+    return _as_written(one) == _as_written(other)
 
 
 def without_restart(template: Mapping[str, Any]) -> Object:
@@ -48,7 +53,7 @@ def template_hash(template: Mapping[str, Any]) -> str:
     Every field counts, so `kubectl rollout restart` makes a new one. It changes when a newer API
     server adds a default: what is long-lived (stable) is recognised by its ReplicaSet instead.
     """
-    text = json.dumps(users_template(template), sort_keys=True, separators=(",", ":"))
+    text = json.dumps(_as_written(template), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
