@@ -1,5 +1,6 @@
 """The work queue: each key once, at its earliest time, on one worker."""
 
+import threading
 from dataclasses import dataclass, field
 
 import pytest
@@ -189,3 +190,31 @@ def test_law(steps: list[tuple[str, str, int]]) -> None:
     running.clear()
     while due:
         take()
+
+
+def test_idle_workers_take_keys_that_come_one_by_one_all_at_once_and_later() -> None:
+    """Only one worker waits for the time, and no key waits for a worker that sleeps."""
+    queue: WorkQueue[str] = WorkQueue()
+    taken: list[str] = []
+    all_taken = threading.Event()
+
+    def work() -> None:
+        while (key := queue.get()) is not None:
+            taken.append(key)
+            if len(taken) == 150:
+                all_taken.set()
+            queue.done(key)
+
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for number in range(50):
+        queue.add_after(f"later-{number}", 0.001 * (50 - number))
+        queue.add(f"now-{number}")
+    for number in range(50):
+        queue.add(f"again-{number}")
+    assert all_taken.wait(30)
+    queue.close()
+    for worker in workers:
+        worker.join(30)
+    assert len(set(taken)) == 150
