@@ -9,7 +9,16 @@ from pathlib import Path
 from canary.api import CanaryRelease, Metric
 from canary.cli.times import moment
 from canary.core.increments import Side
-from canary.core.series import Found, Matcher, MatchOp, Selector, Series, SeriesQuery, Unavailable
+from canary.core.series import (
+    Found,
+    Matcher,
+    MatchOp,
+    NoData,
+    Selector,
+    Series,
+    SeriesQuery,
+    Unavailable,
+)
 from canary.errors import TransientError, UsageError
 from canary.gates.backtest import Replayed, decides, replayed
 from canary.gates.compare import Span, first_seen, looks
@@ -21,7 +30,7 @@ from canary.gates.past_csv import Written, written_releases
 from canary.interfaces import MetricSource
 from canary.metrics.compiler import Context
 from canary.metrics.prometheus import MAX_POINTS
-from canary.metrics.promql import promql
+from canary.metrics.promql import promql, vector_selector
 
 _MESHES = {"istio", "linkerd"}
 """Presets that call the sides by their workloads; others by their Services."""
@@ -111,13 +120,21 @@ class Study:
             return ()
         narrowed = replace(selector, matchers=(*selector.matchers, *self.split.matchers))
         grid = Span.of(self.start, self.end, self.coarse)
-        query = SeriesQuery("versions", narrowed, (self.split.by,))
+        # Counted and not summed: a version whose gauges are NaN is there as well.
+        text = f"count by ({self.split.by}) ({vector_selector(narrowed)})"
+        query = SeriesQuery("versions", narrowed, (self.split.by,), promql=text)
         began = time.perf_counter()
         answer = self.source.read((query,), grid.start, grid.end, grid.step)[query.key]
         self.reading += time.perf_counter() - began
-        if isinstance(answer, Unavailable):
-            raise TransientError(answer.why)
-        return answer.series if isinstance(answer, Found) else ()
+        match answer:
+            case Unavailable(why):
+                raise TransientError(why)
+            case NoData(why, partial=True):
+                raise NothingThereError(f"{narrowed.metric}: {why}")
+            case NoData():
+                return ()
+            case Found(series):
+                return series
 
     def _written(self, path: Path) -> list[PastRelease]:
         try:

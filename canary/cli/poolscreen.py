@@ -19,7 +19,7 @@ from canary.metrics.families import pool_families
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
 from canary.render.pools import HEADS, PoolNow, PoolsView, document, plain, row
 from canary.render.releases import table, widths_of
-from canary.survey.pools import gauges_without_numbers, read_pools
+from canary.survey.pools import read_pools
 
 Look = Callable[[], tuple[PoolNow, ...]]
 
@@ -29,13 +29,18 @@ def shown(options: PrometheusOptions, namespace: str, form: Form) -> ExitCode:
     with closing(Prometheus(options)) as source:
         at = now()
         found = read_pools(source, at, namespace)
-        silent = () if found else gauges_without_numbers(source, at, namespace)
     if form != TEXT:
         typer.echo(printed(form, document(found, at)), nl=False)
     elif found:
         _print(found, _title(found, namespace))
     if not found:
-        typer.echo(f"canary: {_nothing(options, namespace, silent)}", err=True)
+        typer.echo(f"canary: {_nothing(options, namespace)}", err=True)
+    if silent := sum(one.in_use is None for one in found):
+        typer.echo(
+            f"canary: the gauges of {silent} of {len(found)} pools are NaN, so nothing is known of "
+            "these; look at what exports them",
+            err=True,
+        )
     return ExitCode.OK if found else ExitCode.INCONCLUSIVE
 
 
@@ -110,12 +115,7 @@ def _title(found: Sequence[PoolNow], namespace: str) -> str:
     return f"{len(found)} connection pool{'' if one else 's'}{where}, the nearest to its end first"
 
 
-def _nothing(options: PrometheusOptions, namespace: str, silent: Sequence[str]) -> str:
-    if silent:
-        return (
-            f"{', '.join(silent)} at {options.url}: all values are NaN, so nothing is known of "
-            "these pools; look at what exports them"
-        )
+def _nothing(options: PrometheusOptions, namespace: str) -> str:
     presets = ", ".join(name for family in pool_families() for name in family.presets)
     where = f" with namespace={namespace!r}" if namespace else ""
     return (

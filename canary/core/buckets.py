@@ -6,8 +6,8 @@ slow. Exporters write one bound in several ways ("1", "1.0"), so bounds are comp
 """
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, replace
 
 from canary.core.increments import Side, SideOf
 from canary.core.series import NoData, Series, Unavailable
@@ -94,6 +94,23 @@ def _number(text: str) -> float | None:
 def within(series: Iterable[Series], bound: float) -> tuple[Series, ...]:
     """Those that count the requests up to this bound."""
     return tuple(one for one in series if _number(one.labels.get(LE, "")) == bound)
+
+
+def one_spelling(series: Iterable[Series]) -> tuple[Series, ...]:
+    """The same, with every bound as a number: `1` and `1.0` of one histogram are one series.
+
+    Prometheus 2 writes le="1" and Prometheus 3 le="1.0": with its update one series ends where
+    the other one begins.
+    """
+    found: dict[Hashable, Series] = {}
+    for one in series:
+        if (bound := _number(one.labels.get(LE, ""))) is not None:
+            one = replace(one, labels={**one.labels, LE: f"{bound:g}"})  # noqa: PLW2901 - its bound
+        key = frozenset(one.labels.items())
+        known = found.get(key)
+        points = one.points if known is None else tuple(sorted({*known.points, *one.points}))
+        found[key] = replace(one, points=points)
+    return tuple(found.values())
 
 
 def silence(answer: NoData | Unavailable) -> NoData | Unavailable:

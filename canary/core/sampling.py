@@ -5,7 +5,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from canary.core.buckets import SlowAbove, nearest_bound, silence, within
+from canary.core.buckets import SlowAbove, nearest_bound, one_spelling, silence, within
 from canary.core.increments import Counters, Labels, Side, SideOf, increments
 from canary.core.pool import telling_apart
 from canary.core.rounds import Rounds, Times, rounds, scraped
@@ -23,6 +23,7 @@ from canary.core.snapshot import PoolSamples, RatioSamples, Samples
 from canary.core.targets import SCRAPE_LABELS
 
 _CODE = re.compile(r"[0-9]{1,3}|[0-9][xX]{2}")
+_STATUS = re.compile(r"[1-5](?:[0-9]{2}|[xX]{2})")
 _WANTS_CODES = re.compile(r"\(?[1-5](?:[.0-9xX]|\[|$)")
 
 
@@ -157,8 +158,8 @@ def ratio_samples(answers: RatioAnswers, rounds: Rounds) -> RatioSamples:
         answers.label,
         answers.side_of,
         (lambda labels: _all_hold(matchers, labels)) if matchers else None,
-        answers.bad.series if isinstance(answers.bad, Found) else (),
-        answers.good.series if isinstance(answers.good, Found) else None,
+        one_spelling(answers.bad.series) if isinstance(answers.bad, Found) else (),
+        one_spelling(answers.good.series) if isinstance(answers.good, Found) else None,
         answers.started,
     )
     return RatioSamples(increments(counters, rounds))
@@ -169,7 +170,9 @@ def _slow(answers: RatioAnswers, slow: SlowAbove, rounds: Rounds) -> RatioSample
     bound = _bound(answers, slow)
     if isinstance(bound, NoData | Unavailable):
         return RatioSamples(bound)
-    good = Found(within(answers.good.series if isinstance(answers.good, Found) else (), bound))
+    good = answers.good
+    if isinstance(good, Found):
+        good = replace(good, series=within(good.series, bound))
     fast = ratio_samples(replace(answers, slow=None, good=good), rounds)
     return RatioSamples(fast.ticks, slow.said(bound))
 
@@ -187,6 +190,10 @@ def blindness(answers: RatioAnswers) -> NoData | Unavailable | None:
     counter of good requests is there with the first request.
     """
     total = answers.total.series if isinstance(answers.total, Found) else ()
+    counters = {"requests": answers.total, "bad requests": answers.bad, "good ones": answers.good}
+    for what, answer in counters.items():
+        if names := odd_ones(answer, answers.label, answers.side_of):
+            return NoData(f"the counter of {what} of {_NAN.format(names)}", partial=True)
     if answers.slow is not None:
         bound = _bound(answers, answers.slow)
         return None if isinstance(bound, float) else bound
@@ -197,7 +204,33 @@ def blindness(answers: RatioAnswers) -> NoData | Unavailable | None:
         return _unknown(answers)
     if isinstance(bad, NoData | Unavailable):
         return bad
-    return untold(answers.metric, answers.matchers, [one.labels for one in total])
+    return _untold_of_a_side(answers, total)
+
+
+def _untold_of_a_side(answers: RatioAnswers, total: Sequence[Series]) -> NoData | None:
+    """A canary that names the label of its status otherwise would look as if it never failed."""
+    for side in Side:
+        own = [
+            one.labels
+            for one in total
+            if answers.side_of(one.labels.get(answers.label, "")) is side
+        ]
+        if own and (why := untold(answers.metric, answers.matchers, own)):
+            return replace(why, why=f"{side}: {why.why}")
+    return None
+
+
+_NAN = "{} is NaN or infinite: look at what exports it"
+
+
+def odd_ones(answer: MetricAnswer | None, label: str, side_of: Callable[[str], object]) -> str:
+    """Whose newest values are no numbers, as a list of names; empty: nobody's.
+
+    Without these a count would be smaller, and a pool that may be full would not be there.
+    """
+    labels = answer.not_numbers if isinstance(answer, Found) else ()
+    names = sorted({one.get(label, "") for one in labels})
+    return ", ".join([name for name in names if side_of(name)][:3])
 
 
 def _no_good(metric: str, good: NoData | Unavailable) -> NoData | Unavailable:
@@ -236,7 +269,7 @@ def untold(
         if not values and one.op in {MatchOp.EQUAL, MatchOp.REGEX}:
             return NoData(
                 f"no series of {metric} has the label {one.label!r}, by which bad requests are "
-                "told: none would ever count as bad"
+                f"told: none would ever count as bad{_instead(one, series)}"
             )
         if values and expects_codes(one) and not any(map(is_code, values)):
             shown = ", ".join(repr(value) for value in sorted(values)[:3])
@@ -245,6 +278,15 @@ def untold(
                 f"{shown}: {one.label}{one.op.value}{one.value!r} would never hold"
             )
     return None
+
+
+def _instead(matcher: Matcher, series: Sequence[Mapping[str, str]]) -> str:
+    """Which label has status codes, where these are looked for."""
+    names = sorted({name for labels in series for name in labels})
+    coded = [name for name in names if all(_STATUS.fullmatch(one.get(name, "")) for one in series)]
+    if not coded or not expects_codes(matcher):
+        return ""
+    return f" (the label {coded[0]!r} has status codes: count by it with total and bad)"
 
 
 def expects_codes(matcher: Matcher) -> bool:
@@ -294,8 +336,9 @@ def pool_samples_of(answers: PoolAnswers, rounds: Rounds) -> PoolSamples:
         return answer and _mapped(answer, lambda found: _counters(found, by, rounds))
 
     maximum = answers.maximum
+    in_use = _without(gauge(answers.in_use), answers.idle and gauge(answers.idle))
     return PoolSamples(
-        _without(gauge(answers.in_use), answers.idle and gauge(answers.idle)),
+        _canarys_not_numbers(answers) or in_use,
         maximum if isinstance(maximum, float | int) else gauge(maximum),
         answers.waiting and gauge(answers.waiting),
         counter(answers.timeouts),
@@ -304,6 +347,20 @@ def pool_samples_of(answers: PoolAnswers, rounds: Rounds) -> PoolSamples:
         answers.label,
         answers.side_of,
     )
+
+
+def _canarys_not_numbers(answers: PoolAnswers) -> NoData | None:
+    """A pool of the canary that says nothing may be the one that leaks; stable's may not."""
+
+    def canarys(name: str) -> bool:
+        return answers.side_of(name) is Side.CANARY
+
+    maximum = None if isinstance(answers.maximum, float | int) else answers.maximum
+    gauges = {"pool": answers.in_use, "pool's idle": answers.idle, "pool's maximum": maximum}
+    for what, answer in gauges.items():
+        if names := odd_ones(answer, answers.label, canarys):
+            return NoData(f"the {what} gauge of {_NAN.format(names)}", partial=True)
+    return None
 
 
 def _mapped(

@@ -7,6 +7,9 @@ from enum import StrEnum
 HISTORY_STEP = 30.0
 """Seconds between two values of a raw query's history."""
 
+NOT_NUMBERS = "all values are NaN or infinite"
+"""Why series that are there are no data."""
+
 
 class MatchOp(StrEnum):
     """The four ways in which PromQL compares a label."""
@@ -87,6 +90,8 @@ class Found:
     """At least one series."""
 
     series: tuple[Series, ...] = field(default=())
+    not_numbers: tuple[Mapping[str, str], ...] = ()
+    """Labels of series whose newest value is NaN or infinite: they are there, and say nothing."""
 
 
 MetricAnswer = Found | NoData | Unavailable

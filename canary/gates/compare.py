@@ -162,8 +162,10 @@ def first_seen(answers: Mapping[str, RawAnswers | MetricAnswer], since: float) -
 def _part(whole: Sampled, begin: float, end: float) -> Sampled:
     start = begin - LOOKBACK
     match whole:
-        case RatioSamples(ticks):
-            return RatioSamples(_ticks(ticks, begin, end)) if isinstance(ticks, tuple) else whole
+        case RatioSamples(ticks) if isinstance(ticks, tuple):
+            return replace(whole, ticks=_ticks(ticks, begin, end))
+        case RatioSamples():
+            return whole
         case PoolSamples(in_use, maximum, waiting, timeouts, hold):
             return replace(
                 whole,

@@ -7,7 +7,7 @@ is asked for by itself, and where one of them cannot be read whole, neither is j
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from canary.api import Metric, RatioSource
+from canary.api import Metric
 from canary.core.buckets import LE
 from canary.core.increments import Side
 from canary.core.sampling import PoolAnswers, RatioAnswers, RawAnswers
@@ -190,7 +190,7 @@ class _Parts:
 
 
 def _parts(metric: Metric) -> _Parts:
-    total, source = total_of(metric), metric.ratio or RatioSource()
+    total, source = total_of(metric), metric.ratio
     if (counting := counting_preset(metric)) is not None:
         return _Parts(total, (counting.bad,))
     if (slow := slow_of(metric)) is not None and metric.latency is not None:
@@ -198,10 +198,11 @@ def _parts(metric: Metric) -> _Parts:
         return _Parts(
             total, good=_narrowed(latency_preset(metric.latency.preset).part("bucket"), (near,))
         )
-    bad = parse_selector(source.bad) if source.bad else None
+    bad = parse_selector(source.bad) if source and source.bad else None
     if bad is not None and (told := told_apart(total, bad)):
         return _Parts(total, told)
-    return _Parts(total, (), bad, parse_selector(source.good) if source.good else None)
+    good = parse_selector(source.good) if source and source.good else None
+    return _Parts(total, (), bad, good)
 
 
 def _ratio(metric: Metric, groups: Groups) -> list[SeriesQuery]:
@@ -286,8 +287,9 @@ def _narrowed(selector: Selector, matchers: tuple[Matcher, ...]) -> Selector:
 def _marked(answer: MetricAnswer, side: Side) -> MetricAnswer:
     """The same series; who a series is comes into the one label that separates the sides."""
     match answer:
-        case Found(series):
-            return Found(tuple(replace(one, labels=_labels(one.labels, side)) for one in series))
+        case Found(series, odd):
+            marked = tuple(replace(one, labels=_labels(one.labels, side)) for one in series)
+            return Found(marked, tuple(_labels(one, side) for one in odd))
         case NoData() | Unavailable():
             return answer
 
@@ -302,8 +304,11 @@ def _joined(sides: Sequence[MetricAnswer]) -> MetricAnswer:
     for one in sides:
         if isinstance(one, Unavailable) or (isinstance(one, NoData) and one.partial):
             return one
-    found = [series for one in sides if isinstance(one, Found) for series in one.series]
-    return Found(tuple(found)) if found else sides[0]
+    there = [one for one in sides if isinstance(one, Found)]
+    if not there:
+        return sides[0]
+    series = tuple(series for one in there for series in one.series)
+    return Found(series, tuple(labels for one in there for labels in one.not_numbers))
 
 
 def _pods(answers: Answers, side: Side) -> tuple[str, ...]:

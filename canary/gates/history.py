@@ -9,11 +9,10 @@ from canary.core.sampling import (
     PoolAnswers,
     RatioAnswers,
     RawAnswers,
-    expects_codes,
-    is_code,
     samples_of,
+    untold,
 )
-from canary.core.series import Found, MetricAnswer, SeriesQuery, Unavailable
+from canary.core.series import Found, MetricAnswer, NoData, SeriesQuery, Unavailable
 from canary.errors import CanaryError, ExitCode, TransientError, UsageError
 from canary.gates.compare import LOOKBACK, Look, Span, State, look
 from canary.gates.groups import GROUP, ROUTERS, Groups, answered, own_queries, probe_of, queries_of
@@ -101,22 +100,26 @@ def found_preset(source: MetricSource, groups: Groups, start: float, end: float)
     """The first ratio preset whose series exist, best for both groups.
 
     Raises:
-        NothingThereError: there is none; says what was tried.
+        NothingThereError: there is none, or not every series could be read; says what was tried.
         TransientError: the monitoring cannot be asked.
     """
     given = {one.label for one in groups.stable} & {one.label for one in groups.canary}
     usable = [preset for preset in RATIOS if set(preset.required) <= given]
-    sides = {
-        preset.name: _complete(preset, _probed(source, preset, groups, (start, end)))
-        for preset in usable
-    }
-    best = max(sides, key=lambda name: len(sides[name]))
-    if not sides[best]:
+    probed = {one.name: _probed(source, one, groups, (start, end)) for one in usable}
+    best = max(usable, key=lambda one: _fitness(one, probed[one.name]))
+    if _fitness(best, probed[best.name])[0]:
+        return best.name
+    why = {one.name: _untold(one, probed[one.name]) for one in usable if probed[one.name]}
+    if why:
+        refused = "; ".join(f"{name}: {said}" for name, said in why.items())
         raise NothingThereError(
-            f"no preset finds requests of these series (tried: {', '.join(sides)}): check the "
-            "labels and the time, or name the counters with --total and --bad"
+            f"no preset tells bad requests of these series ({refused}): name the counters with "
+            "--total and --bad"
         )
-    return best
+    raise NothingThereError(
+        f"no preset finds requests of these series (tried: {', '.join(probed)}): check the "
+        "labels and the time, or name the counters with --total and --bad"
+    )
 
 
 def check_presets(
@@ -126,6 +129,7 @@ def check_presets(
 
     Raises:
         UsageError: names the label.
+        NothingThereError: not every series could be read.
         TransientError: the monitoring cannot be asked.
     """
     for metric in metrics:
@@ -133,25 +137,38 @@ def check_presets(
             continue
         if groups.router is not None and preset.name in ROUTERS:
             continue
-        found = _probed(source, preset, groups, span)
-        if found and not _complete(preset, found):
+        if why := _untold(preset, _probed(source, preset, groups, span)):
             raise UsageError(
-                f"{metric.name}: the preset {preset.name!r} tells bad requests by the label "
-                f"{preset.bad.label!r}, and {preset.total.metric} has no such label here, or no "
-                "status codes in it: "
-                "no request would ever count as bad; choose another preset, or --total and --bad"
+                f"{metric.name}: the preset {preset.name!r} cannot be used: {why}; choose another "
+                "preset, or --total and --bad"
             )
 
 
-def _complete(preset: RatioPreset, found: Sequence[Mapping[str, str]]) -> frozenset[Side]:
-    """The sides with series that have every label on which the preset has a condition."""
-    labels = {one.label for one in (*preset.total.matchers, preset.bad)}
-    codes = expects_codes(preset.bad)
-    return frozenset(
-        Side(one[GROUP])
+def _fitness(preset: RatioPreset, found: Sequence[Mapping[str, str]]) -> tuple[int, bool]:
+    """Of how many sides it tells bad requests, and whether it leaves out health checks."""
+    told = [side for side in Side if (own := _of(found, side)) and not _why(preset, own)]
+    return len(told), all(any(one.get(label) for one in found) for label in preset.left_out)
+
+
+def _untold(preset: RatioPreset, found: Sequence[Mapping[str, str]]) -> str:
+    """Why no bad request would ever be seen on a side; empty: they would be, or none is there."""
+    for side in Side:
+        if (own := _of(found, side)) and (why := _why(preset, own)):
+            return f"{side}: {why}"
+    return ""
+
+
+def _of(found: Sequence[Mapping[str, str]], side: Side) -> list[Mapping[str, str]]:
+    return [
+        {name: value for name, value in one.items() if name != GROUP}
         for one in found
-        if all(one.get(label) for label in labels) and (not codes or is_code(one[preset.bad.label]))
-    )
+        if one[GROUP] == side.value
+    ]
+
+
+def _why(preset: RatioPreset, own: Sequence[Mapping[str, str]]) -> str:
+    said = untold(preset.total.metric, (preset.bad,), own)
+    return said.why if said else ""
 
 
 def _probed(
@@ -161,6 +178,12 @@ def _probed(
     grid = Span.of(*span, step)
     query = probe_of(preset, groups)
     answer = source.read((query,), grid.start, grid.end, step)[query.key]
-    if isinstance(answer, Unavailable):
-        raise TransientError(answer.why)
-    return [one.labels for one in answer.series] if isinstance(answer, Found) else []
+    match answer:
+        case Unavailable(why):
+            raise TransientError(why)
+        case NoData(why, partial=True):
+            raise NothingThereError(f"{preset.total.metric}: {why}")
+        case NoData():
+            return []
+        case Found(series):
+            return [one.labels for one in series]

@@ -4,9 +4,20 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from canary.core.increments import Side
-from canary.core.series import Found, MetricAnswer, NoData, Selector, Series, SeriesQuery
+from canary.core.rounds import Rounds
+from canary.core.sampling import PoolAnswers, pool_samples_of
+from canary.core.series import (
+    NOT_NUMBERS,
+    Found,
+    MetricAnswer,
+    NoData,
+    Selector,
+    Series,
+    SeriesQuery,
+)
 from canary.errors import UsageError
 from canary.gates.leaktest_rounds import Reading
+from canary.metrics.compile import answers_of
 from canary.metrics.compiler import Context, PoolQueries, compile_pool, pool_preset
 from canary.metrics.presets import POOLS, PoolPreset
 from canary.metrics.scrape import Scrape, ScrapeOptions, ScrapeTarget
@@ -53,7 +64,7 @@ class Pages:
         if queries is None:
             return NoData("the pages have no pool that is known")
         answers = self._read([*queries.queries(), _FILES, _MEMORY, _STARTED])
-        return answers if isinstance(answers, NoData) else _reading(queries, answers)
+        return answers if isinstance(answers, NoData) else _reading(queries, answers, self._ticks)
 
     def begin_load(self) -> None:
         """Nothing: gauges do not care."""
@@ -65,7 +76,7 @@ class Pages:
     def _compiled(self, preset: PoolPreset) -> PoolQueries:
         if preset.backend is not None and not self._context.backends:
             raise UsageError(f"--preset {preset.name}: --application-name is needed as well")
-        return compile_pool(preset, self._context, preset.name).summed()
+        return compile_pool(preset, self._context, preset.name)
 
     def _recognised(self) -> NoData | None:
         """Takes the first preset of which the pages have what it needs."""
@@ -78,7 +89,7 @@ class Pages:
             return answers
         for preset in candidates:
             needed = wanted[preset.name]
-            if needed and all(isinstance(answers[query.key], Found) for query in needed):
+            if needed and all(_is_there(answers[query.key]) for query in needed):
                 self._queries = self._compiled(preset)
                 return None
         return NoData(
@@ -120,19 +131,30 @@ def _essentials(preset: PoolPreset, *, by_maximum: bool) -> list[SeriesQuery]:
         return []
     parts = [preset.in_use, preset.idle, preset.maximum if by_maximum else None]
     return [
-        SeriesQuery(f"{preset.name} {number}", selector, ("pod",))
+        SeriesQuery(f"{preset.name} {number}", selector, ("pod",), raw=True)
         for number, selector in enumerate(parts)
         if selector is not None
     ]
 
 
-def _reading(queries: PoolQueries, answers: Mapping[str, MetricAnswer]) -> Reading | NoData:
-    in_use = answers[queries.in_use.key]
-    if not isinstance(in_use, Found):
-        return NoData(in_use.why)
+def _is_there(answer: MetricAnswer) -> bool:
+    """A gauge that is NaN is there, and its reading says so."""
+    return isinstance(answer, Found) or (isinstance(answer, NoData) and answer.why == NOT_NUMBERS)
+
+
+def _reading(
+    queries: PoolQueries, answers: Mapping[str, MetricAnswer], now: float
+) -> Reading | NoData:
+    """Pools that differ in any label are pools of their own, as for the operator."""
+    raw = answers_of(queries, answers)
+    assert isinstance(raw, PoolAnswers)  # noqa: S101 - of the queries of a pool
+    pools = pool_samples_of(raw, Rounds(now - 1.0, (now,)))
+    if not isinstance(pools.in_use, Found):
+        return NoData(pools.in_use.why)
+    in_use = pools.in_use.series
     return Reading(
-        in_use={_name(series): series.points[-1][1] for series in in_use.series},
-        maximum=_maxima(queries, in_use.series, answers),
+        in_use={_name(series): series.points[-1][1] for series in in_use},
+        maximum=_maxima(in_use, pools.maximum),
         waiting=_total(queries.waiting, answers),
         timeouts=_total(queries.timeouts, answers),
         files=_total(_FILES, answers),
@@ -141,18 +163,16 @@ def _reading(queries: PoolQueries, answers: Mapping[str, MetricAnswer]) -> Readi
     )
 
 
-def _maxima(
-    queries: PoolQueries, pools: Sequence[Series], answers: Mapping[str, MetricAnswer]
-) -> dict[str, float]:
+def _maxima(pools: Sequence[Series], maximum: MetricAnswer | float) -> dict[str, float]:
     """By pool; a series without labels of the pools (one number for a server) holds for all."""
-    if isinstance(queries.maximum, float | int):
-        return {_name(pool): float(queries.maximum) for pool in pools}
-    limits = _series(queries.maximum, answers)
+    if isinstance(maximum, float | int):
+        return {_name(pool): float(maximum) for pool in pools}
+    limits = maximum.series if isinstance(maximum, Found) else ()
     return {
         _name(pool): limit.points[-1][1]
         for pool in pools
         for limit in limits
-        if set(limit.labels.items()) <= set(pool.labels.items()) and limit.points[-1][1] > 0
+        if limit.labels.items() <= pool.labels.items() and limit.points[-1][1] > 0
     }
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from canary.core.increments import Grid
 from canary.core.series import (
+    NOT_NUMBERS,
     Found,
     MetricAnswer,
     NoData,
@@ -68,6 +69,7 @@ class _Split:
 
     silence: NoData | Unavailable | None
     series: Mapping[str, Sequence[Series]] = field(default_factory=dict)
+    not_numbers: Sequence[Mapping[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +182,7 @@ class Batch:
         series: dict[str, list[Series]] = {}
         for one in answer.series:
             series.setdefault(one.labels.get(moment.template.space, ""), []).append(one)
-        return _Split(None, series)
+        return _Split(None, series, answer.not_numbers)
 
     def _tidy(self, moment: _Moment) -> None:
         """Forgets who has not asked for some time, and answers of other times."""
@@ -204,15 +206,28 @@ def _mine(
     if split.silence is not None:
         return split.silence
     pattern = re.compile(member.pattern)
-    found = []
-    for one in split.series.get(member.namespace, ()):
-        if pattern.fullmatch(one.labels.get(template.label, "")):
-            points = tuple(point for point in one.points if point[0] >= grid.start)
-            kept = (item for item in one.labels.items() if query.raw or item[0] in query.by)
-            labels = dict(kept)
-            found.append(Series(labels, points))
-    found = [one for one in found if one.points]
-    return Found(tuple(found)) if found else NoData("the query works and matches no series")
+
+    def mine(labels: Mapping[str, str]) -> bool:
+        return pattern.fullmatch(labels.get(template.label, "")) is not None
+
+    def kept(labels: Mapping[str, str]) -> dict[str, str]:
+        return {name: value for name, value in labels.items() if query.raw or name in query.by}
+
+    series = [
+        Series(kept(one.labels), tuple(point for point in one.points if point[0] >= grid.start))
+        for one in split.series.get(member.namespace, ())
+        if mine(one.labels)
+    ]
+    odd = tuple(
+        kept(labels)
+        for labels in split.not_numbers
+        if labels.get(template.space, "") == member.namespace and mine(labels)
+    )
+    if found := tuple(one for one in series if one.points):
+        return Found(found, odd)
+    if odd:
+        return NoData(NOT_NUMBERS, partial=True)
+    return NoData("the query works and matches no series")
 
 
 def _followed(

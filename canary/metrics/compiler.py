@@ -102,23 +102,6 @@ class PoolQueries:
         parts = (self.in_use, self.idle, self.maximum, self.waiting, self.timeouts, self.hold)
         return tuple(p for p in parts if isinstance(p, SeriesQuery))
 
-    def summed(self) -> "PoolQueries":
-        """The same, with one series per pool on a grid of times."""
-
-        def one(query: SeriesQuery | None) -> SeriesQuery | None:
-            return query and replace(query, raw=False)
-
-        maximum = self.maximum
-        return replace(
-            self,
-            in_use=replace(self.in_use, raw=False, minus=self.idle.selector if self.idle else None),
-            idle=None,
-            maximum=maximum if isinstance(maximum, float) else replace(maximum, raw=False),
-            waiting=one(self.waiting),
-            timeouts=one(self.timeouts),
-            hold=one(self.hold),
-        )
-
 
 def ratio_preset(name: str) -> RatioPreset:
     """The ratio preset of that name; UsageError lists what exists."""

@@ -59,6 +59,12 @@ class History:
         pairs = zip(self._times[first:last], self._values[first:last], strict=True)
         return tuple((t, v) for t, v in pairs if v is not None and math.isfinite(v))
 
+    def says_nothing(self, start: float, end: float) -> bool:
+        """Whether the newest sample from `start` to `end` is NaN or infinite."""
+        last = bisect_right(self._times, end) - 1
+        value = self._values[last] if last >= 0 and self._times[last] >= start else None
+        return value is not None and not math.isfinite(value)
+
 
 def summed(series: Iterable[History], by: Sequence[str], grid: Grid) -> Groups:
     """`sum by (by…)` on the grid; a group has no entry where none of its series has a value."""

@@ -66,7 +66,7 @@ class Latecomers:
             reads.setdefault(end, known)
             for old in sorted(reads)[:-_KEPT]:
                 del reads[old]
-        return Found(series)
+        return replace(answer, series=series)
 
     def forget(self, before: float) -> None:
         """Drops questions that nobody has asked since (seconds)."""

@@ -57,6 +57,11 @@ class RatioPreset:
         """Pods or the router's label."""
         return Per.POD if self.backend is None else Per.BACKEND
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Labels by which health checks are left out; where one is missing they are counted."""
+        return tuple(one.label for one in self.total.matchers if one.op is MatchOp.NOT_REGEX)
+
 
 @dataclass(frozen=True, slots=True)
 class LatencyPreset:

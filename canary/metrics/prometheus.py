@@ -25,6 +25,7 @@ from urllib3.util.retry import Retry
 from canary.core.increments import Grid
 from canary.core.series import (
     HISTORY_STEP,
+    NOT_NUMBERS,
     Found,
     MetricAnswer,
     NoData,
@@ -319,7 +320,7 @@ def _points(values: Sequence[tuple[float, str]]) -> list[tuple[float, float]]:
 
 
 def _found(matrices: Sequence[Matrix]) -> MetricAnswer:
-    """Merges the slices by labels; what is not a finite number is absent."""
+    """Merges the slices by labels; what is not a finite number is absent, and said."""
     merged: dict[tuple[tuple[str, str], ...], list[tuple[float, float]]] = {}
     for labels, points in (item for matrix in matrices for item in matrix.items()):
         known = merged.setdefault(labels, [])
@@ -332,4 +333,5 @@ def _found(matrices: Sequence[Matrix]) -> MetricAnswer:
         labels: tuple(p for p in points if math.isfinite(p[1])) for labels, points in merged.items()
     }
     series = tuple(Series(dict(labels), points) for labels, points in finite.items() if points)
-    return Found(series) if series else NoData("all values are NaN or infinite", partial=True)
+    odd = tuple(dict(one) for one, points in merged.items() if not math.isfinite(points[-1][1]))
+    return Found(series, odd) if series else NoData(NOT_NUMBERS, partial=True)

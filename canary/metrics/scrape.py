@@ -12,6 +12,7 @@ from prometheus_client.samples import Sample
 
 from canary.core.increments import Grid
 from canary.core.series import (
+    NOT_NUMBERS,
     Found,
     MatchOp,
     MetricAnswer,
@@ -129,8 +130,7 @@ class Scrape:
         if (refusal := _refusal(query)) is not None:
             return Unavailable(f"the query {query.key!r} cannot be answered: {refusal}")
         if query.raw:
-            found = self._raw(query, grid)
-            return Found(found) if found else self._nothing(query)
+            return self._raw(query, grid)
         groups = summed(self._store.select(query.selector), query.by, grid)
         if query.minus is not None:
             groups = difference(groups, summed(self._store.select(query.minus), query.by, grid))
@@ -142,11 +142,14 @@ class Scrape:
             Found(some) if (some := tuple(s for s in found if s.points)) else self._nothing(query)
         )
 
-    def _raw(self, query: SeriesQuery, grid: Grid) -> tuple[Series, ...]:
+    def _raw(self, query: SeriesQuery, grid: Grid) -> MetricAnswer:
         start = grid.start - query.history
         selected = self._store.select(query.selector)
-        found = (Series(one.labels, one.between(start, grid.end)) for one in selected)
-        return tuple(one for one in found if one.points)
+        series = (Series(one.labels, one.between(start, grid.end)) for one in selected)
+        odd = tuple(one.labels for one in selected if one.says_nothing(start, grid.end))
+        if found := tuple(one for one in series if one.points):
+            return Found(found, odd)
+        return NoData(NOT_NUMBERS, partial=True) if odd else self._nothing(query)
 
     def _nothing(self, query: SeriesQuery) -> NoData | Unavailable:
         if self._polled is None:

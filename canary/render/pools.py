@@ -34,7 +34,8 @@ class PoolNow:
     """One pool of one pod, now; None where the exporter does not tell.
 
     `timeouts` are callers that got no connection in the last ten minutes, `held` the connections
-    beyond rate × hold time, `empty_in` seconds, where connections are being lost.
+    beyond rate × hold time, `empty_in` seconds, where connections are being lost. `in_use` is None
+    where the gauge is NaN.
     """
 
     preset: str
@@ -43,7 +44,7 @@ class PoolNow:
     version: str
     pod: str
     pool: str
-    in_use: float
+    in_use: float | None = None
     maximum: float | None = None
     waiting: float | None = None
     timeouts: float | None = None
@@ -53,7 +54,9 @@ class PoolNow:
     @property
     def share(self) -> float | None:
         """Of the pool that is in use, 0–1."""
-        return self.in_use / self.maximum if self.maximum else None
+        if self.in_use is None or not self.maximum:
+            return None
+        return self.in_use / self.maximum
 
     @property
     def left(self) -> float:
@@ -122,12 +125,16 @@ def row(one: PoolNow) -> list[str]:
     """The cells of a table's line; what is not known is `-`."""
     cells = (
         *(one.namespace, one.service, one.version, one.pod, one.pool, one.preset),
-        *map(_number, (one.in_use, one.maximum)),
+        *(_in_use(one), _number(one.maximum)),
         percent(one.share) if one.share is not None else "",
         *map(_number, (one.waiting, one.timeouts, one.held)),
         "" if math.isinf(one.left) else duration(one.left),
     )
     return [clean(cell).replace(" ", "") or _NONE for cell in cells]
+
+
+def _in_use(one: PoolNow) -> str:
+    return "NaN" if one.in_use is None else _number(one.in_use)
 
 
 def _number(value: float | None) -> str:
@@ -253,7 +260,7 @@ def _widest(pools: Sequence[PoolNow], name: str) -> int:
 
 def _cells(one: PoolNow) -> Mapping[str, str]:
     return {
-        "in use": f"{amount(one.in_use)}/{amount(one.maximum) if one.maximum else '?'}",
+        "in use": f"{_in_use(one)}/{amount(one.maximum) if one.maximum else '?'}",
         "share": percent(one.share) if one.share is not None else _NONE,
         "waiting": _number(one.waiting) or _NONE,
         "held": _number(one.held) or _NONE,

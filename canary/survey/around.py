@@ -25,6 +25,12 @@ from canary.survey.selecting import selects
 DIALECTS = (HTTP_ROUTE, GRPC_ROUTE, VIRTUAL_SERVICE, TRAEFIK_SERVICE)
 INGRESSES = Kind("networking.k8s.io", "v1", "ingresses", "Ingress")
 INGRESS_ROUTES = Kind("traefik.io", "v1alpha1", "ingressroutes", "IngressRoute")
+OLD_TRAEFIK = "traefik.containo.us"
+"""The API group of Traefik before 2.10, which Traefik 3 does not read any more."""
+_OUTDATED = (
+    Kind(OLD_TRAEFIK, "v1alpha1", "traefikservices", "TraefikService"),
+    Kind(OLD_TRAEFIK, "v1alpha1", "ingressroutes", "IngressRoute"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,8 @@ class Around:
     """Routes in other namespaces that send to a Service: `HTTPRoute gateways/auth`."""
     unweighted: Mapping[str, tuple[str, ...]]
     """What else sends to a Service and cannot be weighted: `Ingress auth`."""
+    outdated: Mapping[str, tuple[str, ...]]
+    """What sends to a Service in an API group that is too old: `TraefikService auth`."""
     other_controllers: tuple[str, ...]
     """Objects of other controllers that scale the Deployment: `Canary.flagger.app auth`."""
     autoscaler: str | None
@@ -98,6 +106,7 @@ def look_around(reader: Reader, target: Object) -> Around:
         ways={name: tuple(_ways(routes, Names(namespace, name, target_name))) for name in names},
         elsewhere={name: routes_elsewhere(reader, namespace, name) for name in names},
         unweighted={name: tuple(_senders(others, name)) for name in names},
+        outdated={name: outdated_routes(reader, namespace, name) for name in names},
         other_controllers=other_controllers(reader, namespace, target_name),
         autoscaler=next(_autoscalers(every(AUTOSCALERS), target), None),
         cron_jobs=tuple(
@@ -153,6 +162,12 @@ def routes_elsewhere(reader: Reader, namespace: str, service: str) -> tuple[str,
             ):
                 found.append(f"{dialect.kind.kind} {there}/{route['metadata']['name']}")
     return tuple(found)
+
+
+def outdated_routes(reader: Reader, namespace: str, service: str) -> tuple[str, ...]:
+    """Routes to the Service in an API group that nobody weights any more."""
+    found = [one for kind in _OUTDATED for one in listed(reader, kind, namespace)[0]]
+    return tuple(_senders(found, service))
 
 
 def _ways(routes: list[tuple[Dialect, Object]], names: Names) -> Iterator[Way]:

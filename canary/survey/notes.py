@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from canary.api.analysis import Source
 from canary.core.snapshot import Obstacle
 from canary.kube.workloads.isolation import isolate
-from canary.survey.around import Around
+from canary.survey.around import OLD_TRAEFIK, Around
 from canary.survey.choosing import Choice, Measured, carries_grpc, one_cluster
 from canary.survey.evidence import Traffic
 from canary.survey.planning import DEADLINE, Plan
@@ -64,6 +64,9 @@ def _why_pods(found: Found) -> str:
     around, name = found.around, found.choice.name
     if around.ways.get(name):
         return f"{listed(way.name for way in around.ways[name])} left out, as asked"
+    if old := around.outdated.get(name):
+        return (f"{listed(old)} sends to Service {name} in the API group {OLD_TRAEFIK}, which is "
+                "too old: move it to traefik.io (Traefik 2.10 and later)")  # fmt: skip
     senders = around.unweighted.get(name, ())
     also = f" ({listed(senders)} cannot be weighted)" if senders else ""
     if foreign := around.elsewhere.get(name):

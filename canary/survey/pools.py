@@ -2,32 +2,38 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from canary.core.increments import Grid, Side
 from canary.core.leak import PoolPolicy
 from canary.core.leak_track import BLOCKS, Track
-from canary.core.pool import PoolReading, PoolSeries, pool_samples, telling_apart
+from canary.core.pool import PoolReading, PoolSeries, pool_samples
 from canary.core.rounds import Rounds
+from canary.core.sampling import PoolAnswers, pool_samples_of
 from canary.core.series import (
+    NOT_NUMBERS,
     Found,
     Matcher,
     MatchOp,
     MetricAnswer,
+    NoData,
     Selector,
     Series,
     SeriesQuery,
     Unavailable,
 )
+from canary.core.snapshot import PoolSamples
 from canary.errors import TransientError
 from canary.interfaces import MetricSource
 from canary.metrics.families import PoolFamily, place, pool_families
-from canary.metrics.promql import one_of
+from canary.metrics.promql import one_of, vector_selector
 from canary.render.pools import PoolNow, by_nearness
 
 WINDOW = 600.0
 """Seconds over which connections that are not given back are looked for."""
 STEP = 15.0
 _PLACE = frozenset({"namespace", "instance", "pod"})
+"""Labels that have columns of their own, or say nothing to people."""
 _LEAST = 5
 """Blocks of the window: from fewer nothing is said about leaks."""
 _POLICY = PoolPolicy()
@@ -52,21 +58,6 @@ def read_pools(source: MetricSource, now: float, namespace: str = "") -> tuple[P
     return by_nearness(found)
 
 
-def gauges_without_numbers(
-    source: MetricSource, now: float, namespace: str = ""
-) -> tuple[str, ...]:
-    """Names of the pools' gauges that are there, and are NaN in every series.
-
-    Raises TransientError when the source cannot be asked.
-    """
-    end = source.settled(now)
-    where = (Matcher("namespace", MatchOp.EQUAL, namespace),) if namespace else ()
-    there = sorted(_present(source, end, where))
-    queries = [SeriesQuery(name, Selector(name, where), ("namespace",)) for name in there]
-    answers = source.read(queries, end, end, 1.0)
-    return tuple(name for name in there if not _series(answers[name]))
-
-
 def _present(source: MetricSource, end: float, where: tuple[Matcher, ...]) -> frozenset[str]:
     names = one_of(tuple(dict.fromkeys(family.in_use.metric for family in pool_families())))
     conditions = (Matcher("__name__", MatchOp.REGEX, names), *where)
@@ -89,87 +80,123 @@ def _series(answer: MetricAnswer) -> Sequence[Series]:
             return series
         case Unavailable(why):
             raise TransientError(f"Prometheus cannot be asked: {why}")
-        case _:
+        case NoData(why, partial=True) if why != NOT_NUMBERS:
+            raise TransientError(f"some pools could not be read: {why}")
+        case NoData():
             return ()
 
 
 def _family(
     source: MetricSource, family: PoolFamily, grid: Grid, where: tuple[Matcher, ...]
 ) -> Iterator[PoolNow]:
-    by = _by(source, family, grid, where)
-
-    def query(key: str, selector: Selector, idle: Selector | None = None) -> SeriesQuery:
-        return SeriesQuery(key, _with(selector, where), by, idle and _with(idle, where))
-
-    queries = [query("in_use", family.in_use, family.idle)]
-    if family.maximum:
-        shared = SeriesQuery("maximum", _with(family.maximum, where), ("namespace", "instance"))
-        queries.append(shared if family.shared_maximum else query("maximum", family.maximum))
-    for index, selector in enumerate(family.waiting):
-        queries.append(query(f"waiting{index}", selector))
-    for index, selector in enumerate(family.timeouts):
-        queries.append(query(f"timeouts{index}", selector))
-    if family.hold:
-        queries.append(query("hold", family.hold))
+    by = (family.who, "namespace", "instance", *(() if family.backend else family.pools))
+    named = _selectors(family)
+    queries = [
+        SeriesQuery(key, Selector(one.metric, (*one.matchers, *where)), (family.who,), raw=True)
+        for key, one in named.items()
+    ]
     answers = source.read(queries, grid.start, grid.end, grid.step)
-    parts = {key: _series(answer) for key, answer in answers.items()}
-    for series in parts["in_use"]:
-        if series.points and series.points[-1][0] >= grid.end - grid.step:
-            yield _pool(family, by, series, parts, grid)
+    present = _there_now(source, queries[0].selector, by, grid.end)
+    rounds = Rounds(grid.start, grid.times()[1:])
+    raw = _answers(family, by, answers)
+    sampled = pool_samples_of(raw, rounds)
+    odd = _not_numbers(raw.in_use, present)
+    for series in _series(sampled.in_use):
+        here = {name: value for name, value in series.labels.items() if name in by}
+        if here in present and not any(series.labels.items() <= one.items() for one in odd):
+            yield _pool(family, series, sampled, rounds)
+    yield from (_place(family, {k: v for k, v in one.items() if k in by}) for one in odd)
 
 
-def _by(
-    source: MetricSource, family: PoolFamily, grid: Grid, where: tuple[Matcher, ...]
-) -> tuple[str, ...]:
-    """The labels that tell pools apart: of one pod any in which its series differ now."""
-    by = ("namespace", "instance", family.who)
-    if family.backend:
-        return by
-    query = SeriesQuery("labels", _with(family.in_use, where), by, raw=True)
-    answer = source.read([query], grid.end - grid.step, grid.end, grid.step)["labels"]
-    return telling_apart((one.labels for one in _series(answer)), (*by, *family.pools))
+def _not_numbers(
+    answer: MetricAnswer, present: Sequence[Mapping[str, str]]
+) -> Sequence[Mapping[str, str]]:
+    """Labels of the gauges that are NaN."""
+    if isinstance(answer, Found):
+        return answer.not_numbers
+    return present if isinstance(answer, NoData) and answer.why == NOT_NUMBERS else ()
 
 
-def _with(selector: Selector, where: tuple[Matcher, ...]) -> Selector:
-    return Selector(selector.metric, (*selector.matchers, *where))
+def _selectors(family: PoolFamily) -> dict[str, Selector]:
+    """What is asked, by a name; first the connections in use."""
+    every = {
+        "in_use": family.in_use,
+        "idle": family.idle,
+        "maximum": family.maximum,
+        **{f"waiting{index}": one for index, one in enumerate(family.waiting)},
+        **{f"timeouts{index}": one for index, one in enumerate(family.timeouts)},
+        "hold": family.hold,
+    }
+    return {key: one for key, one in every.items() if one is not None}
 
 
-def _pool(
-    family: PoolFamily,
-    by: Sequence[str],
-    series: Series,
-    parts: Mapping[str, Sequence[Series]],
-    grid: Grid,
-) -> PoolNow:
-    def own(key: str) -> list[Series]:
+def _there_now(
+    source: MetricSource, selector: Selector, by: tuple[str, ...], end: float
+) -> list[Mapping[str, str]]:
+    """The labels of the pools that the last scrape still had, those that are NaN as well."""
+    text = f"count by ({', '.join(by)}) ({vector_selector(selector)})"
+    query = SeriesQuery("now", selector, by, promql=text)
+    return [one.labels for one in _series(source.read([query], end, end, 1.0)[query.key])]
+
+
+def _answers(
+    family: PoolFamily, by: tuple[str, ...], answers: Mapping[str, MetricAnswer]
+) -> PoolAnswers:
+    def every(part: str) -> MetricAnswer | None:
+        """Of all selectors of this part: two presets may name it differently."""
+        mine = [one for key, one in answers.items() if key.rstrip("0123456789") == part]
+        found = tuple(series for one in mine for series in _series(one))
+        return Found(found) if found else (NoData("none") if mine else None)
+
+    return PoolAnswers(
+        answers["in_use"],
+        every("maximum") or NoData("none"),
+        by,
+        family.who,
+        lambda _: Side.STABLE,
+        every("idle"),
+        every("waiting"),
+        every("timeouts"),
+        every("hold"),
+        family.hold_unit,
+        apart=family.backend is None,
+    )
+
+
+def _pool(family: PoolFamily, series: Series, sampled: PoolSamples, rounds: Rounds) -> PoolNow:
+    def own(answer: MetricAnswer | None) -> list[Series]:
         """Of this pool: for a whole server where the labels are fewer."""
-        return [
-            one
-            for name, found in parts.items()
-            if name.rstrip("0123456789") == key
-            for one in found
-            if one.labels.items() <= series.labels.items()
-        ]
+        found = answer.series if isinstance(answer, Found) else ()
+        return [one for one in found if one.labels.items() <= series.labels.items()]
 
-    hold = own("hold")
+    assert not isinstance(sampled.maximum, float)  # noqa: S101 - only a spec gives a number
+    maximum, waiting, timeouts = map(own, (sampled.maximum, sampled.waiting, sampled.timeouts))
+    hold = own(sampled.hold)
     sides = PoolSeries(
         in_use=[series],
-        maximum=own("maximum"),
+        maximum=maximum,
         label=family.who,
         side_of=lambda _: Side.STABLE,
-        waiting=own("waiting"),
-        timeouts=own("timeouts"),
+        waiting=waiting,
+        timeouts=timeouts,
         hold=hold,
         hold_unit=family.hold_unit,
     )
-    readings = [
-        one
-        for sample in pool_samples(sides, (), Rounds(grid.start, grid.times()[1:]))
-        for one in sample.readings
-    ]
-    last = series.points[-1][1]
+    readings = [one for sample in pool_samples(sides, (), rounds) for one in sample.readings]
     held, empty_in = _leak(readings) if hold else (None, None)
-    labels = series.labels
+    return replace(
+        _place(family, series.labels),
+        in_use=series.points[-1][1],
+        maximum=_last(maximum) or None,
+        waiting=_last(waiting),
+        timeouts=sum(one.timeouts or 0.0 for one in readings) if timeouts else None,
+        held=held,
+        empty_in=empty_in,
+    )
+
+
+def _place(family: PoolFamily, labels: Mapping[str, str]) -> PoolNow:
+    """Whose pool it is; nothing is known of its figures."""
     who = labels.get(family.who, "")
     service, version = place(who)
     return PoolNow(
@@ -178,13 +205,7 @@ def _pool(
         service=service,
         version=version if who else "",
         pod=labels.get("instance", "") if family.backend else who or labels.get("instance", ""),
-        pool="/".join(labels[name] for name in by if name not in _PLACE and labels.get(name)),
-        in_use=last,
-        maximum=_last(own("maximum")) or None,
-        waiting=_last(own("waiting")),
-        timeouts=sum(one.timeouts or 0.0 for one in readings) if own("timeouts") else None,
-        held=held,
-        empty_in=empty_in,
+        pool="/".join(value for name, value in labels.items() if value and name not in _PLACE),
     )
 
 

@@ -9,10 +9,11 @@ from canary.kube.workloads.isolation import replaced_labels
 from canary.kube.workloads.names import HOLD, annotations, labels
 from canary.routers.gateway_api import ENVOY_GATEWAY
 from canary.routers.split import problem
+from canary.survey.around import OLD_TRAEFIK
 from canary.survey.relabelling import Relabelled, missed, missed_by_pods
 from canary.survey.risks_workload import exclusive_resources, unversioned_configuration
 from canary.survey.rules import Finding, finding
-from canary.survey.scenery import Scenery
+from canary.survey.scenery import Named, Scenery
 
 Check = Callable[[Scenery], Iterator[Finding]]
 
@@ -105,6 +106,7 @@ def _route(scene: Scenery) -> Iterator[Finding]:
     fit = True
     for one in scene.routes:
         if one.route is None:
+            yield from _outdated(scene, one)
             continue
         what, names = (
             f"{one.router.kind} {one.router.name}",
@@ -118,6 +120,15 @@ def _route(scene: Scenery) -> Iterator[Finding]:
             yield finding("route-not-accepted", one.path, f"{what} is not accepted by every parent")
     yield from _unsplit(scene)
     yield from _envoy(scene) if fit else ()
+
+
+def _outdated(scene: Scenery, named: Named) -> Iterator[Finding]:
+    """The route that is named is there, but in an API group that Traefik has left."""
+    if old := [one for one in scene.outdated if one == f"TraefikService {named.router.name}"]:
+        said = (
+            f"{old[0]} is in the API group {OLD_TRAEFIK}, which is too old: move it to traefik.io"
+        )
+        yield finding("route-unfit", named.path, said)
 
 
 def _unsplit(scene: Scenery) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from math import isinf
 
 from canary.api import Metric, Path, Source
 from canary.core.increments import Grid, Side
@@ -20,7 +21,7 @@ from canary.survey.inquiry import Inquiry
 from canary.survey.rules import Finding, finding
 from canary.survey.scenery import Scenery
 from canary.survey.sightings import label_is_there
-from canary.survey.words import about, per_second, percent
+from canary.survey.words import about, listed, per_second, percent
 
 LATELY = 600.0
 STEP = 30.0
@@ -161,10 +162,18 @@ def enough(scene: Scenery, metric: Metric, traffic: Traffic, path: Path) -> Iter
         return
     spec = scene.spec
     course = course_of(spec, metric, traffic)
+    smallest = percent(spec.analysis.smallest_regression)
+    if isinf(course.requests):
+        said = (
+            f"{metric.name}: {percent(traffic.bad)} of the requests are bad already, and beside "
+            f"that no number of requests rules out a regression of {smallest}"
+        )
+        yield finding("too-little-traffic", ("spec", "analysis", "smallestRegression"), said)
+        return
     if course.seconds > spec.deadline:
         said = (
             f"{metric.name}: at {per_second(traffic.rate)} a regression of "
-            f"{percent(spec.analysis.smallest_regression)} needs {course.requests:,.0f} canary "
+            f"{smallest} needs {course.requests:,.0f} canary "
             f"requests, {about(course.requests / traffic.rate)} at 100 % and "
             f"{about(course.seconds)} with these steps; the deadline is {about(spec.deadline)}"
         )
@@ -187,7 +196,12 @@ def _silent(
             yield asked.finds("no-data", f"{query.selector.metric}: {said}", query=promql(query))
         case Unavailable(why):
             yield asked.finds("not-answered", why)
-        case _:
+        case Found(_, odd) if odd:
+            label = query.by[0] if query.by else "pod"
+            whose = listed(sorted({one.get(label, "") for one in odd}))
+            said = f"{query.selector.metric} of {whose} is NaN or infinite"
+            yield asked.finds("no-data", said, query=promql(query))
+        case Found():
             pass
 
 

@@ -10,7 +10,7 @@ from canary.kube.objects import DEPLOYMENTS, SERVICES, Object
 from canary.routers.dialect import Dialect
 from canary.routers.names import Names
 from canary.routers.registry import dialect_of
-from canary.survey.around import Way, routes_elsewhere, ways_to
+from canary.survey.around import Way, outdated_routes, routes_elsewhere, ways_to
 from canary.survey.reader import Reader, listed
 from canary.survey.relabelling import WATCHED
 from canary.survey.risks_workload import CLAIMS, other_controllers
@@ -46,6 +46,8 @@ class Scenery:
     """All routes of the namespace that send to the Service."""
     elsewhere: tuple[str, ...] = ()
     """Routes of other namespaces that send to it."""
+    outdated: tuple[str, ...] = ()
+    """Routes to the Service in an API group that is too old."""
     other_controllers: tuple[str, ...] = ()
     """Objects of other controllers that scale the target, such as `Canary.flagger.app auth`."""
     claims: Mapping[str, Object] = field(default_factory=dict)
@@ -96,6 +98,7 @@ def scenery_of(release: CanaryRelease, reader: Reader, *, whole: bool) -> Scener
         routes=routes,
         ways=ways_to(reader, Names(namespace, service, spec.target.name)) if routes else (),
         elsewhere=routes_elsewhere(reader, namespace, service) if routes else (),
+        outdated=outdated_routes(reader, namespace, service) if routes else (),
         other_controllers=other_controllers(reader, namespace, spec.target.name),
         claims={one["metadata"]["name"]: one for one in listed(reader, CLAIMS, namespace)[0]},
         neighbours=tuple(neighbours),

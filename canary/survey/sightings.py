@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from canary.core.buckets import SlowAbove, nearest_bound
 from canary.core.sampling import untold
-from canary.core.series import MatchOp, NoData, Series, SeriesQuery
+from canary.core.series import NoData, Series, SeriesQuery
 from canary.errors import UsageError
 from canary.metrics.compiler import Context, compile_latency, compile_pool, compile_ratio
 from canary.metrics.presets import (
@@ -62,8 +62,11 @@ def look_for(
     there = _without_twins([one for one in pools if _pool_is_there(ask, one, context)])
     ratios = [one for one in RATIOS if fits(one, one.total.metric)]
     histograms = [one for one in LATENCIES if fits(one, one.part("bucket").metric)]
+    counted = [(one, labels) for one in ratios if (labels := _counted(ask, one, context))]
+    # One that leaves out health checks is better, if the label by which it does is there.
+    counted.sort(key=lambda each: not set(each[0].left_out) <= each[1])
     return Sightings(
-        tuple(one.name for one in ratios if _ratio_is_there(ask, one, context)),
+        tuple(one.name for one, _ in counted),
         tuple(one.name for one in there if one.maximum is not None),
         tuple(one.name for one in there if one.maximum is None),
         tuple(slow for one in histograms if (slow := _histogram(ask, one, context))),
@@ -75,17 +78,16 @@ def label_is_there(ask: Ask, query: SeriesQuery, label: str) -> bool:
     return any(group.get(label) for group in ask(replace(query, by=(*query.by, label))))
 
 
-def _ratio_is_there(ask: Ask, preset: RatioPreset, context: Context) -> bool:
-    """Its requests are counted with the label that tells bad ones, and what else it looks at."""
+def _counted(ask: Ask, preset: RatioPreset, context: Context) -> frozenset[str]:
+    """The labels of its requests, if the one that tells bad ones is among them; else none."""
     try:
         query = compile_ratio(preset, context, preset.name).total
     except UsageError:
-        return False
-    said = {one.label for one in preset.total.matchers if one.op is MatchOp.NOT_REGEX}
-    needed = (preset.bad.label, *sorted(said))
-    groups = ask(replace(query, by=(*query.by, *needed)))
-    whole = [group for group in groups if all(group.get(label) for label in needed)]
-    return bool(whole) and untold(preset.total.metric, (preset.bad,), whole) is None
+        return frozenset()
+    groups = ask(replace(query, by=(*query.by, preset.bad.label, *preset.left_out)))
+    if not groups or untold(preset.total.metric, (preset.bad,), groups):
+        return frozenset()
+    return frozenset(label for group in groups for label, value in group.items() if value)
 
 
 def _pool_is_there(ask: Ask, preset: PoolPreset, context: Context) -> bool:

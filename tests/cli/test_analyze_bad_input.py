@@ -1,5 +1,7 @@
 """`canary analyze` and input that is no recording of counters, or that is up to no good."""
 
+import json
+import random
 import sys
 from pathlib import Path
 
@@ -90,6 +92,31 @@ def test_p20_a_file_in_descending_order_is_refused(analyze):
     code, out, err = analyze("".join(reversed(rows)))
     assert (code, out) == (ExitCode.USAGE, "")
     assert "the times of release r mostly go backwards; expected rows in ascending order" in err
+
+
+def answered_in_turn(release: int, workers: int) -> str:
+    """Ten minutes of two equal sides; at each scrape one of so many processes answers."""
+    chance = random.Random(release)  # noqa: S311 - simulated requests, no secrets
+    counts = [[[0, 0] for _ in range(workers)] for _ in range(2)]
+    rows = []
+    for time in range(0, 600, 10):
+        for side in counts:
+            for one in side:
+                one[0] += 100 // workers
+                one[1] += sum(chance.random() < 0.001 for _ in range(100 // workers))
+        seen = [number for side in counts for number in chance.choice(side)]
+        rows.append(f"w-{release},{time},{','.join(map(str, seen))}\n")
+    return "".join(rows)
+
+
+@pytest.mark.parametrize(("workers", "verdict"), [(4, "NoData"), (1, "Pass")])
+def test_p04_counters_of_workers_behind_one_address_are_no_data(analyze, workers, verdict):
+    """Forty good releases: not one fails; with one process each they all pass."""
+    rows = "".join(answered_in_turn(release, workers) for release in range(40))
+    options = ("--minimum", "2m", "--smallest-regression", "0.01", "-o", "json")
+    code, out, _ = analyze(rows, *options)
+    verdicts = [json.loads(line)["verdict"] for line in out.splitlines()]
+    assert (code, verdicts) == (ExitCode.OK, [verdict] * 40)
 
 
 @pytest.mark.parametrize("options", [[], ["-o", "json"]])

@@ -320,6 +320,15 @@ def test_routers_that_confirm_nothing_get_time(router: str, terminal: Terminal) 
     assert "    settle: 5s" in terminal.out
 
 
+def test_m12_a_route_in_traefiks_old_api_group_is_too_old(terminal: Terminal) -> None:
+    """It is there, and the sentence says what is wrong with it."""
+    old = ROUTES["traefik"].replace("traefik.io", "traefik.containo.us")
+    assert terminal.offline(DEPLOYMENT, SERVICE, old, more=("--metric", "http")) == 0
+    assert terminal.release.spec.traffic.replicas is not None
+    assert "TraefikService auth sends to Service auth in the API group" in terminal.err
+    assert "too old: move it to traefik.io" in terminal.err
+
+
 def test_folders_and_names_that_yaml_would_misread(terminal: Terminal) -> None:
     """A Deployment named `on` stays a text; manifests without a namespace make one without."""
     folder = terminal.folder / "base"

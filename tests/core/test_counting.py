@@ -1,6 +1,7 @@
 """What is counted of raw samples: ways of exposing counters that have misled a judge."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -68,6 +69,54 @@ def test_p03_a_label_that_no_series_has_is_no_data():
     """The label by which bad requests are told is missing."""
     bare = Series({"pod": "new", "instance": "a"}, tuple(steps(1)))
     assert "has the label 'code'" in str(judged(errors(bare)))
+
+
+def test_p03_a_canary_that_names_its_status_otherwise_is_no_data():
+    """Stable has the label, so it is not missing everywhere; the canary would never fail."""
+    other = Series({"pod": "new", "instance": "a", "status": "500"}, tuple(steps(1)))
+    said = str(judged(errors(line("old", steps(1)), other)))
+    assert said.startswith("canary: no series of hits has the label 'code'")
+    assert "the label 'status' has status codes" in said
+
+
+@pytest.mark.parametrize("part", ["total", "bad", "good"])
+@pytest.mark.parametrize("pod", ["old", "new"])
+def test_q03_a_counter_that_is_nan_on_either_side_is_no_data(part: str, pod: str):
+    """What it counts would be missing; somebody else's is none of our business."""
+    seen = (line("old", steps(1)), line("new", steps(1)))
+
+    def said(name: str) -> str:
+        answer = Found(seen, ({"pod": name},))
+        given = {"matchers": ()} if part != "total" else {}
+        more = {part: answer} if part != "total" else {}
+        answers = replace(errors(*seen, **given, **more), **({part: answer}))
+        return str(judged(answers))
+
+    assert f"of {pod} is NaN" in said(pod)
+    assert "NaN" not in said("other")
+
+
+@pytest.mark.parametrize(("pod", "known"), [("new", False), ("old", True)])
+def test_q03_a_pool_of_the_canary_that_is_nan_is_no_data(pod: str, *, known: bool):
+    """It may be the one that leaks; a pool of stable's may not be."""
+    seen = tuple(Series({"pod": name}, tuple(steps(0))) for name in ("old", "new"))
+    in_use = Found(seen, ({"pod": pod},))
+    answers = PoolAnswers(in_use, 10.0, ("pod",), "pod", SIDES.get)
+    found = samples_of({"pool": answers}, 10.0, 100.0, 1.0).by_metric["pool"].in_use
+    assert isinstance(found, Found) is known
+    assert known or "pool gauge of new is NaN" in found.why
+
+
+def test_p01_a_bound_that_is_spelled_in_two_ways_is_one_series():
+    """With Prometheus 3 le="1" becomes le="1.0"; nobody was slow at that moment."""
+    steady = steps(1)
+    before, after = tuple(steady[:20]), tuple(steady[20:])
+    halves = (("1", before), ("1.0", after))
+    good = [Series({"pod": "new", "instance": "new:80", "le": le}, half) for le, half in halves]
+    total = line("new", steady)
+    answers = errors(total, matchers=(), good=Found(tuple(good)))
+    ticks = samples_of({"errors": answers}, 10.0, 200.0, 1.0).by_metric["errors"].ticks
+    assert sum(tick.bad(Side.CANARY) for tick in ticks) == 0
 
 
 def test_p04_workers_behind_one_address_are_no_data():

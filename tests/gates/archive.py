@@ -67,15 +67,22 @@ def _pool(labels: str, lost: int, held: float, at: int) -> Iterator[tuple[str, s
         yield full, f"{full}{{{own}}} {value} {at}"
 
 
-class Archive(RealPrometheus):
-    """That Prometheus; skips the test where there is no `promtool`."""
+class Backfilled(RealPrometheus):
+    """A Prometheus with this past, in OpenMetrics; skips the test where there is no `promtool`."""
 
-    def __init__(self, home: Path, lives: Iterable[Life]) -> None:
+    def __init__(self, home: Path, text: Iterable[str]) -> None:
         tool = shutil.which("promtool")
         if tool is None:
             pytest.skip("there is no `promtool` on PATH")
-        text, data = home / "history.om", home / "data"
-        text.write_text("\n".join(lines(lives)))
-        command = [tool, "tsdb", "create-blocks-from", "openmetrics", str(text), str(data)]
+        file, data = home / "history.om", home / "data"
+        file.write_text("\n".join(text))
+        command = [tool, "tsdb", "create-blocks-from", "openmetrics", str(file), str(data)]
         subprocess.run(command, check=True, capture_output=True, timeout=60)
         super().__init__(home, "{}")
+
+
+class Archive(Backfilled):
+    """That Prometheus with the past of these pods."""
+
+    def __init__(self, home: Path, lives: Iterable[Life]) -> None:
+        super().__init__(home, lines(lives))

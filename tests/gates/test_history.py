@@ -138,7 +138,7 @@ def test_the_preset_that_fits_is_the_one_whose_label_is_there(label, name):
 
 def test_a_preset_whose_label_is_not_there_is_refused():
     """And one without any series is not: that is no data."""
-    with pytest.raises(UsageError, match="no request would ever count as bad"):
+    with pytest.raises(UsageError, match="none would ever count as bad"):
         check_presets(probed("status"), [METRIC], GROUPS, (START, SPAN.end))
     check_presets(Past({}), [METRIC], GROUPS, (START, SPAN.end))
     with pytest.raises(NothingThereError, match="tried: istio"):

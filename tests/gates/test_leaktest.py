@@ -217,6 +217,40 @@ def test_presets_are_read_and_recognised(name, preset):
     assert reading.maximum == dict.fromkeys(reading.in_use, 10)
 
 
+def two_pools(full: float) -> str:
+    """A page of node-postgres with two pools: `full` of 10, and 0 of 90."""
+    rows = {"active_connections": (full, 0), "max": (10, 90), "waiting_connections": (7, 0)}
+    return "".join(
+        f'pg_pool_{name}{{pool="{pool}"}} {value}\n'
+        for name, values in rows.items()
+        for pool, value in zip(("rw", "ro"), values, strict=True)
+    )
+
+
+def test_q01_pools_of_one_page_that_differ_in_any_label_are_pools_of_their_own():
+    """A full one of 10 beside an idle one of 90 is not 10 of 100."""
+    with (
+        serving(Leaky(page=lambda _: (200, two_pools(10).encode()))) as leaky,
+        closing(Pages([f"{leaky.url}/metrics"], None)) as pages,
+    ):
+        reading = pages.look()
+    assert isinstance(reading, Reading)
+    assert sorted(reading.in_use.values()) == [0, 10]
+    assert {reading.in_use[name]: most for name, most in reading.maximum.items()} == {10: 10, 0: 90}
+    assert reading.waiting == 7
+
+
+def test_q03_a_page_whose_gauges_are_nan_says_so():
+    """Nothing is known of that pool."""
+    with (
+        serving(Leaky(page=lambda _: (200, two_pools(float("nan")).encode()))) as leaky,
+        closing(Pages([f"{leaky.url}/metrics"], None)) as pages,
+    ):
+        reading = pages.look()
+    assert isinstance(reading, NoData)
+    assert "NaN or infinite" in reading.why
+
+
 def test_several_pages_are_all_or_nothing():
     """A page that is gone must not look like connections given back."""
     with (

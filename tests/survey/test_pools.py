@@ -1,14 +1,23 @@
 """What is told of pools: leaks, shares, whose they are; on a source that is a table."""
 
 from collections.abc import Callable, Mapping, Sequence
+from math import isnan, nan
 
 import pytest
 
 from canary.core.increments import Grid
-from canary.core.series import Found, MetricAnswer, NoData, Series, SeriesQuery, Unavailable
+from canary.core.series import (
+    NOT_NUMBERS,
+    Found,
+    MetricAnswer,
+    NoData,
+    Series,
+    SeriesQuery,
+    Unavailable,
+)
 from canary.errors import TransientError
 from canary.render.pools import PoolNow
-from canary.survey.pools import gauges_without_numbers, read_pools
+from canary.survey.pools import read_pools
 
 NOW = 100_000.0
 Values = Callable[[float], float]
@@ -33,15 +42,15 @@ class Table:
         return now
 
     def _answer(self, query: SeriesQuery, times: Sequence[float]) -> MetricAnswer:
-        if query.promql is not None:
+        if query.key == "names":
             points = tuple((t, 1.0) for t in times)
             return Found(tuple(Series({"metric": name}, points) for name in self._metrics))
         value = self._metrics.get(query.selector.metric)
         if value is None or not times:
             return NoData("nothing there")
-        less = self._metrics[query.minus.metric] if query.minus else lambda _: 0.0
-        points = tuple((t, value(NOW - t) - less(NOW - t)) for t in times)
-        labels = {name: self._labels[name] for name in query.by if name in self._labels}
+        points = tuple((t, value(NOW - t)) for t in times)
+        wanted = self._labels if query.raw else query.by
+        labels = {name: self._labels[name] for name in wanted if name in self._labels}
         return Found((Series(labels, points),))
 
 
@@ -102,12 +111,12 @@ def test_of_a_pool_that_is_two_minutes_old_nothing_is_said_about_leaks() -> None
 
 
 def test_a_pool_that_is_gone_is_not_shown() -> None:
-    """Its last value is from five minutes ago."""
+    """Its last scrape was two minutes ago: Prometheus ends such a series."""
 
     class Gone(Table):
         def _answer(self, query, times):
-            past = [t for t in times if NOW - t > 300]
-            return super()._answer(query, times if query.promql else past)
+            past = [t for t in times if NOW - t > 100]
+            return super()._answer(query, times if query.key == "names" else past)
 
     assert read_pools(Gone(AUTH, hikari(lambda _: 10.0, lambda ago: 5000 - ago)), NOW) == ()
 
@@ -165,16 +174,18 @@ class Pools(Table):
         self._rows = rows
 
     def _answer(self, query: SeriesQuery, times: Sequence[float]) -> MetricAnswer:
-        if query.promql is not None:
+        if query.key == "names":
             return super()._answer(query, times)
-        sums: dict[tuple[tuple[str, str], ...], float] = {}
-        for sign, selector in ((1, query.selector), (-1, query.minus)):
-            for labels, value in self._rows.get(selector.metric, ()) if selector else ():
-                kept = {k: v for k, v in labels.items() if query.raw or k in query.by}
-                key = tuple(sorted(kept.items()))
-                sums[key] = sums.get(key, 0.0) + sign * value
-        found = [Series(dict(key), tuple((t, v) for t in times)) for key, v in sums.items()]
-        return Found(tuple(found)) if found else NoData("nothing there")
+        groups: dict[tuple[tuple[str, str], ...], float] = {}
+        for labels, value in self._rows.get(query.selector.metric, ()):
+            kept = {k: v for k, v in labels.items() if query.raw or k in query.by}
+            groups[tuple(sorted(kept.items()))] = value
+        series = {key: value for key, value in groups.items() if not (query.raw and isnan(value))}
+        found = [Series(dict(key), tuple((t, v) for t in times)) for key, v in series.items()]
+        odd = tuple(dict(key) for key in groups if key not in series)
+        if odd and not found:
+            return NoData(NOT_NUMBERS, partial=True)
+        return Found(tuple(found), odd) if found else NoData("nothing there")
 
 
 WEB = {"namespace": "prod", "pod": "web-5d4f6c7b89-bcdxz", "instance": "10.0.0.7:8080"}
@@ -212,16 +223,37 @@ def test_q01_pools_that_differ_in_any_label_have_a_row_each(
         ]
 
 
-def test_q03_gauges_that_are_nan_are_named() -> None:
-    """They are there, which is something else than no pool."""
+@pytest.mark.parametrize("others", [0, 1], ids=["all of them", "one of two"])
+def test_q03_a_pool_whose_gauges_are_nan_has_a_row_that_says_so(others: int) -> None:
+    """It is there, which is something else than no pool, and nobody knows how full it is."""
+    names = ["hikaricp_connections_active", "hikaricp_connections_max"]
+    refreshed, fine = WEB | {"pool": "main"}, WEB | {"pool": "jobs"}
+    rows = {name: [(refreshed, nan), *[(fine, 9.0)] * others] for name in names}
+    found = read_pools(Pools(rows), NOW)
+    assert [(one.pool, one.in_use, one.share) for one in found] == [
+        *[("jobs", 9.0, 1.0)] * others,
+        ("main", None, None),
+    ]
 
-    class Refreshed(Table):
+
+def test_p05_a_pool_that_two_monitors_scrape_has_one_row() -> None:
+    """Labels of the scrape tell no pools apart, and nothing is added up."""
+    twice = [WEB | {"pool": "main", "job": job} for job in ("podmonitor", "servicemonitor")]
+    rows = {"hikaricp_connections_active": 9, "hikaricp_connections_max": 10}
+    (pool,) = read_pools(
+        Pools({name: [(one, n) for one in twice] for name, n in rows.items()}), NOW
+    )
+    assert (pool.in_use, pool.maximum, pool.pool) == (9, 10, "main")
+
+
+def test_p12_pools_of_which_not_all_could_be_read_are_an_error() -> None:
+    """The one that is missing may be the full one."""
+
+    class Partly(Table):
         def _answer(self, query: SeriesQuery, times: Sequence[float]) -> MetricAnswer:
-            if query.promql is not None:
-                return super()._answer(query, times)
-            return NoData("all values are NaN or infinite", partial=True)
+            if query.raw:
+                return NoData("answered only in part", partial=True)
+            return super()._answer(query, times)
 
-    source = Refreshed(AUTH, {"hikaricp_connections_active": lambda _: 0.0})
-    assert read_pools(source, NOW) == ()
-    assert gauges_without_numbers(source, NOW) == ("hikaricp_connections_active",)
-    assert gauges_without_numbers(Table(AUTH, hikari(lambda _: 1.0, lambda _: 1.0)), NOW) == ()
+    with pytest.raises(TransientError, match="only in part"):
+        read_pools(Partly(AUTH, hikari(lambda _: 1.0, lambda _: 1.0)), NOW)

@@ -238,6 +238,24 @@ def test_m08_another_controller_of_the_deployment_is_named() -> None:
     assert found({}, *BASE, CONTROLLERS[0].replace("name: auth", "name: other")) == []
 
 
+OLD = """
+apiVersion: traefik.containo.us/v1alpha1
+kind: TraefikService
+metadata: {name: auth, namespace: prod}
+spec: {weighted: {services: [{name: auth, port: 80}]}}
+"""
+TRAEFIK = {"traffic": {"traefik": {"traefikService": "auth"}, "settle": "5s"}}
+
+
+def test_m12_a_route_in_traefiks_old_api_group_is_too_old() -> None:
+    """Moved to the present group it is fine."""
+    (risk,) = [r for r in found(TRAEFIK, DEPLOYMENT, SERVICE, OLD) if r.level is Level.ERROR]
+    assert "TraefikService auth is in the API group traefik.containo.us" in risk.finding.message
+    assert "too old" in risk.finding.message
+    new = OLD.replace("traefik.containo.us", "traefik.io")
+    assert found(TRAEFIK, DEPLOYMENT, SERVICE, new) == []
+
+
 def test_m15_a_shared_volume_and_a_port_of_the_pod_are_no_risk() -> None:
     """Many pods on many nodes may have them."""
     shared = CLAIM.replace("ReadWriteOnce", "ReadWriteOnce, ReadWriteMany")

@@ -3,11 +3,18 @@
 from dataclasses import dataclass, field, replace
 
 from canary.api import Metric, PoolSource, RatioSource, Status
-from canary.core.increments import Side, SideOf, Tick
+from canary.core.increments import Side, Tick
 from canary.core.outlook import outlook
-from canary.core.sampling import RatioAnswers, ratio_samples, rounds_of
-from canary.core.series import Found, MetricAnswer, Series, SeriesQuery
-from canary.core.snapshot import Wish
+from canary.core.rounds import Rounds
+from canary.core.sampling import (
+    PoolAnswers,
+    RatioAnswers,
+    pool_samples_of,
+    ratio_samples,
+    rounds_of,
+)
+from canary.core.series import Found
+from canary.core.snapshot import PoolSamples, Wish
 from canary.interfaces import MetricSource, Notice
 from canary.local.traefik import CANARY, STABLE
 from canary.local.world import NAMESPACE, LocalCluster
@@ -120,30 +127,27 @@ class Recorder:
     def _pools(self, now: float, new: set[str]) -> tuple[Pool, ...]:
         queries = compile_metric(POOLS, self._context())
         end = float(int(self.source.settled(now)))
-        if not isinstance(queries, PoolQueries) or isinstance(queries.maximum, float) or end <= 0:
+        if not isinstance(queries, PoolQueries) or end <= 0:
             return ()
-        queries = queries.summed()
-        assert isinstance(queries.maximum, SeriesQuery)  # noqa: S101 - it was one before
-        answers = self.source.read((queries.in_use, queries.maximum), end - 2, end, 1.0)
-        maximum = {
-            series.labels.get("pod", ""): series.points[-1][1]
-            for series in _series(answers[queries.maximum.key])
-        }
-        pools = (
-            _pool(series.labels.get("pod", ""), series.points[-1][1], maximum, queries.side_of)
-            for series in _series(answers[queries.in_use.key])
-        )
+        raw = answers_of(queries, self.source.read(queries.queries(), end - WINDOW, end, 1.0))
+        assert isinstance(raw, PoolAnswers)  # noqa: S101 - of the queries of a pool
+        found = _fullest(pool_samples_of(raw, Rounds(end - WINDOW, (end,))))
         return tuple(
-            replace(pool, side=Side.CANARY) if pool.instance in new else pool for pool in pools
+            replace(pool, side=Side.CANARY) if pool.instance in new else pool for pool in found
         )
 
 
-def _pool(pod: str, in_use: float, maximum: dict[str, float], side_of: SideOf) -> Pool:
-    return Pool(pod, side_of(pod) or Side.STABLE, in_use, maximum.get(pod, 0.0))
-
-
-def _series(answer: MetricAnswer) -> tuple[Series, ...]:
-    return answer.series if isinstance(answer, Found) else ()
+def _fullest(pools: PoolSamples) -> list[Pool]:
+    """Of each instance the pool that is nearest to its end: others beside it may be idle."""
+    found: dict[str, Pool] = {}
+    maxima = pools.maximum.series if isinstance(pools.maximum, Found) else ()
+    for one in pools.in_use.series if isinstance(pools.in_use, Found) else ():
+        name = one.labels.get(pools.label, "")
+        most = [m.points[-1][1] for m in maxima if m.labels.items() <= one.labels.items()]
+        side = pools.side_of(name) or Side.STABLE
+        pool = Pool(name, side, one.points[-1][1], max(most, default=0.0))
+        found[name] = max(pool, found.get(name, pool), key=lambda each: each.share)
+    return list(found.values())
 
 
 def _evidence(status: Status) -> tuple[Evidence, ...]:
