@@ -68,7 +68,7 @@ def _samples(
     world: World, wish: Wish, workload: Workload, route: Route | None, now: float
 ) -> Samples | None:
     status, step = wish.status, wish.spec.analysis.interval
-    if judged_from(status) is None or status.intent not in JUDGED:
+    if judged_from(status) is None or not _is_read(status, workload, route):
         return None
     since, end = _since(status, now, step), world.metrics.settled(now)
     if end <= since:
@@ -76,6 +76,13 @@ def _samples(
     # What was before the release is read in coarse steps, once: it is only stable's usual rate.
     history = 0.0 if since == status.judged_until else HISTORY
     return read_samples(world.metrics, (wish, workload, route), (since, end), history)
+
+
+def _is_read(status: Status, workload: Workload, route: Route | None) -> bool:
+    """Whether the metrics matter now: to the judge, or to see a canary's last requests."""
+    if status.intent is not Intent.ROLL_BACK:
+        return status.intent in JUDGED
+    return workload.canary is not None and (route is None or route.weight == 0)
 
 
 def _since(status: Status, now: float, step: float) -> float:

@@ -205,6 +205,30 @@ def test_the_canary_is_drained_before_it_goes(interval: str) -> None:
     assert (memory.status.reason, memory.dropped) == (Reason.PROMOTED, 0)
 
 
+@pytest.mark.parametrize("interval", ["1s", "5s", "30s"])
+def test_c08_a_rollback_drains_running_requests_as_a_promotion_does(interval: str) -> None:
+    """An abort takes the weight away at once, and the canary's pods once they have answered."""
+    spec = load_release(RELEASE.replace("interval: 5s", f"interval: {interval}"), "tests").spec
+    memory = deployed(spec=spec, linger=25.0)
+    memory.run(600, until=Phase.PROGRESSING)
+    memory.run(60)
+    memory.ask(Verb.ABORT)
+    memory.step()
+    assert (memory.weight, len(memory.canaries) > 0) == (0, True)
+    ended(memory)
+    assert (memory.status.reason, memory.dropped) == (Reason.ABORTED, 0)
+
+
+def test_a_rollback_waits_no_longer_than_a_minute_for_a_canary_that_stays_busy() -> None:
+    """Somebody who calls its pods directly must not keep a rejected version alive."""
+    memory = deployed(linger=10_000.0)
+    memory.run(600, until=Phase.PROGRESSING)
+    memory.run(60)
+    memory.ask(Verb.ABORT)
+    memory.run(90)
+    assert (memory.status.phase, memory.canaries) == (Phase.ROLLED_BACK, [])
+
+
 @pytest.mark.parametrize("kind", ["down", "silent"])
 def test_silence_past_the_patience_pauses_and_says_why(kind: str) -> None:
     """Nothing to go by for longer than the patience: the release waits for a person."""
@@ -482,6 +506,31 @@ def test_a_write_that_is_refused_again_and_again_is_said_in_the_status() -> None
     memory.impossible = None
     ended(memory)
     assert memory.status.reason is Reason.UNPAUSED_BY_HAND
+
+
+def test_a_release_deleted_while_the_target_rolls_puts_the_target_back_before_the_route() -> None:
+    """The canary has all of the traffic until stable's pods are whole again."""
+    memory = deployed()
+    while {pod.template for pod in memory.pods} != {"v1", "v2"}:
+        memory.step()
+    memory.deleting_since = memory.time
+    while memory.weight == 100:
+        memory.step()
+    assert {pod.template for pod in memory.pods} == {"v1"}
+    assert all(pod.ready_since is not None for pod in memory.pods)
+    memory.run(60)
+    assert (memory.gone, memory.weight, memory.template, memory.held) == (True, None, "v1", False)
+    assert memory.dropped == 0
+
+
+def test_a_target_that_cannot_go_back_does_not_keep_the_route() -> None:
+    """What serves the users is put right even where the vetted template is lost."""
+    memory = deployed()
+    while {pod.template for pod in memory.pods} != {"v1", "v2"}:
+        memory.step()
+    memory.deleting_since, memory.impossible = memory.time, PutBack
+    memory.run(150)
+    assert (memory.gone, memory.weight) == (True, None)
 
 
 def test_dying_in_the_middle_of_a_deletion() -> None:

@@ -42,13 +42,16 @@ def decide(snap: Snapshot, judged: AnalysisResult) -> Plan:
     """The next status, the actions that lead there in order, and when to look again."""
     snap = _steerable(snap)
     status, request = take_request(snap)
+    # A rollback reads the metrics only to see the canary's last requests: what it is rolled back
+    # for stays as it was.
+    over = status.intent is Intent.ROLL_BACK
     status = status.model_copy(
         update={
             "observed_generation": snap.wish.generation,
             "judged_until": judged.until if judged.until is not None else status.judged_until,
             "judge": status.judge if judged.state is None else judged.state,
-            "analysis": judged.metrics or status.analysis,
-            "verdict": _verdict(status, judged),
+            "analysis": status.analysis if over else judged.metrics or status.analysis,
+            "verdict": status.verdict if over else _verdict(status, judged),
         }
     )
     context = Context(snap, judged, status, request)

@@ -21,6 +21,9 @@ NOT_THE_TEMPLATES_FAULT = {
     Reason.NOT_ISOLATED,
 }
 """Rolled back, but the same template may start again by itself."""
+DRAINED_BY = 60.0
+"""Seconds after weight 0: by then the canary's pods end, and finish what they have by their own
+grace period."""
 SEEN_AT_MOST = 10
 """Pods whose names are kept: people look at one or two."""
 
@@ -96,6 +99,16 @@ def wait_for_the_route(ctx: Context) -> Plan | None:
     return _wait(ctx, confirmed_at=ctx.release.confirmed_at or ctx.now)
 
 
+def drain(ctx: Context) -> Plan | None:
+    """Requests that the canary has taken are finished first, while its counters still move."""
+    canary, since = ctx.snap.canary, ctx.release.confirmed_at
+    if canary is None or canary.replicas == 0 or not ctx.judged.canary_busy:
+        return None
+    if since is None or ctx.now - since > DRAINED_BY:
+        return None
+    return _wait(ctx, confirmed_at=since)
+
+
 def scale_down(ctx: Context) -> Plan | None:
     """Nothing is sent to the canary any more, so its pods may go."""
     canary = ctx.snap.canary
@@ -150,6 +163,7 @@ ROLL_BACK: tuple[Rule, ...] = (
     put_back_what_was_unpaused,
     put_back_what_rolled,
     wait_for_the_route,
+    drain,
     scale_down,
     restore_route,
     delete_canary,

@@ -15,6 +15,8 @@ from canary.core.rollout.context import POLL, Context, Rule, vetted
 
 LET_GO_AFTER = 120.0
 """Seconds: a deletion that cannot tidy up by then reports it and goes through."""
+TARGET_BY = 90.0
+"""Seconds: so long a target that rolls may take to go back before the route is put back."""
 
 
 def _wait(ctx: Context, *actions: Action, confirmed_at: float | None = None) -> Plan:
@@ -41,6 +43,22 @@ def never_adopted(ctx: Context) -> Plan | None:
     if ctx.status.stable_hash is not None or ctx.snap.canary is not None:
         return None
     return ctx.plan(Reason.DELETED, Release(), LetGo(), after=None)
+
+
+def target_first(ctx: Context) -> Plan | None:
+    """A target in the middle of its roll goes back while the canary still takes the traffic."""
+    release, target, canary = ctx.status.release, ctx.snap.target, ctx.snap.canary
+    if release is None or release.unhold_at is None or release.rolled or target is None:
+        return None
+    carries = canary is not None and canary.ready > 0 and ctx.status.weight > 0
+    stable, since = ctx.status.stable_hash, ctx.snap.wish.deleting_since
+    if not carries or stable is None or ctx.now - (since or ctx.now) > TARGET_BY:
+        return None
+    if target.template != stable:
+        return _wait(ctx, PutBack(stable, roll=True), confirmed_at=release.confirmed_at)
+    if target.running != stable:
+        return _wait(ctx, confirmed_at=release.confirmed_at)
+    return None
 
 
 def route_first(ctx: Context) -> Plan | None:
@@ -79,6 +97,7 @@ def let_go(ctx: Context) -> Plan:
 TERMINATE: tuple[Rule, ...] = (
     too_late,
     never_adopted,
+    target_first,
     route_first,
     vetted_template,
     canary_objects,
