@@ -38,8 +38,9 @@ Samples = Annotated[
     typer.Option(
         metavar="FILE",
         help="Instead of Prometheus: CSV of cumulative counters: release, time (s), "
-        "canary_total, canary_bad, stable_total, stable_bad. Rows before the canary's first "
-        "request are stable's history. - is standard input.",
+        "canary_total, canary_bad, stable_total, stable_bad; or of each pod: release, time, "
+        "side (canary or stable), pod, total, bad. Rows before the canary's first request are "
+        "stable's history. - is standard input.",
     ),
 ]
 Canary = Annotated[

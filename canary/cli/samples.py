@@ -17,13 +17,16 @@ from canary.core.counter import Counter
 from canary.core.evidence import EvidenceState, Interval, Judge, RatioPolicy
 from canary.core.evidence.assess import assess_judge
 from canary.core.evidence.policy import Assessment
+from canary.core.increments import Side
 from canary.errors import UsageError
 
 if TYPE_CHECKING:
+    from canary.cli.pod_samples import PodReleases
     from canary.core.evidence.pod_windows import PodWindowsState
 
 COLUMNS = ("release", "time", "canary_total", "canary_bad", "stable_total", "stable_bad")
-_EXPECTED = "expected the columns " + ",".join(COLUMNS)
+POD_COLUMNS = ("release", "time", "side", "pod", "total", "bad")
+_EXPECTED = f"expected the columns {','.join(COLUMNS)}, or per pod {','.join(POD_COLUMNS)}"
 # Rows wait and are judged together: unpacking a state for each row is slow, keeping every state
 # unpacked takes too much memory with thousands of releases.
 _BATCH = 32
@@ -38,11 +41,19 @@ _BACKWARDS = 3
 """So many rows in the wrong order, and more than in the right one, are no accident."""
 
 _JUMPY = (
-    "no data: a counter falls again and again, and not to about zero: several processes answer at "
+    "a counter falls again and again, and not to about zero: several processes answer at "
     "one address, or a Prometheus goes backwards"
 )
 
-_Row = tuple[float, float, float, float, float]
+_Row = tuple[float, ...]
+"""Time, and the counters: (all, bad) of the canary and of stable, or of the one pod."""
+Pod = tuple[Side, str]
+"""Whose the counters of a row are."""
+
+
+def no_data(policy: RatioPolicy, why: str) -> Assessment:
+    """What is said of counters that cannot be right."""
+    return replace(assess_judge(Judge(policy), policy), sentence=f"no data: {why}")
 
 
 @dataclass(slots=True)
@@ -62,20 +73,20 @@ class _Releases:
     Both are packed: 200,000 releases of a few rows each have to fit into 100 MiB.
     """
 
-    __slots__ = ("_policy", "_rows", "_states", "jumpy")
+    __slots__ = ("_jumpy", "_policy", "_rows", "_states")
 
     def __init__(self, policy: RatioPolicy) -> None:
         self._policy = policy
         self._rows: dict[str, bytes] = {}
         self._states: dict[str, tuple[array[float], PodWindowsState | None]] = {}
-        self.jumpy: set[str] = set()
+        self._jumpy: set[str] = set()
         """Releases with a counter that is several in turn."""
 
     def __iter__(self) -> Iterator[str]:
         """Names, in order of appearance."""
         return iter(self._rows)
 
-    def add(self, name: str, row: _Row) -> bool:
+    def add(self, name: str, row: _Row, _: Pod | None = None) -> bool:
         """Takes in a row of cumulative counters; False: its time is not after the last one's."""
         rows = self._rows.get(name)
         if rows is None:
@@ -86,12 +97,17 @@ class _Releases:
         rows += _PACKED.pack(*row)
         self._rows[name] = rows
         if len(rows) > _BATCH * _PACKED.size:
-            state = self.judge(name).state()
+            state = self._judge(name).state()
             self._states[name] = (array("d", state.values), state.windows)
             self._rows[name] = rows[-_PACKED.size :]
         return True
 
-    def judge(self, name: str) -> Judge:
+    def assess(self, name: str) -> Assessment:
+        """What is said after all rows."""
+        said = assess_judge(self._judge(name), self._policy)
+        return no_data(self._policy, _JUMPY) if name in self._jumpy else said
+
+    def _judge(self, name: str) -> Judge:
         """The judge after all rows so far."""
         values, windows = self._states.get(name, ((), None))
         judge = Judge(self._policy, EvidenceState(tuple(values), windows=windows))
@@ -103,7 +119,7 @@ class _Releases:
             judge.step(Interval(start, end, canary, bad, *_counted(counters[2:], end, now[2:])))
             start = end
         if any(one.jumpy for one in counters):
-            self.jumpy.add(name)
+            self._jumpy.add(name)
         return judge
 
 
@@ -125,25 +141,28 @@ def judge_samples(
     Raises:
         UsageError: the file is not there or not what was expected; says where.
     """
-    releases = _Releases(policy)
-    for line, name, row in _rows(source):
-        taken = releases.add(name, row)
+    releases: _Releases | PodReleases | None = None
+    for line, name, row, pod in _rows(source):
+        if releases is None:
+            releases = _Releases(policy) if pod is None else _by_pod(policy)
+        taken = releases.add(name, row, pod)
         if not taken:
             skipped.count += 1
             if skipped.count == 1:
                 skipped.first_line, skipped.first_release = line, name
         if not taken or name in skipped.backwards:
             skipped.backwards[name] = skipped.backwards.get(name, 0) + (-1 if taken else 1)
-    _refuse_descending(source, skipped)
-    empty = True
-    for name in releases:
-        empty = False
-        said = assess_judge(releases.judge(name), policy)
-        if name in releases.jumpy:
-            said = replace(assess_judge(Judge(policy), policy), sentence=_JUMPY)
-        yield name, said
-    if empty:
+    if releases is None:
         raise UsageError(f"{_name(source)}: no samples below the header; {_EXPECTED} and rows")
+    _refuse_descending(source, skipped)
+    for name in releases:
+        yield name, releases.assess(name)
+
+
+def _by_pod(policy: RatioPolicy) -> "PodReleases":
+    from canary.cli.pod_samples import PodReleases  # noqa: PLC0415 - slow, and rarely needed
+
+    return PodReleases(policy)
 
 
 def _refuse_descending(source: str, skipped: Skipped) -> None:
@@ -160,15 +179,18 @@ def _name(source: str) -> str:
     return "standard input" if source == "-" else shown(source)
 
 
-def _rows(source: str) -> Iterator[tuple[int, str, _Row]]:
+def _rows(source: str) -> Iterator[tuple[int, str, _Row, Pod | None]]:
+    """Number of the line, release, time and counters, and whose counters they are."""
     with _opened(source) as stream:
         reader = csv.reader(stream)
         try:
-            header = next(reader, None)
-            places = _places(header, source)
+            columns, places = _places(next(reader, None), source)
             for fields in reader:
                 if fields:
-                    yield reader.line_num, *_parsed(fields, places, source, reader.line_num)
+                    yield (
+                        reader.line_num,
+                        *_parsed(fields, columns, places, source, reader.line_num),
+                    )
         except UnicodeDecodeError as error:
             raise UsageError(
                 f"{_name(source)}, after line {reader.line_num}: not text in UTF-8 "
@@ -180,75 +202,101 @@ def _rows(source: str) -> Iterator[tuple[int, str, _Row]]:
             ) from error
 
 
-def _places(header: list[str] | None, source: str) -> tuple[int, ...]:
+def _places(header: list[str] | None, source: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Which columns the file has, and where they are."""
     if header is None:
         raise UsageError(f"{_name(source)} is empty; {_EXPECTED} in its first line")
     names = [name.strip() for name in header]
+    columns = POD_COLUMNS if {"side", "pod"} & set(names) else COLUMNS
     found = shown(", ".join(names))[:200]
-    missing = [column for column in COLUMNS if column not in names]
+    missing = [column for column in columns if column not in names]
     if missing:
         raise UsageError(
             f"{_name(source)}, line 1: no column {', '.join(missing)}; {_EXPECTED}, found: {found}"
         )
-    twice = [column for column in COLUMNS if names.count(column) > 1]
+    twice = [column for column in columns if names.count(column) > 1]
     if twice:
         raise UsageError(
             f"{_name(source)}, line 1: more than one column {', '.join(twice)}; found: {found}"
         )
-    return tuple(names.index(column) for column in COLUMNS)
+    return columns, tuple(names.index(column) for column in columns)
 
 
-def _parsed(fields: list[str], places: tuple[int, ...], source: str, line: int) -> tuple[str, _Row]:
+def _parsed(
+    fields: list[str], columns: tuple[str, ...], places: tuple[int, ...], source: str, line: int
+) -> tuple[str, _Row, Pod | None]:
     try:
         name, *texts = [fields[place] for place in places]
+        pod = _pod(texts) if columns is POD_COLUMNS else None
         row = tuple(map(float, texts))
     except (ValueError, IndexError):
-        raise _complaint(fields, places, source, line) from None
-    at, canary, canary_bad, stable, stable_bad = row
+        raise _complaint(fields, columns, places, source, line) from None
     plain = "".join(texts)
     if (
         # The sum is finite only if all are: this catches NaN and infinity in one comparison.
         not -math.inf < sum(row) < math.inf
         or min(row[1:]) < 0.0
-        or canary_bad > canary * _ROUNDING
-        or stable_bad > stable * _ROUNDING
+        or row[2] > row[1] * _ROUNDING
+        or (pod is None and row[4] > row[3] * _ROUNDING)
         or "_" in plain
         or not plain.isascii()
         or not name.strip()
-        or at > _LATEST
+        or row[0] > _LATEST
     ):
-        raise _complaint(fields, places, source, line)
-    return name, (at, canary, canary_bad, stable, stable_bad)
+        raise _complaint(fields, columns, places, source, line)
+    return name, row, pod
 
 
-def _complaint(fields: list[str], places: tuple[int, ...], source: str, line: int) -> UsageError:
+def _pod(texts: list[str]) -> Pod:
+    """Takes side and pod out of the texts. Raises ValueError where they are none."""
+    side, pod = (text.strip() for text in texts[1:3])
+    if not pod:
+        raise ValueError(pod)
+    del texts[1:3]
+    return Side(side), pod
+
+
+def _complaint(
+    fields: list[str], columns: tuple[str, ...], places: tuple[int, ...], source: str, line: int
+) -> UsageError:
     """Says which field of the line is wrong."""
     where = f"{_name(source)}, line {line}"
     if len(fields) <= max(places):
         return UsageError(
             f"{where}: expected at least {max(places) + 1} fields, found {len(fields)}"
         )
-    name, *texts = [fields[place] for place in places]
-    if not name.strip():
-        return UsageError(f"{where}: release must be a name, found {name[:60]!r}")
-    for column, text in zip(COLUMNS[1:], texts, strict=True):
-        value = _number(text)
-        if not math.isfinite(value) or (value < 0.0 and column != "time"):
-            wanted = "a time in seconds" if column == "time" else "a number of at least 0"
-            return UsageError(f"{where}: {column} must be {wanted}, found {text[:60]!r}")
-    if _number(texts[0]) > _LATEST:
+    given = {column: fields[place] for column, place in zip(columns, places, strict=True)}
+    for column, text in given.items():
+        if (wanted := _wanted(column, text)) is not None:
+            return UsageError(f"{where}: {column} must be {wanted}, found {shown(text)[:60]!r}")
+    if _number(given["time"]) > _LATEST:
         return UsageError(
-            f"{where}: time must be in seconds, found {texts[0][:60]}: "
+            f"{where}: time must be in seconds, found {given['time'][:60]}: "
             "it looks like milliseconds, so divide it by 1000"
         )
-    for total, bad in ((2, 3), (4, 5)):
-        if _number(texts[bad - 1]) > _number(texts[total - 1]):
+    for total in [column for column in columns if column.endswith("total")]:
+        bad = total.replace("total", "bad")
+        if _number(given[bad]) > _number(given[total]):
             return UsageError(
-                f"{where}: {COLUMNS[bad]} ({texts[bad - 1][:60]}) is more than {COLUMNS[total]} "
-                f"({texts[total - 1][:60]}): expected all requests, and the bad ones among them; "
+                f"{where}: {bad} ({given[bad][:60]}) is more than {total} "
+                f"({given[total][:60]}): expected all requests, and the bad ones among them; "
                 "are the columns in the wrong order?"
             )
     return UsageError(f"{where}: cannot be read")
+
+
+def _wanted(column: str, text: str) -> str | None:
+    """What is expected in a column instead of this text; None: it is fine."""
+    match column:
+        case "release" | "pod":
+            return None if text.strip() else "a name"
+        case "side":
+            return None if text.strip() in set(Side) else "canary or stable"
+        case "time":
+            return None if math.isfinite(_number(text)) else "a time in seconds"
+        case _:
+            fine = math.isfinite(value := _number(text)) and value >= 0.0
+            return None if fine else "a number of at least 0"
 
 
 def _number(text: str) -> float:

@@ -131,7 +131,13 @@ def _without_earlier_canaries(tick: Tick, given: AnalysisInput) -> Tick:
 
 
 def _interval(tick: Tick, given: AnalysisInput) -> Interval:
-    counted = [one for one in tick.increments if not given.cold(one.name, tick.end)]
+    warm = (one for one in tick.increments if not given.cold(one.name, tick.end))
+    return interval_of(replace(tick, increments=tuple(warm)))
+
+
+def interval_of(tick: Tick) -> Interval:
+    """What the judge folds of one round: the sums of both sides, and each of several pods."""
+    counted = tick.increments
 
     def of(side: Side) -> tuple[float, float]:
         mine = [one for one in counted if one.side is side]
