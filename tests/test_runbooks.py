@@ -13,7 +13,7 @@ import typer
 import yaml
 
 from canary.alerts import alert_names, groups
-from canary.api import SENTENCES, Reason
+from canary.api import Reason, ReasonKind
 from canary.cli.main import COMMANDS, app_of
 from canary.local.postgres import start_postgres
 from canary.local.processes import Supervisor
@@ -25,47 +25,10 @@ DOCS = PAGES.parent
 SECTIONS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
 OTHERS = {"README", "auth-outage"}
 
-NEEDS_NOBODY = {
-    Reason.AT_REST,
-    Reason.ADOPTED,
-    Reason.SUSPENDED,
-    Reason.PROMOTED,
-    Reason.INVALID_SPEC,
-    Reason.API_REFUSED,
-    Reason.REQUEST_IGNORED,
-    Reason.NOTIFICATION_FAILED,
-    Reason.TARGET_NOT_FOUND,
-    Reason.TARGET_NOT_STABLE,
-    Reason.TARGET_SCALED_TO_ZERO,
-    Reason.TARGET_TAKEN,
-    Reason.NAME_TAKEN,
-    Reason.SERVICE_NOT_FOUND,
-    Reason.SERVICE_SELECTS_NO_POD,
-    Reason.ROUTE_NOT_FOUND,
-    Reason.ROUTE_NOT_ACCEPTED,
-    Reason.DELETED,
-    Reason.UNKNOWN,
-    Reason.ROLLED_OUT_WITHOUT_CANARY,
-    Reason.STARTED,
-    Reason.CANARY_NOT_READY,
-    Reason.CHECKS_RUNNING,
-    Reason.SHIFTING_TRAFFIC,
-    Reason.HOLDING,
-    Reason.GATHERING_EVIDENCE,
-    Reason.STEP_PASSED,
-    Reason.ROLLING_TARGET,
-    Reason.RESTORING_ROUTE,
-    Reason.DRAINING,
-    Reason.BAKING,
-    Reason.ANALYSIS_SKIPPED,
-    Reason.REPLACING_UNHEALTHY_STABLE,
-    Reason.STEPS_SKIPPED,
-    Reason.RETURNING_TO_STABLE,
-    Reason.RETURNED_TO_STABLE,
-    Reason.RESTARTING,
-    Reason.RESTARTED,
+HAS_A_PAGE = {
+    reason for reason in Reason if reason.info.kind in {ReasonKind.HELD, ReasonKind.ROLLBACK}
 }
-"""No release is stopped by these: their own message, and `canary doctor`, say what to do."""
+"""For the others their own message, and `canary doctor`, say what to do."""
 
 REFUSED = typer.BadParameter.__mro__[1]
 """What a wrong option, a missing and a superfluous argument have in common."""
@@ -88,19 +51,19 @@ def blocks(language: str) -> list[object]:
 
 def test_every_reason_that_stops_a_release_and_every_alert_has_its_page():
     """And no page is about anything else."""
-    reasons = {str(reason) for reason in Reason if reason not in NEEDS_NOBODY}
+    reasons = {str(reason) for reason in HAS_A_PAGE}
     assert {path.stem for path in pages()} == reasons | set(alert_names()) | OTHERS
 
 
 def test_what_rolls_back_or_pauses_has_a_page():
-    """As the rules of a release write it: the list above leaves none of them out."""
+    """As the rules of a release write it: the kinds above leave none of them out."""
     core = Path(__file__).parents[1] / "canary" / "core"
     text = "".join(path.read_text("utf-8") for path in sorted(core.rglob("*.py")))
     named = set(
         re.findall(r"(?:roll_back|inconclusive|pause)\(\s*(?:ctx, |context, )?Reason\.(\w+)", text)
     )
     assert {"ABORTED", "NEVER_READY", "DEADLINE_EXCEEDED", "CONTESTED"} <= named
-    assert not {Reason[name] for name in named} & NEEDS_NOBODY
+    assert {Reason[name] for name in named} <= HAS_A_PAGE
 
 
 @pytest.mark.parametrize("path", [pytest.param(one, id=one.stem) for one in pages()])
@@ -118,7 +81,7 @@ def test_a_page_has_its_four_parts_and_says_first_what_happened(path: Path):
     if path.stem in alert_names():
         assert lines[2].startswith("Alert: ")
     else:
-        assert lines[2] == SENTENCES[Reason(path.stem)]
+        assert lines[2] == Reason(path.stem).info.sentence
 
 
 def test_the_index_names_every_page_once():

@@ -14,14 +14,7 @@ _ENDS_BY_ITSELF = (
     Phase.TERMINATING,
 )
 """Phases that are over soon, if all is well."""
-_HELD = (
-    Reason.CONTESTED,
-    Reason.TRAFFIC_NOT_SHIFTED,
-    Reason.STABLE_UNHEALTHY,
-    Reason.CANARY_NOT_READY,
-    Reason.SHIFTING_TRAFFIC,
-)
-"""Reasons for which the weight stays, though nobody asked for that."""
+_HELD = tuple(reason for reason in Reason if reason.info.holds_weight)
 
 
 def group() -> Group:

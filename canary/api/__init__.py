@@ -12,7 +12,17 @@ from canary.api.analysis import (
 )
 from canary.api.fields import format_duration, parse_duration
 from canary.api.problems import Path, Problem, SpecError
-from canary.api.reasons import BY_PERSON, SENTENCES, Intent, Phase, Reason, Result, Skip, Verdict
+from canary.api.reasons import (
+    REASONS,
+    Intent,
+    LookAt,
+    Phase,
+    Reason,
+    ReasonKind,
+    Result,
+    Skip,
+    Verdict,
+)
 from canary.api.resource import (
     CanaryRelease,
     Loaded,
@@ -36,8 +46,7 @@ from canary.api.status import (
 from canary.api.traffic import Target, Traffic
 
 __all__ = [
-    "BY_PERSON",
-    "SENTENCES",
+    "REASONS",
     "Analysis",
     "CanaryRelease",
     "Check",
@@ -50,6 +59,7 @@ __all__ = [
     "LatencySource",
     "Leak",
     "Loaded",
+    "LookAt",
     "Metadata",
     "Metric",
     "MetricStatus",
@@ -62,6 +72,7 @@ __all__ = [
     "Problem",
     "RatioSource",
     "Reason",
+    "ReasonKind",
     "Release",
     "Result",
     "RollbackWindow",

@@ -26,15 +26,6 @@ class Group(StrEnum):
     ALL = "all"
 
 
-POOL_REASONS = frozenset(
-    {
-        Reason.POOL_SATURATED,
-        Reason.POOL_EXHAUSTED,
-        Reason.CONNECTION_LEAK,
-        Reason.CONNECTIONS_WAITING,
-    }
-)
-"""What the people who look after the database have to see at once."""
 DEFAULT_GROUPS = (Group.ROLLBACK, Group.STUCK, Group.APPROVAL, Group.PROMOTION)
 """What a receiver is told that asks for nothing: how releases end, and when they need a person."""
 

@@ -1,6 +1,11 @@
-"""Phases, verdicts and reasons: the same constants in conditions, Events, logs and reports."""
+"""Phases, verdicts and reasons: the same constants in conditions, Events, logs and reports.
 
-from enum import StrEnum
+A new reason is one member of `Reason`, one row of `REASONS` and, where it rolls a release back or
+holds it, one page in docs/runbooks.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum, auto
 
 
 class Phase(StrEnum):
@@ -61,7 +66,7 @@ class Result(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why; `SENTENCES` says each in one sentence."""
+    """Why a release is where it is; `REASONS` has everything that is known about each."""
 
     # at rest
     AT_REST = "AtRest"
@@ -137,78 +142,400 @@ class Reason(StrEnum):
     TEMPLATE_CHANGED = "TemplateChanged"
     ROLL_FAILED = "RollFailed"
 
+    @property
+    def info(self) -> "ReasonInfo":
+        """The row of this reason."""
+        return REASONS[self]
 
-BY_PERSON = frozenset({Reason.PAUSED_BY_PERSON, Reason.ABORTED, Reason.UNDONE})
-"""A person brought it about, so nobody has to be told that something is wrong."""
 
-SENTENCES: dict[Reason, str] = {
-    Reason.AT_REST: "The vetted version runs; a new template starts a release.",
-    Reason.ADOPTED: "The running version was recorded as stable; no pod was restarted.",
-    Reason.SUSPENDED: "A new template is there, but the release is suspended.",
-    Reason.REJECTED: "This template was rolled back; a different one, or a retry, starts again.",
-    Reason.PROMOTED: "The new version passed every step and is now stable.",
-    Reason.REQUEST_IGNORED: "A request by annotation cannot be understood and is left alone.",
-    Reason.NOTIFICATION_FAILED: "A receiver could not be told; the release goes on.",
-    Reason.INVALID_SPEC: "The spec cannot be followed as it is written; nothing is done.",
-    Reason.API_REFUSED: "The API server refused something that the release needs.",
-    Reason.TARGET_NOT_FOUND: "The target does not exist.",
-    Reason.TARGET_NOT_STABLE: "The target is rolling; it is adopted when that has ended.",
-    Reason.TARGET_SCALED_TO_ZERO: "The target has no replicas, so there is no traffic to share.",
-    Reason.TARGET_TAKEN: "Another CanaryRelease guards this target already.",
-    Reason.NAME_TAKEN: "An object that is not ours has the name that the canary needs.",
-    Reason.SERVICE_NOT_FOUND: "The Service that the target's clients call does not exist.",
-    Reason.SERVICE_SELECTS_NO_POD: "The Service sends to a port that no running pod has.",
-    Reason.NOT_ISOLATED: "Canary pods could not be kept apart from stable ones.",
-    Reason.ROUTE_NOT_FOUND: "The route does not exist, so no weight can be written.",
-    Reason.DELETED: "The CanaryRelease is being deleted; everything is put back.",
-    Reason.ROLLED_OUT_WITHOUT_CANARY: "A template was rolled out past us and now runs everywhere.",
-    Reason.RETURNED_TO_STABLE: "A version that was stable before runs again on all pods.",
-    Reason.RESTARTED: "The pods of the stable version were restarted.",
-    Reason.UNKNOWN: "The status has a reason that this version of the operator does not know.",
-    Reason.STARTED: "A new template was seen; the canary is being created.",
-    Reason.CANARY_NOT_READY: "The canary's pods are not ready yet.",
-    Reason.CHECKS_RUNNING: "The checks that are due are running.",
-    Reason.SHIFTING_TRAFFIC: "The weight is written; the router has not confirmed it yet.",
-    Reason.HOLDING: "The step's hold time is not over.",
-    Reason.GATHERING_EVIDENCE: "Too few requests yet to call the canary as good as stable.",
-    Reason.STEP_PASSED: "The step's evidence passed; the next step begins.",
-    Reason.ANALYSIS_SKIPPED: "A person skipped the analysis; the version is promoted without it.",
-    Reason.STEPS_SKIPPED: "A person skipped the remaining steps; the analysis still decides.",
-    Reason.RETURNING_TO_STABLE: "The target rolls to a version that was stable before.",
-    Reason.RESTARTING: "The pods of the stable version are being restarted.",
-    Reason.APPROVAL_NEEDED: "The step passed and waits for a person's approval.",
-    Reason.ROLLING_TARGET: "The target rolls to the new version; the canary takes the traffic.",
-    Reason.RESTORING_ROUTE: "The route is being put back to what the user wrote.",
-    Reason.DRAINING: "The last requests to the canary are being finished.",
-    Reason.BAKING: "The new version is promoted and still being watched.",
-    Reason.NO_DATA: "The metrics say nothing about the canary; the weight stays.",
-    Reason.MONITORING_UNAVAILABLE: "The monitoring does not answer; the weight stays.",
-    Reason.JUDGE_STATE_UNREADABLE: "The judge lost its state and starts again; the weight stays.",
-    Reason.STABLE_UNHEALTHY: "Stable fails as well: not the canary's fault; the weight stays.",
-    Reason.REPLACING_UNHEALTHY_STABLE: "Stable is broken, the canary is not: steps are shortened.",
-    Reason.TRAFFIC_NOT_SHIFTED: "The share of requests contradicts the weight; the weight stays.",
-    Reason.ROUTE_NOT_ACCEPTED: "The router refuses the route; the canary gets no traffic.",
-    Reason.CONTESTED: "Somebody else keeps writing the weights; the canary is held at weight 0.",
-    Reason.PAUSED_BY_PERSON: "A person paused the release.",
-    Reason.INCONCLUSIVE: "The evidence did not come in time; the release waits for a person.",
-    Reason.DEADLINE_EXCEEDED: "The release did not end in time and waits for a person.",
-    Reason.CHECK_INCONCLUSIVE: "A check could say neither pass nor fail.",
-    Reason.STATUS_UNREADABLE: "An unexplained canary was found and rolled back.",
-    Reason.WORSE_THAN_STABLE: "The canary fails more often than stable.",
-    Reason.ABOVE_LIMIT: "The canary fails more often than the limit allows.",
-    Reason.CANARY_OUTAGE: "The canary was out: half of its requests failed, or no pod was ready.",
-    Reason.POOL_SATURATED: "A canary pod's connection pool is above its limit.",
-    Reason.POOL_EXHAUSTED: "Every connection of a canary pod's pool is taken.",
-    Reason.CONNECTION_LEAK: "The canary takes connections that it never gives back.",
-    Reason.CONNECTIONS_WAITING: "The canary's requests wait for a database connection.",
-    Reason.OUT_OF_BOUNDS: "A metric of the canary is outside its bounds.",
-    Reason.CRASH_LOOPING: "The canary's pods crash again and again.",
-    Reason.OUT_OF_MEMORY: "A canary pod was killed because it ran out of memory.",
-    Reason.NEVER_READY: "The canary's pods did not become ready in time.",
-    Reason.CHECK_FAILED: "A check failed.",
-    Reason.ABORTED: "A person aborted the release.",
-    Reason.UNDONE: "A person went back to a version that was stable before.",
-    Reason.UNPAUSED_BY_HAND: "Somebody un-paused the target during the release.",
-    Reason.TEMPLATE_CHANGED: "The template changed meanwhile; the newer one is next.",
-    Reason.ROLL_FAILED: "The target did not finish rolling to the new version in time.",
+class ReasonKind(StrEnum):
+    """What a reason says about the release."""
+
+    IDLE = auto()
+    """No release is in flight, and nothing is wrong."""
+    OBSTACLE = auto()
+    """No release can start before somebody corrects something."""
+    PROGRESS = auto()
+    """The release proceeds by itself."""
+    HELD = auto()
+    """The weight does not rise, for a cause other than the canary."""
+    ROLLBACK = auto()
+    """The release is rolled back, or was."""
+    EVENT = auto()
+    """Only in an Event or a condition; it does not change the release."""
+
+
+class LookAt(StrEnum):
+    """What to look at first to find the cause."""
+
+    CANARY_PODS = auto()
+    CRASHED_PODS = auto()
+    CHECK_JOBS = auto()
+    DEPLOYMENTS = auto()
+    """Which Deployments there are."""
+    TARGET = auto()
+    ROUTE = auto()
+    DOCTOR = auto()
+    """`canary doctor` names the cause and the remedy."""
+    SUSPEND = auto()
+    """The field spec.suspend."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonInfo:
+    """What is known about one reason."""
+
+    sentence: str
+    """For people; the default of the status message."""
+    kind: ReasonKind
+    next_step: str = ""
+    """What the controller does next: "waits for the checks". Empty: the step or intent decides."""
+    look_at: LookAt | None = None
+    stalls: bool = False
+    """No release starts before it is corrected; the condition Stalled is true."""
+    needs_person: bool = False
+    """A release that is held for this reason is paused in the end and waits for a person."""
+    inconclusive: bool = False
+    """Nobody can say whether the version is good: `canary gate` exits with 6, not with 5."""
+    silent: bool = False
+    """The wait is limited by the no-data timeout."""
+    by_person: bool = False
+    """A person did it, so nobody has to be told that something is wrong."""
+    without_analysis: bool = False
+    """A rollback for it needs no failed metric: broken pods, checks, and what people did."""
+    about_pool: bool = False
+    """The canary's connection pool is the cause."""
+    holds_weight: bool = False
+    """An alert fires when the weight stays for this reason for long."""
+
+
+REASONS: dict[Reason, ReasonInfo] = {
+    Reason.AT_REST: ReasonInfo(
+        "The stable version runs on all pods; a new template starts a release.", ReasonKind.IDLE
+    ),
+    Reason.ADOPTED: ReasonInfo(
+        "The running version was recorded as stable; no pod was restarted.", ReasonKind.IDLE
+    ),
+    Reason.SUSPENDED: ReasonInfo(
+        "A new template is waiting, but the release is suspended.",
+        ReasonKind.IDLE,
+        next_step="waits until the release is no longer suspended",
+        look_at=LookAt.SUSPEND,
+    ),
+    Reason.REJECTED: ReasonInfo(
+        "This template was rolled back; a different template, or a retry, starts a release.",
+        ReasonKind.ROLLBACK,
+    ),
+    Reason.PROMOTED: ReasonInfo(
+        "The new version passed every step and is now stable.", ReasonKind.IDLE
+    ),
+    Reason.INVALID_SPEC: ReasonInfo(
+        "The spec is invalid; the controller changes nothing.", ReasonKind.OBSTACLE, stalls=True
+    ),
+    Reason.API_REFUSED: ReasonInfo(
+        "The API server refused a request that the release needs.",
+        ReasonKind.EVENT,
+        look_at=LookAt.DOCTOR,
+    ),
+    Reason.REQUEST_IGNORED: ReasonInfo(
+        "The request annotation could not be parsed and was ignored.", ReasonKind.EVENT
+    ),
+    Reason.NOTIFICATION_FAILED: ReasonInfo(
+        "A notification could not be delivered; the release continues.", ReasonKind.EVENT
+    ),
+    Reason.TARGET_NOT_FOUND: ReasonInfo(
+        "The target does not exist.",
+        ReasonKind.OBSTACLE,
+        next_step="waits for the target to exist",
+        look_at=LookAt.DEPLOYMENTS,
+        stalls=True,
+    ),
+    Reason.TARGET_NOT_STABLE: ReasonInfo(
+        "The target is rolling out; it is adopted when the rollout ends.",
+        ReasonKind.IDLE,
+        next_step="adopts the target once its roll has ended",
+        look_at=LookAt.TARGET,
+    ),
+    Reason.TARGET_SCALED_TO_ZERO: ReasonInfo(
+        "The target has no replicas, so there is no traffic to split.",
+        ReasonKind.IDLE,
+        next_step="waits until the target has replicas",
+        look_at=LookAt.TARGET,
+    ),
+    Reason.TARGET_TAKEN: ReasonInfo(
+        "Another CanaryRelease already manages this target.", ReasonKind.OBSTACLE, stalls=True
+    ),
+    Reason.NAME_TAKEN: ReasonInfo(
+        "An object that canary did not create has the name that the canary needs.",
+        ReasonKind.OBSTACLE,
+        stalls=True,
+    ),
+    Reason.SERVICE_NOT_FOUND: ReasonInfo(
+        "The Service that the target's clients call does not exist.",
+        ReasonKind.OBSTACLE,
+        look_at=LookAt.DOCTOR,
+        stalls=True,
+    ),
+    Reason.SERVICE_SELECTS_NO_POD: ReasonInfo(
+        "The Service sends traffic to a port that no running pod has.",
+        ReasonKind.OBSTACLE,
+        look_at=LookAt.DOCTOR,
+        stalls=True,
+    ),
+    Reason.NOT_ISOLATED: ReasonInfo(
+        "A Service other than the canary's own selects canary pods.",
+        ReasonKind.ROLLBACK,
+        look_at=LookAt.DOCTOR,
+        stalls=True,
+        without_analysis=True,
+    ),
+    Reason.ROUTE_NOT_FOUND: ReasonInfo(
+        "The route does not exist, so no weight can be written.",
+        ReasonKind.OBSTACLE,
+        next_step="waits for the route to exist",
+        look_at=LookAt.ROUTE,
+        stalls=True,
+    ),
+    Reason.DELETED: ReasonInfo(
+        "The CanaryRelease is being deleted; the route and the target are being restored.",
+        ReasonKind.IDLE,
+    ),
+    Reason.ROLLED_OUT_WITHOUT_CANARY: ReasonInfo(
+        "A template was rolled out without analysis and now runs on all pods.", ReasonKind.IDLE
+    ),
+    Reason.RETURNED_TO_STABLE: ReasonInfo(
+        "An earlier stable version runs on all pods again.", ReasonKind.IDLE
+    ),
+    Reason.RESTARTED: ReasonInfo("The pods of the stable version were restarted.", ReasonKind.IDLE),
+    Reason.UNKNOWN: ReasonInfo(
+        "The status has a reason that this version of the operator does not know.", ReasonKind.IDLE
+    ),
+    Reason.STARTED: ReasonInfo(
+        "A new template was found; the canary is being created.",
+        ReasonKind.PROGRESS,
+        next_step="creates the canary",
+    ),
+    Reason.CANARY_NOT_READY: ReasonInfo(
+        "The canary's pods are not ready yet.",
+        ReasonKind.PROGRESS,
+        next_step="waits for the canary's pods, then gives it traffic",
+        look_at=LookAt.CANARY_PODS,
+        holds_weight=True,
+    ),
+    Reason.CHECKS_RUNNING: ReasonInfo(
+        "The checks for this stage are running.",
+        ReasonKind.PROGRESS,
+        next_step="waits for the checks",
+        look_at=LookAt.CHECK_JOBS,
+    ),
+    Reason.SHIFTING_TRAFFIC: ReasonInfo(
+        "The weight is written; the router has not confirmed it yet.",
+        ReasonKind.PROGRESS,
+        next_step="waits for the router, then the step's clock starts",
+        look_at=LookAt.ROUTE,
+        holds_weight=True,
+    ),
+    Reason.HOLDING: ReasonInfo("The step's duration is not over.", ReasonKind.PROGRESS),
+    Reason.GATHERING_EVIDENCE: ReasonInfo(
+        "There are too few requests yet to show that the canary is as good as stable.",
+        ReasonKind.PROGRESS,
+    ),
+    Reason.STEP_PASSED: ReasonInfo("The step passed; the next step begins.", ReasonKind.PROGRESS),
+    Reason.ANALYSIS_SKIPPED: ReasonInfo(
+        "A person skipped the analysis; the version is promoted without it.", ReasonKind.PROGRESS
+    ),
+    Reason.STEPS_SKIPPED: ReasonInfo(
+        "A person skipped the remaining steps; the analysis still decides.", ReasonKind.PROGRESS
+    ),
+    Reason.RETURNING_TO_STABLE: ReasonInfo(
+        "The target rolls back to an earlier stable version.", ReasonKind.PROGRESS
+    ),
+    Reason.RESTARTING: ReasonInfo(
+        "The pods of the stable version are being restarted.", ReasonKind.PROGRESS
+    ),
+    Reason.APPROVAL_NEEDED: ReasonInfo(
+        "The step passed and waits for a person's approval.",
+        ReasonKind.HELD,
+        next_step="waits for a person's `canary promote`",
+    ),
+    Reason.ROLLING_TARGET: ReasonInfo(
+        "The target rolls out the new version while the canary serves the traffic.",
+        ReasonKind.PROGRESS,
+        next_step="waits for the target to roll, then puts the route back",
+        look_at=LookAt.TARGET,
+    ),
+    Reason.RESTORING_ROUTE: ReasonInfo(
+        "The route is being restored to what the user wrote.",
+        ReasonKind.PROGRESS,
+        next_step="waits for the router, then removes the canary",
+        look_at=LookAt.ROUTE,
+    ),
+    Reason.DRAINING: ReasonInfo(
+        "The canary finishes its last requests.",
+        ReasonKind.PROGRESS,
+        next_step="removes the canary once no request reaches it any more",
+    ),
+    Reason.BAKING: ReasonInfo(
+        "The new version is promoted and is still monitored.", ReasonKind.PROGRESS
+    ),
+    Reason.NO_DATA: ReasonInfo(
+        "The metrics have no data about the canary; the weight stays.",
+        ReasonKind.HELD,
+        next_step="keeps the weight and waits for data",
+        look_at=LookAt.DOCTOR,
+        needs_person=True,
+        inconclusive=True,
+        silent=True,
+    ),
+    Reason.MONITORING_UNAVAILABLE: ReasonInfo(
+        "The monitoring system does not answer; the weight stays.",
+        ReasonKind.HELD,
+        next_step="keeps the weight and waits for the monitoring system",
+        look_at=LookAt.DOCTOR,
+        needs_person=True,
+        inconclusive=True,
+        silent=True,
+    ),
+    Reason.JUDGE_STATE_UNREADABLE: ReasonInfo(
+        "The analysis state could not be read; the analysis starts again and the weight stays.",
+        ReasonKind.HELD,
+        next_step="keeps the weight until the judge has caught up",
+    ),
+    Reason.STABLE_UNHEALTHY: ReasonInfo(
+        "Stable fails too, so the canary is not the cause; the weight stays.",
+        ReasonKind.HELD,
+        next_step="keeps the weight until stable is healthy again",
+        needs_person=True,
+        inconclusive=True,
+        holds_weight=True,
+    ),
+    Reason.REPLACING_UNHEALTHY_STABLE: ReasonInfo(
+        "Stable fails and the canary does not; the steps are shortened.",
+        ReasonKind.PROGRESS,
+        next_step="promotes in short steps, while it is better than stable",
+    ),
+    Reason.TRAFFIC_NOT_SHIFTED: ReasonInfo(
+        "The canary's share of requests does not match the weight; the weight stays.",
+        ReasonKind.HELD,
+        next_step="keeps the weight until the traffic follows it",
+        look_at=LookAt.ROUTE,
+        needs_person=True,
+        inconclusive=True,
+        silent=True,
+        holds_weight=True,
+    ),
+    Reason.ROUTE_NOT_ACCEPTED: ReasonInfo(
+        "The router does not accept the route; the canary gets no traffic.",
+        ReasonKind.HELD,
+        next_step="keeps the canary without traffic until the router takes the route",
+        look_at=LookAt.ROUTE,
+    ),
+    Reason.CONTESTED: ReasonInfo(
+        "Another controller keeps overwriting the weights; the canary stays at weight 0.",
+        ReasonKind.HELD,
+        look_at=LookAt.ROUTE,
+        needs_person=True,
+        holds_weight=True,
+    ),
+    Reason.PAUSED_BY_PERSON: ReasonInfo(
+        "A person paused the release.", ReasonKind.HELD, by_person=True
+    ),
+    Reason.INCONCLUSIVE: ReasonInfo(
+        "There was too little evidence in time; the release waits for a person.",
+        ReasonKind.HELD,
+        needs_person=True,
+        inconclusive=True,
+    ),
+    Reason.DEADLINE_EXCEEDED: ReasonInfo(
+        "The release did not end in time and waits for a person.",
+        ReasonKind.HELD,
+        needs_person=True,
+        inconclusive=True,
+    ),
+    Reason.CHECK_INCONCLUSIVE: ReasonInfo(
+        "A check neither passed nor failed.",
+        ReasonKind.HELD,
+        look_at=LookAt.CHECK_JOBS,
+        needs_person=True,
+        inconclusive=True,
+    ),
+    Reason.STATUS_UNREADABLE: ReasonInfo(
+        "A canary that no status explains was found and rolled back.",
+        ReasonKind.ROLLBACK,
+        without_analysis=True,
+    ),
+    Reason.WORSE_THAN_STABLE: ReasonInfo(
+        "The canary fails more often than stable.", ReasonKind.ROLLBACK
+    ),
+    Reason.ABOVE_LIMIT: ReasonInfo(
+        "The canary fails more often than the limit allows.", ReasonKind.ROLLBACK
+    ),
+    Reason.CANARY_OUTAGE: ReasonInfo(
+        "Half of the canary's requests failed, or none of its pods was ready.",
+        ReasonKind.ROLLBACK,
+        without_analysis=True,
+    ),
+    Reason.POOL_SATURATED: ReasonInfo(
+        "A canary pod's connection pool is above its limit.", ReasonKind.ROLLBACK, about_pool=True
+    ),
+    Reason.POOL_EXHAUSTED: ReasonInfo(
+        "All connections of a canary pod's pool are in use.", ReasonKind.ROLLBACK, about_pool=True
+    ),
+    Reason.CONNECTION_LEAK: ReasonInfo(
+        "The canary takes connections and never returns them.", ReasonKind.ROLLBACK, about_pool=True
+    ),
+    Reason.CONNECTIONS_WAITING: ReasonInfo(
+        "The canary's requests wait for a database connection.",
+        ReasonKind.ROLLBACK,
+        about_pool=True,
+    ),
+    Reason.OUT_OF_BOUNDS: ReasonInfo(
+        "A metric of the canary is outside its bounds.", ReasonKind.ROLLBACK
+    ),
+    Reason.CRASH_LOOPING: ReasonInfo(
+        "The canary's pods crash repeatedly.",
+        ReasonKind.ROLLBACK,
+        look_at=LookAt.CRASHED_PODS,
+        without_analysis=True,
+    ),
+    Reason.OUT_OF_MEMORY: ReasonInfo(
+        "A canary pod was killed because it ran out of memory.",
+        ReasonKind.ROLLBACK,
+        look_at=LookAt.CRASHED_PODS,
+        without_analysis=True,
+    ),
+    Reason.NEVER_READY: ReasonInfo(
+        "The canary's pods did not become ready in time.",
+        ReasonKind.ROLLBACK,
+        look_at=LookAt.CANARY_PODS,
+        without_analysis=True,
+    ),
+    Reason.CHECK_FAILED: ReasonInfo(
+        "A check failed.", ReasonKind.ROLLBACK, look_at=LookAt.CHECK_JOBS, without_analysis=True
+    ),
+    Reason.ABORTED: ReasonInfo(
+        "A person aborted the release.", ReasonKind.ROLLBACK, by_person=True, without_analysis=True
+    ),
+    Reason.UNDONE: ReasonInfo(
+        "A person went back to an earlier stable version.",
+        ReasonKind.ROLLBACK,
+        by_person=True,
+        without_analysis=True,
+    ),
+    Reason.UNPAUSED_BY_HAND: ReasonInfo(
+        "Somebody resumed the paused target during the release.",
+        ReasonKind.ROLLBACK,
+        without_analysis=True,
+    ),
+    Reason.TEMPLATE_CHANGED: ReasonInfo(
+        "The template changed during the release; the newer template is next.",
+        ReasonKind.ROLLBACK,
+        without_analysis=True,
+    ),
+    Reason.ROLL_FAILED: ReasonInfo(
+        "The target did not finish its rollout of the new version in time.",
+        ReasonKind.ROLLBACK,
+        look_at=LookAt.TARGET,
+        without_analysis=True,
+    ),
 }

@@ -13,18 +13,6 @@ from canary.api.judge_state import JudgeState, Restarted, UnreadableState
 from canary.api.status import Condition
 from canary.core.snapshot import Snapshot
 
-STALLING = {
-    Reason.TARGET_NOT_FOUND,
-    Reason.TARGET_TAKEN,
-    Reason.NAME_TAKEN,
-    Reason.SERVICE_NOT_FOUND,
-    Reason.SERVICE_SELECTS_NO_POD,
-    Reason.NOT_ISOLATED,
-    Reason.ROUTE_NOT_FOUND,
-    Reason.INVALID_SPEC,
-}
-"""Reasons that only a person can do something about."""
-
 
 @dataclass(frozen=True, slots=True)
 class Saying:
@@ -80,7 +68,7 @@ def with_history(
 
 def _ready(status: Status) -> Saying:
     """The vetted version runs, and nothing is asked of anybody."""
-    resting = status.phase is Phase.READY and status.reason not in STALLING
+    resting = status.phase is Phase.READY and not status.reason.info.stalls
     ready = resting or status.phase is Phase.BAKING
     return Saying("Ready", ready, status.reason, status.message)
 
@@ -132,5 +120,5 @@ def _stalled(status: Status) -> Saying:
     """Nothing goes on before a person has done something."""
     paused = status.release is not None and status.release.pause is not None
     over = status.phase is Phase.ROLLED_BACK
-    stalled = paused or over or status.reason in STALLING
+    stalled = paused or over or status.reason.info.stalls
     return Saying("Stalled", stalled, status.reason, status.message if stalled else "")

@@ -7,7 +7,7 @@ and of the store, not of one moment, and are tested as such.
 
 from collections.abc import Callable
 
-from canary.api import Intent, OnInconclusive, Reason, Skip, Verdict
+from canary.api import Intent, OnInconclusive, Skip, Verdict
 from canary.core.analysis.result import AnalysisResult, Replacement
 from canary.core.plan import (
     Action,
@@ -19,22 +19,6 @@ from canary.core.plan import (
     SetWeight,
 )
 from canary.core.snapshot import Snapshot, carried_weight
-
-WITHOUT_THE_JUDGE = {
-    Reason.CRASH_LOOPING,
-    Reason.STATUS_UNREADABLE,
-    Reason.OUT_OF_MEMORY,
-    Reason.NEVER_READY,
-    Reason.CANARY_OUTAGE,
-    Reason.CHECK_FAILED,
-    Reason.ABORTED,
-    Reason.UNDONE,
-    Reason.UNPAUSED_BY_HAND,
-    Reason.TEMPLATE_CHANGED,
-    Reason.ROLL_FAILED,
-    Reason.NOT_ISOLATED,
-}
-"""What may roll back although no metric failed: broken pods, checks, and what people did."""
 
 PlanCheck = Callable[[Snapshot, AnalysisResult, Plan], str | None]
 ActionCheck = Callable[[Snapshot, AnalysisResult, Action], str | None]
@@ -107,7 +91,8 @@ def rolls_back_on_fail(snap: Snapshot, judged: AnalysisResult, plan: Plan) -> st
     """3. No rollback without a Fail, broken pods, or what a person did."""
     turned = plan.status.intent is Intent.ROLL_BACK is not snap.wish.status.intent
     asked = snap.wish.spec.on_inconclusive is OnInconclusive.ROLL_BACK
-    if turned and not judged.failed and plan.status.reason not in WITHOUT_THE_JUDGE and not asked:
+    unexplained = not judged.failed and not plan.status.reason.info.without_analysis
+    if turned and unexplained and not asked:
         return f"rolls back for {plan.status.reason} while the verdict is {judged.step}"
     return None
 

@@ -1,48 +1,16 @@
 """What happens next, in one sentence: for status, live view and report."""
 
-from canary.api import Intent, Reason, Release, Skip, Spec, Status
-from canary.core.conditions import STALLING
-
-WAITS_FOR = {
-    Reason.TARGET_NOT_FOUND: "waits for the target to exist",
-    Reason.TARGET_NOT_STABLE: "adopts the target once its roll has ended",
-    Reason.TARGET_SCALED_TO_ZERO: "waits until the target has replicas",
-    Reason.ROUTE_NOT_FOUND: "waits for the route to exist",
-    Reason.STARTED: "creates the canary",
-    Reason.CANARY_NOT_READY: "waits for the canary's pods, then gives it traffic",
-    Reason.CHECKS_RUNNING: "waits for the checks",
-    Reason.SHIFTING_TRAFFIC: "waits for the router, then the step's clock starts",
-    Reason.NO_DATA: "keeps the weight and waits for data",
-    Reason.MONITORING_UNAVAILABLE: "keeps the weight and waits for the monitoring system",
-    Reason.STABLE_UNHEALTHY: "keeps the weight until stable is healthy again",
-    Reason.JUDGE_STATE_UNREADABLE: "keeps the weight until the judge has caught up",
-    Reason.TRAFFIC_NOT_SHIFTED: "keeps the weight until the traffic follows it",
-    Reason.ROUTE_NOT_ACCEPTED: "keeps the canary without traffic until the router takes the route",
-    Reason.REPLACING_UNHEALTHY_STABLE: "promotes in short steps, while it is better than stable",
-    Reason.APPROVAL_NEEDED: "waits for a person's `canary promote`",
-    Reason.SUSPENDED: "waits until the release is no longer suspended",
-    Reason.ROLLING_TARGET: "waits for the target to roll, then puts the route back",
-    Reason.RESTORING_ROUTE: "waits for the router, then removes the canary",
-    Reason.DRAINING: "removes the canary once no request reaches it any more",
-}
-
-
-GOES_ON = {
-    Reason.HOLDING,
-    Reason.GATHERING_EVIDENCE,
-    Reason.STEP_PASSED,
-    Reason.STEPS_SKIPPED,
-}
-"""The next step comes by itself; for any other reason something else has to happen before."""
+from canary.api import Intent, ReasonKind, Release, Skip, Spec, Status
 
 
 def outlook(spec: Spec, status: Status, now: float) -> str:
     """What the controller does next and what it waits for; `now` in seconds since the epoch."""
+    reason = status.reason.info
     match status.intent:
-        case Intent.REST if status.reason in STALLING - WAITS_FOR.keys():
-            return "starts no release before that is put right"
+        case Intent.REST if reason.stalls and not reason.next_step:
+            return "starts no release before that is corrected"
         case Intent.REST:
-            return WAITS_FOR.get(status.reason, "waits for a new template")
+            return reason.next_step or "waits for a new template"
         case Intent.ROLL_BACK:
             return "takes the traffic away, waits for the router, then removes the canary"
         case Intent.BAKE:
@@ -58,10 +26,11 @@ def _under_way(spec: Spec, status: Status, now: float) -> str:
         return "waits for a new template"
     if release.pause is not None:
         return "waits for a person: `canary resume`, `promote` or `abort`"
-    if status.reason in WAITS_FOR or status.intent is Intent.PROMOTE:
-        return WAITS_FOR.get(status.reason, "promotes")
-    if status.reason not in GOES_ON:
-        return "goes on once that is put right"
+    reason = status.reason.info
+    if reason.next_step or status.intent is Intent.PROMOTE:
+        return reason.next_step or "promotes"
+    if reason.kind is not ReasonKind.PROGRESS:
+        return "continues once that is corrected"
     return _next_step(spec, status, release, now)
 
 

@@ -4,22 +4,11 @@ from collections.abc import Callable
 from typing import Final
 
 from canary.api import Intent, Reason, Result
-from canary.core.conditions import STALLING
 from canary.errors import ExitCode
 from canary.gates.quest import Ask, Ended, Quest, Sight, Standing, View, Waiting
 
 GRACE: Final = 30.0
 """Seconds for which an obstacle may last: objects that are applied together come one by one."""
-UNKNOWABLE: Final = {
-    Reason.NO_DATA,
-    Reason.MONITORING_UNAVAILABLE,
-    Reason.TRAFFIC_NOT_SHIFTED,
-    Reason.STABLE_UNHEALTHY,
-    Reason.INCONCLUSIVE,
-    Reason.DEADLINE_EXCEEDED,
-    Reason.CHECK_INCONCLUSIVE,
-}
-"""Paused because nobody could say whether the new version is good."""
 
 
 def standing(sight: Sight, quest: Quest, ask: Ask) -> Standing:
@@ -156,7 +145,7 @@ def _stalled(view: View) -> Standing | None:
     if status.reason is Reason.TARGET_SCALED_TO_ZERO:
         text = f"cannot be judged: {_why(status.reason, status.message)}"
         return Ended(ExitCode.INCONCLUSIVE, text, status.reason)
-    if status.reason not in STALLING:
+    if not status.reason.info.stalls:
         return None
     text = f"cannot start: {_why(status.reason, status.message)}"
     return Ended(ExitCode.ERROR, text, status.reason)
@@ -168,7 +157,7 @@ def _unseen(view: View) -> Standing:
         return Waiting(f"not adopted yet: {status.reason}", status.message, unseen=True)
     if status.release is not None:
         return Waiting(f"the release before it ({status.release.template}) ends first")
-    obstacle = status.reason in STALLING or status.reason is Reason.TARGET_SCALED_TO_ZERO
+    obstacle = status.reason.info.stalls or status.reason is Reason.TARGET_SCALED_TO_ZERO
     text = "the new template has not been taken up yet"
     if obstacle:
         return Waiting(f"{text}: {status.reason}", status.message)
@@ -191,7 +180,7 @@ def _paused(view: View, reason: Reason) -> Standing:
     message = "" if reason is Reason.SUSPENDED else status.message
     if view.ask.pause_ok:
         return Waiting(text, message)
-    code = ExitCode.INCONCLUSIVE if reason in UNKNOWABLE else ExitCode.PAUSED
+    code = ExitCode.INCONCLUSIVE if reason.info.inconclusive else ExitCode.PAUSED
     return Ended(code, f"{text}. {message}" if message else text, reason)
 
 

@@ -8,7 +8,6 @@ from string import Formatter
 from urllib.parse import quote
 
 from canary.api import Reason
-from canary.api.notify import POOL_REASONS
 from canary.notify.news import Incident, Kind, News
 from canary.render.words import count, spaced
 from canary.runbooks import BASE, runbook_url
@@ -96,7 +95,7 @@ def links_of(news: News, links: Links) -> Sequence[tuple[str, str]]:
     found = []
     if news.incident is not None:
         found.append(("Runbook", runbook_url(news.reason, links.runbooks)))
-    if links.pools is not None and news.reason in POOL_REASONS:
+    if links.pools is not None and news.reason.info.about_pool:
         found.append(("Connection pools", _filled(links.pools, news)))
     if links.dashboard is not None:
         found.append(("Dashboard", _filled(links.dashboard, news)))

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 
-from canary.api import BY_PERSON, SENTENCES, Intent, Phase, Reason, Result, Spec, Status, Verdict
-from canary.api.notify import DEFAULT_GROUPS, POOL_REASONS, Group, Notify
+from canary.api import Intent, Phase, Reason, Result, Spec, Status, Verdict
+from canary.api.notify import DEFAULT_GROUPS, Group, Notify
 from canary.interfaces import Change, Key, Notice
 from canary.render.words import clean, count
 
 NO_ROLLBACK = frozenset({Reason.TEMPLATE_CHANGED, Reason.REJECTED})
-"""The phase says rolled back; the user only deployed something newer, or nothing new."""
+"""The phase is a rollback, but the user only deployed something newer, or nothing new."""
 
 
 class Kind(StrEnum):
@@ -92,7 +92,7 @@ def news_of(notice: Notice) -> News | None:
         return None
     kind, version = _kind(change), _version(change)
     weight, served = _weight(change), _served(change)
-    alarm = kind in {Kind.ROLLBACK, Kind.STUCK} and notice.reason not in BY_PERSON
+    alarm = kind in {Kind.ROLLBACK, Kind.STUCK} and not notice.reason.info.by_person
     reason = _paused_for(change.after) or notice.reason
     return News(
         key=notice.key,
@@ -121,7 +121,7 @@ def wanted(entry: Notify, kind: Kind, reason: Reason) -> bool:
     if reason in entry.reasons or Group.ALL in groups:
         return True
     return kind.value in groups or (
-        Group.POOL in groups and kind in {Kind.ROLLBACK, Kind.STUCK} and reason in POOL_REASONS
+        Group.POOL in groups and kind in {Kind.ROLLBACK, Kind.STUCK} and reason.info.about_pool
     )
 
 
@@ -185,7 +185,7 @@ def _served(change: Change) -> tuple[float, float] | None:
 def _paused_for(status: Status) -> Reason | None:
     """Why a person is needed; None while none is, or where a person wanted it so."""
     pause = status.release.pause if status.release is not None else None
-    return None if pause is None or pause.reason in BY_PERSON else pause.reason
+    return None if pause is None or pause.reason.info.by_person else pause.reason
 
 
 def _over(key: Key, change: Change, kind: Kind) -> Iterator[Incident]:
@@ -208,7 +208,7 @@ def _rolled_back(key: Key, change: Change) -> Iterator[Incident]:
     for entry in entries:
         if entry.result is Result.PROMOTED:
             return
-        if entry.result is Result.ROLLED_BACK and entry.reason not in BY_PERSON:
+        if entry.result is Result.ROLLED_BACK and not entry.reason.info.by_person:
             yield Incident(key, entry.template, entry.reason, Kind.ROLLBACK)
 
 
@@ -239,7 +239,7 @@ def _where(change: Change) -> str:
 
 def _cause(notice: Notice, change: Change) -> str:
     """Of a pool its own words (`leaks 1 connection per 4,900 requests`), else the reason's."""
-    if notice.reason not in POOL_REASONS:
+    if not notice.reason.info.about_pool:
         return _sentence(notice)
     text = clean(notice.message)
     for metric in change.after.analysis:
@@ -263,5 +263,5 @@ def _never_served(change: Change) -> bool:
 
 
 def _sentence(notice: Notice) -> str:
-    words = SENTENCES[notice.reason].rstrip(".")
+    words = notice.reason.info.sentence.rstrip(".")
     return words[:1].lower() + words[1:]

@@ -207,10 +207,10 @@ class Outbox:
         return True
 
     def _ended(self, task: Task, result: Result, why: str) -> None:
-        self._observer.ended(task, result)
         if result is not Result.DELIVERED:
             words = "%s was not told of %s (%s): %s"
             log.warning(words, task.receiver, task.about, result.value, why)
+        self._observer.ended(task, result)
             task.failed(why)
 
 

@@ -3,51 +3,26 @@
 from dataclasses import replace
 
 from canary.api import (
-    SENTENCES,
     HistoryEntry,
     Intent,
     MetricStatus,
     Pause,
     Phase,
     Reason,
+    ReasonKind,
     Release,
     Result,
     Spec,
     Status,
     Verdict,
 )
-from canary.api.notify import POOL_REASONS
 from canary.interfaces import Change, Key, Notice
-from canary.notify.news import News, news_of
+from canary.notify.news import NO_ROLLBACK, News, news_of
 
-STUCK = frozenset(
-    {
-        Reason.NO_DATA,
-        Reason.MONITORING_UNAVAILABLE,
-        Reason.STABLE_UNHEALTHY,
-        Reason.TRAFFIC_NOT_SHIFTED,
-        Reason.CONTESTED,
-        Reason.INCONCLUSIVE,
-        Reason.DEADLINE_EXCEEDED,
-        Reason.CHECK_INCONCLUSIVE,
-    }
+ROLLED_BACK = (
+    frozenset(reason for reason in Reason if reason.info.kind is ReasonKind.ROLLBACK) - NO_ROLLBACK
 )
-"""For these a release pauses and waits for a person."""
-ROLLED_BACK = POOL_REASONS | {
-    Reason.WORSE_THAN_STABLE,
-    Reason.ABOVE_LIMIT,
-    Reason.CANARY_OUTAGE,
-    Reason.OUT_OF_BOUNDS,
-    Reason.CRASH_LOOPING,
-    Reason.OUT_OF_MEMORY,
-    Reason.NEVER_READY,
-    Reason.CHECK_FAILED,
-    Reason.ABORTED,
-    Reason.UNDONE,
-    Reason.UNPAUSED_BY_HAND,
-    Reason.ROLL_FAILED,
-}
-"""For these it is rolled back."""
+STUCK = frozenset(reason for reason in Reason if reason.info.needs_person)
 REHEARSED = ROLLED_BACK | STUCK | {Reason.APPROVAL_NEEDED, Reason.PROMOTED, Reason.STARTED}
 """Reasons that make news of themselves."""
 _POD = "canary-0"
@@ -85,12 +60,12 @@ def _release(now: float, weight: int) -> Release:
 def _message(spec: Spec, reason: Reason) -> str:
     if reason is Reason.CONNECTION_LEAK:
         return f"{spec.target.name}-{_POD} {_LEAK}"
-    return SENTENCES[reason]
+    return reason.info.sentence
 
 
 def _next(spec: Spec, reason: Reason, before: Status, now: float) -> dict[str, object]:
     """What the pass changes that tells this reason."""
-    if reason in STUCK:
+    if reason.info.needs_person:
         pause = Pause(reason=reason, since=now)
         release = _release(now, before.weight).model_copy(update={"pause": pause})
         return {"phase": Phase.PAUSED, "release": release}
@@ -128,7 +103,7 @@ def _ended(now: float, weight: int) -> HistoryEntry:
 
 def _analysis(spec: Spec, reason: Reason) -> tuple[MetricStatus, ...]:
     """Of pool reasons nobody has noticed anything; of the others some have."""
-    bad = 0.0 if reason in POOL_REASONS else 12.0
+    bad = 0.0 if reason.info.about_pool else 12.0
     return tuple(
         MetricStatus(
             name=metric.name,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from canary.api import BY_PERSON, SENTENCES, HistoryEntry, Intent, MetricStatus, Phase
+from canary.api import HistoryEntry, Intent, MetricStatus, Phase
 from canary.core.outlook import outlook
 from canary.core.snapshot import Verb
 from canary.render import advice
@@ -13,7 +13,7 @@ from canary.render.asking import effect, possible
 from canary.render.proportion import wilson
 from canary.render.sight import Sight, judged
 from canary.render.status_text import SCHEMA, metric
-from canary.render.waits import SILENT, limits
+from canary.render.waits import limits
 from canary.render.words import (
     amount,
     clean,
@@ -101,8 +101,8 @@ def _where(sight: Sight) -> Iterator[Line]:
 
 def _why(sight: Sight) -> Iterator[Line]:
     status = sight.status
-    yield Line("reason", f"{status.reason}: {SENTENCES[status.reason]}")
-    if status.message and status.message != SENTENCES[status.reason]:
+    yield Line("reason", f"{status.reason}: {status.reason.info.sentence}")
+    if status.message and status.message != status.reason.info.sentence:
         yield Line("", status.message)
     if status.release is not None and status.release.pause is not None:
         pause = status.release.pause
@@ -169,7 +169,7 @@ def _actions(sight: Sight, around: Around) -> Iterator[Line]:
 def asks_for_queries(sight: Sight) -> bool:
     """Whether the numbers themselves are what is in question."""
     failing = sight.failed is not None or sight.status.phase is Phase.ROLLING_BACK
-    return failing or sight.status.reason in SILENT
+    return failing or sight.status.reason.info.silent
 
 
 def commands(sight: Sight, around: Around) -> list[tuple[str, str]]:
@@ -188,7 +188,7 @@ def needs_runbook(sight: Sight) -> bool:
     """Whether somebody has to do something, and did not bring it about."""
     status = sight.status
     stuck = status.phase in {Phase.PAUSED, Phase.ROLLED_BACK, Phase.ROLLING_BACK}
-    return stuck and status.reason not in BY_PERSON
+    return stuck and not status.reason.info.by_person
 
 
 def document(sight: Sight, around: Around) -> dict[str, Any]:
@@ -200,7 +200,7 @@ def document(sight: Sight, around: Around) -> dict[str, Any]:
         "name": sight.name,
         "phase": status.phase,
         "reason": status.reason,
-        "sentence": SENTENCES[status.reason],
+        "sentence": status.reason.info.sentence,
         "message": status.message,
         "next": outlook(sight.spec, status, sight.now) if failed is None else None,
         "limits": [{"at": stamp(one.at), "then": one.then} for one in limits(sight)],

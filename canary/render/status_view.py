@@ -7,7 +7,7 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.segment import Segment
 from rich.text import Text
 
-from canary.api import SENTENCES, HistoryEntry, Intent, MetricStatus, Phase, Step, format_duration
+from canary.api import HistoryEntry, Intent, MetricStatus, Phase, Step, format_duration
 from canary.core.outlook import outlook
 from canary.render.bars import bar, beside, fitted, glyphs_for
 from canary.render.panels import LABEL, VERDICT_STYLES, Page, name_width, strength, weight_panel
@@ -105,7 +105,7 @@ def _said(page: Page, sight: Sight) -> Iterator[Text]:
     else:
         yield now
         yield Text(" " * LABEL).append(reason)
-    yield from _paragraph(page, "because", status.message or SENTENCES[status.reason])
+    yield from _paragraph(page, "because", status.message or status.reason.info.sentence)
     yield from _paragraph(page, "next", outlook(sight.spec, status, sight.now))
     if (left := least_left(sight)) is not None:
         yield from _paragraph(page, "left", f"at least {duration(left)}")

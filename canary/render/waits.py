@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from canary.api import Intent, OnInconclusive, Reason
 from canary.render.sight import Sight
 
-SILENT = {Reason.NO_DATA, Reason.MONITORING_UNAVAILABLE, Reason.TRAFFIC_NOT_SHIFTED}
 _INCONCLUSIVE = {
     OnInconclusive.PAUSE: "the release pauses",
     OnInconclusive.ROLL_BACK: "the release is rolled back",
@@ -43,7 +42,7 @@ def _under_way(sight: Sight) -> list[Limit]:
     inconclusive = _INCONCLUSIVE[spec.on_inconclusive]
     deadline = max(release.started_at, resumed) + spec.deadline
     found = [Limit(deadline, f"{inconclusive} ({Reason.DEADLINE_EXCEEDED})")]
-    if status.reason in SILENT:
+    if status.reason.info.silent:
         since = max(release.data_seen_at or 0.0, status.step_started_at or sight.now, resumed)
         found.append(Limit(since + spec.analysis.patience, f"{inconclusive} ({status.reason})"))
     if release.scaling_since is not None:

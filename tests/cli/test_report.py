@@ -27,7 +27,7 @@ def release(server: ApiServer) -> dict[str, str]:
     furnish(server.cluster)
     uid = put(server.cluster, "rolled back")["metadata"]["uid"]
     told = (
-        (BEGAN, "Preparing", "Started", "A new template was seen; the canary is being created."),
+        (BEGAN, "Preparing", "Started", "A new template was found; the canary is being created."),
         (BEGAN + 60, "Progressing", "ShiftingTraffic", "The weight is written. (weight 25 %)"),
         (OVER - 60, "RollingBack", "WorseThanStable", "errors: canary fails <b>often</b>"),
         (OVER + 900, "Preparing", "Started", "Of the next release."),

@@ -15,11 +15,10 @@ from canary.api import (
     Status,
     load_release,
 )
-from canary.core.conditions import STALLING
 from canary.core.snapshot import Request, Verb, Wish
 from canary.errors import ExitCode
 from canary.gates.quest import Ask, Ended, Quest, Sight, Waiting, begun, chosen
-from canary.gates.waiting import GRACE, UNKNOWABLE, overdue, standing
+from canary.gates.waiting import GRACE, overdue, standing
 from tests.kube.stage import RELEASE
 
 OLD, NEW, OTHER = "old000000000", "new000000000", "other0000000"
@@ -252,7 +251,7 @@ ENDED = [
             (ExitCode.INCONCLUSIVE, f"is paused at 5 %: {reason}", reason),
             id=f"paused, as nobody could tell: {reason}",
         )
-        for reason in sorted(UNKNOWABLE)
+        for reason in sorted(one for one in Reason if one.info.inconclusive)
     ),
     *(
         pytest.param(
@@ -268,7 +267,7 @@ ENDED = [
             (ExitCode.ERROR, f"cannot start: {reason}", reason),
             id=f"only a person can do something about it: {reason}",
         )
-        for reason in sorted(STALLING)
+        for reason in sorted(one for one in Reason if one.info.stalls)
     ),
 ]
 

@@ -6,7 +6,6 @@ import pytest
 
 from canary.alerts import Alert, Severity, groups
 from canary.api import Reason
-from canary.api.notify import POOL_REASONS
 from tests.manifests.promtool import run
 
 CONFIG = str(Path(__file__).parents[2] / "manifests/monitoring/alertmanager.yaml")
@@ -37,7 +36,7 @@ def test_every_alert_reaches_its_team_and_the_critical_ones_a_pager(alert: Alert
     assert found == f"{alert.team}{pager}"
 
 
-@pytest.mark.parametrize("reason", sorted(POOL_REASONS))
+@pytest.mark.parametrize("reason", sorted(one for one in Reason if one.info.about_pool))
 def test_a_rollback_for_its_pool_goes_to_the_database_team_at_once(reason: Reason) -> None:
     """As the operator sends it."""
     labels = {"alertname": "CanaryRolledBack", "severity": "critical", "namespace": "prod"}

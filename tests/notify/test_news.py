@@ -2,8 +2,7 @@
 
 import pytest
 
-from canary.api import SENTENCES, Intent, Phase, Reason, Status, Verdict
-from canary.api.notify import POOL_REASONS
+from canary.api import Intent, Phase, Reason, Status, Verdict
 from canary.interfaces import Notice
 from canary.notify.news import Incident, Kind, News, news_of, wanted
 from tests.notify.stage import (
@@ -70,7 +69,7 @@ HEADLINES = [
     pytest.param(
         changed(HOLDING, weight=0, release=release(peak_weight=0)),
         rolling_back(Reason.CHECK_FAILED, release=release(peak_weight=0)),
-        "auth rolled back before it got traffic: a check before traffic failed",
+        "auth rolled back before it got traffic: a check failed",
         id="before any traffic nobody could notice",
     ),
     pytest.param(
@@ -231,8 +230,8 @@ def test_routes(filters: dict, kind: Kind, reason: Reason, told: bool) -> None: 
 def test_every_pool_reason_goes_to_those_who_look_after_the_database() -> None:
     """All that a pool metric can fail with."""
     dba = entry(pagerduty=ref("pagerduty"), groups=["pool"])
-    told = {one for one in SENTENCES if wanted(dba, Kind.ROLLBACK, one)}
-    assert told == POOL_REASONS
+    told = {one for one in Reason if wanted(dba, Kind.ROLLBACK, one)}
+    assert told == {one for one in Reason if one.info.about_pool}
     assert {one.value for one in told} == {
         "PoolSaturated", "PoolExhausted", "ConnectionLeak", "ConnectionsWaiting",
     }  # fmt: skip

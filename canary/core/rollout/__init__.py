@@ -7,7 +7,7 @@ other way round. So whatever the point of a crash, the route never holds more th
 
 from dataclasses import replace
 
-from canary.api import SENTENCES, Intent, Reason, Status, Verdict
+from canary.api import Intent, Reason, Status, Verdict
 from canary.core.analysis.result import AnalysisResult
 from canary.core.plan import Plan
 from canary.core.rollout.advance import ADVANCE
@@ -107,7 +107,7 @@ def _taken_back(context: Context, verb: Verb | None) -> Plan | None:
 
 def _finished(plan: Plan, context: Context) -> Plan:
     status = plan.status
-    message = status.message or SENTENCES[status.reason]
+    message = status.message or status.reason.info.sentence
     status = status.model_copy(update={"message": message})
     shown = {"phase": phase_of(status), "current_step": step_of(status, len(context.spec.steps))}
     status = status.model_copy(update=shown)

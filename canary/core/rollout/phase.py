@@ -1,26 +1,6 @@
 """Phase and step, for people: read off the status, never decided upon."""
 
-from canary.api import Intent, Phase, Reason, Status
-
-CHECKING = {Reason.CHECKS_RUNNING}
-PREPARING = {Reason.STARTED, Reason.CANARY_NOT_READY}
-RESTING = {
-    Reason.AT_REST,
-    Reason.ADOPTED,
-    Reason.PROMOTED,
-    Reason.SUSPENDED,
-    Reason.ROLLED_OUT_WITHOUT_CANARY,
-    Reason.RETURNED_TO_STABLE,
-    Reason.RESTARTED,
-    Reason.TARGET_SCALED_TO_ZERO,
-    Reason.TARGET_NOT_FOUND,
-    Reason.TARGET_TAKEN,
-    Reason.NAME_TAKEN,
-    Reason.SERVICE_NOT_FOUND,
-    Reason.SERVICE_SELECTS_NO_POD,
-    Reason.NOT_ISOLATED,
-    Reason.ROUTE_NOT_FOUND,
-}
+from canary.api import Intent, Phase, Reason, ReasonKind, Status
 
 
 def phase_of(status: Status) -> Phase:
@@ -50,7 +30,8 @@ def step_of(status: Status, steps: int) -> str:
 def _at_rest(status: Status) -> Phase:
     if status.stable_hash is None:
         return Phase.PENDING
-    return Phase.READY if status.reason in RESTING else Phase.ROLLED_BACK
+    reason = status.reason.info
+    return Phase.READY if reason.kind is ReasonKind.IDLE or reason.stalls else Phase.ROLLED_BACK
 
 
 def _on_the_way(status: Status) -> Phase:
@@ -58,8 +39,8 @@ def _on_the_way(status: Status) -> Phase:
         return Phase.PAUSED
     if status.reason is Reason.APPROVAL_NEEDED:
         return Phase.WAITING_FOR_APPROVAL
-    if status.reason in CHECKING:
+    if status.reason is Reason.CHECKS_RUNNING:
         return Phase.CHECKING
-    if status.weight == 0 and status.reason in PREPARING:
+    if status.weight == 0 and status.reason in {Reason.STARTED, Reason.CANARY_NOT_READY}:
         return Phase.PREPARING
     return Phase.PROGRESSING

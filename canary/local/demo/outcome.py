@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from canary.api import SENTENCES, Reason, Status
+from canary.api import Reason, Status
 from canary.api import Result as Ending
 from canary.local.demo.recorder import WINDOW, Recorder
 from canary.local.demo.scenarios import Scenario
@@ -29,7 +29,7 @@ def guarded_result(
     return Result(
         ended=entry.result if entry else status.phase,
         reason=entry.reason if entry else status.reason,
-        sentence=(entry and entry.message) or SENTENCES[entry.reason if entry else status.reason],
+        sentence=(entry and entry.message) or (entry or status).reason.info.sentence,
         requests=_logins(sums),
         failed=sum(sums.logins_failed.values()),
         users=sums.users,

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from canary.api import BY_PERSON
+from canary.api import Reason
 from canary.errors import CanaryError
 from canary.kube.objects import DEPLOYMENTS, Object
 from canary.kube.workloads.names import HOLD, annotations
@@ -43,10 +43,14 @@ def _one(patient: Patient, release: Object) -> Iterator[Diagnosis]:
     elif pause:
         said = f"is paused ({pause.get('reason')}) and waits for a person"
         yield doubtful(check, said, f"{explain}; then canary resume, promote or abort")
-    elif stalled is not None and status.get("reason") in BY_PERSON:
+    elif stalled is not None and _by_person(status.get("reason")):
         yield fine(check, f"was taken back by a person ({status.get('reason')})")
     elif stalled is not None:
         yield wrong(check, f"is stalled: {stalled}", explain)
+
+
+def _by_person(reason: object) -> bool:
+    return any(reason == known and known.info.by_person for known in Reason)
 
 
 def _condition(status: Object, kind: str) -> str | None:
