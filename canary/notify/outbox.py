@@ -179,18 +179,20 @@ class Outbox:
     def _after(self, name: str, since: float, task: Task, error: CanaryError | None) -> None:
         with self._changed:
             lane = self._lanes.setdefault(name, _Lane())
-            lane.busy = False
             again = isinstance(error, TransientError) and self._rested(lane, since, task, error)
             if error is None:
                 lane.failures, lane.not_before = 0, 0.0
-            if not lane.waiting and not lane.failures:
-                del self._lanes[name]
-            self._changed.notify_all()
+        # Counted while the lane is still busy: its tasks end in the order in which they came.
         if error is None:
             self._ended(task, Result.DELIVERED, "")
         elif not again:
             refused = not isinstance(error, TransientError)
             self._ended(task, Result.REFUSED if refused else Result.EXPIRED, str(error))
+        with self._changed:
+            lane.busy = False
+            if not lane.waiting and not lane.failures:
+                self._lanes.pop(name, None)  # `close` has cleared them
+            self._changed.notify_all()
 
     def _rested(self, lane: _Lane, since: float, task: Task, error: TransientError) -> bool:
         """The lane rests; returns whether the task is tried again after that."""
@@ -210,8 +212,8 @@ class Outbox:
         if result is not Result.DELIVERED:
             words = "%s was not told of %s (%s): %s"
             log.warning(words, task.receiver, task.about, result.value, why)
-        self._observer.ended(task, result)
             task.failed(why)
+        self._observer.ended(task, result)
 
 
 def _free(lane: _Lane) -> bool:
