@@ -54,7 +54,35 @@ MetricNames = Annotated[
         "--metric",
         metavar="PRESET",
         help="Bad requests out of all, by preset; may be repeated. Default: the first preset "
-        "whose series exist.",
+        "whose series exist, with its client errors.",
+    ),
+]
+ClientErrors = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--client-errors",
+        metavar="PRESET",
+        help="Requests refused with a client error (4xx) out of all, compared with stable only; "
+        "may be repeated.",
+    ),
+]
+Latency = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--latency",
+        metavar="PRESET",
+        help="Slow requests out of all, compared with stable only; may be repeated.",
+    ),
+]
+Above = Annotated[
+    float | None,
+    typer.Option(
+        "--above",
+        parser=length,
+        metavar="TIME",
+        show_default=False,
+        help="With --latency: a request is slow above this; the histogram's nearest bound is used "
+        "and named.  [default: 500ms]",
     ),
 ]
 Total = Annotated[
@@ -116,6 +144,9 @@ def analyze(  # noqa: PLR0913, PLR0917 — one parameter per documented option
     total: Total = None,
     bad: Bad = None,
     good: Good = None,
+    client_errors: ClientErrors = None,
+    latency: Latency = None,
+    above: Above = None,
     pool: Pools = None,
     pool_size: PoolSize = None,
     file: File = None,
@@ -155,8 +186,10 @@ def analyze(  # noqa: PLR0913, PLR0917 — one parameter per documented option
     if samples is not None:
         given = {
             "--canary": canary, "--stable": stable, "--for": for_, "--from": from_, "--to": to,
-            "--metric": metric, "--total": total, "--bad": bad, "--good": good, "--pool": pool,
-            "-f": file, "--step": step, "--junit": junit, "--summary": summary, "--gitlab": gitlab,
+            "--metric": metric, "--total": total, "--bad": bad, "--good": good,
+            "--client-errors": client_errors, "--latency": latency, "--above": above,
+            "--pool": pool, "-f": file, "--step": step, "--junit": junit, "--summary": summary,
+            "--gitlab": gitlab,
         }  # fmt: skip
         raise typer.Exit(_recorded(samples, judging, output, given))
     if prometheus is None:
@@ -169,8 +202,8 @@ def analyze(  # noqa: PLR0913, PLR0917 — one parameter per documented option
 
     chosen = artefacts(junit, summary, gitlab, output)
     wanted = Wanted(
-        canary, stable, tuple(metric or ()), total, bad, good, tuple(pool or ()), pool_size,
-        file, for_, from_, to, step,
+        canary, stable, tuple(metric or ()), total, bad, good, tuple(client_errors or ()),
+        tuple(latency or ()), above, tuple(pool or ()), pool_size, file, for_, from_, to, step,
     )  # fmt: skip
     access = Access(
         prometheus,

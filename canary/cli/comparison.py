@@ -7,9 +7,18 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from canary.api import Analysis, Metric, PoolSource, RatioSource, Verdict, format_duration
+from canary.api import (
+    Analysis,
+    ClientErrorsSource,
+    LatencySource,
+    Metric,
+    PoolSource,
+    RatioSource,
+    Verdict,
+    format_duration,
+)
 from canary.cli.clock import now
-from canary.cli.judging import Judging
+from canary.cli.judging import Judging, fields_named
 from canary.cli.policies import policy_of
 from canary.cli.prometheus import options_of
 from canary.cli.times import moment
@@ -26,6 +35,8 @@ READ_TIMEOUT = 60.0
 """Seconds: a week of history takes a server longer than the last minute."""
 MOST_BYTES = 256 << 20
 _SAY_EVERY = 10.0
+_SLOW = 0.5
+"""Seconds above which a request is slow, where nobody says another bound."""
 _LATELY = 300.0
 
 
@@ -69,6 +80,9 @@ class Wanted:
     total: str | None = None
     bad: str | None = None
     good: str | None = None
+    client_errors: tuple[str, ...] = ()
+    latency: tuple[str, ...] = ()
+    above: float | None = None
     pool: tuple[str, ...] = ()
     pool_size: int | None = None
     file: str | None = None
@@ -91,8 +105,11 @@ def compare(wanted: Wanted, access: Access, judging: Judging) -> Outcome:
     with opened(options) as source:
         lately = (start - _LATELY, min(end, started))
         if not metrics:
-            metrics = (_preset_metric(found_preset(source, groups, *lately)),)
-            print(f"canary: judged by the preset {metrics[0].name}", file=sys.stderr)  # noqa: T201
+            metrics = _of_preset(found_preset(source, groups, *lately))
+            kinds = "errors and client errors" if len(metrics) > 1 else "errors"
+            print(  # noqa: T201 - messages go to standard error
+                f"canary: judged by the preset {metrics[0].name}: {kinds}", file=sys.stderr
+            )
         analysis = _analysis(wanted, judging, metrics, end - start)
         queries_of(analysis.metrics, groups)  # whatever is wrong with them is said at once
         check_presets(source, analysis.metrics, groups, lately)
@@ -153,9 +170,14 @@ def period(from_: str, to: str, started: float) -> tuple[float, float]:
 def _metrics(wanted: Wanted) -> tuple[Metric, ...]:
     """Those that were named; none: to be found."""
     own = [name for name in ("total", "bad", "good") if getattr(wanted, name) is not None]
+    if wanted.above is not None and not wanted.latency:
+        raise UsageError("--above says when a request is slow: --latency PRESET is missing")
     if wanted.file is not None:
-        if own or wanted.metric or wanted.pool:
-            raise UsageError("-f names the metrics already: leave out --metric, --total and --pool")
+        if own or wanted.metric or wanted.client_errors or wanted.latency or wanted.pool:
+            raise UsageError(
+                "-f names the metrics already: leave out --metric, --total, --client-errors, "
+                "--latency and --pool"
+            )
         return policy_of(wanted.file).spec.analysis.metrics
     if own and own not in (["total", "bad"], ["total", "good"]):
         raise UsageError(f"--total with --bad or --good is expected, found --{' and --'.join(own)}")
@@ -163,8 +185,36 @@ def _metrics(wanted: Wanted) -> tuple[Metric, ...]:
     if own:
         source = RatioSource(total=wanted.total, bad=wanted.bad, good=wanted.good)
         ratios.append(Metric(name="errors", ratio=source))
+    ratios += [_client_errors_metric(name) for name in wanted.client_errors]
+    ratios += [_latency_metric(name, wanted.above) for name in wanted.latency]
     pools = [_pool_metric(name, wanted.pool_size) for name in wanted.pool]
     return (*ratios, *pools)
+
+
+def _of_preset(name: str) -> tuple[Metric, ...]:
+    """Its errors; and client errors where the same label tells them, which is known to be there."""
+    from canary.metrics.compiler import ratio_preset  # noqa: PLC0415 - as below
+
+    preset, errors = ratio_preset(name), _preset_metric(name)
+    alike = preset.client is not None and preset.client.label == preset.bad.label
+    return (errors, _client_errors_metric(name)) if alike else (errors,)
+
+
+def _client_errors_metric(name: str) -> Metric:
+    from canary.metrics.compiler import client_errors_preset  # noqa: PLC0415 - as below
+
+    preset = client_errors_preset(name)
+    source = ClientErrorsSource(preset=name)
+    return Metric(name=f"client-errors-{preset.name}", client_errors=source)
+
+
+def _latency_metric(name: str, above: float | None) -> Metric:
+    from canary.metrics.compiler import latency_preset  # noqa: PLC0415 - as below
+
+    preset = latency_preset(name)
+    with fields_named():
+        source = LatencySource(preset=name, above=_SLOW if above is None else above)
+    return Metric(name=f"latency-{preset.name}", latency=source)
 
 
 def _preset_metric(name: str) -> Metric:

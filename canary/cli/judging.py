@@ -19,7 +19,7 @@ _MOST_FALSE_ALARMS = 0.2
 _MINIMUM = 1200.0
 _OF_THE_SPAN = 0.75
 _WARM_UP = 60.0
-_TIMES = frozenset({"interval", "incident", "warm_up", "minimum"})
+_TIMES = frozenset({"interval", "incident", "warm_up", "minimum", "above"})
 
 
 def _false_alarm(text: str | float) -> float:
@@ -54,7 +54,8 @@ def _number(text: str | float) -> float:
 Tolerance = Annotated[
     float | None,
     typer.Option(
-        help="The canary may be this many times as bad as stable (≥ 1).  [default: 1.25]",
+        help="The canary may be this many times as bad as stable (≥ 1).  [default: 1.25; client "
+        "errors 1.5]",
         show_default=False,
     ),
 ]
@@ -73,7 +74,7 @@ Limit = Annotated[
     typer.Option(
         parser=_limit,
         metavar="SHARE|none",
-        help="Share of bad requests that is bad in itself.  [default: 0.05]",
+        help="Share of failed requests that is bad in itself.  [default: 0.05]",
         show_default=False,
     ),
 ]
@@ -150,22 +151,23 @@ class Judging:
         own = {str(name): given.pop(name) for name in ("tolerance", "limit") if name in given}
         left = max(0.0, span - given.get("warm_up", _WARM_UP))
         given.setdefault("minimum", min(_MINIMUM, _OF_THE_SPAN * left // 1))
-        with _fields_named():
-            ratios = tuple(_with(one, own) if one.ratio else one for one in metrics)
-            return Analysis.model_validate({"metrics": ratios, "interval": interval} | given)
+        with fields_named():
+            changed = tuple(_with(one, own) for one in metrics)
+            return Analysis.model_validate({"metrics": changed, "interval": interval} | given)
 
     @staticmethod
     def stepping(analysis: "Analysis", interval: float) -> "Analysis":
         """The same with another interval (s). Raises UsageError naming the option."""
-        with _fields_named():
+        with fields_named():
             return type(analysis).model_validate(dict(analysis) | {"interval": interval})
 
 
 def _with(metric: "Metric", own: dict[str, float]) -> "Metric":
-    """The metric with these fields, validated."""
+    """The metric with those of these fields that it has: a limit is for errors only."""
     if math.isnan(own.get("limit", 0.0)):
         raise UsageError("--limit none is for --samples: here give the share that is too much")
-    return type(metric).model_validate(dict(metric) | own)
+    meant = own if metric.ratio else {name: v for name, v in own.items() if name != "limit"}
+    return type(metric).model_validate(dict(metric) | meant) if metric.is_request_share else metric
 
 
 def _shown(name: str, value: object) -> object:
@@ -186,7 +188,7 @@ def _options_named() -> Iterator[None]:
 
 
 @contextmanager
-def _fields_named() -> Iterator[None]:
+def fields_named() -> Iterator[None]:
     """Says what a model refuses with the name of the option it came from."""
     from pydantic import ValidationError  # noqa: PLC0415 - keeps --help quick
 

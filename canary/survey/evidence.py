@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 
 from canary.api import Metric, Spec
+from canary.core.evidence.policy import RatioPolicy
 from canary.core.evidence.promotion import GROSS, SMALL, Terms, rules_out
 from canary.core.increments import Side
 from canary.core.sampling import RatioAnswers, RawAnswers, ratio_samples, rounds_of
@@ -79,7 +80,10 @@ class Course:
 def course_of(spec: Spec, metric: Metric, traffic: Traffic) -> Course:
     """The release of a canary exactly as good as stable, under steady traffic (rate > 0)."""
     smallest = spec.analysis.smallest_regression
-    needed = requests_needed(smallest, traffic.bad)
+    policy = RatioPolicy(
+        tolerance=metric.allowed_ratio, limit=metric.absolute_limit, smallest_regression=smallest
+    )
+    needed = requests_needed(policy.too_bad(traffic.bad) - traffic.bad, traffic.bad)
     gross = max(metric.absolute_limit or 0.0, 2 * traffic.bad + smallest) - traffic.bad
     first = requests_needed(gross, traffic.bad, GROSS)
     count, seconds, waits = 0.0, spec.analysis.warm_up, []

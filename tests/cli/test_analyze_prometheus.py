@@ -83,7 +83,7 @@ def test_a_bad_version_fails_by_the_preset_that_is_there(canary, archive):
     code, out, err = canary("analyze", "--prometheus", archive.url, *PAIR, *SPAN)
     assert code == ExitCode.FAILED
     assert "the canary is worse, seen after" in out
-    assert err == "canary: judged by the preset http\n"
+    assert err == "canary: judged by the preset http: errors and client errors\n"
 
 
 def test_stables_hour_before_the_canary_is_read(canary, archive):

@@ -351,6 +351,39 @@ def test_analyze_says_what_the_operator_says(prometheus: Backfilled, run: Run, n
     assert kind.words in said
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "right"),
+    [
+        ("p08-canary-refuses-everybody", ("--client-errors", "http"), (3, "client error, 4xx")),
+        ("p08-canary-refuses-everybody", ("--metric", "http"), (0, "no request has failed")),
+        ("p08-canary-refuses-everybody", (), (3, "judged by the preset http: errors and client")),
+        ("p01-slow-by-preset", ("--latency", "http"), (3, "nearest to 500ms")),
+        ("p01-slow-by-preset", ("--latency", "http", "--tolerance", "60"), (0, "slower than 1 s")),
+        ("p01-slow-by-preset", ("--latency", "http", "--above", "2ms"), (6, "has no buckets near")),
+        ("p01-slow-by-preset", ("--latency", "http", "--above", "0s"), (2, "--above: a duration")),
+        ("p01-slow-by-preset", ("--above", "1s"), (2, "--latency PRESET is missing")),
+        ("p01-slow-by-preset", ("--latency", "htp"), (2, "did you mean 'http'")),
+        (
+            "p01-slow-by-preset",
+            ("--client-errors", "http", "-f", "FILE"),
+            (2, "leave out --metric"),
+        ),
+    ],
+)
+def test_p08_latency_and_client_errors_are_options_as_well(
+    prometheus: Backfilled, run: Run, name: str, options: tuple[str, ...], right: tuple[int, str]
+) -> None:
+    """Beside `--metric`, or alone; without any of them client errors are judged as well."""
+    sides = (
+        *("--canary", f'namespace="{name}",pod=~".*-canary-.*"'),
+        *("--stable", f'namespace="{name}",pod!~".*-canary-.*"'),
+        *("--step", "15s"),
+    )
+    arguments = sides if "-f" not in options else sides[:4]
+    found, said = run(name, prometheus.url, "analyze", *arguments, *options)
+    assert (found, right[1] in said) == (right[0], True), said
+
+
 DECISIONS = {Verdict.PASS: "promote", Verdict.FAIL: "roll back", Verdict.NO_DATA: "neither"}
 
 

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from canary.api import Metric, load_release
-from canary.api.analysis import RatioSource
+from canary.api.analysis import ClientErrorsSource, RatioSource
 from canary.core.evidence.promotion import GROSS, SMALL, rules_out
 from canary.core.increments import Side
 from canary.core.sampling import RatioAnswers
@@ -76,3 +76,10 @@ def test_traffic_is_what_stable_counted() -> None:
     assert traffic(total, bad) == Traffic(1.0, 6 / 59)
     assert traffic(total, NoData("none")) == Traffic(1.0, 0.0)
     assert traffic(NoData("none"), bad) is None
+
+
+def test_what_is_only_compared_is_ruled_out_relative_to_stables_rate() -> None:
+    """Where a fifth of all requests are client errors, nobody waits for half a percent more."""
+    refused = Metric(name="refused", client_errors=ClientErrorsSource(preset="traefik"))
+    assert course_of(SPEC, refused, Traffic(100.0, 0.2)).requests < 5000
+    assert course_of(SPEC, METRIC, Traffic(100.0, 0.2)).requests == math.inf
