@@ -34,9 +34,24 @@ from e2e.fixtures_releases import namespace_of
 ROOT = Path(__file__).resolve().parents[2]
 FULL = os.environ.get("CANARY_E2E_FULL") == "1"
 SHARED = os.environ.get("CANARY_E2E_SHARED") == "1"
-SIDE_BY_SIDE = ("e2e/test_releases.py", *(("e2e/test_releases_more.py",) if FULL else ()))
+SIDE_BY_SIDE = (
+    "e2e/test_releases.py",
+    "e2e/test_protection.py",
+    "e2e/test_emergencies.py",
+    *(("e2e/test_capacity.py", "e2e/test_isolation.py") if FULL else ()),
+    *(("e2e/test_releases_more.py",) if FULL else ()),
+)
 ALONE = ("e2e/test_disruptions.py",)
-WHOLE = {"test_releases.py", "test_releases_more.py", "test_disruptions.py", "test_envoy.py"}
+WHOLE = {
+    "test_releases.py",
+    "test_releases_more.py",
+    "test_protection.py",
+    "test_emergencies.py",
+    "test_capacity.py",
+    "test_isolation.py",
+    "test_disruptions.py",
+    "test_envoy.py",
+}
 """Files with whole releases; the others try one part each, and need no operator in the cluster."""
 SECONDS = 600.0
 """The longest that one test may take."""

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 from canary.kube.objects import Object
@@ -38,6 +38,17 @@ class Auth:
     ready: bool = True
     """Otherwise its readiness is asked at a path that it does not have."""
     leak_every: int = 100
+    drain: bool = False
+    """Sleeps before it ends, so that routers have let go of it."""
+    slow_start: int = 0
+    """Seconds before its readiness is asked for the first time."""
+    cpu: str = "100m"
+    image: str = IMAGE
+    port_name: str = "http"
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Of the pods, beside `app`."""
+    team: Mapping[str, str] = field(default_factory=dict)
+    """Labels of the Deployment itself."""
 
     def next(self, label: str, flaw: str = "good", *, ready: bool = True) -> "Auth":
         """The version that is shipped after this one."""
@@ -48,7 +59,7 @@ class Auth:
         labels = {"app": NAME}
         template = {
             "metadata": {
-                "labels": labels,
+                "labels": labels | self.labels,
                 "annotations": {"prometheus.io/scrape": "true", "prometheus.io/port": str(PORT)},
             },
             "spec": {
@@ -62,7 +73,7 @@ class Auth:
         return {
             "apiVersion": "apps/v1",
             "kind": "Deployment",
-            "metadata": {"name": NAME, "namespace": namespace},
+            "metadata": {"name": NAME, "namespace": namespace, "labels": dict(self.team)},
             "spec": {
                 "replicas": self.replicas,
                 "selector": {"matchLabels": labels},
@@ -87,18 +98,20 @@ class Auth:
         words = [str(word) for pair in switches.items() for word in pair]
         return {
             "name": "auth",
-            "image": IMAGE,
+            "image": self.image,
             "imagePullPolicy": "IfNotPresent",
             "args": [*words, "--instance", "$(POD)", *(["--abrupt"] if self.abrupt else [])],
             "env": [{"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
-            "ports": [{"name": "http", "containerPort": PORT}],
+            "ports": [{"name": self.port_name, "containerPort": PORT}],
             "readinessProbe": {
-                "httpGet": {"path": path, "port": "http"},
+                "httpGet": {"path": path, "port": self.port_name},
+                "initialDelaySeconds": self.slow_start,
                 "periodSeconds": 1,
                 "timeoutSeconds": 3,
             },
-            "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}},
+            "resources": {"requests": {"cpu": self.cpu, "memory": "64Mi"}},
             "securityContext": dict(LOCKED),
+            **({"lifecycle": {"preStop": {"sleep": {"seconds": 5}}}} if self.drain else {}),
         }
 
 
@@ -126,7 +139,10 @@ def service(namespace: str) -> Object:
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": NAME, "namespace": namespace},
-        "spec": {"selector": {"app": NAME}, "ports": [{"name": "http", "port": PORT}]},
+        "spec": {
+            "selector": {"app": NAME},
+            "ports": [{"name": "http", "port": PORT, "targetPort": "http"}],
+        },
     }
 
 

@@ -36,6 +36,7 @@ class Guard:
     interval: str = "1s"  # 10s
     warm_up: str = "5s"  # 60s
     minimum: str = "30s"  # 20m
+    incident: str = "30s"  # the default
     patience: str = "60s"  # 10m
     progress_deadline: str = "60s"  # 10m
     deadline: str = "10m"  # 2h
@@ -74,6 +75,7 @@ class Guard:
             "interval": self.interval,
             "warmUp": self.warm_up,
             "minimum": self.minimum,
+            "incident": self.incident,
             "patience": self.patience,
             "smallestRegression": self.smallest_regression,
             "metrics": list(self.metrics),

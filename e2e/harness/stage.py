@@ -1,8 +1,10 @@
 """One test's namespace: the service under load, guarded, filmed."""
 
+import json
 import os
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from threading import Event
@@ -14,7 +16,7 @@ from canary.api import Intent, Result
 from canary.kube.objects import Object
 from canary.local.tally import NOBODY
 from e2e.harness.auth import NAME, Auth, host, namespace, service
-from e2e.harness.film import Film, Status, filming
+from e2e.harness.film import CANARY, Film, Status, filming
 from e2e.harness.kubectl import apply, get, kubectl, wait_for
 from e2e.harness.load import Load, loading
 from e2e.harness.release import KIND, Guard, request
@@ -77,14 +79,41 @@ class Stage:
 
     def pods(self) -> list[Object]:
         """The pods of the service and of its canary."""
-        selector = f"app in ({NAME},{NAME}-canary)"
+        selector = f"app in ({NAME},{CANARY})"
         words = kubectl("-n", self.namespace, "get", "pods", "-l", selector, "-o", "name").split()
         return [found for name in words if (found := get(self.namespace, *name.split("/")))]
+
+    def fail_health_checks(self, *, fail: bool = True) -> None:
+        """The processes of the canary live on; their health checks fail, or pass again."""
+        signal = "SIGUSR1" if fail else "SIGUSR2"
+        program = f"import os, signal; os.kill(1, signal.{signal})"
+        names = [name for pod in self.pods() if (name := _name(pod)).startswith(f"{CANARY}-")]
+
+        def send(name: str) -> None:
+            kubectl("-n", self.namespace, "exec", name, "--", "python", "-c", program)
+
+        with ThreadPoolExecutor(len(names) or 1) as pool:
+            list(pool.map(send, names))
+
+    def evict_canary(self) -> None:
+        """What draining a node does to the canary's pods."""
+        for name in sorted(self.film.ready(CANARY)):
+            body = {
+                "apiVersion": "policy/v1",
+                "kind": "Eviction",
+                "metadata": {"name": name, "namespace": self.namespace},
+            }
+            path = f"/api/v1/namespaces/{self.namespace}/pods/{name}/eviction"
+            kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(body))
 
     def _no_canary(self) -> bool:
         kinds = "deployments,services"
         names = kubectl("-n", self.namespace, "get", kinds, "-o", "name").split()
         return not [name for name in names if name.endswith("-canary")]
+
+
+def _name(pod: Object) -> str:
+    return str(pod["metadata"]["name"])
 
 
 def newest(status: Status) -> dict[str, Any]:
@@ -122,6 +151,7 @@ def staged(
         Event().wait(history)
         stack.callback(lambda: sys.stderr.write(f"{load}\n{_course(film, load)}\n"))
         yield stage
+        assert not film.misled(), f"Services that selected canary pods: {film.misled()}"
 
 
 def _course(film: Film, load: Load) -> str:
@@ -135,7 +165,7 @@ def _course(film: Film, load: Load) -> str:
 def _answers(name: str) -> bool:
     url = os.environ["GATEWAY_URL"] + "/check"
     try:
-        return requests.get(url, headers={"Host": host(name)}, timeout=3).status_code < 404
+        return "X-Version" in requests.get(url, headers={"Host": host(name)}, timeout=3).headers
     except requests.RequestException:
         return False
 

@@ -28,6 +28,18 @@ PEERS: Mapping[str, tuple[str, str, str]] = {
         "≤ 5 s after it is back",
     ),
     "100 % errors, leader killed at 20 %": ("–", "–", "≤ 15 s"),
+    "all pods unready at 5 %": (
+        "42 s, 20 failed",
+        "went on to 100 %, 6,838 failed",
+        "weight 0 within 3 s, ≤ 25 failed",
+    ),
+    "both canary pods evicted at 100 %": ("–", "–", "no total outage"),
+    **dict.fromkeys(
+        ("fix, stable fails 30%", "fix, stable fails 100%"),
+        ("–", "–", "everywhere within 3 min"),
+    ),
+    "autoscaler grows 3 to 9 at 20 %": ("–", "–", "0 dropped, promoted with 9"),
+    "replicas written back twice at 50 %": ("–", "–", "6 pods again within 30 s"),
     "plain rolling update, no release": ("–", "–", "66 of 1,400 dropped, by hand"),
 }
 """Argo Rollouts and Flagger at their quickest possible settings, and what was asked of us.

@@ -49,6 +49,44 @@ def test_a_film_knows_when_the_canary_had_traffic():
     assert film.back_to_zero() == film.weights[-1].at
 
 
+def slice_of(service: str, **pods: bool) -> Object:
+    """An EndpointSlice of the Service; for each pod (`_` for `-`), whether it is ready."""
+    endpoints = [
+        {"targetRef": {"name": name.replace("_", "-")}, "conditions": {"ready": ready}}
+        for name, ready in pods.items()
+    ]
+    labels = {"kubernetes.io/service-name": service}
+    metadata = {"name": f"{service}-x", "labels": labels}
+    return {"kind": "EndpointSlice", "metadata": metadata, "endpoints": endpoints}
+
+
+def test_a_film_knows_how_long_the_canary_had_weight_and_no_ready_endpoint():
+    """From whichever came second until whichever went first; none where weight 0 came first."""
+    film = Film()
+    film.add(slice_of("auth-canary", auth_canary_1=True))
+    film.add(routed(95, 5))
+    assert film.ready("auth-canary") == {"auth-canary-1"}
+    film.add(slice_of("auth-canary", auth_canary_1=False))
+    film.add(routed(100, 0))
+    film.add(slice_of("auth-canary", auth_canary_1=True))
+    film.add(routed(80, 20))
+    film.add(routed(100, 0))
+    film.add(slice_of("auth-canary"))
+    (span,) = film.seconds_with_weight_and_no_pod()
+    assert span == film.weights[1].at - film.endpoints["auth-canary"][1].at
+
+
+def test_a_film_names_services_that_selected_a_canary_pod():
+    """Also where it was not ready, and also when that is over; never the canary's own Service."""
+    film = Film()
+    film.add(slice_of("auth-canary", auth_canary_1=True))
+    film.add(slice_of("auth", auth_1=True))
+    assert film.misled() == set()
+    film.add(slice_of("backend", auth_1=True, auth_canary_1=False))
+    film.add(slice_of("backend", auth_1=True))
+    assert film.misled() == {"backend"}
+
+
 def test_load_keeps_every_failure():
     """Who answered it, and how."""
     load = Load()

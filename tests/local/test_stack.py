@@ -1,5 +1,7 @@
 """One real stack: PostgreSQL, the auth service in two versions, Traefik, load."""
 
+import os
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -134,6 +136,18 @@ def test_the_same_logins_leave_the_good_versions_pool_full(stack: Stack, http: r
     for user in range(1, 3 * RARE * POOL):
         assert log_in(http, stack.stable[0].url, user).status_code == 200
     assert in_use(http, stack.stable[0]) == 0
+
+
+def test_a_health_check_fails_on_demand_while_the_service_answers(
+    stack: Stack, http: requests.Session
+):
+    """As of a process that lives and is not ready: SIGUSR1, and SIGUSR2 for the way back."""
+    one = stack.stable[1]
+    os.kill(one.child.pid, signal.SIGUSR1)
+    wait_until(lambda: not one.ready(), one.child, seconds=5, what="a failing health check")
+    assert log_in(http, one.url, 1).status_code == 200
+    os.kill(one.child.pid, signal.SIGUSR2)
+    one.wait_ready()
 
 
 def test_a_token_of_one_instance_is_good_at_another(stack: Stack, http: requests.Session):

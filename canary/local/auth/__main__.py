@@ -1,8 +1,14 @@
-"""Runs one instance: `python -m canary.local.auth --port … --dsn … --version good`."""
+"""Runs one instance: `python -m canary.local.auth --port … --dsn … --version good`.
+
+SIGUSR1 lets its health check fail while it goes on serving, SIGUSR2 lets it pass again.
+"""
 
 import argparse
 import os
 import sys
+from collections.abc import Callable
+from signal import SIGUSR1, SIGUSR2, signal
+from threading import Event
 from types import FrameType
 
 import uvicorn
@@ -57,6 +63,7 @@ def main() -> None:
         pool_timeout=chosen.pool_timeout,
         renew_every=chosen.leak_every,
         seed=chosen.seed,
+        healthy=_health_by_signal(),
     )
     # They would double the page, and nobody reads them.
     disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -73,6 +80,14 @@ def main() -> None:
     server.run()
     if not server.started:
         sys.exit(1)
+
+
+def _health_by_signal() -> Callable[[], bool]:
+    healthy = Event()
+    healthy.set()
+    signal(SIGUSR1, lambda *_: healthy.clear())
+    signal(SIGUSR2, lambda *_: healthy.set())
+    return healthy.is_set
 
 
 if __name__ == "__main__":

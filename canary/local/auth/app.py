@@ -40,15 +40,18 @@ class Settings:
     renew_every: int = 100
     """One account in this many has an outdated hash, which each of its logins renews."""
     seed: int = 0
+    healthy: Callable[[], bool] = lambda: True
+    """Whether the health check may pass."""
 
 
 class Service:
     """The handlers, over one pool."""
 
-    def __init__(self, pool: Pool, renew: Renew, renew_every: int) -> None:
+    def __init__(self, pool: Pool, renew: Renew, settings: Settings) -> None:
         self._pool = pool
         self._renew = renew
-        self._renew_every = renew_every
+        self._renew_every = settings.renew_every
+        self._healthy = settings.healthy
         self._passwords = Passwords()
         self._tokens = Tokens("")
         self._ready = False
@@ -91,8 +94,8 @@ class Service:
         return JSONResponse({"id": account})
 
     async def health(self, _request: Request) -> Response:
-        """200 once it can serve."""
-        return Response(status_code=200 if self._ready else 503)
+        """200 once it can serve, 503 also while its health check is to fail."""
+        return Response(status_code=200 if self._ready and self._healthy() else 503)
 
 
 def build(settings: Settings) -> ASGIApp:
@@ -104,7 +107,7 @@ def build(settings: Settings) -> ASGIApp:
         name=settings.instance,
     )
     renew = leaky.renew if settings.version.leaks else store.renew
-    service = Service(pool, renew, settings.renew_every)
+    service = Service(pool, renew, settings)
     registry = CollectorRegistry()
     registry.register(PoolCollector(pool))
     users = Starlette(
