@@ -154,6 +154,18 @@ def test_an_autoscaler_that_grows_stable_grows_the_canary_and_keeps_its_floor() 
     assert memory.dropped == 0
 
 
+@pytest.mark.parametrize("weight", [25, 50])
+def test_c09_capacity_that_manifests_take_away_is_restored(weight: int) -> None:
+    """Applied again in mid-release, with fewer replicas and the autoscaler's old floor."""
+    memory = at_weight(weight)
+    for _ in range(2):
+        memory.shrink(2, floor=2)
+        memory.run(5)
+        assert (memory.replicas, memory.floor, memory.weight) == (4, 4, weight)
+    assert ended(memory).status.reason is Reason.PROMOTED
+    assert len(memory.pods) == 4
+
+
 @pytest.mark.parametrize("aborts", [True, False])
 def test_an_analysis_that_fails_keeps_no_protection_waiting(*, aborts: bool) -> None:
     """State that nobody can read: an abort and the loss of all pods still take the weight away."""

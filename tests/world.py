@@ -212,6 +212,15 @@ class Memory:
             self.pods[-1].ready_since = self.time
         self.replicas = replicas
 
+    def shrink(self, replicas: int, floor: int) -> None:
+        """Manifests are applied again: so many pods, and so many as the autoscaler's floor."""
+        self.pods, self.replicas, self.floor = self.pods[:replicas], replicas, floor
+
+    def _keep_floor(self) -> None:
+        """As an autoscaler does it."""
+        if self.floor is not None and self.replicas < self.floor:
+            self.scale(self.floor)
+
     def tick(self, seconds: float) -> None:
         """Time passes: pods come up, the target rolls, requests are served, counters are seen."""
         for _ in range(round(seconds)):
@@ -441,6 +450,7 @@ class _Workloads:
                 running=whole.pop() if done else None,
                 held=held,
                 pods=tuple(self._pod(pod) for pod in m.pods),
+                floor=m.floor,
                 restart_of=m.template.removesuffix(RESTARTED) if RESTARTED in m.template else None,
             )
         canary = None
@@ -483,6 +493,7 @@ class _Workloads:
                 m.canaries, m.canary_template = [], None
             case KeepCapacity() | FreeCapacity():
                 m.floor = action.replicas if isinstance(action, KeepCapacity) else None
+                m._keep_floor()
             case RunChecks():
                 m.checks_started = True
         m._wrote(str(action))

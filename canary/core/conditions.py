@@ -36,6 +36,7 @@ def conditions(status: Status, snap: Snapshot) -> tuple[Condition, ...]:
         _traffic_shifted(status, snap),
         _data_available(status),
         _stalled(status),
+        *_capacity(status, snap),
         *_judge_state(status),
     )
     before = snap.wish.status.conditions
@@ -105,6 +106,18 @@ def _data_available(status: Status) -> Saying:
     if Verdict.NO_DATA in verdicts:
         return Saying("DataAvailable", False, Reason.NO_DATA)
     return Saying("DataAvailable", True, status.reason)
+
+
+def _capacity(status: Status, snap: Snapshot) -> tuple[Saying, ...]:
+    """Only during a release, where the autoscaler's floor is not ours to raise."""
+    owner = snap.target.scaled_by if snap.target is not None else None
+    if owner is None or status.release is None:
+        return ()
+    message = (
+        f"{owner} owns the autoscaler and writes its minReplicas back, so stable may lose pods"
+        " while the release runs: raise minReplicaCount there if it must not."
+    )
+    return (Saying("CapacityKept", False, status.reason, message),)
 
 
 def _judge_state(status: Status) -> tuple[Saying, ...]:

@@ -140,7 +140,8 @@ def stable_keeps_capacity(snap: Snapshot) -> str | None:
     release, target = snap.wish.status.release, snap.target
     if release is None or target is None or snap.wish.status.intent is Intent.BAKE:
         return None
-    if target.replicas < release.replicas:
+    taken_away = target.floor is not None and target.floor < release.replicas  # by somebody else
+    if target.replicas < release.replicas and not taken_away:
         return f"stable has {target.replicas} replicas, the release began with {release.replicas}"
     return None
 

@@ -55,6 +55,10 @@ class Target:
     restart_of: str | None = None
     """Our hash of the vetted template, where the wanted one differs from it only by the annotation
     of a restart."""
+    floor: int | None = None
+    """The autoscaler's minimum, where it can be raised; else None."""
+    scaled_by: str | None = None
+    """Who owns its autoscaler and writes the floor back, such as `ScaledObject auth`; else None."""
 
 
 @dataclass(frozen=True, slots=True)

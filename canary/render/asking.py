@@ -16,6 +16,10 @@ _IN_FLIGHT = {
 }
 
 
+_HELD = {Reason.SUSPENDED, Reason.SERVICE_SELECTS_NO_POD}
+"""Reasons at rest for which a template waits that may be released without the judge."""
+
+
 def refusal(
     verb: Verb, spec: Spec, status: Status, skip: Skip | None = None, to: str | None = None
 ) -> str | None:
@@ -37,7 +41,7 @@ def refusal(
 def _no_skip(skip: Skip, spec: Spec, status: Status) -> str | None:
     if status.phase in _IN_FLIGHT:
         return None
-    held = status.rejected_hash is not None or status.reason is Reason.SUSPENDED
+    held = status.rejected_hash is not None or status.reason in _HELD
     if skip is Skip.ANALYSIS and held and status.phase in {Phase.ROLLED_BACK, Phase.READY}:
         return None
     return _no_change(Verb.PROMOTE, spec, status)

@@ -19,7 +19,7 @@ from canary.routers.names import Names
 from canary.routers.split import weighted_rules
 from canary.routers.traefik import TRAEFIK_SERVICE
 from canary.survey.reader import Reader, listed
-from canary.survey.risks_workload import other_controllers
+from canary.survey.risks_workload import other_controllers, scaled_object
 from canary.survey.selecting import selects
 
 DIALECTS = (HTTP_ROUTE, GRPC_ROUTE, VIRTUAL_SERVICE, TRAEFIK_SERVICE)
@@ -69,6 +69,8 @@ class Around:
     other_controllers: tuple[str, ...]
     """Objects of other controllers that scale the Deployment: `Canary.flagger.app auth`."""
     autoscaler: str | None
+    scaled_object: str | None
+    """KEDA's ScaledObject, which makes the autoscaler and writes it back."""
     cron_jobs: tuple[str, ...]
     """Names of suspended CronJobs: candidates for checks before traffic."""
     pods: tuple[str, ...]
@@ -109,6 +111,7 @@ def look_around(reader: Reader, target: Object) -> Around:
         outdated={name: outdated_routes(reader, namespace, name) for name in names},
         other_controllers=other_controllers(reader, namespace, target_name),
         autoscaler=next(_autoscalers(every(AUTOSCALERS), target), None),
+        scaled_object=scaled_object(reader, namespace, target_name),
         cron_jobs=tuple(
             one["metadata"]["name"] for one in every(CRON_JOBS) if one["spec"].get("suspend")
         ),

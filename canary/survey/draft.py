@@ -10,7 +10,7 @@ from canary.core.snapshot import Obstacle
 from canary.errors import UsageError
 from canary.kube.workloads.isolation import isolate
 from canary.metrics.compiler import ratio_preset
-from canary.survey.around import Way
+from canary.survey.around import Around, Way
 from canary.survey.choosing import Measured
 from canary.survey.notes import Found, notes
 from canary.survey.planning import DEADLINE, Plan, plan_for
@@ -80,12 +80,25 @@ def _head(found: Found) -> Iterator[str]:
     if found.named:
         yield f"  namespace: {scalar(around.namespace)}"
     yield "spec:"
-    scaled = f" {around.autoscaler} goes on scaling it, and cannot shrink it below what it had "
-    scaled += "while a release runs."
     own = "Your own Deployment, in place: no pod restarts when this is applied."
-    yield from _said(own + (f" HorizontalPodAutoscaler{scaled}" if around.autoscaler else ""), 2)
+    yield from _said(own + _scaled(around), 2)
     yield f"  target: {{kind: Deployment, name: {name}}}"
     yield from _service(found)
+
+
+def _scaled(around: Around) -> str:
+    """What an autoscaler does while a release runs."""
+    if around.scaled_object:
+        return (
+            f" ScaledObject {around.scaled_object} goes on scaling it, also down while a release"
+            " runs: set its minReplicaCount to what stable needs meanwhile."
+        )
+    if around.autoscaler:
+        return (
+            f" HorizontalPodAutoscaler {around.autoscaler} goes on scaling it, and cannot shrink"
+            " it below what it had while a release runs."
+        )
+    return ""
 
 
 def _service(found: Found) -> Iterator[str]:

@@ -75,6 +75,9 @@ def _workload(scene: Scenery) -> Iterator[Finding]:
     name, template = scene.names.target, scene.target["spec"]["template"]
     for other in scene.other_controllers:
         yield finding("other-controller", _TARGET, f"{other} scales Deployment {name} as well")
+    if scene.scaled_object is not None:
+        said = f"ScaledObject {scene.scaled_object} scales Deployment {name}"
+        yield finding("capacity-not-kept", _TARGET, said)
     for sentence in exclusive_resources(template, scene.claims):
         yield finding("exclusive-resource", _TARGET, sentence)
     if found := list(unversioned_configuration(template)):

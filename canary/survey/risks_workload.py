@@ -13,6 +13,7 @@ CONTROLLERS: Mapping[Kind, str] = {
     Kind("rollouts.kruise.io", "v1beta1", "rollouts", "Rollout"): "workloadRef",
 }
 """Kinds of other controllers that scale a Deployment, and the field that names it."""
+SCALED_OBJECTS = Kind("keda.sh", "v1alpha1", "scaledobjects", "ScaledObject")
 _ONE_NODE = frozenset({"ReadWriteOnce", "ReadWriteOncePod"})
 
 
@@ -27,6 +28,13 @@ def other_controllers(reader: Reader, namespace: str, target: str) -> tuple[str,
         for one in listed(reader, kind, namespace)[0]
         if _refers_to(one, field, target)
     )
+
+
+def scaled_object(reader: Reader, namespace: str, target: str) -> str | None:
+    """Return the name of KEDA's ScaledObject for the Deployment; None without one."""
+    found = listed(reader, SCALED_OBJECTS, namespace)[0]
+    named = (one for one in found if _refers_to(one, "scaleTargetRef", target))
+    return next((str(one["metadata"]["name"]) for one in named), None)
 
 
 def _refers_to(one: Object, field: str, target: str) -> bool:

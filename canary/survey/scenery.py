@@ -13,7 +13,7 @@ from canary.routers.registry import dialect_of
 from canary.survey.around import Way, outdated_routes, routes_elsewhere, ways_to
 from canary.survey.reader import Reader, listed
 from canary.survey.relabelling import WATCHED
-from canary.survey.risks_workload import CLAIMS, other_controllers
+from canary.survey.risks_workload import CLAIMS, other_controllers, scaled_object
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,8 @@ class Scenery:
     """Routes to the Service in an API group that is too old."""
     other_controllers: tuple[str, ...] = ()
     """Objects of other controllers that scale the target, such as `Canary.flagger.app auth`."""
+    scaled_object: str | None = None
+    """KEDA's ScaledObject that scales the target."""
     claims: Mapping[str, Object] = field(default_factory=dict)
     """PersistentVolumeClaims of the namespace, by name."""
     neighbours: tuple[Object, ...] = ()
@@ -100,6 +102,7 @@ def scenery_of(release: CanaryRelease, reader: Reader, *, whole: bool) -> Scener
         elsewhere=routes_elsewhere(reader, namespace, service) if routes else (),
         outdated=outdated_routes(reader, namespace, service) if routes else (),
         other_controllers=other_controllers(reader, namespace, spec.target.name),
+        scaled_object=scaled_object(reader, namespace, spec.target.name),
         claims={one["metadata"]["name"]: one for one in listed(reader, CLAIMS, namespace)[0]},
         neighbours=tuple(neighbours),
         unseen=tuple(unseen),

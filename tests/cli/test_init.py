@@ -349,6 +349,12 @@ kind: HorizontalPodAutoscaler
 metadata: {name: auth-scaler, namespace: prod}
 spec: {scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: auth}, maxReplicas: 9}
 """
+SCALED_OBJECT = """
+apiVersion: keda.sh/v1alpha1
+kind: ScaledObject
+metadata: {name: auth-scaled, namespace: prod}
+spec: {scaleTargetRef: {name: auth}, minReplicaCount: 2}
+"""
 SMOKE = """
 apiVersion: batch/v1
 kind: CronJob
@@ -379,6 +385,14 @@ def test_autoscaler_and_checks_are_mentioned(terminal: Terminal) -> None:
     assert "# - {name: smoke, jobFrom: {cronJob: auth-smoke}}" in terminal.out
     terminal.offline(*BASE)
     assert "HorizontalPodAutoscaler" not in terminal.out
+
+
+def test_a_scaled_object_is_named_instead_of_its_autoscaler(terminal: Terminal) -> None:
+    """KEDA makes the autoscaler and writes it back: nobody else keeps its floor."""
+    assert terminal.offline(*BASE, AUTOSCALER, SCALED_OBJECT) == 0
+    said = " ".join(terminal.out.replace("#", " ").split())
+    assert "ScaledObject auth-scaled goes on scaling it, also down while a release runs" in said
+    assert "HorizontalPodAutoscaler" not in said
 
 
 BAD = [

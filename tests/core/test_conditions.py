@@ -118,6 +118,14 @@ def test_held_is_what_the_target_is(held: object, expected: str) -> None:
     assert found(AT_REST, snapshot(Status(), target=target))["Held"] == expected
 
 
+def test_capacity_that_cannot_be_kept_is_said_while_a_release_runs() -> None:
+    """KEDA writes the autoscaler back, so stable may lose pods; at rest that is its own business."""
+    target = Target(4, "v1", "v1", held=True, scaled_by="ScaledObject auth")
+    assert found(ADVANCING, snapshot(Status(), target=target))["CapacityKept"] == "False"
+    assert "CapacityKept" not in found(AT_REST, snapshot(Status(), target=target))
+    assert "CapacityKept" not in found(ADVANCING, snapshot(Status()))
+
+
 def test_the_time_of_a_condition_is_that_of_its_last_change() -> None:
     """RFC 3339; nothing changes because time passes."""
     first = AT_REST.model_copy(update={"conditions": conditions(AT_REST, snapshot(Status()))})

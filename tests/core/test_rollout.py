@@ -16,6 +16,7 @@ from canary.api import (
     Reason,
     Release,
     Result,
+    Skip,
     Spec,
     Status,
     Verdict,
@@ -39,7 +40,18 @@ from canary.core.plan import (
 )
 from canary.core.plan import Release as ReleaseTarget
 from canary.core.rollout import canary_replicas, decide, phase_of, pods_for_share
-from canary.core.snapshot import Canary, Pod, Request, Route, Snapshot, Target, Trouble, Verb, Wish
+from canary.core.snapshot import (
+    Canary,
+    Obstacle,
+    Pod,
+    Request,
+    Route,
+    Snapshot,
+    Target,
+    Trouble,
+    Verb,
+    Wish,
+)
 from tests.world import RELEASE
 
 NOW = 5000.0
@@ -106,6 +118,11 @@ def snapshot(  # noqa: PLR0913 - a table's columns
 CANARY = Canary("v2", 2, pods(2))
 
 
+def shrunk(snap: Snapshot, replicas: int, floor: int | None) -> Snapshot:
+    """Somebody else wrote how many pods the target has, and the autoscaler's minimum."""
+    return replace(snap, target=replace(snap.target, replicas=replicas, floor=floor))
+
+
 def spec_with(**changes: object) -> Spec:
     """The spec with other fields."""
     return SPEC.model_copy(update=changes)
@@ -114,6 +131,34 @@ def spec_with(**changes: object) -> Spec:
 def release_with(status: Status, **changes: object) -> Status:
     """The status with other fields of its release."""
     return status.model_copy(update={"release": status.release.model_copy(update=changes)})
+
+
+@pytest.mark.parametrize("status", [IN_STEP, PROMOTING], ids=["step", "promotion"])
+def test_no_weight_is_meant_before_the_router_has_taken_weight_0_over(status: Status):
+    """The gateway has not said yet whether it still refuses the route as it is now."""
+    lowered = release_with(status.model_copy(update={"weight": 0}), confirmed_at=None)
+    canary = Canary("v2", 4, pods(4))
+    plan = decide(snapshot(lowered, weight=0, confirmed=False, canary=canary), PASS)
+    assert (plan.status.weight, plan.actions) == (0, ())
+    plan = decide(snapshot(lowered, weight=0, confirmed=True, canary=canary), PASS)
+    assert plan.status.weight == status.weight
+
+
+@pytest.mark.parametrize(
+    ("reason", "intent"),
+    [(Reason.SERVICE_SELECTS_NO_POD, Intent.PROMOTE), (Reason.NOT_ISOLATED, Intent.REST)],
+)
+def test_a_person_releases_the_version_that_has_the_services_port(reason: Reason, intent: Intent):
+    """Stable cannot be reached: skipping the analysis ends the outage, whatever started it.
+
+    What cannot be isolated, on the other hand, would get users' requests before any check.
+    """
+    snap = snapshot(AT_REST)
+    request = Request(Verb.PROMOTE, "r1", Skip.ANALYSIS, "port renamed", "ada")
+    blocked = replace(snap.target, obstacle=Obstacle(reason, "no endpoints"))
+    assert decide(replace(snap, target=blocked), PASS).status.reason is reason
+    asked = replace(snap, target=blocked, wish=replace(snap.wish, request=request))
+    assert decide(asked, PASS).status.intent is intent
 
 
 def test_invariant_12_nothing_grows_while_another_service_selects_canary_pods():
@@ -188,6 +233,21 @@ ROWS = [
         snapshot(IN_STEP, canary=CANARY, replicas=50), PASS, Intent.ADVANCE, Reason.HOLDING,
         (KeepCapacity(50), EnsureCanary("v2", 3)),
         id="stable grew: the canary and the autoscaler's floor follow",
+    ),
+    pytest.param(
+        shrunk(snapshot(IN_STEP, canary=CANARY), replicas=2, floor=2), PASS, Intent.ADVANCE,
+        Reason.HOLDING, (KeepCapacity(4),),
+        id="stable lost pods and the autoscaler its floor: it is raised again",
+    ),
+    pytest.param(
+        shrunk(snapshot(PROMOTING, canary=replace(CANARY, replicas=4, pods=pods(4))), 2, 2), PASS,
+        Intent.PROMOTE, Reason.HOLDING, (KeepCapacity(4),),
+        id="also while everything is promoted",
+    ),
+    pytest.param(
+        shrunk(snapshot(IN_STEP, canary=CANARY), replicas=2, floor=None), PASS, Intent.ADVANCE,
+        Reason.STEP_PASSED, (),
+        id="without an autoscaler the number of pods is what the user wrote",
     ),
     pytest.param(
         snapshot(Status(), running=None), PASS, Intent.REST, Reason.TARGET_NOT_STABLE, (),
@@ -615,6 +675,16 @@ def test_never_ready_names_the_cause_and_what_to_do() -> None:
     assert plan.status.message.endswith(
         "ErrImagePull: x:1. Once it can be pulled: canary retry auth."
     )
+
+
+@pytest.mark.parametrize("intent", [Intent.ADVANCE, Intent.PROMOTE])
+def test_pods_that_do_not_come_up_are_explained_while_they_are_waited_for(intent: Intent) -> None:
+    """Nobody should have to wait for the progress deadline to read the quota's words (c01)."""
+    waiting = IN_STEP.model_copy(update={"weight": 0, "intent": intent})
+    canary = Canary("v2", 4, (*pods(2), *pods(2, ready=False)), "FailedCreate: exceeded quota.")
+    plan = decide(snapshot(release_with(waiting, confirmed_at=None), canary=canary), SILENT)
+    expected = "2 of 4 canary pods are ready. FailedCreate: exceeded quota."
+    assert plan.status.message == expected
 
 
 def test_a_roll_that_failed_stays_rolled_back_until_somebody_acts() -> None:

@@ -439,6 +439,18 @@ def test_the_autoscaler_is_given_back_without_a_claim_on_it() -> None:
     assert after["metadata"]["managedFields"] == [users]
 
 
+def test_an_autoscaler_of_keda_is_named_and_not_written() -> None:
+    """KEDA writes its own floor back at once: that would be a fight."""
+    stage = Stage()
+    owner = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "name": "auth", "uid": "k"}
+    made = scaler({"minReplicas": 2, "maxReplicas": 9})
+    made["metadata"]["ownerReferences"] = [owner]
+    written = stage.cluster.create(AUTOSCALERS, NAMESPACE, made)
+    do(stage, KeepCapacity(4), FreeCapacity())
+    assert stage.cluster.get(AUTOSCALERS, NAMESPACE, "auth") == written
+    assert target(stage).scaled_by == "ScaledObject auth"
+
+
 def test_what_a_person_wrote_meanwhile_stays() -> None:
     """The user changed minReplicas during the release: only our note goes."""
     stage = Stage()
@@ -584,6 +596,14 @@ def test_a_port_renamed_in_service_and_deployment_at_once_is_an_obstacle() -> No
     assert found is not None
     assert found.reason is Reason.SERVICE_SELECTS_NO_POD
     assert "Service auth sends to the port named api" in found.message
+    assert "promote" not in found.message, "the new version does not have the port either"
+    body = stage.deployment()
+    ports = [{"name": "api", "containerPort": 80}]
+    body["spec"]["template"]["spec"]["containers"][0]["ports"] = ports
+    stage.cluster.put(DEPLOYMENTS, body)
+    found = target(stage).obstacle
+    assert found is not None
+    assert "canary promote auth --skip-analysis --reason TEXT" in found.message
 
 
 QUOTA = 'pods "auth-canary-1" is forbidden: exceeded quota: small, requested: pods=1'

@@ -156,6 +156,12 @@ CONTROLLERS = tuple(
         ("rollouts.kruise.io/v1beta1", "Rollout", "workloadRef"),
     )
 )
+SCALED_OBJECT = """
+apiVersion: keda.sh/v1alpha1
+kind: ScaledObject
+metadata: {name: auth-scaled, namespace: prod}
+spec: {scaleTargetRef: {name: auth}, minReplicaCount: 2}
+"""
 CLAIM = """
 apiVersion: v1
 kind: PersistentVolumeClaim
@@ -212,6 +218,7 @@ BESIDE = [
     ),
     ("same-target", {}, (SECOND,)),
     *(("other-controller", {}, (*BASE, other)) for other in CONTROLLERS),
+    ("capacity-not-kept", {}, (*BASE, SCALED_OBJECT)),
     ("exclusive-resource", {}, (with_pod(hostNetwork=True),)),
     ("exclusive-resource", {}, (with_pod(volumes=[VOLUME]), CLAIM)),
     ("exclusive-resource", {}, (with_container(ports=[{"containerPort": 80, "hostPort": 80}]),)),
@@ -254,6 +261,11 @@ def test_m12_a_route_in_traefiks_old_api_group_is_too_old() -> None:
     assert "too old" in risk.finding.message
     new = OLD.replace("traefik.containo.us", "traefik.io")
     assert found(TRAEFIK, DEPLOYMENT, SERVICE, new) == []
+
+
+def test_a_scaled_object_of_another_deployment_is_no_risk() -> None:
+    """Only the one that scales this Deployment takes pods from it."""
+    assert found({}, *BASE, SCALED_OBJECT.replace("name: auth}", "name: other}")) == []
 
 
 def test_m15_a_shared_volume_and_a_port_of_the_pod_are_no_risk() -> None:

@@ -20,7 +20,9 @@ from canary.core.rollout.readiness import (
     full_number,
     service_changed,
     stable_grew,
+    stable_shrank,
     still_refused,
+    wait_for_pods,
 )
 from canary.core.rollout.rest import route_missing
 from canary.core.rollout.rollback import roll_back
@@ -102,9 +104,7 @@ def canary_not_ready(ctx: Context) -> Plan | None:
     if canary is None or not rising:
         return None
     if canary.ready < canary.replicas:
-        message = f"{canary.ready} of {canary.replicas} canary pods are ready."
-        since = ctx.release.scaling_since or ctx.now
-        return ctx.wait(Reason.CANARY_NOT_READY, message=message, scaling_since=since)
+        return wait_for_pods(ctx, canary)
     if ctx.release.judged_from is None:
         return ctx.wait(
             Reason.CANARY_NOT_READY, after=SOON, judged_from=ctx.now, scaling_since=None
@@ -316,6 +316,7 @@ ADVANCE: tuple[Rule, ...] = (
     not_isolated,
     service_changed,
     stable_grew,
+    stable_shrank,
     all_ready,
     never_ready,
     analysis_skipped,

@@ -40,7 +40,9 @@ from canary.core.rollout.readiness import (
     route_refused,
     service_changed,
     stable_grew,
+    stable_shrank,
     still_refused,
+    wait_for_pods,
 )
 from canary.core.rollout.rest import route_missing
 from canary.core.rollout.rollback import roll_back
@@ -82,8 +84,7 @@ def full_size(ctx: Context) -> Plan | None:
         return ctx.wait(Reason.CANARY_NOT_READY, action, scaling_since=ctx.now)
     rolling = ctx.release.unhold_at is not None and ctx.status.weight == FULL
     if canary.ready < canary.replicas and not rolling:
-        since = ctx.release.scaling_since or ctx.now
-        return ctx.wait(Reason.CANARY_NOT_READY, scaling_since=since)
+        return wait_for_pods(ctx, canary)
     if (
         ctx.release.judged_from is None
     ):  # skipped analysis: protection reads the metrics all the same
@@ -245,6 +246,7 @@ WHILE_ROLLING: tuple[Rule, ...] = (
 CARRY_EVERYTHING: tuple[Rule, ...] = (
     service_changed,
     stable_grew,
+    stable_shrank,
     full_size,
     still_refused,
     judge_catching_up,

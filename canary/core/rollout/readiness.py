@@ -17,7 +17,7 @@ from canary.api import Intent, Reason
 from canary.core.plan import EnsureCanary, KeepCapacity, Plan, SetWeight
 from canary.core.rollout.context import POLL, SOON, Context, canary_size
 from canary.core.rollout.rollback import roll_back
-from canary.core.snapshot import carried_weight
+from canary.core.snapshot import Canary, carried_weight
 
 OUTAGES = 3
 """So many times without a ready pod in one step are not an accident."""
@@ -76,11 +76,21 @@ def route_refused(ctx: Context) -> Plan | None:
 
 
 def still_refused(ctx: Context) -> Plan | None:
-    """No weight for a route that the router refuses as it is."""
+    """No more weight for a route that the router refuses, or has not taken over yet, as it is now.
+
+    After weight 0 was written to a route that was refused, it takes the router a moment to say
+    whether it refuses this one as well.
+    """
     route = ctx.snap.route
-    if route is None or route.refused is None:
+    if route is None:
         return None
-    return ctx.wait(Reason.ROUTE_NOT_ACCEPTED, message=route.refused)
+    if route.refused is not None:
+        return ctx.wait(Reason.ROUTE_NOT_ACCEPTED, message=route.refused)
+    if route.confirmed or ctx.status.weight >= _wanted_weight(ctx):
+        return None
+    if ctx.status.reason is Reason.ROUTE_NOT_ACCEPTED:
+        return ctx.wait(Reason.ROUTE_NOT_ACCEPTED, message=ctx.status.message)
+    return ctx.wait(Reason.SHIFTING_TRAFFIC, message=route.detail)
 
 
 def service_changed(ctx: Context) -> Plan | None:
@@ -102,8 +112,7 @@ def stable_grew(ctx: Context) -> Plan | None:
         return None
     if canary.template != ctx.release.template or canary.replicas == 0:
         return None
-    weight = 100 if ctx.status.intent is Intent.PROMOTE else ctx.step.weight
-    wanted = canary_size(ctx.spec, target.replicas, weight)
+    wanted = canary_size(ctx.spec, target.replicas, _wanted_weight(ctx))
     keep = KeepCapacity(target.replicas)
     if canary.replicas < wanted:
         return ctx.wait(ctx.status.reason, keep, EnsureCanary(canary.template, wanted))
@@ -112,14 +121,32 @@ def stable_grew(ctx: Context) -> Plan | None:
     return ctx.wait(ctx.status.reason, keep, after=SOON, replicas=target.replicas)
 
 
+def stable_shrank(ctx: Context) -> Plan | None:
+    """Manifests that were applied again took pods from stable, and the autoscaler's floor as well.
+
+    The floor is raised again, once in a pass, and the autoscaler brings the pods back. Without an
+    autoscaler the number of pods is what the user wrote.
+    """
+    target, wanted = ctx.snap.target, ctx.release.replicas
+    if target is None or target.floor is None or max(target.replicas, target.floor) >= wanted:
+        return None
+    message = f"Stable has {target.replicas} of {wanted} pods: the autoscaler's floor is raised."
+    return ctx.wait(ctx.status.reason, KeepCapacity(wanted), message=message)
+
+
 def full_number(ctx: Context) -> Plan | None:
     """No step passes while a canary pod is not ready, although the others carry its weight."""
     canary = ctx.snap.canary
     if canary is None or canary.ready >= canary.replicas:
         return None
-    message = f"{canary.ready} of {canary.replicas} canary pods are ready."
+    return wait_for_pods(ctx, canary)
+
+
+def wait_for_pods(ctx: Context, canary: Canary) -> Plan:
+    """Until all are ready, or `progressDeadline` is over; the message says what is in the way."""
+    message = f"{canary.ready} of {canary.replicas} canary pods are ready. {canary.not_created}"
     since = ctx.release.scaling_since or ctx.now
-    return ctx.wait(Reason.CANARY_NOT_READY, message=message, scaling_since=since)
+    return ctx.wait(Reason.CANARY_NOT_READY, message=message.strip(), scaling_since=since)
 
 
 def all_ready(ctx: Context) -> Plan | None:
@@ -129,6 +156,11 @@ def all_ready(ctx: Context) -> Plan | None:
     if not waits or canary is None or not 0 < canary.replicas <= canary.ready:
         return None
     return ctx.wait(ctx.status.reason, after=SOON, message=ctx.status.message, scaling_since=None)
+
+
+def _wanted_weight(ctx: Context) -> int:
+    """Percent that the release wants the canary to have now."""
+    return 100 if ctx.status.intent is Intent.PROMOTE else ctx.step.weight
 
 
 def _ready(ctx: Context) -> int:

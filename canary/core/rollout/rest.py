@@ -8,7 +8,7 @@ from canary.core.plan import Action, Hold, KeepCapacity, Plan, PutBack
 from canary.core.rollout.commands import override_of
 from canary.core.rollout.context import POLL, Context, Rule, said
 from canary.core.rollout.rollback import roll_back
-from canary.core.snapshot import Target, Verb
+from canary.core.snapshot import Obstacle, Target, Verb
 
 WORTH_KEEPING = {
     Reason.ADOPTED,
@@ -51,9 +51,16 @@ def route_missing(ctx: Context) -> Plan | None:
 def obstacle(ctx: Context) -> Plan | None:
     """Nothing starts where it could not end well; said already before there is a template."""
     found = target_of(ctx).obstacle
-    if found is None:
+    if found is None or _overruled(found, ctx):
         return None
     return ctx.plan(found.reason, after=ctx.spec.analysis.interval, message=found.message)
+
+
+def _overruled(found: Obstacle, ctx: Context) -> bool:
+    """A person releases the only version that has the Service's port: that ends the outage."""
+    override = override_of(ctx.request, ctx.now)
+    skips = override is not None and override.skip is Skip.ANALYSIS
+    return found.reason is Reason.SERVICE_SELECTS_NO_POD and skips
 
 
 def taken(ctx: Context) -> Plan | None:

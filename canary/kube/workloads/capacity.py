@@ -20,6 +20,27 @@ def scalers_of(target: str, found: Iterable[Object]) -> Iterator[Object]:
             yield one
 
 
+def owner_of(scalers: Iterable[Object]) -> str | None:
+    """The ScaledObject of KEDA that owns one of them, as `ScaledObject auth`; None without one.
+
+    KEDA writes the autoscaler back at once: raising its floor would be a fight, twice a second.
+    """
+    owners = (one for scaler in scalers for one in scaler["metadata"].get("ownerReferences") or ())
+    return next((f"{one['kind']} {one['name']}" for one in owners if _is_keda(one)), None)
+
+
+def _is_keda(owner: Object) -> bool:
+    group = str(owner.get("apiVersion", "")).partition("/")[0]
+    return group == "keda.sh" and owner.get("kind") == "ScaledObject"
+
+
+def floor_of(scalers: Iterable[Object]) -> int | None:
+    """The smallest minReplicas that may be raised; None where there is nothing to raise."""
+    specs = [one["spec"] for one in scalers if owner_of([one]) is None]
+    floors = [(spec.get("minReplicas") or 1, spec["maxReplicas"]) for spec in specs]
+    return min((least for least, most in floors if least < most), default=None)
+
+
 def keep_patch(scaler: Object, replicas: int) -> Patch:
     """Raises minReplicas and notes on the autoscaler what it was; [] where it is high enough.
 

@@ -43,10 +43,10 @@ def _service(objects: Objects, wish: Wish, seen: Seen) -> Obstacle | None:
         return Obstacle(Reason.SERVICE_NOT_FOUND, message)
     services = objects.list(SERVICES, wish.namespace, {})
     found = replaced_labels(wish.spec, service, services, seen.deployment)
-    return found if isinstance(found, Obstacle) else _port(service, seen)
+    return found if isinstance(found, Obstacle) else _port(service, seen, wish.name)
 
 
-def _port(service: Object, seen: Seen) -> Obstacle | None:
+def _port(service: Object, seen: Seen, release: str) -> Obstacle | None:
     """A port that was renamed in Service and Deployment at once: only the held template has it.
 
     A number needs no container that declares it, and the ports after the first may be new ones.
@@ -54,7 +54,7 @@ def _port(service: Object, seen: Seen) -> Obstacle | None:
     port = service["spec"]["ports"][0]
     wanted, name = port.get("targetPort"), service["metadata"]["name"]
     running = [one for one in seen.sets if int(one["spec"].get("replicas", 0)) > 0]
-    names = {found for one in running for found in _port_names(one["spec"]["template"])}
+    names = {found for one in running for found in _port_names(one["spec"])}
     if not isinstance(wanted, str) or not running or wanted in names:
         return None
     has = ", ".join(sorted(names)) or "no named port"
@@ -63,11 +63,17 @@ def _port(service: Object, seen: Seen) -> Obstacle | None:
         f" pod has (they have: {has}), so the Service has no endpoints: set targetPort back, or to"
         f" a number, until the new version is released."
     )
+    if wanted in set(_port_names(seen.deployment["spec"])):
+        message += (
+            " The new version has the port; to release it at once:"
+            f" canary promote {release} --skip-analysis --reason TEXT."
+        )
     return Obstacle(Reason.SERVICE_SELECTS_NO_POD, message)
 
 
-def _port_names(template: Object) -> Iterator[str]:
-    spec = template.get("spec") or {}
+def _port_names(owner: Object) -> Iterator[str]:
+    """Of the pods that a Deployment or a ReplicaSet with this spec makes."""
+    spec = owner["template"].get("spec") or {}
     for container in [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]:
         yield from (port["name"] for port in container.get("ports") or [] if "name" in port)
 

@@ -30,7 +30,14 @@ from canary.kube.objects import (
     Objects,
 )
 from canary.kube.workloads.canaries import Canaries, pods_of, read
-from canary.kube.workloads.capacity import FLOOR, free_patch, keep_patch, scalers_of
+from canary.kube.workloads.capacity import (
+    FLOOR,
+    floor_of,
+    free_patch,
+    keep_patch,
+    owner_of,
+    scalers_of,
+)
 from canary.kube.workloads.checking import Checks
 from canary.kube.workloads.hold import (
     hold_patch,
@@ -92,6 +99,7 @@ class KubeWorkloads:
         if seen is None:
             return None
         pods = pods_of(self._objects, seen.deployment, seen.sets)
+        scalers = self._scalers(wish)
         resting = wish.status.intent is Intent.REST
         return Target(
             replicas=seen.replicas,
@@ -101,6 +109,8 @@ class KubeWorkloads:
             pods=tuple(sorted((pod_of(pod) for pod in pods), key=lambda pod: pod.name)),
             obstacle=obstacle_of(self._objects, wish, owner, seen),
             restart_of=seen.restart_of,
+            floor=floor_of(scalers),
+            scaled_by=owner_of(scalers),
         )
 
     def _change_target(self, wish: Wish, action: TargetAction) -> None:
@@ -148,10 +158,10 @@ class KubeWorkloads:
             self._objects.patch(DEPLOYMENTS, metadata["namespace"], metadata["name"], patch)
 
     def _change_capacity(self, wish: Wish, action: KeepCapacity | FreeCapacity) -> None:
-        found = self._objects.list(AUTOSCALERS, wish.namespace, {})
-        for scaler in scalers_of(wish.spec.target.name, found):
+        for scaler in self._scalers(wish):
             if isinstance(action, KeepCapacity):
-                self._patch_scaler(scaler, keep_patch(scaler, action.replicas))
+                raised = keep_patch(scaler, action.replicas)
+                self._patch_scaler(scaler, [] if owner_of([scaler]) else raised)
             else:
                 freed = self._patch_scaler(scaler, free_patch(scaler))
                 self._patch_scaler(freed, claims.forget(freed, FLOOR))
@@ -161,6 +171,10 @@ class KubeWorkloads:
         if not patch:
             return scaler
         return self._objects.patch(AUTOSCALERS, metadata["namespace"], metadata["name"], patch)
+
+    def _scalers(self, wish: Wish) -> list[Object]:
+        found = self._objects.list(AUTOSCALERS, wish.namespace, {})
+        return list(scalers_of(wish.spec.target.name, found))
 
     def _finalizer(self, wish: Wish) -> None:
         owner = self._owner(wish)
