@@ -79,7 +79,11 @@ class PoolSource(Frozen):
 
 
 class LatencySource(Frozen):
-    """Slow requests out of all, by a histogram of response times."""
+    """Slow requests out of all, by a classic histogram of response times.
+
+    Native histograms are not read: Prometheus has to keep the classic series beside them
+    (`scrape_classic_histograms`, in Prometheus 3 `always_scrape_classic_histograms`).
+    """
 
     preset: PresetName
     """Name of a latency preset, such as traefik or otel-http."""

@@ -120,7 +120,4 @@ def silence(answer: NoData | Unavailable) -> NoData | Unavailable:
     return NoData(NO_BUCKETS, partial=True)
 
 
-NO_BUCKETS = (
-    "the histogram has no buckets near this time: set `above` to a bound that it has; a native "
-    "histogram has none (always_scrape_classic_histograms in Prometheus keeps them)"
-)
+NO_BUCKETS = "the histogram has no buckets near this time: set `above` to a bound that it has"

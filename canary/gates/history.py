@@ -12,12 +12,13 @@ from canary.core.sampling import (
     samples_of,
     untold,
 )
-from canary.core.series import Found, MetricAnswer, NoData, SeriesQuery, Unavailable
+from canary.core.series import Found, MetricAnswer, NoData, Selector, SeriesQuery, Unavailable
 from canary.errors import CanaryError, ExitCode, TransientError, UsageError
 from canary.gates.compare import LOOKBACK, Look, Span, State, look
 from canary.gates.groups import GROUP, ROUTERS, Groups, answered, own_queries, probe_of, queries_of
 from canary.interfaces import MetricSource
 from canary.metrics.compile import counting_preset
+from canary.metrics.native import native_of
 from canary.metrics.presets import RATIOS, RatioPreset
 
 _PROBES = 100
@@ -110,6 +111,7 @@ def found_preset(source: MetricSource, groups: Groups, start: float, end: float)
     if _fitness(best, probed[best.name])[0]:
         return best.name
     why = {one.name: _untold(one, probed[one.name]) for one in usable if probed[one.name]}
+    why |= _natives(source, usable, groups, (start, end))
     if why:
         refused = "; ".join(f"{name}: {said}" for name, said in why.items())
         raise NothingThereError(
@@ -120,6 +122,32 @@ def found_preset(source: MetricSource, groups: Groups, start: float, end: float)
         f"no preset finds requests of these series (tried: {', '.join(probed)}): check the "
         "labels and the time, or name the counters with --total and --bad"
     )
+
+
+def _natives(
+    source: MetricSource,
+    presets: Sequence[RatioPreset],
+    groups: Groups,
+    span: tuple[float, float],
+) -> dict[str, str]:
+    """Presets whose histogram is a native one, and the sentence that says so."""
+    grid = Span.of(*span, 1.0)
+    queries = [
+        SeriesQuery(
+            one.name,
+            Selector(one.total.metric, (*one.total.matchers, *groups.stable)),
+            (GROUP,),
+            raw=True,
+        )
+        for one in presets
+        if native_of(one.total)
+    ]
+    answers = source.read(queries, max(grid.start, grid.end - 60), grid.end, 1.0)
+    return {
+        name: answer.why
+        for name, answer in answers.items()
+        if isinstance(answer, NoData) and answer.partial
+    }
 
 
 def check_presets(

@@ -25,6 +25,7 @@ from canary.core.series import (
 )
 from canary.interfaces import MetricSource
 from canary.metrics.late import Latecomers
+from canary.metrics.native import native_of
 from canary.metrics.templates import Member, Template, template_of
 
 SPAN = 300.0
@@ -162,7 +163,17 @@ class Batch:
                 self._shared[moment] = shared
         if member not in shared.members:
             return self._pool.submit(self._single, query, grid)
-        return _followed(shared.answer, lambda split: _mine(split, template, member, query, grid))
+        return _followed(
+            shared.answer, lambda split: self._own(split, template, member, query, grid)
+        )
+
+    def _own(
+        self, split: _Split, template: Template, member: Member, query: SeriesQuery, grid: Grid
+    ) -> MetricAnswer:
+        """One asker's part; asked for again where it may have a native histogram, others not."""
+        mine = _mine(split, template, member, query, grid)
+        silent = isinstance(mine, NoData) and not mine.partial and split.silence is None
+        return self._single(query, grid) if silent and native_of(query.selector) else mine
 
     def _single(self, query: SeriesQuery, grid: Grid) -> MetricAnswer:
         self._count()

@@ -29,6 +29,7 @@ from canary.core.series import (
     Found,
     MetricAnswer,
     NoData,
+    Selector,
     Series,
     SeriesQuery,
     Unavailable,
@@ -42,6 +43,7 @@ from canary.metrics.http import (
     TooLargeError,
     root_cause,
 )
+from canary.metrics.native import IS_NATIVE, native_of, refusal
 from canary.metrics.promql import promql, range_selector, vector_selector
 
 _log = logging.getLogger(__name__)
@@ -96,6 +98,10 @@ class _PartialError(Exception):
     """There is an answer, but not all of it."""
 
 
+class _NativeError(Exception):
+    """The series are native histograms."""
+
+
 class Prometheus:
     """One Prometheus (or Thanos, Mimir, VictoriaMetrics): share one object per address."""
 
@@ -133,7 +139,8 @@ class Prometheus:
     def _answer(self, query: SeriesQuery, grid: Grid) -> MetricAnswer:
         try:
             if query.raw:
-                return _found([*self._history(query, grid), *self._samples(query, grid)])
+                found = _found([*self._history(query, grid), *self._samples(query, grid)])
+                return self._native(query.selector, grid, found)
             text = promql(query)
             return _found([self._asked(partial(self._range, text, one)) for one in _slices(grid)])
         except ValueError as error:
@@ -142,6 +149,17 @@ class Prometheus:
             return Unavailable(f"{self._options.url}: {error}")
         except _PartialError as error:
             return NoData(f"{self._options.url} answered only in part: {error}", partial=True)
+        except _NativeError:
+            return NoData(IS_NATIVE, partial=True)
+
+    def _native(self, selector: Selector, grid: Grid, found: MetricAnswer) -> MetricAnswer:
+        """The answer, or that a native histogram is there instead of this classic one."""
+        native = native_of(selector)
+        if native is None or not isinstance(found, NoData) or found.partial:
+            return found
+        now = Grid(grid.end, grid.end, 1.0)
+        there = self._asked(partial(self._range, f"count({vector_selector(native)})", now))
+        return NoData(refusal(selector, native), partial=True) if there else found
 
     def _samples(self, query: SeriesQuery, grid: Grid) -> Iterator[Matrix]:
         """Every sample from the grid's start to its end, as it was scraped."""
@@ -180,7 +198,7 @@ class Prometheus:
         except _NotAskedError:
             self._breaker.failed()
             raise
-        except (_RefusedError, _PartialError):
+        except (_RefusedError, _PartialError, _NativeError):
             self._breaker.succeeded()
             raise
         self._breaker.succeeded()
@@ -258,19 +276,20 @@ def _check(response: requests.Response, *_: object, **__: object) -> None:
             f"expected Prometheus' JSON, got {response.headers.get('Content-Type')}: "
             f"{response.text[:80]!r}; is this the address of a Prometheus API?"
         )
-    _complain(envelope)
+    if why := missing_parts(envelope):
+        raise _PartialError(why)
 
 
-def _complain(envelope: Mapping[str, Any]) -> None:
-    """Warnings mean missing parts (Thanos, Mimir, remote read); style hints do not.
+def missing_parts(envelope: Mapping[str, Any]) -> str:
+    """Why an answer is not whole; empty: it is.
 
-    VictoriaMetrics' cluster says `isPartial` instead when one of its storage nodes is away.
+    Warnings mean missing parts (Thanos, Mimir, remote read); style hints do not. VictoriaMetrics'
+    cluster says `isPartial` instead when one of its storage nodes is away.
     """
     if envelope.get("isPartial"):
-        raise _PartialError("isPartial is true: not every storage node has answered")
+        return "isPartial is true: not every storage node has answered"
     notes = [*(envelope.get("warnings") or ()), *(envelope.get("infos") or ())]
-    if real := [str(n) for n in notes if not str(n).startswith(_STYLE_HINT)]:
-        raise _PartialError("; ".join(real)[:300])
+    return "; ".join(str(n) for n in notes if not str(n).startswith(_STYLE_HINT))[:300]
 
 
 def _json(response: requests.Response) -> dict[str, Any] | None:
@@ -304,8 +323,13 @@ def _slices(grid: Grid) -> list[Grid]:
 
 
 def _matrix(answer: object) -> Matrix:
-    """The answer as {labels: points}; raises _RefusedError when it is not a matrix."""
+    """The answer as {labels: points}.
+
+    Raises _NativeError when it has histograms, and _RefusedError when it is not a matrix.
+    """
     try:
+        if any("histograms" in row for row in answer):  # type: ignore[attr-defined]  # as below
+            raise _NativeError
         return {_labels(row["metric"]): _points(row["values"]) for row in answer}  # type: ignore[attr-defined]  # that is what the except is for
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise _RefusedError(_NO_MATRIX) from error

@@ -10,7 +10,7 @@ import requests
 from canary.core.series import Selector, SeriesQuery
 from canary.errors import TransientError, UsageError
 from canary.metrics.http import BoundedAdapter, Credentials, root_cause
-from canary.metrics.prometheus import PrometheusOptions
+from canary.metrics.prometheus import PrometheusOptions, missing_parts
 from canary.metrics.promql import one_of, promql
 
 Labels = Mapping[str, str]
@@ -57,14 +57,15 @@ class Inquiry:
             UsageError: that is no Prometheus, or it refuses the question.
         """
         return [
-            Sample(row.get("metric") or {}, float(row["value"][1]))
+            # A native histogram has no value: it is there all the same.
+            Sample(row.get("metric") or {}, float(row.get("value", (0, "NaN"))[1]))
             for row in self._result(query, "vector")
         ]
 
     def runs(self, selector: str) -> list[Run]:
         """The raw samples of a range selector such as `up[5m]`; raises as `vector` does."""
         return [
-            Run(row.get("metric") or {}, tuple(float(time) for time, _ in row["values"]))
+            Run(row.get("metric") or {}, tuple(float(time) for time, _ in row.get("values", ())))
             for row in self._result(selector, "matrix")
         ]
 
@@ -96,6 +97,8 @@ class Inquiry:
         if answer.status_code != requests.codes.ok or body.get("status") != "success":
             words = str(body.get("error") or f"HTTP {answer.status_code}")[:300]
             raise UsageError(f"Prometheus at {self.url} refuses {query!r}: {words}")
+        if why := missing_parts(body):
+            raise TransientError(f"Prometheus at {self.url} answered only in part: {why}")
         data = body.get("data") or {}
         if data.get("resultType") != kind:
             raise UsageError(f"{self.url} answers with {data.get('resultType')!r}, not a {kind}")

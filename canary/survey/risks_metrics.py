@@ -12,9 +12,10 @@ from canary.core.series import Found, MetricAnswer, NoData, SeriesQuery, Unavail
 from canary.errors import CanaryError, UsageError
 from canary.metrics.compile import OwnQuery, answers_of, compile_metric
 from canary.metrics.compiler import Context, PoolQueries, RatioQueries
+from canary.metrics.native import native_of, refusal
 from canary.metrics.pod_names import pods_of
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
-from canary.metrics.promql import promql
+from canary.metrics.promql import promql, vector_selector
 from canary.survey.evidence import Traffic, course_of, traffic_of
 from canary.survey.finding_out import scrape_interval
 from canary.survey.inquiry import Inquiry
@@ -218,8 +219,11 @@ def _hint(asked: _Asked, query: SeriesQuery) -> str | None:
     """What is there instead: the metric of other pods or backends, or nothing at all."""
     bare = replace(query, selector=replace(query.selector, matchers=()), minus=None)
     label = query.by[0] if query.by else "pod"
+    native, inquiry = native_of(query.selector), asked.monitoring.inquiry
     try:
-        groups = asked.monitoring.inquiry.labels_of(replace(bare, by=("namespace", label)))
+        groups = inquiry.labels_of(replace(bare, by=("namespace", label)))
+        if native is not None and inquiry.vector(f"count({vector_selector(native)})"):
+            return refusal(query.selector, native)
     except CanaryError:
         return None
     name, where = query.selector.metric, asked.running.scene.names

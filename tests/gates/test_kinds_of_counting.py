@@ -304,11 +304,12 @@ Run = Callable[..., tuple[int, str]]
 def run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
     """Runs a command on the kind's release; gives the exit code and all that it has printed."""
 
-    def command(name: str, url: str, *arguments: str) -> tuple[int, str]:
+    def command(name: str, url: str, *arguments: str, period: bool = True) -> tuple[int, str]:
         file = tmp_path / "release.yaml"
         file.write_text(release_of(name)[1])
         given = [str(file) if one == "FILE" else one for one in arguments]
-        code = main([*given, "--prometheus", url, "--from", str(BEGAN - STEP), "--to", str(END)])
+        span = ("--from", str(BEGAN - STEP), "--to", str(END)) if period else ()
+        code = main([*given, "--prometheus", url, *span])
         captured = capsys.readouterr()
         return code, captured.out + captured.err
 
@@ -439,3 +440,10 @@ def test_p12_half_of_the_series_is_no_verdict(partial: Server, run: Run, *, name
     code, said = run(name, partial.url, "backtest", "FILE")
     assert code != ExitCode.OK, said
     assert "isPartial" in said
+
+
+def test_p12_lint_does_not_review_half_of_the_series(partial: Server, run: Run) -> None:
+    """What is missing may be there."""
+    name = "p01-good-counter-that-does-not-exist"
+    code, said = run(name, partial.url, "lint", "FILE", period=False)
+    assert "answered only in part: isPartial" in said, (code, said)

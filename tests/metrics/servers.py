@@ -106,7 +106,7 @@ def until(condition: Callable[[], bool], what: str) -> None:
 class RealPrometheus:
     """A Prometheus process with its own data directory; skips the test where there is no binary."""
 
-    def __init__(self, home: Path, scrape_configs: str) -> None:
+    def __init__(self, home: Path, scrape_configs: str, *more: str) -> None:
         binary = os.environ.get("PROMETHEUS") or shutil.which("prometheus")
         if binary is None:
             pytest.skip("there is no `prometheus` on PATH, and $PROMETHEUS is not set")
@@ -122,7 +122,7 @@ class RealPrometheus:
         arguments = [f"--{name}={value}" for name, value in flags.items()]
         with (home / "log").open("wb") as log:
             self._process = subprocess.Popen(
-                [binary, *arguments], stdout=log, stderr=log
+                [binary, *arguments, *more], stdout=log, stderr=log
             )  # the user's own binary
         until(self._ready, "Prometheus' start")
 
