@@ -71,7 +71,7 @@ def access(
 
 def _lines(found: "Scan") -> Iterator[str]:
     from canary.gates.access import rules  # noqa: PLC0415 - as above
-    from canary.render.words import clean  # noqa: PLC0415 - as above
+    from canary.text.sanitize import clean  # noqa: PLC0415 - as above
 
     for spot in found.spots:
         one = spot.finding

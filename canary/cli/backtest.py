@@ -84,9 +84,9 @@ def backtest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     from canary.cli.clock import now  # noqa: PLC0415
     from canary.cli.comparison import Access, opened, period  # noqa: PLC0415 - as above
     from canary.cli.policies import policy_of  # noqa: PLC0415
-    from canary.cli.times import shown_time  # noqa: PLC0415
     from canary.gates.backtest import outcome_of, table  # noqa: PLC0415
     from canary.gates.publish import publish  # noqa: PLC0415
+    from canary.text.format import short_time  # noqa: PLC0415
 
     chosen = artefacts(junit, summary, gitlab, output)
     release = policy_of(file)
@@ -117,5 +117,5 @@ def backtest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
         },
     )
     if not chosen.as_json:
-        typer.echo("\n".join([*table(every, shown_time), ""]))
+        typer.echo("\n".join([*table(every, short_time), ""]))
     raise typer.Exit(publish(outcome, chosen, sys.stdout))

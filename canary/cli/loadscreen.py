@@ -17,9 +17,10 @@ from canary.gates.load_table import load_table
 from canary.gates.loadtest import load_test
 from canary.gates.peers import k6_test, oha_test
 from canary.gates.publish import Artefacts, publish
-from canary.gates.thresholds import Thresholds, said_statuses, said_time
+from canary.gates.thresholds import Thresholds, said_statuses
 from canary.load import Plan, Progress
 from canary.load.tally import Tally
+from canary.text.format import latency
 
 EVERY = 5
 """Seconds between two plain lines."""
@@ -96,9 +97,7 @@ def progress_line(progress: Progress) -> str:
         _failed(second, _so_far(progress)),
     ]
     if second.latency.count:
-        parts += [
-            f"p{share} {said_time(second.latency.quantile(share / 100))}" for share in (50, 99)
-        ]
+        parts += [f"p{share} {latency(second.latency.quantile(share / 100))}" for share in (50, 99)]
     if second.unsent or second.late:
         parts.append(f"{second.unsent + second.late:,} not sent in time")
     if progress.index >= schedule.seconds:

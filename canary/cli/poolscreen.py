@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from datetime import UTC, datetime
 from threading import Event
 from typing import NoReturn
 
@@ -20,6 +19,7 @@ from canary.metrics.prometheus import Prometheus, PrometheusOptions
 from canary.render.pools import HEADS, PoolNow, PoolsView, document, plain, row
 from canary.render.releases import table, widths_of
 from canary.survey.pools import read_pools
+from canary.text.format import time_of_day
 
 Look = Callable[[], tuple[PoolNow, ...]]
 
@@ -74,7 +74,7 @@ def _live(console: Console, look: Look, pause: Event, how: tuple[str, float]) ->
             trouble = ""
             try:
                 found = look()
-                title = f"{_title(found, namespace)} · {_clock()}"
+                title = f"{_title(found, namespace)} · {time_of_day(now())}"
             except TransientError as error:
                 trouble = str(error)
             live.update(PoolsView(found, title, whole=False, trouble=trouble), refresh=True)
@@ -95,7 +95,7 @@ def _lines(look: Look, pause: Event, interval: float) -> NoReturn:
             typer.echo(f"canary: {trouble}", err=True)
         told = trouble
         cells = [row(one) for one in found]
-        changed = [[_clock(), *one] for one in cells if known.get(tuple(one[:6])) != one]
+        changed = [[time_of_day(now()), *one] for one in cells if known.get(tuple(one[:6])) != one]
         known |= {tuple(one[:6]): one for one in cells}
         lines = changed if widths or not changed else [["TIME", *HEADS], *changed]
         if lines:
@@ -103,10 +103,6 @@ def _lines(look: Look, pause: Event, interval: float) -> NoReturn:
             typer.echo("\n".join(table(lines, widths)))
             sys.stdout.flush()
         pause.wait(interval)
-
-
-def _clock() -> str:
-    return f"{datetime.fromtimestamp(now(), UTC):%H:%M:%SZ}"
 
 
 def _title(found: Sequence[PoolNow], namespace: str) -> str:

@@ -12,13 +12,13 @@ from pathlib import Path
 from struct import Struct
 from typing import IO, TYPE_CHECKING, BinaryIO
 
-from canary.cli.verdicts import shown
 from canary.core.counter import Counter
 from canary.core.evidence import EvidenceState, Interval, Judge, RatioPolicy
 from canary.core.evidence.assess import assess_judge
 from canary.core.evidence.policy import Assessment
 from canary.core.increments import Side
 from canary.errors import UsageError
+from canary.text.sanitize import escaped
 
 if TYPE_CHECKING:
     from canary.cli.pod_samples import PodReleases
@@ -170,13 +170,13 @@ def _refuse_descending(source: str, skipped: Skipped) -> None:
     wrong = [name for name, rows in skipped.backwards.items() if rows >= _BACKWARDS]
     if wrong:
         raise UsageError(
-            f"{_name(source)}: the times of release {shown(wrong[0])} mostly go backwards; "
+            f"{_name(source)}: the times of release {escaped(wrong[0])} mostly go backwards; "
             "expected rows in ascending order of time: sort the file by the column time"
         )
 
 
 def _name(source: str) -> str:
-    return "standard input" if source == "-" else shown(source)
+    return "standard input" if source == "-" else escaped(source)
 
 
 def _rows(source: str) -> Iterator[tuple[int, str, _Row, Pod | None]]:
@@ -208,7 +208,7 @@ def _places(header: list[str] | None, source: str) -> tuple[tuple[str, ...], tup
         raise UsageError(f"{_name(source)} is empty; {_EXPECTED} in its first line")
     names = [name.strip() for name in header]
     columns = POD_COLUMNS if {"side", "pod"} & set(names) else COLUMNS
-    found = shown(", ".join(names))[:200]
+    found = escaped(", ".join(names))[:200]
     missing = [column for column in columns if column not in names]
     if missing:
         raise UsageError(
@@ -268,7 +268,7 @@ def _complaint(
     given = {column: fields[place] for column, place in zip(columns, places, strict=True)}
     for column, text in given.items():
         if (wanted := _wanted(column, text)) is not None:
-            return UsageError(f"{where}: {column} must be {wanted}, found {shown(text)[:60]!r}")
+            return UsageError(f"{where}: {column} must be {wanted}, found {escaped(text)[:60]!r}")
     if _number(given["time"]) > _LATEST:
         return UsageError(
             f"{where}: time must be in seconds, found {given['time'][:60]}: "

@@ -58,8 +58,3 @@ def _ago(text: str) -> float:
         raise ValueError(text)
     days, rest = match.groups()
     return int(days or 0) * _DAY + (parse_duration(rest) if rest else 0.0)
-
-
-def shown_time(seconds: float) -> str:
-    """`03-01 10:00Z`: short, for tables of the last weeks."""
-    return f"{datetime.fromtimestamp(seconds, UTC):%m-%d %H:%M}Z"

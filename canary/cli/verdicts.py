@@ -10,6 +10,7 @@ import typer
 
 from canary.core.evidence import Assessment
 from canary.errors import ExitCode
+from canary.text.sanitize import escaped
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -41,13 +42,6 @@ def verdict(assessment: Assessment) -> tuple[str, float | None]:
     if assessment.final_pass:
         return "Pass", assessment.passing_since
     return ("Continue" if assessment.canary_total > 0 else "NoData"), None
-
-
-def shown(name: str) -> str:
-    """A name as a terminal may have it: what is not printable is escaped."""
-    if name.isprintable():
-        return name
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
 def print_json(assessed: Assessed) -> ExitCode:
@@ -131,7 +125,7 @@ def _fitting(rows: Sequence[dict[str, str]], width: int) -> list[str]:
 def _cells(name: str, said: Assessment) -> dict[str, str]:
     word, at = verdict(said)
     values = (
-        shown(name),
+        escaped(name),
         word,
         "–" if at is None else f"{at:.10g}",
         _share(said.canary_bad, said.canary_total),

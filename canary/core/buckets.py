@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from canary.core.increments import Side, SideOf
 from canary.core.series import NoData, Series, Unavailable
+from canary.text.format import latency
 
 LE = "le"
 
@@ -33,8 +34,7 @@ class SlowAbove:
 
     def said(self, bound: float) -> str:
         """A bound in seconds or milliseconds: `500 ms`."""
-        seconds = bound * self.unit
-        return f"{seconds * 1000:g} ms" if seconds < 1 else f"{seconds:g} s"
+        return latency(bound * self.unit)
 
 
 def _decade(exponent: int) -> str:

@@ -16,6 +16,7 @@ from canary.core.leak_report import losses
 from canary.core.leak_shares import ShareBet
 from canary.core.leak_track import BLOCKS, SHORT, Look, Track, json_like
 from canary.core.pool import PoolReading, PoolSample
+from canary.text.format import duration
 
 _MINUTE = 60.0
 _LEAST_LOOK = 10.0
@@ -215,7 +216,7 @@ def _judged(
                 track,
                 time,
                 "ConnectionsWaiting",
-                f"callers have been waiting for a connection for {track.waiting:.0f} s",
+                f"callers have been waiting for a connection for {duration(track.waiting)}",
             )
         if _hoards(state, track, policy):
             return _fail(

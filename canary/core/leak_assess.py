@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from canary.core.leak import PoolFailure, PoolPolicy, PoolState
 from canary.core.leak_report import Losses, losses
 from canary.core.leak_track import Track
+from canary.text.format import duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,5 +87,5 @@ def _sentence(
     fullest = max(state.tracks, key=lambda t: t.in_use)
     of = f" of {fullest.maximum:.0f}" if fullest.maximum else ""
     left = max(2 * policy.window - state.covered, 0.0)
-    more = f"; {left:.0f} s more under traffic to rule out a leak" if left else ", and no leak"
+    more = f"; {duration(left)} more under traffic to rule out a leak" if left else ", and no leak"
     return f"at most {fullest.in_use:.0f}{of} connections in use{more}"

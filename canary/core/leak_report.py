@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from canary.core.leak_track import Track
+from canary.text.format import roughly
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +28,11 @@ def losses(track: Track) -> Losses:
     per_leak = track.served / slope if track.served else None
     empty_in = max(track.maximum - track.in_use, 0.0) / slope if track.maximum else None
     what = "leaks 1 connection per "
-    what += f"{_two_digits(per_leak):,} requests" if per_leak else f"{_duration(1 / slope)}"
+    what += f"{_two_digits(per_leak):,} requests" if per_leak else f"{roughly(1 / slope)}"
     if empty_in is not None:
-        what += f"; the pool of {track.maximum:.0f} is empty in {_duration(empty_in)}"
+        what += f"; the pool of {track.maximum:.0f} is empty in {roughly(empty_in)}"
     return Losses(per_leak, empty_in, what)
 
 
 def _two_digits(value: float) -> int:
     return max(int(float(f"{value:.2g}")), 1)
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"  # noqa: PLR2004  # minutes read better from two on

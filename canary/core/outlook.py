@@ -1,6 +1,7 @@
 """What happens next, in one sentence: for status, live view and report."""
 
 from canary.api import Intent, ReasonKind, Release, Skip, Spec, Status
+from canary.text.format import duration
 
 
 def outlook(spec: Spec, status: Status, now: float) -> str:
@@ -15,7 +16,7 @@ def outlook(spec: Spec, status: Status, now: float) -> str:
             return "takes the traffic away, waits for the router, then removes the canary"
         case Intent.BAKE:
             left = spec.bake - (now - (status.bake_started_at or now))
-            return f"watches for {max(left, 0):.0f} s more"
+            return f"watches for {duration(max(left, 0))} more"
         case Intent.PROMOTE | Intent.ADVANCE:
             return _under_way(spec, status, now)
 
@@ -46,9 +47,11 @@ def _next_step(spec: Spec, status: Status, release: Release, now: float) -> str:
         left = max(left, spec.analysis.minimum - (now - (release.judged_from or now)))
     deadline = max(release.started_at, release.resumed_at or 0.0) + spec.deadline - now
     if deadline < left:
-        return f"reaches its deadline in {max(deadline, 0):.0f} s, before anything else can happen"
+        return (
+            f"reaches its deadline in {duration(max(deadline, 0))}, before anything else can happen"
+        )
     if left > 0:
-        return f"{then} in {left:.0f} s, if the evidence allows it by then"
+        return f"{then} in {duration(left)}, if the evidence allows it by then"
     return f"{then} as soon as the evidence allows it"
 
 

@@ -12,7 +12,8 @@ from typing import Final
 from canary.api import Verdict
 from canary.errors import ExitCode
 from canary.gates.outcome import Case, Outcome
-from canary.gates.words import RESULTS, faults, one_line, printable
+from canary.gates.words import RESULTS, faults
+from canary.text.sanitize import one_line, printable
 
 _MOST: Final = 10
 """GitHub shows at most ten annotations of a level per step and drops the rest."""

@@ -14,7 +14,7 @@ from canary.errors import ExitCode
 from canary.gates.compare import Look, Span, failed, passed
 from canary.gates.outcome import Case, Fact, Outcome
 from canary.gates.past import Fate, PastRelease
-from canary.gates.words import one_line
+from canary.text.sanitize import one_line
 
 
 class Decision(StrEnum):

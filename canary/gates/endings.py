@@ -7,8 +7,8 @@ from canary.api import CheckStatus, MetricStatus, Reason, Status, Verdict
 from canary.errors import CanaryError, ExitCode
 from canary.gates.outcome import Case, Fact, Outcome
 from canary.gates.quest import Ended, Quest, Sight
-from canary.render.words import stamp
 from canary.runbooks import runbook_url
+from canary.text.format import timestamp
 
 COMMAND: Final = "gate"
 _TRYING_AGAIN: Final = {ExitCode.FAILED: "retry", ExitCode.PAUSED: "resume"}
@@ -98,8 +98,8 @@ def _facts(ended: Ended, status: Status, quest: Quest) -> Mapping[str, Fact]:
             "result": str(entry.result),
             "peakWeight": entry.peak_weight,
             "errorsServed": entry.errors_served,
-            "startedAt": stamp(entry.started_at),
-            "endedAt": stamp(entry.ended_at),
+            "startedAt": timestamp(entry.started_at),
+            "endedAt": timestamp(entry.ended_at),
         }
     return facts
 

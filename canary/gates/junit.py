@@ -13,7 +13,8 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 from canary.api import Verdict
 from canary.errors import ExitCode
 from canary.gates.outcome import Case, Outcome
-from canary.gates.words import RESULTS, faults, one_line, printable, shown
+from canary.gates.words import RESULTS, faults, shown
+from canary.text.sanitize import one_line, printable
 
 
 def junit(outcome: Outcome) -> str:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from canary.gates.outcome import Fact
-from canary.gates.thresholds import said_time
-from canary.gates.words import one_line
+from canary.text.format import latency
+from canary.text.sanitize import one_line
 
 _HEAD = ("", "REQUESTS", "FAILED", "P50", "P99")
 _NAME_WIDTH = 40
@@ -32,8 +32,8 @@ def _rows(several: Fact, key: str) -> Iterator[Sequence[str]]:
             name if len(name) <= _NAME_WIDTH else name[: _NAME_WIDTH - 1] + "…",
             f"{row['over']:,}",
             f"{row['failed']:,}",
-            said_time(float(str(row["p50Seconds"]))),
-            said_time(float(str(row["p99Seconds"]))),
+            latency(float(str(row["p50Seconds"]))),
+            latency(float(str(row["p99Seconds"]))),
         )
 
 

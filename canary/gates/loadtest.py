@@ -7,15 +7,9 @@ from threading import Event
 from canary.api import Verdict
 from canary.errors import ExitCode
 from canary.gates.outcome import Case, Fact, Outcome
-from canary.gates.thresholds import (
-    Figures,
-    Thresholds,
-    cases,
-    certainly_slow,
-    hopeless,
-    said_time,
-)
+from canary.gates.thresholds import Figures, Thresholds, cases, certainly_slow, hopeless
 from canary.load import Plan, Progress, Result, Spacing, Tally, run
+from canary.text.format import latency
 
 EARLIEST = 2
 """Seconds of load before it can be given up as hopeless."""
@@ -165,8 +159,8 @@ def _described(seen: Figures) -> str:
     if not seen.longest:
         return f"{counts}, no answer"
     return (
-        f"{counts}, p50 {said_time(seen.p50)}, p99 {said_time(seen.p99)}, "
-        f"slowest {said_time(seen.longest)}"
+        f"{counts}, p50 {latency(seen.p50)}, p99 {latency(seen.p99)}, "
+        f"slowest {latency(seen.longest)}"
     )
 
 

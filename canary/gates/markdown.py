@@ -7,7 +7,8 @@ from typing import Final
 from canary.api import Verdict
 from canary.errors import ExitCode
 from canary.gates.outcome import Case, Outcome
-from canary.gates.words import one_line, shown
+from canary.gates.words import shown
+from canary.text.sanitize import one_line
 
 _MARKS: Final = {
     Verdict.PASS: "✅",

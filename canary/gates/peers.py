@@ -16,8 +16,8 @@ from canary.errors import TransientError, UsageError
 from canary.gates.loadtest import concluded
 from canary.gates.outcome import Outcome
 from canary.gates.thresholds import SLOWEST, Figures, Thresholds
-from canary.gates.words import one_line
 from canary.load.plan import MOST_SECONDS, Plan
+from canary.text.sanitize import one_line
 
 _K6_THRESHOLDS_FAILED = 99
 _TREND = "avg,min,med,max,p(90),p(95),p(99)"

@@ -17,7 +17,7 @@ from canary.gates.document import document
 from canary.gates.junit import junit
 from canary.gates.markdown import fitting, markdown
 from canary.gates.outcome import Outcome
-from canary.gates.words import one_line
+from canary.text.sanitize import one_line
 
 STEP_LIMIT: Final = 1 << 20
 """Bytes: what GitHub takes as the summary of one step; more, and it shows none of it."""

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final
 from urllib.parse import quote
 
-from canary.gates.words import one_line
+from canary.text.sanitize import one_line
 
 SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 

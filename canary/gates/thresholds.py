@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from canary.api import Verdict
 from canary.errors import UsageError
 from canary.gates.outcome import Case, Fact
+from canary.text.format import latency
 
 OFFERED = 0.99
 """Share of the due requests that must have been sent in time, or the generator was the limit."""
@@ -167,11 +168,11 @@ def _p99(most: float, seen: Figures) -> Case:
     facts: dict[str, Fact] = {"p99Seconds": seen.p99, "lagP99Seconds": seen.p99_lag, "most": most}
     if not seen.p99:
         return Case("p99", Verdict.NO_DATA, "no answer: there is nothing to judge", facts=facts)
-    sentence = f"99 % took at most {said_time(seen.p99)} (at most {said_time(most)})"
+    sentence = f"99 % took at most {latency(seen.p99)} (at most {latency(most)})"
     if seen.p99 <= most:
         return Case("p99", Verdict.PASS, sentence, facts=facts)
     if seen.p99 - seen.p99_lag <= most:
-        sentence += f"; requests left the generator up to {said_time(seen.p99_lag)} late"
+        sentence += f"; requests left the generator up to {latency(seen.p99_lag)} late"
         return Case("p99", Verdict.NO_DATA, sentence, facts=facts)
     return Case("p99", Verdict.FAIL, sentence, facts=facts)
 
@@ -212,7 +213,7 @@ def _sent(seen: Figures) -> Iterator[str]:
         yield f"{seen.unsent:,} not sent, as too many had no answer"
     if seen.cpu is not None:
         own = ", so much may p99 be too high" if seen.p99_lag > _NOTABLE * seen.p99 else ""
-        yield f"99 % within {said_time(seen.p99_lag)}{own}"
+        yield f"99 % within {latency(seen.p99_lag)}{own}"
         yield f"busiest process at {seen.cpu:.0%} of a core"
 
 
@@ -222,10 +223,3 @@ def said_statuses(statuses: Mapping[str, int]) -> str:
     shown = sorted(bad or [(count, status) for status, count in statuses.items()], reverse=True)
     more = ", …" if len(shown) > 4 else ""  # noqa: PLR2004 - what fits a line
     return ", ".join(f"{status} ×{count:,}" for count, status in shown[:4]) + more
-
-
-def said_time(seconds: float) -> str:
-    """`0.83 ms`, `12.4 ms`, `1.25 s`."""
-    if seconds >= 1:
-        return f"{seconds:.3g} s"
-    return f"{1000 * seconds:.3g} ms"

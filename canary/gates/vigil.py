@@ -13,7 +13,8 @@ from canary.gates.outcome import Outcome
 from canary.gates.quest import Ask, Ended, Quest, Sight, Standing, Waiting, begun, chosen
 from canary.gates.sights import Look
 from canary.gates.waiting import overdue, standing
-from canary.gates.words import one_line
+from canary.text.format import duration
+from canary.text.sanitize import one_line
 
 UNSEEN: Final = 30.0
 """Seconds after which an operator that takes nothing up is worth a warning."""
@@ -134,7 +135,7 @@ class Vigil:
 
 
 def _unseen(seconds: float, *, alive: bool) -> str:
-    since = f"nothing was taken up for {seconds:.0f} s"
+    since = f"nothing was taken up for {duration(seconds)}"
     if alive:
         return f"{since}: does the operator look after this namespace? (canary doctor)"
     return f"{since}: is the operator running? (canary doctor)"

@@ -1,13 +1,13 @@
 """The few words and marks that all artefacts share. Pure."""
 
 import math
-import re
 from collections.abc import Mapping
 from typing import Final
 
 from canary.api import Verdict
 from canary.errors import ExitCode
 from canary.gates.outcome import Case, Fact, Outcome
+from canary.text.sanitize import one_line
 
 RESULTS: Final[Mapping[ExitCode, str]] = {
     ExitCode.OK: "Passed",
@@ -24,28 +24,6 @@ RESULTS: Final[Mapping[ExitCode, str]] = {
 
 UNKNOWN: Final = {Verdict.NO_DATA, Verdict.UNAVAILABLE}
 """Verdicts that say something about the monitoring, not about what was judged."""
-
-_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
-
-
-def printable(text: str) -> str:
-    """The text with U+FFFD for what XML 1.0 forbids and what a terminal would act upon.
-
-    Line breaks and tabs stay.
-    """
-    return _UNPRINTABLE.sub(lambda found: _kept(found.group()), text)
-
-
-def _kept(character: str) -> str:
-    return character if character in "\t\n\r" else "\N{REPLACEMENT CHARACTER}"
-
-
-def one_line(text: str) -> str:
-    """The text in one printable line: whatever other programs said may come in between.
-
-    `##[` begins a command for GitHub's runner wherever it stands in a line, so it is broken up.
-    """
-    return printable(" ".join(text.split())).replace("##[", "## [")
 
 
 def shown(fact: Fact) -> str:

@@ -6,8 +6,9 @@ would be called resolved after `resolve_timeout`, so the end is said from the st
 
 from typing import Any
 
-from canary.notify.letter import Letter, Post, few, links_of, posted, severity, stamp, title_of
+from canary.notify.letter import Letter, Post, few, links_of, posted, severity, title_of
 from canary.notify.news import Incident, Kind, News
+from canary.text.format import exact_timestamp
 
 LASTS = 24 * 3600.0
 """Seconds after which an alert that nobody resolved ends by itself."""
@@ -50,8 +51,8 @@ def _begun(letter: Letter, news: News, incident: Incident) -> dict[str, Any]:
     alert: dict[str, Any] = {
         "labels": labels(incident),
         "annotations": {name: value for name, value in notes.items() if value},
-        "startsAt": stamp(news.at),
-        "endsAt": stamp(news.at + LASTS),
+        "startsAt": exact_timestamp(news.at),
+        "endsAt": exact_timestamp(news.at + LASTS),
     }
     return alert | ({"generatorURL": graph} if graph else {})
 
@@ -60,5 +61,5 @@ def _ended(incident: Incident, now: float) -> dict[str, Any]:
     return {
         "labels": labels(incident),
         "annotations": {"summary": title_of(incident)},
-        "endsAt": stamp(now),
+        "endsAt": exact_timestamp(now),
     }

@@ -3,14 +3,13 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from string import Formatter
 from urllib.parse import quote
 
 from canary.api import Reason
 from canary.notify.news import Incident, Kind, News
-from canary.render.words import count, spaced
 from canary.runbooks import BASE, runbook_url
+from canary.text.format import count, words_of
 
 PODS = 5
 """Names of pods that are written out."""
@@ -123,7 +122,7 @@ def title_of(incident: Incident) -> str:
 
 def words(reason: Reason) -> str:
     """`ConnectionLeak` as `connection leak`."""
-    return spaced(reason).lower()
+    return words_of(reason).lower()
 
 
 def clipped(text: str, most: int) -> str:
@@ -135,11 +134,6 @@ def few(names: Sequence[str]) -> str:
     """The first of them, and how many more there are."""
     more = f" and {len(names) - PODS} more" if len(names) > PODS else ""
     return ", ".join(names[:PODS]) + more
-
-
-def stamp(at: float) -> str:
-    """RFC 3339 of seconds since the epoch."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _filled(template: str, news: News) -> str:

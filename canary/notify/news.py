@@ -8,7 +8,8 @@ from hashlib import sha256
 from canary.api import Intent, Phase, Reason, Result, Spec, Status, Verdict
 from canary.api.notify import DEFAULT_GROUPS, Group, Notify
 from canary.interfaces import Change, Key, Notice
-from canary.render.words import clean, count
+from canary.text.format import count
+from canary.text.sanitize import clean
 
 NO_ROLLBACK = frozenset({Reason.TEMPLATE_CHANGED, Reason.REJECTED})
 """The phase is a rollback, but the user only deployed something newer, or nothing new."""

@@ -6,8 +6,9 @@ the whole event 512 KB).
 
 from typing import Any
 
-from canary.notify.letter import Letter, Post, clipped, facts, links_of, posted, severity, stamp
+from canary.notify.letter import Letter, Post, clipped, facts, links_of, posted, severity
 from canary.notify.news import Incident, News
+from canary.text.format import exact_timestamp
 
 SUMMARY = 1024
 ADDRESSES = {
@@ -39,7 +40,7 @@ def _trigger(letter: Letter, incident: Incident, key: str) -> dict[str, Any]:
             "summary": clipped(news.headline, SUMMARY),
             "source": f"{news.key.namespace}/{news.key.name}",
             "severity": severity(incident.kind),
-            "timestamp": stamp(news.at),
+            "timestamp": exact_timestamp(news.at),
             "component": news.spec.target.name,
             "group": news.key.namespace,
             "class": news.reason.value,

@@ -11,8 +11,9 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
-from canary.notify.letter import Letter, Post, links_of, posted, stamp
+from canary.notify.letter import Letter, Post, links_of, posted
 from canary.notify.news import News
+from canary.text.format import exact_timestamp
 
 TYPE = "dev.canary-controller.release"
 CONTENT = "application/cloudevents+json; charset=utf-8"
@@ -28,7 +29,7 @@ def webhook(letter: Letter, url: str, key: str | None, now: float) -> tuple[Post
         "source": f"/canaryreleases/{news.key.namespace}/{news.key.name}",
         "type": f"{TYPE}.{news.kind.value}",
         "subject": f"{news.key.namespace}/{news.key.name}",
-        "time": stamp(news.at),
+        "time": exact_timestamp(news.at),
         "datacontenttype": "application/json",
         "data": _data(letter),
     }

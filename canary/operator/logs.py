@@ -6,11 +6,11 @@ The standard library's logging with a formatter of our own: another dependency w
 import json
 import logging
 import sys
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 from canary.controller.passes import current
+from canary.text.format import exact_timestamp
 
 
 class Format(StrEnum):
@@ -63,7 +63,7 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """`time`, `level`, `logger`, `message`, the release's fields, and `error` of a bug."""
         line = {
-            "time": _time(record),
+            "time": exact_timestamp(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -84,14 +84,10 @@ class ConsoleLines(logging.Formatter):
         if fields:
             rest = [f"{key}={fields[key]}" for key in ("step", "weight", "reason") if key in fields]
             where = f"{fields['namespace']}/{fields['release']} [{' '.join(rest)}] "
-        text = f"{_time(record)[11:23]} {record.levelname} {where}{record.getMessage()}"
+        time = exact_timestamp(record.created)[11:23]
+        text = f"{time} {record.levelname} {where}{record.getMessage()}"
         error = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
         return text + error
-
-
-def _time(record: logging.LogRecord) -> str:
-    moment = datetime.fromtimestamp(record.created, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _number(level: Level) -> int:

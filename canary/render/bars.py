@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from canary.render.words import clean, encodable
+from canary.text.sanitize import clean, encodable
+
+POOL_LIMIT = 0.75
+"""Share of a pool in use (0–1) above which it is close to empty: the line in every picture."""
 
 
 @dataclass(frozen=True, slots=True)

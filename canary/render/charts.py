@@ -12,7 +12,7 @@ from html import escape
 from canary.render.series import Json, Line, Panel, panels
 from canary.render.thin import Point, steps, thinned
 from canary.render.timeline import Decision, Timeline
-from canary.render.words import clean
+from canary.text.sanitize import clean
 
 GAP, TOP, BOTTOM = 62, 52, 46
 """Pixels between panels, above them and below them."""

@@ -8,7 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from canary.render.timeline import Result
-from canary.render.words import clean, count, duration, html_text, percent, spaced
+from canary.text.format import count, duration, percent, words_of
+from canary.text.sanitize import clean, html_text
 
 NOT_RUN = "not run"
 HEADINGS = ("", "with canary", "without")
@@ -29,7 +30,7 @@ def headline(result: Result) -> str:
     at = "" if result.ended == PROMOTED else f" at {result.peak_weight} %"
     cause = clean(result.sentence).rstrip(". ")
     users = f"{_of(result.users_hit, result.users)} users were hit"
-    parts = [f"{spaced(result.ended)}{at}: {cause}"]
+    parts = [f"{words_of(result.ended)}{at}: {cause}"]
     if result.requests:
         parts.append(f"{_of(result.failed, result.requests)} {result.noun} failed")
     if result.users:
@@ -54,9 +55,9 @@ def _told(tell: Callable[[Result], str], result: Result | None) -> str:
 
 def _ended(result: Result) -> str:
     return (
-        f"{spaced(result.ended)} ({clean(result.reason)})"
+        f"{words_of(result.ended)} ({clean(result.reason)})"
         if result.reason
-        else spaced(result.ended)
+        else words_of(result.ended)
     )
 
 

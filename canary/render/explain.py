@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from canary.api import HistoryEntry, Intent, MetricStatus, Phase
@@ -14,15 +13,15 @@ from canary.render.proportion import wilson
 from canary.render.sight import Sight, judged
 from canary.render.status_text import SCHEMA, metric
 from canary.render.waits import limits
-from canary.render.words import (
+from canary.text.format import (
     amount,
-    clean,
     count,
+    date_time,
     duration,
     errors_served,
     percent,
-    spaced,
-    stamp,
+    timestamp,
+    words_of,
 )
 
 
@@ -96,7 +95,7 @@ def _where(sight: Sight) -> Iterator[Line]:
         else ""
     )
     weight = f" at {status.weight} %" if status.weight else ""
-    yield Line(sight.title, f"{spaced(status.phase)}{weight}{step}")
+    yield Line(sight.title, f"{words_of(status.phase)}{weight}{step}")
 
 
 def _why(sight: Sight) -> Iterator[Line]:
@@ -106,12 +105,14 @@ def _why(sight: Sight) -> Iterator[Line]:
         yield Line("", status.message)
     if status.release is not None and status.release.pause is not None:
         pause = status.release.pause
-        yield Line("since", f"{_clock(pause.since)} ({duration(sight.now - pause.since)} ago)")
+        yield Line("since", f"{date_time(pause.since)} ({duration(sight.now - pause.since)} ago)")
 
 
 def _rejected(sight: Sight, entry: HistoryEntry) -> Iterator[Line]:
     ago, ran = duration(sight.now - entry.ended_at), duration(entry.ended_at - entry.started_at)
-    yield Line("when", f"{_clock(entry.started_at)} to {_clock(entry.ended_at)}: {ran}, {ago} ago")
+    yield Line(
+        "when", f"{date_time(entry.started_at)} to {date_time(entry.ended_at)}: {ran}, {ago} ago"
+    )
     yield Line("version", f"{entry.template} was compared with {sight.status.stable_hash}")
     yield Line(
         "reached",
@@ -124,7 +125,7 @@ def _waits(sight: Sight) -> Iterator[Line]:
     for limit in limits(sight):
         left = limit.at - sight.now
         when = f"in {duration(left)}" if left > 0 else "now"
-        yield Line("at latest", f"{_clock(limit.at)} ({when}): {limit.then}")
+        yield Line("at latest", f"{date_time(limit.at)} ({when}): {limit.then}")
 
 
 def _metric(one: MetricStatus, said: str) -> Iterator[Line]:
@@ -203,13 +204,13 @@ def document(sight: Sight, around: Around) -> dict[str, Any]:
         "sentence": status.reason.info.sentence,
         "message": status.message,
         "next": outlook(sight.spec, status, sight.now) if failed is None else None,
-        "limits": [{"at": stamp(one.at), "then": one.then} for one in limits(sight)],
+        "limits": [{"at": timestamp(one.at), "then": one.then} for one in limits(sight)],
         "rejected": failed
         and {
             "template": failed.template,
             "stable": status.stable_hash,
-            "startedAt": stamp(failed.started_at),
-            "endedAt": stamp(failed.ended_at),
+            "startedAt": timestamp(failed.started_at),
+            "endedAt": timestamp(failed.ended_at),
             "peakWeight": failed.peak_weight,
             "errorsServed": failed.errors_served,
         },
@@ -222,7 +223,3 @@ def document(sight: Sight, around: Around) -> dict[str, Any]:
         ],
         "runbook": around.runbook,
     }
-
-
-def _clock(seconds: float) -> str:
-    return clean(datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"))

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from canary.api import HistoryEntry, Result, format_duration
@@ -11,6 +11,7 @@ from canary.render.explain import Around
 from canary.render.sight import Sight, judged
 from canary.render.timeline import Decision, Moment, Timeline
 from canary.render.timeline import Result as Ended
+from canary.text.format import date_time
 
 _WEIGHT = re.compile(r" \(weight (\d+) %\)$")
 BEFORE, AFTER = 60.0, 60.0
@@ -94,7 +95,7 @@ def timeline(
 ) -> Timeline:
     """All of it, for the report."""
     return Timeline(
-        title=f"Release {sight.title}, {_stamp(span.began)}",
+        title=f"Release {sight.title}, {date_time(span.began)}",
         guarded=True,
         facts=_facts(sight, span, around),
         moments=tuple(moments),
@@ -136,13 +137,13 @@ def _sentence(entry: HistoryEntry) -> str:
 def _facts(sight: Sight, span: Span, around: Around) -> dict[str, str]:
     spec, status, entry = sight.spec, sight.status, span.entry
     template = entry.template if entry is not None else status.canary_hash or ""
-    ended = _stamp(span.ended) if span.ended is not None else "still under way"
+    ended = date_time(span.ended) if span.ended is not None else "still under way"
     facts = {
         "Release": sight.title,
         "Deployment": spec.target.name,
         "New template": template,
         "Stable template": status.stable_hash or "",
-        "Began": _stamp(span.began),
+        "Began": date_time(span.began),
         "Ended": ended,
         "Steps": ", ".join(f"{one.weight} % for {format_duration(one.hold)}" for one in spec.steps),
         "Judged every": format_duration(spec.analysis.interval),
@@ -156,7 +157,3 @@ def _facts(sight: Sight, span: Span, around: Around) -> dict[str, str]:
     if around.runbook is not None:
         facts["Runbook"] = around.runbook
     return {name: text for name, text in facts.items() if text}
-
-
-def _stamp(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -19,7 +19,8 @@ from canary.render.panels import (
     weight_panel,
 )
 from canary.render.timeline import Decision, Evidence, Moment, Numbers, Pool
-from canary.render.words import clean, clock, percent, spaced
+from canary.text.format import percent, stopwatch, words_of
+from canary.text.sanitize import clean
 
 WIDEST = 120
 """Cells; wider lines are harder to read, not better."""
@@ -83,7 +84,7 @@ def _arranged(page: Page, view: _View, height: int) -> list[Text]:
 
 def _heading(page: Page, view: _View) -> Text:
     rule = page.glyphs.rule
-    elapsed = clock(view.elapsed)
+    elapsed = stopwatch(view.elapsed)
     title = fitted(view.title, page.width - len(elapsed) - 8, page.glyphs).rstrip()
     left = Text.assemble((rule * 2 + " ", "dim"), (title, "bold"), " ")
     right = Text.assemble(" ", (elapsed, "bold"), (" " + rule * 2, "dim"))
@@ -96,7 +97,7 @@ def _story(page: Page, moment: Moment) -> list[Text]:
     verdict = verdict_of(moment)
     now = Text.assemble(
         (f"{'now':<{LABEL}}", "bold"),
-        (page.glyphs.text(f"{spaced(moment.phase)} at {moment.weight} %"), "bold cyan"),
+        (page.glyphs.text(f"{words_of(moment.phase)} at {moment.weight} %"), "bold cyan"),
         (f" {page.glyphs.dot} ", "dim"),
         (page.glyphs.text(moment.reason), "default"),
         (f" {page.glyphs.dot} verdict ", "dim"),

@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Sequence
 from string import Template
 
-from canary.render.words import html_text
+from canary.text.sanitize import html_text
 
 STYLE = """
 :root { color-scheme: light dark;

@@ -8,9 +8,9 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from canary.render.bars import Glyphs, bar, beside, fitted, labels, mark_cell, tail
+from canary.render.bars import POOL_LIMIT, Glyphs, bar, beside, fitted, labels, mark_cell, tail
 from canary.render.timeline import Evidence, Moment, Numbers, Pool
-from canary.render.words import POOL_LIMIT, amount, count, percent
+from canary.text.format import amount, count, percent
 
 LABEL = 9
 SHORT_NAME, LONG_NAME = 8, 16

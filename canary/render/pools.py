@@ -9,9 +9,10 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from canary.render.bars import Glyphs, bar, fitted, glyphs_for, tail
+from canary.render.bars import POOL_LIMIT, Glyphs, bar, fitted, glyphs_for, tail
 from canary.render.releases import table
-from canary.render.words import POOL_LIMIT, amount, clean, duration, percent
+from canary.text.format import amount, duration, percent
+from canary.text.sanitize import clean
 
 SCHEMA_VERSION: Final = 1
 """Rises when something that a reader relies on changes; new members do not raise it."""

@@ -4,21 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from canary.render.words import clean
+from canary.text.format import age
+from canary.text.sanitize import clean
 
 Object = Mapping[str, Any]
 _COLUMNS = ("NAME", "PHASE", "STEP", "WEIGHT", "VERDICT", "REASON", "AGE")
 _WIDE = ("TARGET", "STABLE", "CANARY", "MESSAGE")
-_AGES = (
-    (120, 1, "s", 0, ""),
-    (600, 60, "m", 1, "s"),
-    (3 * 3600, 60, "m", 0, ""),
-    (8 * 3600, 3600, "h", 60, "m"),
-    (2 * 86400, 3600, "h", 0, ""),
-    (8 * 86400, 86400, "d", 3600, "h"),
-    (float("inf"), 86400, "d", 0, ""),
-)
-"""Below so many seconds: one unit, and what is left over in a second one; kubectl's bounds."""
 
 
 def heads(*, wide: bool, namespaces: bool) -> list[str]:
@@ -58,14 +49,6 @@ def widths_of(rows: Sequence[Sequence[str]], least: Sequence[int] = ()) -> list[
     """Cells per column."""
     found = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [max(pair) for pair in zip(found, least, strict=True)] if least else found
-
-
-def age(seconds: float) -> str:
-    """As kubectl writes it: `47s`, `3m12s`, `90m`, `5h4m`, `3d2h`, `12d`."""
-    whole = max(int(seconds), 0)
-    _, unit, name, rest, rest_name = next(one for one in _AGES if whole < one[0])
-    left = whole % unit // rest if rest else 0
-    return f"{whole // unit}{name}{f'{left}{rest_name}' if left else ''}"
 
 
 def _status(release: Object) -> Mapping[str, Any]:

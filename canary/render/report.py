@@ -13,7 +13,8 @@ from canary.render.comparison import HEADINGS, Row, comparison_html, headline
 from canary.render.page import SCRIPT, page
 from canary.render.series import DASHES, Line, called, panels
 from canary.render.timeline import Decision, Timeline
-from canary.render.words import clean, clock, duration, html_text, percent, spaced
+from canary.text.format import duration, percent, stopwatch, words_of
+from canary.text.sanitize import clean, html_text
 
 POINTS = 40_000
 """Points of all lines together: more would not be seen, and would make the file slow."""
@@ -162,11 +163,11 @@ def _decisions(decisions: Sequence[Decision]) -> str:
 def _decision_rows(decisions: Sequence[Decision]) -> Iterator[str]:
     for number, decision in enumerate(decisions, start=1):
         why = (
-            f"<strong>{html_text(spaced(decision.phase))}</strong><code>{html_text(decision.reason)}</code>"
+            f"<strong>{html_text(words_of(decision.phase))}</strong><code>{html_text(decision.reason)}</code>"
             f"<br>{html_text(decision.sentence)}"
         )
         yield (
-            f"<tr><td>{number}</td><td>{clock(decision.time)}</td>"
+            f"<tr><td>{number}</td><td>{stopwatch(decision.time)}</td>"
             f"<td>{decision.weight}&nbsp;%</td><td>{why}</td></tr>"
         )
 

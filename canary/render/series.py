@@ -5,9 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from canary.render.bars import POOL_LIMIT
 from canary.render.thin import Point
 from canary.render.timeline import Evidence, Moment, Numbers, Timeline
-from canary.render.words import POOL_LIMIT, amount, percent
+from canary.text.format import amount, percent
 
 Json = dict[str, Any]
 

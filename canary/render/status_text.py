@@ -6,7 +6,8 @@ from canary.api import MetricStatus, Status
 from canary.core.outlook import outlook
 from canary.render.asking import possible
 from canary.render.sight import Sight, exit_code, judged, least_left, troubles
-from canary.render.words import amount, clean, errors_served, percent
+from canary.text.format import amount, errors_served, percent
+from canary.text.sanitize import clean
 
 SCHEMA = 1
 """`schemaVersion` of the document: fields are added, never changed or taken away within one."""

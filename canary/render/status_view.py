@@ -13,7 +13,7 @@ from canary.render.bars import bar, beside, fitted, glyphs_for
 from canary.render.panels import LABEL, VERDICT_STYLES, Page, name_width, strength, weight_panel
 from canary.render.sight import Sight, judged, least_left, troubles
 from canary.render.timeline import Evidence
-from canary.render.words import amount, count, duration, errors_served, percent, spaced
+from canary.text.format import amount, count, duration, errors_served, percent, words_of
 
 WIDEST = 120
 """Cells; wider lines are harder to read, not better."""
@@ -93,7 +93,7 @@ def _heading(page: Page, sight: Sight) -> Text:
 def _said(page: Page, sight: Sight) -> Iterator[Text]:
     status, style = sight.status, PHASE_STYLES.get(sight.status.phase, "cyan")
     now = Text(f"{'now':<{LABEL}}", "bold")
-    now.append(page.glyphs.text(spaced(status.phase)), style)
+    now.append(page.glyphs.text(words_of(status.phase)), style)
     if status.intent not in {Intent.REST, Intent.BAKE}:
         now.append(f" at {status.weight} %", style)
     reason = Text(page.glyphs.text(status.reason))
@@ -121,7 +121,7 @@ def _said(page: Page, sight: Sight) -> Iterator[Text]:
 def _ended(last: HistoryEntry, now: float) -> str:
     errors = "" if last.errors_served == 0 else f", {errors_served(last.errors_served)}"
     return (
-        f"{spaced(last.result)} {duration(now - last.ended_at)} ago "
+        f"{words_of(last.result)} {duration(now - last.ended_at)} ago "
         f"after {duration(last.ended_at - last.started_at)}, "
         f"at most {last.peak_weight} % of the traffic{errors}"
     )

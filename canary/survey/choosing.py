@@ -14,7 +14,7 @@ from canary.routers.gateway_api import ENVOY_GATEWAY, GRPC_ROUTE
 from canary.routers.names import Names
 from canary.survey.around import Around, Way
 from canary.survey.sightings import Sightings, Slow
-from canary.survey.words import listed
+from canary.text.format import listed
 
 NONE = "none"
 """`--route none`: share by the number of pods."""

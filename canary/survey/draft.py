@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from canary.api import SpecError, load_release
+from canary.api import SpecError, format_duration, load_release
 from canary.api.analysis import Source
 from canary.core.rollout import canary_replicas, pods_for_share
 from canary.core.snapshot import Obstacle
@@ -15,7 +15,8 @@ from canary.survey.choosing import Measured
 from canary.survey.notes import Found, notes
 from canary.survey.planning import DEADLINE, Plan, plan_for
 from canary.survey.sightings import ABOVE
-from canary.survey.words import about, exact, listed, per_second, percent, scalar
+from canary.survey.yaml_scalar import scalar
+from canary.text.format import listed, percent, request_rate, roughly
 
 _WIDTH = 98
 
@@ -209,18 +210,18 @@ def _steps(found: Found, plan: Plan) -> Iterator[str]:
                      f"{replicas}. `approval: true` waits for `canary promote`.", 2)  # fmt: skip
     yield "  steps:"
     for weight, hold in plan.steps:
-        yield f"  - {{weight: {weight}, hold: {exact(hold)}}}"
+        yield f"  - {{weight: {weight}, hold: {format_duration(hold)}}}"
     yield "  # Watched on after promotion; a failure puts the version before back."
     yield "  bake: 30m"
     yield from _said("A release that has not ended by then pauses and says why.", 2)
-    yield f"  deadline: {exact(DEADLINE)}"
+    yield f"  deadline: {format_duration(DEADLINE)}"
 
 
 def _rate(found: Found, first: int) -> str:
     if found.traffic is None or found.traffic.rate <= 0:
         return ""
-    share = per_second(found.traffic.rate * first / 100)
-    return f"There are {per_second(found.traffic.rate)} now, so {first} % are {share}. "
+    share = request_rate(found.traffic.rate * first / 100)
+    return f"There are {request_rate(found.traffic.rate)} now, so {first} % are {share}. "
 
 
 def _analysis(found: Found, plan: Plan) -> Iterator[str]:
@@ -248,10 +249,10 @@ def _source(found: Found) -> Iterator[str]:
         yield "    interval: 5s"
         return
     interval = max(10.0, found.scrape or 0.0)
-    seen = f"Prometheus scrapes the pods every {about(found.scrape)}. " if found.scrape else ""
+    seen = f"Prometheus scrapes the pods every {roughly(found.scrape)}. " if found.scrape else ""
     yield "    source: prometheus"
     yield from _said(f"{seen}Looking more often than pods are scraped shows nothing new.", 4)
-    yield f"    interval: {exact(float(int(min(interval, 300.0))))}"
+    yield f"    interval: {format_duration(float(int(min(interval, 300.0))))}"
 
 
 def _course(plan: Plan) -> str:
@@ -259,7 +260,7 @@ def _course(plan: Plan) -> str:
     if course is None:
         return "How long that takes depends on the traffic, which is not known here."
     takes = f"That takes {course.requests:,.0f} canary requests"
-    return f"{takes}: at the present traffic a good release ends after {about(course.seconds)}."
+    return f"{takes}: at the present traffic a good release ends after {roughly(course.seconds)}."
 
 
 def _metrics(found: Found) -> Iterator[str]:
@@ -278,7 +279,7 @@ def _metrics(found: Found) -> Iterator[str]:
         yield from _said(f"Requests slower than {measured.slow.bound}, the histogram's bucket "
                          "bound nearest to `above`; compared with stable only.", 4)  # fmt: skip
         yield (f"    - {{name: slow, latency: {{preset: {measured.slow.preset}, "
-               f"above: {exact(ABOVE)}}}}}")  # fmt: skip
+               f"above: {format_duration(ABOVE)}}}}}")  # fmt: skip
     for preset in measured.pools:
         name = "pool" if len(measured.pools) == 1 else f"pool-{preset}"
         yield from _said("Database connections: fails above 75 % of the pool, or when 3 are held "

@@ -22,7 +22,7 @@ from canary.survey.notes import Found
 from canary.survey.pages import Pages, first_of
 from canary.survey.reader import Reader, Shelf
 from canary.survey.sightings import Sightings, look_for
-from canary.survey.words import listed
+from canary.text.format import listed
 
 _LATELY = 600.0
 """Seconds over which the present traffic is measured."""

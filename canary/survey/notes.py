@@ -10,7 +10,7 @@ from canary.survey.around import OLD_TRAEFIK, Around
 from canary.survey.choosing import Choice, Measured, carries_grpc, one_cluster
 from canary.survey.evidence import Traffic
 from canary.survey.planning import DEADLINE, Plan
-from canary.survey.words import about, listed, per_second
+from canary.text.format import listed, request_rate, roughly
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,8 @@ def notes(found: Found, plan: Plan) -> Iterator[str]:
     elif found.traffic.rate <= 0:
         yield "not one request came in the last ten minutes: without traffic a release waits"
     elif plan.course is not None and plan.course.seconds > DEADLINE:
-        yield (f"{per_second(found.traffic.rate)} are too few to judge a release within "
-               f"{about(DEADLINE)}: it would pause as inconclusive")  # fmt: skip
+        yield (f"{request_rate(found.traffic.rate)} are too few to judge a release within "
+               f"{roughly(DEADLINE)}: it would pause as inconclusive")  # fmt: skip
 
 
 def _why_pods(found: Found) -> str:

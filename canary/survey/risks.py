@@ -10,7 +10,7 @@ from canary.metrics.compiler import Context
 from canary.metrics.presets import Per
 from canary.routers.gateway_api import GRPC_ROUTE
 from canary.survey.rules import Finding, finding
-from canary.survey.words import percent
+from canary.text.format import percent
 
 Check = Callable[[Spec], Iterator[Finding]]
 

@@ -22,7 +22,7 @@ from canary.survey.inquiry import Inquiry
 from canary.survey.rules import Finding, finding
 from canary.survey.scenery import Scenery
 from canary.survey.sightings import label_is_there
-from canary.survey.words import about, listed, per_second, percent
+from canary.text.format import listed, percent, request_rate, roughly
 
 LATELY = 600.0
 STEP = 30.0
@@ -158,7 +158,7 @@ def _ratio(asked: _Asked, queries: RatioQueries) -> Iterator[Finding]:
 def enough(scene: Scenery, metric: Metric, traffic: Traffic, path: Path) -> Iterator[Finding]:
     """Whether a good release would end before its deadline under this traffic. Pure."""
     if traffic.rate <= 0:
-        said = f"{metric.name}: not one request in the last {about(LATELY)}"
+        said = f"{metric.name}: not one request in the last {roughly(LATELY)}"
         yield finding("too-little-traffic", path, said)
         return
     spec = scene.spec
@@ -173,17 +173,17 @@ def enough(scene: Scenery, metric: Metric, traffic: Traffic, path: Path) -> Iter
         return
     if course.seconds > spec.deadline:
         said = (
-            f"{metric.name}: at {per_second(traffic.rate)} a regression of "
+            f"{metric.name}: at {request_rate(traffic.rate)} a regression of "
             f"{smallest} needs {course.requests:,.0f} canary "
-            f"requests, {about(course.requests / traffic.rate)} at 100 % and "
-            f"{about(course.seconds)} with these steps; the deadline is {about(spec.deadline)}"
+            f"requests, {roughly(course.requests / traffic.rate)} at 100 % and "
+            f"{roughly(course.seconds)} with these steps; the deadline is {roughly(spec.deadline)}"
         )
         yield finding("too-little-traffic", ("spec", "analysis", "smallestRegression"), said)
         return
     for index, wait in enumerate(course.waits[:-1]):
         if wait > _SLOW:
             weight = spec.steps[index].weight
-            said = f"{weight} % of {per_second(traffic.rate)} wait {about(wait)} after the hold"
+            said = f"{weight} % of {request_rate(traffic.rate)} wait {roughly(wait)} after the hold"
             yield finding("step-starves", ("spec", "steps", index, "weight"), said)
 
 
@@ -263,7 +263,7 @@ def _scrapes(asked: _Asked, query: SeriesQuery) -> Iterator[Finding]:
         return
     interval = asked.running.scene.spec.analysis.interval
     if between is not None and between > interval:
-        said = f"scraped every {about(between)}, looked at every {about(interval)}"
+        said = f"scraped every {roughly(between)}, looked at every {roughly(interval)}"
         yield asked.finds("scraped-less-often", said)
 
 

@@ -12,9 +12,10 @@ from canary.render.advice import looks
 from canary.render.asking import effect
 from canary.render.explain import Around, Pod, commands
 from canary.render.proportion import wilson
-from canary.render.releases import age, heads, row
+from canary.render.releases import heads, row
 from canary.render.sight import Sight, least_left
 from canary.render.waits import limits
+from canary.text.format import age
 from tests.cli.releases import ENDED, IN_FLIGHT, NOW, REST, SITUATIONS, release
 
 
@@ -101,13 +102,13 @@ def test_no_hint_points_at_pods_that_are_gone(reason: Reason) -> None:
 
 AT_LAST_STEP = {"step": 2, "weight": 50, "stepStartedAt": NOW - 295}
 NEXT = [
-    pytest.param({"reason": "Holding"}, "gives it 50 % in 205 s, if the evidence allows it by then", id="the next weight"),
+    pytest.param({"reason": "Holding"}, "gives it 50 % in 3 min 25 s, if the evidence allows it by then", id="the next weight"),
     pytest.param({"reason": "RouteNotAccepted"}, "keeps the canary without traffic until the router takes the route", id="a route that is refused"),
     pytest.param({"reason": "ApiRefused"}, "continues once that is corrected", id="a write that is refused"),
     pytest.param({**AT_LAST_STEP, "reason": "Holding"}, "asks a person for approval in 5 s, if the evidence allows it by then", id="an approval"),
-    pytest.param({**AT_LAST_STEP, "reason": "Holding", "release": {**IN_FLIGHT, "approvedStep": 2}}, "promotes in 900 s, if the evidence allows it by then", id="a promotion waits for the minimum duration"),
-    pytest.param({"reason": "Holding", "release": {**IN_FLIGHT, "startedAt": NOW - 7100}}, "reaches its deadline in 100 s, before anything else can happen", id="a deadline comes first"),
-    pytest.param({"reason": "Holding", "release": {**IN_FLIGHT, "override": {"skip": "Steps", "reason": "x", "at": NOW}}}, "promotes in 900 s, if the evidence allows it by then", id="steps that are skipped"),
+    pytest.param({**AT_LAST_STEP, "reason": "Holding", "release": {**IN_FLIGHT, "approvedStep": 2}}, "promotes in 15 min, if the evidence allows it by then", id="a promotion waits for the minimum duration"),
+    pytest.param({"reason": "Holding", "release": {**IN_FLIGHT, "startedAt": NOW - 7100}}, "reaches its deadline in 1 min 40 s, before anything else can happen", id="a deadline comes first"),
+    pytest.param({"reason": "Holding", "release": {**IN_FLIGHT, "override": {"skip": "Steps", "reason": "x", "at": NOW}}}, "promotes in 15 min, if the evidence allows it by then", id="steps that are skipped"),
     pytest.param({"reason": "ReplacingUnhealthyStable"}, "promotes in short steps, while it is better than stable", id="stable is broken"),
     pytest.param({**REST, "reason": "TargetTaken", "intent": "Rest", "release": None}, "starts no release before that is corrected", id="an obstacle"),
 ]  # fmt: skip

@@ -9,6 +9,7 @@ from canary.core.analysis.input import MetricResult, silent
 from canary.core.analysis.state import pair_of, quiet_of
 from canary.core.series import Found, MetricAnswer
 from canary.core.snapshot import Samples
+from canary.text.format import duration
 
 
 def analyze_custom_query(
@@ -44,7 +45,7 @@ def _verdict(
     high = "" if metric.max is None else f" at most {metric.max:g}"
     allowed = f"allowed:{low}{' and' if low and high else ''}{high}"
     if state.failed_at is not None:
-        return Verdict.FAIL, f"was outside its bounds for {metric.for_:g} s ({allowed})"
+        return Verdict.FAIL, f"was outside its bounds for {duration(metric.for_)} ({allowed})"
     if quiet is not None:
         return Verdict(quiet[0]), quiet[1]
     if state.last is None:

@@ -20,6 +20,7 @@ from canary.core.evidence import (
 from canary.core.increments import Increment, Side, Tick
 from canary.core.series import NoData, Unavailable
 from canary.core.snapshot import RatioSamples, Samples
+from canary.text.format import duration
 
 
 def policy_of(metric: Metric, given: AnalysisInput) -> RatioPolicy:
@@ -173,7 +174,7 @@ def _verdicts(
         return verdict, verdict, quiet[1]
     unheard = given.now - (given.judged_from if seen is None else seen)
     if unheard > given.silence:
-        why = f"no request has reached the canary for {unheard:.0f} s"
+        why = f"no request has reached the canary for {duration(unheard)}"
         return Verdict.NO_DATA, Verdict.NO_DATA, why
     step = Verdict.PASS if said.step_pass else Verdict.CONTINUE
     final = Verdict.PASS if said.final_pass else Verdict.CONTINUE

@@ -7,6 +7,7 @@ from canary.core.rollout.context import Context, Rule, skipped
 from canary.core.rollout.readiness import canary_out, canary_overloaded, route_refused
 from canary.core.rollout.rollback import roll_back
 from canary.core.snapshot import Trouble
+from canary.text.format import duration
 
 CRASHES = 2
 """So many restarts of one canary pod are a crash loop, not bad luck."""
@@ -76,7 +77,9 @@ def never_ready(ctx: Context) -> Plan | None:
     seconds = waited(ctx, since)
     if seconds <= ctx.spec.progress_deadline:
         return None
-    message = f"{canary.ready} of {canary.replicas} canary pods became ready in {seconds:.0f} s."
+    message = (
+        f"{canary.ready} of {canary.replicas} canary pods became ready in {duration(seconds)}."
+    )
     if canary.not_created:
         message += f" {canary.not_created}"
     if any(pod.trouble is Trouble.NO_IMAGE for pod in canary.pods):

@@ -18,6 +18,7 @@ from canary.core.plan import EnsureCanary, KeepCapacity, Plan, SetWeight
 from canary.core.rollout.context import POLL, SOON, Context, canary_size
 from canary.core.rollout.rollback import roll_back
 from canary.core.snapshot import Canary, carried_weight
+from canary.text.format import duration
 
 OUTAGES = 3
 """So many times without a ready pod in one step are not an accident."""
@@ -33,7 +34,7 @@ def canary_out(ctx: Context) -> Plan | None:
     if since is None:
         return _goes_out(ctx) if _carries(ctx) else None
     if ctx.now - since > ctx.spec.analysis.incident:
-        message = f"No canary pod was ready for {ctx.now - since:.0f} s."
+        message = f"No canary pod was ready for {duration(ctx.now - since)}."
         return roll_back(ctx, Reason.CANARY_OUTAGE, message=message)
     return None
 
@@ -45,7 +46,9 @@ def _goes_out(ctx: Context) -> Plan:
         message = "No canary pod was ready, for the third time in this step."
         return _with(roll_back(ctx, Reason.CANARY_OUTAGE, message=message), **lost)
     limit = ctx.spec.analysis.incident
-    message = f"No canary pod is ready: stable has all of the traffic. Rollback in {limit:.0f} s."
+    message = (
+        f"No canary pod is ready: stable has all of the traffic. Rollback in {duration(limit)}."
+    )
     return _lowered(ctx, 0, message, **lost)
 
 

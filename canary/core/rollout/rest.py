@@ -9,6 +9,7 @@ from canary.core.rollout.commands import override_of
 from canary.core.rollout.context import POLL, Context, Rule, said
 from canary.core.rollout.rollback import roll_back
 from canary.core.snapshot import Obstacle, Target, Verb
+from canary.text.format import roughly
 
 WORTH_KEEPING = {
     Reason.ADOPTED,
@@ -248,8 +249,8 @@ def return_to_stable(ctx: Context) -> Plan | None:
     known = next((one for one in earlier_templates(ctx) if one.template == target.template), None)
     if known is None:
         return None
-    minutes = (ctx.now - known.until) / 60
-    message = f"Template {known.template} was stable until {minutes:.0f} min ago: no steps needed."
+    ago = roughly(ctx.now - known.until)
+    message = f"Template {known.template} was stable until {ago} ago: no steps needed."
     release = Release(
         template=target.template,
         started_at=ctx.now,

@@ -9,6 +9,7 @@ from canary.survey.doctor.diagnosis import Diagnosis, doubtful, fine, wrong
 from canary.survey.doctor.operators import Operator
 from canary.survey.doctor.patient import Patient
 from canary.survey.inquiry import Inquiry
+from canary.text.format import duration
 
 _STALE, _OLD = 60.0, 240.0
 """Seconds since the newest sample; after 300 a value is none any more."""
@@ -56,7 +57,7 @@ def _fresh(inquiry: Inquiry) -> Iterator[Diagnosis]:
         return
     targets = f"{up[0].value:.0f} targets"
     age = inquiry.vector("time() - max(timestamp(up))")[0].value
-    said = f"{inquiry.url} has {targets}; its newest sample is {max(age, 0):.0f} s old"
+    said = f"{inquiry.url} has {targets}; its newest sample is {duration(max(age, 0))} old"
     if age > _OLD:
         yield wrong("prometheus", said, "it has stopped scraping: see its targets page and logs")
     elif age > _STALE:
@@ -76,7 +77,7 @@ def _clocks(patient: Patient, inquiry: Inquiry) -> Iterator[Diagnosis]:
         yield doubtful("clocks", "a server sends no date, so clocks cannot be compared", "")
         return
     skew = theirs - ours
-    said = f"Prometheus' clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} "
+    said = f"Prometheus' clock is {duration(abs(skew))} {'ahead of' if skew > 0 else 'behind'} "
     said += "the API server's"
     if abs(skew) > _FAR:
         yield wrong("clocks", said, "set both by NTP: samples would be read from another time")

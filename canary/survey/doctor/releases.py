@@ -10,6 +10,7 @@ from canary.kube.objects import DEPLOYMENTS, Object
 from canary.kube.workloads.names import HOLD, annotations
 from canary.survey.doctor.diagnosis import Diagnosis, doubtful, fine, unseen, wrong
 from canary.survey.doctor.patient import Patient
+from canary.text.format import roughly
 
 _SEEN_BY = 60.0
 """Seconds in which an operator that runs has looked at a new release."""
@@ -34,7 +35,7 @@ def _one(patient: Patient, release: Object) -> Iterator[Diagnosis]:
     stalled = _condition(status, "Stalled")
     pause = (status.get("release") or {}).get("pause")
     if (gone := _since(metadata.get("deletionTimestamp"), now)) and gone > _GONE_BY:
-        said = f"has been ending for {gone / 60:.0f} min: its finalizer waits for the operator"
+        said = f"has been ending for {roughly(gone)}: its finalizer waits for the operator"
         yield wrong(check, said, "is the operator running? docs/install.md, Uninstall")
     elif not status.get("observedGeneration"):
         if (_since(metadata.get("creationTimestamp"), now) or 0) > _SEEN_BY:

@@ -7,7 +7,7 @@ from canary.kube.objects import Kind, Object
 from canary.survey.around import DIALECTS
 from canary.survey.doctor.diagnosis import Diagnosis, doubtful, fine, unseen
 from canary.survey.doctor.patient import Patient
-from canary.survey.words import listed
+from canary.text.format import listed
 
 CLASSES = Kind("gateway.networking.k8s.io", "v1", "gatewayclasses", "GatewayClass")
 

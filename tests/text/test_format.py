@@ -4,17 +4,8 @@ import math
 
 import pytest
 
-from canary.render.words import (
-    amount,
-    clean,
-    clock,
-    count,
-    duration,
-    encodable,
-    html_text,
-    percent,
-    spaced,
-)
+from canary.text.format import amount, count, duration, percent, stopwatch, words_of
+from canary.text.sanitize import clean, encodable, html_text
 
 
 @pytest.mark.parametrize(
@@ -49,7 +40,7 @@ def test_percent_never_says_all_or_nothing_when_it_is_not(ratio: float | None, w
 )
 def test_times(seconds: float, words: str, watch: str) -> None:
     """In words for sentences, like a stop-watch for columns."""
-    assert (duration(seconds), clock(seconds)) == (words, watch)
+    assert (duration(seconds), stopwatch(seconds)) == (words, watch)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +69,7 @@ def test_signs_become_ascii_where_there_is_nothing_else() -> None:
 
 def test_constants_become_words() -> None:
     """CamelCase as a person would say it."""
-    assert spaced("RolledBack") == "Rolled back"
+    assert words_of("RolledBack") == "Rolled back"
 
 
 def test_html_is_escaped_and_keeps_numbers_with_their_percent() -> None:
