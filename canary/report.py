@@ -39,7 +39,7 @@ def report(world: World, snapshot: Snapshot, plan: Plan, done: Done) -> Outcome:
         after = _refused(world, snapshot, plan, done.refused)
         return Outcome(after, done.refused.retry_after, done)
     after = plan.status.model_copy(update={"conditions": conditions(plan.status, snapshot)})
-    if LetGo() in done.actions:
+    if LetGo() in done.actions and snapshot.wish.deleting_since is not None:
         _tell(world, snapshot, after)
         return Outcome(after, None, done)
     if _is_due(before, after, snapshot.now):

@@ -273,6 +273,7 @@ def policy(stage: Stage) -> Iterator[str]:
 
     try:
         stage.must("apply", "-f", "-", stdin=probe)
+        stage.release("probe", "probe-onchange")
         for body in bodies:
             stage.must("apply", "-f", "-", stdin=body)
         until(in_force, "the policy pauses on change")

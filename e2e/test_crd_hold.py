@@ -31,19 +31,36 @@ DEPLOYMENT = {
 }
 
 
+RELEASE = {
+    "apiVersion": "canary-controller.dev/v1alpha1",
+    "kind": "CanaryRelease",
+    "metadata": {"name": "auth", "namespace": NAMESPACE},
+    "spec": {
+        "suspend": True,  # an operator that runs here has to leave the Deployment alone
+        "target": {"name": "held"},
+        "traffic": {"replicas": {}},
+        "steps": [{"weight": 5}],
+        "analysis": {"metrics": [{"name": "errors", "ratio": {"preset": "http"}}]},
+    },
+}
+
+
 @pytest.fixture
 def held(cluster: Kubectl) -> Iterator[Kubectl]:
     """kubectl, with a guarded Deployment and the policy bound to the tests' namespace only."""
     policy, binding = yaml.safe_load_all((ROOT / "manifests/hold/policy.yaml").read_text("utf-8"))
     for item in (policy, binding):
         item["metadata"]["name"] = NAME
-    binding["spec"] = {"policyName": NAME, "matchResources": SELECTED}
+    binding["spec"] |= {"policyName": NAME, "matchResources": SELECTED}
     applied = [cluster("apply", "-f", "-", stdin=json.dumps(item)) for item in (policy, binding)]
     if "no matches for kind" in applied[0].stderr:
         pytest.skip("this API server does not serve MutatingAdmissionPolicy v1")
     assert [done.returncode for done in applied] == [0, 0], applied[0].stderr
-    cluster("create", "-f", "-", stdin=json.dumps(DEPLOYMENT))
+    for item in (RELEASE, DEPLOYMENT):
+        made = cluster("create", "-f", "-", stdin=json.dumps(item))
+        assert made.returncode == 0, made.stderr
     yield cluster
+    cluster("-n", NAMESPACE, "delete", "canaryrelease", "--all")
     cluster("delete", "mutatingadmissionpolicybinding,mutatingadmissionpolicy", NAME)
     cluster("-n", NAMESPACE, "delete", "deployment", "held")
 
@@ -59,13 +76,32 @@ def is_held(deployment: dict[str, Any]) -> bool:
     return marked and deployment["spec"].get("paused") is True
 
 
+def in_force(kubectl: Kubectl) -> None:
+    """A new policy counts a moment after it was written."""
+    for attempt in range(50):
+        kubectl("-n", NAMESPACE, "set", "env", "deployment/held", f"V=try-{attempt}")
+        if is_held(now(kubectl)):
+            return
+    raise AssertionError(now(kubectl))
+
+
+def test_a_release_that_was_deleted_holds_nothing(held: Kubectl) -> None:
+    """Its annotation outlives it, and no operator runs: the Deployment rolls as any other."""
+    in_force(held)
+    held("-n", NAMESPACE, "delete", "canaryrelease", "auth")
+    for attempt in range(50):
+        held("-n", NAMESPACE, "rollout", "resume", "deployment/held")
+        held("-n", NAMESPACE, "set", "env", "deployment/held", f"V=free-{attempt}")
+        if not now(held)["spec"].get("paused"):
+            break
+    found = now(held)
+    assert HOLD.items() <= found["metadata"]["annotations"].items()
+    assert not found["spec"].get("paused")
+
+
 def test_a_changed_template_is_held_in_the_same_write(held: Kubectl) -> None:
     """Set env, resume, and a replace that drops annotation and pause: held after each of them."""
-    for attempt in range(50):  # a new policy counts a moment after it was written
-        held("-n", NAMESPACE, "set", "env", "deployment/held", f"V=try-{attempt}")
-        if is_held(now(held)):
-            break
-    assert is_held(now(held))
+    in_force(held)
     held("-n", NAMESPACE, "rollout", "resume", "deployment/held")
     assert is_held(now(held))
     bare = DEPLOYMENT | {"metadata": {"name": "held", "namespace": NAMESPACE}}

@@ -80,6 +80,8 @@ class Passes:
     clock: Clock
     warn: Callable[[Key, Reason, str], None]
     exists: Callable[[Key], bool]
+    abandon: Callable[[Key], None]
+    """Lets go of what a release that is gone had marked; may raise."""
     forget: Callable[[Key], None]
     observer: Observer
     resync: float = RESYNC
@@ -142,8 +144,7 @@ class Passes:
 
     def _failed(self, key: Key, error: CanaryError) -> Again | None:
         if isinstance(error, NotFoundError) and not self.exists(key):
-            self._gone(key)
-            return GONE
+            return self._gone(key)
         if isinstance(error, TransientError):
             return self._transient(error)
         return self._refused(key, Reason.API_REFUSED, _sentence(error))
@@ -170,12 +171,19 @@ class Passes:
             _log.warning("the status could not say so: %s", error)
         return Again(REFUSED)
 
-    def _gone(self, key: Key) -> None:
+    def _gone(self, key: Key) -> Again | None:
+        try:
+            self.abandon(key)
+        except TransientError as error:
+            return self._transient(error)
+        except CanaryError as error:
+            _log.warning("what the release had marked could not be let go: %s", error)
         for kept in (self._said, self._known):
             kept.pop(key, None)
         self.worlds.forget(key)
         self.forget(key)
         self.observer.gone(key)
+        return GONE
 
 
 def seconds_to_next_pass(outcome: Outcome, sample_due: float | None) -> float | None:

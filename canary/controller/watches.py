@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from canary.controller.subjects import ROUTES
 from canary.errors import TransientError
+from canary.interfaces import Key
 from canary.kube.cache import Cache, Scope, trimmed
 from canary.kube.objects import (
     AUTOSCALERS,
@@ -20,6 +21,7 @@ from canary.kube.objects import (
 )
 from canary.kube.reflector import Reflector, Source
 from canary.kube.timing import Stopper, Timing
+from canary.kube.workloads.names import HOLD, annotations
 
 _log = logging.getLogger(__name__)
 
@@ -97,11 +99,22 @@ class Watches:
             if not reflector.stop(seconds):
                 _log.warning("the watch of %s did not end", reflector.cache.scope.kind.plural)
 
-    def releases(self) -> Iterable[Object]:
-        """All CanaryReleases."""
+    def keys(self) -> list[Key]:
+        """All CanaryReleases that there are, or that Deployments are marked with."""
+        found = {Key(_namespace(one), one["metadata"]["name"]) for one in self._all(RELEASES)}
+        for one in self._all(DEPLOYMENTS):
+            if (holder := annotations(one).get(HOLD)) is not None:
+                found.add(Key(_namespace(one), holder))
+        return sorted(found, key=lambda key: (key.namespace, key.name))
+
+    def _all(self, kind: Kind) -> Iterable[Object]:
         for cache in self.caches:
-            if cache.scope.kind == RELEASES:
+            if cache.scope.kind == kind:
                 yield from cache.list()
+
+
+def _namespace(item: Object) -> str:
+    return str(item["metadata"]["namespace"])
 
 
 def kinds_served(served: Callable[[Kind], bool]) -> tuple[Kind, ...]:

@@ -108,7 +108,7 @@ TrafficAction = SetWeight | RestoreRoute
 
 @dataclass(frozen=True, slots=True)
 class LetGo:
-    """The resource's deletion may go on (the finalizer is removed)."""
+    """The finalizer is removed: a deletion may go on, and at rest waits for nobody."""
 
 
 Action = WorkloadAction | TrafficAction | LetGo

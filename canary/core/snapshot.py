@@ -59,6 +59,8 @@ class Target:
     """The autoscaler's minimum, where it can be raised; else None."""
     scaled_by: str | None = None
     """Who owns its autoscaler and writes the floor back, such as `ScaledObject auth`; else None."""
+    paused: bool = False
+    """It is paused now, which is something to put back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,8 @@ class Wish:
     """For compare-and-swap of the status (resourceVersion)."""
     deleting_since: float | None = None
     request: Request | None = None
+    finalizer: bool = False
+    """Our finalizer is on it: its deletion waits until everything is put back."""
 
 
 @dataclass(frozen=True, slots=True)

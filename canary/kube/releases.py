@@ -49,6 +49,7 @@ class KubeReleases:
             version=metadata["resourceVersion"],
             deleting_since=seconds(deleted) if deleted else None,
             request=self._request(key, annotations(found)),
+            finalizer=FINALIZER in (metadata.get("finalizers") or ()),
         )
 
     def _parsed(self, key: Key, found: Object) -> CanaryRelease:

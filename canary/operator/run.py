@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from canary.controller.holding import HoldingNow
-from canary.controller.loop import Controller, key_of
+from canary.controller.loop import Controller
 from canary.controller.passes import Passes
 from canary.controller.scrapers import Pages, Scraper, Scrapers
 from canary.controller.watches import Watches, kinds_served
@@ -158,10 +158,11 @@ class Operator:
         notifier = self._notifier = KubeNotifier(objects, self._clock, self._settings.instance)
         releases = KubeReleases(objects, notifier.warn)
         scrapers = self._scrapers = Scrapers(lambda *what: self._scraper(objects, *what))
+        workloads = KubeWorkloads(objects, self._holding, self._webhooks)
         world = World(
             clock=self._clock,
             releases=releases,
-            workloads=KubeWorkloads(objects, self._holding, self._webhooks),
+            workloads=workloads,
             traffic=Routers(objects),
             metrics=self._batch,
             notifier=Everybody(notifier, self._told(objects, notifier)),
@@ -172,13 +173,14 @@ class Operator:
             clock=self._clock,
             warn=notifier.warn,
             exists=lambda key: objects.get(RELEASES, key.namespace, key.name) is not None,
+            abandon=workloads.abandon,
             forget=notifier.forget,
             observer=self._telemetry.releases,
         )
         return Controller(
             passes,
             self._timing,
-            known=lambda: [key_of(release) for release in watches.releases()],
+            known=watches.keys,
             observer=self._telemetry.queue,
             workers=self._settings.workers,
         )

@@ -708,6 +708,30 @@ def test_a_roll_that_failed_is_still_said_after_an_obstacle(reason: Reason) -> N
     assert (plan.status.reason, plan.status.phase) == (Reason.ROLL_FAILED, Phase.ROLLED_BACK)
 
 
+@pytest.mark.parametrize(
+    ("paused", "there", "actions"),
+    [
+        pytest.param(False, True, (LetGo(),), id="nothing to put back, so nothing to wait for"),
+        pytest.param(True, False, (Hold("v1"),), id="a paused target has to be let go"),
+        pytest.param(False, False, (), id="none is needed"),
+        pytest.param(True, True, (), id="one is there"),
+    ],
+)
+def test_no_finalizer_without_something_to_put_back(
+    *, paused: bool, there: bool, actions: tuple[object, ...]
+) -> None:
+    """So a namespace or an operator that is deleted never hangs."""
+    snap = snapshot(AT_REST, template="v1")
+    assert snap.target is not None
+    snap = replace(
+        snap,
+        target=replace(snap.target, paused=paused),
+        wish=replace(snap.wish, finalizer=there),
+    )
+    plan = decide(snap, SILENT)
+    assert (plan.actions, plan.status.reason) == (actions, Reason.AT_REST)
+
+
 def test_the_step_that_people_see() -> None:
     """Counted from one, while a release goes through its steps; empty before and after."""
     assert decide(snapshot(IN_STEP), CONTINUE).status.current_step == "1/3"

@@ -19,6 +19,7 @@ from canary.core.plan import (
 )
 from canary.core.snapshot import Target, Trouble
 from canary.errors import ConflictError, TransientError
+from canary.interfaces import Key
 from canary.kube.objects import (
     AUTOSCALERS,
     DEPLOYMENTS,
@@ -33,7 +34,7 @@ from canary.kube.workloads.holding import BINDINGS, POLICIES
 from canary.kube.workloads.names import FINALIZER, HOLD, STABLE
 from canary.kube.workloads.pods import pod_of, why_not_created
 from canary.kube.workloads.template import template_hash
-from tests.kube.stage import DEPLOYMENT, NAMESPACE, Stage, manifest
+from tests.kube.stage import DEPLOYMENT, KEY, NAMESPACE, Stage, manifest
 
 VETTED = template_hash(manifest(DEPLOYMENT)["spec"]["template"])
 IN_FLIGHT = Status(
@@ -92,7 +93,7 @@ def test_what_is_rolling_runs_nothing_yet(change: dict[str, int]) -> None:
 
 
 def test_adoption_marks_and_holds(stage: Stage) -> None:
-    """Paused, or marked for the policy; the finalizer is there; done twice is done once."""
+    """Paused, or marked for the policy, which leaves nothing to put back; twice is once."""
     found = stage.deployment()
     assert found["metadata"]["annotations"][HOLD] == "auth"
     assert found["metadata"]["annotations"][STABLE] == VETTED
@@ -100,11 +101,58 @@ def test_adoption_marks_and_holds(stage: Stage) -> None:
     assert found["spec"].get("paused", False) is (stage.mode is Holding.AT_REST)
     release = stage.cluster.get(RELEASES, NAMESPACE, "auth")
     assert release is not None
-    assert release["metadata"]["finalizers"] == [FINALIZER]
+    finalizers = release["metadata"].get("finalizers", [])
+    assert finalizers == ([FINALIZER] if stage.mode is Holding.AT_REST else [])
     assert target(stage).held
     writes = stage.cluster.writes
     do(stage, Hold(VETTED))
     assert stage.cluster.writes == writes
+
+
+def test_a_held_template_has_somebody_who_puts_the_vetted_one_back(stage: Stage) -> None:
+    """The finalizer is there while the target is paused."""
+    stage.change(paused=True)
+    do(stage, Hold(VETTED))
+    release = stage.cluster.get(RELEASES, NAMESPACE, "auth")
+    assert release is not None
+    assert release["metadata"]["finalizers"] == [FINALIZER]
+
+
+ABANDONED = [
+    pytest.param({}, "auth:1", id="at rest"),
+    pytest.param({"image": "auth:2", "paused": True}, "auth:1", id="a held template goes back"),
+    pytest.param({"image": "auth:2"}, "auth:2", id="what rolls is not turned back"),
+]
+
+
+@pytest.mark.parametrize(("change", "image"), ABANDONED)
+def test_a_release_that_is_gone_leaves_a_deployment_that_rolls_again(
+    change: dict[str, Any], image: str
+) -> None:
+    """In one write: nothing of ours stays on it, and nothing rolls that was held."""
+    stage = Stage(Holding.ON_CHANGE)
+    do(stage, Hold(VETTED))
+    if change:
+        stage.change(**change)
+    before, writes = [one["spec"]["replicas"] for one in stage.sets()], stage.cluster.writes
+    stage.workloads.abandon(KEY)
+    stage.workloads.abandon(KEY)
+    found = stage.deployment()
+    assert found["metadata"]["annotations"] == {"team": "login"}
+    assert found["spec"]["template"]["spec"]["containers"][0]["image"] == image
+    assert "paused" not in found["spec"]
+    assert ([one["spec"]["replicas"] for one in stage.sets()], stage.cluster.writes) == (
+        before,
+        writes + 1,
+    )
+
+
+def test_another_release_of_the_namespace_keeps_its_own() -> None:
+    """Only what the release that is gone had marked."""
+    stage = Stage(Holding.ON_CHANGE)
+    do(stage, Hold(VETTED))
+    stage.workloads.abandon(Key(NAMESPACE, "other"))
+    assert stage.deployment()["metadata"]["annotations"][HOLD] == "auth"
 
 
 def test_a_target_without_annotations_is_adopted_too() -> None:

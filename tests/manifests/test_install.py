@@ -123,6 +123,18 @@ def test_the_hold_looks_for_the_annotation_in_the_old_object() -> None:
     assert "oldObject.metadata.annotations" in conditions["guarded"]
 
 
+def test_the_hold_asks_whether_the_release_is_there() -> None:
+    """A release that was deleted holds nothing; a definition that was deleted refuses nothing."""
+    policy, binding = (item["spec"] for item in HOLD)
+    definition = crd()["spec"]
+    version, kind = definition["versions"][0]["name"], definition["names"]["kind"]
+    assert policy["paramKind"] == {"apiVersion": f"{definition['group']}/{version}", "kind": kind}
+    assert binding["paramRef"] == {"selector": {}, "parameterNotFoundAction": "Allow"}
+    conditions = {row["name"]: row["expression"] for row in policy["matchConditions"]}
+    assert "== params.metadata.name" in conditions["guarded"]
+    assert policy["failurePolicy"] == "Ignore"
+
+
 def rendered(*options: str) -> list[Manifest]:
     """The chart as Helm renders it under the names of install.yaml."""
     if HELM is None:

@@ -8,7 +8,8 @@ import pytest
 
 from canary.core.series import MetricAnswer, SeriesQuery
 from canary.errors import NotFoundError, TransientError
-from canary.kube.objects import EVENTS, LEASES, PODS, RELEASES, Kind
+from canary.kube.objects import DEPLOYMENTS, EVENTS, LEASES, PODS, RELEASES, Kind
+from canary.kube.workloads.holding import BINDINGS, POLICIES
 from tests.operator.town import NAMESPACE, Running, Town, operating, town_of
 
 
@@ -274,6 +275,66 @@ def test_deleted_release() -> None:
         assert town.images("auth") == {"auth:1"}
         labels = {"namespace": NAMESPACE, "release": "auth"}
         town.until("silence", lambda: value(running, "canary_release_weight", **labels) is None)
+
+
+def held_on_change(town: Town) -> None:
+    """The admission policy is there, so targets at rest are not paused."""
+    for kind in (POLICIES, BINDINGS):
+        town.cluster.put(kind, {"metadata": {"name": "canary-hold"}, "spec": {}})
+
+
+def marks(town: Town) -> list[str]:
+    """What is ours on the Deployment."""
+    found = town.cluster.get(DEPLOYMENTS, NAMESPACE, "auth")
+    assert found is not None
+    notes = found["metadata"].get("annotations") or {}
+    return [key for key in notes if key.startswith("canary-controller.dev/")]
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["an operator runs", "none runs"])
+def test_a_release_at_rest_goes_at_once_and_the_operator_cleans_up(*, running: bool) -> None:
+    """No finalizer under OnChange; a Deployment that nobody guards loses its marks later."""
+    with town_of("auth") as town:
+        held_on_change(town)
+        with operating(town):
+            town.until_phase("auth", "Ready")
+            assert marks(town)
+            if running:
+                gone(town)
+                town.until("nothing is left", lambda: not marks(town))
+        if not running:
+            gone(town)
+            with operating(town):
+                town.until("nothing is left", lambda: not marks(town))
+
+
+def gone(town: Town) -> None:
+    """Somebody deletes the release, and does not wait for anybody."""
+    town.cluster.delete(RELEASES, NAMESPACE, "auth", "Background")
+    town.names = ()
+    assert town.cluster.get(RELEASES, NAMESPACE, "auth") is None
+
+
+def test_a_release_has_its_finalizer_only_while_it_is_in_flight() -> None:
+    """There before the canary is, gone after the end."""
+    with town_of("auth") as town:
+        held_on_change(town)
+        with operating(town):
+
+            def finalizers() -> list[str]:
+                found = town.cluster.get(RELEASES, NAMESPACE, "auth")
+                return list(found["metadata"].get("finalizers") or ()) if found else []
+
+            town.until_phase("auth", "Ready")
+            town.until("at rest, on change", lambda: not finalizers())
+            image = "/spec/template/spec/containers/0/image"
+            shipped = {"op": "replace", "path": image, "value": "auth:2"}
+            by_policy = {"op": "add", "path": "/spec/paused", "value": True}
+            town.cluster.edit(DEPLOYMENTS, NAMESPACE, "auth", [shipped, by_policy])
+            town.until("weight", lambda: town.weight("auth") == 20)
+            assert finalizers()
+            town.until("promotion", lambda: town.status("auth")["reason"] == "Promoted")
+            town.until("nothing to put back", lambda: not finalizers())
 
 
 def test_no_definition() -> None:

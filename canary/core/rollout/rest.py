@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from canary.api import EarlierStable, HistoryEntry, Intent, Reason, Release, Skip
-from canary.core.plan import Action, Hold, KeepCapacity, Plan, PutBack
+from canary.core.plan import Action, Hold, KeepCapacity, LetGo, Plan, PutBack
 from canary.core.rollout.commands import override_of
 from canary.core.rollout.context import POLL, Context, Rule, said
 from canary.core.rollout.rollback import roll_back
@@ -120,6 +120,19 @@ def hold_again(ctx: Context) -> Plan | None:
     if target_of(ctx).held or stable is None:
         return None
     return ctx.plan(ctx.status.reason, Hold(stable), message=ctx.status.message)
+
+
+def finalizer(ctx: Context) -> Plan | None:
+    """Only a resource with something to put back waits for the operator when it is deleted.
+
+    A target that is paused has to be let go; one that an admission policy pauses as it changes
+    needs nobody, as the policy looks for the resource itself.
+    """
+    stable, target, wish = ctx.status.stable_hash, target_of(ctx), ctx.snap.wish
+    if stable is None or target.paused is wish.finalizer:
+        return None
+    action = Hold(stable) if target.paused else LetGo()
+    return ctx.plan(ctx.status.reason, action, message=ctx.status.message)
 
 
 def nothing_new(ctx: Context) -> Plan | None:
@@ -304,6 +317,7 @@ REST: tuple[Rule, ...] = (
     rolled_past_us,
     rolling_past_us,
     hold_again,
+    finalizer,
     undo,
     obstacle,
     restart,

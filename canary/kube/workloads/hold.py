@@ -60,6 +60,20 @@ def release_patch(seen: Seen) -> Patch:
     return _guarded(seen, [*marks, *_pause(seen, paused=False)])
 
 
+def abandon_patch(seen: Seen) -> Patch:
+    """As `release_patch`; where a template is held that nobody vetted, the vetted one goes back.
+
+    One write: the Deployment never rolls what was held, and no pod restarts.
+    """
+    keeper = seen.keeper(seen.stable) if seen.paused and seen.stable is not None else None
+    back: Patch = []
+    if keeper is not None and seen.wanted != seen.stable:
+        wanted = users_template(keeper["spec"]["template"])
+        back = [{"op": "replace", "path": "/spec/template", "value": wanted}]
+    marks = annotate(seen.deployment, {HOLD: None, STABLE: None, STABLE_SET: None})
+    return _guarded(seen, [*back, *marks, *_pause(seen, paused=False)])
+
+
 def _mark(seen: Seen, release: str, stable: str) -> Patch:
     keeper = seen.keeper(stable)
     name = keeper["metadata"]["name"] if keeper else None

@@ -19,7 +19,7 @@ from canary.core.plan import (
 )
 from canary.core.snapshot import Target, Wish
 from canary.errors import ConflictError, NotFoundError, TransientError
-from canary.interfaces import Workload
+from canary.interfaces import Key, Workload
 from canary.kube import claims
 from canary.kube.objects import (
     AUTOSCALERS,
@@ -29,7 +29,7 @@ from canary.kube.objects import (
     Object,
     Objects,
 )
-from canary.kube.workloads.canaries import Canaries, pods_of, read
+from canary.kube.workloads.canaries import Canaries, pods_of, read, sets_of
 from canary.kube.workloads.capacity import (
     FLOOR,
     floor_of,
@@ -40,13 +40,14 @@ from canary.kube.workloads.capacity import (
 )
 from canary.kube.workloads.checking import Checks
 from canary.kube.workloads.hold import (
+    abandon_patch,
     hold_patch,
     put_back_patch,
     release_patch,
     restart_patch,
     roll_patch,
 )
-from canary.kube.workloads.names import FINALIZER
+from canary.kube.workloads.names import FINALIZER, HOLD, annotations
 from canary.kube.workloads.obstacles import obstacle_of
 from canary.kube.workloads.patches import Patch, expect
 from canary.kube.workloads.pods import pod_of
@@ -94,6 +95,16 @@ class KubeWorkloads:
             case _:
                 assert_never(action)
 
+    def abandon(self, key: Key) -> None:
+        """Lets go of Deployments whose release is gone; see `abandon_patch`.
+
+        A release without a finalizer goes at once, and leaves its annotations for us to remove.
+        """
+        for deployment in self._objects.list(DEPLOYMENTS, key.namespace, {}):
+            if annotations(deployment).get(HOLD) == key.name:
+                seen = Seen(deployment, sets_of(self._objects, deployment))
+                self._patch(seen, abandon_patch(seen))
+
     def _target(self, wish: Wish, owner: Object) -> Target | None:
         seen = read(self._objects, wish)
         if seen is None:
@@ -106,6 +117,7 @@ class KubeWorkloads:
             template=seen.wanted,
             running=seen.running,
             held=seen.held(wish.name, self._holding(), resting=resting),
+            paused=seen.paused,
             pods=tuple(sorted((pod_of(pod) for pod in pods), key=lambda pod: pod.name)),
             obstacle=obstacle_of(self._objects, wish, owner, seen),
             restart_of=seen.restart_of,
@@ -127,20 +139,23 @@ class KubeWorkloads:
             case PutBack(template, roll):
                 self._put_back(wish, seen, template, roll=roll)
             case RollTarget(template):
-                if seen.wanted != template:
-                    raise ConflictError(f"the target wants {seen.wanted} now, not {template}")
-                self._patch(seen, roll_patch(seen))
+                self._roll(seen, template, roll_patch(seen))
             case RestartTarget(template, at):
-                if seen.wanted != template:
-                    raise ConflictError(f"the target wants {seen.wanted} now, not {template}")
-                self._patch(seen, restart_patch(seen, at))
+                self._roll(seen, template, restart_patch(seen, at))
 
     def _hold(self, wish: Wish, seen: Seen, stable: str) -> None:
-        """The finalizer first: what is held has somebody who lets it go."""
-        self._finalizer(wish)
-        self._patch(seen, hold_patch(seen, wish.name, stable, self._holding()))
+        """The finalizer first: what is paused has somebody who lets it go."""
+        mode = self._holding()
+        if mode is Holding.AT_REST or seen.wanted != stable:
+            self._finalizer(wish)
+        self._patch(seen, hold_patch(seen, wish.name, stable, mode))
         if seen.wanted == stable and seen.others:
             raise TransientError("pods of another template are still being removed")
+
+    def _roll(self, seen: Seen, template: str, patch: Patch) -> None:
+        if seen.wanted != template:
+            raise ConflictError(f"the target wants {seen.wanted} now, not {template}")
+        self._patch(seen, patch)
 
     def _put_back(self, wish: Wish, seen: Seen, template: str, *, roll: bool) -> None:
         keeper = seen.keeper(template)
