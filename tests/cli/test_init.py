@@ -371,6 +371,47 @@ spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: auth}}
 """
 
 
+SWITCH = "sidecar.istio.io/inject"
+"""A label that has to stay: another value makes other pods."""
+LABELS = {"app": "auth", "tier": "api", SWITCH: "false"}
+
+
+def selecting(label: str) -> str:
+    """Another team's Service for the same pods."""
+    other = SERVICE.replace("name: auth, namespace", "name: backend, namespace")
+    return changed_at(other, "spec.selector", {label: LABELS[label]})
+
+
+@pytest.mark.parametrize("online", [False, True], ids=["files", "cluster"])
+@pytest.mark.parametrize(
+    ("label", "sentence"),
+    [
+        pytest.param(
+            "tier", "Canary pods get app: auth-canary and tier: api-canary", id="isolated"
+        ),
+        pytest.param(
+            SWITCH, f"Service backend would select canary pods by {SWITCH}: false", id="impossible"
+        ),
+    ],
+)
+def test_m16_files_and_cluster_say_the_same_of_a_second_service(
+    terminal: Terminal, prometheus: Server, label: str, sentence: str, *, online: bool
+) -> None:
+    """As the operator would: which labels keep canary pods from it, or that none does."""
+    pods = changed_at(DEPLOYMENT, "spec.template.metadata.labels", LABELS)
+    texts, more = (pods, SERVICE, ROUTE, selecting(label)), ("--service", "auth")
+    if online:
+        with serving(town(*texts)) as server:
+            assert terminal.online(server, *more, "--prometheus", prometheus.url) == 0
+    else:
+        assert terminal.offline(*texts, more=more) == 0
+    assert sentence in " ".join(terminal.out.replace("#", " ").split())
+    draft = terminal.out.encode()
+    review_of = page_of(load_releases(draft, "draft"), draft, None)
+    rules = {one.finding.rule.id for one in review([review_of], Sources(town(*texts)))["draft"]}
+    assert ("not-isolated" in rules) is (label == SWITCH)
+
+
 def test_m08_another_controller_of_the_deployment_is_named(terminal: Terminal) -> None:
     """Two controllers would scale it."""
     assert terminal.offline(*BASE, ARGO) == 0
