@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench-judge bench-load bench-leaktest bench-cli e2e constraints generate clean
+.PHONY: help demo test check bench-judge bench-replacement bench-load bench-leaktest bench-cli e2e constraints generate clean
 
 # The first of these that is Python 3.11 or newer; `make PYTHON=/path/to/python3 …` chooses another.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
@@ -34,6 +34,9 @@ check: $(DEV) ## format, lint, types, import layers, generated files up to date
 
 bench-judge: $(DEV) ## measure the judge on simulated releases and write docs/benchmarks.md
 	$(BIN)/python -m bench.judge --write $(ARGS)
+
+bench-replacement: $(DEV) ## measure how soon a fix is let through while stable is broken (as above)
+	$(BIN)/python -m bench.replacement --write $(ARGS)
 
 bench-load: $(DEV) ## measure canary loadtest on this machine (ARGS='--write': into docs/benchmarks.md)
 	$(BIN)/python -m bench.load $(ARGS)

@@ -160,7 +160,8 @@ def test_a_service_without_a_ready_stable_pod_is_an_obstacle(place: str):
         film.wait("the obstacle", lambda: film.status["reason"] == reason, 30)
         message = film.status["message"]
         assert f"Port {PORT} of Service auth sends to the port named web" in message
-        assert "canary promote auth --skip-analysis" in message
+        way_out = "canary promote auth --skip-analysis"
+        film.wait("the way out", lambda: way_out in film.status["message"], 30)
         done = canary(
             *(
                 "promote",
