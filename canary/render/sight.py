@@ -16,7 +16,12 @@ from canary.api import (
 from canary.api.status import Condition
 from canary.errors import ExitCode
 
-_BAD_WHEN = {"DataAvailable": "False", "Stalled": "True", "Held": "False"}
+_BAD_WHEN = {
+    "DataAvailable": "False",
+    "Stalled": "True",
+    "Held": "False",
+    "CapacityKept": "False",
+}
 """Conditions that are worth a line, and when."""
 
 

@@ -13,7 +13,7 @@ from canary.render.asking import effect
 from canary.render.explain import Around, Pod, commands
 from canary.render.proportion import wilson
 from canary.render.releases import heads, row
-from canary.render.sight import Sight, least_left
+from canary.render.sight import Sight, least_left, troubles
 from canary.render.waits import limits
 from canary.text.format import age
 from tests.cli.releases import ENDED, IN_FLIGHT, NOW, REST, SITUATIONS, release
@@ -41,6 +41,14 @@ LEFT = [
 def test_least_time_left(situation: str, left: float | None) -> None:
     """Seconds until it can have ended; None where somebody else decides."""
     assert least_left(sight(situation)) == left
+
+
+def test_status_notes_that_an_autoscalers_owner_may_take_pods_from_stable() -> None:
+    """The condition's own words, in the terminal."""
+    condition = {"type": "CapacityKept", "status": "False", "reason": "Holding"}
+    said = condition | {"message": "ScaledObject auth owns the autoscaler."}
+    status = sight("progressing", conditions=[said]).status
+    assert [one.message for one in troubles(status)] == ["ScaledObject auth owns the autoscaler."]
 
 
 def test_holds_that_are_longer_than_the_minimum() -> None:
