@@ -230,7 +230,8 @@ def test_deleting_the_release_leaves_nothing_of_ours(stage: Stage, mode: Holding
     """Template, annotations and `paused` are the user's again, and the canary goes with it."""
     operator = guarded(stage, "deleted", mode)
     stable = operator.target().template
-    operator.do(EnsureCanary(changed(operator), 1))
+    template = changed(operator)
+    operator.do(Hold(stable), EnsureCanary(template, 1))
     stage.must("delete", "cnr", operator.name, "--wait=false")
     wish = stage.wish(operator.name)
     assert wish.deleting_since is not None

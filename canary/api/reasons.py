@@ -139,6 +139,7 @@ class Reason(StrEnum):
     ABORTED = "Aborted"
     UNDONE = "Undone"
     UNPAUSED_BY_HAND = "UnpausedByHand"
+    STABLE_LOST = "StableLost"
     TEMPLATE_CHANGED = "TemplateChanged"
     ROLL_FAILED = "RollFailed"
 
@@ -525,6 +526,14 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.UNPAUSED_BY_HAND: ReasonInfo(
         "Somebody resumed the paused target during the release.",
         ReasonKind.ROLLBACK,
+        without_analysis=True,
+    ),
+    Reason.STABLE_LOST: ReasonInfo(
+        "No ReplicaSet has the stable template any more, so nothing can be put back.",
+        ReasonKind.ROLLBACK,
+        next_step="adopts what the target runs once all of its pods are available",
+        look_at=LookAt.TARGET,
+        stalls=True,
         without_analysis=True,
     ),
     Reason.TEMPLATE_CHANGED: ReasonInfo(

@@ -61,6 +61,8 @@ class Target:
     """Who owns its autoscaler and writes the floor back, such as `ScaledObject auth`; else None."""
     paused: bool = False
     """It is paused now, which is something to put back."""
+    stable_lost: bool = False
+    """It wants another template than the stable one, and no ReplicaSet keeps that any more."""
 
 
 @dataclass(frozen=True, slots=True)

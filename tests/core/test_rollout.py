@@ -708,6 +708,38 @@ def test_a_roll_that_failed_is_still_said_after_an_obstacle(reason: Reason) -> N
     assert (plan.status.reason, plan.status.phase) == (Reason.ROLL_FAILED, Phase.ROLLED_BACK)
 
 
+def lost(status: Status, *, ready: bool, canary: Canary | None = None) -> Snapshot:
+    """The Deployment was replaced: it rolls another template, and nothing keeps the stable one."""
+    snap = snapshot(status, template="v3", running=None, held=False, canary=canary)
+    assert snap.target is not None
+    pods = tuple(replace(pod, ready=ready) for pod in snap.target.pods)
+    return replace(snap, target=replace(snap.target, pods=pods, stable_lost=True))
+
+
+def test_a_lost_stable_version_is_said_with_what_to_apply() -> None:
+    """Nothing is written to a Deployment that only Kubernetes can roll now."""
+    plan = decide(lost(AT_REST, ready=False), SILENT)
+    assert (plan.actions, plan.status.reason) == ((), Reason.STABLE_LOST)
+    assert "Apply the manifests" in plan.status.message
+    assert plan.requeue_after is not None
+
+
+def test_a_release_whose_stable_version_is_lost_ends() -> None:
+    """Weight 0, and no attempt to put back what nobody has."""
+    plan = decide(lost(IN_STEP, ready=True, canary=CANARY), PASS)
+    assert (plan.actions, plan.status.reason) == ((SetWeight(0),), Reason.STABLE_LOST)
+    rolling = plan.status
+    again = decide(lost(rolling, ready=True), SILENT)
+    assert not {type(action) for action in again.actions} & {PutBack, Hold}
+
+
+def test_a_canary_keeps_its_weight_while_nothing_else_serves() -> None:
+    """The Deployment was replaced and none of its pods is ready yet."""
+    plan = decide(lost(IN_STEP, ready=False, canary=CANARY), PASS)
+    assert (plan.actions, plan.status.reason) == ((), Reason.STABLE_LOST)
+    assert plan.status.weight == IN_STEP.weight
+
+
 @pytest.mark.parametrize(
     ("paused", "there", "actions"),
     [

@@ -118,6 +118,40 @@ def test_a_held_template_has_somebody_who_puts_the_vetted_one_back(stage: Stage)
     assert release["metadata"]["finalizers"] == [FINALIZER]
 
 
+def replaced(stage: Stage, image: str) -> None:
+    """`kubectl replace --force`: deleted with its pods, and created again without our marks."""
+    stage.cluster.delete(DEPLOYMENTS, NAMESPACE, "auth", "Background")
+    body = manifest(DEPLOYMENT)
+    body["spec"]["template"]["spec"]["containers"][0]["image"] = image
+    stage.cluster.create(DEPLOYMENTS, NAMESPACE, body)
+
+
+def test_a_replaced_deployment_has_lost_its_stable_version(stage: Stage) -> None:
+    """Seen as such, before and after its pods are there."""
+    at_rest = Status(stable_hash=VETTED)
+    assert not target(stage, at_rest).stable_lost
+    replaced(stage, "auth:2")
+    seen = target(stage, at_rest)
+    assert (seen.stable_lost, seen.held) == (True, False)
+    stage.roll()
+    assert target(stage, at_rest).running == target(stage, at_rest).template
+
+
+def test_a_deployment_replaced_by_itself_is_not_paused_before_it_has_its_pods(
+    stage: Stage,
+) -> None:
+    """A paused Deployment makes no ReplicaSet: pausing it at once would leave it without pods."""
+    replaced(stage, "auth:1")
+    with pytest.raises(TransientError, match="not there yet"):
+        do(stage, Hold(VETTED))
+    assert "paused" not in stage.deployment()["spec"]
+    stage.roll()
+    do(stage, Hold(VETTED))
+    assert stage.deployment()["spec"].get("paused", False) is (stage.mode is Holding.AT_REST)
+    assert target(stage, Status(stable_hash=VETTED)).held
+    assert len(target(stage).pods) == 4
+
+
 ABANDONED = [
     pytest.param({}, "auth:1", id="at rest"),
     pytest.param({"image": "auth:2", "paused": True}, "auth:1", id="a held template goes back"),

@@ -152,6 +152,21 @@ def first(rules: tuple[Rule, ...], context: Context) -> Plan:
     raise LookupError("the last rule of a list always answers")
 
 
+def stable_is_lost(ctx: Context) -> bool:
+    """Nothing vetted is left that could be put back."""
+    return ctx.snap.target is not None and ctx.snap.target.stable_lost
+
+
+def lost_message(ctx: Context) -> str:
+    """What became of the stable version, and what to do."""
+    name, stable = ctx.spec.target.name, ctx.status.stable_hash
+    return (
+        f"Deployment {name} was replaced, or its ReplicaSet deleted: nothing keeps the stable "
+        f"template {stable} any more. Apply the manifests of the version that is to run; what all "
+        f"pods run, once they are available, is adopted as stable."
+    )
+
+
 def said(release: Release) -> str:
     """Who skipped what, and why, in one sentence."""
     override = release.override

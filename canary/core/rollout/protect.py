@@ -3,10 +3,10 @@
 from canary.api import Intent, Reason, Skip, Verdict
 from canary.core.analysis.result import Replacement
 from canary.core.plan import Plan, PutBack, SetWeight
-from canary.core.rollout.context import Context, Rule, skipped
+from canary.core.rollout.context import Context, Rule, lost_message, skipped, stable_is_lost
 from canary.core.rollout.readiness import canary_out, canary_overloaded, route_refused
 from canary.core.rollout.rollback import roll_back
-from canary.core.snapshot import Trouble
+from canary.core.snapshot import Target, Trouble
 from canary.text.format import duration
 
 CRASHES = 2
@@ -18,7 +18,17 @@ def unpaused_by_hand(ctx: Context) -> Plan | None:
     target, stable = ctx.snap.target, ctx.status.stable_hash
     if target is None or target.held or stable is None:
         return None
+    if stable_is_lost(ctx):
+        return _without_stable(ctx, target)
     return roll_back(ctx, Reason.UNPAUSED_BY_HAND, PutBack(stable))
+
+
+def _without_stable(ctx: Context, target: Target) -> Plan:
+    """A canary keeps its weight while no pod of the target is ready: nothing else serves."""
+    message, canary = lost_message(ctx), ctx.snap.canary
+    if canary is not None and canary.ready > 0 and not any(pod.ready for pod in target.pods):
+        return ctx.wait(Reason.STABLE_LOST, message=message)
+    return roll_back(ctx, Reason.STABLE_LOST, message=message)
 
 
 def template_changed(ctx: Context) -> Plan | None:

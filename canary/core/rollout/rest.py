@@ -6,7 +6,7 @@ from typing import Any
 from canary.api import EarlierStable, HistoryEntry, Intent, Reason, Release, Skip
 from canary.core.plan import Action, Hold, KeepCapacity, LetGo, Plan, PutBack
 from canary.core.rollout.commands import override_of
-from canary.core.rollout.context import POLL, Context, Rule, said
+from canary.core.rollout.context import POLL, Context, Rule, lost_message, said
 from canary.core.rollout.rollback import roll_back
 from canary.core.snapshot import Obstacle, Target, Verb
 from canary.text.format import roughly
@@ -104,6 +104,14 @@ def rolled_past_us(ctx: Context) -> Plan | None:
     return ctx.plan(
         Reason.ROLLED_OUT_WITHOUT_CANARY, Hold(target.running), stable_hash=target.running
     )
+
+
+def stable_lost(ctx: Context) -> Plan | None:
+    """Said, with what to apply, until something runs everywhere again."""
+    target = target_of(ctx)
+    if not target.stable_lost:
+        return None
+    return ctx.plan(Reason.STABLE_LOST, after=POLL, message=lost_message(ctx))
 
 
 def rolling_past_us(ctx: Context) -> Plan | None:
@@ -315,6 +323,7 @@ REST: tuple[Rule, ...] = (
     adopt,
     canary_left_over,
     rolled_past_us,
+    stable_lost,
     rolling_past_us,
     hold_again,
     finalizer,

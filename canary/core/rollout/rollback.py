@@ -12,12 +12,13 @@ from canary.core.plan import (
     RestoreRoute,
     SetWeight,
 )
-from canary.core.rollout.context import POLL, Context, Rule
+from canary.core.rollout.context import POLL, Context, Rule, stable_is_lost
 
 NOT_THE_TEMPLATES_FAULT = {
     Reason.STATUS_UNREADABLE,
     Reason.TEMPLATE_CHANGED,
     Reason.UNPAUSED_BY_HAND,
+    Reason.STABLE_LOST,
     Reason.NOT_ISOLATED,
 }
 """Rolled back, but the same template may start again by itself."""
@@ -85,6 +86,8 @@ def put_back_what_was_unpaused(ctx: Context) -> Plan | None:
     target, stable = ctx.snap.target, ctx.status.stable_hash
     if target is None or target.held or stable is None or ctx.release.unhold_at is not None:
         return None
+    if stable_is_lost(ctx):
+        return None
     action = Hold(stable) if target.template == stable else PutBack(stable)
     return _wait(ctx, action, confirmed_at=ctx.release.confirmed_at)
 
@@ -134,7 +137,7 @@ def delete_canary(ctx: Context) -> Plan | None:
 def hold_target(ctx: Context) -> Plan | None:
     """After rolling back, the next template is held again."""
     target, stable = ctx.snap.target, ctx.status.stable_hash
-    if target is None or target.held or stable is None:
+    if target is None or target.held or stable is None or stable_is_lost(ctx):
         return None
     return _wait(ctx, Hold(stable), confirmed_at=ctx.release.confirmed_at)
 

@@ -77,7 +77,7 @@ def route_first(ctx: Context) -> Plan | None:
 def vetted_template(ctx: Context) -> Plan | None:
     """An unvetted template goes while the target is still held: no pod restarts."""
     target, template = ctx.snap.target, vetted(ctx.status)
-    if target is None or template is None or target.template == template:
+    if target is None or template is None or target.template == template or target.stable_lost:
         return None
     return _wait(ctx, PutBack(template), confirmed_at=_confirmed_at(ctx))
 

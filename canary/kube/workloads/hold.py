@@ -13,7 +13,8 @@ from canary.kube.workloads.template import users_template, without_restart
 def hold_patch(seen: Seen, release: str, stable: str, mode: Holding) -> Patch:
     """Keeps the target from rolling what is not the template with hash `stable`; [] if it is so."""
     vetted = seen.wanted == stable
-    paused = not vetted or (mode is Holding.AT_REST and not seen.others)
+    whole = seen.keeper(stable) is not None and not seen.others
+    paused = not vetted or (mode is Holding.AT_REST and whole)
     patch = _guarded(seen, [*_mark(seen, release, stable), *_pause(seen, paused=paused)])
     # Two releases may adopt one target at the same moment: the second is refused.
     fresh = [] if seen.guard == release else expect(seen.deployment, "/metadata/resourceVersion")

@@ -81,6 +81,10 @@ class Seen:
         """The ReplicaSet that keeps the template with this hash."""
         return next((one for one in self.sets if self.hash_of(one) == template), None)
 
+    def lost(self, stable: str | None) -> bool:
+        """Whether the template with this hash is neither wanted nor kept by any ReplicaSet."""
+        return stable is not None and self.wanted != stable and self.keeper(stable) is None
+
     @property
     def running(self) -> str | None:
         """Our hash of the wanted template, if all pods run it and are available; else None."""
@@ -113,11 +117,12 @@ class Seen:
         """Whether a changed template does not roll.
 
         Paused with the vetted template wanted and pods of another one left is not held: a paused
-        Deployment would keep those for ever. And where a policy pauses on change, a target at
-        rest that is still paused is to be let go once more.
+        Deployment would keep those for ever, and would make no ReplicaSet where there is none. And
+        where a policy pauses on change, a target at rest that is still paused is to be let go once
+        more.
         """
         vetted = self.stable is not None and self.wanted == self.stable
-        if vetted and self.others:
+        if vetted and (self.others or self.keeper(self.wanted) is None):
             return False
         if mode is Holding.AT_REST:
             return self.paused and (self.guard == release or not resting)

@@ -118,6 +118,7 @@ class KubeWorkloads:
             running=seen.running,
             held=seen.held(wish.name, self._holding(), resting=resting),
             paused=seen.paused,
+            stable_lost=seen.lost(wish.status.stable_hash),
             pods=tuple(sorted((pod_of(pod) for pod in pods), key=lambda pod: pod.name)),
             obstacle=obstacle_of(self._objects, wish, owner, seen),
             restart_of=seen.restart_of,
@@ -151,6 +152,8 @@ class KubeWorkloads:
         self._patch(seen, hold_patch(seen, wish.name, stable, mode))
         if seen.wanted == stable and seen.others:
             raise TransientError("pods of another template are still being removed")
+        if seen.wanted == stable and seen.keeper(stable) is None:
+            raise TransientError("the target's ReplicaSet is not there yet")
 
     def _roll(self, seen: Seen, template: str, patch: Patch) -> None:
         if seen.wanted != template:
