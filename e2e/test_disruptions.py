@@ -10,9 +10,10 @@ import pytest
 from canary.api import Reason, Result
 from e2e.fixtures_releases import place
 from e2e.harness import installed
+from e2e.harness.auth import NAME
 from e2e.harness.figures import Figures, measured, write_down
-from e2e.harness.kubectl import now, wait_for
-from e2e.harness.release import Guard
+from e2e.harness.kubectl import get, kubectl, now, wait_for
+from e2e.harness.release import KIND, Guard
 from e2e.harness.stage import staged
 from e2e.test_releases import ABRUPT
 
@@ -136,6 +137,26 @@ def away(seconds: float) -> float:
     Event().wait(seconds)
     installed.scale(2)
     return now()
+
+
+@FULL
+def test_a_namespace_with_a_release_at_rest_goes_without_an_operator(place: str):
+    """Where an admission policy holds on change there is no finalizer to wait for."""
+    with staged(place, version=ABRUPT):
+        release = get(place, KIND, NAME)
+        assert release is not None
+        assert not release["metadata"].get("finalizers")
+        installed.scale(0)
+        installed.kill(*installed.pods())
+        deleted = now()
+        try:
+            kubectl("delete", "namespace", place, "--wait=false")
+            wait_for("the namespace to go", lambda: get("x", "namespace", place) is None, 90, 1.0)
+            seconds = now() - deleted
+        finally:
+            installed.scale(2)
+    note = f"gone after {seconds:.0f} s, no operator there"
+    write_down(Figures("namespace deleted at rest", "Deleted", "-", note=note))
 
 
 @FULL

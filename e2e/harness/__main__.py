@@ -38,7 +38,7 @@ SIDE_BY_SIDE = (
     "e2e/test_releases.py",
     "e2e/test_protection.py",
     "e2e/test_emergencies.py",
-    *(("e2e/test_capacity.py", "e2e/test_isolation.py") if FULL else ()),
+    *(("e2e/test_capacity.py", "e2e/test_isolation.py", "e2e/test_ends.py") if FULL else ()),
     *(("e2e/test_releases_more.py",) if FULL else ()),
 )
 ALONE = ("e2e/test_disruptions.py",)
@@ -49,6 +49,7 @@ WHOLE = {
     "test_emergencies.py",
     "test_capacity.py",
     "test_isolation.py",
+    "test_ends.py",
     "test_disruptions.py",
     "test_envoy.py",
 }

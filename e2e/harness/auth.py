@@ -42,6 +42,8 @@ class Auth:
     """Sleeps before it ends, so that routers have let go of it."""
     slow_start: int = 0
     """Seconds before its readiness is asked for the first time."""
+    grace: int = 15
+    """terminationGracePeriodSeconds."""
     cpu: str = "100m"
     image: str = IMAGE
     port_name: str = "http"
@@ -63,7 +65,7 @@ class Auth:
                 "annotations": {"prometheus.io/scrape": "true", "prometheus.io/port": str(PORT)},
             },
             "spec": {
-                "terminationGracePeriodSeconds": 15,
+                "terminationGracePeriodSeconds": self.grace,
                 "securityContext": dict(RESTRICTED),
                 "automountServiceAccountToken": False,
                 "containers": [self._container()],

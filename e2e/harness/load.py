@@ -68,12 +68,16 @@ class Load:
 
 
 @contextmanager
-def loading(host: str, rate: float = RATE) -> Iterator[Load]:
-    """Sends while the block runs; at its end all answers are in."""
+def loading(host: str, rate: float = RATE, timeout: float = 10.0) -> Iterator[Load]:
+    """Sends while the block runs; at its end all answers are in.
+
+    A request fails after `timeout` seconds.
+    """
     options = {
         "--url": os.environ["GATEWAY_URL"],
         "--host": host,
         "--rate": str(rate),
+        "--timeout": str(timeout),
         "--seed": str(secrets.randbelow(10**9)),  # names that it registers must be new
     }
     words = [word for pair in options.items() for word in pair]
@@ -87,7 +91,7 @@ def loading(host: str, rate: float = RATE) -> Iterator[Load]:
             yield load
         finally:
             process.terminate()
-            reader.join(timeout=20)
+            reader.join(timeout=timeout + 10)
 
 
 def _read(lines: IO[str], load: Load) -> None:

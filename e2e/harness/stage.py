@@ -123,16 +123,17 @@ def newest(status: Status) -> dict[str, Any]:
 
 
 @contextmanager
-def staged(
+def staged(  # noqa: PLR0913, PLR0917 - what a scenario consists of
     name: str,
     guard: Guard | None = None,
     version: Auth | None = None,
     rate: float = 50.0,
     history: float = 0.0,
+    timeout: float = 10.0,
 ) -> Iterator[Stage]:
     """The service under load (requests/s) in a namespace of its own, adopted; gone afterwards.
 
-    It has served for `history` seconds before the block runs: what a stable version usually does
+    A request fails after `timeout` seconds. It has served for `history` seconds before the block runs: what a stable version usually does
     is known from hours, in real life.
     """
     guard, version = guard or Guard(), version or Auth()
@@ -143,7 +144,7 @@ def staged(
         kubectl("-n", name, "rollout", "status", f"deployment/{NAME}", "--timeout=120s")
         wait_for("the route", lambda: _answers(name), 30)
         film = stack.enter_context(filming(name))
-        load = stack.enter_context(loading(host(name), rate)) if rate else Load()
+        load = stack.enter_context(loading(host(name), rate, timeout)) if rate else Load()
         stage = Stage(name, guard, load, film, version)
         apply(guard.manifest(name))
         film.wait("adoption", lambda: bool(film.status.get("stableHash")), 60)
@@ -173,4 +174,4 @@ def _answers(name: str) -> bool:
 def _clear(name: str) -> None:
     """Everything goes; the operator lets the release go first, so nothing of it blocks."""
     kubectl("-n", name, "delete", KIND, "--all", "--timeout=60s")
-    kubectl("delete", "namespace", name, "--wait=false")
+    kubectl("delete", "namespace", name, "--ignore-not-found", "--wait=false")

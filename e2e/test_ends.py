@@ -1,0 +1,162 @@
+"""How releases end when people intervene: run with CANARY_E2E_FULL=1."""
+
+import yaml
+
+from canary.api import Reason, Result
+from e2e.fixtures_releases import place
+from e2e.harness import installed
+from e2e.harness.auth import NAME, Auth
+from e2e.harness.figures import Figures, write_down
+from e2e.harness.kubectl import get, kubectl, now, wait_for
+from e2e.harness.release import KIND, Guard
+from e2e.harness.stage import Stage, staged
+from e2e.test_releases import ABRUPT, label, let_go, ready
+
+__all__ = ["place"]
+QUICK = Guard(weights=(20, 50))
+SLOW = Auth(abrupt=True, grace=60)
+"""Cuts every request that is still running when it is told to stop."""
+
+
+def test_c08_slow_requests_in_flight_at_an_abort_are_not_cut(place: str):
+    """Answers take 20 s, the application exits at once on SIGTERM: all of them arrive."""
+    guard = Guard(weights=(50,), hold="5m")
+    with staged(place, guard, SLOW, rate=10, timeout=60) as stage:
+        stage.ship(SLOW.next("v2", "slow:20"))
+        began = stage.weight_reaches(50)
+        wait_for("requests in flight", lambda: now() - began > 15, 60)
+        stage.ask("abort")
+        aborted = now()
+        entry = stage.ends(Result.ROLLED_BACK, seconds=120)
+        lasted = stage.film.statuses[-1].at - aborted
+        stage.nothing_left()
+    assert entry["reason"] == Reason.ABORTED
+    assert stage.film.back_to_zero() - aborted < 5, "the weight does not wait for the drain"
+    assert lasted > 15, "the canary's pods wait for their requests"
+    note = f"answers take 20 s; its pods went {lasted:.0f} s after the abort"
+    dropped, sent = len(stage.load.failures), stage.load.sent
+    name, reason = "abort with slow requests in flight", entry["reason"]
+    write_down(Figures(name, "RolledBack", reason, dropped=dropped, sent=sent, note=note))
+    assert stage.load.failures == []
+
+
+def test_a_release_deleted_while_the_target_rolls_drops_nothing(place: str):
+    """The target goes back first, while the canary serves; then the route."""
+    with staged(place, QUICK, ABRUPT) as stage:
+        stage.ship(ABRUPT.next("v2"))
+        stage.weight_reaches(100, 150)
+        stage.film.wait("the target to roll", lambda: not stage.film.paused[-1].what, 60)
+        wait_for("a pod of the new version", lambda: "v2" in labels(stage), 30)
+        kubectl("-n", place, "delete", KIND, NAME, "--timeout=150s")
+        stage.nothing_left()
+        wait_for("the Deployment to be let go", lambda: let_go(place), 30)
+        kubectl("-n", place, "rollout", "status", f"deployment/{NAME}", "--timeout=30s")
+        assert labels(stage) == {"v1"}
+    dropped, sent = len(stage.load.failures), stage.load.sent
+    write_down(
+        Figures("deleted while the target rolls", "Deleted", "-", dropped=dropped, sent=sent)
+    )
+    assert stage.load.failures == []
+
+
+def labels(stage: Stage) -> set[str]:
+    """The versions of the target's pods that are ready."""
+    mine = [pod for pod in stage.pods() if not pod["metadata"]["name"].startswith(f"{NAME}-canary")]
+    return {label(pod) for pod in mine if ready(pod)}
+
+
+def test_c05_a_namespace_deleted_in_mid_release_goes(place: str):
+    """Within 150 s, and the operator neither fails nor hurries."""
+    with staged(place, QUICK, ABRUPT) as stage:
+        stage.ship(ABRUPT.next("v2"))
+        stage.weight_reaches(20)
+        deleted = now()
+        kubectl("delete", "namespace", place, "--wait=false")
+        wait_for(
+            "the namespace to go", lambda: get("default", "namespace", place) is None, 150, 1.0
+        )
+        seconds = now() - deleted
+    since = f"--since={int(now() - deleted) + 5}s"
+    logs = [kubectl("-n", installed.NAMESPACE, "logs", pod, since) for pod in installed.pods()]
+    mine = [line for log in logs for line in log.splitlines() if place in line]
+    assert not [line for line in mine if "Traceback" in line], mine
+    assert len(mine) <= seconds + 20, "at most one line a second"
+    write_down(
+        Figures("namespace deleted at 20 %", "Deleted", "-", note=f"gone after {seconds:.0f} s")
+    )
+
+
+def test_a_deployment_that_is_replaced_says_what_to_apply_and_is_adopted(place: str):
+    """`kubectl replace --force` at rest: said in status and Event, adopted once it runs."""
+    with staged(place, QUICK, ABRUPT) as stage:
+        body = yaml.safe_dump(ABRUPT.next("v2", ready=False).deployment(place))
+        kubectl("replace", "--force", "-f", "-", stdin=body)
+        stage.film.wait(
+            "the loss", lambda: stage.film.status.get("reason") == Reason.STABLE_LOST, 60
+        )
+        assert "Apply the manifests" in stage.film.status["message"]
+        wait_for("an Event", lambda: Reason.STABLE_LOST in events(place), 30)
+        stage.ship(ABRUPT.next("v3"))
+        stage.film.wait(
+            "adoption",
+            lambda: stage.film.status.get("reason") == Reason.ROLLED_OUT_WITHOUT_CANARY,
+            90,
+        )
+        assert labels(stage) == {"v3"}
+
+
+def test_a_deployment_replaced_in_mid_release_ends_the_release(place: str):
+    """The canary serves until the new pods do; then it goes, and what runs is adopted."""
+    with staged(place, QUICK, ABRUPT) as stage:
+        stage.ship(ABRUPT.next("v2"))
+        stage.weight_reaches(20)
+        kubectl(
+            "replace",
+            "--force",
+            "-f",
+            "-",
+            stdin=yaml.safe_dump(ABRUPT.next("v3").deployment(place)),
+        )
+        entry = stage.ends(Result.ROLLED_BACK, seconds=120)
+        assert entry["reason"] == Reason.STABLE_LOST
+        stage.nothing_left()
+        stage.film.wait(
+            "adoption",
+            lambda: stage.film.status.get("reason") == Reason.ROLLED_OUT_WITHOUT_CANARY,
+            90,
+        )
+
+
+def events(place: str) -> set[str]:
+    """Reasons of the namespace's Events."""
+    path = "jsonpath={.items[*].reason}"
+    return set(kubectl("-n", place, "get", "events.events.k8s.io", "-o", path).split())
+
+
+def test_the_autoscaler_is_given_back_without_a_conflict(place: str):
+    """Its manifest applied unforced afterwards, with another floor, is taken."""
+    scaler = {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": NAME, "namespace": place},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": NAME},
+            "minReplicas": 2,
+            "maxReplicas": 5,
+        },
+    }
+
+    def applied(least: int) -> None:
+        scaler["spec"]["minReplicas"] = least
+        kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump(scaler))
+
+    with staged(place, QUICK, ABRUPT) as stage:
+        applied(2)
+        stage.ship(ABRUPT.next("v2"))
+        stage.weight_reaches(20)
+        during = get(place, "hpa", NAME)
+        assert during is not None
+        assert during["spec"]["minReplicas"] == 3
+        stage.ask("abort")
+        stage.ends(Result.ROLLED_BACK)
+        applied(1)
