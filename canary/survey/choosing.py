@@ -7,7 +7,7 @@ from canary.api import unknown
 from canary.api.traffic import MAX_ROUTES
 from canary.core.increments import Side
 from canary.errors import NotFoundError, UsageError
-from canary.kube.objects import Object
+from canary.kube.objects import SERVICES, Object
 from canary.metrics.compiler import Context
 from canary.metrics.presets import POOLS, RATIOS
 from canary.routers.gateway_api import ENVOY_GATEWAY, GRPC_ROUTE
@@ -46,36 +46,36 @@ class Wanted:
 class Choice:
     """One Service and the routes to it that are weighted."""
 
-    service: Object
+    service: Object | None
+    """None: workers, which nothing is sent to."""
     ways: tuple[Way, ...]
     """None: share by the number of pods."""
 
     @property
     def name(self) -> str:
-        """Of the Service."""
-        return str(self.service["metadata"]["name"])
+        """Of the Service; empty for workers."""
+        return str(self.service["metadata"]["name"]) if self.service is not None else ""
 
 
 def choose(around: Around, wanted: Wanted) -> Choice:
-    """The Service and the route that are meant.
+    """The Service and the route that are meant; without any Service these are workers.
 
     Raises:
-        NotFoundError: there is no Service.
+        NotFoundError: a Service is asked for, or may be there, and none selects the pods.
         UsageError: there are several, and no flag says which.
     """
     service = _service(around, wanted.service)
+    if service is None:
+        return Choice(None, ())
     ways = around.ways[service["metadata"]["name"]]
     return Choice(service, _ways(ways, wanted.route, service["metadata"]["name"]))
 
 
-def _service(around: Around, wanted: str | None) -> Object:
+def _service(around: Around, wanted: str | None) -> Object | None:
     names = [one["metadata"]["name"] for one in around.services]
     if not names:
-        raise NotFoundError(
-            f"no Service in namespace {around.namespace} selects the pods of Deployment "
-            f"{around.name}; a release of workers without one is written by hand: docs/routers.md, "
-            "Workers without a Service"
-        )
+        _expect_workers(around, wanted)
+        return None
     if wanted is None and len(names) > 1:
         raise UsageError(
             f"{len(names)} Services select the pods of Deployment {around.name}: {listed(names)}; "
@@ -87,6 +87,20 @@ def _service(around: Around, wanted: str | None) -> Object:
             f"these do: {listed(names)}"
         )
     return around.services[names.index(wanted or names[0])]
+
+
+def _expect_workers(around: Around, wanted: str | None) -> None:
+    """Raises NotFoundError where somebody means a Service, or one may have been overlooked."""
+    named = any(one["metadata"]["name"] == around.name for one in around.neighbours)
+    hidden = [sentence for sentence in around.unseen if SERVICES.plural in sentence]
+    if wanted is None and not named and not hidden:
+        return
+    unseen = f" (not seen: {hidden[0]})" if hidden else ""
+    called = f"; Service {around.name} selects other pods" if named else ""
+    raise NotFoundError(
+        f"no Service in namespace {around.namespace} selects the pods of Deployment "
+        f"{around.name}{called}{unseen}"
+    )
 
 
 def _ways(ways: Sequence[Way], wanted: str | None, service: str) -> tuple[Way, ...]:

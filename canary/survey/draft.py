@@ -104,6 +104,10 @@ def _scaled(around: Around) -> str:
 
 def _service(found: Found) -> Iterator[str]:
     around, choice = found.around, found.choice
+    if choice.service is None:
+        workers = "No Service selects its pods, so these are taken for workers: nothing is sent to"
+        yield from _said(f"{workers} them, they take their work themselves.", 2)
+        return
     others = [one["metadata"]["name"] for one in around.services if one is not choice.service]
     which = f"Others do as well: {listed(others)}." if others else "No other does."
     yield from _said(f"Selects the Deployment's pods. {which} It is read, never written.", 2)
@@ -175,6 +179,13 @@ def _route(way: Way) -> str:
 
 
 def _no_route(found: Found) -> Iterator[str]:
+    if found.choice.service is None:
+        shared = (
+            "The work is shared by the number of pods: approximately, and a canary pod takes its"
+        )
+        yield from _said(f"{shared} share as soon as it runs.", 4)
+        yield "    replicas: {}"
+        return
     ways = found.around.ways.get(found.choice.name)
     foreign = found.around.elsewhere.get(found.choice.name)
     if ways:

@@ -62,6 +62,8 @@ def notes(found: Found, plan: Plan) -> Iterator[str]:
 
 def _why_pods(found: Found) -> str:
     around, name = found.around, found.choice.name
+    if found.choice.service is None:
+        return f"no Service selects the pods of Deployment {around.name}: taken for workers"
     if around.ways.get(name):
         return f"{listed(way.name for way in around.ways[name])} left out, as asked"
     if old := around.outdated.get(name):

@@ -470,3 +470,28 @@ def test_what_goes_wrong_outside_has_its_exit_code(terminal: Terminal, prometheu
         prometheus.answer = lambda _: Reply(b"<html>")
         assert terminal.online(server, "--prometheus", prometheus.url) == 2
         assert "is no Prometheus" in terminal.err
+
+
+def test_workers_without_a_service_are_drafted(terminal: Terminal) -> None:
+    """Nothing is sent to them: no service, shared by the number of pods, and said so."""
+    assert terminal.offline(DEPLOYMENT, more=("--metric", "http")) == 0
+    spec = terminal.release.spec
+    assert spec.service is None
+    assert spec.traffic.replicas is not None
+    assert "taken for workers" in terminal.err
+
+
+@pytest.mark.parametrize(
+    ("beside", "options"),
+    [
+        pytest.param(SERVICE.replace("app: auth", "app: other"), (), id="one of its name"),
+        pytest.param("", ("--service", "auth"), id="one that is asked for"),
+    ],
+)
+def test_a_service_that_selects_no_pod_makes_no_workers(
+    beside: str, options: tuple[str, ...], terminal: Terminal
+) -> None:
+    """Somebody means a Service: it is said that it selects none of the pods."""
+    texts = [text for text in (DEPLOYMENT, beside) if text]
+    assert terminal.offline(*texts, more=("--metric", "http", *options)) == 7
+    assert "selects the pods of Deployment auth" in terminal.err
