@@ -39,6 +39,7 @@ SIDE_BY_SIDE = (
     "e2e/test_protection.py",
     "e2e/test_emergencies.py",
     *(("e2e/test_capacity.py", "e2e/test_isolation.py", "e2e/test_ends.py") if FULL else ()),
+    *(("e2e/test_routes.py", "e2e/test_workers.py") if FULL else ()),
     *(("e2e/test_releases_more.py",) if FULL else ()),
 )
 ALONE = ("e2e/test_disruptions.py",)
@@ -50,6 +51,8 @@ WHOLE = {
     "test_capacity.py",
     "test_isolation.py",
     "test_ends.py",
+    "test_routes.py",
+    "test_workers.py",
     "test_disruptions.py",
     "test_envoy.py",
 }

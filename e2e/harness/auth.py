@@ -93,6 +93,7 @@ class Auth:
             "--version": self.flaw,
             "--label": self.label,
             "--leak-every": self.leak_every,
+            "--graceful": self.grace,
             # A busy test machine is no flaw.
             "--pool-max": 20,
             "--pool-timeout": 2,

@@ -85,7 +85,7 @@ class Film:
             match obj["kind"]:
                 case RELEASES.kind:
                     self.statuses.append(Frame(now(), obj.get("status") or {}))
-                case HTTP_ROUTES.kind:
+                case HTTP_ROUTES.kind if obj["metadata"]["name"] == NAME:
                     _append(self.weights, canary_weight(obj))
                 case DEPLOYMENTS.kind if obj["metadata"]["name"] == NAME:
                     _append(self.paused, bool(obj["spec"].get("paused")))

@@ -8,13 +8,17 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from canary.core.plan import RestoreRoute, SetWeight
 from canary.routers.dialect import Dialect
 from canary.routers.gateway_api import ENVOY_GATEWAY, GRPC_ROUTE, HTTP_ROUTE
 from canary.routers.istio import VIRTUAL_SERVICE
 from canary.routers.names import Names
+from canary.routers.several import SeveralRouters
+from canary.routers.shell import RouteRouter
 from canary.routers.split import problem, read_weight, restored, with_weight
 from canary.routers.traefik import TRAEFIK_SERVICE
-from tests.routers.routes import NAMES
+from tests.kube.fake import FakeCluster
+from tests.routers.routes import NAMES, wish
 
 Route = dict[str, Any]
 
@@ -185,6 +189,39 @@ def test_two_releases_on_one_route(
     for names in ends:
         written = restored(dialect, written, names)
     assert json.dumps(written) == json.dumps(route)
+
+
+@settings(max_examples=60, deadline=None)
+@given(routes(), routes(), st.lists(PERCENT, min_size=1, max_size=3))
+def test_two_routes_of_one_release(
+    one: tuple[Dialect, Route], other: tuple[Dialect, Route], weights: list[int]
+) -> None:
+    """Both get each weight, the largest is what is read, and both come back to the byte."""
+    cluster, routers = FakeCluster(), dict[str, RouteRouter]()
+    before = dict[str, Route]()
+    for name, (dialect, route) in (("one", one), ("other", other)):
+        put = copy.deepcopy(route)
+        put["metadata"]["name"] = name
+        del put["status"]
+        before[name] = cluster.put(dialect.kind, put)
+        routers[name] = RouteRouter(cluster, dialect, name)
+    router, asked = SeveralRouters(routers), wish({"replicas": {}})
+    for weight in weights:
+        router.apply(asked, SetWeight(weight))
+        seen = router.look(asked)
+        assert seen is not None
+        assert (seen.weight, seen.least) == (weight, weight)
+    router.apply(asked, RestoreRoute())
+    for name, (dialect, _) in (("one", one), ("other", other)):
+        after = cluster.get(dialect.kind, "prod", name)
+        assert after is not None
+        for part in ("spec", "metadata"):
+            assert json.dumps(_timeless(after[part])) == json.dumps(_timeless(before[name][part]))
+
+
+def _timeless(part: Route) -> Route:
+    """Without what every write changes."""
+    return {k: v for k, v in part.items() if k not in {"resourceVersion", "generation"}}
 
 
 def _is(dialect: Dialect, ref: Route, service: str) -> bool:

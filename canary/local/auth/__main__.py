@@ -49,6 +49,7 @@ def main() -> None:
     parser.add_argument("--leak-every", type=int, default=100, help="1 login in N is a rare one")
     parser.add_argument("--seed", type=int, default=0, help="decides which requests fail")
     parser.add_argument("--abrupt", action="store_true", help="exit at once on SIGTERM")
+    parser.add_argument("--graceful", type=int, default=5, help="seconds for requests at the end")
     chosen = parser.parse_args()
     try:
         version = parse_version(chosen.version)
@@ -74,7 +75,7 @@ def main() -> None:
         log_level="warning",
         access_log=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=chosen.graceful,
     )
     server = Abrupt(config) if chosen.abrupt else uvicorn.Server(config)
     server.run()
