@@ -27,6 +27,7 @@ QUICK = Guard(weights=(20, 50))
 MANY = Auth(abrupt=True, cpu="20m")
 """Of which many pods fit on a small node."""
 NO_IMAGE = "localhost/no-such:1"
+DEMANDED = "has(object.metadata.labels) && 'team' in object.metadata.labels"
 FIELD = "canary-controller"
 """The operator's name among the managers of fields."""
 
@@ -200,12 +201,12 @@ def limited(place: str) -> Iterator[None]:
 
 
 @contextmanager
-def policed(place: str, resources: str, holds: str, message: str) -> Iterator[None]:
+def policed(place: str, resources: str, holds: str, message: str, *verbs: str) -> Iterator[None]:
     """An admission policy for this namespace; in force while the block runs."""
     rule = {
         "apiGroups": ["apps" if resources == "deployments" else ""],
         "apiVersions": ["v1"],
-        "operations": ["CREATE", "UPDATE"],
+        "operations": verbs or ["CREATE", "UPDATE"],
         "resources": [resources],
     }
     spec = {
@@ -227,10 +228,13 @@ def policed(place: str, resources: str, holds: str, message: str) -> Iterator[No
 
 
 def _refuses(place: str, resources: str, message: str) -> bool:
-    """The policy is in force: objects are refused that have neither label."""
-    change = ("label", resources, "--all", "--overwrite", "app=other", "team-")
+    """The policy is in force: an object is refused that has neither label."""
+    tries = {
+        "pods": ("label", "pods", "--all", "--overwrite", "app=other"),
+        "deployments": ("create", "deployment", "none", "--image=none"),
+    }
     try:
-        kubectl("-n", place, *change, "--dry-run=server")
+        kubectl("-n", place, *tries[resources], "--dry-run=server")
     except KubectlError as error:
         return message in str(error)
     return False
@@ -298,11 +302,29 @@ def test_c01_a_quota_that_goes_lets_the_release_go_on(place: str):
     assert figures.dropped == 0, stage.load.failures
 
 
+def test_c06_a_policy_that_refuses_the_canarys_deployment_is_quoted(place: str):
+    """Older than the policy, the user's own Deployment has no such label, so the canary has none."""
+    with staged(place, QUICK, ABRUPT) as stage:
+        film, demand = stage.film, "every Deployment needs the label team"
+        with policed(place, "deployments", DEMANDED, demand, "CREATE"):
+            stage.ship(ABRUPT.next("v2"))
+            shipped = now()
+            film.wait("the words", lambda: demand in str(film.status.get("message")), 20)
+            said, reason = now() - shipped, film.status["reason"]
+            Event().wait(5)
+            assert film.weight == 0
+        stage.weight_reaches(20, 120)
+        stage.ask("abort")
+        stage.ends(Result.ROLLED_BACK)
+    note = f"its words after {said:.1f} s"
+    write_down(Figures("a policy refuses the canary's Deployment", "waits", reason, note=note))
+    assert (reason, said <= 10) == (Reason.API_REFUSED, True)
+
+
 def test_c06_the_canary_has_the_labels_that_a_policy_demands_of_deployments(place: str):
     """Those of the user's own Deployment."""
     owned = replace(ABRUPT, team={"team": "identity"})
-    holds = "has(object.metadata.labels) && 'team' in object.metadata.labels"
-    demand = policed(place, "deployments", holds, "every Deployment needs the label team")
+    demand = policed(place, "deployments", DEMANDED, "every Deployment needs the label team")
     with staged(place, QUICK, owned) as stage, demand:
         stage.ship(owned.next("v2"))
         entry = stage.ends(Result.PROMOTED, seconds=240)
