@@ -38,7 +38,7 @@ def test_a_fix_gets_through_while_stable_is_broken(place: str, flaw: str):
     reasons = {one.what.get("reason") for one in stage.film.statuses}
     write_down(
         Figures(
-            f"fix, stable fails {float(flaw.partition(':')[2]):.0%}",
+            f"fix, stable fails {100 * float(flaw.partition(':')[2]):.0f} %",
             entry["result"],
             entry["reason"],
             dropped=sum(one.version != broken.label for one in stage.load.failures),

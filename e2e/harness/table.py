@@ -35,7 +35,7 @@ PEERS: Mapping[str, tuple[str, str, str]] = {
     ),
     "both canary pods evicted at 100 %": ("–", "–", "no total outage"),
     **dict.fromkeys(
-        ("fix, stable fails 30%", "fix, stable fails 100%"),
+        ("fix, stable fails 30 %", "fix, stable fails 100 %"),
         ("–", "–", "everywhere within 3 min"),
     ),
     "autoscaler grows 3 to 9 at 20 %": ("–", "–", "0 dropped, promoted with 9"),
