@@ -688,6 +688,40 @@ def test_a_port_renamed_in_service_and_deployment_at_once_is_an_obstacle() -> No
     assert "canary promote auth --skip-analysis --reason TEXT" in found.message
 
 
+@pytest.mark.parametrize(
+    ("new", "blocked"),
+    [
+        pytest.param([9090], True, id="moved"),
+        pytest.param([80, 9090], False, id="declared at last, by pods that may have had it before"),
+        pytest.param([80], False, id="not declared by either version"),
+    ],
+)
+def test_a_number_moved_in_service_and_deployment_at_once_is_an_obstacle(
+    new: list[int], *, blocked: bool
+) -> None:
+    """Running pods answer at the old one only."""
+    stage = Stage()
+    body = stage.deployment()
+    for container in body["spec"]["template"]["spec"]["containers"]:
+        container["ports"] = [{"containerPort": 80}]
+    stage.cluster.put(DEPLOYMENTS, body)
+    stage.roll()
+    do(stage, Hold(target(stage).template))
+    move = {"op": "replace", "path": "/spec/ports/0/targetPort", "value": 9090}
+    stage.cluster.patch(SERVICES, NAMESPACE, "auth", [move])
+    assert target(stage).obstacle is None
+    body = stage.deployment()
+    for container in body["spec"]["template"]["spec"]["containers"]:
+        container["ports"] = [{"containerPort": number} for number in new]
+    stage.cluster.put(DEPLOYMENTS, body)
+    found = target(stage).obstacle
+    assert (found is not None) is blocked
+    if found is not None:
+        assert (
+            "Port 80 of Service auth sends to port 9090, which no running pod has" in found.message
+        )
+
+
 QUOTA = 'pods "auth-canary-1" is forbidden: exceeded quota: small, requested: pods=1'
 
 

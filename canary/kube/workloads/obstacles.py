@@ -47,23 +47,29 @@ def _service(objects: Objects, wish: Wish, seen: Seen) -> Obstacle | None:
 
 
 def _port(service: Object, seen: Seen, release: str) -> Obstacle | None:
-    """A port that was renamed in Service and Deployment at once: only the held template has it.
+    """A port that was changed in Service and Deployment at once: only the held template has it.
 
-    A number needs no container that declares it, and the ports after the first may be new ones.
+    The ports after the first may be new ones. A number need not be declared by a container, so it
+    counts only where the new version declares it instead of one that the running pods declare.
     """
     port = service["spec"]["ports"][0]
     wanted, name = port.get("targetPort"), service["metadata"]["name"]
-    running = [one for one in seen.sets if int(one["spec"].get("replicas", 0)) > 0]
-    names = {found for one in running for found in _port_names(one["spec"])}
-    if not isinstance(wanted, str) or not running or wanted in names:
-        return None
-    has = ", ".join(sorted(names)) or "no named port"
-    message = (
-        f"Port {port['port']} of Service {name} sends to the port named {wanted}, which no running"
-        f" pod has (they have: {has}), so the Service has no endpoints: set targetPort back, or to"
-        f" a number, until the new version is released."
+    field, named = (
+        ("name", "the port named") if isinstance(wanted, str) else ("containerPort", "port")
     )
-    if wanted in set(_port_names(seen.deployment["spec"])):
+    running = [one for one in seen.sets if int(one["spec"].get("replicas", 0)) > 0]
+    has = {found for one in running for found in _ports(one["spec"], field)}
+    new = set(_ports(seen.deployment["spec"], field))
+    moved = field == "name" or (wanted in new and not has <= new)
+    if wanted is None or not running or wanted in has or not moved:
+        return None
+    known = ", ".join(sorted(map(str, has))) or "no named port"
+    message = (
+        f"Port {port['port']} of Service {name} sends to {named} {wanted}, which no running pod has"
+        f" (they have: {known}), so nobody answers: set targetPort back until the new version is"
+        " released."
+    )
+    if wanted in new:
         message += (
             " The new version has the port; to release it at once:"
             f" canary promote {release} --skip-analysis --reason TEXT."
@@ -71,11 +77,11 @@ def _port(service: Object, seen: Seen, release: str) -> Obstacle | None:
     return Obstacle(Reason.SERVICE_SELECTS_NO_POD, message)
 
 
-def _port_names(owner: Object) -> Iterator[str]:
-    """Of the pods that a Deployment or a ReplicaSet with this spec makes."""
+def _ports(owner: Object, field: str) -> Iterator[object]:
+    """Names or numbers of the ports of the pods that a Deployment with this spec makes."""
     spec = owner["template"].get("spec") or {}
     for container in [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]:
-        yield from (port["name"] for port in container.get("ports") or [] if "name" in port)
+        yield from (port[field] for port in container.get("ports") or [] if field in port)
 
 
 def _name_taken(objects: Objects, wish: Wish, owner: Object) -> Obstacle | None:
