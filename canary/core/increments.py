@@ -8,6 +8,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
+from typing import NamedTuple
 
 from canary.core.counter import Counter, steady
 from canary.core.rounds import Rounds
@@ -59,8 +61,7 @@ class Grid:
         return tuple(self.start + i * self.step for i in range(max(count, 0)))
 
 
-@dataclass(frozen=True, slots=True)
-class Increment:
+class Increment(NamedTuple):
     """What one pod (or a router for one backend) counted in one round.
 
     `name` is the value of the label that separates the sides.
@@ -141,40 +142,55 @@ class _Counts:
         self._first = _first_scrapes(counters.total)
         self._usual = _usual(counters.total)
         self._found: list[dict[str, list[float]]] = [{} for _ in rounds.ends]
+        self._side: dict[str, Side | None] = {}
+        """Per name; asked for once, not for every round."""
         self.jumpy: NoData | None = None
 
     def add(self, series: Iterable[Series], is_bad: IsBad | None, column: int = 0) -> None:
         """Takes in all series of one kind."""
-        counters, ends, start = self._counters, self._rounds.ends, self._rounds.start
+        counters = self._counters
         for one in series:
             name = one.labels.get(counters.label, "")
             if counters.side_of(name) is None or not one.points:
                 continue
+            self._side.setdefault(name, counters.side_of(name))
             bad = is_bad is not None and is_bad(one.labels)
-            for time, increase in self._steps(one, name):
-                if not start < time <= self._rounds.end:
-                    continue
-                counts = self._found[bisect_left(ends, time)].setdefault(name, [0.0, 0.0, 0.0])
-                counts[column] += increase
-                if bad:
-                    counts[1] += increase
+            self._count(name, self._steps(one, name), column, bad=bad)
 
-    def _steps(self, series: Series, name: str) -> Iterator[tuple[float, float]]:
+    def _count(
+        self, name: str, steps: Iterable[tuple[float, float]], column: int, *, bad: bool
+    ) -> None:
+        """Puts (time, increase), ascending, into the rounds; a week has a million of them."""
+        ends, start, found = self._rounds.ends, self._rounds.start, self._found
+        index, last = 0, self._rounds.end
+        for time, increase in steps:
+            if time <= start:
+                continue
+            if time > last:
+                break
+            if time > ends[index]:
+                index += 1
+                if time > ends[index]:
+                    index = bisect_left(ends, time, index)
+            counts = found[index].get(name)
+            if counts is None:
+                counts = found[index][name] = [0.0, 0.0, 0.0]
+            counts[column] += increase
+            if bad:
+                counts[1] += increase
+
+    def _steps(self, series: Series, name: str) -> Iterable[tuple[float, float]]:
         points = series.points
-        if self._from_zero(series, name):
-            yield points[0]
+        begun = points[:1] if self._from_zero(series, name) else ()
         if steady(points):  # nearly all are: only what is asked for is looked at
             first = max(bisect_right(points, self._rounds.start, key=_time) - 1, 0)
-            last = points[first][1]
-            for time, value in points[first + 1 :]:
-                yield time, value - last
-                last = value
-            return
+            known = points[first:]
+            return (*begun, *[(now[0], now[1] - old[1]) for old, now in pairwise(known)])
         counter = Counter(*points[0])
-        for time, value in points[1:]:
-            yield time, counter.step(time, value)
+        steps = [(time, counter.step(time, value)) for time, value in points[1:]]
         if counter.jumpy:
             self.jumpy = NoData(_JUMPY.format(name=name), partial=True)
+        return (*begun, *steps)
 
     def _from_zero(self, series: Series, name: str) -> bool:
         """Whether it began within the range, after its target did or with it."""
@@ -187,10 +203,9 @@ class _Counts:
 
     def ticks(self) -> tuple[Tick, ...]:
         """The rounds, ascending."""
-        times, side_of = self._rounds.times(), self._counters.side_of
-        by_good = self._counters.good is not None
+        times, by_good = self._rounds.times(), self._counters.good is not None
         return tuple(
-            Tick(begin, end, tuple(_increments(found, side_of, by_good=by_good)))
+            Tick(begin, end, tuple(_increments(found, self._side, by_good=by_good)))
             for begin, end, found in zip(times, times[1:], self._found, strict=False)
         )
 
@@ -203,13 +218,13 @@ _JUMPY = (
 
 
 def _increments(
-    found: Mapping[str, list[float]], side_of: SideOf, *, by_good: bool
+    found: Mapping[str, list[float]], side: Mapping[str, Side | None], *, by_good: bool
 ) -> Iterator[Increment]:
     for name, (total, bad, good) in found.items():
-        side = side_of(name)
-        if side is not None:
+        mine = side[name]
+        if mine is not None:
             wrong = max(total - good, 0.0) if by_good else min(bad, total)
-            yield Increment(name, side, total, wrong)
+            yield Increment(name, mine, total, wrong)
 
 
 def _target(labels: Mapping[str, str]) -> Hashable:

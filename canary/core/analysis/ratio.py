@@ -1,5 +1,6 @@
 """Bad requests out of requests: from samples to intervals to the evidence, and back to words."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from canary.api import Metric, MetricStatus, Reason, Verdict, format_duration
@@ -132,35 +133,35 @@ def _without_earlier_canaries(tick: Tick, given: AnalysisInput) -> Tick:
 
 
 def _interval(tick: Tick, given: AnalysisInput) -> Interval:
+    if not given.ready_since:  # pods that nobody knows are never cold
+        return interval_of(tick)
     warm = (one for one in tick.increments if not given.cold(one.name, tick.end))
     return interval_of(replace(tick, increments=tuple(warm)))
 
 
 def interval_of(tick: Tick) -> Interval:
     """What the judge folds of one round: the sums of both sides, and each of several pods."""
-    counted = tick.increments
-
-    def of(side: Side) -> tuple[float, float]:
-        mine = [one for one in counted if one.side is side]
-        return sum(one.total for one in mine), sum(one.bad for one in mine)
-
-    def pods(side: Side) -> tuple[PodCount, ...]:
-        mine = tuple(_pod_count(one) for one in counted if one.side is side)
-        # A router calls all pods of one version the same: then only the sum is known.
-        return mine if len({one.pod for one in mine}) > 1 else ()
-
+    canary = [one for one in tick.increments if one.side is Side.CANARY]
+    stable = [one for one in tick.increments if one.side is Side.STABLE]
     return Interval(
         tick.start,
         tick.end,
-        *of(Side.CANARY),
-        *of(Side.STABLE),
-        pods=pods(Side.STABLE),
-        canary_pods=pods(Side.CANARY),
+        *_sums(canary),
+        *_sums(stable),
+        pods=_pods(stable),
+        canary_pods=_pods(canary),
     )
 
 
-def _pod_count(one: Increment) -> PodCount:
-    return PodCount(one.name, one.total, one.bad)
+def _sums(increments: Sequence[Increment]) -> tuple[float, float]:
+    return sum(one.total for one in increments), sum(one.bad for one in increments)
+
+
+def _pods(increments: Sequence[Increment]) -> tuple[PodCount, ...]:
+    """A router calls all pods of one version the same: then only the sum is known."""
+    if len(increments) == 1:
+        return ()
+    return tuple([PodCount(name, total, bad) for name, _, total, bad in increments])
 
 
 def _verdicts(

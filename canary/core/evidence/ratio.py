@@ -58,27 +58,35 @@ class Ratio:
         stable_bad = sum(group[3] for group in self._groups)
         if not bad and not stable_bad:
             return None, None
-        middle = _minimum(lambda log: self._evidence(log, clump))
+        evidence = self._evidence(clump)
+        middle = _minimum(evidence)
         limit = -math.log(error)
         low = high = None
         if bad:
-            low = _crossing(lambda log: self._evidence(log, clump) - limit, middle, -_WIDEST)
+            low = _crossing(lambda log: evidence(log) - limit, middle, -_WIDEST)
         if stable_bad:
-            high = _crossing(lambda log: self._evidence(log, clump) - limit, middle, _WIDEST)
+            high = _crossing(lambda log: evidence(log) - limit, middle, _WIDEST)
         return (
             math.exp(low) if low is not None else (0.0 if stable_bad else None),
             math.exp(high) if high is not None else None,
         )
 
-    def _evidence(self, log_ratio: float, clump: float) -> float:
-        """Log of E_ρ: grows on both sides of its only minimum."""
-        value = 0.0
+    def _evidence(self, clump: float) -> Function:
+        """Log of E_ρ by log ρ: grows on both sides of its only minimum."""
+        known, terms = 0.0, []
         for canary, canary_bad, stable, stable_bad in self._groups:
             x, y = canary_bad / clump, stable_bad / clump
-            log_odds = log_ratio + math.log(canary / stable)
-            value += _log_beta(x + 0.5, y + 0.5) - _log_beta(0.5, 0.5)
-            value += x * _softplus(-log_odds) + y * _softplus(log_odds)
-        return value
+            known += _log_beta(x + 0.5, y + 0.5) - _log_beta(0.5, 0.5)
+            terms.append((x, y, math.log(canary / stable)))
+
+        def evidence(log_ratio: float) -> float:
+            value = known
+            for x, y, log_weights in terms:
+                log_odds = log_ratio + log_weights
+                value += x * _softplus(-log_odds) + y * _softplus(log_odds)
+            return value
+
+        return evidence
 
     def dump(self) -> list[float]:
         """All of it as numbers."""
