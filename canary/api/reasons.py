@@ -264,7 +264,9 @@ REASONS: dict[Reason, ReasonInfo] = {
         look_at=LookAt.TARGET,
     ),
     Reason.TARGET_TAKEN: ReasonInfo(
-        "Another CanaryRelease already manages this target.", ReasonKind.OBSTACLE, stalls=True
+        "Another CanaryRelease or controller already manages this target.",
+        ReasonKind.OBSTACLE,
+        stalls=True,
     ),
     Reason.NAME_TAKEN: ReasonInfo(
         "An object that canary did not create has the name that the canary needs.",

@@ -4,15 +4,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from canary.kube.objects import Kind, Object
+from canary.kube.workloads.other_controllers import CONTROLLERS, naming, refers_to
 from canary.survey.reader import Reader, listed
 
 CLAIMS = Kind("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
-CONTROLLERS: Mapping[Kind, str] = {
-    Kind("argoproj.io", "v1alpha1", "rollouts", "Rollout"): "workloadRef",
-    Kind("flagger.app", "v1beta1", "canaries", "Canary"): "targetRef",
-    Kind("rollouts.kruise.io", "v1beta1", "rollouts", "Rollout"): "workloadRef",
-}
-"""Kinds of other controllers that scale a Deployment, and the field that names it."""
 SCALED_OBJECTS = Kind("keda.sh", "v1alpha1", "scaledobjects", "ScaledObject")
 _ONE_NODE = frozenset({"ReadWriteOnce", "ReadWriteOncePod"})
 
@@ -23,25 +18,17 @@ def other_controllers(reader: Reader, namespace: str, target: str) -> tuple[str,
     Kinds that the cluster does not serve, or that may not be listed, have none.
     """
     return tuple(
-        f"{kind.kind}.{kind.group} {one['metadata']['name']}"
-        for kind, field in CONTROLLERS.items()
-        for one in listed(reader, kind, namespace)[0]
-        if _refers_to(one, field, target)
+        name
+        for kind in CONTROLLERS
+        for name in naming(kind, listed(reader, kind, namespace)[0], target)
     )
 
 
 def scaled_object(reader: Reader, namespace: str, target: str) -> str | None:
     """Return the name of KEDA's ScaledObject for the Deployment; None without one."""
     found = listed(reader, SCALED_OBJECTS, namespace)[0]
-    named = (one for one in found if _refers_to(one, "scaleTargetRef", target))
+    named = (one for one in found if refers_to(one, "scaleTargetRef", target))
     return next((str(one["metadata"]["name"]) for one in named), None)
-
-
-def _refers_to(one: Object, field: str, target: str) -> bool:
-    spec = one.get("spec") or {}
-    # Older versions of Kruise have it in spec.objectRef.
-    ref = spec.get(field) or (spec.get("objectRef") or {}).get(field) or {}
-    return ref.get("kind", "Deployment") == "Deployment" and ref.get("name") == target
 
 
 def exclusive_resources(template: Object, claims: Mapping[str, Object]) -> Iterator[str]:

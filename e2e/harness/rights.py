@@ -24,6 +24,9 @@ ELSEWHERE: Final[Mapping[str, str]] = {
     "autoscaling/horizontalpodautoscalers": "e2e/test_workloads.py has an autoscaler",
     "events.k8s.io/events": "patched only when the same thing happens again",
     "pods/log": "e2e/test_workloads.py: test_a_check_that_fails_says_why",
+    "argoproj.io/rollouts": "this cluster has no Argo Rollouts",
+    "rollouts.kruise.io/rollouts": "this cluster has no Kruise Rollouts",
+    "flagger.app/canaries": "this cluster has no Flagger",
     "canary-controller.dev/canaryreleases/finalizers": "checked by the API server, never requested",
 }
 """Given for what a release may have and those of the whole runs do not: where it is tried."""

@@ -20,6 +20,7 @@ from canary.core.plan import (
 from canary.core.snapshot import Target, Trouble
 from canary.errors import ConflictError, TransientError
 from canary.interfaces import Key
+from canary.kube.failures import ForbiddenError
 from canary.kube.objects import (
     AUTOSCALERS,
     DEPLOYMENTS,
@@ -32,6 +33,7 @@ from canary.kube.objects import (
 from canary.kube.workloads import Holding, holding_mode
 from canary.kube.workloads.holding import BINDINGS, POLICIES
 from canary.kube.workloads.names import FINALIZER, HOLD, STABLE
+from canary.kube.workloads.other_controllers import CONTROLLERS
 from canary.kube.workloads.pods import pod_of, why_not_created
 from canary.kube.workloads.template import template_hash
 from tests.kube.stage import DEPLOYMENT, KEY, NAMESPACE, Stage, manifest
@@ -150,6 +152,30 @@ def test_a_deployment_replaced_by_itself_is_not_paused_before_it_has_its_pods(
     assert stage.deployment()["spec"].get("paused", False) is (stage.mode is Holding.AT_REST)
     assert target(stage, Status(stable_hash=VETTED)).held
     assert len(target(stage).pods) == 4
+
+
+@pytest.mark.parametrize("kind", CONTROLLERS)
+def test_m08_a_target_of_another_controller_is_not_touched(kind: Kind) -> None:
+    """Two controllers would scale it: named, before anything is written."""
+    stage = Stage()
+    named = {CONTROLLERS[kind]: {"apiVersion": "apps/v1", "kind": "Deployment", "name": "auth"}}
+    stage.cluster.put(kind, {"metadata": {"name": "web", "namespace": NAMESPACE}, "spec": named})
+    obstacle = target(stage).obstacle
+    assert obstacle is not None
+    assert (obstacle.reason, kind.group in obstacle.message) == (Reason.TARGET_TAKEN, True)
+    assert target(stage, IN_FLIGHT).obstacle is None, "a release in flight is not held up by it"
+
+
+def test_another_controllers_objects_that_nobody_may_see_are_no_obstacle() -> None:
+    """An operator with rights in a few namespaces goes on."""
+    stage = Stage()
+
+    def forbid(verb: str, kind: Kind, _namespace: str, _name: str) -> None:
+        if kind in CONTROLLERS:
+            raise ForbiddenError(f"you may not {verb} {kind.plural}")
+
+    stage.cluster.before = forbid
+    assert target(stage).obstacle is None
 
 
 ABANDONED = [

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from canary.kube.workloads.other_controllers import CONTROLLERS
 from canary.manifests import crd
 
 ROOT = Path(__file__).parents[2] / "manifests"
@@ -63,8 +64,12 @@ def test_no_role_has_more_than_it_names(role: Manifest) -> None:
 
 def test_what_the_operator_reads_it_may_watch_and_what_it_changes_it_patches() -> None:
     """Caches list and watch; a whole `update` would overwrite what others wrote since."""
+    others = {kind.group for kind in CONTROLLERS}
     for rule in one("ClusterRole")["rules"]:
         verbs = set(rule["verbs"])
+        if others.issuperset(rule["apiGroups"]):  # looked at once, before a release starts
+            assert verbs == {"list"}
+            continue
         assert ("watch" in verbs) == ("list" in verbs), rule
         assert "update" not in verbs or "/" in rule["resources"][0], rule
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 
-from canary.api import Reason
+from canary.api import Intent, Reason
 from canary.core.snapshot import Obstacle, Wish
 from canary.kube.objects import DEPLOYMENTS, RELEASES, SERVICES, Object, Objects
 from canary.kube.workloads.canaries import without_service
 from canary.kube.workloads.isolation import replaced_labels
 from canary.kube.workloads.names import canary_name, controlled_by, service_name
+from canary.kube.workloads.other_controllers import other_controller
 from canary.kube.workloads.target import Seen
 
 
@@ -15,6 +16,7 @@ def obstacle_of(objects: Objects, wish: Wish, owner: Object, seen: Seen) -> Obst
     """The first one; None where a release could start."""
     return (
         _taken(objects, wish, seen)
+        or _controlled(objects, wish, seen)
         or _service(objects, wish, seen)
         or _name_taken(objects, wish, owner)
     )
@@ -30,6 +32,21 @@ def _taken(objects: Objects, wish: Wish, seen: Seen) -> Obstacle | None:
     if other is None or other["spec"]["target"]["name"] != target:
         return None
     message = f"Deployment {target} is guarded by CanaryRelease {guard} already."
+    return Obstacle(Reason.TARGET_TAKEN, message)
+
+
+def _controlled(objects: Objects, wish: Wish, seen: Seen) -> Obstacle | None:
+    """Looked for before a target is adopted, and before a release starts, but not during one."""
+    status, target = wish.status, wish.spec.target.name
+    if status.intent is not Intent.REST or seen.wanted == status.stable_hash:
+        return None
+    other = other_controller(objects, wish.namespace, target)
+    if other is None:
+        return None
+    message = (
+        f"{other} controls Deployment {target} as well, and two controllers would scale it: delete "
+        f"{other}, or CanaryRelease {wish.name}."
+    )
     return Obstacle(Reason.TARGET_TAKEN, message)
 
 

@@ -41,5 +41,8 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
   verbs: [get, list, watch, patch]
 - {apiGroups: [networking.istio.io], resources: [virtualservices], verbs: [get, list, watch, patch]}
 - {apiGroups: [traefik.io], resources: [traefikservices], verbs: [get, list, watch, patch]}
+# Whether another controller scales the target as well: then no release starts.
+- {apiGroups: [argoproj.io, rollouts.kruise.io], resources: [rollouts], verbs: [list]}
+- {apiGroups: [flagger.app], resources: [canaries], verbs: [list]}
 - {apiGroups: [events.k8s.io], resources: [events], verbs: [create, patch]}
 {{- end }}

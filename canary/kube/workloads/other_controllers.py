@@ -1,0 +1,40 @@
+"""Controllers of others that scale a Deployment as well, such as Flagger and Argo Rollouts."""
+
+from collections.abc import Iterable, Mapping
+
+from canary.errors import NotFoundError, PermanentError
+from canary.kube.objects import Kind, Object, Objects
+
+CONTROLLERS: Mapping[Kind, str] = {
+    Kind("argoproj.io", "v1alpha1", "rollouts", "Rollout"): "workloadRef",
+    Kind("flagger.app", "v1beta1", "canaries", "Canary"): "targetRef",
+    Kind("rollouts.kruise.io", "v1beta1", "rollouts", "Rollout"): "workloadRef",
+}
+"""Kinds of other controllers that scale a Deployment, and the field that names it."""
+
+
+def naming(kind: Kind, found: Iterable[Object], target: str) -> Iterable[str]:
+    """Those of the objects of one kind that name the Deployment: `Canary.flagger.app auth`."""
+    for one in found:
+        if refers_to(one, CONTROLLERS[kind], target):
+            yield f"{kind.kind}.{kind.group} {one['metadata']['name']}"
+
+
+def refers_to(one: Object, field: str, target: str) -> bool:
+    """Whether the field of the object's spec names the Deployment."""
+    spec = one.get("spec") or {}
+    # Older versions of Kruise have it in spec.objectRef.
+    ref = spec.get(field) or (spec.get("objectRef") or {}).get(field) or {}
+    return ref.get("kind", "Deployment") == "Deployment" and ref.get("name") == target
+
+
+def other_controller(objects: Objects, namespace: str, target: str) -> str | None:
+    """The first one that names the Deployment; None also where nobody may look. TransientError."""
+    for kind in CONTROLLERS:
+        try:
+            found = objects.list(kind, namespace, {})
+        except (NotFoundError, PermanentError):
+            continue  # not served, or not allowed: an installation for a few namespaces
+        for name in naming(kind, found, target):
+            return name
+    return None
