@@ -18,6 +18,8 @@ from canary.render.explain import Around, Query
 from canary.render.sight import Sight
 from canary.routers.registry import router_of
 from canary.runbooks import runbook_url
+from canary.survey.risks_workload import unversioned_configuration
+from canary.text.format import listed
 
 
 def around(cluster: Session, found: Object, sight: Sight) -> Around:
@@ -39,8 +41,26 @@ def _around(cluster: Session, found: Object, sight: Sight) -> Around:
         for query in queries_for_people(wish, workload, route)
         if _metric_of(query.key) in wanted
     ]
-    notes = tuple(_notes(sight, guilty, queries))
+    notes = (*_restarted(cluster, wish), *_notes(sight, guilty, queries))
     return Around(tuple(_pods(sight, workload)), tuple(queries), notes)
+
+
+def _restarted(cluster: Session, wish: Wish) -> Iterator[str]:
+    """A template that only restarts the pods brings no new version, but may bring new content."""
+    seen = read(cluster.client, wish)
+    if seen is None or seen.restart_of is None:
+        return
+    yield (
+        "the template differs from the stable one only by the annotation of a restart: image, "
+        "command and environment are the same"
+    )
+    if found := list(unversioned_configuration(seen.template)):
+        yield (
+            f"it reads {listed(found)}, whose content is not part of the template: stable pods "
+            "read what has changed there as well when they start again, and a rollback does not "
+            "bring it back; put it right there, and name it by version (docs/lint.md, "
+            "configuration-unversioned)"
+        )
 
 
 def wish_of(found: Object, sight: Sight) -> Wish:

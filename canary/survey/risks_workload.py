@@ -9,6 +9,8 @@ from canary.survey.reader import Reader, listed
 
 CLAIMS = Kind("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
 SCALED_OBJECTS = Kind("keda.sh", "v1alpha1", "scaledobjects", "ScaledObject")
+_OF_THE_CLUSTER = frozenset({"kube-root-ca.crt", "openshift-service-ca.crt"})
+"""ConfigMaps that every namespace has."""
 _ONE_NODE = frozenset({"ReadWriteOnce", "ReadWriteOncePod"})
 
 
@@ -51,35 +53,36 @@ def unversioned_configuration(template: Object) -> Iterator[str]:
 
     A name with a hash (`auth-config-7hf2k9m4tb`, as Kustomize writes it) or a version
     (`auth-config-v2`) stands for one content; so does a checksum in the template's annotations.
+    Credentials are left out, as they change outside of releases on purpose: Secrets that are
+    mounted, or read key by key.
     """
     annotations = (template.get("metadata") or {}).get("annotations") or {}
     if any("checksum" in key or "hash" in key for key in annotations):
         return
     pod = template.get("spec") or {}
     found = {*_from_containers(pod), *_from_volumes(pod)}
-    yield from (f"{kind} {name}" for kind, name in sorted(found) if not _is_versioned(name))
+    named = ((kind, name) for kind, name in sorted(found) if name not in _OF_THE_CLUSTER)
+    yield from (f"{kind} {name}" for kind, name in named if not _is_versioned(name))
 
 
 def _from_containers(pod: Object) -> Iterator[tuple[str, str]]:
     for container in _containers(pod):
         for one in container.get("envFrom") or ():
-            yield from _named(one, "configMapRef", "secretRef", "name")
+            yield from _named(one, "ConfigMap", "configMapRef")
+            yield from _named(one, "Secret", "secretRef")
         for variable in container.get("env") or ():
-            source = variable.get("valueFrom") or {}
-            yield from _named(source, "configMapKeyRef", "secretKeyRef", "name")
+            yield from _named(variable.get("valueFrom") or {}, "ConfigMap", "configMapKeyRef")
 
 
 def _from_volumes(pod: Object) -> Iterator[tuple[str, str]]:
     for volume in pod.get("volumes") or ():
         for one in (volume, *((volume.get("projected") or {}).get("sources") or ())):
-            yield from _named(one, "configMap", "secret", "name")
-            yield from _named(one, "configMap", "secret", "secretName")
+            yield from _named(one, "ConfigMap", "configMap")
 
 
-def _named(one: Object, config_map: str, secret: str, key: str) -> Iterator[tuple[str, str]]:
-    for field, kind in ((config_map, "ConfigMap"), (secret, "Secret")):
-        if name := (one.get(field) or {}).get(key):
-            yield kind, str(name)
+def _named(one: Object, kind: str, field: str) -> Iterator[tuple[str, str]]:
+    if name := (one.get(field) or {}).get("name"):
+        yield kind, str(name)
 
 
 def _is_versioned(name: str) -> bool:

@@ -7,6 +7,7 @@ import pytest
 
 from canary.kube.objects import DEPLOYMENTS, PODS, REPLICA_SETS, Kind, Object
 from canary.kube.objects import TRAEFIK_SERVICES as ROUTES
+from canary.kube.workloads.names import RESTARTED_AT, STABLE, STABLE_SET
 from tests.cli.apiserver import BY_PATH, ApiServer
 from tests.cli.conftest import Run
 from tests.cli.releases import SITUATIONS, put
@@ -71,6 +72,27 @@ def test_pods_of_the_canary_that_are_there(server: ApiServer, run: Run) -> None:
     owner = put(server.cluster, "progressing")["metadata"]["uid"]
     workload(server.cluster, "auth-canary", owner, ["auth-canary-1"], restarts=3)
     assert "pod        auth-canary-1: CrashLoop, restarted 3 times\n" in run("explain", "auth").out
+
+
+def test_c11_a_restart_is_told_from_a_new_version(server: ApiServer, run: Run) -> None:
+    """Image and command are the same: it is the ConfigMap, which no rollback brings back."""
+    furnish(server.cluster)
+    put(server.cluster, "rolled back")
+    reads = {"envFrom": [{"configMapRef": {"name": "auth-config"}}], "name": "auth", "image": "a:1"}
+    vetted = {"metadata": {"labels": {"app": "auth"}}, "spec": {"containers": [reads]}}
+    kept = server.cluster.get(REPLICA_SETS, "prod", "auth-7d4f")
+    found = server.cluster.get(DEPLOYMENTS, "prod", "auth")
+    assert kept is not None
+    assert found is not None
+    kept["spec"]["template"] = vetted
+    server.cluster.put(REPLICA_SETS, kept)
+    at = {"annotations": {RESTARTED_AT: "2027-01-15T07:44:00Z"}}
+    found["spec"]["template"] = {**vetted, "metadata": vetted["metadata"] | at}
+    found["metadata"]["annotations"] = {STABLE: "0a1b2c3d4e5f", STABLE_SET: "auth-7d4f"}
+    server.cluster.put(DEPLOYMENTS, found)
+    said = " ".join(run("explain", "auth").out.split())
+    assert "differs from the stable one only by the annotation of a restart" in said
+    assert "it reads ConfigMap auth-config, whose content is not part of the template" in said
 
 
 def furnish(cluster: FakeCluster) -> None:

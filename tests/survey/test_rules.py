@@ -169,8 +169,17 @@ metadata: {name: files, namespace: prod}
 spec: {accessModes: [ReadWriteOnce]}
 """
 VOLUME = {"name": "data", "persistentVolumeClaim": {"claimName": "files"}}
-KEYS = {"name": "keys", "secret": {"secretName": "auth-keys"}}
+FILES = {"name": "files", "configMap": {"name": "auth-files"}}
 CONFIG = {"configMapRef": {"name": "auth-config"}}
+SETTINGS = {"secretRef": {"name": "auth-settings"}}
+PASSWORD = {
+    "name": "PASSWORD",
+    "valueFrom": {"secretKeyRef": {"name": "auth-db", "key": "password"}},
+}
+KEYS = {"name": "keys", "secret": {"secretName": "auth-tls"}}
+TOKEN = {"name": "token", "projected": {"sources": [
+    {"serviceAccountToken": {"path": "token"}}, {"configMap": {"name": "kube-root-ca.crt"}},
+]}}  # fmt: skip
 
 
 def with_pod(**fields: object) -> str:
@@ -223,7 +232,8 @@ BESIDE = [
     ("exclusive-resource", {}, (with_pod(volumes=[VOLUME]), CLAIM)),
     ("exclusive-resource", {}, (with_container(ports=[{"containerPort": 80, "hostPort": 80}]),)),
     ("configuration-unversioned", {}, (with_container(envFrom=[CONFIG]),)),
-    ("configuration-unversioned", {}, (with_pod(volumes=[KEYS]),)),
+    ("configuration-unversioned", {}, (with_container(envFrom=[SETTINGS]),)),
+    ("configuration-unversioned", {}, (with_pod(volumes=[FILES]),)),
 ]
 
 
@@ -236,6 +246,21 @@ def test_other_manifests_show_risks(
 ) -> None:
     """The Deployment, the Service, the route and what selects pods, among the files."""
     assert rule in said(found(spec, *beside))
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        pytest.param(with_container(env=[PASSWORD]), id="a password"),
+        pytest.param(with_pod(volumes=[KEYS]), id="a certificate"),
+        pytest.param(with_pod(volumes=[TOKEN]), id="the cluster's own"),
+        pytest.param(with_container(envFrom=[{"configMapRef": {"name": "auth-7hf2k9m4tb"}}]), id="Kustomize's hash"),
+        pytest.param(with_container(envFrom=[{"secretRef": {"name": "auth-v2"}}]), id="a version"),
+    ],
+)  # fmt: skip
+def test_c11_what_charts_have_anyway_is_no_finding(target: str) -> None:
+    """Credentials change outside of releases on purpose, and a version in the name is the remedy."""
+    assert "configuration-unversioned" not in said(found({}, target, SERVICE, ROUTE))
 
 
 def test_m08_another_controller_of_the_deployment_is_named() -> None:
