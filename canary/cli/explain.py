@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from canary.cli.cluster import Context, Kubeconfig, Name, Namespace, session
-from canary.cli.output import DOCUMENTS, TEXT, DocumentOutput, document, form_of
+from canary.cli.output import DOCUMENTS, As, DocumentOutput, document, form_of
 
 if TYPE_CHECKING:
     from canary.render.explain import Line
@@ -40,7 +40,7 @@ def explain(
         found = cluster.release(name)
         sight = sight_of(found)
         beside = around(cluster, found, sight)
-    if form != TEXT:
+    if form is not As.TEXT:
         typer.echo(document(form, rendered.document(sight, beside)), nl=False)
         return
     width = min(shutil.get_terminal_size().columns, WIDEST)

@@ -15,7 +15,7 @@ from canary.cli.cluster import (
     SomeNames,
     session,
 )
-from canary.cli.output import TABLES, As, Form, TableOutput, form_of, printed
+from canary.cli.output import TABLES, As, TableOutput, form_of, printed
 from canary.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,27 +46,27 @@ def get(  # noqa: PLR0913, PLR0917 - kubectl's flags
     with session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
         where = "" if all_namespaces else cluster.namespace
         if watch:
-            _watched(cluster, where, names, labels or "", wide=form.kind is As.WIDE)
+            _watched(cluster, where, names, labels or "", wide=form is As.WIDE)
         _listed(cluster, where, names, labels or "", form)
 
 
 def _refuse(
-    names: Sequence[str] | None, labels: str | None, form: Form, *, everywhere: bool, watch: bool
+    names: Sequence[str] | None, labels: str | None, form: As, *, everywhere: bool, watch: bool
 ) -> None:
     if names and (everywhere or labels):
         raise UsageError("names cannot be combined with -A or -l: give either names or a choice")
-    if watch and form.kind not in {As.TEXT, As.WIDE}:
+    if watch and form not in {As.TEXT, As.WIDE}:
         raise UsageError("-w prints lines for people: leave out -o, or use -o wide")
     if watch and names and len(names) > 1:
         raise UsageError("-w watches one release by name, or all: leave out the other names")
 
 
 def _listed(
-    cluster: Session, where: str, names: Sequence[str] | None, labels: str, form: Form
+    cluster: Session, where: str, names: Sequence[str] | None, labels: str, form: As
 ) -> None:
     found = [cluster.release(name) for name in names] if names else _all(cluster, where, labels)
-    if form.kind in {As.TEXT, As.WIDE}:
-        _table(found, where, wide=form.kind is As.WIDE)
+    if form in {As.TEXT, As.WIDE}:
+        _table(found, where, wide=form is As.WIDE)
     else:
         typer.echo(printed(form, found, one=len(names or ()) == 1), nl=False)
 

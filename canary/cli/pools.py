@@ -6,7 +6,7 @@ import typer
 
 from canary.cli.analyze import PasswordFile, User
 from canary.cli.cluster import AllNamespaces
-from canary.cli.output import DOCUMENTS, TEXT, DocumentOutput, form_of
+from canary.cli.output import DOCUMENTS, As, DocumentOutput, form_of
 from canary.cli.prometheus import CaFile, PrometheusUrl, TokenFile
 from canary.cli.times import length
 from canary.errors import UsageError
@@ -59,7 +59,7 @@ def pools(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     form = form_of(output, DOCUMENTS)
     if namespace and all_namespaces:
         raise UsageError("-n and -A contradict each other: give one, or none for all namespaces")
-    if watch and form != TEXT:
+    if watch and form is not As.TEXT:
         raise UsageError("-w prints for people: leave out -o")
     if interval < 1:
         raise UsageError(f"--interval: at least 1s is expected, found {interval:g}s")

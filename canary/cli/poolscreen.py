@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.live import Live
 
 from canary.cli.clock import now
-from canary.cli.output import TEXT, Form
+from canary.cli.output import As
 from canary.cli.output import document as printed
 from canary.errors import ExitCode, TransientError
 from canary.metrics.families import pool_families
@@ -24,12 +24,12 @@ from canary.text.format import time_of_day
 Look = Callable[[], tuple[PoolNow, ...]]
 
 
-def shown(options: PrometheusOptions, namespace: str, form: Form) -> ExitCode:
+def shown(options: PrometheusOptions, namespace: str, form: As) -> ExitCode:
     """Looks once. Raises TransientError when Prometheus cannot be asked."""
     with closing(Prometheus(options)) as source:
         at = now()
         found = read_pools(source, at, namespace)
-    if form != TEXT:
+    if form is not As.TEXT:
         typer.echo(printed(form, document(found, at)), nl=False)
     elif found:
         _print(found, _title(found, namespace))

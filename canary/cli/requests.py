@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from canary.cli.cluster import Context, Kubeconfig, Names, Namespace, session
-from canary.cli.output import OBJECTS, TEXT, Form, ObjectOutput, form_of, printed
+from canary.cli.output import OBJECTS, As, ObjectOutput, form_of, printed
 from canary.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _send(verb: str, names: Sequence[str], how: How, details: "Details | None" =
         _say(done, form, how.dry_run)
         if how.wait:
             for one in done:
-                typer.echo(asking.taken(cluster, one), err=form != TEXT)
+                typer.echo(asking.taken(cluster, one), err=form is not As.TEXT)
 
 
 def promote(  # noqa: PLR0913, PLR0917 - kubectl's flags
@@ -200,8 +200,8 @@ def _many(wanted: "Sequence[Wanted]") -> str:
     return wanted[0].sight.name if len(wanted) == 1 else f"these {len(wanted)} releases"
 
 
-def _say(done: "Sequence[Asked]", form: Form, dry_run: DryRun) -> None:
-    if form != TEXT:
+def _say(done: "Sequence[Asked]", form: As, dry_run: DryRun) -> None:
+    if form is not As.TEXT:
         typer.echo(printed(form, [one.object for one in done], one=len(done) == 1), nl=False)
         return
     note = {

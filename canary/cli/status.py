@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from canary.cli.cluster import Context, Kubeconfig, Name, Namespace, Session, session
-from canary.cli.output import DOCUMENTS, TEXT, DocumentOutput, document, form_of
+from canary.cli.output import DOCUMENTS, As, DocumentOutput, document, form_of
 from canary.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def status(  # noqa: PLR0913, PLR0917 - kubectl's flags
     approval (not with -w, which goes on); 7: no such release, or forbidden.
     """
     form = form_of(output, DOCUMENTS)
-    if watch and form != TEXT:
+    if watch and form is not As.TEXT:
         raise UsageError("-w prints for people: leave out -o, or ask again without -w")
     from canary.cli.sights import sight_of  # noqa: PLC0415 - keeps --help quick
     from canary.render import sight as seen  # noqa: PLC0415 - as above
@@ -41,7 +41,7 @@ def status(  # noqa: PLR0913, PLR0917 - kubectl's flags
         sight = sight_of(cluster.release(name))
         if watch and sight.under_way:
             sight = _watched(cluster, sight)
-        elif form == TEXT:
+        elif form is As.TEXT:
             _show(sight)
         else:
             typer.echo(document(form, status_text.document(sight)), nl=False)

@@ -74,14 +74,6 @@ def test_documents_are_the_cluster_objects(server: ApiServer, run: Run) -> None:
     assert (every["kind"], every["items"]) == ("List", [stored])
 
 
-def test_jsonpath(server: ApiServer, run: Run) -> None:
-    """Kubectl's templates work."""
-    put(server.cluster, "ready")
-    put(server.cluster, "progressing", "billing")
-    template = r'jsonpath={range .items[*]}{.metadata.name}={.status.phase}{"\n"}{end}'
-    assert run("get", "-o", template).out == "auth=Ready\nbilling=Progressing\n"
-
-
 NOT_THERE = [
     pytest.param(["get", "auht"], "there is no CanaryRelease auht in namespace prod; did you mean auth?", id="a name that is nearly right"),
     pytest.param(["get", "web"], "there is no CanaryRelease web in namespace prod, but there is one in staging: give -n staging", id="the wrong namespace"),
@@ -164,9 +156,7 @@ def test_a_server_that_is_down(server: ApiServer, run: Run) -> None:
 
 
 USAGE = [
-    pytest.param(["get", "-o", "xml"], "-o: one of wide, name, json, yaml, jsonpath=TEMPLATE is expected, found 'xml'", id="an unknown format"),
-    pytest.param(["get", "-o", "jsonpath"], "-o: jsonpath needs a template", id="a template that is missing"),
-    pytest.param(["get", "-o", "jsonpath={.a"], "cannot read the JSONPath {.a", id="a template that is broken"),
+    pytest.param(["get", "-o", "xml"], "-o: one of wide, name, json, yaml is expected, found 'xml'", id="an unknown format"),
     pytest.param(["get", "auth", "-A"], "names cannot be combined with -A or -l", id="a name in all namespaces"),
     pytest.param(["get", "-w", "-o", "json"], "-w prints lines for people", id="a watch for machines"),
 ]  # fmt: skip
