@@ -1,15 +1,13 @@
 """What became of the requests: per second and in sum, as JSON. Pure."""
 
 import json
-import math
 from collections import Counter
 from dataclasses import asdict, dataclass, field, fields
 from typing import Self
 
+from canary.load.tally import Histogram
 from canary.local.schedule import Kind
 
-RESOLUTION = 1.02
-"""Latencies are kept in buckets 2 % wide, so that a long run needs no more memory than a short."""
 NOBODY = "none"
 """Who answered when the answer does not say: the router itself, or no answer came."""
 
@@ -74,36 +72,12 @@ class Record:
         return cls(**{key: value for key, value in json.loads(line).items() if key in known})
 
 
-@dataclass
-class Latencies:
-    """A histogram of seconds with 2 % resolution."""
-
-    _buckets: Counter[int] = field(default_factory=Counter)
-    _count: int = 0
-    _longest: float = 0.0
-
-    def add(self, seconds: float) -> None:
-        """Count one."""
-        self._buckets[math.ceil(math.log(max(seconds, 1e-6), RESOLUTION))] += 1
-        self._count += 1
-        self._longest = max(self._longest, seconds)
-
-    def quantile_ms(self, share: float) -> float:
-        """The latency in milliseconds that `share` (0–1) of the requests did not exceed."""
-        missing = math.ceil(share * self._count)
-        for bucket in sorted(self._buckets):
-            missing -= self._buckets[bucket]
-            if missing <= 0:
-                return round(1000 * min(RESOLUTION**bucket, self._longest), 2)
-        return 0.0
-
-
 class Tally:
     """Counts outcomes of one span of time."""
 
     def __init__(self) -> None:
         self.sent = 0
-        self._latencies = Latencies()
+        self._latencies = Histogram()
         self._statuses: Counter[str] = Counter()
         self._logins: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
         self._instances: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
@@ -133,11 +107,15 @@ class Tally:
             users=population.size,
             users_seen=len(population.seen),
             users_hit=len(population.hit),
-            p50_ms=self._latencies.quantile_ms(0.5),
-            p95_ms=self._latencies.quantile_ms(0.95),
-            p99_ms=self._latencies.quantile_ms(0.99),
-            max_ms=self._latencies.quantile_ms(1.0),
+            p50_ms=_milliseconds(self._latencies.quantile(0.5)),
+            p95_ms=_milliseconds(self._latencies.quantile(0.95)),
+            p99_ms=_milliseconds(self._latencies.quantile(0.99)),
+            max_ms=_milliseconds(self._latencies.longest),
         )
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(1000 * seconds, 2)
 
 
 @dataclass

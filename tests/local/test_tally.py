@@ -1,11 +1,7 @@
 """Counting outcomes."""
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from canary.local.schedule import Kind
-from canary.local.tally import Latencies, Ledger, Outcome, Record
+from canary.local.tally import Ledger, Outcome, Record
 
 
 def login(user: int, status: str, version: str = "v1", seconds: float = 0.01) -> Outcome:
@@ -56,20 +52,3 @@ def test_a_line_survives_the_way_through_a_file():
     assert "\n" not in line
     assert Record.from_json(line) == record
     assert Record.from_json(line.replace("{", '{"new":1,', 1)) == record
-
-
-@given(st.lists(st.floats(1e-4, 20), min_size=1, max_size=200))
-def test_quantiles_are_right_to_two_percent(seconds: list[float]):
-    """Buckets, not samples, and never above the longest."""
-    latencies = Latencies()
-    for one in seconds:
-        latencies.add(one)
-    for share in (0.5, 0.95, 1.0):
-        exact = 1000 * sorted(seconds)[max(0, -int(-share * len(seconds) // 1) - 1)]
-        assert exact * 0.999 - 0.01 <= latencies.quantile_ms(share) <= exact * 1.0201 + 0.01
-
-
-@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
-def test_no_latencies_are_zero(share: float):
-    """A second without an answer is still a line."""
-    assert Latencies().quantile_ms(share) == 0
