@@ -1,6 +1,6 @@
 """Connection pools as they are sampled: per pod and pool, round by round."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -115,14 +115,16 @@ def pool_samples(
 
 def _readings(pools: PoolSeries) -> Iterator[tuple[float, PoolReading]]:
     held, timeouts = _increments(pools.hold), _increments(pools.timeouts)
-    exported = {_labels(one) for one in pools.hold}
+    exported, waiting = _ByLabels(pools.hold), _ByLabels(pools.waiting)
+    maximum = pools.maximum if isinstance(pools.maximum, float | int) else _ByLabels(pools.maximum)
     for series in pools.in_use:
         labels = _labels(series)
         # A hold time of several pools together tells nothing about one of them.
-        alone = bool(exported) and not any(set(one) < set(labels) for one in exported)
-        waiting = _points_of(pools.waiting, labels)
+        hold = exported.of(series)
+        alone = bool(pools.hold) and (hold is None or len(hold.labels) == len(labels))
+        queue = _points(waiting.of(series))
+        most = maximum if isinstance(maximum, float | int) else _points(maximum.of(series))
         side = pools.side_of(series.labels.get(pools.label, ""))
-        maximum = _maximum(pools, labels)
         last: float | None = None
         for time, in_use in series.points if side is not None else ():
             known = not alone or (labels, time) in held
@@ -134,13 +136,39 @@ def _readings(pools: PoolSeries) -> Iterator[tuple[float, PoolReading]]:
                         side=side,
                         seconds=time - last,
                         in_use=in_use,
-                        maximum=maximum(time),
-                        waiting=waiting.get(time),
+                        # 0 means unlimited: no maximum.
+                        maximum=(most.get(time) or None) if isinstance(most, dict) else most,
+                        waiting=queue.get(time),
                         held=held[labels, time] * pools.hold_unit if alone else None,
                         timeouts=timeouts.get((labels, time)),
                     ),
                 )
             last = time
+
+
+class _ByLabels:
+    """Finds the series of a pool: the one with most of its labels, and no others.
+
+    One that lacks labels of the pool (one number for a whole server) holds for it as well.
+    """
+
+    def __init__(self, every: Iterable[Series]) -> None:
+        self._found: dict[tuple[str, ...], dict[Labels, Series]] = {}
+        for one in every:
+            self._found.setdefault(tuple(sorted(one.labels)), {})[_labels(one)] = one
+
+    def of(self, pool: Series) -> Series | None:
+        own = [
+            found
+            for names, by_values in self._found.items()
+            if all(name in pool.labels for name in names)
+            and (found := by_values.get(tuple((name, pool.labels[name]) for name in names)))
+        ]
+        return max(own, key=lambda one: len(one.labels), default=None)
+
+
+def _points(series: Series | None) -> dict[float, float]:
+    return dict(series.points) if series else {}
 
 
 def _increments(series: Sequence[Series]) -> dict[tuple[Labels, float], float]:
@@ -149,21 +177,6 @@ def _increments(series: Sequence[Series]) -> dict[tuple[Labels, float], float]:
         for one in series
         for (_, before), (time, value) in pairwise(one.points)
     }
-
-
-def _maximum(pools: PoolSeries, labels: Labels) -> Callable[[float], float | None]:
-    """By time; that of the series whose labels are all the pool's. 0 means unlimited: none."""
-    if isinstance(pools.maximum, float | int):
-        given = float(pools.maximum)
-        return lambda _: given
-    points = _points_of(pools.maximum, labels)
-    return lambda time: points.get(time) or None
-
-
-def _points_of(series: Sequence[Series], labels: Labels) -> dict[float, float]:
-    """Of the series of this pool; one that lacks labels of the pool holds for it as well."""
-    own = [one for one in series if one.labels.items() <= dict(labels).items()]
-    return dict(max(own, key=lambda one: len(one.labels)).points) if own else {}
 
 
 def _labels(series: Series) -> Labels:

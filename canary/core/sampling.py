@@ -22,6 +22,8 @@ from canary.core.series import (
 from canary.core.snapshot import PoolSamples, RatioSamples, Samples
 from canary.core.targets import SCRAPE_LABELS
 
+MOST_POOLS = 1000
+"""Of one release: `python -m bench.wide` prints what they cost."""
 _CODE = re.compile(r"[0-9]{1,3}|[0-9][xX]{2}")
 _STATUS = re.compile(r"[1-5](?:[0-9]{2}|[xX]{2})")
 _WANTS_CODES = re.compile(r"\(?[1-5](?:[.0-9xX]|\[|$)")
@@ -338,7 +340,7 @@ def pool_samples_of(answers: PoolAnswers, rounds: Rounds) -> PoolSamples:
     maximum = answers.maximum
     in_use = _without(gauge(answers.in_use), answers.idle and gauge(answers.idle))
     return PoolSamples(
-        _canarys_not_numbers(answers) or in_use,
+        _too_many(answers.in_use, by) or _canarys_not_numbers(answers) or in_use,
         maximum if isinstance(maximum, float | int) else gauge(maximum),
         answers.waiting and gauge(answers.waiting),
         counter(answers.timeouts),
@@ -346,6 +348,19 @@ def pool_samples_of(answers: PoolAnswers, rounds: Rounds) -> PoolSamples:
         answers.hold_unit,
         answers.label,
         answers.side_of,
+    )
+
+
+def _too_many(answer: MetricAnswer, by: Sequence[str]) -> NoData | None:
+    """What a look costs, and the state in the status, grow with the number of pools."""
+    series = answer.series if isinstance(answer, Found) else ()
+    count = len({_group(one, by) for one in series})
+    if count <= MOST_POOLS:
+        return None
+    return NoData(
+        f"{count:,} pools, of which at most {MOST_POOLS:,} are judged: does a label of the "
+        "connections in use have a value for each of them?",
+        partial=True,
     )
 
 

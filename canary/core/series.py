@@ -76,6 +76,8 @@ class NoData:
     why: str
     partial: bool = False
     """Only part could be read, or none was: what is missing may be there, and is no zero."""
+    too_large: bool = False
+    """There is more than is read of one answer; a narrower question may be answered."""
 
 
 @dataclass(frozen=True, slots=True)

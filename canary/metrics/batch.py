@@ -170,7 +170,13 @@ class Batch:
     def _own(
         self, split: _Split, template: Template, member: Member, query: SeriesQuery, grid: Grid
     ) -> MetricAnswer:
-        """One asker's part; asked for again where it may have a native histogram, others not."""
+        """One asker's part; asked for again where the others' series stand in the way.
+
+        All of them together may be more than is read of one answer, and one may have a native
+        histogram where the others have a classic one.
+        """
+        if isinstance(split.silence, NoData) and split.silence.too_large:
+            return self._single(query, grid)
         mine = _mine(split, template, member, query, grid)
         silent = isinstance(mine, NoData) and not mine.partial and split.silence is None
         return self._single(query, grid) if silent and native_of(query.selector) else mine

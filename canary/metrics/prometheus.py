@@ -98,6 +98,10 @@ class _PartialError(Exception):
     """There is an answer, but not all of it."""
 
 
+class _TooMuchError(_PartialError):
+    """The answer is larger than what is read."""
+
+
 class _NativeError(Exception):
     """The series are native histograms."""
 
@@ -148,7 +152,8 @@ class Prometheus:
         except _RefusedError as error:
             return Unavailable(f"{self._options.url}: {error}")
         except _PartialError as error:
-            return NoData(f"{self._options.url} answered only in part: {error}", partial=True)
+            why = f"{self._options.url} answered only in part: {error}"
+            return NoData(why, partial=True, too_large=isinstance(error, _TooMuchError))
         except _NativeError:
             return NoData(IS_NATIVE, partial=True)
 
@@ -223,13 +228,13 @@ class Prometheus:
         except requests.ConnectionError as error:
             raise _TransientError(f"cannot connect: {root_cause(error)}") from error
         except TooLargeError as error:
-            raise _PartialError(f"{error}; give the metric more conditions on labels") from error
+            raise _TooMuchError(f"{error}; give the metric more conditions on labels") from error
         except requests.RequestException as error:
             raise _NotAskedError(str(error)) from error
         except (KeyError, TypeError) as error:
             raise _RefusedError(_NO_MATRIX) from error
         if len(answer) > MAX_SERIES:
-            raise _PartialError(
+            raise _TooMuchError(
                 f"{len(answer):,} series, of which at most {MAX_SERIES:,} are read: "
                 "give the metric more conditions on labels"
             )

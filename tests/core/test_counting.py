@@ -7,7 +7,7 @@ import pytest
 
 from canary.core.increments import Side
 from canary.core.rounds import Rounds, rounds
-from canary.core.sampling import PoolAnswers, RatioAnswers, ratio_samples, samples_of
+from canary.core.sampling import MOST_POOLS, PoolAnswers, RatioAnswers, ratio_samples, samples_of
 from canary.core.series import Found, Matcher, MatchOp, NoData, Selector, Series
 
 SIDES = {"old": Side.STABLE, "new": Side.CANARY}
@@ -105,6 +105,17 @@ def test_q03_a_pool_of_the_canary_that_is_nan_is_no_data(pod: str, *, known: boo
     found = samples_of({"pool": answers}, 10.0, 100.0, 1.0).by_metric["pool"].in_use
     assert isinstance(found, Found) is known
     assert known or "pool gauge of new is NaN" in found.why
+
+
+@pytest.mark.parametrize(("count", "judged"), [(MOST_POOLS, True), (MOST_POOLS + 1, False)])
+def test_more_pools_than_can_be_judged_are_no_data(count: int, *, judged: bool):
+    """A label with a value for each connection would make a pool of each."""
+    points = ((10.0, 1.0), (20.0, 1.0))
+    every = tuple(Series({"pod": "new", "connection": str(n)}, points) for n in range(count))
+    answers = PoolAnswers(Found(every), 10.0, ("pod",), "pod", SIDES.get)
+    found = samples_of({"pool": answers}, 10.0, 100.0, 1.0).by_metric["pool"].in_use
+    assert isinstance(found, Found) is judged
+    assert judged or "1,001 pools, of which at most 1,000 are judged" in found.why
 
 
 def test_p01_a_bound_that_is_spelled_in_two_ways_is_one_series():

@@ -37,6 +37,8 @@ class Source:
     asked: list[str] = field(default_factory=list)
     ranges: list[tuple[float, float]] = field(default_factory=list)
     broken: str = ""
+    most: int = 1000
+    """Series that an answer may have."""
     go_on: threading.Event = field(default_factory=threading.Event)
     begun: threading.Event = field(default_factory=threading.Event)
 
@@ -83,6 +85,8 @@ class Source:
                 for metric, one in self.series
                 if metric == query.selector.metric and matches(query.selector, one.labels)
             ]
+            if len(chosen) > self.most:
+                return NoData("too many series", partial=True, too_large=True)
             return Found(tuple(chosen)) if chosen else NoData("nothing")
         found = groups(query.selector)
         if query.minus is not None:
@@ -178,6 +182,21 @@ def test_askers_share_one_answer() -> None:
     assert all(one.wait(20) for one in asked)
     assert len(source.asked) == 1
     assert asked[0].answers() == asked[2].answers()
+
+
+def test_releases_whose_series_are_too_many_together_are_answered_one_by_one() -> None:
+    """The trouble of one that has too many by itself is its own."""
+    source = Source(most=1)
+    batch = Batch(source)
+    found = {}
+    for end in (500.0, 510.0):
+        for namespace in PODS:
+            (found[namespace],) = ask(batch, ratio(namespace)[:1], end).values()
+    assert found["a"] == NoData("too many series", partial=True, too_large=True)
+    for namespace in ("b", "c"):
+        answer = found[namespace]
+        assert isinstance(answer, Found)
+        assert [one.labels["namespace"] for one in answer.series] == [namespace]
 
 
 def test_outage_is_shared_and_not_kept() -> None:
