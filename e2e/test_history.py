@@ -39,10 +39,8 @@ def test_a_look_back_counts_what_prometheus_holds(prometheus: str, capsys):
     )
     (case,) = json.loads(capsys.readouterr().out)["cases"]
     assert code in {ExitCode.OK, ExitCode.INCONCLUSIVE}
-    assert case["facts"]["canaryRequests"] > 0
-    assert case["facts"]["canaryRequests"] == pytest.approx(
-        case["facts"]["stableRequests"], rel=0.1
-    )
+    assert case["facts"]["canaryTotal"] > 0
+    assert case["facts"]["canaryTotal"] == pytest.approx(case["facts"]["stableTotal"], rel=0.1)
 
 
 def test_watching_folds_as_it_goes(prometheus: str, capsys):

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from pydantic import ConfigDict, Field
+from pydantic.alias_generators import to_camel
 
 from canary.api.fields import Frozen
 from canary.api.judge_state import StoredState
@@ -36,6 +37,22 @@ class MetricStatus(StatusModel):
     ratio_low: float | None = None
     ratio_high: float | None = None
     message: str = ""
+
+    @property
+    def figures(self) -> dict[str, float | None]:
+        """The numbers, by the names that every JSON document of canary has for them."""
+        names = (
+            "evidence",
+            "threshold",
+            "canary_total",
+            "canary_bad",
+            "stable_total",
+            "stable_bad",
+            "ratio",
+            "ratio_low",
+            "ratio_high",
+        )
+        return {to_camel(name): getattr(self, name) for name in names}
 
 
 class CheckStatus(StatusModel):

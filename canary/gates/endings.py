@@ -55,17 +55,7 @@ def _about(status: Status, quest: Quest) -> bool:
 
 
 def _case(metric: MetricStatus) -> Case:
-    facts: dict[str, Fact] = {
-        "evidence": metric.evidence,
-        "threshold": metric.threshold,
-        "canaryTotal": metric.canary_total,
-        "canaryBad": metric.canary_bad,
-        "stableTotal": metric.stable_total,
-        "stableBad": metric.stable_bad,
-        "ratio": metric.ratio,
-        "ratioLow": metric.ratio_low,
-        "ratioHigh": metric.ratio_high,
-    }
+    facts: dict[str, Fact] = {**metric.figures}
     if metric.reason is not None:
         facts = {"reason": str(metric.reason), **facts}
     return Case(metric.name, metric.verdict, metric.message or _word(metric.verdict), facts=facts)

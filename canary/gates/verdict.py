@@ -87,19 +87,11 @@ def _case(compared: Compared, one: MetricResult, took: float) -> Case:
 
 def figures(status: MetricStatus) -> dict[str, Fact]:
     """The numbers of one metric, for machines."""
-    facts: dict[str, Fact] = {"evidence": status.evidence, "threshold": status.threshold}
+    facts: dict[str, Fact] = {**status.figures}
+    if not (status.canary_total or status.stable_total):
+        facts = {name: facts[name] for name in ("evidence", "threshold")}
     if status.reason is not None:
         facts["reason"] = str(status.reason)
-    if status.canary_total or status.stable_total:
-        facts |= {
-            "canaryRequests": status.canary_total,
-            "canaryBad": status.canary_bad,
-            "stableRequests": status.stable_total,
-            "stableBad": status.stable_bad,
-            "ratio": status.ratio,
-            "ratioLow": status.ratio_low,
-            "ratioHigh": status.ratio_high,
-        }
     return facts
 
 

@@ -74,11 +74,7 @@ def metric(one: MetricStatus) -> dict[str, Any]:
         "name": one.name,
         "verdict": one.verdict,
         "reason": one.reason,
-        "evidence": one.evidence,
-        "threshold": one.threshold,
-        "canary": {"bad": one.canary_bad, "total": one.canary_total},
-        "stable": {"bad": one.stable_bad, "total": one.stable_total},
-        "ratio": {"value": one.ratio, "low": one.ratio_low, "high": one.ratio_high},
+        **one.figures,
         "message": one.message,
     }
 

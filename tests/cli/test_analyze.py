@@ -62,19 +62,19 @@ def test_one_json_object_per_release_in_order_of_appearance(analyze):
         "release",
         "verdict",
         "at",
-        "canary_total",
-        "canary_bad",
-        "stable_total",
-        "stable_bad",
+        "canaryTotal",
+        "canaryBad",
+        "stableTotal",
+        "stableBad",
         "ratio",
-        "ratio_low",
-        "ratio_high",
+        "ratioLow",
+        "ratioHigh",
         "evidence",
     ]
     bad, good, none = found
     assert 60 < bad["at"] <= 150
-    assert (bad["canary_total"], bad["canary_bad"]) == (36000, 1800)
-    assert bad["ratio_low"] < 50 < bad["ratio_high"]
+    assert (bad["canaryTotal"], bad["canaryBad"]) == (36000, 1800)
+    assert bad["ratioLow"] < 50 < bad["ratioHigh"]
     assert good["at"] == 1260
     assert none["at"] is None
     assert none["ratio"] is None
@@ -106,15 +106,15 @@ def test_rows_are_the_increments_the_judge_folds(analyze):
     ]
     said = assess(fold(EvidenceState(), RatioPolicy(), steps), RatioPolicy())
     assert (found["evidence"], found["at"]) == (said.evidence, said.failed_at)
-    assert (found["ratio_low"], found["ratio_high"]) == (said.ratio_low, said.ratio_high)
+    assert (found["ratioLow"], found["ratioHigh"]) == (said.ratio_low, said.ratio_high)
 
 
 def test_a_restart_sets_both_counters_of_one_side_back(analyze):
     """After a reset the increments are the new values, bad ones included."""
     text = f"{HEADER}\na,0,0,0,0,0\na,15,100,9,900,9\na,30,20,9,1800,18\na,45,120,10,2700,27\n"
     found = json.loads(analyze(text, "-o", "json")[1])
-    assert (found["canary_total"], found["canary_bad"]) == (220, 19)
-    assert (found["stable_total"], found["stable_bad"]) == (2700, 27)
+    assert (found["canaryTotal"], found["canaryBad"]) == (220, 19)
+    assert (found["stableTotal"], found["stableBad"]) == (2700, 27)
 
 
 def test_repeated_and_late_rows_are_skipped_and_said_once(analyze):
@@ -138,7 +138,7 @@ def test_bom_crlf_quotes_blank_lines_and_other_columns_are_read(analyze):
     )
     code, out, _ = analyze(text, "-o", "json")
     found = json.loads(out)
-    assert (found["release"], found["canary_total"], found["verdict"]) == ("a,b", 100, "Continue")
+    assert (found["release"], found["canaryTotal"], found["verdict"]) == ("a,b", 100, "Continue")
     assert code == ExitCode.INCONCLUSIVE
 
 

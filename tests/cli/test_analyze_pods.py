@@ -108,8 +108,8 @@ def test_pods_may_be_scraped_at_moments_of_their_own(analyze: Analyze) -> None:
     code, out, _ = analyze("".join(rows), "-o", "json", "--minimum", "5m")
     said = json.loads(out)
     assert (code, said["verdict"]) == (ExitCode.OK, "Pass")
-    assert said["canary_total"] == pytest.approx(10 * 3585, rel=0.01)
-    assert said["stable_total"] == pytest.approx(90 * 3585, rel=0.01)
+    assert said["canaryTotal"] == pytest.approx(10 * 3585, rel=0.01)
+    assert said["stableTotal"] == pytest.approx(90 * 3585, rel=0.01)
 
 
 def test_p04_a_pod_that_is_several_processes_in_turn_is_no_data(analyze: Analyze) -> None:

@@ -95,7 +95,7 @@ def test_stables_hour_before_the_canary_is_read(canary, archive):
     assert (code, document["exitCode"], document["schemaVersion"]) == (3, 3, 1)
     (case,) = document["cases"]
     assert case["verdict"] == "Fail"
-    assert case["facts"]["canaryRequests"] == pytest.approx(1800 * 5, rel=0.05)
+    assert case["facts"]["canaryTotal"] == pytest.approx(1800 * 5, rel=0.05)
     assert document["facts"]["decidedAt"] - TRIED <= 300
 
 

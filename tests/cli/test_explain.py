@@ -46,7 +46,8 @@ def test_the_document(server: ApiServer, run: Run) -> None:
     found = json.loads(run("explain", "auth", "-o", "json").out)
     assert (found["schemaVersion"], found["reason"]) == (1, "WorseThanStable")
     assert found["rejected"]["startedAt"] == "2027-01-15T07:45:00Z"
-    assert found["metrics"][0]["ratio"] == {"value": 7.8, "low": 3.2, "high": 18.4}
+    metric = found["metrics"][0]
+    assert (metric["ratio"], metric["ratioLow"], metric["ratioHigh"]) == (7.8, 3.2, 18.4)
     assert [one["key"] for one in found["queries"]] == ["errors.total", "errors.bad"]
     assert found["pods"][0] == {"name": "auth-canary-6d5f8-abcde", "state": "gone"}
     assert found["commands"][0]["command"] == "canary retry auth -n prod"
