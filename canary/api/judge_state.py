@@ -92,13 +92,6 @@ class BaselineState(State):
         return self
 
 
-class EarlierWealth(State):
-    """Wealth of every stake before the block that ended at `end` (seconds)."""
-
-    end: float
-    stakes: Numbers
-
-
 class BetsState(State):
     """Wealth of every stake, in the order of `stakes.py`."""
 
@@ -110,19 +103,6 @@ class BetsState(State):
     rates_capital: Count = 0.0
     """Fresh capital that is staked with the next block."""
     block: RateBlock | None = None
-    share_earlier: tuple[EarlierWealth, ...] = ()
-    rates_earlier: tuple[EarlierWealth, ...] = ()
-    """What the incident budget compares with, ascending."""
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        for stakes, earlier in (
-            (self.share, self.share_earlier),
-            (self.rates, self.rates_earlier),
-        ):
-            if any(len(one.stakes) != len(stakes) for one in earlier):
-                raise ValueError("expected earlier wealth of every stake")
-        return self
 
 
 class OutageState(State):
@@ -155,6 +135,22 @@ class ReplacementState(State):
 
     total: Count = 0.0
     bad: Count = 0.0
+
+
+class ClumpState(State):
+    """How stable's errors clump within windows as long as a tolerated incident."""
+
+    opened: bool = False
+    since: float = 0.0
+    total: Count = 0.0
+    bad: Count = 0.0
+    """The window that is not complete yet; `since` in seconds since the epoch."""
+    last_total: Count = 0.0
+    last_bad: Count = 0.0
+    squares: Count = 0.0
+    rates: Count = 0.0
+    pairs: NonNegativeInt = 0
+    """As in `BaselineState`, by window."""
 
 
 class NamedCounts(State):
@@ -192,6 +188,9 @@ class OpenWindow(State):
     bad: tuple[Count, ...]
 
 
+WindowParts = Annotated[tuple[Count, ...], Field(min_length=1)]
+
+
 class PodWindowsState(State):
     """The guard that compares pods, window by window (`core/evidence/pod_windows.py`)."""
 
@@ -202,6 +201,12 @@ class PodWindowsState(State):
     """Past windows of stable's pods without errors."""
     bins: tuple[ErrorWindows, ...] = ()
     wealth: Annotated[Numbers, Field(min_length=GUARD_STAKES, max_length=GUARD_STAKES)]
+    earlier: Annotated[Numbers, Field(max_length=GUARD_STAKES)] = ()
+    """Wealth before the last window; empty: as it is now."""
+    compared: Count = 0.0
+    """Windows of the canary's that were compared, fading with time."""
+    recent: Annotated[tuple[WindowParts, ...], Field(max_length=4)] = ()
+    """Bad requests of the canary by part of its last windows."""
     judged_seconds: Count = 0.0
     judging: bool = False
     """The canary has warmed up."""
@@ -215,6 +220,8 @@ class PodWindowsState(State):
     def _fits(self) -> Self:
         if any(not 0 < len(one.bad) <= self.part + 1 for one in self.open_pods):
             raise ValueError("expected bad requests for each part of the open window")
+        if len(self.earlier) not in {0, GUARD_STAKES}:
+            raise ValueError("expected earlier wealth of every stake")
         return self
 
 
@@ -251,10 +258,13 @@ class EvidenceParts(State):
     pod_windows: PodWindowsState | None = None
     """None: written by an operator that did not compare pods yet."""
     replacement: ReplacementState = ReplacementState()
+    clumps: ClumpState = ClumpState()
 
     @classmethod
-    def of(cls, values: Sequence[float], names: Sequence[Sequence[str]]) -> Self:
-        """From the engine's numbers in their order; the same order as in version 1.
+    def of(
+        cls, values: Sequence[float], names: Sequence[Sequence[str]], version: int = VERSION
+    ) -> Self:
+        """From the engine's numbers in their order, or from those of version 1.
 
         Raises StopIteration, ValueError or IndexError when they are not that.
         """
@@ -270,7 +280,7 @@ class EvidenceParts(State):
             start, end = next(numbers), next(numbers)
             found["open"] = {"start": start, "end": end, **_fields(Counts, numbers)}
         found["baseline"] = _baseline(numbers)
-        found["bets"] = _bets(numbers)
+        found["bets"] = _bets(numbers, version)
         found["outage"] = _fields(OutageState, numbers)
         found["promotion"] = _fields(PromotionState, numbers)
         found["steps"] = [_fields(Counts, numbers) for _ in range(int(next(numbers)))]
@@ -278,8 +288,9 @@ class EvidenceParts(State):
             time = _optional(numbers)
             pods, routes = ([_named(name, numbers) for name in some] for some in names)
             found["spread"] = {"time": time, "pods": pods, "routes": routes}
-        if rest := list(numbers):  # version 1 had no more
-            found["replacement"] = _fields(ReplacementState, iter(rest))
+        if version > 1:
+            found["replacement"] = _fields(ReplacementState, numbers)
+            found["clumps"] = _fields(ClumpState, numbers)
         return cls.model_validate(found)
 
     def numbers(self) -> tuple[Numbers, tuple[tuple[str, ...], tuple[str, ...]]]:
@@ -299,20 +310,16 @@ class EvidenceParts(State):
         flat += (float(len(base.times)), *base.times, *base.totals, *base.bad)
         flat += (*bets.share, *bets.rates, bets.share_capital, bets.rates_capital)
         flat += (0.0,) if bets.block is None else (1.0, *_values(bets.block))
-        for earlier in (bets.share_earlier, bets.rates_earlier):
-            flat.append(float(len(earlier)))
-            for one in earlier:
-                flat += (one.end, *one.stakes)
         flat += (*_values(self.outage), *_values(self.promotion), float(len(self.steps)))
         for step in self.steps:
             flat += _values(step)
         if spread is None:
-            return (*flat, 0.0, *_values(self.replacement)), ((), ())
+            return (*flat, 0.0, *_values(self.replacement), *_values(self.clumps)), ((), ())
         flat += (1.0, *_flag(spread.time))
         for named in (*spread.pods, *spread.routes):
             flat += (named.total, named.bad)
         pods, routes = (tuple(one.name for one in some) for some in (spread.pods, spread.routes))
-        return (*flat, *_values(self.replacement)), (pods, routes)
+        return (*flat, *_values(self.replacement), *_values(self.clumps)), (pods, routes)
 
 
 def _optional(numbers: Iterator[float]) -> float | None:
@@ -347,7 +354,7 @@ def _baseline(numbers: Iterator[float]) -> dict[str, Any]:
     return head | {name: _take(numbers, count) for name, count in lists.items()}
 
 
-def _bets(numbers: Iterator[float]) -> dict[str, Any]:
+def _bets(numbers: Iterator[float], version: int) -> dict[str, Any]:
     found: dict[str, Any] = {
         "share": _take(numbers, SHARE_STAKES),
         "rates": _take(numbers, RATE_STAKES),
@@ -356,9 +363,9 @@ def _bets(numbers: Iterator[float]) -> dict[str, Any]:
     }
     if next(numbers):
         found["block"] = _fields(RateBlock, numbers)
-    for name, width in (("share_earlier", SHARE_STAKES), ("rates_earlier", RATE_STAKES)):
-        size = int(next(numbers))
-        found[name] = [{"end": next(numbers), "stakes": _take(numbers, width)} for _ in range(size)]
+    if version == 1:  # it kept the wealth before recent blocks, which nothing needs any more
+        for width in (SHARE_STAKES, RATE_STAKES):
+            _take(numbers, int(next(numbers)) * (1 + width))
     return found
 
 
@@ -539,7 +546,8 @@ def _upgraded(data: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(fold, dict):
             if fold["version"] != 1:
                 raise ValueError("expected the numbers of version 1")
-            parts = EvidenceParts.of(fold["values"], fold["names"]) if fold["values"] else None
+            values, names = fold["values"], fold["names"]
+            parts = EvidenceParts.of(values, names, version=1) if values else None
             more = {"seen": one.get("seen"), "alone": one.get("alone", False), "evidence": parts}
             more["bound"] = one.get("bound", "")
             found["ratios"][name] = kept | more

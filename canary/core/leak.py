@@ -7,14 +7,13 @@ legitimate hold. Saturation is judged per pod, never averaged: one leaking pod i
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from statistics import variance
-from typing import Any
 
 from canary.core.increments import Side
 from canary.core.leak_report import losses
 from canary.core.leak_shares import ShareBet
-from canary.core.leak_track import BLOCKS, SHORT, Look, Track, json_like
+from canary.core.leak_track import BLOCKS, SHORT, Look, Track
 from canary.core.pool import PoolReading, PoolSample
 from canary.text.format import duration
 
@@ -79,29 +78,6 @@ class PoolState:
     shared: bool = False
     failure: PoolFailure | None = None
     unheard: float = 0.0
-
-    def dump(self) -> list[Any]:
-        """As JSON values, compact; `load` gives the same state back, exactly."""
-        tracks = [track.dump() for track in (self.stable, *self.tracks)]
-        failure = self.failure and json_like(astuple(self.failure))
-        bet = json_like(astuple(self.bet))
-        return [tracks, bet, self.covered, self.shared, failure, self.unheard]
-
-    @classmethod
-    def load(cls, data: Sequence[Any]) -> "PoolState":
-        """The state that `dump` gave."""
-        # A release under way while the operator is replaced may have been written without the last.
-        tracks, bet, covered, shared, failure, *rest = data
-        stable, *canary = (Track.load(t) for t in tracks)
-        return cls(
-            tuple(canary),
-            stable,
-            ShareBet.load(bet),
-            covered,
-            shared,
-            failure and PoolFailure(*failure),
-            *rest,
-        )
 
 
 def fold(state: PoolState, policy: PoolPolicy, samples: Iterable[PoolSample]) -> PoolState:

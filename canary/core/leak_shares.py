@@ -5,9 +5,7 @@ the connections in use. The bets are those of the judge of error ratios: only me
 (Waudby-Smith & Ramdas), and Ville's inequality bounds the chance of ever reaching 1/α.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 STAKES = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 _TOLERANCE = 1.25
@@ -30,12 +28,6 @@ class ShareBet:
     stable_requests: float = 0.0
     periods: int = 0
     wealth: tuple[float, ...] = (0.5,) * len(STAKES)
-
-    @classmethod
-    def load(cls, data: Sequence[Any]) -> "ShareBet":
-        """From the fields in order, as JSON gives them back."""
-        bet = cls(*data)
-        return replace(bet, wealth=tuple(bet.wealth))
 
     @property
     def evidence(self) -> float:

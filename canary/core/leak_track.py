@@ -1,9 +1,7 @@
 """One pool over a sliding window, in a bounded number of blocks."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import astuple, dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from canary.core.pool import PoolReading
 
@@ -94,16 +92,6 @@ class Track:
         """Whether the last reading closed a block, so that there is something new to look at."""
         return bool(self.blocks) and self.open.samples == 0
 
-    def dump(self) -> list[Any]:
-        """As JSON values; `load` gives the same track back, exactly."""
-        return json_like(astuple(self))
-
-    @classmethod
-    def load(cls, data: Sequence[Any]) -> "Track":
-        """The track that `dump` gave."""
-        name, first, last, blocks, under_way, *rest = data
-        return cls(name, first, last, tuple(Block(*b) for b in blocks), Block(*under_way), *rest)
-
     def look(self, newest: int, skip: int = 0) -> Look | None:
         """The `newest` blocks before the last `skip` ones; None while there are fewer."""
         end = len(self.blocks) - skip
@@ -130,11 +118,6 @@ class Track:
         if not half or old is None or new is None:
             return 0.0
         return 2 * (new.residual - old.residual) / (new.seconds + old.seconds)
-
-
-def json_like(values: tuple[Any, ...]) -> list[Any]:
-    """Tuples as lists, all the way down."""
-    return [json_like(v) if isinstance(v, tuple) else v for v in values]
 
 
 def _look(blocks: tuple[Block, ...]) -> Look:

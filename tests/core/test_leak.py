@@ -1,6 +1,5 @@
 """Pools: saturation, leaks and waiting, as sentences and as laws."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
@@ -11,8 +10,10 @@ from hypothesis import strategies as st
 
 from canary.api import Metric, Verdict
 from canary.api.analysis import Analysis
+from canary.api.judge_state import PoolState as StoredPool
 from canary.core.analysis.input import AnalysisInput
 from canary.core.analysis.pool import analyze_pool
+from canary.core.analysis.state import pool_of, stored_of
 from canary.core.increments import Side
 from canary.core.leak import PoolPolicy, PoolState, fold
 from canary.core.leak_assess import assess
@@ -217,7 +218,8 @@ def test_time_under_traffic_does_not_depend_on_how_often_it_is_read():
 def test_a_state_from_before_silence_was_counted_is_read():
     """An operator that is replaced in mid-release goes on where the one before stopped."""
     state = fold(PoolState(), DEMO, [PoolSample(1, (pool(1, held=1.0),), 10.0, 0.0)])
-    assert PoolState.load(state.dump()[:-1]) == state
+    text = stored_of(state, None, None).model_dump_json(exclude={"unheard"})
+    assert pool_of(StoredPool.model_validate_json(text)) == state
 
 
 def test_an_hour_without_traffic_is_not_an_hour_under_traffic():
@@ -290,7 +292,8 @@ def test_folding_in_pieces_with_a_restart_in_between_is_folding_in_one_go(rows, 
     series = samples(*rows)
     state = PoolState()
     for begin, after in pairwise([0, *sorted(cuts), len(series)]):
-        state = PoolState.load(json.loads(json.dumps(state.dump(), allow_nan=False)))
+        text = stored_of(state, None, None).model_dump_json()
+        state = pool_of(StoredPool.model_validate_json(text))
         state = fold(state, DEMO, series[begin : max(after, begin)])
     assert state == fold(PoolState(), DEMO, series)
 
@@ -308,7 +311,8 @@ def test_no_data_never_changes_the_verdict(rows):
 def test_the_state_stays_small():
     """It is kept in a Kubernetes status: a few kilobytes, however long the release."""
     rows = [(pool(3.3, held=3.1, seconds=15), *CALM)] * 2000
-    assert len(json.dumps(fold(PoolState(), HOUR, samples(*rows, step=15.0)).dump())) < 8000
+    state = fold(PoolState(), HOUR, samples(*rows, step=15.0))
+    assert len(stored_of(state, None, None).model_dump_json()) < 8000
 
 
 def line(pod: str, values: list[float], **labels: str) -> Series:

@@ -1,6 +1,5 @@
 """The pod-window guard: hiccups that both versions share are no reason to roll back."""
 
-import json
 from dataclasses import replace
 from itertools import pairwise
 
@@ -10,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.simulate import Hiccups, Scenario, simulate
-from canary.api.judge_state import EvidenceParts
-from canary.core.analysis.state import evidence_of, parts_of
+from canary.core.analysis.state import parts_of
 from canary.core.evidence import EvidenceState, Interval, Judge, PodCount, RatioPolicy, fold
 from canary.core.evidence.pod_windows import PodWindows, PodWindowsState
+from tests.core.test_evidence_laws import stored
 
 POLICY = RatioPolicy()
 SHORT = Hiccups(rate=0.3, seconds=8, every=60)
@@ -87,16 +86,17 @@ def test_in_pieces_through_storage_or_at_once_is_the_same(cuts):
     release, state = rows(), EvidenceState()
     for first, last in pairwise([0, *sorted(cuts), len(release)]):
         state = fold(state, POLICY, release[first:last])
-        state = EvidenceState.from_json(json.loads(json.dumps(state.to_json())))
+        state = stored(state)
     assert state == fold(EvidenceState(), POLICY, release)
 
 
 def test_a_hundred_pods_need_little_room():
     """The state is bounded, however many pods there are."""
-    state = fold(EvidenceState(), POLICY, rows(100)[:-2]).windows
-    assert state is not None
-    assert len(state.open_pods) <= 34
-    assert len(json.dumps(state.to_json())) < 6000
+    parts = parts_of(fold(EvidenceState(), POLICY, rows(100)[:-2]))
+    assert parts is not None
+    assert parts.pod_windows is not None
+    assert len(parts.pod_windows.open_pods) <= 34
+    assert len(parts.pod_windows.model_dump_json()) < 6000
 
 
 @given(st.lists(st.integers(0, 30), min_size=3, max_size=12))
@@ -131,7 +131,4 @@ def test_under_exchangeability_no_score_gains_on_average(bad):
 def test_the_status_keeps_the_guard_to_the_bit():
     """Written into a status and read again, in the middle of a window, nothing is lost."""
     state = fold(EvidenceState(), POLICY, rows()[:-2])
-    stored = parts_of(state)
-    assert stored is not None
-    text = json.dumps(stored.model_dump(mode="json"))
-    assert evidence_of(EvidenceParts.model_validate(json.loads(text))) == state
+    assert stored(state) == state

@@ -9,6 +9,44 @@ RECENT = 600.0
 _TRIM = 256
 _CLUMPS_NEEDED = 20.0
 _PAIRS_NEEDED = 8
+_EPSILON = 1e-6
+
+
+class Clumps:
+    """How errors clump, from differences of neighbouring blocks: slow changes do not count."""
+
+    __slots__ = ("_last", "_rates", "_squares", "pairs")
+
+    def __init__(self) -> None:
+        self._last = (0.0, 0.0)
+        self._squares = 0.0
+        self._rates = 0.0
+        self.pairs = 0
+
+    def add(self, total: float, bad: float) -> None:
+        """Takes in one block of requests (total > 0)."""
+        last_total, last_bad = self._last
+        if last_total > 0.0:
+            both = total + last_total
+            difference = bad * last_total - last_bad * total
+            self._squares += difference * difference / (total * last_total * both)
+            self._rates += (bad + last_bad) / both
+            self.pairs += 1
+        self._last = (total, bad)
+
+    def dispersion(self) -> float:
+        """Variance of errors per block over that of single, independent ones (≥ 1)."""
+        return max(1.0, self._squares / self._rates) if self._rates > 0.0 else 1.0
+
+    def dump(self) -> list[float]:
+        """All of it as numbers."""
+        return [*self._last, self._squares, self._rates, float(self.pairs)]
+
+    def load(self, numbers: Iterator[float]) -> None:
+        """What `dump` gave; nothing where an earlier version wrote the state."""
+        self._last = (next(numbers, 0.0), next(numbers, 0.0))
+        self._squares, self._rates = next(numbers, 0.0), next(numbers, 0.0)
+        self.pairs = int(next(numbers, 0.0))
 
 
 class Baseline:
@@ -17,16 +55,25 @@ class Baseline:
     Counts are whole numbers, so running sums are exact and a restored state gives the same bits.
     """
 
-    __slots__ = ("_cum_bad", "_cum_total", "_last", "_pairs", "_rates", "_squares", "_times")
+    __slots__ = (
+        "_blocks",
+        "_cum_bad",
+        "_cum_total",
+        "_incident",
+        "_open",
+        "_times",
+        "_windows",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, incident: float = 0.0) -> None:
         self._times: list[float] = []
         self._cum_total = [0.0]
         self._cum_bad = [0.0]
-        self._last = (0.0, 0.0)
-        self._squares = 0.0
-        self._rates = 0.0
-        self._pairs = 0
+        self._blocks = Clumps()
+        # A hiccup of a pod is one clump, however many blocks it lasts: hence windows as well.
+        self._windows = Clumps()
+        self._incident = incident
+        self._open: tuple[float, float, float] | None = None
 
     @property
     def total(self) -> float:
@@ -38,16 +85,22 @@ class Baseline:
         self._times.append(end)
         self._cum_total.append(self._cum_total[-1] + total)
         self._cum_bad.append(self._cum_bad[-1] + bad)
-        last_total, last_bad = self._last
-        if last_total > 0.0:
-            both = total + last_total
-            difference = bad * last_total - last_bad * total
-            self._squares += difference * difference / (total * last_total * both)
-            self._rates += (bad + last_bad) / both
-            self._pairs += 1
-        self._last = (total, bad)
+        self._blocks.add(total, bad)
+        self._add_to_window(end, total, bad)
         if len(self._times) > _TRIM:
             self._trim(end)
+
+    def _add_to_window(self, end: float, total: float, bad: float) -> None:
+        if self._open is None:
+            self._open = (end, 0.0, 0.0)
+            return
+        since, total_before, bad_before = self._open
+        total, bad = total + total_before, bad + bad_before
+        if end - since < self._incident - _EPSILON:
+            self._open = (since, total, bad)
+            return
+        self._windows.add(total, bad)
+        self._open = (end, 0.0, 0.0)
 
     def _trim(self, now: float) -> None:
         first = bisect_right(self._times, now - RECENT)
@@ -101,21 +154,26 @@ class Baseline:
         return bound
 
     def dispersion(self) -> float:
-        """Variance of stable's errors per block over that of single, independent ones (≥ 1).
+        """Variance of stable's errors over that of single, independent ones (≥ 1)."""
+        return self._clumps().dispersion()
 
-        From differences of neighbouring blocks, so that slow changes of the rate do not count.
-        """
-        return max(1.0, self._squares / self._rates) if self._rates > 0.0 else 1.0
+    def _clumps(self) -> Clumps:
+        """By block or by window of an incident: where the clumps are larger."""
+        blocks, windows = self._blocks, self._windows
+        if windows.pairs >= _PAIRS_NEEDED and windows.dispersion() > blocks.dispersion():
+            return windows
+        return blocks
 
-    def _spread(self, deviations: float) -> float:
-        clump = self.dispersion()
+    def _spread(self, clumps: Clumps, deviations: float) -> float:
+        clump = clumps.dispersion()
         bad = max(self._cum_bad[-1], 1.0)
-        return clump * (1.0 + deviations * math.sqrt(2.0 / max(self._pairs, 1) + clump / bad))
+        return clump * (1.0 + deviations * math.sqrt(2.0 / max(clumps.pairs, 1) + clump / bad))
 
     def clump(self) -> float:
         """Size of clumps of errors, on the high side; 0: too few seen to say."""
-        enough = self._cum_bad[-1] >= _CLUMPS_NEEDED * self.dispersion()
-        return self._spread(1.5) if enough and self._pairs >= _PAIRS_NEEDED else 0.0
+        clumps = self._clumps()
+        enough = self._cum_bad[-1] >= _CLUMPS_NEEDED * clumps.dispersion()
+        return self._spread(clumps, 1.5) if enough and clumps.pairs >= _PAIRS_NEEDED else 0.0
 
     def clump_or(self, cautious: float) -> float:
         """Size of clumps; where it is not known, at least `cautious`."""
@@ -123,14 +181,13 @@ class Baseline:
 
     def clump_for_promotion(self) -> float:
         """Size of clumps that promotion reckons with: 1 for a stable without any error."""
-        return self._spread(0.3) if self._cum_bad[-1] > 0.0 else 1.0
+        return self._spread(self._blocks, 0.3) if self._cum_bad[-1] > 0.0 else 1.0
 
     def dump(self) -> list[float]:
-        """All of it as numbers."""
+        """All of it as numbers, but for `dump_windows`."""
         self._trim(self._times[-1] if self._times else 0.0)
-        head = [*self._last, self._squares, self._rates, float(self._pairs)]
         return [
-            *head,
+            *self._blocks.dump(),
             float(len(self._times)),
             *self._times,
             *self._cum_total,
@@ -139,10 +196,19 @@ class Baseline:
 
     def load(self, numbers: Iterator[float]) -> None:
         """What `dump` gave."""
-        self._last = (next(numbers), next(numbers))
-        self._squares, self._rates = next(numbers), next(numbers)
-        self._pairs = int(next(numbers))
+        self._blocks.load(numbers)
         size = int(next(numbers))
         self._times = [next(numbers) for _ in range(size)]
         self._cum_total = [next(numbers) for _ in range(size + 1)]
         self._cum_bad = [next(numbers) for _ in range(size + 1)]
+
+    def dump_windows(self) -> list[float]:
+        """How errors clump in windows, as numbers."""
+        opened = (0.0, 0.0, 0.0, 0.0) if self._open is None else (1.0, *self._open)
+        return [*opened, *self._windows.dump()]
+
+    def load_windows(self, numbers: Iterator[float]) -> None:
+        """What `dump_windows` gave; nothing where an earlier version wrote the state."""
+        known, since, total, bad = (next(numbers, 0.0) for _ in range(4))
+        self._open = (since, total, bad) if known else None
+        self._windows.load(numbers)

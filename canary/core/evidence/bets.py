@@ -4,8 +4,7 @@ Wealth of one stake is `M ← (M + g)·e`, M₀ = 0.55: `e` is the factor of the
 bit of capital for faults that begin late (an onset mixture: Shin, Ramdas & Rinaldo, *E-detectors*).
 All capital ever put in adds up to 1, and every factor has mean ≤ 1 given the past, so
 `M + capital not yet put in` is a supermartingale, the weighted average of all stakes is one as
-well, and by Ville's inequality it ever reaches 1/α with a chance of at most α. What the guards cut
-off only makes it smaller.
+well, and by Ville's inequality it ever reaches 1/α with a chance of at most α.
 
 Four kinds of factors (Waudby-Smith & Ramdas, *Estimating means of bounded random variables by
 betting*; notation: x bad of n requests, c canary, s stable, m = x_c + x_s, p the canary's share):
@@ -27,11 +26,9 @@ like the canary's fault.
 """
 
 import math
-from collections.abc import Iterator
-from operator import mul
+from collections.abc import Iterator, Sequence
 
 from canary.core.evidence.baseline import Baseline
-from canary.core.evidence.budget import Budget, Ring, cut, most_gain
 from canary.core.evidence.policy import RatioPolicy
 from canary.core.evidence.stakes import (
     GRID,
@@ -62,25 +59,15 @@ def supply(since: float, seconds: float) -> float:
 
 
 class Bets:
-    """Wealth of every stake, with what the incident budget and the blocks need."""
+    """Wealth of every stake, with what the blocks need."""
 
-    __slots__ = (
-        "_block",
-        "_own_pending",
-        "_own_ring",
-        "_share_pending",
-        "_share_ring",
-        "own",
-        "share",
-    )
+    __slots__ = ("_block", "_own_pending", "_share_pending", "own", "share")
 
     def __init__(self) -> None:
         self.share = [START] * (len(SHARE) + len(GRID))
         self.own = [START] * (len(LIMIT) + len(OWN))
         self._share_pending = 0.0
         self._own_pending = 0.0
-        self._share_ring: Ring = []
-        self._own_ring: Ring = []
         self._block: tuple[float, float, float, float] | None = None
 
     def add_capital(self, amount: float) -> None:
@@ -89,18 +76,12 @@ class Bets:
         self._own_pending += amount
 
     def bet_on_share(
-        self,
-        span: tuple[float, float],
-        bad: float,
-        nulls: tuple[tuple[float, float], ...],
-        clumps: tuple[float, float],
-        budget: Budget,
+        self, bad: float, nulls: tuple[tuple[float, float], ...], clumps: tuple[float, float]
     ) -> None:
         """Bets on the canary's share of bad requests.
 
         `bad` is x_c; `nulls` are (m_k > 0, p0_k) per stratum; `clumps` are the size of
-        clumps (0, not known yet, leaves out the grid) and stable's dispersion; `budget` is
-        what one incident may bring.
+        clumps (0, not known yet, leaves out the grid) and stable's dispersion.
         """
         clump, dispersion = clumps
         # Errors that the null hypothesis gives the canary, of all that there are.
@@ -112,10 +93,8 @@ class Bets:
             factors += _grid_factors(bad, nulls, clump)
         else:
             factors += NOT_PLACED
-        pending, self._share_pending = self._share_pending, 0.0
-        before = [m + pending for m in self.share]
-        after = list(map(mul, before, factors))
-        self.share = cut(self._share_ring, span, before, after, budget)
+        self.share = _grown(self.share, self._share_pending, factors)
+        self._share_pending = 0.0
 
     def bet_on_rates(
         self,
@@ -141,17 +120,11 @@ class Bets:
             self._block = (start, canary, bad, stable)
             return
         self._block = None
-        pending, self._own_pending = self._own_pending, 0.0
-        before = [m + pending for m in self.own]
-        if bad == 0.0:
-            after = list(map(mul, before, QUIET_OWN))
-            budget = Budget(None, policy.incident, MOST)
-        else:
+        factors: Sequence[float] = QUIET_OWN
+        if bad:
             factors = _own_factors((start, end), bad / canary, baseline, policy, odds)
-            after = list(map(mul, before, factors))
-            most, decisive = most_gain(policy)
-            budget = Budget([most] * len(after), policy.incident, decisive)
-        self.own = cut(self._own_ring, (start, end), before, after, budget)
+        self.own = _grown(self.own, self._own_pending, factors)
+        self._own_pending = 0.0
 
     def evidence(self, *, alone: bool, limited: bool) -> float:
         """The weighted average of all stakes."""
@@ -174,10 +147,6 @@ class Bets:
         """All of it as numbers."""
         flat = [*self.share, *self.own, self._share_pending, self._own_pending]
         flat += (0.0,) if self._block is None else (1.0, *self._block)
-        for ring in (self._share_ring, self._own_ring):
-            flat.append(float(len(ring)))
-            for end, wealth in ring:
-                flat += (end, *wealth)
         return flat
 
     def load(self, numbers: Iterator[float]) -> None:
@@ -187,13 +156,11 @@ class Bets:
         self._share_pending, self._own_pending = next(numbers), next(numbers)
         if next(numbers):
             self._block = (next(numbers), next(numbers), next(numbers), next(numbers))
-        self._share_ring = _load_ring(numbers, len(self.share))
-        self._own_ring = _load_ring(numbers, len(self.own))
 
 
-def _load_ring(numbers: Iterator[float], width: int) -> Ring:
-    size = int(next(numbers))
-    return [(next(numbers), [next(numbers) for _ in range(width)]) for _ in range(size)]
+def _grown(wealth: list[float], pending: float, factors: Sequence[float]) -> list[float]:
+    grown = [(m + pending) * e for m, e in zip(wealth, factors, strict=True)]
+    return grown if max(grown) < MOST else [min(m, MOST) for m in grown]
 
 
 def _grid_factors(bad: float, nulls: tuple[tuple[float, float], ...], clump: float) -> list[float]:

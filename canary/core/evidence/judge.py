@@ -6,19 +6,16 @@ outranks `Pass`. Folding at once, in pieces, or through a stored state gives the
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Self
 
 from canary.core.evidence.baseline import Baseline
 from canary.core.evidence.bets import Bets, supply
-from canary.core.evidence.budget import Budget, share_budget
 from canary.core.evidence.guards import Guards, null_shares, tolerated_odds
 from canary.core.evidence.outage import Outage
-from canary.core.evidence.pod_windows import ENOUGH, PodWindows, PodWindowsState
+from canary.core.evidence.pod_windows import PodWindows, PodWindowsState
 from canary.core.evidence.policy import FailReason, Interval, RatioPolicy
 from canary.core.evidence.promotion import Promotion
 from canary.core.evidence.ratio import Ratio
 from canary.core.evidence.replacement import Replacement
-from canary.core.evidence.stakes import MOST
 
 _BLOCK = 5.0
 _LEAST_BAD = 5.0
@@ -26,7 +23,6 @@ _STRADDLE = 0.1
 _START_SLACK = 15.0
 _SUSPICION = 10.0
 _REASONS = tuple(FailReason)
-_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,30 +32,6 @@ class EvidenceState:
     values: tuple[float, ...] = ()
     names: tuple[tuple[str, ...], tuple[str, ...]] = field(default=((), ()))
     windows: PodWindowsState | None = None
-
-    def to_json(self) -> dict[str, object]:
-        """Plain data for `json.dumps`; numbers survive exactly."""
-        return {"version": _VERSION, "values": list(self.values), "names": list(self.names)} | (
-            {} if self.windows is None else {"windows": self.windows.to_json()}
-        )
-
-    @classmethod
-    def from_json(cls, data: object) -> Self:
-        """What `to_json` gave.
-
-        Raises:
-            ValueError: it is something else, or of another version.
-        """
-        match data:
-            case {"version": 1, "values": [*values], "names": [[*pods], [*routes]]}:
-                names = (tuple(map(str, pods)), tuple(map(str, routes)))
-                windows = data.get("windows") if isinstance(data, dict) else None
-                guard = PodWindowsState.from_json(windows) if isinstance(windows, dict) else None
-                return cls(tuple(float(value) for value in values), names, guard)
-            case _:
-                raise ValueError(
-                    "expected the judge's state ({version: 1, values: […], names: [[…], […]]})"
-                )
 
 
 class Judge:
@@ -85,7 +57,7 @@ class Judge:
 
     def __init__(self, policy: RatioPolicy, state: EvidenceState | None = None) -> None:
         self._policy = policy
-        self.baseline = Baseline()
+        self.baseline = Baseline(policy.incident)
         self.bets = Bets()
         self.outage = Outage()
         self.promotion = Promotion()
@@ -186,9 +158,8 @@ class Judge:
         policy = self._policy
         if self.judged_bad < _LEAST_BAD or self.evidence() < 1.0 / policy.false_alarm:
             return
-        above = policy.limit is not None and (
-            self.bets.limit_evidence() >= 1.0 / policy.false_alarm
-        )
+        # That it is worse is proven; which of the two reasons to name needs less.
+        above = policy.limit is not None and self.bets.limit_evidence() >= _SUSPICION
         self._fail(at, FailReason.ABOVE_LIMIT if above else FailReason.WORSE_THAN_STABLE)
 
     def _bet(self, block: Interval, clump: float, since: float) -> None:
@@ -203,11 +174,7 @@ class Judge:
             odds = tolerated_odds(tolerance, baseline, end, policy.floor)
             share_bad, nulls = null_shares(odds, block)
             if nulls:
-                budget = Budget(None, policy.incident, MOST)
-                if share_bad:
-                    budget = share_budget(baseline, end, clump, nulls[0][1], policy)
-                clumps = (clump, baseline.dispersion())
-                bets.bet_on_share((start, end), share_bad, nulls, clumps, budget)
+                bets.bet_on_share(share_bad, nulls, (clump, baseline.dispersion()))
         counts = (canary, bad, stable)
         bets.bet_on_rates((start, end), counts, baseline, policy, (tolerance, mix))
 
@@ -235,7 +202,7 @@ class Judge:
         """
         policy = self._policy
         bets = self.bets.evidence(alone=policy.alone, limited=policy.limit is not None)
-        return min(bets, self.windows.wealth / (ENOUGH * policy.false_alarm))
+        return min(bets, self.windows.wealth / (self.windows.enough * policy.false_alarm))
 
     def state(self) -> EvidenceState:
         """A copy of all that is remembered."""
@@ -248,7 +215,7 @@ class Judge:
         for part in (self.baseline, self.bets, self.outage, self.promotion, self.ratio):
             values += part.dump()
         names = self.guards.names() if self.guards is not None else ((), ())
-        values += [*guards, *self.replacement.dump()]
+        values += [*guards, *self.replacement.dump(), *self.baseline.dump_windows()]
         return EvidenceState(tuple(values), names, self.windows.state())
 
     def _load(self, state: EvidenceState) -> None:
@@ -267,6 +234,7 @@ class Judge:
             self.guards = Guards()
             self.guards.load(numbers, state.names)
         self.replacement.load(numbers)
+        self.baseline.load_windows(numbers)
 
 
 def _optional(value: float | None) -> tuple[float, ...]:

@@ -7,6 +7,7 @@ from canary.core.evidence.baseline import WINDOWS, Baseline
 from canary.core.evidence.policy import Interval, RatioPolicy
 
 _SHARE_BAD = 0.5
+_TOTAL = 0.7
 _SAMPLES = 2
 _LEAST_BAD = 10.0
 _LEAST_CLUMPS = 7.0
@@ -28,7 +29,8 @@ class Outage:
       canary has more than 30 % of what both had a moment ago; else stable was just not seen.
     * A canary that had been well (10 requests) and carries at most 30 % of the traffic is given
       the length of an incident: a hiccup of one pod looks just like that. At more than 30 % a
-      needless retry costs less than the users.
+      needless retry costs less than the users. Less than 70 % bad is given that length at any
+      weight: one of two pods in a hiccup is half of the requests.
     """
 
     __slots__ = ("_bad", "_before", "_excused", "_samples", "_stable", "_start", "_total")
@@ -105,11 +107,9 @@ class Outage:
     def _waits(self, interval: Interval, policy: RatioPolicy) -> bool:
         """Whether this may still be the hiccup of a canary that has proven itself."""
         requests = interval.canary_total + interval.stable_total
-        return (
-            self._excused
-            and interval.canary_total <= _EXCUSED_SHARE * requests
-            and interval.end - self._start <= policy.incident + 1e-9
-        )
+        small = self._excused and interval.canary_total <= _EXCUSED_SHARE * requests
+        partial = self._bad < _TOTAL * self._total
+        return (small or partial) and interval.end - self._start <= policy.incident + 1e-9
 
     def dump(self) -> list[float]:
         """All of it as numbers."""

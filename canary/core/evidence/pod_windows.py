@@ -25,7 +25,17 @@ kept with probability q, the mean of z^x becomes (1 + (z − 1)·q)^x.
 Each score is staked: M ← (M + g)·(1 − f + f·e), e averaged over the canary's pods (pods on one node
 fail together), f in (0.3, 0.7). `wealth` is the average of all M. e is cut, which only makes it
 smaller: to 3 for the bounded scores, which never rest, and to 10 for errors that did not last all
-through the window. So a hiccup that stable has not shown yet decides nothing by itself.
+through the window.
+
+A hiccup that stable has not shown yet is the hard case, above all while little is known of stable:
+the first one falls on the canary as often as its pods are a share of all. Three rules, which
+together replace a budget per incident:
+
+* Two neighbouring windows may show one and the same hiccup: together they gain no more than
+  1 + k/c, the odds that the first of all hiccups is the canary's (c: its windows so far).
+* Errors that last are no hiccup, and not held back: in five of the six parts of the last two
+  windows, or in each of the last four windows.
+* `enough` is 20 once they last, or 50 windows of stable's are known; before, it is 100.
 
 Worked example. Stable has 2 pods and one hour of history in 30 s windows: k = 240, of which 232
 without errors and 8 with a hiccup of 40 bad of 1,000 requests. The canary's pod has 100 requests in
@@ -37,14 +47,15 @@ windows would be clean and e below 1: what was won would be lost again.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple, Self
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from canary.core.evidence.policy import Interval, PodCount, RatioPolicy
 
-ENOUGH = 20.0
-"""Wealth from which on the guard agrees to a rollback."""
+_ENOUGH, _ENOUGH_UNKNOWN, _KNOWN_WELL = 20.0, 100.0, 50.0
+_REMEMBERED = 4
+_PARTS_MISSED = 1
 _MOST = 1e15
 _HALF_LIFE = 3600.0
 _FORGOTTEN = 1e-3
@@ -97,6 +108,12 @@ class PodWindowsState:
     bins: tuple[ErrorBin, ...] = ()
     wealth: tuple[float, ...] = (_START,) * (_SCORES * len(_STAKES))
     """Per score, per stake."""
+    earlier: tuple[float, ...] = ()
+    """Wealth before the last window; empty: as it is now."""
+    compared: float = 0.0
+    """Windows of the canary's pods that were compared, faded."""
+    recent: tuple[tuple[float, ...], ...] = ()
+    """Bad requests of the canary by part of its last windows, the newest last."""
     judged_seconds: float = 0.0
     """How long canary windows have been compared; negative while none may be."""
     judging: bool = False
@@ -108,29 +125,6 @@ class PodWindowsState:
     """Number of complete parts."""
     open_pods: tuple[OpenPod, ...] = ()
 
-    def to_json(self) -> dict[str, object]:
-        """Plain data for `json.dumps`; numbers survive exactly."""
-        return {
-            **asdict(self),
-            "bins": [list(one) for one in self.bins],
-            "open_pods": [[*one[:3], list(one.bad)] for one in self.open_pods],
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """What `to_json` gave; raises TypeError or KeyError for anything else."""
-        return cls(
-            **{
-                **data,
-                "wealth": tuple(data["wealth"]),
-                "bins": tuple(ErrorBin(*one) for one in data["bins"]),
-                "open_pods": tuple(
-                    OpenPod(canary, pod, total, tuple(bad))
-                    for canary, pod, total, bad in data["open_pods"]
-                ),
-            }
-        )
-
 
 class PodWindows:
     """The mutable engine of the guard."""
@@ -139,11 +133,14 @@ class PodWindows:
         "_bins",
         "_clean",
         "_clean_requests",
+        "_compared",
+        "_earlier",
         "_judged_seconds",
         "_judging",
         "_open",
         "_part",
         "_part_since",
+        "_recent",
         "_seconds",
         "_since",
         "_wealth",
@@ -155,6 +152,9 @@ class PodWindows:
         self._clean_requests = state.clean_requests
         self._bins = {(b.bad, b.whole): (b.windows, b.requests) for b in state.bins}
         self._wealth = list(state.wealth)
+        self._earlier = list(state.earlier or state.wealth)
+        self._compared = state.compared
+        self._recent = state.recent
         self._judged_seconds = state.judged_seconds
         self._judging = state.judging
         self._since = state.open_since
@@ -170,6 +170,9 @@ class PodWindows:
             self._clean_requests,
             tuple(ErrorBin(*key, *counts) for key, counts in self._bins.items()),
             tuple(self._wealth),
+            tuple(self._earlier),
+            self._compared,
+            self._recent,
             self._judged_seconds,
             self._judging,
             self._since,
@@ -193,6 +196,12 @@ class PodWindows:
             for w, low, high in zip(_WEIGHTS, wealth[::2], wealth[1::2], strict=True)
         )
         return min(_MOST, value / 2.0)
+
+    @property
+    def enough(self) -> float:
+        """Wealth from which on the guard agrees to a rollback."""
+        known = self._known() >= _KNOWN_WELL or _lasts(self._recent)
+        return _ENOUGH if known else _ENOUGH_UNKNOWN
 
     def step(self, interval: Interval, policy: RatioPolicy, *, judged: bool) -> bool:
         """Takes in one sampling interval; True: a window of the canary's was compared.
@@ -257,6 +266,7 @@ class PodWindows:
         return True
 
     def _fade(self, by: float) -> None:
+        self._compared *= by
         self._clean *= by
         self._clean_requests *= by
         self._bins = {
@@ -305,27 +315,35 @@ class PodWindows:
         if self._judged_seconds < _SUPPLY_SECONDS:
             supply = _SUPPLY * length / _SUPPLY_SECONDS
         self._judged_seconds += length
-        factors = [
-            self._window(total, sum(parts), policy, steady=_steady(parts))
-            for total, parts in canary
-        ]
+        bad = (parts for _, parts in canary)
+        self._recent = (*self._recent, tuple(map(sum, zip(*bad, strict=True))))[-_REMEMBERED:]
+        self._compared += len(canary)
+        gain = _MOST
+        if policy.alone or not _lasts(self._recent):
+            gain = 1.0 + self._known() / self._compared
+        factors = [self._window(total, parts, policy) for total, parts in canary]
         means = [sum(values) / len(canary) for values in zip(*factors, strict=True)]
+        before = [wealth + supply for wealth in self._wealth]
+        most = [min(_MOST, gain * (wealth + supply)) for wealth in self._earlier]
+        stakes = ((e, f) for e in means for f in _STAKES)
         self._wealth = [
-            min(_MOST, (self._wealth[2 * i + j] + supply) * (1.0 - f + f * e))
-            for i, e in enumerate(means)
-            for j, f in enumerate(_STAKES)
+            min(wealth * (1.0 - f + f * e), top)
+            for wealth, top, (e, f) in zip(before, most, stakes, strict=True)
         ]
+        self._earlier = before
 
-    def _window(
-        self, total: float, bad: float, policy: RatioPolicy, *, steady: bool
-    ) -> list[float]:
+    def _window(self, total: float, parts: list[float], policy: RatioPolicy) -> list[float]:
         """Its e-values; errors that did not last through the window bring little."""
-        most = _MOST if steady else _MOST_BRIEF
-        return [min(e, most) for e in self._e_values(total, bad, policy)]
+        e_values = self._e_values(total, sum(parts), policy)
+        return e_values if _steady(parts) else [min(e, _MOST_BRIEF) for e in e_values]
+
+    def _known(self) -> float:
+        """Past windows of stable's pods, faded."""
+        return self._clean + sum(windows for windows, _ in self._bins.values())
 
     def _e_values(self, total: float, bad: float, policy: RatioPolicy) -> list[float]:
         """One per score; at most k + 1."""
-        count = self._clean + sum(windows for windows, _ in self._bins.values())
+        count = self._known()
         if count <= 0.0:
             return [1.0] * _SCORES
         usual = self._clean_requests + sum(requests for _, requests in self._bins.values())
@@ -362,8 +380,26 @@ def _steady(parts: Sequence[float]) -> bool:
     A hiccup of 20 s fills hardly ever all thirds of 30 s alike. The square root leaves room for
     chance: (5, 8, 2) is steady, (35, 50, 15) is not.
     """
-    most = max(parts)
-    return min(parts) >= most / 2.0 - math.sqrt(most)
+    return min(parts) >= _usual(parts)
+
+
+def _lasts(recent: Sequence[Sequence[float]]) -> bool:
+    """Whether the canary's errors have outlasted a hiccup.
+
+    They are in all parts of the last two windows but one, or in each of the last four windows
+    (a fault with few errors). A hiccup as long as a window is in four of six parts at most.
+    """
+    parts = [bad for window in recent[-2:] for bad in window]
+    if len(recent) > 1 and sorted(parts)[_PARTS_MISSED] >= max(1.0, _usual(parts)):
+        return True
+    windows = [sum(window) for window in recent]
+    return len(windows) == _REMEMBERED and min(windows) >= max(1.0, _usual(windows))
+
+
+def _usual(bad: Sequence[float]) -> float:
+    """Half of the most, less what chance takes away."""
+    most = max(bad)
+    return most / 2.0 - math.sqrt(most)
 
 
 def _bounded(z: float, bad: float, kept: float) -> float:

@@ -15,6 +15,5 @@ OWN = (0.15, 0.5, 0.9)
 GRID_TERMS = tuple((theta - 1.0, math.log(theta)) for theta in GRID)
 GRID_LOSS_CLUMP = 1.3
 """Losses of the grid are slowed down by no more than this."""
-SHARE_LOSSES = tuple(-math.log1p(-stake) for stake in SHARE)
 QUIET_OWN = tuple(1.0 - stake for stake in (*LIMIT, *OWN))
 NOT_PLACED = (1.0,) * len(GRID)
