@@ -4,7 +4,7 @@ import math
 import zlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -96,7 +96,7 @@ def _release(scenario: Scenario, interval: int, seed: Sequence[int], *, good: bo
     rng = np.random.default_rng(seed)
     intervals = list(simulate(scenario, interval, rng))
     # Delays of faults count from the first judged request, so bad rows have no warm-up.
-    policy = RatioPolicy() if good else RatioPolicy(warm_up=0.0)
+    policy = scenario.policy if good else replace(scenario.policy, warm_up=0.0)
     delay, users, judge = judge_release(intervals, policy, scenario.onset)
     checks = minutes(i for i in intervals if i.start >= scenario.onset)
     return Outcome(

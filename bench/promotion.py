@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,9 +40,14 @@ def flickering(rate: float) -> Shape:
     return shape
 
 
-def _at(canary: float | None, clump: int = 1, stable: float = 0.001, **other: float) -> Scenario:
-    onset = other.get("onset", 0.0)
-    return Scenario(rps=50, stable=stable, canary=canary, clump=clump, length=3600, onset=onset)
+def _at(canary: float | None, clump: int = 1, stable: float = 0.001) -> Scenario:
+    return Scenario(rps=50, stable=stable, canary=canary, clump=clump, length=3600)
+
+
+def _unlimited(canary: float | None, stable: float) -> Scenario:
+    """Client errors: only compared, so what must be ruled out is 1.5 times stable's rate."""
+    policy = RatioPolicy(limit=None, tolerance=1.5)
+    return replace(_at(canary, stable=stable), policy=policy)
 
 
 ROWS = (
@@ -53,6 +58,12 @@ ROWS = (
     PromotionRow("worse by r1, both at 2 %", _at(0.02 + R1, stable=0.02), 0.01, reference="1.9 %"),
     PromotionRow("worse by 2·r1", _at(0.001 + 2 * R1), 0.01, reference="0 %"),
     PromotionRow("worse by 5·r1", _at(0.001 + 5 * R1), 0.01, reference="0 %"),
+    PromotionRow("no limit, both at 20 %", _unlimited(None, 0.2), None),
+    PromotionRow("no limit, both at 5 %", _unlimited(None, 0.05), None),
+    PromotionRow("no limit, both at 0.1 %", _unlimited(None, 0.001), None),
+    PromotionRow("no limit, 30 % beside 20 %", _unlimited(0.3, 0.2), 0.01),
+    PromotionRow("no limit, 7.5 % beside 5 %", _unlimited(0.075, 0.05), 0.01),
+    PromotionRow("no limit, 0.6 % beside 0.1 %", _unlimited(0.006, 0.001), 0.01),
     PromotionRow("worse by r1, clumps of 3", _at(0.001 + R1, clump=3), 0.03, reference="2.6 %"),
     PromotionRow(
         "faults of 20–60 s at 30 % every 10–20 min",
@@ -93,7 +104,7 @@ class PromotionMeasured:
 
 def _first_pass(row: PromotionRow, seed: Sequence[int]) -> float | None:
     """Seconds until the first Pass; with a minimum: of the run of Pass that lasts at the end."""
-    policy = RatioPolicy(warm_up=0.0, minimum=row.minimum, smallest_regression=R1)
+    policy = replace(row.scenario.policy, warm_up=0.0, minimum=row.minimum, smallest_regression=R1)
     intervals = list(simulate(row.scenario, INTERVAL, np.random.default_rng(seed)))
     if row.minimum:
         return judge_release(intervals, policy, 0.0)[2].passing_since

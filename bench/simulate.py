@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from canary.core.evidence import Interval, PodCount, Stratum
+from canary.core.evidence import Interval, PodCount, RatioPolicy, Stratum
 
 Array = NDArray[np.float64]
 
@@ -63,7 +63,7 @@ class Scenario:
     """Stable's and the canary's, with hiccups; counts are per pod unless `summed`."""
     hiccups: Hiccups | None = None
     summed: bool = False
-    policy: dict[str, float] = field(default_factory=dict)
+    policy: RatioPolicy = field(default_factory=RatioPolicy)
 
 
 def simulate(scenario: Scenario, interval: int, rng: np.random.Generator) -> Iterator[Interval]:

@@ -203,6 +203,8 @@ class PodWindowsState(State):
     wealth: Annotated[Numbers, Field(min_length=GUARD_STAKES, max_length=GUARD_STAKES)]
     earlier: Annotated[Numbers, Field(max_length=GUARD_STAKES)] = ()
     """Wealth before the last window; empty: as it is now."""
+    seen: Count = 0.0
+    """Seconds in which stable's windows were counted, fading with time."""
     compared: Count = 0.0
     """Windows of the canary's that were compared, fading with time."""
     recent: Annotated[tuple[WindowParts, ...], Field(max_length=4)] = ()

@@ -222,18 +222,24 @@ def test_after_promotion_the_past_is_the_yardstick():
 
 @pytest.mark.parametrize("false_alarm", [0.001, 0.01, 0.1, 0.2])
 def test_one_incident_never_decides_whatever_the_error_allowed(false_alarm):
-    """The budget follows the threshold: a hiccup of 20 s fails nobody, a lasting fault does."""
+    """A hiccup of 20 s fails nobody, a lasting fault does."""
     policy = replace(POLICY, false_alarm=false_alarm)
     hiccup = release(during(900, 20, 0.3), every=5.0, seconds=1500)
     assert not said(hiccup, policy).failed
     assert said(release(during(900, 120, 0.3), every=5.0, seconds=1500), policy).failed
 
 
-def test_without_an_incident_budget_a_fault_is_found_sooner():
-    """`incident` 0: 5 % in a few samples instead of one incident and a bit."""
-    usual = said(release(0.05, every=5.0, seconds=600))
-    bare = said(release(0.05, every=5.0, seconds=600), replace(POLICY, incident=0.0))
-    assert bare.failed_at <= 60 + 20 < usual.failed_at
+def test_a_fault_of_every_request_at_half_of_the_traffic_is_told_from_one_pod_of_two():
+    """One of two pods in a hiccup is half of the requests, and no outage of the canary."""
+
+    def half(seconds: float) -> Rate:
+        return during(900, seconds, 0.5)
+
+    hiccup = release(half(20), weight=0.5, every=5.0, seconds=1500)
+    assert not said(hiccup).failed
+    lasting = said(release(half(300), weight=0.5, every=5.0, seconds=1500))
+    assert lasting.failed
+    assert lasting.failed_at <= 900 + 45
 
 
 def test_noisy_pods_are_given_more_room():

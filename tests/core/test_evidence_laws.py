@@ -173,6 +173,17 @@ def test_the_size_of_clumps_is_measured(clump):
     assert baseline.clump() >= baseline.dispersion()
 
 
+def test_a_hiccup_over_several_blocks_is_one_clump():
+    """20 s of errors in every ten minutes: four blocks of 5 s, one or two windows of 30 s."""
+    by_block, by_window = Baseline(), Baseline(30.0)
+    for i in range(720):
+        bad = 60.0 if i % 120 < 4 else 0.0
+        for baseline in (by_block, by_window):
+            baseline.add(5.0 * i, 1000.0, bad)
+    assert by_window.dispersion() > 2.0 * by_block.dispersion()
+    assert by_window.clump_for_promotion() == by_block.clump_for_promotion()
+
+
 def test_the_interval_of_the_ratio_holds_the_truth():
     """At every look at once: in 60 seeded releases at most one interval ever misses 3.0."""
     missed = 0

@@ -73,6 +73,31 @@ def test_without_history_a_bad_canary_is_found_later():
     assert max(unknown) < 600
 
 
+def test_hiccups_that_stable_has_not_shown_decide_nothing_while_little_is_known():
+    """One minute of history: the first two of all hiccups fall on the canary, and then no more."""
+    scenario = Scenario(pods=(3, 2), weight=0.1, history=60, length=1200)
+    for seed in range(5):
+        judge = Judge(POLICY)
+        for interval in simulate(scenario, 5, np.random.default_rng(seed)):
+            hit = 150 <= interval.start < 170 or 400 <= interval.start < 420
+            if not hit:
+                judge.step(interval)
+                continue
+            first, second = interval.canary_pods
+            first = first._replace(bad=float(round(first.total * 0.3)))
+            bad = first.bad + second.bad
+            judge.step(interval._replace(canary_bad=bad, canary_pods=(first, second)))
+        assert judge.failed is None
+
+
+@pytest.mark.parametrize("summed", [False, True])
+def test_hiccups_at_fixed_times_never_roll_back(summed):
+    """They come window after window: the bets count a hiccup as one clump of errors."""
+    fixed = replace(SHORT, fixed=True)
+    scenario = Scenario(pods=(2, 2), hiccups=fixed, weight=0.05, length=1800, summed=summed)
+    assert [failed_at(scenario, seed) for seed in range(5)] == [None] * 5
+
+
 def rows(pods: int = 3) -> list[Interval]:
     """Ten minutes of a release with counts per pod."""
     scenario = Scenario(pods=(pods, 2), history=300, length=300, canary=0.03, hiccups=SHORT)

@@ -171,9 +171,15 @@ class Baseline:
 
     def clump(self) -> float:
         """Size of clumps of errors, on the high side; 0: too few seen to say."""
+        return self.clump_and_dispersion()[0]
+
+    def clump_and_dispersion(self) -> tuple[float, float]:
+        """As `clump` and `dispersion`."""
         clumps = self._clumps()
-        enough = self._cum_bad[-1] >= _CLUMPS_NEEDED * clumps.dispersion()
-        return self._spread(clumps, 1.5) if enough and clumps.pairs >= _PAIRS_NEEDED else 0.0
+        dispersion = clumps.dispersion()
+        if clumps.pairs < _PAIRS_NEEDED or self._cum_bad[-1] < _CLUMPS_NEEDED * dispersion:
+            return 0.0, dispersion
+        return self._spread(clumps, 1.5), dispersion
 
     def clump_or(self, cautious: float) -> float:
         """Size of clumps; where it is not known, at least `cautious`."""

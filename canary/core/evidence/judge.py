@@ -125,7 +125,7 @@ class Judge:
         start, end, canary, bad, stable, stable_bad, pods, strata, _ = block
         baseline, policy = self.baseline, self._policy
         # What the next bet is slowed down by must be known before its outcome is.
-        clump = baseline.clump() if bad or stable_bad else 0.0
+        clumps = baseline.clump_and_dispersion() if bad or stable_bad else (0.0, 1.0)
         if stable > 0.0:
             baseline.add(end, stable, stable_bad)
             if pods or strata:
@@ -141,7 +141,7 @@ class Judge:
             self.ratio.add(canary, bad, stable, stable_bad)
             self.replacement.add(block, self.baseline, self._policy)
         if baseline.total > 0.0 or policy.alone:
-            self._bet(block, clump, max(since, 0.0) + end - start)
+            self._bet(block, clumps, max(since, 0.0) + end - start)
         if bad:
             # Without a bad canary request evidence cannot have grown.
             self._decide(end)
@@ -162,19 +162,19 @@ class Judge:
         above = policy.limit is not None and self.bets.limit_evidence() >= _SUSPICION
         self._fail(at, FailReason.ABOVE_LIMIT if above else FailReason.WORSE_THAN_STABLE)
 
-    def _bet(self, block: Interval, clump: float, since: float) -> None:
+    def _bet(self, block: Interval, clumps: tuple[float, float], since: float) -> None:
         start, end, canary, bad, stable, stable_bad = block[:6]
         baseline, bets, policy = self.baseline, self.bets, self._policy
         bets.add_capital(supply(since, end - start))
         tolerance, mix = policy.tolerance, 1.0
         if self.guards is not None:
-            tolerance *= 1.0 + 2.0 * self.guards.spread(clump)
+            tolerance *= 1.0 + 2.0 * self.guards.spread(clumps[0])
             mix = self.guards.mix(block.strata)
         if (bad or stable_bad) and stable > 0.0 and not policy.alone:
             odds = tolerated_odds(tolerance, baseline, end, policy.floor)
             share_bad, nulls = null_shares(odds, block)
             if nulls:
-                bets.bet_on_share(share_bad, nulls, (clump, baseline.dispersion()))
+                bets.bet_on_share(share_bad, nulls, clumps)
         counts = (canary, bad, stable)
         bets.bet_on_rates((start, end), counts, baseline, policy, (tolerance, mix))
 

@@ -34,8 +34,8 @@ together replace a budget per incident:
 * Two neighbouring windows may show one and the same hiccup: together they gain no more than
   1 + k/c, the odds that the first of all hiccups is the canary's (c: its windows so far).
 * Errors that last are no hiccup, and not held back: in five of the six parts of the last two
-  windows, or in each of the last four windows.
-* `enough` is 20 once they last, or 50 windows of stable's are known; before, it is 100.
+  windows, or in each of the last three windows.
+* `enough` is 20 once they last, or stable is known for 25 minutes; before, it is 100.
 
 Worked example. Stable has 2 pods and one hour of history in 30 s windows: k = 240, of which 232
 without errors and 8 with a hiccup of 40 bad of 1,000 requests. The canary's pod has 100 requests in
@@ -49,13 +49,14 @@ windows would be clean and e below 1: what was won would be lost again.
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import mul
 from typing import NamedTuple
 
-from canary.core.evidence.policy import Interval, PodCount, RatioPolicy
+from canary.core.evidence.policy import Interval, RatioPolicy
 
-_ENOUGH, _ENOUGH_UNKNOWN, _KNOWN_WELL = 20.0, 100.0, 50.0
-_REMEMBERED = 4
-_PARTS_MISSED = 1
+_ENOUGH, _ENOUGH_UNKNOWN, _KNOWN_WELL = 20.0, 100.0, 1500.0
+_REMEMBERED = 3
+_PARTS_PER_MISSED = 6
 _MOST = 1e15
 _HALF_LIFE = 3600.0
 _FORGOTTEN = 1e-3
@@ -64,12 +65,16 @@ _EXACT, _FINER = 8, 1.2
 _START, _SUPPLY, _SUPPLY_SECONDS = 0.8, 0.2, 7200.0
 _THETAS = (1.5, 3.0, 10.0)
 _BOUNDED = (0.5, 0.85)
+_MORE = tuple(theta - 1.0 for theta in _THETAS)
+_NOTHING = (0.0,) * len(_BOUNDED)
+_LARGEST = 700.0
 _WEIGHTS = (0.25, 0.5, 0.15, 0.05, 0.05)
 _STAKES = (0.3, 0.7)
+_SHARES = tuple(weight / len(_STAKES) for weight in _WEIGHTS for _ in _STAKES)
 _SCORES = len(_THETAS) + len(_BOUNDED)
 _MOST_BOUNDED = 3.0
 _MOST_BRIEF = 10.0
-_LEAST_PARTS = 3
+_LEAST_PARTS = 2
 _KNOWN = 8.0
 _EPSILON = 1e-6
 
@@ -110,6 +115,8 @@ class PodWindowsState:
     """Per score, per stake."""
     earlier: tuple[float, ...] = ()
     """Wealth before the last window; empty: as it is now."""
+    seen: float = 0.0
+    """Seconds in which stable's windows were counted, faded."""
     compared: float = 0.0
     """Windows of the canary's pods that were compared, faded."""
     recent: tuple[tuple[float, ...], ...] = ()
@@ -137,11 +144,14 @@ class PodWindows:
         "_earlier",
         "_judged_seconds",
         "_judging",
+        "_known",
+        "_known_requests",
         "_open",
         "_part",
         "_part_since",
         "_recent",
         "_seconds",
+        "_seen",
         "_since",
         "_wealth",
     )
@@ -151,8 +161,10 @@ class PodWindows:
         self._clean = state.clean
         self._clean_requests = state.clean_requests
         self._bins = {(b.bad, b.whole): (b.windows, b.requests) for b in state.bins}
+        self._known, self._known_requests = self._sums()
         self._wealth = list(state.wealth)
         self._earlier = list(state.earlier or state.wealth)
+        self._seen = state.seen
         self._compared = state.compared
         self._recent = state.recent
         self._judged_seconds = state.judged_seconds
@@ -171,6 +183,7 @@ class PodWindows:
             tuple(ErrorBin(*key, *counts) for key, counts in self._bins.items()),
             tuple(self._wealth),
             tuple(self._earlier),
+            self._seen,
             self._compared,
             self._recent,
             self._judged_seconds,
@@ -183,24 +196,26 @@ class PodWindows:
 
     def calibration(self) -> PodWindowsState:
         """Stable's past windows and nothing else: where judging a version alone starts."""
-        return PodWindowsState(self._seconds, self._clean, self._clean_requests, self.state().bins)
+        return PodWindowsState(
+            self._seconds,
+            self._clean,
+            self._clean_requests,
+            self.state().bins,
+            seen=self._seen,
+        )
 
     @property
     def wealth(self) -> float:
         """E-value against "a canary pod is like one of stable's pods", at most 1e15."""
         if self._seconds <= 0.0:
             return _MOST
-        wealth = self._wealth
-        value = sum(
-            w * (low + high)
-            for w, low, high in zip(_WEIGHTS, wealth[::2], wealth[1::2], strict=True)
-        )
-        return min(_MOST, value / 2.0)
+        value: float = sum(map(mul, _SHARES, self._wealth))
+        return min(_MOST, value)
 
     @property
     def enough(self) -> float:
         """Wealth from which on the guard agrees to a rollback."""
-        known = self._known() >= _KNOWN_WELL or _lasts(self._recent)
+        known = self._seen >= _KNOWN_WELL or _lasts(self._recent)
         return _ENOUGH if known else _ENOUGH_UNKNOWN
 
     def step(self, interval: Interval, policy: RatioPolicy, *, judged: bool) -> bool:
@@ -215,10 +230,12 @@ class PodWindows:
             self._begin()
         if self._since is None or self._part_since is None:
             self._since = self._part_since = interval.start
-        if self._judging and interval.canary_total > 0.0:
-            self._count(True, interval.canary_pods or _as_one_pod(interval[2:4]))
-        if interval.stable_total > 0.0:
-            self._count(False, interval.pods or _as_one_pod(interval[4:6]))
+        _, _, canary, bad, stable, stable_bad, pods, _, canary_pods = interval
+        # Where only sums are known one side is one pod.
+        if self._judging and canary > 0.0:
+            self._count(True, canary_pods or (("", canary, bad),))
+        if stable > 0.0:
+            self._count(False, pods or (("", stable, stable_bad),))
         # Sampled more often than scraped most samples are empty: a window ends with a scrape.
         length = interval.end - self._since
         empty = interval.canary_total + interval.stable_total <= 0.0
@@ -238,16 +255,18 @@ class PodWindows:
         self._part = 0
         self._open = {}
 
-    def _count(self, canary: bool, pods: Iterable[PodCount]) -> None:  # noqa: FBT001
+    def _count(self, canary: bool, pods: Iterable[tuple[str, float, float]]) -> None:  # noqa: FBT001
+        opened, parts = self._open, self._part + 2
         for pod, total, bad in pods:
-            counts = self._open.get((canary, pod))
+            counts = opened.get((canary, pod))
             if counts is None:
-                if len(self._open) >= _MOST_PODS and not canary:
+                if len(opened) >= _MOST_PODS and not canary:
                     continue
-                counts = self._open[canary, pod] = [0.0]
-            counts += [0.0] * (self._part + 2 - len(counts))
+                counts = opened[canary, pod] = [0.0]
+            while len(counts) < parts:
+                counts.append(0.0)
             counts[0] += total
-            counts[self._part + 1] += bad
+            counts[-1] += bad
 
     def _close(self, length: float, policy: RatioPolicy) -> bool:
         stable = [(n, sum(bad)) for (side, _), (n, *bad) in self._open.items() if not side]
@@ -259,14 +278,25 @@ class PodWindows:
         # Where nothing of stable's is added any more its last hour is kept as it is.
         if stable:
             self._fade(0.5 ** (length / _HALF_LIFE))
+            self._seen += min(length, _HALF_LIFE)
             self._remember(stable, length, summed=(False, "") in self._open)
+            self._known, self._known_requests = self._sums()
         if not canary:
             return False
         self._bet(canary, length, policy)
         return True
 
+    def _sums(self) -> tuple[float, float]:
+        """Past windows of stable's pods and the requests in them, faded."""
+        windows, requests = self._clean, self._clean_requests
+        for more, more_requests in self._bins.values():
+            windows += more
+            requests += more_requests
+        return windows, requests
+
     def _fade(self, by: float) -> None:
         self._compared *= by
+        self._seen *= by
         self._clean *= by
         self._clean_requests *= by
         self._bins = {
@@ -318,55 +348,58 @@ class PodWindows:
         bad = (parts for _, parts in canary)
         self._recent = (*self._recent, tuple(map(sum, zip(*bad, strict=True))))[-_REMEMBERED:]
         self._compared += len(canary)
-        gain = _MOST
-        if policy.alone or not _lasts(self._recent):
-            gain = 1.0 + self._known() / self._compared
-        factors = [self._window(total, parts, policy) for total, parts in canary]
-        means = [sum(values) / len(canary) for values in zip(*factors, strict=True)]
+        means = [0.0] * _SCORES
+        for total, parts in canary:
+            for i, e in enumerate(self._window(total, parts, policy)):
+                means[i] += e / len(canary)
         before = [wealth + supply for wealth in self._wealth]
-        most = [min(_MOST, gain * (wealth + supply)) for wealth in self._earlier]
-        stakes = ((e, f) for e in means for f in _STAKES)
-        self._wealth = [
-            min(wealth * (1.0 - f + f * e), top)
-            for wealth, top, (e, f) in zip(before, most, stakes, strict=True)
-        ]
+        growth = [1.0 - f + f * e for e in means for f in _STAKES]
+        self._wealth = list(map(mul, before, growth))
+        if max(growth) > 1.0:
+            self._hold_back(before, supply, alone=policy.alone)
         self._earlier = before
+
+    def _hold_back(self, before: list[float], supply: float, *, alone: bool) -> None:
+        """Cuts what two neighbouring windows may not bring together."""
+        gain = _MOST
+        if alone or not _lasts(self._recent):
+            gain = 1.0 + self._known / self._compared
+        self._wealth = [
+            min(_MOST, wealth, max(had, gain * (earlier + supply)))
+            for wealth, had, earlier in zip(self._wealth, before, self._earlier, strict=True)
+        ]
 
     def _window(self, total: float, parts: list[float], policy: RatioPolicy) -> list[float]:
         """Its e-values; errors that did not last through the window bring little."""
-        e_values = self._e_values(total, sum(parts), policy)
-        return e_values if _steady(parts) else [min(e, _MOST_BRIEF) for e in e_values]
-
-    def _known(self) -> float:
-        """Past windows of stable's pods, faded."""
-        return self._clean + sum(windows for windows, _ in self._bins.values())
+        bad = sum(parts)
+        e_values = self._e_values(total, bad, policy)
+        return e_values if not bad or _steady(parts) else [min(e, _MOST_BRIEF) for e in e_values]
 
     def _e_values(self, total: float, bad: float, policy: RatioPolicy) -> list[float]:
         """One per score; at most k + 1."""
-        count = self._known()
+        count = self._known
         if count <= 0.0:
             return [1.0] * _SCORES
-        usual = self._clean_requests + sum(requests for _, requests in self._bins.values())
         # Both are thinned to as many requests as the one with fewer has.
-        size = min(total, usual / count / policy.tolerance)
+        size = min(total, self._known_requests / count / policy.tolerance)
         kept = size / total
         past = [
             (x, windows, 1.0 if whole else min(1.0, policy.tolerance * size * windows / requests))
             for (x, whole), (windows, requests) in self._bins.items()
         ]
         values = []
-        for theta in _THETAS:
-            more = theta - 1.0
-            own = bad * math.log1p(more * kept)
+        log1p, exp = math.log1p, math.exp
+        for more in _MORE:
+            own = bad * log1p(more * kept)
             # Scores are divided by the canary's: large counts must not overflow.
-            others = self._clean * math.exp(-own)
+            others = self._clean * exp(-own)
             for x, windows, q in past:
-                others += windows * math.exp(min(x * math.log1p(more * q) - own, 700.0))
+                power = x * log1p(more * q) - own
+                others += windows * exp(min(_LARGEST, power))
             values.append((count + 1.0) / (others + 1.0))
+        if bad <= 0.0:
+            return [*values, *_NOTHING]
         for z in _BOUNDED:
-            if bad <= 0.0:
-                values.append(0.0)
-                continue
             own = _bounded(z, bad, kept)
             others = sum(windows * _bounded(z, x, q) for x, windows, q in past)
             e = (count + 1.0) * own / (others + own) if own > 0.0 else 0.0
@@ -386,11 +419,13 @@ def _steady(parts: Sequence[float]) -> bool:
 def _lasts(recent: Sequence[Sequence[float]]) -> bool:
     """Whether the canary's errors have outlasted a hiccup.
 
-    They are in all parts of the last two windows but one, or in each of the last four windows
+    They are in all parts of the last two windows but one, or in each of the last three windows
     (a fault with few errors). A hiccup as long as a window is in four of six parts at most.
     """
-    parts = [bad for window in recent[-2:] for bad in window]
-    if len(recent) > 1 and sorted(parts)[_PARTS_MISSED] >= max(1.0, _usual(parts)):
+    if len(recent) < 2 or not any(recent[-1]):  # noqa: PLR2004 — the last two windows
+        return False
+    parts = [*recent[-2], *recent[-1]]
+    if sorted(parts)[len(parts) // _PARTS_PER_MISSED] >= max(1.0, _usual(parts)):
         return True
     windows = [sum(window) for window in recent]
     return len(windows) == _REMEMBERED and min(windows) >= max(1.0, _usual(windows))
@@ -415,8 +450,3 @@ def _bin(bad: float) -> float:
         return bad
     steps = math.ceil(math.log(bad / _EXACT) / math.log(_FINER) - _EPSILON)
     return float(math.ceil(_EXACT * _FINER**steps))
-
-
-def _as_one_pod(counts: tuple[float, ...]) -> tuple[PodCount, ...]:
-    """Where only sums are known one side is one pod."""
-    return (PodCount("", counts[0], counts[1]),)

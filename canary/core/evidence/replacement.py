@@ -44,9 +44,12 @@ class Replacement:
         """Takes in one judged block with requests of both sides (stable's are in `baseline`)."""
         if policy.limit is None or policy.alone:
             return
+        broken = block.stable_bad >= policy.limit * block.stable_total > 0.0
+        if not broken and self._total == 0.0:
+            return
         if baseline.rate(baseline.latest(), _span(policy)) < policy.limit:
             self._total = self._bad = 0.0
-        elif block.stable_bad >= policy.limit * block.stable_total > 0.0:
+        elif broken:
             self._total += block.canary_total
             self._bad += block.canary_bad
 
