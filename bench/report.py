@@ -104,7 +104,8 @@ def _good(m: Measured) -> str:
     low, high = (1000 * bound for bound in m.interval_of_found)
     measured = f"{_thousandths(m.found, m.trials)} ({low:.1f}–{high:.1f})"
     fixed, breached = _thousandths(m.fixed, m.trials), _thousandths(m.breached, m.trials)
-    start = f"{m.row.name}|{m.interval} s|{m.asked:g}|{measured}"
+    most = "–" if m.asked is None else f"{m.asked:g}"
+    start = f"{m.row.name}|{m.interval} s|{most}|{measured}"
     return f"{start}|{fixed}|{breached}|{m.inconclusive:.0%}|{_word(m.ok)}"
 
 
