@@ -23,7 +23,7 @@ JUNK: tuple[Any, ...] = (
 
 def burning() -> Memory:
     """A release of a version that fails, a few seconds after its first traffic."""
-    memory = Memory(versions={"v2": Version(errors=0.4)}, rps=60.0)
+    memory = Memory(versions={"v2": Version(errors=0.9)}, rps=60.0)
     memory.run(20)
     memory.deploy("v2")
     while memory.status.step_started_at is None:
