@@ -1,5 +1,8 @@
 """How releases end when people intervene: run with CANARY_E2E_FULL=1."""
 
+from dataclasses import replace
+from threading import Event
+
 import pytest
 import yaml
 
@@ -8,7 +11,7 @@ from e2e.fixtures_releases import place
 from e2e.harness import installed
 from e2e.harness.auth import NAME, Auth
 from e2e.harness.figures import Figures, write_down
-from e2e.harness.kubectl import get, kubectl, now, wait_for
+from e2e.harness.kubectl import apply, get, kubectl, now, wait_for
 from e2e.harness.release import KIND, Guard
 from e2e.harness.stage import Stage, staged
 from e2e.test_releases import ABRUPT, label, let_go, ready
@@ -135,6 +138,31 @@ def test_a_deployment_replaced_in_mid_release_ends_the_release(place: str):
             lambda: stage.film.status.get("reason") == Reason.ROLLED_OUT_WITHOUT_CANARY,
             90,
         )
+
+
+def test_a_promotion_that_cannot_roll_stays_rolled_back_until_somebody_acts(place: str):
+    """A quota leaves no room for one more pod: back to stable, and said until it is seen to."""
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "full", "namespace": place},
+        "spec": {"hard": {"pods": str(2 * ABRUPT.replicas)}},
+    }
+    with staged(place, replace(QUICK, progress_deadline="20s"), ABRUPT) as stage:
+        stage.ship(ABRUPT.next("v2"))
+        stage.weight_reaches(100, 150)
+        apply(quota)
+        entry = stage.ends(Result.ROLLED_BACK, seconds=120)
+        assert entry["reason"] == Reason.ROLL_FAILED
+        installed.kill_leader()
+        Event().wait(30)
+        assert stage.film.status["phase"] == "RolledBack"
+        assert stage.film.status["reason"] == Reason.ROLL_FAILED
+        assert labels(stage) == {"v1"}
+        stage.nothing_left()
+    write_down(Figures("promotion that cannot roll", "RolledBack", Reason.ROLL_FAILED,
+                       dropped=len(stage.load.failures), sent=stage.load.sent))  # fmt: skip
+    assert stage.load.failures == []
 
 
 def events(place: str) -> set[str]:

@@ -160,6 +160,18 @@ def test_every_canary_command_is_one_that_exists(path: Path):
             parsed(words)
 
 
+@pytest.mark.parametrize("command", ["leaktest", "loadtest"])
+def test_the_checks_among_the_examples_are_commands_that_exist(command: str):
+    """A suspended CronJob each, whose Jobs a release runs."""
+    text = (DOCS / "examples" / f"{command}-cronjob.yaml").read_text("utf-8")
+    (job,) = [one for one in yaml.safe_load_all(text) if one["kind"] == "CronJob"]
+    assert job["spec"]["suspend"] is True
+    (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    assert container["args"][0] == command
+    words = container["args"] if command == "loadtest" else [*container["args"], "http://x"]
+    parsed(words)
+
+
 def test_a_command_that_does_not_exist_would_be_seen():
     """The test above can fail: a flag, a name, an argument too many."""
     for wrong in (["explain", "auth", "--why"], ["rollback", "auth"], ["status", "auth", "prod"]):
