@@ -154,7 +154,6 @@ def test_a_promotion_that_cannot_roll_stays_rolled_back_until_somebody_acts(plac
         apply(quota)
         entry = stage.ends(Result.ROLLED_BACK, seconds=120)
         assert entry["reason"] == Reason.ROLL_FAILED
-        installed.kill_leader()
         Event().wait(30)
         assert stage.film.status["phase"] == "RolledBack"
         assert stage.film.status["reason"] == Reason.ROLL_FAILED
