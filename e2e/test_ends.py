@@ -140,6 +140,25 @@ def test_a_deployment_replaced_in_mid_release_ends_the_release(place: str):
         )
 
 
+def test_a_replica_set_deleted_in_mid_release_is_said_and_comes_back(place: str):
+    """The paused Deployment makes no pods; its stable manifests, applied again, bring them back."""
+    with staged(place, QUICK, ABRUPT) as stage:
+        (stable,) = kubectl("-n", place, "get", "replicasets", "-o", "name").split()
+        stage.ship(ABRUPT.next("v2"))
+        stage.weight_reaches(20)
+        kubectl("-n", place, "delete", stable)
+        stage.film.wait(
+            "the loss", lambda: stage.film.status.get("reason") == Reason.STABLE_LOST, 60
+        )
+        assert "canary promote auth --skip-analysis" in stage.film.status["message"]
+        assert stage.film.weight == 20, "the canary is all that serves"
+        stage.ship(ABRUPT)
+        stage.ends(Result.SUPERSEDED, seconds=120)
+        stage.phase("Ready", 60)
+        assert labels(stage) == {"v1"}
+        stage.nothing_left()
+
+
 def test_a_promotion_that_cannot_roll_stays_rolled_back_until_somebody_acts(place: str):
     """A quota leaves no room for one more pod: back to stable, and said until it is seen to."""
     quota = {

@@ -16,7 +16,7 @@ _IN_FLIGHT = {
 }
 
 
-_HELD = {Reason.SUSPENDED, Reason.SERVICE_SELECTS_NO_POD}
+_HELD = {Reason.SUSPENDED, Reason.SERVICE_SELECTS_NO_POD, Reason.STABLE_LOST}
 """Reasons at rest for which a template waits that may be released without the judge."""
 
 

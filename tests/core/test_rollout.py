@@ -708,9 +708,16 @@ def test_a_roll_that_failed_is_still_said_after_an_obstacle(reason: Reason) -> N
     assert (plan.status.reason, plan.status.phase) == (Reason.ROLL_FAILED, Phase.ROLLED_BACK)
 
 
-def lost(status: Status, *, ready: bool, canary: Canary | None = None) -> Snapshot:
+def lost(
+    status: Status,
+    *,
+    ready: bool,
+    canary: Canary | None = None,
+    held: bool = False,
+) -> Snapshot:
     """The Deployment was replaced: it rolls another template, and nothing keeps the stable one."""
-    snap = snapshot(status, template="v3", running=None, held=False, canary=canary)
+    template = "v2" if held else "v3"
+    snap = snapshot(status, template=template, running=None, held=held, canary=canary)
     assert snap.target is not None
     pods = tuple(replace(pod, ready=ready) for pod in snap.target.pods)
     return replace(snap, target=replace(snap.target, pods=pods, stable_lost=True))
@@ -731,6 +738,45 @@ def test_a_release_whose_stable_version_is_lost_ends() -> None:
     rolling = plan.status
     again = decide(lost(rolling, ready=True), SILENT)
     assert not {type(action) for action in again.actions} & {PutBack, Hold}
+
+
+@pytest.mark.parametrize(
+    ("status", "canary"), [(IN_STEP, CANARY), (AT_REST, None)], ids=["in flight", "at rest"]
+)
+def test_a_held_target_without_its_replica_set_asks_for_what_is_to_run(
+    status: Status, canary: Canary | None
+) -> None:
+    """Somebody deleted it: no pod can come, and both ways out are named."""
+    plan = decide(lost(status, ready=False, canary=canary, held=True), PASS)
+    assert (plan.actions, plan.status.reason) == ((), Reason.STABLE_LOST)
+    assert "Apply the manifests of the stable version" in plan.status.message
+    assert "canary promote auth --skip-analysis" in plan.status.message
+    assert plan.status.weight == status.weight
+
+
+@pytest.mark.parametrize(
+    ("status", "canary"), [(IN_STEP, CANARY), (AT_REST, None)], ids=["in flight", "at rest"]
+)
+def test_the_new_version_takes_over_where_a_person_says_so(
+    status: Status, canary: Canary | None
+) -> None:
+    """Without stable pods there is nothing to compare with."""
+    snap = lost(status, ready=False, canary=canary, held=True)
+    asked = Request(Verb.PROMOTE, "r1", skip=Skip.ANALYSIS, reason="stable is gone", by="ada")
+    plan = decide(replace(snap, wish=replace(snap.wish, request=asked)), SILENT)
+    assert (plan.status.intent, plan.status.reason) == (Intent.PROMOTE, Reason.ANALYSIS_SKIPPED)
+
+
+def test_a_canary_serves_until_the_stable_pods_are_back() -> None:
+    """Its manifests were applied again: its pods come, and nothing takes the traffic meanwhile."""
+    snap = lost(IN_STEP, ready=False, canary=CANARY)
+    assert snap.target is not None
+    back = replace(snap.target, template="v1", stable_lost=False)
+    plan = decide(replace(snap, target=back), PASS)
+    assert (plan.actions, plan.status.weight) == ((PutBack("v1"),), IN_STEP.weight)
+    ready = tuple(replace(pod, ready=True) for pod in back.pods)
+    plan = decide(replace(snap, target=replace(back, pods=ready)), PASS)
+    assert plan.actions[0] == SetWeight(0)
 
 
 def test_a_canary_keeps_its_weight_while_nothing_else_serves() -> None:

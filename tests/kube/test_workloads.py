@@ -26,6 +26,7 @@ from canary.kube.objects import (
     DEPLOYMENTS,
     PODS,
     RELEASES,
+    REPLICA_SETS,
     SERVICES,
     Kind,
     Object,
@@ -176,6 +177,21 @@ def test_another_controllers_objects_that_nobody_may_see_are_no_obstacle() -> No
 
     stage.cluster.before = forbid
     assert target(stage).obstacle is None
+
+
+def test_a_paused_deployment_whose_replica_set_was_deleted_gets_its_pods_back() -> None:
+    """Its stable manifests are applied again; paused, it would make no ReplicaSet."""
+    stage = Stage()
+    do(stage, Hold(VETTED))
+    stage.change(paused=True)
+    for one in stage.sets():
+        stage.cluster.delete(REPLICA_SETS, NAMESPACE, one["metadata"]["name"], "Background")
+    assert target(stage, IN_FLIGHT).stable_lost
+    stage.change("auth:1")
+    assert not target(stage, IN_FLIGHT).stable_lost
+    do(stage, PutBack(VETTED))
+    stage.roll()
+    assert len(target(stage).pods) == 4
 
 
 ABANDONED = [

@@ -13,7 +13,15 @@ from canary.core.plan import (
     RunChecks,
     SetWeight,
 )
-from canary.core.rollout.context import SOON, Context, Rule, canary_size, said, skipped
+from canary.core.rollout.context import (
+    SOON,
+    Context,
+    Rule,
+    canary_size,
+    lost_message,
+    said,
+    skipped,
+)
 from canary.core.rollout.protect import PROTECT, contested, never_ready, waited
 from canary.core.rollout.readiness import (
     all_ready,
@@ -57,6 +65,14 @@ def analysis_skipped(ctx: Context) -> Plan | None:
     if not skipped(ctx, Skip.ANALYSIS):
         return None
     return ctx.plan(Reason.ANALYSIS_SKIPPED, message=said(ctx.release), intent=Intent.PROMOTE)
+
+
+def stable_gone(ctx: Context) -> Plan | None:
+    """The held target has no pods, and none can come: the canary keeps what it has."""
+    target = ctx.snap.target
+    if target is None or not target.stable_lost or any(pod.ready for pod in target.pods):
+        return None
+    return ctx.wait(Reason.STABLE_LOST, message=lost_message(ctx))
 
 
 def paused(ctx: Context) -> Plan | None:
@@ -321,6 +337,7 @@ ADVANCE: tuple[Rule, ...] = (
     never_ready,
     analysis_skipped,
     deadline_exceeded,
+    stable_gone,
     route_missing,
     contested,
     paused,

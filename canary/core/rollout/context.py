@@ -159,7 +159,14 @@ def stable_is_lost(ctx: Context) -> bool:
 
 def lost_message(ctx: Context) -> str:
     """What became of the stable version, and what to do."""
-    name, stable = ctx.spec.target.name, ctx.status.stable_hash
+    name, stable, target = ctx.spec.target.name, ctx.status.stable_hash, ctx.snap.target
+    if target is not None and target.held:
+        return (
+            f"The ReplicaSet of the stable template {stable} was deleted, and Deployment {name} is "
+            f"paused with another template, so no pod takes its place. Apply the manifests of the "
+            f"stable version, or let the new one take over: canary promote {ctx.snap.wish.name} "
+            f"--skip-analysis --reason TEXT."
+        )
     return (
         f"Deployment {name} was replaced, or its ReplicaSet deleted: nothing keeps the stable "
         f"template {stable} any more. Apply the manifests of the version that is to run; what all "

@@ -18,17 +18,22 @@ def unpaused_by_hand(ctx: Context) -> Plan | None:
     target, stable = ctx.snap.target, ctx.status.stable_hash
     if target is None or target.held or stable is None:
         return None
+    alone = _serves_alone(ctx, target)
     if stable_is_lost(ctx):
-        return _without_stable(ctx, target)
+        message = lost_message(ctx)
+        wait = ctx.wait(Reason.STABLE_LOST, message=message) if alone else None
+        return wait or roll_back(ctx, Reason.STABLE_LOST, message=message)
+    if alone and target.template == stable:
+        message = "The pods of the stable version are coming back; until then the canary serves."
+        return ctx.wait(Reason.STABLE_LOST, PutBack(stable), message=message)
     return roll_back(ctx, Reason.UNPAUSED_BY_HAND, PutBack(stable))
 
 
-def _without_stable(ctx: Context, target: Target) -> Plan:
-    """A canary keeps its weight while no pod of the target is ready: nothing else serves."""
-    message, canary = lost_message(ctx), ctx.snap.canary
-    if canary is not None and canary.ready > 0 and not any(pod.ready for pod in target.pods):
-        return ctx.wait(Reason.STABLE_LOST, message=message)
-    return roll_back(ctx, Reason.STABLE_LOST, message=message)
+def _serves_alone(ctx: Context, target: Target) -> bool:
+    """Whether canary pods are ready and none of the target's: then they keep their weight."""
+    canary = ctx.snap.canary
+    serves = canary is not None and canary.ready > 0
+    return serves and not any(pod.ready for pod in target.pods)
 
 
 def template_changed(ctx: Context) -> Plan | None:

@@ -119,6 +119,8 @@ def rolling_past_us(ctx: Context) -> Plan | None:
     target, stable = target_of(ctx), ctx.status.stable_hash
     if target.held or target.template == stable or stable is None:
         return None
+    if target.stable_lost:
+        return stable_lost(ctx)
     return ctx.plan(Reason.UNPAUSED_BY_HAND, PutBack(stable), after=POLL)
 
 
@@ -323,7 +325,6 @@ REST: tuple[Rule, ...] = (
     adopt,
     canary_left_over,
     rolled_past_us,
-    stable_lost,
     rolling_past_us,
     hold_again,
     finalizer,
@@ -332,6 +333,7 @@ REST: tuple[Rule, ...] = (
     restart,
     nothing_new,
     start_without_analysis,
+    stable_lost,
     rejected,
     suspended,
     scaled_to_zero,

@@ -162,13 +162,18 @@ class KubeWorkloads:
 
     def _put_back(self, wish: Wish, seen: Seen, template: str, *, roll: bool) -> None:
         keeper = seen.keeper(template)
-        if keeper is None:
+        if keeper is not None:
+            patch = put_back_patch(seen, wish.name, keeper, template, roll=roll)
+        elif seen.wanted == template:
+            # It makes its ReplicaSet itself, once it is not paused.
+            patch = hold_patch(seen, wish.name, template, self._holding())
+        else:
             raise TransientError(
                 f"no ReplicaSet keeps template {template} any more (revisionHistoryLimit?): "
                 f"apply the manifests of the version that is to run",
                 retry_after=10.0,
             )
-        self._patch(seen, put_back_patch(seen, wish.name, keeper, template, roll=roll))
+        self._patch(seen, patch)
 
     def _patch(self, seen: Seen, patch: Patch) -> None:
         metadata = seen.deployment["metadata"]
