@@ -9,7 +9,7 @@ from canary.core.rounds import Rounds
 from canary.core.series import Series
 from canary.core.targets import SCRAPE_LABELS
 
-SCRAPE_ONLY = frozenset({*SCRAPE_LABELS, "node"}) - {"instance"}
+SCRAPE_ONLY = frozenset(SCRAPE_LABELS) - {"instance"}
 """Labels that tell no pools apart.
 
 `instance` does: two processes of one pod differ in their address, and have a pool each.

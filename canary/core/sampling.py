@@ -5,7 +5,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from canary.core.buckets import SlowAbove, nearest_bound, one_spelling, silence, within
+from canary.core.buckets import LE, SlowAbove, nearest_bound, one_spelling, silence, within
 from canary.core.increments import Counters, Labels, Side, SideOf, increments
 from canary.core.pool import telling_apart
 from canary.core.rounds import Rounds, Times, rounds, scraped
@@ -192,10 +192,8 @@ def blindness(answers: RatioAnswers) -> NoData | Unavailable | None:
     counter of good requests is there with the first request.
     """
     total = answers.total.series if isinstance(answers.total, Found) else ()
-    counters = {"requests": answers.total, "bad requests": answers.bad, "good ones": answers.good}
-    for what, answer in counters.items():
-        if names := odd_ones(answer, answers.label, answers.side_of):
-            return NoData(f"the counter of {what} of {_NAN.format(names)}", partial=True)
+    if (odd := _some_say_nothing(answers)) is not None:
+        return odd
     if answers.slow is not None:
         bound = _bound(answers, answers.slow)
         return None if isinstance(bound, float) else bound
@@ -220,6 +218,35 @@ def _untold_of_a_side(answers: RatioAnswers, total: Sequence[Series]) -> NoData 
         if own and (why := untold(answers.metric, answers.matchers, own)):
             return replace(why, why=f"{side}: {why.why}")
     return None
+
+
+def _some_say_nothing(answers: RatioAnswers) -> NoData | None:
+    """Whose counters are NaN, or lack the buckets that others have: they would be miscounted."""
+    counters = {"requests": answers.total, "bad requests": answers.bad, "good ones": answers.good}
+    for what, answer in counters.items():
+        if names := odd_ones(answer, answers.label, answers.side_of):
+            return NoData(f"the counter of {what} of {_NAN.format(names)}", partial=True)
+    if names := _without_buckets(answers):
+        return NoData(
+            f"{answers.metric} counts requests of {names}, but its histogram has no buckets "
+            "there: all of them would look bad",
+            partial=True,
+        )
+    return None
+
+
+def _without_buckets(answers: RatioAnswers) -> str:
+    """Whose requests are counted without a bucket, where others have some; empty: nobody's.
+
+    A bucket is there with the first request; a counter of what went well may really not be.
+    """
+    good = answers.good.series if isinstance(answers.good, Found) else ()
+    if not any(LE in one.labels for one in good):
+        return ""
+    total = answers.total.series if isinstance(answers.total, Found) else ()
+    whose = {one.labels.get(answers.label, "") for one in total}
+    whose -= {one.labels.get(answers.label, "") for one in good}
+    return ", ".join([name for name in sorted(whose) if answers.side_of(name)][:3])
 
 
 _NAN = "{} is NaN or infinite: look at what exports it"

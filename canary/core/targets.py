@@ -25,6 +25,8 @@ SCRAPE_LABELS = (
     "monitor",
     "receive",
     "tenant_id",
+    "node",
+    "metrics_path",
 )
 """Labels that say how something was scraped; of a metric's own labels they must not be one."""
 _COMPARED = 20

@@ -118,6 +118,18 @@ def test_more_pools_than_can_be_judged_are_no_data(count: int, *, judged: bool):
     assert judged or "1,001 pools, of which at most 1,000 are judged" in found.why
 
 
+@pytest.mark.parametrize(
+    ("label", "right"),
+    [("le", "hits counts requests of new, but its histogram has no buckets"), ("outcome", "")],
+)
+def test_p01_a_pod_without_the_buckets_that_others_have_is_no_data(label: str, right: str):
+    """Its requests would all look slow; a counter of successes may really have none."""
+    seen = (line("old", steps(1)), line("new", steps(1)))
+    good = Found((Series({"pod": "old", "instance": "old:80", label: "1"}, tuple(steps(1))),))
+    said = judged(errors(*seen, matchers=(), good=good))
+    assert right in said if isinstance(said, str) else not right
+
+
 def test_p01_a_bound_that_is_spelled_in_two_ways_is_one_series():
     """With Prometheus 3 le="1" becomes le="1.0"; nobody was slow at that moment."""
     steady = steps(1)

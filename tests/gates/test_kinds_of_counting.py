@@ -93,13 +93,20 @@ def requests_of(  # noqa: PLR0913 - how exporters differ
 
 
 def histogram(
-    *, canary: float = 0.01, bound: str = "1.0", later: str | None = None
+    *,
+    canary: float = 0.01,
+    bound: str = "1.0",
+    later: str | None = None,
+    canary_buckets: bool = True,
 ) -> Iterator[Row]:
     """Response times with one bound; `later` is how Prometheus writes it after an update."""
     name, update = "http_request_duration_seconds", END - 700
     for pod in pods_of():
         fast, slow = counted(pod, canary if pod.side is Side.CANARY else 0.01)
         every = [(at, one + slow[index][1]) for index, (at, one) in enumerate(fast)]
+        if pod.side is Side.CANARY and not canary_buckets:
+            yield f"{name}_count", {"pod": pod.name}, every
+            continue
         before = [point for point in fast if later is None or point[0] <= update]
         yield f"{name}_bucket", {"pod": pod.name, "le": bound}, before
         if later is not None:
@@ -183,6 +190,11 @@ KINDS = {
     "p01-as-fast-by-preset": Kind(
         lambda: histogram(bound="1", later="1.0"),
         {"latency": {"preset": "http", "above": "1s"}}, Verdict.PASS,
+    ),
+    "p01-canary-without-buckets": Kind(
+        lambda: histogram(canary_buckets=False),
+        {"latency": {"preset": "http", "above": "1s"}}, Verdict.NO_DATA,
+        "its histogram has no buckets there",
     ),
     "p01-metric-that-nobody-has": Kind(
         requests_of, ratio("http_requests_total", bad="http_failures_total"), Verdict.NO_DATA,
