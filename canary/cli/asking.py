@@ -21,7 +21,7 @@ from canary.render.sight import Sight
 from canary.render.status_text import line
 
 if TYPE_CHECKING:
-    from canary.cli.requests import DryRun
+    from canary.cli.options import DryRun
 
 ATTEMPTS = 5
 """The status is written every few seconds: a request may have to be written again."""

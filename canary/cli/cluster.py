@@ -1,24 +1,19 @@
-"""The cluster as a command sees it: kubectl's options, a client, and errors that say what to do.
+"""The cluster as a command sees it: a client, and errors that say what to do.
 
-    def command(
-        namespace: Namespace = None, context: Context = None, kubeconfig: Kubeconfig = None
-    ) -> None:
-        with session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
-            release = cluster.release("auth")             # or NotFoundError with "did you mean"
-            target = cluster.named(DEPLOYMENTS, "auth")   # the same for any kind
-            cluster.client.list(PODS, cluster.namespace, {})
-
-The options are declared once, here, so that they read the same in every command.
+def command(
+namespace: Namespace = None, context: Context = None, kubeconfig: Kubeconfig = None
+) -> None:
+with session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
+release = cluster.release("auth")             # or NotFoundError with "did you mean"
+target = cluster.named(DEPLOYMENTS, "auth")   # the same for any kind
+cluster.client.list(PODS, cluster.namespace, {})
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from canary.cli.completion import complete_contexts, complete_namespaces, complete_releases
 from canary.errors import (
     CanaryError,
     ConflictError,
@@ -33,61 +28,6 @@ if TYPE_CHECKING:
     from canary.kube.client import Client
     from canary.kube.objects import Kind, Object
     from canary.kube.transport import Transport
-
-Namespace = Annotated[
-    str | None,
-    typer.Option(
-        "--namespace",
-        "-n",
-        metavar="NAMESPACE",
-        help="Default: the context's.",
-        show_default=False,
-        autocompletion=complete_namespaces,
-    ),
-]
-AllNamespaces = Annotated[bool, typer.Option("--all-namespaces", "-A", help="In all namespaces.")]
-Labels = Annotated[
-    str | None,
-    typer.Option(
-        "--selector", "-l", metavar="LABELS", help="Only with these labels: team=auth,tier!=test."
-    ),
-]
-Context = Annotated[
-    str | None,
-    typer.Option(
-        "--context",
-        metavar="CONTEXT",
-        help="Of the kubeconfig file. Default: the current one.",
-        show_default=False,
-        autocompletion=complete_contexts,
-    ),
-]
-Kubeconfig = Annotated[
-    str | None,
-    typer.Option(
-        "--kubeconfig",
-        metavar="FILE",
-        help="Default: $KUBECONFIG, else ~/.kube/config, else the pod's service account.",
-        show_default=False,
-    ),
-]
-Name = Annotated[
-    str,
-    typer.Argument(metavar="NAME", help="Of a CanaryRelease.", autocompletion=complete_releases),
-]
-Names = Annotated[
-    list[str],
-    typer.Argument(metavar="NAME", help="Of CanaryReleases.", autocompletion=complete_releases),
-]
-SomeNames = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="NAME",
-        help="Of CanaryReleases. Default: all.",
-        show_default=False,
-        autocompletion=complete_releases,
-    ),
-]
 
 INSTALL = "canary manifests crd | kubectl apply -f -"
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from canary.cli.cluster import Context, Kubeconfig, Session, session
-from canary.cli.cluster import Namespace as OneNamespace
+from canary.cli.cluster import Session, session
+from canary.cli.options import Context, Kubeconfig
+from canary.cli.options import Namespace as OneNamespace
 from canary.cli.prometheus import CaFile, PrometheusUrl, TokenFile, options_of
 from canary.errors import ExitCode
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from canary.cli.cluster import Context, Kubeconfig, Name, Namespace, session
+from canary.cli.cluster import session
+from canary.cli.options import Context, Kubeconfig, Name, Namespace
 from canary.cli.output import DOCUMENTS, As, DocumentOutput, document, form_of
 
 if TYPE_CHECKING:

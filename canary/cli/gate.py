@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from canary.cli.artefacts import Form, GitLab, Junit, Output, Summary, artefacts
-from canary.cli.cluster import Context, Kubeconfig, Name, Namespace, session
+from canary.cli.cluster import session
+from canary.cli.options import Context, Kubeconfig, Name, Namespace
 from canary.cli.times import length
 from canary.errors import CanaryError, UsageError
 

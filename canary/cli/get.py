@@ -5,16 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from canary.cli.cluster import (
-    AllNamespaces,
-    Context,
-    Kubeconfig,
-    Labels,
-    Namespace,
-    Session,
-    SomeNames,
-    session,
-)
+from canary.cli.cluster import Session, session
+from canary.cli.options import AllNamespaces, Context, Kubeconfig, Labels, Namespace, SomeNames
 from canary.cli.output import TABLES, As, TableOutput, form_of, printed
 from canary.errors import UsageError
 

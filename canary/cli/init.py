@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from canary.cli.cluster import Context, Kubeconfig, Namespace, session
+from canary.cli.cluster import session
+from canary.cli.options import Context, Kubeconfig, Namespace
 from canary.cli.prometheus import CaFile, PrometheusUrl, TokenFile, options_of
 from canary.errors import UsageError
 

@@ -3,7 +3,7 @@
 from array import array
 from collections.abc import Iterator
 
-from canary.cli.samples import Pod, no_data
+from canary.cli.sample_rows import Pod, no_data
 from canary.core.analysis.ratio import interval_of
 from canary.core.evidence import Judge, RatioPolicy
 from canary.core.evidence.assess import assess_judge

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from canary.cli.analyze import PasswordFile, User
-from canary.cli.cluster import AllNamespaces
+from canary.cli.options import AllNamespaces
 from canary.cli.output import DOCUMENTS, As, DocumentOutput, form_of
 from canary.cli.prometheus import CaFile, PrometheusUrl, TokenFile
 from canary.cli.times import length

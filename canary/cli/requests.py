@@ -8,36 +8,18 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from canary.cli.cluster import Context, Kubeconfig, Names, Namespace, session
+from canary.cli.cluster import session
+from canary.cli.options import Context, Dry, DryRun, Kubeconfig, Names, Namespace, Wait, Yes
 from canary.cli.output import OBJECTS, As, ObjectOutput, form_of, printed
 from canary.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from canary.cli.asking import Asked, Details, Wanted
     from canary.core.snapshot import Verb
-
-
-class DryRun(StrEnum):
-    """How much is really done."""
-
-    NONE = "none"
-    CLIENT = "client"
-    SERVER = "server"
-
-
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Dry = Annotated[
-    DryRun,
-    typer.Option(
-        "--dry-run", help="client: only say what would be written; server: have it checked there."
-    ),
-]
-Wait = Annotated[bool, typer.Option("--wait", help="Until the operator has taken it (30 s).")]
 
 HELP: Final = {
     "promote": "Approve the present step; resume it where it is paused.",

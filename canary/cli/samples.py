@@ -7,11 +7,12 @@ import sys
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from struct import Struct
 from typing import IO, TYPE_CHECKING, BinaryIO
 
+from canary.cli.sample_rows import Pod, no_data
 from canary.core.counter import Counter
 from canary.core.evidence import EvidenceState, Interval, Judge, RatioPolicy
 from canary.core.evidence.assess import assess_judge
@@ -47,13 +48,6 @@ _JUMPY = (
 
 _Row = tuple[float, ...]
 """Time, and the counters: (all, bad) of the canary and of stable, or of the one pod."""
-Pod = tuple[Side, str]
-"""Whose the counters of a row are."""
-
-
-def no_data(policy: RatioPolicy, why: str) -> Assessment:
-    """What is said of counters that cannot be right."""
-    return replace(assess_judge(Judge(policy), policy), sentence=f"no data: {why}")
 
 
 @dataclass(slots=True)

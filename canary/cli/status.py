@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from canary.cli.cluster import Context, Kubeconfig, Name, Namespace, Session, session
+from canary.cli.cluster import Session, session
+from canary.cli.options import Context, Kubeconfig, Name, Namespace
 from canary.cli.output import DOCUMENTS, As, DocumentOutput, document, form_of
 from canary.errors import UsageError
 

@@ -1,0 +1,16 @@
+"""What both readers of recorded counters share."""
+
+from dataclasses import replace
+
+from canary.core.evidence import Judge, RatioPolicy
+from canary.core.evidence.assess import assess_judge
+from canary.core.evidence.policy import Assessment
+from canary.core.increments import Side
+
+Pod = tuple[Side, str]
+"""The side and the name of the pod that a row's counters belong to."""
+
+
+def no_data(policy: RatioPolicy, why: str) -> Assessment:
+    """Return the assessment of counters that cannot be right."""
+    return replace(assess_judge(Judge(policy), policy), sentence=f"no data: {why}")
