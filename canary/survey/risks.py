@@ -7,7 +7,7 @@ from canary.core.increments import Side
 from canary.errors import UsageError
 from canary.metrics.compile import compile_metric, counting_preset, preset_of
 from canary.metrics.compiler import Context
-from canary.metrics.presets import Per
+from canary.metrics.presets import RATIOS, Per
 from canary.routers.gateway_api import GRPC_ROUTE
 from canary.survey.rules import Finding, finding
 from canary.text.format import percent
@@ -64,6 +64,16 @@ def _times(spec: Spec) -> Iterator[Finding]:
         yield finding("progress-beyond-deadline", ("spec", "progressDeadline"), said)
 
 
+def _refusals(spec: Spec) -> Iterator[Finding]:
+    """A service that refuses everybody with 401 has no errors."""
+    metrics = spec.analysis.metrics
+    counted = [name for one in metrics if one.ratio and (name := one.ratio.preset)]
+    blind = [one.name for one in RATIOS if one.name in counted and one.client is not None]
+    if blind and not any(one.client_errors for one in metrics):
+        said = f"401, 403, 404 and other 4xx are no errors of the preset {blind[0]}"
+        yield finding("client-errors-unseen", (*_ANALYSIS, "metrics"), said)
+
+
 def _judging(spec: Spec) -> Iterator[Finding]:
     analysis = spec.analysis
     if spec.on_inconclusive is OnInconclusive.PROMOTE:
@@ -72,6 +82,7 @@ def _judging(spec: Spec) -> Iterator[Finding]:
     if not any(metric.ratio for metric in analysis.metrics):
         said = "no metric is a ratio of requests"
         yield finding("no-requests-judged", (*_ANALYSIS, "metrics"), said)
+    yield from _refusals(spec)
     if analysis.false_alarm > _FALSE_ALARM:
         said = f"falseAlarm is {percent(analysis.false_alarm)} of good releases"
         yield finding("lax-threshold", (*_ANALYSIS, "falseAlarm"), said)

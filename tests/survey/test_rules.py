@@ -48,6 +48,7 @@ REPLICAS = {"traffic": {"replicas": {}}}
 ISTIO = {"traffic": {"istio": {"virtualService": "auth"}, "settle": "1s"}}
 ERRORS = {"name": "errors", "ratio": {"preset": "traefik"}}
 HTTP = {"name": "errors", "ratio": {"preset": "http"}}
+REFUSED = {"name": "refused", "clientErrors": {"preset": "traefik"}}
 SQL = {"name": "pool", "pool": {"preset": "sqlalchemy"}}
 LEAK = {"name": "pool", "pool": {"preset": "hikaricp"}, "leak": {"window": "2h"}}
 ENVOY = {"name": "errors", "ratio": {"preset": "envoy-gateway"}}
@@ -104,6 +105,7 @@ ALONE = [
     ("progress-beyond-deadline", {"progressDeadline": "3h"}),
     ("promote-without-evidence", {"onInconclusive": "Promote"}),
     ("no-requests-judged", metrics({"name": "pool", "pool": {"preset": "hikaricp"}})),
+    ("client-errors-unseen", metrics(ERRORS)),
     ("lax-threshold", metrics(ERRORS | {"tolerance": 10})),
     ("lax-threshold", metrics(ERRORS | {"limit": 0.5})),
     ("lax-threshold", {"analysis": {"falseAlarm": 0.2}}),
@@ -293,6 +295,18 @@ def test_a_scaled_object_of_another_deployment_is_no_risk() -> None:
     assert found({}, *BASE, SCALED_OBJECT.replace("name: auth}", "name: other}")) == []
 
 
+def test_p08_counters_of_ones_own_may_count_client_errors() -> None:
+    """Nobody knows what they count, so nothing is said of them."""
+    own = {"total": "hits_total", "bad": 'hits_total{code=~"[45].."}'}
+    said_of = {
+        name: said(found(metrics(one)))
+        for name, one in (("preset", ERRORS), ("own", {"name": "errors", "ratio": own}))
+    }
+    assert "client-errors-unseen" in said_of["preset"]
+    assert "client-errors-unseen" not in said_of["own"]
+    assert "client-errors-unseen" not in said(found(metrics(ERRORS, REFUSED)))
+
+
 def test_m15_a_shared_volume_and_a_port_of_the_pod_are_no_risk() -> None:
     """Many pods on many nodes may have them."""
     shared = CLAIM.replace("ReadWriteOnce", "ReadWriteOnce, ReadWriteMany")
@@ -433,7 +447,8 @@ def test_a_release_under_enough_traffic_has_no_risk(server: Server) -> None:
     }
     pools = {"name": "pool", "pool": {"preset": "hikaricp"}}
     server.answer = FakePrometheus([*gateway(50, 0.05), *pool()])
-    assert asked(server, metrics(ERRORS, pools, own | {"max": 9}), town(*BASE)) == []
+    judged = metrics(ERRORS, REFUSED, pools, own | {"max": 9})
+    assert asked(server, judged, town(*BASE)) == []
 
 
 def test_no_running_pod_is_said_once(server: Server) -> None:

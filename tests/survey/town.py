@@ -101,6 +101,7 @@ spec:
     interval: 15s
     metrics:
     - {name: errors, ratio: {preset: traefik}}
+    - {name: refused, clientErrors: {preset: traefik}}
 """
 BASE = (DEPLOYMENT, SERVICE, ROUTE, POD)
 
