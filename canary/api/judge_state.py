@@ -57,6 +57,27 @@ class Span(Counts):
     end: float
 
 
+class NamedCounts(State):
+    """Stable's requests of one pod or route."""
+
+    name: str
+    total: Count
+    bad: Count
+
+
+class RouteCounts(Counts):
+    """Requests of both versions on one route."""
+
+    name: str
+
+
+class OpenBlock(Span):
+    """A block that is not yet long enough to be judged; `pods` are stable's."""
+
+    pods: tuple[NamedCounts, ...] = ()
+    routes: tuple[RouteCounts, ...] = ()
+
+
 class RateBlock(State):
     """Requests since `start` (seconds) that the bets on rates are still waiting to judge."""
 
@@ -153,14 +174,6 @@ class ClumpState(State):
     """As in `BaselineState`, by window."""
 
 
-class NamedCounts(State):
-    """Stable's requests of one pod or route, fading with time."""
-
-    name: str
-    total: Count
-    bad: Count
-
-
 class SpreadState(State):
     """How stable's pods and routes differ; `time` is that of the last block (seconds)."""
 
@@ -248,8 +261,7 @@ class EvidenceParts(State):
     """Bad canary requests after warm-up."""
     totals: Counts = Counts()
     """Since the canary's first request."""
-    open: Span | None = None
-    """A block that is not yet long enough to be judged."""
+    open: OpenBlock | None = None
     baseline: BaselineState = BaselineState()
     bets: BetsState
     outage: OutageState = OutageState()

@@ -15,6 +15,7 @@ from canary.core.evidence import (
     EvidenceState,
     Interval,
     RatioPolicy,
+    Stratum,
     assess,
     family_evidence,
     fold,
@@ -62,6 +63,18 @@ def test_in_pieces_through_storage_or_at_once_is_the_same(rows, data):
         state = fold(state, POLICY, rows[first:last])
         state = stored(state)
     assert state == fold(EvidenceState(), POLICY, rows)
+
+
+def test_routes_of_an_open_block_survive_a_restart():
+    """Samples of two seconds: a block of five has three of them."""
+    routes = (Stratum("login", 50.0, 0.0, 300.0, 1.0), Stratum("search", 50.0, 9.0, 100.0, 8.0))
+    every = [
+        Interval(2.0 * n, 2.0 * n + 2.0, 100.0, 9.0, 400.0, 9.0, strata=routes) for n in range(100)
+    ]
+    whole = fold(EvidenceState(), POLICY, every)
+    for cut in (40, 41, 42):
+        state = stored(fold(EvidenceState(), POLICY, every[:cut]))
+        assert fold(state, POLICY, every[cut:]) == whole
 
 
 @given(streams())

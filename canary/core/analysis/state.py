@@ -6,21 +6,25 @@ from canary.api.judge_state import (
     Blocks,
     EvidenceParts,
     JudgeState,
+    NamedCounts,
+    OpenBlock,
     PoolBet,
     PoolFailed,
     PoolWindow,
     Quiet,
+    RouteCounts,
     UnreadableState,
 )
 from canary.api.judge_state import PodWindowsState as StoredWindows
 from canary.api.judge_state import PoolState as StoredPool
 from canary.api.reasons import Verdict
-from canary.core.evidence import EvidenceState
+from canary.core.evidence import EvidenceState, PodCount, Stratum
 from canary.core.evidence.pod_windows import ErrorBin, OpenPod, PodWindowsState
 from canary.core.leak import PoolFailure, PoolState
 from canary.core.leak_shares import ShareBet
 from canary.core.leak_track import Block, Track
 
+_ROUTE_FIELDS = ("name", "canary", "canary_bad", "stable", "stable_bad")
 State = JudgeState | UnreadableState | None
 
 
@@ -49,7 +53,13 @@ def evidence_of(parts: EvidenceParts | None) -> EvidenceState:
         bins = tuple(ErrorBin(*vars(one).values()) for one in kept.bins)
         pods = tuple(OpenPod(*vars(one).values()) for one in kept.open_pods)
         windows = PodWindowsState(**{**vars(kept), "bins": bins, "open_pods": pods})
-    return EvidenceState(*parts.numbers(), windows)
+    opened = parts.open or OpenBlock(start=0.0, end=0.0)
+    open_pods = tuple(PodCount(one.name, one.total, one.bad) for one in opened.pods)
+    open_routes = tuple(
+        Stratum(one.name, one.canary, one.canary_bad, one.stable, one.stable_bad)
+        for one in opened.routes
+    )
+    return EvidenceState(*parts.numbers(), windows, open_pods, open_routes)
 
 
 def parts_of(state: EvidenceState) -> EvidenceParts | None:
@@ -57,6 +67,13 @@ def parts_of(state: EvidenceState) -> EvidenceParts | None:
     if not state.values:
         return None
     parts = EvidenceParts.of(state.values, state.names)
+    if parts.open is not None:
+        pods = tuple(NamedCounts(name=pod, total=n, bad=x) for pod, n, x in state.open_pods)
+        routes = tuple(
+            RouteCounts(**dict(zip(_ROUTE_FIELDS, one, strict=True))) for one in state.open_routes
+        )
+        opened = parts.open.model_copy(update={"pods": pods, "routes": routes})
+        parts = parts.model_copy(update={"open": opened})
     windows = state.windows
     if windows is None:
         return parts

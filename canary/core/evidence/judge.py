@@ -6,13 +6,14 @@ outranks `Pass`. Folding at once, in pieces, or through a stored state gives the
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from operator import add
 
 from canary.core.evidence.baseline import Baseline
 from canary.core.evidence.bets import Bets, supply
 from canary.core.evidence.guards import Guards, null_shares, tolerated_odds
 from canary.core.evidence.outage import Outage
 from canary.core.evidence.pod_windows import PodWindows, PodWindowsState
-from canary.core.evidence.policy import FailReason, Interval, RatioPolicy
+from canary.core.evidence.policy import FailReason, Interval, PodCount, RatioPolicy, Stratum
 from canary.core.evidence.promotion import Promotion
 from canary.core.evidence.ratio import Ratio
 from canary.core.evidence.replacement import Replacement
@@ -32,6 +33,9 @@ class EvidenceState:
     values: tuple[float, ...] = ()
     names: tuple[tuple[str, ...], tuple[str, ...]] = field(default=((), ()))
     windows: PodWindowsState | None = None
+    open_pods: tuple[PodCount, ...] = ()
+    open_routes: tuple[Stratum, ...] = ()
+    """Counts of the block that is not complete yet."""
 
 
 class Judge:
@@ -216,7 +220,10 @@ class Judge:
             values += part.dump()
         names = self.guards.names() if self.guards is not None else ((), ())
         values += [*guards, *self.replacement.dump(), *self.baseline.dump_windows()]
-        return EvidenceState(tuple(values), names, self.windows.state())
+        windows = self.windows.state()
+        if self._open is None:
+            return EvidenceState(tuple(values), names, windows)
+        return EvidenceState(tuple(values), names, windows, self._open.pods, self._open.strata)
 
     def _load(self, state: EvidenceState) -> None:
         numbers = iter(state.values)
@@ -227,7 +234,10 @@ class Judge:
         self.judged_bad = next(numbers)
         self.totals = (next(numbers), next(numbers), next(numbers), next(numbers))
         if next(numbers):
-            self._open = Interval(*(next(numbers) for _ in range(6)))  # type: ignore[arg-type]
+            start, end, canary, bad, stable, stable_bad = (next(numbers) for _ in range(6))
+            self._open = Interval(
+                start, end, canary, bad, stable, stable_bad, state.open_pods, state.open_routes
+            )
         for part in (self.baseline, self.bets, self.outage, self.promotion, self.ratio):
             part.load(numbers)
         if next(numbers):
@@ -256,10 +266,19 @@ def _joined(first: Interval, second: Interval) -> Interval:
         first.canary_bad + second.canary_bad,
         first.stable_total + second.stable_total,
         first.stable_bad + second.stable_bad,
-        first.pods + second.pods,
-        first.strata + second.strata,
-        first.canary_pods + second.canary_pods,
+        tuple(PodCount(name, *n) for name, n in _by_name(first.pods + second.pods)),
+        tuple(Stratum(name, *n) for name, n in _by_name(first.strata + second.strata)),
+        # Nothing that is judged by block needs the canary's pods.
     )
+
+
+def _by_name(every: Iterable[PodCount | Stratum]) -> Iterable[tuple[str, list[float]]]:
+    """Their counts, those of one name added up."""
+    sums: dict[str, list[float]] = {}
+    for name, *counts in every:
+        before = sums.get(name)
+        sums[name] = counts if before is None else list(map(add, before, counts))
+    return sums.items()
 
 
 def fold(state: EvidenceState, policy: RatioPolicy, intervals: Iterable[Interval]) -> EvidenceState:
