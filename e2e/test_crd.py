@@ -33,6 +33,7 @@ def test_a_mistake_is_refused_in_our_words(
     """Each bad spec of the loader's table is refused by the server, at the same place."""
     accepted, said = sent(cluster, GOOD.replace(right, wrong, 1))
     assert not accepted, said
+    assert "evaluating rule" not in said, "the rule itself failed"
     assert (server or sentence.partition(": ")[2].partition(", found ")[0]) in said
 
 

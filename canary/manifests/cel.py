@@ -12,6 +12,7 @@ from canary.api.analysis import FIELDS_OF, Metric
 from canary.api.fields import DURATION, format_duration
 from canary.api.notify import RECEIVERS
 from canary.api.spec import Step
+from canary.api.traffic import GatewayRoute
 
 MAX_STEPS = 20
 _BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
@@ -126,20 +127,20 @@ _ROUTERS = (*_ROUTES, "replicas", "routes")
 
 
 def _same_route(one: str, other: str) -> str:
-    """CEL: both entries name the same route."""
+    """CEL: both entries name the same route. In lists the API server fills no defaults in."""
 
-    def same(field: str, *names: str) -> str:
+    def same(field: str, name: str) -> str:
         both = (f"has({one}.{field})", f"has({other}.{field})")
-        equal = (f"{one}.{field}.{name} == {other}.{field}.{name}" for name in names)
-        return "(" + " && ".join((*both, *equal)) + ")"
+        equal = f"{one}.{field}.{name} == {other}.{field}.{name}"
+        return " && ".join((*both, equal))
 
-    return " || ".join(
-        (
-            same("gatewayAPI", "kind", "name"),
-            same("istio", "virtualService"),
-            same("traefik", "traefikService"),
-        )
-    )
+    def kind(of: str) -> str:
+        default = GatewayRoute.model_fields["kind"].default
+        return f"(has({of}.gatewayAPI.kind) ? {of}.gatewayAPI.kind : '{default}')"
+
+    gateway = f"{same('gatewayAPI', 'name')} && {kind(one)} == {kind(other)}"
+    others = (same("istio", "virtualService"), same("traefik", "traefikService"))
+    return " || ".join(f"({way})" for way in (gateway, *others))
 
 
 _HOLD = format_duration(Step.model_fields["hold"].default)

@@ -424,6 +424,17 @@ ACCEPTED = [
     ),
     pytest.param("hold: 2m", "hold: 1.5h", id="half hours"),
     pytest.param(
+        "{gatewayAPI: {name: auth}}",
+        "{routes: [{gatewayAPI: {name: auth}}, {gatewayAPI: {name: internal}}]}",
+        id="two routes, their kind left out",
+    ),
+    pytest.param(
+        "{gatewayAPI: {name: auth}}",
+        "{routes: [{gatewayAPI: {name: auth}}, {gatewayAPI: {kind: GRPCRoute, name: auth}}, "
+        "{istio: {virtualService: auth}}, {traefik: {traefikService: auth}}]}",
+        id="routes of all kinds with the same name",
+    ),
+    pytest.param(
         "name: auth, namespace: prod",
         "name: auth, namespace: prod, labels: {a: b}",
         id="metadata that is not ours",
