@@ -6,7 +6,6 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-import yaml
 
 from canary.api import Result
 from canary.kube.objects import Object
@@ -134,7 +133,8 @@ def test_c04_two_releases_on_one_route_give_it_back(place: str):
     apply(namespace(place))
     try:
         mine = (good.deployment(place), service(place))
-        apply(*mine, *map(renamed, mine), shop(place))
+        apply(*mine, *map(renamed, mine))
+        apply(shop(place), options=("--server-side",))
         for name in (NAME, CART):
             kubectl("-n", place, "rollout", "status", f"deployment/{name}", "--timeout=120s")
         manifest = on_shop(guard.manifest(place))
@@ -149,7 +149,7 @@ def test_c04_two_releases_on_one_route_give_it_back(place: str):
             with_one_in_flight(place)
             ended(place, NAME, Result.PROMOTED)
         wait_for("the route as it was", lambda: shared(place) == saved, 30)
-        kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump(shop(place)))
+        apply(shop(place), options=("--server-side",))
         assert {one.status for one in load.failures} <= {"500"}, "only the bad version's own"
     finally:
         kubectl("-n", place, "delete", KIND, "--all", "--timeout=90s")
@@ -161,7 +161,7 @@ def with_one_in_flight(place: str) -> None:
     if status_of(place, NAME).get("intent") != "Advance":
         return
     with pytest.raises(KubectlError, match="canary-controller"):
-        kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump(shop(place)))
+        apply(shop(place), options=("--server-side",))
 
 
 def shared(place: str) -> str:
