@@ -231,7 +231,8 @@ def test_deleting_the_release_leaves_nothing_of_ours(stage: Stage, mode: Holding
     operator = guarded(stage, "deleted", mode)
     stable = operator.target().template
     template = changed(operator)
-    operator.do(Hold(stable), EnsureCanary(template, 1))
+    operator.do(Hold(stable))
+    operator.do(EnsureCanary(template, 1))
     stage.must("delete", "cnr", operator.name, "--wait=false")
     wish = stage.wish(operator.name)
     assert wish.deleting_since is not None
