@@ -48,7 +48,8 @@ def pools(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     """Show database connection pools, the nearest to its end first.
 
     Needs no cluster, only a Prometheus: pools of every preset are found. HELD are connections in
-    use beyond rate × hold time, over ten minutes: nobody gives them back.
+    use beyond rate × hold time, over ten minutes: nobody gives them back. IN-USE is NaN where the
+    exporter says so: nothing is known of that pool then.
 
     Exit code 0: shown, however full they are; 1: Prometheus could not be asked; 2: wrong options;
     6: it has no pool's metrics.
