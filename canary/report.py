@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from canary.api import Status
 from canary.core.conditions import conditions
-from canary.core.plan import Done, LetGo, Plan
+from canary.core.plan import REFUSED, Done, LetGo, Plan
 from canary.core.snapshot import Snapshot
 from canary.errors import ConflictError, TransientError
 from canary.interfaces import Change, Key, Notice, World
@@ -70,7 +70,7 @@ def _refused(world: World, snapshot: Snapshot, plan: Plan, refused: TransientErr
         update={
             "observed_generation": snapshot.wish.generation,
             "reason": said,
-            "message": before.message if again else f"Refused, and tried again: {refused}",
+            "message": before.message if again else f"{REFUSED}{refused}",
         }
     )
     after = after.model_copy(update={"conditions": conditions(after, snapshot)})

@@ -127,6 +127,10 @@ class Plan:
     for instead of `requeue_after`, but no longer than this (seconds)."""
 
 
+REFUSED = "Refused, and tried again: "
+"""So begins the message of a status whose plan could not be carried out."""
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """What of a plan was carried out; `refused` says why the rest was not."""

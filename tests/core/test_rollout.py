@@ -810,6 +810,13 @@ def test_no_finalizer_without_something_to_put_back(
     assert (plan.actions, plan.status.reason) == (actions, Reason.AT_REST)
 
 
+def test_a_write_that_was_refused_is_not_said_any_longer_than_it_is_so() -> None:
+    """At rest the message of the last refusal would stay for ever."""
+    said = {"reason": Reason.ADOPTED, "message": "Refused, and tried again: no answer"}
+    plan = decide(snapshot(AT_REST.model_copy(update=said), template="v1"), SILENT)
+    assert plan.status.message == Reason.ADOPTED.info.sentence
+
+
 def test_the_step_that_people_see() -> None:
     """Counted from one, while a release goes through its steps; empty before and after."""
     assert decide(snapshot(IN_STEP), CONTINUE).status.current_step == "1/3"

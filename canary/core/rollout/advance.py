@@ -80,7 +80,7 @@ def paused(ctx: Context) -> Plan | None:
     pause = ctx.release.pause
     if pause is None:
         return None
-    return ctx.await_sample(pause.reason, ctx.status.message)
+    return ctx.await_sample(pause.reason, ctx.last_message)
 
 
 def not_isolated(ctx: Context) -> Plan | None:

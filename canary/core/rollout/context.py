@@ -18,7 +18,7 @@ from canary.api import (
 )
 from canary.api.spec import Spec, Step
 from canary.core.analysis.result import AnalysisResult
-from canary.core.plan import Action, Plan
+from canary.core.plan import REFUSED, Action, Plan
 from canary.core.snapshot import Request, Snapshot
 
 POLL = 1.0
@@ -68,6 +68,12 @@ class Context:
         """The router confirmed what is in the route, and the data plane had time to follow."""
         confirmed_at = self.release.confirmed_at
         return confirmed_at is not None and self.now - confirmed_at >= self.spec.traffic.settle
+
+    @property
+    def last_message(self) -> str:
+        """The message so far, unless it speaks of a write that was refused: that is past."""
+        message = self.status.message
+        return "" if message.startswith(REFUSED) else message
 
     def plan(
         self,

@@ -92,7 +92,7 @@ def still_refused(ctx: Context) -> Plan | None:
     if route.confirmed or ctx.status.weight >= _wanted_weight(ctx):
         return None
     if ctx.status.reason is Reason.ROUTE_NOT_ACCEPTED:
-        return ctx.wait(Reason.ROUTE_NOT_ACCEPTED, message=ctx.status.message)
+        return ctx.wait(Reason.ROUTE_NOT_ACCEPTED, message=ctx.last_message)
     return ctx.wait(Reason.SHIFTING_TRAFFIC, message=route.detail)
 
 
@@ -158,7 +158,7 @@ def all_ready(ctx: Context) -> Plan | None:
     waits = ctx.release.scaling_since is not None and ctx.release.judged_from is not None
     if not waits or canary is None or not 0 < canary.replicas <= canary.ready:
         return None
-    return ctx.wait(ctx.status.reason, after=SOON, message=ctx.status.message, scaling_since=None)
+    return ctx.wait(ctx.status.reason, after=SOON, message=ctx.last_message, scaling_since=None)
 
 
 def _wanted_weight(ctx: Context) -> int:

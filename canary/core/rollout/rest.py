@@ -129,7 +129,7 @@ def hold_again(ctx: Context) -> Plan | None:
     stable = ctx.status.stable_hash
     if target_of(ctx).held or stable is None:
         return None
-    return ctx.plan(ctx.status.reason, Hold(stable), message=ctx.status.message)
+    return ctx.plan(ctx.status.reason, Hold(stable), message=ctx.last_message)
 
 
 def finalizer(ctx: Context) -> Plan | None:
@@ -142,7 +142,7 @@ def finalizer(ctx: Context) -> Plan | None:
     if stable is None or target.paused is wish.finalizer:
         return None
     action = Hold(stable) if target.paused else LetGo()
-    return ctx.plan(ctx.status.reason, action, message=ctx.status.message)
+    return ctx.plan(ctx.status.reason, action, message=ctx.last_message)
 
 
 def nothing_new(ctx: Context) -> Plan | None:
@@ -156,7 +156,7 @@ def nothing_new(ctx: Context) -> Plan | None:
         # template stays in the held target, so it was a person who went back to the vetted one.
         return ctx.plan(last.reason, after=None, message=last.message)
     if ctx.status.reason in WORTH_KEEPING:
-        return ctx.plan(ctx.status.reason, after=None, message=ctx.status.message)
+        return ctx.plan(ctx.status.reason, after=None, message=ctx.last_message)
     return ctx.plan(Reason.AT_REST, after=None)
 
 
