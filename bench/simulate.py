@@ -139,15 +139,14 @@ def _plain(scenario: Scenario, interval: int, rng: np.random.Generator) -> Itera
         kept = rng.random()
         for column in columns[side : side + 2]:
             column[at] = np.floor(column[at] * kept)
-    rows = np.stack(columns, axis=1)
-    gap_ends = set(rng.integers(20, len(rows), scenario.gaps).tolist())
-    first = 0
-    for i in range(len(rows)):
-        if any(i < end <= i + 20 for end in gap_ends):
-            continue
-        a, b, c, d = (float(value) for value in rows[first : i + 1].sum(axis=0))
-        yield Interval(start + first * interval, start + (i + 1) * interval, a, b, c, d)
-        first = i + 1
+    size = len(columns[0])
+    gaps = rng.integers(20, size, scenario.gaps).tolist()
+    # A sample that comes after a gap has counted all of it.
+    ends = [i for i in range(1, size + 1) if not any(i <= end < i + 20 for end in gaps)]
+    starts = [0, *ends[:-1]]
+    sums = (np.add.reduceat(column, starts).tolist() for column in columns)
+    for first, last, a, b, c, d in zip(starts, ends, *sums, strict=True):
+        yield Interval(start + first * interval, start + last * interval, a, b, c, d)
 
 
 def _with_hiccups(
@@ -222,20 +221,12 @@ def _with_pods(scenario: Scenario, interval: int, rng: np.random.Generator) -> I
     bad = rng.binomial(canary, rates[0])
     pods = rng.poisson(scenario.rps * (1 - scenario.weight) / 9 * interval, (size, 9))
     pods_bad = rng.binomial(pods, rates[1:])
-    for i, at in enumerate(times.tolist()):
-        each = tuple(
-            PodCount(f"stable-{k}", float(n), float(x))
-            for k, (n, x) in enumerate(zip(pods[i], pods_bad[i], strict=True))
-        )
-        yield Interval(
-            at,
-            at + interval,
-            float(canary[i]),
-            float(bad[i]),
-            float(pods[i].sum()),
-            float(pods_bad[i].sum()),
-            pods=each,
-        )
+    names = [f"stable-{k}" for k in range(9)]
+    sums = [counts.astype(float).tolist() for counts in (canary, bad)]
+    every = [counts.astype(float).tolist() for counts in (pods, pods_bad)]
+    for at, total, x, totals, bads in zip(times.tolist(), *sums, *every, strict=True):
+        each = tuple(map(PodCount, names, totals, bads))
+        yield Interval(at, at + interval, total, x, sum(totals), sum(bads), pods=each)
 
 
 def _with_routes(scenario: Scenario, interval: int, rng: np.random.Generator) -> Iterator[Interval]:
