@@ -14,7 +14,7 @@ from bench.simulate import Scenario, simulate
 from bench.stats import clopper_pearson, fewest_seconds, quantile
 from canary.core.evidence import Interval, Judge, RatioPolicy
 
-CHUNK = 50
+CHUNK = 10
 # Worker processes look rows up: their shapes are functions that cannot be sent to them.
 _ROWS = {row.name: row for row in (*GOOD, *BAD, *SUDDEN)}
 
