@@ -84,7 +84,7 @@ ROWS = (
 
 @dataclass(frozen=True, slots=True)
 class PromotionMeasured:
-    """`passed`: releases that passed (at any time; at the end where there is a `minimum`)."""
+    """`passed`: releases that passed (at any time; at the end where there is a `minDuration`)."""
 
     row: PromotionRow
     trials: int
@@ -104,7 +104,9 @@ class PromotionMeasured:
 
 def _first_pass(row: PromotionRow, seed: Sequence[int]) -> float | None:
     """Seconds until the first Pass; with a minimum: of the run of Pass that lasts at the end."""
-    policy = replace(row.scenario.policy, warm_up=0.0, minimum=row.minimum, smallest_regression=R1)
+    policy = replace(
+        row.scenario.policy, warm_up=0.0, min_duration=row.minimum, smallest_regression=R1
+    )
     intervals = list(simulate(row.scenario, INTERVAL, np.random.default_rng(seed)))
     if row.minimum:
         return judge_release(intervals, policy, 0.0)[2].passing_since

@@ -23,7 +23,7 @@ from e2e.harness.table import written
 STABLE = (0.1, 0.3, 0.5, 1.0)
 """Shares of stable's requests that fail."""
 INTERVAL = 5
-POLICY = RatioPolicy(warm_up=5.0, minimum=30.0)
+POLICY = RatioPolicy(warm_up=5.0, min_duration=30.0)
 MARKER = "bench-replacement"
 
 

@@ -56,8 +56,8 @@ kind: CanaryRelease
 metadata: {{name: auth, namespace: {NAMESPACE}}}
 spec:
   target: {{name: auth}}
-  traffic: {{gatewayAPI: {{name: auth}}, settle: 1s}}
-  steps: [{{weight: 20, hold: 5s}}]
+  traffic: {{gatewayAPI: {{name: auth}}, propagationDelay: 1s}}
+  steps: [{{weight: 20, duration: 5s}}]
   analysis: {{interval: 5s, metrics: [{{name: errors, ratio: {{preset: traefik}}}}]}}
 """
 

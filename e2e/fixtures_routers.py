@@ -33,7 +33,7 @@ NAMESPACE = f"route-{os.getpid()}"
 HOST = "route-e2e.example"
 CRD_HOST = "route-e2e-crd.example"
 SETTLE = 5.0
-"""Seconds, as `traffic.settle`: with 2 a busy Traefik still sent one request at weight 0."""
+"""Seconds, as `traffic.propagationDelay`: with 2 a busy Traefik still sent one request at weight 0."""
 
 SERVER = """
 import os

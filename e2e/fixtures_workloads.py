@@ -32,7 +32,7 @@ IMAGE = os.environ.get("WORKLOADS_IMAGE", "localhost/pause:lab")
 POLICY = Path(__file__).parent.parent / "manifests" / "hold" / "policy.yaml"
 SPEC: dict[str, Any] = {
     "traffic": {"traefik": {"traefikService": "auth"}},
-    "steps": [{"weight": 5, "hold": "1s"}],
+    "steps": [{"weight": 5, "duration": "1s"}],
     "analysis": {
         "metrics": [{"name": "errors", "ratio": {"total": "t_total{}", "bad": "b_total{}"}}]
     },

@@ -59,4 +59,4 @@ def test_what_is_filled_in_is_read_back(cluster: Kubectl) -> None:
     assert accepted, said
     spec = json.loads(said)["spec"]
     assert (spec["deadline"], spec["analysis"]["interval"]) == ("2h", "10s")
-    assert spec["steps"][1] == {"weight": 25, "hold": "5m"}
+    assert spec["steps"][1] == {"weight": 25, "duration": "5m"}

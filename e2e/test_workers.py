@@ -62,7 +62,10 @@ def release(place: str) -> Object:
     """Shared by the number of pods: one of five, then four of eight."""
     made = Guard(weights=(20, 50), metrics=(TASKS,)).manifest(place)
     made["metadata"]["name"] = NAME
-    made["spec"] |= {"target": {"name": NAME}, "traffic": {"replicas": {}, "settle": "2s"}}
+    made["spec"] |= {
+        "target": {"name": NAME},
+        "traffic": {"replicas": {}, "propagationDelay": "2s"},
+    }
     return made
 
 

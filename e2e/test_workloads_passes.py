@@ -124,7 +124,9 @@ class Passes:
 def adopted(stage: Stage, name: str, mode: Holding, replicas: int = 3) -> Passes:
     """Version 1 runs, is guarded and at rest."""
     name = f"{name}-{mode.value.lower()}"
-    stage.deploy(name, replicas, traffic={"traefik": {"traefikService": "auth"}, "settle": "0s"})
+    stage.deploy(
+        name, replicas, traffic={"traefik": {"traefikService": "auth"}, "propagationDelay": "0s"}
+    )
     passes = Passes(Operator(stage, name, mode))
     passes.ends(Reason.ADOPTED)
     return passes

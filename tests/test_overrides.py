@@ -275,7 +275,7 @@ def test_a_canary_as_bad_as_a_broken_stable_is_never_promoted(broken: float, see
 
 
 def test_a_burst_of_stables_promotes_nobody() -> None:
-    """Half of stable's requests fail for one incident: no reason to hurry."""
+    """Half of stable's requests fail for one toleratedIncident: no reason to hurry."""
     memory = deployed(rps=50.0)
     memory.step()
     memory.run(60)

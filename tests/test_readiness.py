@@ -51,7 +51,7 @@ def test_pods_that_stay_away_roll_the_release_back() -> None:
     ended(memory)
     entry = memory.status.history[0]
     assert (memory.status.phase, entry.reason) == (Phase.ROLLED_BACK, Reason.CANARY_OUTAGE)
-    assert memory.time - left < memory.spec.analysis.incident + 20
+    assert memory.time - left < memory.spec.analysis.tolerated_incident + 20
     assert entry.errors_served is None
 
 

@@ -231,7 +231,7 @@ def test_a_rollback_waits_no_longer_than_a_minute_for_a_canary_that_stays_busy()
 
 @pytest.mark.parametrize("kind", ["down", "silent"])
 def test_silence_past_the_patience_pauses_and_says_why(kind: str) -> None:
-    """Nothing to go by for longer than the patience: the release waits for a person."""
+    """Nothing to go by for longer than the noDataTimeout: the release waits for a person."""
     memory = deployed(monitoring=kind)
     ended(memory)
     assert memory.status.phase is Phase.PAUSED
@@ -313,7 +313,7 @@ def test_deleting_the_resource_in_mid_release_puts_everything_back() -> None:
     assert memory.dropped == 0
 
 
-APPROVED = RELEASE.replace("weight: 25, hold: 20s", "weight: 25, hold: 20s, approval: true")
+APPROVED = RELEASE.replace("weight: 25, duration: 20s", "weight: 25, duration: 20s, approval: true")
 
 
 def test_approval_is_waited_for_and_given_once() -> None:

@@ -51,18 +51,18 @@ kind: CanaryRelease
 metadata: {name: auth, namespace: prod}
 spec:
   target: {name: auth}
-  traffic: {traefik: {traefikService: auth}, settle: 2s}
+  traffic: {traefik: {traefikService: auth}, propagationDelay: 2s}
   steps:
-  - {weight: 5, hold: 20s}
-  - {weight: 25, hold: 20s}
-  - {weight: 50, hold: 20s}
+  - {weight: 5, duration: 20s}
+  - {weight: 25, duration: 20s}
+  - {weight: 50, duration: 20s}
   deadline: 30m
   progressDeadline: 60s
   analysis:
     interval: 5s
     warmUp: 5s
-    minimum: 60s
-    patience: 60s
+    minDuration: 60s
+    noDataTimeout: 60s
     metrics:
     - {name: errors, ratio: {total: http_requests_total, bad: 'http_requests_total{code="500"}'}}
 """

@@ -120,8 +120,8 @@ def _release_lines() -> Sequence[Builder[Panel]]:
     )
     evidence = lines(
         "Evidence against the canary",
-        "E-value of each metric, on a logarithmic scale. It fails at 1/falseAlarm: 100, if nothing "
-        "else is said.",
+        "E-value of each metric, on a logarithmic scale. It fails at 1/falsePositiveRate: 100 by "
+        "default.",
         "short",
         **{f"{RELEASE} {{{{metric}}}}": f"canary_release_evidence{RELEASES}"},
     )

@@ -22,7 +22,7 @@ Tolerance = Annotated[float, Field(ge=1, le=100), Expect("a factor from 1 to 100
 Floor = Annotated[
     float, Field(ge=0, lt=1), Expect("a share from 0 to below 1 (0.0002 is 0.02 percent)")
 ]
-FalseAlarm = Annotated[float, Field(gt=0, le=0.2), Expect("a chance above 0 and up to 0.2")]
+FalsePositiveRate = Annotated[float, Field(gt=0, le=0.2), Expect("a chance above 0 and up to 0.2")]
 Connections = Annotated[
     float, Field(gt=0, le=1000), Expect("a number of connections above 0 and up to 1000")
 ]
@@ -238,15 +238,15 @@ class Analysis(Frozen):
     """Where the numbers come from: a Prometheus, or the pods' own metrics pages."""
     interval: Annotated[float, Span("1s", "5m")] = 10.0
     """Shortest time between two looks; the metrics are read when the next scrape is due."""
-    incident: Annotated[float, Span("0s", "10m")] = 30.0
+    tolerated_incident: Annotated[float, Span("0s", "10m")] = 30.0
     """Longest trouble that is no reason to roll back; pods that are not ready get no traffic."""
     warm_up: Annotated[float, Span("0s", "1h")] = 60.0
     """Of each new pod, not counted."""
-    minimum: Annotated[float, Span("0s", "168h")] = 1200.0
+    min_duration: Annotated[float, Span("0s", "168h")] = 1200.0
     """Promotion needs at least this long under traffic."""
-    patience: Annotated[float, Span("1s", "168h")] = 600.0
+    no_data_timeout: Annotated[float, Span("1s", "168h")] = 600.0
     """How long silent or unreachable metrics are waited for before the release pauses."""
-    false_alarm: FalseAlarm = 0.01
+    false_positive_rate: FalsePositiveRate = 0.01
     """Chance that a release as good as stable is ever rolled back."""
     smallest_regression: Share = 0.005
     """Promotion has to rule out stable's rate plus this share of requests."""

@@ -79,9 +79,22 @@ def shown(value: object) -> str:
             return str(value)
 
 
+RENAMED = {
+    "patience": "noDataTimeout",
+    "incident": "toleratedIncident",
+    "minimum": "minDuration",
+    "settle": "propagationDelay",
+    "hold": "duration",
+    "falsePositiveRate": "falsePositiveRate",
+    "before": "checks",
+}
+"""Names that fields had before the first release."""
+
+
 def unknown(what: str, name: str, allowed: Sequence[str]) -> str:
     """`unknown field 'wieght'; did you mean weight? (allowed: …)`."""
-    close = get_close_matches(name, allowed, n=1)
+    renamed = [RENAMED[name]] if RENAMED.get(name) in allowed else []
+    close = renamed or get_close_matches(name, allowed, n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
     return f"unknown {what} {name[:LONGEST]!r}{hint} (allowed: {', '.join(allowed) or 'none'})"
 

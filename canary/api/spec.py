@@ -75,7 +75,7 @@ class Step(Frozen):
 
     weight: Weight
     """Percent of traffic to the canary."""
-    hold: Duration = 120.0
+    duration: Duration = 120.0
     """Shortest time at this weight."""
     approval: bool = False
     """Wait for `canary promote` after the step has passed."""
@@ -156,13 +156,15 @@ class Spec(Frozen):
         return tuple(check for check in self.checks if check.when is when)
 
     @model_validator(mode="after")
-    def deadline_allows_the_holds(self) -> Self:
+    def deadline_allows_the_steps(self) -> Self:
         """A release that cannot end before its deadline would always pause."""
-        needed = max(sum(step.hold for step in self.steps), self.analysis.minimum)
+        needed = max(sum(step.duration for step in self.steps), self.analysis.min_duration)
         if needed >= self.deadline:
             raise misfit(
-                f"more than {format_duration(needed)} is expected (the longer of all holds "
-                f"together and analysis.minimum), found {format_duration(self.deadline)}",
+                f"more than {format_duration(needed)} is expected (the longer of all step "
+                f"durations together and analysis.minDuration),"
+                f""
+                f" found {format_duration(self.deadline)}",
                 "deadline",
             )
         return self

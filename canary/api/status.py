@@ -126,7 +126,7 @@ class Release(StatusModel):
     reached_step: int = -1
     """The last step whose weight was in effect: it may be given back without a new Pass."""
     resumed_at: Time | None = None
-    """When a person last resumed: patience and deadline count from here."""
+    """When a person last resumed: no-data timeout and deadline count from here."""
     rewrites: int = 0
     """How often somebody else's weight was put right."""
     unhold_at: Time | None = None

@@ -132,7 +132,7 @@ class Traffic(Frozen):
     """No router: share by replica count (approximate)."""
     routes: Annotated[tuple[Router, ...] | None, Field(min_length=1, max_length=MAX_ROUTES)] = None
     """Several routes that all send to the Service, of any kinds: all get each weight."""
-    settle: Annotated[float, Span("0s", "5m")] = 5.0
+    propagation_delay: Annotated[float, Span("0s", "5m")] = 5.0
     """How long a confirmed route may still lag in the data plane."""
 
     @model_validator(mode="after")

@@ -9,13 +9,13 @@ import typer
 
 from canary.cli.artefacts import Form, GitLab, Junit, Output, Summary, artefacts
 from canary.cli.judging import (
-    FalseAlarm,
-    Incident,
+    FalsePositiveRate,
     Judging,
     Limit,
-    Minimum,
+    MinDuration,
     Regression,
     Tolerance,
+    ToleratedIncident,
     WarmUp,
 )
 from canary.cli.prometheus import CaFile, PrometheusUrl, TokenFile
@@ -153,12 +153,12 @@ def analyze(  # noqa: PLR0913, PLR0917 — one parameter per documented option
     step: Step = None,
     samples: Samples = None,
     tolerance: Tolerance = None,
-    false_alarm: FalseAlarm = None,
+    false_positive_rate: FalsePositiveRate = None,
     limit: Limit = None,
     smallest_regression: Regression = None,
-    incident: Incident = None,
+    tolerated_incident: ToleratedIncident = None,
     warm_up: WarmUp = None,
-    minimum: Minimum = None,
+    min_duration: MinDuration = None,
     prometheus_token_file: TokenFile = None,
     prometheus_ca_file: CaFile = None,
     prometheus_user: User = None,
@@ -181,7 +181,13 @@ def analyze(  # noqa: PLR0913, PLR0917 — one parameter per documented option
     wrong. With several releases in --samples: 0 (read the verdicts).
     """
     judging = Judging(
-        tolerance, false_alarm, limit, smallest_regression, incident, warm_up, minimum
+        tolerance,
+        false_positive_rate,
+        limit,
+        smallest_regression,
+        tolerated_incident,
+        warm_up,
+        min_duration,
     )
     if samples is not None:
         given = {

@@ -244,10 +244,10 @@ def _analysis(
 
 def _warn(analysis: Analysis, span: Span) -> None:
     length = span.end - span.start
-    if analysis.minimum + analysis.warm_up > length:
+    if analysis.min_duration + analysis.warm_up > length:
         print(  # noqa: T201 - messages go to standard error
             f"canary: cannot pass: {format_duration(length)} are compared, and Pass needs "
-            f"{format_duration(analysis.minimum)} after a warm-up of "
+            f"{format_duration(analysis.min_duration)} after a warm-up of "
             f"{format_duration(analysis.warm_up)}",
             file=sys.stderr,
         )

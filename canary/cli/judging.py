@@ -19,7 +19,7 @@ _MOST_FALSE_ALARMS = 0.2
 _MINIMUM = 1200.0
 _OF_THE_SPAN = 0.75
 _WARM_UP = 60.0
-_TIMES = frozenset({"interval", "incident", "warm_up", "minimum", "above"})
+_TIMES = frozenset({"interval", "tolerated_incident", "warm_up", "min_duration", "above"})
 
 
 def _false_alarm(text: str | float) -> float:
@@ -59,7 +59,7 @@ Tolerance = Annotated[
         show_default=False,
     ),
 ]
-FalseAlarm = Annotated[
+FalsePositiveRate = Annotated[
     float | None,
     typer.Option(
         parser=_false_alarm,
@@ -85,7 +85,7 @@ Regression = Annotated[
         show_default=False,
     ),
 ]
-Incident = Annotated[
+ToleratedIncident = Annotated[
     float | None,
     typer.Option(
         parser=length,
@@ -103,7 +103,7 @@ WarmUp = Annotated[
         help="Not counted, from the canary's first request.  [default: 60s]",
     ),
 ]
-Minimum = Annotated[
+MinDuration = Annotated[
     float | None,
     typer.Option(
         parser=length,
@@ -120,12 +120,12 @@ class Judging:
     """The options as they were given; None: not given."""
 
     tolerance: float | None = None
-    false_alarm: float | None = None
+    false_positive_rate: float | None = None
     limit: float | None = None
     smallest_regression: float | None = None
-    incident: float | None = None
+    tolerated_incident: float | None = None
     warm_up: float | None = None
-    minimum: float | None = None
+    min_duration: float | None = None
 
     @property
     def given(self) -> dict[str, float]:
@@ -150,7 +150,7 @@ class Judging:
         given = self.given
         own = {str(name): given.pop(name) for name in ("tolerance", "limit") if name in given}
         left = max(0.0, span - given.get("warm_up", _WARM_UP))
-        given.setdefault("minimum", min(_MINIMUM, _OF_THE_SPAN * left // 1))
+        given.setdefault("min_duration", min(_MINIMUM, _OF_THE_SPAN * left // 1))
         with fields_named():
             changed = tuple(_with(one, own) for one in metrics)
             return Analysis.model_validate({"metrics": changed, "interval": interval} | given)

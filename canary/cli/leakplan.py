@@ -31,7 +31,7 @@ class Wish:
     maximum: float | None
     postgres: str | None
     rule_out: float
-    false_alarm: float
+    false_positive_rate: float
     at_rate: float | None
     timeout: float
     max_in_flight: int
@@ -56,8 +56,10 @@ class Side:
 def limits(wish: Wish) -> tuple[Policy, Pace]:
     """When it is a leak, and how long it may take. Raises UsageError."""
     _above("--rule-out", wish.rule_out, 1, "requests per lost connection, such as 2000")
-    if not 0 < wish.false_alarm < 1:
-        raise UsageError(f"--false-alarm: a chance such as 0.01, found {wish.false_alarm:g}")
+    if not 0 < wish.false_positive_rate < 1:
+        raise UsageError(
+            f"--false-positive-rate: a chance such as 0.01, found {wish.false_positive_rate:g}"
+        )
     _above("--rate", wish.rate, 0, "requests per second")
     if wish.at_rate is not None:
         _above("--at-rate", wish.at_rate, 0, "requests per second")
@@ -71,7 +73,7 @@ def limits(wish: Wish) -> tuple[Policy, Pace]:
         patience=max(wish.patience, wish.drain),
         at_rate=wish.at_rate,
     )
-    policy = Policy(smallest=wish.rule_out, false_alarm=wish.false_alarm)
+    policy = Policy(smallest=wish.rule_out, false_positive_rate=wish.false_positive_rate)
     least = pace.warm_up + (policy.idle + policy.loads) * (wish.drain + 1)
     if wish.duration < least:
         raise UsageError(

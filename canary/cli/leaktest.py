@@ -132,7 +132,7 @@ def leaktest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
             help="Pass when a leak of 1 connection in N requests is ruled out.  [default: 2000]",
         ),
     ] = 2000.0,
-    false_alarm: Annotated[
+    false_positive_rate: Annotated[
         float,
         typer.Option(
             parser=_number,
@@ -210,7 +210,7 @@ def leaktest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
         maximum=pool_max,
         postgres=postgres or None,
         rule_out=rule_out,
-        false_alarm=false_alarm,
+        false_positive_rate=false_positive_rate,
         at_rate=at_rate,
         timeout=timeout,
         max_in_flight=max_in_flight,

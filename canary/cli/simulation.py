@@ -74,7 +74,7 @@ class Simulation:
 
         runs = min(self.runs, PER_STEP)
         ended = tuple(_within(one, runs, seconds, f"at {step.weight} %"))
-        return Step(step.weight, step.hold, ended)
+        return Step(step.weight, step.duration, ended)
 
 
 def _within(one: Callable[[int], _T], runs: int, seconds: float, what: str) -> Iterator[_T]:

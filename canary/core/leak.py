@@ -35,7 +35,7 @@ class PoolPolicy:
     leak_connections: float = 3.0
     window: float = 600.0
     warm_up: float = 60.0
-    false_alarm: float = 0.01
+    false_positive_rate: float = 0.01
     noise: float = 4.0
     short_noise: float = 6.0
 
@@ -266,6 +266,6 @@ def _hoards(state: PoolState, track: Track, policy: PoolPolicy) -> bool:
     full = len(track.blocks) == BLOCKS
     return (
         full
-        and state.bet.evidence >= 1 / policy.false_alarm
+        and state.bet.evidence >= 1 / policy.false_positive_rate
         and rise >= policy.leak_connections / 2
     )

@@ -42,9 +42,9 @@ def _next_step(spec: Spec, status: Status, release: Release, now: float) -> str:
     then = "promotes" if last else f"gives it {spec.steps[status.step + 1].weight} %"
     if step.approval and release.approved_step < status.step:
         then = "asks a person for approval"
-    left = step.hold - (now - (status.step_started_at or now))
+    left = step.duration - (now - (status.step_started_at or now))
     if then == "promotes":
-        left = max(left, spec.analysis.minimum - (now - (release.judged_from or now)))
+        left = max(left, spec.analysis.min_duration - (now - (release.judged_from or now)))
     deadline = max(release.started_at, release.resumed_at or 0.0) + spec.deadline - now
     if deadline < left:
         return (

@@ -52,7 +52,7 @@ class Replayed:
 
 def earliest(spec: Spec) -> float:
     """Seconds from the first traffic until a promotion is possible."""
-    return max(sum(step.hold for step in spec.steps), spec.analysis.minimum)
+    return max(sum(step.duration for step in spec.steps), spec.analysis.min_duration)
 
 
 def decides(spec: Spec, span: Span) -> Callable[[Look], bool]:

@@ -21,7 +21,7 @@ class Step:
     """Releases that stay at one step's weight with the fault; None: not seen within an hour."""
 
     weight: int
-    hold: float
+    duration: float
     ended: tuple[Ended | None, ...]
 
     @property
@@ -31,8 +31,8 @@ class Step:
 
     @property
     def within(self) -> float:
-        """Share of the releases (0–1) in which it was seen before the hold was over."""
-        return sum(at <= self.hold for at in self.delays) / max(len(self.ended), 1)
+        """Share of the releases (0–1) in which it was seen before the step's duration was over."""
+        return sum(at <= self.duration for at in self.delays) / max(len(self.ended), 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +130,11 @@ def _good(forecast: Forecast) -> Case:
     median, late = _quantiles(promoted, trials)
     sentence = (
         f"a good release is rolled back in {false / trials:.1%} ({low:.1%}–{high:.1%}; allowed: "
-        f"{forecast.spec.analysis.false_alarm:.1%}), and promoted in {len(promoted) / trials:.1%}"
+        f"{forecast.spec.analysis.false_positive_rate:.1%}), "
+        f"and promoted in {len(promoted) / trials:.1%}"
         f"{_when(median, late)}{_paused(ended)}"
     )
-    wrong = low > forecast.spec.analysis.false_alarm
+    wrong = low > forecast.spec.analysis.false_positive_rate
     stuck = len(promoted) < SEEN * trials
     verdict = Verdict.FAIL if wrong else Verdict.CONTINUE if stuck else Verdict.PASS
     facts = _facts(ended) | {"falseRollbacks": false / trials, "low": low, "high": high}
@@ -145,11 +146,15 @@ def _step(step: Step, interval: float) -> Case:
     trials = len(step.ended)
     median, late = _quantiles(step.delays, trials)
     sentence = (
-        f"if it stayed there: seen within its hold of {format_duration(step.hold)} in "
+        f"if it stayed there: seen within its duration of {format_duration(step.duration)} in "
         f"{step.within:.0%}, within an hour in "
         f"{len(step.delays) / trials:.0%}{_when(median, late)}"
     )
-    facts: dict[str, Fact] = {"weight": step.weight, "hold": step.hold, "withinHold": step.within}
+    facts: dict[str, Fact] = {
+        "weight": step.weight,
+        "duration": step.duration,
+        "withinDuration": step.within,
+    }
     facts |= {"medianSeconds": median, "p95Seconds": late, "interval": interval}
     verdict = Verdict.PASS if step.within >= SEEN else Verdict.CONTINUE
     return Case(f"at {step.weight} %", verdict, sentence, _finite(median), facts)

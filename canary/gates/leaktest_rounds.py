@@ -84,7 +84,7 @@ class Policy:
 
     smallest: float = 2000.0
     """Requests per lost connection: the smallest leak to be ruled out."""
-    false_alarm: float = 0.01
+    false_positive_rate: float = 0.01
     """Chance that a sound version is ever failed, over all looks."""
     false_pass: float = 0.01
     """Chance that a version with that leak, or a larger one, ever passes."""
@@ -100,12 +100,12 @@ class Policy:
     @property
     def sure(self) -> float:
         """Evidence at which connections leak: four fifths of the false alarms are theirs."""
-        return 1.25 / self.false_alarm
+        return 1.25 / self.false_positive_rate
 
     @property
     def sure_of_files(self) -> float:
         """Evidence at which file descriptors do."""
-        return 5 / self.false_alarm
+        return 5 / self.false_positive_rate
 
 
 class Kind(StrEnum):

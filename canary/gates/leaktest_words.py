@@ -209,7 +209,7 @@ def _facts(seen: Seen) -> dict[str, Fact]:
         if finding and finding.kind is Kind.LEAK
         else None,
         "poolMaximum": last.maximum if last else None,
-        "falseAlarm": seen.policy.false_alarm,
+        "falsePositiveRate": seen.policy.false_positive_rate,
         "ruledOut": seen.policy.smallest if finding and finding.kind is Kind.CLEAN else None,
         "floors": [_floors(one) for one in seen.rounds[seen.policy.idle - 1 :]],
     }

@@ -101,9 +101,9 @@ def _next_steps(compared: Compared) -> tuple[str, ...]:
     if compared.verdict is not Verdict.CONTINUE:
         return ()
     analysis = compared.analysis
-    minimum = format_duration(analysis.minimum)
+    least = format_duration(analysis.min_duration)
     step = (
-        f"compare for longer: Pass needs {minimum} under traffic, and to rule out that the "
+        f"compare for longer: Pass needs {least} under traffic, and to rule out that the "
         f"canary's share of bad requests is stable's plus {analysis.smallest_regression:g}"
     )
     return (step,)

@@ -143,15 +143,16 @@ def _same_route(one: str, other: str) -> str:
     return " || ".join(f"({way})" for way in (gateway, *others))
 
 
-_HOLD = format_duration(Step.model_fields["hold"].default)
+_DURATION = format_duration(Step.model_fields["duration"].default)
 _FALLING = (
     f"{list(range(1, MAX_STEPS))}.filter(i, i < size(self.steps)"
     " && self.steps[i].weight <= self.steps[i - 1].weight)"
 )
-_HOLDS = (
-    f"self.steps.map(step, has(step.hold) ? {seconds('step.hold')} : duration('{_HOLD}')).sum()"
+_DURATIONS = (
+    f"self.steps.map(step, has(step.duration) ? {seconds('step.duration')}"
+    f" : duration('{_DURATION}')).sum()"
 )
-_MINIMUM = seconds("self.analysis.minimum")
+_MINIMUM = seconds("self.analysis.minDuration")
 _DEADLINE = seconds("self.deadline")
 
 RULES: Mapping[str, Sequence[Rule]] = {
@@ -248,9 +249,10 @@ RULES: Mapping[str, Sequence[Rule]] = {
             field="steps",
         ),
         Rule(
-            "deadline_allows_the_holds",
-            f"{_HOLDS} < {_DEADLINE} && {_MINIMUM} < {_DEADLINE}",
-            "more than the longer of all holds together and analysis.minimum is expected",
+            "deadline_allows_the_steps",
+            f"{_DURATIONS} < {_DEADLINE} && {_MINIMUM} < {_DEADLINE}",
+            "more than the longer of all step durations together and analysis.minDuration is"
+            " expected",
             "self.deadline",
             "deadline",
         ),

@@ -145,7 +145,9 @@ def _facts(sight: Sight, span: Span, around: Around) -> dict[str, str]:
         "Stable template": status.stable_hash or "",
         "Began": date_time(span.began),
         "Ended": ended,
-        "Steps": ", ".join(f"{one.weight} % for {format_duration(one.hold)}" for one in spec.steps),
+        "Steps": ", ".join(
+            f"{one.weight} % for {format_duration(one.duration)}" for one in spec.steps
+        ),
         "Judged every": format_duration(spec.analysis.interval),
     }
     for pod in around.pods:

@@ -76,8 +76,8 @@ def exit_code(status: Status) -> ExitCode:
 def least_left(sight: Sight) -> float | None:
     """Seconds until the release can have ended at the earliest; None where only others know.
 
-    The holds that are left, the rest of `analysis.minimum`, then the bake. Evidence may take
-    longer, and rolling the target is not in it.
+    The step durations that are left, the rest of `analysis.minDuration`, then the bake. Evidence
+    may take longer, and rolling the target is not in it.
     """
     spec, status, release = sight.spec, sight.status, sight.status.release
     if status.intent is Intent.BAKE:
@@ -87,10 +87,10 @@ def least_left(sight: Sight) -> float | None:
         return None
     started = status.step_started_at
     held = sight.now - started if started is not None else 0.0
-    now = spec.steps[min(status.step, len(spec.steps) - 1)].hold
-    holds = max(now - held, 0.0) + sum(step.hold for step in spec.steps[status.step + 1 :])
+    now = spec.steps[min(status.step, len(spec.steps) - 1)].duration
+    durations = max(now - held, 0.0) + sum(step.duration for step in spec.steps[status.step + 1 :])
     judged = sight.now - release.judged_from if release.judged_from is not None else 0.0
-    return max(holds, spec.analysis.minimum - judged) + spec.bake
+    return max(durations, spec.analysis.min_duration - judged) + spec.bake
 
 
 def troubles(status: Status) -> list[Condition]:

@@ -153,7 +153,7 @@ def _steps(page: Page, sight: Sight) -> Iterator[Text]:
 
 def _step(step: Step) -> str:
     approval = ", then approval" if step.approval else ""
-    return f"{step.weight} % held {format_duration(step.hold)}{approval}"
+    return f"{step.weight} % held {format_duration(step.duration)}{approval}"
 
 
 def _metrics(page: Page, metrics: Sequence[MetricStatus]) -> Iterator[Text]:

@@ -44,13 +44,15 @@ def _under_way(sight: Sight) -> list[Limit]:
     found = [Limit(deadline, f"{inconclusive} ({Reason.DEADLINE_EXCEEDED})")]
     if status.reason.info.silent:
         since = max(release.data_seen_at or 0.0, status.step_started_at or sight.now, resumed)
-        found.append(Limit(since + spec.analysis.patience, f"{inconclusive} ({status.reason})"))
+        found.append(
+            Limit(since + spec.analysis.no_data_timeout, f"{inconclusive} ({status.reason})")
+        )
     if release.scaling_since is not None:
         ready = max(release.scaling_since, resumed) + spec.progress_deadline
         found.append(Limit(ready, f"the release is rolled back ({Reason.NEVER_READY})"))
     if status.step_started_at is not None and status.reason is Reason.HOLDING:
-        hold = spec.steps[min(status.step, len(spec.steps) - 1)].hold
-        found.append(Limit(status.step_started_at + hold, "the step's hold time is over"))
+        length = spec.steps[min(status.step, len(spec.steps) - 1)].duration
+        found.append(Limit(status.step_started_at + length, "the step's duration is over"))
     return found
 
 

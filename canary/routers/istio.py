@@ -2,8 +2,8 @@
 
 A VirtualService has no status to rely on (it is off by default in Istio, and speaks of
 distribution in percent where it is on), so a weight counts as confirmed as soon as it is written:
-the settle time (`traffic.settle`) is all that the data plane gets. TCP and TLS routes are left
-alone.
+the propagation delay (`traffic.propagationDelay`) is all that the data plane gets. TCP and TLS
+routes are left alone.
 """
 
 from collections.abc import Mapping

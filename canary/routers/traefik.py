@@ -1,7 +1,7 @@
 """A weighted TraefikService, to which the user's IngressRoutes point.
 
 It has no status, so a weight counts as confirmed as soon as it is written: the settle time
-(`traffic.settle`) is what Traefik gets to follow.
+(`traffic.propagationDelay`) is what Traefik gets to follow.
 """
 
 from collections.abc import Mapping

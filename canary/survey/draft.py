@@ -150,7 +150,7 @@ def _traffic(found: Found) -> Iterator[str]:
             yield from (f"    - {_route(way)}" for way in ways)
     if not all(_is_gateway(way) for way in choice.ways):
         yield "    # Nothing confirms a weight here: so long the data plane gets to follow it."
-        yield "    settle: 5s"
+        yield "    propagationDelay: 5s"
 
 
 def _one_route(way: Way, service: str) -> Iterator[str]:
@@ -220,8 +220,8 @@ def _steps(found: Found, plan: Plan) -> Iterator[str]:
                      f"first step takes {pods} canary pod{'' if pods == 1 else 's'} beside "
                      f"{replicas}. `approval: true` waits for `canary promote`.", 2)  # fmt: skip
     yield "  steps:"
-    for weight, hold in plan.steps:
-        yield f"  - {{weight: {weight}, hold: {format_duration(hold)}}}"
+    for weight, length in plan.steps:
+        yield f"  - {{weight: {weight}, duration: {format_duration(length)}}}"
     yield "  # Watched on after promotion; a failure puts the version before back."
     yield "  bake: 30m"
     yield from _said("A release that has not ended by then pauses and says why.", 2)
@@ -243,12 +243,12 @@ def _analysis(found: Found, plan: Plan) -> Iterator[str]:
         "care about.",
         4,
     )
-    yield "    minimum: 20m"
+    yield "    minDuration: 20m"
     yield from _said(f"Promotion has to rule out that {percent(plan.regression)} more requests "
                      f"fail than do now. {_course(plan)}", 4)  # fmt: skip
     yield f"    smallestRegression: {plan.regression:g}"
     yield "    # Chance that a version as good as the running one is ever rolled back."
-    yield "    falseAlarm: 0.01"
+    yield "    falsePositiveRate: 0.01"
     yield "    metrics:"
     yield from _metrics(found)
 

@@ -89,14 +89,14 @@ def course_of(spec: Spec, metric: Metric, traffic: Traffic) -> Course:
     count, seconds, waits = 0.0, spec.analysis.warm_up, []
     for index, step in enumerate(spec.steps):
         rate = traffic.rate * step.weight / 100
-        count += rate * step.hold
+        count += rate * step.duration
         last = index + 1 == len(spec.steps)
         missing = max(needed if last else first, first) - count
         wait = max(0.0, missing / rate)
         if last:
-            counted = seconds + step.hold - spec.analysis.warm_up
-            wait = max(wait, spec.analysis.minimum - counted)
+            counted = seconds + step.duration - spec.analysis.warm_up
+            wait = max(wait, spec.analysis.min_duration - counted)
         count += rate * wait
-        seconds += step.hold + wait
+        seconds += step.duration + wait
         waits.append(wait)
     return Course(seconds, tuple(waits), needed)

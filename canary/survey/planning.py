@@ -67,5 +67,5 @@ spec:
 def _spec_of(steps: Sequence[tuple[int, float]], regression: float) -> Spec:
     spec = load_release(_ANY, "a pattern").spec
     analysis = spec.analysis.model_copy(update={"smallest_regression": regression})
-    made = tuple(Step(weight=weight, hold=hold) for weight, hold in steps)
+    made = tuple(Step(weight=weight, duration=length) for weight, length in steps)
     return spec.model_copy(update={"analysis": analysis, "steps": made})

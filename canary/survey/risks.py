@@ -47,17 +47,17 @@ def _times(spec: Spec) -> Iterator[Finding]:
     analysis, deadline = spec.analysis, spec.deadline
     if spec.bake == 0:
         yield finding("no-bake", ("spec", "bake"), "bake is 0s")
-    if analysis.minimum < _MINIMUM:
-        said = f"minimum is {format_duration(analysis.minimum)}"
-        yield finding("minimum-short", (*_ANALYSIS, "minimum"), said)
-    needed = max(sum(step.hold for step in spec.steps), analysis.minimum)
+    if analysis.min_duration < _MINIMUM:
+        said = f"minDuration is {format_duration(analysis.min_duration)}"
+        yield finding("min-duration-short", (*_ANALYSIS, "minDuration"), said)
+    needed = max(sum(step.duration for step in spec.steps), analysis.min_duration)
     if needed > _TIGHT * deadline:
         said = f"{format_duration(needed)} of {format_duration(deadline)} are spent on holding"
         yield finding("deadline-tight", ("spec", "deadline"), said)
-    if analysis.patience >= deadline:
-        said = f"patience is {format_duration(analysis.patience)}, the deadline "
+    if analysis.no_data_timeout >= deadline:
+        said = f"noDataTimeout is {format_duration(analysis.no_data_timeout)}, the deadline "
         said += format_duration(deadline)
-        yield finding("patience-beyond-deadline", (*_ANALYSIS, "patience"), said)
+        yield finding("no-data-timeout-beyond-deadline", (*_ANALYSIS, "noDataTimeout"), said)
     if spec.progress_deadline >= deadline:
         said = f"progressDeadline is {format_duration(spec.progress_deadline)}, the deadline "
         said += format_duration(deadline)
@@ -83,9 +83,9 @@ def _judging(spec: Spec) -> Iterator[Finding]:
         said = "no metric is a ratio of requests"
         yield finding("no-requests-judged", (*_ANALYSIS, "metrics"), said)
     yield from _refusals(spec)
-    if analysis.false_alarm > _FALSE_ALARM:
-        said = f"falseAlarm is {percent(analysis.false_alarm)} of good releases"
-        yield finding("lax-threshold", (*_ANALYSIS, "falseAlarm"), said)
+    if analysis.false_positive_rate > _FALSE_ALARM:
+        said = f"falsePositiveRate is {percent(analysis.false_positive_rate)} of good releases"
+        yield finding("lax-threshold", (*_ANALYSIS, "falsePositiveRate"), said)
     if analysis.source is Source.PROMETHEUS and analysis.interval < _INTERVAL:
         said = f"interval is {format_duration(analysis.interval)}"
         yield finding("interval-short", (*_ANALYSIS, "interval"), said)
@@ -99,13 +99,13 @@ def _traffic(spec: Spec) -> Iterator[Finding]:
     if traffic.replicas is not None and spec.steps[0].weight < _FIRST:
         said = f"traffic is shared by number of pods, and a step is {spec.steps[0].weight} %"
         yield finding("weights-by-pods", ("spec", "steps", 0, "weight"), said)
-    if (traffic.istio or traffic.traefik) and traffic.settle < _SETTLE:
-        said = f"settle is {format_duration(traffic.settle)}"
-        yield finding("settle-none", ("spec", "traffic", "settle"), said)
+    if (traffic.istio or traffic.traefik) and traffic.propagation_delay < _SETTLE:
+        said = f"propagationDelay is {format_duration(traffic.propagation_delay)}"
+        yield finding("propagation-delay-none", ("spec", "traffic", "propagationDelay"), said)
 
 
 def _metrics(spec: Spec) -> Iterator[Finding]:
-    watched = max(sum(step.hold for step in spec.steps), spec.analysis.minimum) + spec.bake
+    watched = max(sum(step.duration for step in spec.steps), spec.analysis.min_duration) + spec.bake
     for index, metric in enumerate(spec.analysis.metrics):
         path: Path = (*_ANALYSIS, "metrics", index)
         if metric.tolerance is not None and metric.tolerance > _TOLERANCE:

@@ -183,7 +183,8 @@ def enough(scene: Scenery, metric: Metric, traffic: Traffic, path: Path) -> Iter
     for index, wait in enumerate(course.waits[:-1]):
         if wait > _SLOW:
             weight = spec.steps[index].weight
-            said = f"{weight} % of {request_rate(traffic.rate)} wait {roughly(wait)} after the hold"
+            rate = request_rate(traffic.rate)
+            said = f"{weight} % of {rate} wait {roughly(wait)} after the step's duration"
             yield finding("step-starves", ("spec", "steps", index, "weight"), said)
 
 

@@ -52,7 +52,7 @@ class Guard:
 
     def manifest(self, namespace: str) -> Object:
         """As it is applied."""
-        steps: list[Object] = [{"weight": weight, "hold": self.hold} for weight in self.weights]
+        steps: list[Object] = [{"weight": weight, "duration": self.hold} for weight in self.weights]
         steps[-1]["approval"] = self.approval
         return {
             "apiVersion": RELEASES.api_version,
@@ -60,7 +60,7 @@ class Guard:
             "metadata": {"name": NAME, "namespace": namespace},
             "spec": {
                 "target": {"name": NAME},
-                "traffic": {"gatewayAPI": {"name": NAME}, "settle": self.settle},
+                "traffic": {"gatewayAPI": {"name": NAME}, "propagationDelay": self.settle},
                 "steps": steps,
                 "bake": self.bake,
                 "deadline": self.deadline,
@@ -74,9 +74,9 @@ class Guard:
             "source": self.source,
             "interval": self.interval,
             "warmUp": self.warm_up,
-            "minimum": self.minimum,
-            "incident": self.incident,
-            "patience": self.patience,
+            "minDuration": self.minimum,
+            "toleratedIncident": self.incident,
+            "noDataTimeout": self.patience,
             "smallestRegression": self.smallest_regression,
             "metrics": list(self.metrics),
         }

@@ -27,7 +27,7 @@ def test_a_spec_survives_its_way_through_json() -> None:
     """Spec → JSON → Spec is the same, with every default written out."""
     text = RELEASE.spec.model_dump_json(by_alias=True)
     assert Spec.model_validate_json(text) == RELEASE.spec
-    assert '"hold":"2m"' in text
+    assert '"duration":"2m"' in text
 
 
 @given(st.integers(min_value=0, max_value=744 * 3_600_000))

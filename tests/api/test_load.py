@@ -13,8 +13,8 @@ spec:
   traffic: {gatewayAPI: {name: auth}}
   checks: [{name: smoke, webhook: {url: 'https://checks.example/smoke'}}]
   steps:
-  - {weight: 5, hold: 2m, approval: false}
-  - {weight: 25, hold: 5m}
+  - {weight: 5, duration: 2m, approval: false}
+  - {weight: 25, duration: 5m}
   bake: 30m
   analysis:
     metrics:
@@ -112,13 +112,16 @@ WRONG_VALUES = [
         id="a quoted bound is a text",
     ),
     pytest.param(
-        "hold: 2m",
-        "hold: 2 minutes",
-        f"spec.steps[0].hold: {SPAN}, found the text '2 minutes'",
+        "duration: 2m",
+        "duration: 2 minutes",
+        f"spec.steps[0].duration: {SPAN}, found the text '2 minutes'",
         id="a duration in words",
     ),
     pytest.param(
-        "hold: 2m", "hold: -5", f"spec.steps[0].hold: {SPAN}, found -5", id="a negative duration"
+        "duration: 2m",
+        "duration: -5",
+        f"spec.steps[0].duration: {SPAN}, found -5",
+        id="a negative duration",
     ),
     pytest.param(
         "  analysis:\n",
@@ -127,21 +130,21 @@ WRONG_VALUES = [
         id="an interval between two seconds",
     ),
     pytest.param(
-        "hold: 2m",
-        "hold: 1:30",
-        f"spec.steps[0].hold: {SPAN}, found the text '1:30'",
+        "duration: 2m",
+        "duration: 1:30",
+        f"spec.steps[0].duration: {SPAN}, found the text '1:30'",
         id="1:30 is not 90",
     ),
     pytest.param(
-        "hold: 2m",
-        "hold: 120",
-        f"spec.steps[0].hold: {SPAN}, found 120",
+        "duration: 2m",
+        "duration: 120",
+        f"spec.steps[0].duration: {SPAN}, found 120",
         id="a duration without a unit",
     ),
     pytest.param(
-        "hold: 2m",
-        "hold: true",
-        f"spec.steps[0].hold: {SPAN}, found true",
+        "duration: 2m",
+        "duration: true",
+        f"spec.steps[0].duration: {SPAN}, found true",
         id="a duration is not a boolean",
     ),
     pytest.param(
@@ -232,13 +235,13 @@ WRONG_SHAPES = [
     pytest.param(
         "approval: false",
         "aproval: false",
-        "spec.steps[0].aproval: unknown field 'aproval'; did you mean approval? (allowed: weight, hold, approval)",
+        "spec.steps[0].aproval: unknown field 'aproval'; did you mean approval? (allowed: weight, duration, approval)",
         id="a misspelt field",
     ),
     pytest.param(
         "approval: false",
         "zzz: 1",
-        "spec.steps[0].zzz: unknown field 'zzz' (allowed: weight, hold, approval)",
+        "spec.steps[0].zzz: unknown field 'zzz' (allowed: weight, duration, approval)",
         id="an unknown field that resembles none",
     ),
     pytest.param(
@@ -250,7 +253,7 @@ WRONG_SHAPES = [
     pytest.param(
         "traffic: {gatewayAPI: {name: auth}}",
         "traffic: auth",
-        "spec.traffic: a mapping (gatewayAPI, istio, traefik, replicas, routes, settle) is expected, found the text 'auth'",
+        "spec.traffic: a mapping (gatewayAPI, istio, traefik, replicas, routes, propagationDelay) is expected, found the text 'auth'",
         id="a text where a mapping is meant",
     ),
     pytest.param(
@@ -308,13 +311,13 @@ WRONG_SHAPES = [
         id="a text where a list is meant",
     ),
     pytest.param(
-        "  steps:\n  - {weight: 5, hold: 2m, approval: false}\n  - {weight: 25, hold: 5m}\n",
+        "  steps:\n  - {weight: 5, duration: 2m, approval: false}\n  - {weight: 25, duration: 5m}\n",
         "  steps: []\n",
         "spec.steps: a list of 1 or more is expected, found a list of 0",
         id="no steps",
     ),
     pytest.param(
-        "  - {weight: 25, hold: 5m}\n",
+        "  - {weight: 25, duration: 5m}\n",
         "".join(f"  - {{weight: {weight}}}\n" for weight in range(6, 27)),
         "spec.steps: a list of at most 20 is expected, found a list of 22",
         id="too many steps",
@@ -328,7 +331,7 @@ WRONG_SHAPES = [
     pytest.param(
         "  bake: 30m",
         "  deadline: 7m",
-        "spec.deadline: more than 20m is expected (the longer of all holds together and analysis.minimum), found 7m",
+        "spec.deadline: more than 20m is expected (the longer of all step durations together and analysis.minDuration), found 7m",
         id="a deadline that no release can meet",
     ),
     pytest.param(
@@ -398,7 +401,7 @@ WRONG_SHAPES = [
         id="a key that is no text",
     ),
     pytest.param(
-        "{weight: 25, hold: 5m}",
+        "{weight: 25, duration: 5m}",
         "{<<: 5, weight: 25}",
         "spec.steps[1]: a mapping is expected after <<, found something else",
         id="a merge of no mapping",
@@ -422,7 +425,7 @@ ACCEPTED = [
     pytest.param(
         "weight: 5", "weight: 5.0", id="a whole number may be written with a point, as in JSON"
     ),
-    pytest.param("hold: 2m", "hold: 1.5h", id="half hours"),
+    pytest.param("duration: 2m", "duration: 1.5h", id="half hours"),
     pytest.param(
         "{gatewayAPI: {name: auth}}",
         "{routes: [{gatewayAPI: {name: auth}}, {gatewayAPI: {name: internal}}]}",
@@ -440,8 +443,8 @@ ACCEPTED = [
         id="metadata that is not ours",
     ),
     pytest.param(
-        "{weight: 5, hold: 2m, approval: false}\n  - {weight: 25, hold: 5m}",
-        "&step {weight: 5, hold: 2m}\n  - {<<: *step, weight: 25}",
+        "{weight: 5, duration: 2m, approval: false}\n  - {weight: 25, duration: 5m}",
+        "&step {weight: 5, duration: 2m}\n  - {<<: *step, weight: 25}",
         id="anchors, aliases and merges",
     ),
     pytest.param("apiVersion", "%YAML 1.2\n---\napiVersion", id="a directive"),
@@ -475,7 +478,7 @@ def test_all_mistakes_are_said_at_once_in_the_order_of_the_file() -> None:
 
 def test_an_element_of_a_list_that_is_wrong_does_not_make_the_list_too_short() -> None:
     """With its only element wrong, a list is not also called empty."""
-    text = GOOD.replace("  - {weight: 25, hold: 5m}\n", "").replace("weight: 5", "weight: 500")
+    text = GOOD.replace("  - {weight: 25, duration: 5m}\n", "").replace("weight: 5", "weight: 500")
     with pytest.raises(SpecError) as caught:
         load_release(text, "auth.yaml")
     assert [p.where for p in caught.value.problems] == ["spec.steps[0].weight"]

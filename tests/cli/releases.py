@@ -16,7 +16,7 @@ metadata: {name: auth, namespace: prod, labels: {team: id}}
 spec:
   target: {name: auth}
   traffic: {traefik: {traefikService: auth}}
-  steps: [{weight: 5, hold: 2m}, {weight: 25, hold: 5m}, {weight: 50, hold: 5m, approval: true}]
+  steps: [{weight: 5, duration: 2m}, {weight: 25, duration: 5m}, {weight: 50, duration: 5m, approval: true}]
   bake: 10m
   analysis:
     interval: 10s

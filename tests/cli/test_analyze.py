@@ -184,12 +184,12 @@ def test_a_file_that_cannot_be_read_is_said(source, capsys, tmp_path, monkeypatc
     "options",
     [
         ["--tolerance", "0.5"],
-        ["--false-alarm", "1"],
+        ["--false-positive-rate", "1"],
         ["--limit", "5"],
         ["--smallest-regression", "0"],
-        ["--incident", "soon"],
+        ["--tolerated-incident", "soon"],
         ["--warm-up", "-1s"],
-        ["--minimum", "1h30"],
+        ["--min-duration", "1h30"],
         ["-o", "xml"],
     ],
 )
@@ -204,7 +204,16 @@ def test_options_reach_the_judge(analyze):
     """Durations as people write them; `none` leaves out the limit."""
     text = csv(rows("a", 0.001))
     default = json.loads(analyze(text, "-o", "json")[1])
-    options = ["--warm-up", "2m", "--minimum", "30m", "--limit", "none", "--incident", "1m"]
+    options = [
+        "--warm-up",
+        "2m",
+        "--min-duration",
+        "30m",
+        "--limit",
+        "none",
+        "--tolerated-incident",
+        "1m",
+    ]
     other = json.loads(analyze(text, "-o", "json", *options)[1])
     assert (default["at"], other["at"]) == (1260, 1920)
 

@@ -113,7 +113,7 @@ def answered_in_turn(release: int, workers: int) -> str:
 def test_p04_counters_of_workers_behind_one_address_are_no_data(analyze, workers, verdict):
     """Forty good releases: not one fails; with one process each they all pass."""
     rows = "".join(answered_in_turn(release, workers) for release in range(40))
-    options = ("--minimum", "2m", "--smallest-regression", "0.01", "-o", "json")
+    options = ("--min-duration", "2m", "--smallest-regression", "0.01", "-o", "json")
     code, out, _ = analyze(rows, *options)
     verdicts = [json.loads(line)["verdict"] for line in out.splitlines()]
     assert (code, verdicts) == (ExitCode.OK, [verdict] * 40)
@@ -138,9 +138,9 @@ def test_control_characters_of_a_header_are_escaped(analyze):
 @pytest.mark.parametrize("chance", ["0.21", "0", "nan", "1", "often"])
 def test_a_false_alarm_above_a_fifth_is_refused(analyze, chance):
     """As in a release's spec; the message names the option and what is allowed."""
-    code, _, err = analyze("a,0,0,0,0,0\n", "--false-alarm", chance)
+    code, _, err = analyze("a,0,0,0,0,0\n", "--false-positive-rate", chance)
     assert code == ExitCode.USAGE
-    assert "--false-alarm" in err
+    assert "--false-positive-rate" in err
     assert "up to 0.2" in err.replace("\n", " ")
 
 

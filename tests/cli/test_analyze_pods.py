@@ -105,7 +105,7 @@ def test_pods_may_be_scraped_at_moments_of_their_own(analyze: Analyze) -> None:
         for time in range(offset, 3600, 15):
             total = rate * (time if time < 1800 else time - 1800)
             rows.append(f"r,{time},{side},{pod},{total},0\n")
-    code, out, _ = analyze("".join(rows), "-o", "json", "--minimum", "5m")
+    code, out, _ = analyze("".join(rows), "-o", "json", "--min-duration", "5m")
     said = json.loads(out)
     assert (code, said["verdict"]) == (ExitCode.OK, "Pass")
     assert said["canaryTotal"] == pytest.approx(10 * 3585, rel=0.01)

@@ -28,7 +28,7 @@ metadata: {name: auth, namespace: prod}
 spec:
   target: {name: auth}
   traffic: {replicas: {}}
-  steps: [{weight: 10, hold: 2m}]
+  steps: [{weight: 10, duration: 2m}]
   analysis:
     interval: 15s
     metrics:
@@ -116,7 +116,7 @@ def test_counters_are_named_by_hand_and_pools_are_judged_as_well(canary, archive
     code, out, _ = canary(
         *("analyze", "--prometheus", archive.url, *PAIR, *SPAN, "--junit", junit),
         *("--total", "http_requests_total", "--bad", 'http_requests_total{code="500"}'),
-        *("--pool", "hikaricp", "--incident", "0s"),
+        *("--pool", "hikaricp", "--tolerated-incident", "0s"),
     )
     assert code == ExitCode.FAILED
     assert "Fail        errors" in out
@@ -156,7 +156,7 @@ def test_live_ends_with_no_data_where_nothing_comes(canary, archive):
     """The past is over: progress on standard error, exit code 6."""
     code, out, err = canary(
         *("analyze", "--prometheus", archive.url, *PAIR, "--for", "2s", "--step", "1s"),
-        *("--metric", "http", "--minimum", "0s", "--warm-up", "0s"),
+        *("--metric", "http", "--min-duration", "0s", "--warm-up", "0s"),
     )
     assert code == ExitCode.INCONCLUSIVE
     assert out
@@ -291,7 +291,9 @@ def test_nobody_there_is_said_at_once(canary):
         pytest.param(("--step", "0s"), "--step: a duration from 1s to 5m", id="no step"),
         pytest.param(("--step", "5h"), "found 5h", id="a step as people write it"),
         pytest.param(("-f", "POLICY", "--step", "5h"), "--step: a dur", id="a step for a file"),
-        pytest.param(("--incident", "5h"), "--incident: a duration", id="a long incident"),
+        pytest.param(
+            ("--tolerated-incident", "5h"), "--toleratedIncident: a duration", id="a long incident"
+        ),
     ],
 )
 def test_wrong_options_are_said_though_nobody_is_there(canary, policy, arguments, message):

@@ -277,7 +277,7 @@ def test_several_routes_are_all_weighted(terminal: Terminal) -> None:
         ("HTTPRoute", "internal"),
         ("VirtualService", "auth"),
     ]
-    assert "    settle: 5s" in terminal.out
+    assert "    propagationDelay: 5s" in terminal.out
 
 
 def test_several_routes_of_one_router_have_its_metric(terminal: Terminal) -> None:
@@ -317,7 +317,7 @@ def test_routers_that_confirm_nothing_get_time(router: str, terminal: Terminal) 
     assert getattr(spec.traffic, router) is not None
     assert spec.analysis.metrics[0].ratio is not None
     assert spec.analysis.metrics[0].ratio.preset == router
-    assert "    settle: 5s" in terminal.out
+    assert "    propagationDelay: 5s" in terminal.out
 
 
 def test_m12_a_route_in_traefiks_old_api_group_is_too_old(terminal: Terminal) -> None:

@@ -95,7 +95,9 @@ def test_without_metrics_it_cannot_be_said(capsys):
         pytest.param(["http://a", "--duration", "5s"], 2, "--duration: at least", id="too short"),
         pytest.param(["http://a", "--drain", "1ms"], 2, "--drain: ", id="no drain"),
         pytest.param(["http://a", "--rule-out", "0"], 2, "--rule-out: more", id="every request"),
-        pytest.param(["http://a", "--false-alarm", "2"], 2, "a chance such as", id="no chance"),
+        pytest.param(
+            ["http://a", "--false-positive-rate", "2"], 2, "a chance such as", id="no chance"
+        ),
         pytest.param(["http://a", "--max", "0"], 2, "--max: more than 0", id="no pool"),
         pytest.param(["http://a", "--preset", "hikari"], 2, "'hikaricp'", id="a typo"),
         pytest.param(["http://a", "--metrics-url", "a"], 2, "a page such as", id="no page"),

@@ -72,7 +72,7 @@ def judged_as(
     sides = {"auth": Side.STABLE, "auth-canary": Side.CANARY}
     read = ratio_samples(RatioAnswers("hits", total, "service", sides.get, bad=bad), ROUNDS)
     read = replace(read, bound=bound)
-    analysis = ANALYSIS.model_copy(update={"metrics": (metric,), "minimum": 60.0})
+    analysis = ANALYSIS.model_copy(update={"metrics": (metric,), "min_duration": 60.0})
     given = AnalysisInput(analysis, END, START)
     samples = Samples(ROUNDS, START, {metric.name: read})
     return analyze_ratio(metric, (samples, read), None, given).status

@@ -220,10 +220,10 @@ def test_after_promotion_the_past_is_the_yardstick():
     assert not alone(during(1800, 120, 1.0)).failed
 
 
-@pytest.mark.parametrize("false_alarm", [0.001, 0.01, 0.1, 0.2])
-def test_one_incident_never_decides_whatever_the_error_allowed(false_alarm):
+@pytest.mark.parametrize("false_positive_rate", [0.001, 0.01, 0.1, 0.2])
+def test_one_incident_never_decides_whatever_the_error_allowed(false_positive_rate):
     """A hiccup of 20 s fails nobody, a lasting fault does."""
-    policy = replace(POLICY, false_alarm=false_alarm)
+    policy = replace(POLICY, false_positive_rate=false_positive_rate)
     hiccup = release(during(900, 20, 0.3), every=5.0, seconds=1500)
     assert not said(hiccup, policy).failed
     assert said(release(during(900, 120, 0.3), every=5.0, seconds=1500), policy).failed
@@ -289,8 +289,8 @@ def test_the_sentence_says_how_much_worse():
     [
         ("tolerance", 0.9),
         ("tolerance", math.nan),
-        ("false_alarm", 0.0),
-        ("false_alarm", 1.0),
+        ("false_positive_rate", 0.0),
+        ("false_positive_rate", 1.0),
         ("limit", 1.5),
         ("incident", -1.0),
         ("smallest_regression", 0.0),

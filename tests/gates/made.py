@@ -15,7 +15,7 @@ START = 1_000_000.0 - 1_000_000.0 % 15
 def analysis(**changes: object) -> Analysis:
     """One ratio, judged every 15 s, with a short minimum."""
     return Analysis(metrics=(METRIC,), interval=15.0).model_copy(
-        update={"minimum": 300.0} | changes
+        update={"min_duration": 300.0} | changes
     )
 
 

@@ -18,10 +18,10 @@ metadata: {name: auth}
 spec:
   target: {name: auth}
   traffic: {replicas: {}}
-  steps: [{weight: 10, hold: 10m}]
+  steps: [{weight: 10, duration: 10m}]
   analysis:
     interval: 15s
-    minimum: 5m
+    minDuration: 5m
     metrics: [{name: errors, ratio: {preset: http}}]
 """,
     "tests",

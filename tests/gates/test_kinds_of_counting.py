@@ -263,10 +263,10 @@ def release_of(name: str) -> tuple[CanaryRelease, str]:
         "spec": {
             "target": {"name": kind.deployment},
             "traffic": {"replicas": {}},
-            "steps": [{"weight": 10, "hold": "5m"}],
+            "steps": [{"weight": 10, "duration": "5m"}],
             "analysis": {
                 "interval": "15s",
-                "minimum": "5m",
+                "minDuration": "5m",
                 "smallestRegression": 0.02,
                 "metrics": [{"name": "own"} | kind.metric],
             },

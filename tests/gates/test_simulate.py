@@ -27,11 +27,11 @@ spec:
   target: {name: auth}
   traffic: {replicas: {}}
   checks: [{name: smoke, webhook: {url: 'http://smoke'}}]
-  steps: [{weight: 10, hold: 2m, approval: true}, {weight: 50, hold: 2m}]
+  steps: [{weight: 10, duration: 2m, approval: true}, {weight: 50, duration: 2m}]
   deadline: 40m
   analysis:
     interval: 10s
-    minimum: 5m
+    minDuration: 5m
     metrics:
     - {name: errors, ratio: {preset: http}}
     - {name: pool, pool: {preset: hikaricp}, leak: {connections: 3, window: 1m}}

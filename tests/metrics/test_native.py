@@ -135,7 +135,7 @@ def release(metric: Mapping[str, object]) -> str:
         "spec": {
             "target": {"name": "auth"},
             "traffic": {"replicas": {}},
-            "steps": [{"weight": 10, "hold": "5m"}],
+            "steps": [{"weight": 10, "duration": "5m"}],
             "analysis": {"metrics": [{"name": "own"} | metric]},
         },
     }

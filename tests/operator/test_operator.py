@@ -97,7 +97,7 @@ def test_two_releases_at_the_same_time() -> None:
     ("old", "new", "reason"),
     [
         pytest.param("preset: http", "preset: htpp", "InvalidSpec", id="an unknown preset"),
-        pytest.param("hold: 5s", "hold: soon", "InvalidSpec", id="a duration that is none"),
+        pytest.param("duration: 5s", "duration: soon", "InvalidSpec", id="a duration that is none"),
     ],
 )
 def test_invalid_release(old: str, new: str, reason: str) -> None:

@@ -58,15 +58,15 @@ kind: CanaryRelease
 metadata: {name: NAME, namespace: prod}
 spec:
   target: {name: NAME}
-  traffic: {traefik: {traefikService: NAME}, settle: 0s}
+  traffic: {traefik: {traefikService: NAME}, propagationDelay: 0s}
   steps:
-  - {weight: 20, hold: 5s}
-  - {weight: 50, hold: 5s}
+  - {weight: 20, duration: 5s}
+  - {weight: 50, duration: 5s}
   analysis:
     interval: 5s
-    incident: 0s
+    toleratedIncident: 0s
     warmUp: 0s
-    minimum: 10s
+    minDuration: 10s
     smallestRegression: 0.05
     metrics:
     - {name: errors, ratio: {preset: http}}

@@ -54,7 +54,7 @@ def test_status_notes_that_an_autoscalers_owner_may_take_pods_from_stable() -> N
 def test_holds_that_are_longer_than_the_minimum() -> None:
     """What is left of this hold, and all that follow."""
     found = sight("progressing")
-    analysis = found.spec.analysis.model_copy(update={"minimum": 0.0})
+    analysis = found.spec.analysis.model_copy(update={"min_duration": 0.0})
     spec = found.spec.model_copy(update={"analysis": analysis})
     assert least_left(Sight("prod", "auth", spec, found.status, NOW)) == 205 + 300 + 600
 

@@ -54,7 +54,7 @@ def test_how_long_a_good_release_takes(rate: float, seconds: float) -> None:
     """Holds, waits for evidence at each step, and the minimum at the end."""
     course = course_of(SPEC, METRIC, Traffic(rate))
     assert course.seconds == pytest.approx(seconds, rel=0.01)
-    assert course.seconds >= SPEC.analysis.minimum
+    assert course.seconds >= SPEC.analysis.min_duration
     assert sum(course.waits) <= course.seconds
 
 

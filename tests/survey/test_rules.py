@@ -45,7 +45,7 @@ SLACK = [{"slack": {"secretRef": {"name": "hooks", "key": "slack"}}}]
 SMOKE = [{"name": "smoke", "jobFrom": {"cronJob": "smoke"}}]
 QUERY = {"name": "q", "query": "up", "max": 1}
 REPLICAS = {"traffic": {"replicas": {}}}
-ISTIO = {"traffic": {"istio": {"virtualService": "auth"}, "settle": "1s"}}
+ISTIO = {"traffic": {"istio": {"virtualService": "auth"}, "propagationDelay": "1s"}}
 ERRORS = {"name": "errors", "ratio": {"preset": "traefik"}}
 HTTP = {"name": "errors", "ratio": {"preset": "http"}}
 REFUSED = {"name": "refused", "clientErrors": {"preset": "traefik"}}
@@ -56,7 +56,7 @@ ENVOY = {"name": "errors", "ratio": {"preset": "envoy-gateway"}}
 
 def steps(*weights: int, hold: str = "5m") -> dict[str, Any]:
     """Of a spec."""
-    return {"steps": [{"weight": weight, "hold": hold} for weight in weights]}
+    return {"steps": [{"weight": weight, "duration": hold} for weight in weights]}
 
 
 GRPC = {
@@ -99,18 +99,18 @@ ALONE = [
     ("steep-step", steps(2, 60)),
     ("last-step-small", steps(1, 10)),
     ("no-bake", {"bake": "0s"}),
-    ("minimum-short", {"analysis": {"minimum": "1m"}}),
+    ("min-duration-short", {"analysis": {"minDuration": "1m"}}),
     ("deadline-tight", {"deadline": "25m"}),
-    ("patience-beyond-deadline", {"analysis": {"patience": "3h"}}),
+    ("no-data-timeout-beyond-deadline", {"analysis": {"noDataTimeout": "3h"}}),
     ("progress-beyond-deadline", {"progressDeadline": "3h"}),
     ("promote-without-evidence", {"onInconclusive": "Promote"}),
     ("no-requests-judged", metrics({"name": "pool", "pool": {"preset": "hikaricp"}})),
     ("client-errors-unseen", metrics(ERRORS)),
     ("lax-threshold", metrics(ERRORS | {"tolerance": 10})),
     ("lax-threshold", metrics(ERRORS | {"limit": 0.5})),
-    ("lax-threshold", {"analysis": {"falseAlarm": 0.2}}),
+    ("lax-threshold", {"analysis": {"falsePositiveRate": 0.2}}),
     ("interval-short", {"analysis": {"interval": "1s"}}),
-    ("settle-none", ISTIO),
+    ("propagation-delay-none", ISTIO),
     ("leak-window-long", metrics(ERRORS, LEAK)),
     ("checks-after-traffic", REPLICAS | {"checks": SMOKE} | metrics(HTTP)),
     ("weights-by-pods", REPLICAS | metrics(HTTP)),
@@ -278,7 +278,7 @@ kind: TraefikService
 metadata: {name: auth, namespace: prod}
 spec: {weighted: {services: [{name: auth, port: 80}]}}
 """
-TRAEFIK = {"traffic": {"traefik": {"traefikService": "auth"}, "settle": "5s"}}
+TRAEFIK = {"traffic": {"traefik": {"traefikService": "auth"}, "propagationDelay": "5s"}}
 
 
 def test_m12_a_route_in_traefiks_old_api_group_is_too_old() -> None:

@@ -95,7 +95,7 @@ metadata: {name: auth, namespace: prod}
 spec:
   target: {name: auth}
   traffic: {gatewayAPI: {name: auth}}
-  steps: [{weight: 5, hold: 2m}, {weight: 50, hold: 5m}]
+  steps: [{weight: 5, duration: 2m}, {weight: 50, duration: 5m}]
   bake: 30m
   analysis:
     interval: 15s

@@ -24,7 +24,7 @@ def policy_of(metric: Metric, given: AnalysisInput) -> PoolPolicy:
         leak_connections=leak.connections,
         window=leak.window,
         warm_up=given.analysis.warm_up,
-        false_alarm=given.analysis.false_alarm,
+        false_positive_rate=given.analysis.false_positive_rate,
     )
 
 

@@ -30,11 +30,11 @@ def policy_of(metric: Metric, given: AnalysisInput) -> RatioPolicy:
     policy = RatioPolicy(
         tolerance=metric.allowed_ratio,
         limit=metric.absolute_limit,
-        false_alarm=analysis.false_alarm / max(given.ratios, 1),
+        false_positive_rate=analysis.false_positive_rate / max(given.ratios, 1),
         smallest_regression=analysis.smallest_regression,
-        incident=analysis.incident,
+        tolerated_incident=analysis.tolerated_incident,
         warm_up=analysis.warm_up,
-        minimum=analysis.minimum,
+        min_duration=analysis.min_duration,
         floor=metric.floor,
     )
     return policy.after_promotion() if given.alone else policy

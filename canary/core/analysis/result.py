@@ -102,7 +102,7 @@ def _failure(
     if len(ratios) < 2 or max(one.bad for one in ratios.values()) < LEAST_BAD:  # noqa: PLR2004 - several
         return False, None, ""
     evidence = {name: one.status.evidence for name, one in ratios.items()}
-    alpha = given.analysis.false_alarm
+    alpha = given.analysis.false_positive_rate
     if family_evidence(tuple(evidence.values())) < 1 / alpha:
         return False, None, ""
     names = guilty(evidence, alpha) or (max(evidence, key=lambda name: evidence[name]),)

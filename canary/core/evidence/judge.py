@@ -61,7 +61,7 @@ class Judge:
 
     def __init__(self, policy: RatioPolicy, state: EvidenceState | None = None) -> None:
         self._policy = policy
-        self.baseline = Baseline(policy.incident)
+        self.baseline = Baseline(policy.tolerated_incident)
         self.bets = Bets()
         self.outage = Outage()
         self.promotion = Promotion()
@@ -75,7 +75,7 @@ class Judge:
         self.totals = (0.0, 0.0, 0.0, 0.0)
         self._open: Interval | None = None
         kept = None if state is None else state.windows
-        self.windows = PodWindows(kept or PodWindowsState(policy.incident))
+        self.windows = PodWindows(kept or PodWindowsState(policy.tolerated_incident))
         if state is not None and state.values:
             self._load(state)
 
@@ -160,7 +160,7 @@ class Judge:
 
     def _decide(self, at: float) -> None:
         policy = self._policy
-        if self.judged_bad < _LEAST_BAD or self.evidence() < 1.0 / policy.false_alarm:
+        if self.judged_bad < _LEAST_BAD or self.evidence() < 1.0 / policy.false_positive_rate:
             return
         # That it is worse is proven; which of the two reasons to name needs less.
         above = policy.limit is not None and self.bets.limit_evidence() >= _SUSPICION
@@ -188,7 +188,7 @@ class Judge:
         if self.passing_since is not None and not block.canary_bad:
             return  # a block without a bad canary request takes no Pass away
         passing = (
-            promotion.seconds >= policy.minimum
+            promotion.seconds >= policy.min_duration
             and self.failed is None
             and promotion.small_regression_excluded(self.baseline, policy)
             and self.evidence() < _SUSPICION
@@ -202,11 +202,11 @@ class Judge:
         """E-value against "no worse than tolerated", at most 1e15.
 
         The bets' or the guard's, whichever says less; the guard's is scaled so that it reaches
-        1/false_alarm where it is enough.
+        1/false_positive_rate where it is enough.
         """
         policy = self._policy
         bets = self.bets.evidence(alone=policy.alone, limited=policy.limit is not None)
-        return min(bets, self.windows.wealth / (self.windows.enough * policy.false_alarm))
+        return min(bets, self.windows.wealth / (self.windows.enough * policy.false_positive_rate))
 
     def state(self) -> EvidenceState:
         """A copy of all that is remembered."""

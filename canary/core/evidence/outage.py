@@ -109,7 +109,7 @@ class Outage:
         requests = interval.canary_total + interval.stable_total
         small = self._excused and interval.canary_total <= _EXCUSED_SHARE * requests
         partial = self._bad < _TOTAL * self._total
-        return (small or partial) and interval.end - self._start <= policy.incident + 1e-9
+        return (small or partial) and interval.end - self._start <= policy.tolerated_incident + 1e-9
 
     def dump(self) -> list[float]:
         """All of it as numbers."""

@@ -22,15 +22,15 @@ class RatioPolicy:
     """The canary may be this many times as bad as stable (≥ 1)."""
     limit: float | None = 0.05
     """Rate above which the canary is bad in itself; None: only the comparison counts."""
-    false_alarm: float = 0.01
+    false_positive_rate: float = 0.01
     """Chance that a canary no worse than tolerated is ever failed."""
     smallest_regression: float = 0.005
     """Promotion needs to have ruled out stable's rate plus this."""
-    incident: float = 30.0
+    tolerated_incident: float = 30.0
     """A hiccup no longer than this is no reason to roll back."""
     warm_up: float = 60.0
     """From the canary's first request; not counted."""
-    minimum: float = 1200.0
+    min_duration: float = 1200.0
     """Promotion needs at least this long under traffic."""
     floor: float = 0.0002
     """A difference of rates too small to matter."""
@@ -49,7 +49,7 @@ class RatioPolicy:
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= low):
                 raise ValueError(f"{name} must be a finite number of at least {low:g}, not {value}")
-        for name in ("false_alarm", "promotion_error", "smallest_regression", "limit"):
+        for name in ("false_positive_rate", "promotion_error", "smallest_regression", "limit"):
             value = getattr(self, name)
             if value is not None and not 0 < value < 1:
                 raise ValueError(f"{name} must lie between 0 and 1 (exclusive), not {value}")
@@ -76,15 +76,15 @@ class RatioPolicy:
             alone=True,
             tolerance=max(3.0, self.tolerance),
             floor=max(0.005, self.floor),
-            incident=max(60.0, self.incident),
+            tolerated_incident=max(60.0, self.tolerated_incident),
         )
 
 
 _AT_LEAST = {
     "tolerance": 1.0,
-    "incident": 0.0,
+    "tolerated_incident": 0.0,
     "warm_up": 0.0,
-    "minimum": 0.0,
+    "min_duration": 0.0,
     "floor": 0.0,
 }
 
@@ -146,7 +146,7 @@ class Assessment:
     evidence: float
     """E-value against "no worse than tolerated", at most 1e15."""
     threshold: float
-    """1/false_alarm: evidence at which the canary fails."""
+    """1/false_positive_rate: evidence at which the canary fails."""
     canary_total: float
     canary_bad: float
     stable_total: float

@@ -73,7 +73,7 @@ class Promotion:
 
     def small_regression_excluded(self, baseline: Baseline, policy: RatioPolicy) -> bool:
         """The promotion test proper, with enough time under traffic."""
-        if self.seconds < policy.minimum or self._small <= 0.0:
+        if self.seconds < policy.min_duration or self._small <= 0.0:
             return False
         clump = baseline.clump_for_promotion()
         return rules_out(self._bad, self._small, clump, policy.promotion_error, SMALL)

@@ -73,7 +73,7 @@ class Replacement:
 
 
 def _span(policy: RatioPolicy) -> float:
-    return max(policy.incident, _LEAST_SPAN)
+    return max(policy.tolerated_incident, _LEAST_SPAN)
 
 
 def _is_broken(baseline: Baseline, policy: RatioPolicy) -> bool:

@@ -169,7 +169,7 @@ def judge_catching_up(ctx: Context) -> Plan | None:
         return None
     message = f"The judge's state could not be read: {why}. It starts again from the start."
     since = max(release.data_seen_at or 0.0, ctx.status.step_started_at or ctx.now)
-    if ctx.judged.step in WAITING and waited(ctx, since) > ctx.spec.analysis.patience:
+    if ctx.judged.step in WAITING and waited(ctx, since) > ctx.spec.analysis.no_data_timeout:
         return inconclusive(ctx, WAITING[ctx.judged.step], ctx.judged.message)
     return ctx.await_sample(Reason.JUDGE_STATE_UNREADABLE, message)
 
@@ -227,7 +227,7 @@ def route_unconfirmed(ctx: Context) -> Plan | None:
 
 
 def start_the_clock(ctx: Context) -> Plan | None:
-    """The settle time is over: from here the hold counts."""
+    """The propagation delay is over: from here the step's duration counts."""
     if ctx.status.step_started_at is not None:
         return None
     release = ctx.release.model_copy(update={"reached_step": ctx.status.step})
@@ -235,14 +235,14 @@ def start_the_clock(ctx: Context) -> Plan | None:
 
 
 def silence(ctx: Context) -> Plan | None:
-    """No data and no monitoring: the weight stays; past the patience a person is asked."""
+    """No data and no monitoring: the weight stays; after the no-data timeout a person is asked."""
     reason = WAITING.get(ctx.judged.step)
     if reason is None and ctx.judged.not_shifted:
         reason = Reason.TRAFFIC_NOT_SHIFTED
     if reason is None:
         return None
     since = max(ctx.release.data_seen_at or 0.0, ctx.status.step_started_at or ctx.now)
-    if waited(ctx, since) > ctx.spec.analysis.patience:
+    if waited(ctx, since) > ctx.spec.analysis.no_data_timeout:
         return inconclusive(ctx, reason, ctx.judged.message)
     return ctx.await_sample(reason, ctx.judged.message)
 
@@ -255,14 +255,14 @@ def _replaces(ctx: Context) -> bool:
 def replacing_unhealthy_stable(ctx: Context) -> Plan | None:
     """Stable fails its users and the canary is better: no step holds it up any longer.
 
-    What remains of all durations together, `minimum` included, is one warm-up and one incident
+    What remains of all durations together, `minDuration` included, is one warm-up and one incident
     since the canary's first traffic. A person's approval is still waited for.
     """
     if not _replaces(ctx) or ctx.judged.catching_up:
         return None
     analysis = ctx.spec.analysis
     started = ctx.release.judged_from or ctx.now
-    left = analysis.warm_up + analysis.incident - (ctx.now - started)
+    left = analysis.warm_up + analysis.tolerated_incident - (ctx.now - started)
     reason = Reason.REPLACING_UNHEALTHY_STABLE
     if left > 0:
         return _look_again(ctx, reason, within=left)
@@ -287,7 +287,7 @@ def stable_unhealthy(ctx: Context) -> Plan | None:
 def holding(ctx: Context) -> Plan | None:
     """Faults need time to show."""
     started = ctx.status.step_started_at
-    left = ctx.step.hold - (ctx.now - started) if started is not None else ctx.step.hold
+    left = ctx.step.duration - (ctx.now - started) if started is not None else ctx.step.duration
     if left <= 0:
         return None
     return _look_again(ctx, Reason.HOLDING, within=left)

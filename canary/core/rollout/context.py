@@ -67,7 +67,10 @@ class Context:
     def settled(self) -> bool:
         """The router confirmed what is in the route, and the data plane had time to follow."""
         confirmed_at = self.release.confirmed_at
-        return confirmed_at is not None and self.now - confirmed_at >= self.spec.traffic.settle
+        return (
+            confirmed_at is not None
+            and self.now - confirmed_at >= self.spec.traffic.propagation_delay
+        )
 
     @property
     def last_message(self) -> str:

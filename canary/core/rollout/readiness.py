@@ -33,7 +33,7 @@ def canary_out(ctx: Context) -> Plan | None:
         return ctx.wait(Reason.CANARY_NOT_READY, after=SOON, unready_since=None)
     if since is None:
         return _goes_out(ctx) if _carries(ctx) else None
-    if ctx.now - since > ctx.spec.analysis.incident:
+    if ctx.now - since > ctx.spec.analysis.tolerated_incident:
         message = f"No canary pod was ready for {duration(ctx.now - since)}."
         return roll_back(ctx, Reason.CANARY_OUTAGE, message=message)
     return None
@@ -45,7 +45,7 @@ def _goes_out(ctx: Context) -> Plan:
     if outages >= OUTAGES:
         message = "No canary pod was ready, for the third time in this step."
         return _with(roll_back(ctx, Reason.CANARY_OUTAGE, message=message), **lost)
-    limit = ctx.spec.analysis.incident
+    limit = ctx.spec.analysis.tolerated_incident
     message = (
         f"No canary pod is ready: stable has all of the traffic. Rollback in {duration(limit)}."
     )

@@ -9,7 +9,7 @@ from canary.errors import UsageError
 from canary.local.demo.names import Sources
 
 LONGEST = 120.0
-"""Seconds of holds, or of the minimum under traffic, that a demo has time for."""
+"""Seconds of step durations, or of the minimum under traffic, that a demo has time for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +51,11 @@ def own_release(path: str) -> CanaryRelease:
             f"--release: {path} must have the target auth and traffic.traefik, as the demo has"
         )
     spec = release.spec
-    needed = max(sum(step.hold for step in spec.steps), spec.analysis.minimum)
+    needed = max(sum(step.duration for step in spec.steps), spec.analysis.min_duration)
     if spec.checks or any(step.approval for step in spec.steps) or needed > LONGEST:
         raise UsageError(
             f"--release: {path} cannot end within the demo: no checks before traffic, no approval, "
-            f"holds and analysis.minimum of at most {LONGEST:g} s are expected, found {needed:g} s"
+            f"step durations and analysis.minDuration of at most {LONGEST:g} s are expected, "
+            f"found {needed:g} s"
         )
     return release
