@@ -51,7 +51,7 @@ class PoolSample:
 
 @dataclass(frozen=True, slots=True)
 class PoolSeries:
-    """Series of a pool at the ends of rounds; `duration` counts units of `hold_unit` seconds.
+    """Series of a pool at the ends of rounds; `hold` counts units of `hold_unit` seconds.
 
     `label` separates the sides. `maximum` is a number when the spec gives it; series of a maximum
     that lack labels of the pools (one number for a whole server) hold for all of them.

@@ -82,7 +82,7 @@ class RatioQueries:
 class PoolQueries:
     """Queries of a pool, one group per pod and pool; None where the exporter has no such series.
 
-    `maximum` is a number when the spec gives it. `duration` counts units of `hold_unit` seconds.
+    `maximum` is a number when the spec gives it. `hold` counts units of `hold_unit` seconds.
     """
 
     in_use: SeriesQuery

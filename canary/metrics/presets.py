@@ -92,7 +92,7 @@ class PoolPreset:
     """Connections in use (`in_use − idle`) out of `maximum`, per pool.
 
     `waiting` is a gauge of callers without a connection, `timeouts` a counter of those who gave
-    up, `duration` a counter of the time that connections were out, in units of `hold_unit` seconds.
+    up, `hold` a counter of the time that connections were out, in units of `hold_unit` seconds.
     `pools` are labels that tell several pools of one pod apart. `maximum` None: the spec gives it.
     `maximum_by` are the only labels that the maximum has in common with the rest, where it has
     others of its own. `shared_maximum`: one number for the whole server, without the labels of a

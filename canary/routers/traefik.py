@@ -1,6 +1,6 @@
 """A weighted TraefikService, to which the user's IngressRoutes point.
 
-It has no status, so a weight counts as confirmed as soon as it is written: the settle time
+It has no status, so a weight counts as confirmed as soon as it is written: the delay
 (`traffic.propagationDelay`) is what Traefik gets to follow.
 """
 

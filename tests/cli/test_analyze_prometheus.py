@@ -292,7 +292,7 @@ def test_nobody_there_is_said_at_once(canary):
         pytest.param(("--step", "5h"), "found 5h", id="a step as people write it"),
         pytest.param(("-f", "POLICY", "--step", "5h"), "--step: a dur", id="a step for a file"),
         pytest.param(
-            ("--tolerated-incident", "5h"), "--toleratedIncident: a duration", id="a long incident"
+            ("--tolerated-incident", "5h"), "--tolerated-incident: a duration", id="a long incident"
         ),
     ],
 )

@@ -61,7 +61,7 @@ def test_holds_that_are_longer_than_the_minimum() -> None:
 
 LIMITS = [
     pytest.param(sight("progressing"), [(6800.0, "the release pauses (DeadlineExceeded)")], id="the deadline"),
-    pytest.param(sight("progressing", reason=Reason.HOLDING), [(205.0, "the step's hold time is over"), (6800.0, "the release pauses (DeadlineExceeded)")], id="the hold, then the deadline"),
+    pytest.param(sight("progressing", reason=Reason.HOLDING), [(205.0, "the step's duration is over"), (6800.0, "the release pauses (DeadlineExceeded)")], id="the hold, then the deadline"),
     pytest.param(sight("progressing", reason=Reason.NO_DATA), [(505.0, "the release pauses (NoData)"), (6800.0, "the release pauses (DeadlineExceeded)")], id="the patience with silent metrics"),
     pytest.param(sight("preparing", release=parsed(release("preparing")).status.release.model_copy(update={"scaling_since": NOW - 100}).model_dump()), [(500.0, "the release is rolled back (NeverReady)"), (6800.0, "the release pauses (DeadlineExceeded)")], id="pods that do not become ready"),
     pytest.param(sight("promoting", release=parsed(release("promoting")).status.release.model_copy(update={"unhold_at": NOW - 100}).model_dump()), [(500.0, "the release is rolled back (RollFailed)")], id="a target that does not roll"),

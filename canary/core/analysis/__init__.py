@@ -194,7 +194,7 @@ def _share(given: AnalysisInput, before: JudgeState, found: Sequence[MetricResul
 def _busy(found: Sequence[MetricResult]) -> bool:
     """Requests reached the canary in the last interval that was seen: until one is seen without.
 
-    A monitoring system that is silent cannot be waited for; the settle time is over by then.
+    A monitoring system that is silent cannot be waited for; the propagation delay is over by then.
     """
     ratios = [one.state for one in found if isinstance(one.state, RatioState)]
     return any(
