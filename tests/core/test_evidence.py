@@ -292,7 +292,7 @@ def test_the_sentence_says_how_much_worse():
         ("false_positive_rate", 0.0),
         ("false_positive_rate", 1.0),
         ("limit", 1.5),
-        ("incident", -1.0),
+        ("tolerated_incident", -1.0),
         ("smallest_regression", 0.0),
         ("warm_up", math.inf),
     ],

@@ -27,7 +27,7 @@ from canary.core.evidence.promotion import GROSS, SMALL, rules_out
 from canary.core.evidence.ratio import Ratio
 from canary.core.evidence.stakes import GRID_LOSS_CLUMP, SHARE
 
-POLICY = RatioPolicy(warm_up=20.0, minimum=60.0)
+POLICY = RatioPolicy(warm_up=20.0, min_duration=60.0)
 
 counts = st.integers(0, 400)
 
