@@ -84,7 +84,9 @@ def _in_history(view: View) -> Standing | None:
     why = _why(entry.reason, entry.message)
     match entry.result:
         case Result.PROMOTED:
-            return _promoted(view, "promoted")
+            # A version that was stable before, or an analysis that a person skipped: why and who.
+            text = f"promoted: {entry.message}" if entry.message else "promoted"
+            return _promoted(view, text, entry.reason)
         case Result.ROLLED_BACK:
             return Ended(ExitCode.FAILED, f"rolled back: {why}", entry.reason, entry)
         case Result.SUPERSEDED if view.sight.template == view.quest.template:

@@ -52,6 +52,9 @@ def past(result: Result, reason: Reason, at: float = 70.0, template=NEW) -> Hist
 
 
 PROMOTED = past(Result.PROMOTED, Reason.PROMOTED)
+REVERTED = past(Result.PROMOTED, Reason.RETURNED_TO_STABLE).model_copy(
+    update={"message": "Template new was stable until 5 min ago: no steps needed."}
+)
 LEAKED = past(Result.ROLLED_BACK, Reason.CONNECTION_LEAK)
 OLD_NEWS = past(Result.ROLLED_BACK, Reason.CONNECTION_LEAK, at=50.0)
 REPLACED = past(Result.SUPERSEDED, Reason.TEMPLATE_CHANGED)
@@ -160,6 +163,11 @@ ENDED = [
         sight(status(stable_hash=NEW, reason=Reason.PROMOTED, history=(PROMOTED,))),
         (ExitCode.OK, "promoted", Reason.PROMOTED),
         id="promoted",
+    ),
+    pytest.param(
+        sight(status(stable_hash=NEW, reason=Reason.RETURNED_TO_STABLE, history=(REVERTED,))),
+        (ExitCode.OK, "promoted: Template new was stable until", Reason.RETURNED_TO_STABLE),
+        id="a revert within the rollback window, which needs no steps",
     ),
     pytest.param(
         sight(BAKING),
