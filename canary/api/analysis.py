@@ -232,28 +232,28 @@ def no_twins(names: Sequence[str]) -> None:
 
 
 class Analysis(Frozen):
-    """What is compared, how often, and how sure the judge has to be."""
+    """The metrics to compare, and how certain a decision must be."""
 
     source: Source = Source.PROMETHEUS
-    """Where the numbers come from: a Prometheus, or the pods' own metrics pages."""
+    """Source of the metrics: a Prometheus server, or the metrics pages of the pods."""
     interval: Annotated[float, Span("1s", "5m")] = 10.0
-    """Shortest time between two looks; the metrics are read when the next scrape is due."""
+    """Shortest time between two queries; metrics are queried when the next scrape is due."""
     tolerated_incident: Annotated[float, Span("0s", "10m")] = 30.0
-    """Longest trouble that is no reason to roll back; pods that are not ready get no traffic."""
+    """Longest disturbance that does not fail a release; unready pods get no traffic meanwhile."""
     warm_up: Annotated[float, Span("0s", "1h")] = 60.0
-    """Of each new pod, not counted."""
+    """Warm-up of each new pod; its requests are excluded."""
     min_duration: Annotated[float, Span("0s", "168h")] = 1200.0
-    """Promotion needs at least this long under traffic."""
+    """Shortest time under traffic before promotion."""
     no_data_timeout: Annotated[float, Span("1s", "168h")] = 600.0
-    """How long silent or unreachable metrics are waited for before the release pauses."""
+    """How long to wait for missing metrics before the release pauses."""
     false_positive_rate: FalsePositiveRate = 0.01
-    """Chance that a release as good as stable is ever rolled back."""
+    """Highest probability that a release as good as stable is rolled back."""
     smallest_regression: Share = 0.005
-    """Promotion has to rule out stable's rate plus this share of requests."""
+    """Promotion must rule out that the canary fails this share of requests more than stable."""
     metrics: Annotated[
         tuple[Metric, ...], Field(min_length=1, max_length=20), AfterValidator(names_differ)
     ]
-    """What is judged; every one must pass."""
+    """Metrics to analyze; all must pass."""
 
     @model_validator(mode="after")
     def whole_seconds(self) -> Self:

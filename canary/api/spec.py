@@ -1,4 +1,4 @@
-"""The wish: `CanaryRelease.spec` as frozen models. The CRD is generated from these."""
+"""`CanaryRelease.spec` as frozen models. The CRD is generated from these."""
 
 from enum import StrEnum
 from typing import Annotated, Self
@@ -71,23 +71,23 @@ class Check(Frozen):
 
 
 class Step(Frozen):
-    """One share of traffic, held at least this long."""
+    """One weight, and the shortest time for it."""
 
     weight: Weight
-    """Percent of traffic to the canary."""
+    """Percentage of the traffic that the canary gets."""
     duration: Duration = 120.0
     """Shortest time at this weight."""
     approval: bool = False
-    """Wait for `canary promote` after the step has passed."""
+    """Wait for `canary promote` after the step passed."""
 
 
 class RollbackWindow(Frozen):
-    """Which earlier versions come back without steps."""
+    """Which earlier stable versions roll out without steps."""
 
     releases: Annotated[int, Field(ge=0, le=10), Expect("a whole number from 0 to 10")] = 3
-    """How many earlier stable versions; 0: none, every template is analyzed."""
+    """Number of earlier stable versions; with 0 every template is analyzed."""
     within: Annotated[float, Span("1m", "744h")] = 86400.0
-    """For how long after a version was replaced."""
+    """How long after its replacement a version may return without steps."""
 
 
 class OnInconclusive(StrEnum):
@@ -118,38 +118,38 @@ def checks_differ(checks: tuple[Check, ...]) -> tuple[Check, ...]:
 
 
 class Spec(Frozen):
-    """What the user wants: which target, which router, which steps, which metrics."""
+    """Desired behavior of releases: target, traffic, steps and analysis."""
 
     target: Target
-    """The workload that is guarded."""
+    """The workload to release."""
     service: ServiceRef | None = None
-    """The user's Service; without it the one that is named like the target."""
+    """Service that clients call. Defaults to the Service with the name of the target."""
     isolation: Isolation | None = None
-    """The labels that differ in canary pods; without it as many as no Service selects them."""
+    """Labels to change on canary pods. Default: as many as hide them from every Service."""
     traffic: Traffic
-    """Who splits the traffic: exactly one member."""
+    """How the traffic is split: exactly one member."""
     suspend: bool = False
-    """Take no new release; one in flight goes on being protected."""
+    """Start no new release; a release in flight stays protected."""
     checks: Annotated[tuple[Check, ...], Field(max_length=20), AfterValidator(checks_differ)] = ()
-    """Smoke tests, load tests and approvals by other systems; one that fails rolls back."""
+    """Smoke tests, load tests and approvals by other systems; a failed check rolls back."""
     steps: Annotated[
         tuple[Step, ...], Field(min_length=1, max_length=20), AfterValidator(weights_rise)
     ]
-    """Weights that strictly rise."""
+    """Steps with strictly rising weights."""
     bake: Duration = 0.0
-    """How long the new version is judged on after promotion."""
+    """How long the new version is monitored after promotion."""
     deadline: Annotated[float, Span("1s")] = 7200.0
-    """A release that has not ended by then pauses."""
+    """Longest time of a release; after it the release pauses."""
     progress_deadline: Annotated[float, Span("1s")] = 600.0
-    """How long canary pods may take to become ready, and the target to roll."""
+    """Longest time for canary pods to become ready, and for the target to roll out."""
     analysis: Analysis
-    """What is compared, how often, and how sure the judge has to be."""
+    """The metrics to compare, and how certain a decision must be."""
     rollback_window: RollbackWindow = RollbackWindow()
-    """A template that was stable in this window rolls out by the target's own strategy."""
+    """A template that was stable in this window rolls out without steps, as the target does."""
     on_inconclusive: OnInconclusive = OnInconclusive.PAUSE
-    """What to do when the evidence does not come before the deadline."""
+    """What to do when the evidence does not suffice before the deadline."""
     notify: Annotated[tuple[Notify, ...], Field(max_length=20)] = ()
-    """Who is told."""
+    """Receivers of notifications."""
 
     def checks_at(self, when: CheckMoment) -> tuple[Check, ...]:
         """The checks of one moment, in order."""

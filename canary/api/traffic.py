@@ -133,7 +133,7 @@ class Traffic(Frozen):
     routes: Annotated[tuple[Router, ...] | None, Field(min_length=1, max_length=MAX_ROUTES)] = None
     """Several routes that all send to the Service, of any kinds: all get each weight."""
     propagation_delay: Annotated[float, Span("0s", "5m")] = 5.0
-    """How long a confirmed route may still lag in the data plane."""
+    """Time from a confirmed weight until requests follow it."""
 
     @model_validator(mode="after")
     def exactly_one_router(self) -> Self:
