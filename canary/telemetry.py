@@ -69,7 +69,7 @@ class Queue:
 
         self._adds = counter("workqueue_adds", "Releases that were queued.")
         self._retries = counter("workqueue_retries", "Passes that failed and are tried again.")
-        self._waited = histogram("workqueue_queue_duration_seconds", "From due to begun.")
+        self._waited = histogram("workqueue_queue_duration_seconds", "Time spent in the queue.")
         self._worked = histogram("workqueue_work_duration_seconds", "Of one pass.")
 
     def added(self) -> None:

@@ -42,7 +42,7 @@ def access(
         bool, typer.Option("--strict", help="Warnings count as errors.", show_default=False)
     ] = False,
     output: Annotated[
-        Output, typer.Option("-o", "--output", help="Lines for people; json, sarif for programs.")
+        Output, typer.Option("-o", "--output", help="Output format: text, json or sarif.")
     ] = Output.TEXT,
 ) -> None:
     """Find code that may not give a database connection back.

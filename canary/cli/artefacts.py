@@ -38,9 +38,7 @@ GitLab = Annotated[
     Path | None,
     typer.Option("--gitlab", metavar="FILE", help="Write a Code Quality report for GitLab."),
 ]
-Form = Annotated[
-    Output, typer.Option("-o", "--output", help="Lines for people, or one JSON document.")
-]
+Form = Annotated[Output, typer.Option("-o", "--output", help="Output format: text or JSON.")]
 
 
 def artefacts(

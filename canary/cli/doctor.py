@@ -29,7 +29,7 @@ def doctor(  # noqa: PLR0913, PLR0917 - the flags of one command
     namespace: OneNamespace = None,
     prometheus: PrometheusUrl = None,
     output: Annotated[
-        Output, typer.Option("-o", "--output", help="Lines for people, or one JSON object.")
+        Output, typer.Option("-o", "--output", help="Output format: text or JSON.")
     ] = Output.TEXT,
     context: Context = None,
     kubeconfig: Kubeconfig = None,

@@ -13,7 +13,9 @@ from canary.errors import UsageError
 if TYPE_CHECKING:
     from canary.kube.objects import Object
 
-Watching = Annotated[bool, typer.Option("--watch", "-w", help="Go on with a line for each change.")]
+Watching = Annotated[
+    bool, typer.Option("--watch", "-w", help="Watch, and print a line per change.")
+]
 
 
 def get(  # noqa: PLR0913, PLR0917 - kubectl's flags
@@ -46,7 +48,7 @@ def _refuse(
     names: Sequence[str] | None, labels: str | None, form: As, *, everywhere: bool, watch: bool
 ) -> None:
     if names and (everywhere or labels):
-        raise UsageError("names cannot be combined with -A or -l: give either names or a choice")
+        raise UsageError("names cannot be combined with -A or -l")
     if watch and form not in {As.TEXT, As.WIDE}:
         raise UsageError("-w prints lines for people: leave out -o, or use -o wide")
     if watch and names and len(names) > 1:

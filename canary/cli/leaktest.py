@@ -43,7 +43,7 @@ def leaktest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
             parser=length,
             metavar="TIME",
             show_default=False,
-            help="Of the whole test, at most; it ends as soon as it is sure.  [default: 3m]",
+            help="Maximum duration; stops early once the result is conclusive.  [default: 3m]",
         ),
     ] = 180.0,
     drain: Annotated[
@@ -147,8 +147,7 @@ def leaktest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
             parser=_number,
             metavar="RATE",
             show_default=False,
-            help="Requests per second for which it is said when the pool is empty.  "
-            "[default: --rate]",
+            help="Request rate used to predict pool exhaustion.  [default: --rate]",
         ),
     ] = None,
     timeout: Annotated[
@@ -157,7 +156,7 @@ def leaktest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
             parser=length,
             metavar="TIME",
             show_default=False,
-            help="After that a request has failed.  [default: 10s]",
+            help="Request timeout.  [default: 10s]",
         ),
     ] = 10.0,
     max_in_flight: Annotated[

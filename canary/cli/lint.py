@@ -46,7 +46,7 @@ def lint(  # noqa: PLR0913, PLR0917 - the flags of one command
         bool, typer.Option("--strict", help="Warnings count as errors.", show_default=False)
     ] = False,
     output: Annotated[
-        Output, typer.Option("-o", "--output", help="Lines for people; json, sarif for programs.")
+        Output, typer.Option("-o", "--output", help="Output format: text, json or sarif.")
     ] = Output.TEXT,
     namespace: Namespace = None,
     context: Context = None,

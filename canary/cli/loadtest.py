@@ -49,7 +49,7 @@ def loadtest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
             parser=length,
             metavar="TIME",
             show_default=False,
-            help="Of the load, without the warm-up.  [default: 30s]",
+            help="Load duration, excluding warm-up.  [default: 30s]",
         ),
     ] = None,
     requests: Annotated[
@@ -92,7 +92,7 @@ def loadtest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
         ),
     ] = None,
     arrivals: Annotated[
-        Arrivals, typer.Option(help="At equal distances, or as users come (Poisson).")
+        Arrivals, typer.Option(help="Evenly spaced or random (Poisson) arrivals.")
     ] = Arrivals.EVEN,
     timeout: Annotated[
         float | None,
@@ -100,7 +100,7 @@ def loadtest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
             parser=length,
             metavar="TIME",
             show_default=False,
-            help="After that a request has failed.  [default: 10s]",
+            help="Request timeout.  [default: 10s]",
         ),
     ] = None,
     max_in_flight: Annotated[

@@ -58,12 +58,12 @@ def notify(
         ),
     ],
     reason: Annotated[
-        str, typer.Option(metavar="REASON", help="What the news are about.")
+        str, typer.Option(metavar="REASON", help="Reason to simulate.")
     ] = "ConnectionLeak",
     send: Annotated[bool, typer.Option("--send", help="Send it, marked as a rehearsal.")] = False,
     over: Annotated[
         bool,
-        typer.Option("--resolve", help="That it is over: ends what a rehearsal began at a pager."),
+        typer.Option("--resolve", help="Send the resolve event for a simulated incident."),
     ] = False,
     secrets: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Secrets for --send, in files NAME/KEY.")

@@ -23,7 +23,7 @@ class LogFormat(StrEnum):
 
 
 class LogLevel(StrEnum):
-    """The least important lines that are written."""
+    """Minimum log level."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -61,7 +61,10 @@ def operator(  # noqa: PLR0913, PLR0917 - the flags of one command
     workers: Annotated[
         int,
         typer.Option(
-            envvar="CANARY_WORKERS", min=1, max=256, help="Releases passed over at the same time."
+            envvar="CANARY_WORKERS",
+            min=1,
+            max=256,
+            help="Number of releases reconciled concurrently.",
         ),
     ] = 16,
     prometheus_url: Annotated[
@@ -94,7 +97,7 @@ def operator(  # noqa: PLR0913, PLR0917 - the flags of one command
             envvar="CANARY_PROMETHEUS_TIMEOUT",
             min=0.5,
             max=60.0,
-            help="Seconds until a query counts as not answered.",
+            help="Query timeout in seconds.",
         ),
     ] = 10.0,
     router_metrics_url: Annotated[
@@ -155,7 +158,7 @@ def operator(  # noqa: PLR0913, PLR0917 - the flags of one command
         typer.Option(envvar="CANARY_LOG_FORMAT", help="One JSON object a line, or plain."),
     ] = LogFormat.JSON,
     log_level: Annotated[
-        LogLevel, typer.Option(envvar="CANARY_LOG_LEVEL", help="The least important lines.")
+        LogLevel, typer.Option(envvar="CANARY_LOG_LEVEL", help="Minimum log level.")
     ] = LogLevel.INFO,
 ) -> None:
     """Look after CanaryReleases in a cluster, until SIGTERM.

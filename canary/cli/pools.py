@@ -17,7 +17,7 @@ Namespace = Annotated[
         "-n",
         "--namespace",
         metavar="NAMESPACE",
-        help="Only with this label namespace. Default: all.",
+        help="Only pools whose `namespace` label has this value. Default: all.",
     ),
 ]
 Watching = Annotated[bool, typer.Option("--watch", "-w", help="Go on looking, until Ctrl-C.")]

@@ -1,1 +1,1 @@
-"""Watches the cluster and has each release passed over when something about it changes."""
+"""Watches the cluster and reconciles a release whenever one of its objects changes."""

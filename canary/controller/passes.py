@@ -109,7 +109,7 @@ class Passes:
         except (TransientError, NotFoundError, PermanentError) as error:
             return self._failed(key, error)
         except Exception:  # noqa: BLE001  # one release must not end the others
-            _log.exception("a pass failed in a way that nobody has thought of")
+            _log.exception("unexpected error while reconciling")
             return Again(1.0, failed=True)
 
     def _pass(self, key: Key) -> Again:

@@ -200,7 +200,7 @@ def _judged(
                 track,
                 time,
                 "ConnectionLeak",
-                "holds more connections than its share of requests explains, and ever more",
+                "holds a growing excess of connections over its share of requests",
             )
     return state
 

@@ -89,7 +89,7 @@ def _counted(forecast: Forecast) -> str:
     text = f"; {faulty} releases with the fault and {good} without"
     if min(faulty, good) >= forecast.wanted:
         return text
-    return f"{text} ({forecast.wanted} of each were wanted, and the time was over: see --at-most)"
+    return f"{text} ({forecast.wanted} of each requested; stopped at the time limit, see --at-most)"
 
 
 def _caveats(forecast: Forecast) -> tuple[str, ...]:

@@ -147,7 +147,7 @@ def certainly_slow(
 
 def _errors(most: float, seen: Figures) -> Case:
     if not seen.over:
-        return Case("error ratio", Verdict.NO_DATA, "no request is over: there is nothing to judge")
+        return Case("error ratio", Verdict.NO_DATA, "no request completed")
     ratio = seen.failed / seen.over
     by = f": {said_statuses(seen.statuses)}" if seen.failed else ""
     sentence = f"{seen.failed:,} of {seen.over:,} failed ({ratio:.2%}, at most {100 * most:g}%){by}"

@@ -204,7 +204,7 @@ class Outbox:
             return False
         lane.waiting.appendleft((since, task))
         if lane.failures == 1:
-            words = "%s is told of %s in %.0f s: not now, because: %s"
+            words = "delivery to %s of %s failed, retry in %.0f s: %s"
             log.warning(words, task.receiver, task.about, pause, error)
         return True
 

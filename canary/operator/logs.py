@@ -21,7 +21,7 @@ class Format(StrEnum):
 
 
 class Level(StrEnum):
-    """The least important lines that are written."""
+    """Minimum log level."""
 
     DEBUG = "debug"
     INFO = "info"

@@ -238,7 +238,7 @@ class Operator:
             ("workqueue_depth", "Releases that are due.", QUEUE, lambda: controller.depth),
             (
                 "workqueue_unfinished_work_seconds",
-                "Seconds that the passes at hand have taken so far.",
+                "Total age of running reconciles.",
                 QUEUE,
                 lambda: sum(controller.working),
             ),

@@ -182,7 +182,7 @@ def test_a_forecast_says_how_sure_its_figures_are():
     low, high = clopper_pearson(19, 20)
     assert said.code is ExitCode.OK
     assert "simulated, not measured" in said.headline
-    assert "the time was over" in said.headline
+    assert "stopped at the time limit" in said.headline
     fault, fine, step = said.cases
     assert f"seen in 95.0% of releases ({low:.1%}–{high:.1%}): median 1m9s" in fault.sentence
     assert "paused: 1 × DeadlineExceeded" in fault.sentence

@@ -34,7 +34,7 @@ def too_late(ctx: Context) -> Plan | None:
     since = ctx.snap.wish.deleting_since
     if since is None or ctx.now - since < LET_GO_AFTER:
         return None
-    message = f"Not everything could be put back within {LET_GO_AFTER:.0f} s; please look."
+    message = f"Cleanup incomplete after {LET_GO_AFTER:.0f} s; check the route and canary objects."
     return ctx.plan(Reason.DELETED, LetGo(), after=None, message=message)
 
 
