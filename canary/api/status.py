@@ -128,7 +128,7 @@ class Release(StatusModel):
     resumed_at: Time | None = None
     """When a person last resumed: no-data timeout and deadline count from here."""
     rewrites: int = 0
-    """How often somebody else's weight was put right."""
+    """How often a weight that somebody else wrote was corrected."""
     unhold_at: Time | None = None
     """When the target was un-held to roll to the new version."""
     override: Override | None = None

@@ -56,8 +56,8 @@ class WorkQueue(Generic[K]):
         self._watched = False
         """Whether a worker waits for the earliest due time: on `_timer`, the others on `_idle`.
 
-        So each key wakes one worker and not all of them: with eight workers that was a fifth of
-        the operator's CPU time while a release was in flight.
+        So each key wakes one worker. With one condition for all, every idle worker woke for each
+        key and each due time, only to sleep again.
         """
         self._due: dict[K, float] = {}
         self._heap: list[tuple[float, int, K]] = []

@@ -61,7 +61,7 @@ class Auth:
         labels = {"app": NAME}
         template = {
             "metadata": {
-                "labels": labels | self.labels,
+                "labels": {**labels, **self.labels},
                 "annotations": {"prometheus.io/scrape": "true", "prometheus.io/port": str(PORT)},
             },
             "spec": {

@@ -91,6 +91,8 @@ class Film:
                     _append(self.paused, bool(obj["spec"].get("paused")))
                 case ENDPOINT_SLICES.kind:
                     self._add_slice(obj)
+                case _:
+                    pass
             self._changed.notify_all()
 
     def _add_slice(self, obj: Object) -> None:
