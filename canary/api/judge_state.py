@@ -23,7 +23,7 @@ from canary.api.reasons import Verdict
 
 VERSION = 2
 SHARE_STAKES, RATE_STAKES, POOL_STAKES, GUARD_STAKES = 6, 5, 6, 10
-"""Number of stakes of each kind of bet; their sizes are in canary/core/evidence/stakes.py."""
+"""Number of stakes of each kind of bet; their sizes are in canary/core/evidence/bet_sizes.py."""
 Numbers = tuple[float, ...]
 Count = Annotated[float, Field(ge=0)]
 

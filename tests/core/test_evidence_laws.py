@@ -22,10 +22,10 @@ from canary.core.evidence import (
     guilty,
 )
 from canary.core.evidence.baseline import Baseline
+from canary.core.evidence.bet_sizes import GRID_LOSS_CLUMP, SHARE
 from canary.core.evidence.bets import _grid_factors, supply
 from canary.core.evidence.promotion import GROSS, SMALL, rules_out
 from canary.core.evidence.ratio import Ratio
-from canary.core.evidence.stakes import GRID_LOSS_CLUMP, SHARE
 
 POLICY = RatioPolicy(warm_up=20.0, min_duration=60.0)
 

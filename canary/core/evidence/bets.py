@@ -29,8 +29,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from canary.core.evidence.baseline import Baseline
-from canary.core.evidence.policy import RatioPolicy
-from canary.core.evidence.stakes import (
+from canary.core.evidence.bet_sizes import (
     GRID,
     GRID_LOSS_CLUMP,
     GRID_TERMS,
@@ -42,6 +41,7 @@ from canary.core.evidence.stakes import (
     SHARE,
     START,
 )
+from canary.core.evidence.policy import RatioPolicy
 
 _WEIGHT_SHARE, _WEIGHT_GRID, _WEIGHT_LIMIT, _WEIGHT_OWN = 0.45, 0.30, 0.05, 0.20
 _EARLY, _LATE, _HORIZON = 0.30, 0.15, 7200.0
