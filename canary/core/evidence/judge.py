@@ -10,8 +10,8 @@ from operator import add
 
 from canary.core.evidence.baseline import Baseline
 from canary.core.evidence.bets import Bets, supply
-from canary.core.evidence.guards import Guards, null_shares, tolerated_odds
 from canary.core.evidence.outage import Outage
+from canary.core.evidence.overdispersion import Overdispersion, null_shares, tolerated_odds
 from canary.core.evidence.pod_windows import PodWindows, PodWindowsState
 from canary.core.evidence.policy import FailReason, Interval, PodCount, RatioPolicy, Stratum
 from canary.core.evidence.promotion import Promotion
@@ -67,7 +67,7 @@ class Judge:
         self.promotion = Promotion()
         self.ratio = Ratio()
         self.replacement = Replacement()
-        self.guards: Guards | None = None
+        self.guards: Overdispersion | None = None
         self.first: float | None = None
         self.failed: tuple[float, FailReason] | None = None
         self.passing_since: float | None = None
@@ -133,7 +133,7 @@ class Judge:
         if stable > 0.0:
             baseline.add(end, stable, stable_bad)
             if pods or strata:
-                self.guards = self.guards or Guards()
+                self.guards = self.guards or Overdispersion()
                 self.guards.add(end, pods, strata)
         if self.first is None or canary <= 0.0:
             return
@@ -241,7 +241,7 @@ class Judge:
         for part in (self.baseline, self.bets, self.outage, self.promotion, self.ratio):
             part.load(numbers)
         if next(numbers):
-            self.guards = Guards()
+            self.guards = Overdispersion()
             self.guards.load(numbers, state.names)
         self.replacement.load(numbers)
         self.baseline.load_windows(numbers)

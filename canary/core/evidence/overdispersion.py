@@ -1,4 +1,4 @@
-"""Guards that need more than sums: noisy pods and a different mix of routes."""
+"""Overdispersion that need more than sums: noisy pods and a different mix of routes."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from canary.core.evidence.policy import Interval, PodCount, Stratum
 _HOUR = 3600.0
 
 
-class Guards:
+class Overdispersion:
     """Per pod of stable and per route: counts that fade with a time constant of one hour."""
 
     __slots__ = ("_pods", "_routes", "_time")
