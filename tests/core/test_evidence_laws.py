@@ -17,9 +17,9 @@ from canary.core.evidence import (
     RatioPolicy,
     Stratum,
     assess,
-    family_evidence,
+    combine_evidence,
+    find_worse_metrics,
     fold,
-    guilty,
 )
 from canary.core.evidence.baseline import Baseline
 from canary.core.evidence.bet_sizes import GRID_LOSS_CLUMP, SHARE
@@ -249,12 +249,15 @@ def test_good_releases_are_left_alone_and_bad_ones_found():
 
 def test_several_metrics_share_one_error():
     """The weighted average of e-values is an e-value; e-BH names the guilty."""
-    assert family_evidence([300.0, 0.0, 0.0]) == 100.0
-    assert family_evidence([10.0, 50.0], [3.0, 1.0]) == 20.0
-    assert guilty({"errors": 500.0, "slow": 160.0, "pool": 0.1}, 0.01) == ("errors", "slow")
-    assert guilty({"errors": 90.0}, 0.01) == ()
+    assert combine_evidence([300.0, 0.0, 0.0]) == 100.0
+    assert combine_evidence([10.0, 50.0], [3.0, 1.0]) == 20.0
+    assert find_worse_metrics({"errors": 500.0, "slow": 160.0, "pool": 0.1}, 0.01) == (
+        "errors",
+        "slow",
+    )
+    assert find_worse_metrics({"errors": 90.0}, 0.01) == ()
     with pytest.raises(ValueError, match="weight"):
-        family_evidence([])
+        combine_evidence([])
 
 
 def test_sampled_more_often_than_scraped_the_verdict_comes_with_a_scrape():

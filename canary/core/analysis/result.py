@@ -7,7 +7,7 @@ from enum import StrEnum
 from canary.api import MetricStatus, Reason, Verdict
 from canary.api.judge_state import JudgeState, UnreadableState
 from canary.core.analysis.input import AnalysisInput, MetricResult
-from canary.core.evidence import family_evidence, guilty
+from canary.core.evidence import combine_evidence, find_worse_metrics
 
 LEAST_BAD = 5.0
 """Fewer bad requests never let several metrics together fail a canary."""
@@ -103,9 +103,9 @@ def _failure(
         return False, None, ""
     evidence = {name: one.status.evidence for name, one in ratios.items()}
     alpha = given.analysis.false_positive_rate
-    if family_evidence(tuple(evidence.values())) < 1 / alpha:
+    if combine_evidence(tuple(evidence.values())) < 1 / alpha:
         return False, None, ""
-    names = guilty(evidence, alpha) or (max(evidence, key=lambda name: evidence[name]),)
+    names = find_worse_metrics(evidence, alpha) or (max(evidence, key=lambda name: evidence[name]),)
     worst = ratios[names[0]].status
     return True, Reason.WORSE_THAN_STABLE, f"{', '.join(names)}: {worst.message}"
 

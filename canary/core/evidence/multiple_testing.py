@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 
-def family_evidence(values: Sequence[float], weights: Sequence[float] | None = None) -> float:
+def combine_evidence(values: Sequence[float], weights: Sequence[float] | None = None) -> float:
     """Weighted average of e-values: an e-value itself, whatever their dependence.
 
     Raises:
@@ -15,7 +15,7 @@ def family_evidence(values: Sequence[float], weights: Sequence[float] | None = N
     return sum(w * e for w, e in zip(weights, values, strict=True)) / sum(weights)
 
 
-def guilty(evidence: Mapping[str, float], error: float) -> tuple[str, ...]:
+def find_worse_metrics(evidence: Mapping[str, float], error: float) -> tuple[str, ...]:
     """The metrics that are worse, with a false discovery rate of at most `error`.
 
     e-BH: the k largest with the largest k for which the k-th is at least K/(k·error)
