@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.simulate import Scenario, simulate
 from canary.cli.samples import Skipped, judge_samples
-from canary.core.evidence import EvidenceState, RatioPolicy, fold
+from canary.core.evidence import EvidenceState, RatioPolicy, fold_intervals
 
 
 def _lines(releases: int, seed: int) -> Iterator[str]:
@@ -29,7 +29,7 @@ def fold_milliseconds(seed: int) -> float:
     best = float("inf")
     for _ in range(5):
         start = time.perf_counter()
-        fold(EvidenceState(), RatioPolicy(), intervals)
+        fold_intervals(EvidenceState(), RatioPolicy(), intervals)
         best = min(best, time.perf_counter() - start)
     return best * 1000
 

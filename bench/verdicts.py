@@ -22,8 +22,8 @@ from canary.core.evidence import (
     Interval,
     Judge,
     RatioPolicy,
-    after_promotion,
-    assess,
+    assess_evidence,
+    start_after_promotion,
 )
 
 NEAR = 1e-9
@@ -70,7 +70,7 @@ def said(policy: RatioPolicy, intervals: Sequence[Interval]) -> dict[str, object
     state = judge.state()
     return {
         "course": course,
-        "end": asdict(assess(state, policy)),
+        "end": asdict(assess_evidence(state, policy)),
         "state": asdict(state),
         "alone": _alone(policy, state, intervals[-len(intervals) // 4 :]),
     }
@@ -80,10 +80,10 @@ def _alone(
     policy: RatioPolicy, state: EvidenceState, intervals: Sequence[Interval]
 ) -> dict[str, object]:
     alone = policy.after_promotion()
-    judge = Judge(alone, after_promotion(state, policy))
+    judge = Judge(alone, start_after_promotion(state, policy))
     for one in intervals:
         judge.step(_without_stable(one))
-    return {"evidence": judge.evidence(), "end": asdict(assess(judge.state(), alone))}
+    return {"evidence": judge.evidence(), "end": asdict(assess_evidence(judge.state(), alone))}
 
 
 def _without_stable(interval: Interval) -> Interval:

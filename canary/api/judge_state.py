@@ -114,7 +114,7 @@ class BaselineState(State):
 
 
 class BetsState(State):
-    """Wealth of every stake, in the order of `stakes.py`."""
+    """Wealth of every stake, in the order of `bet_sizes.py`."""
 
     share: Annotated[Numbers, Field(min_length=SHARE_STAKES, max_length=SHARE_STAKES)]
     """Share bets, then grid bets."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from canary.cli.sample_rows import Pod, no_data
 from canary.core.analysis.ratio import interval_of
 from canary.core.evidence import Judge, RatioPolicy
-from canary.core.evidence.assess import assess_judge
+from canary.core.evidence.assessment import assess_judge
 from canary.core.evidence.policy import Assessment
 from canary.core.increments import Side
 from canary.core.sampling import RatioAnswers, ratio_samples, rounds_of

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from canary.core.evidence import Judge, RatioPolicy
-from canary.core.evidence.assess import assess_judge
+from canary.core.evidence.assessment import assess_judge
 from canary.core.evidence.policy import Assessment
 from canary.core.increments import Side
 

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, BinaryIO
 from canary.cli.sample_rows import Pod, no_data
 from canary.core.counter import Counter
 from canary.core.evidence import EvidenceState, Interval, Judge, RatioPolicy
-from canary.core.evidence.assess import assess_judge
+from canary.core.evidence.assessment import assess_judge
 from canary.core.evidence.policy import Assessment
 from canary.core.increments import Side
 from canary.errors import UsageError

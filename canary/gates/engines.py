@@ -11,7 +11,7 @@ from canary.api import Analysis
 from canary.core.analysis import AnalysisInput, AnalysisResult, MetricResult, pool, ratio
 from canary.core.analysis.result import combine
 from canary.core.evidence import Interval, Judge, RatioPolicy
-from canary.core.evidence.assess import assess_judge
+from canary.core.evidence.assessment import assess_judge
 from canary.core.leak import PoolPolicy, PoolState
 from canary.core.leak import fold as fold_pool
 from canary.core.leak_assess import assess as assess_pool

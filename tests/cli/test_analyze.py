@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 from canary.cli.main import main
-from canary.core.evidence import EvidenceState, Interval, RatioPolicy, assess, fold
+from canary.core.evidence import (
+    EvidenceState,
+    Interval,
+    RatioPolicy,
+    assess_evidence,
+    fold_intervals,
+)
 from canary.errors import ExitCode
 
 HEADER = "release,time,canary_total,canary_bad,stable_total,stable_bad"
@@ -104,7 +110,7 @@ def test_rows_are_the_increments_the_judge_folds(analyze):
         Interval(a[0], b[0], *(y - x for x, y in zip(a[1:], b[1:], strict=True)))
         for a, b in pairwise(numbers)
     ]
-    said = assess(fold(EvidenceState(), RatioPolicy(), steps), RatioPolicy())
+    said = assess_evidence(fold_intervals(EvidenceState(), RatioPolicy(), steps), RatioPolicy())
     assert (found["evidence"], found["at"]) == (said.evidence, said.failed_at)
     assert (found["ratioLow"], found["ratioHigh"]) == (said.ratio_low, said.ratio_high)
 

@@ -13,9 +13,9 @@ from canary.core.evidence import (
     PodCount,
     RatioPolicy,
     Stratum,
-    after_promotion,
-    assess,
-    fold,
+    assess_evidence,
+    fold_intervals,
+    start_after_promotion,
 )
 
 POLICY = RatioPolicy()
@@ -49,7 +49,7 @@ def release(  # noqa: PLR0913 — one number per property, most of them defaults
 
 def said(intervals, policy=POLICY):
     """The assessment after these intervals."""
-    return assess(fold(EvidenceState(), policy, intervals), policy)
+    return assess_evidence(fold_intervals(EvidenceState(), policy, intervals), policy)
 
 
 def during(start: float, seconds: float, rate: float, otherwise: float = 0.001) -> Rate:
@@ -165,9 +165,9 @@ def test_pass_is_not_latched_and_fail_is():
     fault = list(release(during(2400, 300, 0.05), seconds=5400))
     before = [interval for interval in fault if interval.end <= 2400]
     assert said(before).final_pass
-    state = fold(EvidenceState(), POLICY, fault)
-    assert assess(state, POLICY).failed
-    assert not assess(state, POLICY).final_pass
+    state = fold_intervals(EvidenceState(), POLICY, fault)
+    assert assess_evidence(state, POLICY).failed
+    assert not assess_evidence(state, POLICY).final_pass
 
 
 def test_the_next_step_needs_some_clean_requests():
@@ -208,12 +208,12 @@ def test_without_a_limit_only_the_comparison_counts():
 def test_after_promotion_the_past_is_the_yardstick():
     """Alone: 5 % is found within minutes; a slow drift and an outage of two minutes are not."""
     policy = POLICY.after_promotion()
-    start = after_promotion(fold(EvidenceState(), POLICY, shared(0.001)), POLICY)
+    start = start_after_promotion(fold_intervals(EvidenceState(), POLICY, shared(0.001)), POLICY)
 
     def alone(rate: Rate | float):
         day = release(rate, 0.0, weight=1.0, history=0.0)
         later = [i._replace(start=i.start + 3600, end=i.end + 3600) for i in day]
-        return assess(fold(start, policy, later), policy)
+        return assess_evidence(fold_intervals(start, policy, later), policy)
 
     assert alone(0.05).failed_at <= 3600 + 400
     assert not alone(lambda t: 0.001 + 0.002 * t / 3600).failed

@@ -16,14 +16,14 @@ from canary.core.evidence import (
     Interval,
     RatioPolicy,
     Stratum,
-    assess,
+    assess_evidence,
     combine_evidence,
     find_worse_metrics,
-    fold,
+    fold_intervals,
 )
 from canary.core.evidence.baseline import Baseline
 from canary.core.evidence.bet_sizes import GRID_LOSS_CLUMP, SHARE
-from canary.core.evidence.bets import _grid_factors, supply
+from canary.core.evidence.bets import _grid_factors, compute_fresh_capital
 from canary.core.evidence.promotion import GROSS, SMALL, rules_out
 from canary.core.evidence.ratio import Ratio
 
@@ -60,9 +60,9 @@ def test_in_pieces_through_storage_or_at_once_is_the_same(rows, data):
     cuts = sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=3)))
     state = EvidenceState()
     for first, last in pairwise([0, *cuts, len(rows)]):
-        state = fold(state, POLICY, rows[first:last])
+        state = fold_intervals(state, POLICY, rows[first:last])
         state = stored(state)
-    assert state == fold(EvidenceState(), POLICY, rows)
+    assert state == fold_intervals(EvidenceState(), POLICY, rows)
 
 
 def test_routes_of_an_open_block_survive_a_restart():
@@ -71,23 +71,23 @@ def test_routes_of_an_open_block_survive_a_restart():
     every = [
         Interval(2.0 * n, 2.0 * n + 2.0, 100.0, 9.0, 400.0, 9.0, strata=routes) for n in range(100)
     ]
-    whole = fold(EvidenceState(), POLICY, every)
+    whole = fold_intervals(EvidenceState(), POLICY, every)
     for cut in (40, 41, 42):
-        state = stored(fold(EvidenceState(), POLICY, every[:cut]))
-        assert fold(state, POLICY, every[cut:]) == whole
+        state = stored(fold_intervals(EvidenceState(), POLICY, every[:cut]))
+        assert fold_intervals(state, POLICY, every[cut:]) == whole
 
 
 @given(streams())
 @settings(max_examples=40, deadline=None)
 def test_silence_never_makes_a_verdict(rows):
     """Hours without canary requests neither fail, nor pass, nor undo."""
-    state = fold(EvidenceState(), POLICY, rows)
-    before = assess(state, POLICY)
+    state = fold_intervals(EvidenceState(), POLICY, rows)
+    before = assess_evidence(state, POLICY)
     end = rows[-1].end
     silence = [Interval(end + i * 60, end + i * 60 + 60, 0.0, 0.0, 90.0, 1.0) for i in range(60)]
     # The silence itself must not be joined with an open block of requests.
-    flushed = assess(fold(state, POLICY, silence[:1]), POLICY)
-    after = assess(fold(state, POLICY, silence), POLICY)
+    flushed = assess_evidence(fold_intervals(state, POLICY, silence[:1]), POLICY)
+    after = assess_evidence(fold_intervals(state, POLICY, silence), POLICY)
     assert (after.failed, after.final_pass) == (flushed.failed, flushed.final_pass)
     assert after.failed >= before.failed
 
@@ -97,8 +97,8 @@ def test_silence_never_makes_a_verdict(rows):
 def test_only_differences_of_time_count(rows, shift):
     """The same release at another hour has the same verdict."""
     moved = [row._replace(start=row.start + shift, end=row.end + shift) for row in rows]
-    here = assess(fold(EvidenceState(), POLICY, rows), POLICY)
-    there = assess(fold(EvidenceState(), POLICY, moved), POLICY)
+    here = assess_evidence(fold_intervals(EvidenceState(), POLICY, rows), POLICY)
+    there = assess_evidence(fold_intervals(EvidenceState(), POLICY, moved), POLICY)
     assert (here.failed, here.final_pass, here.evidence) == (
         there.failed,
         there.final_pass,
@@ -110,11 +110,11 @@ def test_only_differences_of_time_count(rows, shift):
 @settings(max_examples=40, deadline=None)
 def test_fail_is_for_ever(rows, more):
     """Nothing that comes later takes a Fail back or changes its time and reason."""
-    state = fold(EvidenceState(), POLICY, rows)
-    first = assess(state, POLICY)
+    state = fold_intervals(EvidenceState(), POLICY, rows)
+    first = assess_evidence(state, POLICY)
     shift = rows[-1].end - more[0].start
     later = [row._replace(start=row.start + shift, end=row.end + shift) for row in more]
-    then = assess(fold(state, POLICY, later), POLICY)
+    then = assess_evidence(fold_intervals(state, POLICY, later), POLICY)
     if first.failed:
         assert (then.failed, then.failed_at, then.reason) == (True, first.failed_at, first.reason)
     assert not (then.failed and then.final_pass)
@@ -151,7 +151,7 @@ def test_losses_are_never_slowed_more_than_gains():
 
 def test_all_capital_ever_staked_is_at_most_one():
     """0.55 at once and at most 0.45 over any length of time."""
-    given_out = sum(supply(since, 5.0) for since in range(5, 10**6, 5))
+    given_out = sum(compute_fresh_capital(since, 5.0) for since in range(5, 10**6, 5))
     assert 0.4 < given_out <= 0.45
 
 
@@ -238,9 +238,13 @@ def simulated(rate: float, seed: int, seconds: int = 1800) -> list[Interval]:
 def test_good_releases_are_left_alone_and_bad_ones_found():
     """Seeded, with wide margins: 40 good ones, 20 at three times stable's rate."""
     policy = RatioPolicy()
-    good = [assess(fold(EvidenceState(), policy, simulated(0.02, n)), policy) for n in range(40)]
+    good = [
+        assess_evidence(fold_intervals(EvidenceState(), policy, simulated(0.02, n)), policy)
+        for n in range(40)
+    ]
     bad = [
-        assess(fold(EvidenceState(), policy, simulated(0.06, n, 900)), policy) for n in range(20)
+        assess_evidence(fold_intervals(EvidenceState(), policy, simulated(0.06, n, 900)), policy)
+        for n in range(20)
     ]
     assert sum(a.failed for a in good) <= 1
     assert all(a.failed for a in bad)
@@ -278,7 +282,8 @@ def test_sampled_more_often_than_scraped_the_verdict_comes_with_a_scrape():
         )
     ]
     first, second = (
-        assess(fold(EvidenceState(), POLICY, [counted, *rows]), POLICY) for rows in (rare, often)
+        assess_evidence(fold_intervals(EvidenceState(), POLICY, [counted, *rows]), POLICY)
+        for rows in (rare, often)
     )
     assert first.failed
     assert second.failed_at in {first.failed_at, first.failed_at + 5.0}

@@ -15,7 +15,7 @@ from canary.api.judge_state import (
     read_state,
 )
 from canary.core.analysis.state import evidence_of, parts_of, pool_of, stored_of
-from canary.core.evidence import EvidenceState, Interval, PodCount, RatioPolicy, fold
+from canary.core.evidence import EvidenceState, Interval, PodCount, RatioPolicy, fold_intervals
 from canary.core.evidence.bets import Bets
 from canary.core.leak import PoolState
 
@@ -48,17 +48,19 @@ def test_the_stakes_are_as_many_as_the_state_names():
 def test_evidence_survives_its_names_to_the_bit(count: int):
     """Through JSON, and folding on gives what folding at once gives."""
     every = intervals(count + 40)
-    state = fold(EvidenceState(), POLICY, every[:count])
+    state = fold_intervals(EvidenceState(), POLICY, every[:count])
     parts = parts_of(state)
     assert parts is not None
     again = EvidenceParts.model_validate_json(parts.model_dump_json(by_alias=True))
     assert evidence_of(again) == state
-    assert fold(evidence_of(again), POLICY, every[count:]) == fold(EvidenceState(), POLICY, every)
+    assert fold_intervals(evidence_of(again), POLICY, every[count:]) == fold_intervals(
+        EvidenceState(), POLICY, every
+    )
 
 
 def test_a_metric_needs_at_most_eight_kilobytes():
     """After hours of requests with errors on both sides."""
-    parts = parts_of(fold(EvidenceState(), POLICY, intervals(3000)))
+    parts = parts_of(fold_intervals(EvidenceState(), POLICY, intervals(3000)))
     assert parts is not None
     assert len(parts.model_dump_json(by_alias=True, exclude_none=True)) <= 8192
 

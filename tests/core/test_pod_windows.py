@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from bench.simulate import Hiccups, Scenario, simulate
 from canary.core.analysis.state import parts_of
-from canary.core.evidence import EvidenceState, Interval, Judge, PodCount, RatioPolicy, fold
+from canary.core.evidence import (
+    EvidenceState,
+    Interval,
+    Judge,
+    PodCount,
+    RatioPolicy,
+    fold_intervals,
+)
 from canary.core.evidence.pod_windows import PodWindows, PodWindowsState
 from tests.core.test_evidence_laws import stored
 
@@ -110,14 +117,14 @@ def test_in_pieces_through_storage_or_at_once_is_the_same(cuts, every):
     """A restart anywhere changes not one bit, counts per pod in open blocks and windows included."""
     release, state = rows(every=every), EvidenceState()
     for first, last in pairwise([0, *sorted(cuts), len(release)]):
-        state = fold(state, POLICY, release[first:last])
+        state = fold_intervals(state, POLICY, release[first:last])
         state = stored(state)
-    assert state == fold(EvidenceState(), POLICY, release)
+    assert state == fold_intervals(EvidenceState(), POLICY, release)
 
 
 def test_a_hundred_pods_need_little_room():
     """The state is bounded, however many pods there are."""
-    parts = parts_of(fold(EvidenceState(), POLICY, rows(100)[:-2]))
+    parts = parts_of(fold_intervals(EvidenceState(), POLICY, rows(100)[:-2]))
     assert parts is not None
     assert parts.pod_windows is not None
     assert len(parts.pod_windows.open_pods) <= 34
@@ -155,5 +162,5 @@ def test_under_exchangeability_no_score_gains_on_average(bad):
 
 def test_the_status_keeps_the_guard_to_the_bit():
     """Written into a status and read again, in the middle of a window, nothing is lost."""
-    state = fold(EvidenceState(), POLICY, rows()[:-2])
+    state = fold_intervals(EvidenceState(), POLICY, rows()[:-2])
     assert stored(state) == state

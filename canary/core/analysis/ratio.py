@@ -14,9 +14,9 @@ from canary.core.evidence import (
     Interval,
     PodCount,
     RatioPolicy,
-    after_promotion,
-    assess,
-    fold,
+    assess_evidence,
+    fold_intervals,
+    start_after_promotion,
 )
 from canary.core.increments import Increment, Side, Tick
 from canary.core.series import NoData, Unavailable
@@ -65,11 +65,11 @@ def analyze_ratio(
             ticks = tuple(
                 _without_earlier_canaries(tick, given) for tick in ratio.ticks if tick.end > since
             )
-            state = fold(state, policy, (_interval(tick, given) for tick in ticks))
+            state = fold_intervals(state, policy, (_interval(tick, given) for tick in ticks))
             until = samples.rounds.end
             seen = max((t.end for t in ticks if t.total(Side.CANARY)), default=seen)
     bound = (read[1].bound if read else "") or kept.bound
-    result = result_of(metric, assess(state, policy), given, seen, quiet)
+    result = result_of(metric, assess_evidence(state, policy), given, seen, quiet)
     if not quiet and result.status.canary_total:
         said = result.status.message + _counted(metric, bound)
         result = replace(result, status=result.status.model_copy(update={"message": said}))
@@ -121,7 +121,7 @@ def _counted(metric: Metric, bound: str) -> str:
 def _state(kept: RatioState, policy: RatioPolicy, given: AnalysisInput) -> EvidenceState:
     """The kept state; at the promotion it starts anew with stable's history."""
     state = evidence_of(kept.evidence)
-    return after_promotion(state, policy) if given.alone and not kept.alone else state
+    return start_after_promotion(state, policy) if given.alone and not kept.alone else state
 
 
 def _without_earlier_canaries(tick: Tick, given: AnalysisInput) -> Tick:

@@ -1,7 +1,7 @@
 """The judge: is the canary worse than stable? Anytime-valid, pure, only `math`."""
 
-from canary.core.evidence.assess import assess
-from canary.core.evidence.judge import EvidenceState, Judge, after_promotion, fold
+from canary.core.evidence.assessment import assess_evidence
+from canary.core.evidence.judge import EvidenceState, Judge, fold_intervals, start_after_promotion
 from canary.core.evidence.multiple_testing import combine_evidence, find_worse_metrics
 from canary.core.evidence.policy import (
     Assessment,
@@ -21,9 +21,9 @@ __all__ = [
     "PodCount",
     "RatioPolicy",
     "Stratum",
-    "after_promotion",
-    "assess",
-    "family_evidence",
-    "fold",
-    "guilty",
+    "assess_evidence",
+    "combine_evidence",
+    "find_worse_metrics",
+    "fold_intervals",
+    "start_after_promotion",
 ]

@@ -48,7 +48,7 @@ _EARLY, _LATE, _HORIZON = 0.30, 0.15, 7200.0
 _BLOCK_REQUESTS, _BLOCK_SECONDS = 50.0, 60.0
 
 
-def supply(since: float, seconds: float) -> float:
+def compute_fresh_capital(since: float, seconds: float) -> float:
     """Fresh capital for a block of `seconds` that ends `since` seconds after the first bet.
 
     0.30 evenly over two hours, then 0.15 falling with the square of time.

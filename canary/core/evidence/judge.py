@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from operator import add
 
 from canary.core.evidence.baseline import Baseline
-from canary.core.evidence.bets import Bets, supply
+from canary.core.evidence.bets import Bets, compute_fresh_capital
 from canary.core.evidence.outage import Outage
 from canary.core.evidence.overdispersion import Overdispersion, null_shares, tolerated_odds
 from canary.core.evidence.pod_windows import PodWindows, PodWindowsState
@@ -39,7 +39,7 @@ class EvidenceState:
 
 
 class Judge:
-    """The mutable engine behind `fold`; for callers that fold often."""
+    """The mutable engine behind `fold_intervals`; for callers that fold often."""
 
     __slots__ = (
         "_open",
@@ -48,9 +48,9 @@ class Judge:
         "bets",
         "failed",
         "first",
-        "guards",
         "judged_bad",
         "outage",
+        "overdispersion",
         "passing_since",
         "promotion",
         "ratio",
@@ -67,7 +67,7 @@ class Judge:
         self.promotion = Promotion()
         self.ratio = Ratio()
         self.replacement = Replacement()
-        self.guards: Overdispersion | None = None
+        self.overdispersion: Overdispersion | None = None
         self.first: float | None = None
         self.failed: tuple[float, FailReason] | None = None
         self.passing_since: float | None = None
@@ -133,8 +133,8 @@ class Judge:
         if stable > 0.0:
             baseline.add(end, stable, stable_bad)
             if pods or strata:
-                self.guards = self.guards or Overdispersion()
-                self.guards.add(end, pods, strata)
+                self.overdispersion = self.overdispersion or Overdispersion()
+                self.overdispersion.add(end, pods, strata)
         if self.first is None or canary <= 0.0:
             return
         if not self._warmed_up(block):
@@ -169,11 +169,11 @@ class Judge:
     def _bet(self, block: Interval, clumps: tuple[float, float], since: float) -> None:
         start, end, canary, bad, stable, stable_bad = block[:6]
         baseline, bets, policy = self.baseline, self.bets, self._policy
-        bets.add_capital(supply(since, end - start))
+        bets.add_capital(compute_fresh_capital(since, end - start))
         tolerance, mix = policy.tolerance, 1.0
-        if self.guards is not None:
-            tolerance *= 1.0 + 2.0 * self.guards.spread(clumps[0])
-            mix = self.guards.mix(block.strata)
+        if self.overdispersion is not None:
+            tolerance *= 1.0 + 2.0 * self.overdispersion.spread(clumps[0])
+            mix = self.overdispersion.mix(block.strata)
         if (bad or stable_bad) and stable > 0.0 and not policy.alone:
             odds = tolerated_odds(tolerance, baseline, end, policy.floor)
             share_bad, nulls = null_shares(odds, block)
@@ -213,13 +213,13 @@ class Judge:
         failed = (0.0,) if self.failed is None else (1.0, self.failed[0])
         reason = () if self.failed is None else (float(_REASONS.index(self.failed[1])),)
         pending = (0.0,) if self._open is None else (1.0, *self._open[:6])
-        guards = [0.0] if self.guards is None else [1.0, *self.guards.dump()]
+        spread = [0.0] if self.overdispersion is None else [1.0, *self.overdispersion.dump()]
         values = [*failed, *reason, *_optional(self.first), *_optional(self.passing_since)]
         values += [self.judged_bad, *self.totals, *pending]
         for part in (self.baseline, self.bets, self.outage, self.promotion, self.ratio):
             values += part.dump()
-        names = self.guards.names() if self.guards is not None else ((), ())
-        values += [*guards, *self.replacement.dump(), *self.baseline.dump_windows()]
+        names = self.overdispersion.names() if self.overdispersion is not None else ((), ())
+        values += [*spread, *self.replacement.dump(), *self.baseline.dump_windows()]
         windows = self.windows.state()
         if self._open is None:
             return EvidenceState(tuple(values), names, windows)
@@ -241,8 +241,8 @@ class Judge:
         for part in (self.baseline, self.bets, self.outage, self.promotion, self.ratio):
             part.load(numbers)
         if next(numbers):
-            self.guards = Overdispersion()
-            self.guards.load(numbers, state.names)
+            self.overdispersion = Overdispersion()
+            self.overdispersion.load(numbers, state.names)
         self.replacement.load(numbers)
         self.baseline.load_windows(numbers)
 
@@ -281,7 +281,9 @@ def _by_name(every: Iterable[PodCount | Stratum]) -> Iterable[tuple[str, list[fl
     return sums.items()
 
 
-def fold(state: EvidenceState, policy: RatioPolicy, intervals: Iterable[Interval]) -> EvidenceState:
+def fold_intervals(
+    state: EvidenceState, policy: RatioPolicy, intervals: Iterable[Interval]
+) -> EvidenceState:
     """The state after `intervals`; `state` stays as it is. Start with `EvidenceState()`."""
     judge = Judge(policy, state)
     step = judge.step
@@ -290,7 +292,7 @@ def fold(state: EvidenceState, policy: RatioPolicy, intervals: Iterable[Interval
     return judge.state()
 
 
-def after_promotion(state: EvidenceState, policy: RatioPolicy) -> EvidenceState:
+def start_after_promotion(state: EvidenceState, policy: RatioPolicy) -> EvidenceState:
     """Where judging the new version alone starts: stable's history, and nothing else."""
     judge = Judge(policy)
     before = Judge(policy, state)

@@ -6,13 +6,13 @@ from canary.core.evidence.policy import Assessment, RatioPolicy
 _RECENT = 60.0
 
 
-def assess(state: EvidenceState, policy: RatioPolicy) -> Assessment:
+def assess_evidence(state: EvidenceState, policy: RatioPolicy) -> Assessment:
     """Reads a state; changes and decides nothing that the fold has not."""
     return assess_judge(Judge(policy, state), policy)
 
 
 def assess_judge(judge: Judge, policy: RatioPolicy, *, bounds: bool = True) -> Assessment:
-    """As `assess`, for a caller that has the engine at hand.
+    """As `assess_evidence`, for a caller that has the engine at hand.
 
     Without `bounds`, which take nearly all of the time, the ratio has none.
     """
