@@ -15,9 +15,8 @@ from canary.core.series import NoData, SeriesQuery, Unavailable
 from canary.core.snapshot import Route, Samples, Snapshot, Wish
 from canary.errors import UsageError
 from canary.interfaces import Key, MetricSource, Workload, World
-from canary.metrics.compile import Compiled, answers_of, compile_metric
-from canary.metrics.compiler import Context, RatioQueries
-from canary.metrics.patient import LateError
+from canary.metrics.nonblocking import LateError
+from canary.metrics.queries import Compiled, Context, RatioQueries, answers_of, compile_metric
 
 _log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from canary.alerts.model import Alert, Group, Record, Settings, Severity, Team
-from canary.metrics.families import RatioFamily, ratio_families, text
 from canary.metrics.pod_names import SERVICE
+from canary.metrics.preset_groups import RatioPresetGroup, ratio_preset_groups, text
 
 REQUESTS = "canary:requests:rate5m"
 ERRORS = "canary:errors:rate5m"
@@ -56,18 +56,18 @@ _BURNS = (
 
 def group(settings: Settings) -> Group:
     """All rules about requests."""
-    records = [record for family in ratio_families() for record in _family(family)]
+    records = [record for group in ratio_preset_groups() for record in _group(group)]
     return Group("canary-errors", f"{EVERY}s", (*records, *_alerts(settings)))
 
 
-def _family(family: RatioFamily) -> Iterator[Record]:
-    words = _ROUTERS[family.name] if family.backend else _Words("pod")
-    total = _sum(words, f"rate({text(family.total)}[5m])")
-    bad = [_sum(words, f"rate({text(family.total, one)}[5m])") for one in family.bad]
-    labels = {"source": family.name}
+def _group(group: RatioPresetGroup) -> Iterator[Record]:
+    words = _ROUTERS[group.name] if group.backend else _Words("pod")
+    total = _sum(words, f"rate({text(group.total)}[5m])")
+    bad = [_sum(words, f"rate({text(group.total, one)}[5m])") for one in group.bad]
+    labels = {"source": group.name}
     yield Record(REQUESTS, total, labels)
     # Where nothing has failed yet there is no series of failures.
-    none = f'0 * {REQUESTS}{{source="{family.name}"}}'
+    none = f'0 * {REQUESTS}{{source="{group.name}"}}'
     yield Record(ERRORS, "\nor ".join((*bad, f"sum by ({BY}) ({none})")), labels)
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from canary.alerts.model import Alert, Group, Record, Settings, Severity, Team
 from canary.core.pool import SCRAPE_ONLY
 from canary.core.series import Matcher, MatchOp, Selector
-from canary.metrics.families import PoolFamily, pool_families, text
 from canary.metrics.pod_names import CANARY, SERVICE
+from canary.metrics.preset_groups import PoolPresetGroup, pool_preset_groups, text
 
 BY = "namespace, service, version, pod, pool"
 """The labels of everything that is recorded of pools, `preset`, and all that tell pools apart."""
@@ -34,88 +34,88 @@ _NAMED = Matcher("pod", MatchOp.NOT_EQUAL, "")
 
 def group(settings: Settings) -> Group:
     """All rules about pools."""
-    records = [record for family in pool_families() for record in _family(family)]
+    records = [record for group in pool_preset_groups() for record in _group(group)]
     return Group("canary-pools", "15s", (*records, *_derived(), *_alerts(settings)))
 
 
-def _family(family: PoolFamily) -> Iterator[Record]:
-    yield _record(IN_USE, family, _in_use(family))
-    if family.maximum:
+def _group(group: PoolPresetGroup) -> Iterator[Record]:
+    yield _record(IN_USE, group, _in_use(group))
+    if group.maximum:
         # 0 means unlimited, of which there is no share.
-        yield _record(MAXIMUM, family, f"{_maximum(family, family.maximum)} > 0")
-    if family.waiting:
-        parts = [_pools(family, text(one, *_conditions(family))) for one in family.waiting]
-        yield _record(WAITING, family, "\nor ".join(parts))
-    if family.timeouts:
-        parts = [_pools(family, _rate(family, one, "2m")) for one in family.timeouts]
-        yield _record(REFUSED, family, "\nor ".join(parts))
-    if family.hold:
-        unit = "" if family.hold_unit == 1 else f" * {family.hold_unit:g}"
-        yield _record(GIVEN_BACK, family, _pools(family, _rate(family, family.hold, "10m")) + unit)
+        yield _record(MAXIMUM, group, f"{_maximum(group, group.maximum)} > 0")
+    if group.waiting:
+        parts = [_pools(group, text(one, *_conditions(group))) for one in group.waiting]
+        yield _record(WAITING, group, "\nor ".join(parts))
+    if group.timeouts:
+        parts = [_pools(group, _rate(group, one, "2m")) for one in group.timeouts]
+        yield _record(REFUSED, group, "\nor ".join(parts))
+    if group.hold:
+        unit = "" if group.hold_unit == 1 else f" * {group.hold_unit:g}"
+        yield _record(GIVEN_BACK, group, _pools(group, _rate(group, group.hold, "10m")) + unit)
 
 
-def _record(name: str, family: PoolFamily, expression: str) -> Record:
-    return Record(name, expression, {"preset": family.name})
+def _record(name: str, group: PoolPresetGroup, expression: str) -> Record:
+    return Record(name, expression, {"preset": group.name})
 
 
-def _conditions(family: PoolFamily) -> tuple[Matcher, ...]:
+def _conditions(group: PoolPresetGroup) -> tuple[Matcher, ...]:
     """Series without a pod's name would be added up over all pods."""
-    return () if family.backend else (_NAMED,)
+    return () if group.backend else (_NAMED,)
 
 
-def _rate(family: PoolFamily, selector: Selector, window: str) -> str:
-    return f"rate({text(selector, *_conditions(family))}[{window}])"
+def _rate(group: PoolPresetGroup, selector: Selector, window: str) -> str:
+    return f"rate({text(selector, *_conditions(group))}[{window}])"
 
 
-def _in_use(family: PoolFamily) -> str:
-    taken = _pools(family, text(family.in_use, *_conditions(family)))
-    if family.idle is None:
+def _in_use(group: PoolPresetGroup) -> str:
+    taken = _pools(group, text(group.in_use, *_conditions(group)))
+    if group.idle is None:
         return taken
-    return f"{taken}\n- {_pools(family, text(family.idle, *_conditions(family)))}"
+    return f"{taken}\n- {_pools(group, text(group.idle, *_conditions(group)))}"
 
 
-def _maximum(family: PoolFamily, maximum: Selector) -> str:
-    own = f'{IN_USE}{{preset="{family.name}"}}'
-    if family.maximum_by:
-        pools = ", ".join(("namespace", "pod", "instance", *family.maximum_by))
-        most = f"max by ({pools}) ({text(maximum, *_conditions(family))})"
+def _maximum(group: PoolPresetGroup, maximum: Selector) -> str:
+    own = f'{IN_USE}{{preset="{group.name}"}}'
+    if group.maximum_by:
+        pools = ", ".join(("namespace", "pod", "instance", *group.maximum_by))
+        most = f"max by ({pools}) ({text(maximum, *_conditions(group))})"
         return f"({own} * 0\n+ on ({pools}) group_left () {most})"
-    if not family.shared_maximum:
-        return _pools(family, text(maximum, *_conditions(family)))
+    if not group.shared_maximum:
+        return _pools(group, text(maximum, *_conditions(group)))
     server = f'label_replace({text(maximum)}, "pod", "$1", "instance", "(.+)")'
     pods = "namespace, pod"
     return f"sum by ({BY}) ({own} * 0\n+ on ({pods}) group_left () max by ({pods}) ({server}))"
 
 
-def _pools(family: PoolFamily, series: str) -> str:
+def _pools(group: PoolPresetGroup, series: str) -> str:
     """One series per pool, with the labels that all exporters get.
 
     Pools that differ in any label are different pools, and the fullest one counts: nothing is
     summed. Two scrapes of one process count once.
     """
-    if family.backend:
-        own = dict.fromkeys(("namespace", "instance", family.who))
+    if group.backend:
+        own = dict.fromkeys(("namespace", "instance", group.who))
         series = f"sum by ({', '.join(own)}) ({series})"
     else:
-        series = f"max without ({', '.join(_dropped(family))}) ({series})"
-    for label in family.pools:
+        series = f"max without ({', '.join(_dropped(group))}) ({series})"
+    for label in group.pools:
         series = _replaced(series, "pool", "$1", label, "(.+)") if label != "pool" else series
-    series = _replaced(series, "service", "$1", family.who, SERVICE)
-    series = _replaced(series, "version", "stable", family.who, ".*")
-    series = _replaced(series, "version", "canary", family.who, CANARY)
-    if family.backend:
+    series = _replaced(series, "service", "$1", group.who, SERVICE)
+    series = _replaced(series, "version", "stable", group.who, ".*")
+    series = _replaced(series, "version", "canary", group.who, CANARY)
+    if group.backend:
         series = _replaced(series, "pod", "$1", "instance", "(.+)")
         return f"sum by ({BY}) ({series})"
     return series
 
 
-def _dropped(family: PoolFamily) -> Iterable[str]:
+def _dropped(group: PoolPresetGroup) -> Iterable[str]:
     """Labels of the scrape and of the exporter's kinds of connections; those we replace.
 
     Were these kept, replacing some could make two series alike, which fails the whole rule.
     """
-    kinds = (one.label for one in family.in_use.matchers)
-    named = ("pool",) if family.pools and "pool" not in family.pools else ()
+    kinds = (one.label for one in group.in_use.matchers)
+    named = ("pool",) if group.pools and "pool" not in group.pools else ()
     return dict.fromkeys((*sorted(SCRAPE_ONLY), *kinds, *_REPLACED, *named))
 
 

@@ -28,9 +28,9 @@ from canary.gates.matchers import parse_matchers
 from canary.gates.past import Fate, Life, PastRelease, Split, lives, of_window, past_releases
 from canary.gates.past_csv import Written, written_releases
 from canary.interfaces import MetricSource
-from canary.metrics.compiler import Context
 from canary.metrics.prometheus import MAX_POINTS
 from canary.metrics.promql import promql, vector_selector
+from canary.metrics.queries import Context
 
 _MESHES = {"istio", "linkerd"}
 """Presets that call the sides by their workloads; others by their Services."""

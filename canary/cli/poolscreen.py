@@ -14,7 +14,7 @@ from canary.cli.clock import now
 from canary.cli.output import As
 from canary.cli.output import document as printed
 from canary.errors import ExitCode, TransientError
-from canary.metrics.families import pool_families
+from canary.metrics.preset_groups import pool_preset_groups
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
 from canary.render.pools import HEADS, PoolNow, PoolsView, document, plain, row
 from canary.render.releases import table, widths_of
@@ -112,7 +112,7 @@ def _title(found: Sequence[PoolNow], namespace: str) -> str:
 
 
 def _nothing(options: PrometheusOptions, namespace: str) -> str:
-    presets = ", ".join(name for family in pool_families() for name in family.presets)
+    presets = ", ".join(name for group in pool_preset_groups() for name in group.presets)
     where = f" with namespace={namespace!r}" if namespace else ""
     return (
         f"no connection pool{where} has metrics at {options.url}; these exporters are known: "

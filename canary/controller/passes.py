@@ -19,7 +19,7 @@ from canary.errors import (
 )
 from canary.interfaces import Clock, Key
 from canary.kube.failures import NotLeaderError
-from canary.metrics.patient import LateError
+from canary.metrics.nonblocking import LateError
 from canary.reconcile import reconcile
 from canary.report import Outcome
 

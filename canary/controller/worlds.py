@@ -10,9 +10,9 @@ from canary.core.series import MetricAnswer, NoData, SeriesQuery
 from canary.core.snapshot import Route, Wish
 from canary.interfaces import Key, MetricSource, ReleaseStore, World
 from canary.kube.objects import Objects
-from canary.metrics.batch import Batch
-from canary.metrics.compile import preset_of
-from canary.metrics.patient import Patient
+from canary.metrics.batch import QueryBatcher
+from canary.metrics.nonblocking import NonBlockingSource
+from canary.metrics.queries import preset_of
 from canary.routers.registry import router_of
 
 
@@ -84,7 +84,7 @@ class Nothing:
 class Chosen:
     """See MetricSource: the one that the release's spec names, as it was read last."""
 
-    patient: Patient
+    patient: NonBlockingSource
     scrapers: Scrapers
     source: MetricSource = field(default_factory=Nothing)
 
@@ -122,7 +122,7 @@ class Worlds:
     """Makes each release's World, and keeps what belongs to it alone."""
 
     def __init__(
-        self, common: World, batch: Batch, scrapers: Scrapers, wake: Callable[[Key], None]
+        self, common: World, batch: QueryBatcher, scrapers: Scrapers, wake: Callable[[Key], None]
     ) -> None:
         self._common = common
         self._batch = batch
@@ -134,7 +134,7 @@ class Worlds:
         """The release's World, and its metric source by itself."""
         chosen = self._chosen.get(key)
         if chosen is None:
-            patient = Patient(self._batch, lambda: self._wake(key))
+            patient = NonBlockingSource(self._batch, lambda: self._wake(key))
             chosen = self._chosen[key] = Chosen(patient, self._scrapers)
         releases = KnownReleases(self._common.releases, chosen.choose)
         return replace(self._common, releases=releases, metrics=chosen), chosen

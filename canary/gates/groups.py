@@ -23,18 +23,22 @@ from canary.core.series import (
     Unavailable,
 )
 from canary.errors import UsageError
-from canary.metrics.compile import (
+from canary.metrics.presets import RatioPreset
+from canary.metrics.promql import promql
+from canary.metrics.queries import (
+    UNASKED,
+    Context,
+    RatioQueries,
     answers_of,
     compile_metric,
     counting_preset,
     known_by,
+    latency_preset,
+    pool_preset,
     preset_of,
     slow_of,
     told_apart,
 )
-from canary.metrics.compiler import UNASKED, Context, RatioQueries, latency_preset, pool_preset
-from canary.metrics.presets import RatioPreset
-from canary.metrics.promql import promql
 from canary.metrics.selectors import parse_selector
 
 GROUP = "group"

@@ -17,9 +17,9 @@ from canary.errors import CanaryError, ExitCode, TransientError, UsageError
 from canary.gates.compare import LOOKBACK, Look, Span, State, look
 from canary.gates.groups import GROUP, ROUTERS, Groups, answered, own_queries, probe_of, queries_of
 from canary.interfaces import MetricSource
-from canary.metrics.compile import counting_preset
 from canary.metrics.native import native_of
 from canary.metrics.presets import RATIOS, RatioPreset
+from canary.metrics.queries import counting_preset
 
 _PROBES = 100
 """Points in which a preset's series are looked for."""

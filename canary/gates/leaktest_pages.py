@@ -17,9 +17,8 @@ from canary.core.series import (
 )
 from canary.errors import UsageError
 from canary.gates.leaktest_rounds import Reading
-from canary.metrics.compile import answers_of
-from canary.metrics.compiler import Context, PoolQueries, compile_pool, pool_preset
 from canary.metrics.presets import POOLS, PoolPreset
+from canary.metrics.queries import Context, PoolQueries, answers_of, compile_pool, pool_preset
 from canary.metrics.scrape import Scrape, ScrapeOptions, ScrapeTarget
 
 _FILES = SeriesQuery("files", Selector("process_open_fds"), ())

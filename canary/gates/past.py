@@ -10,7 +10,6 @@ from enum import StrEnum
 
 from canary.core.series import Matcher, MatchOp, Series
 from canary.gates.groups import Groups
-from canary.metrics.compiler import Context
 from canary.metrics.pod_names import (
     CANARY_SUFFIX,
     is_canary_of,
@@ -18,6 +17,7 @@ from canary.metrics.pod_names import (
     pods_of_replica_set,
     replica_set_of,
 )
+from canary.metrics.queries import Context
 
 GAP = 300.0
 """Seconds without any series after which a version is gone: as long as Prometheus looks back."""

@@ -16,7 +16,7 @@ from canary.core.rollout import canary_replicas, decide
 from canary.core.snapshot import Canary, Pod, Route, Snapshot, Target, Wish
 from canary.gates.engines import Engines
 from canary.gates.scenario import Counts, Scenario, Service
-from canary.metrics.compiler import pool_preset
+from canary.metrics.queries import pool_preset
 
 HISTORY = 3600.0
 """Seconds of stable's past that the judge has read when a release begins."""

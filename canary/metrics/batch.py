@@ -24,9 +24,9 @@ from canary.core.series import (
     Unavailable,
 )
 from canary.interfaces import MetricSource
-from canary.metrics.late import Latecomers
+from canary.metrics.late import LateSampleCorrector
 from canary.metrics.native import native_of
-from canary.metrics.templates import Member, Template, template_of
+from canary.metrics.query_template import Member, Template, template_of
 
 SPAN = 300.0
 """Seconds before the judged range that every question of a release reaches back."""
@@ -74,7 +74,7 @@ class _Split:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PendingAnswers:
     """Questions on their way."""
 
     parts: Mapping[str, "Future[MetricAnswer]"]
@@ -98,7 +98,7 @@ class Asked:
             part.add_done_callback(lambda _: call() if self.done else None)
 
 
-class Batch:
+class QueryBatcher:
     """A MetricSource in front of one Prometheus, shared by all releases and threads."""
 
     def __init__(
@@ -115,7 +115,7 @@ class Batch:
         self._members: dict[tuple[Template, float], dict[Member, float]] = {}
         """Per template and step: who asks, and for which time last."""
         self._shared: dict[_Moment, _Shared] = {}
-        self._latecomers = Latecomers()
+        self._latecomers = LateSampleCorrector()
 
     def read(
         self, queries: Sequence[SeriesQuery], start: float, end: float, step: float
@@ -134,10 +134,12 @@ class Batch:
         """See MetricSource; whole seconds."""
         return float(math.floor(now - self.lag))
 
-    def ask(self, queries: Sequence[SeriesQuery], start: float, end: float, step: float) -> Asked:
+    def ask(
+        self, queries: Sequence[SeriesQuery], start: float, end: float, step: float
+    ) -> PendingAnswers:
         """Sends what nobody has sent yet; returns at once."""
         grid = Grid(math.floor(start), math.floor(end), step)
-        return Asked({query.key: self._ask(query, grid) for query in queries})
+        return PendingAnswers({query.key: self._ask(query, grid) for query in queries})
 
     def close(self) -> None:
         """Sends nothing more; what is under way is left to its time-out."""

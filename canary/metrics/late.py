@@ -33,7 +33,7 @@ _BACKWARDS = (
 )
 
 
-class Latecomers:
+class LateSampleCorrector:
     """What was read last, and how long a scrape may take until its values can be read (`lag`)."""
 
     def __init__(self, shortest: float = SHORTEST, longest: float = LONGEST) -> None:

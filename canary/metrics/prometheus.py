@@ -34,7 +34,7 @@ from canary.core.series import (
     SeriesQuery,
     Unavailable,
 )
-from canary.metrics.breaker import Breaker
+from canary.metrics.circuit_breaker import CircuitBreaker
 from canary.metrics.http import (
     BoundedAdapter,
     BrokenOffError,
@@ -64,7 +64,7 @@ Matrix = Mapping[tuple[tuple[str, str], ...], list[tuple[float, float]]]
 class PrometheusOptions:
     """Where Prometheus is and how to ask; times in seconds.
 
-    `lag` is how long a scrape may take until its values can be read; a Batch finds that out itself.
+    `lag` is how long a scrape may take until its values can be read; QueryBatcher measures it.
     """
 
     url: str
@@ -113,7 +113,7 @@ class Prometheus:
         self, options: PrometheusOptions, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._options = options
-        self._breaker = Breaker(options.failures, options.rest, clock)
+        self._breaker = CircuitBreaker(options.failures, options.rest, clock)
         self._closing = threading.Event()
         self._client = _client(options)
 

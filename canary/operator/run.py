@@ -23,7 +23,7 @@ from canary.kube.reflector import Source
 from canary.kube.releases import KubeReleases
 from canary.kube.timing import Stopper, Timing
 from canary.kube.workloads import KubeWorkloads, Webhooks
-from canary.metrics.batch import Batch
+from canary.metrics.batch import QueryBatcher
 from canary.notify.counts import Counts
 from canary.notify.messenger import Everybody, Messenger
 from canary.notify.secrets import ClusterSecrets, MountedSecrets
@@ -83,7 +83,7 @@ class Operator:
         self._clock = clock
         self._timing = timing
         self._telemetry = telemetry
-        self._batch = Batch(metrics, count=telemetry.queries.inc)
+        self._batch = QueryBatcher(metrics, count=telemetry.queries.inc)
         self._webhooks = Webhooks()
         self._holding = HoldingNow(api.plain, settings.hold, settings.policy)
         self._resign = Stopper(timing)

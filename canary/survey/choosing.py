@@ -8,8 +8,8 @@ from canary.api.traffic import MAX_ROUTES
 from canary.core.increments import Side
 from canary.errors import NotFoundError, UsageError
 from canary.kube.objects import SERVICES, Object
-from canary.metrics.compiler import Context
 from canary.metrics.presets import POOLS, RATIOS
+from canary.metrics.queries import Context
 from canary.routers.gateway_api import ENVOY_GATEWAY, GRPC_ROUTE
 from canary.routers.names import Names
 from canary.survey.around import Around, Way

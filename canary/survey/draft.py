@@ -9,7 +9,7 @@ from canary.core.rollout import canary_replicas, pods_for_share
 from canary.core.snapshot import Obstacle
 from canary.errors import UsageError
 from canary.kube.workloads.isolation import isolate
-from canary.metrics.compiler import ratio_preset
+from canary.metrics.queries import ratio_preset
 from canary.survey.around import Around, Way
 from canary.survey.choosing import Measured
 from canary.survey.notes import Found, notes

@@ -11,9 +11,8 @@ from canary.core.series import SeriesQuery
 from canary.errors import NotFoundError, UsageError
 from canary.kube.objects import DEPLOYMENTS, PODS, Object
 from canary.kube.transport import Transport
-from canary.metrics.compile import answers_of
-from canary.metrics.compiler import Context, RatioQueries, compile_ratio, ratio_preset
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
+from canary.metrics.queries import Context, RatioQueries, answers_of, compile_ratio, ratio_preset
 from canary.survey.around import look_around
 from canary.survey.choosing import Measured, Wanted, choose, context_of, measure
 from canary.survey.evidence import Traffic, traffic_of

@@ -25,7 +25,7 @@ from canary.core.series import (
 from canary.core.snapshot import PoolSamples
 from canary.errors import TransientError
 from canary.interfaces import MetricSource
-from canary.metrics.families import PoolFamily, place, pool_families
+from canary.metrics.preset_groups import PoolPresetGroup, place, pool_preset_groups
 from canary.metrics.promql import one_of, vector_selector
 from canary.render.pools import PoolNow, by_nearness
 
@@ -52,14 +52,14 @@ def read_pools(source: MetricSource, now: float, namespace: str = "") -> tuple[P
     where = (Matcher("namespace", MatchOp.EQUAL, namespace),) if namespace else ()
     there = _present(source, end, where)
     found: list[PoolNow] = []
-    for family in pool_families():
-        if family.in_use.metric in there:
-            found.extend(_family(source, family, grid, where))
+    for group in pool_preset_groups():
+        if group.in_use.metric in there:
+            found.extend(_group(source, group, grid, where))
     return by_nearness(found)
 
 
 def _present(source: MetricSource, end: float, where: tuple[Matcher, ...]) -> frozenset[str]:
-    names = one_of(tuple(dict.fromkeys(family.in_use.metric for family in pool_families())))
+    names = one_of(tuple(dict.fromkeys(group.in_use.metric for group in pool_preset_groups())))
     conditions = (Matcher("__name__", MatchOp.REGEX, names), *where)
     text = ",".join(f"{one.label}{one.op.value}{_quoted(one.value)}" for one in conditions)
     # A source leaves out the label __name__, so the name is asked for as a label of its own.
@@ -86,26 +86,26 @@ def _series(answer: MetricAnswer) -> Sequence[Series]:
             return ()
 
 
-def _family(
-    source: MetricSource, family: PoolFamily, grid: Grid, where: tuple[Matcher, ...]
+def _group(
+    source: MetricSource, group: PoolPresetGroup, grid: Grid, where: tuple[Matcher, ...]
 ) -> Iterator[PoolNow]:
-    by = (family.who, "namespace", "instance", *(() if family.backend else family.pools))
-    named = _selectors(family)
+    by = (group.who, "namespace", "instance", *(() if group.backend else group.pools))
+    named = _selectors(group)
     queries = [
-        SeriesQuery(key, Selector(one.metric, (*one.matchers, *where)), (family.who,), raw=True)
+        SeriesQuery(key, Selector(one.metric, (*one.matchers, *where)), (group.who,), raw=True)
         for key, one in named.items()
     ]
     answers = source.read(queries, grid.start, grid.end, grid.step)
     present = _there_now(source, queries[0].selector, by, grid.end)
     rounds = Rounds(grid.start, grid.times()[1:])
-    raw = _answers(family, by, answers)
+    raw = _answers(group, by, answers)
     sampled = pool_samples_of(raw, rounds)
     odd = _not_numbers(raw.in_use, present)
     for series in _series(sampled.in_use):
         here = {name: value for name, value in series.labels.items() if name in by}
         if here in present and not any(series.labels.items() <= one.items() for one in odd):
-            yield _pool(family, series, sampled, rounds)
-    yield from (_place(family, {k: v for k, v in one.items() if k in by}) for one in odd)
+            yield _pool(group, series, sampled, rounds)
+    yield from (_place(group, {k: v for k, v in one.items() if k in by}) for one in odd)
 
 
 def _not_numbers(
@@ -117,15 +117,15 @@ def _not_numbers(
     return present if isinstance(answer, NoData) and answer.why == NOT_NUMBERS else ()
 
 
-def _selectors(family: PoolFamily) -> dict[str, Selector]:
+def _selectors(group: PoolPresetGroup) -> dict[str, Selector]:
     """What is asked, by a name; first the connections in use."""
     every = {
-        "in_use": family.in_use,
-        "idle": family.idle,
-        "maximum": family.maximum,
-        **{f"waiting{index}": one for index, one in enumerate(family.waiting)},
-        **{f"timeouts{index}": one for index, one in enumerate(family.timeouts)},
-        "hold": family.hold,
+        "in_use": group.in_use,
+        "idle": group.idle,
+        "maximum": group.maximum,
+        **{f"waiting{index}": one for index, one in enumerate(group.waiting)},
+        **{f"timeouts{index}": one for index, one in enumerate(group.timeouts)},
+        "hold": group.hold,
     }
     return {key: one for key, one in every.items() if one is not None}
 
@@ -140,7 +140,7 @@ def _there_now(
 
 
 def _answers(
-    family: PoolFamily, by: tuple[str, ...], answers: Mapping[str, MetricAnswer]
+    group: PoolPresetGroup, by: tuple[str, ...], answers: Mapping[str, MetricAnswer]
 ) -> PoolAnswers:
     def every(part: str) -> MetricAnswer | None:
         """Of all selectors of this part: two presets may name it differently."""
@@ -152,18 +152,18 @@ def _answers(
         answers["in_use"],
         every("maximum") or NoData("none"),
         by,
-        family.who,
+        group.who,
         lambda _: Side.STABLE,
         every("idle"),
         every("waiting"),
         every("timeouts"),
         every("hold"),
-        family.hold_unit,
-        apart=family.backend is None,
+        group.hold_unit,
+        apart=group.backend is None,
     )
 
 
-def _pool(family: PoolFamily, series: Series, sampled: PoolSamples, rounds: Rounds) -> PoolNow:
+def _pool(group: PoolPresetGroup, series: Series, sampled: PoolSamples, rounds: Rounds) -> PoolNow:
     def own(answer: MetricAnswer | None) -> list[Series]:
         """Of this pool: for a whole server where the labels are fewer."""
         found = answer.series if isinstance(answer, Found) else ()
@@ -175,17 +175,17 @@ def _pool(family: PoolFamily, series: Series, sampled: PoolSamples, rounds: Roun
     sides = PoolSeries(
         in_use=[series],
         maximum=maximum,
-        label=family.who,
+        label=group.who,
         side_of=lambda _: Side.STABLE,
         waiting=waiting,
         timeouts=timeouts,
         hold=hold,
-        hold_unit=family.hold_unit,
+        hold_unit=group.hold_unit,
     )
     readings = [one for sample in pool_samples(sides, (), rounds) for one in sample.readings]
     held, empty_in = _leak(readings) if hold else (None, None)
     return replace(
-        _place(family, series.labels),
+        _place(group, series.labels),
         in_use=series.points[-1][1],
         maximum=_last(maximum) or None,
         waiting=_last(waiting),
@@ -195,16 +195,16 @@ def _pool(family: PoolFamily, series: Series, sampled: PoolSamples, rounds: Roun
     )
 
 
-def _place(family: PoolFamily, labels: Mapping[str, str]) -> PoolNow:
+def _place(group: PoolPresetGroup, labels: Mapping[str, str]) -> PoolNow:
     """Whose pool it is; nothing is known of its figures."""
-    who = labels.get(family.who, "")
+    who = labels.get(group.who, "")
     service, version = place(who)
     return PoolNow(
-        preset=family.name,
+        preset=group.name,
         namespace=labels.get("namespace", ""),
         service=service,
         version=version if who else "",
-        pod=labels.get("instance", "") if family.backend else who or labels.get("instance", ""),
+        pod=labels.get("instance", "") if group.backend else who or labels.get("instance", ""),
         pool="/".join(value for name, value in labels.items() if value and name not in _PLACE),
     )
 

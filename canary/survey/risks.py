@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from canary.api import CheckMoment, Metric, OnInconclusive, Path, Source, Spec, format_duration
 from canary.core.increments import Side
 from canary.errors import UsageError
-from canary.metrics.compile import compile_metric, counting_preset, preset_of
-from canary.metrics.compiler import Context
 from canary.metrics.presets import RATIOS, Per
+from canary.metrics.queries import Context, compile_metric, counting_preset, preset_of
 from canary.routers.gateway_api import GRPC_ROUTE
 from canary.survey.rules import Finding, finding
 from canary.text.format import percent

@@ -10,12 +10,18 @@ from canary.core.pool import UNLIMITED
 from canary.core.sampling import RatioAnswers, blindness
 from canary.core.series import Found, MetricAnswer, NoData, SeriesQuery, Unavailable
 from canary.errors import CanaryError, UsageError
-from canary.metrics.compile import OwnQuery, answers_of, compile_metric
-from canary.metrics.compiler import Context, PoolQueries, RatioQueries
 from canary.metrics.native import native_of, refusal
 from canary.metrics.pod_names import pods_of
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
 from canary.metrics.promql import promql, vector_selector
+from canary.metrics.queries import (
+    Context,
+    OwnQuery,
+    PoolQueries,
+    RatioQueries,
+    answers_of,
+    compile_metric,
+)
 from canary.survey.evidence import Traffic, course_of, traffic_of
 from canary.survey.finding_out import scrape_interval
 from canary.survey.inquiry import Inquiry

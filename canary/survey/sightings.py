@@ -7,7 +7,6 @@ from canary.core.buckets import SlowAbove, nearest_bound
 from canary.core.sampling import untold
 from canary.core.series import NoData, Series, SeriesQuery
 from canary.errors import UsageError
-from canary.metrics.compiler import Context, compile_latency, compile_pool, compile_ratio
 from canary.metrics.presets import (
     LATENCIES,
     POOLS,
@@ -17,6 +16,7 @@ from canary.metrics.presets import (
     PoolPreset,
     RatioPreset,
 )
+from canary.metrics.queries import Context, compile_latency, compile_pool, compile_ratio
 from canary.survey.inquiry import Labels
 
 Ask = Callable[[SeriesQuery], Sequence[Labels]]

@@ -22,10 +22,9 @@ from canary.core.increments import Side
 from canary.errors import ExitCode
 from canary.gates.backtest import decides
 from canary.gates.compare import Look, Span, looks
-from canary.metrics.batch import Batch
-from canary.metrics.compile import answers_of, compile_metric
-from canary.metrics.compiler import Context
+from canary.metrics.batch import QueryBatcher
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
+from canary.metrics.queries import Context, answers_of, compile_metric
 from tests.gates.archive import Backfilled
 from tests.metrics.servers import Reply, Request, Server
 
@@ -302,7 +301,10 @@ def as_operator(url: str, name: str) -> Look:
     analysis = release.spec.analysis
     span = Span.of(BEGAN - STEP, END, STEP)
     compiled = compile_metric(analysis.metrics[0], context)
-    with closing(Prometheus(PrometheusOptions(url))) as source, closing(Batch(source)) as batch:
+    with (
+        closing(Prometheus(PrometheusOptions(url))) as source,
+        closing(QueryBatcher(source)) as batch,
+    ):
         grid = span.grid
         answers = batch.read(compiled.queries(), grid.start, grid.end, grid.step)
     raw = {"own": answers_of(compiled, answers, started)}

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from canary.metrics.families import pool_families, ratio_families
+from canary.metrics.preset_groups import pool_preset_groups, ratio_preset_groups
 from tests.manifests.promtool import Found, Rows, evaluated
 
 PAGES = Path(__file__).parents[1] / "metrics/expositions"
 PLACE = {"namespace": "prod", "pod": "auth-6c9d8f7b5-x2k4p", "instance": "10.0.0.7:8080"}
-POOLS = [(name, family.name) for family in pool_families() for name in family.presets]
-PER_POD = [one for one in ratio_families() if one.backend is None]
+POOLS = [(name, family.name) for family in pool_preset_groups() for name in family.presets]
+PER_POD = [one for one in ratio_preset_groups() if one.backend is None]
 ROUTERS = {
     "istio": ("prod", "auth"),
     "linkerd": ("prod", "auth"),

@@ -18,13 +18,13 @@ from canary.core.series import (
     SeriesQuery,
     Unavailable,
 )
-from canary.metrics.batch import Batch
-from canary.metrics.compiler import Context, compile_pool, compile_ratio, pool_preset, ratio_preset
+from canary.metrics.batch import QueryBatcher
 from canary.metrics.history import History, difference, finite, summed
 from canary.metrics.late import SHORTEST
-from canary.metrics.patient import LateError, Patient
+from canary.metrics.nonblocking import LateError, NonBlockingSource
 from canary.metrics.promql import promql
-from canary.metrics.templates import template_of
+from canary.metrics.queries import Context, compile_pool, compile_ratio, pool_preset, ratio_preset
+from canary.metrics.query_template import template_of
 
 STEP = 10.0
 PODS = {"a": ("a-1", "a-2"), "b": ("b-1",), "c": ("c-1",)}
@@ -113,7 +113,9 @@ def pool(namespace: str) -> tuple[SeriesQuery, ...]:
     return compile_pool(pool_preset("psycopg-pool"), context(namespace), "pool").queries()
 
 
-def ask(batch: Batch, queries: Sequence[SeriesQuery], end: float) -> Mapping[str, MetricAnswer]:
+def ask(
+    batch: QueryBatcher, queries: Sequence[SeriesQuery], end: float
+) -> Mapping[str, MetricAnswer]:
     """One pass of a release that is on time."""
     return batch.read(queries, end - 300 - STEP, end, STEP)
 
@@ -121,7 +123,7 @@ def ask(batch: Batch, queries: Sequence[SeriesQuery], end: float) -> Mapping[str
 def test_one_query_for_all() -> None:
     """From the second time on, all releases together send one query per template."""
     source = Source()
-    batch = Batch(source)
+    batch = QueryBatcher(source)
     for end in (500.0, 510.0):
         source.asked.clear()
         for namespace in PODS:
@@ -135,7 +137,7 @@ def test_one_query_for_all() -> None:
 def test_same_answer_as_alone(queries) -> None:
     """Each release's part of a shared answer is what Prometheus would have told it alone."""
     source = Source()
-    batch = Batch(source)
+    batch = QueryBatcher(source)
     for end in (500.0, 510.0, 520.0):
         for namespace in PODS:
             mine = queries(namespace)[:1]
@@ -146,7 +148,7 @@ def test_same_answer_as_alone(queries) -> None:
 def test_late_release_asks_alone() -> None:
     """A range that reaches further back is asked for by itself, and only that far by it."""
     source = Source()
-    batch = Batch(source)
+    batch = QueryBatcher(source)
     ask(batch, ratio("a")[:1], 500.0)
     source.ranges.clear()
     answers = batch.read(ratio("b")[:1], 100.0, 500.0, STEP)
@@ -159,7 +161,7 @@ def test_late_release_asks_alone() -> None:
 def test_leavers_are_left_out() -> None:
     """Who has not asked for a minute is in no query any more."""
     source = Source()
-    batch = Batch(source)
+    batch = QueryBatcher(source)
     for namespace in PODS:
         ask(batch, ratio(namespace)[:1], 500.0)
     for end in (510.0, 520.0, 600.0):
@@ -171,7 +173,7 @@ def test_leavers_are_left_out() -> None:
 def test_askers_share_one_answer() -> None:
     """Who asks while the query is on its way waits for the same answer."""
     source = Source()
-    batch = Batch(source)
+    batch = QueryBatcher(source)
     ask(batch, ratio("a")[:1], 500.0)
     ask(batch, ratio("b")[:1], 500.0)
     source.asked.clear()
@@ -187,7 +189,7 @@ def test_askers_share_one_answer() -> None:
 def test_releases_whose_series_are_too_many_together_are_answered_one_by_one() -> None:
     """The trouble of one that has too many by itself is its own."""
     source = Source(most=1)
-    batch = Batch(source)
+    batch = QueryBatcher(source)
     found = {}
     for end in (500.0, 510.0):
         for namespace in PODS:
@@ -202,7 +204,7 @@ def test_releases_whose_series_are_too_many_together_are_answered_one_by_one() -
 def test_outage_is_shared_and_not_kept() -> None:
     """An answer that did not come is nobody's; the next one who looks asks again."""
     source = Source(broken="down")
-    batch = Batch(source)
+    batch = QueryBatcher(source)
     assert ask(batch, ratio("a")[:1], 500.0)["errors.total"] == Unavailable("down")
     source.broken = ""
     assert isinstance(ask(batch, ratio("a")[:1], 500.0)["errors.total"], Found)
@@ -260,7 +262,7 @@ def test_pass_does_not_wait() -> None:
     """While an answer is awaited nothing is asked; once it is there, the same question has it."""
     source = Source()
     ready = threading.Event()
-    patient = Patient(Batch(source), ready.set, wait=0.01)
+    patient = NonBlockingSource(QueryBatcher(source), ready.set, wait=0.01)
     source.go_on.clear()
     question = ratio("a")[:1], 200.0, 510.0, STEP
     with pytest.raises(LateError):

@@ -3,7 +3,7 @@
 import pytest
 
 from canary.core.series import Found, NoData, Series
-from canary.metrics.late import LONGEST, SHORTEST, Latecomers
+from canary.metrics.late import LONGEST, SHORTEST, LateSampleCorrector
 
 POD = {"pod": "a"}
 
@@ -21,7 +21,7 @@ def points(answer: object) -> tuple[tuple[float, float], ...]:
 
 def test_what_came_late_counts_right_after_the_end_that_was_read_without_it():
     """The scrape of 9.8 was not there when 10.0 was read: it belongs to what comes after."""
-    source = Latecomers()
+    source = LateSampleCorrector()
     source.corrected("q", 10.0, counted((4.8, 100.0)))
     second = source.corrected("q", 15.0, counted((4.8, 100.0), (9.8, 107.0), (14.8, 109.0)))
     assert points(second) == ((4.8, 100.0), (10.001, 107.0), (14.8, 109.0))
@@ -29,7 +29,7 @@ def test_what_came_late_counts_right_after_the_end_that_was_read_without_it():
 
 def test_every_release_that_asks_again_gets_the_same_times():
     """The correction holds for a release that is a few rounds behind the others."""
-    source = Latecomers()
+    source = LateSampleCorrector()
     source.corrected("q", 10.0, counted((4.8, 100.0)))
     source.corrected("q", 15.0, counted((4.8, 100.0), (9.8, 107.0), (14.8, 107.0)))
     third = source.corrected("q", 20.0, counted((9.8, 107.0), (14.8, 107.0), (19.8, 109.0)))
@@ -38,7 +38,7 @@ def test_every_release_that_asks_again_gets_the_same_times():
 
 def test_reading_waits_longer_once_a_sample_came_late():
     """Twice as long each time, up to a bound; shorter again after ten quiet minutes."""
-    source = Latecomers()
+    source = LateSampleCorrector()
     late = []
     for turn in range(8):
         end = 10.0 * turn
@@ -53,7 +53,7 @@ def test_reading_waits_longer_once_a_sample_came_late():
 
 def test_a_prometheus_that_goes_backwards_is_no_data():
     """Two servers behind one address: the other one has not scraped that far yet."""
-    source = Latecomers()
+    source = LateSampleCorrector()
     source.corrected("q", 10.0, counted((4.8, 100.0), (9.8, 107.0)))
     answer = source.corrected("q", 11.0, counted((3.1, 90.0), (8.1, 99.0)))
     assert isinstance(answer, NoData)
@@ -63,7 +63,7 @@ def test_a_prometheus_that_goes_backwards_is_no_data():
 
 def test_values_in_time_change_nothing():
     """Counters that rise are not late."""
-    source = Latecomers()
+    source = LateSampleCorrector()
     for end in (10.0, 11.0, 12.0):
         asked = counted(*((end - back, 100.0 + end - back) for back in (2.0, 1.0, 0.0)))
         assert source.corrected("q", end, asked) == asked
@@ -73,7 +73,7 @@ def test_values_in_time_change_nothing():
 @pytest.mark.parametrize("other", ["r", ("q", 5.0)])
 def test_questions_are_kept_apart(other: object):
     """Another template, or another step, has values of its own."""
-    source = Latecomers()
+    source = LateSampleCorrector()
     source.corrected("q", 10.0, counted((10.0, 100.0)))
     asked = counted((10.0, 3.0), (11.0, 4.0))
     assert source.corrected(other, 11.0, asked) == asked
@@ -81,5 +81,5 @@ def test_questions_are_kept_apart(other: object):
 
 def test_silence_is_passed_on():
     """Nothing to correct, nothing to remember."""
-    assert Latecomers().corrected("q", 10.0, NoData("none")) == NoData("none")
-    assert Latecomers().corrected("q", 10.0, Found(())) == Found(())
+    assert LateSampleCorrector().corrected("q", 10.0, NoData("none")) == NoData("none")
+    assert LateSampleCorrector().corrected("q", 10.0, Found(())) == Found(())

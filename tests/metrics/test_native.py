@@ -23,12 +23,11 @@ from canary.core.series import (
     SeriesQuery,
 )
 from canary.errors import ExitCode
-from canary.metrics.batch import Batch
-from canary.metrics.compile import compile_metric
-from canary.metrics.compiler import Context
+from canary.metrics.batch import QueryBatcher
 from canary.metrics.native import native_of
 from canary.metrics.presets import LATENCIES, RATIOS
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
+from canary.metrics.queries import Context, compile_metric
 from tests.metrics.servers import RealPrometheus, Reply, Server, until
 
 COUNTED = [one.name for one in RATIOS if one.total.metric.endswith("_count")]
@@ -151,7 +150,7 @@ def test_the_operator_says_that_a_histogram_is_native(
     compiled = compile_metric(own, context_of(own.preset or ""))
     end = float(int(prometheus.now()))
     options = PrometheusOptions(prometheus.url)
-    with closing(Prometheus(options)) as source, closing(Batch(source)) as batch:
+    with closing(Prometheus(options)) as source, closing(QueryBatcher(source)) as batch:
         for one in (source, batch):
             answers = one.read(compiled.queries(), end - 30, end, 1.0)
             for answer in answers.values():
@@ -178,7 +177,7 @@ def test_a_histogram_that_only_others_have_as_a_classic_one_is_said_as_well() ->
         where = (Matcher("namespace", MatchOp.EQUAL, space), Matcher("pod", MatchOp.REGEX, "a"))
         return SeriesQuery("total", Selector("x_count", where), ("pod",), raw=True)
 
-    with closing(Batch(Mixed())) as batch:
+    with closing(QueryBatcher(Mixed())) as batch:
         batch.read([query("classic")], 50, 100, 1.0)
         batch.read([query("native")], 50, 100, 1.0)
         both = [batch.ask([query(space)], 50, 110, 1.0) for space in ("classic", "native")]

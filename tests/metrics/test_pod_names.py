@@ -5,7 +5,6 @@ import re
 
 import pytest
 
-from canary.metrics.families import place
 from canary.metrics.pod_names import (
     LONGEST_BASE,
     is_canary_of,
@@ -13,6 +12,7 @@ from canary.metrics.pod_names import (
     pods_of_replica_set,
     replica_set_of,
 )
+from canary.metrics.preset_groups import place
 
 LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 P16 = "customer-notification-preferences-service-production"

@@ -10,9 +10,11 @@ from canary.core.rounds import Rounds
 from canary.core.sampling import RatioAnswers, matches, ratio_samples
 from canary.core.series import Found, Matcher, MatchOp, Selector
 from canary.errors import UsageError
-from canary.metrics.compile import answers_of
-from canary.metrics.compiler import (
+from canary.metrics.presets import LATENCIES, POOLS, RATIOS, LatencyPreset, PoolPreset, RatioPreset
+from canary.metrics.prometheus import Prometheus, PrometheusOptions
+from canary.metrics.queries import (
     Context,
+    answers_of,
     client_errors_preset,
     compile_latency,
     compile_pool,
@@ -21,8 +23,6 @@ from canary.metrics.compiler import (
     pool_preset,
     ratio_preset,
 )
-from canary.metrics.presets import LATENCIES, POOLS, RATIOS, LatencyPreset, PoolPreset, RatioPreset
-from canary.metrics.prometheus import Prometheus, PrometheusOptions
 from tests.metrics.lab import PAGES
 from tests.metrics.servers import until
 

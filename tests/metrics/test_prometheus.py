@@ -19,7 +19,7 @@ from canary.core.series import (
     SeriesQuery,
     Unavailable,
 )
-from canary.metrics.breaker import Breaker
+from canary.metrics.circuit_breaker import CircuitBreaker
 from canary.metrics.prometheus import MAX_POINTS, Prometheus, PrometheusOptions
 from canary.metrics.promql import literal, one_of, promql
 from tests.metrics.servers import Reply, Server
@@ -274,7 +274,7 @@ def test_an_open_breaker_answers_without_asking(server):
 def test_a_half_open_breaker_lets_one_caller_through():
     """The others wait for the outcome of the probe."""
     time = [0.0]
-    breaker = Breaker(1, 10, lambda: time[0])
+    breaker = CircuitBreaker(1, 10, lambda: time[0])
     breaker.failed()
     assert not breaker.admits()
     time[0] = 10.0

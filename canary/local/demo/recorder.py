@@ -18,8 +18,7 @@ from canary.core.snapshot import PoolSamples, Wish
 from canary.interfaces import MetricSource, Notice
 from canary.local.traefik import CANARY, STABLE
 from canary.local.world import NAMESPACE, LocalCluster
-from canary.metrics.compile import answers_of, compile_metric
-from canary.metrics.compiler import Context, PoolQueries, RatioQueries
+from canary.metrics.queries import Context, PoolQueries, RatioQueries, answers_of, compile_metric
 from canary.render.timeline import Decision, Evidence, Moment, Numbers, Pool
 
 WINDOW = 10.0

@@ -1,4 +1,4 @@
-"""Presets that read the same series are one family: what is there is counted once. Pure.
+"""Presets that read the same series form one group, counted once. Pure.
 
 Rules and `canary pools` look at all pods, not at those of one release, so they cannot ask which
 preset is meant: `npgsql` and `otel-db` are told apart by nothing but what else they export.
@@ -15,7 +15,7 @@ from canary.metrics.presets import POOLS, RATIOS, Backend, PoolPreset, RatioPres
 
 
 @dataclass(frozen=True, slots=True)
-class PoolFamily:
+class PoolPresetGroup:
     """A pool as whatever exporter has it; see PoolPreset. `name` is its first preset's."""
 
     name: str
@@ -39,7 +39,7 @@ class PoolFamily:
 
 
 @dataclass(frozen=True, slots=True)
-class RatioFamily:
+class RatioPresetGroup:
     """Requests as whatever exporter has them; one of `bad` says which failed."""
 
     name: str
@@ -49,7 +49,7 @@ class RatioFamily:
     backend: Backend | None
 
 
-def pool_families(presets: Iterable[PoolPreset] = POOLS) -> tuple[PoolFamily, ...]:
+def pool_preset_groups(presets: Iterable[PoolPreset] = POOLS) -> tuple[PoolPresetGroup, ...]:
     """All pool presets, those with the same connections in use as one."""
     groups: dict[tuple[Selector, tuple[str, ...]], list[PoolPreset]] = {}
     for preset in presets:
@@ -57,13 +57,13 @@ def pool_families(presets: Iterable[PoolPreset] = POOLS) -> tuple[PoolFamily, ..
     return tuple(_pool(group) for group in groups.values())
 
 
-def ratio_families(presets: Iterable[RatioPreset] = RATIOS) -> tuple[RatioFamily, ...]:
+def ratio_preset_groups(presets: Iterable[RatioPreset] = RATIOS) -> tuple[RatioPresetGroup, ...]:
     """All ratio presets, those of one metric as one; the first's conditions hold for all."""
     groups: dict[str, list[RatioPreset]] = {}
     for preset in presets:
         groups.setdefault(preset.total.metric, []).append(preset)
     return tuple(
-        RatioFamily(
+        RatioPresetGroup(
             group[0].name,
             tuple(one.name for one in group),
             group[0].total,
@@ -93,9 +93,9 @@ def text(selector: Selector, *more: Matcher) -> str:
     return f"{selector.metric}{{{conditions}}}" if conditions else selector.metric
 
 
-def _pool(group: list[PoolPreset]) -> PoolFamily:
+def _pool(group: list[PoolPreset]) -> PoolPresetGroup:
     first = group[0]
-    return PoolFamily(
+    return PoolPresetGroup(
         first.name,
         tuple(one.name for one in group),
         first.in_use,

@@ -11,7 +11,7 @@ from math import ceil
 from canary.core.rounds import interval_of, scraped
 from canary.core.series import Found, MetricAnswer, SeriesQuery
 from canary.errors import TransientError
-from canary.metrics.batch import Asked, Batch
+from canary.metrics.batch import PendingAnswers, QueryBatcher
 
 _EARLY = 0.9
 """Scrapes jitter, and passes are late: so much of a step is enough."""
@@ -28,20 +28,20 @@ class LateError(TransientError):
 @dataclass(frozen=True, slots=True)
 class _Late:
     question: Question
-    asked: Asked
+    asked: PendingAnswers
 
     @property
     def end(self) -> float:
         return self.question[2]
 
 
-class Patient:
+class NonBlockingSource:
     """A MetricSource for one release, used by one pass at a time.
 
     `ready` is called, in another thread, when a late answer has come.
     """
 
-    def __init__(self, batch: Batch, ready: Callable[[], None], wait: float = WAIT) -> None:
+    def __init__(self, batch: QueryBatcher, ready: Callable[[], None], wait: float = WAIT) -> None:
         self._batch = batch
         self._ready = ready
         self._wait = wait

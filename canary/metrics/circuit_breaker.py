@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 
 
-class Breaker:
+class CircuitBreaker:
     """Opens after `failures` in a row, for `rest` seconds; then lets one caller try.
 
     Thread-safe. `clock` gives monotonic seconds.

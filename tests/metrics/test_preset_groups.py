@@ -2,7 +2,7 @@
 
 import pytest
 
-from canary.metrics.families import place, pool_families, ratio_families
+from canary.metrics.preset_groups import place, pool_preset_groups, ratio_preset_groups
 from canary.metrics.presets import POOLS, RATIOS
 
 
@@ -26,21 +26,23 @@ def test_a_name_says_service_and_version(name: str, service: str, version: str) 
 
 def test_every_preset_is_in_exactly_one_family() -> None:
     """No exporter's pools or requests are forgotten, none are counted twice."""
-    pools = [name for family in pool_families() for name in family.presets]
-    ratios = [name for family in ratio_families() for name in family.presets]
+    pools = [name for family in pool_preset_groups() for name in family.presets]
+    ratios = [name for family in ratio_preset_groups() for name in family.presets]
     assert sorted(pools) == sorted(one.name for one in POOLS)
     assert sorted(ratios) == sorted(one.name for one in RATIOS)
 
 
 def test_no_two_families_read_the_same_series() -> None:
     """Otherwise two rules would record the same thing under two names."""
-    assert len({family.in_use for family in pool_families()}) == len(pool_families())
-    assert len({family.total.metric for family in ratio_families()}) == len(ratio_families())
+    assert len({family.in_use for family in pool_preset_groups()}) == len(pool_preset_groups())
+    assert len({family.total.metric for family in ratio_preset_groups()}) == len(
+        ratio_preset_groups()
+    )
 
 
 def test_a_family_has_what_any_of_its_presets_has() -> None:
     """Npgsql calls its waiting callers otherwise; SQLAlchemy has no maximum, its twin has."""
-    families = {family.name: family for family in pool_families()}
+    families = {family.name: family for family in pool_preset_groups()}
     assert {one.metric for one in families["otel-db"].waiting} == {
         "db_client_connection_pending_requests",
         "db_client_connection_npgsql_pending_requests",
