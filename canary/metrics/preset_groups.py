@@ -74,10 +74,10 @@ def ratio_preset_groups(presets: Iterable[RatioPreset] = RATIOS) -> tuple[RatioP
     )
 
 
-def place(name: str) -> tuple[str, str]:
+def service_and_version(name: str) -> tuple[str, str]:
     """Service and version (`canary` or `stable`) of a pod or workload, by its name.
 
-    >>> place("auth-canary-6c9d8f7b5-x2k4p"), place("auth-6c9d8f7b5-x2k4p"), place("auth-0")
+    >>> service_and_version("auth-canary-6c9d8f7b5-x2k4p"), service_and_version("auth-6c9d8f7b5-x2k4p"), service_and_version("auth-0")
     (('auth', 'canary'), ('auth', 'stable'), ('auth', 'stable'))
     """
     match = re.fullmatch(SERVICE, name)

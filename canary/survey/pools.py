@@ -25,7 +25,7 @@ from canary.core.series import (
 from canary.core.snapshot import PoolSamples
 from canary.errors import TransientError
 from canary.interfaces import MetricSource
-from canary.metrics.preset_groups import PoolPresetGroup, place, pool_preset_groups
+from canary.metrics.preset_groups import PoolPresetGroup, pool_preset_groups, service_and_version
 from canary.metrics.promql import one_of, vector_selector
 from canary.render.pools import PoolNow, by_nearness
 
@@ -198,7 +198,7 @@ def _pool(group: PoolPresetGroup, series: Series, sampled: PoolSamples, rounds: 
 def _place(group: PoolPresetGroup, labels: Mapping[str, str]) -> PoolNow:
     """Whose pool it is; nothing is known of its figures."""
     who = labels.get(group.who, "")
-    service, version = place(who)
+    service, version = service_and_version(who)
     return PoolNow(
         preset=group.name,
         namespace=labels.get("namespace", ""),

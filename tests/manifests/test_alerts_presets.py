@@ -10,7 +10,7 @@ from tests.manifests.promtool import Found, Rows, evaluated
 
 PAGES = Path(__file__).parents[1] / "metrics/expositions"
 PLACE = {"namespace": "prod", "pod": "auth-6c9d8f7b5-x2k4p", "instance": "10.0.0.7:8080"}
-POOLS = [(name, family.name) for family in pool_preset_groups() for name in family.presets]
+POOLS = [(name, group.name) for group in pool_preset_groups() for name in group.presets]
 PER_POD = [one for one in ratio_preset_groups() if one.backend is None]
 ROUTERS = {
     "istio": ("prod", "auth"),
@@ -41,8 +41,8 @@ def recorded(expression: str, page: str, home: Path, values: str = "{}x40") -> F
     return evaluated(expression, rows(page, values), home, at="8m")
 
 
-@pytest.mark.parametrize(("page", "family"), POOLS)
-def test_every_exporters_pool_is_recorded(page: str, family: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("page", "group"), POOLS)
+def test_every_exporters_pool_is_recorded(page: str, group: str, tmp_path: Path) -> None:
     """Seven in use of ten, with service, version and pod, whatever the exporter calls them."""
     found = recorded("canary:pool_in_use:connections", page, tmp_path)
     if page == "postgres":
@@ -52,16 +52,16 @@ def test_every_exporters_pool_is_recorded(page: str, family: str, tmp_path: Path
     # PgBouncer has a pool per user and database: two of them on this page.
     assert sum(in_use for _, in_use in found) == 7
     assert len(found) == (2 if page == "pgbouncer" else 1)
-    assert (labels["namespace"], labels["service"], labels["preset"]) == ("prod", "auth", family)
+    assert (labels["namespace"], labels["service"], labels["preset"]) == ("prod", "auth", group)
 
 
 @pytest.mark.parametrize(
-    ("page", "family"), [(page, family) for page, family in POOLS if page != "sqlalchemy"]
+    ("page", "group"), [(page, group) for page, group in POOLS if page != "sqlalchemy"]
 )
-def test_every_maximum_is_recorded(page: str, family: str, tmp_path: Path) -> None:
+def test_every_maximum_is_recorded(page: str, group: str, tmp_path: Path) -> None:
     """SQLAlchemy exports none; a PostgreSQL server's is that of each of its clients."""
     found = recorded("canary:pool_utilisation:ratio", page, tmp_path)
-    assert {labels["preset"] for labels, _ in found} == {family}
+    assert {labels["preset"] for labels, _ in found} == {group}
     fullest = 0.5 if page == "pgbouncer" else 0.7
     assert max(share for _, share in found) == pytest.approx(fullest)
 
@@ -117,7 +117,7 @@ def test_unlimited_has_no_share(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("page", "source"), [(name, family.name) for family in PER_POD for name in family.presets]
+    ("page", "source"), [(name, group.name) for group in PER_POD for name in group.presets]
 )
 def test_every_exporters_requests_are_recorded(page: str, source: str, tmp_path: Path) -> None:
     """50 of 1,000 failed; probes and metrics pages do not count."""

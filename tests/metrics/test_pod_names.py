@@ -12,7 +12,7 @@ from canary.metrics.pod_names import (
     pods_of_replica_set,
     replica_set_of,
 )
-from canary.metrics.preset_groups import place
+from canary.metrics.preset_groups import service_and_version
 
 LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 P16 = "customer-notification-preferences-service-production"
@@ -57,15 +57,15 @@ def test_p16_a_canarys_pods_are_told_from_stable_ones(length: int) -> None:
 
 def test_p16_a_name_says_service_and_version_although_it_was_cut() -> None:
     """What the alert rules and `canary pools` go by."""
-    assert place(f"{P16}-66b8dbxz42") == (P16, "stable")
-    assert place(f"{P16}-canarbxz42") == (P16, "canary")
+    assert service_and_version(f"{P16}-66b8dbxz42") == (P16, "stable")
+    assert service_and_version(f"{P16}-canarbxz42") == (P16, "canary")
     for length in range(30, 56):
         name = (P16 * 2)[:length].rstrip("-")
         if re.search(f"-[{LETTERS}]{{1,15}}$", name):
             continue  # a name that itself ends like a generated one
         for seed in range(20):
-            assert place(generated(name, seed)[1]) == (name, "stable")
-            assert place(generated(f"{name}-canary", seed)[1]) == (name, "canary")
+            assert service_and_version(generated(name, seed)[1]) == (name, "stable")
+            assert service_and_version(generated(f"{name}-canary", seed)[1]) == (name, "canary")
 
 
 def test_another_deployment_with_the_same_beginning_is_not_ours() -> None:

@@ -2,7 +2,11 @@
 
 import pytest
 
-from canary.metrics.preset_groups import place, pool_preset_groups, ratio_preset_groups
+from canary.metrics.preset_groups import (
+    pool_preset_groups,
+    ratio_preset_groups,
+    service_and_version,
+)
 from canary.metrics.presets import POOLS, RATIOS
 
 
@@ -21,30 +25,30 @@ from canary.metrics.presets import POOLS, RATIOS
 )
 def test_a_name_says_service_and_version(name: str, service: str, version: str) -> None:
     """By Kubernetes' rules for generated names, and ours for canaries."""
-    assert place(name) == (service, version)
+    assert service_and_version(name) == (service, version)
 
 
-def test_every_preset_is_in_exactly_one_family() -> None:
+def test_every_preset_is_in_exactly_one_group() -> None:
     """No exporter's pools or requests are forgotten, none are counted twice."""
-    pools = [name for family in pool_preset_groups() for name in family.presets]
-    ratios = [name for family in ratio_preset_groups() for name in family.presets]
+    pools = [name for group in pool_preset_groups() for name in group.presets]
+    ratios = [name for group in ratio_preset_groups() for name in group.presets]
     assert sorted(pools) == sorted(one.name for one in POOLS)
     assert sorted(ratios) == sorted(one.name for one in RATIOS)
 
 
-def test_no_two_families_read_the_same_series() -> None:
+def test_no_two_groups_read_the_same_series() -> None:
     """Otherwise two rules would record the same thing under two names."""
-    assert len({family.in_use for family in pool_preset_groups()}) == len(pool_preset_groups())
-    assert len({family.total.metric for family in ratio_preset_groups()}) == len(
+    assert len({group.in_use for group in pool_preset_groups()}) == len(pool_preset_groups())
+    assert len({group.total.metric for group in ratio_preset_groups()}) == len(
         ratio_preset_groups()
     )
 
 
-def test_a_family_has_what_any_of_its_presets_has() -> None:
+def test_a_group_has_what_any_of_its_presets_has() -> None:
     """Npgsql calls its waiting callers otherwise; SQLAlchemy has no maximum, its twin has."""
-    families = {family.name: family for family in pool_preset_groups()}
-    assert {one.metric for one in families["otel-db"].waiting} == {
+    groups = {group.name: group for group in pool_preset_groups()}
+    assert {one.metric for one in groups["otel-db"].waiting} == {
         "db_client_connection_pending_requests",
         "db_client_connection_npgsql_pending_requests",
     }
-    assert families["otel-db-old"].maximum is not None
+    assert groups["otel-db-old"].maximum is not None
