@@ -77,8 +77,10 @@ def ratio_preset_groups(presets: Iterable[RatioPreset] = RATIOS) -> tuple[RatioP
 def service_and_version(name: str) -> tuple[str, str]:
     """Service and version (`canary` or `stable`) of a pod or workload, by its name.
 
-    >>> service_and_version("auth-canary-6c9d8f7b5-x2k4p"), service_and_version("auth-6c9d8f7b5-x2k4p"), service_and_version("auth-0")
-    (('auth', 'canary'), ('auth', 'stable'), ('auth', 'stable'))
+    >>> service_and_version("auth-canary-6c9d8f7b5-x2k4p")
+    ('auth', 'canary')
+    >>> service_and_version("auth-0")
+    ('auth', 'stable')
     """
     match = re.fullmatch(SERVICE, name)
     service = match.group(1) if match else name
