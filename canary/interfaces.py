@@ -10,7 +10,7 @@ from typing import Protocol
 
 from canary.api import CheckStatus, Phase, Reason, Spec, Status
 from canary.core.plan import TrafficAction, WorkloadAction
-from canary.core.series import MetricAnswer, SeriesQuery
+from canary.core.series import MetricAnswer, Pending, SeriesQuery
 from canary.core.snapshot import Canary, Route, Target, Wish
 
 
@@ -122,6 +122,20 @@ class MetricSource(Protocol):
         ...
 
 
+class ReleaseMetrics(Protocol):
+    """The metric source of one release. Every MetricSource is one; this one never waits."""
+
+    def read(
+        self, queries: Sequence[SeriesQuery], start: float, end: float, step: float
+    ) -> Mapping[str, MetricAnswer] | Pending:
+        """See MetricSource; Pending while the monitoring system has not answered."""
+        ...
+
+    def settled(self, now: float) -> float:
+        """See MetricSource."""
+        ...
+
+
 class Notifier(Protocol):
     """Tells people; never on the way of a rollback, so it must return at once."""
 
@@ -138,5 +152,5 @@ class World:
     releases: ReleaseStore
     workloads: Workloads
     traffic: TrafficRouter
-    metrics: MetricSource
+    metrics: ReleaseMetrics
     notifier: Notifier

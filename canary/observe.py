@@ -1,8 +1,8 @@
 """Reads the world into one frozen Snapshot. Nothing else reads."""
 
 import logging
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import floor
 
 from canary.api import Intent, Status
@@ -11,11 +11,10 @@ from canary.core.analysis import judged_from, state_of
 from canary.core.increments import Side
 from canary.core.rounds import Rounds
 from canary.core.sampling import samples_of
-from canary.core.series import NoData, SeriesQuery, Unavailable
+from canary.core.series import MetricAnswer, NoData, Pending, SeriesQuery, Unavailable
 from canary.core.snapshot import Route, Samples, Snapshot, Wish
 from canary.errors import UsageError
 from canary.interfaces import Key, MetricSource, Workload, World
-from canary.metrics.nonblocking import LateError
 from canary.metrics.queries import Compiled, Context, RatioQueries, answers_of, compile_metric
 
 _log = logging.getLogger(__name__)
@@ -55,8 +54,6 @@ def _samples_or_why(
     """Whatever goes wrong with metrics is a metric without data: the rest of the pass goes on."""
     try:
         return _samples(world, wish, workload, route, now)
-    except LateError:
-        raise
     except Exception as error:  # noqa: BLE001 - the rest of the pass must not depend on metrics
         _log.exception("the metrics could not be read")
         why = Unavailable(f"the metrics could not be read ({type(error).__name__}: {error})"[:300])
@@ -74,7 +71,9 @@ def _samples(
         return None
     # What was before the release is read in coarse steps, once: it is only stable's usual rate.
     history = 0.0 if since == status.judged_until else HISTORY
-    return read_samples(world.metrics, (wish, workload, route), (since, end), history)
+    reading = _reading((wish, workload, route), (since, end), history)
+    answers = world.metrics.read(*reading.question)
+    return None if isinstance(answers, Pending) else reading.samples(answers)
 
 
 def _is_read(status: Status, workload: Workload, route: Route | None) -> bool:
@@ -109,14 +108,35 @@ def read_samples(
 
     The first `history` seconds of them are read in coarse steps. May raise TransientError.
     """
+    reading = _reading(release, between, history)
+    return reading.samples(source.read(*reading.question))
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What to ask about a release, and what the answers say."""
+
+    compiled: Mapping[str, Compiled | NoData]
+    started: Mapping[str, float]
+    between: tuple[float, float]
+    question: tuple[Sequence[SeriesQuery], float, float, float]
+    """The arguments of MetricSource.read."""
+
+    def samples(self, answers: Mapping[str, MetricAnswer]) -> Samples:
+        """What is judged, round by round."""
+        raw = {name: answers_of(one, answers, self.started) for name, one in self.compiled.items()}
+        return samples_of(raw, *self.between, self.question[3])
+
+
+def _reading(
+    release: tuple[Wish, Workload, Route | None], between: tuple[float, float], history: float
+) -> _Reading:
     wish, workload, _ = release
-    (since, end), step = between, wish.spec.analysis.interval
-    compiled = _compiled(*release)
+    (since, end), compiled = between, _compiled(*release)
     queries = [replace(one, history=history if one.raw else 0.0) for one in _queries(compiled)]
-    answers = source.read(queries, floor(since + history - LOOKBACK), floor(end), step)
-    started = _started(workload, since)
-    raw = {name: answers_of(one, answers, started) for name, one in compiled.items()}
-    return samples_of(raw, since, end, step)
+    start = floor(since + history - LOOKBACK)
+    question = queries, start, floor(end), wish.spec.analysis.interval
+    return _Reading(compiled, _started(workload, since), between, question)
 
 
 def _started(workload: Workload, since: float) -> dict[str, float]:

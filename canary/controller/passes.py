@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from canary.api import Intent, Reason, SpecError, Status
-from canary.controller.worlds import Chosen, Worlds
+from canary.controller.worlds import SelectedSource, Worlds
 from canary.errors import (
     CanaryError,
     ConflictError,
@@ -19,7 +19,6 @@ from canary.errors import (
 )
 from canary.interfaces import Clock, Key
 from canary.kube.failures import NotLeaderError
-from canary.metrics.nonblocking import LateError
 from canary.reconcile import reconcile
 from canary.report import Outcome
 
@@ -114,18 +113,15 @@ class Passes:
 
     def _pass(self, key: Key) -> Again:
         world, source = self.worlds.of(key)
-        try:
-            outcome = reconcile(world, key)
-        except LateError:
-            outcome = reconcile(world, key)  # the rest of the world does not wait for metrics
-        source.judged(outcome.judged_until)
+        outcome = reconcile(world, key)
+        source.follow(outcome.status, outcome.judged_until)
         self._tell(key, outcome)
         refused = outcome.done.refused
         if refused is not None:
             return self._transient(refused)
         return Again(self._after(outcome, source))
 
-    def _after(self, outcome: Outcome, source: Chosen) -> float:
+    def _after(self, outcome: Outcome, source: SelectedSource) -> float:
         due = None if outcome.again_after is None else source.due(self.clock.now())
         after = seconds_to_next_pass(outcome, due)
         if after is None:

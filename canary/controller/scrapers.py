@@ -123,16 +123,21 @@ class Scrapers:
         self._lock = threading.Lock()
         self._running: dict[Key, Scraper] = {}
 
-    def running(self, key: Key, target: str, interval: float) -> Scrape:
-        """The release's source, scraped from now on at this interval (seconds)."""
+    def get(self, key: Key) -> Scrape | None:
+        """The release's source; None: it is not scraped."""
+        with self._lock:
+            scraper = self._running.get(key)
+        return None if scraper is None else scraper.source
+
+    def start(self, key: Key, target: str, interval: float) -> None:
+        """Has the release scraped from now on at this interval (seconds)."""
         with self._lock:
             scraper = self._running.get(key)
             if scraper is not None and scraper.interval == interval:
-                return scraper.source
-            self._running[key] = fresh = self._start(key, target, interval)
+                return
+            self._running[key] = self._start(key, target, interval)
         if scraper is not None:
             scraper.close()
-        return fresh.source
 
     def stop(self, key: Key) -> None:
         """The release is over."""

@@ -1,14 +1,14 @@
 """The World of each release: one cluster for all, the router and the metric source of its spec."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from canary.api import Intent, Source, Status
 from canary.controller.scrapers import Scrapers
 from canary.core.plan import TrafficAction
-from canary.core.series import MetricAnswer, NoData, SeriesQuery
+from canary.core.series import MetricAnswer, NoData, Pending, SeriesQuery
 from canary.core.snapshot import Route, Wish
-from canary.interfaces import Key, MetricSource, ReleaseStore, World
+from canary.interfaces import Key, ReleaseMetrics, ReleaseStore, World
 from canary.kube.objects import Objects
 from canary.metrics.batch import QueryBatcher
 from canary.metrics.nonblocking import NonBlockingSource
@@ -66,8 +66,8 @@ def _look_up_presets(wish: Wish) -> None:
         preset_of(metric)
 
 
-class Nothing:
-    """The source of a release at rest that scrapes for itself: nobody asks it."""
+class EmptySource:
+    """See MetricSource: where nothing is scraped."""
 
     def read(
         self, queries: Sequence[SeriesQuery], _start: float, _end: float, _step: float
@@ -81,41 +81,50 @@ class Nothing:
 
 
 @dataclass
-class Chosen:
-    """See MetricSource: the one that the release's spec names, as it was read last."""
+class SelectedSource:
+    """See ReleaseMetrics: the source that the release's spec names, as it was read last."""
 
-    patient: NonBlockingSource
+    prometheus: NonBlockingSource
     scrapers: Scrapers
-    source: MetricSource = field(default_factory=Nothing)
+    _wish: Wish | None = None
 
-    def choose(self, wish: Wish) -> None:
-        """Scrapes only while a release is in flight."""
-        key, analysis = Key(wish.namespace, wish.name), wish.spec.analysis
-        if analysis.source is Source.SCRAPE and wish.status.intent is not Intent.REST:
-            self.source = self.scrapers.running(key, wish.spec.target.name, analysis.interval)
-            return
-        self.scrapers.stop(key)
-        self.patient.judged(wish.status.judged_until)
-        self.source = self.patient if analysis.source is Source.PROMETHEUS else Nothing()
+    def select(self, wish: Wish) -> None:
+        """Remembers what the spec names; starts and ends nothing."""
+        self._wish = wish
+        self.prometheus.judged(wish.status.judged_until)
 
     def read(
         self, queries: Sequence[SeriesQuery], start: float, end: float, step: float
-    ) -> Mapping[str, MetricAnswer]:
-        """See MetricSource. Raises LateError."""
-        return self.source.read(queries, start, end, step)
+    ) -> Mapping[str, MetricAnswer] | Pending:
+        """See ReleaseMetrics."""
+        return self._source().read(queries, start, end, step)
 
     def settled(self, now: float) -> float:
-        """See MetricSource."""
-        return self.source.settled(now)
+        """See ReleaseMetrics."""
+        return self._source().settled(now)
 
-    def judged(self, until: float | None) -> None:
-        """Up to when the last pass has judged (seconds)."""
-        if until is not None:
-            self.patient.judged(until)
+    def follow(self, status: Status, judged_until: float | None) -> None:
+        """After a pass: up to when it has judged (seconds), and whether pages are scraped now."""
+        if judged_until is not None:
+            self.prometheus.judged(judged_until)
+        if (wish := self._wish) is None:
+            return
+        key, analysis = Key(wish.namespace, wish.name), wish.spec.analysis
+        if analysis.source is Source.SCRAPE and status.intent is not Intent.REST:
+            self.scrapers.start(key, wish.spec.target.name, analysis.interval)
+        else:
+            self.scrapers.stop(key)
 
     def due(self, now: float) -> float | None:
         """Seconds until there is something new to read, where that is known."""
-        return self.patient.due(now) if self.source is self.patient else None
+        return self.prometheus.due(now) if self._source() is self.prometheus else None
+
+    def _source(self) -> ReleaseMetrics:
+        wish = self._wish
+        if wish is not None and wish.spec.analysis.source is Source.PROMETHEUS:
+            return self.prometheus
+        running = self.scrapers.get(Key(wish.namespace, wish.name)) if wish is not None else None
+        return running or EmptySource()
 
 
 class Worlds:
@@ -128,18 +137,18 @@ class Worlds:
         self._batch = batch
         self._scrapers = scrapers
         self._wake = wake
-        self._chosen: dict[Key, Chosen] = {}
+        self._sources: dict[Key, SelectedSource] = {}
 
-    def of(self, key: Key) -> tuple[World, Chosen]:
+    def of(self, key: Key) -> tuple[World, SelectedSource]:
         """The release's World, and its metric source by itself."""
-        chosen = self._chosen.get(key)
-        if chosen is None:
-            patient = NonBlockingSource(self._batch, lambda: self._wake(key))
-            chosen = self._chosen[key] = Chosen(patient, self._scrapers)
-        releases = KnownReleases(self._common.releases, chosen.choose)
-        return replace(self._common, releases=releases, metrics=chosen), chosen
+        source = self._sources.get(key)
+        if source is None:
+            prometheus = NonBlockingSource(self._batch, lambda: self._wake(key))
+            source = self._sources[key] = SelectedSource(prometheus, self._scrapers)
+        releases = KnownReleases(self._common.releases, source.select)
+        return replace(self._common, releases=releases, metrics=source), source
 
     def forget(self, key: Key) -> None:
         """The release is gone."""
         self._scrapers.stop(key)
-        self._chosen.pop(key, None)
+        self._sources.pop(key, None)

@@ -96,4 +96,9 @@ class Found:
     """Labels of series whose newest value is NaN or infinite: they are there, and say nothing."""
 
 
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """The monitoring system has not answered yet: read again once it has."""
+
+
 MetricAnswer = Found | NoData | Unavailable

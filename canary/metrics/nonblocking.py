@@ -1,7 +1,7 @@
 """One release's view of a shared source: a pass never waits for a slow monitoring system.
 
-An answer that does not come at once is left to come: the pass is told to go on without
-(`LateError`), no metrics are read until it is there, and then the same question has its answer.
+An answer that does not come at once is `Pending`: the pass goes on without metrics, none are read
+until the answer is there, and then the same question has it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from canary.core.rounds import interval_of, scraped
-from canary.core.series import Found, MetricAnswer, SeriesQuery
-from canary.errors import TransientError
+from canary.core.series import Found, MetricAnswer, Pending, SeriesQuery
 from canary.metrics.batch import PendingAnswers, QueryBatcher
 
 _EARLY = 0.9
@@ -19,10 +18,6 @@ WAIT = 0.3
 """Seconds that a pass waits for an answer."""
 
 Question = tuple[tuple[SeriesQuery, ...], float, float, float]
-
-
-class LateError(TransientError):
-    """The monitoring has not answered yet: pass again at once, without asking it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +31,7 @@ class _Late:
 
 
 class NonBlockingSource:
-    """A MetricSource for one release, used by one pass at a time.
+    """See ReleaseMetrics: of one release, used by one pass at a time.
 
     `ready` is called, in another thread, when a late answer has come.
     """
@@ -54,8 +49,8 @@ class NonBlockingSource:
 
     def read(
         self, queries: Sequence[SeriesQuery], start: float, end: float, step: float
-    ) -> Mapping[str, MetricAnswer]:
-        """See MetricSource; raises LateError."""
+    ) -> Mapping[str, MetricAnswer] | Pending:
+        """See ReleaseMetrics."""
         question = (tuple(queries), start, end, step)
         late, self._late = self._late, None
         asked = late.asked if late and late.question == question else None
@@ -63,7 +58,7 @@ class NonBlockingSource:
         if not asked.wait(self._wait):
             self._late = _Late(question, asked)
             asked.then(self._ready)
-            raise LateError("the monitoring has not answered yet", retry_after=0.0)
+            return Pending()
         answers = asked.answers()
         self._last = end, step
         self._scrapes = _between_scrapes(queries, answers) or self._scrapes

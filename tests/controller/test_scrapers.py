@@ -1,18 +1,31 @@
 """Scraping in a cluster: which pages, and a thread that ends."""
 
 import threading
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
+from canary.api import Intent, Status, load_release
 from canary.controller.scrapers import Pages, Scraper, Scrapers, page_of
+from canary.controller.worlds import EmptySource, SelectedSource
 from canary.core.series import Found, Selector, SeriesQuery
+from canary.core.snapshot import Wish
+from canary.interfaces import Key
 from canary.kube.cached import CachedObjects
 from canary.kube.objects import PODS, Object
+from canary.metrics.batch import QueryBatcher
+from canary.metrics.nonblocking import NonBlockingSource
 from canary.operator.run import SystemClock
 from tests.kube.fake import FakeCluster
 from tests.kube.stage import KEY, Stage
+from tests.world import RELEASE
+
+SPEC = load_release(
+    RELEASE.replace("interval: 5s", "interval: 7s\n    source: scrape"), "tests"
+).spec
+WISH = Wish("auth", "prod", 1, SPEC, Status(), "1")
 
 
 def pod(
@@ -83,8 +96,12 @@ def test_scraped_while_in_flight() -> None:
         return Scraper(pages, interval, SystemClock(), polled.release)
 
     scrapers = Scrapers(start)
-    source = scrapers.running(KEY, "auth", 1.0)
-    assert scrapers.running(KEY, "auth", 1.0) is source
+    assert scrapers.get(KEY) is None
+    scrapers.start(KEY, "auth", 1.0)
+    source = scrapers.get(KEY)
+    assert source is not None
+    scrapers.start(KEY, "auth", 1.0)
+    assert scrapers.get(KEY) is source
     source.read([query], 0.0, 1.0, 1.0)
     assert polled.acquire(timeout=20)
     end = source.settled(SystemClock().now() + 10)
@@ -92,7 +109,8 @@ def test_scraped_while_in_flight() -> None:
     found = source.read([query], end, end, 1.0)["q"]
     assert isinstance(found, Found)
     assert found.series[0].points == ((end, 7.0),)
-    assert scrapers.running(KEY, "auth", 2.0) is not source
+    scrapers.start(KEY, "auth", 2.0)
+    assert scrapers.get(KEY) is not source
     scrapers.close()
     server.shutdown()
     server.server_close()
@@ -109,3 +127,23 @@ def test_pages_of_both_sides() -> None:
     found = list(pages.targets())
     assert {target.labels["namespace"] for target in found} == {"prod"}
     assert len({target.labels["pod"] for target in found}) == 4
+
+
+def test_a_release_is_scraped_from_the_end_of_the_pass_in_which_it_began() -> None:
+    """Reading it starts no thread; at rest it is scraped no more."""
+    started: list[tuple[Key, str, float]] = []
+
+    def start(key: Key, target: str, interval: float) -> Scraper:
+        started.append((key, target, interval))
+        pages = Pages(CachedObjects(FakeCluster(), ()), key, target, None)
+        return Scraper(pages, interval, SystemClock(), lambda: None)
+
+    with closing(Scrapers(start)) as scrapers, closing(QueryBatcher(EmptySource())) as batcher:
+        source = SelectedSource(NonBlockingSource(batcher, lambda: None), scrapers)
+        source.select(WISH)
+        assert source.settled(1000.0) == 0.0
+        assert not started
+        source.follow(Status(intent=Intent.ADVANCE), None)
+        assert started == [(Key("prod", "auth"), "auth", 7.0)]
+        source.follow(Status(intent=Intent.REST), None)
+        assert scrapers.get(KEY) is None

@@ -13,6 +13,7 @@ from canary.core.series import (
     MatchOp,
     MetricAnswer,
     NoData,
+    Pending,
     Selector,
     Series,
     SeriesQuery,
@@ -21,7 +22,7 @@ from canary.core.series import (
 from canary.metrics.batch import QueryBatcher
 from canary.metrics.history import History, difference, finite, summed
 from canary.metrics.late import SHORTEST
-from canary.metrics.nonblocking import LateError, NonBlockingSource
+from canary.metrics.nonblocking import NonBlockingSource
 from canary.metrics.promql import promql
 from canary.metrics.queries import Context, compile_pool, compile_ratio, pool_preset, ratio_preset
 from canary.metrics.query_template import template_of
@@ -262,17 +263,18 @@ def test_pass_does_not_wait() -> None:
     """While an answer is awaited nothing is asked; once it is there, the same question has it."""
     source = Source()
     ready = threading.Event()
-    patient = NonBlockingSource(QueryBatcher(source), ready.set, wait=0.01)
+    nonblocking = NonBlockingSource(QueryBatcher(source), ready.set, wait=0.01)
     source.go_on.clear()
     question = ratio("a")[:1], 200.0, 510.0, STEP
-    with pytest.raises(LateError):
-        patient.read(*question)
-    assert patient.settled(1000.0) == 0.0
+    assert nonblocking.read(*question) == Pending()
+    assert nonblocking.settled(1000.0) == 0.0
     source.go_on.set()
     assert ready.wait(20)
-    assert patient.settled(1000.0) == 510.0
+    assert nonblocking.settled(1000.0) == 510.0
     asked = len(source.asked)
-    assert isinstance(patient.read(*question)["errors.total"], Found)
+    answers = nonblocking.read(*question)
+    assert not isinstance(answers, Pending)
+    assert isinstance(answers["errors.total"], Found)
     assert len(source.asked) == asked
-    assert patient.settled(1000.2) == 999.0
-    assert patient.due(515.5) == pytest.approx(519 + SHORTEST - 515.5)
+    assert nonblocking.settled(1000.2) == 999.0
+    assert nonblocking.due(515.5) == pytest.approx(519 + SHORTEST - 515.5)
