@@ -4,27 +4,39 @@
 #   docker build --build-arg BASE=… -t canary .   (another Python 3.11 or newer)
 ARG BASE=python:3.14-slim
 
-FROM ${BASE} AS build
+# The dependencies have a layer of their own: a change of the source does not install them again,
+# and a cluster that pulls the next version pulls only what has changed.
+FROM ${BASE} AS dependencies
 WORKDIR /src
-COPY pyproject.toml constraints.txt README.md LICENSE ./
-COPY canary canary
-# The exact versions that the tests ran with, from wheels only: no compiler. Of the Kubernetes client
-# its asyncio twin goes, and its generated classes stay uncompiled: 100 MB that nothing of ours imports.
-RUN python3 -m venv /opt/canary \
- && /opt/canary/bin/pip wheel --quiet --no-deps --wheel-dir /wheels . \
- && /opt/canary/bin/pip install --quiet --no-compile --only-binary :all: \
-      --constraint constraints.txt "$(echo /wheels/*.whl)[load,postgres]" \
- && /opt/canary/bin/pip uninstall --quiet --yes pip \
+COPY pyproject.toml constraints.txt ./
+# The exact versions that the tests ran with, from wheels only: no compiler. The asyncio variant of
+# the Kubernetes client is removed and its generated classes stay uncompiled: 100 MB that the image
+# does not need.
+RUN python3 -m venv /pip \
+ && /pip/bin/pip install --quiet 'setuptools>=77' \
+ && python3 -m venv --without-pip /opt/canary \
+ && python3 -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; extras = project["optional-dependencies"]; print(*project["dependencies"], *extras["load"], *extras["postgres"], sep="\n")' > requirements.txt \
+ && /pip/bin/pip --python /opt/canary/bin/python3 install --quiet --no-compile --only-binary :all: \
+      --constraint constraints.txt --requirement requirements.txt \
  && rm -r /opt/canary/lib/python3*/site-packages/kubernetes/aio \
  && find /opt/canary -depth \( -name tests -o -name __pycache__ \) -exec rm -r {} + \
  && python3 -m compileall -q -x 'kubernetes/client/(api|models)/' \
       --invalidation-mode unchecked-hash /opt/canary
 
+FROM dependencies AS package
+COPY README.md LICENSE ./
+COPY canary canary
+# Installed below /package, which holds then only what this project adds to /opt/canary.
+RUN /pip/bin/pip --python /opt/canary/bin/python3 install --quiet --no-compile --no-deps \
+      --no-build-isolation --root /package --prefix /opt/canary . \
+ && python3 -m compileall -q -s /package --invalidation-mode unchecked-hash /package
+
 FROM ${BASE}
 LABEL org.opencontainers.image.title="canary" \
       org.opencontainers.image.description="Ships a new version of a service without hurting its users" \
       org.opencontainers.image.licenses="Apache-2.0"
-COPY --from=build /opt/canary /opt/canary
+COPY --from=dependencies /opt/canary /opt/canary
+COPY --from=package /package/opt/canary /opt/canary
 ENV PATH=/opt/canary/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
 # A number, so that Kubernetes can see that it is not root.
 USER 65532:65532
