@@ -22,13 +22,13 @@ from canary.gates.leaktest import leak_test
 from canary.gates.leaktest_pages import Pages
 from canary.gates.leaktest_rounds import Policy
 from canary.gates.leaktest_shapes import Pace, Subject
-from canary.gates.outcome import Outcome
 from canary.load import Mix, Plan, Request, Rows, Schedule, Stage, parse
 from canary.local.accounts import PASSWORD, create_accounts
 from canary.local.instances import Build, start_instance
 from canary.local.postgres import start_postgres
 from canary.local.processes import Supervisor
 from canary.local.workdir import work_directory
+from canary.results.gate_result import Outcome
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 START, END = "<!-- bench-leaktest:start -->", "<!-- bench-leaktest:end -->"

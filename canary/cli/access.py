@@ -123,7 +123,7 @@ def _finding(spot: "Spot") -> dict[str, object]:
 
 def _sarif(found: "Scan") -> str:
     from canary.gates.access import rules  # noqa: PLC0415 - keeps --help quick
-    from canary.gates.sarif import sarif  # noqa: PLC0415 - as above
+    from canary.results.sarif import sarif  # noqa: PLC0415 - as above
 
     told = {rule.id: rule.remedy for rule in rules()}
     return sarif([spot.finding for spot in found.spots], __version__, told)

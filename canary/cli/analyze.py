@@ -204,7 +204,7 @@ def analyze(  # noqa: PLR0913, PLR0917 — one parameter per documented option
             "or --samples FILE"
         )
     from canary.cli.comparison import Access, Wanted, compare  # noqa: PLC0415 - keeps --help quick
-    from canary.gates.publish import publish  # noqa: PLC0415 - as above
+    from canary.results.publishing import publish  # noqa: PLC0415 - as above
 
     chosen = artefacts(junit, summary, gitlab, output)
     wanted = Wanted(

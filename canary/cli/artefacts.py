@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from canary.gates.publish import Artefacts
+    from canary.results.publishing import Artefacts
 
 
 class Output(StrEnum):
@@ -49,7 +49,7 @@ def artefacts(
     environment: Mapping[str, str] = os.environ,
 ) -> "Artefacts":
     """What to write, checked now rather than at the end. Raises UsageError naming the option."""
-    from canary.gates.publish import Artefacts  # noqa: PLC0415 - keeps --help quick
+    from canary.results.publishing import Artefacts  # noqa: PLC0415 - keeps --help quick
 
     step_summary = environment.get("GITHUB_STEP_SUMMARY")
     chosen = Artefacts(

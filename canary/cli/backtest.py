@@ -85,7 +85,7 @@ def backtest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     from canary.cli.comparison import Access, opened, period  # noqa: PLC0415 - as above
     from canary.cli.policies import policy_of  # noqa: PLC0415
     from canary.gates.backtest import outcome_of, table  # noqa: PLC0415
-    from canary.gates.publish import publish  # noqa: PLC0415
+    from canary.results.publishing import publish  # noqa: PLC0415
     from canary.text.format import short_time  # noqa: PLC0415
 
     chosen = artefacts(junit, summary, gitlab, output)

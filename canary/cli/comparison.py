@@ -27,9 +27,9 @@ from canary.gates.compare import Look, Span, failed, looks, passed
 from canary.gates.groups import Groups, asked, queries_of
 from canary.gates.history import available, check_presets, follow, found_preset, read
 from canary.gates.matchers import parse_matchers, shown_matchers
-from canary.gates.outcome import Outcome
 from canary.gates.verdict import Compared, outcome_of
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
+from canary.results.gate_result import Outcome
 
 READ_TIMEOUT = 60.0
 """Seconds: a week of history takes a server longer than the last minute."""

@@ -18,9 +18,9 @@ from canary.errors import CanaryError, UsageError
 
 if TYPE_CHECKING:
     from canary.cli.cluster import Session
-    from canary.gates.outcome import Outcome
     from canary.gates.quest import Ask
     from canary.gates.vigil import Vigil
+    from canary.results.gate_result import Outcome
 
 TICK: Final = 2.0
 """Seconds between two looks where the watch has no news: Deployments are not watched."""
@@ -88,8 +88,8 @@ def gate(  # noqa: PLR0913, PLR0917 — one parameter per documented option
     for approval or paused; 6: inconclusive or superseded; 7: not there or forbidden; 1: cannot
     start, or something broke; 2: wrong usage; 130, 143: interrupted (the release goes on).
     """
-    from canary.gates.publish import publish, record  # noqa: PLC0415 - keeps --help quick
     from canary.gates.quest import Ask  # noqa: PLC0415 - as above
+    from canary.results.publishing import publish, record  # noqa: PLC0415 - keeps --help quick
 
     if next_ and image is not None:
         raise UsageError("--next and --image are two ways to say what to wait for: give one")

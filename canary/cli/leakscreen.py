@@ -14,7 +14,7 @@ from canary.errors import ExitCode, UsageError
 from canary.gates.leaktest import leak_test
 from canary.gates.leaktest_rounds import Policy, Round
 from canary.gates.leaktest_shapes import Pace, Show, Sight, Subject
-from canary.gates.publish import Artefacts, publish
+from canary.results.publishing import Artefacts, publish
 
 
 def tested(subjects: Sequence[Subject], policy: Policy, pace: Pace, writing: Artefacts) -> ExitCode:

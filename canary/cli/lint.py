@@ -160,7 +160,7 @@ def _print(
 
 def _sarif(pages: Sequence["Page"], risks: Mapping[str, Sequence["Risk"]]) -> str:
     from canary import __version__  # noqa: PLC0415 - beside its only use
-    from canary.gates.sarif import Finding, Level, sarif  # noqa: PLC0415 - keeps --help quick
+    from canary.results.sarif import Finding, Level, sarif  # noqa: PLC0415 - keeps --help quick
     from canary.survey.rules import RULES  # noqa: PLC0415 - as above
 
     found = []

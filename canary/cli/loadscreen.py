@@ -16,10 +16,10 @@ from canary.errors import ExitCode
 from canary.gates.load_table import load_table
 from canary.gates.loadtest import load_test
 from canary.gates.peers import k6_test, oha_test
-from canary.gates.publish import Artefacts, publish
 from canary.gates.thresholds import Thresholds, said_statuses
 from canary.load import Plan, Progress
 from canary.load.tally import Tally
+from canary.results.publishing import Artefacts, publish
 from canary.text.format import latency
 
 EVERY = 5

@@ -120,8 +120,8 @@ def simulate(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     from canary.cli.policies import policy_of  # noqa: PLC0415 - keeps --help quick
     from canary.cli.simulation import Simulation  # noqa: PLC0415 - as above
     from canary.gates.forecast import outcome_of  # noqa: PLC0415
-    from canary.gates.publish import publish  # noqa: PLC0415
     from canary.gates.scenario import Scenario  # noqa: PLC0415
+    from canary.results.publishing import publish  # noqa: PLC0415
 
     if error_ratio is None and leak is None:
         raise UsageError("which fault? Give --error-ratio 0.01, --leak 1/5000, or both")

@@ -17,7 +17,7 @@ from typing import Any, Final
 import yaml
 
 from canary.errors import CanaryError, PermanentError, UsageError
-from canary.gates.sarif import Finding, Level
+from canary.results.sarif import Finding, Level
 
 PROGRAM: Final = "ast-grep"
 TIMEOUT: Final = 600.0

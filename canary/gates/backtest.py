@@ -12,8 +12,8 @@ from enum import StrEnum
 from canary.api import Spec, Verdict, format_duration
 from canary.errors import ExitCode
 from canary.gates.compare import Look, Span, failed, passed
-from canary.gates.outcome import Case, Fact, Outcome
 from canary.gates.past import Fate, PastRelease
+from canary.results.gate_result import Case, Fact, Outcome
 from canary.text.sanitize import one_line
 
 

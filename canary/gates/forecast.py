@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from canary.api import Spec, Verdict, format_duration
 from canary.errors import ExitCode
 from canary.gates.bounds import clopper_pearson, quantile
-from canary.gates.outcome import Case, Fact, Outcome
 from canary.gates.scenario import Scenario
 from canary.gates.simulate import End, Ended
+from canary.results.gate_result import Case, Fact, Outcome
 
 SEEN = 0.95
 """A fault counts as seen by a policy that sees it in at least this share of the releases."""

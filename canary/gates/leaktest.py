@@ -23,10 +23,10 @@ from canary.gates.leaktest_rounds import (
 )
 from canary.gates.leaktest_shapes import Pace, Show, Sight, Subject
 from canary.gates.leaktest_words import MOST_FAILED, Seen, outcome
-from canary.gates.outcome import Outcome
 from canary.gates.thresholds import said_statuses
 from canary.load import Progress, Tally, run
 from canary.load.client import connect
+from canary.results.gate_result import Outcome
 
 _EVERY = 0.25
 """Seconds between two readings in a drain."""

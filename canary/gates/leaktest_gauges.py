@@ -7,7 +7,7 @@ from typing import Final
 from canary.api import Verdict
 from canary.gates.leaktest_math import Slope
 from canary.gates.leaktest_rounds import Finding, Kind, Policy, Round
-from canary.gates.outcome import Case, Fact
+from canary.results.gate_result import Case, Fact
 
 _MIB: Final = 1 << 20
 

@@ -10,9 +10,9 @@ from canary.errors import ExitCode
 from canary.gates.leaktest_gauges import long, other_cases, rounded, slope_facts
 from canary.gates.leaktest_math import Slope, clean_requests
 from canary.gates.leaktest_rounds import Finding, Kind, Policy, Round
-from canary.gates.outcome import Case, Fact, Outcome
 from canary.gates.thresholds import said_statuses
 from canary.load import Tally
+from canary.results.gate_result import Case, Fact, Outcome
 from canary.runbooks import runbook_url
 
 OFFERED: Final = 0.9

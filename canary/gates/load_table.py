@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from canary.gates.outcome import Fact
+from canary.results.gate_result import Fact
 from canary.text.format import latency
 from canary.text.sanitize import one_line
 

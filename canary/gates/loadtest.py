@@ -6,9 +6,9 @@ from threading import Event
 
 from canary.api import Verdict
 from canary.errors import ExitCode
-from canary.gates.outcome import Case, Fact, Outcome
 from canary.gates.thresholds import Figures, Thresholds, cases, certainly_slow, hopeless
 from canary.load import Plan, Progress, Result, Spacing, Tally, run
+from canary.results.gate_result import Case, Fact, Outcome
 from canary.text.format import latency
 
 EARLIEST = 2

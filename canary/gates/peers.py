@@ -14,9 +14,9 @@ from typing import IO, Any
 
 from canary.errors import TransientError, UsageError
 from canary.gates.loadtest import concluded
-from canary.gates.outcome import Outcome
 from canary.gates.thresholds import SLOWEST, Figures, Thresholds
 from canary.load.plan import MOST_SECONDS, Plan
+from canary.results.gate_result import Outcome
 from canary.text.sanitize import one_line
 
 _K6_THRESHOLDS_FAILED = 99

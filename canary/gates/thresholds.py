@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from canary.api import Verdict
 from canary.errors import UsageError
-from canary.gates.outcome import Case, Fact
+from canary.results.gate_result import Case, Fact
 from canary.text.format import latency
 
 OFFERED = 0.99

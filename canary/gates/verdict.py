@@ -7,7 +7,7 @@ from canary.api import Analysis, MetricStatus, Verdict, format_duration
 from canary.core.analysis import MetricResult
 from canary.errors import ExitCode
 from canary.gates.compare import Look, Span
-from canary.gates.outcome import Case, Fact, Outcome
+from canary.results.gate_result import Case, Fact, Outcome
 
 CODES = {
     Verdict.PASS: ExitCode.OK,

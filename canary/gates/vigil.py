@@ -9,10 +9,10 @@ from canary.api import Reason, format_duration
 from canary.core.snapshot import Wish
 from canary.errors import ExitCode, NotFoundError, TransientError
 from canary.gates.endings import interrupted, outcome
-from canary.gates.outcome import Outcome
 from canary.gates.quest import Ask, Ended, Quest, Sight, Standing, Waiting, begun, chosen
 from canary.gates.sights import Look
 from canary.gates.waiting import overdue, standing
+from canary.results.gate_result import Outcome
 from canary.text.format import duration
 from canary.text.sanitize import one_line
 

@@ -4,7 +4,7 @@ import math
 
 from canary.api import Verdict
 from canary.errors import ExitCode
-from canary.gates.outcome import Case, Outcome
+from canary.results.gate_result import Case, Outcome
 
 NASTY = (
     "50 %, a:b\r\n\x1b[31m<b>&]]>|`*_ \x00\ud800\ufffe ::error::no ##[set-output name=code]0 @team"

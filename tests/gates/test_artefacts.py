@@ -8,12 +8,12 @@ import xmlschema
 from junitparser import JUnitXml
 
 from canary.errors import ExitCode
-from canary.gates.annotations import github, gitlab
-from canary.gates.document import document
-from canary.gates.junit import junit
-from canary.gates.markdown import fitting, markdown
-from canary.gates.publish import text
-from canary.gates.words import RESULTS
+from canary.results.annotations import github, gitlab
+from canary.results.json_document import document
+from canary.results.junit import junit
+from canary.results.markdown import fitting, markdown
+from canary.results.marks import RESULTS
+from canary.results.publishing import text
 from tests.gates.outcomes import ALL, FAILED, HOSTILE, PASSED, PAUSED, TIMED_OUT
 
 HERE = Path(__file__).parent

@@ -7,8 +7,6 @@ import pytest
 
 from canary.core.series import NoData
 from canary.errors import ExitCode
-from canary.gates.document import document
-from canary.gates.junit import junit
 from canary.gates.leaktest_gauges import long, rounded
 from canary.gates.leaktest_rounds import (
     Drain,
@@ -22,6 +20,8 @@ from canary.gates.leaktest_rounds import (
 )
 from canary.gates.leaktest_words import Seen, outcome
 from canary.load import Tally
+from canary.results.json_document import document
+from canary.results.junit import junit
 
 POLICY = Policy(idle=4)
 STEP = 3000

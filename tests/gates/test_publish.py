@@ -10,8 +10,8 @@ import pytest
 from canary.api import Verdict
 from canary.cli.artefacts import Output, artefacts
 from canary.errors import ExitCode, UsageError
-from canary.gates.outcome import Case, Outcome
-from canary.gates.publish import STEP_LIMIT, Artefacts, publish, text, write_whole
+from canary.results.gate_result import Case, Outcome
+from canary.results.publishing import STEP_LIMIT, Artefacts, publish, text, write_whole
 from tests.gates.outcomes import FAILED, PASSED
 
 

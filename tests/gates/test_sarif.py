@@ -5,7 +5,7 @@ import json
 import pytest
 from jsonschema import Draft202012Validator
 
-from canary.gates.sarif import Finding, Level, sarif
+from canary.results.sarif import Finding, Level, sarif
 
 TEXT = {
     "type": "object",

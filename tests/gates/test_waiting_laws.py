@@ -9,9 +9,9 @@ from canary.api import HistoryEntry, Intent, Pause, Reason, Release, Result, Sta
 from canary.core.snapshot import Request, Verb, Wish
 from canary.errors import ExitCode
 from canary.gates.endings import outcome
-from canary.gates.publish import text
 from canary.gates.quest import Ask, Ended, Quest, Sight, Waiting
 from canary.gates.waiting import overdue, standing
+from canary.results.publishing import text
 from tests.gates.test_waiting import NEW, OLD, OTHER, SPEC, SUSPENDED
 
 HASHES = st.sampled_from([NEW, OLD, OTHER])

@@ -6,8 +6,8 @@ from typing import Final
 
 from canary.api import Verdict
 from canary.errors import ExitCode
-from canary.gates.outcome import Case, Outcome
-from canary.gates.words import shown
+from canary.results.gate_result import Case, Outcome
+from canary.results.marks import shown
 from canary.text.sanitize import one_line
 
 _MARKS: Final = {

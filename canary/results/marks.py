@@ -6,7 +6,7 @@ from typing import Final
 
 from canary.api import Verdict
 from canary.errors import ExitCode
-from canary.gates.outcome import Case, Fact, Outcome
+from canary.results.gate_result import Case, Fact, Outcome
 from canary.text.sanitize import one_line
 
 RESULTS: Final[Mapping[ExitCode, str]] = {

@@ -11,8 +11,8 @@ from typing import Final
 
 from canary.api import Verdict
 from canary.errors import ExitCode
-from canary.gates.outcome import Case, Outcome
-from canary.gates.words import RESULTS, faults
+from canary.results.gate_result import Case, Outcome
+from canary.results.marks import RESULTS, faults
 from canary.text.sanitize import one_line, printable
 
 _MOST: Final = 10

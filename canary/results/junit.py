@@ -12,8 +12,8 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from canary.api import Verdict
 from canary.errors import ExitCode
-from canary.gates.outcome import Case, Outcome
-from canary.gates.words import RESULTS, faults, shown
+from canary.results.gate_result import Case, Outcome
+from canary.results.marks import RESULTS, faults, shown
 from canary.text.sanitize import one_line, printable
 
 

@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
-from canary.gates.outcome import Case, Fact, Outcome
-from canary.gates.words import RESULTS, finite
+from canary.results.gate_result import Case, Fact, Outcome
+from canary.results.marks import RESULTS, finite
 
 SCHEMA_VERSION: Final = 1
 """Rises when something that a reader relies on changes; new members do not raise it."""

@@ -12,11 +12,11 @@ from shutil import get_terminal_size
 from typing import Final, TextIO
 
 from canary.errors import ExitCode, UsageError
-from canary.gates.annotations import github, gitlab
-from canary.gates.document import document
-from canary.gates.junit import junit
-from canary.gates.markdown import fitting, markdown
-from canary.gates.outcome import Outcome
+from canary.results.annotations import github, gitlab
+from canary.results.gate_result import Outcome
+from canary.results.json_document import document
+from canary.results.junit import junit
+from canary.results.markdown import fitting, markdown
 from canary.text.sanitize import one_line
 
 STEP_LIMIT: Final = 1 << 20
