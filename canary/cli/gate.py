@@ -18,8 +18,8 @@ from canary.errors import CanaryError, UsageError
 
 if TYPE_CHECKING:
     from canary.cli.cluster import Session
-    from canary.gates.quest import Ask
-    from canary.gates.vigil import Vigil
+    from canary.gate.tracking import Ask
+    from canary.gate.waiter import Vigil
     from canary.results.gate_result import Outcome
 
 TICK: Final = 2.0
@@ -88,7 +88,7 @@ def gate(  # noqa: PLR0913, PLR0917 — one parameter per documented option
     for approval or paused; 6: inconclusive or superseded; 7: not there or forbidden; 1: cannot
     start, or something broke; 2: wrong usage; 130, 143: interrupted (the release goes on).
     """
-    from canary.gates.quest import Ask  # noqa: PLC0415 - as above
+    from canary.gate.tracking import Ask  # noqa: PLC0415 - as above
     from canary.results.publishing import publish, record  # noqa: PLC0415 - keeps --help quick
 
     if next_ and image is not None:
@@ -101,7 +101,7 @@ def gate(  # noqa: PLR0913, PLR0917 — one parameter per documented option
             subject = f"{cluster.namespace}/{name}"
             outcome, code = _waited(cluster, name, ask, timeout)
     except CanaryError as error:
-        from canary.gates.endings import broken  # noqa: PLC0415 - rarely needed
+        from canary.gate.result import broken  # noqa: PLC0415 - rarely needed
 
         record(broken(subject, error), chosen)
         raise
@@ -129,8 +129,8 @@ def _waited(cluster: "Session", name: str, ask: "Ask", timeout: float) -> "tuple
 
 def _vigil(cluster: "Session", name: str, ask: "Ask", timeout: float) -> "Vigil":
     from canary.cli.clock import now  # noqa: PLC0415 - keeps --help quick
-    from canary.gates.sights import Pulse, look  # noqa: PLC0415 - as above
-    from canary.gates.vigil import Vigil  # noqa: PLC0415 - as above
+    from canary.gate.cluster import Pulse, look  # noqa: PLC0415 - as above
+    from canary.gate.waiter import Vigil  # noqa: PLC0415 - as above
     from canary.interfaces import Key  # noqa: PLC0415 - as above
     from canary.kube.timing import SystemTiming  # noqa: PLC0415 - as above
 

@@ -6,9 +6,9 @@ import pytest
 
 from canary.api import HistoryEntry, Intent, MetricStatus, Reason, Release, Result, Status, Verdict
 from canary.errors import ExitCode, NotFoundError, TransientError
-from canary.gates.quest import Ask
-from canary.gates.sights import Pulse, look
-from canary.gates.vigil import HEARTBEAT, UNSEEN, Vigil
+from canary.gate.cluster import Pulse, look
+from canary.gate.tracking import Ask
+from canary.gate.waiter import HEARTBEAT, UNSEEN, Vigil
 from canary.interfaces import Key
 from canary.kube.failures import ForbiddenError
 from canary.kube.objects import DEPLOYMENTS, LEASES, RELEASES, Kind

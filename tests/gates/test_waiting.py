@@ -17,8 +17,8 @@ from canary.api import (
 )
 from canary.core.snapshot import Request, Verb, Wish
 from canary.errors import ExitCode
-from canary.gates.quest import Ask, Ended, Quest, Sight, Waiting, begun, chosen
-from canary.gates.waiting import GRACE, overdue, standing
+from canary.gate.rules import GRACE, overdue, standing
+from canary.gate.tracking import Ask, Ended, Quest, Sight, Waiting, begun, chosen
 from tests.kube.stage import RELEASE
 
 OLD, NEW, OTHER = "old000000000", "new000000000", "other0000000"

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from canary.api import HistoryEntry, Intent, Pause, Reason, Release, Result, Status
 from canary.core.snapshot import Request, Verb, Wish
 from canary.errors import ExitCode
-from canary.gates.endings import outcome
-from canary.gates.quest import Ask, Ended, Quest, Sight, Waiting
-from canary.gates.waiting import overdue, standing
+from canary.gate.result import outcome
+from canary.gate.rules import overdue, standing
+from canary.gate.tracking import Ask, Ended, Quest, Sight, Waiting
 from canary.results.publishing import text
 from tests.gates.test_waiting import NEW, OLD, OTHER, SPEC, SUSPENDED
 

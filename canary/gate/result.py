@@ -5,7 +5,7 @@ from typing import Final
 
 from canary.api import CheckStatus, MetricStatus, Reason, Status, Verdict
 from canary.errors import CanaryError, ExitCode
-from canary.gates.quest import Ended, Quest, Sight
+from canary.gate.tracking import Ended, Quest, Sight
 from canary.results.gate_result import Case, Fact, Outcome
 from canary.runbooks import runbook_url
 from canary.text.format import timestamp

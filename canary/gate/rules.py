@@ -5,7 +5,7 @@ from typing import Final
 
 from canary.api import Intent, Reason, Result
 from canary.errors import ExitCode
-from canary.gates.quest import Ask, Ended, Quest, Sight, Standing, View, Waiting
+from canary.gate.tracking import Ask, Ended, Quest, Sight, Standing, View, Waiting
 
 GRACE: Final = 30.0
 """Seconds for which an obstacle may last: objects that are applied together come one by one."""

@@ -8,10 +8,10 @@ from typing import Final
 from canary.api import Reason, format_duration
 from canary.core.snapshot import Wish
 from canary.errors import ExitCode, NotFoundError, TransientError
-from canary.gates.endings import interrupted, outcome
-from canary.gates.quest import Ask, Ended, Quest, Sight, Standing, Waiting, begun, chosen
-from canary.gates.sights import Look
-from canary.gates.waiting import overdue, standing
+from canary.gate.cluster import Look
+from canary.gate.result import interrupted, outcome
+from canary.gate.rules import overdue, standing
+from canary.gate.tracking import Ask, Ended, Quest, Sight, Standing, Waiting, begun, chosen
 from canary.results.gate_result import Outcome
 from canary.text.format import duration
 from canary.text.sanitize import one_line
