@@ -22,7 +22,7 @@ from canary.gates.leaktest import leak_test
 from canary.gates.leaktest_pages import Pages
 from canary.gates.leaktest_rounds import Policy
 from canary.gates.leaktest_shapes import Pace, Subject
-from canary.load import Mix, Plan, Request, Rows, Schedule, Stage, parse
+from canary.loadtest.generator import Mix, Plan, Request, Rows, Schedule, Stage, parse
 from canary.local.accounts import PASSWORD, create_accounts
 from canary.local.instances import Build, start_instance
 from canary.local.postgres import start_postgres

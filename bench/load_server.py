@@ -10,7 +10,7 @@ import random
 import sys
 from functools import partial
 
-from canary.load import Histogram
+from canary.loadtest.generator import Histogram
 
 MEDIAN = 0.008
 SIGMA = 0.79

@@ -6,13 +6,13 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from canary.cli import loadplan
 from canary.errors import UsageError
 from canary.gates.leaktest_pages import Pages
 from canary.gates.leaktest_postgres import Activity
 from canary.gates.leaktest_rounds import Policy
 from canary.gates.leaktest_shapes import Pace, Subject
-from canary.load import Plan, Schedule, Stage
+from canary.loadtest import settings
+from canary.loadtest.generator import Plan, Schedule, Stage
 
 _LEAST_DRAIN = 0.75
 """Seconds: three readings."""
@@ -109,7 +109,7 @@ def subjects(sides: Sequence[Side], wish: Wish) -> Iterator[list[Subject]]:
 
 
 def _plan(side: Side, wish: Wish) -> Plan:
-    asked = loadplan.Wish(
+    asked = settings.Wish(
         rate=f"{wish.rate:.6f}",
         duration=wish.duration,
         warm_up=0.0,
@@ -122,7 +122,7 @@ def _plan(side: Side, wish: Wish) -> Plan:
         insecure=wish.insecure,
         seed=wish.seed,
     )
-    plan = loadplan.plan(side.url, wish.requests, asked, wish.allowed)
+    plan = settings.plan(side.url, wish.requests, asked, wish.allowed)
     return replace(plan, schedule=Schedule((Stage(wish.rate, wish.rate, wish.duration),)))
 
 

@@ -9,11 +9,11 @@ from rich.live import Live
 from rich.text import Text
 
 from canary.cli.clock import now
-from canary.cli.loadscreen import stoppable
 from canary.errors import ExitCode, UsageError
 from canary.gates.leaktest import leak_test
 from canary.gates.leaktest_rounds import Policy, Round
 from canary.gates.leaktest_shapes import Pace, Show, Sight, Subject
+from canary.loadtest.screen import stoppable
 from canary.results.publishing import Artefacts, publish
 
 

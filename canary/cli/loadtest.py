@@ -150,18 +150,21 @@ def loadtest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     loaded; 130: interrupted.
     """
     _check_installed()
-    from canary.cli import loadplan, loadscreen  # noqa: PLC0415 - keeps --help quick
+    from canary.loadtest import (
+        screen,  # noqa: PLC0415 - keeps --help quick
+        settings,  # noqa: PLC0415 - keeps --help quick
+    )
 
     writing = artefacts(junit, summary, gitlab, output)
     if k6 is not None:
         given = {"--rate": rate, "--duration": duration, "--requests": requests, "--oha": oha}
-        loadplan.check_alone("--k6", given | {"--warm-up": warm_up, "--timeout": timeout})
-    wish = loadplan.Wish(
-        rate=loadplan.RATE if rate is None else rate,
+        settings.check_alone("--k6", given | {"--warm-up": warm_up, "--timeout": timeout})
+    wish = settings.Wish(
+        rate=settings.RATE if rate is None else rate,
         duration=duration,
-        warm_up=warm_up if warm_up is not None else 0.0 if oha else loadplan.WARM_UP,
+        warm_up=warm_up if warm_up is not None else 0.0 if oha else settings.WARM_UP,
         random=arrivals is Arrivals.RANDOM,
-        timeout=loadplan.TIMEOUT if timeout is None else timeout,
+        timeout=settings.TIMEOUT if timeout is None else timeout,
         max_in_flight=max_in_flight,
         workers=workers,
         http2=http2,
@@ -169,11 +172,11 @@ def loadtest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
         insecure=insecure,
         seed=seed,
     )
-    plan = loadplan.plan(url, requests, wish, allow_host or ())
-    asked = loadplan.thresholds(
+    plan = settings.plan(url, requests, wish, allow_host or ())
+    asked = settings.thresholds(
         max_error_ratio, max_p99, min_rate_achieved, None if k6 is not None else plan
     )
-    raise typer.Exit(loadscreen.tested(plan, asked, writing, k6=k6, oha=oha))
+    raise typer.Exit(screen.tested(plan, asked, writing, k6=k6, oha=oha))
 
 
 def _check_installed() -> None:

@@ -23,9 +23,9 @@ from canary.gates.leaktest_rounds import (
 )
 from canary.gates.leaktest_shapes import Pace, Show, Sight, Subject
 from canary.gates.leaktest_words import MOST_FAILED, Seen, outcome
-from canary.gates.thresholds import said_statuses
-from canary.load import Progress, Tally, run
-from canary.load.client import connect
+from canary.loadtest.generator import Progress, Tally, run
+from canary.loadtest.generator.client import connect
+from canary.loadtest.thresholds import said_statuses
 from canary.results.gate_result import Outcome
 
 _EVERY = 0.25

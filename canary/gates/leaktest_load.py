@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from canary.load.mix import Mix, Written
-from canary.load.plan import Plan
-from canary.load.schedule import Schedule, Stage
+from canary.loadtest.generator.mix import Mix, Written
+from canary.loadtest.generator.plan import Plan
+from canary.loadtest.generator.schedule import Schedule, Stage
 
 
 def cycle(plan: Plan, rate: float, count: int, first: int) -> Plan:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from canary.core.series import NoData
 from canary.gates.leaktest_rounds import Finding, Reading, Round
-from canary.load import Plan
+from canary.loadtest.generator import Plan
 
 
 class Source(Protocol):

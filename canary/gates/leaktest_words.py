@@ -10,8 +10,8 @@ from canary.errors import ExitCode
 from canary.gates.leaktest_gauges import long, other_cases, rounded, slope_facts
 from canary.gates.leaktest_math import Slope, clean_requests
 from canary.gates.leaktest_rounds import Finding, Kind, Policy, Round
-from canary.gates.thresholds import said_statuses
-from canary.load import Tally
+from canary.loadtest.generator import Tally
+from canary.loadtest.thresholds import said_statuses
 from canary.results.gate_result import Case, Fact, Outcome
 from canary.runbooks import runbook_url
 

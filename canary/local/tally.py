@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field, fields
 from typing import Self
 
-from canary.load.tally import Histogram
+from canary.loadtest.generator.tally import Histogram
 from canary.local.schedule import Kind
 
 NOBODY = "none"

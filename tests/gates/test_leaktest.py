@@ -14,7 +14,7 @@ from canary.gates.leaktest_load import cycle
 from canary.gates.leaktest_pages import Pages, place
 from canary.gates.leaktest_rounds import Policy, Reading
 from canary.gates.leaktest_shapes import Pace, Subject
-from canary.load import Mix, Plan, Request, Rows, Schedule, Stage, parse
+from canary.loadtest.generator import Mix, Plan, Request, Rows, Schedule, Stage, parse
 from tests.gates.leaky import POOL, Leaky, serving
 
 NOW = 2000.0

@@ -19,7 +19,7 @@ from canary.gates.leaktest_rounds import (
     next_load,
 )
 from canary.gates.leaktest_words import Seen, outcome
-from canary.load import Tally
+from canary.loadtest.generator import Tally
 from canary.results.json_document import document
 from canary.results.junit import junit
 

@@ -12,11 +12,11 @@ import pytest
 
 from canary.api import Verdict
 from canary.errors import ExitCode, TransientError, UsageError
-from canary.gates.load_table import load_table
-from canary.gates.loadtest import concluded, load_test
-from canary.gates.peers import k6_figures, k6_test, oha_figures, oha_options
-from canary.gates.thresholds import Figures, Thresholds, cases, certainly_slow, hopeless
-from canary.load import Histogram, Mix, Plan, Request, Schedule, Stage, Tls, parse
+from canary.loadtest.external_tools import k6_figures, k6_test, oha_figures, oha_options
+from canary.loadtest.generator import Histogram, Mix, Plan, Request, Schedule, Stage, Tls, parse
+from canary.loadtest.result_table import load_table
+from canary.loadtest.run import concluded, load_test
+from canary.loadtest.thresholds import Figures, Thresholds, cases, certainly_slow, hopeless
 from tests.load.servers import serving
 
 RECORDED = Path(__file__).parent / "recorded"

@@ -6,8 +6,8 @@ import re
 import pytest
 
 from canary.errors import UsageError
-from canary.load import Histogram, Plan, Schedule, Stage, Tally, total
-from canary.load.allowed import check_allowed
+from canary.loadtest.generator import Histogram, Plan, Schedule, Stage, Tally, total
+from canary.loadtest.generator.allowed import check_allowed
 
 CALM = Schedule((Stage(10, 10, 1),))
 

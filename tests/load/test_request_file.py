@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from canary.errors import UsageError
-from canary.load.request_file import read_requests
+from canary.loadtest.generator.request_file import read_requests
 
 WHOLE = """
 requests:

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from canary.errors import TransientError
-from canary.load import Mix, Plan, Request, Schedule, Stage, parse, run
+from canary.loadtest.generator import Mix, Plan, Request, Schedule, Stage, parse, run
 from tests.load.servers import serving
 
 SHORT = Schedule((Stage(100, 100, 0.2, measured=False), Stage(100, 100, 0.6)))

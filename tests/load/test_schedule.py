@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from canary.errors import UsageError
-from canary.load.profile import schedule
-from canary.load.schedule import Schedule, Spacing, Stage
+from canary.loadtest.generator.profile import schedule
+from canary.loadtest.generator.schedule import Schedule, Spacing, Stage
 
 
 def times(plan: Schedule, **how: int) -> list[float]:

@@ -5,12 +5,12 @@ that time: a stalled target cannot hide its own slowness (coordinated omission).
 until the end; `Result` and `Tally` say what came of it.
 """
 
-from canary.load.mix import Mix, Order, Request, Rows
-from canary.load.plan import Plan, Tls
-from canary.load.run import Progress, Result, run
-from canary.load.schedule import Schedule, Spacing, Stage
-from canary.load.tally import Histogram, Tally, total
-from canary.load.text import Text, parse
+from canary.loadtest.generator.mix import Mix, Order, Request, Rows
+from canary.loadtest.generator.plan import Plan, Tls
+from canary.loadtest.generator.run import Progress, Result, run
+from canary.loadtest.generator.schedule import Schedule, Spacing, Stage
+from canary.loadtest.generator.tally import Histogram, Tally, total
+from canary.loadtest.generator.text import Text, parse
 
 __all__ = [
     "Histogram",

@@ -2,7 +2,7 @@
 
 import resource
 
-from canary.load.plan import Plan
+from canary.loadtest.generator.plan import Plan
 
 _OTHER_FILES = 64
 

@@ -8,8 +8,8 @@ import certifi
 import pycurl
 
 from canary.errors import TransientError
-from canary.load.mix import Written
-from canary.load.plan import Plan
+from canary.loadtest.generator.mix import Written
+from canary.loadtest.generator.plan import Plan
 
 _ASCII: Final = "".join(map(chr, range(0x21, 0x7F)))
 AGENT: Final = "canary-loadtest"

@@ -9,7 +9,7 @@ from itertools import accumulate
 from urllib.parse import quote
 
 from canary.errors import UsageError
-from canary.load.text import Text
+from canary.loadtest.generator.text import Text
 
 NUMBER = "number"
 """A name that every text may use: counts the requests of a run, so no two get the same."""

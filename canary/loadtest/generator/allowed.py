@@ -4,7 +4,7 @@ from collections.abc import Collection
 from ipaddress import ip_address
 
 from canary.errors import UsageError
-from canary.load.plan import target
+from canary.loadtest.generator.plan import target
 
 _SUFFIXES = (".localhost", ".svc", ".cluster.local")
 

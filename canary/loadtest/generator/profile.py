@@ -4,7 +4,7 @@ import math
 
 from canary.api import parse_duration
 from canary.errors import UsageError
-from canary.load.schedule import Schedule, Spacing, Stage
+from canary.loadtest.generator.schedule import Schedule, Spacing, Stage
 
 _EXPECTED = (
     "--rate: requests per second such as 100, a ramp 100..1000, steps 100,200,400, or each "

@@ -12,11 +12,11 @@ from multiprocessing.connection import Connection, wait
 from threading import Event
 
 from canary.errors import TransientError, UsageError
-from canary.load.client import connect
-from canary.load.engine import Parts, Second
-from canary.load.files import files, files_needed
-from canary.load.plan import Plan
-from canary.load.tally import Tally, total
+from canary.loadtest.generator.client import connect
+from canary.loadtest.generator.engine import Parts, Second
+from canary.loadtest.generator.files import files, files_needed
+from canary.loadtest.generator.plan import Plan
+from canary.loadtest.generator.tally import Tally, total
 
 _READY_SECONDS = 30.0
 _LISTEN_SECONDS = 0.1
@@ -175,7 +175,7 @@ def _workers(plan: Plan) -> Iterator[list[_Worker]]:
 def _started() -> _Worker:
     ours, theirs = Pipe()
     fd = theirs.fileno()
-    command = [sys.executable, "-m", "canary.load.worker", str(fd)]
+    command = [sys.executable, "-m", "canary.loadtest.generator.worker", str(fd)]
     process = subprocess.Popen(  # noqa: S603 - our own
         command,
         pass_fds=[fd],

@@ -6,12 +6,12 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from canary.errors import UsageError
-from canary.gates.thresholds import Thresholds
-from canary.load import Mix, Plan, Request, Spacing, Text, Tls
-from canary.load.allowed import check_allowed
-from canary.load.plan import target
-from canary.load.profile import schedule
-from canary.load.request_file import read_requests
+from canary.loadtest.generator import Mix, Plan, Request, Spacing, Text, Tls
+from canary.loadtest.generator.allowed import check_allowed
+from canary.loadtest.generator.plan import target
+from canary.loadtest.generator.profile import schedule
+from canary.loadtest.generator.request_file import read_requests
+from canary.loadtest.thresholds import Thresholds
 
 RATE = "50"
 """Requests/s."""

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from canary.errors import UsageError
-from canary.load.mix import Mix
-from canary.load.schedule import Schedule
+from canary.loadtest.generator.mix import Mix
+from canary.loadtest.generator.schedule import Schedule
 
 MOST_RATE = 50_000.0
 """Requests/s."""

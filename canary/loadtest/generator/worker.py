@@ -1,4 +1,4 @@
-"""`python -m canary.load.worker FD`: one process of a load, told over a pipe what to do.
+"""`python -m canary.loadtest.generator.worker FD`: one process of a load, told over a pipe what to do.
 
 Comes in: a plan with the worker's number, then the start time (monotonic clock, which all processes
 of a machine share); after that anything, or the pipe's end, means to stop. Goes out: None when
@@ -11,8 +11,8 @@ import sys
 from contextlib import suppress
 from multiprocessing.connection import Connection
 
-from canary.load.engine import Engine
-from canary.load.files import files, files_needed
+from canary.loadtest.generator.engine import Engine
+from canary.loadtest.generator.files import files, files_needed
 
 
 def main(pipe: Connection) -> None:

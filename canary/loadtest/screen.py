@@ -13,12 +13,12 @@ from rich.live import Live
 from rich.text import Text
 
 from canary.errors import ExitCode
-from canary.gates.load_table import load_table
-from canary.gates.loadtest import load_test
-from canary.gates.peers import k6_test, oha_test
-from canary.gates.thresholds import Thresholds, said_statuses
-from canary.load import Plan, Progress
-from canary.load.tally import Tally
+from canary.loadtest.external_tools import k6_test, oha_test
+from canary.loadtest.generator import Plan, Progress
+from canary.loadtest.generator.tally import Tally
+from canary.loadtest.result_table import load_table
+from canary.loadtest.run import load_test
+from canary.loadtest.thresholds import Thresholds, said_statuses
 from canary.results.publishing import Artefacts, publish
 from canary.text.format import latency
 

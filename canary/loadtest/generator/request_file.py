@@ -12,9 +12,9 @@ from canary.api.documents import Document, read_documents
 from canary.api.fields import Expect, Frozen
 from canary.api.sentences import path_and_sentence
 from canary.errors import UsageError
-from canary.load.mix import NUMBER, Mix, Order, Request, Rows
-from canary.load.table import read_table
-from canary.load.text import Text, parse
+from canary.loadtest.generator.mix import NUMBER, Mix, Order, Request, Rows
+from canary.loadtest.generator.table import read_table
+from canary.loadtest.generator.text import Text, parse
 
 _MOST_BYTES = 1 << 20
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")

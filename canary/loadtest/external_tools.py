@@ -13,9 +13,9 @@ from threading import Event
 from typing import IO, Any
 
 from canary.errors import TransientError, UsageError
-from canary.gates.loadtest import concluded
-from canary.gates.thresholds import SLOWEST, Figures, Thresholds
-from canary.load.plan import MOST_SECONDS, Plan
+from canary.loadtest.generator.plan import MOST_SECONDS, Plan
+from canary.loadtest.run import concluded
+from canary.loadtest.thresholds import SLOWEST, Figures, Thresholds
 from canary.results.gate_result import Outcome
 from canary.text.sanitize import one_line
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 
 import pycurl
 
-from canary.load.client import REASONS, address, handle, multi
-from canary.load.mix import Request, Written
-from canary.load.plan import Plan
-from canary.load.schedule import Arrival
-from canary.load.tally import LATE, Tally
+from canary.loadtest.generator.client import REASONS, address, handle, multi
+from canary.loadtest.generator.mix import Request, Written
+from canary.loadtest.generator.plan import Plan
+from canary.loadtest.generator.schedule import Arrival
+from canary.loadtest.generator.tally import LATE, Tally
 
 BATCH = 16
 """So many go out before answers are looked at, however many are due."""
