@@ -18,15 +18,15 @@ from threading import Event
 
 import requests
 
+from canary.analyze.evaluation import Span, looks
+from canary.analyze.reader import available, read
+from canary.analyze.series import Groups
 from canary.api import load_release
+from canary.backtest.judge import decides, replayed
+from canary.backtest.releases import Fate, PastRelease
 from canary.core.series import Matcher, MatchOp
-from canary.gates.backtest import decides, replayed
-from canary.gates.compare import Span, looks
-from canary.gates.groups import Groups
-from canary.gates.history import available, read
-from canary.gates.past import Fate, PastRelease
-from canary.gates.scenario import poisson
 from canary.metrics.prometheus import MAX_POINTS, Prometheus, PrometheusOptions
+from canary.simulate.scenario import poisson
 
 STEP = 15
 DAY = 86_400

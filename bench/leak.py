@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from canary.core.increments import Side
-from canary.core.leak import PoolFailure, PoolPolicy, PoolState, fold
-from canary.core.pool import PoolReading, PoolSample
+from canary.core.pools.detector import PoolFailure, PoolPolicy, PoolState, fold
+from canary.core.pools.samples import PoolReading, PoolSample
 
 INTERVAL = 15.0
 RELEASE = 7200.0

@@ -17,17 +17,17 @@ from pathlib import Path
 from threading import Event
 
 from canary.api import Verdict
+from canary.demo.cluster.instances import Build, start_instance
+from canary.demo.cluster.postgres import start_postgres
+from canary.demo.cluster.processes import Supervisor
+from canary.demo.cluster.workdir import work_directory
+from canary.demo.load.accounts import PASSWORD, create_accounts
 from canary.errors import ExitCode
-from canary.gates.leaktest import leak_test
-from canary.gates.leaktest_pages import Pages
-from canary.gates.leaktest_rounds import Policy
-from canary.gates.leaktest_shapes import Pace, Subject
+from canary.leaktest.evaluation import Policy
+from canary.leaktest.metrics_reader import Pages
+from canary.leaktest.run import leak_test
+from canary.leaktest.types import Pace, Subject
 from canary.loadtest.generator import Mix, Plan, Request, Rows, Schedule, Stage, parse
-from canary.local.accounts import PASSWORD, create_accounts
-from canary.local.instances import Build, start_instance
-from canary.local.postgres import start_postgres
-from canary.local.processes import Supervisor
-from canary.local.workdir import work_directory
 from canary.results.gate_result import Outcome
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "benchmarks.md"

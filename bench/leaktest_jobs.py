@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from canary.gates.leaktest_rounds import Drain, Kind, Policy, Round, found, next_load
-from canary.gates.leaktest_shapes import Pace
+from canary.leaktest.evaluation import Drain, Kind, Policy, Round, found, next_load
+from canary.leaktest.types import Pace
 
 RATE = 250.0
 RUNS = 300

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from bench.simulate import Scenario, simulate
-from canary.cli.samples import Skipped, judge_samples
+from canary.analyze.samples import Skipped, judge_samples
 from canary.core.evidence import EvidenceState, RatioPolicy, fold_intervals
 
 

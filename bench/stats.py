@@ -2,7 +2,7 @@
 
 import math
 
-from canary.gates.bounds import clopper_pearson, quantile
+from canary.simulate.intervals import clopper_pearson, quantile
 
 __all__ = ["clopper_pearson", "fewest_seconds", "quantile"]
 

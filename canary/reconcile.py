@@ -12,7 +12,7 @@ from canary.core.rollout import decide
 from canary.core.snapshot import Snapshot
 from canary.interfaces import Key, World
 from canary.observe import observe
-from canary.report import Outcome, report
+from canary.status_update import Outcome, report
 
 _log = logging.getLogger(__name__)
 

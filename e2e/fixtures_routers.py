@@ -26,7 +26,7 @@ from canary.kube.client import Client
 from canary.kube.objects import HTTP_ROUTES, Object
 from canary.kube.transport import load
 from canary.routers.registry import router_of
-from canary.routers.shell import RouteRouter
+from canary.routers.route_client import RouteRouter
 from tests.routers.routes import wish
 
 NAMESPACE = f"route-{os.getpid()}"

@@ -10,8 +10,8 @@ from threading import Event
 import pytest
 
 from canary.api import Reason, Result
+from canary.demo.load.tally import NOBODY
 from canary.kube.objects import Object
-from canary.local.tally import NOBODY
 from e2e.fixtures_releases import place
 from e2e.harness.auth import IMAGE, NAME, Auth
 from e2e.harness.figures import Figures, measured, write_down

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from canary.api.documents import read_documents
+from canary.api.yaml_documents import read_documents
 from e2e.fixtures_manifests import NAMESPACE, ROOT, Kubectl, cluster
 from tests.api.test_load import ACCEPTED, GOOD, WRONG_SHAPES, WRONG_VALUES
 from tests.manifests.server_words import FILE_ONLY, WORDS

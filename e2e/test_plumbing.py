@@ -12,16 +12,16 @@ import pytest
 from kubernetes import client as kubernetes_client
 from kubernetes import config as kubernetes_config
 
+from canary.clock import SystemClock
+from canary.kube.api_errors import ForbiddenError, NotLeaderError, UnauthorizedError
 from canary.kube.cache import Cache, Scope
 from canary.kube.cached import CachedObjects
 from canary.kube.client import Client
-from canary.kube.failures import ForbiddenError, NotLeaderError, UnauthorizedError
 from canary.kube.leases import ELECTION, Callbacks, Elector, LeaseName, Terms
 from canary.kube.objects import DEPLOYMENTS, LEASES, Kind
 from canary.kube.reflector import Reflector
 from canary.kube.timing import Stopper, SystemTiming
 from canary.kube.transport import Request, Timeouts, Transport, connected
-from canary.local.world import SystemClock
 from e2e.fixtures_plumbing import cluster, namespace
 from tests.kube.contract import CONFIG_MAPS, config_map
 

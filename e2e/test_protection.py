@@ -4,8 +4,8 @@ from dataclasses import replace
 from threading import Event
 
 from canary.api import Reason, Result
+from canary.demo.load.tally import NOBODY
 from canary.kube.objects import Object
-from canary.local.tally import NOBODY
 from e2e.fixtures_releases import place
 from e2e.harness.auth import PORT, Auth, route, service
 from e2e.harness.figures import Figures, measured, write_down

@@ -8,6 +8,7 @@ import pytest
 
 from canary.act import act
 from canary.api import Phase, Reason, Status, Verdict
+from canary.clock import SystemClock
 from canary.core.analysis.result import AnalysisResult
 from canary.core.conditions import conditions
 from canary.core.plan import SetWeight, TrafficAction
@@ -18,9 +19,8 @@ from canary.errors import NotFoundError, TransientError
 from canary.interfaces import Key, Notice, World
 from canary.kube.objects import DEPLOYMENTS, Object
 from canary.kube.workloads import Holding
-from canary.local.world import SystemClock
 from canary.observe import observe
-from canary.report import report
+from canary.status_update import report
 from e2e.fixtures_workloads import Operator, Stage, deployment, policy, stage, until
 
 __all__ = ["policy", "stage"]

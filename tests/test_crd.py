@@ -7,7 +7,7 @@ import pytest
 
 from canary.api import CanaryRelease, Spec
 from canary.api.fields import Frozen
-from canary.api.sentences import models_in
+from canary.api.messages import models_in
 from canary.manifests import crd
 from canary.manifests.cel import MAX_STEPS, RULES
 from tests.api.test_load import WRONG_SHAPES, WRONG_VALUES

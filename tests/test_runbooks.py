@@ -15,9 +15,9 @@ import yaml
 from canary.alerts import alert_names, groups
 from canary.api import Reason, ReasonKind
 from canary.cli.main import COMMANDS, app_of
-from canary.local.postgres import start_postgres
-from canary.local.processes import Supervisor
-from canary.local.workdir import work_directory
+from canary.demo.cluster.postgres import start_postgres
+from canary.demo.cluster.processes import Supervisor
+from canary.demo.cluster.workdir import work_directory
 from canary.runbooks import runbook_url
 
 PAGES = Path(__file__).parents[1] / "docs" / "runbooks"

@@ -39,8 +39,8 @@ from canary.errors import ConflictError, NotFoundError, TransientError
 from canary.interfaces import Key, Notice, TrafficRouter, Workload, World
 from canary.observe import observe
 from canary.reconcile import analyze_safely, reconcile
-from canary.report import Outcome
 from canary.routers.several import SeveralRouters
+from canary.status_update import Outcome
 
 START = 1_000_000.0
 KEY = Key("prod", "auth")

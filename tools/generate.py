@@ -71,7 +71,7 @@ def _manifests() -> dict[Path, str]:
         folder / "monitoring/prometheusrule.yaml": resource_yaml(),
         folder / "chart/templates/alerts.yaml": chart_yaml(),
         # The rights that `canary doctor` looks up.
-        ROOT / "canary/survey/doctor/rbac.yaml": (folder / "operator/rbac.yaml").read_text(),
+        ROOT / "canary/doctor/rbac.yaml": (folder / "operator/rbac.yaml").read_text(),
     }
 
 

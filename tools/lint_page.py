@@ -1,10 +1,10 @@
 """docs/lint.md: how `canary lint` is used, and every rule with its remedy."""
 
-from canary.survey.rules import RULES, Level, Rule
+from canary.lint.rules import RULES, Level, Rule
 
 HEAD = """# What `canary lint` finds
 
-The table is generated from `canary/survey/rules.py` by `make generate`.
+The table is generated from `canary/lint/rules.py` by `make generate`.
 
 ```sh
 canary lint release.yaml                                   # the file alone

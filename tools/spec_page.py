@@ -8,7 +8,7 @@ from pydantic.fields import FieldInfo
 
 from canary.api import Spec, format_duration
 from canary.api.fields import Expect, Frozen, Span
-from canary.api.sentences import field_name, models_in
+from canary.api.messages import field_name, models_in
 
 HEAD = """# The spec of a CanaryRelease, field by field
 

@@ -1,14 +1,14 @@
 """Connection pools: one name for what all exporters say, the leak residual, three alerts.
 
-The residual is Little's law (Little 1961), as in canary.core.leak: connections in use beyond
-rate × hold time are those that nobody gives back. Throughput cancels, so a surge of traffic does
-not forecast an exhaustion; where an exporter has no hold times there is no forecast.
+The residual is Little's law (Little 1961), as in canary.core.pools.detector: connections in use
+beyond rate × hold time are those that nobody gives back. Throughput cancels, so a surge of traffic
+does not forecast an exhaustion; where an exporter has no hold times there is no forecast.
 """
 
 from collections.abc import Iterable, Iterator
 
 from canary.alerts.model import Alert, Group, Record, Settings, Severity, Team
-from canary.core.pool import SCRAPE_ONLY
+from canary.core.pools.samples import SCRAPE_ONLY
 from canary.core.series import Matcher, MatchOp, Selector
 from canary.metrics.pod_names import CANARY, SERVICE
 from canary.metrics.preset_groups import PoolPresetGroup, pool_preset_groups, text

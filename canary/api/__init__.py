@@ -11,7 +11,7 @@ from canary.api.analysis import (
     Source,
 )
 from canary.api.fields import format_duration, parse_duration
-from canary.api.problems import Path, Problem, SpecError
+from canary.api.messages import unknown
 from canary.api.reasons import (
     REASONS,
     Intent,
@@ -31,7 +31,6 @@ from canary.api.resource import (
     load_release,
     load_releases,
 )
-from canary.api.sentences import unknown
 from canary.api.spec import Check, CheckMoment, OnInconclusive, RollbackWindow, Spec, Step
 from canary.api.status import (
     CheckStatus,
@@ -44,6 +43,7 @@ from canary.api.status import (
     Status,
 )
 from canary.api.traffic import Target, Traffic
+from canary.api.validation_errors import Path, Problem, SpecError
 
 __all__ = [
     "REASONS",

@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError
 
-from canary.api.documents import Document, read_documents
 from canary.api.fields import Frozen, Name, ObjectName
-from canary.api.problems import Path, Problem, SpecError
-from canary.api.sentences import path_and_sentence
+from canary.api.messages import path_and_sentence
 from canary.api.spec import Spec
 from canary.api.status import Status
 from canary.api.status_reader import read_status
+from canary.api.validation_errors import Path, Problem, SpecError
+from canary.api.yaml_documents import Document, read_documents
 
 GROUP = "canary-controller.dev"
 VERSION = "v1alpha1"

@@ -14,7 +14,7 @@ from canary import __version__
 from canary.errors import ExitCode
 
 if TYPE_CHECKING:
-    from canary.gates.access import Scan, Spot
+    from canary.access.scan import Scan, Spot
 
 
 WIDTH = 80
@@ -53,7 +53,7 @@ def access(
     Exit code 0: nothing found, or warnings only; 3: at least one error (with --strict: or a
     warning); 2: no such path, or no file in these languages; 1: ast-grep is missing or broke.
     """
-    from canary.gates.access import scan  # noqa: PLC0415 - keeps --help quick
+    from canary.access.scan import scan  # noqa: PLC0415 - keeps --help quick
 
     found = scan(paths or [Path()], exclude or [])
     bad = any(strict or spot.finding.level == "error" for spot in found.spots)
@@ -70,7 +70,7 @@ def access(
 
 
 def _lines(found: "Scan") -> Iterator[str]:
-    from canary.gates.access import rules  # noqa: PLC0415 - as above
+    from canary.access.scan import rules  # noqa: PLC0415 - as above
     from canary.text.sanitize import clean  # noqa: PLC0415 - as above
 
     for spot in found.spots:
@@ -122,7 +122,7 @@ def _finding(spot: "Spot") -> dict[str, object]:
 
 
 def _sarif(found: "Scan") -> str:
-    from canary.gates.access import rules  # noqa: PLC0415 - keeps --help quick
+    from canary.access.scan import rules  # noqa: PLC0415 - keeps --help quick
     from canary.results.sarif import sarif  # noqa: PLC0415 - as above
 
     told = {rule.id: rule.remedy for rule in rules()}

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from canary.cli.artefacts import Form, GitLab, Junit, Output, Summary, artefacts
-from canary.cli.judging import (
+from canary.cli.analysis_options import (
     FalsePositiveRate,
-    Judging,
     Limit,
     MinDuration,
     Regression,
@@ -18,12 +16,14 @@ from canary.cli.judging import (
     ToleratedIncident,
     WarmUp,
 )
+from canary.cli.artifact_options import Form, GitLab, Junit, Output, Summary, artefacts
 from canary.cli.prometheus import CaFile, PrometheusUrl, TokenFile
 from canary.cli.times import length
 from canary.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from canary.cli.samples import Skipped
+    from canary.analyze.samples import Skipped
+    from canary.analyze.settings import Judging
 
 User = Annotated[
     str | None,
@@ -180,6 +180,8 @@ def analyze(  # noqa: PLR0913, PLR0917 — one parameter per documented option
     Exit code: 0 Pass, 3 Fail, 6 Continue or NoData, 1 Unavailable, 2 an option or the input is
     wrong. With several releases in --samples: 0 (read the verdicts).
     """
+    from canary.analyze.settings import Judging  # noqa: PLC0415 - keeps --help quick
+
     judging = Judging(
         tolerance,
         false_positive_rate,
@@ -203,7 +205,7 @@ def analyze(  # noqa: PLR0913, PLR0917 — one parameter per documented option
             "where are the counters? Give --prometheus URL (with --canary and --stable), "
             "or --samples FILE"
         )
-    from canary.cli.comparison import Access, Wanted, compare  # noqa: PLC0415 - keeps --help quick
+    from canary.analyze.run import Access, Wanted, compare  # noqa: PLC0415 - keeps --help quick
     from canary.results.publishing import publish  # noqa: PLC0415 - as above
 
     chosen = artefacts(junit, summary, gitlab, output)
@@ -222,11 +224,11 @@ def analyze(  # noqa: PLR0913, PLR0917 — one parameter per documented option
 
 
 def _recorded(
-    samples: str, judging: Judging, output: Output, given: Mapping[str, object]
+    samples: str, judging: "Judging", output: Output, given: Mapping[str, object]
 ) -> ExitCode:
     """Judges a file of counters, release by release."""
-    from canary.cli.samples import Skipped, judge_samples  # noqa: PLC0415 - keeps --help quick
-    from canary.cli.verdicts import print_json, print_table  # noqa: PLC0415
+    from canary.analyze.samples import Skipped, judge_samples  # noqa: PLC0415 - keeps --help quick
+    from canary.analyze.samples_output import print_json, print_table  # noqa: PLC0415
 
     if odd := [option for option, value in given.items() if value]:
         raise UsageError(f"{odd[0]} has no meaning with --samples, which has the counters already")

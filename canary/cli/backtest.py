@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from canary.cli.analyze import PasswordFile, User
-from canary.cli.artefacts import Form, GitLab, Junit, Output, Summary, artefacts
+from canary.cli.artifact_options import Form, GitLab, Junit, Output, Summary, artefacts
 from canary.cli.prometheus import CaFile, PrometheusUrl, TokenFile
 
 File = Annotated[
@@ -80,11 +80,12 @@ def backtest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     Exit code: 0 (read what is said), 6 no release in that time, 1 Prometheus could not be asked,
     2 an option or the file is wrong; with --fail-on-false-rollback 3 if a decision was wrong.
     """
-    from canary.cli.backtesting import Study, split_of  # noqa: PLC0415 - keeps --help quick
-    from canary.cli.clock import now  # noqa: PLC0415
-    from canary.cli.comparison import Access, opened, period  # noqa: PLC0415 - as above
-    from canary.cli.policies import policy_of  # noqa: PLC0415
-    from canary.gates.backtest import outcome_of, table  # noqa: PLC0415
+    from canary.analyze.run import Access, opened  # noqa: PLC0415 - as above
+    from canary.analyze.time_range import period  # noqa: PLC0415
+    from canary.backtest.judge import outcome_of, table  # noqa: PLC0415
+    from canary.backtest.run import Study, split_of  # noqa: PLC0415 - keeps --help quick
+    from canary.clock import now  # noqa: PLC0415
+    from canary.discovery.release_file import policy_of  # noqa: PLC0415
     from canary.results.publishing import publish  # noqa: PLC0415
     from canary.text.format import short_time  # noqa: PLC0415
 

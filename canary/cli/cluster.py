@@ -63,7 +63,7 @@ class Session:
         """
         found = self.client.get(kind, self.namespace, name)
         if found is None:
-            from canary.cli.nearby import missing  # noqa: PLC0415 - rarely needed
+            from canary.cli.suggestions import missing  # noqa: PLC0415 - rarely needed
 
             raise NotFoundError(missing(self.client, kind, self.namespace, name))
         return found
@@ -79,8 +79,8 @@ def session(
     (1), credentials not accepted (7), forbidden (7), no CRD (7), unknown context (7).
     """
     from canary.cli.kubeconfig import place  # noqa: PLC0415 - keeps --help quick
-    from canary.kube.calls import Policy  # noqa: PLC0415 - as above
     from canary.kube.client import Client  # noqa: PLC0415 - as above
+    from canary.kube.retrying import Policy  # noqa: PLC0415 - as above
     from canary.kube.transport import load  # noqa: PLC0415 - as above
 
     found = place(kubeconfig, context, namespace)
@@ -99,7 +99,7 @@ def session(
 
 def _for_people(error: CanaryError, found: "Place") -> CanaryError:
     """The same error with what to do next; its exit code stays."""
-    from canary.kube.failures import (  # noqa: PLC0415 - keeps --help quick
+    from canary.kube.api_errors import (  # noqa: PLC0415 - keeps --help quick
         UnauthorizedError,
         UnreachableError,
     )

@@ -79,7 +79,7 @@ def _contexts(ctx: typer.Context) -> list[str]:
 
 def _names(what: str, ctx: typer.Context) -> list[str]:
     from canary.cli.cluster import session  # noqa: PLC0415 - imports this module
-    from canary.cli.nearby import NAMESPACES  # noqa: PLC0415 - keeps --help quick
+    from canary.cli.suggestions import NAMESPACES  # noqa: PLC0415 - keeps --help quick
     from canary.kube.objects import RELEASES  # noqa: PLC0415 - as above
 
     given = ctx.params

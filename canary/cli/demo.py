@@ -4,15 +4,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from canary.demo.names import Scenarios, Sources
 from canary.errors import ExitCode, UsageError
-from canary.local.demo.names import Scenarios, Sources
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from canary.local.demo.scenarios import Scenario
-    from canary.local.demo.settings import Settings
+    from canary.demo.scenarios import Scenario
+    from canary.demo.settings import Settings
     from canary.render.comparison import Row
     from canary.render.timeline import Timeline
 
@@ -54,9 +54,9 @@ def demo(  # noqa: PLR0913, PLR0917 - the flags of one command
 
     Exit code 0: every act ended as its scenario must; 3: it did not.
     """
-    from canary.local.demo.outcome import as_it_must  # noqa: PLC0415 - keeps --help quick
-    from canary.local.demo.scenarios import scenario as find  # noqa: PLC0415
-    from canary.local.workdir import interruptible  # noqa: PLC0415
+    from canary.demo.cluster.workdir import interruptible  # noqa: PLC0415
+    from canary.demo.outcome import as_it_must  # noqa: PLC0415 - keeps --help quick
+    from canary.demo.scenarios import scenario as find  # noqa: PLC0415
 
     played = find(scenario, error_rate=error_rate)
     path = _report_path(report)
@@ -78,7 +78,7 @@ def demo(  # noqa: PLR0913, PLR0917 - the flags of one command
 
 
 def _settings(seed: int, source: Sources, release: str | None) -> "Settings":
-    from canary.local.demo.settings import (  # noqa: PLC0415
+    from canary.demo.settings import (  # noqa: PLC0415
         Settings,
         builtin_release,
         own_release,
@@ -101,8 +101,8 @@ def _report_path(report: str | None) -> "Path | None":
 
 
 def _act(scenario: "Scenario", settings: "Settings", *, guarded: bool) -> "Timeline":
-    from canary.cli.screens import screen  # noqa: PLC0415
-    from canary.local.demo.play import play  # noqa: PLC0415
+    from canary.demo.play import play  # noqa: PLC0415
+    from canary.demo.screen import screen  # noqa: PLC0415
 
     title = f"{scenario.name}, {'with' if guarded else 'without'} canary"
     who = "canary is in charge" if guarded else "shipped to everybody at once"

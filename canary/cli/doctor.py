@@ -10,12 +10,12 @@ import typer
 from canary.cli.cluster import Session, session
 from canary.cli.options import Context, Kubeconfig
 from canary.cli.options import Namespace as OneNamespace
-from canary.cli.prometheus import CaFile, PrometheusUrl, TokenFile, options_of
+from canary.cli.prometheus import CaFile, PrometheusUrl, TokenFile
 from canary.errors import ExitCode
 
 if TYPE_CHECKING:
+    from canary.doctor import Diagnosis, Patient
     from canary.metrics.prometheus import PrometheusOptions
-    from canary.survey.doctor import Diagnosis, Patient
 
 
 class Output(StrEnum):
@@ -45,7 +45,8 @@ def doctor(  # noqa: PLR0913, PLR0917 - the flags of one command
     Exit code 0: nothing is wrong (there may be warnings); 3: something is; 1: the cluster does not
     answer; 7: forbidden.
     """
-    from canary.survey.doctor import State, examine  # noqa: PLC0415 - keeps --help quick
+    from canary.doctor import State, examine  # noqa: PLC0415 - keeps --help quick
+    from canary.metrics.options import options_of  # noqa: PLC0415 - keeps --help quick
 
     options = options_of(prometheus, token_file, ca_file)
     with session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
@@ -59,10 +60,10 @@ def doctor(  # noqa: PLR0913, PLR0917 - the flags of one command
 
 
 def _patient(cluster: Session, scope: str, options: "PrometheusOptions | None") -> "Patient":
+    from canary.discovery.prometheus_queries import http_date  # noqa: PLC0415 - as above
+    from canary.doctor import Patient, Usual  # noqa: PLC0415 - as above
     from canary.kube.transport import Request, Timeouts  # noqa: PLC0415 - keeps --help quick
     from canary.operator.settings import LEASE, PROMETHEUS  # noqa: PLC0415 - as above
-    from canary.survey.doctor import Patient, Usual  # noqa: PLC0415 - as above
-    from canary.survey.inquiry import http_date  # noqa: PLC0415 - as above
 
     def date() -> float | None:
         answer = cluster.transport.send(Request("GET", "/version"), Timeouts())

@@ -9,7 +9,8 @@ import typer
 
 from canary.cli.cluster import session
 from canary.cli.options import Context, Kubeconfig, Name, Namespace
-from canary.cli.output import DOCUMENTS, As, DocumentOutput, document, form_of
+from canary.cli.output import DOCUMENTS, DocumentOutput
+from canary.render.documents import As, document, form_of
 
 if TYPE_CHECKING:
     from canary.render.explain import Line
@@ -33,7 +34,7 @@ def explain(
     Exit code 0: explained; 7: no such release, or forbidden.
     """
     form = form_of(output, DOCUMENTS)
-    from canary.cli.around import around  # noqa: PLC0415 - keeps --help quick
+    from canary.cli.diagnostics import around  # noqa: PLC0415 - keeps --help quick
     from canary.cli.sights import sight_of  # noqa: PLC0415 - as above
     from canary.render import explain as rendered  # noqa: PLC0415 - as above
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from canary.cli.artefacts import Form, GitLab, Junit, Output, Summary, artefacts
+from canary.cli.artifact_options import Form, GitLab, Junit, Output, Summary, artefacts
 from canary.cli.cluster import session
 from canary.cli.options import Context, Kubeconfig, Name, Namespace
 from canary.cli.times import length
@@ -111,7 +111,7 @@ def gate(  # noqa: PLR0913, PLR0917 — one parameter per documented option
 
 def _waited(cluster: "Session", name: str, ask: "Ask", timeout: float) -> "tuple[Outcome, int]":
     """The outcome, and the exit code where a signal gives it (else 0)."""
-    from canary.cli.follow import Follow  # noqa: PLC0415 - keeps --help quick
+    from canary.cli.release_watch import Follow  # noqa: PLC0415 - keeps --help quick
 
     cluster.release(name)  # says "did you mean" where there is none
     vigil = _vigil(cluster, name, ask, timeout)
@@ -128,7 +128,7 @@ def _waited(cluster: "Session", name: str, ask: "Ask", timeout: float) -> "tuple
 
 
 def _vigil(cluster: "Session", name: str, ask: "Ask", timeout: float) -> "Vigil":
-    from canary.cli.clock import now  # noqa: PLC0415 - keeps --help quick
+    from canary.clock import now  # noqa: PLC0415 - keeps --help quick
     from canary.gate.cluster import Pulse, look  # noqa: PLC0415 - as above
     from canary.gate.waiter import Vigil  # noqa: PLC0415 - as above
     from canary.interfaces import Key  # noqa: PLC0415 - as above
@@ -150,7 +150,7 @@ def _vigil(cluster: "Session", name: str, ask: "Ask", timeout: float) -> "Vigil"
 
 
 def _say(line: str) -> None:
-    from canary.cli.clock import now  # noqa: PLC0415 - keeps --help quick
+    from canary.clock import now  # noqa: PLC0415 - keeps --help quick
     from canary.text.format import short_time  # noqa: PLC0415 - as above
 
     typer.echo(f"{short_time(now())} {line}", err=True)

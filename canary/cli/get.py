@@ -7,8 +7,9 @@ import typer
 
 from canary.cli.cluster import Session, session
 from canary.cli.options import AllNamespaces, Context, Kubeconfig, Labels, Namespace, SomeNames
-from canary.cli.output import TABLES, As, TableOutput, form_of, printed
+from canary.cli.output import TABLES, TableOutput
 from canary.errors import UsageError
+from canary.render.documents import As, form_of, printed
 
 if TYPE_CHECKING:
     from canary.kube.objects import Object
@@ -79,7 +80,7 @@ def _place(item: "Object") -> tuple[str, str]:
 
 
 def _table(found: "Sequence[Object]", where: str, *, wide: bool) -> None:
-    from canary.cli.clock import now  # noqa: PLC0415 - keeps --help quick
+    from canary.clock import now  # noqa: PLC0415 - keeps --help quick
     from canary.render.releases import heads, row, table  # noqa: PLC0415 - as above
 
     if not found:
@@ -100,8 +101,8 @@ def _watched(
     cluster: Session, where: str, names: Sequence[str] | None, labels: str, *, wide: bool
 ) -> None:
     """One line per change, until Ctrl-C. One list and one watch, however many releases."""
-    from canary.cli.follow import Follow, Troubles  # noqa: PLC0415 - keeps --help quick
-    from canary.cli.rows import Rows  # noqa: PLC0415 - as above
+    from canary.cli.release_watch import Follow, Troubles  # noqa: PLC0415 - keeps --help quick
+    from canary.cli.watch_table import Rows  # noqa: PLC0415 - as above
 
     if names:
         cluster.release(names[0])

@@ -7,13 +7,13 @@ import typer
 
 from canary.cli.cluster import session
 from canary.cli.options import Context, Kubeconfig, Namespace
-from canary.cli.prometheus import CaFile, PrometheusUrl, TokenFile, options_of
+from canary.cli.prometheus import CaFile, PrometheusUrl, TokenFile
 from canary.errors import UsageError
 
 if TYPE_CHECKING:
+    from canary.discovery.gather import Found
+    from canary.discovery.selection import Wanted
     from canary.metrics.prometheus import PrometheusOptions
-    from canary.survey.choosing import Wanted
-    from canary.survey.notes import Found
 
 
 def init(  # noqa: PLR0913, PLR0917 - the flags of one command
@@ -64,8 +64,8 @@ def init(  # noqa: PLR0913, PLR0917 - the flags of one command
     Exit code 0: drafted; 2: something has to be chosen, or an option is wrong; 1: the cluster or
     Prometheus does not answer; 7: not found, or forbidden.
     """
-    from canary.survey.choosing import Wanted  # noqa: PLC0415 - keeps --help quick
-    from canary.survey.draft import draft  # noqa: PLC0415 - as above
+    from canary.discovery.selection import Wanted  # noqa: PLC0415 - keeps --help quick
+    from canary.init.draft import draft  # noqa: PLC0415 - as above
 
     wanted = Wanted(service, route, tuple(metric or ()))
     if offline:
@@ -74,6 +74,8 @@ def init(  # noqa: PLR0913, PLR0917 - the flags of one command
     else:
         if deployment is not None or len(names) > 1:
             raise UsageError("one DEPLOYMENT is expected; to read manifests instead, add --offline")
+        from canary.metrics.options import options_of  # noqa: PLC0415 - keeps --help quick
+
         options = options_of(prometheus, token_file, ca_file)
         found = _from_cluster(names[0], (namespace, context, kubeconfig), options, wanted)
     made = draft(found)
@@ -92,8 +94,8 @@ def _refuse_online(context: str | None, kubeconfig: str | None) -> None:
 def _from_files(
     files: list[str], namespace: str | None, deployment: str | None, wanted: "Wanted"
 ) -> "Found":
-    from canary.survey.finding_out import found_offline  # noqa: PLC0415 - keeps --help quick
-    from canary.survey.manifests import read_manifests  # noqa: PLC0415 - as above
+    from canary.discovery.gather import found_offline  # noqa: PLC0415 - keeps --help quick
+    from canary.discovery.manifest_files import read_manifests  # noqa: PLC0415 - as above
 
     if len(files) == 1 and not _is_file(files[0]):
         raise UsageError(f"--offline expects FILEs; there is no file {files[0]}")
@@ -110,12 +112,12 @@ def _from_cluster(
     options: "PrometheusOptions | None",
     wanted: "Wanted",
 ) -> "Found":
+    from canary.clock import now  # noqa: PLC0415 - as above
+    from canary.discovery.gather import Online, found_online  # noqa: PLC0415 - as above
     from canary.kube.objects import DEPLOYMENTS  # noqa: PLC0415 - keeps --help quick
-    from canary.operator.run import SystemClock  # noqa: PLC0415 - as above
-    from canary.survey.finding_out import Online, found_online  # noqa: PLC0415 - as above
 
     namespace, context, kubeconfig = place
     with session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
         target = cluster.named(DEPLOYMENTS, name)
-        online = Online(cluster.client, cluster.transport, options, SystemClock().now)
+        online = Online(cluster.client, cluster.transport, options, now)
         return found_online(online, target, wanted)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from canary.cli.artefacts import Form, GitLab, Junit, Output, Summary, artefacts
+from canary.cli.artifact_options import Form, GitLab, Junit, Output, Summary, artefacts
 from canary.cli.times import length
 from canary.errors import CanaryError
 
@@ -195,11 +195,11 @@ def leaktest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     target that may not be loaded; 130: interrupted.
     """
     _check_installed()
-    from canary.cli import leakplan, leakscreen  # noqa: PLC0415 - keeps --help quick
+    from canary.leaktest import screen, settings  # noqa: PLC0415 - keeps --help quick
 
     writing = artefacts(junit, summary, gitlab, output)
     beside = stable or None
-    wish = leakplan.Wish(
+    wish = settings.Wish(
         rate=rate,
         duration=duration,
         drain=drain,
@@ -220,15 +220,15 @@ def leaktest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
         seed=seed,
         allowed=tuple(allow_host or ()),
     )
-    policy, pace = leakplan.limits(wish)
-    sides = [leakplan.Side("", url, tuple(metrics_url or ()), application_name)]
+    policy, pace = settings.limits(wish)
+    sides = [settings.Side("", url, tuple(metrics_url or ()), application_name)]
     if beside:
         pages = tuple(stable_metrics_url or ())
-        sides.append(leakplan.Side("stable-", beside, pages, stable_application_name))
+        sides.append(settings.Side("stable-", beside, pages, stable_application_name))
     else:
-        leakplan.check_no_stable(stable_metrics_url, stable_application_name)
-    with leakplan.subjects(sides, wish) as found:
-        raise typer.Exit(leakscreen.tested(found, policy, pace, writing))
+        settings.check_no_stable(stable_metrics_url, stable_application_name)
+    with settings.subjects(sides, wish) as found:
+        raise typer.Exit(screen.tested(found, policy, pace, writing))
 
 
 def _check_installed() -> None:

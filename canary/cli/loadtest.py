@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from canary.cli.artefacts import Form, GitLab, Junit, Output, Summary, artefacts
+from canary.cli.artifact_options import Form, GitLab, Junit, Output, Summary, artefacts
 from canary.cli.times import length
 from canary.errors import CanaryError
 
@@ -150,10 +150,7 @@ def loadtest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     loaded; 130: interrupted.
     """
     _check_installed()
-    from canary.loadtest import (
-        screen,  # noqa: PLC0415 - keeps --help quick
-        settings,  # noqa: PLC0415 - keeps --help quick
-    )
+    from canary.loadtest import screen, settings  # noqa: PLC0415 - keeps --help quick
 
     writing = artefacts(junit, summary, gitlab, output)
     if k6 is not None:

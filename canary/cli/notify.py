@@ -14,9 +14,9 @@ from canary.errors import CanaryError, ExitCode, UsageError
 if TYPE_CHECKING:
     from canary.api import Reason
     from canary.api.notify import Notify, SecretRef
-    from canary.notify.forms import Parcel
-    from canary.notify.letter import Letter, Links
-    from canary.notify.news import News
+    from canary.notify.events import News
+    from canary.notify.formatters import Parcel
+    from canary.notify.message import Letter, Links
 
 SPEC = """
 apiVersion: canary-controller.dev/v1alpha1
@@ -44,7 +44,7 @@ class Rehearsal:
 
     def letters(self) -> "Iterator[tuple[str, Notify, Letter | None]]":
         """For each receiver; None where these news are not for it."""
-        from canary.notify.forms import letter_for  # noqa: PLC0415 - keeps --help quick
+        from canary.notify.formatters import letter_for  # noqa: PLC0415 - keeps --help quick
 
         for name, entry in self.receivers:
             yield name, entry, letter_for(entry, self.news, self.links, fresh=not self.over)
@@ -87,7 +87,7 @@ def notify(
 
 def _reason(name: str) -> "Reason":
     from canary.api import unknown  # noqa: PLC0415 - keeps --help quick
-    from canary.notify.rehearsal import REHEARSED  # noqa: PLC0415 - as above
+    from canary.notify.dry_run import REHEARSED  # noqa: PLC0415 - as above
 
     found = {one.value: one for one in sorted(REHEARSED)}
     if name not in found:
@@ -98,11 +98,11 @@ def _reason(name: str) -> "Reason":
 def _rehearsal(file: Path, reason: "Reason", *, over: bool) -> Rehearsal:
     """Raises UsageError for a file that is neither, or has no receiver."""
     from canary.api import load_release  # noqa: PLC0415 - keeps --help quick
-    from canary.cli.clock import now  # noqa: PLC0415 - as above
+    from canary.clock import now  # noqa: PLC0415 - as above
     from canary.interfaces import Key  # noqa: PLC0415 - as above
     from canary.notify.config import load_notify  # noqa: PLC0415 - as above
-    from canary.notify.letter import Links  # noqa: PLC0415 - as above
-    from canary.notify.rehearsal import rehearsed  # noqa: PLC0415 - as above
+    from canary.notify.dry_run import rehearsed  # noqa: PLC0415 - as above
+    from canary.notify.message import Links  # noqa: PLC0415 - as above
 
     try:
         content = file.read_bytes()
@@ -128,7 +128,7 @@ def _rehearsal(file: Path, reason: "Reason", *, over: bool) -> Rehearsal:
 
 
 def _shown(name: str, entry: "Notify", letter: "Letter | None", news: "News") -> Iterator[str]:
-    from canary.notify.forms import formed  # noqa: PLC0415 - keeps --help quick
+    from canary.notify.formatters import formed  # noqa: PLC0415 - keeps --help quick
 
     label = name if name == entry.kind else f"{name} ({entry.kind})"
     if letter is None:
@@ -149,7 +149,7 @@ def _stand_in(entry: "Notify") -> str:
 
 
 def _written(parcel: "Parcel") -> Iterator[str]:
-    from canary.notify.letter import Post  # noqa: PLC0415 - keeps --help quick
+    from canary.notify.message import Post  # noqa: PLC0415 - keeps --help quick
 
     if isinstance(parcel, Post):
         yield f"POST {parcel.url}"
@@ -162,7 +162,7 @@ def _written(parcel: "Parcel") -> Iterator[str]:
 
 def _sent(name: str, entry: "Notify", letter: "Letter | None", folder: Path, now: float) -> bool:
     """Whether it arrived, or was not for this receiver."""
-    from canary.notify.forms import formed  # noqa: PLC0415 - keeps --help quick
+    from canary.notify.formatters import formed  # noqa: PLC0415 - keeps --help quick
     from canary.notify.secrets import MountedSecrets  # noqa: PLC0415 - as above
     from canary.notify.sender import Sender  # noqa: PLC0415 - as above
 

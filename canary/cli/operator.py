@@ -168,12 +168,12 @@ def operator(  # noqa: PLR0913, PLR0917 - the flags of one command
     Exit code 0: ended as told; 1: cannot reach the cluster; 2: wrong options; 7: no CRD, or
     forbidden.
     """
-    from canary.controller.holding import HoldMode  # noqa: PLC0415 - keeps --help quick
+    from canary.metrics.options import checked_url, readable  # noqa: PLC0415 - as above
     from canary.metrics.prometheus import PrometheusOptions  # noqa: PLC0415 - as above
     from canary.notify import config  # noqa: PLC0415 - as above
     from canary.operator import main, settings  # noqa: PLC0415 - as above
+    from canary.operator.pause_mode import HoldMode  # noqa: PLC0415 - keeps --help quick
 
-    checked_url, readable = settings.checked_url, settings.readable
     prometheus = PrometheusOptions(
         url=checked_url("--prometheus-url", prometheus_url),
         read_timeout=prometheus_timeout,

@@ -6,10 +6,11 @@ import typer
 
 from canary.cli.analyze import PasswordFile, User
 from canary.cli.options import AllNamespaces
-from canary.cli.output import DOCUMENTS, As, DocumentOutput, form_of
+from canary.cli.output import DOCUMENTS, DocumentOutput
 from canary.cli.prometheus import CaFile, PrometheusUrl, TokenFile
 from canary.cli.times import length
 from canary.errors import UsageError
+from canary.render.documents import As, form_of
 
 Namespace = Annotated[
     str | None,
@@ -54,8 +55,8 @@ def pools(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     Exit code 0: shown, however full they are; 1: Prometheus could not be asked; 2: wrong options;
     6: it has no pool's metrics.
     """
-    from canary.cli.comparison import Access  # noqa: PLC0415 - keeps --help quick
-    from canary.cli.poolscreen import shown, watched  # noqa: PLC0415 - as above
+    from canary.analyze.run import Access  # noqa: PLC0415 - keeps --help quick
+    from canary.pools.screen import shown, watched  # noqa: PLC0415 - as above
 
     form = form_of(output, DOCUMENTS)
     if namespace and all_namespaces:

@@ -1,12 +1,9 @@
 """How a command is told where Prometheus is: declared once, so that it reads the same."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from canary.metrics.prometheus import PrometheusOptions
 
 PrometheusUrl = Annotated[
     str | None,
@@ -38,24 +35,3 @@ CaFile = Annotated[
         show_default=False,
     ),
 ]
-
-
-def options_of(
-    url: str | None, token: Path | None = None, ca: Path | None = None
-) -> "PrometheusOptions | None":
-    """How to ask it; None where no address was given.
-
-    Raises:
-        UsageError: not a URL, or a file that cannot be read.
-    """
-    if url is None:
-        return None
-    from canary.metrics.prometheus import PrometheusOptions  # noqa: PLC0415 - keeps --help quick
-    from canary.operator.settings import checked_url, readable  # noqa: PLC0415 - as above
-
-    return PrometheusOptions(
-        url=checked_url("--prometheus", url),
-        attempts=2,
-        bearer_token_file=readable("--prometheus-token-file", token),
-        ca_file=readable("--prometheus-ca-file", ca),
-    )

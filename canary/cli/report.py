@@ -8,7 +8,7 @@ import typer
 
 from canary.cli.cluster import Session, session
 from canary.cli.options import Context, Kubeconfig, Name, Namespace
-from canary.cli.prometheus import CaFile, PrometheusUrl, TokenFile, options_of
+from canary.cli.prometheus import CaFile, PrometheusUrl, TokenFile
 from canary.errors import CanaryError, TransientError, UsageError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from canary.kube.objects import Object
     from canary.metrics.prometheus import PrometheusOptions
     from canary.render.incident import Span
-    from canary.render.sight import Sight
+    from canary.render.release_view import Sight
     from canary.render.timeline import Decision, Moment, Timeline
 
 File = Annotated[
@@ -47,6 +47,8 @@ def report(  # noqa: PLR0913, PLR0917 - kubectl's flags
     Exit code 0: written; 1: no cluster, or the monitoring does not answer; 2: no release yet, or a
     wrong option; 7: no such release, or forbidden.
     """
+    from canary.metrics.options import options_of  # noqa: PLC0415 - keeps --help quick
+
     options = options_of(prometheus, prometheus_token_file, prometheus_ca_file)
     from canary.cli.sights import sight_of  # noqa: PLC0415 - keeps --help quick
     from canary.render.comparison import headline  # noqa: PLC0415 - as above
@@ -77,7 +79,7 @@ class _Case:
 
 
 def _timeline(case: _Case, options: "PrometheusOptions | None") -> "Timeline":
-    from canary.cli.around import around  # noqa: PLC0415 - keeps --help quick
+    from canary.cli.diagnostics import around  # noqa: PLC0415 - keeps --help quick
     from canary.render import incident  # noqa: PLC0415 - as above
 
     sight, span = case.sight, case.span
@@ -109,9 +111,9 @@ def _events(case: _Case) -> "list[Object]":
 def _replayed(
     case: _Case, told: "Sequence[Decision]", options: "PrometheusOptions"
 ) -> "list[Moment]":
-    from canary.cli.around import wish_of, workload_of  # noqa: PLC0415 - keeps --help quick
-    from canary.cli.replay import Seen, replayed  # noqa: PLC0415 - as above
+    from canary.cli.diagnostics import wish_of, workload_of  # noqa: PLC0415 - keeps --help quick
     from canary.metrics.prometheus import Prometheus  # noqa: PLC0415 - as above
+    from canary.report.replay import Seen, replayed  # noqa: PLC0415 - as above
     from canary.routers.registry import router_of  # noqa: PLC0415 - as above
 
     wish = wish_of(case.found, case.sight)

@@ -1,9 +1,9 @@
 """From an object of the API server to what status, explain and report look at."""
 
-from canary.cli.clock import now
+from canary.clock import now
 from canary.kube.objects import Object
 from canary.kube.releases import parsed
-from canary.render.sight import Sight
+from canary.render.release_view import Sight
 
 
 def sight_of(found: Object) -> Sight:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from canary.cli.artefacts import Form, GitLab, Junit, Output, Summary, artefacts
+from canary.cli.artifact_options import Form, GitLab, Junit, Output, Summary, artefacts
 from canary.cli.times import length
 from canary.errors import UsageError
 
@@ -117,11 +117,11 @@ def simulate(  # noqa: PLR0913, PLR0917 - one parameter per documented option
 
     Exit code: 0 (read what is said), 2 an option or the file is wrong.
     """
-    from canary.cli.policies import policy_of  # noqa: PLC0415 - keeps --help quick
-    from canary.cli.simulation import Simulation  # noqa: PLC0415 - as above
-    from canary.gates.forecast import outcome_of  # noqa: PLC0415
-    from canary.gates.scenario import Scenario  # noqa: PLC0415
+    from canary.discovery.release_file import policy_of  # noqa: PLC0415 - keeps --help quick
     from canary.results.publishing import publish  # noqa: PLC0415
+    from canary.simulate.run import Simulation  # noqa: PLC0415 - as above
+    from canary.simulate.scenario import Scenario  # noqa: PLC0415
+    from canary.simulate.summary import outcome_of  # noqa: PLC0415
 
     if error_ratio is None and leak is None:
         raise UsageError("which fault? Give --error-ratio 0.01, --leak 1/5000, or both")

@@ -6,11 +6,12 @@ import typer
 
 from canary.cli.cluster import Session, session
 from canary.cli.options import Context, Kubeconfig, Name, Namespace
-from canary.cli.output import DOCUMENTS, As, DocumentOutput, document, form_of
+from canary.cli.output import DOCUMENTS, DocumentOutput
 from canary.errors import UsageError
+from canary.render.documents import As, document, form_of
 
 if TYPE_CHECKING:
-    from canary.render.sight import Sight
+    from canary.render.release_view import Sight
 
 Watching = Annotated[bool, typer.Option("--watch", "-w", help="Go on until the release has ended.")]
 
@@ -35,7 +36,7 @@ def status(  # noqa: PLR0913, PLR0917 - kubectl's flags
     if watch and form is not As.TEXT:
         raise UsageError("-w prints for people: leave out -o, or ask again without -w")
     from canary.cli.sights import sight_of  # noqa: PLC0415 - keeps --help quick
-    from canary.render import sight as seen  # noqa: PLC0415 - as above
+    from canary.render import release_view as seen  # noqa: PLC0415 - as above
     from canary.render import status_text  # noqa: PLC0415 - as above
 
     with session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
@@ -59,6 +60,6 @@ def _show(sight: "Sight") -> None:
 
 def _watched(cluster: Session, sight: "Sight") -> "Sight":
     """The release when it has ended."""
-    from canary.cli.watching import following  # noqa: PLC0415 - keeps --help quick
+    from canary.cli.live_status import following  # noqa: PLC0415 - keeps --help quick
 
     return following(cluster, sight)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from canary.core.buckets import LE, SlowAbove, nearest_bound, one_spelling, silence, within
 from canary.core.increments import Counters, Labels, Side, SideOf, increments
-from canary.core.pool import telling_apart
+from canary.core.pools.samples import telling_apart
 from canary.core.rounds import Rounds, Times, rounds, scraped
 from canary.core.series import (
     Found,

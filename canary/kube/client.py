@@ -7,9 +7,9 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
 
-from canary.kube.calls import Caller, Policy
-from canary.kube.failures import Deed, GoneError, LostError, error_of, error_of_status
+from canary.kube.api_errors import Deed, GoneError, LostError, error_of, error_of_status
 from canary.kube.objects import PODS, JsonPatch, Kind, Object
+from canary.kube.retrying import Caller, Policy
 from canary.kube.timing import Stopper, SystemTiming
 from canary.kube.transport import Request, Stream, Transport
 

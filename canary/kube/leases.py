@@ -17,8 +17,8 @@ from typing import Any, Final
 
 from canary.errors import CanaryError, ConflictError
 from canary.interfaces import Clock
-from canary.kube.calls import Policy
 from canary.kube.objects import LEASES, Object, Objects
+from canary.kube.retrying import Policy
 from canary.kube.timing import Stopper
 from canary.kube.transport import Timeouts
 

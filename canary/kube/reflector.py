@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from typing import Final, Protocol
 
 from canary.errors import CanaryError, PermanentError, TransientError
+from canary.kube.api_errors import BusyError, FailedError, GoneError, LostError, UnreachableError
 from canary.kube.cache import Cache
 from canary.kube.client import Listing, WatchEvent
-from canary.kube.failures import BusyError, FailedError, GoneError, LostError, UnreachableError
 from canary.kube.objects import Kind
 from canary.kube.timing import Stopper
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 
 from canary.errors import CanaryError, PermanentError, UsageError
-from canary.kube.calls import Caller, Policy
+from canary.kube.api_errors import Deed, ForbiddenError, UnauthorizedError
 from canary.kube.client import FIELD_MANAGER, Listing, Watch
-from canary.kube.failures import Deed, ForbiddenError, UnauthorizedError
 from canary.kube.objects import JsonPatch, Kind, Object
+from canary.kube.retrying import Caller, Policy
 from canary.kube.timing import Stopper, SystemTiming
 from canary.kube.transport import Request, Transport
 

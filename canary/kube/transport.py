@@ -23,7 +23,7 @@ from urllib3 import exceptions as http_errors
 
 from canary import __version__
 from canary.errors import CanaryError, PermanentError, UsageError
-from canary.kube.failures import Answer, Deed, LostError, UnauthorizedError, UnreachableError
+from canary.kube.api_errors import Answer, Deed, LostError, UnauthorizedError, UnreachableError
 
 _POOL_NAME: Final = re.compile(r"HTTPS?Connection(Pool)?\([^)]*\): ")
 _LOAD_POD: Final[Callable[..., None]] = kubernetes_config.load_incluster_config

@@ -1,0 +1,1 @@
+"""Sends open-loop load and checks thresholds: `canary loadtest`."""

@@ -6,8 +6,8 @@ would be called resolved after `resolve_timeout`, so the end is said from the st
 
 from typing import Any
 
-from canary.notify.letter import Letter, Post, few, links_of, posted, severity, title_of
-from canary.notify.news import Incident, Kind, News
+from canary.notify.events import Incident, Kind, News
+from canary.notify.message import Letter, Post, few, links_of, posted, severity, title_of
 from canary.text.format import exact_timestamp
 
 LASTS = 24 * 3600.0

@@ -7,13 +7,13 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, ValidationError
 
 from canary.api.analysis import no_twins
-from canary.api.documents import read_documents
 from canary.api.fields import Frozen, Name, Url, misfit
+from canary.api.messages import path_and_sentence
 from canary.api.notify import Notify
-from canary.api.problems import Problem
-from canary.api.sentences import path_and_sentence
+from canary.api.validation_errors import Problem
+from canary.api.yaml_documents import read_documents
 from canary.errors import CanaryError, UsageError
-from canary.notify.letter import VARIABLES, Links, unknown_variables
+from canary.notify.message import VARIABLES, Links, unknown_variables
 from canary.notify.secrets import MountedSecrets
 from canary.runbooks import BASE
 

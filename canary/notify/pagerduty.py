@@ -6,8 +6,8 @@ the whole event 512 KB).
 
 from typing import Any
 
-from canary.notify.letter import Letter, Post, clipped, facts, links_of, posted, severity
-from canary.notify.news import Incident, News
+from canary.notify.events import Incident, News
+from canary.notify.message import Letter, Post, clipped, facts, links_of, posted, severity
 from canary.text.format import exact_timestamp
 
 SUMMARY = 1024

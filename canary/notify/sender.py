@@ -20,8 +20,8 @@ from urllib3.exceptions import HTTPError
 from canary import __version__
 from canary.errors import PermanentError, TransientError
 from canary.notify.bounded import BoundedAdapter
-from canary.notify.forms import Parcel
-from canary.notify.letter import Dispatch, Post
+from canary.notify.formatters import Parcel
+from canary.notify.message import Dispatch, Post
 
 LONGEST_PAUSE = 300.0
 """Seconds; a receiver that asks for more is tried after that."""

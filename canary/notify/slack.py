@@ -6,8 +6,8 @@ Source: docs.slack.dev, Block Kit reference (header 150 characters, section 3,00
 
 from typing import Any
 
-from canary.notify.letter import Letter, Post, clipped, facts, links_of, other_evidence, posted
-from canary.notify.news import Kind
+from canary.notify.events import Kind
+from canary.notify.message import Letter, Post, clipped, facts, links_of, other_evidence, posted
 
 HEADER, SECTION, FIELD, FIELDS, FALLBACK = 150, 3000, 2000, 10, 4000
 _SIGNS = {

@@ -6,8 +6,8 @@ schema. Foreign text stands in text runs, where Markdown is not interpreted.
 
 from typing import Any
 
-from canary.notify.letter import Letter, Post, clipped, facts, links_of, other_evidence, posted
-from canary.notify.news import Kind, News
+from canary.notify.events import Kind, News
+from canary.notify.message import Letter, Post, clipped, facts, links_of, other_evidence, posted
 
 LARGEST = 28 * 1024
 """Bytes of a message; a character may be three of them."""

@@ -11,8 +11,8 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
-from canary.notify.letter import Letter, Post, links_of, posted
-from canary.notify.news import News
+from canary.notify.events import News
+from canary.notify.message import Letter, Post, links_of, posted
 from canary.text.format import exact_timestamp
 
 TYPE = "dev.canary-controller.release"

@@ -9,7 +9,7 @@ import sys
 from enum import StrEnum
 from typing import Any
 
-from canary.controller.passes import current
+from canary.operator.reconciler import current
 from canary.text.format import exact_timestamp
 
 

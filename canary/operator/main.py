@@ -7,17 +7,18 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 from canary import __version__
-from canary.kube.calls import Policy
+from canary.clock import SystemClock
 from canary.kube.client import Client
 from canary.kube.leases import ELECTION
+from canary.kube.retrying import Policy
 from canary.kube.timing import SystemTiming
 from canary.kube.transport import Timeouts, load
 from canary.metrics.prometheus import Prometheus
 from canary.operator.logs import Format, Level, set_up
-from canary.operator.run import Api, Operator, SystemClock, check
+from canary.operator.metrics import Telemetry
+from canary.operator.run import Api, Operator, check
 from canary.operator.server import Server, parse_address
 from canary.operator.settings import Settings
-from canary.telemetry import Telemetry
 
 _log = logging.getLogger(__name__)
 

@@ -2,34 +2,33 @@
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from canary.controller.holding import HoldingNow
-from canary.controller.loop import Controller
-from canary.controller.passes import Passes
-from canary.controller.scrapers import Pages, Scraper, Scrapers
-from canary.controller.watches import Watches, kinds_served
-from canary.controller.worlds import Routers, Worlds
 from canary.errors import NotFoundError
 from canary.interfaces import Clock, Key, MetricSource, World
 from canary.kube.cached import CachedObjects, Server
+from canary.kube.event_writer import KubeNotifier
 from canary.kube.leases import Callbacks, Elector
-from canary.kube.notices import KubeNotifier
 from canary.kube.objects import RELEASES, Kind, Objects
 from canary.kube.reflector import Source
 from canary.kube.releases import KubeReleases
 from canary.kube.timing import Stopper, Timing
 from canary.kube.workloads import KubeWorkloads, Webhooks
 from canary.metrics.batch import QueryBatcher
-from canary.notify.counts import Counts
-from canary.notify.messenger import Everybody, Messenger
+from canary.notify.dispatcher import Everybody, Messenger
+from canary.notify.metrics import Counts
 from canary.notify.secrets import ClusterSecrets, MountedSecrets
 from canary.notify.sender import Sender
+from canary.operator.controller import Controller
+from canary.operator.metrics import QUEUE, Telemetry
+from canary.operator.pause_mode import HoldingNow
+from canary.operator.reconciler import Passes
+from canary.operator.scrapers import Pages, Scraper, Scrapers
 from canary.operator.settings import Settings
-from canary.telemetry import QUEUE, Telemetry
+from canary.operator.watches import Watches, kinds_served
+from canary.operator.world_factory import Routers, Worlds
 
 _log = logging.getLogger(__name__)
 
@@ -37,14 +36,6 @@ SYNC = 20.0
 """Seconds for the first list of everything; after that the reason why not is said."""
 JOIN = 2.0
 """Seconds to wait for a thread that was told to end."""
-
-
-class SystemClock:
-    """The machine's clock."""
-
-    def now(self) -> float:
-        """Seconds since the epoch."""
-        return time.time()  # noqa: TID251 - this is the Clock that everybody else asks
 
 
 class Cluster(Server, Source, Protocol):

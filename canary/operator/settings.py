@@ -5,14 +5,12 @@ import secrets
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from canary.controller.holding import POLICY, HoldMode
-from canary.controller.loop import WORKERS
-from canary.errors import UsageError
 from canary.kube.leases import LeaseName, Terms
 from canary.metrics.prometheus import PrometheusOptions
 from canary.notify.config import NotifyFile
+from canary.operator.controller import WORKERS
+from canary.operator.pause_mode import POLICY, HoldMode
 
 PROMETHEUS = "http://prometheus.monitoring:9090"
 LEASE = "canary-controller"
@@ -63,34 +61,3 @@ def lease_name(namespace: str | None, name: str) -> LeaseName:
     """The lease, and an identity that no other process has."""
     identity = f"{own_name()}_{secrets.token_hex(4)}"
     return LeaseName(namespace or own_namespace(), name, identity)
-
-
-def checked_url(flag: str, url: str) -> str:
-    """The URL as it is. Raises UsageError where it is none, or says a password."""
-    if "@" in url:
-        raise UsageError(
-            f"{flag}: an address without name and password is expected: they would be shown in "
-            "messages, and are not sent; give them in files"
-        )
-    if not _is_url(url):
-        raise UsageError(f"{flag}: http://HOST:PORT or https://… is expected, found {url!r}")
-    return url
-
-
-def _is_url(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        found = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:  # half an IPv6 address, a port that is no number
-        return False
-    return bool(found) and not any(one.isspace() for one in url)
-
-
-def readable(flag: str, path: Path | None) -> Path | None:
-    """The path as it is. Raises UsageError where it cannot be read now."""
-    if path is not None:
-        try:
-            path.read_bytes()
-        except OSError as error:
-            raise UsageError(f"{flag} {path} cannot be read: {error.strerror}") from error
-    return path

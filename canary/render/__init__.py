@@ -1,0 +1,1 @@
+"""What people see: status, live view, explanation, tables and the HTML report. Pure."""

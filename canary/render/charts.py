@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from canary.render.series import Json, Line, Panel, panels
-from canary.render.thin import Point, steps, thinned
+from canary.render.chart_data import Json, Line, Panel, panels
+from canary.render.downsample import Point, steps, thinned
 from canary.render.timeline import Decision, Timeline
 from canary.text.sanitize import clean
 

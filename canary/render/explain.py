@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from canary.api import HistoryEntry, Intent, MetricStatus, Phase
-from canary.core.outlook import outlook
+from canary.core.next_step import outlook
 from canary.core.snapshot import Verb
-from canary.render import advice
-from canary.render.asking import effect, possible
+from canary.render import troubleshooting
+from canary.render.allowed_commands import effect, possible
+from canary.render.deadlines import limits
 from canary.render.proportion import wilson
-from canary.render.sight import Sight, judged
+from canary.render.release_view import Sight, judged
 from canary.render.status_text import SCHEMA, metric
-from canary.render.waits import limits
 from canary.text.format import (
     amount,
     count,
@@ -182,7 +182,7 @@ def commands(sight: Sight, around: Around) -> list[tuple[str, str]]:
         if verb is not Verb.RESTART  # possible at any time, and no answer to "what now?"
     ]
     pods = [pod.name for pod in around.pods if not pod.gone]
-    return [*asked, *advice.looks(sight, pods)]
+    return [*asked, *troubleshooting.looks(sight, pods)]
 
 
 def needs_runbook(sight: Sight) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from canary.api import HistoryEntry, Result, format_duration
 from canary.render.explain import Around
-from canary.render.sight import Sight, judged
+from canary.render.release_view import Sight, judged
 from canary.render.timeline import Decision, Moment, Timeline
 from canary.render.timeline import Result as Ended
 from canary.text.format import date_time

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from canary.errors import PermanentError, UsageError
+from canary.render.chart_data import DASHES, Line, called, panels
 from canary.render.charts import figure
 from canary.render.comparison import HEADINGS, Row, comparison_html, headline
-from canary.render.page import SCRIPT, page
-from canary.render.series import DASHES, Line, called, panels
+from canary.render.html_page import SCRIPT, page
 from canary.render.timeline import Decision, Timeline
 from canary.text.format import duration, percent, stopwatch, words_of
 from canary.text.sanitize import clean, html_text

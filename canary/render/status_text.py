@@ -3,9 +3,9 @@
 from typing import Any
 
 from canary.api import MetricStatus, Status
-from canary.core.outlook import outlook
-from canary.render.asking import possible
-from canary.render.sight import Sight, exit_code, judged, least_left, troubles
+from canary.core.next_step import outlook
+from canary.render.allowed_commands import possible
+from canary.render.release_view import Sight, exit_code, judged, least_left, troubles
 from canary.text.format import amount, errors_served, percent
 from canary.text.sanitize import clean
 

@@ -8,10 +8,10 @@ from rich.segment import Segment
 from rich.text import Text
 
 from canary.api import HistoryEntry, Intent, MetricStatus, Phase, Step, format_duration
-from canary.core.outlook import outlook
+from canary.core.next_step import outlook
 from canary.render.bars import bar, beside, fitted, glyphs_for
 from canary.render.panels import LABEL, VERDICT_STYLES, Page, name_width, strength, weight_panel
-from canary.render.sight import Sight, judged, least_left, troubles
+from canary.render.release_view import Sight, judged, least_left, troubles
 from canary.render.timeline import Evidence
 from canary.text.format import amount, count, duration, errors_served, percent, words_of
 

@@ -8,8 +8,8 @@ from canary.routers.dialect import Dialect
 from canary.routers.gateway_api import GRPC_ROUTE, HTTP_ROUTE
 from canary.routers.istio import VIRTUAL_SERVICE
 from canary.routers.replicas import ReplicaRouter
+from canary.routers.route_client import RouteRouter
 from canary.routers.several import SeveralRouters
-from canary.routers.shell import RouteRouter
 from canary.routers.traefik import TRAEFIK_SERVICE
 
 DIALECTS = (HTTP_ROUTE, GRPC_ROUTE, VIRTUAL_SERVICE, TRAEFIK_SERVICE)

@@ -27,7 +27,7 @@ LOCKED: Mapping[str, object] = {
 
 @dataclass(frozen=True, slots=True)
 class Auth:
-    """One version of the service. `flaw` is a switch of canary.local.auth.versions."""
+    """One version of the service. `flaw` is a switch of canary.demo.auth.versions."""
 
     label: str = "v1"
     """What X-Version says, and what makes two good templates differ."""

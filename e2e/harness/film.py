@@ -11,12 +11,12 @@ from threading import Condition, Thread
 from typing import Any, Generic, TypeVar
 
 from canary.api import Intent
+from canary.clock import now
 from canary.errors import CanaryError
 from canary.kube.client import Client, Watch
 from canary.kube.objects import DEPLOYMENTS, HTTP_ROUTES, RELEASES, Kind, Object
 from canary.kube.transport import load
 from e2e.harness.auth import NAME
-from e2e.harness.kubectl import now
 
 Status = dict[str, Any]
 T = TypeVar("T")

@@ -7,11 +7,8 @@ from threading import Event
 
 import yaml
 
+from canary.clock import now
 from canary.kube.objects import Object
-from canary.local.world import SystemClock
-
-now = SystemClock().now
-"""Seconds since the epoch: one clock for everything that is written down."""
 
 
 class KubectlError(RuntimeError):

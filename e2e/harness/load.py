@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from threading import Thread
 from typing import IO, Any
 
-from e2e.harness.kubectl import now
+from canary.clock import now
 
 RATE = 50.0
 """Requests/s: as in the figures of the peers."""
@@ -58,7 +58,7 @@ class Load:
         return f"{self.sent} requests, failed: {failed or 'none'}"
 
     def take(self, line: dict[str, Any]) -> None:
-        """One line of canary.local.load."""
+        """One line of canary.demo.load.generator."""
         if line["kind"] == "failure":
             self.failures.append(Failure(now(), line["status"], line["version"]))
         if line["kind"] == "second":
@@ -81,7 +81,7 @@ def loading(host: str, rate: float = RATE, timeout: float = 10.0) -> Iterator[Lo
         "--seed": str(secrets.randbelow(10**9)),  # names that it registers must be new
     }
     words = [word for pair in options.items() for word in pair]
-    command = [sys.executable, "-m", "canary.local.load", *words, "--failures"]
+    command = [sys.executable, "-m", "canary.demo.load.generator", *words, "--failures"]
     load = Load()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -15,7 +15,7 @@ exec postgres -D /data/db -c listen_addresses='*' -c unix_socket_directories=/tm
 """
 FILL = f"""
 import psycopg
-from canary.local.accounts import create_accounts
+from canary.demo.load.accounts import create_accounts
 with psycopg.connect("host=/tmp user=postgres dbname=postgres", autocommit=True) as admin:
     admin.execute("CREATE ROLE auth LOGIN")
     admin.execute("CREATE DATABASE auth OWNER auth")

@@ -13,8 +13,8 @@ from typing import Any
 import requests
 
 from canary.api import Intent, Result
+from canary.demo.load.tally import NOBODY
 from canary.kube.objects import Object
-from canary.local.tally import NOBODY
 from e2e.harness.auth import NAME, Auth, host, namespace, service
 from e2e.harness.film import CANARY, Film, Status, filming
 from e2e.harness.kubectl import apply, get, kubectl, wait_for

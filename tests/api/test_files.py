@@ -3,7 +3,7 @@
 import pytest
 
 from canary.api import Loaded, SpecError, load_release, load_releases
-from canary.api.documents import MAX_BYTES
+from canary.api.yaml_documents import MAX_BYTES
 
 GOOD = """\
 apiVersion: canary-controller.dev/v1alpha1

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from canary.cli import clock, main, sights
-from tests.cli.apiserver import NAMESPACES, ApiServer
+from canary import clock
+from canary.cli import main, sights
+from tests.cli.api_server import NAMESPACES, ApiServer
 from tests.cli.releases import NOW
 from tests.kube.fake import FakeCluster
 

@@ -13,7 +13,7 @@ import pytest
 
 from canary.cli.main import main
 from canary.errors import ExitCode
-from tests.gates.archive import Archive, Life
+from tests.analyze.backfilled_prometheus import Archive, Life
 from tests.metrics.servers import Reply, Server
 
 HOUR = 3600

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from canary.cli import completion
-from tests.cli.apiserver import ApiServer
+from tests.cli.api_server import ApiServer
 from tests.cli.releases import put
 
 KUBECTL = "import sys; sys.argv[0] = 'kubectl_complete-canary'; from canary.cli.entry import complete; complete()"

@@ -12,22 +12,19 @@ import yaml
 
 from canary.cli.doctor import _print
 from canary.cli.main import main
+from canary.discovery.topology import DIALECTS
+from canary.doctor import Diagnosis, Patient, State, Usual, examine
+from canary.doctor.definition import DEFINITIONS
+from canary.doctor.diagnosis import doubtful, fine
+from canary.doctor.pause_mode import NAMESPACES
+from canary.doctor.rights import Right, rights_of
+from canary.doctor.routers import CLASSES
 from canary.errors import TransientError
-from canary.kube.failures import ForbiddenError
+from canary.kube.api_errors import ForbiddenError
 from canary.kube.objects import DEPLOYMENTS, LEASES, RELEASES, Kind, Object
-from canary.kube.workloads.holding import BINDINGS, POLICIES
+from canary.kube.workloads.pause_mode import BINDINGS, POLICIES
 from canary.metrics.prometheus import PrometheusOptions
-from canary.survey.around import DIALECTS
-from canary.survey.doctor import Diagnosis, Patient, State, Usual, examine
-from canary.survey.doctor.definition import DEFINITIONS
-from canary.survey.doctor.diagnosis import doubtful, fine
-from canary.survey.doctor.holding import NAMESPACES
-from canary.survey.doctor.rights import Right, rights_of
-from canary.survey.doctor.routers import CLASSES
-from tests.kube.fake import FakeCluster
-from tests.metrics.servers import Reply, Server
-from tests.survey.monitoring import FakePrometheus
-from tests.survey.town import (
+from tests.discovery.simulated_cluster import (
     BASE,
     DEPLOYMENT,
     NOW,
@@ -40,6 +37,9 @@ from tests.survey.town import (
     manifest,
     serving,
 )
+from tests.discovery.simulated_prometheus import FakePrometheus
+from tests.kube.fake import FakeCluster
+from tests.metrics.servers import Reply, Server
 
 HELD = changed_at(
     changed_at(DEPLOYMENT, "metadata.annotations", {"canary-controller.dev/hold": "gone"}),
@@ -295,7 +295,7 @@ def test_the_rights_are_those_of_the_manifests() -> None:
     assert Right("coordination.k8s.io", "leases", "create") in rights_of("canary-lease")
     assert all(right.name == "canary-hold" for right in rights_of("canary-hold-mode"))
     root = Path(__file__).parents[2]
-    ours = (root / "canary/survey/doctor/rbac.yaml").read_text("utf-8")
+    ours = (root / "canary/doctor/rbac.yaml").read_text("utf-8")
     assert ours == (root / "manifests/operator/rbac.yaml").read_text("utf-8")
 
 

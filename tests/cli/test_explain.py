@@ -8,7 +8,7 @@ import pytest
 from canary.kube.objects import DEPLOYMENTS, PODS, REPLICA_SETS, Kind, Object
 from canary.kube.objects import TRAEFIK_SERVICES as ROUTES
 from canary.kube.workloads.names import RESTARTED_AT, STABLE, STABLE_SET
-from tests.cli.apiserver import BY_PATH, ApiServer
+from tests.cli.api_server import BY_PATH, ApiServer
 from tests.cli.conftest import Run
 from tests.cli.releases import SITUATIONS, put
 from tests.kube.fake import FakeCluster

@@ -13,10 +13,10 @@ import pytest
 from canary.api import Pause, Reason, Result, Status
 from canary.cli.main import main
 from canary.kube.objects import DEPLOYMENTS, RELEASES
-from tests.gates.apiserver import Server, serving
-from tests.gates.test_vigil import VETTED, ended, flight
+from tests.gate.api_server import Server, serving
+from tests.gate.test_waiter import VETTED, ended, flight
 from tests.kube.stage import NAMESPACE, Stage
-from tests.operator.town import operating, town_of
+from tests.operator.simulated_cluster import operating, town_of
 
 AT_REST = Status(stable_hash=VETTED, reason=Reason.AT_REST, observed_generation=1)
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from canary.kube.objects import RELEASES
-from tests.cli.apiserver import ApiServer
+from tests.cli.api_server import ApiServer
 from tests.cli.conftest import Run
 from tests.cli.releases import put
 

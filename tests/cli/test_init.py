@@ -8,11 +8,8 @@ import yaml
 
 from canary.api import CanaryRelease, load_release, load_releases
 from canary.cli.main import main
-from canary.survey.review import Sources, page_of, review
-from tests.metrics.servers import Reply, Server
-from tests.survey.monitoring import POD as OF_POD
-from tests.survey.monitoring import FakePrometheus, Line, application, gateway, pool
-from tests.survey.town import (
+from canary.lint.review import Sources, page_of, review
+from tests.discovery.simulated_cluster import (
     BASE,
     DEPLOYMENT,
     POD,
@@ -23,6 +20,9 @@ from tests.survey.town import (
     serving,
     town,
 )
+from tests.discovery.simulated_prometheus import POD as OF_POD
+from tests.discovery.simulated_prometheus import FakePrometheus, Line, application, gateway, pool
+from tests.metrics.servers import Reply, Server
 
 SECOND_SERVICE = SERVICE.replace("name: auth, namespace", "name: internal, namespace")
 SECOND_ROUTE = ROUTE.replace("name: auth, namespace", "name: internal, namespace")

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from canary.cli.main import main
-from canary.gates import leaktest, leaktest_rounds, leaktest_words
-from tests.gates.leaky import Leaky, serving
+from canary.leaktest import evaluation, result, run
+from tests.leaktest.leaky_service import Leaky, serving
 
 ROOT = Path(__file__).parents[2]
 QUICK = ["--rate", "400", "--rule-out", "20", "--drain", "750ms", "--patience", "1s"]
@@ -25,10 +25,10 @@ def _alone(monkeypatch):
     for name in ("GITHUB_STEP_SUMMARY", "GITHUB_ACTIONS", "CANARY_URL", "STABLE_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.delenv("CANARY_POSTGRES", raising=False)
-    monkeypatch.setattr("canary.cli.leakplan._LEAST_DRAIN", 0.05)
-    monkeypatch.setattr(leaktest, "_EVERY", 0.02)
-    monkeypatch.setattr(leaktest_rounds, "_FIRST_SECONDS", 0.05)
-    monkeypatch.setattr(leaktest_words, "OFFERED", 0.0)  # a busy machine sends late
+    monkeypatch.setattr("canary.leaktest.settings._LEAST_DRAIN", 0.05)
+    monkeypatch.setattr(run, "_EVERY", 0.02)
+    monkeypatch.setattr(evaluation, "_FIRST_SECONDS", 0.05)
+    monkeypatch.setattr(result, "OFFERED", 0.0)  # a busy machine sends late
 
 
 def quick():
@@ -147,7 +147,7 @@ def test_without_the_extras_it_says_what_to_install(capsys, monkeypatch):
         without.setattr("canary.cli.leaktest.find_spec", lambda _: None)
         assert main(["leaktest", "http://a"]) == 1
         assert "pip install 'canary-controller[load]'" in capsys.readouterr().err
-    monkeypatch.setattr("canary.gates.leaktest_postgres.find_spec", lambda _: None)
+    monkeypatch.setattr("canary.leaktest.postgres_reader.find_spec", lambda _: None)
     assert main(["leaktest", "http://a", "--postgres", "x", "--application-name", "a"]) == 1
     assert "pip install 'canary-controller[postgres]'" in capsys.readouterr().err
 

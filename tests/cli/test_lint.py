@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from canary.cli.main import main
+from tests.discovery.simulated_cluster import BASE, RELEASE, serving, town
+from tests.discovery.simulated_prometheus import FakePrometheus, gateway
 from tests.metrics.servers import Server as MetricServer
-from tests.survey.monitoring import FakePrometheus, gateway
-from tests.survey.town import BASE, RELEASE, serving, town
 
 EXAMPLES = Path(__file__).parents[2] / "docs/examples"
 GOOD = (EXAMPLES / "auth.yaml").read_text("utf-8")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from canary.cli.main import main
-from tests.survey.town import DEPLOYMENT, RELEASE, ROUTE, SERVICE
+from tests.discovery.simulated_cluster import DEPLOYMENT, RELEASE, ROUTE, SERVICE
 
 
 @pytest.fixture

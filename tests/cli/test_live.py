@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from tests.cli.apiserver import ApiServer
+from tests.cli.api_server import ApiServer
 from tests.cli.releases import put
 from tests.cli.test_status import until
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from canary.cli.main import main
-from tests.load.servers import serving
+from tests.loadtest.servers import serving
 
 SHORT = ["--rate", "60", "--duration", "500ms", "--warm-up", "100ms"]
 

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from canary.kube.objects import EVENTS, RELEASES
-from tests.cli.apiserver import ApiServer
+from tests.cli.api_server import ApiServer
 from tests.cli.conftest import Run
 from tests.cli.releases import ENDED, put
 from tests.cli.test_explain import furnish

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from canary.api import Phase
-from canary.cli import asking
+from canary.cli import send_command
 from canary.core.snapshot import Verb
 from canary.kube.objects import RELEASES, Kind
 from canary.kube.releases import parsed, request_of
 from canary.kube.workloads.names import REQUEST
-from canary.render.asking import effect, possible, refusal
-from tests.cli.apiserver import ApiServer
+from canary.render.allowed_commands import effect, possible, refusal
+from tests.cli.api_server import ApiServer
 from tests.cli.conftest import Run
 from tests.cli.releases import SITUATIONS, put, release
 
@@ -226,7 +226,7 @@ def test_wait_until_it_is_taken(server: ApiServer, run: Run) -> None:
 def test_nobody_takes_it(server: ApiServer, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """No operator, no effect: exit code 4."""
     put(server.cluster, "progressing")
-    monkeypatch.setattr(asking, "TAKEN", 0.05)
+    monkeypatch.setattr(send_command, "TAKEN", 0.05)
     found = run("abort", "auth", "--yes", "--wait")
     assert found.code == 4
     assert "has not taken the request" in found.err

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from canary.kube.objects import RELEASES
-from tests.cli.apiserver import ApiServer
+from tests.cli.api_server import ApiServer
 from tests.cli.conftest import Ran, Run
 from tests.cli.releases import ENDED, SITUATIONS, put, release
 

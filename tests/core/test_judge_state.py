@@ -17,7 +17,7 @@ from canary.api.judge_state import (
 from canary.core.analysis.state import evidence_of, parts_of, pool_of, stored_of
 from canary.core.evidence import EvidenceState, Interval, PodCount, RatioPolicy, fold_intervals
 from canary.core.evidence.bets import Bets
-from canary.core.leak import PoolState
+from canary.core.pools.detector import PoolState
 
 RECORDED = Path(__file__).parent / "recorded"
 POLICY = RatioPolicy(warm_up=0.0)

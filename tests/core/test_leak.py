@@ -15,9 +15,9 @@ from canary.core.analysis.input import AnalysisInput
 from canary.core.analysis.pool import analyze_pool
 from canary.core.analysis.state import pool_of, stored_of
 from canary.core.increments import Side
-from canary.core.leak import PoolPolicy, PoolState, fold
-from canary.core.leak_assess import assess
-from canary.core.pool import PoolReading, PoolSample, PoolSeries, pool_samples
+from canary.core.pools.detector import PoolPolicy, PoolState, fold
+from canary.core.pools.samples import PoolReading, PoolSample, PoolSeries, pool_samples
+from canary.core.pools.verdict import assess
 from canary.core.rounds import Rounds
 from canary.core.sampling import PoolAnswers, pool_samples_of
 from canary.core.series import Found, Series

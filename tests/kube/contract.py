@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from canary.errors import ConflictError, NotFoundError, PermanentError
+from canary.kube.api_errors import GoneError
 from canary.kube.client import Client
-from canary.kube.failures import GoneError
 from canary.kube.objects import DEPLOYMENTS, HTTP_ROUTES, Kind, Object
 from tests.kube.fake import FakeCluster
 

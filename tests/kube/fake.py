@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from canary.errors import CanaryError, ConflictError, NotFoundError
+from canary.kube.api_errors import Deed, GoneError
 from canary.kube.client import Listing
-from canary.kube.failures import Deed, GoneError
 from canary.kube.objects import (
     CRON_JOBS,
     DEPLOYMENTS,

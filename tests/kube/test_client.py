@@ -7,9 +7,7 @@ import pytest
 from kubernetes.config import incluster_config
 
 from canary.errors import CanaryError, ConflictError, ExitCode, PermanentError, UsageError
-from canary.kube.calls import Policy
-from canary.kube.client import Client
-from canary.kube.failures import (
+from canary.kube.api_errors import (
     BusyError,
     FailedError,
     ForbiddenError,
@@ -19,7 +17,9 @@ from canary.kube.failures import (
     UnauthorizedError,
     UnreachableError,
 )
+from canary.kube.client import Client
 from canary.kube.objects import DEPLOYMENTS, HTTP_ROUTES, PODS, RELEASES
+from canary.kube.retrying import Policy
 from canary.kube.timing import Stopper
 from canary.kube.transport import Timeouts, load
 from tests.kube.servers import Act, Server, answer, event, events, half, hang, reset, status

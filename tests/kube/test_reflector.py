@@ -6,12 +6,18 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from canary.errors import CanaryError
+from canary.kube.api_errors import (
+    FailedError,
+    ForbiddenError,
+    GoneError,
+    LostError,
+    UnreachableError,
+)
 from canary.kube.cache import Cache, Scope
-from canary.kube.calls import Policy
 from canary.kube.client import Client
-from canary.kube.failures import FailedError, ForbiddenError, GoneError, LostError, UnreachableError
 from canary.kube.objects import PODS, Kind, Object
 from canary.kube.reflector import FIRST, LONGEST, Reflector, delay
+from canary.kube.retrying import Policy
 from canary.kube.timing import Stopper, SystemTiming
 from canary.kube.transport import Timeouts
 from tests.kube.fake import FakeCluster

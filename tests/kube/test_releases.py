@@ -20,7 +20,7 @@ from canary.api.status import Condition
 from canary.core.snapshot import Request, Verb
 from canary.errors import ConflictError, NotFoundError, UsageError
 from canary.interfaces import Key, Notice
-from canary.kube.notices import KubeNotifier
+from canary.kube.event_writer import KubeNotifier
 from canary.kube.objects import EVENTS, RELEASES, Object
 from canary.kube.workloads.names import FINALIZER, REQUEST
 from tests.kube.fake import FakeCluster

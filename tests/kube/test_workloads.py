@@ -20,7 +20,7 @@ from canary.core.plan import (
 from canary.core.snapshot import Target, Trouble
 from canary.errors import ConflictError, TransientError
 from canary.interfaces import Key
-from canary.kube.failures import ForbiddenError
+from canary.kube.api_errors import ForbiddenError
 from canary.kube.objects import (
     AUTOSCALERS,
     DEPLOYMENTS,
@@ -32,9 +32,9 @@ from canary.kube.objects import (
     Object,
 )
 from canary.kube.workloads import Holding, holding_mode
-from canary.kube.workloads.holding import BINDINGS, POLICIES
 from canary.kube.workloads.names import FINALIZER, HOLD, STABLE
 from canary.kube.workloads.other_controllers import CONTROLLERS
+from canary.kube.workloads.pause_mode import BINDINGS, POLICIES
 from canary.kube.workloads.pods import pod_of, why_not_created
 from canary.kube.workloads.template import template_hash
 from tests.kube.stage import DEPLOYMENT, KEY, NAMESPACE, Stage, manifest

@@ -12,7 +12,7 @@ from canary.api import Release as Releasing
 from canary.core.plan import DeleteCanary, RunChecks
 from canary.kube.objects import CRON_JOBS, JOBS, PODS, RELEASES, Object
 from canary.kube.workloads import Webhooks
-from canary.kube.workloads.checks import address, job_of, result_of
+from canary.kube.workloads.check_jobs import address, job_of, result_of
 from canary.kube.workloads.names import CHECK
 from tests.kube.stage import NAMESPACE, SERVICE, Stage, manifest
 

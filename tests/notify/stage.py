@@ -27,7 +27,7 @@ from canary.api import (
 from canary.api.notify import Notify, SecretRef
 from canary.errors import PermanentError
 from canary.interfaces import Change, Key, Notice
-from canary.notify.letter import Links
+from canary.notify.message import Links
 
 GOLDEN = Path(__file__).parent / "golden"
 PATIENCE = 20.0

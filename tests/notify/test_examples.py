@@ -17,8 +17,8 @@ import yaml
 
 from canary.api.notify import Group
 from canary.notify.config import load_notify
-from canary.notify.forms import formed, letter_for
-from canary.notify.news import news_of
+from canary.notify.events import news_of
+from canary.notify.formatters import formed, letter_for
 from canary.notify.sender import Sender
 from canary.operator.settings import NOTIFY_SECRETS
 from tests.metrics.servers import until

@@ -11,9 +11,9 @@ import pytest
 from canary.api import MetricStatus, Reason, Status, Verdict
 from canary.errors import PermanentError
 from canary.interfaces import Change, Notice
-from canary.notify.forms import formed, letter_for
-from canary.notify.letter import Dispatch, Letter, Post
-from canary.notify.news import news_of
+from canary.notify.events import news_of
+from canary.notify.formatters import formed, letter_for
+from canary.notify.message import Dispatch, Letter, Post
 from canary.notify.pagerduty import ADDRESSES
 from canary.notify.teams import LARGEST
 from tests.notify.stage import (

@@ -15,8 +15,8 @@ from canary.interfaces import Key, Notice
 from canary.kube.objects import EVENTS, RELEASES, SECRETS
 from canary.kube.timing import SystemTiming
 from canary.notify.config import NotifyFile
-from canary.notify.counts import Counts
-from canary.notify.messenger import Everybody, Messenger
+from canary.notify.dispatcher import Everybody, Messenger
+from canary.notify.metrics import Counts
 from canary.notify.secrets import ClusterSecrets, Secrets
 from canary.notify.sender import Sender, Timeouts
 from tests.kube.fake import FakeCluster
@@ -38,7 +38,7 @@ from tests.notify.stage import (
     rolled_back,
     rolling_back,
 )
-from tests.operator.town import FastTiming, operating, town_of
+from tests.operator.simulated_cluster import FastTiming, operating, town_of
 
 SENTINEL = "S3NT1N3L"
 
@@ -241,7 +241,7 @@ def test_an_incident_is_resolved_when_it_was_routed_there(monkeypatch: pytest.Mo
     leaked, crashed = rolled_back(), rolled_back(Reason.CRASH_LOOPING)
     pager = {"pagerduty": ref("pagerduty"), "groups": ["pool"]}
     with receiver(Answer(202)) as server:
-        monkeypatch.setattr("canary.notify.forms.ADDRESSES", {"us": server.url})
+        monkeypatch.setattr("canary.notify.formatters.ADDRESSES", {"us": server.url})
         with post(Safe({"pagerduty": "K3Y"})) as office:
             office.tell(
                 leak(pager),

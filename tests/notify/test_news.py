@@ -4,7 +4,7 @@ import pytest
 
 from canary.api import Intent, Phase, Reason, Status, Verdict
 from canary.interfaces import Notice
-from canary.notify.news import Incident, Kind, News, news_of, wanted
+from canary.notify.events import Incident, Kind, News, news_of, wanted
 from tests.notify.stage import (
     AT,
     HOLDING,

@@ -9,9 +9,9 @@ import pytest
 
 from canary.errors import PermanentError, TransientError
 from canary.kube.timing import SystemTiming
-from canary.notify.outbox import STALE, Outbox, Result, Task
+from canary.notify.delivery_queue import STALE, Outbox, Result, Task
 from tests.notify.stage import PATIENCE
-from tests.operator.town import FastTiming
+from tests.operator.simulated_cluster import FastTiming
 
 
 class Seen:

@@ -7,8 +7,8 @@ import pytest
 
 from canary.api import Reason
 from canary.cli import main as program
-from canary.notify.news import Kind
-from canary.notify.rehearsal import REHEARSED, ROLLED_BACK, STUCK, rehearsed
+from canary.notify.dry_run import REHEARSED, ROLLED_BACK, STUCK, rehearsed
+from canary.notify.events import Kind
 from tests.notify.stage import AT, KEY, Answer, receiver, spec
 
 SENTINEL = "S3NT1N3L"

@@ -9,7 +9,7 @@ from email.utils import format_datetime
 import pytest
 
 from canary.errors import CanaryError
-from canary.notify.letter import Dispatch, Post
+from canary.notify.message import Dispatch, Post
 from canary.notify.sender import DeliveryError, RefusedError, Sender, Timeouts
 from tests.notify.stage import AT, Answer, receiver
 

@@ -9,8 +9,8 @@ import pytest
 from canary.core.series import MetricAnswer, SeriesQuery
 from canary.errors import NotFoundError, TransientError
 from canary.kube.objects import DEPLOYMENTS, EVENTS, LEASES, PODS, RELEASES, Kind
-from canary.kube.workloads.holding import BINDINGS, POLICIES
-from tests.operator.town import NAMESPACE, Running, Town, operating, town_of
+from canary.kube.workloads.pause_mode import BINDINGS, POLICIES
+from tests.operator.simulated_cluster import NAMESPACE, Running, Town, operating, town_of
 
 
 @dataclass

@@ -9,14 +9,14 @@ import pytest
 
 from canary.api import Reason, Status
 from canary.cli import main as program
-from canary.controller.passes import current
 from canary.errors import UsageError
 from canary.interfaces import Key
 from canary.kube.leases import LeaseName
 from canary.operator.logs import ConsoleLines, JsonLines
+from canary.operator.metrics import Telemetry
+from canary.operator.reconciler import current
 from canary.operator.server import Server, parse_address
 from canary.operator.settings import lease_name
-from canary.telemetry import Telemetry
 
 WRONG = [
     pytest.param(["--metrics-address", "here"], "HOST:PORT is expected", id="no address"),

@@ -18,7 +18,7 @@ from canary.errors import PermanentError, UsageError
 from canary.render import report
 from canary.render.charts import figure
 from canary.render.comparison import comparison_rows
-from canary.render.page import SCRIPT, STYLE, policy
+from canary.render.html_page import SCRIPT, STYLE, policy
 from canary.render.report import html_report, write_report
 from canary.render.timeline import Decision, Evidence, Moment, Pool, Result, Timeline
 

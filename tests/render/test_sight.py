@@ -5,16 +5,16 @@ from typing import Any
 import pytest
 
 from canary.api import Reason, Status
-from canary.core.outlook import outlook
+from canary.core.next_step import outlook
 from canary.core.snapshot import Verb
 from canary.kube.releases import parsed
-from canary.render.advice import looks
-from canary.render.asking import effect
+from canary.render.allowed_commands import effect
+from canary.render.deadlines import limits
 from canary.render.explain import Around, Pod, commands
 from canary.render.proportion import wilson
+from canary.render.release_view import Sight, least_left, troubles
 from canary.render.releases import heads, row
-from canary.render.sight import Sight, least_left, troubles
-from canary.render.waits import limits
+from canary.render.troubleshooting import looks
 from canary.text.format import age
 from tests.cli.releases import ENDED, IN_FLIGHT, NOW, REST, SITUATIONS, release
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canary.render.thin import Point, steps, thinned
+from canary.render.downsample import Point, steps, thinned
 
 values = st.lists(st.none() | st.floats(0, 1), min_size=1, max_size=400)
 

@@ -9,7 +9,7 @@ from canary.core.plan import RestoreRoute, SetWeight
 from canary.core.snapshot import Route, Wish
 from canary.kube.objects import Object
 from canary.routers.registry import router_of
-from canary.routers.shell import RouteRouter
+from canary.routers.route_client import RouteRouter
 from tests.kube.fake import FakeCluster
 from tests.routers.routes import DIALECTS, golden, wish
 

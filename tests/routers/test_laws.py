@@ -13,8 +13,8 @@ from canary.routers.dialect import Dialect
 from canary.routers.gateway_api import ENVOY_GATEWAY, GRPC_ROUTE, HTTP_ROUTE
 from canary.routers.istio import VIRTUAL_SERVICE
 from canary.routers.names import Names
+from canary.routers.route_client import RouteRouter
 from canary.routers.several import SeveralRouters
-from canary.routers.shell import RouteRouter
 from canary.routers.split import problem, read_weight, restored, with_weight
 from canary.routers.traefik import TRAEFIK_SERVICE
 from tests.kube.fake import FakeCluster

@@ -9,9 +9,9 @@ from canary.api.judge_state import PoolState
 from canary.core.analysis.input import AnalysisInput, MetricResult, silent
 from canary.core.analysis.state import pair_of, pool_of, stored_of
 from canary.core.increments import Side, Tick
-from canary.core.leak import PoolPolicy, fold
-from canary.core.leak_assess import PoolAssessment, assess
-from canary.core.pool import UNLIMITED, PoolSeries, pool_samples
+from canary.core.pools.detector import PoolPolicy, fold
+from canary.core.pools.samples import UNLIMITED, PoolSeries, pool_samples
+from canary.core.pools.verdict import PoolAssessment, assess
 from canary.core.series import Found, MetricAnswer, Series, Unavailable
 from canary.core.snapshot import PoolSamples, Samples
 

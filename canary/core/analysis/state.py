@@ -20,9 +20,9 @@ from canary.api.judge_state import PoolState as StoredPool
 from canary.api.reasons import Verdict
 from canary.core.evidence import EvidenceState, PodCount, Stratum
 from canary.core.evidence.pod_windows import ErrorBin, OpenPod, PodWindowsState
-from canary.core.leak import PoolFailure, PoolState
-from canary.core.leak_shares import ShareBet
-from canary.core.leak_track import Block, Track
+from canary.core.pools.detector import PoolFailure, PoolState
+from canary.core.pools.share_test import ShareBet
+from canary.core.pools.window import Block, Track
 
 _ROUTE_FIELDS = ("name", "canary", "canary_bad", "stable", "stable_bad")
 State = JudgeState | UnreadableState | None

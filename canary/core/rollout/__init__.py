@@ -20,9 +20,9 @@ from canary.core.rollout.context import (
     first,
     pods_for_share,
 )
+from canary.core.rollout.idle import REST, target_missing
 from canary.core.rollout.phase import phase_of, step_of
 from canary.core.rollout.promote import BAKE, PROMOTE, go_back
-from canary.core.rollout.rest import REST, target_missing
 from canary.core.rollout.rollback import ROLL_BACK, roll_back
 from canary.core.rollout.terminate import TERMINATE
 from canary.core.snapshot import Request, Snapshot, Verb

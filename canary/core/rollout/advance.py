@@ -22,6 +22,7 @@ from canary.core.rollout.context import (
     said,
     skipped,
 )
+from canary.core.rollout.idle import route_missing
 from canary.core.rollout.protect import PROTECT, contested, never_ready, waited
 from canary.core.rollout.readiness import (
     all_ready,
@@ -32,7 +33,6 @@ from canary.core.rollout.readiness import (
     still_refused,
     wait_for_pods,
 )
-from canary.core.rollout.rest import route_missing
 from canary.core.rollout.rollback import roll_back
 
 WAITING = {

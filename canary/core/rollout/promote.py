@@ -26,6 +26,7 @@ from canary.core.plan import (
 )
 from canary.core.rollout.advance import judge_catching_up
 from canary.core.rollout.context import Context, Rule, said
+from canary.core.rollout.idle import route_missing
 from canary.core.rollout.protect import (
     PROTECT,
     canary_broken,
@@ -44,7 +45,6 @@ from canary.core.rollout.readiness import (
     still_refused,
     wait_for_pods,
 )
-from canary.core.rollout.rest import route_missing
 from canary.core.rollout.rollback import roll_back
 
 KEPT = 10

@@ -1,6 +1,6 @@
 """The user's Deployment and the canary beside it, in a cluster."""
 
-from canary.kube.workloads.holding import holding_mode
+from canary.kube.workloads.pause_mode import holding_mode
 from canary.kube.workloads.target import Holding
 from canary.kube.workloads.webhooks import Webhooks
 from canary.kube.workloads.workloads import KubeWorkloads

@@ -29,8 +29,7 @@ from canary.kube.objects import (
     Object,
     Objects,
 )
-from canary.kube.workloads.canaries import Canaries, pods_of, read, sets_of
-from canary.kube.workloads.capacity import (
+from canary.kube.workloads.autoscaler import (
     FLOOR,
     floor_of,
     free_patch,
@@ -38,8 +37,11 @@ from canary.kube.workloads.capacity import (
     owner_of,
     scalers_of,
 )
-from canary.kube.workloads.checking import Checks
-from canary.kube.workloads.hold import (
+from canary.kube.workloads.canaries import Canaries, pods_of, read, sets_of
+from canary.kube.workloads.check_runner import Checks
+from canary.kube.workloads.names import FINALIZER, HOLD, annotations
+from canary.kube.workloads.patches import Patch, expect
+from canary.kube.workloads.pause_patches import (
     abandon_patch,
     hold_patch,
     put_back_patch,
@@ -47,10 +49,8 @@ from canary.kube.workloads.hold import (
     restart_patch,
     roll_patch,
 )
-from canary.kube.workloads.names import FINALIZER, HOLD, annotations
-from canary.kube.workloads.obstacles import obstacle_of
-from canary.kube.workloads.patches import Patch, expect
 from canary.kube.workloads.pods import pod_of
+from canary.kube.workloads.preconditions import obstacle_of
 from canary.kube.workloads.target import Holding, Seen
 from canary.kube.workloads.webhooks import Webhooks
 

@@ -8,9 +8,9 @@ from typing import Annotated
 from pydantic import Field, JsonValue, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails
 
-from canary.api.documents import Document, read_documents
 from canary.api.fields import Expect, Frozen
-from canary.api.sentences import path_and_sentence
+from canary.api.messages import path_and_sentence
+from canary.api.yaml_documents import Document, read_documents
 from canary.errors import UsageError
 from canary.loadtest.generator.mix import NUMBER, Mix, Order, Request, Rows
 from canary.loadtest.generator.table import read_table

@@ -1,4 +1,4 @@
-"""`python -m canary.loadtest.generator.worker FD`: one process of a load, told over a pipe what to do.
+"""`python -m canary.loadtest.generator.worker FD`: one process of a load; a pipe says what to do.
 
 Comes in: a plan with the worker's number, then the start time (monotonic clock, which all processes
 of a machine share); after that anything, or the pipe's end, means to stop. Goes out: None when

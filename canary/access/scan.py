@@ -1,0 +1,172 @@
+"""Database connections that are taken and not surely given back: our rules, found by ast-grep.
+
+The rules are rules/*.yml, one per language, in ast-grep's own form.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import sysconfig
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from canary.errors import CanaryError, PermanentError, UsageError
+from canary.results.sarif import Finding, Level
+
+PROGRAM: Final = "ast-grep"
+TIMEOUT: Final = 600.0
+"""Seconds."""
+TWINS: Final = ("TypeScript", "Tsx", "JavaScript")
+"""What is written for TypeScript holds for its relatives: their trees have the same names."""
+LEVELS: Final = {"error": Level.ERROR, "warning": Level.WARNING}
+_SEEN = re.compile(
+    r"^sg: entity\|file\|(?P<file>.*): (?:language=.*,appliedRuleCount=(?P<rules>\d+)"
+    r"|skipped=(?P<why>\w+))$",
+    re.MULTILINE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule as people see it."""
+
+    id: str
+    message: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A finding with the line of code that it is about."""
+
+    finding: Finding
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What was looked at, and what was found; in order of file and line."""
+
+    spots: tuple[Spot, ...]
+    files: int
+    """How many files a rule was applied to."""
+    skipped: Mapping[str, str]
+    """Files that may hold code and could not be read, and why."""
+
+
+def rules() -> tuple[Rule, ...]:
+    """All of them, by id."""
+    found = (yaml.safe_load(text) for text in _texts())
+    return tuple(Rule(one["id"], one["message"], " ".join(one["note"].split())) for one in found)
+
+
+def scan(paths: Sequence[Path], exclude: Sequence[str] = ()) -> Scan:
+    """Every place below `paths` where a connection may be lost; what .gitignore names is left out.
+
+    `exclude` has globs as in .gitignore.
+
+    Raises:
+        UsageError: a path does not exist, a glob is none, or no file has a language that has rules.
+        PermanentError: ast-grep is not installed.
+        CanaryError: it broke, or took longer than ten minutes.
+    """
+    for path in paths:
+        if not path.exists():
+            raise UsageError(f"{path}: a file or directory is expected, found nothing")
+    globs = [f"--globs=!{one}" for one in exclude]
+    words = ["scan", f"--inline-rules={_pack()}", "--json=stream", "--inspect=entity", *globs]
+    done = _run([*words, "--", *map(str, paths)])
+    applied, skipped = _looked_at(done.stderr)
+    if not applied and not skipped:
+        where = ", ".join(map(str, paths))
+        raise UsageError(
+            f"{where}: no file to look at: Python, Java, Go, JavaScript or TypeScript is expected"
+        )
+    spots = {spot.finding: spot for spot in _spots(done.stdout)}  # of paths that overlap: once
+    in_order = sorted(spots.values(), key=lambda one: (one.finding.file, one.finding.line))
+    return Scan(tuple(in_order), applied, skipped)
+
+
+def _texts() -> Sequence[str]:
+    folder = files(__package__) / "rules"
+    found = sorted((one for one in folder.iterdir() if one.name.endswith(".yml")), key=str)
+    return [one.read_text(encoding="utf-8") for one in found]
+
+
+def _pack() -> str:
+    """All rules in one text; those for TypeScript once for each of its relatives."""
+    return "\n---\n".join(one for text in _texts() for one in _with_twins(text))
+
+
+def _with_twins(text: str) -> Iterator[str]:
+    mark = f"language: {TWINS[0]}\n"
+    if mark not in text:
+        yield text
+        return
+    yield from (text.replace(mark, f"language: {twin}\n", 1) for twin in TWINS)
+
+
+def _program() -> str:
+    """Of this environment, else of the PATH."""
+    found = shutil.which(PROGRAM, path=sysconfig.get_path("scripts")) or shutil.which(PROGRAM)
+    if found is None:
+        raise PermanentError(
+            f"{PROGRAM} is expected, found nothing: pip install 'canary-controller[access]'"
+        )
+    return found
+
+
+def _run(words: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+    try:
+        done = subprocess.run(  # noqa: S603 - a program of ours, without a shell
+            [_program(), *words],
+            capture_output=True,
+            check=False,
+            encoding="utf-8",
+            errors="replace",
+            timeout=TIMEOUT,
+        )
+    except subprocess.TimeoutExpired as slow:
+        raise CanaryError(
+            f"{PROGRAM} did not end within {TIMEOUT:.0f} s: name fewer paths, or use --exclude"
+        ) from slow
+    if done.returncode not in {0, 1} or "\nsg: summary|file" not in done.stderr:
+        told = [line for line in done.stderr.splitlines() if line and not line.startswith("sg: ")]
+        raise _broken(told)
+    return done
+
+
+def _broken(told: Sequence[str]) -> CanaryError:
+    said = "; ".join(line.strip().removeprefix("Error: ") for line in told[:2])
+    if "glob" in said.lower():
+        return UsageError(f"--exclude: a glob as in .gitignore is expected: {said}")
+    return CanaryError(f"{PROGRAM} broke: {said or 'it said nothing'}")
+
+
+def _looked_at(told: str) -> tuple[int, Mapping[str, str]]:
+    """How many files were looked at, and which were not; overlapping paths count once."""
+    seen = list(_SEEN.finditer(told))
+    applied = {one["file"] for one in seen if one["rules"] not in {None, "0"}}
+    skipped = {one["file"]: one["why"] for one in seen if one["why"] not in {None, "emptyFile"}}
+    return len(applied), skipped
+
+
+def _spots(text: str) -> Iterator[Spot]:
+    for line in text.splitlines():
+        found: Mapping[str, Any] = json.loads(line)
+        start = found["range"]["start"]
+        finding = Finding(
+            file=found["file"],
+            line=start["line"] + 1,
+            column=start["column"] + 1,
+            rule=found["ruleId"],
+            message=found["message"],
+            level=LEVELS[found["severity"]],
+        )
+        yield Spot(finding, found["lines"].splitlines()[0].strip())

@@ -1,0 +1,1 @@
+"""Compares two groups of series by the judge of the operator: `canary analyze`."""

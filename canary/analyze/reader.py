@@ -1,0 +1,225 @@
+"""Reads two groups of series from a metric source, and follows them while they grow."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import ceil, floor
+
+from canary.analyze.evaluation import LOOKBACK, Look, Span, State, look
+from canary.analyze.series import (
+    GROUP,
+    ROUTERS,
+    Groups,
+    answered,
+    own_queries,
+    probe_of,
+    queries_of,
+)
+from canary.api import Analysis, Metric
+from canary.core.increments import Grid, Side
+from canary.core.sampling import (
+    PoolAnswers,
+    RatioAnswers,
+    RawAnswers,
+    samples_of,
+    untold,
+)
+from canary.core.series import Found, MetricAnswer, NoData, Selector, SeriesQuery, Unavailable
+from canary.errors import CanaryError, ExitCode, TransientError, UsageError
+from canary.interfaces import MetricSource
+from canary.metrics.native import native_of
+from canary.metrics.presets import RATIOS, RatioPreset
+from canary.metrics.queries import counting_preset
+
+_PROBES = 100
+"""Points in which a preset's series are looked for."""
+
+
+class NothingThereError(CanaryError):
+    """The monitoring answers, and has nothing that could be judged."""
+
+    exit_code = ExitCode.INCONCLUSIVE
+
+
+Answered = RawAnswers | MetricAnswer
+
+
+def read(
+    source: MetricSource, metrics: Sequence[Metric], groups: Groups, grid: Grid
+) -> dict[str, Answered]:
+    """What was scraped, by metric. Raises UsageError for a query that cannot be asked."""
+
+    def ask(queries: Sequence[SeriesQuery]) -> Mapping[str, MetricAnswer]:
+        return source.read(queries, grid.start, grid.end, grid.step)
+
+    answers = dict(ask(queries_of(metrics, groups)))
+    if own := own_queries(metrics, groups, answers):
+        answers |= ask(own)
+    return {metric.name: answered(metric, groups, answers) for metric in metrics}
+
+
+def available(by_metric: Mapping[str, Answered]) -> Mapping[str, Answered]:
+    """The same; raises TransientError where the monitoring system could not be asked."""
+    for one in by_metric.values():
+        for answer in _answers(one):
+            if isinstance(answer, Unavailable):
+                raise TransientError(answer.why)
+    return by_metric
+
+
+def _answers(one: Answered) -> tuple[object, ...]:
+    match one:
+        case RatioAnswers():
+            return one.total, one.bad, one.good
+        case PoolAnswers():
+            return one.in_use, one.maximum, one.idle, one.waiting, one.timeouts, one.hold
+        case _:
+            return (one,)
+
+
+def follow(
+    source: MetricSource,
+    analysis: Analysis,
+    groups: Groups,
+    span: Span,
+    time: tuple[Callable[[], float], Callable[[float], object]],
+) -> Iterator[Look]:
+    """One look per interval until the end of the span; the first at once, at stable's history.
+
+    `time` is the clock (seconds since the epoch) and a way to wait for some seconds. Raises
+    TransientError when the monitoring cannot be asked at the first look; later it is a verdict.
+    """
+    now, wait = time
+    state: State | None = None
+    since, last = span.since, span.since
+    while last < span.end:
+        settled = source.settled(now())
+        end = min(Span.of(settled, settled, span.step).end, span.end)
+        if end <= last:
+            wait(max(last + span.step - settled, 0.1))
+            continue
+        grid = Grid(floor(since - LOOKBACK), end, span.step)
+        answers = read(source, analysis.metrics, groups, grid)
+        if state is None:
+            available(answers)
+        judged = look(analysis, span, state, samples_of(answers, since, end, span.step), end)
+        state, since, last = judged.state, judged.until or since, end
+        yield Look(end, judged)
+
+
+def found_preset(source: MetricSource, groups: Groups, start: float, end: float) -> str:
+    """The first ratio preset whose series exist, best for both groups.
+
+    Raises:
+        NothingThereError: there is none, or not every series could be read; says what was tried.
+        TransientError: the monitoring cannot be asked.
+    """
+    given = {one.label for one in groups.stable} & {one.label for one in groups.canary}
+    usable = [preset for preset in RATIOS if set(preset.required) <= given]
+    probed = {one.name: _probed(source, one, groups, (start, end)) for one in usable}
+    best = max(usable, key=lambda one: _fitness(one, probed[one.name]))
+    if _fitness(best, probed[best.name])[0]:
+        return best.name
+    why = {one.name: _untold(one, probed[one.name]) for one in usable if probed[one.name]}
+    why |= _natives(source, usable, groups, (start, end))
+    if why:
+        refused = "; ".join(f"{name}: {said}" for name, said in why.items())
+        raise NothingThereError(
+            f"no preset tells bad requests of these series ({refused}): name the counters with "
+            "--total and --bad"
+        )
+    raise NothingThereError(
+        f"no preset finds requests of these series (tried: {', '.join(probed)}): check the "
+        "labels and the time, or name the counters with --total and --bad"
+    )
+
+
+def _natives(
+    source: MetricSource,
+    presets: Sequence[RatioPreset],
+    groups: Groups,
+    span: tuple[float, float],
+) -> dict[str, str]:
+    """Presets whose histogram is a native one, and the sentence that says so."""
+    grid = Span.of(*span, 1.0)
+    queries = [
+        SeriesQuery(
+            one.name,
+            Selector(one.total.metric, (*one.total.matchers, *groups.stable)),
+            (GROUP,),
+            raw=True,
+        )
+        for one in presets
+        if native_of(one.total)
+    ]
+    answers = source.read(queries, max(grid.start, grid.end - 60), grid.end, 1.0)
+    return {
+        name: answer.why
+        for name, answer in answers.items()
+        if isinstance(answer, NoData) and answer.partial
+    }
+
+
+def check_presets(
+    source: MetricSource, metrics: Sequence[Metric], groups: Groups, span: tuple[float, float]
+) -> None:
+    """Refuses a preset whose label for bad requests the series lack: none would ever be bad.
+
+    Raises:
+        UsageError: names the label.
+        NothingThereError: not every series could be read.
+        TransientError: the monitoring cannot be asked.
+    """
+    for metric in metrics:
+        if (preset := counting_preset(metric)) is None:
+            continue
+        if groups.router is not None and preset.name in ROUTERS:
+            continue
+        if why := _untold(preset, _probed(source, preset, groups, span)):
+            raise UsageError(
+                f"{metric.name}: the preset {preset.name!r} cannot be used: {why}; choose another "
+                "preset, or --total and --bad"
+            )
+
+
+def _fitness(preset: RatioPreset, found: Sequence[Mapping[str, str]]) -> tuple[int, bool]:
+    """Of how many sides it tells bad requests, and whether it leaves out health checks."""
+    told = [side for side in Side if (own := _of(found, side)) and not _why(preset, own)]
+    return len(told), all(any(one.get(label) for one in found) for label in preset.left_out)
+
+
+def _untold(preset: RatioPreset, found: Sequence[Mapping[str, str]]) -> str:
+    """Why no bad request would ever be seen on a side; empty: they would be, or none is there."""
+    for side in Side:
+        if (own := _of(found, side)) and (why := _why(preset, own)):
+            return f"{side}: {why}"
+    return ""
+
+
+def _of(found: Sequence[Mapping[str, str]], side: Side) -> list[Mapping[str, str]]:
+    return [
+        {name: value for name, value in one.items() if name != GROUP}
+        for one in found
+        if one[GROUP] == side.value
+    ]
+
+
+def _why(preset: RatioPreset, own: Sequence[Mapping[str, str]]) -> str:
+    said = untold(preset.total.metric, (preset.bad,), own)
+    return said.why if said else ""
+
+
+def _probed(
+    source: MetricSource, preset: RatioPreset, groups: Groups, span: tuple[float, float]
+) -> list[Mapping[str, str]]:
+    step = float(max(1, ceil((span[1] - span[0]) / _PROBES)))
+    grid = Span.of(*span, step)
+    query = probe_of(preset, groups)
+    answer = source.read((query,), grid.start, grid.end, step)[query.key]
+    match answer:
+        case Unavailable(why):
+            raise TransientError(why)
+        case NoData(why, partial=True):
+            raise NothingThereError(f"{preset.total.metric}: {why}")
+        case NoData():
+            return []
+        case Found(series):
+            return [one.labels for one in series]

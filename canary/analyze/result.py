@@ -1,0 +1,109 @@
+"""What a comparison of two groups of series came to, as an Outcome. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from canary.analyze.evaluation import Look, Span
+from canary.api import Analysis, MetricStatus, Verdict, format_duration
+from canary.core.analysis import MetricResult
+from canary.errors import ExitCode
+from canary.results.gate_result import Case, Fact, Outcome
+
+CODES = {
+    Verdict.PASS: ExitCode.OK,
+    Verdict.FAIL: ExitCode.FAILED,
+    Verdict.CONTINUE: ExitCode.INCONCLUSIVE,
+    Verdict.NO_DATA: ExitCode.INCONCLUSIVE,
+    Verdict.UNAVAILABLE: ExitCode.ERROR,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The last look at a comparison, and since when (seconds since the epoch) its verdict held."""
+
+    analysis: Analysis
+    span: Span
+    last: Look
+    since: float
+    asked: Mapping[str, str] = field(default_factory=dict)
+    """PromQL of what each metric counts, by its name."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of all metrics together."""
+        return self.last.judged.final
+
+
+def outcome_of(subject: str, compared: Compared) -> Outcome:
+    """One case per metric; the exit code is the verdict's."""
+    judged, span = compared.last.judged, compared.span
+    took = compared.since - span.start
+    return Outcome(
+        command="analyze",
+        subject=subject,
+        code=CODES[compared.verdict],
+        headline=_headline(compared, took),
+        cases=tuple(_case(compared, one, took) for one in judged.by_metric),
+        seconds=compared.last.at - span.start,
+        facts={
+            "verdict": str(compared.verdict),
+            "reason": str(judged.reason) if judged.reason else None,
+            "from": span.start,
+            "to": compared.last.at,
+            "step": span.step,
+            "decidedAt": compared.since if compared.verdict in _DECIDED else None,
+            "stableUnhealthy": judged.stable_unhealthy,
+        },
+        next_steps=_next_steps(compared),
+    )
+
+
+_DECIDED = {Verdict.PASS, Verdict.FAIL}
+
+
+def _headline(compared: Compared, took: float) -> str:
+    message = compared.last.judged.message
+    seconds = format_duration(max(took, 0.0))
+    whole = format_duration(compared.last.at - compared.span.start)
+    match compared.verdict:
+        case Verdict.FAIL:
+            return f"the canary is worse, seen after {seconds}: {message}"
+        case Verdict.PASS:
+            return f"the canary is as good as stable, shown after {seconds}"
+        case Verdict.CONTINUE:
+            return f"not enough evidence in {whole}: {message}"
+        case Verdict.NO_DATA:
+            return f"no data: {message}"
+        case Verdict.UNAVAILABLE:
+            return f"the monitoring could not be asked: {message}"
+
+
+def _case(compared: Compared, one: MetricResult, took: float) -> Case:
+    status = one.status
+    facts = figures(status) | {"promql": compared.asked.get(status.name)}
+    return Case(status.name, one.final, status.message, max(took, 0.0), facts)
+
+
+def figures(status: MetricStatus) -> dict[str, Fact]:
+    """The numbers of one metric, for machines."""
+    facts: dict[str, Fact] = {**status.figures}
+    if not (status.canary_total or status.stable_total):
+        facts = {name: facts[name] for name in ("evidence", "threshold")}
+    if status.reason is not None:
+        facts["reason"] = str(status.reason)
+    return facts
+
+
+def _next_steps(compared: Compared) -> tuple[str, ...]:
+    if compared.verdict is Verdict.NO_DATA:
+        return tuple(f"see what is there: {text}" for text in compared.asked.values())
+    if compared.verdict is not Verdict.CONTINUE:
+        return ()
+    analysis = compared.analysis
+    least = format_duration(analysis.min_duration)
+    step = (
+        f"compare for longer: Pass needs {least} under traffic, and to rule out that the "
+        f"canary's share of bad requests is stable's plus {analysis.smallest_regression:g}"
+    )
+    return (step,)

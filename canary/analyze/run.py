@@ -1,0 +1,285 @@
+"""`canary analyze` with a Prometheus: from options to two groups of series, and their verdict."""
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from canary.analyze.evaluation import Look, Span, failed, looks, passed
+from canary.analyze.matchers import parse_matchers, shown_matchers
+from canary.analyze.reader import available, check_presets, follow, found_preset, read
+from canary.analyze.result import Compared, outcome_of
+from canary.analyze.series import Groups, asked, queries_of
+from canary.analyze.settings import Judging, fields_named
+from canary.analyze.time_range import period
+from canary.api import (
+    Analysis,
+    ClientErrorsSource,
+    LatencySource,
+    Metric,
+    PoolSource,
+    RatioSource,
+    Verdict,
+    format_duration,
+)
+from canary.clock import now
+from canary.discovery.release_file import policy_of
+from canary.errors import UsageError
+from canary.metrics.options import options_of, readable
+from canary.metrics.prometheus import Prometheus, PrometheusOptions
+from canary.results.gate_result import Outcome
+
+READ_TIMEOUT = 60.0
+"""Seconds: a week of history takes a server longer than the last minute."""
+MOST_BYTES = 256 << 20
+_SAY_EVERY = 10.0
+_SLOW = 0.5
+"""Seconds above which a request is slow, where nobody says another bound."""
+_LATELY = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where Prometheus is and how to get in, as given."""
+
+    url: str | None
+    token: Path | None = None
+    ca: Path | None = None
+    user: str | None = None
+    password: Path | None = None
+
+    def options(self) -> PrometheusOptions:
+        """Checked. Raises UsageError naming the option."""
+        options = options_of(self.url, self.token, self.ca)
+        if options is None:
+            raise UsageError("--prometheus: the URL of a Prometheus is expected, found none")
+        if self.password is not None and self.user is None:
+            raise UsageError("--prometheus-password-file: --prometheus-user is missing")
+        if self.user is not None and self.token is not None:
+            raise UsageError("give either --prometheus-token-file or --prometheus-user, not both")
+        return replace(
+            options,
+            username=self.user,
+            password_file=readable("--prometheus-password-file", self.password),
+            read_timeout=READ_TIMEOUT,
+            max_bytes=MOST_BYTES,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be compared, as given."""
+
+    canary: str | None
+    stable: str | None
+    metric: tuple[str, ...] = ()
+    total: str | None = None
+    bad: str | None = None
+    good: str | None = None
+    client_errors: tuple[str, ...] = ()
+    latency: tuple[str, ...] = ()
+    above: float | None = None
+    pool: tuple[str, ...] = ()
+    pool_size: int | None = None
+    file: str | None = None
+    for_: float | None = None
+    from_: str | None = None
+    to: str | None = None
+    step: float | None = None
+
+
+def compare(wanted: Wanted, access: Access, judging: Judging) -> Outcome:
+    """Compares, live or in history. Raises CanaryError for whatever keeps it from that.
+
+    What is wrong with the options is said before anything is asked.
+    """
+    options, groups = access.options(), _groups(wanted)
+    started = now()
+    start, end = _period(wanted, started)
+    metrics = _metrics(wanted)
+    _analysis(wanted, judging, metrics or (_preset_metric("http"),), end - start)
+    with opened(options) as source:
+        lately = (start - _LATELY, min(end, started))
+        if not metrics:
+            metrics = _of_preset(found_preset(source, groups, *lately))
+            kinds = "errors and client errors" if len(metrics) > 1 else "errors"
+            print(  # noqa: T201 - messages go to standard error
+                f"canary: judged by the preset {metrics[0].name}: {kinds}", file=sys.stderr
+            )
+        analysis = _analysis(wanted, judging, metrics, end - start)
+        queries_of(analysis.metrics, groups)  # whatever is wrong with them is said at once
+        check_presets(source, analysis.metrics, groups, lately)
+        span = Span.of(start, end, analysis.interval)
+        _warn(analysis, span)
+        found = (
+            _history(source, analysis, groups, span)
+            if wanted.for_ is None
+            else _live(source, analysis, groups, span)
+        )
+    subject = f"{shown_matchers(groups.canary)} against {shown_matchers(groups.stable)}"
+    return outcome_of(subject, replace(found, asked=asked(analysis.metrics, groups)))
+
+
+@contextmanager
+def opened(options: PrometheusOptions) -> Iterator[Prometheus]:
+    """The source, closed at the end."""
+    with closing(Prometheus(options)) as source:
+        yield source
+
+
+def _groups(wanted: Wanted) -> Groups:
+    for option, text in (("--canary", wanted.canary), ("--stable", wanted.stable)):
+        if text is None:
+            raise UsageError(f"{option}: label matchers are expected, such as 'version=\"v2\"'")
+    groups = Groups(
+        parse_matchers(wanted.canary or "", "--canary"),
+        parse_matchers(wanted.stable or "", "--stable"),
+    )
+    if set(groups.canary) == set(groups.stable):
+        raise UsageError("--canary and --stable name the same series: one of them has to differ")
+    return groups
+
+
+def _period(wanted: Wanted, started: float) -> tuple[float, float]:
+    """Start and end (seconds since the epoch)."""
+    if wanted.for_ is not None:
+        if wanted.from_ is not None or wanted.to is not None:
+            raise UsageError("--for watches from now on, --from and --to look back: give one")
+        if wanted.for_ <= 0:
+            raise UsageError("--for: a time above 0 is expected, such as 10m")
+        return started, started + wanted.for_
+    if wanted.from_ is None:
+        raise UsageError("give --for 10m to watch from now on, or --from (and --to) to look back")
+    return period(wanted.from_, wanted.to or "now", started)
+
+
+def _metrics(wanted: Wanted) -> tuple[Metric, ...]:
+    """Those that were named; none: to be found."""
+    own = [name for name in ("total", "bad", "good") if getattr(wanted, name) is not None]
+    if wanted.above is not None and not wanted.latency:
+        raise UsageError("--above says when a request is slow: --latency PRESET is missing")
+    if wanted.file is not None:
+        if own or wanted.metric or wanted.client_errors or wanted.latency or wanted.pool:
+            raise UsageError(
+                "-f names the metrics already: leave out --metric, --total, --client-errors, "
+                "--latency and --pool"
+            )
+        return policy_of(wanted.file).spec.analysis.metrics
+    if own and own not in (["total", "bad"], ["total", "good"]):
+        raise UsageError(f"--total with --bad or --good is expected, found --{' and --'.join(own)}")
+    ratios = [_preset_metric(name) for name in wanted.metric]
+    if own:
+        source = RatioSource(total=wanted.total, bad=wanted.bad, good=wanted.good)
+        ratios.append(Metric(name="errors", ratio=source))
+    ratios += [_client_errors_metric(name) for name in wanted.client_errors]
+    ratios += [_latency_metric(name, wanted.above) for name in wanted.latency]
+    pools = [_pool_metric(name, wanted.pool_size) for name in wanted.pool]
+    return (*ratios, *pools)
+
+
+def _of_preset(name: str) -> tuple[Metric, ...]:
+    """Its errors; and client errors where the same label tells them, which is known to be there."""
+    from canary.metrics.queries import ratio_preset  # noqa: PLC0415 - as below
+
+    preset, errors = ratio_preset(name), _preset_metric(name)
+    alike = preset.client is not None and preset.client.label == preset.bad.label
+    return (errors, _client_errors_metric(name)) if alike else (errors,)
+
+
+def _client_errors_metric(name: str) -> Metric:
+    from canary.metrics.queries import client_errors_preset  # noqa: PLC0415 - as below
+
+    preset = client_errors_preset(name)
+    source = ClientErrorsSource(preset=name)
+    return Metric(name=f"client-errors-{preset.name}", client_errors=source)
+
+
+def _latency_metric(name: str, above: float | None) -> Metric:
+    from canary.metrics.queries import latency_preset  # noqa: PLC0415 - as below
+
+    preset = latency_preset(name)
+    with fields_named():
+        source = LatencySource(preset=name, above=_SLOW if above is None else above)
+    return Metric(name=f"latency-{preset.name}", latency=source)
+
+
+def _preset_metric(name: str) -> Metric:
+    from canary.metrics.queries import ratio_preset  # noqa: PLC0415 - one name, one use
+
+    return Metric(name=ratio_preset(name).name, ratio=RatioSource(preset=name))
+
+
+def _pool_metric(name: str, size: int | None) -> Metric:
+    from canary.metrics.queries import pool_preset  # noqa: PLC0415 - as above
+
+    preset = pool_preset(name)
+    return Metric(name=f"pool-{preset.name}", pool=PoolSource(preset=name, max=size))
+
+
+def _analysis(
+    wanted: Wanted, judging: Judging, metrics: tuple[Metric, ...], span: float
+) -> Analysis:
+    if wanted.file is None:
+        return judging.analysis(metrics, span, 10.0 if wanted.step is None else wanted.step)
+    if judging.given:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in judging.given)
+        raise UsageError(f"-f says how to judge: leave out {options}, or change the file")
+    analysis = policy_of(wanted.file).spec.analysis
+    return analysis if wanted.step is None else judging.stepping(analysis, wanted.step)
+
+
+def _warn(analysis: Analysis, span: Span) -> None:
+    length = span.end - span.start
+    if analysis.min_duration + analysis.warm_up > length:
+        print(  # noqa: T201 - messages go to standard error
+            f"canary: cannot pass: {format_duration(length)} are compared, and Pass needs "
+            f"{format_duration(analysis.min_duration)} after a warm-up of "
+            f"{format_duration(analysis.warm_up)}",
+            file=sys.stderr,
+        )
+
+
+def _history(source: Prometheus, analysis: Analysis, groups: Groups, span: Span) -> Compared:
+    by_metric = available(read(source, analysis.metrics, groups, span.grid))
+    return _compared(
+        analysis, span, looks(analysis, span, by_metric, lambda one: failed(one) or passed(one))
+    )
+
+
+def _live(source: Prometheus, analysis: Analysis, groups: Groups, span: Span) -> Compared:
+    seen = follow(source, analysis, groups, span, (now, threading.Event().wait))
+    return _compared(analysis, span, _until_failed(_said(seen, span)))
+
+
+def _until_failed(seen: Iterator[Look]) -> Iterator[Look]:
+    for one in seen:
+        yield one
+        if failed(one):
+            return
+
+
+def _said(seen: Iterator[Look], span: Span) -> Iterator[Look]:
+    """Says how it stands on standard error, not too often."""
+    last = float("-inf")
+    for one in seen:
+        if one.at >= span.start and one.at - last >= _SAY_EVERY:
+            last = one.at
+            at = format_duration(one.at - span.start)
+            line = f"{at}: {one.judged.final}: {one.judged.message}"
+            print(line, file=sys.stderr, flush=True)  # noqa: T201 - progress
+        yield one
+
+
+def _compared(analysis: Analysis, span: Span, seen: Iterator[Look]) -> Compared:
+    """The last look, and since when its verdict holds."""
+    verdict: Verdict | None = None
+    since, last = span.start, None
+    for one in seen:
+        if one.judged.final is not verdict:
+            verdict, since = one.judged.final, one.at
+        last = one
+    if last is None:
+        raise UsageError(f"at least one step ({format_duration(span.step)}) has to be compared")
+    return Compared(analysis, span, last, since)

@@ -1,0 +1,330 @@
+"""Reads recorded counters (CSV, streamed) and judges each release in them."""
+
+import csv
+import io
+import math
+import sys
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from struct import Struct
+from typing import IO, TYPE_CHECKING, BinaryIO
+
+from canary.analyze.sample_rows import Pod, no_data
+from canary.core.counter import Counter
+from canary.core.evidence import EvidenceState, Interval, Judge, RatioPolicy
+from canary.core.evidence.assessment import assess_judge
+from canary.core.evidence.policy import Assessment
+from canary.core.increments import Side
+from canary.errors import UsageError
+from canary.text.sanitize import escaped
+
+if TYPE_CHECKING:
+    from canary.analyze.pod_samples import PodReleases
+    from canary.core.evidence.pod_windows import PodWindowsState
+
+COLUMNS = ("release", "time", "canary_total", "canary_bad", "stable_total", "stable_bad")
+POD_COLUMNS = ("release", "time", "side", "pod", "total", "bad")
+_EXPECTED = f"expected the columns {','.join(COLUMNS)}, or per pod {','.join(POD_COLUMNS)}"
+# Rows wait and are judged together: unpacking a state for each row is slow, keeping every state
+# unpacked takes too much memory with thousands of releases.
+_BATCH = 32
+_PACKED = Struct("5d")
+_TIME = Struct("d")
+# Both counters may be written with six digits, one of them rounded up and the other one down.
+_ROUNDING = 1.00001
+
+_LATEST = 1e11
+"""Seconds since the epoch that no file holds (the year 5138): a larger time is in another unit."""
+_BACKWARDS = 3
+"""So many rows in the wrong order, and more than in the right one, are no accident."""
+
+_JUMPY = (
+    "a counter falls again and again, and not to about zero: several processes answer at "
+    "one address, or a Prometheus goes backwards"
+)
+
+_Row = tuple[float, ...]
+"""Time, and the counters: (all, bad) of the canary and of stable, or of the one pod."""
+
+
+@dataclass(slots=True)
+class Skipped:
+    """Rows that repeat a time or go back in it."""
+
+    count: int = 0
+    first_line: int = 0
+    first_release: str = ""
+    backwards: dict[str, int] = field(default_factory=dict)
+    """Per release: rows that were skipped, less those after them that were not."""
+
+
+class _Releases:
+    """Per release the rows not yet judged, after the last one that was, and the judge's state.
+
+    Both are packed: 200,000 releases of a few rows each have to fit into 100 MiB.
+    """
+
+    __slots__ = ("_jumpy", "_policy", "_rows", "_states")
+
+    def __init__(self, policy: RatioPolicy) -> None:
+        self._policy = policy
+        self._rows: dict[str, bytes] = {}
+        self._states: dict[str, tuple[array[float], PodWindowsState | None]] = {}
+        self._jumpy: set[str] = set()
+        """Releases with a counter that is several in turn."""
+
+    def __iter__(self) -> Iterator[str]:
+        """Names, in order of appearance."""
+        return iter(self._rows)
+
+    def add(self, name: str, row: _Row, _: Pod | None = None) -> bool:
+        """Takes in a row of cumulative counters; False: its time is not after the last one's."""
+        rows = self._rows.get(name)
+        if rows is None:
+            self._rows[name] = _PACKED.pack(*row)
+            return True
+        if row[0] <= _TIME.unpack_from(rows, len(rows) - _PACKED.size)[0]:
+            return False
+        rows += _PACKED.pack(*row)
+        self._rows[name] = rows
+        if len(rows) > _BATCH * _PACKED.size:
+            state = self._judge(name).state()
+            self._states[name] = (array("d", state.values), state.windows)
+            self._rows[name] = rows[-_PACKED.size :]
+        return True
+
+    def assess(self, name: str) -> Assessment:
+        """What is said after all rows."""
+        said = assess_judge(self._judge(name), self._policy)
+        return no_data(self._policy, _JUMPY) if name in self._jumpy else said
+
+    def _judge(self, name: str) -> Judge:
+        """The judge after all rows so far."""
+        values, windows = self._states.get(name, ((), None))
+        judge = Judge(self._policy, EvidenceState(tuple(values), windows=windows))
+        rows = _PACKED.iter_unpack(self._rows[name])
+        start, *first = next(rows)
+        counters = [Counter(start, value) for value in first]
+        for end, *now in rows:
+            canary, bad = _counted(counters[:2], end, now[:2])
+            judge.step(Interval(start, end, canary, bad, *_counted(counters[2:], end, now[2:])))
+            start = end
+        if any(one.jumpy for one in counters):
+            self._jumpy.add(name)
+        return judge
+
+
+def _counted(
+    counters: Sequence[Counter], time: float, values: Sequence[float]
+) -> tuple[float, float]:
+    """Increase of one side: (all, bad). A restart sets both of its counters back."""
+    total = counters[0].step(time, values[0])
+    if counters[0].restarted:
+        counters[1].restart()
+    return total, counters[1].step(time, values[1])
+
+
+def judge_samples(
+    source: str, policy: RatioPolicy, skipped: Skipped
+) -> Iterator[tuple[str, Assessment]]:
+    """Releases of a file (`-`: standard input) in order of appearance, and what is said of each.
+
+    Raises:
+        UsageError: the file is not there or not what was expected; says where.
+    """
+    releases: _Releases | PodReleases | None = None
+    for line, name, row, pod in _rows(source):
+        if releases is None:
+            releases = _Releases(policy) if pod is None else _by_pod(policy)
+        taken = releases.add(name, row, pod)
+        if not taken:
+            skipped.count += 1
+            if skipped.count == 1:
+                skipped.first_line, skipped.first_release = line, name
+        if not taken or name in skipped.backwards:
+            skipped.backwards[name] = skipped.backwards.get(name, 0) + (-1 if taken else 1)
+    if releases is None:
+        raise UsageError(f"{_name(source)}: no samples below the header; {_EXPECTED} and rows")
+    _refuse_descending(source, skipped)
+    for name in releases:
+        yield name, releases.assess(name)
+
+
+def _by_pod(policy: RatioPolicy) -> "PodReleases":
+    from canary.analyze.pod_samples import PodReleases  # noqa: PLC0415 - slow, and rarely needed
+
+    return PodReleases(policy)
+
+
+def _refuse_descending(source: str, skipped: Skipped) -> None:
+    """A file whose rows mostly go back in time is sorted the wrong way round."""
+    wrong = [name for name, rows in skipped.backwards.items() if rows >= _BACKWARDS]
+    if wrong:
+        raise UsageError(
+            f"{_name(source)}: the times of release {escaped(wrong[0])} mostly go backwards; "
+            "expected rows in ascending order of time: sort the file by the column time"
+        )
+
+
+def _name(source: str) -> str:
+    return "standard input" if source == "-" else escaped(source)
+
+
+def _rows(source: str) -> Iterator[tuple[int, str, _Row, Pod | None]]:
+    """Number of the line, release, time and counters, and whose counters they are."""
+    with _opened(source) as stream:
+        reader = csv.reader(stream)
+        try:
+            columns, places = _places(next(reader, None), source)
+            for fields in reader:
+                if fields:
+                    yield (
+                        reader.line_num,
+                        *_parsed(fields, columns, places, source, reader.line_num),
+                    )
+        except UnicodeDecodeError as error:
+            raise UsageError(
+                f"{_name(source)}, after line {reader.line_num}: not text in UTF-8 "
+                f"(byte {error.object[error.start]:#04x}); {_EXPECTED} as CSV"
+            ) from error
+        except csv.Error as error:
+            raise UsageError(
+                f"{_name(source)}, line {reader.line_num}: not CSV ({error}); {_EXPECTED}"
+            ) from error
+
+
+def _places(header: list[str] | None, source: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Which columns the file has, and where they are."""
+    if header is None:
+        raise UsageError(f"{_name(source)} is empty; {_EXPECTED} in its first line")
+    names = [name.strip() for name in header]
+    columns = POD_COLUMNS if {"side", "pod"} & set(names) else COLUMNS
+    found = escaped(", ".join(names))[:200]
+    missing = [column for column in columns if column not in names]
+    if missing:
+        raise UsageError(
+            f"{_name(source)}, line 1: no column {', '.join(missing)}; {_EXPECTED}, found: {found}"
+        )
+    twice = [column for column in columns if names.count(column) > 1]
+    if twice:
+        raise UsageError(
+            f"{_name(source)}, line 1: more than one column {', '.join(twice)}; found: {found}"
+        )
+    return columns, tuple(names.index(column) for column in columns)
+
+
+def _parsed(
+    fields: list[str], columns: tuple[str, ...], places: tuple[int, ...], source: str, line: int
+) -> tuple[str, _Row, Pod | None]:
+    try:
+        name, *texts = [fields[place] for place in places]
+        pod = _pod(texts) if columns is POD_COLUMNS else None
+        row = tuple(map(float, texts))
+    except (ValueError, IndexError):
+        raise _complaint(fields, columns, places, source, line) from None
+    plain = "".join(texts)
+    if (
+        # The sum is finite only if all are: this catches NaN and infinity in one comparison.
+        not -math.inf < sum(row) < math.inf
+        or min(row[1:]) < 0.0
+        or row[2] > row[1] * _ROUNDING
+        or (pod is None and row[4] > row[3] * _ROUNDING)
+        or "_" in plain
+        or not plain.isascii()
+        or not name.strip()
+        or row[0] > _LATEST
+    ):
+        raise _complaint(fields, columns, places, source, line)
+    return name, row, pod
+
+
+def _pod(texts: list[str]) -> Pod:
+    """Takes side and pod out of the texts. Raises ValueError where they are none."""
+    side, pod = (text.strip() for text in texts[1:3])
+    if not pod:
+        raise ValueError(pod)
+    del texts[1:3]
+    return Side(side), pod
+
+
+def _complaint(
+    fields: list[str], columns: tuple[str, ...], places: tuple[int, ...], source: str, line: int
+) -> UsageError:
+    """Says which field of the line is wrong."""
+    where = f"{_name(source)}, line {line}"
+    if len(fields) <= max(places):
+        return UsageError(
+            f"{where}: expected at least {max(places) + 1} fields, found {len(fields)}"
+        )
+    given = {column: fields[place] for column, place in zip(columns, places, strict=True)}
+    for column, text in given.items():
+        if (wanted := _wanted(column, text)) is not None:
+            return UsageError(f"{where}: {column} must be {wanted}, found {escaped(text)[:60]!r}")
+    if _number(given["time"]) > _LATEST:
+        return UsageError(
+            f"{where}: time must be in seconds, found {given['time'][:60]}: "
+            "it looks like milliseconds, so divide it by 1000"
+        )
+    for total in [column for column in columns if column.endswith("total")]:
+        bad = total.replace("total", "bad")
+        if _number(given[bad]) > _number(given[total]):
+            return UsageError(
+                f"{where}: {bad} ({given[bad][:60]}) is more than {total} "
+                f"({given[total][:60]}): expected all requests, and the bad ones among them; "
+                "are the columns in the wrong order?"
+            )
+    return UsageError(f"{where}: cannot be read")
+
+
+def _wanted(column: str, text: str) -> str | None:
+    """What is expected in a column instead of this text; None: it is fine."""
+    match column:
+        case "release" | "pod":
+            return None if text.strip() else "a name"
+        case "side":
+            return None if text.strip() in set(Side) else "canary or stable"
+        case "time":
+            return None if math.isfinite(_number(text)) else "a time in seconds"
+        case _:
+            fine = math.isfinite(value := _number(text)) and value >= 0.0
+            return None if fine else "a number of at least 0"
+
+
+def _number(text: str) -> float:
+    """A number as CSV has it; NaN for what is none (`1_0` and `１０` are one to Python only)."""
+    try:
+        return float(text) if text.isascii() and "_" not in text else math.nan
+    except ValueError:
+        return math.nan
+
+
+@contextmanager
+def _opened(source: str) -> Iterator[IO[str]]:
+    """Text of the file without a byte order mark.
+
+    Raises:
+        UsageError: it cannot be opened or read.
+    """
+    try:
+        if source == "-":
+            if sys.stdin is None:
+                raise UsageError(f"standard input is closed; {_EXPECTED} as CSV")
+            yield _text(sys.stdin.buffer)
+            return
+        with Path(source).open("rb") as raw:
+            yield _text(raw)
+    except OSError as error:
+        reasons: Mapping[type[OSError], str] = {
+            FileNotFoundError: "no such file",
+            IsADirectoryError: "a directory, not a CSV file",
+            PermissionError: "no permission to read it",
+        }
+        why = reasons.get(type(error), error.strerror or str(error))
+        raise UsageError(f"{_name(source)}: {why}; {_EXPECTED}") from error
+
+
+def _text(raw: BinaryIO) -> IO[str]:
+    return io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")

@@ -1,0 +1,98 @@
+"""How two groups of series are judged: the given options, and defaults for the rest."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from canary.api import Analysis, Metric, format_duration
+from canary.core.evidence import RatioPolicy
+from canary.errors import UsageError
+
+_MINIMUM = 1200.0
+_OF_THE_SPAN = 0.75
+_WARM_UP = 60.0
+_TIMES = frozenset({"interval", "tolerated_incident", "warm_up", "min_duration", "above"})
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """The options as they were given; None: not given."""
+
+    tolerance: float | None = None
+    false_positive_rate: float | None = None
+    limit: float | None = None
+    smallest_regression: float | None = None
+    tolerated_incident: float | None = None
+    warm_up: float | None = None
+    min_duration: float | None = None
+
+    @property
+    def given(self) -> dict[str, float]:
+        """Those that were given, by their names."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def policy(self) -> RatioPolicy:
+        """The policy of a ratio. Raises UsageError naming the option."""
+        given: dict[str, float | None] = dict(self.given)
+        if self.limit is not None and math.isnan(self.limit):
+            given["limit"] = None
+        with _options_named():
+            return RatioPolicy(**given)  # type: ignore[arg-type]  # alone is not among them
+
+    def analysis(self, metrics: tuple[Metric, ...], span: float, interval: float) -> Analysis:
+        """The analysis of metrics over `span` seconds. Raises UsageError naming the option."""
+        given = self.given
+        own = {str(name): given.pop(name) for name in ("tolerance", "limit") if name in given}
+        left = max(0.0, span - given.get("warm_up", _WARM_UP))
+        given.setdefault("min_duration", min(_MINIMUM, _OF_THE_SPAN * left // 1))
+        with fields_named():
+            changed = tuple(_with(one, own) for one in metrics)
+            return Analysis.model_validate({"metrics": changed, "interval": interval} | given)
+
+    @staticmethod
+    def stepping(analysis: Analysis, interval: float) -> Analysis:
+        """The same with another interval (s). Raises UsageError naming the option."""
+        with fields_named():
+            return type(analysis).model_validate(dict(analysis) | {"interval": interval})
+
+
+def _with(metric: Metric, own: dict[str, float]) -> Metric:
+    """The metric with those of these fields that it has: a limit is for errors only."""
+    if math.isnan(own.get("limit", 0.0)):
+        raise UsageError("--limit none is for --samples: here give the share that is too much")
+    meant = own if metric.ratio else {name: v for name, v in own.items() if name != "limit"}
+    return type(metric).model_validate(dict(metric) | meant) if metric.is_request_share else metric
+
+
+def _shown(name: str, value: object) -> object:
+    """A value as people type it: 5h, not 18000.0."""
+    return format_duration(value) if name in _TIMES and isinstance(value, float) else value
+
+
+@contextmanager
+def _options_named() -> Iterator[None]:
+    """Says a value out of range with the name of its option."""
+    try:
+        yield
+    except ValueError as error:
+        name, _, rest = str(error).partition(" ")
+        raise UsageError(f"--{name.replace('_', '-')} {rest}") from error
+
+
+@contextmanager
+def fields_named() -> Iterator[None]:
+    """Says what a model refuses with the name of the option it came from."""
+    try:
+        yield
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = str(first["loc"][0]) if first["loc"] else "step"
+        option = {"interval": "step"}.get(name, name).replace("_", "-")
+        whole = "expected" in first["msg"]  # a rule over several fields says all of it
+        found = _shown(name, first["input"])
+        rest = "" if whole else f" is expected, found {found}"
+        raise UsageError(f"--{option}: {first['msg']}{rest}") from error

@@ -1,0 +1,128 @@
+"""What pydantic found wrong, in sentences for people: what is expected, what was found."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+from pydantic_core import ErrorDetails
+
+from canary.api.fields import Frozen
+from canary.api.validation_errors import Path
+
+LONGEST = 60
+"""Characters of a found text that a message repeats."""
+_TYPES = {
+    "bool_type": "true or false",
+    "string_type": "a text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "tuple_type": "a list",
+    "dict_type": "a mapping",
+}
+
+
+def path_and_sentence(detail: ErrorDetails, root: type[Frozen]) -> tuple[Path, str] | None:
+    """Where and what; None for an error that only follows from another one.
+
+    (A list with a wrong element is counted without it and then called too short.)
+    """
+    context = detail.get("ctx", {})
+    path: Path = tuple(detail["loc"])
+    if detail["type"] == "misfit":
+        return (*path, *context["at"]), str(context["message"])
+    if detail["type"] == "too_short" and len(detail["input"]) >= context["min_length"]:
+        return None
+    return path, _sentence(detail, path, root)
+
+
+def _sentence(detail: ErrorDetails, path: Path, root: type[Frozen]) -> str:
+    if detail["type"] == "extra_forbidden":
+        return unknown("field", str(path[-1]), fields_at(path[:-1], root))
+    if detail["type"] == "missing":
+        return "this field is required, found nothing"
+    allowed, found = _allowed(detail, path, root), shown(detail["input"])
+    return f"{allowed} is expected, found {found}"
+
+
+def _allowed(detail: ErrorDetails, path: Path, root: type[Frozen]) -> str:
+    context = detail.get("ctx", {})
+    match detail["type"]:
+        case "expected":
+            words = str(context["words"])
+        case "literal_error" | "enum":
+            words = str(context["expected"])
+        case "model_type":
+            words = f"a mapping ({', '.join(fields_at(path, root)) or 'without fields'})"
+        case "too_short":
+            words = f"a list of {context['min_length']} or more"
+        case "too_long":
+            words = f"a list of at most {context['max_length']}"
+        case kind:
+            words = _TYPES.get(kind, detail["msg"].lower())
+    return words
+
+
+def shown(value: object) -> str:
+    """A value as YAML has it, with its type where that is what is wrong."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return f"the text {value if len(value) <= LONGEST else value[:LONGEST] + '…'!r}"
+        case dict():
+            return "a mapping"
+        case list():
+            return f"a list of {len(value)}"
+        case _:
+            return str(value)
+
+
+RENAMED = {
+    "patience": "noDataTimeout",
+    "incident": "toleratedIncident",
+    "minimum": "minDuration",
+    "settle": "propagationDelay",
+    "hold": "duration",
+    "falsePositiveRate": "falsePositiveRate",
+    "before": "checks",
+}
+"""Names that fields had before the first release."""
+
+
+def unknown(what: str, name: str, allowed: Sequence[str]) -> str:
+    """`unknown field 'wieght'; did you mean weight? (allowed: …)`."""
+    renamed = [RENAMED[name]] if RENAMED.get(name) in allowed else []
+    close = renamed or get_close_matches(name, allowed, n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    return f"unknown {what} {name[:LONGEST]!r}{hint} (allowed: {', '.join(allowed) or 'none'})"
+
+
+def fields_at(path: Path, root: type[Frozen]) -> list[str]:
+    """The field names allowed at a path, read off the models themselves."""
+    model: type[Frozen] | None = root
+    for part in path:
+        if isinstance(part, str) and model is not None:
+            model = _model_of(model, part)
+    return [] if model is None else [field_name(model, name) for name in model.model_fields]
+
+
+def field_name(model: type[Frozen], name: str) -> str:
+    """A field's name in YAML."""
+    return model.model_fields[name].alias or name
+
+
+def _model_of(model: type[Frozen], alias: str) -> type[Frozen] | None:
+    for name, field in model.model_fields.items():
+        if field_name(model, name) == alias:
+            return next(iter(models_in(field.annotation)), None)
+    return None
+
+
+def models_in(annotation: object) -> list[type[Frozen]]:
+    """The models that a field's type is made of."""
+    if isinstance(annotation, type) and issubclass(annotation, Frozen):
+        return [annotation]
+    arguments = getattr(annotation, "__args__", ())
+    return [found for argument in arguments for found in models_in(argument)]

@@ -1,0 +1,240 @@
+"""YAML text as plain JSON values with the place of each, as strictly as kubectl reads it.
+
+What YAML 1.1 makes of a value unasked is left out: dates, `1:30` as a number, octal `010`. What it
+forgives is an error: a key given twice, a tag, an anchor that blows up.
+"""
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import yaml
+
+from canary.api.validation_errors import Path, Problem, dotted
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+MAX_BYTES = 1 << 20
+"""Larger than what an API server would take; keeps a wrong file from taking minutes."""
+MAX_DEPTH = 40
+MAX_VALUES = 50_000
+
+_TAG = "tag:yaml.org,2002:"
+_NUMBER = re.compile(
+    r"[-+]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|nan)",
+    re.IGNORECASE,
+)
+
+
+class _Loader(yaml.SafeLoader):
+    """Resolves null, booleans, merges and decimal numbers; anything else is text."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [rule for rule in rules if rule[0] in {_TAG + "null", _TAG + "bool", _TAG + "merge"}]
+    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    _TAG + "float", re.compile(f"^(?:{_NUMBER.pattern})$", re.IGNORECASE), list("-+.0123456789")
+)
+
+
+@dataclass(slots=True)
+class Document:
+    """One YAML document: its value and where each part of it stands (line, column)."""
+
+    data: Json = None
+    marks: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    rejected: set[Path] = field(default_factory=set)
+    """Paths whose value could not be read."""
+
+    def unreadable(self, path: Path) -> bool:
+        """A value at or below this path could not be read: what else is said of it only follows."""
+        return any(rejected[: len(path)] == path for rejected in self.rejected)
+
+    def place(self, path: Path) -> tuple[int, int]:
+        """Line and column of a path, or of the nearest part around it that is there."""
+        while path and path not in self.marks:
+            path = path[:-1]
+        return self.marks.get(path, (1, 1))
+
+    def problem(self, path: Path, message: str) -> Problem:
+        """A problem at a path."""
+        return Problem(*self.place(path), dotted(path), message)
+
+
+def read_documents(content: bytes | str) -> list[Document]:
+    """All YAML documents of a file, those without content left out; each has its own problems."""
+    text = _decoded(content)
+    if isinstance(text, Problem):
+        return [Document(problems=[text])]
+    return [_document(chunk, line) for line, chunk in _chunks(text)]
+
+
+def _decoded(content: bytes | str) -> str | Problem:
+    if len(content) > MAX_BYTES:
+        return Problem(1, 1, "file", "at most 1 MiB of YAML is expected, found more")
+    if isinstance(content, str):
+        return content.removeprefix("\ufeff")
+    if content[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+        return Problem(1, 1, "file", "UTF-8 text is expected, found UTF-16")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        column = error.start - content.rfind(b"\n", 0, error.start)
+        found = f"the byte 0x{content[error.start]:02x}"
+        return Problem(line, column, "file", f"UTF-8 text is expected, found {found}")
+
+
+def _chunks(text: str) -> Iterator[tuple[int, str]]:
+    """The documents of a text with their first line; one that is broken spoils no other."""
+    lines = text.splitlines(keepends=True)
+    starts = [index for index, line in enumerate(lines) if re.match(r"---(\s|$)", line)]
+    bounds = [0, *starts, len(lines)]
+    for start, end in pairwise(bounds):
+        content = [line for line in lines[start:end] if not re.match(r"\s*(#|$)|%|---\s*$", line)]
+        if content:
+            yield start, "".join(lines[start:end])
+
+
+def _document(text: str, offset: int) -> Document:
+    document = Document()
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is not None:
+            document.data = _Reader(document, offset).value(node, ())
+    except yaml.YAMLError as error:
+        document.problems.append(_syntax_problem(error, text, offset))
+    except RecursionError:
+        document.problems.append(Problem(offset + 1, 1, "file", _TOO_DEEP))
+    except _TooMuchError as error:
+        document.problems.append(error.problem)
+    return document
+
+
+_TOO_DEEP = f"at most {MAX_DEPTH} levels are expected, found more (or an alias inside its anchor)"
+
+
+class _TooMuchError(Exception):
+    """The document is deeper or larger than any that makes sense."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+class _Reader:
+    """Turns nodes into values, noting places and problems in `document`."""
+
+    def __init__(self, document: Document, offset: int) -> None:
+        self._document = document
+        self._offset = offset
+        self._count = 0
+
+    def value(self, node: yaml.Node, path: Path) -> Json:
+        self._document.marks.setdefault(path, self._place(node))
+        self._count += 1
+        if len(path) > MAX_DEPTH:
+            raise _TooMuchError(self._problem(node, path[:3], _TOO_DEEP))
+        if self._count > MAX_VALUES:
+            what = f"at most {MAX_VALUES} values (aliases written out) are expected, found more"
+            raise _TooMuchError(self._problem(node, (), what))
+        if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
+            return self._mapping(node, path)
+        if isinstance(node, yaml.SequenceNode) and node.tag == _TAG + "seq":
+            return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node, path)
+        return self._unreadable(node, path, f"no tag is expected here, found {_tag(node)}")
+
+    def _mapping(self, node: yaml.MappingNode, path: Path) -> Json:
+        own: dict[str, Json] = {}
+        merged: dict[str, Json] = {}
+        for key, value in node.value:
+            if key.tag == _TAG + "merge":
+                for name, inner in self._merge(value, path).items():
+                    merged.setdefault(name, inner)
+            elif not isinstance(key, yaml.ScalarNode):
+                self._reject(key, path, "a text is expected as a key, found a list or a mapping")
+            elif key.value in own:
+                line = self._document.marks[(*path, key.value)][0]
+                self._reject(
+                    key,
+                    (*path, key.value),
+                    f"this key once is expected, found it in line {line} too",
+                )
+            else:
+                inner_path = (*path, key.value)
+                self._document.marks[inner_path] = self._place(key)
+                own[key.value] = self.value(value, inner_path)
+        return merged | own
+
+    def _merge(self, node: yaml.Node, path: Path) -> dict[str, Json]:
+        """The mapping, or mappings, that `<<` brings in; the first one wins."""
+        result: dict[str, Json] = {}
+        for source in node.value if isinstance(node, yaml.SequenceNode) else [node]:
+            value = self.value(source, path)
+            if not isinstance(value, dict):
+                self._reject(source, path, "a mapping is expected after <<, found something else")
+            else:
+                result = value | result
+        return result
+
+    def _scalar(self, node: yaml.ScalarNode, path: Path) -> Json:
+        match node.tag.removeprefix(_TAG):
+            case "str":
+                return str(node.value)
+            case "null":
+                return None
+            case "bool" if node.value.lower() in _Loader.bool_values:
+                return _Loader.bool_values[node.value.lower()]
+            case "int" | "float" if _NUMBER.fullmatch(node.value):
+                return self._number(node, path)
+            case _:
+                return self._unreadable(node, path, f"no tag is expected here, found {_tag(node)}")
+
+    def _number(self, node: yaml.ScalarNode, path: Path) -> Json:
+        """A whole number is an int however it is written, as it would be in JSON."""
+        number = float(node.value.lower().replace(".inf", "inf").replace(".nan", "nan"))
+        if not math.isfinite(number):
+            return self._unreadable(
+                node, path, f"a finite number is expected, found {node.value[:40]}"
+            )
+        return int(number) if number.is_integer() and abs(number) < 1 << 53 else number
+
+    def _unreadable(self, node: yaml.Node, path: Path, message: str) -> Json:
+        self._document.rejected.add(path)
+        self._reject(node, path, message)
+        return None
+
+    def _reject(self, node: yaml.Node, path: Path, message: str) -> None:
+        self._document.problems.append(self._problem(node, path, message))
+
+    def _problem(self, node: yaml.Node, path: Path, message: str) -> Problem:
+        return Problem(*self._place(node), dotted(path), message)
+
+    def _place(self, node: yaml.Node) -> tuple[int, int]:
+        return self._offset + node.start_mark.line + 1, node.start_mark.column + 1
+
+
+def _tag(node: yaml.Node) -> str:
+    return str(node.tag).replace(_TAG, "!!")
+
+
+def _syntax_problem(error: yaml.YAMLError, text: str, offset: int) -> Problem:
+    if isinstance(error, yaml.reader.ReaderError):
+        before = text[: error.position]
+        line, column = before.count("\n"), len(before) - before.rfind("\n")
+        found = f"the control character U+{ord(text[error.position]):04X}"
+        return Problem(offset + line + 1, column, "file", f"text is expected, found {found}")
+    mark = getattr(error, "problem_mark", None)
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    what = getattr(error, "problem", None) or str(error).splitlines()[0]
+    if "'\\t'" in what:
+        what = "spaces are expected for indentation, found a tab"
+    return Problem(offset + line, column, "file", f"this is not YAML: {what}")

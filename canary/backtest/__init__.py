@@ -1,0 +1,1 @@
+"""Says what a policy would have decided about the releases of a history: `canary backtest`."""

@@ -1,0 +1,77 @@
+"""Releases of the past that a person has written down, as CSV. Pure."""
+
+import csv
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from canary.analyze.matchers import parse_matchers
+from canary.analyze.series import Groups
+from canary.backtest.releases import Fate
+from canary.errors import UsageError
+
+COLUMNS = ("name", "start", "end", "canary", "stable", "good")
+_EXPECTED = "the columns start and end are expected, and may be: name, canary, stable, good"
+_WORDS = {"yes": Fate.GOOD, "true": Fate.GOOD, "1": Fate.GOOD}
+_WORDS |= {"no": Fate.BAD, "false": Fate.BAD, "0": Fate.BAD, "": Fate.UNKNOWN}
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One row: times in seconds since the epoch; `groups` None: to be found in the history."""
+
+    name: str
+    start: float
+    end: float
+    groups: Groups | None
+    fate: Fate
+
+
+def written_releases(
+    lines: Iterable[str], source: str, time: Callable[[str, str], float]
+) -> list[Written]:
+    """The rows; `time` reads a point in time (text, what it is) or raises UsageError.
+
+    Raises:
+        UsageError: not such a file; says the line.
+    """
+    reader = csv.DictReader(lines)
+    try:
+        names = [name.strip() for name in reader.fieldnames or ()]
+        odd = [name for name in names if name not in COLUMNS]
+        if odd or not {"start", "end"} <= set(names):
+            found = ", ".join(names) or "nothing"
+            raise UsageError(f"{source}, line 1: {_EXPECTED}; found {found}")
+        reader.fieldnames = names
+        rows = list(_rows(reader, source, time))
+    except csv.Error as error:
+        raise UsageError(f"{source}, line {reader.line_num}: not CSV ({error})") from error
+    if not rows:
+        raise UsageError(f"{source}: no release below the header; {_EXPECTED}")
+    return rows
+
+
+def _rows(
+    reader: "csv.DictReader[str]", source: str, time: Callable[[str, str], float]
+) -> Iterator[Written]:
+    for row in reader:
+        where = f"{source}, line {reader.line_num}"
+        if None in row or None in row.values():
+            raise UsageError(f"{where}: {len(reader.fieldnames or ())} fields are expected")
+        yield _written({name: value.strip() for name, value in row.items()}, where, time)
+
+
+def _written(row: Mapping[str, str], where: str, time: Callable[[str, str], float]) -> Written:
+    start, end = time(row["start"], f"{where}, start"), time(row["end"], f"{where}, end")
+    if start >= end:
+        raise UsageError(f"{where}: start has to be before end")
+    good = row.get("good", "").lower()
+    if good not in _WORDS:
+        raise UsageError(f"{where}: good is yes, no or empty, found {row['good']!r}")
+    canary, stable = row.get("canary", ""), row.get("stable", "")
+    if bool(canary) != bool(stable):
+        raise UsageError(f"{where}: canary and stable are given together, or neither")
+    groups = None
+    if canary:
+        parsed = parse_matchers(canary, f"{where}, canary")
+        groups = Groups(parsed, parse_matchers(stable, f"{where}, stable"))
+    return Written(row.get("name") or row["start"], start, end, groups, _WORDS[good])

@@ -1,0 +1,164 @@
+"""`canary backtest`: finds the releases of a history, reads them and judges them again."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import ceil
+from pathlib import Path
+
+from canary.analyze.evaluation import Span, first_seen, looks
+from canary.analyze.matchers import parse_matchers
+from canary.analyze.reader import NothingThereError, available, check_presets, read
+from canary.analyze.series import Groups, counted_by
+from canary.analyze.time_range import moment
+from canary.api import CanaryRelease, Metric
+from canary.backtest.judge import Replayed, decides, replayed
+from canary.backtest.releases import Fate, Life, PastRelease, Split, lives, of_window, past_releases
+from canary.backtest.releases_csv import Written, written_releases
+from canary.core.increments import Side
+from canary.core.series import (
+    Found,
+    Matcher,
+    MatchOp,
+    NoData,
+    Selector,
+    Series,
+    SeriesQuery,
+    Unavailable,
+)
+from canary.errors import TransientError, UsageError
+from canary.interfaces import MetricSource
+from canary.metrics.prometheus import MAX_POINTS
+from canary.metrics.promql import promql, vector_selector
+from canary.metrics.queries import Context
+
+_MESHES = {"istio", "linkerd"}
+"""Presets that call the sides by their workloads; others by their Services."""
+
+
+def split_of(
+    release: CanaryRelease, namespace: str | None, label: str | None, where: str | None
+) -> Split:
+    """How versions are told apart. Raises UsageError."""
+    space = release.metadata.namespace if namespace is None else namespace
+    rest = (Matcher("namespace", MatchOp.EQUAL, space),) if space else ()
+    more = parse_matchers(where, "--where") if where is not None else ()
+    if label is not None:
+        try:
+            promql(SeriesQuery("", Selector("up"), (label,)))
+        except ValueError as error:
+            raise UsageError(f"--split-label: {error}") from error
+    target, service = release.spec.target.name, release.spec.service
+    mesh = any(one.preset in _MESHES for one in release.spec.analysis.metrics)
+    stable = service.name if service and not mesh else target
+    names = {Side.STABLE: stable, Side.CANARY: f"{target}-canary"}
+    router = Context(space, backends=names) if label is None else None
+    return Split(target, label, (*rest, *more), router)
+
+
+@dataclass
+class Study:
+    """One policy and one history."""
+
+    release: CanaryRelease
+    source: MetricSource
+    split: Split
+    start: float
+    end: float
+    now: float
+    reading: float = 0.0
+    """Seconds spent on queries."""
+    folding: float = 0.0
+    """Seconds spent on judging."""
+
+    def releases(self, written: Path | None, *, good: bool) -> list[PastRelease]:
+        """Those of the file, or those that the history shows. Raises NothingThereError."""
+        if written is not None:
+            found = self._written(written)
+        else:
+            longest = self.release.spec.deadline
+            found = past_releases(self._lives(), self.split, self.end, longest)
+        if not found:
+            raise self._nothing("no version appeared beside another one")
+        return [replace(one, fate=Fate.GOOD) for one in found] if good else found
+
+    def replay(self, found: Sequence[PastRelease]) -> Iterator[Replayed]:
+        """Reads and judges one release after the other."""
+        spec = self.release.spec
+        step, metrics = spec.analysis.interval, spec.analysis.metrics
+        for one in found:
+            began = time.perf_counter()
+            wide = Span.of(one.start - self.coarse, one.end + self.coarse + step, step)
+            check_presets(self.source, metrics, one.groups, (wide.start, wide.end))
+            by_metric = available(read(self.source, metrics, one.groups, wide.grid))
+            there = time.perf_counter()
+            start = max((first_seen(by_metric, wide.start) or one.start) - step, wide.start)
+            alone = one.alone_from and one.alone_from + self.coarse
+            span = Span.of(start, wide.end, step, alone)
+            seen = looks(spec.analysis, span, by_metric, decides(spec, span))
+            again = replayed(replace(one, start=span.start, end=span.end), spec, span, seen)
+            self.reading += there - began
+            self.folding += time.perf_counter() - there
+            yield again
+
+    @property
+    def coarse(self) -> float:
+        """Seconds between two looks for versions: all of the history in one query."""
+        whole = ceil((self.end - self.start) / (MAX_POINTS - 1))
+        return float(max(whole, self.release.spec.analysis.interval))
+
+    def _lives(self) -> list[Life]:
+        """When which version was there, by the first metric whose series tell."""
+        for metric in self.release.spec.analysis.metrics:
+            if found := lives(self._series(metric), self.split):
+                return found
+        return []
+
+    def _series(self, metric: Metric) -> Sequence[Series]:
+        selector = counted_by(metric)
+        if selector is None:
+            return ()
+        narrowed = replace(selector, matchers=(*selector.matchers, *self.split.matchers))
+        grid = Span.of(self.start, self.end, self.coarse)
+        # Counted and not summed: a version whose gauges are NaN is there as well.
+        text = f"count by ({self.split.by}) ({vector_selector(narrowed)})"
+        query = SeriesQuery("versions", narrowed, (self.split.by,), promql=text)
+        began = time.perf_counter()
+        answer = self.source.read((query,), grid.start, grid.end, grid.step)[query.key]
+        self.reading += time.perf_counter() - began
+        match answer:
+            case Unavailable(why):
+                raise TransientError(why)
+            case NoData(why, partial=True):
+                raise NothingThereError(f"{narrowed.metric}: {why}")
+            case NoData():
+                return ()
+            case Found(series):
+                return series
+
+    def _written(self, path: Path) -> list[PastRelease]:
+        try:
+            lines = path.read_text("utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or "not text in UTF-8"
+            raise UsageError(f"--releases: {path}: {why}") from error
+        rows = written_releases(lines, str(path), lambda text, what: moment(text, self.now, what))
+        known = self._lives() if any(row.groups is None for row in rows) else []
+        found = []
+        for row in rows:
+            seen = (row.groups, None) if row.groups else self._appeared(row, known)
+            found.append(PastRelease(row.name, row.start, row.end, *seen, row.fate))
+        return found
+
+    def _appeared(self, row: Written, known: Sequence[Life]) -> tuple[Groups, float | None]:
+        seen = of_window(known, self.split, row.start, row.end)
+        if seen is None:
+            raise self._nothing(f"{row.name}: no version appeared beside another one")
+        return seen
+
+    def _nothing(self, what: str) -> Exception:
+        label = self.split.by
+        return NothingThereError(
+            f"{what} (told apart by the label {label!r}): look further back with --from, name the "
+            "label that differs with --split-label, or the releases with --releases"
+        )

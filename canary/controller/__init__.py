@@ -1,1 +1,0 @@
-"""Watches the cluster and reconciles a release whenever one of its objects changes."""

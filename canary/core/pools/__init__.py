@@ -1,0 +1,1 @@
+"""Connection pools: samples, saturation, leak detection and leak rate. Pure."""

@@ -1,0 +1,271 @@
+"""Does the canary keep connections that it never gives back, or run out of them?
+
+Little's law (Little 1961): connections in use = rate × hold time. So, over a window,
+`average in use − time given back per second` is what is held and not given back; throughput
+cancels, and a surge of traffic does not show. The window is at least twice the longest
+legitimate hold. Saturation is judged per pod, never averaged: one leaking pod in ten would hide.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import variance
+
+from canary.core.increments import Side
+from canary.core.pools.leak_rate import losses
+from canary.core.pools.samples import PoolReading, PoolSample
+from canary.core.pools.share_test import ShareBet
+from canary.core.pools.window import BLOCKS, SHORT, Look, Track
+from canary.text.format import duration
+
+_MINUTE = 60.0
+_LEAST_LOOK = 10.0
+"""Seconds: in less, a pause of the process looks like connections that are never given back."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolPolicy:
+    """When a pool is a reason to roll back; `limit` is a share of 0–1, times are in seconds.
+
+    `window` is at least twice the longest legitimate hold of a connection. A leak is more than
+    `leak_connections`, and more than `noise` standard errors (`short_noise` in a short look, where
+    the few samples have heavier tails).
+    """
+
+    limit: float = 0.75
+    leak_connections: float = 3.0
+    window: float = 600.0
+    warm_up: float = 60.0
+    false_positive_rate: float = 0.01
+    noise: float = 4.0
+    short_noise: float = 6.0
+
+    @property
+    def sustained(self) -> float:
+        """How long a leak must last: a minute in a long window."""
+        return min(_MINUTE, self.window / 10)
+
+    @property
+    def waiting_too_long(self) -> float:
+        """How long callers may wait for a connection: on a busy machine they do for seconds."""
+        return max(self.sustained, _LEAST_LOOK)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolFailure:
+    """Why the canary failed, and when (seconds).
+
+    `reason` is PoolSaturated, PoolExhausted, ConnectionLeak or ConnectionsWaiting.
+    """
+
+    reason: str
+    at: float
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class PoolState:
+    """All that the fold remembers: per canary pool a track, and one for stable's average pod.
+
+    `covered` is seconds under traffic, past warm-up; `unheard` is seconds since the last sample in
+    which traffic showed: read more often than scraped, most samples show none. `shared` says that
+    stable's own pools were above the limit or waiting in the last sample.
+    """
+
+    tracks: tuple[Track, ...] = ()
+    stable: Track = field(default_factory=lambda: Track("stable", first=0.0))
+    bet: ShareBet = field(default_factory=ShareBet)
+    covered: float = 0.0
+    shared: bool = False
+    failure: PoolFailure | None = None
+    unheard: float = 0.0
+
+
+def fold(state: PoolState, policy: PoolPolicy, samples: Iterable[PoolSample]) -> PoolState:
+    """The state after these samples; in one go, in pieces or restored in between is the same."""
+    for sample in samples:
+        state = _step(state, policy, sample)
+    return state
+
+
+def _step(state: PoolState, policy: PoolPolicy, sample: PoolSample) -> PoolState:
+    canary = [r for r in sample.readings if r.side is Side.CANARY]
+    stable = [r for r in sample.readings if r.side is Side.STABLE]
+    shared = any(_saturated(r, policy) or _waits(r) for r in stable)
+    block = policy.window / BLOCKS
+    calm = state.stable
+    if stable:
+        calm = calm.read(
+            _mean(stable), sample.stable_requests / len(stable), block, _spread(stable)
+        )
+    known = {t.name: t for t in state.tracks}
+    tracks = [known.get(r.pod, Track(r.pod, first=sample.time)) for r in canary]
+    warm = [
+        (track, r)
+        for track, r in zip(tracks, canary, strict=True)
+        if sample.time - track.first >= policy.warm_up
+    ]
+    requests = sample.canary_requests / len(canary) if canary else 0.0
+    fresh = {t.name: t for t in tracks} | {
+        t.name: _observed(t, calm, r, policy, requests) for t, r in warm
+    }
+    served = sample.canary_requests > 0 or any(r.held for _, r in warm)
+    seconds = max((r.seconds for _, r in warm), default=0.0)
+    fresh = {name: replace(t, last=sample.time) for name, t in fresh.items()}
+    recent = sample.time - policy.window
+    after = replace(
+        state,
+        tracks=tuple(t for t in (known | fresh).values() if t.last >= recent),
+        stable=calm,
+        bet=_bet(state.bet, [r for _, r in warm], stable, sample, policy),
+        covered=state.covered + (min(state.unheard, _MINUTE) + seconds if served else 0.0),
+        shared=shared,
+        unheard=0.0 if served else state.unheard + seconds,
+    )
+    return after if state.failure or not warm else _judged(after, policy, sample.time, fresh)
+
+
+def _observed(
+    track: Track, stable: Track, reading: PoolReading, policy: PoolPolicy, requests: float
+) -> Track:
+    grown = track.read(reading, requests, policy.window / BLOCKS)
+    leaking = grown.leaking
+    if grown.closed:
+        leaks = _leaks(grown, stable, policy) or _leaks_fast(grown, stable, policy)
+        leaking = grown.leaking + grown.blocks[-1].seconds if leaks else 0.0
+    return replace(
+        grown,
+        over=track.over + 1 if _saturated(reading, policy) else 0,
+        waiting=track.waiting + reading.seconds if _waits(reading) else 0.0,
+        leaking=leaking,
+    )
+
+
+def _leaks(track: Track, stable: Track, policy: PoolPolicy) -> bool:
+    """Over the window (half of it while it is not yet full): more than allowed, and than stable.
+
+    What is never given back is still there in each of the last samples: a pool that came down to
+    few connections in the newest quarter of the window has not lost more than those.
+    """
+    count = len(track.blocks)
+    mine = track.look(count) if count >= BLOCKS // 2 else None
+    if mine is None or track.floor(BLOCKS // 4) <= policy.leak_connections:
+        return False
+    return _exceeds(mine, stable.look(count), policy, policy.noise)
+
+
+def _leaks_fast(track: Track, stable: Track, policy: PoolPolicy) -> bool:
+    """In a short stretch, when at its pace the limit comes before four more such stretches."""
+    if not track.maximum:
+        return False
+    room = policy.limit * track.maximum - track.in_use
+    for count in SHORT:
+        new, old = track.look(count), track.look(count, count)
+        if new is None or old is None:
+            break
+        if new.seconds < _LEAST_LOOK or track.floor(count) <= policy.leak_connections:
+            continue
+        pace = (new.residual - old.residual) / ((new.seconds + old.seconds) / 2)
+        urgent = room < 4 * new.seconds * pace
+        if urgent and _exceeds(new, stable.look(count), policy, policy.short_noise):
+            return True
+    return False
+
+
+def _exceeds(mine: Look, stable: Look | None, policy: PoolPolicy, noise: float) -> bool:
+    error = max(mine.error, stable.error if stable else 0.0)
+    bound = max(policy.leak_connections, noise * error)
+    return mine.residual - max(stable.residual if stable else 0.0, 0.0) > bound
+
+
+def _judged(
+    state: PoolState, policy: PoolPolicy, time: float, fresh: Mapping[str, Track]
+) -> PoolState:
+    """With the first reason that holds; a trouble that stable shares is not the canary's fault."""
+    for track in fresh.values():
+        if track.over >= 2 and not state.shared:  # noqa: PLR2004  # one sample may be chance
+            return _fail(state, track, time, *_full(track))
+        if track.leaking >= policy.sustained:
+            return _fail(state, track, time, "ConnectionLeak", losses(track).sentence)
+        if track.waiting >= policy.waiting_too_long and not state.shared:
+            return _fail(
+                state,
+                track,
+                time,
+                "ConnectionsWaiting",
+                f"callers have been waiting for a connection for {duration(track.waiting)}",
+            )
+        if _hoards(state, track, policy):
+            return _fail(
+                state,
+                track,
+                time,
+                "ConnectionLeak",
+                "holds a growing excess of connections over its share of requests",
+            )
+    return state
+
+
+def _fail(state: PoolState, track: Track, time: float, reason: str, what: str) -> PoolState:
+    return replace(state, failure=PoolFailure(reason, time, f"{track.name} {what}"))
+
+
+def _full(track: Track) -> tuple[str, str]:
+    used = f"has {track.in_use:.0f} of {track.maximum:.0f} connections in use"
+    return ("PoolExhausted" if track.in_use >= track.maximum else "PoolSaturated"), used
+
+
+def _saturated(reading: PoolReading, policy: PoolPolicy) -> bool:
+    return reading.maximum is not None and reading.in_use > policy.limit * reading.maximum
+
+
+def _waits(reading: PoolReading) -> bool:
+    return bool(reading.waiting) or bool(reading.timeouts)
+
+
+def _mean(readings: Sequence[PoolReading]) -> PoolReading:
+    """An average pod of stable."""
+    count = len(readings)
+    held = [r.held for r in readings if r.held is not None]
+    return PoolReading(
+        "stable",
+        Side.STABLE,
+        seconds=sum(r.seconds for r in readings) / count,
+        in_use=sum(r.in_use * r.seconds for r in readings) / sum(r.seconds for r in readings),
+        held=sum(held) / count if len(held) == count else None,
+    )
+
+
+def _spread(readings: Sequence[PoolReading]) -> float:
+    """Variance between stable's pods of the connection-seconds held and not given back."""
+    kept = [r.in_use * r.seconds - r.held for r in readings if r.held is not None]
+    return variance(kept) if len(kept) > 1 else 0.0
+
+
+def _bet(
+    bet: ShareBet,
+    canary: Sequence[PoolReading],
+    stable: Sequence[PoolReading],
+    sample: PoolSample,
+    policy: PoolPolicy,
+) -> ShareBet:
+    """Only where hold times are not exported; where they are, they say more."""
+    if not canary or not stable or any(r.held is not None for r in canary):
+        return bet
+    used = tuple(sum(r.in_use * r.seconds for r in side) for side in (canary, stable))
+    return bet.plus(
+        max(r.seconds for r in canary),
+        (used[0], used[1]),
+        (sample.canary_requests, sample.stable_requests),
+        policy.sustained,
+    )
+
+
+def _hoards(state: PoolState, track: Track, policy: PoolPolicy) -> bool:
+    half = BLOCKS // 2
+    rise = track.floor(half) - track.floor(half, half)
+    full = len(track.blocks) == BLOCKS
+    return (
+        full
+        and state.bet.evidence >= 1 / policy.false_positive_rate
+        and rise >= policy.leak_connections / 2
+    )

@@ -1,0 +1,91 @@
+"""The verdict on the pools, with its figures, from the state of the fold."""
+
+from dataclasses import dataclass
+
+from canary.core.pools.detector import PoolFailure, PoolPolicy, PoolState
+from canary.core.pools.leak_rate import Losses, losses
+from canary.core.pools.window import Track
+from canary.text.format import duration
+
+
+@dataclass(frozen=True, slots=True)
+class PoolAssessment:
+    """What the pools say now; shares are 0–1, connections are numbers, times are seconds.
+
+    `leak_connections` is what the worst canary pool holds and does not give back (None: too early
+    to say); `requests_per_leak` and `empty_in` are None where nothing leaks, or no one can tell.
+    """
+
+    failure: PoolFailure | None
+    step_pass: bool
+    final_pass: bool
+    stable_unhealthy: bool
+    canary_share: float | None
+    leak_connections: float | None
+    stable_connections: float | None
+    requests_per_leak: float | None
+    empty_in: float | None
+    evidence: float
+    sentence: str
+
+    @property
+    def failed(self) -> bool:
+        """Latched."""
+        return self.failure is not None
+
+
+def assess(state: PoolState, policy: PoolPolicy) -> PoolAssessment:
+    """The verdict now. Failure is latched; the two passes are not.
+
+    A step passes when something has been read under traffic and nothing looks wrong; the end
+    passes when, in addition, the window has been covered twice under traffic.
+    """
+    worst = max(state.tracks, key=_residual, default=None)
+    lost = losses(worst) if worst is not None and _leaks(worst, policy) else None
+    clean = (
+        state.failure is None
+        and not state.shared
+        and lost is None
+        and all(not (t.over or t.waiting or t.leaking) for t in state.tracks)
+    )
+    shares = [t.in_use / t.maximum for t in state.tracks if t.maximum]
+    return PoolAssessment(
+        failure=state.failure,
+        step_pass=clean and state.covered > 0,
+        final_pass=clean and state.covered >= 2 * policy.window,
+        stable_unhealthy=state.shared,
+        canary_share=max(shares, default=None),
+        leak_connections=_residual(worst) if worst is not None and worst.blocks else None,
+        stable_connections=_residual(state.stable) if state.stable.blocks else None,
+        requests_per_leak=None if lost is None else lost.requests_per_leak,
+        empty_in=None if lost is None else lost.empty_in,
+        evidence=state.bet.evidence,
+        sentence=_sentence(state, policy, worst, lost),
+    )
+
+
+def _residual(track: Track) -> float:
+    look = track.look(len(track.blocks))
+    return look.residual if look else 0.0
+
+
+def _leaks(track: Track, policy: PoolPolicy) -> bool:
+    return _residual(track) > policy.leak_connections
+
+
+def _sentence(
+    state: PoolState, policy: PoolPolicy, worst: Track | None, lost: Losses | None
+) -> str:
+    if state.failure is not None:
+        return state.failure.sentence
+    if worst is None or not state.covered:
+        return "no canary pool has been seen under traffic yet"
+    if state.shared:
+        return "stable's own pools are short of connections, so nothing is said about the canary"
+    if lost is not None:
+        return f"{worst.name} {lost.sentence}"
+    fullest = max(state.tracks, key=lambda t: t.in_use)
+    of = f" of {fullest.maximum:.0f}" if fullest.maximum else ""
+    left = max(2 * policy.window - state.covered, 0.0)
+    more = f"; {duration(left)} more under traffic to rule out a leak" if left else ", and no leak"
+    return f"at most {fullest.in_use:.0f}{of} connections in use{more}"

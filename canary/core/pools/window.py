@@ -1,0 +1,129 @@
+"""One pool over a sliding window, in a bounded number of blocks."""
+
+import math
+from dataclasses import dataclass, field, replace
+
+from canary.core.pools.samples import PoolReading
+
+BLOCKS = 20
+"""Blocks in a window: the resolution is a twentieth of it."""
+SHORT = (2, 3, 4, 5)
+"""Blocks in the short looks at a fast leak: up to a quarter of the window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A piece of the window: samples and seconds, connection-seconds in use and given back.
+
+    `floor` is the least number of connections in use, `requests` are those that the pool served,
+    `spread` is the variance between pods of (used − held), which only stable's average has.
+    """
+
+    samples: float = 0.0
+    seconds: float = 0.0
+    used: float = 0.0
+    held: float = 0.0
+    floor: float = 0.0
+    requests: float = 0.0
+    spread: float = 0.0
+
+    def plus(self, reading: PoolReading, requests: float, spread: float) -> "Block":
+        """With one more reading; without hold times everything counts as given back."""
+        used = reading.in_use * reading.seconds
+        return Block(
+            self.samples + 1,
+            self.seconds + reading.seconds,
+            self.used + used,
+            self.held + (used if reading.held is None else reading.held),
+            min(self.floor, reading.in_use) if self.samples else reading.in_use,
+            self.requests + requests,
+            self.spread + spread,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a stretch of blocks says: connections held and not given back, and its standard error.
+
+    The number in use, when it is sampled, scatters at least like a Poisson number around what
+    throughput explains; stable's pods tell how much more it does (jobs that take minutes).
+    """
+
+    seconds: float
+    residual: float
+    error: float
+    requests: float
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One pool: its last `BLOCKS` closed blocks, the open one, and how long something has lasted.
+
+    `over` counts samples in a row above the limit; `waiting` and `leaking` are seconds in a row.
+    """
+
+    name: str
+    first: float
+    last: float = 0.0
+    blocks: tuple[Block, ...] = ()
+    open: Block = field(default_factory=Block)
+    in_use: float = 0.0
+    maximum: float = 0.0
+    over: int = 0
+    waiting: float = 0.0
+    leaking: float = 0.0
+
+    def read(
+        self, reading: PoolReading, requests: float, block: float, spread: float = 0.0
+    ) -> "Track":
+        """With one more reading; the open block closes when it is `block` seconds long."""
+        grown = self.open.plus(reading, requests, spread)
+        closes = grown.seconds >= block
+        return replace(
+            self,
+            blocks=(*self.blocks, grown)[-BLOCKS:] if closes else self.blocks,
+            open=Block() if closes else grown,
+            in_use=reading.in_use,
+            maximum=reading.maximum or 0.0,
+        )
+
+    @property
+    def closed(self) -> bool:
+        """Whether the last reading closed a block, so that there is something new to look at."""
+        return bool(self.blocks) and self.open.samples == 0
+
+    def look(self, newest: int, skip: int = 0) -> Look | None:
+        """The `newest` blocks before the last `skip` ones; None while there are fewer."""
+        end = len(self.blocks) - skip
+        return _look(self.blocks[max(end - newest, 0) : end]) if end >= newest > 0 else None
+
+    def floor(self, newest: int, skip: int = 0) -> float:
+        """Least number in use in that stretch."""
+        end = max(len(self.blocks) - skip, 0)
+        return min((b.floor for b in self.blocks[max(end - newest, 0) : end]), default=0.0)
+
+    @property
+    def served(self) -> float:
+        """Requests per second over all blocks."""
+        look = self.look(len(self.blocks))
+        return look.requests / look.seconds if look else 0.0
+
+    def slope(self) -> float:
+        """Connections lost per second: how the residual rises from half to half of the blocks.
+
+        For a steady leak the residual of a stretch is the number lost at its middle.
+        """
+        half = len(self.blocks) // 2
+        old, new = self.look(half, half), self.look(half)
+        if not half or old is None or new is None:
+            return 0.0
+        return 2 * (new.residual - old.residual) / (new.seconds + old.seconds)
+
+
+def _look(blocks: tuple[Block, ...]) -> Look:
+    seconds = sum(b.seconds for b in blocks)
+    explained = sum(b.held for b in blocks) / seconds
+    residual = (sum(b.used for b in blocks) / seconds) - explained
+    poisson = max(explained, 0.0) / sum(b.samples for b in blocks)
+    error = math.sqrt(max(poisson, sum(b.spread for b in blocks) / seconds**2))
+    return Look(seconds, residual, error, sum(b.requests for b in blocks))

@@ -1,0 +1,1 @@
+"""Replays the outage with real processes on one machine, with and without canary: `canary demo`."""

@@ -1,0 +1,95 @@
+"""Runs one instance: `python -m canary.demo.auth --port … --dsn … --version good`.
+
+SIGUSR1 lets its health check fail while it goes on serving, SIGUSR2 lets it pass again.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from signal import SIGUSR1, SIGUSR2, signal
+from threading import Event
+from types import FrameType
+
+import uvicorn
+from prometheus_client import disable_created_metrics
+
+from canary.demo.auth.app import Settings, build
+from canary.demo.auth.versions import parse_version
+from canary.errors import UsageError
+
+KEEP_ALIVE_SECONDS = 75
+"""Longer than the router keeps idle connections: it must be the one to close them."""
+
+
+class Abrupt(uvicorn.Server):
+    """Dies at the first SIGTERM, whatever is under way, as many services do."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The end. Process 1 of a container must say so itself."""
+        del sig, frame
+        os._exit(0)
+
+
+def main() -> None:
+    """Serve until SIGTERM; requests under way are finished first."""
+    parser = argparse.ArgumentParser(prog="canary.demo.auth", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--dsn", required=True, help="where PostgreSQL is")
+    parser.add_argument(
+        "--version",
+        default="good",
+        help="good | leak | refuse | errors[:RATE] | slow[:S] | crash[:N]",
+    )
+    parser.add_argument("--label", default="v1", help="what the header X-Version says")
+    parser.add_argument("--instance", default="auth", help="what the header X-Instance says")
+    parser.add_argument("--pool-max", type=int, default=10)
+    parser.add_argument("--pool-timeout", type=float, default=0.5, help="seconds")
+    parser.add_argument("--leak-every", type=int, default=100, help="1 login in N is a rare one")
+    parser.add_argument("--seed", type=int, default=0, help="decides which requests fail")
+    parser.add_argument("--abrupt", action="store_true", help="exit at once on SIGTERM")
+    parser.add_argument("--graceful", type=int, default=5, help="seconds for requests at the end")
+    chosen = parser.parse_args()
+    try:
+        version = parse_version(chosen.version)
+    except UsageError as error:
+        parser.error(str(error))
+    settings = Settings(
+        dsn=chosen.dsn,
+        version=version,
+        label=chosen.label,
+        instance=chosen.instance,
+        pool_max=chosen.pool_max,
+        pool_timeout=chosen.pool_timeout,
+        renew_every=chosen.leak_every,
+        seed=chosen.seed,
+        healthy=_health_by_signal(),
+    )
+    # They would double the page, and nobody reads them.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    config = uvicorn.Config(
+        build(settings),
+        host=chosen.host,
+        port=chosen.port,
+        log_level="warning",
+        access_log=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=chosen.graceful,
+    )
+    server = Abrupt(config) if chosen.abrupt else uvicorn.Server(config)
+    server.run()
+    if not server.started:
+        sys.exit(1)
+
+
+def _health_by_signal() -> Callable[[], bool]:
+    healthy = Event()
+    healthy.set()
+    signal(SIGUSR1, lambda *_: healthy.clear())
+    signal(SIGUSR2, lambda *_: healthy.set())
+    return healthy.is_set
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""The routes of the auth service."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from json import JSONDecodeError
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from psycopg import OperationalError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from canary.demo.auth import leaky, store
+from canary.demo.auth.credentials import Passwords, Tokens
+from canary.demo.auth.observed import Observed
+from canary.demo.auth.pool import Pool, PoolCollector, make_pool
+from canary.demo.auth.versions import Flawed, Version
+
+START_SECONDS = 5.0
+
+Renew = Callable[[Pool, int, str], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How one instance runs."""
+
+    dsn: str
+    version: Version
+    label: str
+    """What X-Version says."""
+    instance: str
+    pool_max: int = 10
+    pool_timeout: float = 0.5
+    """Seconds that a request waits for a connection before it fails with 503."""
+    renew_every: int = 100
+    """One account in this many has an outdated hash, which each of its logins renews."""
+    seed: int = 0
+    healthy: Callable[[], bool] = lambda: True
+    """Whether the health check may pass."""
+
+
+class Service:
+    """The handlers, over one pool."""
+
+    def __init__(self, pool: Pool, renew: Renew, settings: Settings) -> None:
+        self._pool = pool
+        self._renew = renew
+        self._renew_every = settings.renew_every
+        self._healthy = settings.healthy
+        self._passwords = Passwords()
+        self._tokens = Tokens("")
+        self._ready = False
+
+    @asynccontextmanager
+    async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        """Open the pool; ready once it is full and the secret is known."""
+        async with self._pool:
+            await self._pool.wait(START_SECONDS)
+            self._tokens = Tokens(await store.secret(self._pool))
+            self._ready = True
+            yield
+            self._ready = False
+
+    async def register(self, request: Request) -> Response:
+        """POST {user, password} → 201 {id}; 409 when the name is taken."""
+        name, password = await _credentials(request)
+        account = await store.add(self._pool, name, await self._passwords.hash(password))
+        if account is None:
+            return JSONResponse({"error": "this name is taken"}, 409)
+        return JSONResponse({"id": account}, 201)
+
+    async def login(self, request: Request) -> Response:
+        """POST {user, password} → 200 {token}; 401 when they do not match."""
+        name, password = await _credentials(request)
+        account = await store.find(self._pool, name)
+        if not account or not await self._passwords.match(account.password_hash, password):
+            return JSONResponse({"error": "wrong name or password"}, 401)
+        if account.id % self._renew_every == 0:
+            await self._renew(self._pool, account.id, await self._passwords.hash(password))
+        return JSONResponse({"token": self._tokens.issue(account.id)})
+
+    async def check(self, request: Request) -> Response:
+        """GET with `Authorization: Bearer TOKEN` → 200 {id}; 401 when it is not ours."""
+        account = self._tokens.check(
+            request.headers.get("Authorization", "").removeprefix("Bearer ")
+        )
+        if account is None:
+            return JSONResponse({"error": "not a valid token"}, 401)
+        return JSONResponse({"id": account})
+
+    async def health(self, _request: Request) -> Response:
+        """200 once it can serve, 503 also while its health check is to fail."""
+        return Response(status_code=200 if self._ready and self._healthy() else 503)
+
+
+def build(settings: Settings) -> ASGIApp:
+    """The instance as an ASGI application."""
+    pool = make_pool(
+        settings.dsn,
+        maximum=settings.pool_max,
+        timeout=settings.pool_timeout,
+        name=settings.instance,
+    )
+    renew = leaky.renew if settings.version.leaks else store.renew
+    service = Service(pool, renew, settings)
+    registry = CollectorRegistry()
+    registry.register(PoolCollector(pool))
+    users = Starlette(
+        routes=[
+            Route("/register", service.register, methods=["POST"]),
+            Route("/login", service.login, methods=["POST"]),
+            Route("/check", service.check),
+        ],
+        exception_handlers={OperationalError: _no_connection},  # a PoolTimeout is one as well
+    )
+    flawed = Flawed(users, settings.version, f"{settings.seed} {settings.instance}")
+    observed = Observed(flawed, registry, version=settings.label, instance=settings.instance)
+    return _with_probes(observed, service, registry)
+
+
+def _with_probes(users: ASGIApp, service: Service, registry: CollectorRegistry) -> ASGIApp:
+    async def metrics(_request: Request) -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    probes = [Route("/healthz", service.health), Route("/metrics", metrics)]
+    app = Starlette(routes=probes, lifespan=service.lifespan)
+    app.mount("/", users)
+    return app
+
+
+async def _credentials(request: Request) -> tuple[str, str]:
+    try:
+        body = await request.json()
+        return str(body["user"]), str(body["password"])
+    except (JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise HTTPException(400, "expected a JSON object with user and password") from error
+
+
+async def _no_connection(_request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": f"no database connection: {error}"}, 503)

@@ -1,0 +1,14 @@
+"""What the leaking version changed: `store.renew`, where somebody wanted one line less indented."""
+
+from typing import TYPE_CHECKING
+
+from canary.demo.auth.store import RENEW
+
+if TYPE_CHECKING:
+    from canary.demo.auth.pool import Pool
+
+
+async def renew(pool: "Pool", account: int, password_hash: str) -> None:
+    """Replace the hash of an account; the connection is never given back: this is the outage."""
+    connection = await pool.getconn()
+    await connection.execute(RENEW, (password_hash, account))

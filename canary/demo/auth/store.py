@@ -1,0 +1,51 @@
+"""Accounts in PostgreSQL. Every connection is taken with `async with`, so it goes back."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from canary.demo.auth.pool import Pool
+
+FIND = "SELECT id, password_hash FROM accounts WHERE name = %s"
+ADD = """
+INSERT INTO accounts (name, password_hash) VALUES (%s, %s) ON CONFLICT DO NOTHING RETURNING id
+"""
+RENEW = "UPDATE accounts SET password_hash = %s, renewed_at = now() WHERE id = %s"
+SECRET = "SELECT secret FROM settings"  # noqa: S105  # a query, not a secret
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A registered user."""
+
+    id: int
+    password_hash: str
+
+
+async def find(pool: "Pool", name: str) -> Account | None:
+    """The account of that name, if there is one."""
+    async with pool.connection() as connection:
+        row = await (await connection.execute(FIND, (name,))).fetchone()
+    return Account(*row) if row else None
+
+
+async def add(pool: "Pool", name: str, password_hash: str) -> int | None:
+    """Register an account; returns its id, or None when the name is taken."""
+    async with pool.connection() as connection:
+        row = await (await connection.execute(ADD, (name, password_hash))).fetchone()
+    return int(row[0]) if row else None
+
+
+async def renew(pool: "Pool", account: int, password_hash: str) -> None:
+    """Replace the hash of an account whose hash was made with outdated parameters."""
+    async with pool.connection() as connection:
+        await connection.execute(RENEW, (password_hash, account))
+
+
+async def secret(pool: "Pool") -> str:
+    """What tokens are signed with; in the database, so that all instances agree."""
+    async with pool.connection() as connection:
+        row = await (await connection.execute(SECRET)).fetchone()
+    if row is None:
+        raise LookupError("the database has no secret: was it prepared?")
+    return str(row[0])

@@ -1,0 +1,1 @@
+"""A Deployment, PostgreSQL, Traefik and Prometheus as processes on one machine."""

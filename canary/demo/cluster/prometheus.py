@@ -1,0 +1,111 @@
+"""A real Prometheus beside the local world, for those who want its view of things."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from canary.demo.cluster.loopback import answers_ok
+from canary.demo.cluster.processes import Child, Command, Supervisor, wait_until
+from canary.demo.cluster.workdir import LocalError, disk_errors, free_ports
+
+START_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One metrics page; its `labels` (namespace, pod, …; `job` as well) end up on every series."""
+
+    url: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+class Prometheus:
+    """A running server. Made by `start_prometheus`."""
+
+    def __init__(self, child: Child, url: str, targets: Path) -> None:
+        self.child = child
+        self.url = url
+        self._targets = targets
+
+    def write_targets(self, targets: Sequence[Target]) -> None:
+        """Scrape these from now on; Prometheus takes up to 5 s to notice (its own throttle).
+
+        Raises:
+            LocalError: the file cannot be written.
+        """
+        write_targets(self._targets, targets)
+
+    def ready(self) -> bool:
+        """Whether it answers queries."""
+        return answers_ok(f"{self.url}/-/ready")
+
+
+def find_prometheus() -> str | None:
+    """The program: $PROMETHEUS, or `prometheus` on the PATH; None when there is none."""
+    return shutil.which(os.environ.get("PROMETHEUS") or "prometheus")
+
+
+def start_prometheus(
+    supervisor: Supervisor, directory: Path, targets: Sequence[Target], *, interval: float = 1.0
+) -> Prometheus:
+    """Start a server that scrapes `targets` every `interval` seconds (whole milliseconds).
+
+    Raises:
+        LocalError: it is not installed, finds no port, or does not start.
+    """
+    program = find_prometheus()
+    if program is None:
+        raise LocalError(
+            "no Prometheus found: install it (Debian: apt install prometheus), "
+            "or let the variable PROMETHEUS name the program"
+        )
+    (port,) = free_ports(1)
+    settings = directory / "prometheus.yaml"
+    target_file = directory / "targets.json"
+    with disk_errors(directory):
+        directory.mkdir(parents=True)
+        settings.write_text(yaml.safe_dump(_settings(interval, target_file)), encoding="utf-8")
+    write_targets(target_file, targets)
+    flags = (
+        f"--config.file={settings}",
+        f"--storage.tsdb.path={directory / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--log.level=warn",
+    )
+    child = supervisor.start(Command("prometheus", (program, *flags), {"GOMAXPROCS": "2"}))
+    prometheus = Prometheus(child, f"http://127.0.0.1:{port}", target_file)
+    wait_until(prometheus.ready, child, seconds=START_SECONDS, what="Prometheus ready")
+    return prometheus
+
+
+def write_targets(path: Path, targets: Sequence[Target]) -> None:
+    """Replace the list of targets atomically.
+
+    Raises:
+        LocalError: the file cannot be written.
+    """
+    draft = path.with_suffix(".draft")
+    with disk_errors(path.parent):
+        draft.write_text(json.dumps([_group(target) for target in targets]), encoding="utf-8")
+        draft.replace(path)
+
+
+def _group(target: Target) -> dict[str, object]:
+    scheme, _, rest = target.url.partition("://")
+    address, slash, path = rest.partition("/")
+    where = {"__scheme__": scheme, "__metrics_path__": slash + path or "/metrics"}
+    return {"targets": [address], "labels": {**where, **target.labels}}
+
+
+def _settings(interval: float, targets: Path) -> dict[str, object]:
+    every = f"{round(interval * 1000)}ms"
+    files = [{"files": [str(targets)], "refresh_interval": "5s"}]
+    return {
+        "global": {"scrape_interval": every, "scrape_timeout": every},
+        "scrape_configs": [{"job_name": "local", "file_sd_configs": files}],
+    }

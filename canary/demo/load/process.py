@@ -1,0 +1,66 @@
+"""The load generator as a child process, and what it reports, line by line."""
+
+from pathlib import Path
+
+from canary.demo.cluster.processes import Child, Command, Supervisor, python_module
+from canary.demo.cluster.workdir import LocalError
+from canary.demo.load.schedule import Profile
+from canary.demo.load.tally import Record
+
+FINISH_SECONDS = 15.0
+"""Requests under way get their time-out of 10 s, and then some."""
+
+
+class Traffic:
+    """Running load. Made by `start_traffic`."""
+
+    def __init__(self, child: Child, output: Path) -> None:
+        self.child = child
+        self._output = output
+        self._position = 0
+
+    def poll(self) -> list[Record]:
+        """The lines that came since the last call: one per second, and at the end the sums."""
+        with self._output.open("rb") as output:
+            output.seek(self._position)
+            whole, newline, _ = output.read().rpartition(b"\n")
+        self._position += len(whole) + len(newline)
+        return [Record.from_json(line) for line in whole.decode().splitlines()]
+
+    def finish(self) -> Record:
+        """Stop sending, wait for the answers still under way, and return the sums.
+
+        Raises:
+            LocalError: the process died and left none.
+        """
+        self.child.stop()
+        last = self._output.read_text(encoding="utf-8").splitlines()[-1:]
+        record = Record.from_json(last[0]) if last else None
+        if record is None or record.kind != "summary":
+            raise LocalError(f"the load generator left no sums: {self.child.obituary()}")
+        return record
+
+
+def start_traffic(supervisor: Supervisor, output: Path, *, url: str, profile: Profile) -> Traffic:
+    """Start sending; the lines go to the file `output`.
+
+    Raises:
+        LocalError: the process cannot be started.
+    """
+    options = {
+        "url": url,
+        "rate": profile.rate,
+        "day": profile.day,
+        "users": profile.users,
+        "seed": profile.seed,
+    }
+    arguments = [word for key, value in options.items() for word in (f"--{key}", str(value))]
+    child = supervisor.start(
+        Command(
+            "load",
+            python_module("canary.demo.load.generator", *arguments),
+            output=output,
+            grace=FINISH_SECONDS,
+        )
+    )
+    return Traffic(child, output)

@@ -1,0 +1,48 @@
+"""Where the demo's numbers come from: the pages themselves, or a real Prometheus."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from canary.demo.cluster.prometheus import Target, start_prometheus
+from canary.demo.environment import Stage
+from canary.metrics.prometheus import Prometheus, PrometheusOptions
+from canary.metrics.scrape import Scrape
+
+PROMETHEUS_INTERVAL = 5.0
+"""Seconds between two scrapes of the Prometheus that the demo may start."""
+
+
+@contextmanager
+def scraping(stage: Stage) -> Iterator[Scrape]:
+    """Reads all metrics pages once a second, in a thread of its own."""
+    scrape = Scrape(stage.cluster.targets)
+    over = threading.Event()
+
+    def every_second() -> None:
+        while not over.wait(1.0 - stage.clock.now() % 1.0):
+            scrape.poll(stage.clock.now())
+
+    thread = threading.Thread(target=every_second, name="scrapes", daemon=True)
+    thread.start()
+    try:
+        with closing(scrape):
+            yield scrape
+    finally:
+        over.set()
+        thread.join(5.0)
+
+
+@contextmanager
+def prometheus(stage: Stage) -> Iterator[Prometheus]:
+    """A real Prometheus that scrapes the same pages every 5 s."""
+
+    def targets() -> list[Target]:
+        return [Target(one.url, one.labels) for one in stage.cluster.targets()]
+
+    server = start_prometheus(
+        stage.supervisor, stage.directory / "prometheus", targets(), interval=PROMETHEUS_INTERVAL
+    )
+    stage.on_change.append(lambda: server.write_targets(targets()))
+    with closing(Prometheus(PrometheusOptions(server.url))) as source:
+        yield source

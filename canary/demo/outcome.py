@@ -1,0 +1,86 @@
+"""How an act ended: its result, and whether that is what its scenario must lead to."""
+
+from collections.abc import Sequence
+
+from canary.api import Reason, Status
+from canary.api import Result as Ending
+from canary.demo.load.tally import Record
+from canary.demo.recorder import WINDOW, Recorder
+from canary.demo.scenarios import Scenario
+from canary.render.timeline import Decision, Moment, Result, Timeline
+
+ALERT = 0.05
+"""Without canary somebody notices when so large a share of requests failed over 10 s."""
+DETECTION = f"an alert at {ALERT:.0%} failed requests over {WINDOW:g} s"
+OUTAGE = "Outage"
+SHIPPED = "Shipped"
+
+
+def guarded_result(
+    status: Status, recorder: Recorder, sums: Record, weight_zero_after: float | None
+) -> Result:
+    """With canary: what the release's own history says, and what users had of it."""
+    entry = status.history[0] if status.history else None
+    rolled_back = _first(recorder.decisions, "RollingBack")
+    first_traffic = next((m.time for m in recorder.moments if m.weight > 0), None)
+    exposed = None
+    if weight_zero_after is not None and first_traffic is not None:
+        exposed = max(weight_zero_after - first_traffic, 0.0)
+    return Result(
+        ended=entry.result if entry else status.phase,
+        reason=entry.reason if entry else status.reason,
+        sentence=(entry and entry.message) or (entry or status).reason.info.sentence,
+        requests=_logins(sums),
+        failed=sum(sums.logins_failed.values()),
+        users=sums.users,
+        users_hit=sums.users_hit,
+        detected_after=rolled_back.time if rolled_back else None,
+        weight_zero_after=weight_zero_after,
+        exposed_for=exposed,
+        peak_weight=entry.peak_weight if entry else status.weight,
+        peak_pool=_peak_pool(recorder.moments),
+        failed_by_version=sums.logins_failed,
+    )
+
+
+def outage_result(recorder: Recorder, sums: Record) -> Result:
+    """Without canary: when an alert would have come, and how bad it became."""
+    ratios = [(m.time, m.canary.error_ratio or 0.0) for m in recorder.moments if m.time > 0]
+    noticed = next((time for time, ratio in ratios if ratio >= ALERT), None)
+    worst = max((ratio for _, ratio in ratios), default=0.0)
+    outage = f"up to {worst:.0%} of all requests failed and nobody took the traffic away"
+    return Result(
+        ended=SHIPPED if noticed is None else OUTAGE,
+        reason="",
+        sentence="everybody has the new version" if noticed is None else outage,
+        requests=_logins(sums),
+        failed=sum(sums.logins_failed.values()),
+        users=sums.users,
+        users_hit=sums.users_hit,
+        detected_after=noticed,
+        peak_weight=100,
+        peak_pool=_peak_pool(recorder.moments),
+        failed_by_version=sums.logins_failed,
+    )
+
+
+def as_it_must(scenario: Scenario, timeline: Timeline) -> bool:
+    """Whether the act ended as its scenario has to."""
+    result = timeline.result
+    if not timeline.guarded:
+        return result.ended == (SHIPPED if scenario.harmless else OUTAGE)
+    if scenario.good:
+        return result.ended == Ending.PROMOTED
+    return result.ended == Ending.ROLLED_BACK and Reason(result.reason) in scenario.reasons
+
+
+def _logins(sums: Record) -> int:
+    return sum(sums.logins_ok.values()) + sum(sums.logins_failed.values())
+
+
+def _first(decisions: Sequence[Decision], phase: str) -> Decision | None:
+    return next((decision for decision in decisions if decision.phase == phase), None)
+
+
+def _peak_pool(moments: Sequence[Moment]) -> float | None:
+    return max((p.share for moment in moments for p in moment.pools if p.maximum), default=None)

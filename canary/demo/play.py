@@ -1,0 +1,177 @@
+"""One act of the demo: a release under load, with canary in charge or with nobody."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+
+from canary.api import Intent
+from canary.demo.cluster.world import (
+    NAMESPACE,
+    LocalReleases,
+    LocalTraffic,
+    LocalWorkloads,
+    Notices,
+)
+from canary.demo.environment import Stage, set_up
+from canary.demo.load.schedule import Profile
+from canary.demo.load.tally import Record
+from canary.demo.metric_sources import PROMETHEUS_INTERVAL, prometheus, scraping
+from canary.demo.names import Sources
+from canary.demo.outcome import DETECTION, guarded_result, outage_result
+from canary.demo.recorder import Recorder
+from canary.demo.scenarios import OLD, Scenario
+from canary.demo.settings import Settings
+from canary.errors import TransientError
+from canary.interfaces import Key, MetricSource, World
+from canary.metrics.scrape import Scrape
+from canary.observe import queries_of
+from canary.reconcile import reconcile
+from canary.render.timeline import Decision, Moment, Result, Timeline
+
+EPILOGUE = 3.0
+"""Seconds of load after the end, so that the quiet can be seen."""
+GIVE_UP = 240.0
+"""Seconds: a release that has not ended by then counts as failed to end."""
+USERS = 5000
+
+Show = Callable[[Moment, Sequence[Decision]], None]
+
+
+def play(scenario: Scenario, settings: Settings, show: Show, *, guarded: bool) -> Timeline:
+    """The whole act; `show` sees every second of it.
+
+    Raises:
+        LocalError: a process that the demo needs did not start, or died.
+    """
+    profile = Profile(scenario.rate, scenario.day, USERS, settings.seed)
+    with set_up(OLD, profile) as stage, scraping(stage) as scrape, ExitStack() as stack:
+        source: MetricSource = scrape
+        if guarded and settings.source is Sources.PROMETHEUS:
+            source = stack.enter_context(prometheus(stage))
+        act = Act(scenario, settings, stage, (source, scrape), show)
+        return act.with_canary() if guarded else act.without_canary()
+
+
+class Act:
+    """The state of one act."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        settings: Settings,
+        stage: Stage,
+        sources: tuple[MetricSource, Scrape],
+        show: Show,
+    ) -> None:
+        self.scenario = scenario
+        self.settings = settings
+        self.stage = stage
+        self.show = show
+        self.source, scrape = sources
+        self.recorder = Recorder(stage.cluster, scrape, stage.clock.now() + settings.history)
+        self.releases = LocalReleases("auth", settings.spec)
+        self.notices = Notices()
+        self.key = Key(NAMESPACE, "auth")
+        self.world = World(
+            clock=stage.clock,
+            releases=self.releases,
+            workloads=LocalWorkloads(stage.cluster),
+            traffic=LocalTraffic(stage.cluster),
+            metrics=self.source,
+            notifier=self.notices,
+        )
+        self._due = 0.0
+        self._shown = 0.0
+        self._zero_after: float | None = None
+
+    def with_canary(self) -> Timeline:
+        """Canary holds the Deployment, takes the new version by steps, and decides."""
+        self._know_the_queries()
+        self._run(lambda now: now >= self.recorder.began, guarded=True)
+        self.stage.cluster.deploy(self.scenario.build)
+        self._due = 0.0
+        self._run(self._ended, guarded=True)
+        after = self.stage.clock.now() + EPILOGUE
+        self._run(lambda now: now >= after, guarded=True)
+        status, sums = self.releases.status, self._sums()
+        result = guarded_result(status, self.recorder, sums, self._zero_after)
+        return self._timeline(result, guarded=True)
+
+    def without_canary(self) -> Timeline:
+        """The new version goes to everybody at once, by a rolling update."""
+        self._run(lambda now: now >= self.recorder.began, guarded=False)
+        self.stage.cluster.deploy(self.scenario.build)
+        until = self.recorder.began + self.scenario.watch
+        self._run(lambda now: now >= until, guarded=False)
+        return self._timeline(outage_result(self.recorder, self._sums()), guarded=False)
+
+    def _know_the_queries(self) -> None:
+        """Stable's history is there when the release begins."""
+        reconcile(self.world, self.key)
+        wish = self.releases.read(self.key)
+        workload, route = self.world.workloads.look(wish), self.world.traffic.look(wish)
+        queries = queries_of(wish, workload, route)
+        now = float(int(self.stage.clock.now()))
+        self.source.read(queries, now, now, 1.0)
+
+    def _run(self, over: Callable[[float], bool], *, guarded: bool) -> None:
+        if self.stage.traffic is None:
+            self.stage.open_doors()
+        while True:
+            now = self.stage.pass_time()
+            if guarded and now >= self._due:
+                self._due = now + self._pass()
+            if guarded:
+                self._time_weight_zero(now)
+            if now - self._shown >= 1.0:
+                self._shown = now
+                wish = self.releases.read(self.key) if guarded else None
+                self.show(self.recorder.look(now, wish), self.recorder.hear(self.notices.told))
+            if over(now):
+                return
+
+    def _pass(self) -> float:
+        """One pass; returns the seconds until the next."""
+        try:
+            again = reconcile(self.world, self.key).again_after
+        except TransientError as error:
+            return error.retry_after
+        return 1.0 if again is None else again
+
+    def _time_weight_zero(self, now: float) -> None:
+        """Traefik's own word counts, not what was written to it."""
+        rolling_back = self.releases.status.intent is Intent.ROLL_BACK
+        if self._zero_after is None and rolling_back and self.stage.cluster.routed:
+            self._zero_after = now - self.recorder.began
+
+    def _ended(self, now: float) -> bool:
+        status = self.releases.status
+        paused = status.release is not None and status.release.pause is not None
+        done = status.intent is Intent.REST and bool(status.history)
+        return done or paused or now - self.recorder.began > GIVE_UP
+
+    def _timeline(self, result: Result, *, guarded: bool) -> Timeline:
+        steps = ", ".join(f"{step.weight} %" for step in self.settings.spec.steps)
+        facts = {
+            "scenario": self.scenario.story,
+            "load": f"up to {self.scenario.rate:g} requests/s from {USERS} users",
+            "seed": str(self.settings.seed),
+        }
+        if guarded:
+            facts["steps"] = steps
+            every = PROMETHEUS_INTERVAL if self.settings.source is Sources.PROMETHEUS else 1.0
+            facts["numbers from"] = f"{self.settings.source}, scraped every {every:g} s"
+        else:
+            facts["detection"] = DETECTION
+        return Timeline(
+            title=f"{self.scenario.name}, {'with' if guarded else 'without'} canary",
+            guarded=guarded,
+            facts=facts,
+            moments=tuple(self.recorder.moments),
+            decisions=tuple(self.recorder.decisions),
+            result=result,
+        )
+
+    def _sums(self) -> Record:
+        if self.stage.traffic is None:
+            raise LookupError("no load was started")
+        return self.stage.traffic.finish()

@@ -1,0 +1,156 @@
+"""Looks at the running demo once a second and keeps what it sees."""
+
+from dataclasses import dataclass, field, replace
+
+from canary.api import Metric, PoolSource, RatioSource, Status
+from canary.core.increments import Side, Tick
+from canary.core.next_step import outlook
+from canary.core.rounds import Rounds
+from canary.core.sampling import (
+    PoolAnswers,
+    RatioAnswers,
+    pool_samples_of,
+    ratio_samples,
+    rounds_of,
+)
+from canary.core.series import Found
+from canary.core.snapshot import PoolSamples, Wish
+from canary.demo.cluster.traefik import CANARY, STABLE
+from canary.demo.cluster.world import NAMESPACE, LocalCluster
+from canary.interfaces import MetricSource, Notice
+from canary.metrics.queries import Context, PoolQueries, RatioQueries, answers_of, compile_metric
+from canary.render.timeline import Decision, Evidence, Moment, Numbers, Pool
+
+WINDOW = 10.0
+"""Seconds over which rates and ratios are shown."""
+ERRORS = Metric(name="errors", ratio=RatioSource(preset="traefik"))
+POOLS = Metric(name="pool", pool=PoolSource(preset="psycopg-pool"))
+
+
+@dataclass
+class Recorder:
+    """What was seen so far; `began` is when the release did (seconds since the epoch)."""
+
+    cluster: LocalCluster
+    source: MetricSource
+    began: float
+    moments: list[Moment] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    totals: dict[Side, tuple[float, float]] = field(default_factory=dict)
+    _read_until: float = 0.0
+
+    def look(self, now: float, wish: Wish | None) -> Moment:
+        """The present moment; without a release (`wish`), what can be seen from outside."""
+        status = wish.status if wish else None
+        numbers = self._numbers(now)
+        if wish is None and self.cluster.changed:
+            # Nobody splits the traffic: what all users see is what the new version does.
+            numbers = {Side.CANARY: numbers[Side.STABLE], Side.STABLE: Numbers()}
+        moment = Moment(
+            time=now - self.began,
+            weight=self.cluster.weight or 0 if wish else self._shipped(),
+            phase=status.phase if status else "NoCanary",
+            reason=status.reason if status else "",
+            message=status.message if status else "Every instance gets the new version.",
+            next=outlook(wish.spec, wish.status, now) if wish else "nobody looks",
+            canary=numbers[Side.CANARY],
+            stable=numbers[Side.STABLE],
+            pools=self._pools(now, set() if wish else self._new()),
+            evidence=_evidence(status) if status else (),
+        )
+        self.moments.append(moment)
+        return moment
+
+    def hear(self, notices: list[Notice]) -> list[Decision]:
+        """The decisions that people were told of since the last time."""
+        fresh = [
+            Decision(n.at - self.began, n.weight, n.phase, n.reason, n.message)
+            for n in notices[len(self.decisions) :]
+        ]
+        self.decisions += fresh
+        return fresh
+
+    def _shipped(self) -> int:
+        """Percent of the serving instances that run the new version, without canary."""
+        serving = self.cluster.stable.serving()
+        return round(100 * len(self._new()) / len(serving)) if serving else 0
+
+    def _new(self) -> set[str]:
+        """Instances of the Deployment that run what was deployed last, if anything was."""
+        stable = self.cluster.stable
+        if not self.cluster.changed:
+            return set()
+        return {name for name, build in stable.serving().items() if build == stable.build}
+
+    def _context(self) -> Context:
+        deployments = {Side.STABLE: self.cluster.stable, Side.CANARY: self.cluster.canary}
+        pods = {
+            side: tuple(instance.name for instance in deployment.instances())
+            for side, deployment in deployments.items()
+            if deployment is not None
+        }
+        return Context(NAMESPACE, pods, {Side.CANARY: CANARY, Side.STABLE: STABLE})
+
+    def _numbers(self, now: float) -> dict[Side, Numbers]:
+        queries = compile_metric(ERRORS, self._context())
+        end = float(int(self.source.settled(now)))
+        start = end - WINDOW
+        if not isinstance(queries, RatioQueries) or end <= 0:
+            return {side: Numbers() for side in Side}
+        raw = answers_of(queries, self.source.read(queries.queries(), start - WINDOW, end, 1.0))
+        answered = raw if isinstance(raw, RatioAnswers) else None
+        ticks = self._ticks(answered, start, end)
+        new = self._ticks(answered, max(self._read_until, start), end)
+        numbers = {}
+        for side in Side:
+            seen, failed = self.totals.get(side, (0.0, 0.0))
+            seen += sum(tick.total(side) for tick in new)
+            failed += sum(tick.bad(side) for tick in new)
+            self.totals[side] = (seen, failed)
+            count, wrong = (
+                sum(tick.total(side) for tick in ticks),
+                sum(tick.bad(side) for tick in ticks),
+            )
+            ratio = wrong / count if count else None
+            numbers[side] = Numbers(count / WINDOW, ratio, seen, failed)
+        self._read_until = new[-1].end if new else self._read_until
+        return numbers
+
+    @staticmethod
+    def _ticks(answers: RatioAnswers | None, start: float, end: float) -> tuple[Tick, ...]:
+        if answers is None:
+            return ()
+        ticks = ratio_samples(answers, rounds_of([answers], start, end, 1.0)).ticks
+        return ticks if isinstance(ticks, tuple) else ()
+
+    def _pools(self, now: float, new: set[str]) -> tuple[Pool, ...]:
+        queries = compile_metric(POOLS, self._context())
+        end = float(int(self.source.settled(now)))
+        if not isinstance(queries, PoolQueries) or end <= 0:
+            return ()
+        raw = answers_of(queries, self.source.read(queries.queries(), end - WINDOW, end, 1.0))
+        assert isinstance(raw, PoolAnswers)  # noqa: S101 - of the queries of a pool
+        found = _fullest(pool_samples_of(raw, Rounds(end - WINDOW, (end,))))
+        return tuple(
+            replace(pool, side=Side.CANARY) if pool.instance in new else pool for pool in found
+        )
+
+
+def _fullest(pools: PoolSamples) -> list[Pool]:
+    """Of each instance the pool that is nearest to its end: others beside it may be idle."""
+    found: dict[str, Pool] = {}
+    maxima = pools.maximum.series if isinstance(pools.maximum, Found) else ()
+    for one in pools.in_use.series if isinstance(pools.in_use, Found) else ():
+        name = one.labels.get(pools.label, "")
+        most = [m.points[-1][1] for m in maxima if m.labels.items() <= one.labels.items()]
+        side = pools.side_of(name) or Side.STABLE
+        pool = Pool(name, side, one.points[-1][1], max(most, default=0.0))
+        found[name] = max(pool, found.get(name, pool), key=lambda each: each.share)
+    return list(found.values())
+
+
+def _evidence(status: Status) -> tuple[Evidence, ...]:
+    return tuple(
+        Evidence(metric.name, metric.verdict, metric.evidence, metric.threshold, metric.message)
+        for metric in status.analysis
+    )

@@ -1,0 +1,1 @@
+"""Reads what surrounds a Deployment, from a cluster or from manifests: for init and lint."""

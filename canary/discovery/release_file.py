@@ -1,0 +1,46 @@
+"""The CanaryRelease of a file, for commands that apply its policy to something else."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from canary.api import CanaryRelease, load_release, unknown
+from canary.api import Path as FieldPath
+from canary.api.yaml_documents import MAX_BYTES
+from canary.errors import UsageError
+from canary.metrics.presets import LATENCIES, POOLS, RATIOS
+
+
+def policy_of(file: str) -> CanaryRelease:
+    """The one CanaryRelease of a file (`-`: standard input).
+
+    Raises:
+        UsageError: no such file, or something in it is wrong; says all of it, as `canary lint`.
+    """
+    name = "stdin" if file == "-" else file
+    try:
+        if file == "-":
+            content = sys.stdin.buffer.read(MAX_BYTES + 1)
+        else:
+            with Path(file).open("rb") as opened:
+                content = opened.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UsageError(
+            f"{name}: a CanaryRelease in YAML is expected, found: {error.strerror or error}"
+        ) from error
+    return load_release(content, name, rules=(unknown_presets,))
+
+
+def unknown_presets(release: CanaryRelease) -> Iterator[tuple[FieldPath, str]]:
+    """Preset names that no preset has: where, and which there are."""
+    known = {
+        "ratio": [row.name for row in RATIOS],
+        "latency": [row.name for row in LATENCIES],
+        "clientErrors": [row.name for row in RATIOS if row.client is not None],
+        "pool": [row.name for row in POOLS],
+    }
+    for index, metric in enumerate(release.spec.analysis.metrics):
+        name = metric.preset
+        if name is not None and name not in known[metric.kind]:
+            path = ("spec", "analysis", "metrics", index, metric.kind, "preset")
+            yield path, unknown(f"{metric.kind} preset", name, known[metric.kind])

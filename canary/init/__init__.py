@@ -1,0 +1,1 @@
+"""Drafts a commented CanaryRelease for a Deployment: `canary init`."""

@@ -1,0 +1,120 @@
+"""Runs a release's checks one after the other, whatever kind each is."""
+
+from dataclasses import dataclass
+
+from canary.api import CheckMoment, CheckStatus, Verdict
+from canary.api.spec import Check
+from canary.core.due_checks import due_checks
+from canary.core.snapshot import Wish
+from canary.errors import ConflictError
+from canary.kube.objects import CRON_JOBS, JOBS, PODS, RELEASES, SERVICES, Object, Objects
+from canary.kube.workloads.check_jobs import address, ended, job_name, job_of, result_of
+from canary.kube.workloads.names import CHECK, canary_name, controlled_by, service_name
+from canary.kube.workloads.webhooks import Webhooks
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """The checks of all releases. A pass after an inconclusive one is run again from the first."""
+
+    objects: Objects
+    webhooks: Webhooks
+
+    def look(self, wish: Wish, owner: Object) -> tuple[CheckStatus, ...]:
+        """The result of each check that is due; nothing is read once all of them have passed."""
+        found: list[CheckStatus] = []
+        for check in due_checks(wish.spec, wish.status).checks:
+            passed = all(one.verdict is Verdict.PASS for one in found)
+            result = self._result(wish, owner, check) if passed else None
+            found.append(result or CheckStatus(name=check.name, message="not started"))
+        return tuple(found)
+
+    def run(self, wish: Wish, owner: Object) -> None:
+        """Starts the first one that has not been started, if all before it have passed."""
+        for check in due_checks(wish.spec, wish.status).checks:
+            result = self._result(wish, owner, check)
+            if result is None:
+                self._start(wish, owner, check)
+                return
+            if result.verdict is not Verdict.PASS:
+                return
+
+    def stop(self, wish: Wish, owner: Object) -> None:
+        """Ends Jobs that still run; ended ones stay to be read."""
+        for check in wish.spec.checks:
+            for job in self.objects.list(JOBS, wish.namespace, {CHECK: check.name}):
+                if controlled_by(job, owner["metadata"]["uid"]) and not ended(job):
+                    name = job["metadata"]["name"]
+                    self.objects.delete(JOBS, wish.namespace, name, "Background")
+
+    def _result(self, wish: Wish, owner: Object, check: Check) -> CheckStatus | None:
+        name = _question(wish, owner, check)
+        if check.webhook is not None:
+            return self.webhooks.result(check.name, name)
+        job = self.objects.get(JOBS, wish.namespace, name)
+        if job is None:
+            return self._missing(wish, check)
+        pods = self.objects.list(PODS, wish.namespace, {"batch.kubernetes.io/job-name": name})
+        return result_of(check.name, job, pods)
+
+    def _missing(self, wish: Wish, check: Check) -> CheckStatus | None:
+        if self._cron_job(wish, check) is not None:
+            return None
+        name = check.job_from.cron_job if check.job_from else ""
+        message = f"CronJob {name} does not exist in namespace {wish.namespace}"
+        return CheckStatus(name=check.name, verdict=Verdict.NO_DATA, message=message)
+
+    def _cron_job(self, wish: Wish, check: Check) -> Object | None:
+        if check.job_from is None:
+            return None
+        return self.objects.get(CRON_JOBS, wish.namespace, check.job_from.cron_job)
+
+    def _start(self, wish: Wish, owner: Object, check: Check) -> None:
+        service = self.objects.get(SERVICES, wish.namespace, service_name(wish))
+        if service is None:
+            raise ConflictError(f"Service {service_name(wish)} is gone")
+        question = _question(wish, owner, check)
+        stable = address(service, service_name(wish))
+        promoted = check.when is CheckMoment.AFTER_PROMOTION  # the canary is gone by then
+        canary = stable if promoted else address(service, canary_name(wish))
+        step = {"step": str(wish.status.step + 1), "weight": str(wish.status.weight)}
+        if check.webhook is not None:
+            self.webhooks.start(
+                check.name,
+                check.webhook.url,
+                check.webhook.timeout,
+                {
+                    "id": question,
+                    "check": check.name,
+                    "release": wish.name,
+                    "namespace": wish.namespace,
+                    "template": wish.status.canary_hash or "",
+                    "canaryUrl": canary,
+                    "stableUrl": stable,
+                    "when": check.when.value,
+                    **step,
+                },
+            )
+            return
+        env = {
+            "CANARY_URL": canary,
+            "STABLE_URL": stable,
+            "CANARY_RELEASE": wish.name,
+            "CANARY_WHEN": check.when.value,
+            "CANARY_STEP": step["step"],
+            "CANARY_WEIGHT": step["weight"],
+        }
+        cron_job = self._cron_job(wish, check)
+        if cron_job is not None:
+            job = job_of(cron_job, owner, check.name, question, env)
+            self.objects.create(JOBS, wish.namespace, job)
+
+
+def _question(wish: Wish, owner: Object, check: Check) -> str:
+    release = wish.status.release
+    if release is None:
+        raise LookupError(f"{RELEASES.kind} {wish.name} has no release in flight")
+    attempt = f"{release.template}/{release.resumed_at or release.started_at}"
+    if run := due_checks(wish.spec, wish.status).run:
+        attempt = f"{attempt}/{run}"
+    return job_name(owner, check.name, attempt)

@@ -1,0 +1,1 @@
+"""Tests whether a version gives its database connections back: `canary leaktest`."""

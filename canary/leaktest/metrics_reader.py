@@ -1,0 +1,190 @@
+"""Pool gauges from `/metrics` pages, by any preset; and what the process says of itself."""
+
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
+
+from canary.core.increments import Side
+from canary.core.rounds import Rounds
+from canary.core.sampling import PoolAnswers, pool_samples_of
+from canary.core.series import (
+    NOT_NUMBERS,
+    Found,
+    MetricAnswer,
+    NoData,
+    Selector,
+    Series,
+    SeriesQuery,
+)
+from canary.errors import UsageError
+from canary.leaktest.evaluation import Reading
+from canary.metrics.presets import POOLS, PoolPreset
+from canary.metrics.queries import Context, PoolQueries, answers_of, compile_pool, pool_preset
+from canary.metrics.scrape import Scrape, ScrapeOptions, ScrapeTarget
+
+_FILES = SeriesQuery("files", Selector("process_open_fds"), ())
+_MEMORY = SeriesQuery("memory", Selector("process_resident_memory_bytes"), ())
+_STARTED = SeriesQuery("started", Selector("process_start_time_seconds"), ("pod",))
+
+
+class Pages:
+    """Reads one page per process, all of them or nothing."""
+
+    lag = 0
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        preset: str | None,
+        maximum: float | None = None,
+        application: str | None = None,
+    ) -> None:
+        """With `preset` None it is found out by what the pages have.
+
+        Raises:
+            UsageError: no such preset or page, or a preset that needs more than was given.
+        """
+        names = tuple(dict.fromkeys(map(place, urls)))
+        self._context = Context(
+            namespace="",
+            pods={Side.CANARY: names},
+            backends={Side.CANARY: application} if application else {},
+            maximum=maximum,
+        )
+        self._queries = None if preset is None else self._compiled(pool_preset(preset))
+        targets = [ScrapeTarget(url, {"pod": place(url)}) for url in urls]
+        self._scrape = Scrape(lambda: targets, options=ScrapeOptions(workers=len(targets)))
+        self._ticks = 0.0
+
+    def look(self) -> Reading | NoData:
+        """All gauges now."""
+        if self._queries is None and (why := self._recognised()) is not None:
+            return why
+        queries = self._queries
+        if queries is None:
+            return NoData("the pages have no pool that is known")
+        answers = self._read([*queries.queries(), _FILES, _MEMORY, _STARTED])
+        return answers if isinstance(answers, NoData) else _reading(queries, answers, self._ticks)
+
+    def begin_load(self) -> None:
+        """Nothing: gauges do not care."""
+
+    def close(self) -> None:
+        """Ends the threads."""
+        self._scrape.close()
+
+    def _compiled(self, preset: PoolPreset) -> PoolQueries:
+        if preset.backend is not None and not self._context.backends:
+            raise UsageError(f"--preset {preset.name}: --application-name is needed as well")
+        return compile_pool(preset, self._context, preset.name)
+
+    def _recognised(self) -> NoData | None:
+        """Takes the first preset of which the pages have what it needs."""
+        candidates = [preset for preset in POOLS if preset.backend is None]
+        wanted = {
+            p.name: _essentials(p, by_maximum=self._context.maximum is None) for p in candidates
+        }
+        answers = self._read([query for needed in wanted.values() for query in needed])
+        if isinstance(answers, NoData):
+            return answers
+        for preset in candidates:
+            needed = wanted[preset.name]
+            if needed and all(_is_there(answers[query.key]) for query in needed):
+                self._queries = self._compiled(preset)
+                return None
+        return NoData(
+            "no connection pool of a known kind is on the page: name another --metrics-url, a "
+            f"--preset ({', '.join(preset.name for preset in POOLS)}), or ask PostgreSQL itself "
+            "with --postgres"
+        )
+
+    def _read(self, queries: Sequence[SeriesQuery]) -> Mapping[str, MetricAnswer] | NoData:
+        """Answers of this moment; NoData as soon as one page is missing."""
+        now = self._ticks
+        self._scrape.read(queries, now, now, 1.0)  # makes them known, so that they are kept
+        self._ticks = now = now + 1.0
+        failures = self._scrape.poll(now)
+        if failures:
+            return NoData(f"{failures[0].url} cannot be read: {failures[0].why}")
+        return self._scrape.read(queries, now, now, 1.0)
+
+
+def place(url: str) -> str:
+    """How a page is called: its host and port.
+
+    Raises:
+        UsageError: it is no http or https URL.
+    """
+    try:
+        parts = urlsplit(url)
+        found = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname or "")
+    except ValueError:
+        parts, found = urlsplit(""), ""
+    if parts.scheme not in {"http", "https"} or not found or parts.username is not None:
+        raise UsageError(f"a page such as http://127.0.0.1:8080/metrics is expected, found {url!r}")
+    return found
+
+
+def _essentials(preset: PoolPreset, *, by_maximum: bool) -> list[SeriesQuery]:
+    """What must be there for it to be this preset; nothing: it cannot be recognised."""
+    if preset.maximum is None and by_maximum:
+        return []
+    parts = [preset.in_use, preset.idle, preset.maximum if by_maximum else None]
+    return [
+        SeriesQuery(f"{preset.name} {number}", selector, ("pod",), raw=True)
+        for number, selector in enumerate(parts)
+        if selector is not None
+    ]
+
+
+def _is_there(answer: MetricAnswer) -> bool:
+    """A gauge that is NaN is there, and its reading says so."""
+    return isinstance(answer, Found) or (isinstance(answer, NoData) and answer.why == NOT_NUMBERS)
+
+
+def _reading(
+    queries: PoolQueries, answers: Mapping[str, MetricAnswer], now: float
+) -> Reading | NoData:
+    """Pools that differ in any label are pools of their own, as for the operator."""
+    raw = answers_of(queries, answers)
+    assert isinstance(raw, PoolAnswers)  # noqa: S101 - of the queries of a pool
+    pools = pool_samples_of(raw, Rounds(now - 1.0, (now,)))
+    if not isinstance(pools.in_use, Found):
+        return NoData(pools.in_use.why)
+    in_use = pools.in_use.series
+    return Reading(
+        in_use={_name(series): series.points[-1][1] for series in in_use},
+        maximum=_maxima(in_use, pools.maximum),
+        waiting=_total(queries.waiting, answers),
+        timeouts=_total(queries.timeouts, answers),
+        files=_total(_FILES, answers),
+        memory=_total(_MEMORY, answers),
+        started={s.labels.get("pod", ""): s.points[-1][1] for s in _series(_STARTED, answers)},
+    )
+
+
+def _maxima(pools: Sequence[Series], maximum: MetricAnswer | float) -> dict[str, float]:
+    """By pool; a series without labels of the pools (one number for a server) holds for all."""
+    if isinstance(maximum, float | int):
+        return {_name(pool): float(maximum) for pool in pools}
+    limits = maximum.series if isinstance(maximum, Found) else ()
+    return {
+        _name(pool): limit.points[-1][1]
+        for pool in pools
+        for limit in limits
+        if limit.labels.items() <= pool.labels.items() and limit.points[-1][1] > 0
+    }
+
+
+def _series(query: SeriesQuery, answers: Mapping[str, MetricAnswer]) -> Sequence[Series]:
+    answer = answers[query.key]
+    return answer.series if isinstance(answer, Found) else ()
+
+
+def _total(query: SeriesQuery | None, answers: Mapping[str, MetricAnswer]) -> float | None:
+    if query is None or not (series := _series(query, answers)):
+        return None
+    return sum(one.points[-1][1] for one in series)
+
+
+def _name(series: Series) -> str:
+    return "/".join(value for _, value in sorted(series.labels.items()))

@@ -1,0 +1,1 @@
+"""Finds errors and risks in CanaryRelease files: `canary lint`."""

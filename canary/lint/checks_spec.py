@@ -1,0 +1,160 @@
+"""What a reviewer says of a spec alone. Pure."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from canary.api import CheckMoment, Metric, OnInconclusive, Path, Source, Spec, format_duration
+from canary.core.increments import Side
+from canary.errors import UsageError
+from canary.lint.rules import Finding, finding
+from canary.metrics.presets import RATIOS, Per
+from canary.metrics.queries import Context, compile_metric, counting_preset, preset_of
+from canary.routers.gateway_api import GRPC_ROUTE
+from canary.text.format import percent
+
+Check = Callable[[Spec], Iterator[Finding]]
+
+_FIRST, _LAST, _STEEP, _HIGH = 10, 20, 10, 25
+_MINIMUM, _INTERVAL, _SETTLE = 300.0, 5.0, 2.0
+_TIGHT = 2 / 3
+_TOLERANCE, _LIMIT, _FALSE_ALARM = 3.0, 0.2, 0.05
+_ANALYSIS = ("spec", "analysis")
+
+
+def risks_of(spec: Spec) -> list[Finding]:
+    """All that can be said without looking at anything else."""
+    return [found for check in CHECKS for found in check(spec)]
+
+
+def _steps(spec: Spec) -> Iterator[Finding]:
+    weights = [step.weight for step in spec.steps]
+    if weights[0] > _FIRST:
+        path = ("spec", "steps", 0, "weight")
+        said = f"the first step gives {weights[0]} % of the users to the new version"
+        yield finding("first-step-large", path, said)
+    for index in range(1, len(weights)):
+        before, after = weights[index - 1], weights[index]
+        if after > _STEEP * before and after > _HIGH:
+            path = ("spec", "steps", index, "weight")
+            yield finding("steep-step", path, f"the weight goes from {before} to {after} %")
+    if weights[-1] < _LAST:
+        path = ("spec", "steps", len(weights) - 1, "weight")
+        said = f"after {weights[-1]} % everybody gets the version"
+        yield finding("last-step-small", path, said)
+
+
+def _times(spec: Spec) -> Iterator[Finding]:
+    analysis, deadline = spec.analysis, spec.deadline
+    if spec.bake == 0:
+        yield finding("no-bake", ("spec", "bake"), "bake is 0s")
+    if analysis.min_duration < _MINIMUM:
+        said = f"minDuration is {format_duration(analysis.min_duration)}"
+        yield finding("min-duration-short", (*_ANALYSIS, "minDuration"), said)
+    needed = max(sum(step.duration for step in spec.steps), analysis.min_duration)
+    if needed > _TIGHT * deadline:
+        said = f"{format_duration(needed)} of {format_duration(deadline)} are spent on holding"
+        yield finding("deadline-tight", ("spec", "deadline"), said)
+    if analysis.no_data_timeout >= deadline:
+        said = f"noDataTimeout is {format_duration(analysis.no_data_timeout)}, the deadline "
+        said += format_duration(deadline)
+        yield finding("no-data-timeout-beyond-deadline", (*_ANALYSIS, "noDataTimeout"), said)
+    if spec.progress_deadline >= deadline:
+        said = f"progressDeadline is {format_duration(spec.progress_deadline)}, the deadline "
+        said += format_duration(deadline)
+        yield finding("progress-beyond-deadline", ("spec", "progressDeadline"), said)
+
+
+def _refusals(spec: Spec) -> Iterator[Finding]:
+    """A service that refuses everybody with 401 has no errors."""
+    metrics = spec.analysis.metrics
+    counted = [name for one in metrics if one.ratio and (name := one.ratio.preset)]
+    blind = [one.name for one in RATIOS if one.name in counted and one.client is not None]
+    if blind and not any(one.client_errors for one in metrics):
+        said = f"401, 403, 404 and other 4xx are no errors of the preset {blind[0]}"
+        yield finding("client-errors-unseen", (*_ANALYSIS, "metrics"), said)
+
+
+def _judging(spec: Spec) -> Iterator[Finding]:
+    analysis = spec.analysis
+    if spec.on_inconclusive is OnInconclusive.PROMOTE:
+        said = "onInconclusive is Promote"
+        yield finding("promote-without-evidence", ("spec", "onInconclusive"), said)
+    if not any(metric.ratio for metric in analysis.metrics):
+        said = "no metric is a ratio of requests"
+        yield finding("no-requests-judged", (*_ANALYSIS, "metrics"), said)
+    yield from _refusals(spec)
+    if analysis.false_positive_rate > _FALSE_ALARM:
+        said = f"falsePositiveRate is {percent(analysis.false_positive_rate)} of good releases"
+        yield finding("lax-threshold", (*_ANALYSIS, "falsePositiveRate"), said)
+    if analysis.source is Source.PROMETHEUS and analysis.interval < _INTERVAL:
+        said = f"interval is {format_duration(analysis.interval)}"
+        yield finding("interval-short", (*_ANALYSIS, "interval"), said)
+
+
+def _traffic(spec: Spec) -> Iterator[Finding]:
+    traffic = spec.traffic
+    if traffic.replicas is not None and spec.checks_at(CheckMoment.BEFORE_TRAFFIC):
+        said = "traffic is shared by number of pods, and there are checks before"
+        yield finding("checks-after-traffic", ("spec", "checks"), said)
+    if traffic.replicas is not None and spec.steps[0].weight < _FIRST:
+        said = f"traffic is shared by number of pods, and a step is {spec.steps[0].weight} %"
+        yield finding("weights-by-pods", ("spec", "steps", 0, "weight"), said)
+    if (traffic.istio or traffic.traefik) and traffic.propagation_delay < _SETTLE:
+        said = f"propagationDelay is {format_duration(traffic.propagation_delay)}"
+        yield finding("propagation-delay-none", ("spec", "traffic", "propagationDelay"), said)
+
+
+def _metrics(spec: Spec) -> Iterator[Finding]:
+    watched = max(sum(step.duration for step in spec.steps), spec.analysis.min_duration) + spec.bake
+    for index, metric in enumerate(spec.analysis.metrics):
+        path: Path = (*_ANALYSIS, "metrics", index)
+        if metric.tolerance is not None and metric.tolerance > _TOLERANCE:
+            said = f"{metric.name} may fail {metric.tolerance:g} times as often as stable"
+            yield finding("lax-threshold", (*path, "tolerance"), said)
+        if metric.is_request_share and metric.limit is not None and metric.limit > _LIMIT:
+            said = f"{metric.name} may fail {percent(metric.limit)} of the requests"
+            yield finding("lax-threshold", (*path, "limit"), said)
+        if metric.leak is not None and metric.leak.window > watched:
+            said = f"{metric.name}: the window is {format_duration(metric.leak.window)}, and "
+            said += f"the release is watched for {format_duration(watched)}"
+            yield finding("leak-window-long", (*path, "leak", "window"), said)
+        if metric.query is not None and "canary_pods" not in metric.query:
+            said = f"{metric.name} does not select the canary's pods"
+            yield finding("query-of-both", (*path, "query"), said)
+        if _misses_grpc_errors(spec, metric):
+            said = f"{metric.name}: the preset {metric.preset} sees no gRPC error"
+            yield finding("grpc-errors-unseen", (*path, metric.kind, "preset"), said)
+        if (trouble := _impossible(spec, metric)) is not None:
+            yield finding("metric-impossible", (*path, metric.kind), f"{metric.name}: {trouble}")
+
+
+def _misses_grpc_errors(spec: Spec, metric: Metric) -> bool:
+    gateway = spec.traffic.gateway_api
+    if gateway is None or gateway.kind != GRPC_ROUTE.kind.kind:
+        return False
+    try:
+        preset = counting_preset(metric)
+    except UsageError:
+        return False
+    return preset is not None and preset.http_only
+
+
+def _impossible(spec: Spec, metric: Metric) -> str | None:
+    """Why the operator could never ask for this metric, with names made up for what it knows."""
+    if metric.query is not None and spec.analysis.source is Source.SCRAPE:
+        return "only a Prometheus can answer a query, and source is scrape"
+    one_cluster = metric.preset == "envoy-gateway"
+    name = "any/rule/0/backend/0" if one_cluster else "any"
+    other = "any/rule/0/backend/1" if one_cluster else "any-canary"
+    pods = {Side.STABLE: ("any-1",), Side.CANARY: ("any-2",)}
+    context = Context("any", pods, {Side.STABLE: name, Side.CANARY: other})
+    try:
+        preset = preset_of(metric)
+        if spec.traffic.replicas is not None and preset and preset.per is Per.BACKEND:
+            return "without a router there are no backends that this preset could tell apart"
+        compile_metric(metric, context)
+    except UsageError as error:
+        return str(error)
+    return None
+
+
+CHECKS: Sequence[Check] = (_steps, _times, _judging, _traffic, _metrics)

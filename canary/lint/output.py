@@ -1,0 +1,92 @@
+"""Prints what a lint run found: lines, one JSON document, or SARIF."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+
+import typer
+
+from canary import __version__
+from canary.api import Loaded, Problem
+from canary.lint.review import Page, Risk
+from canary.lint.rules import RULES
+from canary.results.sarif import Finding, Level, sarif
+
+
+def print_findings(
+    output: str, pages: Sequence[Page], risks: Mapping[str, Sequence[Risk]], *, valid: bool
+) -> None:
+    """Print the findings on standard output; `output` is text, json or sarif."""
+    match output:
+        case "text":
+            for page in pages:
+                typer.echo("\n".join(_lines(page.loaded, risks[page.loaded.source])))
+        case "json":
+            files = [_as_json(page.loaded, risks[page.loaded.source]) for page in pages]
+            whole = {"schemaVersion": 1, "valid": valid, "files": files}
+            typer.echo(json.dumps(whole, indent=2, ensure_ascii=False))
+        case _:
+            typer.echo(_sarif(pages, risks), nl=False)
+
+
+def _sarif(pages: Sequence[Page], risks: Mapping[str, Sequence[Risk]]) -> str:
+
+    found = []
+    for page in pages:
+        file = page.loaded.source
+        for one in page.loaded.problems:
+            said = f"{one.where}: {one.message}"
+            found.append(Finding(file, one.line, one.column, "spec", said))
+        for risk in risks[file]:
+            place, rule = risk.place, risk.finding.rule
+            said = f"{place.where}: {place.message}"
+            level = Level(rule.level.value)
+            found.append(Finding(file, place.line, place.column, rule.id, said, level))
+    titles = {rule.id: rule.title for rule in RULES}
+    return sarif(found, __version__, titles | {"spec": "The file is not a valid CanaryRelease."})
+
+
+def _lines(loaded: Loaded, risks: Sequence[Risk]) -> Iterator[str]:
+    for release in loaded.releases:
+        count = sum(risk.release.metadata.name == release.metadata.name for risk in risks)
+        found = f", {count} {'risk' if count == 1 else 'risks'}" if count else ""
+        yield f"{loaded.source}: {release.metadata.name}: valid{found}"
+    yield from (f"{loaded.source}: {other}: skipped" for other in loaded.others)
+    for problem in loaded.problems:
+        place = f"{loaded.source}:{problem.line}:{problem.column}"
+        yield f"{place}: error: {problem.where}: {problem.message}"
+    for risk in risks:
+        place = f"{loaded.source}:{risk.place.line}:{risk.place.column}"
+        said = f"{risk.place.where}: {risk.place.message}"
+        yield f"{place}: {risk.level}: {said} [{risk.finding.rule.id}]"
+
+
+def _as_json(loaded: Loaded, risks: Sequence[Risk]) -> dict[str, object]:
+    return {
+        "file": loaded.source,
+        "valid": [
+            {"namespace": release.metadata.namespace, "name": release.metadata.name}
+            for release in loaded.releases
+        ],
+        "skipped": list(loaded.others),
+        "problems": [_problem(problem) for problem in loaded.problems],
+        "risks": [
+            _problem(risk.place)
+            | {
+                "message": risk.finding.message,
+                "remedy": risk.finding.rule.remedy,
+                "rule": risk.finding.rule.id,
+                "level": risk.level.value,
+                "query": risk.finding.query,
+            }
+            for risk in risks
+        ],
+    }
+
+
+def _problem(problem: Problem) -> dict[str, object]:
+    return {
+        "line": problem.line,
+        "column": problem.column,
+        "path": problem.where,
+        "message": problem.message,
+    }

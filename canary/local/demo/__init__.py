@@ -1,1 +1,0 @@
-"""The outage, replayed with real processes on one machine, with and without canary."""

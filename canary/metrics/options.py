@@ -1,0 +1,56 @@
+"""Builds the options of a Prometheus client from what a user typed, checked."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from canary.errors import UsageError
+from canary.metrics.prometheus import PrometheusOptions
+
+
+def options_of(
+    url: str | None, token: Path | None = None, ca: Path | None = None
+) -> PrometheusOptions | None:
+    """How to ask it; None where no address was given.
+
+    Raises:
+        UsageError: not a URL, or a file that cannot be read.
+    """
+    if url is None:
+        return None
+    return PrometheusOptions(
+        url=checked_url("--prometheus", url),
+        attempts=2,
+        bearer_token_file=readable("--prometheus-token-file", token),
+        ca_file=readable("--prometheus-ca-file", ca),
+    )
+
+
+def checked_url(flag: str, url: str) -> str:
+    """The URL as it is. Raises UsageError where it is none, or says a password."""
+    if "@" in url:
+        raise UsageError(
+            f"{flag}: an address without name and password is expected: they would be shown in "
+            "messages, and are not sent; give them in files"
+        )
+    if not _is_url(url):
+        raise UsageError(f"{flag}: http://HOST:PORT or https://… is expected, found {url!r}")
+    return url
+
+
+def _is_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        found = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # half an IPv6 address, a port that is no number
+        return False
+    return bool(found) and not any(one.isspace() for one in url)
+
+
+def readable(flag: str, path: Path | None) -> Path | None:
+    """The path as it is. Raises UsageError where it cannot be read now."""
+    if path is not None:
+        try:
+            path.read_bytes()
+        except OSError as error:
+            raise UsageError(f"{flag} {path} cannot be read: {error.strerror}") from error
+    return path

@@ -1,0 +1,145 @@
+"""The caches of all that releases are about, and the watches that keep them true."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from canary.errors import TransientError
+from canary.interfaces import Key
+from canary.kube.cache import Cache, Scope, trimmed
+from canary.kube.objects import (
+    AUTOSCALERS,
+    DEPLOYMENTS,
+    JOBS,
+    PODS,
+    RELEASES,
+    REPLICA_SETS,
+    SERVICES,
+    Kind,
+    Object,
+)
+from canary.kube.reflector import Reflector, Source
+from canary.kube.timing import Stopper, Timing
+from canary.kube.workloads.names import HOLD, annotations
+from canary.operator.release_index import ROUTES
+
+_log = logging.getLogger(__name__)
+
+WATCHED = (RELEASES, DEPLOYMENTS, REPLICA_SETS, PODS, SERVICES, AUTOSCALERS, JOBS)
+
+Changed = Callable[[Kind, Object | None, Object | None], None]
+
+
+@dataclass
+class Watches:
+    """One reflector per kind and namespace; `namespaces` empty means the whole cluster.
+
+    Kinds of routes that the cluster does not serve are left out of `kinds`.
+    """
+
+    source: Source
+    timing: Timing
+    kinds: Sequence[Kind]
+    namespaces: Sequence[str] = ()
+    reflectors: list[Reflector] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for kind in self.kinds:
+            for namespace in self.namespaces or ("",):
+                # A route's managedFields say who wrote its weights.
+                cache = Cache(Scope(kind, namespace), trim=_trim(kind))
+                self.reflectors.append(Reflector(self.source, cache, Stopper(self.timing)))
+
+    @property
+    def caches(self) -> list[Cache]:
+        """All of them."""
+        return [reflector.cache for reflector in self.reflectors]
+
+    @property
+    def synced(self) -> bool:
+        """Whether each has been listed once."""
+        return all(cache.synced.is_set() for cache in self.caches)
+
+    @property
+    def problems(self) -> list[str]:
+        """Why caches may be out of date."""
+        return [reflector.problem for reflector in self.reflectors if reflector.problem]
+
+    @property
+    def dead(self) -> list[str]:
+        """Watches whose thread has ended."""
+        return [
+            reflector.cache.scope.kind.plural
+            for reflector in self.reflectors
+            if not reflector.alive
+        ]
+
+    def start(self, changed: Changed) -> None:
+        """Begins; `changed` is called in the watches' threads with every change."""
+        for reflector in self.reflectors:
+            kind = reflector.cache.scope.kind
+            reflector.cache.on_change(_handler(changed, kind))
+            reflector.start()
+
+    def wait(self, seconds: float, stop: Callable[[], bool]) -> None:
+        """Until all are synced. Raises what keeps a cache from it, after so many seconds."""
+        timing = self.timing
+        end = timing.now() + seconds
+        for cache in self.caches:
+            while not cache.synced.wait(0.2) and not stop():
+                if timing.now() > end:
+                    # Asked once more by ourselves: the error says what is missing.
+                    self.source.listing(cache.scope.kind, cache.scope.namespace, {})
+                    what = cache.scope.kind.plural
+                    raise TransientError(f"the watch of {what} has not begun after {seconds:g} s")
+
+    def stop(self, seconds: float) -> None:
+        """Ends all watches."""
+        for reflector in self.reflectors:
+            if not reflector.stop(seconds):
+                _log.warning("the watch of %s did not end", reflector.cache.scope.kind.plural)
+
+    def keys(self) -> list[Key]:
+        """All CanaryReleases that there are, or that Deployments are marked with."""
+        found = {Key(_namespace(one), one["metadata"]["name"]) for one in self._all(RELEASES)}
+        for one in self._all(DEPLOYMENTS):
+            if (holder := annotations(one).get(HOLD)) is not None:
+                found.add(Key(_namespace(one), holder))
+        return sorted(found, key=lambda key: (key.namespace, key.name))
+
+    def _all(self, kind: Kind) -> Iterable[Object]:
+        for cache in self.caches:
+            if cache.scope.kind == kind:
+                yield from cache.list()
+
+
+def _namespace(item: Object) -> str:
+    return str(item["metadata"]["namespace"])
+
+
+def kinds_served(served: Callable[[Kind], bool]) -> tuple[Kind, ...]:
+    """What is watched: the routes' kinds only where the cluster has them."""
+    return (*WATCHED, *(kind for kind in ROUTES if served(kind)))
+
+
+def _trim(kind: Kind) -> Callable[[Object], Object] | None:
+    if kind in ROUTES:
+        return None
+    return _pod if kind == PODS else trimmed
+
+
+def _pod(pod: Object) -> Object:
+    """Of a pod its metadata, status and ports: the rest is most of it, and nobody reads it."""
+    spec: Mapping[str, list[Object]] = pod.get("spec") or {}
+    ports = [
+        {"name": one.get("name", ""), "ports": one.get("ports") or []}
+        for one in spec.get("containers") or ()
+    ]
+    return {**trimmed(pod), "spec": {"containers": ports}}
+
+
+def _handler(changed: Changed, kind: Kind) -> Callable[[Object | None, Object | None], None]:
+    def handle(old: Object | None, new: Object | None) -> None:
+        changed(kind, old, new)
+
+    return handle

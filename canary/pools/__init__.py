@@ -1,0 +1,1 @@
+"""Lists connection pools by how near they are to exhaustion: `canary pools`."""

@@ -1,0 +1,236 @@
+"""All connection pools that a Prometheus knows, and how near each is to its end."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from canary.core.increments import Grid, Side
+from canary.core.pools.detector import PoolPolicy
+from canary.core.pools.samples import PoolReading, PoolSeries, pool_samples
+from canary.core.pools.window import BLOCKS, Track
+from canary.core.rounds import Rounds
+from canary.core.sampling import PoolAnswers, pool_samples_of
+from canary.core.series import (
+    NOT_NUMBERS,
+    Found,
+    Matcher,
+    MatchOp,
+    MetricAnswer,
+    NoData,
+    Selector,
+    Series,
+    SeriesQuery,
+    Unavailable,
+)
+from canary.core.snapshot import PoolSamples
+from canary.errors import TransientError
+from canary.interfaces import MetricSource
+from canary.metrics.preset_groups import PoolPresetGroup, pool_preset_groups, service_and_version
+from canary.metrics.promql import one_of, vector_selector
+from canary.render.pools import PoolNow, by_nearness
+
+WINDOW = 600.0
+"""Seconds over which connections that are not given back are looked for."""
+STEP = 15.0
+_PLACE = frozenset({"namespace", "instance", "pod"})
+"""Labels that have columns of their own, or say nothing to people."""
+_LEAST = 5
+"""Blocks of the window: from fewer nothing is said about leaks."""
+_POLICY = PoolPolicy()
+
+
+def read_pools(source: MetricSource, now: float, namespace: str = "") -> tuple[PoolNow, ...]:
+    """Every pool that has values now, the nearest to its end first.
+
+    `now` in seconds since the epoch; `namespace` is a value of that label, none: all.
+
+    Raises TransientError when the source cannot be asked, or answers only in part.
+    """
+    step = STEP
+    end = source.settled(now)
+    grid = Grid(end - WINDOW - step, end, step)
+    where = (Matcher("namespace", MatchOp.EQUAL, namespace),) if namespace else ()
+    there = _present(source, end, where)
+    found: list[PoolNow] = []
+    for group in pool_preset_groups():
+        if group.in_use.metric in there:
+            found.extend(_group(source, group, grid, where))
+    return by_nearness(found)
+
+
+def _present(source: MetricSource, end: float, where: tuple[Matcher, ...]) -> frozenset[str]:
+    names = one_of(tuple(dict.fromkeys(group.in_use.metric for group in pool_preset_groups())))
+    conditions = (Matcher("__name__", MatchOp.REGEX, names), *where)
+    text = ",".join(f"{one.label}{one.op.value}{_quoted(one.value)}" for one in conditions)
+    # A source leaves out the label __name__, so the name is asked for as a label of its own.
+    named = f'label_replace({{{text}}}, "metric", "$1", "__name__", "(.+)")'
+    query = SeriesQuery("names", Selector("x"), (), promql=f"count by (metric) ({named})")
+    series = _series(source.read([query], end, end, 1.0)["names"])
+    return frozenset(one.labels["metric"] for one in series if "metric" in one.labels)
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def _series(answer: MetricAnswer) -> Sequence[Series]:
+    match answer:
+        case Found(series):
+            return series
+        case Unavailable(why):
+            raise TransientError(f"Prometheus cannot be asked: {why}")
+        case NoData(why, partial=True) if why != NOT_NUMBERS:
+            raise TransientError(f"some pools could not be read: {why}")
+        case NoData():
+            return ()
+
+
+def _group(
+    source: MetricSource, group: PoolPresetGroup, grid: Grid, where: tuple[Matcher, ...]
+) -> Iterator[PoolNow]:
+    by = (group.who, "namespace", "instance", *(() if group.backend else group.pools))
+    named = _selectors(group)
+    queries = [
+        SeriesQuery(key, Selector(one.metric, (*one.matchers, *where)), (group.who,), raw=True)
+        for key, one in named.items()
+    ]
+    answers = source.read(queries, grid.start, grid.end, grid.step)
+    present = _there_now(source, queries[0].selector, by, grid.end)
+    rounds = Rounds(grid.start, grid.times()[1:])
+    raw = _answers(group, by, answers)
+    sampled = pool_samples_of(raw, rounds)
+    odd = _not_numbers(raw.in_use, present)
+    for series in _series(sampled.in_use):
+        here = {name: value for name, value in series.labels.items() if name in by}
+        if here in present and not any(series.labels.items() <= one.items() for one in odd):
+            yield _pool(group, series, sampled, rounds)
+    yield from (_place(group, {k: v for k, v in one.items() if k in by}) for one in odd)
+
+
+def _not_numbers(
+    answer: MetricAnswer, present: Sequence[Mapping[str, str]]
+) -> Sequence[Mapping[str, str]]:
+    """Labels of the gauges that are NaN."""
+    if isinstance(answer, Found):
+        return answer.not_numbers
+    return present if isinstance(answer, NoData) and answer.why == NOT_NUMBERS else ()
+
+
+def _selectors(group: PoolPresetGroup) -> dict[str, Selector]:
+    """What is asked, by a name; first the connections in use."""
+    every = {
+        "in_use": group.in_use,
+        "idle": group.idle,
+        "maximum": group.maximum,
+        **{f"waiting{index}": one for index, one in enumerate(group.waiting)},
+        **{f"timeouts{index}": one for index, one in enumerate(group.timeouts)},
+        "hold": group.hold,
+    }
+    return {key: one for key, one in every.items() if one is not None}
+
+
+def _there_now(
+    source: MetricSource, selector: Selector, by: tuple[str, ...], end: float
+) -> list[Mapping[str, str]]:
+    """The labels of the pools that the last scrape still had, those that are NaN as well."""
+    text = f"count by ({', '.join(by)}) ({vector_selector(selector)})"
+    query = SeriesQuery("now", selector, by, promql=text)
+    return [one.labels for one in _series(source.read([query], end, end, 1.0)[query.key])]
+
+
+def _answers(
+    group: PoolPresetGroup, by: tuple[str, ...], answers: Mapping[str, MetricAnswer]
+) -> PoolAnswers:
+    def every(part: str) -> MetricAnswer | None:
+        """Of all selectors of this part: two presets may name it differently."""
+        mine = [one for key, one in answers.items() if key.rstrip("0123456789") == part]
+        found = tuple(series for one in mine for series in _series(one))
+        return Found(found) if found else (NoData("none") if mine else None)
+
+    return PoolAnswers(
+        answers["in_use"],
+        every("maximum") or NoData("none"),
+        by,
+        group.who,
+        lambda _: Side.STABLE,
+        every("idle"),
+        every("waiting"),
+        every("timeouts"),
+        every("hold"),
+        group.hold_unit,
+        apart=group.backend is None,
+    )
+
+
+def _pool(group: PoolPresetGroup, series: Series, sampled: PoolSamples, rounds: Rounds) -> PoolNow:
+    def own(answer: MetricAnswer | None) -> list[Series]:
+        """Of this pool: for a whole server where the labels are fewer."""
+        found = answer.series if isinstance(answer, Found) else ()
+        return [one for one in found if one.labels.items() <= series.labels.items()]
+
+    assert not isinstance(sampled.maximum, float)  # noqa: S101 - only a spec gives a number
+    maximum, waiting, timeouts = map(own, (sampled.maximum, sampled.waiting, sampled.timeouts))
+    hold = own(sampled.hold)
+    sides = PoolSeries(
+        in_use=[series],
+        maximum=maximum,
+        label=group.who,
+        side_of=lambda _: Side.STABLE,
+        waiting=waiting,
+        timeouts=timeouts,
+        hold=hold,
+        hold_unit=group.hold_unit,
+    )
+    readings = [one for sample in pool_samples(sides, (), rounds) for one in sample.readings]
+    held, empty_in = _leak(readings) if hold else (None, None)
+    return replace(
+        _place(group, series.labels),
+        in_use=series.points[-1][1],
+        maximum=_last(maximum) or None,
+        waiting=_last(waiting),
+        timeouts=sum(one.timeouts or 0.0 for one in readings) if timeouts else None,
+        held=held,
+        empty_in=empty_in,
+    )
+
+
+def _place(group: PoolPresetGroup, labels: Mapping[str, str]) -> PoolNow:
+    """Whose pool it is; nothing is known of its figures."""
+    who = labels.get(group.who, "")
+    service, version = service_and_version(who)
+    return PoolNow(
+        preset=group.name,
+        namespace=labels.get("namespace", ""),
+        service=service,
+        version=version if who else "",
+        pod=labels.get("instance", "") if group.backend else who or labels.get("instance", ""),
+        pool="/".join(value for name, value in labels.items() if value and name not in _PLACE),
+    )
+
+
+def _last(found: Iterable[Series]) -> float | None:
+    return next((one.points[-1][1] for one in found if one.points), None)
+
+
+def _leak(readings: Sequence[PoolReading]) -> tuple[float | None, float | None]:
+    """Connections that are held beyond what comes back, and seconds until none is left.
+
+    There is an end only where more are held than `leak` connections and than chance explains, and
+    where they have become more from one half of the window to the other.
+    """
+    track = Track("", first=0.0)
+    for reading in readings:
+        track = track.read(reading, 0.0, WINDOW / BLOCKS)
+    look = track.look(len(track.blocks))
+    if look is None or len(track.blocks) < _LEAST:
+        return None, None
+    half = len(track.blocks) // 2
+    old, new = track.look(half, half), track.look(half)
+    if old is None or new is None or not track.maximum:
+        return look.residual, None
+    leaks = look.residual > max(_POLICY.leak_connections, _POLICY.noise * look.error)
+    rises = new.residual - old.residual > _POLICY.noise * math.hypot(old.error, new.error)
+    if not (leaks and rises):
+        return look.residual, None
+    return look.residual, max(track.maximum - track.in_use, 0.0) / track.slope()

@@ -1,0 +1,120 @@
+"""What `canary pools` shows: a picture on a terminal, lines in a pipe, a document for machines."""
+
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from threading import Event
+from typing import NoReturn
+
+import typer
+from rich.console import Console
+from rich.live import Live
+
+from canary.clock import now
+from canary.errors import ExitCode, TransientError
+from canary.metrics.preset_groups import pool_preset_groups
+from canary.metrics.prometheus import Prometheus, PrometheusOptions
+from canary.pools.reader import read_pools
+from canary.render.documents import As
+from canary.render.documents import document as printed
+from canary.render.pools import HEADS, PoolNow, PoolsView, document, plain, row
+from canary.render.releases import table, widths_of
+from canary.text.format import time_of_day
+
+Look = Callable[[], tuple[PoolNow, ...]]
+
+
+def shown(options: PrometheusOptions, namespace: str, form: As) -> ExitCode:
+    """Looks once. Raises TransientError when Prometheus cannot be asked."""
+    with closing(Prometheus(options)) as source:
+        at = now()
+        found = read_pools(source, at, namespace)
+    if form is not As.TEXT:
+        typer.echo(printed(form, document(found, at)), nl=False)
+    elif found:
+        _print(found, _title(found, namespace))
+    if not found:
+        typer.echo(f"canary: {_nothing(options, namespace)}", err=True)
+    if silent := sum(one.in_use is None for one in found):
+        typer.echo(
+            f"canary: the gauges of {silent} of {len(found)} pools are NaN, so nothing is known of "
+            "these; look at what exports them",
+            err=True,
+        )
+    return ExitCode.OK if found else ExitCode.INCONCLUSIVE
+
+
+def watched(options: PrometheusOptions, namespace: str, interval: float) -> NoReturn:
+    """Looks every `interval` seconds, until interrupted; an outage of Prometheus is said, once."""
+    console, pause = Console(highlight=False), Event()
+    with closing(Prometheus(options)) as source:
+
+        def look() -> tuple[PoolNow, ...]:
+            return read_pools(source, now(), namespace)
+
+        if console.is_terminal and not console.is_dumb_terminal:
+            _live(console, look, pause, (namespace, interval))
+        _lines(look, pause, interval)
+
+
+def _print(found: Sequence[PoolNow], title: str) -> None:
+    console = Console(highlight=False)
+    if console.is_terminal and not console.is_dumb_terminal:
+        console.print(PoolsView(found, title))
+    else:
+        typer.echo("\n".join(plain(found)))
+
+
+def _live(console: Console, look: Look, pause: Event, how: tuple[str, float]) -> NoReturn:
+    namespace, interval = how
+    found: tuple[PoolNow, ...] = ()
+    title = "No connection pools yet"
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        while True:
+            trouble = ""
+            try:
+                found = look()
+                title = f"{_title(found, namespace)} · {time_of_day(now())}"
+            except TransientError as error:
+                trouble = str(error)
+            live.update(PoolsView(found, title, whole=False, trouble=trouble), refresh=True)
+            pause.wait(interval)
+
+
+def _lines(look: Look, pause: Event, interval: float) -> NoReturn:
+    """A line for each pool that has changed; the time stands first."""
+    known: dict[tuple[str, ...], list[str]] = {}
+    widths: list[int] = []
+    told = ""
+    while True:
+        try:
+            found, trouble = look(), ""
+        except TransientError as error:
+            found, trouble = (), str(error)
+        if trouble and trouble != told:
+            typer.echo(f"canary: {trouble}", err=True)
+        told = trouble
+        cells = [row(one) for one in found]
+        changed = [[time_of_day(now()), *one] for one in cells if known.get(tuple(one[:6])) != one]
+        known |= {tuple(one[:6]): one for one in cells}
+        lines = changed if widths or not changed else [["TIME", *HEADS], *changed]
+        if lines:
+            widths = widths_of(lines, widths)
+            typer.echo("\n".join(table(lines, widths)))
+            sys.stdout.flush()
+        pause.wait(interval)
+
+
+def _title(found: Sequence[PoolNow], namespace: str) -> str:
+    one = len(found) == 1
+    where = f" in namespace {namespace}" if namespace else ""
+    return f"{len(found)} connection pool{'' if one else 's'}{where}, the nearest to its end first"
+
+
+def _nothing(options: PrometheusOptions, namespace: str) -> str:
+    presets = ", ".join(name for group in pool_preset_groups() for name in group.presets)
+    where = f" with namespace={namespace!r}" if namespace else ""
+    return (
+        f"no connection pool{where} has metrics at {options.url}; these exporters are known: "
+        f"{presets}"
+    )

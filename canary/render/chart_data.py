@@ -1,0 +1,172 @@
+"""What is drawn of a timeline: weight, errors, pools and evidence, each as lines of a panel."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from canary.render.bars import POOL_LIMIT
+from canary.render.downsample import Point
+from canary.render.timeline import Evidence, Moment, Numbers, Timeline
+from canary.text.format import amount, percent
+
+Json = dict[str, Any]
+
+MOST_POOLS = 24
+"""Lines; beyond, only the fullest instances are drawn."""
+DASHES = ("solid", "dash", "dot", "dashdot")
+NICE = (0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25)
+"""Distances of ticks on an axis of shares."""
+FLOOR, CEILING = 0.01, 1000.0
+"""Evidence is drawn between these multiples of its threshold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a panel: `points` in seconds and in the panel's own unit."""
+
+    name: str
+    points: list[Point]
+    colour: str
+    dash: str = "solid"
+    width: float = 1.8
+    stepped: bool = False
+    words: Callable[[float], str] = percent
+    """How a value is said when the reader points at it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One of the charts above each other."""
+
+    title: str
+    height: int
+    """Pixels."""
+    axis: Json
+    lines: list[Line]
+    limit: float | None = None
+    """Where a dashed line is drawn, with `limit_words` on it."""
+    limit_words: str = ""
+
+
+def panels(timeline: Timeline) -> list[Panel]:
+    """All panels for which there is something to draw, top to bottom."""
+    if not timeline.moments:
+        return []
+    made = (_weight(timeline), _errors(timeline), _pools(timeline), _evidence(timeline))
+    return [panel for panel in made if panel.lines]
+
+
+def called(timeline: Timeline) -> str:
+    """What the new version is to its readers: nobody calls it a canary without canary."""
+    return "canary" if timeline.guarded else "new version"
+
+
+def _weight(timeline: Timeline) -> Panel:
+    points: list[Point] = [(m.time, m.weight / 100) for m in timeline.moments]
+    line = Line("weight", points, "canary", width=2.4, stepped=True)
+    axis = _shares(1.0)
+    return Panel(f"Traffic to the {called(timeline)}", 120, axis, [line])
+
+
+def _shares(highest: float) -> Json:
+    """An axis from 0 to a share of `highest`, with about four round ticks."""
+    step = next(nice for nice in NICE if nice * 4 >= highest)
+    ticks = [step * number for number in range(math.ceil(highest / step - 1e-9) + 1)]
+    words = [percent(tick) for tick in ticks]
+    return {"range": [-highest / 30, highest * 1.08], "tickvals": ticks, "ticktext": words}
+
+
+def _errors(timeline: Timeline) -> Panel:
+    """Both versions' share of failed requests."""
+    sides: tuple[tuple[str, Callable[[Moment], Numbers], float], ...] = (
+        ("stable", lambda moment: moment.stable, 1.6),
+        ("canary", lambda moment: moment.canary, 2.4),
+    )
+    names = {"stable": "stable", "canary": called(timeline)}
+    drawn = [
+        Line(f"failed, {names[side]}", _ratios(timeline, numbers), side, width=width)
+        for side, numbers, width in sides
+    ]
+    lines = [line for line in drawn if any(value is not None for _, value in line.points)]
+    highest = max((v for line in lines for _, v in line.points if v is not None), default=0.0)
+    return Panel("Failed requests", 150, _shares(max(highest, 0.01)), lines)
+
+
+def _ratios(timeline: Timeline, numbers: Callable[[Moment], Numbers]) -> list[Point]:
+    return [(moment.time, _share_of(numbers(moment).error_ratio)) for moment in timeline.moments]
+
+
+def _share_of(ratio: float | None) -> float | None:
+    """What a scrape in mid-request makes more than all is all; what is no number is a gap."""
+    return min(ratio, 1.0) if ratio is not None and math.isfinite(ratio) else None
+
+
+def instances(timeline: Timeline) -> list[tuple[str, str]]:
+    """`(side, instance)` of all pools, in the order in which they appeared, stable first."""
+    seen = dict.fromkeys((p.side, p.instance) for m in timeline.moments for p in m.pools)
+    return sorted(seen, key=lambda key: key[0] != "stable")
+
+
+def _pools(timeline: Timeline) -> Panel:
+    """A line per instance; the fullest ones where there are too many to tell apart."""
+    looks = [{(p.side, p.instance): p.share for p in m.pools} for m in timeline.moments]
+    every = instances(timeline)
+    fullest = sorted(every, key=lambda key: -max(look.get(key, 0.0) for look in looks))
+    shown = set(fullest[:MOST_POOLS])
+    placed = {side: [key for key in every if key[0] == side] for side, _ in every}
+    lines = [
+        Line(
+            key[1],
+            [(m.time, look.get(key)) for m, look in zip(timeline.moments, looks, strict=True)],
+            "canary" if key[0] == "canary" else "stable",
+            DASHES[placed[key[0]].index(key) % len(DASHES)],
+        )
+        for key in every
+        if key in shown
+    ]
+    left_out = len(every) - len(lines)
+    title = "Connections in use" + (f" (the {MOST_POOLS} fullest)" if left_out else "")
+    axis = _shares(1.0)
+    return Panel(title, 190, axis, lines, POOL_LIMIT, "limit")
+
+
+def _evidence(timeline: Timeline) -> Panel:
+    """A line per metric as a multiple of its own threshold, on a log scale."""
+    looks = [{e.metric: e for e in m.evidence} for m in timeline.moments]
+    metrics = list(dict.fromkeys(name for look in looks for name in look))
+    lines = [
+        Line(
+            f"evidence, {metric}",
+            [
+                (m.time, _multiple(look.get(metric)))
+                for m, look in zip(timeline.moments, looks, strict=True)
+            ],
+            f"metric{index % 4}",
+            DASHES[index % len(DASHES)],
+            width=2.2,
+            words=_of_threshold,
+        )
+        for index, metric in enumerate(metrics)
+    ]
+    highest = max((v for line in lines for _, v in line.points if v is not None), default=1.0)
+    top = max(math.log10(highest), 0.0) + 0.3
+    axis = {
+        "type": "log",
+        "range": [math.log10(FLOOR) - 0.05, top],
+        "tickvals": [0.01, 0.1, 1, 10, 100, 1000],
+        "ticktext": ["1 %", "10 %", "100 %", "× 10", "× 100", "× 1000"],
+    }
+    return Panel("Evidence, share of threshold", 170, axis, lines, 1.0, "roll back")
+
+
+def _multiple(evidence: Evidence | None) -> float | None:
+    if evidence is None or not evidence.threshold > 0 or math.isnan(evidence.value):
+        return None
+    return min(max(evidence.value / evidence.threshold, FLOOR), CEILING)
+
+
+def _of_threshold(multiple: float) -> str:
+    if multiple <= FLOOR:
+        return "1 % of the threshold, or less"
+    return f"{amount(multiple * 100)} % of the threshold"

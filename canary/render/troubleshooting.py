@@ -1,0 +1,42 @@
+"""Where to look next, reason by reason: commands to paste. Pure."""
+
+from collections.abc import Iterator, Sequence
+
+from canary.api import LookAt
+from canary.render.release_view import Sight
+
+
+def looks(sight: Sight, pods: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """`(command, what it shows)`; `pods` are names of the canary's pods that are there now."""
+    here, target = f"-n {sight.namespace}", sight.spec.target.name
+    match sight.status.reason.info.look_at:
+        case LookAt.CANARY_PODS if pods:
+            chosen = "-l canary-controller.dev/role=canary"
+            yield f"kubectl describe pods {here} {chosen}", "why the canary's pods are not ready"
+        case LookAt.CANARY_PODS:
+            events = f"kubectl get events {here} --sort-by=.lastTimestamp"
+            yield events, "what happened to the canary's pods in the last hour"
+        case LookAt.CRASHED_PODS if pods:
+            yield f"kubectl logs {here} {pods[0]} --previous", "the log before the last crash"
+        case LookAt.CHECK_JOBS:
+            yield f"kubectl get jobs {here} -l canary-controller.dev/check", "the checks' Jobs"
+        case LookAt.DEPLOYMENTS:
+            yield f"kubectl get deployments {here}", "which Deployments there are"
+        case LookAt.TARGET:
+            yield f"kubectl describe deployment {target} {here}", "what the target waits for"
+        case LookAt.ROUTE:
+            yield f"kubectl get {_route(sight)} {here} -o yaml", "the route as it is now"
+        case LookAt.DOCTOR:
+            yield "canary doctor", "what is missing, with the remedy for each"
+        case LookAt.SUSPEND:
+            patch = '--type=merge -p \'{"spec":{"suspend":false}}\''
+            yield f"kubectl patch canaryrelease {sight.name} {here} {patch}", "start the release"
+        case _:
+            pass
+
+
+def _route(sight: Sight) -> str:
+    routes = sight.spec.traffic.each
+    if routes:
+        return " ".join(f"{route.kind.lower()}/{route.name}" for route in routes)
+    return f"deployment {sight.spec.target.name}-canary"

@@ -1,0 +1,1 @@
+"""Reads a release of the past again for its incident report: `canary report`."""

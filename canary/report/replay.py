@@ -1,0 +1,168 @@
+"""A release once more, as the judge saw it: the same fold over what Prometheus kept of it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from math import ceil
+
+from canary.analyze.evaluation import Fold, State
+from canary.analyze.evaluation import Span as Range
+from canary.api import Intent, MetricStatus
+from canary.core.increments import Side, Tick
+from canary.core.sampling import Sampled
+from canary.core.series import Found, MetricAnswer, Series, Unavailable
+from canary.core.snapshot import PoolSamples, RatioSamples, Route, Wish
+from canary.errors import TransientError
+from canary.interfaces import MetricSource, Workload
+from canary.observe import read_samples
+from canary.render.incident import AFTER, BEFORE, Span, moment
+from canary.render.timeline import Decision, Evidence, Moment, Numbers, Pool
+
+WINDOW = 30.0
+"""Seconds over which rates and shares are shown: scrapes are often further apart than looks."""
+LOOKS = 400
+"""Moments of a report, at most: more would not be seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The release and its surroundings as they are now."""
+
+    wish: Wish
+    workload: Workload
+    route: Route | None
+    now: float
+    """Seconds since the epoch."""
+
+
+def replayed(
+    seen: Seen, shown: Span, source: MetricSource, found: Sequence[Decision]
+) -> list[Moment]:
+    """What could be seen of the release, and the evidence as it grew.
+
+    Raises:
+        TransientError: the monitoring system could not be asked.
+    """
+    history = read_history(seen, shown, source)
+    times = _times(history.span, shown)
+    ticks = _ticks(history, times[0])
+    said = evidence_at(history, shown, times)
+    moments = []
+    for before, time in pairwise(times):
+        numbers = {side: _numbers(ticks, side, (before, time), shown.began) for side in Side}
+        moments.append(
+            moment(
+                time - shown.began,
+                found,
+                canary=numbers[Side.CANARY],
+                stable=numbers[Side.STABLE],
+                pools=tuple(_pools(history.samples.by_metric, time)),
+                evidence=tuple(map(_evidence, said[time])),
+            )
+        )
+    return moments
+
+
+def read_history(seen: Seen, shown: Span, source: MetricSource) -> Fold:
+    """All of the release's metrics, read once. Raises TransientError."""
+    analysis, now = seen.wish.spec.analysis, seen.now
+    end = min((shown.ended if shown.ended is not None else now) + AFTER, now)
+    span = Range.of(shown.began, end, analysis.interval)
+    # While it was under way stable was beside it, whatever it is now.
+    status = seen.wish.status.model_copy(update={"intent": Intent.ADVANCE})
+    wish = replace(seen.wish, status=status)
+    release = (wish, seen.workload, seen.route)
+    samples = read_samples(source, release, (span.since, span.end))
+    _raise_unavailable(samples.by_metric)
+    return Fold(analysis, span, samples, _ready_since(seen.workload, shown))
+
+
+def _ready_since(workload: Workload, shown: Span) -> dict[str, float | None]:
+    """A canary pod that is gone, or came later, is not cold for ever."""
+    stable = workload.target.pods if workload.target else ()
+    canary = workload.canary.pods if workload.canary else ()
+    known = {pod.name: pod.ready_since for pod in stable}
+    return known | dict.fromkeys((pod.name for pod in canary), shown.began)
+
+
+def evidence_at(
+    history: Fold, shown: Span, times: Sequence[float]
+) -> dict[float, tuple[MetricStatus, ...]]:
+    """What was said at each time (ascending, seconds); after the release's end nothing is new."""
+    said: tuple[MetricStatus, ...] = ()
+    state: State | None = None
+    at, by_time = history.span.since, {}
+    for time in times:
+        if shown.began <= time and (shown.ended is None or time <= shown.ended) and time > at:
+            state, result = history.to(state, at, time)
+            said, at = result.metrics, time
+        by_time[time] = said
+    return by_time
+
+
+def _times(span: Range, shown: Span) -> list[float]:
+    """From shortly before the release on, thinned out."""
+    times = [time for time in span.grid.times() if time >= shown.began - BEFORE - span.step]
+    return times[:: ceil(len(times) / LOOKS)] if times else [span.end]
+
+
+def _raise_unavailable(by_metric: Mapping[str, Sampled]) -> None:
+    for one in by_metric.values():
+        answer = one.ticks if isinstance(one, RatioSamples) else one
+        answer = answer.in_use if isinstance(answer, PoolSamples) else answer
+        if isinstance(answer, Unavailable):
+            raise TransientError(f"the monitoring could not be asked: {answer.why}")
+
+
+def _series(answer: MetricAnswer | float) -> tuple[Series, ...]:
+    return answer.series if isinstance(answer, Found) else ()
+
+
+def _ticks(history: Fold, since: float) -> tuple[Tick, ...]:
+    """Of the first metric that counts requests."""
+    by_metric = history.samples.by_metric.values()
+    ticks = next((one.ticks for one in by_metric if isinstance(one, RatioSamples)), ())
+    return tuple(one for one in ticks if one.end > since) if isinstance(ticks, tuple) else ()
+
+
+def _numbers(
+    ticks: Sequence[Tick], side: Side, between: tuple[float, float], began: float
+) -> Numbers:
+    before, time = min(between[0], between[1] - WINDOW), between[1]
+    now = [tick for tick in ticks if before < tick.end <= time]
+    total, bad = sum(tick.total(side) for tick in now), sum(tick.bad(side) for tick in now)
+    since = [tick for tick in ticks if began < tick.end <= time]
+    return Numbers(
+        requests_per_second=total / max(time - before, 1.0),
+        error_ratio=bad / total if total else None,
+        total=sum(tick.total(side) for tick in since),
+        bad=sum(tick.bad(side) for tick in since),
+    )
+
+
+def _pools(by_metric: Mapping[str, Sampled], time: float) -> Iterator[Pool]:
+    for one in by_metric.values():
+        if not isinstance(one, PoolSamples):
+            continue
+        for series in _series(one.in_use):
+            name = series.labels.get(one.label, "")
+            side, value = one.side_of(name), _at(series, time)
+            if side is not None and value is not None:
+                yield Pool(name, side, value, _maximum(one, name, time))
+
+
+def _maximum(pool: PoolSamples, name: str, time: float) -> float:
+    if isinstance(pool.maximum, float | int):
+        return float(pool.maximum)
+    mine = (one for one in _series(pool.maximum) if one.labels.get(pool.label, "") == name)
+    return next((value for one in mine if (value := _at(one, time)) is not None), 0.0)
+
+
+def _at(series: Series, time: float) -> float | None:
+    """What was scraped last before a time, if that was lately."""
+    recent = (value for at, value in reversed(series.points) if time - WINDOW < at <= time)
+    return next(recent, None)
+
+
+def _evidence(one: MetricStatus) -> Evidence:
+    return Evidence(one.name, one.verdict, one.evidence, one.threshold, one.message)

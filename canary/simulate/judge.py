@@ -1,0 +1,84 @@
+"""The judge of a simulated release: its engines, fed directly. Pure.
+
+Verdicts are those of `canary.core.analysis`; the evidence is the same as through samples, in a
+hundredth of the time, and a test holds the two against each other.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from canary.api import Analysis
+from canary.core.analysis import AnalysisInput, AnalysisResult, MetricResult, pool, ratio
+from canary.core.analysis.result import combine
+from canary.core.evidence import Interval, Judge, RatioPolicy
+from canary.core.evidence.assessment import assess_judge
+from canary.core.pools.detector import PoolPolicy, PoolState
+from canary.core.pools.detector import fold as fold_pool
+from canary.core.pools.samples import PoolSample
+from canary.core.pools.verdict import assess as assess_pool
+from canary.simulate.scenario import Counts, Service, poisson
+
+
+@dataclass(slots=True)
+class Engines:
+    """The judge of one release; `faulty` is the one ratio metric that sees the fault."""
+
+    analysis: Analysis
+    judges: dict[str, tuple[RatioPolicy, Judge]]
+    pools: dict[str, tuple[PoolPolicy, PoolState, bool]]
+    faulty: str | None
+    seen: float | None = None
+
+    @classmethod
+    def of(cls, analysis: Analysis, faulty: str | None, holds: Mapping[str, bool]) -> "Engines":
+        """New ones. `holds`: for each pool metric, whether its exporter tells hold times."""
+        given = AnalysisInput(analysis, 0.0, 0.0)
+        judges = {
+            metric.name: (policy, Judge(policy))
+            for metric in analysis.metrics
+            if metric.is_request_share
+            for policy in (ratio.policy_of(metric, given),)
+        }
+        pools = {
+            metric.name: (pool.policy_of(metric, given), PoolState(), holds[metric.name])
+            for metric in analysis.metrics
+            if metric.pool is not None
+        }
+        return cls(analysis, judges, pools, faulty)
+
+    def take(self, start: float, end: float, counts: Counts, service: Service, pods: int) -> None:
+        """One interval."""
+        if counts.canary:
+            self.seen = end
+        for name, (_, judge) in self.judges.items():
+            one = counts if name == self.faulty else _as_good(counts, service)
+            judge.step(Interval(start, end, one.canary, one.canary_bad, one.stable, one.stable_bad))
+        for name, (policy, state, holds) in self.pools.items():
+            if pods:
+                readings = service.readings(end - start, counts, pods, holds=holds)
+                sample = PoolSample(end, readings, counts.canary, counts.stable)
+                state = fold_pool(state, policy, (sample,))  # noqa: PLW2901 - the next state
+                self.pools[name] = (policy, state, holds)
+
+    def result(self, now: float, judged_from: float) -> AnalysisResult:
+        """What the analysis says of what was counted so far."""
+        given = AnalysisInput(self.analysis, now, judged_from)
+        found: list[MetricResult] = []
+        for metric in self.analysis.metrics:
+            if metric.is_request_share:
+                policy, judge = self.judges[metric.name]
+                said = assess_judge(judge, policy, bounds=False)
+                found.append(ratio.result_of(metric, said, given, self.seen))
+            else:
+                pool_policy, state, _ = self.pools[metric.name]
+                found.append(pool.result_of(metric, assess_pool(state, pool_policy)))
+        return replace(combine(given, found), until=now)
+
+
+def _as_good(counts: Counts, service: Service) -> Counts:
+    """The same requests, as another metric sees them: it has no fault."""
+
+    def bad(total: int) -> int:
+        return min(total, poisson(total * service.scenario.stable, service.random))
+
+    return Counts(counts.canary, bad(counts.canary), counts.stable, bad(counts.stable))

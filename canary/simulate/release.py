@@ -1,0 +1,186 @@
+"""One simulated release: the operator's own rules and its own judge, on a service that is made up.
+
+Pure. A person's approval comes at once, pods are ready at once, the router obeys at once, and
+checks before traffic pass.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from random import Random
+
+from canary.api import Intent, Metric, Reason, Release, Spec, Status
+from canary.core.analysis.result import NOT_ANALYZED, AnalysisResult
+from canary.core.plan import Action, EnsureCanary, SetWeight
+from canary.core.rollout import canary_replicas, decide
+from canary.core.snapshot import Canary, Pod, Route, Snapshot, Target, Wish
+from canary.metrics.queries import pool_preset
+from canary.simulate.judge import Engines
+from canary.simulate.scenario import Counts, Scenario, Service
+
+HISTORY = 3600.0
+"""Seconds of stable's past that the judge has read when a release begins."""
+_COARSE = 30.0
+_SOON = 0.01
+_LONGEST = 3600.0
+
+
+class End(StrEnum):
+    """How a simulated release ends."""
+
+    ROLLED_BACK = "rolled back"
+    PROMOTED = "promoted"
+    PAUSED = "paused"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """One release: how, when (seconds after its first traffic), at which weight, at what cost."""
+
+    end: End
+    reason: Reason
+    at: float
+    weight: int
+    bad: int
+    """Bad requests that the canary served."""
+
+
+def simulated(spec: Spec, scenario: Scenario, faulty: str | None, seed: str) -> Ended:
+    """One release from its first traffic to its end; the same seed gives the same one."""
+    return _Course.of(spec, scenario, faulty, seed).run()
+
+
+def at_weight(
+    spec: Spec, scenario: Scenario, faulty: str | None, weight: int, seed: str
+) -> Ended | None:
+    """A release that stays at one weight, and when it fails; None: not within an hour."""
+    course = _Course.of(spec, scenario, faulty, seed)
+    course.weight = weight
+    course.pods = canary_replicas(scenario.replicas, weight)
+    step = spec.analysis.interval
+    while course.now < _LONGEST:
+        course.wait(step)
+        said = course.engines.result(course.now, 0.0)
+        if said.failed:
+            reason = said.reason or Reason.ABOVE_LIMIT
+            return Ended(End.ROLLED_BACK, reason, course.now, weight, course.bad)
+    return None
+
+
+def simulable(spec: Spec) -> tuple[Spec, tuple[str, ...]]:
+    """The spec without what nobody can simulate, and the names of the metrics that were left out.
+
+    Raises ValueError when no metric is left.
+    """
+    analysis = spec.analysis
+    kept = tuple(metric for metric in analysis.metrics if metric.kind != "query")
+    if not kept:
+        raise ValueError("only the user's own queries are measured: nothing can be simulated")
+    steps = tuple(step.model_copy(update={"approval": False}) for step in spec.steps)
+    alone = analysis.model_copy(update={"metrics": kept})
+    changes = {"analysis": alone, "steps": steps, "checks": (), "notify": ()}
+    left = tuple(metric.name for metric in analysis.metrics if metric not in kept)
+    return spec.model_copy(update=changes), left
+
+
+def _holds(metrics: tuple[Metric, ...]) -> Mapping[str, bool]:
+    return {
+        metric.name: pool_preset(metric.pool.preset).hold is not None
+        for metric in metrics
+        if metric.pool is not None
+    }
+
+
+@dataclass(slots=True)
+class _Course:
+    """A release under way; times are seconds, 0 is when it was applied."""
+
+    spec: Spec
+    service: Service
+    engines: Engines
+    status: Status
+    now: float = 0.0
+    weight: int = 0
+    pods: int = 0
+    began: float = 0.0
+    served: Counts = field(default_factory=lambda: Counts(0, 0, 0, 0))
+    bad: int = 0
+    first: float | None = None
+
+    @classmethod
+    def of(cls, spec: Spec, scenario: Scenario, faulty: str | None, seed: str) -> "_Course":
+        """At its beginning, with stable's history read."""
+        analysis = spec.analysis
+        release = Release(template="new", started_at=0.0, replicas=scenario.replicas)
+        status = Status(intent=Intent.ADVANCE, stable_hash="old", release=release)
+        service = Service(scenario, Random(seed))  # noqa: S311 - simulated requests, no secrets
+        engines = Engines.of(analysis, faulty, _holds(analysis.metrics))
+        for number in range(round(HISTORY / _COARSE)):
+            start = number * _COARSE - HISTORY
+            counts = service.serve(_COARSE, 0.0, 0)
+            engines.take(start, start + _COARSE, counts, service, 0)
+        return cls(spec, service, engines, status)
+
+    def run(self) -> Ended:
+        """Pass after pass, as the operator does them."""
+        while True:
+            weight = self.weight
+            plan = decide(self._snapshot(), self._result())
+            self.status = plan.status
+            for action in plan.actions:
+                self._act(action)
+            if (end := self._end()) is not None:
+                at = self.now - (self.first or self.now)
+                return Ended(end, self.status.reason, at, weight, self.bad)
+            self.wait(max(plan.requeue_after or 0.0, _SOON))
+
+    def _end(self) -> End | None:
+        release = self.status.release
+        match self.status.intent:
+            case Intent.ROLL_BACK:
+                return End.ROLLED_BACK
+            case Intent.PROMOTE:
+                return End.PROMOTED
+            case _:
+                return End.PAUSED if release is None or release.pause else None
+
+    def _result(self) -> AnalysisResult:
+        release = self.status.release
+        if release is None or release.judged_from is None:
+            return NOT_ANALYZED
+        return self.engines.result(self.now, release.judged_from)
+
+    def _snapshot(self) -> Snapshot:
+        replicas = self.service.scenario.replicas
+        pods = tuple(Pod(f"canary-{number}", ready=True) for number in range(self.pods))
+        return Snapshot(
+            self.now,
+            Wish("simulated", "simulated", 1, self.spec, self.status, ""),
+            Target(replicas, "new", "old", held=True),
+            Canary("new", self.pods, pods) if self.pods else None,
+            Route(self.weight, confirmed=True, at_rest=self.weight == 0),
+        )
+
+    def _act(self, action: Action) -> None:
+        match action:
+            case SetWeight(weight):
+                self.weight = weight
+                self.first = self.now if self.first is None and weight else self.first
+            case EnsureCanary(_, replicas):
+                self.pods = replicas
+            case _:
+                pass
+
+    def wait(self, seconds: float) -> None:
+        """Time passes; at the end of each interval the judge gets what was counted in it."""
+        until = self.now + seconds
+        step = self.spec.analysis.interval
+        while self.now < until:
+            end = min(until, self.began + step)
+            counts = self.service.serve(end - self.now, self.weight / 100, self.pods)
+            self.served = self.served.plus(counts)
+            self.bad += counts.canary_bad
+            self.now = end
+            if end >= self.began + step:
+                self.engines.take(self.began, end, self.served, self.service, self.pods)
+                self.began, self.served = end, Counts(0, 0, 0, 0)

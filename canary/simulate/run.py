@@ -1,0 +1,94 @@
+"""`canary simulate`: as many releases as were asked for, or as there is time for."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from canary.api import Spec
+from canary.api.messages import unknown
+from canary.errors import UsageError
+from canary.simulate.release import Ended, at_weight, simulable, simulated
+from canary.simulate.scenario import Scenario
+from canary.simulate.summary import Forecast, Step
+
+PER_STEP = 50
+"""Releases at each step's weight: they show which step sees the fault, no more."""
+_SHARES = (0.4, 0.4, 0.2)
+"""Of the time: for the fault, for good releases, for single steps."""
+_REDRAW = 0.2
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """What is to be simulated."""
+
+    spec: Spec
+    left_out: tuple[str, ...]
+    scenario: Scenario
+    faulty: str | None
+    runs: int
+    seed: int
+
+    @classmethod
+    def of(
+        cls, spec: Spec, scenario: Scenario, metric: str | None, runs: int, seed: int
+    ) -> "Simulation":
+        """Checked. Raises UsageError for a metric that is not there or cannot be simulated."""
+        try:
+            plain, left = simulable(spec)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        ratios = [one.name for one in plain.analysis.metrics if one.is_request_share]
+        if metric is not None and metric not in ratios:
+            raise UsageError(f"--metric: {unknown('ratio metric', metric, ratios)}")
+        if not ratios and not scenario.leak:
+            raise UsageError("no metric of the file counts errors: give --leak, or add a ratio")
+        faulty = metric or (ratios[0] if ratios else None)
+        return cls(plain, left, scenario, faulty, runs, seed)
+
+    def run(self, seconds: float) -> tuple[Forecast, float]:
+        """Everything, within about so many seconds; also how long it took."""
+        began = time.perf_counter()
+        faulty = self._releases("fault", self.scenario, seconds * _SHARES[0])
+        good = self._releases("good", self.scenario.good, seconds * _SHARES[1])
+        left = seconds * _SHARES[2] / len(self.spec.steps)
+        steps = [self._step(index, left) for index in range(len(self.spec.steps))]
+        forecast = Forecast(self.spec, self.scenario, faulty, good, steps, self.runs, self.left_out)
+        return forecast, time.perf_counter() - began
+
+    def _releases(self, kind: str, scenario: Scenario, seconds: float) -> list[Ended]:
+        def one(number: int) -> Ended:
+            return simulated(self.spec, scenario, self.faulty, f"{self.seed}-{kind}-{number}")
+
+        return list(_within(one, self.runs, seconds, f"releases ({kind})"))
+
+    def _step(self, index: int, seconds: float) -> Step:
+        step = self.spec.steps[index]
+
+        def one(number: int) -> Ended | None:
+            seed = f"{self.seed}-step-{index}-{number}"
+            return at_weight(self.spec, self.scenario, self.faulty, step.weight, seed)
+
+        runs = min(self.runs, PER_STEP)
+        ended = tuple(_within(one, runs, seconds, f"at {step.weight} %"))
+        return Step(step.weight, step.duration, ended)
+
+
+def _within(one: Callable[[int], _T], runs: int, seconds: float, what: str) -> Iterator[_T]:
+    """At least one, then more until the time is over; a terminal sees how far it is."""
+    began = drawn = time.perf_counter()
+    shown = sys.stderr.isatty()
+    for number in range(runs):
+        yield one(number)
+        now = time.perf_counter()
+        if shown and now - drawn > _REDRAW:
+            drawn = now
+            sys.stderr.write(f"\r\x1b[K{what}: {number + 1} of {runs}")
+            sys.stderr.flush()
+        if now - began > seconds:
+            break
+    if shown:
+        sys.stderr.write("\r\x1b[K")

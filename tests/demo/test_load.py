@@ -1,0 +1,97 @@
+"""The load generator is open-loop: what a server does, does not change what is sent."""
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+from canary.demo.load.schedule import Profile, arrivals
+from canary.demo.load.tally import Record
+
+
+def run_load(url: str, profile: Profile) -> list[Record]:
+    """One second of it against a server that never answers; gives up after 0.3 s each."""
+    command = [sys.executable, "-m", "canary.demo.load.generator", "--url", url, "--seconds", "1"]
+    options = ["--rate", str(profile.rate), "--seed", str(profile.seed), "--timeout", "0.3"]
+    ran = subprocess.run([*command, *options], capture_output=True, text=True, check=True)
+    return [Record.from_json(line) for line in ran.stdout.splitlines()]
+
+
+def test_arrival_times_do_not_depend_on_responses():
+    """A server that never answers gets every request of the schedule, and each of them counts."""
+    profile = Profile(60, seed=4)
+    with socket.create_server(("127.0.0.1", 0), backlog=500) as silent:
+        records = run_load(f"http://127.0.0.1:{silent.getsockname()[1]}", profile)
+    due = len(list(arrivals(profile, 1)))
+    assert records[-1].kind == "summary"
+    assert records[-1].sent == due == records[-1].failed
+    assert records[-1].statuses == {"timeout": due}
+    assert records[-1].p50_ms >= 299
+    assert sum(record.sent for record in records[:-1]) == due
+
+
+def test_a_server_that_is_not_there_is_counted_as_refused():
+    """It is a failure of every request, not of the load generator."""
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        url = f"http://127.0.0.1:{gone.getsockname()[1]}"
+    summary = run_load(url, Profile(20, seed=1))[-1]
+    assert summary.sent == summary.statuses["refused"] > 0
+
+
+def test_a_wrong_rate_is_an_error_of_usage():
+    """Exit code 2 and a sentence, no traceback."""
+    command = [
+        sys.executable,
+        "-m",
+        "canary.demo.load.generator",
+        "--url",
+        "http://x",
+        "--rate",
+        "0",
+    ]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 2
+    assert "a rate must be more than 0" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+@contextmanager
+def refusing() -> Iterator[tuple[str, list[str]]]:
+    """A server that answers 503 and remembers whom it was asked for."""
+    hosts: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            hosts.append(self.headers["Host"])
+            self.send_error(503)
+
+        def do_GET(self):
+            self.do_POST()
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", hosts
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_each_failed_request_is_named_and_the_host_is_the_one_asked_for():
+    """Behind a gateway the host decides who answers; a line per failure says when and how."""
+    command = [sys.executable, "-m", "canary.demo.load.generator", "--seconds", "1", "--rate", "20"]
+    with refusing() as (url, hosts):
+        options = ["--url", url, "--host", "auth.example", "--failures"]
+        ran = subprocess.run([*command, *options], capture_output=True, text=True, check=True)
+    lines = [json.loads(line) for line in ran.stdout.splitlines()]
+    failures = [line for line in lines if line["kind"] == "failure"]
+    assert len(failures) == lines[-1]["sent"] == len(hosts) > 0
+    assert {line["status"] for line in failures} == {"503"}
+    assert set(hosts) == {"auth.example"}
