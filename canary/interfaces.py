@@ -1,6 +1,6 @@
 """The outside world as Protocols of at most four methods: the reconcile path knows nothing else.
 
-`tests/world.py` implements them in memory, `canary.local` over processes on one machine, and a
+`tests/world.py` implements them in memory, `canary.demo` over processes on one machine, and a
 cluster implements them over the API server. One contract test runs on each.
 """
 

@@ -37,13 +37,13 @@ COMMANDS: Final = {
     "status": "status",
     "explain": "explain",
     "report": "report",
-    "promote": "requests",
-    "pause": "requests",
-    "resume": "requests",
-    "abort": "requests",
-    "retry": "requests",
-    "undo": "requests",
-    "restart": "requests",
+    "promote": "release_commands",
+    "pause": "release_commands",
+    "resume": "release_commands",
+    "abort": "release_commands",
+    "retry": "release_commands",
+    "undo": "release_commands",
+    "restart": "release_commands",
 }
 """Each command's module in canary.cli; its function has the command's name."""
 SYNONYMS: Final = {"list": "get"}

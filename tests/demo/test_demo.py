@@ -129,7 +129,7 @@ def test_wrong_input_costs_no_minutes(
 
 def release_file(change: Callable[[str], str], directory: Path) -> str:
     """The built-in release, changed."""
-    path = Path("canary/local/demo/release.yaml").resolve()
+    path = Path("canary/demo/release.yaml").resolve()
     copy = directory / "release.yaml"
     copy.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
     return str(copy)

@@ -3,15 +3,6 @@ from collections.abc import Iterator
 import pytest
 
 from tests.metrics.lab import Lab
-from tests.metrics.servers import Server
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    """A scripted HTTP server on loopback."""
-    one = Server()
-    yield one
-    one.close()
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from canary.cli.times import moment
+from canary.analyze.time_range import moment
 from canary.errors import UsageError
 from canary.text.format import short_time
 
