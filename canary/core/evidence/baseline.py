@@ -36,7 +36,7 @@ class Clumps:
 
     def dispersion(self) -> float:
         """Variance of errors per block over that of single, independent ones (≥ 1)."""
-        return max(1.0, self._squares / self._rates) if self._rates > 0.0 else 1.0
+        return self._squares / self._rates if self._squares > self._rates > 0.0 else 1.0
 
     def dump(self) -> list[float]:
         """All of it as numbers."""
@@ -153,41 +153,37 @@ class Baseline:
                 bound = (last_bad - cum_bad[first]) / total
         return bound
 
-    def dispersion(self) -> float:
-        """Variance of stable's errors over that of single, independent ones (≥ 1)."""
-        return self._clumps().dispersion()
+    def clump_and_dispersion(self) -> tuple[float, float]:
+        """Size of clumps of errors, on the high side; 0: too few seen to say.
 
-    def _clumps(self) -> Clumps:
-        """By block or by window of an incident: where the clumps are larger."""
-        blocks, windows = self._blocks, self._windows
-        if windows.pairs >= _PAIRS_NEEDED and windows.dispersion() > blocks.dispersion():
-            return windows
-        return blocks
-
-    def _spread(self, clumps: Clumps, deviations: float) -> float:
-        clump = clumps.dispersion()
-        bad = max(self._cum_bad[-1], 1.0)
-        return clump * (1.0 + deviations * math.sqrt(2.0 / max(clumps.pairs, 1) + clump / bad))
+        And the variance of stable's errors over that of single, independent ones (≥ 1). Both by
+        block or by window of an incident: where the clumps are larger.
+        """
+        clumps, dispersion = self._blocks, self._blocks.dispersion()
+        if self._windows.pairs >= _PAIRS_NEEDED:
+            in_windows = self._windows.dispersion()
+            if in_windows > dispersion:
+                clumps, dispersion = self._windows, in_windows
+        bad = self._cum_bad[-1]
+        if clumps.pairs < _PAIRS_NEEDED or bad < _CLUMPS_NEEDED * dispersion:
+            return 0.0, dispersion
+        return _on_the_high_side(dispersion, 1.5, clumps.pairs, bad), dispersion
 
     def clump(self) -> float:
-        """Size of clumps of errors, on the high side; 0: too few seen to say."""
+        """Size of clumps; 0: too few seen to say."""
         return self.clump_and_dispersion()[0]
-
-    def clump_and_dispersion(self) -> tuple[float, float]:
-        """As `clump` and `dispersion`."""
-        clumps = self._clumps()
-        dispersion = clumps.dispersion()
-        if clumps.pairs < _PAIRS_NEEDED or self._cum_bad[-1] < _CLUMPS_NEEDED * dispersion:
-            return 0.0, dispersion
-        return self._spread(clumps, 1.5), dispersion
 
     def clump_or(self, cautious: float) -> float:
         """Size of clumps; where it is not known, at least `cautious`."""
-        return self.clump() or max(cautious, 1.5 * self.dispersion())
+        clump, dispersion = self.clump_and_dispersion()
+        return clump or max(cautious, 1.5 * dispersion)
 
     def clump_for_promotion(self) -> float:
         """Size of clumps that promotion reckons with: 1 for a stable without any error."""
-        return self._spread(self._blocks, 0.3) if self._cum_bad[-1] > 0.0 else 1.0
+        blocks, bad = self._blocks, self._cum_bad[-1]
+        if bad <= 0.0:
+            return 1.0
+        return _on_the_high_side(blocks.dispersion(), 0.3, max(blocks.pairs, 1), max(bad, 1.0))
 
     def dump(self) -> list[float]:
         """All of it as numbers, but for `dump_windows`."""
@@ -218,3 +214,8 @@ class Baseline:
         known, since, total, bad = (next(numbers, 0.0) for _ in range(4))
         self._open = (since, total, bad) if known else None
         self._windows.load(numbers)
+
+
+def _on_the_high_side(dispersion: float, deviations: float, pairs: int, bad: float) -> float:
+    """A dispersion measured with so many pairs and bad requests, plus standard errors of it."""
+    return dispersion * (1.0 + deviations * math.sqrt(2.0 / pairs + dispersion / bad))

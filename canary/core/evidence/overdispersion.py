@@ -101,7 +101,7 @@ def tolerated_odds(tolerance: float, baseline: Baseline, now: float, floor: floa
     return max(tolerance, 1.0 + floor / baseline.bound(now))
 
 
-def null_shares(odds: float, block: Interval) -> tuple[float, tuple[tuple[float, float], ...]]:
+def null_shares(odds: float, block: Interval) -> tuple[float, Sequence[tuple[float, float]]]:
     """Bad canary requests, and (errors, largest chance that one is the canary's) per stratum.
 
     Strata without errors or with requests on one side only teach nothing and are left out.
@@ -113,4 +113,4 @@ def null_shares(odds: float, block: Interval) -> tuple[float, tuple[tuple[float,
             bad += canary_bad
             weight = odds * canary
             nulls.append((canary_bad + stable_bad, weight / (weight + stable)))
-    return bad, tuple(nulls)
+    return bad, nulls

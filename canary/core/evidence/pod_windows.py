@@ -145,6 +145,7 @@ class PodWindows:
         "_judged_seconds",
         "_judging",
         "_known",
+        "_known_bad",
         "_known_requests",
         "_open",
         "_part",
@@ -161,7 +162,6 @@ class PodWindows:
         self._clean = state.clean
         self._clean_requests = state.clean_requests
         self._bins = {(b.bad, b.whole): (b.windows, b.requests) for b in state.bins}
-        self._known, self._known_requests = self._sums()
         self._wealth = list(state.wealth)
         self._earlier = list(state.earlier or state.wealth)
         self._seen = state.seen
@@ -276,34 +276,32 @@ class PodWindows:
             if side and n > 0.0
         ]
         # Where nothing of stable's is added any more its last hour is kept as it is.
+        self._fade(0.5 ** (length / _HALF_LIFE) if stable else 1.0)
         if stable:
-            self._fade(0.5 ** (length / _HALF_LIFE))
             self._seen += min(length, _HALF_LIFE)
             self._remember(stable, length, summed=(False, "") in self._open)
-            self._known, self._known_requests = self._sums()
         if not canary:
             return False
         self._bet(canary, length, policy)
         return True
 
-    def _sums(self) -> tuple[float, float]:
-        """Past windows of stable's pods and the requests in them, faded."""
-        windows, requests = self._clean, self._clean_requests
-        for more, more_requests in self._bins.values():
-            windows += more
-            requests += more_requests
-        return windows, requests
-
     def _fade(self, by: float) -> None:
+        """Lets the past count less, and adds it up: `_known` and what goes with it."""
         self._compared *= by
         self._seen *= by
         self._clean *= by
         self._clean_requests *= by
-        self._bins = {
-            key: (windows * by, requests * by)
-            for key, (windows, requests) in self._bins.items()
-            if windows * by > _FORGOTTEN
-        }
+        known, known_requests, known_bad = self._clean, self._clean_requests, 0.0
+        bins = {}
+        for key, (windows, requests) in self._bins.items():
+            faded = windows * by
+            if faded > _FORGOTTEN:
+                bins[key] = faded, requests * by
+                known += faded
+                known_requests += requests * by
+                known_bad += key[0] * faded
+        self._bins = bins
+        self._known, self._known_requests, self._known_bad = known, known_requests, known_bad
 
     def _remember(
         self, stable: Sequence[tuple[float, float]], length: float, *, summed: bool
@@ -311,18 +309,19 @@ class PodWindows:
         for total, bad in stable:
             if bad <= 0.0:
                 # A long interval without an error is as many clean windows.
-                self._clean += max(1.0, min(length, _HALF_LIFE) / self._seconds)
+                windows = max(1.0, min(length, _HALF_LIFE) / self._seconds)
+                self._clean += windows
                 self._clean_requests += total
+                self._known += windows
+                self._known_requests += total
                 continue
             excess = bad - self._usual_bad(total) if summed else 0.0
-            if excess > 0.0:
-                self._add(_bin(excess), total, whole=True)
-            else:
-                self._add(_bin(bad), total, whole=False)
-
-    def _add(self, bad: float, total: float, *, whole: bool) -> None:
-        windows, requests = self._bins.get((bad, whole), (0.0, 0.0))
-        self._bins[bad, whole] = (windows + 1.0, requests + total)
+            key = (_bin(excess), True) if excess > 0.0 else (_bin(bad), False)
+            windows, requests = self._bins.get(key, (0.0, 0.0))
+            self._bins[key] = windows + 1.0, requests + total
+            self._known += 1.0
+            self._known_requests += total
+            self._known_bad += key[0]
 
     def _usual_bad(self, total: float) -> float:
         """So many bad requests are no surprise at stable's mean rate; what is more is one pod's.
@@ -330,12 +329,9 @@ class PodWindows:
         Of a sum over ten pods the canary would keep a tenth of each error. But a hiccup belongs
         to one pod, and the canary's would have it whole.
         """
-        windows, requests, bad = self._clean, self._clean_requests, 0.0
-        for (each, _), (count, those) in self._bins.items():
-            windows, requests, bad = windows + count, requests + those, bad + each * count
-        if windows < _KNOWN:
+        if self._known < _KNOWN:
             return math.inf
-        mean = bad / requests * total
+        mean = self._known_bad / self._known_requests * total
         return mean + 3.0 * math.sqrt(mean) + 3.0
 
     def _bet(
@@ -348,14 +344,12 @@ class PodWindows:
         bad = (parts for _, parts in canary)
         self._recent = (*self._recent, tuple(map(sum, zip(*bad, strict=True))))[-_REMEMBERED:]
         self._compared += len(canary)
-        means = [0.0] * _SCORES
-        for total, parts in canary:
-            for i, e in enumerate(self._window(total, parts, policy)):
-                means[i] += e / len(canary)
+        every = zip(*[self._window(total, parts, policy) for total, parts in canary], strict=True)
+        means = [sum(e_values) / len(canary) for e_values in every]
         before = [wealth + supply for wealth in self._wealth]
-        growth = [1.0 - f + f * e for e in means for f in _STAKES]
-        self._wealth = list(map(mul, before, growth))
-        if max(growth) > 1.0:
+        self._wealth = list(map(mul, before, [1.0 - f + f * e for e in means for f in _STAKES]))
+        # Windows without errors never gain.
+        if any(self._recent[-1]):
             self._hold_back(before, supply, alone=policy.alone)
         self._earlier = before
 
@@ -365,7 +359,7 @@ class PodWindows:
         if alone or not _lasts(self._recent):
             gain = 1.0 + self._known / self._compared
         self._wealth = [
-            min(_MOST, wealth, max(had, gain * (earlier + supply)))
+            wealth if wealth <= had else min(_MOST, wealth, max(had, gain * (earlier + supply)))
             for wealth, had, earlier in zip(self._wealth, before, self._earlier, strict=True)
         ]
 
@@ -383,9 +377,11 @@ class PodWindows:
         # Both are thinned to as many requests as the one with fewer has.
         size = min(total, self._known_requests / count / policy.tolerance)
         kept = size / total
+        wanted = policy.tolerance * size
         past = [
-            (x, windows, 1.0 if whole else min(1.0, policy.tolerance * size * windows / requests))
-            for (x, whole), (windows, requests) in self._bins.items()
+            # `min` would take longer than all else here.
+            (x, windows, wanted * windows / n if wanted * windows < n and not whole else 1.0)
+            for (x, whole), (windows, n) in self._bins.items()
         ]
         values = []
         log1p, exp = math.log1p, math.exp
@@ -395,7 +391,7 @@ class PodWindows:
             others = self._clean * exp(-own)
             for x, windows, q in past:
                 power = x * log1p(more * q) - own
-                others += windows * exp(min(_LARGEST, power))
+                others += windows * exp(power if power < _LARGEST else _LARGEST)  # noqa: FURB136 — as above
             values.append((count + 1.0) / (others + 1.0))
         if bad <= 0.0:
             return [*values, *_NOTHING]
