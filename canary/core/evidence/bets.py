@@ -166,7 +166,6 @@ class Bets:
 
 
 def _grown(wealth: list[float], pending: float, factors: Sequence[float]) -> list[float]:
-    # Without max and min, which would take longer than the rest of it.
     return [
         grown if (grown := (m + pending) * e) < MOST else MOST
         for m, e in zip(wealth, factors, strict=True)

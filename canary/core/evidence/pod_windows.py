@@ -49,7 +49,7 @@ windows would be clean and e below 1: what was won would be lost again.
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from operator import mul
+from operator import add, mul
 from typing import NamedTuple
 
 from canary.core.evidence.policy import Interval, RatioPolicy
@@ -70,6 +70,8 @@ _NOTHING = (0.0,) * len(_BOUNDED)
 _LARGEST = 700.0
 _WEIGHTS = (0.25, 0.5, 0.15, 0.05, 0.05)
 _STAKES = (0.3, 0.7)
+_STAKED = tuple((1.0 - stake, stake) for stake in _STAKES)
+"""Of each stake, what is kept back and what is staked."""
 _SHARES = tuple(weight / len(_STAKES) for weight in _WEIGHTS for _ in _STAKES)
 _SCORES = len(_THETAS) + len(_BOUNDED)
 _MOST_BOUNDED = 3.0
@@ -210,7 +212,7 @@ class PodWindows:
         if self._seconds <= 0.0:
             return _MOST
         value: float = sum(map(mul, _SHARES, self._wealth))
-        return min(_MOST, value)
+        return value if value < _MOST else _MOST
 
     @property
     def enough(self) -> float:
@@ -341,15 +343,17 @@ class PodWindows:
         if self._judged_seconds < _SUPPLY_SECONDS:
             supply = _SUPPLY * length / _SUPPLY_SECONDS
         self._judged_seconds += length
-        bad = (parts for _, parts in canary)
-        self._recent = (*self._recent, tuple(map(sum, zip(*bad, strict=True))))[-_REMEMBERED:]
-        self._compared += len(canary)
-        every = zip(*[self._window(total, parts, policy) for total, parts in canary], strict=True)
-        means = [sum(e_values) / len(canary) for e_values in every]
+        pods, bad, sums = len(canary), canary[0][1], self._window(*canary[0], policy)
+        for total, parts in canary[1:]:
+            bad = list(map(add, bad, parts))
+            sums = list(map(add, sums, self._window(total, parts, policy)))
+        means = [e / pods for e in sums]
+        self._recent = (*self._recent, tuple(bad))[-_REMEMBERED:]
+        self._compared += pods
         before = [wealth + supply for wealth in self._wealth]
-        self._wealth = list(map(mul, before, [1.0 - f + f * e for e in means for f in _STAKES]))
+        self._wealth = list(map(mul, before, [rest + f * e for e in means for rest, f in _STAKED]))
         # Windows without errors never gain.
-        if any(self._recent[-1]):
+        if any(bad):
             self._hold_back(before, supply, alone=policy.alone)
         self._earlier = before
 
@@ -379,7 +383,6 @@ class PodWindows:
         kept = size / total
         wanted = policy.tolerance * size
         past = [
-            # `min` would take longer than all else here.
             (x, windows, wanted * windows / n if wanted * windows < n and not whole else 1.0)
             for (x, whole), (windows, n) in self._bins.items()
         ]
@@ -391,7 +394,7 @@ class PodWindows:
             others = self._clean * exp(-own)
             for x, windows, q in past:
                 power = x * log1p(more * q) - own
-                others += windows * exp(power if power < _LARGEST else _LARGEST)  # noqa: FURB136 — as above
+                others += windows * exp(power if power < _LARGEST else _LARGEST)
             values.append((count + 1.0) / (others + 1.0))
         if bad <= 0.0:
             return [*values, *_NOTHING]

@@ -66,8 +66,9 @@ class RatioPolicy:
         a percent more means nothing, and ruling it out would take hundreds of thousands of them.
         With a tolerance of 1.5 it is 30 % then, and with stable at 0.1 % it is 0.6 %.
         """
-        relative = 0.0 if self.limit is not None else (self.tolerance - 1.0) * stable
-        return stable + max(self.smallest_regression, relative)
+        if self.limit is not None:
+            return stable + self.smallest_regression
+        return stable + max(self.smallest_regression, (self.tolerance - 1.0) * stable)
 
     def after_promotion(self) -> Self:
         """The same policy when only the new version is left: three times its past is too bad."""

@@ -59,17 +59,15 @@ class Promotion:
             return
         else:
             # A quarter of a standard error below: luck in the estimate must not pass a regression.
-            stable = max(0.0, recent_bad - math.sqrt(recent_bad) * 0.25) / recent
-            limit = 1.0 if policy.limit is None else policy.limit
-            if block.stable_bad > limit * block.stable_total:
+            stable = (recent_bad - math.sqrt(recent_bad) * 0.25) / recent
+            if policy.limit is not None and block.stable_bad > policy.limit * block.stable_total:
                 return
-        total, bad = block.canary_total, block.canary_bad
-        self.seconds += min(block.end - block.start, _LONGEST)
+        start, end, total, bad = block[:4]
+        gross, unhealthy = _GROSS_RATIO * stable + policy.smallest_regression, policy.unhealthy
+        self.seconds += end - start if end - start < _LONGEST else _LONGEST
         self._bad += bad
         self._small += total * policy.too_bad(stable)
-        self._gross += total * max(
-            policy.unhealthy, _GROSS_RATIO * stable + policy.smallest_regression
-        )
+        self._gross += total * (gross if gross > unhealthy else unhealthy)
 
     def small_regression_excluded(self, baseline: Baseline, policy: RatioPolicy) -> bool:
         """The promotion test proper, with enough time under traffic."""
