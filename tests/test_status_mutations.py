@@ -118,7 +118,7 @@ def test_abort_and_deletion_work_whatever_the_status(number: int):
     assert is_safe(deleted), deleted.trail[-8:]
 
 
-@pytest.mark.parametrize(
+UNREADABLE = pytest.mark.parametrize(
     "judge",
     [
         pytest.param({"version": 9, "metrics": {"errors": 1}}, id="written by a newer operator"),
@@ -127,6 +127,9 @@ def test_abort_and_deletion_work_whatever_the_status(number: int):
         pytest.param([1, 2, 3], id="something else"),
     ],
 )
+
+
+@UNREADABLE
 def test_a_burning_canary_with_unreadable_judge_state_is_rolled_back_by_its_metrics(judge: object):
     """The judge reads the range again from the release's start; a condition says so."""
     memory = world_with(STATUS | {"judge": judge})
@@ -140,6 +143,74 @@ def test_a_burning_canary_with_unreadable_judge_state_is_rolled_back_by_its_metr
     memory.run(120)
     assert memory.status.phase is Phase.ROLLED_BACK
     assert memory.status.history[0].reason in {Reason.WORSE_THAN_STABLE, Reason.CANARY_OUTAGE, Reason.ABOVE_LIMIT}  # fmt: skip
+
+
+def unreadable(version: Version, judge: object, intent: Intent = Intent.ADVANCE) -> Memory:
+    """A release that has had traffic for a while, whose judge's state nobody can read."""
+    memory = Memory(versions={"v2": version})
+    memory.run(20)
+    memory.deploy("v2")
+    while memory.status.judge is None or memory.status.intent is not intent:
+        memory.step()
+    broken = json.loads(memory.status.model_dump_json(by_alias=True)) | {"judge": judge}
+    memory.status = read_status(broken)
+    assert isinstance(memory.status.judge, UnreadableState)
+    return memory
+
+
+WORSE = {Reason.WORSE_THAN_STABLE, Reason.ABOVE_LIMIT}
+
+
+@UNREADABLE
+@pytest.mark.parametrize(
+    ("version", "reasons"),
+    [
+        pytest.param(Version(crashes=True), {Reason.CRASH_LOOPING}, id="crash loop"),
+        pytest.param(Version(errors=1.0), {Reason.CANARY_OUTAGE}, id="outage"),
+        pytest.param(Version(errors=0.05), WORSE, id="5 % errors"),
+    ],
+)
+def test_what_protects_runs_with_unreadable_judge_state(
+    judge: object, version: Version, reasons: set[Reason]
+) -> None:
+    """The fault is found by the same rule as ever, and no weight is added until it is read again."""
+    memory = unreadable(version, judge)
+    memory.monitoring, weight = "down", memory.weight or 0
+    memory.run(30)
+    assert (memory.weight or 0) <= weight
+    memory.monitoring = "up"
+    memory.run(400, until=Phase.ROLLED_BACK)
+    assert memory.status.history[0].reason in reasons, memory.trail[-8:]
+    assert is_safe(memory)
+
+
+@UNREADABLE
+def test_pods_that_crash_are_found_while_nothing_can_be_read(judge: object) -> None:
+    """Neither the state nor the metrics: the pods themselves are enough."""
+    memory = unreadable(Version(crashes=True), judge)
+    memory.monitoring = "down"
+    memory.run(120, until=Phase.ROLLED_BACK)
+    assert memory.status.history[0].reason is Reason.CRASH_LOOPING
+    assert is_safe(memory)
+
+
+@UNREADABLE
+@pytest.mark.parametrize("monitoring", ["up", "silent", "down"])
+def test_people_take_a_release_back_with_unreadable_judge_state(
+    judge: object, monitoring: str
+) -> None:
+    """Abort and deletion need no metrics, and a rollback that has begun is carried to its end."""
+    aborted, deleted = unreadable(Version(), judge), unreadable(Version(), judge)
+    rolling = unreadable(Version(errors=0.9), judge, Intent.ROLL_BACK)
+    aborted.monitoring = deleted.monitoring = rolling.monitoring = monitoring
+    aborted.ask(Verb.ABORT)
+    deleted.deleting_since = deleted.time
+    for memory in (aborted, deleted, rolling):
+        memory.run(60)
+        assert is_safe(memory), memory.trail[-8:]
+    assert aborted.status.history[0].reason is Reason.ABORTED
+    assert rolling.status.phase is Phase.ROLLED_BACK
+    assert deleted.gone
 
 
 def test_a_good_release_with_unreadable_judge_state_catches_up_and_is_promoted():
