@@ -1,4 +1,13 @@
-"""What is known of stable: its rate, never too low, and how its errors clump."""
+"""What is known of stable: its rate, never too low, and how its errors clump.
+
+Worked example, the rate. After an hour stable has failed 300 of 324,000 requests: 0.093 %. The
+bound is (300 + 3 + 2·√301)/324,000 = 0.104 %. If both versions now fail 5 % for half a minute, the
+bound is 5 % at once, because the rates of the last 30, 60, 150 and 600 s count as well.
+
+Worked example, clumps. Blocks of 1,000 requests have 0, 0, 8, 0, 0, 8, 0, 0, 0, 8 errors. If errors
+came one by one, neighbouring blocks would differ by about 2; these differ by 8 or not at all. The
+dispersion is 8: whoever counts these errors one by one counts each event eight times.
+"""
 
 import math
 from bisect import bisect_right
@@ -25,6 +34,7 @@ class Clumps:
 
     def add(self, total: float, bad: float) -> None:
         """Takes in one block of requests (total > 0)."""
+        # A difference of neighbours has no mean, so a slow change of the rate is no dispersion.
         last_total, last_bad = self._last
         if last_total > 0.0:
             both = total + last_total
@@ -82,6 +92,7 @@ class Baseline:
 
     def add(self, end: float, total: float, bad: float) -> None:
         """Takes in one block of stable's requests (total > 0) that ended at `end`."""
+        # Running sums: any window is one subtraction, however many blocks it has.
         self._times.append(end)
         self._cum_total.append(self._cum_total[-1] + total)
         self._cum_bad.append(self._cum_bad[-1] + bad)
@@ -92,6 +103,7 @@ class Baseline:
 
     def _add_to_window(self, end: float, total: float, bad: float) -> None:
         if self._open is None:
+            # When the first block began is not known, so windows start where it ended.
             self._open = (end, 0.0, 0.0)
             return
         since, total_before, bad_before = self._open
@@ -164,6 +176,7 @@ class Baseline:
             in_windows = self._windows.dispersion()
             if in_windows > dispersion:
                 clumps, dispersion = self._windows, in_windows
+        # The size is on the high side: too small a clump makes single events look like many.
         bad = self._cum_bad[-1]
         if clumps.pairs < _PAIRS_NEEDED or bad < _CLUMPS_NEEDED * dispersion:
             return 0.0, dispersion

@@ -1,4 +1,4 @@
-"""The stakes of all bets, their weights and what is derived from them."""
+"""The size of each bet (the share of its wealth that it stakes), and what follows from it."""
 
 import math
 

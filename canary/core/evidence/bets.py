@@ -1,9 +1,9 @@
 """The bets: wealth that is never expected to grow while the canary is no worse than tolerated.
 
-Wealth of one stake is `M ← (M + g)·e`, M₀ = 0.55: `e` is the factor of the block and `g` a fresh
+The wealth of one bet is `M ← (M + g)·e`, M₀ = 0.55: `e` is the factor of the block and `g` a fresh
 bit of capital for faults that begin late (an onset mixture: Shin, Ramdas & Rinaldo, *E-detectors*).
 All capital ever put in adds up to 1, and every factor has mean ≤ 1 given the past, so
-`M + capital not yet put in` is a supermartingale, the weighted average of all stakes is one as
+`M + capital not yet put in` is a supermartingale, the weighted average of all bets is one as
 well, and by Ville's inequality it ever reaches 1/α with a chance of at most α.
 
 Four kinds of factors (Waudby-Smith & Ramdas, *Estimating means of bounded random variables by
@@ -23,6 +23,14 @@ betting*; notation: x bad of n requests, c canary, s stable, m = x_c + x_s, p th
 b is stable's rate, never too low (`Baseline.bound`). The last two are placed per block of at least
 50 stable requests (60 s at most): with fewer, a shared outage that happens to spare stable looks
 like the canary's fault.
+
+Worked example. The canary has p = 10 % of the traffic, stable fails 0.1 %. In 15 s the canary fails
+8 of 150 requests, stable 1 of 1,350: m = 9. With ρ = 1.25, p0 = 0.125/(0.125 + 0.9) = 0.122, so the
+canary was due 1.1 of the 9 errors and has 8. Share: 8/9/0.122 − 1 = 6.29 and the factors for f =
+0.12, 0.3, 0.7 are 1.75, 2.89, 5.40. Grid, with k = 1.16: 13.5, 128 and 2,321 for θ = 1.6, 2.5, 5.
+Limit: 5.3 % against 5 %, 1.02 and 1.06. Own: 5.3 % against ρ·b = 0.13 %, 7.0, 21 and 37. The
+evidence after this one block is 139, and 1/α = 100. Had it been a fault that both share (4 of 150
+and 36 of 1,350), it would be 0.38.
 """
 
 import math
@@ -55,13 +63,15 @@ def compute_fresh_capital(since: float, seconds: float) -> float:
 
     0.30 evenly over two hours, then 0.15 falling with the square of time.
     """
+    # A fault may begin at any time: what is left for later hours must never run out, so it falls
+    # with the square, whose sum is finite.
     if since <= _HORIZON:
         return _EARLY * seconds / _HORIZON
     return _LATE * _HORIZON * seconds / (since * since)
 
 
 class Bets:
-    """Wealth of every stake, with what the blocks need."""
+    """The wealth of every bet, with what the blocks need."""
 
     __slots__ = ("_block", "_own_pending", "_share_pending", "own", "share")
 
@@ -73,7 +83,7 @@ class Bets:
         self._block: tuple[float, float, float, float] | None = None
 
     def add_capital(self, amount: float) -> None:
-        """Puts fresh capital beside each stake; it is staked with the next factor."""
+        """Puts fresh capital beside each bet; it is staked with the next factor."""
         self._share_pending += amount
         self._own_pending += amount
 
@@ -122,6 +132,7 @@ class Bets:
             canary += self._block[1]
             bad += self._block[2]
             stable += self._block[3]
+        # b is known as well as there are stable requests; alone it is history and known already.
         have = canary if policy.alone else stable
         if have < _BLOCK_REQUESTS and end - start < _BLOCK_SECONDS - 1e-9:
             self._block = (start, canary, bad, stable)
@@ -134,7 +145,7 @@ class Bets:
         self._own_pending = 0.0
 
     def evidence(self, *, alone: bool, limited: bool) -> float:
-        """The weighted average of all stakes."""
+        """The weighted average of all bets."""
         share, own = self.share, self.own
         on_limit = _WEIGHT_LIMIT * (own[0] + own[1]) / 2.0 if limited else 0.0
         on_own = _WEIGHT_OWN * (own[2] + own[3] + own[4]) / 3.0
@@ -166,6 +177,7 @@ class Bets:
 
 
 def _grown(wealth: list[float], pending: float, factors: Sequence[float]) -> list[float]:
+    # Capped, or it would overflow within the hour and never come down again.
     return [
         grown if (grown := (m + pending) * e) < MOST else MOST
         for m, e in zip(wealth, factors, strict=True)
@@ -197,10 +209,11 @@ def _own_factors(
     if baseline.total > 0.0:
         bound = baseline.long_run() if policy.alone else baseline.bound(end)
         if not policy.alone:
+            # A fault that both versions share is in this very block's stable requests.
             bound = max(bound, baseline.rate(end, end - start))
         own = max(tolerated * bound * mix, bound * mix + policy.floor)
     else:
-        own = math.inf
+        own = math.inf  # nothing is known of stable: this bet loses what it stakes
     limit = policy.limit or 0.0
     limit = limit if own == math.inf else max(limit, own)
     against_limit = rate / limit - 1.0 if limit > 0.0 else -1.0

@@ -81,6 +81,7 @@ class Judge:
 
     def step(self, interval: Interval) -> None:
         """Takes in the increments of one sampling interval; intervals come in order of time."""
+        # Two counters are never read at quite the same moment.
         if interval.canary_bad > interval.canary_total or interval.stable_bad > (
             interval.stable_total
         ):
@@ -104,6 +105,7 @@ class Judge:
             self._block(block)
         else:
             self._open = block
+        # The guard takes intervals, not blocks: its windows end where scrapes do.
         judged = canary > 0.0 and self._warmed_up(interval)
         if self.windows.step(interval, self._policy, judged=judged):
             self._decide(end)
@@ -144,6 +146,7 @@ class Judge:
         if stable > 0.0:
             self.ratio.add(canary, bad, stable, stable_bad)
             self.replacement.add(block, self.baseline, self._policy)
+        # With nothing known of stable there is nothing to bet against.
         if baseline.total > 0.0 or policy.alone:
             self._bet(block, clumps, max(since, 0.0) + end - start)
         if bad:
@@ -155,6 +158,7 @@ class Judge:
         """Whether the canary's requests of an interval count."""
         if self.first is None:
             return False
+        # A block that begins within the warm-up by a tenth of its length counts whole.
         since = block.start - self.first - self._policy.warm_up
         return since >= -_STRADDLE * (block.end - block.start)
 

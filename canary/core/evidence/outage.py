@@ -47,6 +47,7 @@ class Outage:
         """Takes in a sample with canary requests (not yet in `baseline`); True: an outage."""
         total, bad = interval.canary_total, interval.canary_bad
         if bad < _SHARE_BAD * total:
+            # One better sample ends the run: what comes and goes is left to the bets.
             seen, seen_bad = self._before
             self._before = (seen + self._total + total, seen_bad + self._bad + bad)
             if self._samples:
@@ -74,6 +75,7 @@ class Outage:
         rate = self._stable_rate(interval, baseline)
         if rate >= policy.unhealthy or self._bad < _LEAST_CLUMPS * baseline.clump():
             return False
+        # Where clumps have not been measured, errors are taken to come in pairs.
         clump = baseline.clump_or(2.0)
         return (
             seen >= _SPARED_CLUMPS * clump
@@ -98,6 +100,7 @@ class Outage:
 
     def _surprise(self, rate: float, baseline: Baseline, policy: RatioPolicy) -> float:
         """Minus the log of the chance of so many bad requests at stable's rate (Chernoff)."""
+        # A short run without an error of stable's says little: its long run is the least.
         rate = max(rate, baseline.long_run()) if baseline.total > 0.0 else rate
         expected = self._total * max(policy.tolerance * rate, rate + policy.floor)
         if self._bad <= expected:

@@ -1,4 +1,15 @@
-"""Overdispersion that need more than sums: noisy pods and a different mix of routes."""
+"""More variance than chance: pods that differ, and versions that get a different mix of routes.
+
+Worked example, pods. Four pods of stable fail 5, 10, 10 and 35 of 10,000 requests each, 15 in the
+mean. Chance alone would make χ² about 3; it is (100 + 25 + 25 + 400)/15 = 36.7. Beyond chance the
+rates vary by 86 % (coefficient of variation), so a canary pod at twice stable's rate is nothing
+unusual: the tolerance of 1.25 becomes 1.25·(1 + 2·0.86) = 3.4.
+
+Worked example, routes. Of stable's requests 95 % are logins (0.1 % fail) and 5 % are searches
+(2 %). The canary gets 85 and 15 %. With the same code it fails 0.39 % where stable fails 0.20 %.
+`mix` says how much of that is the mix alone: 1.6, and not 1.95, as long as only ten errors of each
+route are known.
+"""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -39,6 +50,7 @@ class Overdispersion:
 
         DerSimonian and Laird's moment estimate; 0 with fewer than two pods.
         """
+        # Errors in clumps make equal pods look unequal: that much is expected of each.
         counts = [(n, x) for n, x in self._pods.values() if n > 0.0]
         total = sum(n for n, _ in counts)
         bad = sum(x for _, x in counts)
@@ -52,6 +64,7 @@ class Overdispersion:
 
     def mix(self, strata: Sequence[Stratum]) -> float:
         """How much worse the canary's mix of routes is than stable's, by stable's rates (≥ 1)."""
+        # A route with few requests is taken to fail as often as all of them together.
         overall = sum(x for _, x in self._routes.values()) + 1.0
         overall /= sum(n for n, _ in self._routes.values()) + 1.0
         canary = stable = requests = stable_requests = 0.0
@@ -64,6 +77,7 @@ class Overdispersion:
             stable_requests += route.stable_total
         if requests <= 0.0 or stable <= 0.0:
             return 1.0
+        # Never below 1: an easier mix must not hide a fault.
         return max(1.0, canary / requests / (stable / stable_requests))
 
     def names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -238,7 +238,7 @@ class PodWindows:
             self._count(True, canary_pods or (("", canary, bad),))
         if stable > 0.0:
             self._count(False, pods or (("", stable, stable_bad),))
-        # Sampled more often than scraped most samples are empty: a window ends with a scrape.
+        # Sampled more often than scraped, most samples are empty: a window ends with a scrape.
         length = interval.end - self._since
         empty = interval.canary_total + interval.stable_total <= 0.0
         if empty and length < 2.0 * self._seconds:
@@ -262,6 +262,7 @@ class PodWindows:
         for pod, total, bad in pods:
             counts = opened.get((canary, pod))
             if counts is None:
+                # The state must stay small. Pods left out only make stable less well known.
                 if len(opened) >= _MOST_PODS and not canary:
                     continue
                 counts = opened[canary, pod] = [0.0]
@@ -331,6 +332,7 @@ class PodWindows:
         Of a sum over ten pods the canary would keep a tenth of each error. But a hiccup belongs
         to one pod, and the canary's would have it whole.
         """
+        # Of a handful of windows nobody knows what is usual; then all errors are thinned.
         if self._known < _KNOWN:
             return math.inf
         mean = self._known_bad / self._known_requests * total
@@ -339,6 +341,7 @@ class PodWindows:
     def _bet(
         self, canary: Sequence[tuple[float, list[float]]], length: float, policy: RatioPolicy
     ) -> None:
+        # As in the bets, fresh capital for faults that begin late; here it ends after two hours.
         supply = 0.0
         if self._judged_seconds < _SUPPLY_SECONDS:
             supply = _SUPPLY * length / _SUPPLY_SECONDS
@@ -359,6 +362,7 @@ class PodWindows:
 
     def _hold_back(self, before: list[float], supply: float, *, alone: bool) -> None:
         """Cuts what two neighbouring windows may not bring together."""
+        # Alone there is no stable pod of the same moment, so what lasts may be a shared fault.
         gain = _MOST
         if alone or not _lasts(self._recent):
             gain = 1.0 + self._known / self._compared
@@ -369,6 +373,7 @@ class PodWindows:
 
     def _window(self, total: float, parts: list[float], policy: RatioPolicy) -> list[float]:
         """Its e-values; errors that did not last through the window bring little."""
+        # An e-value may always be made smaller.
         bad = sum(parts)
         e_values = self._e_values(total, bad, policy)
         return e_values if not bad or _steady(parts) else [min(e, _MOST_BRIEF) for e in e_values]

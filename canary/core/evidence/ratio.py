@@ -26,6 +26,7 @@ class Ratio:
 
     def add(self, canary: float, canary_bad: float, stable: float, stable_bad: float) -> None:
         """Takes in one judged block with canary and stable requests."""
+        # A new weight changes the odds that a bad request is the canary's, noise hardly does.
         odds = canary / stable
         groups = self._groups
         if groups:
@@ -58,6 +59,7 @@ class Ratio:
         stable_bad = sum(group[3] for group in self._groups)
         if not bad and not stable_bad:
             return None, None
+        # Convex: both bounds are found by halving, each on its side of the minimum.
         evidence = self._evidence(clump)
         middle = _minimum(evidence)
         limit = -math.log(error)
