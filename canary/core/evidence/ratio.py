@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 _GROUPS = 8
 _SAME = 1.25
 _WIDEST = 30.0
+_CLOSE, _STEPS = 1e-9, 100
+"""After a step this small the error left is about its square; 40 steps were never needed."""
 
-Function = Callable[[float], float]
+Function = Callable[[float], tuple[float, float]]
 
 
 class Ratio:
@@ -59,34 +61,32 @@ class Ratio:
         stable_bad = sum(group[3] for group in self._groups)
         if not bad and not stable_bad:
             return None, None
-        # Convex: both bounds are found by halving, each on its side of the minimum.
-        evidence = self._evidence(clump)
-        middle = _minimum(evidence)
-        limit = -math.log(error)
-        low = high = None
-        if bad:
-            low = _crossing(lambda log: evidence(log) - limit, middle, -_WIDEST)
-        if stable_bad:
-            high = _crossing(lambda log: evidence(log) - limit, middle, _WIDEST)
+        evidence, least = self._evidence(clump), -math.log(error)
+        low = _find_bound(evidence, least, -_WIDEST) if bad else None
+        high = _find_bound(evidence, least, _WIDEST) if stable_bad else None
         return (
             math.exp(low) if low is not None else (0.0 if stable_bad else None),
             math.exp(high) if high is not None else None,
         )
 
     def _evidence(self, clump: float) -> Function:
-        """Log of E_ρ by log ρ: grows on both sides of its only minimum."""
+        """Log of E_ρ and its slope, by log ρ: grows on both sides of its only minimum."""
         known, terms = 0.0, []
         for canary, canary_bad, stable, stable_bad in self._groups:
             x, y = canary_bad / clump, stable_bad / clump
             known += _log_beta(x + 0.5, y + 0.5) - _log_beta(0.5, 0.5)
             terms.append((x, y, math.log(canary / stable)))
 
-        def evidence(log_ratio: float) -> float:
-            value = known
+        def evidence(log_ratio: float) -> tuple[float, float]:
+            value, slope = known, 0.0
             for x, y, log_weights in terms:
                 log_odds = log_ratio + log_weights
-                value += x * _softplus(-log_odds) + y * _softplus(log_odds)
-            return value
+                # x·log(1 + 1/odds) + y·log(1 + odds), written so that no exponential overflows.
+                small = math.exp(-abs(log_odds))
+                value += (x + y) * math.log1p(small)
+                value += y * log_odds if log_odds > 0.0 else -x * log_odds
+                slope += (x + y) * (1.0 if log_odds > 0.0 else small) / (1.0 + small) - x
+            return value, slope
 
         return evidence
 
@@ -104,37 +104,23 @@ def _log_beta(a: float, b: float) -> float:
     return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
 
 
-def _softplus(value: float) -> float:
-    """log(1 + e^value), without overflow."""
-    return max(value, 0.0) + math.log1p(math.exp(-abs(value)))
+def _find_bound(evidence: Function, least: float, start: float) -> float | None:
+    """Where the evidence falls to `least` on the way from `start` to its minimum; None: nowhere.
 
-
-def _minimum(function: Function) -> float:
-    """Where a convex function is least on ±30, by golden section."""
-    low, high = -_WIDEST, _WIDEST
-    ratio = (math.sqrt(5.0) - 1.0) / 2.0
-    left, right = high - ratio * (high - low), low + ratio * (high - low)
-    at_left, at_right = function(left), function(right)
-    for _ in range(60):
-        if at_left < at_right:
-            high, right, at_right = right, left, at_left
-            left = high - ratio * (high - low)
-            at_left = function(left)
-        else:
-            low, left, at_left = left, right, at_right
-            right = low + ratio * (high - low)
-            at_right = function(right)
-    return (low + high) / 2.0
-
-
-def _crossing(function: Function, inside: float, outside: float) -> float | None:
-    """Where a function changes its sign between `inside` (negative) and `outside`."""
-    if function(outside) < 0.0 or function(inside) >= 0.0:
+    Newton's method: on a convex function, from outside, no step goes too far. For example, 30 bad
+    of 1,000 against 100 of 9,000 requests: from ρ = e^30 down to 5.7 in seven steps.
+    """
+    at = start
+    value, slope = evidence(at)
+    if value < least:
         return None
-    for _ in range(50):
-        middle = (inside + outside) / 2.0
-        if function(middle) < 0.0:
-            inside = middle
-        else:
-            outside = middle
-    return outside
+    for _ in range(_STEPS):
+        # The slope turns where the minimum is passed: then not even that is low enough.
+        if slope * start <= 0.0:
+            return None
+        step = (value - least) / slope
+        at -= step
+        if abs(step) < _CLOSE:
+            break
+        value, slope = evidence(at)
+    return at
