@@ -43,9 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _tie_out(book, releases, options.seed)
     print("\n".join(book.lines()))
     if options.rows == "*":
-        fold, rate = speed.fold_milliseconds(options.seed), speed.rows_per_second(options.seed)
-        print(f"\nSpeed here: a 2 h release at 15 s folds in {fold:.1f} ms ({fold / 0.48:.1f} µs a")
-        print(f"sample); canary analyze judges {rate:,.0f} rows a second.")
+        print("\n" + "\n".join(speed.lines(options.seed)))
     if options.write:
         report.write(DOCUMENT, book)
     return 0
