@@ -1,5 +1,6 @@
 """How releases end when people intervene: run with CANARY_E2E_FULL=1."""
 
+import json
 from dataclasses import replace
 from threading import Event
 
@@ -216,3 +217,61 @@ def test_the_autoscaler_is_given_back_without_a_conflict(place: str):
         stage.ask("abort")
         stage.ends(Result.ROLLED_BACK)
         applied(1)
+
+
+REJECTED = "canary-controller.dev/rejected"
+
+
+def test_a_rejected_version_is_not_adopted_by_a_release_that_is_created_again(place: str):
+    """Not where it runs everywhere, and not where it has begun to roll: the Deployment remembers it."""
+    v2 = ABRUPT.next("v2")
+
+    def deploy_unguarded(version: Auth) -> None:
+        """The CanaryRelease goes, and somebody applies a version that nothing compares."""
+        kubectl("-n", place, "delete", KIND, NAME, "--timeout=60s")
+        wait_for("the Deployment to be let go", lambda: let_go(place), 30)
+        stage.ship(version)
+
+    def says(reason: Reason) -> bool:
+        return stage.film.status.get("reason") == reason
+
+    with staged(place, QUICK, ABRUPT) as stage:
+        stage.ship(v2)
+        stage.weight_reaches(20)
+        stage.ask("abort")
+        stage.ends(Result.ROLLED_BACK)
+        assert noted(place)["reason"] == Reason.ABORTED
+
+        deploy_unguarded(v2)
+        kubectl("-n", place, "rollout", "status", f"deployment/{NAME}", "--timeout=90s")
+        kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=written(place, v2))
+        assert noted(place)["reason"] == Reason.ABORTED, "an apply leaves the annotation alone"
+        apply(stage.guard.manifest(place))
+        stage.film.wait("the refusal", lambda: says(Reason.REJECTED), 60)
+        assert stage.film.status.get("stableHash") is None
+        assert "is not adopted as stable" in stage.film.status["message"]
+        wait_for("an Event", lambda: Reason.REJECTED in events(place), 30)
+
+        stage.ship(ABRUPT.next("v3"))
+        stage.film.wait("the adoption of v3", lambda: says(Reason.ADOPTED), 90)
+        assert labels(stage) == {"v3"}
+        deploy_unguarded(v2)
+        wait_for("a pod of the rejected version", lambda: "v2" in labels(stage), 60)
+        apply(stage.guard.manifest(place))
+        wait_for("v3 to come back", lambda: labels(stage) == {"v3"}, 90)
+        stage.ship(v2)
+        stage.film.wait("the refusal", lambda: says(Reason.REJECTED), 60)
+        assert labels(stage) == {"v3"}
+
+
+def noted(place: str) -> dict[str, str]:
+    """What the Deployment remembers as rejected."""
+    found = get(place, "deployment", NAME)
+    assert found is not None
+    note: dict[str, str] = json.loads(found["metadata"]["annotations"][REJECTED])
+    return note
+
+
+def written(place: str, version: Auth) -> str:
+    """The manifest of this version, as text."""
+    return str(yaml.safe_dump(version.deployment(place)))

@@ -21,6 +21,7 @@ from canary.core.plan import (
     FreeCapacity,
     Hold,
     KeepCapacity,
+    NoteRejection,
     PutBack,
     Release,
     RestartTarget,
@@ -34,7 +35,18 @@ from canary.core.plan import (
 from canary.core.rollout import decide
 from canary.core.sampling import matches
 from canary.core.series import Found, MetricAnswer, NoData, Series, SeriesQuery, Unavailable
-from canary.core.snapshot import Canary, Pod, Request, Route, Snapshot, Target, Trouble, Verb, Wish
+from canary.core.snapshot import (
+    Canary,
+    Pod,
+    Rejection,
+    Request,
+    Route,
+    Snapshot,
+    Target,
+    Trouble,
+    Verb,
+    Wish,
+)
 from canary.errors import ConflictError, NotFoundError, TransientError
 from canary.interfaces import Key, Notice, TrafficRouter, Workload, World
 from canary.observe import observe
@@ -151,6 +163,8 @@ class Memory:
     checks_started: bool = False
     floor: int | None = None
     """What an autoscaler may not go below."""
+    rejection: Rejection | None = None
+    """What the target's annotation says."""
     foreign_status: bool = False
     """Somebody else wrote the status, so what it says and the world need not agree at first."""
     writes: int = 0
@@ -248,6 +262,17 @@ class Memory:
             self.tick(1)
             if self._readiness() != before:
                 return
+
+    def is_rejected(self, template: str) -> bool:
+        """Whether the annotation names this template, or the one that it restarts."""
+        named = {template, template.removesuffix(RESTARTED)}
+        return self.rejection is not None and self.rejection.template in named
+
+    def beside(self) -> str | None:
+        """The only other template than the wanted one with ready pods."""
+        ready = {pod.template for pod in self.pods if pod.ready_since is not None}
+        others = ready - {self.template}
+        return others.pop() if len(others) == 1 else None
 
     def _readiness(self) -> list[bool]:
         return [pod.ready_since is not None for pod in (*self.pods, *self.canaries)]
@@ -441,6 +466,7 @@ class _Workloads:
         m = self.memory
         target = None
         if not m.no_target:
+            templates = {pod.template for pod in m.pods}
             whole = {pod.template for pod in m.pods if pod.ready_since is not None}
             done = len(whole) == 1 and all(pod.ready_since is not None for pod in m.pods)
             held = m.held or (m.status.stable_hash is None)
@@ -452,6 +478,9 @@ class _Workloads:
                 pods=tuple(self._pod(pod) for pod in m.pods),
                 floor=m.floor,
                 restart_of=m.template.removesuffix(RESTARTED) if RESTARTED in m.template else None,
+                rejection=m.rejection,
+                rejected=frozenset(filter(m.is_rejected, {m.template, *templates})),
+                beside=m.beside(),
             )
         canary = None
         if m.canary_template is not None:
@@ -496,6 +525,8 @@ class _Workloads:
                 m._keep_floor()
             case RunChecks():
                 m.checks_started = True
+            case NoteRejection(rejection):
+                m.rejection = rejection
         m._wrote(str(action))
 
     def _put_back(self, template: str, *, roll: bool) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from canary.api import Status
+from canary.core.snapshot import Rejection
 from canary.errors import TransientError
 
 
@@ -77,6 +78,13 @@ class RunChecks:
     template: str
 
 
+@dataclass(frozen=True, slots=True)
+class NoteRejection:
+    """The target remembers which template was rejected; None: that none is any more."""
+
+    rejection: Rejection | None
+
+
 WorkloadAction = (
     Hold
     | PutBack
@@ -88,6 +96,7 @@ WorkloadAction = (
     | KeepCapacity
     | FreeCapacity
     | RunChecks
+    | NoteRejection
 )
 
 

@@ -40,6 +40,17 @@ class Obstacle:
 
 
 @dataclass(frozen=True, slots=True)
+class Rejection:
+    """A template that was rolled back, as an annotation of the Deployment keeps it."""
+
+    template: str
+    """Our hash of it."""
+    reason: Reason
+    at: float
+    """Seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """The user's Deployment."""
 
@@ -47,7 +58,8 @@ class Target:
     template: str
     """Our hash of the template that the user wants now."""
     running: str | None
-    """Our hash of the template that all pods run; None in the middle of a roll."""
+    """Our hash of the template that all pods run; None in the middle of a roll. It is not the
+    wanted one where a changed template is paused."""
     held: bool
     """A changed template does not roll: paused, or paused by the API server as it changes."""
     pods: tuple[Pod, ...] = ()
@@ -63,6 +75,13 @@ class Target:
     """It is paused now, which is something to put back."""
     stable_lost: bool = False
     """It wants another template than the stable one, and no ReplicaSet keeps that any more."""
+    rejection: Rejection | None = None
+    """What the Deployment remembers as rejected; also after its CanaryRelease was deleted."""
+    rejected: frozenset[str] = frozenset()
+    """Our hashes of that template and of its restarts, among those that are wanted or have pods."""
+    beside: str | None = None
+    """Our hash of the only other template with ready pods, beside the wanted one; None where there
+    is none, or more than one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,7 +201,10 @@ def _change(verb: Verb, spec: Spec, status: Status) -> str:
             rolled = status.phase is Phase.PROMOTING and not status.weight
             return _GOES_BACK if rolled or status.phase is Phase.BAKING else takes
         case Verb.RETRY:
-            return f"tries the rejected template {status.rejected_hash} again from the first step"
+            rejected = f"the rejected template {status.rejected_hash}"
+            accepts = f"accepts {rejected}, which runs, as stable"
+            again = f"tries {rejected} again from the first step"
+            return accepts if status.stable_hash is None else again
         case _:
             raise LookupError(f"{verb} has its own sentence")
 

@@ -32,6 +32,7 @@ from canary.core.plan import (
     Hold,
     KeepCapacity,
     LetGo,
+    NoteRejection,
     PutBack,
     RestoreRoute,
     RollTarget,
@@ -44,6 +45,7 @@ from canary.core.snapshot import (
     Canary,
     Obstacle,
     Pod,
+    Rejection,
     Request,
     Route,
     Snapshot,
@@ -110,12 +112,23 @@ def snapshot(  # noqa: PLR0913 - a table's columns
     route = Route(status.weight if weight is None else weight, confirmed, at_rest)
     asked = Request(request, "r1") if request else None
     wish = Wish("auth", "prod", 1, spec, status, "1", deleting_since, asked)
-    return Snapshot(
-        NOW, wish, Target(replicas, template, running, held, pods(4)), canary, route, checks
-    )
+    rejected = status.rejected_hash
+    noted = Rejection(rejected, Reason.CANARY_OUTAGE, 2.0) if rejected else None
+    target = Target(replicas, template, running, held, pods(4), rejection=noted)
+    return Snapshot(NOW, wish, target, canary, route, checks)
 
 
 CANARY = Canary("v2", 2, pods(2))
+
+
+def remembering(rejected: str, snap: Snapshot, beside: str | None = None) -> Snapshot:
+    """The target's annotation names a template, which an earlier CanaryRelease rolled back."""
+    target = snap.target
+    assert target is not None
+    other = beside if target.running in {None, target.template} else target.running
+    noted = Rejection(rejected, Reason.CANARY_OUTAGE, 2.0)
+    changes = {"rejection": noted, "rejected": frozenset({rejected}), "beside": other}
+    return replace(snap, target=replace(target, **changes))
 
 
 def shrunk(snap: Snapshot, replicas: int, floor: int | None) -> Snapshot:
@@ -288,8 +301,51 @@ ROWS = [
     ),
     pytest.param(
         snapshot(AT_REST.model_copy(update={"rejected_hash": "v2"}), request=Verb.RETRY),
-        PASS, Intent.ADVANCE, Reason.STARTED, (KeepCapacity(4),),
-        id="a retry starts the rejected template again",
+        PASS, Intent.ADVANCE, Reason.STARTED, (NoteRejection(None), KeepCapacity(4)),
+        id="a retry starts the rejected template again, and the target forgets it",
+    ),
+    pytest.param(
+        remembering("v2", snapshot(Status(), template="v1")), PASS, Intent.REST, Reason.ADOPTED,
+        (Hold("v1"),),
+        id="another template than the rejected one is adopted",
+    ),
+    pytest.param(
+        remembering("v2", snapshot(Status())), PASS, Intent.REST, Reason.REJECTED, (Hold("v1"),),
+        id="beside a rejected template that is paused, what runs is adopted",
+    ),
+    pytest.param(
+        remembering("v2", snapshot(Status(), held=False, running=None), beside="v1"), PASS,
+        Intent.REST, Reason.REJECTED, (PutBack("v1"),),
+        id="a rejected template that has begun to roll is put back",
+    ),
+    pytest.param(
+        remembering("v2", snapshot(Status(), held=False, running="v2")), PASS, Intent.REST,
+        Reason.REJECTED, (),
+        id="a rejected template that runs everywhere is not adopted",
+    ),
+    pytest.param(
+        remembering("v2", snapshot(Status(), held=False, running=None)), PASS, Intent.REST,
+        Reason.REJECTED, (),
+        id="nor while it rolls with nothing else beside it",
+    ),
+    pytest.param(
+        remembering("v2", snapshot(Status(), held=False, running="v2", request=Verb.RETRY)), PASS,
+        Intent.REST, Reason.ADOPTED, (NoteRejection(None), Hold("v2")),
+        id="unless a person accepts it",
+    ),
+    pytest.param(
+        remembering("v2", snapshot(AT_REST, held=False, running="v2")), PASS, Intent.REST,
+        Reason.UNPAUSED_BY_HAND, (PutBack("v1"),),
+        id="a rejected template that was let roll while nobody looked is put back",
+    ),
+    pytest.param(
+        snapshot(ROLLING_BACK, template="v1", deleting_since=NOW), PASS, Intent.ROLL_BACK,
+        Reason.DELETED,
+        (
+            NoteRejection(Rejection("v2", Reason.CANARY_OUTAGE, NOW)),
+            FreeCapacity(), ReleaseTarget(), LetGo(),
+        ),
+        id="a release that is deleted while it is rolled back leaves behind what it rejects",
     ),
     pytest.param(
         snapshot(AT_REST, held=False, running=None), PASS, Intent.REST, Reason.UNPAUSED_BY_HAND,
@@ -526,7 +582,8 @@ ROWS = [
         id="then the canary's objects go",
     ),
     pytest.param(
-        snapshot(ROLLING_BACK), PASS, Intent.REST, Reason.CANARY_OUTAGE, (FreeCapacity(),),
+        snapshot(ROLLING_BACK), PASS, Intent.REST, Reason.CANARY_OUTAGE,
+        (FreeCapacity(), NoteRejection(Rejection("v2", Reason.CANARY_OUTAGE, NOW))),
         id="then the release is over and says why",
     ),
     pytest.param(

@@ -175,7 +175,8 @@ class Stage:
         name = of["metadata"]["name"]
         found = self.cluster.get(REPLICA_SETS, NAMESPACE, name)
         assert found is not None
-        found["spec"]["replicas"] = found["status"]["replicas"] = replicas
+        found["spec"]["replicas"] = replicas
+        found["status"] = {"replicas": replicas, "readyReplicas": replicas}
         self.cluster.put(REPLICA_SETS, found)
         for index in range(10):
             if index < replicas:

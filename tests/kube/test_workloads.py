@@ -259,11 +259,11 @@ def test_an_unvetted_template_that_rolls_is_not_held(stage: Stage) -> None:
 
 
 def test_a_held_template_is_held_and_does_not_run(stage: Stage) -> None:
-    """Paused with another template: wanted is new, and nothing new runs."""
+    """Paused with another template: wanted is new, and the vetted one runs."""
     template = stage.change(paused=True)
     stage.roll()
     seen = target(stage, IN_FLIGHT)
-    assert (seen.template, seen.running, seen.held) == (template, None, True)
+    assert (seen.template, seen.running, seen.held) == (template, VETTED, True)
 
 
 def test_on_change_lets_a_target_at_rest_go() -> None:

@@ -4,12 +4,12 @@ from dataclasses import replace
 from typing import Any
 
 from canary.api import EarlierStable, HistoryEntry, Intent, Reason, Release, Skip
-from canary.core.plan import Action, Hold, KeepCapacity, LetGo, Plan, PutBack
+from canary.core.plan import Action, Hold, KeepCapacity, LetGo, NoteRejection, Plan, PutBack
 from canary.core.rollout.commands import override_of
 from canary.core.rollout.context import POLL, Context, Rule, lost_message, said
 from canary.core.rollout.rollback import roll_back
-from canary.core.snapshot import Obstacle, Target, Verb
-from canary.text.format import roughly
+from canary.core.snapshot import Obstacle, Rejection, Target, Verb
+from canary.text.format import date_time, roughly
 
 WORTH_KEEPING = {
     Reason.ADOPTED,
@@ -77,7 +77,98 @@ def adopt(ctx: Context) -> Plan | None:
     target = target_of(ctx)
     if target.running is None:
         return ctx.plan(Reason.TARGET_NOT_STABLE, after=POLL)
-    return ctx.plan(Reason.ADOPTED, Hold(target.running), stable_hash=target.running)
+    rejected = target.rejection.template if target.rejection is not None else None
+    return ctx.plan(
+        Reason.ADOPTED,
+        Hold(target.running),
+        stable_hash=target.running,
+        rejected_hash=rejected,
+    )
+
+
+def accept_rejected(ctx: Context) -> Plan | None:
+    """A person takes the version that runs as stable, though it was rolled back before."""
+    request, target = ctx.request, target_of(ctx)
+    if ctx.status.stable_hash is not None or target.rejection is None or request is None:
+        return None
+    override = override_of(request, ctx.now)
+    skips = override is not None and override.skip is Skip.ANALYSIS
+    if request.verb is not Verb.RETRY and not skips:
+        return None
+    forget, by = NoteRejection(None), request.by or "A person"
+    if target.running is None:
+        return ctx.plan(Reason.TARGET_NOT_STABLE, forget, after=POLL, rejected_hash=None)
+    why = f": {request.reason}" if request.reason else ""
+    return ctx.plan(
+        Reason.ADOPTED,
+        forget,
+        Hold(target.running),
+        message=f"{by} accepted template {target.running}, which was rolled back before{why}.",
+        stable_hash=target.running,
+        rejected_hash=None,
+    )
+
+
+def adopt_beside_rejected(ctx: Context) -> Plan | None:
+    """A version that was rolled back never becomes stable by running, or by rolling out.
+
+    The Deployment remembers it from a CanaryRelease that was deleted. Where pods of one other
+    version are ready, that one is stable: the rejected one is paused, or put back if it has begun
+    to roll. Where nothing else runs, there is nothing to go back to, and nothing is changed.
+    """
+    target = target_of(ctx)
+    rejection = target.rejection
+    if ctx.status.stable_hash is not None or rejection is None:
+        return None
+    if not {target.template, target.running} & target.rejected:
+        return None
+    stable = target.beside
+    if stable is None or stable in target.rejected:
+        message = _runs_rejected(ctx, rejection)
+        rejected = target.template if target.running is None else target.running
+        return ctx.plan(Reason.REJECTED, after=None, message=message, rejected_hash=rejected)
+    return ctx.plan(
+        Reason.REJECTED,
+        Hold(stable) if target.running == stable else PutBack(stable),
+        message=_rejected_before(rejection),
+        stable_hash=stable,
+        rejected_hash=target.template,
+    )
+
+
+def _rejected_before(rejection: Rejection) -> str:
+    return (
+        f"Template {rejection.template} was rolled back before ({rejection.reason}, "
+        f"{date_time(rejection.at)}); another template, or a retry, starts a release."
+    )
+
+
+def _runs_rejected(ctx: Context, rejection: Rejection) -> str:
+    """What is wrong and what to do, where nothing but a rejected version runs."""
+    name = ctx.spec.target.name
+    return (
+        f"Deployment {name} runs template {rejection.template}, which was rolled back before "
+        f"({rejection.reason}, {date_time(rejection.at)}), so it is not adopted as stable, and no "
+        f"single other version runs beside it. Apply the manifests of another version: it rolls "
+        f"out by the Deployment's own strategy, and is adopted once all pods run it. Or accept "
+        f"this one: canary retry {ctx.snap.wish.name}."
+    )
+
+
+def note_rejection(ctx: Context) -> Plan | None:
+    """The Deployment remembers what is rejected, and forgets what is not any more.
+
+    Where another template waits, the release that it starts makes the target forget.
+    """
+    rejected, target = ctx.status.rejected_hash, target_of(ctx)
+    noted = target.rejection.template if target.rejection is not None else None
+    starts = rejected is None and target.template != ctx.status.stable_hash
+    if noted == rejected or starts:
+        return None
+    entry = _ended_for(ctx, rejected)
+    reason, at = (entry.reason, entry.ended_at) if entry else (Reason.REJECTED, ctx.now)
+    rejection = None if rejected is None else Rejection(rejected, reason, at)
+    return ctx.plan(ctx.status.reason, NoteRejection(rejection), message=ctx.last_message)
 
 
 def canary_left_over(ctx: Context) -> Plan | None:
@@ -97,9 +188,13 @@ def canary_left_over(ctx: Context) -> Plan | None:
 
 
 def rolled_past_us(ctx: Context) -> Plan | None:
-    """A template that already runs everywhere is a fact: say so and take it as stable."""
+    """A template that already runs everywhere is a fact: say so and take it as stable.
+
+    One that was rolled back is not: it is put back.
+    """
     target = target_of(ctx)
-    if target.held or target.running != target.template or target.running == ctx.status.stable_hash:
+    known = target.rejected | {ctx.status.stable_hash}
+    if target.held or target.running != target.template or target.running in known:
         return None
     return ctx.plan(
         Reason.ROLLED_OUT_WITHOUT_CANARY, Hold(target.running), stable_hash=target.running
@@ -166,7 +261,9 @@ def rejected(ctx: Context) -> Plan | None:
         return None
     entry = _ended_for(ctx, ctx.status.rejected_hash)
     if entry is None:
-        return ctx.plan(Reason.REJECTED, after=None)
+        noted = target_of(ctx).rejection
+        message = _rejected_before(noted) if noted is not None else ""
+        return ctx.plan(Reason.REJECTED, after=None, message=message)
     return ctx.plan(entry.reason, after=None, message=entry.message)
 
 
@@ -301,9 +398,11 @@ def _begin(
     message: str = "",
     **changes: Any,  # noqa: ANN401 - fields of the status, as in Context.plan
 ) -> Plan:
-    """A release begins: nothing of the one before it stays in the status."""
+    """A release begins: nothing of the one before it stays in the status, or on the target."""
+    forget = (NoteRejection(None),) if target_of(ctx).rejection is not None else ()
     return ctx.plan(
         reason,
+        *forget,
         *actions,
         message=message,
         release=release,
@@ -322,12 +421,15 @@ def _begin(
 REST: tuple[Rule, ...] = (
     target_missing,
     taken,
+    accept_rejected,
+    adopt_beside_rejected,
     adopt,
     canary_left_over,
     rolled_past_us,
     rolling_past_us,
     hold_again,
     finalizer,
+    note_rejection,
     undo,
     obstacle,
     restart,

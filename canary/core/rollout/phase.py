@@ -28,7 +28,7 @@ def step_of(status: Status, steps: int) -> str:
 
 
 def _at_rest(status: Status) -> Phase:
-    if status.stable_hash is None:
+    if status.stable_hash is None and status.reason is not Reason.REJECTED:
         return Phase.PENDING
     reason = status.reason.info
     return Phase.READY if reason.kind is ReasonKind.IDLE or reason.stalls else Phase.ROLLED_BACK

@@ -16,6 +16,7 @@ from canary.core.plan import (
     EnsureCanary,
     FreeCapacity,
     Hold,
+    NoteRejection,
     Plan,
     PutBack,
     RestartTarget,
@@ -209,8 +210,11 @@ def end(ctx: Context) -> Plan:
     bakes = watched and release.direct is None
     restarted = reason is Reason.RESTARTED
     earlier = status.earlier_stable if restarted else earlier_stable(status, release, ctx.now)
+    target = ctx.snap.target
+    forget = target is not None and target.rejection is not None
     return ctx.plan(
         reason,
+        *((NoteRejection(None),) if forget else ()),
         message=message,
         earlier_stable=earlier,
         intent=Intent.BAKE if bakes else Intent.REST,

@@ -7,12 +7,14 @@ from canary.core.plan import (
     EnsureCanary,
     FreeCapacity,
     Hold,
+    NoteRejection,
     Plan,
     PutBack,
     RestoreRoute,
     SetWeight,
 )
 from canary.core.rollout.context import POLL, Context, Rule, stable_is_lost
+from canary.core.snapshot import Rejection
 
 NOT_THE_TEMPLATES_FAULT = {
     Reason.STATUS_UNREADABLE,
@@ -142,20 +144,33 @@ def hold_target(ctx: Context) -> Plan | None:
     return _wait(ctx, Hold(stable), confirmed_at=ctx.release.confirmed_at)
 
 
+def rejection_of(ctx: Context) -> Rejection | None:
+    """What a rollback of the release in flight rejects; None where it is not at fault."""
+    reason = failed(ctx)
+    if reason in NOT_THE_TEMPLATES_FAULT:
+        return None
+    return Rejection(ctx.release.template, reason, ctx.now)
+
+
 def end(ctx: Context) -> Plan:
-    """Everything is put back: remember what was rejected and why."""
+    """Everything is put back: remember what was rejected and why.
+
+    The target remembers it first, and keeps it when the CanaryRelease is deleted.
+    """
     release, reason = ctx.release, failed(ctx)
     superseded = reason is Reason.TEMPLATE_CHANGED
     result = Result.SUPERSEDED if superseded else Result.ROLLED_BACK
     entry = ctx.entry(result, reason, release.message)
-    rejected = None if reason in NOT_THE_TEMPLATES_FAULT else release.template
+    rejection = rejection_of(ctx)
+    noted = (NoteRejection(rejection),) if ctx.snap.target is not None else ()
     return ctx.plan(
         reason,
         FreeCapacity(),
+        *noted,
         message=release.message,
         intent=Intent.REST,
         release=None,
-        rejected_hash=rejected,
+        rejected_hash=None if rejection is None else rejection.template,
         judge=None,
         history=(entry, *ctx.status.history)[:10],
     )

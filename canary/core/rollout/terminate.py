@@ -6,12 +6,14 @@ from canary.core.plan import (
     DeleteCanary,
     FreeCapacity,
     LetGo,
+    NoteRejection,
     Plan,
     PutBack,
     Release,
     RestoreRoute,
 )
 from canary.core.rollout.context import POLL, Context, Rule, vetted
+from canary.core.rollout.rollback import rejection_of
 
 LET_GO_AFTER = 120.0
 """Seconds: a deletion that cannot tidy up by then reports it and goes through."""
@@ -90,8 +92,13 @@ def canary_objects(ctx: Context) -> Plan | None:
 
 
 def let_go(ctx: Context) -> Plan:
-    """The Deployment is the user's again."""
-    return ctx.plan(Reason.DELETED, FreeCapacity(), Release(), LetGo(), after=None)
+    """The Deployment is the user's again; what was being rolled back is remembered there."""
+    release = ctx.status.release
+    actions: list[Action] = [FreeCapacity(), Release(), LetGo()]
+    failing = release is not None and release.failed is not None and ctx.snap.target is not None
+    if failing and (rejection := rejection_of(ctx)) is not None:
+        actions.insert(0, NoteRejection(rejection))
+    return ctx.plan(Reason.DELETED, *actions, after=None)
 
 
 TERMINATE: tuple[Rule, ...] = (

@@ -14,6 +14,7 @@ from canary.core.plan import (
     DeleteCanary,
     EnsureCanary,
     Hold,
+    NoteRejection,
     PutBack,
     Release,
     RestartTarget,
@@ -23,7 +24,7 @@ from canary.core.plan import (
     TrafficAction,
     WorkloadAction,
 )
-from canary.core.snapshot import Canary, Request, Route, Target, Wish
+from canary.core.snapshot import Canary, Rejection, Request, Route, Target, Wish
 from canary.demo.cluster.deployment import Deployment, template_hash
 from canary.demo.cluster.instances import Build
 from canary.demo.cluster.processes import Supervisor
@@ -48,6 +49,8 @@ class LocalCluster:
         """Percent; None: the route is what the user wrote, everything to stable."""
         self.changed = False
         """Somebody deployed another build than the first."""
+        self.rejection: Rejection | None = None
+        """The template that was rolled back, as an annotation of a cluster's Deployment says it."""
         self.builds = {template_hash(stable.build): stable.build}
         self._supervisor = supervisor
         self._dsn = dsn
@@ -159,7 +162,12 @@ class LocalWorkloads:
         """See Workloads."""
         stable, canary = self.cluster.stable, self.cluster.canary
         target = Target(
-            stable.replicas, stable.template, stable.running, stable.held, stable.pods()
+            stable.replicas,
+            stable.template,
+            stable.running,
+            stable.held,
+            stable.pods(),
+            rejection=self.cluster.rejection,
         )
         if canary is None:
             return Workload(target, None)
@@ -180,6 +188,8 @@ class LocalWorkloads:
                 cluster.scale_canary(template, replicas)
             case DeleteCanary():
                 cluster.delete_canary()
+            case NoteRejection(rejection):
+                cluster.rejection = rejection
             case _:
                 pass
 

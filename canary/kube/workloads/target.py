@@ -87,13 +87,26 @@ class Seen:
 
     @property
     def running(self) -> str | None:
-        """Our hash of the wanted template, if all pods run it and are available; else None."""
+        """Our hash of the template that all pods run, if all are available; else None.
+
+        It is another than the wanted one where a changed template is paused.
+        """
         metadata, status = self.deployment["metadata"], self.deployment.get("status") or {}
         observed = int(status.get("observedGeneration", 0)) >= int(metadata.get("generation", 0))
-        counts = ("replicas", "updatedReplicas", "availableReplicas")
-        whole = all(int(status.get(count, 0)) == self.replicas for count in counts)
+        counts = [int(status.get(count, 0)) for count in ("replicas", "availableReplicas")]
+        if not observed or any(count != self.replicas for count in counts):
+            return None
+        updated = int(status.get("updatedReplicas", 0))
         kept = any(same_template(one["spec"]["template"], self.template) for one in self.sets)
-        return self.wanted if observed and whole and kept and not self.others else None
+        if updated == self.replicas and kept and not self.others:
+            return self.wanted
+        return self.beside if updated == 0 and self.paused else None
+
+    @property
+    def beside(self) -> str | None:
+        """Our hash of the only other template than the wanted one that has ready pods, or None."""
+        others = [one for one in self._others() if int(_status(one).get("readyReplicas", 0)) > 0]
+        return self.hash_of(others[0]) if len(others) == 1 else None
 
     @property
     def others(self) -> bool:

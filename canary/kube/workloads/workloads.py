@@ -10,6 +10,7 @@ from canary.core.plan import (
     FreeCapacity,
     Hold,
     KeepCapacity,
+    NoteRejection,
     PutBack,
     Release,
     RestartTarget,
@@ -51,10 +52,11 @@ from canary.kube.workloads.pause_patches import (
 )
 from canary.kube.workloads.pods import pod_of
 from canary.kube.workloads.preconditions import obstacle_of
+from canary.kube.workloads.rejection import read_rejection, rejected_templates, rejection_patch
 from canary.kube.workloads.target import Holding, Seen
 from canary.kube.workloads.webhooks import Webhooks
 
-TargetAction = Hold | PutBack | RollTarget | RestartTarget | Release
+TargetAction = Hold | PutBack | RollTarget | RestartTarget | NoteRejection | Release
 
 
 class KubeWorkloads:
@@ -80,7 +82,7 @@ class KubeWorkloads:
     def apply(self, wish: Wish, action: WorkloadAction) -> None:
         """Carries one action out. Raises ConflictError, TransientError."""
         match action:
-            case Hold() | PutBack() | RollTarget() | RestartTarget() | Release():
+            case Hold() | PutBack() | RollTarget() | RestartTarget() | Release() | NoteRejection():
                 self._change_target(wish, action)
             case KeepCapacity() | FreeCapacity():
                 self._change_capacity(wish, action)
@@ -124,6 +126,9 @@ class KubeWorkloads:
             restart_of=seen.restart_of,
             floor=floor_of(scalers),
             scaled_by=owner_of(scalers),
+            rejection=read_rejection(seen.deployment),
+            rejected=rejected_templates(seen),
+            beside=seen.beside,
         )
 
     def _change_target(self, wish: Wish, action: TargetAction) -> None:
@@ -143,6 +148,8 @@ class KubeWorkloads:
                 self._roll(seen, template, roll_patch(seen))
             case RestartTarget(template, at):
                 self._roll(seen, template, restart_patch(seen, at))
+            case NoteRejection(rejection):
+                self._patch(seen, rejection_patch(seen, rejection))
 
     def _hold(self, wish: Wish, seen: Seen, stable: str) -> None:
         """The finalizer first: what is paused has somebody who lets it go."""

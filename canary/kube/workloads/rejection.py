@@ -1,0 +1,75 @@
+"""The annotation by which a Deployment remembers the template that was rolled back.
+
+Example: `{"template": "0f3a9c21d4be", "reason": "WorseThanStable", "at": "2026-11-30T12:00:00Z"}`.
+"""
+
+import json
+import re
+from datetime import UTC, datetime
+
+from canary.api import Reason
+from canary.core.snapshot import Rejection
+from canary.kube.objects import Object
+from canary.kube.workloads.names import REJECTED, RESTARTED_AT, annotations
+from canary.kube.workloads.patches import Patch, annotate, expect
+from canary.kube.workloads.target import Seen
+from canary.kube.workloads.template import template_hash, users_template
+
+LONGEST = 1000
+"""Characters: ours are about a hundred."""
+_HASH = re.compile(r"[0-9a-f]{12}")
+
+
+def rejection_patch(seen: Seen, rejection: Rejection | None) -> Patch:
+    """Writes or removes the annotation; [] if it is so."""
+    note = None if rejection is None else _write(rejection)
+    steps = annotate(seen.deployment, {REJECTED: note})
+    return [*expect(seen.deployment, "/metadata/uid"), *steps] if steps else []
+
+
+def read_rejection(deployment: Object) -> Rejection | None:
+    """What the annotation says; None without one, or where a person spoiled it."""
+    note = annotations(deployment).get(REJECTED, "")
+    try:
+        found = json.loads(note) if 0 < len(note) <= LONGEST else None
+    except (ValueError, RecursionError):
+        return None
+    template = str(found.get("template")) if isinstance(found, dict) else ""
+    if not isinstance(found, dict) or not _HASH.fullmatch(template):
+        return None
+    reason = next((one for one in Reason if one == found.get("reason")), Reason.REJECTED)
+    return Rejection(template, reason, _time(found.get("at")))
+
+
+def rejected_templates(seen: Seen) -> frozenset[str]:
+    """Our hashes of the rejected template and of its restarts: wanted, or kept by a ReplicaSet."""
+    rejection = read_rejection(seen.deployment)
+    if rejection is None:
+        return frozenset()
+    return frozenset(
+        found
+        for one in (seen.deployment, *seen.sets)
+        if rejection.template
+        in {found := seen.hash_of(one), template_hash(_before_restart(one["spec"]["template"]))}
+    )
+
+
+def _before_restart(template: Object) -> Object:
+    """The template as it was before `kubectl rollout restart` added its annotation."""
+    made = users_template(template)
+    notes = made["metadata"].get("annotations") or {}
+    if notes.pop(RESTARTED_AT, None) is not None and not notes:
+        del made["metadata"]["annotations"]
+    return made
+
+
+def _write(rejection: Rejection) -> str:
+    at = datetime.fromtimestamp(rejection.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return json.dumps({"template": rejection.template, "reason": rejection.reason, "at": at})
+
+
+def _time(found: object) -> float:
+    try:
+        return datetime.fromisoformat(str(found)).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0
