@@ -223,6 +223,17 @@ def test_no_errors_give_no_interval():
     assert ratio.interval(1.0, 0.01) == (None, None)
 
 
+def test_the_bounds_of_the_ratio_are_where_the_evidence_says():
+    """As halving an interval of sixty found them; steps that contradict each other have none."""
+    ratio = Ratio()
+    ratio.add(1000.0, 30.0, 9000.0, 100.0)
+    assert ratio.interval(1.0, 0.01) == pytest.approx((1.1397348080178, 5.7027877768990), rel=1e-12)
+    ratio = Ratio()
+    ratio.add(1000.0, 50.0, 9000.0, 0.0)
+    ratio.add(5000.0, 0.0, 5000.0, 50.0)
+    assert ratio.interval(1.0, 0.01) == (0.0, None)
+
+
 def simulated(rate: float, seed: int, seconds: int = 1800) -> list[Interval]:
     """A seeded release at 2 % for stable, half of 40 requests/s to the canary."""
     rng = np.random.default_rng(seed)
