@@ -133,7 +133,10 @@ def _reading(
 ) -> _Reading:
     wish, workload, _ = release
     (since, end), compiled = between, _compiled(*release)
-    queries = [replace(one, history=history if one.raw else 0.0) for one in _queries(compiled)]
+    queries = [
+        replace(one, history=history) if one.raw else replace(one, since=since)
+        for one in _queries(compiled)
+    ]
     start = floor(since + history - LOOKBACK)
     question = queries, start, floor(end), wish.spec.analysis.interval
     return _Reading(compiled, _started(workload, since), between, question)

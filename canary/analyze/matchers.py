@@ -4,6 +4,7 @@ import re
 
 from canary.core.series import Matcher, MatchOp
 from canary.errors import UsageError
+from canary.metrics.promql import conditions_text
 
 _LABEL = re.compile(r"\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*")
 _QUOTED = re.compile(r""""((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'""")
@@ -39,11 +40,7 @@ def parse_matchers(text: str, option: str) -> tuple[Matcher, ...]:
 
 def shown_matchers(matchers: tuple[Matcher, ...]) -> str:
     """The matchers as they can be typed again."""
-    return ",".join(f'{one.label}{one.op.value}"{_quoted(one.value)}"' for one in matchers)
-
-
-def _quoted(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return conditions_text(matchers)
 
 
 def _matcher(text: str, position: int, option: str) -> tuple[Matcher, int]:

@@ -60,9 +60,9 @@ def doctor(  # noqa: PLR0913, PLR0917 - the flags of one command
 
 
 def _patient(cluster: Session, scope: str, options: "PrometheusOptions | None") -> "Patient":
-    from canary.discovery.prometheus_queries import http_date  # noqa: PLC0415 - as above
     from canary.doctor import Patient, Usual  # noqa: PLC0415 - as above
     from canary.kube.transport import Request, Timeouts  # noqa: PLC0415 - keeps --help quick
+    from canary.metrics.query_api import http_date  # noqa: PLC0415 - as above
     from canary.operator.settings import LEASE, PROMETHEUS  # noqa: PLC0415 - as above
 
     def date() -> float | None:

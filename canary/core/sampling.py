@@ -84,10 +84,15 @@ def sampled(answers: RawAnswers | MetricAnswer, rounds: Rounds) -> Sampled:
             return ratio_samples(answers, rounds)
         case PoolAnswers():
             return pool_samples_of(answers, rounds)
+        case Found(series) if len(series) > 1:
+            return NoData(f"{_ONE_VALUE}, found {len(series):,} or more", partial=True)
         case Found(series):
             return Found(tuple(_until(one, rounds.end) for one in series))
         case _:
             return answers
+
+
+_ONE_VALUE = "one value is expected of the query: put sum(…) or max(…) around the expression"
 
 
 def _until(series: Series, end: float) -> Series:

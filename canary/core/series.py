@@ -38,23 +38,59 @@ class Selector:
 
 
 @dataclass(frozen=True, slots=True)
-class SeriesQuery:
-    """Sum of the selected series per value of `by`: `sum by (by…) (plus) − sum by (by…) (minus)`.
+class Member:
+    """Whose series a release asks for: those whose `label` matches `pattern`.
 
-    `raw`: every selected series by itself instead, with all its labels and the times of its
-    scrapes; `by` then says which labels tell whose a series is. `history` is how many seconds
-    before the range are read as well, in steps of `HISTORY_STEP`; if that is too much, a raw query
-    is answered without. `promql`, when given, is a user's own expression and replaces the selector
-    (only the `prometheus` source can answer it).
+    In its namespace as well, where the series have a label for that; `pattern` is a regular
+    expression for the whole value.
+    """
+
+    label: str
+    pattern: str
+    namespace_label: str = ""
+    namespace: str = ""
+
+    def matchers(self) -> tuple[Matcher, ...]:
+        """The same as conditions on labels."""
+        own = Matcher(self.label, MatchOp.REGEX, self.pattern)
+        if not self.namespace_label:
+            return (own,)
+        return Matcher(self.namespace_label, MatchOp.EQUAL, self.namespace), own
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesQuery:
+    """Sum of the selected series per value of `by`: `sum by (by…) (metric{matchers})`.
+
+    `template` selects series of whomever, `member` narrows it to one release's. `raw`: every
+    selected series by itself instead of sums, with all its labels and the times of its scrapes;
+    `also` names further metrics that are read with the same conditions, and then each series has
+    its `__name__`. `history` is how many seconds before the range are read as well, in steps of
+    `HISTORY_STEP`; if that is too much, a raw query is answered without.
+
+    `promql`, when given, is a user's own expression and replaces the selector (only the
+    `prometheus` source can answer it); one value is expected, and none before `since` (seconds).
+    `asker` is the namespace on whose behalf it is asked, "" for everybody's: a query that fails
+    counts against its asker alone.
     """
 
     key: str
-    selector: Selector
+    template: Selector
     by: tuple[str, ...]
-    minus: Selector | None = None
     promql: str | None = None
     raw: bool = False
     history: float = 0.0
+    member: Member | None = None
+    also: tuple[str, ...] = ()
+    since: float | None = None
+    asker: str = ""
+
+    @property
+    def selector(self) -> Selector:
+        """The template, narrowed to the member's series."""
+        if self.member is None:
+            return self.template
+        return Selector(self.template.metric, (*self.template.matchers, *self.member.matchers()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +112,17 @@ class NoData:
     why: str
     partial: bool = False
     """Only part could be read, or none was: what is missing may be there, and is no zero."""
-    too_large: bool = False
-    """There is more than is read of one answer; a narrower question may be answered."""
+    splittable: bool = False
+    """A narrower query may be answered: there is more than is read of one answer, for example."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """The monitoring system could not be asked."""
+    """The monitoring system could not be asked, or did not answer this query."""
 
     why: str
+    server_down: bool = False
+    """It answers nobody; otherwise only this query."""
 
 
 @dataclass(frozen=True, slots=True)

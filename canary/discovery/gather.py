@@ -19,6 +19,7 @@ from canary.errors import NotFoundError, UsageError
 from canary.kube.objects import DEPLOYMENTS, PODS, Object
 from canary.kube.transport import Transport
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
+from canary.metrics.promql import range_selector
 from canary.metrics.queries import Context, RatioQueries, answers_of, compile_ratio, ratio_preset
 from canary.text.format import listed
 
@@ -109,8 +110,8 @@ def lately(source: Prometheus, queries: RatioQueries, now: float) -> Traffic | N
 
 def scrape_interval(inquiry: Inquiry, query: SeriesQuery) -> float | None:
     """Seconds between two scrapes of these series; None where too few were seen."""
-    runs = inquiry.runs(f"{selector_text(query.selector)}[5m]")
-    times = max((run.times for run in runs), key=len, default=())
+    rows = inquiry.rows(range_selector(query.selector, 300))
+    times = [time for time, _ in max((row.points for row in rows), key=len, default=())]
     gaps = [later - sooner for sooner, later in pairwise(times)]
     return float(round(median(gaps))) or None if gaps else None
 

@@ -10,6 +10,7 @@ from canary.errors import CanaryError
 from canary.kube.objects import Object
 from canary.kube.transport import Request, Timeouts, Transport
 from canary.metrics.exposition import PageError, metric_names, samples
+from canary.metrics.query_api import Labels
 from canary.operator.scrapers import page_of
 
 _FEW = 3

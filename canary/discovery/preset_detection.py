@@ -18,6 +18,7 @@ from canary.metrics.presets import (
     RatioPreset,
 )
 from canary.metrics.queries import Context, compile_latency, compile_pool, compile_ratio
+from canary.metrics.query_api import Labels
 
 Ask = Callable[[SeriesQuery], Sequence[Labels]]
 """The groups that a query has now; none where there is nothing."""

@@ -8,7 +8,15 @@ from canary.api import Metric, Path, Source
 from canary.core.increments import Grid, Side
 from canary.core.pools.samples import UNLIMITED
 from canary.core.sampling import RatioAnswers, blindness
-from canary.core.series import Found, MetricAnswer, NoData, SeriesQuery, Unavailable
+from canary.core.series import (
+    Found,
+    Member,
+    MetricAnswer,
+    NoData,
+    Selector,
+    SeriesQuery,
+    Unavailable,
+)
 from canary.discovery.evidence_time import Traffic, course_of, traffic_of
 from canary.discovery.gather import scrape_interval
 from canary.discovery.preset_detection import label_is_there
@@ -19,7 +27,7 @@ from canary.lint.rules import Finding, finding
 from canary.metrics.native import native_of, refusal
 from canary.metrics.pod_names import pods_of
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
-from canary.metrics.promql import promql, vector_selector
+from canary.metrics.promql import conditions_text, promql, vector_selector
 from canary.metrics.queries import (
     Context,
     OwnQuery,
@@ -85,13 +93,10 @@ class Running:
 
 
 def pods_in(inquiry: Inquiry, namespace: str, target: str) -> tuple[str, ...]:
-    """Names of a Deployment's pods by their series, where no cluster is asked.
-
-    Both names are DNS labels, so nothing in them needs to be escaped but dots.
-    """
-    names = pods_of(target).replace("\\", "\\\\")
-    pods = f'{{namespace="{namespace}",pod=~"{names}"}}'
-    return tuple(sorted(one.labels["pod"] for one in inquiry.vector(f"count by (pod) ({pods})")))
+    """Names of a Deployment's pods by their series, where no cluster is asked."""
+    member = Member("pod", pods_of(target), "namespace", namespace)
+    pods = f"count by (pod) ({{{conditions_text(member.matchers())}}})"
+    return tuple(sorted(one.labels["pod"] for one in inquiry.vector(pods)))
 
 
 def risks_in_metrics(running: Running, monitoring: Monitoring) -> Iterator[Finding]:
@@ -224,7 +229,7 @@ def _maximum(asked: _Asked, query: SeriesQuery) -> Iterator[Finding]:
 
 def _hint(asked: _Asked, query: SeriesQuery) -> str | None:
     """What is there instead: the metric of other pods or backends, or nothing at all."""
-    bare = replace(query, selector=replace(query.selector, matchers=()), minus=None)
+    bare = replace(query, template=Selector(query.template.metric), member=None)
     label = query.by[0] if query.by else "pod"
     native, inquiry = native_of(query.selector), asked.monitoring.inquiry
     try:

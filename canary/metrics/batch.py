@@ -1,17 +1,22 @@
-"""One query for all releases: questions that differ only in whose they are go out as one.
+"""One query for all releases: queries that differ only in metric and member go out as one.
 
-`sum by (pod) (http_requests_total{namespace="a",pod=~"a-1|a-2"})` and the same of namespace `b`
-become `sum by (pod, namespace) (http_requests_total{namespace=~"a|b",pod=~"a-1|a-2|b-1"})`. Who
-is included is known from the last times: each asker is a member for a while. The first asker at a
-time has the question sent, the others share the answer. What cannot be merged is asked singly.
+See query_template.py for what is merged. Which parts there are is known from the last times: each
+stays in the query for a while. The first release that asks for a time has the query sent, the
+others share the answer. What cannot be merged is asked by itself.
+
+One release's trouble stays its own. Where a merged query fails although the server answers others,
+each namespace is asked by itself, in threads of which every namespace gets its part; where that
+fails too, each of its queries. A namespace that failed by itself is left out of merged queries for
+a while, and a template whose answer is too large is asked in several pieces from then on.
 """
 
 import math
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, field, replace
+from zlib import crc32
 
 from canary.core.increments import Grid
 from canary.core.series import (
@@ -24,30 +29,36 @@ from canary.core.series import (
     Unavailable,
 )
 from canary.interfaces import MetricSource
+from canary.metrics.fair_executor import FairExecutor
 from canary.metrics.late import LateSampleCorrector
-from canary.metrics.native import native_of
-from canary.metrics.query_template import Member, Template, template_of
+from canary.metrics.native import NATIVE, native_of
+from canary.metrics.query_template import Part, QueryTemplate, merge, template_of
 
 SPAN = 300.0
 """Seconds before the judged range that every question of a release reaches back."""
 LATE = 4
 """Intervals that a release may be late and still share: what is further back is asked singly."""
 AWAY = 60.0
-"""Seconds after which, without a question, a release is not asked for any more."""
+"""Seconds after which, without a question, a part is not asked for any more."""
 PATIENCE = 30.0
 """Seconds that `read` waits at most."""
-_UNANSWERED = "the metric source gave no answer for this query"
+APART = 600.0
+"""Seconds for which a namespace that failed by itself is left out of merged queries."""
+MOST_PIECES = 64
+_UNANSWERED = NoData("the metric source gave no answer for this query", partial=True)
 
 Answers = Mapping[str, MetricAnswer]
 
 
 @dataclass(frozen=True, slots=True)
 class _Moment:
-    """One question: a template at one time."""
+    """A template at one time, for one piece of all namespaces, or for one of them."""
 
-    template: Template
+    template: QueryTemplate
     end: float
     step: float
+    of: int | str = 0
+    """The number of the piece, or the namespace."""
 
     @property
     def grid(self) -> Grid:
@@ -56,26 +67,41 @@ class _Moment:
         return Grid(self.end - back * self.step, self.end, self.step)
 
 
-@dataclass(frozen=True, slots=True)
-class _Shared:
-    """A question that was sent: for whom, and its answer by namespace."""
-
-    members: frozenset[Member]
-    answer: "Future[_Split]"
+_Name = tuple[str, str]
+"""Metric and namespace."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Split:
-    """An answer: its series by namespace, or why there are none."""
+    """An answer: its series by metric and namespace, or why there are none."""
 
     silence: NoData | Unavailable | None
-    series: Mapping[str, Sequence[Series]] = field(default_factory=dict)
-    not_numbers: Sequence[Mapping[str, str]] = ()
+    series: Mapping[_Name, Sequence[Series]] = field(default_factory=dict)
+    not_numbers: Mapping[_Name, Sequence[Mapping[str, str]]] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a narrower question may be answered: not where nobody is."""
+        match self.silence:
+            case Unavailable(server_down=down):
+                return not down
+            case NoData(splittable=splittable):
+                return splittable
+            case None:
+                return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """A merged query that was sent: for which parts, and its answer."""
+
+    parts: frozenset[Part]
+    answer: "Future[_Split]"
 
 
 @dataclass(frozen=True, slots=True)
 class PendingAnswers:
-    """Questions on their way."""
+    """Queries on their way."""
 
     parts: Mapping[str, "Future[MetricAnswer]"]
 
@@ -99,7 +125,10 @@ class PendingAnswers:
 
 
 class QueryBatcher:
-    """A MetricSource in front of one Prometheus, shared by all releases and threads."""
+    """A MetricSource in front of one Prometheus, shared by all releases and threads.
+
+    `count` is called for every query that is sent.
+    """
 
     def __init__(
         self,
@@ -107,28 +136,31 @@ class QueryBatcher:
         threads: int = 8,
         count: Callable[[], None] = lambda: None,
     ) -> None:
-        """`count` is called for every query that is sent."""
         self._source = source
         self._count = count
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="metrics")
+        self._executor = FairExecutor(threads, 2, "metrics")
+        self._own = FairExecutor(threads, 2, "own-queries")
         self._lock = threading.Lock()
-        self._members: dict[tuple[Template, float], dict[Member, float]] = {}
-        """Per template and step: who asks, and for which time last."""
+        self._parts: dict[tuple[QueryTemplate, float], dict[Part, float]] = {}
+        """Per template and step: what is asked for, and for which time last."""
+        self._pieces: dict[tuple[QueryTemplate, float], int] = {}
+        self._apart: dict[str, float] = {}
+        """Namespaces that are asked by themselves, and since which time."""
         self._shared: dict[_Moment, _Shared] = {}
-        self._latecomers = LateSampleCorrector()
+        self._corrector = LateSampleCorrector()
 
     def read(
         self, queries: Sequence[SeriesQuery], start: float, end: float, step: float
     ) -> Answers:
         """See MetricSource."""
-        asked = self.ask(queries, start, end, step)
-        asked.wait(PATIENCE)
-        return asked.answers()
+        pending = self.ask(queries, start, end, step)
+        pending.wait(PATIENCE)
+        return pending.answers()
 
     @property
     def lag(self) -> float:
         """Seconds until what was scraped can be read."""
-        return self._latecomers.lag
+        return self._corrector.lag
 
     def settled(self, now: float) -> float:
         """See MetricSource; whole seconds."""
@@ -139,127 +171,198 @@ class QueryBatcher:
     ) -> PendingAnswers:
         """Sends what nobody has sent yet; returns at once."""
         grid = Grid(math.floor(start), math.floor(end), step)
+        with self._lock:  # all parts of one release before the first is sent
+            for query in queries:
+                if (found := template_of(query)) is not None:
+                    self._register(*found, grid)
         return PendingAnswers({query.key: self._ask(query, grid) for query in queries})
 
     def close(self) -> None:
         """Sends nothing more; what is under way is left to its time-out."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._executor.close()
+        self._own.close()
+
+    def _register(self, template: QueryTemplate, part: Part, grid: Grid) -> None:
+        self._tidy(template, grid)
+        self._parts.setdefault((template, grid.step), {})[part] = grid.end
 
     def _ask(self, query: SeriesQuery, grid: Grid) -> "Future[MetricAnswer]":
         found = template_of(query)
         if found is None:
-            return self._pool.submit(self._single, query, grid)
-        template, member = found
-        moment = _Moment(template, grid.end, grid.step)
+            return self._alone(query, grid)
+        template, part = found
+        shared = self._share(template, part, grid)
+        if shared is None:
+            return self._alone(query, grid)
+
+        def by_itself(split: _Split) -> "MetricAnswer | Future[MetricAnswer]":
+            """The answer; asked for alone where the others' series may stand in the way.
+
+            A native histogram of one release hides that another has a classic one.
+            """
+            mine = _mine(split, template, part, query, grid)
+            hidden = isinstance(mine, NoData) and not mine.partial and native_of(query.selector)
+            if split.failed or (hidden and split.silence is None):
+                return self._alone(query, grid)
+            return mine
+
+        def for_namespace(split: _Split) -> "MetricAnswer | Future[MetricAnswer]":
+            """The answer; asked for together with the rest of the namespace where it failed."""
+            if not split.failed or len(shared.parts) == 1:
+                return by_itself(split)
+            own = self._share(template, part, grid, apart=True)
+            return self._alone(query, grid) if own is None else _chain(own.answer, by_itself)
+
+        return _chain(shared.answer, for_namespace)
+
+    def _share(
+        self, template: QueryTemplate, part: Part, grid: Grid, *, apart: bool = False
+    ) -> _Shared | None:
+        """The merged query that answers this part; None where there is none."""
+        key = template, grid.step
         with self._lock:
-            self._tidy(moment)
-            members = self._members.setdefault((template, grid.step), {})
-            members[member] = grid.end
-            odd = not query.raw and (grid.start - grid.end) % grid.step
-            if grid.start < moment.grid.start or odd:
-                return self._pool.submit(self._single, query, grid)
+            parts = self._parts.get(key, {})
+            apart = apart or part.asker in self._apart
+            piece = crc32(part.asker.encode()) % self._pieces.get(key, 1)
+            moment = _Moment(template, grid.end, grid.step, part.asker if apart else piece)
+            if grid.start < moment.grid.start:
+                return None
             shared = self._shared.get(moment)
             if shared is None:
-                everybody = frozenset(members)
-                shared = _Shared(everybody, self._pool.submit(self._send, moment, everybody))
-                self._shared[moment] = shared
-        if member not in shared.members:
-            return self._pool.submit(self._single, query, grid)
-        return _followed(
-            shared.answer, lambda split: self._own(split, template, member, query, grid)
-        )
+                mine = frozenset(one for one in parts if self._is_of(one, moment))
+                caller = part.asker if apart else (template, moment.of)
+                sent = self._executor.submit(caller, lambda: self._send(moment, mine))
+                shared = self._shared[moment] = _Shared(mine, sent)
+        return shared if part in shared.parts else None
 
-    def _own(
-        self, split: _Split, template: Template, member: Member, query: SeriesQuery, grid: Grid
-    ) -> MetricAnswer:
-        """One asker's part; asked for again where the others' series stand in the way.
+    def _is_of(self, part: Part, moment: _Moment) -> bool:
+        if isinstance(moment.of, str):
+            return part.asker == moment.of
+        pieces = self._pieces.get((moment.template, moment.step), 1)
+        return part.asker not in self._apart and crc32(part.asker.encode()) % pieces == moment.of
 
-        All of them together may be more than is read of one answer, and one may have a native
-        histogram where the others have a classic one.
-        """
-        if isinstance(split.silence, NoData) and split.silence.too_large:
-            return self._single(query, grid)
-        mine = _mine(split, template, member, query, grid)
-        silent = isinstance(mine, NoData) and not mine.partial and split.silence is None
-        return self._single(query, grid) if silent and native_of(query.selector) else mine
+    def _alone(self, query: SeriesQuery, grid: Grid) -> "Future[MetricAnswer]":
+        own = query.promql is not None
+        executor = self._own if own else self._executor
+        since = query.since
+        if own and since is not None and since > grid.start:
+            steps = math.floor((since - grid.start) / grid.step)
+            grid = replace(grid, start=grid.start + steps * grid.step)
+        return executor.submit(query.asker or query, lambda: self._single(query, grid))
 
     def _single(self, query: SeriesQuery, grid: Grid) -> MetricAnswer:
         self._count()
         answers = self._source.read((query,), grid.start, grid.end, grid.step)
-        return answers.get(query.key, NoData(_UNANSWERED, partial=True))
+        answer = answers.get(query.key, _UNANSWERED)
+        if query.promql is None and query.asker and _Split(_silence(answer)).failed:
+            with self._lock:
+                self._apart[query.asker] = grid.end
+        return answer
 
-    def _send(self, moment: _Moment, members: frozenset[Member]) -> _Split:
-        answer = self._single(moment.template.of(members), moment.grid)
+    def _send(self, moment: _Moment, parts: frozenset[Part]) -> _Split:
+        asker = moment.of if isinstance(moment.of, str) else ""
+        answer = self._single(merge(moment.template, parts, asker), moment.grid)
         question = (moment.template, moment.step)
-        if moment.template.query.raw:
-            answer = self._latecomers.corrected(question, moment.end, answer)
-        if not isinstance(answer, Found):
-            if isinstance(answer, Unavailable):  # to be asked again by whoever looks next
-                with self._lock:
-                    self._shared.pop(moment, None)
-            return _Split(answer)
-        series: dict[str, list[Series]] = {}
-        for one in answer.series:
-            series.setdefault(one.labels.get(moment.template.space, ""), []).append(one)
-        return _Split(None, series, answer.not_numbers)
+        answer = self._corrector.corrected((question, asker), moment.end, answer)
+        silence = _silence(answer)
+        with self._lock:
+            if isinstance(silence, Unavailable) and silence.server_down:
+                self._shared.pop(moment, None)  # to be asked again by whoever looks next
+            too_large = isinstance(silence, NoData) and silence.splittable
+            if too_large and silence != NATIVE and not asker:
+                self._pieces[question] = min(2 * self._pieces.get(question, 1), MOST_PIECES)
+        return _split(answer, moment.template, parts)
 
-    def _tidy(self, moment: _Moment) -> None:
-        """Forgets who has not asked for some time, and answers of other times."""
-        if moment in self._shared:
+    def _tidy(self, template: QueryTemplate, grid: Grid) -> None:
+        """Forgets what has not been asked for some time, and answers of other times."""
+        parts = self._parts.get((template, grid.step), {})
+        if grid.end in parts.values():
             return
-        self._latecomers.forget(moment.end - SPAN)
-        old = moment.end - max(LATE * moment.step, AWAY)
-        members = self._members.get((moment.template, moment.step), {})
-        for member in [member for member, last in members.items() if last < old]:
-            del members[member]
-        for key in [key for key in self._shared if key.end < moment.end - LATE * key.step]:
+        self._corrector.forget(grid.end - SPAN)
+        old = grid.end - max(LATE * grid.step, AWAY)
+        for part in [part for part, last in parts.items() if last < old]:
+            del parts[part]
+        for key in [key for key in self._shared if key.end < grid.end - LATE * key.step]:
             del self._shared[key]
-        for place in [place for place, left in self._members.items() if not left]:
-            del self._members[place]
+        for place in [place for place, left in self._parts.items() if not left]:
+            del self._parts[place]
+            self._pieces.pop(place, None)
+        for asker in [one for one, since in self._apart.items() if since < grid.end - APART]:
+            del self._apart[asker]
+
+
+def _silence(answer: MetricAnswer) -> NoData | Unavailable | None:
+    return None if isinstance(answer, Found) else answer
+
+
+def _split(answer: MetricAnswer, template: QueryTemplate, parts: frozenset[Part]) -> _Split:
+    if not isinstance(answer, Found):
+        return _Split(answer)
+    only = next(iter(parts)).metric  # of one metric, series have no name
+    series: dict[_Name, list[Series]] = {}
+    odd: dict[_Name, list[Mapping[str, str]]] = {}
+
+    def name(labels: Mapping[str, str]) -> _Name:
+        return labels.get("__name__", only), labels.get(template.namespace_label, "")
+
+    for one in answer.series:
+        series.setdefault(name(one.labels), []).append(one)
+    for labels in answer.not_numbers:
+        odd.setdefault(name(labels), []).append(labels)
+    return _Split(None, series, odd)
 
 
 def _mine(
-    split: _Split, template: Template, member: Member, query: SeriesQuery, grid: Grid
+    split: _Split, template: QueryTemplate, part: Part, query: SeriesQuery, grid: Grid
 ) -> MetricAnswer:
-    """One asker's part of a shared answer, as if it had been asked for alone."""
+    """One query's part of a shared answer, as if it had been asked alone."""
     if split.silence is not None:
         return split.silence
-    pattern = re.compile(member.pattern)
+    name, pattern = (part.metric, part.member.namespace), re.compile(part.member.pattern)
 
     def mine(labels: Mapping[str, str]) -> bool:
         return pattern.fullmatch(labels.get(template.label, "")) is not None
 
-    def kept(labels: Mapping[str, str]) -> dict[str, str]:
-        return {name: value for name, value in labels.items() if query.raw or name in query.by}
+    def unnamed(labels: Mapping[str, str]) -> dict[str, str]:
+        return {label: value for label, value in labels.items() if label != "__name__"}
 
-    series = [
-        Series(kept(one.labels), tuple(point for point in one.points if point[0] >= grid.start))
-        for one in split.series.get(member.namespace, ())
-        if mine(one.labels)
-    ]
-    odd = tuple(
-        kept(labels)
-        for labels in split.not_numbers
-        if labels.get(template.space, "") == member.namespace and mine(labels)
+    found = tuple(
+        Series(unnamed(one.labels), points)
+        for one in split.series.get(name, ())
+        if mine(one.labels) and (points := tuple(p for p in one.points if p[0] >= grid.start))
     )
-    if found := tuple(one for one in series if one.points):
+    odd = tuple(unnamed(labels) for labels in split.not_numbers.get(name, ()) if mine(labels))
+    if found:
         return Found(found, odd)
     if odd:
         return NoData(NOT_NUMBERS, partial=True)
-    return NoData("the query works and matches no series")
+    return NoData(f"the query works and matches no series of {query.template.metric}")
 
 
-def _followed(
-    shared: "Future[_Split]", part: Callable[[_Split], MetricAnswer]
+def _chain(
+    shared: "Future[_Split]", part: Callable[[_Split], "MetricAnswer | Future[MetricAnswer]"]
 ) -> "Future[MetricAnswer]":
-    """A future of a part of another one's result."""
+    """A future of what a function makes of another one's result: a value, or a further future."""
     mine: Future[MetricAnswer] = Future()
+
+    def settle(done: "Future[MetricAnswer]") -> None:
+        if done.cancelled():
+            mine.cancel()
+        elif error := done.exception():
+            mine.set_exception(error)
+        else:
+            mine.set_result(done.result())
 
     def hand_over(done: "Future[_Split]") -> None:
         try:
-            mine.set_result(part(done.result()))
+            found = part(done.result())
         except BaseException as error:  # noqa: BLE001  # whatever it is, the asker must not wait
             mine.set_exception(error)
+            return
+        if isinstance(found, Future):
+            found.add_done_callback(settle)
+        else:
+            mine.set_result(found)
 
     shared.add_done_callback(hand_over)
     return mine

@@ -78,15 +78,6 @@ def summed(series: Iterable[History], by: Sequence[str], grid: Grid) -> Groups:
     return groups
 
 
-def difference(plus: Groups, minus: Groups) -> Groups:
-    """`plus − minus`: as in PromQL, only where both sides have a value."""
-    return {
-        key: {t: v - minus[key][t] for t, v in values.items() if t in minus[key]}
-        for key, values in plus.items()
-        if key in minus
-    }
-
-
 def finite(values: Mapping[float, float]) -> tuple[tuple[float, float], ...]:
     """Points in ascending time, without NaN and infinities."""
     return tuple((t, v) for t, v in sorted(values.items()) if math.isfinite(v))

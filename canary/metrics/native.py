@@ -8,13 +8,13 @@ each pod and scrape, so they are not read: Prometheus can keep the classic serie
 from dataclasses import replace
 
 from canary.core.buckets import LE
-from canary.core.series import Selector
+from canary.core.series import NoData, Selector
 
 _REMEDY = (
     "native histograms are not read: have Prometheus keep the classic series as well "
     "(scrape_classic_histograms: true; in Prometheus 3 always_scrape_classic_histograms: true)"
 )
-IS_NATIVE = f"these series are native histograms; {_REMEDY}"
+NATIVE = NoData(f"these series are native histograms; {_REMEDY}", partial=True, splittable=True)
 
 
 def native_of(selector: Selector) -> Selector | None:

@@ -4,7 +4,6 @@ Rules and `canary pools` look at all pods, not at those of one release, so they 
 preset is meant: `npgsql` and `otel-db` are told apart by nothing but what else they export.
 """
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from canary.core.series import Matcher, Selector
 from canary.metrics.pod_names import CANARY, SERVICE
 from canary.metrics.presets import POOLS, RATIOS, Backend, PoolPreset, RatioPreset
+from canary.metrics.promql import vector_selector
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +89,7 @@ def service_and_version(name: str) -> tuple[str, str]:
 
 def text(selector: Selector, *more: Matcher) -> str:
     """The selector in PromQL, with further conditions."""
-    conditions = ",".join(
-        f"{one.label}{one.op.value}{json.dumps(one.value)}" for one in (*selector.matchers, *more)
-    )
-    return f"{selector.metric}{{{conditions}}}" if conditions else selector.metric
+    return vector_selector(Selector(selector.metric, (*selector.matchers, *more)))
 
 
 def _pool(group: list[PoolPreset]) -> PoolPresetGroup:

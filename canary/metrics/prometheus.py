@@ -1,26 +1,12 @@
-"""The metric source `prometheus`: prometheus-api-client, made safe (the only importer of it)."""
+"""The metric source `prometheus`: queries as data in, series or why there are none out."""
 
 import logging
 import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Any
-
-import requests
-from prometheus_api_client import PrometheusConnect
-from tenacity import (
-    Retrying,
-    retry_if_exception_type,
-    sleep_using_event,
-    stop_after_attempt,
-    wait_random_exponential,
-)
-from urllib3.util.retry import Retry
 
 from canary.core.increments import Grid
 from canary.core.series import (
@@ -29,77 +15,34 @@ from canary.core.series import (
     Found,
     MetricAnswer,
     NoData,
-    Selector,
     Series,
     SeriesQuery,
     Unavailable,
 )
 from canary.metrics.circuit_breaker import CircuitBreaker
-from canary.metrics.http import (
-    BoundedAdapter,
-    BrokenOffError,
-    Credentials,
-    PostingSession,
-    TooLargeError,
-    root_cause,
-)
-from canary.metrics.native import IS_NATIVE, native_of, refusal
+from canary.metrics.native import NATIVE, native_of, refusal
 from canary.metrics.promql import promql, range_selector, vector_selector
+from canary.metrics.query_api import (
+    NoAnswerError,
+    PartialAnswerError,
+    Points,
+    PrometheusClient,
+    PrometheusOptions,
+    RefusedError,
+    Row,
+    ServerDownError,
+    TooLargeAnswerError,
+)
+
+__all__ = ["MAX_POINTS", "Prometheus", "PrometheusOptions"]
 
 _log = logging.getLogger(__name__)
 
 MAX_POINTS = 11_000
 """Prometheus refuses a range of more points per series."""
-MAX_SERIES = 20_000
-"""No service has so many; a selector without its conditions on labels has."""
-_DENIED = frozenset({401, 403})
-_TRANSIENT = frozenset({429, 502, 503, 504})
-_STYLE_HINT = "PromQL info:"
-_NO_MATRIX = "expected a matrix of series; does the query give numbers over time?"
-
-Matrix = Mapping[tuple[tuple[str, str], ...], list[tuple[float, float]]]
-
-
-@dataclass(frozen=True, slots=True)
-class PrometheusOptions:
-    """Where Prometheus is and how to ask; times in seconds.
-
-    `lag` is how long a scrape may take until its values can be read; QueryBatcher measures it.
-    """
-
-    url: str
-    connect_timeout: float = 2.0
-    read_timeout: float = 10.0
-    attempts: int = 3
-    lag: float = 2.0
-    bearer_token_file: Path | None = None
-    username: str | None = None
-    password_file: Path | None = None
-    ca_file: Path | None = None
-    insecure: bool = False
-    failures: int = 3
-    rest: float = 15.0
-    max_bytes: int = 64 << 20
-
-
-class _NotAskedError(Exception):
-    """No use in asking further now; the text says why."""
-
-
-class _TransientError(_NotAskedError):
-    """May work in a moment."""
-
-
-class _RefusedError(Exception):
-    """The server is there and does not answer this question, now or later."""
-
-
-class _PartialError(Exception):
-    """There is an answer, but not all of it."""
-
-
-class _TooMuchError(_PartialError):
-    """The answer is larger than what is read."""
+PROBE = 2.0
+"""Seconds in which a server that works answers the simplest query there is."""
+_MOST_ASKERS = 10_000
 
 
 class _NativeError(Exception):
@@ -107,15 +50,27 @@ class _NativeError(Exception):
 
 
 class Prometheus:
-    """One Prometheus (or Thanos, Mimir, VictoriaMetrics): share one object per address."""
+    """One Prometheus (or Thanos, Mimir, VictoriaMetrics): share one object per address.
+
+    A query that is not answered counts against its asker (see SeriesQuery), and against the server
+    only where the server does not answer a probe of ours either. `clock` gives monotonic seconds.
+    """
 
     def __init__(
         self, options: PrometheusOptions, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._options = options
-        self._breaker = CircuitBreaker(options.failures, options.rest, clock)
-        self._closing = threading.Event()
-        self._client = _client(options)
+        self._client = PrometheusClient(options)
+        own = min(options.own_timeout, options.read_timeout)
+        self._own = PrometheusClient(
+            replace(options, read_timeout=own, max_bytes=options.own_bytes, max_series=1)
+        )
+        probe = min(PROBE, options.read_timeout)
+        self._probe = PrometheusClient(replace(options, read_timeout=probe, attempts=1))
+        self._clock = clock
+        self._server = CircuitBreaker(options.failures, options.rest, clock)
+        self._askers: dict[tuple[str, bool], CircuitBreaker] = {}
+        self._lock = threading.Lock()
 
     def read(
         self, queries: Sequence[SeriesQuery], start: float, end: float, step: float
@@ -127,8 +82,10 @@ class Prometheus:
         for query in queries:
             try:
                 answers[query.key] = down or self._answer(query, grid)
-            except _NotAskedError as error:
-                down = answers[query.key] = Unavailable(f"{self._options.url}: {error}")
+            except (ServerDownError, NoAnswerError) as error:
+                nobody = isinstance(error, ServerDownError)
+                down = Unavailable(f"{self._options.url}: {error}", server_down=nobody)
+                answers[query.key] = down
         return answers
 
     def settled(self, now: float) -> float:
@@ -137,188 +94,119 @@ class Prometheus:
 
     def close(self) -> None:
         """Ends waiting between attempts and closes the connections."""
-        self._closing.set()
-        self._client.close()
+        for client in (self._client, self._own, self._probe):
+            client.close()
 
     def _answer(self, query: SeriesQuery, grid: Grid) -> MetricAnswer:
         try:
             if query.raw:
-                found = _found([*self._history(query, grid), *self._samples(query, grid)])
-                return self._native(query.selector, grid, found)
-            text = promql(query)
-            return _found([self._asked(partial(self._range, text, one)) for one in _slices(grid)])
+                found = _found([*self._history(query, grid), *self._samples(query, grid)], query)
+                return self._native(query, grid, found)
+            ask = partial(self._client_for(query).query_range, promql(query))
+            return _found([self._asked(query, partial(ask, one)) for one in _slices(grid)], query)
         except ValueError as error:
             return Unavailable(f"the query {query.key!r} cannot be asked: {error}")
-        except _RefusedError as error:
+        except RefusedError as error:
             return Unavailable(f"{self._options.url}: {error}")
-        except _PartialError as error:
-            why = f"{self._options.url} answered only in part: {error}"
-            return NoData(why, partial=True, too_large=isinstance(error, _TooMuchError))
+        except PartialAnswerError as error:
+            return self._partial(query, error)
         except _NativeError:
-            return NoData(IS_NATIVE, partial=True)
+            return NATIVE
 
-    def _native(self, selector: Selector, grid: Grid, found: MetricAnswer) -> MetricAnswer:
+    def _partial(self, query: SeriesQuery, error: PartialAnswerError) -> NoData:
+        """Half of the pods would look like a quiet version."""
+        too_large = isinstance(error, TooLargeAnswerError)
+        remedy = "; give the metric more conditions on labels" if too_large else ""
+        if too_large and self._client_for(query) is self._own:
+            remedy = "; one value is expected: put sum(…) or max(…) around the expression"
+        why = f"{self._options.url} answered only in part: {error}{remedy}"
+        return NoData(why, partial=True, splittable=too_large)
+
+    def _client_for(self, query: SeriesQuery) -> PrometheusClient:
+        """A tenant's own expression has narrower bounds."""
+        return self._own if query.promql is not None and query.asker else self._client
+
+    def _native(self, query: SeriesQuery, grid: Grid, found: MetricAnswer) -> MetricAnswer:
         """The answer, or that a native histogram is there instead of this classic one."""
-        native = native_of(selector)
+        native = None if query.also else native_of(query.selector)
         if native is None or not isinstance(found, NoData) or found.partial:
             return found
-        now = Grid(grid.end, grid.end, 1.0)
-        there = self._asked(partial(self._range, f"count({vector_selector(native)})", now))
-        return NoData(refusal(selector, native), partial=True) if there else found
+        text = f"count({vector_selector(native)})"
+        there = self._asked(query, partial(self._client.query, text, grid.end))
+        return NoData(refusal(query.selector, native), partial=True) if there else found
 
-    def _samples(self, query: SeriesQuery, grid: Grid) -> Iterator[Matrix]:
+    def _samples(self, query: SeriesQuery, grid: Grid) -> Iterator[list[Row]]:
         """Every sample from the grid's start to its end, as it was scraped."""
         for one in _slices(grid):
             seconds = math.ceil(one.end - one.start) + math.ceil(grid.step)
-            text = range_selector(query.selector, seconds)
-            yield self._asked(partial(self._instant, text, min(one.end + grid.step, grid.end)))
+            text = range_selector(query.selector, seconds, query.also)
+            end = min(one.end + grid.step, grid.end)
+            yield self._asked(query, partial(self._client.query, text, end))
 
-    def _history(self, query: SeriesQuery, grid: Grid) -> Iterator[Matrix]:
+    def _history(self, query: SeriesQuery, grid: Grid) -> Iterator[list[Row]]:
         """What was before, in coarse steps; nothing where that would be too much to read."""
         if not query.history:
             return
         end = grid.start // HISTORY_STEP * HISTORY_STEP
         start = (grid.start - query.history) // HISTORY_STEP * HISTORY_STEP
-        text = vector_selector(query.selector)
+        text, coarse = vector_selector(query.selector), Grid(start, end, HISTORY_STEP)
         try:
-            yield self._asked(partial(self._range, text, Grid(start, end, HISTORY_STEP)))
-        except _PartialError as error:
+            yield self._asked(query, partial(self._client.query_range, text, coarse))
+        except PartialAnswerError as error:
             _log.warning("%s: judged without what was before: %s", query.key, error)
 
-    def _asked(self, question: Callable[[], list[Any]]) -> Matrix:
-        if not self._breaker.admits():
-            raise _NotAskedError(
-                f"failed {self._options.failures} times in a row, "
-                f"will be tried again in {self._breaker.open_for:.0f} s"
-            )
-        retrying = Retrying(
-            stop=stop_after_attempt(self._options.attempts),
-            wait=wait_random_exponential(multiplier=0.1, max=1.0),
-            retry=retry_if_exception_type(_TransientError),
-            sleep=sleep_using_event(self._closing),
-            reraise=True,
-        )
+    def _asked(self, query: SeriesQuery, question: Callable[[], list[Row]]) -> list[Row]:
+        asker = self._breaker_of(query)
+        if not self._server.admits():
+            raise ServerDownError(self._will_be_tried(self._server, "failed"))
+        if asker is not None and not asker.admits():
+            raise NoAnswerError(self._will_be_tried(asker, f"queries of {query.asker} failed"))
         try:
-            answer = retrying(self._once, question)
-        except _NotAskedError:
-            self._breaker.failed()
+            rows = question()
+        except ServerDownError:
+            self._server.failed()
             raise
-        except (_RefusedError, _PartialError, _NativeError):
-            self._breaker.succeeded()
+        except NoAnswerError as error:
+            self._blame(asker, error)
             raise
-        self._breaker.succeeded()
-        return answer
+        except (RefusedError, PartialAnswerError):
+            self._server.succeeded()
+            raise
+        self._server.succeeded()
+        if asker is not None:
+            asker.succeeded()
+        return rows
 
-    def _range(self, text: str, grid: Grid) -> list[Any]:
-        start, end = _moment(grid.start), _moment(grid.end)
-        return list(self._client.custom_query_range(text, start, end, f"{grid.step:g}"))
-
-    def _instant(self, text: str, time: float) -> list[Any]:
-        return list(self._client.custom_query(text, {"time": f"{time:.3f}"}))
-
-    def _once(self, question: Callable[[], list[Any]]) -> Matrix:
+    def _blame(self, asker: CircuitBreaker | None, error: NoAnswerError) -> None:
+        """Whose trouble it is: the server's, where the simplest query is not answered either."""
         try:
-            answer = question()
-        except requests.Timeout as error:
-            raise _NotAskedError(_timed_out(error, self._options)) from error
-        except requests.exceptions.SSLError as error:
-            raise _RefusedError(f"TLS failed (check the CA file): {root_cause(error)}") from error
-        except BrokenOffError as error:
-            raise _TransientError(str(error)) from error
-        except requests.ConnectionError as error:
-            raise _TransientError(f"cannot connect: {root_cause(error)}") from error
-        except TooLargeError as error:
-            raise _TooMuchError(f"{error}; give the metric more conditions on labels") from error
-        except requests.RequestException as error:
-            raise _NotAskedError(str(error)) from error
-        except (KeyError, TypeError) as error:
-            raise _RefusedError(_NO_MATRIX) from error
-        if len(answer) > MAX_SERIES:
-            raise _TooMuchError(
-                f"{len(answer):,} series, of which at most {MAX_SERIES:,} are read: "
-                "give the metric more conditions on labels"
-            )
-        return _matrix(answer)
+            self._probe.query("vector(1)")
+        except (ServerDownError, NoAnswerError):
+            self._server.failed()
+            raise ServerDownError(str(error)) from error
+        except (RefusedError, PartialAnswerError):
+            pass
+        self._server.succeeded()
+        if asker is not None:
+            asker.failed()
 
+    def _breaker_of(self, query: SeriesQuery) -> CircuitBreaker | None:
+        """A tenant's own expressions and the other queries fail apart; None: nobody's alone."""
+        if not query.asker:
+            return None
+        with self._lock:
+            if len(self._askers) >= _MOST_ASKERS:
+                self._askers.clear()
+            own = query.asker, query.promql is not None
+            options = self._options
+            breaker = CircuitBreaker(options.failures, options.rest, self._clock)
+            return self._askers.setdefault(own, breaker)
 
-def _client(options: PrometheusOptions) -> PrometheusConnect:
-    session = PostingSession()
-    session.verify = not options.insecure
-    if options.ca_file is not None and not options.insecure:
-        session.verify = str(options.ca_file)
-    session.hooks["response"].append(_check)
-    url = options.url.rstrip("/")
-    client = PrometheusConnect(
-        url=url,
-        session=session,
-        auth=Credentials(options.bearer_token_file, options.username, options.password_file),
-        timeout=(options.connect_timeout, options.read_timeout),
-        retry=Retry(0),
-        method="POST",
-    )
-    session.mount(url, BoundedAdapter(options.max_bytes, options.read_timeout))
-    return client
-
-
-def _check(response: requests.Response, *_: object, **__: object) -> None:
-    """Response hook: the client would drop the warnings and hide the server's own message."""
-    status = response.status_code
-    if 300 <= status < 400:  # noqa: PLR2004  # HTTP's redirects
-        raise _RefusedError(
-            f"redirects to {response.headers.get('Location')!r}; configure that address instead"
+    def _will_be_tried(self, breaker: CircuitBreaker, what: str) -> str:
+        return (
+            f"{what} {self._options.failures} times in a row, "
+            f"will be tried again in {breaker.open_for:.0f} s"
         )
-    envelope = _json(response)
-    if status >= 500 or status in _TRANSIENT:  # noqa: PLR2004  # HTTP's server errors
-        kind = _TransientError if status in _TRANSIENT else _NotAskedError
-        raise kind(f"HTTP {status}: {_message(envelope, response)}")
-    if status in _DENIED:
-        hint = "are the credentials there, and right? (--prometheus-token-file)"
-        raise _RefusedError(f"HTTP {status}: {_message(envelope, response)}; {hint}")
-    if status != requests.codes.ok:
-        raise _RefusedError(f"HTTP {status}: {_message(envelope, response)}")
-    if envelope is None or envelope.get("status") != "success":
-        raise _RefusedError(
-            f"expected Prometheus' JSON, got {response.headers.get('Content-Type')}: "
-            f"{response.text[:80]!r}; is this the address of a Prometheus API?"
-        )
-    if why := missing_parts(envelope):
-        raise _PartialError(why)
-
-
-def missing_parts(envelope: Mapping[str, Any]) -> str:
-    """Why an answer is not whole; empty: it is.
-
-    Warnings mean missing parts (Thanos, Mimir, remote read); style hints do not. VictoriaMetrics'
-    cluster says `isPartial` instead when one of its storage nodes is away.
-    """
-    if envelope.get("isPartial"):
-        return "isPartial is true: not every storage node has answered"
-    notes = [*(envelope.get("warnings") or ()), *(envelope.get("infos") or ())]
-    return "; ".join(str(n) for n in notes if not str(n).startswith(_STYLE_HINT))[:300]
-
-
-def _json(response: requests.Response) -> dict[str, Any] | None:
-    try:
-        envelope = response.json()
-    except ValueError:
-        return None
-    return envelope if isinstance(envelope, dict) else None
-
-
-def _message(envelope: Mapping[str, Any] | None, response: requests.Response) -> str:
-    if envelope is not None and "error" in envelope:
-        return str(envelope["error"])[:300]
-    return " ".join(response.text[:80].split()) or str(response.reason)
-
-
-def _timed_out(error: requests.Timeout, options: PrometheusOptions) -> str:
-    if isinstance(error, requests.ConnectTimeout):
-        return f"no connection within {options.connect_timeout:g} s"
-    return f"no answer within {options.read_timeout:g} s"
-
-
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _slices(grid: Grid) -> list[Grid]:
@@ -327,40 +215,33 @@ def _slices(grid: Grid) -> list[Grid]:
     return [Grid(piece[0], piece[-1], grid.step) for piece in pieces]
 
 
-def _matrix(answer: object) -> Matrix:
-    """The answer as {labels: points}.
+def _found(answers: Sequence[Sequence[Row]], query: SeriesQuery) -> MetricAnswer:
+    """Merges the slices by labels; what is not a finite number is absent, and said.
 
-    Raises _NativeError when it has histograms, and _RefusedError when it is not a matrix.
+    Raises _NativeError when they have histograms.
     """
-    try:
-        if any("histograms" in row for row in answer):  # type: ignore[attr-defined]  # as below
+    merged: dict[tuple[tuple[str, str], ...], Points] = {}
+    for row in (row for rows in answers for row in rows):
+        if row.histogram:
             raise _NativeError
-        return {_labels(row["metric"]): _points(row["values"]) for row in answer}  # type: ignore[attr-defined]  # that is what the except is for
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise _RefusedError(_NO_MATRIX) from error
-
-
-def _labels(metric: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(item for item in metric.items() if item[0] != "__name__"))
-
-
-def _points(values: Sequence[tuple[float, str]]) -> list[tuple[float, float]]:
-    return [(float(t), float(v)) for t, v in values]
-
-
-def _found(matrices: Sequence[Matrix]) -> MetricAnswer:
-    """Merges the slices by labels; what is not a finite number is absent, and said."""
-    merged: dict[tuple[tuple[str, str], ...], list[tuple[float, float]]] = {}
-    for labels, points in (item for matrix in matrices for item in matrix.items()):
-        known = merged.setdefault(labels, [])
-        # Prometheus 2 gives a range's first moment as well, which is the last of the range before.
-        last = known[-1][0] if known else -math.inf
-        known.extend(point for point in points if point[0] > last)
+        labels = tuple(sorted(one for one in row.labels.items() if _is_kept(one[0], query)))
+        known, points = merged.get(labels, ()), row.points
+        if known:
+            # Prometheus 2 gives a range's first moment as well, the last of the range before.
+            points = (*known, *(point for point in points if point[0] > known[-1][0]))
+        merged[labels] = points
     if not merged:
         return NoData("the query works and matches no series in this range")
     finite = {
-        labels: tuple(p for p in points if math.isfinite(p[1])) for labels, points in merged.items()
+        labels: points
+        if all(math.isfinite(value) for _, value in points)
+        else tuple(point for point in points if math.isfinite(point[1]))
+        for labels, points in merged.items()
     }
     series = tuple(Series(dict(labels), points) for labels, points in finite.items() if points)
     odd = tuple(dict(one) for one, points in merged.items() if not math.isfinite(points[-1][1]))
     return Found(series, odd) if series else NoData(NOT_NUMBERS, partial=True)
+
+
+def _is_kept(label: str, query: SeriesQuery) -> bool:
+    return label != "__name__" or bool(query.also)

@@ -1,6 +1,7 @@
 """Query text from data: names are checked, values escaped, so that no field can inject PromQL."""
 
 import re
+from collections.abc import Iterable
 
 from canary.core.series import Matcher, Selector, SeriesQuery
 
@@ -16,16 +17,16 @@ def promql(query: SeriesQuery) -> str:
     """
     if query.promql is not None:
         return _unicode(query.promql)
-    text = _sum(query.selector, query.by)
-    return text if query.minus is None else f"{text} - {_sum(query.minus, query.by)}"
+    names = ", ".join(_name(label) for label in query.by)
+    return f"sum by ({names}) ({vector_selector(query.selector, query.also)})"
 
 
-def range_selector(selector: Selector, seconds: int) -> str:
+def range_selector(selector: Selector, seconds: int, also: tuple[str, ...] = ()) -> str:
     """`metric{matchers}[Ns]`: every sample of the last N seconds, with the time of its scrape.
 
     Raises ValueError as `promql` does.
     """
-    return f"{vector_selector(selector)}[{seconds}s]"
+    return f"{vector_selector(selector, also)}[{seconds}s]"
 
 
 def literal(value: str) -> str:
@@ -38,26 +39,37 @@ def one_of(values: tuple[str, ...]) -> str:
     return "|".join(literal(v) for v in values) if values else "[^\\s\\S]"
 
 
-def _sum(selector: Selector, by: tuple[str, ...]) -> str:
-    names = ", ".join(_name(label) for label in by)
-    return f"sum by ({names}) ({vector_selector(selector)})"
+def vector_selector(selector: Selector, also: tuple[str, ...] = ()) -> str:
+    """`metric{matchers}`; with further metrics `{__name__=~"metric|…",matchers}`.
+
+    Raises ValueError as `promql` does.
+    """
+    names = [_metric(name) for name in (selector.metric, *also)]
+    conditions = conditions_text(selector.matchers)
+    if also:
+        return ",".join((f'{{__name__=~"{"|".join(names)}"', conditions)).rstrip(",") + "}"
+    return f"{names[0]}{{{conditions}}}" if conditions else names[0]
 
 
-def vector_selector(selector: Selector) -> str:
-    """`metric{matchers}`. Raises ValueError as `promql` does."""
-    if not _METRIC.fullmatch(selector.metric):
-        raise ValueError(
-            f"{selector.metric!r} is not a metric name: letters, digits, _ and : only, "
-            "not a digit first; conditions on labels belong into the matchers"
-        )
-    return f"{selector.metric}{{{','.join(_matcher(m) for m in selector.matchers)}}}"
+def conditions_text(matchers: Iterable[Matcher]) -> str:
+    """`label="value",other=~"a|b"`: what stands between braces. Raises ValueError as `promql`."""
+    return ",".join(f"{_name(m.label)}{m.op.value}{quoted(m.value)}" for m in matchers)
 
 
-def _matcher(matcher: Matcher) -> str:
-    value = _unicode(matcher.value)
+def quoted(value: str) -> str:
+    """The value as a string of PromQL, with its quotes. ValueError for invalid Unicode."""
     for raw, escaped in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n")):
         value = value.replace(raw, escaped)
-    return f'{_name(matcher.label)}{matcher.op.value}"{value}"'
+    return f'"{_unicode(value)}"'
+
+
+def _metric(name: str) -> str:
+    if not _METRIC.fullmatch(name):
+        raise ValueError(
+            f"{name!r} is not a metric name: letters, digits, _ and : only, "
+            "not a digit first; conditions on labels belong into the matchers"
+        )
+    return name
 
 
 def _name(label: str) -> str:

@@ -16,6 +16,7 @@ from canary.core.sampling import PoolAnswers, RatioAnswers, RawAnswers
 from canary.core.series import (
     Matcher,
     MatchOp,
+    Member,
     MetricAnswer,
     NoData,
     Selector,
@@ -31,7 +32,7 @@ from canary.metrics.presets import (
     PoolPreset,
     RatioPreset,
 )
-from canary.metrics.promql import literal, one_of
+from canary.metrics.promql import literal, one_of, quoted
 from canary.metrics.selectors import parse_selector
 
 _Preset = TypeVar("_Preset", RatioPreset, LatencyPreset, PoolPreset)
@@ -88,8 +89,8 @@ class RatioQueries:
         if not self.matchers:
             return tuple(one for one in self.queries() if one is not self.known)
         key = self.total.key.removesuffix(".total") + ".bad"
-        selector = _narrowed(self.total.selector, self.matchers)
-        return self.total, replace(self.total, key=key, selector=selector)
+        template = _narrowed(self.total.template, self.matchers)
+        return self.total, replace(self.total, key=key, template=template)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +143,8 @@ def pool_preset(name: str) -> PoolPreset:
 def compile_ratio(preset: RatioPreset, context: Context, key: str) -> RatioQueries:
     """The query `KEY.total`; UsageError when the sides cannot be told apart."""
     sides = _sides(preset, context)
-    total = _narrowed(preset.total, sides.matchers)
-    return RatioQueries(
-        SeriesQuery(f"{key}.total", total, sides.by, raw=True),
-        sides.label,
-        sides.side_of,
-        (preset.bad,),
-    )
+    total = sides.query(f"{key}.total", preset.total)
+    return RatioQueries(total, sides.label, sides.side_of, (preset.bad,))
 
 
 def compile_latency(
@@ -158,18 +154,13 @@ def compile_latency(
 
     Raises UsageError when the sides cannot be told apart.
     """
-    sides = _sides(preset, context)
-    slow = SlowAbove(above, preset.unit)
-    buckets = (*sides.matchers, _regex(LE, slow.pattern()))
+    sides, slow = _sides(preset, context), SlowAbove(above, preset.unit)
+    near = Matcher(LE, MatchOp.REGEX, slow.pattern())
     return RatioQueries(
-        SeriesQuery(
-            f"{key}.total", _narrowed(preset.part("count"), sides.matchers), sides.by, raw=True
-        ),
+        sides.query(f"{key}.total", preset.part("count")),
         sides.label,
         sides.side_of,
-        good=SeriesQuery(
-            f"{key}.good", _narrowed(preset.part("bucket"), buckets), (*sides.by, LE), raw=True
-        ),
+        good=sides.query(f"{key}.good", _narrowed(preset.part("bucket"), (near,)), LE),
         slow=slow,
     )
 
@@ -177,16 +168,14 @@ def compile_latency(
 def compile_pool(preset: PoolPreset, context: Context, key: str) -> PoolQueries:
     """Queries `KEY.in_use`, …; UsageError when the sides or the maximum are not known."""
     sides = _sides(preset, context)
-    by = (*sides.by, *preset.pools)
 
     def query(part: str, selector: Selector | None) -> SeriesQuery | None:
         if selector is None:
             return None
-        return SeriesQuery(f"{key}.{part}", _narrowed(selector, sides.matchers), by, raw=True)
+        return sides.query(f"{key}.{part}", selector, *preset.pools)
 
-    in_use = _narrowed(preset.in_use, sides.matchers)
     return PoolQueries(
-        SeriesQuery(f"{key}.in_use", in_use, by, raw=True),
+        sides.query(f"{key}.in_use", preset.in_use, *preset.pools),
         query("idle", preset.idle),
         _maximum(preset, context, query("max", preset.maximum)),
         query("waiting", preset.waiting),
@@ -201,10 +190,28 @@ def compile_pool(preset: PoolPreset, context: Context, key: str) -> PoolQueries:
 
 @dataclass(frozen=True, slots=True)
 class _Sides:
-    label: str
+    """How series say whose they are; `extra` narrows every selector."""
+
+    member: Member
     by: tuple[str, ...]
-    matchers: tuple[Matcher, ...]
     side_of: SideOf
+    asker: str
+    extra: tuple[Matcher, ...] = ()
+
+    @property
+    def label(self) -> str:
+        return self.member.label
+
+    def query(self, key: str, selector: Selector, *by: str) -> SeriesQuery:
+        """Every selected series of both sides by itself."""
+        return SeriesQuery(
+            key,
+            _narrowed(selector, self.extra),
+            (*self.by, *by),
+            raw=True,
+            member=self.member,
+            asker=self.asker,
+        )
 
 
 def _sides(preset: _AnyPreset, context: Context) -> _Sides:
@@ -216,13 +223,14 @@ def _sides(preset: _AnyPreset, context: Context) -> _Sides:
             f"the preset {preset.name!r} needs a condition on the label {missing[0]!r}: "
             "without one it would count other people's requests"
         )
-    return replace(sides, matchers=(*sides.matchers, *context.extra))
+    return replace(sides, extra=context.extra)
 
 
-def _by_pod(context: Context) -> _Sides:
+def _by_pod(context: Context, *, namespaced: bool = True) -> _Sides:
     side = {pod: side for side, pods in context.pods.items() for pod in pods}
-    matchers = (*_namespace("namespace", context), _regex("pod", one_of(tuple(side))))
-    return _Sides("pod", ("pod",), matchers, side.get)
+    label = "namespace" if namespaced and context.namespace else ""
+    member = Member("pod", one_of(tuple(side)), label, context.namespace if label else "")
+    return _Sides(member, ("pod",), side.get, context.namespace)
 
 
 def _by_backend(preset: _AnyPreset, backend: Backend, context: Context) -> _Sides:
@@ -243,11 +251,10 @@ def _by_backend(preset: _AnyPreset, backend: Backend, context: Context) -> _Side
     def side_of(value: str) -> Side | None:
         return next((side for side, one in compiled.items() if one.fullmatch(value)), None)
 
-    matchers = (
-        *(_namespace(backend.namespace, context) if backend.namespace else ()),
-        _regex(backend.label, "|".join(patterns.values())),
-    )
-    return _Sides(backend.label, (backend.label, "instance"), matchers, side_of)
+    label = backend.namespace or "" if context.namespace else ""
+    namespace = context.namespace if label else ""
+    member = Member(backend.label, "|".join(patterns.values()), label, namespace)
+    return _Sides(member, (backend.label, "instance"), side_of, context.namespace)
 
 
 def _maximum(
@@ -258,21 +265,13 @@ def _maximum(
     if query is None:
         raise UsageError(f"the preset {preset.name!r} needs `max`. {preset.trap or ''}")
     if preset.shared_maximum:
-        shared = Selector(query.selector.metric, context.extra)
-        return SeriesQuery(query.key, shared, ("instance",), raw=True)
+        shared = Selector(query.template.metric, context.extra)
+        return replace(query, template=shared, by=("instance",), member=None)
     return query
 
 
 def _narrowed(selector: Selector, matchers: tuple[Matcher, ...]) -> Selector:
     return replace(selector, matchers=(*selector.matchers, *matchers))
-
-
-def _namespace(label: str, context: Context) -> tuple[Matcher, ...]:
-    return (Matcher(label, MatchOp.EQUAL, context.namespace),) if context.namespace else ()
-
-
-def _regex(label: str, pattern: str) -> Matcher:
-    return Matcher(label, MatchOp.REGEX, pattern)
 
 
 def _names(*tables: Sequence[_AnyPreset]) -> list[str]:
@@ -323,7 +322,8 @@ def compile_metric(metric: Metric, context: Context) -> Compiled:
         )
         return compile_pool(pool_preset(metric.pool.preset), wider, metric.name)
     text = _filled(metric.query or "", context)
-    return OwnQuery(SeriesQuery(metric.name, Selector("own"), (), promql=text))
+    query = SeriesQuery(metric.name, Selector("own"), (), promql=text, asker=context.namespace)
+    return OwnQuery(query)
 
 
 def preset_of(metric: Metric) -> RatioPreset | LatencyPreset | PoolPreset | None:
@@ -360,22 +360,25 @@ def counting_preset(metric: Metric) -> RatioPreset | None:
 
 
 def _own_ratio(ratio: RatioSource, context: Context, key: str) -> RatioQueries:
-    side = {pod: side for side, pods in context.pods.items() for pod in pods}
-    pods = Matcher("pod", MatchOp.REGEX, one_of(tuple(side)))
-
     def selector(text: str | None) -> Selector | None:
-        return None if text is None else _of_pods(parse_selector(text), pods, context)
+        return None if text is None else parse_selector(text)
 
-    def query(part: str, one: Selector | None) -> SeriesQuery | None:
-        return None if one is None else SeriesQuery(f"{key}.{part}", one, ("pod",), raw=True)
+    def query(part: str, one: Selector) -> SeriesQuery:
+        """Pods of the same name in another namespace are not ours, unless the user names one."""
+        named = any(matcher.label == "namespace" for matcher in one.matchers)
+        return _by_pod(context, namespaced=not named).query(f"{key}.{part}", one)
 
-    total, bad = selector(ratio.total or ""), selector(ratio.bad)
-    assert total is not None  # noqa: S101 - of a text
-    queries = RatioQueries(SeriesQuery(f"{key}.total", total, ("pod",), raw=True), "pod", side.get)
+    total, bad = parse_selector(ratio.total or ""), selector(ratio.bad)
+    queries = RatioQueries(query("total", total), "pod", _by_pod(context).side_of)
     if bad is not None and (told := told_apart(total, bad)):
         return replace(queries, matchers=told)
-    good, known = query("good", selector(ratio.good)), known_by(f"{key}.known", ratio.bad)
-    return replace(queries, bad=query("bad", bad), good=good, known=known)
+    good, known = selector(ratio.good), known_by(f"{key}.known", ratio.bad)
+    return replace(
+        queries,
+        bad=query("bad", bad) if bad else None,
+        good=query("good", good) if good else None,
+        known=known and replace(known, asker=context.namespace),
+    )
 
 
 def known_by(key: str, bad: str | None) -> SeriesQuery | None:
@@ -394,14 +397,6 @@ def told_apart(total: Selector, bad: Selector) -> tuple[Matcher, ...]:
     return tuple(one for one in bad.matchers if one not in total.matchers)
 
 
-def _of_pods(selector: Selector, pods: Matcher, context: Context) -> Selector:
-    """Pods of the same name in another namespace are not ours."""
-    namespace = Matcher("namespace", MatchOp.EQUAL, context.namespace)
-    named = any(matcher.label == "namespace" for matcher in selector.matchers)
-    more = (pods,) if named or not context.namespace else (namespace, pods)
-    return Selector(selector.metric, (*selector.matchers, *more))
-
-
 def _filled(text: str, context: Context) -> str:
     """The variables are regular expressions, escaped for the inside of a PromQL string."""
     known = {
@@ -416,7 +411,7 @@ def _filled(text: str, context: Context) -> str:
             raise UsageError(
                 f"{{{{ {name} }}}} is unknown in a query; there are: {', '.join(known)}"
             )
-        return known[name].replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        return quoted(known[name])[1:-1]
 
     return _VARIABLE.sub(value, text)
 
@@ -434,7 +429,7 @@ def answers_of(
     match compiled:
         case RatioQueries() as ratio:
             return RatioAnswers(
-                ratio.total.selector.metric,
+                ratio.total.template.metric,
                 answers.get(ratio.total.key, UNASKED),
                 ratio.label,
                 ratio.side_of,

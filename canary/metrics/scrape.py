@@ -23,7 +23,7 @@ from canary.core.series import (
     Unavailable,
 )
 from canary.metrics.exposition import PageError, samples
-from canary.metrics.history import difference, finite, summed
+from canary.metrics.history import finite, summed
 from canary.metrics.http import BoundedAdapter
 from canary.metrics.promql import promql
 from canary.metrics.store import ScrapeTarget, Store
@@ -132,8 +132,6 @@ class Scrape:
         if query.raw:
             return self._raw(query, grid)
         groups = summed(self._store.select(query.selector), query.by, grid)
-        if query.minus is not None:
-            groups = difference(groups, summed(self._store.select(query.minus), query.by, grid))
         found = tuple(
             Series({k: v for k, v in zip(query.by, group, strict=True) if v}, finite(values))
             for group, values in sorted(groups.items())
@@ -198,8 +196,7 @@ def _is_whole(response: requests.Response) -> bool:
 
 
 def _selectors(queries: Iterable[SeriesQuery]) -> set[Selector]:
-    asked = (q for q in queries if _refusal(q) is None)
-    return {s for q in asked for s in (q.selector, q.minus) if s is not None}
+    return {query.selector for query in queries if _refusal(query) is None}
 
 
 def _refusal(query: SeriesQuery) -> str | None:
@@ -208,10 +205,9 @@ def _refusal(query: SeriesQuery) -> str | None:
         return "a PromQL expression needs the metric source `prometheus`"
     try:
         promql(query)
-        for selector in (query.selector, query.minus):
-            for matcher in selector.matchers if selector is not None else ():
-                if matcher.op in _REGEXES:
-                    re.compile(matcher.value)
+        for matcher in query.selector.matchers:
+            if matcher.op in _REGEXES:
+                re.compile(matcher.value)
     except re.error as error:
         return f"wrong regular expression: {error}"
     except ValueError as error:

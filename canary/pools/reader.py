@@ -26,7 +26,7 @@ from canary.core.snapshot import PoolSamples
 from canary.errors import TransientError
 from canary.interfaces import MetricSource
 from canary.metrics.preset_groups import PoolPresetGroup, pool_preset_groups, service_and_version
-from canary.metrics.promql import one_of, vector_selector
+from canary.metrics.promql import vector_selector
 from canary.render.pools import PoolNow, by_nearness
 
 WINDOW = 600.0
@@ -59,19 +59,13 @@ def read_pools(source: MetricSource, now: float, namespace: str = "") -> tuple[P
 
 
 def _present(source: MetricSource, end: float, where: tuple[Matcher, ...]) -> frozenset[str]:
-    names = one_of(tuple(dict.fromkeys(group.in_use.metric for group in pool_preset_groups())))
-    conditions = (Matcher("__name__", MatchOp.REGEX, names), *where)
-    text = ",".join(f"{one.label}{one.op.value}{_quoted(one.value)}" for one in conditions)
+    first, *also = dict.fromkeys(group.in_use.metric for group in pool_preset_groups())
+    series = vector_selector(Selector(first, where), tuple(also))
     # A source leaves out the label __name__, so the name is asked for as a label of its own.
-    named = f'label_replace({{{text}}}, "metric", "$1", "__name__", "(.+)")'
+    named = f'label_replace({series}, "metric", "$1", "__name__", "(.+)")'
     query = SeriesQuery("names", Selector("x"), (), promql=f"count by (metric) ({named})")
-    series = _series(source.read([query], end, end, 1.0)["names"])
-    return frozenset(one.labels["metric"] for one in series if "metric" in one.labels)
-
-
-def _quoted(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
+    found = _series(source.read([query], end, end, 1.0)["names"])
+    return frozenset(one.labels["metric"] for one in found if "metric" in one.labels)
 
 
 def _series(answer: MetricAnswer) -> Sequence[Series]:

@@ -11,7 +11,7 @@ from canary.metrics.selectors import parse_selector
 from tests.metrics.servers import Reply, Request
 
 NOW = 1_893_456_000
-_SUM = re.compile(r"sum by \((.*?)\) \((.*?\})\)(?: - .*)?")
+_SUM = re.compile(r"sum by \((.*?)\) \((.*)\)")
 _RANGE = re.compile(r"(.*)\[(\d+)([ms])\]")
 _PODS = re.compile(r"count by \(pod\) \((.*)\)")
 

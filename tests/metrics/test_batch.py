@@ -9,8 +9,7 @@ import pytest
 from canary.core.increments import Grid, Side
 from canary.core.series import (
     Found,
-    Matcher,
-    MatchOp,
+    Member,
     MetricAnswer,
     NoData,
     Pending,
@@ -20,12 +19,12 @@ from canary.core.series import (
     Unavailable,
 )
 from canary.metrics.batch import QueryBatcher
-from canary.metrics.history import History, difference, finite, summed
+from canary.metrics.history import History, finite, summed
 from canary.metrics.late import SHORTEST
 from canary.metrics.nonblocking import NonBlockingSource
 from canary.metrics.promql import promql
 from canary.metrics.queries import Context, compile_pool, compile_ratio, pool_preset, ratio_preset
-from canary.metrics.query_template import template_of
+from canary.metrics.query_template import merge, template_of
 
 STEP = 10.0
 PODS = {"a": ("a-1", "a-2"), "b": ("b-1",), "c": ("c-1",)}
@@ -87,11 +86,9 @@ class Source:
                 if metric == query.selector.metric and matches(query.selector, one.labels)
             ]
             if len(chosen) > self.most:
-                return NoData("too many series", partial=True, too_large=True)
+                return NoData("too many series", partial=True, splittable=True)
             return Found(tuple(chosen)) if chosen else NoData("nothing")
         found = groups(query.selector)
-        if query.minus is not None:
-            found = difference(found, groups(query.minus))
         series = tuple(
             Series({k: v for k, v in zip(query.by, key, strict=True) if v}, finite(values))
             for key, values in sorted(found.items())
@@ -122,16 +119,16 @@ def ask(
 
 
 def test_one_query_for_all() -> None:
-    """From the second time on, all releases together send one query per template."""
+    """From the second time on, all releases together send one query for all their metrics."""
     source = Source()
     batch = QueryBatcher(source)
     for end in (500.0, 510.0):
         source.asked.clear()
         for namespace in PODS:
-            ask(batch, ratio(namespace)[:1], end)
-    assert source.asked == [
-        'sum by (pod, namespace) (http_requests_total{namespace=~"a|b|c",pod=~"a-1|a-2|b-1|c-1"})'
-    ]
+            ask(batch, (*ratio(namespace)[:1], *pool(namespace)[:1]), end)
+    whose = 'namespace=~"a|b|c",pod=~"a-1|a-2|b-1|c-1"'
+    names = '__name__=~"http_requests_total|pool_size"'
+    assert source.asked == [f"sum by (pod) ({{{names},{whose}}})"]
 
 
 @pytest.mark.parametrize("queries", [ratio, pool], ids=["a ratio", "a pool"])
@@ -195,7 +192,7 @@ def test_releases_whose_series_are_too_many_together_are_answered_one_by_one() -
     for end in (500.0, 510.0):
         for namespace in PODS:
             (found[namespace],) = ask(batch, ratio(namespace)[:1], end).values()
-    assert found["a"] == NoData("too many series", partial=True, too_large=True)
+    assert found["a"] == NoData("too many series", partial=True, splittable=True)
     for namespace in ("b", "c"):
         answer = found[namespace]
         assert isinstance(answer, Found)
@@ -211,8 +208,7 @@ def test_outage_is_shared_and_not_kept() -> None:
     assert isinstance(ask(batch, ratio("a")[:1], 500.0)["errors.total"], Found)
 
 
-def _own(*matchers: Matcher) -> SeriesQuery:
-    return SeriesQuery("k", Selector("m", matchers), ("pod",))
+MEMBER = Member("pod", "p", "namespace", 'x|"y')
 
 
 @pytest.mark.parametrize(
@@ -221,42 +217,25 @@ def _own(*matchers: Matcher) -> SeriesQuery:
         pytest.param(
             SeriesQuery("k", Selector("own"), (), promql="up"), id="somebody's own PromQL"
         ),
-        pytest.param(_own(), id="no pods"),
+        pytest.param(SeriesQuery("k", Selector("m"), ("pod",), raw=True), id="of nobody"),
+        pytest.param(SeriesQuery("k", Selector("m"), ("pod",), member=MEMBER), id="a sum"),
         pytest.param(
-            _own(Matcher("pod", MatchOp.REGEX, "a"), Matcher("pod", MatchOp.REGEX, "b")),
-            id="two conditions on the pod",
-        ),
-        pytest.param(_own(Matcher("pod", MatchOp.REGEX, "(?i)a")), id="a flag that would leak"),
-        pytest.param(_own(Matcher("pod", MatchOp.REGEX, "(")), id="no regular expression"),
-        pytest.param(
-            SeriesQuery(
-                "k",
-                Selector("m", (Matcher("pod", MatchOp.REGEX, "a"),)),
-                ("pod",),
-                Selector("n", (Matcher("pod", MatchOp.REGEX, "b"),)),
-            ),
-            id="a difference between different pods",
+            SeriesQuery("k", Selector("m"), ("pod",), raw=True, history=60.0, member=MEMBER),
+            id="with what was before",
         ),
     ],
 )
 def test_not_to_be_merged(query: SeriesQuery) -> None:
-    """What cannot be told apart again is not put together."""
+    """What cannot be taken apart again is not put together."""
     assert template_of(query) is None
 
 
 def test_names_cannot_inject() -> None:
     """A namespace with a quote or a pipe stays one name in the merged query."""
-    query = SeriesQuery(
-        "k",
-        Selector(
-            "m", (Matcher("namespace", MatchOp.EQUAL, 'x|"y'), Matcher("pod", MatchOp.REGEX, "p"))
-        ),
-        ("pod",),
-    )
-    found = template_of(query)
+    found = template_of(SeriesQuery("k", Selector("m"), ("pod",), raw=True, member=MEMBER))
     assert found is not None
-    template, member = found
-    assert r'namespace=~"x\\|\"y"' in promql(template.of([member]))
+    template, part = found
+    assert r'namespace=~"x\\|\"y"' in promql(merge(template, [part]))
 
 
 def test_pass_does_not_wait() -> None:

@@ -14,8 +14,7 @@ from canary.cli.main import main
 from canary.core.increments import Side
 from canary.core.series import (
     Found,
-    Matcher,
-    MatchOp,
+    Member,
     MetricAnswer,
     NoData,
     Selector,
@@ -174,8 +173,8 @@ def test_a_histogram_that_only_others_have_as_a_classic_one_is_said_as_well() ->
             return now
 
     def query(space: str) -> SeriesQuery:
-        where = (Matcher("namespace", MatchOp.EQUAL, space), Matcher("pod", MatchOp.REGEX, "a"))
-        return SeriesQuery("total", Selector("x_count", where), ("pod",), raw=True)
+        member = Member("pod", "a", "namespace", space)
+        return SeriesQuery("total", Selector("x_count"), ("pod",), raw=True, member=member)
 
     with closing(QueryBatcher(Mixed())) as batch:
         batch.read([query("classic")], 50, 100, 1.0)

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from canary.core.series import (
     Found,
     Matcher,
     MatchOp,
+    Member,
     NoData,
     Selector,
     Series,
@@ -70,6 +72,8 @@ def test_a_read_is_one_post_with_the_query_in_the_body(server, ask):
         "start": "100",
         "end": "102",
         "step": "1",
+        "timeout": "5s",
+        "limit": "20001",
     }
 
 
@@ -123,20 +127,14 @@ def test_a_read_is_one_post_with_the_query_in_the_body(server, ask):
             matrix(({}, [[100, "NaN"], [101, "+Inf"]])), NoData, "NaN or infinite", id="only NaN"
         ),
         pytest.param(
-            Reply(
-                b'{"status": "success", "data": {"result": [{"metric": {}, "value": [1, "2"]}]}}'
-            ),
-            Unavailable,
-            "expected a matrix",
-            id="a vector",
-        ),
-        pytest.param(
             Reply(b'{"status": "success", "data": {"result": [1, "2"]}}'),
             Unavailable,
-            "expected a matrix",
+            "expected series",
             id="a scalar",
         ),
-        pytest.param(Reply(b'{"status": "success"}'), Unavailable, "matrix", id="no data at all"),
+        pytest.param(
+            Reply(b'{"status": "success"}'), Unavailable, "expected series", id="no data at all"
+        ),
     ],
 )
 def test_a_failure_is_a_value_with_a_sentence(server, ask, reply, kind, words):
@@ -148,12 +146,13 @@ def test_a_failure_is_a_value_with_a_sentence(server, ask, reply, kind, words):
 
 
 def test_a_hanging_server_costs_one_time_out(server, ask):
-    """It is not asked again, neither for the same query nor for the next."""
+    """It is not asked again, neither for the same query nor for the next, but by one probe."""
     server.answer = lambda _: Reply(hold=True)
     answer = ask(read_timeout=0.1)
     assert isinstance(answer, Unavailable)
     assert "no answer within 0.1 s" in answer.why
-    assert len(server.requests) == 1
+    assert answer.server_down
+    assert [one.form["query"] for one in server.requests[1:]] == ["vector(1)"]
 
 
 def test_nobody_listens():
@@ -252,7 +251,7 @@ def test_why_nobody_could_be_reached_is_said_without_the_libraries_words():
 
 
 def test_an_open_breaker_answers_without_asking(server):
-    """After three outages nobody is asked; after the rest one probe closes it again."""
+    """After three outages nobody is asked; after the rest one query closes it again."""
     time = [0.0]
     server.answer = lambda _: error(500, "broken")
     source = Prometheus(
@@ -260,7 +259,8 @@ def test_an_open_breaker_answers_without_asking(server):
     )
     for _ in range(5):
         source.read([QUERY], 0, 1, 1)
-    assert len(server.requests) == 3
+    assert [one.form["query"] for one in server.requests].count("vector(1)") == 3
+    assert len(server.requests) == 6
     answer = source.read([QUERY], 0, 1, 1)["q"]
     assert isinstance(answer, Unavailable)
     assert "again in 10 s" in answer.why
@@ -269,6 +269,52 @@ def test_an_open_breaker_answers_without_asking(server):
     assert isinstance(source.read([QUERY], 0, 1, 1)["q"], Found)
     assert isinstance(source.read([QUERY], 0, 1, 1)["q"], Found)
     source.close()
+
+
+def test_a_query_that_fails_counts_against_its_asker_alone(server):
+    """The server answers the probe and the others, so only this asker has to wait."""
+
+    def answer(request):
+        slow = "slow" in request.form["query"]
+        return error(500, "too slow") if slow else matrix(({"pod": "a"}, [[100, "1"]]))
+
+    server.answer = answer
+    source = Prometheus(PrometheusOptions(server.url, attempts=1, failures=3, rest=10), lambda: 0.0)
+    for _ in range(4):
+        slow = SeriesQuery("q", Selector("slow"), ("pod",), asker="tenant")
+        refused = source.read([slow], 0, 1, 1)["q"]
+    assert isinstance(refused, Unavailable)
+    assert "queries of tenant failed 3 times in a row" in refused.why
+    assert not refused.server_down
+    other = replace(QUERY, asker="other")
+    assert isinstance(source.read([other], 0, 1, 1)["q"], Found)
+    source.close()
+
+
+def test_prometheus_own_time_out_is_not_asked_again(server, ask):
+    """It says 503 then, which otherwise means that it is starting."""
+    body = b'{"status": "error", "errorType": "timeout", "error": "query timed out"}'
+    slow = Reply(body, 503, JSON)
+    server.answer = lambda one: matrix() if "vector" in one.form["query"] else slow
+    answer = ask(attempts=3)
+    assert isinstance(answer, Unavailable)
+    assert "query timed out" in answer.why
+    assert len(server.requests) == 2
+
+
+def test_a_tenants_own_expression_may_have_one_value(server, ask):
+    """Prometheus is asked for no more than tells of a second one, and for no longer."""
+    server.answer = lambda _: matrix(
+        ({"pod": "a"}, [[100, "1"]]),
+        ({"pod": "b"}, [[100, "1"]]),
+        warnings=["results truncated due to limit"],
+    )
+    own = SeriesQuery("q", Selector("own"), (), promql="up", asker="tenant")
+    answer = ask(query=own)
+    assert isinstance(answer, NoData)
+    assert "one value is expected: put sum(…) or max(…)" in answer.why
+    form = server.requests[0].form
+    assert (form["limit"], form["timeout"]) == ("2", "5s")
 
 
 def test_a_half_open_breaker_lets_one_caller_through():
@@ -294,9 +340,18 @@ def test_values_settle_after_the_lag():
     ("query", "text"),
     [
         pytest.param(
-            SeriesQuery("q", Selector("a"), ("pod", "ns"), Selector("b")),
-            "sum by (pod, ns) (a{}) - sum by (pod, ns) (b{})",
-            id="a difference",
+            SeriesQuery("q", Selector("a"), ("pod", "ns")), "sum by (pod, ns) (a)", id="a sum"
+        ),
+        pytest.param(
+            SeriesQuery(
+                "q",
+                Selector("a", (Matcher("l", MatchOp.EQUAL, "v"),)),
+                ("pod",),
+                member=Member("pod", "x|y", "namespace", "prod"),
+                also=("b",),
+            ),
+            'sum by (pod) ({__name__=~"a|b",l="v",namespace="prod",pod=~"x|y"})',
+            id="two metrics of one member",
         ),
         pytest.param(
             SeriesQuery(

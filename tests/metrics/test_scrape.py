@@ -174,18 +174,6 @@ def test_a_query_is_known_from_its_first_read_on(server, scrape):
     assert isinstance(scrape.read([query], 2, 2, 1)["new"], Found)
 
 
-def test_a_difference_needs_both_sides(server, scrape):
-    """As `-` in PromQL: no value where one of them has none."""
-    server.answer = lambda _: Reply(PAGE)
-    query = SeriesQuery("d", Selector("hits"), ("pod",), Selector("other"))
-    scrape.read([query], 0, 0, 1)
-    scrape.poll(1)
-    server.answer = lambda _: Reply(b"hits 9\n")
-    scrape.poll(2)
-    found = scrape.read([query], 1, 2, 1)["d"]
-    assert found == Found((Series({"pod": "a"}, ((1.0, 4.0),)),))
-
-
 def test_silence_has_a_reason(server, scrape):
     """Nothing polled, no target, no such metric, nothing reachable."""
     first = answer(scrape, 0, 1)

@@ -22,9 +22,9 @@ HITS = Selector("logins_total")
 TOTAL = SeriesQuery("total", HITS, ("pod",), raw=True)
 IS_BAD = (Matcher("code", MatchOp.REGEX, "5.."),)
 SUM = SeriesQuery("sum", HITS, ("pod",))
-IN_USE = SeriesQuery("in_use", Selector("connections"), ("pod",), Selector("idle"))
+CONNECTIONS = SeriesQuery("connections", Selector("connections"), ("pod",))
 NOTHING = SeriesQuery("nothing", Selector("no_such_metric"), ("pod",))
-QUERIES = (TOTAL, SUM, IN_USE, NOTHING)
+QUERIES = (TOTAL, SUM, CONNECTIONS, NOTHING)
 SIDES = {"old": Side.STABLE, "gone": Side.STABLE, "new": Side.CANARY}
 
 EXPECTED = {
@@ -32,7 +32,7 @@ EXPECTED = {
     "gone": [(20, 0), (0, 0), (0, 0)],
     "new": [(10, 0), (50, 20), (41, 40)],
 }
-IN_USE_EXPECTED = {"old": [0, 2, 0, 1], "gone": [1, 1], "new": [0, 7, 8]}
+EXPECTED_CONNECTIONS = {"old": [5, 5, 5, 6], "gone": [5, 5], "new": [4, 8, 8]}
 
 
 @dataclass
@@ -107,15 +107,15 @@ def test_raw_samples_have_the_times_of_their_scrapes(source):
 
 
 def test_gauges_are_the_same_at_the_end_of_each_phase(source):
-    """A difference of two metrics; where a pod is not, there is no value."""
+    """Where a pod is not, there is no value."""
     reader, marks = source
     found: dict[str, list[float]] = {}
     for mark in marks:
-        answer = reader.read([IN_USE], mark, mark, 1)["in_use"]
+        answer = reader.read([CONNECTIONS], mark, mark, 1)["connections"]
         assert isinstance(answer, Found)
         for series in answer.series:
             found.setdefault(series.labels["pod"], []).append(series.points[0][1])
-    assert found == IN_USE_EXPECTED
+    assert found == EXPECTED_CONNECTIONS
 
 
 def test_a_disappeared_pod_has_no_value(source):

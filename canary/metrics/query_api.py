@@ -1,0 +1,314 @@
+"""Prometheus' HTTP query API: prometheus-api-client, made safe (the only importer of it).
+
+One client for instant and range queries. Every way in which a query can fail is an error of its
+own, by whose trouble it is: the server's, or this query's.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+
+import requests
+from prometheus_api_client import PrometheusConnect
+from tenacity import (
+    Retrying,
+    retry_if_exception_type,
+    sleep_using_event,
+    stop_after_attempt,
+    wait_random_exponential,
+)
+from urllib3.util.retry import Retry
+
+from canary.core.increments import Grid
+from canary.metrics.http import (
+    BodyError,
+    BoundedAdapter,
+    BrokenOffError,
+    Credentials,
+    PostingSession,
+    TooLargeError,
+    root_cause,
+)
+
+Labels = Mapping[str, str]
+Points = tuple[tuple[float, float], ...]
+
+MAX_SERIES = 20_000
+"""No service has so many; a selector without its conditions on labels has."""
+_DENIED = frozenset({401, 403})
+_TRANSIENT = frozenset({429, 502, 503, 504})
+_STYLE_HINT = "PromQL info:"
+_LIMITED = "results truncated due to limit"
+"""What Prometheus warns of where it has more series than `limit`."""
+_LARGE = 1 << 20
+"""Bytes: answers beyond that are decoded one after the other, so that memory is bounded."""
+_DECODING = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class PrometheusOptions:
+    """Where Prometheus is and how to ask it; times in seconds.
+
+    `lag` is how long a scrape may take until its values can be read; QueryBatcher measures it.
+    `own_timeout`, `own_bytes` and one series are the bounds of a user's own query.
+    """
+
+    url: str
+    connect_timeout: float = 2.0
+    read_timeout: float = 10.0
+    attempts: int = 3
+    lag: float = 2.0
+    bearer_token_file: Path | None = None
+    username: str | None = None
+    password_file: Path | None = None
+    ca_file: Path | None = None
+    insecure: bool = False
+    failures: int = 3
+    rest: float = 15.0
+    max_bytes: int = 16 << 20
+    max_series: int = MAX_SERIES
+    own_timeout: float = 5.0
+    own_bytes: int = 1 << 20
+
+
+class QueryError(Exception):
+    """A query without an answer."""
+
+
+class ServerDownError(QueryError):
+    """Nobody can be answered now; the text says why."""
+
+
+class NoAnswerError(QueryError):
+    """This query was not answered in time, or ended with an error of the server."""
+
+
+class RefusedError(QueryError):
+    """The server is there and does not answer this query, now or later."""
+
+
+class PartialAnswerError(QueryError):
+    """There is an answer, but not all of it."""
+
+
+class TooLargeAnswerError(PartialAnswerError):
+    """The answer is larger than what is read."""
+
+
+class _BusyError(NoAnswerError):
+    """May work in a moment."""
+
+
+class _UnreachableError(ServerDownError):
+    """May work in a moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One series of an answer: times in seconds since the epoch, ascending."""
+
+    labels: Labels
+    points: Points
+    histogram: bool = False
+    """Its values are native histograms, which are not read."""
+
+
+class PrometheusClient:
+    """Thread-safe. Share one object per address and bounds: it keeps connections open."""
+
+    def __init__(self, options: PrometheusOptions) -> None:
+        self.url = options.url.rstrip("/")
+        self.date: float | None = None
+        """What the server's clock said in its last answer, in seconds since the epoch."""
+        self._options = options
+        self._closing = threading.Event()
+        self._client = self._connect()
+
+    def query(self, text: str, time: float | None = None) -> list[Row]:
+        """The answer to an instant query, at `time` (seconds) or now. Raises QueryError."""
+        at = {} if time is None else {"time": f"{time:.3f}"}
+        return self._rows(lambda: self._client.custom_query(text, self._bounds() | at))
+
+    def query_range(self, text: str, grid: Grid) -> list[Row]:
+        """The answer on a grid of whole seconds. Raises QueryError."""
+        start, end = _moment(grid.start), _moment(grid.end)
+        step = f"{grid.step:g}"
+        return self._rows(
+            lambda: self._client.custom_query_range(text, start, end, step, self._bounds())
+        )
+
+    def close(self) -> None:
+        """Ends waiting between attempts and closes the connections."""
+        self._closing.set()
+        self._client.close()
+
+    def _bounds(self) -> dict[str, str]:
+        """Prometheus ends what takes longer, and gives no more series; one more tells of more."""
+        timeout, series = self._options.read_timeout, self._options.max_series
+        return {"timeout": f"{timeout:g}s", "limit": str(series + 1)}
+
+    def _rows(self, call: Callable[[], Any]) -> list[Row]:
+        retrying = Retrying(
+            stop=stop_after_attempt(self._options.attempts),
+            wait=wait_random_exponential(multiplier=0.1, max=1.0),
+            retry=retry_if_exception_type((_BusyError, _UnreachableError)),
+            sleep=sleep_using_event(self._closing),
+            reraise=True,
+        )
+        rows: list[Row] = retrying(self._once, call)
+        return rows
+
+    def _once(self, call: Callable[[], Any]) -> list[Row]:
+        try:
+            rows = call()
+        except requests.RequestException as error:
+            raise _translated(error, self._options) from error
+        except (KeyError, TypeError) as error:
+            raise RefusedError("expected series, found an answer without any") from error
+        if not isinstance(rows, list) or not all(isinstance(one, Row) for one in rows):
+            raise RefusedError("expected series, found an answer of another kind")
+        if len(rows) > (most := self._options.max_series):
+            raise TooLargeAnswerError(f"more than {most:,} series, of which no more are read")
+        return rows
+
+    def _connect(self) -> PrometheusConnect:
+        options = self._options
+        session = PostingSession()
+        session.verify = not options.insecure
+        if options.ca_file is not None and not options.insecure:
+            session.verify = str(options.ca_file)
+        session.hooks["response"].append(self._decoded)
+        client = PrometheusConnect(
+            url=self.url,
+            session=session,
+            auth=Credentials(options.bearer_token_file, options.username, options.password_file),
+            timeout=(options.connect_timeout, options.read_timeout),
+            retry=Retry(0),
+            method="POST",
+        )
+        session.mount(self.url, BoundedAdapter(options.max_bytes, options.read_timeout))
+        return client
+
+    def _decoded(self, response: requests.Response, *_: object, **__: object) -> requests.Response:
+        """Response hook: the library drops warnings, and hides the server's own message."""
+        if 300 <= response.status_code < 400:  # noqa: PLR2004  # HTTP's redirects
+            location = response.headers.get("Location")
+            raise RefusedError(f"redirects to {location!r}; configure that address instead")
+        self.date = http_date(response.headers) or self.date
+        if len(response.content) <= _LARGE:
+            return _Decoded(response)
+        with _DECODING:
+            return _Decoded(response)
+
+
+def _translated(error: requests.RequestException, options: PrometheusOptions) -> QueryError:
+    """By whose trouble it is; the first kind that fits."""
+    connect, read = options.connect_timeout, options.read_timeout
+    cause, text = root_cause(error), str(error)
+    kinds: tuple[tuple[type[Exception], type[QueryError], str], ...] = (
+        (requests.ConnectTimeout, ServerDownError, f"no connection within {connect:g} s"),
+        (requests.Timeout, NoAnswerError, f"no answer within {read:g} s"),
+        (requests.exceptions.SSLError, RefusedError, f"TLS failed (check the CA file): {cause}"),
+        (BrokenOffError, _BusyError, text),
+        (requests.ConnectionError, _UnreachableError, f"cannot connect: {cause}"),
+        (TooLargeError, TooLargeAnswerError, text),
+        (BodyError, NoAnswerError, text),
+    )
+    # What is left are credentials that cannot be read, and addresses that are none.
+    found = ((ours, words) for kind, ours, words in kinds if isinstance(error, kind))
+    ours, words = next(found, (ServerDownError, text))
+    return ours(words)
+
+
+class _Decoded(requests.Response):
+    """A response whose JSON is decoded once, its values as numbers. Raises QueryError."""
+
+    def __init__(self, response: requests.Response) -> None:
+        super().__init__()
+        self.__dict__.update(response.__dict__)
+        envelope = _json(response)
+        _check(response, envelope)
+        data = envelope.get("data") if envelope else None
+        rows = data.get("result") if isinstance(data, dict) else None
+        decoded = [_row(one) for one in rows] if isinstance(rows, list) else None
+        self._envelope = {"data": {"result": decoded}}
+
+    def json(self, **_: object) -> object:
+        """What the library looks at."""
+        return self._envelope
+
+
+def _row(row: Any) -> Row | None:  # noqa: ANN401 - whatever JSON holds
+    """None: it is no series."""
+    try:
+        if "histogram" in row or "histograms" in row:
+            return Row(row["metric"], (), histogram=True)
+        values = row["values"] if "values" in row else [row["value"]]
+        return Row(row["metric"], tuple((float(t), float(v)) for t, v in values))
+    except (TypeError, ValueError, KeyError):
+        return None
+
+
+def _check(response: requests.Response, envelope: Mapping[str, Any] | None) -> None:
+    status, said = response.status_code, _message(envelope, response)
+    if envelope is not None and envelope.get("errorType") in {"timeout", "canceled"}:
+        raise NoAnswerError(f"HTTP {status}: {said}")
+    if status in _TRANSIENT:
+        raise _BusyError(f"HTTP {status}: {said}")
+    if status >= requests.codes.server_error:
+        raise NoAnswerError(f"HTTP {status}: {said}")
+    if status in _DENIED:
+        hint = "are the credentials there, and right? (--prometheus-token-file)"
+        raise RefusedError(f"HTTP {status}: {said}; {hint}")
+    if envelope is None or (status == requests.codes.ok and envelope.get("status") != "success"):
+        found = response.headers.get("Content-Type", "nothing")
+        raise RefusedError(
+            f"expected Prometheus' JSON, found {found} (HTTP {status}); "
+            "is this the address of a Prometheus API?"
+        )
+    if status != requests.codes.ok:
+        raise RefusedError(f"HTTP {status}: {said}")
+    if why := missing_parts(envelope):
+        raise TooLargeAnswerError(why) if _LIMITED in why else PartialAnswerError(why)
+
+
+def missing_parts(envelope: Mapping[str, Any]) -> str:
+    """Why an answer is not whole; empty: it is.
+
+    Warnings mean missing parts (Thanos, Mimir, remote read); style hints do not. VictoriaMetrics'
+    cluster says `isPartial` instead when one of its storage nodes is away.
+    """
+    if envelope.get("isPartial"):
+        return "isPartial is true: not every storage node has answered"
+    notes = [*(envelope.get("warnings") or ()), *(envelope.get("infos") or ())]
+    return "; ".join(str(n) for n in notes if not str(n).startswith(_STYLE_HINT))[:300]
+
+
+def http_date(headers: Mapping[str, str]) -> float | None:
+    """The `Date` of an HTTP answer, in seconds since the epoch; None where there is none."""
+    try:
+        return parsedate_to_datetime(headers["Date"]).timestamp()
+    except (KeyError, ValueError):
+        return None
+
+
+def _json(response: requests.Response) -> dict[str, Any] | None:
+    try:
+        envelope = response.json()
+    except ValueError:
+        return None
+    return envelope if isinstance(envelope, dict) else None
+
+
+def _message(envelope: Mapping[str, Any] | None, response: requests.Response) -> str:
+    if envelope is not None and "error" in envelope:
+        return str(envelope["error"])[:300]
+    return str(response.reason)
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
