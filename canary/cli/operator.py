@@ -15,6 +15,14 @@ class HoldFlag(StrEnum):
     ON_CHANGE = "on-change"
 
 
+class OwnQueriesFlag(StrEnum):
+    """What is asked of the PromQL that users wrote."""
+
+    ON = "on"
+    ENFORCED = "enforced"
+    OFF = "off"
+
+
 class LogFormat(StrEnum):
     """How log lines are written."""
 
@@ -100,6 +108,14 @@ def operator(  # noqa: PLR0913, PLR0917 - the flags of one command
             help="Query timeout in seconds.",
         ),
     ] = 10.0,
+    own_queries: Annotated[
+        OwnQueriesFlag,
+        typer.Option(
+            envvar="CANARY_OWN_QUERIES",
+            help="Queries and selectors that users wrote: asked as they are (on), confined to the "
+            "release's namespace (enforced), or no queries and confined selectors (off).",
+        ),
+    ] = OwnQueriesFlag.ON,
     router_metrics_url: Annotated[
         str | None,
         typer.Option(
@@ -169,6 +185,7 @@ def operator(  # noqa: PLR0913, PLR0917 - the flags of one command
     forbidden.
     """
     from canary.metrics.options import checked_url, readable  # noqa: PLC0415 - as above
+    from canary.metrics.own_queries import OwnQueries  # noqa: PLC0415 - as above
     from canary.metrics.prometheus import PrometheusOptions  # noqa: PLC0415 - as above
     from canary.notify import config  # noqa: PLC0415 - as above
     from canary.operator import main, settings  # noqa: PLC0415 - as above
@@ -187,6 +204,7 @@ def operator(  # noqa: PLR0913, PLR0917 - the flags of one command
             namespaces=tuple(namespace or ()),
             workers=workers,
             prometheus=prometheus,
+            own_queries=OwnQueries(own_queries.value),
             router_metrics=router,
             hold=HoldMode(hold_mode.value),
             policy=hold_policy,

@@ -289,15 +289,22 @@ def _unknown(answers: RatioAnswers) -> NoData | None:
             )
         case Found(series):
             own = [one for one in selector.matchers if one.label not in {"pod", "namespace"}]
-            return untold(selector.metric, own, [one.labels for one in series])
+            return untold(selector.metric, own, [one.labels for one in series], shown=False)
         case _:
             return None
 
 
 def untold(
-    metric: str, matchers: Sequence[Matcher], series: Sequence[Mapping[str, str]]
+    metric: str,
+    matchers: Sequence[Matcher],
+    series: Sequence[Mapping[str, str]],
+    *,
+    shown: bool = True,
 ) -> NoData | None:
-    """Why these conditions could tell no bad request among series with such labels."""
+    """Why these conditions could tell no bad request among series with such labels.
+
+    Values are not `shown` where the series may be other people's.
+    """
     for one in matchers:
         values = {labels.get(one.label, "") for labels in series} - {""}
         if not values and one.op in {MatchOp.EQUAL, MatchOp.REGEX}:
@@ -306,10 +313,11 @@ def untold(
                 f"told: none would ever count as bad{_instead(one, series)}"
             )
         if values and expects_codes(one) and not any(map(is_code, values)):
-            shown = ", ".join(repr(value) for value in sorted(values)[:3])
+            some = ", ".join(repr(value) for value in sorted(values)[:3])
             return NoData(
-                f"the label {one.label!r} of {metric} has no status codes such as 500 or 5xx, but "
-                f"{shown}: {one.label}{one.op.value}{one.value!r} would never hold"
+                f"the label {one.label!r} of {metric} has no status codes such as 500 or 5xx"
+                f"{f', but {some}' if shown else ''}: {one.label}{one.op.value}{one.value!r} "
+                "would never hold"
             )
     return None
 

@@ -8,6 +8,7 @@ from canary.metrics.promql import conditions_text, one_of, promql
 from canary.metrics.query_api import (
     Labels,
     NoAnswerError,
+    NoPrometheusError,
     PartialAnswerError,
     PrometheusClient,
     PrometheusOptions,
@@ -65,6 +66,10 @@ class Inquiry:
             ) from error
         except NoAnswerError as error:
             raise TransientError(f"Prometheus at {self.url} failed: {error}") from error
+        except NoPrometheusError as error:
+            raise UsageError(
+                f"{self.url} is no Prometheus: {error} Give its address with --prometheus"
+            ) from error
         except RefusedError as error:
             raise UsageError(f"Prometheus at {self.url} refuses {query!r}: {error}") from error
 

@@ -28,10 +28,12 @@ from canary.core.series import (
     SeriesQuery,
     Unavailable,
 )
+from canary.errors import UsageError
 from canary.interfaces import MetricSource
 from canary.metrics.fair_executor import FairExecutor
 from canary.metrics.late import LateSampleCorrector
 from canary.metrics.native import NATIVE, native_of
+from canary.metrics.own_queries import OwnQueries, permitted
 from canary.metrics.query_template import Part, QueryTemplate, merge, template_of
 
 SPAN = 300.0
@@ -127,7 +129,8 @@ class PendingAnswers:
 class QueryBatcher:
     """A MetricSource in front of one Prometheus, shared by all releases and threads.
 
-    `count` is called for every query that is sent.
+    `count` is called for every query that is sent; `own_queries` says what is asked of what users
+    wrote.
     """
 
     def __init__(
@@ -135,8 +138,10 @@ class QueryBatcher:
         source: MetricSource,
         threads: int = 8,
         count: Callable[[], None] = lambda: None,
+        own_queries: OwnQueries = OwnQueries.ON,
     ) -> None:
         self._source = source
+        self.own_queries = own_queries
         self._count = count
         self._executor = FairExecutor(threads, 2, "metrics")
         self._own = FairExecutor(threads, 2, "own-queries")
@@ -171,11 +176,27 @@ class QueryBatcher:
     ) -> PendingAnswers:
         """Sends what nobody has sent yet; returns at once."""
         grid = Grid(math.floor(start), math.floor(end), step)
+        asked, answers = self._permitted(queries)
         with self._lock:  # all parts of one release before the first is sent
-            for query in queries:
+            for query in asked:
                 if (found := template_of(query)) is not None:
                     self._register(*found, grid)
-        return PendingAnswers({query.key: self._ask(query, grid) for query in queries})
+        return PendingAnswers(answers | {query.key: self._ask(query, grid) for query in asked})
+
+    def _permitted(
+        self, queries: Sequence[SeriesQuery]
+    ) -> "tuple[list[SeriesQuery], dict[str, Future[MetricAnswer]]]":
+        """What is asked, and the answers to what is not."""
+        asked: list[SeriesQuery] = []
+        answers: dict[str, Future[MetricAnswer]] = {}
+        for query in queries:
+            try:
+                asked.append(permitted(self.own_queries, query))
+            except UsageError as error:
+                refused: Future[MetricAnswer] = Future()
+                refused.set_result(NoData(str(error), partial=True))
+                answers[query.key] = refused
+        return asked, answers
 
     def close(self) -> None:
         """Sends nothing more; what is under way is left to its time-out."""

@@ -91,6 +91,10 @@ class RefusedError(QueryError):
     """The server is there and does not answer this query, now or later."""
 
 
+class NoPrometheusError(RefusedError):
+    """Something else answers at this address."""
+
+
 class PartialAnswerError(QueryError):
     """There is an answer, but not all of it."""
 
@@ -266,7 +270,7 @@ def _check(response: requests.Response, envelope: Mapping[str, Any] | None) -> N
         raise RefusedError(f"HTTP {status}: {said}; {hint}")
     if envelope is None or (status == requests.codes.ok and envelope.get("status") != "success"):
         found = response.headers.get("Content-Type", "nothing")
-        raise RefusedError(
+        raise NoPrometheusError(
             f"expected Prometheus' JSON, found {found} (HTTP {status}); "
             "is this the address of a Prometheus API?"
         )

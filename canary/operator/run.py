@@ -74,7 +74,9 @@ class Operator:
         self._clock = clock
         self._timing = timing
         self._telemetry = telemetry
-        self._batch = QueryBatcher(metrics, count=telemetry.queries.inc)
+        self._batch = QueryBatcher(
+            metrics, count=telemetry.queries.inc, own_queries=settings.own_queries
+        )
         self._webhooks = Webhooks()
         self._holding = HoldingNow(api.plain, settings.hold, settings.policy)
         self._resign = Stopper(timing)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from canary.kube.leases import LeaseName, Terms
+from canary.metrics.own_queries import OwnQueries
 from canary.metrics.prometheus import PrometheusOptions
 from canary.notify.config import NotifyFile
 from canary.operator.controller import WORKERS
@@ -26,6 +27,8 @@ class Settings:
     """Where releases are looked after; empty: everywhere."""
     workers: int = WORKERS
     prometheus: PrometheusOptions = field(default_factory=lambda: PrometheusOptions(PROMETHEUS))
+    own_queries: OwnQueries = OwnQueries.ON
+    """What is asked of the PromQL and the selectors that users wrote."""
     router_metrics: str | None = None
     """URL of the router's own metrics page, for the source `scrape`."""
     hold: HoldMode = HoldMode.AUTO

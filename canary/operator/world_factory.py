@@ -11,6 +11,7 @@ from canary.interfaces import Key, ReleaseMetrics, ReleaseStore, World
 from canary.kube.objects import Objects
 from canary.metrics.batch import QueryBatcher
 from canary.metrics.nonblocking import NonBlockingSource
+from canary.metrics.own_queries import OwnQueries, check
 from canary.metrics.queries import preset_of
 from canary.operator.scrapers import Scrapers
 from canary.routers.registry import router_of
@@ -40,6 +41,7 @@ class KnownReleases:
 
     store: ReleaseStore
     seen: Callable[[Wish], None]
+    own_queries: OwnQueries = OwnQueries.ON
 
     def read(self, key: Key) -> Wish:
         """See ReleaseStore. Raises UsageError for a spec that cannot be followed.
@@ -48,7 +50,7 @@ class KnownReleases:
         """
         wish = self.store.read(key)
         if wish.status.intent is Intent.REST and wish.deleting_since is None:
-            _look_up_presets(wish)
+            _check_metrics(wish, self.own_queries)
         self.seen(wish)
         return wish
 
@@ -61,9 +63,11 @@ class KnownReleases:
         self.store.let_go(wish)
 
 
-def _look_up_presets(wish: Wish) -> None:
+def _check_metrics(wish: Wish, own_queries: OwnQueries) -> None:
     for metric in wish.spec.analysis.metrics:
         preset_of(metric)
+        if metric.query is not None:
+            check(own_queries, metric.query, wish.namespace)
 
 
 class EmptySource:
@@ -145,7 +149,7 @@ class Worlds:
         if source is None:
             prometheus = NonBlockingSource(self._batch, lambda: self._wake(key))
             source = self._sources[key] = SelectedSource(prometheus, self._scrapers)
-        releases = KnownReleases(self._common.releases, source.select)
+        releases = KnownReleases(self._common.releases, source.select, self._batch.own_queries)
         return replace(self._common, releases=releases, metrics=source), source
 
     def forget(self, key: Key) -> None:

@@ -1,0 +1,271 @@
+"""Users' own PromQL: as it is, confined to their namespace, or not at all.
+
+`confine` puts the namespace into every selector of an expression. It reads tokens, as Prometheus
+does, and knows what each name stands for; what it does not know for certain it refuses. So what
+comes out can only select series of the namespace:
+
+    sum by (code) (rate(hits{code="500"}[5m])) / sum(rate(hits[5m]))  becomes
+    sum by (code) (rate(hits{namespace="prod",code="500"}[5m]))
+        / sum(rate(hits{namespace="prod"}[5m]))
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+from canary.core.series import SeriesQuery
+from canary.errors import UsageError
+from canary.metrics.promql import quoted
+
+NAMESPACE: Final = "namespace"
+"""The label that Prometheus' scrape configuration gives to all series of a pod."""
+
+
+class OwnQueries(StrEnum):
+    """What `canary operator` does with expressions and selectors that users wrote."""
+
+    OFF = "off"
+    """Expressions are not asked; selectors are confined."""
+    ENFORCED = "enforced"
+    """Both are confined to the release's namespace."""
+    ON = "on"
+    """Both are asked as they are."""
+
+
+def permitted(policy: OwnQueries, query: SeriesQuery) -> SeriesQuery:
+    """The query as it may be asked on behalf of `query.asker`.
+
+    Raises UsageError where it may not be asked.
+    """
+    if policy is OwnQueries.ON or not query.asker:
+        return query
+    if query.promql is not None:
+        return replace(query, promql=check(policy, query.promql, query.asker))
+    member = query.member
+    if member is None or member.label != "pod" or member.namespace_label:
+        return query  # a preset's, or without any label of anybody's series in its answer
+    confined = replace(member, namespace_label=NAMESPACE, namespace=query.asker)
+    return replace(query, member=confined)
+
+
+def check(policy: OwnQueries, text: str, namespace: str) -> str:
+    """The expression as it may be asked. Raises UsageError where it may not be."""
+    if policy is OwnQueries.OFF:
+        raise UsageError(
+            "the operator does not ask queries of users' own (--own-queries=off): use ratio, "
+            "latency, clientErrors or pool instead of query"
+        )
+    return text if policy is OwnQueries.ON else confine(text, namespace)
+
+
+def confine(text: str, namespace: str) -> str:
+    """The expression with the namespace in every selector.
+
+    Raises UsageError where it is not certain that this confines it.
+    """
+    matcher = f"{NAMESPACE}={quoted(namespace)}"
+    return _Confined(_tokens(text), matcher).text()
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    kind: str
+    text: str
+    at: int
+
+
+_TOKEN = re.compile(
+    r"""(?P<space>[ \t\r\n]+|\#[^\n]*)
+    |(?P<string>"(?:[^"\\\n]|\\[^\n])*"|'(?:[^'\\\n]|\\[^\n])*'|`[^`]*`)
+    |(?P<number>0[xX][0-9a-fA-F]+|(?:[0-9]+(?:ms|[smhdwy]))+(?![0-9a-zA-Z_])
+        |(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![0-9a-zA-Z_]))
+    |(?P<name>[a-zA-Z_][a-zA-Z0-9_:]*)
+    |(?P<sign>=~|!~|==|!=|<=|>=|[-+*/%^<>=@(){}\[\],:])""",
+    re.VERBOSE,
+)
+_LABEL_LISTS = frozenset({"by", "without", "on", "ignoring", "group_left", "group_right"})
+_OPERATORS = frozenset({"and", "or", "unless", "atan2", "bool", "offset"})
+_NUMBERS = frozenset({"inf", "nan"})
+_AGGREGATIONS = frozenset("""
+    sum avg count min max group stddev stdvar topk bottomk count_values quantile limitk
+    limit_ratio
+""".split())  # fmt: skip  # noqa: SIM905 - a list of so many words is easier to read
+_FUNCTIONS = frozenset("""
+    abs absent absent_over_time acos acosh asin asinh atan atanh avg_over_time ceil changes
+    clamp clamp_max clamp_min cos cosh count_over_time day_of_month day_of_week day_of_year
+    days_in_month deg delta deriv double_exponential_smoothing exp floor histogram_avg
+    histogram_count histogram_fraction histogram_quantile histogram_stddev histogram_stdvar
+    histogram_sum holt_winters hour idelta increase irate label_join label_replace
+    last_over_time ln log10 log2 mad_over_time max_over_time min_over_time minute month pi
+    predict_linear present_over_time quantile_over_time rad rate resets round scalar sgn sin
+    sinh sort sort_by_label sort_by_label_desc sort_desc sqrt stddev_over_time stdvar_over_time
+    sum_over_time tan tanh time timestamp ts_of_last_over_time ts_of_max_over_time
+    ts_of_min_over_time vector year
+""".split())  # fmt: skip  # noqa: SIM905 - a list of so many words is easier to read
+"""Those of Prometheus 3 that read nothing but their arguments: `info` does."""
+
+
+def _tokens(text: str) -> list[_Token]:
+    found, position = [], 0
+    while position < len(text):
+        match = _TOKEN.match(text, position)
+        if match is None:
+            raise _refused(text[position : position + 20], position)
+        kind = match.lastgroup or ""
+        if kind != "space":
+            found.append(_Token(kind, match.group(), position))
+        position = match.end()
+    return found
+
+
+def _refused(found: str, position: int) -> UsageError:
+    return UsageError(
+        "the query cannot be confined to its namespace (--own-queries=enforced): "
+        f"{found!r} at character {position + 1} is not understood"
+    )
+
+
+class _Confined:
+    """Goes through the tokens of an expression once, and writes them again.
+
+    Words such as `and` or `offset` are names of metrics as well where an operand is expected, so
+    it is followed whether one has just ended.
+    """
+
+    def __init__(self, tokens: list[_Token], matcher: str) -> None:
+        self._tokens = tokens
+        self._matcher = matcher
+        self._next = 0
+        self._operand_ended = False
+
+    def text(self) -> str:
+        """All of it, parts separated by spaces."""
+        return " ".join(self._parts())
+
+    def _parts(self) -> Iterator[str]:
+        while (token := self._peek()) is not None:
+            match token.kind, token.text:
+                case "sign", "{":
+                    yield self._braces()
+                case "sign", "[":
+                    yield self._brackets()
+                case "sign", "}" | "]" | ":" | "=" | "=~" | "!~":
+                    raise _refused(token.text, token.at)
+                case "name", _:
+                    yield self._name()
+                case _:
+                    yield self._take().text
+                    self._operand_ended = token.kind != "sign" or token.text == ")"
+
+    def _name(self) -> str:
+        """A keyword, a function, a number, or the name of a metric."""
+        token, following = self._take(), self._peek_text()
+        word = token.text.lower()  # keywords and aggregations may be written in any case
+        if word in _LABEL_LISTS:
+            return self._label_list(token, following)
+        if word in _OPERATORS:
+            return self._operator(token)
+        if following == "(":
+            return self._called(token)
+        if word in _AGGREGATIONS:
+            if following.lower() in {"by", "without"}:
+                return token.text
+            raise _refused(token.text, token.at)
+        self._operand_ended = True
+        if following == "{":
+            return f"{token.text}{self._braces()}"
+        return token.text if word in _NUMBERS else f"{token.text}{{{self._matcher}}}"
+
+    def _label_list(self, token: _Token, following: str) -> str:
+        if following == "(":
+            return f"{token.text} {self._labels()}"
+        if token.text.lower() in {"group_left", "group_right"} and not self._operand_ended:
+            return token.text
+        raise _refused(token.text, token.at)
+
+    def _operator(self, token: _Token) -> str:
+        compared = self._before_last() in {"==", "!=", "<", ">", "<=", ">="}
+        fits = compared if token.text.lower() == "bool" else self._operand_ended
+        if not fits:
+            raise _refused(token.text, token.at)
+        self._operand_ended = False
+        return token.text
+
+    def _called(self, token: _Token) -> str:
+        at = token.text.lower() in {"start", "end"} and self._before_last() == "@"
+        if not (at or token.text in _FUNCTIONS or token.text.lower() in _AGGREGATIONS):
+            raise _refused(token.text, token.at)
+        self._operand_ended = False
+        return token.text
+
+    def _before_last(self) -> str:
+        """The token before the one that was taken last."""
+        return self._tokens[self._next - 2].text if self._next > 1 else ""
+
+    def _braces(self) -> str:
+        """`{label="value",…}`, also with quoted names as Prometheus 3 has them."""
+        self._expect("{")
+        conditions = [self._matcher]
+        while self._peek_text() != "}":
+            conditions.append(self._condition())
+            if self._peek_text() != "}":
+                self._expect(",")
+        self._expect("}")
+        self._operand_ended = True
+        return f"{{{','.join(conditions)}}}"
+
+    def _condition(self) -> str:
+        name = self._take()
+        if name.kind == "string" and self._peek_text() in {",", "}"}:
+            return name.text  # the name of a metric
+        if name.kind not in {"name", "string"}:
+            raise _refused(name.text, name.at)
+        sign, value = self._take(), self._take()
+        if sign.text not in {"=", "!=", "=~", "!~"} or value.kind != "string":
+            raise _refused(sign.text, sign.at)
+        return f"{name.text}{sign.text}{value.text}"
+
+    def _labels(self) -> str:
+        """A list of labels in parentheses."""
+        self._expect("(")
+        names = []
+        while self._peek_text() != ")":
+            names.append(name := self._take())
+            if name.kind not in {"name", "string"}:
+                raise _refused(name.text, name.at)
+            if self._peek_text() != ")":
+                self._expect(",")
+        self._expect(")")
+        return f"({', '.join(one.text for one in names)})"
+
+    def _brackets(self) -> str:
+        """`[5m]` or `[1h:5m]`: durations only."""
+        text = self._expect("[").text
+        while self._peek_text() != "]":
+            token = self._take()
+            if token.kind != "number" and token.text != ":":
+                raise _refused(token.text, token.at)
+            text += token.text
+        return text + self._expect("]").text
+
+    def _peek(self) -> _Token | None:
+        return self._tokens[self._next] if self._next < len(self._tokens) else None
+
+    def _peek_text(self) -> str:
+        token = self._peek()
+        return token.text if token is not None else ""
+
+    def _take(self) -> _Token:
+        token = self._peek()
+        if token is None:
+            raise _refused("the end", self._tokens[-1].at if self._tokens else 0)
+        self._next += 1
+        return token
+
+    def _expect(self, text: str) -> _Token:
+        token = self._take()
+        if token.text != text:
+            raise _refused(token.text, token.at)
+        return token
