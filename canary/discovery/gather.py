@@ -12,7 +12,7 @@ from canary.discovery.evidence_time import Traffic, traffic_of
 from canary.discovery.manifest_reader import Reader, Shelf
 from canary.discovery.metrics_pages import Pages, first_of
 from canary.discovery.preset_detection import Sightings, look_for
-from canary.discovery.prometheus_queries import Inquiry, selector_text
+from canary.discovery.prometheus_queries import Inquiry
 from canary.discovery.selection import Choice, Measured, Wanted, choose, context_of, measure
 from canary.discovery.topology import Around, look_around
 from canary.errors import NotFoundError, UsageError

@@ -5,7 +5,6 @@ from urllib.parse import quote, urlsplit
 
 from canary.core.sampling import matches
 from canary.core.series import SeriesQuery
-from canary.discovery.prometheus_queries import Labels
 from canary.errors import CanaryError
 from canary.kube.objects import Object
 from canary.kube.transport import Request, Timeouts, Transport

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from canary.core.buckets import SlowAbove, nearest_bound
 from canary.core.sampling import untold
 from canary.core.series import NoData, Series, SeriesQuery
-from canary.discovery.prometheus_queries import Labels
 from canary.errors import UsageError
 from canary.metrics.presets import (
     LATENCIES,

@@ -5,11 +5,12 @@ from contextlib import closing
 
 import pytest
 import requests
+from canary.controller.worlds import KnownReleases
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.gates.archive import Backfilled
 
 from canary.api import Metric, RatioSource, Status, load_release
-from canary.controller.worlds import KnownReleases
 from canary.core.increments import Side
 from canary.core.series import Member, MetricAnswer, NoData, Selector, SeriesQuery
 from canary.core.snapshot import Wish
@@ -20,7 +21,6 @@ from canary.metrics.own_queries import OwnQueries, confine, permitted
 from canary.metrics.promql import promql
 from canary.metrics.queries import Context, compile_metric
 from canary.metrics.query_template import template_of
-from tests.gates.archive import Backfilled
 from tests.world import RELEASE
 
 OWN = 'namespace="prod"'
