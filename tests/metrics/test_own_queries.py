@@ -5,10 +5,8 @@ from contextlib import closing
 
 import pytest
 import requests
-from canary.controller.worlds import KnownReleases
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.gates.archive import Backfilled
 
 from canary.api import Metric, RatioSource, Status, load_release
 from canary.core.increments import Side
@@ -21,6 +19,8 @@ from canary.metrics.own_queries import OwnQueries, confine, permitted
 from canary.metrics.promql import promql
 from canary.metrics.queries import Context, compile_metric
 from canary.metrics.query_template import template_of
+from canary.operator.world_factory import KnownReleases
+from tests.analyze.backfilled_prometheus import Backfilled
 from tests.world import RELEASE
 
 OWN = 'namespace="prod"'
