@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from canary.api import Intent, Phase, Reason, Status, Verdict
+from canary.api import CheckMoment, Intent, Phase, Reason, Status, Verdict
 from canary.api.judge_state import JudgeState, Restarted, UnreadableState
 from canary.api.status import Condition
 from canary.core.snapshot import Snapshot
@@ -37,6 +37,7 @@ def conditions(status: Status, snap: Snapshot) -> tuple[Condition, ...]:
         _data_available(status),
         _stalled(status),
         *_capacity(status, snap),
+        *_history(status, snap),
         *_judge_state(status),
     )
     before = snap.wish.status.conditions
@@ -118,6 +119,23 @@ def _capacity(status: Status, snap: Snapshot) -> tuple[Saying, ...]:
         " while the release runs: raise minReplicaCount there if it must not."
     )
     return (Saying("CapacityKept", False, status.reason, message),)
+
+
+def _history(status: Status, snap: Snapshot) -> tuple[Saying, ...]:
+    """Only during a release that stays under watch after its promotion.
+
+    A failed bake takes the version before from its ReplicaSet, which the Deployment controller
+    deletes as soon as the roll is complete where `revisionHistoryLimit` is 0.
+    """
+    spec, target = snap.wish.spec, snap.target
+    watched = spec.bake > 0 or bool(spec.checks_at(CheckMoment.AFTER_PROMOTION))
+    if target is None or target.keeps_history or not watched or status.release is None:
+        return ()
+    message = (
+        f"Deployment {spec.target.name} has revisionHistoryLimit: 0, so the version before is"
+        " not kept, and there is no way back from a failed bake: set it to 1 or more."
+    )
+    return (Saying("HistoryKept", False, status.reason, message),)
 
 
 def _judge_state(status: Status) -> tuple[Saying, ...]:

@@ -174,10 +174,17 @@ def no_endpoint_goes_early(snap: Snapshot, _judged: AnalysisResult, action: Acti
 
 
 def isolated(snap: Snapshot, _judged: AnalysisResult, action: Action) -> str | None:
-    """12. Before promotion no canary grows and no weight rises while another Service selects it."""
+    """12. No canary grows and no weight rises while another Service selects it.
+
+    Until the target rolls, unless a person skipped the analysis.
+    """
     canary, route = snap.canary, snap.route
     services = canary.selected_by if canary is not None else ()
-    if snap.wish.status.intent is not Intent.ADVANCE or not services:
+    status, release = snap.wish.status, snap.wish.status.release
+    skips = release is not None and release.override is not None
+    held = release is not None and release.unhold_at is None and not skips
+    unvetted = status.intent is Intent.ADVANCE or (status.intent is Intent.PROMOTE and held)
+    if not unvetted or not services:
         return None
     grows = isinstance(action, EnsureCanary) and canary and action.replicas > canary.replicas
     rises = isinstance(action, SetWeight) and route and action.weight > route.weight

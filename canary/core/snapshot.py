@@ -75,6 +75,8 @@ class Target:
     """It is paused now, which is something to put back."""
     stable_lost: bool = False
     """It wants another template than the stable one, and no ReplicaSet keeps that any more."""
+    keeps_history: bool = True
+    """After a roll a ReplicaSet keeps the template before: `revisionHistoryLimit` is not 0."""
     rejection: Rejection | None = None
     """What the Deployment remembers as rejected; also after its CanaryRelease was deleted."""
     rejected: frozenset[str] = frozenset()

@@ -21,6 +21,7 @@ _BAD_WHEN = {
     "Stalled": "True",
     "Held": "False",
     "CapacityKept": "False",
+    "HistoryKept": "False",
 }
 """Conditions that are worth a line, and when."""
 

@@ -1,5 +1,6 @@
 """Conditions: what `kubectl wait`, kstatus, Argo CD and Flux make of a release."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -124,6 +125,19 @@ def test_capacity_that_cannot_be_kept_is_said_while_a_release_runs() -> None:
     assert found(ADVANCING, snapshot(Status(), target=target))["CapacityKept"] == "False"
     assert "CapacityKept" not in found(AT_REST, snapshot(Status(), target=target))
     assert "CapacityKept" not in found(ADVANCING, snapshot(Status()))
+
+
+def test_a_release_says_from_its_start_that_a_failed_bake_could_not_go_back() -> None:
+    """`revisionHistoryLimit: 0` loses the version before as soon as the target has rolled."""
+    target = Target(4, "v1", "v1", held=True, keeps_history=False)
+    watched = snapshot(Status(), target=target)
+    spec = watched.wish.spec.model_copy(update={"bake": 600.0})
+    baked = replace(watched, wish=replace(watched.wish, spec=spec))
+    assert found(ADVANCING, baked)["HistoryKept"] == "False"
+    assert "HistoryKept" not in found(AT_REST, baked)
+    assert "HistoryKept" not in found(ADVANCING, watched), "nothing is watched after the promotion"
+    kept = replace(baked, target=replace(target, keeps_history=True))
+    assert "HistoryKept" not in found(ADVANCING, kept)
 
 
 def test_the_time_of_a_condition_is_that_of_its_last_change() -> None:

@@ -11,6 +11,7 @@ from canary.api import (
     HistoryEntry,
     Intent,
     OnInconclusive,
+    Override,
     Pause,
     Phase,
     Reason,
@@ -194,6 +195,13 @@ REJECTED = HistoryEntry(
 REFUSED = Route(5, confirmed=False, at_rest=False, refused="Gateway public does not serve it")
 
 NO_IMAGE = Canary("v2", 2, pods(2, ready=False, trouble=Trouble.NO_IMAGE), "ErrImagePull: x:1.")
+
+SELECTED = Canary("v2", 4, pods(4), selected_by=("backend",))
+SKIPPED = Override(skip=Skip.ANALYSIS, reason="the database is back", at=NOW)
+BUSY = replace(PASS, canary_busy=True)
+GOING = release_with(
+    PROMOTING.model_copy(update={"weight": 0}), unhold_at=4000.0, rolled=True, confirmed_at=4900.0
+)
 
 ROWS = [
     pytest.param(
@@ -454,6 +462,31 @@ ROWS = [
         snapshot(IN_STEP, canary=Canary("v2", 2, pods(2, trouble=Trouble.OUT_OF_MEMORY))),
         PASS, Intent.ROLL_BACK, Reason.OUT_OF_MEMORY, (SetWeight(0),),
         id="a pod out of memory is a failure without any metric",
+    ),
+    pytest.param(
+        snapshot(PROMOTING, canary=SELECTED), PASS, Intent.ROLL_BACK, Reason.NOT_ISOLATED,
+        (SetWeight(0),),
+        id="a Service that selects canary pods ends a release also when they have all traffic",
+    ),
+    pytest.param(
+        snapshot(release_with(PROMOTING, unhold_at=4999.0), canary=SELECTED), PASS,
+        Intent.PROMOTE, Reason.ROLLING_TARGET, (RollTarget("v2"),),
+        id="once the target rolls, its own pods run the version, and it goes on",
+    ),
+    pytest.param(
+        snapshot(release_with(PROMOTING, override=SKIPPED), canary=SELECTED), PASS,
+        Intent.PROMOTE, Reason.ROLLING_TARGET, (),
+        id="nor does it end what a person releases on purpose",
+    ),
+    pytest.param(
+        snapshot(GOING, template="v2", running="v2", canary=SELECTED), BUSY, Intent.PROMOTE,
+        Reason.DRAINING, (DeleteCanary(), FreeCapacity()),
+        id="requests by another Service do not keep the canary for ever",
+    ),
+    pytest.param(
+        snapshot(GOING, template="v2", running="v2", canary=replace(SELECTED, selected_by=())),
+        BUSY, Intent.PROMOTE, Reason.DRAINING, (),
+        id="those of the router do, until the last one is over",
     ),
     pytest.param(
         snapshot(IN_STEP, canary=replace(CANARY, selected_by=("backend",))),

@@ -346,6 +346,14 @@ def test_promotion_rolls_then_holds_the_new_one(stage: Stage) -> None:
     assert not target(stage, IN_FLIGHT).held
 
 
+@pytest.mark.parametrize(("limit", "keeps"), [(0, False), (1, True), (None, True)])
+def test_whether_the_version_before_is_kept(limit: int | None, *, keeps: bool) -> None:
+    """10 is Kubernetes' own default."""
+    stage = Stage()
+    stage.change("auth:1", revisionHistoryLimit=limit)
+    assert target(stage).keeps_history is keeps
+
+
 def test_a_template_that_nothing_keeps_cannot_be_put_back(stage: Stage) -> None:
     """Said with the likely cause, not guessed."""
     with pytest.raises(TransientError, match="revisionHistoryLimit"):

@@ -7,6 +7,7 @@ from canary.api import (
     Reason,
     Release,
     Result,
+    Skip,
     Status,
     Verdict,
 )
@@ -25,8 +26,8 @@ from canary.core.plan import (
     RunChecks,
     SetWeight,
 )
-from canary.core.rollout.advance import judge_catching_up
-from canary.core.rollout.context import Context, Rule, said
+from canary.core.rollout.advance import judge_catching_up, not_isolated
+from canary.core.rollout.context import Context, Rule, said, skipped
 from canary.core.rollout.idle import route_missing
 from canary.core.rollout.protect import (
     PROTECT,
@@ -46,7 +47,8 @@ from canary.core.rollout.readiness import (
     still_refused,
     wait_for_pods,
 )
-from canary.core.rollout.rollback import roll_back
+from canary.core.rollout.rollback import DRAINED_BY, roll_back
+from canary.core.snapshot import Canary
 
 KEPT = 10
 """Earlier stable templates that are remembered: as many as a rollback window may have."""
@@ -75,6 +77,15 @@ def _with_canary(rule: Rule) -> Rule:
         return None if ctx.release.rolled or ctx.release.direct is not None else rule(ctx)
 
     return asked
+
+
+def not_isolated_while_held(ctx: Context) -> Plan | None:
+    """A Service that selects canary pods ends a release until the target rolls.
+
+    From then on the target's own pods run the version, and going back would do more harm; and
+    where a person skipped the analysis, the version is to have all traffic anyway.
+    """
+    return None if skipped(ctx, Skip.ANALYSIS) else not_isolated(ctx)
 
 
 def full_size(ctx: Context) -> Plan | None:
@@ -180,17 +191,32 @@ def restore_route(ctx: Context) -> Plan | None:
 
 
 def drain(ctx: Context) -> Plan | None:
-    """The canary's pods stay until their last request is over."""
-    if ctx.snap.canary is None or not ctx.judged.canary_busy:
+    """The canary's pods stay until their last request is over.
+
+    A Service that somebody made while the target rolled may send them requests for ever: it is
+    waited for no longer than a rollback waits.
+    """
+    canary, since = ctx.snap.canary, ctx.release.confirmed_at
+    if canary is None or not ctx.judged.canary_busy:
         return None
-    return ctx.wait(Reason.DRAINING)
+    if canary.selected_by and since is not None and ctx.now - since > DRAINED_BY:
+        return None
+    return ctx.wait(Reason.DRAINING, message=_selected(canary))
 
 
 def delete_canary(ctx: Context) -> Plan | None:
     """The target runs the new version; the canary has done its work."""
-    if ctx.snap.canary is None:
+    canary = ctx.snap.canary
+    if canary is None:
         return None
-    return ctx.wait(Reason.DRAINING, DeleteCanary(), FreeCapacity())
+    return ctx.wait(Reason.DRAINING, DeleteCanary(), FreeCapacity(), message=_selected(canary))
+
+
+def _selected(canary: Canary) -> str:
+    """Who loses endpoints as the canary goes; empty where nobody does."""
+    if not canary.selected_by:
+        return ""
+    return f"Service {canary.selected_by[0]} selects canary pods, which are about to be deleted."
 
 
 def hold_target(ctx: Context) -> Plan | None:
@@ -236,7 +262,14 @@ def earlier_stable(status: Status, release: Release, now: float) -> tuple[Earlie
     return tuple(one for one in known if one.template != release.template)[:KEPT]
 
 
-BEFORE_ROLLING: tuple[Rule, ...] = (*PROTECT, all_ready, never_ready, route_missing, contested)
+BEFORE_ROLLING: tuple[Rule, ...] = (
+    *PROTECT,
+    not_isolated_while_held,
+    all_ready,
+    never_ready,
+    route_missing,
+    contested,
+)
 WHILE_ROLLING: tuple[Rule, ...] = (
     canary_broken,
     metric_failed,

@@ -126,6 +126,7 @@ class KubeWorkloads:
             restart_of=seen.restart_of,
             floor=floor_of(scalers),
             scaled_by=owner_of(scalers),
+            keeps_history=seen.deployment["spec"].get("revisionHistoryLimit") != 0,
             rejection=read_rejection(seen.deployment),
             rejected=rejected_templates(seen),
             beside=seen.beside,
