@@ -8,9 +8,9 @@ The table is generated from `canary/lint/rules.py` by `make generate`.
 
 ```sh
 canary lint release.yaml                                   # the file alone
-canary lint manifests/                                     # a folder: beside the other manifests
+canary lint deploy/                                        # a folder: beside the other manifests
 canary lint --cluster release.yaml                         # does what it names exist?
-canary lint --cluster --prometheus http://… release.yaml   # is there data, and enough of it?
+canary lint --cluster --prometheus http://localhost:9090 release.yaml   # is there enough data?
 canary lint --strict -o sarif release.yaml > lint.sarif    # for a pipeline's code scanning
 ```
 

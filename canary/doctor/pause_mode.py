@@ -16,7 +16,7 @@ from canary.operator.pause_mode import POLICY, HoldMode
 NAMESPACES = Kind("", "v1", "namespaces", "Namespace")
 _OLDER = ("v1beta1", "v1alpha1")
 _AT_REST = "AtRest: Deployments stay paused"
-_APPLY = "kubectl apply --server-side -f manifests/hold"
+_APPLY = "kubectl apply --server-side -k manifests/hold"
 
 
 def holding(

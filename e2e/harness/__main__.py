@@ -43,7 +43,11 @@ SIDE_BY_SIDE = (
     *(("e2e/test_releases_more.py",) if FULL else ()),
 )
 ALONE = ("e2e/test_disruptions.py",)
+PAGES = ("e2e/test_install_page.py", "e2e/test_documented_commands.py")
+"""They install and uninstall the operator as documented, so they run one by one without another."""
 WHOLE = {
+    "test_install_page.py",
+    "test_documented_commands.py",
     "test_releases.py",
     "test_releases_more.py",
     "test_protection.py",
@@ -114,12 +118,14 @@ def _run(chosen: argparse.Namespace, gateway: Gateway, figures: Path) -> int:
         return 2
     began = now()
     runs = _play(parts, chosen.jobs)
+    documented = list(PAGES) if FULL and parts else []
+    runs += _play(documented, 1)
     with _set_up(beside + alone, keep=chosen.keep):
         runs += _play(beside, chosen.jobs) + _play(alone, 1)
         minutes = (now() - began) / 60
         unused = rights.never_used(figures) if FULL and not (chosen.only or gateway.tests) else []
     found = table(figures)
-    sys.stdout.write(f"\n{found}\n{len(parts + beside + alone)} tests in {minutes:.1f} minutes\n")
+    sys.stdout.write(f"\n{found}\n{len(runs)} tests in {minutes:.1f} minutes\n")
     failed = [run.test for run in runs if not run.good]
     for test in failed:
         sys.stdout.write(f"failed: {test}\n")

@@ -7,11 +7,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from canary import __version__
+
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 IMAGES: Mapping[str, str] = {
     "localhost/canary:lab": "Dockerfile",
     "localhost/canary-auth:lab": "e2e/images/auth/Dockerfile",
+    # As docs/install.md names it.
+    f"canary-controller:{__version__}": "Dockerfile",
+    f"registry.example/canary-controller:{__version__}": "Dockerfile",
 }
 GATEWAY_API = (
     "https://github.com/kubernetes-sigs/gateway-api/releases/download/v1.6.1/standard-install.yaml"
