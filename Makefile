@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench-judge bench-replacement bench-load bench-leaktest bench-cli e2e constraints generate clean
+.PHONY: help demo test check docs release-dry-run release-files bench-judge bench-replacement bench-load bench-leaktest bench-cli e2e constraints generate clean
 
 # The first of these that is Python 3.11 or newer; `make PYTHON=/path/to/python3 …` chooses another.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
@@ -49,6 +49,12 @@ bench-cli: $(DEV) ## measure how long commands take to start (ARGS='--write': in
 
 e2e: $(DEV) ## whole releases on the cluster of KUBECONFIG, else on one of kind's (CANARY_E2E_FULL=1: all)
 	$(BIN)/python -m e2e.harness $(ARGS)
+
+release-dry-run: $(DEV) ## build everything that a release publishes, and try it; publishes nothing
+	$(BIN)/python -m tools.release dry-run
+
+release-files: $(DEV) ## write dist/: wheel, sdist, chart, install.yaml, notes (IMAGE=registry/name)
+	$(BIN)/python -m tools.release files --image "$(IMAGE)"
 
 generate: $(DEV) ## rewrite the generated parts of README.md and docs/
 	$(BIN)/python -m tools.generate
