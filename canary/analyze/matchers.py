@@ -5,6 +5,7 @@ import re
 from canary.core.series import Matcher, MatchOp
 from canary.errors import UsageError
 from canary.metrics.promql import conditions_text
+from canary.text.regex import RegexError, check_regex
 
 _LABEL = re.compile(r"\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*")
 _QUOTED = re.compile(r""""((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'""")
@@ -27,7 +28,8 @@ def parse_matchers(text: str, option: str) -> tuple[Matcher, ...]:
         inner = inner[1:-1]
     found: list[Matcher] = []
     position = 0
-    while inner[position:].strip():
+    inner = inner.strip()
+    while position < len(inner):
         matcher, position = _matcher(inner, position, option)
         found.append(matcher)
         if (end := _NEXT.match(inner, position)) is None:
@@ -67,9 +69,9 @@ def _value(text: str, position: int, option: str) -> tuple[str, int]:
 
 def _check_regex(value: str, option: str) -> None:
     try:
-        re.compile(value)
-    except re.error as error:
-        raise UsageError(f"{option}: {value!r} is not a regular expression: {error}") from error
+        check_regex(value)
+    except RegexError as error:
+        raise UsageError(f"{option}: {value[:200]!r} is not a regular expression: {error}") from error
 
 
 def _wrong(option: str, text: str, position: int, expected: str) -> UsageError:

@@ -21,6 +21,7 @@ from canary.core.series import (
 )
 from canary.core.snapshot import PoolSamples, RatioSamples, Samples
 from canary.core.targets import SCRAPE_LABELS
+from canary.text.regex import full_match
 
 MOST_POOLS = 1000
 """Of one release: `python -m bench.wide` prints what they cost."""
@@ -351,9 +352,9 @@ def holds(matcher: Matcher, labels: Mapping[str, str]) -> bool:
         case MatchOp.NOT_EQUAL:
             return value != matcher.value
         case MatchOp.REGEX:
-            return re.fullmatch(matcher.value, value) is not None
+            return full_match(matcher.value, value)
         case MatchOp.NOT_REGEX:
-            return re.fullmatch(matcher.value, value) is None
+            return not full_match(matcher.value, value)
 
 
 def matches(selector: Selector, labels: Mapping[str, str]) -> bool:

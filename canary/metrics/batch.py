@@ -11,7 +11,6 @@ a while, and a template whose answer is too large is asked in several pieces fro
 """
 
 import math
-import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
@@ -35,6 +34,7 @@ from canary.metrics.late import LateSampleCorrector
 from canary.metrics.native import NATIVE, native_of
 from canary.metrics.own_queries import OwnQueries, permitted
 from canary.metrics.query_template import Part, QueryTemplate, merge, template_of
+from canary.text.regex import full_match
 
 SPAN = 300.0
 """Seconds before the judged range that every question of a release reaches back."""
@@ -339,10 +339,10 @@ def _mine(
     """One query's part of a shared answer, as if it had been asked alone."""
     if split.silence is not None:
         return split.silence
-    name, pattern = (part.metric, part.member.namespace), re.compile(part.member.pattern)
+    name, pattern = (part.metric, part.member.namespace), part.member.pattern
 
     def mine(labels: Mapping[str, str]) -> bool:
-        return pattern.fullmatch(labels.get(template.label, "")) is not None
+        return full_match(pattern, labels.get(template.label, ""))
 
     def unnamed(labels: Mapping[str, str]) -> dict[str, str]:
         return {label: value for label, value in labels.items() if label != "__name__"}

@@ -34,6 +34,7 @@ from canary.metrics.presets import (
 )
 from canary.metrics.promql import literal, one_of, quoted
 from canary.metrics.selectors import parse_selector
+from canary.text.regex import full_match
 
 _Preset = TypeVar("_Preset", RatioPreset, LatencyPreset, PoolPreset)
 _VARIABLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
@@ -244,12 +245,11 @@ def _by_backend(preset: _AnyPreset, backend: Backend, context: Context) -> _Side
             f"the preset {preset.name!r} tells versions apart by the label {backend.label!r}, "
             f"so each needs its own name there, got {dict(context.backends)}. {preset.trap or ''}"
         )
-    if wrong := [n for n in context.backends.values() if not re.fullmatch(backend.names, n)]:
+    if wrong := [n for n in context.backends.values() if not full_match(backend.names, n)]:
         raise UsageError(f"{wrong[0]!r} names no backend for {preset.name!r}. {preset.trap or ''}")
-    compiled = {side: re.compile(pattern) for side, pattern in patterns.items()}
 
     def side_of(value: str) -> Side | None:
-        return next((side for side, one in compiled.items() if one.fullmatch(value)), None)
+        return next((side for side, one in patterns.items() if full_match(one, value)), None)
 
     label = backend.namespace or "" if context.namespace else ""
     namespace = context.namespace if label else ""

@@ -1,7 +1,6 @@
 """The metric source `scrape`: reads the instances' own /metrics, no server needed."""
 
 import math
-import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -27,6 +26,7 @@ from canary.metrics.history import finite, summed
 from canary.metrics.http import BoundedAdapter
 from canary.metrics.promql import promql
 from canary.metrics.store import ScrapeTarget, Store
+from canary.text.regex import RegexError, full_match
 
 __all__ = ["Scrape", "ScrapeFailure", "ScrapeOptions", "ScrapeTarget"]
 
@@ -207,8 +207,8 @@ def _refusal(query: SeriesQuery) -> str | None:
         promql(query)
         for matcher in query.selector.matchers:
             if matcher.op in _REGEXES:
-                re.compile(matcher.value)
-    except re.error as error:
+                full_match(matcher.value, "")
+    except RegexError as error:
         return f"wrong regular expression: {error}"
     except ValueError as error:
         return str(error)

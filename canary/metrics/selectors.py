@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from canary.core.series import Matcher, MatchOp, Selector
 from canary.errors import UsageError
+from canary.text.regex import RegexError, check_regex
 
 _METRIC = re.compile(r"\s*([a-zA-Z_:][a-zA-Z0-9_:]*)\s*")
 _MATCHER = re.compile(
@@ -74,9 +75,11 @@ def _by_number(matcher: Matcher) -> Matcher:
 
 def _check_regex(text: str, value: str) -> None:
     try:
-        re.compile(value)
-    except re.error as error:
-        raise UsageError(f"{value!r} in {text!r} is not a regular expression: {error}") from error
+        check_regex(value)
+    except RegexError as error:
+        raise UsageError(
+            f"{value[:200]!r} in {text[:200]!r} is not a regular expression: {error}"
+        ) from error
 
 
 def _wrong(text: str, position: int, expected: str) -> UsageError:
