@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import count, pairwise
 
 import yaml
 
@@ -20,6 +20,9 @@ MAX_BYTES = 1 << 20
 """Larger than what an API server would take; keeps a wrong file from taking minutes."""
 MAX_DEPTH = 40
 MAX_VALUES = 50_000
+MAX_NODES = 2 * MAX_VALUES
+"""Values and keys as they are written."""
+MAX_DOCUMENTS = 2000
 
 _TAG = "tag:yaml.org,2002:"
 _NUMBER = re.compile(
@@ -29,7 +32,28 @@ _NUMBER = re.compile(
 
 
 class _Loader(yaml.SafeLoader):
-    """Resolves null, booleans, merges and decimal numbers; anything else is text."""
+    """Resolves null, booleans, merges and decimal numbers; anything else is text.
+
+    It ends at the bounds before it has read the rest: PyYAML needs a minute for a MiB of short
+    keys, and its nesting is recursion. (libyaml is quicker, and crashes the process instead.)
+    """
+
+    def __init__(self, text: str, nodes: Iterator[int]) -> None:
+        """`nodes` counts those of the whole file."""
+        super().__init__(text)
+        self._nodes = nodes
+        self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node | None:
+        """As in PyYAML, counting. Raises RecursionError, OverflowError."""
+        self._depth += 1
+        if next(self._nodes) > MAX_NODES:
+            raise OverflowError
+        if self._depth > 2 * MAX_DEPTH:
+            raise RecursionError
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -71,7 +95,12 @@ def read_documents(content: bytes | str) -> list[Document]:
     text = _decoded(content)
     if isinstance(text, Problem):
         return [Document(problems=[text])]
-    return [_document(chunk, line) for line, chunk in _chunks(text)]
+    chunks = list(_chunks(text))
+    if len(chunks) > MAX_DOCUMENTS:
+        words = f"at most {MAX_DOCUMENTS:,} documents are expected, found {len(chunks):,}"
+        return [Document(problems=[Problem(1, 1, "file", words)])]
+    nodes = count(1)
+    return [_document(chunk, line, nodes) for line, chunk in chunks]
 
 
 def _decoded(content: bytes | str) -> str | Problem:
@@ -101,10 +130,10 @@ def _chunks(text: str) -> Iterator[tuple[int, str]]:
             yield start, "".join(lines[start:end])
 
 
-def _document(text: str, offset: int) -> Document:
+def _document(text: str, offset: int, nodes: Iterator[int]) -> Document:
     document = Document()
     try:
-        loader = _Loader(text)
+        loader = _Loader(text, nodes)
         node = loader.get_single_node()
         if node is not None:
             document.data = _Reader(document, offset).value(node, ())
@@ -112,6 +141,9 @@ def _document(text: str, offset: int) -> Document:
         document.problems.append(_syntax_problem(error, text, offset))
     except RecursionError:
         document.problems.append(Problem(offset + 1, 1, "file", _TOO_DEEP))
+    except OverflowError:
+        words = f"at most {MAX_NODES:,} values and keys are expected in a file, found more"
+        document.problems.append(Problem(offset + 1, 1, "file", words))
     except _TooMuchError as error:
         document.problems.append(error.problem)
     return document

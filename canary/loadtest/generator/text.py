@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from canary.errors import UsageError
 
-_NAME = re.compile(r"\{\{\s*(.*?)\s*\}\}")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
@@ -38,8 +37,12 @@ def parse(text: str) -> Text:
     Raises:
         UsageError: what stands between the braces is no name.
     """
-    parts = _NAME.split(text)
-    for name in parts[1::2]:
+    parts: list[str] = []
+    at = 0
+    while (start := text.find("{{", at)) >= 0 and (end := text.find("}}", start + 2)) >= 0:
+        name = text[start + 2 : end].strip()
         if not _IDENTIFIER.fullmatch(name):
             raise UsageError(f"a name is expected between {{{{ and }}}}, found {name[:40]!r}")
-    return Text(tuple(parts))
+        parts += [text[at:start], name]
+        at = end + 2
+    return Text((*parts, text[at:]))
