@@ -36,7 +36,7 @@ def parse_matchers(text: str, option: str) -> tuple[Matcher, ...]:
             raise _wrong(option, inner, position, "a comma")
         position = end.end()
     if not found:
-        raise UsageError(f"{option}: {_EXAMPLE} are expected, found {text!r}")
+        raise UsageError(f"{option}: {_EXAMPLE} are expected, found {text[:200]!r}")
     return tuple(found)
 
 

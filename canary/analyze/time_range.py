@@ -34,7 +34,7 @@ def moment(text: str, now: float, option: str) -> float:
             return _in_seconds(float(text), option)
         found = datetime.fromisoformat(text)
     except ValueError as error:
-        raise UsageError(f"{option}: {_EXPECTED} is expected, found {text!r}") from error
+        raise UsageError(f"{option}: {_EXPECTED} is expected, found {text[:200]!r}") from error
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 

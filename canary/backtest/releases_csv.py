@@ -39,7 +39,7 @@ def written_releases(
         names = [name.strip() for name in reader.fieldnames or ()]
         odd = [name for name in names if name not in COLUMNS]
         if odd or not {"start", "end"} <= set(names):
-            found = ", ".join(names) or "nothing"
+            found = ", ".join(names)[:200] or "nothing"
             raise UsageError(f"{source}, line 1: {_EXPECTED}; found {found}")
         reader.fieldnames = names
         rows = list(_rows(reader, source, time))

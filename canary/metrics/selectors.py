@@ -86,5 +86,5 @@ def _wrong(text: str, position: int, expected: str) -> UsageError:
     found = repr(text[position : position + 20]) if text[position:].strip() else "the end"
     return UsageError(
         f'a counter\'s selector such as http_requests_total{{job="auth"}} is expected, but in '
-        f"{text!r} {expected} is missing at character {position + 1}, found {found}"
+        f"{text[:200]!r} {expected} is missing at character {position + 1}, found {found}"
     )

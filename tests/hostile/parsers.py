@@ -1,17 +1,32 @@
-"""Every parser of foreign text, and text that is as bad for it as a MiB can be.
+"""Every parser of foreign text, and text that is as bad for it as 1 MiB can be.
 
-Run as a program with a parser's name, in a process of its own with limits of its own: prints one
-line of JSON, the seconds of CPU for each kind of text.
+`python -m tests.hostile.parsers NAME` runs one parser against all texts, in a process that the
+kernel ends at its limit of CPU, and prints the length of the longest error message.
 """
 
-import json
 import resource
 import sys
-import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from canary.analyze import time_range
+from canary.analyze.matchers import parse_matchers
+from canary.api.fields import parse_duration
+from canary.api.resource import load_releases
+from canary.api.yaml_documents import read_documents
+from canary.backtest.releases_csv import written_releases
+from canary.errors import CanaryError
+from canary.loadtest.generator.request_file import read_requests
+from canary.loadtest.generator.text import parse
+from canary.metrics.exposition import metric_names, samples
+from canary.metrics.selectors import parse_selector
+from canary.text import sanitize
+from canary.text.regex import check_regex, full_match
 
 MIB = 1 << 20
+SECONDS = 100
+"""CPU for all texts together; each of the quadratic parsers of the past needed more for one."""
 UNITS = {
     "spaces": " ",
     "line breaks": "\n",
@@ -59,4 +74,69 @@ UNITS = {
     "pool names": "HTTPSConnectionPool(",
     "weights": " (weight 1",
 }
-BEGINNINGS = ("", 'a{a="', "a{", '{"a":', "{{ ", "a: ", "a: |\n ", "x=~", "http://", 'a="')
+EXPECTED = (CanaryError, ValueError)
+BAD_YAML = (
+    "keys",
+    "documents with a value",
+    "nested flow",
+    "anchors",
+    "list items",
+    "lone surrogates",
+)
+BEGINNINGS = ("", 'a{a="', "a{")
+
+
+def texts(parser: str) -> Iterator[str]:
+    """1 MiB of each kind, after each beginning that brings the parser to it."""
+    slow = parser in {"YAML", "release", "requests"}
+    for kind in BAD_YAML if slow else UNITS:
+        for beginning in BEGINNINGS if parser in {"exposition", "selector", "matchers"} else ("",):
+            yield (beginning + UNITS[kind] * (MIB // len(UNITS[kind])))[:MIB]
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode(errors="surrogateescape")
+
+
+def _requests(text: str) -> None:
+    with tempfile.NamedTemporaryFile(suffix=".yaml") as file:
+        Path(file.name).write_bytes(_encoded(text))
+        read_requests(Path(file.name))
+
+
+PARSERS: dict[str, Callable[[str], object]] = {
+    "exposition": lambda text: samples(_encoded(text), "text/plain", {"a"}, whole=True),
+    "metric names": lambda text: metric_names(_encoded(text)),
+    "selector": parse_selector,
+    "matchers": lambda text: parse_matchers(text, "--canary"),
+    "braces": parse,
+    "duration": parse_duration,
+    "time": lambda text: time_range.moment(text, 0.0, "--start"),
+    "time ago": lambda text: time_range.moment(f"-{text}", 0.0, "--start"),
+    "YAML": lambda text: read_documents(_encoded(text)),
+    "release": lambda text: load_releases(_encoded(text), "a.yaml"),
+    "requests": _requests,
+    "CSV of releases": lambda text: written_releases(text.splitlines(), "a.csv", lambda *_: 1.0),
+    "regex": check_regex,
+    "text for a regex": lambda text: full_match("(a|b)*(x+x+)+y", text),
+    "clean": sanitize.clean,
+    "one line": sanitize.one_line,
+    "HTML": sanitize.html_text,
+    "escaped": sanitize.escaped,
+}
+
+
+def main(name: str) -> None:
+    """Run one parser; raises what is none of the errors that callers expect."""
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    longest = 0
+    for text in texts(name):
+        try:
+            PARSERS[name](text)
+        except EXPECTED as error:
+            longest = max(longest, len(str(error)))
+    print(longest)  # noqa: T201  # what the test reads
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
