@@ -71,7 +71,9 @@ def _check_regex(value: str, option: str) -> None:
     try:
         check_regex(value)
     except RegexError as error:
-        raise UsageError(f"{option}: {value[:200]!r} is not a regular expression: {error}") from error
+        raise UsageError(
+            f"{option}: {value[:200]!r} is not a regular expression: {error}"
+        ) from error
 
 
 def _wrong(option: str, text: str, position: int, expected: str) -> UsageError:

@@ -18,6 +18,7 @@ def _claims() -> list[str]:
 
 
 def test_every_claim_of_the_security_page_names_tests_that_exist():
+    """A claim is an item of a list below a heading."""
     claims = _claims()
     assert claims
     for claim in claims:
