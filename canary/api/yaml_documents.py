@@ -44,7 +44,7 @@ class _Loader(yaml.SafeLoader):
         self._nodes = nodes
         self._depth = 0
 
-    def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node | None:
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """As in PyYAML, counting. Raises RecursionError, OverflowError."""
         self._depth += 1
         if next(self._nodes) > MAX_NODES:
