@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from canary.core.increments import Side
-from canary.core.pools.detector import PoolFailure, PoolPolicy, PoolState, fold
+from canary.core.pools.detector import DetectorState, PoolFailure, PoolPolicy, fold_samples
 from canary.core.pools.samples import PoolReading, PoolSample
 
 INTERVAL = 15.0
@@ -105,7 +105,7 @@ def _release(scenario: Scenario, rng: np.random.Generator) -> tuple[PoolFailure 
     pods = [
         _pod(scenario, r, leaks=scenario.leaks and i == 0, rng=rng) for i, r in enumerate(requests)
     ]
-    state, policy = PoolState(), PoolPolicy(warm_up=0.0)
+    state, policy = DetectorState(), PoolPolicy(warm_up=0.0)
     for k, time in enumerate(times):
         readings = tuple(
             PoolReading(
@@ -121,7 +121,7 @@ def _release(scenario: Scenario, rng: np.random.Generator) -> tuple[PoolFailure 
         sample = PoolSample(
             float(time), readings, float(requests[0, k]), float(requests[1:, k].sum())
         )
-        state = fold(state, policy, [sample])
+        state = fold_samples(state, policy, [sample])
         if state.failure is not None:
             return state.failure, float(pods[0].in_use[k]) / POOL
     return None, float(pods[0].in_use[-1]) / POOL

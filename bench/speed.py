@@ -15,7 +15,7 @@ import numpy as np
 from bench.simulate import Scenario, simulate
 from canary.analyze.samples import Skipped, judge_samples
 from canary.api.judge_state import EvidenceParts
-from canary.core.analysis.state import evidence_of, parts_of
+from canary.core.analysis.state import restore_evidence, store_evidence
 from canary.core.evidence import EvidenceState, RatioPolicy, assess_evidence, fold_intervals
 
 INTERVAL = 15
@@ -40,15 +40,15 @@ def analysis_milliseconds(seed: int) -> float:
     """One sample of a live release: its state is read from JSON, judged, said and written."""
     *before, last = simulate(Scenario(), INTERVAL, np.random.default_rng(seed))
     policy = RatioPolicy()
-    parts = parts_of(fold_intervals(EvidenceState(), policy, before))
+    parts = store_evidence(fold_intervals(EvidenceState(), policy, before))
     assert parts is not None  # noqa: S101 - hours were folded
     text = parts.model_dump_json()
 
     def analyze() -> None:
-        state = evidence_of(EvidenceParts.model_validate_json(text))
+        state = restore_evidence(EvidenceParts.model_validate_json(text))
         state = fold_intervals(state, policy, [last])
         assess_evidence(state, policy)
-        after = parts_of(state)
+        after = store_evidence(state)
         assert after is not None  # noqa: S101 - as above
         after.model_dump_json()
 

@@ -13,8 +13,8 @@ from canary.api import Analysis, Metric, PoolSource, RatioSource
 from canary.api.judge_state import JudgeState, UnreadableState
 from canary.core.analysis import AnalysisInput, analyze
 from canary.core.increments import Side
-from canary.core.sampling import PoolAnswers, RatioAnswers, RawAnswers, samples_of
-from canary.core.series import Found, Matcher, MatchOp, Series
+from canary.core.sampling import PoolAnswers, RatioAnswers, RawAnswers, build_samples
+from canary.core.series import FoundSeries, Matcher, MatchOp, Series
 
 SCRAPE, SPAN, ROUNDS = 5, 300, 120
 _RATIO = Metric(name="errors", ratio=RatioSource(preset="http"))
@@ -32,9 +32,9 @@ def _labels(number: int) -> dict[str, str]:
     return {"pod": name, "instance": f"{name}:80", "pool": f"p{number // 10}", "code": "200"}
 
 
-def _series(count: int, end: int, slope: float, level: float = 0.0) -> Found:
+def _series(count: int, end: int, slope: float, level: float = 0.0) -> FoundSeries:
     times = range(end - SPAN, end + 1, SCRAPE)
-    return Found(
+    return FoundSeries(
         tuple(
             Series(_labels(n), tuple((float(t), level + slope * t) for t in times))
             for n in range(count)
@@ -64,7 +64,7 @@ State = JudgeState | UnreadableState
 def look(metric: Metric, answers: RawAnswers, end: int, state: State | None) -> State:
     """One look; the state that goes into the status."""
     analysis = Analysis(metrics=(metric,), interval=SCRAPE)
-    samples = samples_of({metric.name: answers}, end - SCRAPE, end, SCRAPE)
+    samples = build_samples({metric.name: answers}, end - SCRAPE, end, SCRAPE)
     given = AnalysisInput(analysis, end, SCRAPE, samples=samples, state=state)
     return analyze(given).state or JudgeState()
 

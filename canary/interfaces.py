@@ -10,8 +10,8 @@ from typing import Protocol
 
 from canary.api import CheckStatus, Phase, Reason, Spec, Status
 from canary.core.plan import TrafficAction, WorkloadAction
-from canary.core.series import MetricAnswer, Pending, SeriesQuery
-from canary.core.snapshot import Canary, Route, Target, Wish
+from canary.core.series import MetricAnswer, PendingAnswer, SeriesQuery
+from canary.core.snapshot import Canary, ReleaseResource, Route, TargetDeployment
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Key:
 class Workload:
     """What the workloads of one release look like now; absent objects are None."""
 
-    target: Target | None
+    target: TargetDeployment | None
     canary: Canary | None
     checks: tuple[CheckStatus, ...] = ()
 
@@ -67,15 +67,15 @@ class Clock(Protocol):
 class ReleaseStore(Protocol):
     """Where CanaryReleases live."""
 
-    def read(self, key: Key) -> Wish:
+    def read(self, key: Key) -> ReleaseResource:
         """The release as it is now. Raises NotFoundError."""
         ...
 
-    def write_status(self, wish: Wish, status: Status) -> None:
-        """Compare-and-swap against `wish.version`. Raises ConflictError."""
+    def write_status(self, resource: ReleaseResource, status: Status) -> None:
+        """Compare-and-swap against `resource.version`. Raises ConflictError."""
         ...
 
-    def let_go(self, wish: Wish) -> None:
+    def let_go(self, resource: ReleaseResource) -> None:
         """Removes our finalizer: the deletion may go through."""
         ...
 
@@ -83,11 +83,11 @@ class ReleaseStore(Protocol):
 class Workloads(Protocol):
     """The user's Deployment and our canary beside it."""
 
-    def look(self, wish: Wish) -> Workload:
+    def look(self, resource: ReleaseResource) -> Workload:
         """What is there now."""
         ...
 
-    def apply(self, wish: Wish, action: WorkloadAction) -> None:
+    def apply(self, resource: ReleaseResource, action: WorkloadAction) -> None:
         """Carries one action out; done already is done. Raises ConflictError, TransientError."""
         ...
 
@@ -95,11 +95,11 @@ class Workloads(Protocol):
 class TrafficRouter(Protocol):
     """Who splits the traffic."""
 
-    def look(self, wish: Wish) -> Route | None:
+    def look(self, resource: ReleaseResource) -> Route | None:
         """The route as the router has it now; None where there is none."""
         ...
 
-    def apply(self, wish: Wish, action: TrafficAction) -> None:
+    def apply(self, resource: ReleaseResource, action: TrafficAction) -> None:
         """Writes the weight (compare-and-swap), or what the user wrote. Raises ConflictError."""
         ...
 
@@ -127,7 +127,7 @@ class ReleaseMetrics(Protocol):
 
     def read(
         self, queries: Sequence[SeriesQuery], start: float, end: float, step: float
-    ) -> Mapping[str, MetricAnswer] | Pending:
+    ) -> Mapping[str, MetricAnswer] | PendingAnswer:
         """See MetricSource; Pending while the monitoring system has not answered."""
         ...
 

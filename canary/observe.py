@@ -7,12 +7,12 @@ from math import floor
 
 from canary.api import Intent, Status
 from canary.api.judge_state import JudgeState
-from canary.core.analysis import judged_from, state_of
+from canary.core.analysis import find_judging_start, read_judge_state
 from canary.core.increments import Side
 from canary.core.rounds import Rounds
-from canary.core.sampling import samples_of
-from canary.core.series import MetricAnswer, NoData, Pending, SeriesQuery, Unavailable
-from canary.core.snapshot import Route, Samples, Snapshot, Wish
+from canary.core.sampling import build_samples
+from canary.core.series import MetricAnswer, NoData, PendingAnswer, SeriesQuery, Unavailable
+from canary.core.snapshot import ReleaseResource, Route, Samples, Snapshot
 from canary.errors import UsageError
 from canary.interfaces import Key, MetricSource, Workload, World
 from canary.metrics.queries import Compiled, Context, RatioQueries, answers_of, compile_metric
@@ -33,47 +33,47 @@ def observe(world: World, key: Key) -> Snapshot:
 
     Raises NotFoundError when the release is gone, TransientError when something cannot be read.
     """
-    wish = world.releases.read(key)
-    workload = world.workloads.look(wish)
-    route = world.traffic.look(wish)
+    resource = world.releases.read(key)
+    workload = world.workloads.look(resource)
+    route = world.traffic.look(resource)
     now = world.clock.now()
     return Snapshot(
         now=now,
-        wish=wish,
+        resource=resource,
         target=workload.target,
         canary=workload.canary,
         route=route,
         checks=workload.checks,
-        samples=_samples_or_why(world, wish, workload, route, now),
+        samples=_samples_or_why(world, resource, workload, route, now),
     )
 
 
 def _samples_or_why(
-    world: World, wish: Wish, workload: Workload, route: Route | None, now: float
+    world: World, resource: ReleaseResource, workload: Workload, route: Route | None, now: float
 ) -> Samples | None:
     """Whatever goes wrong with metrics is a metric without data: the rest of the pass goes on."""
     try:
-        return _samples(world, wish, workload, route, now)
+        return _samples(world, resource, workload, route, now)
     except Exception as error:  # noqa: BLE001 - the rest of the pass must not depend on metrics
         _log.exception("the metrics could not be read")
         why = Unavailable(f"the metrics could not be read ({type(error).__name__}: {error})"[:300])
-        return Samples(Rounds(now), now, {one.name: why for one in wish.spec.analysis.metrics})
+        return Samples(Rounds(now), now, {one.name: why for one in resource.spec.analysis.metrics})
 
 
 def _samples(
-    world: World, wish: Wish, workload: Workload, route: Route | None, now: float
+    world: World, resource: ReleaseResource, workload: Workload, route: Route | None, now: float
 ) -> Samples | None:
-    status, step = wish.status, wish.spec.analysis.interval
-    if judged_from(status) is None or not _is_read(status, workload, route):
+    status, step = resource.status, resource.spec.analysis.interval
+    if find_judging_start(status) is None or not _is_read(status, workload, route):
         return None
     since, end = _since(status, now, step), world.metrics.settled(now)
     if end <= since:
         return None
     # What was before the release is read in coarse steps, once: it is only stable's usual rate.
     history = 0.0 if since == status.judged_until else HISTORY
-    reading = _reading((wish, workload, route), (since, end), history)
+    reading = _reading((resource, workload, route), (since, end), history)
     answers = world.metrics.read(*reading.question)
-    return None if isinstance(answers, Pending) else reading.samples(answers)
+    return None if isinstance(answers, PendingAnswer) else reading.samples(answers)
 
 
 def _is_read(status: Status, workload: Workload, route: Route | None) -> bool:
@@ -89,7 +89,7 @@ def _since(status: Status, now: float, step: float) -> float:
     At most as far back as is kept, and never from the future.
     """
     since = status.judged_until
-    if since is None or not isinstance(state_of(status, now), JudgeState):
+    if since is None or not isinstance(read_judge_state(status, now), JudgeState):
         # Promoted: what was counted before was another version's, under the same name.
         baking = status.intent is Intent.BAKE and status.bake_started_at is not None
         start = status.bake_started_at if baking else None
@@ -100,7 +100,7 @@ def _since(status: Status, now: float, step: float) -> float:
 
 def read_samples(
     source: MetricSource,
-    release: tuple[Wish, Workload, Route | None],
+    release: tuple[ReleaseResource, Workload, Route | None],
     between: tuple[float, float],
     history: float = 0.0,
 ) -> Samples:
@@ -125,20 +125,22 @@ class _Reading:
     def samples(self, answers: Mapping[str, MetricAnswer]) -> Samples:
         """What is judged, round by round."""
         raw = {name: answers_of(one, answers, self.started) for name, one in self.compiled.items()}
-        return samples_of(raw, *self.between, self.question[3])
+        return build_samples(raw, *self.between, self.question[3])
 
 
 def _reading(
-    release: tuple[Wish, Workload, Route | None], between: tuple[float, float], history: float
+    release: tuple[ReleaseResource, Workload, Route | None],
+    between: tuple[float, float],
+    history: float,
 ) -> _Reading:
-    wish, workload, _ = release
+    resource, workload, _ = release
     (since, end), compiled = between, _compiled(*release)
     queries = [
         replace(one, history=history) if one.raw else replace(one, since=since)
         for one in _queries(compiled)
     ]
     start = floor(since + history - LOOKBACK)
-    question = queries, start, floor(end), wish.spec.analysis.interval
+    question = queries, start, floor(end), resource.spec.analysis.interval
     return _Reading(compiled, _started(workload, since), between, question)
 
 
@@ -150,15 +152,19 @@ def _started(workload: Workload, since: float) -> dict[str, float]:
     return {name: at for name, at in ready if at is not None and at > since}
 
 
-def queries_of(wish: Wish, workload: Workload, route: Route | None) -> list[SeriesQuery]:
+def queries_of(
+    resource: ReleaseResource, workload: Workload, route: Route | None
+) -> list[SeriesQuery]:
     """What will be asked about this release: for sources that keep only what was asked for."""
-    return _queries(_compiled(wish, workload, route))
+    return _queries(_compiled(resource, workload, route))
 
 
-def queries_for_people(wish: Wish, workload: Workload, route: Route | None) -> list[SeriesQuery]:
+def queries_for_people(
+    resource: ReleaseResource, workload: Workload, route: Route | None
+) -> list[SeriesQuery]:
     """Queries to paste into Prometheus that show what the release is judged by."""
     found = [
-        one for one in _compiled(wish, workload, route).values() if not isinstance(one, NoData)
+        one for one in _compiled(resource, workload, route).values() if not isinstance(one, NoData)
     ]
     return [
         query
@@ -171,11 +177,13 @@ def _queries(compiled: Mapping[str, Compiled | NoData]) -> list[SeriesQuery]:
     return [q for one in compiled.values() if not isinstance(one, NoData) for q in one.queries()]
 
 
-def _compiled(wish: Wish, workload: Workload, route: Route | None) -> dict[str, Compiled | NoData]:
+def _compiled(
+    resource: ReleaseResource, workload: Workload, route: Route | None
+) -> dict[str, Compiled | NoData]:
     """A metric that cannot be asked for is one without data, with the reason why."""
-    context = _context(wish, workload, route)
+    context = _context(resource, workload, route)
     compiled: dict[str, Compiled | NoData] = {}
-    for metric in wish.spec.analysis.metrics:
+    for metric in resource.spec.analysis.metrics:
         try:
             compiled[metric.name] = compile_metric(metric, context)
         except UsageError as error:
@@ -183,15 +191,15 @@ def _compiled(wish: Wish, workload: Workload, route: Route | None) -> dict[str, 
     return compiled
 
 
-def _context(wish: Wish, workload: Workload, route: Route | None) -> Context:
+def _context(resource: ReleaseResource, workload: Workload, route: Route | None) -> Context:
     target = tuple(pod.name for pod in workload.target.pods) if workload.target else ()
     canary = tuple(pod.name for pod in workload.canary.pods) if workload.canary else ()
     backends = route.backends if route else {}
-    if wish.status.intent is Intent.BAKE:
+    if resource.status.intent is Intent.BAKE:
         # Promoted: what is watched now is the target itself, and nothing is left beside it.
         alone = {Side.CANARY: backends[Side.STABLE]} if backends else {}
-        return Context(wish.namespace, {Side.CANARY: target}, alone)
-    return Context(wish.namespace, {Side.STABLE: target, Side.CANARY: canary}, backends)
+        return Context(resource.namespace, {Side.CANARY: target}, alone)
+    return Context(resource.namespace, {Side.STABLE: target, Side.CANARY: canary}, backends)
 
 
 def _on_grid(time: float, step: float) -> float:

@@ -7,7 +7,7 @@ that is written to the outside is written by `act`, in the plan's order, and by 
 import logging
 
 from canary.act import act
-from canary.core.analysis import AnalysisResult, analyze_release, failed_analysis
+from canary.core.analysis import AnalysisResult, analyze_release, build_failed_analysis
 from canary.core.rollout import decide
 from canary.core.snapshot import Snapshot
 from canary.interfaces import Key, World
@@ -25,7 +25,7 @@ def reconcile(world: World, key: Key) -> Outcome:
     snapshot = observe(world, key)
     result = analyze_safely(snapshot)
     plan = decide(snapshot, result)
-    done = act(world, snapshot.wish, plan)
+    done = act(world, snapshot.resource, plan)
     return report(world, snapshot, plan, done)
 
 
@@ -35,4 +35,4 @@ def analyze_safely(snapshot: Snapshot) -> AnalysisResult:
         return analyze_release(snapshot)
     except Exception as error:  # noqa: BLE001 - protection must not depend on metrics
         _log.exception("the metrics could not be analyzed")
-        return failed_analysis(snapshot, error)
+        return build_failed_analysis(snapshot, error)

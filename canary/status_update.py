@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from canary.api import Status
-from canary.core.conditions import conditions
-from canary.core.plan import REFUSED, Done, LetGo, Plan
+from canary.core.conditions import build_conditions
+from canary.core.plan import REFUSED_PREFIX, ActResult, Plan, RemoveFinalizer
 from canary.core.snapshot import Snapshot
 from canary.errors import ConflictError, TransientError
 from canary.interfaces import Change, Key, Notice, World
@@ -21,31 +21,31 @@ class Outcome:
     """As it is written now."""
     again_after: float | None
     """Seconds until the next pass; None: only when something changes."""
-    done: Done
+    done: ActResult
     judged_until: float | None = None
     """Up to when this pass has judged (seconds), also where that is not written yet."""
     sample_within: float | None = None
     """See Plan."""
 
 
-def report(world: World, snapshot: Snapshot, plan: Plan, done: Done) -> Outcome:
+def report(world: World, snapshot: Snapshot, plan: Plan, done: ActResult) -> Outcome:
     """The next status is written only when the whole plan was carried out.
 
     Otherwise the next pass sees how far it came and decides again from there; what is said to
     people is written all the same.
     """
-    before = snapshot.wish.status
+    before = snapshot.resource.status
     if done.refused is not None:
         after = _refused(world, snapshot, plan, done.refused)
         return Outcome(after, done.refused.retry_after, done)
-    after = plan.status.model_copy(update={"conditions": conditions(plan.status, snapshot)})
-    if LetGo() in done.actions and snapshot.wish.deleting_since is not None:
+    after = plan.status.model_copy(update={"conditions": build_conditions(plan.status, snapshot)})
+    if RemoveFinalizer() in done.actions and snapshot.resource.deleting_since is not None:
         _tell(world, snapshot, after)
         return Outcome(after, None, done)
     if _is_due(before, after, snapshot.now):
         after = after.model_copy(update={"written_at": snapshot.now})
         try:
-            world.releases.write_status(snapshot.wish, after)
+            world.releases.write_status(snapshot.resource, after)
         except TransientError as error:
             return Outcome(before, _soon(error), done)
         _tell(world, snapshot, after)
@@ -53,7 +53,7 @@ def report(world: World, snapshot: Snapshot, plan: Plan, done: Done) -> Outcome:
     return _passed(before, plan, done)
 
 
-def _passed(written: Status, plan: Plan, done: Done) -> Outcome:
+def _passed(written: Status, plan: Plan, done: ActResult) -> Outcome:
     judged_until = plan.status.judged_until
     return Outcome(written, plan.requeue_after, done, judged_until, plan.sample_within)
 
@@ -64,20 +64,20 @@ def _refused(world: World, snapshot: Snapshot, plan: Plan, refused: TransientErr
     The judge's state stays as it was, so that the same samples are judged again. A conflict is
     settled by the next pass, so it is said only where the status said something else.
     """
-    before, said = snapshot.wish.status, plan.status.reason
+    before, said = snapshot.resource.status, plan.status.reason
     again = isinstance(refused, ConflictError) and before.reason is said
     after = before.model_copy(
         update={
-            "observed_generation": snapshot.wish.generation,
+            "observed_generation": snapshot.resource.generation,
             "reason": said,
-            "message": before.message if again else f"{REFUSED}{refused}",
+            "message": before.message if again else f"{REFUSED_PREFIX}{refused}",
         }
     )
-    after = after.model_copy(update={"conditions": conditions(after, snapshot)})
+    after = after.model_copy(update={"conditions": build_conditions(after, snapshot)})
     if (after.reason, after.message) == (before.reason, before.message):
         return before
     try:
-        world.releases.write_status(snapshot.wish, after)
+        world.releases.write_status(snapshot.resource, after)
     except TransientError:
         return before
     _tell(world, snapshot, after)
@@ -110,14 +110,14 @@ def _soon(error: TransientError) -> float:
 
 
 def _tell(world: World, snapshot: Snapshot, after: Status) -> None:
-    wish, before = snapshot.wish, snapshot.wish.status
+    resource, before = snapshot.resource, snapshot.resource.status
     same = (before.phase, before.reason, before.weight) == (after.phase, after.reason, after.weight)
     if same:
         return
-    key = Key(wish.namespace, wish.name)
+    key = Key(resource.namespace, resource.name)
     runs_it = snapshot.canary or snapshot.target
     pods = tuple(pod.name for pod in runs_it.pods) if runs_it is not None else ()
-    change = Change(wish.spec, before, after, pods)
+    change = Change(resource.spec, before, after, pods)
     world.notifier.tell(
         Notice(key, snapshot.now, after.phase, after.reason, after.message, after.weight, change)
     )

@@ -21,13 +21,13 @@ import pytest
 import yaml
 
 from canary.core.plan import RestoreRoute, SetWeight
-from canary.core.snapshot import Route, Wish
+from canary.core.snapshot import ReleaseResource, Route
 from canary.kube.client import Client
 from canary.kube.objects import HTTP_ROUTES, Object
 from canary.kube.transport import load
 from canary.routers.registry import router_of
 from canary.routers.route_client import RouteRouter
-from tests.routers.routes import wish
+from tests.routers.routes import resource
 
 NAMESPACE = f"route-{os.getpid()}"
 HOST = "route-e2e.example"
@@ -144,7 +144,7 @@ class Stage:
 
     client: Client
     router: RouteRouter
-    wish: Wish
+    resource: ReleaseResource
 
     @property
     def route(self) -> Object:
@@ -156,13 +156,13 @@ class Stage:
     @property
     def seen(self) -> Route:
         """The route as the router sees it."""
-        route = self.router.look(self.wish)
+        route = self.router.look(self.resource)
         assert route is not None
         return route
 
     def set_weight(self, weight: int) -> None:
         """Writes it."""
-        self.router.apply(self.wish, SetWeight(weight))
+        self.router.apply(self.resource, SetWeight(weight))
 
     def shift(self, weight: int) -> None:
         """Writes it, and waits until the data plane has it."""
@@ -173,7 +173,7 @@ class Stage:
         """As passes do it: again until nothing of ours is left."""
 
         def at_rest() -> bool:
-            self.router.apply(self.wish, RestoreRoute())
+            self.router.apply(self.resource, RestoreRoute())
             return self.seen.at_rest
 
         until(at_rest)
@@ -188,14 +188,14 @@ class Stage:
 def stage(client: Client) -> Iterator[Stage]:
     """A user's HTTPRoute, confirmed; deleted afterwards."""
     applied(manifest())
-    release = wish({"gatewayAPI": {"name": "auth"}}, NAMESPACE)
+    release = resource({"gatewayAPI": {"name": "auth"}}, NAMESPACE)
     made = Stage(client, router_for(release, client), release)
     until(lambda: made.seen.confirmed)
     yield made
     client.delete(HTTP_ROUTES, NAMESPACE, "auth", "Background")
 
 
-def router_for(release: Wish, client: Client) -> RouteRouter:
+def router_for(release: ReleaseResource, client: Client) -> RouteRouter:
     """The router that the release's spec names."""
     router = router_of(release.spec.traffic, client)
     assert isinstance(router, RouteRouter)

@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 import pytest
 import yaml
 
-from canary.core.plan import Hold, WorkloadAction
-from canary.core.snapshot import Canary, Target, Wish
+from canary.core.plan import PauseTarget, WorkloadAction
+from canary.core.snapshot import Canary, ReleaseResource, TargetDeployment
 from canary.errors import TransientError
 from canary.interfaces import Key
 from canary.kube.client import Client
@@ -115,7 +115,7 @@ class Stage:
         """The operator's store."""
         return KubeReleases(self.operator, lambda *_: None)
 
-    def wish(self, name: str) -> Wish:
+    def resource(self, name: str) -> ReleaseResource:
         """The release, as the operator reads it."""
         return self.store().read(Key(self.namespace, name))
 
@@ -144,22 +144,22 @@ class Operator:
         """Ours."""
         return KubeWorkloads(self.stage.operator, lambda: self.mode, self.stage.webhooks)
 
-    def target(self) -> Target:
+    def target(self) -> TargetDeployment:
         """The user's Deployment."""
-        target = self.workloads.look(self.stage.wish(self.name)).target
+        target = self.workloads.look(self.stage.resource(self.name)).target
         assert target is not None
         return target
 
     def canary(self) -> Canary | None:
         """Ours beside it."""
-        return self.workloads.look(self.stage.wish(self.name)).canary
+        return self.workloads.look(self.stage.resource(self.name)).canary
 
     def do(self, action: WorkloadAction, seconds: float = 30.0) -> None:
         """Until it is not refused any more."""
 
         def tried() -> bool:
             try:
-                self.workloads.apply(self.stage.wish(self.name), action)
+                self.workloads.apply(self.stage.resource(self.name), action)
             except TransientError:
                 return False
             return True
@@ -169,7 +169,7 @@ class Operator:
     def adopt(self) -> str:
         """Adopts the target: the hash of what runs."""
         running = until(lambda: self.target().running, "the target is stable")
-        self.do(Hold(running))
+        self.do(PauseTarget(running))
         return running
 
     def deployment_sets(self) -> list[Object]:

@@ -78,10 +78,10 @@ class Pipeline:
         """The operator writes its status."""
         releases = KubeReleases(self.client, lambda *_: None)
         for _ in range(5):
-            wish = releases.read(Key(self.namespace, "auth"))
+            resource = releases.read(Key(self.namespace, "auth"))
             try:
                 releases.write_status(
-                    wish, Status(observed_generation=1).model_copy(update=changes)
+                    resource, Status(observed_generation=1).model_copy(update=changes)
                 )
             except ConflictError:
                 continue

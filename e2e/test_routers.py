@@ -26,7 +26,7 @@ from e2e.fixtures_routers import (
     stage,
     until,
 )
-from tests.routers.routes import wish
+from tests.routers.routes import resource
 
 __all__ = ["client", "stage"]
 
@@ -160,7 +160,7 @@ def test_a_weight_set_by_hand(stage: Stage) -> None:
     by_hand = json.dumps([{"op": "replace", "path": path, "value": 95}])
     must(kubectl("-n", NAMESPACE, "patch", "httproute", "auth", "--type=json", "-p", by_hand))
     assert (stage.seen.weight, stage.seen.writer) == (50, "kubectl-patch")
-    stage.router.apply(stage.wish, SetWeight(5))
+    stage.router.apply(stage.resource, SetWeight(5))
     assert stage.seen.weight == 5
     stage.restore()
     assert stage.route["spec"] == before["spec"]
@@ -177,10 +177,10 @@ def test_who_wrote_in_between_is_not_overwritten(stage: Stage) -> None:
             return stale
 
     reader = Stale(stage.client._calls.transport)
-    behind = router_for(stage.wish, reader)
+    behind = router_for(stage.resource, reader)
     applied(manifest(timeouts={"request": "3s"}))
     with pytest.raises(ConflictError):
-        behind.apply(stage.wish, SetWeight(50))
+        behind.apply(stage.resource, SetWeight(50))
     assert stage.seen.weight == 0
 
 
@@ -188,23 +188,23 @@ def test_a_route_that_goes_in_mid_release(stage: Stage) -> None:
     """It is None; weight 0 and restoring are done already, a rise is refused."""
     stage.set_weight(25)
     must(kubectl("-n", NAMESPACE, "delete", "httproute", "auth"))
-    assert stage.router.look(stage.wish) is None
+    assert stage.router.look(stage.resource) is None
     for done in (SetWeight(0), RestoreRoute()):
-        stage.router.apply(stage.wish, done)
+        stage.router.apply(stage.resource, done)
     with pytest.raises(ConflictError, match="does not exist"):
-        stage.router.apply(stage.wish, SetWeight(50))
+        stage.router.apply(stage.resource, SetWeight(50))
 
 
 def test_a_canary_service_that_does_not_exist(stage: Stage) -> None:
     """The route with an unknown backend is not confirmed."""
-    other = wish({"gatewayAPI": {"name": "auth"}}, NAMESPACE)
+    other = resource({"gatewayAPI": {"name": "auth"}}, NAMESPACE)
     target = other.spec.target.model_copy(update={"name": "nobody"})
     service = {"service": {"name": "auth"}}
     spec = other.spec.model_validate(
         other.spec.model_dump(by_alias=True, exclude_none=True, mode="json") | service
     ).model_copy(update={"target": target})
     lost = Stage(stage.client, stage.router, type(other)(**_fields(other) | {"spec": spec}))
-    lost.router.apply(lost.wish, SetWeight(0))
+    lost.router.apply(lost.resource, SetWeight(0))
     until(lambda: not lost.seen.confirmed)
     lost.restore()
     lost.settled()
@@ -228,7 +228,7 @@ def traefik(client: Client) -> Stage:
         {"apiVersion": api, "kind": "IngressRoute", "metadata": meta, "spec": {"routes": [rule]}},
         {"apiVersion": api, "kind": "TraefikService", "metadata": meta, "spec": weighted},
     )
-    release = wish({"traefik": {"traefikService": "auth"}}, NAMESPACE)
+    release = resource({"traefik": {"traefikService": "auth"}}, NAMESPACE)
     made = Stage(client, router_for(release, client), release)
     made.settled()
     return made

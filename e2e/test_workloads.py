@@ -10,13 +10,13 @@ from canary.api import Release as Releasing
 from canary.core.plan import (
     DeleteCanary,
     EnsureCanary,
-    FreeCapacity,
-    Hold,
-    KeepCapacity,
-    PutBack,
-    Release,
-    RollTarget,
+    PauseTarget,
+    PinMinReplicas,
+    RestoreTemplate,
+    ResumeTarget,
     RunChecks,
+    UnmanageTarget,
+    UnpinMinReplicas,
 )
 from canary.errors import ConflictError
 from canary.kube.workloads import Holding, holding_mode
@@ -97,7 +97,7 @@ def test_adoption_restarts_no_pod(stage: Stage, mode: Holding) -> None:
     finalizers = stage.read("cnr", name)["metadata"].get("finalizers", [])
     assert bool(finalizers) is (mode is Holding.AT_REST)
     held = operator.deployment()
-    operator.do(Hold(operator.target().template))
+    operator.do(PauseTarget(operator.target().template))
     assert operator.deployment() == held
 
 
@@ -146,7 +146,7 @@ def test_no_endpoint_of_the_users_service_is_a_canary(stage: Stage, mode: Holdin
     until(lambda: behind(stage, f"{operator.name}-canary") == names, "our Service has endpoints")
     assert {pod.name for pod in operator.target().pods} == set(stage.pods(operator.name))
     with pytest.raises(ConflictError, match="is of template"):
-        operator.workloads.apply(stage.wish(operator.name), EnsureCanary("other", 1))
+        operator.workloads.apply(stage.resource(operator.name), EnsureCanary("other", 1))
     operator.do(EnsureCanary(template, 0))
     until(lambda: (c := operator.canary()) and not c.pods, "the canary is scaled down")
     operator.do(DeleteCanary())
@@ -169,11 +169,11 @@ def test_putting_back_while_held_restarts_none(stage: Stage, mode: Holding) -> N
     stable, vetted = operator.target().template, operator.deployment()["spec"]["template"]
     before = stage.pods(operator.name)
     assert changed(operator) != stable
-    operator.do(PutBack(stable))
+    operator.do(RestoreTemplate(stable))
     settled(operator)
     assert operator.deployment()["spec"]["template"] == vetted
     assert operator.target().template == stable
-    operator.do(Release())
+    operator.do(UnmanageTarget())
     settled(operator)
     assert until(lambda: operator.target().running, "stable") == stable
     assert stage.pods(operator.name) == before
@@ -184,17 +184,17 @@ def test_promotion_rolls_and_holds_again(stage: Stage, mode: Holding) -> None:
     operator = guarded(stage, "promote", mode)
     before, stable = stage.pods(operator.name), operator.target().template
     template = changed(operator)
-    operator.do(RollTarget(template))
+    operator.do(ResumeTarget(template))
     assert not operator.target().held
     until(lambda: operator.target().running == template, "the target rolled")
-    operator.do(Hold(template))
+    operator.do(PauseTarget(template))
     assert operator.target().held
     after = stage.pods(operator.name)
     assert after.keys().isdisjoint(before)
     changed(operator, "3")
     settled(operator)
     assert stage.pods(operator.name) == after
-    operator.do(PutBack(stable, roll=True))
+    operator.do(RestoreTemplate(stable, roll=True))
     until(lambda: operator.target().running == stable, "rolled back to what was before")
     assert len(stage.items("replicasets", f"app={operator.name}")) == 2
 
@@ -205,7 +205,7 @@ def test_a_roll_is_refused_when_the_template_moved_on(stage: Stage, mode: Holdin
     vetted = changed(operator)
     changed(operator, "3")
     with pytest.raises(ConflictError, match="wants"):
-        operator.workloads.apply(stage.wish(operator.name), RollTarget(vetted))
+        operator.workloads.apply(stage.resource(operator.name), ResumeTarget(vetted))
 
 
 def test_unpausing_by_hand_ends_with_the_vetted_pods(stage: Stage, mode: Holding) -> None:
@@ -214,10 +214,10 @@ def test_unpausing_by_hand_ends_with_the_vetted_pods(stage: Stage, mode: Holding
     stable, before = operator.target().template, stage.pods(operator.name)
     probe = {"tcpSocket": {"port": 81}, "periodSeconds": 1}
     template = changed(operator, readinessProbe=probe)
-    operator.do(RollTarget(template))  # the policy stops the user, not the operator's account
+    operator.do(ResumeTarget(template))  # the policy stops the user, not the operator's account
     until(lambda: len(operator.deployment_sets()) == 2, "it rolls")
-    operator.do(PutBack(stable))
-    operator.do(Hold(stable))
+    operator.do(RestoreTemplate(stable))
+    operator.do(PauseTarget(stable))
     settled(operator)
     assert operator.target().held
     until(lambda: operator.target().running == stable, "stable runs")
@@ -231,15 +231,15 @@ def test_deleting_the_release_leaves_nothing_of_ours(stage: Stage, mode: Holding
     operator = guarded(stage, "deleted", mode)
     stable = operator.target().template
     template = changed(operator)
-    operator.do(Hold(stable))
+    operator.do(PauseTarget(stable))
     operator.do(EnsureCanary(template, 1))
     stage.must("delete", "cnr", operator.name, "--wait=false")
-    wish = stage.wish(operator.name)
-    assert wish.deleting_since is not None
-    for action in (PutBack(stable), Release()):
-        operator.workloads.apply(wish, action)
-    stage.store().let_go(wish)
-    stage.store().let_go(wish)
+    resource = stage.resource(operator.name)
+    assert resource.deleting_since is not None
+    for action in (RestoreTemplate(stable), UnmanageTarget()):
+        operator.workloads.apply(resource, action)
+    stage.store().let_go(resource)
+    stage.store().let_go(resource)
     until(lambda: not stage.items("replicasets", "canary-controller.dev/role=canary"), "gone")
     found = operator.deployment()
     assert not found["spec"].get("paused")
@@ -274,11 +274,11 @@ def test_an_autoscaler_keeps_stable_as_large_as_it_was(stage: Stage) -> None:
     }
     stage.must("apply", "-f", "-", stdin=scaler)
     written = stage.read("hpa", operator.name)
-    operator.do(KeepCapacity(3))
-    operator.do(KeepCapacity(3))
+    operator.do(PinMinReplicas(3))
+    operator.do(PinMinReplicas(3))
     assert stage.read("hpa", operator.name)["spec"]["minReplicas"] == 3
-    operator.do(FreeCapacity())
-    operator.do(FreeCapacity())
+    operator.do(UnpinMinReplicas())
+    operator.do(UnpinMinReplicas())
     after = stage.read("hpa", operator.name)
     assert after["spec"] == written["spec"]
     assert after["metadata"]["annotations"] == written["metadata"]["annotations"]
@@ -293,7 +293,7 @@ def test_a_target_without_pods_is_adopted_and_held(stage: Stage, mode: Holding) 
     settled(operator)
     assert operator.target().template != stable
     assert operator.target().held
-    operator.do(PutBack(stable))
+    operator.do(RestoreTemplate(stable))
     assert operator.target().template == stable
 
 
@@ -304,8 +304,8 @@ def test_a_replace_that_drops_everything_is_put_back(stage: Stage) -> None:
     body = deployment(operator.name, "2")
     stage.must("replace", "-f", "-", stdin=body)
     assert not operator.target().held
-    operator.do(PutBack(stable))
-    operator.do(Hold(stable))
+    operator.do(RestoreTemplate(stable))
+    operator.do(PauseTarget(stable))
     until(lambda: operator.target().running == stable, "stable runs")
     assert operator.target().held
 
@@ -316,13 +316,13 @@ def test_one_target_has_one_release(stage: Stage, mode: Holding) -> None:
     second = f"{operator.name}-b"
     stage.release(second, operator.name)
     workloads = operator.workloads
-    target = workloads.look(stage.wish(second)).target
+    target = workloads.look(stage.resource(second)).target
     assert target is not None
     assert target.obstacle is not None
     assert target.obstacle.reason is Reason.TARGET_TAKEN
     assert operator.target().obstacle is None
     before = operator.deployment()["spec"], operator.deployment()["metadata"]["annotations"]
-    workloads.apply(stage.wish(second), Release())
+    workloads.apply(stage.resource(second), UnmanageTarget())
     after = operator.deployment()
     assert (after["spec"], after["metadata"]["annotations"]) == before
     assert json.dumps(stage.read("cnr", second)["metadata"].get("finalizers")) == "null"
@@ -352,11 +352,11 @@ def test_a_check_that_fails_says_why(stage: Stage) -> None:
     stage.release(operator.name, operator.name, checks=checks)
     release = Releasing(template=changed(operator), started_at=1.0, replicas=2)
     status = Status(intent=Intent.ADVANCE, release=release)
-    stage.store().write_status(stage.wish(operator.name), status)
+    stage.store().write_status(stage.resource(operator.name), status)
     operator.do(RunChecks(release.template))
 
     def result() -> CheckStatus | None:
-        (check,) = operator.workloads.look(stage.wish(operator.name)).checks
+        (check,) = operator.workloads.look(stage.resource(operator.name)).checks
         return check if check.verdict is not Verdict.CONTINUE else None
 
     check = until(result, "the Job has ended")

@@ -10,11 +10,11 @@ from canary.act import act
 from canary.api import Phase, Reason, Status, Verdict
 from canary.clock import SystemClock
 from canary.core.analysis.result import AnalysisResult
-from canary.core.conditions import conditions
+from canary.core.conditions import build_conditions
 from canary.core.plan import SetWeight, TrafficAction
 from canary.core.rollout import decide
 from canary.core.series import MetricAnswer
-from canary.core.snapshot import Route, Wish
+from canary.core.snapshot import ReleaseResource, Route
 from canary.errors import NotFoundError, TransientError
 from canary.interfaces import Key, Notice, World
 from canary.kube.objects import DEPLOYMENTS, Object
@@ -50,10 +50,10 @@ class Router:
 
     weight: int | None = None
 
-    def look(self, _wish: Wish) -> Route | None:
+    def look(self, _wish: ReleaseResource) -> Route | None:
         return Route(self.weight or 0, True, self.weight is None)
 
-    def apply(self, _wish: Wish, action: TrafficAction) -> None:
+    def apply(self, _wish: ReleaseResource, action: TrafficAction) -> None:
         self.weight = action.weight if isinstance(action, SetWeight) else None
 
 
@@ -87,9 +87,9 @@ class Passes:
         except NotFoundError:
             return None
         plan = decide(snap, self.judged)
-        status = plan.status.model_copy(update={"conditions": conditions(plan.status, snap)})
+        status = plan.status.model_copy(update={"conditions": build_conditions(plan.status, snap)})
         plan = replace(plan, status=status)
-        done = act(world, snap.wish, plan)
+        done = act(world, snap.resource, plan)
         if done.refused is not None:
             self.refused.append(done.refused)
         return report(world, snap, plan, done).status

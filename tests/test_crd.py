@@ -71,7 +71,7 @@ def test_nothing_is_filled_in_inside_lists() -> None:
 
 def test_defaults_outside_lists_are_those_of_the_models() -> None:
     """What the API server fills in is what our own loader would assume."""
-    wish = {
+    resource = {
         "target": {"name": "auth"},
         "traffic": {"replicas": {}},
         "steps": [{"weight": 5}],
@@ -82,8 +82,8 @@ def test_defaults_outside_lists_are_those_of_the_models() -> None:
     }
     defaults = SPEC["properties"]["analysis"]["properties"]
     analysis = {name: node["default"] for name, node in defaults.items() if "default" in node}
-    whole = wish | filled | {"analysis": wish["analysis"] | analysis}
-    assert Spec.model_validate(whole) == Spec.model_validate(wish)
+    whole = resource | filled | {"analysis": resource["analysis"] | analysis}
+    assert Spec.model_validate(whole) == Spec.model_validate(resource)
 
 
 def test_lists_and_texts_are_bounded() -> None:

@@ -10,10 +10,10 @@ from canary.api import Intent, Phase, Reason, Verdict, load_release
 from canary.core.plan import (
     DeleteCanary,
     EnsureCanary,
-    Hold,
-    PutBack,
+    PauseTarget,
     RestoreRoute,
-    RollTarget,
+    RestoreTemplate,
+    ResumeTarget,
     SetWeight,
 )
 from canary.core.snapshot import Verb
@@ -482,7 +482,7 @@ def test_dying_after_any_write_leads_to_the_same_end(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "action", [SetWeight, EnsureCanary, RestoreRoute, RollTarget, DeleteCanary, Hold]
+    "action", [SetWeight, EnsureCanary, RestoreRoute, ResumeTarget, DeleteCanary, PauseTarget]
 )
 def test_a_refused_write_is_decided_again(action: type) -> None:
     """A conflict stops the plan; the next pass looks again and reaches the same end."""
@@ -495,7 +495,7 @@ def test_a_write_that_is_refused_again_and_again_is_said_in_the_status() -> None
     """The status says what is tried and what stands in the way, and steers nothing meanwhile."""
     memory = deployed()
     memory.run(300, until=Phase.PROGRESSING)
-    memory.impossible = PutBack
+    memory.impossible = RestoreTemplate
     memory.held = False
     for _ in range(6):
         memory.step()
@@ -528,7 +528,7 @@ def test_a_target_that_cannot_go_back_does_not_keep_the_route() -> None:
     memory = deployed()
     while {pod.template for pod in memory.pods} != {"v1", "v2"}:
         memory.step()
-    memory.deleting_since, memory.impossible = memory.time, PutBack
+    memory.deleting_since, memory.impossible = memory.time, RestoreTemplate
     memory.run(150)
     assert (memory.gone, memory.weight) == (True, None)
 

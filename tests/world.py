@@ -11,41 +11,41 @@ from typing import Any
 
 from canary.api import CheckStatus, Spec, Status, Verdict, load_release
 from canary.core.analysis.result import NOT_ANALYZED
-from canary.core.due_checks import due_checks
+from canary.core.due_checks import select_due_checks
 from canary.core.increments import Side
 from canary.core.invariants import broken_by_action, broken_by_plan, broken_now
 from canary.core.plan import (
     Action,
     DeleteCanary,
     EnsureCanary,
-    FreeCapacity,
-    Hold,
-    KeepCapacity,
     NoteRejection,
-    PutBack,
-    Release,
+    PauseTarget,
+    PinMinReplicas,
     RestartTarget,
     RestoreRoute,
-    RollTarget,
+    RestoreTemplate,
+    ResumeTarget,
     RunChecks,
     SetWeight,
     TrafficAction,
+    UnmanageTarget,
+    UnpinMinReplicas,
     WorkloadAction,
 )
 from canary.core.rollout import decide
-from canary.core.sampling import matches
-from canary.core.series import Found, MetricAnswer, NoData, Series, SeriesQuery, Unavailable
+from canary.core.sampling import selector_matches
+from canary.core.series import FoundSeries, MetricAnswer, NoData, Series, SeriesQuery, Unavailable
 from canary.core.snapshot import (
     Canary,
     Pod,
+    PodFailure,
     Rejection,
-    Request,
+    ReleaseRequest,
+    ReleaseResource,
     Route,
     Snapshot,
-    Target,
-    Trouble,
+    TargetDeployment,
     Verb,
-    Wish,
 )
 from canary.errors import ConflictError, NotFoundError, TransientError
 from canary.interfaces import Key, Notice, TrafficRouter, Workload, World
@@ -142,7 +142,7 @@ class Memory:
     generation: int = 1
     deleting_since: float | None = None
     gone: bool = False
-    request: Request | None = None
+    request: ReleaseRequest | None = None
     template: str = "v1"
     held: bool = False
     no_target: bool = False
@@ -205,7 +205,7 @@ class Memory:
 
     def ask(self, verb: Verb, **details: Any) -> None:
         """A person asks for something."""
-        self.request = Request(verb, f"{verb}-{self.time}", **details)
+        self.request = ReleaseRequest(verb, f"{verb}-{self.time}", **details)
 
     @property
     def traffic(self) -> TrafficRouter:
@@ -300,13 +300,13 @@ class Memory:
 
     def snapshot(self) -> Snapshot:
         """The world as it is, without metrics: what the invariants look at."""
-        wish = _Store(self).read(KEY)
-        workload = _Workloads(self).look(wish)
+        resource = _Store(self).read(KEY)
+        workload = _Workloads(self).look(resource)
         # An invariant looks at what is there, not at what can be read at the moment.
         unreadable, self.second.unreadable = self.second.unreadable, False
-        route = self.traffic.look(wish)
+        route = self.traffic.look(resource)
         self.second.unreadable = unreadable
-        return Snapshot(self.time, wish, workload.target, workload.canary, route)
+        return Snapshot(self.time, resource, workload.target, workload.canary, route)
 
     # How it works inside
 
@@ -395,11 +395,11 @@ class Memory:
 class _Store:
     memory: Memory
 
-    def read(self, _key: Key) -> Wish:
+    def read(self, _key: Key) -> ReleaseResource:
         m = self.memory
         if m.gone:
             raise NotFoundError("no such release")
-        return Wish(
+        return ReleaseResource(
             name=KEY.name,
             namespace=KEY.namespace,
             generation=m.generation,
@@ -410,16 +410,16 @@ class _Store:
             request=m.request,
         )
 
-    def write_status(self, wish: Wish, status: Status) -> None:
+    def write_status(self, resource: ReleaseResource, status: Status) -> None:
         m = self.memory
-        if wish.version != str(m.version):
+        if resource.version != str(m.version):
             raise ConflictError("the status changed in between")
         # Through JSON, as a real store does it.
         m.status = Status.model_validate_json(status.model_dump_json(by_alias=True))
         m.version += 1
         m._wrote(f"status {status.intent} {status.reason} step {status.step}")
 
-    def let_go(self, _wish: Wish) -> None:
+    def let_go(self, _wish: ReleaseResource) -> None:
         self.memory.gone = True
         self.memory._wrote("let go")
 
@@ -453,16 +453,20 @@ class _Metrics:
             for code in ("200", "500"):
                 points = ((t, float(bad if code == "500" else all_ - bad)) for t, all_, bad in seen)
                 labels = {"namespace": KEY.namespace, "pod": pod.name, "code": code}
-                found += [Series(labels, tuple(points))] if matches(query.selector, labels) else []
+                found += (
+                    [Series(labels, tuple(points))]
+                    if selector_matches(query.selector, labels)
+                    else []
+                )
         series = tuple(one for one in found if one.points)
-        return Found(series) if series else NoData("no series")
+        return FoundSeries(series) if series else NoData("no series")
 
 
 @dataclass
 class _Workloads:
     memory: Memory
 
-    def look(self, wish: Wish) -> Workload:
+    def look(self, resource: ReleaseResource) -> Workload:
         m = self.memory
         target = None
         if not m.no_target:
@@ -470,7 +474,7 @@ class _Workloads:
             whole = {pod.template for pod in m.pods if pod.ready_since is not None}
             done = len(whole) == 1 and all(pod.ready_since is not None for pod in m.pods)
             held = m.held or (m.status.stable_hash is None)
-            target = Target(
+            target = TargetDeployment(
                 replicas=m.replicas,
                 template=m.template,
                 running=whole.pop() if done else None,
@@ -486,32 +490,32 @@ class _Workloads:
         if m.canary_template is not None:
             pods = tuple(self._pod(pod) for pod in m.canaries)
             canary = Canary(m.canary_template, len(m.canaries), pods)
-        return Workload(target, canary, self._checks(wish))
+        return Workload(target, canary, self._checks(resource))
 
-    def _checks(self, wish: Wish) -> tuple[CheckStatus, ...]:
+    def _checks(self, resource: ReleaseResource) -> tuple[CheckStatus, ...]:
         if not self.memory.checks_started:
             return ()
         verdicts = self.memory.checks
         return tuple(
             CheckStatus(name=check.name, verdict=verdicts.get(check.name, Verdict.CONTINUE))
-            for check in due_checks(wish.spec, wish.status).checks
+            for check in select_due_checks(resource.spec, resource.status).checks
         )
 
     def _pod(self, pod: Instance) -> Pod:
         oom = self.memory._behaviour(pod.template).out_of_memory and pod.ready_since is not None
-        trouble = Trouble.OUT_OF_MEMORY if oom else None
+        trouble = PodFailure.OUT_OF_MEMORY if oom else None
         ready = pod.ready_since is not None
         return Pod(pod.name, ready, pod.ready_since, pod.restarts, trouble)
 
-    def apply(self, _wish: Wish, action: WorkloadAction) -> None:
+    def apply(self, _wish: ReleaseResource, action: WorkloadAction) -> None:
         m = self.memory
         m.before(action)
         match action:
-            case Hold():
+            case PauseTarget():
                 m.held = True
-            case PutBack(template, roll):
+            case RestoreTemplate(template, roll):
                 self._put_back(template, roll=roll)
-            case RollTarget() | Release():
+            case ResumeTarget() | UnmanageTarget():
                 m.held = False
             case RestartTarget(template):
                 m.template, m.held = f"{template}{RESTARTED}", False
@@ -520,8 +524,8 @@ class _Workloads:
             case DeleteCanary():
                 m.gone_pods += m.canaries
                 m.canaries, m.canary_template = [], None
-            case KeepCapacity() | FreeCapacity():
-                m.floor = action.replicas if isinstance(action, KeepCapacity) else None
+            case PinMinReplicas() | UnpinMinReplicas():
+                m.floor = action.replicas if isinstance(action, PinMinReplicas) else None
                 m._keep_floor()
             case RunChecks():
                 m.checks_started = True
@@ -549,7 +553,7 @@ class _Workloads:
 class _Traffic:
     memory: Memory
 
-    def look(self, _wish: Wish) -> Route | None:
+    def look(self, _wish: ReleaseResource) -> Route | None:
         m = self.memory
         if m.no_route:
             return None
@@ -557,7 +561,7 @@ class _Traffic:
         backends = {Side.CANARY: "auth-canary", Side.STABLE: "auth"}
         return Route(m.weight or 0, confirmed, m.weight is None, None, backends)
 
-    def apply(self, _wish: Wish, action: TrafficAction) -> None:
+    def apply(self, _wish: ReleaseResource, action: TrafficAction) -> None:
         m = self.memory
         m.before(action)
         weight = action.weight if isinstance(action, SetWeight) else None
@@ -576,7 +580,7 @@ class _Second:
 
     memory: Memory
 
-    def look(self, _wish: Wish) -> Route | None:
+    def look(self, _wish: ReleaseResource) -> Route | None:
         m, second = self.memory, self.memory.second
         if second.unreadable:
             raise TransientError("GRPCRoute api cannot be read")
@@ -585,7 +589,7 @@ class _Second:
         confirmed = m.time - second.weight_at >= m.confirm_after + second.slower
         return Route(second.weight or 0, confirmed, second.weight is None)
 
-    def apply(self, _wish: Wish, action: TrafficAction) -> None:
+    def apply(self, _wish: ReleaseResource, action: TrafficAction) -> None:
         m, second = self.memory, self.memory.second
         weight = action.weight if isinstance(action, SetWeight) else None
         if second.weight == weight:

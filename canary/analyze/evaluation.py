@@ -16,8 +16,8 @@ from canary.core.analysis import AnalysisInput, analyze
 from canary.core.analysis.result import NOT_ANALYZED, AnalysisResult
 from canary.core.increments import Grid, Side, Tick
 from canary.core.rounds import Rounds
-from canary.core.sampling import PoolAnswers, RatioAnswers, RawAnswers, Sampled, samples_of
-from canary.core.series import Found, MetricAnswer, NoData, Series
+from canary.core.sampling import MetricSamples, PoolAnswers, RatioAnswers, RawAnswers, build_samples
+from canary.core.series import FoundSeries, MetricAnswer, NoData, Series
 from canary.core.snapshot import PoolSamples, RatioSamples, Samples
 
 HISTORY = 3600.0
@@ -93,7 +93,7 @@ def looks(
     Where `decides` turns between two looks, there is one for each interval. `answers` were read on
     `span.grid`.
     """
-    fold = Fold(analysis, span, samples_of(answers, span.since, span.end, span.step))
+    fold = Fold(analysis, span, build_samples(answers, span.since, span.end, span.step))
     stretch = max(20, ceil((span.end - span.start) / span.step / LOOKS)) * span.step
     at, decided = span.start, False
     state, _ = fold.to(None, span.since, at)
@@ -153,13 +153,13 @@ def first_seen(answers: Mapping[str, RawAnswers | MetricAnswer], since: float) -
     for one in answers.values():
         if isinstance(one, RatioAnswers | PoolAnswers):
             answer = one.total if isinstance(one, RatioAnswers) else one.in_use
-            series = answer.series if isinstance(answer, Found) else ()
+            series = answer.series if isinstance(answer, FoundSeries) else ()
             mine = [s for s in series if one.side_of(s.labels.get(one.label, "")) is Side.CANARY]
             times += [points[0][0] for s in mine if (points := _points(s, since, inf))]
     return min(times, default=None)
 
 
-def _part(whole: Sampled, begin: float, end: float) -> Sampled:
+def _part(whole: MetricSamples, begin: float, end: float) -> MetricSamples:
     start = begin - LOOKBACK
     match whole:
         case RatioSamples(ticks) if isinstance(ticks, tuple):
@@ -192,11 +192,11 @@ def _ticks(ticks: tuple[Tick, ...], begin: float, end: float) -> tuple[Tick, ...
 
 def _within(answer: MetricAnswer, start: float, end: float) -> MetricAnswer:
     """The points from `start` to `end` (seconds); no point at all is no data, as it was live."""
-    if not isinstance(answer, Found):
+    if not isinstance(answer, FoundSeries):
         return answer
     cut = (replace(one, points=_points(one, start, end)) for one in answer.series)
     series = tuple(one for one in cut if one.points)
-    return Found(series) if series else _NOTHING
+    return FoundSeries(series) if series else _NOTHING
 
 
 def _points(series: Series, start: float, end: float) -> tuple[tuple[float, float], ...]:

@@ -4,13 +4,13 @@ from array import array
 from collections.abc import Iterator
 
 from canary.analyze.sample_rows import Pod, no_data
-from canary.core.analysis.ratio import interval_of
+from canary.core.analysis.ratio import build_interval
 from canary.core.evidence import Judge, RatioPolicy
 from canary.core.evidence.assessment import assess_judge
 from canary.core.evidence.policy import Assessment
 from canary.core.increments import Side
-from canary.core.sampling import RatioAnswers, ratio_samples, rounds_of
-from canary.core.series import Found, Series
+from canary.core.sampling import RatioAnswers, find_metric_rounds, sample_ratio
+from canary.core.series import FoundSeries, Series
 
 _SHORTEST = 1.0
 """Seconds of a round; pods are scraped at moments of their own."""
@@ -43,17 +43,17 @@ class PodReleases:
         end = max(one[-3] for one in pods.values())
         answers = RatioAnswers(
             "total",
-            Found(tuple(_series(pod, rows, 1) for pod, rows in pods.items())),
+            FoundSeries(tuple(_series(pod, rows, 1) for pod, rows in pods.items())),
             "pod",
             lambda value: Side(value.partition("/")[0]),
-            bad=Found(tuple(_series(pod, rows, 2) for pod, rows in pods.items())),
+            bad=FoundSeries(tuple(_series(pod, rows, 2) for pod, rows in pods.items())),
         )
-        ticks = ratio_samples(answers, rounds_of([answers], start, end, _SHORTEST)).ticks
+        ticks = sample_ratio(answers, find_metric_rounds([answers], start, end, _SHORTEST)).ticks
         if not isinstance(ticks, tuple):
             return no_data(self._policy, ticks.why)
         judge = Judge(self._policy)
         for tick in ticks:
-            judge.step(interval_of(tick))
+            judge.step(build_interval(tick))
         return assess_judge(judge, self._policy)
 
 

@@ -19,10 +19,10 @@ from canary.core.sampling import (
     PoolAnswers,
     RatioAnswers,
     RawAnswers,
-    samples_of,
-    untold,
+    build_samples,
+    explain_unmatched,
 )
-from canary.core.series import Found, MetricAnswer, NoData, Selector, SeriesQuery, Unavailable
+from canary.core.series import FoundSeries, MetricAnswer, NoData, Selector, SeriesQuery, Unavailable
 from canary.errors import CanaryError, ExitCode, TransientError, UsageError
 from canary.interfaces import MetricSource
 from canary.metrics.native import native_of
@@ -100,7 +100,7 @@ def follow(
         answers = read(source, analysis.metrics, groups, grid)
         if state is None:
             available(answers)
-        judged = look(analysis, span, state, samples_of(answers, since, end, span.step), end)
+        judged = look(analysis, span, state, build_samples(answers, since, end, span.step), end)
         state, since, last = judged.state, judged.until or since, end
         yield Look(end, judged)
 
@@ -203,7 +203,7 @@ def _of(found: Sequence[Mapping[str, str]], side: Side) -> list[Mapping[str, str
 
 
 def _why(preset: RatioPreset, own: Sequence[Mapping[str, str]]) -> str:
-    said = untold(preset.total.metric, (preset.bad,), own)
+    said = explain_unmatched(preset.total.metric, (preset.bad,), own)
     return said.why if said else ""
 
 
@@ -221,5 +221,5 @@ def _probed(
             raise NothingThereError(f"{preset.total.metric}: {why}")
         case NoData():
             return []
-        case Found(series):
+        case FoundSeries(series):
             return [one.labels for one in series]

@@ -12,7 +12,7 @@ from canary.core.buckets import LE
 from canary.core.increments import Side
 from canary.core.sampling import PoolAnswers, RatioAnswers, RawAnswers
 from canary.core.series import (
-    Found,
+    FoundSeries,
     Matcher,
     MatchOp,
     MetricAnswer,
@@ -291,9 +291,9 @@ def _narrowed(selector: Selector, matchers: tuple[Matcher, ...]) -> Selector:
 def _marked(answer: MetricAnswer, side: Side) -> MetricAnswer:
     """The same series; who a series is comes into the one label that separates the sides."""
     match answer:
-        case Found(series, odd):
+        case FoundSeries(series, odd):
             marked = tuple(replace(one, labels=_labels(one.labels, side)) for one in series)
-            return Found(marked, tuple(_labels(one, side) for one in odd))
+            return FoundSeries(marked, tuple(_labels(one, side) for one in odd))
         case NoData() | Unavailable():
             return answer
 
@@ -308,17 +308,17 @@ def _joined(sides: Sequence[MetricAnswer]) -> MetricAnswer:
     for one in sides:
         if isinstance(one, Unavailable) or (isinstance(one, NoData) and one.partial):
             return one
-    there = [one for one in sides if isinstance(one, Found)]
+    there = [one for one in sides if isinstance(one, FoundSeries)]
     if not there:
         return sides[0]
     series = tuple(series for one in there for series in one.series)
-    return Found(series, tuple(labels for one in there for labels in one.not_numbers))
+    return FoundSeries(series, tuple(labels for one in there for labels in one.not_numbers))
 
 
 def _pods(answers: Answers, side: Side) -> tuple[str, ...]:
     series: list[Series] = []
     for key, answer in answers.items():
-        mine = key.endswith(f".{side}") and isinstance(answer, Found)
-        series += answer.series if mine and isinstance(answer, Found) else ()
+        mine = key.endswith(f".{side}") and isinstance(answer, FoundSeries)
+        series += answer.series if mine and isinstance(answer, FoundSeries) else ()
     pods = {one.labels.get("pod") for one in series}
     return tuple(sorted(pod for pod in pods if pod))

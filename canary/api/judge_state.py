@@ -423,7 +423,7 @@ class Blocks(State):
 
 
 class PoolWindow(State):
-    """One pool over a sliding window (`core/leak_track.py`, `Track`); the last block is open."""
+    """A `core.pools.window.SlidingWindow`, stored; the last block is open."""
 
     name: str
     first: float

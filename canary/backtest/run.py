@@ -17,7 +17,7 @@ from canary.backtest.releases import Fate, Life, PastRelease, Split, lives, of_w
 from canary.backtest.releases_csv import Written, written_releases
 from canary.core.increments import Side
 from canary.core.series import (
-    Found,
+    FoundSeries,
     Matcher,
     MatchOp,
     NoData,
@@ -133,7 +133,7 @@ class Study:
                 raise NothingThereError(f"{narrowed.metric}: {why}")
             case NoData():
                 return ()
-            case Found(series):
+            case FoundSeries(series):
                 return series
 
     def _written(self, path: Path) -> list[PastRelease]:

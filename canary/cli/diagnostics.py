@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from canary.api import MetricStatus
 from canary.cli.cluster import Session
-from canary.core.snapshot import Canary, Pod, Target, Wish
+from canary.core.snapshot import Canary, Pod, ReleaseResource, TargetDeployment
 from canary.discovery.workload_risks import unversioned_configuration
 from canary.errors import CanaryError
 from canary.interfaces import Workload
@@ -32,22 +32,22 @@ def around(cluster: Session, found: Object, sight: Sight) -> Around:
 
 
 def _around(cluster: Session, found: Object, sight: Sight) -> Around:
-    wish, workload = wish_of(found, sight), workload_of(cluster, found, sight)
-    route = router_of(sight.spec.traffic, cluster.client).look(wish)
+    resource, workload = wish_of(found, sight), workload_of(cluster, found, sight)
+    route = router_of(sight.spec.traffic, cluster.client).look(resource)
     guilty = explain.guilty(sight) if explain.asks_for_queries(sight) else ()
     wanted = {one.name for one in guilty} & _names(sight)
     queries = [
         Query(query.key, promql(query))
-        for query in queries_for_people(wish, workload, route)
+        for query in queries_for_people(resource, workload, route)
         if _metric_of(query.key) in wanted
     ]
-    notes = (*_restarted(cluster, wish), *_notes(sight, guilty, queries))
+    notes = (*_restarted(cluster, resource), *_notes(sight, guilty, queries))
     return Around(tuple(_pods(sight, workload)), tuple(queries), notes)
 
 
-def _restarted(cluster: Session, wish: Wish) -> Iterator[str]:
+def _restarted(cluster: Session, resource: ReleaseResource) -> Iterator[str]:
     """A template that only restarts the pods brings no new version, but may bring new content."""
-    seen = read(cluster.client, wish)
+    seen = read(cluster.client, resource)
     if seen is None or seen.restart_of is None:
         return
     yield (
@@ -63,23 +63,27 @@ def _restarted(cluster: Session, wish: Wish) -> Iterator[str]:
         )
 
 
-def wish_of(found: Object, sight: Sight) -> Wish:
+def wish_of(found: Object, sight: Sight) -> ReleaseResource:
     """The release as the operator's code takes it."""
     metadata = found["metadata"]
     generation, version = int(metadata.get("generation", 1)), str(metadata["resourceVersion"])
-    return Wish(sight.name, sight.namespace, generation, sight.spec, sight.status, version)
+    return ReleaseResource(
+        sight.name, sight.namespace, generation, sight.spec, sight.status, version
+    )
 
 
 def workload_of(cluster: Session, found: Object, sight: Sight) -> Workload:
     """Both versions' pods; after a rollback the canary's are those that there were."""
-    wish = wish_of(found, sight)
-    seen = read(cluster.client, wish)
+    resource = wish_of(found, sight)
+    seen = read(cluster.client, resource)
     target = None
     if seen is not None:
         pods = pods_of(cluster.client, seen.deployment, seen.sets)
         alive = tuple(sorted((pod_of(pod) for pod in pods), key=lambda pod: pod.name))
-        target = Target(seen.replicas, seen.wanted, seen.running, held=seen.paused, pods=alive)
-    canary = Canaries(cluster.client).look(wish, found)
+        target = TargetDeployment(
+            seen.replicas, seen.wanted, seen.running, held=seen.paused, pods=alive
+        )
+    canary = Canaries(cluster.client).look(resource, found)
     if canary is None and sight.failed is not None and sight.failed.canary_pods:
         gone = tuple(map(_gone, sight.failed.canary_pods))
         canary = Canary(sight.failed.template, 0, gone)

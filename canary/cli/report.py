@@ -116,12 +116,12 @@ def _replayed(
     from canary.report.replay import Seen, replayed  # noqa: PLC0415 - as above
     from canary.routers.registry import router_of  # noqa: PLC0415 - as above
 
-    wish = wish_of(case.found, case.sight)
+    resource = wish_of(case.found, case.sight)
     workload = workload_of(case.cluster, case.found, case.sight)
-    route = router_of(case.sight.spec.traffic, case.cluster.client).look(wish)
+    route = router_of(case.sight.spec.traffic, case.cluster.client).look(resource)
     source = Prometheus(options)
     try:
-        seen = Seen(wish, workload, route, case.sight.now)
+        seen = Seen(resource, workload, route, case.sight.now)
         return replayed(seen, case.span, source, told)
     except TransientError as error:
         raise TransientError(f"{error}; without --prometheus the report has no figures") from error

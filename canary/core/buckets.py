@@ -17,7 +17,7 @@ LE = "le"
 
 
 @dataclass(frozen=True, slots=True)
-class SlowAbove:
+class SlowThreshold:
     """When a request is slow: above `seconds`; `le` counts units of `unit` seconds."""
 
     seconds: float
@@ -26,18 +26,18 @@ class SlowAbove:
     def pattern(self) -> str:
         """A regular expression of the bounds within about ten times, for less to read.
 
-        >>> SlowAbove(0.5).pattern().split("|")[1]
+        >>> SlowThreshold(0.5).pattern().split("|")[1]
         '0?[.][1-9][0-9]*'
         """
         exponent = math.floor(math.log10(self.seconds / self.unit))
-        return "|".join(_decade(exponent + step) for step in (-1, 0, 1))
+        return "|".join(_decade_pattern(exponent + step) for step in (-1, 0, 1))
 
     def said(self, bound: float) -> str:
         """A bound in seconds or milliseconds: `500 ms`."""
         return latency(bound * self.unit)
 
 
-def _decade(exponent: int) -> str:
+def _decade_pattern(exponent: int) -> str:
     """Texts of the numbers from 10^exponent up to ten times that."""
     if exponent >= 0:
         plain = rf"[1-9][0-9]{{{exponent}}}(?:[.][0-9]+)?"
@@ -47,8 +47,8 @@ def _decade(exponent: int) -> str:
     return rf"{plain}|[1-9](?:[.][0-9]+)?[eE]{sign}0*{abs(exponent)}"
 
 
-def nearest_bound(
-    series: Iterable[Series], label: str, side_of: SideOf, slow: SlowAbove
+def find_nearest_bound(
+    series: Iterable[Series], label: str, side_of: SideOf, slow: SlowThreshold
 ) -> float | NoData:
     """The bound, in the exporter's unit, nearest to what was asked; of two as near the larger.
 
@@ -58,10 +58,12 @@ def nearest_bound(
     bounds: dict[Side, dict[str, set[float]]] = {side: {} for side in Side}
     for one in series:
         name = one.labels.get(label, "")
-        side, bound = side_of(name), _number(one.labels.get(LE, ""))
+        side, bound = side_of(name), _parse_bound(one.labels.get(LE, ""))
         if side is not None and bound is not None:
             bounds[side].setdefault(name, set()).add(bound)
-    stable, canary = (_common(bounds[side].values()) for side in (Side.STABLE, Side.CANARY))
+    stable, canary = (
+        _find_shared_bounds(bounds[side].values()) for side in (Side.STABLE, Side.CANARY)
+    )
     chosen_from = stable if bounds[Side.STABLE] else canary
     if not chosen_from:
         return NoData(
@@ -78,12 +80,12 @@ def nearest_bound(
     return best
 
 
-def _common(bounds: Iterable[set[float]]) -> set[float]:
+def _find_shared_bounds(bounds: Iterable[set[float]]) -> set[float]:
     every = list(bounds)
     return set.intersection(*every) if every else set()
 
 
-def _number(text: str) -> float | None:
+def _parse_bound(text: str) -> float | None:
     try:
         value = float(text)
     except ValueError:
@@ -91,12 +93,12 @@ def _number(text: str) -> float | None:
     return value if 0 < value < math.inf else None
 
 
-def within(series: Iterable[Series], bound: float) -> tuple[Series, ...]:
+def select_bound(series: Iterable[Series], bound: float) -> tuple[Series, ...]:
     """Those that count the requests up to this bound."""
-    return tuple(one for one in series if _number(one.labels.get(LE, "")) == bound)
+    return tuple(one for one in series if _parse_bound(one.labels.get(LE, "")) == bound)
 
 
-def one_spelling(series: Iterable[Series]) -> tuple[Series, ...]:
+def normalize_bounds(series: Iterable[Series]) -> tuple[Series, ...]:
     """The same, with every bound as a number: `1` and `1.0` of one histogram are one series.
 
     Prometheus 2 writes le="1" and Prometheus 3 le="1.0": with its update one series ends where
@@ -104,7 +106,7 @@ def one_spelling(series: Iterable[Series]) -> tuple[Series, ...]:
     """
     found: dict[Hashable, Series] = {}
     for one in series:
-        if (bound := _number(one.labels.get(LE, ""))) is not None:
+        if (bound := _parse_bound(one.labels.get(LE, ""))) is not None:
             one = replace(one, labels={**one.labels, LE: f"{bound:g}"})  # noqa: PLW2901 - its bound
         key = frozenset(one.labels.items())
         known = found.get(key)
@@ -113,7 +115,7 @@ def one_spelling(series: Iterable[Series]) -> tuple[Series, ...]:
     return tuple(found.values())
 
 
-def silence(answer: NoData | Unavailable) -> NoData | Unavailable:
+def explain_missing_buckets(answer: NoData | Unavailable) -> NoData | Unavailable:
     """A histogram without buckets is no histogram in which nothing was slow."""
     if isinstance(answer, Unavailable) or answer.partial:
         return answer

@@ -15,7 +15,7 @@ from canary.core.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
-class Saying:
+class ConditionUpdate:
     """One condition without its history; `holds` is None where it is unknown."""
 
     type: str
@@ -24,28 +24,28 @@ class Saying:
     message: str = ""
 
 
-def conditions(status: Status, snap: Snapshot) -> tuple[Condition, ...]:
+def build_conditions(status: Status, snap: Snapshot) -> tuple[Condition, ...]:
     """The conditions of `status`, which is about to be written, in the world of `snap`.
 
     What did not change keeps its transition time, so nothing is written for the time alone.
     """
     said = (
-        _ready(status),
-        _progressing(status),
-        _held(status, snap),
-        _traffic_shifted(status, snap),
-        _data_available(status),
-        _stalled(status),
-        *_capacity(status, snap),
+        _ready_condition(status),
+        _progressing_condition(status),
+        _held_condition(status, snap),
+        _traffic_shifted_condition(status, snap),
+        _data_available_condition(status),
+        _stalled_condition(status),
+        *_capacity_conditions(status, snap),
         *_history(status, snap),
-        *_judge_state(status),
+        *_judge_state_conditions(status),
     )
-    before = snap.wish.status.conditions
-    return with_history(before, said, snap.now, status.observed_generation)
+    before = snap.resource.status.conditions
+    return keep_transition_times(before, said, snap.now, status.observed_generation)
 
 
-def with_history(
-    before: Iterable[Condition], said: Iterable[Saying], now: float, generation: int
+def keep_transition_times(
+    before: Iterable[Condition], said: Iterable[ConditionUpdate], now: float, generation: int
 ) -> tuple[Condition, ...]:
     """Each condition with the time (RFC 3339) of its last change of status."""
     known = {one.type: one for one in before}
@@ -68,48 +68,50 @@ def with_history(
     return tuple(made)
 
 
-def _ready(status: Status) -> Saying:
+def _ready_condition(status: Status) -> ConditionUpdate:
     """The vetted version runs, and nothing is asked of anybody."""
     resting = status.phase is Phase.READY and not status.reason.info.stalls
     ready = resting or status.phase is Phase.BAKING
-    return Saying("Ready", ready, status.reason, status.message)
+    return ConditionUpdate("Ready", ready, status.reason, status.message)
 
 
-def _progressing(status: Status) -> Saying:
-    return Saying("Progressing", status.intent is not Intent.REST, status.reason)
+def _progressing_condition(status: Status) -> ConditionUpdate:
+    return ConditionUpdate("Progressing", status.intent is not Intent.REST, status.reason)
 
 
-def _held(status: Status, snap: Snapshot) -> Saying:
+def _held_condition(status: Status, snap: Snapshot) -> ConditionUpdate:
     """A template that nobody vetted would not roll."""
     held = snap.target.held if snap.target is not None else None
-    return Saying("Held", held, status.reason)
+    return ConditionUpdate("Held", held, status.reason)
 
 
-def _traffic_shifted(status: Status, snap: Snapshot) -> Saying:
+def _traffic_shifted_condition(status: Status, snap: Snapshot) -> ConditionUpdate:
     """The router has taken over the weight that is meant for the canary."""
     route, meant = snap.route, status.weight
     if status.release is None or meant == 0:
-        return Saying("TrafficShifted", False, status.reason, "The canary gets no traffic.")
+        return ConditionUpdate(
+            "TrafficShifted", False, status.reason, "The canary gets no traffic."
+        )
     if route is None:
-        return Saying("TrafficShifted", None, status.reason, "There is no route to ask.")
+        return ConditionUpdate("TrafficShifted", None, status.reason, "There is no route to ask.")
     shifted = route.weight == meant and route.confirmed
     said = f"{meant} % is meant for the canary." + (f" {route.detail}." if route.detail else "")
-    return Saying("TrafficShifted", shifted, status.reason, said)
+    return ConditionUpdate("TrafficShifted", shifted, status.reason, said)
 
 
-def _data_available(status: Status) -> Saying:
+def _data_available_condition(status: Status) -> ConditionUpdate:
     """Whether the metrics say anything; unknown while nothing is asked."""
     if status.release is None or not status.analysis:
-        return Saying("DataAvailable", None, status.reason, "Nothing is being measured.")
+        return ConditionUpdate("DataAvailable", None, status.reason, "Nothing is being measured.")
     verdicts = {metric.verdict for metric in status.analysis}
     if Verdict.UNAVAILABLE in verdicts:
-        return Saying("DataAvailable", False, Reason.MONITORING_UNAVAILABLE)
+        return ConditionUpdate("DataAvailable", False, Reason.MONITORING_UNAVAILABLE)
     if Verdict.NO_DATA in verdicts:
-        return Saying("DataAvailable", False, Reason.NO_DATA)
-    return Saying("DataAvailable", True, status.reason)
+        return ConditionUpdate("DataAvailable", False, Reason.NO_DATA)
+    return ConditionUpdate("DataAvailable", True, status.reason)
 
 
-def _capacity(status: Status, snap: Snapshot) -> tuple[Saying, ...]:
+def _capacity_conditions(status: Status, snap: Snapshot) -> tuple[ConditionUpdate, ...]:
     """Only during a release, where the autoscaler's floor is not ours to raise."""
     owner = snap.target.scaled_by if snap.target is not None else None
     if owner is None or status.release is None:
@@ -118,16 +120,16 @@ def _capacity(status: Status, snap: Snapshot) -> tuple[Saying, ...]:
         f"{owner} owns the autoscaler and writes its minReplicas back, so stable may lose pods"
         " while the release runs: raise minReplicaCount there if it must not."
     )
-    return (Saying("CapacityKept", False, status.reason, message),)
+    return (ConditionUpdate("CapacityKept", False, status.reason, message),)
 
 
-def _history(status: Status, snap: Snapshot) -> tuple[Saying, ...]:
+def _history(status: Status, snap: Snapshot) -> tuple[ConditionUpdate, ...]:
     """Only during a release that stays under watch after its promotion.
 
     A failed bake takes the version before from its ReplicaSet, which the Deployment controller
     deletes as soon as the roll is complete where `revisionHistoryLimit` is 0.
     """
-    spec, target = snap.wish.spec, snap.target
+    spec, target = snap.resource.spec, snap.target
     watched = spec.bake > 0 or bool(spec.checks_at(CheckMoment.AFTER_PROMOTION))
     if target is None or target.keeps_history or not watched or status.release is None:
         return ()
@@ -135,21 +137,23 @@ def _history(status: Status, snap: Snapshot) -> tuple[Saying, ...]:
         f"Deployment {spec.target.name} has revisionHistoryLimit: 0, so the version before is"
         " not kept, and there is no way back from a failed bake: set it to 1 or more."
     )
-    return (Saying("HistoryKept", False, status.reason, message),)
+    return (ConditionUpdate("HistoryKept", False, status.reason, message),)
 
 
-def _judge_state(status: Status) -> tuple[Saying, ...]:
+def _judge_state_conditions(status: Status) -> tuple[ConditionUpdate, ...]:
     """Only while the judge, whose state could not be read, has not caught up."""
     match status.judge:
         case UnreadableState(unreadable=why) | JudgeState(restarted=Restarted(why=why)):
-            return (Saying("JudgeStateReadable", False, Reason.JUDGE_STATE_UNREADABLE, why),)
+            return (
+                ConditionUpdate("JudgeStateReadable", False, Reason.JUDGE_STATE_UNREADABLE, why),
+            )
         case _:
             return ()
 
 
-def _stalled(status: Status) -> Saying:
+def _stalled_condition(status: Status) -> ConditionUpdate:
     """Nothing goes on before a person has done something."""
     paused = status.release is not None and status.release.pause is not None
     over = status.phase is Phase.ROLLED_BACK
     stalled = paused or over or status.reason.info.stalls
-    return Saying("Stalled", stalled, status.reason, status.message if stalled else "")
+    return ConditionUpdate("Stalled", stalled, status.reason, status.message if stalled else "")

@@ -95,7 +95,7 @@ class Counter:
         self.jumpy = self.jumpy or len(self._returns) >= _RETURNS
 
 
-def steady(points: Sequence[tuple[float, float]]) -> bool:
+def never_falls(points: Sequence[tuple[float, float]]) -> bool:
     """Whether a counter never falls."""
     values = [value for _, value in points]
     return values == sorted(values)

@@ -17,7 +17,7 @@ class DueChecks:
 NOTHING_DUE = DueChecks(CheckMoment.BEFORE_TRAFFIC, (), "")
 
 
-def due_checks(spec: Spec, status: Status) -> DueChecks:
+def select_due_checks(spec: Spec, status: Status) -> DueChecks:
     """Checks that have to pass before the release goes on; none when there are no more."""
     release = status.release
     if release is None:

@@ -11,10 +11,10 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import NamedTuple
 
-from canary.core.counter import Counter, steady
+from canary.core.counter import Counter, never_falls
+from canary.core.duplicate_scrapes import merge_duplicate_scrapes
 from canary.core.rounds import Rounds
 from canary.core.series import NoData, Series
-from canary.core.targets import once
 
 
 class Side(StrEnum):
@@ -113,7 +113,7 @@ class Counters:
     started: Mapping[str, float] | None = None
 
 
-def increments(counters: Counters, rounds: Rounds) -> tuple[Tick, ...] | NoData:
+def count_increments(counters: Counters, rounds: Rounds) -> tuple[Tick, ...] | NoData:
     """Increments per pod for every round; NoData where a counter is several in turn.
 
     Read from some time *before* the first round: series that were missing at its start then still
@@ -124,12 +124,12 @@ def increments(counters: Counters, rounds: Rounds) -> tuple[Tick, ...] | NoData:
     zero.
     """
     counts = _Counts(counters, rounds)
-    total = once(counters.total, counters.label)
+    total = merge_duplicate_scrapes(counters.total, counters.label)
     counts.add(total, counters.is_bad)
     if counters.bad:
-        counts.add(once(counters.bad, counters.label), None, column=1)
+        counts.add(merge_duplicate_scrapes(counters.bad, counters.label), None, column=1)
     if counters.good is not None:
-        counts.add(once(counters.good, counters.label), None, column=2)
+        counts.add(merge_duplicate_scrapes(counters.good, counters.label), None, column=2)
     return counts.jumpy or counts.ticks()
 
 
@@ -139,8 +139,8 @@ class _Counts:
     def __init__(self, counters: Counters, rounds: Rounds) -> None:
         self._counters = counters
         self._rounds = rounds
-        self._first = _first_scrapes(counters.total)
-        self._usual = _usual(counters.total)
+        self._first = _find_first_scrapes(counters.total)
+        self._usual = _find_usual_increase(counters.total)
         self._found: list[dict[str, list[float]]] = [{} for _ in rounds.ends]
         self._side: dict[str, Side | None] = {}
         """Per name; asked for once, not for every round."""
@@ -182,14 +182,14 @@ class _Counts:
     def _steps(self, series: Series, name: str) -> Iterable[tuple[float, float]]:
         points = series.points
         begun = points[:1] if self._from_zero(series, name) else ()
-        if steady(points):  # nearly all are: only what is asked for is looked at
-            first = max(bisect_right(points, self._rounds.start, key=_time) - 1, 0)
+        if never_falls(points):  # nearly all are: only what is asked for is looked at
+            first = max(bisect_right(points, self._rounds.start, key=_point_time) - 1, 0)
             known = points[first:]
             return (*begun, *[(now[0], now[1] - old[1]) for old, now in pairwise(known)])
         counter = Counter(*points[0])
         steps = [(time, counter.step(time, value)) for time, value in points[1:]]
         if counter.jumpy:
-            self.jumpy = NoData(_JUMPY.format(name=name), partial=True)
+            self.jumpy = NoData(_JUMPY_COUNTER.format(name=name), partial=True)
         return (*begun, *steps)
 
     def _from_zero(self, series: Series, name: str) -> bool:
@@ -198,26 +198,26 @@ class _Counts:
         started = (self._counters.started or {}).get(name)
         if started is not None and started > self._rounds.start:
             return True
-        first = self._first.get(_target(series.labels), time)
+        first = self._first.get(_target_key(series.labels), time)
         return first < time and value <= _FEW + _BURST * self._usual
 
     def ticks(self) -> tuple[Tick, ...]:
         """The rounds, ascending."""
         times, by_good = self._rounds.times(), self._counters.good is not None
         return tuple(
-            Tick(begin, end, tuple(_increments(found, self._side, by_good=by_good)))
+            Tick(begin, end, tuple(_build_increments(found, self._side, by_good=by_good)))
             for begin, end, found in zip(times, times[1:], self._found, strict=False)
         )
 
 
-_JUMPY = (
+_JUMPY_COUNTER = (
     "the counter of {name} falls again and again, and not to about zero: several processes "
     "answer at one address, or a Prometheus that goes backwards; give each process its own "
     "address (or one shared registry), and each Prometheus its own"
 )
 
 
-def _increments(
+def _build_increments(
     found: Mapping[str, list[float]], side: Mapping[str, Side | None], *, by_good: bool
 ) -> Iterator[Increment]:
     for name, (total, bad, good) in found.items():
@@ -227,30 +227,30 @@ def _increments(
             yield Increment(name, mine, total, wrong)
 
 
-def _target(labels: Mapping[str, str]) -> Hashable:
+def _target_key(labels: Mapping[str, str]) -> Hashable:
     return labels.get("pod"), labels.get("instance")
 
 
-def _first_scrapes(series: Iterable[Series]) -> dict[Hashable, float]:
+def _find_first_scrapes(series: Iterable[Series]) -> dict[Hashable, float]:
     """When each target was first scraped in the range."""
     first: dict[Hashable, float] = {}
     for one in series:
         if one.points:
-            target = _target(one.labels)
+            target = _target_key(one.labels)
             first[target] = min(one.points[0][0], first.get(target, one.points[0][0]))
     return first
 
 
-def _usual(series: Iterable[Series]) -> float:
+def _find_usual_increase(series: Iterable[Series]) -> float:
     """What the busiest target counts between two scrapes; its falls count as nothing."""
     counted: dict[Hashable, float] = {}
     for one in series:
         if len(one.points) > 1:
-            target, increase = _target(one.labels), one.points[-1][1] - one.points[0][1]
+            target, increase = _target_key(one.labels), one.points[-1][1] - one.points[0][1]
             per_scrape = max(increase, 0.0) / (len(one.points) - 1)
             counted[target] = counted.get(target, 0.0) + per_scrape
     return max(counted.values(), default=0.0)
 
 
-def _time(point: tuple[float, float]) -> float:
+def _point_time(point: tuple[float, float]) -> float:
     return point[0]

@@ -8,14 +8,14 @@ and of the store, not of one moment, and are tested as such.
 from collections.abc import Callable
 
 from canary.api import Intent, OnInconclusive, Skip, Verdict
-from canary.core.analysis.result import AnalysisResult, Replacement
+from canary.core.analysis.result import AnalysisResult, ReplacementVerdict
 from canary.core.plan import (
     Action,
     DeleteCanary,
     EnsureCanary,
     Plan,
     RestoreRoute,
-    RollTarget,
+    ResumeTarget,
     SetWeight,
 )
 from canary.core.snapshot import Snapshot, carried_weight
@@ -27,10 +27,10 @@ MomentCheck = Callable[[Snapshot], str | None]
 
 def within_the_step(snap: Snapshot) -> str | None:
     """1. An unvetted template receives at most the weight of the present step."""
-    status, route = snap.wish.status, snap.route
+    status, route = snap.resource.status, snap.route
     if status.intent is not Intent.ADVANCE or route is None:
         return None
-    allowed = snap.wish.spec.steps[min(status.step, len(snap.wish.spec.steps) - 1)].weight
+    allowed = snap.resource.spec.steps[min(status.step, len(snap.resource.spec.steps) - 1)].weight
     if route.weight > allowed:
         return f"the canary has {route.weight} % in step {status.step}, which allows {allowed} %"
     return None
@@ -44,7 +44,7 @@ def rises_when_allowed(snap: Snapshot, judged: AnalysisResult, action: Action) -
     route, canary, target = snap.route, snap.canary, snap.target
     if not isinstance(action, SetWeight) or route is None or action.weight <= route.weight:
         return None
-    status, release = snap.wish.status, snap.wish.status.release
+    status, release = snap.resource.status, snap.resource.status.release
     promoting = status.intent is Intent.PROMOTE
     rolling = promoting and release is not None and release.unhold_at is not None
     again = release is not None and status.step <= release.reached_step
@@ -56,17 +56,17 @@ def rises_when_allowed(snap: Snapshot, judged: AnalysisResult, action: Action) -
         "the status does not mean it": action.weight <= status.weight,
         "the verdict is not Pass": status.step == 0
         or judged.step is Verdict.PASS
-        or judged.replacement is Replacement.BETTER
+        or judged.replacement is ReplacementVerdict.BETTER
         or again
         or promoting,
-        "the ready pods do not carry it": snap.wish.spec.traffic.replicas is not None
-        or _carry(snap, action.weight),
+        "the ready pods do not carry it": snap.resource.spec.traffic.replicas is not None
+        or _pods_carry_weight(snap, action.weight),
     }
     broken = [what for what, fine in facts.items() if not fine]
     return f"weight rises to {action.weight} although {', '.join(broken)}" if broken else None
 
 
-def _carry(snap: Snapshot, weight: int) -> bool:
+def _pods_carry_weight(snap: Snapshot, weight: int) -> bool:
     """Whether the ready canary pods carry the weight of stable's present pods."""
     canary, target = snap.canary, snap.target
     if canary is None or target is None:
@@ -76,12 +76,12 @@ def _carry(snap: Snapshot, weight: int) -> bool:
 
 def promotes_on_pass(snap: Snapshot, judged: AnalysisResult, plan: Plan) -> str | None:
     """3. No promotion without Pass on every metric, unless a person or the spec said so."""
-    turned = plan.status.intent is Intent.PROMOTE and snap.wish.status.intent is Intent.ADVANCE
+    turned = plan.status.intent is Intent.PROMOTE and snap.resource.status.intent is Intent.ADVANCE
     release = plan.status.release
     override = release.override if release is not None else None
     skips = override is not None and override.skip is Skip.ANALYSIS
-    asked = skips or snap.wish.spec.on_inconclusive is OnInconclusive.PROMOTE
-    better = judged.replacement is Replacement.BETTER
+    asked = skips or snap.resource.spec.on_inconclusive is OnInconclusive.PROMOTE
+    better = judged.replacement is ReplacementVerdict.BETTER
     if turned and judged.final is not Verdict.PASS and not (asked or better):
         return f"promotes on {judged.final}"
     return None
@@ -89,8 +89,8 @@ def promotes_on_pass(snap: Snapshot, judged: AnalysisResult, plan: Plan) -> str 
 
 def rolls_back_on_fail(snap: Snapshot, judged: AnalysisResult, plan: Plan) -> str | None:
     """3. No rollback without a Fail, broken pods, or what a person did."""
-    turned = plan.status.intent is Intent.ROLL_BACK is not snap.wish.status.intent
-    asked = snap.wish.spec.on_inconclusive is OnInconclusive.ROLL_BACK
+    turned = plan.status.intent is Intent.ROLL_BACK is not snap.resource.status.intent
+    asked = snap.resource.spec.on_inconclusive is OnInconclusive.ROLL_BACK
     unexplained = not judged.failed and not plan.status.reason.info.without_analysis
     if turned and unexplained and not asked:
         return f"rolls back for {plan.status.reason} while the verdict is {judged.step}"
@@ -99,7 +99,7 @@ def rolls_back_on_fail(snap: Snapshot, judged: AnalysisResult, plan: Plan) -> st
 
 def weight_zero_first(snap: Snapshot, _judged: AnalysisResult, plan: Plan) -> str | None:
     """4. A rollback writes weight 0 before anything else."""
-    turned = plan.status.intent is Intent.ROLL_BACK is not snap.wish.status.intent
+    turned = plan.status.intent is Intent.ROLL_BACK is not snap.resource.status.intent
     carries = snap.route is not None and snap.route.weight > 0
     if turned and carries and plan.actions[:1] != (SetWeight(0),):
         return f"rolls back, but first does {plan.actions[:1]}"
@@ -108,11 +108,11 @@ def weight_zero_first(snap: Snapshot, _judged: AnalysisResult, plan: Plan) -> st
 
 def weight_follows_readiness(snap: Snapshot, _judged: AnalysisResult, plan: Plan) -> str | None:
     """11. No weight stays above what the ready canary pods carry while stable's are ready."""
-    status, target, route = snap.wish.status, snap.target, snap.route
+    status, target, route = snap.resource.status, snap.target, snap.route
     release, canary = status.release, snap.canary
     if status.intent not in {Intent.ADVANCE, Intent.PROMOTE} or target is None or route is None:
         return None
-    if release is None or release.rolled or snap.wish.spec.traffic.replicas is not None:
+    if release is None or release.rolled or snap.resource.spec.traffic.replicas is not None:
         return None
     ready = canary.ready if canary is not None else 0
     carried = carried_weight(ready, release.replicas)
@@ -127,7 +127,7 @@ def weight_follows_readiness(snap: Snapshot, _judged: AnalysisResult, plan: Plan
 
 def new_template_from_zero(snap: Snapshot, _judged: AnalysisResult, plan: Plan) -> str | None:
     """6. A new template goes through weight 0."""
-    before, after = snap.wish.status, plan.status
+    before, after = snap.resource.status, plan.status
     fresh = after.canary_hash is not None and after.canary_hash != before.canary_hash
     fresh = fresh and after.intent is not Intent.ROLL_BACK  # a canary that was left over
     if fresh and (after.weight != 0 or (snap.route is not None and snap.route.weight != 0)):
@@ -137,8 +137,8 @@ def new_template_from_zero(snap: Snapshot, _judged: AnalysisResult, plan: Plan) 
 
 def stable_keeps_capacity(snap: Snapshot) -> str | None:
     """7. Stable keeps its full replica count until promotion is complete."""
-    release, target = snap.wish.status.release, snap.target
-    if release is None or target is None or snap.wish.status.intent is Intent.BAKE:
+    release, target = snap.resource.status.release, snap.target
+    if release is None or target is None or snap.resource.status.intent is Intent.BAKE:
         return None
     taken_away = target.floor is not None and target.floor < release.replicas  # by somebody else
     if target.replicas < release.replicas and not taken_away:
@@ -148,14 +148,14 @@ def stable_keeps_capacity(snap: Snapshot) -> str | None:
 
 def rolls_when_promoting(snap: Snapshot, _judged: AnalysisResult, action: Action) -> str | None:
     """3. The target is un-held for a new template only while promoting."""
-    if isinstance(action, RollTarget) and snap.wish.status.intent is not Intent.PROMOTE:
-        return f"rolls the target while the intent is {snap.wish.status.intent}"
+    if isinstance(action, ResumeTarget) and snap.resource.status.intent is not Intent.PROMOTE:
+        return f"rolls the target while the intent is {snap.resource.status.intent}"
     return None
 
 
 def nothing_left_at_rest(snap: Snapshot) -> str | None:
     """9. At rest nothing of ours remains in the route, and no canary."""
-    if snap.wish.status.intent is not Intent.REST or snap.wish.status.stable_hash is None:
+    if snap.resource.status.intent is not Intent.REST or snap.resource.status.stable_hash is None:
         return None
     if snap.route is not None and not snap.route.at_rest:
         return "at rest, but the route is not what the user wrote"
@@ -173,14 +173,14 @@ def no_endpoint_goes_early(snap: Snapshot, _judged: AnalysisResult, action: Acti
     return None
 
 
-def isolated(snap: Snapshot, _judged: AnalysisResult, action: Action) -> str | None:
+def no_growth_while_selected(snap: Snapshot, _judged: AnalysisResult, action: Action) -> str | None:
     """12. No canary grows and no weight rises while another Service selects it.
 
     Until the target rolls, unless a person skipped the analysis.
     """
     canary, route = snap.canary, snap.route
     services = canary.selected_by if canary is not None else ()
-    status, release = snap.wish.status, snap.wish.status.release
+    status, release = snap.resource.status, snap.resource.status.release
     skips = release is not None and release.override is not None
     held = release is not None and release.unhold_at is None and not skips
     unvetted = status.intent is Intent.ADVANCE or (status.intent is Intent.PROMOTE and held)
@@ -202,7 +202,7 @@ ACTION_CHECKS: tuple[ActionCheck, ...] = (
     rises_when_allowed,
     rolls_when_promoting,
     no_endpoint_goes_early,
-    isolated,
+    no_growth_while_selected,
 )
 MOMENT_CHECKS: tuple[MomentCheck, ...] = (
     within_the_step,

@@ -4,7 +4,7 @@ from canary.api import Intent, ReasonKind, Release, Skip, Spec, Status
 from canary.text.format import duration
 
 
-def outlook(spec: Spec, status: Status, now: float) -> str:
+def describe_next_step(spec: Spec, status: Status, now: float) -> str:
     """What the controller does next and what it waits for; `now` in seconds since the epoch."""
     reason = status.reason.info
     match status.intent:
@@ -18,10 +18,10 @@ def outlook(spec: Spec, status: Status, now: float) -> str:
             left = spec.bake - (now - (status.bake_started_at or now))
             return f"watches for {duration(max(left, 0))} more"
         case Intent.PROMOTE | Intent.ADVANCE:
-            return _under_way(spec, status, now)
+            return _describe_progress(spec, status, now)
 
 
-def _under_way(spec: Spec, status: Status, now: float) -> str:
+def _describe_progress(spec: Spec, status: Status, now: float) -> str:
     release = status.release
     if release is None:
         return "waits for a new template"
@@ -32,10 +32,10 @@ def _under_way(spec: Spec, status: Status, now: float) -> str:
         return reason.next_step or "promotes"
     if reason.kind is not ReasonKind.PROGRESS:
         return "continues once that is corrected"
-    return _next_step(spec, status, release, now)
+    return _describe_step(spec, status, release, now)
 
 
-def _next_step(spec: Spec, status: Status, release: Release, now: float) -> str:
+def _describe_step(spec: Spec, status: Status, release: Release, now: float) -> str:
     """What follows the present step, and when at the earliest; or what comes before that."""
     step = spec.steps[min(status.step, len(spec.steps) - 1)]
     last = status.step + 1 >= len(spec.steps) or _skips_steps(release)

@@ -8,14 +8,14 @@ from canary.errors import TransientError
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class PauseTarget:
     """Keep the target from rolling a template that nobody vetted; `stable` is what runs now."""
 
     stable: str
 
 
 @dataclass(frozen=True, slots=True)
-class PutBack:
+class RestoreTemplate:
     """Put the vetted template back while the target is held, or hold it in the same write.
 
     `roll` un-holds it in that write: the target then rolls back by its own strategy.
@@ -26,7 +26,7 @@ class PutBack:
 
 
 @dataclass(frozen=True, slots=True)
-class RollTarget:
+class ResumeTarget:
     """Un-hold the target so that it rolls to `template` by its own strategy."""
 
     template: str
@@ -42,7 +42,7 @@ class RestartTarget:
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
+class UnmanageTarget:
     """Un-hold the target and forget that it was ours."""
 
 
@@ -60,14 +60,14 @@ class DeleteCanary:
 
 
 @dataclass(frozen=True, slots=True)
-class KeepCapacity:
+class PinMinReplicas:
     """While a release runs, no autoscaler takes stable below this many replicas."""
 
     replicas: int
 
 
 @dataclass(frozen=True, slots=True)
-class FreeCapacity:
+class UnpinMinReplicas:
     """The autoscaler is what the user wrote."""
 
 
@@ -86,15 +86,15 @@ class NoteRejection:
 
 
 WorkloadAction = (
-    Hold
-    | PutBack
-    | RollTarget
+    PauseTarget
+    | RestoreTemplate
+    | ResumeTarget
     | RestartTarget
-    | Release
+    | UnmanageTarget
     | EnsureCanary
     | DeleteCanary
-    | KeepCapacity
-    | FreeCapacity
+    | PinMinReplicas
+    | UnpinMinReplicas
     | RunChecks
     | NoteRejection
 )
@@ -116,11 +116,11 @@ TrafficAction = SetWeight | RestoreRoute
 
 
 @dataclass(frozen=True, slots=True)
-class LetGo:
+class RemoveFinalizer:
     """The finalizer is removed: a deletion may go on, and at rest waits for nobody."""
 
 
-Action = WorkloadAction | TrafficAction | LetGo
+Action = WorkloadAction | TrafficAction | RemoveFinalizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +136,12 @@ class Plan:
     for instead of `requeue_after`, but no longer than this (seconds)."""
 
 
-REFUSED = "Refused, and tried again: "
+REFUSED_PREFIX = "Refused, and tried again: "
 """So begins the message of a status whose plan could not be carried out."""
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class ActResult:
     """What of a plan was carried out; `refused` says why the rest was not."""
 
     actions: tuple[Action, ...] = ()

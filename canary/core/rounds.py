@@ -42,41 +42,43 @@ class Rounds:
         return Rounds(self.start, tuple(one for one in self.ends if one <= end))
 
 
-Times = Mapping[Hashable, Sequence[float]]
+ScrapeTimes = Mapping[Hashable, Sequence[float]]
 """When each target was scraped, ascending."""
 
 
-def scraped(series: Iterable[Series]) -> dict[Hashable, list[float]]:
+def collect_scrape_times(series: Iterable[Series]) -> dict[Hashable, list[float]]:
     """When each target was: all series of one scrape have its time."""
     longest: dict[Hashable, Series] = {}
     for one in series:
-        target = target_of(one.labels)
+        target = target_key(one.labels)
         if target not in longest or len(one.points) > len(longest[target].points):
             longest[target] = one
     return {target: [time for time, _ in one.points] for target, one in longest.items()}
 
 
-def target_of(labels: Mapping[str, str]) -> Hashable:
+def target_key(labels: Mapping[str, str]) -> Hashable:
     """What was scraped: a port of a pod, for a job."""
     return labels.get("pod"), labels.get("instance"), labels.get("job")
 
 
-def interval_of(times: Times) -> float | None:
+def find_scrape_interval(times: ScrapeTimes) -> float | None:
     """The usual time between two scrapes of a target, in seconds; None where it is unknown."""
     gaps = [b - a for one in times.values() for a, b in pairwise(one[-_GAPS:])]
     return median(gaps) if gaps else None
 
 
-def rounds(times: Times, start: float, end: float, shortest: float) -> Rounds:
+def find_rounds(times: ScrapeTimes, start: float, end: float, shortest: float) -> Rounds:
     """The rounds of these targets after `start` up to `end`, none shorter than `shortest`.
 
     A round that waits for a target in vain is over when another target is scraped again.
     """
-    moments = sorted((t, who) for who, one in _numbered(times) for t in one if start < t <= end)
-    usual = interval_of(times) or shortest
+    moments = sorted(
+        (t, who) for who, one in _number_targets(times) for t in one if start < t <= end
+    )
+    usual = find_scrape_interval(times) or shortest
     waited = {
         who
-        for who, one in _numbered(times)
+        for who, one in _number_targets(times)
         if any(start - _ALIVE * usual < t <= start for t in one)
     }
     seen: set[int] = set()
@@ -95,6 +97,6 @@ def rounds(times: Times, start: float, end: float, shortest: float) -> Rounds:
     return Rounds(start, tuple(ends))
 
 
-def _numbered(times: Times) -> Iterable[tuple[int, Sequence[float]]]:
+def _number_targets(times: ScrapeTimes) -> Iterable[tuple[int, Sequence[float]]]:
     """Targets by number: labels that are missing cannot be ordered."""
     return enumerate(times.values())

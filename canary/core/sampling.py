@@ -5,12 +5,20 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from canary.core.buckets import LE, SlowAbove, nearest_bound, one_spelling, silence, within
-from canary.core.increments import Counters, Labels, Side, SideOf, increments
-from canary.core.pools.samples import telling_apart
-from canary.core.rounds import Rounds, Times, rounds, scraped
+from canary.core.buckets import (
+    LE,
+    SlowThreshold,
+    explain_missing_buckets,
+    find_nearest_bound,
+    normalize_bounds,
+    select_bound,
+)
+from canary.core.duplicate_scrapes import SCRAPE_LABELS
+from canary.core.increments import Counters, Labels, Side, SideOf, count_increments
+from canary.core.pools.samples import find_distinguishing_labels
+from canary.core.rounds import Rounds, ScrapeTimes, collect_scrape_times, find_rounds
 from canary.core.series import (
-    Found,
+    FoundSeries,
     Matcher,
     MatchOp,
     MetricAnswer,
@@ -20,10 +28,9 @@ from canary.core.series import (
     Unavailable,
 )
 from canary.core.snapshot import PoolSamples, RatioSamples, Samples
-from canary.core.targets import SCRAPE_LABELS
 from canary.text.regex import full_match
 
-MOST_POOLS = 1000
+MAX_POOLS = 1000
 """Of one release: `python -m bench.wide` prints what they cost."""
 _CODE = re.compile(r"[0-9]{1,3}|[0-9][xX]{2}")
 _STATUS = re.compile(r"[1-5](?:[0-9]{2}|[xX]{2})")
@@ -49,7 +56,7 @@ class RatioAnswers:
     bad_is: Selector | None = None
     known: MetricAnswer | None = None
     """What there is of the metric of `bad_is` anywhere, by its labels."""
-    slow: SlowAbove | None = None
+    slow: SlowThreshold | None = None
     """`good` are a histogram's buckets: what is slower than the nearest bound is bad."""
 
 
@@ -75,20 +82,20 @@ class PoolAnswers:
 
 
 RawAnswers = RatioAnswers | PoolAnswers
-Sampled = RatioSamples | PoolSamples | MetricAnswer
+MetricSamples = RatioSamples | PoolSamples | MetricAnswer
 
 
-def sampled(answers: RawAnswers | MetricAnswer, rounds: Rounds) -> Sampled:
+def sample_metric(answers: RawAnswers | MetricAnswer, rounds: Rounds) -> MetricSamples:
     """What is judged of one metric; of a user's own query what is not later than the rounds."""
     match answers:
         case RatioAnswers():
-            return ratio_samples(answers, rounds)
+            return sample_ratio(answers, rounds)
         case PoolAnswers():
-            return pool_samples_of(answers, rounds)
-        case Found(series) if len(series) > 1:
+            return sample_pool(answers, rounds)
+        case FoundSeries(series) if len(series) > 1:
             return NoData(f"{_ONE_VALUE}, found {len(series):,} or more", partial=True)
-        case Found(series):
-            return Found(tuple(_until(one, rounds.end) for one in series))
+        case FoundSeries(series):
+            return FoundSeries(tuple(_cut_series(one, rounds.end) for one in series))
         case _:
             return answers
 
@@ -96,11 +103,13 @@ def sampled(answers: RawAnswers | MetricAnswer, rounds: Rounds) -> Sampled:
 _ONE_VALUE = "one value is expected of the query: put sum(…) or max(…) around the expression"
 
 
-def _until(series: Series, end: float) -> Series:
-    return replace(series, points=series.points[: bisect_right(series.points, end, key=_time)])
+def _cut_series(series: Series, end: float) -> Series:
+    return replace(
+        series, points=series.points[: bisect_right(series.points, end, key=_point_time)]
+    )
 
 
-def samples_of(
+def build_samples(
     answers: Mapping[str, RawAnswers | MetricAnswer], since: float, end: float, shortest: float
 ) -> Samples:
     """What was scraped after `since` (seconds), in rounds of at least `shortest` seconds.
@@ -109,14 +118,16 @@ def samples_of(
     """
     counted = [one for one in answers.values() if isinstance(one, RatioAnswers | PoolAnswers)]
     if counted:
-        found = rounds_of(counted, since, end, shortest)
+        found = find_metric_rounds(counted, since, end, shortest)
     else:
         count = int((end - since) // shortest)
         found = Rounds(since, tuple(since + i * shortest for i in range(1, count + 1)))
-    return Samples(found, since, {name: sampled(one, found) for name, one in answers.items()})
+    return Samples(found, since, {name: sample_metric(one, found) for name, one in answers.items()})
 
 
-def rounds_of(answers: Iterable[RawAnswers], start: float, end: float, shortest: float) -> Rounds:
+def find_metric_rounds(
+    answers: Iterable[RawAnswers], start: float, end: float, shortest: float
+) -> Rounds:
     """The rounds in which these were scraped: by the canary's targets, once it has some.
 
     Where requests of the canary are counted, those scrapes alone end a round: a router's answer
@@ -127,24 +138,26 @@ def rounds_of(answers: Iterable[RawAnswers], start: float, end: float, shortest:
     leading: dict[Side, dict[Hashable, list[float]]] = {side: {} for side in Side}
     for one in counting or every:
         answer = one.total if isinstance(one, RatioAnswers) else one.in_use
-        series = answer.series if isinstance(answer, Found) else ()
-        every_time = scraped(series)
+        series = answer.series if isinstance(answer, FoundSeries) else ()
+        every_time = collect_scrape_times(series)
         for side in Side:
             mine = [s for s in series if one.side_of(s.labels.get(one.label, "")) is side]
-            for target, own in scraped(mine).items():
+            for target, own in collect_scrape_times(mine).items():
                 # A router forgets the canary once it has no traffic, and is scraped all the same.
                 times = sorted({*own, *(t for t in every_time[target] if t >= own[0])})
                 known = leading[side].setdefault(target, times)
                 leading[side][target] = max(known, times, key=len)
-    return rounds(_led(leading[Side.CANARY], leading[Side.STABLE]), start, end, shortest)
+    return find_rounds(
+        _join_scrape_times(leading[Side.CANARY], leading[Side.STABLE]), start, end, shortest
+    )
 
 
 def _counts_canary(answers: RatioAnswers) -> bool:
-    series = answers.total.series if isinstance(answers.total, Found) else ()
+    series = answers.total.series if isinstance(answers.total, FoundSeries) else ()
     return any(answers.side_of(one.labels.get(answers.label, "")) is Side.CANARY for one in series)
 
 
-def _led(canary: Times, stable: Times) -> Times:
+def _join_scrape_times(canary: ScrapeTimes, stable: ScrapeTimes) -> ScrapeTimes:
     """The canary's scrapes, and stable's while there was no canary."""
     begin = min((times[0] for times in canary.values()), default=float("inf"))
     before = {target: [t for t in times if t < begin] for target, times in stable.items()}
@@ -152,68 +165,70 @@ def _led(canary: Times, stable: Times) -> Times:
     return both | {("canary", key): one for key, one in canary.items()}
 
 
-def ratio_samples(answers: RatioAnswers, rounds: Rounds) -> RatioSamples:
+def sample_ratio(answers: RatioAnswers, rounds: Rounds) -> RatioSamples:
     """Requests per round and pod, or why there is nothing to count."""
-    if not isinstance(answers.total, Found):
+    if not isinstance(answers.total, FoundSeries):
         return RatioSamples(answers.total)
     if answers.slow is not None:
-        return _slow(answers, answers.slow, rounds)
-    if (blind := blindness(answers)) is not None:
+        return _sample_slow_requests(answers, answers.slow, rounds)
+    if (blind := explain_uncountable(answers)) is not None:
         return RatioSamples(blind)
     matchers = answers.matchers
     counters = Counters(
         answers.total.series,
         answers.label,
         answers.side_of,
-        (lambda labels: _all_hold(matchers, labels)) if matchers else None,
-        one_spelling(answers.bad.series) if isinstance(answers.bad, Found) else (),
-        one_spelling(answers.good.series) if isinstance(answers.good, Found) else None,
+        (lambda labels: _all_match(matchers, labels)) if matchers else None,
+        normalize_bounds(answers.bad.series) if isinstance(answers.bad, FoundSeries) else (),
+        normalize_bounds(answers.good.series) if isinstance(answers.good, FoundSeries) else None,
         answers.started,
     )
-    return RatioSamples(increments(counters, rounds))
+    return RatioSamples(count_increments(counters, rounds))
 
 
-def _slow(answers: RatioAnswers, slow: SlowAbove, rounds: Rounds) -> RatioSamples:
+def _sample_slow_requests(
+    answers: RatioAnswers, slow: SlowThreshold, rounds: Rounds
+) -> RatioSamples:
     """Requests within the nearest bound are the good ones; which bound that is, is said."""
-    bound = _bound(answers, slow)
+    bound = _find_bound(answers, slow)
     if isinstance(bound, NoData | Unavailable):
         return RatioSamples(bound)
     good = answers.good
-    if isinstance(good, Found):
-        good = replace(good, series=within(good.series, bound))
-    fast = ratio_samples(replace(answers, slow=None, good=good), rounds)
+    if isinstance(good, FoundSeries):
+        good = replace(good, series=select_bound(good.series, bound))
+    fast = sample_ratio(replace(answers, slow=None, good=good), rounds)
     return RatioSamples(fast.ticks, slow.said(bound))
 
 
-def _bound(answers: RatioAnswers, slow: SlowAbove) -> float | NoData | Unavailable:
-    if not isinstance(answers.good, Found):
-        return silence(answers.good or NoData("no buckets were asked for"))
-    return nearest_bound(answers.good.series, answers.label, answers.side_of, slow)
+def _find_bound(answers: RatioAnswers, slow: SlowThreshold) -> float | NoData | Unavailable:
+    if not isinstance(answers.good, FoundSeries):
+        return explain_missing_buckets(answers.good or NoData("no buckets were asked for"))
+    return find_nearest_bound(answers.good.series, answers.label, answers.side_of, slow)
 
 
-def blindness(answers: RatioAnswers) -> NoData | Unavailable | None:
+def explain_uncountable(answers: RatioAnswers) -> NoData | Unavailable | None:
     """Why no request would ever count as bad, or as good; None where they would.
 
     A series of errors that has merely not appeared yet is what a good version looks like. A
     counter of good requests is there with the first request.
     """
-    total = answers.total.series if isinstance(answers.total, Found) else ()
-    if (odd := _some_say_nothing(answers)) is not None:
+    total = answers.total.series if isinstance(answers.total, FoundSeries) else ()
+    if (odd := _explain_unreadable_counter(answers)) is not None:
         return odd
     if answers.slow is not None:
-        bound = _bound(answers, answers.slow)
+        bound = _find_bound(answers, answers.slow)
         return None if isinstance(bound, float) else bound
     if isinstance(answers.good, NoData | Unavailable):
-        return _no_good(answers.metric, answers.good)
+        return _explain_missing_good(answers.metric, answers.good)
     bad = answers.bad
     if isinstance(bad, NoData) and not bad.partial:
-        return _unknown(answers)
+        return _explain_unknown_counter(answers)
     if isinstance(bad, NoData | Unavailable):
         return bad
-    return _untold_of_a_side(answers, total)
+    return _explain_unmatched_side(answers, total)
 
 
-def _untold_of_a_side(answers: RatioAnswers, total: Sequence[Series]) -> NoData | None:
+def _explain_unmatched_side(answers: RatioAnswers, total: Sequence[Series]) -> NoData | None:
     """A canary that names the label of its status otherwise would look as if it never failed."""
     for side in Side:
         own = [
@@ -221,18 +236,18 @@ def _untold_of_a_side(answers: RatioAnswers, total: Sequence[Series]) -> NoData 
             for one in total
             if answers.side_of(one.labels.get(answers.label, "")) is side
         ]
-        if own and (why := untold(answers.metric, answers.matchers, own)):
+        if own and (why := explain_unmatched(answers.metric, answers.matchers, own)):
             return replace(why, why=f"{side}: {why.why}")
     return None
 
 
-def _some_say_nothing(answers: RatioAnswers) -> NoData | None:
+def _explain_unreadable_counter(answers: RatioAnswers) -> NoData | None:
     """Whose counters are NaN, or lack the buckets that others have: they would be miscounted."""
     counters = {"requests": answers.total, "bad requests": answers.bad, "good ones": answers.good}
     for what, answer in counters.items():
-        if names := odd_ones(answer, answers.label, answers.side_of):
-            return NoData(f"the counter of {what} of {_NAN.format(names)}", partial=True)
-    if names := _without_buckets(answers):
+        if names := list_not_numbers(answer, answers.label, answers.side_of):
+            return NoData(f"the counter of {what} of {_NOT_A_NUMBER.format(names)}", partial=True)
+    if names := _list_without_buckets(answers):
         return NoData(
             f"{answers.metric} counts requests of {names}, but its histogram has no buckets "
             "there: all of them would look bad",
@@ -241,34 +256,36 @@ def _some_say_nothing(answers: RatioAnswers) -> NoData | None:
     return None
 
 
-def _without_buckets(answers: RatioAnswers) -> str:
+def _list_without_buckets(answers: RatioAnswers) -> str:
     """Whose requests are counted without a bucket, where others have some; empty: nobody's.
 
     A bucket is there with the first request; a counter of what went well may really not be.
     """
-    good = answers.good.series if isinstance(answers.good, Found) else ()
+    good = answers.good.series if isinstance(answers.good, FoundSeries) else ()
     if not any(LE in one.labels for one in good):
         return ""
-    total = answers.total.series if isinstance(answers.total, Found) else ()
+    total = answers.total.series if isinstance(answers.total, FoundSeries) else ()
     whose = {one.labels.get(answers.label, "") for one in total}
     whose -= {one.labels.get(answers.label, "") for one in good}
     return ", ".join([name for name in sorted(whose) if answers.side_of(name)][:3])
 
 
-_NAN = "{} is NaN or infinite: look at what exports it"
+_NOT_A_NUMBER = "{} is NaN or infinite: look at what exports it"
 
 
-def odd_ones(answer: MetricAnswer | None, label: str, side_of: Callable[[str], object]) -> str:
+def list_not_numbers(
+    answer: MetricAnswer | None, label: str, side_of: Callable[[str], object]
+) -> str:
     """Whose newest values are no numbers, as a list of names; empty: nobody's.
 
     Without these a count would be smaller, and a pool that may be full would not be there.
     """
-    labels = answer.not_numbers if isinstance(answer, Found) else ()
+    labels = answer.not_numbers if isinstance(answer, FoundSeries) else ()
     names = sorted({one.get(label, "") for one in labels})
     return ", ".join([name for name in names if side_of(name)][:3])
 
 
-def _no_good(metric: str, good: NoData | Unavailable) -> NoData | Unavailable:
+def _explain_missing_good(metric: str, good: NoData | Unavailable) -> NoData | Unavailable:
     if isinstance(good, Unavailable) or good.partial:
         return good
     return NoData(
@@ -277,7 +294,7 @@ def _no_good(metric: str, good: NoData | Unavailable) -> NoData | Unavailable:
     )
 
 
-def _unknown(answers: RatioAnswers) -> NoData | None:
+def _explain_unknown_counter(answers: RatioAnswers) -> NoData | None:
     """Why a counter of bad requests without series is none that has merely not appeared yet."""
     selector = answers.bad_is
     if selector is None:
@@ -288,14 +305,16 @@ def _unknown(answers: RatioAnswers) -> NoData | None:
                 f"the monitoring has no series {selector.metric} of anybody: check its name. If it "
                 "appears with the first error only, count bad requests by a label of the requests"
             )
-        case Found(series):
+        case FoundSeries(series):
             own = [one for one in selector.matchers if one.label not in {"pod", "namespace"}]
-            return untold(selector.metric, own, [one.labels for one in series], shown=False)
+            return explain_unmatched(
+                selector.metric, own, [one.labels for one in series], shown=False
+            )
         case _:
             return None
 
 
-def untold(
+def explain_unmatched(
     metric: str,
     matchers: Sequence[Matcher],
     series: Sequence[Mapping[str, str]],
@@ -311,9 +330,9 @@ def untold(
         if not values and one.op in {MatchOp.EQUAL, MatchOp.REGEX}:
             return NoData(
                 f"no series of {metric} has the label {one.label!r}, by which bad requests are "
-                f"told: none would ever count as bad{_instead(one, series)}"
+                f"told: none would ever count as bad{_suggest_label(one, series)}"
             )
-        if values and expects_codes(one) and not any(map(is_code, values)):
+        if values and expects_codes(one) and not any(map(is_status_code, values)):
             some = ", ".join(repr(value) for value in sorted(values)[:3])
             return NoData(
                 f"the label {one.label!r} of {metric} has no status codes such as 500 or 5xx"
@@ -323,7 +342,7 @@ def untold(
     return None
 
 
-def _instead(matcher: Matcher, series: Sequence[Mapping[str, str]]) -> str:
+def _suggest_label(matcher: Matcher, series: Sequence[Mapping[str, str]]) -> str:
     """Which label has status codes, where these are looked for."""
     names = sorted({name for labels in series for name in labels})
     coded = [name for name in names if all(_STATUS.fullmatch(one.get(name, "")) for one in series)]
@@ -338,12 +357,12 @@ def expects_codes(matcher: Matcher) -> bool:
     return asks and _WANTS_CODES.match(matcher.value) is not None
 
 
-def is_code(value: str) -> bool:
+def is_status_code(value: str) -> bool:
     """Whether it is a status code (500), or a class of them (5xx, 5)."""
     return _CODE.fullmatch(value) is not None
 
 
-def holds(matcher: Matcher, labels: Mapping[str, str]) -> bool:
+def matcher_matches(matcher: Matcher, labels: Mapping[str, str]) -> bool:
     """Whether labels meet a condition; an absent label is the empty one."""
     value = labels.get(matcher.label, "")
     match matcher.op:
@@ -357,31 +376,31 @@ def holds(matcher: Matcher, labels: Mapping[str, str]) -> bool:
             return not full_match(matcher.value, value)
 
 
-def matches(selector: Selector, labels: Mapping[str, str]) -> bool:
+def selector_matches(selector: Selector, labels: Mapping[str, str]) -> bool:
     """Whether a series of the selector's metric is selected."""
-    return _all_hold(selector.matchers, labels)
+    return _all_match(selector.matchers, labels)
 
 
-def _all_hold(matchers: Iterable[Matcher], labels: Mapping[str, str]) -> bool:
-    return all(holds(one, labels) for one in matchers)
+def _all_match(matchers: Iterable[Matcher], labels: Mapping[str, str]) -> bool:
+    return all(matcher_matches(one, labels) for one in matchers)
 
 
-def pool_samples_of(answers: PoolAnswers, rounds: Rounds) -> PoolSamples:
+def sample_pool(answers: PoolAnswers, rounds: Rounds) -> PoolSamples:
     """The pool's gauges and counters at the end of each round; counters never fall any more."""
     by = answers.by
-    if answers.apart and isinstance(answers.in_use, Found):
-        by = telling_apart((one.labels for one in answers.in_use.series), by)
+    if answers.apart and isinstance(answers.in_use, FoundSeries):
+        by = find_distinguishing_labels((one.labels for one in answers.in_use.series), by)
 
     def gauge(answer: MetricAnswer) -> MetricAnswer:
-        return _mapped(answer, lambda series: _gauges(series, by, rounds))
+        return _map_series(answer, lambda series: _sum_gauges(series, by, rounds))
 
     def counter(answer: MetricAnswer | None) -> MetricAnswer | None:
-        return answer and _mapped(answer, lambda found: _counters(found, by, rounds))
+        return answer and _map_series(answer, lambda found: _sum_counters(found, by, rounds))
 
     maximum = answers.maximum
-    in_use = _without(gauge(answers.in_use), answers.idle and gauge(answers.idle))
+    in_use = _subtract_idle(gauge(answers.in_use), answers.idle and gauge(answers.idle))
     return PoolSamples(
-        _too_many(answers.in_use, by) or _canarys_not_numbers(answers) or in_use,
+        _explain_too_many_pools(answers.in_use, by) or _explain_unreadable_gauge(answers) or in_use,
         maximum if isinstance(maximum, float | int) else gauge(maximum),
         answers.waiting and gauge(answers.waiting),
         counter(answers.timeouts),
@@ -392,20 +411,20 @@ def pool_samples_of(answers: PoolAnswers, rounds: Rounds) -> PoolSamples:
     )
 
 
-def _too_many(answer: MetricAnswer, by: Sequence[str]) -> NoData | None:
+def _explain_too_many_pools(answer: MetricAnswer, by: Sequence[str]) -> NoData | None:
     """What a look costs, and the state in the status, grow with the number of pools."""
-    series = answer.series if isinstance(answer, Found) else ()
-    count = len({_group(one, by) for one in series})
-    if count <= MOST_POOLS:
+    series = answer.series if isinstance(answer, FoundSeries) else ()
+    count = len({_group_key(one, by) for one in series})
+    if count <= MAX_POOLS:
         return None
     return NoData(
-        f"{count:,} pools, of which at most {MOST_POOLS:,} are judged: does a label of the "
+        f"{count:,} pools, of which at most {MAX_POOLS:,} are judged: does a label of the "
         "connections in use have a value for each of them?",
         partial=True,
     )
 
 
-def _canarys_not_numbers(answers: PoolAnswers) -> NoData | None:
+def _explain_unreadable_gauge(answers: PoolAnswers) -> NoData | None:
     """A pool of the canary that says nothing may be the one that leaks; stable's may not."""
 
     def canarys(name: str) -> bool:
@@ -414,25 +433,25 @@ def _canarys_not_numbers(answers: PoolAnswers) -> NoData | None:
     maximum = None if isinstance(answers.maximum, float | int) else answers.maximum
     gauges = {"pool": answers.in_use, "pool's idle": answers.idle, "pool's maximum": maximum}
     for what, answer in gauges.items():
-        if names := odd_ones(answer, answers.label, canarys):
-            return NoData(f"the {what} gauge of {_NAN.format(names)}", partial=True)
+        if names := list_not_numbers(answer, answers.label, canarys):
+            return NoData(f"the {what} gauge of {_NOT_A_NUMBER.format(names)}", partial=True)
     return None
 
 
-def _mapped(
+def _map_series(
     answer: MetricAnswer, change: Callable[[Sequence[Series]], list[Series]]
 ) -> MetricAnswer:
-    if not isinstance(answer, Found):
+    if not isinstance(answer, FoundSeries):
         return answer
     found = change(answer.series)
-    return Found(tuple(found)) if found else NoData("nothing was scraped in this range")
+    return FoundSeries(tuple(found)) if found else NoData("nothing was scraped in this range")
 
 
-def _gauges(series: Sequence[Series], by: Sequence[str], rounds: Rounds) -> list[Series]:
+def _sum_gauges(series: Sequence[Series], by: Sequence[str], rounds: Rounds) -> list[Series]:
     """Sums per group of what was scraped last in each round, of two scrapes of one gauge once."""
     groups: dict[Labels, dict[float, dict[Hashable, tuple[float, float]]]] = {}
     for one in series:
-        group, who = _group(one, by), _identity(one)
+        group, who = _group_key(one, by), _series_identity(one)
         times = groups.setdefault(group, {})
         for end, time, value in _last_in_rounds(one, rounds):
             values = times.setdefault(end, {})
@@ -447,16 +466,16 @@ def _gauges(series: Sequence[Series], by: Sequence[str], rounds: Rounds) -> list
     ]
 
 
-def _counters(series: Sequence[Series], by: Sequence[str], rounds: Rounds) -> list[Series]:
+def _sum_counters(series: Sequence[Series], by: Sequence[str], rounds: Rounds) -> list[Series]:
     """What each group has counted since the range began, at the end of each round."""
     label = by[0]
     whole = Rounds(float("-inf"), (rounds.start, *rounds.ends))
     groups: dict[Labels, list[Series]] = {}
     for one in series:
-        groups.setdefault(_group(one, by), []).append(one)
+        groups.setdefault(_group_key(one, by), []).append(one)
     found = []
     for group, members in groups.items():
-        ticks = increments(Counters(members, label, lambda _: Side.STABLE), whole)
+        ticks = count_increments(Counters(members, label, lambda _: Side.STABLE), whole)
         seen = {end for one in members for end, _, _ in _last_in_rounds(one, rounds)}
         counted, points = 0.0, []
         for tick in () if isinstance(ticks, NoData) else ticks:
@@ -471,7 +490,7 @@ def _counters(series: Sequence[Series], by: Sequence[str], rounds: Rounds) -> li
 def _last_in_rounds(series: Series, rounds: Rounds) -> Iterator[tuple[float, float, float]]:
     """(end of the round, time, value) of the last scrape in each round, and before the first."""
     points, last = series.points, None
-    first = bisect_right(points, rounds.start, key=_time) - 1
+    first = bisect_right(points, rounds.start, key=_point_time) - 1
     if first >= 0:
         yield rounds.start, *points[first]
     for time, value in points[first + 1 :]:
@@ -485,11 +504,11 @@ def _last_in_rounds(series: Series, rounds: Rounds) -> Iterator[tuple[float, flo
         yield last
 
 
-def _without(answer: MetricAnswer, idle: MetricAnswer | None) -> MetricAnswer:
+def _subtract_idle(answer: MetricAnswer, idle: MetricAnswer | None) -> MetricAnswer:
     """`answer − idle`, only where both have a value."""
-    if idle is None or not isinstance(answer, Found):
+    if idle is None or not isinstance(answer, FoundSeries):
         return answer
-    if not isinstance(idle, Found):
+    if not isinstance(idle, FoundSeries):
         return idle
     known = {frozenset(one.labels.items()): dict(one.points) for one in idle.series}
     found = []
@@ -498,19 +517,19 @@ def _without(answer: MetricAnswer, idle: MetricAnswer | None) -> MetricAnswer:
         points = tuple((t, value - less[t]) for t, value in one.points if t in less)
         if points:
             found.append(Series(one.labels, points))
-    return Found(tuple(found)) if found else NoData("no pool has both of its two gauges")
+    return FoundSeries(tuple(found)) if found else NoData("no pool has both of its two gauges")
 
 
-def _group(series: Series, by: Sequence[str]) -> Labels:
+def _group_key(series: Series, by: Sequence[str]) -> Labels:
     return tuple(sorted((name, value) for name in by if (value := series.labels.get(name))))
 
 
-def _identity(series: Series) -> Hashable:
+def _series_identity(series: Series) -> Hashable:
     """What is left without the labels of the scrape, but for the address."""
     labels = series.labels.items()
     kept = frozenset(item for item in labels if item[0] not in SCRAPE_LABELS)
     return series.labels.get("instance"), kept
 
 
-def _time(point: tuple[float, float]) -> float:
+def _point_time(point: tuple[float, float]) -> float:
     return point[0]

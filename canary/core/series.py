@@ -126,7 +126,7 @@ class Unavailable:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundSeries:
     """At least one series."""
 
     series: tuple[Series, ...] = field(default=())
@@ -135,8 +135,8 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
+class PendingAnswer:
     """The monitoring system has not answered yet: read again once it has."""
 
 
-MetricAnswer = Found | NoData | Unavailable
+MetricAnswer = FoundSeries | NoData | Unavailable

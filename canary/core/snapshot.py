@@ -10,7 +10,7 @@ from canary.core.rounds import Rounds
 from canary.core.series import MetricAnswer, NoData, Unavailable
 
 
-class Trouble(StrEnum):
+class PodFailure(StrEnum):
     """Why a pod does not serve, where the reason is known."""
 
     CRASH_LOOP = "CrashLoop"
@@ -28,7 +28,7 @@ class Pod:
     ready_since: float | None = None
     """Seconds since the epoch; None while it was never ready."""
     restarts: int = 0
-    trouble: Trouble | None = None
+    trouble: PodFailure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Rejection:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class TargetDeployment:
     """The user's Deployment."""
 
     replicas: int
@@ -154,7 +154,7 @@ class Verb(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ReleaseRequest:
     """What a person asks for; `id` tells it from the same request made before."""
 
     verb: Verb
@@ -170,7 +170,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ReleaseResource:
     """The release as its store has it."""
 
     name: str
@@ -181,7 +181,7 @@ class Wish:
     version: str
     """For compare-and-swap of the status (resourceVersion)."""
     deleting_since: float | None = None
-    request: Request | None = None
+    request: ReleaseRequest | None = None
     finalizer: bool = False
     """Our finalizer is on it: its deletion waits until everything is put back."""
 
@@ -226,8 +226,8 @@ class Snapshot:
     """The world at one moment; absent things are None."""
 
     now: float
-    wish: Wish
-    target: Target | None
+    resource: ReleaseResource
+    target: TargetDeployment | None
     canary: Canary | None
     route: Route | None
     checks: tuple[CheckStatus, ...] = ()

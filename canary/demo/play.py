@@ -107,9 +107,9 @@ class Act:
     def _know_the_queries(self) -> None:
         """Stable's history is there when the release begins."""
         reconcile(self.world, self.key)
-        wish = self.releases.read(self.key)
-        workload, route = self.world.workloads.look(wish), self.world.traffic.look(wish)
-        queries = queries_of(wish, workload, route)
+        resource = self.releases.read(self.key)
+        workload, route = self.world.workloads.look(resource), self.world.traffic.look(resource)
+        queries = queries_of(resource, workload, route)
         now = float(int(self.stage.clock.now()))
         self.source.read(queries, now, now, 1.0)
 
@@ -124,8 +124,8 @@ class Act:
                 self._time_weight_zero(now)
             if now - self._shown >= 1.0:
                 self._shown = now
-                wish = self.releases.read(self.key) if guarded else None
-                self.show(self.recorder.look(now, wish), self.recorder.hear(self.notices.told))
+                resource = self.releases.read(self.key) if guarded else None
+                self.show(self.recorder.look(now, resource), self.recorder.hear(self.notices.told))
             if over(now):
                 return
 

@@ -4,17 +4,17 @@ from dataclasses import dataclass, field, replace
 
 from canary.api import Metric, PoolSource, RatioSource, Status
 from canary.core.increments import Side, Tick
-from canary.core.next_step import outlook
+from canary.core.next_step import describe_next_step
 from canary.core.rounds import Rounds
 from canary.core.sampling import (
     PoolAnswers,
     RatioAnswers,
-    pool_samples_of,
-    ratio_samples,
-    rounds_of,
+    find_metric_rounds,
+    sample_pool,
+    sample_ratio,
 )
-from canary.core.series import Found
-from canary.core.snapshot import PoolSamples, Wish
+from canary.core.series import FoundSeries
+from canary.core.snapshot import PoolSamples, ReleaseResource
 from canary.demo.cluster.traefik import CANARY, STABLE
 from canary.demo.cluster.world import NAMESPACE, LocalCluster
 from canary.interfaces import MetricSource, Notice
@@ -39,23 +39,25 @@ class Recorder:
     totals: dict[Side, tuple[float, float]] = field(default_factory=dict)
     _read_until: float = 0.0
 
-    def look(self, now: float, wish: Wish | None) -> Moment:
-        """The present moment; without a release (`wish`), what can be seen from outside."""
-        status = wish.status if wish else None
+    def look(self, now: float, resource: ReleaseResource | None) -> Moment:
+        """The present moment; without a release (`resource`), what can be seen from outside."""
+        status = resource.status if resource else None
         numbers = self._numbers(now)
-        if wish is None and self.cluster.changed:
+        if resource is None and self.cluster.changed:
             # Nobody splits the traffic: what all users see is what the new version does.
             numbers = {Side.CANARY: numbers[Side.STABLE], Side.STABLE: Numbers()}
         moment = Moment(
             time=now - self.began,
-            weight=self.cluster.weight or 0 if wish else self._shipped(),
+            weight=self.cluster.weight or 0 if resource else self._shipped(),
             phase=status.phase if status else "NoCanary",
             reason=status.reason if status else "",
             message=status.message if status else "Every instance gets the new version.",
-            next=outlook(wish.spec, wish.status, now) if wish else "nobody looks",
+            next=describe_next_step(resource.spec, resource.status, now)
+            if resource
+            else "nobody looks",
             canary=numbers[Side.CANARY],
             stable=numbers[Side.STABLE],
-            pools=self._pools(now, set() if wish else self._new()),
+            pools=self._pools(now, set() if resource else self._new()),
             evidence=_evidence(status) if status else (),
         )
         self.moments.append(moment)
@@ -120,7 +122,7 @@ class Recorder:
     def _ticks(answers: RatioAnswers | None, start: float, end: float) -> tuple[Tick, ...]:
         if answers is None:
             return ()
-        ticks = ratio_samples(answers, rounds_of([answers], start, end, 1.0)).ticks
+        ticks = sample_ratio(answers, find_metric_rounds([answers], start, end, 1.0)).ticks
         return ticks if isinstance(ticks, tuple) else ()
 
     def _pools(self, now: float, new: set[str]) -> tuple[Pool, ...]:
@@ -130,7 +132,7 @@ class Recorder:
             return ()
         raw = answers_of(queries, self.source.read(queries.queries(), end - WINDOW, end, 1.0))
         assert isinstance(raw, PoolAnswers)  # noqa: S101 - of the queries of a pool
-        found = _fullest(pool_samples_of(raw, Rounds(end - WINDOW, (end,))))
+        found = _fullest(sample_pool(raw, Rounds(end - WINDOW, (end,))))
         return tuple(
             replace(pool, side=Side.CANARY) if pool.instance in new else pool for pool in found
         )
@@ -139,8 +141,8 @@ class Recorder:
 def _fullest(pools: PoolSamples) -> list[Pool]:
     """Of each instance the pool that is nearest to its end: others beside it may be idle."""
     found: dict[str, Pool] = {}
-    maxima = pools.maximum.series if isinstance(pools.maximum, Found) else ()
-    for one in pools.in_use.series if isinstance(pools.in_use, Found) else ():
+    maxima = pools.maximum.series if isinstance(pools.maximum, FoundSeries) else ()
+    for one in pools.in_use.series if isinstance(pools.in_use, FoundSeries) else ():
         name = one.labels.get(pools.label, "")
         most = [m.points[-1][1] for m in maxima if m.labels.items() <= one.labels.items()]
         side = pools.side_of(name) or Side.STABLE

@@ -10,7 +10,7 @@ from canary.api import Metric, Spec
 from canary.core.evidence.policy import RatioPolicy
 from canary.core.evidence.promotion import GROSS, SMALL, Terms, rules_out
 from canary.core.increments import Side
-from canary.core.sampling import RatioAnswers, RawAnswers, ratio_samples, rounds_of
+from canary.core.sampling import RatioAnswers, RawAnswers, find_metric_rounds, sample_ratio
 from canary.core.series import MetricAnswer
 
 ERROR = 0.01
@@ -30,8 +30,8 @@ def traffic_of(answers: RawAnswers | MetricAnswer, start: float, end: float) -> 
     """Stable's traffic between two times (seconds); None where nothing can be counted."""
     if not isinstance(answers, RatioAnswers):
         return None
-    rounds = rounds_of([answers], start, end, 1.0)
-    ticks = ratio_samples(answers, rounds).ticks
+    rounds = find_metric_rounds([answers], start, end, 1.0)
+    ticks = sample_ratio(answers, rounds).ticks
     if not isinstance(ticks, tuple):
         return None
     first = ticks[0].end if ticks else end  # what was scraped first is only the baseline

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import quote, urlsplit
 
-from canary.core.sampling import matches
+from canary.core.sampling import selector_matches
 from canary.core.series import SeriesQuery
 from canary.errors import CanaryError
 from canary.kube.objects import Object
@@ -50,7 +50,7 @@ class Pages:
                 self.trouble = str(error)
                 continue
             labels = ({**sample.labels, **own} for sample in page)
-            yield from (one for one in labels if matches(query.selector, one))
+            yield from (one for one in labels if selector_matches(query.selector, one))
 
     def _read(self, metadata: Object, url: str) -> None:
         parts, name = urlsplit(url), metadata["name"]

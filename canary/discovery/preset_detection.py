@@ -3,8 +3,8 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
-from canary.core.buckets import SlowAbove, nearest_bound
-from canary.core.sampling import untold
+from canary.core.buckets import SlowThreshold, find_nearest_bound
+from canary.core.sampling import explain_unmatched
 from canary.core.series import NoData, Series, SeriesQuery
 from canary.errors import UsageError
 from canary.metrics.presets import (
@@ -85,7 +85,7 @@ def _counted(ask: Ask, preset: RatioPreset, context: Context) -> frozenset[str]:
     except UsageError:
         return frozenset()
     groups = ask(replace(query, by=(*query.by, preset.bad.label, *preset.left_out)))
-    if not groups or untold(preset.total.metric, (preset.bad,), groups):
+    if not groups or explain_unmatched(preset.total.metric, (preset.bad,), groups):
         return frozenset()
     return frozenset(label for group in groups for label, value in group.items() if value)
 
@@ -117,6 +117,6 @@ def _histogram(ask: Ask, preset: LatencyPreset, context: Context) -> Slow | None
         return None
     groups = ask(compiled.good) if compiled.good else ()
     series = [Series(group, ()) for group in groups]
-    slow = SlowAbove(ABOVE, preset.unit)
-    bound = nearest_bound(series, compiled.label, compiled.side_of, slow)
+    slow = SlowThreshold(ABOVE, preset.unit)
+    bound = find_nearest_bound(series, compiled.label, compiled.side_of, slow)
     return None if isinstance(bound, NoData) else Slow(preset.name, slow.said(bound))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from canary.api import Reason
-from canary.core.snapshot import Wish
+from canary.core.snapshot import ReleaseResource
 from canary.errors import PermanentError, TransientError
 from canary.interfaces import Key
 from canary.kube.objects import LEASES, Object, Objects
@@ -26,7 +26,7 @@ EVERY: Final = 10.0
 class Look:
     """One reading."""
 
-    wish: Wish
+    resource: ReleaseResource
     template: str | None
     images: frozenset[str]
 
@@ -37,11 +37,11 @@ def look(objects: Objects, key: Key) -> Look:
     Raises NotFoundError where the release is gone, UsageError where its spec cannot be followed,
     TransientError, and ForbiddenError that says what to grant.
     """
-    wish = KubeReleases(objects, _unheard).read(key)
-    seen = read(objects, wish)
+    resource = KubeReleases(objects, _unheard).read(key)
+    seen = read(objects, resource)
     if seen is None:
-        return Look(wish, None, frozenset())
-    return Look(wish, seen.wanted, _images(seen.template))
+        return Look(resource, None, frozenset())
+    return Look(resource, seen.wanted, _images(seen.template))
 
 
 def _unheard(key: Key, reason: Reason, message: str) -> None:

@@ -18,7 +18,7 @@ def outcome(ended: Ended, sight: Sight, quest: Quest, seconds: float) -> Outcome
     """All that the gate knows; `seconds` is how long it waited."""
     return Outcome(
         command=COMMAND,
-        subject=f"{sight.wish.namespace}/{sight.wish.name}",
+        subject=f"{sight.resource.namespace}/{sight.resource.name}",
         code=ended.code,
         headline=ended.headline,
         cases=tuple(_cases(ended, sight.status, quest)),
@@ -97,7 +97,7 @@ def _facts(ended: Ended, status: Status, quest: Quest) -> Mapping[str, Fact]:
 def _steps(ended: Ended, sight: Sight) -> Iterator[str]:
     if ended.code in {ExitCode.OK, ExitCode.NOT_FOUND}:
         return
-    where = f"{sight.wish.name} -n {sight.wish.namespace}"
+    where = f"{sight.resource.name} -n {sight.resource.namespace}"
     yield f"canary explain {where}"
     if ended.reason is Reason.APPROVAL_NEEDED:
         yield f"canary promote {where}"

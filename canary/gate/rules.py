@@ -36,7 +36,7 @@ def overdue(sight: Sight, quest: Quest, ask: Ask, waited: str) -> Ended:
 
 
 def _deleted(view: View) -> Standing | None:
-    if view.sight.wish.deleting_since is None:
+    if view.sight.resource.deleting_since is None:
         return None
     return Ended(ExitCode.NOT_FOUND, "is being deleted, so no release can end", Reason.DELETED)
 
@@ -44,7 +44,7 @@ def _deleted(view: View) -> Standing | None:
 def _no_target(view: View) -> Standing | None:
     if view.sight.template is not None:
         return None
-    name = view.sight.wish.spec.target.name
+    name = view.sight.resource.spec.target.name
     return Ended(ExitCode.NOT_FOUND, f"Deployment {name} does not exist", Reason.TARGET_NOT_FOUND)
 
 
@@ -134,14 +134,14 @@ def _overtaken(view: View) -> Standing | None:
 
 
 def _suspended(view: View) -> Standing | None:
-    if not view.sight.wish.spec.suspend or view.status.release is not None:
+    if not view.sight.resource.spec.suspend or view.status.release is not None:
         return None
     return _paused(view, Reason.SUSPENDED)
 
 
 def _stalled(view: View) -> Standing | None:
     status = view.status
-    stale = status.observed_generation < view.sight.wish.generation
+    stale = status.observed_generation < view.sight.resource.generation
     if stale or status.release is not None or view.sight.quiet < GRACE:
         return None
     if status.reason is Reason.TARGET_SCALED_TO_ZERO:
@@ -188,7 +188,7 @@ def _paused(view: View, reason: Reason) -> Standing:
 
 def _progress(view: View) -> Waiting:
     status = view.status
-    steps = len(view.sight.wish.spec.steps)
+    steps = len(view.sight.resource.spec.steps)
     step = f", step {min(status.step + 1, steps)} of {steps}"
     where = step if status.intent is Intent.ADVANCE else ""
     text = f"{status.phase} at {status.weight} %{where}: {status.reason}"

@@ -8,7 +8,7 @@ the status says only where it is about that template.
 from dataclasses import dataclass, replace
 
 from canary.api import HistoryEntry, Reason, Status
-from canary.core.snapshot import Wish
+from canary.core.snapshot import ReleaseResource
 from canary.errors import ExitCode
 
 
@@ -30,7 +30,7 @@ class Ask:
 class Sight:
     """What the API server says now."""
 
-    wish: Wish
+    resource: ReleaseResource
     template: str | None
     """Our hash of the template that the Deployment wants; None where there is no Deployment."""
     images: frozenset[str] = frozenset()
@@ -41,12 +41,12 @@ class Sight:
     @property
     def status(self) -> Status:
         """What the operator says."""
-        return self.wish.status
+        return self.resource.status
 
     @property
     def asked(self) -> bool:
         """Whether a person asked for something that the operator has not taken up yet."""
-        request = self.wish.request
+        request = self.resource.request
         return request is not None and request.id != self.status.handled_request
 
 

@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Final
 
 from canary.api import Reason, format_duration
-from canary.core.snapshot import Wish
+from canary.core.snapshot import ReleaseResource
 from canary.errors import ExitCode, NotFoundError, TransientError
 from canary.gate.cluster import Look
 from canary.gate.result import interrupted, outcome
@@ -70,7 +70,7 @@ class Vigil:
         except NotFoundError:
             return self._gone()
         self._warned.discard("blind")
-        sight = self._sighted(seen.wish, seen)
+        sight = self._sighted(seen.resource, seen)
         self._quest = chosen(self._quest or begun(sight), sight, self.ask)
         found = standing(sight, self._quest, self.ask)
         found = self._in_time(found) if isinstance(found, Waiting) else found
@@ -79,11 +79,11 @@ class Vigil:
         self._tell(found)
         return None
 
-    def _sighted(self, wish: Wish, seen: Look) -> Sight:
-        now, reason = self.elapsed(), wish.status.reason
+    def _sighted(self, resource: ReleaseResource, seen: Look) -> Sight:
+        now, reason = self.elapsed(), resource.status.reason
         if self._reason[0] is not reason:
             self._reason = (reason, now)
-        self._sight = Sight(wish, seen.template, seen.images, now - self._reason[1])
+        self._sight = Sight(resource, seen.template, seen.images, now - self._reason[1])
         return self._sight
 
     def _in_time(self, found: Standing) -> Standing:

@@ -9,9 +9,9 @@ from pydantic import ValidationError
 from canary.api import CanaryRelease, Intent, Reason, Skip, SpecError, Status, load_release
 from canary.api.status import Condition
 from canary.api.status_reader import read_status
-from canary.core.conditions import Saying, with_history
-from canary.core.rollout.terminate import LET_GO_AFTER
-from canary.core.snapshot import Request, Verb, Wish
+from canary.core.conditions import ConditionUpdate, keep_transition_times
+from canary.core.rollout.terminate import CLEANUP_TIMEOUT
+from canary.core.snapshot import ReleaseRequest, ReleaseResource, Verb
 from canary.errors import NotFoundError, UsageError
 from canary.interfaces import Key
 from canary.kube.objects import RELEASES, Object, Objects
@@ -32,7 +32,7 @@ class KubeReleases:
         self._in_flight: dict[Key, tuple[str, str, CanaryRelease]] = {}
         """With uid and resourceVersion: the judge's state is too large to parse in every pass."""
 
-    def read(self, key: Key) -> Wish:
+    def read(self, key: Key) -> ReleaseResource:
         """The release as it is now.
 
         Raises NotFoundError, and UsageError that names every problem if it cannot be followed.
@@ -40,7 +40,7 @@ class KubeReleases:
         found = self._get(key)
         release, metadata = self._parsed(key, found), found["metadata"]
         deleted = metadata.get("deletionTimestamp")
-        return Wish(
+        return ReleaseResource(
             name=key.name,
             namespace=key.namespace,
             generation=release.metadata.generation,
@@ -62,14 +62,18 @@ class KubeReleases:
             self._in_flight[key] = uid, version, release
         return release
 
-    def write_status(self, wish: Wish, status: Status) -> None:
-        """Compare-and-swap against `wish.version`. Raises ConflictError."""
-        metadata = {"name": wish.name, "namespace": wish.namespace, "resourceVersion": wish.version}
+    def write_status(self, resource: ReleaseResource, status: Status) -> None:
+        """Compare-and-swap against `resource.version`. Raises ConflictError."""
+        metadata = {
+            "name": resource.name,
+            "namespace": resource.namespace,
+            "resourceVersion": resource.version,
+        }
         self._write(metadata, to_json(status))
 
-    def let_go(self, wish: Wish) -> None:
+    def let_go(self, resource: ReleaseResource) -> None:
         """Removes our finalizer; gone already is done."""
-        found = self._objects.get(RELEASES, wish.namespace, wish.name)
+        found = self._objects.get(RELEASES, resource.namespace, resource.name)
         if found is not None:
             self._unbind(found)
 
@@ -96,19 +100,19 @@ class KubeReleases:
         """
         found = self._get(key)
         deleted = found["metadata"].get("deletionTimestamp")
-        if deleted and now - seconds(deleted) > LET_GO_AFTER:
+        if deleted and now - seconds(deleted) > CLEANUP_TIMEOUT:
             self._unbind(found)
             return
         status = found.get("status")
         status = status if isinstance(status, dict) else {}
         said = (
-            Saying("Ready", False, reason, message),
-            Saying("Stalled", True, reason, message),
+            ConditionUpdate("Ready", False, reason, message),
+            ConditionUpdate("Stalled", True, reason, message),
         )
         before = read_status(status).conditions
         kept = [one for one in before if one.type not in {"Ready", "Stalled"}]
         generation = int(found["metadata"].get("generation", 0))
-        made = [*kept, *with_history(before, said, now, generation)]
+        made = [*kept, *keep_transition_times(before, said, now, generation)]
         wanted = {
             **status,
             "reason": reason.value,
@@ -136,7 +140,7 @@ class KubeReleases:
         }
         self._objects.replace_status(RELEASES, body)
 
-    def _request(self, key: Key, notes: Mapping[str, str]) -> Request | None:
+    def _request(self, key: Key, notes: Mapping[str, str]) -> ReleaseRequest | None:
         if REQUEST not in notes:
             return None
         try:
@@ -169,7 +173,7 @@ def to_json(model: Status | Condition) -> dict[str, Any]:
     return model.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def request_of(text: str) -> Request:
+def request_of(text: str) -> ReleaseRequest:
     """`{"verb": "promote", "id": "…"}`. Raises UsageError that says what is expected.
 
     With `skip` a `reason` has to be given; `by`, `reason` and `to` are cut to what a status holds.
@@ -183,7 +187,7 @@ def request_of(text: str) -> Request:
             raise UsageError(
                 f"annotation {REQUEST} is ignored: a reason is expected with skip, found none"
             )
-        return Request(
+        return ReleaseRequest(
             verb,
             number,
             skip=skip,

@@ -5,10 +5,10 @@ from urllib.parse import urlsplit
 
 from canary.core.increments import Side
 from canary.core.rounds import Rounds
-from canary.core.sampling import PoolAnswers, pool_samples_of
+from canary.core.sampling import PoolAnswers, sample_pool
 from canary.core.series import (
     NOT_NUMBERS,
-    Found,
+    FoundSeries,
     MetricAnswer,
     NoData,
     Selector,
@@ -138,7 +138,9 @@ def _essentials(preset: PoolPreset, *, by_maximum: bool) -> list[SeriesQuery]:
 
 def _is_there(answer: MetricAnswer) -> bool:
     """A gauge that is NaN is there, and its reading says so."""
-    return isinstance(answer, Found) or (isinstance(answer, NoData) and answer.why == NOT_NUMBERS)
+    return isinstance(answer, FoundSeries) or (
+        isinstance(answer, NoData) and answer.why == NOT_NUMBERS
+    )
 
 
 def _reading(
@@ -147,8 +149,8 @@ def _reading(
     """Pools that differ in any label are pools of their own, as for the operator."""
     raw = answers_of(queries, answers)
     assert isinstance(raw, PoolAnswers)  # noqa: S101 - of the queries of a pool
-    pools = pool_samples_of(raw, Rounds(now - 1.0, (now,)))
-    if not isinstance(pools.in_use, Found):
+    pools = sample_pool(raw, Rounds(now - 1.0, (now,)))
+    if not isinstance(pools.in_use, FoundSeries):
         return NoData(pools.in_use.why)
     in_use = pools.in_use.series
     return Reading(
@@ -166,7 +168,7 @@ def _maxima(pools: Sequence[Series], maximum: MetricAnswer | float) -> dict[str,
     """By pool; a series without labels of the pools (one number for a server) holds for all."""
     if isinstance(maximum, float | int):
         return {_name(pool): float(maximum) for pool in pools}
-    limits = maximum.series if isinstance(maximum, Found) else ()
+    limits = maximum.series if isinstance(maximum, FoundSeries) else ()
     return {
         _name(pool): limit.points[-1][1]
         for pool in pools
@@ -177,7 +179,7 @@ def _maxima(pools: Sequence[Series], maximum: MetricAnswer | float) -> dict[str,
 
 def _series(query: SeriesQuery, answers: Mapping[str, MetricAnswer]) -> Sequence[Series]:
     answer = answers[query.key]
-    return answer.series if isinstance(answer, Found) else ()
+    return answer.series if isinstance(answer, FoundSeries) else ()
 
 
 def _total(query: SeriesQuery | None, answers: Mapping[str, MetricAnswer]) -> float | None:

@@ -7,9 +7,9 @@ from math import isinf
 from canary.api import Metric, Path, Source
 from canary.core.increments import Grid, Side
 from canary.core.pools.samples import UNLIMITED
-from canary.core.sampling import RatioAnswers, blindness
+from canary.core.sampling import RatioAnswers, explain_uncountable
 from canary.core.series import (
-    Found,
+    FoundSeries,
     Member,
     MetricAnswer,
     NoData,
@@ -157,7 +157,7 @@ def _ratio(asked: _Asked, queries: RatioQueries) -> Iterator[Finding]:
     grid = asked.monitoring.grid
     rest = asked.monitoring.source.read(queries.queries()[1:], grid.start, grid.end, grid.step)
     answers = answers_of(queries, {queries.total.key: total, **rest})
-    blind = blindness(answers) if isinstance(answers, RatioAnswers) else None
+    blind = explain_uncountable(answers) if isinstance(answers, RatioAnswers) else None
     if isinstance(blind, NoData) and not list(_status_label(asked, queries)):
         yield asked.finds("no-data", blind.why, query=promql(queries.bad or queries.total))
         return
@@ -209,19 +209,19 @@ def _silent(
             yield asked.finds("no-data", f"{query.selector.metric}: {said}", query=promql(query))
         case Unavailable(why):
             yield asked.finds("not-answered", why)
-        case Found(_, odd) if odd:
+        case FoundSeries(_, odd) if odd:
             label = query.by[0] if query.by else "pod"
             whose = listed(sorted({one.get(label, "") for one in odd}))
             said = f"{query.selector.metric} of {whose} is NaN or infinite"
             yield asked.finds("no-data", said, query=promql(query))
-        case Found():
+        case FoundSeries():
             pass
 
 
 def _maximum(asked: _Asked, query: SeriesQuery) -> Iterator[Finding]:
     answer = asked.answer(query)
     yield from _silent(asked, query, answer)
-    series = answer.series if isinstance(answer, Found) else ()
+    series = answer.series if isinstance(answer, FoundSeries) else ()
     if any(one.points[-1][1] == 0 for one in series):
         said = f"{query.selector.metric} is {UNLIMITED}"
         yield asked.finds("pool-unlimited", said, query=promql(query))

@@ -20,7 +20,7 @@ from zlib import crc32
 from canary.core.increments import Grid
 from canary.core.series import (
     NOT_NUMBERS,
-    Found,
+    FoundSeries,
     MetricAnswer,
     NoData,
     Series,
@@ -313,11 +313,11 @@ class QueryBatcher:
 
 
 def _silence(answer: MetricAnswer) -> NoData | Unavailable | None:
-    return None if isinstance(answer, Found) else answer
+    return None if isinstance(answer, FoundSeries) else answer
 
 
 def _split(answer: MetricAnswer, template: QueryTemplate, parts: frozenset[Part]) -> _Split:
-    if not isinstance(answer, Found):
+    if not isinstance(answer, FoundSeries):
         return _Split(answer)
     only = next(iter(parts)).metric  # of one metric, series have no name
     series: dict[_Name, list[Series]] = {}
@@ -354,7 +354,7 @@ def _mine(
     )
     odd = tuple(unnamed(labels) for labels in split.not_numbers.get(name, ()) if mine(labels))
     if found:
-        return Found(found, odd)
+        return FoundSeries(found, odd)
     if odd:
         return NoData(NOT_NUMBERS, partial=True)
     return NoData(f"the query works and matches no series of {query.template.metric}")

@@ -13,8 +13,8 @@ from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from canary.core.rounds import target_of
-from canary.core.series import Found, MetricAnswer, NoData, Series
+from canary.core.rounds import target_key
+from canary.core.series import FoundSeries, MetricAnswer, NoData, Series
 
 SHORTEST: Final = 0.3
 """Seconds: what a scrape of a few hundred lines takes, and some."""
@@ -51,7 +51,7 @@ class LateSampleCorrector:
 
     def corrected(self, question: Hashable, end: float, answer: MetricAnswer) -> MetricAnswer:
         """The raw answer to a question about a range up to `end` (seconds), late samples moved."""
-        if not isinstance(answer, Found) or not answer.series:
+        if not isinstance(answer, FoundSeries) or not answer.series:
             return answer
         known = _known(answer)
         with self._lock:
@@ -83,10 +83,10 @@ class LateSampleCorrector:
             self._late_at = now
 
 
-def _known(answer: Found) -> _Known:
+def _known(answer: FoundSeries) -> _Known:
     known: _Known = {}
     for one in answer.series:
-        target, last = target_of(one.labels), one.points[-1][0]
+        target, last = target_key(one.labels), one.points[-1][0]
         known[target] = max(last, known.get(target, last))
     return known
 
@@ -102,7 +102,7 @@ def _older(known: _Known, reads: Mapping[float, _Known], end: float) -> bool:
 
 def _moved(series: Series, reads: Mapping[float, _Known]) -> Series:
     """The series, its late samples right after the end that was read without them."""
-    target, points = target_of(series.labels), series.points
+    target, points = target_key(series.labels), series.points
     late: dict[float, float] = {}
     for end, known in reads.items():
         if target in known and points[-1][0] > known[target]:

@@ -1,15 +1,15 @@
 """One release's view of a shared source: a pass never waits for a slow monitoring system.
 
-An answer that does not come at once is `Pending`: the pass goes on without metrics, none are read
-until the answer is there, and then the same question has it.
+An answer that does not come at once is a `PendingAnswer`: the pass continues without metrics, no
+query is sent until the answer is there, and then the same query gets it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from canary.core.rounds import interval_of, scraped
-from canary.core.series import Found, MetricAnswer, Pending, SeriesQuery
+from canary.core.rounds import collect_scrape_times, find_scrape_interval
+from canary.core.series import FoundSeries, MetricAnswer, PendingAnswer, SeriesQuery
 from canary.metrics.batch import PendingAnswers, QueryBatcher
 
 _EARLY = 0.9
@@ -49,7 +49,7 @@ class NonBlockingSource:
 
     def read(
         self, queries: Sequence[SeriesQuery], start: float, end: float, step: float
-    ) -> Mapping[str, MetricAnswer] | Pending:
+    ) -> Mapping[str, MetricAnswer] | PendingAnswer:
         """See ReleaseMetrics."""
         question = (tuple(queries), start, end, step)
         late, self._late = self._late, None
@@ -58,7 +58,7 @@ class NonBlockingSource:
         if not asked.wait(self._wait):
             self._late = _Late(question, asked)
             asked.then(self._ready)
-            return Pending()
+            return PendingAnswer()
         answers = asked.answers()
         self._last = end, step
         self._scrapes = _between_scrapes(queries, answers) or self._scrapes
@@ -105,5 +105,5 @@ def _between_scrapes(
     queries: Sequence[SeriesQuery], answers: Mapping[str, MetricAnswer]
 ) -> float | None:
     raw = (answers.get(one.key) for one in queries if one.raw)
-    answer = next((one for one in raw if isinstance(one, Found)), None)
-    return interval_of(scraped(answer.series)) if answer else None
+    answer = next((one for one in raw if isinstance(one, FoundSeries)), None)
+    return find_scrape_interval(collect_scrape_times(answer.series)) if answer else None

@@ -12,7 +12,7 @@ from canary.core.increments import Grid
 from canary.core.series import (
     HISTORY_STEP,
     NOT_NUMBERS,
-    Found,
+    FoundSeries,
     MetricAnswer,
     NoData,
     Series,
@@ -240,7 +240,7 @@ def _found(answers: Sequence[Sequence[Row]], query: SeriesQuery) -> MetricAnswer
     }
     series = tuple(Series(dict(labels), points) for labels, points in finite.items() if points)
     odd = tuple(dict(one) for one, points in merged.items() if not math.isfinite(points[-1][1]))
-    return Found(series, odd) if series else NoData(NOT_NUMBERS, partial=True)
+    return FoundSeries(series, odd) if series else NoData(NOT_NUMBERS, partial=True)
 
 
 def _is_kept(label: str, query: SeriesQuery) -> bool:

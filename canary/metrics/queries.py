@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from typing import TypeVar
 
 from canary.api import Metric, RatioSource
-from canary.core.buckets import LE, SlowAbove
+from canary.core.buckets import LE, SlowThreshold
 from canary.core.increments import Side, SideOf
 from canary.core.sampling import PoolAnswers, RatioAnswers, RawAnswers
 from canary.core.series import (
@@ -78,7 +78,7 @@ class RatioQueries:
     good: SeriesQuery | None = None
     known: SeriesQuery | None = None
     """Whether there is a counter of bad requests at all, of whomever, and which labels it has."""
-    slow: SlowAbove | None = None
+    slow: SlowThreshold | None = None
 
     def queries(self) -> tuple[SeriesQuery, ...]:
         """All of them, for one read."""
@@ -155,7 +155,7 @@ def compile_latency(
 
     Raises UsageError when the sides cannot be told apart.
     """
-    sides, slow = _sides(preset, context), SlowAbove(above, preset.unit)
+    sides, slow = _sides(preset, context), SlowThreshold(above, preset.unit)
     near = Matcher(LE, MatchOp.REGEX, slow.pattern())
     return RatioQueries(
         sides.query(f"{key}.total", preset.part("count")),
@@ -339,11 +339,11 @@ def preset_of(metric: Metric) -> RatioPreset | LatencyPreset | PoolPreset | None
     return counting_preset(metric)
 
 
-def slow_of(metric: Metric) -> SlowAbove | None:
+def slow_of(metric: Metric) -> SlowThreshold | None:
     """When a request is slow; None: the metric is not about latency. Raises UsageError."""
     if metric.latency is None:
         return None
-    return SlowAbove(metric.latency.above, latency_preset(metric.latency.preset).unit)
+    return SlowThreshold(metric.latency.above, latency_preset(metric.latency.preset).unit)
 
 
 def counting_preset(metric: Metric) -> RatioPreset | None:

@@ -12,7 +12,7 @@ from prometheus_client.samples import Sample
 from canary.core.increments import Grid
 from canary.core.series import (
     NOT_NUMBERS,
-    Found,
+    FoundSeries,
     MatchOp,
     MetricAnswer,
     NoData,
@@ -137,7 +137,9 @@ class Scrape:
             for group, values in sorted(groups.items())
         )
         return (
-            Found(some) if (some := tuple(s for s in found if s.points)) else self._nothing(query)
+            FoundSeries(some)
+            if (some := tuple(s for s in found if s.points))
+            else self._nothing(query)
         )
 
     def _raw(self, query: SeriesQuery, grid: Grid) -> MetricAnswer:
@@ -146,7 +148,7 @@ class Scrape:
         series = (Series(one.labels, one.between(start, grid.end)) for one in selected)
         odd = tuple(one.labels for one in selected if one.says_nothing(start, grid.end))
         if found := tuple(one for one in series if one.points):
-            return Found(found, odd)
+            return FoundSeries(found, odd)
         return NoData(NOT_NUMBERS, partial=True) if odd else self._nothing(query)
 
     def _nothing(self, query: SeriesQuery) -> NoData | Unavailable:

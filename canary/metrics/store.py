@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from prometheus_client.samples import Sample
 
-from canary.core.sampling import matches
+from canary.core.sampling import selector_matches
 from canary.core.series import Selector
 from canary.metrics.history import LOOKBACK, History, Labels
 
@@ -48,7 +48,7 @@ class Store:
             labels = _labels(target, sample.labels)
             key = (sample.name, tuple(sorted(labels.items())))
             if key not in kept and any(
-                s.metric == sample.name and matches(s, labels) for s in self._wanted
+                s.metric == sample.name and selector_matches(s, labels) for s in self._wanted
             ):
                 kept[key] = History(labels)
             if key in kept:
@@ -80,7 +80,7 @@ class Store:
             history
             for kept in self._targets.values()
             for (metric, _), history in kept.items()
-            if metric == selector.metric and matches(selector, history.labels)
+            if metric == selector.metric and selector_matches(selector, history.labels)
         ]
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 from canary.api import Intent, Source, Status
 from canary.core.plan import TrafficAction
-from canary.core.series import MetricAnswer, NoData, Pending, SeriesQuery
-from canary.core.snapshot import Route, Wish
+from canary.core.series import MetricAnswer, NoData, PendingAnswer, SeriesQuery
+from canary.core.snapshot import ReleaseResource, Route
 from canary.interfaces import Key, ReleaseMetrics, ReleaseStore, World
 from canary.kube.objects import Objects
 from canary.metrics.batch import QueryBatcher
@@ -23,13 +23,13 @@ class Routers:
 
     objects: Objects
 
-    def look(self, wish: Wish) -> Route | None:
+    def look(self, resource: ReleaseResource) -> Route | None:
         """See TrafficRouter."""
-        return router_of(wish.spec.traffic, self.objects).look(wish)
+        return router_of(resource.spec.traffic, self.objects).look(resource)
 
-    def apply(self, wish: Wish, action: TrafficAction) -> None:
+    def apply(self, resource: ReleaseResource, action: TrafficAction) -> None:
         """See TrafficRouter."""
-        router_of(wish.spec.traffic, self.objects).apply(wish, action)
+        router_of(resource.spec.traffic, self.objects).apply(resource, action)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,34 +40,34 @@ class KnownReleases:
     """
 
     store: ReleaseStore
-    seen: Callable[[Wish], None]
+    seen: Callable[[ReleaseResource], None]
     own_queries: OwnQueries = OwnQueries.ON
 
-    def read(self, key: Key) -> Wish:
+    def read(self, key: Key) -> ReleaseResource:
         """See ReleaseStore. Raises UsageError for a spec that cannot be followed.
 
         One in flight, or on its way out, goes on: without that metric, but protected.
         """
-        wish = self.store.read(key)
-        if wish.status.intent is Intent.REST and wish.deleting_since is None:
-            _check_metrics(wish, self.own_queries)
-        self.seen(wish)
-        return wish
+        resource = self.store.read(key)
+        if resource.status.intent is Intent.REST and resource.deleting_since is None:
+            _check_metrics(resource, self.own_queries)
+        self.seen(resource)
+        return resource
 
-    def write_status(self, wish: Wish, status: Status) -> None:
+    def write_status(self, resource: ReleaseResource, status: Status) -> None:
         """See ReleaseStore."""
-        self.store.write_status(wish, status)
+        self.store.write_status(resource, status)
 
-    def let_go(self, wish: Wish) -> None:
+    def let_go(self, resource: ReleaseResource) -> None:
         """See ReleaseStore."""
-        self.store.let_go(wish)
+        self.store.let_go(resource)
 
 
-def _check_metrics(wish: Wish, own_queries: OwnQueries) -> None:
-    for metric in wish.spec.analysis.metrics:
+def _check_metrics(resource: ReleaseResource, own_queries: OwnQueries) -> None:
+    for metric in resource.spec.analysis.metrics:
         preset_of(metric)
         if metric.query is not None:
-            check(own_queries, metric.query, wish.namespace)
+            check(own_queries, metric.query, resource.namespace)
 
 
 class EmptySource:
@@ -90,16 +90,16 @@ class SelectedSource:
 
     prometheus: NonBlockingSource
     scrapers: Scrapers
-    _wish: Wish | None = None
+    _wish: ReleaseResource | None = None
 
-    def select(self, wish: Wish) -> None:
+    def select(self, resource: ReleaseResource) -> None:
         """Remembers what the spec names; starts and ends nothing."""
-        self._wish = wish
-        self.prometheus.judged(wish.status.judged_until)
+        self._wish = resource
+        self.prometheus.judged(resource.status.judged_until)
 
     def read(
         self, queries: Sequence[SeriesQuery], start: float, end: float, step: float
-    ) -> Mapping[str, MetricAnswer] | Pending:
+    ) -> Mapping[str, MetricAnswer] | PendingAnswer:
         """See ReleaseMetrics."""
         return self._source().read(queries, start, end, step)
 
@@ -111,11 +111,11 @@ class SelectedSource:
         """After a pass: up to when it has judged (seconds), and whether pages are scraped now."""
         if judged_until is not None:
             self.prometheus.judged(judged_until)
-        if (wish := self._wish) is None:
+        if (resource := self._wish) is None:
             return
-        key, analysis = Key(wish.namespace, wish.name), wish.spec.analysis
+        key, analysis = Key(resource.namespace, resource.name), resource.spec.analysis
         if analysis.source is Source.SCRAPE and status.intent is not Intent.REST:
-            self.scrapers.start(key, wish.spec.target.name, analysis.interval)
+            self.scrapers.start(key, resource.spec.target.name, analysis.interval)
         else:
             self.scrapers.stop(key)
 
@@ -124,10 +124,14 @@ class SelectedSource:
         return self.prometheus.due(now) if self._source() is self.prometheus else None
 
     def _source(self) -> ReleaseMetrics:
-        wish = self._wish
-        if wish is not None and wish.spec.analysis.source is Source.PROMETHEUS:
+        resource = self._wish
+        if resource is not None and resource.spec.analysis.source is Source.PROMETHEUS:
             return self.prometheus
-        running = self.scrapers.get(Key(wish.namespace, wish.name)) if wish is not None else None
+        running = (
+            self.scrapers.get(Key(resource.namespace, resource.name))
+            if resource is not None
+            else None
+        )
         return running or EmptySource()
 
 

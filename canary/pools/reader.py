@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from canary.core.increments import Grid, Side
 from canary.core.pools.detector import PoolPolicy
-from canary.core.pools.samples import PoolReading, PoolSeries, pool_samples
-from canary.core.pools.window import BLOCKS, Track
+from canary.core.pools.samples import PoolReading, PoolSeries, build_pool_samples
+from canary.core.pools.window import BLOCKS, SlidingWindow
 from canary.core.rounds import Rounds
-from canary.core.sampling import PoolAnswers, pool_samples_of
+from canary.core.sampling import PoolAnswers, sample_pool
 from canary.core.series import (
     NOT_NUMBERS,
-    Found,
+    FoundSeries,
     Matcher,
     MatchOp,
     MetricAnswer,
@@ -70,7 +70,7 @@ def _present(source: MetricSource, end: float, where: tuple[Matcher, ...]) -> fr
 
 def _series(answer: MetricAnswer) -> Sequence[Series]:
     match answer:
-        case Found(series):
+        case FoundSeries(series):
             return series
         case Unavailable(why):
             raise TransientError(f"Prometheus cannot be asked: {why}")
@@ -93,7 +93,7 @@ def _group(
     present = _there_now(source, queries[0].selector, by, grid.end)
     rounds = Rounds(grid.start, grid.times()[1:])
     raw = _answers(group, by, answers)
-    sampled = pool_samples_of(raw, rounds)
+    sampled = sample_pool(raw, rounds)
     odd = _not_numbers(raw.in_use, present)
     for series in _series(sampled.in_use):
         here = {name: value for name, value in series.labels.items() if name in by}
@@ -106,7 +106,7 @@ def _not_numbers(
     answer: MetricAnswer, present: Sequence[Mapping[str, str]]
 ) -> Sequence[Mapping[str, str]]:
     """Labels of the gauges that are NaN."""
-    if isinstance(answer, Found):
+    if isinstance(answer, FoundSeries):
         return answer.not_numbers
     return present if isinstance(answer, NoData) and answer.why == NOT_NUMBERS else ()
 
@@ -140,7 +140,7 @@ def _answers(
         """Of all selectors of this part: two presets may name it differently."""
         mine = [one for key, one in answers.items() if key.rstrip("0123456789") == part]
         found = tuple(series for one in mine for series in _series(one))
-        return Found(found) if found else (NoData("none") if mine else None)
+        return FoundSeries(found) if found else (NoData("none") if mine else None)
 
     return PoolAnswers(
         answers["in_use"],
@@ -160,7 +160,7 @@ def _answers(
 def _pool(group: PoolPresetGroup, series: Series, sampled: PoolSamples, rounds: Rounds) -> PoolNow:
     def own(answer: MetricAnswer | None) -> list[Series]:
         """Of this pool: for a whole server where the labels are fewer."""
-        found = answer.series if isinstance(answer, Found) else ()
+        found = answer.series if isinstance(answer, FoundSeries) else ()
         return [one for one in found if one.labels.items() <= series.labels.items()]
 
     assert not isinstance(sampled.maximum, float)  # noqa: S101 - only a spec gives a number
@@ -176,7 +176,7 @@ def _pool(group: PoolPresetGroup, series: Series, sampled: PoolSamples, rounds: 
         hold=hold,
         hold_unit=group.hold_unit,
     )
-    readings = [one for sample in pool_samples(sides, (), rounds) for one in sample.readings]
+    readings = [one for sample in build_pool_samples(sides, (), rounds) for one in sample.readings]
     held, empty_in = _leak(readings) if hold else (None, None)
     return replace(
         _place(group, series.labels),
@@ -213,7 +213,7 @@ def _leak(readings: Sequence[PoolReading]) -> tuple[float | None, float | None]:
     There is an end only where more are held than `leak` connections and than chance explains, and
     where they have become more from one half of the window to the other.
     """
-    track = Track("", first=0.0)
+    track = SlidingWindow("", first=0.0)
     for reading in readings:
         track = track.read(reading, 0.0, WINDOW / BLOCKS)
     look = track.look(len(track.blocks))

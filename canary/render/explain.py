@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from canary.api import HistoryEntry, Intent, MetricStatus, Phase
-from canary.core.next_step import outlook
+from canary.core.next_step import describe_next_step
 from canary.core.snapshot import Verb
 from canary.render import troubleshooting
 from canary.render.allowed_commands import effect, possible
@@ -121,7 +121,7 @@ def _rejected(sight: Sight, entry: HistoryEntry) -> Iterator[Line]:
 
 
 def _waits(sight: Sight) -> Iterator[Line]:
-    yield Line("next", outlook(sight.spec, sight.status, sight.now))
+    yield Line("next", describe_next_step(sight.spec, sight.status, sight.now))
     for limit in limits(sight):
         left = limit.at - sight.now
         when = f"in {duration(left)}" if left > 0 else "now"
@@ -203,7 +203,7 @@ def document(sight: Sight, around: Around) -> dict[str, Any]:
         "reason": status.reason,
         "sentence": status.reason.info.sentence,
         "message": status.message,
-        "next": outlook(sight.spec, status, sight.now) if failed is None else None,
+        "next": describe_next_step(sight.spec, status, sight.now) if failed is None else None,
         "limits": [{"at": timestamp(one.at), "then": one.then} for one in limits(sight)],
         "rejected": failed
         and {

@@ -3,7 +3,7 @@
 from typing import Any
 
 from canary.api import MetricStatus, Status
-from canary.core.next_step import outlook
+from canary.core.next_step import describe_next_step
 from canary.render.allowed_commands import possible
 from canary.render.release_view import Sight, exit_code, judged, least_left, troubles
 from canary.text.format import amount, errors_served, percent
@@ -59,7 +59,7 @@ def document(sight: Sight) -> dict[str, Any]:
         "steps": len(sight.spec.steps),
         "weight": status.weight,
         "verdict": status.verdict if sight.under_way else None,
-        "next": outlook(sight.spec, status, sight.now),
+        "next": describe_next_step(sight.spec, status, sight.now),
         "leastSecondsLeft": least_left(sight),
         "requests": [verb.value for verb in possible(sight.spec, status)],
         "metrics": [metric(one) for one in judged(status)],

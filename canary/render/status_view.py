@@ -8,7 +8,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from canary.api import HistoryEntry, Intent, MetricStatus, Phase, Step, format_duration
-from canary.core.next_step import outlook
+from canary.core.next_step import describe_next_step
 from canary.render.bars import bar, beside, fitted, glyphs_for
 from canary.render.panels import LABEL, VERDICT_STYLES, Page, name_width, strength, weight_panel
 from canary.render.release_view import Sight, judged, least_left, troubles
@@ -106,7 +106,7 @@ def _said(page: Page, sight: Sight) -> Iterator[Text]:
         yield now
         yield Text(" " * LABEL).append(reason)
     yield from _paragraph(page, "because", status.message or status.reason.info.sentence)
-    yield from _paragraph(page, "next", outlook(sight.spec, status, sight.now))
+    yield from _paragraph(page, "next", describe_next_step(sight.spec, status, sight.now))
     if (left := least_left(sight)) is not None:
         yield from _paragraph(page, "left", f"at least {duration(left)}")
     if status.intent is Intent.REST and sight.last is not None:

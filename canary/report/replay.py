@@ -9,9 +9,9 @@ from canary.analyze.evaluation import Fold, State
 from canary.analyze.evaluation import Span as Range
 from canary.api import Intent, MetricStatus
 from canary.core.increments import Side, Tick
-from canary.core.sampling import Sampled
-from canary.core.series import Found, MetricAnswer, Series, Unavailable
-from canary.core.snapshot import PoolSamples, RatioSamples, Route, Wish
+from canary.core.sampling import MetricSamples
+from canary.core.series import FoundSeries, MetricAnswer, Series, Unavailable
+from canary.core.snapshot import PoolSamples, RatioSamples, ReleaseResource, Route
 from canary.errors import TransientError
 from canary.interfaces import MetricSource, Workload
 from canary.observe import read_samples
@@ -28,7 +28,7 @@ LOOKS = 400
 class Seen:
     """The release and its surroundings as they are now."""
 
-    wish: Wish
+    resource: ReleaseResource
     workload: Workload
     route: Route | None
     now: float
@@ -65,13 +65,13 @@ def replayed(
 
 def read_history(seen: Seen, shown: Span, source: MetricSource) -> Fold:
     """All of the release's metrics, read once. Raises TransientError."""
-    analysis, now = seen.wish.spec.analysis, seen.now
+    analysis, now = seen.resource.spec.analysis, seen.now
     end = min((shown.ended if shown.ended is not None else now) + AFTER, now)
     span = Range.of(shown.began, end, analysis.interval)
     # While it was under way stable was beside it, whatever it is now.
-    status = seen.wish.status.model_copy(update={"intent": Intent.ADVANCE})
-    wish = replace(seen.wish, status=status)
-    release = (wish, seen.workload, seen.route)
+    status = seen.resource.status.model_copy(update={"intent": Intent.ADVANCE})
+    resource = replace(seen.resource, status=status)
+    release = (resource, seen.workload, seen.route)
     samples = read_samples(source, release, (span.since, span.end))
     _raise_unavailable(samples.by_metric)
     return Fold(analysis, span, samples, _ready_since(seen.workload, shown))
@@ -106,7 +106,7 @@ def _times(span: Range, shown: Span) -> list[float]:
     return times[:: ceil(len(times) / LOOKS)] if times else [span.end]
 
 
-def _raise_unavailable(by_metric: Mapping[str, Sampled]) -> None:
+def _raise_unavailable(by_metric: Mapping[str, MetricSamples]) -> None:
     for one in by_metric.values():
         answer = one.ticks if isinstance(one, RatioSamples) else one
         answer = answer.in_use if isinstance(answer, PoolSamples) else answer
@@ -115,7 +115,7 @@ def _raise_unavailable(by_metric: Mapping[str, Sampled]) -> None:
 
 
 def _series(answer: MetricAnswer | float) -> tuple[Series, ...]:
-    return answer.series if isinstance(answer, Found) else ()
+    return answer.series if isinstance(answer, FoundSeries) else ()
 
 
 def _ticks(history: Fold, since: float) -> tuple[Tick, ...]:
@@ -140,7 +140,7 @@ def _numbers(
     )
 
 
-def _pools(by_metric: Mapping[str, Sampled], time: float) -> Iterator[Pool]:
+def _pools(by_metric: Mapping[str, MetricSamples], time: float) -> Iterator[Pool]:
     for one in by_metric.values():
         if not isinstance(one, PoolSamples):
             continue

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from canary.core.snapshot import Wish
+from canary.core.snapshot import ReleaseResource
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,8 @@ class Names:
         return f"{self.target}-canary"
 
 
-def names_of(wish: Wish, part: str | None = None) -> Names:
+def names_of(resource: ReleaseResource, part: str | None = None) -> Names:
     """The names of one release; the Service is named like the target unless the spec says so."""
-    target = wish.spec.target.name
-    service = wish.spec.service.name if wish.spec.service else target
-    return Names(wish.namespace, service, target, part)
+    target = resource.spec.target.name
+    service = resource.spec.service.name if resource.spec.service else target
+    return Names(resource.namespace, service, target, part)

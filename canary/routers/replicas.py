@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from canary.api import Intent
 from canary.core.plan import SetWeight, TrafficAction
 from canary.core.rollout import canary_size
-from canary.core.snapshot import Route, Wish
+from canary.core.snapshot import ReleaseResource, Route
 from canary.kube.objects import DEPLOYMENTS, Object, Objects
 from canary.routers.names import Names, names_of
 
@@ -27,9 +27,9 @@ class ReplicaRouter:
 
     objects: Objects
 
-    def look(self, wish: Wish) -> Route | None:
+    def look(self, resource: ReleaseResource) -> Route | None:
         """See TrafficRouter. The sides have no backends of their own: metrics go by pod."""
-        names = names_of(wish)
+        names = names_of(resource)
         target = self._deployment(names, names.target)
         if target is None:
             return None
@@ -37,23 +37,23 @@ class ReplicaRouter:
         if canary is None:
             return Route(weight=0, confirmed=True, at_rest=True)
         return Route(
-            weight=_weight(wish, _wanted(canary), _ready(canary), _ready(target)),
+            weight=_weight(resource, _wanted(canary), _ready(canary), _ready(target)),
             confirmed=_followed(canary),
             at_rest=_wanted(canary) == 0,
         )
 
-    def problem(self, wish: Wish) -> str | None:
+    def problem(self, resource: ReleaseResource) -> str | None:
         """Why there is nothing to share by, in a sentence; None: there is."""
-        names = names_of(wish)
+        names = names_of(resource)
         if self._deployment(names, names.target) is not None:
             return None
-        return f"Deployment {names.target} does not exist in namespace {wish.namespace}."
+        return f"Deployment {names.target} does not exist in namespace {resource.namespace}."
 
-    def apply(self, wish: Wish, action: TrafficAction) -> None:
+    def apply(self, resource: ReleaseResource, action: TrafficAction) -> None:
         """See TrafficRouter. Above 0 the pods are the weight, and those are there already."""
         if isinstance(action, SetWeight) and action.weight > 0:
             return
-        names = names_of(wish)
+        names = names_of(resource)
         canary = self._deployment(names, names.canary_target)
         if canary is None or _wanted(canary) == 0:
             return
@@ -82,14 +82,14 @@ def _followed(deployment: Object) -> bool:
     return seen and status.get("replicas", 0) == wanted == _ready(deployment)
 
 
-def _weight(wish: Wish, wanted: int, canary: int, stable: int) -> int:
+def _weight(resource: ReleaseResource, wanted: int, canary: int, stable: int) -> int:
     """Percent: what was meant, or, with more pods than were meant, their share (rounded up)."""
-    release, status = wish.status.release, wish.status
+    release, status = resource.status.release, resource.status
     if wanted == 0:
         return 0
     if release is not None and status.intent in MEANT:
-        step = wish.spec.steps[min(status.step, len(wish.spec.steps) - 1)].weight
+        step = resource.spec.steps[min(status.step, len(resource.spec.steps) - 1)].weight
         percent = FULL if status.intent is Intent.PROMOTE else step
-        if wanted <= canary_size(wish.spec, release.replicas, percent):
+        if wanted <= canary_size(resource.spec, release.replicas, percent):
             return status.weight
     return -(-FULL * canary // (canary + stable)) if canary else 1

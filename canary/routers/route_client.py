@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from canary.core.plan import SetWeight, TrafficAction
-from canary.core.snapshot import Route, Wish
+from canary.core.snapshot import ReleaseResource, Route
 from canary.errors import ConflictError, NotFoundError
 from canary.kube import claims
 from canary.kube.objects import Object, Objects
@@ -25,9 +25,9 @@ class RouteRouter:
     part: str | None = None
     """Name of the rule that is meant; None: every rule that sends to the user's Service."""
 
-    def look(self, wish: Wish) -> Route | None:
+    def look(self, resource: ReleaseResource) -> Route | None:
         """See TrafficRouter; None as well where no weight can be written (see `problem`)."""
-        route, names = self._get(wish), names_of(wish, self.part)
+        route, names = self._get(resource), names_of(resource, self.part)
         if route is None:
             return None
         changed = split.is_changed(self.dialect, route, names)
@@ -43,60 +43,64 @@ class RouteRouter:
             refused=self.dialect.refused(route),
         )
 
-    def problem(self, wish: Wish) -> str | None:
+    def problem(self, resource: ReleaseResource) -> str | None:
         """Why there is no route to weight, in a sentence; None: there is one."""
         try:
-            route = self.objects.get(self.dialect.kind, wish.namespace, self.name)
+            route = self.objects.get(self.dialect.kind, resource.namespace, self.name)
         except NotFoundError as error:
             return f"{self._what} cannot be read: {error}."
         if route is None:
-            return f"{self._what} does not exist in namespace {wish.namespace}."
-        return split.problem(self.dialect, route, names_of(wish, self.part))
+            return f"{self._what} does not exist in namespace {resource.namespace}."
+        return split.problem(self.dialect, route, names_of(resource, self.part))
 
-    def apply(self, wish: Wish, action: TrafficAction) -> None:
+    def apply(self, resource: ReleaseResource, action: TrafficAction) -> None:
         """See TrafficRouter. What is as it should be is not written again.
 
         Raises:
             ConflictError: the route changed in between, or went away under a weight above 0.
         """
-        route, names = self._get(wish), names_of(wish, self.part)
+        route, names = self._get(resource), names_of(resource, self.part)
         if isinstance(action, SetWeight):
-            self._set_weight(wish, route, names, action.weight)
+            self._set_weight(resource, route, names, action.weight)
         elif route is not None:
-            self._restore(wish, route, names)
+            self._restore(resource, route, names)
 
-    def _set_weight(self, wish: Wish, route: Object | None, names: Names, weight: int) -> None:
-        trouble = self.problem(wish) if route is None else split.problem(self.dialect, route, names)
+    def _set_weight(
+        self, resource: ReleaseResource, route: Object | None, names: Names, weight: int
+    ) -> None:
+        trouble = (
+            self.problem(resource) if route is None else split.problem(self.dialect, route, names)
+        )
         if route is not None and trouble is None:
-            self._write(wish, route, split.towards(self.dialect, route, names, weight))
+            self._write(resource, route, split.towards(self.dialect, route, names, weight))
         elif weight > 0:
             raise ConflictError(trouble or f"{self._what} is gone")
         elif route is not None:
-            self._write(wish, route, split.restored(self.dialect, route, names))
+            self._write(resource, route, split.restored(self.dialect, route, names))
 
-    def _restore(self, wish: Wish, route: Object, names: Names) -> None:
+    def _restore(self, resource: ReleaseResource, route: Object, names: Names) -> None:
         """First the route, then our claim on it: a claim would refuse the user's next apply.
 
         While another release is in flight here, the claim stays: it protects that one.
         """
-        route = self._write(wish, route, split.towards_rest(self.dialect, route, names))
+        route = self._write(resource, route, split.towards_rest(self.dialect, route, names))
         forget = claims.forget(route, self.dialect.at)
         if forget and not split.is_shared(route):
             # The router's status may have moved the list: not at rest then, and asked again.
             with suppress(ConflictError):
-                self.objects.patch(self.dialect.kind, wish.namespace, self.name, forget)
+                self.objects.patch(self.dialect.kind, resource.namespace, self.name, forget)
 
-    def _write(self, wish: Wish, route: Object, wanted: Object) -> Object:
+    def _write(self, resource: ReleaseResource, route: Object, wanted: Object) -> Object:
         """One patch: nothing of it happens if the rules are not those that were read."""
         patch = _patch(route, wanted, self.dialect.at)
         if not patch:
             return route
-        return self.objects.patch(self.dialect.kind, wish.namespace, self.name, patch)
+        return self.objects.patch(self.dialect.kind, resource.namespace, self.name, patch)
 
-    def _get(self, wish: Wish) -> Object | None:
+    def _get(self, resource: ReleaseResource) -> Object | None:
         """Where the cluster does not serve the kind, there is no such route either."""
         try:
-            return self.objects.get(self.dialect.kind, wish.namespace, self.name)
+            return self.objects.get(self.dialect.kind, resource.namespace, self.name)
         except NotFoundError:
             return None
 

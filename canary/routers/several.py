@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from canary.core.increments import Side
 from canary.core.plan import TrafficAction
-from canary.core.snapshot import Route, Wish
+from canary.core.snapshot import ReleaseResource, Route
 from canary.errors import CanaryError
 from canary.interfaces import TrafficRouter
 
@@ -21,7 +21,7 @@ class SeveralRouters:
 
     routers: Mapping[str, TrafficRouter]
 
-    def look(self, wish: Wish) -> Route | None:
+    def look(self, resource: ReleaseResource) -> Route | None:
         """See TrafficRouter. None where a route is missing and none carries anything of ours.
 
         A route that is missing in mid-release has no traffic for the canary. One that cannot be
@@ -34,23 +34,23 @@ class SeveralRouters:
         errors: list[CanaryError] = []
         for name, router in self.routers.items():
             try:
-                seen[name] = router.look(wish)
+                seen[name] = router.look(resource)
             except CanaryError as error:
                 errors.append(error)
-                seen[name] = Route(wish.status.weight, confirmed=False, at_rest=False)
-        if errors and (wish.status.release is None or len(errors) == len(seen)):
+                seen[name] = Route(resource.status.weight, confirmed=False, at_rest=False)
+        if errors and (resource.status.release is None or len(errors) == len(seen)):
             raise errors[0]
         there = [route for route in seen.values() if route is not None]
         if not there or (len(there) < len(seen) and all(route.at_rest for route in there)):
             return None
         return _together(seen, there)
 
-    def apply(self, wish: Wish, action: TrafficAction) -> None:
+    def apply(self, resource: ReleaseResource, action: TrafficAction) -> None:
         """See TrafficRouter. Raises what the first of the routes raised, once all were tried."""
         errors: list[CanaryError] = []
         for router in self.routers.values():
             try:
-                router.apply(wish, action)
+                router.apply(resource, action)
             except CanaryError as error:
                 errors.append(error)
         if errors:

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 
 from canary.api import Analysis
 from canary.core.analysis import AnalysisInput, AnalysisResult, MetricResult, pool, ratio
-from canary.core.analysis.result import combine
+from canary.core.analysis.result import combine_metrics
 from canary.core.evidence import Interval, Judge, RatioPolicy
 from canary.core.evidence.assessment import assess_judge
-from canary.core.pools.detector import PoolPolicy, PoolState
-from canary.core.pools.detector import fold as fold_pool
+from canary.core.pools.detector import DetectorState, PoolPolicy
+from canary.core.pools.detector import fold_samples as fold_pool
 from canary.core.pools.samples import PoolSample
-from canary.core.pools.verdict import assess as assess_pool
+from canary.core.pools.verdict import assess_pools as assess_pool
 from canary.simulate.scenario import Counts, Service, poisson
 
 
@@ -25,7 +25,7 @@ class Engines:
 
     analysis: Analysis
     judges: dict[str, tuple[RatioPolicy, Judge]]
-    pools: dict[str, tuple[PoolPolicy, PoolState, bool]]
+    pools: dict[str, tuple[PoolPolicy, DetectorState, bool]]
     faulty: str | None
     seen: float | None = None
 
@@ -37,10 +37,14 @@ class Engines:
             metric.name: (policy, Judge(policy))
             for metric in analysis.metrics
             if metric.is_request_share
-            for policy in (ratio.policy_of(metric, given),)
+            for policy in (ratio.build_ratio_policy(metric, given),)
         }
         pools = {
-            metric.name: (pool.policy_of(metric, given), PoolState(), holds[metric.name])
+            metric.name: (
+                pool.build_pool_policy(metric, given),
+                DetectorState(),
+                holds[metric.name],
+            )
             for metric in analysis.metrics
             if metric.pool is not None
         }
@@ -68,11 +72,11 @@ class Engines:
             if metric.is_request_share:
                 policy, judge = self.judges[metric.name]
                 said = assess_judge(judge, policy, bounds=False)
-                found.append(ratio.result_of(metric, said, given, self.seen))
+                found.append(ratio.build_ratio_result(metric, said, given, self.seen))
             else:
                 pool_policy, state, _ = self.pools[metric.name]
-                found.append(pool.result_of(metric, assess_pool(state, pool_policy)))
-        return replace(combine(given, found), until=now)
+                found.append(pool.build_pool_result(metric, assess_pool(state, pool_policy)))
+        return replace(combine_metrics(given, found), until=now)
 
 
 def _as_good(counts: Counts, service: Service) -> Counts:

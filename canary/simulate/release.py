@@ -13,7 +13,7 @@ from canary.api import Intent, Metric, Reason, Release, Spec, Status
 from canary.core.analysis.result import NOT_ANALYZED, AnalysisResult
 from canary.core.plan import Action, EnsureCanary, SetWeight
 from canary.core.rollout import canary_replicas, decide
-from canary.core.snapshot import Canary, Pod, Route, Snapshot, Target, Wish
+from canary.core.snapshot import Canary, Pod, ReleaseResource, Route, Snapshot, TargetDeployment
 from canary.metrics.queries import pool_preset
 from canary.simulate.judge import Engines
 from canary.simulate.scenario import Counts, Scenario, Service
@@ -155,8 +155,8 @@ class _Course:
         pods = tuple(Pod(f"canary-{number}", ready=True) for number in range(self.pods))
         return Snapshot(
             self.now,
-            Wish("simulated", "simulated", 1, self.spec, self.status, ""),
-            Target(replicas, "new", "old", held=True),
+            ReleaseResource("simulated", "simulated", 1, self.spec, self.status, ""),
+            TargetDeployment(replicas, "new", "old", held=True),
             Canary("new", self.pods, pods) if self.pods else None,
             Route(self.weight, confirmed=True, at_rest=self.weight == 0),
         )

@@ -5,7 +5,7 @@ from random import Random
 
 from canary.api import Analysis, Metric, RatioSource
 from canary.core.increments import Grid
-from canary.core.series import Found, MetricAnswer, NoData, Series
+from canary.core.series import FoundSeries, MetricAnswer, NoData, Series
 from canary.simulate.scenario import poisson
 
 METRIC = Metric(name="errors", ratio=RatioSource(preset="http"))
@@ -47,4 +47,4 @@ def answers(pairs: Iterable[tuple[Series, Series]]) -> Mapping[str, MetricAnswer
 
 def _of(found: Sequence[Series], side: str) -> MetricAnswer:
     mine = tuple(one for one in found if one.labels["side"] == side and one.points)
-    return Found(mine) if mine else NoData("none")
+    return FoundSeries(mine) if mine else NoData("none")

@@ -6,8 +6,8 @@ from canary.analyze.evaluation import Span, failed, look, looks, passed
 from canary.analyze.series import Groups, answered, own_queries, queries_of, side_of
 from canary.api import Verdict
 from canary.core.increments import Side
-from canary.core.sampling import RatioAnswers, samples_of
-from canary.core.series import Found, Matcher, MatchOp, Unavailable
+from canary.core.sampling import RatioAnswers, build_samples
+from canary.core.series import FoundSeries, Matcher, MatchOp, Unavailable
 from canary.errors import UsageError
 from canary.metrics.promql import range_selector
 from tests.analyze.series_factory import METRIC, START, analysis, answers, counters
@@ -42,7 +42,7 @@ def test_a_history_ends_with_the_verdict_of_one_look_at_all_of_it(rate, verdict)
     span, by_metric = history(rate)
     last = list(looks(analysis(), span, by_metric, decided))[-1]
     whole = look(
-        analysis(), span, None, samples_of(by_metric, span.since, span.end, span.step), span.end
+        analysis(), span, None, build_samples(by_metric, span.since, span.end, span.step), span.end
     )
     assert last.judged.final is verdict
     assert last.judged.metrics == whole.metrics
@@ -90,7 +90,7 @@ def test_pods_keep_their_names_and_sides():
     span, by_metric = history(0.001)
     samples = by_metric["errors"]
     assert isinstance(samples, RatioAnswers)
-    assert isinstance(samples.total, Found)
+    assert isinstance(samples.total, FoundSeries)
     assert {one.labels["group"] for one in samples.total.series} >= {"canary/c-0"}
     assert side_of("canary/c-0") is Side.CANARY
     assert span.grid.start < START

@@ -18,7 +18,7 @@ from canary.analyze.series import Groups
 from canary.api import Verdict
 from canary.core.increments import Grid
 from canary.core.series import (
-    Found,
+    FoundSeries,
     Matcher,
     MatchOp,
     MetricAnswer,
@@ -61,14 +61,14 @@ class Past:
 
     def _within(self, key: str, start: float, end: float) -> MetricAnswer:
         whole = self.whole.get(key, NoData("nothing"))
-        if not isinstance(whole, Found):
+        if not isinstance(whole, FoundSeries):
             return whole
         series = [
             type(one)(one.labels, tuple(p for p in one.points if start <= p[0] <= end))
             for one in whole.series
         ]
         left = tuple(one for one in series if one.points)
-        return Found(left) if left else NoData("nothing")
+        return FoundSeries(left) if left else NoData("nothing")
 
 
 def past(rate: float, **more: object) -> Past:
@@ -127,7 +127,7 @@ def probed(code: str) -> Past:
         )
         for one, _ in pairs
     )
-    return Past({"http": Found(series), "http-status": Found(series)})
+    return Past({"http": FoundSeries(series), "http-status": FoundSeries(series)})
 
 
 @pytest.mark.parametrize(("label", "name"), [("code", "http"), ("status", "http-status")])

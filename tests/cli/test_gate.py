@@ -32,7 +32,7 @@ class Pipeline:
 
     def write(self, status: Status) -> None:
         """The operator writes."""
-        self.stage.wish(status)
+        self.stage.resource(status)
 
     def arguments(self, *more: str) -> list[str]:
         """Of the program."""

@@ -10,8 +10,8 @@ from canary.core.analysis.input import AnalysisInput
 from canary.core.analysis.ratio import analyze_ratio
 from canary.core.increments import Side
 from canary.core.rounds import Rounds
-from canary.core.sampling import RatioAnswers, ratio_samples
-from canary.core.series import Found, MetricAnswer, NoData, Series, Unavailable
+from canary.core.sampling import RatioAnswers, sample_ratio
+from canary.core.series import FoundSeries, MetricAnswer, NoData, Series, Unavailable
 from canary.core.snapshot import Samples
 
 START, REPLACED, END = 1000.0, 1600.0, 1700.0
@@ -31,10 +31,10 @@ def counted(backend: str, *rates: tuple[float, float]) -> Series:
 
 def test_requests_of_an_earlier_canary_are_not_held_against_this_one() -> None:
     """The one before failed completely, this one never: nothing bad is seen, and no Fail."""
-    total = Found((counted("auth", (START, 45)), counted("auth-canary", (START, 5))))
-    bad = Found((counted("auth-canary", (START, 5), (REPLACED, 0)),))
+    total = FoundSeries((counted("auth", (START, 45)), counted("auth-canary", (START, 5))))
+    bad = FoundSeries((counted("auth-canary", (START, 5), (REPLACED, 0)),))
     sides = {"auth": Side.STABLE, "auth-canary": Side.CANARY}
-    read = ratio_samples(RatioAnswers("hits", total, "service", sides.get, bad=bad), ROUNDS)
+    read = sample_ratio(RatioAnswers("hits", total, "service", sides.get, bad=bad), ROUNDS)
     given = AnalysisInput(ANALYSIS, END, REPLACED)
     samples = Samples(ROUNDS, START, {"errors": read})
     judged = analyze_ratio(METRIC, (samples, read), None, given)
@@ -55,9 +55,9 @@ def test_requests_of_an_earlier_canary_are_not_held_against_this_one() -> None:
 )
 def test_errors_that_cannot_be_read_are_not_no_errors(bad: MetricAnswer, verdict: Verdict) -> None:
     """No error series at all is what a good version looks like; one that is missing is not."""
-    total = Found((counted("auth", (START, 45)), counted("auth-canary", (START, 1))))
+    total = FoundSeries((counted("auth", (START, 45)), counted("auth-canary", (START, 1))))
     sides = {"auth": Side.STABLE, "auth-canary": Side.CANARY}
-    read = ratio_samples(RatioAnswers("hits", total, "service", sides.get, bad=bad), ROUNDS)
+    read = sample_ratio(RatioAnswers("hits", total, "service", sides.get, bad=bad), ROUNDS)
     given = AnalysisInput(ANALYSIS, END, START)
     samples = Samples(ROUNDS, START, {"errors": read})
     assert analyze_ratio(METRIC, (samples, read), None, given).final is verdict
@@ -67,10 +67,12 @@ def judged_as(
     metric: Metric, stable_bad: float, canary_bad: float, bound: str = ""
 ) -> MetricStatus:
     """What is said after 700 s of 45 requests/s to stable and 5 to the canary, so many of them bad."""
-    total = Found((counted("auth", (START, 45)), counted("auth-canary", (START, 5))))
-    bad = Found((counted("auth", (START, stable_bad)), counted("auth-canary", (START, canary_bad))))
+    total = FoundSeries((counted("auth", (START, 45)), counted("auth-canary", (START, 5))))
+    bad = FoundSeries(
+        (counted("auth", (START, stable_bad)), counted("auth-canary", (START, canary_bad)))
+    )
     sides = {"auth": Side.STABLE, "auth-canary": Side.CANARY}
-    read = ratio_samples(RatioAnswers("hits", total, "service", sides.get, bad=bad), ROUNDS)
+    read = sample_ratio(RatioAnswers("hits", total, "service", sides.get, bad=bad), ROUNDS)
     read = replace(read, bound=bound)
     analysis = ANALYSIS.model_copy(update={"metrics": (metric,), "min_duration": 60.0})
     given = AnalysisInput(analysis, END, START)

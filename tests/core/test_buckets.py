@@ -4,11 +4,11 @@ import re
 
 import pytest
 
-from canary.core.buckets import NO_BUCKETS, SlowAbove, nearest_bound
+from canary.core.buckets import NO_BUCKETS, SlowThreshold, find_nearest_bound
 from canary.core.increments import Side
 from canary.core.rounds import Rounds
-from canary.core.sampling import RatioAnswers, ratio_samples
-from canary.core.series import Found, MetricAnswer, NoData, Series
+from canary.core.sampling import RatioAnswers, sample_ratio
+from canary.core.series import FoundSeries, MetricAnswer, NoData, Series
 
 SIDES = {"auth-1": Side.STABLE, "auth-2": Side.STABLE, "auth-canary-1": Side.CANARY}
 
@@ -23,7 +23,7 @@ def bound(above: float, unit: float = 1.0, **bounds: str):
     series = [
         bucket(pod.replace("_", "-"), le) for pod, some in bounds.items() for le in some.split()
     ]
-    return nearest_bound(series, "pod", SIDES.get, SlowAbove(above, unit))
+    return find_nearest_bound(series, "pod", SIDES.get, SlowThreshold(above, unit))
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_bounds_are_numbers_not_texts():
 
 def test_milliseconds_are_said_in_the_units_of_people():
     """Istio's and Envoy's bounds are milliseconds."""
-    slow = SlowAbove(0.4, 0.001)
+    slow = SlowThreshold(0.4, 0.001)
     assert bound(0.4, 0.001, auth_1="250 500 1000") == 500.0
     assert (slow.said(500.0), slow.said(2500.0)) == ("500 ms", "2.5 s")
 
@@ -68,7 +68,7 @@ def test_a_canary_with_other_buckets_has_no_data():
 @pytest.mark.parametrize("above", [0.0015, 0.04, 0.5, 1.0, 7.0, 500.0, 25_000.0])
 def test_the_pattern_finds_every_bound_within_ten_times(above: float):
     """However it is written; never +Inf, and none that is a thousand times away."""
-    pattern = re.compile(SlowAbove(above).pattern())
+    pattern = re.compile(SlowThreshold(above).pattern())
     for factor in (0.11, 0.5, 1.0, 2.0, 9.9):
         value = above * factor
         texts = {f"{value:.12f}".rstrip("0"), f"{float(f'{value:.0e}'):e}"}
@@ -81,8 +81,8 @@ def test_the_pattern_finds_every_bound_within_ten_times(above: float):
 
 def answers(good: MetricAnswer) -> RatioAnswers:
     """100 requests that ten seconds before were none."""
-    total = Found((Series({"pod": "auth-1"}, ((0.0, 0.0), (10.0, 100.0))),))
-    return RatioAnswers("hits", total, "pod", SIDES.get, good=good, slow=SlowAbove(0.4))
+    total = FoundSeries((Series({"pod": "auth-1"}, ((0.0, 0.0), (10.0, 100.0))),))
+    return RatioAnswers("hits", total, "pod", SIDES.get, good=good, slow=SlowThreshold(0.4))
 
 
 def test_requests_slower_than_the_bound_are_counted():
@@ -91,7 +91,7 @@ def test_requests_slower_than_the_bound_are_counted():
         Series({"pod": "auth-1", "le": le}, ((0.0, 0.0), (10.0, value)))
         for le, value in (("0.25", 90.0), ("0.5", 97.0))
     ]
-    read = ratio_samples(answers(Found(tuple(buckets))), Rounds(0.0, (10.0,)))
+    read = sample_ratio(answers(FoundSeries(tuple(buckets))), Rounds(0.0, (10.0,)))
     assert read.bound == "500 ms"
     assert isinstance(read.ticks, tuple)
     assert (read.ticks[0].total(Side.STABLE), read.ticks[0].bad(Side.STABLE)) == (100.0, 3.0)
@@ -99,5 +99,5 @@ def test_requests_slower_than_the_bound_are_counted():
 
 def test_a_histogram_without_buckets_is_not_a_fast_service():
     """That is said, and is no zero."""
-    read = ratio_samples(answers(NoData("nothing")), Rounds(0.0, (10.0,)))
+    read = sample_ratio(answers(NoData("nothing")), Rounds(0.0, (10.0,)))
     assert read.ticks == NoData(NO_BUCKETS, partial=True)

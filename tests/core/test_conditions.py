@@ -17,11 +17,11 @@ from canary.api import (
     load_release,
 )
 from canary.core.analysis.result import NOT_ANALYZED
-from canary.core.conditions import conditions
-from canary.core.plan import Hold, LetGo
-from canary.core.plan import Release as ReleaseTarget
+from canary.core.conditions import build_conditions
+from canary.core.plan import PauseTarget, RemoveFinalizer
+from canary.core.plan import UnmanageTarget as ReleaseTarget
 from canary.core.rollout import decide
-from canary.core.snapshot import Obstacle, Route, Snapshot, Target, Wish
+from canary.core.snapshot import Obstacle, ReleaseResource, Route, Snapshot, TargetDeployment
 from tests.world import RELEASE
 
 SPEC = load_release(RELEASE, "tests").spec
@@ -34,11 +34,11 @@ def status(phase: Phase, reason: Reason, intent: Intent = Intent.REST, **more: A
 
 
 def snapshot(
-    before: Status, route: Route | None = None, target: Target | None = None, **more: Any
+    before: Status, route: Route | None = None, target: TargetDeployment | None = None, **more: Any
 ) -> Snapshot:
     """The world in which it is written."""
-    wish = Wish("auth", "prod", 3, SPEC, before, "1", **more)
-    return Snapshot(2000.0, wish, target, None, route)
+    resource = ReleaseResource("auth", "prod", 3, SPEC, before, "1", **more)
+    return Snapshot(2000.0, resource, target, None, route)
 
 
 AT_REST = status(Phase.READY, Reason.AT_REST, stable_hash="v1")
@@ -65,7 +65,7 @@ KSTATUS = [
 
 def found(after: Status, snap: Snapshot) -> dict[str, str]:
     """Type and status of all conditions."""
-    return {one.type: one.status for one in conditions(after, snap)}
+    return {one.type: one.status for one in build_conditions(after, snap)}
 
 
 @pytest.mark.parametrize(("after", "expected"), KSTATUS)
@@ -115,13 +115,13 @@ def test_data_is_available_when_every_metric_says_something(
 )
 def test_held_is_what_the_target_is(held: object, expected: str) -> None:
     """Unknown without a target."""
-    target = None if held is None else Target(4, "v1", "v1", held=bool(held))
+    target = None if held is None else TargetDeployment(4, "v1", "v1", held=bool(held))
     assert found(AT_REST, snapshot(Status(), target=target))["Held"] == expected
 
 
 def test_capacity_that_cannot_be_kept_is_said_while_a_release_runs() -> None:
     """KEDA writes the autoscaler back, so stable may lose pods; at rest that is its own business."""
-    target = Target(4, "v1", "v1", held=True, scaled_by="ScaledObject auth")
+    target = TargetDeployment(4, "v1", "v1", held=True, scaled_by="ScaledObject auth")
     assert found(ADVANCING, snapshot(Status(), target=target))["CapacityKept"] == "False"
     assert "CapacityKept" not in found(AT_REST, snapshot(Status(), target=target))
     assert "CapacityKept" not in found(ADVANCING, snapshot(Status()))
@@ -129,10 +129,10 @@ def test_capacity_that_cannot_be_kept_is_said_while_a_release_runs() -> None:
 
 def test_a_release_says_from_its_start_that_a_failed_bake_could_not_go_back() -> None:
     """`revisionHistoryLimit: 0` loses the version before as soon as the target has rolled."""
-    target = Target(4, "v1", "v1", held=True, keeps_history=False)
+    target = TargetDeployment(4, "v1", "v1", held=True, keeps_history=False)
     watched = snapshot(Status(), target=target)
-    spec = watched.wish.spec.model_copy(update={"bake": 600.0})
-    baked = replace(watched, wish=replace(watched.wish, spec=spec))
+    spec = watched.resource.spec.model_copy(update={"bake": 600.0})
+    baked = replace(watched, resource=replace(watched.resource, spec=spec))
     assert found(ADVANCING, baked)["HistoryKept"] == "False"
     assert "HistoryKept" not in found(AT_REST, baked)
     assert "HistoryKept" not in found(ADVANCING, watched), "nothing is watched after the promotion"
@@ -142,11 +142,11 @@ def test_a_release_says_from_its_start_that_a_failed_bake_could_not_go_back() ->
 
 def test_the_time_of_a_condition_is_that_of_its_last_change() -> None:
     """RFC 3339; nothing changes because time passes."""
-    first = AT_REST.model_copy(update={"conditions": conditions(AT_REST, snapshot(Status()))})
+    first = AT_REST.model_copy(update={"conditions": build_conditions(AT_REST, snapshot(Status()))})
     assert {one.last_transition_time for one in first.conditions} == {"1970-01-01T00:33:20Z"}
-    later = Snapshot(9000.0, snapshot(first).wish, None, None, None)
-    assert conditions(AT_REST, later) == first.conditions
-    moved = {one.type: one.last_transition_time for one in conditions(ADVANCING, later)}
+    later = Snapshot(9000.0, snapshot(first).resource, None, None, None)
+    assert build_conditions(AT_REST, later) == first.conditions
+    moved = {one.type: one.last_transition_time for one in build_conditions(ADVANCING, later)}
     assert moved["Ready"] == "1970-01-01T02:30:00Z"
     assert moved["Stalled"] == "1970-01-01T00:33:20Z"
 
@@ -157,20 +157,28 @@ OBSTACLES = [
         AT_REST, Reason.TARGET_TAKEN, (), Reason.TARGET_TAKEN, id="taken from us: not touched"
     ),
     pytest.param(
-        Status(), Reason.SERVICE_NOT_FOUND, (Hold("v1"),), Reason.ADOPTED, id="adopted, though"
+        Status(),
+        Reason.SERVICE_NOT_FOUND,
+        (PauseTarget("v1"),),
+        Reason.ADOPTED,
+        id="adopted, though",
     ),
     pytest.param(
-        AT_REST, Reason.NAME_TAKEN, (Hold("v1"),), Reason.AT_REST, id="and held again, though"
+        AT_REST,
+        Reason.NAME_TAKEN,
+        (PauseTarget("v1"),),
+        Reason.AT_REST,
+        id="and held again, though",
     ),
 ]
 
 
 @pytest.mark.parametrize(("before", "reason", "actions", "said"), OBSTACLES)
 def test_what_stands_in_the_way_of_a_release(
-    before: Status, reason: Reason, actions: tuple[Hold, ...], said: Reason
+    before: Status, reason: Reason, actions: tuple[PauseTarget, ...], said: Reason
 ) -> None:
     """Another release's target is not touched; whatever else is missing, the target is held."""
-    target = Target(4, "v1", "v1", held=False, obstacle=Obstacle(reason, "why"))
+    target = TargetDeployment(4, "v1", "v1", held=False, obstacle=Obstacle(reason, "why"))
     plan = decide(snapshot(before, Route(0, True, True), target), NOT_ANALYZED)
     assert plan.actions == actions
     assert plan.status.reason is said
@@ -178,7 +186,9 @@ def test_what_stands_in_the_way_of_a_release(
 
 def test_no_release_starts_against_an_obstacle() -> None:
     """A new template waits, held, and the status says for what."""
-    target = Target(4, "v2", None, held=True, obstacle=Obstacle(Reason.NOT_ISOLATED, "why"))
+    target = TargetDeployment(
+        4, "v2", None, held=True, obstacle=Obstacle(Reason.NOT_ISOLATED, "why")
+    )
     plan = decide(snapshot(AT_REST, Route(0, True, True), target), NOT_ANALYZED)
     assert (plan.actions, plan.status.reason) == ((), Reason.NOT_ISOLATED)
     assert (plan.status.message, plan.status.phase) == ("why", Phase.READY)
@@ -187,6 +197,9 @@ def test_no_release_starts_against_an_obstacle() -> None:
 def test_deleting_what_never_held_anything_touches_nothing() -> None:
     """Route and canary may be another release's; letting go is guarded by the annotation."""
     snap = snapshot(
-        Status(), Route(25, True, False), Target(4, "v2", None, True), deleting_since=1999.0
+        Status(),
+        Route(25, True, False),
+        TargetDeployment(4, "v2", None, True),
+        deleting_since=1999.0,
     )
-    assert decide(snap, NOT_ANALYZED).actions == (ReleaseTarget(), LetGo())
+    assert decide(snap, NOT_ANALYZED).actions == (ReleaseTarget(), RemoveFinalizer())

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from canary.core.increments import Side
-from canary.core.rounds import Rounds, rounds
-from canary.core.sampling import MOST_POOLS, PoolAnswers, RatioAnswers, ratio_samples, samples_of
-from canary.core.series import Found, Matcher, MatchOp, NoData, Selector, Series
+from canary.core.rounds import Rounds, find_rounds
+from canary.core.sampling import MAX_POOLS, PoolAnswers, RatioAnswers, build_samples, sample_ratio
+from canary.core.series import FoundSeries, Matcher, MatchOp, NoData, Selector, Series
 
 SIDES = {"old": Side.STABLE, "new": Side.CANARY}
 CODE = Matcher("code", MatchOp.REGEX, "5..|5xx")
@@ -26,7 +26,7 @@ def steps(rate: float, offset: float = 0.0, count: int = 40) -> list[tuple[float
 
 def judged(answers: RatioAnswers, end: float = 200.0) -> tuple[float, float] | str:
     """(canary's, stable's) requests after the first ten seconds, or why there are none."""
-    ticks = samples_of({"errors": answers}, 10.0, end, 1.0).by_metric["errors"].ticks
+    ticks = build_samples({"errors": answers}, 10.0, end, 1.0).by_metric["errors"].ticks
     if isinstance(ticks, NoData):
         return ticks.why
     return sum(t.total(Side.CANARY) for t in ticks), sum(t.total(Side.STABLE) for t in ticks)
@@ -35,7 +35,7 @@ def judged(answers: RatioAnswers, end: float = 200.0) -> tuple[float, float] | s
 def errors(*series: Series, **more: object) -> RatioAnswers:
     """A ratio whose bad requests are told by their status."""
     given = {"matchers": (CODE,)} | more
-    return RatioAnswers("hits", Found(series), "pod", SIDES.get, **given)  # type: ignore[arg-type]
+    return RatioAnswers("hits", FoundSeries(series), "pod", SIDES.get, **given)  # type: ignore[arg-type]
 
 
 def test_p01_a_good_counter_that_does_not_exist_is_no_data():
@@ -51,8 +51,8 @@ def test_p01_a_bad_counter_that_nobody_knows_is_no_data():
     selector = Selector("hits_failed", (Matcher("kind", MatchOp.EQUAL, "timeout"),))
     bad = {"matchers": (), "bad": NoData("none"), "bad_is": selector}
     unknown = judged(errors(seen, **bad, known=NoData("none")))
-    other = judged(errors(seen, **bad, known=Found((Series({}, ((0.0, 1.0),)),))))
-    there = Found((Series({"kind": "refused"}, ((0.0, 1.0),)),))
+    other = judged(errors(seen, **bad, known=FoundSeries((Series({}, ((0.0, 1.0),)),))))
+    there = FoundSeries((Series({"kind": "refused"}, ((0.0, 1.0),)),))
     assert "no series hits_failed of anybody" in str(unknown)
     assert "has the label 'kind'" in str(other)
     assert judged(errors(seen, **bad, known=there)) == (185.0, 0)
@@ -86,7 +86,7 @@ def test_q03_a_counter_that_is_nan_on_either_side_is_no_data(part: str, pod: str
     seen = (line("old", steps(1)), line("new", steps(1)))
 
     def said(name: str) -> str:
-        answer = Found(seen, ({"pod": name},))
+        answer = FoundSeries(seen, ({"pod": name},))
         given = {"matchers": ()} if part != "total" else {}
         more = {part: answer} if part != "total" else {}
         answers = replace(errors(*seen, **given, **more), **({part: answer}))
@@ -100,21 +100,21 @@ def test_q03_a_counter_that_is_nan_on_either_side_is_no_data(part: str, pod: str
 def test_q03_a_pool_of_the_canary_that_is_nan_is_no_data(pod: str, *, known: bool):
     """It may be the one that leaks; a pool of stable's may not be."""
     seen = tuple(Series({"pod": name}, tuple(steps(0))) for name in ("old", "new"))
-    in_use = Found(seen, ({"pod": pod},))
+    in_use = FoundSeries(seen, ({"pod": pod},))
     answers = PoolAnswers(in_use, 10.0, ("pod",), "pod", SIDES.get)
-    found = samples_of({"pool": answers}, 10.0, 100.0, 1.0).by_metric["pool"].in_use
-    assert isinstance(found, Found) is known
+    found = build_samples({"pool": answers}, 10.0, 100.0, 1.0).by_metric["pool"].in_use
+    assert isinstance(found, FoundSeries) is known
     assert known or "pool gauge of new is NaN" in found.why
 
 
-@pytest.mark.parametrize(("count", "judged"), [(MOST_POOLS, True), (MOST_POOLS + 1, False)])
+@pytest.mark.parametrize(("count", "judged"), [(MAX_POOLS, True), (MAX_POOLS + 1, False)])
 def test_more_pools_than_can_be_judged_are_no_data(count: int, *, judged: bool):
     """A label with a value for each connection would make a pool of each."""
     points = ((10.0, 1.0), (20.0, 1.0))
     every = tuple(Series({"pod": "new", "connection": str(n)}, points) for n in range(count))
-    answers = PoolAnswers(Found(every), 10.0, ("pod",), "pod", SIDES.get)
-    found = samples_of({"pool": answers}, 10.0, 100.0, 1.0).by_metric["pool"].in_use
-    assert isinstance(found, Found) is judged
+    answers = PoolAnswers(FoundSeries(every), 10.0, ("pod",), "pod", SIDES.get)
+    found = build_samples({"pool": answers}, 10.0, 100.0, 1.0).by_metric["pool"].in_use
+    assert isinstance(found, FoundSeries) is judged
     assert judged or "1,001 pools, of which at most 1,000 are judged" in found.why
 
 
@@ -125,7 +125,7 @@ def test_more_pools_than_can_be_judged_are_no_data(count: int, *, judged: bool):
 def test_p01_a_pod_without_the_buckets_that_others_have_is_no_data(label: str, right: str):
     """Its requests would all look slow; a counter of successes may really have none."""
     seen = (line("old", steps(1)), line("new", steps(1)))
-    good = Found((Series({"pod": "old", "instance": "old:80", label: "1"}, tuple(steps(1))),))
+    good = FoundSeries((Series({"pod": "old", "instance": "old:80", label: "1"}, tuple(steps(1))),))
     said = judged(errors(*seen, matchers=(), good=good))
     assert right in said if isinstance(said, str) else not right
 
@@ -137,8 +137,8 @@ def test_p01_a_bound_that_is_spelled_in_two_ways_is_one_series():
     halves = (("1", before), ("1.0", after))
     good = [Series({"pod": "new", "instance": "new:80", "le": le}, half) for le, half in halves]
     total = line("new", steady)
-    answers = errors(total, matchers=(), good=Found(tuple(good)))
-    ticks = samples_of({"errors": answers}, 10.0, 200.0, 1.0).by_metric["errors"].ticks
+    answers = errors(total, matchers=(), good=FoundSeries(tuple(good)))
+    ticks = build_samples({"errors": answers}, 10.0, 200.0, 1.0).by_metric["errors"].ticks
     assert sum(tick.bad(Side.CANARY) for tick in ticks) == 0
 
 
@@ -182,7 +182,7 @@ def test_an_error_series_that_appears_counts_from_zero():
     """The pod was scraped before without it."""
     first = [(100.0, 7.0), (105.0, 9.0)]
     seen = errors(line("new", steps(1)), line("new", first, code="500"))
-    found = ratio_samples(seen, Rounds(10.0, (200.0,))).ticks
+    found = sample_ratio(seen, Rounds(10.0, (200.0,))).ticks
     assert isinstance(found, tuple)
     assert found[0].bad(Side.CANARY) == 9
 
@@ -190,15 +190,15 @@ def test_an_error_series_that_appears_counts_from_zero():
 def test_rounds_end_when_every_target_of_the_canary_was_scraped():
     """No empty rounds, and none shorter than the interval."""
     times = {"a": [1.2, 6.2, 11.2, 16.2], "b": [3.7, 8.7, 13.7]}
-    ends = rounds(times, 4.0, 17.0, 1.0).ends
+    ends = find_rounds(times, 4.0, 17.0, 1.0).ends
     assert ends == (8.7, 13.7)
-    assert rounds(times, 4.0, 17.0, 10.0).ends == (13.7,)
+    assert find_rounds(times, 4.0, 17.0, 10.0).ends == (13.7,)
 
 
 def test_a_target_that_is_gone_holds_up_one_round_at_most():
     """The others go on."""
     times = {"a": [1.2, 6.2, 11.2, 16.2, 21.2], "gone": [3.7]}
-    assert rounds(times, 4.0, 22.0, 1.0).ends == (6.2, 11.2, 16.2, 21.2)
+    assert find_rounds(times, 4.0, 22.0, 1.0).ends == (6.2, 11.2, 16.2, 21.2)
 
 
 def test_requests_at_a_router_do_not_wait_for_the_scrapes_of_pools() -> None:
@@ -210,11 +210,11 @@ def test_requests_at_a_router_do_not_wait_for_the_scrapes_of_pools() -> None:
 
     router = [at({"service": name, "instance": "router"}, 5) for name in sides]
     pods = [at({"pod": "auth-canary", "instance": "pod"}, 8)]
-    requests = RatioAnswers("hits", Found(tuple(router)), "service", sides.get)
-    pool = PoolAnswers(Found(tuple(pods)), 10.0, ("pod",), "pod", sides.get)
-    found = samples_of({"errors": requests, "pool": pool}, 5.0, 30.0, 1.0)
+    requests = RatioAnswers("hits", FoundSeries(tuple(router)), "service", sides.get)
+    pool = PoolAnswers(FoundSeries(tuple(pods)), 10.0, ("pod",), "pod", sides.get)
+    found = build_samples({"errors": requests, "pool": pool}, 5.0, 30.0, 1.0)
     assert found.rounds.ends == (10.0, 15.0, 20.0, 25.0)
-    alone = samples_of({"pool": pool}, 5.0, 30.0, 1.0)
+    alone = build_samples({"pool": pool}, 5.0, 30.0, 1.0)
     assert alone.rounds.ends == (8.0, 13.0, 18.0, 23.0, 28.0)
 
 
@@ -226,5 +226,13 @@ def test_a_router_that_forgets_the_canary_ends_rounds_all_the_same() -> None:
         labels = {"service": service, "instance": "router"}
         return Series(labels, tuple((5.0 + 5 * i, float(i)) for i in range(count)))
 
-    raw = RatioAnswers("hits", Found((at("auth", 6), at("auth-canary", 3))), "service", sides.get)
-    assert samples_of({"errors": raw}, 5.0, 40.0, 1.0).rounds.ends == (10.0, 15.0, 20.0, 25.0, 30.0)
+    raw = RatioAnswers(
+        "hits", FoundSeries((at("auth", 6), at("auth-canary", 3))), "service", sides.get
+    )
+    assert build_samples({"errors": raw}, 5.0, 40.0, 1.0).rounds.ends == (
+        10.0,
+        15.0,
+        20.0,
+        25.0,
+        30.0,
+    )

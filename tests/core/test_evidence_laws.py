@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from canary.api.judge_state import EvidenceParts
-from canary.core.analysis.state import evidence_of, parts_of
+from canary.core.analysis.state import restore_evidence, store_evidence
 from canary.core.evidence import (
     EvidenceState,
     Interval,
@@ -48,9 +48,9 @@ def streams(draw) -> list[Interval]:
 
 def stored(state: EvidenceState) -> EvidenceState:
     """What a status gives back, written as JSON and read again."""
-    parts = parts_of(state)
+    parts = store_evidence(state)
     text = "null" if parts is None else parts.model_dump_json(by_alias=True)
-    return evidence_of(TypeAdapter(EvidenceParts | None).validate_json(text))
+    return restore_evidence(TypeAdapter(EvidenceParts | None).validate_json(text))
 
 
 @given(streams(), st.data())

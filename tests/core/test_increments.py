@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canary.core.increments import Counters, Grid, Side, Tick, increments
+from canary.core.increments import Counters, Grid, Side, Tick, count_increments
 from canary.core.rounds import Rounds
 from canary.core.series import Series
 
@@ -29,7 +29,7 @@ def ticks(total, bad=(), started=None, since=None) -> tuple[Tick, ...]:
     )
     begin = 0.0 if since is None else since
     ends = tuple(float(t) for t in range(1, length) if t > begin)
-    found = increments(counters, Rounds(begin, ends))
+    found = count_increments(counters, Rounds(begin, ends))
     assert isinstance(found, tuple), found
     return found
 
@@ -124,7 +124,7 @@ def routed(start: list[float | None], other: list[float | None], instance: str) 
         Series({"service": "new", "instance": instance}, series("", start).points),
     ]
     counters = Counters(found, "service", SIDES.get)
-    seen = increments(counters, Rounds(0.0, tuple(float(t) for t in range(1, len(start)))))
+    seen = count_increments(counters, Rounds(0.0, tuple(float(t) for t in range(1, len(start)))))
     assert isinstance(seen, tuple)
     return seen
 

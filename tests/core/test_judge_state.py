@@ -14,10 +14,10 @@ from canary.api.judge_state import (
     UnreadableState,
     read_state,
 )
-from canary.core.analysis.state import evidence_of, parts_of, pool_of, stored_of
+from canary.core.analysis.state import restore_evidence, restore_pool, store_evidence, store_pool
 from canary.core.evidence import EvidenceState, Interval, PodCount, RatioPolicy, fold_intervals
 from canary.core.evidence.bets import Bets
-from canary.core.pools.detector import PoolState
+from canary.core.pools.detector import DetectorState
 
 RECORDED = Path(__file__).parent / "recorded"
 POLICY = RatioPolicy(warm_up=0.0)
@@ -49,18 +49,18 @@ def test_evidence_survives_its_names_to_the_bit(count: int):
     """Through JSON, and folding on gives what folding at once gives."""
     every = intervals(count + 40)
     state = fold_intervals(EvidenceState(), POLICY, every[:count])
-    parts = parts_of(state)
+    parts = store_evidence(state)
     assert parts is not None
     again = EvidenceParts.model_validate_json(parts.model_dump_json(by_alias=True))
-    assert evidence_of(again) == state
-    assert fold_intervals(evidence_of(again), POLICY, every[count:]) == fold_intervals(
+    assert restore_evidence(again) == state
+    assert fold_intervals(restore_evidence(again), POLICY, every[count:]) == fold_intervals(
         EvidenceState(), POLICY, every
     )
 
 
 def test_a_metric_needs_at_most_eight_kilobytes():
     """After hours of requests with errors on both sides."""
-    parts = parts_of(fold_intervals(EvidenceState(), POLICY, intervals(3000)))
+    parts = store_evidence(fold_intervals(EvidenceState(), POLICY, intervals(3000)))
     assert parts is not None
     assert len(parts.model_dump_json(by_alias=True, exclude_none=True)) <= 8192
 
@@ -75,7 +75,7 @@ def test_state_of_the_version_before_is_read(name: str):
     assert isinstance(old, dict)
     assert set(state.metrics()) == set(old) - {""}
     for metric, ratio in state.ratios.items():
-        kept = evidence_of(ratio.evidence)
+        kept = restore_evidence(ratio.evidence)
         numbers = old[metric]["fold"]["values"]
         rest = iter(numbers)
         assert all(number in rest for number in kept.values if number), "every one, in order"
@@ -86,10 +86,12 @@ def test_state_of_the_version_before_is_read(name: str):
         assert [one.name for one in (pool.stable, *pool.canary)] == [one[0] for one in windows]
         assert [*pool.bet.model_dump(mode="json").values()] == bet
         assert [pool.covered, pool.shared] == [covered, shared]
-        assert stored_of(pool_of(pool), pool.until, None) == pool.model_copy(update={"quiet": None})
+        assert store_pool(restore_pool(pool), pool.until, None) == pool.model_copy(
+            update={"quiet": None}
+        )
     share = state.traffic_share
     assert [share.weight, share.canary, share.stable] == old[""]
-    assert pool_of(stored_of(PoolState(), None, None)) == PoolState()
+    assert restore_pool(store_pool(DetectorState(), None, None)) == DetectorState()
 
 
 @pytest.mark.parametrize(

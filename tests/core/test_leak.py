@@ -13,14 +13,14 @@ from canary.api.analysis import Analysis
 from canary.api.judge_state import PoolState as StoredPool
 from canary.core.analysis.input import AnalysisInput
 from canary.core.analysis.pool import analyze_pool
-from canary.core.analysis.state import pool_of, stored_of
+from canary.core.analysis.state import restore_pool, store_pool
 from canary.core.increments import Side
-from canary.core.pools.detector import PoolPolicy, PoolState, fold
-from canary.core.pools.samples import PoolReading, PoolSample, PoolSeries, pool_samples
-from canary.core.pools.verdict import assess
+from canary.core.pools.detector import DetectorState, PoolPolicy, fold_samples
+from canary.core.pools.samples import PoolReading, PoolSample, PoolSeries, build_pool_samples
+from canary.core.pools.verdict import assess_pools
 from canary.core.rounds import Rounds
-from canary.core.sampling import PoolAnswers, pool_samples_of
-from canary.core.series import Found, Series
+from canary.core.sampling import PoolAnswers, sample_pool
+from canary.core.series import FoundSeries, Series
 from canary.core.snapshot import PoolSamples, Samples
 
 DEMO = PoolPolicy(window=20.0, warm_up=0.0)
@@ -57,7 +57,7 @@ def samples(*rows: tuple[PoolReading, ...], step: float = 1.0, requests: float =
 
 def end(policy: PoolPolicy, *rows: tuple[PoolReading, ...], **more):
     """The assessment after these samples."""
-    return assess(fold(PoolState(), policy, samples(*rows, **more)), policy)
+    return assess_pools(fold_samples(DetectorState(), policy, samples(*rows, **more)), policy)
 
 
 def reason(policy: PoolPolicy, *rows: tuple[PoolReading, ...], **more) -> str | None:
@@ -211,21 +211,23 @@ def test_time_under_traffic_does_not_depend_on_how_often_it_is_read():
         PoolSample(t, (pool(1, held=5.0 if t % 5 == 0 else 0.0), *CALM), 50.0 * (t % 5 == 0), 450.0)
         for t in range(1, 46)
     ]
-    assert not assess(fold(PoolState(), DEMO, series[:35]), DEMO).final_pass
-    assert assess(fold(PoolState(), DEMO, series), DEMO).final_pass
+    assert not assess_pools(fold_samples(DetectorState(), DEMO, series[:35]), DEMO).final_pass
+    assert assess_pools(fold_samples(DetectorState(), DEMO, series), DEMO).final_pass
 
 
 def test_a_state_from_before_silence_was_counted_is_read():
     """An operator that is replaced in mid-release goes on where the one before stopped."""
-    state = fold(PoolState(), DEMO, [PoolSample(1, (pool(1, held=1.0),), 10.0, 0.0)])
-    text = stored_of(state, None, None).model_dump_json(exclude={"unheard"})
-    assert pool_of(StoredPool.model_validate_json(text)) == state
+    state = fold_samples(DetectorState(), DEMO, [PoolSample(1, (pool(1, held=1.0),), 10.0, 0.0)])
+    text = store_pool(state, None, None).model_dump_json(exclude={"unheard"})
+    assert restore_pool(StoredPool.model_validate_json(text)) == state
 
 
 def test_an_hour_without_traffic_is_not_an_hour_under_traffic():
     """One request after a long silence speaks for a minute at most."""
     silence = [PoolSample(t, (pool(0, held=0.0),), 0.0, 0.0) for t in range(1, 3600)]
-    state = fold(PoolState(), DEMO, [*silence, PoolSample(3600, (pool(1, held=1.0),), 10.0, 0.0)])
+    state = fold_samples(
+        DetectorState(), DEMO, [*silence, PoolSample(3600, (pool(1, held=1.0),), 10.0, 0.0)]
+    )
     assert state.covered == 61.0
 
 
@@ -247,7 +249,7 @@ def shares(canary: float, requests: float, minutes: int):
 
 def test_without_hold_times_a_share_of_connections_that_grows_is_a_leak():
     """And a canary that just uses its share, or more traffic, is not."""
-    failure = fold(PoolState(), HOUR, shares(1, 60, 120)).failure
+    failure = fold_samples(DetectorState(), HOUR, shares(1, 60, 120)).failure
     assert failure is not None
     assert failure.reason == "ConnectionLeak"
     steady = [
@@ -256,7 +258,7 @@ def test_without_hold_times_a_share_of_connections_that_grows_is_a_leak():
         )
         for s, n in zip(shares(1, 60, 120), [1] * 40 + [5] * 80, strict=True)
     ]
-    assert fold(PoolState(), HOUR, steady).failure is None
+    assert fold_samples(DetectorState(), HOUR, steady).failure is None
 
 
 READING = st.builds(
@@ -290,20 +292,20 @@ ROWS = st.lists(
 def test_folding_in_pieces_with_a_restart_in_between_is_folding_in_one_go(rows, cuts):
     """Exactly, also through JSON."""
     series = samples(*rows)
-    state = PoolState()
+    state = DetectorState()
     for begin, after in pairwise([0, *sorted(cuts), len(series)]):
-        text = stored_of(state, None, None).model_dump_json()
-        state = pool_of(StoredPool.model_validate_json(text))
-        state = fold(state, DEMO, series[begin : max(after, begin)])
-    assert state == fold(PoolState(), DEMO, series)
+        text = store_pool(state, None, None).model_dump_json()
+        state = restore_pool(StoredPool.model_validate_json(text))
+        state = fold_samples(state, DEMO, series[begin : max(after, begin)])
+    assert state == fold_samples(DetectorState(), DEMO, series)
 
 
 @given(ROWS)
 def test_no_data_never_changes_the_verdict(rows):
     """Samples without readings leave pass and fail as they were."""
-    state = fold(PoolState(), DEMO, samples(*rows))
+    state = fold_samples(DetectorState(), DEMO, samples(*rows))
     silent = [PoolSample(1000.0 + t, (), 0.0, 0.0) for t in range(5)]
-    before, after = assess(state, DEMO), assess(fold(state, DEMO, silent), DEMO)
+    before, after = assess_pools(state, DEMO), assess_pools(fold_samples(state, DEMO, silent), DEMO)
     assert after.failed == before.failed
     assert after.final_pass <= before.final_pass
 
@@ -311,8 +313,8 @@ def test_no_data_never_changes_the_verdict(rows):
 def test_the_state_stays_small():
     """It is kept in a Kubernetes status: a few kilobytes, however long the release."""
     rows = [(pool(3.3, held=3.1, seconds=15), *CALM)] * 2000
-    state = fold(PoolState(), HOUR, samples(*rows, step=15.0))
-    assert len(stored_of(state, None, None).model_dump_json()) < 8000
+    state = fold_samples(DetectorState(), HOUR, samples(*rows, step=15.0))
+    assert len(store_pool(state, None, None).model_dump_json()) < 8000
 
 
 def line(pod: str, values: list[float], **labels: str) -> Series:
@@ -333,7 +335,7 @@ def test_series_become_samples():
         hold=[line("new", [1000, 1500, 200])],
         hold_unit=0.001,
     )
-    assert pool_samples(series, (), Rounds(0.0, (1.0, 2.0))) == (
+    assert build_pool_samples(series, (), Rounds(0.0, (1.0, 2.0))) == (
         PoolSample(1.0, (PoolReading("new", Side.CANARY, 1.0, 2, 10, 1, 0.5, 2),)),
         PoolSample(2.0, (PoolReading("new", Side.CANARY, 1.0, 3, None, 0, 0.2, 0),)),
     )
@@ -351,7 +353,7 @@ def test_after_a_gap_the_reading_covers_all_of_it():
         hold=[Series({"pod": "new"}, hold)],
     )
     (reading,) = (
-        r for s in pool_samples(series, (), Rounds(0.0, (1.0, 2.0, 3.0))) for r in s.readings
+        r for s in build_pool_samples(series, (), Rounds(0.0, (1.0, 2.0, 3.0))) for r in s.readings
     )
     assert (reading.seconds, reading.in_use, reading.held) == (3.0, 2.0, 6.0)
 
@@ -376,10 +378,10 @@ def scraped_pools(*pools: tuple[dict[str, str], float, float]) -> PoolAnswers:
     """Gauges of one canary pod as psycopg exports them: labels, in use and maximum of each pool."""
     place = {"pod": "new", "namespace": "prod", "job": "web"}
 
-    def gauge(values: Iterable[float]) -> Found:
+    def gauge(values: Iterable[float]) -> FoundSeries:
         named = zip(pools, values, strict=True)
         points = range(120)
-        return Found(
+        return FoundSeries(
             tuple(
                 Series(place | own, tuple((float(t), value) for t in points))
                 for (own, *_), value in named
@@ -396,15 +398,17 @@ def scraped_pools(*pools: tuple[dict[str, str], float, float]) -> PoolAnswers:
     )
 
 
-def judged(answers: PoolAnswers) -> tuple[list[str], PoolState]:
+def judged(answers: PoolAnswers) -> tuple[list[str], DetectorState]:
     """Names of the pools, and what the fold makes of two minutes of them."""
     ends = Rounds(0.0, tuple(float(t) for t in range(1, 120)))
-    pools = pool_samples_of(answers, ends)
-    assert isinstance(pools.in_use, Found)
-    assert isinstance(pools.maximum, Found)
+    pools = sample_pool(answers, ends)
+    assert isinstance(pools.in_use, FoundSeries)
+    assert isinstance(pools.maximum, FoundSeries)
     series = PoolSeries(pools.in_use.series, pools.maximum.series, "pod", pools.side_of)
-    seen = [replace(one, canary_requests=1.0) for one in pool_samples(series, (), ends)]
-    return sorted({r.pod for s in seen for r in s.readings}), fold(PoolState(), PoolPolicy(), seen)
+    seen = [replace(one, canary_requests=1.0) for one in build_pool_samples(series, (), ends)]
+    return sorted({r.pod for s in seen for r in s.readings}), fold_samples(
+        DetectorState(), PoolPolicy(), seen
+    )
 
 
 @pytest.mark.parametrize(("full", "idle"), FULL_AND_IDLE)
@@ -435,7 +439,7 @@ def test_q01_a_hold_time_of_all_pools_together_hides_no_full_one() -> None:
         {"new": Side.CANARY}.get,
         hold=[line("new", [0, 10, 20])],
     )
-    found = [r for s in pool_samples(series, (), Rounds(0.0, (1.0, 2.0))) for r in s.readings]
+    found = [r for s in build_pool_samples(series, (), Rounds(0.0, (1.0, 2.0))) for r in s.readings]
     assert [(r.pod, r.in_use, r.held) for r in found[:2]] == [
         ("new/rw", 10, None),
         ("new/ro", 0, None),
@@ -448,8 +452,8 @@ def test_q01_a_hold_time_of_all_pools_together_hides_no_full_one() -> None:
 def test_q04_an_unlimited_pool_has_no_share(hold: list[float] | None, verdict: Verdict) -> None:
     """A maximum of 0 is said; where hold times are exported a leak is looked for all the same."""
     rounds = Rounds(0.0, (1.0, 2.0))
-    found = [Found((line("new", values),)) for values in ([1, 1, 1], [0, 0, 0])]
-    held = Found((line("new", hold),)) if hold else None
+    found = [FoundSeries((line("new", values),)) for values in ([1, 1, 1], [0, 0, 0])]
+    held = FoundSeries((line("new", hold),)) if hold else None
     pool = PoolSamples(found[0], found[1], None, None, held, 1.0, "pod", {"new": Side.CANARY}.get)
     metric = Metric.model_validate({"name": "pool", "pool": {"preset": "otel-db"}})
     analysis = Analysis.model_validate(

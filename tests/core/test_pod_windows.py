@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.simulate import Hiccups, Scenario, simulate
-from canary.core.analysis.state import parts_of
+from canary.core.analysis.state import store_evidence
 from canary.core.evidence import (
     EvidenceState,
     Interval,
@@ -124,7 +124,7 @@ def test_in_pieces_through_storage_or_at_once_is_the_same(cuts, every):
 
 def test_a_hundred_pods_need_little_room():
     """The state is bounded, however many pods there are."""
-    parts = parts_of(fold_intervals(EvidenceState(), POLICY, rows(100)[:-2]))
+    parts = store_evidence(fold_intervals(EvidenceState(), POLICY, rows(100)[:-2]))
     assert parts is not None
     assert parts.pod_windows is not None
     assert len(parts.pod_windows.open_pods) <= 34

@@ -29,31 +29,31 @@ from canary.core.invariants import broken_by_action
 from canary.core.plan import (
     DeleteCanary,
     EnsureCanary,
-    FreeCapacity,
-    Hold,
-    KeepCapacity,
-    LetGo,
     NoteRejection,
-    PutBack,
+    PauseTarget,
+    PinMinReplicas,
+    RemoveFinalizer,
     RestoreRoute,
-    RollTarget,
+    RestoreTemplate,
+    ResumeTarget,
     RunChecks,
     SetWeight,
+    UnpinMinReplicas,
 )
-from canary.core.plan import Release as ReleaseTarget
+from canary.core.plan import UnmanageTarget as ReleaseTarget
 from canary.core.rollout import canary_replicas, decide, phase_of, pods_for_share
 from canary.core.snapshot import (
     Canary,
     Obstacle,
     Pod,
+    PodFailure,
     Rejection,
-    Request,
+    ReleaseRequest,
+    ReleaseResource,
     Route,
     Snapshot,
-    Target,
-    Trouble,
+    TargetDeployment,
     Verb,
-    Wish,
 )
 from tests.world import RELEASE
 
@@ -111,12 +111,12 @@ def snapshot(  # noqa: PLR0913 - a table's columns
     """The world of one row: what is not said is as it should be."""
     at_rest = weight is None and status.weight == 0
     route = Route(status.weight if weight is None else weight, confirmed, at_rest)
-    asked = Request(request, "r1") if request else None
-    wish = Wish("auth", "prod", 1, spec, status, "1", deleting_since, asked)
+    asked = ReleaseRequest(request, "r1") if request else None
+    resource = ReleaseResource("auth", "prod", 1, spec, status, "1", deleting_since, asked)
     rejected = status.rejected_hash
     noted = Rejection(rejected, Reason.CANARY_OUTAGE, 2.0) if rejected else None
-    target = Target(replicas, template, running, held, pods(4), rejection=noted)
-    return Snapshot(NOW, wish, target, canary, route, checks)
+    target = TargetDeployment(replicas, template, running, held, pods(4), rejection=noted)
+    return Snapshot(NOW, resource, target, canary, route, checks)
 
 
 CANARY = Canary("v2", 2, pods(2))
@@ -168,10 +168,10 @@ def test_a_person_releases_the_version_that_has_the_services_port(reason: Reason
     What cannot be isolated, on the other hand, would get users' requests before any check.
     """
     snap = snapshot(AT_REST)
-    request = Request(Verb.PROMOTE, "r1", Skip.ANALYSIS, "port renamed", "ada")
+    request = ReleaseRequest(Verb.PROMOTE, "r1", Skip.ANALYSIS, "port renamed", "ada")
     blocked = replace(snap.target, obstacle=Obstacle(reason, "no endpoints"))
     assert decide(replace(snap, target=blocked), PASS).status.reason is reason
-    asked = replace(snap, target=blocked, wish=replace(snap.wish, request=request))
+    asked = replace(snap, target=blocked, resource=replace(snap.resource, request=request))
     assert decide(asked, PASS).status.intent is intent
 
 
@@ -194,7 +194,7 @@ REJECTED = HistoryEntry(
 
 REFUSED = Route(5, confirmed=False, at_rest=False, refused="Gateway public does not serve it")
 
-NO_IMAGE = Canary("v2", 2, pods(2, ready=False, trouble=Trouble.NO_IMAGE), "ErrImagePull: x:1.")
+NO_IMAGE = Canary("v2", 2, pods(2, ready=False, trouble=PodFailure.NO_IMAGE), "ErrImagePull: x:1.")
 
 SELECTED = Canary("v2", 4, pods(4), selected_by=("backend",))
 SKIPPED = Override(skip=Skip.ANALYSIS, reason="the database is back", at=NOW)
@@ -252,17 +252,17 @@ ROWS = [
     ),
     pytest.param(
         snapshot(IN_STEP, canary=CANARY, replicas=50), PASS, Intent.ADVANCE, Reason.HOLDING,
-        (KeepCapacity(50), EnsureCanary("v2", 3)),
+        (PinMinReplicas(50), EnsureCanary("v2", 3)),
         id="stable grew: the canary and the autoscaler's floor follow",
     ),
     pytest.param(
         shrunk(snapshot(IN_STEP, canary=CANARY), replicas=2, floor=2), PASS, Intent.ADVANCE,
-        Reason.HOLDING, (KeepCapacity(4),),
+        Reason.HOLDING, (PinMinReplicas(4),),
         id="stable lost pods and the autoscaler its floor: it is raised again",
     ),
     pytest.param(
         shrunk(snapshot(PROMOTING, canary=replace(CANARY, replicas=4, pods=pods(4))), 2, 2), PASS,
-        Intent.PROMOTE, Reason.HOLDING, (KeepCapacity(4),),
+        Intent.PROMOTE, Reason.HOLDING, (PinMinReplicas(4),),
         id="also while everything is promoted",
     ),
     pytest.param(
@@ -275,7 +275,7 @@ ROWS = [
         id="a target in the middle of a roll is not adopted yet",
     ),
     pytest.param(
-        snapshot(Status(), template="v1"), PASS, Intent.REST, Reason.ADOPTED, (Hold("v1"),),
+        snapshot(Status(), template="v1"), PASS, Intent.REST, Reason.ADOPTED, (PauseTarget("v1"),),
         id="a target that runs one template everywhere is adopted and held",
     ),
     pytest.param(
@@ -283,7 +283,7 @@ ROWS = [
         id="at rest with the vetted template nothing is done",
     ),
     pytest.param(
-        snapshot(AT_REST), PASS, Intent.ADVANCE, Reason.STARTED, (KeepCapacity(4),),
+        snapshot(AT_REST), PASS, Intent.ADVANCE, Reason.STARTED, (PinMinReplicas(4),),
         id="a new template starts a release at weight 0",
     ),
     pytest.param(
@@ -309,21 +309,21 @@ ROWS = [
     ),
     pytest.param(
         snapshot(AT_REST.model_copy(update={"rejected_hash": "v2"}), request=Verb.RETRY),
-        PASS, Intent.ADVANCE, Reason.STARTED, (NoteRejection(None), KeepCapacity(4)),
+        PASS, Intent.ADVANCE, Reason.STARTED, (NoteRejection(None), PinMinReplicas(4)),
         id="a retry starts the rejected template again, and the target forgets it",
     ),
     pytest.param(
         remembering("v2", snapshot(Status(), template="v1")), PASS, Intent.REST, Reason.ADOPTED,
-        (Hold("v1"),),
+        (PauseTarget("v1"),),
         id="another template than the rejected one is adopted",
     ),
     pytest.param(
-        remembering("v2", snapshot(Status())), PASS, Intent.REST, Reason.REJECTED, (Hold("v1"),),
+        remembering("v2", snapshot(Status())), PASS, Intent.REST, Reason.REJECTED, (PauseTarget("v1"),),
         id="beside a rejected template that is paused, what runs is adopted",
     ),
     pytest.param(
         remembering("v2", snapshot(Status(), held=False, running=None), beside="v1"), PASS,
-        Intent.REST, Reason.REJECTED, (PutBack("v1"),),
+        Intent.REST, Reason.REJECTED, (RestoreTemplate("v1"),),
         id="a rejected template that has begun to roll is put back",
     ),
     pytest.param(
@@ -338,12 +338,12 @@ ROWS = [
     ),
     pytest.param(
         remembering("v2", snapshot(Status(), held=False, running="v2", request=Verb.RETRY)), PASS,
-        Intent.REST, Reason.ADOPTED, (NoteRejection(None), Hold("v2")),
+        Intent.REST, Reason.ADOPTED, (NoteRejection(None), PauseTarget("v2")),
         id="unless a person accepts it",
     ),
     pytest.param(
         remembering("v2", snapshot(AT_REST, held=False, running="v2")), PASS, Intent.REST,
-        Reason.UNPAUSED_BY_HAND, (PutBack("v1"),),
+        Reason.UNPAUSED_BY_HAND, (RestoreTemplate("v1"),),
         id="a rejected template that was let roll while nobody looked is put back",
     ),
     pytest.param(
@@ -351,18 +351,18 @@ ROWS = [
         Reason.DELETED,
         (
             NoteRejection(Rejection("v2", Reason.CANARY_OUTAGE, NOW)),
-            FreeCapacity(), ReleaseTarget(), LetGo(),
+            UnpinMinReplicas(), ReleaseTarget(), RemoveFinalizer(),
         ),
         id="a release that is deleted while it is rolled back leaves behind what it rejects",
     ),
     pytest.param(
         snapshot(AT_REST, held=False, running=None), PASS, Intent.REST, Reason.UNPAUSED_BY_HAND,
-        (PutBack("v1"),),
+        (RestoreTemplate("v1"),),
         id="an unvetted template that rolls past us is put back",
     ),
     pytest.param(
         snapshot(AT_REST, held=False, running="v2"), PASS, Intent.REST,
-        Reason.ROLLED_OUT_WITHOUT_CANARY, (Hold("v2"),),
+        Reason.ROLLED_OUT_WITHOUT_CANARY, (PauseTarget("v2"),),
         id="a template that already runs everywhere is taken as stable and said so",
     ),
     pytest.param(
@@ -397,7 +397,7 @@ ROWS = [
     pytest.param(
         snapshot(release_with(IN_STEP, confirmed_at=None), weight=0, canary=CANARY),
         SILENT, Intent.ADVANCE, Reason.SHIFTING_TRAFFIC,
-        (KeepCapacity(4), SetWeight(5)),
+        (PinMinReplicas(4), SetWeight(5)),
         id="the route follows the status, and stable's capacity is seen to before",
     ),
     pytest.param(
@@ -459,7 +459,7 @@ ROWS = [
         id="Fail takes the traffic away in the same pass",
     ),
     pytest.param(
-        snapshot(IN_STEP, canary=Canary("v2", 2, pods(2, trouble=Trouble.OUT_OF_MEMORY))),
+        snapshot(IN_STEP, canary=Canary("v2", 2, pods(2, trouble=PodFailure.OUT_OF_MEMORY))),
         PASS, Intent.ROLL_BACK, Reason.OUT_OF_MEMORY, (SetWeight(0),),
         id="a pod out of memory is a failure without any metric",
     ),
@@ -470,7 +470,7 @@ ROWS = [
     ),
     pytest.param(
         snapshot(release_with(PROMOTING, unhold_at=4999.0), canary=SELECTED), PASS,
-        Intent.PROMOTE, Reason.ROLLING_TARGET, (RollTarget("v2"),),
+        Intent.PROMOTE, Reason.ROLLING_TARGET, (ResumeTarget("v2"),),
         id="once the target rolls, its own pods run the version, and it goes on",
     ),
     pytest.param(
@@ -480,7 +480,7 @@ ROWS = [
     ),
     pytest.param(
         snapshot(GOING, template="v2", running="v2", canary=SELECTED), BUSY, Intent.PROMOTE,
-        Reason.DRAINING, (DeleteCanary(), FreeCapacity()),
+        Reason.DRAINING, (DeleteCanary(), UnpinMinReplicas()),
         id="requests by another Service do not keep the canary for ever",
     ),
     pytest.param(
@@ -515,7 +515,7 @@ ROWS = [
     ),
     pytest.param(
         snapshot(IN_STEP, canary=CANARY, held=False, running=None), PASS, Intent.ROLL_BACK,
-        Reason.UNPAUSED_BY_HAND, (SetWeight(0), PutBack("v1")),
+        Reason.UNPAUSED_BY_HAND, (SetWeight(0), RestoreTemplate("v1")),
         id="un-pausing by hand takes the weight away and puts the vetted template back",
     ),
     pytest.param(
@@ -562,7 +562,7 @@ ROWS = [
     ),
     pytest.param(
         snapshot(release_with(PROMOTING, unhold_at=4999.0), canary=Canary("v2", 4, pods(4))),
-        PASS, Intent.PROMOTE, Reason.ROLLING_TARGET, (RollTarget("v2"),),
+        PASS, Intent.PROMOTE, Reason.ROLLING_TARGET, (ResumeTarget("v2"),),
         id="the target rolls once the canary carries everything",
     ),
     pytest.param(
@@ -574,7 +574,7 @@ ROWS = [
     pytest.param(
         snapshot(release_with(PROMOTING, unhold_at=4999.0, rolled=True), running="v2",
                  held=False, canary=Canary("v2", 4, pods(4))),
-        PASS, Intent.PROMOTE, Reason.RESTORING_ROUTE, (Hold("v2"),),
+        PASS, Intent.PROMOTE, Reason.RESTORING_ROUTE, (PauseTarget("v2"),),
         id="a target that has rolled is held before anything else is put back",
     ),
     pytest.param(
@@ -611,12 +611,12 @@ ROWS = [
     ),
     pytest.param(
         snapshot(ROLLING_BACK, canary=Canary("v2", 0)), PASS, Intent.ROLL_BACK,
-        Reason.CANARY_OUTAGE, (DeleteCanary(), FreeCapacity()),
+        Reason.CANARY_OUTAGE, (DeleteCanary(), UnpinMinReplicas()),
         id="then the canary's objects go",
     ),
     pytest.param(
         snapshot(ROLLING_BACK), PASS, Intent.REST, Reason.CANARY_OUTAGE,
-        (FreeCapacity(), NoteRejection(Rejection("v2", Reason.CANARY_OUTAGE, NOW))),
+        (UnpinMinReplicas(), NoteRejection(Rejection("v2", Reason.CANARY_OUTAGE, NOW))),
         id="then the release is over and says why",
     ),
     pytest.param(
@@ -625,17 +625,17 @@ ROWS = [
         id="deleting the resource puts the route back first",
     ),
     pytest.param(
-        snapshot(AT_REST, deleting_since=NOW), PASS, Intent.REST, Reason.DELETED, (PutBack("v1"),),
+        snapshot(AT_REST, deleting_since=NOW), PASS, Intent.REST, Reason.DELETED, (RestoreTemplate("v1"),),
         id="an unvetted template goes before the target is un-held",
     ),
     pytest.param(
         snapshot(AT_REST, template="v1", deleting_since=NOW), PASS, Intent.REST, Reason.DELETED,
-        (FreeCapacity(), ReleaseTarget(), LetGo()),
+        (UnpinMinReplicas(), ReleaseTarget(), RemoveFinalizer()),
         id="then the Deployment is the user's again",
     ),
     pytest.param(
         snapshot(IN_STEP, canary=CANARY, deleting_since=NOW - 121), PASS, Intent.ADVANCE,
-        Reason.DELETED, (LetGo(),),
+        Reason.DELETED, (RemoveFinalizer(),),
         id="a deletion never blocks for ever",
     ),
 ]  # fmt: skip
@@ -827,7 +827,7 @@ def test_a_release_whose_stable_version_is_lost_ends() -> None:
     assert (plan.actions, plan.status.reason) == ((SetWeight(0),), Reason.STABLE_LOST)
     rolling = plan.status
     again = decide(lost(rolling, ready=True), SILENT)
-    assert not {type(action) for action in again.actions} & {PutBack, Hold}
+    assert not {type(action) for action in again.actions} & {RestoreTemplate, PauseTarget}
 
 
 @pytest.mark.parametrize(
@@ -852,8 +852,10 @@ def test_the_new_version_takes_over_where_a_person_says_so(
 ) -> None:
     """Without stable pods there is nothing to compare with."""
     snap = lost(status, ready=False, canary=canary, held=True)
-    asked = Request(Verb.PROMOTE, "r1", skip=Skip.ANALYSIS, reason="stable is gone", by="ada")
-    plan = decide(replace(snap, wish=replace(snap.wish, request=asked)), SILENT)
+    asked = ReleaseRequest(
+        Verb.PROMOTE, "r1", skip=Skip.ANALYSIS, reason="stable is gone", by="ada"
+    )
+    plan = decide(replace(snap, resource=replace(snap.resource, request=asked)), SILENT)
     assert (plan.status.intent, plan.status.reason) == (Intent.PROMOTE, Reason.ANALYSIS_SKIPPED)
 
 
@@ -863,7 +865,7 @@ def test_a_canary_serves_until_the_stable_pods_are_back() -> None:
     assert snap.target is not None
     back = replace(snap.target, template="v1", stable_lost=False)
     plan = decide(replace(snap, target=back), PASS)
-    assert (plan.actions, plan.status.weight) == ((PutBack("v1"),), IN_STEP.weight)
+    assert (plan.actions, plan.status.weight) == ((RestoreTemplate("v1"),), IN_STEP.weight)
     ready = tuple(replace(pod, ready=True) for pod in back.pods)
     plan = decide(replace(snap, target=replace(back, pods=ready)), PASS)
     assert plan.actions[0] == SetWeight(0)
@@ -879,8 +881,10 @@ def test_a_canary_keeps_its_weight_while_nothing_else_serves() -> None:
 @pytest.mark.parametrize(
     ("paused", "there", "actions"),
     [
-        pytest.param(False, True, (LetGo(),), id="nothing to put back, so nothing to wait for"),
-        pytest.param(True, False, (Hold("v1"),), id="a paused target has to be let go"),
+        pytest.param(
+            False, True, (RemoveFinalizer(),), id="nothing to put back, so nothing to wait for"
+        ),
+        pytest.param(True, False, (PauseTarget("v1"),), id="a paused target has to be let go"),
         pytest.param(False, False, (), id="none is needed"),
         pytest.param(True, True, (), id="one is there"),
     ],
@@ -894,7 +898,7 @@ def test_no_finalizer_without_something_to_put_back(
     snap = replace(
         snap,
         target=replace(snap.target, paused=paused),
-        wish=replace(snap.wish, finalizer=there),
+        resource=replace(snap.resource, finalizer=there),
     )
     plan = decide(snap, SILENT)
     assert (plan.actions, plan.status.reason) == (actions, Reason.AT_REST)

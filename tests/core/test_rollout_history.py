@@ -5,7 +5,7 @@ import pytest
 from canary.api import Intent, MetricStatus, Reason, Release, Status, Verdict, load_release
 from canary.core.analysis import AnalysisResult, MetricResult
 from canary.core.rollout import decide
-from canary.core.snapshot import Canary, Pod, Route, Snapshot, Target, Wish
+from canary.core.snapshot import Canary, Pod, ReleaseResource, Route, Snapshot, TargetDeployment
 from tests.world import RELEASE
 
 SPEC = load_release(RELEASE, "tests").spec
@@ -26,10 +26,10 @@ IN_FLIGHT = Status(
 def snapshot(status: Status, pods: int, *, now: float = 100.0) -> Snapshot:
     """A release with so many canary pods; without any, the canary is gone."""
     canary = Canary("v2", pods, tuple(Pod(f"auth-canary-{i}", ready=True) for i in range(pods)))
-    wish = Wish("auth", "prod", 1, SPEC, status, "1")
-    target = Target(4, "v2", "v1", held=True)
+    resource = ReleaseResource("auth", "prod", 1, SPEC, status, "1")
+    target = TargetDeployment(4, "v2", "v1", held=True)
     route = Route(status.weight, confirmed=True, at_rest=status.weight == 0)
-    return Snapshot(now, wish, target, canary if pods else None, route)
+    return Snapshot(now, resource, target, canary if pods else None, route)
 
 
 def rolled_back(judged: AnalysisResult, pods: int) -> Status:

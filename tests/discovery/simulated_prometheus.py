@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from canary.core.sampling import matches
+from canary.core.sampling import selector_matches
 from canary.metrics.selectors import parse_selector
 from tests.metrics.servers import Reply, Request
 
@@ -92,7 +92,7 @@ class FakePrometheus:
         return [
             line
             for line in self.lines
-            if line.metric == selector.metric and matches(selector, line.labels)
+            if line.metric == selector.metric and selector_matches(selector, line.labels)
         ]
 
 

@@ -9,7 +9,7 @@ from canary.api.analysis import ClientErrorsSource, RatioSource
 from canary.core.evidence.promotion import GROSS, SMALL, rules_out
 from canary.core.increments import Side
 from canary.core.sampling import RatioAnswers
-from canary.core.series import Found, MetricAnswer, NoData, Series
+from canary.core.series import FoundSeries, MetricAnswer, NoData, Series
 from canary.discovery.evidence_time import ERROR, Traffic, course_of, requests_needed, traffic_of
 from tests.discovery.simulated_cluster import RELEASE
 
@@ -66,8 +66,8 @@ def test_the_first_step_waits_for_its_own_evidence() -> None:
 
 def test_traffic_is_what_stable_counted() -> None:
     """Increments of both counters over the grid; a reset is no negative traffic."""
-    total = Found((Series({"pod": "a"}, ((1.0, 100.0), (30.0, 129.0), (60.0, 30.0))),))
-    bad = Found((Series({"pod": "a"}, ((1.0, 0.0), (30.0, 6.0), (60.0, 0.0))),))
+    total = FoundSeries((Series({"pod": "a"}, ((1.0, 100.0), (30.0, 129.0), (60.0, 30.0))),))
+    bad = FoundSeries((Series({"pod": "a"}, ((1.0, 0.0), (30.0, 6.0), (60.0, 0.0))),))
 
     def traffic(total: MetricAnswer, bad: MetricAnswer) -> Traffic | None:
         sides = {"a": Side.STABLE}.get

@@ -15,7 +15,7 @@ from canary.api import (
     Status,
     load_release,
 )
-from canary.core.snapshot import Request, Verb, Wish
+from canary.core.snapshot import ReleaseRequest, ReleaseResource, Verb
 from canary.errors import ExitCode
 from canary.gate.rules import GRACE, overdue, standing
 from canary.gate.tracking import Ask, Ended, Quest, Sight, Waiting, begun, chosen
@@ -61,17 +61,17 @@ REPLACED = past(Result.SUPERSEDED, Reason.TEMPLATE_CHANGED)
 
 
 def sight(found: Status, template: str | None = NEW, **more) -> Sight:
-    """What the API server says; `spec`, `deleting_since` and `request` go to the wish."""
+    """What the API server says; `spec`, `deleting_since` and `request` go to the resource."""
     parts = {one: more.pop(one) for one in ("spec", "deleting_since", "request") if one in more}
-    wish = Wish("auth", "prod", 1, SPEC, found, "1")
-    return Sight(replace(wish, **parts), template, **more)
+    resource = ReleaseResource("auth", "prod", 1, SPEC, found, "1")
+    return Sight(replace(resource, **parts), template, **more)
 
 
 BAKING = flight(intent=Intent.BAKE, reason=Reason.BAKING)
 SUSPENDED = SPEC.model_copy(update={"suspend": True})
-RETRY = Request(Verb.RETRY, "r1")
-APPROVE = Request(Verb.PROMOTE, "r1")
-RESUME = Request(Verb.RESUME, "r1")
+RETRY = ReleaseRequest(Verb.RETRY, "r1")
+APPROVE = ReleaseRequest(Verb.PROMOTE, "r1")
+RESUME = ReleaseRequest(Verb.RESUME, "r1")
 
 WAITING = [
     pytest.param(

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from canary.api import HistoryEntry, Intent, Pause, Reason, Release, Result, Status
-from canary.core.snapshot import Request, Verb, Wish
+from canary.core.snapshot import ReleaseRequest, ReleaseResource, Verb
 from canary.errors import ExitCode
 from canary.gate.result import outcome
 from canary.gate.rules import overdue, standing
@@ -59,7 +59,7 @@ def statuses(draw) -> Status:
 
 
 WISHES = st.builds(
-    Wish,
+    ReleaseResource,
     name=st.just("auth"),
     namespace=st.just("prod"),
     generation=st.just(1),
@@ -67,10 +67,10 @@ WISHES = st.builds(
     status=statuses(),
     version=st.just("1"),
     deleting_since=st.none() | st.just(5.0),
-    request=st.none() | st.builds(Request, st.sampled_from(sorted(Verb)), st.just("r")),
+    request=st.none() | st.builds(ReleaseRequest, st.sampled_from(sorted(Verb)), st.just("r")),
 )
 SIGHTS = st.builds(
-    Sight, wish=WISHES, template=st.none() | HASHES, quiet=st.sampled_from([0.0, 99.0])
+    Sight, resource=WISHES, template=st.none() | HASHES, quiet=st.sampled_from([0.0, 99.0])
 )
 ASKS = st.builds(Ask, pause_ok=st.booleans(), bake=st.booleans())
 QUEST = Quest(NEW, frozenset({50.0}), fresh=True)
@@ -108,7 +108,7 @@ def test_what_others_did_changes_no_answer(sight, ask):
     """Ended releases of other templates are nothing to this pipeline."""
     own = tuple(one for one in sight.status.history if one.template == NEW)
     status = sight.status.model_copy(update={"history": own})
-    alone = replace(sight, wish=replace(sight.wish, status=status))
+    alone = replace(sight, resource=replace(sight.resource, status=status))
     assert standing(sight, QUEST, ask) == standing(alone, QUEST, ask)
 
 

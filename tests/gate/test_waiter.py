@@ -40,7 +40,7 @@ class Scene:
 
     def write(self, status: Status) -> None:
         """The operator writes its status."""
-        self.stage.wish(status)
+        self.stage.resource(status)
 
     def run(self, *events: Callable[[], object]):
         """The outcome."""

@@ -10,7 +10,7 @@ import pytest
 
 from canary.api import Metric, PoolSource, RatioSource
 from canary.core.increments import Side
-from canary.core.series import Found, MetricAnswer, NoData, SeriesQuery, Unavailable
+from canary.core.series import FoundSeries, MetricAnswer, NoData, SeriesQuery, Unavailable
 from canary.metrics.batch import QueryBatcher
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
 from canary.metrics.queries import Context, compile_metric
@@ -100,7 +100,7 @@ def test_beside_a_tenant_with_20_slow_queries_another_tenants_answers_all_arrive
     for number in range(14):
         end = END + number * STEP
         found = batcher.read(queries("good", ERRORS), end - 300, end, STEP)
-        assert all(isinstance(one, Found) for one in found.values()), found
+        assert all(isinstance(one, FoundSeries) for one in found.values()), found
     assert monotonic() - began < 5
     assert slow.wait(20)
     assert all(isinstance(one, Unavailable) for one in slow.answers().values())
@@ -113,7 +113,7 @@ def test_another_tenants_own_queries_are_answered_in_between(
     server.answer = slow_where(lambda text: SLOW in text)
     batcher.ask(queries("evil", *OWN), END - 300, END, STEP)
     own = queries("good", Metric(name="own", query="good_things", max=1.0))
-    assert isinstance(read(batcher, own), Found)
+    assert isinstance(read(batcher, own), FoundSeries)
 
 
 def test_a_tenants_failures_are_counted_and_cost_nothing_after_the_third(
@@ -124,7 +124,7 @@ def test_a_tenants_failures_are_counted_and_cost_nothing_after_the_third(
     batcher.ask(queries("evil", *OWN), END - 300, END, STEP).wait(20)
     sent = [one for one in server.requests if SLOW in one.form["query"]]
     assert len(sent) <= 4
-    assert isinstance(read(batcher, queries("evil", ERRORS)), Found)
+    assert isinstance(read(batcher, queries("evil", ERRORS)), FoundSeries)
 
 
 @pytest.mark.parametrize(
@@ -154,8 +154,8 @@ def test_a_merged_query_that_fails_is_split_before_anybody_hears_unavailable(
             for name in ("evil", "good", "other")
         }
         found = {name: one.answers() for name, one in pending.items() if one.wait(20)}
-    assert isinstance(found["good"]["errors.total"], Found)
-    assert isinstance(found["other"]["errors.total"], Found)
+    assert isinstance(found["good"]["errors.total"], FoundSeries)
+    assert isinstance(found["other"]["errors.total"], FoundSeries)
     assert isinstance(found["evil"]["errors.total"], Unavailable | NoData)
 
 
@@ -173,7 +173,7 @@ def test_who_failed_by_itself_is_left_out_of_the_next_merged_query(
     end = END + 2 * STEP
     good = batcher.ask(queries("good", ERRORS), end - 300, end, STEP)
     assert good.wait(20)
-    assert isinstance(good.answers()["errors.total"], Found)
+    assert isinstance(good.answers()["errors.total"], FoundSeries)
     assert all("evil" not in one.form["query"] for one in server.requests)
 
 
@@ -188,7 +188,7 @@ def test_within_a_namespace_each_metric_is_asked_by_itself_where_all_together_fa
 
     server.answer = answer
     found = batcher.read(queries("good", ERRORS, POOL), END - 300, END, STEP)
-    assert isinstance(found["errors.total"], Found)
+    assert isinstance(found["errors.total"], FoundSeries)
 
 
 def test_nothing_is_split_while_the_server_is_down(server: Server, batcher: QueryBatcher) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from canary.api import Status
-from canary.core.snapshot import Wish
+from canary.core.snapshot import ReleaseResource
 from canary.interfaces import Key
 from canary.kube.objects import (
     DEPLOYMENTS,
@@ -99,7 +99,7 @@ class Stage:
     def releases(self) -> KubeReleases:
         return KubeReleases(self.cluster, lambda _key, _reason, words: self.warned.append(words))
 
-    def wish(self, status: Status | None = None) -> Wish:
+    def resource(self, status: Status | None = None) -> ReleaseResource:
         """The release as it is, with that status written to it."""
         found = self.releases.read(KEY)
         if status is not None:

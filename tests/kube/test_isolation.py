@@ -129,8 +129,8 @@ def test_m16_a_second_service_never_selects_canary_pods() -> None:
     """Computed from the Services of the namespace when the canary is made."""
     stage = Stage()
     stage.cluster.create(SERVICES, NAMESPACE, manifest(OTHER))
-    stage.workloads.apply(stage.wish(), EnsureCanary(stage.change(paused=True), 2))
-    canary = stage.workloads.look(stage.wish()).canary
+    stage.workloads.apply(stage.resource(), EnsureCanary(stage.change(paused=True), 2))
+    canary = stage.workloads.look(stage.resource()).canary
     assert canary is not None
     assert canary.selected_by == ()
     labels = stage.deployment("auth-canary")["spec"]["template"]["metadata"]["labels"]
@@ -140,9 +140,9 @@ def test_m16_a_second_service_never_selects_canary_pods() -> None:
 def test_c03_a_service_that_comes_in_mid_release_is_seen() -> None:
     """The labels of running pods stay, so whoever selects them now is named."""
     stage = Stage()
-    stage.workloads.apply(stage.wish(), EnsureCanary(stage.change(paused=True), 2))
+    stage.workloads.apply(stage.resource(), EnsureCanary(stage.change(paused=True), 2))
     stage.cluster.create(SERVICES, NAMESPACE, manifest(OTHER))
-    canary = stage.workloads.look(stage.wish()).canary
+    canary = stage.workloads.look(stage.resource()).canary
     assert canary is not None
     assert canary.selected_by == ("backend",)
 
@@ -154,7 +154,7 @@ def test_the_canary_service_finds_its_own_canary_only() -> None:
     body["spec"]["selector"]["matchLabels"]["track"] = "a"
     body["spec"]["template"]["metadata"]["labels"]["track"] = "a"
     stage.cluster.put(DEPLOYMENTS, body)
-    stage.workloads.apply(stage.wish(), EnsureCanary(stage.change(paused=True), 2))
+    stage.workloads.apply(stage.resource(), EnsureCanary(stage.change(paused=True), 2))
     made = stage.cluster.get(SERVICES, NAMESPACE, "auth-canary")
     assert made is not None
     pods = stage.deployment("auth-canary")["spec"]["template"]["metadata"]["labels"]
@@ -168,7 +168,7 @@ def test_c06_the_canary_has_the_labels_of_the_deployment_itself() -> None:
     body = stage.deployment()
     body["metadata"]["labels"] = {"team": "identity", "app.kubernetes.io/managed-by": "Helm"}
     stage.cluster.put(DEPLOYMENTS, body)
-    stage.workloads.apply(stage.wish(), EnsureCanary(stage.change(paused=True), 2))
+    stage.workloads.apply(stage.resource(), EnsureCanary(stage.change(paused=True), 2))
     labels = stage.deployment("auth-canary")["metadata"]["labels"]
     assert labels["team"] == "identity"
     assert labels["app.kubernetes.io/managed-by"] == "canary-controller"

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from canary.api import Reason
-from canary.core.plan import Hold, NoteRejection, PutBack, Release
+from canary.core.plan import NoteRejection, PauseTarget, RestoreTemplate, UnmanageTarget
 from canary.core.snapshot import Rejection
 from canary.kube.objects import DEPLOYMENTS
 from canary.kube.workloads import Holding
@@ -20,7 +20,7 @@ AT = 1767323045.0
 def stage(request: pytest.FixtureRequest) -> Stage:
     """An adopted target, once in each mode."""
     made = Stage(request.param)
-    do(made, Hold(VETTED))
+    do(made, PauseTarget(VETTED))
     made.roll()
     return made
 
@@ -52,7 +52,7 @@ def test_it_stays_when_the_deployment_is_let_go(stage: Stage) -> None:
     rejection = reject(stage)
     stage.workloads.abandon(KEY)
     assert target(stage).rejection == rejection
-    do(stage, Hold(VETTED), Release())
+    do(stage, PauseTarget(VETTED), UnmanageTarget())
     assert target(stage).rejection == rejection
 
 
@@ -67,12 +67,12 @@ def test_beside_a_held_template_the_other_one_runs(stage: Stage) -> None:
 def test_a_rejected_template_in_the_middle_of_its_roll_is_put_back(stage: Stage) -> None:
     """In one write with our mark; nothing is paused while its pods are there."""
     rejection = reject(stage)
-    do(stage, Hold(VETTED), Release())
+    do(stage, PauseTarget(VETTED), UnmanageTarget())
     stage.change("auth:2")
     stage.roll(done=2)
     found = target(stage)
     assert (found.template, found.running, found.beside) == (rejection.template, None, VETTED)
-    do(stage, PutBack(VETTED))
+    do(stage, RestoreTemplate(VETTED))
     assert not stage.deployment()["spec"].get("paused")
     stage.roll()
     assert target(stage).running == VETTED

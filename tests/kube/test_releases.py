@@ -17,7 +17,7 @@ from canary.api import (
 )
 from canary.api.judge_state import JudgeState, RatioState
 from canary.api.status import Condition
-from canary.core.snapshot import Request, Verb
+from canary.core.snapshot import ReleaseRequest, Verb
 from canary.errors import ConflictError, NotFoundError, UsageError
 from canary.interfaces import Key, Notice
 from canary.kube.event_writer import KubeNotifier
@@ -51,8 +51,8 @@ def raw(stage: Stage) -> Object:
 def test_a_status_comes_back_as_it_was_written() -> None:
     """Through JSON and the API server; what is None is absent."""
     stage = Stage()
-    stage.releases.write_status(stage.wish(), FULL)
-    assert stage.wish().status == FULL
+    stage.releases.write_status(stage.resource(), FULL)
+    assert stage.resource().status == FULL
     written = raw(stage)["status"]
     assert "rejectedHash" not in written
     assert written["judge"]["ratios"] == {"errors": {"until": 1.5, "alone": False, "bound": ""}}
@@ -62,11 +62,11 @@ def test_a_status_comes_back_as_it_was_written() -> None:
 def test_a_status_is_written_only_over_the_one_that_was_read() -> None:
     """Compare-and-swap: whoever was quicker wins, the other looks again."""
     stage = Stage()
-    wish = stage.wish()
-    stage.releases.write_status(wish, FULL)
+    resource = stage.resource()
+    stage.releases.write_status(resource, FULL)
     with pytest.raises(ConflictError):
-        stage.releases.write_status(wish, Status())
-    assert stage.wish().status == FULL
+        stage.releases.write_status(resource, Status())
+    assert stage.resource().status == FULL
 
 
 def test_what_is_not_there_cannot_be_read() -> None:
@@ -81,25 +81,29 @@ def test_a_release_that_is_being_deleted_says_since_when() -> None:
     change = {"op": "add", "path": "/metadata/finalizers", "value": ["other/one", FINALIZER]}
     stage.cluster.edit(RELEASES, NAMESPACE, "auth", [change])
     stage.cluster.delete(RELEASES, NAMESPACE, "auth", "Background")
-    wish = stage.wish()
-    assert wish.deleting_since == 0.0
-    stage.releases.let_go(wish)
-    stage.releases.let_go(wish)
+    resource = stage.resource()
+    assert resource.deleting_since == 0.0
+    stage.releases.let_go(resource)
+    stage.releases.let_go(resource)
     assert raw(stage)["metadata"]["finalizers"] == ["other/one"]
     stage.cluster.edit(RELEASES, NAMESPACE, "auth", [change | {"value": [FINALIZER]}])
-    stage.releases.let_go(wish)
-    stage.releases.let_go(wish)
+    stage.releases.let_go(resource)
+    stage.releases.let_go(resource)
     assert stage.cluster.get(RELEASES, NAMESPACE, "auth") is None
 
 
 REQUESTS = [
-    pytest.param('{"verb": "promote", "id": "1"}', Request(Verb.PROMOTE, "1"), id="a promotion"),
     pytest.param(
-        '{"verb": "abort", "id": "x", "by": "me"}', Request(Verb.ABORT, "x", by="me"), id="abort"
+        '{"verb": "promote", "id": "1"}', ReleaseRequest(Verb.PROMOTE, "1"), id="a promotion"
+    ),
+    pytest.param(
+        '{"verb": "abort", "id": "x", "by": "me"}',
+        ReleaseRequest(Verb.ABORT, "x", by="me"),
+        id="abort",
     ),
     pytest.param(
         '{"verb": "promote", "id": "1", "skip": "Analysis", "reason": "auth is down"}',
-        Request(Verb.PROMOTE, "1", skip=Skip.ANALYSIS, reason="auth is down"),
+        ReleaseRequest(Verb.PROMOTE, "1", skip=Skip.ANALYSIS, reason="auth is down"),
         id="past the analysis",
     ),
     pytest.param(
@@ -113,7 +117,9 @@ REQUESTS = [
         id="an unknown thing to skip",
     ),
     pytest.param(
-        '{"verb": "undo", "id": "1", "to": "abc"}', Request(Verb.UNDO, "1", to="abc"), id="undo"
+        '{"verb": "undo", "id": "1", "to": "abc"}',
+        ReleaseRequest(Verb.UNDO, "1", to="abc"),
+        id="undo",
     ),
     pytest.param('{"verb": "undo", "id": "1", "to": 3}', None, id="undo to a number"),
     pytest.param("promote", None, id="no JSON"),
@@ -126,12 +132,12 @@ REQUESTS = [
 
 
 @pytest.mark.parametrize(("text", "request_"), REQUESTS)
-def test_people_ask_by_annotation(text: str, request_: Request | None) -> None:
+def test_people_ask_by_annotation(text: str, request_: ReleaseRequest | None) -> None:
     """What can be understood is taken; the rest is left alone, and said."""
     stage = Stage()
     change = {"op": "add", "path": "/metadata/annotations", "value": {REQUEST: text}}
     stage.cluster.edit(RELEASES, NAMESPACE, "auth", [change])
-    assert stage.wish().request == request_
+    assert stage.resource().request == request_
     assert ["is ignored" in words for words in stage.warned] == [True] * (request_ is None)
 
 
@@ -147,19 +153,19 @@ def broken() -> Stage:
 def test_a_spec_that_cannot_be_followed_is_an_error_that_says_where() -> None:
     """One line, with the field and what is expected of it."""
     with pytest.raises(UsageError, match=r"spec\.steps\[1\]\.weight: a weight above") as caught:
-        broken().wish()
+        broken().resource()
     assert "\n" not in str(caught.value)
 
 
 def test_a_spec_that_cannot_be_followed_is_said_once() -> None:
     """In status and conditions; the rest of the status stays; a second time nothing is written."""
     stage = Stage()
-    stage.releases.write_status(stage.wish(), FULL)
+    stage.releases.write_status(stage.resource(), FULL)
     stage.releases.refuse(KEY, "steps fall", 100.0)
     writes = stage.cluster.writes
     stage.releases.refuse(KEY, "steps fall", 200.0)
     assert stage.cluster.writes == writes
-    status = stage.wish().status
+    status = stage.resource().status
     assert (status.reason, status.message) == (Reason.INVALID_SPEC, "steps fall")
     assert status.release == FULL.release
     assert {one.type: one.status for one in status.conditions} == {

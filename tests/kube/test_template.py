@@ -29,7 +29,7 @@ OWNER = {"metadata": {"name": "auth", "namespace": "prod", "uid": "u1"}}
 
 
 def spec(**changes: Any) -> Spec:
-    """The user's wish."""
+    """The spec of the release."""
     body = manifest(RELEASE)["spec"] | changes
     return Spec.model_validate(body)
 

@@ -9,15 +9,15 @@ from canary.api import Release as Releasing
 from canary.core.plan import (
     DeleteCanary,
     EnsureCanary,
-    FreeCapacity,
-    Hold,
-    KeepCapacity,
-    PutBack,
-    Release,
-    RollTarget,
+    PauseTarget,
+    PinMinReplicas,
+    RestoreTemplate,
+    ResumeTarget,
+    UnmanageTarget,
+    UnpinMinReplicas,
     WorkloadAction,
 )
-from canary.core.snapshot import Target, Trouble
+from canary.core.snapshot import PodFailure, TargetDeployment
 from canary.errors import ConflictError, TransientError
 from canary.interfaces import Key
 from canary.kube.api_errors import ForbiddenError
@@ -47,9 +47,9 @@ IN_FLIGHT = Status(
 )
 
 
-def target(stage: Stage, status: Status | None = None) -> Target:
+def target(stage: Stage, status: Status | None = None) -> TargetDeployment:
     """What the operator sees of the target."""
-    found = stage.workloads.look(stage.wish(status)).target
+    found = stage.workloads.look(stage.resource(status)).target
     assert found is not None
     return found
 
@@ -57,14 +57,14 @@ def target(stage: Stage, status: Status | None = None) -> Target:
 def do(stage: Stage, *actions: WorkloadAction) -> None:
     """The operator acts."""
     for action in actions:
-        stage.workloads.apply(stage.wish(), action)
+        stage.workloads.apply(stage.resource(), action)
 
 
 @pytest.fixture(params=Holding)
 def stage(request: pytest.FixtureRequest) -> Stage:
     """An adopted target, once in each mode."""
     made = Stage(request.param)
-    do(made, Hold(VETTED))
+    do(made, PauseTarget(VETTED))
     made.roll()
     return made
 
@@ -108,14 +108,14 @@ def test_adoption_marks_and_holds(stage: Stage) -> None:
     assert finalizers == ([FINALIZER] if stage.mode is Holding.AT_REST else [])
     assert target(stage).held
     writes = stage.cluster.writes
-    do(stage, Hold(VETTED))
+    do(stage, PauseTarget(VETTED))
     assert stage.cluster.writes == writes
 
 
 def test_a_held_template_has_somebody_who_puts_the_vetted_one_back(stage: Stage) -> None:
     """The finalizer is there while the target is paused."""
     stage.change(paused=True)
-    do(stage, Hold(VETTED))
+    do(stage, PauseTarget(VETTED))
     release = stage.cluster.get(RELEASES, NAMESPACE, "auth")
     assert release is not None
     assert release["metadata"]["finalizers"] == [FINALIZER]
@@ -146,10 +146,10 @@ def test_a_deployment_replaced_by_itself_is_not_paused_before_it_has_its_pods(
     """A paused Deployment makes no ReplicaSet: pausing it at once would leave it without pods."""
     replaced(stage, "auth:1")
     with pytest.raises(TransientError, match="not there yet"):
-        do(stage, Hold(VETTED))
+        do(stage, PauseTarget(VETTED))
     assert "paused" not in stage.deployment()["spec"]
     stage.roll()
-    do(stage, Hold(VETTED))
+    do(stage, PauseTarget(VETTED))
     assert stage.deployment()["spec"].get("paused", False) is (stage.mode is Holding.AT_REST)
     assert target(stage, Status(stable_hash=VETTED)).held
     assert len(target(stage).pods) == 4
@@ -182,14 +182,14 @@ def test_another_controllers_objects_that_nobody_may_see_are_no_obstacle() -> No
 def test_a_paused_deployment_whose_replica_set_was_deleted_gets_its_pods_back() -> None:
     """Its stable manifests are applied again; paused, it would make no ReplicaSet."""
     stage = Stage()
-    do(stage, Hold(VETTED))
+    do(stage, PauseTarget(VETTED))
     stage.change(paused=True)
     for one in stage.sets():
         stage.cluster.delete(REPLICA_SETS, NAMESPACE, one["metadata"]["name"], "Background")
     assert target(stage, IN_FLIGHT).stable_lost
     stage.change("auth:1")
     assert not target(stage, IN_FLIGHT).stable_lost
-    do(stage, PutBack(VETTED))
+    do(stage, RestoreTemplate(VETTED))
     stage.roll()
     assert len(target(stage).pods) == 4
 
@@ -207,7 +207,7 @@ def test_a_release_that_is_gone_leaves_a_deployment_that_rolls_again(
 ) -> None:
     """In one write: nothing of ours stays on it, and nothing rolls that was held."""
     stage = Stage(Holding.ON_CHANGE)
-    do(stage, Hold(VETTED))
+    do(stage, PauseTarget(VETTED))
     if change:
         stage.change(**change)
     before, writes = [one["spec"]["replicas"] for one in stage.sets()], stage.cluster.writes
@@ -226,7 +226,7 @@ def test_a_release_that_is_gone_leaves_a_deployment_that_rolls_again(
 def test_another_release_of_the_namespace_keeps_its_own() -> None:
     """Only what the release that is gone had marked."""
     stage = Stage(Holding.ON_CHANGE)
-    do(stage, Hold(VETTED))
+    do(stage, PauseTarget(VETTED))
     stage.workloads.abandon(Key(NAMESPACE, "other"))
     assert stage.deployment()["metadata"]["annotations"][HOLD] == "auth"
 
@@ -237,7 +237,7 @@ def test_a_target_without_annotations_is_adopted_too() -> None:
     body = stage.deployment()
     del body["metadata"]["annotations"]
     stage.cluster.put(DEPLOYMENTS, body)
-    do(stage, Hold(VETTED))
+    do(stage, PauseTarget(VETTED))
     assert stage.deployment()["metadata"]["annotations"][HOLD] == "auth"
 
 
@@ -269,13 +269,13 @@ def test_a_held_template_is_held_and_does_not_run(stage: Stage) -> None:
 def test_on_change_lets_a_target_at_rest_go() -> None:
     """Where the policy pauses on change, paused with the vetted template is not at rest yet."""
     stage = Stage(Holding.ON_CHANGE)
-    do(stage, Hold(VETTED))
+    do(stage, PauseTarget(VETTED))
     body = stage.deployment()
     body["spec"]["paused"] = True
     stage.cluster.put(DEPLOYMENTS, body)
     assert target(stage, IN_FLIGHT).held
     assert not target(stage, Status(stable_hash=VETTED)).held
-    do(stage, Hold(VETTED))
+    do(stage, PauseTarget(VETTED))
     assert "paused" not in stage.deployment()["spec"]
     assert target(stage).held
 
@@ -286,7 +286,7 @@ def test_put_back_while_held_is_one_write(stage: Stage) -> None:
     stage.change(paused=True)
     stage.roll()
     pods, writes = names(stage, PODS), stage.cluster.writes
-    do(stage, PutBack(VETTED))
+    do(stage, RestoreTemplate(VETTED))
     assert stage.cluster.writes == writes + 1
     assert stage.deployment()["spec"]["template"] == vetted
     assert stage.deployment()["spec"]["paused"] is True
@@ -303,13 +303,13 @@ def test_half_a_roll_goes_back_by_rolling(stage: Stage) -> None:
     """Paused it would keep unvetted pods for ever, so it is held only when they are gone."""
     stage.change(paused=False)
     stage.roll(done=2)
-    do(stage, PutBack(VETTED))
+    do(stage, RestoreTemplate(VETTED))
     assert not stage.deployment()["spec"].get("paused")
     assert not target(stage, IN_FLIGHT).held
     with pytest.raises(TransientError, match="still being removed"):
-        do(stage, Hold(VETTED))
+        do(stage, PauseTarget(VETTED))
     stage.roll()
-    do(stage, Hold(VETTED))
+    do(stage, PauseTarget(VETTED))
     stage.roll()
     seen = target(stage)
     assert (seen.running, seen.held) == (VETTED, True)
@@ -319,13 +319,13 @@ def test_a_half_roll_that_somebody_paused_is_set_going_again(stage: Stage) -> No
     """Vetted template, paused, unvetted pods left: that is not held, and Hold un-pauses first."""
     stage.change(paused=False)
     stage.roll(done=2)
-    do(stage, PutBack(VETTED))
+    do(stage, RestoreTemplate(VETTED))
     body = stage.deployment()
     body["spec"]["paused"] = True
     stage.cluster.put(DEPLOYMENTS, body)
     assert not target(stage).held
     with pytest.raises(TransientError):
-        do(stage, Hold(VETTED))
+        do(stage, PauseTarget(VETTED))
     assert "paused" not in stage.deployment()["spec"]
 
 
@@ -333,15 +333,15 @@ def test_promotion_rolls_then_holds_the_new_one(stage: Stage) -> None:
     """Un-held only for the template that was vetted; afterwards that one is stable."""
     template = stage.change(paused=True)
     with pytest.raises(ConflictError, match="wants"):
-        do(stage, RollTarget("other"))
-    do(stage, RollTarget(template))
+        do(stage, ResumeTarget("other"))
+    do(stage, ResumeTarget(template))
     stage.roll()
     seen = target(stage, IN_FLIGHT)
     assert (seen.running, seen.held) == (template, False)
-    do(stage, Hold(template))
+    do(stage, PauseTarget(template))
     assert target(stage, IN_FLIGHT).held
     assert stage.deployment()["metadata"]["annotations"][STABLE] == template
-    do(stage, PutBack(VETTED, roll=True))
+    do(stage, RestoreTemplate(VETTED, roll=True))
     assert "paused" not in stage.deployment()["spec"]
     assert not target(stage, IN_FLIGHT).held
 
@@ -357,7 +357,7 @@ def test_whether_the_version_before_is_kept(limit: int | None, *, keeps: bool) -
 def test_a_template_that_nothing_keeps_cannot_be_put_back(stage: Stage) -> None:
     """Said with the likely cause, not guessed."""
     with pytest.raises(TransientError, match="revisionHistoryLimit"):
-        do(stage, PutBack("unknown"))
+        do(stage, RestoreTemplate("unknown"))
 
 
 def test_a_change_between_look_and_write_is_never_rolled(stage: Stage) -> None:
@@ -371,21 +371,21 @@ def test_a_change_between_look_and_write_is_never_rolled(stage: Stage) -> None:
 
     stage.cluster.before = quicker
     with pytest.raises(ConflictError):
-        do(stage, RollTarget(template))
+        do(stage, ResumeTarget(template))
     assert stage.deployment()["spec"]["paused"] is True
 
 
 def test_release_leaves_nothing_of_ours(stage: Stage) -> None:
     """As the user wrote it; a second time there is nothing to do, nor without a target."""
-    do(stage, Release())
+    do(stage, UnmanageTarget())
     found = stage.deployment()
     assert found["metadata"]["annotations"] == {"team": "login"}
     assert found["spec"] == manifest(DEPLOYMENT)["spec"]
     writes = stage.cluster.writes
-    do(stage, Release())
+    do(stage, UnmanageTarget())
     assert stage.cluster.writes == writes
     stage.cluster.delete(DEPLOYMENTS, NAMESPACE, "auth", "Background")
-    do(stage, Release())
+    do(stage, UnmanageTarget())
 
 
 def test_the_canary_is_made_scaled_and_deleted(stage: Stage) -> None:
@@ -393,7 +393,7 @@ def test_the_canary_is_made_scaled_and_deleted(stage: Stage) -> None:
     template = stage.change(paused=True)
     do(stage, EnsureCanary(template, 2), EnsureCanary(template, 2))
     stage.roll("auth-canary")
-    canary = stage.workloads.look(stage.wish()).canary
+    canary = stage.workloads.look(stage.resource()).canary
     assert canary is not None
     assert (canary.template, canary.replicas, canary.ready) == (template, 2, 2)
     assert len(target(stage).pods) == 4
@@ -402,7 +402,7 @@ def test_the_canary_is_made_scaled_and_deleted(stage: Stage) -> None:
     do(stage, EnsureCanary(template, 3))
     assert stage.deployment("auth-canary")["spec"]["replicas"] == 3
     do(stage, DeleteCanary(), DeleteCanary())
-    assert stage.workloads.look(stage.wish()).canary is None
+    assert stage.workloads.look(stage.resource()).canary is None
     assert names(stage, SERVICES) == {"auth"}
 
 
@@ -419,7 +419,7 @@ def test_a_canary_without_its_service_counts_as_none_and_gets_it_back(stage: Sta
     template = stage.change(paused=True)
     do(stage, EnsureCanary(template, 2))
     stage.cluster.delete(SERVICES, NAMESPACE, "auth-canary", "Background")
-    canary = stage.workloads.look(stage.wish()).canary
+    canary = stage.workloads.look(stage.resource()).canary
     assert canary is not None
     assert canary.replicas == 0
     do(stage, EnsureCanary(template, 2))
@@ -435,7 +435,7 @@ def test_other_peoples_objects_are_never_deleted(stage: Stage) -> None:
     assert found is not None
     assert found.reason is Reason.NAME_TAKEN
     do(stage, DeleteCanary())
-    assert stage.workloads.look(stage.wish()).canary is None
+    assert stage.workloads.look(stage.resource()).canary is None
     assert "auth-canary" in names(stage, DEPLOYMENTS)
 
 
@@ -447,7 +447,7 @@ def test_workers_without_a_service_get_a_canary(stage: Stage) -> None:
     seen = target(stage)
     assert seen.obstacle is None
     do(stage, EnsureCanary(seen.template, 2))
-    canary = stage.workloads.look(stage.wish()).canary
+    canary = stage.workloads.look(stage.resource()).canary
     assert canary is not None
     assert canary.replicas == 2
     assert "auth-canary" in names(stage, DEPLOYMENTS)
@@ -522,7 +522,7 @@ def test_two_that_adopt_at_once_do_not_both_succeed() -> None:
 
     stage.cluster.before = quicker
     with pytest.raises(ConflictError):
-        do(stage, Hold(VETTED))
+        do(stage, PauseTarget(VETTED))
 
 
 SCALERS = [
@@ -544,11 +544,11 @@ def test_no_autoscaler_takes_stable_below_its_start(spec: dict[str, Any], during
     """Raised once, and put back exactly."""
     stage = Stage()
     written = stage.cluster.create(AUTOSCALERS, NAMESPACE, scaler(spec))
-    do(stage, KeepCapacity(4), KeepCapacity(4))
+    do(stage, PinMinReplicas(4), PinMinReplicas(4))
     raised = stage.cluster.get(AUTOSCALERS, NAMESPACE, "auth")
     assert raised is not None
     assert raised["spec"]["minReplicas"] == during
-    do(stage, FreeCapacity(), FreeCapacity())
+    do(stage, UnpinMinReplicas(), UnpinMinReplicas())
     after = stage.cluster.get(AUTOSCALERS, NAMESPACE, "auth")
     assert after is not None
     assert after["spec"] == written["spec"]
@@ -559,12 +559,12 @@ def test_the_autoscaler_is_given_back_without_a_claim_on_it() -> None:
     """Whoever applies their manifest afterwards, without force, meets no conflict with us."""
     stage = Stage()
     stage.cluster.create(AUTOSCALERS, NAMESPACE, scaler({"minReplicas": 2, "maxReplicas": 9}))
-    do(stage, KeepCapacity(4))
+    do(stage, PinMinReplicas(4))
     users = {"manager": "kubectl", "fieldsV1": {"f:spec": {"f:maxReplicas": {}}}}
     mine = {"manager": "canary-controller", "fieldsV1": {"f:spec": {"f:minReplicas": {}}}}
     noted = {"op": "add", "path": "/metadata/managedFields", "value": [users, mine]}
     stage.cluster.edit(AUTOSCALERS, NAMESPACE, "auth", [noted])
-    do(stage, FreeCapacity())
+    do(stage, UnpinMinReplicas())
     after = stage.cluster.get(AUTOSCALERS, NAMESPACE, "auth")
     assert after is not None
     assert after["spec"]["minReplicas"] == 2
@@ -578,7 +578,7 @@ def test_an_autoscaler_of_keda_is_named_and_not_written() -> None:
     made = scaler({"minReplicas": 2, "maxReplicas": 9})
     made["metadata"]["ownerReferences"] = [owner]
     written = stage.cluster.create(AUTOSCALERS, NAMESPACE, made)
-    do(stage, KeepCapacity(4), FreeCapacity())
+    do(stage, PinMinReplicas(4), UnpinMinReplicas())
     assert stage.cluster.get(AUTOSCALERS, NAMESPACE, "auth") == written
     assert target(stage).scaled_by == "ScaledObject auth"
 
@@ -587,10 +587,10 @@ def test_what_a_person_wrote_meanwhile_stays() -> None:
     """The user changed minReplicas during the release: only our note goes."""
     stage = Stage()
     stage.cluster.create(AUTOSCALERS, NAMESPACE, scaler({"minReplicas": 2, "maxReplicas": 9}))
-    do(stage, KeepCapacity(4))
+    do(stage, PinMinReplicas(4))
     change = {"op": "replace", "path": "/spec/minReplicas", "value": 7}
     stage.cluster.edit(AUTOSCALERS, NAMESPACE, "auth", [change])
-    do(stage, FreeCapacity())
+    do(stage, UnpinMinReplicas())
     after = stage.cluster.get(AUTOSCALERS, NAMESPACE, "auth")
     assert after is not None
     assert after["spec"]["minReplicas"] == 7
@@ -600,14 +600,14 @@ def test_a_manifest_that_takes_the_floor_away_is_answered_and_put_back_at_the_en
     """Applied again in mid-release: raised once more, and what was written last is what returns."""
     stage = Stage()
     stage.cluster.create(AUTOSCALERS, NAMESPACE, scaler({"minReplicas": 2, "maxReplicas": 9}))
-    do(stage, KeepCapacity(4))
+    do(stage, PinMinReplicas(4))
     change = {"op": "replace", "path": "/spec/minReplicas", "value": 3}
     stage.cluster.edit(AUTOSCALERS, NAMESPACE, "auth", [change])
-    do(stage, KeepCapacity(4))
+    do(stage, PinMinReplicas(4))
     raised = stage.cluster.get(AUTOSCALERS, NAMESPACE, "auth")
     assert raised is not None
     assert raised["spec"]["minReplicas"] == 4
-    do(stage, FreeCapacity())
+    do(stage, UnpinMinReplicas())
     after = stage.cluster.get(AUTOSCALERS, NAMESPACE, "auth")
     assert after is not None
     assert after["spec"]["minReplicas"] == 3
@@ -622,24 +622,24 @@ POD_STATES = [
     pytest.param(container(state={"running": {}}), None, id="it runs"),
     pytest.param(
         container(state={"waiting": {"reason": "CrashLoopBackOff"}}),
-        Trouble.CRASH_LOOP,
+        PodFailure.CRASH_LOOP,
         id="it crashes again and again",
     ),
     pytest.param(
         container(state={"running": {}}, lastState={"terminated": {"reason": "OOMKilled"}}),
-        Trouble.OUT_OF_MEMORY,
+        PodFailure.OUT_OF_MEMORY,
         id="it runs again after it was killed for memory",
     ),
     pytest.param(
         container(state={"waiting": {"reason": "ImagePullBackOff"}}),
-        Trouble.NO_IMAGE,
+        PodFailure.NO_IMAGE,
         id="there is no image",
     ),
 ]
 
 
 @pytest.mark.parametrize(("status", "trouble"), POD_STATES)
-def test_what_ails_a_pod(status: dict[str, Any], trouble: Trouble | None) -> None:
+def test_what_ails_a_pod(status: dict[str, Any], trouble: PodFailure | None) -> None:
     """Read off what the kubelet says."""
     found = pod_of({"metadata": {"name": "p"}, "status": {"containerStatuses": [status]}})
     assert (found.trouble, found.restarts, found.ready) == (trouble, 2, False)
@@ -706,7 +706,7 @@ def test_the_canary_service_follows_the_ports_of_the_users() -> None:
     ports = [{**service["spec"]["ports"][0], "targetPort": 9999, "nodePort": 30001}]
     moved = {"op": "replace", "path": "/spec/ports", "value": ports}
     stage.cluster.patch(SERVICES, NAMESPACE, "auth", [moved])
-    seen = stage.workloads.look(stage.wish()).canary
+    seen = stage.workloads.look(stage.resource()).canary
     assert seen is not None
     assert not seen.follows_service
     do(stage, EnsureCanary(seen.template, seen.replicas))
@@ -714,7 +714,7 @@ def test_the_canary_service_follows_the_ports_of_the_users() -> None:
     assert ours is not None
     (port,) = ours["spec"]["ports"]
     assert (port["targetPort"], "nodePort" in port) == (9999, False)
-    again = stage.workloads.look(stage.wish()).canary
+    again = stage.workloads.look(stage.resource()).canary
     assert again is not None
     assert again.follows_service
 
@@ -756,7 +756,7 @@ def test_a_number_moved_in_service_and_deployment_at_once_is_an_obstacle(
         container["ports"] = [{"containerPort": 80}]
     stage.cluster.put(DEPLOYMENTS, body)
     stage.roll()
-    do(stage, Hold(target(stage).template))
+    do(stage, PauseTarget(target(stage).template))
     move = {"op": "replace", "path": "/spec/ports/0/targetPort", "value": 9090}
     stage.cluster.patch(SERVICES, NAMESPACE, "auth", [move])
     assert target(stage).obstacle is None

@@ -47,19 +47,19 @@ def stage_with(*checks: object) -> Stage:
 def in_flight(stage: Stage, **release: Any) -> Stage:
     """The status says so."""
     fields = {"template": "v2", "started_at": 1.0, "replicas": 4} | release
-    stage.wish(Status(intent=Intent.ADVANCE, release=Releasing.model_validate(fields)))
+    stage.resource(Status(intent=Intent.ADVANCE, release=Releasing.model_validate(fields)))
     return stage
 
 
 def looked(stage: Stage) -> list[tuple[str, Verdict]]:
     """How the checks stand."""
-    found = stage.workloads.look(stage.wish()).checks
+    found = stage.workloads.look(stage.resource()).checks
     return [(one.name, one.verdict) for one in found]
 
 
 def run(stage: Stage) -> None:
     """One pass wants the checks to run."""
-    stage.workloads.apply(stage.wish(), RunChecks("v2"))
+    stage.workloads.apply(stage.resource(), RunChecks("v2"))
 
 
 def jobs(stage: Stage) -> list[Object]:
@@ -173,7 +173,7 @@ def test_a_cron_job_that_is_not_there_is_inconclusive() -> None:
     """Nothing passes because it could not be run."""
     stage = stage_with({"name": "smoke", "jobFrom": {"cronJob": "none"}})
     run(stage)
-    (check,) = stage.workloads.look(stage.wish()).checks
+    (check,) = stage.workloads.look(stage.resource()).checks
     assert check.verdict is Verdict.NO_DATA
     assert "CronJob none does not exist" in check.message
 
@@ -184,7 +184,7 @@ def test_jobs_that_still_run_end_with_the_canary() -> None:
     run(stage)
     end(stage, jobs(stage)[0], "Complete")
     run(stage)
-    stage.workloads.apply(stage.wish(), DeleteCanary())
+    stage.workloads.apply(stage.resource(), DeleteCanary())
     assert [one["metadata"]["labels"][CHECK] for one in jobs(stage)] == ["smoke"]
 
 
@@ -224,7 +224,7 @@ def test_what_a_webhook_answers(
     assert looked(stage) == [("board", Verdict.CONTINUE)]
     answered.set()
     stage.webhooks.close(wait=True)
-    (check,) = stage.workloads.look(stage.wish()).checks
+    (check,) = stage.workloads.look(stage.resource()).checks
     assert (check.verdict, check.message) == (verdict, message)
     assert len(asked) == 1
     assert asked[0]["canaryUrl"] == "http://auth-canary.prod.svc:80"

@@ -8,11 +8,11 @@ import pytest
 
 from canary.core.increments import Grid, Side
 from canary.core.series import (
-    Found,
+    FoundSeries,
     Member,
     MetricAnswer,
     NoData,
-    Pending,
+    PendingAnswer,
     Selector,
     Series,
     SeriesQuery,
@@ -69,13 +69,13 @@ class Source:
     def _answer(self, query: SeriesQuery, grid: Grid) -> MetricAnswer:
         if self.broken:
             return Unavailable(self.broken)
-        from canary.core.sampling import matches  # noqa: PLC0415
+        from canary.core.sampling import selector_matches  # noqa: PLC0415
 
         def groups(selector: Selector) -> dict[tuple[str, ...], dict[float, float]]:
             chosen = [
                 one
                 for metric, one in self.series
-                if metric == selector.metric and matches(selector, one.labels)
+                if metric == selector.metric and selector_matches(selector, one.labels)
             ]
             return summed(chosen, query.by, grid)
 
@@ -83,17 +83,17 @@ class Source:
             chosen = [
                 Series(one.labels, one.between(grid.start, grid.end))
                 for metric, one in self.series
-                if metric == query.selector.metric and matches(query.selector, one.labels)
+                if metric == query.selector.metric and selector_matches(query.selector, one.labels)
             ]
             if len(chosen) > self.most:
                 return NoData("too many series", partial=True, splittable=True)
-            return Found(tuple(chosen)) if chosen else NoData("nothing")
+            return FoundSeries(tuple(chosen)) if chosen else NoData("nothing")
         found = groups(query.selector)
         series = tuple(
             Series({k: v for k, v in zip(query.by, key, strict=True) if v}, finite(values))
             for key, values in sorted(found.items())
         )
-        return Found(series) if series else NoData("nothing")
+        return FoundSeries(series) if series else NoData("nothing")
 
 
 def context(namespace: str) -> Context:
@@ -152,7 +152,7 @@ def test_late_release_asks_alone() -> None:
     answers = batch.read(ratio("b")[:1], 100.0, 500.0, STEP)
     assert source.ranges == [(100.0, 500.0)]
     found = answers["errors.total"]
-    assert isinstance(found, Found)
+    assert isinstance(found, FoundSeries)
     assert found.series[0].points[0][0] == 100.0
 
 
@@ -195,7 +195,7 @@ def test_releases_whose_series_are_too_many_together_are_answered_one_by_one() -
     assert found["a"] == NoData("too many series", partial=True, splittable=True)
     for namespace in ("b", "c"):
         answer = found[namespace]
-        assert isinstance(answer, Found)
+        assert isinstance(answer, FoundSeries)
         assert [one.labels["namespace"] for one in answer.series] == [namespace]
 
 
@@ -205,7 +205,7 @@ def test_outage_is_shared_and_not_kept() -> None:
     batch = QueryBatcher(source)
     assert ask(batch, ratio("a")[:1], 500.0)["errors.total"] == Unavailable("down")
     source.broken = ""
-    assert isinstance(ask(batch, ratio("a")[:1], 500.0)["errors.total"], Found)
+    assert isinstance(ask(batch, ratio("a")[:1], 500.0)["errors.total"], FoundSeries)
 
 
 MEMBER = Member("pod", "p", "namespace", 'x|"y')
@@ -245,15 +245,15 @@ def test_pass_does_not_wait() -> None:
     nonblocking = NonBlockingSource(QueryBatcher(source), ready.set, wait=0.01)
     source.go_on.clear()
     question = ratio("a")[:1], 200.0, 510.0, STEP
-    assert nonblocking.read(*question) == Pending()
+    assert nonblocking.read(*question) == PendingAnswer()
     assert nonblocking.settled(1000.0) == 0.0
     source.go_on.set()
     assert ready.wait(20)
     assert nonblocking.settled(1000.0) == 510.0
     asked = len(source.asked)
     answers = nonblocking.read(*question)
-    assert not isinstance(answers, Pending)
-    assert isinstance(answers["errors.total"], Found)
+    assert not isinstance(answers, PendingAnswer)
+    assert isinstance(answers["errors.total"], FoundSeries)
     assert len(source.asked) == asked
     assert nonblocking.settled(1000.2) == 999.0
     assert nonblocking.due(515.5) == pytest.approx(519 + SHORTEST - 515.5)

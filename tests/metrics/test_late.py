@@ -2,20 +2,20 @@
 
 import pytest
 
-from canary.core.series import Found, NoData, Series
+from canary.core.series import FoundSeries, NoData, Series
 from canary.metrics.late import LONGEST, SHORTEST, LateSampleCorrector
 
 POD = {"pod": "a"}
 
 
-def counted(*points: tuple[float, float]) -> Found:
+def counted(*points: tuple[float, float]) -> FoundSeries:
     """One pod's counter."""
-    return Found((Series(POD, points),))
+    return FoundSeries((Series(POD, points),))
 
 
 def points(answer: object) -> tuple[tuple[float, float], ...]:
     """What the only series of an answer says."""
-    assert isinstance(answer, Found)
+    assert isinstance(answer, FoundSeries)
     return answer.series[0].points
 
 
@@ -82,4 +82,4 @@ def test_questions_are_kept_apart(other: object):
 def test_silence_is_passed_on():
     """Nothing to correct, nothing to remember."""
     assert LateSampleCorrector().corrected("q", 10.0, NoData("none")) == NoData("none")
-    assert LateSampleCorrector().corrected("q", 10.0, Found(())) == Found(())
+    assert LateSampleCorrector().corrected("q", 10.0, FoundSeries(())) == FoundSeries(())

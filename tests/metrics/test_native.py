@@ -13,7 +13,7 @@ from canary.api import load_release
 from canary.cli.main import main
 from canary.core.increments import Side
 from canary.core.series import (
-    Found,
+    FoundSeries,
     Member,
     MetricAnswer,
     NoData,
@@ -167,7 +167,7 @@ def test_a_histogram_that_only_others_have_as_a_classic_one_is_said_as_well() ->
             if query.selector.matchers[0].value == "native":
                 return {query.key: NoData("is native", partial=True)}
             labels = {"namespace": "classic", "pod": "a"}
-            return {query.key: Found((Series(labels, ((100.0, 1.0),)),))}
+            return {query.key: FoundSeries((Series(labels, ((100.0, 1.0),)),))}
 
         def settled(self, now: float) -> float:
             return now
@@ -181,7 +181,7 @@ def test_a_histogram_that_only_others_have_as_a_classic_one_is_said_as_well() ->
         batch.read([query("native")], 50, 100, 1.0)
         both = [batch.ask([query(space)], 50, 110, 1.0) for space in ("classic", "native")]
         found = [one.answers()["total"] for one in both if one.wait(5)]
-    assert isinstance(found[0], Found)
+    assert isinstance(found[0], FoundSeries)
     assert found[1] == NoData("is native", partial=True)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from canary.api import Metric, RatioSource, Status, load_release
 from canary.core.increments import Side
 from canary.core.series import Member, MetricAnswer, NoData, Selector, SeriesQuery
-from canary.core.snapshot import Wish
+from canary.core.snapshot import ReleaseResource
 from canary.errors import UsageError
 from canary.interfaces import Key
 from canary.metrics.batch import QueryBatcher
@@ -278,15 +278,15 @@ def test_a_release_at_rest_says_that_its_query_is_not_asked() -> None:
         "{name: errors, ratio: {total: http_requests_total, bad: 'http_requests_total{code=\"500\"}'}}",
         "{name: own, query: up, max: 1}",
     )
-    wish = Wish("auth", "prod", 1, load_release(text, "tests").spec, Status(), "1")
+    resource = ReleaseResource("auth", "prod", 1, load_release(text, "tests").spec, Status(), "1")
 
     class Store:
-        def read(self, _key: Key) -> Wish:
-            return wish
+        def read(self, _key: Key) -> ReleaseResource:
+            return resource
 
-        def write_status(self, wish: Wish, status: Status) -> None: ...
+        def write_status(self, resource: ReleaseResource, status: Status) -> None: ...
 
-        def let_go(self, wish: Wish) -> None: ...
+        def let_go(self, resource: ReleaseResource) -> None: ...
 
     releases = KnownReleases(Store(), lambda _: None, OwnQueries.OFF)
     with pytest.raises(UsageError, match="--own-queries=off"):

@@ -4,11 +4,11 @@ import contextlib
 
 import pytest
 
-from canary.core.buckets import within
+from canary.core.buckets import select_bound
 from canary.core.increments import Side
 from canary.core.rounds import Rounds
-from canary.core.sampling import RatioAnswers, matches, ratio_samples
-from canary.core.series import Found, Matcher, MatchOp, Selector
+from canary.core.sampling import RatioAnswers, sample_ratio, selector_matches
+from canary.core.series import FoundSeries, Matcher, MatchOp, Selector
 from canary.errors import UsageError
 from canary.metrics.presets import LATENCIES, POOLS, RATIOS, LatencyPreset, PoolPreset, RatioPreset
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
@@ -71,7 +71,7 @@ def prometheus(lab):
 
 def values(answer, compiled) -> dict[Side, float]:
     """Sum of the newest values per side."""
-    assert isinstance(answer, Found), answer
+    assert isinstance(answer, FoundSeries), answer
     found: dict[Side, float] = {}
     for series in answer.series:
         side = compiled.side_of(series.labels.get(compiled.label, ""))
@@ -90,9 +90,9 @@ def test_a_ratio_preset_counts_requests_and_bad_ones_per_side(
     answer = source.read(compiled.queries(), now - 10, now, 1)["errors.total"]
     stable = (9010, 10) if preset.backend else (1000, 50)
     assert values(answer, compiled) == {Side.STABLE: stable[0], Side.CANARY: 1000}
-    assert isinstance(answer, Found)
+    assert isinstance(answer, FoundSeries)
     told = Selector("any", compiled.matchers)
-    bad = Found(tuple(one for one in answer.series if matches(told, one.labels)))
+    bad = FoundSeries(tuple(one for one in answer.series if selector_matches(told, one.labels)))
     assert values(bad, compiled) == {Side.STABLE: stable[1], Side.CANARY: 50}
 
 
@@ -104,9 +104,9 @@ def test_p08_a_preset_counts_client_errors_apart(prometheus, name: str, preset: 
     answer = source.read(compiled.queries(), now - 10, now, 1)["refused.total"]
     stable = 9010 if preset.backend else 1000
     assert values(answer, compiled) == {Side.STABLE: stable, Side.CANARY: 1000}
-    assert isinstance(answer, Found)
+    assert isinstance(answer, FoundSeries)
     told = Selector("any", compiled.matchers)
-    bad = Found(tuple(one for one in answer.series if matches(told, one.labels)))
+    bad = FoundSeries(tuple(one for one in answer.series if selector_matches(told, one.labels)))
     assert values(bad, compiled)[Side.CANARY] == 20
 
 
@@ -120,10 +120,10 @@ def test_a_latency_preset_counts_requests_above_the_nearest_bound(
     answers = source.read(compiled.queries(), now - 10, now, 1)
     raw = answers_of(compiled, answers)
     assert isinstance(raw, RatioAnswers)
-    assert ratio_samples(raw, Rounds(now - 10, (now,))).bound == "500 ms"
+    assert sample_ratio(raw, Rounds(now - 10, (now,))).bound == "500 ms"
     good = answers["slow.good"]
-    assert isinstance(good, Found)
-    fast = values(Found(within(good.series, 0.5 / preset.unit)), compiled)
+    assert isinstance(good, FoundSeries)
+    fast = values(FoundSeries(select_bound(good.series, 0.5 / preset.unit)), compiled)
     total = values(answers["slow.total"], compiled)
     stable = (9010, 10) if preset.backend else (1000, 30)
     assert total == {Side.STABLE: stable[0], Side.CANARY: 1000}
@@ -156,7 +156,7 @@ def test_a_pool_preset_reads_connections_and_hold_time(prometheus, preset: PoolP
         assert compiled.maximum == 10
     else:
         answer = answers[compiled.maximum.key]
-        assert isinstance(answer, Found)
+        assert isinstance(answer, FoundSeries)
         assert {s.points[-1][1] for s in answer.series} == {10.0}
 
 

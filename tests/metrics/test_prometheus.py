@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from canary.core.series import (
-    Found,
+    FoundSeries,
     Matcher,
     MatchOp,
     Member,
@@ -64,7 +64,7 @@ def ask(server: Server):
 def test_a_read_is_one_post_with_the_query_in_the_body(server, ask):
     """Nothing of it stands in the URL, and times are whole seconds."""
     server.answer = lambda _: matrix(({"pod": "a"}, [[100, "1"], [101, "2"]]))
-    assert ask() == Found((Series({"pod": "a"}, ((100.0, 1.0), (101.0, 2.0))),))
+    assert ask() == FoundSeries((Series({"pod": "a"}, ((100.0, 1.0), (101.0, 2.0))),))
     (request,) = server.requests
     assert (request.method, request.path) == ("POST", "/api/v1/query_range")
     assert request.form == {
@@ -170,7 +170,7 @@ def test_what_is_transient_is_tried_again(server, ask):
     """One 503 between two moments of health is not an outage."""
     replies = iter([error(503, "starting"), matrix(({"pod": "a"}, [[100, "1"]]))])
     server.answer = lambda _: next(replies)
-    assert isinstance(ask(), Found)
+    assert isinstance(ask(), FoundSeries)
 
 
 def test_what_is_refused_is_not_tried_again(server, ask):
@@ -183,7 +183,7 @@ def test_what_is_refused_is_not_tried_again(server, ask):
 def test_points_that_are_no_numbers_are_absent(server, ask):
     """The other points stay."""
     server.answer = lambda _: matrix(({"pod": "a"}, [[100, "NaN"], [101, "2"]]))
-    assert ask() == Found((Series({"pod": "a"}, ((101.0, 2.0),)),))
+    assert ask() == FoundSeries((Series({"pod": "a"}, ((101.0, 2.0),)),))
 
 
 def test_long_ranges_are_cut_into_slices_that_prometheus_accepts(server, ask):
@@ -196,7 +196,7 @@ def test_long_ranges_are_cut_into_slices_that_prometheus_accepts(server, ask):
 
     server.answer = answer
     found = ask(span=2 * MAX_POINTS)
-    assert isinstance(found, Found)
+    assert isinstance(found, FoundSeries)
     assert [t for t, _ in found.series[0].points] == list(range(100, 2 * MAX_POINTS + 101))
     assert len(server.requests) == 3
 
@@ -266,8 +266,8 @@ def test_an_open_breaker_answers_without_asking(server):
     assert "again in 10 s" in answer.why
     time[0] = 11.0
     server.answer = lambda _: matrix(({}, [[0, "1"]]))
-    assert isinstance(source.read([QUERY], 0, 1, 1)["q"], Found)
-    assert isinstance(source.read([QUERY], 0, 1, 1)["q"], Found)
+    assert isinstance(source.read([QUERY], 0, 1, 1)["q"], FoundSeries)
+    assert isinstance(source.read([QUERY], 0, 1, 1)["q"], FoundSeries)
     source.close()
 
 
@@ -287,7 +287,7 @@ def test_a_query_that_fails_counts_against_its_asker_alone(server):
     assert "queries of tenant failed 3 times in a row" in refused.why
     assert not refused.server_down
     other = replace(QUERY, asker="other")
-    assert isinstance(source.read([other], 0, 1, 1)["q"], Found)
+    assert isinstance(source.read([other], 0, 1, 1)["q"], FoundSeries)
     source.close()
 
 

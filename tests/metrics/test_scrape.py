@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from canary.core.series import (
-    Found,
+    FoundSeries,
     Matcher,
     MatchOp,
     NoData,
@@ -49,7 +49,7 @@ def answer(scrape: Scrape, start: float, end: float):
 def points(scrape: Scrape, start: float, end: float):
     """The points of QUERY's only series."""
     found = answer(scrape, start, end)
-    assert isinstance(found, Found), found
+    assert isinstance(found, FoundSeries), found
     return found.series[0].points
 
 
@@ -100,7 +100,7 @@ def test_a_hanging_target_does_not_hold_up_the_others(server, target):
         for t in (1, 2):
             (failure,) = scrape.poll(t)
             assert failure.url == hanging.url
-        assert answer(scrape, 2, 2) == Found((Series({"pod": "a"}, ((2.0, 5.0),)),))
+        assert answer(scrape, 2, 2) == FoundSeries((Series({"pod": "a"}, ((2.0, 5.0),)),))
 
 
 def test_a_vanished_target_ends_and_a_returned_one_goes_on(server, scrape, target):
@@ -135,7 +135,7 @@ def test_labels_of_the_target_win_and_those_of_the_page_are_renamed(server, scra
     query = SeriesQuery("q", Selector("hits"), ("pod", "exported_pod", "code", "empty", "instance"))
     scrape.read([query], 1, 1, 1)
     found = scrape.read([query], 1, 1, 1)["q"]
-    assert isinstance(found, Found)
+    assert isinstance(found, FoundSeries)
     assert found.series[0].labels == {
         "pod": "a",
         "exported_pod": "liar",
@@ -161,7 +161,7 @@ def test_matchers_select_as_in_promql(server, scrape, matcher, expected):
     query = SeriesQuery("m", Selector("hits", (matcher,)), ())
     scrape.poll(1)
     found = scrape.read([query], 1, 1, 1)["m"]
-    assert found == Found((Series({}, ((1.0, float(expected)),)),))
+    assert found == FoundSeries((Series({}, ((1.0, float(expected)),)),))
 
 
 def test_a_query_is_known_from_its_first_read_on(server, scrape):
@@ -171,7 +171,7 @@ def test_a_query_is_known_from_its_first_read_on(server, scrape):
     query = SeriesQuery("new", Selector("other"), ())
     assert isinstance(scrape.read([query], 1, 1, 1)["new"], NoData)
     scrape.poll(2)
-    assert isinstance(scrape.read([query], 2, 2, 1)["new"], Found)
+    assert isinstance(scrape.read([query], 2, 2, 1)["new"], FoundSeries)
 
 
 def test_silence_has_a_reason(server, scrape):

@@ -11,8 +11,8 @@ import pytest
 
 from canary.core.increments import Side
 from canary.core.rounds import Rounds
-from canary.core.sampling import RatioAnswers, ratio_samples, rounds_of
-from canary.core.series import Found, Matcher, MatchOp, NoData, Selector, SeriesQuery
+from canary.core.sampling import RatioAnswers, find_metric_rounds, sample_ratio
+from canary.core.series import FoundSeries, Matcher, MatchOp, NoData, Selector, SeriesQuery
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
 from canary.metrics.scrape import Scrape
 from tests.metrics.lab import PHASES, Lab
@@ -83,8 +83,8 @@ def test_increments_per_pod_and_phase_are_the_same(source):
     answers = reader.read(QUERIES, marks[0] - 60, marks[-1], 1)
     started = {"new": marks[0] + 0.5}
     raw = RatioAnswers("logins_total", answers["total"], "pod", SIDES.get, IS_BAD, started=started)
-    rounds = rounds_of([raw], marks[0], marks[-1], 1)
-    ticks = ratio_samples(raw, Rounds(marks[0], tuple(sorted({*rounds.ends, *marks[1:]})))).ticks
+    rounds = find_metric_rounds([raw], marks[0], marks[-1], 1)
+    ticks = sample_ratio(raw, Rounds(marks[0], tuple(sorted({*rounds.ends, *marks[1:]})))).ticks
     assert isinstance(ticks, tuple)
     for pod, phases in EXPECTED.items():
         found = []
@@ -98,7 +98,7 @@ def test_raw_samples_have_the_times_of_their_scrapes(source):
     """Every series of one scrape has the same one, and no grid moves it."""
     reader, marks = source
     answer = reader.read([TOTAL], marks[0], marks[-1], 1)["total"]
-    assert isinstance(answer, Found)
+    assert isinstance(answer, FoundSeries)
     times: dict[str, set[float]] = {}
     for one in answer.series:
         mine = {time for time, _ in one.points}
@@ -112,7 +112,7 @@ def test_gauges_are_the_same_at_the_end_of_each_phase(source):
     found: dict[str, list[float]] = {}
     for mark in marks:
         answer = reader.read([CONNECTIONS], mark, mark, 1)["connections"]
-        assert isinstance(answer, Found)
+        assert isinstance(answer, FoundSeries)
         for series in answer.series:
             found.setdefault(series.labels["pod"], []).append(series.points[0][1])
     assert found == EXPECTED_CONNECTIONS
@@ -122,7 +122,7 @@ def test_a_disappeared_pod_has_no_value(source):
     """Stale at once, not for five minutes more."""
     reader, marks = source
     answer = reader.read([SUM], marks[2], marks[3], 1)["sum"]
-    assert isinstance(answer, Found)
+    assert isinstance(answer, FoundSeries)
     assert {s.labels["pod"] for s in answer.series} == {"old", "new"}
 
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import yaml
 
-from canary.core.sampling import matches
+from canary.core.sampling import selector_matches
 from canary.core.series import (
-    Found,
+    FoundSeries,
     MetricAnswer,
     NoData,
     Series,
@@ -296,7 +296,7 @@ class Town:
         series = []
         for pod, bad in product(self._pods.values(), (False, True)):
             labels = {**pod.labels, "code": "500" if bad else "200"}
-            if matches(query.selector, labels):
+            if selector_matches(query.selector, labels):
                 begin = start - query.history
                 points = tuple(
                     (float(at), float(failed if bad else total - failed))
@@ -304,7 +304,7 @@ class Town:
                     if begin <= at <= end
                 )
                 series += [Series(labels, points)] if points else []
-        return Found(tuple(series)) if series else NoData("nothing")
+        return FoundSeries(tuple(series)) if series else NoData("nothing")
 
     def _roll(self, deployment: Object) -> None:
         """All at once, which is a strategy as good as any here."""

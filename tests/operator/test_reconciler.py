@@ -3,7 +3,7 @@
 import pytest
 
 from canary.api import Intent, Status
-from canary.core.plan import Done
+from canary.core.plan import ActResult
 from canary.operator.reconciler import seconds_to_next_pass
 from canary.status_update import Outcome
 
@@ -14,7 +14,7 @@ def outcome(
     intent: Intent = Intent.ADVANCE,
 ) -> Outcome:
     """What a pass came to."""
-    return Outcome(Status(intent=intent), again_after, Done(), None, sample_within)
+    return Outcome(Status(intent=intent), again_after, ActResult(), None, sample_within)
 
 
 def test_a_pass_that_waits_for_a_sample_comes_when_the_sample_is_due() -> None:

@@ -1,6 +1,6 @@
 """A release that cannot be followed, on its way out."""
 
-from canary.core.rollout.terminate import LET_GO_AFTER
+from canary.core.rollout.terminate import CLEANUP_TIMEOUT
 from canary.kube.objects import RELEASES
 from canary.kube.workloads.names import FINALIZER
 from canary.kube.workloads.pods import seconds
@@ -16,8 +16,8 @@ def test_deletion_is_blocked_for_a_while_only() -> None:
     found = stage.cluster.get(RELEASES, NAMESPACE, KEY.name)
     assert found is not None
     deleted = seconds(found["metadata"]["deletionTimestamp"])
-    stage.releases.refuse(KEY, "no such preset", deleted + LET_GO_AFTER - 1)
-    stage.releases.refuse(KEY, "no such preset", deleted + LET_GO_AFTER + 1)
+    stage.releases.refuse(KEY, "no such preset", deleted + CLEANUP_TIMEOUT - 1)
+    stage.releases.refuse(KEY, "no such preset", deleted + CLEANUP_TIMEOUT + 1)
     found = stage.cluster.get(RELEASES, NAMESPACE, KEY.name)
     assert found is not None
     assert found["metadata"]["finalizers"] == ["other/keeper"]

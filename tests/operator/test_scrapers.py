@@ -9,8 +9,8 @@ import pytest
 
 from canary.api import Intent, Status, load_release
 from canary.clock import SystemClock
-from canary.core.series import Found, Selector, SeriesQuery
-from canary.core.snapshot import Wish
+from canary.core.series import FoundSeries, Selector, SeriesQuery
+from canary.core.snapshot import ReleaseResource
 from canary.interfaces import Key
 from canary.kube.cached import CachedObjects
 from canary.kube.objects import PODS, Object
@@ -25,7 +25,7 @@ from tests.world import RELEASE
 SPEC = load_release(
     RELEASE.replace("interval: 5s", "interval: 7s\n    source: scrape"), "tests"
 ).spec
-WISH = Wish("auth", "prod", 1, SPEC, Status(), "1")
+WISH = ReleaseResource("auth", "prod", 1, SPEC, Status(), "1")
 
 
 def pod(
@@ -107,7 +107,7 @@ def test_scraped_while_in_flight() -> None:
     end = source.settled(SystemClock().now() + 10)
     assert end % 1 == 0
     found = source.read([query], end, end, 1.0)["q"]
-    assert isinstance(found, Found)
+    assert isinstance(found, FoundSeries)
     assert found.series[0].points == ((end, 7.0),)
     scrapers.start(KEY, "auth", 2.0)
     assert scrapers.get(KEY) is not source

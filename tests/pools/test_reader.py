@@ -8,7 +8,7 @@ import pytest
 from canary.core.increments import Grid
 from canary.core.series import (
     NOT_NUMBERS,
-    Found,
+    FoundSeries,
     MetricAnswer,
     NoData,
     Series,
@@ -44,14 +44,14 @@ class Table:
     def _answer(self, query: SeriesQuery, times: Sequence[float]) -> MetricAnswer:
         if query.key == "names":
             points = tuple((t, 1.0) for t in times)
-            return Found(tuple(Series({"metric": name}, points) for name in self._metrics))
+            return FoundSeries(tuple(Series({"metric": name}, points) for name in self._metrics))
         value = self._metrics.get(query.selector.metric)
         if value is None or not times:
             return NoData("nothing there")
         points = tuple((t, value(NOW - t)) for t in times)
         wanted = self._labels if query.raw else query.by
         labels = {name: self._labels[name] for name in wanted if name in self._labels}
-        return Found((Series(labels, points),))
+        return FoundSeries((Series(labels, points),))
 
 
 class Broken(Table):
@@ -185,7 +185,7 @@ class Pools(Table):
         odd = tuple(dict(key) for key in groups if key not in series)
         if odd and not found:
             return NoData(NOT_NUMBERS, partial=True)
-        return Found(tuple(found), odd) if found else NoData("nothing there")
+        return FoundSeries(tuple(found), odd) if found else NoData("nothing there")
 
 
 WEB = {"namespace": "prod", "pod": "web-5d4f6c7b89-bcdxz", "instance": "10.0.0.7:8080"}

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from canary.api import Reason, Status
-from canary.core.next_step import outlook
+from canary.core.next_step import describe_next_step
 from canary.core.snapshot import Verb
 from canary.kube.releases import parsed
 from canary.render.allowed_commands import effect
@@ -126,7 +126,7 @@ NEXT = [
 def test_only_what_can_come_next_is_announced(changes: dict[str, Any], words: str) -> None:
     """No step, and no promotion, that something else comes before."""
     found = parsed({**release("progressing"), "status": {**SITUATIONS["progressing"], **changes}})
-    assert outlook(found.spec, found.status, NOW) == words
+    assert describe_next_step(found.spec, found.status, NOW) == words
 
 
 @pytest.mark.parametrize("verb", [Verb.RESUME, Verb.PROMOTE])

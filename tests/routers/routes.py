@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from canary.api import Spec, Status
-from canary.core.snapshot import Wish
+from canary.core.snapshot import ReleaseResource
 from canary.routers.dialect import Dialect
 from canary.routers.gateway_api import GRPC_ROUTE, HTTP_ROUTE
 from canary.routers.istio import VIRTUAL_SERVICE
@@ -29,7 +29,9 @@ def golden(name: str) -> dict[str, Any]:
     return document
 
 
-def wish(traffic: dict[str, Any], namespace: str = "prod", status: Status | None = None) -> Wish:
+def resource(
+    traffic: dict[str, Any], namespace: str = "prod", status: Status | None = None
+) -> ReleaseResource:
     """A release of Deployment auth whose traffic is split like that."""
     spec = Spec.model_validate(
         {
@@ -39,4 +41,4 @@ def wish(traffic: dict[str, Any], namespace: str = "prod", status: Status | None
             "analysis": {"metrics": [{"name": "errors", "ratio": {"preset": "traefik"}}]},
         }
     )
-    return Wish("auth", namespace, 1, spec, status or Status(), "1")
+    return ReleaseResource("auth", namespace, 1, spec, status or Status(), "1")

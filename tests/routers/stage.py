@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from canary.core.plan import RestoreRoute, SetWeight
-from canary.core.snapshot import Route, Wish
+from canary.core.snapshot import ReleaseResource, Route
 from canary.kube.objects import Object
 from canary.routers.registry import router_of
 from canary.routers.route_client import RouteRouter
 from tests.kube.fake import FakeCluster
-from tests.routers.routes import DIALECTS, golden, wish
+from tests.routers.routes import DIALECTS, golden, resource
 
 SPECS: dict[str, dict[str, Any]] = {
     "http_route": {"gatewayAPI": {"name": "auth"}},
@@ -30,9 +30,9 @@ class Stage:
         next(iter(spec.values())).update(traffic)
         self.cluster = FakeCluster()
         self.kind = DIALECTS[name].kind
-        self.wish: Wish = wish(spec)
+        self.resource: ReleaseResource = resource(spec)
         self.before = self.cluster.put(self.kind, golden(name))
-        router = router_of(self.wish.spec.traffic, self.cluster)
+        router = router_of(self.resource.spec.traffic, self.cluster)
         assert isinstance(router, RouteRouter)
         self.router = router
 
@@ -44,15 +44,15 @@ class Stage:
 
     @property
     def seen(self) -> Route:
-        route = self.router.look(self.wish)
+        route = self.router.look(self.resource)
         assert route is not None
         return route
 
     def set_weight(self, weight: int) -> None:
-        self.router.apply(self.wish, SetWeight(weight))
+        self.router.apply(self.resource, SetWeight(weight))
 
     def restore(self) -> None:
-        self.router.apply(self.wish, RestoreRoute())
+        self.router.apply(self.resource, RestoreRoute())
 
     def edit(self, op: str, path: str, value: object = None) -> None:
         """Somebody else writes."""

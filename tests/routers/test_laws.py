@@ -18,7 +18,7 @@ from canary.routers.several import SeveralRouters
 from canary.routers.split import problem, read_weight, restored, with_weight
 from canary.routers.traefik import TRAEFIK_SERVICE
 from tests.kube.fake import FakeCluster
-from tests.routers.routes import NAMES, wish
+from tests.routers.routes import NAMES, resource
 
 Route = dict[str, Any]
 
@@ -205,7 +205,7 @@ def test_two_routes_of_one_release(
         del put["status"]
         before[name] = cluster.put(dialect.kind, put)
         routers[name] = RouteRouter(cluster, dialect, name)
-    router, asked = SeveralRouters(routers), wish({"replicas": {}})
+    router, asked = SeveralRouters(routers), resource({"replicas": {}})
     for weight in weights:
         router.apply(asked, SetWeight(weight))
         seen = router.look(asked)

@@ -6,12 +6,12 @@ import pytest
 
 from canary.api import Intent, Release, Status
 from canary.core.plan import RestoreRoute, SetWeight
-from canary.core.snapshot import Wish
+from canary.core.snapshot import ReleaseResource
 from canary.kube.objects import DEPLOYMENTS
 from canary.routers.registry import router_of
 from canary.routers.replicas import ReplicaRouter
 from tests.kube.fake import FakeCluster
-from tests.routers.routes import wish
+from tests.routers.routes import resource
 
 
 def deployment(name: str, wanted: int, ready: int, pods: int | None = None) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def deployment(name: str, wanted: int, ready: int, pods: int | None = None) -> d
 
 def stage(
     canary: tuple[int, int] | None, weight: int = 0, intent: Intent = Intent.ADVANCE
-) -> tuple[FakeCluster, ReplicaRouter, Wish]:
+) -> tuple[FakeCluster, ReplicaRouter, ReleaseResource]:
     """Ten stable pods and a canary (wanted, ready), at its only step of 5 %."""
     cluster = FakeCluster()
     cluster.put(DEPLOYMENTS, deployment("auth", 10, 10))
@@ -34,7 +34,7 @@ def stage(
         cluster.put(DEPLOYMENTS, deployment("auth-canary", *canary))
     release = Release(template="b", started_at=0, replicas=10)
     status = Status(intent=intent, release=release, weight=weight)
-    asked = wish({"replicas": {}}, status=status)
+    asked = resource({"replicas": {}}, status=status)
     router = router_of(asked.spec.traffic, cluster)
     assert isinstance(router, ReplicaRouter)
     return cluster, router, asked

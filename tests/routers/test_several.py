@@ -12,7 +12,7 @@ from canary.routers.gateway_api import ENVOY_GATEWAY
 from canary.routers.registry import router_of
 from canary.routers.several import SeveralRouters
 from tests.kube.fake import FakeCluster
-from tests.routers.routes import DIALECTS, golden, wish
+from tests.routers.routes import DIALECTS, golden, resource
 from tests.routers.stage import SPECS
 
 KINDS = ("http_route", "grpc_route", "virtual_service", "traefik_service")
@@ -24,13 +24,13 @@ class Routes:
     def __init__(self) -> None:
         self.cluster = FakeCluster()
         self.before = {kind: self.cluster.put(DIALECTS[kind].kind, golden(kind)) for kind in KINDS}
-        self.wish = wish({"routes": [SPECS[kind] for kind in KINDS]})
-        self.router = router_of(self.wish.spec.traffic, self.cluster)
+        self.resource = resource({"routes": [SPECS[kind] for kind in KINDS]})
+        self.router = router_of(self.resource.spec.traffic, self.cluster)
         assert isinstance(self.router, SeveralRouters)
 
     def seen(self) -> Route:
         """All routes as one."""
-        route = self.router.look(self.wish)
+        route = self.router.look(self.resource)
         assert route is not None
         return route
 
@@ -48,10 +48,10 @@ def test_every_route_gets_the_weight_and_all_come_back() -> None:
     """To the byte, whatever their kinds."""
     routes = Routes()
     for weight in (1, 50, 100, 0):
-        routes.router.apply(routes.wish, SetWeight(weight))
+        routes.router.apply(routes.resource, SetWeight(weight))
         seen = routes.seen()
         assert (seen.weight, seen.least, seen.at_rest) == (weight, weight, False)
-    routes.router.apply(routes.wish, RestoreRoute())
+    routes.router.apply(routes.resource, RestoreRoute())
     assert routes.seen().at_rest
     for kind, before in routes.before.items():
         after = routes.cluster.get(DIALECTS[kind].kind, "prod", "auth")
@@ -66,31 +66,31 @@ def test_one_that_fails_first_does_not_hold_up_the_others(
 ) -> None:
     """All are tried; then the failure is reported, and the largest weight is what is read."""
     routes = Routes()
-    routes.router.apply(routes.wish, SetWeight(50))
+    routes.router.apply(routes.resource, SetWeight(50))
     routes.break_down(HTTP_ROUTES, "patch", TransientError("admission webhook: no answer"))
     with pytest.raises(TransientError, match="no answer"):
-        routes.router.apply(routes.wish, action)
+        routes.router.apply(routes.resource, action)
     seen = routes.seen()
     assert (seen.weight, seen.least, seen.confirmed) == (50, 0, False)
     assert "HTTPRoute auth has 50 %" in seen.detail
     assert "VirtualService auth has 0 %" in seen.detail
     routes.cluster.before = None
-    routes.router.apply(routes.wish, action)
+    routes.router.apply(routes.resource, action)
     assert routes.seen().weight == 0
 
 
 def test_a_route_that_goes_in_mid_release() -> None:
     """A rise is refused by its name; the others can be taken down."""
     routes = Routes()
-    routes.router.apply(routes.wish, SetWeight(5))
+    routes.router.apply(routes.resource, SetWeight(5))
     routes.cluster.delete(VIRTUAL_SERVICES, "prod", "auth", "Background")
     assert (routes.seen().weight, routes.seen().least) == (5, 0)
     with pytest.raises(ConflictError, match="VirtualService auth does not exist in namespace prod"):
-        routes.router.apply(routes.wish, SetWeight(25))
-    routes.router.apply(routes.wish, SetWeight(0))
+        routes.router.apply(routes.resource, SetWeight(25))
+    routes.router.apply(routes.resource, SetWeight(0))
     assert routes.seen().weight == 0
-    routes.router.apply(routes.wish, RestoreRoute())
-    assert routes.router.look(routes.wish) is None, "nothing starts without it"
+    routes.router.apply(routes.resource, RestoreRoute())
+    assert routes.router.look(routes.resource) is None, "nothing starts without it"
 
 
 def test_a_route_that_cannot_be_read_at_rest_is_an_error() -> None:
@@ -98,7 +98,7 @@ def test_a_route_that_cannot_be_read_at_rest_is_an_error() -> None:
     routes = Routes()
     routes.break_down(HTTP_ROUTES, "get", TransientError("connection refused"))
     with pytest.raises(TransientError):
-        routes.router.look(routes.wish)
+        routes.router.look(routes.resource)
 
 
 def test_names_in_metrics_are_used_only_where_all_routes_share_them() -> None:
@@ -112,7 +112,7 @@ def test_names_in_metrics_are_used_only_where_all_routes_share_them() -> None:
     cluster.put(GRPC_ROUTES, {**golden("grpc_route"), **envoys})
 
     def backends(*kinds: str) -> int:
-        asked = wish({"routes": [SPECS[kind] for kind in kinds]})
+        asked = resource({"routes": [SPECS[kind] for kind in kinds]})
         route = router_of(asked.spec.traffic, cluster).look(asked)
         assert route is not None
         return len(route.backends)

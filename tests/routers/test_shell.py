@@ -63,9 +63,9 @@ def test_who_was_quicker_wins(name: str, *, restore: bool) -> None:
 
     stage.cluster.before = between
     with pytest.raises(ConflictError):
-        stage.router.apply(stage.wish, RestoreRoute() if restore else SetWeight(50))
+        stage.router.apply(stage.resource, RestoreRoute() if restore else SetWeight(50))
     assert stage.seen.weight == (5 if restore else 0)
-    stage.router.apply(stage.wish, RestoreRoute() if restore else SetWeight(50))
+    stage.router.apply(stage.resource, RestoreRoute() if restore else SetWeight(50))
     assert stage.seen.weight == (0 if restore else 50)
     assert "theirs" in str(stage.route["spec"])
 
@@ -96,7 +96,7 @@ def test_a_server_that_is_down_is_transient() -> None:
     with pytest.raises(TransientError):
         stage.set_weight(50)
     with pytest.raises(TransientError):
-        stage.router.look(stage.wish)
+        stage.router.look(stage.resource)
 
 
 def test_a_weight_that_somebody_else_wrote() -> None:
@@ -152,15 +152,15 @@ def test_r01_c04_two_releases_on_one_route(order: tuple[str, str], *, apart: boo
     rules = [[auth], [cart]] if apart else [[{**auth, "weight": 50}, {**cart, "weight": 50}]]
     stage.edit("replace", "/spec/rules", [{"backendRefs": refs} for refs in rules])
     before = json.dumps({**stage.route, "metadata": stage.route["metadata"]["annotations"]})
-    spec = stage.wish.spec
+    spec = stage.resource.spec
     second = spec.model_copy(update={"target": spec.target.model_copy(update={"name": "cart"})})
-    wishes = {"auth": stage.wish, "cart": replace(stage.wish, name="cart", spec=second)}
+    wishes = {"auth": stage.resource, "cart": replace(stage.resource, name="cart", spec=second)}
     stage.router.apply(wishes["auth"], SetWeight(5))
     stage.router.apply(wishes["cart"], SetWeight(20))
     stage.router.apply(wishes["auth"], SetWeight(50))
     claim = {"manager": claims.MANAGER, "fieldsV1": {"f:spec": {"f:rules": {}}}}
     stage.edit("add", "/metadata/managedFields", [claim])
-    weights = {name: stage.router.look(wish) for name, wish in wishes.items()}
+    weights = {name: stage.router.look(resource) for name, resource in wishes.items()}
     assert [route and route.weight for route in weights.values()] == [50, 20]
     first, last = order
     stage.router.apply(wishes[first], RestoreRoute())
@@ -180,9 +180,9 @@ def test_two_releases_that_write_at_once() -> None:
     """The slower is refused, and has lost nothing of the quicker one's when it tries again."""
     stage = Stage()
     stage.edit("replace", "/spec/rules", [{"backendRefs": [{"name": n} for n in ("auth", "cart")]}])
-    spec = stage.wish.spec
+    spec = stage.resource.spec
     second = spec.model_copy(update={"target": spec.target.model_copy(update={"name": "cart"})})
-    cart = replace(stage.wish, name="cart", spec=second)
+    cart = replace(stage.resource, name="cart", spec=second)
 
     def between(verb: str, _kind: Kind, _namespace: str, _name: str) -> None:
         if verb == "patch":
@@ -302,10 +302,10 @@ def test_routes_that_cannot_be_weighted(
     """They are None for the pass, and one sentence for people; weight 0 is done, more refused."""
     stage = Stage(**traffic)
     stage.edit("add", path, value)
-    assert stage.router.problem(stage.wish) == sentence
+    assert stage.router.problem(stage.resource) == sentence
     if sentence is None:
         return
-    assert stage.router.look(stage.wish) is None
+    assert stage.router.look(stage.resource) is None
     writes = stage.cluster.writes
     stage.set_weight(0)
     stage.restore()
@@ -319,17 +319,17 @@ def test_a_kind_that_the_cluster_does_not_serve(name: str) -> None:
     """Nothing there, nothing to restore, and a sentence that says why."""
     stage = Stage(name)
     stage.cluster.unserved.add(stage.kind)
-    assert stage.router.look(stage.wish) is None
+    assert stage.router.look(stage.resource) is None
     stage.restore()
     stage.set_weight(0)
-    assert "does not serve" in (stage.router.problem(stage.wish) or "")
+    assert "does not serve" in (stage.router.problem(stage.resource) or "")
 
 
 def test_a_route_that_is_not_there() -> None:
     """As above, in other words."""
     stage = Stage(name="http_route")
     stage.cluster.delete(HTTP_ROUTES, "prod", "auth", "Background")
-    assert stage.router.look(stage.wish) is None
+    assert stage.router.look(stage.resource) is None
     stage.restore()
     stage.set_weight(0)
     with pytest.raises(ConflictError, match="HTTPRoute auth does not exist in namespace prod"):

@@ -9,8 +9,8 @@ from canary.analyze.evaluation import Span, look
 from canary.analyze.series import Groups, answered
 from canary.api import Reason, Verdict, load_release
 from canary.core.increments import Side
-from canary.core.sampling import samples_of
-from canary.core.series import Found, Series
+from canary.core.sampling import build_samples
+from canary.core.series import FoundSeries, Series
 from canary.errors import ExitCode
 from canary.simulate.intervals import clopper_pearson
 from canary.simulate.judge import Engines
@@ -152,14 +152,14 @@ def test_the_engines_say_what_the_judge_says_of_the_same_counters(scenario):
     raw = {}
     for side, (total, bad) in {"canary": points[:2], "stable": points[2:]}.items():
         good = [(t, every - wrong) for (t, every), (_, wrong) in zip(total, bad, strict=True)]
-        raw[f"errors.total.{side}"] = Found(
+        raw[f"errors.total.{side}"] = FoundSeries(
             (
                 Series({"pod": side, "code": "200"}, tuple(good)),
                 Series({"pod": side, "code": "500"}, tuple(bad)),
             )
         )
     given = {"errors": answered(METRIC, Groups((), ()), raw)}
-    samples = samples_of(given, span.since, span.end, span.step)
+    samples = build_samples(given, span.since, span.end, span.step)
     judged = look(shape, span, None, samples, span.end)
     mine = engines.result(span.end, span.start)
     assert engines.judges["errors"][1].evidence() == judged.metrics[0].evidence

@@ -23,9 +23,9 @@ from canary.core.analysis.custom_query import analyze_custom_query
 from canary.core.analysis.input import AnalysisInput, MetricResult
 from canary.core.analysis.pool import analyze_pool
 from canary.core.analysis.ratio import analyze_ratio
-from canary.core.analysis.result import NOT_ANALYZED, AnalysisResult, combine
-from canary.core.analysis.state import State
-from canary.core.analysis.traffic_share import Share
+from canary.core.analysis.result import NOT_ANALYZED, AnalysisResult, combine_metrics
+from canary.core.analysis.state import OptionalJudgeState
+from canary.core.analysis.traffic_share import TrafficShare
 from canary.core.increments import Side, Tick
 from canary.core.series import NoData, Unavailable
 from canary.core.snapshot import PoolSamples, RatioSamples, Snapshot
@@ -38,23 +38,23 @@ __all__ = ["AnalysisInput", "AnalysisResult", "MetricResult", "analyze", "analyz
 
 def analyze_release(snap: Snapshot) -> AnalysisResult:
     """What the metrics say of the operator's release now."""
-    given = input_of(snap)
+    given = build_input(snap)
     return NOT_ANALYZED if given is None else analyze(given)
 
 
-def input_of(snap: Snapshot) -> AnalysisInput | None:
+def build_input(snap: Snapshot) -> AnalysisInput | None:
     """What is known of a release under way; None while there is nothing to analyze."""
-    status, start = snap.wish.status, judged_from(snap.wish.status)
+    status, start = snap.resource.status, find_judging_start(snap.resource.status)
     if start is None:
         return None
     stable = snap.target.pods if snap.target else ()
     canary = snap.canary.pods if snap.canary else ()
     return AnalysisInput(
-        analysis=snap.wish.spec.analysis,
+        analysis=snap.resource.spec.analysis,
         now=snap.now,
         judged_from=start,
         samples=snap.samples,
-        state=state_of(status, snap.now),
+        state=read_judge_state(status, snap.now),
         alone=status.intent is Intent.BAKE,
         weight=snap.route.weight if snap.route else None,
         step_started_at=status.step_started_at,
@@ -62,7 +62,7 @@ def input_of(snap: Snapshot) -> AnalysisInput | None:
     )
 
 
-def judged_from(status: Status) -> float | None:
+def find_judging_start(status: Status) -> float | None:
     """From when on requests count (seconds); None while the canary has no traffic to judge.
 
     A canary with traffic is judged, even where the status has lost since when.
@@ -76,7 +76,7 @@ def judged_from(status: Status) -> float | None:
     return release.started_at if traffic else None
 
 
-def state_of(status: Status, now: float) -> State:
+def read_judge_state(status: Status, now: float) -> OptionalJudgeState:
     """The state to go on from; what contradicts the clock, or is gone, cannot be read."""
     state, until = status.judge, status.judged_until
     if state is None and until is not None:
@@ -90,17 +90,17 @@ def state_of(status: Status, now: float) -> State:
 
 def analyze(given: AnalysisInput) -> AnalysisResult:
     """What the metrics say, with the state for the next analysis."""
-    before = _restarted(given)
-    found = _metrics(given, before)
-    share, until = _share(given, before, found), _until(found)
+    before = _previous_state(given)
+    found = _analyze_metrics(given, before)
+    share, until = _count_traffic_share(given, before, found), _find_judged_until(found)
     restarted = before.restarted
     if restarted is not None and until is not None and until >= restarted.at:
         restarted = None
     states = [(one.status.name, one.state) for one in found]
     return replace(
-        combine(given, found),
+        combine_metrics(given, found),
         not_shifted=share.contradicts,
-        canary_busy=_busy(found),
+        canary_busy=_is_canary_busy(found),
         until=until,
         state=JudgeState(
             ratios={name: one for name, one in states if isinstance(one, RatioState)},
@@ -113,19 +113,19 @@ def analyze(given: AnalysisInput) -> AnalysisResult:
     )
 
 
-def _restarted(given: AnalysisInput) -> JudgeState:
+def _previous_state(given: AnalysisInput) -> JudgeState:
     """The state to go on from: an empty one that says so where it could not be read."""
     if isinstance(given.state, UnreadableState):
         return JudgeState(restarted=Restarted(at=given.now, why=given.state.unreadable))
     return given.state or JudgeState()
 
 
-def failed_analysis(snap: Snapshot, error: Exception) -> AnalysisResult:
+def build_failed_analysis(snap: Snapshot, error: Exception) -> AnalysisResult:
     """What is said where the analysis broke down: nothing about the canary.
 
     The state may be why, so the next analysis starts without it.
     """
-    if judged_from(snap.wish.status) is None:
+    if find_judging_start(snap.resource.status) is None:
         return NOT_ANALYZED
     message = f"the metrics could not be analyzed ({type(error).__name__}: {error})"[:300]
     state = UnreadableState(unreadable=message)
@@ -134,18 +134,18 @@ def failed_analysis(snap: Snapshot, error: Exception) -> AnalysisResult:
     )
 
 
-def _metrics(given: AnalysisInput, before: JudgeState) -> list[MetricResult]:
+def _analyze_metrics(given: AnalysisInput, before: JudgeState) -> list[MetricResult]:
     """Ratios first: pools are told how many requests there were."""
     found: dict[str, MetricResult] = {}
     requests: Sequence[Tick] = ()
     for metric in sorted(given.analysis.metrics, key=lambda metric: not metric.is_request_share):
-        one = _one(metric, given, before, requests)
+        one = _analyze_metric(metric, given, before, requests)
         requests = requests or one.ticks
         found[metric.name] = one
     return [found[metric.name] for metric in given.analysis.metrics]
 
 
-def _one(
+def _analyze_metric(
     metric: Metric, given: AnalysisInput, before: JudgeState, requests: Sequence[Tick]
 ) -> MetricResult:
     samples = given.samples
@@ -157,7 +157,7 @@ def _one(
         return analyze_ratio(metric, ratio, before.ratios.get(metric.name), given)
     if metric.pool is not None:
         if isinstance(mine, NoData | Unavailable):
-            mine = PoolSamples(mine, mine, None, None, None, 1.0, "", _nobody)
+            mine = PoolSamples(mine, mine, None, None, None, 1.0, "", _no_side)
         pool = (samples, mine) if samples and isinstance(mine, PoolSamples) else None
         return analyze_pool(metric, pool, before.pools.get(metric.name), given, requests)
     kept = before.queries.get(metric.name)
@@ -166,24 +166,26 @@ def _one(
     return analyze_custom_query(metric, (samples, mine), kept)
 
 
-def _nobody(_value: str) -> None:
+def _no_side(_value: str) -> None:
     """A metric that could not be asked for has no groups of either side."""
 
 
-def _until(found: Sequence[MetricResult]) -> float | None:
+def _find_judged_until(found: Sequence[MetricResult]) -> float | None:
     """Up to where every metric is judged: one that was silent so far keeps the whole range."""
     times = [one.state.until for one in found if one.state is not None]
     known = [time for time in times if time is not None]
     return min(known) if known and len(known) == len(times) else None
 
 
-def _share(given: AnalysisInput, before: JudgeState, found: Sequence[MetricResult]) -> Share:
+def _count_traffic_share(
+    given: AnalysisInput, before: JudgeState, found: Sequence[MetricResult]
+) -> TrafficShare:
     """Counted while the router has confirmed the present weight for long enough."""
     kept = before.traffic_share
-    share = Share(kept.weight, kept.canary, kept.stable)
+    share = TrafficShare(kept.weight, kept.canary, kept.stable)
     started, weight = given.step_started_at, given.weight
     if started is None or weight is None:
-        return Share()
+        return TrafficShare()
     counted: Sequence[Tick] = next((one.ticks for one in found if one.ticks), ())
     for tick in counted:
         if tick.start >= started:
@@ -191,7 +193,7 @@ def _share(given: AnalysisInput, before: JudgeState, found: Sequence[MetricResul
     return share
 
 
-def _busy(found: Sequence[MetricResult]) -> bool:
+def _is_canary_busy(found: Sequence[MetricResult]) -> bool:
     """Requests reached the canary in the last interval that was seen: until one is seen without.
 
     A monitoring system that is silent cannot be waited for; the propagation delay is over by then.

@@ -25,7 +25,9 @@ class BoundsState:
     seen_at: float | None = None
 
 
-def fold(state: BoundsState, bounds: Bounds, series: Sequence[Series], since: float) -> BoundsState:
+def fold_values(
+    state: BoundsState, bounds: Bounds, series: Sequence[Series], since: float
+) -> BoundsState:
     """The state after the points later than `since`; with several series the worst one counts."""
     by_time: dict[float, list[float]] = {}
     for one in series:
@@ -33,13 +35,13 @@ def fold(state: BoundsState, bounds: Bounds, series: Sequence[Series], since: fl
             if time > since:
                 by_time.setdefault(time, []).append(value)
     for time, values in sorted(by_time.items()):
-        state = _step(state, bounds, time, values)
+        state = _fold_time(state, bounds, time, values)
     return state
 
 
-def _step(state: BoundsState, bounds: Bounds, time: float, values: list[float]) -> BoundsState:
-    outside = [value for value in values if _excess(bounds, value) > 0]
-    worst = max(values, key=lambda value: _excess(bounds, value))
+def _fold_time(state: BoundsState, bounds: Bounds, time: float, values: list[float]) -> BoundsState:
+    outside = [value for value in values if _measure_excess(bounds, value) > 0]
+    worst = max(values, key=lambda value: _measure_excess(bounds, value))
     since = (state.outside_since or time) if outside else None
     failed = state.failed_at
     if failed is None and since is not None and time - since >= bounds.tolerated:
@@ -47,7 +49,7 @@ def _step(state: BoundsState, bounds: Bounds, time: float, values: list[float]) 
     return BoundsState(since, failed, worst, time)
 
 
-def _excess(bounds: Bounds, value: float) -> float:
+def _measure_excess(bounds: Bounds, value: float) -> float:
     above = value - bounds.high if bounds.high is not None else 0.0
     below = bounds.low - value if bounds.low is not None else 0.0
     return max(above, below)

@@ -4,10 +4,10 @@ from dataclasses import asdict
 
 from canary.api import Metric, MetricStatus, Reason, Verdict
 from canary.api.judge_state import QueryState
-from canary.core.analysis.bounds import Bounds, BoundsState, fold
-from canary.core.analysis.input import MetricResult, silent
-from canary.core.analysis.state import pair_of, quiet_of
-from canary.core.series import Found, MetricAnswer
+from canary.core.analysis.bounds import Bounds, BoundsState, fold_values
+from canary.core.analysis.input import MetricResult, explain_silence
+from canary.core.analysis.state import restore_quiet, store_quiet
+from canary.core.series import FoundSeries, MetricAnswer
 from canary.core.snapshot import Samples
 from canary.text.format import duration
 
@@ -18,27 +18,27 @@ def analyze_custom_query(
     """The fold over what is new since `before`."""
     kept = before or QueryState()
     state = BoundsState(kept.outside_since, kept.failed_at, kept.last, kept.seen_at)
-    until, quiet = kept.until, pair_of(kept.quiet)
+    until, quiet = kept.until, restore_quiet(kept.quiet)
     if read is not None:
         samples, answer = read
-        quiet = silent((answer,))
-        if isinstance(answer, Found):
+        quiet = explain_silence((answer,))
+        if isinstance(answer, FoundSeries):
             since = until if until is not None else samples.since
             bounds = Bounds(metric.min, metric.max, metric.for_)
-            state = fold(state, bounds, answer.series, since)
+            state = fold_values(state, bounds, answer.series, since)
             until = samples.rounds.end
-    verdict, why = _verdict(metric, state, quiet)
+    verdict, why = _decide_verdict(metric, state, quiet)
     status = MetricStatus(
         name=metric.name,
         verdict=verdict,
         reason=Reason.OUT_OF_BOUNDS if verdict is Verdict.FAIL else None,
         message=why,
     )
-    after = QueryState(until=until, quiet=quiet_of(quiet), **asdict(state))
+    after = QueryState(until=until, quiet=store_quiet(quiet), **asdict(state))
     return MetricResult(status, verdict, verdict, after)
 
 
-def _verdict(
+def _decide_verdict(
     metric: Metric, state: BoundsState, quiet: tuple[Verdict, str] | None
 ) -> tuple[Verdict, str]:
     low = "" if metric.min is None else f" at least {metric.min:g}"

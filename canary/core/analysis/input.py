@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from canary.api import MetricStatus, Verdict
 from canary.api.analysis import Analysis
 from canary.api.judge_state import PoolState, QueryState, RatioState
-from canary.core.analysis.state import State
+from canary.core.analysis.state import OptionalJudgeState
 from canary.core.increments import Tick
 from canary.core.series import MetricAnswer, NoData, Unavailable
 from canary.core.snapshot import Samples
@@ -22,7 +22,7 @@ class AnalysisInput:
     """Requests to the canary count from here."""
     samples: Samples | None = None
     """What was sampled since the last analysis; None: nothing new."""
-    state: State = None
+    state: OptionalJudgeState = None
     """The state that the last analysis returned; None: this is the first one.
 
     With one that cannot be read the analysis starts again, so `samples` begin at the start.
@@ -74,7 +74,7 @@ class MetricResult:
     """Bad requests that the verdict rests on."""
 
 
-def silent(answers: tuple[MetricAnswer, ...]) -> tuple[Verdict, str] | None:
+def explain_silence(answers: tuple[MetricAnswer, ...]) -> tuple[Verdict, str] | None:
     """Why the first of the answers has nothing to say; None when all have."""
     for answer in answers:
         match answer:

@@ -6,17 +6,17 @@ from dataclasses import replace
 from canary.api import Metric, MetricStatus, Reason, Verdict
 from canary.api.analysis import Leak
 from canary.api.judge_state import PoolState
-from canary.core.analysis.input import AnalysisInput, MetricResult, silent
-from canary.core.analysis.state import pair_of, pool_of, stored_of
+from canary.core.analysis.input import AnalysisInput, MetricResult, explain_silence
+from canary.core.analysis.state import restore_pool, restore_quiet, store_pool
 from canary.core.increments import Side, Tick
-from canary.core.pools.detector import PoolPolicy, fold
-from canary.core.pools.samples import UNLIMITED, PoolSeries, pool_samples
-from canary.core.pools.verdict import PoolAssessment, assess
-from canary.core.series import Found, MetricAnswer, Series, Unavailable
+from canary.core.pools.detector import PoolPolicy, fold_samples
+from canary.core.pools.samples import UNLIMITED, PoolSeries, build_pool_samples
+from canary.core.pools.verdict import PoolAssessment, assess_pools
+from canary.core.series import FoundSeries, MetricAnswer, Series, Unavailable
 from canary.core.snapshot import PoolSamples, Samples
 
 
-def policy_of(metric: Metric, given: AnalysisInput) -> PoolPolicy:
+def build_pool_policy(metric: Metric, given: AnalysisInput) -> PoolPolicy:
     """The policy of one pool metric."""
     leak = metric.leak or Leak()
     return PoolPolicy(
@@ -36,48 +36,48 @@ def analyze_pool(
     requests: Sequence[Tick],
 ) -> MetricResult:
     """The fold over what is new since `before`; `requests` are those of the same intervals."""
-    policy = policy_of(metric, given)
+    policy = build_pool_policy(metric, given)
     kept = before or PoolState()
-    state, until, quiet = pool_of(kept), kept.until, pair_of(kept.quiet)
+    state, until, quiet = restore_pool(kept), kept.until, restore_quiet(kept.quiet)
     if read is not None:
         samples, pool = read
-        quiet = _quiet(pool)
+        quiet = _explain_pool_silence(pool)
         if quiet is None:
             since = until if until is not None else samples.since
-            fresh = pool_samples(_series_of(pool), requests, samples.rounds, since)
-            state = fold(state, policy, fresh)
+            fresh = build_pool_samples(_build_pool_series(pool), requests, samples.rounds, since)
+            state = fold_samples(state, policy, fresh)
             until = samples.rounds.end
-            if _unlimited(pool) and not isinstance(pool.hold, Found):
+            if _is_unlimited(pool) and not isinstance(pool.hold, FoundSeries):
                 quiet = Verdict.NO_DATA, f"the pool's maximum is {UNLIMITED}"
-    result = result_of(metric, assess(state, policy), quiet)
-    return replace(result, state=stored_of(state, until, quiet))
+    result = build_pool_result(metric, assess_pools(state, policy), quiet)
+    return replace(result, state=store_pool(state, until, quiet))
 
 
-def result_of(
+def build_pool_result(
     metric: Metric, said: PoolAssessment, quiet: tuple[Verdict, str] | None = None
 ) -> MetricResult:
     """Verdicts, figures and sentence of one pool; `quiet` is why it says nothing at present."""
-    step, final, why = _verdicts(said, quiet)
-    status = _status(metric, said, final if said.final_pass else step, why)
+    step, final, why = _decide_verdicts(said, quiet)
+    status = _build_status(metric, said, final if said.final_pass else step, why)
     return MetricResult(status, step, final, stable_unhealthy=said.stable_unhealthy)
 
 
-def _quiet(pool: PoolSamples) -> tuple[Verdict, str] | None:
+def _explain_pool_silence(pool: PoolSamples) -> tuple[Verdict, str] | None:
     """Half of a pool's metrics is no answer: what could not be read might be the leak."""
     maximum = () if isinstance(pool.maximum, float | int) else (pool.maximum,)
     rest = (pool.waiting, pool.timeouts, pool.hold)
     down = tuple(answer for answer in rest if isinstance(answer, Unavailable))
-    return silent((pool.in_use, *maximum, *down))
+    return explain_silence((pool.in_use, *maximum, *down))
 
 
-def _unlimited(pool: PoolSamples) -> bool:
+def _is_unlimited(pool: PoolSamples) -> bool:
     """Whether no pool of the canary has a maximum: 0 means unlimited, of which there is no share.
 
     A leak is still looked for where hold times are exported.
     """
     if isinstance(pool.maximum, float | int):
         return False
-    own = [one for one in _found(pool.maximum) if _is_canarys(pool, one)]
+    own = [one for one in _list_series(pool.maximum) if _is_canarys(pool, one)]
     return bool(own) and all(one.points[-1][1] == 0 for one in own)
 
 
@@ -85,25 +85,25 @@ def _is_canarys(pool: PoolSamples, series: Series) -> bool:
     return pool.side_of(series.labels.get(pool.label, "")) is Side.CANARY
 
 
-def _series_of(pool: PoolSamples) -> PoolSeries:
+def _build_pool_series(pool: PoolSamples) -> PoolSeries:
     maximum = pool.maximum
     return PoolSeries(
-        _found(pool.in_use),
-        maximum if isinstance(maximum, float | int) else _found(maximum),
+        _list_series(pool.in_use),
+        maximum if isinstance(maximum, float | int) else _list_series(maximum),
         pool.label,
         pool.side_of,
-        waiting=_found(pool.waiting),
-        timeouts=_found(pool.timeouts),
-        hold=_found(pool.hold),
+        waiting=_list_series(pool.waiting),
+        timeouts=_list_series(pool.timeouts),
+        hold=_list_series(pool.hold),
         hold_unit=pool.hold_unit,
     )
 
 
-def _found(answer: MetricAnswer | None) -> tuple[Series, ...]:
-    return answer.series if isinstance(answer, Found) else ()
+def _list_series(answer: MetricAnswer | None) -> tuple[Series, ...]:
+    return answer.series if isinstance(answer, FoundSeries) else ()
 
 
-def _verdicts(
+def _decide_verdicts(
     said: PoolAssessment, quiet: tuple[Verdict, str] | None
 ) -> tuple[Verdict, Verdict, str]:
     if said.failed:
@@ -116,7 +116,7 @@ def _verdicts(
     return step, final, said.sentence
 
 
-def _status(metric: Metric, said: PoolAssessment, verdict: Verdict, why: str) -> MetricStatus:
+def _build_status(metric: Metric, said: PoolAssessment, verdict: Verdict, why: str) -> MetricStatus:
     return MetricStatus(
         name=metric.name,
         verdict=verdict,

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from canary.api import Metric, MetricStatus, Reason, Verdict, format_duration
 from canary.api.judge_state import RatioState
-from canary.core.analysis.input import AnalysisInput, MetricResult, silent
-from canary.core.analysis.state import evidence_of, pair_of, parts_of, quiet_of
+from canary.core.analysis.input import AnalysisInput, MetricResult, explain_silence
+from canary.core.analysis.state import restore_evidence, restore_quiet, store_evidence, store_quiet
 from canary.core.evidence import (
     Assessment,
     EvidenceState,
@@ -24,7 +24,7 @@ from canary.core.snapshot import RatioSamples, Samples
 from canary.text.format import duration
 
 
-def policy_of(metric: Metric, given: AnalysisInput) -> RatioPolicy:
+def build_ratio_policy(metric: Metric, given: AnalysisInput) -> RatioPolicy:
     """The policy of one metric; its share of the false alarms, when there are several."""
     analysis = given.analysis
     policy = RatioPolicy(
@@ -51,40 +51,42 @@ def analyze_ratio(
     While the metrics are silent nothing is folded and nothing is forgotten: once they speak again,
     the range that was missed is read and folded as if it had been live.
     """
-    policy, kept = policy_of(metric, given), before or RatioState()
-    state = _state(kept, policy, given)
-    until, seen, quiet = kept.until, kept.seen, pair_of(kept.quiet)
+    policy, kept = build_ratio_policy(metric, given), before or RatioState()
+    state = _restore_state(kept, policy, given)
+    until, seen, quiet = kept.until, kept.seen, restore_quiet(kept.quiet)
     ticks: tuple[Tick, ...] = ()
     if read is not None:
         samples, ratio = read
         quiet = None
         if isinstance(ratio.ticks, NoData | Unavailable):
-            quiet = silent((ratio.ticks,))
+            quiet = explain_silence((ratio.ticks,))
         else:
             since = until if until is not None else samples.since
             ticks = tuple(
                 _without_earlier_canaries(tick, given) for tick in ratio.ticks if tick.end > since
             )
-            state = fold_intervals(state, policy, (_interval(tick, given) for tick in ticks))
+            state = fold_intervals(
+                state, policy, (_build_warm_interval(tick, given) for tick in ticks)
+            )
             until = samples.rounds.end
             seen = max((t.end for t in ticks if t.total(Side.CANARY)), default=seen)
     bound = (read[1].bound if read else "") or kept.bound
-    result = result_of(metric, assess_evidence(state, policy), given, seen, quiet)
+    result = build_ratio_result(metric, assess_evidence(state, policy), given, seen, quiet)
     if not quiet and result.status.canary_total:
-        said = result.status.message + _counted(metric, bound)
+        said = result.status.message + _describe_bad_requests(metric, bound)
         result = replace(result, status=result.status.model_copy(update={"message": said}))
     after = RatioState(
         until=until,
-        quiet=quiet_of(quiet),
+        quiet=store_quiet(quiet),
         seen=seen,
         alone=given.alone,
         bound=bound,
-        evidence=parts_of(state),
+        evidence=store_evidence(state),
     )
     return replace(result, state=after, ticks=ticks)
 
 
-def result_of(
+def build_ratio_result(
     metric: Metric,
     said: Assessment,
     given: AnalysisInput,
@@ -96,8 +98,8 @@ def result_of(
     `seen` is when a request last reached the canary (seconds; None: never), `quiet` why the metric
     says nothing at present.
     """
-    step, final, why = _verdicts(said, quiet, seen, given)
-    status = _status(metric, said, final if said.final_pass else step, why)
+    step, final, why = _decide_verdicts(said, quiet, seen, given)
+    status = _build_status(metric, said, final if said.final_pass else step, why)
     return MetricResult(
         status,
         step,
@@ -108,7 +110,7 @@ def result_of(
     )
 
 
-def _counted(metric: Metric, bound: str) -> str:
+def _describe_bad_requests(metric: Metric, bound: str) -> str:
     """What "bad" means here, where it is no error of the server."""
     if metric.client_errors is not None:
         return " (bad: answered with a client error, 4xx)"
@@ -118,9 +120,9 @@ def _counted(metric: Metric, bound: str) -> str:
     return f" (bad: slower than {bound or asked}, the histogram's bound nearest to {asked})"
 
 
-def _state(kept: RatioState, policy: RatioPolicy, given: AnalysisInput) -> EvidenceState:
+def _restore_state(kept: RatioState, policy: RatioPolicy, given: AnalysisInput) -> EvidenceState:
     """The kept state; at the promotion it starts anew with stable's history."""
-    state = evidence_of(kept.evidence)
+    state = restore_evidence(kept.evidence)
     return start_after_promotion(state, policy) if given.alone and not kept.alone else state
 
 
@@ -132,44 +134,44 @@ def _without_earlier_canaries(tick: Tick, given: AnalysisInput) -> Tick:
     return replace(tick, increments=tuple(mine))
 
 
-def _interval(tick: Tick, given: AnalysisInput) -> Interval:
+def _build_warm_interval(tick: Tick, given: AnalysisInput) -> Interval:
     if not given.ready_since:  # pods that nobody knows are never cold
-        return interval_of(tick)
+        return build_interval(tick)
     warm = (one for one in tick.increments if not given.cold(one.name, tick.end))
-    return interval_of(replace(tick, increments=tuple(warm)))
+    return build_interval(replace(tick, increments=tuple(warm)))
 
 
-def interval_of(tick: Tick) -> Interval:
+def build_interval(tick: Tick) -> Interval:
     """What the judge folds of one round: the sums of both sides, and each of several pods."""
     canary = [one for one in tick.increments if one.side is Side.CANARY]
     stable = [one for one in tick.increments if one.side is Side.STABLE]
     return Interval(
         tick.start,
         tick.end,
-        *_sums(canary),
-        *_sums(stable),
-        pods=_pods(stable),
-        canary_pods=_pods(canary),
+        *_sum_requests(canary),
+        *_sum_requests(stable),
+        pods=_count_per_pod(stable),
+        canary_pods=_count_per_pod(canary),
     )
 
 
-def _sums(increments: Sequence[Increment]) -> tuple[float, float]:
+def _sum_requests(increments: Sequence[Increment]) -> tuple[float, float]:
     return sum(one.total for one in increments), sum(one.bad for one in increments)
 
 
-def _pods(increments: Sequence[Increment]) -> tuple[PodCount, ...]:
+def _count_per_pod(increments: Sequence[Increment]) -> tuple[PodCount, ...]:
     """A router calls all pods of one version the same: then only the sum is known."""
     if len(increments) == 1:
         return ()
     return tuple([PodCount(name, total, bad) for name, _, total, bad in increments])
 
 
-def _verdicts(
+def _decide_verdicts(
     said: Assessment, quiet: tuple[Verdict, str] | None, seen: float | None, given: AnalysisInput
 ) -> tuple[Verdict, Verdict, str]:
     """Fail outranks everything; silence outranks Pass."""
     if said.failed:
-        return Verdict.FAIL, Verdict.FAIL, _failed(said)
+        return Verdict.FAIL, Verdict.FAIL, _describe_failure(said)
     if quiet is not None:
         verdict = Verdict(quiet[0])
         return verdict, verdict, quiet[1]
@@ -182,14 +184,14 @@ def _verdicts(
     return step, final, said.sentence
 
 
-def _failed(said: Assessment) -> str:
+def _describe_failure(said: Assessment) -> str:
     if said.reason is not FailReason.CANARY_OUTAGE:
         return said.sentence
     stable = f"stable fails {said.stable_bad:,.0f} of {said.stable_total:,.0f}"
     return f"{said.canary_bad:,.0f} of {said.canary_total:,.0f} canary requests are bad; {stable}"
 
 
-def _status(metric: Metric, said: Assessment, verdict: Verdict, why: str) -> MetricStatus:
+def _build_status(metric: Metric, said: Assessment, verdict: Verdict, why: str) -> MetricStatus:
     return MetricStatus(
         name=metric.name,
         verdict=verdict,

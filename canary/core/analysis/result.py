@@ -20,7 +20,7 @@ WORST_FIRST = (
 )
 
 
-class Replacement(StrEnum):
+class ReplacementVerdict(StrEnum):
     """How the canary stands to a stable version that is broken."""
 
     NO = "No"
@@ -42,7 +42,7 @@ class AnalysisResult:
     message: str = ""
     """Why it failed, or what is being waited for."""
     stable_unhealthy: bool = False
-    replacement: Replacement = Replacement.NO
+    replacement: ReplacementVerdict = ReplacementVerdict.NO
     """Whether the canary is the way out of an unhealthy stable version."""
     not_shifted: bool = False
     """The canary's share of requests contradicts the weight in the route."""
@@ -71,26 +71,26 @@ class AnalysisResult:
 NOT_ANALYZED = AnalysisResult()
 
 
-def combine(given: AnalysisInput, found: Sequence[MetricResult]) -> AnalysisResult:
+def combine_metrics(given: AnalysisInput, found: Sequence[MetricResult]) -> AnalysisResult:
     """The verdict of the release from those of its metrics, which are in the order of the spec."""
-    failed, reason, message = _failure(given, found)
-    replacement = _replacement(found, failed=failed)
-    if replacement is Replacement.MIXED:
+    failed, reason, message = _find_failure(given, found)
+    replacement = _decide_replacement(found, failed=failed)
+    if replacement is ReplacementVerdict.MIXED:
         names = ", ".join(one.status.name for one in found if one.better_than_broken)
         message = f"better than a broken stable version on {names}, but worse on {message}"
-    step, final = (_worst(found, failed=failed, final=final) for final in (False, True))
+    step, final = (_worst_verdict(found, failed=failed, final=final) for final in (False, True))
     return AnalysisResult(
         step=step,
         final=final,
         reason=reason,
-        message=message or _waiting_for(found, final=step is Verdict.PASS),
+        message=message or _describe_furthest_metric(found, final=step is Verdict.PASS),
         stable_unhealthy=any(one.stable_unhealthy for one in found),
         replacement=replacement,
         by_metric=tuple(found),
     )
 
 
-def _failure(
+def _find_failure(
     given: AnalysisInput, found: Sequence[MetricResult]
 ) -> tuple[bool, Reason | None, str]:
     """A metric that failed by itself, or the ratio metrics together; e-BH names the guilty."""
@@ -110,24 +110,28 @@ def _failure(
     return True, Reason.WORSE_THAN_STABLE, f"{', '.join(names)}: {worst.message}"
 
 
-def _replacement(found: Sequence[MetricResult], *, failed: bool) -> Replacement:
+def _decide_replacement(found: Sequence[MetricResult], *, failed: bool) -> ReplacementVerdict:
     broken = [one for one in found if one.stable_unhealthy or one.better_than_broken]
     if not broken or not all(one.better_than_broken for one in broken):
-        return Replacement.NO
+        return ReplacementVerdict.NO
     if failed:
-        return Replacement.MIXED
+        return ReplacementVerdict.MIXED
     silent = {Verdict.NO_DATA, Verdict.UNAVAILABLE}
-    return Replacement.NO if any(one.step in silent for one in found) else Replacement.BETTER
+    return (
+        ReplacementVerdict.NO
+        if any(one.step in silent for one in found)
+        else ReplacementVerdict.BETTER
+    )
 
 
-def _worst(found: Sequence[MetricResult], *, failed: bool, final: bool) -> Verdict:
+def _worst_verdict(found: Sequence[MetricResult], *, failed: bool, final: bool) -> Verdict:
     if failed:
         return Verdict.FAIL
     verdicts = {one.final if final else one.step for one in found}
     return next(verdict for verdict in WORST_FIRST if verdict in verdicts)
 
 
-def _waiting_for(found: Sequence[MetricResult], *, final: bool) -> str:
+def _describe_furthest_metric(found: Sequence[MetricResult], *, final: bool) -> str:
     """The sentence of the metric that is furthest from Pass."""
     last = max(found, key=lambda one: -WORST_FIRST.index(one.final if final else one.step))
     return f"{last.status.name}: {last.status.message}"

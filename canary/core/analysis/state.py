@@ -20,30 +20,30 @@ from canary.api.judge_state import PoolState as StoredPool
 from canary.api.reasons import Verdict
 from canary.core.evidence import EvidenceState, PodCount, Stratum
 from canary.core.evidence.pod_windows import ErrorBin, OpenPod, PodWindowsState
-from canary.core.pools.detector import PoolFailure, PoolState
+from canary.core.pools.detector import DetectorState, PoolFailure
 from canary.core.pools.share_test import ShareBet
-from canary.core.pools.window import Block, Track
+from canary.core.pools.window import Block, SlidingWindow
 
 _ROUTE_FIELDS = ("name", "canary", "canary_bad", "stable", "stable_bad")
-State = JudgeState | UnreadableState | None
+OptionalJudgeState = JudgeState | UnreadableState | None
 
 
-def known(state: State) -> JudgeState:
+def use_readable_state(state: OptionalJudgeState) -> JudgeState:
     """The state that can be gone on from; an empty one where there is none."""
     return state if isinstance(state, JudgeState) else JudgeState()
 
 
-def quiet_of(quiet: tuple[Verdict, str] | None) -> Quiet | None:
+def store_quiet(quiet: tuple[Verdict, str] | None) -> Quiet | None:
     """Why a metric says nothing, to be kept."""
     return None if quiet is None else Quiet(verdict=quiet[0], why=quiet[1])
 
 
-def pair_of(quiet: Quiet | None) -> tuple[Verdict, str] | None:
+def restore_quiet(quiet: Quiet | None) -> tuple[Verdict, str] | None:
     """Why a metric said nothing, as it was kept."""
     return None if quiet is None else (quiet.verdict, quiet.why)
 
 
-def evidence_of(parts: EvidenceParts | None) -> EvidenceState:
+def restore_evidence(parts: EvidenceParts | None) -> EvidenceState:
     """The engine's state."""
     if parts is None:
         return EvidenceState()
@@ -62,7 +62,7 @@ def evidence_of(parts: EvidenceParts | None) -> EvidenceState:
     return EvidenceState(*parts.numbers(), windows, open_pods, open_routes)
 
 
-def parts_of(state: EvidenceState) -> EvidenceParts | None:
+def store_evidence(state: EvidenceState) -> EvidenceParts | None:
     """The named state; None while nothing was folded."""
     if not state.values:
         return None
@@ -87,14 +87,14 @@ def parts_of(state: EvidenceState) -> EvidenceParts | None:
     return parts.model_copy(update={"pod_windows": kept})
 
 
-def pool_of(stored: StoredPool) -> PoolState:
+def restore_pool(stored: StoredPool) -> DetectorState:
     """The pool detector's state."""
     if stored.stable is None or stored.bet is None:
-        return PoolState()
+        return DetectorState()
     failed, bet = stored.failed, stored.bet
-    return PoolState(
-        tracks=tuple(map(_track, stored.canary)),
-        stable=_track(stored.stable),
+    return DetectorState(
+        tracks=tuple(map(_restore_window, stored.canary)),
+        stable=_restore_window(stored.stable),
         bet=ShareBet(**{one.name: getattr(bet, one.name) for one in fields(ShareBet)}),
         covered=stored.covered,
         shared=stored.shared,
@@ -103,17 +103,17 @@ def pool_of(stored: StoredPool) -> PoolState:
     )
 
 
-def stored_of(
-    state: PoolState, until: float | None, quiet: tuple[Verdict, str] | None
+def store_pool(
+    state: DetectorState, until: float | None, quiet: tuple[Verdict, str] | None
 ) -> StoredPool:
     """The named state of a pool."""
     names = PoolFailed.model_fields
     failed = state.failure and dict(zip(names, astuple(state.failure), strict=True))
     return StoredPool(
         until=until,
-        quiet=quiet_of(quiet),
-        canary=tuple(map(_window, state.tracks)),
-        stable=_window(state.stable),
+        quiet=store_quiet(quiet),
+        canary=tuple(map(_store_window, state.tracks)),
+        stable=_store_window(state.stable),
         bet=PoolBet.model_validate(
             {one.name: getattr(state.bet, one.name) for one in fields(ShareBet)}
         ),
@@ -127,14 +127,14 @@ def stored_of(
 _SCALARS = ("name", "first", "last", "in_use", "maximum", "over", "waiting", "leaking")
 
 
-def _track(window: PoolWindow) -> Track:
+def _restore_window(window: PoolWindow) -> SlidingWindow:
     columns = [getattr(window.blocks, one.name) for one in fields(Block)]
     blocks = [Block(*row) for row in zip(*columns, strict=True)]
     kept = {name: getattr(window, name) for name in _SCALARS}
-    return Track(**kept, blocks=tuple(blocks[:-1]), open=blocks[-1] if blocks else Block())
+    return SlidingWindow(**kept, blocks=tuple(blocks[:-1]), open=blocks[-1] if blocks else Block())
 
 
-def _window(track: Track) -> PoolWindow:
+def _store_window(track: SlidingWindow) -> PoolWindow:
     rows = zip(*(astuple(block) for block in (*track.blocks, track.open)), strict=True)
     columns = dict(zip((one.name for one in fields(Block)), rows, strict=True))
     kept = {name: getattr(track, name) for name in _SCALARS}

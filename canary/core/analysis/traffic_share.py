@@ -9,18 +9,18 @@ FAR_OFF = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class TrafficShare:
     """Requests of both sides since the present weight was confirmed."""
 
     weight: int = 0
     canary: float = 0.0
     stable: float = 0.0
 
-    def add(self, weight: int, canary: float, stable: float) -> "Share":
+    def add(self, weight: int, canary: float, stable: float) -> "TrafficShare":
         """The same with more requests; another weight starts anew."""
         if weight != self.weight:
-            return Share(weight, canary, stable)
-        return Share(weight, self.canary + canary, self.stable + stable)
+            return TrafficShare(weight, canary, stable)
+        return TrafficShare(weight, self.canary + canary, self.stable + stable)
 
     @property
     def contradicts(self) -> bool:

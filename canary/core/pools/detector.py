@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from statistics import variance
 
 from canary.core.increments import Side
-from canary.core.pools.leak_rate import losses
+from canary.core.pools.leak_rate import estimate_leak_rate
 from canary.core.pools.samples import PoolReading, PoolSample
 from canary.core.pools.share_test import ShareBet
-from canary.core.pools.window import BLOCKS, SHORT, Look, Track
+from canary.core.pools.window import BLOCKS, SHORT, SlidingWindow, WindowEstimate
 from canary.text.format import duration
 
 _MINUTE = 60.0
@@ -63,7 +63,7 @@ class PoolFailure:
 
 
 @dataclass(frozen=True, slots=True)
-class PoolState:
+class DetectorState:
     """All that the fold remembers: per canary pool a track, and one for stable's average pod.
 
     `covered` is seconds under traffic, past warm-up; `unheard` is seconds since the last sample in
@@ -71,8 +71,8 @@ class PoolState:
     stable's own pools were above the limit or waiting in the last sample.
     """
 
-    tracks: tuple[Track, ...] = ()
-    stable: Track = field(default_factory=lambda: Track("stable", first=0.0))
+    tracks: tuple[SlidingWindow, ...] = ()
+    stable: SlidingWindow = field(default_factory=lambda: SlidingWindow("stable", first=0.0))
     bet: ShareBet = field(default_factory=ShareBet)
     covered: float = 0.0
     shared: bool = False
@@ -80,25 +80,30 @@ class PoolState:
     unheard: float = 0.0
 
 
-def fold(state: PoolState, policy: PoolPolicy, samples: Iterable[PoolSample]) -> PoolState:
+def fold_samples(
+    state: DetectorState, policy: PoolPolicy, samples: Iterable[PoolSample]
+) -> DetectorState:
     """The state after these samples; in one go, in pieces or restored in between is the same."""
     for sample in samples:
-        state = _step(state, policy, sample)
+        state = _fold_sample(state, policy, sample)
     return state
 
 
-def _step(state: PoolState, policy: PoolPolicy, sample: PoolSample) -> PoolState:
+def _fold_sample(state: DetectorState, policy: PoolPolicy, sample: PoolSample) -> DetectorState:
     canary = [r for r in sample.readings if r.side is Side.CANARY]
     stable = [r for r in sample.readings if r.side is Side.STABLE]
-    shared = any(_saturated(r, policy) or _waits(r) for r in stable)
+    shared = any(_is_saturated(r, policy) or _has_waiters(r) for r in stable)
     block = policy.window / BLOCKS
     calm = state.stable
     if stable:
         calm = calm.read(
-            _mean(stable), sample.stable_requests / len(stable), block, _spread(stable)
+            _average_readings(stable),
+            sample.stable_requests / len(stable),
+            block,
+            _variance_between_pods(stable),
         )
     known = {t.name: t for t in state.tracks}
-    tracks = [known.get(r.pod, Track(r.pod, first=sample.time)) for r in canary]
+    tracks = [known.get(r.pod, SlidingWindow(r.pod, first=sample.time)) for r in canary]
     warm = [
         (track, r)
         for track, r in zip(tracks, canary, strict=True)
@@ -106,7 +111,7 @@ def _step(state: PoolState, policy: PoolPolicy, sample: PoolSample) -> PoolState
     ]
     requests = sample.canary_requests / len(canary) if canary else 0.0
     fresh = {t.name: t for t in tracks} | {
-        t.name: _observed(t, calm, r, policy, requests) for t, r in warm
+        t.name: _add_reading(t, calm, r, policy, requests) for t, r in warm
     }
     served = sample.canary_requests > 0 or any(r.held for _, r in warm)
     seconds = max((r.seconds for _, r in warm), default=0.0)
@@ -116,31 +121,35 @@ def _step(state: PoolState, policy: PoolPolicy, sample: PoolSample) -> PoolState
         state,
         tracks=tuple(t for t in (known | fresh).values() if t.last >= recent),
         stable=calm,
-        bet=_bet(state.bet, [r for _, r in warm], stable, sample, policy),
+        bet=_update_bet(state.bet, [r for _, r in warm], stable, sample, policy),
         covered=state.covered + (min(state.unheard, _MINUTE) + seconds if served else 0.0),
         shared=shared,
         unheard=0.0 if served else state.unheard + seconds,
     )
-    return after if state.failure or not warm else _judged(after, policy, sample.time, fresh)
+    return after if state.failure or not warm else _latch_failure(after, policy, sample.time, fresh)
 
 
-def _observed(
-    track: Track, stable: Track, reading: PoolReading, policy: PoolPolicy, requests: float
-) -> Track:
+def _add_reading(
+    track: SlidingWindow,
+    stable: SlidingWindow,
+    reading: PoolReading,
+    policy: PoolPolicy,
+    requests: float,
+) -> SlidingWindow:
     grown = track.read(reading, requests, policy.window / BLOCKS)
     leaking = grown.leaking
     if grown.closed:
-        leaks = _leaks(grown, stable, policy) or _leaks_fast(grown, stable, policy)
+        leaks = _leaks_over_window(grown, stable, policy) or _leaks_fast(grown, stable, policy)
         leaking = grown.leaking + grown.blocks[-1].seconds if leaks else 0.0
     return replace(
         grown,
-        over=track.over + 1 if _saturated(reading, policy) else 0,
-        waiting=track.waiting + reading.seconds if _waits(reading) else 0.0,
+        over=track.over + 1 if _is_saturated(reading, policy) else 0,
+        waiting=track.waiting + reading.seconds if _has_waiters(reading) else 0.0,
         leaking=leaking,
     )
 
 
-def _leaks(track: Track, stable: Track, policy: PoolPolicy) -> bool:
+def _leaks_over_window(track: SlidingWindow, stable: SlidingWindow, policy: PoolPolicy) -> bool:
     """Over the window (half of it while it is not yet full): more than allowed, and than stable.
 
     What is never given back is still there in each of the last samples: a pool that came down to
@@ -150,10 +159,10 @@ def _leaks(track: Track, stable: Track, policy: PoolPolicy) -> bool:
     mine = track.look(count) if count >= BLOCKS // 2 else None
     if mine is None or track.floor(BLOCKS // 4) <= policy.leak_connections:
         return False
-    return _exceeds(mine, stable.look(count), policy, policy.noise)
+    return _exceeds_noise(mine, stable.look(count), policy, policy.noise)
 
 
-def _leaks_fast(track: Track, stable: Track, policy: PoolPolicy) -> bool:
+def _leaks_fast(track: SlidingWindow, stable: SlidingWindow, policy: PoolPolicy) -> bool:
     """In a short stretch, when at its pace the limit comes before four more such stretches."""
     if not track.maximum:
         return False
@@ -166,36 +175,40 @@ def _leaks_fast(track: Track, stable: Track, policy: PoolPolicy) -> bool:
             continue
         pace = (new.residual - old.residual) / ((new.seconds + old.seconds) / 2)
         urgent = room < 4 * new.seconds * pace
-        if urgent and _exceeds(new, stable.look(count), policy, policy.short_noise):
+        if urgent and _exceeds_noise(new, stable.look(count), policy, policy.short_noise):
             return True
     return False
 
 
-def _exceeds(mine: Look, stable: Look | None, policy: PoolPolicy, noise: float) -> bool:
+def _exceeds_noise(
+    mine: WindowEstimate, stable: WindowEstimate | None, policy: PoolPolicy, noise: float
+) -> bool:
     error = max(mine.error, stable.error if stable else 0.0)
     bound = max(policy.leak_connections, noise * error)
     return mine.residual - max(stable.residual if stable else 0.0, 0.0) > bound
 
 
-def _judged(
-    state: PoolState, policy: PoolPolicy, time: float, fresh: Mapping[str, Track]
-) -> PoolState:
+def _latch_failure(
+    state: DetectorState, policy: PoolPolicy, time: float, fresh: Mapping[str, SlidingWindow]
+) -> DetectorState:
     """With the first reason that holds; a trouble that stable shares is not the canary's fault."""
     for track in fresh.values():
         if track.over >= 2 and not state.shared:  # noqa: PLR2004  # one sample may be chance
-            return _fail(state, track, time, *_full(track))
+            return _build_failure(state, track, time, *_describe_full_pool(track))
         if track.leaking >= policy.sustained:
-            return _fail(state, track, time, "ConnectionLeak", losses(track).sentence)
+            return _build_failure(
+                state, track, time, "ConnectionLeak", estimate_leak_rate(track).sentence
+            )
         if track.waiting >= policy.waiting_too_long and not state.shared:
-            return _fail(
+            return _build_failure(
                 state,
                 track,
                 time,
                 "ConnectionsWaiting",
                 f"callers have been waiting for a connection for {duration(track.waiting)}",
             )
-        if _hoards(state, track, policy):
-            return _fail(
+        if _hoards_connections(state, track, policy):
+            return _build_failure(
                 state,
                 track,
                 time,
@@ -205,24 +218,26 @@ def _judged(
     return state
 
 
-def _fail(state: PoolState, track: Track, time: float, reason: str, what: str) -> PoolState:
+def _build_failure(
+    state: DetectorState, track: SlidingWindow, time: float, reason: str, what: str
+) -> DetectorState:
     return replace(state, failure=PoolFailure(reason, time, f"{track.name} {what}"))
 
 
-def _full(track: Track) -> tuple[str, str]:
+def _describe_full_pool(track: SlidingWindow) -> tuple[str, str]:
     used = f"has {track.in_use:.0f} of {track.maximum:.0f} connections in use"
     return ("PoolExhausted" if track.in_use >= track.maximum else "PoolSaturated"), used
 
 
-def _saturated(reading: PoolReading, policy: PoolPolicy) -> bool:
+def _is_saturated(reading: PoolReading, policy: PoolPolicy) -> bool:
     return reading.maximum is not None and reading.in_use > policy.limit * reading.maximum
 
 
-def _waits(reading: PoolReading) -> bool:
+def _has_waiters(reading: PoolReading) -> bool:
     return bool(reading.waiting) or bool(reading.timeouts)
 
 
-def _mean(readings: Sequence[PoolReading]) -> PoolReading:
+def _average_readings(readings: Sequence[PoolReading]) -> PoolReading:
     """An average pod of stable."""
     count = len(readings)
     held = [r.held for r in readings if r.held is not None]
@@ -235,13 +250,13 @@ def _mean(readings: Sequence[PoolReading]) -> PoolReading:
     )
 
 
-def _spread(readings: Sequence[PoolReading]) -> float:
+def _variance_between_pods(readings: Sequence[PoolReading]) -> float:
     """Variance between stable's pods of the connection-seconds held and not given back."""
     kept = [r.in_use * r.seconds - r.held for r in readings if r.held is not None]
     return variance(kept) if len(kept) > 1 else 0.0
 
 
-def _bet(
+def _update_bet(
     bet: ShareBet,
     canary: Sequence[PoolReading],
     stable: Sequence[PoolReading],
@@ -260,7 +275,7 @@ def _bet(
     )
 
 
-def _hoards(state: PoolState, track: Track, policy: PoolPolicy) -> bool:
+def _hoards_connections(state: DetectorState, track: SlidingWindow, policy: PoolPolicy) -> bool:
     half = BLOCKS // 2
     rise = track.floor(half) - track.floor(half, half)
     full = len(track.blocks) == BLOCKS

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from canary.core.pools.window import Track
+from canary.core.pools.window import SlidingWindow
 from canary.text.format import roughly
 
 
 @dataclass(frozen=True, slots=True)
-class Losses:
+class LeakRate:
     """A pool's leak in words: requests per connection lost, seconds until it is empty."""
 
     requests_per_leak: float | None
@@ -15,7 +15,7 @@ class Losses:
     sentence: str
 
 
-def losses(track: Track) -> Losses:
+def estimate_leak_rate(track: SlidingWindow) -> LeakRate:
     """Estimates from the window; None and a shorter sentence where there is nothing to tell from.
 
     Time to exhaustion is (maximum − in use) / slope of the residual.
@@ -24,15 +24,15 @@ def losses(track: Track) -> Losses:
     look = track.look(len(track.blocks))
     if slope <= 0 or look is None:
         held = look.residual if look else 0.0
-        return Losses(None, None, f"holds {held:.1f} connections that it does not give back")
+        return LeakRate(None, None, f"holds {held:.1f} connections that it does not give back")
     per_leak = track.served / slope if track.served else None
     empty_in = max(track.maximum - track.in_use, 0.0) / slope if track.maximum else None
     what = "leaks 1 connection per "
-    what += f"{_two_digits(per_leak):,} requests" if per_leak else f"{roughly(1 / slope)}"
+    what += f"{_round_to_two_digits(per_leak):,} requests" if per_leak else f"{roughly(1 / slope)}"
     if empty_in is not None:
         what += f"; the pool of {track.maximum:.0f} is empty in {roughly(empty_in)}"
-    return Losses(per_leak, empty_in, what)
+    return LeakRate(per_leak, empty_in, what)
 
 
-def _two_digits(value: float) -> int:
+def _round_to_two_digits(value: float) -> int:
     return max(int(float(f"{value:.2g}")), 1)

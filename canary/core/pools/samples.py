@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from canary.core.duplicate_scrapes import SCRAPE_LABELS
 from canary.core.increments import Labels, Side, SideOf, Tick
 from canary.core.rounds import Rounds
 from canary.core.series import Series
-from canary.core.targets import SCRAPE_LABELS
 
 SCRAPE_ONLY = frozenset(SCRAPE_LABELS) - {"instance"}
 """Labels that tell no pools apart.
@@ -67,14 +67,16 @@ class PoolSeries:
     hold_unit: float = 1.0
 
 
-def telling_apart(labels: Iterable[Mapping[str, str]], by: Sequence[str]) -> tuple[str, ...]:
+def find_distinguishing_labels(
+    labels: Iterable[Mapping[str, str]], by: Sequence[str]
+) -> tuple[str, ...]:
     """`by`, and all other labels in which series that are alike in `by` differ.
 
     Pools that differ in any label are different pools: a full one of 10 connections beside an idle
     one of 90 is full. Labels that only say how something was scraped tell nothing apart.
 
-    >>> telling_apart([{"pod": "a", "role": "rw"}, {"pod": "a", "role": "ro"}], ["pod"])
-    ('pod', 'role')
+    >>> find_distinguishing_labels([{"pod": "a", "r": "rw"}, {"pod": "a", "r": "ro"}], ["pod"])
+    ('pod', 'r')
     """
     values: dict[tuple[str, ...], list[Mapping[str, str]]] = {}
     for one in labels:
@@ -88,7 +90,7 @@ def telling_apart(labels: Iterable[Mapping[str, str]], by: Sequence[str]) -> tup
     return (*by, *sorted(apart))
 
 
-def pool_samples(
+def build_pool_samples(
     pools: PoolSeries, requests: Sequence[Tick], rounds: Rounds, since: float | None = None
 ) -> tuple[PoolSample, ...]:
     """One sample per round after `since`, with the requests that were counted in it.
@@ -98,7 +100,7 @@ def pool_samples(
     """
     begin = rounds.start if since is None else since
     by_time: dict[float, list[PoolReading]] = {t: [] for t in rounds.ends if t > begin}
-    for time, reading in _readings(pools):
+    for time, reading in _read_pools(pools):
         if time in by_time:
             by_time[time].append(reading)
     ticks = {tick.end: tick for tick in requests}
@@ -113,17 +115,19 @@ def pool_samples(
     )
 
 
-def _readings(pools: PoolSeries) -> Iterator[tuple[float, PoolReading]]:
-    held, timeouts = _increments(pools.hold), _increments(pools.timeouts)
-    exported, waiting = _ByLabels(pools.hold), _ByLabels(pools.waiting)
-    maximum = pools.maximum if isinstance(pools.maximum, float | int) else _ByLabels(pools.maximum)
+def _read_pools(pools: PoolSeries) -> Iterator[tuple[float, PoolReading]]:
+    held, timeouts = _count_increases(pools.hold), _count_increases(pools.timeouts)
+    exported, waiting = _SeriesByLabels(pools.hold), _SeriesByLabels(pools.waiting)
+    maximum = (
+        pools.maximum if isinstance(pools.maximum, float | int) else _SeriesByLabels(pools.maximum)
+    )
     for series in pools.in_use:
-        labels = _labels(series)
+        labels = _label_key(series)
         # A hold time of several pools together tells nothing about one of them.
         hold = exported.of(series)
         alone = bool(pools.hold) and (hold is None or len(hold.labels) == len(labels))
-        queue = _points(waiting.of(series))
-        most = maximum if isinstance(maximum, float | int) else _points(maximum.of(series))
+        queue = _points_by_time(waiting.of(series))
+        most = maximum if isinstance(maximum, float | int) else _points_by_time(maximum.of(series))
         side = pools.side_of(series.labels.get(pools.label, ""))
         last: float | None = None
         for time, in_use in series.points if side is not None else ():
@@ -146,7 +150,7 @@ def _readings(pools: PoolSeries) -> Iterator[tuple[float, PoolReading]]:
             last = time
 
 
-class _ByLabels:
+class _SeriesByLabels:
     """Finds the series of a pool: the one with most of its labels, and no others.
 
     One that lacks labels of the pool (one number for a whole server) holds for it as well.
@@ -155,7 +159,7 @@ class _ByLabels:
     def __init__(self, every: Iterable[Series]) -> None:
         self._found: dict[tuple[str, ...], dict[Labels, Series]] = {}
         for one in every:
-            self._found.setdefault(tuple(sorted(one.labels)), {})[_labels(one)] = one
+            self._found.setdefault(tuple(sorted(one.labels)), {})[_label_key(one)] = one
 
     def of(self, pool: Series) -> Series | None:
         own = [
@@ -167,17 +171,17 @@ class _ByLabels:
         return max(own, key=lambda one: len(one.labels), default=None)
 
 
-def _points(series: Series | None) -> dict[float, float]:
+def _points_by_time(series: Series | None) -> dict[float, float]:
     return dict(series.points) if series else {}
 
 
-def _increments(series: Sequence[Series]) -> dict[tuple[Labels, float], float]:
+def _count_increases(series: Sequence[Series]) -> dict[tuple[Labels, float], float]:
     return {
-        (_labels(one), time): value - before if value >= before else value
+        (_label_key(one), time): value - before if value >= before else value
         for one in series
         for (_, before), (time, value) in pairwise(one.points)
     }
 
 
-def _labels(series: Series) -> Labels:
+def _label_key(series: Series) -> Labels:
     return tuple(sorted(series.labels.items()))

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from canary.core.pools.detector import PoolFailure, PoolPolicy, PoolState
-from canary.core.pools.leak_rate import Losses, losses
-from canary.core.pools.window import Track
+from canary.core.pools.detector import DetectorState, PoolFailure, PoolPolicy
+from canary.core.pools.leak_rate import LeakRate, estimate_leak_rate
+from canary.core.pools.window import SlidingWindow
 from canary.text.format import duration
 
 
@@ -34,14 +34,14 @@ class PoolAssessment:
         return self.failure is not None
 
 
-def assess(state: PoolState, policy: PoolPolicy) -> PoolAssessment:
+def assess_pools(state: DetectorState, policy: PoolPolicy) -> PoolAssessment:
     """The verdict now. Failure is latched; the two passes are not.
 
     A step passes when something has been read under traffic and nothing looks wrong; the end
     passes when, in addition, the window has been covered twice under traffic.
     """
-    worst = max(state.tracks, key=_residual, default=None)
-    lost = losses(worst) if worst is not None and _leaks(worst, policy) else None
+    worst = max(state.tracks, key=_unreturned_connections, default=None)
+    lost = estimate_leak_rate(worst) if worst is not None and _is_leaking(worst, policy) else None
     clean = (
         state.failure is None
         and not state.shared
@@ -55,26 +55,28 @@ def assess(state: PoolState, policy: PoolPolicy) -> PoolAssessment:
         final_pass=clean and state.covered >= 2 * policy.window,
         stable_unhealthy=state.shared,
         canary_share=max(shares, default=None),
-        leak_connections=_residual(worst) if worst is not None and worst.blocks else None,
-        stable_connections=_residual(state.stable) if state.stable.blocks else None,
+        leak_connections=_unreturned_connections(worst)
+        if worst is not None and worst.blocks
+        else None,
+        stable_connections=_unreturned_connections(state.stable) if state.stable.blocks else None,
         requests_per_leak=None if lost is None else lost.requests_per_leak,
         empty_in=None if lost is None else lost.empty_in,
         evidence=state.bet.evidence,
-        sentence=_sentence(state, policy, worst, lost),
+        sentence=_describe_pools(state, policy, worst, lost),
     )
 
 
-def _residual(track: Track) -> float:
+def _unreturned_connections(track: SlidingWindow) -> float:
     look = track.look(len(track.blocks))
     return look.residual if look else 0.0
 
 
-def _leaks(track: Track, policy: PoolPolicy) -> bool:
-    return _residual(track) > policy.leak_connections
+def _is_leaking(track: SlidingWindow, policy: PoolPolicy) -> bool:
+    return _unreturned_connections(track) > policy.leak_connections
 
 
-def _sentence(
-    state: PoolState, policy: PoolPolicy, worst: Track | None, lost: Losses | None
+def _describe_pools(
+    state: DetectorState, policy: PoolPolicy, worst: SlidingWindow | None, lost: LeakRate | None
 ) -> str:
     if state.failure is not None:
         return state.failure.sentence

@@ -42,7 +42,7 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class WindowEstimate:
     """What a stretch of blocks says: connections held and not given back, and its standard error.
 
     The number in use, when it is sampled, scatters at least like a Poisson number around what
@@ -56,7 +56,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Track:
+class SlidingWindow:
     """One pool: its last `BLOCKS` closed blocks, the open one, and how long something has lasted.
 
     `over` counts samples in a row above the limit; `waiting` and `leaking` are seconds in a row.
@@ -75,7 +75,7 @@ class Track:
 
     def read(
         self, reading: PoolReading, requests: float, block: float, spread: float = 0.0
-    ) -> "Track":
+    ) -> "SlidingWindow":
         """With one more reading; the open block closes when it is `block` seconds long."""
         grown = self.open.plus(reading, requests, spread)
         closes = grown.seconds >= block
@@ -92,10 +92,12 @@ class Track:
         """Whether the last reading closed a block, so that there is something new to look at."""
         return bool(self.blocks) and self.open.samples == 0
 
-    def look(self, newest: int, skip: int = 0) -> Look | None:
+    def look(self, newest: int, skip: int = 0) -> WindowEstimate | None:
         """The `newest` blocks before the last `skip` ones; None while there are fewer."""
         end = len(self.blocks) - skip
-        return _look(self.blocks[max(end - newest, 0) : end]) if end >= newest > 0 else None
+        return (
+            _estimate_window(self.blocks[max(end - newest, 0) : end]) if end >= newest > 0 else None
+        )
 
     def floor(self, newest: int, skip: int = 0) -> float:
         """Least number in use in that stretch."""
@@ -120,10 +122,10 @@ class Track:
         return 2 * (new.residual - old.residual) / (new.seconds + old.seconds)
 
 
-def _look(blocks: tuple[Block, ...]) -> Look:
+def _estimate_window(blocks: tuple[Block, ...]) -> WindowEstimate:
     seconds = sum(b.seconds for b in blocks)
     explained = sum(b.held for b in blocks) / seconds
     residual = (sum(b.used for b in blocks) / seconds) - explained
     poisson = max(explained, 0.0) / sum(b.samples for b in blocks)
     error = math.sqrt(max(poisson, sum(b.spread for b in blocks) / seconds**2))
-    return Look(seconds, residual, error, sum(b.requests for b in blocks))
+    return WindowEstimate(seconds, residual, error, sum(b.requests for b in blocks))

@@ -11,13 +11,13 @@ from canary.api import Intent, Reason, Status, Verdict
 from canary.core.analysis.result import AnalysisResult
 from canary.core.plan import Plan
 from canary.core.rollout.advance import ADVANCE
-from canary.core.rollout.commands import take_request
+from canary.core.rollout.commands import apply_request
 from canary.core.rollout.context import (
-    Context,
     Rule,
+    RuleContext,
     canary_replicas,
     canary_size,
-    first,
+    first_match,
     pods_for_share,
 )
 from canary.core.rollout.idle import REST, target_missing
@@ -25,7 +25,7 @@ from canary.core.rollout.phase import phase_of, step_of
 from canary.core.rollout.promote import BAKE, PROMOTE, go_back
 from canary.core.rollout.rollback import ROLL_BACK, roll_back
 from canary.core.rollout.terminate import TERMINATE
-from canary.core.snapshot import Request, Snapshot, Verb
+from canary.core.snapshot import ReleaseRequest, Snapshot, Verb
 
 __all__ = ["canary_replicas", "canary_size", "decide", "phase_of", "pods_for_share"]
 
@@ -40,30 +40,30 @@ RULES: dict[Intent, tuple[Rule, ...]] = {
 
 def decide(snap: Snapshot, judged: AnalysisResult) -> Plan:
     """The next status, the actions that lead there in order, and when to look again."""
-    snap = _steerable(snap)
-    status, request = take_request(snap)
+    snap = _repair_status(snap)
+    status, request = apply_request(snap)
     # A rollback reads the metrics only to see the canary's last requests: what it is rolled back
     # for stays as it was.
     over = status.intent is Intent.ROLL_BACK
     status = status.model_copy(
         update={
-            "observed_generation": snap.wish.generation,
+            "observed_generation": snap.resource.generation,
             "judged_until": judged.until if judged.until is not None else status.judged_until,
             "judge": status.judge if judged.state is None else judged.state,
             "analysis": status.analysis if over else judged.metrics or status.analysis,
-            "verdict": status.verdict if over else _verdict(status, judged),
+            "verdict": status.verdict if over else _find_verdict(status, judged),
         }
     )
-    context = Context(snap, judged, status, request)
-    return _finished(_plan(context, request), context)
+    context = RuleContext(snap, judged, status, request)
+    return _finish_plan(_select_plan(context, request), context)
 
 
-def _steerable(snap: Snapshot) -> Snapshot:
+def _repair_status(snap: Snapshot) -> Snapshot:
     """A status that says where to go: one that was lost or cannot be read is read as at rest.
 
     There a canary that is left over is rolled back. What runs everywhere is what was stable.
     """
-    status, target = snap.wish.status, snap.target
+    status, target = snap.resource.status, snap.target
     changes: dict[str, object] = {}
     if (status.intent is Intent.REST) is not (status.release is None):
         changes |= {"intent": Intent.REST, "release": None, "weight": 0, "step_started_at": None}
@@ -71,29 +71,29 @@ def _steerable(snap: Snapshot) -> Snapshot:
         changes["stable_hash"] = target.running
     if not changes:
         return snap
-    return replace(snap, wish=replace(snap.wish, status=status.model_copy(update=changes)))
+    return replace(snap, resource=replace(snap.resource, status=status.model_copy(update=changes)))
 
 
-def _verdict(status: Status, judged: AnalysisResult) -> Verdict | None:
+def _find_verdict(status: Status, judged: AnalysisResult) -> Verdict | None:
     """The last word on the release under way, or on the one that was; none before the first."""
     return judged.step if judged.metrics else status.verdict
 
 
-def _plan(context: Context, request: Request | None) -> Plan:
-    if context.snap.wish.deleting_since is not None:
-        return first(TERMINATE, context)
+def _select_plan(context: RuleContext, request: ReleaseRequest | None) -> Plan:
+    if context.snap.resource.deleting_since is not None:
+        return first_match(TERMINATE, context)
     intent = context.status.intent
     verb = request.verb if request is not None else None
-    if verb in {Verb.ABORT, Verb.UNDO} and (plan := _taken_back(context, verb)) is not None:
+    if verb in {Verb.ABORT, Verb.UNDO} and (plan := _plan_reversal(context, verb)) is not None:
         return plan
     if intent not in {Intent.REST, Intent.ROLL_BACK}:
         missing = target_missing(context)
         if missing is not None:
             return missing
-    return first(RULES[context.status.intent], context)
+    return first_match(RULES[context.status.intent], context)
 
 
-def _taken_back(context: Context, verb: Verb | None) -> Plan | None:
+def _plan_reversal(context: RuleContext, verb: Verb | None) -> Plan | None:
     """What a person's abort or undo does now; None where a rule or nothing answers."""
     undo = verb is Verb.UNDO
     match context.status.intent:
@@ -105,13 +105,13 @@ def _taken_back(context: Context, verb: Verb | None) -> Plan | None:
             return None
 
 
-def _finished(plan: Plan, context: Context) -> Plan:
+def _finish_plan(plan: Plan, context: RuleContext) -> Plan:
     status = plan.status
     message = status.message or status.reason.info.sentence
     status = status.model_copy(update={"message": message})
     shown = {"phase": phase_of(status), "current_step": step_of(status, len(context.spec.steps))}
     status = status.model_copy(update=shown)
     # Nothing changed and nothing is to be done: the very same status, so nothing is written.
-    if status == context.snap.wish.status:
-        status = context.snap.wish.status
+    if status == context.snap.resource.status:
+        status = context.snap.resource.status
     return replace(plan, status=status)

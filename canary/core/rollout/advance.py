@@ -3,45 +3,45 @@
 from typing import Any
 
 from canary.api import CheckMoment, Intent, OnInconclusive, Reason, Skip, Verdict
-from canary.core.analysis.result import Replacement
-from canary.core.due_checks import DueChecks, due_checks
+from canary.core.analysis.result import ReplacementVerdict
+from canary.core.due_checks import DueChecks, select_due_checks
 from canary.core.plan import (
     DeleteCanary,
     EnsureCanary,
-    KeepCapacity,
+    PinMinReplicas,
     Plan,
     RunChecks,
     SetWeight,
 )
 from canary.core.rollout.context import (
     SOON,
-    Context,
     Rule,
+    RuleContext,
     canary_size,
-    lost_message,
-    said,
-    skipped,
+    describe_lost_stable,
+    describe_override,
+    is_skipped,
 )
 from canary.core.rollout.idle import route_missing
-from canary.core.rollout.protect import PROTECT, contested, never_ready, waited
+from canary.core.rollout.protect import PROTECT, correct_foreign_weight, never_ready, seconds_waited
 from canary.core.rollout.readiness import (
-    all_ready,
-    full_number,
-    service_changed,
-    stable_grew,
-    stable_shrank,
-    still_refused,
+    end_pod_wait,
+    follow_stable_growth,
+    restore_stable_capacity,
+    update_canary_service,
+    wait_for_acceptance,
+    wait_for_all_pods,
     wait_for_pods,
 )
 from canary.core.rollout.rollback import roll_back
 
-WAITING = {
+REASON_WITHOUT_DATA = {
     Verdict.NO_DATA: Reason.NO_DATA,
     Verdict.UNAVAILABLE: Reason.MONITORING_UNAVAILABLE,
 }
 
 
-def inconclusive(ctx: Context, reason: Reason, message: str = "") -> Plan:
+def end_inconclusive(ctx: RuleContext, reason: Reason, message: str = "") -> Plan:
     """The evidence did not come in time: what then, the user has said."""
     match ctx.spec.on_inconclusive:
         case OnInconclusive.PAUSE:
@@ -52,30 +52,32 @@ def inconclusive(ctx: Context, reason: Reason, message: str = "") -> Plan:
             return ctx.plan(reason, message=message, intent=Intent.PROMOTE)
 
 
-def deadline_exceeded(ctx: Context) -> Plan | None:
+def deadline_exceeded(ctx: RuleContext) -> Plan | None:
     """A release that does not end asks for a person."""
-    over = waited(ctx, ctx.release.started_at) > ctx.spec.deadline
+    over = seconds_waited(ctx, ctx.release.started_at) > ctx.spec.deadline
     if ctx.release.pause or not over:
         return None
-    return inconclusive(ctx, Reason.DEADLINE_EXCEEDED)
+    return end_inconclusive(ctx, Reason.DEADLINE_EXCEEDED)
 
 
-def analysis_skipped(ctx: Context) -> Plan | None:
+def promote_without_analysis(ctx: RuleContext) -> Plan | None:
     """A person decided: from here the canary takes everything, and what protects stays."""
-    if not skipped(ctx, Skip.ANALYSIS):
+    if not is_skipped(ctx, Skip.ANALYSIS):
         return None
-    return ctx.plan(Reason.ANALYSIS_SKIPPED, message=said(ctx.release), intent=Intent.PROMOTE)
+    return ctx.plan(
+        Reason.ANALYSIS_SKIPPED, message=describe_override(ctx.release), intent=Intent.PROMOTE
+    )
 
 
-def stable_gone(ctx: Context) -> Plan | None:
+def wait_for_lost_stable(ctx: RuleContext) -> Plan | None:
     """The held target has no pods, and none can come: the canary keeps what it has."""
     target = ctx.snap.target
     if target is None or not target.stable_lost or any(pod.ready for pod in target.pods):
         return None
-    return ctx.wait(Reason.STABLE_LOST, message=lost_message(ctx))
+    return ctx.wait(Reason.STABLE_LOST, message=describe_lost_stable(ctx))
 
 
-def paused(ctx: Context) -> Plan | None:
+def stay_paused(ctx: RuleContext) -> Plan | None:
     """Waits for a person; everything that protects has been asked before."""
     pause = ctx.release.pause
     if pause is None:
@@ -83,7 +85,7 @@ def paused(ctx: Context) -> Plan | None:
     return ctx.await_sample(pause.reason, ctx.last_message)
 
 
-def not_isolated(ctx: Context) -> Plan | None:
+def roll_back_not_isolated(ctx: RuleContext) -> Plan | None:
     """A Service that came in mid-release sends users to canary pods, whatever the weight.
 
     Labels of pods stay as they are: the pods go, and the release starts again with others.
@@ -95,7 +97,7 @@ def not_isolated(ctx: Context) -> Plan | None:
     return roll_back(ctx, Reason.NOT_ISOLATED, message=message)
 
 
-def wrong_canary(ctx: Context) -> Plan | None:
+def delete_wrong_canary(ctx: RuleContext) -> Plan | None:
     """A canary of another template is left over; it gets no traffic from us."""
     canary = ctx.snap.canary
     if canary is None or canary.template == ctx.release.template:
@@ -103,7 +105,7 @@ def wrong_canary(ctx: Context) -> Plan | None:
     return ctx.wait(Reason.STARTED, SetWeight(0), DeleteCanary(), confirmed_at=None)
 
 
-def canary_too_small(ctx: Context) -> Plan | None:
+def scale_up_canary(ctx: RuleContext) -> Plan | None:
     """The canary has the pods for the step before the step's weight is written."""
     wanted = canary_size(ctx.spec, ctx.release.replicas, ctx.step.weight)
     canary = ctx.snap.canary
@@ -113,7 +115,7 @@ def canary_too_small(ctx: Context) -> Plan | None:
     return ctx.wait(Reason.CANARY_NOT_READY, action, scaling_since=ctx.now)
 
 
-def canary_not_ready(ctx: Context) -> Plan | None:
+def wait_for_canary(ctx: RuleContext) -> Plan | None:
     """All pods ready before more traffic; ones that fall over later are the judge's business."""
     canary = ctx.snap.canary
     rising = ctx.status.weight != ctx.step.weight or ctx.release.confirmed_at is None
@@ -128,23 +130,23 @@ def canary_not_ready(ctx: Context) -> Plan | None:
     return None
 
 
-def checks(ctx: Context) -> Plan | None:
+def run_checks_before_traffic(ctx: RuleContext) -> Plan | None:
     """Smoke, stress and leak tests at weight 0; their results are kept."""
-    due = due_checks(ctx.spec, ctx.status)
+    due = select_due_checks(ctx.spec, ctx.status)
     if not due.checks or due.when is not CheckMoment.BEFORE_TRAFFIC:
         return None
     return _run_checks(ctx, due, checks=ctx.snap.checks)
 
 
-def step_checks(ctx: Context) -> Plan | None:
+def run_step_checks(ctx: RuleContext) -> Plan | None:
     """Checks while the step's traffic flows: the step passes only with all of them."""
-    due = due_checks(ctx.spec, ctx.status)
+    due = select_due_checks(ctx.spec, ctx.status)
     if not due.checks or due.when is not CheckMoment.EACH_STEP:
         return None
     return _run_checks(ctx, due, checked_step=ctx.status.step)
 
 
-def _run_checks(ctx: Context, due: DueChecks, **passed: Any) -> Plan:  # noqa: ANN401 - fields of the release, as in Context.wait
+def _run_checks(ctx: RuleContext, due: DueChecks, **passed: Any) -> Plan:  # noqa: ANN401 - fields of the release, as in Context.wait
     """Starts what is due, and goes on with `passed` in the release once all have passed."""
     done = [check for check in ctx.snap.checks if check.verdict is Verdict.PASS]
     if len(done) == len(due.checks):
@@ -155,26 +157,29 @@ def _run_checks(ctx: Context, due: DueChecks, **passed: Any) -> Plan:  # noqa: A
                 # No answer is good enough for this user, but the steps are still gone through.
                 return ctx.wait(Reason.CHECKS_RUNNING, after=SOON, **passed)
             message = f"Check {check.name} says neither pass nor fail: {check.message}"
-            return inconclusive(ctx, Reason.CHECK_INCONCLUSIVE, message)
+            return end_inconclusive(ctx, Reason.CHECK_INCONCLUSIVE, message)
     return ctx.wait(Reason.CHECKS_RUNNING, RunChecks(ctx.release.template))
 
 
-def judge_catching_up(ctx: Context) -> Plan | None:
+def wait_for_judge(ctx: RuleContext) -> Plan | None:
     """The judge started again: no rise before it has read what was there before."""
     why, release = ctx.judged.catching_up, ctx.release
     asked = ctx.status.intent is Intent.PROMOTE and (
         ctx.spec.on_inconclusive is OnInconclusive.PROMOTE
     )
-    if not why or asked or skipped(ctx, Skip.ANALYSIS):
+    if not why or asked or is_skipped(ctx, Skip.ANALYSIS):
         return None
     message = f"The judge's state could not be read: {why}. It starts again from the start."
     since = max(release.data_seen_at or 0.0, ctx.status.step_started_at or ctx.now)
-    if ctx.judged.step in WAITING and waited(ctx, since) > ctx.spec.analysis.no_data_timeout:
-        return inconclusive(ctx, WAITING[ctx.judged.step], ctx.judged.message)
+    if (
+        ctx.judged.step in REASON_WITHOUT_DATA
+        and seconds_waited(ctx, since) > ctx.spec.analysis.no_data_timeout
+    ):
+        return end_inconclusive(ctx, REASON_WITHOUT_DATA[ctx.judged.step], ctx.judged.message)
     return ctx.await_sample(Reason.JUDGE_STATE_UNREADABLE, message)
 
 
-def mean_the_weight(ctx: Context) -> Plan | None:
+def record_weight(ctx: RuleContext) -> Plan | None:
     """A rise is written to the status first: a crash never leaves more than was meant."""
     if ctx.status.weight == ctx.step.weight:
         return None
@@ -189,19 +194,19 @@ def mean_the_weight(ctx: Context) -> Plan | None:
     )
 
 
-def evidence_went_away(ctx: Context) -> Plan | None:
+def wait_for_lost_evidence(ctx: RuleContext) -> Plan | None:
     """What allowed the rise must still hold when it is written."""
     route = ctx.snap.route
     rising = route is not None and route.least < ctx.status.weight
     back = ctx.status.step <= max(ctx.release.reached_step, 0)
-    allowed = ctx.judged.step is Verdict.PASS or _replaces(ctx)
+    allowed = ctx.judged.step is Verdict.PASS or _is_replacing_stable(ctx)
     if not rising or back or allowed:
         return None
-    reason = WAITING.get(ctx.judged.step, Reason.GATHERING_EVIDENCE)
+    reason = REASON_WITHOUT_DATA.get(ctx.judged.step, Reason.GATHERING_EVIDENCE)
     return ctx.wait(reason, message=ctx.judged.message)
 
 
-def write_the_weight(ctx: Context) -> Plan | None:
+def write_weight(ctx: RuleContext) -> Plan | None:
     """The route follows what the status means.
 
     Before more traffic leaves stable its capacity is seen to again: manifests applied in
@@ -211,12 +216,12 @@ def write_the_weight(ctx: Context) -> Plan | None:
     if route is None or route.weight == route.least == ctx.status.weight:
         return None
     rising = route.least < ctx.status.weight
-    first = (KeepCapacity(ctx.release.replicas),) if rising else ()
+    first = (PinMinReplicas(ctx.release.replicas),) if rising else ()
     shift = SetWeight(ctx.status.weight)
     return ctx.wait(Reason.SHIFTING_TRAFFIC, *first, shift, message=route.detail, confirmed_at=None)
 
 
-def route_unconfirmed(ctx: Context) -> Plan | None:
+def wait_for_route(ctx: RuleContext) -> Plan | None:
     """A step's clock starts when its traffic does."""
     route = ctx.snap.route
     if route is None or ctx.settled:
@@ -226,7 +231,7 @@ def route_unconfirmed(ctx: Context) -> Plan | None:
     return ctx.wait(Reason.SHIFTING_TRAFFIC, confirmed_at=ctx.release.confirmed_at or ctx.now)
 
 
-def start_the_clock(ctx: Context) -> Plan | None:
+def start_step_clock(ctx: RuleContext) -> Plan | None:
     """The propagation delay is over: from here the step's duration counts."""
     if ctx.status.step_started_at is not None:
         return None
@@ -234,132 +239,132 @@ def start_the_clock(ctx: Context) -> Plan | None:
     return ctx.plan(Reason.HOLDING, step_started_at=ctx.now, release=release)
 
 
-def silence(ctx: Context) -> Plan | None:
+def wait_for_data(ctx: RuleContext) -> Plan | None:
     """No data and no monitoring: the weight stays; after the no-data timeout a person is asked."""
-    reason = WAITING.get(ctx.judged.step)
+    reason = REASON_WITHOUT_DATA.get(ctx.judged.step)
     if reason is None and ctx.judged.not_shifted:
         reason = Reason.TRAFFIC_NOT_SHIFTED
     if reason is None:
         return None
     since = max(ctx.release.data_seen_at or 0.0, ctx.status.step_started_at or ctx.now)
-    if waited(ctx, since) > ctx.spec.analysis.no_data_timeout:
-        return inconclusive(ctx, reason, ctx.judged.message)
+    if seconds_waited(ctx, since) > ctx.spec.analysis.no_data_timeout:
+        return end_inconclusive(ctx, reason, ctx.judged.message)
     return ctx.await_sample(reason, ctx.judged.message)
 
 
-def _replaces(ctx: Context) -> bool:
+def _is_replacing_stable(ctx: RuleContext) -> bool:
     """The canary is the way out of a broken stable version."""
-    return ctx.judged.replacement is Replacement.BETTER
+    return ctx.judged.replacement is ReplacementVerdict.BETTER
 
 
-def replacing_unhealthy_stable(ctx: Context) -> Plan | None:
+def replacing_unhealthy_stable(ctx: RuleContext) -> Plan | None:
     """Stable fails its users and the canary is better: no step holds it up any longer.
 
     What remains of all durations together, `minDuration` included, is one warm-up and one incident
     since the canary's first traffic. A person's approval is still waited for.
     """
-    if not _replaces(ctx) or ctx.judged.catching_up:
+    if not _is_replacing_stable(ctx) or ctx.judged.catching_up:
         return None
     analysis = ctx.spec.analysis
     started = ctx.release.judged_from or ctx.now
     left = analysis.warm_up + analysis.tolerated_incident - (ctx.now - started)
     reason = Reason.REPLACING_UNHEALTHY_STABLE
     if left > 0:
-        return _look_again(ctx, reason, within=left)
-    waiting = full_number(ctx) or approval(ctx)
+        return _await_evidence(ctx, reason, within=left)
+    waiting = wait_for_all_pods(ctx) or wait_for_approval(ctx)
     if waiting is not None:
         return waiting
     release = ctx.release.model_copy(update={"outages": 0})
     message = ctx.judged.message
-    if ctx.status.step + 1 < len(ctx.spec.steps) and not skipped(ctx, Skip.STEPS):
+    if ctx.status.step + 1 < len(ctx.spec.steps) and not is_skipped(ctx, Skip.STEPS):
         step = ctx.status.step + 1
         return ctx.plan(reason, message=message, step=step, release=release)
     return ctx.plan(reason, message=message, intent=Intent.PROMOTE, release=release)
 
 
-def stable_unhealthy(ctx: Context) -> Plan | None:
+def stable_unhealthy(ctx: RuleContext) -> Plan | None:
     """Stable fails as well: not the canary's fault, and no moment to give it more."""
     if not ctx.judged.stable_unhealthy:
         return None
-    return _look_again(ctx, Reason.STABLE_UNHEALTHY)
+    return _await_evidence(ctx, Reason.STABLE_UNHEALTHY)
 
 
-def holding(ctx: Context) -> Plan | None:
+def wait_for_duration(ctx: RuleContext) -> Plan | None:
     """Faults need time to show."""
     started = ctx.status.step_started_at
     left = ctx.step.duration - (ctx.now - started) if started is not None else ctx.step.duration
     if left <= 0:
         return None
-    return _look_again(ctx, Reason.HOLDING, within=left)
+    return _await_evidence(ctx, Reason.HOLDING, within=left)
 
 
-def not_enough_evidence(ctx: Context) -> Plan | None:
+def wait_for_evidence(ctx: RuleContext) -> Plan | None:
     """Only Pass raises the weight."""
     if ctx.judged.step is Verdict.PASS:
         return None
-    return _look_again(ctx, Reason.GATHERING_EVIDENCE)
+    return _await_evidence(ctx, Reason.GATHERING_EVIDENCE)
 
 
-def approval(ctx: Context) -> Plan | None:
+def wait_for_approval(ctx: RuleContext) -> Plan | None:
     """A person wants to be asked."""
     if not ctx.step.approval or ctx.release.approved_step >= ctx.status.step:
         return None
-    return _look_again(ctx, Reason.APPROVAL_NEEDED)
+    return _await_evidence(ctx, Reason.APPROVAL_NEEDED)
 
 
-def next_step(ctx: Context) -> Plan | None:
+def start_next_step(ctx: RuleContext) -> Plan | None:
     """The step passed."""
-    if ctx.status.step + 1 >= len(ctx.spec.steps) or skipped(ctx, Skip.STEPS):
+    if ctx.status.step + 1 >= len(ctx.spec.steps) or is_skipped(ctx, Skip.STEPS):
         return None
     release = ctx.release.model_copy(update={"outages": 0})
     return ctx.plan(Reason.STEP_PASSED, step=ctx.status.step + 1, release=release)
 
 
-def promote(ctx: Context) -> Plan:
+def start_promotion(ctx: RuleContext) -> Plan:
     """All steps are done: promotion is a test of its own."""
     if ctx.judged.final is not Verdict.PASS:
-        return _look_again(ctx, Reason.GATHERING_EVIDENCE)
+        return _await_evidence(ctx, Reason.GATHERING_EVIDENCE)
     release = ctx.release.model_copy(update={"outages": 0})
     return ctx.plan(Reason.STEP_PASSED, intent=Intent.PROMOTE, release=release)
 
 
-def _look_again(ctx: Context, reason: Reason, within: float | None = None) -> Plan:
+def _await_evidence(ctx: RuleContext, reason: Reason, within: float | None = None) -> Plan:
     return ctx.await_sample(reason, ctx.judged.message, within, data_seen_at=ctx.now)
 
 
 ADVANCE: tuple[Rule, ...] = (
     *PROTECT,
-    not_isolated,
-    service_changed,
-    stable_grew,
-    stable_shrank,
-    all_ready,
+    roll_back_not_isolated,
+    update_canary_service,
+    follow_stable_growth,
+    restore_stable_capacity,
+    end_pod_wait,
     never_ready,
-    analysis_skipped,
+    promote_without_analysis,
     deadline_exceeded,
-    stable_gone,
+    wait_for_lost_stable,
     route_missing,
-    contested,
-    paused,
-    wrong_canary,
-    canary_too_small,
-    canary_not_ready,
-    checks,
-    still_refused,
-    judge_catching_up,
-    mean_the_weight,
-    evidence_went_away,
-    write_the_weight,
-    route_unconfirmed,
-    start_the_clock,
-    step_checks,
-    silence,
+    correct_foreign_weight,
+    stay_paused,
+    delete_wrong_canary,
+    scale_up_canary,
+    wait_for_canary,
+    run_checks_before_traffic,
+    wait_for_acceptance,
+    wait_for_judge,
+    record_weight,
+    wait_for_lost_evidence,
+    write_weight,
+    wait_for_route,
+    start_step_clock,
+    run_step_checks,
+    wait_for_data,
     replacing_unhealthy_stable,
     stable_unhealthy,
-    holding,
-    not_enough_evidence,
-    full_number,
-    approval,
-    next_step,
-    promote,
+    wait_for_duration,
+    wait_for_evidence,
+    wait_for_all_pods,
+    wait_for_approval,
+    start_next_step,
+    start_promotion,
 )

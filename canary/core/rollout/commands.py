@@ -1,29 +1,29 @@
 """What people ask for: each request is taken once, and what makes no sense changes nothing."""
 
 from canary.api import Intent, Override, Pause, Reason, Skip, Status
-from canary.core.snapshot import Request, Snapshot, Verb
+from canary.core.snapshot import ReleaseRequest, Snapshot, Verb
 
-MOST_STEPS = 20
+MAX_STEPS = 20
 """More steps than this no spec has: all of them are approved."""
 
 
-def take_request(snap: Snapshot) -> tuple[Status, Request | None]:
+def apply_request(snap: Snapshot) -> tuple[Status, ReleaseRequest | None]:
     """The status with the request's effect in it, and the request for the rules that act on it."""
-    status, request = snap.wish.status, snap.wish.request
+    status, request = snap.resource.status, snap.resource.request
     if request is None or request.id == status.handled_request:
         return status, None
     status = status.model_copy(update={"handled_request": request.id})
-    return _with_effect(status, request, snap.now), request
+    return _apply_effect(status, request, snap.now), request
 
 
-def override_of(request: Request | None, now: float) -> Override | None:
+def build_override(request: ReleaseRequest | None, now: float) -> Override | None:
     """What a request to promote skips, as status and history keep it."""
     if request is None or request.verb is not Verb.PROMOTE or request.skip is None:
         return None
     return Override(skip=request.skip, reason=request.reason, by=request.by, at=now)
 
 
-def _with_effect(status: Status, request: Request, now: float) -> Status:
+def _apply_effect(status: Status, request: ReleaseRequest, now: float) -> Status:
     release, verb = status.release, request.verb
     if verb is Verb.RETRY and status.intent is Intent.REST:
         return status.model_copy(update={"rejected_hash": None, "reason": Reason.AT_REST})
@@ -37,10 +37,10 @@ def _with_effect(status: Status, request: Request, now: float) -> Status:
             changes = {"pause": None, "resumed_at": now, "rewrites": 0}
         case Verb.PROMOTE:
             resumed = {"pause": None, "resumed_at": now} if release.pause else {}
-            override = override_of(request, now) or release.override
+            override = build_override(request, now) or release.override
             changes = {"approved_step": status.step, "override": override, **resumed}
             if override is not None and override.skip is Skip.STEPS:
-                changes["approved_step"] = MOST_STEPS
+                changes["approved_step"] = MAX_STEPS
         case Verb.ABORT | Verb.RETRY | Verb.UNDO | Verb.RESTART:
             changes = {}
     return status.model_copy(update={"release": release.model_copy(update=changes)})

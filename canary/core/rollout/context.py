@@ -18,8 +18,8 @@ from canary.api import (
 )
 from canary.api.spec import Spec, Step
 from canary.core.analysis.result import AnalysisResult
-from canary.core.plan import REFUSED, Action, Plan
-from canary.core.snapshot import Request, Snapshot
+from canary.core.plan import REFUSED_PREFIX, Action, Plan
+from canary.core.snapshot import ReleaseRequest, Snapshot
 
 POLL = 1.0
 """Seconds between two looks while something outside is under way."""
@@ -32,13 +32,13 @@ SOON = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class RuleContext:
     """One pass: the snapshot, the judgement, and the status that this pass starts from."""
 
     snap: Snapshot
     judged: AnalysisResult
     status: Status
-    request: Request | None = None
+    request: ReleaseRequest | None = None
     """What a person asks for in this pass."""
 
     @property
@@ -48,8 +48,8 @@ class Context:
 
     @property
     def spec(self) -> Spec:
-        """The user's wish."""
-        return self.snap.wish.spec
+        """The spec of the release."""
+        return self.snap.resource.spec
 
     @property
     def release(self) -> Release:
@@ -76,7 +76,7 @@ class Context:
     def last_message(self) -> str:
         """The message so far, unless it speaks of a write that was refused: that is past."""
         message = self.status.message
-        return "" if message.startswith(REFUSED) else message
+        return "" if message.startswith(REFUSED_PREFIX) else message
 
     def plan(
         self,
@@ -124,15 +124,17 @@ class Context:
             started_at=release.started_at,
             ended_at=self.now,
             peak_weight=release.peak_weight,
-            errors_served=_errors_served(release, metrics),
-            analysis=_guilty(metrics, reason) if result is Result.ROLLED_BACK else (),
+            errors_served=_count_errors_served(release, metrics),
+            analysis=_select_failed_metrics(metrics, reason)
+            if result is Result.ROLLED_BACK
+            else (),
             canary_pods=release.canary_pods,
             override=release.override,
             put_back=result is Result.ROLLED_BACK and release.unhold_at is not None,
         )
 
 
-def _errors_served(release: Release, metrics: tuple[MetricStatus, ...]) -> float | None:
+def _count_errors_served(release: Release, metrics: tuple[MetricStatus, ...]) -> float | None:
     """Failed requests of the canary; None where nobody counted, which is not the same as none."""
     if release.peak_weight == 0:
         return 0.0
@@ -140,7 +142,9 @@ def _errors_served(release: Release, metrics: tuple[MetricStatus, ...]) -> float
     return None if release.errors_unknown or not counted else max(counted)
 
 
-def _guilty(metrics: tuple[MetricStatus, ...], reason: Reason) -> tuple[MetricStatus, ...]:
+def _select_failed_metrics(
+    metrics: tuple[MetricStatus, ...], reason: Reason
+) -> tuple[MetricStatus, ...]:
     """The metrics that failed; where only all of them together did, the one with most evidence."""
     failed = tuple(metric for metric in metrics if metric.verdict is Verdict.FAIL)
     if failed or reason is not Reason.WORSE_THAN_STABLE:
@@ -148,11 +152,11 @@ def _guilty(metrics: tuple[MetricStatus, ...], reason: Reason) -> tuple[MetricSt
     return tuple(sorted(metrics, key=lambda metric: -metric.evidence)[:1])
 
 
-Rule = Callable[[Context], Plan | None]
+Rule = Callable[[RuleContext], Plan | None]
 """A small named check: a plan where it has something to say, else None and the next is asked."""
 
 
-def first(rules: tuple[Rule, ...], context: Context) -> Plan:
+def first_match(rules: tuple[Rule, ...], context: RuleContext) -> Plan:
     """The answer of the first rule that has one: the order is the priority."""
     for rule in rules:
         plan = rule(context)
@@ -161,20 +165,20 @@ def first(rules: tuple[Rule, ...], context: Context) -> Plan:
     raise LookupError("the last rule of a list always answers")
 
 
-def stable_is_lost(ctx: Context) -> bool:
+def is_stable_lost(ctx: RuleContext) -> bool:
     """Nothing vetted is left that could be put back."""
     return ctx.snap.target is not None and ctx.snap.target.stable_lost
 
 
-def lost_message(ctx: Context) -> str:
+def describe_lost_stable(ctx: RuleContext) -> str:
     """What became of the stable version, and what to do."""
     name, stable, target = ctx.spec.target.name, ctx.status.stable_hash, ctx.snap.target
     if target is not None and target.held:
         return (
             f"The ReplicaSet of the stable template {stable} was deleted, and Deployment {name} is "
             f"paused with another template, so no pod takes its place. Apply the manifests of the "
-            f"stable version, or let the new one take over: canary promote {ctx.snap.wish.name} "
-            f"--skip-analysis --reason TEXT."
+            f"stable version, or let the new one take over: canary promote "
+            f"{ctx.snap.resource.name} --skip-analysis --reason TEXT."
         )
     return (
         f"Deployment {name} was replaced, or its ReplicaSet deleted: nothing keeps the stable "
@@ -183,7 +187,7 @@ def lost_message(ctx: Context) -> str:
     )
 
 
-def said(release: Release) -> str:
+def describe_override(release: Release) -> str:
     """Who skipped what, and why, in one sentence."""
     override = release.override
     if override is None:
@@ -192,7 +196,7 @@ def said(release: Release) -> str:
     return f"{override.by or 'A person'} skipped {what}: {override.reason}"
 
 
-def skipped(ctx: Context, what: Skip) -> bool:
+def is_skipped(ctx: RuleContext, what: Skip) -> bool:
     """Whether a person skipped this on purpose in the release in flight."""
     override = ctx.release.override
     return override is not None and override.skip is what
@@ -232,7 +236,7 @@ def pods_for_share(replicas: int, weight: int) -> int:
     return min(max(nearest, 1), replicas)
 
 
-def vetted(status: Status) -> str | None:
+def select_vetted_template(status: Status) -> str | None:
     """The template that may run everywhere now."""
     release = status.release
     if release is not None and release.rolled and status.intent is Intent.PROMOTE:

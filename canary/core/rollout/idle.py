@@ -4,14 +4,28 @@ from dataclasses import replace
 from typing import Any
 
 from canary.api import EarlierStable, HistoryEntry, Intent, Reason, Release, Skip
-from canary.core.plan import Action, Hold, KeepCapacity, LetGo, NoteRejection, Plan, PutBack
-from canary.core.rollout.commands import override_of
-from canary.core.rollout.context import POLL, Context, Rule, lost_message, said
+from canary.core.plan import (
+    Action,
+    NoteRejection,
+    PauseTarget,
+    PinMinReplicas,
+    Plan,
+    RemoveFinalizer,
+    RestoreTemplate,
+)
+from canary.core.rollout.commands import build_override
+from canary.core.rollout.context import (
+    POLL,
+    Rule,
+    RuleContext,
+    describe_lost_stable,
+    describe_override,
+)
 from canary.core.rollout.rollback import roll_back
-from canary.core.snapshot import Obstacle, Rejection, Target, Verb
+from canary.core.snapshot import Obstacle, Rejection, TargetDeployment, Verb
 from canary.text.format import date_time, roughly
 
-WORTH_KEEPING = {
+LASTING_REASONS = {
     Reason.ADOPTED,
     Reason.PROMOTED,
     Reason.ROLLED_OUT_WITHOUT_CANARY,
@@ -23,14 +37,14 @@ WORTH_KEEPING = {
 """Still worth reading when nothing has happened since."""
 
 
-def target_of(ctx: Context) -> Target:
+def require_target(ctx: RuleContext) -> TargetDeployment:
     """The target; `target_missing` has answered before where there is none."""
     if ctx.snap.target is None:
         raise LookupError("this rule needs a target")
     return ctx.snap.target
 
 
-def target_missing(ctx: Context) -> Plan | None:
+def target_missing(ctx: RuleContext) -> Plan | None:
     """Nothing can be decided about a target that is not there; traffic stays where it is."""
     if ctx.snap.target is not None:
         return None
@@ -38,60 +52,62 @@ def target_missing(ctx: Context) -> Plan | None:
     return ctx.plan(
         Reason.TARGET_NOT_FOUND,
         after=ctx.spec.analysis.interval,
-        message=f"Deployment {name} does not exist in namespace {ctx.snap.wish.namespace}.",
+        message=f"Deployment {name} does not exist in namespace {ctx.snap.resource.namespace}.",
     )
 
 
-def route_missing(ctx: Context) -> Plan | None:
+def route_missing(ctx: RuleContext) -> Plan | None:
     """Without a route no weight can be written, and none must be guessed."""
     if ctx.snap.route is not None:
         return None
     return ctx.plan(Reason.ROUTE_NOT_FOUND, after=ctx.spec.analysis.interval)
 
 
-def obstacle(ctx: Context) -> Plan | None:
+def report_obstacle(ctx: RuleContext) -> Plan | None:
     """Nothing starts where it could not end well; said already before there is a template."""
-    found = target_of(ctx).obstacle
-    if found is None or _overruled(found, ctx):
+    found = require_target(ctx).obstacle
+    if found is None or _is_overruled(found, ctx):
         return None
     return ctx.plan(found.reason, after=ctx.spec.analysis.interval, message=found.message)
 
 
-def _overruled(found: Obstacle, ctx: Context) -> bool:
+def _is_overruled(found: Obstacle, ctx: RuleContext) -> bool:
     """A person releases the only version that has the Service's port: that ends the outage."""
-    override = override_of(ctx.request, ctx.now)
+    override = build_override(ctx.request, ctx.now)
     skips = override is not None and override.skip is Skip.ANALYSIS
     return found.reason is Reason.SERVICE_SELECTS_NO_POD and skips
 
 
-def taken(ctx: Context) -> Plan | None:
+def report_target_taken(ctx: RuleContext) -> Plan | None:
     """Another release guards this target: this one does not touch it."""
-    found = target_of(ctx).obstacle
-    return obstacle(ctx) if found is not None and found.reason is Reason.TARGET_TAKEN else None
+    found = require_target(ctx).obstacle
+    return (
+        report_obstacle(ctx) if found is not None and found.reason is Reason.TARGET_TAKEN else None
+    )
 
 
-def adopt(ctx: Context) -> Plan | None:
+def adopt_target(ctx: RuleContext) -> Plan | None:
     """What runs everywhere becomes stable; never in the middle of a roll."""
     if ctx.status.stable_hash is not None:
         return None
-    target = target_of(ctx)
+    target = require_target(ctx)
     if target.running is None:
         return ctx.plan(Reason.TARGET_NOT_STABLE, after=POLL)
     rejected = target.rejection.template if target.rejection is not None else None
     return ctx.plan(
         Reason.ADOPTED,
-        Hold(target.running),
+        PauseTarget(target.running),
         stable_hash=target.running,
         rejected_hash=rejected,
     )
 
 
-def accept_rejected(ctx: Context) -> Plan | None:
+def accept_rejected(ctx: RuleContext) -> Plan | None:
     """A person takes the version that runs as stable, though it was rolled back before."""
-    request, target = ctx.request, target_of(ctx)
+    request, target = ctx.request, require_target(ctx)
     if ctx.status.stable_hash is not None or target.rejection is None or request is None:
         return None
-    override = override_of(request, ctx.now)
+    override = build_override(request, ctx.now)
     skips = override is not None and override.skip is Skip.ANALYSIS
     if request.verb is not Verb.RETRY and not skips:
         return None
@@ -102,21 +118,21 @@ def accept_rejected(ctx: Context) -> Plan | None:
     return ctx.plan(
         Reason.ADOPTED,
         forget,
-        Hold(target.running),
+        PauseTarget(target.running),
         message=f"{by} accepted template {target.running}, which was rolled back before{why}.",
         stable_hash=target.running,
         rejected_hash=None,
     )
 
 
-def adopt_beside_rejected(ctx: Context) -> Plan | None:
+def adopt_beside_rejected(ctx: RuleContext) -> Plan | None:
     """A version that was rolled back never becomes stable by running, or by rolling out.
 
     The Deployment remembers it from a CanaryRelease that was deleted. Where pods of one other
     version are ready, that one is stable: the rejected one is paused, or put back if it has begun
     to roll. Where nothing else runs, there is nothing to go back to, and nothing is changed.
     """
-    target = target_of(ctx)
+    target = require_target(ctx)
     rejection = target.rejection
     if ctx.status.stable_hash is not None or rejection is None:
         return None
@@ -129,7 +145,7 @@ def adopt_beside_rejected(ctx: Context) -> Plan | None:
         return ctx.plan(Reason.REJECTED, after=None, message=message, rejected_hash=rejected)
     return ctx.plan(
         Reason.REJECTED,
-        Hold(stable) if target.running == stable else PutBack(stable),
+        PauseTarget(stable) if target.running == stable else RestoreTemplate(stable),
         message=_rejected_before(rejection),
         stable_hash=stable,
         rejected_hash=target.template,
@@ -143,7 +159,7 @@ def _rejected_before(rejection: Rejection) -> str:
     )
 
 
-def _runs_rejected(ctx: Context, rejection: Rejection) -> str:
+def _runs_rejected(ctx: RuleContext, rejection: Rejection) -> str:
     """What is wrong and what to do, where nothing but a rejected version runs."""
     name = ctx.spec.target.name
     return (
@@ -151,27 +167,27 @@ def _runs_rejected(ctx: Context, rejection: Rejection) -> str:
         f"({rejection.reason}, {date_time(rejection.at)}), so it is not adopted as stable, and no "
         f"single other version runs beside it. Apply the manifests of another version: it rolls "
         f"out by the Deployment's own strategy, and is adopted once all pods run it. Or accept "
-        f"this one: canary retry {ctx.snap.wish.name}."
+        f"this one: canary retry {ctx.snap.resource.name}."
     )
 
 
-def note_rejection(ctx: Context) -> Plan | None:
+def note_rejection(ctx: RuleContext) -> Plan | None:
     """The Deployment remembers what is rejected, and forgets what is not any more.
 
     Where another template waits, the release that it starts makes the target forget.
     """
-    rejected, target = ctx.status.rejected_hash, target_of(ctx)
+    rejected, target = ctx.status.rejected_hash, require_target(ctx)
     noted = target.rejection.template if target.rejection is not None else None
     starts = rejected is None and target.template != ctx.status.stable_hash
     if noted == rejected or starts:
         return None
-    entry = _ended_for(ctx, rejected)
+    entry = _find_history_entry(ctx, rejected)
     reason, at = (entry.reason, entry.ended_at) if entry else (Reason.REJECTED, ctx.now)
     rejection = None if rejected is None else Rejection(rejected, reason, at)
     return ctx.plan(ctx.status.reason, NoteRejection(rejection), message=ctx.last_message)
 
 
-def canary_left_over(ctx: Context) -> Plan | None:
+def canary_left_over(ctx: RuleContext) -> Plan | None:
     """At rest there is no canary: one whose release the status does not know is rolled back.
 
     So a status that is lost or cannot be read never leaves traffic on a canary that nobody judges.
@@ -180,118 +196,118 @@ def canary_left_over(ctx: Context) -> Plan | None:
     traffic = route is not None and route.weight > 0 and not route.at_rest
     if canary is None and not traffic:
         return None
-    target = target_of(ctx)
+    target = require_target(ctx)
     template = target.template if canary is None else canary.template
     release = Release(template=template, started_at=ctx.now, replicas=target.replicas)
     status = ctx.status.model_copy(update={"release": release})
     return roll_back(replace(ctx, status=status), Reason.STATUS_UNREADABLE)
 
 
-def rolled_past_us(ctx: Context) -> Plan | None:
+def accept_finished_rollout(ctx: RuleContext) -> Plan | None:
     """A template that already runs everywhere is a fact: say so and take it as stable.
 
     One that was rolled back is not: it is put back.
     """
-    target = target_of(ctx)
+    target = require_target(ctx)
     known = target.rejected | {ctx.status.stable_hash}
     if target.held or target.running != target.template or target.running in known:
         return None
     return ctx.plan(
-        Reason.ROLLED_OUT_WITHOUT_CANARY, Hold(target.running), stable_hash=target.running
+        Reason.ROLLED_OUT_WITHOUT_CANARY, PauseTarget(target.running), stable_hash=target.running
     )
 
 
-def stable_lost(ctx: Context) -> Plan | None:
+def report_stable_lost(ctx: RuleContext) -> Plan | None:
     """Said, with what to apply, until something runs everywhere again."""
-    target = target_of(ctx)
+    target = require_target(ctx)
     if not target.stable_lost:
         return None
-    return ctx.plan(Reason.STABLE_LOST, after=POLL, message=lost_message(ctx))
+    return ctx.plan(Reason.STABLE_LOST, after=POLL, message=describe_lost_stable(ctx))
 
 
-def rolling_past_us(ctx: Context) -> Plan | None:
+def revert_unvetted_rollout(ctx: RuleContext) -> Plan | None:
     """An unvetted template that began to roll is put back: unvetted pods go, none restarts."""
-    target, stable = target_of(ctx), ctx.status.stable_hash
+    target, stable = require_target(ctx), ctx.status.stable_hash
     if target.held or target.template == stable or stable is None:
         return None
     if target.stable_lost:
-        return stable_lost(ctx)
-    return ctx.plan(Reason.UNPAUSED_BY_HAND, PutBack(stable), after=POLL)
+        return report_stable_lost(ctx)
+    return ctx.plan(Reason.UNPAUSED_BY_HAND, RestoreTemplate(stable), after=POLL)
 
 
-def hold_again(ctx: Context) -> Plan | None:
+def pause_target_again(ctx: RuleContext) -> Plan | None:
     """At rest the target is held, so that the next template does not roll by itself."""
     stable = ctx.status.stable_hash
-    if target_of(ctx).held or stable is None:
+    if require_target(ctx).held or stable is None:
         return None
-    return ctx.plan(ctx.status.reason, Hold(stable), message=ctx.last_message)
+    return ctx.plan(ctx.status.reason, PauseTarget(stable), message=ctx.last_message)
 
 
-def finalizer(ctx: Context) -> Plan | None:
+def update_finalizer(ctx: RuleContext) -> Plan | None:
     """Only a resource with something to put back waits for the operator when it is deleted.
 
     A target that is paused has to be let go; one that an admission policy pauses as it changes
     needs nobody, as the policy looks for the resource itself.
     """
-    stable, target, wish = ctx.status.stable_hash, target_of(ctx), ctx.snap.wish
-    if stable is None or target.paused is wish.finalizer:
+    stable, target, resource = ctx.status.stable_hash, require_target(ctx), ctx.snap.resource
+    if stable is None or target.paused is resource.finalizer:
         return None
-    action = Hold(stable) if target.paused else LetGo()
+    action = PauseTarget(stable) if target.paused else RemoveFinalizer()
     return ctx.plan(ctx.status.reason, action, message=ctx.last_message)
 
 
-def nothing_new(ctx: Context) -> Plan | None:
+def stay_idle(ctx: RuleContext) -> Plan | None:
     """The vetted version runs: nothing to do, nothing to ask, nothing to write."""
-    if target_of(ctx).template != ctx.status.stable_hash:
+    if require_target(ctx).template != ctx.status.stable_hash:
         return None
-    last = _ended_for(ctx, ctx.status.rejected_hash)
+    last = _find_history_entry(ctx, ctx.status.rejected_hash)
     if last is not None and last.put_back:
         # We put the vetted version back, as the roll or the bake failed, and nobody acted since: a
         # retry or another template forgets what was rejected. After any other rollback the rejected
         # template stays in the held target, so it was a person who went back to the vetted one.
         return ctx.plan(last.reason, after=None, message=last.message)
-    if ctx.status.reason in WORTH_KEEPING:
+    if ctx.status.reason in LASTING_REASONS:
         return ctx.plan(ctx.status.reason, after=None, message=ctx.last_message)
     return ctx.plan(Reason.AT_REST, after=None)
 
 
-def rejected(ctx: Context) -> Plan | None:
+def report_rejected(ctx: RuleContext) -> Plan | None:
     """A template that was rolled back does not start by itself again."""
-    if target_of(ctx).template != ctx.status.rejected_hash:
+    if require_target(ctx).template != ctx.status.rejected_hash:
         return None
-    entry = _ended_for(ctx, ctx.status.rejected_hash)
+    entry = _find_history_entry(ctx, ctx.status.rejected_hash)
     if entry is None:
-        noted = target_of(ctx).rejection
+        noted = require_target(ctx).rejection
         message = _rejected_before(noted) if noted is not None else ""
         return ctx.plan(Reason.REJECTED, after=None, message=message)
     return ctx.plan(entry.reason, after=None, message=entry.message)
 
 
-def _ended_for(ctx: Context, template: str | None) -> HistoryEntry | None:
+def _find_history_entry(ctx: RuleContext, template: str | None) -> HistoryEntry | None:
     """How the last release of this template ended; None without one."""
     return next((entry for entry in ctx.status.history if entry.template == template), None)
 
 
-def suspended(ctx: Context) -> Plan | None:
+def stay_suspended(ctx: RuleContext) -> Plan | None:
     """The user wants no new release now."""
     return ctx.plan(Reason.SUSPENDED, after=None) if ctx.spec.suspend else None
 
 
-def scaled_to_zero(ctx: Context) -> Plan | None:
+def wait_for_replicas(ctx: RuleContext) -> Plan | None:
     """Without traffic there is nothing to compare."""
-    if target_of(ctx).replicas > 0:
+    if require_target(ctx).replicas > 0:
         return None
     return ctx.plan(Reason.TARGET_SCALED_TO_ZERO, after=ctx.spec.analysis.interval)
 
 
-def earlier_templates(ctx: Context) -> tuple[EarlierStable, ...]:
+def list_earlier_templates(ctx: RuleContext) -> tuple[EarlierStable, ...]:
     """The templates that were stable within the rollback window, the newest first."""
     window = ctx.spec.rollback_window
     recent = ctx.status.earlier_stable[: window.releases]
     return tuple(one for one in recent if ctx.now - one.until <= window.within)
 
 
-def undo(ctx: Context) -> Plan | None:
+def undo_promotion(ctx: RuleContext) -> Plan | None:
     """A person goes back to a version that was stable before; what runs now is rejected."""
     request, stable = ctx.request, ctx.status.stable_hash
     if request is None or request.verb is not Verb.UNDO or stable is None:
@@ -300,7 +316,7 @@ def undo(ctx: Context) -> Plan | None:
     to = request.to or next(iter(known), None)
     if to not in known:
         return None
-    target = target_of(ctx)
+    target = require_target(ctx)
     message = f"{request.by or 'A person'} went back from template {stable} to {to}."
     release = Release(
         template=stable,
@@ -310,7 +326,7 @@ def undo(ctx: Context) -> Plan | None:
         message=message,
         unhold_at=ctx.now,
     )
-    return _begin(
+    return _begin_release(
         ctx,
         Reason.UNDONE,
         release,
@@ -321,9 +337,9 @@ def undo(ctx: Context) -> Plan | None:
     )
 
 
-def restart(ctx: Context) -> Plan | None:
+def restart_stable(ctx: RuleContext) -> Plan | None:
     """A person restarts the pods of the vetted template."""
-    request, target = ctx.request, target_of(ctx)
+    request, target = ctx.request, require_target(ctx)
     if request is None or request.verb is not Verb.RESTART:
         return None
     if target.template != ctx.status.stable_hash:
@@ -338,12 +354,12 @@ def restart(ctx: Context) -> Plan | None:
         direct=Reason.RESTARTED,
         restart=True,
     )
-    return _begin(ctx, Reason.RESTARTING, release, message=message, intent=Intent.PROMOTE)
+    return _begin_release(ctx, Reason.RESTARTING, release, message=message, intent=Intent.PROMOTE)
 
 
-def start_without_analysis(ctx: Context) -> Plan | None:
+def start_without_analysis(ctx: RuleContext) -> Plan | None:
     """A person releases the held template without the judge, a rejected one included."""
-    override, target = override_of(ctx.request, ctx.now), target_of(ctx)
+    override, target = build_override(ctx.request, ctx.now), require_target(ctx)
     wanted = override is not None and override.skip is Skip.ANALYSIS
     if not wanted or target.template == ctx.status.stable_hash or target.replicas == 0:
         return None
@@ -353,20 +369,22 @@ def start_without_analysis(ctx: Context) -> Plan | None:
         replicas=target.replicas,
         override=override,
     )
-    return _begin(
+    return _begin_release(
         ctx,
         Reason.ANALYSIS_SKIPPED,
         release,
-        KeepCapacity(target.replicas),
-        message=said(release),
+        PinMinReplicas(target.replicas),
+        message=describe_override(release),
         intent=Intent.PROMOTE,
     )
 
 
-def return_to_stable(ctx: Context) -> Plan | None:
+def return_to_stable(ctx: RuleContext) -> Plan | None:
     """A template that was stable within the rollback window needs no steps."""
-    target = target_of(ctx)
-    known = next((one for one in earlier_templates(ctx) if one.template == target.template), None)
+    target = require_target(ctx)
+    known = next(
+        (one for one in list_earlier_templates(ctx) if one.template == target.template), None
+    )
     if known is None:
         return None
     ago = roughly(ctx.now - known.until)
@@ -379,19 +397,21 @@ def return_to_stable(ctx: Context) -> Plan | None:
         unhold_at=ctx.now,
         direct=Reason.RETURNED_TO_STABLE,
     )
-    return _begin(ctx, Reason.RETURNING_TO_STABLE, release, message=message, intent=Intent.PROMOTE)
+    return _begin_release(
+        ctx, Reason.RETURNING_TO_STABLE, release, message=message, intent=Intent.PROMOTE
+    )
 
 
-def start(ctx: Context) -> Plan:
+def start_release(ctx: RuleContext) -> Plan:
     """A new template: remember what the release started from, then go."""
-    target = target_of(ctx)
+    target = require_target(ctx)
     release = Release(template=target.template, started_at=ctx.now, replicas=target.replicas)
-    capacity = KeepCapacity(target.replicas)
-    return _begin(ctx, Reason.STARTED, release, capacity, intent=Intent.ADVANCE)
+    capacity = PinMinReplicas(target.replicas)
+    return _begin_release(ctx, Reason.STARTED, release, capacity, intent=Intent.ADVANCE)
 
 
-def _begin(
-    ctx: Context,
+def _begin_release(
+    ctx: RuleContext,
     reason: Reason,
     release: Release,
     *actions: Action,
@@ -399,7 +419,7 @@ def _begin(
     **changes: Any,  # noqa: ANN401 - fields of the status, as in Context.plan
 ) -> Plan:
     """A release begins: nothing of the one before it stays in the status, or on the target."""
-    forget = (NoteRejection(None),) if target_of(ctx).rejection is not None else ()
+    forget = (NoteRejection(None),) if require_target(ctx).rejection is not None else ()
     return ctx.plan(
         reason,
         *forget,
@@ -420,26 +440,26 @@ def _begin(
 
 REST: tuple[Rule, ...] = (
     target_missing,
-    taken,
+    report_target_taken,
     accept_rejected,
     adopt_beside_rejected,
-    adopt,
+    adopt_target,
     canary_left_over,
-    rolled_past_us,
-    rolling_past_us,
-    hold_again,
-    finalizer,
+    accept_finished_rollout,
+    revert_unvetted_rollout,
+    pause_target_again,
+    update_finalizer,
     note_rejection,
-    undo,
-    obstacle,
-    restart,
-    nothing_new,
+    undo_promotion,
+    report_obstacle,
+    restart_stable,
+    stay_idle,
     start_without_analysis,
-    stable_lost,
-    rejected,
-    suspended,
-    scaled_to_zero,
+    report_stable_lost,
+    report_rejected,
+    stay_suspended,
+    wait_for_replicas,
     return_to_stable,
     route_missing,
-    start,
+    start_release,
 )

@@ -9,9 +9,9 @@ def phase_of(status: Status) -> Phase:
         return Phase.TERMINATING
     match status.intent:
         case Intent.REST:
-            return _at_rest(status)
+            return _idle_phase(status)
         case Intent.ADVANCE:
-            return _on_the_way(status)
+            return _active_phase(status)
         case Intent.PROMOTE:
             return Phase.PROMOTING
         case Intent.BAKE:
@@ -27,14 +27,14 @@ def step_of(status: Status, steps: int) -> str:
     return f"{min(status.step + 1, steps)}/{steps}"
 
 
-def _at_rest(status: Status) -> Phase:
+def _idle_phase(status: Status) -> Phase:
     if status.stable_hash is None and status.reason is not Reason.REJECTED:
         return Phase.PENDING
     reason = status.reason.info
     return Phase.READY if reason.kind is ReasonKind.IDLE or reason.stalls else Phase.ROLLED_BACK
 
 
-def _on_the_way(status: Status) -> Phase:
+def _active_phase(status: Status) -> Phase:
     if status.release is not None and status.release.pause is not None:
         return Phase.PAUSED
     if status.reason is Reason.APPROVAL_NEEDED:

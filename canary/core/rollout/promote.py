@@ -11,60 +11,60 @@ from canary.api import (
     Status,
     Verdict,
 )
-from canary.core.due_checks import due_checks
+from canary.core.due_checks import select_due_checks
 from canary.core.plan import (
     DeleteCanary,
     EnsureCanary,
-    FreeCapacity,
-    Hold,
     NoteRejection,
+    PauseTarget,
     Plan,
-    PutBack,
     RestartTarget,
     RestoreRoute,
-    RollTarget,
+    RestoreTemplate,
+    ResumeTarget,
     RunChecks,
     SetWeight,
+    UnpinMinReplicas,
 )
-from canary.core.rollout.advance import judge_catching_up, not_isolated
-from canary.core.rollout.context import Context, Rule, said, skipped
+from canary.core.rollout.advance import roll_back_not_isolated, wait_for_judge
+from canary.core.rollout.context import Rule, RuleContext, describe_override, is_skipped
 from canary.core.rollout.idle import route_missing
 from canary.core.rollout.protect import (
     PROTECT,
     canary_broken,
-    contested,
+    correct_foreign_weight,
     metric_failed,
     never_ready,
 )
 from canary.core.rollout.readiness import (
-    all_ready,
-    canary_out,
     canary_overloaded,
+    canary_unready,
+    end_pod_wait,
+    follow_stable_growth,
+    restore_stable_capacity,
     route_refused,
-    service_changed,
-    stable_grew,
-    stable_shrank,
-    still_refused,
+    update_canary_service,
+    wait_for_acceptance,
     wait_for_pods,
 )
-from canary.core.rollout.rollback import DRAINED_BY, roll_back
+from canary.core.rollout.rollback import DRAIN_TIMEOUT, roll_back
 from canary.core.snapshot import Canary
 
-KEPT = 10
+MAX_EARLIER_STABLE = 10
 """Earlier stable templates that are remembered: as many as a rollback window may have."""
-FULL = 100
+FULL_WEIGHT = 100
 """Percent: the canary carries everything."""
 
 
 def _before_rolling(rule: Rule) -> Rule:
-    def asked(ctx: Context) -> Plan | None:
+    def asked(ctx: RuleContext) -> Plan | None:
         return rule(ctx) if ctx.release.unhold_at is None else None
 
     return asked
 
 
 def _until_rolled(rule: Rule) -> Rule:
-    def asked(ctx: Context) -> Plan | None:
+    def asked(ctx: RuleContext) -> Plan | None:
         return None if ctx.release.rolled else rule(ctx)
 
     return asked
@@ -73,28 +73,28 @@ def _until_rolled(rule: Rule) -> Rule:
 def _with_canary(rule: Rule) -> Rule:
     """Until the target has rolled, where a canary carries the traffic meanwhile."""
 
-    def asked(ctx: Context) -> Plan | None:
+    def asked(ctx: RuleContext) -> Plan | None:
         return None if ctx.release.rolled or ctx.release.direct is not None else rule(ctx)
 
     return asked
 
 
-def not_isolated_while_held(ctx: Context) -> Plan | None:
+def not_isolated_while_held(ctx: RuleContext) -> Plan | None:
     """A Service that selects canary pods ends a release until the target rolls.
 
     From then on the target's own pods run the version, and going back would do more harm; and
     where a person skipped the analysis, the version is to have all traffic anyway.
     """
-    return None if skipped(ctx, Skip.ANALYSIS) else not_isolated(ctx)
+    return None if is_skipped(ctx, Skip.ANALYSIS) else roll_back_not_isolated(ctx)
 
 
-def full_size(ctx: Context) -> Plan | None:
+def scale_to_full_size(ctx: RuleContext) -> Plan | None:
     """As many pods as stable has, all ready, before they carry everything and the target rolls."""
     canary, wanted = ctx.snap.canary, ctx.release.replicas
     if canary is None or canary.replicas < wanted:
         action = EnsureCanary(ctx.release.template, wanted)
         return ctx.wait(Reason.CANARY_NOT_READY, action, scaling_since=ctx.now)
-    rolling = ctx.release.unhold_at is not None and ctx.status.weight == FULL
+    rolling = ctx.release.unhold_at is not None and ctx.status.weight == FULL_WEIGHT
     if canary.ready < canary.replicas and not rolling:
         return wait_for_pods(ctx, canary)
     if (
@@ -104,35 +104,37 @@ def full_size(ctx: Context) -> Plan | None:
     return None
 
 
-def mean_everything(ctx: Context) -> Plan | None:
+def record_full_weight(ctx: RuleContext) -> Plan | None:
     """As with every rise, the status says it first."""
-    if ctx.status.weight == FULL:
+    if ctx.status.weight == FULL_WEIGHT:
         return None
-    release = ctx.release.model_copy(update={"confirmed_at": None, "peak_weight": FULL})
-    return ctx.plan(Reason.SHIFTING_TRAFFIC, weight=FULL, step_started_at=None, release=release)
+    release = ctx.release.model_copy(update={"confirmed_at": None, "peak_weight": FULL_WEIGHT})
+    return ctx.plan(
+        Reason.SHIFTING_TRAFFIC, weight=FULL_WEIGHT, step_started_at=None, release=release
+    )
 
 
-def everything_to_canary(ctx: Context) -> Plan | None:
+def shift_everything(ctx: RuleContext) -> Plan | None:
     """The target rolls without gateway traffic, so no request meets a pod that goes."""
     route = ctx.snap.route
-    if route is None or (route.least == FULL and ctx.settled):
+    if route is None or (route.least == FULL_WEIGHT and ctx.settled):
         return None
-    if route.least != FULL:
+    if route.least != FULL_WEIGHT:
         # A weight that somebody else wrote while the target rolls is not fought.
         theirs = ctx.release.unhold_at is not None and ctx.release.confirmed_at is not None
-        write = SetWeight(FULL)
+        write = SetWeight(FULL_WEIGHT)
         rise = ctx.wait(Reason.SHIFTING_TRAFFIC, write, message=route.detail, confirmed_at=None)
         return None if theirs else rise
     confirmed_at = (ctx.release.confirmed_at or ctx.now) if route.confirmed else None
     return ctx.wait(Reason.SHIFTING_TRAFFIC, message=route.detail, confirmed_at=confirmed_at)
 
 
-def mean_to_roll(ctx: Context) -> Plan:
+def record_roll(ctx: RuleContext) -> Plan:
     """Written first, so that an un-held target is known to be our doing."""
     return ctx.wait(Reason.ROLLING_TARGET, after=0, unhold_at=ctx.now)
 
 
-def restart_pods(ctx: Context) -> Plan | None:
+def restart_pods(ctx: RuleContext) -> Plan | None:
     """The annotation of a restart is written, and the template that results is the vetted one.
 
     Of a template that somebody applied meanwhile the next rule takes care.
@@ -147,16 +149,16 @@ def restart_pods(ctx: Context) -> Plan | None:
     return ctx.wait(Reason.RESTARTING, after=0, template=template, restart=False)
 
 
-def another_template(ctx: Context) -> Plan | None:
+def restore_released_template(ctx: RuleContext) -> Plan | None:
     """A template that came while the target rolled is put back: nobody vetted it."""
     target, template = ctx.snap.target, ctx.release.template
     if target is None or target.template == template:
         return None
     message = "A newer template came while the target rolled and was put back: apply it again."
-    return ctx.wait(Reason.ROLLING_TARGET, PutBack(template, roll=True), message=message)
+    return ctx.wait(Reason.ROLLING_TARGET, RestoreTemplate(template, roll=True), message=message)
 
 
-def roll_ended(ctx: Context) -> Plan | None:
+def detect_roll_end(ctx: RuleContext) -> Plan | None:
     """All of the target's pods run the new version, or it was given time enough."""
     target, template, since = ctx.snap.target, ctx.release.template, ctx.release.unhold_at
     if target is None or since is None:
@@ -168,15 +170,15 @@ def roll_ended(ctx: Context) -> Plan | None:
     return None
 
 
-def roll_target(ctx: Context) -> Plan:
+def roll_target(ctx: RuleContext) -> Plan:
     """The user's own strategy replaces the user's own pods."""
     target = ctx.snap.target
     if target is not None and target.held:
-        return ctx.wait(Reason.ROLLING_TARGET, RollTarget(ctx.release.template))
+        return ctx.wait(Reason.ROLLING_TARGET, ResumeTarget(ctx.release.template))
     return ctx.wait(Reason.ROLLING_TARGET)
 
 
-def restore_route(ctx: Context) -> Plan | None:
+def restore_route(ctx: RuleContext) -> Plan | None:
     """Exactly what the user wrote, confirmed and settled."""
     route = ctx.snap.route
     if route is None or (route.at_rest and ctx.status.weight == 0 and ctx.settled):
@@ -190,7 +192,7 @@ def restore_route(ctx: Context) -> Plan | None:
     return ctx.wait(Reason.RESTORING_ROUTE, confirmed_at=confirmed_at)
 
 
-def drain(ctx: Context) -> Plan | None:
+def wait_for_drain(ctx: RuleContext) -> Plan | None:
     """The canary's pods stay until their last request is over.
 
     A Service that somebody made while the target rolled may send them requests for ever: it is
@@ -199,17 +201,17 @@ def drain(ctx: Context) -> Plan | None:
     canary, since = ctx.snap.canary, ctx.release.confirmed_at
     if canary is None or not ctx.judged.canary_busy:
         return None
-    if canary.selected_by and since is not None and ctx.now - since > DRAINED_BY:
+    if canary.selected_by and since is not None and ctx.now - since > DRAIN_TIMEOUT:
         return None
     return ctx.wait(Reason.DRAINING, message=_selected(canary))
 
 
-def delete_canary(ctx: Context) -> Plan | None:
+def delete_canary(ctx: RuleContext) -> Plan | None:
     """The target runs the new version; the canary has done its work."""
     canary = ctx.snap.canary
     if canary is None:
         return None
-    return ctx.wait(Reason.DRAINING, DeleteCanary(), FreeCapacity(), message=_selected(canary))
+    return ctx.wait(Reason.DRAINING, DeleteCanary(), UnpinMinReplicas(), message=_selected(canary))
 
 
 def _selected(canary: Canary) -> str:
@@ -219,23 +221,26 @@ def _selected(canary: Canary) -> str:
     return f"Service {canary.selected_by[0]} selects canary pods, which are about to be deleted."
 
 
-def hold_target(ctx: Context) -> Plan | None:
+def pause_target(ctx: RuleContext) -> Plan | None:
     """Before anything else is put back: the next template is held again."""
     target = ctx.snap.target
     if target is None or target.held:
         return None
-    return ctx.wait(Reason.RESTORING_ROUTE, Hold(ctx.release.template))
+    return ctx.wait(Reason.RESTORING_ROUTE, PauseTarget(ctx.release.template))
 
 
-def end(ctx: Context) -> Plan:
+def finish_promotion(ctx: RuleContext) -> Plan:
     """The new version is stable; with a bake time it stays under watch."""
     release, status = ctx.release, ctx.status
-    reason, message = release.direct or Reason.PROMOTED, release.message or said(release)
+    reason, message = (
+        release.direct or Reason.PROMOTED,
+        release.message or describe_override(release),
+    )
     entry = ctx.entry(Result.PROMOTED, reason, message)
     watched = ctx.spec.bake > 0 or bool(ctx.spec.checks_at(CheckMoment.AFTER_PROMOTION))
     bakes = watched and release.direct is None
     restarted = reason is Reason.RESTARTED
-    earlier = status.earlier_stable if restarted else earlier_stable(status, release, ctx.now)
+    earlier = status.earlier_stable if restarted else list_earlier_stable(status, release, ctx.now)
     target = ctx.snap.target
     forget = target is not None and target.rejection is not None
     return ctx.plan(
@@ -253,42 +258,42 @@ def end(ctx: Context) -> Plan:
     )
 
 
-def earlier_stable(status: Status, release: Release, now: float) -> tuple[EarlierStable, ...]:
+def list_earlier_stable(status: Status, release: Release, now: float) -> tuple[EarlierStable, ...]:
     """The templates that were stable before `release`, the newest first."""
     if status.stable_hash is None:
         return status.earlier_stable
     left = EarlierStable(template=status.stable_hash, until=now)
     known = (left, *(one for one in status.earlier_stable if one.template != left.template))
-    return tuple(one for one in known if one.template != release.template)[:KEPT]
+    return tuple(one for one in known if one.template != release.template)[:MAX_EARLIER_STABLE]
 
 
 BEFORE_ROLLING: tuple[Rule, ...] = (
     *PROTECT,
     not_isolated_while_held,
-    all_ready,
+    end_pod_wait,
     never_ready,
     route_missing,
-    contested,
+    correct_foreign_weight,
 )
 WHILE_ROLLING: tuple[Rule, ...] = (
     canary_broken,
     metric_failed,
-    canary_out,
+    canary_unready,
     canary_overloaded,
     route_refused,
     restart_pods,
-    another_template,
-    roll_ended,
+    restore_released_template,
+    detect_roll_end,
 )
 CARRY_EVERYTHING: tuple[Rule, ...] = (
-    service_changed,
-    stable_grew,
-    stable_shrank,
-    full_size,
-    still_refused,
-    judge_catching_up,
-    mean_everything,
-    everything_to_canary,
+    update_canary_service,
+    follow_stable_growth,
+    restore_stable_capacity,
+    scale_to_full_size,
+    wait_for_acceptance,
+    wait_for_judge,
+    record_full_weight,
+    shift_everything,
 )
 """Asked until the target has rolled: pods that were lost in the middle of it come back as well."""
 
@@ -296,24 +301,24 @@ PROMOTE: tuple[Rule, ...] = (
     *(_before_rolling(rule) for rule in BEFORE_ROLLING),
     *(_until_rolled(rule) for rule in WHILE_ROLLING),
     *(_with_canary(rule) for rule in CARRY_EVERYTHING),
-    _before_rolling(mean_to_roll),
+    _before_rolling(record_roll),
     _until_rolled(roll_target),
-    hold_target,
+    pause_target,
     restore_route,
-    drain,
+    wait_for_drain,
     delete_canary,
-    end,
+    finish_promotion,
 )
 
 
-def bake_failed(ctx: Context) -> Plan | None:
+def bake_failed(ctx: RuleContext) -> Plan | None:
     """Promoted, and worse after all."""
     if not ctx.judged.failed:
         return None
     return go_back(ctx, ctx.judged.reason or Reason.ABOVE_LIMIT, ctx.judged.message)
 
 
-def go_back(ctx: Context, reason: Reason, message: str = "") -> Plan | None:
+def go_back(ctx: RuleContext, reason: Reason, message: str = "") -> Plan | None:
     """An ordinary rolling update back to the version before; None where there was none.
 
     The status comes first: a target that has the version before again, and nothing that says why,
@@ -334,7 +339,7 @@ def go_back(ctx: Context, reason: Reason, message: str = "") -> Plan | None:
     )
 
 
-def bake_superseded(ctx: Context) -> Plan | None:
+def end_superseded_bake(ctx: RuleContext) -> Plan | None:
     """The next template ends the bake of this one; it is held and starts a release."""
     target = ctx.snap.target
     if target is None or target.template == ctx.status.stable_hash:
@@ -342,9 +347,9 @@ def bake_superseded(ctx: Context) -> Plan | None:
     return ctx.plan(Reason.PROMOTED, intent=Intent.REST, release=None, judge=None)
 
 
-def checks_after_promotion(ctx: Context) -> Plan | None:
+def run_checks_after_promotion(ctx: RuleContext) -> Plan | None:
     """The version before is a rolling update away: a check that fails goes back to it."""
-    due = due_checks(ctx.spec, ctx.status)
+    due = select_due_checks(ctx.spec, ctx.status)
     if not due.checks:
         return None
     for check in ctx.snap.checks:
@@ -360,7 +365,7 @@ def checks_after_promotion(ctx: Context) -> Plan | None:
     return ctx.wait(Reason.BAKING, RunChecks(ctx.release.template), message=message)
 
 
-def baking(ctx: Context) -> Plan | None:
+def watch_bake(ctx: RuleContext) -> Plan | None:
     """Faults that need an hour show now."""
     started = ctx.status.bake_started_at
     if started is None or ctx.now - started >= ctx.spec.bake:
@@ -368,7 +373,7 @@ def baking(ctx: Context) -> Plan | None:
     return ctx.await_sample(Reason.BAKING, ctx.judged.message, ctx.spec.bake - (ctx.now - started))
 
 
-def baked(ctx: Context) -> Plan:
+def finish_bake(ctx: RuleContext) -> Plan:
     """Nothing showed."""
     return ctx.plan(
         Reason.PROMOTED, intent=Intent.REST, release=None, judge=None, bake_started_at=None
@@ -376,9 +381,9 @@ def baked(ctx: Context) -> Plan:
 
 
 BAKE: tuple[Rule, ...] = (
-    bake_superseded,
+    end_superseded_bake,
     bake_failed,
-    checks_after_promotion,
-    baking,
-    baked,
+    run_checks_after_promotion,
+    watch_bake,
+    finish_bake,
 )

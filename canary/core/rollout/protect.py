@@ -1,42 +1,48 @@
 """What takes the traffic away, or keeps others from giving it: asked before anything else."""
 
 from canary.api import Intent, Reason, Skip, Verdict
-from canary.core.analysis.result import Replacement
-from canary.core.plan import Plan, PutBack, SetWeight
-from canary.core.rollout.context import Context, Rule, lost_message, skipped, stable_is_lost
-from canary.core.rollout.readiness import canary_out, canary_overloaded, route_refused
+from canary.core.analysis.result import ReplacementVerdict
+from canary.core.plan import Plan, RestoreTemplate, SetWeight
+from canary.core.rollout.context import (
+    Rule,
+    RuleContext,
+    describe_lost_stable,
+    is_skipped,
+    is_stable_lost,
+)
+from canary.core.rollout.readiness import canary_overloaded, canary_unready, route_refused
 from canary.core.rollout.rollback import roll_back
-from canary.core.snapshot import Target, Trouble
+from canary.core.snapshot import PodFailure, TargetDeployment
 from canary.text.format import duration
 
-CRASHES = 2
+MAX_CRASHES = 2
 """So many restarts of one canary pod are a crash loop, not bad luck."""
 
 
-def unpaused_by_hand(ctx: Context) -> Plan | None:
+def unpaused_by_hand(ctx: RuleContext) -> Plan | None:
     """Somebody let the unvetted template roll: hold it, put the vetted one back, roll back."""
     target, stable = ctx.snap.target, ctx.status.stable_hash
     if target is None or target.held or stable is None:
         return None
-    alone = _serves_alone(ctx, target)
-    if stable_is_lost(ctx):
-        message = lost_message(ctx)
+    alone = _canary_serves_alone(ctx, target)
+    if is_stable_lost(ctx):
+        message = describe_lost_stable(ctx)
         wait = ctx.wait(Reason.STABLE_LOST, message=message) if alone else None
         return wait or roll_back(ctx, Reason.STABLE_LOST, message=message)
     if alone and target.template == stable:
         message = "The pods of the stable version are coming back; until then the canary serves."
-        return ctx.wait(Reason.STABLE_LOST, PutBack(stable), message=message)
-    return roll_back(ctx, Reason.UNPAUSED_BY_HAND, PutBack(stable))
+        return ctx.wait(Reason.STABLE_LOST, RestoreTemplate(stable), message=message)
+    return roll_back(ctx, Reason.UNPAUSED_BY_HAND, RestoreTemplate(stable))
 
 
-def _serves_alone(ctx: Context, target: Target) -> bool:
+def _canary_serves_alone(ctx: RuleContext, target: TargetDeployment) -> bool:
     """Whether canary pods are ready and none of the target's: then they keep their weight."""
     canary = ctx.snap.canary
     serves = canary is not None and canary.ready > 0
     return serves and not any(pod.ready for pod in target.pods)
 
 
-def template_changed(ctx: Context) -> Plan | None:
+def template_changed(ctx: RuleContext) -> Plan | None:
     """A newer template goes through weight 0 before it gets traffic of its own."""
     target = ctx.snap.target
     if target is None or target.template == ctx.release.template:
@@ -44,38 +50,40 @@ def template_changed(ctx: Context) -> Plan | None:
     return roll_back(ctx, Reason.TEMPLATE_CHANGED)
 
 
-def canary_broken(ctx: Context) -> Plan | None:
+def canary_broken(ctx: RuleContext) -> Plan | None:
     """Pods that crash or were killed are a failure without any metric."""
     if ctx.snap.canary is None:
         return None
     for pod in ctx.snap.canary.pods:
-        if pod.trouble is Trouble.OUT_OF_MEMORY:
+        if pod.trouble is PodFailure.OUT_OF_MEMORY:
             message = f"Canary pod {pod.name} was killed: out of memory."
             return roll_back(ctx, Reason.OUT_OF_MEMORY, message=message)
-        if pod.trouble is Trouble.CRASH_LOOP or pod.restarts >= CRASHES:
+        if pod.trouble is PodFailure.CRASH_LOOP or pod.restarts >= MAX_CRASHES:
             message = f"Canary pod {pod.name} crashes: restarted {pod.restarts} times."
             return roll_back(ctx, Reason.CRASH_LOOPING, message=message)
     return None
 
 
-def metric_failed(ctx: Context) -> Plan | None:
+def metric_failed(ctx: RuleContext) -> Plan | None:
     """The judge says worse: the traffic goes, whatever else is true.
 
     Where a person skipped the analysis, only an outage counts.
     """
     if not ctx.judged.failed:
         return None
-    if skipped(ctx, Skip.ANALYSIS) and ctx.judged.reason is not Reason.CANARY_OUTAGE:
+    if is_skipped(ctx, Skip.ANALYSIS) and ctx.judged.reason is not Reason.CANARY_OUTAGE:
         return None
-    mixed = ctx.judged.replacement is Replacement.MIXED and ctx.status.intent is Intent.ADVANCE
+    mixed = (
+        ctx.judged.replacement is ReplacementVerdict.MIXED and ctx.status.intent is Intent.ADVANCE
+    )
     if mixed and ctx.judged.reason is not Reason.CANARY_OUTAGE:
         return None  # neither version is well: `stable_unhealthy` holds the weight and says so
     return roll_back(ctx, ctx.judged.reason or Reason.ABOVE_LIMIT, message=ctx.judged.message)
 
 
-def check_failed(ctx: Context) -> Plan | None:
+def check_failed(ctx: RuleContext) -> Plan | None:
     """A failed check ends the release before it gets traffic."""
-    if skipped(ctx, Skip.ANALYSIS):
+    if is_skipped(ctx, Skip.ANALYSIS):
         return None
     for check in ctx.snap.checks:
         if check.verdict is Verdict.FAIL:
@@ -84,12 +92,12 @@ def check_failed(ctx: Context) -> Plan | None:
     return None
 
 
-def never_ready(ctx: Context) -> Plan | None:
+def never_ready(ctx: RuleContext) -> Plan | None:
     """Pods that do not become ready are a failure without any metric."""
     canary, since = ctx.snap.canary, ctx.release.scaling_since
     if canary is None or since is None or canary.ready >= canary.replicas:
         return None
-    seconds = waited(ctx, since)
+    seconds = seconds_waited(ctx, since)
     if seconds <= ctx.spec.progress_deadline:
         return None
     message = (
@@ -97,17 +105,17 @@ def never_ready(ctx: Context) -> Plan | None:
     )
     if canary.not_created:
         message += f" {canary.not_created}"
-    if any(pod.trouble is Trouble.NO_IMAGE for pod in canary.pods):
-        message += f" Once it can be pulled: canary retry {ctx.snap.wish.name}."
+    if any(pod.trouble is PodFailure.NO_IMAGE for pod in canary.pods):
+        message += f" Once it can be pulled: canary retry {ctx.snap.resource.name}."
     return roll_back(ctx, Reason.NEVER_READY, message=message)
 
 
-def waited(ctx: Context, since: float) -> float:
+def seconds_waited(ctx: RuleContext, since: float) -> float:
     """Seconds since then, or since a person last resumed."""
     return ctx.now - max(since, ctx.release.resumed_at or since)
 
 
-def contested(ctx: Context) -> Plan | None:
+def correct_foreign_weight(ctx: RuleContext) -> Plan | None:
     """Somebody else wrote the weight: put right once, then held at 0, never fought."""
     route, release, meant = ctx.snap.route, ctx.release, ctx.status.weight
     # Ours to write: a rise that is meant and not yet seen. More than is meant never is ours.
@@ -143,7 +151,7 @@ PROTECT: tuple[Rule, ...] = (
     canary_broken,
     metric_failed,
     check_failed,
-    canary_out,
+    canary_unready,
     canary_overloaded,
     route_refused,
 )

@@ -14,45 +14,45 @@ Example, with 4 stable pods and a step of 50 % that 2 canary pods carry:
 from dataclasses import replace
 
 from canary.api import Intent, Reason
-from canary.core.plan import EnsureCanary, KeepCapacity, Plan, SetWeight
-from canary.core.rollout.context import POLL, SOON, Context, canary_size
+from canary.core.plan import EnsureCanary, PinMinReplicas, Plan, SetWeight
+from canary.core.rollout.context import POLL, SOON, RuleContext, canary_size
 from canary.core.rollout.rollback import roll_back
 from canary.core.snapshot import Canary, carried_weight
 from canary.text.format import duration
 
-OUTAGES = 3
+MAX_OUTAGES = 3
 """So many times without a ready pod in one step are not an accident."""
 
 
-def canary_out(ctx: Context) -> Plan | None:
+def canary_unready(ctx: RuleContext) -> Plan | None:
     """No canary pod is ready: stable takes the traffic in this pass."""
     since = ctx.release.unready_since
-    if _ready(ctx) > 0:
+    if _count_ready_pods(ctx) > 0:
         if since is None:
             return None
         return ctx.wait(Reason.CANARY_NOT_READY, after=SOON, unready_since=None)
     if since is None:
-        return _goes_out(ctx) if _carries(ctx) else None
+        return _start_outage(ctx) if _has_traffic(ctx) else None
     if ctx.now - since > ctx.spec.analysis.tolerated_incident:
         message = f"No canary pod was ready for {duration(ctx.now - since)}."
         return roll_back(ctx, Reason.CANARY_OUTAGE, message=message)
     return None
 
 
-def _goes_out(ctx: Context) -> Plan:
+def _start_outage(ctx: RuleContext) -> Plan:
     outages = ctx.release.outages + 1
     lost = {"unready_since": ctx.now, "outages": outages, "errors_unknown": True}
-    if outages >= OUTAGES:
+    if outages >= MAX_OUTAGES:
         message = "No canary pod was ready, for the third time in this step."
-        return _with(roll_back(ctx, Reason.CANARY_OUTAGE, message=message), **lost)
+        return _with_release(roll_back(ctx, Reason.CANARY_OUTAGE, message=message), **lost)
     limit = ctx.spec.analysis.tolerated_incident
     message = (
         f"No canary pod is ready: stable has all of the traffic. Rollback in {duration(limit)}."
     )
-    return _lowered(ctx, 0, message, **lost)
+    return _lower_weight(ctx, 0, message, **lost)
 
 
-def canary_overloaded(ctx: Context) -> Plan | None:
+def canary_overloaded(ctx: RuleContext) -> Plan | None:
     """Fewer canary pods are ready than the weight needs: it goes down to what they carry.
 
     Only while stable has ready pods: in the middle of a `Recreate` roll it has none.
@@ -60,25 +60,25 @@ def canary_overloaded(ctx: Context) -> Plan | None:
     target, route = ctx.snap.target, ctx.snap.route
     if target is None or route is None or not any(pod.ready for pod in target.pods):
         return None
-    carried = carried_weight(_ready(ctx), ctx.release.replicas)
-    if max(route.weight, ctx.status.weight) <= carried or not _carries(ctx):
+    carried = carried_weight(_count_ready_pods(ctx), ctx.release.replicas)
+    if max(route.weight, ctx.status.weight) <= carried or not _has_traffic(ctx):
         return None
     canary = ctx.snap.canary
     pods = canary.replicas if canary is not None else 0
-    message = f"{_ready(ctx)} of {pods} canary pods are ready, which carry {carried} %."
-    return _lowered(ctx, min(carried, ctx.status.weight), message)
+    message = f"{_count_ready_pods(ctx)} of {pods} canary pods are ready, which carry {carried} %."
+    return _lower_weight(ctx, min(carried, ctx.status.weight), message)
 
 
-def route_refused(ctx: Context) -> Plan | None:
+def route_refused(ctx: RuleContext) -> Plan | None:
     """The router refuses the route with a weight on it: stable takes the traffic in this pass."""
     route = ctx.snap.route
-    if route is None or route.refused is None or not _carries(ctx):
+    if route is None or route.refused is None or not _has_traffic(ctx):
         return None
-    lowered = _lowered(ctx, 0, route.refused, errors_unknown=True)
-    return _because(lowered, Reason.ROUTE_NOT_ACCEPTED)
+    lowered = _lower_weight(ctx, 0, route.refused, errors_unknown=True)
+    return _with_reason(lowered, Reason.ROUTE_NOT_ACCEPTED)
 
 
-def still_refused(ctx: Context) -> Plan | None:
+def wait_for_acceptance(ctx: RuleContext) -> Plan | None:
     """No more weight for a route that the router refuses, or has not taken over yet, as it is now.
 
     After weight 0 was written to a route that was refused, it takes the router a moment to say
@@ -96,7 +96,7 @@ def still_refused(ctx: Context) -> Plan | None:
     return ctx.wait(Reason.SHIFTING_TRAFFIC, message=route.detail)
 
 
-def service_changed(ctx: Context) -> Plan | None:
+def update_canary_service(ctx: RuleContext) -> Plan | None:
     """The canary's Service follows the user's: the same ports, whenever they change."""
     canary = ctx.snap.canary
     if canary is None or canary.follows_service or canary.template != ctx.release.template:
@@ -104,7 +104,7 @@ def service_changed(ctx: Context) -> Plan | None:
     return ctx.wait(ctx.status.reason, EnsureCanary(canary.template, canary.replicas))
 
 
-def stable_grew(ctx: Context) -> Plan | None:
+def follow_stable_growth(ctx: RuleContext) -> Plan | None:
     """An autoscaler gave stable more pods: the canary and the autoscaler's floor follow.
 
     The release counts with the larger number once the canary has the pods for it, so growth alone
@@ -116,7 +116,7 @@ def stable_grew(ctx: Context) -> Plan | None:
     if canary.template != ctx.release.template or canary.replicas == 0:
         return None
     wanted = canary_size(ctx.spec, target.replicas, _wanted_weight(ctx))
-    keep = KeepCapacity(target.replicas)
+    keep = PinMinReplicas(target.replicas)
     if canary.replicas < wanted:
         return ctx.wait(ctx.status.reason, keep, EnsureCanary(canary.template, wanted))
     if canary.ready < wanted:
@@ -124,7 +124,7 @@ def stable_grew(ctx: Context) -> Plan | None:
     return ctx.wait(ctx.status.reason, keep, after=SOON, replicas=target.replicas)
 
 
-def stable_shrank(ctx: Context) -> Plan | None:
+def restore_stable_capacity(ctx: RuleContext) -> Plan | None:
     """Manifests that were applied again took pods from stable, and the autoscaler's floor as well.
 
     The floor is raised again, once in a pass, and the autoscaler brings the pods back. Without an
@@ -134,10 +134,10 @@ def stable_shrank(ctx: Context) -> Plan | None:
     if target is None or target.floor is None or max(target.replicas, target.floor) >= wanted:
         return None
     message = f"Stable has {target.replicas} of {wanted} pods: the autoscaler's floor is raised."
-    return ctx.wait(ctx.status.reason, KeepCapacity(wanted), message=message)
+    return ctx.wait(ctx.status.reason, PinMinReplicas(wanted), message=message)
 
 
-def full_number(ctx: Context) -> Plan | None:
+def wait_for_all_pods(ctx: RuleContext) -> Plan | None:
     """No step passes while a canary pod is not ready, although the others carry its weight."""
     canary = ctx.snap.canary
     if canary is None or canary.ready >= canary.replicas:
@@ -145,14 +145,14 @@ def full_number(ctx: Context) -> Plan | None:
     return wait_for_pods(ctx, canary)
 
 
-def wait_for_pods(ctx: Context, canary: Canary) -> Plan:
+def wait_for_pods(ctx: RuleContext, canary: Canary) -> Plan:
     """Until all are ready, or `progressDeadline` is over; the message says what is in the way."""
     message = f"{canary.ready} of {canary.replicas} canary pods are ready. {canary.not_created}"
     since = ctx.release.scaling_since or ctx.now
     return ctx.wait(Reason.CANARY_NOT_READY, message=message.strip(), scaling_since=since)
 
 
-def all_ready(ctx: Context) -> Plan | None:
+def end_pod_wait(ctx: RuleContext) -> Plan | None:
     """Nothing is waited for any more."""
     canary = ctx.snap.canary
     waits = ctx.release.scaling_since is not None and ctx.release.judged_from is not None
@@ -161,16 +161,16 @@ def all_ready(ctx: Context) -> Plan | None:
     return ctx.wait(ctx.status.reason, after=SOON, message=ctx.last_message, scaling_since=None)
 
 
-def _wanted_weight(ctx: Context) -> int:
+def _wanted_weight(ctx: RuleContext) -> int:
     """Percent that the release wants the canary to have now."""
     return 100 if ctx.status.intent is Intent.PROMOTE else ctx.step.weight
 
 
-def _ready(ctx: Context) -> int:
+def _count_ready_pods(ctx: RuleContext) -> int:
     return ctx.snap.canary.ready if ctx.snap.canary is not None else 0
 
 
-def _carries(ctx: Context) -> bool:
+def _has_traffic(ctx: RuleContext) -> bool:
     """Whether the canary has traffic that a weight can take away, or is meant to have it.
 
     Shared by replica count, a Service sends nothing to pods that are not ready as it is.
@@ -181,7 +181,7 @@ def _carries(ctx: Context) -> bool:
     return route.weight > 0 or ctx.status.weight > 0
 
 
-def _lowered(ctx: Context, weight: int, message: str, **on: object) -> Plan:
+def _lower_weight(ctx: RuleContext, weight: int, message: str, **on: object) -> Plan:
     """Down: the route first, then the status."""
     release = ctx.release.model_copy(update={"confirmed_at": None, **on})
     return ctx.plan(
@@ -195,13 +195,13 @@ def _lowered(ctx: Context, weight: int, message: str, **on: object) -> Plan:
     )
 
 
-def _with(plan: Plan, **on: object) -> Plan:
+def _with_release(plan: Plan, **on: object) -> Plan:
     release = plan.status.release
     changed = release.model_copy(update=on) if release is not None else None
     status = plan.status.model_copy(update={"release": changed})
     return replace(plan, status=status)
 
 
-def _because(plan: Plan, reason: Reason) -> Plan:
+def _with_reason(plan: Plan, reason: Reason) -> Plan:
     status = plan.status.model_copy(update={"reason": reason})
     return replace(plan, status=status)

@@ -5,18 +5,18 @@ from canary.core.plan import (
     Action,
     DeleteCanary,
     EnsureCanary,
-    FreeCapacity,
-    Hold,
     NoteRejection,
+    PauseTarget,
     Plan,
-    PutBack,
     RestoreRoute,
+    RestoreTemplate,
     SetWeight,
+    UnpinMinReplicas,
 )
-from canary.core.rollout.context import POLL, Context, Rule, stable_is_lost
+from canary.core.rollout.context import POLL, Rule, RuleContext, is_stable_lost
 from canary.core.snapshot import Rejection
 
-NOT_THE_TEMPLATES_FAULT = {
+REASONS_TO_START_AGAIN = {
     Reason.STATUS_UNREADABLE,
     Reason.TEMPLATE_CHANGED,
     Reason.UNPAUSED_BY_HAND,
@@ -24,14 +24,14 @@ NOT_THE_TEMPLATES_FAULT = {
     Reason.NOT_ISOLATED,
 }
 """Rolled back, but the same template may start again by itself."""
-DRAINED_BY = 60.0
+DRAIN_TIMEOUT = 60.0
 """Seconds after weight 0: by then the canary's pods end, and finish what they have by their own
 grace period."""
-SEEN_AT_MOST = 10
+MAX_POD_NAMES = 10
 """Pods whose names are kept: people look at one or two."""
 
 
-def roll_back(ctx: Context, reason: Reason, *then: Action, message: str = "") -> Plan:
+def roll_back(ctx: RuleContext, reason: Reason, *then: Action, message: str = "") -> Plan:
     """The first write is weight 0, in the same pass as the verdict, and it needs no other write."""
     pods = ctx.snap.canary.pods if ctx.snap.canary is not None else ()
     release = ctx.release.model_copy(
@@ -40,7 +40,7 @@ def roll_back(ctx: Context, reason: Reason, *then: Action, message: str = "") ->
             "message": message,
             "confirmed_at": None,
             "pause": None,
-            "canary_pods": tuple(pod.name for pod in pods[:SEEN_AT_MOST]),
+            "canary_pods": tuple(pod.name for pod in pods[:MAX_POD_NAMES]),
         }
     )
     actions = (SetWeight(0), *then) if ctx.snap.route is not None else then
@@ -56,108 +56,118 @@ def roll_back(ctx: Context, reason: Reason, *then: Action, message: str = "") ->
     )
 
 
-def failed(ctx: Context) -> Reason:
+def failure_reason(ctx: RuleContext) -> Reason:
     """Why this release is being rolled back."""
     return ctx.release.failed or Reason.ABORTED
 
 
-def _wait(ctx: Context, *actions: Action, confirmed_at: float | None = None) -> Plan:
-    return ctx.wait(failed(ctx), *actions, message=ctx.release.message, confirmed_at=confirmed_at)
+def _wait_in_rollback(
+    ctx: RuleContext, *actions: Action, confirmed_at: float | None = None
+) -> Plan:
+    return ctx.wait(
+        failure_reason(ctx), *actions, message=ctx.release.message, confirmed_at=confirmed_at
+    )
 
 
-def weight_to_zero(ctx: Context) -> Plan | None:
+def weight_to_zero(ctx: RuleContext) -> Plan | None:
     """Whatever else is true: no traffic to the canary."""
     route = ctx.snap.route
-    return _wait(ctx, SetWeight(0)) if route is not None and route.weight > 0 else None
+    return _wait_in_rollback(ctx, SetWeight(0)) if route is not None and route.weight > 0 else None
 
 
-def put_back_what_rolled(ctx: Context) -> Plan | None:
+def roll_target_back(ctx: RuleContext) -> Plan | None:
     """A target that had begun to roll goes back by its own strategy."""
     target, stable = ctx.snap.target, ctx.status.stable_hash
     if target is None or stable is None or ctx.release.unhold_at is None:
         return None
     if target.template != stable:
-        return _wait(ctx, PutBack(stable, roll=True), confirmed_at=ctx.release.confirmed_at)
+        return _wait_in_rollback(
+            ctx, RestoreTemplate(stable, roll=True), confirmed_at=ctx.release.confirmed_at
+        )
     if target.running != stable:
-        return _wait(ctx, confirmed_at=ctx.release.confirmed_at)
+        return _wait_in_rollback(ctx, confirmed_at=ctx.release.confirmed_at)
     return None
 
 
-def put_back_what_was_unpaused(ctx: Context) -> Plan | None:
+def pause_target_with_stable(ctx: RuleContext) -> Plan | None:
     """Held again with the vetted template: unvetted pods go, none of the vetted restarts."""
     target, stable = ctx.snap.target, ctx.status.stable_hash
     if target is None or target.held or stable is None or ctx.release.unhold_at is not None:
         return None
-    if stable_is_lost(ctx):
+    if is_stable_lost(ctx):
         return None
-    action = Hold(stable) if target.template == stable else PutBack(stable)
-    return _wait(ctx, action, confirmed_at=ctx.release.confirmed_at)
+    action = PauseTarget(stable) if target.template == stable else RestoreTemplate(stable)
+    return _wait_in_rollback(ctx, action, confirmed_at=ctx.release.confirmed_at)
 
 
-def wait_for_the_route(ctx: Context) -> Plan | None:
+def wait_for_zero_weight(ctx: RuleContext) -> Plan | None:
     """No canary pod goes before the data plane has let go of it."""
     route = ctx.snap.route
     if route is None or ctx.settled:
         return None
     if not route.confirmed:
-        return _wait(ctx)
-    return _wait(ctx, confirmed_at=ctx.release.confirmed_at or ctx.now)
+        return _wait_in_rollback(ctx)
+    return _wait_in_rollback(ctx, confirmed_at=ctx.release.confirmed_at or ctx.now)
 
 
-def drain(ctx: Context) -> Plan | None:
+def wait_for_drain(ctx: RuleContext) -> Plan | None:
     """Requests that the canary has taken are finished first, while its counters still move."""
     canary, since = ctx.snap.canary, ctx.release.confirmed_at
     if canary is None or canary.replicas == 0 or not ctx.judged.canary_busy:
         return None
-    if since is None or ctx.now - since > DRAINED_BY:
+    if since is None or ctx.now - since > DRAIN_TIMEOUT:
         return None
-    return _wait(ctx, confirmed_at=since)
+    return _wait_in_rollback(ctx, confirmed_at=since)
 
 
-def scale_down(ctx: Context) -> Plan | None:
+def scale_canary_down(ctx: RuleContext) -> Plan | None:
     """Nothing is sent to the canary any more, so its pods may go."""
     canary = ctx.snap.canary
     if canary is None or canary.replicas == 0:
         return None
     action = EnsureCanary(canary.template, 0)
-    return _wait(ctx, action, confirmed_at=ctx.release.confirmed_at)
+    return _wait_in_rollback(ctx, action, confirmed_at=ctx.release.confirmed_at)
 
 
-def restore_route(ctx: Context) -> Plan | None:
+def restore_route(ctx: RuleContext) -> Plan | None:
     """The route forgets the canary's Service before that Service is deleted."""
     route = ctx.snap.route
-    return _wait(ctx, RestoreRoute()) if route is not None and not route.at_rest else None
+    return (
+        _wait_in_rollback(ctx, RestoreRoute()) if route is not None and not route.at_rest else None
+    )
 
 
-def delete_canary(ctx: Context) -> Plan | None:
+def delete_canary(ctx: RuleContext) -> Plan | None:
     """The canary's objects, and what we changed of the autoscaler."""
     if ctx.snap.canary is None:
         return None
-    return _wait(ctx, DeleteCanary(), FreeCapacity(), confirmed_at=ctx.release.confirmed_at)
+    return _wait_in_rollback(
+        ctx, DeleteCanary(), UnpinMinReplicas(), confirmed_at=ctx.release.confirmed_at
+    )
 
 
-def hold_target(ctx: Context) -> Plan | None:
+def pause_target(ctx: RuleContext) -> Plan | None:
     """After rolling back, the next template is held again."""
     target, stable = ctx.snap.target, ctx.status.stable_hash
-    if target is None or target.held or stable is None or stable_is_lost(ctx):
+    if target is None or target.held or stable is None or is_stable_lost(ctx):
         return None
-    return _wait(ctx, Hold(stable), confirmed_at=ctx.release.confirmed_at)
+    return _wait_in_rollback(ctx, PauseTarget(stable), confirmed_at=ctx.release.confirmed_at)
 
 
-def rejection_of(ctx: Context) -> Rejection | None:
+def rejection_of(ctx: RuleContext) -> Rejection | None:
     """What a rollback of the release in flight rejects; None where it is not at fault."""
-    reason = failed(ctx)
-    if reason in NOT_THE_TEMPLATES_FAULT:
+    reason = failure_reason(ctx)
+    if reason in REASONS_TO_START_AGAIN:
         return None
     return Rejection(ctx.release.template, reason, ctx.now)
 
 
-def end(ctx: Context) -> Plan:
+def finish_rollback(ctx: RuleContext) -> Plan:
     """Everything is put back: remember what was rejected and why.
 
     The target remembers it first, and keeps it when the CanaryRelease is deleted.
     """
-    release, reason = ctx.release, failed(ctx)
+    release, reason = ctx.release, failure_reason(ctx)
     superseded = reason is Reason.TEMPLATE_CHANGED
     result = Result.SUPERSEDED if superseded else Result.ROLLED_BACK
     entry = ctx.entry(result, reason, release.message)
@@ -165,7 +175,7 @@ def end(ctx: Context) -> Plan:
     noted = (NoteRejection(rejection),) if ctx.snap.target is not None else ()
     return ctx.plan(
         reason,
-        FreeCapacity(),
+        UnpinMinReplicas(),
         *noted,
         message=release.message,
         intent=Intent.REST,
@@ -178,13 +188,13 @@ def end(ctx: Context) -> Plan:
 
 ROLL_BACK: tuple[Rule, ...] = (
     weight_to_zero,
-    put_back_what_was_unpaused,
-    put_back_what_rolled,
-    wait_for_the_route,
-    drain,
-    scale_down,
+    pause_target_with_stable,
+    roll_target_back,
+    wait_for_zero_weight,
+    wait_for_drain,
+    scale_canary_down,
     restore_route,
     delete_canary,
-    hold_target,
-    end,
+    pause_target,
+    finish_rollback,
 )

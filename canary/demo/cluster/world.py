@@ -13,18 +13,25 @@ from canary.core.increments import Side
 from canary.core.plan import (
     DeleteCanary,
     EnsureCanary,
-    Hold,
     NoteRejection,
-    PutBack,
-    Release,
+    PauseTarget,
     RestartTarget,
     RestoreRoute,
-    RollTarget,
+    RestoreTemplate,
+    ResumeTarget,
     SetWeight,
     TrafficAction,
+    UnmanageTarget,
     WorkloadAction,
 )
-from canary.core.snapshot import Canary, Rejection, Request, Route, Target, Wish
+from canary.core.snapshot import (
+    Canary,
+    Rejection,
+    ReleaseRequest,
+    ReleaseResource,
+    Route,
+    TargetDeployment,
+)
 from canary.demo.cluster.deployment import Deployment, template_hash
 from canary.demo.cluster.instances import Build
 from canary.demo.cluster.processes import Supervisor
@@ -130,25 +137,25 @@ class LocalReleases:
     name: str
     spec: Spec
     status: Status = field(default_factory=Status)
-    request: Request | None = None
+    request: ReleaseRequest | None = None
     _version: int = 1
 
-    def read(self, key: Key) -> Wish:
+    def read(self, key: Key) -> ReleaseResource:
         """See ReleaseStore."""
         if key != Key(NAMESPACE, self.name):
             raise NotFoundError(f"there is no CanaryRelease {key.name}, only {self.name}")
-        return Wish(
+        return ReleaseResource(
             self.name, NAMESPACE, 1, self.spec, self.status, str(self._version), None, self.request
         )
 
-    def write_status(self, wish: Wish, status: Status) -> None:
+    def write_status(self, resource: ReleaseResource, status: Status) -> None:
         """See ReleaseStore."""
-        if wish.version != str(self._version):
-            raise ConflictError(f"the status of {wish.name} changed in between")
+        if resource.version != str(self._version):
+            raise ConflictError(f"the status of {resource.name} changed in between")
         self.status = status
         self._version += 1
 
-    def let_go(self, wish: Wish) -> None:
+    def let_go(self, resource: ReleaseResource) -> None:
         """Nothing holds a release of this machine back."""
 
 
@@ -158,10 +165,10 @@ class LocalWorkloads:
 
     cluster: LocalCluster
 
-    def look(self, _wish: Wish) -> Workload:
+    def look(self, _wish: ReleaseResource) -> Workload:
         """See Workloads."""
         stable, canary = self.cluster.stable, self.cluster.canary
-        target = Target(
+        target = TargetDeployment(
             stable.replicas,
             stable.template,
             stable.running,
@@ -173,15 +180,15 @@ class LocalWorkloads:
             return Workload(target, None)
         return Workload(target, Canary(canary.template, canary.replicas, canary.pods()))
 
-    def apply(self, _wish: Wish, action: WorkloadAction) -> None:
+    def apply(self, _wish: ReleaseResource, action: WorkloadAction) -> None:
         """See Workloads; there is no autoscaler here and there are no checks."""
         cluster = self.cluster
         match action:
-            case Hold():
+            case PauseTarget():
                 cluster.stable.held = True
-            case RollTarget() | RestartTarget() | Release():
+            case ResumeTarget() | RestartTarget() | UnmanageTarget():
                 cluster.stable.held = False
-            case PutBack(template, roll):
+            case RestoreTemplate(template, roll):
                 cluster.stable.held = not roll
                 cluster.stable.put_back(cluster.builds[template])
             case EnsureCanary(template, replicas):
@@ -200,13 +207,13 @@ class LocalTraffic:
 
     cluster: LocalCluster
 
-    def look(self, _wish: Wish) -> Route | None:
+    def look(self, _wish: ReleaseResource) -> Route | None:
         """See TrafficRouter."""
         weight = self.cluster.weight
         backends: Mapping[Side, str] = {Side.CANARY: CANARY, Side.STABLE: STABLE}
         return Route(weight or 0, self.cluster.routed, weight is None, None, backends)
 
-    def apply(self, _wish: Wish, action: TrafficAction) -> None:
+    def apply(self, _wish: ReleaseResource, action: TrafficAction) -> None:
         """See TrafficRouter."""
         match action:
             case SetWeight(weight):

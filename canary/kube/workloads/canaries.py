@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from canary.core.plan import EnsureCanary
-from canary.core.snapshot import Canary, Obstacle, Wish
+from canary.core.snapshot import Canary, Obstacle, ReleaseResource
 from canary.errors import ConflictError
 from canary.kube.objects import (
     DEPLOYMENTS,
@@ -33,9 +33,9 @@ from canary.kube.workloads.pods import lives, pod_of, why_not_created
 from canary.kube.workloads.target import Seen
 
 
-def read(objects: Objects, wish: Wish) -> Seen | None:
+def read(objects: Objects, resource: ReleaseResource) -> Seen | None:
     """The Deployment that is guarded, with its ReplicaSets."""
-    deployment = objects.get(DEPLOYMENTS, wish.namespace, wish.spec.target.name)
+    deployment = objects.get(DEPLOYMENTS, resource.namespace, resource.spec.target.name)
     return None if deployment is None else Seen(deployment, sets_of(objects, deployment))
 
 
@@ -60,15 +60,15 @@ def _controlled(objects: Objects, kind: Kind, deployment: Object, owner: str) ->
     return [one for one in found if controlled_by(one, owner)]
 
 
-def without_service(objects: Objects, wish: Wish) -> bool:
+def without_service(objects: Objects, resource: ReleaseResource) -> bool:
     """Whether these are workers: nothing is sent to them, they take their work themselves.
 
     With `replicas`, no Service named in the spec, and none called like the target.
     """
-    spec = wish.spec
+    spec = resource.spec
     if spec.traffic.replicas is None or spec.service is not None:
         return False
-    return objects.get(SERVICES, wish.namespace, service_name(wish)) is None
+    return objects.get(SERVICES, resource.namespace, service_name(resource)) is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,111 +77,120 @@ class Canaries:
 
     objects: Objects
 
-    def look(self, wish: Wish, owner: Object) -> Canary | None:
+    def look(self, resource: ReleaseResource, owner: Object) -> Canary | None:
         """The canary; without its Service it serves nobody, so it counts as one of no replicas.
 
         Workers have no Service: see `without_service`.
         """
-        deployment = self._ours(DEPLOYMENTS, wish, owner)
+        deployment = self._ours(DEPLOYMENTS, resource, owner)
         if deployment is None:
             return None
         pods = pods_of(self.objects, deployment, sets_of(self.objects, deployment))
-        service = self._ours(SERVICES, wish, owner)
-        served = self._served(wish, owner)
-        selecting = self._selecting(wish, deployment)
+        service = self._ours(SERVICES, resource, owner)
+        served = self._served(resource, owner)
+        selecting = self._selecting(resource, deployment)
         return Canary(
             template=annotations(deployment).get(TEMPLATE, ""),
             replicas=int(deployment["spec"]["replicas"]) if served else 0,
             pods=tuple(pod_of(pod) for pod in sorted(pods, key=_name)),
             not_created=why_not_created(deployment, pods),
             follows_service=service is None
-            or self._ports(wish) in (None, service["spec"]["ports"]),
+            or self._ports(resource) in (None, service["spec"]["ports"]),
             selected_by=selecting,
         )
 
-    def ensure(self, wish: Wish, owner: Object, seen: Seen | None, action: EnsureCanary) -> None:
+    def ensure(
+        self, resource: ReleaseResource, owner: Object, seen: Seen | None, action: EnsureCanary
+    ) -> None:
         """There with so many replicas; one of another template has to be deleted before."""
-        deployment = self._ours(DEPLOYMENTS, wish, owner)
+        deployment = self._ours(DEPLOYMENTS, resource, owner)
         has = annotations(deployment).get(TEMPLATE) if deployment else action.template
         if has != action.template:
             raise ConflictError(f"the canary is of template {has}, not {action.template}")
-        served = self._served(wish, owner)
+        served = self._served(resource, owner)
         if action.replicas > 0 and (deployment is None or not served):
-            deployment = self._make(wish, owner, seen, action, deployment)
-        self._follow(wish, owner)
+            deployment = self._make(resource, owner, seen, action, deployment)
+        self._follow(resource, owner)
         if deployment is not None and deployment["spec"]["replicas"] != action.replicas:
             guard = expect(deployment, "/metadata/uid", "/spec/replicas")
             scaled = {"op": "replace", "path": "/spec/replicas", "value": action.replicas}
-            name = canary_name(wish)
-            self.objects.patch(DEPLOYMENTS, wish.namespace, name, [*guard, scaled])
+            name = canary_name(resource)
+            self.objects.patch(DEPLOYMENTS, resource.namespace, name, [*guard, scaled])
 
-    def delete(self, wish: Wish, owner: Object) -> None:
+    def delete(self, resource: ReleaseResource, owner: Object) -> None:
         """Gone; the Deployment last, because it is what the next pass looks for."""
         for kind in (SERVICES, DEPLOYMENTS):
-            if self._ours(kind, wish, owner) is not None:
-                self.objects.delete(kind, wish.namespace, canary_name(wish), "Background")
+            if self._ours(kind, resource, owner) is not None:
+                self.objects.delete(kind, resource.namespace, canary_name(resource), "Background")
 
-    def _served(self, wish: Wish, owner: Object) -> bool:
+    def _served(self, resource: ReleaseResource, owner: Object) -> bool:
         """Whether all that the canary needs beside its Deployment is there."""
-        ours = self._ours(SERVICES, wish, owner)
-        return ours is not None or without_service(self.objects, wish)
+        ours = self._ours(SERVICES, resource, owner)
+        return ours is not None or without_service(self.objects, resource)
 
     def _make(
         self,
-        wish: Wish,
+        resource: ReleaseResource,
         owner: Object,
         seen: Seen | None,
         action: EnsureCanary,
         deployment: Object | None,
     ) -> Object:
-        service = self.objects.get(SERVICES, wish.namespace, service_name(wish))
-        alone = without_service(self.objects, wish)
+        service = self.objects.get(SERVICES, resource.namespace, service_name(resource))
+        alone = without_service(self.objects, resource)
         if seen is None or (service is None and not alone):
             raise ConflictError("the target or its Service is gone: no canary can be made of it")
-        name = canary_name(wish)
-        body = deployment or self._body(wish, owner, seen, service, action)
-        if service is not None and self._ours(SERVICES, wish, owner) is None:
+        name = canary_name(resource)
+        body = deployment or self._body(resource, owner, seen, service, action)
+        if service is not None and self._ours(SERVICES, resource, owner) is None:
             made = canary_service(name, owner, service, body)
-            self.objects.create(SERVICES, wish.namespace, made)
-        return deployment or self.objects.create(DEPLOYMENTS, wish.namespace, body)
+            self.objects.create(SERVICES, resource.namespace, made)
+        return deployment or self.objects.create(DEPLOYMENTS, resource.namespace, body)
 
     def _body(
-        self, wish: Wish, owner: Object, seen: Seen, service: Object | None, action: EnsureCanary
+        self,
+        resource: ReleaseResource,
+        owner: Object,
+        seen: Seen,
+        service: Object | None,
+        action: EnsureCanary,
     ) -> Object:
         if seen.wanted != action.template:
             raise ConflictError(f"the target wants {seen.wanted} now, not {action.template}")
-        services = self.objects.list(SERVICES, wish.namespace, {})
-        replaced = replaced_labels(wish.spec, service, services, seen.deployment) if service else {}
+        services = self.objects.list(SERVICES, resource.namespace, {})
+        replaced = (
+            replaced_labels(resource.spec, service, services, seen.deployment) if service else {}
+        )
         if isinstance(replaced, Obstacle):
             raise ConflictError(replaced.message)
-        name = canary_name(wish)
+        name = canary_name(resource)
         body = canary_deployment(name, owner, seen.deployment, replaced, action.template)
         body["spec"]["replicas"] = action.replicas
         return body
 
-    def _selecting(self, wish: Wish, deployment: Object) -> tuple[str, ...]:
+    def _selecting(self, resource: ReleaseResource, deployment: Object) -> tuple[str, ...]:
         """Names of other Services that select the canary's pods; with `replicas` they may."""
-        if wish.spec.traffic.replicas is not None:
+        if resource.spec.traffic.replicas is not None:
             return ()
-        services = self.objects.list(SERVICES, wish.namespace, {})
+        services = self.objects.list(SERVICES, resource.namespace, {})
         pods = labels(deployment["spec"]["template"])
-        return tuple(sorted(selecting_services(services, wish.spec.target.name, pods)))
+        return tuple(sorted(selecting_services(services, resource.spec.target.name, pods)))
 
-    def _follow(self, wish: Wish, owner: Object) -> None:
+    def _follow(self, resource: ReleaseResource, owner: Object) -> None:
         """The canary's Service has the ports of the user's: both may move in mid-release."""
-        service, ports = self._ours(SERVICES, wish, owner), self._ports(wish)
+        service, ports = self._ours(SERVICES, resource, owner), self._ports(resource)
         if service is None or ports is None or service["spec"]["ports"] == ports:
             return
         guard = expect(service, "/metadata/uid", "/spec/ports")
         moved = {"op": "replace", "path": "/spec/ports", "value": ports}
-        self.objects.patch(SERVICES, wish.namespace, canary_name(wish), [*guard, moved])
+        self.objects.patch(SERVICES, resource.namespace, canary_name(resource), [*guard, moved])
 
-    def _ports(self, wish: Wish) -> list[Object] | None:
-        service = self.objects.get(SERVICES, wish.namespace, service_name(wish))
+    def _ports(self, resource: ReleaseResource) -> list[Object] | None:
+        service = self.objects.get(SERVICES, resource.namespace, service_name(resource))
         return None if service is None else canary_ports(service)
 
-    def _ours(self, kind: Kind, wish: Wish, owner: Object) -> Object | None:
-        found = self.objects.get(kind, wish.namespace, canary_name(wish))
+    def _ours(self, kind: Kind, resource: ReleaseResource, owner: Object) -> Object | None:
+        found = self.objects.get(kind, resource.namespace, canary_name(resource))
         ours = found is not None and controlled_by(found, owner["metadata"]["uid"])
         leaving = found is not None and found["metadata"].get("deletionTimestamp")
         return found if ours and not leaving else None

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from canary.api import CheckMoment, CheckStatus, Verdict
 from canary.api.spec import Check
-from canary.core.due_checks import due_checks
-from canary.core.snapshot import Wish
+from canary.core.due_checks import select_due_checks
+from canary.core.snapshot import ReleaseResource
 from canary.errors import ConflictError
 from canary.kube.objects import CRON_JOBS, JOBS, PODS, RELEASES, SERVICES, Object, Objects
 from canary.kube.workloads.check_jobs import address, ended, job_name, job_of, result_of
@@ -20,64 +20,64 @@ class Checks:
     objects: Objects
     webhooks: Webhooks
 
-    def look(self, wish: Wish, owner: Object) -> tuple[CheckStatus, ...]:
+    def look(self, resource: ReleaseResource, owner: Object) -> tuple[CheckStatus, ...]:
         """The result of each check that is due; nothing is read once all of them have passed."""
         found: list[CheckStatus] = []
-        for check in due_checks(wish.spec, wish.status).checks:
+        for check in select_due_checks(resource.spec, resource.status).checks:
             passed = all(one.verdict is Verdict.PASS for one in found)
-            result = self._result(wish, owner, check) if passed else None
+            result = self._result(resource, owner, check) if passed else None
             found.append(result or CheckStatus(name=check.name, message="not started"))
         return tuple(found)
 
-    def run(self, wish: Wish, owner: Object) -> None:
+    def run(self, resource: ReleaseResource, owner: Object) -> None:
         """Starts the first one that has not been started, if all before it have passed."""
-        for check in due_checks(wish.spec, wish.status).checks:
-            result = self._result(wish, owner, check)
+        for check in select_due_checks(resource.spec, resource.status).checks:
+            result = self._result(resource, owner, check)
             if result is None:
-                self._start(wish, owner, check)
+                self._start(resource, owner, check)
                 return
             if result.verdict is not Verdict.PASS:
                 return
 
-    def stop(self, wish: Wish, owner: Object) -> None:
+    def stop(self, resource: ReleaseResource, owner: Object) -> None:
         """Ends Jobs that still run; ended ones stay to be read."""
-        for check in wish.spec.checks:
-            for job in self.objects.list(JOBS, wish.namespace, {CHECK: check.name}):
+        for check in resource.spec.checks:
+            for job in self.objects.list(JOBS, resource.namespace, {CHECK: check.name}):
                 if controlled_by(job, owner["metadata"]["uid"]) and not ended(job):
                     name = job["metadata"]["name"]
-                    self.objects.delete(JOBS, wish.namespace, name, "Background")
+                    self.objects.delete(JOBS, resource.namespace, name, "Background")
 
-    def _result(self, wish: Wish, owner: Object, check: Check) -> CheckStatus | None:
-        name = _question(wish, owner, check)
+    def _result(self, resource: ReleaseResource, owner: Object, check: Check) -> CheckStatus | None:
+        name = _question(resource, owner, check)
         if check.webhook is not None:
             return self.webhooks.result(check.name, name)
-        job = self.objects.get(JOBS, wish.namespace, name)
+        job = self.objects.get(JOBS, resource.namespace, name)
         if job is None:
-            return self._missing(wish, check)
-        pods = self.objects.list(PODS, wish.namespace, {"batch.kubernetes.io/job-name": name})
+            return self._missing(resource, check)
+        pods = self.objects.list(PODS, resource.namespace, {"batch.kubernetes.io/job-name": name})
         return result_of(check.name, job, pods)
 
-    def _missing(self, wish: Wish, check: Check) -> CheckStatus | None:
-        if self._cron_job(wish, check) is not None:
+    def _missing(self, resource: ReleaseResource, check: Check) -> CheckStatus | None:
+        if self._cron_job(resource, check) is not None:
             return None
         name = check.job_from.cron_job if check.job_from else ""
-        message = f"CronJob {name} does not exist in namespace {wish.namespace}"
+        message = f"CronJob {name} does not exist in namespace {resource.namespace}"
         return CheckStatus(name=check.name, verdict=Verdict.NO_DATA, message=message)
 
-    def _cron_job(self, wish: Wish, check: Check) -> Object | None:
+    def _cron_job(self, resource: ReleaseResource, check: Check) -> Object | None:
         if check.job_from is None:
             return None
-        return self.objects.get(CRON_JOBS, wish.namespace, check.job_from.cron_job)
+        return self.objects.get(CRON_JOBS, resource.namespace, check.job_from.cron_job)
 
-    def _start(self, wish: Wish, owner: Object, check: Check) -> None:
-        service = self.objects.get(SERVICES, wish.namespace, service_name(wish))
+    def _start(self, resource: ReleaseResource, owner: Object, check: Check) -> None:
+        service = self.objects.get(SERVICES, resource.namespace, service_name(resource))
         if service is None:
-            raise ConflictError(f"Service {service_name(wish)} is gone")
-        question = _question(wish, owner, check)
-        stable = address(service, service_name(wish))
+            raise ConflictError(f"Service {service_name(resource)} is gone")
+        question = _question(resource, owner, check)
+        stable = address(service, service_name(resource))
         promoted = check.when is CheckMoment.AFTER_PROMOTION  # the canary is gone by then
-        canary = stable if promoted else address(service, canary_name(wish))
-        step = {"step": str(wish.status.step + 1), "weight": str(wish.status.weight)}
+        canary = stable if promoted else address(service, canary_name(resource))
+        step = {"step": str(resource.status.step + 1), "weight": str(resource.status.weight)}
         if check.webhook is not None:
             self.webhooks.start(
                 check.name,
@@ -86,9 +86,9 @@ class Checks:
                 {
                     "id": question,
                     "check": check.name,
-                    "release": wish.name,
-                    "namespace": wish.namespace,
-                    "template": wish.status.canary_hash or "",
+                    "release": resource.name,
+                    "namespace": resource.namespace,
+                    "template": resource.status.canary_hash or "",
                     "canaryUrl": canary,
                     "stableUrl": stable,
                     "when": check.when.value,
@@ -99,22 +99,22 @@ class Checks:
         env = {
             "CANARY_URL": canary,
             "STABLE_URL": stable,
-            "CANARY_RELEASE": wish.name,
+            "CANARY_RELEASE": resource.name,
             "CANARY_WHEN": check.when.value,
             "CANARY_STEP": step["step"],
             "CANARY_WEIGHT": step["weight"],
         }
-        cron_job = self._cron_job(wish, check)
+        cron_job = self._cron_job(resource, check)
         if cron_job is not None:
             job = job_of(cron_job, owner, check.name, question, env)
-            self.objects.create(JOBS, wish.namespace, job)
+            self.objects.create(JOBS, resource.namespace, job)
 
 
-def _question(wish: Wish, owner: Object, check: Check) -> str:
-    release = wish.status.release
+def _question(resource: ReleaseResource, owner: Object, check: Check) -> str:
+    release = resource.status.release
     if release is None:
-        raise LookupError(f"{RELEASES.kind} {wish.name} has no release in flight")
+        raise LookupError(f"{RELEASES.kind} {resource.name} has no release in flight")
     attempt = f"{release.template}/{release.resumed_at or release.started_at}"
-    if run := due_checks(wish.spec, wish.status).run:
+    if run := select_due_checks(resource.spec, resource.status).run:
         attempt = f"{attempt}/{run}"
     return job_name(owner, check.name, attempt)

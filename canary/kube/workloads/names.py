@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from canary.core.snapshot import Wish
+from canary.core.snapshot import ReleaseResource
 from canary.kube.objects import RELEASES, Object
 
 GROUP = "canary-controller.dev"
@@ -32,14 +32,14 @@ MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "canary-controller"
 
 
-def canary_name(wish: Wish) -> str:
+def canary_name(resource: ReleaseResource) -> str:
     """Of the canary's Deployment and of its Service."""
-    return f"{wish.spec.target.name}-canary"
+    return f"{resource.spec.target.name}-canary"
 
 
-def service_name(wish: Wish) -> str:
+def service_name(resource: ReleaseResource) -> str:
     """Of the user's Service."""
-    return wish.spec.service.name if wish.spec.service else wish.spec.target.name
+    return resource.spec.service.name if resource.spec.service else resource.spec.target.name
 
 
 def annotations(obj: Mapping[str, Any]) -> Mapping[str, str]:

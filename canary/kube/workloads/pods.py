@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from canary.core.snapshot import Pod, Trouble
+from canary.core.snapshot import Pod, PodFailure
 from canary.kube.objects import Object
 
 _ENDED = {"Succeeded", "Failed"}
@@ -74,7 +74,7 @@ def _ready_since(status: Object) -> float | None:
     return None
 
 
-def _trouble(containers: list[Any]) -> Trouble | None:
+def _trouble(containers: list[Any]) -> PodFailure | None:
     """The worst of what the kubelet says of the containers."""
     waiting = {(one.get("state") or {}).get("waiting", {}).get("reason") for one in containers}
     ends = [
@@ -83,7 +83,7 @@ def _trouble(containers: list[Any]) -> Trouble | None:
         for state in ("state", "lastState")
     ]
     if "OOMKilled" in ends:
-        return Trouble.OUT_OF_MEMORY
+        return PodFailure.OUT_OF_MEMORY
     if "CrashLoopBackOff" in waiting:
-        return Trouble.CRASH_LOOP
-    return Trouble.NO_IMAGE if waiting & _NO_IMAGE else None
+        return PodFailure.CRASH_LOOP
+    return PodFailure.NO_IMAGE if waiting & _NO_IMAGE else None

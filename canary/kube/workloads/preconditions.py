@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from canary.api import Intent, Reason
-from canary.core.snapshot import Obstacle, Wish
+from canary.core.snapshot import Obstacle, ReleaseResource
 from canary.kube.objects import DEPLOYMENTS, RELEASES, SERVICES, Object, Objects
 from canary.kube.workloads.canaries import without_service
 from canary.kube.workloads.isolation import replaced_labels
@@ -12,55 +12,57 @@ from canary.kube.workloads.other_controllers import other_controller
 from canary.kube.workloads.target import Seen
 
 
-def obstacle_of(objects: Objects, wish: Wish, owner: Object, seen: Seen) -> Obstacle | None:
+def obstacle_of(
+    objects: Objects, resource: ReleaseResource, owner: Object, seen: Seen
+) -> Obstacle | None:
     """The first one; None where a release could start."""
     return (
-        _taken(objects, wish, seen)
-        or _controlled(objects, wish, seen)
-        or _service(objects, wish, seen)
-        or _name_taken(objects, wish, owner)
+        _taken(objects, resource, seen)
+        or _controlled(objects, resource, seen)
+        or _service(objects, resource, seen)
+        or _name_taken(objects, resource, owner)
     )
 
 
-def _taken(objects: Objects, wish: Wish, seen: Seen) -> Obstacle | None:
+def _taken(objects: Objects, resource: ReleaseResource, seen: Seen) -> Obstacle | None:
     """A guard that is gone, or guards something else now, guards nothing."""
     guard = seen.guard
-    if guard is None or guard == wish.name:
+    if guard is None or guard == resource.name:
         return None
-    other = objects.get(RELEASES, wish.namespace, guard)
-    target = wish.spec.target.name
+    other = objects.get(RELEASES, resource.namespace, guard)
+    target = resource.spec.target.name
     if other is None or other["spec"]["target"]["name"] != target:
         return None
     message = f"Deployment {target} is guarded by CanaryRelease {guard} already."
     return Obstacle(Reason.TARGET_TAKEN, message)
 
 
-def _controlled(objects: Objects, wish: Wish, seen: Seen) -> Obstacle | None:
+def _controlled(objects: Objects, resource: ReleaseResource, seen: Seen) -> Obstacle | None:
     """Looked for before a target is adopted, and before a release starts, but not during one."""
-    status, target = wish.status, wish.spec.target.name
+    status, target = resource.status, resource.spec.target.name
     if status.intent is not Intent.REST or seen.wanted == status.stable_hash:
         return None
-    other = other_controller(objects, wish.namespace, target)
+    other = other_controller(objects, resource.namespace, target)
     if other is None:
         return None
     message = (
         f"{other} controls Deployment {target} as well, and two controllers would scale it: delete "
-        f"{other}, or CanaryRelease {wish.name}."
+        f"{other}, or CanaryRelease {resource.name}."
     )
     return Obstacle(Reason.TARGET_TAKEN, message)
 
 
-def _service(objects: Objects, wish: Wish, seen: Seen) -> Obstacle | None:
-    if without_service(objects, wish):
+def _service(objects: Objects, resource: ReleaseResource, seen: Seen) -> Obstacle | None:
+    if without_service(objects, resource):
         return None
-    name = service_name(wish)
-    service = objects.get(SERVICES, wish.namespace, name)
+    name = service_name(resource)
+    service = objects.get(SERVICES, resource.namespace, name)
     if service is None:
-        message = f"Service {name} does not exist in namespace {wish.namespace}."
+        message = f"Service {name} does not exist in namespace {resource.namespace}."
         return Obstacle(Reason.SERVICE_NOT_FOUND, message)
-    services = objects.list(SERVICES, wish.namespace, {})
-    found = replaced_labels(wish.spec, service, services, seen.deployment)
-    return found if isinstance(found, Obstacle) else _port(service, seen, wish.name)
+    services = objects.list(SERVICES, resource.namespace, {})
+    found = replaced_labels(resource.spec, service, services, seen.deployment)
+    return found if isinstance(found, Obstacle) else _port(service, seen, resource.name)
 
 
 def _port(service: Object, seen: Seen, release: str) -> Obstacle | None:
@@ -101,10 +103,10 @@ def _ports(owner: Object, field: str) -> Iterator[object]:
         yield from (port[field] for port in container.get("ports") or [] if field in port)
 
 
-def _name_taken(objects: Objects, wish: Wish, owner: Object) -> Obstacle | None:
-    name = canary_name(wish)
+def _name_taken(objects: Objects, resource: ReleaseResource, owner: Object) -> Obstacle | None:
+    name = canary_name(resource)
     for kind in (DEPLOYMENTS, SERVICES):
-        found = objects.get(kind, wish.namespace, name)
+        found = objects.get(kind, resource.namespace, name)
         if found is not None and not controlled_by(found, owner["metadata"]["uid"]):
             message = f"{kind.kind} {name} exists and is not ours; the canary needs this name."
             return Obstacle(Reason.NAME_TAKEN, message)

@@ -7,18 +7,18 @@ from canary.api import Intent
 from canary.core.plan import (
     DeleteCanary,
     EnsureCanary,
-    FreeCapacity,
-    Hold,
-    KeepCapacity,
     NoteRejection,
-    PutBack,
-    Release,
+    PauseTarget,
+    PinMinReplicas,
     RestartTarget,
-    RollTarget,
+    RestoreTemplate,
+    ResumeTarget,
     RunChecks,
+    UnmanageTarget,
+    UnpinMinReplicas,
     WorkloadAction,
 )
-from canary.core.snapshot import Target, Wish
+from canary.core.snapshot import ReleaseResource, TargetDeployment
 from canary.errors import ConflictError, NotFoundError, TransientError
 from canary.interfaces import Key, Workload
 from canary.kube import claims
@@ -56,7 +56,9 @@ from canary.kube.workloads.rejection import read_rejection, rejected_templates, 
 from canary.kube.workloads.target import Holding, Seen
 from canary.kube.workloads.webhooks import Webhooks
 
-TargetAction = Hold | PutBack | RollTarget | RestartTarget | NoteRejection | Release
+TargetAction = (
+    PauseTarget | RestoreTemplate | ResumeTarget | RestartTarget | NoteRejection | UnmanageTarget
+)
 
 
 class KubeWorkloads:
@@ -70,30 +72,37 @@ class KubeWorkloads:
         self._canaries = Canaries(objects)
         self._checks = Checks(objects, webhooks)
 
-    def look(self, wish: Wish) -> Workload:
+    def look(self, resource: ReleaseResource) -> Workload:
         """What is there now."""
-        owner = self._owner(wish)
+        owner = self._owner(resource)
         return Workload(
-            self._target(wish, owner),
-            self._canaries.look(wish, owner),
-            self._checks.look(wish, owner),
+            self._target(resource, owner),
+            self._canaries.look(resource, owner),
+            self._checks.look(resource, owner),
         )
 
-    def apply(self, wish: Wish, action: WorkloadAction) -> None:
+    def apply(self, resource: ReleaseResource, action: WorkloadAction) -> None:
         """Carries one action out. Raises ConflictError, TransientError."""
         match action:
-            case Hold() | PutBack() | RollTarget() | RestartTarget() | Release() | NoteRejection():
-                self._change_target(wish, action)
-            case KeepCapacity() | FreeCapacity():
-                self._change_capacity(wish, action)
+            case (
+                PauseTarget()
+                | RestoreTemplate()
+                | ResumeTarget()
+                | RestartTarget()
+                | UnmanageTarget()
+                | NoteRejection()
+            ):
+                self._change_target(resource, action)
+            case PinMinReplicas() | UnpinMinReplicas():
+                self._change_capacity(resource, action)
             case EnsureCanary():
-                owner, seen = self._owner(wish), read(self._objects, wish)
-                self._canaries.ensure(wish, owner, seen, action)
+                owner, seen = self._owner(resource), read(self._objects, resource)
+                self._canaries.ensure(resource, owner, seen, action)
             case DeleteCanary():
-                self._checks.stop(wish, self._owner(wish))
-                self._canaries.delete(wish, self._owner(wish))
+                self._checks.stop(resource, self._owner(resource))
+                self._canaries.delete(resource, self._owner(resource))
             case RunChecks():
-                self._checks.run(wish, self._owner(wish))
+                self._checks.run(resource, self._owner(resource))
             case _:
                 assert_never(action)
 
@@ -107,22 +116,22 @@ class KubeWorkloads:
                 seen = Seen(deployment, sets_of(self._objects, deployment))
                 self._patch(seen, abandon_patch(seen))
 
-    def _target(self, wish: Wish, owner: Object) -> Target | None:
-        seen = read(self._objects, wish)
+    def _target(self, resource: ReleaseResource, owner: Object) -> TargetDeployment | None:
+        seen = read(self._objects, resource)
         if seen is None:
             return None
         pods = pods_of(self._objects, seen.deployment, seen.sets)
-        scalers = self._scalers(wish)
-        resting = wish.status.intent is Intent.REST
-        return Target(
+        scalers = self._scalers(resource)
+        resting = resource.status.intent is Intent.REST
+        return TargetDeployment(
             replicas=seen.replicas,
             template=seen.wanted,
             running=seen.running,
-            held=seen.held(wish.name, self._holding(), resting=resting),
+            held=seen.held(resource.name, self._holding(), resting=resting),
             paused=seen.paused,
-            stable_lost=seen.lost(wish.status.stable_hash),
+            stable_lost=seen.lost(resource.status.stable_hash),
             pods=tuple(sorted((pod_of(pod) for pod in pods), key=lambda pod: pod.name)),
-            obstacle=obstacle_of(self._objects, wish, owner, seen),
+            obstacle=obstacle_of(self._objects, resource, owner, seen),
             restart_of=seen.restart_of,
             floor=floor_of(scalers),
             scaled_by=owner_of(scalers),
@@ -132,32 +141,32 @@ class KubeWorkloads:
             beside=seen.beside,
         )
 
-    def _change_target(self, wish: Wish, action: TargetAction) -> None:
-        seen = read(self._objects, wish)
-        if isinstance(action, Release):
-            if seen is not None and seen.guard == wish.name:
+    def _change_target(self, resource: ReleaseResource, action: TargetAction) -> None:
+        seen = read(self._objects, resource)
+        if isinstance(action, UnmanageTarget):
+            if seen is not None and seen.guard == resource.name:
                 self._patch(seen, release_patch(seen))
             return
         if seen is None:
-            raise ConflictError(f"Deployment {wish.spec.target.name} is gone")
+            raise ConflictError(f"Deployment {resource.spec.target.name} is gone")
         match action:
-            case Hold(stable):
-                self._hold(wish, seen, stable)
-            case PutBack(template, roll):
-                self._put_back(wish, seen, template, roll=roll)
-            case RollTarget(template):
+            case PauseTarget(stable):
+                self._hold(resource, seen, stable)
+            case RestoreTemplate(template, roll):
+                self._put_back(resource, seen, template, roll=roll)
+            case ResumeTarget(template):
                 self._roll(seen, template, roll_patch(seen))
             case RestartTarget(template, at):
                 self._roll(seen, template, restart_patch(seen, at))
             case NoteRejection(rejection):
                 self._patch(seen, rejection_patch(seen, rejection))
 
-    def _hold(self, wish: Wish, seen: Seen, stable: str) -> None:
+    def _hold(self, resource: ReleaseResource, seen: Seen, stable: str) -> None:
         """The finalizer first: what is paused has somebody who lets it go."""
         mode = self._holding()
         if mode is Holding.AT_REST or seen.wanted != stable:
-            self._finalizer(wish)
-        self._patch(seen, hold_patch(seen, wish.name, stable, mode))
+            self._finalizer(resource)
+        self._patch(seen, hold_patch(seen, resource.name, stable, mode))
         if seen.wanted == stable and seen.others:
             raise TransientError("pods of another template are still being removed")
         if seen.wanted == stable and seen.keeper(stable) is None:
@@ -168,13 +177,15 @@ class KubeWorkloads:
             raise ConflictError(f"the target wants {seen.wanted} now, not {template}")
         self._patch(seen, patch)
 
-    def _put_back(self, wish: Wish, seen: Seen, template: str, *, roll: bool) -> None:
+    def _put_back(
+        self, resource: ReleaseResource, seen: Seen, template: str, *, roll: bool
+    ) -> None:
         keeper = seen.keeper(template)
         if keeper is not None:
-            patch = put_back_patch(seen, wish.name, keeper, template, roll=roll)
+            patch = put_back_patch(seen, resource.name, keeper, template, roll=roll)
         elif seen.wanted == template:
             # It makes its ReplicaSet itself, once it is not paused.
-            patch = hold_patch(seen, wish.name, template, self._holding())
+            patch = hold_patch(seen, resource.name, template, self._holding())
         else:
             raise TransientError(
                 f"no ReplicaSet keeps template {template} any more (revisionHistoryLimit?): "
@@ -188,9 +199,11 @@ class KubeWorkloads:
         if patch:
             self._objects.patch(DEPLOYMENTS, metadata["namespace"], metadata["name"], patch)
 
-    def _change_capacity(self, wish: Wish, action: KeepCapacity | FreeCapacity) -> None:
-        for scaler in self._scalers(wish):
-            if isinstance(action, KeepCapacity):
+    def _change_capacity(
+        self, resource: ReleaseResource, action: PinMinReplicas | UnpinMinReplicas
+    ) -> None:
+        for scaler in self._scalers(resource):
+            if isinstance(action, PinMinReplicas):
                 raised = keep_patch(scaler, action.replicas)
                 self._patch_scaler(scaler, [] if owner_of([scaler]) else raised)
             else:
@@ -203,20 +216,20 @@ class KubeWorkloads:
             return scaler
         return self._objects.patch(AUTOSCALERS, metadata["namespace"], metadata["name"], patch)
 
-    def _scalers(self, wish: Wish) -> list[Object]:
-        found = self._objects.list(AUTOSCALERS, wish.namespace, {})
-        return list(scalers_of(wish.spec.target.name, found))
+    def _scalers(self, resource: ReleaseResource) -> list[Object]:
+        found = self._objects.list(AUTOSCALERS, resource.namespace, {})
+        return list(scalers_of(resource.spec.target.name, found))
 
-    def _finalizer(self, wish: Wish) -> None:
-        owner = self._owner(wish)
+    def _finalizer(self, resource: ReleaseResource) -> None:
+        owner = self._owner(resource)
         have = owner["metadata"].get("finalizers") or []
         if FINALIZER not in have:
             guard = expect(owner, "/metadata/resourceVersion")
             add = {"op": "add", "path": "/metadata/finalizers", "value": [*have, FINALIZER]}
-            self._objects.patch(RELEASES, wish.namespace, wish.name, [*guard, add])
+            self._objects.patch(RELEASES, resource.namespace, resource.name, [*guard, add])
 
-    def _owner(self, wish: Wish) -> Object:
-        owner = self._objects.get(RELEASES, wish.namespace, wish.name)
+    def _owner(self, resource: ReleaseResource) -> Object:
+        owner = self._objects.get(RELEASES, resource.namespace, resource.name)
         if owner is None:
-            raise NotFoundError(f"CanaryRelease {wish.name} is gone")
+            raise NotFoundError(f"CanaryRelease {resource.name} is gone")
         return owner

@@ -10,7 +10,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 
-from canary.core.counter import steady
+from canary.core.counter import never_falls
 from canary.core.series import Series
 
 SCRAPE_LABELS = (
@@ -31,71 +31,71 @@ SCRAPE_LABELS = (
 """Labels that say how something was scraped; of a metric's own labels they must not be one."""
 _COMPARED = 20
 
-Rest = Hashable
+OwnLabels = Hashable
 Points = tuple[tuple[float, float], ...]
 
 
 @dataclass(slots=True)
-class _Target:
+class _ScrapedTarget:
     """The series of one target by what is left of their labels."""
 
     instance: str | None
-    series: dict[Rest, Series]
+    series: dict[OwnLabels, Series]
 
 
-def once(series: Sequence[Series], label: str) -> list[Series]:
+def merge_duplicate_scrapes(series: Sequence[Series], label: str) -> list[Series]:
     """The series without those that are another scrape of the same counter; those are merged in.
 
     `label` tells whose a series is: pods may be scraped at several ports, routers not.
     """
-    scopes: dict[Hashable, dict[Hashable, _Target]] = {}
+    scopes: dict[Hashable, dict[Hashable, _ScrapedTarget]] = {}
     for one in series:
         labels = one.labels
         target = tuple(labels.get(name) for name in SCRAPE_LABELS if name != label)
         pod = labels.get("pod")
         scope = pod if label == "pod" else (pod, labels.get("instance"))
         targets = scopes.setdefault(scope, {})
-        mine = targets.setdefault(target, _Target(labels.get("instance"), {}))
-        mine.series[_rest(labels, label)] = one
+        mine = targets.setdefault(target, _ScrapedTarget(labels.get("instance"), {}))
+        mine.series[_own_labels(labels, label)] = one
     if all(len(targets) == 1 for targets in scopes.values()):
         return list(series)
     found: list[Series] = []
     for targets in scopes.values():
-        for kept in _merged(targets.values()):
+        for kept in _merge_targets(targets.values()):
             found += kept.series.values()
     return found
 
 
-def _rest(labels: Mapping[str, str], label: str) -> Rest:
+def _own_labels(labels: Mapping[str, str], label: str) -> OwnLabels:
     return frozenset(
         item for item in labels.items() if item[0] == label or item[0] not in SCRAPE_LABELS
     )
 
 
-def _merged(targets: Iterable[_Target]) -> list[_Target]:
-    kept: list[_Target] = []
+def _merge_targets(targets: Iterable[_ScrapedTarget]) -> list[_ScrapedTarget]:
+    kept: list[_ScrapedTarget] = []
     for target in targets:
-        twin = next((one for one in kept if _same(one, target)), None)
+        twin = next((one for one in kept if _is_same_target(one, target)), None)
         if twin is None:
             kept.append(target)
             continue
         for rest, series in target.series.items():
             known = twin.series.get(rest, series)
-            twin.series[rest] = replace(known, points=_together(known.points, series.points))
+            twin.series[rest] = replace(known, points=_merge_points(known.points, series.points))
     return kept
 
 
-def _same(one: _Target, other: _Target) -> bool:
+def _is_same_target(one: _ScrapedTarget, other: _ScrapedTarget) -> bool:
     """Whether they have counters in common, and each of those is one counter, read twice."""
     common = [rest for rest in one.series if rest in other.series]
     follows = one.instance == other.instance
     return bool(common) and all(
-        _one_counter(one.series[rest].points, other.series[rest].points, follows=follows)
+        _is_one_counter(one.series[rest].points, other.series[rest].points, follows=follows)
         for rest in common
     )
 
 
-def _one_counter(one: Points, other: Points, *, follows: bool) -> bool:
+def _is_one_counter(one: Points, other: Points, *, follows: bool) -> bool:
     """Falls of each by itself are restarts; together they must not fall more often.
 
     `follows`: one that begins where the other has ended may be its continuation.
@@ -110,16 +110,16 @@ def _one_counter(one: Points, other: Points, *, follows: bool) -> bool:
     values = dict(other)
     if any(values.get(time, value) != value for time, value in one):
         return False
-    return _falls(_together(one, other)) <= max(_falls(one), _falls(other))
+    return _count_falls(_merge_points(one, other)) <= max(_count_falls(one), _count_falls(other))
 
 
-def _falls(points: Points) -> int:
-    if steady(points):
+def _count_falls(points: Points) -> int:
+    if never_falls(points):
         return 0
     return sum(b[1] < a[1] for a, b in pairwise(points))
 
 
-def _together(one: Points, other: Points) -> Points:
+def _merge_points(one: Points, other: Points) -> Points:
     """Both, ascending in time, each time once."""
     both = sorted((*one, *other))
     return tuple(max(same) for _, same in groupby(both, key=lambda point: point[0]))
