@@ -18,7 +18,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event
 
-from canary.loadtest.generator import Mix, Plan, Request, Result, Schedule, Stage, parse, run
+from canary.loadtest.generator import Mix, Plan, Request, Schedule, Stage, parse
+from canary.loadtest.generator.run import Result, run
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 START, END = "<!-- bench-load:start -->", "<!-- bench-load:end -->"

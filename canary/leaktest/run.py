@@ -23,8 +23,9 @@ from canary.leaktest.evaluation import (
 from canary.leaktest.load_plan import cycle
 from canary.leaktest.result import MOST_FAILED, Seen, outcome
 from canary.leaktest.types import Pace, Show, Sight, Subject
-from canary.loadtest.generator import Progress, Tally, run
+from canary.loadtest.generator import Tally
 from canary.loadtest.generator.client import connect
+from canary.loadtest.generator.run import Progress, run
 from canary.loadtest.thresholds import said_statuses
 from canary.results.gate_result import Outcome
 

@@ -6,7 +6,8 @@ from threading import Event
 
 from canary.api import Verdict
 from canary.errors import ExitCode
-from canary.loadtest.generator import Plan, Progress, Result, Spacing, Tally, run
+from canary.loadtest.generator import Plan, Spacing, Tally
+from canary.loadtest.generator.run import Progress, Result, run
 from canary.loadtest.thresholds import Figures, Thresholds, cases, certainly_slow, hopeless
 from canary.results.gate_result import Case, Fact, Outcome
 from canary.text.format import latency

@@ -14,7 +14,8 @@ from rich.text import Text
 
 from canary.errors import ExitCode
 from canary.loadtest.external_tools import k6_test, oha_test
-from canary.loadtest.generator import Plan, Progress
+from canary.loadtest.generator import Plan
+from canary.loadtest.generator.run import Progress
 from canary.loadtest.generator.tally import Tally
 from canary.loadtest.result_table import load_table
 from canary.loadtest.run import load_test

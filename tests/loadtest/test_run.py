@@ -11,7 +11,8 @@ from dataclasses import replace
 import pytest
 
 from canary.errors import TransientError
-from canary.loadtest.generator import Mix, Plan, Request, Schedule, Stage, parse, run
+from canary.loadtest.generator import Mix, Plan, Request, Schedule, Stage, parse
+from canary.loadtest.generator.run import run
 from tests.loadtest.servers import serving
 
 SHORT = Schedule((Stage(100, 100, 0.2, measured=False), Stage(100, 100, 0.6)))

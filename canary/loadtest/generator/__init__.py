@@ -1,13 +1,13 @@
 """Open-loop load: requests are due at times that were fixed beforehand.
 
 Each request is sent when it is due, whatever became of those before it, and its latency counts from
-that time: a stalled target cannot hide its own slowness (coordinated omission). `run(plan)` blocks
-until the end; `Result` and `Tally` say what came of it.
+that time: a stalled target cannot hide its own slowness (coordinated omission). `run.run(plan)`
+blocks until the end; `Result` and `Tally` have the outcome. Only `run` needs libcurl, so it is
+imported from its module: the demo uses the histogram without libcurl.
 """
 
 from canary.loadtest.generator.mix import Mix, Order, Request, Rows
 from canary.loadtest.generator.plan import Plan, Tls
-from canary.loadtest.generator.run import Progress, Result, run
 from canary.loadtest.generator.schedule import Schedule, Spacing, Stage
 from canary.loadtest.generator.tally import Histogram, Tally, total
 from canary.loadtest.generator.text import Text, parse
@@ -17,9 +17,7 @@ __all__ = [
     "Mix",
     "Order",
     "Plan",
-    "Progress",
     "Request",
-    "Result",
     "Rows",
     "Schedule",
     "Spacing",
@@ -28,6 +26,5 @@ __all__ = [
     "Text",
     "Tls",
     "parse",
-    "run",
     "total",
 ]
