@@ -8,7 +8,7 @@ import pytest
 
 from canary.kube.client import Client
 from canary.kube.objects import Kind
-from canary.kube.transport import load
+from canary.kube.transport import load_transport
 
 NAMESPACES = Kind("", "v1", "namespaces", "Namespace")
 
@@ -18,7 +18,7 @@ def cluster() -> Iterator[Client]:
     """The cluster of KUBECONFIG."""
     if not os.environ.get("KUBECONFIG"):
         pytest.skip("KUBECONFIG is not set: there is no cluster to test against")
-    client = Client(load(os.environ["KUBECONFIG"]))
+    client = Client(load_transport(os.environ["KUBECONFIG"]))
     yield client
     client.close()
 

@@ -24,7 +24,7 @@ from canary.core.plan import RestoreRoute, SetWeight
 from canary.core.snapshot import ReleaseResource, Route
 from canary.kube.client import Client
 from canary.kube.objects import HTTP_ROUTES, Object
-from canary.kube.transport import load
+from canary.kube.transport import load_transport
 from canary.routers.registry import router_of
 from canary.routers.route_client import RouteRouter
 from tests.routers.routes import resource
@@ -132,7 +132,7 @@ def client() -> Iterator[Client]:
     applied(*side("auth", image), *side("auth-canary", image))
     available = ("wait", "--for=condition=Available", "deployment", "--all", "--timeout=90s")
     must(kubectl("-n", NAMESPACE, *available))
-    reached = Client(load())
+    reached = Client(load_transport())
     yield reached
     reached.close()
     kubectl("delete", "namespace", NAMESPACE, "--wait=false")

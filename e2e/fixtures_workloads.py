@@ -25,8 +25,8 @@ from canary.interfaces import Key
 from canary.kube.client import Client
 from canary.kube.objects import DEPLOYMENTS, Object
 from canary.kube.releases import KubeReleases
-from canary.kube.transport import load
-from canary.kube.workloads import Holding, KubeWorkloads, Webhooks
+from canary.kube.transport import load_transport
+from canary.kube.workloads import KubeWorkloads, PauseMode, Webhooks
 
 IMAGE = os.environ.get("WORKLOADS_IMAGE", "localhost/pause:lab")
 POLICY = Path(__file__).parent.parent / "manifests" / "hold" / "policy.yaml"
@@ -137,7 +137,7 @@ class Operator:
 
     stage: Stage
     name: str
-    mode: Holding
+    mode: PauseMode
 
     @property
     def workloads(self) -> KubeWorkloads:
@@ -245,9 +245,9 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     if "KUBECONFIG" not in os.environ:
         pytest.skip("needs a cluster: KUBECONFIG is not set")
     namespace = f"work-{os.getpid()}"
-    user = Stage(namespace, Client(load()), Webhooks())
+    user = Stage(namespace, Client(load_transport()), Webhooks())
     user.must("create", "namespace", namespace)
-    operator = Client(load(_as_operator(user, tmp_path_factory.mktemp("operator"))))
+    operator = Client(load_transport(_as_operator(user, tmp_path_factory.mktemp("operator"))))
     yield Stage(namespace, operator, user.webhooks)
     user.kubectl("delete", "canaryreleases", "--all", "--wait=false")
     for release in user.items("canaryreleases"):

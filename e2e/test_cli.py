@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from canary.kube.releases import request_of
+from canary.kube.releases import parse_request
 from e2e.fixtures_operator import kubectl, until
 from tests.cli.releases import NOW, SITUATIONS
 from tests.cli.releases import release as sample
@@ -176,7 +176,7 @@ def test_requests_are_checked_written_and_refused() -> None:
     done = seen("paused", "resume", "auth", "--yes")
     assert (done.returncode, done.stderr) == (0, "")
     asked = there()["metadata"]["annotations"]["canary-controller.dev/request"]
-    assert request_of(asked).verb == "resume"
+    assert parse_request(asked).verb == "resume"
 
 
 def test_a_report_is_written(tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ from canary.interfaces import Key
 from canary.kube.client import Client
 from canary.kube.objects import DEPLOYMENTS, RELEASES
 from canary.kube.releases import KubeReleases
-from canary.kube.transport import load
-from canary.kube.workloads.target import Seen
+from canary.kube.transport import load_transport
+from canary.kube.workloads.target import TargetState
 from e2e.fixtures_manifests import ROOT, Kubectl, cluster
 
 __all__ = ["cluster"]
@@ -65,7 +65,7 @@ class Pipeline:
         """Our hash of what the Deployment wants, as the API server has it."""
         found = self.client.get(DEPLOYMENTS, self.namespace, "auth")
         assert found is not None
-        return Seen(found, ()).wanted
+        return TargetState(found, ()).wanted
 
     def apply(self, image: str) -> str:
         """The user deploys; returns the template's hash."""
@@ -139,7 +139,7 @@ def pipeline(cluster: Kubectl) -> Iterator[Pipeline]:
     """A namespace of its own, in which nobody else looks after releases."""
     namespace = f"gate-{uuid.uuid4().hex[:6]}"
     cluster("create", "namespace", namespace)
-    client = Client(load(None, None))
+    client = Client(load_transport(None, None))
     made = Pipeline(cluster, client, namespace)
     try:
         made.apply("auth:1")

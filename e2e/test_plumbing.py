@@ -17,11 +17,11 @@ from canary.kube.api_errors import ForbiddenError, NotLeaderError, UnauthorizedE
 from canary.kube.cache import Cache, Scope
 from canary.kube.cached import CachedObjects
 from canary.kube.client import Client
-from canary.kube.leases import ELECTION, Callbacks, Elector, LeaseName, Terms
+from canary.kube.leases import ELECTION, Elector, LeaderCallbacks, LeaseName, LeaseTerms
 from canary.kube.objects import DEPLOYMENTS, LEASES, Kind
 from canary.kube.reflector import Reflector
 from canary.kube.timing import Stopper, SystemTiming
-from canary.kube.transport import Request, Timeouts, Transport, connected
+from canary.kube.transport import ApiRequest, RequestTimeouts, Transport, configure_client
 from e2e.fixtures_plumbing import cluster, namespace
 from tests.kube.contract import CONFIG_MAPS, config_map
 
@@ -130,7 +130,7 @@ def restricted(cluster: Client, namespace: str) -> Iterator[Client]:
     cluster.create(BINDINGS, namespace, binding)
     path = f"/api/v1/namespaces/{namespace}/serviceaccounts/reader/token"
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-    answer = cluster._calls.transport.send(Request("POST", path, body=body), Timeouts())
+    answer = cluster._calls.transport.send(ApiRequest("POST", path, body=body), RequestTimeouts())
     client = Client(_as(json.loads(answer.body)["status"]["token"]))
     yield client
     client.close()
@@ -143,7 +143,7 @@ def _as(token: str) -> Transport:
         settings.refresh_api_key_hook = None
         settings.cert_file = settings.key_file = None
         settings.api_key["BearerToken"] = f"Bearer {token}"
-        return connected(settings)
+        return configure_client(settings)
 
     return Transport(connect)
 
@@ -186,10 +186,10 @@ class Contender:
         self.elector = Elector(
             self.client.tuned(ELECTION),
             LeaseName(self.namespace, "contest", self.name),
-            Callbacks(self.changed.set, self.changed.clear),
+            LeaderCallbacks(self.changed.set, self.changed.clear),
             SystemClock(),
             self.stopper,
-            Terms(duration=3.0, renew_deadline=2.0, retry=0.3),
+            LeaseTerms(duration=3.0, renew_deadline=2.0, retry=0.3),
         )
         self.thread = threading.Thread(target=self.elector.run, daemon=True)
         self.thread.start()

@@ -19,27 +19,27 @@ from canary.core.plan import (
     UnpinMinReplicas,
 )
 from canary.errors import ConflictError
-from canary.kube.workloads import Holding, holding_mode
+from canary.kube.workloads import PauseMode, read_pause_mode
 from e2e.fixtures_workloads import Operator, Stage, deployment, policy, stage, until
 
 __all__ = ["policy", "stage"]
 
 MODES = [
-    pytest.param(Holding.AT_REST, id="held at rest"),
-    pytest.param(Holding.ON_CHANGE, id="held on change"),
+    pytest.param(PauseMode.AT_REST, id="held at rest"),
+    pytest.param(PauseMode.ON_CHANGE, id="held on change"),
 ]
 
 
 @pytest.fixture(params=MODES)
-def mode(request: pytest.FixtureRequest) -> Holding:
+def mode(request: pytest.FixtureRequest) -> PauseMode:
     """Each test runs once per way of holding; the policy is only there where it is meant."""
-    if request.param is Holding.ON_CHANGE:
+    if request.param is PauseMode.ON_CHANGE:
         request.getfixturevalue("policy")
-    found: Holding = request.param
+    found: PauseMode = request.param
     return found
 
 
-def guarded(stage: Stage, name: str, mode: Holding, replicas: int = 2) -> Operator:
+def guarded(stage: Stage, name: str, mode: PauseMode, replicas: int = 2) -> Operator:
     """A target that runs version 1 and was adopted."""
     name = f"{name}-{mode.value.lower()}"
     stage.deploy(name, replicas)
@@ -77,13 +77,13 @@ def test_the_mode_follows_from_what_the_cluster_serves(stage: Stage, policy: str
         f"--serviceaccount={stage.namespace}:controller",
     )
     try:
-        assert holding_mode(stage.operator, policy) is Holding.ON_CHANGE
-        assert holding_mode(stage.operator, f"{policy}-not-there") is Holding.AT_REST
+        assert read_pause_mode(stage.operator, policy) is PauseMode.ON_CHANGE
+        assert read_pause_mode(stage.operator, f"{policy}-not-there") is PauseMode.AT_REST
     finally:
         stage.must("delete", "clusterrolebinding,clusterrole", f"{stage.namespace}-see")
 
 
-def test_adoption_restarts_no_pod(stage: Stage, mode: Holding) -> None:
+def test_adoption_restarts_no_pod(stage: Stage, mode: PauseMode) -> None:
     """The same pods, still; held; a finalizer only where there is something to put back."""
     name = f"adopt-{mode.value.lower()}"
     stage.deploy(name)
@@ -93,9 +93,9 @@ def test_adoption_restarts_no_pod(stage: Stage, mode: Holding) -> None:
     settled(operator)
     assert stage.pods(name) == before
     assert operator.target().held
-    assert bool(operator.deployment()["spec"].get("paused")) is (mode is Holding.AT_REST)
+    assert bool(operator.deployment()["spec"].get("paused")) is (mode is PauseMode.AT_REST)
     finalizers = stage.read("cnr", name)["metadata"].get("finalizers", [])
-    assert bool(finalizers) is (mode is Holding.AT_REST)
+    assert bool(finalizers) is (mode is PauseMode.AT_REST)
     held = operator.deployment()
     operator.do(PauseTarget(operator.target().template))
     assert operator.deployment() == held
@@ -115,10 +115,10 @@ CHANGES = [
 
 @pytest.mark.parametrize("command", CHANGES)
 def test_no_change_rolls_by_itself(
-    stage: Stage, mode: Holding, command: tuple[str, ...], request: pytest.FixtureRequest
+    stage: Stage, mode: PauseMode, command: tuple[str, ...], request: pytest.FixtureRequest
 ) -> None:
     """Whichever way the template changes, no pod of it comes up, also when done twice."""
-    if mode is Holding.AT_REST and "replace" in command:
+    if mode is PauseMode.AT_REST and "replace" in command:
         pytest.skip("AtRest does not stop a replace that drops `paused`: it is put back instead")
     index = request.node.callspec.indices["command"]
     operator = guarded(stage, f"change-{index}", mode)
@@ -133,7 +133,7 @@ def test_no_change_rolls_by_itself(
     assert len(stage.items("replicasets", f"app={operator.name}")) == 1
 
 
-def test_no_endpoint_of_the_users_service_is_a_canary(stage: Stage, mode: Holding) -> None:
+def test_no_endpoint_of_the_users_service_is_a_canary(stage: Stage, mode: PauseMode) -> None:
     """Canary pods are behind our Service only, and nothing that counts the target's counts them."""
     operator = guarded(stage, "isolated", mode)
     template = changed(operator)
@@ -163,7 +163,7 @@ def behind(stage: Stage, service: str) -> set[str]:
     }
 
 
-def test_putting_back_while_held_restarts_none(stage: Stage, mode: Holding) -> None:
+def test_putting_back_while_held_restarts_none(stage: Stage, mode: PauseMode) -> None:
     """The vetted template, byte for byte, and the very same pods; then let go: nothing moves."""
     operator = guarded(stage, "back", mode)
     stable, vetted = operator.target().template, operator.deployment()["spec"]["template"]
@@ -179,7 +179,7 @@ def test_putting_back_while_held_restarts_none(stage: Stage, mode: Holding) -> N
     assert stage.pods(operator.name) == before
 
 
-def test_promotion_rolls_and_holds_again(stage: Stage, mode: Holding) -> None:
+def test_promotion_rolls_and_holds_again(stage: Stage, mode: PauseMode) -> None:
     """The user's own strategy rolls the vetted template; then the next one is held."""
     operator = guarded(stage, "promote", mode)
     before, stable = stage.pods(operator.name), operator.target().template
@@ -199,7 +199,7 @@ def test_promotion_rolls_and_holds_again(stage: Stage, mode: Holding) -> None:
     assert len(stage.items("replicasets", f"app={operator.name}")) == 2
 
 
-def test_a_roll_is_refused_when_the_template_moved_on(stage: Stage, mode: Holding) -> None:
+def test_a_roll_is_refused_when_the_template_moved_on(stage: Stage, mode: PauseMode) -> None:
     """What is un-held is what was vetted, never what came in between."""
     operator = guarded(stage, "moved", mode)
     vetted = changed(operator)
@@ -208,7 +208,7 @@ def test_a_roll_is_refused_when_the_template_moved_on(stage: Stage, mode: Holdin
         operator.workloads.apply(stage.resource(operator.name), ResumeTarget(vetted))
 
 
-def test_unpausing_by_hand_ends_with_the_vetted_pods(stage: Stage, mode: Holding) -> None:
+def test_unpausing_by_hand_ends_with_the_vetted_pods(stage: Stage, mode: PauseMode) -> None:
     """A half-done roll of pods that never get ready goes back; pods that were left live on."""
     operator = guarded(stage, "unpaused", mode, replicas=4)
     stable, before = operator.target().template, stage.pods(operator.name)
@@ -226,7 +226,7 @@ def test_unpausing_by_hand_ends_with_the_vetted_pods(stage: Stage, mode: Holding
     assert len(stage.pods(operator.name)) == 4
 
 
-def test_deleting_the_release_leaves_nothing_of_ours(stage: Stage, mode: Holding) -> None:
+def test_deleting_the_release_leaves_nothing_of_ours(stage: Stage, mode: PauseMode) -> None:
     """Template, annotations and `paused` are the user's again, and the canary goes with it."""
     operator = guarded(stage, "deleted", mode)
     stable = operator.target().template
@@ -248,7 +248,7 @@ def test_deleting_the_release_leaves_nothing_of_ours(stage: Stage, mode: Holding
 
 def test_an_autoscaler_keeps_stable_as_large_as_it_was(stage: Stage) -> None:
     """MinReplicas is raised for the release, and put back to what it was."""
-    operator = guarded(stage, "scaled", Holding.AT_REST)
+    operator = guarded(stage, "scaled", PauseMode.AT_REST)
     scaler = {
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",
@@ -284,7 +284,7 @@ def test_an_autoscaler_keeps_stable_as_large_as_it_was(stage: Stage) -> None:
     assert after["metadata"]["annotations"] == written["metadata"]["annotations"]
 
 
-def test_a_target_without_pods_is_adopted_and_held(stage: Stage, mode: Holding) -> None:
+def test_a_target_without_pods_is_adopted_and_held(stage: Stage, mode: PauseMode) -> None:
     """Scaled to 0 there is still a template that runs everywhere: nowhere."""
     operator = guarded(stage, "empty", mode, replicas=0)
     assert operator.target().replicas == 0
@@ -299,7 +299,7 @@ def test_a_target_without_pods_is_adopted_and_held(stage: Stage, mode: Holding) 
 
 def test_a_replace_that_drops_everything_is_put_back(stage: Stage) -> None:
     """Held at rest, `kubectl replace` slips through; the vetted version comes back."""
-    operator = guarded(stage, "replaced", Holding.AT_REST)
+    operator = guarded(stage, "replaced", PauseMode.AT_REST)
     stable = operator.target().template
     body = deployment(operator.name, "2")
     stage.must("replace", "-f", "-", stdin=body)
@@ -310,7 +310,7 @@ def test_a_replace_that_drops_everything_is_put_back(stage: Stage) -> None:
     assert operator.target().held
 
 
-def test_one_target_has_one_release(stage: Stage, mode: Holding) -> None:
+def test_one_target_has_one_release(stage: Stage, mode: PauseMode) -> None:
     """A second release is told so, cannot hold it, and its deletion lets nothing go."""
     operator = guarded(stage, "twice", mode)
     second = f"{operator.name}-b"
@@ -333,7 +333,7 @@ def test_a_check_that_fails_says_why(stage: Stage) -> None:
     image = os.environ.get("WORKLOADS_CHECK_IMAGE")
     if image is None:
         pytest.skip("WORKLOADS_CHECK_IMAGE names no image with python3")
-    operator = guarded(stage, "checked", Holding.AT_REST)
+    operator = guarded(stage, "checked", PauseMode.AT_REST)
     script = "import os; print(os.environ['CANARY_URL']); print('login: 500'); raise SystemExit(3)"
     container = {"name": "c", "image": image, "command": ["python3", "-c", script]}
     pod = {"restartPolicy": "Never", "containers": [container]}

@@ -18,7 +18,7 @@ from canary.core.snapshot import ReleaseResource, Route
 from canary.errors import NotFoundError, TransientError
 from canary.interfaces import Key, Notice, World
 from canary.kube.objects import DEPLOYMENTS, Object
-from canary.kube.workloads import Holding
+from canary.kube.workloads import PauseMode
 from canary.observe import observe
 from canary.status_update import report
 from e2e.fixtures_workloads import Operator, Stage, deployment, policy, stage, until
@@ -30,17 +30,17 @@ CONTINUE = AnalysisResult(step=Verdict.CONTINUE, final=Verdict.CONTINUE)
 FAIL = AnalysisResult(step=Verdict.FAIL, final=Verdict.FAIL, reason=Reason.WORSE_THAN_STABLE)
 ENDED = {Phase.READY, Phase.ROLLED_BACK, Phase.PAUSED}
 MODES = [
-    pytest.param(Holding.AT_REST, id="held at rest"),
-    pytest.param(Holding.ON_CHANGE, id="held on change"),
+    pytest.param(PauseMode.AT_REST, id="held at rest"),
+    pytest.param(PauseMode.ON_CHANGE, id="held on change"),
 ]
 
 
 @pytest.fixture(params=MODES)
-def mode(request: pytest.FixtureRequest) -> Holding:
+def mode(request: pytest.FixtureRequest) -> PauseMode:
     """Each way of holding; the policy is only there where it is meant."""
-    if request.param is Holding.ON_CHANGE:
+    if request.param is PauseMode.ON_CHANGE:
         request.getfixturevalue("policy")
-    found: Holding = request.param
+    found: PauseMode = request.param
     return found
 
 
@@ -121,7 +121,7 @@ class Passes:
         return status
 
 
-def adopted(stage: Stage, name: str, mode: Holding, replicas: int = 3) -> Passes:
+def adopted(stage: Stage, name: str, mode: PauseMode, replicas: int = 3) -> Passes:
     """Version 1 runs, is guarded and at rest."""
     name = f"{name}-{mode.value.lower()}"
     stage.deploy(
@@ -158,7 +158,7 @@ def pods(passes: Passes) -> dict[str, int]:
     return passes.operator.stage.pods(passes.operator.name)
 
 
-def test_a_good_release_is_promoted(stage: Stage, mode: Holding) -> None:
+def test_a_good_release_is_promoted(stage: Stage, mode: PauseMode) -> None:
     """Every pod runs the new version, the canary is gone, and the next one would be held."""
     passes = adopted(stage, "good", mode)
     before = pods(passes)
@@ -168,10 +168,10 @@ def test_a_good_release_is_promoted(stage: Stage, mode: Holding) -> None:
     found = at_rest(passes)
     assert pods(passes).keys().isdisjoint(before)
     assert status.stable_hash == passes.operator.target().running
-    assert bool(found["spec"].get("paused")) is (mode is Holding.AT_REST)
+    assert bool(found["spec"].get("paused")) is (mode is PauseMode.AT_REST)
 
 
-def test_a_bad_release_touches_no_stable_pod(stage: Stage, mode: Holding) -> None:
+def test_a_bad_release_touches_no_stable_pod(stage: Stage, mode: PauseMode) -> None:
     """The rejected template stays, held; going back to the vetted one is at rest again."""
     passes = adopted(stage, "bad", mode)
     before = pods(passes)
@@ -184,11 +184,11 @@ def test_a_bad_release_touches_no_stable_pod(stage: Stage, mode: Holding) -> Non
     apply(passes, "1")
     passes.ends(Reason.AT_REST)
     found = at_rest(passes)
-    assert bool(found["spec"].get("paused")) is (mode is Holding.AT_REST)
+    assert bool(found["spec"].get("paused")) is (mode is PauseMode.AT_REST)
     assert pods(passes) == before
 
 
-def test_a_newer_template_supersedes_the_one_in_flight(stage: Stage, mode: Holding) -> None:
+def test_a_newer_template_supersedes_the_one_in_flight(stage: Stage, mode: PauseMode) -> None:
     """Through weight 0, then it is the newer one's turn."""
     passes = adopted(stage, "newer", mode)
     apply(passes, "2")
@@ -201,7 +201,7 @@ def test_a_newer_template_supersedes_the_one_in_flight(stage: Stage, mode: Holdi
     assert [entry.result.value for entry in status.history] == ["Promoted", "Superseded"]
 
 
-def test_unpausing_by_hand_is_never_an_outage(stage: Stage, mode: Holding) -> None:
+def test_unpausing_by_hand_is_never_an_outage(stage: Stage, mode: PauseMode) -> None:
     """By an account that no policy stops: unvetted pods go, and those that were left live on."""
     passes = adopted(stage, "unpaused", mode, replicas=4)
     apply(passes, "2")
@@ -216,7 +216,7 @@ def test_unpausing_by_hand_is_never_an_outage(stage: Stage, mode: Holding) -> No
     assert stable.template != passes.operator.target().template
 
 
-def test_deleting_in_mid_release_puts_everything_back(stage: Stage, mode: Holding) -> None:
+def test_deleting_in_mid_release_puts_everything_back(stage: Stage, mode: PauseMode) -> None:
     """The vetted template, no restart, no canary, nothing of ours; and the release is gone."""
     passes = adopted(stage, "deleted", mode)
     before = pods(passes)
@@ -234,7 +234,7 @@ def test_deleting_in_mid_release_puts_everything_back(stage: Stage, mode: Holdin
     assert stage.kubectl("get", "deployment", f"{operator.name}-canary").returncode != 0
 
 
-def test_a_second_release_is_told_and_leaves_no_trace(stage: Stage, mode: Holding) -> None:
+def test_a_second_release_is_told_and_leaves_no_trace(stage: Stage, mode: PauseMode) -> None:
     """TargetTaken; and deleting it in the middle of the first one's release disturbs nothing."""
     first = adopted(stage, "twice", mode)
     second_name = f"{first.operator.name}-b"

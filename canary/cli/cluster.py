@@ -80,15 +80,15 @@ def session(
     """
     from canary.cli.kubeconfig import place  # noqa: PLC0415 - keeps --help quick
     from canary.kube.client import Client  # noqa: PLC0415 - as above
-    from canary.kube.retrying import Policy  # noqa: PLC0415 - as above
-    from canary.kube.transport import load  # noqa: PLC0415 - as above
+    from canary.kube.retrying import RetryPolicy  # noqa: PLC0415 - as above
+    from canary.kube.transport import load_transport  # noqa: PLC0415 - as above
 
     found = place(kubeconfig, context, namespace)
     try:
-        transport = load(found.files, found.context)
+        transport = load_transport(found.files, found.context)
     except UsageError as error:
         raise PermanentError(f"{found} cannot be used: {error}") from error
-    client = Client(transport, Policy(attempts=2, budget=3.0))
+    client = Client(transport, RetryPolicy(attempts=2, budget=3.0))
     try:
         yield Session(client, transport, found)
     except (PermanentError, TransientError) as error:

@@ -10,8 +10,8 @@ from canary.discovery.workload_risks import unversioned_configuration
 from canary.errors import CanaryError
 from canary.interfaces import Workload
 from canary.kube.objects import Object
-from canary.kube.workloads.canaries import Canaries, pods_of, read
-from canary.kube.workloads.pods import pod_of
+from canary.kube.workloads.canaries import Canaries, list_pods, read_target
+from canary.kube.workloads.pods import parse_pod
 from canary.metrics.promql import promql
 from canary.observe import queries_for_people
 from canary.render import explain
@@ -47,7 +47,7 @@ def _around(cluster: Session, found: Object, sight: Sight) -> Around:
 
 def _restarted(cluster: Session, resource: ReleaseResource) -> Iterator[str]:
     """A template that only restarts the pods brings no new version, but may bring new content."""
-    seen = read(cluster.client, resource)
+    seen = read_target(cluster.client, resource)
     if seen is None or seen.restart_of is None:
         return
     yield (
@@ -75,11 +75,11 @@ def wish_of(found: Object, sight: Sight) -> ReleaseResource:
 def workload_of(cluster: Session, found: Object, sight: Sight) -> Workload:
     """Both versions' pods; after a rollback the canary's are those that there were."""
     resource = wish_of(found, sight)
-    seen = read(cluster.client, resource)
+    seen = read_target(cluster.client, resource)
     target = None
     if seen is not None:
-        pods = pods_of(cluster.client, seen.deployment, seen.sets)
-        alive = tuple(sorted((pod_of(pod) for pod in pods), key=lambda pod: pod.name))
+        pods = list_pods(cluster.client, seen.deployment, seen.sets)
+        alive = tuple(sorted((parse_pod(pod) for pod in pods), key=lambda pod: pod.name))
         target = TargetDeployment(
             seen.replicas, seen.wanted, seen.running, held=seen.paused, pods=alive
         )

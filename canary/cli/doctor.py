@@ -61,16 +61,16 @@ def doctor(  # noqa: PLR0913, PLR0917 - the flags of one command
 
 def _patient(cluster: Session, scope: str, options: "PrometheusOptions | None") -> "Patient":
     from canary.doctor import Patient, Usual  # noqa: PLC0415 - as above
-    from canary.kube.transport import Request, Timeouts  # noqa: PLC0415 - keeps --help quick
+    from canary.kube.transport import ApiRequest, RequestTimeouts  # noqa: PLC0415 - keeps --help quick
     from canary.metrics.query_api import http_date  # noqa: PLC0415 - as above
-    from canary.operator.settings import LEASE, PROMETHEUS  # noqa: PLC0415 - as above
+    from canary.operator.settings import DEFAULT_LEASE, DEFAULT_PROMETHEUS  # noqa: PLC0415 - as above
 
     def date() -> float | None:
-        answer = cluster.transport.send(Request("GET", "/version"), Timeouts())
+        answer = cluster.transport.send(ApiRequest("GET", "/version"), RequestTimeouts())
         return http_date(answer.headers)
 
     place, host = cluster.namespace, cluster.transport.host
-    usual = Usual(LEASE, PROMETHEUS)
+    usual = Usual(DEFAULT_LEASE, DEFAULT_PROMETHEUS)
     return Patient(cluster.client, place, scope, host, date, usual, options)
 
 

@@ -68,10 +68,10 @@ def _listed(
 
 def _all(cluster: Session, where: str, labels: str) -> "list[Object]":
     from canary.kube.objects import RELEASES  # noqa: PLC0415 - keeps --help quick
-    from canary.kube.selected import Selected  # noqa: PLC0415 - as above
+    from canary.kube.selected import SelectedObjects  # noqa: PLC0415 - as above
     from canary.kube.timing import Stopper, SystemTiming  # noqa: PLC0415 - as above
 
-    source = Selected(cluster.transport, Stopper(SystemTiming()), labels=labels)
+    source = SelectedObjects(cluster.transport, Stopper(SystemTiming()), labels=labels)
     return sorted(source.listing(RELEASES, where, {}).items, key=_place)
 
 

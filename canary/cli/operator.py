@@ -189,7 +189,7 @@ def operator(  # noqa: PLR0913, PLR0917 - the flags of one command
     from canary.metrics.prometheus import PrometheusOptions  # noqa: PLC0415 - as above
     from canary.notify import config  # noqa: PLC0415 - as above
     from canary.operator import main, settings  # noqa: PLC0415 - as above
-    from canary.operator.pause_mode import HoldMode  # noqa: PLC0415 - keeps --help quick
+    from canary.operator.pause_mode import PauseModeOption  # noqa: PLC0415 - keeps --help quick
 
     prometheus = PrometheusOptions(
         url=checked_url("--prometheus-url", prometheus_url),
@@ -199,19 +199,21 @@ def operator(  # noqa: PLR0913, PLR0917 - the flags of one command
         insecure=prometheus_insecure,
     )
     router = router_metrics_url and checked_url("--router-metrics-url", router_metrics_url)
-    main.serve(
-        settings.Settings(
+    main.run_operator(
+        settings.OperatorSettings(
             namespaces=tuple(namespace or ()),
             workers=workers,
             prometheus=prometheus,
             own_queries=OwnQueries(own_queries.value),
             router_metrics=router,
-            hold=HoldMode(hold_mode.value),
+            hold=PauseModeOption(hold_mode.value),
             policy=hold_policy,
             lease=settings.lease_name(lease_namespace, lease_name) if leader_elect else None,
             instance=settings.own_name(),
             notify=config.load_receivers(notify_file, notify_secrets),
             notify_secrets=notify_secrets,
         ),
-        main.Process(kubeconfig, context, metrics_address, log_format.value, log_level.value),
+        main.ProcessOptions(
+            kubeconfig, context, metrics_address, log_format.value, log_level.value
+        ),
     )

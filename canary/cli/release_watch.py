@@ -10,7 +10,7 @@ from canary.cli.cluster import Session
 from canary.kube.cache import Cache, Scope
 from canary.kube.objects import RELEASES, Object
 from canary.kube.reflector import Reflector
-from canary.kube.selected import Selected
+from canary.kube.selected import SelectedObjects
 from canary.kube.timing import Stopper, SystemTiming
 
 GONE: Final = 2.0
@@ -43,7 +43,7 @@ class Follow:
     ) -> None:
         stopper = Stopper(SystemTiming())
         fields = f"metadata.name={name}" if name else ""
-        self._source = Selected(cluster.transport, stopper, fields, labels)
+        self._source = SelectedObjects(cluster.transport, stopper, fields, labels)
         self._cache = Cache(Scope(RELEASES, namespace))
         self._queue: SimpleQueue[News] = SimpleQueue()
         self._cache.on_change(lambda old, new: self._queue.put(News(new, old)))

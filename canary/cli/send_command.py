@@ -13,9 +13,9 @@ from canary.cli.sights import sight_of
 from canary.core.snapshot import Verb
 from canary.errors import CanaryError, ConflictError, ExitCode, NotFoundError, UsageError
 from canary.kube.objects import RELEASES, Object
-from canary.kube.selected import patched, user_name
-from canary.kube.workloads.names import REQUEST, annotations
-from canary.kube.workloads.patches import annotate, expect
+from canary.kube.selected import patch_object, user_name
+from canary.kube.workloads.names import REQUEST, annotations_of
+from canary.kube.workloads.patches import annotation_patch, expect_unchanged
 from canary.render.allowed_commands import effect, refusal
 from canary.render.release_view import Sight
 from canary.render.status_text import line
@@ -145,10 +145,13 @@ def _still_meant(want: Wanted, found: Object) -> None:
 
 def _written(cluster: Session, found: Object, note: dict[str, str], dry_run: "DryRun") -> Object:
     if dry_run == "client":
-        noted = {**annotations(found), **note}
+        noted = {**annotations_of(found), **note}
         return {**found, "metadata": {**found["metadata"], "annotations": noted}}
-    patch = [*expect(found, "/metadata/resourceVersion"), *annotate(found, dict(note))]
-    return patched(cluster.transport, RELEASES, found, patch, dry_run=dry_run == "server")
+    patch = [
+        *expect_unchanged(found, "/metadata/resourceVersion"),
+        *annotation_patch(found, dict(note)),
+    ]
+    return patch_object(cluster.transport, RELEASES, found, patch, dry_run=dry_run == "server")
 
 
 def taken(cluster: Session, asked: Asked) -> str:

@@ -2,13 +2,13 @@
 
 from canary.clock import now
 from canary.kube.objects import Object
-from canary.kube.releases import parsed
+from canary.kube.releases import parse_release
 from canary.render.release_view import Sight
 
 
 def sight_of(found: Object) -> Sight:
     """The release now. Raises UsageError for a spec that cannot be followed."""
-    release, metadata = parsed(found), found["metadata"]
+    release, metadata = parse_release(found), found["metadata"]
     return Sight(
         str(metadata["namespace"]), str(metadata["name"]), release.spec, release.status, now()
     )

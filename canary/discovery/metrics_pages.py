@@ -7,22 +7,22 @@ from canary.core.sampling import selector_matches
 from canary.core.series import SeriesQuery
 from canary.errors import CanaryError
 from canary.kube.objects import Object
-from canary.kube.transport import Request, Timeouts, Transport
+from canary.kube.transport import ApiRequest, RequestTimeouts, Transport
 from canary.metrics.exposition import PageError, metric_names, samples
 from canary.metrics.query_api import Labels
-from canary.operator.scrapers import page_of
+from canary.operator.scrapers import metrics_url
 
 _FEW = 3
 """So many pods are asked: they are alike."""
 _OK = 200
-_PATIENCE = Timeouts(connect=3.0, read=5.0)
+_PATIENCE = RequestTimeouts(connect=3.0, read=5.0)
 
 
 class Pages:
     """Answers what series there are; `trouble` says why there may be none."""
 
     def __init__(self, transport: Transport, pods: Sequence[Object]) -> None:
-        self._pages = [(pod, url) for pod in pods if (url := page_of(pod))][:_FEW]
+        self._pages = [(pod, url) for pod in pods if (url := metrics_url(pod))][:_FEW]
         self._transport = transport
         self._bodies: list[tuple[Labels, bytes, str]] = []
         self.trouble = "" if self._pages else _none(pods)
@@ -57,7 +57,7 @@ class Pages:
         pod = quote(f"{parts.scheme}:{name}:{parts.port}", safe=":")
         path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{pod}/proxy{parts.path}"
         try:
-            answer = self._transport.send(Request("GET", path), _PATIENCE)
+            answer = self._transport.send(ApiRequest("GET", path), _PATIENCE)
         except CanaryError as error:
             self.trouble = str(error)
             return

@@ -14,7 +14,7 @@ from canary.kube.objects import (
     Kind,
     Object,
 )
-from canary.kube.workloads.names import ROLE, labels
+from canary.kube.workloads.names import ROLE, labels_of
 from canary.routers.dialect import Dialect
 from canary.routers.gateway_api import GRPC_ROUTE, HTTP_ROUTE
 from canary.routers.istio import VIRTUAL_SERVICE
@@ -123,7 +123,7 @@ def look_around(reader: Reader, target: Object) -> Around:
 def pods_of(pods: list[Object], target: Object) -> Iterator[str]:
     """Names of the Deployment's running pods, without those of its canary."""
     for pod in pods:
-        found = labels(pod)
+        found = labels_of(pod)
         running = (pod.get("status") or {}).get("phase") == "Running"
         if running and ROLE not in found and selects(target["spec"]["selector"], found):
             yield str(pod["metadata"]["name"])
@@ -132,8 +132,8 @@ def pods_of(pods: list[Object], target: Object) -> Iterator[str]:
 def _serves(service: Object, target: Object) -> bool:
     """Selects the target's pods, and is none of ours."""
     selector = service["spec"].get("selector") or {}
-    ours = ROLE in labels(service)
-    return bool(selector) and not ours and selector.items() <= labels(_template(target)).items()
+    ours = ROLE in labels_of(service)
+    return bool(selector) and not ours and selector.items() <= labels_of(_template(target)).items()
 
 
 def _template(target: Object) -> Object:

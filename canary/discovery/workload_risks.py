@@ -5,7 +5,7 @@ from typing import Any
 
 from canary.discovery.manifest_reader import Reader, listed
 from canary.kube.objects import Kind, Object
-from canary.kube.workloads.other_controllers import CONTROLLERS, naming, refers_to
+from canary.kube.workloads.other_controllers import CONTROLLERS, names_of_controllers, refers_to
 
 CLAIMS = Kind("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
 SCALED_OBJECTS = Kind("keda.sh", "v1alpha1", "scaledobjects", "ScaledObject")
@@ -22,7 +22,7 @@ def other_controllers(reader: Reader, namespace: str, target: str) -> tuple[str,
     return tuple(
         name
         for kind in CONTROLLERS
-        for name in naming(kind, listed(reader, kind, namespace)[0], target)
+        for name in names_of_controllers(kind, listed(reader, kind, namespace)[0], target)
     )
 
 

@@ -9,9 +9,9 @@ from canary.doctor.diagnosis import Diagnosis, doubtful, fine, unseen, wrong
 from canary.doctor.operators import Operator
 from canary.errors import CanaryError, NotFoundError
 from canary.kube.objects import Kind, Object
-from canary.kube.workloads import Holding, holding_mode
+from canary.kube.workloads import PauseMode, read_pause_mode
 from canary.kube.workloads.pause_mode import BINDINGS, POLICIES
-from canary.operator.pause_mode import POLICY, HoldMode
+from canary.operator.pause_mode import POLICY, PauseModeOption
 
 NAMESPACES = Kind("", "v1", "namespaces", "Namespace")
 _OLDER = ("v1beta1", "v1alpha1")
@@ -23,13 +23,17 @@ def holding(
     patient: Patient, operator: Operator | None, releases: Iterable[Object]
 ) -> Iterator[Diagnosis]:
     """The mode that the operator takes, and why."""
-    mode = HoldMode(operator.told("hold-mode", HoldMode.AUTO)) if operator else HoldMode.AUTO
+    mode = (
+        PauseModeOption(operator.told("hold-mode", PauseModeOption.AUTO))
+        if operator
+        else PauseModeOption.AUTO
+    )
     name = operator.told("hold-policy", POLICY) if operator else POLICY
-    if mode is HoldMode.AT_REST:
+    if mode is PauseModeOption.AT_REST:
         yield fine("holding", f"{_AT_REST}, as the operator is told")
         return
     try:
-        found = holding_mode(patient.server, name)
+        found = read_pause_mode(patient.server, name)
         policy = patient.server.get(POLICIES, "", name)
         binding = patient.server.get(BINDINGS, "", name)
     except NotFoundError:
@@ -40,7 +44,7 @@ def holding(
         return
     if policy is None or binding is None:
         yield _absent(name, mode, policy)
-    elif found is Holding.AT_REST and mode is HoldMode.AUTO:
+    elif found is PauseMode.AT_REST and mode is PauseModeOption.AUTO:
         said = f"{_AT_REST}, because the binding {name} does not hold for all Deployments"
         yield doubtful("holding", said, "remove spec.matchResources, or use --hold-mode on-change")
     else:
@@ -114,9 +118,9 @@ def _labels(patient: Patient, namespace: str) -> Mapping[str, str]:
     return own | ((found or {}).get("metadata", {}).get("labels") or {})
 
 
-def _absent(name: str, mode: HoldMode, policy: Object | None) -> Diagnosis:
+def _absent(name: str, mode: PauseModeOption, policy: Object | None) -> Diagnosis:
     what = "binding" if policy else "MutatingAdmissionPolicy"
-    if mode is HoldMode.ON_CHANGE:
+    if mode is PauseModeOption.ON_CHANGE:
         said = f"the operator is told to hold on change, and there is no {what} {name}"
         return wrong("holding", said, f"install it: {_APPLY}")
     if policy:
@@ -129,7 +133,7 @@ def _absent(name: str, mode: HoldMode, policy: Object | None) -> Diagnosis:
     )
 
 
-def _unserved(patient: Patient, mode: HoldMode) -> Iterator[Diagnosis]:
+def _unserved(patient: Patient, mode: PauseModeOption) -> Iterator[Diagnosis]:
     older = [
         version
         for version in _OLDER
@@ -137,7 +141,7 @@ def _unserved(patient: Patient, mode: HoldMode) -> Iterator[Diagnosis]:
     ]
     serves = f"MutatingAdmissionPolicy only as {older[0]}" if older else "no admission policies"
     said = f"{_AT_REST}: this cluster serves {serves} (v1 since Kubernetes 1.36)"
-    if mode is HoldMode.ON_CHANGE:
+    if mode is PauseModeOption.ON_CHANGE:
         yield wrong("holding", said, "set --hold-mode auto")
     else:
         yield fine("holding", said)

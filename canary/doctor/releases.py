@@ -9,7 +9,7 @@ from canary.doctor.context import Patient
 from canary.doctor.diagnosis import Diagnosis, doubtful, fine, unseen, wrong
 from canary.errors import CanaryError
 from canary.kube.objects import DEPLOYMENTS, Object
-from canary.kube.workloads.names import HOLD, annotations
+from canary.kube.workloads.names import HOLD, annotations_of
 from canary.text.format import roughly
 
 _SEEN_BY = 60.0
@@ -94,7 +94,7 @@ def orphans(patient: Patient, releases: Sequence[Object]) -> Iterator[Diagnosis]
         yield unseen("held Deployments", error, "ask somebody who may list deployments")
         return
     for one in deployments:
-        namespace, holder = one["metadata"]["namespace"], annotations(one).get(HOLD)
+        namespace, holder = one["metadata"]["namespace"], annotations_of(one).get(HOLD)
         if holder is None or (namespace, holder) in there or not one["spec"].get("paused"):
             continue
         name = one["metadata"]["name"]

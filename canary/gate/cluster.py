@@ -11,7 +11,7 @@ from canary.errors import PermanentError, TransientError
 from canary.interfaces import Key
 from canary.kube.objects import LEASES, Object, Objects
 from canary.kube.releases import KubeReleases
-from canary.kube.workloads.canaries import read
+from canary.kube.workloads.canaries import read_target
 from canary.text.format import duration
 
 STALE: Final = 30.0
@@ -38,7 +38,7 @@ def look(objects: Objects, key: Key) -> Look:
     TransientError, and ForbiddenError that says what to grant.
     """
     resource = KubeReleases(objects, _unheard).read(key)
-    seen = read(objects, resource)
+    seen = read_target(objects, resource)
     if seen is None:
         return Look(resource, None, frozenset())
     return Look(resource, seen.wanted, _images(seen.template))

@@ -15,7 +15,7 @@ from canary.errors import UsageError
 from canary.init.draft_notes import notes
 from canary.init.step_planner import DEADLINE, Plan, plan_for
 from canary.init.yaml_scalar import scalar
-from canary.kube.workloads.isolation import isolate
+from canary.kube.workloads.isolation import choose_replacements
 from canary.metrics.queries import ratio_preset
 from canary.text.format import listed, percent, request_rate, roughly
 
@@ -120,7 +120,7 @@ def _service(found: Found) -> Iterator[str]:
 
 def _isolation(found: Found) -> Iterator[str]:
     """Nothing is set: the operator computes the labels at each start, from the Services of then."""
-    replaced = isolate(found.around.target, found.around.neighbours)
+    replaced = choose_replacements(found.around.target, found.around.neighbours)
     if isinstance(replaced, Obstacle):
         yield from _said(f"NOT ISOLATED, so no release can start: {replaced.message}", 2)
         return

@@ -7,7 +7,7 @@ from canary.discovery.gather import Found
 from canary.discovery.selection import carries_grpc, one_cluster
 from canary.discovery.topology import OLD_TRAEFIK
 from canary.init.step_planner import DEADLINE, Plan
-from canary.kube.workloads.isolation import isolate
+from canary.kube.workloads.isolation import choose_replacements
 from canary.text.format import listed, request_rate, roughly
 
 
@@ -21,7 +21,7 @@ def notes(found: Found, plan: Plan) -> Iterator[str]:
     )
     if not choice.ways:
         yield f"{_why_pods(found)}: the draft shares traffic by the number of pods, approximately"
-    replaced = isolate(around.target, around.neighbours) if choice.ways else {}
+    replaced = choose_replacements(around.target, around.neighbours) if choice.ways else {}
     if isinstance(replaced, Obstacle):
         yield f"no release can start: {replaced.message}"
     if one_cluster(around, choice):

@@ -16,9 +16,9 @@ from canary.errors import (
 )
 from canary.kube.objects import Kind, Object
 
-_WORDS = 600
+_MAX_MESSAGE = 600
 """Characters of the server's message that are passed on."""
-_PAGE = 120
+_MAX_PAGE = 120
 """The same, of what does not come from an API server."""
 
 
@@ -38,11 +38,11 @@ class UnreachableError(TransientError):
     """No connection: the request was never sent, so it is safe to send it again."""
 
 
-class LostError(TransientError):
+class ResponseLostError(TransientError):
     """Sent, but there is no usable answer: it may or may not have been carried out."""
 
 
-class FailedError(LostError):
+class ServerFailedError(ResponseLostError):
     """The server answered that it failed (5xx): it may or may not have been carried out."""
 
 
@@ -59,7 +59,7 @@ class NotLeaderError(TransientError):
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
+class ApiOperation:
     """What a request is about, for messages."""
 
     verb: str
@@ -80,7 +80,7 @@ class Deed:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ApiResponse:
     """One HTTP answer."""
 
     status: int
@@ -96,44 +96,48 @@ class Answer:
             return {}
         return body if isinstance(body, dict) and body.get("kind") == "Status" else {}
 
-    def object(self, deed: Deed) -> Object:
-        """The object that it is. Raises LostError when it is something else."""
+    def object(self, deed: ApiOperation) -> Object:
+        """The object that it is. Raises ResponseLostError when it is something else."""
         try:
             found = json.loads(self.body)
         except ValueError:
             found = None
         if not isinstance(found, dict):
             what = self.headers.get("Content-Type", "nothing")
-            raise LostError(
+            raise ResponseLostError(
                 f"cannot {deed}: an object in JSON is expected, found {what}; "
                 "is that address an API server's?"
             )
         return found
 
 
-def error_of(answer: Answer, deed: Deed) -> CanaryError:
+def error_from_response(answer: ApiResponse, deed: ApiOperation) -> CanaryError:
     """The error for an answer with a status of 300 or more."""
     status = answer.details
-    words = str(status.get("message") or _page(answer))[:_WORDS]
-    return error_of_status(answer.status, status, words, deed, _retry_after(answer))
+    words = str(status.get("message") or _quote_page(answer))[:_MAX_MESSAGE]
+    return error_from_status(answer.status, status, words, deed, _retry_after(answer))
 
 
-def _page(answer: Answer) -> str:
+def _quote_page(answer: ApiResponse) -> str:
     """The beginning of what is no `Status`: a proxy's page; where a redirect leads."""
     if place := answer.headers.get("Location"):
         return f"HTTP {answer.status}, a redirect to {place}; is that address an API server's?"
-    text = " ".join(answer.body.decode(errors="replace").split())[:_PAGE]
+    text = " ".join(answer.body.decode(errors="replace").split())[:_MAX_PAGE]
     return f"HTTP {answer.status}: {text}" if text else f"HTTP {answer.status}"
 
 
-def error_of_status(
-    code: int, status: Mapping[str, Any], words: str, deed: Deed, retry_after: float | None = None
+def error_from_status(
+    code: int,
+    status: Mapping[str, Any],
+    words: str,
+    deed: ApiOperation,
+    retry_after: float | None = None,
 ) -> CanaryError:
     """The error for a `Status` object, be it an answer or an ERROR event of a watch."""
     text = f"cannot {deed}: {words}{_HINTS.get(code, '')}"
     match code:
         case HTTPStatus.FORBIDDEN:
-            return ForbiddenError(text + _grant(words, deed))
+            return ForbiddenError(text + _suggest_grant(words, deed))
         case HTTPStatus.NOT_FOUND if not status.get("details"):
             served = f"{deed.kind.kind} ({deed.kind.api_version})"
             return NotFoundError(f"{text}: the cluster does not serve {served}")
@@ -142,7 +146,7 @@ def error_of_status(
         case HTTPStatus.TOO_MANY_REQUESTS:
             return BusyError(text, retry_after=retry_after or 1.0)
         case _ if code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return FailedError(text, retry_after=retry_after or 1.0)
+            return ServerFailedError(text, retry_after=retry_after or 1.0)
         case _:
             return _CLASSES.get(code, PermanentError)(text)
 
@@ -153,13 +157,13 @@ _HINTS: Mapping[int, str] = {
 _CLASSES: Mapping[int, type[CanaryError]] = {
     HTTPStatus.UNAUTHORIZED: UnauthorizedError,
     HTTPStatus.NOT_FOUND: NotFoundError,
-    HTTPStatus.REQUEST_TIMEOUT: LostError,
+    HTTPStatus.REQUEST_TIMEOUT: ResponseLostError,
     HTTPStatus.CONFLICT: ConflictError,
     HTTPStatus.GONE: GoneError,
 }
 
 
-def _grant(words: str, deed: Deed) -> str:
+def _suggest_grant(words: str, deed: ApiOperation) -> str:
     """What to add to the role, when the refusal is RBAC's (quota and admission also say 403)."""
     if f"cannot {deed.verb} resource" not in words:
         return ""
@@ -170,7 +174,7 @@ def _grant(words: str, deed: Deed) -> str:
     )
 
 
-def _retry_after(answer: Answer) -> float | None:
+def _retry_after(answer: ApiResponse) -> float | None:
     """Seconds; the API server sends whole seconds, never a date."""
     text = answer.headers.get("Retry-After", "")
     return float(text) if text.isdecimal() else None

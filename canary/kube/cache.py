@@ -35,12 +35,12 @@ class Scope:
         return kind == self.kind and here and set(self.labels) <= set(labels.items())
 
 
-def owners(item: Object) -> list[str]:
+def owner_uids(item: Object) -> list[str]:
     """The uids of an object's owners, as an Index."""
     return [owner["uid"] for owner in item["metadata"].get("ownerReferences", ())]
 
 
-def trimmed(item: Object) -> Object:
+def without_managed_fields(item: Object) -> Object:
     """Without managedFields, half of a pod's bytes; not for objects whose writer matters."""
     metadata = {key: value for key, value in item["metadata"].items() if key != "managedFields"}
     return item | {"metadata": metadata}
@@ -53,7 +53,10 @@ class Cache:
     """
 
     def __init__(
-        self, scope: Scope, index: Index = owners, trim: Callable[[Object], Object] | None = None
+        self,
+        scope: Scope,
+        index: Index = owner_uids,
+        trim: Callable[[Object], Object] | None = None,
     ) -> None:
         self.scope = scope
         self.synced = threading.Event()
@@ -80,7 +83,7 @@ class Cache:
     def list(self, namespace: str = "", labels: Mapping[str, str] | None = None) -> list[Object]:
         """The objects of a namespace ("" means all) that have these labels."""
         wanted = (labels or {}).items()
-        found = self.indexed(_here(namespace)) if namespace else self._all()
+        found = self.indexed(_namespace_key(namespace)) if namespace else self._all()
         return [item for item in found if wanted <= (item["metadata"].get("labels") or {}).items()]
 
     def indexed(self, word: str) -> Sequence[Object]:
@@ -95,8 +98,8 @@ class Cache:
         """
         fresh = {place_of(item): self._trim(item) for item in items}
         with self._lock:
-            back = number(version) < self._version
-            self._version = number(version)
+            back = version_number(version) < self._version
+            self._version = version_number(version)
             changes = [self._put(place, item, back=back) for place, item in fresh.items()]
             changes += [
                 self._drop(place)
@@ -127,7 +130,7 @@ class Cache:
     def passed(self, version: str) -> None:
         """The watch has come so far (a bookmark)."""
         with self._lock:
-            self._version = max(self._version, number(version))
+            self._version = max(self._version, version_number(version))
 
     def wrote(self, item: Object) -> None:
         """What the server answered to our own write; ignored when the watch is past it."""
@@ -155,7 +158,7 @@ class Cache:
             return [*self._items.values()]
 
     def _all_words(self, item: Object) -> Iterable[str]:
-        return (*self._index(item), _here(item["metadata"].get("namespace", "")))
+        return (*self._index(item), _namespace_key(item["metadata"].get("namespace", "")))
 
     def _put(self, place: Place, item: Object, *, back: bool) -> _Change:
         old = self._items.get(place)
@@ -187,7 +190,7 @@ class Cache:
                     _log.exception("a handler of %s failed", self.scope.kind.plural)
 
 
-def _here(namespace: str) -> str:
+def _namespace_key(namespace: str) -> str:
     """The word of all objects of a namespace: no uid begins like that."""
     return f"/{namespace}"
 
@@ -199,9 +202,9 @@ def place_of(item: Object) -> Place:
 
 def version_of(item: Object) -> int:
     """The object's resourceVersion."""
-    return number(item["metadata"].get("resourceVersion", ""))
+    return version_number(item["metadata"].get("resourceVersion", ""))
 
 
-def number(version: str) -> int:
+def version_number(version: str) -> int:
     """A resourceVersion as a number; 0 where it is none."""
     return int(version) if version.isdecimal() else 0

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from canary.kube.cache import Cache, owners
+from canary.kube.cache import Cache, owner_uids
 from canary.kube.objects import JsonPatch, Kind, Object, Objects
 
 
-class Server(Objects, Protocol):
+class ApiServer(Objects, Protocol):
     """What is read through and written to: canary.kube.client.Client."""
 
     def remove(self, kind: Kind, namespace: str, name: str, propagation: str) -> Object | None:
@@ -22,7 +22,7 @@ class CachedObjects:
     then on serves nothing older.
     """
 
-    def __init__(self, server: Server, caches: Sequence[Cache]) -> None:
+    def __init__(self, server: ApiServer, caches: Sequence[Cache]) -> None:
         self._server = server
         self._caches = caches
 
@@ -43,7 +43,7 @@ class CachedObjects:
         for cache in self._covering(kind, namespace, {}):
             return cache.indexed(owner)
         everything = self._server.list(kind, namespace, {})
-        return [item for item in everything if owner in owners(item)]
+        return [item for item in everything if owner in owner_uids(item)]
 
     def create(self, kind: Kind, namespace: str, body: Mapping[str, Any]) -> Object:
         """Creates it. ConflictError when it exists already."""

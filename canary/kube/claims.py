@@ -11,7 +11,7 @@ MANAGER = "canary-controller"
 Entry = Mapping[str, Any]
 
 
-def owners(obj: Object, at: tuple[str, str]) -> Iterator[tuple[int, Entry]]:
+def list_field_owners(obj: Object, at: tuple[str, str]) -> Iterator[tuple[int, Entry]]:
     """Index and entry of each field manager that claims this field, such as (spec, rules)."""
     for index, entry in enumerate(obj["metadata"].get("managedFields") or []):
         fields = entry.get("fieldsV1", {}).get(f"f:{at[0]}", {})
@@ -19,18 +19,18 @@ def owners(obj: Object, at: tuple[str, str]) -> Iterator[tuple[int, Entry]]:
             yield index, entry
 
 
-def ours(obj: Object, at: tuple[str, str]) -> int | None:
+def find_own_claim(obj: Object, at: tuple[str, str]) -> int | None:
     """Index of our entry in managedFields, where it claims this field."""
-    found = (i for i, entry in owners(obj, at) if entry.get("manager") == MANAGER)
+    found = (i for i, entry in list_field_owners(obj, at) if entry.get("manager") == MANAGER)
     return next(found, None)
 
 
-def forget(obj: Object, at: tuple[str, str]) -> JsonPatch:
+def remove_claim_patch(obj: Object, at: tuple[str, str]) -> JsonPatch:
     """Takes our entry away, as it would refuse the user's next apply; [] where we claim nothing.
 
     The API server notes whoever changes a field, so this is a patch of its own, after the change.
     """
-    index = ours(obj, at)
+    index = find_own_claim(obj, at)
     if index is None:
         return []
     path, entry = f"/metadata/managedFields/{index}", obj["metadata"]["managedFields"][index]

@@ -7,11 +7,17 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
 
-from canary.kube.api_errors import Deed, GoneError, LostError, error_of, error_of_status
+from canary.kube.api_errors import (
+    ApiOperation,
+    GoneError,
+    ResponseLostError,
+    error_from_response,
+    error_from_status,
+)
 from canary.kube.objects import PODS, JsonPatch, Kind, Object
-from canary.kube.retrying import Caller, Policy
+from canary.kube.retrying import Caller, RetryPolicy
 from canary.kube.timing import Stopper, SystemTiming
-from canary.kube.transport import Request, Stream, Transport
+from canary.kube.transport import ApiRequest, ResponseStream, Transport
 
 _PAGE: Final = 500
 """Objects per page of a list."""
@@ -41,10 +47,10 @@ class WatchEvent:
 class Watch:
     """The events of one watch; iterate once.
 
-    Raises GoneError when the resourceVersion is too old, LostError when the connection breaks.
+    Raises GoneError for a resourceVersion that is too old, ResponseLostError for a lost connection.
     """
 
-    def __init__(self, stream: Stream, deed: Deed) -> None:
+    def __init__(self, stream: ResponseStream, deed: ApiOperation) -> None:
         self._stream = stream
         self._deed = deed
 
@@ -61,10 +67,10 @@ class Watch:
             event = json.loads(line)
             kind, found = str(event["type"]), event["object"]
         except (ValueError, KeyError, TypeError) as error:
-            raise LostError(f"cannot {self._deed}: an event is broken: {error}") from error
+            raise ResponseLostError(f"cannot {self._deed}: an event is broken: {error}") from error
         if kind == "ERROR":
             words = str(found.get("message", found))
-            raise error_of_status(int(found.get("code", 500)), found, words, self._deed)
+            raise error_from_status(int(found.get("code", 500)), found, words, self._deed)
         return WatchEvent(kind, found)
 
 
@@ -78,10 +84,10 @@ class Client:
     def __init__(
         self,
         transport: Transport,
-        policy: Policy | None = None,
+        policy: RetryPolicy | None = None,
         stopper: Stopper | None = None,
     ) -> None:
-        self._calls = Caller(transport, policy or Policy(), stopper or Stopper(SystemTiming()))
+        self._calls = Caller(transport, policy or RetryPolicy(), stopper or Stopper(SystemTiming()))
 
     def fenced(self, remaining: Callable[[], float]) -> "Client":
         """A view whose writes are refused with NotLeaderError unless `remaining()` (s) is left.
@@ -90,7 +96,7 @@ class Client:
         """
         return self._view(replace(self._calls, remaining=remaining))
 
-    def tuned(self, policy: Policy) -> "Client":
+    def tuned(self, policy: RetryPolicy) -> "Client":
         """A view with other time-outs and attempts."""
         return self._view(replace(self._calls, policy=policy))
 
@@ -101,13 +107,13 @@ class Client:
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         """The object; None when there is none. NotFoundError when its kind is not served."""
-        deed = Deed("get", kind, namespace, name)
-        request = Request("GET", _path(kind, namespace, name))
+        deed = ApiOperation("get", kind, namespace, name)
+        request = ApiRequest("GET", _resource_path(kind, namespace, name))
         answer = self._calls.call(deed, request, accept=_GONE)
         if answer.status not in _GONE:
             return answer.object(deed)
         if not answer.details.get("details"):  # not the object: its kind is unknown
-            raise error_of(answer, deed)
+            raise error_from_response(answer, deed)
         return None
 
     def list(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> list[Object]:
@@ -128,32 +134,34 @@ class Client:
 
         One attempt: who follows it has a backoff of its own.
         """
-        deed = Deed("watch", kind, namespace)
+        deed = ApiOperation("watch", kind, namespace)
         query = {
             "watch": "true",
             "allowWatchBookmarks": "true",
             "resourceVersion": since,
             "timeoutSeconds": str(int(seconds)),
-            **_selector(labels),
+            **_label_selector(labels),
         }
-        request = Request("GET", _path(kind, namespace), query)
+        request = ApiRequest("GET", _resource_path(kind, namespace), query)
         return Watch(self._calls.stream(deed, request), deed)
 
     def create(self, kind: Kind, namespace: str, body: Mapping[str, Any]) -> Object:
         """Creates it. ConflictError when it exists already."""
         name = str(body.get("metadata", {}).get("name", ""))
-        deed = Deed("create", kind, namespace, name)
-        request = Request("POST", _path(kind, namespace), _OURS, _typed(kind) | dict(body))
+        deed = ApiOperation("create", kind, namespace, name)
+        request = ApiRequest(
+            "POST", _resource_path(kind, namespace), _OURS, _type_meta(kind) | dict(body)
+        )
         return self._calls.call(deed, request).object(deed)
 
     def patch(
         self, kind: Kind, namespace: str, name: str, patch: JsonPatch, subresource: str = ""
     ) -> Object:
         """Applies a JSON Patch; ConflictError when it does not fit, be it by a `test` in it."""
-        deed = Deed("patch", kind, namespace, name, subresource)
-        path = _path(kind, namespace, name, subresource)
+        deed = ApiOperation("patch", kind, namespace, name, subresource)
+        path = _resource_path(kind, namespace, name, subresource)
         body = [dict(step) for step in patch]
-        request = Request("PATCH", path, _OURS, body, "application/json-patch+json")
+        request = ApiRequest("PATCH", path, _OURS, body, "application/json-patch+json")
         guarded = any(step.get("op") == "test" for step in body)
         return self._calls.call(deed, request, repeatable=guarded).object(deed)
 
@@ -161,10 +169,10 @@ class Client:
         """Writes `status` of an object as read, guarded by its resourceVersion."""
         metadata = body["metadata"]
         namespace, name = str(metadata.get("namespace", "")), str(metadata["name"])
-        deed = Deed("update", kind, namespace, name, "status")
-        path = _path(kind, namespace, name, "status")
+        deed = ApiOperation("update", kind, namespace, name, "status")
+        path = _resource_path(kind, namespace, name, "status")
         guarded = "resourceVersion" in metadata
-        request = Request("PUT", path, _OURS, dict(body))
+        request = ApiRequest("PUT", path, _OURS, dict(body))
         return self._calls.call(deed, request, repeatable=guarded).object(deed)
 
     def delete(self, kind: Kind, namespace: str, name: str, propagation: str) -> None:
@@ -173,24 +181,24 @@ class Client:
 
     def remove(self, kind: Kind, namespace: str, name: str, propagation: str) -> Object | None:
         """As `delete`; what the server answers: the object that still ends, or a Status."""
-        deed = Deed("delete", kind, namespace, name)
+        deed = ApiOperation("delete", kind, namespace, name)
         options = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
-        request = Request("DELETE", _path(kind, namespace, name), body=options)
+        request = ApiRequest("DELETE", _resource_path(kind, namespace, name), body=options)
         answer = self._calls.call(deed, request, repeatable=True, accept=_GONE)
         return None if answer.status in _GONE else answer.object(deed)
 
     def log(self, namespace: str, pod: str, lines: int, container: str = "") -> str:
         """The last lines of a container's log."""
-        deed = Deed("get", PODS, namespace, pod, "log")
+        deed = ApiOperation("get", PODS, namespace, pod, "log")
         query = {"tailLines": str(lines), "limitBytes": str(_LOG_BYTES)}
         query |= {"container": container} if container else {}
-        request = Request("GET", _path(PODS, namespace, pod, "log"), query)
+        request = ApiRequest("GET", _resource_path(PODS, namespace, pod, "log"), query)
         return self._calls.call(deed, request).body.decode(errors="replace")
 
     def served(self, kind: Kind) -> bool:
         """Whether the cluster serves this kind in this version."""
-        deed = Deed("get", kind)
-        answer = self._calls.call(deed, Request("GET", _root(kind)), accept=_GONE)
+        deed = ApiOperation("get", kind)
+        answer = self._calls.call(deed, ApiRequest("GET", _api_root(kind)), accept=_GONE)
         if answer.status in _GONE:
             return False
         resources = answer.object(deed).get("resources", [])
@@ -198,24 +206,24 @@ class Client:
 
     def version(self) -> tuple[int, int]:
         """The API server's version, such as (1, 37)."""
-        deed = Deed("get", Kind("", "", "version", "Version"))
-        found = self._calls.call(deed, Request("GET", "/version")).object(deed)
+        deed = ApiOperation("get", Kind("", "", "version", "Version"))
+        found = self._calls.call(deed, ApiRequest("GET", "/version")).object(deed)
         major, minor = (str(found.get(part, "0")).rstrip("+") for part in ("major", "minor"))
         return int(major), int(minor)
 
     def _pages(self, kind: Kind, namespace: str, labels: Mapping[str, str], limit: int) -> Listing:
-        deed = Deed("list", kind, namespace)
-        query = _selector(labels) | ({"limit": str(limit)} if limit else {})
+        deed = ApiOperation("list", kind, namespace)
+        query = _label_selector(labels) | ({"limit": str(limit)} if limit else {})
         items: list[Object] = []
         while True:
-            request = Request("GET", _path(kind, namespace), query)
+            request = ApiRequest("GET", _resource_path(kind, namespace), query)
             page = self._calls.call(deed, request).object(deed)
             if "items" not in page:
-                raise LostError(
+                raise ResponseLostError(
                     f"cannot {deed}: a list is expected, found none; "
                     "is that address an API server's?"
                 )
-            items += [_typed(kind) | item for item in page["items"] or []]
+            items += [_type_meta(kind) | item for item in page["items"] or []]
             metadata = page.get("metadata", {})
             if not metadata.get("continue"):
                 return Listing(items, str(metadata.get("resourceVersion", "")))
@@ -227,21 +235,21 @@ class Client:
         return view
 
 
-def _typed(kind: Kind) -> Object:
+def _type_meta(kind: Kind) -> Object:
     """What items of a list lack, and custom resources must have."""
     return {"apiVersion": kind.api_version, "kind": kind.kind}
 
 
-def _root(kind: Kind) -> str:
+def _api_root(kind: Kind) -> str:
     return f"/apis/{kind.group}/{kind.version}" if kind.group else f"/api/{kind.version}"
 
 
-def _path(kind: Kind, namespace: str, name: str = "", subresource: str = "") -> str:
+def _resource_path(kind: Kind, namespace: str, name: str = "", subresource: str = "") -> str:
     parts = ["namespaces", namespace] if namespace else []
     parts += [part for part in (kind.plural, name, subresource) if part]
-    return "/".join([_root(kind), *(quote(part, safe="") for part in parts)])
+    return "/".join([_api_root(kind), *(quote(part, safe="") for part in parts)])
 
 
-def _selector(labels: Mapping[str, str]) -> dict[str, str]:
+def _label_selector(labels: Mapping[str, str]) -> dict[str, str]:
     wanted = ",".join(f"{label}={value}" for label, value in sorted(labels.items()))
     return {"labelSelector": wanted} if wanted else {}

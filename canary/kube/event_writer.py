@@ -15,14 +15,14 @@ from canary.kube.objects import EVENTS, RELEASES, Object, Objects
 log = logging.getLogger(__name__)
 
 CONTROLLER = "canary-controller.dev/canary"
-_ALARMING = {Phase.ROLLING_BACK, Phase.ROLLED_BACK, Phase.PAUSED}
-_WAITING = 1000
-_NOTE = 1024
+_WARNING_PHASES = {Phase.ROLLING_BACK, Phase.ROLLED_BACK, Phase.PAUSED}
+_MAX_QUEUED = 1000
+_MAX_NOTE = 1024
 """The API's limit for the length of a note."""
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class EventDraft:
     """One Event to be."""
 
     key: Key
@@ -44,23 +44,25 @@ class KubeNotifier:
         self._objects = objects
         self._clock = clock
         self._instance = instance
-        self._queue: queue.Queue[Said | None] = queue.Queue(_WAITING)
+        self._queue: queue.Queue[EventDraft | None] = queue.Queue(_MAX_QUEUED)
         self._warned: dict[tuple[Key, Reason], str] = {}
         self._thread = threading.Thread(target=self._work, name="events", daemon=True)
         self._thread.start()
 
     def tell(self, notice: Notice) -> None:
         """Queues the notice."""
-        warning = notice.phase in _ALARMING
+        warning = notice.phase in _WARNING_PHASES
         weight = f" (weight {notice.weight} %)" if notice.weight else ""
         note = f"{notice.message}{weight}"
-        self._put(Said(notice.key, notice.at, notice.reason, notice.phase, note, warning))
+        self._put(EventDraft(notice.key, notice.at, notice.reason, notice.phase, note, warning))
 
     def warn(self, key: Key, reason: Reason, message: str) -> None:
         """Queues a warning, unless it was this key's and reason's last one already."""
         if self._warned.get((key, reason)) != message:
             self._warned[key, reason] = message
-            self._put(Said(key, self._clock.now(), reason, "Reconcile", message, warning=True))
+            self._put(
+                EventDraft(key, self._clock.now(), reason, "Reconcile", message, warning=True)
+            )
 
     def forget(self, key: Key) -> None:
         """The release is gone."""
@@ -72,11 +74,11 @@ class KubeNotifier:
         self._put(None)
         self._thread.join(seconds)
 
-    def _put(self, said: Said | None) -> None:
+    def _put(self, said: EventDraft | None) -> None:
         try:
             self._queue.put_nowait(said)
         except queue.Full:
-            log.warning("an Event was dropped: %s are waiting to be written", _WAITING)
+            log.warning("an Event was dropped: %s are waiting to be written", _MAX_QUEUED)
 
     def _work(self) -> None:
         while (said := self._queue.get()) is not None:
@@ -87,14 +89,14 @@ class KubeNotifier:
             except CanaryError as error:
                 log.warning("an Event of %s was not written: %s", said.key.name, error)
 
-    def _write(self, said: Said) -> None:
+    def _write(self, said: EventDraft) -> None:
         owner = self._objects.get(RELEASES, said.key.namespace, said.key.name)
         if owner is not None:
-            body = event_of(said, owner, self._instance)
+            body = build_event(said, owner, self._instance)
             self._objects.create(EVENTS, said.key.namespace, body)
 
 
-def event_of(said: Said, release: Object, instance: str) -> Object:
+def build_event(said: EventDraft, release: Object, instance: str) -> Object:
     """The Event; its name follows from its content, so that twice is once."""
     metadata = release["metadata"]
     content = f"{metadata['uid']}/{said.at}/{said.reason}/{said.action}/{said.note}"
@@ -107,7 +109,7 @@ def event_of(said: Said, release: Object, instance: str) -> Object:
         "type": "Warning" if said.warning else "Normal",
         "reason": said.reason.value,
         "action": said.action,
-        "note": said.note[:_NOTE],
+        "note": said.note[:_MAX_NOTE],
         "regarding": {
             "apiVersion": RELEASES.api_version,
             "kind": RELEASES.kind,

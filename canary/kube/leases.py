@@ -18,20 +18,20 @@ from typing import Any, Final
 from canary.errors import CanaryError, ConflictError
 from canary.interfaces import Clock
 from canary.kube.objects import LEASES, Object, Objects
-from canary.kube.retrying import Policy
+from canary.kube.retrying import RetryPolicy
 from canary.kube.timing import Stopper
-from canary.kube.transport import Timeouts
+from canary.kube.transport import RequestTimeouts
 
 _log = logging.getLogger(__name__)
 
-ELECTION: Final = Policy(Timeouts(connect=2.0, read=3.0), attempts=1)
+ELECTION: Final = RetryPolicy(RequestTimeouts(connect=2.0, read=3.0), attempts=1)
 """For the elector's requests: one that hangs must not take the renewal after it along."""
 _RELEASED: Final = 1
 """Seconds of a lease that was given back, as client-go writes it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class LeaseTerms:
     """Of a lease; seconds. `duration` > `renew_deadline` > `retry`.
 
     A standby sees a renewal up to `retry` late, so it takes over `duration + retry` after the
@@ -57,7 +57,7 @@ class LeaseName:
 
 
 @dataclass(frozen=True, slots=True)
-class Callbacks:
+class LeaderCallbacks:
     """What to do at the turns; called in the elector's thread."""
 
     started: Callable[[], None]
@@ -76,17 +76,17 @@ class Elector:
         self,
         objects: Objects,
         lease: LeaseName,
-        callbacks: Callbacks,
+        callbacks: LeaderCallbacks,
         clock: Clock,
         stopper: Stopper,
-        terms: Terms | None = None,
+        terms: LeaseTerms | None = None,
     ) -> None:
         self._objects = objects
         self._lease = lease
         self._callbacks = callbacks
         self._clock = clock
         self._stopper = stopper
-        self._terms = terms or Terms()
+        self._terms = terms or LeaseTerms()
         self._until: float | None = None
         """Until when we may write, by our own clock; None when we do not hold the lease."""
         self._held: Object | None = None
@@ -185,7 +185,7 @@ class Elector:
     def _spec(self, found: Object) -> dict[str, Any]:
         """Ours, from what is there."""
         old = found.get("spec") or {}
-        now = micro_time(self._clock.now())
+        now = format_micro_time(self._clock.now())
         ours = old.get("holderIdentity") == self._lease.identity
         transitions = int(old.get("leaseTransitions") or 0)
         return {
@@ -233,6 +233,6 @@ class Elector:
         return self._terms.retry * random.uniform(0.8, 1.0)  # noqa: S311
 
 
-def micro_time(seconds: float) -> str:
+def format_micro_time(seconds: float) -> str:
     """RFC 3339 with six digits: fewer, which Python's isoformat may write, are refused."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -15,8 +15,8 @@ from canary.kube.timing import SystemTiming, Timing
 
 K = TypeVar("K", bound=Hashable)
 
-FIRST: Final = 0.2
-LONGEST: Final = 60.0
+FIRST_DELAY: Final = 0.2
+LONGEST_DELAY: Final = 60.0
 """Seconds until a key that failed once, or often, is tried again."""
 
 
@@ -90,7 +90,7 @@ class WorkQueue(Generic[K]):
         with self._lock:
             failures = self._failures.get(key, 0)
             self._failures[key] = failures + 1
-        longest = min(LONGEST, FIRST * 2.0 ** min(failures, 20))
+        longest = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(failures, 20))
         seconds = max(at_least, longest * random.uniform(0.75, 1.0))  # noqa: S311
         if self._observer is not None:
             self._observer.retried()

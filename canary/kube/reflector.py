@@ -11,7 +11,13 @@ from collections.abc import Iterator, Mapping
 from typing import Final, Protocol
 
 from canary.errors import CanaryError, PermanentError, TransientError
-from canary.kube.api_errors import BusyError, FailedError, GoneError, LostError, UnreachableError
+from canary.kube.api_errors import (
+    BusyError,
+    GoneError,
+    ResponseLostError,
+    ServerFailedError,
+    UnreachableError,
+)
 from canary.kube.cache import Cache
 from canary.kube.client import Listing, WatchEvent
 from canary.kube.objects import Kind
@@ -19,14 +25,14 @@ from canary.kube.timing import Stopper
 
 _log = logging.getLogger(__name__)
 
-FIRST: Final = 0.5
-LONGEST: Final = 30.0
+FIRST_DELAY: Final = 0.5
+LONGEST_DELAY: Final = 30.0
 """Seconds to wait after the first failure, and after many."""
 WATCH: Final = 300.0
 """Seconds that we ask a watch to last; twice that at most, so that not all end at once."""
 
 
-class Watching(Protocol):
+class OpenWatch(Protocol):
     """The events of one watch."""
 
     def __iter__(self) -> Iterator[WatchEvent]:
@@ -38,7 +44,7 @@ class Watching(Protocol):
         ...
 
 
-class Source(Protocol):
+class ListWatchSource(Protocol):
     """Where a reflector reads: canary.kube.client.Client."""
 
     def listing(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> Listing:
@@ -47,7 +53,7 @@ class Source(Protocol):
 
     def watch(
         self, kind: Kind, namespace: str, labels: Mapping[str, str], since: str, seconds: float
-    ) -> Watching:
+    ) -> OpenWatch:
         """What happens after version `since`."""
         ...
 
@@ -58,11 +64,11 @@ class Reflector:
     The client's `Policy.quiet` decides how soon a dead connection is noticed.
     """
 
-    def __init__(self, source: Source, cache: Cache, stopper: Stopper) -> None:
+    def __init__(self, source: ListWatchSource, cache: Cache, stopper: Stopper) -> None:
         self.cache = cache
         self._source = source
         self._stopper = stopper
-        self._watch: Watching | None = None
+        self._watch: OpenWatch | None = None
         self._version = ""
         self._failures = 0
         self._problem = ""
@@ -110,8 +116,8 @@ class Reflector:
             self.cache.restart(listing.items, listing.version)
             self._version = listing.version
         began = self._stopper.timing.now()
-        if self._follow() == 0 and self._stopper.timing.now() - began < FIRST:
-            raise LostError("the watch ended as soon as it began")
+        if self._follow() == 0 and self._stopper.timing.now() - began < FIRST_DELAY:
+            raise ResponseLostError("the watch ended as soon as it began")
 
     def _follow(self) -> int:
         """Events of one watch, until it ends."""
@@ -144,8 +150,8 @@ class Reflector:
     def _failed(self, error: CanaryError) -> None:
         if self._stopper.stopped:
             return
-        broken = isinstance(error, LostError | UnreachableError | BusyError)
-        if not broken or isinstance(error, FailedError):
+        broken = isinstance(error, ResponseLostError | UnreachableError | BusyError)
+        if not broken or isinstance(error, ServerFailedError):
             self._version = ""  # gone, or the server's own mistake: what we know may be wrong
         if isinstance(error, GoneError) and self._failures == 0:
             self._failures = 1
@@ -154,11 +160,11 @@ class Reflector:
             _log.warning("%s; trying again", error)
         self._problem = str(error)
         self._failures += 1
-        self._stopper.sleep(delay(self._failures, error))
+        self._stopper.sleep(backoff_delay(self._failures, error))
 
 
-def delay(failures: int, error: CanaryError) -> float:
+def backoff_delay(failures: int, error: CanaryError) -> float:
     """Seconds before trying again: doubling, with jitter, never before the server wants it."""
-    longest = min(LONGEST, FIRST * 2.0 ** min(failures - 1, 10))
+    longest = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(failures - 1, 10))
     asked = error.retry_after if isinstance(error, TransientError) else 0.0
     return max(asked if asked > 1 else 0.0, longest * random.uniform(0.5, 1.0))  # noqa: S311

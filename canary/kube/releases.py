@@ -15,9 +15,9 @@ from canary.core.snapshot import ReleaseRequest, ReleaseResource, Verb
 from canary.errors import NotFoundError, UsageError
 from canary.interfaces import Key
 from canary.kube.objects import RELEASES, Object, Objects
-from canary.kube.workloads.names import FINALIZER, REQUEST, annotations
-from canary.kube.workloads.patches import expect
-from canary.kube.workloads.pods import seconds
+from canary.kube.workloads.names import FINALIZER, REQUEST, annotations_of
+from canary.kube.workloads.patches import expect_unchanged
+from canary.kube.workloads.pods import parse_timestamp
 
 Warn = Callable[[Key, Reason, str], None]
 """Tells people about something that is left alone; saying it again and again is fine."""
@@ -47,17 +47,17 @@ class KubeReleases:
             spec=release.spec,
             status=release.status,
             version=metadata["resourceVersion"],
-            deleting_since=seconds(deleted) if deleted else None,
-            request=self._request(key, annotations(found)),
+            deleting_since=parse_timestamp(deleted) if deleted else None,
+            request=self._request(key, annotations_of(found)),
             finalizer=FINALIZER in (metadata.get("finalizers") or ()),
         )
 
     def _parsed(self, key: Key, found: Object) -> CanaryRelease:
-        """As `parsed`, once per version while the release is in flight; models are immutable."""
+        """Parse a release once per version while it is in flight; models are immutable."""
         uid, version = found["metadata"]["uid"], found["metadata"]["resourceVersion"]
         *known, release = self._in_flight.pop(key, ("", "", None))
         if release is None or known != [uid, version]:
-            release = parsed(found)
+            release = parse_release(found)
         if release.status.intent is not Intent.REST:
             self._in_flight[key] = uid, version, release
         return release
@@ -82,7 +82,7 @@ class KubeReleases:
         if FINALIZER not in have:
             return
         rest = [one for one in have if one != FINALIZER]
-        guard = expect(found, "/metadata/uid", "/metadata/finalizers")
+        guard = expect_unchanged(found, "/metadata/uid", "/metadata/finalizers")
         patch = [*guard, {"op": "replace", "path": "/metadata/finalizers", "value": rest}]
         try:
             metadata = found["metadata"]
@@ -100,7 +100,7 @@ class KubeReleases:
         """
         found = self._get(key)
         deleted = found["metadata"].get("deletionTimestamp")
-        if deleted and now - seconds(deleted) > CLEANUP_TIMEOUT:
+        if deleted and now - parse_timestamp(deleted) > CLEANUP_TIMEOUT:
             self._unbind(found)
             return
         status = found.get("status")
@@ -144,22 +144,22 @@ class KubeReleases:
         if REQUEST not in notes:
             return None
         try:
-            return request_of(notes[REQUEST])
+            return parse_request(notes[REQUEST])
         except UsageError as error:
             self._warn(key, Reason.REQUEST_IGNORED, str(error))
             return None
 
 
-def parsed(found: Object) -> CanaryRelease:
+def parse_release(found: Object) -> CanaryRelease:
     """The resource of an object. Raises UsageError that names every problem."""
     text = json.dumps(found)
     try:
         return CanaryRelease.model_validate_json(text, strict=True, by_alias=True, by_name=False)
     except ValidationError:
-        return _complain(text, found["metadata"]["name"])
+        return _raise_problems(text, found["metadata"]["name"])
 
 
-def _complain(text: str, name: str) -> CanaryRelease:
+def _raise_problems(text: str, name: str) -> CanaryRelease:
     """Reads it once more as a file is read, which is slower and says well what is wrong."""
     try:
         return load_release(text, name)
@@ -173,16 +173,16 @@ def to_json(model: Status | Condition) -> dict[str, Any]:
     return model.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def request_of(text: str) -> ReleaseRequest:
+def parse_request(text: str) -> ReleaseRequest:
     """`{"verb": "promote", "id": "…"}`. Raises UsageError that says what is expected.
 
     With `skip` a `reason` has to be given; `by`, `reason` and `to` are cut to what a status holds.
     """
     try:
         found = json.loads(text)
-        verb, number = Verb(found["verb"]), _text(found["id"])
+        verb, number = Verb(found["verb"]), _require_text(found["id"])
         skip = Skip(found["skip"]) if found.get("skip") else None
-        reason = _optional(found, "reason")
+        reason = _optional_text(found, "reason")
         if skip is not None and not reason.strip():
             raise UsageError(
                 f"annotation {REQUEST} is ignored: a reason is expected with skip, found none"
@@ -192,8 +192,8 @@ def request_of(text: str) -> ReleaseRequest:
             number,
             skip=skip,
             reason=reason,
-            by=_optional(found, "by"),
-            to=_optional(found, "to") or None,
+            by=_optional_text(found, "by"),
+            to=_optional_text(found, "to") or None,
         )
     except (ValueError, KeyError, TypeError) as error:
         verbs = ", ".join(Verb)
@@ -203,7 +203,7 @@ def request_of(text: str) -> ReleaseRequest:
         ) from error
 
 
-def _optional(found: Mapping[str, object], name: str) -> str:
+def _optional_text(found: Mapping[str, object], name: str) -> str:
     """The text of that name, in one line of at most 300 characters; empty where there is none."""
     value = found.get(name, "")
     if not isinstance(value, str):
@@ -211,7 +211,7 @@ def _optional(found: Mapping[str, object], name: str) -> str:
     return " ".join(value.split())[:300]
 
 
-def _text(value: object) -> str:
+def _require_text(value: object) -> str:
     if not isinstance(value, str) or not value:
         raise TypeError(value)
     return value

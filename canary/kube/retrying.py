@@ -15,16 +15,16 @@ from tenacity import (
 )
 
 from canary.kube.api_errors import (
-    Answer,
+    ApiOperation,
+    ApiResponse,
     BusyError,
-    Deed,
-    LostError,
     NotLeaderError,
+    ResponseLostError,
     UnreachableError,
-    error_of,
+    error_from_response,
 )
 from canary.kube.timing import Stopper
-from canary.kube.transport import Request, Stream, Timeouts, Transport
+from canary.kube.transport import ApiRequest, RequestTimeouts, ResponseStream, Transport
 
 _READS: Final = frozenset({"get", "list", "watch"})
 _UNDONE: Final = (UnreachableError, BusyError)
@@ -33,10 +33,10 @@ _jitter = wait_random_exponential(multiplier=0.2, max=2.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class RetryPolicy:
     """How long and how often one call is tried; seconds."""
 
-    timeouts: Timeouts = field(default_factory=Timeouts)
+    timeouts: RequestTimeouts = field(default_factory=RequestTimeouts)
     attempts: int = 4
     budget: float = 8.0
     """No attempt starts later than this after the first: a worker must not be blocked for long."""
@@ -52,58 +52,60 @@ class Caller:
     """
 
     transport: Transport
-    policy: Policy
+    policy: RetryPolicy
     stopper: Stopper
     remaining: Callable[[], float] | None = None
 
     def call(
         self,
-        deed: Deed,
-        request: Request,
+        deed: ApiOperation,
+        request: ApiRequest,
         *,
         repeatable: bool = False,
         accept: Collection[int] = (),
-    ) -> Answer:
+    ) -> ApiResponse:
         """An answer with a status below 300, or one of `accept`. Raises the errors of `Objects`.
 
         A write is sent again after a lost answer only when it is `repeatable`.
         """
-        safe = (*_UNDONE, LostError) if repeatable or deed.verb in _READS else _UNDONE
+        safe = (*_UNDONE, ResponseLostError) if repeatable or deed.verb in _READS else _UNDONE
         retrying = Retrying(
             stop=stop_any(
                 stop_after_attempt(self.policy.attempts), stop_before_delay(self.policy.budget)
             ),
-            wait=_pause,
-            retry=lambda state: isinstance(_error(state), safe) and not self.stopper.stopped,
+            wait=_wait_seconds,
+            retry=lambda state: isinstance(_exception_of(state), safe) and not self.stopper.stopped,
             sleep=self._sleep,
             reraise=True,
         )
         return retrying(self._attempt, deed, request, accept)
 
-    def stream(self, deed: Deed, request: Request) -> Stream:
+    def stream(self, deed: ApiOperation, request: ApiRequest) -> ResponseStream:
         """An answer that goes on; one attempt, for its reader has its own backoff."""
         limits = replace(self.policy.timeouts, read=self.policy.quiet)
         found = self.transport.stream(request, limits, deed)
-        if isinstance(found, Answer) and found.status == HTTPStatus.UNAUTHORIZED:
+        if isinstance(found, ApiResponse) and found.status == HTTPStatus.UNAUTHORIZED:
             self.transport.renew()
             found = self.transport.stream(request, limits, deed)
-        if isinstance(found, Answer):
-            raise error_of(found, deed)
+        if isinstance(found, ApiResponse):
+            raise error_from_response(found, deed)
         return found
 
     def _sleep(self, seconds: float) -> None:
         self.stopper.sleep(seconds)
 
-    def _attempt(self, deed: Deed, request: Request, accept: Collection[int]) -> Answer:
+    def _attempt(
+        self, deed: ApiOperation, request: ApiRequest, accept: Collection[int]
+    ) -> ApiResponse:
         answer = self.transport.send(request, self._timeouts(deed), deed)
         if answer.status == HTTPStatus.UNAUTHORIZED:
             self.transport.renew()
             answer = self.transport.send(request, self._timeouts(deed), deed)
         if answer.status < HTTPStatus.MULTIPLE_CHOICES or answer.status in accept:
             return answer
-        raise error_of(answer, deed)
+        raise error_from_response(answer, deed)
 
-    def _timeouts(self, deed: Deed) -> Timeouts:
+    def _timeouts(self, deed: ApiOperation) -> RequestTimeouts:
         """The policy's; those of a write end before the right to write does."""
         limits = self.policy.timeouts
         if self.remaining is None or deed.verb in _READS:
@@ -114,12 +116,12 @@ class Caller:
         return replace(limits, connect=min(limits.connect, left), read=min(limits.read, left))
 
 
-def _error(state: RetryCallState) -> BaseException | None:
+def _exception_of(state: RetryCallState) -> BaseException | None:
     return state.outcome.exception() if state.outcome is not None else None
 
 
-def _pause(state: RetryCallState) -> float:
+def _wait_seconds(state: RetryCallState) -> float:
     """Seconds: what the server asks for, or exponential with full jitter."""
-    error = _error(state)
+    error = _exception_of(state)
     jitter = float(_jitter(state))
     return error.retry_after + jitter if isinstance(error, BusyError) else jitter

@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 
 from canary.errors import CanaryError, PermanentError, UsageError
-from canary.kube.api_errors import Deed, ForbiddenError, UnauthorizedError
+from canary.kube.api_errors import ApiOperation, ForbiddenError, UnauthorizedError
 from canary.kube.client import FIELD_MANAGER, Listing, Watch
 from canary.kube.objects import JsonPatch, Kind, Object
-from canary.kube.retrying import Caller, Policy
+from canary.kube.retrying import Caller, RetryPolicy
 from canary.kube.timing import Stopper, SystemTiming
-from canary.kube.transport import Request, Transport
+from canary.kube.transport import ApiRequest, Transport
 
 
-class Selected:
+class SelectedObjects:
     """A reflector's source that sees only what these selectors choose, chosen by the server.
 
     `fields` and `labels` are written as kubectl takes them: `metadata.name=auth`, `tier!=test`.
@@ -21,7 +21,7 @@ class Selected:
     def __init__(
         self, transport: Transport, stopper: Stopper, fields: str = "", labels: str = ""
     ) -> None:
-        self._calls = Caller(transport, Policy(attempts=2, budget=3.0), stopper)
+        self._calls = Caller(transport, RetryPolicy(attempts=2, budget=3.0), stopper)
         self._selectors = {"fieldSelector": fields, "labelSelector": labels}
         self.refused: PermanentError | None = None
 
@@ -30,7 +30,7 @@ class Selected:
 
         Raises UsageError when the server cannot read a selector.
         """
-        deed = Deed("list", kind, namespace)
+        deed = ApiOperation("list", kind, namespace)
         try:
             answer = self._calls.call(deed, self._request(kind, namespace, {}))
         except PermanentError as error:
@@ -50,16 +50,16 @@ class Selected:
             "resourceVersion": since,
             "timeoutSeconds": str(int(seconds)),
         }
-        deed = Deed("watch", kind, namespace)
+        deed = ApiOperation("watch", kind, namespace)
         try:
             stream = self._calls.stream(deed, self._request(kind, namespace, query))
         except PermanentError as error:
             raise self._noted(error) from error
         return Watch(stream, deed)
 
-    def _request(self, kind: Kind, namespace: str, query: Mapping[str, str]) -> Request:
+    def _request(self, kind: Kind, namespace: str, query: Mapping[str, str]) -> ApiRequest:
         chosen = {name: text for name, text in self._selectors.items() if text}
-        return Request("GET", _path(kind, namespace), {**query, **chosen})
+        return ApiRequest("GET", _resource_path(kind, namespace), {**query, **chosen})
 
     def _noted(self, error: PermanentError) -> PermanentError:
         labels = self._selectors["labelSelector"]
@@ -72,7 +72,7 @@ class Selected:
         return error
 
 
-def patched(
+def patch_object(
     transport: Transport, kind: Kind, found: Object, patch: JsonPatch, *, dry_run: bool
 ) -> Object:
     """The object after the patch; with `dry_run` the server only says what would come of it.
@@ -83,15 +83,15 @@ def patched(
     metadata = found["metadata"]
     namespace, name = str(metadata["namespace"]), str(metadata["name"])
     query = {"fieldManager": FIELD_MANAGER} | ({"dryRun": "All"} if dry_run else {})
-    request = Request(
+    request = ApiRequest(
         "PATCH",
-        f"{_path(kind, namespace)}/{name}",
+        f"{_resource_path(kind, namespace)}/{name}",
         query,
         [dict(step) for step in patch],
         "application/json-patch+json",
     )
-    calls = Caller(transport, Policy(attempts=2, budget=3.0), Stopper(SystemTiming()))
-    deed = Deed("patch", kind, namespace, name)
+    calls = Caller(transport, RetryPolicy(attempts=2, budget=3.0), Stopper(SystemTiming()))
+    deed = ApiOperation("patch", kind, namespace, name)
     return calls.call(deed, request, repeatable=True).object(deed)
 
 
@@ -99,17 +99,17 @@ def user_name(transport: Transport) -> str:
     """Who the API server takes us for; empty where it does not say."""
     path = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-    calls = Caller(transport, Policy(attempts=1, budget=3.0), Stopper(SystemTiming()))
-    deed = Deed(
+    calls = Caller(transport, RetryPolicy(attempts=1, budget=3.0), Stopper(SystemTiming()))
+    deed = ApiOperation(
         "create", Kind("authentication.k8s.io", "v1", "selfsubjectreviews", body["kind"]), ""
     )
     try:
-        found = calls.call(deed, Request("POST", path, {}, body), repeatable=True).object(deed)
+        found = calls.call(deed, ApiRequest("POST", path, {}, body), repeatable=True).object(deed)
     except CanaryError:
         return ""
     return str(((found.get("status") or {}).get("userInfo") or {}).get("username", ""))
 
 
-def _path(kind: Kind, namespace: str) -> str:
+def _resource_path(kind: Kind, namespace: str) -> str:
     root = f"/apis/{kind.group}/{kind.version}" if kind.group else f"/api/{kind.version}"
     return f"{root}/namespaces/{namespace}/{kind.plural}" if namespace else f"{root}/{kind.plural}"

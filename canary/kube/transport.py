@@ -23,12 +23,18 @@ from urllib3 import exceptions as http_errors
 
 from canary import __version__
 from canary.errors import CanaryError, PermanentError, UsageError
-from canary.kube.api_errors import Answer, Deed, LostError, UnauthorizedError, UnreachableError
+from canary.kube.api_errors import (
+    ApiOperation,
+    ApiResponse,
+    ResponseLostError,
+    UnauthorizedError,
+    UnreachableError,
+)
 
 _POOL_NAME: Final = re.compile(r"HTTPS?Connection(Pool)?\([^)]*\): ")
 _LOAD_POD: Final[Callable[..., None]] = kubernetes_config.load_incluster_config
 _LOAD_FILE: Final[Callable[..., None]] = kubernetes_config.load_kube_config
-POOL: Final = 64
+POOL_SIZE: Final = 64
 """Connections: 32 workers, one per watch, and some."""
 _CHUNK: Final = 1 << 16
 _BODY_SECONDS: Final = 60.0
@@ -36,7 +42,7 @@ _BODY_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Timeouts:
+class RequestTimeouts:
     """Seconds until connected, and between two pieces of the answer."""
 
     connect: float = 3.0
@@ -44,7 +50,7 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ApiRequest:
     """One HTTP request to the API server."""
 
     method: str
@@ -55,7 +61,7 @@ class Request:
     content_type: str = "application/json"
 
 
-class Observer(Protocol):
+class RequestObserver(Protocol):
     """Is told of every request, for the `rest_client_*` metrics."""
 
     def requested(self, method: str, host: str, code: str, seconds: float) -> None:
@@ -76,7 +82,7 @@ class Transport:
     def __init__(
         self,
         connect: Callable[[], kubernetes_client.ApiClient],
-        observer: Observer | None = None,
+        observer: RequestObserver | None = None,
     ) -> None:
         self._connect = connect
         self._observer = observer
@@ -88,19 +94,21 @@ class Transport:
         """The API server's URL."""
         return str(self._api.configuration.host)
 
-    def send(self, request: Request, timeouts: Timeouts, deed: Deed | None = None) -> Answer:
+    def send(
+        self, request: ApiRequest, timeouts: RequestTimeouts, deed: ApiOperation | None = None
+    ) -> ApiResponse:
         """The whole answer, whatever its status. Raises UnreachableError, LostError."""
         self._note(deed)
         return self._whole(self._open(request, timeouts))
 
     def stream(
-        self, request: Request, timeouts: Timeouts, deed: Deed | None = None
-    ) -> "Answer | Stream":
-        """The running answer; an Answer when the status is not 200."""
+        self, request: ApiRequest, timeouts: RequestTimeouts, deed: ApiOperation | None = None
+    ) -> "ApiResponse | ResponseStream":
+        """The running answer; an ApiResponse when the status is not 200."""
         self._note(deed)
         response = self._open(request, timeouts)
         if response.status == HTTPStatus.OK:
-            return Stream(response, self.host)
+            return ResponseStream(response, self.host)
         return self._whole(response)
 
     def renew(self) -> None:
@@ -108,29 +116,29 @@ class Transport:
         try:
             fresh = self._connect()
         except Exception as error:
-            reason = _sentence(error)
+            reason = _describe_error(error)
             raise UnauthorizedError(f"cannot read the credentials again: {reason}") from error
         with self._lock:
             self._api, old = fresh, self._api
-        _close(old)
+        _close_pool(old)
 
     def close(self) -> None:
         """Lets the idle connections go."""
-        _close(self._api)
+        _close_pool(self._api)
 
-    def _whole(self, response: HTTPResponse) -> Answer:
+    def _whole(self, response: HTTPResponse) -> ApiResponse:
         try:
-            return Answer(response.status, response.headers, _body(response))
+            return ApiResponse(response.status, response.headers, _read_body(response))
         except (http_errors.HTTPError, OSError) as error:
-            raise LostError(f"the answer of {self.host} broke off: {error}") from error
+            raise ResponseLostError(f"the answer of {self.host} broke off: {error}") from error
         finally:
             response.close()  # read to its end, its connection is back in the pool already
 
-    def _note(self, deed: Deed | None) -> None:
+    def _note(self, deed: ApiOperation | None) -> None:
         if self._observer is not None and deed is not None:
             self._observer.used(deed.verb, deed.kind.group, deed.resource)
 
-    def _open(self, request: Request, timeouts: Timeouts) -> HTTPResponse:
+    def _open(self, request: ApiRequest, timeouts: RequestTimeouts) -> HTTPResponse:
         began = time.monotonic()
         code = "<error>"
         try:
@@ -142,7 +150,7 @@ class Transport:
                 self._observer.requested(request.method, self.host, code, seconds)
         return response
 
-    def _call(self, request: Request, timeouts: Timeouts) -> HTTPResponse:
+    def _call(self, request: ApiRequest, timeouts: RequestTimeouts) -> HTTPResponse:
         try:
             with self._lock:  # a token that has run out is renewed by one thread
                 api = self._api
@@ -166,7 +174,7 @@ class Transport:
         return response
 
     def _unanswered(self, error: Exception) -> CanaryError:
-        text = f"cannot reach the API server at {self.host}: {_sentence(error)}"
+        text = f"cannot reach the API server at {self.host}: {_describe_error(error)}"
         match error:
             case ApiException() if "CERTIFICATE_VERIFY_FAILED" in str(error):
                 return PermanentError(f"{text} (is the certificate authority the right one?)")
@@ -175,10 +183,10 @@ class Transport:
             case http_errors.ProxyError():
                 return UnreachableError(text)
             case _:
-                return LostError(text)
+                return ResponseLostError(text)
 
 
-class Stream:
+class ResponseStream:
     """The lines of an answer that goes on, such as a watch."""
 
     def __init__(self, response: HTTPResponse, host: str) -> None:
@@ -187,7 +195,7 @@ class Stream:
         self._interrupted = False
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yields whole lines; ends when the server does. Raises LostError when it breaks off."""
+        """Yield whole lines. Raises ResponseLostError for a lost connection."""
         buffer = bytearray()
         try:
             while chunk := self._response.read1(_CHUNK):
@@ -197,7 +205,7 @@ class Stream:
                 buffer = bytearray(rest)
         except (http_errors.HTTPError, OSError, ValueError, AttributeError) as error:
             if not self._interrupted:  # another thread closes the socket under our hands
-                raise LostError(f"the watch on {self._host} broke off: {error}") from error
+                raise ResponseLostError(f"the watch on {self._host} broke off: {error}") from error
         finally:
             self._response.close()
 
@@ -210,8 +218,10 @@ class Stream:
             self._response.close()
 
 
-def load(
-    kubeconfig: str | None = None, context: str | None = None, observer: Observer | None = None
+def load_transport(
+    kubeconfig: str | None = None,
+    context: str | None = None,
+    observer: RequestObserver | None = None,
 ) -> Transport:
     """A transport to the cluster of the kubeconfig file, or of the pod that we run in.
 
@@ -219,15 +229,15 @@ def load(
     `$KUBECONFIG` or `~/.kube/config`. Raises UsageError when there is no usable configuration.
     """
     try:
-        return Transport(lambda: _connect(kubeconfig, context), observer)
+        return Transport(lambda: _create_client(kubeconfig, context), observer)
     except Exception as error:  # what is wrong in the file comes as almost any class
         raise UsageError(
-            f"there is no usable configuration for a cluster: {_sentence(error)}. "
+            f"there is no usable configuration for a cluster: {_describe_error(error)}. "
             "Set KUBECONFIG or --kubeconfig, or run in a pod with a service account"
         ) from error
 
 
-def _connect(kubeconfig: str | None, context: str | None) -> kubernetes_client.ApiClient:
+def _create_client(kubeconfig: str | None, context: str | None) -> kubernetes_client.ApiClient:
     settings = kubernetes_client.Configuration()
     in_pod = Path(incluster_config.SERVICE_TOKEN_FILENAME).exists()
     if in_pod and kubeconfig is None and context is None:
@@ -236,25 +246,25 @@ def _connect(kubeconfig: str | None, context: str | None) -> kubernetes_client.A
         _LOAD_FILE(kubeconfig, context, settings, persist_config=False)
     if not settings.host.startswith(("http://", "https://")):
         raise ConfigException(f"a server's address https://… is expected, found {settings.host!r}")
-    return connected(settings)
+    return configure_client(settings)
 
 
-def connected(settings: kubernetes_client.Configuration) -> kubernetes_client.ApiClient:
+def configure_client(settings: kubernetes_client.Configuration) -> kubernetes_client.ApiClient:
     """A client with our pool, keep-alive, user agent, and no retries of its own."""
     settings.retries = False
-    settings.connection_pool_maxsize = POOL
+    settings.connection_pool_maxsize = POOL_SIZE
     settings.socket_options = tcp_keepalive_socket_options(idle=15, interval=5, count=3)
     api = kubernetes_client.ApiClient(settings)
     api.user_agent = f"canary/{__version__}"
     return api
 
 
-def _close(api: kubernetes_client.ApiClient) -> None:
+def _close_pool(api: kubernetes_client.ApiClient) -> None:
     close: Callable[[], None] = api.close
     close()
 
 
-def _body(response: HTTPResponse) -> bytes:
+def _read_body(response: HTTPResponse) -> bytes:
     end = time.monotonic() + _BODY_SECONDS
     body = bytearray()
     while chunk := response.read1(_CHUNK):
@@ -264,7 +274,7 @@ def _body(response: HTTPResponse) -> bytes:
     return bytes(body)
 
 
-def _sentence(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     """One line, without the representation of urllib3's pool in front."""
     reason = error.reason if isinstance(error, ApiException) else error
     if isinstance(reason, http_errors.ProtocolError) and len(reason.args) > 1:

@@ -10,7 +10,7 @@ from canary.discovery.selector_conflicts import Relabelled, missed, missed_by_po
 from canary.discovery.topology import OLD_TRAEFIK
 from canary.discovery.workload_risks import exclusive_resources, unversioned_configuration
 from canary.kube.workloads.isolation import replaced_labels
-from canary.kube.workloads.names import HOLD, annotations, labels
+from canary.kube.workloads.names import HOLD, annotations_of, labels_of
 from canary.lint.rules import Finding, finding
 from canary.routers.gateway_api import ENVOY_GATEWAY
 from canary.routers.split import problem
@@ -63,7 +63,7 @@ def _target(scene: Scenery) -> Iterator[Finding]:
     if not scene.whole and "paused" in wanted:
         said = f"the manifest of Deployment {scene.names.target} sets paused"
         yield finding("paused-in-manifest", _TARGET, said)
-    holder = annotations(target).get(HOLD)
+    holder = annotations_of(target).get(HOLD)
     if holder not in {None, scene.release.metadata.name}:
         said = f"Deployment {scene.names.target} is held by CanaryRelease {holder}"
         yield finding("target-taken", _TARGET, said)
@@ -97,7 +97,7 @@ def _isolation(scene: Scenery) -> Iterator[Finding]:
         return
     if not replaced:
         return
-    relabelled = Relabelled(labels(template), replaced)
+    relabelled = Relabelled(labels_of(template), replaced)
     for sentence in (
         *missed(scene.neighbours, relabelled),
         *missed_by_pods(template, relabelled),

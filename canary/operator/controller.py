@@ -14,15 +14,15 @@ from canary.interfaces import Key
 from canary.kube.objects import RELEASES, Kind, Object
 from canary.kube.queue import QueueObserver, WorkQueue
 from canary.kube.timing import Timing
-from canary.operator.reconciler import GONE, Passes
-from canary.operator.release_index import Subjects
+from canary.operator.reconciler import RELEASE_DELETED, ReleaseReconciler
+from canary.operator.release_index import ReleaseIndex
 
 _log = logging.getLogger(__name__)
 
 WORKERS: Final = 16
-DRAIN: Final = 20.0
+DRAIN_SECONDS: Final = 20.0
 """Seconds that passes at hand get to end, out of the pod's 30."""
-STUCK: Final = 120.0
+STUCK_SECONDS: Final = 120.0
 """Seconds that no pass can take: every call in it has a time-out."""
 
 
@@ -33,14 +33,14 @@ class Controller:
     `forget` is told of releases that are gone, also while this replica does not lead.
     """
 
-    passes: Passes
+    passes: ReleaseReconciler
     timing: Timing
     known: Callable[[], list[Key]]
     """All releases that there are."""
     observer: QueueObserver | None = None
     workers: int = WORKERS
-    drain: float = DRAIN
-    subjects: Subjects = field(default_factory=Subjects)
+    drain: float = DRAIN_SECONDS
+    subjects: ReleaseIndex = field(default_factory=ReleaseIndex)
     _queue: WorkQueue[Key] | None = None
     _threads: list[threading.Thread] = field(default_factory=list)
 
@@ -49,10 +49,15 @@ class Controller:
         if kind == RELEASES and (release := new or old) is not None:
             key = key_of(release)
             self.subjects.learn(new, key)
-            if old is None or new is None or wanted(old) != wanted(new):
+            if old is None or new is None or desired_state(old) != desired_state(new):
                 self.wake(key)
         seen = [item for item in (old, new) if item is not None]
-        if kind == RELEASES and old is not None and new is not None and wanted(old) == wanted(new):
+        if (
+            kind == RELEASES
+            and old is not None
+            and new is not None
+            and desired_state(old) == desired_state(new)
+        ):
             return  # our own status
         for item in seen:
             for key in self.subjects.concerned(kind, item):
@@ -105,7 +110,7 @@ class Controller:
         if self._queue is not None and not all(thread.is_alive() for thread in self._threads):
             return "a worker has ended"
         longest = max(self.working, default=0.0)
-        return f"a pass has been running for {longest:.0f} s" if longest > STUCK else None
+        return f"a pass has been running for {longest:.0f} s" if longest > STUCK_SECONDS else None
 
     def _work(self, queue: WorkQueue[Key]) -> None:
         while (key := queue.get()) is not None:
@@ -119,7 +124,7 @@ class Controller:
 
     def _pass(self, queue: WorkQueue[Key], key: Key) -> None:
         again = self.passes.run(key)
-        if again is GONE:
+        if again is RELEASE_DELETED:
             queue.drop(key)
         elif again.failed:
             queue.retry(key, again.after)
@@ -133,7 +138,7 @@ def key_of(release: Object) -> Key:
     return Key(release["metadata"]["namespace"], release["metadata"]["name"])
 
 
-def wanted(release: Object) -> object:
+def desired_state(release: Object) -> object:
     """What people say in a release; a change of the rest is our own status."""
     metadata = release["metadata"]
     names = ("uid", "generation", "annotations", "deletionTimestamp", "finalizers")

@@ -9,18 +9,18 @@ import sys
 from enum import StrEnum
 from typing import Any
 
-from canary.operator.reconciler import current
+from canary.operator.reconciler import current_release
 from canary.text.format import exact_timestamp
 
 
-class Format(StrEnum):
+class LogFormat(StrEnum):
     """How lines are written."""
 
     JSON = "json"
     CONSOLE = "console"
 
 
-class Level(StrEnum):
+class LogLevel(StrEnum):
     """Minimum log level."""
 
     DEBUG = "debug"
@@ -29,19 +29,19 @@ class Level(StrEnum):
     ERROR = "error"
 
 
-def set_up(form: Format, level: Level) -> None:
+def configure_logging(form: LogFormat, level: LogLevel) -> None:
     """All lines go to standard error from now on; other libraries' only from warnings on."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines() if form is Format.JSON else ConsoleLines())
+    handler.setFormatter(JsonLines() if form is LogFormat.JSON else ConsoleLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(max(logging.WARNING, _number(level)))
-    logging.getLogger("canary").setLevel(_number(level))
+    root.setLevel(max(logging.WARNING, _level_number(level)))
+    logging.getLogger("canary").setLevel(_level_number(level))
 
 
-def fields_of(record: logging.LogRecord) -> dict[str, Any]:
+def log_fields(record: logging.LogRecord) -> dict[str, Any]:
     """namespace, release, step, weight, phase and reason of the release that a line is about."""
-    found = current.get()
+    found = current_release.get()
     if found is None:
         return {}
     key, status = found
@@ -67,7 +67,7 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
-            **fields_of(record),
+            **log_fields(record),
         }
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
@@ -79,7 +79,7 @@ class ConsoleLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """`12:00:00.123 INFO prod/auth [step=1 weight=5 reason=Holding] …`."""
-        fields = fields_of(record)
+        fields = log_fields(record)
         where = ""
         if fields:
             rest = [f"{key}={fields[key]}" for key in ("step", "weight", "reason") if key in fields]
@@ -90,5 +90,5 @@ class ConsoleLines(logging.Formatter):
         return text + error
 
 
-def _number(level: Level) -> int:
+def _level_number(level: LogLevel) -> int:
     return logging.getLevelNamesMapping()[level.value.upper()]

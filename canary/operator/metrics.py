@@ -22,7 +22,7 @@ _SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0
 _RELEASE = ("namespace", "release")
 
 
-class RestClient:
+class RestClientMetrics:
     """Requests to the API server: an Observer of canary.kube.transport."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -56,7 +56,7 @@ class RestClient:
         self._rights.labels(verb, group, resource).inc()
 
 
-class Queue:
+class QueueMetrics:
     """The work queue: a QueueObserver of canary.kube.queue."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -67,7 +67,7 @@ class Queue:
             made = Histogram(name, words, ("name",), buckets=_SECONDS, registry=registry)
             return made.labels(QUEUE)
 
-        self._adds = counter("workqueue_adds", "Releases that were queued.")
+        self._adds = counter("workqueue_adds", "ReleaseCollector that were queued.")
         self._retries = counter("workqueue_retries", "Passes that failed and are tried again.")
         self._waited = histogram("workqueue_queue_duration_seconds", "Time spent in the queue.")
         self._worked = histogram("workqueue_work_duration_seconds", "Of one pass.")
@@ -89,7 +89,7 @@ class Queue:
         self._retries.inc()
 
 
-class Releases(Collector):
+class ReleaseCollector(Collector):
     """The releases as this replica last saw them; an Observer of canary.operator.reconciler.
 
     Counters go by the history in the status, so that a restart neither forgets nor repeats.
@@ -100,13 +100,13 @@ class Releases(Collector):
         self._known: dict[Key, Status] = {}
         self._rollbacks = Counter(
             "canary_release_rollbacks",
-            "Releases that were rolled back, by reason.",
+            "ReleaseCollector that were rolled back, by reason.",
             (*_RELEASE, "reason"),
             registry=registry,
         )
         self._promotions = Counter(
             "canary_release_promotions",
-            "Releases that were promoted.",
+            "ReleaseCollector that were promoted.",
             _RELEASE,
             registry=registry,
         )
@@ -165,7 +165,7 @@ class Releases(Collector):
                 self._promotions.labels(key.namespace, key.name).inc()
 
 
-def _family(name: str, words: str, *labels: str) -> GaugeMetricFamily:
+def _gauge_family(name: str, words: str, *labels: str) -> GaugeMetricFamily:
     return GaugeMetricFamily(f"canary_release_{name}", words, labels=(*_RELEASE, *labels))
 
 
@@ -174,26 +174,28 @@ class _Families:
     """The gauges of all releases."""
 
     info: GaugeMetricFamily = field(
-        default_factory=lambda: _family(
+        default_factory=lambda: _gauge_family(
             "info", "1; the template hashes as labels.", "stable", "canary", "rejected"
         )
     )
     phase: GaugeMetricFamily = field(
-        default_factory=lambda: _family("phase", "1 for the present phase.", "phase", "reason")
+        default_factory=lambda: _gauge_family(
+            "phase", "1 for the present phase.", "phase", "reason"
+        )
     )
     weight: GaugeMetricFamily = field(
-        default_factory=lambda: _family("weight", "Percent of traffic meant for the canary.")
+        default_factory=lambda: _gauge_family("weight", "Percent of traffic meant for the canary.")
     )
     step: GaugeMetricFamily = field(
-        default_factory=lambda: _family("step", "The present step, from 0; -1 at rest.")
+        default_factory=lambda: _gauge_family("step", "The present step, from 0; -1 at rest.")
     )
     verdict: GaugeMetricFamily = field(
-        default_factory=lambda: _family(
+        default_factory=lambda: _gauge_family(
             "verdict", "1 for the present verdict of a metric.", "metric", "verdict"
         )
     )
     evidence: GaugeMetricFamily = field(
-        default_factory=lambda: _family("evidence", "E-value against the canary.", "metric")
+        default_factory=lambda: _gauge_family("evidence", "E-value against the canary.", "metric")
     )
 
     def add(self, key: Key, status: Status) -> None:
@@ -214,15 +216,15 @@ class _Families:
         return self.info, self.phase, self.weight, self.step, self.verdict, self.evidence
 
 
-class Telemetry:
+class OperatorMetrics:
     """All of it, in one registry."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)  # process_cpu_seconds_total, …: CPU, memory, files
-        self.rest = RestClient(self.registry)
-        self.queue = Queue(self.registry)
-        self.releases = Releases(self.registry)
+        self.rest = RestClientMetrics(self.registry)
+        self.queue = QueueMetrics(self.registry)
+        self.releases = ReleaseCollector(self.registry)
         self.queries = Counter(
             "canary_metric_queries", "Queries that were sent to Prometheus.", registry=self.registry
         )

@@ -18,7 +18,7 @@ from canary.errors import (
 )
 from canary.interfaces import Clock, Key
 from canary.kube.api_errors import NotLeaderError
-from canary.operator.world_factory import SelectedSource, Worlds
+from canary.operator.world_factory import SelectedSource, WorldFactory
 from canary.reconcile import reconcile
 from canary.status_update import Outcome
 
@@ -26,13 +26,13 @@ _log = logging.getLogger(__name__)
 
 RESYNC: Final = 600.0
 """Seconds, about: a release at rest is looked at again even if nothing has changed."""
-REFUSED: Final = 60.0
+REFUSED_RETRY: Final = 60.0
 """Seconds until what was refused, for want of a right for one, is tried again."""
-current: ContextVar[tuple[Key, Status | None] | None] = ContextVar("pass", default=None)
+current_release: ContextVar[tuple[Key, Status | None] | None] = ContextVar("pass", default=None)
 """The release that this thread passes over, with its status as far as known, for log lines."""
 
 
-class Refusals(Protocol):
+class RefusalWriter(Protocol):
     """Where a release hears that it cannot be followed: canary.kube.releases.KubeReleases."""
 
     def refuse(self, key: Key, message: str, now: float, reason: Reason = ...) -> None:
@@ -40,7 +40,7 @@ class Refusals(Protocol):
         ...
 
 
-class Observer(Protocol):
+class ReconcileObserver(Protocol):
     """Is told of each pass, for metrics."""
 
     def passed(self, key: Key, status: Status) -> None:
@@ -57,7 +57,7 @@ class Observer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class ReconcileResult:
     """When the next pass is due."""
 
     after: float
@@ -66,52 +66,52 @@ class Again:
     """It backs off with every failure of this release."""
 
 
-GONE = None
+RELEASE_DELETED = None
 """In place of Again: there is nothing to pass over any more."""
 
 
 @dataclass
-class Passes:
+class ReleaseReconciler:
     """Runs passes; never raises."""
 
-    worlds: Worlds
-    refusals: Refusals
+    worlds: WorldFactory
+    refusals: RefusalWriter
     clock: Clock
     warn: Callable[[Key, Reason, str], None]
     exists: Callable[[Key], bool]
     abandon: Callable[[Key], None]
     """Lets go of what a release that is gone had marked; may raise."""
     forget: Callable[[Key], None]
-    observer: Observer
+    observer: ReconcileObserver
     resync: float = RESYNC
     _said: dict[Key, tuple[object, ...]] = field(default_factory=dict)
     _known: dict[Key, Status] = field(default_factory=dict)
 
-    def run(self, key: Key) -> Again | None:
+    def run(self, key: Key) -> ReconcileResult | None:
         """One pass over one release."""
         began = self.clock.now()
-        token = current.set((key, self._known.get(key)))
-        again: Again | None = None
+        token = current_release.set((key, self._known.get(key)))
+        again: ReconcileResult | None = None
         try:
             again = self._guarded(key)
         finally:
-            current.reset(token)
+            current_release.reset(token)
             result = "error" if again and again.failed else "success"
             self.observer.counted(result, self.clock.now() - began)
         return again
 
-    def _guarded(self, key: Key) -> Again | None:
+    def _guarded(self, key: Key) -> ReconcileResult | None:
         try:
             return self._pass(key)
         except UsageError as error:
-            return self._refused(key, Reason.INVALID_SPEC, _sentence(error))
+            return self._refused(key, Reason.INVALID_SPEC, _describe_error(error))
         except (TransientError, NotFoundError, PermanentError) as error:
             return self._failed(key, error)
         except Exception:  # noqa: BLE001  # one release must not end the others
             _log.exception("unexpected error while reconciling")
-            return Again(1.0, failed=True)
+            return ReconcileResult(1.0, failed=True)
 
-    def _pass(self, key: Key) -> Again:
+    def _pass(self, key: Key) -> ReconcileResult:
         world, source = self.worlds.of(key)
         outcome = reconcile(world, key)
         source.follow(outcome.status, outcome.judged_until)
@@ -119,7 +119,7 @@ class Passes:
         refused = outcome.done.refused
         if refused is not None:
             return self._transient(refused)
-        return Again(self._after(outcome, source))
+        return ReconcileResult(self._after(outcome, source))
 
     def _after(self, outcome: Outcome, source: SelectedSource) -> float:
         due = None if outcome.again_after is None else source.due(self.clock.now())
@@ -131,31 +131,31 @@ class Passes:
     def _tell(self, key: Key, outcome: Outcome) -> None:
         status = outcome.status
         self._known[key] = status
-        current.set((key, status))
+        current_release.set((key, status))
         self.observer.passed(key, status)
         said = (status.phase, status.reason, status.weight, status.step)
         if status.message and self._said.get(key) != said:
             self._said[key] = said
             _log.info("%s", status.message, extra={"reason": status.reason.value})
 
-    def _failed(self, key: Key, error: CanaryError) -> Again | None:
+    def _failed(self, key: Key, error: CanaryError) -> ReconcileResult | None:
         if isinstance(error, NotFoundError) and not self.exists(key):
             return self._gone(key)
         if isinstance(error, TransientError):
             return self._transient(error)
-        return self._refused(key, Reason.API_REFUSED, _sentence(error))
+        return self._refused(key, Reason.API_REFUSED, _describe_error(error))
 
-    def _transient(self, error: TransientError) -> Again:
+    def _transient(self, error: TransientError) -> ReconcileResult:
         if isinstance(error, ConflictError):
             _log.debug("%s; looking again", error)
-            return Again(0.0, failed=True)
+            return ReconcileResult(0.0, failed=True)
         if isinstance(error, NotLeaderError):
             _log.info("%s", error)
         else:
             _log.warning("%s; trying again", error)
-        return Again(error.retry_after, failed=True)
+        return ReconcileResult(error.retry_after, failed=True)
 
-    def _refused(self, key: Key, reason: Reason, message: str) -> Again:
+    def _refused(self, key: Key, reason: Reason, message: str) -> ReconcileResult:
         """Trying again changes nothing: said in the status, in the log and as one Event."""
         if self._said.get(key) != (reason, message):
             self._said[key] = (reason, message)
@@ -165,9 +165,9 @@ class Passes:
             self.refusals.refuse(key, message, self.clock.now(), reason)
         except CanaryError as error:
             _log.warning("the status could not say so: %s", error)
-        return Again(REFUSED)
+        return ReconcileResult(REFUSED_RETRY)
 
-    def _gone(self, key: Key) -> Again | None:
+    def _gone(self, key: Key) -> ReconcileResult | None:
         try:
             self.abandon(key)
         except TransientError as error:
@@ -179,7 +179,7 @@ class Passes:
         self.worlds.forget(key)
         self.forget(key)
         self.observer.gone(key)
-        return GONE
+        return RELEASE_DELETED
 
 
 def seconds_to_next_pass(outcome: Outcome, sample_due: float | None) -> float | None:
@@ -196,7 +196,7 @@ def seconds_to_next_pass(outcome: Outcome, sample_due: float | None) -> float | 
     return min(sample_due, outcome.sample_within or after)
 
 
-def _sentence(error: CanaryError) -> str:
+def _describe_error(error: CanaryError) -> str:
     """One line; of a spec's problems the first, and how many more there are."""
     if isinstance(error, SpecError) and error.problems:
         first, *more = error.problems

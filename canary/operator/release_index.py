@@ -22,13 +22,13 @@ from canary.kube.objects import (
     Kind,
     Object,
 )
-from canary.kube.workloads.names import ROLE, labels
+from canary.kube.workloads.names import ROLE, labels_of
 
 ROUTES = (HTTP_ROUTES, GRPC_ROUTES, VIRTUAL_SERVICES, TRAEFIK_SERVICES)
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ObjectRef:
     """An object that a release is about, there or not."""
 
     kind: Kind
@@ -36,17 +36,17 @@ class Subject:
     name: str
 
 
-class Subjects:
+class ReleaseIndex:
     """From objects to releases. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._keys: dict[Subject, set[Key]] = defaultdict(set)
-        self._subjects: dict[Key, frozenset[Subject]] = {}
+        self._keys: dict[ObjectRef, set[Key]] = defaultdict(set)
+        self._subjects: dict[Key, frozenset[ObjectRef]] = {}
 
     def learn(self, release: Object | None, key: Key) -> None:
         """What this release is about now; None: it is gone."""
-        fresh = frozenset(subjects_of(release)) if release else frozenset[Subject]()
+        fresh = frozenset(list_referenced_objects(release)) if release else frozenset[ObjectRef]()
         with self._lock:
             old = self._subjects.pop(key, frozenset())
             if fresh:
@@ -67,67 +67,67 @@ class Subjects:
             if owner["kind"] == RELEASES.kind
         )
         with self._lock:
-            found = (self._keys.get(subject, ()) for subject in _met(kind, namespace, item))
+            found = (self._keys.get(subject, ()) for subject in _list_refs(kind, namespace, item))
             return owners.union(*found)
 
 
-def subjects_of(release: Object) -> Iterator[Subject]:
+def list_referenced_objects(release: Object) -> Iterator[ObjectRef]:
     """What a release is about; read from the object itself, for its spec may be invalid."""
     namespace, spec = release["metadata"]["namespace"], release.get("spec") or {}
-    target = str(_part(spec, "target").get("name", ""))
-    service = str(_part(spec, "service").get("name", target))
+    target = str(_get_mapping(spec, "target").get("name", ""))
+    service = str(_get_mapping(spec, "service").get("name", target))
     for kind in (DEPLOYMENTS, SERVICES):
-        yield Subject(kind, namespace, f"{target}-canary")
-    yield Subject(DEPLOYMENTS, namespace, target)
-    yield Subject(SERVICES, namespace, service)
-    yield Subject(SERVICES, namespace, "")  # any other may begin to select the canary's pods
-    traffic = _part(spec, "traffic")
-    for one in (traffic, *_items(traffic, "routes")):
-        yield from (Subject(kind, namespace, name) for kind, name in _routes(one))
+        yield ObjectRef(kind, namespace, f"{target}-canary")
+    yield ObjectRef(DEPLOYMENTS, namespace, target)
+    yield ObjectRef(SERVICES, namespace, service)
+    yield ObjectRef(SERVICES, namespace, "")  # any other may begin to select the canary's pods
+    traffic = _get_mapping(spec, "traffic")
+    for one in (traffic, *_list_items(traffic, "routes")):
+        yield from (ObjectRef(kind, namespace, name) for kind, name in _list_routes(one))
 
 
-def _routes(part: Mapping[str, Any]) -> Iterator[tuple[Kind, str]]:
+def _list_routes(part: Mapping[str, Any]) -> Iterator[tuple[Kind, str]]:
     """The kinds and names of the routes that `traffic`, or an entry of its `routes`, names."""
-    gateway = _part(part, "gatewayAPI")
+    gateway = _get_mapping(part, "gatewayAPI")
     kind = GRPC_ROUTES if gateway.get("kind") == GRPC_ROUTES.kind else HTTP_ROUTES
     routes = (
         (kind, gateway.get("name")),
-        (VIRTUAL_SERVICES, _part(part, "istio").get("virtualService")),
-        (TRAEFIK_SERVICES, _part(part, "traefik").get("traefikService")),
+        (VIRTUAL_SERVICES, _get_mapping(part, "istio").get("virtualService")),
+        (TRAEFIK_SERVICES, _get_mapping(part, "traefik").get("traefikService")),
     )
     yield from ((of, str(name)) for of, name in routes if name)
 
 
-def _items(part: Mapping[str, Any], name: str) -> Iterator[Mapping[str, Any]]:
+def _list_items(part: Mapping[str, Any], name: str) -> Iterator[Mapping[str, Any]]:
     found = part.get(name)
     yield from (one for one in found if isinstance(one, dict)) if isinstance(found, list) else ()
 
 
-def _part(spec: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def _get_mapping(spec: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     found = spec.get(name)
     return found if isinstance(found, dict) else {}
 
 
-def _met(kind: Kind, namespace: str, item: Object) -> Iterator[Subject]:
+def _list_refs(kind: Kind, namespace: str, item: Object) -> Iterator[ObjectRef]:
     """The subjects that an object belongs to."""
     if kind == RELEASES:  # another release on the same target
-        target = str(_part(item.get("spec") or {}, "target").get("name", ""))
-        yield Subject(DEPLOYMENTS, namespace, target)
+        target = str(_get_mapping(item.get("spec") or {}, "target").get("name", ""))
+        yield ObjectRef(DEPLOYMENTS, namespace, target)
     elif kind in {DEPLOYMENTS, SERVICES, *ROUTES}:
-        yield Subject(kind, namespace, item["metadata"]["name"])
-        if kind == SERVICES and ROLE not in labels(item):
-            yield Subject(kind, namespace, "")
+        yield ObjectRef(kind, namespace, item["metadata"]["name"])
+        if kind == SERVICES and ROLE not in labels_of(item):
+            yield ObjectRef(kind, namespace, "")
     elif kind == AUTOSCALERS:
-        name = str(_part(item.get("spec") or {}, "scaleTargetRef").get("name", ""))
-        yield Subject(DEPLOYMENTS, namespace, name)
+        name = str(_get_mapping(item.get("spec") or {}, "scaleTargetRef").get("name", ""))
+        yield ObjectRef(DEPLOYMENTS, namespace, name)
     elif kind in {REPLICA_SETS, PODS, JOBS}:
         for owner in item["metadata"].get("ownerReferences") or ():
-            yield from _through(owner, namespace)
+            yield from _refs_of_owner(owner, namespace)
 
 
-def _through(owner: Mapping[str, Any], namespace: str) -> Iterator[Subject]:
+def _refs_of_owner(owner: Mapping[str, Any], namespace: str) -> Iterator[ObjectRef]:
     """A ReplicaSet's name is its Deployment's and a hash: no look-up needed."""
     if owner["kind"] == DEPLOYMENTS.kind:
-        yield Subject(DEPLOYMENTS, namespace, owner["name"])
+        yield ObjectRef(DEPLOYMENTS, namespace, owner["name"])
     elif owner["kind"] == REPLICA_SETS.kind:
-        yield Subject(DEPLOYMENTS, namespace, owner["name"].rpartition("-")[0])
+        yield ObjectRef(DEPLOYMENTS, namespace, owner["name"].rpartition("-")[0])

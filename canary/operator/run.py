@@ -8,11 +8,11 @@ from typing import Protocol
 
 from canary.errors import NotFoundError
 from canary.interfaces import Clock, Key, MetricSource, World
-from canary.kube.cached import CachedObjects, Server
+from canary.kube.cached import ApiServer, CachedObjects
 from canary.kube.event_writer import KubeNotifier
-from canary.kube.leases import Callbacks, Elector
+from canary.kube.leases import Elector, LeaderCallbacks
 from canary.kube.objects import RELEASES, Kind, Objects
-from canary.kube.reflector import Source
+from canary.kube.reflector import ListWatchSource
 from canary.kube.releases import KubeReleases
 from canary.kube.timing import Stopper, Timing
 from canary.kube.workloads import KubeWorkloads, Webhooks
@@ -22,13 +22,13 @@ from canary.notify.metrics import Counts
 from canary.notify.secrets import ClusterSecrets, MountedSecrets
 from canary.notify.sender import Sender
 from canary.operator.controller import Controller
-from canary.operator.metrics import QUEUE, Telemetry
-from canary.operator.pause_mode import HoldingNow
-from canary.operator.reconciler import Passes
-from canary.operator.scrapers import Pages, Scraper, Scrapers
-from canary.operator.settings import Settings
+from canary.operator.metrics import QUEUE, OperatorMetrics
+from canary.operator.pause_mode import PauseModeWatcher
+from canary.operator.reconciler import ReleaseReconciler
+from canary.operator.scrapers import Scraper, Scrapers, ScrapeTargets
+from canary.operator.settings import OperatorSettings
 from canary.operator.watches import Watches, kinds_served
-from canary.operator.world_factory import Routers, Worlds
+from canary.operator.world_factory import RouterOfSpec, WorldFactory
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ JOIN = 2.0
 """Seconds to wait for a thread that was told to end."""
 
 
-class Cluster(Server, Source, Protocol):
+class OperatorCluster(ApiServer, ListWatchSource, Protocol):
     """An API server: canary.kube.client.Client."""
 
     def served(self, kind: Kind) -> bool:
@@ -47,11 +47,11 @@ class Cluster(Server, Source, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Api:
+class ApiAccess:
     """The ways in which the operator talks to the API server."""
 
-    plain: Cluster
-    fenced: Callable[[Callable[[], float]], Server]
+    plain: OperatorCluster
+    fenced: Callable[[Callable[[], float]], ApiServer]
     """A view that refuses writes unless so many seconds are left."""
     election: Objects
     """For the lease alone: quick to give up."""
@@ -62,10 +62,10 @@ class Operator:
 
     def __init__(  # noqa: PLR0913, PLR0917  # each is one thing that a test replaces
         self,
-        settings: Settings,
-        api: Api,
+        settings: OperatorSettings,
+        api: ApiAccess,
         metrics: MetricSource,
-        telemetry: Telemetry,
+        telemetry: OperatorMetrics,
         clock: Clock,
         timing: Timing,
     ) -> None:
@@ -78,7 +78,7 @@ class Operator:
             metrics, count=telemetry.queries.inc, own_queries=settings.own_queries
         )
         self._webhooks = Webhooks()
-        self._holding = HoldingNow(api.plain, settings.hold, settings.policy)
+        self._holding = PauseModeWatcher(api.plain, settings.hold, settings.policy)
         self._resign = Stopper(timing)
         self._elector = self._elected() if settings.lease is not None else None
         self._election: threading.Thread | None = None
@@ -126,7 +126,7 @@ class Operator:
             self._end()
 
     def _begin(self, stop: threading.Event) -> None:
-        check(self._api.plain, self._settings.namespaces)
+        check_access(self._api.plain, self._settings.namespaces)
         mode = self._holding.find_out()
         _log.info("targets are held %s", mode.value)
         kinds = kinds_served(self._api.plain.served)
@@ -156,12 +156,12 @@ class Operator:
             clock=self._clock,
             releases=releases,
             workloads=workloads,
-            traffic=Routers(objects),
+            traffic=RouterOfSpec(objects),
             metrics=self._batch,
             notifier=Everybody(notifier, self._told(objects, notifier)),
         )
-        passes = Passes(
-            worlds=Worlds(world, self._batch, scrapers, self._wake),
+        passes = ReleaseReconciler(
+            worlds=WorldFactory(world, self._batch, scrapers, self._wake),
             refusals=releases,
             clock=self._clock,
             warn=notifier.warn,
@@ -196,7 +196,7 @@ class Operator:
             self._controller.wake(key)
 
     def _scraper(self, objects: CachedObjects, key: Key, target: str, interval: float) -> Scraper:
-        pages = Pages(objects, key, target, self._settings.router_metrics)
+        pages = ScrapeTargets(objects, key, target, self._settings.router_metrics)
         return Scraper(pages, interval, self._clock, lambda: self._wake(key))
 
     def _elected(self) -> Elector:
@@ -205,7 +205,7 @@ class Operator:
         return Elector(
             self._api.election,
             self._settings.lease,
-            Callbacks(self._lead, self._follow),
+            LeaderCallbacks(self._lead, self._follow),
             self._clock,
             self._resign,
             self._settings.terms,
@@ -271,7 +271,7 @@ class Operator:
         _log.info("ended")
 
 
-def check(cluster: Cluster, namespaces: tuple[str, ...]) -> None:
+def check_access(cluster: OperatorCluster, namespaces: tuple[str, ...]) -> None:
     """What a person has to know at once: no API server, no CRD, no rights.
 
     Raises TransientError, NotFoundError, PermanentError.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from canary.interfaces import Clock, Key
 from canary.kube.cached import CachedObjects
 from canary.kube.objects import DEPLOYMENTS, PODS, REPLICA_SETS, Object
-from canary.kube.workloads.names import annotations
+from canary.kube.workloads.names import annotations_of
 from canary.metrics.scrape import Scrape, ScrapeOptions
 from canary.metrics.store import ScrapeTarget
 
@@ -20,7 +20,7 @@ _PORTS = ("metrics", "http-metrics", "http-prom", "prometheus")
 
 
 @dataclass(frozen=True, slots=True)
-class Pages:
+class ScrapeTargets:
     """What is scraped for one release."""
 
     objects: CachedObjects
@@ -36,7 +36,7 @@ class Pages:
         for name in (self.target, f"{self.target}-canary"):
             deployment = self.objects.get(DEPLOYMENTS, self.key.namespace, name)
             for pod in self._pods(deployment) if deployment else ():
-                if (url := page_of(pod)) is not None:
+                if (url := metrics_url(pod)) is not None:
                     labels = {"namespace": self.key.namespace, "pod": pod["metadata"]["name"]}
                     yield ScrapeTarget(url, {"job": self.target, **labels})
 
@@ -49,9 +49,9 @@ class Pages:
         return self.objects.owned(REPLICA_SETS, self.key.namespace, uid)
 
 
-def page_of(pod: Object) -> str | None:
+def metrics_url(pod: Object) -> str | None:
     """URL of a running pod's metrics page: by annotation, or by the name of a container's port."""
-    status, notes = pod.get("status") or {}, annotations(pod)
+    status, notes = pod.get("status") or {}, annotations_of(pod)
     address = status.get("podIP")
     if not address or status.get("phase") != "Running":
         return None
@@ -82,7 +82,7 @@ class Scraper:
     """
 
     def __init__(
-        self, pages: Pages, interval: float, clock: Clock, polled: Callable[[], None]
+        self, pages: ScrapeTargets, interval: float, clock: Clock, polled: Callable[[], None]
     ) -> None:
         options = ScrapeOptions(timeout=min(TIMEOUT, interval), workers=16)
         self.source = Scrape(pages.targets, (), options)

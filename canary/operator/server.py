@@ -16,7 +16,7 @@ Probe = Callable[[], list[str]]
 """What is wrong, as sentences; empty: nothing."""
 
 
-class Server:
+class ProbeServer:
     """Serves /livez, /readyz and /metrics until stopped."""
 
     def __init__(

@@ -6,36 +6,38 @@ import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from canary.kube.leases import LeaseName, Terms
+from canary.kube.leases import LeaseName, LeaseTerms
 from canary.metrics.own_queries import OwnQueries
 from canary.metrics.prometheus import PrometheusOptions
 from canary.notify.config import NotifyFile
 from canary.operator.controller import WORKERS
-from canary.operator.pause_mode import POLICY, HoldMode
+from canary.operator.pause_mode import POLICY, PauseModeOption
 
-PROMETHEUS = "http://prometheus.monitoring:9090"
-LEASE = "canary-controller"
+DEFAULT_PROMETHEUS = "http://prometheus.monitoring:9090"
+DEFAULT_LEASE = "canary-controller"
 NOTIFY_SECRETS = Path("/etc/canary/notify-secrets")
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class OperatorSettings:
     """Everything that can be set, but for logs, and how to reach the API server."""
 
     namespaces: tuple[str, ...] = ()
     """Where releases are looked after; empty: everywhere."""
     workers: int = WORKERS
-    prometheus: PrometheusOptions = field(default_factory=lambda: PrometheusOptions(PROMETHEUS))
+    prometheus: PrometheusOptions = field(
+        default_factory=lambda: PrometheusOptions(DEFAULT_PROMETHEUS)
+    )
     own_queries: OwnQueries = OwnQueries.ON
     """What is asked of the PromQL and the selectors that users wrote."""
     router_metrics: str | None = None
     """URL of the router's own metrics page, for the source `scrape`."""
-    hold: HoldMode = HoldMode.AUTO
+    hold: PauseModeOption = PauseModeOption.AUTO
     policy: str = POLICY
     lease: LeaseName | None = None
     """None: there is one replica, and it leads."""
-    terms: Terms = field(default_factory=Terms)
+    terms: LeaseTerms = field(default_factory=LeaseTerms)
     instance: str = "canary"
     """Our name in Events."""
     notify: NotifyFile = field(default_factory=NotifyFile)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from canary.errors import TransientError
 from canary.interfaces import Key
-from canary.kube.cache import Cache, Scope, trimmed
+from canary.kube.cache import Cache, Scope, without_managed_fields
 from canary.kube.objects import (
     AUTOSCALERS,
     DEPLOYMENTS,
@@ -18,16 +18,16 @@ from canary.kube.objects import (
     Kind,
     Object,
 )
-from canary.kube.reflector import Reflector, Source
+from canary.kube.reflector import ListWatchSource, Reflector
 from canary.kube.timing import Stopper, Timing
-from canary.kube.workloads.names import HOLD, annotations
+from canary.kube.workloads.names import HOLD, annotations_of
 from canary.operator.release_index import ROUTES
 
 _log = logging.getLogger(__name__)
 
 WATCHED = (RELEASES, DEPLOYMENTS, REPLICA_SETS, PODS, SERVICES, AUTOSCALERS, JOBS)
 
-Changed = Callable[[Kind, Object | None, Object | None], None]
+ChangeHandler = Callable[[Kind, Object | None, Object | None], None]
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Watches:
     Kinds of routes that the cluster does not serve are left out of `kinds`.
     """
 
-    source: Source
+    source: ListWatchSource
     timing: Timing
     kinds: Sequence[Kind]
     namespaces: Sequence[str] = ()
@@ -47,7 +47,7 @@ class Watches:
         for kind in self.kinds:
             for namespace in self.namespaces or ("",):
                 # A route's managedFields say who wrote its weights.
-                cache = Cache(Scope(kind, namespace), trim=_trim(kind))
+                cache = Cache(Scope(kind, namespace), trim=_select_trim(kind))
                 self.reflectors.append(Reflector(self.source, cache, Stopper(self.timing)))
 
     @property
@@ -74,11 +74,11 @@ class Watches:
             if not reflector.alive
         ]
 
-    def start(self, changed: Changed) -> None:
+    def start(self, changed: ChangeHandler) -> None:
         """Begins; `changed` is called in the watches' threads with every change."""
         for reflector in self.reflectors:
             kind = reflector.cache.scope.kind
-            reflector.cache.on_change(_handler(changed, kind))
+            reflector.cache.on_change(_bind_kind(changed, kind))
             reflector.start()
 
     def wait(self, seconds: float, stop: Callable[[], bool]) -> None:
@@ -101,10 +101,10 @@ class Watches:
 
     def keys(self) -> list[Key]:
         """All CanaryReleases that there are, or that Deployments are marked with."""
-        found = {Key(_namespace(one), one["metadata"]["name"]) for one in self._all(RELEASES)}
+        found = {Key(_namespace_of(one), one["metadata"]["name"]) for one in self._all(RELEASES)}
         for one in self._all(DEPLOYMENTS):
-            if (holder := annotations(one).get(HOLD)) is not None:
-                found.add(Key(_namespace(one), holder))
+            if (holder := annotations_of(one).get(HOLD)) is not None:
+                found.add(Key(_namespace_of(one), holder))
         return sorted(found, key=lambda key: (key.namespace, key.name))
 
     def _all(self, kind: Kind) -> Iterable[Object]:
@@ -113,7 +113,7 @@ class Watches:
                 yield from cache.list()
 
 
-def _namespace(item: Object) -> str:
+def _namespace_of(item: Object) -> str:
     return str(item["metadata"]["namespace"])
 
 
@@ -122,23 +122,25 @@ def kinds_served(served: Callable[[Kind], bool]) -> tuple[Kind, ...]:
     return (*WATCHED, *(kind for kind in ROUTES if served(kind)))
 
 
-def _trim(kind: Kind) -> Callable[[Object], Object] | None:
+def _select_trim(kind: Kind) -> Callable[[Object], Object] | None:
     if kind in ROUTES:
         return None
-    return _pod if kind == PODS else trimmed
+    return _trim_pod if kind == PODS else without_managed_fields
 
 
-def _pod(pod: Object) -> Object:
+def _trim_pod(pod: Object) -> Object:
     """Of a pod its metadata, status and ports: the rest is most of it, and nobody reads it."""
     spec: Mapping[str, list[Object]] = pod.get("spec") or {}
     ports = [
         {"name": one.get("name", ""), "ports": one.get("ports") or []}
         for one in spec.get("containers") or ()
     ]
-    return {**trimmed(pod), "spec": {"containers": ports}}
+    return {**without_managed_fields(pod), "spec": {"containers": ports}}
 
 
-def _handler(changed: Changed, kind: Kind) -> Callable[[Object | None, Object | None], None]:
+def _bind_kind(
+    changed: ChangeHandler, kind: Kind
+) -> Callable[[Object | None, Object | None], None]:
     def handle(old: Object | None, new: Object | None) -> None:
         changed(kind, old, new)
 

@@ -18,7 +18,7 @@ from canary.routers.registry import router_of
 
 
 @dataclass(frozen=True, slots=True)
-class Routers:
+class RouterOfSpec:
     """See TrafficRouter: whichever the spec names."""
 
     objects: Objects
@@ -33,7 +33,7 @@ class Routers:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownReleases:
+class PresetCheckingStore:
     """See ReleaseStore: refuses what no schema can, and says what was read.
 
     The presets are looked up here, because nothing in the API server knows their names.
@@ -135,7 +135,7 @@ class SelectedSource:
         return running or EmptySource()
 
 
-class Worlds:
+class WorldFactory:
     """Makes each release's World, and keeps what belongs to it alone."""
 
     def __init__(
@@ -153,7 +153,9 @@ class Worlds:
         if source is None:
             prometheus = NonBlockingSource(self._batch, lambda: self._wake(key))
             source = self._sources[key] = SelectedSource(prometheus, self._scrapers)
-        releases = KnownReleases(self._common.releases, source.select, self._batch.own_queries)
+        releases = PresetCheckingStore(
+            self._common.releases, source.select, self._batch.own_queries
+        )
         return replace(self._common, releases=releases, metrics=source), source
 
     def forget(self, key: Key) -> None:

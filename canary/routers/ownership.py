@@ -1,6 +1,6 @@
 """Who wrote the weights, where it was not us."""
 
-from canary.kube.claims import MANAGER, owners
+from canary.kube.claims import MANAGER, list_field_owners
 from canary.kube.objects import Object
 
 
@@ -9,7 +9,7 @@ def writer(route: Object, at: tuple[str, str]) -> str | None:
 
     Whoever changes a value takes it from all others, so while it is ours nobody has changed it.
     """
-    entries = [entry for _, entry in owners(route, at)]
+    entries = [entry for _, entry in list_field_owners(route, at)]
     if not entries or any(entry.get("manager") == MANAGER for entry in entries):
         return None
     latest = max(entries, key=lambda entry: str(entry.get("time", "")))

@@ -37,7 +37,7 @@ class RouteRouter:
             weight=split.read_weight(self.dialect, route, names),
             confirmed=self.dialect.confirmed(route),
             at_rest=not changed
-            and (split.is_shared(route) or claims.ours(route, self.dialect.at) is None),
+            and (split.is_shared(route) or claims.find_own_claim(route, self.dialect.at) is None),
             writer=ownership.writer(route, self.dialect.at),
             backends=self.dialect.backends(route, names),
             refused=self.dialect.refused(route),
@@ -84,7 +84,7 @@ class RouteRouter:
         While another release is in flight here, the claim stays: it protects that one.
         """
         route = self._write(resource, route, split.towards_rest(self.dialect, route, names))
-        forget = claims.forget(route, self.dialect.at)
+        forget = claims.remove_claim_patch(route, self.dialect.at)
         if forget and not split.is_shared(route):
             # The router's status may have moved the list: not at rest then, and asked again.
             with suppress(ConflictError):

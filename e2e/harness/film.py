@@ -15,7 +15,7 @@ from canary.clock import now
 from canary.errors import CanaryError
 from canary.kube.client import Client, Watch
 from canary.kube.objects import DEPLOYMENTS, HTTP_ROUTES, RELEASES, Kind, Object
-from canary.kube.transport import load
+from canary.kube.transport import load_transport
 from e2e.harness.auth import NAME
 
 Status = dict[str, Any]
@@ -172,7 +172,7 @@ class Film:
 @contextmanager
 def filming(namespace: str) -> Iterator[Film]:
     """Watches the namespace's route and release while the block runs."""
-    film, client = Film(), Client(load())
+    film, client = Film(), Client(load_transport())
     kinds = (HTTP_ROUTES, RELEASES, ENDPOINT_SLICES, DEPLOYMENTS)
     cameras = [_Camera(client, kind, namespace, film.add) for kind in kinds]
     for camera in cameras:

@@ -9,7 +9,7 @@ from canary.api import Phase
 from canary.cli import send_command
 from canary.core.snapshot import Verb
 from canary.kube.objects import RELEASES, Kind
-from canary.kube.releases import parsed, request_of
+from canary.kube.releases import parse_release, parse_request
 from canary.kube.workloads.names import REQUEST
 from canary.render.allowed_commands import effect, possible, refusal
 from tests.cli.api_server import ApiServer
@@ -37,7 +37,7 @@ SENSE = {
 @pytest.mark.parametrize("situation", SITUATIONS)
 def test_what_makes_sense(situation: str) -> None:
     """Phase by verb: what is possible has an effect, all else a reason."""
-    found = parsed(release(situation))
+    found = parse_release(release(situation))
     assert [verb.value for verb in possible(found.spec, found.status)] == SENSE[situation]
     for verb in Verb:
         why = refusal(verb, found.spec, found.status)
@@ -81,7 +81,7 @@ def test_an_approval_is_given_once() -> None:
     """What is approved already needs no second word."""
     body = release("approval")
     body["status"] = {**body["status"], "release": {**body["status"]["release"], "approvedStep": 2}}
-    found = parsed(body)
+    found = parse_release(body)
     assert "approved already" in str(refusal(Verb.PROMOTE, found.spec, found.status))
 
 
@@ -94,16 +94,16 @@ def test_a_request_is_written(situation: str, verb: str, server: ApiServer, run:
     found = run(verb, "auth", "--yes")
     assert found.code == 0
     assert found.out.startswith(f"prod/auth: {verb} asked: ")
-    assert request_of(annotation(server)).verb == verb
+    assert parse_request(annotation(server)).verb == verb
 
 
 def test_each_request_is_new(server: ApiServer, run: Run) -> None:
     """The same wish twice is two wishes: the operator takes each once."""
     put(server.cluster, "progressing")
     run("pause", "auth", "--yes")
-    first = request_of(annotation(server)).id
+    first = parse_request(annotation(server)).id
     run("pause", "auth", "--yes")
-    assert request_of(annotation(server)).id != first
+    assert parse_request(annotation(server)).id != first
 
 
 def test_without_a_person_yes_is_needed(server: ApiServer, run: Run) -> None:
@@ -147,7 +147,7 @@ def test_a_dry_run_changes_nothing(
     assert {verb: count for (verb, _), count in server.asked.items()} == asked
     assert server.cluster.get(RELEASES, "prod", "auth") == before
     made = json.loads(run("abort", "auth", f"--dry-run={how}", "-o", "json").out)
-    assert request_of(made["metadata"]["annotations"][REQUEST]).verb == "abort"
+    assert parse_request(made["metadata"]["annotations"][REQUEST]).verb == "abort"
     assert run("abort", "auth", f"--dry-run={how}", "-o", "name").out == (
         "canaryrelease.canary-controller.dev/auth\n"
     )
@@ -176,7 +176,7 @@ def test_figures_that_change_meanwhile_do_not_matter(server: ApiServer, run: Run
     put(server.cluster, "progressing")
     Interfering(server, "progressing", 2)
     assert run("abort", "auth", "--yes").code == 0
-    assert request_of(annotation(server)).verb == "abort"
+    assert parse_request(annotation(server)).verb == "abort"
 
 
 MOVED = [
@@ -213,7 +213,7 @@ def test_wait_until_it_is_taken(server: ApiServer, run: Run) -> None:
     def take(verb: str, _kind: Kind, _namespace: str, _name: str) -> None:
         if verb == "watch":
             found = server.cluster.get(RELEASES, "prod", "auth") or {}
-            number = request_of(found["metadata"]["annotations"][REQUEST]).id
+            number = parse_request(found["metadata"]["annotations"][REQUEST]).id
             status = {**SITUATIONS["rolling back"], "handledRequest": number}
             server.cluster.put(RELEASES, found | {"status": status})
 
@@ -245,7 +245,7 @@ def annotation(server: ApiServer) -> str:
 
 def test_aborting_what_runs_everywhere_already_says_that_it_goes_back() -> None:
     """At the end of a promotion the canary has no traffic any more to take away."""
-    found = parsed(release("promoting"))
+    found = parse_release(release("promoting"))
     drained = found.status.model_copy(update={"weight": 0})
     assert "takes the canary's 100 %" in effect(Verb.ABORT, found.spec, found.status)
     assert "the version before" in effect(Verb.ABORT, found.spec, drained)

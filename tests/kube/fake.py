@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from canary.errors import CanaryError, ConflictError, NotFoundError
-from canary.kube.api_errors import Deed, GoneError
+from canary.kube.api_errors import ApiOperation, GoneError
 from canary.kube.client import Listing
 from canary.kube.objects import (
     CRON_JOBS,
@@ -192,15 +192,15 @@ class FakeCluster:
     # inside
 
     def _asked(self, verb: str, kind: Kind, namespace: str, name: str = "") -> "_Asked":
-        return _Asked(self, Deed(verb, kind, namespace, name))
+        return _Asked(self, ApiOperation(verb, kind, namespace, name))
 
-    def _there(self, deed: Deed) -> Object:
+    def _there(self, deed: ApiOperation) -> Object:
         found = self._objects.get((deed.kind, deed.namespace, deed.name))
         if found is None:
             raise NotFoundError(f'cannot {deed}: {deed.kind.plural} "{deed.name}" not found')
         return found
 
-    def _update(self, deed: Deed, old: Object, body: Object, subresource: str) -> Object:
+    def _update(self, deed: ApiOperation, old: Object, body: Object, subresource: str) -> Object:
         version = body["metadata"].get("resourceVersion")
         if version is not None and version != old["metadata"]["resourceVersion"]:
             raise ConflictError(f"cannot {deed}: the object has been modified")
@@ -259,11 +259,11 @@ class FakeCluster:
 class _Asked:
     """A request under way: the hook has run, the lock is held."""
 
-    def __init__(self, cluster: FakeCluster, deed: Deed) -> None:
+    def __init__(self, cluster: FakeCluster, deed: ApiOperation) -> None:
         self._cluster = cluster
         self._deed = deed
 
-    def __enter__(self) -> Deed:
+    def __enter__(self) -> ApiOperation:
         deed = self._deed
         if deed.kind in self._cluster.unserved:
             served = f"{deed.kind.kind} ({deed.kind.api_version})"

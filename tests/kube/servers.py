@@ -12,7 +12,7 @@ from typing import Any
 
 from kubernetes.client import Configuration
 
-from canary.kube.transport import Transport, connected
+from canary.kube.transport import Transport, configure_client
 
 Act = Callable[[BaseHTTPRequestHandler], None]
 
@@ -51,7 +51,7 @@ class Server:
             settings = Configuration(host=self.url)
             if left:
                 settings.api_key["BearerToken"] = left[0] if len(left) == 1 else left.popleft()
-            return connected(settings)
+            return configure_client(settings)
 
         return Transport(connect, observer)
 

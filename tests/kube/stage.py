@@ -17,7 +17,7 @@ from canary.kube.objects import (
     Object,
 )
 from canary.kube.releases import KubeReleases
-from canary.kube.workloads import Holding, KubeWorkloads, Webhooks
+from canary.kube.workloads import KubeWorkloads, PauseMode, Webhooks
 from canary.kube.workloads.names import controlled_by
 from canary.kube.workloads.template import same_template, template_hash
 from tests.kube.fake import FakeCluster
@@ -82,7 +82,7 @@ def manifest(text: str) -> Object:
 class Stage:
     """The user, the Deployment controller and the operator around one fake cluster."""
 
-    def __init__(self, mode: Holding = Holding.AT_REST) -> None:
+    def __init__(self, mode: PauseMode = PauseMode.AT_REST) -> None:
         self.cluster = FakeCluster()
         self.mode = mode
         self.webhooks = Webhooks()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from canary.kube.cache import Cache, Scope, trimmed
+from canary.kube.cache import Cache, Scope, without_managed_fields
 from canary.kube.cached import CachedObjects
 from canary.kube.objects import DEPLOYMENTS, PODS, Object
 from tests.kube.fake import FakeCluster
@@ -160,7 +160,7 @@ def test_list(cache: Cache) -> None:
 def test_trimmed() -> None:
     """What nobody reads is not kept, and the original is left as it is."""
     item = pod("a", 1, managedFields=[{}])
-    cache = Cache(Scope(PODS), trim=trimmed)
+    cache = Cache(Scope(PODS), trim=without_managed_fields)
     cache.restart([item], "1")
     assert cache.list() == [pod("a", 1)]
     assert "managedFields" in item["metadata"]

@@ -9,23 +9,23 @@ from kubernetes.config import incluster_config
 from canary.errors import CanaryError, ConflictError, ExitCode, PermanentError, UsageError
 from canary.kube.api_errors import (
     BusyError,
-    FailedError,
     ForbiddenError,
     GoneError,
-    LostError,
     NotLeaderError,
+    ResponseLostError,
+    ServerFailedError,
     UnauthorizedError,
     UnreachableError,
 )
 from canary.kube.client import Client
 from canary.kube.objects import DEPLOYMENTS, HTTP_ROUTES, PODS, RELEASES
-from canary.kube.retrying import Policy
+from canary.kube.retrying import RetryPolicy
 from canary.kube.timing import Stopper
-from canary.kube.transport import Timeouts, load
+from canary.kube.transport import RequestTimeouts, load_transport
 from tests.kube.servers import Act, Server, answer, event, events, half, hang, reset, status
 from tests.kube.timing import AutoTiming
 
-QUICK = Policy(Timeouts(connect=1.0, read=0.15), attempts=3, quiet=0.15)
+QUICK = RetryPolicy(RequestTimeouts(connect=1.0, read=0.15), attempts=3, quiet=0.15)
 ITEM = {"kind": "Pod", "metadata": {"name": "a", "resourceVersion": "7"}}
 TESTED = [{"op": "test", "path": "/a", "value": 1}, {"op": "replace", "path": "/a", "value": 2}]
 UNTESTED = TESTED[1:]
@@ -142,11 +142,17 @@ def test_retry_after(start: Start) -> None:
     ("call", "act", "error", "words"),
     [
         pytest.param(
-            get, hang, LostError, "cannot reach the API server at .*Read timed out", id="hung"
+            get,
+            hang,
+            ResponseLostError,
+            "cannot reach the API server at .*Read timed out",
+            id="hung",
         ),
-        pytest.param(get, half, LostError, "broke off", id="half an answer"),
-        pytest.param(get, answer(200, "<p>"), LostError, "an object in JSON", id="a proxy's page"),
-        pytest.param(get, answer(200, "[]"), LostError, "an object in JSON", id="a list"),
+        pytest.param(get, half, ResponseLostError, "broke off", id="half an answer"),
+        pytest.param(
+            get, answer(200, "<p>"), ResponseLostError, "an object in JSON", id="a proxy's page"
+        ),
+        pytest.param(get, answer(200, "[]"), ResponseLostError, "an object in JSON", id="a list"),
         pytest.param(
             get,
             answer(302, Location="/else"),
@@ -157,11 +163,13 @@ def test_retry_after(start: Start) -> None:
         pytest.param(
             get,
             answer(500, "<h1>" + "oh " * 999),
-            FailedError,
+            ServerFailedError,
             "HTTP 500: <h1>oh .{100,120}$",
             id="a proxy's long page",
         ),
-        pytest.param(get, FAILED, FailedError, "apiserver is shutting down", id="server failed"),
+        pytest.param(
+            get, FAILED, ServerFailedError, "apiserver is shutting down", id="server failed"
+        ),
         pytest.param(
             create,
             status(409, "AlreadyExists", 'pods "a" already exists', name="a"),
@@ -313,8 +321,8 @@ def test_fence(start: Start) -> None:
 def test_fence_shortens_waiting(start: Start) -> None:
     """No write waits for its answer beyond the lease."""
     client, _ = start(hang)
-    patient = client.tuned(Policy(Timeouts(1, 30), attempts=1)).fenced(lambda: 0.1)
-    with pytest.raises(LostError, match=r"read timeout=0\.1"):
+    patient = client.tuned(RetryPolicy(RequestTimeouts(1, 30), attempts=1)).fenced(lambda: 0.1)
+    with pytest.raises(ResponseLostError, match=r"read timeout=0\.1"):
         careful(patient)
 
 
@@ -322,7 +330,7 @@ def test_stopped_client_does_not_retry(start: Start) -> None:
     """Shutdown does not wait for a server that is down."""
     client, server = start(FAILED)
     client._calls.stopper.stop()
-    with pytest.raises(FailedError):
+    with pytest.raises(ServerFailedError):
         get(client)
     assert len(server.got) == 1
 
@@ -372,14 +380,18 @@ def test_watch(start: Start) -> None:
         ),
         pytest.param(
             events(event("ERROR", 0, kind="Status", code=500, message="etcd")),
-            FailedError,
+            ServerFailedError,
             id="ERROR 500",
         ),
-        pytest.param(events(event("ADDED", 6), then="break"), LostError, id="half a chunk"),
-        pytest.param(events(event("ADDED", 6), then="hang"), LostError, id="silence for too long"),
-        pytest.param(events(b'{"type": "ADDED"}\n'), LostError, id="an event without an object"),
-        pytest.param(events(b"<html>\n"), LostError, id="no JSON"),
-        pytest.param(reset, LostError, id="reset"),
+        pytest.param(events(event("ADDED", 6), then="break"), ResponseLostError, id="half a chunk"),
+        pytest.param(
+            events(event("ADDED", 6), then="hang"), ResponseLostError, id="silence for too long"
+        ),
+        pytest.param(
+            events(b'{"type": "ADDED"}\n'), ResponseLostError, id="an event without an object"
+        ),
+        pytest.param(events(b"<html>\n"), ResponseLostError, id="no JSON"),
+        pytest.param(reset, ResponseLostError, id="reset"),
     ],
 )
 def test_watch_breaks(start: Start, act: Act, error: type[CanaryError]) -> None:
@@ -392,7 +404,7 @@ def test_watch_breaks(start: Start, act: Act, error: type[CanaryError]) -> None:
 def test_interrupted_watch(start: Start) -> None:
     """A watch that waits can be ended from outside, without an error."""
     client, _ = start(events(event("ADDED", 6), then="hang"))
-    watch = client.tuned(Policy(quiet=10)).watch(PODS, "prod", {}, "5", 300)
+    watch = client.tuned(RetryPolicy(quiet=10)).watch(PODS, "prod", {}, "5", 300)
     found = []
     for one in watch:
         found.append(one)
@@ -414,7 +426,7 @@ def test_no_configuration(tmp_path: Any, text: str | None, words: str) -> None:
     if text is not None:
         path.write_text(text)
     with pytest.raises(UsageError, match=words):
-        load(str(path))
+        load_transport(str(path))
 
 
 def test_in_a_pod(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -429,9 +441,9 @@ def test_in_a_pod(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.retries is False
     assert settings.get_api_key_with_prefix("BearerToken") == "bearer of the pod"
     with pytest.raises(UsageError, match="no usable configuration"):
-        load(str(tmp_path / "kubeconfig"))
+        load_transport(str(tmp_path / "kubeconfig"))
 
 
 def in_pod() -> Any:
     """The settings that are loaded, before any connection."""
-    return load()._api.configuration
+    return load_transport()._api.configuration

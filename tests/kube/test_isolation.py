@@ -8,7 +8,7 @@ import pytest
 from canary.core.plan import EnsureCanary
 from canary.core.snapshot import Obstacle
 from canary.kube.objects import DEPLOYMENTS, SERVICES, Object
-from canary.kube.workloads.isolation import canary_labels, isolate, selecting_services
+from canary.kube.workloads.isolation import canary_labels, choose_replacements, selecting_services
 from tests.kube.stage import DEPLOYMENT, NAMESPACE, Stage, manifest
 
 OTHER = """
@@ -74,7 +74,7 @@ def test_no_service_selects_pods_with_the_replaced_labels(
 ) -> None:
     """As few labels as are needed, and then indeed none selects."""
     owner = target({"app": "auth", "tier": "api", "team": "a"}, {"app": "auth"})
-    assert isolate(owner, services) == replaced
+    assert choose_replacements(owner, services) == replaced
     pods = canary_labels(owner["spec"]["template"], replaced)
     assert selecting_services(services, "auth", pods) == {}
 
@@ -112,7 +112,7 @@ def test_what_cannot_be_isolated_is_named(
         "sidecar.istio.io/inject": "true",
         "topology.istio.io/network": "n1",
     }
-    found = isolate(target(pods, {"app": "auth"}), [AUTH, *services], chosen)
+    found = choose_replacements(target(pods, {"app": "auth"}), [AUTH, *services], chosen)
     assert isinstance(found, Obstacle)
     assert message in found.message
 
@@ -120,7 +120,7 @@ def test_what_cannot_be_isolated_is_named(
 def test_the_deployments_own_selector_counts_too() -> None:
     """Autoscalers count pods by it."""
     owner = target({"app": "auth", "tier": "api"}, {"app": "auth"})
-    found = isolate(owner, [service("auth", {"tier": "api"})], ("tier",))
+    found = choose_replacements(owner, [service("auth", {"tier": "api"})], ("tier",))
     assert isinstance(found, Obstacle)
     assert found.message.startswith("The selector of Deployment auth")
 

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from canary.errors import NotFoundError, TransientError
-from canary.kube.leases import Callbacks, Elector, LeaseName, Terms, micro_time
+from canary.kube.leases import Elector, LeaderCallbacks, LeaseName, LeaseTerms, format_micro_time
 from canary.kube.objects import LEASES, JsonPatch, Kind, Object
 from canary.kube.timing import Stopper
 from tests.kube.fake import FakeCluster
 from tests.kube.timing import AutoTiming
 
-TERMS = Terms()
+TERMS = LeaseTerms()
 NS = "canary"
 
 
@@ -35,7 +35,7 @@ class Replica:
     next: float = 0.0
 
     def __post_init__(self) -> None:
-        callbacks = Callbacks(self.started, self.stopped)
+        callbacks = LeaderCallbacks(self.started, self.stopped)
         lease = LeaseName(NS, "canary", self.name)
         self.stopper = Stopper(self.timing)
         self.elector = Elector(self, lease, callbacks, self, self.stopper, TERMS)
@@ -203,7 +203,7 @@ def test_may_write_while_stopping() -> None:
     (one,) = contest.replicas
     left = []
     one.stopped = lambda: left.append(one.elector.remaining())
-    one.elector._callbacks = Callbacks(one.started, one.stopped)
+    one.elector._callbacks = LeaderCallbacks(one.started, one.stopped)
     one.stopper.stop()
     one.elector.run()
     assert left[0] > 0
@@ -256,13 +256,13 @@ def test_deleted_lease() -> None:
 )
 def test_micro_time(seconds: float) -> None:
     """Always six digits: the API server refuses others."""
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", micro_time(seconds))
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", format_micro_time(seconds))
 
 
 def test_terms() -> None:
-    """Terms under which two could lead are refused."""
+    """LeaseTerms under which two could lead are refused."""
     with pytest.raises(ValueError, match="renew_deadline < duration"):
-        Terms(duration=10, renew_deadline=10)
+        LeaseTerms(duration=10, renew_deadline=10)
 
 
 FAULTS = st.lists(

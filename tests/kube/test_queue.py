@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canary.kube.queue import LONGEST, WorkQueue
+from canary.kube.queue import LONGEST_DELAY, WorkQueue
 from tests.kube.timing import AutoTiming
 
 
@@ -108,7 +108,7 @@ def test_retry(queue: WorkQueue[str], timing: AutoTiming) -> None:
     pauses = [queue.retry("a") for _ in range(20)]
     assert 0.1 < pauses[0] <= 0.2
     assert all(0.75 * 0.2 * 2**n <= pauses[n] <= 0.2 * 2**n for n in range(8))
-    assert pauses[-1] <= LONGEST
+    assert pauses[-1] <= LONGEST_DELAY
     assert queue.retry("b") <= 0.2
     assert queue.retry("b", at_least=30.0) == 30.0
     queue.drop("b")

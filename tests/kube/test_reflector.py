@@ -7,19 +7,19 @@ import pytest
 
 from canary.errors import CanaryError
 from canary.kube.api_errors import (
-    FailedError,
     ForbiddenError,
     GoneError,
-    LostError,
+    ResponseLostError,
+    ServerFailedError,
     UnreachableError,
 )
 from canary.kube.cache import Cache, Scope
 from canary.kube.client import Client
 from canary.kube.objects import PODS, Kind, Object
-from canary.kube.reflector import FIRST, LONGEST, Reflector, delay
-from canary.kube.retrying import Policy
+from canary.kube.reflector import FIRST_DELAY, LONGEST_DELAY, Reflector, backoff_delay
+from canary.kube.retrying import RetryPolicy
 from canary.kube.timing import Stopper, SystemTiming
-from canary.kube.transport import Timeouts
+from canary.kube.transport import RequestTimeouts
 from tests.kube.fake import FakeCluster
 from tests.kube.servers import Server, answer, event, events, half, hang, reset, status
 from tests.kube.timing import AutoTiming
@@ -107,9 +107,9 @@ def test_watch_ends(cluster: FakeCluster, follow: Follow) -> None:
 @pytest.mark.parametrize(
     ("error", "lists"),
     [
-        pytest.param(LostError("reset"), 1, id="a broken connection: go on"),
+        pytest.param(ResponseLostError("reset"), 1, id="a broken connection: go on"),
         pytest.param(GoneError("410"), 2, id="too old: list again"),
-        pytest.param(FailedError("etcd"), 2, id="the server's own mistake: list again"),
+        pytest.param(ServerFailedError("etcd"), 2, id="the server's own mistake: list again"),
     ],
 )
 def test_watch_breaks(cluster: FakeCluster, follow: Follow, error: CanaryError, lists: int) -> None:
@@ -178,15 +178,15 @@ def test_server_down(cluster: FakeCluster) -> None:
     one.hears("+a")
     assert one.reflector.stop(PATIENCE)
     assert len(timing.waits) == 9
-    assert timing.waits[0] <= FIRST
+    assert timing.waits[0] <= FIRST_DELAY
     assert 4 < timing.waits[4] <= 8
-    assert LONGEST / 2 <= timing.waits[-1] <= LONGEST
+    assert LONGEST_DELAY / 2 <= timing.waits[-1] <= LONGEST_DELAY
 
 
 def test_delay() -> None:
     """The server may ask for a longer pause; numbers do not overflow."""
-    assert delay(1, LostError("", retry_after=40)) == 40
-    assert delay(10**6, ForbiddenError("")) <= LONGEST
+    assert backoff_delay(1, ResponseLostError("", retry_after=40)) == 40
+    assert backoff_delay(10**6, ForbiddenError("")) <= LONGEST_DELAY
 
 
 def test_garbage(cluster: FakeCluster, follow: Follow) -> None:
@@ -231,7 +231,7 @@ def test_over_http() -> None:
         answer(200, {"items": later, "metadata": {"resourceVersion": "20"}}),
         hang,
     )
-    policy = Policy(Timeouts(connect=1, read=0.3), quiet=0.3)
+    policy = RetryPolicy(RequestTimeouts(connect=1, read=0.3), quiet=0.3)
     client = Client(server.transport(), policy, Stopper(AutoTiming()))
     one = Followed(client)
     one.hears("+a", "~a", "~a", "~a", "+b", "-a")

@@ -8,7 +8,7 @@ from canary.api import Reason
 from canary.core.plan import NoteRejection, PauseTarget, RestoreTemplate, UnmanageTarget
 from canary.core.snapshot import Rejection
 from canary.kube.objects import DEPLOYMENTS
-from canary.kube.workloads import Holding
+from canary.kube.workloads import PauseMode
 from canary.kube.workloads.names import REJECTED, RESTARTED_AT
 from tests.kube.stage import KEY, Stage
 from tests.kube.test_workloads import VETTED, do, target
@@ -16,7 +16,7 @@ from tests.kube.test_workloads import VETTED, do, target
 AT = 1767323045.0
 
 
-@pytest.fixture(params=Holding)
+@pytest.fixture(params=PauseMode)
 def stage(request: pytest.FixtureRequest) -> Stage:
     """An adopted target, once in each mode."""
     made = Stage(request.param)

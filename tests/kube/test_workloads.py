@@ -31,11 +31,11 @@ from canary.kube.objects import (
     Kind,
     Object,
 )
-from canary.kube.workloads import Holding, holding_mode
+from canary.kube.workloads import PauseMode, read_pause_mode
 from canary.kube.workloads.names import FINALIZER, HOLD, STABLE
 from canary.kube.workloads.other_controllers import CONTROLLERS
 from canary.kube.workloads.pause_mode import BINDINGS, POLICIES
-from canary.kube.workloads.pods import pod_of, why_not_created
+from canary.kube.workloads.pods import parse_pod, why_not_created
 from canary.kube.workloads.template import template_hash
 from tests.kube.stage import DEPLOYMENT, KEY, NAMESPACE, Stage, manifest
 
@@ -60,7 +60,7 @@ def do(stage: Stage, *actions: WorkloadAction) -> None:
         stage.workloads.apply(stage.resource(), action)
 
 
-@pytest.fixture(params=Holding)
+@pytest.fixture(params=PauseMode)
 def stage(request: pytest.FixtureRequest) -> Stage:
     """An adopted target, once in each mode."""
     made = Stage(request.param)
@@ -101,11 +101,11 @@ def test_adoption_marks_and_holds(stage: Stage) -> None:
     assert found["metadata"]["annotations"][HOLD] == "auth"
     assert found["metadata"]["annotations"][STABLE] == VETTED
     assert found["metadata"]["annotations"]["team"] == "login"
-    assert found["spec"].get("paused", False) is (stage.mode is Holding.AT_REST)
+    assert found["spec"].get("paused", False) is (stage.mode is PauseMode.AT_REST)
     release = stage.cluster.get(RELEASES, NAMESPACE, "auth")
     assert release is not None
     finalizers = release["metadata"].get("finalizers", [])
-    assert finalizers == ([FINALIZER] if stage.mode is Holding.AT_REST else [])
+    assert finalizers == ([FINALIZER] if stage.mode is PauseMode.AT_REST else [])
     assert target(stage).held
     writes = stage.cluster.writes
     do(stage, PauseTarget(VETTED))
@@ -150,7 +150,7 @@ def test_a_deployment_replaced_by_itself_is_not_paused_before_it_has_its_pods(
     assert "paused" not in stage.deployment()["spec"]
     stage.roll()
     do(stage, PauseTarget(VETTED))
-    assert stage.deployment()["spec"].get("paused", False) is (stage.mode is Holding.AT_REST)
+    assert stage.deployment()["spec"].get("paused", False) is (stage.mode is PauseMode.AT_REST)
     assert target(stage, Status(stable_hash=VETTED)).held
     assert len(target(stage).pods) == 4
 
@@ -206,7 +206,7 @@ def test_a_release_that_is_gone_leaves_a_deployment_that_rolls_again(
     change: dict[str, Any], image: str
 ) -> None:
     """In one write: nothing of ours stays on it, and nothing rolls that was held."""
-    stage = Stage(Holding.ON_CHANGE)
+    stage = Stage(PauseMode.ON_CHANGE)
     do(stage, PauseTarget(VETTED))
     if change:
         stage.change(**change)
@@ -225,7 +225,7 @@ def test_a_release_that_is_gone_leaves_a_deployment_that_rolls_again(
 
 def test_another_release_of_the_namespace_keeps_its_own() -> None:
     """Only what the release that is gone had marked."""
-    stage = Stage(Holding.ON_CHANGE)
+    stage = Stage(PauseMode.ON_CHANGE)
     do(stage, PauseTarget(VETTED))
     stage.workloads.abandon(Key(NAMESPACE, "other"))
     assert stage.deployment()["metadata"]["annotations"][HOLD] == "auth"
@@ -268,7 +268,7 @@ def test_a_held_template_is_held_and_does_not_run(stage: Stage) -> None:
 
 def test_on_change_lets_a_target_at_rest_go() -> None:
     """Where the policy pauses on change, paused with the vetted template is not at rest yet."""
-    stage = Stage(Holding.ON_CHANGE)
+    stage = Stage(PauseMode.ON_CHANGE)
     do(stage, PauseTarget(VETTED))
     body = stage.deployment()
     body["spec"]["paused"] = True
@@ -641,7 +641,7 @@ POD_STATES = [
 @pytest.mark.parametrize(("status", "trouble"), POD_STATES)
 def test_what_ails_a_pod(status: dict[str, Any], trouble: PodFailure | None) -> None:
     """Read off what the kubelet says."""
-    found = pod_of({"metadata": {"name": "p"}, "status": {"containerStatuses": [status]}})
+    found = parse_pod({"metadata": {"name": "p"}, "status": {"containerStatuses": [status]}})
     assert (found.trouble, found.restarts, found.ready) == (trouble, 2, False)
 
 
@@ -664,37 +664,37 @@ ALL: Object = {"matchResources": {"matchPolicy": "Equivalent", "namespaceSelecto
 @pytest.mark.parametrize(
     ("spec", "mode"),
     [
-        pytest.param(ALL, Holding.ON_CHANGE, id="what the API server fills in narrows nothing"),
-        pytest.param(SOME, Holding.AT_REST, id="some namespaces only"),
+        pytest.param(ALL, PauseMode.ON_CHANGE, id="what the API server fills in narrows nothing"),
+        pytest.param(SOME, PauseMode.AT_REST, id="some namespaces only"),
     ],
 )
-def test_a_binding_that_may_miss_a_target_is_not_relied_upon(spec: Object, mode: Holding) -> None:
+def test_a_binding_that_may_miss_a_target_is_not_relied_upon(spec: Object, mode: PauseMode) -> None:
     """A target that nobody holds would roll unvetted, so the mode that works everywhere is taken."""
     stage = Stage()
     for kind in (POLICIES, BINDINGS):
         stage.cluster.create(kind, "", {"metadata": {"name": "canary-hold"}, "spec": spec})
-    assert holding_mode(stage.cluster, "canary-hold") is mode
+    assert read_pause_mode(stage.cluster, "canary-hold") is mode
 
 
 @pytest.mark.parametrize(
     ("kinds", "served", "mode"),
     [
         pytest.param(
-            (POLICIES, BINDINGS), (POLICIES, BINDINGS), Holding.ON_CHANGE, id="policy and binding"
+            (POLICIES, BINDINGS), (POLICIES, BINDINGS), PauseMode.ON_CHANGE, id="policy and binding"
         ),
-        pytest.param((POLICIES,), (POLICIES, BINDINGS), Holding.AT_REST, id="no binding"),
-        pytest.param((), (), Holding.AT_REST, id="not served"),
+        pytest.param((POLICIES,), (POLICIES, BINDINGS), PauseMode.AT_REST, id="no binding"),
+        pytest.param((), (), PauseMode.AT_REST, id="not served"),
     ],
 )
 def test_the_mode_is_what_the_cluster_can(
-    kinds: tuple[Kind, ...], served: tuple[Kind, ...], mode: Holding
+    kinds: tuple[Kind, ...], served: tuple[Kind, ...], mode: PauseMode
 ) -> None:
     """OnChange needs both objects and an API server that knows them."""
     stage = Stage()
     for kind in kinds:
         stage.cluster.create(kind, "", {"metadata": {"name": "canary-hold"}})
     stage.cluster.unserved = {POLICIES, BINDINGS} - set(served)
-    assert holding_mode(stage.cluster, "canary-hold") is mode
+    assert read_pause_mode(stage.cluster, "canary-hold") is mode
 
 
 def test_the_canary_service_follows_the_ports_of_the_users() -> None:

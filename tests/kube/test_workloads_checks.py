@@ -12,7 +12,7 @@ from canary.api import Release as Releasing
 from canary.core.plan import DeleteCanary, RunChecks
 from canary.kube.objects import CRON_JOBS, JOBS, PODS, RELEASES, Object
 from canary.kube.workloads import Webhooks
-from canary.kube.workloads.check_jobs import address, job_of, result_of
+from canary.kube.workloads.check_jobs import build_job, canary_address, read_job_result
 from canary.kube.workloads.names import CHECK
 from tests.kube.stage import NAMESPACE, SERVICE, Stage, manifest
 
@@ -89,7 +89,7 @@ def test_a_job_is_made_as_the_cron_job_would_make_it() -> None:
     """Ours to own and to time out; told where canary and stable are; its last words are kept."""
     owner = {"metadata": {"name": "auth", "uid": "u1"}}
     cron_job = manifest(CRON_JOB)
-    made = job_of(cron_job, owner, "smoke", "auth-smoke-1", {"CANARY_URL": "u"})
+    made = build_job(cron_job, owner, "smoke", "auth-smoke-1", {"CANARY_URL": "u"})
     assert cron_job == manifest(CRON_JOB)
     assert made["metadata"]["labels"]["team"] == "login"
     assert made["metadata"]["labels"][CHECK] == "smoke"
@@ -121,14 +121,14 @@ def test_what_the_end_of_a_job_means(
     """The exit code decides, and the last lines are passed on."""
     found = [{"type": condition, "status": "True", "message": "why"}] if condition else []
     pods = [ended_pod("j", code, "said")] if code is not None else []
-    status = result_of("smoke", {"status": {"conditions": found}}, pods)
+    status = read_job_result("smoke", {"status": {"conditions": found}}, pods)
     assert status == CheckStatus(name="smoke", verdict=verdict, message=message)
 
 
 def test_only_the_last_lines_are_kept() -> None:
     """A status is no place for a log."""
     text = "\n".join(f"line {index}" for index in range(100))
-    status = result_of("smoke", {}, [ended_pod("j", 3, text)])
+    status = read_job_result("smoke", {}, [ended_pod("j", 3, text)])
     assert status.message.splitlines() == [f"line {index}" for index in range(95, 100)]
 
 
@@ -245,4 +245,4 @@ def test_where_a_side_is(port: dict[str, Any], url: str) -> None:
     """The Service's first port."""
     service = manifest(SERVICE)
     service["spec"]["ports"] = [port]
-    assert address(service, "auth") == url
+    assert canary_address(service, "auth") == url

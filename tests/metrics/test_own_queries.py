@@ -19,7 +19,7 @@ from canary.metrics.own_queries import OwnQueries, confine, permitted
 from canary.metrics.promql import promql
 from canary.metrics.queries import Context, compile_metric
 from canary.metrics.query_template import template_of
-from canary.operator.world_factory import KnownReleases
+from canary.operator.world_factory import PresetCheckingStore
 from tests.analyze.backfilled_prometheus import Backfilled
 from tests.world import RELEASE
 
@@ -288,6 +288,6 @@ def test_a_release_at_rest_says_that_its_query_is_not_asked() -> None:
 
         def let_go(self, resource: ReleaseResource) -> None: ...
 
-    releases = KnownReleases(Store(), lambda _: None, OwnQueries.OFF)
+    releases = PresetCheckingStore(Store(), lambda _: None, OwnQueries.OFF)
     with pytest.raises(UsageError, match="--own-queries=off"):
         releases.read(Key("prod", "auth"))

@@ -27,7 +27,7 @@ from canary.core.series import (
 )
 from canary.interfaces import MetricSource
 from canary.kube.api_errors import NotLeaderError
-from canary.kube.leases import LeaseName, Terms
+from canary.kube.leases import LeaseName, LeaseTerms
 from canary.kube.objects import (
     DEPLOYMENTS,
     PODS,
@@ -39,9 +39,9 @@ from canary.kube.objects import (
     Object,
 )
 from canary.kube.workloads.template import template_hash
-from canary.operator.metrics import Telemetry
-from canary.operator.run import Api, Operator
-from canary.operator.settings import Settings
+from canary.operator.metrics import OperatorMetrics
+from canary.operator.run import ApiAccess, Operator
+from canary.operator.settings import OperatorSettings
 from tests.kube.fake import FakeCluster
 
 NAMESPACE = "prod"
@@ -398,7 +398,7 @@ class Running:
     """One operator at work in a thread."""
 
     operator: Operator
-    telemetry: Telemetry
+    telemetry: OperatorMetrics
     wrote: list[str]
     stop: threading.Event
     thread: threading.Thread
@@ -418,13 +418,13 @@ def operating(
 ) -> Iterator[Running]:
     """The operator at work; `lease` is its identity where several contend."""
     wrote: list[str] = []
-    telemetry = Telemetry()
-    settings = Settings(
+    telemetry = OperatorMetrics()
+    settings = OperatorSettings(
         workers=4,
         lease=LeaseName("prod", "canary", lease) if lease else None,
-        terms=Terms(duration=120.0, renew_deadline=80.0, retry=10.0),
+        terms=LeaseTerms(duration=120.0, renew_deadline=80.0, retry=10.0),
     )
-    api = Api(
+    api = ApiAccess(
         View(town.cluster, lambda: 1.0, wrote),
         lambda remaining: View(town.cluster, remaining, wrote),
         town.cluster,

@@ -13,9 +13,9 @@ from canary.errors import UsageError
 from canary.interfaces import Key
 from canary.kube.leases import LeaseName
 from canary.operator.logs import ConsoleLines, JsonLines
-from canary.operator.metrics import Telemetry
-from canary.operator.reconciler import current
-from canary.operator.server import Server, parse_address
+from canary.operator.metrics import OperatorMetrics
+from canary.operator.reconciler import current_release
+from canary.operator.server import ProbeServer, parse_address
 from canary.operator.settings import lease_name
 
 WRONG = [
@@ -74,11 +74,11 @@ def _line(formatter: logging.Formatter, **extra: str) -> str:
     record.created = 1_800_000_000.5
     record.__dict__.update(extra)
     status = Status(step=2, weight=25, reason=Reason.HOLDING)
-    token = current.set((Key("prod", "auth"), status))
+    token = current_release.set((Key("prod", "auth"), status))
     try:
         return formatter.format(record)
     finally:
-        current.reset(token)
+        current_release.reset(token)
 
 
 def test_json_lines() -> None:
@@ -107,8 +107,8 @@ def test_console_lines() -> None:
 def test_probes_and_metrics() -> None:
     """A probe fails with the reason; metrics are what Prometheus reads."""
     wrong: list[str] = []
-    telemetry = Telemetry()
-    server = Server(("127.0.0.1", 0), list, lambda: wrong, telemetry.registry)
+    telemetry = OperatorMetrics()
+    server = ProbeServer(("127.0.0.1", 0), list, lambda: wrong, telemetry.registry)
 
     def get(path: str) -> tuple[int, str]:
         try:
@@ -130,7 +130,7 @@ def test_probes_and_metrics() -> None:
     assert 'workqueue_adds_total{name="canaryreleases"} 1.0' in text
     assert get("/")[0] == 404
     with pytest.raises(UsageError, match="cannot listen"):
-        Server(("127.0.0.1", server.port), list, list, telemetry.registry)
+        ProbeServer(("127.0.0.1", server.port), list, list, telemetry.registry)
     server.stop()
 
 

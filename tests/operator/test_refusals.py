@@ -3,7 +3,7 @@
 from canary.core.rollout.terminate import CLEANUP_TIMEOUT
 from canary.kube.objects import RELEASES
 from canary.kube.workloads.names import FINALIZER
-from canary.kube.workloads.pods import seconds
+from canary.kube.workloads.pods import parse_timestamp
 from tests.kube.stage import KEY, NAMESPACE, Stage
 
 
@@ -15,7 +15,7 @@ def test_deletion_is_blocked_for_a_while_only() -> None:
     stage.cluster.delete(RELEASES, NAMESPACE, KEY.name, "Background")
     found = stage.cluster.get(RELEASES, NAMESPACE, KEY.name)
     assert found is not None
-    deleted = seconds(found["metadata"]["deletionTimestamp"])
+    deleted = parse_timestamp(found["metadata"]["deletionTimestamp"])
     stage.releases.refuse(KEY, "no such preset", deleted + CLEANUP_TIMEOUT - 1)
     stage.releases.refuse(KEY, "no such preset", deleted + CLEANUP_TIMEOUT + 1)
     found = stage.cluster.get(RELEASES, NAMESPACE, KEY.name)

@@ -19,8 +19,8 @@ from canary.kube.objects import (
     Kind,
     Object,
 )
-from canary.operator.controller import wanted
-from canary.operator.release_index import Subjects
+from canary.operator.controller import desired_state
+from canary.operator.release_index import ReleaseIndex
 
 AUTH, SHOP = Key("prod", "auth"), Key("prod", "shop")
 
@@ -70,9 +70,9 @@ CASES = [
 
 
 @pytest.fixture
-def subjects() -> Subjects:
+def subjects() -> ReleaseIndex:
     """Two releases, one with a GRPCRoute and a Service of another name."""
-    known = Subjects()
+    known = ReleaseIndex()
     known.learn(release(), AUTH)
     grpc = {"gatewayAPI": {"kind": "GRPCRoute", "name": "front"}}
     known.learn(release("shop", traffic=grpc, service={"name": "login"}), SHOP)
@@ -80,12 +80,12 @@ def subjects() -> Subjects:
 
 
 @pytest.mark.parametrize(("kind", "changed", "expected"), CASES)
-def test_concerned(subjects: Subjects, kind: Kind, changed: Object, expected: set[Key]) -> None:
+def test_concerned(subjects: ReleaseIndex, kind: Kind, changed: Object, expected: set[Key]) -> None:
     """A change is mapped by owner, by target and by route."""
     assert subjects.concerned(kind, changed) == expected
 
 
-def test_each_of_several_routes_concerns_the_release(subjects: Subjects) -> None:
+def test_each_of_several_routes_concerns_the_release(subjects: ReleaseIndex) -> None:
     """Whatever its kind; what is no list of routes names none."""
     routes = [{"gatewayAPI": {"name": "web"}}, {"istio": {"virtualService": "mesh"}}, "x"]
     subjects.learn(release(traffic={"routes": routes}), AUTH)
@@ -96,7 +96,7 @@ def test_each_of_several_routes_concerns_the_release(subjects: Subjects) -> None
     assert subjects.concerned(HTTP_ROUTES, item("web")) == set()
 
 
-def test_moved_and_gone(subjects: Subjects) -> None:
+def test_moved_and_gone(subjects: ReleaseIndex) -> None:
     """A release that changes its target is found by the new one; one that is gone by none."""
     subjects.learn(release(target={"name": "api"}), AUTH)
     assert subjects.concerned(DEPLOYMENTS, item("auth")) == set()
@@ -110,5 +110,5 @@ def test_own_status_is_no_news() -> None:
     before = release()
     status = {**before, "status": {"phase": "Ready"}}
     metadata = {**before["metadata"], "annotations": {"canary-controller.dev/request": "{}"}}
-    assert wanted(status) == wanted(before)
-    assert wanted({**before, "metadata": metadata}) != wanted(before)
+    assert desired_state(status) == desired_state(before)
+    assert desired_state({**before, "metadata": metadata}) != desired_state(before)

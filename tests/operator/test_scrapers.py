@@ -16,7 +16,7 @@ from canary.kube.cached import CachedObjects
 from canary.kube.objects import PODS, Object
 from canary.metrics.batch import QueryBatcher
 from canary.metrics.nonblocking import NonBlockingSource
-from canary.operator.scrapers import Pages, Scraper, Scrapers, page_of
+from canary.operator.scrapers import Scraper, Scrapers, ScrapeTargets, metrics_url
 from canary.operator.world_factory import EmptySource, SelectedSource
 from tests.kube.fake import FakeCluster
 from tests.kube.stage import KEY, Stage
@@ -64,7 +64,7 @@ CASES = [
 @pytest.mark.parametrize(("found", "url"), CASES)
 def test_page(found: Object, url: str | None) -> None:
     """Where a pod's metrics are, as Prometheus' usual annotations say it."""
-    assert page_of(found) == url
+    assert metrics_url(found) == url
 
 
 class Page(BaseHTTPRequestHandler):
@@ -92,7 +92,7 @@ def test_scraped_while_in_flight() -> None:
     objects = CachedObjects(FakeCluster(), ())
 
     def start(key, target: str, interval: float) -> Scraper:
-        pages = Pages(objects, key, target, url)
+        pages = ScrapeTargets(objects, key, target, url)
         return Scraper(pages, interval, SystemClock(), polled.release)
 
     scrapers = Scrapers(start)
@@ -123,7 +123,7 @@ def test_pages_of_both_sides() -> None:
         one["status"]["podIP"] = "10.0.0.9"
         one["metadata"]["annotations"] = PORT
         stage.cluster.put(PODS, one)
-    pages = Pages(CachedObjects(stage.cluster, ()), KEY, "auth", None)
+    pages = ScrapeTargets(CachedObjects(stage.cluster, ()), KEY, "auth", None)
     found = list(pages.targets())
     assert {target.labels["namespace"] for target in found} == {"prod"}
     assert len({target.labels["pod"] for target in found}) == 4
@@ -135,7 +135,7 @@ def test_a_release_is_scraped_from_the_end_of_the_pass_in_which_it_began() -> No
 
     def start(key: Key, target: str, interval: float) -> Scraper:
         started.append((key, target, interval))
-        pages = Pages(CachedObjects(FakeCluster(), ()), key, target, None)
+        pages = ScrapeTargets(CachedObjects(FakeCluster(), ()), key, target, None)
         return Scraper(pages, interval, SystemClock(), lambda: None)
 
     with closing(Scrapers(start)) as scrapers, closing(QueryBatcher(EmptySource())) as batcher:

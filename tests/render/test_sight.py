@@ -7,7 +7,7 @@ import pytest
 from canary.api import Reason, Status
 from canary.core.next_step import describe_next_step
 from canary.core.snapshot import Verb
-from canary.kube.releases import parsed
+from canary.kube.releases import parse_release
 from canary.render.allowed_commands import effect
 from canary.render.deadlines import limits
 from canary.render.explain import Around, Pod, commands
@@ -21,7 +21,7 @@ from tests.cli.releases import ENDED, IN_FLIGHT, NOW, REST, SITUATIONS, release
 
 def sight(situation: str, **changes: object) -> Sight:
     """The release in this situation, with other fields of its status."""
-    found = parsed(release(situation))
+    found = parse_release(release(situation))
     status = Status.model_validate(found.status.model_dump() | changes)
     return Sight("prod", "auth", found.spec, status, NOW)
 
@@ -63,8 +63,8 @@ LIMITS = [
     pytest.param(sight("progressing"), [(6800.0, "the release pauses (DeadlineExceeded)")], id="the deadline"),
     pytest.param(sight("progressing", reason=Reason.HOLDING), [(205.0, "the step's duration is over"), (6800.0, "the release pauses (DeadlineExceeded)")], id="the hold, then the deadline"),
     pytest.param(sight("progressing", reason=Reason.NO_DATA), [(505.0, "the release pauses (NoData)"), (6800.0, "the release pauses (DeadlineExceeded)")], id="the patience with silent metrics"),
-    pytest.param(sight("preparing", release=parsed(release("preparing")).status.release.model_copy(update={"scaling_since": NOW - 100}).model_dump()), [(500.0, "the release is rolled back (NeverReady)"), (6800.0, "the release pauses (DeadlineExceeded)")], id="pods that do not become ready"),
-    pytest.param(sight("promoting", release=parsed(release("promoting")).status.release.model_copy(update={"unhold_at": NOW - 100}).model_dump()), [(500.0, "the release is rolled back (RollFailed)")], id="a target that does not roll"),
+    pytest.param(sight("preparing", release=parse_release(release("preparing")).status.release.model_copy(update={"scaling_since": NOW - 100}).model_dump()), [(500.0, "the release is rolled back (NeverReady)"), (6800.0, "the release pauses (DeadlineExceeded)")], id="pods that do not become ready"),
+    pytest.param(sight("promoting", release=parse_release(release("promoting")).status.release.model_copy(update={"unhold_at": NOW - 100}).model_dump()), [(500.0, "the release is rolled back (RollFailed)")], id="a target that does not roll"),
     pytest.param(sight("baking"), [(500.0, "the release has ended")], id="the bake"),
     pytest.param(sight("paused"), [], id="a person is waited for as long as it takes"),
     pytest.param(sight("ready"), [], id="nothing is under way"),
@@ -125,7 +125,9 @@ NEXT = [
 @pytest.mark.parametrize(("changes", "words"), NEXT)
 def test_only_what_can_come_next_is_announced(changes: dict[str, Any], words: str) -> None:
     """No step, and no promotion, that something else comes before."""
-    found = parsed({**release("progressing"), "status": {**SITUATIONS["progressing"], **changes}})
+    found = parse_release(
+        {**release("progressing"), "status": {**SITUATIONS["progressing"], **changes}}
+    )
     assert describe_next_step(found.spec, found.status, NOW) == words
 
 

@@ -169,11 +169,11 @@ def test_r01_c04_two_releases_on_one_route(order: tuple[str, str], *, apart: boo
     assert other is not None
     assert (ended.weight, ended.at_rest, other.at_rest) == (0, True, False)
     assert other.weight == {"auth": 50, "cart": 20}[last]
-    assert claims.ours(stage.route, HTTP_ROUTE.at) is not None, "an apply still conflicts"
+    assert claims.find_own_claim(stage.route, HTTP_ROUTE.at) is not None, "an apply still conflicts"
     stage.router.apply(wishes[last], RestoreRoute())
     after = json.dumps({**stage.route, "metadata": stage.route["metadata"]["annotations"]})
     assert after == before
-    assert claims.ours(stage.route, HTTP_ROUTE.at) is None, "no claim is left"
+    assert claims.find_own_claim(stage.route, HTTP_ROUTE.at) is None, "no claim is left"
 
 
 def test_two_releases_that_write_at_once() -> None:

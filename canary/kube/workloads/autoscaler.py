@@ -5,14 +5,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from canary.kube.objects import Object
-from canary.kube.workloads.names import CAPACITY, annotations
-from canary.kube.workloads.patches import Patch, annotate, expect
+from canary.kube.workloads.names import CAPACITY, annotations_of
+from canary.kube.workloads.patches import Patch, annotation_patch, expect_unchanged
 
-FLOOR = ("spec", "minReplicas")
-_MINIMUM = "/" + "/".join(FLOOR)
+MIN_REPLICAS = ("spec", "minReplicas")
+_MIN_REPLICAS_PATH = "/" + "/".join(MIN_REPLICAS)
 
 
-def scalers_of(target: str, found: Iterable[Object]) -> Iterator[Object]:
+def select_autoscalers(target: str, found: Iterable[Object]) -> Iterator[Object]:
     """The autoscalers of the Deployment with this name."""
     for one in found:
         reference = one["spec"]["scaleTargetRef"]
@@ -20,7 +20,7 @@ def scalers_of(target: str, found: Iterable[Object]) -> Iterator[Object]:
             yield one
 
 
-def owner_of(scalers: Iterable[Object]) -> str | None:
+def keda_owner(scalers: Iterable[Object]) -> str | None:
     """The ScaledObject of KEDA that owns one of them, as `ScaledObject auth`; None without one.
 
     KEDA writes the autoscaler back at once: raising its floor would be a fight, twice a second.
@@ -34,14 +34,14 @@ def _is_keda(owner: Object) -> bool:
     return group == "keda.sh" and owner.get("kind") == "ScaledObject"
 
 
-def floor_of(scalers: Iterable[Object]) -> int | None:
+def read_min_replicas(scalers: Iterable[Object]) -> int | None:
     """The smallest minReplicas that may be raised; None where there is nothing to raise."""
-    specs = [one["spec"] for one in scalers if owner_of([one]) is None]
+    specs = [one["spec"] for one in scalers if keda_owner([one]) is None]
     floors = [(spec.get("minReplicas") or 1, spec["maxReplicas"]) for spec in specs]
     return min((least for least, most in floors if least < most), default=None)
 
 
-def keep_patch(scaler: Object, replicas: int) -> Patch:
+def pin_patch(scaler: Object, replicas: int) -> Patch:
     """Raises minReplicas and notes on the autoscaler what it was; [] where it is high enough.
 
     Note and change are one write, so no crash can lose what the user wrote; what they have written
@@ -52,28 +52,30 @@ def keep_patch(scaler: Object, replicas: int) -> Patch:
     if (was if was is not None else 1) >= floor:
         return []
     note = json.dumps({"was": was, "set": floor})
-    raised = {"op": "add", "path": _MINIMUM, "value": floor}
-    guard = expect(scaler, "/metadata/uid", *([_MINIMUM] if was is not None else []))
-    return [*guard, *annotate(scaler, {CAPACITY: note}), raised]
+    raised = {"op": "add", "path": _MIN_REPLICAS_PATH, "value": floor}
+    guard = expect_unchanged(
+        scaler, "/metadata/uid", *([_MIN_REPLICAS_PATH] if was is not None else [])
+    )
+    return [*guard, *annotation_patch(scaler, {CAPACITY: note}), raised]
 
 
-def free_patch(scaler: Object) -> Patch:
+def unpin_patch(scaler: Object) -> Patch:
     """Puts minReplicas back, unless somebody has written another value since; [] without a note."""
-    noted = annotations(scaler).get(CAPACITY)
+    noted = annotations_of(scaler).get(CAPACITY)
     if noted is None:
         return []
-    note = _read(noted)
-    forget = annotate(scaler, {CAPACITY: None})
+    note = _read_note(noted)
+    forget = annotation_patch(scaler, {CAPACITY: None})
     if not note or scaler["spec"].get("minReplicas") != note["set"]:
         return forget
     was = note.get("was")
-    back: dict[str, Any] = {"op": "replace", "path": _MINIMUM, "value": was}
+    back: dict[str, Any] = {"op": "replace", "path": _MIN_REPLICAS_PATH, "value": was}
     if was is None:
-        back = {"op": "remove", "path": _MINIMUM}
-    return [*expect(scaler, _MINIMUM), *forget, back]
+        back = {"op": "remove", "path": _MIN_REPLICAS_PATH}
+    return [*expect_unchanged(scaler, _MIN_REPLICAS_PATH), *forget, back]
 
 
-def _read(note: str) -> dict[str, int | None]:
+def _read_note(note: str) -> dict[str, int | None]:
     """What was noted; nothing where a person wrote over it."""
     try:
         found = json.loads(note)

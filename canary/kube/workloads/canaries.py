@@ -22,39 +22,43 @@ from canary.kube.workloads.canary_objects import (
 from canary.kube.workloads.isolation import replaced_labels, selecting_services
 from canary.kube.workloads.names import (
     TEMPLATE,
-    annotations,
+    annotations_of,
     canary_name,
     controlled_by,
-    labels,
+    labels_of,
     service_name,
 )
-from canary.kube.workloads.patches import expect
-from canary.kube.workloads.pods import lives, pod_of, why_not_created
-from canary.kube.workloads.target import Seen
+from canary.kube.workloads.patches import expect_unchanged
+from canary.kube.workloads.pods import is_alive, parse_pod, why_not_created
+from canary.kube.workloads.target import TargetState
 
 
-def read(objects: Objects, resource: ReleaseResource) -> Seen | None:
+def read_target(objects: Objects, resource: ReleaseResource) -> TargetState | None:
     """The Deployment that is guarded, with its ReplicaSets."""
     deployment = objects.get(DEPLOYMENTS, resource.namespace, resource.spec.target.name)
-    return None if deployment is None else Seen(deployment, sets_of(objects, deployment))
+    return (
+        None
+        if deployment is None
+        else TargetState(deployment, list_replica_sets(objects, deployment))
+    )
 
 
-def sets_of(objects: Objects, deployment: Object) -> tuple[Object, ...]:
+def list_replica_sets(objects: Objects, deployment: Object) -> tuple[Object, ...]:
     """The ReplicaSets that a Deployment controls."""
-    return tuple(_controlled(objects, REPLICA_SETS, deployment, deployment["metadata"]["uid"]))
+    return tuple(_list_controlled(objects, REPLICA_SETS, deployment, deployment["metadata"]["uid"]))
 
 
-def pods_of(objects: Objects, deployment: Object, sets: tuple[Object, ...]) -> list[Object]:
+def list_pods(objects: Objects, deployment: Object, sets: tuple[Object, ...]) -> list[Object]:
     """The pods of a Deployment's ReplicaSets that are not on their way out."""
     found = [
         pod
         for one in sets
-        for pod in _controlled(objects, PODS, deployment, one["metadata"]["uid"])
+        for pod in _list_controlled(objects, PODS, deployment, one["metadata"]["uid"])
     ]
-    return [pod for pod in found if lives(pod)]
+    return [pod for pod in found if is_alive(pod)]
 
 
-def _controlled(objects: Objects, kind: Kind, deployment: Object, owner: str) -> list[Object]:
+def _list_controlled(objects: Objects, kind: Kind, deployment: Object, owner: str) -> list[Object]:
     metadata, selector = deployment["metadata"], deployment["spec"]["selector"]
     found = objects.list(kind, metadata["namespace"], selector.get("matchLabels") or {})
     return [one for one in found if controlled_by(one, owner)]
@@ -85,14 +89,14 @@ class Canaries:
         deployment = self._ours(DEPLOYMENTS, resource, owner)
         if deployment is None:
             return None
-        pods = pods_of(self.objects, deployment, sets_of(self.objects, deployment))
+        pods = list_pods(self.objects, deployment, list_replica_sets(self.objects, deployment))
         service = self._ours(SERVICES, resource, owner)
         served = self._served(resource, owner)
         selecting = self._selecting(resource, deployment)
         return Canary(
-            template=annotations(deployment).get(TEMPLATE, ""),
+            template=annotations_of(deployment).get(TEMPLATE, ""),
             replicas=int(deployment["spec"]["replicas"]) if served else 0,
-            pods=tuple(pod_of(pod) for pod in sorted(pods, key=_name)),
+            pods=tuple(parse_pod(pod) for pod in sorted(pods, key=_name_of)),
             not_created=why_not_created(deployment, pods),
             follows_service=service is None
             or self._ports(resource) in (None, service["spec"]["ports"]),
@@ -100,11 +104,15 @@ class Canaries:
         )
 
     def ensure(
-        self, resource: ReleaseResource, owner: Object, seen: Seen | None, action: EnsureCanary
+        self,
+        resource: ReleaseResource,
+        owner: Object,
+        seen: TargetState | None,
+        action: EnsureCanary,
     ) -> None:
         """There with so many replicas; one of another template has to be deleted before."""
         deployment = self._ours(DEPLOYMENTS, resource, owner)
-        has = annotations(deployment).get(TEMPLATE) if deployment else action.template
+        has = annotations_of(deployment).get(TEMPLATE) if deployment else action.template
         if has != action.template:
             raise ConflictError(f"the canary is of template {has}, not {action.template}")
         served = self._served(resource, owner)
@@ -112,7 +120,7 @@ class Canaries:
             deployment = self._make(resource, owner, seen, action, deployment)
         self._follow(resource, owner)
         if deployment is not None and deployment["spec"]["replicas"] != action.replicas:
-            guard = expect(deployment, "/metadata/uid", "/spec/replicas")
+            guard = expect_unchanged(deployment, "/metadata/uid", "/spec/replicas")
             scaled = {"op": "replace", "path": "/spec/replicas", "value": action.replicas}
             name = canary_name(resource)
             self.objects.patch(DEPLOYMENTS, resource.namespace, name, [*guard, scaled])
@@ -132,7 +140,7 @@ class Canaries:
         self,
         resource: ReleaseResource,
         owner: Object,
-        seen: Seen | None,
+        seen: TargetState | None,
         action: EnsureCanary,
         deployment: Object | None,
     ) -> Object:
@@ -151,7 +159,7 @@ class Canaries:
         self,
         resource: ReleaseResource,
         owner: Object,
-        seen: Seen,
+        seen: TargetState,
         service: Object | None,
         action: EnsureCanary,
     ) -> Object:
@@ -173,7 +181,7 @@ class Canaries:
         if resource.spec.traffic.replicas is not None:
             return ()
         services = self.objects.list(SERVICES, resource.namespace, {})
-        pods = labels(deployment["spec"]["template"])
+        pods = labels_of(deployment["spec"]["template"])
         return tuple(sorted(selecting_services(services, resource.spec.target.name, pods)))
 
     def _follow(self, resource: ReleaseResource, owner: Object) -> None:
@@ -181,7 +189,7 @@ class Canaries:
         service, ports = self._ours(SERVICES, resource, owner), self._ports(resource)
         if service is None or ports is None or service["spec"]["ports"] == ports:
             return
-        guard = expect(service, "/metadata/uid", "/spec/ports")
+        guard = expect_unchanged(service, "/metadata/uid", "/spec/ports")
         moved = {"op": "replace", "path": "/spec/ports", "value": ports}
         self.objects.patch(SERVICES, resource.namespace, canary_name(resource), [*guard, moved])
 
@@ -196,5 +204,5 @@ class Canaries:
         return found if ours and not leaving else None
 
 
-def _name(pod: Object) -> str:
+def _name_of(pod: Object) -> str:
     return str(pod["metadata"]["name"])

@@ -10,12 +10,12 @@ from canary.kube.workloads.names import (
     MANAGER,
     ROLE,
     TEMPLATE,
-    labels,
-    owned_by,
+    labels_of,
+    owner_references,
 )
 from canary.kube.workloads.template import canary_template
 
-OURS = {MANAGED_BY: MANAGER, ROLE: "canary"}
+CANARY_LABELS = {MANAGED_BY: MANAGER, ROLE: "canary"}
 _SPEC_KEPT = ("minReadySeconds", "progressDeadlineSeconds")
 _SERVICE_KEPT = (
     "sessionAffinity",
@@ -41,21 +41,21 @@ def canary_deployment(
             "namespace": target["metadata"]["namespace"],
             # The user's own: admission policies demand a team or a cost center on Deployments.
             # Nothing prunes by them what another object owns.
-            "labels": {**labels(target), **replaced, **OURS},
+            "labels": {**labels_of(target), **replaced, **CANARY_LABELS},
             "annotations": {TEMPLATE: template},
-            "ownerReferences": owned_by(release),
+            "ownerReferences": owner_references(release),
         },
         "spec": {
             **kept,
             "replicas": 0,
             "revisionHistoryLimit": 0,
-            "selector": _selector(spec["selector"], replaced),
+            "selector": _replace_in_selector(spec["selector"], replaced),
             "template": canary_template(spec["template"], replaced),
         },
     }
 
 
-def _selector(selector: Object, replaced: Mapping[str, str]) -> Object:
+def _replace_in_selector(selector: Object, replaced: Mapping[str, str]) -> Object:
     """The user's own, as that is as narrow as it has to be, for the canary's labels."""
     made: Object = {
         "matchLabels": {**(selector.get("matchLabels") or {}), **replaced, ROLE: "canary"}
@@ -79,7 +79,7 @@ def canary_service(name: str, release: Object, service: Object, canary: Object) 
     annotations are not: they make load balancers and DNS names.
     """
     spec = service["spec"]
-    pods = labels(canary["spec"]["template"])
+    pods = labels_of(canary["spec"]["template"])
     selector = {key: pods.get(key, value) for key, value in spec["selector"].items()}
     own = canary["spec"]["selector"]["matchLabels"]
     kept = {key: deepcopy(spec[key]) for key in _SERVICE_KEPT if key in spec}
@@ -89,8 +89,8 @@ def canary_service(name: str, release: Object, service: Object, canary: Object) 
         "metadata": {
             "name": name,
             "namespace": service["metadata"]["namespace"],
-            "labels": {**labels(service), **OURS},
-            "ownerReferences": owned_by(release),
+            "labels": {**labels_of(service), **CANARY_LABELS},
+            "ownerReferences": owner_references(release),
         },
         "spec": {**kept, "ports": canary_ports(service), "selector": {**selector, **own}},
     }

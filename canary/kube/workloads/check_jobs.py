@@ -7,9 +7,9 @@ from typing import Any
 
 from canary.api import CheckStatus, Verdict
 from canary.kube.objects import JOBS, Object
-from canary.kube.workloads.names import CHECK, MANAGED_BY, MANAGER, owned_by
+from canary.kube.workloads.names import CHECK, MANAGED_BY, MANAGER, owner_references
 
-FAILED = 3
+ATTEMPTS = 3
 """The exit code that says: the canary is bad. Any other but 0 says: the check is."""
 KEPT_SECONDS = 86_400
 """At least so long an ended Job stays, to be read."""
@@ -22,7 +22,7 @@ def job_name(release: Object, check: str, attempt: str) -> str:
     return f"{release['metadata']['name'][:28]}-{check[:24]}-{digest[:8]}".replace(".", "-")
 
 
-def job_of(
+def build_job(
     cron_job: Object, release: Object, check: str, name: str, env: Mapping[str, str]
 ) -> Object:
     """A Job as the CronJob would make it, told where canary and stable are.
@@ -48,22 +48,22 @@ def job_of(
             "namespace": cron_job["metadata"]["namespace"],
             "labels": {**(metadata.get("labels") or {}), MANAGED_BY: MANAGER, CHECK: check},
             "annotations": dict(metadata.get("annotations") or {}),
-            "ownerReferences": owned_by(release),
+            "ownerReferences": owner_references(release),
         },
         "spec": spec,
     }
 
 
-def ended(job: Object) -> bool:
+def has_ended(job: Object) -> bool:
     """Whether the Job has come to an end."""
-    return bool({"Complete", "Failed"} & _conditions(job).keys())
+    return bool({"Complete", "Failed"} & _true_conditions(job).keys())
 
 
-def result_of(check: str, job: Object, pods: Sequence[Object]) -> CheckStatus:
+def read_job_result(check: str, job: Object, pods: Sequence[Object]) -> CheckStatus:
     """How the Job stands. Pass and Fail are what it says; anything else it cannot say."""
-    conditions = _conditions(job)
-    ends = [end for pod in pods for end in _ends(pod) if end.get("exitCode")]
-    failed = [end for end in ends if end["exitCode"] == FAILED]
+    conditions = _true_conditions(job)
+    ends = [end for pod in pods for end in _terminations(pod) if end.get("exitCode")]
+    failed = [end for end in ends if end["exitCode"] == ATTEMPTS]
     if failed:
         return CheckStatus(name=check, verdict=Verdict.FAIL, message=_last_lines(failed[-1]))
     if "Complete" in conditions:
@@ -76,7 +76,7 @@ def result_of(check: str, job: Object, pods: Sequence[Object]) -> CheckStatus:
     return CheckStatus(name=check, verdict=Verdict.NO_DATA, message=why)
 
 
-def address(service: Object, name: str) -> str:
+def canary_address(service: Object, name: str) -> str:
     """URL of the Service called `name` that has the same ports as `service`: its first one."""
     port = service["spec"]["ports"][0]
     secure = "https" in {port.get("appProtocol"), port.get("name")} or port["port"] == 443  # noqa: PLR2004
@@ -84,12 +84,12 @@ def address(service: Object, name: str) -> str:
     return f"{scheme}://{name}.{service['metadata']['namespace']}.svc:{port['port']}"
 
 
-def _conditions(job: Object) -> dict[str, Any]:
+def _true_conditions(job: Object) -> dict[str, Any]:
     found = (job.get("status") or {}).get("conditions") or []
     return {one["type"]: one for one in found if one["status"] == "True"}
 
 
-def _ends(pod: Object) -> list[Any]:
+def _terminations(pod: Object) -> list[Any]:
     status = pod.get("status") or {}
     containers = [
         *(status.get("initContainerStatuses") or []),

@@ -8,13 +8,19 @@ from canary.core.due_checks import select_due_checks
 from canary.core.snapshot import ReleaseResource
 from canary.errors import ConflictError
 from canary.kube.objects import CRON_JOBS, JOBS, PODS, RELEASES, SERVICES, Object, Objects
-from canary.kube.workloads.check_jobs import address, ended, job_name, job_of, result_of
+from canary.kube.workloads.check_jobs import (
+    build_job,
+    canary_address,
+    has_ended,
+    job_name,
+    read_job_result,
+)
 from canary.kube.workloads.names import CHECK, canary_name, controlled_by, service_name
 from canary.kube.workloads.webhooks import Webhooks
 
 
 @dataclass(frozen=True, slots=True)
-class Checks:
+class CheckRunner:
     """The checks of all releases. A pass after an inconclusive one is run again from the first."""
 
     objects: Objects
@@ -43,19 +49,19 @@ class Checks:
         """Ends Jobs that still run; ended ones stay to be read."""
         for check in resource.spec.checks:
             for job in self.objects.list(JOBS, resource.namespace, {CHECK: check.name}):
-                if controlled_by(job, owner["metadata"]["uid"]) and not ended(job):
+                if controlled_by(job, owner["metadata"]["uid"]) and not has_ended(job):
                     name = job["metadata"]["name"]
                     self.objects.delete(JOBS, resource.namespace, name, "Background")
 
     def _result(self, resource: ReleaseResource, owner: Object, check: Check) -> CheckStatus | None:
-        name = _question(resource, owner, check)
+        name = _attempt_id(resource, owner, check)
         if check.webhook is not None:
             return self.webhooks.result(check.name, name)
         job = self.objects.get(JOBS, resource.namespace, name)
         if job is None:
             return self._missing(resource, check)
         pods = self.objects.list(PODS, resource.namespace, {"batch.kubernetes.io/job-name": name})
-        return result_of(check.name, job, pods)
+        return read_job_result(check.name, job, pods)
 
     def _missing(self, resource: ReleaseResource, check: Check) -> CheckStatus | None:
         if self._cron_job(resource, check) is not None:
@@ -73,10 +79,10 @@ class Checks:
         service = self.objects.get(SERVICES, resource.namespace, service_name(resource))
         if service is None:
             raise ConflictError(f"Service {service_name(resource)} is gone")
-        question = _question(resource, owner, check)
-        stable = address(service, service_name(resource))
+        question = _attempt_id(resource, owner, check)
+        stable = canary_address(service, service_name(resource))
         promoted = check.when is CheckMoment.AFTER_PROMOTION  # the canary is gone by then
-        canary = stable if promoted else address(service, canary_name(resource))
+        canary = stable if promoted else canary_address(service, canary_name(resource))
         step = {"step": str(resource.status.step + 1), "weight": str(resource.status.weight)}
         if check.webhook is not None:
             self.webhooks.start(
@@ -106,11 +112,11 @@ class Checks:
         }
         cron_job = self._cron_job(resource, check)
         if cron_job is not None:
-            job = job_of(cron_job, owner, check.name, question, env)
+            job = build_job(cron_job, owner, check.name, question, env)
             self.objects.create(JOBS, resource.namespace, job)
 
 
-def _question(resource: ReleaseResource, owner: Object, check: Check) -> str:
+def _attempt_id(resource: ReleaseResource, owner: Object, check: Check) -> str:
     release = resource.status.release
     if release is None:
         raise LookupError(f"{RELEASES.kind} {resource.name} has no release in flight")

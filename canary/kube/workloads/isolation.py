@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from canary.api import Reason, Spec
 from canary.core.snapshot import Obstacle
 from canary.kube.objects import Object
-from canary.kube.workloads.names import ROLE, labels
+from canary.kube.workloads.names import ROLE, labels_of
 from canary.kube.workloads.template import canary_value
 
 Labels = Mapping[str, str]
@@ -23,7 +23,7 @@ _PLATFORM = ("istio.io", "linkerd.io")
 
 def canary_labels(template: Mapping[str, object], replaced: Labels) -> dict[str, str]:
     """Return the labels of canary pods made from this template."""
-    return {**labels(template), **replaced, ROLE: "canary"}
+    return {**labels_of(template), **replaced, ROLE: "canary"}
 
 
 def selecting_services(services: Iterable[Object], target: str, pods: Labels) -> dict[str, Labels]:
@@ -51,15 +51,15 @@ def replaced_labels(
         services: all Services of the namespace.
         target: the user's Deployment.
     """
-    if (message := _unfit(service, labels(target["spec"]["template"]))) is not None:
+    if (message := _why_not_isolated(service, labels_of(target["spec"]["template"]))) is not None:
         return Obstacle(Reason.NOT_ISOLATED, message)
     if spec.traffic.replicas is not None:
         return {}
     chosen = spec.isolation.labels if spec.isolation else ()
-    return isolate(target, services, chosen)
+    return choose_replacements(target, services, chosen)
 
 
-def isolate(
+def choose_replacements(
     target: Object, services: Sequence[Object], chosen: Sequence[str] = ()
 ) -> dict[str, str] | Obstacle:
     """Return the fewest replaced labels, found greedily, that no Service's selector matches.
@@ -68,27 +68,27 @@ def isolate(
     the labels to replace; with them no other label is replaced.
     """
     template = target["spec"]["template"]
-    found = labels(template)
+    found = labels_of(template)
     if missing := [key for key in chosen if key not in found]:
         message = f"isolation.labels names {missing[0]}, which the target's pods do not have."
         return Obstacle(Reason.NOT_ISOLATED, message)
     replaced = {key: canary_value(found[key]) for key in chosen}
-    while selecting := dict(_selectors(target, services, canary_labels(template, replaced))):
+    while selecting := dict(_list_selectors(target, services, canary_labels(template, replaced))):
         usable = Counter(
             key
             for selector in selecting.values()
             for key in selector
-            if not chosen and key not in replaced and _replaceable(key, found.get(key))
+            if not chosen and key not in replaced and _is_replaceable(key, found.get(key))
         )
         if not usable:
-            return _obstacle(selecting, chosen)
+            return _build_obstacle(selecting, chosen)
         # The label in most selectors first; of several the first in alphabetical order.
         key = min(usable, key=lambda one: (-usable[one], one))
         replaced[key] = canary_value(found[key])
     return dict(sorted(replaced.items()))
 
 
-def _unfit(service: Object, pods: Labels) -> str | None:
+def _why_not_isolated(service: Object, pods: Labels) -> str | None:
     name, selector = service["metadata"]["name"], service["spec"].get("selector") or {}
     missing = [key for key, value in selector.items() if pods.get(key) != value]
     if not selector:
@@ -98,7 +98,7 @@ def _unfit(service: Object, pods: Labels) -> str | None:
     return None
 
 
-def _selectors(
+def _list_selectors(
     target: Object, services: Sequence[Object], pods: Labels
 ) -> Iterator[tuple[str, Labels]]:
     name = target["metadata"]["name"]
@@ -109,14 +109,14 @@ def _selectors(
         yield f"The selector of Deployment {name}", own
 
 
-def _replaceable(key: str, value: str | None) -> bool:
+def _is_replaceable(key: str, value: str | None) -> bool:
     """Whether the label only names pods: a mesh's labels and switches change what a pod is."""
     domain = key.rpartition("/")[0]
     of_platform = any(domain == one or domain.endswith(f".{one}") for one in _PLATFORM)
     return value is not None and value not in _SWITCHES and not of_platform
 
 
-def _obstacle(selecting: Mapping[str, Labels], chosen: Sequence[str]) -> Obstacle:
+def _build_obstacle(selecting: Mapping[str, Labels], chosen: Sequence[str]) -> Obstacle:
     who, selector = next(iter(selecting.items()))
     by = ", ".join(f"{key}: {value}" for key, value in sorted(selector.items()))
     remedy = (

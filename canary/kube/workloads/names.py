@@ -42,13 +42,13 @@ def service_name(resource: ReleaseResource) -> str:
     return resource.spec.service.name if resource.spec.service else resource.spec.target.name
 
 
-def annotations(obj: Mapping[str, Any]) -> Mapping[str, str]:
+def annotations_of(obj: Mapping[str, Any]) -> Mapping[str, str]:
     """The object's annotations; empty where there are none."""
     found: Mapping[str, str] = obj["metadata"].get("annotations") or {}
     return found
 
 
-def labels(obj: Mapping[str, Any]) -> Mapping[str, str]:
+def labels_of(obj: Mapping[str, Any]) -> Mapping[str, str]:
     """The object's labels; empty where there are none."""
     found: Mapping[str, str] = obj.get("metadata", {}).get("labels") or {}
     return found
@@ -60,7 +60,7 @@ def controlled_by(obj: Object, owner: str) -> bool:
     return any(one.get("controller") and one.get("uid") == owner for one in references)
 
 
-def owned_by(release: Object) -> list[Object]:
+def owner_references(release: Object) -> list[Object]:
     """The owner reference of everything that goes when the CanaryRelease goes."""
     return [
         {

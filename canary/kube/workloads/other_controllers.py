@@ -13,7 +13,7 @@ CONTROLLERS: Mapping[Kind, str] = {
 """Kinds of other controllers that scale a Deployment, and the field that names it."""
 
 
-def naming(kind: Kind, found: Iterable[Object], target: str) -> Iterable[str]:
+def names_of_controllers(kind: Kind, found: Iterable[Object], target: str) -> Iterable[str]:
     """Those of the objects of one kind that name the Deployment: `Canary.flagger.app auth`."""
     for one in found:
         if refers_to(one, CONTROLLERS[kind], target):
@@ -35,6 +35,6 @@ def other_controller(objects: Objects, namespace: str, target: str) -> str | Non
             found = objects.list(kind, namespace, {})
         except (NotFoundError, PermanentError):
             continue  # not served, or not allowed: an installation for a few namespaces
-        for name in naming(kind, found, target):
+        for name in names_of_controllers(kind, found, target):
             return name
     return None

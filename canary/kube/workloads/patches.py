@@ -8,12 +8,12 @@ from canary.kube.objects import Object
 Patch = list[dict[str, Any]]
 
 
-def expect(obj: Object, *paths: str) -> Patch:
+def expect_unchanged(obj: Object, *paths: str) -> Patch:
     """The patch is refused unless these fields are what they were when `obj` was read."""
-    return [{"op": "test", "path": path, "value": _at(obj, path)} for path in paths]
+    return [{"op": "test", "path": path, "value": _value_at(obj, path)} for path in paths]
 
 
-def annotate(obj: Object, values: Mapping[str, str | None]) -> Patch:
+def annotation_patch(obj: Object, values: Mapping[str, str | None]) -> Patch:
     """Sets annotations, or removes those that are to be None; [] where all are as they should."""
     found = obj["metadata"].get("annotations")
     have: Mapping[str, str] = found or {}
@@ -23,19 +23,19 @@ def annotate(obj: Object, values: Mapping[str, str | None]) -> Patch:
     if found is None:
         # Somebody else may add the first annotation meanwhile: ours must not replace it.
         value = {key: value for key, value in changed.items() if value is not None}
-        version = expect(obj, "/metadata/resourceVersion")
+        version = expect_unchanged(obj, "/metadata/resourceVersion")
         return [*version, {"op": "add", "path": "/metadata/annotations", "value": value}]
-    return [_annotation(key, value) for key, value in changed.items()]
+    return [_annotation_step(key, value) for key, value in changed.items()]
 
 
-def _annotation(key: str, value: str | None) -> dict[str, Any]:
+def _annotation_step(key: str, value: str | None) -> dict[str, Any]:
     path = f"/metadata/annotations/{key.replace('~', '~0').replace('/', '~1')}"
     if value is None:
         return {"op": "remove", "path": path}
     return {"op": "add", "path": path, "value": value}
 
 
-def _at(obj: Object, path: str) -> object:
+def _value_at(obj: Object, path: str) -> object:
     value: Any = obj
     for part in path.strip("/").split("/"):
         value = value[part]

@@ -2,7 +2,7 @@
 
 from canary.errors import NotFoundError
 from canary.kube.objects import Kind, Object, Objects
-from canary.kube.workloads.target import Holding
+from canary.kube.workloads.target import PauseMode
 
 POLICIES = Kind(
     "admissionregistration.k8s.io", "v1", "mutatingadmissionpolicies", "MutatingAdmissionPolicy"
@@ -15,7 +15,7 @@ BINDINGS = Kind(
 )
 
 
-def holding_mode(objects: Objects, policy: str) -> Holding:
+def read_pause_mode(objects: Objects, policy: str) -> PauseMode:
     """OnChange where the API server serves the policy, bound to every Deployment, else AtRest.
 
     A binding to some namespaces only (`matchResources`) may miss a target, which would then roll
@@ -27,13 +27,13 @@ def holding_mode(objects: Objects, policy: str) -> Holding:
         there = objects.get(POLICIES, "", policy)
         binding = objects.get(BINDINGS, "", policy)
     except NotFoundError:
-        return Holding.AT_REST
-    if there is None or binding is None or _narrowed(binding):
-        return Holding.AT_REST
-    return Holding.ON_CHANGE
+        return PauseMode.AT_REST
+    if there is None or binding is None or _is_narrowed(binding):
+        return PauseMode.AT_REST
+    return PauseMode.ON_CHANGE
 
 
-def _narrowed(binding: Object) -> bool:
+def _is_narrowed(binding: Object) -> bool:
     match = (binding.get("spec") or {}).get("matchResources") or {}
     parts = ("namespaceSelector", "objectSelector", "resourceRules", "excludeResourceRules")
     return any(match.get(part) for part in parts)

@@ -1,27 +1,35 @@
-"""Holding the target and letting it go, each as one JSON Patch that is refused if it moved on."""
+"""PauseMode the target and letting it go, each as one JSON Patch that is refused if it moved on."""
 
 from datetime import UTC, datetime
 from typing import Any
 
 from canary.kube.objects import Object
 from canary.kube.workloads.names import HOLD, RESTARTED_AT, STABLE, STABLE_SET
-from canary.kube.workloads.patches import Patch, annotate, expect
-from canary.kube.workloads.target import Holding, Seen
+from canary.kube.workloads.patches import Patch, annotation_patch, expect_unchanged
+from canary.kube.workloads.target import PauseMode, TargetState
 from canary.kube.workloads.template import users_template, without_restart
 
 
-def hold_patch(seen: Seen, release: str, stable: str, mode: Holding) -> Patch:
+def pause_patch(seen: TargetState, release: str, stable: str, mode: PauseMode) -> Patch:
     """Keeps the target from rolling what is not the template with hash `stable`; [] if it is so."""
     vetted = seen.wanted == stable
     whole = seen.keeper(stable) is not None and not seen.others
-    paused = not vetted or (mode is Holding.AT_REST and whole)
-    patch = _guarded(seen, [*_mark(seen, release, stable), *_pause(seen, paused=paused)])
+    paused = not vetted or (mode is PauseMode.AT_REST and whole)
+    patch = _guard_steps(
+        seen, [*_mark_steps(seen, release, stable), *_pause_steps(seen, paused=paused)]
+    )
     # Two releases may adopt one target at the same moment: the second is refused.
-    fresh = [] if seen.guard == release else expect(seen.deployment, "/metadata/resourceVersion")
+    fresh = (
+        []
+        if seen.guard == release
+        else expect_unchanged(seen.deployment, "/metadata/resourceVersion")
+    )
     return [*fresh, *patch] if patch else []
 
 
-def put_back_patch(seen: Seen, release: str, keeper: Object, template: str, *, roll: bool) -> Patch:
+def restore_template_patch(
+    seen: TargetState, release: str, keeper: Object, template: str, *, roll: bool
+) -> Patch:
     """The template of the ReplicaSet `keeper`, in one write with whether the target is paused.
 
     Not paused while pods of another template are there: a paused Deployment would neither remove
@@ -32,17 +40,17 @@ def put_back_patch(seen: Seen, release: str, keeper: Object, template: str, *, r
     if users_template(seen.template) != wanted:
         steps.append({"op": "replace", "path": "/spec/template", "value": wanted})
     if not roll:
-        steps += _mark(seen, release, template)
-    strangers = Seen(_with_template(seen.deployment, wanted), seen.sets).others
-    return _guarded(seen, [*steps, *_pause(seen, paused=not (roll or strangers))])
+        steps += _mark_steps(seen, release, template)
+    strangers = TargetState(_with_template(seen.deployment, wanted), seen.sets).others
+    return _guard_steps(seen, [*steps, *_pause_steps(seen, paused=not (roll or strangers))])
 
 
-def roll_patch(seen: Seen) -> Patch:
+def resume_patch(seen: TargetState) -> Patch:
     """Lets the target roll to the template that it has."""
-    return _guarded(seen, _pause(seen, paused=False))
+    return _guard_steps(seen, _pause_steps(seen, paused=False))
 
 
-def restart_patch(seen: Seen, at: float) -> Patch:
+def restart_patch(seen: TargetState, at: float) -> Patch:
     """The annotation that makes new pods of the same template, in one write with un-pausing.
 
     `at` is in seconds since the epoch.
@@ -52,17 +60,17 @@ def restart_patch(seen: Seen, at: float) -> Patch:
     notes = {**template["metadata"]["annotations"], RESTARTED_AT: now}
     template["metadata"]["annotations"] = notes
     changed = {"op": "replace", "path": "/spec/template", "value": template}
-    return _guarded(seen, [changed, *_pause(seen, paused=False)])
+    return _guard_steps(seen, [changed, *_pause_steps(seen, paused=False)])
 
 
-def release_patch(seen: Seen) -> Patch:
+def unmanage_patch(seen: TargetState) -> Patch:
     """Lets the target go for good, with nothing of ours left on it."""
-    marks = annotate(seen.deployment, {HOLD: None, STABLE: None, STABLE_SET: None})
-    return _guarded(seen, [*marks, *_pause(seen, paused=False)])
+    marks = annotation_patch(seen.deployment, {HOLD: None, STABLE: None, STABLE_SET: None})
+    return _guard_steps(seen, [*marks, *_pause_steps(seen, paused=False)])
 
 
-def abandon_patch(seen: Seen) -> Patch:
-    """As `release_patch`; where a template is held that nobody vetted, the vetted one goes back.
+def unmanage_abandoned_patch(seen: TargetState) -> Patch:
+    """As `unmanage_patch`; where a template is held that nobody vetted, the vetted one goes back.
 
     One write: the Deployment never rolls what was held, and no pod restarts.
     """
@@ -71,17 +79,17 @@ def abandon_patch(seen: Seen) -> Patch:
     if keeper is not None and seen.wanted != seen.stable:
         wanted = users_template(keeper["spec"]["template"])
         back = [{"op": "replace", "path": "/spec/template", "value": wanted}]
-    marks = annotate(seen.deployment, {HOLD: None, STABLE: None, STABLE_SET: None})
-    return _guarded(seen, [*back, *marks, *_pause(seen, paused=False)])
+    marks = annotation_patch(seen.deployment, {HOLD: None, STABLE: None, STABLE_SET: None})
+    return _guard_steps(seen, [*back, *marks, *_pause_steps(seen, paused=False)])
 
 
-def _mark(seen: Seen, release: str, stable: str) -> Patch:
+def _mark_steps(seen: TargetState, release: str, stable: str) -> Patch:
     keeper = seen.keeper(stable)
     name = keeper["metadata"]["name"] if keeper else None
-    return annotate(seen.deployment, {HOLD: release, STABLE: stable, STABLE_SET: name})
+    return annotation_patch(seen.deployment, {HOLD: release, STABLE: stable, STABLE_SET: name})
 
 
-def _pause(seen: Seen, *, paused: bool) -> Patch:
+def _pause_steps(seen: TargetState, *, paused: bool) -> Patch:
     if paused == seen.paused:
         return []
     if paused:
@@ -89,9 +97,13 @@ def _pause(seen: Seen, *, paused: bool) -> Patch:
     return [{"op": "remove", "path": "/spec/paused"}]
 
 
-def _guarded(seen: Seen, steps: Patch) -> Patch:
+def _guard_steps(seen: TargetState, steps: Patch) -> Patch:
     """Refused if it is another object, or wants another template, than the one that was seen."""
-    return [*expect(seen.deployment, "/metadata/uid", "/spec/template"), *steps] if steps else []
+    return (
+        [*expect_unchanged(seen.deployment, "/metadata/uid", "/spec/template"), *steps]
+        if steps
+        else []
+    )
 
 
 def _with_template(deployment: Object, template: Object) -> Object:

@@ -11,22 +11,22 @@ _ENDED = {"Succeeded", "Failed"}
 _NO_IMAGE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
 
 
-_LONGEST = 400
+_MAX_MESSAGE = 400
 """Characters of other people's messages that are passed on."""
 
 
-def seconds(timestamp: str) -> float:
+def parse_timestamp(timestamp: str) -> float:
     """Seconds since the epoch of an RFC 3339 timestamp."""
     return datetime.fromisoformat(timestamp).timestamp()
 
 
-def lives(pod: Object) -> bool:
+def is_alive(pod: Object) -> bool:
     """Whether it counts: neither on its way out nor ended (evicted, for one)."""
     ended = (pod.get("status") or {}).get("phase") in _ENDED
     return not ended and not pod["metadata"].get("deletionTimestamp")
 
 
-def pod_of(pod: Object) -> Pod:
+def parse_pod(pod: Object) -> Pod:
     """One pod; what its status does not say yet is not ready."""
     status = pod.get("status") or {}
     containers = [
@@ -39,7 +39,7 @@ def pod_of(pod: Object) -> Pod:
         ready=since is not None,
         ready_since=since,
         restarts=sum(int(one.get("restartCount", 0)) for one in containers),
-        trouble=_trouble(containers),
+        trouble=_find_failure(containers),
     )
 
 
@@ -51,7 +51,7 @@ def why_not_created(deployment: Object, pods: Iterable[Object]) -> str:
     """
     for condition in (deployment.get("status") or {}).get("conditions") or []:
         if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
-            return _sentence(f"{condition.get('reason')}: {condition.get('message')}")
+            return _one_sentence(f"{condition.get('reason')}: {condition.get('message')}")
     for pod in pods:
         for one in (pod.get("status") or {}).get("containerStatuses") or []:
             waiting = (one.get("state") or {}).get("waiting") or {}
@@ -59,22 +59,22 @@ def why_not_created(deployment: Object, pods: Iterable[Object]) -> str:
             if reason in _NO_IMAGE:
                 known = "ErrImagePull" if reason == "ImagePullBackOff" else reason
                 image, said = one.get("image"), waiting.get("message", "")
-                return _sentence(f"{known}: image {image} cannot be pulled: {said}")
+                return _one_sentence(f"{known}: image {image} cannot be pulled: {said}")
     return ""
 
 
-def _sentence(text: str) -> str:
-    return " ".join(text.split())[:_LONGEST].rstrip(".: ") + "."
+def _one_sentence(text: str) -> str:
+    return " ".join(text.split())[:_MAX_MESSAGE].rstrip(".: ") + "."
 
 
 def _ready_since(status: Object) -> float | None:
     for condition in status.get("conditions") or []:
         if condition["type"] == "Ready" and condition["status"] == "True":
-            return seconds(condition["lastTransitionTime"])
+            return parse_timestamp(condition["lastTransitionTime"])
     return None
 
 
-def _trouble(containers: list[Any]) -> PodFailure | None:
+def _find_failure(containers: list[Any]) -> PodFailure | None:
     """The worst of what the kubelet says of the containers."""
     waiting = {(one.get("state") or {}).get("waiting", {}).get("reason") for one in containers}
     ends = [

@@ -9,22 +9,24 @@ from canary.kube.workloads.canaries import without_service
 from canary.kube.workloads.isolation import replaced_labels
 from canary.kube.workloads.names import canary_name, controlled_by, service_name
 from canary.kube.workloads.other_controllers import other_controller
-from canary.kube.workloads.target import Seen
+from canary.kube.workloads.target import TargetState
 
 
-def obstacle_of(
-    objects: Objects, resource: ReleaseResource, owner: Object, seen: Seen
+def find_obstacle(
+    objects: Objects, resource: ReleaseResource, owner: Object, seen: TargetState
 ) -> Obstacle | None:
     """The first one; None where a release could start."""
     return (
-        _taken(objects, resource, seen)
-        or _controlled(objects, resource, seen)
-        or _service(objects, resource, seen)
-        or _name_taken(objects, resource, owner)
+        _find_other_release(objects, resource, seen)
+        or _find_other_controller(objects, resource, seen)
+        or _find_service_obstacle(objects, resource, seen)
+        or _find_name_conflict(objects, resource, owner)
     )
 
 
-def _taken(objects: Objects, resource: ReleaseResource, seen: Seen) -> Obstacle | None:
+def _find_other_release(
+    objects: Objects, resource: ReleaseResource, seen: TargetState
+) -> Obstacle | None:
     """A guard that is gone, or guards something else now, guards nothing."""
     guard = seen.guard
     if guard is None or guard == resource.name:
@@ -37,7 +39,9 @@ def _taken(objects: Objects, resource: ReleaseResource, seen: Seen) -> Obstacle 
     return Obstacle(Reason.TARGET_TAKEN, message)
 
 
-def _controlled(objects: Objects, resource: ReleaseResource, seen: Seen) -> Obstacle | None:
+def _find_other_controller(
+    objects: Objects, resource: ReleaseResource, seen: TargetState
+) -> Obstacle | None:
     """Looked for before a target is adopted, and before a release starts, but not during one."""
     status, target = resource.status, resource.spec.target.name
     if status.intent is not Intent.REST or seen.wanted == status.stable_hash:
@@ -52,7 +56,9 @@ def _controlled(objects: Objects, resource: ReleaseResource, seen: Seen) -> Obst
     return Obstacle(Reason.TARGET_TAKEN, message)
 
 
-def _service(objects: Objects, resource: ReleaseResource, seen: Seen) -> Obstacle | None:
+def _find_service_obstacle(
+    objects: Objects, resource: ReleaseResource, seen: TargetState
+) -> Obstacle | None:
     if without_service(objects, resource):
         return None
     name = service_name(resource)
@@ -62,10 +68,12 @@ def _service(objects: Objects, resource: ReleaseResource, seen: Seen) -> Obstacl
         return Obstacle(Reason.SERVICE_NOT_FOUND, message)
     services = objects.list(SERVICES, resource.namespace, {})
     found = replaced_labels(resource.spec, service, services, seen.deployment)
-    return found if isinstance(found, Obstacle) else _port(service, seen, resource.name)
+    return (
+        found if isinstance(found, Obstacle) else _find_port_obstacle(service, seen, resource.name)
+    )
 
 
-def _port(service: Object, seen: Seen, release: str) -> Obstacle | None:
+def _find_port_obstacle(service: Object, seen: TargetState, release: str) -> Obstacle | None:
     """A port that was changed in Service and Deployment at once: only the held template has it.
 
     The ports after the first may be new ones. A number need not be declared by a container, so it
@@ -77,8 +85,8 @@ def _port(service: Object, seen: Seen, release: str) -> Obstacle | None:
         ("name", "the port named") if isinstance(wanted, str) else ("containerPort", "port")
     )
     running = [one for one in seen.sets if int(one["spec"].get("replicas", 0)) > 0]
-    has = {found for one in running for found in _ports(one["spec"], field)}
-    new = set(_ports(seen.deployment["spec"], field))
+    has = {found for one in running for found in _list_ports(one["spec"], field)}
+    new = set(_list_ports(seen.deployment["spec"], field))
     moved = field == "name" or (wanted in new and not has <= new)
     if wanted is None or not running or wanted in has or not moved:
         return None
@@ -96,14 +104,16 @@ def _port(service: Object, seen: Seen, release: str) -> Obstacle | None:
     return Obstacle(Reason.SERVICE_SELECTS_NO_POD, message)
 
 
-def _ports(owner: Object, field: str) -> Iterator[object]:
+def _list_ports(owner: Object, field: str) -> Iterator[object]:
     """Names or numbers of the ports of the pods that a Deployment with this spec makes."""
     spec = owner["template"].get("spec") or {}
     for container in [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]:
         yield from (port[field] for port in container.get("ports") or [] if field in port)
 
 
-def _name_taken(objects: Objects, resource: ReleaseResource, owner: Object) -> Obstacle | None:
+def _find_name_conflict(
+    objects: Objects, resource: ReleaseResource, owner: Object
+) -> Obstacle | None:
     name = canary_name(resource)
     for kind in (DEPLOYMENTS, SERVICES):
         found = objects.get(kind, resource.namespace, name)

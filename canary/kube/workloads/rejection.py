@@ -10,38 +10,38 @@ from datetime import UTC, datetime
 from canary.api import Reason
 from canary.core.snapshot import Rejection
 from canary.kube.objects import Object
-from canary.kube.workloads.names import REJECTED, RESTARTED_AT, annotations
-from canary.kube.workloads.patches import Patch, annotate, expect
-from canary.kube.workloads.target import Seen
+from canary.kube.workloads.names import REJECTED, RESTARTED_AT, annotations_of
+from canary.kube.workloads.patches import Patch, annotation_patch, expect_unchanged
+from canary.kube.workloads.target import TargetState
 from canary.kube.workloads.template import template_hash, users_template
 
-LONGEST = 1000
+MAX_REASON = 1000
 """Characters: ours are about a hundred."""
 _HASH = re.compile(r"[0-9a-f]{12}")
 
 
-def rejection_patch(seen: Seen, rejection: Rejection | None) -> Patch:
+def rejection_patch(seen: TargetState, rejection: Rejection | None) -> Patch:
     """Writes or removes the annotation; [] if it is so."""
-    note = None if rejection is None else _write(rejection)
-    steps = annotate(seen.deployment, {REJECTED: note})
-    return [*expect(seen.deployment, "/metadata/uid"), *steps] if steps else []
+    note = None if rejection is None else _format_rejection(rejection)
+    steps = annotation_patch(seen.deployment, {REJECTED: note})
+    return [*expect_unchanged(seen.deployment, "/metadata/uid"), *steps] if steps else []
 
 
 def read_rejection(deployment: Object) -> Rejection | None:
     """What the annotation says; None without one, or where a person spoiled it."""
-    note = annotations(deployment).get(REJECTED, "")
+    note = annotations_of(deployment).get(REJECTED, "")
     try:
-        found = json.loads(note) if 0 < len(note) <= LONGEST else None
+        found = json.loads(note) if 0 < len(note) <= MAX_REASON else None
     except (ValueError, RecursionError):
         return None
     template = str(found.get("template")) if isinstance(found, dict) else ""
     if not isinstance(found, dict) or not _HASH.fullmatch(template):
         return None
     reason = next((one for one in Reason if one == found.get("reason")), Reason.REJECTED)
-    return Rejection(template, reason, _time(found.get("at")))
+    return Rejection(template, reason, _parse_time(found.get("at")))
 
 
-def rejected_templates(seen: Seen) -> frozenset[str]:
+def rejected_templates(seen: TargetState) -> frozenset[str]:
     """Our hashes of the rejected template and of its restarts: wanted, or kept by a ReplicaSet."""
     rejection = read_rejection(seen.deployment)
     if rejection is None:
@@ -50,11 +50,11 @@ def rejected_templates(seen: Seen) -> frozenset[str]:
         found
         for one in (seen.deployment, *seen.sets)
         if rejection.template
-        in {found := seen.hash_of(one), template_hash(_before_restart(one["spec"]["template"]))}
+        in {found := seen.hash_of(one), template_hash(_without_restart(one["spec"]["template"]))}
     )
 
 
-def _before_restart(template: Object) -> Object:
+def _without_restart(template: Object) -> Object:
     """The template as it was before `kubectl rollout restart` added its annotation."""
     made = users_template(template)
     notes = made["metadata"].get("annotations") or {}
@@ -63,12 +63,12 @@ def _before_restart(template: Object) -> Object:
     return made
 
 
-def _write(rejection: Rejection) -> str:
+def _format_rejection(rejection: Rejection) -> str:
     at = datetime.fromtimestamp(rejection.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return json.dumps({"template": rejection.template, "reason": rejection.reason, "at": at})
 
 
-def _time(found: object) -> float:
+def _parse_time(found: object) -> float:
     try:
         return datetime.fromisoformat(str(found)).timestamp()
     except (ValueError, OverflowError):

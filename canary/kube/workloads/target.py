@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from canary.kube.objects import Object
-from canary.kube.workloads.names import HOLD, STABLE, STABLE_SET, annotations
+from canary.kube.workloads.names import HOLD, STABLE, STABLE_SET, annotations_of
 from canary.kube.workloads.template import same_template, template_hash, without_restart
 
 
-class Holding(StrEnum):
+class PauseMode(StrEnum):
     """How a Deployment is kept from rolling a template that nobody vetted."""
 
     AT_REST = "AtRest"
@@ -19,7 +19,7 @@ class Holding(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class TargetState:
     """The target as the API server has it, with the ReplicaSets that it controls."""
 
     deployment: Object
@@ -44,12 +44,12 @@ class Seen:
     @property
     def guard(self) -> str | None:
         """The CanaryRelease that guards it."""
-        return annotations(self.deployment).get(HOLD)
+        return annotations_of(self.deployment).get(HOLD)
 
     @property
     def stable(self) -> str | None:
         """Our hash of the vetted template."""
-        return annotations(self.deployment).get(STABLE)
+        return annotations_of(self.deployment).get(STABLE)
 
     @property
     def wanted(self) -> str:
@@ -65,7 +65,7 @@ class Seen:
         noted = self._noted()
         template = owner["spec"]["template"]
         if noted is not None and same_template(noted["spec"]["template"], template):
-            return annotations(self.deployment)[STABLE]
+            return annotations_of(self.deployment)[STABLE]
         return template_hash(template)
 
     @property
@@ -105,7 +105,7 @@ class Seen:
     @property
     def beside(self) -> str | None:
         """Our hash of the only other template than the wanted one that has ready pods, or None."""
-        others = [one for one in self._others() if int(_status(one).get("readyReplicas", 0)) > 0]
+        others = [one for one in self._others() if int(_status_of(one).get("readyReplicas", 0)) > 0]
         return self.hash_of(others[0]) if len(others) == 1 else None
 
     @property
@@ -115,18 +115,18 @@ class Seen:
 
     def _others(self) -> Iterator[Object]:
         for one in self.sets:
-            pods = max(int(one["spec"].get("replicas", 0)), int(_status(one).get("replicas", 0)))
+            pods = max(int(one["spec"].get("replicas", 0)), int(_status_of(one).get("replicas", 0)))
             if pods > 0 and not same_template(one["spec"]["template"], self.template):
                 yield one
 
     def _noted(self) -> Object | None:
-        noted = annotations(self.deployment)
+        noted = annotations_of(self.deployment)
         if STABLE not in noted:
             return None
         sets = (one for one in self.sets if one["metadata"]["name"] == noted.get(STABLE_SET))
         return next(sets, None)
 
-    def held(self, release: str, mode: Holding, *, resting: bool) -> bool:
+    def held(self, release: str, mode: PauseMode, *, resting: bool) -> bool:
         """Whether a changed template does not roll.
 
         Paused with the vetted template wanted and pods of another one left is not held: a paused
@@ -137,13 +137,13 @@ class Seen:
         vetted = self.stable is not None and self.wanted == self.stable
         if vetted and (self.others or self.keeper(self.wanted) is None):
             return False
-        if mode is Holding.AT_REST:
+        if mode is PauseMode.AT_REST:
             return self.paused and (self.guard == release or not resting)
         if self.paused:
             return not (vetted and resting)
         return vetted and self.guard == release
 
 
-def _status(obj: Object) -> Object:
+def _status_of(obj: Object) -> Object:
     status: Object = obj.get("status") or {}
     return status

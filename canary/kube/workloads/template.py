@@ -67,11 +67,11 @@ def canary_template(template: Mapping[str, Any], replaced: Mapping[str, str]) ->
     made = users_template(template)
     metadata = made["metadata"]
     metadata["labels"] = {**(metadata.get("labels") or {}), **replaced, ROLE: "canary"}
-    _drain(made["spec"])
+    _add_drain(made["spec"])
     return made
 
 
-def _drain(spec: Object) -> None:
+def _add_drain(spec: Object) -> None:
     """Containers without a preStop hook of their own go on serving while routers let go of them."""
     abrupt = [one for one in spec["containers"] if "preStop" not in (one.get("lifecycle") or {})]
     for container in abrupt:

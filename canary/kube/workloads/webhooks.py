@@ -16,7 +16,7 @@ _KEPT = 500
 _CHARACTERS = 200
 
 
-def post(url: str, body: Mapping[str, str], timeout: float) -> tuple[int, str]:
+def post_json(url: str, body: Mapping[str, str], timeout: float) -> tuple[int, str]:
     """Posts without following redirects. Raises requests.RequestException."""
     with requests.post(
         url, json=dict(body), timeout=(min(timeout, 5.0), timeout), allow_redirects=False
@@ -30,7 +30,7 @@ class Webhooks:
     After a restart a webhook that had not passed is asked again, with the same `id`.
     """
 
-    def __init__(self, ask: Ask = post, threads: int = 4) -> None:
+    def __init__(self, ask: Ask = post_json, threads: int = 4) -> None:
         self._ask = ask
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="webhook")
         self._lock = threading.Lock()
@@ -64,10 +64,12 @@ class Webhooks:
             code, words = self._ask(url, body, timeout)
         except (requests.RequestException, OSError) as error:
             return CheckStatus(name=check, verdict=Verdict.NO_DATA, message=str(error))
-        return CheckStatus(name=check, verdict=_verdict(code), message=_said(code, words))
+        return CheckStatus(
+            name=check, verdict=_verdict_of_status(code), message=_describe_response(code, words)
+        )
 
 
-def _verdict(code: int) -> Verdict:
+def _verdict_of_status(code: int) -> Verdict:
     if HTTPStatus.OK <= code < HTTPStatus.MULTIPLE_CHOICES:
         return Verdict.PASS
     if HTTPStatus.BAD_REQUEST <= code < HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -75,7 +77,7 @@ def _verdict(code: int) -> Verdict:
     return Verdict.NO_DATA
 
 
-def _said(code: int, words: str) -> str:
+def _describe_response(code: int, words: str) -> str:
     """What is no refusal is not repeated: the status is no window into other people's servers."""
-    refused = _verdict(code) is Verdict.FAIL
+    refused = _verdict_of_status(code) is Verdict.FAIL
     return f"HTTP {code}: {words.strip()}" if refused and words.strip() else f"HTTP {code}"

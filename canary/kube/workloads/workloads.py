@@ -31,29 +31,29 @@ from canary.kube.objects import (
     Objects,
 )
 from canary.kube.workloads.autoscaler import (
-    FLOOR,
-    floor_of,
-    free_patch,
-    keep_patch,
-    owner_of,
-    scalers_of,
+    MIN_REPLICAS,
+    keda_owner,
+    pin_patch,
+    read_min_replicas,
+    select_autoscalers,
+    unpin_patch,
 )
-from canary.kube.workloads.canaries import Canaries, pods_of, read, sets_of
-from canary.kube.workloads.check_runner import Checks
-from canary.kube.workloads.names import FINALIZER, HOLD, annotations
-from canary.kube.workloads.patches import Patch, expect
+from canary.kube.workloads.canaries import Canaries, list_pods, list_replica_sets, read_target
+from canary.kube.workloads.check_runner import CheckRunner
+from canary.kube.workloads.names import FINALIZER, HOLD, annotations_of
+from canary.kube.workloads.patches import Patch, expect_unchanged
 from canary.kube.workloads.pause_patches import (
-    abandon_patch,
-    hold_patch,
-    put_back_patch,
-    release_patch,
+    pause_patch,
     restart_patch,
-    roll_patch,
+    restore_template_patch,
+    resume_patch,
+    unmanage_abandoned_patch,
+    unmanage_patch,
 )
-from canary.kube.workloads.pods import pod_of
-from canary.kube.workloads.preconditions import obstacle_of
+from canary.kube.workloads.pods import parse_pod
+from canary.kube.workloads.preconditions import find_obstacle
 from canary.kube.workloads.rejection import read_rejection, rejected_templates, rejection_patch
-from canary.kube.workloads.target import Holding, Seen
+from canary.kube.workloads.target import PauseMode, TargetState
 from canary.kube.workloads.webhooks import Webhooks
 
 TargetAction = (
@@ -65,12 +65,12 @@ class KubeWorkloads:
     """See Workloads. `holding` says at each pass how targets are held in this cluster."""
 
     def __init__(
-        self, objects: Objects, holding: Callable[[], Holding], webhooks: Webhooks
+        self, objects: Objects, holding: Callable[[], PauseMode], webhooks: Webhooks
     ) -> None:
         self._objects = objects
         self._holding = holding
         self._canaries = Canaries(objects)
-        self._checks = Checks(objects, webhooks)
+        self._checks = CheckRunner(objects, webhooks)
 
     def look(self, resource: ReleaseResource) -> Workload:
         """What is there now."""
@@ -96,7 +96,7 @@ class KubeWorkloads:
             case PinMinReplicas() | UnpinMinReplicas():
                 self._change_capacity(resource, action)
             case EnsureCanary():
-                owner, seen = self._owner(resource), read(self._objects, resource)
+                owner, seen = self._owner(resource), read_target(self._objects, resource)
                 self._canaries.ensure(resource, owner, seen, action)
             case DeleteCanary():
                 self._checks.stop(resource, self._owner(resource))
@@ -107,20 +107,20 @@ class KubeWorkloads:
                 assert_never(action)
 
     def abandon(self, key: Key) -> None:
-        """Lets go of Deployments whose release is gone; see `abandon_patch`.
+        """Lets go of Deployments whose release is gone; see `unmanage_abandoned_patch`.
 
         A release without a finalizer goes at once, and leaves its annotations for us to remove.
         """
         for deployment in self._objects.list(DEPLOYMENTS, key.namespace, {}):
-            if annotations(deployment).get(HOLD) == key.name:
-                seen = Seen(deployment, sets_of(self._objects, deployment))
-                self._patch(seen, abandon_patch(seen))
+            if annotations_of(deployment).get(HOLD) == key.name:
+                seen = TargetState(deployment, list_replica_sets(self._objects, deployment))
+                self._patch(seen, unmanage_abandoned_patch(seen))
 
     def _target(self, resource: ReleaseResource, owner: Object) -> TargetDeployment | None:
-        seen = read(self._objects, resource)
+        seen = read_target(self._objects, resource)
         if seen is None:
             return None
-        pods = pods_of(self._objects, seen.deployment, seen.sets)
+        pods = list_pods(self._objects, seen.deployment, seen.sets)
         scalers = self._scalers(resource)
         resting = resource.status.intent is Intent.REST
         return TargetDeployment(
@@ -130,11 +130,11 @@ class KubeWorkloads:
             held=seen.held(resource.name, self._holding(), resting=resting),
             paused=seen.paused,
             stable_lost=seen.lost(resource.status.stable_hash),
-            pods=tuple(sorted((pod_of(pod) for pod in pods), key=lambda pod: pod.name)),
-            obstacle=obstacle_of(self._objects, resource, owner, seen),
+            pods=tuple(sorted((parse_pod(pod) for pod in pods), key=lambda pod: pod.name)),
+            obstacle=find_obstacle(self._objects, resource, owner, seen),
             restart_of=seen.restart_of,
-            floor=floor_of(scalers),
-            scaled_by=owner_of(scalers),
+            floor=read_min_replicas(scalers),
+            scaled_by=keda_owner(scalers),
             keeps_history=seen.deployment["spec"].get("revisionHistoryLimit") != 0,
             rejection=read_rejection(seen.deployment),
             rejected=rejected_templates(seen),
@@ -142,10 +142,10 @@ class KubeWorkloads:
         )
 
     def _change_target(self, resource: ReleaseResource, action: TargetAction) -> None:
-        seen = read(self._objects, resource)
+        seen = read_target(self._objects, resource)
         if isinstance(action, UnmanageTarget):
             if seen is not None and seen.guard == resource.name:
-                self._patch(seen, release_patch(seen))
+                self._patch(seen, unmanage_patch(seen))
             return
         if seen is None:
             raise ConflictError(f"Deployment {resource.spec.target.name} is gone")
@@ -155,37 +155,37 @@ class KubeWorkloads:
             case RestoreTemplate(template, roll):
                 self._put_back(resource, seen, template, roll=roll)
             case ResumeTarget(template):
-                self._roll(seen, template, roll_patch(seen))
+                self._roll(seen, template, resume_patch(seen))
             case RestartTarget(template, at):
                 self._roll(seen, template, restart_patch(seen, at))
             case NoteRejection(rejection):
                 self._patch(seen, rejection_patch(seen, rejection))
 
-    def _hold(self, resource: ReleaseResource, seen: Seen, stable: str) -> None:
+    def _hold(self, resource: ReleaseResource, seen: TargetState, stable: str) -> None:
         """The finalizer first: what is paused has somebody who lets it go."""
         mode = self._holding()
-        if mode is Holding.AT_REST or seen.wanted != stable:
+        if mode is PauseMode.AT_REST or seen.wanted != stable:
             self._finalizer(resource)
-        self._patch(seen, hold_patch(seen, resource.name, stable, mode))
+        self._patch(seen, pause_patch(seen, resource.name, stable, mode))
         if seen.wanted == stable and seen.others:
             raise TransientError("pods of another template are still being removed")
         if seen.wanted == stable and seen.keeper(stable) is None:
             raise TransientError("the target's ReplicaSet is not there yet")
 
-    def _roll(self, seen: Seen, template: str, patch: Patch) -> None:
+    def _roll(self, seen: TargetState, template: str, patch: Patch) -> None:
         if seen.wanted != template:
             raise ConflictError(f"the target wants {seen.wanted} now, not {template}")
         self._patch(seen, patch)
 
     def _put_back(
-        self, resource: ReleaseResource, seen: Seen, template: str, *, roll: bool
+        self, resource: ReleaseResource, seen: TargetState, template: str, *, roll: bool
     ) -> None:
         keeper = seen.keeper(template)
         if keeper is not None:
-            patch = put_back_patch(seen, resource.name, keeper, template, roll=roll)
+            patch = restore_template_patch(seen, resource.name, keeper, template, roll=roll)
         elif seen.wanted == template:
             # It makes its ReplicaSet itself, once it is not paused.
-            patch = hold_patch(seen, resource.name, template, self._holding())
+            patch = pause_patch(seen, resource.name, template, self._holding())
         else:
             raise TransientError(
                 f"no ReplicaSet keeps template {template} any more (revisionHistoryLimit?): "
@@ -194,7 +194,7 @@ class KubeWorkloads:
             )
         self._patch(seen, patch)
 
-    def _patch(self, seen: Seen, patch: Patch) -> None:
+    def _patch(self, seen: TargetState, patch: Patch) -> None:
         metadata = seen.deployment["metadata"]
         if patch:
             self._objects.patch(DEPLOYMENTS, metadata["namespace"], metadata["name"], patch)
@@ -204,11 +204,11 @@ class KubeWorkloads:
     ) -> None:
         for scaler in self._scalers(resource):
             if isinstance(action, PinMinReplicas):
-                raised = keep_patch(scaler, action.replicas)
-                self._patch_scaler(scaler, [] if owner_of([scaler]) else raised)
+                raised = pin_patch(scaler, action.replicas)
+                self._patch_scaler(scaler, [] if keda_owner([scaler]) else raised)
             else:
-                freed = self._patch_scaler(scaler, free_patch(scaler))
-                self._patch_scaler(freed, claims.forget(freed, FLOOR))
+                freed = self._patch_scaler(scaler, unpin_patch(scaler))
+                self._patch_scaler(freed, claims.remove_claim_patch(freed, MIN_REPLICAS))
 
     def _patch_scaler(self, scaler: Object, patch: JsonPatch) -> Object:
         metadata = scaler["metadata"]
@@ -218,13 +218,13 @@ class KubeWorkloads:
 
     def _scalers(self, resource: ReleaseResource) -> list[Object]:
         found = self._objects.list(AUTOSCALERS, resource.namespace, {})
-        return list(scalers_of(resource.spec.target.name, found))
+        return list(select_autoscalers(resource.spec.target.name, found))
 
     def _finalizer(self, resource: ReleaseResource) -> None:
         owner = self._owner(resource)
         have = owner["metadata"].get("finalizers") or []
         if FINALIZER not in have:
-            guard = expect(owner, "/metadata/resourceVersion")
+            guard = expect_unchanged(owner, "/metadata/resourceVersion")
             add = {"op": "add", "path": "/metadata/finalizers", "value": [*have, FINALIZER]}
             self._objects.patch(RELEASES, resource.namespace, resource.name, [*guard, add])
 
