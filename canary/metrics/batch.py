@@ -40,6 +40,8 @@ SPAN = 300.0
 """Seconds before the judged range that every question of a release reaches back."""
 LATE = 4
 """Intervals that a release may be late and still share: what is further back is asked singly."""
+LATE_SECONDS = 30.0
+"""The same where intervals are short: a status that is written every 10 s is older than those."""
 AWAY = 60.0
 """Seconds after which, without a question, a part is not asked for any more."""
 PATIENCE = 30.0
@@ -65,7 +67,8 @@ class _Moment:
     @property
     def grid(self) -> Grid:
         """Far enough back for every release that is not late."""
-        back = math.ceil(SPAN / self.step) + LATE
+        late = max(LATE * self.step, LATE_SECONDS)
+        back = math.ceil((SPAN + late) / self.step)
         return Grid(self.end - back * self.step, self.end, self.step)
 
 

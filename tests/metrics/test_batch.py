@@ -143,6 +143,17 @@ def test_same_answer_as_alone(queries) -> None:
             assert ask(batch, mine, end) == alone
 
 
+def test_a_release_whose_status_is_some_seconds_old_shares_at_a_short_interval_as_well() -> None:
+    """What has been judged since is read again: no more than the bound of ten seconds."""
+    source = Source()
+    batch = QueryBatcher(source)
+    for end in (500.0, 505.0):
+        source.asked.clear()
+        for namespace in PODS:
+            batch.read(ratio(namespace)[:1], end - 300 - 15, end, 1.0)
+    assert len(source.asked) == 1
+
+
 def test_late_release_asks_alone() -> None:
     """A range that reaches further back is asked for by itself, and only that far by it."""
     source = Source()
