@@ -186,7 +186,7 @@ def operator(  # noqa: PLR0913, PLR0917 - the flags of one command
     """
     from canary.metrics.options import checked_url, readable  # noqa: PLC0415 - as above
     from canary.metrics.own_queries import OwnQueries  # noqa: PLC0415 - as above
-    from canary.metrics.prometheus import PrometheusOptions  # noqa: PLC0415 - as above
+    from canary.metrics.query_api import OPERATOR_BYTES, PrometheusOptions  # noqa: PLC0415 - as above
     from canary.notify import config  # noqa: PLC0415 - as above
     from canary.operator import main, settings  # noqa: PLC0415 - as above
     from canary.operator.pause_mode import PauseModeOption  # noqa: PLC0415 - keeps --help quick
@@ -197,6 +197,7 @@ def operator(  # noqa: PLR0913, PLR0917 - the flags of one command
         bearer_token_file=readable("--prometheus-token-file", prometheus_token_file),
         ca_file=readable("--prometheus-ca-file", prometheus_ca_file),
         insecure=prometheus_insecure,
+        max_bytes=OPERATOR_BYTES,
     )
     router = router_metrics_url and checked_url("--router-metrics-url", router_metrics_url)
     main.run_operator(
