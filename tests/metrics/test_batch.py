@@ -210,6 +210,19 @@ def test_releases_whose_series_are_too_many_together_are_answered_one_by_one() -
         assert [one.labels["namespace"] for one in answer.series] == [namespace]
 
 
+def test_an_answer_that_is_too_large_is_asked_in_pieces_from_then_on() -> None:
+    """Nobody is asked alone any more; four series are there, and three are read at once."""
+    source = Source(most=3)
+    batch = QueryBatcher(source)
+    for end in (500.0, 510.0, 520.0, 530.0):
+        source.asked.clear()
+        pending = [batch.ask(ratio(name)[:1], end - 300 - STEP, end, STEP) for name in PODS]
+        assert all(one.wait(20) for one in pending)
+        assert all(isinstance(one.answers()["errors.total"], Found) for one in pending)
+    assert len(source.asked) == 2
+    assert sum("|" in text for text in source.asked) >= 1
+
+
 def test_outage_is_shared_and_not_kept() -> None:
     """An answer that did not come is nobody's; the next one who looks asks again."""
     source = Source(broken="down")
