@@ -181,7 +181,7 @@ def _metrics(wanted: Wanted) -> tuple[Metric, ...]:
 
 def _of_preset(name: str) -> tuple[Metric, ...]:
     """Its errors; and client errors where the same label tells them, which is known to be there."""
-    from canary.metrics.queries import ratio_preset  # noqa: PLC0415 - as below
+    from canary.metrics.presets import ratio_preset  # noqa: PLC0415 - as below
 
     preset, errors = ratio_preset(name), _preset_metric(name)
     alike = preset.client is not None and preset.client.label == preset.bad.label
@@ -189,7 +189,7 @@ def _of_preset(name: str) -> tuple[Metric, ...]:
 
 
 def _client_errors_metric(name: str) -> Metric:
-    from canary.metrics.queries import client_errors_preset  # noqa: PLC0415 - as below
+    from canary.metrics.presets import client_errors_preset  # noqa: PLC0415 - as below
 
     preset = client_errors_preset(name)
     source = ClientErrorsSource(preset=name)
@@ -197,7 +197,7 @@ def _client_errors_metric(name: str) -> Metric:
 
 
 def _latency_metric(name: str, above: float | None) -> Metric:
-    from canary.metrics.queries import latency_preset  # noqa: PLC0415 - as below
+    from canary.metrics.presets import latency_preset  # noqa: PLC0415 - as below
 
     preset = latency_preset(name)
     with fields_named():
@@ -206,13 +206,13 @@ def _latency_metric(name: str, above: float | None) -> Metric:
 
 
 def _preset_metric(name: str) -> Metric:
-    from canary.metrics.queries import ratio_preset  # noqa: PLC0415 - one name, one use
+    from canary.metrics.presets import ratio_preset  # noqa: PLC0415 - one name, one use
 
     return Metric(name=ratio_preset(name).name, ratio=RatioSource(preset=name))
 
 
 def _pool_metric(name: str, size: int | None) -> Metric:
-    from canary.metrics.queries import pool_preset  # noqa: PLC0415 - as above
+    from canary.metrics.presets import pool_preset  # noqa: PLC0415 - as above
 
     preset = pool_preset(name)
     return Metric(name=f"pool-{preset.name}", pool=PoolSource(preset=name, max=size))

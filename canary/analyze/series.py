@@ -23,7 +23,7 @@ from canary.core.series import (
     Unavailable,
 )
 from canary.errors import UsageError
-from canary.metrics.presets import RatioPreset
+from canary.metrics.presets import RatioPreset, latency_preset, pool_preset
 from canary.metrics.promql import promql
 from canary.metrics.queries import (
     UNASKED,
@@ -33,8 +33,6 @@ from canary.metrics.queries import (
     compile_metric,
     counting_preset,
     known_by,
-    latency_preset,
-    pool_preset,
     preset_of,
     slow_of,
     told_apart,

@@ -18,9 +18,10 @@ from canary.discovery.topology import Around, look_around
 from canary.errors import NotFoundError, UsageError
 from canary.kube.objects import DEPLOYMENTS, PODS, Object
 from canary.kube.transport import Transport
+from canary.metrics.presets import ratio_preset
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
 from canary.metrics.promql import range_selector
-from canary.metrics.queries import Context, RatioQueries, answers_of, compile_ratio, ratio_preset
+from canary.metrics.queries import Context, RatioQueries, answers_of, compile_ratio
 from canary.text.format import listed
 
 _LATELY = 600.0

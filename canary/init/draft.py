@@ -16,7 +16,7 @@ from canary.init.draft_notes import notes
 from canary.init.step_planner import DEADLINE, Plan, plan_for
 from canary.init.yaml_scalar import scalar
 from canary.kube.workloads.isolation import choose_replacements
-from canary.metrics.queries import ratio_preset
+from canary.metrics.presets import ratio_preset
 from canary.text.format import listed, percent, request_rate, roughly
 
 _WIDTH = 98

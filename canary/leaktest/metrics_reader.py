@@ -17,8 +17,8 @@ from canary.core.series import (
 )
 from canary.errors import UsageError
 from canary.leaktest.evaluation import Reading
-from canary.metrics.presets import POOLS, PoolPreset
-from canary.metrics.queries import Context, PoolQueries, answers_of, compile_pool, pool_preset
+from canary.metrics.presets import POOLS, PoolPreset, pool_preset
+from canary.metrics.queries import Context, PoolQueries, answers_of, compile_pool
 from canary.metrics.scrape import Scrape, ScrapeOptions, ScrapeTarget
 
 _FILES = SeriesQuery("files", Selector("process_open_fds"), ())

@@ -4,10 +4,14 @@ One row, one preset, one test against a recorded exposition in a real Prometheus
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from enum import StrEnum
+from typing import TypeVar
 
 from canary.core.series import Matcher, MatchOp, Selector
+from canary.errors import UsageError
 
 
 class Per(StrEnum):
@@ -441,3 +445,45 @@ POOLS: tuple[PoolPreset, ...] = (
         pools=("pool_name",),
     ),
 )
+
+
+AnyPreset = RatioPreset | LatencyPreset | PoolPreset
+_Preset = TypeVar("_Preset", RatioPreset, LatencyPreset, PoolPreset)
+
+
+def ratio_preset(name: str) -> RatioPreset:
+    """The ratio preset of that name; UsageError lists what exists."""
+    return _lookup(name, RATIOS, "ratio", _names(LATENCIES, POOLS))
+
+
+def client_errors_preset(name: str) -> RatioPreset:
+    """The ratio preset of that name with the client's errors (4xx) as bad; UsageError lists all."""
+    able = [preset for preset in RATIOS if preset.client is not None]
+    preset = _lookup(name, able, "clientErrors", _names(RATIOS, LATENCIES, POOLS))
+    return replace(preset, bad=preset.client or preset.bad)
+
+
+def latency_preset(name: str) -> LatencyPreset:
+    """The latency preset of that name; UsageError lists what exists."""
+    return _lookup(name, LATENCIES, "latency", _names(RATIOS, POOLS))
+
+
+def pool_preset(name: str) -> PoolPreset:
+    """The pool preset of that name; UsageError lists what exists."""
+    return _lookup(name, POOLS, "pool", _names(RATIOS, LATENCIES))
+
+
+def _names(*tables: Sequence[AnyPreset]) -> list[str]:
+    return [preset.name for table in tables for preset in table]
+
+
+def _lookup(name: str, presets: Sequence[_Preset], kind: str, elsewhere: Sequence[str]) -> _Preset:
+    by_name = {p.name: p for p in presets}
+    if name in by_name:
+        return by_name[name]
+    if name in elsewhere:
+        hint = f"; there is a preset of that name, but not for a {kind}."
+    else:
+        close = get_close_matches(name, by_name, n=1, cutoff=0.5)
+        hint = f"; did you mean {close[0]!r}?" if close else "."
+    raise UsageError(f"no {kind} preset is called {name!r}{hint} There are: {', '.join(by_name)}")

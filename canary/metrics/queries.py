@@ -4,10 +4,8 @@ Queries come from presets, from a user's own selectors or from a user's own Prom
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
-from typing import TypeVar
 
 from canary.api import Metric, RatioSource
 from canary.core.buckets import LE, SlowThreshold
@@ -24,21 +22,21 @@ from canary.core.series import (
 )
 from canary.errors import UsageError
 from canary.metrics.presets import (
-    LATENCIES,
-    POOLS,
-    RATIOS,
+    AnyPreset,
     Backend,
     LatencyPreset,
     PoolPreset,
     RatioPreset,
+    client_errors_preset,
+    latency_preset,
+    pool_preset,
+    ratio_preset,
 )
 from canary.metrics.promql import literal, one_of, quoted
 from canary.metrics.selectors import parse_selector
 from canary.text.regex import full_match
 
-_Preset = TypeVar("_Preset", RatioPreset, LatencyPreset, PoolPreset)
 _VARIABLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
-_AnyPreset = RatioPreset | LatencyPreset | PoolPreset
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,28 +117,6 @@ class PoolQueries:
         return tuple(p for p in parts if isinstance(p, SeriesQuery))
 
 
-def ratio_preset(name: str) -> RatioPreset:
-    """The ratio preset of that name; UsageError lists what exists."""
-    return _lookup(name, RATIOS, "ratio", _names(LATENCIES, POOLS))
-
-
-def client_errors_preset(name: str) -> RatioPreset:
-    """The ratio preset of that name with the client's errors (4xx) as bad; UsageError lists all."""
-    able = [preset for preset in RATIOS if preset.client is not None]
-    preset = _lookup(name, able, "clientErrors", _names(RATIOS, LATENCIES, POOLS))
-    return replace(preset, bad=preset.client or preset.bad)
-
-
-def latency_preset(name: str) -> LatencyPreset:
-    """The latency preset of that name; UsageError lists what exists."""
-    return _lookup(name, LATENCIES, "latency", _names(RATIOS, POOLS))
-
-
-def pool_preset(name: str) -> PoolPreset:
-    """The pool preset of that name; UsageError lists what exists."""
-    return _lookup(name, POOLS, "pool", _names(RATIOS, LATENCIES))
-
-
 def compile_ratio(preset: RatioPreset, context: Context, key: str) -> RatioQueries:
     """The query `KEY.total`; UsageError when the sides cannot be told apart."""
     sides = _sides(preset, context)
@@ -215,7 +191,7 @@ class _Sides:
         )
 
 
-def _sides(preset: _AnyPreset, context: Context) -> _Sides:
+def _sides(preset: AnyPreset, context: Context) -> _Sides:
     backend = preset.backend
     sides = _by_pod(context) if backend is None else _by_backend(preset, backend, context)
     given = {m.label for m in context.extra}
@@ -234,7 +210,7 @@ def _by_pod(context: Context, *, namespaced: bool = True) -> _Sides:
     return _Sides(member, ("pod",), side.get, context.namespace)
 
 
-def _by_backend(preset: _AnyPreset, backend: Backend, context: Context) -> _Sides:
+def _by_backend(preset: AnyPreset, backend: Backend, context: Context) -> _Sides:
     """Per process that counts as well: a proxy that restarts must not reset the others' sum."""
     patterns = {
         side: backend.pattern.format(namespace=literal(context.namespace), name=literal(name))
@@ -272,22 +248,6 @@ def _maximum(
 
 def _narrowed(selector: Selector, matchers: tuple[Matcher, ...]) -> Selector:
     return replace(selector, matchers=(*selector.matchers, *matchers))
-
-
-def _names(*tables: Sequence[_AnyPreset]) -> list[str]:
-    return [preset.name for table in tables for preset in table]
-
-
-def _lookup(name: str, presets: Sequence[_Preset], kind: str, elsewhere: Sequence[str]) -> _Preset:
-    by_name = {p.name: p for p in presets}
-    if name in by_name:
-        return by_name[name]
-    if name in elsewhere:
-        hint = f"; there is a preset of that name, but not for a {kind}."
-    else:
-        close = get_close_matches(name, by_name, n=1, cutoff=0.5)
-        hint = f"; did you mean {close[0]!r}?" if close else "."
-    raise UsageError(f"no {kind} preset is called {name!r}{hint} There are: {', '.join(by_name)}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from canary.core.analysis.result import NOT_ANALYZED, AnalysisResult
 from canary.core.plan import Action, EnsureCanary, SetWeight
 from canary.core.rollout import canary_replicas, decide
 from canary.core.snapshot import Canary, Pod, ReleaseResource, Route, Snapshot, TargetDeployment
-from canary.metrics.queries import pool_preset
+from canary.metrics.presets import pool_preset
 from canary.simulate.judge import Engines
 from canary.simulate.scenario import Counts, Scenario, Service
 

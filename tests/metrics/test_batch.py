@@ -22,8 +22,9 @@ from canary.metrics.batch import QueryBatcher
 from canary.metrics.history import History, finite, summed
 from canary.metrics.late import SHORTEST
 from canary.metrics.nonblocking import NonBlockingSource
+from canary.metrics.presets import pool_preset, ratio_preset
 from canary.metrics.promql import promql
-from canary.metrics.queries import Context, compile_pool, compile_ratio, pool_preset, ratio_preset
+from canary.metrics.queries import Context, compile_pool, compile_ratio
 from canary.metrics.query_template import merge, template_of
 
 STEP = 10.0
@@ -218,7 +219,7 @@ def test_an_answer_that_is_too_large_is_asked_in_pieces_from_then_on() -> None:
         source.asked.clear()
         pending = [batch.ask(ratio(name)[:1], end - 300 - STEP, end, STEP) for name in PODS]
         assert all(one.wait(20) for one in pending)
-        assert all(isinstance(one.answers()["errors.total"], Found) for one in pending)
+        assert all(isinstance(one.answers()["errors.total"], FoundSeries) for one in pending)
     assert len(source.asked) == 2
     assert sum("|" in text for text in source.asked) >= 1
 

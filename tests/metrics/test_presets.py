@@ -10,19 +10,20 @@ from canary.core.rounds import Rounds
 from canary.core.sampling import RatioAnswers, sample_ratio, selector_matches
 from canary.core.series import FoundSeries, Matcher, MatchOp, Selector
 from canary.errors import UsageError
-from canary.metrics.presets import LATENCIES, POOLS, RATIOS, LatencyPreset, PoolPreset, RatioPreset
-from canary.metrics.prometheus import Prometheus, PrometheusOptions
-from canary.metrics.queries import (
-    Context,
-    answers_of,
+from canary.metrics.presets import (
+    LATENCIES,
+    POOLS,
+    RATIOS,
+    LatencyPreset,
+    PoolPreset,
+    RatioPreset,
     client_errors_preset,
-    compile_latency,
-    compile_pool,
-    compile_ratio,
     latency_preset,
     pool_preset,
     ratio_preset,
 )
+from canary.metrics.prometheus import Prometheus, PrometheusOptions
+from canary.metrics.queries import Context, answers_of, compile_latency, compile_pool, compile_ratio
 from tests.metrics.lab import PAGES
 from tests.metrics.servers import until
 
