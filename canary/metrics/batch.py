@@ -287,7 +287,7 @@ class QueryBatcher:
         asker = moment.of if isinstance(moment.of, str) else ""
         answer = self._single(merge(moment.template, parts, asker), moment.grid)
         question = (moment.template, moment.step)
-        answer = self._corrector.corrected((question, asker), moment.end, answer)
+        answer = self._corrector.corrected((question, moment.of), moment.end, answer)
         silence = _silence(answer)
         with self._lock:
             if isinstance(silence, Unavailable) and silence.server_down:
