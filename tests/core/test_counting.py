@@ -58,6 +58,16 @@ def test_p01_a_bad_counter_that_nobody_knows_is_no_data():
     assert judged(errors(seen, **bad, known=there)) == (185.0, 0)
 
 
+def test_no_value_of_another_namespaces_label_is_repeated():
+    """Whether the counter exists is asked across namespaces: that it has no codes is enough."""
+    selector = Selector("hits_failed", (Matcher("customer", MatchOp.REGEX, "5.."),))
+    theirs = FoundSeries((Series({"customer": "acme"}, ((0.0, 1.0),)),))
+    bad = {"matchers": (), "bad": NoData("none"), "bad_is": selector, "known": theirs}
+    said = judged(errors(line("new", steps(1)), **bad))
+    assert "has no status codes" in str(said)
+    assert "acme" not in str(said)
+
+
 def test_p03_a_status_in_words_is_no_data():
     """No request of these would ever count as bad."""
     words = [line("new", steps(1), code=word) for word in ("OK", "Internal Server Error")]

@@ -206,8 +206,8 @@ def test_nothing_is_split_while_the_server_is_down(server: Server, batcher: Quer
     assert answer.server_down
 
 
-def test_an_answer_that_trickles_in_is_given_up(server: Server) -> None:
-    """A large one is read no further than its bound."""
+def test_an_answer_that_is_too_large_is_read_no_further_than_its_bound(server: Server) -> None:
+    """One value needs no more than a mebibyte."""
     server.answer = lambda _: series_of("good", padding="x" * (2 << 20))
     options = PrometheusOptions(server.url)
     with closing(Prometheus(options)) as source:
