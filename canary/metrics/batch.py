@@ -12,6 +12,7 @@ a while, and a template whose answer is too large is asked in several pieces fro
 
 import math
 import threading
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
@@ -353,7 +354,7 @@ def _mine(
     found = tuple(
         Series(unnamed(one.labels), points)
         for one in split.series.get(name, ())
-        if mine(one.labels) and (points := tuple(p for p in one.points if p[0] >= grid.start))
+        if mine(one.labels) and (points := one.points[bisect_left(one.points, (grid.start,)) :])
     )
     odd = tuple(unnamed(labels) for labels in split.not_numbers.get(name, ()) if mine(labels))
     if found:

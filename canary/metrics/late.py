@@ -9,6 +9,7 @@ later, and counts at 10.001.
 """
 
 import threading
+from bisect import bisect_right
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from typing import Final
@@ -105,9 +106,16 @@ def _moved(series: Series, reads: Mapping[float, _Known]) -> Series:
     target, points = target_key(series.labels), series.points
     late: dict[float, float] = {}
     for end, known in reads.items():
-        if target in known and points[-1][0] > known[target]:
-            late |= {t: end for t, _ in points if known[target] < t <= end and end > late.get(t, 0)}
+        if target not in known or points[-1][0] <= known[target]:
+            continue
+        first = bisect_right(points, known[target], key=_time)
+        last = bisect_right(points, end, first, key=_time)
+        late |= {t: end for t, _ in points[first:last] if end > late.get(t, 0)}
     if not late:
         return series
     moved = {late[t] + _AFTER if t in late else t: value for t, value in points}
     return replace(series, points=tuple(sorted(moved.items())))
+
+
+def _time(point: tuple[float, float]) -> float:
+    return point[0]

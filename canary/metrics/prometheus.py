@@ -210,6 +210,8 @@ class Prometheus:
 
 
 def _slices(grid: Grid) -> list[Grid]:
+    if (grid.end - grid.start) // grid.step < MAX_POINTS:
+        return [grid]
     times = grid.times()
     pieces = (times[i : i + MAX_POINTS] for i in range(0, len(times), MAX_POINTS))
     return [Grid(piece[0], piece[-1], grid.step) for piece in pieces]
@@ -234,7 +236,7 @@ def _found(answers: Sequence[Sequence[Row]], query: SeriesQuery) -> MetricAnswer
         return NoData("the query works and matches no series in this range")
     finite = {
         labels: points
-        if all(math.isfinite(value) for _, value in points)
+        if math.isfinite(sum(value for _, value in points))
         else tuple(point for point in points if math.isfinite(point[1]))
         for labels, points in merged.items()
     }

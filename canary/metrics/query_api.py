@@ -199,6 +199,11 @@ class PrometheusClient:
             retry=Retry(0),
             method="POST",
         )
+        # What the environment says about proxies and certificates is looked up once.
+        found = session.merge_environment_settings(self.url, {}, None, session.verify, None)
+        session.trust_env = False
+        session.proxies.update(found["proxies"])
+        session.verify = found["verify"]
         session.mount(self.url, BoundedAdapter(options.max_bytes, options.read_timeout))
         return client
 
@@ -256,8 +261,8 @@ def _row(row: Any) -> Row | None:  # noqa: ANN401 - whatever JSON holds
     try:
         if "histogram" in row or "histograms" in row:
             return Row(row["metric"], (), histogram=True)
-        values = row["values"] if "values" in row else [row["value"]]
-        return Row(row["metric"], tuple((float(t), float(v)) for t, v in values))
+        times, values = zip(*(row["values"] if "values" in row else [row["value"]]), strict=True)
+        return Row(row["metric"], tuple(zip(map(float, times), map(float, values), strict=True)))
     except (TypeError, ValueError, KeyError):
         return None
 
