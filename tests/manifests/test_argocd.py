@@ -8,6 +8,9 @@ import yaml
 from lupa import LuaRuntime
 
 from canary.api import Phase
+from canary.core.snapshot import Verb
+from canary.kube.releases import parse_request
+from canary.kube.workloads.names import REQUEST
 
 FILE = Path(__file__).parents[2] / "docs/examples/argocd/argocd-cm.yaml"
 CHECKS = yaml.safe_load(FILE.read_text("utf-8"))["data"]
@@ -97,3 +100,70 @@ def test_a_held_deployment_is_healthy(
         "status": status,
     }
     assert health("apps_Deployment", obj) == expected
+
+
+ACTIONS = yaml.safe_load(
+    CHECKS["resource.customizations.actions.canary-controller.dev_CanaryRelease"]
+)
+DEFINITIONS = {one["name"]: one["action.lua"] for one in ACTIONS["definitions"]}
+
+
+def enabled_actions(**status: Any) -> set[str]:
+    """The names of the actions that Argo CD offers for a release with this status."""
+    lua = LuaRuntime()
+    discover = lua.execute(f"return function(obj) {ACTIONS['discovery.lua']} end")
+    found = discover(lua.table_from({"metadata": {}, "status": status}, recursive=True))
+    return {name for name, action in found.items() if not action["disabled"]}
+
+
+IN_FLIGHT = {"promote", "skip-analysis", "pause", "abort"}
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        pytest.param({}, set(), id="no status yet"),
+        pytest.param({"phase": "Progressing"}, IN_FLIGHT, id="in flight"),
+        pytest.param({"phase": "Paused"}, IN_FLIGHT - {"pause"} | {"resume"}, id="paused"),
+        pytest.param({"phase": "Promoting"}, {"abort"}, id="promoting"),
+        pytest.param({"phase": "Baking", "previousHash": "0a1b"}, {"abort"}, id="baking"),
+        pytest.param({"phase": "Baking"}, set(), id="baking, no version before"),
+        pytest.param({"phase": "RollingBack"}, set(), id="rolling back"),
+        pytest.param(
+            {"phase": "RolledBack", "rejectedHash": "0a1b"},
+            {"skip-analysis", "retry"},
+            id="rolled back",
+        ),
+        pytest.param({"phase": "Ready", "reason": "AtRest"}, {"restart"}, id="at rest"),
+        pytest.param(
+            {"phase": "Ready", "reason": "AtRest", "earlierStable": [{"template": "0a1b"}]},
+            {"restart", "undo"},
+            id="at rest after a promotion",
+        ),
+        pytest.param({"phase": "Ready", "reason": "Suspended"}, set(), id="suspended"),
+    ],
+)
+def test_only_actions_that_make_sense_are_enabled(
+    status: dict[str, Any], expected: set[str]
+) -> None:
+    """As `canary promote` and the others refuse what makes no sense in a phase."""
+    assert enabled_actions(**status) == expected
+
+
+@pytest.mark.parametrize("name", sorted(DEFINITIONS))
+def test_an_action_writes_a_request_that_the_operator_reads(name: str) -> None:
+    """Every action that is discovered is defined, and writes one valid annotation."""
+    lua = LuaRuntime()
+    run = lua.execute(f"return function(obj) {DEFINITIONS[name]} end")
+    changed = run(lua.table_from({"metadata": {"name": "auth"}}, recursive=True))
+    request = parse_request(str(changed["metadata"]["annotations"][REQUEST]))
+    verb, _, skip = name.partition("-") if name != "skip-analysis" else ("promote", "", "Analysis")
+    assert (request.verb, request.skip or "") == (Verb(verb), skip)
+    assert request.id.startswith("argocd-")
+
+
+def test_every_action_that_is_offered_is_defined() -> None:
+    """The menu has no entry that fails."""
+    lua = LuaRuntime()
+    discover = lua.execute(f"return function(obj) {ACTIONS['discovery.lua']} end")
+    assert set(discover(lua.table_from({"metadata": {}}, recursive=True))) == set(DEFINITIONS)
