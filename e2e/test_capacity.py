@@ -1,6 +1,9 @@
 """Autoscalers, quotas and admission policies: the canary has its pods, or no traffic."""
 
 import json
+import os
+import shlex
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
@@ -23,6 +26,8 @@ from e2e.test_releases import ABRUPT, label, ready
 from e2e.test_setup import canary
 
 __all__ = ["place"]
+TAG = os.environ.get("CANARY_E2E_IMAGE_TAG")
+"""A command that gives an image of the node a second name, such as `ctr -n k8s.io images tag`."""
 QUICK = Guard(weights=(20, 50))
 MANY = Auth(abrupt=True, cpu="20m")
 """Of which many pods fit on a small node."""
@@ -288,6 +293,21 @@ def test_a_canary_without_its_pods_gets_no_traffic(
     assert [word for word in words if word not in entry["message"]] == [], entry["message"]
     assert max(frame.what for frame in stage.film.weights) == 0
     assert dropped == 0, stage.load.failures
+
+
+@pytest.mark.skipif(TAG is None, reason="CANARY_E2E_IMAGE_TAG is not set")
+def test_c13_an_image_that_comes_later_is_released_without_a_new_template(place: str):
+    """The registry has it 30 s after the new version was shipped; the canary has waited."""
+    image = f"localhost/{place}:1"
+    with staged(place, QUICK, ABRUPT) as stage:
+        stage.ship(replace(ABRUPT.next("v2"), image=image))
+        Event().wait(30)
+        assert stage.film.weight == 0
+        assert image in stage.film.status["message"]
+        subprocess.run([*shlex.split(TAG or ""), IMAGE, image], check=True)
+        entry = stage.ends(Result.PROMOTED, seconds=300)
+    figures = measured(stage, "an image that can be pulled after 30 s", entry)
+    assert figures.dropped == 0, stage.load.failures
 
 
 def test_c01_a_quota_that_goes_lets_the_release_go_on(place: str):

@@ -161,6 +161,30 @@ def test_a_namespace_with_a_release_at_rest_goes_without_an_operator(place: str)
 
 
 @FULL
+def test_c05_a_namespace_deleted_in_mid_release_goes_once_the_operator_is_back(place: str):
+    """The operator is away for 60 s: what it has to put back keeps the namespace, no longer."""
+    with staged(place, Guard(weights=(20, 50)), ABRUPT) as stage:
+        stage.ship(ABRUPT.next("v2"))
+        stage.weight_reaches(20)
+        installed.scale(0)
+        deleted = now()
+        try:
+            kubectl("delete", "namespace", place, "--wait=false")
+            Event().wait(60)
+        finally:
+            installed.scale(2)
+        wait_for("the namespace to go", lambda: get("default", "namespace", place) is None, 90, 1.0)
+        seconds = now() - deleted
+    logs = [kubectl("-n", installed.NAMESPACE, "logs", pod) for pod in installed.pods()]
+    mine = [line for log in logs for line in log.splitlines() if place in line]
+    assert not [line for line in mine if "Traceback" in line], mine
+    note = f"gone after {seconds:.0f} s"
+    write_down(
+        Figures("namespace deleted at 20 %, operator away for 60 s", "Deleted", "-", note=note)
+    )
+
+
+@FULL
 def test_without_monitoring_a_release_waits_and_then_goes_on(place: str):
     """Prometheus is away for 90 s: the weight stays; afterwards the good version is promoted."""
     stop, start = faults("MONITORING")

@@ -46,7 +46,6 @@ class Watches:
     def __post_init__(self) -> None:
         for kind in self.kinds:
             for namespace in self.namespaces or ("",):
-                # A route's managedFields say who wrote its weights.
                 cache = Cache(Scope(kind, namespace), trim=_select_trim(kind))
                 self.reflectors.append(Reflector(self.source, cache, Stopper(self.timing)))
 
@@ -123,7 +122,8 @@ def kinds_served(served: Callable[[Kind], bool]) -> tuple[Kind, ...]:
 
 
 def _select_trim(kind: Kind) -> Callable[[Object], Object] | None:
-    if kind in ROUTES:
+    # managedFields say who wrote a route's weights, and what of an autoscaler is claimed by us.
+    if kind in ROUTES or kind == AUTOSCALERS:
         return None
     return _trim_pod if kind == PODS else without_managed_fields
 

@@ -21,6 +21,7 @@ from canary.core.snapshot import PodFailure, TargetDeployment
 from canary.errors import ConflictError, TransientError
 from canary.interfaces import Key
 from canary.kube.api_errors import ForbiddenError
+from canary.kube.cached import CachedObjects
 from canary.kube.objects import (
     AUTOSCALERS,
     DEPLOYMENTS,
@@ -31,13 +32,15 @@ from canary.kube.objects import (
     Kind,
     Object,
 )
-from canary.kube.workloads import PauseMode, read_pause_mode
+from canary.kube.workloads import KubeWorkloads, PauseMode, read_pause_mode
 from canary.kube.workloads.names import FINALIZER, HOLD, STABLE
 from canary.kube.workloads.other_controllers import CONTROLLERS
 from canary.kube.workloads.pause_mode import BINDINGS, POLICIES
 from canary.kube.workloads.pods import parse_pod, why_not_created
 from canary.kube.workloads.template import template_hash
+from canary.operator.watches import Watches
 from tests.kube.stage import DEPLOYMENT, KEY, NAMESPACE, Stage, manifest
+from tests.kube.timing import AutoTiming
 
 VETTED = template_hash(manifest(DEPLOYMENT)["spec"]["template"])
 IN_FLIGHT = Status(
@@ -569,6 +572,39 @@ def test_the_autoscaler_is_given_back_without_a_claim_on_it() -> None:
     assert after is not None
     assert after["spec"]["minReplicas"] == 2
     assert after["metadata"]["managedFields"] == [users]
+
+
+def test_a_claim_that_could_not_be_given_up_at_once_is_given_up_later() -> None:
+    """Its controller writes between our two writes; the operator reads it from its caches."""
+    stage = Stage()
+    mine = {"manager": "canary-controller", "fieldsV1": {"f:spec": {"f:minReplicas": {}}}}
+    theirs = {"manager": "kube-controller-manager", "subresource": "status"}
+    made = scaler({"minReplicas": 2, "maxReplicas": 9})
+    made["metadata"]["managedFields"] = [mine, theirs]
+    stage.cluster.create(AUTOSCALERS, NAMESPACE, made)
+    do(stage, KeepCapacity(4))
+    caches = Watches(stage.cluster, AutoTiming(), (AUTOSCALERS,)).caches
+    caches[0].restart(
+        stage.cluster.list(AUTOSCALERS, NAMESPACE, {}), str(stage.cluster.version()[0])
+    )
+    cached = CachedObjects(stage.cluster, caches)
+    workloads = KubeWorkloads(cached, lambda: stage.mode, stage.webhooks)
+    patches = iter([None, theirs])
+
+    def quicker(verb: str, kind: Kind, *_: object) -> None:
+        if verb == "patch" and kind == AUTOSCALERS and next(patches, None):
+            stage.cluster.before = None
+            moved = {"op": "replace", "path": "/metadata/managedFields", "value": [theirs, mine]}
+            caches[0].seen(stage.cluster.edit(AUTOSCALERS, NAMESPACE, "auth", [moved]))
+
+    stage.cluster.before = quicker
+    with pytest.raises(ConflictError):
+        workloads.apply(stage.wish(), FreeCapacity())
+    workloads.apply(stage.wish(), FreeCapacity())
+    after = stage.cluster.get(AUTOSCALERS, NAMESPACE, "auth")
+    assert after is not None
+    assert after["spec"]["minReplicas"] == 2
+    assert after["metadata"]["managedFields"] == [theirs]
 
 
 def test_an_autoscaler_of_keda_is_named_and_not_written() -> None:
