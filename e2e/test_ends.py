@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from canary.api import Reason, Result
+from canary.kube.workloads.names import REJECTED
 from e2e.fixtures_releases import place
 from e2e.harness import installed
 from e2e.harness.auth import NAME, Auth
@@ -217,9 +218,6 @@ def test_the_autoscaler_is_given_back_without_a_conflict(place: str):
         stage.ask("abort")
         stage.ends(Result.ROLLED_BACK)
         applied(1)
-
-
-REJECTED = "canary-controller.dev/rejected"
 
 
 def test_a_rejected_version_is_not_adopted_by_a_release_that_is_created_again(place: str):
