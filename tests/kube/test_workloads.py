@@ -582,7 +582,7 @@ def test_a_claim_that_could_not_be_given_up_at_once_is_given_up_later() -> None:
     made = scaler({"minReplicas": 2, "maxReplicas": 9})
     made["metadata"]["managedFields"] = [mine, theirs]
     stage.cluster.create(AUTOSCALERS, NAMESPACE, made)
-    do(stage, KeepCapacity(4))
+    do(stage, PinMinReplicas(4))
     caches = Watches(stage.cluster, AutoTiming(), (AUTOSCALERS,)).caches
     caches[0].restart(
         stage.cluster.list(AUTOSCALERS, NAMESPACE, {}), str(stage.cluster.version()[0])
@@ -599,8 +599,8 @@ def test_a_claim_that_could_not_be_given_up_at_once_is_given_up_later() -> None:
 
     stage.cluster.before = quicker
     with pytest.raises(ConflictError):
-        workloads.apply(stage.wish(), FreeCapacity())
-    workloads.apply(stage.wish(), FreeCapacity())
+        workloads.apply(stage.wish(), UnpinMinReplicas())
+    workloads.apply(stage.wish(), UnpinMinReplicas())
     after = stage.cluster.get(AUTOSCALERS, NAMESPACE, "auth")
     assert after is not None
     assert after["spec"]["minReplicas"] == 2
