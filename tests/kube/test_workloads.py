@@ -599,8 +599,8 @@ def test_a_claim_that_could_not_be_given_up_at_once_is_given_up_later() -> None:
 
     stage.cluster.before = quicker
     with pytest.raises(ConflictError):
-        workloads.apply(stage.wish(), UnpinMinReplicas())
-    workloads.apply(stage.wish(), UnpinMinReplicas())
+        workloads.apply(stage.resource(), UnpinMinReplicas())
+    workloads.apply(stage.resource(), UnpinMinReplicas())
     after = stage.cluster.get(AUTOSCALERS, NAMESPACE, "auth")
     assert after is not None
     assert after["spec"]["minReplicas"] == 2
