@@ -23,11 +23,19 @@ from canary.demo.cluster.processes import Supervisor
 from canary.demo.cluster.workdir import work_directory
 from canary.demo.load.accounts import PASSWORD, create_accounts
 from canary.errors import ExitCode
-from canary.leaktest.evaluation import Policy
-from canary.leaktest.metrics_reader import Pages
-from canary.leaktest.run import leak_test
-from canary.leaktest.types import Pace, Subject
-from canary.loadtest.generator import Mix, Plan, Request, Rows, Schedule, Stage, parse
+from canary.leaktest.evaluation import LeakTestPolicy
+from canary.leaktest.metrics_reader import MetricsPageReader
+from canary.leaktest.run import run_leak_test
+from canary.leaktest.types import LeakTestTiming, SubjectUnderTest
+from canary.loadtest.generator import (
+    LoadPlan,
+    LoadSchedule,
+    LoadStage,
+    RequestData,
+    RequestMix,
+    RequestTemplate,
+    parse_template,
+)
 from canary.results.gate_result import Outcome
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "benchmarks.md"
@@ -41,11 +49,15 @@ HEAD = (
     *("version", "requests/s", "runs", "failed", "passed", "inconclusive"),
     *("median", "longest", "requests", "the first says"),
 )
-PACE = Pace(most=240.0)
+PACE = LeakTestTiming(most=240.0)
 LOGIN = f'{{"user": "user-{{{{ row }}}}", "password": "{PASSWORD}"}}'
-MIX = Mix(
-    (Request("login", 1, "POST", parse("/login"), body=parse(LOGIN), in_json=True),),
-    Rows(made_up={"user": parse("user-{{ row }}")}, count=USERS),
+MIX = RequestMix(
+    (
+        RequestTemplate(
+            "login", 1, "POST", parse_template("/login"), body=parse_template(LOGIN), in_json=True
+        ),
+    ),
+    RequestData(made_up={"user": parse_template("user-{{ row }}")}, count=USERS),
 )
 
 
@@ -112,13 +124,15 @@ def _lines(asked: Sequence[Row]) -> Iterator[str]:
 
 def _run(row: Row, number: int) -> Outcome:
     with _service(row.build, number) as url:
-        plan = Plan(url, Schedule((Stage(row.rate, row.rate, 1),)), MIX, seed=1_000_000 * number)
-        pages = Pages([f"{url}/metrics"], None)
+        plan = LoadPlan(
+            url, LoadSchedule((LoadStage(row.rate, row.rate, 1),)), MIX, seed=1_000_000 * number
+        )
+        pages = MetricsPageReader([f"{url}/metrics"], None)
         try:
-            ended = leak_test(
-                Subject(plan, pages),
+            ended = run_leak_test(
+                SubjectUnderTest(plan, pages),
                 None,
-                Policy(),
+                LeakTestPolicy(),
                 PACE,
                 now=time.time(),  # noqa: TID251 - a benchmark is its own clock
                 stop=Event(),

@@ -10,15 +10,22 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from canary.leaktest.evaluation import Drain, Kind, Policy, Round, found, next_load
-from canary.leaktest.types import Pace
+from canary.leaktest.evaluation import (
+    Drain,
+    LeakKind,
+    LeakTestPolicy,
+    Round,
+    evaluate_rounds,
+    plan_next_load,
+)
+from canary.leaktest.types import LeakTestTiming
 
 RATE = 250.0
 RUNS = 300
 START = 0.6
 """Seconds until a load has begun."""
 LOOKS = 9
-POLICY, PACE = Policy(), Pace()
+POLICY, PACE = LeakTestPolicy(), LeakTestTiming()
 
 
 @dataclass
@@ -54,25 +61,25 @@ class World:
         self.rest(count / RATE + START)
 
 
-def ended(world: World) -> tuple[Kind, float]:
+def ended(world: World) -> tuple[LeakKind, float]:
     """How a test ends, and after how many seconds."""
     world.rest(5 * world.job_seconds)
     begin, drain = world.time, PACE.drain
     rounds = [Round(Drain(0, world.rest(drain))) for _ in range(POLICY.idle)]
     sent: list[int] = []
     while world.time - begin < PACE.most:
-        sent.append(next_load(rounds, sent, POLICY, RATE))
+        sent.append(plan_next_load(rounds, sent, POLICY, RATE))
         world.load(sent[-1])
         floor = world.rest(drain)
         rounds.append(Round(Drain(sum(sent), floor)))
-        kind = found(rounds, POLICY).kind
-        if kind is Kind.LEAK:
+        kind = evaluate_rounds(rounds, POLICY).kind
+        if kind is LeakKind.LEAK:
             rounds[-1] = Round(Drain(sum(sent), min(floor, world.rest(PACE.patience))))
-            kind = found(rounds, POLICY).kind
+            kind = evaluate_rounds(rounds, POLICY).kind
             drain = min(2 * drain, PACE.patience)
-        if kind is not Kind.UNDECIDED:
+        if kind is not LeakKind.UNDECIDED:
             return kind, world.time - begin
-    return Kind.UNDECIDED, world.time - begin
+    return LeakKind.UNDECIDED, world.time - begin
 
 
 def worlds() -> Iterator[tuple[str, float, float, float]]:

@@ -18,8 +18,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event
 
-from canary.loadtest.generator import Mix, Plan, Request, Schedule, Stage, parse
-from canary.loadtest.generator.run import Result, run
+from canary.loadtest.generator import (
+    LoadPlan,
+    LoadSchedule,
+    LoadStage,
+    RequestMix,
+    RequestTemplate,
+    parse_template,
+)
+from canary.loadtest.generator.run import LoadResult, run_load
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 START, END = "<!-- bench-load:start -->", "<!-- bench-load:end -->"
@@ -79,7 +86,7 @@ def _http2() -> Iterator[Row]:
             yield _row("canary loadtest, HTTP/2", _loaded(url, 5000, http2=True))
 
 
-def _row(name: str, result: Result) -> Row:
+def _row(name: str, result: LoadResult) -> Row:
     seen = result.measured
     rate = seen.ok / SECONDS
     per_core = rate / max(result.cpu * result.plan.workers, 1e-9)
@@ -134,10 +141,12 @@ def _loaded(  # noqa: PLR0913 - what a row varies
     http2: bool = False,
     path: str = "/",
     seconds: float = SECONDS,
-) -> Result:
-    schedule = Schedule((Stage(rate, rate, 1.0, measured=False), Stage(rate, rate, seconds)))
-    mix = Mix((Request(path, path=parse(path)),))
-    return run(Plan(url, schedule, mix, workers=workers, http2=http2))
+) -> LoadResult:
+    schedule = LoadSchedule(
+        (LoadStage(rate, rate, 1.0, measured=False), LoadStage(rate, rate, seconds))
+    )
+    mix = RequestMix((RequestTemplate(path, path=parse_template(path)),))
+    return run_load(LoadPlan(url, schedule, mix, workers=workers, http2=http2))
 
 
 def _log(url: str) -> float:

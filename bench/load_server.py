@@ -10,7 +10,7 @@ import random
 import sys
 from functools import partial
 
-from canary.loadtest.generator import Histogram
+from canary.loadtest.generator import LatencyHistogram
 
 MEDIAN = 0.008
 SIGMA = 0.79
@@ -21,12 +21,12 @@ class Log:
     """Durations of delayed answers since it was last read."""
 
     def __init__(self) -> None:
-        self.seen = Histogram()
+        self.seen = LatencyHistogram()
         self.delays = random.Random(1)  # noqa: S311 - reproducible, and no secret
 
     def read(self) -> bytes:
         """The p99 in seconds; then it is empty."""
-        p99, self.seen = self.seen.quantile(0.99), Histogram()
+        p99, self.seen = self.seen.quantile(0.99), LatencyHistogram()
         return f"{p99:.6f}".encode()
 
 

@@ -4,23 +4,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from canary.demo.names import Scenarios, Sources
+from canary.demo.choices import MetricsSourceName, ScenarioName
 from canary.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from canary.demo.scenarios import Scenario
-    from canary.demo.settings import Settings
+    from canary.demo.scenarios import DemoScenario
+    from canary.demo.settings import DemoSettings
     from canary.render.comparison import Row
     from canary.render.timeline import Timeline
 
 
 def demo(  # noqa: PLR0913, PLR0917 - the flags of one command
     scenario: Annotated[
-        Scenarios, typer.Option(help="What is wrong with the new version.")
-    ] = Scenarios.LEAK,
+        ScenarioName, typer.Option(help="What is wrong with the new version.")
+    ] = ScenarioName.LEAK,
     guarded: Annotated[
         bool | None,
         typer.Option(
@@ -35,9 +35,9 @@ def demo(  # noqa: PLR0913, PLR0917 - the flags of one command
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of all chance: users, arrivals, errors.")] = 1,
     source: Annotated[
-        Sources,
+        MetricsSourceName,
         typer.Option(help="Read metrics pages at 1 s, or ask a Prometheus that scrapes at 5 s."),
-    ] = Sources.SCRAPE,
+    ] = MetricsSourceName.SCRAPE,
     error_rate: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of failing requests in scenario errors.")
     ] = 0.05,
@@ -54,16 +54,16 @@ def demo(  # noqa: PLR0913, PLR0917 - the flags of one command
 
     Exit code 0: every act ended as its scenario must; 3: it did not.
     """
-    from canary.demo.cluster.workdir import interruptible  # noqa: PLC0415
-    from canary.demo.outcome import as_it_must  # noqa: PLC0415 - keeps --help quick
-    from canary.demo.scenarios import scenario as find  # noqa: PLC0415
+    from canary.demo.act_result import ended_as_expected  # noqa: PLC0415 - keeps --help quick
+    from canary.demo.cluster.workdir import interrupt_on_signals  # noqa: PLC0415
+    from canary.demo.scenarios import build_scenario as find  # noqa: PLC0415
 
     played = find(scenario, error_rate=error_rate)
     path = _report_path(report)
     settings = _settings(seed, source, release)
     acts = (False, True) if guarded is None else (guarded,)
     try:
-        with interruptible():
+        with interrupt_on_signals():
             timelines = tuple(_act(played, settings, guarded=act) for act in acts)
     except KeyboardInterrupt:
         typer.echo("canary: interrupted; every process was ended, nothing is left.", err=True)
@@ -71,21 +71,21 @@ def demo(  # noqa: PLR0913, PLR0917 - the flags of one command
     _epilogue(timelines)
     if path is not None:
         _write_report(path, played, timelines)
-    fine = all(as_it_must(played, timeline) for timeline in timelines)
+    fine = all(ended_as_expected(played, timeline) for timeline in timelines)
     ended = "ended as it must" if fine else "did NOT end as it must"
     typer.echo(f"The scenario {played.name} {ended}.")
     raise typer.Exit(ExitCode.OK if fine else ExitCode.FAILED)
 
 
-def _settings(seed: int, source: Sources, release: str | None) -> "Settings":
+def _settings(seed: int, source: MetricsSourceName, release: str | None) -> "DemoSettings":
     from canary.demo.settings import (  # noqa: PLC0415
-        Settings,
-        builtin_release,
-        own_release,
+        DemoSettings,
+        load_builtin_release,
+        load_release_file,
     )
 
-    chosen = builtin_release() if release is None else own_release(release)
-    return Settings(seed, chosen, source)
+    chosen = load_builtin_release() if release is None else load_release_file(release)
+    return DemoSettings(seed, chosen, source)
 
 
 def _report_path(report: str | None) -> "Path | None":
@@ -100,17 +100,17 @@ def _report_path(report: str | None) -> "Path | None":
     return path
 
 
-def _act(scenario: "Scenario", settings: "Settings", *, guarded: bool) -> "Timeline":
-    from canary.demo.play import play  # noqa: PLC0415
-    from canary.demo.screen import screen  # noqa: PLC0415
+def _act(scenario: "DemoScenario", settings: "DemoSettings", *, guarded: bool) -> "Timeline":
+    from canary.demo.play import play_act  # noqa: PLC0415
+    from canary.demo.screen import open_screen  # noqa: PLC0415
 
     title = f"{scenario.name}, {'with' if guarded else 'without'} canary"
     who = "canary is in charge" if guarded else "shipped to everybody at once"
     typer.echo(f"\n{title}: {scenario.story} ({who})")
     typer.echo("Starting PostgreSQL, Traefik, 4 instances of the auth service and the load …")
     steps = [step.weight for step in settings.spec.steps] if guarded else []
-    with screen(title, steps) as show:
-        return play(scenario, settings, show, guarded=guarded)
+    with open_screen(title, steps) as show:
+        return play_act(scenario, settings, show, guarded=guarded)
 
 
 def _epilogue(timelines: "Sequence[Timeline]") -> None:
@@ -142,7 +142,7 @@ def _headline(timeline: "Timeline") -> str:
     return headline(timeline.result)
 
 
-def _write_report(path: "Path", scenario: "Scenario", timelines: "Sequence[Timeline]") -> None:
+def _write_report(path: "Path", scenario: "DemoScenario", timelines: "Sequence[Timeline]") -> None:
     from canary.render.report import html_report, write_report  # noqa: PLC0415
 
     heading = _headline(timelines[-1])

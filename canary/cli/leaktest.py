@@ -199,7 +199,7 @@ def leaktest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
 
     writing = artefacts(junit, summary, gitlab, output)
     beside = stable or None
-    wish = settings.Wish(
+    wish = settings.LeakTestSettings(
         rate=rate,
         duration=duration,
         drain=drain,
@@ -220,15 +220,15 @@ def leaktest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
         seed=seed,
         allowed=tuple(allow_host or ()),
     )
-    policy, pace = settings.limits(wish)
-    sides = [settings.Side("", url, tuple(metrics_url or ()), application_name)]
+    policy, pace = settings.build_limits(wish)
+    sides = [settings.VersionOptions("", url, tuple(metrics_url or ()), application_name)]
     if beside:
         pages = tuple(stable_metrics_url or ())
-        sides.append(settings.Side("stable-", beside, pages, stable_application_name))
+        sides.append(settings.VersionOptions("stable-", beside, pages, stable_application_name))
     else:
         settings.check_no_stable(stable_metrics_url, stable_application_name)
-    with settings.subjects(sides, wish) as found:
-        raise typer.Exit(screen.tested(found, policy, pace, writing))
+    with settings.open_subjects(sides, wish) as found:
+        raise typer.Exit(screen.run_and_publish(found, policy, pace, writing))
 
 
 def _check_installed() -> None:

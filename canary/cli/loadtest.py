@@ -155,13 +155,13 @@ def loadtest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     writing = artefacts(junit, summary, gitlab, output)
     if k6 is not None:
         given = {"--rate": rate, "--duration": duration, "--requests": requests, "--oha": oha}
-        settings.check_alone("--k6", given | {"--warm-up": warm_up, "--timeout": timeout})
-    wish = settings.Wish(
-        rate=settings.RATE if rate is None else rate,
+        settings.check_not_combined("--k6", given | {"--warm-up": warm_up, "--timeout": timeout})
+    wish = settings.LoadTestSettings(
+        rate=settings.DEFAULT_RATE if rate is None else rate,
         duration=duration,
-        warm_up=warm_up if warm_up is not None else 0.0 if oha else settings.WARM_UP,
+        warm_up=warm_up if warm_up is not None else 0.0 if oha else settings.DEFAULT_WARM_UP,
         random=arrivals is Arrivals.RANDOM,
-        timeout=settings.TIMEOUT if timeout is None else timeout,
+        timeout=settings.DEFAULT_TIMEOUT if timeout is None else timeout,
         max_in_flight=max_in_flight,
         workers=workers,
         http2=http2,
@@ -169,11 +169,11 @@ def loadtest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
         insecure=insecure,
         seed=seed,
     )
-    plan = settings.plan(url, requests, wish, allow_host or ())
-    asked = settings.thresholds(
+    plan = settings.build_plan(url, requests, wish, allow_host or ())
+    asked = settings.build_thresholds(
         max_error_ratio, max_p99, min_rate_achieved, None if k6 is not None else plan
     )
-    raise typer.Exit(screen.tested(plan, asked, writing, k6=k6, oha=oha))
+    raise typer.Exit(screen.run_and_publish(plan, asked, writing, k6=k6, oha=oha))
 
 
 def _check_installed() -> None:

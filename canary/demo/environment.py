@@ -7,48 +7,48 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from canary.clock import SystemClock
-from canary.demo.cluster.deployment import Deployment
+from canary.demo.cluster.deployment import ProcessDeployment
 from canary.demo.cluster.instances import Build
 from canary.demo.cluster.postgres import start_postgres
 from canary.demo.cluster.processes import Supervisor
-from canary.demo.cluster.traefik import Split, start_traefik
+from canary.demo.cluster.traefik import TrafficSplit, start_traefik
 from canary.demo.cluster.workdir import LocalError, work_directory
 from canary.demo.cluster.world import LocalCluster
 from canary.demo.load.accounts import create_accounts
-from canary.demo.load.process import Traffic, start_traffic
-from canary.demo.load.schedule import Profile
+from canary.demo.load.process import LoadProcess, start_load_process
+from canary.demo.load.schedule import LoadProfile
 
 REPLICAS = 4
 MAX_CONNECTIONS = 200
 """Of PostgreSQL: enough for all pools of stable and canary, and small beside a default of 100s."""
 READY_SECONDS = 40.0
-TICK = 0.2
+TICK_SECONDS = 0.2
 """Seconds between two looks at the processes."""
 
 
 @dataclass
-class Stage:
+class DemoEnvironment:
     """The running parts."""
 
     supervisor: Supervisor
     directory: Path
     cluster: LocalCluster
     clock: SystemClock
-    profile: Profile
+    profile: LoadProfile
     waiting: threading.Event
     """Never set: waiting on it is how time passes."""
-    traffic: Traffic | None = None
+    traffic: LoadProcess | None = None
     on_change: list[Callable[[], None]] = field(default_factory=list)
     """Called when instances came or went."""
     _known: frozenset[str] = frozenset()
 
-    def pass_time(self) -> float:
+    def advance(self) -> float:
         """Let the processes move on; returns the time now (seconds since the epoch).
 
         Raises:
             LocalError: one that must run has died.
         """
-        self.waiting.wait(TICK)
+        self.waiting.wait(TICK_SECONDS)
         now = self.clock.now()
         self.cluster.tick(now)
         self._check_vitals()
@@ -59,9 +59,9 @@ class Stage:
                 call()
         return now
 
-    def open_doors(self) -> None:
+    def start_load(self) -> None:
         """Start the load."""
-        self.traffic = start_traffic(
+        self.traffic = start_load_process(
             self.supervisor,
             self.directory / "load.jsonl",
             url=self.cluster.traefik.url,
@@ -72,11 +72,11 @@ class Stage:
         """Instances may die, that is what a canary is for; the rest may not."""
         for child in self.supervisor.children:
             if child.died and child.name in {"postgres", "traefik", "load", "prometheus"}:
-                raise LocalError(f"the demo cannot go on: {child.obituary()}")
+                raise LocalError(f"the demo cannot go on: {child.describe_end()}")
 
 
 @contextmanager
-def set_up(build: Build, profile: Profile) -> Iterator[Stage]:
+def start_environment(build: Build, profile: LoadProfile) -> Iterator[DemoEnvironment]:
     """PostgreSQL, the old version's instances and the router, ready to serve.
 
     Raises:
@@ -87,22 +87,24 @@ def set_up(build: Build, profile: Profile) -> Iterator[Stage]:
             supervisor, directory / "postgres", max_connections=MAX_CONNECTIONS
         )
         create_accounts(postgres.dsn, profile.users)
-        traefik = start_traefik(supervisor, directory / "traefik", Split.of(0, [], []))
-        deployment = Deployment(
+        traefik = start_traefik(supervisor, directory / "traefik", TrafficSplit.of(0, [], []))
+        deployment = ProcessDeployment(
             supervisor, "auth", dsn=postgres.dsn, build=build, replicas=REPLICAS
         )
         cluster = LocalCluster(supervisor, traefik, deployment, postgres.dsn)
-        stage = Stage(supervisor, directory, cluster, SystemClock(), profile, threading.Event())
+        stage = DemoEnvironment(
+            supervisor, directory, cluster, SystemClock(), profile, threading.Event()
+        )
         with closing(cluster):
             _wait_ready(stage)
             yield stage
 
 
-def _wait_ready(stage: Stage) -> None:
+def _wait_ready(stage: DemoEnvironment) -> None:
     deadline = stage.clock.now() + READY_SECONDS
     while not (stage.cluster.stable.running and stage.cluster.routed):
-        if stage.pass_time() > deadline:
-            lines = [instance.child.obituary() for instance in stage.cluster.stable.instances()]
+        if stage.advance() > deadline:
+            lines = [instance.child.describe_end() for instance in stage.cluster.stable.instances()]
             raise LocalError(
                 f"the auth service was not ready within {READY_SECONDS:g} s; " + "\n".join(lines)
             )

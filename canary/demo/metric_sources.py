@@ -4,8 +4,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from canary.demo.cluster.prometheus import Target, start_prometheus
-from canary.demo.environment import Stage
+from canary.demo.cluster.prometheus import ScrapeEndpoint, start_prometheus
+from canary.demo.environment import DemoEnvironment
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
 from canary.metrics.scrape import Scrape
 
@@ -14,7 +14,7 @@ PROMETHEUS_INTERVAL = 5.0
 
 
 @contextmanager
-def scraping(stage: Stage) -> Iterator[Scrape]:
+def scrape_pages(stage: DemoEnvironment) -> Iterator[Scrape]:
     """Reads all metrics pages once a second, in a thread of its own."""
     scrape = Scrape(stage.cluster.targets)
     over = threading.Event()
@@ -34,11 +34,11 @@ def scraping(stage: Stage) -> Iterator[Scrape]:
 
 
 @contextmanager
-def prometheus(stage: Stage) -> Iterator[Prometheus]:
+def run_prometheus(stage: DemoEnvironment) -> Iterator[Prometheus]:
     """A real Prometheus that scrapes the same pages every 5 s."""
 
-    def targets() -> list[Target]:
-        return [Target(one.url, one.labels) for one in stage.cluster.targets()]
+    def targets() -> list[ScrapeEndpoint]:
+        return [ScrapeEndpoint(one.url, one.labels) for one in stage.cluster.targets()]
 
     server = start_prometheus(
         stage.supervisor, stage.directory / "prometheus", targets(), interval=PROMETHEUS_INTERVAL

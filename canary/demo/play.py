@@ -4,22 +4,22 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from canary.api import Intent
+from canary.demo.act_result import DETECTION, guarded_result, outage_result
+from canary.demo.choices import MetricsSourceName
 from canary.demo.cluster.world import (
     NAMESPACE,
     LocalReleases,
     LocalTraffic,
     LocalWorkloads,
-    Notices,
+    NoticeCollector,
 )
-from canary.demo.environment import Stage, set_up
-from canary.demo.load.schedule import Profile
-from canary.demo.load.tally import Record
-from canary.demo.metric_sources import PROMETHEUS_INTERVAL, prometheus, scraping
-from canary.demo.names import Sources
-from canary.demo.outcome import DETECTION, guarded_result, outage_result
-from canary.demo.recorder import Recorder
-from canary.demo.scenarios import OLD, Scenario
-from canary.demo.settings import Settings
+from canary.demo.environment import DemoEnvironment, start_environment
+from canary.demo.load.schedule import LoadProfile
+from canary.demo.load.tally import LoadRecord
+from canary.demo.metric_sources import PROMETHEUS_INTERVAL, run_prometheus, scrape_pages
+from canary.demo.recorder import DemoRecorder
+from canary.demo.scenarios import OLD_BUILD, DemoScenario
+from canary.demo.settings import DemoSettings
 from canary.errors import TransientError
 from canary.interfaces import Key, MetricSource, World
 from canary.metrics.scrape import Scrape
@@ -27,49 +27,55 @@ from canary.observe import queries_of
 from canary.reconcile import reconcile
 from canary.render.timeline import Decision, Moment, Result, Timeline
 
-EPILOGUE = 3.0
+EPILOGUE_SECONDS = 3.0
 """Seconds of load after the end, so that the quiet can be seen."""
-GIVE_UP = 240.0
+GIVE_UP_SECONDS = 240.0
 """Seconds: a release that has not ended by then counts as failed to end."""
 USERS = 5000
 
-Show = Callable[[Moment, Sequence[Decision]], None]
+ShowMoment = Callable[[Moment, Sequence[Decision]], None]
 
 
-def play(scenario: Scenario, settings: Settings, show: Show, *, guarded: bool) -> Timeline:
+def play_act(
+    scenario: DemoScenario, settings: DemoSettings, show: ShowMoment, *, guarded: bool
+) -> Timeline:
     """The whole act; `show` sees every second of it.
 
     Raises:
         LocalError: a process that the demo needs did not start, or died.
     """
-    profile = Profile(scenario.rate, scenario.day, USERS, settings.seed)
-    with set_up(OLD, profile) as stage, scraping(stage) as scrape, ExitStack() as stack:
+    profile = LoadProfile(scenario.rate, scenario.day, USERS, settings.seed)
+    with (
+        start_environment(OLD_BUILD, profile) as stage,
+        scrape_pages(stage) as scrape,
+        ExitStack() as stack,
+    ):
         source: MetricSource = scrape
-        if guarded and settings.source is Sources.PROMETHEUS:
-            source = stack.enter_context(prometheus(stage))
-        act = Act(scenario, settings, stage, (source, scrape), show)
+        if guarded and settings.source is MetricsSourceName.PROMETHEUS:
+            source = stack.enter_context(run_prometheus(stage))
+        act = DemoAct(scenario, settings, stage, (source, scrape), show)
         return act.with_canary() if guarded else act.without_canary()
 
 
-class Act:
+class DemoAct:
     """The state of one act."""
 
     def __init__(
         self,
-        scenario: Scenario,
-        settings: Settings,
-        stage: Stage,
+        scenario: DemoScenario,
+        settings: DemoSettings,
+        stage: DemoEnvironment,
         sources: tuple[MetricSource, Scrape],
-        show: Show,
+        show: ShowMoment,
     ) -> None:
         self.scenario = scenario
         self.settings = settings
         self.stage = stage
         self.show = show
         self.source, scrape = sources
-        self.recorder = Recorder(stage.cluster, scrape, stage.clock.now() + settings.history)
+        self.recorder = DemoRecorder(stage.cluster, scrape, stage.clock.now() + settings.history)
         self.releases = LocalReleases("auth", settings.spec)
-        self.notices = Notices()
+        self.notices = NoticeCollector()
         self.key = Key(NAMESPACE, "auth")
         self.world = World(
             clock=stage.clock,
@@ -85,12 +91,12 @@ class Act:
 
     def with_canary(self) -> Timeline:
         """Canary holds the Deployment, takes the new version by steps, and decides."""
-        self._know_the_queries()
+        self._register_queries()
         self._run(lambda now: now >= self.recorder.began, guarded=True)
         self.stage.cluster.deploy(self.scenario.build)
         self._due = 0.0
         self._run(self._ended, guarded=True)
-        after = self.stage.clock.now() + EPILOGUE
+        after = self.stage.clock.now() + EPILOGUE_SECONDS
         self._run(lambda now: now >= after, guarded=True)
         status, sums = self.releases.status, self._sums()
         result = guarded_result(status, self.recorder, sums, self._zero_after)
@@ -104,7 +110,7 @@ class Act:
         self._run(lambda now: now >= until, guarded=False)
         return self._timeline(outage_result(self.recorder, self._sums()), guarded=False)
 
-    def _know_the_queries(self) -> None:
+    def _register_queries(self) -> None:
         """Stable's history is there when the release begins."""
         reconcile(self.world, self.key)
         resource = self.releases.read(self.key)
@@ -115,11 +121,11 @@ class Act:
 
     def _run(self, over: Callable[[float], bool], *, guarded: bool) -> None:
         if self.stage.traffic is None:
-            self.stage.open_doors()
+            self.stage.start_load()
         while True:
-            now = self.stage.pass_time()
+            now = self.stage.advance()
             if guarded and now >= self._due:
-                self._due = now + self._pass()
+                self._due = now + self._reconcile()
             if guarded:
                 self._time_weight_zero(now)
             if now - self._shown >= 1.0:
@@ -129,7 +135,7 @@ class Act:
             if over(now):
                 return
 
-    def _pass(self) -> float:
+    def _reconcile(self) -> float:
         """One pass; returns the seconds until the next."""
         try:
             again = reconcile(self.world, self.key).again_after
@@ -147,7 +153,7 @@ class Act:
         status = self.releases.status
         paused = status.release is not None and status.release.pause is not None
         done = status.intent is Intent.REST and bool(status.history)
-        return done or paused or now - self.recorder.began > GIVE_UP
+        return done or paused or now - self.recorder.began > GIVE_UP_SECONDS
 
     def _timeline(self, result: Result, *, guarded: bool) -> Timeline:
         steps = ", ".join(f"{step.weight} %" for step in self.settings.spec.steps)
@@ -158,7 +164,9 @@ class Act:
         }
         if guarded:
             facts["steps"] = steps
-            every = PROMETHEUS_INTERVAL if self.settings.source is Sources.PROMETHEUS else 1.0
+            every = (
+                PROMETHEUS_INTERVAL if self.settings.source is MetricsSourceName.PROMETHEUS else 1.0
+            )
             facts["numbers from"] = f"{self.settings.source}, scraped every {every:g} s"
         else:
             facts["detection"] = DETECTION
@@ -171,7 +179,7 @@ class Act:
             result=result,
         )
 
-    def _sums(self) -> Record:
+    def _sums(self) -> LoadRecord:
         if self.stage.traffic is None:
             raise LookupError("no load was started")
         return self.stage.traffic.finish()

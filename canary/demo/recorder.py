@@ -28,7 +28,7 @@ POOLS = Metric(name="pool", pool=PoolSource(preset="psycopg-pool"))
 
 
 @dataclass
-class Recorder:
+class DemoRecorder:
     """What was seen so far; `began` is when the release did (seconds since the epoch)."""
 
     cluster: LocalCluster
@@ -48,7 +48,7 @@ class Recorder:
             numbers = {Side.CANARY: numbers[Side.STABLE], Side.STABLE: Numbers()}
         moment = Moment(
             time=now - self.began,
-            weight=self.cluster.weight or 0 if resource else self._shipped(),
+            weight=self.cluster.weight or 0 if resource else self._new_version_share(),
             phase=status.phase if status else "NoCanary",
             reason=status.reason if status else "",
             message=status.message if status else "Every instance gets the new version.",
@@ -57,8 +57,8 @@ class Recorder:
             else "nobody looks",
             canary=numbers[Side.CANARY],
             stable=numbers[Side.STABLE],
-            pools=self._pools(now, set() if resource else self._new()),
-            evidence=_evidence(status) if status else (),
+            pools=self._pools(now, set() if resource else self._new_instances()),
+            evidence=_list_evidence(status) if status else (),
         )
         self.moments.append(moment)
         return moment
@@ -72,12 +72,12 @@ class Recorder:
         self.decisions += fresh
         return fresh
 
-    def _shipped(self) -> int:
+    def _new_version_share(self) -> int:
         """Percent of the serving instances that run the new version, without canary."""
         serving = self.cluster.stable.serving()
-        return round(100 * len(self._new()) / len(serving)) if serving else 0
+        return round(100 * len(self._new_instances()) / len(serving)) if serving else 0
 
-    def _new(self) -> set[str]:
+    def _new_instances(self) -> set[str]:
         """Instances of the Deployment that run what was deployed last, if anything was."""
         stable = self.cluster.stable
         if not self.cluster.changed:
@@ -132,13 +132,13 @@ class Recorder:
             return ()
         raw = answers_of(queries, self.source.read(queries.queries(), end - WINDOW, end, 1.0))
         assert isinstance(raw, PoolAnswers)  # noqa: S101 - of the queries of a pool
-        found = _fullest(sample_pool(raw, Rounds(end - WINDOW, (end,))))
+        found = _fullest_pools(sample_pool(raw, Rounds(end - WINDOW, (end,))))
         return tuple(
             replace(pool, side=Side.CANARY) if pool.instance in new else pool for pool in found
         )
 
 
-def _fullest(pools: PoolSamples) -> list[Pool]:
+def _fullest_pools(pools: PoolSamples) -> list[Pool]:
     """Of each instance the pool that is nearest to its end: others beside it may be idle."""
     found: dict[str, Pool] = {}
     maxima = pools.maximum.series if isinstance(pools.maximum, FoundSeries) else ()
@@ -151,7 +151,7 @@ def _fullest(pools: PoolSamples) -> list[Pool]:
     return list(found.values())
 
 
-def _evidence(status: Status) -> tuple[Evidence, ...]:
+def _list_evidence(status: Status) -> tuple[Evidence, ...]:
     return tuple(
         Evidence(metric.name, metric.verdict, metric.evidence, metric.threshold, metric.message)
         for metric in status.analysis

@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 
 from canary.api import Reason
+from canary.demo.choices import ScenarioName
 from canary.demo.cluster.instances import Build
-from canary.demo.names import Scenarios
 
 
 @dataclass(frozen=True, slots=True)
-class Scenario:
+class DemoScenario:
     """One new version: what is wrong with it, and for which reasons it may be rolled back."""
 
-    name: Scenarios
+    name: ScenarioName
     story: str
     build: Build
     reasons: frozenset[Reason]
@@ -32,64 +32,66 @@ class Scenario:
         return not self.reasons
 
 
-POOL = 20
+POOL_SIZE = 20
 """Connections per instance."""
 LEAK_EVERY = 30
 """One login in so many loses a connection."""
-OLD = Build(version="good", label="v1", pool_max=POOL)
-ERRORS = frozenset({Reason.WORSE_THAN_STABLE, Reason.ABOVE_LIMIT, Reason.CANARY_OUTAGE})
-LEAKS = frozenset({Reason.CONNECTION_LEAK, Reason.POOL_SATURATED, Reason.CONNECTIONS_WAITING})
+OLD_BUILD = Build(version="good", label="v1", pool_max=POOL_SIZE)
+ERROR_REASONS = frozenset({Reason.WORSE_THAN_STABLE, Reason.ABOVE_LIMIT, Reason.CANARY_OUTAGE})
+LEAK_REASONS = frozenset(
+    {Reason.CONNECTION_LEAK, Reason.POOL_SATURATED, Reason.CONNECTIONS_WAITING}
+)
 
 
-def scenario(name: Scenarios, *, error_rate: float = 0.05) -> Scenario:
+def build_scenario(name: ScenarioName, *, error_rate: float = 0.05) -> DemoScenario:
     """The scenario of that name; `error_rate` (0–1) is for `errors`."""
     match name:
-        case Scenarios.LEAK:
-            return Scenario(
+        case ScenarioName.LEAK:
+            return DemoScenario(
                 name,
                 f"Version v2 forgets to give a connection back in 1 of {LEAK_EVERY} logins.",
-                Build(version="leak", label="v2", pool_max=POOL, leak_every=LEAK_EVERY),
-                LEAKS,
+                Build(version="leak", label="v2", pool_max=POOL_SIZE, leak_every=LEAK_EVERY),
+                LEAK_REASONS,
                 rate=70.0,
                 day=120.0,
                 watch=75.0,
             )
-        case Scenarios.ERRORS:
-            return Scenario(
+        case ScenarioName.ERRORS:
+            return DemoScenario(
                 name,
                 f"Version v2 answers {error_rate:.1%} of all requests with an error 500.",
-                Build(version=f"errors:{error_rate:g}", label="v2", pool_max=POOL),
-                ERRORS,
+                Build(version=f"errors:{error_rate:g}", label="v2", pool_max=POOL_SIZE),
+                ERROR_REASONS,
             )
-        case Scenarios.SLOW:
-            return Scenario(
+        case ScenarioName.SLOW:
+            return DemoScenario(
                 name,
                 "Version v2 takes three quarters of a second longer for every request.",
-                Build(version="slow", label="v2", pool_max=POOL),
-                ERRORS | LEAKS,
+                Build(version="slow", label="v2", pool_max=POOL_SIZE),
+                ERROR_REASONS | LEAK_REASONS,
                 harmless=True,
             )
-        case Scenarios.REFUSE:
-            return Scenario(
+        case ScenarioName.REFUSE:
+            return DemoScenario(
                 name,
                 "Version v2 answers 401 to everybody.",
-                Build(version="refuse", label="v2", pool_max=POOL),
-                ERRORS,
+                Build(version="refuse", label="v2", pool_max=POOL_SIZE),
+                ERROR_REASONS,
                 harmless=True,
             )
-        case Scenarios.CRASH:
-            return Scenario(
+        case ScenarioName.CRASH:
+            return DemoScenario(
                 name,
                 "Version v2 dies at one of its first requests.",
-                Build(version="crash", label="v2", pool_max=POOL),
-                ERRORS | {Reason.CRASH_LOOPING, Reason.NEVER_READY},
+                Build(version="crash", label="v2", pool_max=POOL_SIZE),
+                ERROR_REASONS | {Reason.CRASH_LOOPING, Reason.NEVER_READY},
                 watch=30.0,
             )
-        case Scenarios.GOOD:
-            return Scenario(
+        case ScenarioName.GOOD:
+            return DemoScenario(
                 name,
                 "Version v2 is as good as v1.",
-                Build(version="good", label="v2", pool_max=POOL),
+                Build(version="good", label="v2", pool_max=POOL_SIZE),
                 frozenset(),
                 harmless=True,
             )

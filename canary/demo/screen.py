@@ -10,18 +10,18 @@ from rich.live import Live
 from canary.render.live import decision_line, plain_line, view
 from canary.render.timeline import Decision, Moment
 
-EVERY = 5.0
+LINE_INTERVAL = 5.0
 """Seconds between two plain lines."""
 
-Show = Callable[[Moment, Sequence[Decision]], None]
+ShowMoment = Callable[[Moment, Sequence[Decision]], None]
 
 
 @contextmanager
-def screen(title: str, steps: Sequence[int]) -> Iterator[Show]:
+def open_screen(title: str, steps: Sequence[int]) -> Iterator[ShowMoment]:
     """Shows moments as they come; decisions stay on the screen, above the picture."""
     console = Console()
     if not console.is_terminal or console.is_dumb_terminal:
-        yield _plain()
+        yield _print_lines()
         return
     with Live(console=console, auto_refresh=False, transient=True) as live:
 
@@ -33,14 +33,14 @@ def screen(title: str, steps: Sequence[int]) -> Iterator[Show]:
         yield show
 
 
-def _plain() -> Show:
+def _print_lines() -> ShowMoment:
     last = float("-inf")
 
     def show(moment: Moment, decisions: Sequence[Decision]) -> None:
         nonlocal last
         for decision in decisions:
             typer.echo(decision_line(decision))
-        if moment.time - last >= EVERY:
+        if moment.time - last >= LINE_INTERVAL:
             last = moment.time
             typer.echo(plain_line(moment))
 

@@ -5,20 +5,20 @@ from importlib.resources import files
 from pathlib import Path
 
 from canary.api import CanaryRelease, Source, Spec, load_release
-from canary.demo.names import Sources
+from canary.demo.choices import MetricsSourceName
 from canary.errors import UsageError
 
-LONGEST = 120.0
+MAX_SECONDS = 120.0
 """Seconds of step durations, or of the minimum under traffic, that a demo has time for."""
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class DemoSettings:
     """How to play: the seed of all chance, the release in charge, where its numbers come from."""
 
     seed: int
     release: CanaryRelease
-    source: Sources = Sources.SCRAPE
+    source: MetricsSourceName = MetricsSourceName.SCRAPE
     history: float = 20.0
     """Seconds of load on the old version before the release: stable's usual rate."""
 
@@ -30,13 +30,13 @@ class Settings:
         return self.release.spec.model_copy(update={"analysis": analysis})
 
 
-def builtin_release() -> CanaryRelease:
+def load_builtin_release() -> CanaryRelease:
     """The CanaryRelease that the demo plays by default."""
     text = files(__package__).joinpath("release.yaml").read_text(encoding="utf-8")
     return load_release(text, "the demo's release.yaml")
 
 
-def own_release(path: str) -> CanaryRelease:
+def load_release_file(path: str) -> CanaryRelease:
     """A user's CanaryRelease file.
 
     Raises:
@@ -52,10 +52,10 @@ def own_release(path: str) -> CanaryRelease:
         )
     spec = release.spec
     needed = max(sum(step.duration for step in spec.steps), spec.analysis.min_duration)
-    if spec.checks or any(step.approval for step in spec.steps) or needed > LONGEST:
+    if spec.checks or any(step.approval for step in spec.steps) or needed > MAX_SECONDS:
         raise UsageError(
             f"--release: {path} cannot end within the demo: no checks before traffic, no approval, "
-            f"step durations and analysis.minDuration of at most {LONGEST:g} s are expected, "
+            f"step durations and analysis.minDuration of at most {MAX_SECONDS:g} s are expected, "
             f"found {needed:g} s"
         )
     return release

@@ -14,18 +14,18 @@ from canary.leaktest.statistics import (
     Slope,
     clean_evidence,
     clean_requests,
-    lately,
+    count_rises,
     record_evidence,
-    rises,
+    still_rising,
     theil_sen,
 )
 
-LEAST_READINGS = 3
+MIN_READINGS = 3
 """In one drain."""
-_LEAKS_A_ROUND = 1.2
-_FIRST_SECONDS, _LONGEST_SECONDS = 1.0, 20.0
+_LOSSES_PER_ROUND = 1.2
+_MIN_LOAD_SECONDS, _MAX_LOAD_SECONDS = 1.0, 20.0
 """Of the load in one round."""
-_LEAST_FILES = 5.0
+_MIN_FILE_RISE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Round:
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class LeakTestPolicy:
     """When it is a leak, and when it is none."""
 
     smallest: float = 2000.0
@@ -108,7 +108,7 @@ class Policy:
         return 5 / self.false_positive_rate
 
 
-class Kind(StrEnum):
+class LeakKind(StrEnum):
     """What is known so far."""
 
     LEAK = "Leak"
@@ -121,14 +121,14 @@ class Kind(StrEnum):
     @property
     def bad(self) -> bool:
         """A reason to fail, once it has stayed for longer."""
-        return self not in {Kind.CLEAN, Kind.UNDECIDED}
+        return self not in {LeakKind.CLEAN, LeakKind.UNDECIDED}
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class LeakFinding:
     """What the rounds say."""
 
-    kind: Kind
+    kind: LeakKind
     evidence: float
     """For a leak of connections; see Policy.sure."""
     lost: float
@@ -144,11 +144,11 @@ class Finding:
     """File descriptors rise to the end, which may be a leak of those."""
 
 
-def drained(readings: Sequence[Reading | NoData], requests: int) -> Drain | NoData:
+def summarize_drain(readings: Sequence[Reading | NoData], requests: int) -> Drain | NoData:
     """The drain in which these were read."""
     seen = [one for one in readings if isinstance(one, Reading)]
     blind = [one for one in readings if isinstance(one, NoData)]
-    if len(seen) < LEAST_READINGS or len(blind) > len(seen):
+    if len(seen) < MIN_READINGS or len(blind) > len(seen):
         return blind[-1] if blind else NoData("too few readings in a drain: make it longer")
     pools = set(seen[0].in_use)
     if any(set(one.in_use) != pools for one in seen):
@@ -160,86 +160,88 @@ def drained(readings: Sequence[Reading | NoData], requests: int) -> Drain | NoDa
         sum(floors.values()),
         full=next((p for p, m in sorted(last.maximum.items()) if floors.get(p, 0.0) >= m > 0), ""),
         maximum=sum(last.maximum.values()) if last.maximum else None,
-        waiting=_least([one.waiting for one in seen]),
-        timeouts=_rise([one.timeouts for one in seen]),
-        files=_least([one.files for one in seen]),
-        memory=_least([one.memory for one in seen]),
+        waiting=_minimum([one.waiting for one in seen]),
+        timeouts=_increase([one.timeouts for one in seen]),
+        files=_minimum([one.files for one in seen]),
+        memory=_minimum([one.memory for one in seen]),
     )
 
 
-def _least(values: Sequence[float | None]) -> float | None:
+def _minimum(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return min(known) if len(known) == len(values) else None
 
 
-def _rise(values: Sequence[float | None]) -> float | None:
+def _increase(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return max(0.0, known[-1] - known[0]) if len(known) == len(values) else None
 
 
-def found(rounds: Sequence[Round], policy: Policy) -> Finding:
+def evaluate_rounds(rounds: Sequence[Round], policy: LeakTestPolicy) -> LeakFinding:
     """What all rounds so far say together."""
     requests = [float(one.canary.requests) for one in rounds]
     levels = [one.level for one in rounds]
     evidence = record_evidence(levels, requests, policy.idle, policy.smallest)
-    files = _gauge([_files(one) for one in rounds])
-    memory = _gauge([one.canary.memory for one in rounds])
-    finding = Finding(
-        Kind.UNDECIDED,
+    files = _complete_gauge([_excess_files(one) for one in rounds])
+    memory = _complete_gauge([one.canary.memory for one in rounds])
+    finding = LeakFinding(
+        LeakKind.UNDECIDED,
         evidence,
         levels[-1] - min(levels[: policy.idle]),
         theil_sen(requests, levels),
         record_evidence(files, requests, policy.idle, policy.smallest) if files else None,
         theil_sen(requests, files) if files else None,
-        theil_sen(requests, memory) if memory and lately(memory[policy.idle :]) else None,
+        theil_sen(requests, memory) if memory and still_rising(memory[policy.idle :]) else None,
         files_rise=files is not None and _files_rise(files, policy),
     )
-    finding = replace(finding, clean=_clean(finding, rounds, policy))
-    return replace(finding, kind=_kind(finding, rounds, policy))
+    finding = replace(finding, clean=_rules_out_leak(finding, rounds, policy))
+    return replace(finding, kind=_classify_leak(finding, rounds, policy))
 
 
-def _kind(finding: Finding, rounds: Sequence[Round], policy: Policy) -> Kind:
+def _classify_leak(
+    finding: LeakFinding, rounds: Sequence[Round], policy: LeakTestPolicy
+) -> LeakKind:
     canary = [one.canary for one in rounds]
     own = canary[-1].in_use - min(one.in_use for one in canary[: policy.idle])
-    enough = policy.least + policy.noise * math.sqrt(_at_rest(rounds[0]))
+    enough = policy.least + policy.noise * math.sqrt(_count_idle(rounds[0]))
     if finding.evidence >= policy.sure and min(own, finding.lost) >= enough:
-        return Kind.LEAK
+        return LeakKind.LEAK
     if canary[-1].full and not canary[0].full:
-        return Kind.EXHAUSTED
-    if _waits(canary[-1], canary[0]) and _waits(canary[-2], canary[0]):
-        return Kind.WAITING
+        return LeakKind.EXHAUSTED
+    if _callers_wait(canary[-1], canary[0]) and _callers_wait(canary[-2], canary[0]):
+        return LeakKind.WAITING
     if _files_leak(finding, policy):
-        return Kind.FILES
-    return Kind.CLEAN if finding.clean and not finding.files_rise else Kind.UNDECIDED
+        return LeakKind.FILES
+    return LeakKind.CLEAN if finding.clean and not finding.files_rise else LeakKind.UNDECIDED
 
 
-def _at_rest(one: Round) -> float:
+def _count_idle(one: Round) -> float:
     return one.canary.in_use + (one.stable.in_use if one.stable else 0.0)
 
 
-def _files(one: Round) -> float | None:
+def _excess_files(one: Round) -> float | None:
     if one.stable is None or one.stable.files is None or one.canary.files is None:
         return one.canary.files
     return one.canary.files - one.stable.files
 
 
-def _gauge(values: Sequence[float | None]) -> list[float] | None:
+def _complete_gauge(values: Sequence[float | None]) -> list[float] | None:
     known = [value for value in values if value is not None]
     return known if len(known) == len(values) else None
 
 
-def _waits(now: Drain, first: Drain) -> bool:
+def _callers_wait(now: Drain, first: Drain) -> bool:
     """Callers wait, or give up, though nothing is asked and they did not do so before."""
     waiting = (now.waiting or 0.0) > (first.waiting or 0.0)
     return waiting or (now.timeouts or 0.0) > (first.timeouts or 0.0)
 
 
-def _files_rise(files: Sequence[float], policy: Policy) -> bool:
+def _files_rise(files: Sequence[float], policy: LeakTestPolicy) -> bool:
     """More than a few, and they go on: a pool that opens its connections does not."""
-    return files[-1] - files[0] >= _LEAST_FILES and lately(files[policy.idle :])
+    return files[-1] - files[0] >= _MIN_FILE_RISE and still_rising(files[policy.idle :])
 
 
-def _files_leak(finding: Finding, policy: Policy) -> bool:
+def _files_leak(finding: LeakFinding, policy: LeakTestPolicy) -> bool:
     return (
         finding.files_rise
         and (finding.file_evidence or 0.0) >= policy.sure_of_files
@@ -248,14 +250,16 @@ def _files_leak(finding: Finding, policy: Policy) -> bool:
     )
 
 
-def _clean(finding: Finding, rounds: Sequence[Round], policy: Policy) -> bool:
+def _rules_out_leak(finding: LeakFinding, rounds: Sequence[Round], policy: LeakTestPolicy) -> bool:
     if len(rounds) < policy.idle + policy.loads or rounds[-1].canary.full:
         return False
     lost, requests = max(0.0, finding.lost), rounds[-1].canary.requests
     return clean_evidence(lost, requests, policy.smallest) >= 1 / policy.false_pass
 
 
-def next_load(rounds: Sequence[Round], sent: Sequence[int], policy: Policy, rate: float) -> int:
+def plan_next_load(
+    rounds: Sequence[Round], sent: Sequence[int], policy: LeakTestPolicy, rate: float
+) -> int:
     """How many requests the next load has: enough to lose one more connection, or two.
 
     `sent` are the requests of the loads so far. Without a sign of a leak each load is twice the
@@ -263,13 +267,13 @@ def next_load(rounds: Sequence[Round], sent: Sequence[int], policy: Policy, rate
     depends on nothing but the ranks of what was seen before, so the evidence stays what it says.
     """
     levels = [one.level for one in rounds]
-    risen, done = rises(levels, policy.idle), rounds[-1].canary.requests
+    risen, done = count_rises(levels, policy.idle), rounds[-1].canary.requests
     last = sent[-1] if sent else 0
-    wanted = _LEAKS_A_ROUND * done / risen if risen else 2.0 * last
+    wanted = _LOSSES_PER_ROUND * done / risen if risen else 2.0 * last
     if risen and levels[-1] > max(levels[:-1]):
         wanted = min(wanted, last)
     missing = 1.02 * (clean_requests(risen, policy.smallest, policy.false_pass) - done)
     if len(sent) + 1 < policy.loads:
         missing /= policy.loads - len(sent)
-    shortest, longest = rate * _FIRST_SECONDS, rate * _LONGEST_SECONDS
+    shortest, longest = rate * _MIN_LOAD_SECONDS, rate * _MAX_LOAD_SECONDS
     return max(1, round(max(shortest, min(wanted, longest, max(missing, shortest)))))

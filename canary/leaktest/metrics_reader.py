@@ -26,7 +26,7 @@ _MEMORY = SeriesQuery("memory", Selector("process_resident_memory_bytes"), ())
 _STARTED = SeriesQuery("started", Selector("process_start_time_seconds"), ("pod",))
 
 
-class Pages:
+class MetricsPageReader:
     """Reads one page per process, all of them or nothing."""
 
     lag = 0
@@ -43,27 +43,31 @@ class Pages:
         Raises:
             UsageError: no such preset or page, or a preset that needs more than was given.
         """
-        names = tuple(dict.fromkeys(map(place, urls)))
+        names = tuple(dict.fromkeys(map(name_page, urls)))
         self._context = Context(
             namespace="",
             pods={Side.CANARY: names},
             backends={Side.CANARY: application} if application else {},
             maximum=maximum,
         )
-        self._queries = None if preset is None else self._compiled(pool_preset(preset))
-        targets = [ScrapeTarget(url, {"pod": place(url)}) for url in urls]
+        self._queries = None if preset is None else self._compile(pool_preset(preset))
+        targets = [ScrapeTarget(url, {"pod": name_page(url)}) for url in urls]
         self._scrape = Scrape(lambda: targets, options=ScrapeOptions(workers=len(targets)))
         self._ticks = 0.0
 
     def look(self) -> Reading | NoData:
         """All gauges now."""
-        if self._queries is None and (why := self._recognised()) is not None:
+        if self._queries is None and (why := self._detect_preset()) is not None:
             return why
         queries = self._queries
         if queries is None:
             return NoData("the pages have no pool that is known")
         answers = self._read([*queries.queries(), _FILES, _MEMORY, _STARTED])
-        return answers if isinstance(answers, NoData) else _reading(queries, answers, self._ticks)
+        return (
+            answers
+            if isinstance(answers, NoData)
+            else _build_reading(queries, answers, self._ticks)
+        )
 
     def begin_load(self) -> None:
         """Nothing: gauges do not care."""
@@ -72,16 +76,17 @@ class Pages:
         """Ends the threads."""
         self._scrape.close()
 
-    def _compiled(self, preset: PoolPreset) -> PoolQueries:
+    def _compile(self, preset: PoolPreset) -> PoolQueries:
         if preset.backend is not None and not self._context.backends:
             raise UsageError(f"--preset {preset.name}: --application-name is needed as well")
         return compile_pool(preset, self._context, preset.name)
 
-    def _recognised(self) -> NoData | None:
+    def _detect_preset(self) -> NoData | None:
         """Takes the first preset of which the pages have what it needs."""
         candidates = [preset for preset in POOLS if preset.backend is None]
         wanted = {
-            p.name: _essentials(p, by_maximum=self._context.maximum is None) for p in candidates
+            p.name: _required_queries(p, by_maximum=self._context.maximum is None)
+            for p in candidates
         }
         answers = self._read([query for needed in wanted.values() for query in needed])
         if isinstance(answers, NoData):
@@ -89,7 +94,7 @@ class Pages:
         for preset in candidates:
             needed = wanted[preset.name]
             if needed and all(_is_there(answers[query.key]) for query in needed):
-                self._queries = self._compiled(preset)
+                self._queries = self._compile(preset)
                 return None
         return NoData(
             "no connection pool of a known kind is on the page: name another --metrics-url, a "
@@ -108,7 +113,7 @@ class Pages:
         return self._scrape.read(queries, now, now, 1.0)
 
 
-def place(url: str) -> str:
+def name_page(url: str) -> str:
     """How a page is called: its host and port.
 
     Raises:
@@ -124,7 +129,7 @@ def place(url: str) -> str:
     return found
 
 
-def _essentials(preset: PoolPreset, *, by_maximum: bool) -> list[SeriesQuery]:
+def _required_queries(preset: PoolPreset, *, by_maximum: bool) -> list[SeriesQuery]:
     """What must be there for it to be this preset; nothing: it cannot be recognised."""
     if preset.maximum is None and by_maximum:
         return []
@@ -143,7 +148,7 @@ def _is_there(answer: MetricAnswer) -> bool:
     )
 
 
-def _reading(
+def _build_reading(
     queries: PoolQueries, answers: Mapping[str, MetricAnswer], now: float
 ) -> Reading | NoData:
     """Pools that differ in any label are pools of their own, as for the operator."""
@@ -154,39 +159,41 @@ def _reading(
         return NoData(pools.in_use.why)
     in_use = pools.in_use.series
     return Reading(
-        in_use={_name(series): series.points[-1][1] for series in in_use},
-        maximum=_maxima(in_use, pools.maximum),
-        waiting=_total(queries.waiting, answers),
-        timeouts=_total(queries.timeouts, answers),
-        files=_total(_FILES, answers),
-        memory=_total(_MEMORY, answers),
-        started={s.labels.get("pod", ""): s.points[-1][1] for s in _series(_STARTED, answers)},
+        in_use={_name_pool(series): series.points[-1][1] for series in in_use},
+        maximum=_read_maxima(in_use, pools.maximum),
+        waiting=_sum_series(queries.waiting, answers),
+        timeouts=_sum_series(queries.timeouts, answers),
+        files=_sum_series(_FILES, answers),
+        memory=_sum_series(_MEMORY, answers),
+        started={
+            s.labels.get("pod", ""): s.points[-1][1] for s in _found_series(_STARTED, answers)
+        },
     )
 
 
-def _maxima(pools: Sequence[Series], maximum: MetricAnswer | float) -> dict[str, float]:
+def _read_maxima(pools: Sequence[Series], maximum: MetricAnswer | float) -> dict[str, float]:
     """By pool; a series without labels of the pools (one number for a server) holds for all."""
     if isinstance(maximum, float | int):
-        return {_name(pool): float(maximum) for pool in pools}
+        return {_name_pool(pool): float(maximum) for pool in pools}
     limits = maximum.series if isinstance(maximum, FoundSeries) else ()
     return {
-        _name(pool): limit.points[-1][1]
+        _name_pool(pool): limit.points[-1][1]
         for pool in pools
         for limit in limits
         if limit.labels.items() <= pool.labels.items() and limit.points[-1][1] > 0
     }
 
 
-def _series(query: SeriesQuery, answers: Mapping[str, MetricAnswer]) -> Sequence[Series]:
+def _found_series(query: SeriesQuery, answers: Mapping[str, MetricAnswer]) -> Sequence[Series]:
     answer = answers[query.key]
     return answer.series if isinstance(answer, FoundSeries) else ()
 
 
-def _total(query: SeriesQuery | None, answers: Mapping[str, MetricAnswer]) -> float | None:
-    if query is None or not (series := _series(query, answers)):
+def _sum_series(query: SeriesQuery | None, answers: Mapping[str, MetricAnswer]) -> float | None:
+    if query is None or not (series := _found_series(query, answers)):
         return None
     return sum(one.points[-1][1] for one in series)
 
 
-def _name(series: Series) -> str:
+def _name_pool(series: Series) -> str:
     return "/".join(value for _, value in sorted(series.labels.items()))

@@ -15,22 +15,22 @@ from canary.leaktest.evaluation import Reading
 if TYPE_CHECKING:
     import psycopg
 
-_OURS: Final = "canary-leaktest"
+_APPLICATION_NAME: Final = "canary-leaktest"
 _CONNECT_SECONDS: Final = 5
-_NOW: Final = "SELECT clock_timestamp()"
-_COUNT: Final = """
+_NOW_QUERY: Final = "SELECT clock_timestamp()"
+_COUNT_QUERY: Final = """
 SELECT count(*) FILTER (WHERE state <> 'idle'),
        count(*) FILTER (WHERE state = 'idle' AND state_change < %(since)s),
        count(*), count(*) FILTER (WHERE query = '<insufficient privilege>')
 FROM pg_stat_activity WHERE application_name = %(name)s AND pid <> pg_backend_pid()
 """
-_NAMES: Final = """
+_NAMES_QUERY: Final = """
 SELECT DISTINCT application_name FROM pg_stat_activity
 WHERE application_name <> '' AND pid <> pg_backend_pid() ORDER BY 1 LIMIT 10
 """
 
 
-class Activity:
+class PostgresActivityReader:
     """Asks a server, over one connection of its own."""
 
     lag = 1
@@ -48,15 +48,15 @@ class Activity:
         self._application = application
         self._maximum = {} if maximum is None else {application: maximum}
         self._known = False
-        self._connection = _connected(dsn)
-        self._since = self._asked(_NOW)[0][0]
+        self._connection = _connect_postgres(dsn)
+        self._since = self._fetch_rows(_NOW_QUERY)[0][0]
 
     def look(self) -> Reading | NoData:
         """The connections of the version now."""
         import psycopg  # noqa: PLC0415 - an extra
 
         try:
-            return self._counted()
+            return self._count_connections()
         except psycopg.Error as error:
             return NoData(f"PostgreSQL does not answer: {_first_line(error)}")
 
@@ -65,7 +65,7 @@ class Activity:
         import psycopg  # noqa: PLC0415 - an extra
 
         try:
-            self._since = self._asked(_NOW)[0][0]
+            self._since = self._fetch_rows(_NOW_QUERY)[0][0]
         except psycopg.Error:
             return  # the next look says why
 
@@ -73,25 +73,28 @@ class Activity:
         """Ends the connection."""
         self._connection.close()
 
-    def _counted(self) -> Reading | NoData:
+    def _count_connections(self) -> Reading | NoData:
         asked = {"since": self._since, "name": self._application}
-        ((busy, lost, count, hidden),) = self._asked(_COUNT, asked)
+        ((busy, lost, count, hidden),) = self._fetch_rows(_COUNT_QUERY, asked)
         if hidden:
             return NoData("PostgreSQL hides what others do: GRANT pg_read_all_stats TO the role")
         self._known = self._known or bool(count)
         if not self._known:
-            names = ", ".join(str(row[0]) for row in self._asked(_NAMES)) or "none to be seen"
+            names = (
+                ", ".join(str(row[0]) for row in self._fetch_rows(_NAMES_QUERY))
+                or "none to be seen"
+            )
             return NoData(
                 f"no connection of PostgreSQL has the application_name {self._application!r} "
                 f"(there are: {names}); other roles' are seen with pg_read_all_stats only"
             )
         return Reading({self._application: float(busy + lost)}, self._maximum)
 
-    def _asked(self, query: str, values: dict[str, object] | None = None) -> list[Any]:
+    def _fetch_rows(self, query: str, values: dict[str, object] | None = None) -> list[Any]:
         return self._connection.execute(query.encode(), values).fetchall()
 
 
-def _connected(dsn: str) -> "psycopg.Connection[Any]":
+def _connect_postgres(dsn: str) -> "psycopg.Connection[Any]":
     import psycopg  # noqa: PLC0415 - an extra
     from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415 - an extra
 
@@ -106,7 +109,7 @@ def _connected(dsn: str) -> "psycopg.Connection[Any]":
         return psycopg.connect(
             dsn,
             autocommit=True,
-            application_name=_OURS,
+            application_name=_APPLICATION_NAME,
             connect_timeout=_CONNECT_SECONDS,
             options="-c statement_timeout=5s",
         )

@@ -9,32 +9,37 @@ from threading import Event
 from canary.core.series import NoData
 from canary.errors import CanaryError, TransientError
 from canary.leaktest.evaluation import (
-    LEAST_READINGS,
+    MIN_READINGS,
     Drain,
-    Finding,
-    Kind,
-    Policy,
+    LeakFinding,
+    LeakKind,
+    LeakTestPolicy,
     Reading,
     Round,
-    drained,
-    found,
-    next_load,
+    evaluate_rounds,
+    plan_next_load,
+    summarize_drain,
 )
-from canary.leaktest.load_plan import cycle
-from canary.leaktest.result import MOST_FAILED, Seen, outcome
-from canary.leaktest.types import Pace, Show, Sight, Subject
-from canary.loadtest.generator import Tally
-from canary.loadtest.generator.client import connect
-from canary.loadtest.generator.run import Progress, run
-from canary.loadtest.thresholds import said_statuses
+from canary.leaktest.load_plan import plan_cycle
+from canary.leaktest.result import MAX_FAILED_RATIO, LeakTestObservations, build_result
+from canary.leaktest.types import (
+    LeakTestProgress,
+    LeakTestTiming,
+    ShowLeakProgress,
+    SubjectUnderTest,
+)
+from canary.loadtest.generator import RequestTally
+from canary.loadtest.generator.client import check_connection
+from canary.loadtest.generator.run import LoadProgress, run_load
+from canary.loadtest.thresholds import format_statuses
 from canary.results.gate_result import Outcome
 
-_EVERY = 0.25
+_READING_INTERVAL = 0.25
 """Seconds between two readings in a drain."""
-_BROKEN = 0.5
+_BROKEN_RATIO = 0.5
 """Share of failed requests at which it is looked whether it recovers."""
-_PROBES = 10
-_CLOCKS = 2.0
+_PROBE_REQUESTS = 10
+_CLOCK_SKEW = 2.0
 """Seconds by which the clocks of two machines may differ."""
 
 
@@ -46,15 +51,15 @@ class _BlindError(CanaryError):
     """What is in use cannot be read."""
 
 
-def leak_test(  # noqa: PLR0913 - two versions, three kinds of limits, two ways out
-    canary: Subject,
-    stable: Subject | None,
-    policy: Policy,
-    pace: Pace,
+def run_leak_test(  # noqa: PLR0913 - two versions, three kinds of limits, two ways out
+    canary: SubjectUnderTest,
+    stable: SubjectUnderTest | None,
+    policy: LeakTestPolicy,
+    pace: LeakTestTiming,
     *,
     now: float,
     stop: Event,
-    show: Show,
+    show: ShowLeakProgress,
 ) -> Outcome:
     """Tests until it is sure, or `pace.most` is over.
 
@@ -66,15 +71,15 @@ def leak_test(  # noqa: PLR0913 - two versions, three kinds of limits, two ways 
             died.
         UsageError: this machine does not allow so many requests in flight.
     """
-    test = _Test(canary, stable, policy, pace, now, stop, show)
-    seen = Seen(canary.plan.url, policy, pace.at_rate or canary.plan.schedule.peak)
+    test = _LeakTest(canary, stable, policy, pace, now, stop, show)
+    seen = LeakTestObservations(canary.plan.url, policy, pace.at_rate or canary.plan.schedule.peak)
     try:
-        test.go()
+        test.run()
     except _DiedError as why:
         seen = replace(seen, died=str(why))
     except _BlindError as why:
         seen = replace(seen, blind=str(why))
-    return outcome(
+    return build_result(
         replace(
             seen,
             rounds=tuple(test.rounds),
@@ -89,17 +94,17 @@ def leak_test(  # noqa: PLR0913 - two versions, three kinds of limits, two ways 
 
 
 @dataclass
-class _Test:
-    canary: Subject
-    stable: Subject | None
-    policy: Policy
-    pace: Pace
+class _LeakTest:
+    canary: SubjectUnderTest
+    stable: SubjectUnderTest | None
+    policy: LeakTestPolicy
+    pace: LeakTestTiming
     now: float
     stop: Event
-    show: Show
+    show: ShowLeakProgress
     rounds: list[Round] = field(default_factory=list)
-    finding: Finding | None = None
-    tally: Tally = field(default_factory=Tally)
+    finding: LeakFinding | None = None
+    tally: RequestTally = field(default_factory=RequestTally)
     rest: float = 0.0
     busiest: float | None = None
     _sent: list[int] = field(default_factory=list)
@@ -119,90 +124,98 @@ class _Test:
         """Requests/s."""
         return self.canary.plan.schedule.peak
 
-    def go(self) -> None:
+    def run(self) -> None:
         """All of it: warm-up, drains without a load before them, then load and drain by turns."""
-        for subject in self._subjects():
-            connect(subject.plan)
-        self._load(max(1, round(self.rate * self.pace.warm_up)), "warm-up")
+        for subject in self._list_subjects():
+            check_connection(subject.plan)
+        self._send_load(max(1, round(self.rate * self.pace.warm_up)), "warm-up")
         self._drain = self.pace.drain
         for _ in range(self.policy.idle):
             if not self.stop.is_set():
                 self._end_round("at rest")
-        while not self.stop.is_set() and self._go_on():
-            self._cycle()
+        while not self.stop.is_set() and self._should_continue():
+            self._run_cycle()
 
-    def _go_on(self) -> bool:
-        if self.finding is not None and self.finding.kind is not Kind.UNDECIDED:
+    def _should_continue(self) -> bool:
+        if self.finding is not None and self.finding.kind is not LeakKind.UNDECIDED:
             return False
         return self.elapsed + 1 + self._drain < self.pace.most
 
-    def _cycle(self) -> None:
+    def _run_cycle(self) -> None:
         left = self.pace.most - self.elapsed - self._drain
-        wanted = next_load(self.rounds, self._sent, self.policy, self.rate)
+        wanted = plan_next_load(self.rounds, self._sent, self.policy, self.rate)
         count = max(1, min(wanted, round(left * self.rate)))
         self._sent.append(count)
-        tally = self._load(count, "load")[0]
+        tally = self._send_load(count, "load")[0]
         self.tally.merge(tally)
         self._over.append(self._over[-1] + tally.over)
         if not self.stop.is_set():
             self._end_round("drain")
-        self._served = self._served or tally.error_ratio <= MOST_FAILED
+        self._served = self._served or tally.error_ratio <= MAX_FAILED_RATIO
         if (
-            self._go_on()
+            self._should_continue()
             and self._served
-            and tally.error_ratio > _BROKEN
+            and tally.error_ratio > _BROKEN_RATIO
             and not self.stop.is_set()
         ):
-            self._probe()
+            self._check_recovery()
 
-    def _probe(self) -> None:
+    def _check_recovery(self) -> None:
         """Raises _DiedError when it fails, rested and asked a little, as it did not before."""
-        self._watch(self.pace.patience, "does it recover", [[] for _ in self._subjects()])
-        again = self._load(_PROBES, "does it recover", rate=min(self.rate, _PROBES))[0]
-        if again.over and again.error_ratio > _BROKEN and not self.stop.is_set():
+        self._collect_readings(
+            self.pace.patience, "does it recover", [[] for _ in self._list_subjects()]
+        )
+        again = self._send_load(
+            _PROBE_REQUESTS, "does it recover", rate=min(self.rate, _PROBE_REQUESTS)
+        )[0]
+        if again.over and again.error_ratio > _BROKEN_RATIO and not self.stop.is_set():
             raise _DiedError(
                 f"the candidate does not recover: {self.pace.patience:.0f} s after the load, "
-                f"{again.failed} of {again.over} requests fail ({said_statuses(again.statuses)})"
+                f"{again.failed} of {again.over} requests fail ({format_statuses(again.statuses)})"
             )
 
     def _end_round(self, phase: str) -> None:
         """A drain; where it looks bad a longer one, of which all counts."""
-        readings: list[list[Reading | NoData]] = [[] for _ in self._subjects()]
-        self._watch(self._drain, phase, readings)
-        self._conclude(readings, again=False)
+        readings: list[list[Reading | NoData]] = [[] for _ in self._list_subjects()]
+        self._collect_readings(self._drain, phase, readings)
+        self._record_round(readings, again=False)
         if self.finding is not None and self.finding.kind.bad and not self.stop.is_set():
-            self._watch(self.pace.patience, "does it come back", readings)
-            self._conclude(readings, again=True)
+            self._collect_readings(self.pace.patience, "does it come back", readings)
+            self._record_round(readings, again=True)
             self._drain = min(2 * self._drain, self.pace.patience)
 
-    def _watch(self, seconds: float, phase: str, readings: list[list[Reading | NoData]]) -> None:
+    def _collect_readings(
+        self, seconds: float, phase: str, readings: list[list[Reading | NoData]]
+    ) -> None:
         end = time.monotonic() + seconds
         while True:
-            for subject, seen in zip(self._subjects(), readings, strict=True):
+            for subject, seen in zip(self._list_subjects(), readings, strict=True):
                 seen.append(subject.source.look())
-            self._tell(phase, readings[0][-1])
+            self._report_progress(phase, readings[0][-1])
             left = end - time.monotonic()
-            enough = left <= 0 and all(len(seen) >= LEAST_READINGS for seen in readings)
-            if enough or self.stop.wait(min(_EVERY, max(left, 0.0))):
+            enough = left <= 0 and all(len(seen) >= MIN_READINGS for seen in readings)
+            if enough or self.stop.wait(min(_READING_INTERVAL, max(left, 0.0))):
                 break
         self.rest = seconds
 
-    def _conclude(self, readings: list[list[Reading | NoData]], *, again: bool) -> None:
+    def _record_round(self, readings: list[list[Reading | NoData]], *, again: bool) -> None:
         if self.stop.is_set():
             return
         drains = [
-            self._drained(subject, seen)
-            for subject, seen in zip(self._subjects(), readings, strict=True)
+            self._evaluate_drain(subject, seen)
+            for subject, seen in zip(self._list_subjects(), readings, strict=True)
         ]
         if again:
             self.rounds.pop()
         self.rounds.append(Round(*drains))
         if len(self.rounds) > self.policy.idle:
-            self.finding = found(self.rounds, self.policy)
-        self._tell("", readings[0][-1])
+            self.finding = evaluate_rounds(self.rounds, self.policy)
+        self._report_progress("", readings[0][-1])
 
-    def _drained(self, subject: Subject, readings: list[Reading | NoData]) -> Drain:
-        drain = drained(readings, self._over[max(0, len(self._over) - 1 - subject.source.lag)])
+    def _evaluate_drain(self, subject: SubjectUnderTest, readings: list[Reading | NoData]) -> Drain:
+        drain = summarize_drain(
+            readings, self._over[max(0, len(self._over) - 1 - subject.source.lag)]
+        )
         if subject is self.canary:
             self._check_alive(readings)
         if isinstance(drain, NoData):
@@ -213,62 +226,62 @@ class _Test:
         """Raises what became of the candidate: gone, or started again meanwhile."""
         if isinstance(readings[-1], NoData):
             try:
-                connect(self.canary.plan)
+                check_connection(self.canary.plan)
             except TransientError as error:
                 raise _DiedError(f"the candidate died: {error}") from error
         started = [one.started for one in readings if isinstance(one, Reading)]
         for name, since in started[-1].items() if started else ():
-            if since > self.now + _CLOCKS:
+            if since > self.now + _CLOCK_SKEW:
                 raise _DiedError(f"the candidate died: {name} was started again during the test")
             if any(one.get(name, since) != since for one in started):
                 raise _BlindError(
                     f"several processes answer at {name}: name the page of each with --metrics-url"
                 )
 
-    def _load(self, count: int, phase: str, rate: float | None = None) -> list[Tally]:
+    def _send_load(self, count: int, phase: str, rate: float | None = None) -> list[RequestTally]:
         """Both sides at once; canary's tally is the first. `rate` None: the test's own."""
-        for subject in self._subjects():
+        for subject in self._list_subjects():
             subject.source.begin_load()
         first, self._number = self._number, self._number + count
         with ThreadPoolExecutor(2) as threads:
             running = [
                 threads.submit(
-                    run,
-                    cycle(subject.plan, rate or self.rate, count, first),
+                    run_load,
+                    plan_cycle(subject.plan, rate or self.rate, count, first),
                     stop=self.stop,
-                    each_second=self._each_second(phase) if subject is self.canary else None,
+                    each_second=self._progress_callback(phase) if subject is self.canary else None,
                 )
-                for subject in self._subjects()
+                for subject in self._list_subjects()
             ]
         try:
             return [one.result().measured for one in running]
         except TransientError as error:
-            self._say_who(error)
+            self._raise_for_candidate(error)
             raise
 
-    def _say_who(self, error: TransientError) -> None:
+    def _raise_for_candidate(self, error: TransientError) -> None:
         """Raises _DiedError when it is the candidate that is gone, after it was there."""
         if not self.rounds:
             return
         try:
-            connect(self.canary.plan)
+            check_connection(self.canary.plan)
         except TransientError as gone:
             raise _DiedError(f"the candidate died: {gone}") from error
         raise _BlindError(str(error)) from error
 
-    def _each_second(self, phase: str) -> Callable[[Progress], None]:
-        def told(progress: Progress) -> None:
+    def _progress_callback(self, phase: str) -> Callable[[LoadProgress], None]:
+        def told(progress: LoadProgress) -> None:
             reading = self.canary.source.look()
             if isinstance(reading, Reading):
                 self.busiest = max(self.busiest or 0.0, sum(reading.in_use.values()))
-            self._tell(phase, reading, progress.so_far.measured.over)
+            self._report_progress(phase, reading, progress.so_far.measured.over)
 
         return told
 
-    def _tell(self, phase: str, reading: Reading | NoData, more: int = 0) -> None:
+    def _report_progress(self, phase: str, reading: Reading | NoData, more: int = 0) -> None:
         in_use = sum(reading.in_use.values()) if isinstance(reading, Reading) else None
         self.show(
-            Sight(
+            LeakTestProgress(
                 phase,
                 self.elapsed,
                 self.pace.most,
@@ -279,7 +292,7 @@ class _Test:
             )
         )
 
-    def _subjects(self) -> Iterator[Subject]:
+    def _list_subjects(self) -> Iterator[SubjectUnderTest]:
         yield self.canary
         if self.stable is not None:
             yield self.stable

@@ -10,20 +10,30 @@ from rich.text import Text
 
 from canary.clock import now
 from canary.errors import ExitCode, UsageError
-from canary.leaktest.evaluation import Policy, Round
-from canary.leaktest.run import leak_test
-from canary.leaktest.types import Pace, Show, Sight, Subject
-from canary.loadtest.screen import stoppable
+from canary.leaktest.evaluation import LeakTestPolicy, Round
+from canary.leaktest.run import run_leak_test
+from canary.leaktest.types import (
+    LeakTestProgress,
+    LeakTestTiming,
+    ShowLeakProgress,
+    SubjectUnderTest,
+)
+from canary.loadtest.screen import stop_on_signal
 from canary.results.publishing import Artefacts, publish
 
 
-def tested(subjects: Sequence[Subject], policy: Policy, pace: Pace, writing: Artefacts) -> ExitCode:
+def run_and_publish(
+    subjects: Sequence[SubjectUnderTest],
+    policy: LeakTestPolicy,
+    pace: LeakTestTiming,
+    writing: Artefacts,
+) -> ExitCode:
     """Tests the first version (beside the second), shows it, and publishes what came of it."""
     if sys.stdout is None:
         raise UsageError("standard output is closed: there is nowhere to print the result to")
     canary, *rest = subjects
-    with stoppable() as stop, _screen(policy) as show:
-        outcome = leak_test(
+    with stop_on_signal() as stop, _open_display(policy) as show:
+        outcome = run_leak_test(
             canary,
             rest[0] if rest else None,
             policy,
@@ -36,47 +46,47 @@ def tested(subjects: Sequence[Subject], policy: Policy, pace: Pace, writing: Art
 
 
 @contextmanager
-def _screen(policy: Policy) -> Iterator[Show]:
+def _open_display(policy: LeakTestPolicy) -> Iterator[ShowLeakProgress]:
     console = Console(stderr=True)
     told = 0
 
-    def news(sight: Sight) -> Iterator[str]:
+    def news(sight: LeakTestProgress) -> Iterator[str]:
         nonlocal told
         if len(sight.rounds) > told and not sight.phase:
             told = len(sight.rounds)
             if told >= policy.idle:  # those at rest are one line
-                yield round_line(sight, policy)
+                yield format_round(sight, policy)
 
     if not console.is_terminal or console.is_dumb_terminal:
         yield lambda sight: sys.stderr.writelines(f"{line}\n" for line in news(sight))
         return
     with Live(console=console, auto_refresh=False, transient=True) as live:
 
-        def show(sight: Sight) -> None:
+        def show(sight: LeakTestProgress) -> None:
             for line in news(sight):
                 live.console.print(line, markup=False, highlight=False)
-            text = Text(moment_line(sight), no_wrap=True, overflow="ellipsis")
+            text = Text(format_progress(sight), no_wrap=True, overflow="ellipsis")
             live.update(text, refresh=True)
 
         yield show
 
 
-def round_line(sight: Sight, policy: Policy) -> str:
+def format_round(sight: LeakTestProgress, policy: LeakTestPolicy) -> str:
     """`load  3  1,240 requests  at rest 2 of 50 in use  stable 0  evidence 3.1 of 125`."""
     last = sight.rounds[-1]
     number = len(sight.rounds) - policy.idle
     name = f"load {number:>2}" if number > 0 else "before "
-    parts = [name, f"{sight.requests:>7,} requests", f"at rest {_held(last)}"]
+    parts = [name, f"{sight.requests:>7,} requests", f"at rest {_format_in_use(last)}"]
     if last.canary.waiting:
         parts.append(f"{last.canary.waiting:g} waiting")
     if last.stable is not None:
         parts.append(f"stable {last.stable.in_use:g}")
     if sight.finding is not None:
-        parts.append(f"evidence {_short(sight.finding.evidence)} of {policy.sure:g}")
+        parts.append(f"evidence {_format_evidence(sight.finding.evidence)} of {policy.sure:g}")
     return "  ".join(parts)
 
 
-def moment_line(sight: Sight) -> str:
+def format_progress(sight: LeakTestProgress) -> str:
     """`  34 s of 180  load  4,120 requests  23 in use`."""
     parts = [f"{sight.seconds:>4.0f} s of {sight.most:g}"]
     parts += [sight.phase, f"{sight.requests:,} requests"]
@@ -84,12 +94,12 @@ def moment_line(sight: Sight) -> str:
     return "  ".join(part for part in parts if part)
 
 
-def _held(one: Round) -> str:
+def _format_in_use(one: Round) -> str:
     most = f" of {one.canary.maximum:g}" if one.canary.maximum is not None else ""
     return f"{one.canary.in_use:>3g}{most} in use"
 
 
-def _short(evidence: float) -> str:
+def _format_evidence(evidence: float) -> str:
     if evidence >= 1e6:  # noqa: PLR2004 - what fits the line
         return f"{evidence:.0e}"
     return f"{evidence:,.0f}" if evidence >= 10 else f"{evidence:.1f}"  # noqa: PLR2004 - as above

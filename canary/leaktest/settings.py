@@ -7,19 +7,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from canary.errors import UsageError
-from canary.leaktest.evaluation import Policy
-from canary.leaktest.metrics_reader import Pages
-from canary.leaktest.postgres_reader import Activity
-from canary.leaktest.types import Pace, Subject
+from canary.leaktest.evaluation import LeakTestPolicy
+from canary.leaktest.metrics_reader import MetricsPageReader
+from canary.leaktest.postgres_reader import PostgresActivityReader
+from canary.leaktest.types import LeakTestTiming, SubjectUnderTest
 from canary.loadtest import settings
-from canary.loadtest.generator import Plan, Schedule, Stage
+from canary.loadtest.generator import LoadPlan, LoadSchedule, LoadStage
 
-_LEAST_DRAIN = 0.75
+_MIN_DRAIN = 0.75
 """Seconds: three readings."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class LeakTestSettings:
     """The options that hold for both versions; times are seconds."""
 
     rate: float
@@ -44,7 +44,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class VersionOptions:
     """One version as it was named; `prefix` is that of its options."""
 
     prefix: str
@@ -53,27 +53,27 @@ class Side:
     application: str | None
 
 
-def limits(wish: Wish) -> tuple[Policy, Pace]:
+def build_limits(wish: LeakTestSettings) -> tuple[LeakTestPolicy, LeakTestTiming]:
     """When it is a leak, and how long it may take. Raises UsageError."""
-    _above("--rule-out", wish.rule_out, 1, "requests per lost connection, such as 2000")
+    _check_above("--rule-out", wish.rule_out, 1, "requests per lost connection, such as 2000")
     if not 0 < wish.false_positive_rate < 1:
         raise UsageError(
             f"--false-positive-rate: a chance such as 0.01, found {wish.false_positive_rate:g}"
         )
-    _above("--rate", wish.rate, 0, "requests per second")
+    _check_above("--rate", wish.rate, 0, "requests per second")
     if wish.at_rate is not None:
-        _above("--at-rate", wish.at_rate, 0, "requests per second")
+        _check_above("--at-rate", wish.at_rate, 0, "requests per second")
     if wish.maximum is not None:
-        _above("--max", wish.maximum, 0, "connections")
-    if wish.drain < _LEAST_DRAIN:
+        _check_above("--max", wish.maximum, 0, "connections")
+    if wish.drain < _MIN_DRAIN:
         raise UsageError(f"--drain: 750ms or more is expected, found {wish.drain:g} s")
-    pace = Pace(
+    pace = LeakTestTiming(
         most=wish.duration,
         drain=wish.drain,
         patience=max(wish.patience, wish.drain),
         at_rate=wish.at_rate,
     )
-    policy = Policy(smallest=wish.rule_out, false_positive_rate=wish.false_positive_rate)
+    policy = LeakTestPolicy(smallest=wish.rule_out, false_positive_rate=wish.false_positive_rate)
     least = pace.warm_up + (policy.idle + policy.loads) * (wish.drain + 1)
     if wish.duration < least:
         raise UsageError(
@@ -83,7 +83,7 @@ def limits(wish: Wish) -> tuple[Policy, Pace]:
     return policy, pace
 
 
-def _above(option: str, value: float, least: float, what: str) -> None:
+def _check_above(option: str, value: float, least: float, what: str) -> None:
     if not (math.isfinite(value) and value > least):
         raise UsageError(f"{option}: more than {least:g} is expected ({what}), found {value:g}")
 
@@ -95,21 +95,23 @@ def check_no_stable(pages: Sequence[str] | None, application: str | None) -> Non
 
 
 @contextmanager
-def subjects(sides: Sequence[Side], wish: Wish) -> Iterator[list[Subject]]:
+def open_subjects(
+    sides: Sequence[VersionOptions], wish: LeakTestSettings
+) -> Iterator[list[SubjectUnderTest]]:
     """What is tested; all that is opened for it is closed at the end.
 
     Raises:
         UsageError: an option, a file or a target is wrong.
         TransientError: PostgreSQL takes no connection.
     """
-    plans = [_plan(side, wish) for side in sides]
+    plans = [_build_plan(side, wish) for side in sides]
     with ExitStack() as opened:
-        sources = [opened.enter_context(closing(_source(side, wish))) for side in sides]
-        yield [Subject(*both) for both in zip(plans, sources, strict=True)]
+        sources = [opened.enter_context(closing(_open_source(side, wish))) for side in sides]
+        yield [SubjectUnderTest(*both) for both in zip(plans, sources, strict=True)]
 
 
-def _plan(side: Side, wish: Wish) -> Plan:
-    asked = settings.Wish(
+def _build_plan(side: VersionOptions, wish: LeakTestSettings) -> LoadPlan:
+    asked = settings.LoadTestSettings(
         rate=f"{wish.rate:.6f}",
         duration=wish.duration,
         warm_up=0.0,
@@ -122,18 +124,22 @@ def _plan(side: Side, wish: Wish) -> Plan:
         insecure=wish.insecure,
         seed=wish.seed,
     )
-    plan = settings.plan(side.url, wish.requests, asked, wish.allowed)
-    return replace(plan, schedule=Schedule((Stage(wish.rate, wish.rate, wish.duration),)))
+    plan = settings.build_plan(side.url, wish.requests, asked, wish.allowed)
+    return replace(plan, schedule=LoadSchedule((LoadStage(wish.rate, wish.rate, wish.duration),)))
 
 
-def _source(side: Side, wish: Wish) -> Pages | Activity:
+def _open_source(
+    side: VersionOptions, wish: LeakTestSettings
+) -> MetricsPageReader | PostgresActivityReader:
     if wish.postgres is not None:
-        return _activity(side, wish, wish.postgres)
+        return _open_postgres(side, wish, wish.postgres)
     pages = side.pages or (f"{side.url.partition('?')[0].rstrip('/')}/metrics",)
-    return Pages(pages, wish.preset, wish.maximum, side.application)
+    return MetricsPageReader(pages, wish.preset, wish.maximum, side.application)
 
 
-def _activity(side: Side, wish: Wish, dsn: str) -> Activity:
+def _open_postgres(
+    side: VersionOptions, wish: LeakTestSettings, dsn: str
+) -> PostgresActivityReader:
     if wish.preset or side.pages:
         found = f"--{side.prefix}metrics-url" if side.pages else "--preset"
         raise UsageError(f"either --postgres or {found} is expected, found both")
@@ -142,4 +148,4 @@ def _activity(side: Side, wish: Wish, dsn: str) -> Activity:
             f"--postgres: --{side.prefix}application-name is needed as well, which tells the "
             "version's connections from others"
         )
-    return Activity(dsn, side.application, wish.maximum)
+    return PostgresActivityReader(dsn, side.application, wish.maximum)

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from itertools import combinations, pairwise
 from statistics import NormalDist, median
 
-FRACTIONS = (0.4, 0.7, 1.0)
+STAKE_FRACTIONS = (0.4, 0.7, 1.0)
 """Of the stake that would be best if the leak were as large as it seems."""
-_MOST_STAKE = 0.9
-_CLEAN = ((0.0, 0.5), (0.2, 0.25), (0.5, 0.25))
+_MAX_STAKE = 0.9
+_ALTERNATIVES = ((0.0, 0.5), (0.2, 0.25), (0.5, 0.25))
 """Leaks to test the one to be ruled out against, as shares of it, and their weights."""
 
 
@@ -31,30 +31,30 @@ def record_evidence(
     before them. `smallest` is the leak that matters, in requests per connection: no stake is put on
     loads too short to show one. An equal floor is no rise.
     """
-    wealth = [1.0 / len(FRACTIONS)] * len(FRACTIONS)
+    wealth = [1.0 / len(STAKE_FRACTIONS)] * len(STAKE_FRACTIONS)
     rises = 0
     for index in range(idle, len(levels)):
         number = index + 1
         load = requests[index] - requests[index - 1]
         rate = max(1 / smallest, rises / requests[index - 1] if requests[index - 1] else 0.0)
-        stake = _stake(1 - math.exp(-rate * load), number)
+        stake = _kelly_stake(1 - math.exp(-rate * load), number)
         rose = levels[index] > max(levels[:index])
         wealth = [
             w * (1 - f * stake + (f * stake * number if rose else 0.0))
-            for w, f in zip(wealth, FRACTIONS, strict=True)
+            for w, f in zip(wealth, STAKE_FRACTIONS, strict=True)
         ]
         rises += rose
     return sum(wealth)
 
 
-def rises(levels: Sequence[float], idle: int) -> int:
+def count_rises(levels: Sequence[float], idle: int) -> int:
     """How often a floor was above all before it, those of the first `idle` drains left out."""
     return sum(levels[index] > max(levels[:index]) for index in range(idle, len(levels)))
 
 
-def _stake(likely: float, number: int) -> float:
+def _kelly_stake(likely: float, number: int) -> float:
     """Kelly's, for a rise with a chance of `likely` where 1 / `number` is fair."""
-    return min(max(0.0, (likely * number - 1) / (number - 1)), _MOST_STAKE)
+    return min(max(0.0, (likely * number - 1) / (number - 1)), _MAX_STAKE)
 
 
 def clean_evidence(lost: float, requests: float, smallest: float) -> float:
@@ -65,12 +65,12 @@ def clean_evidence(lost: float, requests: float, smallest: float) -> float:
     """
     expected = requests / smallest
     return math.fsum(
-        weight * _power(share, lost) * math.exp(min((1 - share) * expected, 700.0))
-        for share, weight in _CLEAN
+        weight * _share_power(share, lost) * math.exp(min((1 - share) * expected, 700.0))
+        for share, weight in _ALTERNATIVES
     )
 
 
-def _power(share: float, lost: float) -> float:
+def _share_power(share: float, lost: float) -> float:
     return share**lost if share or lost else 1.0
 
 
@@ -112,14 +112,14 @@ def theil_sen(x: Sequence[float], y: Sequence[float], confidence: float = 0.95) 
     slopes = sorted((d - b) / (c - a) for (a, b), (c, d) in pairs if a != c)
     if not slopes:
         return None
-    wide = NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt(_variance(x, y))
+    wide = NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt(_kendall_variance(x, y))
     outside = math.floor((len(slopes) - wide) / 2)
     if outside < 1:
         return Slope(median(slopes), -math.inf, math.inf)
     return Slope(median(slopes), slopes[outside - 1], slopes[len(slopes) - outside])
 
 
-def _variance(x: Sequence[float], y: Sequence[float]) -> float:
+def _kendall_variance(x: Sequence[float], y: Sequence[float]) -> float:
     """Of Kendall's S (Kendall 1970, ch. 4)."""
     n = len(x)
     ties = [[values.count(value) for value in set(values)] for values in (list(x), list(y))]
@@ -131,7 +131,7 @@ def _variance(x: Sequence[float], y: Sequence[float]) -> float:
     return result + doubles / (2 * n * (n - 1))
 
 
-def lately(levels: Sequence[float]) -> bool:
+def still_rising(levels: Sequence[float]) -> bool:
     """Whether it still grows in the later half, at least half as much as it would evenly.
 
     What grows because it warms up (pools, caches, code that is compiled) slows down.

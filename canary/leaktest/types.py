@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from canary.core.series import NoData
-from canary.leaktest.evaluation import Finding, Reading, Round
-from canary.loadtest.generator import Plan
+from canary.leaktest.evaluation import LeakFinding, Reading, Round
+from canary.loadtest.generator import LoadPlan
 
 
-class Source(Protocol):
+class GaugeSource(Protocol):
     """Where it is read what is in use."""
 
     lag: int
@@ -25,15 +25,15 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class SubjectUnderTest:
     """One version: how it is loaded (rate, requests), and where it is read what it holds."""
 
-    plan: Plan
-    source: Source
+    plan: LoadPlan
+    source: GaugeSource
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class LeakTestTiming:
     """Seconds."""
 
     most: float = 180.0
@@ -47,7 +47,7 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class LeakTestProgress:
     """How far it is."""
 
     phase: str
@@ -55,9 +55,9 @@ class Sight:
     most: float
     requests: int
     rounds: tuple[Round, ...]
-    finding: Finding | None
+    finding: LeakFinding | None
     in_use: float | None = None
     """Just now; None: not known."""
 
 
-Show = Callable[[Sight], None]
+ShowLeakProgress = Callable[[LeakTestProgress], None]

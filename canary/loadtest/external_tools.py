@@ -13,21 +13,21 @@ from threading import Event
 from typing import IO, Any
 
 from canary.errors import TransientError, UsageError
-from canary.loadtest.generator.plan import MOST_SECONDS, Plan
-from canary.loadtest.run import concluded
-from canary.loadtest.thresholds import SLOWEST, Figures, Thresholds
+from canary.loadtest.generator.plan import MAX_SECONDS, LoadPlan
+from canary.loadtest.run import judge_figures
+from canary.loadtest.thresholds import P99_TAIL, LoadFigures, LoadThresholds
 from canary.results.gate_result import Outcome
 from canary.text.sanitize import one_line
 
 _K6_THRESHOLDS_FAILED = 99
-_TREND = "avg,min,med,max,p(90),p(95),p(99)"
+_TREND_STATS = "avg,min,med,max,p(90),p(95),p(99)"
 _GRACE_SECONDS = 30.0
-_MESSAGE = 500
+_MAX_MESSAGE = 500
 """Characters."""
 _OHA_DEADLINE = "aborted due to deadline"
 
 
-def k6_test(url: str, script: Path, asked: Thresholds, stop: Event) -> Outcome:
+def run_k6(url: str, script: Path, asked: LoadThresholds, stop: Event) -> Outcome:
     """Runs a script of k6, which finds the target as `__ENV.CANARY_URL`, and judges its summary.
 
     Raises:
@@ -38,28 +38,30 @@ def k6_test(url: str, script: Path, asked: Thresholds, stop: Event) -> Outcome:
         raise UsageError(f"--k6: a script is expected, {script} is no file")
     with TemporaryDirectory() as folder:
         summary = Path(folder) / "summary.json"
-        options = ["--quiet", "--no-usage-report", "--summary-trend-stats", _TREND]
+        options = ["--quiet", "--no-usage-report", "--summary-trend-stats", _TREND_STATS]
         options += ["--summary-export", str(summary), "-e", f"CANARY_URL={url}"]
-        command = [_program("k6"), "run", *options, str(script)]
-        _carried_out(command, MOST_SECONDS, stop, {0, _K6_THRESHOLDS_FAILED})
-        seen = _read("k6", k6_figures, summary.read_text("utf-8") if summary.exists() else "")
-    return concluded(url, asked, seen, interrupted=stop.is_set())
+        command = [_find_program("k6"), "run", *options, str(script)]
+        _run_program(command, MAX_SECONDS, stop, {0, _K6_THRESHOLDS_FAILED})
+        seen = _parse_output(
+            "k6", parse_k6_summary, summary.read_text("utf-8") if summary.exists() else ""
+        )
+    return judge_figures(url, asked, seen, interrupted=stop.is_set())
 
 
-def oha_test(plan: Plan, asked: Thresholds, stop: Event) -> Outcome:
+def run_oha(plan: LoadPlan, asked: LoadThresholds, stop: Event) -> Outcome:
     """Has oha make a plan's load, which must be of one rate and one request, and judges its output.
 
     Raises:
         UsageError: there is no oha, or it cannot do that.
         TransientError: oha broke off; with the last of its own messages.
     """
-    command = [_program("oha"), *oha_options(plan)]
-    output = _carried_out(command, plan.schedule.seconds + plan.timeout, stop, {0})
-    seen = _read("oha", partial(oha_figures, plan=plan), output)
-    return concluded(plan.url, asked, seen, interrupted=stop.is_set())
+    command = [_find_program("oha"), *build_oha_options(plan)]
+    output = _run_program(command, plan.schedule.seconds + plan.timeout, stop, {0})
+    seen = _parse_output("oha", partial(parse_oha_output, plan=plan), output)
+    return judge_figures(plan.url, asked, seen, interrupted=stop.is_set())
 
 
-def oha_options(plan: Plan) -> list[str]:
+def build_oha_options(plan: LoadPlan) -> list[str]:
     """What oha is told: open loop too, latency from the intended start."""
     (stage, *more), (request, *others) = plan.schedule.stages, plan.mix.requests
     if more or others or stage.start != stage.end or request.names:
@@ -78,7 +80,7 @@ def oha_options(plan: Plan) -> list[str]:
     return [*options, plan.base + written.path]
 
 
-def k6_figures(text: str) -> Figures:
+def parse_k6_summary(text: str) -> LoadFigures:
     """What k6 wrote with --summary-export; its times are milliseconds.
 
     Raises:
@@ -90,7 +92,7 @@ def k6_figures(text: str) -> Figures:
     failed = int(metrics["http_req_failed"]["passes"])
     unsent = int(metrics.get("dropped_iterations", {}).get("count", 0))
     rate = float(metrics["http_reqs"]["rate"])
-    return Figures(
+    return LoadFigures(
         due=over + unsent,
         over=over,
         failed=failed,
@@ -103,7 +105,7 @@ def k6_figures(text: str) -> Figures:
     )
 
 
-def oha_figures(text: str, plan: Plan) -> Figures:
+def parse_oha_output(text: str, plan: LoadPlan) -> LoadFigures:
     """What oha printed as JSON; its times are seconds. Whatever is no 2xx or 3xx failed.
 
     Its percentiles leave time-outs out: with more than 1 % of them, p99 is the time-out.
@@ -119,13 +121,13 @@ def oha_figures(text: str, plan: Plan) -> Figures:
     over = sum(answers.values()) + sum(errors.values())
     percentiles, timeouts = said["latencyPercentiles"], errors.get("timeout", 0)
     unsent = max(0, int(plan.schedule.stages[0].count) - over - cut_off)
-    return Figures(
+    return LoadFigures(
         due=over + cut_off + unsent,
         over=over,
         failed=over - good,
         seconds=plan.schedule.seconds,
         p50=percentiles["p50"] or 0.0,
-        p99=plan.timeout if timeouts > SLOWEST * over else percentiles["p99"] or 0.0,
+        p99=plan.timeout if timeouts > P99_TAIL * over else percentiles["p99"] or 0.0,
         longest=said["summary"]["slowest"] or 0.0,
         unsent=unsent,
         timeouts=timeouts,
@@ -133,14 +135,14 @@ def oha_figures(text: str, plan: Plan) -> Figures:
     )
 
 
-def _program(name: str) -> str:
+def _find_program(name: str) -> str:
     found = shutil.which(name)
     if found is None:
         raise UsageError(f"--{name}: {name} is not installed here (there is none on the PATH)")
     return found
 
 
-def _read(name: str, figures: Callable[[str], Figures], text: str) -> Figures:
+def _parse_output(name: str, figures: Callable[[str], LoadFigures], text: str) -> LoadFigures:
     try:
         return figures(text)
     except (ValueError, KeyError, TypeError) as error:
@@ -150,7 +152,7 @@ def _read(name: str, figures: Callable[[str], Figures], text: str) -> Figures:
         ) from error
 
 
-def _carried_out(command: Sequence[str], seconds: float, stop: Event, fine: set[int]) -> str:
+def _run_program(command: Sequence[str], seconds: float, stop: Event, fine: set[int]) -> str:
     """Standard output of a program; of its standard error we repeat the end when it broke off."""
     name = Path(command[0]).name
     with (
@@ -165,7 +167,7 @@ def _carried_out(command: Sequence[str], seconds: float, stop: Event, fine: set[
         ) as process,
     ):
         try:
-            output = _waited(process, seconds, stop)
+            output = _wait_for_output(process, seconds, stop)
         except subprocess.TimeoutExpired as error:
             raise TransientError(
                 f"{name} had not ended {_GRACE_SECONDS:g} s after its time"
@@ -175,18 +177,18 @@ def _carried_out(command: Sequence[str], seconds: float, stop: Event, fine: set[
                 os.killpg(process.pid, signal.SIGKILL)
         if process.returncode not in fine and not stop.is_set():
             raise TransientError(
-                f"{name} ended with exit code {process.returncode}: {_end_of(messages)}"
+                f"{name} ended with exit code {process.returncode}: {_last_message(messages)}"
             )
     return output
 
 
-def _end_of(messages: IO[str]) -> str:
+def _last_message(messages: IO[str]) -> str:
     messages.seek(0)
     lines = messages.read().strip().splitlines() or ["it said nothing"]
-    return one_line(lines[-1])[-_MESSAGE:]
+    return one_line(lines[-1])[-_MAX_MESSAGE:]
 
 
-def _waited(process: "subprocess.Popen[str]", seconds: float, stop: Event) -> str:
+def _wait_for_output(process: "subprocess.Popen[str]", seconds: float, stop: Event) -> str:
     """Its output; once `stop` is set it is asked to end, and it has a while for that."""
     left = seconds + _GRACE_SECONDS
     while left > 0 and not stop.is_set():

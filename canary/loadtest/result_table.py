@@ -6,21 +6,24 @@ from canary.results.gate_result import Fact
 from canary.text.format import latency
 from canary.text.sanitize import one_line
 
-_HEAD = ("", "REQUESTS", "FAILED", "P50", "P99")
+_TABLE_HEADER = ("", "REQUESTS", "FAILED", "P50", "P99")
 _NAME_WIDTH = 40
 
 
-def load_table(facts: Mapping[str, Fact]) -> str:
+def render_load_table(facts: Mapping[str, Fact]) -> str:
     """Rows of `stages` and of `requests` where there are several; else empty."""
-    rows = [*_rows(facts.get("stages"), "rate"), *_rows(facts.get("requests"), "name")]
+    rows = [*_list_rows(facts.get("stages"), "rate"), *_list_rows(facts.get("requests"), "name")]
     if not rows:
         return ""
-    widths = [max(len(row[column]) for row in (_HEAD, *rows)) for column in range(len(_HEAD))]
-    lines = [_line(row, widths) for row in (_HEAD, *rows)]
+    widths = [
+        max(len(row[column]) for row in (_TABLE_HEADER, *rows))
+        for column in range(len(_TABLE_HEADER))
+    ]
+    lines = [_format_row(row, widths) for row in (_TABLE_HEADER, *rows)]
     return "\n".join(lines) + "\n"
 
 
-def _rows(several: Fact, key: str) -> Iterator[Sequence[str]]:
+def _list_rows(several: Fact, key: str) -> Iterator[Sequence[str]]:
     if not isinstance(several, list):
         return
     shown = [row for row in several if isinstance(row, dict) and row.get("measured", True)]
@@ -37,7 +40,7 @@ def _rows(several: Fact, key: str) -> Iterator[Sequence[str]]:
         )
 
 
-def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+def _format_row(row: Sequence[str], widths: Sequence[int]) -> str:
     first, *rest = (
         cell.rjust(width) if index else cell.ljust(width)
         for index, (cell, width) in enumerate(zip(row, widths, strict=True))

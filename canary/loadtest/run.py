@@ -6,20 +6,26 @@ from threading import Event
 
 from canary.api import Verdict
 from canary.errors import ExitCode
-from canary.loadtest.generator import Plan, Spacing, Tally
-from canary.loadtest.generator.run import Progress, Result, run
-from canary.loadtest.thresholds import Figures, Thresholds, cases, certainly_slow, hopeless
+from canary.loadtest.generator import ArrivalSpacing, LoadPlan, RequestTally
+from canary.loadtest.generator.run import LoadProgress, LoadResult, run_load
+from canary.loadtest.thresholds import (
+    LoadFigures,
+    LoadThresholds,
+    find_unreachable,
+    is_certainly_slow,
+    judge_thresholds,
+)
 from canary.results.gate_result import Case, Fact, Outcome
 from canary.text.format import latency
 
-EARLIEST = 2
+EARLIEST_STOP = 2
 """Seconds of load before it can be given up as hopeless."""
-_SLACK = 5.0
+_ARRIVAL_SLACK = 5.0
 """Standard deviations by which random arrivals may be more than expected."""
 
 
-def load_test(
-    plan: Plan, asked: Thresholds, stop: Event, show: Callable[[Progress], None]
+def run_load_test(
+    plan: LoadPlan, asked: LoadThresholds, stop: Event, show: Callable[[LoadProgress], None]
 ) -> Outcome:
     """Carries the load out and judges it; ends early when nothing can save it.
 
@@ -33,35 +39,39 @@ def load_test(
     enough = Event()
     lost: list[str] = []
 
-    def each_second(progress: Progress) -> None:
+    def each_second(progress: LoadProgress) -> None:
         show(progress)
         if stop.is_set():
             enough.set()
-        elif not lost and (name := _lost(plan, asked, progress)):
+        elif not lost and (name := _find_lost_threshold(plan, asked, progress)):
             lost.append(name)
             enough.set()
 
-    result = run(plan, stop=enough, each_second=each_second)
-    return outcome(result, asked, lost=lost[0] if lost else "", interrupted=stop.is_set())
+    result = run_load(plan, stop=enough, each_second=each_second)
+    return build_result(result, asked, lost=lost[0] if lost else "", interrupted=stop.is_set())
 
 
-def outcome(
-    result: Result, asked: Thresholds, *, lost: str = "", interrupted: bool = False
+def build_result(
+    result: LoadResult, asked: LoadThresholds, *, lost: str = "", interrupted: bool = False
 ) -> Outcome:
     """What a load came to. `lost` names the threshold that ended it early."""
-    seen = figures(result)
+    seen = summarize_load(result)
     return replace(
-        concluded(result.plan.url, asked, seen, lost=lost, interrupted=interrupted),
+        judge_figures(result.plan.url, asked, seen, lost=lost, interrupted=interrupted),
         seconds=result.seconds,
-        facts={**facts(seen), "stages": list(_stages(result)), "requests": list(_kinds(result))},
+        facts={
+            **figures_to_json(seen),
+            "stages": list(_stages_to_json(result)),
+            "requests": list(_requests_to_json(result)),
+        },
     )
 
 
-def concluded(
-    url: str, asked: Thresholds, seen: Figures, *, lost: str = "", interrupted: bool = False
+def judge_figures(
+    url: str, asked: LoadThresholds, seen: LoadFigures, *, lost: str = "", interrupted: bool = False
 ) -> Outcome:
     """The outcome of figures, whoever made the load."""
-    judged = cases(asked, seen)
+    judged = judge_thresholds(asked, seen)
     verdicts = {case.verdict for case in judged}
     code = ExitCode.OK
     if interrupted:
@@ -70,19 +80,25 @@ def concluded(
         code = ExitCode.FAILED
     elif verdicts != {Verdict.PASS}:
         code = ExitCode.INCONCLUSIVE
-    headline = f"{_ended(code, judged, lost)}: {_described(seen)}"
-    steps = tuple(_advice(seen, code))
+    headline = f"{_describe_end(code, judged, lost)}: {_describe_figures(seen)}"
+    steps = tuple(_suggest_steps(seen, code))
     return Outcome(
-        "loadtest", url, code, headline, tuple(judged), facts=facts(seen), next_steps=steps
+        "loadtest",
+        url,
+        code,
+        headline,
+        tuple(judged),
+        facts=figures_to_json(seen),
+        next_steps=steps,
     )
 
 
-def figures(result: Result) -> Figures:
+def summarize_load(result: LoadResult) -> LoadFigures:
     """The measured part of a load."""
     tally = result.measured
-    count, seconds = _planned(result.plan)
+    count, seconds = _planned_load(result.plan)
     elapsed = result.seconds - (result.plan.schedule.seconds - seconds)
-    return Figures(
+    return LoadFigures(
         due=tally.due,
         over=tally.over,
         failed=tally.failed,
@@ -100,7 +116,7 @@ def figures(result: Result) -> Figures:
     )
 
 
-def facts(seen: Figures) -> dict[str, Fact]:
+def figures_to_json(seen: LoadFigures) -> dict[str, Fact]:
     """The figures for machines."""
     return {
         "due": seen.due,
@@ -116,24 +132,24 @@ def facts(seen: Figures) -> dict[str, Fact]:
     }
 
 
-def _planned(plan: Plan) -> tuple[float, float]:
+def _planned_load(plan: LoadPlan) -> tuple[float, float]:
     """How many requests are due in how many seconds, warm-up left out."""
     stages = [stage for stage in plan.schedule.stages if stage.measured]
     return sum(stage.count for stage in stages), sum(stage.seconds for stage in stages)
 
 
-def _lost(plan: Plan, asked: Thresholds, progress: Progress) -> str:
-    due, seconds = _planned(plan)
-    if plan.schedule.spacing is Spacing.RANDOM:
-        due += _SLACK * due**0.5
-    seen = figures(progress.so_far)
-    if progress.index < EARLIEST or not seen.over:
+def _find_lost_threshold(plan: LoadPlan, asked: LoadThresholds, progress: LoadProgress) -> str:
+    due, seconds = _planned_load(plan)
+    if plan.schedule.spacing is ArrivalSpacing.RANDOM:
+        due += _ARRIVAL_SLACK * due**0.5
+    seen = summarize_load(progress.so_far)
+    if progress.index < EARLIEST_STOP or not seen.over:
         return ""
-    slow = certainly_slow(asked, seen, int(due), progress.so_far.measured.latency.quantile)
-    return hopeless(asked, seen, int(due), seconds) or ("p99" if slow else "")
+    slow = is_certainly_slow(asked, seen, int(due), progress.so_far.measured.latency.quantile)
+    return find_unreachable(asked, seen, int(due), seconds) or ("p99" if slow else "")
 
 
-def _ended(code: ExitCode, judged: list[Case], lost: str) -> str:
+def _describe_end(code: ExitCode, judged: list[Case], lost: str) -> str:
     failed = ", ".join(case.name for case in judged if case.verdict is Verdict.FAIL)
     match code:
         case ExitCode.OK:
@@ -150,7 +166,7 @@ def _ended(code: ExitCode, judged: list[Case], lost: str) -> str:
             return "inconclusive"
 
 
-def _described(seen: Figures) -> str:
+def _describe_figures(seen: LoadFigures) -> str:
     if not seen.over:
         return f"{seen.due:,} requests due, none over"
     counts = (
@@ -165,7 +181,7 @@ def _described(seen: Figures) -> str:
     )
 
 
-def _advice(seen: Figures, code: ExitCode) -> Iterator[str]:
+def _suggest_steps(seen: LoadFigures, code: ExitCode) -> Iterator[str]:
     if code is not ExitCode.INCONCLUSIVE:
         return
     if seen.starved:
@@ -176,18 +192,18 @@ def _advice(seen: Figures, code: ExitCode) -> Iterator[str]:
         yield "run it again while nothing else keeps this machine busy"
 
 
-def _stages(result: Result) -> Iterator[Fact]:
+def _stages_to_json(result: LoadResult) -> Iterator[Fact]:
     for index, stage in enumerate(result.plan.schedule.stages):
-        row = _row(result.stage(index))
+        row = _tally_to_json(result.stage(index))
         yield {"rate": str(stage), "seconds": stage.seconds, "measured": stage.measured, **row}
 
 
-def _kinds(result: Result) -> Iterator[Fact]:
+def _requests_to_json(result: LoadResult) -> Iterator[Fact]:
     for request in result.plan.mix.requests:
-        yield {"name": request.name, **_row(result.request(request.name))}
+        yield {"name": request.name, **_tally_to_json(result.request(request.name))}
 
 
-def _row(tally: Tally) -> dict[str, Fact]:
+def _tally_to_json(tally: RequestTally) -> dict[str, Fact]:
     return {
         "due": tally.due,
         "over": tally.over,

@@ -13,41 +13,41 @@ from rich.live import Live
 from rich.text import Text
 
 from canary.errors import ExitCode
-from canary.loadtest.external_tools import k6_test, oha_test
-from canary.loadtest.generator import Plan
-from canary.loadtest.generator.run import Progress
-from canary.loadtest.generator.tally import Tally
-from canary.loadtest.result_table import load_table
-from canary.loadtest.run import load_test
-from canary.loadtest.thresholds import Thresholds, said_statuses
+from canary.loadtest.external_tools import run_k6, run_oha
+from canary.loadtest.generator import LoadPlan
+from canary.loadtest.generator.run import LoadProgress
+from canary.loadtest.generator.tally import RequestTally
+from canary.loadtest.result_table import render_load_table
+from canary.loadtest.run import run_load_test
+from canary.loadtest.thresholds import LoadThresholds, format_statuses
 from canary.results.publishing import Artefacts, publish
 from canary.text.format import latency
 
-EVERY = 5
+LINE_INTERVAL = 5
 """Seconds between two plain lines."""
 
-Show = Callable[[Progress], None]
+ShowLoadProgress = Callable[[LoadProgress], None]
 
 
-def tested(
-    plan: Plan, asked: Thresholds, writing: Artefacts, *, k6: Path | None, oha: bool
+def run_and_publish(
+    plan: LoadPlan, asked: LoadThresholds, writing: Artefacts, *, k6: Path | None, oha: bool
 ) -> ExitCode:
     """Makes the load, shows it on standard error, and publishes what came of it."""
-    with stoppable() as stop:
+    with stop_on_signal() as stop:
         if k6 is not None:
-            outcome = k6_test(plan.url, k6, asked, stop)
+            outcome = run_k6(plan.url, k6, asked, stop)
         elif oha:
-            outcome = oha_test(plan, asked, stop)
+            outcome = run_oha(plan, asked, stop)
         else:
-            with _screen() as show:
-                outcome = load_test(plan, asked, stop, show)
-    if not writing.as_json and (table := load_table(outcome.facts)):
+            with _open_display() as show:
+                outcome = run_load_test(plan, asked, stop, show)
+    if not writing.as_json and (table := render_load_table(outcome.facts)):
         sys.stdout.write(table + "\n")
     return publish(outcome, writing, sys.stdout)
 
 
 @contextmanager
-def stoppable() -> Iterator[Event]:
+def stop_on_signal() -> Iterator[Event]:
     """Ctrl-C and SIGTERM set the event; a second one ends the program as usual."""
     stop = Event()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -69,33 +69,33 @@ def stoppable() -> Iterator[Event]:
 
 
 @contextmanager
-def _screen() -> Iterator[Show]:
+def _open_display() -> Iterator[ShowLoadProgress]:
     console = Console(stderr=True)
     if not console.is_terminal or console.is_dumb_terminal:
-        yield _plain
+        yield _print_line
         return
     with Live(console=console, auto_refresh=False, transient=True) as live:
 
-        def show(progress: Progress) -> None:
-            line = Text(progress_line(progress), no_wrap=True, overflow="ellipsis")
+        def show(progress: LoadProgress) -> None:
+            line = Text(format_progress(progress), no_wrap=True, overflow="ellipsis")
             live.update(line, refresh=True)
 
         yield show
 
 
-def _plain(progress: Progress) -> None:
-    if (progress.index + 1) % EVERY == 0:
-        sys.stderr.write(progress_line(progress) + "\n")
+def _print_line(progress: LoadProgress) -> None:
+    if (progress.index + 1) % LINE_INTERVAL == 0:
+        sys.stderr.write(format_progress(progress) + "\n")
         sys.stderr.flush()
 
 
-def progress_line(progress: Progress) -> str:
+def format_progress(progress: LoadProgress) -> str:
     """`  12 s of 32  100/s  0 failed  p50 1.2 ms  p99 4 ms`; of the last second."""
     schedule, second = progress.so_far.plan.schedule, progress.second
     parts = [
         f"{progress.index + 1:>4} s of {schedule.seconds:g}",
         f"{second.due:,}/s",
-        _failed(second, _so_far(progress)),
+        _format_failed(second, _count_failed(progress)),
     ]
     if second.latency.count:
         parts += [f"p{share} {latency(second.latency.quantile(share / 100))}" for share in (50, 99)]
@@ -103,26 +103,26 @@ def progress_line(progress: Progress) -> str:
         parts.append(f"{second.unsent + second.late:,} not sent in time")
     if progress.index >= schedule.seconds:
         parts.append("waiting for the last answers")
-    elif _warming_up(progress):
+    elif _is_warming_up(progress):
         parts.append("warm-up")
     return "  ".join(parts)
 
 
-def _failed(second: Tally, so_far: int) -> str:
+def _format_failed(second: RequestTally, so_far: int) -> str:
     if not so_far:
         return "0 failed"
     now = f"{second.failed:,} failed" + (
-        f" ({said_statuses(second.statuses)})" if second.failed else ""
+        f" ({format_statuses(second.statuses)})" if second.failed else ""
     )
     return f"{now}, {so_far:,} so far"
 
 
-def _so_far(progress: Progress) -> int:
+def _count_failed(progress: LoadProgress) -> int:
     """Failed requests of all stages."""
     stages = progress.so_far.plan.schedule.stages
     return sum(progress.so_far.stage(index).failed for index in range(len(stages)))
 
 
-def _warming_up(progress: Progress) -> bool:
+def _is_warming_up(progress: LoadProgress) -> bool:
     first = progress.so_far.plan.schedule.stages[0]
     return not first.measured and progress.index < first.seconds

@@ -6,24 +6,31 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from canary.errors import UsageError
-from canary.loadtest.generator import Mix, Plan, Request, Spacing, Text, Tls
+from canary.loadtest.generator import (
+    ArrivalSpacing,
+    LoadPlan,
+    RequestMix,
+    RequestTemplate,
+    TextTemplate,
+    TlsSettings,
+)
 from canary.loadtest.generator.allowed import check_allowed
-from canary.loadtest.generator.plan import target
-from canary.loadtest.generator.profile import schedule
+from canary.loadtest.generator.plan import parse_host
+from canary.loadtest.generator.rate_profile import parse_schedule
 from canary.loadtest.generator.request_file import read_requests
-from canary.loadtest.thresholds import Thresholds
+from canary.loadtest.thresholds import LoadThresholds
 
-RATE = "50"
+DEFAULT_RATE = "50"
 """Requests/s."""
-TIMEOUT = 10.0
+DEFAULT_TIMEOUT = 10.0
 """Seconds."""
-WARM_UP = 2.0
+DEFAULT_WARM_UP = 2.0
 """Seconds."""
-MAX_ERROR_RATIO = 0.01
+DEFAULT_MAX_ERROR_RATIO = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class LoadTestSettings:
     """The options as they were given; times are seconds."""
 
     rate: str
@@ -39,7 +46,7 @@ class Wish:
     seed: int
 
 
-def check_alone(option: str, others: Mapping[str, object]) -> None:
+def check_not_combined(option: str, others: Mapping[str, object]) -> None:
     """Raises UsageError when one of the others was given as well."""
     for name, value in others.items():
         if value is not None and value is not False:
@@ -48,52 +55,57 @@ def check_alone(option: str, others: Mapping[str, object]) -> None:
             )
 
 
-def plan(url: str, requests: Path | None, wish: Wish, allowed: Collection[str]) -> Plan:
+def build_plan(
+    url: str, requests: Path | None, wish: LoadTestSettings, allowed: Collection[str]
+) -> LoadPlan:
     """The plan. Raises UsageError for a target that may not be loaded, a file or an option."""
-    base, mix = (url, read_requests(requests)) if requests else _single(url)
+    base, mix = (url, read_requests(requests)) if requests else _single_request(url)
     check_allowed(base, allowed)
-    spacing = Spacing.RANDOM if wish.random else Spacing.EVEN
-    return Plan(
+    spacing = ArrivalSpacing.RANDOM if wish.random else ArrivalSpacing.EVEN
+    return LoadPlan(
         base,
-        schedule(wish.rate, wish.duration, wish.warm_up, spacing),
+        parse_schedule(wish.rate, wish.duration, wish.warm_up, spacing),
         mix,
         workers=wish.workers,
         max_in_flight=wish.max_in_flight,
         timeout=wish.timeout,
         http2=wish.http2,
-        tls=Tls(_readable(wish.ca_file), wish.insecure),
+        tls=TlsSettings(_check_readable(wish.ca_file), wish.insecure),
         seed=wish.seed,
     )
 
 
-def thresholds(
-    max_error_ratio: float | None, max_p99: float | None, min_rate: str | None, plan: Plan | None
-) -> Thresholds:
+def build_thresholds(
+    max_error_ratio: float | None,
+    max_p99: float | None,
+    min_rate: str | None,
+    plan: LoadPlan | None,
+) -> LoadThresholds:
     """What is asked of a plan (None: of a script that nothing is known of).
 
     Raises:
         UsageError: no run, or every run, would meet it.
     """
     mean = None if plan is None else _mean_rate(plan)
-    asked = Thresholds(
-        MAX_ERROR_RATIO if max_error_ratio is None else max_error_ratio,
+    asked = LoadThresholds(
+        DEFAULT_MAX_ERROR_RATIO if max_error_ratio is None else max_error_ratio,
         max_p99,
-        None if min_rate is None else _least(min_rate, mean),
+        None if min_rate is None else _parse_min_rate(min_rate, mean),
     )
     asked.check(rate=mean, timeout=None if plan is None else plan.timeout)
     return asked
 
 
-def _single(url: str) -> tuple[str, Mix]:
+def _single_request(url: str) -> tuple[str, RequestMix]:
     """Without a file: GET of just that URL, query and all. Raises UsageError if it is none."""
-    target(url.partition("#")[0].partition("?")[0])
+    parse_host(url.partition("#")[0].partition("?")[0])
     parts = urlsplit(url)
     path = urlunsplit(("", "", parts.path or "/", parts.query, ""))
     base = urlunsplit((parts.scheme, parts.netloc, "", "", parts.fragment))
-    return base, Mix((Request(f"GET {path}", path=Text((path,))),))
+    return base, RequestMix((RequestTemplate(f"GET {path}", path=TextTemplate((path,))),))
 
 
-def _readable(file: Path | None) -> str | None:
+def _check_readable(file: Path | None) -> str | None:
     if file is None:
         return None
     try:
@@ -103,12 +115,12 @@ def _readable(file: Path | None) -> str | None:
     return str(file)
 
 
-def _mean_rate(plan: Plan) -> float:
+def _mean_rate(plan: LoadPlan) -> float:
     stages = [stage for stage in plan.schedule.stages if stage.measured]
     return sum(stage.count for stage in stages) / sum(stage.seconds for stage in stages)
 
 
-def _least(text: str, mean: float | None) -> float:
+def _parse_min_rate(text: str, mean: float | None) -> float:
     try:
         value = float(text.removesuffix("%"))
     except ValueError:

@@ -13,17 +13,17 @@ from canary.errors import UsageError
 from canary.results.gate_result import Case, Fact
 from canary.text.format import latency
 
-OFFERED = 0.99
+MIN_OFFERED = 0.99
 """Share of the due requests that must have been sent in time, or the generator was the limit."""
-_NOTABLE = 0.1
+_NOTABLE_LAG = 0.1
 """Share of p99 from which the generator's own delay is worth a word."""
-_ROUNDING = 1e-9
-SLOWEST = 0.01
+_ROUNDING_ERROR = 1e-9
+P99_TAIL = 0.01
 """Share of requests that may be slower than p99."""
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class LoadFigures:
     """What was seen, warm-up left out; latencies are seconds."""
 
     due: int
@@ -66,16 +66,16 @@ class Figures:
     @property
     def limited(self) -> bool:
         """The generator, not the target, was the limit."""
-        return self.offered < OFFERED
+        return self.offered < MIN_OFFERED
 
     @property
     def starved(self) -> bool:
         """It was so because requests went out late: time-outs may be its own doing."""
-        return self.late > (1 - OFFERED) * self.due
+        return self.late > (1 - MIN_OFFERED) * self.due
 
 
 @dataclass(frozen=True, slots=True)
-class Thresholds:
+class LoadThresholds:
     """What is asked; None: not asked."""
 
     max_error_ratio: float | None = 0.01
@@ -108,19 +108,19 @@ class Thresholds:
             )
 
 
-def cases(asked: Thresholds, seen: Figures) -> list[Case]:
+def judge_thresholds(asked: LoadThresholds, seen: LoadFigures) -> list[Case]:
     """One case for each threshold, and one for the generator."""
-    judged = [_generator(seen)]
+    judged = [_generator_case(seen)]
     if asked.max_error_ratio is not None:
-        judged.append(_errors(asked.max_error_ratio, seen))
+        judged.append(_error_case(asked.max_error_ratio, seen))
     if asked.max_p99 is not None:
-        judged.append(_p99(asked.max_p99, seen))
+        judged.append(_p99_case(asked.max_p99, seen))
     if asked.min_rate is not None:
-        judged.append(_rate(asked.min_rate, seen))
+        judged.append(_rate_case(asked.min_rate, seen))
     return judged
 
 
-def hopeless(asked: Thresholds, seen: Figures, due: int, seconds: float) -> str:
+def find_unreachable(asked: LoadThresholds, seen: LoadFigures, due: int, seconds: float) -> str:
     """The threshold that the rest of the load cannot save, however good; empty: all can be met.
 
     `due` and `seconds` are those of the whole load. No statistics: it fails for certain.
@@ -133,23 +133,23 @@ def hopeless(asked: Thresholds, seen: Figures, due: int, seconds: float) -> str:
     return ""
 
 
-def certainly_slow(
-    asked: Thresholds, seen: Figures, due: int, quantile: Callable[[float], float]
+def is_certainly_slow(
+    asked: LoadThresholds, seen: LoadFigures, due: int, quantile: Callable[[float], float]
 ) -> bool:
     """More requests than 1 % of all that will ever be due were slower than p99 may be.
 
     `quantile` gives the latency (s) that a share of those that are over did not exceed.
     """
-    if asked.max_p99 is None or seen.over <= SLOWEST * due:
+    if asked.max_p99 is None or seen.over <= P99_TAIL * due:
         return False
-    return quantile(1 - SLOWEST * due / seen.over) - seen.p99_lag > asked.max_p99
+    return quantile(1 - P99_TAIL * due / seen.over) - seen.p99_lag > asked.max_p99
 
 
-def _errors(most: float, seen: Figures) -> Case:
+def _error_case(most: float, seen: LoadFigures) -> Case:
     if not seen.over:
         return Case("error ratio", Verdict.NO_DATA, "no request completed")
     ratio = seen.failed / seen.over
-    by = f": {said_statuses(seen.statuses)}" if seen.failed else ""
+    by = f": {format_statuses(seen.statuses)}" if seen.failed else ""
     sentence = f"{seen.failed:,} of {seen.over:,} failed ({ratio:.2%}, at most {100 * most:g}%){by}"
     verdict = Verdict.FAIL if ratio > most else Verdict.PASS
     if ratio > most and seen.starved and (seen.failed - seen.timeouts) / seen.over <= most:
@@ -164,7 +164,7 @@ def _errors(most: float, seen: Figures) -> Case:
     return Case("error ratio", verdict, sentence, facts=facts)
 
 
-def _p99(most: float, seen: Figures) -> Case:
+def _p99_case(most: float, seen: LoadFigures) -> Case:
     facts: dict[str, Fact] = {"p99Seconds": seen.p99, "lagP99Seconds": seen.p99_lag, "most": most}
     if not seen.p99:
         return Case("p99", Verdict.NO_DATA, "no answer: there is nothing to judge", facts=facts)
@@ -177,12 +177,12 @@ def _p99(most: float, seen: Figures) -> Case:
     return Case("p99", Verdict.FAIL, sentence, facts=facts)
 
 
-def _rate(least: float, seen: Figures) -> Case:
+def _rate_case(least: float, seen: LoadFigures) -> Case:
     sentence = f"{seen.achieved:,.6g} good answers/s (at least {least:,.6g})"
     facts: dict[str, Fact] = {"achieved": seen.achieved, "least": least, "offered": seen.offered}
     if seen.best is not None and seen.best >= least:
         return Case("rate achieved", Verdict.CONTINUE, f"{sentence}; not over", facts=facts)
-    if seen.achieved >= least * (1 - _ROUNDING):
+    if seen.achieved >= least * (1 - _ROUNDING_ERROR):
         return Case("rate achieved", Verdict.PASS, sentence, facts=facts)
     if seen.limited and (seen.due - seen.failed) / seen.seconds >= least:
         sentence += "; the generator did not send enough"
@@ -190,7 +190,7 @@ def _rate(least: float, seen: Figures) -> Case:
     return Case("rate achieved", Verdict.FAIL, sentence, facts=facts)
 
 
-def _generator(seen: Figures) -> Case:
+def _generator_case(seen: LoadFigures) -> Case:
     facts: dict[str, Fact] = {
         "due": seen.due,
         "unsent": seen.unsent,
@@ -200,24 +200,24 @@ def _generator(seen: Figures) -> Case:
     }
     if not seen.due:
         return Case("generator", Verdict.NO_DATA, "no request was due", facts=facts)
-    sentence = "; ".join(_sent(seen))
+    sentence = "; ".join(_describe_sending(seen))
     verdict = Verdict.NO_DATA if seen.limited else Verdict.PASS
     return Case("generator", verdict, sentence, facts=facts)
 
 
-def _sent(seen: Figures) -> Iterator[str]:
+def _describe_sending(seen: LoadFigures) -> Iterator[str]:
     yield f"{seen.offered:.2%} of {seen.due:,} requests sent when due"
     if seen.late:
         yield f"{seen.late:,} late"
     if seen.unsent:
         yield f"{seen.unsent:,} not sent, as too many had no answer"
     if seen.cpu is not None:
-        own = ", so much may p99 be too high" if seen.p99_lag > _NOTABLE * seen.p99 else ""
+        own = ", so much may p99 be too high" if seen.p99_lag > _NOTABLE_LAG * seen.p99 else ""
         yield f"99 % within {latency(seen.p99_lag)}{own}"
         yield f"busiest process at {seen.cpu:.0%} of a core"
 
 
-def said_statuses(statuses: Mapping[str, int]) -> str:
+def format_statuses(statuses: Mapping[str, int]) -> str:
     """`503 ×80, timeout ×4`: those that are not 2xx or 3xx, most frequent first."""
     bad = [(count, status) for status, count in statuses.items() if status[:1] not in {"2", "3"}]
     shown = sorted(bad or [(count, status) for status, count in statuses.items()], reverse=True)

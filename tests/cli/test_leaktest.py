@@ -25,10 +25,10 @@ def _alone(monkeypatch):
     for name in ("GITHUB_STEP_SUMMARY", "GITHUB_ACTIONS", "CANARY_URL", "STABLE_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.delenv("CANARY_POSTGRES", raising=False)
-    monkeypatch.setattr("canary.leaktest.settings._LEAST_DRAIN", 0.05)
-    monkeypatch.setattr(run, "_EVERY", 0.02)
-    monkeypatch.setattr(evaluation, "_FIRST_SECONDS", 0.05)
-    monkeypatch.setattr(result, "OFFERED", 0.0)  # a busy machine sends late
+    monkeypatch.setattr("canary.leaktest.settings._MIN_DRAIN", 0.05)
+    monkeypatch.setattr(run, "_READING_INTERVAL", 0.02)
+    monkeypatch.setattr(evaluation, "_MIN_LOAD_SECONDS", 0.05)
+    monkeypatch.setattr(result, "MIN_OFFERED_RATIO", 0.0)  # a busy machine sends late
 
 
 def quick():

@@ -9,12 +9,12 @@ import pytest
 from canary.api import Reason, Result, Status
 from canary.api.status import HistoryEntry
 from canary.cli.main import main
-from canary.demo.load.tally import Record
-from canary.demo.names import Scenarios, Sources
-from canary.demo.outcome import as_it_must, guarded_result, outage_result
-from canary.demo.play import play
-from canary.demo.scenarios import scenario
-from canary.demo.settings import Settings, builtin_release, own_release
+from canary.demo.act_result import ended_as_expected, guarded_result, outage_result
+from canary.demo.choices import MetricsSourceName, ScenarioName
+from canary.demo.load.tally import LoadRecord
+from canary.demo.play import play_act
+from canary.demo.scenarios import build_scenario
+from canary.demo.settings import DemoSettings, load_builtin_release, load_release_file
 from canary.errors import ExitCode, UsageError
 from canary.render.timeline import Decision, Moment, Numbers, Timeline
 
@@ -28,17 +28,17 @@ def test_a_crashing_version_is_taken_away_for_real() -> None:
         seen.append(moment)
         decisions.extend(fresh)
 
-    crash = scenario(Scenarios.CRASH)
-    settings = Settings(seed=1, release=builtin_release(), history=3.0)
-    timeline = play(crash, settings, show, guarded=True)
-    assert as_it_must(crash, timeline)
+    crash = build_scenario(ScenarioName.CRASH)
+    settings = DemoSettings(seed=1, release=load_builtin_release(), history=3.0)
+    timeline = play_act(crash, settings, show, guarded=True)
+    assert ended_as_expected(crash, timeline)
     assert timeline.result.failed_by_version.get("v1", 0) == 0
     assert max(moment.weight for moment in seen) == 10
     assert seen[-1].weight == 0
     assert [d.phase for d in decisions][-2:] == ["RollingBack", "RolledBack"]
 
 
-SUMS = Record(
+SUMS = LoadRecord(
     "summary", 9.0, 100, 90, 10, {}, {"v1": 80}, {"v2": 10}, {}, {}, 50, 40, 8, 1, 1, 1, 1
 )
 
@@ -90,19 +90,25 @@ def act(ended: str, reason: str = "", *, guarded: bool = True) -> Timeline:
 @pytest.mark.parametrize(
     ("name", "timeline", "must"),
     [
-        pytest.param(Scenarios.LEAK, act("RolledBack", "ConnectionLeak"), True, id="leak found"),
-        pytest.param(Scenarios.LEAK, act("RolledBack", "Aborted"), False, id="wrong reason"),
-        pytest.param(Scenarios.LEAK, act("Promoted", "Promoted"), False, id="leak missed"),
-        pytest.param(Scenarios.GOOD, act("Promoted", "Promoted"), True, id="good promoted"),
-        pytest.param(Scenarios.GOOD, act("RolledBack", "AboveLimit"), False, id="false alarm"),
-        pytest.param(Scenarios.LEAK, act("Outage", guarded=False), True, id="the outage as it was"),
-        pytest.param(Scenarios.LEAK, act("Shipped", guarded=False), False, id="no outage at all"),
-        pytest.param(Scenarios.SLOW, act("Shipped", guarded=False), True, id="slow fails nothing"),
+        pytest.param(ScenarioName.LEAK, act("RolledBack", "ConnectionLeak"), True, id="leak found"),
+        pytest.param(ScenarioName.LEAK, act("RolledBack", "Aborted"), False, id="wrong reason"),
+        pytest.param(ScenarioName.LEAK, act("Promoted", "Promoted"), False, id="leak missed"),
+        pytest.param(ScenarioName.GOOD, act("Promoted", "Promoted"), True, id="good promoted"),
+        pytest.param(ScenarioName.GOOD, act("RolledBack", "AboveLimit"), False, id="false alarm"),
+        pytest.param(
+            ScenarioName.LEAK, act("Outage", guarded=False), True, id="the outage as it was"
+        ),
+        pytest.param(
+            ScenarioName.LEAK, act("Shipped", guarded=False), False, id="no outage at all"
+        ),
+        pytest.param(
+            ScenarioName.SLOW, act("Shipped", guarded=False), True, id="slow fails nothing"
+        ),
     ],
 )
-def test_exit_code_follows_the_end(name: Scenarios, timeline: Timeline, *, must: bool) -> None:
+def test_exit_code_follows_the_end(name: ScenarioName, timeline: Timeline, *, must: bool) -> None:
     """Exit 0 exactly when the act ended as its scenario must."""
-    assert as_it_must(scenario(name), timeline) is must
+    assert ended_as_expected(build_scenario(name), timeline) is must
 
 
 @pytest.mark.parametrize(
@@ -138,15 +144,15 @@ def release_file(change: Callable[[str], str], directory: Path) -> str:
 def test_a_release_of_ones_own(tmp_path: Path) -> None:
     """Other steps are fine; another target is not what the demo has."""
     steps = release_file(lambda text: text.replace("weight: 25", "weight: 30"), tmp_path)
-    assert own_release(steps).spec.steps[1].weight == 30
+    assert load_release_file(steps).spec.steps[1].weight == 30
     other = release_file(
         lambda text: text.replace("name: auth}\n  traffic", "name: a}\n  traffic"), tmp_path
     )
     with pytest.raises(UsageError, match="target auth"):
-        own_release(other)
+        load_release_file(other)
 
 
 def test_the_source_is_written_into_the_spec() -> None:
     """What plays is what the release says."""
-    spec = Settings(1, builtin_release(), Sources.PROMETHEUS).spec
+    spec = DemoSettings(1, load_builtin_release(), MetricsSourceName.PROMETHEUS).spec
     assert spec.analysis.source == "prometheus"

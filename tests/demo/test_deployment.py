@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from canary.demo.cluster import deployment as module
-from canary.demo.cluster.deployment import LET_GO, Deployment, template_hash
+from canary.demo.cluster.deployment import DRAIN_SECONDS, ProcessDeployment, template_hash
 from canary.demo.cluster.instances import Build
 
 OLD, NEW = Build(label="v1"), Build(label="v2")
@@ -47,20 +47,20 @@ class Keeper:
 
 
 @pytest.fixture
-def deployment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
+def deployment(monkeypatch: pytest.MonkeyPatch) -> Iterator[ProcessDeployment]:
     """Three replicas of the old build, ready."""
 
     def start(_supervisor: object, name: str, *, dsn: str, build: Build, seed: int) -> Served:  # noqa: ARG001
         return Served(name, build)
 
     monkeypatch.setattr(module, "start_instance", start)
-    one = Deployment(Keeper(), "auth", dsn="", build=OLD, replicas=3)
+    one = ProcessDeployment(Keeper(), "auth", dsn="", build=OLD, replicas=3)
     with closing(one):
         one.tick(0)
         yield one
 
 
-def ticks(deployment: Deployment, start: float, seconds: float) -> Iterator[float]:
+def ticks(deployment: ProcessDeployment, start: float, seconds: float) -> Iterator[float]:
     """Time in small steps; the state can be looked at after each."""
     now = start
     while now < start + seconds:
@@ -69,7 +69,7 @@ def ticks(deployment: Deployment, start: float, seconds: float) -> Iterator[floa
         now += 0.5
 
 
-def test_a_changed_build_does_not_roll_while_held(deployment: Deployment) -> None:
+def test_a_changed_build_does_not_roll_while_held(deployment: ProcessDeployment) -> None:
     """Held means that nothing moves; the wish is remembered."""
     deployment.held = True
     deployment.build = NEW
@@ -78,7 +78,7 @@ def test_a_changed_build_does_not_roll_while_held(deployment: Deployment) -> Non
     assert (deployment.template, deployment.running) == (template_hash(NEW), template_hash(OLD))
 
 
-def test_a_roll_never_has_fewer_ready_than_wanted(deployment: Deployment) -> None:
+def test_a_roll_never_has_fewer_ready_than_wanted(deployment: ProcessDeployment) -> None:
     """One more at a time, and an old one goes only when a new one is ready."""
     deployment.build = NEW
     for _ in ticks(deployment, 1, 30):
@@ -87,7 +87,9 @@ def test_a_roll_never_has_fewer_ready_than_wanted(deployment: Deployment) -> Non
     assert deployment.running == template_hash(NEW)
 
 
-def test_a_build_that_never_gets_ready_leaves_the_old_ones_alone(deployment: Deployment) -> None:
+def test_a_build_that_never_gets_ready_leaves_the_old_ones_alone(
+    deployment: ProcessDeployment,
+) -> None:
     """The roll stops at its first step."""
     deployment.build = Build(label="never")
     for _ in ticks(deployment, 1, 30):
@@ -96,7 +98,7 @@ def test_a_build_that_never_gets_ready_leaves_the_old_ones_alone(deployment: Dep
     assert deployment.running is None
 
 
-def test_put_back_removes_what_nobody_vetted_while_held(deployment: Deployment) -> None:
+def test_put_back_removes_what_nobody_vetted_while_held(deployment: ProcessDeployment) -> None:
     """The vetted instances stay as they are; the others go."""
     before = deployment.endpoints()
     deployment.build = Build(label="never")
@@ -108,7 +110,9 @@ def test_put_back_removes_what_nobody_vetted_while_held(deployment: Deployment) 
     assert deployment.running == template_hash(OLD)
 
 
-def test_a_dead_instance_is_started_again_with_a_growing_delay(deployment: Deployment) -> None:
+def test_a_dead_instance_is_started_again_with_a_growing_delay(
+    deployment: ProcessDeployment,
+) -> None:
     """At once the first time, then later and later; the restarts are counted."""
     slot = deployment._slots[0]
     started = []
@@ -122,7 +126,7 @@ def test_a_dead_instance_is_started_again_with_a_growing_delay(deployment: Deplo
     assert deployment.pods()[0].restarts >= 3
 
 
-def test_an_instance_leaves_the_router_before_it_is_stopped(deployment: Deployment) -> None:
+def test_an_instance_leaves_the_router_before_it_is_stopped(deployment: ProcessDeployment) -> None:
     """First out of the endpoints, later stopped."""
     leaving = deployment._slots[2].instance
     deployment.replicas = 2
@@ -130,6 +134,6 @@ def test_an_instance_leaves_the_router_before_it_is_stopped(deployment: Deployme
     assert leaving is not None
     assert leaving.url not in deployment.endpoints()
     assert leaving.child.alive
-    deployment.tick(1 + LET_GO)
+    deployment.tick(1 + DRAIN_SECONDS)
     deployment.close()
     assert not leaving.child.alive

@@ -6,19 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canary.demo.load.schedule import Kind, Profile, arrivals
+from canary.demo.load.schedule import LoadProfile, RequestKind, generate_arrivals
 from canary.errors import UsageError
 
 
 def test_the_same_profile_gives_the_same_arrivals():
     """Nothing else decides: no clock, no answer of a server."""
-    profile = Profile(50, users=100, seed=7)
-    assert list(arrivals(profile, 10)) == list(arrivals(profile, 10))
+    profile = LoadProfile(50, users=100, seed=7)
+    assert list(generate_arrivals(profile, 10)) == list(generate_arrivals(profile, 10))
 
 
 def test_another_seed_gives_other_arrivals():
     """Otherwise a seed would be decoration."""
-    one, other = (list(arrivals(Profile(50, seed=seed), 10)) for seed in (1, 2))
+    one, other = (list(generate_arrivals(LoadProfile(50, seed=seed), 10)) for seed in (1, 2))
     assert one != other
 
 
@@ -30,19 +30,19 @@ def test_another_seed_gives_other_arrivals():
 )
 def test_arrivals_ascend_and_stay_in_bounds(rate: float, day: float, users: int, seed: int):
     """In time, and in who arrives."""
-    found = list(arrivals(Profile(rate, day, users, seed), 5))
+    found = list(generate_arrivals(LoadProfile(rate, day, users, seed), 5))
     assert all(earlier.at < later.at for earlier, later in pairwise(found))
     assert all(0 < one.at < 5 and 1 <= one.user <= users for one in found)
 
 
 def test_a_constant_rate_is_kept():
     """5,000 are expected, with a standard deviation of 71."""
-    assert abs(sum(1 for _ in arrivals(Profile(50, seed=3), 100)) - 5000) < 4 * 71
+    assert abs(sum(1 for _ in generate_arrivals(LoadProfile(50, seed=3), 100)) - 5000) < 4 * 71
 
 
 def test_noon_is_the_peak_and_midnight_is_quiet():
     """The middle fifth sees about three times the traffic of the first and last tenth."""
-    found = [one.at for one in arrivals(Profile(100, day=100, seed=3), 100)]
+    found = [one.at for one in generate_arrivals(LoadProfile(100, day=100, seed=3), 100)]
     noon = sum(1 for at in found if 40 <= at < 60)
     midnight = sum(1 for at in found if at < 10 or at >= 90)
     assert noon > 2.5 * midnight > 0
@@ -50,9 +50,9 @@ def test_noon_is_the_peak_and_midnight_is_quiet():
 
 def test_most_want_to_log_in():
     """And some register or show their token."""
-    kinds = [one.kind for one in arrivals(Profile(50, seed=3), 100)]
-    assert kinds.count(Kind.LOGIN) > 0.8 * len(kinds)
-    assert set(kinds) == set(Kind)
+    kinds = [one.kind for one in generate_arrivals(LoadProfile(50, seed=3), 100)]
+    assert kinds.count(RequestKind.LOGIN) > 0.8 * len(kinds)
+    assert set(kinds) == set(RequestKind)
 
 
 @pytest.mark.parametrize(
@@ -68,4 +68,4 @@ def test_most_want_to_log_in():
 def test_a_profile_that_cannot_be_is_refused(wrong: dict[str, float]):
     """With a sentence, as an error of usage."""
     with pytest.raises(UsageError, match="not"):
-        Profile(**wrong)
+        LoadProfile(**wrong)

@@ -14,12 +14,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from canary.demo.cluster.instances import Build, Instance, start_instance
 from canary.demo.cluster.postgres import start_postgres
 from canary.demo.cluster.processes import ChildDiedError, Supervisor, wait_until
-from canary.demo.cluster.prometheus import Target, find_prometheus, start_prometheus
-from canary.demo.cluster.traefik import Split, Traefik, start_traefik
+from canary.demo.cluster.prometheus import ScrapeEndpoint, find_prometheus, start_prometheus
+from canary.demo.cluster.traefik import TraefikServer, TrafficSplit, start_traefik
 from canary.demo.cluster.workdir import LocalError
 from canary.demo.load.accounts import PASSWORD, create_accounts, user_name
-from canary.demo.load.process import start_traffic
-from canary.demo.load.schedule import Profile
+from canary.demo.load.process import start_load_process
+from canary.demo.load.schedule import LoadProfile
 
 RARE = 3
 POOL = 4
@@ -30,12 +30,12 @@ class Stack:
     dsn: str
     stable: list[Instance]
     leaky: Instance
-    traefik: Traefik
+    traefik: TraefikServer
 
     def shift(self, weight: int) -> None:
         """Give the leaky instance this weight, and wait until it applies."""
         urls = [one.url for one in self.stable]
-        self.traefik.wait_shown(self.traefik.write(weight, urls, [self.leaky.url]))
+        self.traefik.wait_applied(self.traefik.write(weight, urls, [self.leaky.url]))
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def stack(supervisor: Supervisor, room: Path) -> Stack:
     leaky = start_instance(supervisor, "auth-canary-0", dsn=postgres.dsn, build=leak)
     for instance in (*stable, leaky):
         instance.wait_ready()
-    split = Split.of(0, [one.url for one in stable], [leaky.url])
+    split = TrafficSplit.of(0, [one.url for one in stable], [leaky.url])
     return Stack(postgres.dsn, stable, leaky, start_traefik(supervisor, room / "traefik", split))
 
 
@@ -106,12 +106,12 @@ def test_a_weight_counts_as_applied_only_when_traefiks_api_shows_it(stack: Stack
     """What is only written, and then refused, is never shown."""
     stack.shift(0)
     before = stack.traefik.shown()
-    wanted = Split.of(50, ["http://127.0.0.1:1", "not a url://"], [])
+    wanted = TrafficSplit.of(50, ["http://127.0.0.1:1", "not a url://"], [])
     draft = stack.traefik._routes.with_suffix(".broken")
     draft.write_text("http: [broken")
     draft.replace(stack.traefik._routes)
     with pytest.raises(LocalError, match=r"weight 50 in Traefik's API did not come within 0.3 s"):
-        stack.traefik.wait_shown(wanted, 0.3)
+        stack.traefik.wait_applied(wanted, 0.3)
     assert stack.traefik.shown() == before
     stack.shift(0)
 
@@ -194,12 +194,12 @@ def test_a_removed_instance_costs_no_request(stack: Stack, supervisor: Superviso
     leaving = start_instance(supervisor, "auth-leaving", dsn=stack.dsn, build=build)
     leaving.wait_ready()
     stay = [one.url for one in stack.stable]
-    stack.traefik.wait_shown(stack.traefik.write(0, [*stay, leaving.url], []))
-    traffic = start_traffic(
-        supervisor, room / "load.jsonl", url=stack.traefik.url, profile=Profile(80, users=1000)
+    stack.traefik.wait_applied(stack.traefik.write(0, [*stay, leaving.url], []))
+    traffic = start_load_process(
+        supervisor, room / "load.jsonl", url=stack.traefik.url, profile=LoadProfile(80, users=1000)
     )
     seconds = next_records(traffic)
-    stack.traefik.wait_shown(stack.traefik.write(0, stay, []))
+    stack.traefik.wait_applied(stack.traefik.write(0, stay, []))
     supervisor.forget(leaving.child)
     next_records(traffic)
     summary = traffic.finish()
@@ -239,7 +239,7 @@ def test_a_version_that_crashes_is_noticed(
 
 def test_a_second_router_runs_beside_the_first(stack: Stack, supervisor: Supervisor, room: Path):
     """Own ports, own files."""
-    split = Split.of(100, [], [stack.stable[0].url])
+    split = TrafficSplit.of(100, [], [stack.stable[0].url])
     second = start_traefik(supervisor, room / "traefik-2", split)
     assert second.shown() == split != stack.traefik.shown()
     supervisor.forget(second.child)
@@ -251,8 +251,8 @@ def test_a_real_prometheus_sees_the_instances_under_their_labels(
 ):
     """And those that are written later as well."""
     one, other = stack.stable
-    first = Target(one.metrics_url, {"namespace": "prod", "pod": one.name})
-    later = Target(other.metrics_url, {"namespace": "prod", "pod": other.name})
+    first = ScrapeEndpoint(one.metrics_url, {"namespace": "prod", "pod": one.name})
+    later = ScrapeEndpoint(other.metrics_url, {"namespace": "prod", "pod": other.name})
     prometheus = start_prometheus(supervisor, room / "prometheus", [first], interval=0.5)
     prometheus.write_targets([first, later])
 

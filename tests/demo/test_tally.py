@@ -1,17 +1,17 @@
 """Counting outcomes."""
 
-from canary.demo.load.schedule import Kind
-from canary.demo.load.tally import Ledger, Outcome, Record
+from canary.demo.load.schedule import RequestKind
+from canary.demo.load.tally import LoadRecord, LoadStatistics, RequestResult
 
 
-def login(user: int, status: str, version: str = "v1", seconds: float = 0.01) -> Outcome:
+def login(user: int, status: str, version: str = "v1", seconds: float = 0.01) -> RequestResult:
     """A login that is over."""
-    return Outcome(Kind.LOGIN, user, status, seconds, version, f"auth-{version}")
+    return RequestResult(RequestKind.LOGIN, user, status, seconds, version, f"auth-{version}")
 
 
 def test_a_user_who_fails_twice_is_hit_once():
     """Users are people, not requests."""
-    ledger = Ledger(users=10)
+    ledger = LoadStatistics(users=10)
     for outcome in (login(1, "503"), login(1, "503"), login(2, "200"), login(3, "timeout", "none")):
         ledger.add(outcome)
     summary = ledger.summary(1.0)
@@ -23,15 +23,15 @@ def test_a_user_who_fails_twice_is_hit_once():
 
 def test_a_failed_registration_is_no_failed_login():
     """It counts among the requests only."""
-    ledger = Ledger(users=10)
-    ledger.add(Outcome(Kind.REGISTER, 1, "500", 0.1, "v1"))
+    ledger = LoadStatistics(users=10)
+    ledger.add(RequestResult(RequestKind.REGISTER, 1, "500", 0.1, "v1"))
     summary = ledger.summary(1.0)
     assert (summary.failed, summary.logins_failed, summary.users_hit) == (1, {}, 0)
 
 
 def test_seconds_add_up_to_the_summary():
     """Each outcome is in one second and in the sums; users hit count from the start."""
-    ledger = Ledger(users=10)
+    ledger = LoadStatistics(users=10)
     ledger.sent()
     ledger.add(login(1, "500"))
     first = ledger.next_second(1.0)
@@ -45,10 +45,10 @@ def test_seconds_add_up_to_the_summary():
 
 def test_a_line_survives_the_way_through_a_file():
     """And a newer version's extra keys do not hurt."""
-    ledger = Ledger(users=10)
+    ledger = LoadStatistics(users=10)
     ledger.add(login(1, "200"))
     record = ledger.summary(1.0)
     line = record.to_json()
     assert "\n" not in line
-    assert Record.from_json(line) == record
-    assert Record.from_json(line.replace("{", '{"new":1,', 1)) == record
+    assert LoadRecord.from_json(line) == record
+    assert LoadRecord.from_json(line.replace("{", '{"new":1,', 1)) == record

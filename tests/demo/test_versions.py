@@ -6,24 +6,24 @@ import pytest
 from starlette.responses import Response
 from starlette.types import Message
 
-from canary.demo.auth.versions import Flawed, Version, parse_version
+from canary.demo.auth.versions import FaultyApp, ServiceVersion, parse_version
 from canary.errors import UsageError
 
 
 @pytest.mark.parametrize(
     ("text", "version"),
     [
-        ("good", Version()),
-        ("leak", Version(leaks=True)),
-        ("refuse", Version(refuses=True)),
-        ("errors", Version(error_rate=0.05)),
-        ("errors:1", Version(error_rate=1)),
-        ("slow:0.2", Version(delay=0.2)),
-        ("crash:20", Version(crash_at=20)),
-        ("hiccups", Version(hiccup_rate=0.3)),
+        ("good", ServiceVersion()),
+        ("leak", ServiceVersion(leaks=True)),
+        ("refuse", ServiceVersion(refuses=True)),
+        ("errors", ServiceVersion(error_rate=0.05)),
+        ("errors:1", ServiceVersion(error_rate=1)),
+        ("slow:0.2", ServiceVersion(delay=0.2)),
+        ("crash:20", ServiceVersion(crash_at=20)),
+        ("hiccups", ServiceVersion(hiccup_rate=0.3)),
     ],
 )
-def test_a_version_is_a_switch(text: str, version: Version):
+def test_a_version_is_a_switch(text: str, version: ServiceVersion):
     """With a figure where there is one to choose."""
     assert parse_version(text) == version
 
@@ -38,7 +38,7 @@ def test_an_unknown_version_says_what_there_is(text: str):
         parse_version(text)
 
 
-def statuses(version: Version, seed: str, requests: int) -> list[int]:
+def statuses(version: ServiceVersion, seed: str, requests: int) -> list[int]:
     """What a service that always succeeds answers in this version."""
     found: list[int] = []
 
@@ -50,7 +50,7 @@ def statuses(version: Version, seed: str, requests: int) -> list[int]:
         return {"type": "http.disconnect"}
 
     async def run() -> None:
-        flawed = Flawed(Response(), version, seed)
+        flawed = FaultyApp(Response(), version, seed)
         for _ in range(requests):
             await flawed({"type": "http"}, receive, send)
 
@@ -60,15 +60,15 @@ def statuses(version: Version, seed: str, requests: int) -> list[int]:
 
 def test_the_same_seed_fails_the_same_requests():
     """A demo can be repeated."""
-    version = Version(error_rate=0.3)
+    version = ServiceVersion(error_rate=0.3)
     assert statuses(version, "1", 100) == statuses(version, "1", 100) != statuses(version, "2", 100)
 
 
 def test_errors_fail_the_share_that_was_asked_for():
     """50 of 1,000 are expected, with a standard deviation of 7."""
-    assert abs(statuses(Version(error_rate=0.05), "1", 1000).count(500) - 50) < 4 * 7
+    assert abs(statuses(ServiceVersion(error_rate=0.05), "1", 1000).count(500) - 50) < 4 * 7
 
 
 def test_a_good_version_fails_nothing():
     """The switch is really off."""
-    assert set(statuses(Version(), "1", 100)) == {200}
+    assert set(statuses(ServiceVersion(), "1", 100)) == {200}

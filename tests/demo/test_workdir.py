@@ -14,10 +14,10 @@ from canary.demo.cluster.workdir import (
     LocalError,
     disk_errors,
     free_ports,
-    interruptible,
-    postponed,
+    ignore_signals,
+    interrupt_on_signals,
+    postpone_signals,
     remove_leftovers,
-    undisturbed,
     work_directory,
 )
 
@@ -118,14 +118,14 @@ def test_no_free_port_is_a_sentence():
 def test_a_signal_ends_the_block_as_ctrl_c_does(number: signal.Signals):
     """So every `finally` runs; afterwards the signal has its old meaning."""
     before = signal.getsignal(number)
-    with pytest.raises(KeyboardInterrupt), interruptible():
+    with pytest.raises(KeyboardInterrupt), interrupt_on_signals():
         signal.raise_signal(number)
     assert signal.getsignal(number) is before
 
 
 def test_a_second_ctrl_c_does_not_cut_the_cleanup_short():
     """It would leave processes behind."""
-    with undisturbed():
+    with ignore_signals():
         signal.raise_signal(signal.SIGINT)
 
 
@@ -142,7 +142,7 @@ def test_a_postponed_ctrl_c_counts_afterwards():
     """It is late, not lost."""
     finished = False
     with pytest.raises(KeyboardInterrupt):  # noqa: PT012  # the order is the statement
-        with postponed():
+        with postpone_signals():
             signal.raise_signal(signal.SIGINT)
             finished = True
         pytest.fail("the signal was lost")

@@ -18,7 +18,7 @@ from canary.api.yaml_documents import read_documents
 from canary.backtest.releases_csv import written_releases
 from canary.errors import CanaryError
 from canary.loadtest.generator.request_file import read_requests
-from canary.loadtest.generator.text import parse
+from canary.loadtest.generator.text_template import parse_template
 from canary.metrics.exposition import metric_names, samples
 from canary.metrics.selectors import parse_selector
 from canary.text import sanitize
@@ -109,7 +109,7 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "metric names": lambda text: metric_names(_encoded(text)),
     "selector": parse_selector,
     "matchers": lambda text: parse_matchers(text, "--canary"),
-    "braces": parse,
+    "braces": parse_template,
     "duration": parse_duration,
     "time": lambda text: time_range.moment(text, 0.0, "--start"),
     "time ago": lambda text: time_range.moment(f"-{text}", 0.0, "--start"),

@@ -9,21 +9,21 @@ from canary.core.series import NoData
 from canary.errors import ExitCode
 from canary.leaktest.evaluation import (
     Drain,
-    Kind,
-    Policy,
+    LeakKind,
+    LeakTestPolicy,
     Reading,
     Round,
-    drained,
-    found,
-    next_load,
+    evaluate_rounds,
+    plan_next_load,
+    summarize_drain,
 )
-from canary.leaktest.gauges import long, rounded
-from canary.leaktest.result import Seen, outcome
-from canary.loadtest.generator import Tally
+from canary.leaktest.gauges import format_rounded, format_span
+from canary.leaktest.result import LeakTestObservations, build_result
+from canary.loadtest.generator import RequestTally
 from canary.results.json_document import document
 from canary.results.junit import junit
 
-POLICY = Policy(idle=4)
+POLICY = LeakTestPolicy(idle=4)
 STEP = 3000
 
 
@@ -43,49 +43,57 @@ RISING = [0, 2, 3, 5, 6, 8, 9]
 @pytest.mark.parametrize(
     ("made", "kind"),
     [
-        pytest.param(rounds(RISING), Kind.LEAK, id="rises with every load: a leak"),
-        pytest.param(rounds([0, 1, 2, 2, 2, 2, 2, 2, 2]), Kind.CLEAN, id="two, and no more: clean"),
-        pytest.param(rounds([0] * 7), Kind.CLEAN, id="nothing ever: clean"),
-        pytest.param(rounds([0, 0]), Kind.UNDECIDED, id="one load: nothing is known"),
-        pytest.param(rounds([0, 3, 0, 2, 0, 4, 0]), Kind.CLEAN, id="comes and goes: jobs"),
-        pytest.param(rounds([9, 10, 11, 12, 13, 14, 15]), Kind.UNDECIDED, id="little, beside nine"),
-        pytest.param(rounds([0, 0, 50], full=["", "", "main"]), Kind.EXHAUSTED, id="empty at rest"),
+        pytest.param(rounds(RISING), LeakKind.LEAK, id="rises with every load: a leak"),
         pytest.param(
-            rounds([0] * 4, waiting=[0, 0, 2, 1]), Kind.WAITING, id="callers wait at rest"
+            rounds([0, 1, 2, 2, 2, 2, 2, 2, 2]), LeakKind.CLEAN, id="two, and no more: clean"
         ),
-        pytest.param(rounds([0] * 4, waiting=[0, 0, 0, 1]), Kind.UNDECIDED, id="once: not yet"),
+        pytest.param(rounds([0] * 7), LeakKind.CLEAN, id="nothing ever: clean"),
+        pytest.param(rounds([0, 0]), LeakKind.UNDECIDED, id="one load: nothing is known"),
+        pytest.param(rounds([0, 3, 0, 2, 0, 4, 0]), LeakKind.CLEAN, id="comes and goes: jobs"),
         pytest.param(
-            rounds([0] * 7, timeouts=[0, 0, 0, 0, 0, 2, 1]), Kind.WAITING, id="they give up at rest"
+            rounds([9, 10, 11, 12, 13, 14, 15]), LeakKind.UNDECIDED, id="little, beside nine"
+        ),
+        pytest.param(
+            rounds([0, 0, 50], full=["", "", "main"]), LeakKind.EXHAUSTED, id="empty at rest"
+        ),
+        pytest.param(
+            rounds([0] * 4, waiting=[0, 0, 2, 1]), LeakKind.WAITING, id="callers wait at rest"
+        ),
+        pytest.param(rounds([0] * 4, waiting=[0, 0, 0, 1]), LeakKind.UNDECIDED, id="once: not yet"),
+        pytest.param(
+            rounds([0] * 7, timeouts=[0, 0, 0, 0, 0, 2, 1]),
+            LeakKind.WAITING,
+            id="they give up at rest",
         ),
         pytest.param(
             rounds([0] * 9, files=[20, 30, 41, 49, 62, 70, 79, 92, 99]),
-            Kind.FILES,
+            LeakKind.FILES,
             id="file descriptors rise with every load",
         ),
         pytest.param(
             rounds([0] * 9, files=[20, 60, 65, 66, 67, 67, 67, 67, 67]),
-            Kind.CLEAN,
+            LeakKind.CLEAN,
             id="file descriptors of a pool that opens its connections",
         ),
     ],
 )
 def test_what_drains_say(made, kind):
     """One sentence each."""
-    assert found(made, POLICY).kind is kind
+    assert evaluate_rounds(made, POLICY).kind is kind
 
 
 def test_what_stable_does_as_well_is_not_the_candidates_fault():
     """The same jobs on both sides cancel; a leak on top of them does not."""
     jobs = [0, 2, 3, 5, 6, 8, 9]
     both = [replace(one, stable=one.canary) for one in rounds(jobs)]
-    assert found(both, POLICY).kind is Kind.CLEAN
+    assert evaluate_rounds(both, POLICY).kind is LeakKind.CLEAN
     more = [
         Round(replace(one.canary, in_use=2 * one.canary.in_use), one.canary) for one in rounds(jobs)
     ]
-    assert found([*more], POLICY).lost == 9
+    assert evaluate_rounds([*more], POLICY).lost == 9
     steeper = rounds([0, 4, 8, 12, 17, 21, 25])
     beside = [Round(one.canary, replace(one.canary, in_use=0)) for one in steeper]
-    assert found(beside, POLICY).kind is Kind.LEAK
+    assert evaluate_rounds(beside, POLICY).kind is LeakKind.LEAK
 
 
 def test_the_floor_is_the_least_of_all_of_a_drain():
@@ -96,7 +104,7 @@ def test_the_floor_is_the_least_of_all_of_a_drain():
         Reading({"a": 1, "b": 2}, {"a": 5, "b": 1}, waiting=0, timeouts=10, files=31),
         Reading({"a": 2, "b": 1}, {"a": 5, "b": 1}, waiting=1, timeouts=12, files=29),
     ]
-    drain = drained(readings, 700)
+    drain = summarize_drain(readings, 700)
     assert drain == Drain(700, 2, "b", 6, waiting=0, timeouts=2, files=29, memory=None)
 
 
@@ -112,7 +120,7 @@ def test_the_floor_is_the_least_of_all_of_a_drain():
 )
 def test_a_drain_that_was_not_seen_is_none(readings, why):
     """Not zero: nothing passes because nothing was read."""
-    drain = drained(readings, 0)
+    drain = summarize_drain(readings, 0)
     assert isinstance(drain, NoData)
     assert why in drain.why
 
@@ -120,29 +128,31 @@ def test_a_drain_that_was_not_seen_is_none(readings, why):
 def test_loads_grow_until_something_is_lost():
     """Twice the last one; then as many as lose one or two more; then what is missing to pass."""
     made, rate = rounds([0]), 100.0
-    assert next_load(made, [], POLICY, rate) == 100
+    assert plan_next_load(made, [], POLICY, rate) == 100
     made = rounds([0, 0])
-    assert next_load(made, [100, 300], POLICY, rate) == 600
-    assert next_load(rounds([0, 3]), [STEP], POLICY, 10.0) == 10 * 20
+    assert plan_next_load(made, [100, 300], POLICY, rate) == 600
+    assert plan_next_load(rounds([0, 3]), [STEP], POLICY, 10.0) == 10 * 20
     small = replace(POLICY, smallest=9000.0)
-    assert next_load(rounds([0, 3, 3]), [700, 700], small, 500.0) == 1.2 * 2 * STEP
-    assert next_load(rounds([0, 0, 3]), [700, 700], POLICY, rate) == 700
-    assert next_load(rounds([0, 0, 0, 0]), [100, 100, 5000], POLICY, rate) == pytest.approx(
+    assert plan_next_load(rounds([0, 3, 3]), [700, 700], small, 500.0) == 1.2 * 2 * STEP
+    assert plan_next_load(rounds([0, 0, 3]), [700, 700], POLICY, rate) == 700
+    assert plan_next_load(rounds([0, 0, 0, 0]), [100, 100, 5000], POLICY, rate) == pytest.approx(
         1.02 * (10_201 - 3 * STEP), abs=2
     )
 
 
 def seen(made, **more):
     """What a test of these rounds saw."""
-    tally = Tally(due=9000, ok=9000)
+    tally = RequestTally(due=9000, ok=9000)
     tally.statuses["200"] = 9000
     given = {"rate": 60.0, "rest": 8.0, "tally": tally} | more
-    return Seen("http://x", POLICY, rounds=tuple(made), finding=found(made, POLICY), **given)
+    return LeakTestObservations(
+        "http://x", POLICY, rounds=tuple(made), finding=evaluate_rounds(made, POLICY), **given
+    )
 
 
 def test_a_leak_is_said_in_requests_and_minutes():
     """With the interval, and what to do; in every form that a pipeline reads."""
-    told = outcome(seen(rounds([0, 1, 2, 3, 4, 5, 6, 7])))
+    told = build_result(seen(rounds([0, 1, 2, 3, 4, 5, 6, 7])))
     assert told.code is ExitCode.FAILED
     assert told.headline == (
         "leaks 1 connection per 3,000 requests; a pool of 50 is empty after 42 h at 1 requests/s"
@@ -172,21 +182,21 @@ def test_a_leak_is_said_in_requests_and_minutes():
         ),
         pytest.param(
             rounds([0] * 7),
-            {"tally": Tally(due=100, late=20, ok=80)},
+            {"tally": RequestTally(due=100, late=20, ok=80)},
             ExitCode.INCONCLUSIVE,
             "the generator was the limit",
             id="not sent in time",
         ),
         pytest.param(
             rounds([0] * 7),
-            {"tally": Tally(due=100, ok=80, failed=20)},
+            {"tally": RequestTally(due=100, ok=80, failed=20)},
             ExitCode.INCONCLUSIVE,
             "too many requests failed",
             id="error pages take no connection",
         ),
         pytest.param(
             rounds(RISING),
-            {"tally": Tally(due=100, late=20, ok=60, failed=20)},
+            {"tally": RequestTally(due=100, late=20, ok=60, failed=20)},
             ExitCode.FAILED,
             "leaks 1 connection",
             id="a leak is one, whatever the generator did",
@@ -212,23 +222,23 @@ def test_a_leak_is_said_in_requests_and_minutes():
 )
 def test_how_it_ended(made, more, code, said):
     """Exit code and headline."""
-    told = outcome(seen(made, **more))
+    told = build_result(seen(made, **more))
     assert told.code is code
     assert said in told.headline
 
 
 def test_requests_that_take_no_connection_are_asked_about():
     """A pass of a page that needs no database says little."""
-    told = outcome(seen(rounds([0] * 7), busiest=0.0))
+    told = build_result(seen(rounds([0] * 7), busiest=0.0))
     assert told.code is ExitCode.OK
     assert "do these --requests reach the database?" in told.next_steps[0]
-    assert outcome(seen(rounds([0] * 7), busiest=2.0)).next_steps == ()
+    assert build_result(seen(rounds([0] * 7), busiest=2.0)).next_steps == ()
 
 
 def test_memory_only_warns():
     """Caches fill; nobody is failed for that."""
     memory = [50e6 + number * 3e6 for number in range(9)]
-    told = outcome(seen(rounds([0] * 9, memory=memory)))
+    told = build_result(seen(rounds([0] * 9, memory=memory)))
     assert told.code is ExitCode.OK
     (case,) = [case for case in told.cases if case.name == "memory"]
     assert "warning: it grew to the end, by 0.95 MiB per 1,000 requests" in case.sentence
@@ -240,9 +250,9 @@ def test_memory_only_warns():
 )
 def test_times_are_said_in_one_unit(seconds, said):
     """The one that a person would use."""
-    assert long(seconds) == said
+    assert format_span(seconds) == said
 
 
 def test_two_digits_count():
     """More would pretend to be exact."""
-    assert [rounded(value) for value in (4897, 213.4, 0.4)] == ["4,900", "210", "1"]
+    assert [format_rounded(value) for value in (4897, 213.4, 0.4)] == ["4,900", "210", "1"]

@@ -9,38 +9,46 @@ import pytest
 from canary.core.series import NoData
 from canary.errors import ExitCode, TransientError, UsageError
 from canary.leaktest import evaluation, result, run
-from canary.leaktest.evaluation import Policy, Reading
-from canary.leaktest.load_plan import cycle
-from canary.leaktest.metrics_reader import Pages, place
-from canary.leaktest.run import leak_test
-from canary.leaktest.types import Pace, Subject
-from canary.loadtest.generator import Mix, Plan, Request, Rows, Schedule, Stage, parse
+from canary.leaktest.evaluation import LeakTestPolicy, Reading
+from canary.leaktest.load_plan import plan_cycle
+from canary.leaktest.metrics_reader import MetricsPageReader, name_page
+from canary.leaktest.run import run_leak_test
+from canary.leaktest.types import LeakTestTiming, SubjectUnderTest
+from canary.loadtest.generator import (
+    LoadPlan,
+    LoadSchedule,
+    LoadStage,
+    RequestData,
+    RequestMix,
+    RequestTemplate,
+    parse_template,
+)
 from tests.leaktest.leaky_service import POOL, Leaky, serving
 
 NOW = 2000.0
-POLICY = Policy(smallest=20, idle=5)
-PACE = Pace(most=30, drain=0.06, patience=0.1, warm_up=0.02)
+POLICY = LeakTestPolicy(smallest=20, idle=5)
+PACE = LeakTestTiming(most=30, drain=0.06, patience=0.1, warm_up=0.02)
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     """Loads of a few requests and drains of a few readings: nothing here takes time to settle."""
-    monkeypatch.setattr(run, "_EVERY", 0.02)
-    monkeypatch.setattr(evaluation, "_FIRST_SECONDS", 0.05)
-    monkeypatch.setattr(result, "OFFERED", 0.0)  # a busy machine sends late
+    monkeypatch.setattr(run, "_READING_INTERVAL", 0.02)
+    monkeypatch.setattr(evaluation, "_MIN_LOAD_SECONDS", 0.05)
+    monkeypatch.setattr(result, "MIN_OFFERED_RATIO", 0.0)  # a busy machine sends late
 
 
 def run_on(leaky, *, stable=None, pace=PACE, stop=None, show=lambda _: None):
     """The outcome."""
 
     def subject(one):
-        plan = Plan(one.url, Schedule((Stage(400, 400, 10),)), timeout=5)
-        return Subject(plan, Pages([f"{one.url}/metrics"], None))
+        plan = LoadPlan(one.url, LoadSchedule((LoadStage(400, 400, 10),)), timeout=5)
+        return SubjectUnderTest(plan, MetricsPageReader([f"{one.url}/metrics"], None))
 
     both = [subject(one) for one in (leaky, stable) if one is not None]
     canary, beside = both[0], both[1] if stable else None
     with closing(both[0].source), closing(both[-1].source):
-        return leak_test(
+        return run_leak_test(
             canary, beside, POLICY, pace, now=NOW, stop=stop or threading.Event(), show=show
         )
 
@@ -185,9 +193,9 @@ def test_an_interrupted_test_says_so():
 
 def test_no_number_is_given_twice():
     """The requests of a cycle count on, so that names which must be new are."""
-    mix = Mix((Request("a", path=parse("/{{ number }}")),), Rows())
-    plan = Plan("http://localhost", Schedule((Stage(9, 9, 9),)), mix)
-    later = cycle(plan, 50, 5, 100)
+    mix = RequestMix((RequestTemplate("a", path=parse_template("/{{ number }}")),), RequestData())
+    plan = LoadPlan("http://localhost", LoadSchedule((LoadStage(9, 9, 9),)), mix)
+    later = plan_cycle(plan, 50, 5, 100)
     draw = later.mix.draw("x")
     assert [draw(number).path for number in range(3)] == ["/100", "/101", "/102"]
     assert len(list(later.schedule.arrivals())) == 5
@@ -209,7 +217,7 @@ def test_presets_are_read_and_recognised(name, preset):
     """Three of ten in use, whatever they are called."""
     with (
         serving(Leaky(page=lambda _: (200, PAGES[name].encode()))) as leaky,
-        closing(Pages([f"{leaky.url}/metrics"], preset and name)) as pages,
+        closing(MetricsPageReader([f"{leaky.url}/metrics"], preset and name)) as pages,
     ):
         reading = pages.look()
     assert isinstance(reading, Reading)
@@ -231,7 +239,7 @@ def test_q01_pools_of_one_page_that_differ_in_any_label_are_pools_of_their_own()
     """A full one of 10 beside an idle one of 90 is not 10 of 100."""
     with (
         serving(Leaky(page=lambda _: (200, two_pools(10).encode()))) as leaky,
-        closing(Pages([f"{leaky.url}/metrics"], None)) as pages,
+        closing(MetricsPageReader([f"{leaky.url}/metrics"], None)) as pages,
     ):
         reading = pages.look()
     assert isinstance(reading, Reading)
@@ -244,7 +252,7 @@ def test_q03_a_page_whose_gauges_are_nan_says_so():
     """Nothing is known of that pool."""
     with (
         serving(Leaky(page=lambda _: (200, two_pools(float("nan")).encode()))) as leaky,
-        closing(Pages([f"{leaky.url}/metrics"], None)) as pages,
+        closing(MetricsPageReader([f"{leaky.url}/metrics"], None)) as pages,
     ):
         reading = pages.look()
     assert isinstance(reading, NoData)
@@ -256,7 +264,9 @@ def test_several_pages_are_all_or_nothing():
     with (
         serving(Leaky(lost=2)) as one,
         serving(Leaky(lost=3)) as two,
-        closing(Pages([f"{one.url}/metrics", f"{two.url}/metrics"], "hikaricp")) as pages,
+        closing(
+            MetricsPageReader([f"{one.url}/metrics", f"{two.url}/metrics"], "hikaricp")
+        ) as pages,
     ):
         first = pages.look()
         two.page = lambda _: (404, b"")
@@ -270,11 +280,17 @@ def test_several_pages_are_all_or_nothing():
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        pytest.param(lambda: Pages(["http://a"], "hikari"), "did you mean 'hikaricp'", id="typo"),
-        pytest.param(lambda: Pages(["http://a"], "postgres"), "--application-name", id="no name"),
-        pytest.param(lambda: Pages(["http://a"], "sqlalchemy"), "needs `max`", id="no size"),
-        pytest.param(lambda: place("ftp://a/metrics"), "found 'ftp://a", id="no page"),
-        pytest.param(lambda: place("http://a:b/metrics"), "is expected", id="no port"),
+        pytest.param(
+            lambda: MetricsPageReader(["http://a"], "hikari"), "did you mean 'hikaricp'", id="typo"
+        ),
+        pytest.param(
+            lambda: MetricsPageReader(["http://a"], "postgres"), "--application-name", id="no name"
+        ),
+        pytest.param(
+            lambda: MetricsPageReader(["http://a"], "sqlalchemy"), "needs `max`", id="no size"
+        ),
+        pytest.param(lambda: name_page("ftp://a/metrics"), "found 'ftp://a", id="no page"),
+        pytest.param(lambda: name_page("http://a:b/metrics"), "is expected", id="no port"),
     ],
 )
 def test_what_cannot_be_read_is_refused(make, said):

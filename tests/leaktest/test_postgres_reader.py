@@ -12,7 +12,7 @@ from canary.demo.cluster.postgres import start_postgres
 from canary.demo.cluster.processes import Supervisor
 from canary.demo.cluster.workdir import work_directory
 from canary.leaktest.evaluation import Reading
-from canary.leaktest.postgres_reader import Activity
+from canary.leaktest.postgres_reader import PostgresActivityReader
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def test_what_is_not_idle_or_was_left_alone_is_in_use(postgres):
     """A transaction left open counts at once, an idle connection when no load touched it."""
     dsn = make_conninfo(postgres.dsn, application_name="auth")
     with (
-        closing(Activity(postgres.admin_dsn, "auth", 10)) as activity,
+        closing(PostgresActivityReader(postgres.admin_dsn, "auth", 10)) as activity,
         closing(psycopg.connect(dsn, autocommit=True)) as pooled,
         closing(psycopg.connect(dsn, autocommit=True)) as lost,
         closing(psycopg.connect(dsn)) as leaked,
@@ -58,7 +58,7 @@ def test_a_name_that_nobody_has_is_no_data(postgres):
     dsn = make_conninfo(postgres.dsn, application_name="auth-v2")
     with (
         closing(psycopg.connect(dsn)),
-        closing(Activity(postgres.admin_dsn, "auth-v3")) as activity,
+        closing(PostgresActivityReader(postgres.admin_dsn, "auth-v3")) as activity,
     ):
         answer = activity.look()
     assert isinstance(answer, NoData)
@@ -68,7 +68,10 @@ def test_a_name_that_nobody_has_is_no_data(postgres):
 def test_what_a_role_may_not_see_is_no_data(postgres):
     """The superuser's sessions, seen by the service's role."""
     dsn = make_conninfo(postgres.admin_dsn, application_name="admin")
-    with closing(psycopg.connect(dsn)), closing(Activity(postgres.dsn, "admin")) as activity:
+    with (
+        closing(psycopg.connect(dsn)),
+        closing(PostgresActivityReader(postgres.dsn, "admin")) as activity,
+    ):
         answer = activity.look()
     assert isinstance(answer, NoData)
     assert "pg_read_all_stats" in answer.why
@@ -76,7 +79,7 @@ def test_what_a_role_may_not_see_is_no_data(postgres):
 
 def test_a_server_that_is_gone_is_no_data(postgres):
     """One sentence, no traceback."""
-    activity = Activity(postgres.admin_dsn, "x")
+    activity = PostgresActivityReader(postgres.admin_dsn, "x")
     activity.close()
     activity.begin_load()
     assert isinstance(activity.look(), NoData)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from canary.leaktest.statistics import (
     clean_evidence,
     clean_requests,
-    lately,
     record_evidence,
+    still_rising,
     theil_sen,
 )
 
@@ -107,4 +107,4 @@ def test_too_little_is_said_to_be(x, y, bounded):
 )
 def test_warming_up_slows_down(levels, grows):
     """What still grows at the end is no warm-up."""
-    assert lately(levels) is grows
+    assert still_rising(levels) is grows

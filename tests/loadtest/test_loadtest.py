@@ -12,18 +12,38 @@ import pytest
 
 from canary.api import Verdict
 from canary.errors import ExitCode, TransientError, UsageError
-from canary.loadtest.external_tools import k6_figures, k6_test, oha_figures, oha_options
-from canary.loadtest.generator import Histogram, Mix, Plan, Request, Schedule, Stage, Tls, parse
-from canary.loadtest.result_table import load_table
-from canary.loadtest.run import concluded, load_test
-from canary.loadtest.thresholds import Figures, Thresholds, cases, certainly_slow, hopeless
+from canary.loadtest.external_tools import (
+    build_oha_options,
+    parse_k6_summary,
+    parse_oha_output,
+    run_k6,
+)
+from canary.loadtest.generator import (
+    LatencyHistogram,
+    LoadPlan,
+    LoadSchedule,
+    LoadStage,
+    RequestMix,
+    RequestTemplate,
+    TlsSettings,
+    parse_template,
+)
+from canary.loadtest.result_table import render_load_table
+from canary.loadtest.run import judge_figures, run_load_test
+from canary.loadtest.thresholds import (
+    LoadFigures,
+    LoadThresholds,
+    find_unreachable,
+    is_certainly_slow,
+    judge_thresholds,
+)
 from tests.loadtest.servers import serving
 
 RECORDED = Path(__file__).parent / "recorded"
-GOOD = Figures(
+GOOD = LoadFigures(
     due=1000, over=1000, failed=0, seconds=10, p50=0.01, p99=0.05, longest=0.1, statuses={"200": 1000}
 )  # fmt: skip
-ASKED = Thresholds(max_error_ratio=0.01, max_p99=0.1, min_rate=95)
+ASKED = LoadThresholds(max_error_ratio=0.01, max_p99=0.1, min_rate=95)
 P, F, N = Verdict.PASS, Verdict.FAIL, Verdict.NO_DATA
 
 
@@ -67,7 +87,7 @@ P, F, N = Verdict.PASS, Verdict.FAIL, Verdict.NO_DATA
 def test_thresholds_are_judged(changes, verdicts, code):
     """A generator at its limit lets nothing pass, and fails nothing that may be its own doing."""
     seen = replace(GOOD, **changes)
-    found = concluded("http://x", ASKED, seen)
+    found = judge_figures("http://x", ASKED, seen)
     assert [case.verdict for case in found.cases] == list(verdicts)
     assert found.code == ExitCode(code)
     assert found.passed == (code == 0)
@@ -76,31 +96,33 @@ def test_thresholds_are_judged(changes, verdicts, code):
 
 def test_only_what_is_asked_is_judged():
     """Without thresholds the generator is all there is to judge."""
-    nothing = Thresholds(max_error_ratio=None)
-    assert [case.name for case in cases(nothing, replace(GOOD, failed=1000))] == ["generator"]
+    nothing = LoadThresholds(max_error_ratio=None)
+    assert [case.name for case in judge_thresholds(nothing, replace(GOOD, failed=1000))] == [
+        "generator"
+    ]
 
 
 def test_figures_stand_in_the_sentences():
     """What was found, and what was asked for, with units."""
     seen = replace(GOOD, failed=20, statuses={"200": 980, "503": 15, "timeout": 5}, cpu=0.5)
-    said = [case.sentence for case in cases(ASKED, seen)]
+    said = [case.sentence for case in judge_thresholds(ASKED, seen)]
     assert said[1] == "20 of 1,000 failed (2.00%, at most 1%): 503 ×15, timeout ×5"
     assert said[2] == "99 % took at most 50 ms (at most 100 ms)"
     assert said[3] == "98 good answers/s (at least 95)"
     assert "busiest process at 50% of a core" in said[0]
     assert "too high" not in said[0]
-    slow = cases(ASKED, replace(seen, p99_lag=0.006))[0]
+    slow = judge_thresholds(ASKED, replace(seen, p99_lag=0.006))[0]
     assert "99 % within 6 ms, so much may p99 be too high" in slow.sentence
 
 
 @pytest.mark.parametrize(
     ("asked", "rate", "said"),
     [
-        pytest.param(Thresholds(1.5), 100, "0% to 100%", id="more errors than requests"),
-        pytest.param(Thresholds(float("nan")), 100, "0% to 100%", id="no number"),
-        pytest.param(Thresholds(max_p99=10.0), 100, "shorter than --timeout", id="always true"),
-        pytest.param(Thresholds(max_p99=0.0), 100, "1ms or more", id="never true"),
-        pytest.param(Thresholds(min_rate=101), 100, "at most the mean", id="more than is sent"),
+        pytest.param(LoadThresholds(1.5), 100, "0% to 100%", id="more errors than requests"),
+        pytest.param(LoadThresholds(float("nan")), 100, "0% to 100%", id="no number"),
+        pytest.param(LoadThresholds(max_p99=10.0), 100, "shorter than --timeout", id="always true"),
+        pytest.param(LoadThresholds(max_p99=0.0), 100, "1ms or more", id="never true"),
+        pytest.param(LoadThresholds(min_rate=101), 100, "at most the mean", id="more than is sent"),
     ],
 )
 def test_thresholds_that_contradict_are_refused(asked, rate, said):
@@ -119,30 +141,30 @@ def test_thresholds_that_contradict_are_refused(asked, rate, said):
 )
 def test_a_load_is_hopeless_when_nothing_can_save_it(changes, lost):
     """Exactly: what is said to fail would fail whatever came later."""
-    assert hopeless(Thresholds(0.01), replace(GOOD, **changes), 10_000, 100) == lost
+    assert find_unreachable(LoadThresholds(0.01), replace(GOOD, **changes), 10_000, 100) == lost
 
 
 def test_a_rate_that_cannot_be_achieved_any_more_is_hopeless():
     """Errors so many that the rest of the load is too little."""
-    asked = Thresholds(max_error_ratio=None, min_rate=95)
-    assert hopeless(asked, replace(GOOD, failed=501), 10_000, 100) == "rate achieved"
-    assert hopeless(asked, replace(GOOD, failed=499), 10_000, 100) == ""
+    asked = LoadThresholds(max_error_ratio=None, min_rate=95)
+    assert find_unreachable(asked, replace(GOOD, failed=501), 10_000, 100) == "rate achieved"
+    assert find_unreachable(asked, replace(GOOD, failed=499), 10_000, 100) == ""
 
 
 def test_slowness_is_certain_with_more_than_one_in_a_hundred_of_all():
     """101 slow ones of 10,000 in all cannot be undone; 99 can."""
     for slow, certain in ((101, True), (99, False)):
-        seen = Histogram()
+        seen = LatencyHistogram()
         for number in range(1000):
             seen.add(1.0 if number < slow else 0.001)
-        assert certainly_slow(ASKED, GOOD, 10_000, seen.quantile) is certain
+        assert is_certainly_slow(ASKED, GOOD, 10_000, seen.quantile) is certain
 
 
 def test_a_target_that_dies_ends_the_load_early():
     """Long before its time, failed, with what happened."""
     with serving(lambda _: 0) as server:
-        plan = Plan(server.url, Schedule((Stage(50, 50, 30),)))
-        found = load_test(plan, Thresholds(0.01), Event(), lambda _: None)
+        plan = LoadPlan(server.url, LoadSchedule((LoadStage(50, 50, 30),)))
+        found = run_load_test(plan, LoadThresholds(0.01), Event(), lambda _: None)
     assert found.code == ExitCode.FAILED
     assert "stopped early" in found.headline
     assert found.seconds < 25
@@ -153,8 +175,8 @@ def test_an_interrupted_load_says_what_it_saw():
     """Exit code 130 and the figures until then."""
     stop = Event()
     with serving() as server:
-        plan = Plan(server.url, Schedule((Stage(50, 50, 300),)))
-        found = load_test(plan, ASKED, stop, lambda _: stop.set())
+        plan = LoadPlan(server.url, LoadSchedule((LoadStage(50, 50, 300),)))
+        found = run_load_test(plan, ASKED, stop, lambda _: stop.set())
     assert found.code == ExitCode.INTERRUPTED
     assert found.headline.startswith("interrupted: ")
     json.dumps(found.facts, allow_nan=False)
@@ -162,34 +184,41 @@ def test_an_interrupted_load_says_what_it_saw():
 
 def test_stages_and_requests_are_told_apart():
     """A row for each where there are several, none of the warm-up."""
-    stages = (Stage(40, 40, 0.2, measured=False), Stage(40, 40, 0.3), Stage(80, 160, 0.3))
-    mix = Mix((Request("a"), Request("b", path=parse("/b"))))
+    stages = (
+        LoadStage(40, 40, 0.2, measured=False),
+        LoadStage(40, 40, 0.3),
+        LoadStage(80, 160, 0.3),
+    )
+    mix = RequestMix((RequestTemplate("a"), RequestTemplate("b", path=parse_template("/b"))))
     with serving() as server:
-        found = load_test(
-            Plan(server.url, Schedule(stages), mix), Thresholds(), Event(), lambda _: None
+        found = run_load_test(
+            LoadPlan(server.url, LoadSchedule(stages), mix),
+            LoadThresholds(),
+            Event(),
+            lambda _: None,
         )
-    table = load_table(found.facts).splitlines()
+    table = render_load_table(found.facts).splitlines()
     assert [line.split()[0] for line in table[1:]] == ["40/s", "80–160/s", "a", "b"]
     assert [line.split()[1] for line in table[1:3]] == ["12", "36"]
-    assert load_table({"stages": [{"rate": "1/s"}], "requests": []}) == ""
+    assert render_load_table({"stages": [{"rate": "1/s"}], "requests": []}) == ""
 
 
 def test_a_summary_of_k6_is_read():
     """Milliseconds become seconds, dropped iterations were due and not sent."""
-    seen = k6_figures((RECORDED / "k6-summary.json").read_text("utf-8"))
+    seen = parse_k6_summary((RECORDED / "k6-summary.json").read_text("utf-8"))
     assert (seen.over, seen.failed, seen.unsent) == (301, 0, 0)
     assert seen.achieved == pytest.approx(100.3, abs=0.1)
     assert seen.p99 == pytest.approx(0.00177, abs=1e-5)
     dropped = json.loads((RECORDED / "k6-summary.json").read_text("utf-8"))
     dropped["metrics"]["dropped_iterations"] = {"count": 99, "rate": 33}
-    found = concluded("http://x", Thresholds(), k6_figures(json.dumps(dropped)))
+    found = judge_figures("http://x", LoadThresholds(), parse_k6_summary(json.dumps(dropped)))
     assert found.code == ExitCode.INCONCLUSIVE
 
 
 def test_output_of_oha_is_read():
     """As many as were due were sent and answered."""
-    plan = Plan("http://localhost", Schedule((Stage(100, 100, 2),)), timeout=2)
-    seen = oha_figures((RECORDED / "oha-output.json").read_text("utf-8"), plan)
+    plan = LoadPlan("http://localhost", LoadSchedule((LoadStage(100, 100, 2),)), timeout=2)
+    seen = parse_oha_output((RECORDED / "oha-output.json").read_text("utf-8"), plan)
     assert (seen.due, seen.over, seen.failed, seen.unsent) == (200, 200, 0, 0)
     assert seen.achieved == 100
     assert seen.p99 == pytest.approx(0.00509, abs=1e-5)
@@ -198,25 +227,40 @@ def test_output_of_oha_is_read():
 def test_time_outs_count_where_oha_leaves_them_out():
     """What its own deadline cut off is neither good nor bad; what it never sent was due."""
     text = (RECORDED / "oha-silent.json").read_text("utf-8")
-    plan = Plan("http://localhost", Schedule((Stage(20, 20, 2),)), timeout=1)
-    seen = oha_figures(text, plan)
+    plan = LoadPlan("http://localhost", LoadSchedule((LoadStage(20, 20, 2),)), timeout=1)
+    seen = parse_oha_output(text, plan)
     assert (seen.over, seen.failed, seen.timeouts, seen.unsent) == (20, 20, 20, 0)
     assert seen.p99 == 1
-    more = replace(plan, schedule=Schedule((Stage(40, 40, 2),)))
-    assert oha_figures(text, more).unsent == 40
+    more = replace(plan, schedule=LoadSchedule((LoadStage(40, 40, 2),)))
+    assert parse_oha_output(text, more).unsent == 40
 
 
 def test_oha_is_told_the_same_load():
     """Open loop, latency from the intended start; what it cannot do is refused."""
-    mix = Mix((Request("a", 1, "POST", parse("/a"), {"X": parse("y")}, parse("b")),))
-    plan = Plan(
-        "https://localhost", Schedule((Stage(9, 9, 2),)), mix, http2=True, tls=Tls("ca.pem")
+    mix = RequestMix(
+        (
+            RequestTemplate(
+                "a",
+                1,
+                "POST",
+                parse_template("/a"),
+                {"X": parse_template("y")},
+                parse_template("b"),
+            ),
+        )
     )
-    told = oha_options(plan)
+    plan = LoadPlan(
+        "https://localhost",
+        LoadSchedule((LoadStage(9, 9, 2),)),
+        mix,
+        http2=True,
+        tls=TlsSettings("ca.pem"),
+    )
+    told = build_oha_options(plan)
     assert " ".join(told).endswith("--http2 --cacert ca.pem -H X: y -d b https://localhost/a")
     assert {"--latency-correction", "-q", "9", "-z", "2s"} <= set(told)
     with pytest.raises(UsageError, match="one rate"):
-        oha_options(replace(plan, schedule=Schedule((Stage(1, 9, 2),))))
+        build_oha_options(replace(plan, schedule=LoadSchedule((LoadStage(1, 9, 2),))))
 
 
 @pytest.mark.parametrize(
@@ -233,14 +277,14 @@ def test_a_k6_that_breaks_off_is_said(tmp_path, monkeypatch, body, said):
     """With the end of what it said itself."""
     fake(tmp_path, monkeypatch, body)
     with pytest.raises(TransientError, match=said):
-        k6_test("http://x", tmp_path / "script.js", ASKED, Event())
+        run_k6("http://x", tmp_path / "script.js", ASKED, Event())
 
 
 def test_thresholds_are_ours_where_those_of_k6_failed(tmp_path, monkeypatch):
     """k6 ends with 99 when its own thresholds fail: its figures count all the same."""
     recorded = RECORDED / "k6-summary.json"
     fake(tmp_path, monkeypatch, f"shutil.copy({str(recorded)!r}, out); sys.exit(99)")
-    found = k6_test("http://x", tmp_path / "script.js", Thresholds(0.01, 0.1), Event())
+    found = run_k6("http://x", tmp_path / "script.js", LoadThresholds(0.01, 0.1), Event())
     assert found.code == ExitCode.OK
 
 
@@ -248,10 +292,10 @@ def test_a_k6_that_is_not_there_is_said(tmp_path, monkeypatch):
     """No script, no program."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UsageError, match="is no file"):
-        k6_test("http://x", tmp_path / "script.js", ASKED, Event())
+        run_k6("http://x", tmp_path / "script.js", ASKED, Event())
     (tmp_path / "script.js").touch()
     with pytest.raises(UsageError, match="k6 is not installed"):
-        k6_test("http://x", tmp_path / "script.js", ASKED, Event())
+        run_k6("http://x", tmp_path / "script.js", ASKED, Event())
 
 
 @pytest.mark.skipif(shutil.which("k6") is None, reason="k6 is not installed")
@@ -262,7 +306,7 @@ def test_a_real_k6_is_judged(tmp_path):
         "import http from 'k6/http'; export default function () { http.get(__ENV.CANARY_URL); }"
     )
     with serving() as server:
-        found = k6_test(server.url, script, Thresholds(), Event())
+        found = run_k6(server.url, script, LoadThresholds(), Event())
     assert found.code == ExitCode.OK
     assert len(server.asked) == 1
 
@@ -283,4 +327,6 @@ def test_a_port_without_a_server_is_no_failure_of_the_target():
     with socket.create_server(("127.0.0.1", 0)) as gone:
         url = f"http://127.0.0.1:{gone.getsockname()[1]}"
     with pytest.raises(TransientError):
-        load_test(Plan(url, Schedule((Stage(1, 1, 1),))), ASKED, Event(), lambda _: None)
+        run_load_test(
+            LoadPlan(url, LoadSchedule((LoadStage(1, 1, 1),))), ASKED, Event(), lambda _: None
+        )

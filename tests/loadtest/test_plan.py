@@ -1,15 +1,21 @@
 """Targets, caps and tallies."""
 
 import pickle
-import re
 
 import pytest
 
 from canary.errors import UsageError
-from canary.loadtest.generator import Histogram, Plan, Schedule, Stage, Tally, total
+from canary.loadtest.generator import (
+    LatencyHistogram,
+    LoadPlan,
+    LoadSchedule,
+    LoadStage,
+    RequestTally,
+    sum_tallies,
+)
 from canary.loadtest.generator.allowed import check_allowed
 
-CALM = Schedule((Stage(10, 10, 1),))
+CALM = LoadSchedule((LoadStage(10, 10, 1),))
 
 
 @pytest.mark.parametrize(
@@ -64,9 +70,9 @@ def test_other_targets_need_a_word(url):
         pytest.param({"url": "http://me:x@localhost"}, "user name", id="credentials"),
         pytest.param({"url": "http://localhost/?a=b"}, r"\?", id="a query"),
         pytest.param(
-            {"schedule": Schedule((Stage(1, 1e6, 1),))}, "50000 req", id="too high a rate"
+            {"schedule": LoadSchedule((LoadStage(1, 1e6, 1),))}, "50000 req", id="too high a rate"
         ),
-        pytest.param({"schedule": Schedule((Stage(1, 1, 1e6),))}, "14400 s", id="too long"),
+        pytest.param({"schedule": LoadSchedule((LoadStage(1, 1, 1e6),))}, "14400 s", id="too long"),
         pytest.param({"workers": 65}, "at most 64", id="too many workers"),
         pytest.param({"workers": 0}, "above 0", id="no worker"),
         pytest.param({"max_in_flight": 20_001}, "at most 20000", id="too many in flight"),
@@ -78,18 +84,18 @@ def test_other_targets_need_a_word(url):
 def test_caps_keep_a_typing_error_from_becoming_an_outage(changes, said):
     """What is no target, or above a cap, is no plan."""
     with pytest.raises(UsageError, match=said):
-        Plan(**{"url": "http://localhost", "schedule": CALM} | changes)
+        LoadPlan(**{"url": "http://localhost", "schedule": CALM} | changes)
 
 
 def test_workers_share_what_may_be_in_flight():
     """To the last one, and never more."""
-    plan = Plan("http://localhost", CALM, workers=3, max_in_flight=11)
+    plan = LoadPlan("http://localhost", CALM, workers=3, max_in_flight=11)
     assert [plan.share(k) for k in range(3)] == [4, 4, 3]
 
 
 def test_latencies_keep_three_digits():
     """Quantiles are within a thousandth, from microseconds to an hour; more is an hour."""
-    seen = Histogram()
+    seen = LatencyHistogram()
     for milliseconds in range(1, 1001):
         seen.add(milliseconds / 1000)
     assert seen.quantile(0.5) == pytest.approx(0.5, rel=0.002)
@@ -103,13 +109,16 @@ def test_latencies_keep_three_digits():
 
 def test_tallies_add_up_across_processes():
     """What was sent through a pipe counts like what was counted here."""
-    one, two = Tally(due=2, ok=1, failed=1), Tally(due=3, ok=2, unsent=1)
+    one, two = RequestTally(due=2, ok=1, failed=1), RequestTally(due=3, ok=2, unsent=1)
     one.latency.add(0.01)
     two.latency.add(1.0)
     two.statuses["200"] += 2
-    both = total(one, pickle.loads(pickle.dumps(two)))  # noqa: S301 - our own
+    both = sum_tallies(one, pickle.loads(pickle.dumps(two)))  # noqa: S301 - our own
     assert (both.due, both.ok, both.failed, both.unsent, both.over) == (5, 3, 1, 1, 4)
     assert (both.latency.count, both.statuses["200"], both.error_ratio) == (2, 2, 0.25)
     assert both.latency.longest == pytest.approx(1.0, rel=0.002)
-    assert (Tally().error_ratio, Tally().offered_ratio, Tally().latency.quantile(0.9)) == (0, 1, 0)
-    assert re.match(r"Tally\(", repr(one))
+    assert (
+        RequestTally().error_ratio,
+        RequestTally().offered_ratio,
+        RequestTally().latency.quantile(0.9),
+    ) == (0, 1, 0)

@@ -11,17 +11,24 @@ from dataclasses import replace
 import pytest
 
 from canary.errors import TransientError
-from canary.loadtest.generator import Mix, Plan, Request, Schedule, Stage, parse
-from canary.loadtest.generator.run import run
+from canary.loadtest.generator import (
+    LoadPlan,
+    LoadSchedule,
+    LoadStage,
+    RequestMix,
+    RequestTemplate,
+    parse_template,
+)
+from canary.loadtest.generator.run import run_load
 from tests.loadtest.servers import serving
 
-SHORT = Schedule((Stage(100, 100, 0.2, measured=False), Stage(100, 100, 0.6)))
+SHORT = LoadSchedule((LoadStage(100, 100, 0.2, measured=False), LoadStage(100, 100, 0.6)))
 
 
 def test_every_request_of_the_schedule_is_sent_and_counted():
     """All workers together; the warm-up counts apart, connections are used again."""
     with serving() as server:
-        result = run(Plan(server.url, SHORT, workers=2))
+        result = run_load(LoadPlan(server.url, SHORT, workers=2))
     assert (result.measured.due, result.measured.ok) == (60, 60)
     assert result.stage(0).ok == 20
     assert result.measured.statuses == {"200": 60}
@@ -33,18 +40,30 @@ def test_every_request_of_the_schedule_is_sent_and_counted():
 
 def test_requests_go_out_as_written():
     """Method, path, headers and body, and none that nobody asked for."""
-    mix = Mix(
+    mix = RequestMix(
         (
-            Request(
-                "post", 1, "POST", parse("/a?b={{ number }}"), {"X-A": parse("b")}, parse("hi")
+            RequestTemplate(
+                "post",
+                1,
+                "POST",
+                parse_template("/a?b={{ number }}"),
+                {"X-A": parse_template("b")},
+                parse_template("hi"),
             ),
-            Request("empty", 1, "POST"),
-            Request("head", 1, "HEAD"),
-            Request("put", 1, "PUT", parse("/ä b%20"), {"X-U": parse("ü")}, parse("x")),
+            RequestTemplate("empty", 1, "POST"),
+            RequestTemplate("head", 1, "HEAD"),
+            RequestTemplate(
+                "put",
+                1,
+                "PUT",
+                parse_template("/ä b%20"),
+                {"X-U": parse_template("ü")},
+                parse_template("x"),
+            ),
         )
     )
     with serving() as server:
-        result = run(Plan(server.url + "/base/", SHORT, mix))
+        result = run_load(LoadPlan(server.url + "/base/", SHORT, mix))
     by_method = {(one.method, one.body): one for one in server.asked}
     post = by_method["POST", b"hi"]
     assert post.path.startswith("/base/a?b=")
@@ -59,9 +78,9 @@ def test_requests_go_out_as_written():
 def test_what_fails_is_counted_by_what_happened():
     """A status that was not expected, and a connection that was closed."""
     with serving(lambda asked: {"/a": 503, "/b": 0}.get(asked.path, 404)) as server:
-        kinds = [Request(name, path=parse(f"/{name}")) for name in "abc"]
+        kinds = [RequestTemplate(name, path=parse_template(f"/{name}")) for name in "abc"]
         kinds[2] = replace(kinds[2], expected=frozenset({404}))
-        result = run(Plan(server.url, SHORT, Mix(tuple(kinds))))
+        result = run_load(LoadPlan(server.url, SHORT, RequestMix(tuple(kinds))))
     assert result.request("a").statuses.keys() == {"503"}
     assert result.request("b").statuses.keys() == {"reset"}
     assert result.request("a").failed + result.request("b").failed == result.measured.failed
@@ -73,7 +92,7 @@ def test_a_stalled_server_cannot_hide():
     """What it does not answer is sent all the same, counts as failed, and with all its waiting."""
     with socket.create_server(("127.0.0.1", 0), backlog=500) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        result = run(Plan(url, SHORT, timeout=0.5))
+        result = run_load(LoadPlan(url, SHORT, timeout=0.5))
     assert result.measured.statuses == {"timeout": 60}
     assert result.measured.latency.quantile(0.01) >= 0.499
 
@@ -87,7 +106,7 @@ def test_latency_counts_from_when_a_request_was_due():
         return 200
 
     with serving(slow) as server:
-        result = run(Plan(server.url, SHORT, max_in_flight=1))
+        result = run_load(LoadPlan(server.url, SHORT, max_in_flight=1))
     measured = result.measured
     assert measured.due == 60
     assert measured.unsent > 40
@@ -98,9 +117,9 @@ def test_latency_counts_from_when_a_request_was_due():
 def test_each_second_is_told_once_and_in_order():
     """Seconds add up to the result, whatever the workers do."""
     told = []
-    schedule = Schedule((Stage(40, 40, 1.2),))
+    schedule = LoadSchedule((LoadStage(40, 40, 1.2),))
     with serving() as server:
-        result = run(Plan(server.url, schedule, workers=2), each_second=told.append)
+        result = run_load(LoadPlan(server.url, schedule, workers=2), each_second=told.append)
     assert [one.index for one in told] == list(range(len(told)))
     assert sum(one.second.due for one in told) == result.measured.due == 48
     assert told[0].rate == 40
@@ -110,8 +129,8 @@ def test_stopping_gives_up_what_is_under_way():
     """Long before the end of the schedule, and what had no answer is counted nowhere."""
     stop = threading.Event()
     with serving() as server:
-        plan = Plan(server.url, Schedule((Stage(50, 50, 600),)))
-        result = run(plan, stop=stop, each_second=lambda _: stop.set())
+        plan = LoadPlan(server.url, LoadSchedule((LoadStage(50, 50, 600),)))
+        result = run_load(plan, stop=stop, each_second=lambda _: stop.set())
     assert result.stopped
     assert 0 < result.measured.over <= result.measured.due < 600
 
@@ -121,7 +140,7 @@ def test_a_target_that_is_not_there_is_no_load():
     with socket.create_server(("127.0.0.1", 0)) as gone:
         url = f"http://127.0.0.1:{gone.getsockname()[1]}"
     with pytest.raises(TransientError, match="cannot connect to 127"):
-        run(Plan(url, SHORT))
+        run_load(LoadPlan(url, SHORT))
 
 
 def test_what_speaks_no_tls_is_said():
@@ -130,7 +149,7 @@ def test_what_speaks_no_tls_is_said():
         serving() as server,
         pytest.raises(TransientError, match=r"no secure connection.*--ca-file"),
     ):
-        run(Plan(server.url.replace("http", "https"), SHORT))
+        run_load(LoadPlan(server.url.replace("http", "https"), SHORT))
 
 
 @pytest.mark.skipif(shutil.which("nghttpd") is None, reason="nghttpd is not installed")
@@ -143,7 +162,7 @@ def test_http2_without_an_upgrade(tmp_path):
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
         try:
             _wait_for(port)
-            result = run(Plan(f"http://127.0.0.1:{port}", SHORT, http2=True))
+            result = run_load(LoadPlan(f"http://127.0.0.1:{port}", SHORT, http2=True))
         finally:
             server.terminate()
     assert result.measured.statuses == {"200": 60}
@@ -161,6 +180,6 @@ def _wait_for(port: int) -> None:
 def test_http2_is_not_answered_by_a_server_that_has_none():
     """Nothing falls back to HTTP/1.1 silently."""
     with serving() as server:
-        result = run(Plan(server.url, SHORT, http2=True))
+        result = run_load(LoadPlan(server.url, SHORT, http2=True))
     assert result.measured.ok == 0
     assert result.measured.failed == 60

@@ -8,39 +8,39 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from canary.errors import UsageError
-from canary.loadtest.generator.profile import schedule
-from canary.loadtest.generator.schedule import Schedule, Spacing, Stage
+from canary.loadtest.generator.rate_profile import parse_schedule
+from canary.loadtest.generator.schedule import ArrivalSpacing, LoadSchedule, LoadStage
 
 
-def times(plan: Schedule, **how: int) -> list[float]:
+def times(plan: LoadSchedule, **how: int) -> list[float]:
     """When its requests are due."""
     return [arrival.at for arrival in plan.arrivals(**how)]
 
 
 def test_a_constant_rate_is_evenly_spaced():
     """Ten requests a second are 100 ms apart, the first after half of that."""
-    assert times(Schedule((Stage(10, 10, 1),))) == pytest.approx(
+    assert times(LoadSchedule((LoadStage(10, 10, 1),))) == pytest.approx(
         [0.05 + 0.1 * k for k in range(10)]
     )
 
 
 def test_a_ramp_sends_as_many_as_its_mean_rate():
     """From 0 to 100/s in 10 s are 500 requests, a quarter of them in the first half."""
-    ramp = times(Schedule((Stage(0, 100, 10),)))
+    ramp = times(LoadSchedule((LoadStage(0, 100, 10),)))
     assert len(ramp) == 500
     assert sum(at < 5 for at in ramp) == 125
 
 
 def test_a_pause_sends_nothing():
     """A stage with rate 0 takes its time and no request is due in it."""
-    plan = Schedule((Stage(10, 10, 1), Stage(0, 0, 5), Stage(10, 10, 1)))
+    plan = LoadSchedule((LoadStage(10, 10, 1), LoadStage(0, 0, 5), LoadStage(10, 10, 1)))
     assert len(times(plan)) == 20
     assert [at for at in times(plan) if 1 <= at < 6] == []
     assert {arrival.stage for arrival in plan.arrivals()} == {0, 2}
 
 
 stages = st.builds(
-    Stage,
+    LoadStage,
     st.floats(0, 50),
     st.floats(0, 50),
     st.floats(0.1, 3),
@@ -51,7 +51,7 @@ stages = st.builds(
 def test_workers_together_send_what_one_would(parts, workers):
     """Law: the workers' requests are the schedule's, each once, in order and inside their stage."""
     try:
-        plan = Schedule(tuple(parts))
+        plan = LoadSchedule(tuple(parts))
     except UsageError:
         return
     alone = list(plan.arrivals())
@@ -67,7 +67,7 @@ def test_workers_together_send_what_one_would(parts, workers):
 
 def test_random_arrivals_are_those_of_their_seed():
     """The same seed gives the same times, another seed others; about as many as planned."""
-    plan = Schedule((Stage(100, 100, 20),), Spacing.RANDOM)
+    plan = LoadSchedule((LoadStage(100, 100, 20),), ArrivalSpacing.RANDOM)
     assert times(plan, seed=1) == times(plan, seed=1) != times(plan, seed=2)
     gaps = [b - a for a, b in pairwise(times(plan, seed=1))]
     mean = sum(gaps) / len(gaps)
@@ -93,7 +93,7 @@ def test_random_arrivals_are_those_of_their_seed():
 )
 def test_a_profile_is_read(rate, duration, warm_up, expected):
     """What --rate may say."""
-    found = schedule(rate, duration, warm_up).stages
+    found = parse_schedule(rate, duration, warm_up).stages
     assert [(one.start, one.end, one.seconds, one.measured) for one in found] == expected
 
 
@@ -115,4 +115,4 @@ def test_a_profile_is_read(rate, duration, warm_up, expected):
 def test_what_is_no_profile_is_refused(rate, duration, said):
     """With what was expected and what was found."""
     with pytest.raises(UsageError, match=said.replace(".", r"\.")):
-        schedule(rate, duration)
+        parse_schedule(rate, duration)

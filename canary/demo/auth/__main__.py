@@ -14,7 +14,7 @@ from types import FrameType
 import uvicorn
 from prometheus_client import disable_created_metrics
 
-from canary.demo.auth.app import Settings, build
+from canary.demo.auth.app import AuthSettings, build_app
 from canary.demo.auth.versions import parse_version
 from canary.errors import UsageError
 
@@ -22,7 +22,7 @@ KEEP_ALIVE_SECONDS = 75
 """Longer than the router keeps idle connections: it must be the one to close them."""
 
 
-class Abrupt(uvicorn.Server):
+class AbruptServer(uvicorn.Server):
     """Dies at the first SIGTERM, whatever is under way, as many services do."""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -55,7 +55,7 @@ def main() -> None:
         version = parse_version(chosen.version)
     except UsageError as error:
         parser.error(str(error))
-    settings = Settings(
+    settings = AuthSettings(
         dsn=chosen.dsn,
         version=version,
         label=chosen.label,
@@ -69,7 +69,7 @@ def main() -> None:
     # They would double the page, and nobody reads them.
     disable_created_metrics()  # type: ignore[no-untyped-call]
     config = uvicorn.Config(
-        build(settings),
+        build_app(settings),
         host=chosen.host,
         port=chosen.port,
         log_level="warning",
@@ -77,7 +77,7 @@ def main() -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=chosen.graceful,
     )
-    server = Abrupt(config) if chosen.abrupt else uvicorn.Server(config)
+    server = AbruptServer(config) if chosen.abrupt else uvicorn.Server(config)
     server.run()
     if not server.started:
         sys.exit(1)

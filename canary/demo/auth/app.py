@@ -16,21 +16,21 @@ from starlette.types import ASGIApp
 
 from canary.demo.auth import leaky, store
 from canary.demo.auth.credentials import Passwords, Tokens
-from canary.demo.auth.observed import Observed
 from canary.demo.auth.pool import Pool, PoolCollector, make_pool
-from canary.demo.auth.versions import Flawed, Version
+from canary.demo.auth.request_metrics import RequestMetrics
+from canary.demo.auth.versions import FaultyApp, ServiceVersion
 
 START_SECONDS = 5.0
 
-Renew = Callable[[Pool, int, str], Awaitable[None]]
+RenewHash = Callable[[Pool, int, str], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class AuthSettings:
     """How one instance runs."""
 
     dsn: str
-    version: Version
+    version: ServiceVersion
     label: str
     """What X-Version says."""
     instance: str
@@ -44,10 +44,10 @@ class Settings:
     """Whether the health check may pass."""
 
 
-class Service:
+class AuthService:
     """The handlers, over one pool."""
 
-    def __init__(self, pool: Pool, renew: Renew, settings: Settings) -> None:
+    def __init__(self, pool: Pool, renew: RenewHash, settings: AuthSettings) -> None:
         self._pool = pool
         self._renew = renew
         self._renew_every = settings.renew_every
@@ -61,23 +61,23 @@ class Service:
         """Open the pool; ready once it is full and the secret is known."""
         async with self._pool:
             await self._pool.wait(START_SECONDS)
-            self._tokens = Tokens(await store.secret(self._pool))
+            self._tokens = Tokens(await store.read_secret(self._pool))
             self._ready = True
             yield
             self._ready = False
 
     async def register(self, request: Request) -> Response:
         """POST {user, password} → 201 {id}; 409 when the name is taken."""
-        name, password = await _credentials(request)
-        account = await store.add(self._pool, name, await self._passwords.hash(password))
+        name, password = await _read_credentials(request)
+        account = await store.add_account(self._pool, name, await self._passwords.hash(password))
         if account is None:
             return JSONResponse({"error": "this name is taken"}, 409)
         return JSONResponse({"id": account}, 201)
 
     async def login(self, request: Request) -> Response:
         """POST {user, password} → 200 {token}; 401 when they do not match."""
-        name, password = await _credentials(request)
-        account = await store.find(self._pool, name)
+        name, password = await _read_credentials(request)
+        account = await store.find_account(self._pool, name)
         if not account or not await self._passwords.match(account.password_hash, password):
             return JSONResponse({"error": "wrong name or password"}, 401)
         if account.id % self._renew_every == 0:
@@ -98,7 +98,7 @@ class Service:
         return Response(status_code=200 if self._ready and self._healthy() else 503)
 
 
-def build(settings: Settings) -> ASGIApp:
+def build_app(settings: AuthSettings) -> ASGIApp:
     """The instance as an ASGI application."""
     pool = make_pool(
         settings.dsn,
@@ -106,8 +106,8 @@ def build(settings: Settings) -> ASGIApp:
         timeout=settings.pool_timeout,
         name=settings.instance,
     )
-    renew = leaky.renew if settings.version.leaks else store.renew
-    service = Service(pool, renew, settings)
+    renew = leaky.renew_hash if settings.version.leaks else store.renew_hash
+    service = AuthService(pool, renew, settings)
     registry = CollectorRegistry()
     registry.register(PoolCollector(pool))
     users = Starlette(
@@ -116,14 +116,14 @@ def build(settings: Settings) -> ASGIApp:
             Route("/login", service.login, methods=["POST"]),
             Route("/check", service.check),
         ],
-        exception_handlers={OperationalError: _no_connection},  # a PoolTimeout is one as well
+        exception_handlers={OperationalError: _answer_unavailable},  # a PoolTimeout is one as well
     )
-    flawed = Flawed(users, settings.version, f"{settings.seed} {settings.instance}")
-    observed = Observed(flawed, registry, version=settings.label, instance=settings.instance)
+    flawed = FaultyApp(users, settings.version, f"{settings.seed} {settings.instance}")
+    observed = RequestMetrics(flawed, registry, version=settings.label, instance=settings.instance)
     return _with_probes(observed, service, registry)
 
 
-def _with_probes(users: ASGIApp, service: Service, registry: CollectorRegistry) -> ASGIApp:
+def _with_probes(users: ASGIApp, service: AuthService, registry: CollectorRegistry) -> ASGIApp:
     async def metrics(_request: Request) -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
@@ -133,7 +133,7 @@ def _with_probes(users: ASGIApp, service: Service, registry: CollectorRegistry) 
     return app
 
 
-async def _credentials(request: Request) -> tuple[str, str]:
+async def _read_credentials(request: Request) -> tuple[str, str]:
     try:
         body = await request.json()
         return str(body["user"]), str(body["password"])
@@ -141,5 +141,5 @@ async def _credentials(request: Request) -> tuple[str, str]:
         raise HTTPException(400, "expected a JSON object with user and password") from error
 
 
-async def _no_connection(_request: Request, error: Exception) -> Response:
+async def _answer_unavailable(_request: Request, error: Exception) -> Response:
     return JSONResponse({"error": f"no database connection: {error}"}, 503)

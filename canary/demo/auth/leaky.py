@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from canary.demo.auth.store import RENEW
+from canary.demo.auth.store import RENEW_HASH
 
 if TYPE_CHECKING:
     from canary.demo.auth.pool import Pool
 
 
-async def renew(pool: "Pool", account: int, password_hash: str) -> None:
+async def renew_hash(pool: "Pool", account: int, password_hash: str) -> None:
     """Replace the hash of an account; the connection is never given back: this is the outage."""
     connection = await pool.getconn()
-    await connection.execute(RENEW, (password_hash, account))
+    await connection.execute(RENEW_HASH, (password_hash, account))

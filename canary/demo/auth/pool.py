@@ -11,7 +11,7 @@ from psycopg_pool import AsyncConnectionPool
 Pool = AsyncConnectionPool[AsyncConnection[TupleRow]]
 
 CONNECT_SECONDS = 3
-LIMITS = "-c statement_timeout=5s -c idle_in_transaction_session_timeout=10s"
+SESSION_OPTIONS = "-c statement_timeout=5s -c idle_in_transaction_session_timeout=10s"
 """What PostgreSQL itself ends, so that no statement holds a connection for ever."""
 
 GAUGES = ("pool_min", "pool_max", "pool_size", "pool_available", "requests_waiting")
@@ -40,7 +40,7 @@ def make_pool(dsn: str, *, maximum: int, timeout: float, name: str) -> Pool:
             "autocommit": True,
             "application_name": name,
             "connect_timeout": CONNECT_SECONDS,
-            "options": LIMITS,
+            "options": SESSION_OPTIONS,
         },
     )
 
@@ -59,11 +59,11 @@ class PoolCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         """The values of this moment."""
         stats = self._pool.get_stats()
-        yield from _metrics(GAUGES, "gauge", stats)
-        yield from _metrics(COUNTERS, "unknown", stats)
+        yield from _build_metrics(GAUGES, "gauge", stats)
+        yield from _build_metrics(COUNTERS, "unknown", stats)
 
 
-def _metrics(names: Iterable[str], kind: str, stats: dict[str, int]) -> Iterator[Metric]:
+def _build_metrics(names: Iterable[str], kind: str, stats: dict[str, int]) -> Iterator[Metric]:
     for name in names:
         metric = Metric(name, f"psycopg_pool's {name}", kind)
         metric.add_sample(name, {}, stats.get(name, 0))

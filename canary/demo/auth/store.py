@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from canary.demo.auth.pool import Pool
 
-FIND = "SELECT id, password_hash FROM accounts WHERE name = %s"
-ADD = """
+FIND_ACCOUNT = "SELECT id, password_hash FROM accounts WHERE name = %s"
+ADD_ACCOUNT = """
 INSERT INTO accounts (name, password_hash) VALUES (%s, %s) ON CONFLICT DO NOTHING RETURNING id
 """
-RENEW = "UPDATE accounts SET password_hash = %s, renewed_at = now() WHERE id = %s"
-SECRET = "SELECT secret FROM settings"  # noqa: S105  # a query, not a secret
+RENEW_HASH = "UPDATE accounts SET password_hash = %s, renewed_at = now() WHERE id = %s"
+READ_SECRET = "SELECT secret FROM settings"  # noqa: S105  # a query, not a secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,30 +22,30 @@ class Account:
     password_hash: str
 
 
-async def find(pool: "Pool", name: str) -> Account | None:
+async def find_account(pool: "Pool", name: str) -> Account | None:
     """The account of that name, if there is one."""
     async with pool.connection() as connection:
-        row = await (await connection.execute(FIND, (name,))).fetchone()
+        row = await (await connection.execute(FIND_ACCOUNT, (name,))).fetchone()
     return Account(*row) if row else None
 
 
-async def add(pool: "Pool", name: str, password_hash: str) -> int | None:
+async def add_account(pool: "Pool", name: str, password_hash: str) -> int | None:
     """Register an account; returns its id, or None when the name is taken."""
     async with pool.connection() as connection:
-        row = await (await connection.execute(ADD, (name, password_hash))).fetchone()
+        row = await (await connection.execute(ADD_ACCOUNT, (name, password_hash))).fetchone()
     return int(row[0]) if row else None
 
 
-async def renew(pool: "Pool", account: int, password_hash: str) -> None:
+async def renew_hash(pool: "Pool", account: int, password_hash: str) -> None:
     """Replace the hash of an account whose hash was made with outdated parameters."""
     async with pool.connection() as connection:
-        await connection.execute(RENEW, (password_hash, account))
+        await connection.execute(RENEW_HASH, (password_hash, account))
 
 
-async def secret(pool: "Pool") -> str:
+async def read_secret(pool: "Pool") -> str:
     """What tokens are signed with; in the database, so that all instances agree."""
     async with pool.connection() as connection:
-        row = await (await connection.execute(SECRET)).fetchone()
+        row = await (await connection.execute(READ_SECRET)).fetchone()
     if row is None:
         raise LookupError("the database has no secret: was it prepared?")
     return str(row[0])

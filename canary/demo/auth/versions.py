@@ -13,7 +13,7 @@ from canary.errors import UsageError
 
 DEFAULT_ERROR_RATE = 0.05
 DEFAULT_DELAY = 0.75
-LONGEST_DELAY = 60.0
+MAX_DELAY = 60.0
 """Seconds: slower than any client waits."""
 DEFAULT_CRASH_AT = 3
 DEFAULT_HICCUP_RATE = 0.3
@@ -21,7 +21,7 @@ HICCUP_SECONDS, HICCUP_EVERY = 8.0, 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class ServiceVersion:
     """What is wrong with this version; by default nothing."""
 
     leaks: bool = False
@@ -37,7 +37,7 @@ class Version:
     """Share (0–1) of requests answered with 500 for 8 s of every 60 s, as in ordinary pauses."""
 
 
-def parse_version(text: str) -> Version:
+def parse_version(text: str) -> ServiceVersion:
     """The version that a switch names: `good`, `refuse`, `errors:0.05`, `slow:0.75`, `crash:3`, ….
 
     Raises:
@@ -45,7 +45,7 @@ def parse_version(text: str) -> Version:
     """
     name, _, value = text.partition(":")
     try:
-        found = _version(name, value)
+        found = _find_version(name, value)
     except ValueError:
         found = None
     if found is None:
@@ -57,31 +57,31 @@ def parse_version(text: str) -> Version:
     return found
 
 
-def _version(name: str, value: str) -> Version | None:
+def _find_version(name: str, value: str) -> ServiceVersion | None:
     """None for what there is not; raises ValueError for what is no number."""
     match name:
         case "good" | "leak" | "refuse" if not value:
-            return Version(leaks=name == "leak", refuses=name == "refuse")
+            return ServiceVersion(leaks=name == "leak", refuses=name == "refuse")
         case "errors":
             rate = float(value or DEFAULT_ERROR_RATE)
-            return Version(error_rate=rate) if 0 <= rate <= 1 else None
+            return ServiceVersion(error_rate=rate) if 0 <= rate <= 1 else None
         case "slow":
             delay = float(value or DEFAULT_DELAY)
-            return Version(delay=delay) if 0 <= delay <= LONGEST_DELAY else None
+            return ServiceVersion(delay=delay) if 0 <= delay <= MAX_DELAY else None
         case "crash":
             crash_at = int(value or DEFAULT_CRASH_AT)
-            return Version(crash_at=crash_at) if crash_at > 0 else None
+            return ServiceVersion(crash_at=crash_at) if crash_at > 0 else None
         case "hiccups":
             rate = float(value or DEFAULT_HICCUP_RATE)
-            return Version(hiccup_rate=rate) if 0 <= rate <= 1 else None
+            return ServiceVersion(hiccup_rate=rate) if 0 <= rate <= 1 else None
         case _:
             return None
 
 
-class Flawed:
+class FaultyApp:
     """The service with the flaws of its version in front; which request fails depends on `seed`."""
 
-    def __init__(self, app: ASGIApp, version: Version, seed: str) -> None:
+    def __init__(self, app: ASGIApp, version: ServiceVersion, seed: str) -> None:
         self._app = app
         self._version = version
         self._random = random.Random(seed)  # noqa: S311  # reproducible, and no secret

@@ -13,9 +13,9 @@ from canary.core.snapshot import Pod
 from canary.demo.cluster.instances import Build, Instance, start_instance
 from canary.demo.cluster.processes import Supervisor
 
-BACKOFF = (0.0, 1.0, 2.0, 5.0, 10.0)
+RESTART_BACKOFF = (0.0, 1.0, 2.0, 5.0, 10.0)
 """Seconds before the first, second, … restart of an instance."""
-LET_GO = 1.5
+DRAIN_SECONDS = 1.5
 """Seconds between taking an instance off the router and stopping it."""
 
 
@@ -26,7 +26,7 @@ def template_hash(build: Build) -> str:
 
 
 @dataclass
-class Slot:
+class ReplicaSlot:
     """A place for one instance: what a pod is."""
 
     name: str
@@ -39,7 +39,7 @@ class Slot:
     leaving_since: float | None = None
 
 
-class Deployment:
+class ProcessDeployment:
     """Instances of one build. `tick` moves it on; nothing happens between two ticks."""
 
     def __init__(  # noqa: PLR0913 - what a Deployment is made of
@@ -61,7 +61,7 @@ class Deployment:
         self._dsn = dsn
         self._seed = seed
         self._count = 0
-        self._slots: list[Slot] = []
+        self._slots: list[ReplicaSlot] = []
         self._running = build
         """What the instances run, and new ones get while held."""
         self._stopper = ThreadPoolExecutor(4, thread_name_prefix=f"stops-{name}")
@@ -72,10 +72,10 @@ class Deployment:
             self._running = self.build
         self._fill(now)
         for slot in self._slots:
-            self._revive(slot, now)
-            self._see_readiness(slot, now)
+            self._restart(slot, now)
+            self._check_readiness(slot, now)
         self._shrink(now)
-        self._stop_those_let_go(now)
+        self._stop_drained(now)
 
     def put_back(self, build: Build) -> None:
         """Want this build again, and replace what runs another one even while held."""
@@ -118,10 +118,10 @@ class Deployment:
         """Wait for the instances that are on their way out."""
         self._stopper.shutdown()
 
-    def _staying(self) -> list[Slot]:
+    def _staying(self) -> list[ReplicaSlot]:
         return [slot for slot in self._slots if slot.leaving_since is None]
 
-    def _serving(self) -> list[Slot]:
+    def _serving(self) -> list[ReplicaSlot]:
         return [slot for slot in self._staying() if slot.ready_since is not None]
 
     def _fill(self, now: float) -> None:
@@ -132,12 +132,14 @@ class Deployment:
         for _ in range(min(room, self.replicas - len(current))):
             self._count += 1
             name = f"{self.name}-{template_hash(self._running)[:4]}-{self._count}"
-            self._slots.append(Slot(name, self._running, self._seed + self._count, start_at=now))
+            self._slots.append(
+                ReplicaSlot(name, self._running, self._seed + self._count, start_at=now)
+            )
 
-    def _revive(self, slot: Slot, now: float) -> None:
+    def _restart(self, slot: ReplicaSlot, now: float) -> None:
         if slot.instance is not None and not slot.instance.child.alive:
             self._supervisor.forget(slot.instance.child)
-            delay = BACKOFF[min(slot.restarts, len(BACKOFF) - 1)]
+            delay = RESTART_BACKOFF[min(slot.restarts, len(RESTART_BACKOFF) - 1)]
             slot.instance, slot.ready_since = None, None
             slot.restarts += 1
             slot.start_at = now + delay
@@ -146,7 +148,7 @@ class Deployment:
                 self._supervisor, slot.name, dsn=self._dsn, build=slot.build, seed=slot.seed
             )
 
-    def _see_readiness(self, slot: Slot, now: float) -> None:
+    def _check_readiness(self, slot: ReplicaSlot, now: float) -> None:
         if slot.ready_since is None and slot.instance is not None and slot.instance.ready():
             slot.ready_since = now
 
@@ -160,15 +162,15 @@ class Deployment:
         for slot in self._current()[self.replicas :]:
             slot.leaving_since = now
 
-    def _old(self) -> list[Slot]:
+    def _old(self) -> list[ReplicaSlot]:
         return [slot for slot in self._staying() if slot.build != self._running]
 
-    def _current(self) -> list[Slot]:
+    def _current(self) -> list[ReplicaSlot]:
         return [slot for slot in self._staying() if slot.build == self._running]
 
-    def _stop_those_let_go(self, now: float) -> None:
+    def _stop_drained(self, now: float) -> None:
         for slot in list(self._slots):
-            if slot.leaving_since is None or now - slot.leaving_since < LET_GO:
+            if slot.leaving_since is None or now - slot.leaving_since < DRAIN_SECONDS:
                 continue
             self._slots.remove(slot)
             if slot.instance is not None:

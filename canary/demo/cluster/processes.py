@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Self
 
 from canary.demo.cluster import launch
-from canary.demo.cluster.workdir import LocalError, disk_errors, postponed, undisturbed
+from canary.demo.cluster.workdir import LocalError, disk_errors, ignore_signals, postpone_signals
 
 LOG_TAIL_BYTES = 16_384
 KILL_WAIT = 5.0
@@ -51,7 +51,7 @@ class ChildDiedError(LocalError):
     """A process ended that should be running; the message has its exit code and last words."""
 
 
-class Child:
+class ChildProcess:
     """One running process; safe to use from several threads. Made by `Supervisor.start`."""
 
     def __init__(self, command: Command, log: Path) -> None:
@@ -120,7 +120,7 @@ class Child:
             return f"(its log {self.log} cannot be read: {error.strerror})"
         return "\n".join(lines[-count:]) or "(it wrote nothing)"
 
-    def obituary(self) -> str:
+    def describe_end(self) -> str:
         """How it ended, and its last words, for an error message."""
         code = self.exit_code
         if code is None:
@@ -133,7 +133,7 @@ class Child:
 
     def _live(self, started: "Future[subprocess.Popen[bytes]]") -> None:
         try:
-            process = _spawn(self.command, self.log)
+            process = _spawn_process(self.command, self.log)
         except BaseException as error:  # noqa: BLE001  # raised again where the child is asked for
             started.set_exception(error)
             return
@@ -152,7 +152,7 @@ class Supervisor:
 
     def __init__(self, logs: Path) -> None:
         self.logs = logs
-        self._children: list[Child] = []
+        self._children: list[ChildProcess] = []
         with disk_errors(logs):
             logs.mkdir(parents=True, exist_ok=True)
 
@@ -168,22 +168,22 @@ class Supervisor:
         self.stop()
 
     @property
-    def children(self) -> tuple[Child, ...]:
+    def children(self) -> tuple[ChildProcess, ...]:
         """Those started and not forgotten, oldest first, dead or alive."""
         return tuple(self._children)
 
-    def start(self, command: Command) -> Child:
+    def start(self, command: Command) -> ChildProcess:
         """Start a child; its log is `NAME.log`, to which a restart appends.
 
         Raises:
             LocalError: it cannot be started (no such file, full disk, too many processes …).
         """
-        with postponed(), disk_errors(self.logs):
-            child = Child(command, self.logs / f"{command.name}.log")
+        with postpone_signals(), disk_errors(self.logs):
+            child = ChildProcess(command, self.logs / f"{command.name}.log")
             self._children.append(child)
         return child
 
-    def forget(self, child: Child) -> None:
+    def forget(self, child: ChildProcess) -> None:
         """Stop the child and no longer list it."""
         child.stop()
         self._children.remove(child)
@@ -196,11 +196,11 @@ class Supervisor:
         """
         for child in self.children:
             if child.died:
-                raise ChildDiedError(child.obituary())
+                raise ChildDiedError(child.describe_end())
 
     def stop(self) -> None:
         """Stop all children, the youngest first; bounded in time, and harmless when repeated."""
-        with undisturbed():
+        with ignore_signals():
             while self._children:
                 child = self._children[-1]
                 child.stop()
@@ -214,7 +214,12 @@ def python_module(module: str, *arguments: str) -> tuple[str, ...]:
 
 
 def wait_until(
-    ready: Callable[[], bool], child: Child, *, seconds: float, what: str, every: float = 0.05
+    ready: Callable[[], bool],
+    child: ChildProcess,
+    *,
+    seconds: float,
+    what: str,
+    every: float = 0.05,
 ) -> None:
     """Ask `ready` until it says yes, while `child` lives.
 
@@ -225,12 +230,12 @@ def wait_until(
     deadline = monotonic() + seconds
     while not ready():
         if child.wait(every):
-            raise ChildDiedError(f"{what} was expected, but {child.obituary()}")
+            raise ChildDiedError(f"{what} was expected, but {child.describe_end()}")
         if monotonic() > deadline:
-            raise LocalError(f"{what} did not come within {seconds:g} s; {child.obituary()}")
+            raise LocalError(f"{what} did not come within {seconds:g} s; {child.describe_end()}")
 
 
-def _spawn(command: Command, log: Path) -> "subprocess.Popen[bytes]":
+def _spawn_process(command: Command, log: Path) -> "subprocess.Popen[bytes]":
     launcher = (sys.executable, "-I", "-S", launch.__file__)
     ties = (str(os.getpid()), str(int(command.death_signal)), command.user)
     with log.open("ab") as log_file, (command.output or log).open("ab") as output_file:

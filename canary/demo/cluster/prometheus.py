@@ -10,29 +10,29 @@ from pathlib import Path
 import yaml
 
 from canary.demo.cluster.loopback import answers_ok
-from canary.demo.cluster.processes import Child, Command, Supervisor, wait_until
+from canary.demo.cluster.processes import ChildProcess, Command, Supervisor, wait_until
 from canary.demo.cluster.workdir import LocalError, disk_errors, free_ports
 
 START_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ScrapeEndpoint:
     """One metrics page; its `labels` (namespace, pod, …; `job` as well) end up on every series."""
 
     url: str
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-class Prometheus:
+class PrometheusServer:
     """A running server. Made by `start_prometheus`."""
 
-    def __init__(self, child: Child, url: str, targets: Path) -> None:
+    def __init__(self, child: ChildProcess, url: str, targets: Path) -> None:
         self.child = child
         self.url = url
         self._targets = targets
 
-    def write_targets(self, targets: Sequence[Target]) -> None:
+    def write_targets(self, targets: Sequence[ScrapeEndpoint]) -> None:
         """Scrape these from now on; Prometheus takes up to 5 s to notice (its own throttle).
 
         Raises:
@@ -51,8 +51,12 @@ def find_prometheus() -> str | None:
 
 
 def start_prometheus(
-    supervisor: Supervisor, directory: Path, targets: Sequence[Target], *, interval: float = 1.0
-) -> Prometheus:
+    supervisor: Supervisor,
+    directory: Path,
+    targets: Sequence[ScrapeEndpoint],
+    *,
+    interval: float = 1.0,
+) -> PrometheusServer:
     """Start a server that scrapes `targets` every `interval` seconds (whole milliseconds).
 
     Raises:
@@ -69,7 +73,9 @@ def start_prometheus(
     target_file = directory / "targets.json"
     with disk_errors(directory):
         directory.mkdir(parents=True)
-        settings.write_text(yaml.safe_dump(_settings(interval, target_file)), encoding="utf-8")
+        settings.write_text(
+            yaml.safe_dump(_build_settings(interval, target_file)), encoding="utf-8"
+        )
     write_targets(target_file, targets)
     flags = (
         f"--config.file={settings}",
@@ -78,12 +84,12 @@ def start_prometheus(
         "--log.level=warn",
     )
     child = supervisor.start(Command("prometheus", (program, *flags), {"GOMAXPROCS": "2"}))
-    prometheus = Prometheus(child, f"http://127.0.0.1:{port}", target_file)
+    prometheus = PrometheusServer(child, f"http://127.0.0.1:{port}", target_file)
     wait_until(prometheus.ready, child, seconds=START_SECONDS, what="Prometheus ready")
     return prometheus
 
 
-def write_targets(path: Path, targets: Sequence[Target]) -> None:
+def write_targets(path: Path, targets: Sequence[ScrapeEndpoint]) -> None:
     """Replace the list of targets atomically.
 
     Raises:
@@ -91,18 +97,20 @@ def write_targets(path: Path, targets: Sequence[Target]) -> None:
     """
     draft = path.with_suffix(".draft")
     with disk_errors(path.parent):
-        draft.write_text(json.dumps([_group(target) for target in targets]), encoding="utf-8")
+        draft.write_text(
+            json.dumps([_target_group(target) for target in targets]), encoding="utf-8"
+        )
         draft.replace(path)
 
 
-def _group(target: Target) -> dict[str, object]:
+def _target_group(target: ScrapeEndpoint) -> dict[str, object]:
     scheme, _, rest = target.url.partition("://")
     address, slash, path = rest.partition("/")
     where = {"__scheme__": scheme, "__metrics_path__": slash + path or "/metrics"}
     return {"targets": [address], "labels": {**where, **target.labels}}
 
 
-def _settings(interval: float, targets: Path) -> dict[str, object]:
+def _build_settings(interval: float, targets: Path) -> dict[str, object]:
     every = f"{round(interval * 1000)}ms"
     files = [{"files": [str(targets)], "refresh_interval": "5s"}]
     return {

@@ -1,4 +1,4 @@
-"""Traefik as the weighted router: the file provider in, its own API as the word on what applies."""
+"""Traefik as the weighted router: configured by a file, verified through its own API."""
 
 import os
 import shutil
@@ -11,8 +11,8 @@ from typing import Any
 import requests
 import yaml
 
-from canary.demo.cluster.loopback import get
-from canary.demo.cluster.processes import Child, Command, Supervisor, wait_until
+from canary.demo.cluster.loopback import send_get
+from canary.demo.cluster.processes import ChildProcess, Command, Supervisor, wait_until
 from canary.demo.cluster.workdir import LocalError, disk_errors, free_ports
 from canary.errors import TransientError
 
@@ -26,7 +26,7 @@ IDLE_SECONDS = 15
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class TrafficSplit:
     """Who gets what: `weight` percent (0–100) for the canary's instances, the rest for stable's."""
 
     weight: int
@@ -34,7 +34,7 @@ class Split:
     canary: frozenset[str]
 
     @staticmethod
-    def of(weight: int, stable: Sequence[str], canary: Sequence[str]) -> "Split":
+    def of(weight: int, stable: Sequence[str], canary: Sequence[str]) -> "TrafficSplit":
         """A split over base URLs (`http://127.0.0.1:8001`).
 
         Raises:
@@ -42,13 +42,13 @@ class Split:
         """
         if not 0 <= weight <= 100:  # noqa: PLR2004  # percent
             raise ValueError(f"a weight is from 0 to 100 percent, not {weight}")
-        return Split(weight, frozenset(stable), frozenset(canary))
+        return TrafficSplit(weight, frozenset(stable), frozenset(canary))
 
 
-class Traefik:
+class TraefikServer:
     """A running router. Made by `start_traefik`."""
 
-    def __init__(self, child: Child, routes: Path, port: int, api_port: int) -> None:
+    def __init__(self, child: ChildProcess, routes: Path, port: int, api_port: int) -> None:
         self.child = child
         self.url = f"http://127.0.0.1:{port}"
         """Where users send their requests."""
@@ -56,53 +56,53 @@ class Traefik:
         self._api = f"http://127.0.0.1:{api_port}"
         self._routes = routes
 
-    def write(self, weight: int, stable: Sequence[str], canary: Sequence[str]) -> Split:
+    def write(self, weight: int, stable: Sequence[str], canary: Sequence[str]) -> TrafficSplit:
         """Ask for a split; it applies once `shown()` equals what this returns.
 
         Raises:
             LocalError: the file cannot be written.
         """
-        split = Split.of(weight, stable, canary)
+        split = TrafficSplit.of(weight, stable, canary)
         write_routes(self._routes, split)
         return split
 
-    def shown(self) -> Split | None:
+    def shown(self) -> TrafficSplit | None:
         """The split that the router applies now, read from its API; None before the first.
 
         Raises:
             TransientError: the API does not answer.
         """
         try:
-            answer = get(f"{self._api}/api/http/services")
+            answer = send_get(f"{self._api}/api/http/services")
             answer.raise_for_status()
             return parse_services(answer.json())
         except requests.RequestException as error:
             raise TransientError(
                 f"Traefik's API at {self._api} did not tell its weights ({error}); "
-                f"{self.child.obituary()}"
+                f"{self.child.describe_end()}"
             ) from error
 
-    def wait_shown(self, split: Split, seconds: float = APPLY_SECONDS) -> None:
+    def wait_applied(self, split: TrafficSplit, seconds: float = APPLY_SECONDS) -> None:
         """Wait until the split applies.
 
         Raises:
             LocalError: it does not within `seconds`, or Traefik died.
         """
         wait_until(
-            lambda: self._shows(split),
+            lambda: self._applies(split),
             self.child,
             seconds=seconds,
             what=f"weight {split.weight} in Traefik's API",
         )
 
-    def _shows(self, split: Split) -> bool:
+    def _applies(self, split: TrafficSplit) -> bool:
         try:
             return self.shown() == split
         except TransientError:
             return False
 
 
-def start_traefik(supervisor: Supervisor, directory: Path, split: Split) -> Traefik:
+def start_traefik(supervisor: Supervisor, directory: Path, split: TrafficSplit) -> TraefikServer:
     """Start a router with its files in `directory` and wait until it applies `split`.
 
     Raises:
@@ -113,17 +113,19 @@ def start_traefik(supervisor: Supervisor, directory: Path, split: Split) -> Trae
     settings = directory / "traefik.yaml"
     with disk_errors(directory):
         routes.parent.mkdir(parents=True)
-        settings.write_text(yaml.safe_dump(_static(port, api_port, routes)), encoding="utf-8")
+        settings.write_text(
+            yaml.safe_dump(_static_settings(port, api_port, routes)), encoding="utf-8"
+        )
     write_routes(routes, split)
     child = supervisor.start(
-        Command("traefik", (_program(), f"--configFile={settings}"), {"GOMAXPROCS": "2"})
+        Command("traefik", (_find_program(), f"--configFile={settings}"), {"GOMAXPROCS": "2"})
     )
-    traefik = Traefik(child, routes, port, api_port)
-    traefik.wait_shown(split, START_SECONDS)
+    traefik = TraefikServer(child, routes, port, api_port)
+    traefik.wait_applied(split, START_SECONDS)
     return traefik
 
 
-def write_routes(path: Path, split: Split) -> None:
+def write_routes(path: Path, split: TrafficSplit) -> None:
     """Replace the dynamic configuration atomically: Traefik never reads half a file.
 
     Raises:
@@ -131,31 +133,31 @@ def write_routes(path: Path, split: Split) -> None:
     """
     draft = path.with_suffix(".draft")
     with disk_errors(path.parent):
-        draft.write_text(yaml.safe_dump(_dynamic(split)), encoding="utf-8")
+        draft.write_text(yaml.safe_dump(_dynamic_settings(split)), encoding="utf-8")
         draft.replace(path)
 
 
-def parse_services(services: Sequence[Mapping[str, Any]]) -> Split | None:
+def parse_services(services: Sequence[Mapping[str, Any]]) -> TrafficSplit | None:
     """The split in an answer of `/api/http/services`; None when our services are not all there."""
     found = {service["name"]: service for service in services}
     try:
         weighted = found[f"{SERVICE}@file"]["weighted"]["services"]
         weights = {one["name"]: one["weight"] for one in weighted}
-        return Split(
+        return TrafficSplit(
             weights[CANARY],
-            _servers(found[f"{STABLE}@file"]),
-            _servers(found[f"{CANARY}@file"]),
+            _server_urls(found[f"{STABLE}@file"]),
+            _server_urls(found[f"{CANARY}@file"]),
         )
     except KeyError:
         return None
 
 
-def _servers(service: Mapping[str, Any]) -> frozenset[str]:
+def _server_urls(service: Mapping[str, Any]) -> frozenset[str]:
     servers = service["loadBalancer"].get("servers") or ()
     return frozenset(server["url"] for server in servers)
 
 
-def _static(port: int, api_port: int, routes: Path) -> dict[str, object]:
+def _static_settings(port: int, api_port: int, routes: Path) -> dict[str, object]:
     return {
         "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
         "log": {"level": "ERROR", "noColor": True},
@@ -172,7 +174,7 @@ def _static(port: int, api_port: int, routes: Path) -> dict[str, object]:
     }
 
 
-def _dynamic(split: Split) -> dict[str, object]:
+def _dynamic_settings(split: TrafficSplit) -> dict[str, object]:
     weighted = [
         {"name": STABLE, "weight": 100 - split.weight},
         {"name": CANARY, "weight": split.weight},
@@ -181,22 +183,22 @@ def _dynamic(split: Split) -> dict[str, object]:
         "routers": {SERVICE: {"rule": "PathPrefix(`/`)", "service": SERVICE}},
         "services": {
             SERVICE: {"weighted": {"services": weighted}},
-            STABLE: _balancer(split.stable),
-            CANARY: _balancer(split.canary),
+            STABLE: _load_balancer(split.stable),
+            CANARY: _load_balancer(split.canary),
         },
         "serversTransports": {
-            "ours": {"forwardingTimeouts": _timeouts(), "maxIdleConnsPerHost": 64}
+            "ours": {"forwardingTimeouts": _forwarding_timeouts(), "maxIdleConnsPerHost": 64}
         },
     }
     return {"http": http}
 
 
-def _balancer(urls: frozenset[str]) -> dict[str, object]:
+def _load_balancer(urls: frozenset[str]) -> dict[str, object]:
     servers = [{"url": url} for url in sorted(urls)]
     return {"loadBalancer": {"servers": servers, "serversTransport": "ours"}}
 
 
-def _timeouts() -> dict[str, str]:
+def _forwarding_timeouts() -> dict[str, str]:
     return {
         "dialTimeout": "2s",
         "responseHeaderTimeout": "10s",
@@ -204,7 +206,7 @@ def _timeouts() -> dict[str, str]:
     }
 
 
-def _program() -> str:
+def _find_program() -> str:
     beside = Path(sysconfig.get_path("scripts")) / "traefik"
     program = str(beside) if os.access(beside, os.X_OK) else shutil.which("traefik")
     if program is None:

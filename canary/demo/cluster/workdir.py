@@ -19,7 +19,7 @@ PREFIX = "canary-local-"
 LOCK = "lock"
 REMOVE_ATTEMPTS = 3
 Handler = Callable[[int, FrameType | None], None]
-ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 NEEDED_BYTES = 300 * 2**20
 """A PostgreSQL data directory takes about 50 MB, its log and the others' the rest."""
 
@@ -42,14 +42,14 @@ def work_directory(parent: Path | None = None) -> Iterator[Path]:
         remove_leftovers(base)
         _check_room(base)
         directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
-        stack.callback(_remove, directory)
+        stack.callback(_remove_directory, directory)
         directory.chmod(0o711)  # PostgreSQL may run as another user and has to get through
-        lock = _lock(directory)
+        lock = _lock_directory(directory)
         cleanup = stack.pop_all()
     try:
         yield directory
     finally:
-        with undisturbed():
+        with ignore_signals():
             cleanup.close()
             os.close(lock)
 
@@ -62,7 +62,7 @@ def remove_leftovers(base: Path) -> list[Path]:
             lock = os.open(directory / LOCK, os.O_RDWR)
             with suppress(BlockingIOError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                _remove(directory)
+                _remove_directory(directory)
                 removed.append(directory)
             os.close(lock)
     return removed
@@ -109,7 +109,7 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
+def interrupt_on_signals() -> Iterator[None]:
     """SIGTERM and SIGHUP end the block as Ctrl-C does, so that everything is cleaned up.
 
     Raises:
@@ -120,29 +120,31 @@ def interruptible() -> Iterator[None]:
         raise KeyboardInterrupt
 
     # SIGINT as well: in the background of a script it would be ignored.
-    with _handlers(interrupt, *ENDINGS):
+    with _install_handlers(interrupt, *END_SIGNALS):
         yield
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
+def ignore_signals() -> Iterator[None]:
     """No second Ctrl-C or SIGTERM cuts a cleanup short; what is inside must be bounded in time."""
-    with _handlers(signal.SIG_IGN, *ENDINGS):
+    with _install_handlers(signal.SIG_IGN, *END_SIGNALS):
         yield
 
 
 @contextmanager
-def postponed() -> Iterator[None]:
+def postpone_signals() -> Iterator[None]:
     """Ctrl-C and SIGTERM wait for the end of the block, which must be short, and then count."""
     came: list[int] = []
-    with _handlers(lambda number, _: came.append(number), *ENDINGS):
+    with _install_handlers(lambda number, _: came.append(number), *END_SIGNALS):
         yield
     for number in came:
         signal.raise_signal(number)
 
 
 @contextmanager
-def _handlers(handler: Handler | signal.Handlers, *numbers: signal.Signals) -> Iterator[None]:
+def _install_handlers(
+    handler: Handler | signal.Handlers, *numbers: signal.Signals
+) -> Iterator[None]:
     """Install `handler` meanwhile; only the main thread can, in others nothing happens."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -164,7 +166,7 @@ def _check_room(base: Path) -> None:
         )
 
 
-def _lock(directory: Path) -> int:
+def _lock_directory(directory: Path) -> int:
     """Lock the directory for as long as we live; it gets its name only when it is locked."""
     lock = os.open(directory / f"{LOCK}.new", os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
@@ -172,6 +174,6 @@ def _lock(directory: Path) -> int:
     return lock
 
 
-def _remove(directory: Path) -> None:
+def _remove_directory(directory: Path) -> None:
     for _ in range(REMOVE_ATTEMPTS):  # the last files of a dying process may still appear
         shutil.rmtree(directory, ignore_errors=True)

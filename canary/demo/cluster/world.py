@@ -32,10 +32,10 @@ from canary.core.snapshot import (
     Route,
     TargetDeployment,
 )
-from canary.demo.cluster.deployment import Deployment, template_hash
+from canary.demo.cluster.deployment import ProcessDeployment, template_hash
 from canary.demo.cluster.instances import Build
 from canary.demo.cluster.processes import Supervisor
-from canary.demo.cluster.traefik import CANARY, STABLE, Split, Traefik
+from canary.demo.cluster.traefik import CANARY, STABLE, TraefikServer, TrafficSplit
 from canary.errors import ConflictError, NotFoundError, TransientError
 from canary.interfaces import Key, Notice, Workload
 from canary.metrics.store import ScrapeTarget
@@ -47,11 +47,11 @@ class LocalCluster:
     """Who runs what, and who gets how much traffic."""
 
     def __init__(
-        self, supervisor: Supervisor, traefik: Traefik, stable: Deployment, dsn: str
+        self, supervisor: Supervisor, traefik: TraefikServer, stable: ProcessDeployment, dsn: str
     ) -> None:
         self.traefik = traefik
         self.stable = stable
-        self.canary: Deployment | None = None
+        self.canary: ProcessDeployment | None = None
         self.weight: int | None = None
         """Percent; None: the route is what the user wrote, everything to stable."""
         self.changed = False
@@ -61,8 +61,8 @@ class LocalCluster:
         self.builds = {template_hash(stable.build): stable.build}
         self._supervisor = supervisor
         self._dsn = dsn
-        self._written: Split | None = None
-        self._gone: list[Deployment] = []
+        self._written: TrafficSplit | None = None
+        self._gone: list[ProcessDeployment] = []
 
     def deploy(self, build: Build) -> None:
         """The user wants another build."""
@@ -79,7 +79,7 @@ class LocalCluster:
     def route(self) -> None:
         """Write the split if it is not the one that was written last."""
         canary = self.canary.endpoints() if self.canary else []
-        split = Split.of(self.weight or 0, self.stable.endpoints(), canary)
+        split = TrafficSplit.of(self.weight or 0, self.stable.endpoints(), canary)
         if split != self._written:
             self.traefik.write(split.weight, sorted(split.stable), sorted(split.canary))
             self._written = split
@@ -95,7 +95,7 @@ class LocalCluster:
     def scale_canary(self, template: str, replicas: int) -> None:
         """Have a canary of that template with so many instances."""
         if self.canary is None:
-            self.canary = Deployment(
+            self.canary = ProcessDeployment(
                 self._supervisor,
                 "auth-canary",
                 dsn=self._dsn,
@@ -125,7 +125,7 @@ class LocalCluster:
         for deployment in self._deployments():
             deployment.close()
 
-    def _deployments(self) -> list[Deployment]:
+    def _deployments(self) -> list[ProcessDeployment]:
         canary = [self.canary] if self.canary else []
         return [self.stable, *canary, *self._gone]
 
@@ -224,7 +224,7 @@ class LocalTraffic:
 
 
 @dataclass
-class Notices:
+class NoticeCollector:
     """Keeps what people were told."""
 
     told: list[Notice] = field(default_factory=list)

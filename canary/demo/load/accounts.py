@@ -4,7 +4,7 @@ import secrets
 
 PASSWORD = "correct horse battery staple"  # noqa: S105  # everybody's, in a world of pretend users
 
-SCHEMA = """
+CREATE_TABLES = """
 CREATE TABLE accounts (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name text NOT NULL UNIQUE,
@@ -13,7 +13,7 @@ CREATE TABLE accounts (
 ) WITH (fillfactor = 70);
 CREATE TABLE settings (secret text NOT NULL);
 """
-FILL = """
+INSERT_ACCOUNTS = """
 INSERT INTO accounts (name, password_hash)
 SELECT 'user-' || number, %s FROM generate_series(1, %s) AS number
 """
@@ -32,8 +32,8 @@ def create_accounts(dsn: str, users: int) -> None:
 
     password_hash = password_hasher().hash(PASSWORD)
     with psycopg.connect(dsn) as connection:
-        connection.execute(SCHEMA)
-        connection.execute(FILL, (password_hash, users))
+        connection.execute(CREATE_TABLES)
+        connection.execute(INSERT_ACCOUNTS, (password_hash, users))
         connection.execute("INSERT INTO settings VALUES (%s)", (secrets.token_hex(),))
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("ANALYZE accounts")

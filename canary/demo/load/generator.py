@@ -18,17 +18,17 @@ from dataclasses import dataclass, replace
 import aiohttp
 
 from canary.demo.load.accounts import PASSWORD, user_name
-from canary.demo.load.schedule import Arrival, Kind, Profile, arrivals
-from canary.demo.load.tally import NOBODY, Ledger, Outcome, Record
+from canary.demo.load.schedule import LoadProfile, RequestKind, UserArrival, generate_arrivals
+from canary.demo.load.tally import NOBODY, LoadRecord, LoadStatistics, RequestResult
 from canary.errors import UsageError
 
-IN_FLIGHT = 2000
+MAX_IN_FLIGHT = 2000
 """More than that and requests are not sent but counted as failed with status `overload`."""
 TIMEOUT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class LoadRequest:
     """A request over HTTP."""
 
     method: str
@@ -37,15 +37,15 @@ class Request:
     json: Mapping[str, str] | None = None
 
 
-class Load:
+class LoadSender:
     """Sends what is due and writes down what becomes of it."""
 
     def __init__(
         self,
         session: aiohttp.ClientSession,
-        ledger: Ledger,
+        ledger: LoadStatistics,
         seed: int,
-        failed: Callable[[Outcome], None],
+        failed: Callable[[RequestResult], None],
     ) -> None:
         self._session = session
         self._ledger = ledger
@@ -55,10 +55,10 @@ class Load:
         self._names = 0
         self._flying: set[asyncio.Task[None]] = set()
 
-    async def run(self, profile: Profile, seconds: float) -> None:
+    async def run(self, profile: LoadProfile, seconds: float) -> None:
         """Send until `seconds` are over (or for ever, until cancelled)."""
         start = asyncio.get_running_loop().time()
-        for arrival in arrivals(profile, seconds):
+        for arrival in generate_arrivals(profile, seconds):
             due = start + arrival.at
             await asyncio.sleep(due - asyncio.get_running_loop().time())
             self._launch(arrival, due)
@@ -67,21 +67,21 @@ class Load:
         """Wait for the answers still under way."""
         await asyncio.gather(*self._flying)
 
-    def _launch(self, arrival: Arrival, due: float) -> None:
-        if arrival.kind is Kind.CHECK and not self._token:
-            arrival = replace(arrival, kind=Kind.LOGIN)
+    def _launch(self, arrival: UserArrival, due: float) -> None:
+        if arrival.kind is RequestKind.CHECK and not self._token:
+            arrival = replace(arrival, kind=RequestKind.LOGIN)
         self._ledger.sent()
-        if len(self._flying) >= IN_FLIGHT:
-            self._over(Outcome(arrival.kind, arrival.user, "overload", 0.0))
+        if len(self._flying) >= MAX_IN_FLIGHT:
+            self._over(RequestResult(arrival.kind, arrival.user, "overload", 0.0))
             return
         task = asyncio.create_task(self._serve(arrival, due))
         self._flying.add(task)
         task.add_done_callback(self._flying.discard)
 
-    async def _serve(self, arrival: Arrival, due: float) -> None:
+    async def _serve(self, arrival: UserArrival, due: float) -> None:
         status, headers = await self._send(self._request(arrival))
         self._over(
-            Outcome(
+            RequestResult(
                 arrival.kind,
                 arrival.user,
                 status,
@@ -91,24 +91,24 @@ class Load:
             )
         )
 
-    def _over(self, outcome: Outcome) -> None:
+    def _over(self, outcome: RequestResult) -> None:
         self._ledger.add(outcome)
         if not outcome.ok:
             self._failed(outcome)
 
-    def _request(self, arrival: Arrival) -> Request:
+    def _request(self, arrival: UserArrival) -> LoadRequest:
         match arrival.kind:
-            case Kind.REGISTER:
+            case RequestKind.REGISTER:
                 self._names += 1
                 name = f"new-{self._seed}-{self._names}"
-                return Request("POST", "/register", {}, {"user": name, "password": PASSWORD})
-            case Kind.CHECK:
-                return Request("GET", "/check", {"Authorization": f"Bearer {self._token}"})
-            case Kind.LOGIN:
+                return LoadRequest("POST", "/register", {}, {"user": name, "password": PASSWORD})
+            case RequestKind.CHECK:
+                return LoadRequest("GET", "/check", {"Authorization": f"Bearer {self._token}"})
+            case RequestKind.LOGIN:
                 body = {"user": user_name(arrival.user), "password": PASSWORD}
-                return Request("POST", "/login", {}, body)
+                return LoadRequest("POST", "/login", {}, body)
 
-    async def _send(self, request: Request) -> tuple[str, Mapping[str, str]]:
+    async def _send(self, request: LoadRequest) -> tuple[str, Mapping[str, str]]:
         try:
             async with self._session.request(
                 request.method, request.path, headers=request.headers, json=request.json
@@ -125,32 +125,32 @@ class Load:
             return "broken", {}
 
 
-async def _tick(ledger: Ledger, start: float) -> None:
+async def _print_seconds(ledger: LoadStatistics, start: float) -> None:
     loop = asyncio.get_running_loop()
     second = 0
     while True:
         second += 1
         await asyncio.sleep(start + second - loop.time())
-        _print(ledger.next_second(loop.time() - start))
+        _print_record(ledger.next_second(loop.time() - start))
 
 
-async def _main(chosen: argparse.Namespace, profile: Profile) -> None:
-    ledger = Ledger(profile.users)
+async def _run_load(chosen: argparse.Namespace, profile: LoadProfile) -> None:
+    ledger = LoadStatistics(profile.users)
     loop = asyncio.get_running_loop()
     timeout = aiohttp.ClientTimeout(total=chosen.timeout)
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=15)
     host = {"Host": chosen.host} if chosen.host else {}
     start = loop.time()
 
-    def failed(outcome: Outcome) -> None:
+    def failed(outcome: RequestResult) -> None:
         if chosen.failures:
             _print_failure(outcome, loop.time() - start)
 
     async with aiohttp.ClientSession(
         chosen.url, headers=host, timeout=timeout, connector=connector
     ) as session:
-        load = Load(session, ledger, profile.seed, failed)
-        ticker = asyncio.create_task(_tick(ledger, start))
+        load = LoadSender(session, ledger, profile.seed, failed)
+        ticker = asyncio.create_task(_print_seconds(ledger, start))
         sender = asyncio.create_task(load.run(profile, chosen.seconds))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, sender.cancel)
@@ -158,16 +158,16 @@ async def _main(chosen: argparse.Namespace, profile: Profile) -> None:
             await sender
         await load.finish()
         ticker.cancel()
-    _print(ledger.next_second(loop.time() - start))
-    _print(ledger.summary(loop.time() - start))
+    _print_record(ledger.next_second(loop.time() - start))
+    _print_record(ledger.summary(loop.time() - start))
 
 
-def _print(record: Record) -> None:
+def _print_record(record: LoadRecord) -> None:
     sys.stdout.write(record.to_json() + "\n")
     sys.stdout.flush()
 
 
-def _print_failure(outcome: Outcome, time: float) -> None:
+def _print_failure(outcome: RequestResult, time: float) -> None:
     line = {"kind": "failure", "time": round(time, 3), "status": outcome.status}
     names = {"version": outcome.version, "instance": outcome.instance}
     sys.stdout.write(json.dumps(line | names) + "\n")
@@ -188,10 +188,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
     try:
-        profile = Profile(chosen.rate, chosen.day, chosen.users, chosen.seed)
+        profile = LoadProfile(chosen.rate, chosen.day, chosen.users, chosen.seed)
     except UsageError as error:
         parser.error(str(error))
-    asyncio.run(_main(chosen, profile))
+    asyncio.run(_run_load(chosen, profile))
 
 
 if __name__ == "__main__":

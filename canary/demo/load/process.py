@@ -2,32 +2,32 @@
 
 from pathlib import Path
 
-from canary.demo.cluster.processes import Child, Command, Supervisor, python_module
+from canary.demo.cluster.processes import ChildProcess, Command, Supervisor, python_module
 from canary.demo.cluster.workdir import LocalError
-from canary.demo.load.schedule import Profile
-from canary.demo.load.tally import Record
+from canary.demo.load.schedule import LoadProfile
+from canary.demo.load.tally import LoadRecord
 
 FINISH_SECONDS = 15.0
 """Requests under way get their time-out of 10 s, and then some."""
 
 
-class Traffic:
-    """Running load. Made by `start_traffic`."""
+class LoadProcess:
+    """Running load. Made by `start_load_process`."""
 
-    def __init__(self, child: Child, output: Path) -> None:
+    def __init__(self, child: ChildProcess, output: Path) -> None:
         self.child = child
         self._output = output
         self._position = 0
 
-    def poll(self) -> list[Record]:
+    def poll(self) -> list[LoadRecord]:
         """The lines that came since the last call: one per second, and at the end the sums."""
         with self._output.open("rb") as output:
             output.seek(self._position)
             whole, newline, _ = output.read().rpartition(b"\n")
         self._position += len(whole) + len(newline)
-        return [Record.from_json(line) for line in whole.decode().splitlines()]
+        return [LoadRecord.from_json(line) for line in whole.decode().splitlines()]
 
-    def finish(self) -> Record:
+    def finish(self) -> LoadRecord:
         """Stop sending, wait for the answers still under way, and return the sums.
 
         Raises:
@@ -35,13 +35,15 @@ class Traffic:
         """
         self.child.stop()
         last = self._output.read_text(encoding="utf-8").splitlines()[-1:]
-        record = Record.from_json(last[0]) if last else None
+        record = LoadRecord.from_json(last[0]) if last else None
         if record is None or record.kind != "summary":
-            raise LocalError(f"the load generator left no sums: {self.child.obituary()}")
+            raise LocalError(f"the load generator left no sums: {self.child.describe_end()}")
         return record
 
 
-def start_traffic(supervisor: Supervisor, output: Path, *, url: str, profile: Profile) -> Traffic:
+def start_load_process(
+    supervisor: Supervisor, output: Path, *, url: str, profile: LoadProfile
+) -> LoadProcess:
     """Start sending; the lines go to the file `output`.
 
     Raises:
@@ -63,4 +65,4 @@ def start_traffic(supervisor: Supervisor, output: Path, *, url: str, profile: Pr
             grace=FINISH_SECONDS,
         )
     )
-    return Traffic(child, output)
+    return LoadProcess(child, output)

@@ -14,7 +14,7 @@ QUIET_SHARE = 0.3
 """The rate of the quietest hour as a share of the peak's."""
 
 
-class Kind(StrEnum):
+class RequestKind(StrEnum):
     """What a user wants."""
 
     LOGIN = "login"
@@ -23,16 +23,16 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class UserArrival:
     """One request, to be sent `at` seconds after the start; `user` counts from 1."""
 
     at: float
-    kind: Kind
+    kind: RequestKind
     user: int
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class LoadProfile:
     """How many arrive when, and who. The same profile always gives the same arrivals."""
 
     rate: float
@@ -59,7 +59,7 @@ class Profile:
         return self.rate * (QUIET_SHARE + (1 - QUIET_SHARE) * height)
 
 
-def arrivals(profile: Profile, seconds: float = math.inf) -> Iterator[Arrival]:
+def generate_arrivals(profile: LoadProfile, seconds: float = math.inf) -> Iterator[UserArrival]:
     """Poisson arrivals, ascending in time, up to `seconds`.
 
     Thinning (Lewis & Shedler 1979): arrivals at the peak rate, each kept with the probability
@@ -70,11 +70,11 @@ def arrivals(profile: Profile, seconds: float = math.inf) -> Iterator[Arrival]:
     now = times.expovariate(profile.rate)
     while now < seconds:
         if times.random() * profile.rate < profile.at(now):
-            yield Arrival(now, _kind(wishes.random()), wishes.randint(1, profile.users))
+            yield UserArrival(now, _draw_kind(wishes.random()), wishes.randint(1, profile.users))
         now += times.expovariate(profile.rate)
 
 
-def _kind(chance: float) -> Kind:
+def _draw_kind(chance: float) -> RequestKind:
     if chance < REGISTER_SHARE:
-        return Kind.REGISTER
-    return Kind.CHECK if chance < REGISTER_SHARE + CHECK_SHARE else Kind.LOGIN
+        return RequestKind.REGISTER
+    return RequestKind.CHECK if chance < REGISTER_SHARE + CHECK_SHARE else RequestKind.LOGIN

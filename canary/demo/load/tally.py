@@ -5,18 +5,18 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field, fields
 from typing import Self
 
-from canary.demo.load.schedule import Kind
-from canary.loadtest.generator.tally import Histogram
+from canary.demo.load.schedule import RequestKind
+from canary.loadtest.generator.tally import LatencyHistogram
 
 NOBODY = "none"
 """Who answered when the answer does not say: the router itself, or no answer came."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RequestResult:
     """One request that is over."""
 
-    kind: Kind
+    kind: RequestKind
     user: int
     status: str
     """The HTTP status, or `timeout`, `refused`, `reset` …; `overload`: never sent, see load.py."""
@@ -32,7 +32,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class LoadRecord:
     """One line: a second (`kind` "second") or all of it (`kind` "summary").
 
     `logins_ok` and `logins_failed` count by the version that answered ("none": nobody),
@@ -72,28 +72,28 @@ class Record:
         return cls(**{key: value for key, value in json.loads(line).items() if key in known})
 
 
-class Tally:
+class ResultCounter:
     """Counts outcomes of one span of time."""
 
     def __init__(self) -> None:
         self.sent = 0
-        self._latencies = Histogram()
+        self._latencies = LatencyHistogram()
         self._statuses: Counter[str] = Counter()
         self._logins: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
         self._instances: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: RequestResult) -> None:
         """Count one."""
         self._latencies.add(outcome.seconds)
         self._statuses[outcome.status] += 1
         self._instances[outcome.ok][outcome.instance] += 1
-        if outcome.kind is Kind.LOGIN:
+        if outcome.kind is RequestKind.LOGIN:
             self._logins[outcome.ok][outcome.version] += 1
 
-    def record(self, kind: str, time: float, population: "Population") -> Record:
+    def record(self, kind: str, time: float, population: "UserPopulation") -> LoadRecord:
         """What was counted, as a line."""
         ok = self._instances[True].total()
-        return Record(
+        return LoadRecord(
             kind=kind,
             time=round(time, 3),
             sent=self.sent,
@@ -107,58 +107,58 @@ class Tally:
             users=population.size,
             users_seen=len(population.seen),
             users_hit=len(population.hit),
-            p50_ms=_milliseconds(self._latencies.quantile(0.5)),
-            p95_ms=_milliseconds(self._latencies.quantile(0.95)),
-            p99_ms=_milliseconds(self._latencies.quantile(0.99)),
-            max_ms=_milliseconds(self._latencies.longest),
+            p50_ms=_to_milliseconds(self._latencies.quantile(0.5)),
+            p95_ms=_to_milliseconds(self._latencies.quantile(0.95)),
+            p99_ms=_to_milliseconds(self._latencies.quantile(0.99)),
+            max_ms=_to_milliseconds(self._latencies.longest),
         )
 
 
-def _milliseconds(seconds: float) -> float:
+def _to_milliseconds(seconds: float) -> float:
     return round(1000 * seconds, 2)
 
 
 @dataclass
-class Population:
+class UserPopulation:
     """The users: how many, who has tried to log in, and who has failed to."""
 
     size: int
     seen: set[int] = field(default_factory=set)
     hit: set[int] = field(default_factory=set)
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: RequestResult) -> None:
         """Remember one outcome."""
-        if outcome.kind is Kind.LOGIN:
+        if outcome.kind is RequestKind.LOGIN:
             self.seen.add(outcome.user)
             if not outcome.ok:
                 self.hit.add(outcome.user)
 
 
-class Ledger:
+class LoadStatistics:
     """The present second and the whole run."""
 
     def __init__(self, users: int) -> None:
-        self._population = Population(users)
-        self._whole = Tally()
-        self._second = Tally()
+        self._population = UserPopulation(users)
+        self._whole = ResultCounter()
+        self._second = ResultCounter()
 
     def sent(self) -> None:
         """A request was due and is on its way."""
         self._whole.sent += 1
         self._second.sent += 1
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: RequestResult) -> None:
         """A request is over."""
         self._population.add(outcome)
         self._whole.add(outcome)
         self._second.add(outcome)
 
-    def next_second(self, time: float) -> Record:
+    def next_second(self, time: float) -> LoadRecord:
         """Close the present second (which ends at `time`) and begin the next."""
         record = self._second.record("second", time, self._population)
-        self._second = Tally()
+        self._second = ResultCounter()
         return record
 
-    def summary(self, time: float) -> Record:
+    def summary(self, time: float) -> LoadRecord:
         """Everything so far."""
         return self._whole.record("summary", time, self._population)

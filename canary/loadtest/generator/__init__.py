@@ -1,30 +1,30 @@
 """Open-loop load: requests are due at times that were fixed beforehand.
 
 Each request is sent when it is due, whatever became of those before it, and its latency counts from
-that time: a stalled target cannot hide its own slowness (coordinated omission). `run.run(plan)`
-blocks until the end; `Result` and `Tally` have the outcome. Only `run` needs libcurl, so it is
-imported from its module: the demo uses the histogram without libcurl.
+that time: a stalled target cannot hide its own slowness (coordinated omission).
+`run.run_load(plan)` blocks until the end and returns a `LoadResult`. Only `run` needs libcurl, so
+it is imported from its module: the demo uses the histogram without libcurl.
 """
 
-from canary.loadtest.generator.mix import Mix, Order, Request, Rows
-from canary.loadtest.generator.plan import Plan, Tls
-from canary.loadtest.generator.schedule import Schedule, Spacing, Stage
-from canary.loadtest.generator.tally import Histogram, Tally, total
-from canary.loadtest.generator.text import Text, parse
+from canary.loadtest.generator.mix import RequestData, RequestMix, RequestTemplate, RowOrder
+from canary.loadtest.generator.plan import LoadPlan, TlsSettings
+from canary.loadtest.generator.schedule import ArrivalSpacing, LoadSchedule, LoadStage
+from canary.loadtest.generator.tally import LatencyHistogram, RequestTally, sum_tallies
+from canary.loadtest.generator.text_template import TextTemplate, parse_template
 
 __all__ = [
-    "Histogram",
-    "Mix",
-    "Order",
-    "Plan",
-    "Request",
-    "Rows",
-    "Schedule",
-    "Spacing",
-    "Stage",
-    "Tally",
-    "Text",
-    "Tls",
-    "parse",
-    "total",
+    "ArrivalSpacing",
+    "LatencyHistogram",
+    "LoadPlan",
+    "LoadSchedule",
+    "LoadStage",
+    "RequestData",
+    "RequestMix",
+    "RequestTally",
+    "RequestTemplate",
+    "RowOrder",
+    "TextTemplate",
+    "TlsSettings",
+    "parse_template",
+    "sum_tallies",
 ]

@@ -8,14 +8,14 @@ import certifi
 import pycurl
 
 from canary.errors import TransientError
-from canary.loadtest.generator.mix import Written
-from canary.loadtest.generator.plan import Plan
+from canary.loadtest.generator.mix import RenderedRequest
+from canary.loadtest.generator.plan import LoadPlan
 
 _ASCII: Final = "".join(map(chr, range(0x21, 0x7F)))
-AGENT: Final = "canary-loadtest"
+USER_AGENT: Final = "canary-loadtest"
 _HTTP2_STREAM: Final = 92
 """CURLE_HTTP2_STREAM, which pycurl has no name for."""
-REASONS: Final[Mapping[int, str]] = {
+FAILURE_NAMES: Final[Mapping[int, str]] = {
     pycurl.E_OPERATION_TIMEDOUT: "timeout",
     pycurl.E_COULDNT_CONNECT: "refused",
     pycurl.E_COULDNT_RESOLVE_HOST: "unresolved",
@@ -32,24 +32,24 @@ REASONS: Final[Mapping[int, str]] = {
 """What a request that got no answer is counted as; others are `broken`."""
 
 
-def handle(plan: Plan) -> pycurl.Curl:
+def create_handle(plan: LoadPlan) -> pycurl.Curl:
     """A handle with all that is the same for every request of a plan."""
     curl = pycurl.Curl()
-    for option, value in _options(plan):
+    for option, value in _list_options(plan):
         curl.setopt(option, value)
     return curl
 
 
-def _options(plan: Plan) -> list[tuple[int, object]]:
+def _list_options(plan: LoadPlan) -> list[tuple[int, object]]:
     return [
         (pycurl.NOSIGNAL, 1),
         (pycurl.PROXY, ""),  # a proxy of the environment would be what is measured
         (pycurl.FOLLOWLOCATION, 0),
         (pycurl.PATH_AS_IS, 1),
-        (pycurl.USERAGENT, AGENT),
+        (pycurl.USERAGENT, USER_AGENT),
         (pycurl.TIMEOUT_MS, round(plan.timeout * 1000)),
-        (pycurl.WRITEFUNCTION, _thrown_away),
-        (pycurl.HTTP_VERSION, _version(plan)),
+        (pycurl.WRITEFUNCTION, _discard_body),
+        (pycurl.HTTP_VERSION, _http_version(plan)),
         (pycurl.PIPEWAIT, int(plan.http2)),
         (pycurl.CAINFO, plan.tls.ca_file or certifi.where()),
         (pycurl.SSL_VERIFYPEER, int(not plan.tls.insecure)),
@@ -57,20 +57,20 @@ def _options(plan: Plan) -> list[tuple[int, object]]:
     ]
 
 
-def _version(plan: Plan) -> int:
+def _http_version(plan: LoadPlan) -> int:
     if plan.http2:
         return pycurl.CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE
     return pycurl.CURL_HTTP_VERSION_1_1
 
 
-def _thrown_away(_: bytes) -> None:
+def _discard_body(_: bytes) -> None:
     """What the answer says is nobody's business here."""
 
 
-def address(curl: pycurl.Curl, base: str, request: Written) -> None:
+def prepare_request(curl: pycurl.Curl, base: str, request: RenderedRequest) -> None:
     """Makes a handle send this request next."""
-    curl.setopt(pycurl.URL, _encoded(base + request.path))
-    curl.setopt(pycurl.HTTPHEADER, _headers(request))
+    curl.setopt(pycurl.URL, _encode_url(base + request.path))
+    curl.setopt(pycurl.HTTPHEADER, _build_headers(request))
     method = request.kind.method
     if request.body is not None:
         curl.setopt(pycurl.POSTFIELDS, request.body)
@@ -84,19 +84,19 @@ def address(curl: pycurl.Curl, base: str, request: Written) -> None:
     curl.setopt(pycurl.CUSTOMREQUEST, method)
 
 
-def _encoded(url: str) -> str:
+def _encode_url(url: str) -> str:
     """The URL as it may go out; what is encoded already stays so."""
     return url if url.isascii() and " " not in url else quote(url, safe=_ASCII)
 
 
-def _headers(request: Written) -> list[bytes]:
+def _build_headers(request: RenderedRequest) -> list[bytes]:
     """Its own, and none that libcurl would add by itself to a body."""
     given = {line.partition(":")[0].lower() for line in request.headers}
     kept = [f"{name}:" for name in ("Expect", "Content-Type") if name.lower() not in given]
     return [line.encode() for line in request.headers + kept]
 
 
-def multi(
+def create_multi(
     in_flight: int, timer: Callable[[int], None], socket: Callable[..., None]
 ) -> pycurl.CurlMulti:
     """The set of all requests under way, which says what it waits for through the callbacks."""
@@ -108,13 +108,13 @@ def multi(
     return curls
 
 
-def connect(plan: Plan) -> None:
+def check_connection(plan: LoadPlan) -> None:
     """Opens one connection and sends nothing.
 
     Raises:
         TransientError: that is not possible; the message says why and what to look at.
     """
-    curl = handle(plan)
+    curl = create_handle(plan)
     curl.setopt(pycurl.URL, plan.base + "/")
     curl.setopt(pycurl.CONNECT_ONLY, 1)
     curl.setopt(pycurl.CONNECTTIMEOUT_MS, round(min(plan.timeout, 10.0) * 1000))
@@ -122,14 +122,16 @@ def connect(plan: Plan) -> None:
         curl.perform()
     except pycurl.error as error:
         code, *words = error.args
-        raise TransientError(_unreachable(plan, int(code), " ".join(map(str, words)))) from error
+        raise TransientError(
+            _describe_failure(plan, int(code), " ".join(map(str, words)))
+        ) from error
     finally:
         curl.close()
 
 
-def _unreachable(plan: Plan, code: int, words: str) -> str:
+def _describe_failure(plan: LoadPlan, code: int, words: str) -> str:
     place = urlsplit(plan.url).netloc
-    match REASONS.get(code):
+    match FAILURE_NAMES.get(code):
         case "tls":
             return (
                 f"no secure connection to {place}: {words} (--ca-file FILE names the certificate "

@@ -12,41 +12,46 @@ from dataclasses import dataclass, field
 
 import pycurl
 
-from canary.loadtest.generator.client import REASONS, address, handle, multi
-from canary.loadtest.generator.mix import Request, Written
-from canary.loadtest.generator.plan import Plan
-from canary.loadtest.generator.schedule import Arrival
-from canary.loadtest.generator.tally import LATE, Tally
+from canary.loadtest.generator.client import (
+    FAILURE_NAMES,
+    create_handle,
+    create_multi,
+    prepare_request,
+)
+from canary.loadtest.generator.mix import RenderedRequest, RequestTemplate
+from canary.loadtest.generator.plan import LoadPlan
+from canary.loadtest.generator.schedule import ScheduledRequest
+from canary.loadtest.generator.tally import LATE_SECONDS, RequestTally
 
-BATCH = 16
+BATCH_SIZE = 16
 """So many go out before answers are looked at, however many are due."""
 
-Parts = dict[tuple[int, str], Tally]
+TallyByPart = dict[tuple[int, str], RequestTally]
 """By stage and by request."""
 
 
 @dataclass(frozen=True, slots=True)
-class Second:
+class WorkerSecond:
     """What one worker saw in one second."""
 
     index: int
     """From 0, since the start."""
-    parts: Parts
+    parts: TallyByPart
     cpu: float
     """Share (0–1) of one core that the worker used in it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Flight:
+class RequestInFlight:
     """A request under way."""
 
-    kind: Request
+    kind: RequestTemplate
     stage: int
     due: float
 
 
 @dataclass
-class Sockets:
+class SocketWatcher:
     """What libcurl waits for."""
 
     epoll: select.epoll = field(default_factory=select.epoll)
@@ -84,21 +89,21 @@ class Sockets:
         return self.epoll.poll(0)
 
 
-class Engine:
+class LoadEngine:
     """Sends one worker's part of a plan."""
 
-    def __init__(self, plan: Plan, worker: int, tell: Callable[[Second], None]) -> None:
+    def __init__(self, plan: LoadPlan, worker: int, tell: Callable[[WorkerSecond], None]) -> None:
         self._plan = plan
         self._room = plan.share(worker)
         self._arrivals = plan.schedule.arrivals(worker, plan.workers, plan.seed)
         self._draw = plan.mix.draw(f"requests {plan.seed} {worker}")
         self._tell = tell
-        self._sockets = Sockets()
-        self._multi = multi(self._room, self._sockets.timer, self._sockets.socket)
+        self._sockets = SocketWatcher()
+        self._multi = create_multi(self._room, self._sockets.timer, self._sockets.socket)
         self._idle: dict[str, list[pycurl.Curl]] = defaultdict(list)
-        self._addressed: dict[pycurl.Curl, Written] = {}
-        self._flying: dict[pycurl.Curl, Flight] = {}
-        self._parts: Parts = defaultdict(Tally)
+        self._addressed: dict[pycurl.Curl, RenderedRequest] = {}
+        self._flying: dict[pycurl.Curl, RequestInFlight] = {}
+        self._parts: TallyByPart = defaultdict(RequestTally)
         self._second = 0
         self._cpu = time.process_time()
 
@@ -112,51 +117,51 @@ class Engine:
         upcoming = next(self._arrivals, None)
         while upcoming or self._flying:
             upcoming = self._send_due(upcoming, start)
-            ready = self._sockets.wait(self._patience(upcoming, start))
+            ready = self._sockets.wait(self._time_to_next_event(upcoming, start))
             if any(fd == leave for fd, _ in ready):
                 break
-            self._serve(ready)
-            self._harvest()
+            self._handle_events(ready)
+            self._collect_answers()
             while time.monotonic() >= start + self._second + 1:
                 self._end_second()
         self._end_second()
 
-    def _patience(self, upcoming: Arrival | None, start: float) -> float:
+    def _time_to_next_event(self, upcoming: ScheduledRequest | None, start: float) -> float:
         until = min(self._sockets.alarm, start + self._second + 1)
         if upcoming:
             until = min(until, start + upcoming.at)
         return until - time.monotonic()
 
-    def _send_due(self, upcoming: Arrival | None, start: float) -> Arrival | None:
-        for _ in range(BATCH):
+    def _send_due(self, upcoming: ScheduledRequest | None, start: float) -> ScheduledRequest | None:
+        for _ in range(BATCH_SIZE):
             now = time.monotonic()
             if upcoming is None or start + upcoming.at > now:
                 break
-            self._launch(upcoming, start + upcoming.at, now)
+            self._start_request(upcoming, start + upcoming.at, now)
             upcoming = next(self._arrivals, None)
         return upcoming
 
-    def _launch(self, arrival: Arrival, due: float, now: float) -> None:
+    def _start_request(self, arrival: ScheduledRequest, due: float, now: float) -> None:
         request = self._draw(arrival.number)
         tally = self._parts[arrival.stage, request.kind.name]
         tally.due += 1
         if len(self._flying) >= self._room:
             tally.unsent += 1
             return
-        tally.late += now - due > LATE
+        tally.late += now - due > LATE_SECONDS
         tally.lag.add(now - due)
-        self._fly(request, Flight(request.kind, arrival.stage, due))
+        self._send_request(request, RequestInFlight(request.kind, arrival.stage, due))
 
-    def _fly(self, request: Written, flight: Flight) -> None:
+    def _send_request(self, request: RenderedRequest, flight: RequestInFlight) -> None:
         idle = self._idle[request.kind.name]
-        curl = idle.pop() if idle else handle(self._plan)
+        curl = idle.pop() if idle else create_handle(self._plan)
         if self._addressed.get(curl) is not request:
-            address(curl, self._plan.base, request)
+            prepare_request(curl, self._plan.base, request)
             self._addressed[curl] = request
         self._flying[curl] = flight
         self._multi.add_handle(curl)
 
-    def _serve(self, ready: list[tuple[int, int]]) -> None:
+    def _handle_events(self, ready: list[tuple[int, int]]) -> None:
         for fd, events in ready:
             bits = pycurl.CSELECT_IN if events & select.EPOLLIN else 0
             bits |= pycurl.CSELECT_OUT if events & select.EPOLLOUT else 0
@@ -166,9 +171,9 @@ class Engine:
             self._sockets.alarm = float("inf")
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
 
-    def _harvest(self) -> None:
+    def _collect_answers(self) -> None:
         now = time.monotonic()
-        for curl, status in self._ended():
+        for curl, status in self._finished_requests():
             flight = self._flying.pop(curl)
             self._multi.remove_handle(curl)
             self._idle[flight.kind.name].append(curl)
@@ -182,17 +187,17 @@ class Engine:
             if answered or status == "timeout":
                 tally.latency.add(now - flight.due)
 
-    def _ended(self) -> Iterator[tuple[pycurl.Curl, str]]:
+    def _finished_requests(self) -> Iterator[tuple[pycurl.Curl, str]]:
         more = 1
         while more:
             more, answered, broken = self._multi.info_read()
             for curl in answered:
                 yield curl, str(curl.getinfo(pycurl.RESPONSE_CODE))
             for curl, code, _ in broken:
-                yield curl, REASONS.get(code, "broken")
+                yield curl, FAILURE_NAMES.get(code, "broken")
 
     def _end_second(self) -> None:
         cpu = time.process_time()
-        self._tell(Second(self._second, dict(self._parts), cpu - self._cpu))
-        self._parts = defaultdict(Tally)
+        self._tell(WorkerSecond(self._second, dict(self._parts), cpu - self._cpu))
+        self._parts = defaultdict(RequestTally)
         self._second, self._cpu = self._second + 1, cpu

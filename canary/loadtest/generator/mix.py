@@ -9,13 +9,13 @@ from itertools import accumulate
 from urllib.parse import quote
 
 from canary.errors import UsageError
-from canary.loadtest.generator.text import Text
+from canary.loadtest.generator.text_template import TextTemplate
 
-NUMBER = "number"
+NUMBER_NAME = "number"
 """A name that every text may use: counts the requests of a run, so no two get the same."""
 
 
-class Order(StrEnum):
+class RowOrder(StrEnum):
     """Which row of the data a request gets."""
 
     RANDOM = "random"
@@ -23,20 +23,20 @@ class Order(StrEnum):
     """One after the other, and from the beginning again."""
 
 
-ROOT = Text(("/",))
+ROOT_PATH = TextTemplate(("/",))
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class RequestTemplate:
     """One kind of request."""
 
     name: str
     weight: float = 1.0
     method: str = "GET"
-    path: Text = ROOT
+    path: TextTemplate = ROOT_PATH
     """Values that are filled in are percent-encoded."""
-    headers: Mapping[str, Text] = field(default_factory=dict)
-    body: Text | None = None
+    headers: Mapping[str, TextTemplate] = field(default_factory=dict)
+    body: TextTemplate | None = None
     in_json: bool = False
     """The body is JSON: values that are filled in are escaped."""
     expected: frozenset[int] | None = None
@@ -52,9 +52,9 @@ class Request:
         """Whether that is what was wanted."""
         return status in self.expected if self.expected else 200 <= status < 400  # noqa: PLR2004
 
-    def written(self, row: Mapping[str, str]) -> "Written":
+    def written(self, row: Mapping[str, str]) -> "RenderedRequest":
         """The request with the values of one row."""
-        return Written(
+        return RenderedRequest(
             self,
             self.path.fill(row, _percent_encoded),
             [f"{name}: {text.fill(row)}" for name, text in self.headers.items()],
@@ -67,44 +67,44 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class RenderedRequest:
     """One request as it goes out."""
 
-    kind: Request
+    kind: RequestTemplate
     path: str
     headers: list[str]
     body: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class RequestData:
     """The data: a table, or users made up from their number (1 to `count`)."""
 
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    made_up: Mapping[str, Text] = field(default_factory=dict)
+    made_up: Mapping[str, TextTemplate] = field(default_factory=dict)
     count: int = 1
-    order: Order = Order.RANDOM
+    order: RowOrder = RowOrder.RANDOM
 
     @property
     def names(self) -> frozenset[str]:
         """What requests may use."""
-        own = {NUMBER, "row"} if self.made_up else {NUMBER}
+        own = {NUMBER_NAME, "row"} if self.made_up else {NUMBER_NAME}
         return frozenset(self.columns) | frozenset(self.made_up) | own
 
     def row(self, index: int, number: int) -> dict[str, str]:
         """The values of one row (from 0) for the request of that number."""
         if self.made_up:
-            own = {NUMBER: str(number), "row": str(index + 1)}
+            own = {NUMBER_NAME: str(number), "row": str(index + 1)}
             return own | {name: text.fill(own) for name, text in self.made_up.items()}
-        return {NUMBER: str(number)} | {key: rows[index] for key, rows in self.columns.items()}
+        return {NUMBER_NAME: str(number)} | {key: rows[index] for key, rows in self.columns.items()}
 
 
 @dataclass(frozen=True, slots=True)
-class Mix:
+class RequestMix:
     """All kinds of requests with their weights, and the data."""
 
-    requests: tuple[Request, ...] = (Request("GET /"),)
-    rows: Rows = field(default_factory=Rows)
+    requests: tuple[RequestTemplate, ...] = (RequestTemplate("GET /"),)
+    rows: RequestData = field(default_factory=RequestData)
 
     def __post_init__(self) -> None:
         """Raises UsageError for names that nothing fills in, and weights that cannot be."""
@@ -118,17 +118,17 @@ class Mix:
                     f"(there are: {known})"
                 )
 
-    def draw(self, seed: str) -> Callable[[int], Written]:
+    def draw(self, seed: str) -> Callable[[int], RenderedRequest]:
         """Which request goes out as the n-th; for a seed always the same."""
         wishes = random.Random(seed)  # noqa: S311 - reproducible, and no secret
         weights = list(accumulate(request.weight for request in self.requests))
         fixed = {one.name: one.written({}) for one in self.requests if not one.names}
 
-        def drawn(number: int) -> Written:
+        def drawn(number: int) -> RenderedRequest:
             (kind,) = wishes.choices(self.requests, cum_weights=weights)
             if ready := fixed.get(kind.name):
                 return ready
-            index = number if self.rows.order is Order.SEQUENCE else wishes.getrandbits(48)
+            index = number if self.rows.order is RowOrder.SEQUENCE else wishes.getrandbits(48)
             return kind.written(self.rows.row(index % self.rows.count, number))
 
         return drawn

@@ -4,20 +4,20 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from canary.errors import UsageError
-from canary.loadtest.generator.mix import Mix
-from canary.loadtest.generator.schedule import Schedule
+from canary.loadtest.generator.mix import RequestMix
+from canary.loadtest.generator.schedule import LoadSchedule
 
-MOST_RATE = 50_000.0
+MAX_RATE = 50_000.0
 """Requests/s."""
-MOST_SECONDS = 4 * 3600.0
-MOST_IN_FLIGHT = 20_000
-MOST_WORKERS = 64
-MOST_TIMEOUT = 120.0
+MAX_SECONDS = 4 * 3600.0
+MAX_IN_FLIGHT = 20_000
+MAX_WORKERS = 64
+MAX_TIMEOUT = 120.0
 """Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
-class Tls:
+class TlsSettings:
     """How an https target's certificate is checked."""
 
     ca_file: str | None = None
@@ -27,13 +27,13 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class LoadPlan:
     """A load. Hard caps keep a typing error from becoming an outage."""
 
     url: str
     """`http://host:port` or with a path that the requests' paths are put behind."""
-    schedule: Schedule
-    mix: Mix = field(default_factory=Mix)
+    schedule: LoadSchedule
+    mix: RequestMix = field(default_factory=RequestMix)
     workers: int = 1
     """Processes; each takes an equal part of the schedule."""
     max_in_flight: int = 2000
@@ -41,17 +41,17 @@ class Plan:
     timeout: float = 10.0
     """Seconds from sending until a request counts as failed."""
     http2: bool = False
-    tls: Tls = field(default_factory=Tls)
+    tls: TlsSettings = field(default_factory=TlsSettings)
     seed: int = 0
 
     def __post_init__(self) -> None:
         """Raises UsageError for what is no target, or above a cap."""
-        target(self.url)
-        _within("the rate", self.schedule.peak, MOST_RATE, " requests/s")
-        _within("the load", self.schedule.seconds, MOST_SECONDS, " s")
-        _within("the number of workers", self.workers, MOST_WORKERS, "")
-        _within("the number of requests in flight", self.max_in_flight, MOST_IN_FLIGHT, "")
-        _within("the time-out", self.timeout, MOST_TIMEOUT, " s")
+        parse_host(self.url)
+        _check_cap("the rate", self.schedule.peak, MAX_RATE, " requests/s")
+        _check_cap("the load", self.schedule.seconds, MAX_SECONDS, " s")
+        _check_cap("the number of workers", self.workers, MAX_WORKERS, "")
+        _check_cap("the number of requests in flight", self.max_in_flight, MAX_IN_FLIGHT, "")
+        _check_cap("the time-out", self.timeout, MAX_TIMEOUT, " s")
         if self.workers > self.max_in_flight:
             raise UsageError(
                 f"at least one request in flight for each of the {self.workers} workers is "
@@ -69,14 +69,14 @@ class Plan:
         return each + (worker < rest)
 
 
-def _within(name: str, value: float, most: float, unit: str) -> None:
+def _check_cap(name: str, value: float, most: float, unit: str) -> None:
     if not 0 < value <= most:
         raise UsageError(
             f"{name} must be above 0 and at most {most:g}{unit}, found {value:g}{unit}"
         )
 
 
-def target(url: str) -> str:
+def parse_host(url: str) -> str:
     """The host name of a URL.
 
     Raises:

@@ -12,14 +12,20 @@ from canary.api.fields import Expect, Frozen
 from canary.api.messages import path_and_sentence
 from canary.api.yaml_documents import Document, read_documents
 from canary.errors import UsageError
-from canary.loadtest.generator.mix import NUMBER, Mix, Order, Request, Rows
-from canary.loadtest.generator.table import read_table
-from canary.loadtest.generator.text import Text, parse
+from canary.loadtest.generator.csv_table import read_csv
+from canary.loadtest.generator.mix import (
+    NUMBER_NAME,
+    RequestData,
+    RequestMix,
+    RequestTemplate,
+    RowOrder,
+)
+from canary.loadtest.generator.text_template import TextTemplate, parse_template
 
-_MOST_BYTES = 1 << 20
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_MAX_BYTES = 1 << 20
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 
-Method = Annotated[
+HttpMethod = Annotated[
     str, StringConstraints(pattern=r"^[A-Z]{1,20}$"), Expect("a method such as GET or POST")
 ]
 TargetPath = Annotated[
@@ -33,64 +39,66 @@ HeaderName = Annotated[
 HeaderValue = Annotated[
     str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$"), Expect("a text in one line")
 ]
-Status = Annotated[int, Field(ge=100, le=599), Expect("a status from 100 to 599")]
-Weight = Annotated[float, Field(gt=0, le=1e6), Expect("a weight above 0 and at most 1000000")]
-Count = Annotated[int, Field(ge=1, le=10**9), Expect("a count from 1 to 1000000000")]
+HttpStatus = Annotated[int, Field(ge=100, le=599), Expect("a status from 100 to 599")]
+RequestWeight = Annotated[
+    float, Field(gt=0, le=1e6), Expect("a weight above 0 and at most 1000000")
+]
+RowCount = Annotated[int, Field(ge=1, le=10**9), Expect("a count from 1 to 1000000000")]
 
 
 class RequestSpec(Frozen):
     """One kind of request."""
 
     name: str | None = None
-    weight: Weight = 1.0
-    method: Method = "GET"
+    weight: RequestWeight = 1.0
+    method: HttpMethod = "GET"
     path: TargetPath = "/"
     headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
     body: str | None = None
     json_: JsonValue | None = Field(default=None, alias="json")
-    expect: tuple[Status, ...] | None = None
+    expect: tuple[HttpStatus, ...] | None = None
 
 
 class DataSpec(Frozen):
     """What fills the `{{ names }}`: a CSV file, or users made up from their number."""
 
     csv: str | None = None
-    count: Count | None = None
+    count: RowCount | None = None
     fields: dict[str, str] = Field(default_factory=dict)
-    order: Order = Order.RANDOM
+    order: RowOrder = RowOrder.RANDOM
 
 
-class FileSpec(Frozen):
+class RequestFileSpec(Frozen):
     """The file."""
 
     requests: Annotated[tuple[RequestSpec, ...], Field(min_length=1, max_length=100)]
     data: DataSpec = DataSpec()
 
 
-def read_requests(path: Path) -> Mix:
+def read_requests(path: Path) -> RequestMix:
     """What a file says, checked to the last `{{ name }}`.
 
     Raises:
         UsageError: every problem of the file, each with line and column, or of the CSV beside it.
     """
-    spec = _spec(path, _document(path))
-    requests = tuple(_request(path, one) for one in spec.requests)
-    rows = _rows(path, spec.data)
+    spec = _validate_spec(path, _read_document(path))
+    requests = tuple(_build_request(path, one) for one in spec.requests)
+    rows = _build_data(path, spec.data)
     names = [one.name for one in requests]
     if len(set(names)) < len(names):
         raise UsageError(f"{path}: requests with different names are expected, found {names}")
     try:
-        mix = Mix(requests, rows)
+        mix = RequestMix(requests, rows)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
     _check_headers(path, mix)
     return mix
 
 
-def _document(path: Path) -> Document:
+def _read_document(path: Path) -> Document:
     try:
         with path.open("rb") as opened:
-            documents = read_documents(opened.read(_MOST_BYTES + 1))
+            documents = read_documents(opened.read(_MAX_BYTES + 1))
     except OSError as error:
         raise UsageError(f"{path}: a readable file is expected: {error.strerror}") from error
     if len(documents) != 1:
@@ -98,14 +106,14 @@ def _document(path: Path) -> Document:
     return documents[0]
 
 
-def _spec(path: Path, document: Document) -> FileSpec:
+def _validate_spec(path: Path, document: Document) -> RequestFileSpec:
     spec = None
     try:
-        spec = FileSpec.model_validate_json(
+        spec = RequestFileSpec.model_validate_json(
             json.dumps(document.data), strict=True, by_alias=True, by_name=False
         )
     except ValidationError as error:
-        _note(document, error.errors(include_url=False))
+        _add_problems(document, error.errors(include_url=False))
     if spec is None or document.problems:
         lines = [
             f"{path}:{one.line}:{one.column}: {one.where}: {one.message}"
@@ -115,66 +123,66 @@ def _spec(path: Path, document: Document) -> FileSpec:
     return spec
 
 
-def _note(document: Document, details: list[ErrorDetails]) -> None:
+def _add_problems(document: Document, details: list[ErrorDetails]) -> None:
     for detail in details:
-        found = path_and_sentence(detail, FileSpec)
+        found = path_and_sentence(detail, RequestFileSpec)
         if found and not document.unreadable(found[0]):
             place = tuple(part for part in found[0] if part != "[key]")
             document.problems.append(document.problem(place, found[1]))
 
 
-def _request(path: Path, spec: RequestSpec) -> Request:
+def _build_request(path: Path, spec: RequestSpec) -> RequestTemplate:
     name = spec.name or f"{spec.method} {spec.path}"
     if spec.body is not None and spec.json_ is not None:
         raise UsageError(f"{path}: request {name}: body or json is expected, found both")
     is_json = spec.json_ is not None
     body = json.dumps(spec.json_, ensure_ascii=False) if is_json else spec.body
-    headers = {key: _parsed(path, name, value) for key, value in spec.headers.items()}
+    headers = {key: _parse_text(path, name, value) for key, value in spec.headers.items()}
     if is_json and "content-type" not in {key.lower() for key in headers}:
-        headers["Content-Type"] = Text(("application/json",))
-    return Request(
+        headers["Content-Type"] = TextTemplate(("application/json",))
+    return RequestTemplate(
         name,
         spec.weight,
         spec.method,
-        _parsed(path, name, spec.path),
+        _parse_text(path, name, spec.path),
         headers,
-        None if body is None else _parsed(path, name, body),
+        None if body is None else _parse_text(path, name, body),
         is_json,
         frozenset(spec.expect) if spec.expect else None,
     )
 
 
-def _parsed(path: Path, name: str, text: str) -> Text:
+def _parse_text(path: Path, name: str, text: str) -> TextTemplate:
     try:
-        return parse(text)
+        return parse_template(text)
     except UsageError as error:
         raise UsageError(f"{path}: request {name}: {error}") from error
 
 
-def _rows(path: Path, spec: DataSpec) -> Rows:
+def _build_data(path: Path, spec: DataSpec) -> RequestData:
     if spec.csv is not None:
         if spec.count is not None or spec.fields:
             raise UsageError(f"{path}: data: csv, or count and fields, is expected, found both")
-        columns = read_table(path.parent / spec.csv)
-        return Rows(columns, {}, len(next(iter(columns.values()))), spec.order)
-    made_up = {name: parse(text) for name, text in spec.fields.items()}
+        columns = read_csv(path.parent / spec.csv)
+        return RequestData(columns, {}, len(next(iter(columns.values()))), spec.order)
+    made_up = {name: parse_template(text) for name, text in spec.fields.items()}
     for name, text in made_up.items():
-        if unknown := sorted(set(text.names) - {NUMBER, "row"}):
+        if unknown := sorted(set(text.names) - {NUMBER_NAME, "row"}):
             raise UsageError(
                 f"{path}: data: {name} is made of {{{{ row }}}} and {{{{ number }}}}, found "
                 f"{unknown[0]!r}"
             )
     if spec.fields and spec.count is None:
         raise UsageError(f"{path}: data: with fields a count of users is expected, found none")
-    return Rows({}, made_up, spec.count or 1, spec.order)
+    return RequestData({}, made_up, spec.count or 1, spec.order)
 
 
-def _check_headers(path: Path, mix: Mix) -> None:
+def _check_headers(path: Path, mix: RequestMix) -> None:
     """A line break in a header's value would end it and begin another request."""
     used = {name for one in mix.requests for text in one.headers.values() for name in text.names}
     for name in sorted(used & set(mix.rows.columns)):
         for index, value in enumerate(mix.rows.columns[name]):
-            if _CONTROL.search(value):
+            if _CONTROL_CHARACTER.search(value):
                 raise UsageError(
                     f"{path}: {name} is used in a header, where text in one line is expected; row "
                     f"{index + 1} of the data has a line break or another control character"

@@ -12,11 +12,11 @@ from multiprocessing.connection import Connection, wait
 from threading import Event
 
 from canary.errors import TransientError, UsageError
-from canary.loadtest.generator.client import connect
-from canary.loadtest.generator.engine import Parts, Second
-from canary.loadtest.generator.files import files, files_needed
-from canary.loadtest.generator.plan import Plan
-from canary.loadtest.generator.tally import Tally, total
+from canary.loadtest.generator.client import check_connection
+from canary.loadtest.generator.engine import TallyByPart, WorkerSecond
+from canary.loadtest.generator.file_limit import count_files_needed, raise_file_limit
+from canary.loadtest.generator.plan import LoadPlan
+from canary.loadtest.generator.tally import RequestTally, sum_tallies
 
 _READY_SECONDS = 30.0
 _LISTEN_SECONDS = 0.1
@@ -24,11 +24,11 @@ _GRACE_SECONDS = 5.0
 
 
 @dataclass(slots=True)
-class Result:
+class LoadResult:
     """What a load came to, also while it is running."""
 
-    plan: Plan
-    parts: Parts = field(default_factory=lambda: defaultdict(Tally))
+    plan: LoadPlan
+    parts: TallyByPart = field(default_factory=lambda: defaultdict(RequestTally))
     """By stage (index into the schedule) and by request's name."""
     seconds: float = 0.0
     """How long it has been running, with the wait for the last answers."""
@@ -37,13 +37,13 @@ class Result:
     stopped: bool = False
     """Ended before the schedule did."""
 
-    def stage(self, index: int) -> Tally:
+    def stage(self, index: int) -> RequestTally:
         """All requests that were due in one stage."""
-        return total(*(tally for (stage, _), tally in self.parts.items() if stage == index))
+        return sum_tallies(*(tally for (stage, _), tally in self.parts.items() if stage == index))
 
-    def request(self, name: str) -> Tally:
+    def request(self, name: str) -> RequestTally:
         """All measured requests of one kind."""
-        return total(
+        return sum_tallies(
             *(
                 tally
                 for (stage, kind), tally in self.parts.items()
@@ -52,32 +52,34 @@ class Result:
         )
 
     @property
-    def measured(self) -> Tally:
+    def measured(self) -> RequestTally:
         """All requests, those of the warm-up left out."""
-        return total(*(tally for (stage, _), tally in self.parts.items() if self._counts(stage)))
+        return sum_tallies(
+            *(tally for (stage, _), tally in self.parts.items() if self._counts(stage))
+        )
 
     def _counts(self, stage: int) -> bool:
         return self.plan.schedule.stages[stage].measured
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class LoadProgress:
     """One second of all workers, and everything until then."""
 
     index: int
     """The second, from 0."""
     rate: float
     """Requests/s planned in its middle."""
-    second: Tally
-    so_far: Result
+    second: RequestTally
+    so_far: LoadResult
 
 
-def run(
-    plan: Plan,
+def run_load(
+    plan: LoadPlan,
     *,
     stop: Event | None = None,
-    each_second: Callable[[Progress], None] | None = None,
-) -> Result:
+    each_second: Callable[[LoadProgress], None] | None = None,
+) -> LoadResult:
     """Carries a plan out and blocks until its last answer (or time-out).
 
     `stop`, once set, ends it within a second and gives up the answers still under way, which are
@@ -90,14 +92,14 @@ def run(
         UsageError: this machine does not allow so many open files.
     """
     _check_files(plan)
-    connect(plan)
-    result = Result(plan)
-    with _workers(plan) as workers:
+    check_connection(plan)
+    result = LoadResult(plan)
+    with _start_workers(plan) as workers:
         begin = time.monotonic() + 0.05
         for worker in workers:
             worker.pipe.send(begin)
-        for seconds in _in_step(workers, stop or Event()):
-            progress = _added(result, seconds, time.monotonic() - begin)
+        for seconds in _iterate_seconds(workers, stop or Event()):
+            progress = _add_second(result, seconds, time.monotonic() - begin)
             if each_second:
                 each_second(progress)
         result.seconds = time.monotonic() - begin
@@ -106,9 +108,9 @@ def run(
     return result
 
 
-def _check_files(plan: Plan) -> None:
-    needed = files_needed(plan)
-    if (allowed := files(needed)) < needed:
+def _check_files(plan: LoadPlan) -> None:
+    needed = count_files_needed(plan)
+    if (allowed := raise_file_limit(needed)) < needed:
         raise UsageError(
             f"{needed} open files are needed for {plan.share(0)} requests in flight in one "
             f"process, and {allowed} are allowed: fewer in flight, more workers, or "
@@ -116,15 +118,17 @@ def _check_files(plan: Plan) -> None:
         )
 
 
-def _added(result: Result, seconds: Sequence[Second], elapsed: float) -> Progress:
-    tally = Tally()
+def _add_second(
+    result: LoadResult, seconds: Sequence[WorkerSecond], elapsed: float
+) -> LoadProgress:
+    tally = RequestTally()
     for second in seconds:
         for key, part in second.parts.items():
             result.parts[key].merge(part)
             tally.merge(part)
     index = seconds[0].index
     result.seconds = elapsed
-    return Progress(index, result.plan.schedule.rate(index + 0.5), tally, result)
+    return LoadProgress(index, result.plan.schedule.rate(index + 0.5), tally, result)
 
 
 @dataclass(slots=True)
@@ -132,13 +136,13 @@ class _Worker:
     process: subprocess.Popen[bytes]
     pipe: Connection
     running: bool = True
-    told: dict[int, Second] = field(default_factory=dict)
+    told: dict[int, WorkerSecond] = field(default_factory=dict)
     cpu: float = 0.0
 
     def hear(self) -> None:
         """Takes in what it says next."""
         try:
-            said: Second | None = self.pipe.recv()
+            said: WorkerSecond | None = self.pipe.recv()
         except (EOFError, OSError) as error:
             code = self.process.wait(_GRACE_SECONDS)
             raise TransientError(
@@ -152,11 +156,11 @@ class _Worker:
 
 
 @contextmanager
-def _workers(plan: Plan) -> Iterator[list[_Worker]]:
+def _start_workers(plan: LoadPlan) -> Iterator[list[_Worker]]:
     workers: list[_Worker] = []
     try:
         while len(workers) < plan.workers:
-            workers.append(_started())
+            workers.append(_start_worker())
         for number, worker in enumerate(workers):
             worker.pipe.send((plan, number))
         for worker in workers:
@@ -169,10 +173,10 @@ def _workers(plan: Plan) -> Iterator[list[_Worker]]:
         yield workers
     finally:
         for worker in workers:
-            _ended(worker)
+            _end_worker(worker)
 
 
-def _started() -> _Worker:
+def _start_worker() -> _Worker:
     ours, theirs = Pipe()
     fd = theirs.fileno()
     command = [sys.executable, "-m", "canary.loadtest.generator.worker", str(fd)]
@@ -186,7 +190,7 @@ def _started() -> _Worker:
     return _Worker(process, ours)
 
 
-def _ended(worker: _Worker) -> None:
+def _end_worker(worker: _Worker) -> None:
     worker.pipe.close()
     try:
         worker.process.wait(_GRACE_SECONDS)
@@ -195,35 +199,35 @@ def _ended(worker: _Worker) -> None:
         worker.process.wait()
 
 
-def _in_step(workers: Sequence[_Worker], stop: Event) -> Iterator[list[Second]]:
+def _iterate_seconds(workers: Sequence[_Worker], stop: Event) -> Iterator[list[WorkerSecond]]:
     """The seconds of all workers, each index once, as soon as nobody adds to it any more."""
     index = 0
     told = False
     while True:
-        while done := _complete(workers, index):
+        while done := _take_complete(workers, index):
             yield done
             index += 1
         if not any(worker.running for worker in workers):
             return
         if stop.is_set() and not told:
             told = True
-            _tell_to_stop(workers)
-        _listen(workers)
+            _stop_workers(workers)
+        _receive_messages(workers)
 
 
-def _complete(workers: Sequence[_Worker], index: int) -> list[Second]:
+def _take_complete(workers: Sequence[_Worker], index: int) -> list[WorkerSecond]:
     if any(worker.running and index not in worker.told for worker in workers):
         return []
     return [worker.told.pop(index) for worker in workers if index in worker.told]
 
 
-def _listen(workers: Sequence[_Worker]) -> None:
+def _receive_messages(workers: Sequence[_Worker]) -> None:
     by_pipe: dict[object, _Worker] = {worker.pipe: worker for worker in workers if worker.running}
     for pipe in wait([worker.pipe for worker in workers if worker.running], _LISTEN_SECONDS):
         by_pipe[pipe].hear()
 
 
-def _tell_to_stop(workers: Sequence[_Worker]) -> None:
+def _stop_workers(workers: Sequence[_Worker]) -> None:
     for worker in workers:
         if worker.running:
             with suppress(OSError):

@@ -10,7 +10,7 @@ from itertools import accumulate
 from canary.errors import UsageError
 
 
-class Spacing(StrEnum):
+class ArrivalSpacing(StrEnum):
     """How arrivals of one rate follow each other."""
 
     EVEN = "even"
@@ -20,7 +20,7 @@ class Spacing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class LoadStage:
     """A stretch of time with one rate, or one that changes evenly; rates are requests/s."""
 
     start: float
@@ -63,7 +63,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class ScheduledRequest:
     """One request, due `at` seconds after the start."""
 
     number: int
@@ -73,11 +73,11 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class LoadSchedule:
     """Stages one after the other; a stage with rate 0 is a pause."""
 
-    stages: tuple[Stage, ...]
-    spacing: Spacing = Spacing.EVEN
+    stages: tuple[LoadStage, ...]
+    spacing: ArrivalSpacing = ArrivalSpacing.EVEN
 
     def __post_init__(self) -> None:
         """Raises UsageError when nothing would ever be sent."""
@@ -102,12 +102,14 @@ class Schedule:
             at -= stage.seconds
         return 0.0
 
-    def arrivals(self, worker: int = 0, workers: int = 1, seed: int = 0) -> Iterator[Arrival]:
+    def arrivals(
+        self, worker: int = 0, workers: int = 1, seed: int = 0
+    ) -> Iterator[ScheduledRequest]:
         """What one of `workers` sends, ascending in time; all of them together are the schedule.
 
         A clock that ticks once per request, whatever the rate, is turned into time stage by stage.
         """
-        clock = _clock(self.spacing, worker, workers, seed)
+        clock = _draw_ticks(self.spacing, worker, workers, seed)
         begins = list(accumulate((stage.seconds for stage in self.stages), initial=0.0))
         index, before = 0, 0.0
         for turn, tick in enumerate(clock):
@@ -117,11 +119,11 @@ class Schedule:
                 if index == len(self.stages):
                     return
             at = begins[index] + self.stages[index].when(tick - before)
-            yield Arrival(turn * workers + worker, at, index)
+            yield ScheduledRequest(turn * workers + worker, at, index)
 
 
-def _clock(spacing: Spacing, worker: int, workers: int, seed: int) -> Iterator[float]:
-    if spacing is Spacing.EVEN:
+def _draw_ticks(spacing: ArrivalSpacing, worker: int, workers: int, seed: int) -> Iterator[float]:
+    if spacing is ArrivalSpacing.EVEN:
         number = worker
         while True:
             yield number + 0.5

@@ -6,25 +6,25 @@ from dataclasses import dataclass, field
 
 from hdrh.histogram import HdrHistogram
 
-_LONGEST_SECONDS = 3600
+_MAX_SECONDS = 3600
 _DIGITS = 3
 
 
-class Histogram:
+class LatencyHistogram:
     """Durations from 1 µs to 1 h to three digits (HdrHistogram); any number of them in 180 KiB."""
 
     def __init__(self, encoded: bytes | None = None) -> None:
         self._hdr = (
             HdrHistogram.decode(encoded)
             if encoded
-            else HdrHistogram(1, _LONGEST_SECONDS * 1_000_000, _DIGITS)
+            else HdrHistogram(1, _MAX_SECONDS * 1_000_000, _DIGITS)
         )
 
     def add(self, seconds: float) -> None:
         """Count one."""
-        self._hdr.record_value(min(max(1, round(seconds * 1e6)), _LONGEST_SECONDS * 1_000_000))
+        self._hdr.record_value(min(max(1, round(seconds * 1e6)), _MAX_SECONDS * 1_000_000))
 
-    def merge(self, other: "Histogram") -> None:
+    def merge(self, other: "LatencyHistogram") -> None:
         """Count all of another's."""
         self._hdr.add(other._hdr)  # noqa: SLF001 - of the same class
 
@@ -49,27 +49,27 @@ class Histogram:
         """Seconds; 0 when there are none."""
         return float(self._hdr.get_mean_value()) / 1e6 if self.count else 0.0
 
-    def __reduce__(self) -> tuple[Callable[[bytes], "Histogram"], tuple[bytes]]:
+    def __reduce__(self) -> tuple[Callable[[bytes], "LatencyHistogram"], tuple[bytes]]:
         """Travels between processes in HdrHistogram's own compressed form."""
-        return Histogram, (self._hdr.encode(),)
+        return LatencyHistogram, (self._hdr.encode(),)
 
 
 @dataclass(slots=True)
-class Tally:
+class RequestTally:
     """Requests of one stretch of time. `due` = `unsent` + sent; sent = `ok` + `failed` + flying."""
 
     due: int = 0
     unsent: int = 0
     """Due while `max_in_flight` others had no answer: not sent, neither ok nor failed."""
     late: int = 0
-    """Sent more than `LATE` seconds after they were due: the generator's fault."""
+    """Sent more than `LATE_SECONDS` seconds after they were due: the generator's fault."""
     ok: int = 0
     failed: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
     """By HTTP status, or by what happened instead: `timeout`, `refused`, `reset` …"""
-    latency: Histogram = field(default_factory=Histogram)
+    latency: LatencyHistogram = field(default_factory=LatencyHistogram)
     """From the time a request was due to its last byte; answers and time-outs."""
-    lag: Histogram = field(default_factory=Histogram)
+    lag: LatencyHistogram = field(default_factory=LatencyHistogram)
     """From the time a request was due to when it was sent: the generator's own delay."""
 
     @property
@@ -87,7 +87,7 @@ class Tally:
         """Share (0–1) of the due requests that were sent, and in time; 1 when none was due."""
         return 1 - (self.unsent + self.late) / self.due if self.due else 1.0
 
-    def merge(self, other: "Tally") -> None:
+    def merge(self, other: "RequestTally") -> None:
         """Count all of another's."""
         self.due += other.due
         self.unsent += other.unsent
@@ -99,13 +99,13 @@ class Tally:
         self.lag.merge(other.lag)
 
 
-LATE = 0.1
+LATE_SECONDS = 0.1
 """Seconds."""
 
 
-def total(*tallies: Tally) -> Tally:
+def sum_tallies(*tallies: RequestTally) -> RequestTally:
     """A new tally of all of them."""
-    result = Tally()
+    result = RequestTally()
     for tally in tallies:
         result.merge(tally)
     return result

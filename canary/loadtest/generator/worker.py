@@ -11,15 +11,15 @@ import sys
 from contextlib import suppress
 from multiprocessing.connection import Connection
 
-from canary.loadtest.generator.engine import Engine
-from canary.loadtest.generator.files import files, files_needed
+from canary.loadtest.generator.engine import LoadEngine
+from canary.loadtest.generator.file_limit import count_files_needed, raise_file_limit
 
 
-def main(pipe: Connection) -> None:
+def run_worker(pipe: Connection) -> None:
     """Does what comes in."""
     plan, worker = pipe.recv()
-    files(files_needed(plan))
-    engine = Engine(plan, worker, pipe.send)
+    raise_file_limit(count_files_needed(plan))
+    engine = LoadEngine(plan, worker, pipe.send)
     pipe.send(None)
     start: float = pipe.recv()
     gc.freeze()
@@ -29,5 +29,5 @@ def main(pipe: Connection) -> None:
 
 if __name__ == "__main__":
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        main(Connection(int(sys.argv[1])))
+        run_worker(Connection(int(sys.argv[1])))
     os._exit(0)  # without tidying up what no request waits for

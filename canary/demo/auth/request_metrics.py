@@ -6,12 +6,12 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-HANDLERS = frozenset({"/register", "/login", "/check"})
+COUNTED_PATHS = frozenset({"/register", "/login", "/check"})
 """Only these are counted: probes and scrapes are not requests of users."""
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
-class Observed:
+class RequestMetrics:
     """The service with its requests counted and timed, and X-Version and X-Instance set."""
 
     def __init__(
@@ -32,7 +32,7 @@ class Observed:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request (ASGI)."""
-        if scope["type"] != "http" or scope["path"] not in HANDLERS:
+        if scope["type"] != "http" or scope["path"] not in COUNTED_PATHS:
             await self._app(scope, receive, send)
             return
         code = 500

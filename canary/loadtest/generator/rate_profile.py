@@ -4,18 +4,21 @@ import math
 
 from canary.api import parse_duration
 from canary.errors import UsageError
-from canary.loadtest.generator.schedule import Schedule, Spacing, Stage
+from canary.loadtest.generator.schedule import ArrivalSpacing, LoadSchedule, LoadStage
 
 _EXPECTED = (
     "--rate: requests per second such as 100, a ramp 100..1000, steps 100,200,400, or each "
     "with its time 50@30s,50..500@1m are expected"
 )
-_MOST_STAGES = 100
+_MAX_STAGES = 100
 
 
-def schedule(
-    rate: str, duration: float | None, warm_up: float = 0.0, spacing: Spacing = Spacing.EVEN
-) -> Schedule:
+def parse_schedule(
+    rate: str,
+    duration: float | None,
+    warm_up: float = 0.0,
+    spacing: ArrivalSpacing = ArrivalSpacing.EVEN,
+) -> LoadSchedule:
     """The stages of a profile, after a warm-up at the rate it begins with.
 
     `duration` and `warm_up` are seconds. Parts without a time of their own share `duration` (30 s
@@ -24,33 +27,33 @@ def schedule(
     Raises:
         UsageError: the text is no profile, or says two things about its time.
     """
-    parts = [_part(one) for one in rate.split(",")]
-    if len(parts) > _MOST_STAGES:
-        raise UsageError(f"--rate: at most {_MOST_STAGES} parts are expected, found {len(parts)}")
+    parts = [_parse_part(one) for one in rate.split(",")]
+    if len(parts) > _MAX_STAGES:
+        raise UsageError(f"--rate: at most {_MAX_STAGES} parts are expected, found {len(parts)}")
     timed = [seconds for _, _, seconds in parts if seconds is not None]
     if timed and (len(timed) < len(parts) or duration is not None):
         raise UsageError(
             "--rate: either every part has a time (@30s) and there is no --duration, or none has"
         )
     each = (30.0 if duration is None else duration) / len(parts)
-    stages = [Stage(low, high, each if own is None else own) for low, high, own in parts]
+    stages = [LoadStage(low, high, each if own is None else own) for low, high, own in parts]
     if warm_up:
         start = stages[0].start or stages[0].end
-        stages.insert(0, Stage(start, start, warm_up, measured=False))
-    return Schedule(tuple(stages), spacing)
+        stages.insert(0, LoadStage(start, start, warm_up, measured=False))
+    return LoadSchedule(tuple(stages), spacing)
 
 
-def _part(text: str) -> tuple[float, float, float | None]:
+def _parse_part(text: str) -> tuple[float, float, float | None]:
     rates, at, time = text.strip().partition("@")
     low, dots, high = rates.partition("..")
     try:
         seconds = parse_duration(time) if at else None
     except ValueError as error:
         raise UsageError(f"--rate: {error}, found {time!r}") from error
-    return _rate(low, text), _rate(high if dots else low, text), seconds
+    return _parse_rate(low, text), _parse_rate(high if dots else low, text), seconds
 
 
-def _rate(text: str, part: str) -> float:
+def _parse_rate(text: str, part: str) -> float:
     try:
         value = float(text)
     except ValueError as error:

@@ -6,22 +6,22 @@ from pathlib import Path
 
 from canary.errors import UsageError
 
-MOST_BYTES = 64 << 20
-_SHOWN = 3
+MAX_CSV_BYTES = 64 << 20
+_MAX_LISTED = 3
 
 
-def read_table(path: Path) -> dict[str, tuple[str, ...]]:
+def read_csv(path: Path) -> dict[str, tuple[str, ...]]:
     """The columns by their names, which stand in the first line.
 
     Raises:
         UsageError: it cannot be read, or rows are broken; with their line numbers.
     """
-    rows = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+    rows = csv.reader(io.StringIO(_read_text(path), newline=""), strict=True)
     header: list[str] = []
     table: list[list[str]] = []
     broken: list[str] = []
     try:
-        header = _header(path, next(rows, []))
+        header = _check_header(path, next(rows, []))
         for row in rows:
             if len(row) == len(header):
                 table.append(row)
@@ -30,20 +30,22 @@ def read_table(path: Path) -> dict[str, tuple[str, ...]]:
     except csv.Error as error:
         raise UsageError(f"{path}:{rows.line_num}: CSV is expected: {error}") from error
     if broken:
-        raise UsageError(_sentence(path, len(header), broken))
+        raise UsageError(_describe_broken(path, len(header), broken))
     if not table:
         raise UsageError(f"{path}: at least one row below the header is expected, found none")
     return dict(zip(header, zip(*table, strict=True), strict=True))
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         with path.open("rb") as opened:
-            content = opened.read(MOST_BYTES + 1)
+            content = opened.read(MAX_CSV_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{path}: a readable file is expected: {error.strerror}") from error
-    if len(content) > MOST_BYTES:
-        raise UsageError(f"{path}: at most {MOST_BYTES >> 20} MiB of CSV are expected, found more")
+    if len(content) > MAX_CSV_BYTES:
+        raise UsageError(
+            f"{path}: at most {MAX_CSV_BYTES >> 20} MiB of CSV are expected, found more"
+        )
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -52,7 +54,7 @@ def _text(path: Path) -> str:
         raise UsageError(f"{path}:{line}: UTF-8 text is expected, found {found}") from error
 
 
-def _header(path: Path, names: list[str]) -> list[str]:
+def _check_header(path: Path, names: list[str]) -> list[str]:
     names = [name.strip() for name in names]
     if not names or not all(names) or len(set(names)) < len(names):
         raise UsageError(
@@ -62,8 +64,8 @@ def _header(path: Path, names: list[str]) -> list[str]:
     return names
 
 
-def _sentence(path: Path, columns: int, broken: list[str]) -> str:
-    rest = len(broken) - _SHOWN
+def _describe_broken(path: Path, columns: int, broken: list[str]) -> str:
+    rest = len(broken) - _MAX_LISTED
     more = f" and {rest} more" if rest > 0 else ""
     unit = "cell" if columns == 1 else "cells"
-    return f"{path}: {columns} {unit} per row are expected: {', '.join(broken[:_SHOWN])}{more}"
+    return f"{path}: {columns} {unit} per row are expected: {', '.join(broken[:_MAX_LISTED])}{more}"

@@ -4,24 +4,24 @@ from collections.abc import Sequence
 
 from canary.api import Reason, Status
 from canary.api import Result as Ending
-from canary.demo.load.tally import Record
-from canary.demo.recorder import WINDOW, Recorder
-from canary.demo.scenarios import Scenario
+from canary.demo.load.tally import LoadRecord
+from canary.demo.recorder import WINDOW, DemoRecorder
+from canary.demo.scenarios import DemoScenario
 from canary.render.timeline import Decision, Moment, Result, Timeline
 
-ALERT = 0.05
+ALERT_RATIO = 0.05
 """Without canary somebody notices when so large a share of requests failed over 10 s."""
-DETECTION = f"an alert at {ALERT:.0%} failed requests over {WINDOW:g} s"
+DETECTION = f"an alert at {ALERT_RATIO:.0%} failed requests over {WINDOW:g} s"
 OUTAGE = "Outage"
 SHIPPED = "Shipped"
 
 
 def guarded_result(
-    status: Status, recorder: Recorder, sums: Record, weight_zero_after: float | None
+    status: Status, recorder: DemoRecorder, sums: LoadRecord, weight_zero_after: float | None
 ) -> Result:
     """With canary: what the release's own history says, and what users had of it."""
     entry = status.history[0] if status.history else None
-    rolled_back = _first(recorder.decisions, "RollingBack")
+    rolled_back = _first_decision(recorder.decisions, "RollingBack")
     first_traffic = next((m.time for m in recorder.moments if m.weight > 0), None)
     exposed = None
     if weight_zero_after is not None and first_traffic is not None:
@@ -30,7 +30,7 @@ def guarded_result(
         ended=entry.result if entry else status.phase,
         reason=entry.reason if entry else status.reason,
         sentence=(entry and entry.message) or (entry or status).reason.info.sentence,
-        requests=_logins(sums),
+        requests=_count_logins(sums),
         failed=sum(sums.logins_failed.values()),
         users=sums.users,
         users_hit=sums.users_hit,
@@ -43,17 +43,17 @@ def guarded_result(
     )
 
 
-def outage_result(recorder: Recorder, sums: Record) -> Result:
+def outage_result(recorder: DemoRecorder, sums: LoadRecord) -> Result:
     """Without canary: when an alert would have come, and how bad it became."""
     ratios = [(m.time, m.canary.error_ratio or 0.0) for m in recorder.moments if m.time > 0]
-    noticed = next((time for time, ratio in ratios if ratio >= ALERT), None)
+    noticed = next((time for time, ratio in ratios if ratio >= ALERT_RATIO), None)
     worst = max((ratio for _, ratio in ratios), default=0.0)
     outage = f"up to {worst:.0%} of all requests failed and nobody took the traffic away"
     return Result(
         ended=SHIPPED if noticed is None else OUTAGE,
         reason="",
         sentence="everybody has the new version" if noticed is None else outage,
-        requests=_logins(sums),
+        requests=_count_logins(sums),
         failed=sum(sums.logins_failed.values()),
         users=sums.users,
         users_hit=sums.users_hit,
@@ -64,7 +64,7 @@ def outage_result(recorder: Recorder, sums: Record) -> Result:
     )
 
 
-def as_it_must(scenario: Scenario, timeline: Timeline) -> bool:
+def ended_as_expected(scenario: DemoScenario, timeline: Timeline) -> bool:
     """Whether the act ended as its scenario has to."""
     result = timeline.result
     if not timeline.guarded:
@@ -74,11 +74,11 @@ def as_it_must(scenario: Scenario, timeline: Timeline) -> bool:
     return result.ended == Ending.ROLLED_BACK and Reason(result.reason) in scenario.reasons
 
 
-def _logins(sums: Record) -> int:
+def _count_logins(sums: LoadRecord) -> int:
     return sum(sums.logins_ok.values()) + sum(sums.logins_failed.values())
 
 
-def _first(decisions: Sequence[Decision], phase: str) -> Decision | None:
+def _first_decision(decisions: Sequence[Decision], phase: str) -> Decision | None:
     return next((decision for decision in decisions if decision.phase == phase), None)
 
 

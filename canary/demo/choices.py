@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 
-class Scenarios(StrEnum):
+class ScenarioName(StrEnum):
     """What is wrong with the new version."""
 
     LEAK = "leak"
@@ -14,7 +14,7 @@ class Scenarios(StrEnum):
     GOOD = "good"
 
 
-class Sources(StrEnum):
+class MetricsSourceName(StrEnum):
     """Where the judge's numbers come from."""
 
     SCRAPE = "scrape"

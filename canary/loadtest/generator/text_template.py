@@ -10,7 +10,7 @@ _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class TextTemplate:
     """Every second part is a name, beginning with the second."""
 
     parts: tuple[str, ...]
@@ -31,7 +31,7 @@ class Text:
             yield quoted(row[part]) if index % 2 else part
 
 
-def parse(text: str) -> Text:
+def parse_template(text: str) -> TextTemplate:
     """Takes a text apart.
 
     Raises:
@@ -45,4 +45,4 @@ def parse(text: str) -> Text:
             raise UsageError(f"a name is expected between {{{{ and }}}}, found {name[:40]!r}")
         parts += [text[at:start], name]
         at = end + 2
-    return Text((*parts, text[at:]))
+    return TextTemplate((*parts, text[at:]))

@@ -2,12 +2,12 @@
 
 import resource
 
-from canary.loadtest.generator.plan import Plan
+from canary.loadtest.generator.plan import LoadPlan
 
 _OTHER_FILES = 64
 
 
-def files(wanted: int) -> int:
+def raise_file_limit(wanted: int) -> int:
     """How many files this process may have open, raised to `wanted` where that is allowed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
@@ -17,6 +17,6 @@ def files(wanted: int) -> int:
     return most
 
 
-def files_needed(plan: Plan) -> int:
+def count_files_needed(plan: LoadPlan) -> int:
     """How many files the largest worker may need: a socket for each request in flight."""
     return plan.share(0) + _OTHER_FILES
