@@ -17,10 +17,10 @@ STACK = """
 import pathlib, sys, threading
 from canary.demo.cluster.postgres import start_postgres
 from canary.demo.cluster.processes import Command, Supervisor
-from canary.demo.cluster.workdir import interruptible, work_directory
+from canary.demo.cluster.workdir import interrupt_on_signals, work_directory
 
 base = pathlib.Path(sys.argv[1])
-with interruptible(), work_directory(base) as work, Supervisor(work / "logs") as supervisor:
+with interrupt_on_signals(), work_directory(base) as work, Supervisor(work / "logs") as supervisor:
     start_postgres(supervisor, work / "pg")
     supervisor.start(Command("sleeper", ("/bin/sleep", "1000")))
     print(*[child.pid for child in supervisor.children], flush=True)
