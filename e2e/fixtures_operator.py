@@ -114,6 +114,7 @@ class Process:
 def command(*flags: str) -> list[str]:
     """The operator for this namespace only, with a lease of its own."""
     own = ("-n", NAMESPACE, "--lease-namespace", NAMESPACE, "--metrics-address", "127.0.0.1:0")
+    own += ("--allow-network", "127.0.0.0/8")  # receivers that the tests start
     prometheus = os.environ.get("PROMETHEUS_URL", "http://127.0.0.1:9090")
     return [
         *(sys.executable, "-m", "canary", "operator", *own),

@@ -21,12 +21,14 @@ import yaml
 from canary.core.plan import PauseTarget, WorkloadAction
 from canary.core.snapshot import Canary, ReleaseResource, TargetDeployment
 from canary.errors import TransientError
+from canary.http.addresses import AddressRules
 from canary.interfaces import Key
 from canary.kube.client import Client
 from canary.kube.objects import DEPLOYMENTS, Object
 from canary.kube.releases import KubeReleases
 from canary.kube.transport import load_transport
 from canary.kube.workloads import KubeWorkloads, PauseMode, Webhooks
+from canary.kube.workloads.webhooks import poster
 
 IMAGE = os.environ.get("WORKLOADS_IMAGE", "localhost/pause:lab")
 POLICY = Path(__file__).parent.parent / "manifests" / "hold" / "policy.yaml"
@@ -245,7 +247,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     if "KUBECONFIG" not in os.environ:
         pytest.skip("needs a cluster: KUBECONFIG is not set")
     namespace = f"work-{os.getpid()}"
-    user = Stage(namespace, Client(load_transport()), Webhooks())
+    user = Stage(namespace, Client(load_transport()), Webhooks(poster(AddressRules())))
     user.must("create", "namespace", namespace)
     operator = Client(load_transport(_as_operator(user, tmp_path_factory.mktemp("operator"))))
     yield Stage(namespace, operator, user.webhooks)

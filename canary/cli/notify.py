@@ -128,7 +128,7 @@ def _rehearsal(file: Path, reason: "Reason", *, over: bool) -> Rehearsal:
 
 
 def _shown(name: str, entry: "Notify", letter: "Letter | None", news: "News") -> Iterator[str]:
-    from canary.notify.formatters import formed  # noqa: PLC0415 - keeps --help quick
+    from canary.notify.formatters import formed  # noqa: PLC0415 - as above
 
     label = name if name == entry.kind else f"{name} ({entry.kind})"
     if letter is None:
@@ -162,6 +162,7 @@ def _written(parcel: "Parcel") -> Iterator[str]:
 
 def _sent(name: str, entry: "Notify", letter: "Letter | None", folder: Path, now: float) -> bool:
     """Whether it arrived, or was not for this receiver."""
+    from canary.http.addresses import EVERYWHERE  # noqa: PLC0415 - keeps --help quick
     from canary.notify.formatters import formed  # noqa: PLC0415 - keeps --help quick
     from canary.notify.secrets import MountedSecrets  # noqa: PLC0415 - as above
     from canary.notify.sender import Sender  # noqa: PLC0415 - as above
@@ -172,7 +173,7 @@ def _sent(name: str, entry: "Notify", letter: "Letter | None", folder: Path, now
     try:
         secret = "" if entry.secret is None else MountedSecrets(folder).read("", entry.secret)
         for parcel in formed(letter, entry, secret, now):
-            Sender().send(parcel, now)
+            Sender(EVERYWHERE).send(parcel, now)
     except CanaryError as error:
         typer.echo(f"{name}: not delivered: {error}", err=True)
         return False

@@ -123,6 +123,35 @@ def operator(  # noqa: PLR0913, PLR0917 - the flags of one command
             help="The router's own metrics page, for releases with analysis.source: scrape.",
         ),
     ] = None,
+    allow_network: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="CANARY_ALLOW_NETWORK",
+            help="Network that checks, notifications and scrapes may go to although it is loopback "
+            "or link-local, such as 127.0.0.0/8. May be repeated.",
+        ),
+    ] = None,
+    refuse_network: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="CANARY_REFUSE_NETWORK",
+            help="Network that they may not go to, such as 10.0.0.0/16. May be repeated.",
+        ),
+    ] = None,
+    scrape_max_bytes: Annotated[
+        int,
+        typer.Option(
+            envvar="CANARY_SCRAPE_MAX_BYTES", min=1024, help="Largest metrics page, in bytes."
+        ),
+    ] = 2 << 20,
+    scrape_max_series: Annotated[
+        int,
+        typer.Option(
+            envvar="CANARY_SCRAPE_MAX_SERIES",
+            min=1,
+            help="Largest number of series that are kept of a metrics page.",
+        ),
+    ] = 10_000,
     hold_mode: Annotated[
         HoldFlag,
         typer.Option(
@@ -152,6 +181,13 @@ def operator(  # noqa: PLR0913, PLR0917 - the flags of one command
             help="Folder with the Secrets of these receivers: NAME/KEY.",
         ),
     ] = Path("/etc/canary/notify-secrets"),
+    notify_proxy: Annotated[
+        str | None,
+        typer.Option(
+            envvar="CANARY_NOTIFY_PROXY",
+            help="Proxy that notifications go through, such as http://proxy.corp:3128.",
+        ),
+    ] = None,
     kubeconfig: Annotated[
         str | None,
         typer.Option(
@@ -184,6 +220,8 @@ def operator(  # noqa: PLR0913, PLR0917 - the flags of one command
     Exit code 0: ended as told; 1: cannot reach the cluster; 2: wrong options; 7: no CRD, or
     forbidden.
     """
+    from canary.http.addresses import AddressRules, parse_networks  # noqa: PLC0415 - as above
+    from canary.metrics.exposition import PageLimits  # noqa: PLC0415 - as above
     from canary.metrics.options import checked_url, readable  # noqa: PLC0415 - as above
     from canary.metrics.own_queries import OwnQueries  # noqa: PLC0415 - as above
     from canary.metrics.query_api import OPERATOR_BYTES, PrometheusOptions  # noqa: PLC0415 - as above
@@ -207,6 +245,16 @@ def operator(  # noqa: PLR0913, PLR0917 - the flags of one command
             prometheus=prometheus,
             own_queries=OwnQueries(own_queries.value),
             router_metrics=router,
+            addresses=AddressRules(
+                parse_networks("--refuse-network", refuse_network or ()),
+                parse_networks("--allow-network", allow_network or ()),
+            ),
+            page=PageLimits(
+                size=scrape_max_bytes,
+                lines=max(scrape_max_bytes // 40, 1000),
+                series=scrape_max_series,
+            ),
+            notify_proxy=notify_proxy and checked_url("--notify-proxy", notify_proxy),
             hold=PauseModeOption(hold_mode.value),
             policy=hold_policy,
             lease=settings.lease_name(lease_namespace, lease_name) if leader_elect else None,

@@ -52,7 +52,7 @@ class MetricsPageReader:
         )
         self._queries = None if preset is None else self._compile(pool_preset(preset))
         targets = [ScrapeTarget(url, {"pod": name_page(url)}) for url in urls]
-        self._scrape = Scrape(lambda: targets, options=ScrapeOptions(workers=len(targets)))
+        self._scrape = Scrape(lambda: targets, options=ScrapeOptions(share=len(targets)))
         self._ticks = 0.0
 
     def look(self) -> Reading | NoData:

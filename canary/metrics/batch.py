@@ -29,8 +29,8 @@ from canary.core.series import (
     Unavailable,
 )
 from canary.errors import UsageError
+from canary.fair_executor import FairExecutor
 from canary.interfaces import MetricSource
-from canary.metrics.fair_executor import FairExecutor
 from canary.metrics.late import LateSampleCorrector
 from canary.metrics.native import NATIVE, native_of
 from canary.metrics.own_queries import OwnQueries, permitted

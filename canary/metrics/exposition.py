@@ -14,12 +14,28 @@ and values of the wanted metrics only. A worked example:
 import math
 import re
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from itertools import islice
 
 from prometheus_client.samples import Sample
 
 OPENMETRICS = "application/openmetrics-text"
-LONGEST_LINE = 65_536
-"""Characters; no exporter writes longer ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageLimits:
+    """Of one page; a larger one is a failure that says so."""
+
+    size: int = 2 << 20
+    """Bytes after decompression."""
+    lines: int = 50_000
+    line: int = 16_384
+    """Characters of a line; no exporter writes longer ones."""
+    series: int = 10_000
+    """Samples of the metrics that are asked for."""
+
+
+USUAL_LIMITS = PageLimits()
 # Each of these matches in one pass: no part can match what the part after it can.
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.ASCII)
 _LABEL = re.compile(
@@ -35,14 +51,19 @@ class PageError(ValueError):
 
 
 def samples(
-    body: bytes, content_type: str, metrics: Collection[str], *, whole: bool = False
+    body: bytes,
+    content_type: str,
+    metrics: Collection[str],
+    *,
+    whole: bool = False,
+    limits: PageLimits = USUAL_LIMITS,
 ) -> list[Sample]:
     """All samples of `metrics` on the page, with the names as they stand there.
 
     `whole` says that the page is known to be complete, so that its last newline may be missing.
 
-    Raises PageError when any line is wrong, or the page may end in mid-line: half a page must not
-    look like a service that forgot half of its counters.
+    Raises PageError when it is too large, any line is wrong, or the page may end in mid-line: half
+    a page must not look like a service that forgot half of its counters.
     """
     try:
         text = body.decode()
@@ -55,7 +76,12 @@ def samples(
             raise PageError("the page of OpenMetrics has no '# EOF' at its end")
     elif not text or not (whole or text.endswith("\n")):
         raise PageError("the page is empty or ends in mid-line")
-    return list(_samples(lines, metrics))
+    if len(lines) > limits.lines:
+        raise PageError(f"the page has more than {limits.lines:,} lines")
+    found = list(islice(_samples(lines, metrics, limits.line), limits.series + 1))
+    if len(found) > limits.series:
+        raise PageError(f"more than {limits.series:,} series of what is asked for are on the page")
+    return found
 
 
 def metric_names(body: bytes) -> frozenset[str]:
@@ -64,13 +90,13 @@ def metric_names(body: bytes) -> frozenset[str]:
     return frozenset(found[0] for line in lines if (found := _NAME.match(line)))
 
 
-def _samples(lines: list[str], metrics: Collection[str]) -> Iterator[Sample]:
+def _samples(lines: list[str], metrics: Collection[str], longest: int) -> Iterator[Sample]:
     for number, line in enumerate(lines, 1):
         bare = line.strip()
         if not bare or bare.startswith("#"):
             continue
-        if len(bare) > LONGEST_LINE:
-            raise PageError(f"line {number} is longer than {LONGEST_LINE:,} characters")
+        if len(bare) > longest:
+            raise PageError(f"line {number} is longer than {longest:,} characters")
         try:
             sample = _sample(bare)
         except ValueError as error:

@@ -2,11 +2,12 @@
 
 import math
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
 
-import requests
 from prometheus_client.samples import Sample
 
 from canary.core.increments import Grid
@@ -21,9 +22,12 @@ from canary.core.series import (
     SeriesQuery,
     Unavailable,
 )
-from canary.metrics.exposition import PageError, samples
+from canary.errors import CanaryError
+from canary.fair_executor import CrowdedError, FairExecutor
+from canary.http.addresses import EVERYWHERE, AddressRules
+from canary.http.client import HttpClient, Limits
+from canary.metrics.exposition import USUAL_LIMITS, PageError, PageLimits, samples
 from canary.metrics.history import finite, summed
-from canary.metrics.http import BoundedAdapter
 from canary.metrics.promql import promql
 from canary.metrics.store import ScrapeTarget, Store
 from canary.text.regex import RegexError, full_match
@@ -31,17 +35,24 @@ from canary.text.regex import RegexError, full_match
 __all__ = ["Scrape", "ScrapeFailure", "ScrapeOptions", "ScrapeTarget"]
 
 _REGEXES = (MatchOp.REGEX, MatchOp.NOT_REGEX)
-_ACCEPT = "text/plain;version=0.0.4;q=1,application/openmetrics-text;version=1.0.0;q=0.5"
+_ASKED_FOR = {
+    "Accept": "text/plain;version=0.0.4;q=1,application/openmetrics-text;version=1.0.0;q=0.5",
+    "Accept-Encoding": "gzip, deflate",
+}
+MOST_TARGETS = 5000
+"""Pages of one caller that wait for a thread; more are failures."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScrapeOptions:
-    """Seconds and bytes; `history` is how far back a read can reach."""
+    """Seconds; `history` is how far back a read can reach. `addresses`: which may be scraped."""
 
     timeout: float = 2.0
-    max_bytes: int = 16 << 20
+    page: PageLimits = USUAL_LIMITS
     history: float = 1800.0
-    workers: int = 32
+    addresses: AddressRules = EVERYWHERE
+    share: int = 8
+    """Pages that are read at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +78,10 @@ class Scrape:
         targets: Callable[[], Iterable[ScrapeTarget]],
         queries: Sequence[SeriesQuery] = (),
         options: ScrapeOptions | None = None,
+        threads: FairExecutor | None = None,
+        caller: Hashable = None,
     ) -> None:
+        """`threads`, if given, are shared with others, and `caller` is whose part this uses."""
         self._targets = targets
         self._options = options or ScrapeOptions()
         self._lock = threading.Lock()
@@ -77,8 +91,12 @@ class Scrape:
         self._count = 0
         self._failures: tuple[ScrapeFailure, ...] = ()
         self._running: dict[str, Future[_Page]] = {}
-        self._session = _session(self._options)
-        self._pool = ThreadPoolExecutor(self._options.workers, thread_name_prefix="scrape")
+        self._client = _client(self._options)
+        self._own_threads = threads is None
+        self._threads = threads or FairExecutor(
+            self._options.share, self._options.share, "scrape", waiting=MOST_TARGETS
+        )
+        self._caller = caller
 
     def poll(self, now: float) -> tuple[ScrapeFailure, ...]:
         """Scrapes all targets at once and files the samples under `now` (seconds).
@@ -123,8 +141,9 @@ class Scrape:
 
     def close(self) -> None:
         """Ends the threads, without waiting for pages that do not come."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        self._session.close()
+        if self._own_threads:
+            self._threads.close()
+        self._client.close()
 
     def _answer(self, query: SeriesQuery, grid: Grid) -> MetricAnswer:
         if (refusal := _refusal(query)) is not None:
@@ -169,7 +188,10 @@ class Scrape:
     def _fetch(self, urls: set[str], metrics: frozenset[str]) -> dict[str, _Page]:
         """One page or failure per address; an address that still hangs is not asked again."""
         hanging = {u for u, f in self._running.items() if not f.done()}
-        asked = {u: self._pool.submit(self._page, u, metrics) for u in urls - hanging}
+        asked = {
+            url: self._threads.submit(self._caller, partial(self._page, url, metrics))
+            for url in urls - hanging
+        }
         wait(asked.values(), self._options.timeout)
         self._running = {u: f for u, f in (self._running | asked).items() if not f.done()}
         return {url: self._outcome(url, asked.get(url)) for url in urls}
@@ -178,23 +200,20 @@ class Scrape:
         if page is None or url in self._running:
             return ScrapeFailure(url, f"no complete answer within {self._options.timeout:g} s")
         broken = page.exception()
-        return page.result() if broken is None else ScrapeFailure(url, repr(broken))
+        if isinstance(broken, CrowdedError):
+            return ScrapeFailure(url, str(broken))
+        return page.result() if broken is None else ScrapeFailure(url, type(broken).__name__)
 
     def _page(self, url: str, metrics: frozenset[str]) -> _Page:
-        timeout = (self._options.timeout, self._options.timeout)
         try:
-            response = self._session.get(url, timeout=timeout, allow_redirects=False)
-            if response.status_code != requests.codes.ok:
-                return ScrapeFailure(url, f"HTTP {response.status_code} {response.reason}")
-            kind = response.headers.get("Content-Type", "")
-            return samples(response.content, kind, metrics, whole=_is_whole(response))
-        except (requests.RequestException, PageError) as error:
-            return ScrapeFailure(url, str(error)[:300])
-
-
-def _is_whole(response: requests.Response) -> bool:
-    """Whether the answer says where it ends: a shorter one has raised an error by then."""
-    return "Content-Length" in response.headers or "Transfer-Encoding" in response.headers
+            answer = self._client.send("GET", url, _ASKED_FOR, seconds=self._options.timeout)
+            if answer.status != HTTPStatus.OK:
+                return ScrapeFailure(url, f"HTTP {answer.status}")
+            kind = answer.headers.get("Content-Type", "")
+            limits = self._options.page
+            return samples(answer.body, kind, metrics, whole=answer.whole, limits=limits)
+        except (CanaryError, PageError) as error:
+            return ScrapeFailure(url, str(error))
 
 
 def _selectors(queries: Iterable[SeriesQuery]) -> set[Selector]:
@@ -217,10 +236,7 @@ def _refusal(query: SeriesQuery) -> str | None:
     return None
 
 
-def _session(options: ScrapeOptions) -> requests.Session:
-    session = requests.Session()
-    session.trust_env = False  # a proxy knows no pods
-    session.headers["Accept"] = _ACCEPT
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, BoundedAdapter(options.max_bytes, options.timeout, options.workers))
-    return session
+def _client(options: ScrapeOptions) -> HttpClient:
+    seconds = options.timeout
+    limits = Limits(seconds, seconds, seconds, options.page.size)
+    return HttpClient(options.addresses, limits, connections=options.share)

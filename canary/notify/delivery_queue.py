@@ -6,8 +6,8 @@ then rests for longer and longer (its circuit is open), until it works again or 
 
 import logging
 import threading
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -49,6 +49,8 @@ class Task:
     run: Callable[[], None]
     failed: Callable[[str], None] = lambda _: None
     """Told why, when it was not delivered in the end."""
+    owner: str = ""
+    """The namespace that it is sent for: each has its share of the threads and of the room."""
 
 
 class Observer(Protocol):
@@ -61,6 +63,7 @@ class Observer(Protocol):
 
 @dataclass(slots=True)
 class _Lane:
+    owner: str = ""
     waiting: deque[tuple[float, Task]] = field(default_factory=deque)
     """When it was put there (by `timing`), and what."""
     busy: bool = False
@@ -69,9 +72,11 @@ class _Lane:
 
 
 class Outbox:
-    """Threads are started when they are needed; a full queue drops the oldest of the longest lane.
+    """Threads are started when they are needed, and go to the owner for whom the fewest work.
 
-    Nothing that is urgent is dropped while there is something else.
+    A full queue drops the oldest of the longest lane of the owner of whom the most wait: nobody's
+    slow or many receivers keep another's waiting. Nothing that is urgent is dropped while there is
+    something else in that lane.
     """
 
     def __init__(
@@ -98,7 +103,7 @@ class Outbox:
         with self._changed:
             closed, evicted = self._closed, None
             if not closed:
-                lane = self._lanes.setdefault(task.lane, _Lane())
+                lane = self._lanes.setdefault(task.lane, _Lane(task.owner))
                 lane.waiting.append((self._timing.now(), task))
                 evicted = self._evicted() if self._count() > self._capacity else None
                 self._staff()
@@ -127,7 +132,12 @@ class Outbox:
         return sum(len(lane.waiting) for lane in self._lanes.values())
 
     def _evicted(self) -> Task:
-        waiting = max(self._lanes.values(), key=lambda lane: len(lane.waiting)).waiting
+        lengths = Counter[str]()
+        for lane in self._lanes.values():
+            lengths[lane.owner] += len(lane.waiting)
+        (owner, _), *_ = lengths.most_common(1)
+        theirs = [lane for lane in self._lanes.values() if lane.owner == owner]
+        waiting = max(theirs, key=lambda lane: len(lane.waiting)).waiting
         calm = next((index for index, (_, task) in enumerate(waiting) if not task.urgent), 0)
         _, task = waiting[calm]
         del waiting[calm]
@@ -152,20 +162,33 @@ class Outbox:
             while not self._closed:
                 now = self._timing.now()
                 free = {name: one for name, one in self._lanes.items() if _free(one)}
-                for name, lane in free.items():
-                    if lane.not_before <= now:
-                        lane.busy = True
-                        if len(free) > 1:
-                            self._staff()
-                        self._lanes[name] = self._lanes.pop(name)  # the others come first now
-                        return name, *lane.waiting.popleft()
+                if (name := self._fairest(free, now)) is not None:
+                    lane = free[name]
+                    lane.busy = True
+                    if len(free) > 1:
+                        self._staff()
+                    self._lanes[name] = self._lanes.pop(name)  # the others come first now
+                    return name, *lane.waiting.popleft()
                 if self._closing and not any(lane.busy for lane in self._lanes.values()):
                     return None
-                until = min((lane.not_before for lane in free.values()), default=None)
+                # A lane that waits for its owner's share is looked at when a thread is done.
+                resting = (one.not_before for one in free.values() if one.not_before > now)
+                until = min(resting, default=None)
                 self._idle += 1
                 self._timing.wait(self._changed, None if until is None else until - now)
                 self._idle -= 1
         return None
+
+    def _fairest(self, free: Mapping[str, _Lane], now: float) -> str | None:
+        """A lane that does not rest, of an owner for whom the fewest threads work.
+
+        An owner has a quarter of the threads at most, even alone: one that comes later finds some.
+        """
+        busy = Counter(lane.owner for lane in self._lanes.values() if lane.busy)
+        share = max(self._workers // 4, 1)
+        due = [name for name, lane in free.items() if lane.not_before <= now]
+        mine = [name for name in due if not free[name].owner or busy[free[name].owner] < share]
+        return min(mine, key=lambda name: busy[free[name].owner], default=None)
 
     def _attempt(self, task: Task) -> CanaryError | None:
         try:
@@ -178,7 +201,7 @@ class Outbox:
 
     def _after(self, name: str, since: float, task: Task, error: CanaryError | None) -> None:
         with self._changed:
-            lane = self._lanes.setdefault(name, _Lane())
+            lane = self._lanes.setdefault(name, _Lane(task.owner))
             again = isinstance(error, TransientError) and self._rested(lane, since, task, error)
             if error is None:
                 lane.failures, lane.not_before = 0, 0.0

@@ -140,7 +140,8 @@ class Messenger:
             self._warn(news.key, Reason.NOTIFICATION_FAILED, words)
 
         run = partial(self._deliver, address, letter)
-        return Task(lane, address.name, about, urgent, run, failed)
+        owner = news.key.namespace if address.outbox is self._own else ""
+        return Task(lane, address.name, about, urgent, run, failed, owner)
 
     def _deliver(self, address: Address, letter: Letter) -> None:
         """Raises TransientError, PermanentError."""

@@ -1,25 +1,23 @@
 """Sends one request or Apprise message. Nothing that it raises or logs holds the address.
 
-The address of a chat's webhook is its password. So exceptions of `requests`, which repeat it, end
-here without a trace, and the libraries' own log lines are kept back while something is sent.
+The address of a chat's webhook is its password. So the client's errors, which repeat nothing of it,
+end here without a trace, and the libraries' own log lines are kept back while something is sent.
 """
 
 import contextlib
 import logging
+from base64 import b64encode
 from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-
-import requests
-from requests.auth import AuthBase, HTTPBasicAuth
-from requests.utils import get_auth_from_url
-from urllib3.exceptions import HTTPError
+from urllib.parse import unquote, urlsplit
 
 from canary import __version__
 from canary.errors import PermanentError, TransientError
-from canary.notify.bounded import BoundedAdapter
+from canary.http.addresses import AddressRules
+from canary.http.client import HttpClient, Limits
 from canary.notify.formatters import Parcel
 from canary.notify.message import Dispatch, Post
 
@@ -64,22 +62,17 @@ class Quiet(logging.Filter):
 _quiet = Quiet()
 
 
-class OwnCredentials(AuthBase):
-    """Those in the address and no others: not what a .netrc file says of the host."""
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Adds the header."""
-        user, password = get_auth_from_url(request.url or "")
-        if user:
-            HTTPBasicAuth(user, password)(request)
-        return request
-
-
 class Sender:
     """Sends what receivers are sent, over HTTP or by Apprise."""
 
-    def __init__(self, timeouts: Timeouts | None = None) -> None:
-        self._timeouts = timeouts or Timeouts()
+    def __init__(
+        self, rules: AddressRules, timeouts: Timeouts | None = None, proxy: str | None = None
+    ) -> None:
+        """`rules` say to which addresses; `proxy` decides that itself, if there is one."""
+        limits = timeouts or Timeouts()
+        self._client = HttpClient(
+            rules, Limits(limits.connect, limits.read, limits.whole), proxy=proxy
+        )
         for name in _CHATTY:
             logging.getLogger(name).addFilter(_quiet)
 
@@ -92,26 +85,28 @@ class Sender:
                 self._post(parcel, now)
 
     def _post(self, post: Post, now: float) -> None:
-        limits = self._timeouts
         try:
-            with requests.Session() as session:
-                session.mount("http://", BoundedAdapter(limits.whole))
-                session.mount("https://", BoundedAdapter(limits.whole))
-                answer = session.post(
-                    post.url,
-                    data=post.body,
-                    headers={"User-Agent": f"canary/{__version__}", **post.headers},
-                    auth=OwnCredentials(),
-                    timeout=(limits.connect, limits.read),
-                    allow_redirects=False,
-                    stream=True,  # what it answers is not read: only how
-                )
-                with answer:
-                    status, after = answer.status_code, answer.headers.get("Retry-After")
-        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-            raise _unsent(error, limits) from None
-        if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-            raise refusal(status, after, now)
+            url, headers = _own_credentials(post.url)
+            agent = {"User-Agent": f"canary/{__version__}"}
+            answer = self._client.send("POST", url, {**agent, **headers, **post.headers}, post.body)
+        except ValueError:
+            raise RefusedError("nothing can be sent to such an address") from None
+        except TransientError as error:
+            raise DeliveryError(str(error)) from None
+        except PermanentError as error:
+            raise RefusedError(str(error)) from None
+        if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+            raise refusal(answer.status, answer.headers.get("Retry-After"), now)
+
+
+def _own_credentials(url: str) -> tuple[str, dict[str, str]]:
+    """The address without its credentials, and the header that has them. Raises ValueError."""
+    parts = urlsplit(url)
+    if parts.username is None:
+        return url, {}
+    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2])
+    return bare.geturl(), {"Authorization": f"Basic {b64encode(pair).decode()}"}
 
 
 def refusal(status: int, retry_after: str | None, now: float) -> DeliveryError | RefusedError:
@@ -140,24 +135,6 @@ def _pause(retry_after: str | None, now: float) -> float:
             with contextlib.suppress(ValueError):
                 seconds = parsedate_to_datetime(retry_after).timestamp() - now
     return min(max(seconds, 0.0), LONGEST_PAUSE) if seconds == seconds else _PAUSE  # noqa: PLR0124  # not NaN
-
-
-def _unsent(error: Exception, limits: Timeouts) -> DeliveryError | RefusedError:
-    """What a person may read of it."""
-    match error:
-        case requests.ConnectTimeout():
-            words = f"no connection within {limits.connect:g} s"
-        case requests.Timeout():
-            words = f"no answer within {limits.read:g} s"
-        case requests.exceptions.SSLError():
-            words = "its certificate is not accepted"
-        case requests.exceptions.ProxyError():
-            words = "the proxy does not let us through"
-        case requests.ConnectionError() | requests.exceptions.ChunkedEncodingError():
-            words = "it cannot be reached, or broke off"
-        case _:
-            return RefusedError("nothing can be sent to such an address")
-    return DeliveryError(words)
 
 
 def _dispatch(parcel: Dispatch) -> None:

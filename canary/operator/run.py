@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from canary.errors import NotFoundError
+from canary.fair_executor import FairExecutor
 from canary.interfaces import Clock, Key, MetricSource, World
 from canary.kube.cached import ApiServer, CachedObjects
 from canary.kube.event_writer import KubeNotifier
@@ -16,7 +17,9 @@ from canary.kube.reflector import ListWatchSource
 from canary.kube.releases import KubeReleases
 from canary.kube.timing import Stopper, Timing
 from canary.kube.workloads import KubeWorkloads, Webhooks
+from canary.kube.workloads.webhooks import poster
 from canary.metrics.batch import QueryBatcher
+from canary.metrics.scrape import MOST_TARGETS, ScrapeOptions
 from canary.notify.dispatcher import Everybody, Messenger
 from canary.notify.metrics import Counts
 from canary.notify.secrets import ClusterSecrets, MountedSecrets
@@ -25,7 +28,7 @@ from canary.operator.controller import Controller
 from canary.operator.metrics import QUEUE, OperatorMetrics
 from canary.operator.pause_mode import PauseModeWatcher
 from canary.operator.reconciler import ReleaseReconciler
-from canary.operator.scrapers import Scraper, Scrapers, ScrapeTargets
+from canary.operator.scrapers import Scraper, Scrapers, ScrapeTargets, Scraping
 from canary.operator.settings import OperatorSettings
 from canary.operator.watches import Watches, kinds_served
 from canary.operator.world_factory import RouterOfSpec, WorldFactory
@@ -34,6 +37,8 @@ _log = logging.getLogger(__name__)
 
 SYNC = 20.0
 """Seconds for the first list of everything; after that the reason why not is said."""
+SCRAPE_THREADS, SCRAPE_SHARE = 32, 8
+"""Of all releases, and of one namespace."""
 JOIN = 2.0
 """Seconds to wait for a thread that was told to end."""
 
@@ -77,7 +82,12 @@ class Operator:
         self._batch = QueryBatcher(
             metrics, count=telemetry.queries.inc, own_queries=settings.own_queries
         )
-        self._webhooks = Webhooks()
+        self._webhooks = Webhooks(poster(settings.addresses))
+        self._scraping = Scraping(
+            ScrapeOptions(page=settings.page, addresses=settings.addresses),
+            FairExecutor(SCRAPE_THREADS, SCRAPE_SHARE, "scrape", waiting=MOST_TARGETS),
+            clock,
+        )
         self._holding = PauseModeWatcher(api.plain, settings.hold, settings.policy)
         self._resign = Stopper(timing)
         self._elector = self._elected() if settings.lease is not None else None
@@ -183,7 +193,7 @@ class Operator:
             self._settings.notify,
             MountedSecrets(self._settings.notify_secrets),
             ClusterSecrets(objects),
-            Sender().send,
+            Sender(self._settings.addresses, proxy=self._settings.notify_proxy).send,
             Counts(self._telemetry.registry),
             events.warn,
             self._clock,
@@ -197,7 +207,7 @@ class Operator:
 
     def _scraper(self, objects: CachedObjects, key: Key, target: str, interval: float) -> Scraper:
         pages = ScrapeTargets(objects, key, target, self._settings.router_metrics)
-        return Scraper(pages, interval, self._clock, lambda: self._wake(key))
+        return Scraper(pages, interval, self._scraping, lambda: self._wake(key))
 
     def _elected(self) -> Elector:
         if self._settings.lease is None:

@@ -3,8 +3,10 @@
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from canary.fair_executor import FairExecutor
+from canary.http.urls import build_url
 from canary.interfaces import Clock, Key
 from canary.kube.cached import CachedObjects
 from canary.kube.objects import DEPLOYMENTS, PODS, REPLICA_SETS, Object
@@ -59,12 +61,10 @@ def metrics_url(pod: Object) -> str | None:
     if not port or notes.get("prometheus.io/scrape") == "false":
         return None
     scheme = "https" if notes.get("prometheus.io/scheme") == "https" else "http"
-    path = "/" + notes.get("prometheus.io/path", "/metrics").lstrip("/")
-    return (
-        f"{scheme}://[{address}]:{port}{path}"
-        if ":" in address
-        else (f"{scheme}://{address}:{port}{path}")
-    )
+    try:
+        return build_url(scheme, address, port, notes.get("prometheus.io/path", "/metrics"))
+    except ValueError:  # annotations are foreign text: no port, or a path with `..`
+        return None
 
 
 def _named_port(pod: Object) -> str | None:
@@ -75,6 +75,16 @@ def _named_port(pod: Object) -> str | None:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class Scraping:
+    """What all releases share."""
+
+    options: ScrapeOptions
+    threads: FairExecutor
+    """Of which each namespace has a part."""
+    clock: Clock
+
+
 class Scraper:
     """Scrapes one release's pages at whole multiples of its interval, in a thread of its own.
 
@@ -82,12 +92,12 @@ class Scraper:
     """
 
     def __init__(
-        self, pages: ScrapeTargets, interval: float, clock: Clock, polled: Callable[[], None]
+        self, pages: ScrapeTargets, interval: float, scraping: Scraping, polled: Callable[[], None]
     ) -> None:
-        options = ScrapeOptions(timeout=min(TIMEOUT, interval), workers=16)
-        self.source = Scrape(pages.targets, (), options)
+        options = replace(scraping.options, timeout=min(TIMEOUT, interval))
+        self.source = Scrape(pages.targets, (), options, scraping.threads, pages.key.namespace)
         self.interval = interval
-        self._clock = clock
+        self._clock = scraping.clock
         self._polled = polled
         self._over = threading.Event()
         name = f"scrape {pages.key.namespace}/{pages.key.name}"

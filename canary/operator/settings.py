@@ -6,7 +6,9 @@ import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from canary.http.addresses import AddressRules
 from canary.kube.leases import LeaseName, LeaseTerms
+from canary.metrics.exposition import PageLimits
 from canary.metrics.own_queries import OwnQueries
 from canary.metrics.prometheus import PrometheusOptions
 from canary.notify.config import NotifyFile
@@ -38,6 +40,10 @@ class OperatorSettings:
     lease: LeaseName | None = None
     """None: there is one replica, and it leads."""
     terms: LeaseTerms = field(default_factory=LeaseTerms)
+    addresses: AddressRules = field(default_factory=AddressRules)
+    """Where checks, notifications and scrapes may go."""
+    page: PageLimits = field(default_factory=PageLimits)
+    notify_proxy: str | None = None
     instance: str = "canary"
     """Our name in Events."""
     notify: NotifyFile = field(default_factory=NotifyFile)

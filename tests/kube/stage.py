@@ -7,6 +7,7 @@ import yaml
 
 from canary.api import Status
 from canary.core.snapshot import ReleaseResource
+from canary.http.addresses import EVERYWHERE
 from canary.interfaces import Key
 from canary.kube.objects import (
     DEPLOYMENTS,
@@ -20,6 +21,7 @@ from canary.kube.releases import KubeReleases
 from canary.kube.workloads import KubeWorkloads, PauseMode, Webhooks
 from canary.kube.workloads.names import controlled_by
 from canary.kube.workloads.template import same_template, template_hash
+from canary.kube.workloads.webhooks import poster
 from tests.kube.fake import FakeCluster
 
 NAMESPACE = "prod"
@@ -85,7 +87,7 @@ class Stage:
     def __init__(self, mode: PauseMode = PauseMode.AT_REST) -> None:
         self.cluster = FakeCluster()
         self.mode = mode
-        self.webhooks = Webhooks()
+        self.webhooks = Webhooks(poster(EVERYWHERE))
         self.warned: list[str] = []
         for kind, text in ((RELEASES, RELEASE), (SERVICES, SERVICE), (DEPLOYMENTS, DEPLOYMENT)):
             self.cluster.create(kind, NAMESPACE, manifest(text))

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
-from canary.metrics.exposition import LONGEST_LINE, PageError, samples
+from canary.metrics.exposition import PageError, PageLimits, samples
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPEN = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -119,7 +119,7 @@ def test_the_worst_page_of_a_megabyte_is_over_in_a_moment(page: str) -> None:
 
 def test_a_line_may_have_so_many_characters() -> None:
     """One more is refused with its number."""
-    fits = 'pool_active{pool="' + "x" * (LONGEST_LINE - 22) + '"} 3'
+    fits = 'pool_active{pool="' + "x" * (PageLimits().line - 22) + '"} 3'
     assert found(f"{fits}\n") == {"pool_active": 3.0}
     with pytest.raises(PageError, match="line 2 is longer"):
         found(f"other 1\n{fits}xxx\n")

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-
 from canary.metrics.fair_executor import CrowdedError, FairExecutor
 
 

@@ -16,6 +16,7 @@ import requests
 import yaml
 
 from canary.api.notify import Group
+from canary.http.addresses import EVERYWHERE
 from canary.notify.config import load_notify
 from canary.notify.events import news_of
 from canary.notify.formatters import formed, letter_for
@@ -146,7 +147,7 @@ def test_a_real_alertmanager_takes_an_alert_and_its_end(alertmanager: str) -> No
         letter = letter_for(receiver, news, LINKS, fresh=True)
         assert letter is not None
         for parcel in formed(letter, receiver, "", now):
-            Sender().send(parcel, now)
+            Sender(EVERYWHERE).send(parcel, now)
         until(lambda: len(alerts()) == active, f"{active} active")  # noqa: B023  # called at once
         for alert in alerts():
             assert alert["labels"]["reason"] == "ConnectionLeak"

@@ -11,6 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from canary.api import Phase, Reason, Status
+from canary.http.addresses import EVERYWHERE
 from canary.interfaces import Key, Notice
 from canary.kube.objects import EVENTS, RELEASES, SECRETS
 from canary.kube.timing import SystemTiming
@@ -78,7 +79,7 @@ def post(
         NotifyFile.model_validate(file or {}),
         secrets,
         secrets,
-        Sender(Timeouts(connect=2.0, read=0.4)).send,
+        Sender(EVERYWHERE, Timeouts(connect=2.0, read=0.4)).send,
         Counts(registry),
         lambda key, reason, words: warned.append((key, reason, words)),
         Now(),

@@ -9,13 +9,14 @@ from email.utils import format_datetime
 import pytest
 
 from canary.errors import CanaryError
+from canary.http.addresses import EVERYWHERE
 from canary.notify.message import Dispatch, Post
 from canary.notify.sender import DeliveryError, RefusedError, Sender, Timeouts
 from tests.notify.stage import AT, Answer, receiver
 
 SENTINEL = "S3NT1N3L"
-QUICK = Sender(Timeouts(connect=2.0, read=0.3))
-PATIENT = Sender(Timeouts(connect=2.0, read=10.0))
+QUICK = Sender(EVERYWHERE, Timeouts(connect=2.0, read=0.3))
+PATIENT = Sender(EVERYWHERE, Timeouts(connect=2.0, read=10.0))
 
 
 def post(url: str) -> Post:
@@ -89,7 +90,7 @@ def test_an_answer_of_50_mb_is_not_read() -> None:
     assert server.sent < 50 << 20
 
 
-PATIENT_BUT = Sender(Timeouts(connect=2.0, read=5.0, whole=0.4))
+PATIENT_BUT = Sender(EVERYWHERE, Timeouts(connect=2.0, read=5.0, whole=0.4))
 
 
 def test_an_answer_that_trickles_is_cut_off() -> None:

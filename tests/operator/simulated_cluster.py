@@ -25,6 +25,7 @@ from canary.core.series import (
     SeriesQuery,
     Unavailable,
 )
+from canary.http.addresses import EVERYWHERE
 from canary.interfaces import MetricSource
 from canary.kube.api_errors import NotLeaderError
 from canary.kube.leases import LeaseName, LeaseTerms
@@ -420,6 +421,7 @@ def operating(
     wrote: list[str] = []
     telemetry = OperatorMetrics()
     settings = OperatorSettings(
+        addresses=EVERYWHERE,
         workers=4,
         lease=LeaseName("prod", "canary", lease) if lease else None,
         terms=LeaseTerms(duration=120.0, renew_deadline=80.0, retry=10.0),

@@ -11,12 +11,14 @@ from canary.api import Intent, Status, load_release
 from canary.clock import SystemClock
 from canary.core.series import FoundSeries, Selector, SeriesQuery
 from canary.core.snapshot import ReleaseResource
+from canary.fair_executor import FairExecutor
 from canary.interfaces import Key
 from canary.kube.cached import CachedObjects
 from canary.kube.objects import PODS, Object
 from canary.metrics.batch import QueryBatcher
 from canary.metrics.nonblocking import NonBlockingSource
-from canary.operator.scrapers import Scraper, Scrapers, ScrapeTargets, metrics_url
+from canary.metrics.scrape import ScrapeOptions
+from canary.operator.scrapers import Scraper, Scrapers, ScrapeTargets, Scraping, metrics_url
 from canary.operator.world_factory import EmptySource, SelectedSource
 from tests.kube.fake import FakeCluster
 from tests.kube.stage import KEY, Stage
@@ -58,6 +60,17 @@ CASES = [
     pytest.param(pod(port={"name": "web", "containerPort": 80}), None, id="no port of metrics"),
     pytest.param(pod(PORT, phase="Pending"), None, id="not running yet"),
     pytest.param(pod(PORT, podIP=None), None, id="no address yet"),
+    pytest.param(
+        pod({"prometheus.io/port": "80@169.254.169.254"}), None, id="another host as port"
+    ),
+    pytest.param(pod({"prometheus.io/port": "80/x"}), None, id="a path as port"),
+    pytest.param(pod({"prometheus.io/port": "0"}), None, id="no port at all"),
+    pytest.param(pod({**PORT, "prometheus.io/path": "/../../api/v1"}), None, id="dot segments"),
+    pytest.param(
+        pod({**PORT, "prometheus.io/path": "/a b?c#d%2e"}),
+        "http://10.0.0.7:9102/a%20b%3Fc%23d%252e",
+        id="a path is quoted",
+    ),
 ]
 
 
@@ -65,6 +78,11 @@ CASES = [
 def test_page(found: Object, url: str | None) -> None:
     """Where a pod's metrics are, as Prometheus' usual annotations say it."""
     assert metrics_url(found) == url
+
+
+def scraping() -> Scraping:
+    """On loopback, where the operator itself does not go."""
+    return Scraping(ScrapeOptions(), FairExecutor(2, 2, "scrape"), SystemClock())
 
 
 class Page(BaseHTTPRequestHandler):
@@ -93,7 +111,7 @@ def test_scraped_while_in_flight() -> None:
 
     def start(key, target: str, interval: float) -> Scraper:
         pages = ScrapeTargets(objects, key, target, url)
-        return Scraper(pages, interval, SystemClock(), polled.release)
+        return Scraper(pages, interval, scraping(), polled.release)
 
     scrapers = Scrapers(start)
     assert scrapers.get(KEY) is None
@@ -136,7 +154,7 @@ def test_a_release_is_scraped_from_the_end_of_the_pass_in_which_it_began() -> No
     def start(key: Key, target: str, interval: float) -> Scraper:
         started.append((key, target, interval))
         pages = ScrapeTargets(CachedObjects(FakeCluster(), ()), key, target, None)
-        return Scraper(pages, interval, SystemClock(), lambda: None)
+        return Scraper(pages, interval, scraping(), lambda: None)
 
     with closing(Scrapers(start)) as scrapers, closing(QueryBatcher(EmptySource())) as batcher:
         source = SelectedSource(NonBlockingSource(batcher, lambda: None), scrapers)

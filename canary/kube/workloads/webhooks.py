@@ -1,38 +1,50 @@
 """Webhooks as checks: asked off the reconcile thread, once per release."""
 
+import json
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from http import HTTPStatus
-
-import requests
+from typing import TYPE_CHECKING
 
 from canary.api import CheckStatus, Verdict
+from canary.errors import CanaryError
+from canary.fair_executor import CrowdedError, FairExecutor
+from canary.http.addresses import AddressRules
+from canary.http.client import HttpClient, Limits
 
-Ask = Callable[[str, Mapping[str, str], float], tuple[int, str]]
-"""Posts JSON to a URL within a time (seconds): status code and beginning of the body."""
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+Ask = Callable[[str, Mapping[str, str], float], int]
+"""Posts JSON to a URL within a time (seconds): the status code."""
 
 _KEPT = 500
-_CHARACTERS = 200
+_LONGEST = 300.0
+"""Seconds that a check may take to answer; its own time-out is shorter as a rule."""
 
 
-def post_json(url: str, body: Mapping[str, str], timeout: float) -> tuple[int, str]:
-    """Posts without following redirects. Raises requests.RequestException."""
-    with requests.post(
-        url, json=dict(body), timeout=(min(timeout, 5.0), timeout), allow_redirects=False
-    ) as answer:
-        return answer.status_code, answer.text[:_CHARACTERS]
+def poster(rules: AddressRules) -> Ask:
+    """Posts to addresses that the rules allow, and does not read the answer's body."""
+    client = HttpClient(rules, Limits(connect=5.0, read=_LONGEST, whole=_LONGEST))
+
+    def post(url: str, body: Mapping[str, str], timeout: float) -> int:
+        headers = {"Content-Type": "application/json"}
+        content = json.dumps(dict(body)).encode()
+        return client.send("POST", url, headers, content, timeout).status
+
+    return post
 
 
 class Webhooks:
     """Asks in threads of its own, and remembers the answers.
 
+    Each namespace has a share of the threads, so that slow checks of one keep no other waiting.
     After a restart a webhook that had not passed is asked again, with the same `id`.
     """
 
-    def __init__(self, ask: Ask = post_json, threads: int = 4) -> None:
+    def __init__(self, ask: Ask, threads: int = 16, share: int = 2) -> None:
         self._ask = ask
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="webhook")
+        self._pool = FairExecutor(threads, share, "webhook")
         self._lock = threading.Lock()
         self._asked: dict[str, Future[CheckStatus]] = {}
 
@@ -43,7 +55,9 @@ class Webhooks:
                 return
             for old in list(self._asked)[: max(0, len(self._asked) - _KEPT)]:
                 del self._asked[old]
-            self._asked[body["id"]] = self._pool.submit(self._answer, check, url, timeout, body)
+            self._asked[body["id"]] = self._pool.submit(
+                body["namespace"], lambda: self._answer(check, url, timeout, body)
+            )
 
     def result(self, check: str, question: str) -> CheckStatus | None:
         """The answer to the question with this id; None while it has not been asked."""
@@ -53,20 +67,24 @@ class Webhooks:
             return None
         if not future.done():
             return CheckStatus(name=check, message="waiting for the answer")
-        return future.result()
+        try:
+            return future.result()
+        except CrowdedError as error:  # asked again at the next look
+            with self._lock:
+                self._asked.pop(question, None)
+            return CheckStatus(name=check, message=f"waiting: {error}")
 
-    def close(self, *, wait: bool = False) -> None:
-        """Asks no more; what is under way is left to its time-out unless it is waited for."""
-        self._pool.shutdown(wait=wait, cancel_futures=not wait)
+    def close(self) -> None:
+        """Asks no more; what is under way is left to its time-out."""
+        self._pool.close()
 
     def _answer(self, check: str, url: str, timeout: float, body: Mapping[str, str]) -> CheckStatus:
         try:
-            code, words = self._ask(url, body, timeout)
-        except (requests.RequestException, OSError) as error:
+            code = self._ask(url, body, timeout)
+        except CanaryError as error:
             return CheckStatus(name=check, verdict=Verdict.NO_DATA, message=str(error))
-        return CheckStatus(
-            name=check, verdict=_verdict_of_status(code), message=_describe_response(code, words)
-        )
+        # Nothing of the body: the status is no window into other people's servers.
+        return CheckStatus(name=check, verdict=_verdict_of_status(code), message=f"HTTP {code}")
 
 
 def _verdict_of_status(code: int) -> Verdict:
@@ -75,9 +93,3 @@ def _verdict_of_status(code: int) -> Verdict:
     if HTTPStatus.BAD_REQUEST <= code < HTTPStatus.INTERNAL_SERVER_ERROR:
         return Verdict.FAIL
     return Verdict.NO_DATA
-
-
-def _describe_response(code: int, words: str) -> str:
-    """What is no refusal is not repeated: the status is no window into other people's servers."""
-    refused = _verdict_of_status(code) is Verdict.FAIL
-    return f"HTTP {code}: {words.strip()}" if refused and words.strip() else f"HTTP {code}"

@@ -49,7 +49,7 @@ class FairExecutor:
         with self._lock:
             if self._running[caller] >= self._share:
                 if len(self._waiting[caller]) >= self._longest:
-                    future.set_exception(CrowdedError("too many queries of this namespace wait"))
+                    future.set_exception(CrowdedError("too many calls of this namespace wait"))
                 else:
                     self._waiting[caller].append(_Task(future, call))  # type: ignore[arg-type]  # each task has its own type
                 return future

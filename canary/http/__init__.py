@@ -1,0 +1,1 @@
+"""HTTP to addresses that other people choose: pods, checks, receivers of notifications."""

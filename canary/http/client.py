@@ -1,0 +1,279 @@
+"""The one client for requests to addresses that other people choose.
+
+It follows no redirect, reads no environment (proxies, .netrc), and sends only to addresses that the
+rules allow: each connection resolves the host's name itself, and connects to what it has checked.
+An answer is limited in bytes after decompression, and in time however slowly it comes.
+"""
+
+import os
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final
+
+import certifi
+from urllib3 import (
+    HTTPConnectionPool,
+    HTTPHeaderDict,
+    HTTPResponse,
+    HTTPSConnectionPool,
+    PoolManager,
+    ProxyManager,
+    Timeout,
+)
+from urllib3 import exceptions as http_errors
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
+
+from canary.errors import CanaryError, PermanentError, TransientError
+from canary.http.addresses import AddressError, AddressRules
+from canary.http.urls import split_url
+
+Resolve = Callable[..., list[Any]]
+"""As socket.getaddrinfo."""
+_CHUNK: Final = 1 << 16
+_ends: ContextVar[float] = ContextVar("ends")
+"""When the header of the present request's answer has to be complete."""
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class HttpError(TransientError):
+    """No complete answer; the words repeat nothing of the address or of the answer."""
+
+
+class BadAddressError(PermanentError):
+    """Nothing can be sent to such an address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of one request: seconds until connected, between two bytes and altogether; bytes read."""
+
+    connect: float = 3.0
+    read: float = 10.0
+    whole: float = 20.0
+    size: int = 0
+    """Of the answer's body after decompression; 0: only status and headers are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """What came back; `whole` says that the answer itself says where it ends."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(default=b"", repr=False)
+    whole: bool = False
+
+
+class HttpClient:
+    """Sends requests, from any thread; keeps connections open."""
+
+    def __init__(
+        self,
+        rules: AddressRules,
+        limits: Limits,
+        *,
+        connections: int = 1,
+        proxy: str | None = None,
+        resolve: Resolve = socket.getaddrinfo,
+    ) -> None:
+        """`connections` to each address are kept open; `proxy`, if given, decides where to."""
+        self._limits = limits
+        settings: dict[str, Any] = {
+            "num_pools": 64,
+            "maxsize": connections,
+            "ssl_context": _tls(),
+            "retries": False,
+        }
+        # What a proxy connects to is for its own rules to say.
+        self._pools = ProxyManager(proxy, **settings) if proxy else PoolManager(**settings)
+        self._pools.pool_classes_by_scheme = {
+            "http": _plain(None if proxy else rules, resolve),
+            "https": _secure(None if proxy else rules, resolve),
+        }
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] = _NOTHING,
+        body: bytes | None = None,
+        seconds: float | None = None,
+    ) -> HttpAnswer:
+        """The answer, whatever its status; `seconds`, if given, is less than all the limits.
+
+        Raises:
+            HttpError: there is none, it is too slow or too large, or it broke off.
+            BadAddressError, AddressError: nothing can, or may, be sent there.
+        """
+        limits = self._limits
+        whole = limits.whole if seconds is None else min(seconds, limits.whole)
+        read = min(limits.read, whole)
+        ends = _ends.set(time.monotonic() + whole)
+        try:
+            split_url(url)
+            response = self._pools.urlopen(
+                method,
+                url,
+                body=body,
+                headers={"User-Agent": "canary", **headers},
+                redirect=False,
+                preload_content=False,
+                timeout=Timeout(connect=min(limits.connect, read), read=read),
+            )
+        except (HTTPError, OSError, ValueError) as error:
+            raise _unsent(error, read) from None
+        finally:
+            _ends.reset(ends)
+        try:
+            return HttpAnswer(
+                response.status,
+                response.headers,
+                _read(response, limits) if limits.size else b"",
+                _says_its_end(response.headers),
+            )
+        except (HTTPError, OSError) as error:
+            raise _unsent(error, read) from None
+        finally:
+            response.close()
+
+    def close(self) -> None:
+        """Lets the idle connections go."""
+        self._pools.clear()
+
+
+def _says_its_end(headers: HTTPHeaderDict) -> bool:
+    return "Content-Length" in headers or "Transfer-Encoding" in headers
+
+
+def _read(response: Any, limits: Limits) -> bytes:  # noqa: ANN401  # BaseHTTPResponse has no read1
+    """Raises HttpError."""
+    deadline = time.monotonic() + limits.whole
+    body = bytearray()
+    while chunk := response.read1(_CHUNK, decode_content=True):
+        body += chunk
+        if len(body) > limits.size:
+            raise HttpError(f"the answer is larger than {limits.size:,} bytes")
+        if time.monotonic() > deadline:
+            raise HttpError(f"the answer was not complete after {limits.whole:g} s")
+    return bytes(body)
+
+
+_WORDS: Final[tuple[tuple[type[Exception], str], ...]] = (
+    (http_errors.NameResolutionError, "its name is not known"),
+    (http_errors.NewConnectionError, "it cannot be reached"),
+    (http_errors.ConnectTimeoutError, "no connection in time"),
+    (http_errors.TimeoutError, "no answer within {read:g} s"),
+    (http_errors.SSLError, "its certificate is not accepted"),
+    (http_errors.ProxyError, "the proxy does not let us through"),
+)
+
+
+def _unsent(error: Exception, read: float) -> CanaryError:
+    """In words that repeat nothing."""
+    if isinstance(error, HttpError):
+        return error
+    if isinstance(error, ValueError) and not isinstance(error, HTTPError):
+        return BadAddressError("nothing can be sent to such an address")
+    if isinstance(error, http_errors.LocationValueError):
+        return BadAddressError("nothing can be sent to such an address")
+    found = (words for kind, words in _WORDS if isinstance(error, kind))
+    return HttpError(next(found, "it cannot be reached, or broke off").format(read=read))
+
+
+def _tls() -> ssl.SSLContext:
+    return ssl.create_default_context(
+        cafile=os.environ.get("REQUESTS_CA_BUNDLE") or certifi.where()
+    )
+
+
+class _Guarded:
+    """What both kinds of connections do: connect to a checked address, and end in time."""
+
+    rules: AddressRules | None
+    resolve: Resolve
+
+    def _new_conn(self) -> socket.socket:
+        connection: Any = self
+        if self.rules is None:
+            return super()._new_conn()  # type: ignore[misc,no-any-return]
+        try:
+            found = self.resolve(
+                connection._dns_host,  # noqa: SLF001  # `host` has lost its last dot
+                connection.port,
+                type=socket.SOCK_STREAM,
+            )
+        except (socket.gaierror, UnicodeError) as error:
+            raise http_errors.NameResolutionError(connection.host, connection, error) from error  # type: ignore[arg-type]
+        for *_, place in found:
+            self.rules.check(str(place[0]))
+        return _connected(connection, found)
+
+    def getresponse(self) -> HTTPResponse:
+        """As in urllib3, but the header has to be complete in time."""
+        left = max(_ends.get() - time.monotonic(), 0.01)
+        timer = threading.Timer(left, _cut, (self.sock,))  # type: ignore[attr-defined]
+        timer.daemon = True
+        timer.start()
+        try:
+            return super().getresponse()  # type: ignore[misc,no-any-return]
+        finally:
+            timer.cancel()
+
+
+def _connected(connection: Any, found: list[Any]) -> socket.socket:  # noqa: ANN401  # urllib3's
+    """The first of the addresses that answers, all within the one time-out."""
+    deadline = time.monotonic() + connection.timeout
+    problem: OSError = OSError("no address")
+    for family, kind, protocol, _, place in found:
+        opened = socket.socket(family, kind, protocol)
+        try:
+            opened.settimeout(max(deadline - time.monotonic(), 0.01))
+            for option in connection.socket_options or ():
+                opened.setsockopt(*option)
+            opened.connect(place)
+        except OSError as error:
+            opened.close()
+            problem = error
+        else:
+            return opened
+    if isinstance(problem, TimeoutError):
+        raise http_errors.ConnectTimeoutError(connection, "no connection in time") from problem
+    raise http_errors.NewConnectionError(connection, "it cannot be reached") from problem
+
+
+def _plain(rules: AddressRules | None, resolve: Resolve) -> type[HTTPConnectionPool]:
+    class Connection(_Guarded, HTTPConnection):  # type: ignore[misc]
+        pass
+
+    class Pool(HTTPConnectionPool):
+        ConnectionCls = Connection
+
+    Connection.rules, Connection.resolve = rules, staticmethod(resolve)
+    return Pool
+
+
+def _secure(rules: AddressRules | None, resolve: Resolve) -> type[HTTPSConnectionPool]:
+    class Connection(_Guarded, HTTPSConnection):  # type: ignore[misc]
+        pass
+
+    class Pool(HTTPSConnectionPool):
+        ConnectionCls = Connection
+
+    Connection.rules, Connection.resolve = rules, staticmethod(resolve)
+    return Pool
+
+
+def _cut(sock: socket.socket) -> None:
+    with suppress(OSError):
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)  # past TLS, which another thread is using
+
+
+__all__ = ["AddressError", "BadAddressError", "HttpAnswer", "HttpClient", "HttpError", "Limits"]
