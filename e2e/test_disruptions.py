@@ -62,7 +62,8 @@ def test_a_release_in_flight_costs_few_requests_and_queries(place: str):
     share = spent["cpu"] / seconds - resting
     note = (
         f"{spent['requests']:g} API requests, {spent['writes']:g} of them writes; "
-        f"{spent['queries']:g} queries; {share:.2%} of a core more than at rest"
+        f"{spent['queries']:g} queries; {spent['passes']:g} passes; "
+        f"{share:.2%} of a core more than at rest"
     )
     figures = measured(stage, "good, alone: what it costs", entry, note)
     assert (figures.dropped, figures.errors) == (0, 0), stage.load.failures

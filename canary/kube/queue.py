@@ -43,7 +43,8 @@ class QueueObserver(Protocol):
 class WorkQueue(Generic[K]):
     """Keys with due times, for any number of workers.
 
-    A worker: `while (key := queue.get()) is not None: try … finally: queue.done(key)`.
+    A worker: `while (key := queue.get()) is not None: try … finally: queue.done(key)`; what it has
+    done it waits for again itself, so nobody else is woken.
     """
 
     def __init__(self, timing: Timing | None = None, observer: QueueObserver | None = None) -> None:
@@ -80,10 +81,11 @@ class WorkQueue(Generic[K]):
                 return
             self._due[key] = due
             self._order += 1
-            heapq.heappush(self._heap, (due, self._order, key))
             if self._observer is not None:
                 self._observer.added()
-            self._wake(key)
+            if key not in self._running:  # else `done` puts it into the heap
+                heapq.heappush(self._heap, (due, self._order, key))
+                self._wake(key)
 
     def retry(self, key: K, at_least: float = 0.0) -> float:
         """Due after a backoff that doubles with each failure of the key; seconds until then."""
@@ -131,7 +133,8 @@ class WorkQueue(Generic[K]):
                 self._observer.finished(self._timing.now() - began)
             if key in self._due:
                 heapq.heappush(self._heap, (self._due[key], self._order, key))
-                self._wake(key)
+                if self._watched:  # else the worker itself waits for it, in `get`
+                    self._wake(key)
             self._finished.notify_all()
 
     def close(self) -> None:
@@ -184,7 +187,7 @@ class WorkQueue(Generic[K]):
         heapq.heappop(self._heap)
         due = self._due.pop(key)
         self._running[key] = now
-        if not self._watched:
+        if self._heap and not self._watched:
             self._idle.notify()  # another worker waits for the next key
         if self._observer is not None:
             self._observer.taken(now - due)

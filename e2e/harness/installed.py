@@ -78,7 +78,7 @@ def costs() -> dict[str, float]:
     """What the operator's pods have used so far, those of the lease left out.
 
     `writes` and `requests` to the API server (watches and leases not counted), `queries` to
-    Prometheus, and seconds of CPU.
+    Prometheus, `passes` over releases, and seconds of CPU.
     """
     found = [sample for pod in pods() for sample in metrics(pod)]
     used = [
@@ -93,6 +93,9 @@ def costs() -> dict[str, float]:
         "writes": sum(one.value for one in used if one.labels["verb"] not in reading),
         "requests": sum(one.value for one in used),
         "queries": sum(one.value for one in found if one.name == "canary_metric_queries_total"),
+        "passes": sum(
+            one.value for one in found if one.name == "canary_reconcile_duration_seconds_count"
+        ),
         "cpu": sum(one.value for one in found if one.name == "process_cpu_seconds_total"),
     }
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from canary.kube.queue import LONGEST_DELAY, WorkQueue
+from canary.kube.timing import SystemTiming
 from tests.kube.timing import AutoTiming
 
 
@@ -218,3 +219,36 @@ def test_idle_workers_take_keys_that_come_one_by_one_all_at_once_and_later() -> 
     for worker in workers:
         worker.join(30)
     assert len(set(taken)) == 150
+
+
+def test_a_key_that_comes_again_and_again_wakes_no_other_worker() -> None:
+    """Its own worker waits for it: one wait for each time, whatever the number of workers."""
+
+    class Counting(SystemTiming):
+        waits = 0
+
+        def wait(self, condition: threading.Condition, seconds: float | None) -> None:
+            self.waits += 1  # the queue's lock is held
+            super().wait(condition, seconds)
+
+    timing, times, over = Counting(), 50, threading.Event()
+    queue: WorkQueue[str] = WorkQueue(timing)
+    done: list[str] = []
+
+    def work() -> None:
+        while (key := queue.get()) is not None:
+            done.append(threading.current_thread().name)
+            queue.add_after(key, 0.001)
+            queue.done(key)
+            if len(done) == times:
+                over.set()
+
+    workers = [threading.Thread(target=work) for _ in range(8)]
+    for worker in workers:
+        worker.start()
+    queue.add("a")
+    assert over.wait(20)
+    queue.close()
+    for worker in workers:
+        worker.join(20)
+    assert timing.waits <= times + 2 * len(workers)
