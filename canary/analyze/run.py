@@ -25,7 +25,7 @@ from canary.api import (
     format_duration,
 )
 from canary.clock import now
-from canary.discovery.release_file import policy_of
+from canary.discovery.release_file import load_release_file
 from canary.errors import UsageError
 from canary.metrics.options import options_of, readable
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
@@ -166,7 +166,7 @@ def _metrics(wanted: Wanted) -> tuple[Metric, ...]:
                 "-f names the metrics already: leave out --metric, --total, --client-errors, "
                 "--latency and --pool"
             )
-        return policy_of(wanted.file).spec.analysis.metrics
+        return load_release_file(wanted.file).spec.analysis.metrics
     if own and own not in (["total", "bad"], ["total", "good"]):
         raise UsageError(f"--total with --bad or --good is expected, found --{' and --'.join(own)}")
     ratios = [_preset_metric(name) for name in wanted.metric]
@@ -226,7 +226,7 @@ def _analysis(
     if judging.given:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in judging.given)
         raise UsageError(f"-f says how to judge: leave out {options}, or change the file")
-    analysis = policy_of(wanted.file).spec.analysis
+    analysis = load_release_file(wanted.file).spec.analysis
     return analysis if wanted.step is None else judging.stepping(analysis, wanted.step)
 
 

@@ -85,12 +85,12 @@ def backtest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     from canary.backtest.judge import outcome_of, table  # noqa: PLC0415
     from canary.backtest.run import Study, split_of  # noqa: PLC0415 - keeps --help quick
     from canary.clock import now  # noqa: PLC0415
-    from canary.discovery.release_file import policy_of  # noqa: PLC0415
+    from canary.discovery.release_file import load_release_file  # noqa: PLC0415
     from canary.results.publishing import publish  # noqa: PLC0415
     from canary.text.format import short_time  # noqa: PLC0415
 
     chosen = artefacts(junit, summary, gitlab, output)
-    release = policy_of(file)
+    release = load_release_file(file)
     options = Access(
         prometheus,
         prometheus_token_file,

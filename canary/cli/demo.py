@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from canary.demo.scenarios import DemoScenario
     from canary.demo.settings import DemoSettings
-    from canary.render.comparison import Row
+    from canary.render.comparison import ComparisonRow
     from canary.render.timeline import Timeline
 
 
@@ -129,7 +129,7 @@ def _epilogue(timelines: "Sequence[Timeline]") -> None:
         typer.echo(comparison_text(rows))
 
 
-def _comparison(timelines: "Sequence[Timeline]") -> "Sequence[Row]":
+def _comparison(timelines: "Sequence[Timeline]") -> "Sequence[ComparisonRow]":
     from canary.render.comparison import comparison_rows  # noqa: PLC0415
 
     results = {timeline.guarded: timeline.result for timeline in timelines}
@@ -137,16 +137,16 @@ def _comparison(timelines: "Sequence[Timeline]") -> "Sequence[Row]":
 
 
 def _headline(timeline: "Timeline") -> str:
-    from canary.render.comparison import headline  # noqa: PLC0415
+    from canary.render.comparison import describe_result  # noqa: PLC0415
 
-    return headline(timeline.result)
+    return describe_result(timeline.result)
 
 
 def _write_report(path: "Path", scenario: "DemoScenario", timelines: "Sequence[Timeline]") -> None:
-    from canary.render.report import html_report, write_report  # noqa: PLC0415
+    from canary.render.html_report import render_report, write_report  # noqa: PLC0415
 
     heading = _headline(timelines[-1])
     rows = _comparison(timelines)
-    page = html_report(timelines, heading=heading, intro=scenario.story, comparison=rows)
+    page = render_report(timelines, heading=heading, intro=scenario.story, comparison=rows)
     write_report(path, page)
     typer.echo(f"Report: {path}")

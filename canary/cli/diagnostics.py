@@ -6,7 +6,7 @@ from dataclasses import replace
 from canary.api import MetricStatus
 from canary.cli.cluster import Session
 from canary.core.snapshot import Canary, Pod, ReleaseResource, TargetDeployment
-from canary.discovery.workload_risks import unversioned_configuration
+from canary.discovery.workload_risks import find_unversioned_configuration
 from canary.errors import CanaryError
 from canary.interfaces import Workload
 from canary.kube.objects import Object
@@ -15,34 +15,34 @@ from canary.kube.workloads.pods import parse_pod
 from canary.metrics.promql import promql
 from canary.observe import queries_for_people
 from canary.render import explain
-from canary.render.explain import Around, Query
-from canary.render.release_view import Sight
+from canary.render.explain import Diagnostics, PrometheusQuery
+from canary.render.release_view import ReleaseView
 from canary.routers.registry import router_of
 from canary.runbooks import runbook_url
 from canary.text.format import listed
 
 
-def around(cluster: Session, found: Object, sight: Sight) -> Around:
+def around(cluster: Session, found: Object, sight: ReleaseView) -> Diagnostics:
     """As much of it as the account may read; what could not be read is a note."""
     page = runbook_url(sight.status.reason) if explain.needs_runbook(sight) else None
     try:
         return replace(_around(cluster, found, sight), runbook=page)
     except CanaryError as error:
-        return Around(notes=(f"pods and queries are not shown: {error}",), runbook=page)
+        return Diagnostics(notes=(f"pods and queries are not shown: {error}",), runbook=page)
 
 
-def _around(cluster: Session, found: Object, sight: Sight) -> Around:
+def _around(cluster: Session, found: Object, sight: ReleaseView) -> Diagnostics:
     resource, workload = wish_of(found, sight), workload_of(cluster, found, sight)
     route = router_of(sight.spec.traffic, cluster.client).look(resource)
-    guilty = explain.guilty(sight) if explain.asks_for_queries(sight) else ()
+    guilty = explain.find_responsible_metrics(sight) if explain.needs_queries(sight) else ()
     wanted = {one.name for one in guilty} & _names(sight)
     queries = [
-        Query(query.key, promql(query))
+        PrometheusQuery(query.key, promql(query))
         for query in queries_for_people(resource, workload, route)
         if _metric_of(query.key) in wanted
     ]
     notes = (*_restarted(cluster, resource), *_notes(sight, guilty, queries))
-    return Around(tuple(_pods(sight, workload)), tuple(queries), notes)
+    return Diagnostics(tuple(_pods(sight, workload)), tuple(queries), notes)
 
 
 def _restarted(cluster: Session, resource: ReleaseResource) -> Iterator[str]:
@@ -54,7 +54,7 @@ def _restarted(cluster: Session, resource: ReleaseResource) -> Iterator[str]:
         "the template differs from the stable one only by the annotation of a restart: image, "
         "command and environment are the same"
     )
-    if found := list(unversioned_configuration(seen.template)):
+    if found := list(find_unversioned_configuration(seen.template)):
         yield (
             f"it reads {listed(found)}, whose content is not part of the template: stable pods "
             "read what has changed there as well when they start again, and a rollback does not "
@@ -63,7 +63,7 @@ def _restarted(cluster: Session, resource: ReleaseResource) -> Iterator[str]:
         )
 
 
-def wish_of(found: Object, sight: Sight) -> ReleaseResource:
+def wish_of(found: Object, sight: ReleaseView) -> ReleaseResource:
     """The release as the operator's code takes it."""
     metadata = found["metadata"]
     generation, version = int(metadata.get("generation", 1)), str(metadata["resourceVersion"])
@@ -72,7 +72,7 @@ def wish_of(found: Object, sight: Sight) -> ReleaseResource:
     )
 
 
-def workload_of(cluster: Session, found: Object, sight: Sight) -> Workload:
+def workload_of(cluster: Session, found: Object, sight: ReleaseView) -> Workload:
     """Both versions' pods; after a rollback the canary's are those that there were."""
     resource = wish_of(found, sight)
     seen = read_target(cluster.client, resource)
@@ -90,14 +90,14 @@ def workload_of(cluster: Session, found: Object, sight: Sight) -> Workload:
     return Workload(target, canary)
 
 
-def _pods(sight: Sight, workload: Workload) -> Iterator[explain.Pod]:
+def _pods(sight: ReleaseView, workload: Workload) -> Iterator[explain.CanaryPod]:
     canary = workload.canary
     known = sight.failed.canary_pods if sight.failed is not None else ()
     for pod in canary.pods if canary else ():
         restarts = f", restarted {pod.restarts} times" if pod.restarts else ""
         state = pod.trouble or ("ready" if pod.ready else "not ready")
         gone = pod.name in known and pod == _gone(pod.name)
-        yield explain.Pod(pod.name, "gone" if gone else f"{state}{restarts}", gone)
+        yield explain.CanaryPod(pod.name, "gone" if gone else f"{state}{restarts}", gone)
 
 
 def _gone(name: str) -> Pod:
@@ -105,7 +105,7 @@ def _gone(name: str) -> Pod:
     return Pod(name, ready=False)
 
 
-def _names(sight: Sight) -> set[str]:
+def _names(sight: ReleaseView) -> set[str]:
     return {one.name for one in sight.spec.analysis.metrics}
 
 
@@ -114,7 +114,9 @@ def _metric_of(key: str) -> str:
     return key.partition(".")[0]
 
 
-def _notes(sight: Sight, guilty: tuple[MetricStatus, ...], queries: list[Query]) -> Iterator[str]:
+def _notes(
+    sight: ReleaseView, guilty: tuple[MetricStatus, ...], queries: list[PrometheusQuery]
+) -> Iterator[str]:
     missing = sorted({one.name for one in guilty} - {_metric_of(one.key) for one in queries})
     for name in missing:
         there = name in _names(sight)

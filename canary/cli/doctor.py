@@ -14,7 +14,7 @@ from canary.cli.prometheus import CaFile, PrometheusUrl, TokenFile
 from canary.errors import ExitCode
 
 if TYPE_CHECKING:
-    from canary.doctor import Diagnosis, Patient
+    from canary.doctor import Diagnosis, DoctorContext
     from canary.metrics.prometheus import PrometheusOptions
 
 
@@ -45,13 +45,13 @@ def doctor(  # noqa: PLR0913, PLR0917 - the flags of one command
     Exit code 0: nothing is wrong (there may be warnings); 3: something is; 1: the cluster does not
     answer; 7: forbidden.
     """
-    from canary.doctor import State, examine  # noqa: PLC0415 - keeps --help quick
+    from canary.doctor import DiagnosisState, diagnose_cluster  # noqa: PLC0415 - keeps --help quick
     from canary.metrics.options import options_of  # noqa: PLC0415 - keeps --help quick
 
     options = options_of(prometheus, token_file, ca_file)
     with session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
-        found = list(examine(_patient(cluster, namespace or "", options)))
-    bad = any(one.state is State.ERROR for one in found)
+        found = list(diagnose_cluster(_patient(cluster, namespace or "", options)))
+    bad = any(one.state is DiagnosisState.ERROR for one in found)
     if output is Output.JSON:
         typer.echo(json.dumps(_as_json(found, ok=not bad), indent=2, ensure_ascii=False))
     else:
@@ -59,9 +59,9 @@ def doctor(  # noqa: PLR0913, PLR0917 - the flags of one command
     raise typer.Exit(ExitCode.FAILED if bad else ExitCode.OK)
 
 
-def _patient(cluster: Session, scope: str, options: "PrometheusOptions | None") -> "Patient":
-    from canary.doctor import Patient, Usual  # noqa: PLC0415 - as above
-    from canary.kube.transport import ApiRequest, RequestTimeouts  # noqa: PLC0415 - keeps --help quick
+def _patient(cluster: Session, scope: str, options: "PrometheusOptions | None") -> "DoctorContext":
+    from canary.doctor import DoctorContext, OperatorDefaults  # noqa: PLC0415 - keeps --help quick
+    from canary.kube.transport import ApiRequest, RequestTimeouts  # noqa: PLC0415 - as above
     from canary.metrics.query_api import http_date  # noqa: PLC0415 - as above
     from canary.operator.settings import DEFAULT_LEASE, DEFAULT_PROMETHEUS  # noqa: PLC0415 - as above
 
@@ -70,8 +70,8 @@ def _patient(cluster: Session, scope: str, options: "PrometheusOptions | None") 
         return http_date(answer.headers)
 
     place, host = cluster.namespace, cluster.transport.host
-    usual = Usual(DEFAULT_LEASE, DEFAULT_PROMETHEUS)
-    return Patient(cluster.client, place, scope, host, date, usual, options)
+    usual = OperatorDefaults(DEFAULT_LEASE, DEFAULT_PROMETHEUS)
+    return DoctorContext(cluster.client, place, scope, host, date, usual, options)
 
 
 def _as_json(found: Sequence["Diagnosis"], *, ok: bool) -> dict[str, object]:
@@ -106,7 +106,7 @@ def _table(found: Sequence["Diagnosis"]) -> object:
     from rich.table import Table  # noqa: PLC0415 - only on a terminal
     from rich.text import Text  # noqa: PLC0415 - as above
 
-    colours = {"ok": "green", "warning": "yellow", "error": "bold red"}
+    colors = {"ok": "green", "warning": "yellow", "error": "bold red"}
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("STATE", no_wrap=True)
     table.add_column("CHECK", overflow="fold", max_width=26)
@@ -115,5 +115,5 @@ def _table(found: Sequence["Diagnosis"]) -> object:
         text = Text(one.sentence)
         if one.remedy:
             text.append(f"\n→ {one.remedy}", style="cyan")
-        table.add_row(Text(one.state.value, style=colours[one.state.value]), one.check, text)
+        table.add_row(Text(one.state.value, style=colors[one.state.value]), one.check, text)
     return table

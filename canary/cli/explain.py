@@ -10,10 +10,10 @@ import typer
 from canary.cli.cluster import session
 from canary.cli.options import Context, Kubeconfig, Name, Namespace
 from canary.cli.output import DOCUMENTS, DocumentOutput
-from canary.render.documents import As, document, form_of
+from canary.render.documents import OutputFormat, format_document, parse_format
 
 if TYPE_CHECKING:
-    from canary.render.explain import Line
+    from canary.render.explain import ExplainLine
 
 WIDEST = 100
 LABEL = 11
@@ -33,7 +33,7 @@ def explain(
 
     Exit code 0: explained; 7: no such release, or forbidden.
     """
-    form = form_of(output, DOCUMENTS)
+    form = parse_format(output, DOCUMENTS)
     from canary.cli.diagnostics import around  # noqa: PLC0415 - keeps --help quick
     from canary.cli.sights import sight_of  # noqa: PLC0415 - as above
     from canary.render import explain as rendered  # noqa: PLC0415 - as above
@@ -42,16 +42,16 @@ def explain(
         found = cluster.release(name)
         sight = sight_of(found)
         beside = around(cluster, found, sight)
-    if form is not As.TEXT:
-        typer.echo(document(form, rendered.document(sight, beside)), nl=False)
+    if form is not OutputFormat.TEXT:
+        typer.echo(format_document(form, rendered.explain_document(sight, beside)), nl=False)
         return
     width = min(shutil.get_terminal_size().columns, WIDEST)
-    for line in rendered.explained(sight, beside):
+    for line in rendered.explain_release(sight, beside):
         for words in _laid_out(line, width):
             typer.echo(words)
 
 
-def _laid_out(line: "Line", width: int) -> Iterator[str]:
+def _laid_out(line: "ExplainLine", width: int) -> Iterator[str]:
     """Label and text; a long label, or something to paste, has lines of its own."""
     from canary.text.sanitize import clean  # noqa: PLC0415 - keeps --help quick
 

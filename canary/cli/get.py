@@ -9,7 +9,7 @@ from canary.cli.cluster import Session, session
 from canary.cli.options import AllNamespaces, Context, Kubeconfig, Labels, Namespace, SomeNames
 from canary.cli.output import TABLES, TableOutput
 from canary.errors import UsageError
-from canary.render.documents import As, form_of, printed
+from canary.render.documents import OutputFormat, format_objects, parse_format
 
 if TYPE_CHECKING:
     from canary.kube.objects import Object
@@ -36,34 +36,39 @@ def get(  # noqa: PLR0913, PLR0917 - kubectl's flags
     Exit code 0: listed, even if there is none; 1: no cluster; 2: wrong options; 7: no such release,
     or forbidden.
     """
-    form = form_of(output, TABLES)
+    form = parse_format(output, TABLES)
     _refuse(names, labels, form, everywhere=all_namespaces, watch=watch)
     with session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
         where = "" if all_namespaces else cluster.namespace
         if watch:
-            _watched(cluster, where, names, labels or "", wide=form is As.WIDE)
+            _watched(cluster, where, names, labels or "", wide=form is OutputFormat.WIDE)
         _listed(cluster, where, names, labels or "", form)
 
 
 def _refuse(
-    names: Sequence[str] | None, labels: str | None, form: As, *, everywhere: bool, watch: bool
+    names: Sequence[str] | None,
+    labels: str | None,
+    form: OutputFormat,
+    *,
+    everywhere: bool,
+    watch: bool,
 ) -> None:
     if names and (everywhere or labels):
         raise UsageError("names cannot be combined with -A or -l")
-    if watch and form not in {As.TEXT, As.WIDE}:
+    if watch and form not in {OutputFormat.TEXT, OutputFormat.WIDE}:
         raise UsageError("-w prints lines for people: leave out -o, or use -o wide")
     if watch and names and len(names) > 1:
         raise UsageError("-w watches one release by name, or all: leave out the other names")
 
 
 def _listed(
-    cluster: Session, where: str, names: Sequence[str] | None, labels: str, form: As
+    cluster: Session, where: str, names: Sequence[str] | None, labels: str, form: OutputFormat
 ) -> None:
     found = [cluster.release(name) for name in names] if names else _all(cluster, where, labels)
-    if form in {As.TEXT, As.WIDE}:
-        _table(found, where, wide=form is As.WIDE)
+    if form in {OutputFormat.TEXT, OutputFormat.WIDE}:
+        _table(found, where, wide=form is OutputFormat.WIDE)
     else:
-        typer.echo(printed(form, found, one=len(names or ()) == 1), nl=False)
+        typer.echo(format_objects(form, found, one=len(names or ()) == 1), nl=False)
 
 
 def _all(cluster: Session, where: str, labels: str) -> "list[Object]":
@@ -81,15 +86,15 @@ def _place(item: "Object") -> tuple[str, str]:
 
 def _table(found: "Sequence[Object]", where: str, *, wide: bool) -> None:
     from canary.clock import now  # noqa: PLC0415 - keeps --help quick
-    from canary.render.releases import heads, row, table  # noqa: PLC0415 - as above
+    from canary.render.release_table import align_columns, column_names, release_row  # noqa: PLC0415 - as above
 
     if not found:
         typer.echo(_nothing(where), err=True)
         return
     namespaces = not where
     moment = now()
-    rows = [row(item, moment, wide=wide, namespaces=namespaces) for item in found]
-    for line in table([heads(wide=wide, namespaces=namespaces), *rows]):
+    rows = [release_row(item, moment, wide=wide, namespaces=namespaces) for item in found]
+    for line in align_columns([column_names(wide=wide, namespaces=namespaces), *rows]):
         typer.echo(line)
 
 

@@ -11,8 +11,8 @@ from canary.cli.prometheus import CaFile, PrometheusUrl, TokenFile
 from canary.errors import UsageError
 
 if TYPE_CHECKING:
-    from canary.discovery.gather import Found
-    from canary.discovery.selection import Wanted
+    from canary.discovery.gather import DraftInput
+    from canary.discovery.selection import DraftOptions
     from canary.metrics.prometheus import PrometheusOptions
 
 
@@ -64,10 +64,10 @@ def init(  # noqa: PLR0913, PLR0917 - the flags of one command
     Exit code 0: drafted; 2: something has to be chosen, or an option is wrong; 1: the cluster or
     Prometheus does not answer; 7: not found, or forbidden.
     """
-    from canary.discovery.selection import Wanted  # noqa: PLC0415 - keeps --help quick
-    from canary.init.draft import draft  # noqa: PLC0415 - as above
+    from canary.discovery.selection import DraftOptions  # noqa: PLC0415 - keeps --help quick
+    from canary.init.draft import render_draft  # noqa: PLC0415 - as above
 
-    wanted = Wanted(service, route, tuple(metric or ()))
+    wanted = DraftOptions(service, route, tuple(metric or ()))
     if offline:
         _refuse_online(context, kubeconfig)
         found = _from_files(names, namespace, deployment, wanted)
@@ -78,7 +78,7 @@ def init(  # noqa: PLR0913, PLR0917 - the flags of one command
 
         options = options_of(prometheus, token_file, ca_file)
         found = _from_cluster(names[0], (namespace, context, kubeconfig), options, wanted)
-    made = draft(found)
+    made = render_draft(found)
     typer.echo(made.text, nl=False)
     for note in made.notes:
         typer.echo(f"canary: {note}", err=True)
@@ -92,14 +92,14 @@ def _refuse_online(context: str | None, kubeconfig: str | None) -> None:
 
 
 def _from_files(
-    files: list[str], namespace: str | None, deployment: str | None, wanted: "Wanted"
-) -> "Found":
-    from canary.discovery.gather import found_offline  # noqa: PLC0415 - keeps --help quick
+    files: list[str], namespace: str | None, deployment: str | None, wanted: "DraftOptions"
+) -> "DraftInput":
+    from canary.discovery.gather import gather_from_manifests  # noqa: PLC0415 - keeps --help quick
     from canary.discovery.manifest_files import read_manifests  # noqa: PLC0415 - as above
 
     if len(files) == 1 and not _is_file(files[0]):
         raise UsageError(f"--offline expects FILEs; there is no file {files[0]}")
-    return found_offline(read_manifests(files), namespace or "", deployment, wanted)
+    return gather_from_manifests(read_manifests(files), namespace or "", deployment, wanted)
 
 
 def _is_file(name: str) -> bool:
@@ -110,14 +110,14 @@ def _from_cluster(
     name: str,
     place: tuple[str | None, str | None, str | None],
     options: "PrometheusOptions | None",
-    wanted: "Wanted",
-) -> "Found":
+    wanted: "DraftOptions",
+) -> "DraftInput":
     from canary.clock import now  # noqa: PLC0415 - as above
-    from canary.discovery.gather import Online, found_online  # noqa: PLC0415 - as above
+    from canary.discovery.gather import ClusterAccess, gather_from_cluster  # noqa: PLC0415 - as above
     from canary.kube.objects import DEPLOYMENTS  # noqa: PLC0415 - keeps --help quick
 
     namespace, context, kubeconfig = place
     with session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
         target = cluster.named(DEPLOYMENTS, name)
-        online = Online(cluster.client, cluster.transport, options, now)
-        return found_online(online, target, wanted)
+        online = ClusterAccess(cluster.client, cluster.transport, options, now)
+        return gather_from_cluster(online, target, wanted)

@@ -12,7 +12,7 @@ from canary.cli.prometheus import CaFile, TokenFile
 from canary.errors import ExitCode
 
 if TYPE_CHECKING:
-    from canary.lint.checks_metrics import Monitoring
+    from canary.lint.checks_metrics import PrometheusAccess
     from canary.metrics.prometheus import PrometheusOptions
 
 
@@ -59,9 +59,12 @@ def lint(  # noqa: PLR0913, PLR0917 - the flags of one command
     Prometheus does not answer; 7: forbidden.
     """
     from canary.lint.output import print_findings  # noqa: PLC0415 - as above
-    from canary.lint.pages import read_pages  # noqa: PLC0415 - as above
-    from canary.lint.review import Sources, review  # noqa: PLC0415 - keeps --help quick
-    from canary.lint.rules import Level  # noqa: PLC0415 - as above
+    from canary.lint.review import (  # noqa: PLC0415 - keeps --help quick
+        LintSources,
+        read_pages,
+        review_files,
+    )
+    from canary.lint.rules import LintLevel  # noqa: PLC0415 - as above
     from canary.metrics.options import options_of  # noqa: PLC0415 - keeps --help quick
 
     options = options_of(prometheus, token_file, ca_file)
@@ -72,18 +75,18 @@ def lint(  # noqa: PLR0913, PLR0917 - the flags of one command
             reader, namespace = asked.client, asked.namespace
         pages = read_pages(files, namespace)
         monitoring = _monitoring(options, stack)
-        risks = review(pages, Sources(reader, monitoring))
+        risks = review_files(pages, LintSources(reader, monitoring))
     problems = any(page.loaded.problems for page in pages)
     counted = [risk for found in risks.values() for risk in found]
-    bad = problems or any(strict or risk.level is Level.ERROR for risk in counted)
+    bad = problems or any(strict or risk.level is LintLevel.ERROR for risk in counted)
     print_findings(output, pages, risks, valid=not bad)
     raise typer.Exit(ExitCode.USAGE if bad else ExitCode.OK)
 
 
-def _monitoring(options: "PrometheusOptions | None", stack: ExitStack) -> "Monitoring | None":
+def _monitoring(options: "PrometheusOptions | None", stack: ExitStack) -> "PrometheusAccess | None":
     if options is None:
         return None
     from canary.clock import now  # noqa: PLC0415 - keeps --help quick
-    from canary.lint.checks_metrics import Monitoring  # noqa: PLC0415 - as above
+    from canary.lint.checks_metrics import PrometheusAccess  # noqa: PLC0415 - as above
 
-    return stack.enter_context(closing(Monitoring.of(options, now)))
+    return stack.enter_context(closing(PrometheusAccess.of(options, now)))

@@ -15,17 +15,17 @@ from canary.cli.release_watch import Follow, News, Say, Troubles
 from canary.cli.sights import sight_of
 from canary.clock import now
 from canary.errors import NotFoundError
-from canary.render.release_view import Sight
-from canary.render.status_text import ended, line, telling
-from canary.render.status_view import view
+from canary.render.release_view import ReleaseView
+from canary.render.status_text import change_key, format_end, format_line
+from canary.render.status_view import render_status
 
 TICK = 1.0
 """Seconds between two pictures without news: the time left changes by itself."""
 
-Show = Callable[[Sight], None]
+Show = Callable[[ReleaseView], None]
 
 
-def following(cluster: Session, sight: Sight) -> Sight:
+def following(cluster: Session, sight: ReleaseView) -> ReleaseView:
     """Shows the release until it has ended; how it stands then.
 
     Raises:
@@ -40,7 +40,9 @@ def following(cluster: Session, sight: Sight) -> Sight:
     return sight
 
 
-def _until_ended(news: Iterator[News], sight: Sight, show: Show, troubles: Troubles) -> Sight:
+def _until_ended(
+    news: Iterator[News], sight: ReleaseView, show: Show, troubles: Troubles
+) -> ReleaseView:
     show(sight)
     for one in news:
         troubles.heard(one.trouble)
@@ -53,7 +55,7 @@ def _until_ended(news: Iterator[News], sight: Sight, show: Show, troubles: Troub
     return sight
 
 
-def has_ended(sight: Sight) -> bool:
+def has_ended(sight: ReleaseView) -> bool:
     """Nothing is in flight; a release that gave way to a newer template is followed into that."""
     last = sight.last
     superseded = last is not None and last.result is Result.SUPERSEDED
@@ -70,7 +72,7 @@ def _screen() -> Iterator[tuple[Show, Say]]:
         return
     with Live(console=console, auto_refresh=False, transient=True) as live:
         yield (
-            lambda sight: live.update(view(sight, whole=False), refresh=True),
+            lambda sight: live.update(render_status(sight, whole=False), refresh=True),
             lambda words: live.console.print(f"canary: {words}", markup=False, style="yellow"),
         )
 
@@ -83,18 +85,18 @@ def _moving(console: Console) -> bool:
 def _lines() -> Show:
     last: tuple[object, ...] = ()
 
-    def show(sight: Sight) -> None:
+    def show(sight: ReleaseView) -> None:
         nonlocal last
-        if telling(sight.status) != last:
-            last = telling(sight.status)
-            typer.echo(line(sight))
+        if change_key(sight.status) != last:
+            last = change_key(sight.status)
+            typer.echo(format_line(sight))
 
     return show
 
 
-def _show_end(sight: Sight) -> None:
+def _show_end(sight: ReleaseView) -> None:
     console = Console(highlight=False)
     if _moving(console):
-        console.print(view(sight))
+        console.print(render_status(sight))
     else:
-        typer.echo(ended(sight))
+        typer.echo(format_end(sight))

@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
-from canary.render.documents import As
+from canary.render.documents import OutputFormat
 
-TABLES = (As.WIDE, As.NAME, As.JSON, As.YAML)
-DOCUMENTS = (As.JSON, As.YAML)
-OBJECTS = (As.NAME, As.JSON, As.YAML)
+TABLES = (OutputFormat.WIDE, OutputFormat.NAME, OutputFormat.JSON, OutputFormat.YAML)
+DOCUMENTS = (OutputFormat.JSON, OutputFormat.YAML)
+OBJECTS = (OutputFormat.NAME, OutputFormat.JSON, OutputFormat.YAML)
 
 TableOutput = Annotated[
     str | None,

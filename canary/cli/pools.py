@@ -10,7 +10,7 @@ from canary.cli.output import DOCUMENTS, DocumentOutput
 from canary.cli.prometheus import CaFile, PrometheusUrl, TokenFile
 from canary.cli.times import length
 from canary.errors import UsageError
-from canary.render.documents import As, form_of
+from canary.render.documents import OutputFormat, parse_format
 
 Namespace = Annotated[
     str | None,
@@ -58,10 +58,10 @@ def pools(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     from canary.analyze.run import Access  # noqa: PLC0415 - keeps --help quick
     from canary.pools.screen import shown, watched  # noqa: PLC0415 - as above
 
-    form = form_of(output, DOCUMENTS)
+    form = parse_format(output, DOCUMENTS)
     if namespace and all_namespaces:
         raise UsageError("-n and -A contradict each other: give one, or none for all namespaces")
-    if watch and form is not As.TEXT:
+    if watch and form is not OutputFormat.TEXT:
         raise UsageError("-w prints for people: leave out -o")
     if interval < 1:
         raise UsageError(f"--interval: at least 1s is expected, found {interval:g}s")

@@ -16,7 +16,7 @@ from canary.cli.cluster import session
 from canary.cli.options import Context, Dry, DryRun, Kubeconfig, Names, Namespace, Wait, Yes
 from canary.cli.output import OBJECTS, ObjectOutput
 from canary.errors import ExitCode, UsageError
-from canary.render.documents import As, form_of, printed
+from canary.render.documents import OutputFormat, format_objects, parse_format
 
 if TYPE_CHECKING:
     from canary.cli.send_command import Asked, Details, Wanted
@@ -76,7 +76,7 @@ class How:
 
 def _send(verb: str, names: Sequence[str], how: How, details: "Details | None" = None) -> None:
     """Checks the command for every release, asks for confirmation, and writes it."""
-    form = form_of(how.output, OBJECTS)
+    form = parse_format(how.output, OBJECTS)
     if how.wait and how.dry_run is not DryRun.NONE:
         raise UsageError("--wait waits for what a dry run never brings: leave out one of them")
     from canary.cli import send_command  # noqa: PLC0415 - keeps --help quick
@@ -93,7 +93,7 @@ def _send(verb: str, names: Sequence[str], how: How, details: "Details | None" =
         _say(done, form, how.dry_run)
         if how.wait:
             for one in done:
-                typer.echo(send_command.taken(cluster, one), err=form is not As.TEXT)
+                typer.echo(send_command.taken(cluster, one), err=form is not OutputFormat.TEXT)
 
 
 def promote(  # noqa: PLR0913, PLR0917 - kubectl's flags
@@ -185,9 +185,9 @@ def _many(wanted: "Sequence[Wanted]") -> str:
     return wanted[0].sight.name if len(wanted) == 1 else f"these {len(wanted)} releases"
 
 
-def _say(done: "Sequence[Asked]", form: As, dry_run: DryRun) -> None:
-    if form is not As.TEXT:
-        typer.echo(printed(form, [one.object for one in done], one=len(done) == 1), nl=False)
+def _say(done: "Sequence[Asked]", form: OutputFormat, dry_run: DryRun) -> None:
+    if form is not OutputFormat.TEXT:
+        typer.echo(format_objects(form, [one.object for one in done], one=len(done) == 1), nl=False)
         return
     note = {
         DryRun.NONE: "",

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from canary.kube.objects import Object
     from canary.metrics.prometheus import PrometheusOptions
-    from canary.render.incident import Span
-    from canary.render.release_view import Sight
-    from canary.render.timeline import Decision, Moment, Timeline
+    from canary.render.incident import ReleasePeriod
+    from canary.render.release_view import ReleaseView
+    from canary.render.timeline import Moment, ReleaseDecision, Timeline
 
 File = Annotated[
     Path | None,
@@ -51,20 +51,20 @@ def report(  # noqa: PLR0913, PLR0917 - kubectl's flags
 
     options = options_of(prometheus, prometheus_token_file, prometheus_ca_file)
     from canary.cli.sights import sight_of  # noqa: PLC0415 - keeps --help quick
-    from canary.render.comparison import headline  # noqa: PLC0415 - as above
-    from canary.render.incident import span_of  # noqa: PLC0415 - as above
-    from canary.render.report import html_report, write_report  # noqa: PLC0415 - as above
+    from canary.render.comparison import describe_result  # noqa: PLC0415 - as above
+    from canary.render.html_report import render_report, write_report  # noqa: PLC0415 - as above
+    from canary.render.incident import find_period  # noqa: PLC0415 - as above
 
     with session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
         found = cluster.release(name)
         sight = sight_of(found)
-        span = span_of(sight)
+        span = find_period(sight)
         if span is None:
             raise UsageError(f"{sight.title} has had no release yet: there is nothing to report")
         made = _timeline(_Case(cluster, found, sight, span), options)
     path = file or Path(f"{name}-report.html")
     intro = f"What happened to release {made.facts['Release']}, and why."
-    write_report(path, html_report([made], heading=headline(made.result), intro=intro))
+    write_report(path, render_report([made], heading=describe_result(made.result), intro=intro))
     typer.echo(f"Report: {path}")
 
 
@@ -74,8 +74,8 @@ class _Case:
 
     cluster: Session
     found: "Object"
-    sight: "Sight"
-    span: "Span"
+    sight: "ReleaseView"
+    span: "ReleasePeriod"
 
 
 def _timeline(case: _Case, options: "PrometheusOptions | None") -> "Timeline":
@@ -83,7 +83,7 @@ def _timeline(case: _Case, options: "PrometheusOptions | None") -> "Timeline":
     from canary.render import incident  # noqa: PLC0415 - as above
 
     sight, span = case.sight, case.span
-    told = incident.decisions(_events(case), span, sight.now)
+    told = incident.read_decisions(_events(case), span, sight.now)
     beside = around(case.cluster, case.found, sight)
     moments: Sequence[Moment] = []
     if options is not None:
@@ -91,8 +91,8 @@ def _timeline(case: _Case, options: "PrometheusOptions | None") -> "Timeline":
     else:
         note = "requests, pools and evidence are not shown: give --prometheus URL"
         beside = replace(beside, notes=(*beside.notes, note))
-    moments = moments or incident.weights(told, span, sight.now)
-    return incident.timeline(sight, span, moments, told, beside)
+    moments = moments or incident.weight_moments(told, span, sight.now)
+    return incident.build_timeline(sight, span, moments, told, beside)
 
 
 def _events(case: _Case) -> "list[Object]":
@@ -109,7 +109,7 @@ def _events(case: _Case) -> "list[Object]":
 
 
 def _replayed(
-    case: _Case, told: "Sequence[Decision]", options: "PrometheusOptions"
+    case: _Case, told: "Sequence[ReleaseDecision]", options: "PrometheusOptions"
 ) -> "list[Moment]":
     from canary.cli.diagnostics import wish_of, workload_of  # noqa: PLC0415 - keeps --help quick
     from canary.metrics.prometheus import Prometheus  # noqa: PLC0415 - as above

@@ -16,9 +16,9 @@ from canary.kube.objects import RELEASES, Object
 from canary.kube.selected import patch_object, user_name
 from canary.kube.workloads.names import REQUEST, annotations_of
 from canary.kube.workloads.patches import annotation_patch, expect_unchanged
-from canary.render.allowed_commands import effect, refusal
-from canary.render.release_view import Sight
-from canary.render.status_text import line
+from canary.render.allowed_commands import describe_effect, explain_refusal
+from canary.render.release_view import ReleaseView
+from canary.render.status_text import format_line
 
 if TYPE_CHECKING:
     from canary.cli.options import DryRun
@@ -58,14 +58,14 @@ class Wanted:
     """A request that makes sense for the release as it was seen."""
 
     verb: Verb
-    sight: Sight
+    sight: ReleaseView
     details: Details
 
     @property
     def effect(self) -> str:
         """What it does."""
         spec, status, details = self.sight.spec, self.sight.status, self.details
-        return effect(self.verb, spec, status, details.skip, details.to)
+        return describe_effect(self.verb, spec, status, details.skip, details.to)
 
     @property
     def meant(self) -> tuple[object, ...]:
@@ -105,8 +105,8 @@ def wanted(
     return [Wanted(verb, sight, details) for sight in sights]
 
 
-def _refusal(verb: Verb, sight: Sight, details: Details) -> str | None:
-    return refusal(verb, sight.spec, sight.status, details.skip, details.to)
+def _refusal(verb: Verb, sight: ReleaseView, details: Details) -> str | None:
+    return explain_refusal(verb, sight.spec, sight.status, details.skip, details.to)
 
 
 def ask(cluster: Session, want: Wanted, dry_run: "DryRun") -> Asked:
@@ -168,7 +168,7 @@ def taken(cluster: Session, asked: Asked) -> str:
             if news.item is not None:
                 now = sight_of(news.item)
                 if now.status.handled_request == asked.id:
-                    return line(now)
+                    return format_line(now)
     raise NotTakenError(
         f"{sight.title}: the operator has not taken the request within {TAKEN:.0f} s; "
         "is it running? canary doctor tells"

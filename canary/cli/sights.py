@@ -3,12 +3,12 @@
 from canary.clock import now
 from canary.kube.objects import Object
 from canary.kube.releases import parse_release
-from canary.render.release_view import Sight
+from canary.render.release_view import ReleaseView
 
 
-def sight_of(found: Object) -> Sight:
+def sight_of(found: Object) -> ReleaseView:
     """The release now. Raises UsageError for a spec that cannot be followed."""
     release, metadata = parse_release(found), found["metadata"]
-    return Sight(
+    return ReleaseView(
         str(metadata["namespace"]), str(metadata["name"]), release.spec, release.status, now()
     )

@@ -117,7 +117,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - one parameter per documented option
 
     Exit code: 0 (read what is said), 2 an option or the file is wrong.
     """
-    from canary.discovery.release_file import policy_of  # noqa: PLC0415 - keeps --help quick
+    from canary.discovery.release_file import load_release_file  # noqa: PLC0415 - keeps --help quick
     from canary.results.publishing import publish  # noqa: PLC0415
     from canary.simulate.run import Simulation  # noqa: PLC0415 - as above
     from canary.simulate.scenario import Scenario  # noqa: PLC0415
@@ -126,7 +126,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     if error_ratio is None and leak is None:
         raise UsageError("which fault? Give --error-ratio 0.01, --leak 1/5000, or both")
     chosen = artefacts(junit, summary, gitlab, output)
-    release = policy_of(file)
+    release = load_release_file(file)
     ratio = stable_error_ratio if error_ratio is None else error_ratio
     scenario = Scenario(
         requests_per_second, stable_error_ratio, ratio, leak or 0.0, pool_size, replicas

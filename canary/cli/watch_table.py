@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from canary.cli.release_watch import News
 from canary.clock import now
-from canary.render.releases import heads, row, table, widths_of
+from canary.render.release_table import align_columns, column_names, column_widths, release_row
 
 
 class Rows:
@@ -12,7 +12,7 @@ class Rows:
 
     def __init__(self, *, wide: bool, namespaces: bool) -> None:
         self._wide, self._namespaces = wide, namespaces
-        self._heads = heads(wide=wide, namespaces=namespaces)
+        self._heads = column_names(wide=wide, namespaces=namespaces)
         self._widths: list[int] = []
         self._shown: dict[tuple[str, str], list[str]] = {}
 
@@ -22,7 +22,7 @@ class Rows:
         if item is None:
             return
         place = str(item["metadata"].get("namespace", "")), str(item["metadata"]["name"])
-        cells = row(item, now(), wide=self._wide, namespaces=self._namespaces)
+        cells = release_row(item, now(), wide=self._wide, namespaces=self._namespaces)
         if news.item is None:
             self._shown.pop(place, None)
             cells[1 + self._namespaces] = "Deleted"
@@ -33,8 +33,8 @@ class Rows:
         else:
             self._shown[place] = cells
         first = not self._widths
-        self._widths = widths_of([self._heads, cells], self._widths)
-        yield from table([self._heads, cells] if first else [cells], self._widths)
+        self._widths = column_widths([self._heads, cells], self._widths)
+        yield from align_columns([self._heads, cells] if first else [cells], self._widths)
 
 
 def _telling(cells: list[str] | None, namespaces: bool) -> list[str] | None:

@@ -7,7 +7,7 @@ from canary.api import Result as Ending
 from canary.demo.load.tally import LoadRecord
 from canary.demo.recorder import WINDOW, DemoRecorder
 from canary.demo.scenarios import DemoScenario
-from canary.render.timeline import Decision, Moment, Result, Timeline
+from canary.render.timeline import Moment, ReleaseDecision, ReleaseSummary, Timeline
 
 ALERT_RATIO = 0.05
 """Without canary somebody notices when so large a share of requests failed over 10 s."""
@@ -18,7 +18,7 @@ SHIPPED = "Shipped"
 
 def guarded_result(
     status: Status, recorder: DemoRecorder, sums: LoadRecord, weight_zero_after: float | None
-) -> Result:
+) -> ReleaseSummary:
     """With canary: what the release's own history says, and what users had of it."""
     entry = status.history[0] if status.history else None
     rolled_back = _first_decision(recorder.decisions, "RollingBack")
@@ -26,7 +26,7 @@ def guarded_result(
     exposed = None
     if weight_zero_after is not None and first_traffic is not None:
         exposed = max(weight_zero_after - first_traffic, 0.0)
-    return Result(
+    return ReleaseSummary(
         ended=entry.result if entry else status.phase,
         reason=entry.reason if entry else status.reason,
         sentence=(entry and entry.message) or (entry or status).reason.info.sentence,
@@ -43,13 +43,13 @@ def guarded_result(
     )
 
 
-def outage_result(recorder: DemoRecorder, sums: LoadRecord) -> Result:
+def outage_result(recorder: DemoRecorder, sums: LoadRecord) -> ReleaseSummary:
     """Without canary: when an alert would have come, and how bad it became."""
     ratios = [(m.time, m.canary.error_ratio or 0.0) for m in recorder.moments if m.time > 0]
     noticed = next((time for time, ratio in ratios if ratio >= ALERT_RATIO), None)
     worst = max((ratio for _, ratio in ratios), default=0.0)
     outage = f"up to {worst:.0%} of all requests failed and nobody took the traffic away"
-    return Result(
+    return ReleaseSummary(
         ended=SHIPPED if noticed is None else OUTAGE,
         reason="",
         sentence="everybody has the new version" if noticed is None else outage,
@@ -78,7 +78,7 @@ def _count_logins(sums: LoadRecord) -> int:
     return sum(sums.logins_ok.values()) + sum(sums.logins_failed.values())
 
 
-def _first_decision(decisions: Sequence[Decision], phase: str) -> Decision | None:
+def _first_decision(decisions: Sequence[ReleaseDecision], phase: str) -> ReleaseDecision | None:
     return next((decision for decision in decisions if decision.phase == phase), None)
 
 

@@ -25,7 +25,7 @@ from canary.interfaces import Key, MetricSource, World
 from canary.metrics.scrape import Scrape
 from canary.observe import queries_of
 from canary.reconcile import reconcile
-from canary.render.timeline import Decision, Moment, Result, Timeline
+from canary.render.timeline import Moment, ReleaseDecision, ReleaseSummary, Timeline
 
 EPILOGUE_SECONDS = 3.0
 """Seconds of load after the end, so that the quiet can be seen."""
@@ -33,7 +33,7 @@ GIVE_UP_SECONDS = 240.0
 """Seconds: a release that has not ended by then counts as failed to end."""
 USERS = 5000
 
-ShowMoment = Callable[[Moment, Sequence[Decision]], None]
+ShowMoment = Callable[[Moment, Sequence[ReleaseDecision]], None]
 
 
 def play_act(
@@ -155,7 +155,7 @@ class DemoAct:
         done = status.intent is Intent.REST and bool(status.history)
         return done or paused or now - self.recorder.began > GIVE_UP_SECONDS
 
-    def _timeline(self, result: Result, *, guarded: bool) -> Timeline:
+    def _timeline(self, result: ReleaseSummary, *, guarded: bool) -> Timeline:
         steps = ", ".join(f"{step.weight} %" for step in self.settings.spec.steps)
         facts = {
             "scenario": self.scenario.story,

@@ -19,7 +19,7 @@ from canary.demo.cluster.traefik import CANARY, STABLE
 from canary.demo.cluster.world import NAMESPACE, LocalCluster
 from canary.interfaces import MetricSource, Notice
 from canary.metrics.queries import Context, PoolQueries, RatioQueries, answers_of, compile_metric
-from canary.render.timeline import Decision, Evidence, Moment, Numbers, Pool
+from canary.render.timeline import Evidence, Moment, Numbers, Pool, ReleaseDecision
 
 WINDOW = 10.0
 """Seconds over which rates and ratios are shown."""
@@ -35,7 +35,7 @@ class DemoRecorder:
     source: MetricSource
     began: float
     moments: list[Moment] = field(default_factory=list)
-    decisions: list[Decision] = field(default_factory=list)
+    decisions: list[ReleaseDecision] = field(default_factory=list)
     totals: dict[Side, tuple[float, float]] = field(default_factory=dict)
     _read_until: float = 0.0
 
@@ -63,10 +63,10 @@ class DemoRecorder:
         self.moments.append(moment)
         return moment
 
-    def hear(self, notices: list[Notice]) -> list[Decision]:
+    def hear(self, notices: list[Notice]) -> list[ReleaseDecision]:
         """The decisions that people were told of since the last time."""
         fresh = [
-            Decision(n.at - self.began, n.weight, n.phase, n.reason, n.message)
+            ReleaseDecision(n.at - self.began, n.weight, n.phase, n.reason, n.message)
             for n in notices[len(self.decisions) :]
         ]
         self.decisions += fresh

@@ -7,13 +7,13 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from canary.render.live import decision_line, plain_line, view
-from canary.render.timeline import Decision, Moment
+from canary.render.live import decision_line, plain_line, render_moment
+from canary.render.timeline import Moment, ReleaseDecision
 
 LINE_INTERVAL = 5.0
 """Seconds between two plain lines."""
 
-ShowMoment = Callable[[Moment, Sequence[Decision]], None]
+ShowMoment = Callable[[Moment, Sequence[ReleaseDecision]], None]
 
 
 @contextmanager
@@ -25,10 +25,10 @@ def open_screen(title: str, steps: Sequence[int]) -> Iterator[ShowMoment]:
         return
     with Live(console=console, auto_refresh=False, transient=True) as live:
 
-        def show(moment: Moment, decisions: Sequence[Decision]) -> None:
+        def show(moment: Moment, decisions: Sequence[ReleaseDecision]) -> None:
             for decision in decisions:
                 live.console.print(decision_line(decision), markup=False, highlight=False)
-            live.update(view(moment, title=title, steps=steps), refresh=True)
+            live.update(render_moment(moment, title=title, steps=steps), refresh=True)
 
         yield show
 
@@ -36,7 +36,7 @@ def open_screen(title: str, steps: Sequence[int]) -> Iterator[ShowMoment]:
 def _print_lines() -> ShowMoment:
     last = float("-inf")
 
-    def show(moment: Moment, decisions: Sequence[Decision]) -> None:
+    def show(moment: Moment, decisions: Sequence[ReleaseDecision]) -> None:
         nonlocal last
         for decision in decisions:
             typer.echo(decision_line(decision))

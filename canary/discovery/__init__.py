@@ -1,1 +1,1 @@
-"""Reads what surrounds a Deployment, from a cluster or from manifests: for init and lint."""
+"""Reads a Deployment and the objects around it, from a cluster or from manifests."""

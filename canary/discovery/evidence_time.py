@@ -1,6 +1,8 @@
-"""How long a release takes until the evidence that promotion needs is there. Pure.
+"""Computes how long a release takes to collect the evidence that promotion needs. Pure.
 
-The same test as the judge's (`core/evidence/promotion.py`), asked for the number of requests.
+Uses the judge's own test (`core/evidence/promotion.py`), solved for the number of requests.
+Example: a canary without a single error needs 1,312 requests to rule out 0.5 % more errors; at
+10 requests per second and a weight of 5 % those take 44 minutes.
 """
 
 import math
@@ -13,51 +15,55 @@ from canary.core.increments import Side
 from canary.core.sampling import RatioAnswers, RawAnswers, find_metric_rounds, sample_ratio
 from canary.core.series import MetricAnswer
 
-ERROR = 0.01
-"""β: the chance that a canary with exactly the smallest regression is passed."""
-_MOST = 1e9
+MISS_PROBABILITY = 0.01
+"""β: the probability of passing a canary that has exactly the smallest regression."""
+_MAX_REQUESTS = 1e9
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
-    """What a Service gets at present: requests per second, and the share of bad ones (0–1)."""
+class TrafficRate:
+    """Current traffic of a Service: requests per second, and the share of bad ones (0–1)."""
 
     rate: float
     bad: float = 0.0
 
 
-def traffic_of(answers: RawAnswers | MetricAnswer, start: float, end: float) -> Traffic | None:
-    """Stable's traffic between two times (seconds); None where nothing can be counted."""
+def measure_traffic(
+    answers: RawAnswers | MetricAnswer, start: float, end: float
+) -> TrafficRate | None:
+    """Return stable's traffic between two times (seconds); None if nothing can be counted."""
     if not isinstance(answers, RatioAnswers):
         return None
     rounds = find_metric_rounds([answers], start, end, 1.0)
     ticks = sample_ratio(answers, rounds).ticks
     if not isinstance(ticks, tuple):
         return None
-    first = ticks[0].end if ticks else end  # what was scraped first is only the baseline
+    # The first scrape of a counter is only the baseline for the next one.
+    first = ticks[0].end if ticks else end
     ticks, seconds = ticks[1:], rounds.end - first
     count = sum(tick.total(Side.STABLE) for tick in ticks)
     if seconds <= 0:
         return None
-    return Traffic(
+    return TrafficRate(
         count / seconds, sum(tick.bad(Side.STABLE) for tick in ticks) / count if count else 0.0
     )
 
 
 def requests_needed(regression: float, bad: float = 0.0, terms: Terms = SMALL) -> float:
-    """Canary requests until "stable's rate + `regression`" is ruled out by a canary like stable.
+    """Return how many canary requests rule out stable's rate + `regression`.
 
-    Shares of requests (0–1). With no bad request at all 1,312 exclude 0.005. Infinite where the
-    regression is too small beside stable's own rate to be told apart by this test.
+    Assumes a canary exactly as good as stable. `regression` and `bad` are shares of requests
+    (0–1). With no bad request at all, 1,312 requests rule out 0.005. Infinite if the regression
+    is too small compared with stable's own rate for this test.
     """
 
     def enough(count: float) -> bool:
-        return rules_out(count * bad, count * (bad + regression), 1.0, ERROR, terms)
+        return rules_out(count * bad, count * (bad + regression), 1.0, MISS_PROBABILITY, terms)
 
     low, high = 0.0, 1.0
     while not enough(high):
         low, high = high, high * 2
-        if high > _MOST:
+        if high > _MAX_REQUESTS:
             return math.inf
     while high - low > max(0.5, high / 1e4):
         middle = (low + high) / 2
@@ -66,23 +72,24 @@ def requests_needed(regression: float, bad: float = 0.0, terms: Terms = SMALL) -
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
-    """How long a good release would take; seconds."""
+class ReleaseForecast:
+    """Expected duration of a good release, in seconds."""
 
     seconds: float
-    """Until it may be promoted."""
+    """Time until promotion."""
     waits: tuple[float, ...]
-    """How long each step waits for evidence after its hold."""
+    """How long each step waits for evidence after its duration."""
     requests: float
-    """Canary requests that promotion needs."""
+    """Number of canary requests that promotion needs."""
 
 
-def course_of(spec: Spec, metric: Metric, traffic: Traffic) -> Course:
-    """The release of a canary exactly as good as stable, under steady traffic (rate > 0)."""
+def forecast_release(spec: Spec, metric: Metric, traffic: TrafficRate) -> ReleaseForecast:
+    """Forecast the release of a canary as good as stable, under steady traffic (rate > 0)."""
     smallest = spec.analysis.smallest_regression
     policy = RatioPolicy(
         tolerance=metric.allowed_ratio, limit=metric.absolute_limit, smallest_regression=smallest
     )
+    # Every step must rule out a gross regression; the last one also the smallest regression.
     needed = requests_needed(policy.too_bad(traffic.bad) - traffic.bad, traffic.bad)
     gross = max(metric.absolute_limit or 0.0, 2 * traffic.bad + smallest) - traffic.bad
     first = requests_needed(gross, traffic.bad, GROSS)
@@ -99,4 +106,4 @@ def course_of(spec: Spec, metric: Metric, traffic: Traffic) -> Course:
         count += rate * wait
         seconds += step.duration + wait
         waits.append(wait)
-    return Course(seconds, tuple(waits), needed)
+    return ReleaseForecast(seconds, tuple(waits), needed)

@@ -1,4 +1,4 @@
-"""Whether a label selector of any kind of object selects these labels. Pure."""
+"""Evaluates Kubernetes label selectors. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,21 +6,23 @@ from typing import Any
 Labels = Mapping[str, str]
 
 
-def selects(selector: Mapping[str, Any] | None, labels: Labels) -> bool:
-    """As Kubernetes does it: `matchLabels` and `matchExpressions`; an empty one selects all."""
+def selector_matches(selector: Mapping[str, Any] | None, labels: Labels) -> bool:
+    """Return whether `matchLabels` and `matchExpressions` match; an empty selector matches all."""
     found = selector or {}
     same = (found.get("matchLabels") or {}).items() <= labels.items()
-    return same and all(_holds(one, labels) for one in found.get("matchExpressions") or ())
+    return same and all(
+        _expression_matches(one, labels) for one in found.get("matchExpressions") or ()
+    )
 
 
-def keys_of(selector: Mapping[str, Any] | None) -> set[str]:
-    """The labels that it looks at."""
+def selector_keys(selector: Mapping[str, Any] | None) -> set[str]:
+    """Return the keys of the labels that the selector uses."""
     found = selector or {}
     expressions = found.get("matchExpressions") or ()
     return {*(found.get("matchLabels") or {}), *(str(one.get("key")) for one in expressions)}
 
 
-def _holds(expression: Mapping[str, Any], labels: Labels) -> bool:
+def _expression_matches(expression: Mapping[str, Any], labels: Labels) -> bool:
     value, values = labels.get(str(expression.get("key"))), expression.get("values") or ()
     match expression.get("operator"):
         case "In":

@@ -1,4 +1,4 @@
-"""Where objects are read from: a cluster, or manifests as files."""
+"""Reads objects from manifests with the interface of the cluster's client."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
@@ -26,44 +26,46 @@ _REQUIRED: Mapping[str, Fields] = {
 _CLUSTER_WIDE = frozenset({"Namespace", "GatewayClass", "CustomResourceDefinition"})
 
 
-class Reader(Protocol):
-    """What a survey needs of `canary.kube.client.Client`: it only reads."""
+class ObjectReader(Protocol):
+    """The read methods of `canary.kube.client.Client`."""
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
-        """The object; None when there is none. Raises CanaryError."""
+        """Return the object, or None if it does not exist. Raises CanaryError."""
         ...
 
     def list(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> list[Object]:
-        """All objects with these labels; namespace "" means everywhere. Raises CanaryError."""
+        """Return all objects with these labels; namespace "" means all. Raises CanaryError."""
         ...
 
 
-class Shelf:
-    """Manifests, as if they were in a cluster: any version of an API group counts."""
+class ManifestReader:
+    """Serves manifests as a cluster would; matches every version of an API group."""
 
     def __init__(self, objects: Iterable[Object], namespace: str) -> None:
-        self.objects = tuple(_settled(one, namespace) for one in objects)
+        self.objects = tuple(_with_namespace(one, namespace) for one in objects)
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
-        """See Reader."""
+        """See `ObjectReader`."""
         found = self.list(kind, namespace, {})
         return next((one for one in found if one["metadata"]["name"] == name), None)
 
     def list(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> list[Object]:
-        """See Reader."""
+        """See `ObjectReader`."""
         return [
             one
             for one in self.objects
-            if _is(one, kind)
+            if _is_kind(one, kind)
             and namespace in {"", one["metadata"].get("namespace", "")}
             and labels.items() <= (one["metadata"].get("labels") or {}).items()
         ]
 
 
-def listed(reader: Reader, kind: Kind, namespace: str) -> tuple[list[Object], str | None]:
-    """All objects of a kind, and why they could not be seen.
+def list_objects(
+    reader: ObjectReader, kind: Kind, namespace: str
+) -> tuple[list[Object], str | None]:
+    """Return all objects of a kind, and an error message if they could not be listed.
 
-    A kind that the cluster does not serve has no objects, and that is no trouble.
+    A kind that the cluster does not serve has no objects; that is not an error.
     """
     try:
         return reader.list(kind, namespace, {}), None
@@ -73,27 +75,31 @@ def listed(reader: Reader, kind: Kind, namespace: str) -> tuple[list[Object], st
         return [], str(error)
 
 
-def members(data: object) -> Iterator[Object]:
-    """The objects of one YAML document: itself, or those of a `List`; none that has no name."""
+def extract_objects(data: object) -> Iterator[Object]:
+    """Yield the object of one YAML document, or the items of a `List`; skips unnamed ones.
+
+    Raises:
+        UsageError: a required field is empty or has the wrong type.
+    """
     if not isinstance(data, dict):
         return
     if isinstance(items := data.get("items"), list) and str(data.get("kind")).endswith("List"):
         for item in items:
-            yield from members(item)
+            yield from extract_objects(item)
     elif isinstance(metadata := data.get("metadata"), dict) and metadata.get("name"):
         found = without_nulls(data)
         for path, type_ in _REQUIRED.get(str(data.get("kind")), ()):
-            if _is_null(data, path) or not isinstance(_at(found, path), type_ | None):
+            if _is_null(data, path) or not isinstance(_value_at(found, path), type_ | None):
                 what = "a list" if type_ is list else "a mapping"
                 name = f"{data['kind']} {metadata['name']}"
-                raise UsageError(f"{name}: {path} ({what}) is expected, and it is empty")
-            if _at(found, path) is None:
-                return  # A part of a manifest, such as a patch of Kustomize: nothing to look at.
+                raise UsageError(f"{name}: {path}: expected {what}, found nothing")
+            if _value_at(found, path) is None:
+                return  # A partial manifest, such as a Kustomize patch.
         yield found
 
 
 def without_nulls(data: object) -> Any:  # noqa: ANN401 - of the type that it had
-    """Return the value without empty (null) fields, which the API server takes as absent."""
+    """Return the value without null fields, which the API server treats as absent."""
     if isinstance(data, dict):
         return {key: without_nulls(value) for key, value in data.items() if value is not None}
     if isinstance(data, list):
@@ -102,7 +108,7 @@ def without_nulls(data: object) -> Any:  # noqa: ANN401 - of the type that it ha
 
 
 def _is_null(data: object, path: str) -> bool:
-    """Whether the field at this path, or a field on the way to it, is there and is empty."""
+    """Return whether the field at this path, or one of its parents, is present and null."""
     for part in path.split("."):
         if not isinstance(data, dict) or part not in data:
             return False
@@ -112,18 +118,18 @@ def _is_null(data: object, path: str) -> bool:
     return False
 
 
-def _at(data: object, path: str) -> object:
+def _value_at(data: object, path: str) -> object:
     for part in path.split("."):
         data = data.get(part) if isinstance(data, dict) else None
     return data
 
 
-def _is(one: Object, kind: Kind) -> bool:
+def _is_kind(one: Object, kind: Kind) -> bool:
     group, _, version = str(one.get("apiVersion", "")).rpartition("/")
     return one.get("kind") == kind.kind and group == kind.group and bool(version)
 
 
-def _settled(one: Object, namespace: str) -> Object:
+def _with_namespace(one: Object, namespace: str) -> Object:
     if one["metadata"].get("namespace") or one.get("kind") in _CLUSTER_WIDE:
         return one
     return {**one, "metadata": {**one["metadata"], "namespace": namespace}}

@@ -1,4 +1,4 @@
-"""The pods' own metrics pages, read through the API server: no Prometheus needed."""
+"""Reads the pods' metrics pages through the API server, without Prometheus."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import quote, urlsplit
@@ -12,30 +12,30 @@ from canary.metrics.exposition import PageError, metric_names, samples
 from canary.metrics.query_api import Labels
 from canary.operator.scrapers import metrics_url
 
-_FEW = 3
-"""So many pods are asked: they are alike."""
+_MAX_PODS = 3
+"""Number of pods that are read; all pods of a version export the same metrics."""
 _OK = 200
-_PATIENCE = RequestTimeouts(connect=3.0, read=5.0)
+_TIMEOUTS = RequestTimeouts(connect=3.0, read=5.0)
 
 
-class Pages:
-    """Answers what series there are; `trouble` says why there may be none."""
+class MetricsPages:
+    """The series on the pods' metrics pages; `trouble` says why there may be none."""
 
     def __init__(self, transport: Transport, pods: Sequence[Object]) -> None:
-        self._pages = [(pod, url) for pod in pods if (url := metrics_url(pod))][:_FEW]
+        self._pages = [(pod, url) for pod in pods if (url := metrics_url(pod))][:_MAX_PODS]
         self._transport = transport
         self._bodies: list[tuple[Labels, bytes, str]] = []
-        self.trouble = "" if self._pages else _none(pods)
+        self.trouble = "" if self._pages else _explain_no_page(pods)
         for pod, url in self._pages:
             self._read(pod["metadata"], url)
 
     @property
     def names(self) -> frozenset[str]:
-        """Names of all metrics on the pages."""
+        """The names of all metrics on the pages."""
         return frozenset().union(*(metric_names(body) for _, body, _ in self._bodies))
 
     def labels_of(self, query: SeriesQuery) -> list[Labels]:
-        """The groups that a query has now; none where a page cannot be understood."""
+        """Return the label groups that a query yields now; skips pages that cannot be parsed."""
         found = {
             tuple((label, labels.get(label, "")) for label in query.by)
             for labels in self._series(query)
@@ -57,22 +57,22 @@ class Pages:
         pod = quote(f"{parts.scheme}:{name}:{parts.port}", safe=":")
         path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{pod}/proxy{parts.path}"
         try:
-            answer = self._transport.send(ApiRequest("GET", path), _PATIENCE)
+            answer = self._transport.send(ApiRequest("GET", path), _TIMEOUTS)
         except CanaryError as error:
             self.trouble = str(error)
             return
         if answer.status != _OK:
             words = answer.details.get("message") or f"HTTP {answer.status}"
-            self.trouble = f"the metrics page of pod {name} cannot be read: {words}"
+            self.trouble = f"cannot read the metrics page of pod {name}: {words}"
             return
         own = {"namespace": metadata["namespace"], "pod": name}
         self._bodies.append((own, answer.body, answer.headers.get("Content-Type", "")))
 
 
-def _none(pods: Sequence[Object]) -> str:
-    return "no pod names a metrics page (prometheus.io/port)" if pods else "no pod is running"
+def _explain_no_page(pods: Sequence[Object]) -> str:
+    return "no pod has a prometheus.io/port annotation" if pods else "no pod is running"
 
 
-def first_of(pods: Iterable[Object], names: Sequence[str]) -> list[Object]:
-    """The objects of these pods."""
+def select_pods(pods: Iterable[Object], names: Sequence[str]) -> list[Object]:
+    """Return the pods with these names."""
     return [pod for pod in pods if pod["metadata"]["name"] in names]

@@ -1,4 +1,4 @@
-"""The CanaryRelease of a file, for commands that apply its policy to something else."""
+"""Loads the CanaryRelease of a file, for commands that apply its analysis to other data."""
 
 import sys
 from collections.abc import Iterator
@@ -11,11 +11,11 @@ from canary.errors import UsageError
 from canary.metrics.presets import LATENCIES, POOLS, RATIOS
 
 
-def policy_of(file: str) -> CanaryRelease:
-    """The one CanaryRelease of a file (`-`: standard input).
+def load_release_file(file: str) -> CanaryRelease:
+    """Return the only CanaryRelease of a file (`-`: standard input).
 
     Raises:
-        UsageError: no such file, or something in it is wrong; says all of it, as `canary lint`.
+        UsageError: the file does not exist or is not valid; lists every problem.
     """
     name = "stdin" if file == "-" else file
     try:
@@ -26,13 +26,13 @@ def policy_of(file: str) -> CanaryRelease:
                 content = opened.read(MAX_BYTES + 1)
     except OSError as error:
         raise UsageError(
-            f"{name}: a CanaryRelease in YAML is expected, found: {error.strerror or error}"
+            f"{name}: expected a CanaryRelease in YAML, found: {error.strerror or error}"
         ) from error
-    return load_release(content, name, rules=(unknown_presets,))
+    return load_release(content, name, rules=(find_unknown_presets,))
 
 
-def unknown_presets(release: CanaryRelease) -> Iterator[tuple[FieldPath, str]]:
-    """Preset names that no preset has: where, and which there are."""
+def find_unknown_presets(release: CanaryRelease) -> Iterator[tuple[FieldPath, str]]:
+    """Yield path and message for each unknown preset name."""
     known = {
         "ratio": [row.name for row in RATIOS],
         "latency": [row.name for row in LATENCIES],

@@ -1,4 +1,4 @@
-"""Which Service, which route, which metrics a draft takes; what is ambiguous is asked. Pure."""
+"""Selects the Service, the routes and the metrics of a draft. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from canary.api import unknown
 from canary.api.traffic import MAX_ROUTES
 from canary.core.increments import Side
-from canary.discovery.preset_detection import Sightings, Slow
-from canary.discovery.topology import Around, Way
+from canary.discovery.preset_detection import DetectedPresets, LatencyHistogram
+from canary.discovery.topology import ServiceRoute, Topology
 from canary.errors import NotFoundError, UsageError
 from canary.kube.objects import SERVICES, Object
 from canary.metrics.presets import POOLS, RATIOS
@@ -16,8 +16,8 @@ from canary.routers.gateway_api import ENVOY_GATEWAY, GRPC_ROUTE
 from canary.routers.names import Names
 from canary.text.format import listed
 
-NONE = "none"
-"""`--route none`: share by the number of pods."""
+NO_ROUTE = "none"
+"""`--route none`: split traffic by the number of pods."""
 _BY_CONTROLLER = {
     "traefik.io/gateway-controller": "traefik",
     "istio.io/gateway-controller": "istio",
@@ -26,15 +26,15 @@ _BY_CONTROLLER = {
 }
 _BY_KIND = {"TraefikService": "traefik", "VirtualService": "istio"}
 _ROUTER_OF_GRPC = {"istio": "istio-grpc", "linkerd": "linkerd"}
-"""What sees gRPC errors: the others count the HTTP status, which is 200."""
+"""Presets that see gRPC errors; the others count the HTTP status, which is 200."""
 _HTTP_ONLY = frozenset(one.name for one in RATIOS if one.http_only)
 _RATIOS = tuple(one.name for one in RATIOS)
 _POOLS = tuple(one.name for one in POOLS)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a person has decided by flags."""
+class DraftOptions:
+    """The choices made by options."""
 
     service: str | None = None
     route: str | None = None
@@ -43,195 +43,208 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """One Service and the routes to it that are weighted."""
+class TrafficSelection:
+    """One Service, and the routes to it that are weighted."""
 
     service: Object | None
-    """None: workers, which nothing is sent to."""
-    ways: tuple[Way, ...]
-    """None: share by the number of pods."""
+    """None: the pods are workers, which receive no requests."""
+    service_routes: tuple[ServiceRoute, ...]
+    """Empty: traffic is split by the number of pods."""
 
     @property
     def name(self) -> str:
-        """Of the Service; empty for workers."""
+        """The name of the Service; empty for workers."""
         return str(self.service["metadata"]["name"]) if self.service is not None else ""
 
 
-def choose(around: Around, wanted: Wanted) -> Choice:
-    """The Service and the route that are meant; without any Service these are workers.
+def select_service_and_routes(topology: Topology, wanted: DraftOptions) -> TrafficSelection:
+    """Select the Service and its routes; without any Service the pods are workers.
 
     Raises:
-        NotFoundError: a Service is asked for, or may be there, and none selects the pods.
-        UsageError: there are several, and no flag says which.
+        NotFoundError: a Service is expected, and none selects the pods.
+        UsageError: there are several, and no option selects one.
     """
-    service = _service(around, wanted.service)
+    service = _select_service(topology, wanted.service)
     if service is None:
-        return Choice(None, ())
-    ways = around.ways[service["metadata"]["name"]]
-    return Choice(service, _ways(ways, wanted.route, service["metadata"]["name"]))
-
-
-def _service(around: Around, wanted: str | None) -> Object | None:
-    names = [one["metadata"]["name"] for one in around.services]
-    if not names:
-        _expect_workers(around, wanted)
-        return None
-    if wanted is None and len(names) > 1:
-        raise UsageError(
-            f"{len(names)} Services select the pods of Deployment {around.name}: {listed(names)}; "
-            f"say which one the users' traffic goes through: --service {names[0]}"
-        )
-    if wanted is not None and wanted not in names:
-        raise UsageError(
-            f"Service {wanted} does not select the pods of Deployment {around.name}; "
-            f"these do: {listed(names)}"
-        )
-    return around.services[names.index(wanted or names[0])]
-
-
-def _expect_workers(around: Around, wanted: str | None) -> None:
-    """Raises NotFoundError where somebody means a Service, or one may have been overlooked."""
-    named = any(one["metadata"]["name"] == around.name for one in around.neighbours)
-    hidden = [sentence for sentence in around.unseen if SERVICES.plural in sentence]
-    if wanted is None and not named and not hidden:
-        return
-    unseen = f" (not seen: {hidden[0]})" if hidden else ""
-    called = f"; Service {around.name} selects other pods" if named else ""
-    raise NotFoundError(
-        f"no Service in namespace {around.namespace} selects the pods of Deployment "
-        f"{around.name}{called}{unseen}"
+        return TrafficSelection(None, ())
+    routes = topology.service_routes[service["metadata"]["name"]]
+    return TrafficSelection(
+        service, _select_routes(routes, wanted.route, service["metadata"]["name"])
     )
 
 
-def _ways(ways: Sequence[Way], wanted: str | None, service: str) -> tuple[Way, ...]:
-    """All of them, or the one that is asked for: what is not weighted stays with stable."""
-    names = [way.name for way in ways]
-    if wanted == NONE:
+def _select_service(topology: Topology, wanted: str | None) -> Object | None:
+    names = [one["metadata"]["name"] for one in topology.services]
+    if not names:
+        _expect_workers(topology, wanted)
+        return None
+    if wanted is None and len(names) > 1:
+        raise UsageError(
+            f"{len(names)} Services select the pods of Deployment {topology.name}: "
+            f"{listed(names)}; select the one that serves the users, such as --service {names[0]}"
+        )
+    if wanted is not None and wanted not in names:
+        raise UsageError(
+            f"Service {wanted} does not select the pods of Deployment {topology.name}; "
+            f"these do: {listed(names)}"
+        )
+    return topology.services[names.index(wanted or names[0])]
+
+
+def _expect_workers(topology: Topology, wanted: str | None) -> None:
+    """Raise NotFoundError if a Service was named, or one may exist that could not be listed."""
+    named = any(one["metadata"]["name"] == topology.name for one in topology.neighbors)
+    hidden = [sentence for sentence in topology.lookup_errors if SERVICES.plural in sentence]
+    if wanted is None and not named and not hidden:
+        return
+    failed = f" (lookup failed: {hidden[0]})" if hidden else ""
+    called = f"; Service {topology.name} selects other pods" if named else ""
+    raise NotFoundError(
+        f"no Service in namespace {topology.namespace} selects the pods of Deployment "
+        f"{topology.name}{called}{failed}"
+    )
+
+
+def _select_routes(
+    service_routes: Sequence[ServiceRoute], wanted: str | None, service: str
+) -> tuple[ServiceRoute, ...]:
+    """Return all routes, or the one that --route selects; traffic of others stays with stable."""
+    names = [route.name for route in service_routes]
+    if wanted == NO_ROUTE:
         return ()
     if wanted is not None:
-        fitting = [way for way in ways if wanted in {way.name, way.name.partition("/")[2]}]
+        fitting = [
+            route
+            for route in service_routes
+            if wanted in {route.name, route.name.partition("/")[2]}
+        ]
         if len(fitting) == 1:
             return (fitting[0],)
         raise UsageError(
-            f"--route {wanted} names {len(fitting) or 'no'} routes that send to Service "
-            f"{service}; there are: {listed(names)}; or --route {NONE}: share by number of pods"
+            f"--route {wanted} matches {len(fitting) or 'no'} routes to Service {service}; "
+            f"expected one of: {listed(names)}; or --route {NO_ROUTE}: split by number of pods"
         )
-    if len(ways) > MAX_ROUTES:
+    if len(service_routes) > MAX_ROUTES:
         raise UsageError(
-            f"{len(ways)} routes send to Service {service}, and a release weights at most "
-            f"{MAX_ROUTES}: {listed(names)}; draft with one of them, --route {names[0]}, and name "
-            "others beside it in traffic.routes (what comes through a route that is not named "
-            "stays with stable)"
+            f"{len(service_routes)} routes send traffic to Service {service}: {listed(names)}; a "
+            f"release supports at most {MAX_ROUTES}. Draft with one of them, such as --route "
+            f"{names[0]}, and add others to traffic.routes (traffic of unlisted routes stays with "
+            "stable)"
         )
-    return tuple(ways)
+    return tuple(service_routes)
 
 
-def context_of(around: Around, choice: Choice) -> Context:
-    """What the operator would know when it asks for metrics."""
-    pods = {Side.STABLE: around.pods, Side.CANARY: ()}
-    return Context(around.namespace, pods, _backends(around, choice))
+def build_query_context(topology: Topology, selection: TrafficSelection) -> Context:
+    """Return the context that the operator would compile its queries with."""
+    pods = {Side.STABLE: topology.pods, Side.CANARY: ()}
+    return Context(topology.namespace, pods, _common_backends(topology, selection))
 
 
-def _backends(around: Around, choice: Choice) -> Mapping[Side, str]:
-    """As the operator does: a name that not all of the routes share would miss requests."""
-    names = Names(around.namespace, choice.name, around.name)
-    found = [dict(way.dialect.backends(way.route, names)) for way in choice.ways]
+def _common_backends(topology: Topology, selection: TrafficSelection) -> Mapping[Side, str]:
+    """Return the backend names that all routes share; other names would miss requests."""
+    names = Names(topology.namespace, selection.name, topology.name)
+    found = [dict(route.dialect.backends(route.route, names)) for route in selection.service_routes]
     return found[0] if found and all(one == found[0] for one in found) else {}
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """What is judged, and how we know that it is there."""
+class MetricSelection:
+    """The metrics that are analyzed, and how they were found."""
 
     ratio: str | None
     pools: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
-    """Presets of requests that would do as well."""
-    limitless: tuple[str, ...] = ()
-    slow: Slow | None = None
+    """Other presets of requests that have data."""
+    unlimited_pools: tuple[str, ...] = ()
+    slow: LatencyHistogram | None = None
     why: str = ""
-    """Why it is taken to be there although nobody looked; empty: it was seen."""
+    """Why the metrics are assumed to exist; empty if they were found."""
 
 
-def measure(choice: Choice, seen: Sightings | None, wanted: Sequence[str], where: str) -> Measured:
-    """The presets that were asked for, else those that were seen, else what the router exports.
+def select_metrics(
+    selection: TrafficSelection, seen: DetectedPresets | None, wanted: Sequence[str], where: str
+) -> MetricSelection:
+    """Return the presets of --metric, else those that were found, else the router's.
 
-    `where` says in a few words where `seen` was looked for. Raises UsageError when nothing is
-    known: what a service exports cannot be guessed.
+    `where` describes where `seen` comes from. Raises UsageError if none is known: the metrics of
+    a service cannot be guessed.
     """
-    found = seen or Sightings()
+    found = seen or DetectedPresets()
     if wanted:
-        return _asked_for(wanted, found)
-    grpc = carries_grpc(choice)
+        return _select_named_metrics(wanted, found)
+    grpc = carries_grpc(selection)
     ratios = tuple(name for name in found.ratios if not grpc or name not in _HTTP_ONLY)
     if ratios or found.pools:
         ratio = ratios[0] if ratios else None
-        slow = _slow(found, ratio)
-        return Measured(ratio, found.pools, ratios[1:], found.limitless, slow)
-    known = _of_router(choice)
+        slow = _select_histogram(found, ratio)
+        return MetricSelection(ratio, found.pools, ratios[1:], found.unlimited_pools, slow)
+    known = _preset_of_router(selection)
     if grpc:
         known = _ROUTER_OF_GRPC.get(known or "")
     if known is None and grpc:
         seers = [name for name in _RATIOS if name not in _HTTP_ONLY]
         raise UsageError(
-            f"no known metric sees gRPC errors: {where}, and a gRPC error is HTTP status 200, so "
-            f"what counts HTTP statuses sees none. Say what the service exports with --metric "
-            f"PRESET: {', '.join(seers)}. Connection pools: {', '.join(_POOLS)}"
+            f"no preset that sees gRPC errors was found: {where}. A gRPC error has HTTP status "
+            f"200, so presets that count HTTP statuses miss it. Name the preset that the service "
+            f"exports with --metric: {', '.join(seers)}. Connection pools: {', '.join(_POOLS)}"
         )
     if known is None:
         raise UsageError(
-            f"no known metric: {where}. Say what the service or its router exports with --metric "
-            f"PRESET. Requests: {', '.join(_RATIOS)}. Connection pools: {', '.join(_POOLS)}"
+            f"no known preset was found: {where}. Name the preset that the service or its router "
+            f"exports with --metric. Requests: {', '.join(_RATIOS)}. Connection pools: "
+            f"{', '.join(_POOLS)}"
         )
-    return Measured(known, why=f"{where}; it is what this router exports")
+    return MetricSelection(known, why=f"{where}; this preset is what the router exports")
 
 
-def _asked_for(wanted: Sequence[str], found: Sightings) -> Measured:
+def _select_named_metrics(wanted: Sequence[str], found: DetectedPresets) -> MetricSelection:
     for name in wanted:
         if name not in {*_RATIOS, *_POOLS}:
             raise UsageError("--metric: " + unknown("preset", name, [*_RATIOS, *_POOLS]))
     ratios = [name for name in wanted if name in _RATIOS]
     if len(ratios) > 1:
-        raise UsageError(f"--metric takes one preset of requests, found {listed(ratios)}")
+        raise UsageError(f"--metric: expected one preset of requests, found {listed(ratios)}")
     pools = tuple(name for name in wanted if name in _POOLS)
-    unseen = [name for name in wanted if name not in {*found.ratios, *found.pools}]
-    why = f"{listed(unseen)}: not seen, asked for with --metric" if unseen else ""
+    missing = [name for name in wanted if name not in {*found.ratios, *found.pools}]
+    why = f"{listed(missing)}: no data found, selected with --metric" if missing else ""
     ratio = next(iter(ratios or found.ratios), None)
     others = tuple(name for name in found.ratios if name != ratio)
-    slow = _slow(found, ratio)
-    return Measured(ratio, pools or found.pools, others, found.limitless, slow, why)
+    slow = _select_histogram(found, ratio)
+    return MetricSelection(ratio, pools or found.pools, others, found.unlimited_pools, slow, why)
 
 
-def _slow(found: Sightings, ratio: str | None) -> Slow | None:
-    """The histogram of whoever counts the requests, else the first."""
+def _select_histogram(found: DetectedPresets, ratio: str | None) -> LatencyHistogram | None:
+    """Return the histogram of the preset that counts the requests, else the first one."""
     alike = (one for one in found.slow if one.preset == ratio)
     return next(alike, found.slow[0] if found.slow else None)
 
 
-def carries_grpc(choice: Choice) -> bool:
-    """Whether a route carries gRPC, whose errors have the HTTP status 200."""
-    return any(way.dialect.kind.kind == GRPC_ROUTE.kind.kind for way in choice.ways)
+def carries_grpc(selection: TrafficSelection) -> bool:
+    """Return whether a route carries gRPC, whose errors have HTTP status 200."""
+    return any(
+        route.dialect.kind.kind == GRPC_ROUTE.kind.kind for route in selection.service_routes
+    )
 
 
-def _of_router(choice: Choice) -> str | None:
-    """The preset of the router, where one router has all of the routes."""
-    known = {_known(way) for way in choice.ways}
+def _preset_of_router(selection: TrafficSelection) -> str | None:
+    """Return the router's preset if one router serves all routes."""
+    known = {_preset_of_route(route) for route in selection.service_routes}
     return known.pop() if len(known) == 1 else None
 
 
-def _known(way: Way) -> str | None:
-    known = _BY_KIND.get(way.dialect.kind.kind)
-    for parent in _parents(way):
+def _preset_of_route(route: ServiceRoute) -> str | None:
+    known = _BY_KIND.get(route.dialect.kind.kind)
+    for parent in _route_parents(route):
         known = known or _BY_CONTROLLER.get(parent.get("controllerName", ""))
     return known
 
 
-def _parents(way: Way) -> Sequence[Object]:
-    return (way.route.get("status") or {}).get("parents") or ()
+def _route_parents(route: ServiceRoute) -> Sequence[Object]:
+    return (route.route.get("status") or {}).get("parents") or ()
 
 
-def one_cluster(around: Around, choice: Choice) -> bool:
-    """Envoy Gateway counts both versions as one: its own metrics cannot tell them apart."""
-    parents = (_parents(way) for way in choice.ways)
+def counts_as_one_cluster(topology: Topology, selection: TrafficSelection) -> bool:
+    """Return whether Envoy Gateway reports both versions as one cluster in its metrics."""
+    parents = (_route_parents(route) for route in selection.service_routes)
     envoy = any(one.get("controllerName") == ENVOY_GATEWAY for found in parents for one in found)
-    return envoy and not _backends(around, choice)
+    return envoy and not _common_backends(topology, selection)

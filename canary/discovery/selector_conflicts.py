@@ -1,21 +1,22 @@
-"""What misses canary pods because one of their labels has another value. Pure.
+"""Finds selectors that match stable pods but not canary pods. Pure.
 
-NetworkPolicies, meshes' policies and pod monitors select pods by labels; so do affinities.
+Canary pods have another value of one label (isolation). NetworkPolicies, mesh policies, pod
+monitors and affinities that select pods by this label would not apply to the canary.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from canary.discovery.label_selector import Labels, keys_of, selects
+from canary.discovery.label_selector import Labels, selector_keys, selector_matches
 from canary.kube.objects import Kind, Object
 from canary.kube.workloads.names import ROLE
 
-Found = Iterator[tuple[str, Mapping[str, Any]]]
-"""What a selector is for, and the selector as Kubernetes' LabelSelector."""
+Selectors = Iterator[tuple[str, Mapping[str, Any]]]
+"""Pairs of a selector's purpose and its LabelSelector."""
 
 NETWORK_POLICIES = Kind("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
-WATCHED: Sequence[Kind] = (
+SELECTING_KINDS: Sequence[Kind] = (
     NETWORK_POLICIES,
     Kind("security.istio.io", "v1", "authorizationpolicies", "AuthorizationPolicy"),
     Kind("security.istio.io", "v1", "peerauthentications", "PeerAuthentication"),
@@ -25,64 +26,68 @@ WATCHED: Sequence[Kind] = (
     Kind("policy.linkerd.io", "v1beta3", "servers", "Server"),
     Kind("cilium.io", "v2", "ciliumnetworkpolicies", "CiliumNetworkPolicy"),
 )
-"""Kinds that select pods by label, and are looked through."""
+"""Kinds that select pods by label and are checked."""
 
 
 @dataclass(frozen=True, slots=True)
-class Relabelled:
-    """Labels of stable pods, and which of them have another value in canary pods."""
+class CanaryLabels:
+    """Labels of stable pods, and those that have another value in canary pods."""
 
     stable: Labels
     replaced: Labels
 
     @property
     def canary(self) -> Labels:
-        """Labels of canary pods."""
+        """The labels of canary pods."""
         return {**self.stable, **self.replaced, ROLE: "canary"}
 
     def missed_by(self, selector: Mapping[str, Any]) -> bool:
-        """Selects stable pods, and not the canary's."""
-        return selects(selector, self.stable) and not selects(selector, self.canary)
+        """Return whether the selector matches stable pods and not canary pods."""
+        return selector_matches(selector, self.stable) and not selector_matches(
+            selector, self.canary
+        )
 
 
-def missed(objects: Iterable[Object], labels: Relabelled) -> Iterator[str]:
-    """A sentence for each object that misses canary pods; its namespace is the target's."""
-    kinds = {kind.kind for kind in WATCHED}
+def find_conflicts(objects: Iterable[Object], labels: CanaryLabels) -> Iterator[str]:
+    """Yield a sentence for each object that does not match canary pods."""
+    kinds = {kind.kind for kind in SELECTING_KINDS}
     for one in objects:
         if one.get("kind") not in kinds:
             continue
-        for purpose, selector in _selectors(one):
+        for purpose, selector in _pod_selectors(one):
             if labels.missed_by(selector):
-                keys = sorted(keys_of(selector) & labels.replaced.keys())
-                yield _sentence(f"{one['kind']} {one['metadata']['name']}", purpose, keys, labels)
+                keys = sorted(selector_keys(selector) & labels.replaced.keys())
+                yield _format_conflict(
+                    f"{one['kind']} {one['metadata']['name']}", purpose, keys, labels
+                )
 
 
-def missed_by_pods(template: Mapping[str, Any], labels: Relabelled) -> Iterator[str]:
-    """The same for the affinities of the target's own pods."""
+def find_affinity_conflicts(template: Mapping[str, Any], labels: CanaryLabels) -> Iterator[str]:
+    """Yield a sentence for each affinity of the target's pods that does not match canary pods."""
     spec = template.get("spec") or {}
     affinity = spec.get("affinity") or {}
     for kind in ("podAffinity", "podAntiAffinity"):
-        for term in _terms(affinity.get(kind) or {}):
+        for term in _affinity_terms(affinity.get(kind) or {}):
             if labels.missed_by(term.get("labelSelector") or {}):
-                yield _sentence(f"the target's {kind}", "", sorted(labels.replaced), labels)
+                yield _format_conflict(f"the target's {kind}", "", sorted(labels.replaced), labels)
     for constraint in spec.get("topologySpreadConstraints") or ():
         if labels.missed_by(constraint.get("labelSelector") or {}):
             where = "the target's topologySpreadConstraints"
-            yield _sentence(where, "", sorted(labels.replaced), labels)
+            yield _format_conflict(where, "", sorted(labels.replaced), labels)
 
 
-def _sentence(who: str, purpose: str, keys: Sequence[str], labels: Relabelled) -> str:
+def _format_conflict(who: str, purpose: str, keys: Sequence[str], labels: CanaryLabels) -> str:
     key = keys[0] if keys else min(labels.replaced)
     what = f"pods ({purpose})" if purpose else "pods"
     value = labels.replaced.get(key, "?")
     return f"{who} selects {what} by {key}: {labels.stable.get(key)}, and canary pods have {value}"
 
 
-def _selectors(one: Object) -> Found:
+def _pod_selectors(one: Object) -> Selectors:
     spec = one.get("spec") or {}
     match one["kind"]:
         case "NetworkPolicy":
-            yield from _network(spec)
+            yield from _network_policy_selectors(spec)
         case "PodMonitor":
             yield "", spec.get("selector") or {}
         case "Server":
@@ -95,7 +100,7 @@ def _selectors(one: Object) -> Found:
             yield "", {"matchLabels": (spec.get("selector") or {}).get("matchLabels") or {}}
 
 
-def _network(spec: Mapping[str, Any]) -> Found:
+def _network_policy_selectors(spec: Mapping[str, Any]) -> Selectors:
     yield "", spec.get("podSelector") or {}
     for direction, side in (("ingress", "from"), ("egress", "to")):
         for rule in spec.get(direction) or ():
@@ -104,7 +109,7 @@ def _network(spec: Mapping[str, Any]) -> Found:
                     yield f"{direction} {side}", peer["podSelector"] or {}
 
 
-def _terms(affinity: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def _affinity_terms(affinity: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield from affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or ()
     for weighted in affinity.get("preferredDuringSchedulingIgnoredDuringExecution") or ():
         yield weighted.get("podAffinityTerm") or {}

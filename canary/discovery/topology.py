@@ -1,11 +1,11 @@
-"""What stands around a Deployment: Services that select it, routes to them, autoscaler, pods."""
+"""Reads the objects around a Deployment: Services, routes to them, autoscalers and pods."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from canary.discovery.label_selector import selects
-from canary.discovery.manifest_reader import Reader, listed
-from canary.discovery.workload_risks import other_controllers, scaled_object
+from canary.discovery.label_selector import selector_matches
+from canary.discovery.manifest_reader import ObjectReader, list_objects
+from canary.discovery.workload_risks import find_other_controllers, find_scaled_object
 from canary.kube.objects import (
     AUTOSCALERS,
     CRON_JOBS,
@@ -25,22 +25,22 @@ from canary.routers.traefik import TRAEFIK_SERVICE
 DIALECTS = (HTTP_ROUTE, GRPC_ROUTE, VIRTUAL_SERVICE, TRAEFIK_SERVICE)
 INGRESSES = Kind("networking.k8s.io", "v1", "ingresses", "Ingress")
 INGRESS_ROUTES = Kind("traefik.io", "v1alpha1", "ingressroutes", "IngressRoute")
-OLD_TRAEFIK = "traefik.containo.us"
-"""The API group of Traefik before 2.10, which Traefik 3 does not read any more."""
+OLD_TRAEFIK_GROUP = "traefik.containo.us"
+"""The API group of Traefik before 2.10, which Traefik 3 no longer reads."""
 _OUTDATED = (
-    Kind(OLD_TRAEFIK, "v1alpha1", "traefikservices", "TraefikService"),
-    Kind(OLD_TRAEFIK, "v1alpha1", "ingressroutes", "IngressRoute"),
+    Kind(OLD_TRAEFIK_GROUP, "v1alpha1", "traefikservices", "TraefikService"),
+    Kind(OLD_TRAEFIK_GROUP, "v1alpha1", "ingressroutes", "IngressRoute"),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """A route that sends traffic to one Service."""
+class ServiceRoute:
+    """A route that sends traffic to one Service and can be weighted."""
 
     dialect: Dialect
     route: Object
     rules: tuple[str | None, ...]
-    """Names of those of its rules that do; None for one without a name."""
+    """Names of the rules that do; None for a rule without a name."""
 
     @property
     def name(self) -> str:
@@ -49,112 +49,121 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True)
-class Around:
-    """A Deployment and what stands around it."""
+class Topology:
+    """A Deployment and the objects around it."""
 
     namespace: str
     target: Object
     services: tuple[Object, ...]
-    """Those that select its pods."""
-    neighbours: tuple[Object, ...]
-    """All Services of the namespace that were seen."""
-    ways: Mapping[str, tuple[Way, ...]]
-    """By the Service's name."""
+    """Services that select its pods."""
+    neighbors: tuple[Object, ...]
+    """All Services of the namespace."""
+    service_routes: Mapping[str, tuple[ServiceRoute, ...]]
+    """Routes that can be weighted, by the name of the Service."""
     elsewhere: Mapping[str, tuple[str, ...]]
-    """Routes in other namespaces that send to a Service: `HTTPRoute gateways/auth`."""
+    """Routes of other namespaces, by Service: `HTTPRoute gateways/auth`."""
     unweighted: Mapping[str, tuple[str, ...]]
-    """What else sends to a Service and cannot be weighted: `Ingress auth`."""
+    """Objects that send traffic to a Service and cannot be weighted: `Ingress auth`."""
     outdated: Mapping[str, tuple[str, ...]]
-    """What sends to a Service in an API group that is too old: `TraefikService auth`."""
+    """Routes in an API group that Traefik no longer reads: `TraefikService auth`."""
     other_controllers: tuple[str, ...]
-    """Objects of other controllers that scale the Deployment: `Canary.flagger.app auth`."""
+    """Other controllers' objects that scale the Deployment: `Canary.flagger.app auth`."""
     autoscaler: str | None
     scaled_object: str | None
-    """KEDA's ScaledObject, which makes the autoscaler and writes it back."""
+    """KEDA's ScaledObject, which owns the autoscaler and reverts changes to it."""
     cron_jobs: tuple[str, ...]
-    """Names of suspended CronJobs: candidates for checks before traffic."""
+    """Names of suspended CronJobs, which are candidates for checks."""
     pods: tuple[str, ...]
-    """Names of the running ones."""
-    unseen: tuple[str, ...]
-    """What we were not allowed to look at, as sentences."""
+    """Names of the running pods."""
+    lookup_errors: tuple[str, ...]
+    """Error messages of failed lookups."""
 
     @property
     def name(self) -> str:
-        """Of the Deployment."""
+        """The name of the Deployment."""
         return str(self.target["metadata"]["name"])
 
 
-def look_around(reader: Reader, target: Object) -> Around:
-    """Reads what stands around the Deployment; never raises for what it may not see."""
+def read_topology(reader: ObjectReader, target: Object) -> Topology:
+    """Read the objects around the Deployment; failed lookups are collected, not raised."""
     namespace = target["metadata"]["namespace"]
-    unseen: list[str] = []
+    errors: list[str] = []
 
     def every(kind: Kind) -> list[Object]:
-        found, trouble = listed(reader, kind, namespace)
-        unseen.extend([trouble] if trouble else [])
+        found, trouble = list_objects(reader, kind, namespace)
+        errors.extend([trouble] if trouble else [])
         return found
 
-    neighbours = tuple(every(SERVICES))
-    services = tuple(one for one in neighbours if _serves(one, target))
+    neighbors = tuple(every(SERVICES))
+    services = tuple(one for one in neighbors if _selects_target(one, target))
     routes = [(dialect, route) for dialect in DIALECTS for route in every(dialect.kind)]
     names = [service["metadata"]["name"] for service in services]
     target_name = str(target["metadata"]["name"])
     others = [*every(INGRESSES), *every(INGRESS_ROUTES)]
-    return Around(
+    return Topology(
         namespace=namespace,
         target=target,
         services=services,
-        neighbours=neighbours,
-        ways={name: tuple(_ways(routes, Names(namespace, name, target_name))) for name in names},
-        elsewhere={name: routes_elsewhere(reader, namespace, name) for name in names},
-        unweighted={name: tuple(_senders(others, name)) for name in names},
-        outdated={name: outdated_routes(reader, namespace, name) for name in names},
-        other_controllers=other_controllers(reader, namespace, target_name),
-        autoscaler=next(_autoscalers(every(AUTOSCALERS), target), None),
-        scaled_object=scaled_object(reader, namespace, target_name),
+        neighbors=neighbors,
+        service_routes={
+            name: tuple(_find_service_routes(routes, Names(namespace, name, target_name)))
+            for name in names
+        },
+        elsewhere={name: find_foreign_routes(reader, namespace, name) for name in names},
+        unweighted={name: tuple(_find_senders(others, name)) for name in names},
+        outdated={name: find_outdated_routes(reader, namespace, name) for name in names},
+        other_controllers=find_other_controllers(reader, namespace, target_name),
+        autoscaler=next(_find_autoscalers(every(AUTOSCALERS), target), None),
+        scaled_object=find_scaled_object(reader, namespace, target_name),
         cron_jobs=tuple(
             one["metadata"]["name"] for one in every(CRON_JOBS) if one["spec"].get("suspend")
         ),
-        pods=tuple(pods_of(every(PODS), target)),
-        unseen=tuple(unseen),
+        pods=tuple(list_running_pods(every(PODS), target)),
+        lookup_errors=tuple(errors),
     )
 
 
-def pods_of(pods: list[Object], target: Object) -> Iterator[str]:
-    """Names of the Deployment's running pods, without those of its canary."""
+def list_running_pods(pods: list[Object], target: Object) -> Iterator[str]:
+    """Yield the names of the Deployment's running pods, without canary pods."""
     for pod in pods:
         found = labels_of(pod)
         running = (pod.get("status") or {}).get("phase") == "Running"
-        if running and ROLE not in found and selects(target["spec"]["selector"], found):
+        if running and ROLE not in found and selector_matches(target["spec"]["selector"], found):
             yield str(pod["metadata"]["name"])
 
 
-def _serves(service: Object, target: Object) -> bool:
-    """Selects the target's pods, and is none of ours."""
+def _selects_target(service: Object, target: Object) -> bool:
+    """Return whether the Service selects the target's pods and was not created by canary."""
     selector = service["spec"].get("selector") or {}
     ours = ROLE in labels_of(service)
-    return bool(selector) and not ours and selector.items() <= labels_of(_template(target)).items()
+    return (
+        bool(selector) and not ours and selector.items() <= labels_of(_pod_template(target)).items()
+    )
 
 
-def _template(target: Object) -> Object:
+def _pod_template(target: Object) -> Object:
     template: Object = target["spec"]["template"]
     return template
 
 
-def ways_to(reader: Reader, names: Names) -> tuple[Way, ...]:
-    """Every route in the namespace that sends to the Service; none of a kind that is forbidden."""
-    kinds = ((dialect, listed(reader, dialect.kind, names.namespace)[0]) for dialect in DIALECTS)
-    return tuple(_ways([(dialect, one) for dialect, found in kinds for one in found], names))
+def read_service_routes(reader: ObjectReader, names: Names) -> tuple[ServiceRoute, ...]:
+    """Return the routes of the namespace to the Service; skips kinds that cannot be listed."""
+    kinds = (
+        (dialect, list_objects(reader, dialect.kind, names.namespace)[0]) for dialect in DIALECTS
+    )
+    return tuple(
+        _find_service_routes([(dialect, one) for dialect, found in kinds for one in found], names)
+    )
 
 
-def routes_elsewhere(reader: Reader, namespace: str, service: str) -> tuple[str, ...]:
-    """Routes of other namespaces to the Service, such as a gateway team's with a ReferenceGrant.
+def find_foreign_routes(reader: ObjectReader, namespace: str, service: str) -> tuple[str, ...]:
+    """Return other namespaces' routes to the Service, such as a gateway team's.
 
-    None where all namespaces cannot be listed: few people who look at one may look at all.
+    Empty if the account may not list routes in all namespaces, which is common.
     """
     found: list[str] = []
     for dialect in DIALECTS:
-        for route in listed(reader, dialect.kind, "")[0]:
+        for route in list_objects(reader, dialect.kind, "")[0]:
             there = route["metadata"].get("namespace", "")
             refs = (ref for rule in dialect.rules(route) for ref in rule.get(dialect.refs) or ())
             # A name without a namespace is a Service of the route's own namespace.
@@ -167,44 +176,48 @@ def routes_elsewhere(reader: Reader, namespace: str, service: str) -> tuple[str,
     return tuple(found)
 
 
-def outdated_routes(reader: Reader, namespace: str, service: str) -> tuple[str, ...]:
-    """Routes to the Service in an API group that nobody weights any more."""
-    found = [one for kind in _OUTDATED for one in listed(reader, kind, namespace)[0]]
-    return tuple(_senders(found, service))
+def find_outdated_routes(reader: ObjectReader, namespace: str, service: str) -> tuple[str, ...]:
+    """Return routes to the Service in an API group that Traefik no longer reads."""
+    found = [one for kind in _OUTDATED for one in list_objects(reader, kind, namespace)[0]]
+    return tuple(_find_senders(found, service))
 
 
-def _ways(routes: list[tuple[Dialect, Object]], names: Names) -> Iterator[Way]:
+def _find_service_routes(
+    routes: list[tuple[Dialect, Object]], names: Names
+) -> Iterator[ServiceRoute]:
     for dialect, route in routes:
         if indices := weighted_rules(dialect, route, names):
             rules = dialect.rules(route)
-            yield Way(dialect, route, tuple(rules[index].get("name") for index in indices))
+            yield ServiceRoute(dialect, route, tuple(rules[index].get("name") for index in indices))
 
 
-def _senders(others: list[Object], service: str) -> Iterator[str]:
+def _find_senders(others: list[Object], service: str) -> Iterator[str]:
     for one in others:
-        if service in set(_backends(one.get("spec"))):
+        if service in set(_backend_names(one.get("spec"))):
             yield f"{one['kind']} {one['metadata']['name']}"
 
 
-def _backends(part: object) -> Iterator[str]:
-    """Names of Services, wherever an Ingress or an IngressRoute has them."""
+def _backend_names(part: object) -> Iterator[str]:
+    """Yield the names of Services, wherever an Ingress or an IngressRoute references them."""
     if isinstance(part, list):
         for item in part:
-            yield from _backends(item)
+            yield from _backend_names(item)
     elif isinstance(part, dict):
         for key, value in part.items():
             if key == "service" and isinstance(value, dict):
                 yield str(value.get("name"))
             elif key == "services" and isinstance(value, list):
-                yield from (str(one.get("name")) for one in value if one.get("kind") != _WEIGHTED)
+                yield from (
+                    str(one.get("name")) for one in value if one.get("kind") != _TRAEFIK_SERVICE
+                )
             else:
-                yield from _backends(value)
+                yield from _backend_names(value)
 
 
-_WEIGHTED = "TraefikService"
+_TRAEFIK_SERVICE = "TraefikService"
 
 
-def _autoscalers(found: list[Object], target: Object) -> Iterator[str]:
+def _find_autoscalers(found: list[Object], target: Object) -> Iterator[str]:
     for one in found:
         reference = one["spec"].get("scaleTargetRef") or {}
         if (reference.get("kind"), reference.get("name")) == (

@@ -1,4 +1,4 @@
-"""The cluster that is examined, and what every check needs to know of it."""
+"""Context of all checks: the cluster, the namespace and the operator's defaults."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,41 +8,41 @@ from canary.kube.objects import Kind, Objects
 from canary.metrics.prometheus import PrometheusOptions
 
 
-class Server(Objects, Protocol):
-    """What of `canary.kube.client.Client` a doctor uses; all that it creates are reviews."""
+class DoctorClient(Objects, Protocol):
+    """The methods of `canary.kube.client.Client` that checks use; creates only access reviews."""
 
     def served(self, kind: Kind) -> bool:
-        """Whether the cluster serves this kind in this version."""
+        """Return whether the cluster serves this kind in this version."""
         ...
 
     def version(self) -> tuple[int, int]:
-        """The API server's version."""
+        """Return major and minor version of the API server."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Patient:
-    """One cluster."""
+class DoctorContext:
+    """The cluster under diagnosis."""
 
-    server: Server
+    server: DoctorClient
     namespace: str
-    """Where the person works: rights are looked up there."""
+    """Namespace for which the caller's rights are checked."""
     scope: str
-    """Whose releases are looked at; "" means all namespaces."""
+    """Namespace whose releases are checked; "" means all namespaces."""
     address: str
     """The API server's URL."""
     date: Callable[[], float | None]
-    """What the API server's clock says now (seconds since the epoch); None: it does not say."""
-    usual: "Usual"
+    """Returns the API server's time (seconds since the epoch), or None if it sends no date."""
+    defaults: "OperatorDefaults"
     prometheus: PrometheusOptions | None = None
-    """None: the one that the operator is told to ask."""
+    """None: use the operator's Prometheus."""
 
 
 @dataclass(frozen=True, slots=True)
-class Usual:
-    """What an operator goes by that is told nothing else."""
+class OperatorDefaults:
+    """Default values of the operator's options."""
 
     lease: str
     """Name of the Lease."""
     prometheus: str
-    """URL."""
+    """URL of Prometheus."""

@@ -1,11 +1,11 @@
-"""Is the definition of CanaryRelease installed, and is it the one of this program?"""
+"""Checks that the CRD of CanaryRelease is installed and matches this program."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from canary import __version__
-from canary.doctor.context import Patient
-from canary.doctor.diagnosis import Diagnosis, doubtful, fine, wrong
+from canary.doctor.context import DoctorContext
+from canary.doctor.diagnosis import Diagnosis, report_error, report_ok, report_warning
 from canary.errors import NotFoundError
 from canary.kube.api_errors import ForbiddenError
 from canary.kube.objects import RELEASES, Kind, Object
@@ -20,46 +20,50 @@ _OLDEST = (1, 31)
 _FEW = 4
 
 
-def cluster(patient: Patient) -> Iterator[Diagnosis]:
-    """The API server's version. Raises CanaryError when it cannot be asked at all."""
-    version = patient.server.version()
-    said = f"Kubernetes {version[0]}.{version[1]} at {patient.address}"
+def check_api_server(context: DoctorContext) -> Iterator[Diagnosis]:
+    """Check the API server's version. Raises CanaryError if it does not respond."""
+    version = context.server.version()
+    said = f"Kubernetes {version[0]}.{version[1]} at {context.address}"
     if version < _OLDEST:
-        yield doubtful("cluster", said, "1.31 or newer is what canary is tried with: upgrade it")
+        yield report_warning(
+            "cluster", said, "upgrade the cluster: canary is tested with 1.31 or newer"
+        )
     else:
-        yield fine("cluster", said)
+        yield report_ok("cluster", said)
 
 
-def definition(patient: Patient) -> Iterator[Diagnosis]:
-    """Served, and with the fields that this program knows."""
-    if not patient.server.served(RELEASES):
+def check_definition(context: DoctorContext) -> Iterator[Diagnosis]:
+    """Check that the CRD is served and has the fields that this program uses."""
+    if not context.server.served(RELEASES):
         said = f"the cluster does not serve {RELEASES.kind} ({RELEASES.api_version})"
-        yield wrong("definition", said, f"install it: {_INSTALL}")
+        yield report_error("definition", said, f"install the CRD: {_INSTALL}")
         return
     try:
-        found = patient.server.get(DEFINITIONS, "", _NAME)
+        found = context.server.get(DEFINITIONS, "", _NAME)
     except (ForbiddenError, NotFoundError):
         found = None
     if found is None:
-        yield fine("definition", f"{RELEASES.api_version} is served")
+        yield report_ok("definition", f"{RELEASES.api_version} is served")
         return
-    yield from _compared(found)
+    yield from _compare_schemas(found)
 
 
-def _compared(found: Object) -> Iterator[Diagnosis]:
-    ours, theirs = set(_fields(_schema(crd()))), set(_fields(_schema(found)))
+def _compare_schemas(found: Object) -> Iterator[Diagnosis]:
+    ours, theirs = set(_field_paths(_find_schema(crd()))), set(_field_paths(_find_schema(found)))
     if missing := sorted(ours - theirs):
-        said = f"the definition is older than this program ({__version__}): it lacks "
-        yield wrong("definition", said + _some(missing), f"upgrade it: {_INSTALL}")
+        said = f"the CRD is older than this program ({__version__}); it lacks "
+        yield report_error(
+            "definition", said + _shorten_list(missing), f"upgrade the CRD: {_INSTALL}"
+        )
     elif extra := sorted(theirs - ours):
-        said = f"the definition is newer than this program ({__version__}): it has "
-        yield doubtful("definition", said + _some(extra), "upgrade this program")
+        said = f"the CRD is newer than this program ({__version__}); it has "
+        yield report_warning("definition", said + _shorten_list(extra), "upgrade this program")
     else:
         said = f"{RELEASES.api_version} is served, with the fields of this program ({__version__})"
-        yield fine("definition", said)
+        yield report_ok("definition", said)
 
 
-def _schema(definition: Mapping[str, Any]) -> Mapping[str, Any]:
+def _find_schema(definition: Mapping[str, Any]) -> Mapping[str, Any]:
     for version in definition["spec"]["versions"]:
         if version["name"] == RELEASES.version:
             schema: Mapping[str, Any] = version["schema"]["openAPIV3Schema"]
@@ -67,16 +71,16 @@ def _schema(definition: Mapping[str, Any]) -> Mapping[str, Any]:
     return {}
 
 
-def _fields(schema: Mapping[str, Any], path: str = "") -> Iterator[str]:
-    """`spec.steps[].weight` and so on: all fields of a schema."""
+def _field_paths(schema: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    """Yield the paths of all fields of a schema, such as `spec.steps[].weight`."""
     for name, inner in (schema.get("properties") or {}).items():
         below = f"{path}.{name}" if path else name
         yield below
-        yield from _fields(inner, below)
+        yield from _field_paths(inner, below)
     if isinstance(items := schema.get("items"), dict):
-        yield from _fields(items, f"{path}[]")
+        yield from _field_paths(items, f"{path}[]")
 
 
-def _some(names: list[str]) -> str:
+def _shorten_list(names: list[str]) -> str:
     more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
     return ", ".join(names[:_FEW]) + more

@@ -1,4 +1,4 @@
-"""One thing that was looked at, how it is, and what to do."""
+"""The result of one check."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,46 +7,46 @@ from canary.errors import CanaryError
 from canary.kube.api_errors import ForbiddenError
 
 
-class State(StrEnum):
-    """How it is."""
+class DiagnosisState(StrEnum):
+    """Severity of a result."""
 
     OK = "ok"
     WARNING = "warning"
-    """It works, and something should be looked at."""
+    """It works but needs attention."""
     ERROR = "error"
-    """Releases cannot work as they should."""
+    """Releases do not work as intended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What `canary doctor` says about one thing."""
+    """The result of one check, and what to do."""
 
     check: str
-    """What was looked at: `definition`, `holding`, `release prod/auth` …"""
-    state: State
+    """Name of the check: `definition`, `holding`, `release prod/auth` …"""
+    state: DiagnosisState
     sentence: str
     remedy: str = ""
-    """What to do; empty where all is well."""
+    """What to do; empty if nothing is wrong."""
 
 
-def fine(check: str, sentence: str) -> Diagnosis:
-    """It is as it should be."""
-    return Diagnosis(check, State.OK, sentence)
+def report_ok(check: str, sentence: str) -> Diagnosis:
+    """Return a result without a problem."""
+    return Diagnosis(check, DiagnosisState.OK, sentence)
 
 
-def doubtful(check: str, sentence: str, remedy: str) -> Diagnosis:
-    """Somebody should look at it."""
-    return Diagnosis(check, State.WARNING, sentence, remedy)
+def report_warning(check: str, sentence: str, remedy: str) -> Diagnosis:
+    """Return a result that needs attention."""
+    return Diagnosis(check, DiagnosisState.WARNING, sentence, remedy)
 
 
-def wrong(check: str, sentence: str, remedy: str) -> Diagnosis:
-    """Releases suffer from it."""
-    return Diagnosis(check, State.ERROR, sentence, remedy)
+def report_error(check: str, sentence: str, remedy: str) -> Diagnosis:
+    """Return a result that impairs releases."""
+    return Diagnosis(check, DiagnosisState.ERROR, sentence, remedy)
 
 
-def unseen(check: str, error: CanaryError, remedy: str) -> Diagnosis:
-    """It could not be looked at; a refusal is said without the API server's many words."""
+def report_unknown(check: str, error: CanaryError, remedy: str) -> Diagnosis:
+    """Return a warning that the check failed; shortens the API server's messages."""
     said = str(error)
     if isinstance(error, ForbiddenError):
-        said = f"{said.partition(': ')[0]}: you may not"
-    return Diagnosis(check, State.WARNING, said, remedy)
+        said = f"{said.partition(': ')[0]}: forbidden"
+    return Diagnosis(check, DiagnosisState.WARNING, said, remedy)

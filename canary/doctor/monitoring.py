@@ -1,87 +1,100 @@
-"""Prometheus: does it answer, is it fresh, and do its clock and the API server's agree?"""
+"""Checks Prometheus: reachability, age of samples, and its clock."""
 
 from collections.abc import Iterator
 from contextlib import closing
 
 from canary.discovery.prometheus_queries import Inquiry
-from canary.doctor.context import Patient
-from canary.doctor.diagnosis import Diagnosis, doubtful, fine, wrong
-from canary.doctor.operators import Operator
+from canary.doctor.context import DoctorContext
+from canary.doctor.diagnosis import Diagnosis, report_error, report_ok, report_warning
+from canary.doctor.operators import OperatorDeployment
 from canary.errors import CanaryError
 from canary.metrics.prometheus import PrometheusOptions
 from canary.text.format import duration
 
 _STALE, _OLD = 60.0, 240.0
-"""Seconds since the newest sample; after 300 a value is none any more."""
+"""Maximum age of the newest sample in seconds; values become stale after 300."""
 _SKEW, _FAR = 3.0, 30.0
-"""Seconds between two clocks; an HTTP date is good to one."""
+"""Maximum difference of two clocks in seconds; an HTTP date has a resolution of one."""
 
 
-def prometheus(patient: Patient, operator: Operator | None) -> Iterator[Diagnosis]:
-    """Asks the one that was named, else the one that the operator is told to ask."""
-    options = patient.prometheus
+def check_prometheus(
+    context: DoctorContext, operator: OperatorDeployment | None
+) -> Iterator[Diagnosis]:
+    """Check the Prometheus of --prometheus, or else the operator's."""
+    options = context.prometheus
     named = options is not None
-    told = operator.told("prometheus-url", patient.usual.prometheus) if operator else None
+    default = context.defaults.prometheus
+    url = operator.option_value("prometheus-url", default) if operator else None
     if options is None:
-        if told is None:
-            remedy = "give --prometheus URL to have it examined"
-            yield doubtful("prometheus", "no address is known", remedy)
+        if url is None:
+            remedy = "set --prometheus URL to check it"
+            yield report_warning("prometheus", "the address is not known", remedy)
             return
-        options = PrometheusOptions(told, attempts=1)
+        options = PrometheusOptions(url, attempts=1)
     with closing(Inquiry(options)) as inquiry:
         try:
-            yield from _fresh(inquiry)
+            yield from _check_freshness(inquiry)
         except CanaryError as error:
-            yield _unanswered(error, options.url, named=named)
+            yield _report_unreachable(error, options.url, named=named)
             return
-        yield from _clocks(patient, inquiry)
-    if named and told is not None and told.rstrip("/") != options.url.rstrip("/"):
-        yield fine("prometheus", f"the operator asks it as {told}")
+        yield from _check_clocks(context, inquiry)
+    if named and url is not None and url.rstrip("/") != options.url.rstrip("/"):
+        yield report_ok("prometheus", f"the operator uses {url}")
 
 
-def _unanswered(error: CanaryError, url: str, *, named: bool) -> Diagnosis:
+def _report_unreachable(error: CanaryError, url: str, *, named: bool) -> Diagnosis:
     if named:
-        return wrong("prometheus", str(error), "correct --prometheus, or bring it up")
-    return doubtful(
+        return report_error("prometheus", str(error), "correct --prometheus, or start Prometheus")
+    return report_warning(
         "prometheus",
-        f"the operator's Prometheus, {url}, does not answer from here; inside the cluster it may",
-        "give --prometheus URL, perhaps that of a kubectl port-forward",
+        f"the operator's Prometheus {url} is not reachable from here (it may be in the cluster)",
+        "set --prometheus URL, such as that of a kubectl port-forward",
     )
 
 
-def _fresh(inquiry: Inquiry) -> Iterator[Diagnosis]:
+def _check_freshness(inquiry: Inquiry) -> Iterator[Diagnosis]:
     up = inquiry.vector("count(up)")
     if not up:
-        said = f"{inquiry.url} answers, and scrapes nothing: it has no series up"
-        yield wrong("prometheus", said, "see its targets page; is that the right Prometheus?")
+        said = f"{inquiry.url} responds but has no series up: it scrapes nothing"
+        yield report_error("prometheus", said, "check its targets page, and the address")
         return
     targets = f"{up[0].value:.0f} targets"
     age = inquiry.vector("time() - max(timestamp(up))")[0].value
     said = f"{inquiry.url} has {targets}; its newest sample is {duration(max(age, 0))} old"
     if age > _OLD:
-        yield wrong("prometheus", said, "it has stopped scraping: see its targets page and logs")
+        yield report_error(
+            "prometheus", said, "Prometheus has stopped scraping: check its targets page and logs"
+        )
     elif age > _STALE:
-        yield doubtful("prometheus", said, "it scrapes seldom or is behind: see its targets page")
+        yield report_warning(
+            "prometheus", said, "Prometheus scrapes rarely or is behind: check its targets page"
+        )
     else:
-        yield fine("prometheus", said)
+        yield report_ok("prometheus", said)
     down = inquiry.vector("count(up == 0)")
     if down and down[0].value >= up[0].value / 2:
         said = f"{down[0].value:.0f} of {targets} cannot be scraped"
-        yield doubtful("prometheus", said, "see its targets page")
+        yield report_warning("prometheus", said, "check its targets page")
 
 
-def _clocks(patient: Patient, inquiry: Inquiry) -> Iterator[Diagnosis]:
+def _check_clocks(context: DoctorContext, inquiry: Inquiry) -> Iterator[Diagnosis]:
     inquiry.vector("vector(1)")
-    theirs, ours = inquiry.date, patient.date()
+    theirs, ours = inquiry.date, context.date()
     if theirs is None or ours is None:
-        yield doubtful("clocks", "a server sends no date, so clocks cannot be compared", "")
+        yield report_warning(
+            "clocks", "a server sends no Date header, so clocks cannot be compared", ""
+        )
         return
     skew = theirs - ours
     said = f"Prometheus' clock is {duration(abs(skew))} {'ahead of' if skew > 0 else 'behind'} "
     said += "the API server's"
     if abs(skew) > _FAR:
-        yield wrong("clocks", said, "set both by NTP: samples would be read from another time")
+        yield report_error(
+            "clocks", said, "synchronize both with NTP: queries use the wrong time range"
+        )
     elif abs(skew) > _SKEW:
-        yield doubtful("clocks", said, "set both by NTP: samples come late by as much")
+        yield report_warning(
+            "clocks", said, "synchronize both with NTP: samples arrive late by this difference"
+        )
     else:
-        yield fine("clocks", "Prometheus and the API server agree on the time")
+        yield report_ok("clocks", "Prometheus and the API server agree on the time")

@@ -1,4 +1,7 @@
-"""Who may do what: the verbs of the roles in rbac.yaml (a copy of manifests/operator/rbac.yaml)."""
+"""Checks the rights of operator and caller against the roles in rbac.yaml.
+
+The file is a copy of manifests/operator/rbac.yaml.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,17 +12,17 @@ from typing import Any
 
 import yaml
 
-from canary.doctor.context import Patient
-from canary.doctor.diagnosis import Diagnosis, doubtful, fine, wrong
-from canary.doctor.operators import Operator
+from canary.doctor.context import DoctorContext
+from canary.doctor.diagnosis import Diagnosis, report_error, report_ok, report_warning
+from canary.doctor.operators import OperatorDeployment
 from canary.kube.api_errors import ForbiddenError
 from canary.kube.objects import RELEASES, Kind
 
 _GROUP = "authorization.k8s.io"
-OWN = Kind(_GROUP, "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview")
-OTHERS = Kind(_GROUP, "v1", "subjectaccessreviews", "SubjectAccessReview")
+SELF_REVIEWS = Kind(_GROUP, "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview")
+SUBJECT_REVIEWS = Kind(_GROUP, "v1", "subjectaccessreviews", "SubjectAccessReview")
 _AT_ONCE = 8
-_LOOKING = {"get", "list"}
+_READ_VERBS = {"get", "list"}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -31,7 +34,7 @@ class Right:
     """`deployments`, `pods/log`."""
     verb: str
     name: str = ""
-    """Of the one object that is meant; empty: any."""
+    """Name of one object; empty: any object."""
 
     def __str__(self) -> str:
         where = f"{self.resource}.{self.group}" if self.group else self.resource
@@ -39,23 +42,25 @@ class Right:
 
 
 @cache
-def rights_of(role: str) -> tuple[Right, ...]:
-    """What a role of rbac.yaml grants: `canary`, `canary-hold-mode` and so on."""
+def role_rights(role: str) -> tuple[Right, ...]:
+    """Return the rights that a role of rbac.yaml grants, such as `canary-hold-mode`."""
     found = [
         one
-        for one in _roles()
+        for one in _load_roles()
         if one["kind"] in {"Role", "ClusterRole"} and one["metadata"]["name"] == role
     ]
-    return tuple(sorted({right for one in found for rule in one["rules"] for right in _in(rule)}))
+    return tuple(
+        sorted({right for one in found for rule in one["rules"] for right in _rule_rights(rule)})
+    )
 
 
 @cache
-def _roles() -> tuple[dict[str, Any], ...]:
+def _load_roles() -> tuple[dict[str, Any], ...]:
     text = files(__package__).joinpath("rbac.yaml").read_text("utf-8")
     return tuple(yaml.safe_load_all(text))
 
 
-def _in(rule: dict[str, list[str]]) -> Iterator[Right]:
+def _rule_rights(rule: dict[str, list[str]]) -> Iterator[Right]:
     for group in rule["apiGroups"]:
         for resource in rule["resources"]:
             for verb in rule["verbs"]:
@@ -63,60 +68,72 @@ def _in(rule: dict[str, list[str]]) -> Iterator[Right]:
                     yield Right(group, resource, verb, name)
 
 
-def operators_rights(patient: Patient, operator: Operator) -> Iterator[Diagnosis]:
-    """Whether the operator's account may do everything that it does."""
-    wanted = [(right, scope) for right in rights_of("canary") for scope in operator.scopes]
-    wanted += [(right, "") for right in rights_of("canary-hold-mode")]
-    wanted += [(right, operator.namespace) for right in rights_of("canary-lease")]
+def check_operator_rights(
+    context: DoctorContext, operator: OperatorDeployment
+) -> Iterator[Diagnosis]:
+    """Check that the operator's account has all rights that the operator uses."""
+    wanted = [(right, scope) for right in role_rights("canary") for scope in operator.scopes]
+    wanted += [(right, "") for right in role_rights("canary-hold-mode")]
+    wanted += [(right, operator.namespace) for right in role_rights("canary-lease")]
     try:
-        missing = list(_refused(patient, wanted, operator.account))
+        missing = list(_find_refused(context, wanted, operator.account))
     except ForbiddenError:
-        said = f"whether {operator.account} may do what it needs cannot be seen from this account"
-        remedy = "ask somebody who may create subjectaccessreviews, or run doctor as cluster-admin"
-        yield doubtful("operator's rights", said, remedy)
+        said = f"this account may not check the rights of {operator.account}"
+        remedy = "run doctor as cluster-admin, or with the right to create subjectaccessreviews"
+        yield report_warning("operator's rights", said, remedy)
         return
     if missing:
-        said = f"{operator.account} may not {_listed(missing)}"
-        yield wrong("operator's rights", said, "apply manifests/operator/rbac.yaml, or the chart")
+        said = f"{operator.account} may not {_format_rights(missing)}"
+        yield report_error(
+            "operator's rights", said, "apply manifests/operator/rbac.yaml, or the chart"
+        )
     else:
         said = f"{operator.account} has all {len(wanted)} rights that it uses"
-        yield fine("operator's rights", said)
+        yield report_ok("operator's rights", said)
 
 
-def own_rights(patient: Patient) -> Iterator[Diagnosis]:
-    """Whether the person may look at releases, and act on them."""
-    where = patient.namespace
-    look = _lacking(patient, rights_of("canary-view"))
-    act = _lacking(patient, [one for one in rights_of("canary-edit") if one.verb == "patch"])
-    around = _lacking(patient, [one for one in rights_of("canary") if _is_look(one)])
+def check_own_rights(context: DoctorContext) -> Iterator[Diagnosis]:
+    """Check that the caller may read releases and send commands."""
+    where = context.namespace
+    look = _missing_rights(context, role_rights("canary-view"))
+    act = _missing_rights(
+        context, [one for one in role_rights("canary-edit") if one.verb == "patch"]
+    )
+    around = _missing_rights(context, [one for one in role_rights("canary") if _is_read(one)])
     remedy = f"bind the role view or edit to yourself in namespace {where}"
     if look:
-        yield wrong("your rights", f"you may not {_listed(look)} in namespace {where}", remedy)
+        yield report_error(
+            "your rights", f"you may not {_format_rights(look)} in namespace {where}", remedy
+        )
     elif act:
-        said = f"you may look at releases in namespace {where}, but not promote, abort or retry"
-        yield doubtful("your rights", said, f"bind the role edit to yourself in namespace {where}")
+        said = f"you may read releases in namespace {where}, but not promote, abort or retry"
+        yield report_warning(
+            "your rights", said, f"bind the role edit to yourself in namespace {where}"
+        )
     elif around:
-        said = f"init and lint --cluster may not {_listed(around)} in namespace {where}"
-        yield doubtful("your rights", said, remedy)
+        said = f"init and lint --cluster may not {_format_rights(around)} in namespace {where}"
+        yield report_warning("your rights", said, remedy)
     else:
-        yield fine("your rights", f"you may look at releases in namespace {where} and act on them")
+        yield report_ok(
+            "your rights", f"you may read releases in namespace {where} and send commands"
+        )
 
 
-def _is_look(right: Right) -> bool:
-    return right.verb in _LOOKING and right.group != RELEASES.group
+def _is_read(right: Right) -> bool:
+    return right.verb in _READ_VERBS and right.group != RELEASES.group
 
 
-def _lacking(patient: Patient, rights: Iterable[Right]) -> list[Right]:
-    return list(_refused(patient, [(right, patient.namespace) for right in rights], None))
+def _missing_rights(context: DoctorContext, rights: Iterable[Right]) -> list[Right]:
+    return list(_find_refused(context, [(right, context.namespace) for right in rights], None))
 
 
-def _refused(
-    patient: Patient, wanted: Sequence[tuple[Right, str]], account: str | None
+def _find_refused(
+    context: DoctorContext, wanted: Sequence[tuple[Right, str]], account: str | None
 ) -> Iterator[Right]:
-    """Those that are not granted. Raises ForbiddenError when the server does not say."""
+    """Yield rights that are not granted. Raises ForbiddenError if reviews are forbidden."""
 
     def allowed(one: tuple[Right, str]) -> bool:
-        return may(patient, one[0], one[1], account)
+        return is_allowed(context, one[0], one[1], account)
 
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="rights") as pool:
         for (right, _), granted in zip(wanted, pool.map(allowed, wanted), strict=True):
@@ -124,8 +141,8 @@ def _refused(
                 yield right
 
 
-def may(patient: Patient, right: Right, namespace: str, account: str | None) -> bool:
-    """Whether the account (None: the person's own) may do that; namespace "" means everywhere."""
+def is_allowed(context: DoctorContext, right: Right, namespace: str, account: str | None) -> bool:
+    """Return whether the account (None: the caller) has the right; namespace "" means all."""
     resource, _, subresource = right.resource.partition("/")
     attributes = {
         "verb": right.verb,
@@ -137,21 +154,21 @@ def may(patient: Patient, right: Right, namespace: str, account: str | None) -> 
     }
     spec: dict[str, Any] = {"resourceAttributes": attributes}
     if account is not None:
-        spec |= {"user": account, "groups": _groups(account)}
-    kind = OWN if account is None else OTHERS
-    answer = patient.server.create(kind, "", {"spec": spec})
+        spec |= {"user": account, "groups": _account_groups(account)}
+    kind = SELF_REVIEWS if account is None else SUBJECT_REVIEWS
+    answer = context.server.create(kind, "", {"spec": spec})
     return bool((answer.get("status") or {}).get("allowed"))
 
 
-def _groups(account: str) -> list[str]:
-    """Of a service account, `system:serviceaccount:NAMESPACE:NAME`."""
+def _account_groups(account: str) -> list[str]:
+    """Return the groups of an account; `system:serviceaccount:NAMESPACE:NAME` has some more."""
     parts = account.split(":")
     own = ["system:serviceaccounts", f"system:serviceaccounts:{parts[2]}"]
     return ["system:authenticated", *(own if account.startswith("system:serviceaccount:") else [])]
 
 
-def _listed(rights: Sequence[Right]) -> str:
-    """`get, list pods; patch deployments.apps`."""
+def _format_rights(rights: Sequence[Right]) -> str:
+    """Format rights as `get, list pods; patch deployments.apps`."""
     verbs: dict[str, list[str]] = {}
     for right in rights:
         verb, _, what = str(right).partition(" ")

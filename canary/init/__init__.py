@@ -1,1 +1,1 @@
-"""Drafts a commented CanaryRelease for a Deployment: `canary init`."""
+"""Drafts a CanaryRelease with comments for a Deployment: `canary init`."""

@@ -1,5 +1,7 @@
-"""A commented CanaryRelease for a Deployment, made from what was found around it. Pure."""
+"""Renders a CanaryRelease with comments, from what was found around a Deployment. Pure."""
 
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -7,43 +9,44 @@ from canary.api import SpecError, format_duration, load_release
 from canary.api.analysis import Source
 from canary.core.rollout import canary_replicas, pods_for_share
 from canary.core.snapshot import Obstacle
-from canary.discovery.gather import Found
-from canary.discovery.preset_detection import ABOVE
-from canary.discovery.selection import Measured
-from canary.discovery.topology import Around, Way
+from canary.discovery.gather import DraftInput
+from canary.discovery.preset_detection import SLOW_THRESHOLD
+from canary.discovery.selection import MetricSelection
+from canary.discovery.topology import ServiceRoute, Topology
 from canary.errors import UsageError
-from canary.init.draft_notes import notes
-from canary.init.step_planner import DEADLINE, Plan, plan_for
-from canary.init.yaml_scalar import scalar
+from canary.init.draft_notes import collect_notes
+from canary.init.step_planner import DEADLINE, StepPlan, plan_steps
 from canary.kube.workloads.isolation import choose_replacements
 from canary.metrics.presets import ratio_preset
 from canary.text.format import listed, percent, request_rate, roughly
 
 _WIDTH = 98
+_PLAIN = re.compile(r"[A-Za-z][-A-Za-z0-9_./]*")
+_RESERVED = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null"])
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """YAML that validates, and what a person should know about it."""
+    """YAML that validates, and notes for the person who uses it."""
 
     text: str
     notes: tuple[str, ...]
 
 
-def draft(found: Found) -> Draft:
-    """The release as a file.
+def render_draft(found: DraftInput) -> Draft:
+    """Render the release as YAML.
 
     Raises:
-        UsageError: nothing that validates can be made of this Deployment.
+        UsageError: no valid release can be made for this Deployment.
     """
     judged = found.traffic if found.measured.ratio else None
-    plan = plan_for(judged, routed=bool(found.choice.ways))
+    plan = plan_steps(judged, routed=bool(found.selection.service_routes))
     lines = [
-        *_head(found),
-        *_traffic(found),
-        *_steps(found, plan),
-        *_analysis(found, plan),
-        *_tail(),
+        *_header(found),
+        *_traffic_section(found),
+        *_steps_section(found, plan),
+        *_analysis_section(found, plan),
+        *_notify_section(),
     ]
     text = "\n".join(lines) + "\n"
     try:
@@ -51,14 +54,14 @@ def draft(found: Found) -> Draft:
     except SpecError as error:
         first = error.problems[0]
         raise UsageError(
-            f"no valid CanaryRelease can be drafted for Deployment {found.around.name}: "
+            f"cannot draft a valid CanaryRelease for Deployment {found.topology.name}: "
             f"{first.where}: {first.message}"
         ) from error
-    return Draft(text, tuple(notes(found, plan)))
+    return Draft(text, tuple(collect_notes(found, plan)))
 
 
-def _said(text: str, indent: int) -> Iterator[str]:
-    """A comment, wrapped."""
+def _comment(text: str, indent: int) -> Iterator[str]:
+    """Yield the text as wrapped YAML comment lines."""
     line = ""
     for word in text.split():
         if line and indent + len(line) + len(word) + 3 > _WIDTH:
@@ -69,262 +72,300 @@ def _said(text: str, indent: int) -> Iterator[str]:
     yield f"{' ' * indent}# {line}"
 
 
-def _head(found: Found) -> Iterator[str]:
-    around, name = found.around, scalar(found.around.name)
-    yield from _said(f"Guards Deployment {around.name}: each new version first gets a small share "
-                     "of the traffic, and is taken back by itself if it is worse.", 0)  # fmt: skip
-    yield "# Drafted by `canary init` from what is there; every value says why. Check it after a"
-    yield "# change: canary lint FILE. All fields: docs/spec.md."
+def quote_scalar(value: str) -> str:
+    """Return the text as a YAML scalar, quoted if YAML would read it as another type."""
+    plain = _PLAIN.fullmatch(value) and value.lower() not in _RESERVED
+    return value if plain else json.dumps(value, ensure_ascii=False)
+
+
+def _header(found: DraftInput) -> Iterator[str]:
+    topology, name = found.topology, quote_scalar(found.topology.name)
+    yield from _comment(
+        f"Protects Deployment {topology.name}: each new version first gets a small share "
+        "of the traffic and is rolled back automatically if it is worse.",
+        0,
+    )
+    yield "# Drafted by `canary init`; a comment explains each value. Check changes with:"
+    yield "# canary lint FILE. All fields: docs/spec.md."
     yield "apiVersion: canary-controller.dev/v1alpha1"
     yield "kind: CanaryRelease"
     yield "metadata:"
     yield f"  name: {name}"
     if found.named:
-        yield f"  namespace: {scalar(around.namespace)}"
+        yield f"  namespace: {quote_scalar(topology.namespace)}"
     yield "spec:"
-    own = "Your own Deployment, in place: no pod restarts when this is applied."
-    yield from _said(own + _scaled(around), 2)
+    own = "The existing Deployment is used in place: no pod restarts when this is applied."
+    yield from _comment(own + _scaling_note(topology), 2)
     yield f"  target: {{kind: Deployment, name: {name}}}"
-    yield from _service(found)
+    yield from _service_section(found)
 
 
-def _scaled(around: Around) -> str:
-    """What an autoscaler does while a release runs."""
-    if around.scaled_object:
+def _scaling_note(topology: Topology) -> str:
+    """Describe what an autoscaler does while a release runs."""
+    if topology.scaled_object:
         return (
-            f" ScaledObject {around.scaled_object} goes on scaling it, also down while a release"
-            " runs: set its minReplicaCount to what stable needs meanwhile."
+            f" ScaledObject {topology.scaled_object} keeps scaling it, also down while a release"
+            " runs: set its minReplicaCount to what stable needs during a release."
         )
-    if around.autoscaler:
+    if topology.autoscaler:
         return (
-            f" HorizontalPodAutoscaler {around.autoscaler} goes on scaling it, and cannot shrink"
-            " it below what it had while a release runs."
+            f" HorizontalPodAutoscaler {topology.autoscaler} keeps scaling it, but not below its"
+            " size at the start of a release while that runs."
         )
     return ""
 
 
-def _service(found: Found) -> Iterator[str]:
-    around, choice = found.around, found.choice
-    if choice.service is None:
-        workers = "No Service selects its pods, so these are taken for workers: nothing is sent to"
-        yield from _said(f"{workers} them, they take their work themselves.", 2)
+def _service_section(found: DraftInput) -> Iterator[str]:
+    topology, selection = found.topology, found.selection
+    if selection.service is None:
+        workers = (
+            "No Service selects its pods, so they are treated as workers that fetch their work"
+        )
+        yield from _comment(f"{workers} themselves.", 2)
         return
-    others = [one["metadata"]["name"] for one in around.services if one is not choice.service]
-    which = f"Others do as well: {listed(others)}." if others else "No other does."
-    yield from _said(f"Selects the Deployment's pods. {which} It is read, never written.", 2)
-    yield f"  service: {{name: {scalar(choice.name)}}}"
-    if not choice.ways:
+    others = [one["metadata"]["name"] for one in topology.services if one is not selection.service]
+    which = f"So do {listed(others)}." if others else "No other Service does."
+    yield from _comment(f"Selects the Deployment's pods. {which} canary only reads it.", 2)
+    yield f"  service: {{name: {quote_scalar(selection.name)}}}"
+    if not selection.service_routes:
         return
-    yield from _isolation(found)
+    yield from _isolation_section(found)
 
 
-def _isolation(found: Found) -> Iterator[str]:
-    """Nothing is set: the operator computes the labels at each start, from the Services of then."""
-    replaced = choose_replacements(found.around.target, found.around.neighbours)
+def _isolation_section(found: DraftInput) -> Iterator[str]:
+    """Only a comment: the operator computes the labels at the start of each release."""
+    replaced = choose_replacements(found.topology.target, found.topology.neighbors)
     if isinstance(replaced, Obstacle):
-        yield from _said(f"NOT ISOLATED, so no release can start: {replaced.message}", 2)
+        yield from _comment(f"NOT ISOLATED, so no release can start: {replaced.message}", 2)
         return
     values = listed(f"{key}: {value}" for key, value in replaced.items())
-    names = listed(one["metadata"]["name"] for one in found.around.services)
+    names = listed(one["metadata"]["name"] for one in found.topology.services)
     where = "in the namespace" if found.named else "in these files"
-    yield from _said(
+    yield from _comment(
         f"Canary pods get {values}: no Service {where} selects them ({names}), and neither does "
-        "the Deployment's own selector. What else selects pods by these labels misses the canary "
-        "(canary lint --cluster looks for that).", 2)  # fmt: skip
-    yield f"  # isolation: {{labels: [{', '.join(scalar(key) for key in replaced)}]}}"
+        "the Deployment's own selector. Other selectors that use these labels do not match canary "
+        "pods (canary lint --cluster finds them).",
+        2,
+    )
+    yield f"  # isolation: {{labels: [{', '.join(quote_scalar(key) for key in replaced)}]}}"
 
 
-def _traffic(found: Found) -> Iterator[str]:
-    choice = found.choice
+def _traffic_section(found: DraftInput) -> Iterator[str]:
+    selection = found.selection
     yield "  traffic:"
-    match choice.ways:
+    match selection.service_routes:
         case ():
             yield from _no_route(found)
             return
-        case (way,):
-            yield from _one_route(way, choice.name)
-        case ways:
-            yield from _said(f"{len(ways)} routes send to Service {choice.name}; each weight is "
-                             "written to all of them. What comes through a route that is not "
-                             "named here stays with stable.", 4)  # fmt: skip
+        case (route,):
+            yield from _one_route(route, selection.name)
+        case routes:
+            yield from _comment(
+                f"{len(routes)} routes send traffic to Service {selection.name}; each "
+                "weight is written to all of them. Traffic of routes that are not "
+                "listed here stays with stable.",
+                4,
+            )
             yield "    routes:"
-            yield from (f"    - {_route(way)}" for way in ways)
-    if not all(_is_gateway(way) for way in choice.ways):
-        yield "    # Nothing confirms a weight here: so long the data plane gets to follow it."
+            yield from (f"    - {_format_route(route)}" for route in routes)
+    if not all(_is_gateway(route) for route in selection.service_routes):
+        yield "    # The router does not confirm weights: time until the data plane follows one."
         yield "    propagationDelay: 5s"
 
 
-def _one_route(way: Way, service: str) -> Iterator[str]:
-    yield from _said(f"Sends to Service {service}{_in_rules(len(way.rules))}.", 4)
-    names = [name for name in way.rules if name]
+def _one_route(route: ServiceRoute, service: str) -> Iterator[str]:
+    yield from _comment(f"Sends traffic to Service {service}{_in_rules(len(route.rules))}.", 4)
+    names = [name for name in route.rules if name]
     if names:
-        yield from _said(f"To weight one rule only, name it: {listed(names)}.", 4)
-    yield f"    {_route(way)}"
+        yield from _comment(f"To weight one rule only, name it: {listed(names)}.", 4)
+    yield f"    {_format_route(route)}"
 
 
 def _in_rules(rules: int) -> str:
     return " in one rule" if rules == 1 else f" in {rules} rules; all of them are weighted"
 
 
-def _is_gateway(way: Way) -> bool:
-    return way.dialect.kind.group == "gateway.networking.k8s.io"
+def _is_gateway(route: ServiceRoute) -> bool:
+    return route.dialect.kind.group == "gateway.networking.k8s.io"
 
 
-def _route(way: Way) -> str:
-    kind, name = way.dialect.kind.kind, scalar(way.route["metadata"]["name"])
-    if _is_gateway(way):
+def _format_route(route: ServiceRoute) -> str:
+    kind, name = route.dialect.kind.kind, quote_scalar(route.route["metadata"]["name"])
+    if _is_gateway(route):
         return f"gatewayAPI: {{kind: {kind}, name: {name}}}"
     if kind == "VirtualService":
         return f"istio: {{virtualService: {name}}}"
     return f"traefik: {{traefikService: {name}}}"
 
 
-def _no_route(found: Found) -> Iterator[str]:
-    if found.choice.service is None:
-        shared = (
-            "The work is shared by the number of pods: approximately, and a canary pod takes its"
+def _no_route(found: DraftInput) -> Iterator[str]:
+    if found.selection.service is None:
+        yield from _comment(
+            "The work is split by the number of pods: approximately, and a canary pod "
+            "takes its share as soon as it runs.",
+            4,
         )
-        yield from _said(f"{shared} share as soon as it runs.", 4)
         yield "    replicas: {}"
         return
-    ways = found.around.ways.get(found.choice.name)
-    foreign = found.around.elsewhere.get(found.choice.name)
-    if ways:
-        which = f"{listed(way.name for way in ways)} left out, as asked"
+    routes = found.topology.service_routes.get(found.selection.name)
+    foreign = found.topology.elsewhere.get(found.selection.name)
+    if routes:
+        which = f"{listed(route.name for route in routes)} excluded by --route none"
     elif foreign:
         which = (
-            f"{listed(foreign)} sends to Service {found.choice.name}, but from another namespace; "
-            "only a route of the release's own namespace can be weighted"
+            f"{listed(foreign)} sends traffic to Service {found.selection.name} from another "
+            "namespace; only routes in the release's namespace can be weighted"
         )
     else:
-        which = f"No route that can be weighted sends to Service {found.choice.name}"
-    yield from _said(
-        f"{which}: so the traffic is shared by the number of pods. That is approximate, and a "
+        which = f"No route that can be weighted sends traffic to Service {found.selection.name}"
+    yield from _comment(
+        f"{which}: the traffic is split by the number of pods. That is approximate, and a "
         "canary pod gets its share as soon as it is ready. Better: a route (docs/routers.md), as "
-        "gatewayAPI, istio or traefik.", 4)  # fmt: skip
+        "gatewayAPI, istio or traefik.",
+        4,
+    )
     yield "    replicas: {}"
 
 
-def _steps(found: Found, plan: Plan) -> Iterator[str]:
-    around = found.around
-    if around.cron_jobs and found.choice.ways:
-        yield from _said("Checks before any traffic, as Jobs from a suspended CronJob; there "
-                         f"{'are' if len(around.cron_jobs) > 1 else 'is'}: "
-                         f"{listed(around.cron_jobs)}.", 2)  # fmt: skip
+def _steps_section(found: DraftInput, plan: StepPlan) -> Iterator[str]:
+    topology = found.topology
+    if topology.cron_jobs and found.selection.service_routes:
+        yield from _comment(
+            "Checks before any traffic, as Jobs from a suspended CronJob. Suspended "
+            f"CronJobs: {listed(topology.cron_jobs)}.",
+            2,
+        )
         yield "  # checks:"
-        yield f"  # - {{name: smoke, jobFrom: {{cronJob: {scalar(around.cron_jobs[0])}}}}}"
-    replicas = int(around.target["spec"].get("replicas", 1))
+        yield f"  # - {{name: smoke, jobFrom: {{cronJob: {quote_scalar(topology.cron_jobs[0])}}}}}"
+    replicas = int(topology.target["spec"].get("replicas", 1))
     first = plan.steps[0][0]
-    size = canary_replicas if found.choice.ways else pods_for_share
+    size = canary_replicas if found.selection.service_routes else pods_for_share
     pods = size(replicas, first)
-    yield from _said(f"Percent of the traffic, and how long at least. {_rate(found, first)}The "
-                     f"first step takes {pods} canary pod{'' if pods == 1 else 's'} beside "
-                     f"{replicas}. `approval: true` waits for `canary promote`.", 2)  # fmt: skip
+    yield from _comment(
+        f"Percent of the traffic, and minimum duration. {_rate_note(found, first)}The "
+        f"first step runs {pods} canary pod{'' if pods == 1 else 's'} beside "
+        f"{replicas}. `approval: true` waits for `canary promote`.",
+        2,
+    )
     yield "  steps:"
     for weight, length in plan.steps:
         yield f"  - {{weight: {weight}, duration: {format_duration(length)}}}"
-    yield "  # Watched on after promotion; a failure puts the version before back."
+    yield "  # Monitoring after promotion; a failure rolls back to the previous version."
     yield "  bake: 30m"
-    yield from _said("A release that has not ended by then pauses and says why.", 2)
+    yield from _comment("A release that takes longer pauses and gives the reason.", 2)
     yield f"  deadline: {format_duration(DEADLINE)}"
 
 
-def _rate(found: Found, first: int) -> str:
+def _rate_note(found: DraftInput, first: int) -> str:
     if found.traffic is None or found.traffic.rate <= 0:
         return ""
     share = request_rate(found.traffic.rate * first / 100)
-    return f"There are {request_rate(found.traffic.rate)} now, so {first} % are {share}. "
+    return (
+        f"The Service gets {request_rate(found.traffic.rate)} now, of which {first} % are {share}. "
+    )
 
 
-def _analysis(found: Found, plan: Plan) -> Iterator[str]:
+def _analysis_section(found: DraftInput, plan: StepPlan) -> Iterator[str]:
     yield "  analysis:"
-    yield from _source(found)
-    yield from _said(
-        "Promotion needs at least this long under traffic: longer than the rarest fault that you "
-        "care about.",
+    yield from _source_section(found)
+    yield from _comment(
+        "Minimum time under traffic before promotion. Choose it longer than the interval of the "
+        "rarest fault that matters.",
         4,
     )
     yield "    minDuration: 20m"
-    yield from _said(f"Promotion has to rule out that {percent(plan.regression)} more requests "
-                     f"fail than do now. {_course(plan)}", 4)  # fmt: skip
+    yield from _comment(
+        f"Promotion must rule out that {percent(plan.regression)} more requests "
+        f"fail than now. {_forecast_note(plan)}",
+        4,
+    )
     yield f"    smallestRegression: {plan.regression:g}"
-    yield "    # Chance that a version as good as the running one is ever rolled back."
+    yield "    # Probability of rolling back a version as good as the running one."
     yield "    falsePositiveRate: 0.01"
     yield "    metrics:"
-    yield from _metrics(found)
+    yield from _metrics_section(found)
 
 
-def _source(found: Found) -> Iterator[str]:
+def _source_section(found: DraftInput) -> Iterator[str]:
     if found.source is Source.SCRAPE:
-        yield "    # The pods' own metrics pages; `prometheus`, where the operator can ask one."
+        yield "    # Scrapes the pods' metrics pages. Use `prometheus` if there is one to query."
         yield "    source: scrape"
         yield "    interval: 5s"
         return
     interval = max(10.0, found.scrape or 0.0)
     seen = f"Prometheus scrapes the pods every {roughly(found.scrape)}. " if found.scrape else ""
     yield "    source: prometheus"
-    yield from _said(f"{seen}Looking more often than pods are scraped shows nothing new.", 4)
+    yield from _comment(f"{seen}A shorter interval than that of the scrapes shows nothing new.", 4)
     yield f"    interval: {format_duration(float(int(min(interval, 300.0))))}"
 
 
-def _course(plan: Plan) -> str:
-    course = plan.course
-    if course is None:
-        return "How long that takes depends on the traffic, which is not known here."
-    takes = f"That takes {course.requests:,.0f} canary requests"
-    return f"{takes}: at the present traffic a good release ends after {roughly(course.seconds)}."
+def _forecast_note(plan: StepPlan) -> str:
+    forecast = plan.forecast
+    if forecast is None:
+        return "The time this takes depends on the traffic, which is not known here."
+    takes = f"That takes {forecast.requests:,.0f} canary requests"
+    return f"{takes}: at the current traffic a good release ends after {roughly(forecast.seconds)}."
 
 
-def _metrics(found: Found) -> Iterator[str]:
+def _metrics_section(found: DraftInput) -> Iterator[str]:
     measured = found.measured
     if measured.why:
-        yield from _said(f"NOT SEEN in any data ({measured.why}): check it with "
-                         "canary lint --cluster --prometheus URL.", 4)  # fmt: skip
+        yield from _comment(
+            f"NO DATA FOUND ({measured.why}): check with canary lint --cluster --prometheus URL.", 4
+        )
     if measured.ratio is not None:
-        others = f" As well seen: {listed(measured.others)}." if measured.others else ""
-        yield from _said(f"{_failures(measured.ratio)} out of all. Fails when worse than 1.25 "
-                         f"times stable, or above 5 %.{others}", 4)  # fmt: skip
+        others = f" Also available: {listed(measured.others)}." if measured.others else ""
+        failures = _failure_name(measured.ratio)
+        yield from _comment(
+            f"Share of {failures}. Fails above 1.25 times stable's share, or above 5 %.{others}", 4
+        )
         yield (f"    - {{name: errors, ratio: {{preset: {measured.ratio}}}, tolerance: 1.25, "
                "limit: 0.05}")  # fmt: skip
         yield from _client_errors(measured.ratio)
     if measured.slow is not None:
-        yield from _said(f"Requests slower than {measured.slow.bound}, the histogram's bucket "
-                         "bound nearest to `above`; compared with stable only.", 4)  # fmt: skip
+        yield from _comment(
+            f"Requests slower than {measured.slow.bound}, the bucket bound nearest to "
+            "`above`. Compared with stable only.",
+            4,
+        )
         yield (f"    - {{name: slow, latency: {{preset: {measured.slow.preset}, "
-               f"above: {format_duration(ABOVE)}}}}}")  # fmt: skip
+               f"above: {format_duration(SLOW_THRESHOLD)}}}}}")  # fmt: skip
     for preset in measured.pools:
         name = "pool" if len(measured.pools) == 1 else f"pool-{preset}"
-        yield from _said("Database connections: fails above 75 % of the pool, or when 3 are held "
-                         "and never given back within 10 minutes.", 4)  # fmt: skip
+        yield from _comment(
+            "Database connections. Fails above 75 % of the pool, or if 3 connections "
+            "are not returned within 10 minutes.",
+            4,
+        )
         yield (f"    - {{name: {name}, pool: {{preset: {preset}}}, limit: 0.75, "
                "leak: {connections: 3, window: 10m}}")  # fmt: skip
-    yield from _could_be(measured)
+    yield from _unlimited_pools(measured)
 
 
-def _failures(preset: str) -> str:
-    """What the preset counts as an error."""
-    http_only = ratio_preset(preset).http_only
-    return "5XX answers" if http_only else "Requests that the server failed"
+def _failure_name(preset: str) -> str:
+    """Name what the preset counts as an error."""
+    return "5xx responses" if ratio_preset(preset).http_only else "requests that failed"
 
 
 def _client_errors(preset: str) -> Iterator[str]:
-    """A version that refuses everybody has no 5XX at all."""
+    """Yield a metric of 4xx responses: a version that rejects every request has no 5xx at all."""
     if ratio_preset(preset).client is None:
         return
-    yield from _said("Requests refused as the client's mistake (4xx, as 401 or 404): no error, but "
-                     "many more than stable's are. Compared with stable only.", 4)  # fmt: skip
+    yield from _comment(
+        "Requests rejected with 4xx, such as 401 or 404. Not errors by themselves; "
+        "fails if the canary rejects many more than stable.",
+        4,
+    )
     yield f"    - {{name: refused, clientErrors: {{preset: {preset}}}, tolerance: 1.5}}"
 
 
-def _could_be(measured: Measured) -> Iterator[str]:
-    for preset in measured.limitless:
-        yield from _said(
-            f"A pool was seen whose size nobody exports ({preset}): give it as max.", 4
-        )
+def _unlimited_pools(measured: MetricSelection) -> Iterator[str]:
+    for preset in measured.unlimited_pools:
+        yield from _comment(f"Pool without an exported maximum ({preset}): set max.", 4)
         yield f"    # - {{name: pool, pool: {{preset: {preset}, max: POOL_SIZE}}, limit: 0.75}}"
 
 
-def _tail() -> Iterator[str]:
-    yield "  # Who is told; the URL stays in a Secret of this namespace."
+def _notify_section() -> Iterator[str]:
+    yield "  # Notifications; the URL is stored in a Secret of this namespace."
     yield "  # notify:"
     yield "  # - {slack: {secretRef: {name: SECRET, key: KEY}}}"

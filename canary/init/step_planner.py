@@ -1,53 +1,55 @@
-"""Steps and thresholds that fit the traffic that there is. Pure."""
+"""Plans steps and thresholds that fit the current traffic. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from canary.api import Metric, Spec, Step, load_release
 from canary.api.analysis import RatioSource
-from canary.discovery.evidence_time import Course, Traffic, course_of
+from canary.discovery.evidence_time import ReleaseForecast, TrafficRate, forecast_release
 
 _STEPS = ((1, 120.0), (5, 120.0), (25, 300.0), (50, 300.0))
-_BY_PODS = ((25, 300.0), (50, 300.0))
+_STEPS_BY_PODS = ((25, 300.0), (50, 300.0))
 _REGRESSIONS = (0.005, 0.01, 0.02, 0.05)
 DEADLINE = 7200.0
-_ROOM = 0.75
-"""A release that needs more of its deadline than this would often end as inconclusive."""
-_SLOWEST = 1800.0
+_DEADLINE_SHARE = 0.75
+"""Share of the deadline that a good release may need; with more it often ends inconclusive."""
+_LONGEST_WAIT = 1800.0
 """Seconds that the first step may wait for evidence."""
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """Steps and thresholds that fit the traffic."""
+class StepPlan:
+    """Steps and thresholds for a draft."""
 
     steps: tuple[tuple[int, float], ...]
     regression: float
-    course: Course | None
-    """None where the traffic is not known."""
+    forecast: ReleaseForecast | None
+    """None if the traffic is not known."""
 
 
-def plan_for(traffic: Traffic | None, *, routed: bool) -> Plan:
-    """Steps that a good release passes within the deadline, if that can be.
+def plan_steps(traffic: TrafficRate | None, *, routed: bool) -> StepPlan:
+    """Plan steps that a good release passes within the deadline, if possible.
 
-    `traffic` None: not known. `routed`: something splits the traffic exactly.
+    `traffic` is None if it is not known. `routed`: a router splits the traffic exactly.
     """
-    steps = _STEPS if routed else _BY_PODS
+    steps = _STEPS if routed else _STEPS_BY_PODS
     if traffic is None or traffic.rate <= 0:
-        return Plan(steps, _REGRESSIONS[0], None)
+        return StepPlan(steps, _REGRESSIONS[0], None)
     for regression in _REGRESSIONS:
-        fitting = _quickest(steps, regression, traffic)
-        if fitting.course and fitting.course.seconds <= _ROOM * DEADLINE:
+        fitting = _plan_fastest(steps, regression, traffic)
+        if fitting.forecast and fitting.forecast.seconds <= _DEADLINE_SHARE * DEADLINE:
             break
     return fitting
 
 
-def _quickest(steps: tuple[tuple[int, float], ...], regression: float, traffic: Traffic) -> Plan:
-    """Without first steps that would wait too long for their evidence."""
+def _plan_fastest(
+    steps: tuple[tuple[int, float], ...], regression: float, traffic: TrafficRate
+) -> StepPlan:
+    """Drop first steps that would wait too long for their evidence."""
     while True:
-        course = course_of(_spec_of(steps, regression), _RATIO, traffic)
-        if course.waits[0] <= _SLOWEST or len(steps) == 1:
-            return Plan(steps, regression, course)
+        forecast = forecast_release(_spec_of(steps, regression), _RATIO, traffic)
+        if forecast.waits[0] <= _LONGEST_WAIT or len(steps) == 1:
+            return StepPlan(steps, regression, forecast)
         steps = steps[1:]
 
 

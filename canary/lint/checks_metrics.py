@@ -1,4 +1,4 @@
-"""What Prometheus says of a release's metrics: is there data, is it fresh, is it enough."""
+"""Checks with Prometheus whether a release's metrics have data, and enough of it."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -17,13 +17,13 @@ from canary.core.series import (
     SeriesQuery,
     Unavailable,
 )
-from canary.discovery.evidence_time import Traffic, course_of, traffic_of
-from canary.discovery.gather import scrape_interval
-from canary.discovery.preset_detection import label_is_there
+from canary.discovery.evidence_time import TrafficRate, forecast_release, measure_traffic
+from canary.discovery.gather import measure_scrape_interval
+from canary.discovery.preset_detection import has_label
 from canary.discovery.prometheus_queries import Inquiry
-from canary.discovery.referenced_objects import Scenery
+from canary.discovery.referenced_objects import ReferencedObjects
 from canary.errors import CanaryError, UsageError
-from canary.lint.rules import Finding, finding
+from canary.lint.rules import LintFinding, make_finding
 from canary.metrics.native import native_of, refusal
 from canary.metrics.pod_names import pods_of
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
@@ -38,29 +38,29 @@ from canary.metrics.queries import (
 )
 from canary.text.format import listed, percent, request_rate, roughly
 
-LATELY = 600.0
+TRAFFIC_WINDOW = 600.0
 STEP = 30.0
 _SLOW = 1800.0
-"""Seconds that a step may wait for evidence without a word about it."""
+"""Seconds that a step may wait for evidence without a finding."""
 _STATUS = {"http": ("code", "http-status"), "http-status": ("status", "http")}
-"""Presets that differ in the label of the status: which label, and the other one."""
+"""Presets that differ in the label of the status: the label, and the other preset."""
 
 
 @dataclass(frozen=True, slots=True)
-class Monitoring:
-    """One Prometheus, in the two ways in which it is asked."""
+class PrometheusAccess:
+    """One Prometheus, with clients for range and for instant queries."""
 
     source: Prometheus
     inquiry: Inquiry
     now: Callable[[], float]
 
     @classmethod
-    def of(cls, options: PrometheusOptions, now: Callable[[], float]) -> "Monitoring":
-        """Asks that one; `now` gives seconds since the epoch."""
+    def of(cls, options: PrometheusOptions, now: Callable[[], float]) -> "PrometheusAccess":
+        """Connect to this Prometheus; `now` returns seconds since the epoch."""
         return cls(Prometheus(options), Inquiry(options), now)
 
     def close(self) -> None:
-        """Lets its connections go."""
+        """Close the connections."""
         self.source.close()
         self.inquiry.close()
 
@@ -68,72 +68,74 @@ class Monitoring:
     def grid(self) -> Grid:
         """The last ten minutes."""
         end = self.source.settled(self.now()) // STEP * STEP
-        return Grid(end - LATELY, end, STEP)
+        return Grid(end - TRAFFIC_WINDOW, end, STEP)
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
-    """Which pods run now, and what the router calls the sides."""
+class RunningTarget:
+    """The running pods of a target, and the router's names of both versions."""
 
-    scene: Scenery
+    objects: ReferencedObjects
     pods: tuple[str, ...]
 
     @property
     def context(self) -> Context:
-        """What the operator would ask with; a canary may not be there yet."""
-        names, route = self.scene.names, self.scene.route
+        """The context of the operator's queries; the canary may not exist yet."""
+        names, route = self.objects.names, self.objects.route
         sides = {Side.STABLE: names.service, Side.CANARY: names.canary_service}
-        if self.scene.dialect is None:
+        if self.objects.dialect is None:
             sides = {}
         elif route is not None:
-            sides = dict(self.scene.dialect.backends(route, names))
-        elif any(_workloads(metric) for metric in self.scene.spec.analysis.metrics):
+            sides = dict(self.objects.dialect.backends(route, names))
+        elif any(_names_workloads(metric) for metric in self.objects.spec.analysis.metrics):
             sides = {Side.STABLE: names.target, Side.CANARY: names.canary_target}
         return Context(names.namespace, {Side.STABLE: self.pods, Side.CANARY: ()}, sides)
 
 
-def pods_in(inquiry: Inquiry, namespace: str, target: str) -> tuple[str, ...]:
+def find_pods_by_series(inquiry: Inquiry, namespace: str, target: str) -> tuple[str, ...]:
     """Names of a Deployment's pods by their series, where no cluster is asked."""
     member = Member("pod", pods_of(target), "namespace", namespace)
     pods = f"count by (pod) ({{{conditions_text(member.matchers())}}})"
     return tuple(sorted(one.labels["pod"] for one in inquiry.vector(pods)))
 
 
-def risks_in_metrics(running: Running, monitoring: Monitoring) -> Iterator[Finding]:
-    """Asks for every metric of a release. Raises CanaryError when Prometheus does not answer."""
-    analysis = running.scene.spec.analysis
+def check_metrics(running: RunningTarget, monitoring: PrometheusAccess) -> Iterator[LintFinding]:
+    """Query every metric. Raises CanaryError if Prometheus does not respond."""
+    analysis = running.objects.spec.analysis
     if analysis.source is Source.SCRAPE:
         return
     if not running.pods:
-        said = f"no pod of {running.scene.names.target} runs, so no query can have data"
-        yield finding("not-answered", ("spec", "target", "name"), said)
+        said = f"no pod of {running.objects.names.target} is running, so no query can have data"
+        yield make_finding("query-failed", ("spec", "target", "name"), said)
         return
     for index, metric in enumerate(analysis.metrics):
         path: Path = ("spec", "analysis", "metrics", index)
         try:
             compiled = compile_metric(metric, running.context)
         except UsageError as error:
-            if not _said_already(running, metric):
-                yield finding("no-data", path, f"{metric.name}: {error}")
+            if not _has_own_rule(running, metric):
+                yield make_finding("no-data", path, f"{metric.name}: {error}")
             continue
         match compiled:
             case RatioQueries():
-                yield from _ratio(_Asked(running, monitoring, metric, path), compiled)
+                yield from _check_ratio(_MetricCheck(running, monitoring, metric, path), compiled)
             case PoolQueries():
-                yield from _silent(_Asked(running, monitoring, metric, path), compiled.in_use)
+                yield from _check_data(
+                    _MetricCheck(running, monitoring, metric, path), compiled.in_use
+                )
                 if isinstance(compiled.maximum, SeriesQuery):
-                    asking = _Asked(running, monitoring, metric, path)
-                    yield from _maximum(asking, compiled.maximum)
+                    asking = _MetricCheck(running, monitoring, metric, path)
+                    yield from _check_maximum(asking, compiled.maximum)
             case OwnQuery():
-                yield from _own(_Asked(running, monitoring, metric, path))
+                yield from _check_custom_query(_MetricCheck(running, monitoring, metric, path))
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """One metric that is asked about."""
+class _MetricCheck:
+    """One metric under check."""
 
-    running: Running
-    monitoring: Monitoring
+    running: RunningTarget
+    monitoring: PrometheusAccess
     metric: Metric
     path: Path
 
@@ -142,70 +144,72 @@ class _Asked:
         answers = self.monitoring.source.read([query], grid.start, grid.end, grid.step)
         return answers[query.key]
 
-    def finds(self, rule: str, words: str, *at: str, query: str | None = None) -> Finding:
-        return finding(rule, (*self.path, *at), f"{self.metric.name}: {words}", query)
+    def finds(self, rule: str, words: str, *at: str, query: str | None = None) -> LintFinding:
+        return make_finding(rule, (*self.path, *at), f"{self.metric.name}: {words}", query)
 
 
-def _ratio(asked: _Asked, queries: RatioQueries) -> Iterator[Finding]:
+def _check_ratio(asked: _MetricCheck, queries: RatioQueries) -> Iterator[LintFinding]:
     total = asked.answer(queries.total)
-    silent = list(_silent(asked, queries.total, total))
+    silent = list(_check_data(asked, queries.total, total))
     yield from silent
     if silent:
         return
-    yield from _status_label(asked, queries)
-    yield from _scrapes(asked, queries.total)
+    yield from _check_status_label(asked, queries)
+    yield from _check_scrape_interval(asked, queries.total)
     grid = asked.monitoring.grid
     rest = asked.monitoring.source.read(queries.queries()[1:], grid.start, grid.end, grid.step)
     answers = answers_of(queries, {queries.total.key: total, **rest})
     blind = explain_uncountable(answers) if isinstance(answers, RatioAnswers) else None
-    if isinstance(blind, NoData) and not list(_status_label(asked, queries)):
+    if isinstance(blind, NoData) and not list(_check_status_label(asked, queries)):
         yield asked.finds("no-data", blind.why, query=promql(queries.bad or queries.total))
         return
-    traffic = traffic_of(answers, grid.start, grid.end)
+    traffic = measure_traffic(answers, grid.start, grid.end)
     if traffic is not None:
-        yield from enough(asked.running.scene, asked.metric, traffic, asked.path)
+        yield from check_traffic(asked.running.objects, asked.metric, traffic, asked.path)
 
 
-def enough(scene: Scenery, metric: Metric, traffic: Traffic, path: Path) -> Iterator[Finding]:
-    """Whether a good release would end before its deadline under this traffic. Pure."""
+def check_traffic(
+    objects: ReferencedObjects, metric: Metric, traffic: TrafficRate, path: Path
+) -> Iterator[LintFinding]:
+    """Check whether a good release would end before its deadline with this traffic. Pure."""
     if traffic.rate <= 0:
-        said = f"{metric.name}: not one request in the last {roughly(LATELY)}"
-        yield finding("too-little-traffic", path, said)
+        said = f"{metric.name}: no request in the last {roughly(TRAFFIC_WINDOW)}"
+        yield make_finding("too-little-traffic", path, said)
         return
-    spec = scene.spec
-    course = course_of(spec, metric, traffic)
+    spec = objects.spec
+    forecast = forecast_release(spec, metric, traffic)
     smallest = percent(spec.analysis.smallest_regression)
-    if isinf(course.requests):
+    if isinf(forecast.requests):
         said = (
-            f"{metric.name}: {percent(traffic.bad)} of the requests are bad already, and beside "
-            f"that no number of requests rules out a regression of {smallest}"
+            f"{metric.name}: {percent(traffic.bad)} of the requests already fail, so no number of "
+            f"requests rules out a regression of {smallest}"
         )
-        yield finding("too-little-traffic", ("spec", "analysis", "smallestRegression"), said)
+        yield make_finding("too-little-traffic", ("spec", "analysis", "smallestRegression"), said)
         return
-    if course.seconds > spec.deadline:
+    if forecast.seconds > spec.deadline:
         said = (
             f"{metric.name}: at {request_rate(traffic.rate)} a regression of "
-            f"{smallest} needs {course.requests:,.0f} canary "
-            f"requests, {roughly(course.requests / traffic.rate)} at 100 % and "
-            f"{roughly(course.seconds)} with these steps; the deadline is {roughly(spec.deadline)}"
+            f"{smallest} needs {forecast.requests:,.0f} canary requests, which take "
+            f"{roughly(forecast.requests / traffic.rate)} at 100 % and {roughly(forecast.seconds)} "
+            f"with these steps; the deadline is {roughly(spec.deadline)}"
         )
-        yield finding("too-little-traffic", ("spec", "analysis", "smallestRegression"), said)
+        yield make_finding("too-little-traffic", ("spec", "analysis", "smallestRegression"), said)
         return
-    for index, wait in enumerate(course.waits[:-1]):
+    for index, wait in enumerate(forecast.waits[:-1]):
         if wait > _SLOW:
             weight = spec.steps[index].weight
             rate = request_rate(traffic.rate)
-            said = f"{weight} % of {rate} wait {roughly(wait)} after the step's duration"
-            yield finding("step-starves", ("spec", "steps", index, "weight"), said)
+            said = f"with {weight} % of {rate} the step waits {roughly(wait)} after its duration"
+            yield make_finding("step-starves", ("spec", "steps", index, "weight"), said)
 
 
-def _silent(
-    asked: _Asked, query: SeriesQuery, answer: MetricAnswer | None = None
-) -> Iterator[Finding]:
+def _check_data(
+    asked: _MetricCheck, query: SeriesQuery, answer: MetricAnswer | None = None
+) -> Iterator[LintFinding]:
     match answer or asked.answer(query):
         case NoData(why, partial):
-            # Partial: series are there, so what else might be there instead is no answer.
-            said = why if partial else _hint(asked, query) or why
+            # A partial answer has series, so a hint at other series would be misleading.
+            said = why if partial else _explain_missing_data(asked, query) or why
             yield asked.finds("no-data", f"{query.selector.metric}: {said}", query=promql(query))
         case Unavailable(why):
             yield asked.finds("not-answered", why)
@@ -218,16 +222,16 @@ def _silent(
             pass
 
 
-def _maximum(asked: _Asked, query: SeriesQuery) -> Iterator[Finding]:
+def _check_maximum(asked: _MetricCheck, query: SeriesQuery) -> Iterator[LintFinding]:
     answer = asked.answer(query)
-    yield from _silent(asked, query, answer)
+    yield from _check_data(asked, query, answer)
     series = answer.series if isinstance(answer, FoundSeries) else ()
     if any(one.points[-1][1] == 0 for one in series):
         said = f"{query.selector.metric} is {UNLIMITED}"
         yield asked.finds("pool-unlimited", said, query=promql(query))
 
 
-def _hint(asked: _Asked, query: SeriesQuery) -> str | None:
+def _explain_missing_data(asked: _MetricCheck, query: SeriesQuery) -> str | None:
     """What is there instead: the metric of other pods or backends, or nothing at all."""
     bare = replace(query, template=Selector(query.template.metric), member=None)
     label = query.by[0] if query.by else "pod"
@@ -238,49 +242,51 @@ def _hint(asked: _Asked, query: SeriesQuery) -> str | None:
             return refusal(query.selector, native)
     except CanaryError:
         return None
-    name, where = query.selector.metric, asked.running.scene.names
+    name, where = query.selector.metric, asked.running.objects.names
     if not groups:
-        return f"Prometheus has no series {name} at all"
+        return f"Prometheus has no series {name}"
     if not any(group.get(label) for group in groups):
-        return f"{name} has no label {label}: add it by relabelling when scraping"
+        return f"{name} has no label {label}: add it by relabeling in the scrape configuration"
     if label == "pod" and not any(one.get("namespace") == where.namespace for one in groups):
-        return f"{name} is there, but not in namespace {where.namespace}"
+        return f"{name} exists, but not in namespace {where.namespace}"
     whose = (
         "these pods"
         if label == "pod"
-        else f"{where.service} ({label}); perhaps no request came yet"
+        else f"{where.service} ({label}); perhaps it has had no request yet"
     )
-    return f"{name} is there, but not for {whose}"
+    return f"{name} exists, but not for {whose}"
 
 
-def _status_label(asked: _Asked, queries: RatioQueries) -> Iterator[Finding]:
+def _check_status_label(asked: _MetricCheck, queries: RatioQueries) -> Iterator[LintFinding]:
     preset = None if asked.metric.latency else asked.metric.preset
     if preset not in _STATUS:
         return
     label, other = _STATUS[preset]
     ask = asked.monitoring.inquiry.labels_of
-    if label_is_there(ask, queries.total, label):
+    if has_label(ask, queries.total, label):
         return
-    fits = label_is_there(ask, queries.total, _STATUS[other][0])
-    hint = f"they have {_STATUS[other][0]}: take preset {other}" if fits else "nor the other one"
-    said = f"preset {preset} looks for the label {label}, which the series do not have; {hint}"
+    fits = has_label(ask, queries.total, _STATUS[other][0])
+    hint = (
+        f"use preset {other} for label {_STATUS[other][0]}" if fits else f"nor {_STATUS[other][0]}"
+    )
+    said = f"preset {preset} needs label {label}, which the series do not have; {hint}"
     yield asked.finds("status-label", said, asked.metric.kind, "preset")
 
 
-def _scrapes(asked: _Asked, query: SeriesQuery) -> Iterator[Finding]:
+def _check_scrape_interval(asked: _MetricCheck, query: SeriesQuery) -> Iterator[LintFinding]:
     try:
-        between = scrape_interval(asked.monitoring.inquiry, query)
+        between = measure_scrape_interval(asked.monitoring.inquiry, query)
     except CanaryError as error:
-        yield asked.finds("not-answered", str(error))
+        yield asked.finds("query-failed", str(error))
         return
-    interval = asked.running.scene.spec.analysis.interval
+    interval = asked.running.objects.spec.analysis.interval
     if between is not None and between > interval:
-        said = f"scraped every {roughly(between)}, looked at every {roughly(interval)}"
+        said = f"scraped every {roughly(between)}, analyzed every {roughly(interval)}"
         yield asked.finds("scraped-less-often", said)
 
 
-def _own(asked: _Asked) -> Iterator[Finding]:
-    """Asked with the running pods in the canary's place: it is not there yet."""
+def _check_custom_query(asked: _MetricCheck) -> Iterator[LintFinding]:
+    """Run the query with the running pods in place of canary pods, which do not exist yet."""
     context = asked.running.context
     pods = {Side.STABLE: asked.running.pods, Side.CANARY: asked.running.pods}
     compiled = compile_metric(asked.metric, replace(context, pods=pods))
@@ -289,16 +295,16 @@ def _own(asked: _Asked) -> Iterator[Finding]:
             case NoData(why):
                 yield asked.finds("no-data", why, "query", query=compiled.query.promql)
             case Unavailable(why):
-                yield asked.finds("not-answered", why, "query")
+                yield asked.finds("query-failed", why, "query")
             case _:
                 pass
 
 
-def _workloads(metric: Metric) -> bool:
-    """Its preset calls the sides by Deployment."""
+def _names_workloads(metric: Metric) -> bool:
+    """Return whether the preset identifies versions by Deployment."""
     return metric.preset in {"istio", "istio-grpc", "linkerd"}
 
 
-def _said_already(running: Running, metric: Metric) -> bool:
-    """Envoy Gateway's one cluster has a rule of its own, which needs the route."""
-    return metric.preset in {"envoy", "envoy-gateway"} and running.scene.route is not None
+def _has_own_rule(running: RunningTarget, metric: Metric) -> bool:
+    """Return whether the rule envoy-one-cluster, which needs the route, reports it already."""
+    return metric.preset in {"envoy", "envoy-gateway"} and running.objects.route is not None

@@ -1,4 +1,4 @@
-"""Prints what a lint run found: lines, one JSON document, or SARIF."""
+"""Prints the findings of a lint run as lines, one JSON document, or SARIF."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,28 +7,32 @@ import typer
 
 from canary import __version__
 from canary.api import Loaded, Problem
-from canary.lint.review import Page, Risk
+from canary.lint.review import LintFile, LocatedFinding
 from canary.lint.rules import RULES
 from canary.results.sarif import Finding, Level, sarif
 
 
 def print_findings(
-    output: str, pages: Sequence[Page], risks: Mapping[str, Sequence[Risk]], *, valid: bool
+    output: str,
+    pages: Sequence[LintFile],
+    risks: Mapping[str, Sequence[LocatedFinding]],
+    *,
+    valid: bool,
 ) -> None:
     """Print the findings on standard output; `output` is text, json or sarif."""
     match output:
         case "text":
             for page in pages:
-                typer.echo("\n".join(_lines(page.loaded, risks[page.loaded.source])))
+                typer.echo("\n".join(_format_lines(page.loaded, risks[page.loaded.source])))
         case "json":
             files = [_as_json(page.loaded, risks[page.loaded.source]) for page in pages]
             whole = {"schemaVersion": 1, "valid": valid, "files": files}
             typer.echo(json.dumps(whole, indent=2, ensure_ascii=False))
         case _:
-            typer.echo(_sarif(pages, risks), nl=False)
+            typer.echo(_format_sarif(pages, risks), nl=False)
 
 
-def _sarif(pages: Sequence[Page], risks: Mapping[str, Sequence[Risk]]) -> str:
+def _format_sarif(pages: Sequence[LintFile], risks: Mapping[str, Sequence[LocatedFinding]]) -> str:
 
     found = []
     for page in pages:
@@ -45,7 +49,7 @@ def _sarif(pages: Sequence[Page], risks: Mapping[str, Sequence[Risk]]) -> str:
     return sarif(found, __version__, titles | {"spec": "The file is not a valid CanaryRelease."})
 
 
-def _lines(loaded: Loaded, risks: Sequence[Risk]) -> Iterator[str]:
+def _format_lines(loaded: Loaded, risks: Sequence[LocatedFinding]) -> Iterator[str]:
     for release in loaded.releases:
         count = sum(risk.release.metadata.name == release.metadata.name for risk in risks)
         found = f", {count} {'risk' if count == 1 else 'risks'}" if count else ""
@@ -60,7 +64,7 @@ def _lines(loaded: Loaded, risks: Sequence[Risk]) -> Iterator[str]:
         yield f"{place}: {risk.level}: {said} [{risk.finding.rule.id}]"
 
 
-def _as_json(loaded: Loaded, risks: Sequence[Risk]) -> dict[str, object]:
+def _as_json(loaded: Loaded, risks: Sequence[LocatedFinding]) -> dict[str, object]:
     return {
         "file": loaded.source,
         "valid": [
@@ -68,9 +72,9 @@ def _as_json(loaded: Loaded, risks: Sequence[Risk]) -> dict[str, object]:
             for release in loaded.releases
         ],
         "skipped": list(loaded.others),
-        "problems": [_problem(problem) for problem in loaded.problems],
+        "problems": [_problem_as_json(problem) for problem in loaded.problems],
         "risks": [
-            _problem(risk.place)
+            _problem_as_json(risk.place)
             | {
                 "message": risk.finding.message,
                 "remedy": risk.finding.rule.remedy,
@@ -83,7 +87,7 @@ def _as_json(loaded: Loaded, risks: Sequence[Risk]) -> dict[str, object]:
     }
 
 
-def _problem(problem: Problem) -> dict[str, object]:
+def _problem_as_json(problem: Problem) -> dict[str, object]:
     return {
         "line": problem.line,
         "column": problem.column,

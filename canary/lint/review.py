@@ -1,148 +1,187 @@
-"""A whole review: files, then what they name, then what Prometheus has; findings with places."""
+"""Reads files and runs all checks on them; gives each finding its line and column."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from canary.api import CanaryRelease, Loaded, Problem
+from canary.api import CanaryRelease, Loaded, Problem, load_releases
 from canary.api.yaml_documents import Document, read_documents
-from canary.discovery.manifest_reader import Reader, Shelf, members
-from canary.discovery.referenced_objects import Scenery, scenery_of
-from canary.discovery.topology import pods_of
+from canary.discovery.manifest_files import find_paths, read_content
+from canary.discovery.manifest_reader import ManifestReader, ObjectReader, extract_objects
+from canary.discovery.referenced_objects import ReferencedObjects, read_referenced_objects
+from canary.discovery.release_file import find_unknown_presets
+from canary.discovery.topology import list_running_pods
 from canary.errors import UsageError
 from canary.kube.objects import PODS, Object
-from canary.lint.checks_cluster import named_in_cluster, twins
-from canary.lint.checks_spec import risks_of
-from canary.lint.checks_topology import risks_around
-from canary.lint.rules import Finding, Level
+from canary.lint.checks_cluster import check_cluster_objects, find_duplicate_targets
+from canary.lint.checks_spec import check_spec
+from canary.lint.checks_topology import check_topology
+from canary.lint.rules import LintFinding, LintLevel
 
 if TYPE_CHECKING:
-    from canary.lint.checks_metrics import Monitoring
+    from canary.lint.checks_metrics import PrometheusAccess
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One valid release of a file, and where its parts stand."""
+class LocatedRelease:
+    """One valid release, with the document that locates its fields."""
 
     release: CanaryRelease
     document: Document
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """One file."""
+class LintFile:
+    """One file of a lint run."""
 
     loaded: Loaded
-    entries: tuple[Entry, ...]
+    entries: tuple[LocatedRelease, ...]
     objects: tuple[Object, ...]
-    """Everything in it, as manifests."""
+    """All manifests in the file."""
 
 
 @dataclass(frozen=True, slots=True)
-class Risk:
-    """A finding with its place."""
+class LocatedFinding:
+    """A finding with its position in a file."""
 
-    finding: Finding
+    finding: LintFinding
     place: Problem
     release: CanaryRelease
 
     @property
-    def level(self) -> Level:
-        """Of its rule."""
+    def level(self) -> LintLevel:
+        """The severity of the rule."""
         return self.finding.rule.level
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
-    """What is asked beside the files; None: not."""
+class LintSources:
+    """Optional sources besides the files."""
 
-    cluster: Reader | None = None
-    monitoring: "Monitoring | None" = None
+    cluster: ObjectReader | None = None
+    monitoring: "PrometheusAccess | None" = None
 
 
-def page_of(loaded: Loaded, content: bytes, namespace: str | None) -> Page:
-    """A loaded file with the places of what is in it."""
+def locate_releases(loaded: Loaded, content: bytes, namespace: str | None) -> LintFile:
+    """Return a loaded file with the positions of its releases."""
     documents = read_documents(content)
     entries, left = [], list(documents)
     for release in loaded.releases:
-        document = next(one for one in left if _is(one, release))
+        document = next(one for one in left if _defines_release(one, release))
         left.remove(document)
-        entries.append(Entry(_placed(release, document, namespace), document))
+        entries.append(LocatedRelease(_with_namespace(release, document, namespace), document))
     objects: list[Object] = []
     for document in documents:
         try:
-            objects += members(document.data)
+            objects += extract_objects(document.data)
         except UsageError as error:
             problem = document.problem(("spec",), str(error))
             loaded = replace(loaded, problems=(*loaded.problems, problem))
-    return Page(loaded, tuple(entries), tuple(objects))
+    return LintFile(loaded, tuple(entries), tuple(objects))
 
 
-def review(pages: Sequence[Page], sources: Sources) -> dict[str, list[Risk]]:
-    """All risks, by file, in the order in which they stand there.
+def read_pages(files: Sequence[str], namespace: str | None) -> list[LintFile]:
+    """Read all files; one CanaryRelease in any of them is enough, the others give context."""
+    paths = [path for file in files for path in _find_paths(file)]
+    pages = [_read_page(path, namespace, required=False) for path in paths]
+    if any(page.loaded.releases or page.loaded.problems for page in pages):
+        return pages
+    return [_read_page(path, namespace, required=True) for path in paths[:1]] + pages[1:]
 
-    Raises CanaryError when a cluster or a Prometheus that is to be asked does not answer.
+
+def _find_paths(file: str) -> list[str]:
+
+    try:
+        return list(find_paths(file))
+    except UsageError:
+        return [file]  # Reading an empty folder reports the error together with the other files.
+
+
+def _read_page(file: str, namespace: str | None, *, required: bool) -> LintFile:
+
+    name = "stdin" if file == "-" else file
+    try:
+        content = read_content(file)
+    except OSError as error:
+        found = error.strerror or "an error"
+        unreadable = Problem(1, 1, "file", f"expected a readable file, found: {found}")
+        return LintFile(Loaded(name, (), (), (unreadable,)), (), ())
+    loaded = load_releases(content, name, rules=(find_unknown_presets,), required=required)
+    return locate_releases(loaded, content, namespace)
+
+
+def review_files(
+    pages: Sequence[LintFile], sources: LintSources
+) -> dict[str, list[LocatedFinding]]:
+    """Return all findings by file, in order of their position.
+
+    Raises CanaryError if the cluster or Prometheus does not respond.
     """
     objects = [one for page in pages for one in page.objects]
     entries = [entry for page in pages for entry in page.entries]
-    shared = list(twins([entry.release for entry in entries]))
-    risks: dict[str, list[Risk]] = {}
+    shared = list(find_duplicate_targets([entry.release for entry in entries]))
+    risks: dict[str, list[LocatedFinding]] = {}
     for page in pages:
         found = [
-            _placed_risk(entry, one)
+            _locate_finding(entry, one)
             for entry in page.entries
-            for one in (*_findings(entry.release, objects, sources), *_of(shared, entry.release))
+            for one in (
+                *_check_release(entry.release, objects, sources),
+                *_findings_of(shared, entry.release),
+            )
         ]
         risks[page.loaded.source] = sorted(found, key=lambda risk: risk.place)
     return risks
 
 
-def _findings(
-    release: CanaryRelease, objects: Sequence[Object], sources: Sources
-) -> Iterator[Finding]:
-    yield from risks_of(release.spec)
-    beside = Shelf(objects, release.metadata.namespace)
-    files = scenery_of(release, beside, whole=False)
-    scene = files
+def _check_release(
+    release: CanaryRelease, objects: Sequence[Object], sources: LintSources
+) -> Iterator[LintFinding]:
+    yield from check_spec(release.spec)
+    beside = ManifestReader(objects, release.metadata.namespace)
+    files = read_referenced_objects(release, beside, from_cluster=False)
+    referenced = files
     if sources.cluster is None:
-        yield from risks_around(files)
+        yield from check_topology(files)
     else:
-        scene = scenery_of(release, sources.cluster, whole=True)
-        yield from risks_around(scene)
-        yield from (one for one in risks_around(files) if one.rule.id == "paused-in-manifest")
-        yield from named_in_cluster(release, sources.cluster)
+        referenced = read_referenced_objects(release, sources.cluster, from_cluster=True)
+        yield from check_topology(referenced)
+        yield from (one for one in check_topology(files) if one.rule.id == "paused-in-manifest")
+        yield from check_cluster_objects(release, sources.cluster)
     if sources.monitoring is not None:
-        yield from _in_metrics(scene, sources, sources.monitoring)
+        yield from _check_metrics(referenced, sources, sources.monitoring)
 
 
-def _in_metrics(scene: Scenery, sources: Sources, monitoring: "Monitoring") -> Iterator[Finding]:
-    # What speaks HTTP takes long to import, and most files are checked without it.
+def _check_metrics(
+    objects: ReferencedObjects, sources: LintSources, monitoring: "PrometheusAccess"
+) -> Iterator[LintFinding]:
+    # HTTP clients take long to import, and most files are checked without them.
     from canary.lint.checks_metrics import (  # noqa: PLC0415
-        Running,
-        pods_in,
-        risks_in_metrics,
+        RunningTarget,
+        check_metrics,
+        find_pods_by_series,
     )
 
-    names = scene.names
+    names = objects.names
     if sources.cluster is None:
-        pods = pods_in(monitoring.inquiry, names.namespace, names.target)
+        pods = find_pods_by_series(monitoring.inquiry, names.namespace, names.target)
     else:
-        found = sources.cluster.list(PODS, names.namespace, {}) if scene.target else []
-        pods = tuple(pods_of(found, scene.target)) if scene.target else ()
-    yield from risks_in_metrics(Running(scene, pods), monitoring)
+        found = sources.cluster.list(PODS, names.namespace, {}) if objects.target else []
+        pods = tuple(list_running_pods(found, objects.target)) if objects.target else ()
+    yield from check_metrics(RunningTarget(objects, pods), monitoring)
 
 
-def _of(
-    shared: Sequence[tuple[CanaryRelease, Finding]], release: CanaryRelease
-) -> Iterator[Finding]:
+def _findings_of(
+    shared: Sequence[tuple[CanaryRelease, LintFinding]], release: CanaryRelease
+) -> Iterator[LintFinding]:
     return (found for other, found in shared if other is release)
 
 
-def _placed_risk(entry: Entry, found: Finding) -> Risk:
-    return Risk(found, entry.document.problem(found.path, found.sentence), entry.release)
+def _locate_finding(entry: LocatedRelease, found: LintFinding) -> LocatedFinding:
+    return LocatedFinding(found, entry.document.problem(found.path, found.sentence), entry.release)
 
 
-def _is(document: Document, release: CanaryRelease) -> bool:
+def _defines_release(document: Document, release: CanaryRelease) -> bool:
     data = document.data
     if not isinstance(data, dict) or data.get("kind") != release.kind:
         return False
@@ -150,8 +189,10 @@ def _is(document: Document, release: CanaryRelease) -> bool:
     return isinstance(metadata, dict) and metadata.get("name") == release.metadata.name
 
 
-def _placed(release: CanaryRelease, document: Document, namespace: str | None) -> CanaryRelease:
-    """The release in the namespace in which `kubectl apply` would make it."""
+def _with_namespace(
+    release: CanaryRelease, document: Document, namespace: str | None
+) -> CanaryRelease:
+    """Return the release with the namespace that `kubectl apply` would create it in."""
     data = document.data
     metadata = data.get("metadata") if isinstance(data, dict) else None
     named = isinstance(metadata, dict) and metadata.get("namespace")

@@ -27,7 +27,7 @@ from canary.errors import TransientError
 from canary.interfaces import MetricSource
 from canary.metrics.preset_groups import PoolPresetGroup, pool_preset_groups, service_and_version
 from canary.metrics.promql import vector_selector
-from canary.render.pools import PoolNow, by_nearness
+from canary.render.pools import PoolSnapshot, sort_by_urgency
 
 WINDOW = 600.0
 """Seconds over which connections that are not given back are looked for."""
@@ -39,7 +39,7 @@ _LEAST = 5
 _POLICY = PoolPolicy()
 
 
-def read_pools(source: MetricSource, now: float, namespace: str = "") -> tuple[PoolNow, ...]:
+def read_pools(source: MetricSource, now: float, namespace: str = "") -> tuple[PoolSnapshot, ...]:
     """Every pool that has values now, the nearest to its end first.
 
     `now` in seconds since the epoch; `namespace` is a value of that label, none: all.
@@ -51,11 +51,11 @@ def read_pools(source: MetricSource, now: float, namespace: str = "") -> tuple[P
     grid = Grid(end - WINDOW - step, end, step)
     where = (Matcher("namespace", MatchOp.EQUAL, namespace),) if namespace else ()
     there = _present(source, end, where)
-    found: list[PoolNow] = []
+    found: list[PoolSnapshot] = []
     for group in pool_preset_groups():
         if group.in_use.metric in there:
             found.extend(_group(source, group, grid, where))
-    return by_nearness(found)
+    return sort_by_urgency(found)
 
 
 def _present(source: MetricSource, end: float, where: tuple[Matcher, ...]) -> frozenset[str]:
@@ -82,7 +82,7 @@ def _series(answer: MetricAnswer) -> Sequence[Series]:
 
 def _group(
     source: MetricSource, group: PoolPresetGroup, grid: Grid, where: tuple[Matcher, ...]
-) -> Iterator[PoolNow]:
+) -> Iterator[PoolSnapshot]:
     by = (group.who, "namespace", "instance", *(() if group.backend else group.pools))
     named = _selectors(group)
     queries = [
@@ -157,7 +157,9 @@ def _answers(
     )
 
 
-def _pool(group: PoolPresetGroup, series: Series, sampled: PoolSamples, rounds: Rounds) -> PoolNow:
+def _pool(
+    group: PoolPresetGroup, series: Series, sampled: PoolSamples, rounds: Rounds
+) -> PoolSnapshot:
     def own(answer: MetricAnswer | None) -> list[Series]:
         """Of this pool: for a whole server where the labels are fewer."""
         found = answer.series if isinstance(answer, FoundSeries) else ()
@@ -189,11 +191,11 @@ def _pool(group: PoolPresetGroup, series: Series, sampled: PoolSamples, rounds: 
     )
 
 
-def _place(group: PoolPresetGroup, labels: Mapping[str, str]) -> PoolNow:
+def _place(group: PoolPresetGroup, labels: Mapping[str, str]) -> PoolSnapshot:
     """Whose pool it is; nothing is known of its figures."""
     who = labels.get(group.who, "")
     service, version = service_and_version(who)
-    return PoolNow(
+    return PoolSnapshot(
         preset=group.name,
         namespace=labels.get("namespace", ""),
         service=service,

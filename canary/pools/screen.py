@@ -15,22 +15,28 @@ from canary.errors import ExitCode, TransientError
 from canary.metrics.preset_groups import pool_preset_groups
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
 from canary.pools.reader import read_pools
-from canary.render.documents import As
-from canary.render.documents import document as printed
-from canary.render.pools import HEADS, PoolNow, PoolsView, document, plain, row
-from canary.render.releases import table, widths_of
+from canary.render.documents import OutputFormat, format_document
+from canary.render.pools import (
+    HEADS,
+    PoolSnapshot,
+    PoolsView,
+    format_row,
+    format_table,
+    pools_document,
+)
+from canary.render.release_table import align_columns, column_widths
 from canary.text.format import time_of_day
 
-Look = Callable[[], tuple[PoolNow, ...]]
+Look = Callable[[], tuple[PoolSnapshot, ...]]
 
 
-def shown(options: PrometheusOptions, namespace: str, form: As) -> ExitCode:
+def shown(options: PrometheusOptions, namespace: str, form: OutputFormat) -> ExitCode:
     """Looks once. Raises TransientError when Prometheus cannot be asked."""
     with closing(Prometheus(options)) as source:
         at = now()
         found = read_pools(source, at, namespace)
-    if form is not As.TEXT:
-        typer.echo(printed(form, document(found, at)), nl=False)
+    if form is not OutputFormat.TEXT:
+        typer.echo(format_document(form, pools_document(found, at)), nl=False)
     elif found:
         _print(found, _title(found, namespace))
     if not found:
@@ -49,7 +55,7 @@ def watched(options: PrometheusOptions, namespace: str, interval: float) -> NoRe
     console, pause = Console(highlight=False), Event()
     with closing(Prometheus(options)) as source:
 
-        def look() -> tuple[PoolNow, ...]:
+        def look() -> tuple[PoolSnapshot, ...]:
             return read_pools(source, now(), namespace)
 
         if console.is_terminal and not console.is_dumb_terminal:
@@ -57,17 +63,17 @@ def watched(options: PrometheusOptions, namespace: str, interval: float) -> NoRe
         _lines(look, pause, interval)
 
 
-def _print(found: Sequence[PoolNow], title: str) -> None:
+def _print(found: Sequence[PoolSnapshot], title: str) -> None:
     console = Console(highlight=False)
     if console.is_terminal and not console.is_dumb_terminal:
         console.print(PoolsView(found, title))
     else:
-        typer.echo("\n".join(plain(found)))
+        typer.echo("\n".join(format_table(found)))
 
 
 def _live(console: Console, look: Look, pause: Event, how: tuple[str, float]) -> NoReturn:
     namespace, interval = how
-    found: tuple[PoolNow, ...] = ()
+    found: tuple[PoolSnapshot, ...] = ()
     title = "No connection pools yet"
     with Live(console=console, auto_refresh=False, transient=True) as live:
         while True:
@@ -94,18 +100,18 @@ def _lines(look: Look, pause: Event, interval: float) -> NoReturn:
         if trouble and trouble != told:
             typer.echo(f"canary: {trouble}", err=True)
         told = trouble
-        cells = [row(one) for one in found]
+        cells = [format_row(one) for one in found]
         changed = [[time_of_day(now()), *one] for one in cells if known.get(tuple(one[:6])) != one]
         known |= {tuple(one[:6]): one for one in cells}
         lines = changed if widths or not changed else [["TIME", *HEADS], *changed]
         if lines:
-            widths = widths_of(lines, widths)
-            typer.echo("\n".join(table(lines, widths)))
+            widths = column_widths(lines, widths)
+            typer.echo("\n".join(align_columns(lines, widths)))
             sys.stdout.flush()
         pause.wait(interval)
 
 
-def _title(found: Sequence[PoolNow], namespace: str) -> str:
+def _title(found: Sequence[PoolSnapshot], namespace: str) -> str:
     one = len(found) == 1
     where = f" in namespace {namespace}" if namespace else ""
     return f"{len(found)} connection pool{'' if one else 's'}{where}, the nearest to its end first"

@@ -16,11 +16,11 @@ _IN_FLIGHT = {
 }
 
 
-_HELD = {Reason.SUSPENDED, Reason.SERVICE_SELECTS_NO_POD, Reason.STABLE_LOST}
+_HELD_REASONS = {Reason.SUSPENDED, Reason.SERVICE_SELECTS_NO_POD, Reason.STABLE_LOST}
 """Reasons at rest for which a template waits that may be released without the judge."""
 
 
-def refusal(
+def explain_refusal(
     verb: Verb, spec: Spec, status: Status, skip: Skip | None = None, to: str | None = None
 ) -> str | None:
     """Why this makes no sense now, in a sentence without a full stop; None: it does.
@@ -29,63 +29,63 @@ def refusal(
     """
     match verb:
         case Verb.UNDO:
-            return _no_undo(status, to)
+            return _refuse_undo(status, to)
         case Verb.RESTART:
-            return _no_restart(status)
+            return _refuse_restart(status)
         case Verb.PROMOTE if skip is not None:
-            return _no_skip(skip, spec, status)
+            return _refuse_skip(skip, spec, status)
         case _:
-            return _no_change(verb, spec, status)
+            return _refuse_by_phase(verb, spec, status)
 
 
-def _no_skip(skip: Skip, spec: Spec, status: Status) -> str | None:
+def _refuse_skip(skip: Skip, spec: Spec, status: Status) -> str | None:
     if status.phase in _IN_FLIGHT:
         return None
-    held = status.rejected_hash is not None or status.reason in _HELD
+    held = status.rejected_hash is not None or status.reason in _HELD_REASONS
     if skip is Skip.ANALYSIS and held and status.phase in {Phase.ROLLED_BACK, Phase.READY}:
         return None
-    return _no_change(Verb.PROMOTE, spec, status)
+    return _refuse_by_phase(Verb.PROMOTE, spec, status)
 
 
-def _no_undo(status: Status, to: str | None) -> str | None:
+def _refuse_undo(status: Status, to: str | None) -> str | None:
     known = [one.template for one in status.earlier_stable]
     if status.phase in _IN_FLIGHT or status.phase is Phase.PROMOTING:
         return "a release is in flight: abort takes its traffic away"
     if status.phase is Phase.BAKING and status.previous_hash is None:
         return "no version before this one is known"
     if status.phase is Phase.BAKING:
-        return None if to in {None, status.previous_hash} else _unknown(to, known)
+        return None if to in {None, status.previous_hash} else _explain_unknown_template(to, known)
     if status.phase not in {Phase.READY, Phase.ROLLED_BACK}:
         return f"it is {status.phase} ({status.reason})"
     if not known:
         return "no version was stable before the present one, as far as is known"
-    return None if to is None or to in known else _unknown(to, known)
+    return None if to is None or to in known else _explain_unknown_template(to, known)
 
 
-def _unknown(to: str | None, known: list[str]) -> str:
+def _explain_unknown_template(to: str | None, known: list[str]) -> str:
     there = ", ".join(known) or "none"
     return f"template {to} was not stable before; templates that were: {there}"
 
 
-def _no_restart(status: Status) -> str | None:
+def _refuse_restart(status: Status) -> str | None:
     if status.phase is Phase.READY and status.reason is not Reason.SUSPENDED:
         return None
     return f"only the pods of a stable version at rest are restarted, and it is {status.phase}"
 
 
-def _no_change(verb: Verb, spec: Spec, status: Status) -> str | None:
+def _refuse_by_phase(verb: Verb, spec: Spec, status: Status) -> str | None:
     match status.phase:
         case Phase.PENDING | Phase.READY:
-            return _nothing_under_way(verb, spec, status)
+            return _refuse_at_rest(verb, spec, status)
         case Phase.ROLLED_BACK:
-            return _rolled_back(verb, status)
+            return _refuse_after_rollback(verb, status)
         case Phase.PROMOTING | Phase.BAKING | Phase.ROLLING_BACK | Phase.TERMINATING:
-            return _too_late(verb, status)
+            return _refuse_while_ending(verb, status)
         case _:
-            return _under_way(verb, spec, status)
+            return _refuse_in_flight(verb, spec, status)
 
 
-def _too_late(verb: Verb, status: Status) -> str | None:
+def _refuse_while_ending(verb: Verb, status: Status) -> str | None:
     match status.phase:
         case Phase.PROMOTING:
             return _PROMOTING.get(verb)
@@ -108,7 +108,7 @@ _PROMOTING = {
 }
 
 
-def _nothing_under_way(verb: Verb, spec: Spec, status: Status) -> str:
+def _refuse_at_rest(verb: Verb, spec: Spec, status: Status) -> str:
     if status.phase is Phase.PENDING:
         return f"Deployment {spec.target.name} is not guarded yet ({status.reason})"
     if verb is Verb.RETRY:
@@ -121,7 +121,7 @@ def _nothing_under_way(verb: Verb, spec: Spec, status: Status) -> str:
     )
 
 
-def _rolled_back(verb: Verb, status: Status) -> str | None:
+def _refuse_after_rollback(verb: Verb, status: Status) -> str | None:
     if verb is not Verb.RETRY:
         return f"it was rolled back already ({status.reason})"
     if status.rejected_hash is None:
@@ -129,7 +129,7 @@ def _rolled_back(verb: Verb, status: Status) -> str | None:
     return None
 
 
-def _under_way(verb: Verb, spec: Spec, status: Status) -> str | None:
+def _refuse_in_flight(verb: Verb, spec: Spec, status: Status) -> str | None:
     paused = status.phase is Phase.PAUSED
     match verb:
         case Verb.ABORT:
@@ -143,12 +143,12 @@ def _under_way(verb: Verb, spec: Spec, status: Status) -> str | None:
         case Verb.RESUME:
             return None if paused else "it is not paused"
         case Verb.PROMOTE:
-            return None if paused else _no_approval(spec, status)
+            return None if paused else _refuse_approval(spec, status)
         case Verb.UNDO | Verb.RESTART:
             raise LookupError(f"{verb} has its own sentences")
 
 
-def _no_approval(spec: Spec, status: Status) -> str | None:
+def _refuse_approval(spec: Spec, status: Status) -> str | None:
     step, release = min(status.step, len(spec.steps) - 1), status.release
     if release is not None and release.approved_step >= status.step:
         return f"step {step + 1} is approved already; it goes on once the evidence allows it"
@@ -160,10 +160,10 @@ def _no_approval(spec: Spec, status: Status) -> str | None:
     return None
 
 
-_GOES_BACK = "rolls back to the version before, by an ordinary rolling update"
+_ROLLS_BACK = "rolls back to the version before, by an ordinary rolling update"
 
 
-def effect(
+def describe_effect(
     verb: Verb, spec: Spec, status: Status, skip: Skip | None = None, to: str | None = None
 ) -> str:
     """What it does, in a few words."""
@@ -179,27 +179,28 @@ def effect(
         case Verb.RESTART:
             return "restarts the pods of the stable version, by an ordinary rolling update"
         case _:
-            return _change(verb, spec, status)
+            return _describe_change(verb, spec, status)
 
 
-def _change(verb: Verb, spec: Spec, status: Status) -> str:
+def _describe_change(verb: Verb, spec: Spec, status: Status) -> str:
     step, weight = f"step {status.step + 1} of {len(spec.steps)}", f"{status.weight} %"
     match verb:
         case Verb.PROMOTE if status.phase is Phase.PAUSED:
             asks = spec.steps[min(status.step, len(spec.steps) - 1)].approval
-            return f"resumes{', and approves' if asks else ''} {step} ({_goes_to(spec, status)})"
+            verb_words = "resumes and approves" if asks else "resumes"
+            return f"{verb_words} {step} ({_describe_weight(spec, status)})"
         case Verb.PROMOTE:
             return f"approves {step} ({weight})"
         case Verb.PAUSE:
             return f"stays at {weight} until resumed; still rolled back if it fails"
         case Verb.RESUME:
-            return f"goes on with {step} at {_goes_to(spec, status)}"
+            return f"goes on with {step} at {_describe_weight(spec, status)}"
         case Verb.ABORT:
             takes = "rolls back: the canary has no traffic"
             if status.weight:
                 takes = f"takes the canary's {weight} of the traffic away now and rolls back"
             rolled = status.phase is Phase.PROMOTING and not status.weight
-            return _GOES_BACK if rolled or status.phase is Phase.BAKING else takes
+            return _ROLLS_BACK if rolled or status.phase is Phase.BAKING else takes
         case Verb.RETRY:
             rejected = f"the rejected template {status.rejected_hash}"
             accepts = f"accepts {rejected}, which runs, as stable"
@@ -209,12 +210,12 @@ def _change(verb: Verb, spec: Spec, status: Status) -> str:
             raise LookupError(f"{verb} has its own sentence")
 
 
-def _goes_to(spec: Spec, status: Status) -> str:
+def _describe_weight(spec: Spec, status: Status) -> str:
     """The weight of the step, which a pause may have taken away."""
     weight = spec.steps[min(status.step, len(spec.steps) - 1)].weight
     return f"{weight} %" if weight == status.weight else f"{weight} %, now {status.weight} %"
 
 
-def possible(spec: Spec, status: Status) -> list[Verb]:
+def list_allowed(spec: Spec, status: Status) -> list[Verb]:
     """What makes sense now."""
-    return [verb for verb in Verb if refusal(verb, spec, status) is None]
+    return [verb for verb in Verb if explain_refusal(verb, spec, status) is None]

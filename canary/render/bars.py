@@ -43,12 +43,12 @@ def glyphs_for(encoding: str) -> Glyphs:
     return drawn
 
 
-def bar(share: float, width: int, marks: Sequence[float], style: str, glyphs: Glyphs) -> Text:
+def draw_bar(share: float, width: int, marks: Sequence[float], style: str, glyphs: Glyphs) -> Text:
     """A bar of `width` cells filled to `share` (0–1), with `marks` (0–1) drawn into it.
 
     A mark counts as full when `share` has reached it, whatever the cells can show.
     """
-    halves = round(_within(share) * width * 2)
+    halves = round(_clamp(share) * width * 2)
     reached = {mark_cell(mark, width): share >= mark for mark in marks}
     line = Text(no_wrap=True)
     for cell in range(width):
@@ -64,14 +64,14 @@ def bar(share: float, width: int, marks: Sequence[float], style: str, glyphs: Gl
 
 def mark_cell(share: float, width: int) -> int:
     """The cell that is the last one filled at `share`."""
-    return max(math.ceil(_within(share) * width - 1e-9) - 1, 0)
+    return max(math.ceil(_clamp(share) * width - 1e-9) - 1, 0)
 
 
-def _within(share: float) -> float:
+def _clamp(share: float) -> float:
     return min(max(share, 0.0), 1.0) if math.isfinite(share) else float(share > 0)
 
 
-def fitted(words: str, width: int, glyphs: Glyphs, *, right: bool = False) -> str:
+def fit_text(words: str, width: int, glyphs: Glyphs, *, right: bool = False) -> str:
     """`words` in exactly `width` cells: padded, or cut with an ellipsis."""
     text = glyphs.text(words)
     if cell_len(text) > width:
@@ -81,18 +81,18 @@ def fitted(words: str, width: int, glyphs: Glyphs, *, right: bool = False) -> st
     return padding + text if right else text + padding
 
 
-def tail(words: str, width: int, glyphs: Glyphs) -> str:
+def fit_end(words: str, width: int, glyphs: Glyphs) -> str:
     """`words` in exactly `width` cells; too long a name keeps its end, where instances differ."""
     text = glyphs.text(words)
     if cell_len(text) <= width:
-        return fitted(text, width, glyphs)
+        return fit_text(text, width, glyphs)
     while text and cell_len(glyphs.ellipsis + text) > width:
         text = text[1:]
-    return fitted(glyphs.ellipsis + text, width, glyphs)
+    return fit_text(glyphs.ellipsis + text, width, glyphs)
 
 
-def labels(places: Iterable[tuple[int, str, str]], width: int) -> Text:
-    """Labels `(cell, words, style)` centred below their cells; one that has no room is left out.
+def place_labels(places: Iterable[tuple[int, str, str]], width: int) -> Text:
+    """Labels `(cell, words, style)` centered below their cells; one that has no room is left out.
 
     Earlier places have precedence.
     """
@@ -107,7 +107,7 @@ def labels(places: Iterable[tuple[int, str, str]], width: int) -> Text:
     return line
 
 
-def beside(left: Text, right: Text, width: int) -> Text:
+def justify(left: Text, right: Text, width: int) -> Text:
     """`left` and `right` at both ends of a line of `width` cells."""
     gap = " " * max(width - left.cell_len - right.cell_len, 1)
     return Text.assemble(left, gap, right, no_wrap=True)

@@ -15,19 +15,19 @@ Json = dict[str, Any]
 MOST_POOLS = 24
 """Lines; beyond, only the fullest instances are drawn."""
 DASHES = ("solid", "dash", "dot", "dashdot")
-NICE = (0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25)
+TICK_STEPS = (0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25)
 """Distances of ticks on an axis of shares."""
 FLOOR, CEILING = 0.01, 1000.0
 """Evidence is drawn between these multiples of its threshold."""
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ChartLine:
     """One line of a panel: `points` in seconds and in the panel's own unit."""
 
     name: str
     points: list[Point]
-    colour: str
+    color: str
     dash: str = "solid"
     width: float = 1.8
     stepped: bool = False
@@ -36,87 +36,92 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Panel:
+class ChartPanel:
     """One of the charts above each other."""
 
     title: str
     height: int
     """Pixels."""
     axis: Json
-    lines: list[Line]
+    lines: list[ChartLine]
     limit: float | None = None
     """Where a dashed line is drawn, with `limit_words` on it."""
     limit_words: str = ""
 
 
-def panels(timeline: Timeline) -> list[Panel]:
+def build_panels(timeline: Timeline) -> list[ChartPanel]:
     """All panels for which there is something to draw, top to bottom."""
     if not timeline.moments:
         return []
-    made = (_weight(timeline), _errors(timeline), _pools(timeline), _evidence(timeline))
+    made = (
+        _weight_panel(timeline),
+        _errors_panel(timeline),
+        _pools_panel(timeline),
+        _evidence_panel(timeline),
+    )
     return [panel for panel in made if panel.lines]
 
 
-def called(timeline: Timeline) -> str:
+def name_new_version(timeline: Timeline) -> str:
     """What the new version is to its readers: nobody calls it a canary without canary."""
     return "canary" if timeline.guarded else "new version"
 
 
-def _weight(timeline: Timeline) -> Panel:
+def _weight_panel(timeline: Timeline) -> ChartPanel:
     points: list[Point] = [(m.time, m.weight / 100) for m in timeline.moments]
-    line = Line("weight", points, "canary", width=2.4, stepped=True)
-    axis = _shares(1.0)
-    return Panel(f"Traffic to the {called(timeline)}", 120, axis, [line])
+    line = ChartLine("weight", points, "canary", width=2.4, stepped=True)
+    axis = _share_axis(1.0)
+    return ChartPanel(f"Traffic to the {name_new_version(timeline)}", 120, axis, [line])
 
 
-def _shares(highest: float) -> Json:
+def _share_axis(highest: float) -> Json:
     """An axis from 0 to a share of `highest`, with about four round ticks."""
-    step = next(nice for nice in NICE if nice * 4 >= highest)
+    step = next(nice for nice in TICK_STEPS if nice * 4 >= highest)
     ticks = [step * number for number in range(math.ceil(highest / step - 1e-9) + 1)]
     words = [percent(tick) for tick in ticks]
     return {"range": [-highest / 30, highest * 1.08], "tickvals": ticks, "ticktext": words}
 
 
-def _errors(timeline: Timeline) -> Panel:
+def _errors_panel(timeline: Timeline) -> ChartPanel:
     """Both versions' share of failed requests."""
     sides: tuple[tuple[str, Callable[[Moment], Numbers], float], ...] = (
         ("stable", lambda moment: moment.stable, 1.6),
         ("canary", lambda moment: moment.canary, 2.4),
     )
-    names = {"stable": "stable", "canary": called(timeline)}
+    names = {"stable": "stable", "canary": name_new_version(timeline)}
     drawn = [
-        Line(f"failed, {names[side]}", _ratios(timeline, numbers), side, width=width)
+        ChartLine(f"failed, {names[side]}", _error_points(timeline, numbers), side, width=width)
         for side, numbers, width in sides
     ]
     lines = [line for line in drawn if any(value is not None for _, value in line.points)]
     highest = max((v for line in lines for _, v in line.points if v is not None), default=0.0)
-    return Panel("Failed requests", 150, _shares(max(highest, 0.01)), lines)
+    return ChartPanel("Failed requests", 150, _share_axis(max(highest, 0.01)), lines)
 
 
-def _ratios(timeline: Timeline, numbers: Callable[[Moment], Numbers]) -> list[Point]:
-    return [(moment.time, _share_of(numbers(moment).error_ratio)) for moment in timeline.moments]
+def _error_points(timeline: Timeline, numbers: Callable[[Moment], Numbers]) -> list[Point]:
+    return [(moment.time, _clamp_ratio(numbers(moment).error_ratio)) for moment in timeline.moments]
 
 
-def _share_of(ratio: float | None) -> float | None:
+def _clamp_ratio(ratio: float | None) -> float | None:
     """What a scrape in mid-request makes more than all is all; what is no number is a gap."""
     return min(ratio, 1.0) if ratio is not None and math.isfinite(ratio) else None
 
 
-def instances(timeline: Timeline) -> list[tuple[str, str]]:
+def list_instances(timeline: Timeline) -> list[tuple[str, str]]:
     """`(side, instance)` of all pools, in the order in which they appeared, stable first."""
     seen = dict.fromkeys((p.side, p.instance) for m in timeline.moments for p in m.pools)
     return sorted(seen, key=lambda key: key[0] != "stable")
 
 
-def _pools(timeline: Timeline) -> Panel:
+def _pools_panel(timeline: Timeline) -> ChartPanel:
     """A line per instance; the fullest ones where there are too many to tell apart."""
     looks = [{(p.side, p.instance): p.share for p in m.pools} for m in timeline.moments]
-    every = instances(timeline)
+    every = list_instances(timeline)
     fullest = sorted(every, key=lambda key: -max(look.get(key, 0.0) for look in looks))
     shown = set(fullest[:MOST_POOLS])
     placed = {side: [key for key in every if key[0] == side] for side, _ in every}
     lines = [
-        Line(
+        ChartLine(
             key[1],
             [(m.time, look.get(key)) for m, look in zip(timeline.moments, looks, strict=True)],
             "canary" if key[0] == "canary" else "stable",
@@ -127,25 +132,25 @@ def _pools(timeline: Timeline) -> Panel:
     ]
     left_out = len(every) - len(lines)
     title = "Connections in use" + (f" (the {MOST_POOLS} fullest)" if left_out else "")
-    axis = _shares(1.0)
-    return Panel(title, 190, axis, lines, POOL_LIMIT, "limit")
+    axis = _share_axis(1.0)
+    return ChartPanel(title, 190, axis, lines, POOL_LIMIT, "limit")
 
 
-def _evidence(timeline: Timeline) -> Panel:
+def _evidence_panel(timeline: Timeline) -> ChartPanel:
     """A line per metric as a multiple of its own threshold, on a log scale."""
     looks = [{e.metric: e for e in m.evidence} for m in timeline.moments]
     metrics = list(dict.fromkeys(name for look in looks for name in look))
     lines = [
-        Line(
+        ChartLine(
             f"evidence, {metric}",
             [
-                (m.time, _multiple(look.get(metric)))
+                (m.time, _threshold_multiple(look.get(metric)))
                 for m, look in zip(timeline.moments, looks, strict=True)
             ],
             f"metric{index % 4}",
             DASHES[index % len(DASHES)],
             width=2.2,
-            words=_of_threshold,
+            words=_format_multiple,
         )
         for index, metric in enumerate(metrics)
     ]
@@ -157,16 +162,16 @@ def _evidence(timeline: Timeline) -> Panel:
         "tickvals": [0.01, 0.1, 1, 10, 100, 1000],
         "ticktext": ["1 %", "10 %", "100 %", "× 10", "× 100", "× 1000"],
     }
-    return Panel("Evidence, share of threshold", 170, axis, lines, 1.0, "roll back")
+    return ChartPanel("Evidence, share of threshold", 170, axis, lines, 1.0, "roll back")
 
 
-def _multiple(evidence: Evidence | None) -> float | None:
+def _threshold_multiple(evidence: Evidence | None) -> float | None:
     if evidence is None or not evidence.threshold > 0 or math.isnan(evidence.value):
         return None
     return min(max(evidence.value / evidence.threshold, FLOOR), CEILING)
 
 
-def _of_threshold(multiple: float) -> str:
+def _format_multiple(multiple: float) -> str:
     if multiple <= FLOOR:
         return "1 % of the threshold, or less"
     return f"{amount(multiple * 100)} % of the threshold"

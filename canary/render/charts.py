@@ -9,37 +9,37 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from canary.render.chart_data import Json, Line, Panel, panels
-from canary.render.downsample import Point, steps, thinned
-from canary.render.timeline import Decision, Timeline
+from canary.render.chart_data import ChartLine, ChartPanel, Json, build_panels
+from canary.render.downsample import Point, step_corners, thin_points
+from canary.render.timeline import ReleaseDecision, Timeline
 from canary.text.sanitize import clean
 
 GAP, TOP, BOTTOM = 62, 52, 46
 """Pixels between panels, above them and below them."""
-LONG = 300.0
+MINUTES_FROM = 300.0
 """Seconds from which the time axis counts minutes."""
-CROWDED = 0.06
+LABEL_DISTANCE = 0.06
 """Share of the time axis within which two decisions share one label."""
 
 
-def figure(timeline: Timeline, points: int) -> Json:
+def build_figure(timeline: Timeline, points: int) -> Json:
     """Data and layout for plotly.js, with about `points` points per line; {} without moments."""
-    drawn = panels(timeline)
+    drawn = build_panels(timeline)
     if not drawn:
         return {}
     span = timeline.moments[0].time, timeline.moments[-1].time
-    unit = Unit(60.0, "min") if span[1] - span[0] > LONG else Unit(1.0, "s")
-    places = list(_domains([panel.height for panel in drawn]))
+    unit = TimeUnit(60.0, "min") if span[1] - span[0] > MINUTES_FROM else TimeUnit(1.0, "s")
+    places = list(_panel_domains([panel.height for panel in drawn]))
     traces = [
-        _trace(line, number, unit, points)
+        _build_trace(line, number, unit, points)
         for number, panel in enumerate(drawn, start=1)
         for line in panel.lines
     ]
-    return {"data": traces, "layout": _layout(timeline, drawn, places, unit)}
+    return {"data": traces, "layout": _build_layout(timeline, drawn, places, unit)}
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class TimeUnit:
     """The time axis's unit: `seconds` long."""
 
     seconds: float
@@ -50,7 +50,7 @@ class Unit:
         return round(seconds / self.seconds, 3)
 
 
-def _domains(heights: Sequence[int]) -> Iterator[tuple[float, float]]:
+def _panel_domains(heights: Sequence[int]) -> Iterator[tuple[float, float]]:
     """Each panel's place as shares of the plot's height, from 1 at the top down."""
     total = sum(heights) + GAP * (len(heights) - 1)
     top = total
@@ -59,23 +59,25 @@ def _domains(heights: Sequence[int]) -> Iterator[tuple[float, float]]:
         top -= height + GAP
 
 
-def _axis(number: int) -> str:
+def _axis_suffix(number: int) -> str:
     return "" if number == 1 else str(number)
 
 
-def _trace(line: Line, number: int, unit: Unit, points: int) -> Json:
-    kept = _kept(line, points)
+def _build_trace(line: ChartLine, number: int, unit: TimeUnit, points: int) -> Json:
+    kept = _select_points(line, points)
     trace: Json = {
         "type": "scatter",
         "mode": "lines",
-        "name": _label(line.name),
+        "name": _escape_label(line.name),
         "x": [unit.of(time) for time, _ in kept],
-        "y": [_number(value) for _, value in kept],
-        "customdata": [None if value is None else _label(line.words(value)) for _, value in kept],
+        "y": [_round_value(value) for _, value in kept],
+        "customdata": [
+            None if value is None else _escape_label(line.words(value)) for _, value in kept
+        ],
         "hovertemplate": "%{customdata}<extra>%{fullData.name}</extra>",
         "xaxis": "x",
-        "yaxis": f"y{_axis(number)}",
-        "line": {"color": f"var(--{line.colour})", "width": line.width, "dash": line.dash},
+        "yaxis": f"y{_axis_suffix(number)}",
+        "line": {"color": f"var(--{line.color})", "width": line.width, "dash": line.dash},
     }
     if line.stepped:
         trace["line"]["shape"] = "hv"
@@ -83,23 +85,26 @@ def _trace(line: Line, number: int, unit: Unit, points: int) -> Json:
     return trace
 
 
-def _label(words: str) -> str:
+def _escape_label(words: str) -> str:
     """Text for plotly.js, which knows tags and entities of its own."""
     return escape(clean(words), quote=False)
 
 
-def _kept(line: Line, points: int) -> list[Point]:
+def _select_points(line: ChartLine, points: int) -> list[Point]:
     """Few enough points; a step line keeps every corner as well."""
-    kept = thinned(line.points, points)
-    return sorted({*kept, *steps(line.points)}) if line.stepped else kept
+    kept = thin_points(line.points, points)
+    return sorted({*kept, *step_corners(line.points)}) if line.stepped else kept
 
 
-def _number(value: float | None) -> float | None:
+def _round_value(value: float | None) -> float | None:
     return float(f"{value:.4g}") if value is not None and math.isfinite(value) else None
 
 
-def _layout(
-    timeline: Timeline, drawn: Sequence[Panel], places: Sequence[tuple[float, float]], unit: Unit
+def _build_layout(
+    timeline: Timeline,
+    drawn: Sequence[ChartPanel],
+    places: Sequence[tuple[float, float]],
+    unit: TimeUnit,
 ) -> Json:
     last = len(drawn)
     height = sum(panel.height for panel in drawn) + GAP * (last - 1) + TOP + BOTTOM
@@ -114,21 +119,25 @@ def _layout(
         "hoversubplots": "axis",
         "hoverlabel": {"bgcolor": "var(--card)", "font": {"color": "var(--ink)"}},
         "xaxis": _time_axis(timeline, last, unit),
-        "shapes": [*_limits(drawn), *_marks(timeline, unit)],
-        "annotations": [*_titles(drawn, places), *_limit_words(drawn), *_labels(timeline, unit)],
+        "shapes": [*_limit_lines(drawn), *_decision_lines(timeline, unit)],
+        "annotations": [
+            *_panel_titles(drawn, places),
+            *_limit_labels(drawn),
+            *_decision_labels(timeline, unit),
+        ],
     }
     for number, (panel, place) in enumerate(zip(drawn, places, strict=True), start=1):
-        layout[f"yaxis{_axis(number)}"] = _value_axis(panel, place)
+        layout[f"yaxis{_axis_suffix(number)}"] = _value_axis(panel, place)
     return layout
 
 
 GRID = {"gridcolor": "var(--grid)", "linecolor": "var(--grid)", "zeroline": False}
 
 
-def _time_axis(timeline: Timeline, last: int, unit: Unit) -> Json:
+def _time_axis(timeline: Timeline, last: int, unit: TimeUnit) -> Json:
     start, end = timeline.moments[0].time, timeline.moments[-1].time
     return GRID | {
-        "anchor": f"y{_axis(last)}",
+        "anchor": f"y{_axis_suffix(last)}",
         "range": [unit.of(start), unit.of(max(end, start + 1))],
         "ticksuffix": f" {unit.name}",
         "nticks": 8,
@@ -138,39 +147,43 @@ def _time_axis(timeline: Timeline, last: int, unit: Unit) -> Json:
     }
 
 
-def _value_axis(panel: Panel, place: tuple[float, float]) -> Json:
+def _value_axis(panel: ChartPanel, place: tuple[float, float]) -> Json:
     fixed = {"domain": list(place), "anchor": "x", "fixedrange": True}
     return GRID | {"tickfont": {"color": "var(--muted)"}} | fixed | panel.axis
 
 
-def _titles(drawn: Sequence[Panel], places: Sequence[tuple[float, float]]) -> Iterator[Json]:
+def _panel_titles(
+    drawn: Sequence[ChartPanel], places: Sequence[tuple[float, float]]
+) -> Iterator[Json]:
     for panel, (_, top) in zip(drawn, places, strict=True):
-        yield _note(f"<b>{panel.title}</b>", x=0, y=top, xref="paper", yref="paper", yshift=6)
+        yield _annotation(f"<b>{panel.title}</b>", x=0, y=top, xref="paper", yref="paper", yshift=6)
 
 
-def _note(words: str, **where: float | str) -> Json:
+def _annotation(words: str, **where: float | str) -> Json:
     place = {"xanchor": "left", "yanchor": "bottom", "showarrow": False}
     return {"text": words, "font": {"color": "var(--ink)"}} | place | where
 
 
-def _limits(drawn: Sequence[Panel]) -> Iterator[Json]:
+def _limit_lines(drawn: Sequence[ChartPanel]) -> Iterator[Json]:
     for number, panel in enumerate(drawn, start=1):
         if panel.limit is not None:
-            y = {"yref": f"y{_axis(number)}", "y0": panel.limit, "y1": panel.limit}
+            y = {"yref": f"y{_axis_suffix(number)}", "y0": panel.limit, "y1": panel.limit}
             look = {"color": "var(--limit)", "width": 1.6, "dash": "8px,4px"}
             yield {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "line": look} | y
 
 
-def _limit_words(drawn: Sequence[Panel]) -> Iterator[Json]:
+def _limit_labels(drawn: Sequence[ChartPanel]) -> Iterator[Json]:
     for number, panel in enumerate(drawn, start=1):
         if panel.limit is not None:
             y = math.log10(panel.limit) if panel.axis.get("type") == "log" else panel.limit
             where: dict[str, float | str] = {"x": 0, "y": y, "xref": "paper"}
-            note = _note(panel.limit_words, **where, yref=f"y{_axis(number)}", xshift=4, yshift=1)
+            note = _annotation(
+                panel.limit_words, **where, yref=f"y{_axis_suffix(number)}", xshift=4, yshift=1
+            )
             yield note | {"font": {"color": "var(--limit)", "size": 12}}
 
 
-def _marks(timeline: Timeline, unit: Unit) -> Iterator[Json]:
+def _decision_lines(timeline: Timeline, unit: TimeUnit) -> Iterator[Json]:
     """A vertical line through all panels at each decision."""
     for time in dict.fromkeys(unit.of(decision.time) for decision in timeline.decisions):
         look = {"color": "var(--muted)", "width": 1, "dash": "dot"}
@@ -178,13 +191,13 @@ def _marks(timeline: Timeline, unit: Unit) -> Iterator[Json]:
         yield {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "line": look} | x
 
 
-def _labels(timeline: Timeline, unit: Unit) -> Iterator[Json]:
+def _decision_labels(timeline: Timeline, unit: TimeUnit) -> Iterator[Json]:
     """The decisions' numbers in the table below, above their lines."""
     length = timeline.moments[-1].time - timeline.moments[0].time
-    for first, last, time in _groups(timeline.decisions, length * CROWDED):
+    for first, last, time in _group_decisions(timeline.decisions, length * LABEL_DISTANCE):
         words = f"{first}" if first == last else f"{first}–{last}"
         where: dict[str, float | str] = {"x": unit.of(time), "y": 1, "xref": "x", "yref": "paper"}
-        yield _note(f"<b>{words}</b>", **where, yshift=28) | {"xanchor": "center"} | BADGE
+        yield _annotation(f"<b>{words}</b>", **where, yshift=28) | {"xanchor": "center"} | BADGE
 
 
 BADGE: Json = {
@@ -194,7 +207,9 @@ BADGE: Json = {
 }
 
 
-def _groups(decisions: Sequence[Decision], near: float) -> list[tuple[int, int, float]]:
+def _group_decisions(
+    decisions: Sequence[ReleaseDecision], near: float
+) -> list[tuple[int, int, float]]:
     """`(first number, last number, time)` of decisions, those close together as one."""
     groups: list[tuple[int, int, float]] = []
     for number, decision in enumerate(decisions, start=1):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rich.table import Table
 from rich.text import Text
 
-from canary.render.timeline import Result
+from canary.render.timeline import ReleaseSummary
 from canary.text.format import count, duration, percent, words_of
 from canary.text.sanitize import clean, html_text
 
@@ -17,7 +17,7 @@ PROMOTED = "Promoted"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ComparisonRow:
     """One line of the comparison, as text."""
 
     name: str
@@ -25,35 +25,38 @@ class Row:
     without: str
 
 
-def headline(result: Result) -> str:
+def describe_result(result: ReleaseSummary) -> str:
     """What happened, in one plain sentence without a full stop."""
     at = "" if result.ended == PROMOTED else f" at {result.peak_weight} %"
     cause = clean(result.sentence).rstrip(". ")
-    users = f"{_of(result.users_hit, result.users)} users were hit"
+    users = f"{_count_of(result.users_hit, result.users)} users were hit"
     parts = [f"{words_of(result.ended)}{at}: {cause}"]
     if result.requests:
-        parts.append(f"{_of(result.failed, result.requests)} {result.noun} failed")
+        parts.append(f"{_count_of(result.failed, result.requests)} {result.noun} failed")
     if result.users:
         parts.append(users if result.users_hit else "no user was hit")
     return "; ".join(parts)
 
 
-def _of(part: int, whole: int) -> str:
+def _count_of(part: int, whole: int) -> str:
     return f"{count(part)} of {count(whole)}" if part else f"none of {count(whole)}"
 
 
-def comparison_rows(with_canary: Result | None, without: Result | None) -> tuple[Row, ...]:
+def comparison_rows(
+    with_canary: ReleaseSummary | None, without: ReleaseSummary | None
+) -> tuple[ComparisonRow, ...]:
     """The comparison line by line; a side that was not run says so."""
     return tuple(
-        Row(name, _told(tell, with_canary), _told(tell, without)) for name, tell in _LINES.items()
+        ComparisonRow(name, _format_side(tell, with_canary), _format_side(tell, without))
+        for name, tell in _LINES.items()
     )
 
 
-def _told(tell: Callable[[Result], str], result: Result | None) -> str:
+def _format_side(tell: Callable[[ReleaseSummary], str], result: ReleaseSummary | None) -> str:
     return NOT_RUN if result is None else tell(result)
 
 
-def _ended(result: Result) -> str:
+def _format_end(result: ReleaseSummary) -> str:
     return (
         f"{words_of(result.ended)} ({clean(result.reason)})"
         if result.reason
@@ -61,49 +64,49 @@ def _ended(result: Result) -> str:
     )
 
 
-def _failed(result: Result) -> str:
-    return _shared(result.failed, result.requests)
+def _format_failed(result: ReleaseSummary) -> str:
+    return _format_share(result.failed, result.requests)
 
 
-def _users(result: Result) -> str:
-    return _shared(result.users_hit, result.users)
+def _format_users(result: ReleaseSummary) -> str:
+    return _format_share(result.users_hit, result.users)
 
 
-def _shared(part: int, whole: int) -> str:
+def _format_share(part: int, whole: int) -> str:
     share = f" ({percent(part / whole)})" if part and whole else ""
     return f"{count(part)} of {count(whole)}{share}"
 
 
-def _detected(result: Result) -> str:
+def _format_detection(result: ReleaseSummary) -> str:
     if result.detected_after is None:
         return "nothing to detect" if result.ended == PROMOTED else "never"
     return duration(result.detected_after)
 
 
-def _weight_zero(result: Result) -> str:
+def _format_weight_zero(result: ReleaseSummary) -> str:
     if result.weight_zero_after is None:
         return "not needed" if result.ended == PROMOTED else "never"
     return duration(result.weight_zero_after)
 
 
-def _pool(result: Result) -> str:
+def _format_pool(result: ReleaseSummary) -> str:
     return percent(result.peak_pool)
 
 
-_LINES: dict[str, Callable[[Result], str]] = {
-    "how it ended": _ended,
-    "logins failed": _failed,
-    "users hit": _users,
-    "time to detection": _detected,
-    "time to weight 0": _weight_zero,
+_LINES: dict[str, Callable[[ReleaseSummary], str]] = {
+    "how it ended": _format_end,
+    "logins failed": _format_failed,
+    "users hit": _format_users,
+    "time to detection": _format_detection,
+    "time to weight 0": _format_weight_zero,
     "of that, under traffic": lambda result: duration(result.exposed_for),
     "highest weight": lambda result: f"{result.peak_weight} %",
-    "fullest pool": _pool,
+    "fullest pool": _format_pool,
 }
 
 
-def comparison_table(rows: Sequence[Row]) -> Table:
-    """The comparison for a terminal; what the words say does not need the colours."""
+def comparison_table(rows: Sequence[ComparisonRow]) -> Table:
+    """The comparison for a terminal; what the words say does not need the colors."""
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
     for heading in HEADINGS:
         table.add_column(heading, overflow="fold")
@@ -116,7 +119,7 @@ def comparison_table(rows: Sequence[Row]) -> Table:
     return table
 
 
-def comparison_text(rows: Sequence[Row]) -> str:
+def comparison_text(rows: Sequence[ComparisonRow]) -> str:
     """The comparison as plain lines in columns, for pipes and CI."""
     lines = [HEADINGS, *((row.name, row.with_canary, row.without) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(2)]
@@ -125,13 +128,13 @@ def comparison_text(rows: Sequence[Row]) -> str:
     )
 
 
-def comparison_html(rows: Sequence[Row]) -> Iterator[str]:
+def comparison_html(rows: Sequence[ComparisonRow]) -> Iterator[str]:
     """The comparison as table rows (`<tr>`), escaped."""
     for row in rows:
-        sides = "".join(f"<td>{_cell(side)}</td>" for side in (row.with_canary, row.without))
+        sides = "".join(f"<td>{_html_cell(side)}</td>" for side in (row.with_canary, row.without))
         yield f'<tr><th scope="row">{html_text(row.name)}</th>{sides}</tr>'
 
 
-def _cell(words: str) -> str:
+def _html_cell(words: str) -> str:
     """Long CamelCase reasons may break between their words on a narrow screen."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "<wbr>", html_text(words))

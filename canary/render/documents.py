@@ -14,7 +14,7 @@ from canary.errors import UsageError
 Object = Mapping[str, Any]
 
 
-class As(StrEnum):
+class OutputFormat(StrEnum):
     """A format by itself."""
 
     TEXT = "text"
@@ -24,37 +24,37 @@ class As(StrEnum):
     YAML = "yaml"
 
 
-def form_of(text: str | None, allowed: Sequence[As]) -> As:
+def parse_format(text: str | None, allowed: Sequence[OutputFormat]) -> OutputFormat:
     """Return the format; text for people by default. Raises UsageError that lists the formats."""
     if text is None:
-        return As.TEXT
+        return OutputFormat.TEXT
     if text not in allowed:
         raise UsageError(f"-o: one of {', '.join(allowed)} is expected, found {text!r}")
-    return As(text)
+    return OutputFormat(text)
 
 
-def printed(form: As, objects: Sequence[Object], *, one: bool) -> str:
+def format_objects(form: OutputFormat, objects: Sequence[Object], *, one: bool) -> str:
     """Cluster objects in a machine's format; `one`: a single one was asked for by its name."""
-    if form is As.NAME:
-        return "".join(f"{name_of(item)}\n" for item in objects)
+    if form is OutputFormat.NAME:
+        return "".join(f"{resource_name(item)}\n" for item in objects)
     shown = [_without_managers(item) for item in objects]
     if one and len(shown) == 1:
-        return document(form, shown[0])
+        return format_document(form, shown[0])
     items = {"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": ""}}
-    return document(form, {**items, "items": shown})
+    return format_document(form, {**items, "items": shown})
 
 
-def document(form: As, content: Object) -> str:
+def format_document(form: OutputFormat, content: Object) -> str:
     """One document as JSON or YAML, with its line end."""
-    if form is As.YAML:
+    if form is OutputFormat.YAML:
         import yaml  # noqa: PLC0415 - keeps --help quick
 
         return str(yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True))
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-def name_of(item: Object) -> str:
-    """As `kubectl -o name` has it."""
+def resource_name(item: Object) -> str:
+    """OutputFormat `kubectl -o name` has it."""
     group = str(item["apiVersion"]).partition("/")[0]
     return f"{str(item['kind']).lower()}.{group}/{item['metadata']['name']}"
 

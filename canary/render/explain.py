@@ -8,11 +8,11 @@ from canary.api import HistoryEntry, Intent, MetricStatus, Phase
 from canary.core.next_step import describe_next_step
 from canary.core.snapshot import Verb
 from canary.render import troubleshooting
-from canary.render.allowed_commands import effect, possible
-from canary.render.deadlines import limits
-from canary.render.proportion import wilson
-from canary.render.release_view import Sight, judged
-from canary.render.status_text import SCHEMA, metric
+from canary.render.allowed_commands import describe_effect, list_allowed
+from canary.render.deadlines import list_deadlines
+from canary.render.release_view import ReleaseView, current_metrics
+from canary.render.status_text import SCHEMA_VERSION, metric_document
+from canary.render.wilson import wilson_interval
 from canary.text.format import (
     amount,
     count,
@@ -26,7 +26,7 @@ from canary.text.format import (
 
 
 @dataclass(frozen=True, slots=True)
-class Pod:
+class CanaryPod:
     """A pod of the canary, and how it is."""
 
     name: str
@@ -36,7 +36,7 @@ class Pod:
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class PrometheusQuery:
     """A question to Prometheus, to paste."""
 
     key: str
@@ -44,18 +44,18 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
-class Around:
+class Diagnostics:
     """What the cluster knows beside the release itself; notes say what could not be read."""
 
-    pods: tuple[Pod, ...] = ()
-    queries: tuple[Query, ...] = ()
+    pods: tuple[CanaryPod, ...] = ()
+    queries: tuple[PrometheusQuery, ...] = ()
     notes: tuple[str, ...] = ()
     runbook: str | None = None
     """Link to the page of the reason."""
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ExplainLine:
     """One line; `wrapped` is for prose, what is to be pasted stays in one piece."""
 
     label: str
@@ -65,146 +65,148 @@ class Line:
     """What a command does, as the shell's comment behind it."""
 
 
-def guilty(sight: Sight) -> tuple[MetricStatus, ...]:
+def find_responsible_metrics(view: ReleaseView) -> tuple[MetricStatus, ...]:
     """The metrics that are behind what is so now; those of the rollback, where there was one."""
-    if sight.failed is not None:
-        return sight.failed.analysis
-    failing = tuple(one for one in judged(sight.status) if one.reason is not None)
-    return failing or judged(sight.status)
+    if view.failed is not None:
+        return view.failed.analysis
+    failing = tuple(one for one in current_metrics(view.status) if one.reason is not None)
+    return failing or current_metrics(view.status)
 
 
-def explained(sight: Sight, around: Around) -> Iterator[Line]:
+def explain_release(view: ReleaseView, around: Diagnostics) -> Iterator[ExplainLine]:
     """All of it, in the order in which a person asks."""
-    yield from _where(sight)
-    yield from _why(sight)
-    if sight.failed is not None:
-        yield from _rejected(sight, sight.failed)
-    elif sight.under_way:
-        yield from _waits(sight)
-    for one in guilty(sight):
-        yield from _metric(one, sight.status.message)
-    yield from _around(around)
-    yield from _actions(sight, around)
+    yield from _position_line(view)
+    yield from _reason_lines(view)
+    if view.failed is not None:
+        yield from _rollback_lines(view, view.failed)
+    elif view.under_way:
+        yield from _deadline_lines(view)
+    for one in find_responsible_metrics(view):
+        yield from _metric_lines(one, view.status.message)
+    yield from _diagnostic_lines(around)
+    yield from _command_lines(view, around)
 
 
-def _where(sight: Sight) -> Iterator[Line]:
-    status = sight.status
+def _position_line(view: ReleaseView) -> Iterator[ExplainLine]:
+    status = view.status
     step = (
-        f", step {status.step + 1} of {len(sight.spec.steps)}"
+        f", step {status.step + 1} of {len(view.spec.steps)}"
         if status.intent is Intent.ADVANCE
         else ""
     )
     weight = f" at {status.weight} %" if status.weight else ""
-    yield Line(sight.title, f"{words_of(status.phase)}{weight}{step}")
+    yield ExplainLine(view.title, f"{words_of(status.phase)}{weight}{step}")
 
 
-def _why(sight: Sight) -> Iterator[Line]:
-    status = sight.status
-    yield Line("reason", f"{status.reason}: {status.reason.info.sentence}")
+def _reason_lines(view: ReleaseView) -> Iterator[ExplainLine]:
+    status = view.status
+    yield ExplainLine("reason", f"{status.reason}: {status.reason.info.sentence}")
     if status.message and status.message != status.reason.info.sentence:
-        yield Line("", status.message)
+        yield ExplainLine("", status.message)
     if status.release is not None and status.release.pause is not None:
         pause = status.release.pause
-        yield Line("since", f"{date_time(pause.since)} ({duration(sight.now - pause.since)} ago)")
+        yield ExplainLine(
+            "since", f"{date_time(pause.since)} ({duration(view.now - pause.since)} ago)"
+        )
 
 
-def _rejected(sight: Sight, entry: HistoryEntry) -> Iterator[Line]:
-    ago, ran = duration(sight.now - entry.ended_at), duration(entry.ended_at - entry.started_at)
-    yield Line(
+def _rollback_lines(view: ReleaseView, entry: HistoryEntry) -> Iterator[ExplainLine]:
+    ago, ran = duration(view.now - entry.ended_at), duration(entry.ended_at - entry.started_at)
+    yield ExplainLine(
         "when", f"{date_time(entry.started_at)} to {date_time(entry.ended_at)}: {ran}, {ago} ago"
     )
-    yield Line("version", f"{entry.template} was compared with {sight.status.stable_hash}")
-    yield Line(
+    yield ExplainLine("version", f"{entry.template} was compared with {view.status.stable_hash}")
+    yield ExplainLine(
         "reached",
         f"at most {entry.peak_weight} % of the traffic; {errors_served(entry.errors_served)}",
     )
 
 
-def _waits(sight: Sight) -> Iterator[Line]:
-    yield Line("next", describe_next_step(sight.spec, sight.status, sight.now))
-    for limit in limits(sight):
-        left = limit.at - sight.now
+def _deadline_lines(view: ReleaseView) -> Iterator[ExplainLine]:
+    yield ExplainLine("next", describe_next_step(view.spec, view.status, view.now))
+    for limit in list_deadlines(view):
+        left = limit.at - view.now
         when = f"in {duration(left)}" if left > 0 else "now"
-        yield Line("at latest", f"{date_time(limit.at)} ({when}): {limit.then}")
+        yield ExplainLine("at latest", f"{date_time(limit.at)} ({when}): {limit.then}")
 
 
-def _metric(one: MetricStatus, said: str) -> Iterator[Line]:
-    yield Line("metric", f"{one.name}: {one.verdict}")
+def _metric_lines(one: MetricStatus, said: str) -> Iterator[ExplainLine]:
+    yield ExplainLine("metric", f"{one.name}: {one.verdict}")
     for side, bad, total in (
         ("canary", one.canary_bad, one.canary_total),
         ("stable", one.stable_bad, one.stable_total),
     ):
         if total > 0:
-            low, high = (percent(bound) for bound in wilson(bad, total))
+            low, high = (percent(bound) for bound in wilson_interval(bad, total))
             share = f"{percent(bad / total)} ({low} to {high})"
-            yield Line(f"  {side}", f"{count(bad)} of {count(total)} bad: {share}")
+            yield ExplainLine(f"  {side}", f"{count(bad)} of {count(total)} bad: {share}")
     if one.ratio is not None:
-        yield Line("  ratio", f"{one.ratio:.3g} times stable's{_between(one)}")
-    yield Line("  evidence", f"{amount(one.evidence)}; it fails at {amount(one.threshold)}")
+        yield ExplainLine("  ratio", f"{one.ratio:.3g} times stable's{_format_interval(one)}")
+    yield ExplainLine("  evidence", f"{amount(one.evidence)}; it fails at {amount(one.threshold)}")
     if one.message and one.message not in said:
-        yield Line("  says", one.message)
+        yield ExplainLine("  says", one.message)
 
 
-def _between(one: MetricStatus) -> str:
+def _format_interval(one: MetricStatus) -> str:
     if one.ratio_low is None or one.ratio_high is None:
         return ""
     return f" (between {one.ratio_low:.3g} and {one.ratio_high:.3g})"
 
 
-def _around(around: Around) -> Iterator[Line]:
+def _diagnostic_lines(around: Diagnostics) -> Iterator[ExplainLine]:
     for query in around.queries:
-        yield Line(f"query {query.key}", query.promql, wrapped=False)
+        yield ExplainLine(f"query {query.key}", query.promql, wrapped=False)
     for pod in around.pods:
-        yield Line("pod", f"{pod.name}: {pod.state}")
+        yield ExplainLine("pod", f"{pod.name}: {pod.state}")
     for note in around.notes:
-        yield Line("note", note)
+        yield ExplainLine("note", note)
 
 
-def _actions(sight: Sight, around: Around) -> Iterator[Line]:
-    for number, (command, words) in enumerate(commands(sight, around)):
-        yield Line("you can" if number == 0 else "", command, wrapped=False, aside=words)
+def _command_lines(view: ReleaseView, around: Diagnostics) -> Iterator[ExplainLine]:
+    for number, (command, words) in enumerate(list_commands(view, around)):
+        yield ExplainLine("you can" if number == 0 else "", command, wrapped=False, aside=words)
     if around.runbook is not None:
-        yield Line("runbook", around.runbook, wrapped=False)
+        yield ExplainLine("runbook", around.runbook, wrapped=False)
 
 
-def asks_for_queries(sight: Sight) -> bool:
+def needs_queries(view: ReleaseView) -> bool:
     """Whether the numbers themselves are what is in question."""
-    failing = sight.failed is not None or sight.status.phase is Phase.ROLLING_BACK
-    return failing or sight.status.reason.info.silent
+    failing = view.failed is not None or view.status.phase is Phase.ROLLING_BACK
+    return failing or view.status.reason.info.silent
 
 
-def commands(sight: Sight, around: Around) -> list[tuple[str, str]]:
+def list_commands(view: ReleaseView, around: Diagnostics) -> list[tuple[str, str]]:
     """What a person can do now: a command to paste, and what it does."""
-    spec, status = sight.spec, sight.status
+    spec, status = view.spec, view.status
     asked = [
-        (f"canary {verb} {sight.name} -n {sight.namespace}", effect(verb, spec, status))
-        for verb in possible(spec, status)
+        (f"canary {verb} {view.name} -n {view.namespace}", describe_effect(verb, spec, status))
+        for verb in list_allowed(spec, status)
         if verb is not Verb.RESTART  # possible at any time, and no answer to "what now?"
     ]
     pods = [pod.name for pod in around.pods if not pod.gone]
-    return [*asked, *troubleshooting.looks(sight, pods)]
+    return [*asked, *troubleshooting.suggest_commands(view, pods)]
 
 
-def needs_runbook(sight: Sight) -> bool:
+def needs_runbook(view: ReleaseView) -> bool:
     """Whether somebody has to do something, and did not bring it about."""
-    status = sight.status
+    status = view.status
     stuck = status.phase in {Phase.PAUSED, Phase.ROLLED_BACK, Phase.ROLLING_BACK}
     return stuck and not status.reason.info.by_person
 
 
-def document(sight: Sight, around: Around) -> dict[str, Any]:
+def explain_document(view: ReleaseView, around: Diagnostics) -> dict[str, Any]:
     """The same as one JSON document."""
-    status, failed = sight.status, sight.failed
+    status, failed = view.status, view.failed
     return {
-        "schemaVersion": SCHEMA,
-        "namespace": sight.namespace,
-        "name": sight.name,
+        "schemaVersion": SCHEMA_VERSION,
+        "namespace": view.namespace,
+        "name": view.name,
         "phase": status.phase,
         "reason": status.reason,
         "sentence": status.reason.info.sentence,
         "message": status.message,
-        "next": describe_next_step(sight.spec, status, sight.now) if failed is None else None,
-        "limits": [{"at": timestamp(one.at), "then": one.then} for one in limits(sight)],
+        "next": describe_next_step(view.spec, status, view.now) if failed is None else None,
+        "limits": [{"at": timestamp(one.at), "then": one.then} for one in list_deadlines(view)],
         "rejected": failed
         and {
             "template": failed.template,
@@ -214,12 +216,12 @@ def document(sight: Sight, around: Around) -> dict[str, Any]:
             "peakWeight": failed.peak_weight,
             "errorsServed": failed.errors_served,
         },
-        "metrics": [metric(one) for one in guilty(sight)],
+        "metrics": [metric_document(one) for one in find_responsible_metrics(view)],
         "queries": [{"key": one.key, "promql": one.promql} for one in around.queries],
         "pods": [{"name": one.name, "state": one.state} for one in around.pods],
         "notes": list(around.notes),
         "commands": [
-            {"command": command, "effect": words} for command, words in commands(sight, around)
+            {"command": command, "effect": words} for command, words in list_commands(view, around)
         ],
         "runbook": around.runbook,
     }

@@ -90,26 +90,26 @@ SCRIPT = """
   "use strict";
   var root = document.documentElement;
   var options = { responsive: true, displayModeBar: false, showTips: false };
-  function themed(value, colours) {
+  function themed(value, colors) {
     if (typeof value === "string") {
       var name = /^var\\((--[a-z0-9]+)\\)$/.exec(value);
-      return name ? colours.getPropertyValue(name[1]).trim() : value;
+      return name ? colors.getPropertyValue(name[1]).trim() : value;
     }
     if (Array.isArray(value)) {
-      return value.map(function (item) { return themed(item, colours); });
+      return value.map(function (item) { return themed(item, colors); });
     }
     if (value && typeof value === "object") {
       return Object.fromEntries(Object.entries(value).map(function (entry) {
-        return [entry[0], themed(entry[1], colours)];
+        return [entry[0], themed(entry[1], colors)];
       }));
     }
     return value;
   }
   function draw(width) {
-    var colours = getComputedStyle(root);
+    var colors = getComputedStyle(root);
     document.querySelectorAll("[data-figure]").forEach(function (box) {
       var source = document.getElementById(box.dataset.figure).textContent;
-      var figure = themed(JSON.parse(source), colours);
+      var figure = themed(JSON.parse(source), colors);
       figure.layout.dragmode = matchMedia("(pointer: fine)").matches ? "zoom" : false;
       if (width) {
         figure.layout.width = width;
@@ -155,13 +155,13 @@ $scripts
 """)
 
 
-def page(*, heading: str, intro: str, body: str, scripts: Sequence[str]) -> str:
+def render_page(*, heading: str, intro: str, body: str, scripts: Sequence[str]) -> str:
     """The whole page; `body` is HTML, `heading` and `intro` are text, `scripts` run in order.
 
     Only exactly these scripts may run, and nothing may be fetched: the page's policy says so.
     """
     return PAGE.substitute(
-        policy=policy(scripts),
+        policy=build_policy(scripts),
         title=html_text(heading),
         style=STYLE,
         heading=html_text(heading),
@@ -171,9 +171,9 @@ def page(*, heading: str, intro: str, body: str, scripts: Sequence[str]) -> str:
     )
 
 
-def policy(scripts: Sequence[str]) -> str:
+def build_policy(scripts: Sequence[str]) -> str:
     """The Content-Security-Policy that allows `scripts`, inline styles and nothing else."""
-    digests = " ".join(f"'sha256-{_digest(script)}'" for script in scripts) or "'none'"
+    digests = " ".join(f"'sha256-{_hash_script(script)}'" for script in scripts) or "'none'"
     rules = (
         "default-src 'none'",
         f"script-src {digests}",
@@ -185,5 +185,5 @@ def policy(scripts: Sequence[str]) -> str:
     return "; ".join(rules)
 
 
-def _digest(script: str) -> str:
+def _hash_script(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

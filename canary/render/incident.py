@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from canary.api import HistoryEntry, Result, format_duration
-from canary.render.explain import Around
-from canary.render.release_view import Sight, judged
-from canary.render.timeline import Decision, Moment, Timeline
-from canary.render.timeline import Result as Ended
+from canary.render.explain import Diagnostics
+from canary.render.release_view import ReleaseView, current_metrics
+from canary.render.timeline import Moment, ReleaseDecision, Timeline
+from canary.render.timeline import ReleaseSummary as Ended
 from canary.text.format import date_time
 
 _WEIGHT = re.compile(r" \(weight (\d+) %\)$")
@@ -19,7 +19,7 @@ BEFORE, AFTER = 60.0, 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class ReleasePeriod:
     """The release that is reported: seconds since the epoch."""
 
     began: float
@@ -28,45 +28,53 @@ class Span:
     entry: HistoryEntry | None
 
 
-def span_of(sight: Sight) -> Span | None:
+def find_period(view: ReleaseView) -> ReleasePeriod | None:
     """The release under way, else the last one that ended; None where there was none."""
-    release = sight.status.release
+    release = view.status.release
     if release is not None:
-        return Span(release.started_at, None, None)
-    if sight.last is None:
+        return ReleasePeriod(release.started_at, None, None)
+    if view.last is None:
         return None
-    return Span(sight.last.started_at, sight.last.ended_at, sight.last)
+    return ReleasePeriod(view.last.started_at, view.last.ended_at, view.last)
 
 
-def decisions(events: Sequence[Mapping[str, Any]], span: Span, now: float) -> list[Decision]:
+def read_decisions(
+    events: Sequence[Mapping[str, Any]], span: ReleasePeriod, now: float
+) -> list[ReleaseDecision]:
     """What people were told of this release, in its order; its end is there in any case."""
     until = (span.ended if span.ended is not None else now) + AFTER
     told = (
-        sorted((_at(event), event) for event in events if _at(event) is not None) if events else []
+        sorted((_event_time(event), event) for event in events if _event_time(event) is not None)
+        if events
+        else []
     )
     found = [
-        _decision(event, at - span.began)
+        _read_decision(event, at - span.began)
         for at, event in told
         if at is not None and span.began - 1 <= at <= until
     ]
     entry = span.entry
     if entry is not None and all(one.phase != entry.result for one in found):
         if not found:
-            found.append(Decision(0.0, 0, "Preparing", "Started", "A new template was seen."))
+            found.append(
+                ReleaseDecision(0.0, 0, "Preparing", "Started", "A new template was seen.")
+            )
         end = entry.ended_at - span.began
-        found.append(Decision(end, 0, entry.result, entry.reason, entry.message or "It ended."))
+        found.append(
+            ReleaseDecision(end, 0, entry.result, entry.reason, entry.message or "It ended.")
+        )
     return found
 
 
-def _at(event: Mapping[str, Any]) -> float | None:
+def _event_time(event: Mapping[str, Any]) -> float | None:
     text = event.get("eventTime") or event.get("deprecatedLastTimestamp")
     return datetime.fromisoformat(text).timestamp() if text else None
 
 
-def _decision(event: Mapping[str, Any], time: float) -> Decision:
+def _read_decision(event: Mapping[str, Any], time: float) -> ReleaseDecision:
     note = str(event.get("note", ""))
     weight = _WEIGHT.search(note)
-    return Decision(
+    return ReleaseDecision(
         time=time,
         weight=int(weight[1]) if weight else 0,
         phase=str(event.get("action", "")),
@@ -75,14 +83,16 @@ def _decision(event: Mapping[str, Any], time: float) -> Decision:
     )
 
 
-def weights(found: Sequence[Decision], span: Span, now: float) -> list[Moment]:
+def weight_moments(
+    found: Sequence[ReleaseDecision], span: ReleasePeriod, now: float
+) -> list[Moment]:
     """Moments that know the weight and nothing else: for a report without Prometheus."""
     end = (span.ended if span.ended is not None else now) - span.began
     times = sorted({-BEFORE, *(one.time for one in found), end, end + AFTER})
-    return [moment(time, found) for time in times]
+    return [build_moment(time, found) for time in times]
 
 
-def moment(time: float, found: Sequence[Decision], **more: Any) -> Moment:  # noqa: ANN401 - fields of Moment
+def build_moment(time: float, found: Sequence[ReleaseDecision], **more: Any) -> Moment:  # noqa: ANN401 - fields of Moment
     """One look: weight, phase and reason are those of the last decision before."""
     last = next((one for one in reversed(found) if one.time <= time), None)
     if last is None:
@@ -90,32 +100,39 @@ def moment(time: float, found: Sequence[Decision], **more: Any) -> Moment:  # no
     return Moment(time, last.weight, last.phase, last.reason, last.sentence, "", **more)
 
 
-def timeline(
-    sight: Sight, span: Span, moments: Sequence[Moment], found: Sequence[Decision], around: Around
+def build_timeline(
+    view: ReleaseView,
+    span: ReleasePeriod,
+    moments: Sequence[Moment],
+    found: Sequence[ReleaseDecision],
+    around: Diagnostics,
 ) -> Timeline:
     """All of it, for the report."""
     return Timeline(
-        title=f"Release {sight.title}, {date_time(span.began)}",
+        title=f"Release {view.title}, {date_time(span.began)}",
         guarded=True,
-        facts=_facts(sight, span, around),
+        facts=_build_facts(view, span, around),
         moments=tuple(moments),
         decisions=tuple(found),
-        result=_result(sight, span, moments, found),
+        result=_build_summary(view, span, moments, found),
     )
 
 
-def _result(
-    sight: Sight, span: Span, moments: Sequence[Moment], found: Sequence[Decision]
+def _build_summary(
+    view: ReleaseView,
+    span: ReleasePeriod,
+    moments: Sequence[Moment],
+    found: Sequence[ReleaseDecision],
 ) -> Ended:
-    entry, status = span.entry, sight.status
-    figures = entry.analysis if entry is not None else judged(status)
+    entry, status = span.entry, view.status
+    figures = entry.analysis if entry is not None else current_metrics(status)
     counted = max(figures, key=lambda one: one.canary_total, default=None)
     shares = [pool.share for one in moments for pool in one.pools]
     back = next((one.time for one in found if one.phase == "RollingBack"), None)
     return Ended(
         ended=entry.result if entry is not None else status.phase,
         reason=entry.reason if entry is not None else status.reason,
-        sentence=_sentence(entry) if entry is not None else status.message,
+        sentence=_summary_sentence(entry) if entry is not None else status.message,
         requests=round(counted.canary_total) if counted else 0,
         failed=round(counted.canary_bad) if counted else 0,
         users=0,
@@ -128,18 +145,18 @@ def _result(
     )
 
 
-def _sentence(entry: HistoryEntry) -> str:
+def _summary_sentence(entry: HistoryEntry) -> str:
     if entry.result is Result.PROMOTED:
         return "the new version passed every step and is now stable"
     return entry.message or entry.reason
 
 
-def _facts(sight: Sight, span: Span, around: Around) -> dict[str, str]:
-    spec, status, entry = sight.spec, sight.status, span.entry
+def _build_facts(view: ReleaseView, span: ReleasePeriod, around: Diagnostics) -> dict[str, str]:
+    spec, status, entry = view.spec, view.status, span.entry
     template = entry.template if entry is not None else status.canary_hash or ""
     ended = date_time(span.ended) if span.ended is not None else "still under way"
     facts = {
-        "Release": sight.title,
+        "Release": view.title,
         "Deployment": spec.target.name,
         "New template": template,
         "Stable template": status.stable_hash or "",

@@ -7,18 +7,18 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.segment import Segment
 from rich.text import Text
 
-from canary.render.bars import fitted, glyphs_for
+from canary.render.bars import fit_text, glyphs_for
 from canary.render.panels import (
-    LABEL,
+    LABEL_WIDTH,
     VERDICT_STYLES,
-    Page,
+    Canvas,
     evidence_panel,
     numbers_panel,
     pool_rows,
     pools_panel,
     weight_panel,
 )
-from canary.render.timeline import Decision, Evidence, Moment, Numbers, Pool
+from canary.render.timeline import Evidence, Moment, Numbers, Pool, ReleaseDecision
 from canary.text.format import percent, stopwatch, words_of
 from canary.text.sanitize import clean
 
@@ -28,7 +28,7 @@ NARROWEST = 40
 SEVERITY = ("Fail", "Unavailable", "NoData", "Continue", "Pass")
 
 
-def view(
+def render_moment(
     moment: Moment, *, title: str, steps: Sequence[int], elapsed: float | None = None
 ) -> RenderableType:
     """The picture of `moment` for a terminal, as high and wide as there is room.
@@ -36,7 +36,7 @@ def view(
     `steps` are the weights (percent) to be marked; `elapsed` (seconds) is shown at the top,
     without it the moment's own time. Lines never wrap; a terminal without Unicode gets ASCII.
     """
-    return _View(moment, title, tuple(steps), moment.time if elapsed is None else elapsed)
+    return _MomentView(moment, title, tuple(steps), moment.time if elapsed is None else elapsed)
 
 
 def verdict_of(moment: Moment) -> str:
@@ -46,7 +46,7 @@ def verdict_of(moment: Moment) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _View:
+class _MomentView:
     moment: Moment
     title: str
     steps: tuple[int, ...]
@@ -56,8 +56,8 @@ class _View:
         width = max(min(options.max_width - 1, WIDEST), min(options.max_width, NARROWEST))
         # one line less than there is: the cursor needs one, and a full screen would scroll
         height = max((options.height or options.max_height) - 1, 1)
-        page = Page(console, glyphs_for(options.encoding), width)
-        lines = _arranged(page, self, height)
+        page = Canvas(console, glyphs_for(options.encoding), width)
+        lines = _arrange_blocks(page, self, height)
         for line in lines:
             line.truncate(width)
             line.rstrip()
@@ -66,12 +66,12 @@ class _View:
             yield Segment.line()
 
 
-def _arranged(page: Page, view: _View, height: int) -> list[Text]:
+def _arrange_blocks(page: Canvas, view: _MomentView, height: int) -> list[Text]:
     """All blocks in at most `height` lines: rows of pools and metrics give way before words do."""
     moment = view.moment
-    top = [_heading(page, view), *weight_panel(page, moment.weight, view.steps)]
+    top = [_heading_line(page, view), *weight_panel(page, moment.weight, view.steps)]
     numbers = numbers_panel(page, moment)
-    story = _story(page, moment)
+    story = _story_lines(page, moment)
     airy = height - len(top) - len(numbers) - len(story)
     blanks = 4 if airy >= 4 + 2 + pool_rows(page, moment) + len(moment.evidence) else 0
     room = max(airy - blanks - 2, 2)
@@ -82,39 +82,39 @@ def _arranged(page: Page, view: _View, height: int) -> list[Text]:
     return [*upper[: max(height - len(story), 0)], *story][:height]
 
 
-def _heading(page: Page, view: _View) -> Text:
+def _heading_line(page: Canvas, view: _MomentView) -> Text:
     rule = page.glyphs.rule
     elapsed = stopwatch(view.elapsed)
-    title = fitted(view.title, page.width - len(elapsed) - 8, page.glyphs).rstrip()
+    title = fit_text(view.title, page.width - len(elapsed) - 8, page.glyphs).rstrip()
     left = Text.assemble((rule * 2 + " ", "dim"), (title, "bold"), " ")
     right = Text.assemble(" ", (elapsed, "bold"), (" " + rule * 2, "dim"))
     left.append(rule * (page.width - left.cell_len - right.cell_len), style="dim")
     return Text.assemble(left, right, no_wrap=True)
 
 
-def _story(page: Page, moment: Moment) -> list[Text]:
+def _story_lines(page: Canvas, moment: Moment) -> list[Text]:
     """Where it is, why, and what comes next: always as many lines, so that nothing jumps."""
     verdict = verdict_of(moment)
     now = Text.assemble(
-        (f"{'now':<{LABEL}}", "bold"),
+        (f"{'now':<{LABEL_WIDTH}}", "bold"),
         (page.glyphs.text(f"{words_of(moment.phase)} at {moment.weight} %"), "bold cyan"),
         (f" {page.glyphs.dot} ", "dim"),
         (page.glyphs.text(moment.reason), "default"),
         (f" {page.glyphs.dot} verdict ", "dim"),
         (page.glyphs.text(verdict), VERDICT_STYLES[verdict]),
     )
-    because = _paragraph(page, "because", moment.message)
-    return [now, *because, *_paragraph(page, "next", moment.next)]
+    because = _wrap_paragraph(page, "because", moment.message)
+    return [now, *because, *_wrap_paragraph(page, "next", moment.next)]
 
 
-def _paragraph(page: Page, label: str, words: str) -> list[Text]:
-    width = max(page.width - LABEL, 1)
+def _wrap_paragraph(page: Canvas, label: str, words: str) -> list[Text]:
+    width = max(page.width - LABEL_WIDTH, 1)
     wrapped = Text(page.glyphs.text(words)).wrap(page.console, width)
     second = " ".join(line.plain.strip() for line in wrapped[1:])
     first = wrapped[0].plain if wrapped else ""
-    lines = [Text(f"{label:<{LABEL}}", style="bold"), Text(" " * LABEL)]
+    lines = [Text(f"{label:<{LABEL_WIDTH}}", style="bold"), Text(" " * LABEL_WIDTH)]
     lines[0].append(first, style="default")
-    lines[1].append(fitted(second, width, page.glyphs).rstrip(), style="default")
+    lines[1].append(fit_text(second, width, page.glyphs).rstrip(), style="default")
     return lines
 
 
@@ -126,39 +126,40 @@ def plain_line(moment: Moment) -> str:
         f"phase={clean(moment.phase)}",
         f"reason={clean(moment.reason)}",
         f"verdict={verdict_of(moment)}",
-        f"canary={_traffic(moment.canary)}",
-        f"stable={_traffic(moment.stable)}",
-        f"pool={_fullest(moment.pools)}",
-        f"evidence={_metrics(moment.evidence)}",
+        f"canary={_format_traffic(moment.canary)}",
+        f"stable={_format_traffic(moment.stable)}",
+        f"pool={_format_fullest_pool(moment.pools)}",
+        f"evidence={_format_evidence(moment.evidence)}",
     ]
     return f"status {' '.join(fields)} | {clean(moment.message)}"
 
 
-def _traffic(numbers: Numbers) -> str:
+def _format_traffic(numbers: Numbers) -> str:
     ratio = percent(numbers.error_ratio).replace(" ", "").replace("–", "-")
     return f"{numbers.requests_per_second:.1f}/s,{ratio},{numbers.bad:.0f}/{numbers.total:.0f}"
 
 
-def _fullest(pools: Sequence[Pool]) -> str:
+def _format_fullest_pool(pools: Sequence[Pool]) -> str:
     if not pools:
         return "-"
     pool = max(pools, key=lambda each: each.share)
-    return f"{_token(pool.instance)}:{pool.share:.0%}"
+    return f"{_without_blanks(pool.instance)}:{pool.share:.0%}"
 
 
-def _metrics(evidence: Sequence[Evidence]) -> str:
+def _format_evidence(evidence: Sequence[Evidence]) -> str:
     parts = [
-        f"{_token(e.metric)}:{e.value:.4g}/{e.threshold:.4g}:{_token(e.verdict)}" for e in evidence
+        f"{_without_blanks(e.metric)}:{e.value:.4g}/{e.threshold:.4g}:{_without_blanks(e.verdict)}"
+        for e in evidence
     ]
     return ",".join(parts) or "-"
 
 
-def _token(words: str) -> str:
+def _without_blanks(words: str) -> str:
     """A name without blanks, so that a line splits at them."""
     return clean(words).replace(" ", "_")
 
 
-def decision_line(decision: Decision) -> str:
+def decision_line(decision: ReleaseDecision) -> str:
     """One decision on one line: `decision t=47s weight=25% phase=… reason=… | sentence`."""
     where = f"t={decision.time:.0f}s weight={decision.weight}%"
     what = f"phase={clean(decision.phase)} reason={clean(decision.reason)}"

@@ -9,8 +9,8 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from canary.render.bars import POOL_LIMIT, Glyphs, bar, fitted, glyphs_for, tail
-from canary.render.releases import table
+from canary.render.bars import POOL_LIMIT, Glyphs, draw_bar, fit_end, fit_text, glyphs_for
+from canary.render.release_table import align_columns
 from canary.text.format import amount, duration, percent
 from canary.text.sanitize import clean
 
@@ -18,11 +18,11 @@ SCHEMA_VERSION: Final = 1
 """Rises when something that a reader relies on changes; new members do not raise it."""
 WIDEST = 140
 """Cells; wider lines are harder to read, not better."""
-SOON = 2 * 3600.0
+URGENT = 2 * 3600.0
 """Seconds: a pool that is empty before is an emergency, as in the alerts."""
 _NONE = "-"
 _WIDTHS = {"in use": 7, "share": 6, "waiting": 7, "held": 5, "empty in": 11}
-_VICTIMS = ("pool", "share", "version", "service", "namespace", "held", "waiting")
+_OPTIONAL_COLUMNS = ("pool", "share", "version", "service", "namespace", "held", "waiting")
 """What is left out first where there is no room."""
 _LEAST_BAR, _WIDEST_BAR = 8, 40
 _LEAST_POD = 10
@@ -31,7 +31,7 @@ _LONGEST = 20
 
 
 @dataclass(frozen=True, slots=True)
-class PoolNow:
+class PoolSnapshot:
     """One pool of one pod, now; None where the exporter does not tell.
 
     `timeouts` are callers that got no connection in the last ten minutes, `held` the connections
@@ -61,13 +61,13 @@ class PoolNow:
 
     @property
     def left(self) -> float:
-        """Seconds until nothing is free: 0 where nothing is, infinite where no end is in sight."""
+        """Seconds until nothing is free: 0 where nothing is, infinite where no end is in view."""
         if self.share is not None and self.share >= 1:
             return 0.0
         return math.inf if self.empty_in is None else self.empty_in
 
 
-def by_nearness(pools: Sequence[PoolNow]) -> tuple[PoolNow, ...]:
+def sort_by_urgency(pools: Sequence[PoolSnapshot]) -> tuple[PoolSnapshot, ...]:
     """The nearest to its end first: by time to exhaustion, then by share in use, then by name."""
     return tuple(
         sorted(
@@ -81,7 +81,7 @@ def by_nearness(pools: Sequence[PoolNow]) -> tuple[PoolNow, ...]:
     )
 
 
-def document(pools: Sequence[PoolNow], at: float) -> dict[str, Any]:
+def pools_document(pools: Sequence[PoolSnapshot], at: float) -> dict[str, Any]:
     """For machines; `at` in seconds since the epoch."""
     return {
         "schemaVersion": SCHEMA_VERSION,
@@ -96,18 +96,18 @@ def document(pools: Sequence[PoolNow], at: float) -> dict[str, Any]:
                 "preset": one.preset,
                 "inUse": one.in_use,
                 "maximum": one.maximum,
-                "share": _rounded(one.share),
+                "share": _round_value(one.share),
                 "waiting": one.waiting,
-                "timeouts": _rounded(one.timeouts),
-                "held": _rounded(one.held),
-                "secondsToExhaustion": _rounded(None if math.isinf(one.left) else one.left),
+                "timeouts": _round_value(one.timeouts),
+                "held": _round_value(one.held),
+                "secondsToExhaustion": _round_value(None if math.isinf(one.left) else one.left),
             }
             for one in pools
         ],
     }
 
 
-def _rounded(value: float | None) -> float | None:
+def _round_value(value: float | None) -> float | None:
     return None if value is None else round(value, 3)
 
 
@@ -117,28 +117,28 @@ HEADS = (
 )
 
 
-def plain(pools: Sequence[PoolNow]) -> list[str]:
-    """A table without colours, whose columns never hold a blank."""
-    return table([HEADS, *map(row, pools)])
+def format_table(pools: Sequence[PoolSnapshot]) -> list[str]:
+    """A table without colors, whose columns never hold a blank."""
+    return align_columns([HEADS, *map(format_row, pools)])
 
 
-def row(one: PoolNow) -> list[str]:
+def format_row(one: PoolSnapshot) -> list[str]:
     """The cells of a table's line; what is not known is `-`."""
     cells = (
         *(one.namespace, one.service, one.version, one.pod, one.pool, one.preset),
-        *(_in_use(one), _number(one.maximum)),
+        *(_in_use(one), _format_number(one.maximum)),
         percent(one.share) if one.share is not None else "",
-        *map(_number, (one.waiting, one.timeouts, one.held)),
+        *map(_format_number, (one.waiting, one.timeouts, one.held)),
         "" if math.isinf(one.left) else duration(one.left),
     )
     return [clean(cell).replace(" ", "") or _NONE for cell in cells]
 
 
-def _in_use(one: PoolNow) -> str:
-    return "NaN" if one.in_use is None else _number(one.in_use)
+def _in_use(one: PoolSnapshot) -> str:
+    return "NaN" if one.in_use is None else _format_number(one.in_use)
 
 
-def _number(value: float | None) -> str:
+def _format_number(value: float | None) -> str:
     """One digit behind the point, where there is something to be said with it; never `-0`."""
     if value is None:
         return ""
@@ -152,7 +152,7 @@ class PoolsView:
     `trouble` is why these figures are not newer.
     """
 
-    pools: Sequence[PoolNow]
+    pools: Sequence[PoolSnapshot]
     title: str
     whole: bool = True
     trouble: str = ""
@@ -163,17 +163,17 @@ class PoolsView:
         shown = len(self.pools)
         if not self.whole:
             shown = max((options.height or options.max_height) - 5 - bool(self.trouble), 1)
-        for line in _picture(self, glyphs, width, shown):
+        for line in _render_lines(self, glyphs, width, shown):
             line.truncate(width)
             line.rstrip()
             yield from console.render(line, options.update(no_wrap=True, overflow="crop"))
 
 
-def _picture(view: PoolsView, glyphs: Glyphs, width: int, shown: int) -> Iterator[Text]:
+def _render_lines(view: PoolsView, glyphs: Glyphs, width: int, shown: int) -> Iterator[Text]:
     columns = _Columns.of(view.pools, width)
     yield Text(glyphs.text(view.title), style="bold")
     if view.trouble:
-        yield Text(fitted(view.trouble, width, glyphs), style="yellow")
+        yield Text(fit_text(view.trouble, width, glyphs), style="yellow")
     yield Text(columns.heads(glyphs), style="dim")
     for one in view.pools[:shown]:
         yield columns.line(one, glyphs)
@@ -197,87 +197,87 @@ class _Columns:
     numbers: Mapping[str, int]
 
     @classmethod
-    def of(cls, pools: Sequence[PoolNow], width: int) -> "_Columns":
+    def of(cls, pools: Sequence[PoolSnapshot], width: int) -> "_Columns":
         """Names get what they need, the bar the rest; in a narrow terminal columns give way."""
         names = {
-            "namespace": _longest(pools, "namespace"),
-            "service": _longest(pools, "service"),
-            "version": _longest(pools, "version"),
+            "namespace": _name_width(pools, "namespace"),
+            "service": _name_width(pools, "service"),
+            "version": _name_width(pools, "version"),
             "pod": _LEAST_POD,
-            "pool": _longest(pools, "pool"),
+            "pool": _name_width(pools, "pool"),
         }
         numbers = dict(_WIDTHS)
         if len({one.namespace for one in pools}) == 1:
             del names["namespace"]
         if not any(one.pool for one in pools):
             del names["pool"]
-        for victim in _VICTIMS:
-            if _room(names, numbers, width) >= _LEAST_BAR:
+        for victim in _OPTIONAL_COLUMNS:
+            if _bar_room(names, numbers, width) >= _LEAST_BAR:
                 break
             names.pop(victim, None)
             numbers.pop(victim, None)
-        room = _room(names, numbers, width)
-        names["pod"] += max(min(_widest(pools, "pod") - _LEAST_POD, room - _LEAST_BAR), 0)
-        return cls(names, max(min(_room(names, numbers, width), _WIDEST_BAR), 0), numbers)
+        room = _bar_room(names, numbers, width)
+        names["pod"] += max(min(_widest_name(pools, "pod") - _LEAST_POD, room - _LEAST_BAR), 0)
+        return cls(names, max(min(_bar_room(names, numbers, width), _WIDEST_BAR), 0), numbers)
 
     def heads(self, glyphs: Glyphs) -> str:
         """The line above."""
-        names = [fitted(name.upper(), size, glyphs) for name, size in self.names.items()]
+        names = [fit_text(name.upper(), size, glyphs) for name, size in self.names.items()]
         numbers = [
-            fitted(name.upper(), size, glyphs, right=True) for name, size in self.numbers.items()
+            fit_text(name.upper(), size, glyphs, right=True) for name, size in self.numbers.items()
         ]
         return " ".join([*names, " " * self.bar, *numbers])
 
-    def line(self, one: PoolNow, glyphs: Glyphs) -> Text:
+    def line(self, one: PoolSnapshot, glyphs: Glyphs) -> Text:
         """One pool."""
-        style, share = style_of(one), one.share
+        style, share = choose_style(one), one.share
         named = [
-            (tail if name == "pod" else fitted)(getattr(one, name) or _NONE, size, glyphs)
+            (fit_end if name == "pod" else fit_text)(getattr(one, name) or _NONE, size, glyphs)
             for name, size in self.names.items()
         ]
         drawn = Text(" " * self.bar)
         if share is not None:
-            drawn = bar(share, self.bar, [POOL_LIMIT], style, glyphs)
-        cells = _cells(one)
+            drawn = draw_bar(share, self.bar, [POOL_LIMIT], style, glyphs)
+        cells = _number_cells(one)
         numbers = [
-            fitted(cells[name], size, glyphs, right=True) for name, size in self.numbers.items()
+            fit_text(cells[name], size, glyphs, right=True) for name, size in self.numbers.items()
         ]
         return Text(" ").join([*map(Text, named), drawn, Text(" ".join(numbers), style=style)])
 
 
-def _room(names: Mapping[str, int], numbers: Mapping[str, int], width: int) -> int:
+def _bar_room(names: Mapping[str, int], numbers: Mapping[str, int], width: int) -> int:
     """Cells that are left for the bar."""
     taken = [*names.values(), *numbers.values()]
     return width - sum(taken) - len(taken)
 
 
-def _longest(pools: Sequence[PoolNow], name: str) -> int:
-    return min(max(len(name), _widest(pools, name)), _LONGEST)
+def _name_width(pools: Sequence[PoolSnapshot], name: str) -> int:
+    return min(max(len(name), _widest_name(pools, name)), _LONGEST)
 
 
-def _widest(pools: Sequence[PoolNow], name: str) -> int:
+def _widest_name(pools: Sequence[PoolSnapshot], name: str) -> int:
     return max((cell_len(getattr(one, name)) for one in pools), default=0)
 
 
-def _cells(one: PoolNow) -> Mapping[str, str]:
+def _number_cells(one: PoolSnapshot) -> Mapping[str, str]:
     return {
         "in use": f"{_in_use(one)}/{amount(one.maximum) if one.maximum else '?'}",
         "share": percent(one.share) if one.share is not None else _NONE,
-        "waiting": _number(one.waiting) or _NONE,
-        "held": _number(one.held) or _NONE,
-        "empty in": _end(one),
+        "waiting": _format_number(one.waiting) or _NONE,
+        "held": _format_number(one.held) or _NONE,
+        "empty in": _format_end(one),
     }
 
 
-def _end(one: PoolNow) -> str:
+def _format_end(one: PoolSnapshot) -> str:
     if one.left == 0:
         return "is empty"
     return _NONE if math.isinf(one.left) else duration(one.left)
 
 
-def style_of(one: PoolNow) -> str:
+def choose_style(one: PoolSnapshot) -> str:
     """Red where users feel it soon, yellow above the line or while connections are lost."""
-    if one.left < SOON or (one.waiting or 0) > 0:
+    if one.left < URGENT or (one.waiting or 0) > 0:
         return "bold red"
     if not math.isinf(one.left) or (one.share or 0) > POOL_LIMIT:
         return "yellow"

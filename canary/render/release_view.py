@@ -27,7 +27,7 @@ _BAD_WHEN = {
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class ReleaseView:
     """What status, explain and report look at."""
 
     namespace: str
@@ -74,31 +74,31 @@ def exit_code(status: Status) -> ExitCode:
             return ExitCode.OK
 
 
-def least_left(sight: Sight) -> float | None:
+def min_seconds_left(view: ReleaseView) -> float | None:
     """Seconds until the release can have ended at the earliest; None where only others know.
 
     The step durations that are left, the rest of `analysis.minDuration`, then the bake. Evidence
     may take longer, and rolling the target is not in it.
     """
-    spec, status, release = sight.spec, sight.status, sight.status.release
+    spec, status, release = view.spec, view.status, view.status.release
     if status.intent is Intent.BAKE:
-        return max(spec.bake - (sight.now - (status.bake_started_at or sight.now)), 0.0)
+        return max(spec.bake - (view.now - (status.bake_started_at or view.now)), 0.0)
     waits = release is None or release.pause is not None or status.reason is Reason.APPROVAL_NEEDED
     if release is None or waits or status.intent is not Intent.ADVANCE:
         return None
     started = status.step_started_at
-    held = sight.now - started if started is not None else 0.0
+    held = view.now - started if started is not None else 0.0
     now = spec.steps[min(status.step, len(spec.steps) - 1)].duration
     durations = max(now - held, 0.0) + sum(step.duration for step in spec.steps[status.step + 1 :])
-    judged = sight.now - release.judged_from if release.judged_from is not None else 0.0
+    judged = view.now - release.judged_from if release.judged_from is not None else 0.0
     return max(durations, spec.analysis.min_duration - judged) + spec.bake
 
 
-def troubles(status: Status) -> list[Condition]:
+def find_bad_conditions(status: Status) -> list[Condition]:
     """Conditions that a person should see; at rest there is nothing to be measured."""
     return [one for one in status.conditions if _BAD_WHEN.get(one.type) == one.status]
 
 
-def judged(status: Status) -> tuple[MetricStatus, ...]:
+def current_metrics(status: Status) -> tuple[MetricStatus, ...]:
     """The figures of the release under way; those of an earlier one are in the history."""
     return status.analysis if status.release is not None else ()

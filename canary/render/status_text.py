@@ -4,71 +4,79 @@ from typing import Any
 
 from canary.api import MetricStatus, Status
 from canary.core.next_step import describe_next_step
-from canary.render.allowed_commands import possible
-from canary.render.release_view import Sight, exit_code, judged, least_left, troubles
+from canary.render.allowed_commands import list_allowed
+from canary.render.release_view import (
+    ReleaseView,
+    current_metrics,
+    exit_code,
+    find_bad_conditions,
+    min_seconds_left,
+)
 from canary.text.format import amount, errors_served, percent
 from canary.text.sanitize import clean
 
-SCHEMA = 1
+SCHEMA_VERSION = 1
 """`schemaVersion` of the document: fields are added, never changed or taken away within one."""
 
 
-def line(sight: Sight) -> str:
+def format_line(view: ReleaseView) -> str:
     """One change on one line, always in the same order: `prod/auth phase=… weight=10% … | why`."""
-    status = sight.status
+    status = view.status
     fields = [
-        sight.title,
+        view.title,
         f"phase={status.phase}",
-        f"step={_step(sight)}",
+        f"step={_format_step(view)}",
         f"weight={status.weight}%",
         f"reason={status.reason}",
         f"verdict={status.verdict or '-'}",
-        f"evidence={','.join(map(_evidence, judged(status))) or '-'}",
+        f"evidence={','.join(map(_format_evidence, current_metrics(status))) or '-'}",
     ]
     return f"{' '.join(fields)} | {clean(status.message)}"
 
 
-def telling(status: Status) -> tuple[object, ...]:
+def change_key(status: Status) -> tuple[object, ...]:
     """What makes a new line worth while: figures that only grow do not."""
-    verdicts = tuple((one.name, one.verdict) for one in judged(status))
+    verdicts = tuple((one.name, one.verdict) for one in current_metrics(status))
     return status.phase, status.step, status.weight, status.reason, status.verdict, verdicts
 
 
-def _step(sight: Sight) -> str:
-    return f"{sight.status.step + 1}/{len(sight.spec.steps)}" if sight.under_way else "-"
+def _format_step(view: ReleaseView) -> str:
+    return f"{view.status.step + 1}/{len(view.spec.steps)}" if view.under_way else "-"
 
 
-def _evidence(one: MetricStatus) -> str:
+def _format_evidence(one: MetricStatus) -> str:
     return f"{one.name}:{amount(one.evidence)}/{amount(one.threshold)}:{one.verdict}".replace(
         ",", ""
     )
 
 
-def document(sight: Sight) -> dict[str, Any]:
+def status_document(view: ReleaseView) -> dict[str, Any]:
     """The status as one JSON document."""
-    status = sight.status
+    status = view.status
     return {
-        "schemaVersion": SCHEMA,
-        "namespace": sight.namespace,
-        "name": sight.name,
+        "schemaVersion": SCHEMA_VERSION,
+        "namespace": view.namespace,
+        "name": view.name,
         "phase": status.phase,
         "reason": status.reason,
         "message": status.message,
-        "underWay": sight.under_way,
-        "step": status.step + 1 if sight.under_way else None,
-        "steps": len(sight.spec.steps),
+        "underWay": view.under_way,
+        "step": status.step + 1 if view.under_way else None,
+        "steps": len(view.spec.steps),
         "weight": status.weight,
-        "verdict": status.verdict if sight.under_way else None,
-        "next": describe_next_step(sight.spec, status, sight.now),
-        "leastSecondsLeft": least_left(sight),
-        "requests": [verb.value for verb in possible(sight.spec, status)],
-        "metrics": [metric(one) for one in judged(status)],
-        "troubles": [{"type": one.type, "message": one.message} for one in troubles(status)],
+        "verdict": status.verdict if view.under_way else None,
+        "next": describe_next_step(view.spec, status, view.now),
+        "leastSecondsLeft": min_seconds_left(view),
+        "requests": [verb.value for verb in list_allowed(view.spec, status)],
+        "metrics": [metric_document(one) for one in current_metrics(status)],
+        "troubles": [
+            {"type": one.type, "message": one.message} for one in find_bad_conditions(status)
+        ],
         "exitCode": int(exit_code(status)),
     }
 
 
-def metric(one: MetricStatus) -> dict[str, Any]:
+def metric_document(one: MetricStatus) -> dict[str, Any]:
     """One metric's figures."""
     return {
         "name": one.name,
@@ -79,11 +87,11 @@ def metric(one: MetricStatus) -> dict[str, Any]:
     }
 
 
-def ended(sight: Sight) -> str:
+def format_end(view: ReleaseView) -> str:
     """How the last release ended, in one sentence."""
-    last = sight.last
+    last = view.last
     if last is None:
-        return f"{sight.title}: no release has ended yet"
+        return f"{view.title}: no release has ended yet"
     errors = "" if last.errors_served == 0 else f", {errors_served(last.errors_served)}"
     at = percent(last.peak_weight / 100)
-    return f"{sight.title}: {last.result} ({last.reason}), peak weight {at}{errors}"
+    return f"{view.title}: {last.result} ({last.reason}), peak weight {at}{errors}"

@@ -64,7 +64,7 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class ReleaseDecision:
     """One decision, with its reason in one sentence."""
 
     time: float
@@ -75,7 +75,7 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class ReleaseSummary:
     """How it ended, in users' terms; times are seconds since the release began."""
 
     ended: str
@@ -112,5 +112,5 @@ class Timeline:
     facts: Mapping[str, str]
     """Settings worth knowing, in the order in which they are shown."""
     moments: tuple[Moment, ...]
-    decisions: tuple[Decision, ...]
-    result: Result
+    decisions: tuple[ReleaseDecision, ...]
+    result: ReleaseSummary

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 
 from canary.api import LookAt
-from canary.render.release_view import Sight
+from canary.render.release_view import ReleaseView
 
 
-def looks(sight: Sight, pods: Sequence[str]) -> Iterator[tuple[str, str]]:
+def suggest_commands(view: ReleaseView, pods: Sequence[str]) -> Iterator[tuple[str, str]]:
     """`(command, what it shows)`; `pods` are names of the canary's pods that are there now."""
-    here, target = f"-n {sight.namespace}", sight.spec.target.name
-    match sight.status.reason.info.look_at:
+    here, target = f"-n {view.namespace}", view.spec.target.name
+    match view.status.reason.info.look_at:
         case LookAt.CANARY_PODS if pods:
             chosen = "-l canary-controller.dev/role=canary"
             yield f"kubectl describe pods {here} {chosen}", "why the canary's pods are not ready"
@@ -25,18 +25,18 @@ def looks(sight: Sight, pods: Sequence[str]) -> Iterator[tuple[str, str]]:
         case LookAt.TARGET:
             yield f"kubectl describe deployment {target} {here}", "what the target waits for"
         case LookAt.ROUTE:
-            yield f"kubectl get {_route(sight)} {here} -o yaml", "the route as it is now"
+            yield f"kubectl get {_route_names(view)} {here} -o yaml", "the route as it is now"
         case LookAt.DOCTOR:
             yield "canary doctor", "what is missing, with the remedy for each"
         case LookAt.SUSPEND:
             patch = '--type=merge -p \'{"spec":{"suspend":false}}\''
-            yield f"kubectl patch canaryrelease {sight.name} {here} {patch}", "start the release"
+            yield f"kubectl patch canaryrelease {view.name} {here} {patch}", "start the release"
         case _:
             pass
 
 
-def _route(sight: Sight) -> str:
-    routes = sight.spec.traffic.each
+def _route_names(view: ReleaseView) -> str:
+    routes = view.spec.traffic.each
     if routes:
         return " ".join(f"{route.kind.lower()}/{route.name}" for route in routes)
-    return f"deployment {sight.spec.target.name}-canary"
+    return f"deployment {view.spec.target.name}-canary"

@@ -15,8 +15,8 @@ from canary.core.snapshot import PoolSamples, RatioSamples, ReleaseResource, Rou
 from canary.errors import TransientError
 from canary.interfaces import MetricSource, Workload
 from canary.observe import read_samples
-from canary.render.incident import AFTER, BEFORE, Span, moment
-from canary.render.timeline import Decision, Evidence, Moment, Numbers, Pool
+from canary.render.incident import AFTER, BEFORE, ReleasePeriod, build_moment
+from canary.render.timeline import Evidence, Moment, Numbers, Pool, ReleaseDecision
 
 WINDOW = 30.0
 """Seconds over which rates and shares are shown: scrapes are often further apart than looks."""
@@ -36,7 +36,7 @@ class Seen:
 
 
 def replayed(
-    seen: Seen, shown: Span, source: MetricSource, found: Sequence[Decision]
+    seen: Seen, shown: ReleasePeriod, source: MetricSource, found: Sequence[ReleaseDecision]
 ) -> list[Moment]:
     """What could be seen of the release, and the evidence as it grew.
 
@@ -51,7 +51,7 @@ def replayed(
     for before, time in pairwise(times):
         numbers = {side: _numbers(ticks, side, (before, time), shown.began) for side in Side}
         moments.append(
-            moment(
+            build_moment(
                 time - shown.began,
                 found,
                 canary=numbers[Side.CANARY],
@@ -63,7 +63,7 @@ def replayed(
     return moments
 
 
-def read_history(seen: Seen, shown: Span, source: MetricSource) -> Fold:
+def read_history(seen: Seen, shown: ReleasePeriod, source: MetricSource) -> Fold:
     """All of the release's metrics, read once. Raises TransientError."""
     analysis, now = seen.resource.spec.analysis, seen.now
     end = min((shown.ended if shown.ended is not None else now) + AFTER, now)
@@ -77,7 +77,7 @@ def read_history(seen: Seen, shown: Span, source: MetricSource) -> Fold:
     return Fold(analysis, span, samples, _ready_since(seen.workload, shown))
 
 
-def _ready_since(workload: Workload, shown: Span) -> dict[str, float | None]:
+def _ready_since(workload: Workload, shown: ReleasePeriod) -> dict[str, float | None]:
     """A canary pod that is gone, or came later, is not cold for ever."""
     stable = workload.target.pods if workload.target else ()
     canary = workload.canary.pods if workload.canary else ()
@@ -86,7 +86,7 @@ def _ready_since(workload: Workload, shown: Span) -> dict[str, float | None]:
 
 
 def evidence_at(
-    history: Fold, shown: Span, times: Sequence[float]
+    history: Fold, shown: ReleasePeriod, times: Sequence[float]
 ) -> dict[float, tuple[MetricStatus, ...]]:
     """What was said at each time (ascending, seconds); after the release's end nothing is new."""
     said: tuple[MetricStatus, ...] = ()
@@ -100,7 +100,7 @@ def evidence_at(
     return by_time
 
 
-def _times(span: Range, shown: Span) -> list[float]:
+def _times(span: Range, shown: ReleasePeriod) -> list[float]:
     """From shortly before the release on, thinned out."""
     times = [time for time in span.grid.times() if time >= shown.began - BEFORE - span.step]
     return times[:: ceil(len(times) / LOOKS)] if times else [span.end]

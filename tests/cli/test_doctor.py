@@ -13,12 +13,18 @@ import yaml
 from canary.cli.doctor import _print
 from canary.cli.main import main
 from canary.discovery.topology import DIALECTS
-from canary.doctor import Diagnosis, Patient, State, Usual, examine
+from canary.doctor import (
+    Diagnosis,
+    DiagnosisState,
+    DoctorContext,
+    OperatorDefaults,
+    diagnose_cluster,
+)
 from canary.doctor.definition import DEFINITIONS
-from canary.doctor.diagnosis import doubtful, fine
+from canary.doctor.diagnosis import report_ok, report_warning
 from canary.doctor.pause_mode import NAMESPACES
-from canary.doctor.rights import Right, rights_of
-from canary.doctor.routers import CLASSES
+from canary.doctor.rights import Right, role_rights
+from canary.doctor.routers import GATEWAY_CLASSES
 from canary.errors import TransientError
 from canary.kube.api_errors import ForbiddenError
 from canary.kube.objects import DEPLOYMENTS, LEASES, RELEASES, Kind, Object
@@ -47,7 +53,7 @@ HELD = changed_at(
     value=True,
 )
 SEEN = manifest(RELEASE) | {"status": {"observedGeneration": 1}}
-USUAL = Usual("canary-controller", "http://127.0.0.1:9")
+USUAL = OperatorDefaults("canary-controller", "http://127.0.0.1:9")
 HEALTHY = {"count(up)": 9.0, "time() - max(timestamp(up))": 3.0, "vector(1)": 1.0}
 
 
@@ -92,12 +98,16 @@ def clinic() -> Clinic:
 def findings(clinic: Clinic, url: str | None = None, now: float = NOW) -> list[Diagnosis]:
     """All of them."""
     options = PrometheusOptions(url, attempts=1) if url else None
-    return list(examine(Patient(clinic, "prod", "", "https://api", lambda: now, USUAL, options)))
+    return list(
+        diagnose_cluster(
+            DoctorContext(clinic, "prod", "", "https://api", lambda: now, USUAL, options)
+        )
+    )
 
 
-def troubles(found: list[Diagnosis]) -> list[tuple[str, State]]:
+def troubles(found: list[Diagnosis]) -> list[tuple[str, DiagnosisState]]:
     """What is not well."""
-    return [(one.check, one.state) for one in found if one.state is not State.OK]
+    return [(one.check, one.state) for one in found if one.state is not DiagnosisState.OK]
 
 
 def test_a_healthy_cluster_has_nothing_to_complain_of(clinic: Clinic, prometheus: Server) -> None:
@@ -155,7 +165,7 @@ def told(flag: str) -> Any:
     return edit(DEPLOYMENTS, "canary", path, containers, "canary-system")
 
 
-W, E = State.WARNING, State.ERROR
+W, E = DiagnosisState.WARNING, DiagnosisState.ERROR
 SYSTEM = "canary-system"
 STALLED = [{"type": "Stalled", "status": "True", "reason": "TargetNotFound", "message": "none."}]
 OLD = {"schema": {"openAPIV3Schema": {"properties": {"spec": {}}}}, "name": "v1alpha1"}
@@ -170,30 +180,30 @@ FAULTS = [
     ("no replica ready", edit(DEPLOYMENTS, "canary", "status", {}, SYSTEM), "operator", E, "0 of 2"),
     ("one replica ready", edit(DEPLOYMENTS, "canary", "status", ONE_READY, SYSTEM), "operator", W, "1 of 2"),
     ("another version", edit(DEPLOYMENTS, "canary", "metadata.labels", {"app.kubernetes.io/name": "canary", "app.kubernetes.io/version": "9.9.9"}, SYSTEM), "operator's version", W, "version 9.9.9"),
-    ("no lease", gone(LEASES, "canary-controller", SYSTEM), "leader", E, "no replica has ever led"),
-    ("a lease given back", edit(LEASES, "canary-controller", "spec.holderIdentity", "", SYSTEM), "leader", E, "nobody holds"),
+    ("no lease", gone(LEASES, "canary-controller", SYSTEM), "leader", E, "no replica has ever been leader"),
+    ("a lease given back", edit(LEASES, "canary-controller", "spec.holderIdentity", "", SYSTEM), "leader", E, "no replica holds"),
     ("a right of the operator", refuse(OPERATOR, "patch", "deployments"), "operator's rights", E, "may not patch deployments"),
-    ("rights that cannot be seen", blind, "operator's rights", W, "cannot be seen"),
+    ("rights that cannot be seen", blind, "operator's rights", W, "may not check the rights"),
     ("a person who may not look", refuse(None, "watch", "canaryreleases"), "your rights", E, "watch canaryreleases"),
     ("a person who may not act", refuse(None, "patch", "canaryreleases"), "your rights", W, "not promote, abort"),
     ("a person who may not look around", refuse(None, "list", "pods"), "your rights", W, "list pods"),
     ("no policy", gone(POLICIES, "canary-hold"), "holding", W, "the policy canary-hold is missing"),
     ("no binding", gone(BINDINGS, "canary-hold"), "holding", W, "has no binding"),
-    ("on change without a policy", lambda c: (told("--hold-mode=on-change")(c), gone(POLICIES, "canary-hold")(c)), "holding", E, "told to hold on change"),
+    ("on change without a policy", lambda c: (told("--hold-mode=on-change")(c), gone(POLICIES, "canary-hold")(c)), "holding", E, "runs with --hold-mode on-change"),
     ("on change, not served", lambda c: (told("--hold-mode=on-change")(c), without(POLICIES, BINDINGS)(c)), "holding", E, "MutatingAdmissionPolicy only as v1beta1"),
-    ("a binding for some namespaces", edit(BINDINGS, "canary-hold", "spec.matchResources", PARTLY), "holding", W, "does not hold for all"),
-    ("a binding that leaves releases out", lambda c: (told("--hold-mode=on-change")(c), edit(BINDINGS, "canary-hold", "spec.matchResources", PARTLY)(c)), "holding", E, "does not hold in prod"),
-    ("a policy for some namespaces", edit(POLICIES, "canary-hold", "spec.matchConstraints", PARTLY), "holding", E, "does not hold in prod"),
+    ("a binding for some namespaces", edit(BINDINGS, "canary-hold", "spec.matchResources", PARTLY), "holding", W, "does not apply to all"),
+    ("a binding that leaves releases out", lambda c: (told("--hold-mode=on-change")(c), edit(BINDINGS, "canary-hold", "spec.matchResources", PARTLY)(c)), "holding", E, "does not apply in prod"),
+    ("a policy for some namespaces", edit(POLICIES, "canary-hold", "spec.matchConstraints", PARTLY), "holding", E, "does not apply in prod"),
     ("a policy that holds the operator", edit(POLICIES, "canary-hold", "spec.matchConditions", STRANGER), "holding", E, "does not exempt"),
-    ("a binding of another policy", edit(BINDINGS, "canary-hold", "spec.policyName", "other"), "holding", E, "is of policy other"),
-    ("no router", without(*(dialect.kind for dialect in DIALECTS)), "routers", W, "no router"),
-    ("a class that nobody accepts", edit(CLASSES, "front", "status", {}), "gateways", W, "is not accepted"),
-    ("no gateway", gone(CLASSES, "front"), "gateways", W, "no controller has a GatewayClass"),
+    ("a binding of another policy", edit(BINDINGS, "canary-hold", "spec.policyName", "other"), "holding", E, "references policy other"),
+    ("no router", without(*(dialect.kind for dialect in DIALECTS)), "routers", W, "no supported router"),
+    ("a class that nobody accepts", edit(GATEWAY_CLASSES, "front", "status", {}), "gateways", W, "has not accepted GatewayClass"),
+    ("no gateway", gone(GATEWAY_CLASSES, "front"), "gateways", W, "there is no GatewayClass"),
     ("a route that nobody accepts", put(DIALECTS[0].kind, ROUTE.replace("'True'", "'False'")), "release prod/auth", W, "no controller has accepted"),
     ("a stalled release", edit(RELEASES, "auth", "status.conditions", STALLED, "prod"), "release prod/auth", E, "TargetNotFound: none"),
     ("a paused release", edit(RELEASES, "auth", "status.release", {"pause": {"reason": "NoData"}}, "prod"), "release prod/auth", W, "paused (NoData)"),
-    ("a release nobody looks at", edit(RELEASES, "auth", "status", {}, "prod"), "release prod/auth", E, "no operator has ever"),
-    ("two releases on one target", put(RELEASES, RELEASE.replace("name: auth, n", "name: more, n") + "status: {observedGeneration: 1}"), "release prod/more", E, "as auth does"),
+    ("a release nobody looks at", edit(RELEASES, "auth", "status", {}, "prod"), "release prod/auth", E, "has never been reconciled"),
+    ("two releases on one target", put(RELEASES, RELEASE.replace("name: auth, n", "name: more, n") + "status: {observedGeneration: 1}"), "release prod/more", E, "same target as auth"),
     ("a Deployment left paused", put(DEPLOYMENTS, HELD), "deployment prod/auth", E, "still paused by CanaryRelease gone"),
 ]  # fmt: skip
 
@@ -202,7 +212,7 @@ FAULTS = [
     ("fault", "check", "state", "words"), [pytest.param(*case, id=name) for name, *case in FAULTS]
 )
 def test_each_fault_is_found(
-    fault: Fault, check: str, state: State, words: str, clinic: Clinic
+    fault: Fault, check: str, state: DiagnosisState, words: str, clinic: Clinic
 ) -> None:
     """By the check that is about it, with a remedy."""
     fault(clinic)
@@ -251,7 +261,7 @@ MONITORING = [
     ("fixed", "state"), [pytest.param(*case, id=name) for name, *case in MONITORING]
 )
 def test_a_prometheus_that_is_not_well(
-    fixed: dict[str, float], state: State, clinic: Clinic, prometheus: Server
+    fixed: dict[str, float], state: DiagnosisState, clinic: Clinic, prometheus: Server
 ) -> None:
     """It answers, and still nothing can be judged by it."""
     prometheus.answer = FakePrometheus(fixed=fixed)
@@ -291,9 +301,9 @@ def test_what_may_not_be_seen_is_a_warning(clinic: Clinic) -> None:
 
 def test_the_rights_are_those_of_the_manifests() -> None:
     """One source: the roles that are installed."""
-    assert Right("apps", "deployments", "patch") in rights_of("canary")
-    assert Right("coordination.k8s.io", "leases", "create") in rights_of("canary-lease")
-    assert all(right.name == "canary-hold" for right in rights_of("canary-hold-mode"))
+    assert Right("apps", "deployments", "patch") in role_rights("canary")
+    assert Right("coordination.k8s.io", "leases", "create") in role_rights("canary-lease")
+    assert all(right.name == "canary-hold" for right in role_rights("canary-hold-mode"))
     root = Path(__file__).parents[2]
     ours = (root / "canary/doctor/rbac.yaml").read_text("utf-8")
     assert ours == (root / "manifests/operator/rbac.yaml").read_text("utf-8")
@@ -333,7 +343,12 @@ def test_a_terminal_gets_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     shown = io.StringIO()
     with redirect_stdout(shown):
-        _print([fine("cluster", "well"), doubtful("holding", "a policy " * 12, "install it")])
+        _print(
+            [
+                report_ok("cluster", "well"),
+                report_warning("holding", "a policy " * 12, "install it"),
+            ]
+        )
     assert "STATE" in shown.getvalue()
     assert "→ install it" in shown.getvalue()
     assert "\x1b[" in shown.getvalue()

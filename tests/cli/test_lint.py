@@ -35,9 +35,9 @@ def test_all_problems_of_all_files_are_said(capsys: pytest.CaptureFixture[str]) 
     Path("folder").mkdir()
     assert main(["lint", "none.yaml", "bad.yaml", "folder", "good.yaml"]) == 2
     assert capsys.readouterr().out.splitlines() == [
-        "none.yaml:1:1: error: file: a readable file is expected, found: No such file or directory",
+        "none.yaml:1:1: error: file: expected a readable file, found: No such file or directory",
         "bad.yaml:17:6: error: spec.steps[1].weight: a weight from 1 to 100 (percent) is expected, found 500",
-        "folder:1:1: error: file: a readable file is expected, found: Is a directory",
+        "folder:1:1: error: file: expected a readable file, found: Is a directory",
         "good.yaml: auth: valid",
     ]
 
@@ -127,7 +127,7 @@ def test_risks_are_lines_with_place_rule_and_remedy(
     assert first == "risky.yaml: auth: valid, 2 risks"
     assert warning == (
         "risky.yaml:20:3: warning: spec.bake: bake is 0s. "
-        "Set bake: 30m: leaks and slow faults show later than the steps. [no-bake]"
+        "Set bake: 30m, because leaks and slow faults can appear after the last step. [no-bake]"
     )
     assert error.endswith("[metric-impossible]")
     Path("mild.yaml").write_text(GOOD.replace("bake: 30m", "bake: 0s"), "utf-8")

@@ -74,9 +74,21 @@ def test_a_part_of_a_manifest_is_left_alone(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("d", DEPLOYMENT[: DEPLOYMENT.index("spec:")] + "spec:\n", "spec.selector (a mapping)"),
-        ("s", SERVICE[: SERVICE.index("spec:")] + "spec:\n", "Service auth: spec (a mapping)"),
-        ("r", ROUTE[: ROUTE.index("spec:")] + "spec:\n", "HTTPRoute auth: spec (a mapping)"),
+        (
+            "d",
+            DEPLOYMENT[: DEPLOYMENT.index("spec:")] + "spec:\n",
+            "spec.selector: expected a mapping",
+        ),
+        (
+            "s",
+            SERVICE[: SERVICE.index("spec:")] + "spec:\n",
+            "Service auth: spec: expected a mapping",
+        ),
+        (
+            "r",
+            ROUTE[: ROUTE.index("spec:")] + "spec:\n",
+            "HTTPRoute auth: spec: expected a mapping",
+        ),
     ],
 )
 def test_m01_an_empty_field_that_is_required_is_named(

@@ -11,7 +11,7 @@ from canary.core.snapshot import Verb
 from canary.kube.objects import RELEASES, Kind
 from canary.kube.releases import parse_release, parse_request
 from canary.kube.workloads.names import REQUEST
-from canary.render.allowed_commands import effect, possible, refusal
+from canary.render.allowed_commands import describe_effect, explain_refusal, list_allowed
 from tests.cli.api_server import ApiServer
 from tests.cli.conftest import Run
 from tests.cli.releases import SITUATIONS, put, release
@@ -38,12 +38,12 @@ SENSE = {
 def test_what_makes_sense(situation: str) -> None:
     """Phase by verb: what is possible has an effect, all else a reason."""
     found = parse_release(release(situation))
-    assert [verb.value for verb in possible(found.spec, found.status)] == SENSE[situation]
+    assert [verb.value for verb in list_allowed(found.spec, found.status)] == SENSE[situation]
     for verb in Verb:
-        why = refusal(verb, found.spec, found.status)
+        why = explain_refusal(verb, found.spec, found.status)
         assert why is None or (why and not why.endswith("."))
         if verb.value in SENSE[situation]:
-            assert effect(verb, found.spec, found.status)
+            assert describe_effect(verb, found.spec, found.status)
 
 
 def test_every_phase_is_in_the_table() -> None:
@@ -82,7 +82,7 @@ def test_an_approval_is_given_once() -> None:
     body = release("approval")
     body["status"] = {**body["status"], "release": {**body["status"]["release"], "approvedStep": 2}}
     found = parse_release(body)
-    assert "approved already" in str(refusal(Verb.PROMOTE, found.spec, found.status))
+    assert "approved already" in str(explain_refusal(Verb.PROMOTE, found.spec, found.status))
 
 
 @pytest.mark.parametrize(
@@ -247,5 +247,5 @@ def test_aborting_what_runs_everywhere_already_says_that_it_goes_back() -> None:
     """At the end of a promotion the canary has no traffic any more to take away."""
     found = parse_release(release("promoting"))
     drained = found.status.model_copy(update={"weight": 0})
-    assert "takes the canary's 100 %" in effect(Verb.ABORT, found.spec, found.status)
-    assert "the version before" in effect(Verb.ABORT, found.spec, drained)
+    assert "takes the canary's 100 %" in describe_effect(Verb.ABORT, found.spec, found.status)
+    assert "the version before" in describe_effect(Verb.ABORT, found.spec, drained)

@@ -16,15 +16,15 @@ from canary.demo.play import play_act
 from canary.demo.scenarios import build_scenario
 from canary.demo.settings import DemoSettings, load_builtin_release, load_release_file
 from canary.errors import ExitCode, UsageError
-from canary.render.timeline import Decision, Moment, Numbers, Timeline
+from canary.render.timeline import Moment, Numbers, ReleaseDecision, Timeline
 
 
 def test_a_crashing_version_is_taken_away_for_real() -> None:
     """PostgreSQL, Traefik, four instances, a canary that dies: rolled back, stable untouched."""
     seen: list[Moment] = []
-    decisions: list[Decision] = []
+    decisions: list[ReleaseDecision] = []
 
-    def show(moment: Moment, fresh: list[Decision]) -> None:
+    def show(moment: Moment, fresh: list[ReleaseDecision]) -> None:
         seen.append(moment)
         decisions.extend(fresh)
 
@@ -46,7 +46,7 @@ SUMS = LoadRecord(
 class Seen:
     """A recorder that has seen all there is."""
 
-    def __init__(self, *moments: Moment, decisions: tuple[Decision, ...] = ()) -> None:
+    def __init__(self, *moments: Moment, decisions: tuple[ReleaseDecision, ...] = ()) -> None:
         self.moments = list(moments)
         self.decisions = list(decisions)
 
@@ -66,7 +66,7 @@ def entry(result: Result, reason: Reason) -> HistoryEntry:
 def test_times_count_from_the_first_weight() -> None:
     """Under traffic: from the first weight until the router shows 0 again."""
     status = Status(history=(entry(Result.ROLLED_BACK, Reason.CANARY_OUTAGE),))
-    rolled = Decision(8.0, 0, "RollingBack", "CanaryOutage", "why")
+    rolled = ReleaseDecision(8.0, 0, "RollingBack", "CanaryOutage", "why")
     seen = Seen(moment(-1), moment(3, 10), moment(7, 10), decisions=(rolled,))
     told = guarded_result(status, seen, SUMS, 8.4)
     assert (told.detected_after, told.weight_zero_after, told.exposed_for) == (8.0, 8.4, 5.4)

@@ -12,13 +12,13 @@ from urllib.parse import unquote, urlsplit
 
 import yaml
 
-from canary.discovery.selector_conflicts import WATCHED
+from canary.discovery.selector_conflicts import SELECTING_KINDS
 from canary.discovery.topology import DIALECTS, INGRESS_ROUTES, INGRESSES
 from canary.discovery.workload_risks import CLAIMS, CONTROLLERS
 from canary.doctor.definition import DEFINITIONS
 from canary.doctor.pause_mode import NAMESPACES
-from canary.doctor.rights import OTHERS, OWN
-from canary.doctor.routers import CLASSES
+from canary.doctor.rights import SELF_REVIEWS, SUBJECT_REVIEWS
+from canary.doctor.routers import GATEWAY_CLASSES
 from canary.kube.objects import (
     AUTOSCALERS,
     CRON_JOBS,
@@ -38,9 +38,19 @@ from tests.kube.fake import FakeCluster
 
 KINDS = (
     *(CLAIMS, *CONTROLLERS),
-    *(AUTOSCALERS, BINDINGS, CLASSES, CRON_JOBS, DEFINITIONS, DEPLOYMENTS, INGRESSES),
-    *(INGRESS_ROUTES, LEASES, NAMESPACES, OTHERS, OWN, PODS, POLICIES, RELEASES, REPLICA_SETS),
-    *(SECRETS, SERVICES, *WATCHED, *(dialect.kind for dialect in DIALECTS)),
+    *(AUTOSCALERS, BINDINGS, GATEWAY_CLASSES, CRON_JOBS, DEFINITIONS, DEPLOYMENTS, INGRESSES),
+    *(
+        INGRESS_ROUTES,
+        LEASES,
+        NAMESPACES,
+        SUBJECT_REVIEWS,
+        SELF_REVIEWS,
+        PODS,
+        POLICIES,
+        RELEASES,
+        REPLICA_SETS,
+    ),
+    *(SECRETS, SERVICES, *SELECTING_KINDS, *(dialect.kind for dialect in DIALECTS)),
 )
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 OPERATOR = "system:serviceaccount:canary-system:canary"
@@ -130,7 +140,7 @@ def kind_of(one: Object) -> Kind:
 def town(*texts: str) -> FakeCluster:
     """A cluster with these objects."""
     cluster = FakeCluster()
-    cluster.unserved = {INGRESS_ROUTES, *WATCHED[1:]}
+    cluster.unserved = {INGRESS_ROUTES, *SELECTING_KINDS[1:]}
     for text in texts:
         one = manifest(text)
         cluster.put(kind_of(one), one)
@@ -154,7 +164,7 @@ def _furniture() -> tuple[Object, ...]:
     hold = yaml.safe_load_all((MANIFESTS / "hold/policy.yaml").read_text("utf-8"))
     accepted = {"conditions": [{"type": "Accepted", "status": "True"}]}
     gateways = {
-        "kind": CLASSES.kind,
+        "kind": GATEWAY_CLASSES.kind,
         "metadata": {"name": "front"},
         "spec": {"controllerName": "traefik.io/gateway-controller"},
         "status": accepted,
@@ -235,7 +245,7 @@ class Handler(BaseHTTPRequestHandler):
         wanted = body["spec"]["resourceAttributes"]
         resource = "/".join(filter(None, (wanted["resource"], wanted["subresource"])))
         allowed = (wanted["verb"], resource) not in self.server.refused
-        if "user" in body["spec"] and ("create", OTHERS.plural) in self.server.refused:
+        if "user" in body["spec"] and ("create", SUBJECT_REVIEWS.plural) in self.server.refused:
             self._status(403, "you may not create subjectaccessreviews")
         else:
             self._json(201, body | {"status": {"allowed": allowed}})

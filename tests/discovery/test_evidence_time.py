@@ -10,7 +10,13 @@ from canary.core.evidence.promotion import GROSS, SMALL, rules_out
 from canary.core.increments import Side
 from canary.core.sampling import RatioAnswers
 from canary.core.series import FoundSeries, MetricAnswer, NoData, Series
-from canary.discovery.evidence_time import ERROR, Traffic, course_of, requests_needed, traffic_of
+from canary.discovery.evidence_time import (
+    MISS_PROBABILITY,
+    TrafficRate,
+    forecast_release,
+    measure_traffic,
+    requests_needed,
+)
 from tests.discovery.simulated_cluster import RELEASE
 
 SPEC = load_release(RELEASE, "release").spec
@@ -33,8 +39,8 @@ def test_requests_that_promotion_needs(regression: float, bad: float, expected: 
     assert found == expected or abs(found - expected) <= 1
     if math.isfinite(found):
         rate = bad + regression
-        assert rules_out(found * bad, found * rate, 1.0, ERROR, SMALL)
-        assert not rules_out(found * 0.99 * bad, found * 0.99 * rate, 1.0, ERROR, SMALL)
+        assert rules_out(found * bad, found * rate, 1.0, MISS_PROBABILITY, SMALL)
+        assert not rules_out(found * 0.99 * bad, found * 0.99 * rate, 1.0, MISS_PROBABILITY, SMALL)
 
 
 def test_gross_damage_needs_about_a_hundred_requests() -> None:
@@ -52,15 +58,15 @@ def test_gross_damage_needs_about_a_hundred_requests() -> None:
 )
 def test_how_long_a_good_release_takes(rate: float, seconds: float) -> None:
     """Holds, waits for evidence at each step, and the minimum at the end."""
-    course = course_of(SPEC, METRIC, Traffic(rate))
-    assert course.seconds == pytest.approx(seconds, rel=0.01)
-    assert course.seconds >= SPEC.analysis.min_duration
-    assert sum(course.waits) <= course.seconds
+    forecast = forecast_release(SPEC, METRIC, TrafficRate(rate))
+    assert forecast.seconds == pytest.approx(seconds, rel=0.01)
+    assert forecast.seconds >= SPEC.analysis.min_duration
+    assert sum(forecast.waits) <= forecast.seconds
 
 
 def test_the_first_step_waits_for_its_own_evidence() -> None:
     """103 requests at 5 % of 1 request/s take half an hour, of which 2 minutes are the hold."""
-    waits = course_of(SPEC, METRIC, Traffic(1.0)).waits
+    waits = forecast_release(SPEC, METRIC, TrafficRate(1.0)).waits
     assert waits[0] == pytest.approx(103 / 0.05 - 120, rel=0.02)
 
 
@@ -69,17 +75,17 @@ def test_traffic_is_what_stable_counted() -> None:
     total = FoundSeries((Series({"pod": "a"}, ((1.0, 100.0), (30.0, 129.0), (60.0, 30.0))),))
     bad = FoundSeries((Series({"pod": "a"}, ((1.0, 0.0), (30.0, 6.0), (60.0, 0.0))),))
 
-    def traffic(total: MetricAnswer, bad: MetricAnswer) -> Traffic | None:
+    def traffic(total: MetricAnswer, bad: MetricAnswer) -> TrafficRate | None:
         sides = {"a": Side.STABLE}.get
-        return traffic_of(RatioAnswers("hits", total, "pod", sides, bad=bad), 0.0, 60.0)
+        return measure_traffic(RatioAnswers("hits", total, "pod", sides, bad=bad), 0.0, 60.0)
 
-    assert traffic(total, bad) == Traffic(1.0, 6 / 59)
-    assert traffic(total, NoData("none")) == Traffic(1.0, 0.0)
+    assert traffic(total, bad) == TrafficRate(1.0, 6 / 59)
+    assert traffic(total, NoData("none")) == TrafficRate(1.0, 0.0)
     assert traffic(NoData("none"), bad) is None
 
 
 def test_what_is_only_compared_is_ruled_out_relative_to_stables_rate() -> None:
     """Where a fifth of all requests are client errors, nobody waits for half a percent more."""
     refused = Metric(name="refused", client_errors=ClientErrorsSource(preset="traefik"))
-    assert course_of(SPEC, refused, Traffic(100.0, 0.2)).requests < 5000
-    assert course_of(SPEC, METRIC, Traffic(100.0, 0.2)).requests == math.inf
+    assert forecast_release(SPEC, refused, TrafficRate(100.0, 0.2)).requests < 5000
+    assert forecast_release(SPEC, METRIC, TrafficRate(100.0, 0.2)).requests == math.inf

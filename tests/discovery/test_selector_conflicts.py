@@ -4,10 +4,14 @@ from typing import Any
 
 import pytest
 
-from canary.discovery.label_selector import selects
-from canary.discovery.selector_conflicts import Relabelled, missed, missed_by_pods
+from canary.discovery.label_selector import selector_matches
+from canary.discovery.selector_conflicts import (
+    CanaryLabels,
+    find_affinity_conflicts,
+    find_conflicts,
+)
 
-LABELS = Relabelled({"app": "auth", "tier": "api"}, {"app": "auth-canary"})
+LABELS = CanaryLabels({"app": "auth", "tier": "api"}, {"app": "auth-canary"})
 BY_APP = {"matchLabels": {"app": "auth"}}
 
 
@@ -50,7 +54,7 @@ def one(kind: str, spec: dict[str, Any]) -> dict[str, Any]:
 )  # fmt: skip
 def test_objects_that_miss_canary_pods(found: dict[str, Any], misses: int) -> None:
     """One sentence each, with both values of the label."""
-    sentences = list(missed([found], LABELS))
+    sentences = list(find_conflicts([found], LABELS))
     assert len(sentences) == misses
     assert all("app: auth, and canary pods have auth-canary" in one for one in sentences)
 
@@ -67,8 +71,8 @@ def test_affinities_of_the_target_itself() -> None:
         }
     }
     spec = {"affinity": affinity, "topologySpreadConstraints": [term]}
-    assert len(list(missed_by_pods({"spec": spec}, LABELS))) == 3
-    assert list(missed_by_pods({}, LABELS)) == []
+    assert len(list(find_affinity_conflicts({"spec": spec}, LABELS))) == 3
+    assert list(find_affinity_conflicts({}, LABELS)) == []
 
 
 @pytest.mark.parametrize(
@@ -88,5 +92,5 @@ def test_expressions_select_as_in_kubernetes(
 ) -> None:
     """The four operators of a LabelSelector."""
     expression = {"key": "app", "operator": operator, "values": values}
-    found = selects({"matchExpressions": [expression]}, {"app": "auth"})
+    found = selector_matches({"matchExpressions": [expression]}, {"app": "auth"})
     assert found is (expected == "selected")

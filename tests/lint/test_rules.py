@@ -10,9 +10,9 @@ import yaml
 from canary.api import load_releases
 from canary.kube.api_errors import ForbiddenError
 from canary.kube.objects import Kind
-from canary.lint.checks_metrics import Monitoring
-from canary.lint.review import Page, Risk, Sources, page_of, review
-from canary.lint.rules import RULES, Level, Needs
+from canary.lint.checks_metrics import PrometheusAccess
+from canary.lint.review import LintFile, LintSources, LocatedFinding, locate_releases, review_files
+from canary.lint.rules import RULES, LintInput, LintLevel
 from canary.metrics.prometheus import PrometheusOptions
 from tests.discovery.simulated_cluster import (
     BASE,
@@ -79,7 +79,7 @@ def metrics(*found: dict[str, Any]) -> dict[str, Any]:
     return {"analysis": {"metrics": list(found)}}
 
 
-def page(spec: dict[str, Any], *beside: str) -> Page:
+def page(spec: dict[str, Any], *beside: str) -> LintFile:
     """The release with another spec, in a file with other manifests."""
     release = manifest(RELEASE)
     for key, value in spec.items():
@@ -89,15 +89,17 @@ def page(spec: dict[str, Any], *beside: str) -> Page:
     text = "---\n".join([yaml.safe_dump(release), *beside])
     loaded = load_releases(text, "release.yaml")
     assert not loaded.problems, loaded.problems
-    return page_of(loaded, text.encode(), None)
+    return locate_releases(loaded, text.encode(), None)
 
 
-def found(spec: dict[str, Any], *beside: str, sources: Sources | None = None) -> list[Risk]:
+def found(
+    spec: dict[str, Any], *beside: str, sources: LintSources | None = None
+) -> list[LocatedFinding]:
     """What a review says."""
-    return review([page(spec, *beside)], sources or Sources())["release.yaml"]
+    return review_files([page(spec, *beside)], sources or LintSources())["release.yaml"]
 
 
-def said(risks: list[Risk]) -> set[str]:
+def said(risks: list[LocatedFinding]) -> set[str]:
     """The ids of the rules."""
     return {risk.finding.rule.id for risk in risks}
 
@@ -127,7 +129,7 @@ ALONE = [
     ("metric-impossible", metrics(ERRORS, QUERY) | {"analysis": {"source": "scrape", "metrics": [QUERY]}}),
     ("metric-impossible", metrics({"name": "own", "ratio": {"total": "rate(x[5m])", "bad": "y"}})),
     ("grpc-errors-unseen", GRPC),
-    ("query-of-both", metrics(ERRORS, QUERY)),
+    ("query-without-canary-pods", metrics(ERRORS, QUERY)),
 ]  # fmt: skip
 
 
@@ -275,8 +277,8 @@ def test_c11_what_charts_have_anyway_is_no_finding(target: str) -> None:
 
 def test_m08_another_controller_of_the_deployment_is_named() -> None:
     """An Argo Rollout of another workload is none of our business."""
-    (risk,) = (r for r in found({}, *BASE, CONTROLLERS[0]) if r.level is Level.ERROR)
-    assert "Rollout.argoproj.io x scales Deployment auth as well" in risk.finding.message
+    (risk,) = (r for r in found({}, *BASE, CONTROLLERS[0]) if r.level is LintLevel.ERROR)
+    assert "Rollout.argoproj.io x also scales Deployment auth" in risk.finding.message
     assert found({}, *BASE, CONTROLLERS[0].replace("name: auth", "name: other")) == []
 
 
@@ -291,9 +293,9 @@ TRAEFIK = {"traffic": {"traefik": {"traefikService": "auth"}, "propagationDelay"
 
 def test_m12_a_route_in_traefiks_old_api_group_is_too_old() -> None:
     """Moved to the present group it is fine."""
-    (risk,) = [r for r in found(TRAEFIK, DEPLOYMENT, SERVICE, OLD) if r.level is Level.ERROR]
+    (risk,) = [r for r in found(TRAEFIK, DEPLOYMENT, SERVICE, OLD) if r.level is LintLevel.ERROR]
     assert "TraefikService auth is in the API group traefik.containo.us" in risk.finding.message
-    assert "too old" in risk.finding.message
+    assert "no longer reads" in risk.finding.message
     new = OLD.replace("traefik.containo.us", "traefik.io")
     assert found(TRAEFIK, DEPLOYMENT, SERVICE, new) == []
 
@@ -350,18 +352,18 @@ class Case:
 CLUSTER = [
     Case("target-missing", there=(SERVICE, ROUTE), words="there is no Deployment auth"),
     Case("service-missing", there=(DEPLOYMENT, ROUTE), words="there is no Service auth"),
-    Case("route-missing", there=(DEPLOYMENT, SERVICE), words="HTTPRoute auth is not there"),
+    Case("route-missing", there=(DEPLOYMENT, SERVICE), words="there is no HTTPRoute auth"),
     Case("route-not-accepted", there=(DEPLOYMENT, SERVICE, ROUTE.replace("'True'", "'False'"))),
     Case("cron-job-missing", {"checks": SMOKE}, words="there is no CronJob smoke"),
     Case("cron-job-runs", {"checks": SMOKE}, (*BASE, CRON)),
     Case("secret-missing", {"notify": SLACK}, words="there is no Secret hooks"),
     Case("secret-missing", {"notify": SLACK}, (*BASE, HOOKS), words="has no key slack"),
-    Case("same-target", there=(*BASE, SECOND), words="CanaryRelease again guards"),
-    Case("not-looked", {"notify": SLACK}, refuse="secrets", words="may not get secrets"),
+    Case("same-target", there=(*BASE, SECOND), words="CanaryRelease again also manages"),
+    Case("lookup-failed", {"notify": SLACK}, refuse="secrets", words="may not get secrets"),
     Case(
         "target-taken",
         there=(changed(DEPLOYMENT, "metadata.annotations", {"canary-controller.dev/hold": "x"}),),
-        words="is held by CanaryRelease x",
+        words="is managed by CanaryRelease x",
     ),
 ]
 
@@ -373,7 +375,7 @@ def test_a_cluster_shows_what_is_missing(case: Case) -> None:
     if case.refuse:
         cluster.before = refusing(case.refuse)
     risks = [
-        r for r in found(case.spec, sources=Sources(cluster)) if r.finding.rule.id == case.rule
+        r for r in found(case.spec, sources=LintSources(cluster)) if r.finding.rule.id == case.rule
     ]
     assert risks
     assert case.words in risks[0].finding.message
@@ -393,7 +395,7 @@ def test_a_release_that_fits_its_cluster_has_no_risk() -> None:
     """Itself in the cluster is no rival, and a suspended CronJob is as it should be."""
     suspended = CRON.replace("spec: {}", "spec: {suspend: true}")
     cluster = town(*BASE, RELEASE, suspended, HOOKS.replace("other", "slack"))
-    assert found({"checks": SMOKE, "notify": SLACK}, sources=Sources(cluster)) == []
+    assert found({"checks": SMOKE, "notify": SLACK}, sources=LintSources(cluster)) == []
 
 
 MISLABELLED = [Line("http_requests_total", {"job": "auth", "code": "200"}, 1.0)]
@@ -409,14 +411,14 @@ OPEN = [
 MONITORED = [
     ("no-data", metrics({"name": "pool", "pool": {"preset": "hikaricp"}}), NAN, "hikaricp_connections_active: all values are NaN"),  # q03
     ("pool-unlimited", metrics({"name": "pool", "pool": {"preset": "go-sql"}}), OPEN, "go_sql_max_open_connections is 0, which means unlimited"),  # q04
-    ("no-data", {}, [], "no series traefik_service_requests_total at all"),
+    ("no-data", {}, [], "no series traefik_service_requests_total"),
     ("no-data", metrics(HTTP), MISLABELLED, "has no label pod"),
     ("no-data", metrics(HTTP), ELSEWHERE, "not in namespace prod"),
-    ("no-data", {}, [Line("traefik_service_requests_total", {"service": "x"}, 1.0)], "perhaps no request came yet"),
-    ("status-label", metrics(HTTP), application("status"), "they have status: take preset http-status"),
+    ("no-data", {}, [Line("traefik_service_requests_total", {"service": "x"}, 1.0)], "perhaps it has had no request yet"),
+    ("status-label", metrics(HTTP), application("status"), "use preset http-status for label status"),
     ("too-little-traffic", {}, gateway(0.2), "needs 1,312 canary requests"),
-    ("too-little-traffic", {}, gateway(0.0), "not one request"),
-    ("step-starves", {"steps": [{"weight": 1}, {"weight": 50}]}, gateway(3.0), "wait 55 min"),
+    ("too-little-traffic", {}, gateway(0.0), "no request"),
+    ("step-starves", {"steps": [{"weight": 1}, {"weight": 50}]}, gateway(3.0), "waits 55 min"),
     ("scraped-less-often", {"analysis": {"interval": "5s"}}, gateway(50), "scraped every 15 s"),
     ("no-data", metrics(ERRORS, {"name": "pool", "pool": {"preset": "hikaricp"}}), gateway(50), "pool: "),
 ]  # fmt: skip
@@ -438,11 +440,13 @@ def test_prometheus_shows_what_is_not_there_or_too_little(
     assert words in " ".join(risk.finding.message for risk in fitting)
 
 
-def asked(server: Server, spec: dict[str, Any], cluster: FakeCluster | None) -> list[Risk]:
+def asked(
+    server: Server, spec: dict[str, Any], cluster: FakeCluster | None
+) -> list[LocatedFinding]:
     """A review with Prometheus."""
-    monitoring = Monitoring.of(PrometheusOptions(server.url, attempts=1), lambda: float(NOW))
+    monitoring = PrometheusAccess.of(PrometheusOptions(server.url, attempts=1), lambda: float(NOW))
     try:
-        return found(spec, sources=Sources(cluster, monitoring))
+        return found(spec, sources=LintSources(cluster, monitoring))
     finally:
         monitoring.close()
 
@@ -462,12 +466,12 @@ def test_a_release_under_enough_traffic_has_no_risk(server: Server) -> None:
 def test_no_running_pod_is_said_once(server: Server) -> None:
     """Rather than "no data" for every metric."""
     server.answer = FakePrometheus(gateway(50))
-    assert said(asked(server, {}, town(DEPLOYMENT, SERVICE, ROUTE))) == {"not-answered"}
+    assert said(asked(server, {}, town(DEPLOYMENT, SERVICE, ROUTE))) == {"query-failed"}
 
 
 def test_every_rule_is_tested() -> None:
     """A rule that never finds anything would be noticed by nobody."""
     tested = {rule for rule, *_ in (*ALONE, *BESIDE, *MONITORED)} | {c.rule for c in CLUSTER}
-    assert {rule.id for rule in RULES} - tested == {"not-answered"}  # by the test above
+    assert {rule.id for rule in RULES} - tested == {"query-failed"}  # by the test above
     assert all(rule.title.endswith(".") and rule.remedy.endswith(".") for rule in RULES)
-    assert {rule.needs for rule in RULES} == set(Needs)
+    assert {rule.needs for rule in RULES} == set(LintInput)

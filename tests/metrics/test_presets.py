@@ -195,7 +195,7 @@ def test_every_preset_has_an_exposition():
         pytest.param(
             lambda: compile_ratio(ratio_preset("ingress-nginx"), context("traefik"), "x"),
             "condition on the label 'ingress'",
-            id="ingress-nginx without the ingress would count its neighbours",
+            id="ingress-nginx without the ingress would count its neighbors",
         ),
         pytest.param(
             lambda: compile_pool(pool_preset("sqlalchemy"), Context("prod"), "x"),

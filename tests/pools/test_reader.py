@@ -17,7 +17,7 @@ from canary.core.series import (
 )
 from canary.errors import TransientError
 from canary.pools.reader import read_pools
-from canary.render.pools import PoolNow
+from canary.render.pools import PoolSnapshot
 
 NOW = 100_000.0
 Values = Callable[[float], float]
@@ -72,7 +72,7 @@ def hikari(active: Values, held: Values, maximum: float = 50) -> dict[str, Value
 
 def one(
     metrics: Mapping[str, Values], labels: Mapping[str, str] = AUTH, age: float = 1e9
-) -> PoolNow:
+) -> PoolSnapshot:
     """The only pool that is found."""
     (found,) = read_pools(Table(labels, metrics, age), NOW)
     return found

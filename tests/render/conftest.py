@@ -2,9 +2,17 @@
 
 import pytest
 
-from canary.render.timeline import Decision, Evidence, Moment, Numbers, Pool, Result, Timeline
+from canary.render.timeline import (
+    Evidence,
+    Moment,
+    Numbers,
+    Pool,
+    ReleaseDecision,
+    ReleaseSummary,
+    Timeline,
+)
 
-ROLLED_BACK = Result(
+ROLLED_BACK = ReleaseSummary(
     ended="RolledBack",
     reason="ConnectionLeak",
     sentence="leaks 1 connection per 50 logins.",
@@ -18,7 +26,7 @@ ROLLED_BACK = Result(
     peak_pool=0.45,
     failed_by_version={"canary": 12},
 )
-OUTAGE = Result(
+OUTAGE = ReleaseSummary(
     ended="Outage",
     reason="PoolSaturated",
     sentence="the pool is empty",
@@ -60,13 +68,13 @@ def moment() -> Moment:
 
 
 @pytest.fixture
-def rolled_back() -> Result:
+def rolled_back() -> ReleaseSummary:
     """How it ended with canary."""
     return ROLLED_BACK
 
 
 @pytest.fixture
-def outage() -> Result:
+def outage() -> ReleaseSummary:
     """How it ended without."""
     return OUTAGE
 
@@ -79,6 +87,6 @@ def timeline() -> Timeline:
         guarded=True,
         facts={"load": "50 logins/s"},
         moments=tuple(at(float(second)) for second in range(60)),
-        decisions=(Decision(6, 10, "Progressing", "StepPassed", "On to 10 %."),),
+        decisions=(ReleaseDecision(6, 10, "Progressing", "StepPassed", "On to 10 %."),),
         result=ROLLED_BACK,
     )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from canary.render.bars import bar, fitted, glyphs_for, labels, tail
+from canary.render.bars import draw_bar, fit_end, fit_text, glyphs_for, place_labels
 
 UNICODE, ASCII = glyphs_for("utf-8"), glyphs_for("ascii")
 
@@ -22,27 +22,27 @@ UNICODE, ASCII = glyphs_for("utf-8"), glyphs_for("ascii")
 )
 def test_bar_with_a_mark_at_three_quarters(share: float, drawn: str) -> None:
     """Ten cells."""
-    assert bar(share, 10, [0.75], "red", UNICODE).plain == drawn
+    assert draw_bar(share, 10, [0.75], "red", UNICODE).plain == drawn
 
 
 def test_text_is_cut_and_padded_to_the_cell() -> None:
     """Wide letters count twice."""
-    assert fitted("abcdef", 4, UNICODE) == "abc…"
-    assert fitted("abcdef", 4, ASCII) == "a..."
-    assert fitted("中文中文", 5, UNICODE) == "中文…"
-    assert fitted("ab", 4, UNICODE, right=True) == "  ab"
-    assert fitted("abc", 0, UNICODE) == ""
+    assert fit_text("abcdef", 4, UNICODE) == "abc…"
+    assert fit_text("abcdef", 4, ASCII) == "a..."
+    assert fit_text("中文中文", 5, UNICODE) == "中文…"
+    assert fit_text("ab", 4, UNICODE, right=True) == "  ab"
+    assert fit_text("abc", 0, UNICODE) == ""
 
 
 def test_a_long_name_keeps_its_end() -> None:
     """Instances differ in their last letters."""
-    assert tail("prod/auth-7d9c5-xk2p9", 8, UNICODE) == "…5-xk2p9"
+    assert fit_end("prod/auth-7d9c5-xk2p9", 8, UNICODE) == "…5-xk2p9"
 
 
 def test_labels_never_overlap() -> None:
     """The first ones have precedence, at the edges they stay inside."""
     places = [(5, "5", ""), (6, "100", ""), (9, "10", ""), (0, "25", "")]
-    assert labels(places, 10).plain == "25   5  10"
+    assert place_labels(places, 10).plain == "25   5  10"
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "no-such-encoding"])

@@ -6,14 +6,14 @@ import pytest
 from rich.console import Console
 
 from canary.render.comparison import (
-    Row,
+    ComparisonRow,
     comparison_html,
     comparison_rows,
     comparison_table,
     comparison_text,
-    headline,
+    describe_result,
 )
-from canary.render.timeline import Result
+from canary.render.timeline import ReleaseSummary
 
 EXPECTED = """
                         with canary                   without
@@ -28,18 +28,18 @@ fullest pool            45 %                          100 %
 """.strip("\n")
 
 
-def test_both_sides_in_columns(rolled_back: Result, outage: Result) -> None:
+def test_both_sides_in_columns(rolled_back: ReleaseSummary, outage: ReleaseSummary) -> None:
     """The plain form, as a pipe gets it."""
     assert comparison_text(comparison_rows(rolled_back, outage)) == EXPECTED
 
 
-def test_a_side_that_was_not_run_says_so(rolled_back: Result) -> None:
+def test_a_side_that_was_not_run_says_so(rolled_back: ReleaseSummary) -> None:
     """Nothing is made up for it."""
     assert {row.without for row in comparison_rows(rolled_back, None)} == {"not run"}
     assert {row.with_canary for row in comparison_rows(None, rolled_back)} == {"not run"}
 
 
-def test_a_good_release_had_nothing_to_detect(rolled_back: Result) -> None:
+def test_a_good_release_had_nothing_to_detect(rolled_back: ReleaseSummary) -> None:
     """`never` would read as a failure."""
     good = replace(rolled_back, ended="Promoted", detected_after=None, weight_zero_after=None)
     told = {row.name: row.with_canary for row in comparison_rows(good, None)}
@@ -63,12 +63,12 @@ def test_a_good_release_had_nothing_to_detect(rolled_back: Result) -> None:
         ),
     ],
 )
-def test_headline(rolled_back: Result, changes: dict[str, object], words: str) -> None:
+def test_headline(rolled_back: ReleaseSummary, changes: dict[str, object], words: str) -> None:
     """One sentence that says it all."""
-    assert headline(replace(rolled_back, **changes)) == words
+    assert describe_result(replace(rolled_back, **changes)) == words
 
 
-def test_no_requests_is_no_division(rolled_back: Result) -> None:
+def test_no_requests_is_no_division(rolled_back: ReleaseSummary) -> None:
     """A release that ended before its first request."""
     nothing = replace(rolled_back, requests=0, failed=0, users=0, users_hit=0, peak_pool=None)
     told = {row.name: row.with_canary for row in comparison_rows(nothing, None)}
@@ -79,8 +79,8 @@ def test_no_requests_is_no_division(rolled_back: Result) -> None:
     )
 
 
-def test_table_says_the_same_on_a_terminal(rolled_back: Result) -> None:
-    """Within 80 columns, without colours."""
+def test_table_says_the_same_on_a_terminal(rolled_back: ReleaseSummary) -> None:
+    """Within 80 columns, without colors."""
     console = Console(width=80, no_color=True)
     with console.capture() as capture:
         console.print(comparison_table(comparison_rows(rolled_back, None)))
@@ -100,5 +100,5 @@ def test_table_says_the_same_on_a_terminal(rolled_back: Result) -> None:
 
 def test_html_rows_are_escaped() -> None:
     """Reasons may come from anywhere."""
-    rows = list(comparison_html([Row("a", "<script>", 'x"y')]))
+    rows = list(comparison_html([ComparisonRow("a", "<script>", 'x"y')]))
     assert rows == ['<tr><th scope="row">a</th><td>&lt;script&gt;</td><td>x&quot;y</td></tr>']

@@ -8,9 +8,9 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from canary.render.live import decision_line, plain_line, verdict_of, view
-from canary.render.panels import strength
-from canary.render.timeline import Decision, Evidence, Moment, Pool
+from canary.render.live import decision_line, plain_line, render_moment, verdict_of
+from canary.render.panels import evidence_share
+from canary.render.timeline import Evidence, Moment, Pool, ReleaseDecision
 
 EXPECTED = """
 ── leak, with canary ────────────────────────────────────────────────── 0:47 ──
@@ -40,7 +40,7 @@ def drawn(moment: Moment, *, width: int = 80, height: int = 24, encoding: str = 
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, encoding=encoding, write_through=True, newline="\n")
     console = Console(file=file, width=width, height=height, no_color=True)
-    console.print(view(moment, title="leak, with canary", steps=(10, 25, 50)))
+    console.print(render_moment(moment, title="leak, with canary", steps=(10, 25, 50)))
     return raw.getvalue().decode(encoding)
 
 
@@ -116,7 +116,7 @@ def test_nothing_in_a_message_steers_the_terminal(moment: Moment) -> None:
 
 
 def test_markup_in_a_message_is_text(moment: Moment) -> None:
-    """Square brackets are not colours."""
+    """Square brackets are not colors."""
     assert "[red]boom[/red]" in drawn(replace(moment, message="[red]boom[/red]"))
 
 
@@ -135,7 +135,7 @@ def test_markup_in_a_message_is_text(moment: Moment) -> None:
 )
 def test_strength(value: float, threshold: float, share: float) -> None:
     """How full the evidence bar is."""
-    assert strength(Evidence("m", "Continue", value, threshold)) == pytest.approx(share)
+    assert evidence_share(Evidence("m", "Continue", value, threshold)) == pytest.approx(share)
 
 
 @pytest.mark.parametrize(
@@ -171,5 +171,5 @@ def test_plain_line_without_data_keeps_its_fields(moment: Moment) -> None:
 
 def test_decision_line() -> None:
     """`grep ^decision` finds all of them."""
-    line = decision_line(Decision(66.4, 0, "RollingBack", "ConnectionLeak", "It leaks."))
+    line = decision_line(ReleaseDecision(66.4, 0, "RollingBack", "ConnectionLeak", "It leaks."))
     assert line == "decision t=66s weight=0% phase=RollingBack reason=ConnectionLeak | It leaks."

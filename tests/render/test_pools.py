@@ -5,12 +5,19 @@ import io
 import pytest
 from rich.console import Console
 
-from canary.render.pools import PoolNow, PoolsView, by_nearness, document, plain, style_of
+from canary.render.pools import (
+    PoolSnapshot,
+    PoolsView,
+    choose_style,
+    format_table,
+    pools_document,
+    sort_by_urgency,
+)
 
 
-def pool(pod: str, in_use: float, maximum: float | None = 10, **more) -> PoolNow:
+def pool(pod: str, in_use: float, maximum: float | None = 10, **more) -> PoolSnapshot:
     """One of the service auth."""
-    return PoolNow("hikaricp", "prod", "auth", "stable", pod, "main", in_use, maximum, **more)
+    return PoolSnapshot("hikaricp", "prod", "auth", "stable", pod, "main", in_use, maximum, **more)
 
 
 LEAKS = pool("auth-1", 2, held=4.2, empty_in=1200.0)
@@ -18,7 +25,7 @@ FULL = pool("auth-2", 10, waiting=3.0)
 BUSY = pool("auth-3", 9)
 CALM = pool("auth-4", 1, waiting=0.0, held=0.04)
 UNKNOWN = pool("auth-5", 7, None)
-ALL = by_nearness([UNKNOWN, CALM, BUSY, LEAKS, FULL])
+ALL = sort_by_urgency([UNKNOWN, CALM, BUSY, LEAKS, FULL])
 
 
 def drawn(
@@ -70,7 +77,7 @@ def test_a_terminal_without_unicode_gets_ascii() -> None:
 
 
 def test_the_picture_says_it_in_words() -> None:
-    """Nothing is told by colour alone."""
+    """Nothing is told by color alone."""
     lines = drawn(120)
     assert "is empty" in lines[2]
     assert "20 min" in lines[3]
@@ -88,14 +95,14 @@ def test_the_picture_says_it_in_words() -> None:
         pytest.param(CALM, "green", id="calm"),
     ],
 )
-def test_colours_follow_what_users_feel(one: PoolNow, style: str) -> None:
+def test_colours_follow_what_users_feel(one: PoolSnapshot, style: str) -> None:
     """Red is for what needs somebody now."""
-    assert style_of(one) == style
+    assert choose_style(one) == style
 
 
 def test_in_a_pipe_each_line_has_as_many_words_as_columns() -> None:
     """For awk: no cell is empty or has a blank."""
-    lines = plain(ALL)
+    lines = format_table(ALL)
     assert {len(line.split()) for line in lines} == {13}
     assert lines[1].split()[6:] == ["10", "10", "100%", "3", "-", "-", "0s"]
     assert lines[4].split()[-2:] == ["0", "-"]
@@ -103,7 +110,7 @@ def test_in_a_pipe_each_line_has_as_many_words_as_columns() -> None:
 
 def test_machines_get_numbers_and_null() -> None:
     """With a version of the schema, seconds, and shares of 0 to 1."""
-    found = document(ALL, 12.0)
+    found = pools_document(ALL, 12.0)
     assert (found["schemaVersion"], found["at"]) == (1, 12.0)
     assert [one["secondsToExhaustion"] for one in found["pools"]] == [0, 1200, None, None, None]
     assert found["pools"][-1]["share"] is None
@@ -112,4 +119,4 @@ def test_machines_get_numbers_and_null() -> None:
 def test_other_peoples_names_cannot_steer_the_terminal() -> None:
     """A pod's name is a label, and a label may hold anything."""
     bad = pool("\x1b[31mpod\u202e", 1)
-    assert "\x1b" not in "".join(plain([bad]))
+    assert "\x1b" not in "".join(format_table([bad]))

@@ -15,12 +15,12 @@ import plotly.graph_objects as go
 import pytest
 
 from canary.errors import PermanentError, UsageError
-from canary.render import report
-from canary.render.charts import figure
+from canary.render import html_report
+from canary.render.charts import build_figure
 from canary.render.comparison import comparison_rows
-from canary.render.html_page import SCRIPT, STYLE, policy
-from canary.render.report import html_report, write_report
-from canary.render.timeline import Decision, Evidence, Moment, Pool, Result, Timeline
+from canary.render.html_page import SCRIPT, STYLE, build_policy
+from canary.render.html_report import render_report, write_report
+from canary.render.timeline import Evidence, Moment, Pool, ReleaseDecision, ReleaseSummary, Timeline
 
 MAXIMUM = 8_000_000
 """Bytes that a report may have."""
@@ -53,7 +53,7 @@ class Page(HTMLParser):
 
 def made(*timelines: Timeline, **texts: Any) -> str:
     """A report of `timelines`."""
-    return html_report(timelines, **({"heading": "Rolled back.", "intro": "A leak."} | texts))
+    return render_report(timelines, **({"heading": "Rolled back.", "intro": "A leak."} | texts))
 
 
 def strings(value: Any) -> Iterator[str]:
@@ -70,7 +70,7 @@ def strings(value: Any) -> Iterator[str]:
 
 
 def test_it_has_a_chart_and_tables_for_each_timeline(
-    timeline: Timeline, rolled_back: Result, outage: Result
+    timeline: Timeline, rolled_back: ReleaseSummary, outage: ReleaseSummary
 ) -> None:
     """Headings, captions and descriptions included."""
     rows = comparison_rows(rolled_back, outage)
@@ -105,7 +105,7 @@ def test_only_our_two_scripts_may_run(timeline: Timeline) -> None:
     bodies = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
     assert len(bodies) == 2
     assert bodies[1] == SCRIPT
-    assert html.count(policy(bodies)) == 1
+    assert html.count(build_policy(bodies)) == 1
 
 
 def test_texts_are_escaped_everywhere(timeline: Timeline, moment: Moment) -> None:
@@ -121,7 +121,7 @@ def test_texts_are_escaped_everywhere(timeline: Timeline, moment: Moment) -> Non
         title=EVIL,
         facts={EVIL: EVIL},
         moments=(evil_moment, replace(evil_moment, time=60.0)),
-        decisions=(Decision(1, 0, EVIL, EVIL, EVIL),),
+        decisions=(ReleaseDecision(1, 0, EVIL, EVIL, EVIL),),
         result=replace(timeline.result, ended=EVIL, reason=EVIL, sentence=EVIL),
     )
     html = made(
@@ -137,7 +137,7 @@ def test_texts_are_escaped_everywhere(timeline: Timeline, moment: Moment) -> Non
 
 def test_plotly_knows_everything_in_the_figure(timeline: Timeline) -> None:
     """The data is plain JSON; the library's own validation finds a misspelt property."""
-    plain = json.dumps(figure(timeline, 1000), allow_nan=False)
+    plain = json.dumps(build_figure(timeline, 1000), allow_nan=False)
     checked = go.Figure(json.loads(re.sub(r"var\(--\w+\)", "#123456", plain)))
     assert [trace.name for trace in checked.data] == [
         "weight",
@@ -153,14 +153,14 @@ def test_plotly_knows_everything_in_the_figure(timeline: Timeline) -> None:
 
 def test_every_colour_of_the_figure_is_in_the_style(timeline: Timeline) -> None:
     """A variable that the page does not define would be drawn black on black."""
-    used = set(re.findall(r"var\((--\w+)\)", json.dumps(figure(timeline, 100))))
+    used = set(re.findall(r"var\((--\w+)\)", json.dumps(build_figure(timeline, 100))))
     assert used <= set(re.findall(r"(--\w+):", STYLE))
 
 
 def test_close_decisions_share_a_label(timeline: Timeline) -> None:
     """Numbers above the charts never cover each other."""
-    decisions = tuple(Decision(time, 0, "P", "R", "s") for time in (5, 6, 30))
-    notes = figure(replace(timeline, decisions=decisions), 100)["layout"]["annotations"]
+    decisions = tuple(ReleaseDecision(time, 0, "P", "R", "s") for time in (5, 6, 30))
+    notes = build_figure(replace(timeline, decisions=decisions), 100)["layout"]["annotations"]
     assert [note["text"] for note in notes[-2:]] == ["<b>1–2</b>", "<b>3</b>"]
 
 
@@ -180,7 +180,7 @@ def test_no_timeline_at_all_is_still_a_page() -> None:
 
 def test_a_single_moment_is_drawn(timeline: Timeline, moment: Moment) -> None:
     """A time axis of no length would be an error in the chart."""
-    low, high = figure(replace(timeline, moments=(moment,)), 100)["layout"]["xaxis"]["range"]
+    low, high = build_figure(replace(timeline, moments=(moment,)), 100)["layout"]["xaxis"]["range"]
     assert low < high
 
 
@@ -201,7 +201,7 @@ def test_what_is_no_number_does_not_break_the_chart(timeline: Timeline, moment: 
         pools=(Pool("a", "canary", 3, 0),),
         evidence=(Evidence("e", "Fail", float("inf"), 100), Evidence("n", "NoData", 0, 0)),
     )
-    json.dumps(figure(replace(timeline, moments=(odd, odd)), 10), allow_nan=False)
+    json.dumps(build_figure(replace(timeline, moments=(odd, odd)), 10), allow_nan=False)
 
 
 def test_an_hour_at_every_second_stays_small(timeline: Timeline, moment: Moment) -> None:
@@ -245,7 +245,7 @@ def test_any_error_ratio_has_an_axis(timeline: Timeline, moment: Moment, ratio: 
     """Counters scraped in mid-request can claim more failures than requests."""
     odd = replace(moment, canary=replace(moment.canary, error_ratio=ratio))
     odd = replace(odd, stable=odd.canary)
-    drawn = figure(replace(timeline, moments=(odd, odd)), 10)
+    drawn = build_figure(replace(timeline, moments=(odd, odd)), 10)
     assert max(drawn["layout"]["yaxis2"]["range"]) <= 1.08
 
 
@@ -288,7 +288,7 @@ def test_a_failed_write_leaves_the_old_report(
 
     path = tmp_path / "report.html"
     path.write_text("old")
-    monkeypatch.setattr(report.os, "fsync", refuse)
+    monkeypatch.setattr(html_report.os, "fsync", refuse)
     with pytest.raises(kind, match=words):
         write_report(path, "new")
     assert path.read_text() == "old"

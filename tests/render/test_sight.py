@@ -8,22 +8,22 @@ from canary.api import Reason, Status
 from canary.core.next_step import describe_next_step
 from canary.core.snapshot import Verb
 from canary.kube.releases import parse_release
-from canary.render.allowed_commands import effect
-from canary.render.deadlines import limits
-from canary.render.explain import Around, Pod, commands
-from canary.render.proportion import wilson
-from canary.render.release_view import Sight, least_left, troubles
-from canary.render.releases import heads, row
-from canary.render.troubleshooting import looks
+from canary.render.allowed_commands import describe_effect
+from canary.render.deadlines import list_deadlines
+from canary.render.explain import CanaryPod, Diagnostics, list_commands
+from canary.render.release_table import column_names, release_row
+from canary.render.release_view import ReleaseView, find_bad_conditions, min_seconds_left
+from canary.render.troubleshooting import suggest_commands
+from canary.render.wilson import wilson_interval
 from canary.text.format import age
 from tests.cli.releases import ENDED, IN_FLIGHT, NOW, REST, SITUATIONS, release
 
 
-def sight(situation: str, **changes: object) -> Sight:
+def sight(situation: str, **changes: object) -> ReleaseView:
     """The release in this situation, with other fields of its status."""
     found = parse_release(release(situation))
     status = Status.model_validate(found.status.model_dump() | changes)
-    return Sight("prod", "auth", found.spec, status, NOW)
+    return ReleaseView("prod", "auth", found.spec, status, NOW)
 
 
 LEFT = [
@@ -40,7 +40,7 @@ LEFT = [
 @pytest.mark.parametrize(("situation", "left"), LEFT)
 def test_least_time_left(situation: str, left: float | None) -> None:
     """Seconds until it can have ended; None where somebody else decides."""
-    assert least_left(sight(situation)) == left
+    assert min_seconds_left(sight(situation)) == left
 
 
 def test_status_notes_that_an_autoscalers_owner_may_take_pods_from_stable() -> None:
@@ -48,7 +48,9 @@ def test_status_notes_that_an_autoscalers_owner_may_take_pods_from_stable() -> N
     condition = {"type": "CapacityKept", "status": "False", "reason": "Holding"}
     said = condition | {"message": "ScaledObject auth owns the autoscaler."}
     status = sight("progressing", conditions=[said]).status
-    assert [one.message for one in troubles(status)] == ["ScaledObject auth owns the autoscaler."]
+    assert [one.message for one in find_bad_conditions(status)] == [
+        "ScaledObject auth owns the autoscaler."
+    ]
 
 
 def test_holds_that_are_longer_than_the_minimum() -> None:
@@ -56,7 +58,7 @@ def test_holds_that_are_longer_than_the_minimum() -> None:
     found = sight("progressing")
     analysis = found.spec.analysis.model_copy(update={"min_duration": 0.0})
     spec = found.spec.model_copy(update={"analysis": analysis})
-    assert least_left(Sight("prod", "auth", spec, found.status, NOW)) == 205 + 300 + 600
+    assert min_seconds_left(ReleaseView("prod", "auth", spec, found.status, NOW)) == 205 + 300 + 600
 
 
 LIMITS = [
@@ -72,9 +74,9 @@ LIMITS = [
 
 
 @pytest.mark.parametrize(("seen", "wanted"), LIMITS)
-def test_limits(seen: Sight, wanted: list[tuple[float, str]]) -> None:
+def test_limits(seen: ReleaseView, wanted: list[tuple[float, str]]) -> None:
     """What happens by itself, the next first."""
-    assert [(one.at - NOW, one.then) for one in limits(seen)] == wanted
+    assert [(one.at - NOW, one.then) for one in list_deadlines(seen)] == wanted
 
 
 LOOKS = [
@@ -92,7 +94,9 @@ LOOKS = [
 @pytest.mark.parametrize(("reason", "command"), LOOKS)
 def test_where_to_look(reason: Reason, command: str) -> None:
     """A command to paste for what only a person can find out."""
-    found = [one for one, _ in looks(sight("progressing", reason=reason), ["auth-canary-1"])]
+    found = [
+        one for one, _ in suggest_commands(sight("progressing", reason=reason), ["auth-canary-1"])
+    ]
     assert found == [command]
 
 
@@ -102,8 +106,8 @@ def test_no_hint_points_at_pods_that_are_gone(reason: Reason) -> None:
     entry = {**ENDED, "reason": reason}
     seen = sight("rolled back", reason=reason, history=[entry])
     names = seen.failed.canary_pods if seen.failed else ()
-    gone = Around(pods=tuple(Pod(name, "gone", gone=True) for name in names))
-    found = [command for command, _ in commands(seen, gone)]
+    gone = Diagnostics(pods=tuple(CanaryPod(name, "gone", gone=True) for name in names))
+    found = [command for command, _ in list_commands(seen, gone)]
     assert names
     assert not [one for one in found if "logs" in one or "describe pods" in one]
 
@@ -135,7 +139,7 @@ def test_only_what_can_come_next_is_announced(changes: dict[str, Any], words: st
 def test_a_resume_names_the_weight_it_goes_to(verb: Verb) -> None:
     """A pause may have taken the traffic away."""
     seen = sight("paused", weight=0)
-    assert "25 %, now 0 %" in effect(verb, seen.spec, seen.status)
+    assert "25 %, now 0 %" in describe_effect(verb, seen.spec, seen.status)
 
 
 AGES = [
@@ -160,16 +164,16 @@ def test_ages(seconds: float, text: str) -> None:
 def test_a_release_that_the_operator_has_not_seen() -> None:
     """Without a status it is pending; a row has as many cells as there are heads."""
     bare = {"metadata": {"name": "new", "creationTimestamp": "2027-01-15T08:00:00Z"}, "spec": {}}
-    cells = row(bare, NOW, wide=True, namespaces=True)
+    cells = release_row(bare, NOW, wide=True, namespaces=True)
     assert cells == ["-", "new", "Pending", "-", "0%", "-", "-", "0s", "-", "-", "-", "-"]
-    assert len(cells) == len(heads(wide=True, namespaces=True))
+    assert len(cells) == len(column_names(wide=True, namespaces=True))
 
 
 def test_what_others_wrote_cannot_steer_a_terminal() -> None:
     """Messages come from the cluster; escape sequences are shown, never obeyed."""
     found = release("ready")
     found["status"] = {**SITUATIONS["ready"], "message": "\x1b[2Jgone\nnext"}
-    assert row(found | {"metadata": found["metadata"] | {"creationTimestamp": "2027-01-15T08:00:00Z"}}, NOW, wide=True, namespaces=False)[-1] == "�[2Jgone next"  # fmt: skip
+    assert release_row(found | {"metadata": found["metadata"] | {"creationTimestamp": "2027-01-15T08:00:00Z"}}, NOW, wide=True, namespaces=False)[-1] == "�[2Jgone next"  # fmt: skip
 
 
 INTERVALS = [
@@ -183,7 +187,7 @@ INTERVALS = [
 @pytest.mark.parametrize(("bad", "total", "wanted"), INTERVALS)
 def test_intervals(bad: float, total: float, wanted: tuple[float, float]) -> None:
     """Wilson's at 95 %, within what a share can be."""
-    assert wilson(bad, total) == pytest.approx(wanted, abs=1e-4)
+    assert wilson_interval(bad, total) == pytest.approx(wanted, abs=1e-4)
 
 
 def test_the_samples_are_all_of_one_release() -> None:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canary.render.downsample import Point, steps, thinned
+from canary.render.downsample import Point, step_corners, thin_points
 
 values = st.lists(st.none() | st.floats(0, 1), min_size=1, max_size=400)
 
@@ -12,7 +12,7 @@ values = st.lists(st.none() | st.floats(0, 1), min_size=1, max_size=400)
 def test_no_peak_no_gap_and_no_end_is_lost(series: list[float | None], limit: int) -> None:
     """Highest, lowest, whether there are gaps, first and last: all as before, in order."""
     points: list[Point] = [(float(index), value) for index, value in enumerate(series)]
-    kept = thinned(points, limit)
+    kept = thin_points(points, limit)
     assert len(kept) <= max(limit + 3, 5)
     assert kept == sorted(set(kept), key=lambda point: point[0])
     assert (kept[0], kept[-1]) == (points[0], points[-1])
@@ -26,4 +26,4 @@ def test_no_peak_no_gap_and_no_end_is_lost(series: list[float | None], limit: in
 
 def test_steps_are_corners_and_ends() -> None:
     """What lies on a straight line is not drawn."""
-    assert steps([(0, 0), (1, 0), (2, 5), (3, 5), (4, 5)]) == [(0, 0), (2, 5), (4, 5)]
+    assert step_corners([(0, 0), (1, 0), (2, 5), (3, 5), (4, 5)]) == [(0, 0), (2, 5), (4, 5)]

@@ -34,7 +34,7 @@ class Clumps:
 
     def add(self, total: float, bad: float) -> None:
         """Takes in one block of requests (total > 0)."""
-        # A difference of neighbours has no mean, so a slow change of the rate is no dispersion.
+        # A difference of neighbors has no mean, so a slow change of the rate is no dispersion.
         last_total, last_bad = self._last
         if last_total > 0.0:
             both = total + last_total

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from canary.errors import PermanentError, UsageError
-from canary.render.chart_data import DASHES, Line, called, panels
-from canary.render.charts import figure
-from canary.render.comparison import HEADINGS, Row, comparison_html, headline
-from canary.render.html_page import SCRIPT, page
-from canary.render.timeline import Decision, Timeline
+from canary.render.chart_data import DASHES, ChartLine, build_panels, name_new_version
+from canary.render.charts import build_figure
+from canary.render.comparison import HEADINGS, ComparisonRow, comparison_html, describe_result
+from canary.render.html_page import SCRIPT, render_page
+from canary.render.timeline import ReleaseDecision, Timeline
 from canary.text.format import duration, percent, stopwatch, words_of
 from canary.text.sanitize import clean, html_text
 
@@ -22,28 +22,38 @@ PER_LINE = (120, 1500)
 """Fewest and most points of one line."""
 
 
-def html_report(
-    timelines: Sequence[Timeline], *, heading: str, intro: str, comparison: Sequence[Row] = ()
+def render_report(
+    timelines: Sequence[Timeline],
+    *,
+    heading: str,
+    intro: str,
+    comparison: Sequence[ComparisonRow] = (),
 ) -> str:
     """The report as one self-contained HTML page; all texts are escaped.
 
-    `heading` says in one sentence what happened (see `headline`), `intro` what was done;
+    `heading` says in one sentence what happened (see `describe_result`), `intro` what was done;
     `comparison` comes from `comparison_rows`.
 
     Raises:
         UsageError: plotly, which draws the charts, is not installed.
     """
-    plotly = _plotly()
+    plotly = _load_plotly()
     points = _points_per_line(timelines)
-    sections = [_section(timeline, number, points) for number, timeline in enumerate(timelines, 1)]
-    body = [_comparison(comparison), *sections] if timelines else [_comparison(comparison), EMPTY]
-    return page(heading=heading, intro=intro, body="\n".join(body), scripts=[plotly, SCRIPT])
+    sections = [
+        _release_section(timeline, number, points) for number, timeline in enumerate(timelines, 1)
+    ]
+    body = (
+        [_comparison_section(comparison), *sections]
+        if timelines
+        else [_comparison_section(comparison), EMPTY]
+    )
+    return render_page(heading=heading, intro=intro, body="\n".join(body), scripts=[plotly, SCRIPT])
 
 
 EMPTY = "<section><h2>Timeline</h2><p>No release was recorded.</p></section>"
 
 
-def _plotly() -> str:
+def _load_plotly() -> str:
     """The source of plotly.js, as the installed plotly package has it."""
     try:
         from plotly.offline import get_plotlyjs  # noqa: PLC0415 - an extra, and slow to import
@@ -57,12 +67,12 @@ def _plotly() -> str:
 
 
 def _points_per_line(timelines: Sequence[Timeline]) -> int:
-    lines = sum(len(panel.lines) for timeline in timelines for panel in panels(timeline))
+    lines = sum(len(panel.lines) for timeline in timelines for panel in build_panels(timeline))
     fewest, most = PER_LINE
     return max(fewest, min(most, POINTS // max(lines, 1)))
 
 
-def _comparison(rows: Sequence[Row]) -> str:
+def _comparison_section(rows: Sequence[ComparisonRow]) -> str:
     if not rows:
         return ""
     heads = "".join(f'<th scope="col">{html_text(name)}</th>' for name in HEADINGS[1:])
@@ -74,29 +84,29 @@ def _comparison(rows: Sequence[Row]) -> str:
     )
 
 
-def _section(timeline: Timeline, number: int, points: int) -> str:
+def _release_section(timeline: Timeline, number: int, points: int) -> str:
     title = clean(timeline.title) or "release"
     parts = (
         f'<section aria-labelledby="title-{number}">',
         f'<h2 id="title-{number}">{html_text(title[:1].upper() + title[1:])}</h2>',
-        f"<p>{html_text(headline(timeline.result))}.</p>",
-        _chart(timeline, number, points),
-        _decisions(timeline.decisions),
-        _facts(timeline),
+        f"<p>{html_text(describe_result(timeline.result))}.</p>",
+        _chart_figure(timeline, number, points),
+        _decision_table(timeline.decisions),
+        _fact_list(timeline),
         "</section>",
     )
     return "\n".join(part for part in parts if part)
 
 
-def _chart(timeline: Timeline, number: int, points: int) -> str:
-    drawn = figure(timeline, points)
+def _chart_figure(timeline: Timeline, number: int, points: int) -> str:
+    drawn = build_figure(timeline, points)
     if not drawn:
         return "<p>Nothing was recorded of this release.</p>"
     data = json.dumps(drawn, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     return (
-        f"<figure>{_legend(timeline)}"
+        f"<figure>{_render_legend(timeline)}"
         f'<div class="chart" data-figure="figure-{number}" role="img"'
-        f' aria-label="{html_text(described(timeline))}"'
+        f' aria-label="{html_text(describe_charts(timeline))}"'
         f' style="height:{drawn["layout"]["height"]}px"></div>'
         "<noscript><p>The charts need JavaScript, which is switched off here; "
         "the tables say what was decided and how it ended.</p></noscript>"
@@ -106,7 +116,7 @@ def _chart(timeline: Timeline, number: int, points: int) -> str:
     )
 
 
-def described(timeline: Timeline) -> str:
+def describe_charts(timeline: Timeline) -> str:
     """What the charts show, for those who cannot see them."""
     moments = timeline.moments
     span = duration(moments[-1].time - moments[0].time) if moments else "no time"
@@ -121,37 +131,38 @@ def described(timeline: Timeline) -> str:
     )
 
 
-def _legend(timeline: Timeline) -> str:
-    """All lines by name: a colour tells the version, a dash the instance or the metric."""
-    lines = [line for panel in panels(timeline)[1:] for line in panel.lines]
-    versions = [(called(timeline), "canary", "solid"), ("stable", "stable", "solid")]
-    named = [(line.name, line.colour, line.dash) for line in lines if _own_name(line)]
+def _render_legend(timeline: Timeline) -> str:
+    """All lines by name: a color tells the version, a dash the instance or the metric."""
+    lines = [line for panel in build_panels(timeline)[1:] for line in panel.lines]
+    versions = [(name_new_version(timeline), "canary", "solid"), ("stable", "stable", "solid")]
+    named = [(line.name, line.color, line.dash) for line in lines if _own_name(line)]
     items = "".join(
-        f"<li>{_swatch(*look)}{html_text(name)}</li>" for name, *look in [*versions, *named]
+        f"<li>{_legend_swatch(*look)}{html_text(name)}</li>" for name, *look in [*versions, *named]
     )
     return f'<ul class="legend" aria-label="Legend">{items}</ul>'
 
 
-def _own_name(line: Line) -> bool:
+def _own_name(line: ChartLine) -> bool:
     return not line.name.startswith("failed, ")
 
 
 SWATCHES = dict(zip(DASHES, ("none", "7 4", "2 3", "7 3 2 3"), strict=True))
 
 
-def _swatch(colour: str, dash: str) -> str:
+def _legend_swatch(color: str, dash: str) -> str:
     return (
         '<svg width="30" height="8" aria-hidden="true"><line x1="0" y1="4" x2="30" y2="4"'
-        f' stroke="var(--{colour})" stroke-width="2.5" stroke-dasharray="{SWATCHES[dash]}"/></svg>'
+        f' stroke="var(--{color})" stroke-width="2.5" stroke-dasharray="{SWATCHES[dash]}"/></svg>'
     )
 
 
-def _decisions(decisions: Sequence[Decision]) -> str:
+def _decision_table(decisions: Sequence[ReleaseDecision]) -> str:
     if not decisions:
         return "<h3>Decisions</h3><p>Nobody decided anything.</p>"
     rows = "".join(_decision_rows(decisions))
     heads = "".join(
-        f'<th scope="col">{name}</th>' for name in ("#", "Time", "Weight", "Decision and reason")
+        f'<th scope="col">{name}</th>'
+        for name in ("#", "Time", "Weight", "ReleaseDecision and reason")
     )
     return (
         '<h3>Decisions</h3><div class="scroll"><table class="decisions">'
@@ -160,7 +171,7 @@ def _decisions(decisions: Sequence[Decision]) -> str:
     )
 
 
-def _decision_rows(decisions: Sequence[Decision]) -> Iterator[str]:
+def _decision_rows(decisions: Sequence[ReleaseDecision]) -> Iterator[str]:
     for number, decision in enumerate(decisions, start=1):
         why = (
             f"<strong>{html_text(words_of(decision.phase))}</strong><code>{html_text(decision.reason)}</code>"
@@ -172,7 +183,7 @@ def _decision_rows(decisions: Sequence[Decision]) -> Iterator[str]:
         )
 
 
-def _facts(timeline: Timeline) -> str:
+def _fact_list(timeline: Timeline) -> str:
     if not timeline.facts:
         return ""
     pairs = (f"<dt>{html_text(k)}</dt><dd>{html_text(v)}</dd>" for k, v in timeline.facts.items())
@@ -191,12 +202,12 @@ def write_report(path: Path, html: str) -> None:
         if path.exists() and not (path.is_file() or path.is_dir()):
             path.write_bytes(content)  # /dev/stdout and pipes must not be replaced by a file
         else:
-            _replace(path.resolve(), content)
+            _replace_file(path.resolve(), content)
     except OSError as error:
-        _explain(path, error)
+        _raise_write_error(path, error)
 
 
-def _replace(path: Path, content: bytes) -> None:
+def _replace_file(path: Path, content: bytes) -> None:
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -210,7 +221,7 @@ def _replace(path: Path, content: bytes) -> None:
         part.unlink(missing_ok=True)
 
 
-def _explain(path: Path, error: OSError) -> NoReturn:
+def _raise_write_error(path: Path, error: OSError) -> NoReturn:
     refused = f"the report cannot be written to {clean(str(path))}"
     match error.errno:
         case errno.ENOENT | errno.ENOTDIR:

@@ -6,7 +6,7 @@ _Z = 1.959963984540054
 """Of a two-sided interval of 95 %."""
 
 
-def wilson(bad: float, total: float) -> tuple[float, float]:
+def wilson_interval(bad: float, total: float) -> tuple[float, float]:
     """The 95 % interval (0–1) of a share of `bad` in `total` > 0 requests.
 
     Wilson, *Probable inference, the law of succession, and statistical inference*, 1927. For
@@ -14,6 +14,6 @@ def wilson(bad: float, total: float) -> tuple[float, float]:
     """
     share = min(max(bad / total, 0.0), 1.0)
     shrink = 1 + _Z**2 / total
-    centre = (share + _Z**2 / (2 * total)) / shrink
+    center = (share + _Z**2 / (2 * total)) / shrink
     half = _Z * sqrt(share * (1 - share) / total + _Z**2 / (4 * total**2)) / shrink
-    return max(centre - half, 0.0), min(centre + half, 1.0)
+    return max(center - half, 0.0), min(center + half, 1.0)

@@ -12,14 +12,14 @@ _COLUMNS = ("NAME", "PHASE", "STEP", "WEIGHT", "VERDICT", "REASON", "AGE")
 _WIDE = ("TARGET", "STABLE", "CANARY", "MESSAGE")
 
 
-def heads(*, wide: bool, namespaces: bool) -> list[str]:
+def column_names(*, wide: bool, namespaces: bool) -> list[str]:
     """The columns' names."""
     return [*(["NAMESPACE"] if namespaces else []), *_COLUMNS, *(_WIDE if wide else [])]
 
 
-def row(release: Object, now: float, *, wide: bool, namespaces: bool) -> list[str]:
+def release_row(release: Object, now: float, *, wide: bool, namespaces: bool) -> list[str]:
     """One release, whatever is missing in it; `now` in seconds since the epoch."""
-    metadata, spec, status = release["metadata"], release.get("spec") or {}, _status(release)
+    metadata, spec, status = release["metadata"], release.get("spec") or {}, _status_of(release)
     cells = [
         metadata["name"],
         status.get("phase", "Pending"),
@@ -39,18 +39,18 @@ def row(release: Object, now: float, *, wide: bool, namespaces: bool) -> list[st
     return [clean(str(cell)) or "-" for cell in (*named, *cells, *(more if wide else []))]
 
 
-def table(rows: Sequence[Sequence[str]], widths: Sequence[int] = ()) -> list[str]:
+def align_columns(rows: Sequence[Sequence[str]], widths: Sequence[int] = ()) -> list[str]:
     """Lines in columns, three blanks apart; `widths` are the least ones."""
-    widest = widths_of(rows, widths)
+    widest = column_widths(rows, widths)
     return ["   ".join(map(str.ljust, cells, widest)).rstrip() for cells in rows]
 
 
-def widths_of(rows: Sequence[Sequence[str]], least: Sequence[int] = ()) -> list[int]:
+def column_widths(rows: Sequence[Sequence[str]], least: Sequence[int] = ()) -> list[int]:
     """Cells per column."""
     found = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [max(pair) for pair in zip(found, least, strict=True)] if least else found
 
 
-def _status(release: Object) -> Mapping[str, Any]:
+def _status_of(release: Object) -> Mapping[str, Any]:
     found: Mapping[str, Any] = release.get("status") or {}
     return found
