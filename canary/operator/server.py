@@ -1,11 +1,16 @@
-"""The HTTP server for probes and metrics; it reads nothing and writes nothing else."""
+"""The HTTP server for probes and metrics; it reads nothing and writes nothing else.
 
+Anybody in the cluster may reach it, so one thread serves all connections, at most `MOST` of them,
+each with a deadline. When one more comes, the oldest is closed: a probe that sends its request at
+once is answered, however many others send theirs a byte at a time.
+"""
+
+import asyncio
+import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socket import AF_INET, AF_INET6
-from typing import ClassVar
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
@@ -14,6 +19,13 @@ from canary.errors import UsageError
 
 Probe = Callable[[], list[str]]
 """What is wrong, as sentences; empty: nothing."""
+MOST = 128
+"""Connections at the same time."""
+DEADLINE = 5.0
+"""Seconds from the first byte of a connection to the last of the answer."""
+_LONGEST = 1 << 14
+"""Bytes of a request's header."""
+_TEXT = "text/plain; charset=utf-8"
 
 
 class ProbeServer:
@@ -23,62 +35,88 @@ class ProbeServer:
         self, address: tuple[str, int], live: Probe, ready: Probe, registry: CollectorRegistry
     ) -> None:
         host, port = address
-
-        class Handler(_Handler):
-            probes: ClassVar = {"/livez": live, "/readyz": ready}
-            metrics = registry
-
-        class Listener(ThreadingHTTPServer):
-            address_family = AF_INET6 if ":" in host else AF_INET
-            daemon_threads = True
-
+        self._probes = {"/livez": live, "/readyz": ready}
+        self._registry = registry
+        self._connections: dict[asyncio.Task[None], None] = {}
+        """In the order in which they came."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
-            self._server = Listener(address, Handler)
+            self._socket = socket.create_server(address, family=family, backlog=MOST)
         except (OSError, OverflowError) as error:
             raise UsageError(
                 f"cannot listen on {host}:{port} (--metrics-address): {error}"
             ) from error
-        threading.Thread(target=self._server.serve_forever, name="http", daemon=True).start()
+        self._port = int(self._socket.getsockname()[1])
+        self._loop = asyncio.new_event_loop()
+        self._over = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="http", daemon=True)
+        self._thread.start()
 
     @property
     def port(self) -> int:
         """Where it listens."""
-        return int(self._server.server_address[1])
+        return self._port
 
     def stop(self) -> None:
         """Ends it."""
-        self._server.shutdown()
-        self._server.server_close()
+        self._loop.call_soon_threadsafe(self._over.set)
+        self._thread.join(DEADLINE)
 
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve())
 
-class _Handler(BaseHTTPRequestHandler):
-    timeout = 5
-    probes: ClassVar[dict[str, Probe]]
-    metrics: CollectorRegistry
+    async def _serve(self) -> None:
+        listener = await asyncio.start_server(self._accept, sock=self._socket, limit=_LONGEST)
+        await self._over.wait()
+        listener.close()
+        for task in list(self._connections):
+            task.cancel()
 
-    def do_GET(self) -> None:  # the name is the standard library's
-        """Answers one request."""
-        path = self.path.partition("?")[0]
-        if path in self.probes:
-            wrong = self.probes[path]()
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            return
+        self._connections[task] = None
+        if len(self._connections) > MOST:
+            next(iter(self._connections)).cancel()
+        try:
+            with suppress(OSError, ValueError, EOFError, TimeoutError, asyncio.CancelledError):
+                async with asyncio.timeout(DEADLINE):
+                    await self._answer(reader, writer)
+        finally:
+            self._connections.pop(task, None)
+            writer.transport.abort()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        header = await reader.readuntil(b"\r\n\r\n")
+        status, kind, body = self._respond(header.decode("latin-1"))
+        writer.write(
+            f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {kind}\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
+        )
+        writer.write(body)
+        await writer.drain()
+        writer.write_eof()
+        await reader.read()  # until the other side closes: what is on its way is not cut off
+
+    def _respond(self, header: str) -> tuple[HTTPStatus, str, bytes]:
+        """The answer to a request: its status, the type of its body, and the body."""
+        request, *fields = header.split("\r\n")
+        method, target, *_ = [*request.split(" "), "", ""]
+        path = target.partition("?")[0]
+        if method != "GET":
+            return HTTPStatus.METHOD_NOT_ALLOWED, _TEXT, b"only GET is answered\n"
+        if path in self._probes:
+            wrong = self._probes[path]()
             status = HTTPStatus.SERVICE_UNAVAILABLE if wrong else HTTPStatus.OK
-            self._answer(status, "text/plain; charset=utf-8", "\n".join(wrong or ["ok"]).encode())
-        elif path == "/metrics":
-            encode, kind = choose_encoder(self.headers.get("Accept", ""))
-            self._answer(HTTPStatus.OK, kind, encode(self.metrics))
-        else:
-            words = b"there are /livez, /readyz and /metrics\n"
-            self._answer(HTTPStatus.NOT_FOUND, "text/plain", words)
-
-    def log_message(self, *_: object) -> None:
-        """Probes come every few seconds: not a word."""
-
-    def _answer(self, status: HTTPStatus, kind: str, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+            return status, _TEXT, "\n".join(wrong or ["ok"]).encode()
+        if path == "/metrics":
+            accepted = (line.partition(":") for line in fields)
+            accept = next((value for name, _, value in accepted if name.lower() == "accept"), "")
+            encode, kind = choose_encoder(accept.strip())
+            return HTTPStatus.OK, kind, encode(self._registry)
+        return HTTPStatus.NOT_FOUND, _TEXT, b"there are /livez, /readyz and /metrics\n"
 
 
 def parse_address(text: str) -> tuple[str, int]:
