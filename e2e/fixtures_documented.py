@@ -154,7 +154,10 @@ def forwarded(port: int, to: tuple[str, int]) -> Iterator[None]:
     """Connections to this port of localhost are carried to another address, as by port-forward."""
     with socket.create_server(("127.0.0.1", port)) as server:
         Thread(target=_accept, args=(server, to), daemon=True).start()
-        yield
+        try:
+            yield
+        finally:
+            server.shutdown(socket.SHUT_RDWR)  # close alone does not end an accept that waits
 
 
 def _accept(server: socket.socket, to: tuple[str, int]) -> None:
