@@ -5,13 +5,14 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
-.PHONY: help demo test check docs release-dry-run release-files bench-judge bench-replacement bench-load bench-leaktest bench-cli e2e constraints generate clean
+.PHONY: help demo test check docs pictures release-dry-run release-files bench-judge bench-replacement bench-load bench-leaktest bench-cli e2e constraints generate clean
 
 # The first of these that is Python 3.11 or newer; `make PYTHON=/path/to/python3 …` chooses another.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
 BIN := .venv/bin
 DEMO := .venv/.demo
+DOCS := .venv/.docs
 DEV := .venv/.dev
 ARGS ?=
 
@@ -50,6 +51,14 @@ bench-cli: $(DEV) ## measure how long commands take to start (ARGS='--write': in
 e2e: $(DEV) ## whole releases on the cluster of KUBECONFIG, else on one of kind's (CANARY_E2E_FULL=1: all)
 	$(BIN)/python -m e2e.harness $(ARGS)
 
+docs: $(DOCS) ## build the documentation as a site, strictly, into site/; no dead link, no page left out
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+pictures: $(DEMO) $(DOCS) ## make the pictures of the documentation from real runs (needs chromium)
+	$(BIN)/python -m tools.evidence_picture
+	$(BIN)/python -m tools.pictures animated docs/pictures/demo.svg -- $(BIN)/canary demo --report .venv/report.html
+	$(BIN)/python -m tools.pictures page --height 1390 docs/pictures/report.png .venv/report.html
+
 release-dry-run: $(DEV) ## build everything that a release publishes, and try it; publishes nothing
 	$(BIN)/python -m tools.release dry-run
 
@@ -79,6 +88,10 @@ $(BIN)/python:
 
 $(DEMO): pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[demo]'
+	@touch $@
+
+$(DOCS): pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
 	@touch $@
 
 $(DEV): pyproject.toml constraints.txt | $(BIN)/python

@@ -62,7 +62,7 @@ def generated() -> dict[Path, str]:
     expected = {page: console_blocks(with_version(page.read_text("utf-8"))) for page in pages}
     for file in (*(ROOT / "docs").rglob("*.yaml"), ROOT / "manifests/chart/Chart.yaml"):
         expected[file] = with_version(file.read_text("utf-8"))
-    own = {ROOT / "docs/spec.md": spec_page(), ROOT / "docs/lint.md": lint_page()}
+    own = {ROOT / "docs/spec.md": spec_page(), ROOT / "docs/lint.md": console_blocks(lint_page())}
     return expected | own | _manifests()
 
 

@@ -35,6 +35,22 @@ does not respond; 7: forbidden. `-o json` prints one object with `schemaVersion`
 `level`, `message`, `remedy` and `query` (the PromQL query) for each risk; `-o sarif` is for code
 scanning, which shows findings next to the lines.
 
+## Examples
+
+```console
+$ canary lint docs/examples/auth.yaml
+```
+
+```console
+$ canary lint docs/examples/misspelt.yaml
+```
+
+What is valid may still be a risk:
+
+```console
+$ canary lint docs/examples/risky.yaml
+```
+
 ## Rules
 
 | rule | level | needs | what it means | what to do |
