@@ -8,24 +8,42 @@ import typer
 from canary.cli.cluster import session
 from canary.cli.options import Context, Kubeconfig, Namespace
 from canary.cli.prometheus import CaFile, PrometheusUrl, TokenFile
-from canary.errors import UsageError
+from canary.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from canary.discovery.gather import DraftInput
     from canary.discovery.selection import DraftOptions
+    from canary.kube.objects import Object
     from canary.metrics.prometheus import PrometheusOptions
 
 
 def init(  # noqa: PLR0913, PLR0917 - the flags of one command
     names: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="DEPLOYMENT|FILE",
-            help="The Deployment; with --offline its manifests: files, folders, - is standard "
-            "input.",
+            help="The Deployment; with --offline or --from files: manifests, folders, - is "
+            "standard input.",
         ),
-    ],
+    ] = None,
     namespace: Namespace = None,
+    from_: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            help="Convert Flagger's Canaries or Argo Rollouts' Rollouts of these files.",
+            show_default=False,
+        ),
+    ] = None,
+    from_cluster: Annotated[
+        bool,
+        typer.Option(
+            "--cluster",
+            help="Convert the Canaries and Rollouts of the namespace.",
+            show_default=False,
+        ),
+    ] = False,
     prometheus: PrometheusUrl = None,
     offline: Annotated[
         bool, typer.Option("--offline", help="Read manifests, no cluster.", show_default=False)
@@ -61,12 +79,21 @@ def init(  # noqa: PLR0913, PLR0917 - the flags of one command
     Prometheus has for its pods; without --prometheus at the pods' own metrics pages. What it
     could not find stands in comments and on standard error; what is ambiguous it asks.
 
+    With --from or --cluster it converts the releases of Flagger and of Argo Rollouts instead, and
+    says for each of their fields whether it has an equal (docs/migrate-flagger.md,
+    docs/migrate-argo-rollouts.md).
+
     Exit code 0: drafted; 2: something has to be chosen, or an option is wrong; 1: the cluster or
     Prometheus does not answer; 7: not found, or forbidden.
     """
     from canary.discovery.selection import DraftOptions  # noqa: PLC0415 - keeps --help quick
     from canary.init.draft import render_draft  # noqa: PLC0415 - as above
 
+    if from_ is not None or from_cluster:
+        place = (namespace, context, kubeconfig)
+        raise typer.Exit(_convert(from_, names or [], place, cluster=from_cluster))
+    if not names:
+        raise UsageError("the name of a DEPLOYMENT is expected, found none")
     wanted = DraftOptions(service, route, tuple(metric or ()))
     if offline:
         _refuse_online(context, kubeconfig)
@@ -82,6 +109,62 @@ def init(  # noqa: PLR0913, PLR0917 - the flags of one command
     typer.echo(made.text, nl=False)
     for note in made.notes:
         typer.echo(f"canary: {note}", err=True)
+
+
+def _convert(
+    first: str | None,
+    more: list[str],
+    place: tuple[str | None, str | None, str | None],
+    *,
+    cluster: bool,
+) -> ExitCode:
+    """Print the conversions, with a summary of each on standard error."""
+    from canary.init.migration import convert_objects  # noqa: PLC0415 - keeps --help quick
+
+    if cluster and first is not None:
+        raise UsageError("--from reads files and --cluster a cluster: give one")
+    objects = (
+        _objects_of_cluster(more, place) if cluster else _objects_of_files([first or "-", *more])
+    )
+    complete = True
+    for index, one in enumerate(convert_objects(objects)):
+        typer.echo("---\n" * bool(index) + one.render(), nl=False)
+        typer.echo(f"canary: {one.summarize()}", err=True)
+        for problem in one.problems():
+            complete = False
+            typer.echo(f"canary: {one.source}: to be completed: {problem}", err=True)
+    return ExitCode.OK if complete else ExitCode.USAGE
+
+
+def _objects_of_files(files: list[str]) -> list["Object"]:
+    from canary.discovery.manifest_files import read_manifests  # noqa: PLC0415 - as above
+
+    return read_manifests(files)
+
+
+def _objects_of_cluster(
+    names: list[str], place: tuple[str | None, str | None, str | None]
+) -> list["Object"]:
+    """The Canaries and Rollouts of these names, without names all, and every template."""
+    from canary.discovery.manifest_reader import list_objects  # noqa: PLC0415 - as above
+    from canary.init.migration import SOURCES, TEMPLATES  # noqa: PLC0415 - as above
+
+    namespace, context, kubeconfig = place
+    objects: list[Object] = []
+    with session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
+        for kind in (*SOURCES, *TEMPLATES):
+            clusterwide = kind.kind.startswith("Cluster")
+            found, problem = list_objects(
+                cluster.client, kind, "" if clusterwide else cluster.namespace
+            )
+            if problem:
+                typer.echo(f"canary: {problem}", err=True)
+            objects += [
+                {"apiVersion": kind.api_version, "kind": kind.kind} | one
+                for one in found
+                if kind not in SOURCES or not names or one["metadata"]["name"] in names
+            ]
+    return objects
 
 
 def _refuse_online(context: str | None, kubeconfig: str | None) -> None:

@@ -1,0 +1,282 @@
+"""Argo Rollouts' Rollout (argoproj.io/v1alpha1) as a CanaryRelease. Pure.
+
+Sources: Argo Rollouts' documentation, "Rollout Specification", "Canary", "BlueGreen" and "Analysis
+& Progressive Delivery", as of Argo Rollouts 1.8.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from canary.init.migration.conversion import (
+    Conversion,
+    Equivalent,
+    Note,
+    SourceFields,
+    build_release,
+    dns_label,
+)
+from canary.kube.objects import Object
+
+_PAGE = "docs/migrate-argo-rollouts.md"
+_CONDITION = re.compile(
+    r"^\s*(?:result(?:\[0\])?|default\(result\[0\],[^)]*\))\s*(<=|<|>=|>)\s*([-+.\deE]+)\s*$"
+)
+"""`result[0] >= 0.95`: what can be a bound of one value."""
+_ARGUMENT = re.compile(r"\{\{\s*args\.([\w.-]+)\s*\}\}")
+_PLUGIN = "argoproj-labs/gatewayAPI"
+
+
+def convert_rollout(rollout: Object, templates: Sequence[Object]) -> Conversion:
+    """Convert one Rollout; `templates` are the AnalysisTemplates that it may reference."""
+    metadata = rollout["metadata"]
+    name, namespace = str(metadata["name"]), metadata.get("namespace")
+    fields = SourceFields(rollout.get("spec") or {})
+    target, todo = _target(fields, name)
+    strategy = fields.section("strategy")
+    canary, blue_green = strategy.section("canary"), strategy.section("blueGreen")
+    service, traffic = _traffic(canary, blue_green, name)
+    steps = _steps(canary)
+    _note_blue_green(blue_green)
+    metrics, metric_notes = _metrics(rollout, templates)
+    _note_rest(fields, canary)
+    window = fields.section("rollbackWindow")
+    revisions = window.take("revisions")
+    window.same("revisions", "spec.rollbackWindow.releases")
+    spec = {
+        "target": {"kind": "Deployment", "name": target},
+        "service": {"name": service} if service else None,
+        "traffic": traffic,
+        "steps": steps,
+        "progressDeadline": _seconds(fields.take("progressDeadlineSeconds")),
+        "rollbackWindow": {"releases": min(10, int(revisions))} if revisions else None,
+        "analysis": {"metrics": metrics},
+    }
+    notes = [*canary.close(), *blue_green.close(), *strategy.close(), *window.close()]
+    notes = [*fields.close(), *notes, *metric_notes]
+    release = build_release(name, namespace, spec)
+    where = f"{namespace}/" if namespace else ""
+    return Conversion(f"Argo Rollouts Rollout {where}{name}", _PAGE, release, notes, todo)
+
+
+def _target(fields: SourceFields, name: str) -> tuple[str, list[str]]:
+    reference = fields.section("workloadRef")
+    target = reference.take("name")
+    fields.same("workloadRef", "spec.target: the Deployment runs the pods again")
+    fields.changed(
+        "template", "the template of a Deployment: write one with this template, beside the Rollout"
+    )
+    fields.changed("selector", "the selector of the Deployment")
+    fields.changed("replicas", "the replicas of the Deployment")
+    if target:
+        return str(target), []
+    return name, [f"write Deployment {name} with the Rollout's template, replicas and selector"]
+
+
+def _traffic(
+    canary: SourceFields, blue_green: SourceFields, name: str
+) -> tuple[str | None, dict[str, Any]]:
+    """The Service that clients call, and spec.traffic."""
+    stable = canary.take("stableService") or blue_green.take("activeService")
+    canary.changed("stableService", "spec.service.name: its selector is yours again, never written")
+    canary.none("canaryService", "canary makes and removes its own")
+    blue_green.changed("activeService", "spec.service.name: its selector is yours again")
+    routing = canary.take("trafficRouting") or {}
+    canary.changed("trafficRouting", _routing_note(routing))
+    service = str(stable) if stable else None
+    plugin = (routing.get("plugins") or {}).get(_PLUGIN) or {}
+    istio = routing.get("istio") or {}
+    if route := plugin.get("httpRoute") or _first(plugin.get("httpRoutes")):
+        return service, {"gatewayAPI": {"kind": "HTTPRoute", "name": route}}
+    if grpc := plugin.get("grpcRoute") or _first(plugin.get("grpcRoutes")):
+        return service, {"gatewayAPI": {"kind": "GRPCRoute", "name": grpc}}
+    if virtual := istio.get("virtualService") or next(
+        iter(istio.get("virtualServices") or ()), None
+    ):
+        names = virtual.get("routes") or []
+        route = {"route": names[0]} if len(names) == 1 else {}
+        return service, {"istio": {"virtualService": virtual["name"]} | route}
+    if weighted := (routing.get("traefik") or {}).get("weightedTraefikServiceName"):
+        return service or name, {"traefik": {"traefikService": weighted}}
+    return service, {"replicas": {}}
+
+
+def _first(routes: Any) -> str | None:  # noqa: ANN401 - foreign YAML
+    return str(routes[0]["name"]) if isinstance(routes, list) and routes else None
+
+
+def _routing_note(routing: Mapping[str, Any]) -> str:
+    if _PLUGIN in (routing.get("plugins") or {}):
+        return "spec.traffic.gatewayAPI"
+    if "istio" in routing:
+        return "spec.traffic.istio; subsets of a DestinationRule are not needed"
+    if "traefik" in routing:
+        return "spec.traffic.traefik"
+    names = ", ".join(routing) or "no router"
+    return (
+        f"{names} has no equal: traffic is shared by the number of pods (spec.traffic.replicas); "
+        "name a route of the Gateway API, Istio or Traefik instead"
+    )
+
+
+def _steps(canary: SourceFields) -> list[dict[str, Any]]:
+    """One step for each weight; pauses after it are its duration, or its approval."""
+    source = canary.take("steps") or []
+    canary.changed(
+        "steps",
+        "setWeight and the pauses after it are one step: a pause with a duration is its duration, "
+        "one without is its approval (canary promote); setCanaryScale, setHeaderRoute, "
+        "setMirrorRoute, experiment and plugin have no equal; analysis runs all the time",
+    )
+    steps: list[dict[str, Any]] = []
+    for one in source:
+        if "setWeight" in one and int(one["setWeight"]) > 0:
+            steps.append({"weight": int(one["setWeight"]), "duration": "0s"})
+        elif "pause" in one and steps:
+            duration = (one["pause"] or {}).get("duration")
+            if duration is None:
+                steps[-1]["approval"] = True
+            else:
+                steps[-1]["duration"] = _length(duration)
+    rising = [
+        one
+        for index, one in enumerate(steps)
+        if all(one["weight"] > before["weight"] for before in steps[:index])
+    ]
+    return rising or [{"weight": 100, "duration": "2m"}]
+
+
+def _note_blue_green(blue_green: SourceFields) -> None:
+    blue_green.changed(
+        "autoPromotionEnabled", "one step of 100; with false write approval: true into it"
+    )
+    blue_green.none("previewService", "canary pods get no traffic before their step")
+    for name in ("prePromotionAnalysis", "postPromotionAnalysis"):
+        blue_green.changed(name, "the analysis compares with stable during the step and the bake")
+    for name in (
+        *("autoPromotionSeconds", "scaleDownDelaySeconds", "scaleDownDelayRevisionLimit"),
+        *("previewReplicaCount", "antiAffinity", "previewMetadata", "activeMetadata"),
+        *("abortScaleDownDelaySeconds", "maxUnavailable"),
+    ):
+        blue_green.none(name, "pods are replaced by the Deployment's own strategy")
+
+
+def _note_rest(fields: SourceFields, canary: SourceFields) -> None:
+    fields.same("progressDeadlineSeconds", "spec.progressDeadline")
+    fields.changed("progressDeadlineAbort", "always: pods that never become ready are rolled back")
+    for name in ("minReadySeconds", "revisionHistoryLimit"):
+        fields.changed(name, "a field of the Deployment")
+    fields.changed("paused", "spec.suspend starts no release; canary pause holds one in flight")
+    fields.changed("restartAt", "canary restart NAME")
+    fields.changed("analysis", "spec.analysis")
+    for name in ("maxSurge", "maxUnavailable"):
+        canary.changed(name, "the Deployment's strategy, which promotion uses")
+    canary.changed("analysis", "spec.analysis: it runs all the time, at every scrape")
+    canary.none("dynamicStableScale", "stable keeps its pods until the canary is promoted")
+    for name in ("canaryMetadata", "stableMetadata", "antiAffinity", "pingPong"):
+        canary.none(name, "pods and Services are not rewritten")
+    for name in (
+        *("abortScaleDownDelaySeconds", "scaleDownDelaySeconds", "scaleDownDelayRevisionLimit"),
+        *("minPodsPerReplicaSet", "replicaProgressThreshold"),
+    ):
+        canary.none(name, "a rollback drains requests and removes the canary's pods")
+
+
+def _metrics(
+    rollout: Object, templates: Sequence[Object]
+) -> tuple[list[dict[str, Any]], list[Note]]:
+    """Prometheus metrics of the referenced AnalysisTemplates, and an account of all of them.
+
+    Without any, the canary's failed requests are compared with stable's.
+    """
+    spec = rollout.get("spec") or {}
+    values, wanted = dict(_find_arguments(spec)), set(_find_template_names(spec))
+    metrics: list[dict[str, Any]] = []
+    notes: list[Note] = []
+    for template in templates:
+        if template["metadata"]["name"] in wanted:
+            path = f"AnalysisTemplate {template['metadata']['name']}"
+            for metric in (template.get("spec") or {}).get("metrics") or []:
+                made, note = _convert_metric(metric, values, path)
+                metrics += [made] if made else []
+                notes.append(note)
+    missing = wanted - {str(one["metadata"]["name"]) for one in templates}
+    notes += [
+        Note(f"AnalysisTemplate {one}", Equivalent.NONE, "not found: add its file to --from")
+        for one in sorted(missing)
+    ]
+    return metrics or [{"name": "errors", "ratio": {"preset": "http"}}], notes
+
+
+def _convert_metric(
+    metric: Mapping[str, Any], values: Mapping[str, str], path: str
+) -> tuple[dict[str, Any] | None, Note]:
+    name = str(metric.get("name", "metric"))
+    path = f"{path}, metric {name}"
+    provider = metric.get("provider") or {}
+    query = (provider.get("prometheus") or {}).get("query")
+    if not query:
+        kinds = ", ".join(provider) or "none"
+        text = f"provider {kinds} has no equal; a job or web becomes a check (spec.checks)"
+        return None, Note(path, Equivalent.NONE, text)
+    bounds = _read_bounds(metric)
+    if bounds is None:
+        text = "its conditions are not one bound of one value: write min or max yourself"
+        return None, Note(path, Equivalent.NONE, text)
+    text = _ARGUMENT.sub(lambda found: values.get(found.group(1), found.group(0)), str(query))
+    made = {"name": dns_label(name), "query": text.strip()} | bounds
+    words = (
+        "query with min and max; interval, count, failureLimit and consecutiveErrorLimit have no "
+        "equal: it is read at every scrape, and fails when it is out of bounds for `for` (1m)"
+    )
+    if "{{" in text:
+        words += "; it still has arguments in braces that have to be written out"
+    return made, Note(path, Equivalent.CHANGED, words)
+
+
+def _read_bounds(metric: Mapping[str, Any]) -> dict[str, float] | None:
+    """Read min and max of one value; None where the conditions say something else."""
+    success, failure = metric.get("successCondition"), metric.get("failureCondition")
+    if not (success or failure):
+        return None
+    bounds: dict[str, float] = {}
+    for condition, passes in ((success, True), (failure, False)):
+        if condition:
+            found = _CONDITION.match(str(condition))
+            if found is None:
+                return None
+            below = found.group(1).startswith("<")
+            bounds["max" if below is passes else "min"] = float(found.group(2))
+    return bounds
+
+
+def _find_arguments(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Arguments with a value, wherever the Rollout passes them to an analysis."""
+    for analysis in _find_analyses(spec):
+        for one in analysis.get("args") or []:
+            if "value" in one:
+                yield str(one["name"]), str(one["value"])
+
+
+def _find_template_names(spec: Mapping[str, Any]) -> Iterator[str]:
+    for analysis in _find_analyses(spec):
+        for one in analysis.get("templates") or []:
+            yield str(one.get("templateName", ""))
+
+
+def _find_analyses(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    strategy = spec.get("strategy") or {}
+    canary, blue_green = strategy.get("canary") or {}, strategy.get("blueGreen") or {}
+    steps = [one.get("analysis") for one in canary.get("steps") or []]
+    named = [blue_green.get(f"{when}PromotionAnalysis") for when in ("pre", "post")]
+    yield from (one for one in (canary.get("analysis"), *steps, *named) if one)
+
+
+def _length(duration: object) -> str:
+    """`10m` as it is; a number is seconds."""
+    text = str(duration)
+    return f"{text}s" if text.isdigit() else text
+
+
+def _seconds(found: object) -> str | None:
+    return None if found is None else f"{found}s"

@@ -1,0 +1,157 @@
+"""A conversion: the CanaryRelease, and what became of every field of its source. Pure."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import yaml
+
+from canary.api import SpecError, load_release
+from canary.text.sanitize import escaped
+
+_WIDTH = 98
+_COLUMN = 9
+
+
+class Equivalent(StrEnum):
+    """What became of a field."""
+
+    SAME = "same"
+    """It has an equal."""
+    CHANGED = "changed"
+    """Something stands for it, with another meaning, which the note explains."""
+    NONE = "none"
+    """Nothing stands for it; the note says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One line of the account: a field of the source, and what became of it."""
+
+    path: str
+    equivalent: Equivalent
+    text: str
+
+
+class SourceFields:
+    """The spec of the source. Whatever is not taken is reported as unknown at the end."""
+
+    def __init__(self, spec: Mapping[str, Any], path: str = "spec") -> None:
+        self._spec = spec
+        self._path = path
+        self._taken: set[str] = set()
+        self.notes: list[Note] = []
+
+    def take(self, name: str) -> Any:  # noqa: ANN401 - foreign YAML
+        """The value of a field, None where it is missing; it is accounted for from now on."""
+        self._taken.add(name)
+        return self._spec.get(name)
+
+    def section(self, name: str) -> "SourceFields":
+        """A mapping below; its notes are added by `close`."""
+        value = self.take(name)
+        return SourceFields(value if isinstance(value, dict) else {}, f"{self._path}.{name}")
+
+    def note(self, name: str, equivalent: Equivalent, text: str) -> None:
+        """Account for a field, if the source has it."""
+        self._taken.add(name)
+        if name in self._spec:
+            self.notes.append(Note(f"{self._path}.{name}", equivalent, text))
+
+    def same(self, name: str, text: str) -> None:
+        """The field has an equal."""
+        self.note(name, Equivalent.SAME, text)
+
+    def changed(self, name: str, text: str) -> None:
+        """The field has a counterpart that means something else."""
+        self.note(name, Equivalent.CHANGED, text)
+
+    def none(self, name: str, text: str) -> None:
+        """The field has no counterpart."""
+        self.note(name, Equivalent.NONE, text)
+
+    def close(self) -> list[Note]:
+        """All notes, those of fields that nothing took at the end."""
+        unknown = [
+            Note(f"{self._path}.{name}", Equivalent.NONE, "this field is not known here")
+            for name in self._spec
+            if name not in self._taken
+        ]
+        return [*self.notes, *unknown]
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """A CanaryRelease made of the object of another controller."""
+
+    source: str
+    """`Flagger Canary prod/auth`."""
+    page: str
+    """The page of the documentation that has the order of the migration."""
+    release: Mapping[str, Any]
+    notes: Sequence[Note]
+    todo: Sequence[str] = field(default=())
+    """What has to be written before the release validates."""
+
+    def render(self) -> str:
+        """The release as YAML, with the account as comments at its top."""
+        return "\n".join([*self._comments(), *self._body()]) + "\n"
+
+    def _comments(self) -> Iterator[str]:
+        yield f"# Converted by `canary init --from` from {self.source}."
+        yield f"# Check it with `canary lint FILE`, and read {self.page} before you apply it."
+        yield "#"
+        yield "# Fields of the source that have an equal (same), that change in meaning (changed),"
+        yield "# and that have none (none):"
+        for note in self.notes:
+            yield from _wrap(f"{note.equivalent:<{_COLUMN}}{note.path}: {note.text}")
+        for one in self.todo:
+            yield from _wrap(f"{'TODO':<{_COLUMN}}{one}")
+
+    def _body(self) -> Iterator[str]:
+        yield yaml.safe_dump(
+            dict(self.release), sort_keys=False, allow_unicode=True, width=_WIDTH
+        ).rstrip()
+
+    def summarize(self) -> str:
+        """`Flagger Canary prod/auth: 4 fields same, 9 changed, 2 none`."""
+        counts = [sum(note.equivalent is one for note in self.notes) for one in Equivalent]
+        said = ", ".join(f"{n} {one}" for n, one in zip(counts, Equivalent, strict=True))
+        return f"{self.source}: fields: {said}; the comments at its top name them"
+
+    def problems(self) -> list[str]:
+        """Why the release does not validate yet; empty: it does."""
+        try:
+            load_release(self.render(), "the conversion")
+        except SpecError as error:
+            return [f"{one.where}: {one.message}" for one in error.problems]
+        return []
+
+
+def build_release(name: str, namespace: str | None, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A CanaryRelease; members of `spec` that are None or empty are left out."""
+    metadata = {"name": name} | ({"namespace": namespace} if namespace else {})
+    return {
+        "apiVersion": "canary-controller.dev/v1alpha1",
+        "kind": "CanaryRelease",
+        "metadata": metadata,
+        "spec": {key: value for key, value in spec.items() if value not in (None, [], {})},
+    }
+
+
+def dns_label(name: str) -> str:
+    """A DNS label made of a name."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:63] or "metric"
+
+
+def _wrap(text: str) -> Iterator[str]:
+    """A comment of several lines; those after the first are indented to the text."""
+    line = "#   "
+    for word in escaped(text).split(" "):
+        if len(line) + len(word) + 1 > _WIDTH and line.strip("# "):
+            yield line.rstrip()
+            line = "#   " + " " * _COLUMN
+        line += word + " "
+    yield line.rstrip()
