@@ -204,7 +204,7 @@ def test_a_terminal_without_unicode_is_no_error() -> None:
     """Characters that the terminal does not have are replaced, never raised."""
     done = run("-m", "canary", "lint", "→.yaml", PYTHONIOENCODING="latin-1", PYTHONUTF8="0")
     assert done.returncode == 2
-    assert done.stdout.startswith("?.yaml:1:1: error: file: a readable file is expected")
+    assert done.stdout.startswith("?.yaml:1:1: error: file: expected a readable file")
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
