@@ -1,1 +1,1 @@
-"""Tests whether a version gives its database connections back: `canary leaktest`."""
+"""Tests whether a version returns its database connections to the pool: `canary leaktest`."""

@@ -1,7 +1,12 @@
-"""What is seen while nothing is asked, and what follows from it. Pure.
+"""Evaluates drains: does the number of connections in use at rest rise with requests? Pure.
 
-A round is a load and then a drain: nothing is sent, and what is still in use is read until the
-drain is over. The least that was in use in all of it is its floor: what nobody gave back.
+A round is a load followed by a drain. During a drain no request is sent, and the gauges of the
+pool are read several times. The smallest number of connections in use during the drain is its
+floor: connections that no request holds any more, and that were not returned.
+
+Example: floors of 0, 0, 0 (before any load), then 1 after 3,000 requests, 2 after 6,000 and 3
+after 9,000. Every load sets a new record, so the evidence grows until it exceeds
+`LeakTestPolicy.leak_threshold`: a leak of about 1 connection per 3,000 requests.
 """
 
 import math
@@ -21,95 +26,105 @@ from canary.leaktest.statistics import (
 )
 
 MIN_READINGS = 3
-"""In one drain."""
+"""Readings that a drain needs."""
 _LOSSES_PER_ROUND = 1.2
-_MIN_LOAD_SECONDS, _MAX_LOAD_SECONDS = 1.0, 20.0
-"""Of the load in one round."""
+_MAX_LOAD_SECONDS = 20.0
+"""Length of the load in one round."""
 _MIN_FILE_RISE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One look at one side; by pool, a pool of each process counting for itself."""
+    """All gauges of one version at one moment. A pool of each process is a pool of its own."""
 
     in_use: Mapping[str, float]
     maximum: Mapping[str, float] = field(default_factory=dict)
-    """Of the pools that say it; a pool without a limit says none."""
+    """Pool sizes; pools without a known limit are missing."""
     waiting: float | None = None
-    """Callers without a connection; None here and below: not told."""
+    """Callers that wait for a connection; None here and below: no such metric."""
     timeouts: float | None = None
-    """Callers that gave up, ever."""
+    """Callers that gave up waiting, since the process started."""
     files: float | None = None
     """Open file descriptors."""
     memory: float | None = None
-    """Resident, in bytes."""
+    """Resident memory in bytes."""
     started: Mapping[str, float] = field(default_factory=dict)
     """When each process started, seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """One side at the end of a round: the least of each gauge, over all of the drain."""
+    """One version at the end of a round: the minimum of each gauge over the drain."""
 
     requests: int
-    """Answered since the first drain, as far as this one can show them."""
+    """Requests answered since the first drain whose leaks this drain can show."""
     in_use: float
     full: str = ""
-    """A pool that had no connection left in all of it; empty: none."""
+    """A pool that had no free connection during the whole drain; empty: none."""
     maximum: float | None = None
-    """Of all pools together."""
+    """Size of all pools together."""
     waiting: float | None = None
     timeouts: float | None = None
-    """How many gave up, though nothing was asked."""
+    """Callers that gave up during the drain."""
     files: float | None = None
     memory: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Both sides at the same time."""
+    """Both versions at the same time."""
 
     canary: Drain
     stable: Drain | None = None
 
     @property
     def level(self) -> float:
-        """Connections that canary holds, beyond those that stable does."""
+        """Connections that the candidate holds in excess of the stable version."""
         return self.canary.in_use - (self.stable.in_use if self.stable else 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class LeakTestPolicy:
-    """When it is a leak, and when it is none."""
+    """Thresholds for failing and for passing."""
 
     smallest: float = 2000.0
-    """Requests per lost connection: the smallest leak to be ruled out."""
+    """Requests per lost connection: the smallest leak that the test must rule out."""
     false_positive_rate: float = 0.01
-    """Chance that a sound version is ever failed, over all looks."""
+    """Probability that a sound version ever fails, over all rounds."""
     false_pass: float = 0.01
-    """Chance that a version with that leak, or a larger one, ever passes."""
+    """Probability that a version with the smallest leak, or a larger one, ever passes."""
     least: float = 3.0
-    """Connections: less is no leak yet; more where some are in use at rest, see `noise`."""
+    """Minimum number of lost connections for a leak; `noise` adds to it."""
     noise: float = 2.0
-    """Standard deviations of what is in use at rest (as if by chance: its square root)."""
+    """Standard deviations of the connections in use at rest that are added to `least`. The
+    standard deviation is taken to be the square root of their number, as for a Poisson count."""
     idle: int = 8
     """Drains before the first load."""
     loads: int = 4
-    """At least, to pass."""
+    """Minimum number of loads to pass."""
+    min_load: float = 1.0
+    """Minimum length of a load in seconds."""
+    min_offered_ratio: float = 0.9
+    """Share of the due requests that must be sent in time. It is lower than a load test's because
+    requests are counted here, not timed."""
 
     @property
-    def sure(self) -> float:
-        """Evidence at which connections leak: four fifths of the false alarms are theirs."""
+    def leak_threshold(self) -> float:
+        """Evidence that proves a connection leak.
+
+        The false positive rate is split: four fifths for connections (1 / 0.8 = 1.25), one fifth
+        for file descriptors (1 / 0.2 = 5).
+        """
         return 1.25 / self.false_positive_rate
 
     @property
-    def sure_of_files(self) -> float:
-        """Evidence at which file descriptors do."""
+    def file_leak_threshold(self) -> float:
+        """Evidence that proves a leak of file descriptors."""
         return 5 / self.false_positive_rate
 
 
 class LeakKind(StrEnum):
-    """What is known so far."""
+    """Result of the rounds so far."""
 
     LEAK = "Leak"
     EXHAUSTED = "Exhausted"
@@ -119,51 +134,54 @@ class LeakKind(StrEnum):
     UNDECIDED = "Undecided"
 
     @property
-    def bad(self) -> bool:
-        """A reason to fail, once it has stayed for longer."""
+    def fails(self) -> bool:
+        """A reason to fail if it persists in a longer drain."""
         return self not in {LeakKind.CLEAN, LeakKind.UNDECIDED}
 
 
 @dataclass(frozen=True, slots=True)
 class LeakFinding:
-    """What the rounds say."""
+    """The evaluation of all rounds."""
 
     kind: LeakKind
     evidence: float
-    """For a leak of connections; see Policy.sure."""
+    """Evidence for a connection leak; see LeakTestPolicy.leak_threshold."""
     lost: float
-    """Connections held more than before the first load."""
+    """Connections held in excess of those before the first load."""
     slope: Slope | None
     file_evidence: float | None = None
     file_slope: Slope | None = None
     memory_slope: Slope | None = None
-    """Only where it grew to the end."""
+    """None if memory stopped growing."""
     clean: bool = False
-    """No leak of connections that matters."""
+    """A connection leak of `LeakTestPolicy.smallest` is ruled out."""
     files_rise: bool = False
-    """File descriptors rise to the end, which may be a leak of those."""
+    """Open file descriptors were still rising at the end, which may be a leak."""
 
 
 def summarize_drain(readings: Sequence[Reading | NoData], requests: int) -> Drain | NoData:
-    """The drain in which these were read."""
-    seen = [one for one in readings if isinstance(one, Reading)]
-    blind = [one for one in readings if isinstance(one, NoData)]
-    if len(seen) < MIN_READINGS or len(blind) > len(seen):
-        return blind[-1] if blind else NoData("too few readings in a drain: make it longer")
-    pools = set(seen[0].in_use)
-    if any(set(one.in_use) != pools for one in seen):
-        return NoData("pools came and went while nothing was asked")
-    floors = {pool: min(one.in_use[pool] for one in seen) for pool in pools}
-    last = seen[-1]
+    """Summarize the readings of one drain. `requests` is the total answered before it.
+
+    Returns NoData if there are too few readings, or if the set of pools changed.
+    """
+    found = [one for one in readings if isinstance(one, Reading)]
+    missing = [one for one in readings if isinstance(one, NoData)]
+    if len(found) < MIN_READINGS or len(missing) > len(found):
+        return missing[-1] if missing else NoData("too few readings in a drain: increase --drain")
+    pools = set(found[0].in_use)
+    if any(set(one.in_use) != pools for one in found):
+        return NoData("the set of connection pools changed during a drain")
+    floors = {pool: min(one.in_use[pool] for one in found) for pool in pools}
+    last = found[-1]
     return Drain(
         requests,
         sum(floors.values()),
         full=next((p for p, m in sorted(last.maximum.items()) if floors.get(p, 0.0) >= m > 0), ""),
         maximum=sum(last.maximum.values()) if last.maximum else None,
-        waiting=_minimum([one.waiting for one in seen]),
-        timeouts=_increase([one.timeouts for one in seen]),
-        files=_minimum([one.files for one in seen]),
-        memory=_minimum([one.memory for one in seen]),
+        waiting=_minimum([one.waiting for one in found]),
+        timeouts=_increase([one.timeouts for one in found]),
+        files=_minimum([one.files for one in found]),
+        memory=_minimum([one.memory for one in found]),
     )
 
 
@@ -178,7 +196,7 @@ def _increase(values: Sequence[float | None]) -> float | None:
 
 
 def evaluate_rounds(rounds: Sequence[Round], policy: LeakTestPolicy) -> LeakFinding:
-    """What all rounds so far say together."""
+    """Evaluate all rounds so far together."""
     requests = [float(one.canary.requests) for one in rounds]
     levels = [one.level for one in rounds]
     evidence = record_evidence(levels, requests, policy.idle, policy.smallest)
@@ -204,7 +222,7 @@ def _classify_leak(
     canary = [one.canary for one in rounds]
     own = canary[-1].in_use - min(one.in_use for one in canary[: policy.idle])
     enough = policy.least + policy.noise * math.sqrt(_count_idle(rounds[0]))
-    if finding.evidence >= policy.sure and min(own, finding.lost) >= enough:
+    if finding.evidence >= policy.leak_threshold and min(own, finding.lost) >= enough:
         return LeakKind.LEAK
     if canary[-1].full and not canary[0].full:
         return LeakKind.EXHAUSTED
@@ -231,20 +249,20 @@ def _complete_gauge(values: Sequence[float | None]) -> list[float] | None:
 
 
 def _callers_wait(now: Drain, first: Drain) -> bool:
-    """Callers wait, or give up, though nothing is asked and they did not do so before."""
+    """Whether callers wait or give up at rest although they did not before the first load."""
     waiting = (now.waiting or 0.0) > (first.waiting or 0.0)
     return waiting or (now.timeouts or 0.0) > (first.timeouts or 0.0)
 
 
 def _files_rise(files: Sequence[float], policy: LeakTestPolicy) -> bool:
-    """More than a few, and they go on: a pool that opens its connections does not."""
+    """Whether files rose by more than a few and still rise; a pool that fills up stops."""
     return files[-1] - files[0] >= _MIN_FILE_RISE and still_rising(files[policy.idle :])
 
 
 def _files_leak(finding: LeakFinding, policy: LeakTestPolicy) -> bool:
     return (
         finding.files_rise
-        and (finding.file_evidence or 0.0) >= policy.sure_of_files
+        and (finding.file_evidence or 0.0) >= policy.file_leak_threshold
         and finding.file_slope is not None
         and finding.file_slope.low > 0
     )
@@ -260,11 +278,12 @@ def _rules_out_leak(finding: LeakFinding, rounds: Sequence[Round], policy: LeakT
 def plan_next_load(
     rounds: Sequence[Round], sent: Sequence[int], policy: LeakTestPolicy, rate: float
 ) -> int:
-    """How many requests the next load has: enough to lose one more connection, or two.
+    """Return the number of requests of the next load: enough to lose one or two connections.
 
-    `sent` are the requests of the loads so far. Without a sign of a leak each load is twice the
-    last one, and the last ends where the smallest leak is ruled out. Like the stakes on it, it
-    depends on nothing but the ranks of what was seen before, so the evidence stays what it says.
+    `sent` are the requests of the loads so far, `rate` is requests per second. Without a sign of a
+    leak each load is twice as long as the last, and the total ends where the smallest leak is ruled
+    out. The size depends only on the ranks of earlier floors, never on their values: the guarantee
+    of `record_evidence` requires that (floors of a sound version are exchangeable).
     """
     levels = [one.level for one in rounds]
     risen, done = count_rises(levels, policy.idle), rounds[-1].canary.requests
@@ -275,5 +294,5 @@ def plan_next_load(
     missing = 1.02 * (clean_requests(risen, policy.smallest, policy.false_pass) - done)
     if len(sent) + 1 < policy.loads:
         missing /= policy.loads - len(sent)
-    shortest, longest = rate * _MIN_LOAD_SECONDS, rate * _MAX_LOAD_SECONDS
+    shortest, longest = rate * policy.min_load, rate * _MAX_LOAD_SECONDS
     return max(1, round(max(shortest, min(wanted, longest, max(missing, shortest)))))

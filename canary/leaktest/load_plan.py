@@ -1,4 +1,4 @@
-"""The load of one cycle. Imported by the load's own processes, so it imports little. Pure."""
+"""The load of one round. The processes that send it import this module, so it is small. Pure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from canary.loadtest.generator.schedule import LoadSchedule, LoadStage
 
 
 def plan_cycle(plan: LoadPlan, rate: float, count: int, first: int) -> LoadPlan:
-    """The load of one cycle, which goes on numbering (and drawing) where the last one ended."""
+    """Plan the load of one round: `count` requests whose numbers begin at `first`."""
     return replace(
         plan,
         schedule=LoadSchedule((LoadStage(rate, rate, count / rate),), plan.schedule.spacing),
@@ -20,11 +20,11 @@ def plan_cycle(plan: LoadPlan, rate: float, count: int, first: int) -> LoadPlan:
 
 @dataclass(frozen=True)
 class OffsetMix(RequestMix):
-    """A mix whose requests count from `first` on."""
+    """A mix whose request numbers begin at `first`."""
 
     first: int = 0
 
     def draw(self, seed: str) -> Callable[[int], RenderedRequest]:
-        """As in Mix; no number is given twice in a test."""
+        """Draw as RequestMix does; no number occurs twice in a test."""
         drawn = super().draw(seed)
         return lambda number: drawn(self.first + number)

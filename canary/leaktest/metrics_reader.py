@@ -1,4 +1,4 @@
-"""Pool gauges from `/metrics` pages, by any preset; and what the process says of itself."""
+"""Reads pool and process gauges from `/metrics` pages."""
 
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
@@ -27,7 +27,7 @@ _STARTED = SeriesQuery("started", Selector("process_start_time_seconds"), ("pod"
 
 
 class MetricsPageReader:
-    """Reads one page per process, all of them or nothing."""
+    """Reads one page per process; a reading needs all of them."""
 
     lag = 0
 
@@ -38,10 +38,10 @@ class MetricsPageReader:
         maximum: float | None = None,
         application: str | None = None,
     ) -> None:
-        """With `preset` None it is found out by what the pages have.
+        """Prepare reading; with `preset` None the first page read determines it.
 
         Raises:
-            UsageError: no such preset or page, or a preset that needs more than was given.
+            UsageError: unknown preset, invalid URL, or a preset that needs another option.
         """
         names = tuple(dict.fromkeys(map(name_page, urls)))
         self._context = Context(
@@ -55,13 +55,13 @@ class MetricsPageReader:
         self._scrape = Scrape(lambda: targets, options=ScrapeOptions(share=len(targets)))
         self._ticks = 0.0
 
-    def look(self) -> Reading | NoData:
-        """All gauges now."""
+    def read(self) -> Reading | NoData:
+        """Read all gauges now."""
         if self._queries is None and (why := self._detect_preset()) is not None:
             return why
         queries = self._queries
         if queries is None:
-            return NoData("the pages have no pool that is known")
+            return NoData("the pages have no metrics of a known connection pool")
         answers = self._read([*queries.queries(), _FILES, _MEMORY, _STARTED])
         return (
             answers
@@ -70,19 +70,19 @@ class MetricsPageReader:
         )
 
     def begin_load(self) -> None:
-        """Nothing: gauges do not care."""
+        """Do nothing: gauges do not depend on it."""
 
     def close(self) -> None:
-        """Ends the threads."""
+        """Stop the threads."""
         self._scrape.close()
 
     def _compile(self, preset: PoolPreset) -> PoolQueries:
         if preset.backend is not None and not self._context.backends:
-            raise UsageError(f"--preset {preset.name}: --application-name is needed as well")
+            raise UsageError(f"--preset {preset.name} requires --application-name")
         return compile_pool(preset, self._context, preset.name)
 
     def _detect_preset(self) -> NoData | None:
-        """Takes the first preset of which the pages have what it needs."""
+        """Use the first preset whose required metrics the pages have; NoData if there is none."""
         candidates = [preset for preset in POOLS if preset.backend is None]
         wanted = {
             p.name: _required_queries(p, by_maximum=self._context.maximum is None)
@@ -97,15 +97,15 @@ class MetricsPageReader:
                 self._queries = self._compile(preset)
                 return None
         return NoData(
-            "no connection pool of a known kind is on the page: name another --metrics-url, a "
-            f"--preset ({', '.join(preset.name for preset in POOLS)}), or ask PostgreSQL itself "
-            "with --postgres"
+            "the pages have no metrics of a known connection pool: set --metrics-url, --preset "
+            f"({', '.join(preset.name for preset in POOLS)}), or --postgres to count connections "
+            "in PostgreSQL"
         )
 
     def _read(self, queries: Sequence[SeriesQuery]) -> Mapping[str, MetricAnswer] | NoData:
-        """Answers of this moment; NoData as soon as one page is missing."""
+        """Read the pages once and answer the queries; NoData if any page is missing."""
         now = self._ticks
-        self._scrape.read(queries, now, now, 1.0)  # makes them known, so that they are kept
+        self._scrape.read(queries, now, now, 1.0)  # registers the queries, so series are kept
         self._ticks = now = now + 1.0
         failures = self._scrape.poll(now)
         if failures:
@@ -114,10 +114,10 @@ class MetricsPageReader:
 
 
 def name_page(url: str) -> str:
-    """How a page is called: its host and port.
+    """Return the name of a page: its host and port.
 
     Raises:
-        UsageError: it is no http or https URL.
+        UsageError: not an http or https URL.
     """
     try:
         parts = urlsplit(url)
@@ -125,12 +125,12 @@ def name_page(url: str) -> str:
     except ValueError:
         parts, found = urlsplit(""), ""
     if parts.scheme not in {"http", "https"} or not found or parts.username is not None:
-        raise UsageError(f"a page such as http://127.0.0.1:8080/metrics is expected, found {url!r}")
+        raise UsageError(f"expected a URL such as http://127.0.0.1:8080/metrics, found {url!r}")
     return found
 
 
 def _required_queries(preset: PoolPreset, *, by_maximum: bool) -> list[SeriesQuery]:
-    """What must be there for it to be this preset; nothing: it cannot be recognised."""
+    """Return the queries that identify a preset; none: the preset cannot be detected."""
     if preset.maximum is None and by_maximum:
         return []
     parts = [preset.in_use, preset.idle, preset.maximum if by_maximum else None]
@@ -142,7 +142,7 @@ def _required_queries(preset: PoolPreset, *, by_maximum: bool) -> list[SeriesQue
 
 
 def _is_there(answer: MetricAnswer) -> bool:
-    """A gauge that is NaN is there, and its reading says so."""
+    """Whether the metric exists; a gauge with the value NaN does."""
     return isinstance(answer, FoundSeries) or (
         isinstance(answer, NoData) and answer.why == NOT_NUMBERS
     )
@@ -151,7 +151,7 @@ def _is_there(answer: MetricAnswer) -> bool:
 def _build_reading(
     queries: PoolQueries, answers: Mapping[str, MetricAnswer], now: float
 ) -> Reading | NoData:
-    """Pools that differ in any label are pools of their own, as for the operator."""
+    """Build a reading; pools that differ in any label are different pools, as in the operator."""
     raw = answers_of(queries, answers)
     assert isinstance(raw, PoolAnswers)  # noqa: S101 - of the queries of a pool
     pools = sample_pool(raw, Rounds(now - 1.0, (now,)))
@@ -172,7 +172,7 @@ def _build_reading(
 
 
 def _read_maxima(pools: Sequence[Series], maximum: MetricAnswer | float) -> dict[str, float]:
-    """By pool; a series without labels of the pools (one number for a server) holds for all."""
+    """Return the limit of each pool; a limit without the pool's labels applies to all pools."""
     if isinstance(maximum, float | int):
         return {_name_pool(pool): float(maximum) for pool in pools}
     limits = maximum.series if isinstance(maximum, FoundSeries) else ()

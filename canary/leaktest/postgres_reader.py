@@ -1,8 +1,9 @@
-"""What a version holds, as PostgreSQL itself sees it: pg_stat_activity by application_name.
+"""Counts a version's connections in PostgreSQL: pg_stat_activity by application_name.
 
-In use is what is not idle (a leak in a transaction stays `idle in transaction`), and what is idle
-and was not touched by all of the last load: a pool hands its connections around, and a lost one
-is never used again. A connection lost in mid-load shows after the next one, hence `lag`.
+A connection is in use if it is not idle (a leak inside a transaction stays `idle in transaction`),
+or if it is idle and the whole last load did not use it: a pool reuses its connections, and a
+leaked one is never used again. A connection that leaks in the middle of a load therefore shows
+after the next load, hence `lag`.
 """
 
 from importlib.util import find_spec
@@ -31,17 +32,17 @@ WHERE application_name <> '' AND pid <> pg_backend_pid() ORDER BY 1 LIMIT 10
 
 
 class PostgresActivityReader:
-    """Asks a server, over one connection of its own."""
+    """Queries a server over one connection of its own."""
 
     lag = 1
 
     def __init__(self, dsn: str, application: str, maximum: float | None = None) -> None:
-        """Connects; `maximum` is the size of the version's pool, which the server does not know.
+        """Connect; `maximum` is the size of the version's pool, which the server does not know.
 
         Raises:
             CanaryError: psycopg is not installed.
-            UsageError: that is no connection string.
-            TransientError: no connection; the password is in no message.
+            UsageError: not a connection string.
+            TransientError: no connection; the message never contains the password.
         """
         if find_spec("psycopg") is None:
             raise CanaryError("--postgres needs psycopg: pip install 'canary-controller[postgres]'")
@@ -51,8 +52,8 @@ class PostgresActivityReader:
         self._connection = _connect_postgres(dsn)
         self._since = self._fetch_rows(_NOW_QUERY)[0][0]
 
-    def look(self) -> Reading | NoData:
-        """The connections of the version now."""
+    def read(self) -> Reading | NoData:
+        """Count the version's connections now."""
         import psycopg  # noqa: PLC0415 - an extra
 
         try:
@@ -61,32 +62,31 @@ class PostgresActivityReader:
             return NoData(f"PostgreSQL does not answer: {_first_line(error)}")
 
     def begin_load(self) -> None:
-        """Idle connections that were used last before now are no longer the pool's."""
+        """Remember the time: idle connections not used since then count as in use."""
         import psycopg  # noqa: PLC0415 - an extra
 
         try:
             self._since = self._fetch_rows(_NOW_QUERY)[0][0]
         except psycopg.Error:
-            return  # the next look says why
+            return  # the next reading reports it
 
     def close(self) -> None:
-        """Ends the connection."""
+        """Close the connection."""
         self._connection.close()
 
     def _count_connections(self) -> Reading | NoData:
         asked = {"since": self._since, "name": self._application}
         ((busy, lost, count, hidden),) = self._fetch_rows(_COUNT_QUERY, asked)
         if hidden:
-            return NoData("PostgreSQL hides what others do: GRANT pg_read_all_stats TO the role")
+            return NoData(
+                "PostgreSQL hides the activity of other roles: GRANT pg_read_all_stats TO the role"
+            )
         self._known = self._known or bool(count)
         if not self._known:
-            names = (
-                ", ".join(str(row[0]) for row in self._fetch_rows(_NAMES_QUERY))
-                or "none to be seen"
-            )
+            names = ", ".join(str(row[0]) for row in self._fetch_rows(_NAMES_QUERY)) or "none"
             return NoData(
-                f"no connection of PostgreSQL has the application_name {self._application!r} "
-                f"(there are: {names}); other roles' are seen with pg_read_all_stats only"
+                f"PostgreSQL has no connection with application_name {self._application!r} "
+                f"(found: {names}); connections of other roles need pg_read_all_stats"
             )
         return Reading({self._application: float(busy + lost)}, self._maximum)
 
@@ -102,8 +102,8 @@ def _connect_postgres(dsn: str) -> "psycopg.Connection[Any]":
         parts = conninfo_to_dict(dsn)
     except psycopg.ProgrammingError:  # its message repeats the text, password and all
         raise UsageError(
-            "--postgres: a connection string is expected, such as postgresql://USER@HOST/DATABASE "
-            "or host=HOST dbname=DATABASE; what was given is none"
+            "--postgres: expected a connection string such as postgresql://USER@HOST/DATABASE or "
+            "host=HOST dbname=DATABASE"
         ) from None
     try:
         return psycopg.connect(

@@ -1,4 +1,4 @@
-"""`canary leaktest`: cycles of load and drain, until it is sure whether connections are lost."""
+"""`canary leaktest`: alternates load and drain until a leak is proved or ruled out."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -34,21 +34,19 @@ from canary.loadtest.generator.run import LoadProgress, run_load
 from canary.loadtest.thresholds import format_statuses
 from canary.results.gate_result import Outcome
 
-_READING_INTERVAL = 0.25
-"""Seconds between two readings in a drain."""
 _BROKEN_RATIO = 0.5
-"""Share of failed requests at which it is looked whether it recovers."""
+"""Share of failed requests above which the test checks whether the candidate recovers."""
 _PROBE_REQUESTS = 10
 _CLOCK_SKEW = 2.0
 """Seconds by which the clocks of two machines may differ."""
 
 
 class _DiedError(CanaryError):
-    """The candidate is not there any more."""
+    """The candidate no longer serves."""
 
 
-class _BlindError(CanaryError):
-    """What is in use cannot be read."""
+class _UnreadableError(CanaryError):
+    """The gauges cannot be read."""
 
 
 def run_leak_test(  # noqa: PLR0913 - two versions, three kinds of limits, two ways out
@@ -61,15 +59,14 @@ def run_leak_test(  # noqa: PLR0913 - two versions, three kinds of limits, two w
     stop: Event,
     show: ShowLeakProgress,
 ) -> Outcome:
-    """Tests until it is sure, or `pace.most` is over.
+    """Test until the result is conclusive, or until `pace.most` is over.
 
-    `now` is the time in seconds since the epoch: a process that started later has been started
-    again. `stop`, set from outside, interrupts it.
+    `now` is the time in seconds since the epoch: a process that started later was restarted.
+    `stop`, set by the caller, interrupts the test.
 
     Raises:
-        TransientError: a target takes no connection from the beginning, or a process of the load
-            died.
-        UsageError: this machine does not allow so many requests in flight.
+        TransientError: a target accepted no connection at the start, or a load process died.
+        UsageError: this machine does not allow that many requests in flight.
     """
     test = _LeakTest(canary, stable, policy, pace, now, stop, show)
     seen = LeakTestObservations(canary.plan.url, policy, pace.at_rate or canary.plan.schedule.peak)
@@ -77,8 +74,8 @@ def run_leak_test(  # noqa: PLR0913 - two versions, three kinds of limits, two w
         test.run()
     except _DiedError as why:
         seen = replace(seen, died=str(why))
-    except _BlindError as why:
-        seen = replace(seen, blind=str(why))
+    except _UnreadableError as why:
+        seen = replace(seen, unreadable=str(why))
     return build_result(
         replace(
             seen,
@@ -125,7 +122,7 @@ class _LeakTest:
         return self.canary.plan.schedule.peak
 
     def run(self) -> None:
-        """All of it: warm-up, drains without a load before them, then load and drain by turns."""
+        """Run the test: warm-up, drains without load, then alternating load and drain."""
         for subject in self._list_subjects():
             check_connection(subject.plan)
         self._send_load(max(1, round(self.rate * self.pace.warm_up)), "warm-up")
@@ -161,12 +158,12 @@ class _LeakTest:
             self._check_recovery()
 
     def _check_recovery(self) -> None:
-        """Raises _DiedError when it fails, rested and asked a little, as it did not before."""
+        """Raise _DiedError if most requests fail even after a rest and at a low rate."""
         self._collect_readings(
-            self.pace.patience, "does it recover", [[] for _ in self._list_subjects()]
+            self.pace.patience, "recovering", [[] for _ in self._list_subjects()]
         )
         again = self._send_load(
-            _PROBE_REQUESTS, "does it recover", rate=min(self.rate, _PROBE_REQUESTS)
+            _PROBE_REQUESTS, "recovering", rate=min(self.rate, _PROBE_REQUESTS)
         )[0]
         if again.over and again.error_ratio > _BROKEN_RATIO and not self.stop.is_set():
             raise _DiedError(
@@ -175,12 +172,12 @@ class _LeakTest:
             )
 
     def _end_round(self, phase: str) -> None:
-        """A drain; where it looks bad a longer one, of which all counts."""
+        """Drain; if the finding is bad, extend the drain and evaluate all of it."""
         readings: list[list[Reading | NoData]] = [[] for _ in self._list_subjects()]
         self._collect_readings(self._drain, phase, readings)
         self._record_round(readings, again=False)
-        if self.finding is not None and self.finding.kind.bad and not self.stop.is_set():
-            self._collect_readings(self.pace.patience, "does it come back", readings)
+        if self.finding is not None and self.finding.kind.fails and not self.stop.is_set():
+            self._collect_readings(self.pace.patience, "confirming", readings)
             self._record_round(readings, again=True)
             self._drain = min(2 * self._drain, self.pace.patience)
 
@@ -190,11 +187,11 @@ class _LeakTest:
         end = time.monotonic() + seconds
         while True:
             for subject, seen in zip(self._list_subjects(), readings, strict=True):
-                seen.append(subject.source.look())
+                seen.append(subject.source.read())
             self._report_progress(phase, readings[0][-1])
             left = end - time.monotonic()
             enough = left <= 0 and all(len(seen) >= MIN_READINGS for seen in readings)
-            if enough or self.stop.wait(min(_READING_INTERVAL, max(left, 0.0))):
+            if enough or self.stop.wait(min(self.pace.reading_interval, max(left, 0.0))):
                 break
         self.rest = seconds
 
@@ -219,11 +216,11 @@ class _LeakTest:
         if subject is self.canary:
             self._check_alive(readings)
         if isinstance(drain, NoData):
-            raise _BlindError(drain.why)
+            raise _UnreadableError(drain.why)
         return drain
 
     def _check_alive(self, readings: list[Reading | NoData]) -> None:
-        """Raises what became of the candidate: gone, or started again meanwhile."""
+        """Raise _DiedError if the candidate is unreachable or was restarted."""
         if isinstance(readings[-1], NoData):
             try:
                 check_connection(self.canary.plan)
@@ -232,14 +229,14 @@ class _LeakTest:
         started = [one.started for one in readings if isinstance(one, Reading)]
         for name, since in started[-1].items() if started else ():
             if since > self.now + _CLOCK_SKEW:
-                raise _DiedError(f"the candidate died: {name} was started again during the test")
+                raise _DiedError(f"the candidate died: {name} restarted during the test")
             if any(one.get(name, since) != since for one in started):
-                raise _BlindError(
-                    f"several processes answer at {name}: name the page of each with --metrics-url"
+                raise _UnreadableError(
+                    f"several processes answer at {name}: set --metrics-url once for each process"
                 )
 
     def _send_load(self, count: int, phase: str, rate: float | None = None) -> list[RequestTally]:
-        """Both sides at once; canary's tally is the first. `rate` None: the test's own."""
+        """Load both versions at once; the candidate's tally is first. `rate` None: `self.rate`."""
         for subject in self._list_subjects():
             subject.source.begin_load()
         first, self._number = self._number, self._number + count
@@ -260,18 +257,18 @@ class _LeakTest:
             raise
 
     def _raise_for_candidate(self, error: TransientError) -> None:
-        """Raises _DiedError when it is the candidate that is gone, after it was there."""
+        """Raise _DiedError if the candidate is unreachable after it was reachable."""
         if not self.rounds:
             return
         try:
             check_connection(self.canary.plan)
         except TransientError as gone:
             raise _DiedError(f"the candidate died: {gone}") from error
-        raise _BlindError(str(error)) from error
+        raise _UnreadableError(str(error)) from error
 
     def _progress_callback(self, phase: str) -> Callable[[LoadProgress], None]:
         def told(progress: LoadProgress) -> None:
-            reading = self.canary.source.look()
+            reading = self.canary.source.read()
             if isinstance(reading, Reading):
                 self.busiest = max(self.busiest or 0.0, sum(reading.in_use.values()))
             self._report_progress(phase, reading, progress.so_far.measured.over)

@@ -1,4 +1,4 @@
-"""A leak test on a screen: a line per load, and on a terminal one that moves."""
+"""Shows the progress of a leak test: a line per load, and a live line on a terminal."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ def run_and_publish(
 ) -> ExitCode:
     """Tests the first version (beside the second), shows it, and publishes what came of it."""
     if sys.stdout is None:
-        raise UsageError("standard output is closed: there is nowhere to print the result to")
+        raise UsageError("standard output is closed, so the result cannot be printed")
     canary, *rest = subjects
     with stop_on_signal() as stop, _open_display(policy) as show:
         outcome = run_leak_test(
@@ -54,7 +54,7 @@ def _open_display(policy: LeakTestPolicy) -> Iterator[ShowLeakProgress]:
         nonlocal told
         if len(sight.rounds) > told and not sight.phase:
             told = len(sight.rounds)
-            if told >= policy.idle:  # those at rest are one line
+            if told >= policy.idle:  # all drains before the first load share one line
                 yield format_round(sight, policy)
 
     if not console.is_terminal or console.is_dumb_terminal:
@@ -72,7 +72,7 @@ def _open_display(policy: LeakTestPolicy) -> Iterator[ShowLeakProgress]:
 
 
 def format_round(sight: LeakTestProgress, policy: LeakTestPolicy) -> str:
-    """`load  3  1,240 requests  at rest 2 of 50 in use  stable 0  evidence 3.1 of 125`."""
+    """Return `load  3  1,240 requests  at rest 2 of 50 in use  stable 0  evidence 3.1 of 125`."""
     last = sight.rounds[-1]
     number = len(sight.rounds) - policy.idle
     name = f"load {number:>2}" if number > 0 else "before "
@@ -82,12 +82,13 @@ def format_round(sight: LeakTestProgress, policy: LeakTestPolicy) -> str:
     if last.stable is not None:
         parts.append(f"stable {last.stable.in_use:g}")
     if sight.finding is not None:
-        parts.append(f"evidence {_format_evidence(sight.finding.evidence)} of {policy.sure:g}")
+        evidence = _format_evidence(sight.finding.evidence)
+        parts.append(f"evidence {evidence} of {policy.leak_threshold:g}")
     return "  ".join(parts)
 
 
 def format_progress(sight: LeakTestProgress) -> str:
-    """`  34 s of 180  load  4,120 requests  23 in use`."""
+    """Return `  34 s of 180  load  4,120 requests  23 in use`."""
     parts = [f"{sight.seconds:>4.0f} s of {sight.most:g}"]
     parts += [sight.phase, f"{sight.requests:,} requests"]
     parts.append("" if sight.in_use is None else f"{sight.in_use:g} in use")

@@ -1,4 +1,4 @@
-"""From the options of `canary leaktest` to what is tested, and how."""
+"""Turns the options of `canary leaktest` into subjects, policy and timing."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -7,20 +7,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from canary.errors import UsageError
-from canary.leaktest.evaluation import LeakTestPolicy
+from canary.leaktest.evaluation import MIN_READINGS, LeakTestPolicy
 from canary.leaktest.metrics_reader import MetricsPageReader
 from canary.leaktest.postgres_reader import PostgresActivityReader
 from canary.leaktest.types import LeakTestTiming, SubjectUnderTest
 from canary.loadtest import settings
 from canary.loadtest.generator import LoadPlan, LoadSchedule, LoadStage
 
-_MIN_DRAIN = 0.75
-"""Seconds: three readings."""
+MIN_OFFERED = 0.9
+"""Share of the due requests that must be sent in time."""
+_MIN_DRAIN = 0.05
+"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeakTestSettings:
-    """The options that hold for both versions; times are seconds."""
+    """The options that apply to both versions; times are seconds."""
 
     rate: float
     duration: float
@@ -45,7 +47,7 @@ class LeakTestSettings:
 
 @dataclass(frozen=True, slots=True)
 class VersionOptions:
-    """One version as it was named; `prefix` is that of its options."""
+    """The options of one version; `prefix` is the prefix of their names."""
 
     prefix: str
     url: str
@@ -54,11 +56,12 @@ class VersionOptions:
 
 
 def build_limits(wish: LeakTestSettings) -> tuple[LeakTestPolicy, LeakTestTiming]:
-    """When it is a leak, and how long it may take. Raises UsageError."""
+    """Build the policy and the timing. Raises UsageError for options out of range."""
     _check_above("--rule-out", wish.rule_out, 1, "requests per lost connection, such as 2000")
     if not 0 < wish.false_positive_rate < 1:
         raise UsageError(
-            f"--false-positive-rate: a chance such as 0.01, found {wish.false_positive_rate:g}"
+            "--false-positive-rate: expected a probability such as 0.01, "
+            f"found {wish.false_positive_rate:g}"
         )
     _check_above("--rate", wish.rate, 0, "requests per second")
     if wish.at_rate is not None:
@@ -66,43 +69,49 @@ def build_limits(wish: LeakTestSettings) -> tuple[LeakTestPolicy, LeakTestTiming
     if wish.maximum is not None:
         _check_above("--max", wish.maximum, 0, "connections")
     if wish.drain < _MIN_DRAIN:
-        raise UsageError(f"--drain: 750ms or more is expected, found {wish.drain:g} s")
+        raise UsageError(f"--drain: expected {_MIN_DRAIN:g} s or more, found {wish.drain:g} s")
     pace = LeakTestTiming(
         most=wish.duration,
         drain=wish.drain,
         patience=max(wish.patience, wish.drain),
+        reading_interval=min(LeakTestTiming().reading_interval, wish.drain / MIN_READINGS),
         at_rate=wish.at_rate,
     )
-    policy = LeakTestPolicy(smallest=wish.rule_out, false_positive_rate=wish.false_positive_rate)
+    policy = LeakTestPolicy(
+        smallest=wish.rule_out,
+        false_positive_rate=wish.false_positive_rate,
+        min_offered_ratio=MIN_OFFERED,
+        min_load=min(LeakTestPolicy().min_load, wish.drain),
+    )
     least = pace.warm_up + (policy.idle + policy.loads) * (wish.drain + 1)
     if wish.duration < least:
         raise UsageError(
-            f"--duration: at least {least:.0f} s are expected for {policy.idle} drains before and "
-            f"{policy.loads} after loads, found {wish.duration:g} s"
+            f"--duration: expected at least {least:.0f} s for {policy.idle} drains before and "
+            f"{policy.loads} drains after loads, found {wish.duration:g} s"
         )
     return policy, pace
 
 
 def _check_above(option: str, value: float, least: float, what: str) -> None:
     if not (math.isfinite(value) and value > least):
-        raise UsageError(f"{option}: more than {least:g} is expected ({what}), found {value:g}")
+        raise UsageError(f"{option}: expected more than {least:g} ({what}), found {value:g}")
 
 
 def check_no_stable(pages: Sequence[str] | None, application: str | None) -> None:
-    """Raises UsageError for options of a version that is not tested."""
+    """Raise UsageError for options of the stable version without `--stable`."""
     if pages or application:
-        raise UsageError("--stable-metrics-url and --stable-application-name need --stable URL")
+        raise UsageError("--stable-metrics-url and --stable-application-name require --stable URL")
 
 
 @contextmanager
 def open_subjects(
     sides: Sequence[VersionOptions], wish: LeakTestSettings
 ) -> Iterator[list[SubjectUnderTest]]:
-    """What is tested; all that is opened for it is closed at the end.
+    """Open the subjects of the test, and close them at the end.
 
     Raises:
-        UsageError: an option, a file or a target is wrong.
-        TransientError: PostgreSQL takes no connection.
+        UsageError: an option, a file or a target is invalid.
+        TransientError: PostgreSQL accepts no connection.
     """
     plans = [_build_plan(side, wish) for side in sides]
     with ExitStack() as opened:
@@ -142,10 +151,10 @@ def _open_postgres(
 ) -> PostgresActivityReader:
     if wish.preset or side.pages:
         found = f"--{side.prefix}metrics-url" if side.pages else "--preset"
-        raise UsageError(f"either --postgres or {found} is expected, found both")
+        raise UsageError(f"expected either --postgres or {found}, found both")
     if not side.application:
         raise UsageError(
-            f"--postgres: --{side.prefix}application-name is needed as well, which tells the "
-            "version's connections from others"
+            f"--postgres requires --{side.prefix}application-name, which identifies the version's "
+            "connections"
         )
     return PostgresActivityReader(dsn, side.application, wish.maximum)

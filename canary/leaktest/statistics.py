@@ -1,12 +1,15 @@
-"""The statistics of `canary leaktest`: how sure a leak is, how large, and that there is none. Pure.
+"""Statistics of `canary leaktest`: evidence for a leak, its size, and evidence against one. Pure.
 
-Nothing here assumes more of a sound version than that the floors of its drains could have come in
-any order (they are exchangeable): background work takes connections, requests have nothing to do
-with it. Then the n-th floor is above all before it with a chance of at most 1/n, whatever the ranks
-of those were. A bet on that at fair odds, with a stake that depends on ranks only, is never
-expected to win; so by Ville's inequality the wealth of such bets *ever* reaches 1/α with a chance
-of at most α, and it may be looked at after every drain (Ville 1939; Vovk, Gammerman & Shafer,
-*Algorithmic Learning in a Random World*, ch. 8).
+The only assumption about a sound version is that the floors of its drains are exchangeable (they
+could have come in any order): background work takes connections, and requests do not matter. Then
+the n-th floor exceeds all earlier ones with a probability of at most 1/n, whatever their ranks. A
+bet on that at fair odds, with a stake that depends on ranks only, has no expected gain. By Ville's
+inequality the wealth of such bets *ever* reaches 1/α with a probability of at most α, so it may be
+checked after every drain (Ville 1939; Vovk, Gammerman & Shafer, *Algorithmic Learning in a Random
+World*, ch. 8).
+
+Example: the 10th floor is a record. Fair odds are 10:1, so a stake of 0.5 turns a wealth of 1 into
+1 - 0.5 + 0.5 · 10 = 5.5. Had it been no record, the wealth would be 0.5.
 """
 
 import math
@@ -16,20 +19,20 @@ from itertools import combinations, pairwise
 from statistics import NormalDist, median
 
 STAKE_FRACTIONS = (0.4, 0.7, 1.0)
-"""Of the stake that would be best if the leak were as large as it seems."""
+"""Shares of the stake that would be optimal if the leak were as large as estimated."""
 _MAX_STAKE = 0.9
 _ALTERNATIVES = ((0.0, 0.5), (0.2, 0.25), (0.5, 0.25))
-"""Leaks to test the one to be ruled out against, as shares of it, and their weights."""
+"""Alternatives to the leak to be ruled out, as shares of its size, with their weights."""
 
 
 def record_evidence(
     levels: Sequence[float], requests: Sequence[float], idle: int, smallest: float
 ) -> float:
-    """Evidence that floors rise with requests: its chance of ever being above 1/α is at most α.
+    """Return the evidence that floors rise with requests; it ever exceeds 1/α with probability ≤ α.
 
-    `levels` are floors (connections), `requests` the total until each; the first `idle` had no load
-    before them. `smallest` is the leak that matters, in requests per connection: no stake is put on
-    loads too short to show one. An equal floor is no rise.
+    `levels` are floors (connections), `requests` the total before each; the first `idle` floors had
+    no load before them. `smallest` is the smallest leak that matters, in requests per connection:
+    loads too short to show one get no stake. An equal floor is no rise.
     """
     wealth = [1.0 / len(STAKE_FRACTIONS)] * len(STAKE_FRACTIONS)
     rises = 0
@@ -48,20 +51,21 @@ def record_evidence(
 
 
 def count_rises(levels: Sequence[float], idle: int) -> int:
-    """How often a floor was above all before it, those of the first `idle` drains left out."""
+    """Count the floors that exceed all earlier ones, excluding the first `idle`."""
     return sum(levels[index] > max(levels[:index]) for index in range(idle, len(levels)))
 
 
 def _kelly_stake(likely: float, number: int) -> float:
-    """Kelly's, for a rise with a chance of `likely` where 1 / `number` is fair."""
+    """Return Kelly's stake for a rise of probability `likely` where 1 / `number` is fair."""
     return min(max(0.0, (likely * number - 1) / (number - 1)), _MAX_STAKE)
 
 
 def clean_evidence(lost: float, requests: float, smallest: float) -> float:
-    """Evidence against a leak of 1 connection per `smallest` requests or a larger one.
+    """Return the evidence against a leak of 1 connection per `smallest` requests or a larger one.
 
-    `lost` is how many connections are held more than before. With such a leak there, the
-    chance that this is ever above 1/β is at most β (losses are a Poisson process, none comes back).
+    `lost` is the number of connections held in excess of the start. If there is such a leak, this
+    ever exceeds 1/β with a probability of at most β (losses are a Poisson process, and none is
+    returned).
     """
     expected = requests / smallest
     return math.fsum(
@@ -75,7 +79,7 @@ def _share_power(share: float, lost: float) -> float:
 
 
 def clean_requests(lost: float, smallest: float, false_pass: float) -> int:
-    """How many requests rule such a leak out, if no more than `lost` connections stay away."""
+    """Return the number of requests that rule such a leak out if `lost` connections are lost."""
     low, high = 0.0, smallest
     while clean_evidence(lost, high, smallest) < 1 / false_pass:
         low, high = high, 2 * high
@@ -90,7 +94,7 @@ def clean_requests(lost: float, smallest: float, false_pass: float) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Slope:
-    """A slope and its confidence interval, which may be infinite; connections per request."""
+    """A slope in connections per request, with its confidence interval, which may be infinite."""
 
     value: float
     low: float
@@ -103,7 +107,7 @@ class Slope:
 
 
 def theil_sen(x: Sequence[float], y: Sequence[float], confidence: float = 0.95) -> Slope | None:
-    """The median of the slopes between all pairs of points; None where all `x` are equal.
+    """Return the median of the slopes between all pairs of points; None if all `x` are equal.
 
     The interval is Sen's (1968), from the variance of Kendall's S with ties (Hollander & Wolfe,
     *Nonparametric Statistical Methods*, 9.3); it is unbounded with too few points.
@@ -120,7 +124,7 @@ def theil_sen(x: Sequence[float], y: Sequence[float], confidence: float = 0.95) 
 
 
 def _kendall_variance(x: Sequence[float], y: Sequence[float]) -> float:
-    """Of Kendall's S (Kendall 1970, ch. 4)."""
+    """Return the variance of Kendall's S (Kendall 1970, ch. 4)."""
     n = len(x)
     ties = [[values.count(value) for value in set(values)] for values in (list(x), list(y))]
     by_ties = math.fsum(t * (t - 1) * (2 * t + 5) for each in ties for t in each)
@@ -132,9 +136,9 @@ def _kendall_variance(x: Sequence[float], y: Sequence[float]) -> float:
 
 
 def still_rising(levels: Sequence[float]) -> bool:
-    """Whether it still grows in the later half, at least half as much as it would evenly.
+    """Return whether the later half rose at least half as much as even growth would.
 
-    What grows because it warms up (pools, caches, code that is compiled) slows down.
+    Growth during warm-up (pools, caches, compiled code) slows down; a leak does not.
     """
     middle = len(levels) // 2
     steps = [after - before for before, after in pairwise(levels)]

@@ -1,4 +1,4 @@
-"""What a leak test is given, and what it shows while it runs."""
+"""Inputs of a leak test, and the progress that it reports."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,23 +10,23 @@ from canary.loadtest.generator import LoadPlan
 
 
 class GaugeSource(Protocol):
-    """Where it is read what is in use."""
+    """Reads the gauges of one version."""
 
     lag: int
-    """Loads that it takes until a lost connection shows."""
+    """Number of further loads until a lost connection shows."""
 
-    def look(self) -> Reading | NoData:
-        """All gauges of this moment."""
+    def read(self) -> Reading | NoData:
+        """Read all gauges now."""
         ...
 
     def begin_load(self) -> None:
-        """Requests come from now on."""
+        """Note that requests are sent from now on."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class SubjectUnderTest:
-    """One version: how it is loaded (rate, requests), and where it is read what it holds."""
+    """One version: the load to send to it, and the source of its gauges."""
 
     plan: LoadPlan
     source: GaugeSource
@@ -34,21 +34,23 @@ class SubjectUnderTest:
 
 @dataclass(frozen=True, slots=True)
 class LeakTestTiming:
-    """Seconds."""
+    """Durations of a leak test in seconds."""
 
     most: float = 180.0
-    """Of the whole test."""
+    """Maximum duration of the whole test."""
     drain: float = 1.0
     patience: float = 8.0
-    """How long what looks like a leak has to stay, at least."""
+    """Minimum time that a suspected leak must persist."""
     warm_up: float = 0.5
+    reading_interval: float = 0.25
+    """Time between two readings in a drain."""
     at_rate: float | None = None
-    """Requests/s for which it is said when a pool is empty; None: those of the load."""
+    """Requests per second for which pool exhaustion is predicted; None: the rate of the load."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeakTestProgress:
-    """How far it is."""
+    """Progress of a leak test."""
 
     phase: str
     seconds: float
@@ -57,7 +59,7 @@ class LeakTestProgress:
     rounds: tuple[Round, ...]
     finding: LeakFinding | None
     in_use: float | None = None
-    """Just now; None: not known."""
+    """Connections in use now; None: unknown."""
 
 
 ShowLeakProgress = Callable[[LeakTestProgress], None]

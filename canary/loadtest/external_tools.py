@@ -1,4 +1,4 @@
-"""Loads that other programs make, k6 and oha, judged by the same thresholds."""
+"""Runs load with k6 or oha, and checks the same thresholds."""
 
 import json
 import os
@@ -23,19 +23,19 @@ _K6_THRESHOLDS_FAILED = 99
 _TREND_STATS = "avg,min,med,max,p(90),p(95),p(99)"
 _GRACE_SECONDS = 30.0
 _MAX_MESSAGE = 500
-"""Characters."""
+"""Maximum length of a quoted message in characters."""
 _OHA_DEADLINE = "aborted due to deadline"
 
 
 def run_k6(url: str, script: Path, asked: LoadThresholds, stop: Event) -> Outcome:
-    """Runs a script of k6, which finds the target as `__ENV.CANARY_URL`, and judges its summary.
+    """Run a k6 script, which reads the target from `__ENV.CANARY_URL`, and check its summary.
 
     Raises:
-        UsageError: there is no such script, or no k6.
-        TransientError: k6 broke off; with the last of its own messages.
+        UsageError: the script does not exist, or k6 is not installed.
+        TransientError: k6 failed; contains its last message.
     """
     if not script.is_file():
-        raise UsageError(f"--k6: a script is expected, {script} is no file")
+        raise UsageError(f"--k6: expected a script, and {script} is not a file")
     with TemporaryDirectory() as folder:
         summary = Path(folder) / "summary.json"
         options = ["--quiet", "--no-usage-report", "--summary-trend-stats", _TREND_STATS]
@@ -49,11 +49,11 @@ def run_k6(url: str, script: Path, asked: LoadThresholds, stop: Event) -> Outcom
 
 
 def run_oha(plan: LoadPlan, asked: LoadThresholds, stop: Event) -> Outcome:
-    """Has oha make a plan's load, which must be of one rate and one request, and judges its output.
+    """Run a plan with oha, and check its output. The plan must have one rate and one request.
 
     Raises:
-        UsageError: there is no oha, or it cannot do that.
-        TransientError: oha broke off; with the last of its own messages.
+        UsageError: oha is not installed, or cannot run this plan.
+        TransientError: oha failed; contains its last message.
     """
     command = [_find_program("oha"), *build_oha_options(plan)]
     output = _run_program(command, plan.schedule.seconds + plan.timeout, stop, {0})
@@ -62,10 +62,10 @@ def run_oha(plan: LoadPlan, asked: LoadThresholds, stop: Event) -> Outcome:
 
 
 def build_oha_options(plan: LoadPlan) -> list[str]:
-    """What oha is told: open loop too, latency from the intended start."""
+    """Return oha's options: open loop, with latency measured from the intended start."""
     (stage, *more), (request, *others) = plan.schedule.stages, plan.mix.requests
     if more or others or stage.start != stage.end or request.names:
-        raise UsageError("--oha: one rate, one fixed request and --warm-up 0s are expected")
+        raise UsageError("--oha: expected one rate, one fixed request and --warm-up 0s")
     written = request.written({})
     options = ["--no-tui", "--output-format", "json", "--latency-correction"]
     options += ["-q", f"{stage.start:g}", "-z", f"{stage.seconds:g}s", "-t", f"{plan.timeout:g}s"]
@@ -81,10 +81,10 @@ def build_oha_options(plan: LoadPlan) -> list[str]:
 
 
 def parse_k6_summary(text: str) -> LoadFigures:
-    """What k6 wrote with --summary-export; its times are milliseconds.
+    """Parse a summary of k6's --summary-export; its times are milliseconds.
 
     Raises:
-        ValueError, KeyError, TypeError: it is something else.
+        ValueError, KeyError, TypeError: not such a summary.
     """
     metrics = json.loads(text)["metrics"]
     time = metrics["http_req_duration"]
@@ -106,20 +106,20 @@ def parse_k6_summary(text: str) -> LoadFigures:
 
 
 def parse_oha_output(text: str, plan: LoadPlan) -> LoadFigures:
-    """What oha printed as JSON; its times are seconds. Whatever is no 2xx or 3xx failed.
+    """Parse oha's JSON output; its times are seconds. A status other than 2xx or 3xx is a failure.
 
-    Its percentiles leave time-outs out: with more than 1 % of them, p99 is the time-out.
+    oha's percentiles exclude timeouts: with more than 1 % of them, p99 is the timeout.
 
     Raises:
-        ValueError, KeyError, TypeError: it is something else.
+        ValueError, KeyError, TypeError: not such output.
     """
-    said: Mapping[str, Any] = json.loads(text)
-    errors = {name: int(count) for name, count in said["errorDistribution"].items()}
+    output: Mapping[str, Any] = json.loads(text)
+    errors = {name: int(count) for name, count in output["errorDistribution"].items()}
     cut_off = errors.pop(_OHA_DEADLINE, 0)
-    answers = {status: int(count) for status, count in said["statusCodeDistribution"].items()}
+    answers = {status: int(count) for status, count in output["statusCodeDistribution"].items()}
     good = sum(count for status, count in answers.items() if status[:1] in {"2", "3"})
     over = sum(answers.values()) + sum(errors.values())
-    percentiles, timeouts = said["latencyPercentiles"], errors.get("timeout", 0)
+    percentiles, timeouts = output["latencyPercentiles"], errors.get("timeout", 0)
     unsent = max(0, int(plan.schedule.stages[0].count) - over - cut_off)
     return LoadFigures(
         due=over + cut_off + unsent,
@@ -128,7 +128,7 @@ def parse_oha_output(text: str, plan: LoadPlan) -> LoadFigures:
         seconds=plan.schedule.seconds,
         p50=percentiles["p50"] or 0.0,
         p99=plan.timeout if timeouts > P99_TAIL * over else percentiles["p99"] or 0.0,
-        longest=said["summary"]["slowest"] or 0.0,
+        longest=output["summary"]["slowest"] or 0.0,
         unsent=unsent,
         timeouts=timeouts,
         statuses={**answers, **errors},
@@ -138,7 +138,7 @@ def parse_oha_output(text: str, plan: LoadPlan) -> LoadFigures:
 def _find_program(name: str) -> str:
     found = shutil.which(name)
     if found is None:
-        raise UsageError(f"--{name}: {name} is not installed here (there is none on the PATH)")
+        raise UsageError(f"--{name}: {name} was not found on the PATH: install it")
     return found
 
 
@@ -147,17 +147,17 @@ def _parse_output(name: str, figures: Callable[[str], LoadFigures], text: str) -
         return figures(text)
     except (ValueError, KeyError, TypeError) as error:
         raise TransientError(
-            f"{name} left no summary that can be read ({type(error).__name__}: {error}); was any "
-            "request sent?"
+            f"{name} wrote no readable summary ({type(error).__name__}: {error}): check that it "
+            "sends requests"
         ) from error
 
 
 def _run_program(command: Sequence[str], seconds: float, stop: Event, fine: set[int]) -> str:
-    """Standard output of a program; of its standard error we repeat the end when it broke off."""
+    """Run a program and return its standard output; a failure quotes the end of standard error."""
     name = Path(command[0]).name
     with (
         TemporaryFile("w+", errors="replace") as messages,
-        subprocess.Popen(  # noqa: S603 - what the user asked for
+        subprocess.Popen(  # noqa: S603 - the command that the user requested
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -170,26 +170,26 @@ def _run_program(command: Sequence[str], seconds: float, stop: Event, fine: set[
             output = _wait_for_output(process, seconds, stop)
         except subprocess.TimeoutExpired as error:
             raise TransientError(
-                f"{name} had not ended {_GRACE_SECONDS:g} s after its time"
+                f"{name} was still running {_GRACE_SECONDS:g} s after its planned end"
             ) from error
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
         if process.returncode not in fine and not stop.is_set():
             raise TransientError(
-                f"{name} ended with exit code {process.returncode}: {_last_message(messages)}"
+                f"{name} exited with code {process.returncode}: {_last_message(messages)}"
             )
     return output
 
 
 def _last_message(messages: IO[str]) -> str:
     messages.seek(0)
-    lines = messages.read().strip().splitlines() or ["it said nothing"]
+    lines = messages.read().strip().splitlines() or ["no message"]
     return one_line(lines[-1])[-_MAX_MESSAGE:]
 
 
 def _wait_for_output(process: "subprocess.Popen[str]", seconds: float, stop: Event) -> str:
-    """Its output; once `stop` is set it is asked to end, and it has a while for that."""
+    """Return the output; once `stop` is set, interrupt the program and wait for its end."""
     left = seconds + _GRACE_SECONDS
     while left > 0 and not stop.is_set():
         try:

@@ -1,4 +1,4 @@
-"""What a load came to, stage by stage and request by request, as a table for people. Pure."""
+"""The result of a load by stage and by request, as a table. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -11,7 +11,7 @@ _NAME_WIDTH = 40
 
 
 def render_load_table(facts: Mapping[str, Fact]) -> str:
-    """Rows of `stages` and of `requests` where there are several; else empty."""
+    """Return rows of `stages` and `requests` if there are several of them; else an empty text."""
     rows = [*_list_rows(facts.get("stages"), "rate"), *_list_rows(facts.get("requests"), "name")]
     if not rows:
         return ""
@@ -27,7 +27,7 @@ def _list_rows(several: Fact, key: str) -> Iterator[Sequence[str]]:
     if not isinstance(several, list):
         return
     shown = [row for row in several if isinstance(row, dict) and row.get("measured", True)]
-    if len(shown) < 2:  # noqa: PLR2004 - one row says what the headline says
+    if len(shown) < 2:  # noqa: PLR2004 - one row would repeat the headline
         return
     for row in shown:
         name = one_line(str(row[key]))

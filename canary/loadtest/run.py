@@ -1,4 +1,4 @@
-"""`canary loadtest`: a load and its thresholds become an outcome."""
+"""`canary loadtest`: runs a load and checks its thresholds."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -19,22 +19,22 @@ from canary.results.gate_result import Case, Fact, Outcome
 from canary.text.format import latency
 
 EARLIEST_STOP = 2
-"""Seconds of load before it can be given up as hopeless."""
+"""Seconds of load before the test may stop early."""
 _ARRIVAL_SLACK = 5.0
-"""Standard deviations by which random arrivals may be more than expected."""
+"""Standard deviations by which random arrivals may exceed their expected number."""
 
 
 def run_load_test(
     plan: LoadPlan, asked: LoadThresholds, stop: Event, show: Callable[[LoadProgress], None]
 ) -> Outcome:
-    """Carries the load out and judges it; ends early when nothing can save it.
+    """Run the load and check its thresholds; stop early once a threshold cannot be met.
 
-    `stop`, set from outside, interrupts it: that is an outcome too, with what was seen until then.
+    `stop`, set by the caller, interrupts the load; the result then covers the time until then.
     `show` is called once per second.
 
     Raises:
-        TransientError: the target takes no connection, or a process of the load died.
-        UsageError: this machine does not allow so many requests in flight.
+        TransientError: the target accepts no connection, or a worker process died.
+        UsageError: this machine does not allow that many requests in flight.
     """
     enough = Event()
     lost: list[str] = []
@@ -54,7 +54,7 @@ def run_load_test(
 def build_result(
     result: LoadResult, asked: LoadThresholds, *, lost: str = "", interrupted: bool = False
 ) -> Outcome:
-    """What a load came to. `lost` names the threshold that ended it early."""
+    """Build the result of a load. `lost` names the threshold that ended it early."""
     seen = summarize_load(result)
     return replace(
         judge_figures(result.plan.url, asked, seen, lost=lost, interrupted=interrupted),
@@ -70,7 +70,7 @@ def build_result(
 def judge_figures(
     url: str, asked: LoadThresholds, seen: LoadFigures, *, lost: str = "", interrupted: bool = False
 ) -> Outcome:
-    """The outcome of figures, whoever made the load."""
+    """Check the thresholds against the figures of any load generator, and build the result."""
     judged = judge_thresholds(asked, seen)
     verdicts = {case.verdict for case in judged}
     code = ExitCode.OK
@@ -94,7 +94,7 @@ def judge_figures(
 
 
 def summarize_load(result: LoadResult) -> LoadFigures:
-    """The measured part of a load."""
+    """Summarize the measured part of a load."""
     tally = result.measured
     count, seconds = _planned_load(result.plan)
     elapsed = result.seconds - (result.plan.schedule.seconds - seconds)
@@ -117,7 +117,7 @@ def summarize_load(result: LoadResult) -> LoadFigures:
 
 
 def figures_to_json(seen: LoadFigures) -> dict[str, Fact]:
-    """The figures for machines."""
+    """Return the figures for JSON output."""
     return {
         "due": seen.due,
         "over": seen.over,
@@ -133,7 +133,7 @@ def figures_to_json(seen: LoadFigures) -> dict[str, Fact]:
 
 
 def _planned_load(plan: LoadPlan) -> tuple[float, float]:
-    """How many requests are due in how many seconds, warm-up left out."""
+    """Return the number of requests and the seconds of the plan, excluding warm-up."""
     stages = [stage for stage in plan.schedule.stages if stage.measured]
     return sum(stage.count for stage in stages), sum(stage.seconds for stage in stages)
 
@@ -157,18 +157,18 @@ def _describe_end(code: ExitCode, judged: list[Case], lost: str) -> str:
         case ExitCode.INTERRUPTED:
             return "interrupted"
         case ExitCode.FAILED if lost:
-            return f"failed ({failed}), stopped early as nothing could save it"
+            return f"failed ({failed}), stopped early because it could not be met any more"
         case ExitCode.FAILED:
             return f"failed ({failed})"
         case _ if judged[0].verdict is not Verdict.PASS:
-            return "inconclusive, the generator was the limit"
+            return "inconclusive, the load generator was the limit"
         case _:
             return "inconclusive"
 
 
 def _describe_figures(seen: LoadFigures) -> str:
     if not seen.over:
-        return f"{seen.due:,} requests due, none over"
+        return f"{seen.due:,} requests due, none completed"
     counts = (
         f"{seen.over:,} requests, {seen.achieved:,.5g} good answers/s, "
         f"{seen.failed / seen.over:.2%} failed"
@@ -185,11 +185,11 @@ def _suggest_steps(seen: LoadFigures, code: ExitCode) -> Iterator[str]:
     if code is not ExitCode.INCONCLUSIVE:
         return
     if seen.starved:
-        yield "this machine could not send in time: use more --workers, a lower --rate, or another"
+        yield "requests were sent late: increase --workers, reduce --rate, or use another machine"
     elif seen.unsent:
-        yield "the target held back more answers than --max-in-flight: raise it, or lower --rate"
+        yield "too many requests had no answer: increase --max-in-flight, or reduce --rate"
     elif seen.p99_lag:
-        yield "run it again while nothing else keeps this machine busy"
+        yield "repeat the test while this machine is idle"
 
 
 def _stages_to_json(result: LoadResult) -> Iterator[Fact]:

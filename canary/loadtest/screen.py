@@ -1,4 +1,4 @@
-"""A load on a screen: one line that moves on a terminal, a line every few seconds elsewhere."""
+"""Shows the progress of a load: a live line on a terminal, else a line every few seconds."""
 
 import signal
 import sys
@@ -24,7 +24,7 @@ from canary.results.publishing import Artefacts, publish
 from canary.text.format import latency
 
 LINE_INTERVAL = 5
-"""Seconds between two plain lines."""
+"""Seconds between two lines without a terminal."""
 
 ShowLoadProgress = Callable[[LoadProgress], None]
 
@@ -32,7 +32,7 @@ ShowLoadProgress = Callable[[LoadProgress], None]
 def run_and_publish(
     plan: LoadPlan, asked: LoadThresholds, writing: Artefacts, *, k6: Path | None, oha: bool
 ) -> ExitCode:
-    """Makes the load, shows it on standard error, and publishes what came of it."""
+    """Run the load, show its progress on standard error, and publish the result."""
     with stop_on_signal() as stop:
         if k6 is not None:
             outcome = run_k6(plan.url, k6, asked, stop)
@@ -48,24 +48,24 @@ def run_and_publish(
 
 @contextmanager
 def stop_on_signal() -> Iterator[Event]:
-    """Ctrl-C and SIGTERM set the event; a second one ends the program as usual."""
+    """Set the event at Ctrl-C or SIGTERM; a second signal ends the program as usual."""
     stop = Event()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def again() -> None:
+    def restore() -> None:
         for number, handler in before.items():
             signal.signal(number, handler)
 
-    def asked(_number: int, _frame: FrameType | None) -> None:
+    def set_event(_number: int, _frame: FrameType | None) -> None:
         stop.set()
-        again()
+        restore()
 
     for number in before:
-        signal.signal(number, asked)
+        signal.signal(number, set_event)
     try:
         yield stop
     finally:
-        again()
+        restore()
 
 
 @contextmanager
@@ -90,7 +90,7 @@ def _print_line(progress: LoadProgress) -> None:
 
 
 def format_progress(progress: LoadProgress) -> str:
-    """`  12 s of 32  100/s  0 failed  p50 1.2 ms  p99 4 ms`; of the last second."""
+    """Return `  12 s of 32  100/s  0 failed  p50 1.2 ms  p99 4 ms`, of the last second."""
     schedule, second = progress.so_far.plan.schedule, progress.second
     parts = [
         f"{progress.index + 1:>4} s of {schedule.seconds:g}",
@@ -118,7 +118,7 @@ def _format_failed(second: RequestTally, so_far: int) -> str:
 
 
 def _count_failed(progress: LoadProgress) -> int:
-    """Failed requests of all stages."""
+    """Return the failed requests of all stages."""
     stages = progress.so_far.plan.schedule.stages
     return sum(progress.so_far.stage(index).failed for index in range(len(stages)))
 

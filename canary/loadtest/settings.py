@@ -1,4 +1,4 @@
-"""From the options of `canary loadtest` to a plan and its thresholds."""
+"""Turns the options of `canary loadtest` into a plan and its thresholds."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from canary.loadtest.generator.request_file import read_requests
 from canary.loadtest.thresholds import LoadThresholds
 
 DEFAULT_RATE = "50"
-"""Requests/s."""
+"""Requests per second."""
 DEFAULT_TIMEOUT = 10.0
 """Seconds."""
 DEFAULT_WARM_UP = 2.0
@@ -31,7 +31,7 @@ DEFAULT_MAX_ERROR_RATIO = 0.01
 
 @dataclass(frozen=True, slots=True)
 class LoadTestSettings:
-    """The options as they were given; times are seconds."""
+    """The options as given; times are seconds."""
 
     rate: str
     duration: float | None
@@ -47,18 +47,16 @@ class LoadTestSettings:
 
 
 def check_not_combined(option: str, others: Mapping[str, object]) -> None:
-    """Raises UsageError when one of the others was given as well."""
+    """Raise UsageError if one of the other options is given."""
     for name, value in others.items():
         if value is not None and value is not False:
-            raise UsageError(
-                f"{name} cannot be combined with {option}, whose script says it itself"
-            )
+            raise UsageError(f"{name} cannot be combined with {option}: set it in the script")
 
 
 def build_plan(
     url: str, requests: Path | None, wish: LoadTestSettings, allowed: Collection[str]
 ) -> LoadPlan:
-    """The plan. Raises UsageError for a target that may not be loaded, a file or an option."""
+    """Build the plan. Raises UsageError for a forbidden target, an invalid file or option."""
     base, mix = (url, read_requests(requests)) if requests else _single_request(url)
     check_allowed(base, allowed)
     spacing = ArrivalSpacing.RANDOM if wish.random else ArrivalSpacing.EVEN
@@ -81,10 +79,10 @@ def build_thresholds(
     min_rate: str | None,
     plan: LoadPlan | None,
 ) -> LoadThresholds:
-    """What is asked of a plan (None: of a script that nothing is known of).
+    """Build the thresholds of a plan (None: of a script with an unknown plan).
 
     Raises:
-        UsageError: no run, or every run, would meet it.
+        UsageError: a threshold that every run, or no run, would meet.
     """
     mean = None if plan is None else _mean_rate(plan)
     asked = LoadThresholds(
@@ -97,7 +95,7 @@ def build_thresholds(
 
 
 def _single_request(url: str) -> tuple[str, RequestMix]:
-    """Without a file: GET of just that URL, query and all. Raises UsageError if it is none."""
+    """Return the base URL and a mix of one GET of that URL. Raises UsageError for no URL."""
     parse_host(url.partition("#")[0].partition("?")[0])
     parts = urlsplit(url)
     path = urlunsplit(("", "", parts.path or "/", parts.query, ""))
@@ -111,7 +109,7 @@ def _check_readable(file: Path | None) -> str | None:
     try:
         file.open("rb").close()
     except OSError as error:
-        raise UsageError(f"--ca-file: {file} cannot be read: {error.strerror}") from error
+        raise UsageError(f"--ca-file: cannot read {file}: {error.strerror}") from error
     return str(file)
 
 
@@ -127,11 +125,11 @@ def _parse_min_rate(text: str, mean: float | None) -> float:
         value = -1.0
     if not 0 < value < float("inf"):
         raise UsageError(
-            f"--min-rate-achieved: requests per second (950) or a share (95%) is expected, "
+            "--min-rate-achieved: expected requests per second (950) or a share (95%), "
             f"found {text!r}"
         )
     if not text.endswith("%"):
         return value
     if mean is None:
-        raise UsageError("--min-rate-achieved: with --k6 requests per second are expected, not a %")
+        raise UsageError("--min-rate-achieved: expected requests per second with --k6, found a %")
     return value / 100 * mean

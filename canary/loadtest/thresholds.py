@@ -1,8 +1,11 @@
-"""What a load must meet, and whether it did: pure, whoever made the load.
+"""Checks the thresholds of a load, whichever program generated it. Pure.
 
-Two things keep a threshold from being judged by what was seen. A generator that sends late adds its
-own delay to every latency (and time-outs), so what fails there may not be the target's fault. A
-generator that does not send what is due has not put the load on the target, so nothing passes.
+A slow load generator makes a threshold undecidable in two ways. If it sends late, its own delay is
+part of every latency (and causes timeouts), so a failure may not be the target's fault. If it does
+not send all due requests, the target did not get the load, so nothing passes.
+
+Example: p99 was 300 ms, the limit is 250 ms, and requests left the generator up to 80 ms late. The
+target may have answered within 220 ms, so the threshold is inconclusive, not failed.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -14,9 +17,9 @@ from canary.results.gate_result import Case, Fact
 from canary.text.format import latency
 
 MIN_OFFERED = 0.99
-"""Share of the due requests that must have been sent in time, or the generator was the limit."""
+"""Minimum share of the due requests that must be sent in time."""
 _NOTABLE_LAG = 0.1
-"""Share of p99 from which the generator's own delay is worth a word."""
+"""Share of p99 above which the generator's own delay is reported."""
 _ROUNDING_ERROR = 1e-9
 P99_TAIL = 0.01
 """Share of requests that may be slower than p99."""
@@ -24,33 +27,34 @@ P99_TAIL = 0.01
 
 @dataclass(frozen=True, slots=True)
 class LoadFigures:
-    """What was seen, warm-up left out; latencies are seconds."""
+    """Figures of a load, excluding warm-up; latencies are seconds."""
 
     due: int
     over: int
-    """Sent and over: answered, failed or timed out."""
+    """Completed requests: answered, failed or timed out."""
     failed: int
     seconds: float
-    """How long requests were due (at random arrivals: how long so many take on average)."""
+    """Time in which the requests were due (for random arrivals: in which that many are due on
+    average)."""
     p50: float
     p99: float
     longest: float
     p99_lag: float = 0.0
-    """How late requests were sent: the generator's own part of each latency."""
+    """Delay between due and sent: the generator's own part of the latencies."""
     unsent: int = 0
-    """Due while too many others had no answer."""
+    """Requests that were due while too many others had no answer."""
     late: int = 0
-    """Sent so late that the load was not the one asked for."""
+    """Requests that were sent too late."""
     timeouts: int = 0
     statuses: Mapping[str, int] = field(default_factory=dict)
     best: float | None = None
-    """Of a load that ended early: good answers per second if all the rest had been good."""
+    """If the load ended early: good answers per second had all further answers been good."""
     cpu: float | None = None
-    """Share of a core that the busiest process of the generator used; None: not known."""
+    """Share of a core that the generator's busiest process used; None: unknown."""
 
     @property
     def ok(self) -> int:
-        """Requests that got what was expected."""
+        """Successful requests."""
         return self.over - self.failed
 
     @property
@@ -65,18 +69,18 @@ class LoadFigures:
 
     @property
     def limited(self) -> bool:
-        """The generator, not the target, was the limit."""
+        """Whether the generator, not the target, limited the load."""
         return self.offered < MIN_OFFERED
 
     @property
     def starved(self) -> bool:
-        """It was so because requests went out late: time-outs may be its own doing."""
+        """Whether requests were sent late, so the generator may have caused the timeouts."""
         return self.late > (1 - MIN_OFFERED) * self.due
 
 
 @dataclass(frozen=True, slots=True)
 class LoadThresholds:
-    """What is asked; None: not asked."""
+    """The thresholds; None: not checked."""
 
     max_error_ratio: float | None = 0.01
     max_p99: float | None = None
@@ -85,17 +89,17 @@ class LoadThresholds:
     """Good answers per second."""
 
     def check(self, *, rate: float | None, timeout: float | None) -> None:
-        """Raises UsageError for what no run, or every run, would meet.
+        """Raise UsageError for a threshold that every run, or no run, would meet.
 
-        `rate` is the planned mean in requests/s, `timeout` is seconds; None: not known.
+        `rate` is the planned mean in requests per second, `timeout` is seconds; None: unknown.
         """
         if self.max_error_ratio is not None and not 0 <= self.max_error_ratio <= 1:
             raise UsageError(
-                "--max-error-ratio: a share from 0 to 1, or 0% to 100%, is expected, "
+                "--max-error-ratio: expected a share from 0 to 1, or 0% to 100%, "
                 f"found {self.max_error_ratio:g}"
             )
         if self.max_p99 is not None and self.max_p99 <= 0:
-            raise UsageError("--max-p99: a time of 1ms or more is expected, found 0s")
+            raise UsageError("--max-p99: expected 1ms or more, found 0s")
         if self.max_p99 is not None and timeout is not None and self.max_p99 >= timeout:
             raise UsageError(
                 f"--max-p99 ({self.max_p99:g} s) must be shorter than --timeout ({timeout:g} s): "
@@ -109,7 +113,7 @@ class LoadThresholds:
 
 
 def judge_thresholds(asked: LoadThresholds, seen: LoadFigures) -> list[Case]:
-    """One case for each threshold, and one for the generator."""
+    """Return a case for each threshold, and one for the load generator."""
     judged = [_generator_case(seen)]
     if asked.max_error_ratio is not None:
         judged.append(_error_case(asked.max_error_ratio, seen))
@@ -121,9 +125,10 @@ def judge_thresholds(asked: LoadThresholds, seen: LoadFigures) -> list[Case]:
 
 
 def find_unreachable(asked: LoadThresholds, seen: LoadFigures, due: int, seconds: float) -> str:
-    """The threshold that the rest of the load cannot save, however good; empty: all can be met.
+    """Return a threshold that the rest of the load cannot meet any more; empty: there is none.
 
-    `due` and `seconds` are those of the whole load. No statistics: it fails for certain.
+    `due` and `seconds` are those of the whole load. This is arithmetic, not statistics: the
+    threshold fails even if all further answers are good.
     """
     errors = seen.failed - (seen.timeouts if seen.starved else 0)
     if asked.max_error_ratio is not None and errors > asked.max_error_ratio * due:
@@ -136,9 +141,9 @@ def find_unreachable(asked: LoadThresholds, seen: LoadFigures, due: int, seconds
 def is_certainly_slow(
     asked: LoadThresholds, seen: LoadFigures, due: int, quantile: Callable[[float], float]
 ) -> bool:
-    """More requests than 1 % of all that will ever be due were slower than p99 may be.
+    """Return whether more than 1 % of all requests of the load already exceeded the p99 limit.
 
-    `quantile` gives the latency (s) that a share of those that are over did not exceed.
+    `quantile` returns the latency (s) that a share of the completed requests does not exceed.
     """
     if asked.max_p99 is None or seen.over <= P99_TAIL * due:
         return False
@@ -154,7 +159,7 @@ def _error_case(most: float, seen: LoadFigures) -> Case:
     verdict = Verdict.FAIL if ratio > most else Verdict.PASS
     if ratio > most and seen.starved and (seen.failed - seen.timeouts) / seen.over <= most:
         verdict = Verdict.NO_DATA
-        sentence += "; the time-outs may be the generator's own doing"
+        sentence += "; the load generator may have caused the timeouts"
     facts: dict[str, Fact] = {
         "ratio": ratio,
         "failed": seen.failed,
@@ -167,12 +172,12 @@ def _error_case(most: float, seen: LoadFigures) -> Case:
 def _p99_case(most: float, seen: LoadFigures) -> Case:
     facts: dict[str, Fact] = {"p99Seconds": seen.p99, "lagP99Seconds": seen.p99_lag, "most": most}
     if not seen.p99:
-        return Case("p99", Verdict.NO_DATA, "no answer: there is nothing to judge", facts=facts)
+        return Case("p99", Verdict.NO_DATA, "no request was answered", facts=facts)
     sentence = f"99 % took at most {latency(seen.p99)} (at most {latency(most)})"
     if seen.p99 <= most:
         return Case("p99", Verdict.PASS, sentence, facts=facts)
     if seen.p99 - seen.p99_lag <= most:
-        sentence += f"; requests left the generator up to {latency(seen.p99_lag)} late"
+        sentence += f"; the load generator sent up to {latency(seen.p99_lag)} late"
         return Case("p99", Verdict.NO_DATA, sentence, facts=facts)
     return Case("p99", Verdict.FAIL, sentence, facts=facts)
 
@@ -181,11 +186,11 @@ def _rate_case(least: float, seen: LoadFigures) -> Case:
     sentence = f"{seen.achieved:,.6g} good answers/s (at least {least:,.6g})"
     facts: dict[str, Fact] = {"achieved": seen.achieved, "least": least, "offered": seen.offered}
     if seen.best is not None and seen.best >= least:
-        return Case("rate achieved", Verdict.CONTINUE, f"{sentence}; not over", facts=facts)
+        return Case("rate achieved", Verdict.CONTINUE, f"{sentence}; not completed", facts=facts)
     if seen.achieved >= least * (1 - _ROUNDING_ERROR):
         return Case("rate achieved", Verdict.PASS, sentence, facts=facts)
     if seen.limited and (seen.due - seen.failed) / seen.seconds >= least:
-        sentence += "; the generator did not send enough"
+        sentence += "; the load generator did not send enough"
         return Case("rate achieved", Verdict.NO_DATA, sentence, facts=facts)
     return Case("rate achieved", Verdict.FAIL, sentence, facts=facts)
 
@@ -210,15 +215,15 @@ def _describe_sending(seen: LoadFigures) -> Iterator[str]:
     if seen.late:
         yield f"{seen.late:,} late"
     if seen.unsent:
-        yield f"{seen.unsent:,} not sent, as too many had no answer"
+        yield f"{seen.unsent:,} not sent because too many others had no answer"
     if seen.cpu is not None:
-        own = ", so much may p99 be too high" if seen.p99_lag > _NOTABLE_LAG * seen.p99 else ""
+        own = ", which may be part of p99" if seen.p99_lag > _NOTABLE_LAG * seen.p99 else ""
         yield f"99 % within {latency(seen.p99_lag)}{own}"
         yield f"busiest process at {seen.cpu:.0%} of a core"
 
 
 def format_statuses(statuses: Mapping[str, int]) -> str:
-    """`503 ×80, timeout ×4`: those that are not 2xx or 3xx, most frequent first."""
+    """Return `503 ×80, timeout ×4`: statuses except 2xx and 3xx, most frequent first."""
     bad = [(count, status) for status, count in statuses.items() if status[:1] not in {"2", "3"}]
     shown = sorted(bad or [(count, status) for status, count in statuses.items()], reverse=True)
     more = ", …" if len(shown) > 4 else ""  # noqa: PLR2004 - what fits a line

@@ -12,7 +12,6 @@ import pytest
 import yaml
 
 from canary.cli.main import main
-from canary.leaktest import evaluation, result, run
 from tests.leaktest.leaky_service import Leaky, serving
 
 ROOT = Path(__file__).parents[2]
@@ -21,14 +20,11 @@ QUICK = ["--rate", "400", "--rule-out", "20", "--drain", "750ms", "--patience", 
 
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch):
-    """Nothing of whatever runs these tests; loads of a few requests, drains of a few readings."""
+    """Nothing of whatever runs these tests."""
     for name in ("GITHUB_STEP_SUMMARY", "GITHUB_ACTIONS", "CANARY_URL", "STABLE_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.delenv("CANARY_POSTGRES", raising=False)
-    monkeypatch.setattr("canary.leaktest.settings._MIN_DRAIN", 0.05)
-    monkeypatch.setattr(run, "_READING_INTERVAL", 0.02)
-    monkeypatch.setattr(evaluation, "_MIN_LOAD_SECONDS", 0.05)
-    monkeypatch.setattr(result, "MIN_OFFERED_RATIO", 0.0)  # a busy machine sends late
+    monkeypatch.setattr("canary.leaktest.settings.MIN_OFFERED", 0.0)  # a busy machine sends late
 
 
 def quick():
@@ -43,7 +39,7 @@ def test_a_sound_version_passes(capsys, tmp_path):
         assert main(["leaktest", leaky.url, *quick(), "--junit", str(report)]) == 0
     printed = capsys.readouterr()
     assert "no leak in " in printed.out
-    assert "1 lost in 20 is ruled out" in printed.out
+    assert "a leak of 1 in 20 is ruled out" in printed.out
     lines = printed.err.splitlines()
     assert lines[0].startswith("before         0 requests  at rest   0 of 50 in use")
     assert [line[:7] for line in lines[1:]] == [f"load {n:>2}" for n in range(1, len(lines))]
@@ -79,7 +75,7 @@ def test_without_metrics_it_cannot_be_said(capsys):
     with serving(Leaky(page=lambda _: (404, b""))) as leaky:
         assert main(["leaktest", leaky.url, *quick()]) == 6
     printed = capsys.readouterr().out
-    assert "inconclusive, what is in use cannot be seen" in printed
+    assert "inconclusive, connections in use cannot be read" in printed
     assert "/metrics cannot be read: HTTP 404" in printed
 
 
@@ -89,21 +85,35 @@ def test_without_metrics_it_cannot_be_said(capsys):
         pytest.param(["http://127.0.0.1:1"], 1, "cannot connect to 127.0.0.1:1", id="nobody there"),
         pytest.param(["http://example.com"], 2, "--allow-host example.com", id="not ours"),
         pytest.param(["example"], 2, "a URL such as", id="no URL"),
-        pytest.param(["http://a", "--rate", "0"], 2, "--rate: more than 0", id="no rate"),
+        pytest.param(["http://a", "--rate", "0"], 2, "--rate: expected more than 0", id="no rate"),
         pytest.param(["http://a", "--rate", "5..9"], 2, "found '5..9'", id="a ramp"),
-        pytest.param(["http://a", "--rate", "nan"], 2, "--rate: more than 0", id="no number"),
-        pytest.param(["http://a", "--duration", "5s"], 2, "--duration: at least", id="too short"),
-        pytest.param(["http://a", "--drain", "1ms"], 2, "--drain: ", id="no drain"),
-        pytest.param(["http://a", "--rule-out", "0"], 2, "--rule-out: more", id="every request"),
         pytest.param(
-            ["http://a", "--false-positive-rate", "2"], 2, "a chance such as", id="no chance"
+            ["http://a", "--rate", "nan"], 2, "--rate: expected more than 0", id="no number"
         ),
-        pytest.param(["http://a", "--max", "0"], 2, "--max: more than 0", id="no pool"),
-        pytest.param(["http://a", "--preset", "hikari"], 2, "'hikaricp'", id="a typo"),
-        pytest.param(["http://a", "--metrics-url", "a"], 2, "a page such as", id="no page"),
-        pytest.param(["http://a", "--requests", "no.yaml"], 2, "no.yaml: a readable", id="no file"),
         pytest.param(
-            ["http://a", "--stable-metrics-url", "http://b"], 2, "need --stable URL", id="no stable"
+            ["http://a", "--duration", "5s"], 2, "--duration: expected at least", id="too short"
+        ),
+        pytest.param(["http://a", "--drain", "1ms"], 2, "--drain: ", id="no drain"),
+        pytest.param(
+            ["http://a", "--rule-out", "0"], 2, "--rule-out: expected more", id="every request"
+        ),
+        pytest.param(
+            ["http://a", "--false-positive-rate", "2"],
+            2,
+            "expected a probability such as",
+            id="no chance",
+        ),
+        pytest.param(["http://a", "--max", "0"], 2, "--max: expected more than 0", id="no pool"),
+        pytest.param(["http://a", "--preset", "hikari"], 2, "'hikaricp'", id="a typo"),
+        pytest.param(["http://a", "--metrics-url", "a"], 2, "expected a URL such as", id="no page"),
+        pytest.param(
+            ["http://a", "--requests", "no.yaml"], 2, "no.yaml: cannot read", id="no file"
+        ),
+        pytest.param(
+            ["http://a", "--stable-metrics-url", "http://b"],
+            2,
+            "require --stable URL",
+            id="no stable",
         ),
         pytest.param(
             ["http://a", "--postgres", "host=/nowhere"], 2, "--application-name", id="whose"
@@ -117,7 +127,7 @@ def test_without_metrics_it_cannot_be_said(capsys):
         pytest.param(
             ["http://a", "--postgres", "secret!", "--application-name", "a"],
             2,
-            "what was given is none",
+            "expected a connection string",
             id="no connection string",
         ),
         pytest.param(

@@ -53,8 +53,8 @@ def test_a_load_that_was_not_put_on_is_inconclusive(capsys):
     with serving(lambda _: never.wait(0.2) or 200) as server:
         assert main(["loadtest", server.url, *SHORT, "--max-in-flight", "1"]) == 6
     printed = capsys.readouterr().out
-    assert "inconclusive, the generator was the limit" in printed
-    assert "→ the target held back more answers than --max-in-flight" in printed
+    assert "inconclusive, the load generator was the limit" in printed
+    assert "→ too many requests had no answer: increase --max-in-flight" in printed
 
 
 @pytest.mark.parametrize(
@@ -62,9 +62,14 @@ def test_a_load_that_was_not_put_on_is_inconclusive(capsys):
     [
         pytest.param(["http://127.0.0.1:1"], 1, "cannot connect to 127.0.0.1:1", id="nobody there"),
         pytest.param(["http://example.com"], 2, "--allow-host example.com", id="not ours"),
-        pytest.param(["example"], 2, "is expected, found 'example'", id="no URL"),
+        pytest.param(
+            ["example"],
+            2,
+            "expected a URL such as http://127.0.0.1:8080, found 'example'",
+            id="no URL",
+        ),
         pytest.param(["http://[::1"], 2, "found 'http://[::1'", id="half an IPv6 address"),
-        pytest.param(["http://a", "--timeout", "0s"], 2, "time-out must be above 0", id="no time"),
+        pytest.param(["http://a", "--timeout", "0s"], 2, "timeout must be above 0", id="no time"),
         pytest.param(["http://a", "--rate", "x"], 2, "found 'x'", id="no rate"),
         pytest.param(["http://a", "--max-p99", "10s"], 2, "shorter than", id="a vain threshold"),
         pytest.param(
@@ -72,9 +77,14 @@ def test_a_load_that_was_not_put_on_is_inconclusive(capsys):
         ),
         pytest.param(["http://a", "--min-rate-achieved", "x%"], 2, "found 'x%'", id="no share"),
         pytest.param(["http://a", "--max-error-ratio", "2"], 2, "0% to 100%", id="more than all"),
-        pytest.param(["http://a", "--requests", "no.yaml"], 2, "no.yaml: a readable", id="no file"),
         pytest.param(
-            ["http://a", "--ca-file", "no.pem"], 2, "--ca-file: no.pem", id="no authority"
+            ["http://a", "--requests", "no.yaml"], 2, "no.yaml: cannot read", id="no file"
+        ),
+        pytest.param(
+            ["http://a", "--ca-file", "no.pem"],
+            2,
+            "--ca-file: cannot read no.pem",
+            id="no authority",
         ),
         pytest.param(
             ["http://a", "--k6", "a.js", "--rate", "9"], 2, "combined with --k6", id="both"

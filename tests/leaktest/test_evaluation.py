@@ -17,8 +17,7 @@ from canary.leaktest.evaluation import (
     plan_next_load,
     summarize_drain,
 )
-from canary.leaktest.gauges import format_rounded, format_span
-from canary.leaktest.result import LeakTestObservations, build_result
+from canary.leaktest.result import LeakTestObservations, build_result, format_rounded, format_span
 from canary.loadtest.generator import RequestTally
 from canary.results.json_document import document
 from canary.results.junit import junit
@@ -114,7 +113,7 @@ def test_the_floor_is_the_least_of_all_of_a_drain():
         pytest.param([Reading({"a": 1})] * 2, "too few readings", id="two"),
         pytest.param([Reading({"a": 1})] * 3 + [NoData("gone")] * 4, "gone", id="mostly unread"),
         pytest.param(
-            [Reading({"a": 1})] * 2 + [Reading({"a": 1, "b": 1})], "came and went", id="a new pool"
+            [Reading({"a": 1})] * 2 + [Reading({"a": 1, "b": 1})], "pools changed", id="a new pool"
         ),
     ],
 )
@@ -171,20 +170,20 @@ def test_a_leak_is_said_in_requests_and_minutes():
     [
         pytest.param(rounds([0] * 7), {}, ExitCode.OK, "no leak in 9,000", id="clean"),
         pytest.param(
-            rounds([0, 0]), {}, ExitCode.INCONCLUSIVE, "nothing is certain yet", id="too little"
+            rounds([0, 0]), {}, ExitCode.INCONCLUSIVE, "more requests are needed", id="too little"
         ),
         pytest.param(
             rounds([0] * 7),
-            {"blind": "page gone"},
+            {"unreadable": "page gone"},
             ExitCode.INCONCLUSIVE,
-            "what is in use cannot be seen",
+            "connections in use cannot be read",
             id="the page is gone",
         ),
         pytest.param(
             rounds([0] * 7),
             {"tally": RequestTally(due=100, late=20, ok=80)},
             ExitCode.INCONCLUSIVE,
-            "the generator was the limit",
+            "the load generator was the limit",
             id="not sent in time",
         ),
         pytest.param(
@@ -215,7 +214,7 @@ def test_a_leak_is_said_in_requests_and_minutes():
             rounds([0, 0, 50], full=["", "", "main"]),
             {},
             ExitCode.FAILED,
-            "the pool main is empty though nothing is asked",
+            "the pool main has no free connection at rest",
             id="exhausted",
         ),
     ],
@@ -231,7 +230,7 @@ def test_requests_that_take_no_connection_are_asked_about():
     """A pass of a page that needs no database says little."""
     told = build_result(seen(rounds([0] * 7), busiest=0.0))
     assert told.code is ExitCode.OK
-    assert "do these --requests reach the database?" in told.next_steps[0]
+    assert "check that --requests reach the database" in told.next_steps[0]
     assert build_result(seen(rounds([0] * 7), busiest=2.0)).next_steps == ()
 
 
@@ -241,7 +240,10 @@ def test_memory_only_warns():
     told = build_result(seen(rounds([0] * 9, memory=memory)))
     assert told.code is ExitCode.OK
     (case,) = [case for case in told.cases if case.name == "memory"]
-    assert "warning: it grew to the end, by 0.95 MiB per 1,000 requests" in case.sentence
+    assert (
+        "warning: memory was still growing at the end, by 0.95 MiB per 1,000 requests"
+        in case.sentence
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import pytest
 
 from canary.core.series import NoData
 from canary.errors import ExitCode, TransientError, UsageError
-from canary.leaktest import evaluation, result, run
 from canary.leaktest.evaluation import LeakTestPolicy, Reading
 from canary.leaktest.load_plan import plan_cycle
 from canary.leaktest.metrics_reader import MetricsPageReader, name_page
@@ -26,16 +25,13 @@ from canary.loadtest.generator import (
 from tests.leaktest.leaky_service import POOL, Leaky, serving
 
 NOW = 2000.0
-POLICY = LeakTestPolicy(smallest=20, idle=5)
-PACE = LeakTestTiming(most=30, drain=0.06, patience=0.1, warm_up=0.02)
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch):
-    """Loads of a few requests and drains of a few readings: nothing here takes time to settle."""
-    monkeypatch.setattr(run, "_READING_INTERVAL", 0.02)
-    monkeypatch.setattr(evaluation, "_MIN_LOAD_SECONDS", 0.05)
-    monkeypatch.setattr(result, "MIN_OFFERED_RATIO", 0.0)  # a busy machine sends late
+POLICY = LeakTestPolicy(
+    smallest=20,
+    idle=5,
+    min_load=0.05,
+    min_offered_ratio=0.0,  # a busy machine sends late
+)
+PACE = LeakTestTiming(most=30, drain=0.06, patience=0.1, warm_up=0.02, reading_interval=0.02)
 
 
 def run_on(leaky, *, stable=None, pace=PACE, stop=None, show=lambda _: None):
@@ -134,7 +130,7 @@ def test_a_candidate_that_starts_again_fails():
     with serving(Leaky(page=page)) as leaky:
         told = run_on(leaky)
     assert told.code is ExitCode.FAILED
-    assert "was started again during the test" in told.headline
+    assert "restarted during the test" in told.headline
 
 
 def test_pages_of_several_processes_are_not_mixed_up():
@@ -147,7 +143,7 @@ def test_pages_of_several_processes_are_not_mixed_up():
     with serving(Leaky(page=page)) as leaky:
         told = run_on(leaky)
     assert told.code is ExitCode.INCONCLUSIVE
-    assert "name the page of each with --metrics-url" in told.cases[0].sentence
+    assert "set --metrics-url once for each process" in told.cases[0].sentence
 
 
 def test_a_candidate_that_does_not_recover_fails():
@@ -168,7 +164,7 @@ def test_a_candidate_that_does_not_recover_fails():
 @pytest.mark.parametrize(
     ("body", "why"),
     [
-        pytest.param(b"up 1\n", "no connection pool of a known kind", id="no pool"),
+        pytest.param(b"up 1\n", "no metrics of a known connection pool", id="no pool"),
         pytest.param(b"\x00\xff\xfe" * 9, "not UTF-8", id="binary"),
         pytest.param(b"a 1\n" * (5 << 20), "larger than", id="20 MB"),
         pytest.param(b"<html>hello</html>\n", "line 1 is no sample", id="a web page"),
@@ -219,7 +215,7 @@ def test_presets_are_read_and_recognised(name, preset):
         serving(Leaky(page=lambda _: (200, PAGES[name].encode()))) as leaky,
         closing(MetricsPageReader([f"{leaky.url}/metrics"], preset and name)) as pages,
     ):
-        reading = pages.look()
+        reading = pages.read()
     assert isinstance(reading, Reading)
     assert list(reading.in_use.values()) == [3]
     assert reading.maximum == dict.fromkeys(reading.in_use, 10)
@@ -241,7 +237,7 @@ def test_q01_pools_of_one_page_that_differ_in_any_label_are_pools_of_their_own()
         serving(Leaky(page=lambda _: (200, two_pools(10).encode()))) as leaky,
         closing(MetricsPageReader([f"{leaky.url}/metrics"], None)) as pages,
     ):
-        reading = pages.look()
+        reading = pages.read()
     assert isinstance(reading, Reading)
     assert sorted(reading.in_use.values()) == [0, 10]
     assert {reading.in_use[name]: most for name, most in reading.maximum.items()} == {10: 10, 0: 90}
@@ -254,7 +250,7 @@ def test_q03_a_page_whose_gauges_are_nan_says_so():
         serving(Leaky(page=lambda _: (200, two_pools(float("nan")).encode()))) as leaky,
         closing(MetricsPageReader([f"{leaky.url}/metrics"], None)) as pages,
     ):
-        reading = pages.look()
+        reading = pages.read()
     assert isinstance(reading, NoData)
     assert "NaN or infinite" in reading.why
 
@@ -268,9 +264,9 @@ def test_several_pages_are_all_or_nothing():
             MetricsPageReader([f"{one.url}/metrics", f"{two.url}/metrics"], "hikaricp")
         ) as pages,
     ):
-        first = pages.look()
+        first = pages.read()
         two.page = lambda _: (404, b"")
-        second = pages.look()
+        second = pages.read()
     assert isinstance(first, Reading)
     assert sum(first.in_use.values()) == 5
     assert isinstance(second, NoData)
@@ -290,7 +286,7 @@ def test_several_pages_are_all_or_nothing():
             lambda: MetricsPageReader(["http://a"], "sqlalchemy"), "needs `max`", id="no size"
         ),
         pytest.param(lambda: name_page("ftp://a/metrics"), "found 'ftp://a", id="no page"),
-        pytest.param(lambda: name_page("http://a:b/metrics"), "is expected", id="no port"),
+        pytest.param(lambda: name_page("http://a:b/metrics"), "expected a URL", id="no port"),
     ],
 )
 def test_what_cannot_be_read_is_refused(make, said):

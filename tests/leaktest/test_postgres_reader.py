@@ -39,16 +39,16 @@ def test_what_is_not_idle_or_was_left_alone_is_in_use(postgres):
     ):
         for connection in (pooled, lost, leaked):
             connection.execute("SELECT 1")
-        assert held(activity.look()) == 1
+        assert held(activity.read()) == 1
         activity.begin_load()
         pooled.execute("SELECT 1")
-        assert held(activity.look()) == 2
+        assert held(activity.read()) == 2
         leaked.rollback()
         activity.begin_load()
         for connection in (pooled, lost, leaked):
             connection.execute("SELECT 1")
             connection.rollback()
-        reading = activity.look()
+        reading = activity.read()
         assert held(reading) == 0
         assert reading.maximum == {"auth": 10}
 
@@ -60,9 +60,9 @@ def test_a_name_that_nobody_has_is_no_data(postgres):
         closing(psycopg.connect(dsn)),
         closing(PostgresActivityReader(postgres.admin_dsn, "auth-v3")) as activity,
     ):
-        answer = activity.look()
+        answer = activity.read()
     assert isinstance(answer, NoData)
-    assert "application_name 'auth-v3' (there are: auth-v2" in answer.why
+    assert "application_name 'auth-v3' (found: auth-v2" in answer.why
 
 
 def test_what_a_role_may_not_see_is_no_data(postgres):
@@ -72,7 +72,7 @@ def test_what_a_role_may_not_see_is_no_data(postgres):
         closing(psycopg.connect(dsn)),
         closing(PostgresActivityReader(postgres.dsn, "admin")) as activity,
     ):
-        answer = activity.look()
+        answer = activity.read()
     assert isinstance(answer, NoData)
     assert "pg_read_all_stats" in answer.why
 
@@ -82,4 +82,4 @@ def test_a_server_that_is_gone_is_no_data(postgres):
     activity = PostgresActivityReader(postgres.admin_dsn, "x")
     activity.close()
     activity.begin_load()
-    assert isinstance(activity.look(), NoData)
+    assert isinstance(activity.read(), NoData)

@@ -78,10 +78,10 @@ def test_weights_are_shares(tmp_path):
         pytest.param("requests: [{body: a, json: {}}]", "found both", id="two bodies"),
         pytest.param("requests: [{}, {}]", "different names", id="one name for two"),
         pytest.param("requests: [{path: '/{{ a b }}'}]", "found 'a b'", id="no name in the braces"),
-        pytest.param("requests: [{path: '/{{ who }}'}]", "in no data", id="a name without data"),
+        pytest.param("requests: [{path: '/{{ who }}'}]", "have no field", id="a name without data"),
         pytest.param("requests: [{}]\ndata: {csv: users.csv, count: 3}", "found both", id="two sources"),
-        pytest.param("requests: [{}]\ndata: {csv: none.csv}", "none.csv: a readable", id="no such CSV"),
-        pytest.param("requests: [{}]\ndata: {fields: {a: b}}", "a count of users", id="no count"),
+        pytest.param("requests: [{}]\ndata: {csv: none.csv}", "none.csv: cannot read", id="no such CSV"),
+        pytest.param("requests: [{}]\ndata: {fields: {a: b}}", "require a count of rows", id="no count"),
         pytest.param(
             "requests: [{}]\ndata: {count: 1, fields: {a: '{{ b }}'}}", "found 'b'", id="a field of a field"
         ),
@@ -101,7 +101,7 @@ def test_a_wrong_file_says_what_and_where(tmp_path, text, said):
     [
         pytest.param("a,b\n1,2\n3\n4,5\n6,7,8\n", "line 3 has 1, line 5 has 3", id="cells missing"),
         pytest.param("a\n" + "1,2\n" * 9, "and 6 more", id="many broken rows"),
-        pytest.param('a\n1\n"x\n', r"users.csv:3: CSV", id="a quote that is not closed"),
+        pytest.param('a\n1\n"x\n', r"users.csv:3: invalid CSV", id="a quote that is not closed"),
         pytest.param("", "found nothing", id="an empty file"),
         pytest.param("a\n", "found none", id="a header alone"),
         pytest.param("a,a\n1,2\n", "different name", id="two columns of one name"),
@@ -118,7 +118,7 @@ def test_a_broken_csv_says_which_lines(tmp_path, users, said):
 
 def test_a_line_break_never_reaches_a_header(tmp_path):
     """A value that would begin another request is refused, where a header uses it."""
-    with pytest.raises(UsageError, match="row 2 of the data has a line break"):
+    with pytest.raises(UsageError, match="control character in row 2 of the data"):
         read_requests(written(tmp_path, WHOLE, 'user\nx\n"a\r\nHost: b"\n'))
     read_requests(
         written(

@@ -147,7 +147,7 @@ def test_what_speaks_no_tls_is_said():
     """With the options that matter."""
     with (
         serving() as server,
-        pytest.raises(TransientError, match=r"no secure connection.*--ca-file"),
+        pytest.raises(TransientError, match=r"TLS handshake.*--ca-file"),
     ):
         run_load(LoadPlan(server.url.replace("http", "https"), SHORT))
 

@@ -106,7 +106,7 @@ def test_a_profile_is_read(rate, duration, warm_up, expected):
         pytest.param("1..", None, "found '1..'", id="a ramp to nowhere"),
         pytest.param("5@soon", None, "found 'soon'", id="a time that is none"),
         pytest.param("5@0s", None, "longer than 0 s", id="a time of nothing"),
-        pytest.param("5@1s,6", None, "every part has a time", id="only some parts have a time"),
+        pytest.param("5@1s,6", None, "expected a duration", id="only some parts have a time"),
         pytest.param("5@1s", 9, "no --duration", id="two times"),
         pytest.param("0", None, "above 0", id="nothing at all"),
         pytest.param(",".join("1" * 101), None, "at most 100 parts", id="too many parts"),

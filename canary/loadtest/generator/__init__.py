@@ -1,7 +1,7 @@
-"""Open-loop load: requests are due at times that were fixed beforehand.
+"""Open-loop load: requests are due at times that are fixed in advance.
 
-Each request is sent when it is due, whatever became of those before it, and its latency counts from
-that time: a stalled target cannot hide its own slowness (coordinated omission).
+Each request is sent when it is due, whether or not earlier ones were answered, and its latency is
+measured from that time, so a stalled target cannot hide its own slowness (coordinated omission).
 `run.run_load(plan)` blocks until the end and returns a `LoadResult`. Only `run` needs libcurl, so
 it is imported from its module: the demo uses the histogram without libcurl.
 """

@@ -1,4 +1,4 @@
-"""What is loaded without asking: this machine, and names that only a cluster knows. Pure."""
+"""Decides which targets need no permission: this machine, and names inside a cluster. Pure."""
 
 from collections.abc import Collection
 from ipaddress import ip_address
@@ -10,16 +10,16 @@ _LOCAL_SUFFIXES = (".localhost", ".svc", ".cluster.local")
 
 
 def check_allowed(url: str, more: Collection[str] = ()) -> None:
-    """Lets pass what is allowed by itself or named in `more` (host names, exactly).
+    """Check that a target is local, inside a cluster, or listed in `more` (exact host names).
 
     Raises:
-        UsageError: the host is neither; load on what is not one's own is an attack.
+        UsageError: the host is none of them; load on somebody else's host is an attack.
     """
     host = parse_host(url).rstrip(".").lower()
     if not _is_local(host) and host not in {name.rstrip(".").lower() for name in more}:
         raise UsageError(
             f"{host} is neither this machine nor a name inside a cluster (NAME, "
-            f"NAME.NAMESPACE.svc): if it may be loaded, say so with --allow-host {host}"
+            f"NAME.NAMESPACE.svc): to allow load on it, pass --allow-host {host}"
         )
 
 

@@ -1,4 +1,4 @@
-"""libcurl as this load uses it. One handle is one request under way."""
+"""Configures libcurl. Each handle carries one request at a time."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -14,7 +14,7 @@ from canary.loadtest.generator.plan import LoadPlan
 _ASCII: Final = "".join(map(chr, range(0x21, 0x7F)))
 USER_AGENT: Final = "canary-loadtest"
 _HTTP2_STREAM: Final = 92
-"""CURLE_HTTP2_STREAM, which pycurl has no name for."""
+"""CURLE_HTTP2_STREAM, for which pycurl has no constant."""
 FAILURE_NAMES: Final[Mapping[int, str]] = {
     pycurl.E_OPERATION_TIMEDOUT: "timeout",
     pycurl.E_COULDNT_CONNECT: "refused",
@@ -29,11 +29,11 @@ FAILURE_NAMES: Final[Mapping[int, str]] = {
     _HTTP2_STREAM: "http2",
     pycurl.E_UNSUPPORTED_PROTOCOL: "protocol",
 }
-"""What a request that got no answer is counted as; others are `broken`."""
+"""The status under which a request without an answer is counted; other errors are `broken`."""
 
 
 def create_handle(plan: LoadPlan) -> pycurl.Curl:
-    """A handle with all that is the same for every request of a plan."""
+    """Create a handle with the options that all requests of a plan share."""
     curl = pycurl.Curl()
     for option, value in _list_options(plan):
         curl.setopt(option, value)
@@ -43,7 +43,7 @@ def create_handle(plan: LoadPlan) -> pycurl.Curl:
 def _list_options(plan: LoadPlan) -> list[tuple[int, object]]:
     return [
         (pycurl.NOSIGNAL, 1),
-        (pycurl.PROXY, ""),  # a proxy of the environment would be what is measured
+        (pycurl.PROXY, ""),  # a proxy from the environment would be measured instead
         (pycurl.FOLLOWLOCATION, 0),
         (pycurl.PATH_AS_IS, 1),
         (pycurl.USERAGENT, USER_AGENT),
@@ -64,11 +64,11 @@ def _http_version(plan: LoadPlan) -> int:
 
 
 def _discard_body(_: bytes) -> None:
-    """What the answer says is nobody's business here."""
+    """Ignore the content of the answer."""
 
 
 def prepare_request(curl: pycurl.Curl, base: str, request: RenderedRequest) -> None:
-    """Makes a handle send this request next."""
+    """Make a handle send this request next."""
     curl.setopt(pycurl.URL, _encode_url(base + request.path))
     curl.setopt(pycurl.HTTPHEADER, _build_headers(request))
     method = request.kind.method
@@ -85,12 +85,12 @@ def prepare_request(curl: pycurl.Curl, base: str, request: RenderedRequest) -> N
 
 
 def _encode_url(url: str) -> str:
-    """The URL as it may go out; what is encoded already stays so."""
+    """Percent-encode a URL; characters that are encoded already stay as they are."""
     return url if url.isascii() and " " not in url else quote(url, safe=_ASCII)
 
 
 def _build_headers(request: RenderedRequest) -> list[bytes]:
-    """Its own, and none that libcurl would add by itself to a body."""
+    """Return the request's headers, and suppress those that libcurl would add to a body."""
     given = {line.partition(":")[0].lower() for line in request.headers}
     kept = [f"{name}:" for name in ("Expect", "Content-Type") if name.lower() not in given]
     return [line.encode() for line in request.headers + kept]
@@ -99,7 +99,7 @@ def _build_headers(request: RenderedRequest) -> list[bytes]:
 def create_multi(
     in_flight: int, timer: Callable[[int], None], socket: Callable[..., None]
 ) -> pycurl.CurlMulti:
-    """The set of all requests under way, which says what it waits for through the callbacks."""
+    """Create the set of requests in flight; it reports what it waits for through the callbacks."""
     curls = pycurl.CurlMulti()
     curls.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
     curls.setopt(pycurl.M_MAXCONNECTS, in_flight)
@@ -109,10 +109,10 @@ def create_multi(
 
 
 def check_connection(plan: LoadPlan) -> None:
-    """Opens one connection and sends nothing.
+    """Open one connection without sending a request.
 
     Raises:
-        TransientError: that is not possible; the message says why and what to look at.
+        TransientError: no connection; the message has the cause and what to check.
     """
     curl = create_handle(plan)
     curl.setopt(pycurl.URL, plan.base + "/")
@@ -134,14 +134,12 @@ def _describe_failure(plan: LoadPlan, code: int, words: str) -> str:
     match FAILURE_NAMES.get(code):
         case "tls":
             return (
-                f"no secure connection to {place}: {words} (--ca-file FILE names the certificate "
-                "authority, --insecure checks nothing)"
+                f"TLS handshake with {place} failed: {words} (set --ca-file FILE for a private "
+                "certificate authority, or --insecure to skip verification)"
             )
         case "unresolved":
-            return f"the name in {plan.url} is not known here: check it, and where this runs"
+            return f"cannot resolve the host name of {plan.url} from this machine"
         case "timeout":
-            return (
-                f"{place} did not take a connection in time: is it running, is a firewall between?"
-            )
+            return f"{place} did not accept a connection in time: check that it runs, and firewalls"
         case _:
             return f"cannot connect to {place}: {words}"

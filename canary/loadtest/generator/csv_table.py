@@ -1,4 +1,4 @@
-"""Data from a CSV file: one row for each request, a column for each name."""
+"""Reads data from a CSV file: a row per request, a column per placeholder."""
 
 import csv
 import io
@@ -11,10 +11,10 @@ _MAX_LISTED = 3
 
 
 def read_csv(path: Path) -> dict[str, tuple[str, ...]]:
-    """The columns by their names, which stand in the first line.
+    """Read the columns by name; the first line is the header.
 
     Raises:
-        UsageError: it cannot be read, or rows are broken; with their line numbers.
+        UsageError: the file cannot be read, or rows are invalid; lists their line numbers.
     """
     rows = csv.reader(io.StringIO(_read_text(path), newline=""), strict=True)
     header: list[str] = []
@@ -28,11 +28,11 @@ def read_csv(path: Path) -> dict[str, tuple[str, ...]]:
             elif row:
                 broken.append(f"line {rows.line_num} has {len(row)}")
     except csv.Error as error:
-        raise UsageError(f"{path}:{rows.line_num}: CSV is expected: {error}") from error
+        raise UsageError(f"{path}:{rows.line_num}: invalid CSV: {error}") from error
     if broken:
         raise UsageError(_describe_broken(path, len(header), broken))
     if not table:
-        raise UsageError(f"{path}: at least one row below the header is expected, found none")
+        raise UsageError(f"{path}: expected at least one row below the header, found none")
     return dict(zip(header, zip(*table, strict=True), strict=True))
 
 
@@ -41,7 +41,7 @@ def _read_text(path: Path) -> str:
         with path.open("rb") as opened:
             content = opened.read(MAX_CSV_BYTES + 1)
     except OSError as error:
-        raise UsageError(f"{path}: a readable file is expected: {error.strerror}") from error
+        raise UsageError(f"{path}: cannot read the file: {error.strerror}") from error
     if len(content) > MAX_CSV_BYTES:
         raise UsageError(
             f"{path}: at most {MAX_CSV_BYTES >> 20} MiB of CSV are expected, found more"
@@ -58,7 +58,7 @@ def _check_header(path: Path, names: list[str]) -> list[str]:
     names = [name.strip() for name in names]
     if not names or not all(names) or len(set(names)) < len(names):
         raise UsageError(
-            f"{path}:1: a header with a different name for each column is expected, "
+            f"{path}:1: expected a header with a different name for each column, "
             f"found {', '.join(map(repr, names))[:80] or 'nothing'}"
         )
     return names
@@ -68,4 +68,4 @@ def _describe_broken(path: Path, columns: int, broken: list[str]) -> str:
     rest = len(broken) - _MAX_LISTED
     more = f" and {rest} more" if rest > 0 else ""
     unit = "cell" if columns == 1 else "cells"
-    return f"{path}: {columns} {unit} per row are expected: {', '.join(broken[:_MAX_LISTED])}{more}"
+    return f"{path}: expected {columns} {unit} per row: {', '.join(broken[:_MAX_LISTED])}{more}"

@@ -1,7 +1,7 @@
-"""One worker's load, in one thread: what is due goes out, whatever became of what went before.
+"""Sends one worker's load in one thread: each request when it is due.
 
-libcurl does HTTP and says which sockets it waits for; the loop here sleeps until one of them, the
-next request that is due, or the end of the second, whichever is first.
+libcurl does HTTP and reports which sockets it waits for. The loop sleeps until one of them is
+ready, the next request is due, or the second ends, whichever comes first.
 """
 
 import select
@@ -24,26 +24,26 @@ from canary.loadtest.generator.schedule import ScheduledRequest
 from canary.loadtest.generator.tally import LATE_SECONDS, RequestTally
 
 BATCH_SIZE = 16
-"""So many go out before answers are looked at, however many are due."""
+"""Requests that are sent before answers are read, even if more are due."""
 
 TallyByPart = dict[tuple[int, str], RequestTally]
-"""By stage and by request."""
+"""Tallies by stage (index into the schedule) and request name."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSecond:
-    """What one worker saw in one second."""
+    """Results of one worker in one second."""
 
     index: int
-    """From 0, since the start."""
+    """Seconds since the start, from 0."""
     parts: TallyByPart
     cpu: float
-    """Share (0–1) of one core that the worker used in it."""
+    """Share (0–1) of one core that the worker used."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestInFlight:
-    """A request under way."""
+    """A request that was sent and has no answer yet."""
 
     kind: RequestTemplate
     stage: int
@@ -52,20 +52,20 @@ class RequestInFlight:
 
 @dataclass
 class SocketWatcher:
-    """What libcurl waits for."""
+    """The sockets and the timer that libcurl waits for."""
 
     epoll: select.epoll = field(default_factory=select.epoll)
     known: set[int] = field(default_factory=set)
     alarm: float = float("inf")
-    """When libcurl wants to be called, by the monotonic clock."""
+    """When libcurl must be called, on the monotonic clock."""
 
     def timer(self, milliseconds: int) -> None:
-        """Libcurl's callback: it wants to be called then; −1: not at all."""
+        """Set the timer (callback of libcurl); −1 removes it."""
         later = time.monotonic() + milliseconds / 1000
         self.alarm = later if milliseconds >= 0 else float("inf")
 
     def socket(self, what: int, fd: int, *_: object) -> None:
-        """Libcurl's callback: what it wants to know of a socket."""
+        """Watch a socket, change its events or forget it (callback of libcurl)."""
         if what == pycurl.POLL_REMOVE:
             if fd in self.known:
                 self.known.discard(fd)
@@ -80,9 +80,10 @@ class SocketWatcher:
             self.epoll.register(fd, wanted)
 
     def wait(self, seconds: float) -> list[tuple[int, int]]:
-        """Sockets that something happened to.
+        """Wait at most `seconds`, and return the sockets with events.
 
-        epoll counts in milliseconds, which is too coarse to send on time; select on it does not.
+        epoll's timeout has a resolution of 1 ms, which is too coarse to send on time; select on the
+        epoll descriptor is finer.
         """
         if seconds > 0:
             select.select([self.epoll], [], [], seconds)
@@ -90,7 +91,7 @@ class SocketWatcher:
 
 
 class LoadEngine:
-    """Sends one worker's part of a plan."""
+    """Sends one worker's share of a plan."""
 
     def __init__(self, plan: LoadPlan, worker: int, tell: Callable[[WorkerSecond], None]) -> None:
         self._plan = plan
@@ -108,10 +109,10 @@ class LoadEngine:
         self._cpu = time.process_time()
 
     def run(self, start: float, leave: int) -> None:
-        """Sends from `start` (monotonic clock) on, and waits for the last answer.
+        """Send from `start` (monotonic clock) on, and wait for the last answer.
 
-        Ends early, without the answers still under way, when something can be read from the file
-        descriptor `leave`.
+        The run ends early, without the outstanding answers, when the file descriptor `leave`
+        becomes readable.
         """
         self._sockets.epoll.register(leave, select.EPOLLIN)
         upcoming = next(self._arrivals, None)

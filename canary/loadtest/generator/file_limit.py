@@ -1,4 +1,4 @@
-"""How many files a process may have open: each request in flight needs a socket."""
+"""Raises the limit of open files: each request in flight needs a socket."""
 
 import resource
 
@@ -8,7 +8,7 @@ _OTHER_FILES = 64
 
 
 def raise_file_limit(wanted: int) -> int:
-    """How many files this process may have open, raised to `wanted` where that is allowed."""
+    """Raise this process's limit of open files to `wanted` if allowed; return the new limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return wanted
@@ -18,5 +18,5 @@ def raise_file_limit(wanted: int) -> int:
 
 
 def count_files_needed(plan: LoadPlan) -> int:
-    """How many files the largest worker may need: a socket for each request in flight."""
+    """Return the open files that the largest worker needs: a socket per request in flight."""
     return plan.share(0) + _OTHER_FILES

@@ -1,4 +1,4 @@
-"""What is sent: requests with weights and the data they are filled with. Pure, and picklable."""
+"""The requests of a load, with weights and data for their placeholders. Pure, and picklable."""
 
 import json
 import random
@@ -12,15 +12,15 @@ from canary.errors import UsageError
 from canary.loadtest.generator.text_template import TextTemplate
 
 NUMBER_NAME = "number"
-"""A name that every text may use: counts the requests of a run, so no two get the same."""
+"""Placeholder that every text may use: the number of the request, unique in a run."""
 
 
 class RowOrder(StrEnum):
-    """Which row of the data a request gets."""
+    """How rows of data are assigned to requests."""
 
     RANDOM = "random"
     SEQUENCE = "sequence"
-    """One after the other, and from the beginning again."""
+    """In order, starting again after the last."""
 
 
 ROOT_PATH = TextTemplate(("/",))
@@ -34,26 +34,26 @@ class RequestTemplate:
     weight: float = 1.0
     method: str = "GET"
     path: TextTemplate = ROOT_PATH
-    """Values that are filled in are percent-encoded."""
+    """Inserted values are percent-encoded."""
     headers: Mapping[str, TextTemplate] = field(default_factory=dict)
     body: TextTemplate | None = None
     in_json: bool = False
-    """The body is JSON: values that are filled in are escaped."""
+    """The body is JSON, so inserted values are escaped."""
     expected: frozenset[int] | None = None
-    """The statuses that are ok; None: 200 to 399."""
+    """Successful statuses; None: 200 to 399."""
 
     @property
     def names(self) -> frozenset[str]:
-        """All names that its texts use."""
+        """The placeholders of all its texts."""
         texts = [self.path, *self.headers.values(), *([self.body] if self.body else [])]
         return frozenset(name for text in texts for name in text.names)
 
     def ok(self, status: int) -> bool:
-        """Whether that is what was wanted."""
+        """Return whether the status counts as success."""
         return status in self.expected if self.expected else 200 <= status < 400  # noqa: PLR2004
 
     def written(self, row: Mapping[str, str]) -> "RenderedRequest":
-        """The request with the values of one row."""
+        """Return the request with the values of one row inserted."""
         return RenderedRequest(
             self,
             self.path.fill(row, _percent_encoded),
@@ -68,7 +68,7 @@ class RequestTemplate:
 
 @dataclass(frozen=True, slots=True)
 class RenderedRequest:
-    """One request as it goes out."""
+    """One request as it is sent."""
 
     kind: RequestTemplate
     path: str
@@ -78,7 +78,7 @@ class RenderedRequest:
 
 @dataclass(frozen=True, slots=True)
 class RequestData:
-    """The data: a table, or users made up from their number (1 to `count`)."""
+    """Data for placeholders: a table, or values generated from the row number (1 to `count`)."""
 
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     made_up: Mapping[str, TextTemplate] = field(default_factory=dict)
@@ -87,12 +87,12 @@ class RequestData:
 
     @property
     def names(self) -> frozenset[str]:
-        """What requests may use."""
+        """The placeholders that requests may use."""
         own = {NUMBER_NAME, "row"} if self.made_up else {NUMBER_NAME}
         return frozenset(self.columns) | frozenset(self.made_up) | own
 
     def row(self, index: int, number: int) -> dict[str, str]:
-        """The values of one row (from 0) for the request of that number."""
+        """Return the values of one row (from 0) for the request with that number."""
         if self.made_up:
             own = {NUMBER_NAME: str(number), "row": str(index + 1)}
             return own | {name: text.fill(own) for name, text in self.made_up.items()}
@@ -101,34 +101,34 @@ class RequestData:
 
 @dataclass(frozen=True, slots=True)
 class RequestMix:
-    """All kinds of requests with their weights, and the data."""
+    """All kinds of requests with their weights, and the data for their placeholders."""
 
     requests: tuple[RequestTemplate, ...] = (RequestTemplate("GET /"),)
     rows: RequestData = field(default_factory=RequestData)
 
     def __post_init__(self) -> None:
-        """Raises UsageError for names that nothing fills in, and weights that cannot be."""
+        """Raise UsageError for unknown placeholders, or if no weight is above 0."""
         if not any(request.weight > 0 for request in self.requests):
-            raise UsageError("a request with a weight above 0 is expected, found none")
+            raise UsageError("expected a request with a weight above 0, found none")
         for request in self.requests:
             for unknown in sorted(request.names - self.rows.names):
                 known = ", ".join(sorted(self.rows.names))
                 raise UsageError(
-                    f"request {request.name}: {{{{ {unknown} }}}} is in no data "
-                    f"(there are: {known})"
+                    f"request {request.name}: the data have no field {{{{ {unknown} }}}} "
+                    f"(available: {known})"
                 )
 
     def draw(self, seed: str) -> Callable[[int], RenderedRequest]:
-        """Which request goes out as the n-th; for a seed always the same."""
-        wishes = random.Random(seed)  # noqa: S311 - reproducible, and no secret
+        """Return a function that draws the n-th request; the same seed draws the same requests."""
+        chance = random.Random(seed)  # noqa: S311 - reproducible, and no secret
         weights = list(accumulate(request.weight for request in self.requests))
         fixed = {one.name: one.written({}) for one in self.requests if not one.names}
 
         def drawn(number: int) -> RenderedRequest:
-            (kind,) = wishes.choices(self.requests, cum_weights=weights)
+            (kind,) = chance.choices(self.requests, cum_weights=weights)
             if ready := fixed.get(kind.name):
                 return ready
-            index = number if self.rows.order is RowOrder.SEQUENCE else wishes.getrandbits(48)
+            index = number if self.rows.order is RowOrder.SEQUENCE else chance.getrandbits(48)
             return kind.written(self.rows.row(index % self.rows.count, number))
 
         return drawn

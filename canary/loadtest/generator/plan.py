@@ -1,4 +1,4 @@
-"""A load in full: what is sent, where, when, by how many processes. Pure, and picklable."""
+"""A load plan: what is sent where and when, and by how many processes. Pure, and picklable."""
 
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -8,7 +8,7 @@ from canary.loadtest.generator.mix import RequestMix
 from canary.loadtest.generator.schedule import LoadSchedule
 
 MAX_RATE = 50_000.0
-"""Requests/s."""
+"""Requests per second."""
 MAX_SECONDS = 4 * 3600.0
 MAX_IN_FLIGHT = 20_000
 MAX_WORKERS = 64
@@ -18,53 +18,53 @@ MAX_TIMEOUT = 120.0
 
 @dataclass(frozen=True, slots=True)
 class TlsSettings:
-    """How an https target's certificate is checked."""
+    """How the certificate of an https target is verified."""
 
     ca_file: str | None = None
-    """Certificate authorities (PEM); None: the usual ones."""
+    """File of certificate authorities (PEM); None: those of certifi."""
     insecure: bool = False
-    """Not at all."""
+    """Do not verify the certificate."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadPlan:
-    """A load. Hard caps keep a typing error from becoming an outage."""
+    """A load plan. Hard caps keep a typing error from becoming an outage."""
 
     url: str
-    """`http://host:port` or with a path that the requests' paths are put behind."""
+    """`http://host:port`, optionally with a path to which the requests' paths are appended."""
     schedule: LoadSchedule
     mix: RequestMix = field(default_factory=RequestMix)
     workers: int = 1
-    """Processes; each takes an equal part of the schedule."""
+    """Number of processes; each sends an equal part of the schedule."""
     max_in_flight: int = 2000
-    """Requests without an answer, of all workers; one due beyond that is not sent."""
+    """Maximum requests without an answer, of all workers; one due beyond that is not sent."""
     timeout: float = 10.0
-    """Seconds from sending until a request counts as failed."""
+    """Seconds after sending until a request counts as failed."""
     http2: bool = False
     tls: TlsSettings = field(default_factory=TlsSettings)
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Raises UsageError for what is no target, or above a cap."""
+        """Raise UsageError for an invalid target or a value above its cap."""
         parse_host(self.url)
         _check_cap("the rate", self.schedule.peak, MAX_RATE, " requests/s")
         _check_cap("the load", self.schedule.seconds, MAX_SECONDS, " s")
         _check_cap("the number of workers", self.workers, MAX_WORKERS, "")
         _check_cap("the number of requests in flight", self.max_in_flight, MAX_IN_FLIGHT, "")
-        _check_cap("the time-out", self.timeout, MAX_TIMEOUT, " s")
+        _check_cap("the timeout", self.timeout, MAX_TIMEOUT, " s")
         if self.workers > self.max_in_flight:
             raise UsageError(
-                f"at least one request in flight for each of the {self.workers} workers is "
-                f"expected, found {self.max_in_flight}"
+                "expected at least one request in flight for each of the "
+                f"{self.workers} workers, found {self.max_in_flight}"
             )
 
     @property
     def base(self) -> str:
-        """The URL without a slash at its end."""
+        """The URL without a trailing slash."""
         return self.url.rstrip("/")
 
     def share(self, worker: int) -> int:
-        """How many requests one worker may have in flight."""
+        """Return the number of requests that one worker may have in flight."""
         each, rest = divmod(self.max_in_flight, self.workers)
         return each + (worker < rest)
 
@@ -77,24 +77,22 @@ def _check_cap(name: str, value: float, most: float, unit: str) -> None:
 
 
 def parse_host(url: str) -> str:
-    """The host name of a URL.
+    """Return the host name of a URL.
 
     Raises:
-        UsageError: it is no http or https URL that requests can go to.
+        UsageError: not an http or https URL to which requests can be sent.
     """
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        raise UsageError(
-            f"a URL such as http://127.0.0.1:8080 is expected, found {url!r}"
-        ) from error
+        raise UsageError(f"expected a URL such as http://127.0.0.1:8080, found {url!r}") from error
     plain = parts.netloc.isascii() and url.isprintable() and " " not in url
     if parts.scheme not in {"http", "https"} or not host or not plain:
-        raise UsageError(f"a URL such as http://127.0.0.1:8080 is expected, found {url!r}")
+        raise UsageError(f"expected a URL such as http://127.0.0.1:8080, found {url!r}")
     if parts.username is not None or parts.query or parts.fragment:
         raise UsageError(
-            "a URL without a user name, ? or # is expected (put the query into a request's path "
-            "and credentials into its headers)"
+            "expected a URL without a user name, ? or # (put the query into a request's path, and "
+            "credentials into its headers)"
         )
     return host

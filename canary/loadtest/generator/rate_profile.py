@@ -1,4 +1,4 @@
-"""`--rate` as people type it: `100`, `100..500` (ramp), `100,200` (steps), `50@30s,50..500@1m`."""
+"""Parses `--rate`: `100`, `100..500` (ramp), `100,200` (steps) or `50@30s,50..500@1m`."""
 
 import math
 
@@ -7,8 +7,8 @@ from canary.errors import UsageError
 from canary.loadtest.generator.schedule import ArrivalSpacing, LoadSchedule, LoadStage
 
 _EXPECTED = (
-    "--rate: requests per second such as 100, a ramp 100..1000, steps 100,200,400, or each "
-    "with its time 50@30s,50..500@1m are expected"
+    "--rate: expected requests per second such as 100, a ramp 100..1000, steps 100,200,400, or "
+    "parts with durations 50@30s,50..500@1m"
 )
 _MAX_STAGES = 100
 
@@ -19,21 +19,21 @@ def parse_schedule(
     warm_up: float = 0.0,
     spacing: ArrivalSpacing = ArrivalSpacing.EVEN,
 ) -> LoadSchedule:
-    """The stages of a profile, after a warm-up at the rate it begins with.
+    """Parse the stages of a profile, and prepend a warm-up at its initial rate.
 
-    `duration` and `warm_up` are seconds. Parts without a time of their own share `duration` (30 s
-    where it is None) equally.
+    `duration` and `warm_up` are seconds. Parts without a duration share `duration` (30 s if it is
+    None) equally.
 
     Raises:
-        UsageError: the text is no profile, or says two things about its time.
+        UsageError: the text is not a profile, or contradicts `duration`.
     """
     parts = [_parse_part(one) for one in rate.split(",")]
     if len(parts) > _MAX_STAGES:
-        raise UsageError(f"--rate: at most {_MAX_STAGES} parts are expected, found {len(parts)}")
+        raise UsageError(f"--rate: expected at most {_MAX_STAGES} parts, found {len(parts)}")
     timed = [seconds for _, _, seconds in parts if seconds is not None]
     if timed and (len(timed) < len(parts) or duration is not None):
         raise UsageError(
-            "--rate: either every part has a time (@30s) and there is no --duration, or none has"
+            "--rate: expected a duration (@30s) in every part and no --duration, or in no part"
         )
     each = (30.0 if duration is None else duration) / len(parts)
     stages = [LoadStage(low, high, each if own is None else own) for low, high, own in parts]

@@ -1,4 +1,4 @@
-"""The YAML file that says what is sent: `requests` with weights, and `data` to fill them with."""
+"""Reads the YAML file of requests: `requests` with weights, and `data` for their placeholders."""
 
 import json
 import re
@@ -60,7 +60,7 @@ class RequestSpec(Frozen):
 
 
 class DataSpec(Frozen):
-    """What fills the `{{ names }}`: a CSV file, or users made up from their number."""
+    """Data for the placeholders: a CSV file, or values generated from the row number."""
 
     csv: str | None = None
     count: RowCount | None = None
@@ -76,17 +76,17 @@ class RequestFileSpec(Frozen):
 
 
 def read_requests(path: Path) -> RequestMix:
-    """What a file says, checked to the last `{{ name }}`.
+    """Read and validate a file of requests.
 
     Raises:
-        UsageError: every problem of the file, each with line and column, or of the CSV beside it.
+        UsageError: lists every problem of the file with line and column, or of its CSV file.
     """
     spec = _validate_spec(path, _read_document(path))
     requests = tuple(_build_request(path, one) for one in spec.requests)
     rows = _build_data(path, spec.data)
     names = [one.name for one in requests]
     if len(set(names)) < len(names):
-        raise UsageError(f"{path}: requests with different names are expected, found {names}")
+        raise UsageError(f"{path}: expected requests with different names, found {names}")
     try:
         mix = RequestMix(requests, rows)
     except UsageError as error:
@@ -100,9 +100,9 @@ def _read_document(path: Path) -> Document:
         with path.open("rb") as opened:
             documents = read_documents(opened.read(_MAX_BYTES + 1))
     except OSError as error:
-        raise UsageError(f"{path}: a readable file is expected: {error.strerror}") from error
+        raise UsageError(f"{path}: cannot read the file: {error.strerror}") from error
     if len(documents) != 1:
-        raise UsageError(f"{path}: one YAML document is expected, found {len(documents)}")
+        raise UsageError(f"{path}: expected one YAML document, found {len(documents)}")
     return documents[0]
 
 
@@ -134,7 +134,7 @@ def _add_problems(document: Document, details: list[ErrorDetails]) -> None:
 def _build_request(path: Path, spec: RequestSpec) -> RequestTemplate:
     name = spec.name or f"{spec.method} {spec.path}"
     if spec.body is not None and spec.json_ is not None:
-        raise UsageError(f"{path}: request {name}: body or json is expected, found both")
+        raise UsageError(f"{path}: request {name}: expected body or json, found both")
     is_json = spec.json_ is not None
     body = json.dumps(spec.json_, ensure_ascii=False) if is_json else spec.body
     headers = {key: _parse_text(path, name, value) for key, value in spec.headers.items()}
@@ -162,28 +162,28 @@ def _parse_text(path: Path, name: str, text: str) -> TextTemplate:
 def _build_data(path: Path, spec: DataSpec) -> RequestData:
     if spec.csv is not None:
         if spec.count is not None or spec.fields:
-            raise UsageError(f"{path}: data: csv, or count and fields, is expected, found both")
+            raise UsageError(f"{path}: data: expected csv, or count and fields, found both")
         columns = read_csv(path.parent / spec.csv)
         return RequestData(columns, {}, len(next(iter(columns.values()))), spec.order)
     made_up = {name: parse_template(text) for name, text in spec.fields.items()}
     for name, text in made_up.items():
         if unknown := sorted(set(text.names) - {NUMBER_NAME, "row"}):
             raise UsageError(
-                f"{path}: data: {name} is made of {{{{ row }}}} and {{{{ number }}}}, found "
-                f"{unknown[0]!r}"
+                f"{path}: data: {name}: expected the placeholders {{{{ row }}}} or "
+                f"{{{{ number }}}}, found {unknown[0]!r}"
             )
     if spec.fields and spec.count is None:
-        raise UsageError(f"{path}: data: with fields a count of users is expected, found none")
+        raise UsageError(f"{path}: data: fields require a count of rows, found none")
     return RequestData({}, made_up, spec.count or 1, spec.order)
 
 
 def _check_headers(path: Path, mix: RequestMix) -> None:
-    """A line break in a header's value would end it and begin another request."""
+    """Raise UsageError for values with control characters: a line break would end the header."""
     used = {name for one in mix.requests for text in one.headers.values() for name in text.names}
     for name in sorted(used & set(mix.rows.columns)):
         for index, value in enumerate(mix.rows.columns[name]):
             if _CONTROL_CHARACTER.search(value):
                 raise UsageError(
-                    f"{path}: {name} is used in a header, where text in one line is expected; row "
-                    f"{index + 1} of the data has a line break or another control character"
+                    f"{path}: {name} is used in a header: expected one line of text, found a line "
+                    f"break or another control character in row {index + 1} of the data"
                 )

@@ -1,4 +1,4 @@
-"""The whole load: workers started together, listened to, and added up."""
+"""Runs a load plan: starts the workers together and adds up their results."""
 
 import subprocess
 import sys
@@ -25,24 +25,24 @@ _GRACE_SECONDS = 5.0
 
 @dataclass(slots=True)
 class LoadResult:
-    """What a load came to, also while it is running."""
+    """The result of a load, also while it is running."""
 
     plan: LoadPlan
     parts: TallyByPart = field(default_factory=lambda: defaultdict(RequestTally))
-    """By stage (index into the schedule) and by request's name."""
+    """Tallies by stage (index into the schedule) and request name."""
     seconds: float = 0.0
-    """How long it has been running, with the wait for the last answers."""
+    """Elapsed time, including the wait for the last answers."""
     cpu: float = 0.0
-    """Share (0–1) of one core that the busiest worker used, over all of it."""
+    """Share (0–1) of one core that the busiest worker used, on average."""
     stopped: bool = False
-    """Ended before the schedule did."""
+    """The load ended before its schedule."""
 
     def stage(self, index: int) -> RequestTally:
-        """All requests that were due in one stage."""
+        """Return the tally of the requests that were due in one stage."""
         return sum_tallies(*(tally for (stage, _), tally in self.parts.items() if stage == index))
 
     def request(self, name: str) -> RequestTally:
-        """All measured requests of one kind."""
+        """Return the tally of the measured requests of one kind."""
         return sum_tallies(
             *(
                 tally
@@ -53,7 +53,7 @@ class LoadResult:
 
     @property
     def measured(self) -> RequestTally:
-        """All requests, those of the warm-up left out."""
+        """All requests except those of the warm-up."""
         return sum_tallies(
             *(tally for (stage, _), tally in self.parts.items() if self._counts(stage))
         )
@@ -64,12 +64,12 @@ class LoadResult:
 
 @dataclass(frozen=True, slots=True)
 class LoadProgress:
-    """One second of all workers, and everything until then."""
+    """One second of all workers, and the result so far."""
 
     index: int
-    """The second, from 0."""
+    """Seconds since the start, from 0."""
     rate: float
-    """Requests/s planned in its middle."""
+    """Requests per second that were planned in the middle of this second."""
     second: RequestTally
     so_far: LoadResult
 
@@ -80,16 +80,15 @@ def run_load(
     stop: Event | None = None,
     each_second: Callable[[LoadProgress], None] | None = None,
 ) -> LoadResult:
-    """Carries a plan out and blocks until its last answer (or time-out).
+    """Run a plan, and block until its last answer or timeout.
 
-    `stop`, once set, ends it within a second and gives up the answers still under way, which are
-    counted nowhere. `each_second` is called in this thread, once per second in order, also for
-    seconds without requests; it may set `stop`. Open loop: what it does delays no request, these
-    are sent by processes of their own.
+    `stop`, once set, ends the load within a second; outstanding answers are not counted.
+    `each_second` is called in this thread, once per second and in order, also for seconds without
+    requests; it may set `stop`. It cannot delay requests, because other processes send them.
 
     Raises:
-        TransientError: the target takes no connection (tried once before), or a worker died.
-        UsageError: this machine does not allow so many open files.
+        TransientError: the target accepts no connection (tried once in advance), or a worker died.
+        UsageError: this machine does not allow that many open files.
     """
     _check_files(plan)
     check_connection(plan)
@@ -112,8 +111,8 @@ def _check_files(plan: LoadPlan) -> None:
     needed = count_files_needed(plan)
     if (allowed := raise_file_limit(needed)) < needed:
         raise UsageError(
-            f"{needed} open files are needed for {plan.share(0)} requests in flight in one "
-            f"process, and {allowed} are allowed: fewer in flight, more workers, or "
+            f"{plan.share(0)} requests in flight in one process need {needed} open files, and "
+            f"{allowed} are allowed: reduce --max-in-flight, increase --workers, or run "
             f"ulimit -n {needed}"
         )
 
@@ -136,23 +135,21 @@ class _Worker:
     process: subprocess.Popen[bytes]
     pipe: Connection
     running: bool = True
-    told: dict[int, WorkerSecond] = field(default_factory=dict)
+    seconds: dict[int, WorkerSecond] = field(default_factory=dict)
     cpu: float = 0.0
 
-    def hear(self) -> None:
-        """Takes in what it says next."""
+    def receive(self) -> None:
+        """Receive its next message."""
         try:
-            said: WorkerSecond | None = self.pipe.recv()
+            message: WorkerSecond | None = self.pipe.recv()
         except (EOFError, OSError) as error:
             code = self.process.wait(_GRACE_SECONDS)
-            raise TransientError(
-                f"a process of the load ended by itself (exit code {code})"
-            ) from error
-        if said is None:
+            raise TransientError(f"a worker process of the load died (exit code {code})") from error
+        if message is None:
             self.running = False
         else:
-            self.told[said.index] = said
-            self.cpu += said.cpu
+            self.seconds[message.index] = message
+            self.cpu += message.cpu
 
 
 @contextmanager
@@ -166,9 +163,9 @@ def _start_workers(plan: LoadPlan) -> Iterator[list[_Worker]]:
         for worker in workers:
             if not worker.pipe.poll(_READY_SECONDS):
                 raise TransientError(
-                    f"a process of the load was not ready within {_READY_SECONDS:g} s"
+                    f"a worker process of the load was not ready within {_READY_SECONDS:g} s"
                 )
-            worker.hear()
+            worker.receive()
             worker.running = True
         yield workers
     finally:
@@ -184,7 +181,7 @@ def _start_worker() -> _Worker:
         command,
         pass_fds=[fd],
         stdin=subprocess.DEVNULL,
-        process_group=0,  # Ctrl-C is ours to understand; a worker ends when its pipe does
+        process_group=0,  # only this process handles Ctrl-C; a worker ends when its pipe closes
     )
     theirs.close()
     return _Worker(process, ours)
@@ -200,31 +197,31 @@ def _end_worker(worker: _Worker) -> None:
 
 
 def _iterate_seconds(workers: Sequence[_Worker], stop: Event) -> Iterator[list[WorkerSecond]]:
-    """The seconds of all workers, each index once, as soon as nobody adds to it any more."""
+    """Yield the results of all workers second by second, as soon as each second is complete."""
     index = 0
-    told = False
+    stopping = False
     while True:
         while done := _take_complete(workers, index):
             yield done
             index += 1
         if not any(worker.running for worker in workers):
             return
-        if stop.is_set() and not told:
-            told = True
+        if stop.is_set() and not stopping:
+            stopping = True
             _stop_workers(workers)
         _receive_messages(workers)
 
 
 def _take_complete(workers: Sequence[_Worker], index: int) -> list[WorkerSecond]:
-    if any(worker.running and index not in worker.told for worker in workers):
+    if any(worker.running and index not in worker.seconds for worker in workers):
         return []
-    return [worker.told.pop(index) for worker in workers if index in worker.told]
+    return [worker.seconds.pop(index) for worker in workers if index in worker.seconds]
 
 
 def _receive_messages(workers: Sequence[_Worker]) -> None:
     by_pipe: dict[object, _Worker] = {worker.pipe: worker for worker in workers if worker.running}
     for pipe in wait([worker.pipe for worker in workers if worker.running], _LISTEN_SECONDS):
-        by_pipe[pipe].hear()
+        by_pipe[pipe].receive()
 
 
 def _stop_workers(workers: Sequence[_Worker]) -> None:

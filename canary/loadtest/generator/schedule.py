@@ -1,4 +1,4 @@
-"""When requests are due, fixed before the first answer: pure and reproducible."""
+"""When requests are due, fixed before the first answer. Pure and reproducible."""
 
 import math
 import random
@@ -11,45 +11,48 @@ from canary.errors import UsageError
 
 
 class ArrivalSpacing(StrEnum):
-    """How arrivals of one rate follow each other."""
+    """How arrivals at a constant rate are spaced."""
 
     EVEN = "even"
-    """At equal distances."""
+    """At equal intervals."""
     RANDOM = "random"
-    """Independently of each other, as users come (a Poisson process)."""
+    """Independently of each other, as users arrive (a Poisson process)."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadStage:
-    """A stretch of time with one rate, or one that changes evenly; rates are requests/s."""
+    """A period with a constant or linearly changing rate, in requests per second."""
 
     start: float
     end: float
     seconds: float
     measured: bool = True
-    """False for a warm-up: its requests are sent, and counted apart."""
+    """False for a warm-up: its requests are sent but excluded from the result."""
 
     def __post_init__(self) -> None:
-        """Raises UsageError for figures that cannot be."""
+        """Raise UsageError for an invalid rate or duration."""
         for rate in (self.start, self.end):
             if not (math.isfinite(rate) and rate >= 0):
-                raise UsageError(f"a rate of 0 requests/s or more is expected, found {rate:g}")
+                raise UsageError(f"expected a rate of 0 requests/s or more, found {rate:g}")
         if not (math.isfinite(self.seconds) and self.seconds > 0):
-            raise UsageError(f"a stage must last longer than 0 s, not {self.seconds:g} s")
+            raise UsageError(f"expected a stage longer than 0 s, found {self.seconds:g} s")
 
     @property
     def count(self) -> float:
-        """Requests due in all of it (the expected number where they come at random)."""
+        """Requests due in the stage (their expected number if arrivals are random)."""
         return (self.start + self.end) / 2 * self.seconds
 
     def rate(self, at: float) -> float:
-        """Requests per second, `at` seconds after its beginning."""
+        """Return the requests per second `at` seconds after the stage begins."""
         return self.start + (self.end - self.start) * at / self.seconds
 
     def when(self, count: float) -> float:
-        """Seconds from its beginning until `count` (0 < count ≤ self.count) requests were due.
+        """Return the seconds from the stage's beginning until `count` requests are due.
 
-        Solves start·t + (end − start)/(2·seconds)·t² = count in the form without cancellation.
+        `count` is above 0 and at most `self.count`. Solves
+        start·t + (end − start)/(2·seconds)·t² = count in the form that avoids cancellation.
+
+        Example: from 0/s to 10/s in 10 s, half of the 50 requests are due after 7.07 s.
         """
         slope = (self.end - self.start) / self.seconds
         root = math.sqrt(max(0.0, self.start**2 + 2 * slope * count))
@@ -64,38 +67,38 @@ class LoadStage:
 
 @dataclass(frozen=True, slots=True)
 class ScheduledRequest:
-    """One request, due `at` seconds after the start."""
+    """One request, due `at` seconds after the start of the load."""
 
     number: int
-    """Counts from 0 and is nobody else's, in no other worker either."""
+    """Number of the request from 0, unique among all workers."""
     at: float
     stage: int
 
 
 @dataclass(frozen=True, slots=True)
 class LoadSchedule:
-    """Stages one after the other; a stage with rate 0 is a pause."""
+    """Consecutive stages; a stage with rate 0 is a pause."""
 
     stages: tuple[LoadStage, ...]
     spacing: ArrivalSpacing = ArrivalSpacing.EVEN
 
     def __post_init__(self) -> None:
-        """Raises UsageError when nothing would ever be sent."""
+        """Raise UsageError if no request would be sent."""
         if not any(stage.count for stage in self.stages if stage.measured):
-            raise UsageError("a rate above 0 requests/s is expected, found none")
+            raise UsageError("expected a rate above 0 requests/s, found none")
 
     @property
     def seconds(self) -> float:
-        """Length of all stages."""
+        """Total length of all stages."""
         return math.fsum(stage.seconds for stage in self.stages)
 
     @property
     def peak(self) -> float:
-        """The highest rate, requests/s."""
+        """The highest rate in requests per second."""
         return max(max(stage.start, stage.end) for stage in self.stages)
 
     def rate(self, at: float) -> float:
-        """Requests per second, `at` seconds after the start; 0 when it is over."""
+        """Return the requests per second `at` seconds after the start; 0 after the end."""
         for stage in self.stages:
             if at < stage.seconds:
                 return stage.rate(at)
@@ -105,9 +108,9 @@ class LoadSchedule:
     def arrivals(
         self, worker: int = 0, workers: int = 1, seed: int = 0
     ) -> Iterator[ScheduledRequest]:
-        """What one of `workers` sends, ascending in time; all of them together are the schedule.
+        """Yield the requests of one of `workers` in order of time.
 
-        A clock that ticks once per request, whatever the rate, is turned into time stage by stage.
+        A clock ticks once per request, whatever the rate; each stage maps its ticks to seconds.
         """
         clock = _draw_ticks(self.spacing, worker, workers, seed)
         begins = list(accumulate((stage.seconds for stage in self.stages), initial=0.0))

@@ -1,4 +1,4 @@
-"""What became of the requests, in a shape that adds up: seconds, workers, stages."""
+"""Counts and latencies of requests, which add up over seconds, workers and stages."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -21,74 +21,74 @@ class LatencyHistogram:
         )
 
     def add(self, seconds: float) -> None:
-        """Count one."""
+        """Add one duration in seconds."""
         self._hdr.record_value(min(max(1, round(seconds * 1e6)), _MAX_SECONDS * 1_000_000))
 
     def merge(self, other: "LatencyHistogram") -> None:
-        """Count all of another's."""
+        """Add all durations of another histogram."""
         self._hdr.add(other._hdr)  # noqa: SLF001 - of the same class
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """Number of durations."""
         return int(self._hdr.get_total_count())
 
     def quantile(self, share: float) -> float:
-        """Seconds that `share` (0–1) of them did not exceed; 0 when there are none."""
+        """Return the seconds that `share` (0–1) of the durations do not exceed; 0 if empty."""
         if not self.count:
             return 0.0
         return float(self._hdr.get_value_at_percentile(100 * share)) / 1e6
 
     @property
     def longest(self) -> float:
-        """Seconds; 0 when there are none."""
+        """Longest duration in seconds; 0 if empty."""
         return float(self._hdr.get_max_value()) / 1e6 if self.count else 0.0
 
     @property
     def mean(self) -> float:
-        """Seconds; 0 when there are none."""
+        """Mean duration in seconds; 0 if empty."""
         return float(self._hdr.get_mean_value()) / 1e6 if self.count else 0.0
 
     def __reduce__(self) -> tuple[Callable[[bytes], "LatencyHistogram"], tuple[bytes]]:
-        """Travels between processes in HdrHistogram's own compressed form."""
+        """Pickle in HdrHistogram's compressed form."""
         return LatencyHistogram, (self._hdr.encode(),)
 
 
 @dataclass(slots=True)
 class RequestTally:
-    """Requests of one stretch of time. `due` = `unsent` + sent; sent = `ok` + `failed` + flying."""
+    """Requests of one period: `due` = `unsent` + sent, and sent = `ok` + `failed` + in flight."""
 
     due: int = 0
     unsent: int = 0
     """Due while `max_in_flight` others had no answer: not sent, neither ok nor failed."""
     late: int = 0
-    """Sent more than `LATE_SECONDS` seconds after they were due: the generator's fault."""
+    """Sent more than `LATE_SECONDS` after they were due: the generator's fault."""
     ok: int = 0
     failed: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
-    """By HTTP status, or by what happened instead: `timeout`, `refused`, `reset` …"""
+    """Count by HTTP status, or by failure: `timeout`, `refused`, `reset` …"""
     latency: LatencyHistogram = field(default_factory=LatencyHistogram)
-    """From the time a request was due to its last byte; answers and time-outs."""
+    """Time from when a request was due to its last byte; of answers and timeouts."""
     lag: LatencyHistogram = field(default_factory=LatencyHistogram)
-    """From the time a request was due to when it was sent: the generator's own delay."""
+    """Time from when a request was due to when it was sent: the generator's own delay."""
 
     @property
     def over(self) -> int:
-        """Requests that were sent and are over."""
+        """Completed requests."""
         return self.ok + self.failed
 
     @property
     def error_ratio(self) -> float:
-        """Failed ones as a share (0–1) of those that are over; 0 when none is."""
+        """Failed share (0–1) of the completed requests; 0 if there are none."""
         return self.failed / self.over if self.over else 0.0
 
     @property
     def offered_ratio(self) -> float:
-        """Share (0–1) of the due requests that were sent, and in time; 1 when none was due."""
+        """Share (0–1) of the due requests that were sent in time; 1 if none was due."""
         return 1 - (self.unsent + self.late) / self.due if self.due else 1.0
 
     def merge(self, other: "RequestTally") -> None:
-        """Count all of another's."""
+        """Add another tally."""
         self.due += other.due
         self.unsent += other.unsent
         self.late += other.late
@@ -104,7 +104,7 @@ LATE_SECONDS = 0.1
 
 
 def sum_tallies(*tallies: RequestTally) -> RequestTally:
-    """A new tally of all of them."""
+    """Return the sum of the tallies."""
     result = RequestTally()
     for tally in tallies:
         result.merge(tally)

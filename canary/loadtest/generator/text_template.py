@@ -1,4 +1,4 @@
-"""Texts with `{{ names }}` in them, taken apart once and put together for each request. Pure."""
+"""Texts with `{{ placeholders }}`, parsed once and filled for each request. Pure."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -11,17 +11,17 @@ _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 @dataclass(frozen=True, slots=True)
 class TextTemplate:
-    """Every second part is a name, beginning with the second."""
+    """A parsed text: literal parts and placeholders in turn, beginning with a literal."""
 
     parts: tuple[str, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names in it."""
+        """Its placeholders."""
         return self.parts[1::2]
 
     def fill(self, row: Mapping[str, str], quoted: Callable[[str], str] = str) -> str:
-        """The text with the values of a row, each passed through `quoted` first."""
+        """Return the text with the values of a row, each escaped by `quoted`."""
         if len(self.parts) == 1:
             return self.parts[0]
         return "".join(self._filled(row, quoted))
@@ -32,17 +32,17 @@ class TextTemplate:
 
 
 def parse_template(text: str) -> TextTemplate:
-    """Takes a text apart.
+    """Parse a text.
 
     Raises:
-        UsageError: what stands between the braces is no name.
+        UsageError: a placeholder is not a name.
     """
     parts: list[str] = []
     at = 0
     while (start := text.find("{{", at)) >= 0 and (end := text.find("}}", start + 2)) >= 0:
         name = text[start + 2 : end].strip()
         if not _IDENTIFIER.fullmatch(name):
-            raise UsageError(f"a name is expected between {{{{ and }}}}, found {name[:40]!r}")
+            raise UsageError(f"expected a name between {{{{ and }}}}, found {name[:40]!r}")
         parts += [text[at:start], name]
         at = end + 2
     return TextTemplate((*parts, text[at:]))

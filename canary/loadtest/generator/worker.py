@@ -1,8 +1,8 @@
-"""`python -m canary.loadtest.generator.worker FD`: one process of a load; a pipe says what to do.
+"""`python -m canary.loadtest.generator.worker FD`: one process of a load, controlled by a pipe.
 
-Comes in: a plan with the worker's number, then the start time (monotonic clock, which all processes
-of a machine share); after that anything, or the pipe's end, means to stop. Goes out: None when
-ready, a Second each second, None at the end.
+It receives a plan and its own number, then the start time (monotonic clock, which all processes of
+a machine share); any further message, or the end of the pipe, stops it. It sends None when it is
+ready, a WorkerSecond each second, and None at the end.
 """
 
 import gc
@@ -16,7 +16,7 @@ from canary.loadtest.generator.file_limit import count_files_needed, raise_file_
 
 
 def run_worker(pipe: Connection) -> None:
-    """Does what comes in."""
+    """Send the load that the pipe describes."""
     plan, worker = pipe.recv()
     raise_file_limit(count_files_needed(plan))
     engine = LoadEngine(plan, worker, pipe.send)
@@ -30,4 +30,4 @@ def run_worker(pipe: Connection) -> None:
 if __name__ == "__main__":
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         run_worker(Connection(int(sys.argv[1])))
-    os._exit(0)  # without tidying up what no request waits for
+    os._exit(0)  # skips the slow clean-up of thousands of handles
