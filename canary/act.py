@@ -11,18 +11,18 @@ def act(world: World, resource: ReleaseResource, plan: Plan) -> ActResult:
     carried_out: list[Action] = []
     for action in plan.actions:
         try:
-            _carry_out(world, resource, action)
+            _apply_action(world, resource, action)
         except TransientError as error:
             return ActResult(tuple(carried_out), error)
         carried_out.append(action)
     return ActResult(tuple(carried_out))
 
 
-def _carry_out(world: World, resource: ReleaseResource, action: Action) -> None:
+def _apply_action(world: World, resource: ReleaseResource, action: Action) -> None:
     match action:
         case SetWeight() | RestoreRoute():
             world.traffic.apply(resource, action)
         case RemoveFinalizer():
-            world.releases.let_go(resource)
+            world.releases.remove_finalizer(resource)
         case _:
             world.workloads.apply(resource, action)

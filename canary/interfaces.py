@@ -75,7 +75,7 @@ class ReleaseStore(Protocol):
         """Compare-and-swap against `resource.version`. Raises ConflictError."""
         ...
 
-    def let_go(self, resource: ReleaseResource) -> None:
+    def remove_finalizer(self, resource: ReleaseResource) -> None:
         """Removes our finalizer: the deletion may go through."""
         ...
 
@@ -83,7 +83,7 @@ class ReleaseStore(Protocol):
 class Workloads(Protocol):
     """The user's Deployment and our canary beside it."""
 
-    def look(self, resource: ReleaseResource) -> Workload:
+    def read(self, resource: ReleaseResource) -> Workload:
         """What is there now."""
         ...
 
@@ -95,7 +95,7 @@ class Workloads(Protocol):
 class TrafficRouter(Protocol):
     """Who splits the traffic."""
 
-    def look(self, resource: ReleaseResource) -> Route | None:
+    def read(self, resource: ReleaseResource) -> Route | None:
         """The route as the router has it now; None where there is none."""
         ...
 
@@ -139,7 +139,7 @@ class ReleaseMetrics(Protocol):
 class Notifier(Protocol):
     """Tells people; never on the way of a rollback, so it must return at once."""
 
-    def tell(self, notice: Notice) -> None:
+    def notify(self, notice: Notice) -> None:
         """Queues the notice."""
         ...
 

@@ -23,9 +23,9 @@ HISTORY = 3600.0
 """Seconds of stable's past that the first pass of a release reads: its usual rate."""
 LOOKBACK = 300.0
 """Seconds before the judged range: where series that are missing at its start have a baseline."""
-KEPT = 6 * 3600.0
+MAX_LOOKBACK = 6 * 3600.0
 """Seconds: metrics are read no further back than this."""
-JUDGED = {Intent.ADVANCE, Intent.PROMOTE, Intent.BAKE}
+JUDGED_INTENTS = {Intent.ADVANCE, Intent.PROMOTE, Intent.BAKE}
 
 
 def observe(world: World, key: Key) -> Snapshot:
@@ -34,8 +34,8 @@ def observe(world: World, key: Key) -> Snapshot:
     Raises NotFoundError when the release is gone, TransientError when something cannot be read.
     """
     resource = world.releases.read(key)
-    workload = world.workloads.look(resource)
-    route = world.traffic.look(resource)
+    workload = world.workloads.read(resource)
+    route = world.traffic.read(resource)
     now = world.clock.now()
     return Snapshot(
         now=now,
@@ -44,46 +44,46 @@ def observe(world: World, key: Key) -> Snapshot:
         canary=workload.canary,
         route=route,
         checks=workload.checks,
-        samples=_samples_or_why(world, resource, workload, route, now),
+        samples=_read_samples_safely(world, resource, workload, route, now),
     )
 
 
-def _samples_or_why(
+def _read_samples_safely(
     world: World, resource: ReleaseResource, workload: Workload, route: Route | None, now: float
 ) -> Samples | None:
     """Whatever goes wrong with metrics is a metric without data: the rest of the pass goes on."""
     try:
-        return _samples(world, resource, workload, route, now)
+        return _read_due_samples(world, resource, workload, route, now)
     except Exception as error:  # noqa: BLE001 - the rest of the pass must not depend on metrics
         _log.exception("the metrics could not be read")
         why = Unavailable(f"the metrics could not be read ({type(error).__name__}: {error})"[:300])
         return Samples(Rounds(now), now, {one.name: why for one in resource.spec.analysis.metrics})
 
 
-def _samples(
+def _read_due_samples(
     world: World, resource: ReleaseResource, workload: Workload, route: Route | None, now: float
 ) -> Samples | None:
     status, step = resource.status, resource.spec.analysis.interval
-    if find_judging_start(status) is None or not _is_read(status, workload, route):
+    if find_judging_start(status) is None or not _needs_metrics(status, workload, route):
         return None
-    since, end = _since(status, now, step), world.metrics.settled(now)
+    since, end = _find_read_start(status, now, step), world.metrics.settled(now)
     if end <= since:
         return None
     # What was before the release is read in coarse steps, once: it is only stable's usual rate.
     history = 0.0 if since == status.judged_until else HISTORY
-    reading = _reading((resource, workload, route), (since, end), history)
+    reading = _plan_reading((resource, workload, route), (since, end), history)
     answers = world.metrics.read(*reading.question)
     return None if isinstance(answers, PendingAnswer) else reading.samples(answers)
 
 
-def _is_read(status: Status, workload: Workload, route: Route | None) -> bool:
+def _needs_metrics(status: Status, workload: Workload, route: Route | None) -> bool:
     """Whether the metrics matter now: to the judge, or to see a canary's last requests."""
     if status.intent is not Intent.ROLL_BACK:
-        return status.intent in JUDGED
+        return status.intent in JUDGED_INTENTS
     return workload.canary is not None and (route is None or route.weight == 0)
 
 
-def _since(status: Status, now: float, step: float) -> float:
+def _find_read_start(status: Status, now: float, step: float) -> float:
     """From where the metrics are read (seconds): where the judge has judged up to, or the start.
 
     At most as far back as is kept, and never from the future.
@@ -94,8 +94,8 @@ def _since(status: Status, now: float, step: float) -> float:
         baking = status.intent is Intent.BAKE and status.bake_started_at is not None
         start = status.bake_started_at if baking else None
         begun = status.release.started_at if status.release is not None else now
-        since = _on_grid(min(begun if start is None else start, now) - HISTORY, step)
-    return since if now - KEPT <= since <= now else _on_grid(now - KEPT, step)
+        since = _align_to_grid(min(begun if start is None else start, now) - HISTORY, step)
+    return since if now - MAX_LOOKBACK <= since <= now else _align_to_grid(now - MAX_LOOKBACK, step)
 
 
 def read_samples(
@@ -108,12 +108,12 @@ def read_samples(
 
     The first `history` seconds of them are read in coarse steps. May raise TransientError.
     """
-    reading = _reading(release, between, history)
+    reading = _plan_reading(release, between, history)
     return reading.samples(source.read(*reading.question))
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
+class _MetricReading:
     """What to ask about a release, and what the answers say."""
 
     compiled: Mapping[str, Compiled | NoData]
@@ -128,23 +128,23 @@ class _Reading:
         return build_samples(raw, *self.between, self.question[3])
 
 
-def _reading(
+def _plan_reading(
     release: tuple[ReleaseResource, Workload, Route | None],
     between: tuple[float, float],
     history: float,
-) -> _Reading:
+) -> _MetricReading:
     resource, workload, _ = release
-    (since, end), compiled = between, _compiled(*release)
+    (since, end), compiled = between, _compile_metrics(*release)
     queries = [
         replace(one, history=history) if one.raw else replace(one, since=since)
-        for one in _queries(compiled)
+        for one in _flatten_queries(compiled)
     ]
     start = floor(since + history - LOOKBACK)
     question = queries, start, floor(end), resource.spec.analysis.interval
-    return _Reading(compiled, _started(workload, since), between, question)
+    return _MetricReading(compiled, _find_new_pods(workload, since), between, question)
 
 
-def _started(workload: Workload, since: float) -> dict[str, float]:
+def _find_new_pods(workload: Workload, since: float) -> dict[str, float]:
     """Pods that began after what has been judged: their counters were 0 then."""
     sides = (workload.target, workload.canary)
     pods = (pod for side in sides if side is not None for pod in side.pods)
@@ -152,19 +152,21 @@ def _started(workload: Workload, since: float) -> dict[str, float]:
     return {name: at for name, at in ready if at is not None and at > since}
 
 
-def queries_of(
+def list_queries(
     resource: ReleaseResource, workload: Workload, route: Route | None
 ) -> list[SeriesQuery]:
     """What will be asked about this release: for sources that keep only what was asked for."""
-    return _queries(_compiled(resource, workload, route))
+    return _flatten_queries(_compile_metrics(resource, workload, route))
 
 
-def queries_for_people(
+def list_display_queries(
     resource: ReleaseResource, workload: Workload, route: Route | None
 ) -> list[SeriesQuery]:
     """Queries to paste into Prometheus that show what the release is judged by."""
     found = [
-        one for one in _compiled(resource, workload, route).values() if not isinstance(one, NoData)
+        one
+        for one in _compile_metrics(resource, workload, route).values()
+        if not isinstance(one, NoData)
     ]
     return [
         query
@@ -173,15 +175,15 @@ def queries_for_people(
     ]
 
 
-def _queries(compiled: Mapping[str, Compiled | NoData]) -> list[SeriesQuery]:
+def _flatten_queries(compiled: Mapping[str, Compiled | NoData]) -> list[SeriesQuery]:
     return [q for one in compiled.values() if not isinstance(one, NoData) for q in one.queries()]
 
 
-def _compiled(
+def _compile_metrics(
     resource: ReleaseResource, workload: Workload, route: Route | None
 ) -> dict[str, Compiled | NoData]:
     """A metric that cannot be asked for is one without data, with the reason why."""
-    context = _context(resource, workload, route)
+    context = _build_query_context(resource, workload, route)
     compiled: dict[str, Compiled | NoData] = {}
     for metric in resource.spec.analysis.metrics:
         try:
@@ -191,7 +193,9 @@ def _compiled(
     return compiled
 
 
-def _context(resource: ReleaseResource, workload: Workload, route: Route | None) -> Context:
+def _build_query_context(
+    resource: ReleaseResource, workload: Workload, route: Route | None
+) -> Context:
     target = tuple(pod.name for pod in workload.target.pods) if workload.target else ()
     canary = tuple(pod.name for pod in workload.canary.pods) if workload.canary else ()
     backends = route.backends if route else {}
@@ -202,5 +206,5 @@ def _context(resource: ReleaseResource, workload: Workload, route: Route | None)
     return Context(resource.namespace, {Side.STABLE: target, Side.CANARY: canary}, backends)
 
 
-def _on_grid(time: float, step: float) -> float:
+def _align_to_grid(time: float, step: float) -> float:
     return floor(time / step) * step

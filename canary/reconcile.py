@@ -1,7 +1,7 @@
 """ONE PASS. The page to read first: what happens to a release, every few seconds.
 
 Everything that is read is read by `observe`; `analyze_release` and `decide` are pure; everything
-that is written to the outside is written by `act`, in the plan's order, and by `report`.
+that is written to the outside is written by `act`, in the plan's order, and by `update_status`.
 """
 
 import logging
@@ -12,12 +12,12 @@ from canary.core.rollout import decide
 from canary.core.snapshot import Snapshot
 from canary.interfaces import Key, World
 from canary.observe import observe
-from canary.status_update import Outcome, report
+from canary.status_update import PassResult, update_status
 
 _log = logging.getLogger(__name__)
 
 
-def reconcile(world: World, key: Key) -> Outcome:
+def reconcile(world: World, key: Key) -> PassResult:
     """One pass over one release; says when to look again.
 
     Raises NotFoundError when the release is gone, TransientError when it could not be read.
@@ -26,7 +26,7 @@ def reconcile(world: World, key: Key) -> Outcome:
     result = analyze_safely(snapshot)
     plan = decide(snapshot, result)
     done = act(world, snapshot.resource, plan)
-    return report(world, snapshot, plan, done)
+    return update_status(world, snapshot, plan, done)
 
 
 def analyze_safely(snapshot: Snapshot) -> AnalysisResult:

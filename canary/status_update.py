@@ -14,12 +14,12 @@ WRITE_EVERY = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class PassResult:
     """One pass is over."""
 
     status: Status
     """As it is written now."""
-    again_after: float | None
+    requeue_after: float | None
     """Seconds until the next pass; None: only when something changes."""
     done: ActResult
     judged_until: float | None = None
@@ -28,7 +28,7 @@ class Outcome:
     """See Plan."""
 
 
-def report(world: World, snapshot: Snapshot, plan: Plan, done: ActResult) -> Outcome:
+def update_status(world: World, snapshot: Snapshot, plan: Plan, done: ActResult) -> PassResult:
     """The next status is written only when the whole plan was carried out.
 
     Otherwise the next pass sees how far it came and decides again from there; what is said to
@@ -36,29 +36,31 @@ def report(world: World, snapshot: Snapshot, plan: Plan, done: ActResult) -> Out
     """
     before = snapshot.resource.status
     if done.refused is not None:
-        after = _refused(world, snapshot, plan, done.refused)
-        return Outcome(after, done.refused.retry_after, done)
+        after = _report_refusal(world, snapshot, plan, done.refused)
+        return PassResult(after, done.refused.retry_after, done)
     after = plan.status.model_copy(update={"conditions": build_conditions(plan.status, snapshot)})
     if RemoveFinalizer() in done.actions and snapshot.resource.deleting_since is not None:
-        _tell(world, snapshot, after)
-        return Outcome(after, None, done)
+        _notify_on_change(world, snapshot, after)
+        return PassResult(after, None, done)
     if _is_due(before, after, snapshot.now):
         after = after.model_copy(update={"written_at": snapshot.now})
         try:
             world.releases.write_status(snapshot.resource, after)
         except TransientError as error:
-            return Outcome(before, _soon(error), done)
-        _tell(world, snapshot, after)
-        return _passed(after, plan, done)
-    return _passed(before, plan, done)
+            return PassResult(before, _retry_delay(error), done)
+        _notify_on_change(world, snapshot, after)
+        return _build_result(after, plan, done)
+    return _build_result(before, plan, done)
 
 
-def _passed(written: Status, plan: Plan, done: ActResult) -> Outcome:
+def _build_result(written: Status, plan: Plan, done: ActResult) -> PassResult:
     judged_until = plan.status.judged_until
-    return Outcome(written, plan.requeue_after, done, judged_until, plan.sample_within)
+    return PassResult(written, plan.requeue_after, done, judged_until, plan.sample_within)
 
 
-def _refused(world: World, snapshot: Snapshot, plan: Plan, refused: TransientError) -> Status:
+def _report_refusal(
+    world: World, snapshot: Snapshot, plan: Plan, refused: TransientError
+) -> Status:
     """The status with what was to be done and what stands in the way; nothing in it steers.
 
     The judge's state stays as it was, so that the same samples are judged again. A conflict is
@@ -80,7 +82,7 @@ def _refused(world: World, snapshot: Snapshot, plan: Plan, refused: TransientErr
         world.releases.write_status(snapshot.resource, after)
     except TransientError:
         return before
-    _tell(world, snapshot, after)
+    _notify_on_change(world, snapshot, after)
     return after
 
 
@@ -93,10 +95,10 @@ def _is_due(before: Status, after: Status, now: float) -> bool:
     if after == before:
         return False
     waited = now - (before.written_at or 0.0)
-    return waited >= WRITE_EVERY or waited < 0.0 or _decided(before) != _decided(after)
+    return waited >= WRITE_EVERY or waited < 0.0 or _strip_figures(before) != _strip_figures(after)
 
 
-def _decided(status: Status) -> tuple[object, ...]:
+def _strip_figures(status: Status) -> tuple[object, ...]:
     """The status without figures and sentences about them."""
     release = status.release.model_copy(update={"data_seen_at": None}) if status.release else None
     conditions = tuple((one.type, one.status, one.reason) for one in status.conditions)
@@ -105,11 +107,11 @@ def _decided(status: Status) -> tuple[object, ...]:
     return status.model_copy(update={**figures, **quiet}), conditions
 
 
-def _soon(error: TransientError) -> float:
+def _retry_delay(error: TransientError) -> float:
     return 0.0 if isinstance(error, ConflictError) else error.retry_after
 
 
-def _tell(world: World, snapshot: Snapshot, after: Status) -> None:
+def _notify_on_change(world: World, snapshot: Snapshot, after: Status) -> None:
     resource, before = snapshot.resource, snapshot.resource.status
     same = (before.phase, before.reason, before.weight) == (after.phase, after.reason, after.weight)
     if same:
@@ -118,6 +120,6 @@ def _tell(world: World, snapshot: Snapshot, after: Status) -> None:
     runs_it = snapshot.canary or snapshot.target
     pods = tuple(pod.name for pod in runs_it.pods) if runs_it is not None else ()
     change = Change(resource.spec, before, after, pods)
-    world.notifier.tell(
+    world.notifier.notify(
         Notice(key, snapshot.now, after.phase, after.reason, after.message, after.weight, change)
     )

@@ -156,7 +156,7 @@ class Stage:
     @property
     def seen(self) -> Route:
         """The route as the router sees it."""
-        route = self.router.look(self.resource)
+        route = self.router.read(self.resource)
         assert route is not None
         return route
 

@@ -148,13 +148,13 @@ class Operator:
 
     def target(self) -> TargetDeployment:
         """The user's Deployment."""
-        target = self.workloads.look(self.stage.resource(self.name)).target
+        target = self.workloads.read(self.stage.resource(self.name)).target
         assert target is not None
         return target
 
     def canary(self) -> Canary | None:
         """Ours beside it."""
-        return self.workloads.look(self.stage.resource(self.name)).canary
+        return self.workloads.read(self.stage.resource(self.name)).canary
 
     def do(self, action: WorkloadAction, seconds: float = 30.0) -> None:
         """Until it is not refused any more."""

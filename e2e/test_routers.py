@@ -188,7 +188,7 @@ def test_a_route_that_goes_in_mid_release(stage: Stage) -> None:
     """It is None; weight 0 and restoring are done already, a rise is refused."""
     stage.set_weight(25)
     must(kubectl("-n", NAMESPACE, "delete", "httproute", "auth"))
-    assert stage.router.look(stage.resource) is None
+    assert stage.router.read(stage.resource) is None
     for done in (SetWeight(0), RestoreRoute()):
         stage.router.apply(stage.resource, done)
     with pytest.raises(ConflictError, match="does not exist"):

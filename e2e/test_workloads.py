@@ -238,8 +238,8 @@ def test_deleting_the_release_leaves_nothing_of_ours(stage: Stage, mode: PauseMo
     assert resource.deleting_since is not None
     for action in (RestoreTemplate(stable), UnmanageTarget()):
         operator.workloads.apply(resource, action)
-    stage.store().let_go(resource)
-    stage.store().let_go(resource)
+    stage.store().remove_finalizer(resource)
+    stage.store().remove_finalizer(resource)
     until(lambda: not stage.items("replicasets", "canary-controller.dev/role=canary"), "gone")
     found = operator.deployment()
     assert not found["spec"].get("paused")
@@ -316,7 +316,7 @@ def test_one_target_has_one_release(stage: Stage, mode: PauseMode) -> None:
     second = f"{operator.name}-b"
     stage.release(second, operator.name)
     workloads = operator.workloads
-    target = workloads.look(stage.resource(second)).target
+    target = workloads.read(stage.resource(second)).target
     assert target is not None
     assert target.obstacle is not None
     assert target.obstacle.reason is Reason.TARGET_TAKEN
@@ -356,7 +356,7 @@ def test_a_check_that_fails_says_why(stage: Stage) -> None:
     operator.do(RunChecks(release.template))
 
     def result() -> CheckStatus | None:
-        (check,) = operator.workloads.look(stage.resource(operator.name)).checks
+        (check,) = operator.workloads.read(stage.resource(operator.name)).checks
         return check if check.verdict is not Verdict.CONTINUE else None
 
     check = until(result, "the Job has ended")

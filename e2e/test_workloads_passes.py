@@ -20,7 +20,7 @@ from canary.interfaces import Key, Notice, World
 from canary.kube.objects import DEPLOYMENTS, Object
 from canary.kube.workloads import PauseMode
 from canary.observe import observe
-from canary.status_update import report
+from canary.status_update import update_status
 from e2e.fixtures_workloads import Operator, Stage, deployment, policy, stage, until
 
 __all__ = ["policy", "stage"]
@@ -50,7 +50,7 @@ class Router:
 
     weight: int | None = None
 
-    def look(self, _wish: ReleaseResource) -> Route | None:
+    def read(self, _wish: ReleaseResource) -> Route | None:
         return Route(self.weight or 0, True, self.weight is None)
 
     def apply(self, _wish: ReleaseResource, action: TrafficAction) -> None:
@@ -67,7 +67,7 @@ class Passes:
     told: list[Notice] = field(default_factory=list)
     refused: list[TransientError] = field(default_factory=list)
 
-    def tell(self, notice: Notice) -> None:
+    def notify(self, notice: Notice) -> None:
         self.told.append(notice)
 
     def settled(self, _now: float) -> float:
@@ -92,7 +92,7 @@ class Passes:
         done = act(world, snap.resource, plan)
         if done.refused is not None:
             self.refused.append(done.refused)
-        return report(world, snap, plan, done).status
+        return update_status(world, snap, plan, done).status
 
     def until(self, wanted: Callable[[Status], bool], what: str) -> Status:
         """Passes until the status is so."""

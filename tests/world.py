@@ -52,7 +52,7 @@ from canary.interfaces import Key, Notice, TrafficRouter, Workload, World
 from canary.observe import observe
 from canary.reconcile import analyze_safely, reconcile
 from canary.routers.several import SeveralRouters
-from canary.status_update import Outcome
+from canary.status_update import PassResult
 
 START = 1_000_000.0
 KEY = Key("prod", "auth")
@@ -245,14 +245,14 @@ class Memory:
             for pod in [*self.pods, *self.canaries]:
                 pod.seen.append((self.time, pod.total, pod.bad))
 
-    def step(self) -> Outcome:
+    def step(self) -> PassResult:
         """One pass, then as much time as it asked for (at least none, at most ten seconds)."""
         snap = observe(self.world, KEY)
         self.judged = analyze_safely(snap)
         broken = broken_by_plan(snap, self.judged, decide(snap, self.judged))
         assert not broken, (broken, self.trail[-6:])
         outcome = reconcile(self.world, KEY)
-        self._wait(10.0 if outcome.again_after is None else min(outcome.again_after, 10.0))
+        self._wait(10.0 if outcome.requeue_after is None else min(outcome.requeue_after, 10.0))
         return outcome
 
     def _wait(self, seconds: float) -> None:
@@ -295,16 +295,16 @@ class Memory:
     def now(self) -> float:
         return self.time
 
-    def tell(self, notice: Notice) -> None:
+    def notify(self, notice: Notice) -> None:
         self.notices.append(notice)
 
     def snapshot(self) -> Snapshot:
         """The world as it is, without metrics: what the invariants look at."""
         resource = _Store(self).read(KEY)
-        workload = _Workloads(self).look(resource)
+        workload = _Workloads(self).read(resource)
         # An invariant looks at what is there, not at what can be read at the moment.
         unreadable, self.second.unreadable = self.second.unreadable, False
-        route = self.traffic.look(resource)
+        route = self.traffic.read(resource)
         self.second.unreadable = unreadable
         return Snapshot(self.time, resource, workload.target, workload.canary, route)
 
@@ -419,7 +419,7 @@ class _Store:
         m.version += 1
         m._wrote(f"status {status.intent} {status.reason} step {status.step}")
 
-    def let_go(self, _wish: ReleaseResource) -> None:
+    def remove_finalizer(self, _wish: ReleaseResource) -> None:
         self.memory.gone = True
         self.memory._wrote("let go")
 
@@ -466,7 +466,7 @@ class _Metrics:
 class _Workloads:
     memory: Memory
 
-    def look(self, resource: ReleaseResource) -> Workload:
+    def read(self, resource: ReleaseResource) -> Workload:
         m = self.memory
         target = None
         if not m.no_target:
@@ -553,7 +553,7 @@ class _Workloads:
 class _Traffic:
     memory: Memory
 
-    def look(self, _wish: ReleaseResource) -> Route | None:
+    def read(self, _wish: ReleaseResource) -> Route | None:
         m = self.memory
         if m.no_route:
             return None
@@ -580,7 +580,7 @@ class _Second:
 
     memory: Memory
 
-    def look(self, _wish: ReleaseResource) -> Route | None:
+    def read(self, _wish: ReleaseResource) -> Route | None:
         m, second = self.memory, self.memory.second
         if second.unreadable:
             raise TransientError("GRPCRoute api cannot be read")

@@ -7,8 +7,8 @@ from typing import Annotated, Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from canary.api import Spec, format_duration
-from canary.api.fields import Expect, Frozen, Span
-from canary.api.messages import field_name, models_in
+from canary.api.fields import DurationRange, Expect, Frozen
+from canary.api.messages import field_name, list_models
 
 HEAD = """# The spec of a CanaryRelease, field by field
 
@@ -29,7 +29,7 @@ def spec_page() -> str:
 def _models(path: str, model: type[Frozen]) -> Iterator[tuple[str, type[Frozen]]]:
     yield path, model
     for name, field in model.model_fields.items():
-        for inner in models_in(field.annotation):
+        for inner in list_models(field.annotation):
             brackets = "[]" if get_origin(field.annotation) is tuple else ""
             yield from _models(f"{path}.{field_name(model, name)}{brackets}", inner)
 
@@ -55,7 +55,7 @@ def _allowed(annotation: object, metadata: Sequence[object] = ()) -> str:
     for said in reversed(metadata):
         if isinstance(said, Expect):
             return said.words
-        if isinstance(said, Span):
+        if isinstance(said, DurationRange):
             return f"a duration from {said.least} to {said.most}"
     if get_origin(annotation) is Annotated:
         inner, *more = get_args(annotation)
@@ -68,7 +68,7 @@ def _plain(annotation: object) -> str:
     if get_origin(annotation) is Literal:
         return " or ".join(f"`{value}`" for value in inner)
     if get_origin(annotation) is tuple:
-        return "a list, see below" if models_in(annotation) else f"a list: {_allowed(inner[0])}"
+        return "a list, see below" if list_models(annotation) else f"a list: {_allowed(inner[0])}"
     if inner:
         return _allowed(inner[0])
     if not isinstance(annotation, type):
@@ -83,6 +83,6 @@ def _default(field: FieldInfo) -> str:
         return "required"
     if field.default in (None, ()):
         return "–"
-    if any(isinstance(said, Span) for said in field.metadata):
+    if any(isinstance(said, DurationRange) for said in field.metadata):
         return f"`{format_duration(field.default)}`"
     return f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"

@@ -19,7 +19,7 @@ from canary.core.evidence.assessment import assess_judge
 from canary.core.evidence.policy import Assessment
 from canary.core.increments import Side
 from canary.errors import UsageError
-from canary.text.sanitize import escaped
+from canary.text.sanitize import escape_unprintable
 
 if TYPE_CHECKING:
     from canary.analyze.pod_samples import PodReleases
@@ -164,13 +164,14 @@ def _refuse_descending(source: str, skipped: Skipped) -> None:
     wrong = [name for name, rows in skipped.backwards.items() if rows >= _BACKWARDS]
     if wrong:
         raise UsageError(
-            f"{_name(source)}: the times of release {escaped(wrong[0])} mostly go backwards; "
+            f"{_name(source)}: the times of release {escape_unprintable(wrong[0])} "
+            "mostly go backwards; "
             "expected rows in ascending order of time: sort the file by the column time"
         )
 
 
 def _name(source: str) -> str:
-    return "standard input" if source == "-" else escaped(source)
+    return "standard input" if source == "-" else escape_unprintable(source)
 
 
 def _rows(source: str) -> Iterator[tuple[int, str, _Row, Pod | None]]:
@@ -202,7 +203,7 @@ def _places(header: list[str] | None, source: str) -> tuple[tuple[str, ...], tup
         raise UsageError(f"{_name(source)} is empty; {_EXPECTED} in its first line")
     names = [name.strip() for name in header]
     columns = POD_COLUMNS if {"side", "pod"} & set(names) else COLUMNS
-    found = escaped(", ".join(names))[:200]
+    found = escape_unprintable(", ".join(names))[:200]
     missing = [column for column in columns if column not in names]
     if missing:
         raise UsageError(
@@ -262,7 +263,9 @@ def _complaint(
     given = {column: fields[place] for column, place in zip(columns, places, strict=True)}
     for column, text in given.items():
         if (wanted := _wanted(column, text)) is not None:
-            return UsageError(f"{where}: {column} must be {wanted}, found {escaped(text)[:60]!r}")
+            return UsageError(
+                f"{where}: {column} must be {wanted}, found {escape_unprintable(text)[:60]!r}"
+            )
     if _number(given["time"]) > _LATEST:
         return UsageError(
             f"{where}: time must be in seconds, found {given['time'][:60]}: "

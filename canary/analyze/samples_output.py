@@ -10,7 +10,7 @@ import typer
 
 from canary.core.evidence import Assessment
 from canary.errors import ExitCode
-from canary.text.sanitize import escaped
+from canary.text.sanitize import escape_unprintable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -125,7 +125,7 @@ def _fitting(rows: Sequence[dict[str, str]], width: int) -> list[str]:
 def _cells(name: str, said: Assessment) -> dict[str, str]:
     word, at = verdict(said)
     values = (
-        escaped(name),
+        escape_unprintable(name),
         word,
         "–" if at is None else f"{at:.10g}",
         _share(said.canary_bad, said.canary_total),

@@ -2,16 +2,16 @@
 
 from canary.api.analysis import (
     Analysis,
+    AnalysisSource,
     ClientErrorsSource,
     LatencySource,
     Leak,
     Metric,
     PoolSource,
     RatioSource,
-    Source,
 )
 from canary.api.fields import format_duration, parse_duration
-from canary.api.messages import unknown
+from canary.api.messages import describe_unknown
 from canary.api.reasons import (
     REASONS,
     Intent,
@@ -25,9 +25,9 @@ from canary.api.reasons import (
 )
 from canary.api.resource import (
     CanaryRelease,
-    Loaded,
+    LoadedReleases,
     Metadata,
-    Rule,
+    ReleaseRule,
     load_release,
     load_releases,
 )
@@ -42,12 +42,13 @@ from canary.api.status import (
     Release,
     Status,
 )
-from canary.api.traffic import Target, Traffic
+from canary.api.traffic import TargetRef, TrafficSpec
 from canary.api.validation_errors import Path, Problem, SpecError
 
 __all__ = [
     "REASONS",
     "Analysis",
+    "AnalysisSource",
     "CanaryRelease",
     "Check",
     "CheckMoment",
@@ -58,7 +59,7 @@ __all__ = [
     "Intent",
     "LatencySource",
     "Leak",
-    "Loaded",
+    "LoadedReleases",
     "LookAt",
     "Metadata",
     "Metric",
@@ -74,21 +75,20 @@ __all__ = [
     "Reason",
     "ReasonKind",
     "Release",
+    "ReleaseRule",
     "Result",
     "RollbackWindow",
-    "Rule",
     "Skip",
-    "Source",
     "Spec",
     "SpecError",
     "Status",
     "Step",
-    "Target",
-    "Traffic",
+    "TargetRef",
+    "TrafficSpec",
     "Verdict",
+    "describe_unknown",
     "format_duration",
     "load_release",
     "load_releases",
     "parse_duration",
-    "unknown",
 ]

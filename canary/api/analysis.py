@@ -7,15 +7,15 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import AfterValidator, Field, model_validator
 
 from canary.api.fields import (
+    DurationRange,
     Expect,
     Frozen,
     Name,
     PresetName,
     Query,
     Share,
-    Span,
+    build_field_error,
     format_duration,
-    misfit,
 )
 
 Tolerance = Annotated[float, Field(ge=1, le=100), Expect("a factor from 1 to 100")]
@@ -34,7 +34,7 @@ class Leak(Frozen):
 
     connections: Connections = 3.0
     """Connections held beyond what traffic explains."""
-    window: Annotated[float, Span("1s", "24h")] = 600.0
+    window: Annotated[float, DurationRange("1s", "24h")] = 600.0
     """At least twice the longest legitimate hold of a connection."""
 
 
@@ -62,7 +62,9 @@ class RatioSource(Frozen):
         given = [name for name in names if getattr(self, name) is not None]
         if given not in (["preset"], ["total", "bad"], ["total", "good"]):
             found = " and ".join(given) or "none"
-            raise misfit(f"either preset, or total with bad or good is expected, found {found}")
+            raise build_field_error(
+                f"either preset, or total with bad or good is expected, found {found}"
+            )
         return self
 
 
@@ -87,7 +89,7 @@ class LatencySource(Frozen):
 
     preset: PresetName
     """Name of a latency preset, such as traefik or otel-http."""
-    above: Annotated[float, Span("1ms", "1h")]
+    above: Annotated[float, DurationRange("1ms", "1h")]
     """A request is slow above this; the histogram's nearest bucket bound is used and named."""
 
 
@@ -98,7 +100,7 @@ class ClientErrorsSource(Frozen):
     """Name of a ratio preset that counts status codes, such as traefik or istio."""
 
 
-Kind = Literal["ratio", "latency", "clientErrors", "pool", "query"]
+MetricKind = Literal["ratio", "latency", "clientErrors", "pool", "query"]
 FIELDS_OF: Mapping[str, tuple[str, ...]] = {
     "ratio": ("tolerance", "limit", "floor"),
     "latency": ("tolerance", "limit", "floor"),
@@ -143,7 +145,7 @@ class Metric(Frozen):
     """Query: fail below."""
     max: float | None = None
     """Query: fail above."""
-    for_: Annotated[float, Span("0s", "24h"), Field(alias="for")] = 60.0
+    for_: Annotated[float, DurationRange("0s", "24h"), Field(alias="for")] = 60.0
     """Query: how long it has to be out of bounds."""
 
     @model_validator(mode="after")
@@ -152,7 +154,7 @@ class Metric(Frozen):
         given = self._given()
         if len(given) != 1:
             found, kinds = " and ".join(given) or "none", ", ".join(FIELDS_OF)
-            raise misfit(f"exactly one of {kinds} is expected, found {found}")
+            raise build_field_error(f"exactly one of {kinds} is expected, found {found}")
         return self
 
     @model_validator(mode="after")
@@ -165,7 +167,7 @@ class Metric(Frozen):
         if wrong:
             allowed = ", ".join(field.rstrip("_") for field in fits)
             names = " and ".join(field.rstrip("_") for field in wrong)
-            raise misfit(
+            raise build_field_error(
                 f"a {self.kind} metric has only {allowed}, found {names}", wrong[0].rstrip("_")
             )
         return self
@@ -174,18 +176,22 @@ class Metric(Frozen):
     def bounds_make_sense(self) -> Self:
         """Without bounds a query never fails; with min above max it always does."""
         if self.kind == "query" and self.min is None and self.max is None:
-            raise misfit("min, max or both is expected with a query: without them it never fails")
+            raise build_field_error(
+                "min, max or both is expected with a query: without them it never fails"
+            )
         if self.min is not None and self.max is not None and self.min > self.max:
-            raise misfit(f"min at most max is expected, found {self.min:g} and {self.max:g}", "min")
+            raise build_field_error(
+                f"min at most max is expected, found {self.min:g} and {self.max:g}", "min"
+            )
         return self
 
-    def _given(self) -> list[Kind]:
-        kinds: tuple[Kind, ...] = get_args(Kind)
+    def _given(self) -> list[MetricKind]:
+        kinds: tuple[MetricKind, ...] = get_args(MetricKind)
         names = {"clientErrors": "client_errors"}
         return [kind for kind in kinds if getattr(self, names.get(kind, kind)) is not None]
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> MetricKind:
         """Which of the sources is given."""
         return self._given()[0]
 
@@ -211,47 +217,51 @@ class Metric(Frozen):
         return source.preset if source is not None else None
 
 
-class Source(StrEnum):
+class AnalysisSource(StrEnum):
     """Where the numbers come from."""
 
     PROMETHEUS = "prometheus"
     SCRAPE = "scrape"
 
 
-def names_differ(metrics: tuple[Metric, ...]) -> tuple[Metric, ...]:
+def require_different_names(metrics: tuple[Metric, ...]) -> tuple[Metric, ...]:
     """Status, reports and events name a metric by its name alone."""
-    no_twins([metric.name for metric in metrics])
+    reject_duplicates([metric.name for metric in metrics])
     return metrics
 
 
-def no_twins(names: Sequence[str]) -> None:
+def reject_duplicates(names: Sequence[str]) -> None:
     """Raises a misfit at the first name that was there before."""
     for index, name in enumerate(names):
         if name in names[:index]:
-            raise misfit(f"names that differ are expected, found {name!r} twice", index, "name")
+            raise build_field_error(
+                f"names that differ are expected, found {name!r} twice", index, "name"
+            )
 
 
 class Analysis(Frozen):
     """The metrics to compare, and how certain a decision must be."""
 
-    source: Source = Source.PROMETHEUS
+    source: AnalysisSource = AnalysisSource.PROMETHEUS
     """Source of the metrics: a Prometheus server, or the metrics pages of the pods."""
-    interval: Annotated[float, Span("1s", "5m")] = 10.0
+    interval: Annotated[float, DurationRange("1s", "5m")] = 10.0
     """Shortest time between two queries; metrics are queried when the next scrape is due."""
-    tolerated_incident: Annotated[float, Span("0s", "10m")] = 30.0
+    tolerated_incident: Annotated[float, DurationRange("0s", "10m")] = 30.0
     """Longest disturbance that does not fail a release; unready pods get no traffic meanwhile."""
-    warm_up: Annotated[float, Span("0s", "1h")] = 60.0
+    warm_up: Annotated[float, DurationRange("0s", "1h")] = 60.0
     """Warm-up of each new pod; its requests are excluded."""
-    min_duration: Annotated[float, Span("0s", "168h")] = 1200.0
+    min_duration: Annotated[float, DurationRange("0s", "168h")] = 1200.0
     """Shortest time under traffic before promotion."""
-    no_data_timeout: Annotated[float, Span("1s", "168h")] = 600.0
+    no_data_timeout: Annotated[float, DurationRange("1s", "168h")] = 600.0
     """How long to wait for missing metrics before the release pauses."""
     false_positive_rate: FalsePositiveRate = 0.01
     """Highest probability that a release as good as stable is rolled back."""
     smallest_regression: Share = 0.005
     """Promotion must rule out that the canary fails this share of requests more than stable."""
     metrics: Annotated[
-        tuple[Metric, ...], Field(min_length=1, max_length=20), AfterValidator(names_differ)
+        tuple[Metric, ...],
+        Field(min_length=1, max_length=20),
+        AfterValidator(require_different_names),
     ]
     """Metrics to analyze; all must pass."""
 
@@ -260,5 +270,7 @@ class Analysis(Frozen):
         """Prometheus' client rounds times to whole seconds: any other step would drift."""
         if self.interval % 1:
             found = format_duration(self.interval)
-            raise misfit(f"an interval of whole seconds is expected, found {found}", "interval")
+            raise build_field_error(
+                f"an interval of whole seconds is expected, found {found}", "interval"
+            )
         return self

@@ -49,7 +49,7 @@ class Expect:
         self, source: object, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
         """The type's own schema with all its errors replaced by one sentence."""
-        return expecting(handler(source), self.words)
+        return replace_errors(handler(source), self.words)
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
@@ -58,7 +58,7 @@ class Expect:
         return handler(schema) | {"words": self.words}
 
 
-def expecting(schema: CoreSchema, words: str) -> CoreSchema:
+def replace_errors(schema: CoreSchema, words: str) -> CoreSchema:
     """A schema whose every error reads `words`."""
     return core_schema.custom_error_schema(
         schema,
@@ -68,7 +68,7 @@ def expecting(schema: CoreSchema, words: str) -> CoreSchema:
     )
 
 
-def misfit(message: str, *at: int | str) -> PydanticCustomError:
+def build_field_error(message: str, *at: int | str) -> PydanticCustomError:
     """The error of a rule over several fields; `at` is the path to the one to look at."""
     return PydanticCustomError("misfit", "{message}", {"message": message, "at": at})
 
@@ -102,7 +102,7 @@ def format_duration(seconds: float) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class DurationRange:
     """A duration between two others: seconds inside, `1h30m` in YAML (never a plain number)."""
 
     least: str = "0s"
@@ -126,7 +126,7 @@ class Span:
             format_duration, return_schema=core_schema.str_schema(), when_used="json"
         )
         parsed = core_schema.with_info_plain_validator_function(within, serialization=printed)
-        return expecting(parsed, self.words)
+        return replace_errors(parsed, self.words)
 
     @property
     def words(self) -> str:
@@ -146,7 +146,7 @@ class Span:
         }
 
 
-Duration = Annotated[float, Span()]
+Duration = Annotated[float, DurationRange()]
 """Seconds inside, `1h30m` in YAML; any length up to 744 hours."""
 
 Name = Annotated[

@@ -28,20 +28,20 @@ Numbers = tuple[float, ...]
 Count = Annotated[float, Field(ge=0)]
 
 
-class State(Frozen):
+class StoredModel(Frozen):
     """Finite numbers only; fields that a newer operator added are left out."""
 
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
 
-class Quiet(State):
+class StoredSilence(StoredModel):
     """Why a metric said nothing at the last analysis."""
 
     verdict: Verdict
     why: str
 
 
-class Counts(State):
+class RequestCounts(StoredModel):
     """Requests, and the bad ones among them, of both versions."""
 
     canary: Count = 0.0
@@ -50,14 +50,14 @@ class Counts(State):
     stable_bad: Count = 0.0
 
 
-class Span(Counts):
+class RequestPeriod(RequestCounts):
     """Requests between two times (seconds since the epoch)."""
 
     start: float
     end: float
 
 
-class NamedCounts(State):
+class NamedCounts(StoredModel):
     """Stable's requests of one pod or route."""
 
     name: str
@@ -65,20 +65,20 @@ class NamedCounts(State):
     bad: Count
 
 
-class RouteCounts(Counts):
+class RouteCounts(RequestCounts):
     """Requests of both versions on one route."""
 
     name: str
 
 
-class OpenBlock(Span):
+class OpenBlock(RequestPeriod):
     """A block that is not yet long enough to be judged; `pods` are stable's."""
 
     pods: tuple[NamedCounts, ...] = ()
     routes: tuple[RouteCounts, ...] = ()
 
 
-class RateBlock(State):
+class RateBlock(StoredModel):
     """Requests since `start` (seconds) that the bets on rates are still waiting to judge."""
 
     start: float
@@ -87,7 +87,7 @@ class RateBlock(State):
     stable: Count
 
 
-class BaselineState(State):
+class BaselineState(StoredModel):
     """Stable's requests: the last ten minutes by block, and how its errors clump."""
 
     times: Numbers = ()
@@ -113,7 +113,7 @@ class BaselineState(State):
         return self
 
 
-class BetsState(State):
+class BetsState(StoredModel):
     """Wealth of every stake, in the order of `bet_sizes.py`."""
 
     share: Annotated[Numbers, Field(min_length=SHARE_STAKES, max_length=SHARE_STAKES)]
@@ -126,7 +126,7 @@ class BetsState(State):
     block: RateBlock | None = None
 
 
-class OutageState(State):
+class OutageState(StoredModel):
     """The present run of samples in which at least half of the canary's requests are bad."""
 
     seen: Count = 0.0
@@ -142,7 +142,7 @@ class OutageState(State):
     """The canary had been well before."""
 
 
-class PromotionState(State):
+class PromotionState(StoredModel):
     """Seconds under traffic, bad requests, and those that each kind of damage would bring."""
 
     seconds: Count = 0.0
@@ -151,14 +151,14 @@ class PromotionState(State):
     gross: Count = 0.0
 
 
-class ReplacementState(State):
+class ReplacementState(StoredModel):
     """Canary requests, and the bad ones among them, since stable is broken."""
 
     total: Count = 0.0
     bad: Count = 0.0
 
 
-class ClumpState(State):
+class ClumpState(StoredModel):
     """How stable's errors clump within windows as long as a tolerated incident."""
 
     opened: bool = False
@@ -174,7 +174,7 @@ class ClumpState(State):
     """As in `BaselineState`, by window."""
 
 
-class SpreadState(State):
+class SpreadState(StoredModel):
     """How stable's pods and routes differ; `time` is that of the last block (seconds)."""
 
     time: float | None = None
@@ -182,7 +182,7 @@ class SpreadState(State):
     routes: tuple[NamedCounts, ...] = ()
 
 
-class ErrorWindows(State):
+class ErrorWindows(StoredModel):
     """Past windows of stable's pods with about as many bad requests, fading with time."""
 
     bad: Count
@@ -192,7 +192,7 @@ class ErrorWindows(State):
     requests: Annotated[float, Field(gt=0)]
 
 
-class OpenWindow(State):
+class OpenWindow(StoredModel):
     """One pod in the window that is not complete; `bad` per part of it."""
 
     canary: bool
@@ -204,7 +204,7 @@ class OpenWindow(State):
 WindowParts = Annotated[tuple[Count, ...], Field(min_length=1)]
 
 
-class PodWindowsState(State):
+class StoredWindows(StoredModel):
     """The guard that compares pods, window by window (`core/evidence/pod_windows.py`)."""
 
     seconds: Count
@@ -240,7 +240,7 @@ class PodWindowsState(State):
         return self
 
 
-class Failure(State):
+class EvidenceFailure(StoredModel):
     """Why the canary failed, and when (seconds since the epoch)."""
 
     at: float
@@ -250,26 +250,26 @@ class Failure(State):
 _REASONS = ("WorseThanStable", "AboveLimit", "CanaryOutage")
 
 
-class EvidenceParts(State):
+class EvidenceParts(StoredModel):
     """The evidence on one ratio metric. `numbers` and `of` translate for the engine."""
 
-    failed: Failure | None = None
+    failed: EvidenceFailure | None = None
     first: float | None = None
     """When the canary's first request came (seconds since the epoch)."""
     passing_since: float | None = None
     judged_bad: Count = 0.0
     """Bad canary requests after warm-up."""
-    totals: Counts = Counts()
+    totals: RequestCounts = RequestCounts()
     """Since the canary's first request."""
     open: OpenBlock | None = None
     baseline: BaselineState = BaselineState()
     bets: BetsState
     outage: OutageState = OutageState()
     promotion: PromotionState = PromotionState()
-    steps: tuple[Counts, ...] = ()
+    steps: tuple[RequestCounts, ...] = ()
     """Requests per step of weight, for the ratio and its bounds."""
     spread: SpreadState | None = None
-    pod_windows: PodWindowsState | None = None
+    pod_windows: StoredWindows | None = None
     """None: written by an operator that did not compare pods yet."""
     replacement: ReplacementState = ReplacementState()
     clumps: ClumpState = ClumpState()
@@ -286,25 +286,25 @@ class EvidenceParts(State):
         found: dict[str, Any] = {}
         if next(numbers):
             found["failed"] = {"at": next(numbers), "reason": _REASONS[int(next(numbers))]}
-        found["first"] = _optional(numbers)
-        found["passing_since"] = _optional(numbers)
+        found["first"] = _read_optional(numbers)
+        found["passing_since"] = _read_optional(numbers)
         found["judged_bad"] = next(numbers)
-        found["totals"] = _fields(Counts, numbers)
+        found["totals"] = _read_fields(RequestCounts, numbers)
         if next(numbers):
             start, end = next(numbers), next(numbers)
-            found["open"] = {"start": start, "end": end, **_fields(Counts, numbers)}
-        found["baseline"] = _baseline(numbers)
-        found["bets"] = _bets(numbers, version)
-        found["outage"] = _fields(OutageState, numbers)
-        found["promotion"] = _fields(PromotionState, numbers)
-        found["steps"] = [_fields(Counts, numbers) for _ in range(int(next(numbers)))]
+            found["open"] = {"start": start, "end": end, **_read_fields(RequestCounts, numbers)}
+        found["baseline"] = _read_baseline(numbers)
+        found["bets"] = _read_bets(numbers, version)
+        found["outage"] = _read_fields(OutageState, numbers)
+        found["promotion"] = _read_fields(PromotionState, numbers)
+        found["steps"] = [_read_fields(RequestCounts, numbers) for _ in range(int(next(numbers)))]
         if next(numbers):
-            time = _optional(numbers)
-            pods, routes = ([_named(name, numbers) for name in some] for some in names)
+            time = _read_optional(numbers)
+            pods, routes = ([_read_named_counts(name, numbers) for name in some] for some in names)
             found["spread"] = {"time": time, "pods": pods, "routes": routes}
         if version > 1:
-            found["replacement"] = _fields(ReplacementState, numbers)
-            found["clumps"] = _fields(ClumpState, numbers)
+            found["replacement"] = _read_fields(ReplacementState, numbers)
+            found["clumps"] = _read_fields(ClumpState, numbers)
         return cls.model_validate(found)
 
     def numbers(self) -> tuple[Numbers, tuple[tuple[str, ...], tuple[str, ...]]]:
@@ -313,82 +313,90 @@ class EvidenceParts(State):
         if self.failed is not None:
             failed = (1.0, self.failed.at, float(_REASONS.index(self.failed.reason)))
         base, bets, spread = self.baseline, self.bets, self.spread
-        flat = [*failed, *_flag(self.first), *_flag(self.passing_since), self.judged_bad]
-        flat += _values(self.totals)
+        flat = [
+            *failed,
+            *_write_optional(self.first),
+            *_write_optional(self.passing_since),
+            self.judged_bad,
+        ]
+        flat += _list_values(self.totals)
         flat += (
             (0.0,)
             if self.open is None
-            else (1.0, self.open.start, self.open.end, *_values(self.open, Counts))
+            else (1.0, self.open.start, self.open.end, *_list_values(self.open, RequestCounts))
         )
         flat += (base.last_total, base.last_bad, base.squares, base.rates, float(base.pairs))
         flat += (float(len(base.times)), *base.times, *base.totals, *base.bad)
         flat += (*bets.share, *bets.rates, bets.share_capital, bets.rates_capital)
-        flat += (0.0,) if bets.block is None else (1.0, *_values(bets.block))
-        flat += (*_values(self.outage), *_values(self.promotion), float(len(self.steps)))
+        flat += (0.0,) if bets.block is None else (1.0, *_list_values(bets.block))
+        flat += (*_list_values(self.outage), *_list_values(self.promotion), float(len(self.steps)))
         for step in self.steps:
-            flat += _values(step)
+            flat += _list_values(step)
         if spread is None:
-            return (*flat, 0.0, *_values(self.replacement), *_values(self.clumps)), ((), ())
-        flat += (1.0, *_flag(spread.time))
+            return (*flat, 0.0, *_list_values(self.replacement), *_list_values(self.clumps)), (
+                (),
+                (),
+            )
+        flat += (1.0, *_write_optional(spread.time))
         for named in (*spread.pods, *spread.routes):
             flat += (named.total, named.bad)
         pods, routes = (tuple(one.name for one in some) for some in (spread.pods, spread.routes))
-        return (*flat, *_values(self.replacement), *_values(self.clumps)), (pods, routes)
+        return (*flat, *_list_values(self.replacement), *_list_values(self.clumps)), (pods, routes)
 
 
-def _optional(numbers: Iterator[float]) -> float | None:
+def _read_optional(numbers: Iterator[float]) -> float | None:
     known = next(numbers)
     return next(numbers) if known else None
 
 
-def _flag(value: float | None) -> tuple[float, ...]:
+def _write_optional(value: float | None) -> tuple[float, ...]:
     return (0.0,) if value is None else (1.0, value)
 
 
-def _fields(model: type[State], numbers: Iterator[float]) -> dict[str, float]:
+def _read_fields(model: type[StoredModel], numbers: Iterator[float]) -> dict[str, float]:
     return {name: next(numbers) for name in model.model_fields}
 
 
-def _values(model: State, only: type[State] | None = None) -> list[float]:
+def _list_values(model: StoredModel, only: type[StoredModel] | None = None) -> list[float]:
     return [float(getattr(model, name)) for name in (only or type(model)).model_fields]
 
 
-def _named(name: str, numbers: Iterator[float]) -> dict[str, Any]:
+def _read_named_counts(name: str, numbers: Iterator[float]) -> dict[str, Any]:
     return {"name": name, "total": next(numbers), "bad": next(numbers)}
 
 
-def _take(numbers: Iterator[float], count: int) -> list[float]:
+def _read_numbers(numbers: Iterator[float], count: int) -> list[float]:
     return [next(numbers) for _ in range(count)]
 
 
-def _baseline(numbers: Iterator[float]) -> dict[str, Any]:
+def _read_baseline(numbers: Iterator[float]) -> dict[str, Any]:
     head = dict(zip(("last_total", "last_bad", "squares", "rates", "pairs"), numbers, strict=False))
     size = int(next(numbers))
     lists = {"times": size, "totals": size + 1, "bad": size + 1}
-    return head | {name: _take(numbers, count) for name, count in lists.items()}
+    return head | {name: _read_numbers(numbers, count) for name, count in lists.items()}
 
 
-def _bets(numbers: Iterator[float], version: int) -> dict[str, Any]:
+def _read_bets(numbers: Iterator[float], version: int) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "share": _take(numbers, SHARE_STAKES),
-        "rates": _take(numbers, RATE_STAKES),
+        "share": _read_numbers(numbers, SHARE_STAKES),
+        "rates": _read_numbers(numbers, RATE_STAKES),
         "share_capital": next(numbers),
         "rates_capital": next(numbers),
     }
     if next(numbers):
-        found["block"] = _fields(RateBlock, numbers)
+        found["block"] = _read_fields(RateBlock, numbers)
     if version == 1:  # it kept the wealth before recent blocks, which nothing needs any more
         for width in (SHARE_STAKES, RATE_STAKES):
-            _take(numbers, int(next(numbers)) * (1 + width))
+            _read_numbers(numbers, int(next(numbers)) * (1 + width))
     return found
 
 
-class MetricState(State):
+class MetricState(StoredModel):
     """What every kind of metric keeps."""
 
     until: float | None = None
     """Judged up to this time (seconds since the epoch)."""
-    quiet: Quiet | None = None
+    quiet: StoredSilence | None = None
 
 
 class RatioState(MetricState):
@@ -404,7 +412,7 @@ class RatioState(MetricState):
     """None: nothing was folded yet."""
 
 
-class Blocks(State):
+class Blocks(StoredModel):
     """Pieces of a pool's window, one column per figure (`core/leak_track.py`, `Block`)."""
 
     samples: Numbers = ()
@@ -422,7 +430,7 @@ class Blocks(State):
         return self
 
 
-class PoolWindow(State):
+class StoredPoolWindow(StoredModel):
     """A `core.pools.window.SlidingWindow`, stored; the last block is open."""
 
     name: str
@@ -436,7 +444,7 @@ class PoolWindow(State):
     leaking: float = 0.0
 
 
-class PoolBet(State):
+class PoolBet(StoredModel):
     """The bet on shares of connections (`core/leak_shares.py`, `ShareBet`)."""
 
     seconds: float = 0.0
@@ -448,7 +456,7 @@ class PoolBet(State):
     wealth: Annotated[Numbers, Field(min_length=POOL_STAKES, max_length=POOL_STAKES)]
 
 
-class PoolFailed(State):
+class PoolFailed(StoredModel):
     """Why the canary's pool failed, and when (seconds since the epoch)."""
 
     reason: Literal["PoolSaturated", "PoolExhausted", "ConnectionLeak", "ConnectionsWaiting"]
@@ -456,11 +464,11 @@ class PoolFailed(State):
     sentence: str
 
 
-class PoolState(MetricState):
+class StoredPool(MetricState):
     """One connection pool."""
 
-    canary: tuple[PoolWindow, ...] = ()
-    stable: PoolWindow | None = None
+    canary: tuple[StoredPoolWindow, ...] = ()
+    stable: StoredPoolWindow | None = None
     """Stable's average pod; None: nothing was folded yet."""
     bet: PoolBet | None = None
     covered: float = 0.0
@@ -480,7 +488,7 @@ class QueryState(MetricState):
     seen_at: float | None = None
 
 
-class TrafficShareState(State):
+class TrafficShareState(StoredModel):
     """Requests of both versions since the present weight (percent) was confirmed."""
 
     weight: int = 0
@@ -488,7 +496,7 @@ class TrafficShareState(State):
     stable: Count = 0.0
 
 
-class Restarted(State):
+class Restarted(StoredModel):
     """The judge started again from the release's start."""
 
     at: float
@@ -496,22 +504,22 @@ class Restarted(State):
     why: str
 
 
-class JudgeState(State):
+class JudgeState(StoredModel):
     """Per metric, by name; what is judged is judged up to `until` of the metric."""
 
     version: Literal[2] = 2
     ratios: dict[str, RatioState] = Field(default_factory=dict)
-    pools: dict[str, PoolState] = Field(default_factory=dict)
+    pools: dict[str, StoredPool] = Field(default_factory=dict)
     queries: dict[str, QueryState] = Field(default_factory=dict)
     traffic_share: TrafficShareState = TrafficShareState()
     restarted: Restarted | None = None
 
-    def metrics(self) -> Mapping[str, RatioState | PoolState | QueryState]:
+    def metrics(self) -> Mapping[str, RatioState | StoredPool | QueryState]:
         """All kinds together."""
         return {**self.ratios, **self.pools, **self.queries}
 
 
-class UnreadableState(State):
+class UnreadableState(StoredModel):
     """State that could not be read, and why."""
 
     unreadable: str
@@ -523,21 +531,21 @@ def read_state(data: object) -> "JudgeState | UnreadableState | None":
         case None | JudgeState() | UnreadableState():
             return data
         case {"unreadable": str(why)}:
-            return UnreadableState(unreadable=why[:_LONGEST])
+            return UnreadableState(unreadable=why[:_MAX_CHARACTERS])
         case {"version": int(version)} if version != VERSION:
             why = f"it has version {version}, this operator reads {VERSION} and earlier"
             return UnreadableState(unreadable=why)
         case _:
-            return _read(data)
+            return _read_versioned(data)
 
 
-_LONGEST = 200
+_MAX_CHARACTERS = 200
 
 
-def _read(data: object) -> "JudgeState | UnreadableState":
+def _read_versioned(data: object) -> "JudgeState | UnreadableState":
     try:
         if isinstance(data, dict) and "version" not in data:
-            data = _upgraded(data)
+            data = _upgrade_version_1(data)
         return JudgeState.model_validate(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
@@ -545,17 +553,17 @@ def _read(data: object) -> "JudgeState | UnreadableState":
         why = f"{where}: {first['msg']}"
     except Exception:  # noqa: BLE001 - anything may be in it, and none of it may stop a pass
         why = "it is not in the form of version 1"
-    return UnreadableState(unreadable=why[:_LONGEST])
+    return UnreadableState(unreadable=why[:_MAX_CHARACTERS])
 
 
-def _upgraded(data: Mapping[str, Any]) -> dict[str, Any]:
+def _upgrade_version_1(data: Mapping[str, Any]) -> dict[str, Any]:
     """Version 1: a mapping per metric with numbers in order, and the traffic's share under ""."""
     found: dict[str, Any] = {"ratios": {}, "pools": {}, "queries": {}}
     for name, one in data.items():
         if name == "":
             found["traffic_share"] = dict(zip(TrafficShareState.model_fields, one, strict=False))
             continue
-        kept = {"until": one.get("until"), "quiet": _quiet(one.get("quiet"))}
+        kept = {"until": one.get("until"), "quiet": _upgrade_silence(one.get("quiet"))}
         fold = one["fold"]
         if isinstance(fold, dict):
             if fold["version"] != 1:
@@ -566,7 +574,7 @@ def _upgraded(data: Mapping[str, Any]) -> dict[str, Any]:
             more["bound"] = one.get("bound", "")
             found["ratios"][name] = kept | more
         elif isinstance(fold[0], list):
-            found["pools"][name] = kept | _pool(fold)
+            found["pools"][name] = kept | _upgrade_pool(fold)
         else:
             found["queries"][name] = kept | dict(zip(_BOUNDS, fold, strict=True))
     return found
@@ -575,13 +583,13 @@ def _upgraded(data: Mapping[str, Any]) -> dict[str, Any]:
 _BOUNDS = ("outside_since", "failed_at", "last", "seen_at")
 
 
-def _quiet(pair: Sequence[str] | None) -> dict[str, str] | None:
+def _upgrade_silence(pair: Sequence[str] | None) -> dict[str, str] | None:
     return None if pair is None else {"verdict": pair[0], "why": pair[1]}
 
 
-def _pool(fold: Sequence[Any]) -> dict[str, Any]:
+def _upgrade_pool(fold: Sequence[Any]) -> dict[str, Any]:
     windows, bet, covered, shared, failed, *rest = fold
-    stable, *canary = (_window(one) for one in windows)
+    stable, *canary = (_upgrade_window(one) for one in windows)
     return {
         "canary": canary,
         "stable": stable,
@@ -593,7 +601,7 @@ def _pool(fold: Sequence[Any]) -> dict[str, Any]:
     }
 
 
-def _window(track: Sequence[Any]) -> dict[str, Any]:
+def _upgrade_window(track: Sequence[Any]) -> dict[str, Any]:
     name, first, last, blocks, under_way, *rest = track
     columns = dict(zip(Blocks.model_fields, zip(*blocks, under_way, strict=True), strict=True))
     names = ("in_use", "maximum", "over", "waiting", "leaking")

@@ -8,7 +8,7 @@ from pydantic_core import ErrorDetails
 from canary.api.fields import Frozen
 from canary.api.validation_errors import Path
 
-LONGEST = 60
+MAX_CHARACTERS = 60
 """Characters of a found text that a message repeats."""
 _TYPES = {
     "bool_type": "true or false",
@@ -32,19 +32,19 @@ def path_and_sentence(detail: ErrorDetails, root: type[Frozen]) -> tuple[Path, s
         return (*path, *context["at"]), str(context["message"])
     if detail["type"] == "too_short" and len(detail["input"]) >= context["min_length"]:
         return None
-    return path, _sentence(detail, path, root)
+    return path, _describe_error(detail, path, root)
 
 
-def _sentence(detail: ErrorDetails, path: Path, root: type[Frozen]) -> str:
+def _describe_error(detail: ErrorDetails, path: Path, root: type[Frozen]) -> str:
     if detail["type"] == "extra_forbidden":
-        return unknown("field", str(path[-1]), fields_at(path[:-1], root))
+        return describe_unknown("field", str(path[-1]), list_fields(path[:-1], root))
     if detail["type"] == "missing":
         return "this field is required, found nothing"
-    allowed, found = _allowed(detail, path, root), shown(detail["input"])
+    allowed, found = _describe_allowed(detail, path, root), describe_value(detail["input"])
     return f"{allowed} is expected, found {found}"
 
 
-def _allowed(detail: ErrorDetails, path: Path, root: type[Frozen]) -> str:
+def _describe_allowed(detail: ErrorDetails, path: Path, root: type[Frozen]) -> str:
     context = detail.get("ctx", {})
     match detail["type"]:
         case "expected":
@@ -52,7 +52,7 @@ def _allowed(detail: ErrorDetails, path: Path, root: type[Frozen]) -> str:
         case "literal_error" | "enum":
             words = str(context["expected"])
         case "model_type":
-            words = f"a mapping ({', '.join(fields_at(path, root)) or 'without fields'})"
+            words = f"a mapping ({', '.join(list_fields(path, root)) or 'without fields'})"
         case "too_short":
             words = f"a list of {context['min_length']} or more"
         case "too_long":
@@ -62,7 +62,7 @@ def _allowed(detail: ErrorDetails, path: Path, root: type[Frozen]) -> str:
     return words
 
 
-def shown(value: object) -> str:
+def describe_value(value: object) -> str:
     """A value as YAML has it, with its type where that is what is wrong."""
     match value:
         case None:
@@ -70,7 +70,8 @@ def shown(value: object) -> str:
         case bool():
             return "true" if value else "false"
         case str():
-            return f"the text {value if len(value) <= LONGEST else value[:LONGEST] + '…'!r}"
+            short = value if len(value) <= MAX_CHARACTERS else value[:MAX_CHARACTERS] + "…"
+            return f"the text {short!r}"
         case dict():
             return "a mapping"
         case list():
@@ -91,20 +92,22 @@ RENAMED = {
 """Names that fields had before the first release."""
 
 
-def unknown(what: str, name: str, allowed: Sequence[str]) -> str:
+def describe_unknown(what: str, name: str, allowed: Sequence[str]) -> str:
     """`unknown field 'wieght'; did you mean weight? (allowed: …)`."""
     renamed = [RENAMED[name]] if RENAMED.get(name) in allowed else []
     close = renamed or get_close_matches(name, allowed, n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
-    return f"unknown {what} {name[:LONGEST]!r}{hint} (allowed: {', '.join(allowed) or 'none'})"
+    return (
+        f"unknown {what} {name[:MAX_CHARACTERS]!r}{hint} (allowed: {', '.join(allowed) or 'none'})"
+    )
 
 
-def fields_at(path: Path, root: type[Frozen]) -> list[str]:
+def list_fields(path: Path, root: type[Frozen]) -> list[str]:
     """The field names allowed at a path, read off the models themselves."""
     model: type[Frozen] | None = root
     for part in path:
         if isinstance(part, str) and model is not None:
-            model = _model_of(model, part)
+            model = _find_model(model, part)
     return [] if model is None else [field_name(model, name) for name in model.model_fields]
 
 
@@ -113,16 +116,16 @@ def field_name(model: type[Frozen], name: str) -> str:
     return model.model_fields[name].alias or name
 
 
-def _model_of(model: type[Frozen], alias: str) -> type[Frozen] | None:
+def _find_model(model: type[Frozen], alias: str) -> type[Frozen] | None:
     for name, field in model.model_fields.items():
         if field_name(model, name) == alias:
-            return next(iter(models_in(field.annotation)), None)
+            return next(iter(list_models(field.annotation)), None)
     return None
 
 
-def models_in(annotation: object) -> list[type[Frozen]]:
+def list_models(annotation: object) -> list[type[Frozen]]:
     """The models that a field's type is made of."""
     if isinstance(annotation, type) and issubclass(annotation, Frozen):
         return [annotation]
     arguments = getattr(annotation, "__args__", ())
-    return [found for argument in arguments for found in models_in(argument)]
+    return [found for argument in arguments for found in list_models(argument)]

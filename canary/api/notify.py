@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from canary.api.fields import Expect, Frozen, ObjectName, SecretKey, Url, misfit
+from canary.api.fields import Expect, Frozen, ObjectName, SecretKey, Url, build_field_error
 from canary.api.reasons import Reason
 
 
@@ -68,7 +68,7 @@ class Alertmanager(Frozen):
         """Neither none nor two."""
         if (self.url is None) == (self.secret_ref is None):
             found = "none" if self.url is None else "both"
-            raise misfit(f"exactly one of url and secretRef is expected, found {found}")
+            raise build_field_error(f"exactly one of url and secretRef is expected, found {found}")
         return self
 
 
@@ -111,7 +111,7 @@ class Notify(Frozen):
         if len(given) != 1:
             found = " and ".join(given) or "none"
             names = ", ".join(RECEIVERS)
-            raise misfit(f"exactly one of {names} is expected, found {found}")
+            raise build_field_error(f"exactly one of {names} is expected, found {found}")
         return self
 
     @property

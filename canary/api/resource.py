@@ -40,12 +40,12 @@ class CanaryRelease(Frozen):
     status: Annotated[Status, Field(default_factory=Status), BeforeValidator(read_status)]
 
 
-Rule = Callable[[CanaryRelease], Iterable[tuple[Path, str]]]
+ReleaseRule = Callable[[CanaryRelease], Iterable[tuple[Path, str]]]
 """A check beyond the models (say, of preset names): path and sentence of whatever is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedReleases:
     """What a file holds: the releases that are fine, what else is there, all that is wrong."""
 
     source: str
@@ -56,8 +56,8 @@ class Loaded:
 
 
 def load_releases(
-    content: bytes | str, source: str, rules: Sequence[Rule] = (), *, required: bool = True
-) -> Loaded:
+    content: bytes | str, source: str, rules: Sequence[ReleaseRule] = (), *, required: bool = True
+) -> LoadedReleases:
     """Every document of a YAML file; `source` names the file in messages. Never raises.
 
     A file without a CanaryRelease is a problem where one is `required`.
@@ -66,19 +66,21 @@ def load_releases(
     others: list[str] = []
     problems: list[Problem] = []
     for document in read_documents(content):
-        other = _other_kind(document)
+        other = _describe_other_kind(document)
         if other is not None:
             others.append(other)
-        elif isinstance(release := _validated(document, rules), CanaryRelease):
+        elif isinstance(release := _validate_document(document, rules), CanaryRelease):
             releases.append(release)
         problems.extend(document.problems)
     if required and not releases and not problems:
         found = ", ".join(others) or "nothing"
         problems.append(Problem(1, 1, "file", f"a CanaryRelease is expected, found {found}"))
-    return Loaded(source, tuple(releases), tuple(others), tuple(sorted(problems)))
+    return LoadedReleases(source, tuple(releases), tuple(others), tuple(sorted(problems)))
 
 
-def load_release(content: bytes | str, source: str, rules: Sequence[Rule] = ()) -> CanaryRelease:
+def load_release(
+    content: bytes | str, source: str, rules: Sequence[ReleaseRule] = ()
+) -> CanaryRelease:
     """The one CanaryRelease in a YAML file; `source` names the file in messages.
 
     Raises:
@@ -94,7 +96,7 @@ def load_release(content: bytes | str, source: str, rules: Sequence[Rule] = ()) 
     return loaded.releases[0]
 
 
-def _other_kind(document: Document) -> str | None:
+def _describe_other_kind(document: Document) -> str | None:
     """`Deployment auth` for an object that is none of ours: manifests often share a file."""
     data = document.data
     if not isinstance(data, dict):
@@ -108,7 +110,7 @@ def _other_kind(document: Document) -> str | None:
     return f"{kind} {name}" if isinstance(name, str) else kind
 
 
-def _validated(document: Document, rules: Sequence[Rule]) -> CanaryRelease | None:
+def _validate_document(document: Document, rules: Sequence[ReleaseRule]) -> CanaryRelease | None:
     """The release, or None after its problems were noted in the document."""
     if document.data is None and document.problems:
         return None

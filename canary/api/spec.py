@@ -5,21 +5,21 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from canary.api.analysis import Analysis, no_twins
+from canary.api.analysis import Analysis, reject_duplicates
 from canary.api.fields import (
     Duration,
+    DurationRange,
     Expect,
     Frozen,
     Name,
     ObjectName,
-    Span,
     Url,
     Weight,
+    build_field_error,
     format_duration,
-    misfit,
 )
 from canary.api.notify import Notify
-from canary.api.traffic import Isolation, ServiceRef, Target, Traffic
+from canary.api.traffic import Isolation, ServiceRef, TargetRef, TrafficSpec
 
 
 class CronJobRef(Frozen):
@@ -34,7 +34,7 @@ class Webhook(Frozen):
 
     url: Url
     """Where the release is posted to."""
-    timeout: Annotated[float, Span("1s", "1h")] = 10.0
+    timeout: Annotated[float, DurationRange("1s", "1h")] = 10.0
     """How long the answer may take."""
 
 
@@ -66,7 +66,9 @@ class Check(Frozen):
         """A check without a way to run would pass silently."""
         if (self.job_from is None) == (self.webhook is None):
             found = "none" if self.job_from is None else "both"
-            raise misfit(f"exactly one of jobFrom and webhook is expected, found {found}")
+            raise build_field_error(
+                f"exactly one of jobFrom and webhook is expected, found {found}"
+            )
         return self
 
 
@@ -86,7 +88,7 @@ class RollbackWindow(Frozen):
 
     releases: Annotated[int, Field(ge=0, le=10), Expect("a whole number from 0 to 10")] = 3
     """Number of earlier stable versions; with 0 every template is analyzed."""
-    within: Annotated[float, Span("1m", "744h")] = 86400.0
+    within: Annotated[float, DurationRange("1m", "744h")] = 86400.0
     """How long after its replacement a version may return without steps."""
 
 
@@ -98,12 +100,12 @@ class OnInconclusive(StrEnum):
     PROMOTE = "Promote"
 
 
-def weights_rise(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+def require_rising_weights(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     """A falling weight in the middle of a release is a typing mistake."""
     for index in range(1, len(steps)):
         before, after = steps[index - 1].weight, steps[index].weight
         if after <= before:
-            raise misfit(
+            raise build_field_error(
                 f"a weight above the step before is expected, found {after} after {before}",
                 index,
                 "weight",
@@ -111,36 +113,38 @@ def weights_rise(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     return steps
 
 
-def checks_differ(checks: tuple[Check, ...]) -> tuple[Check, ...]:
+def require_different_checks(checks: tuple[Check, ...]) -> tuple[Check, ...]:
     """A check's result is kept under its name."""
-    no_twins([check.name for check in checks])
+    reject_duplicates([check.name for check in checks])
     return checks
 
 
 class Spec(Frozen):
     """Desired behavior of releases: target, traffic, steps and analysis."""
 
-    target: Target
+    target: TargetRef
     """The workload to release."""
     service: ServiceRef | None = None
     """Service that clients call. Defaults to the Service with the name of the target."""
     isolation: Isolation | None = None
     """Labels to change on canary pods. Default: as many as hide them from every Service."""
-    traffic: Traffic
+    traffic: TrafficSpec
     """How the traffic is split: exactly one member."""
     suspend: bool = False
     """Start no new release; a release in flight stays protected."""
-    checks: Annotated[tuple[Check, ...], Field(max_length=20), AfterValidator(checks_differ)] = ()
+    checks: Annotated[
+        tuple[Check, ...], Field(max_length=20), AfterValidator(require_different_checks)
+    ] = ()
     """Smoke tests, load tests and approvals by other systems; a failed check rolls back."""
     steps: Annotated[
-        tuple[Step, ...], Field(min_length=1, max_length=20), AfterValidator(weights_rise)
+        tuple[Step, ...], Field(min_length=1, max_length=20), AfterValidator(require_rising_weights)
     ]
     """Steps with strictly rising weights."""
     bake: Duration = 0.0
     """How long the new version is monitored after promotion."""
-    deadline: Annotated[float, Span("1s")] = 7200.0
+    deadline: Annotated[float, DurationRange("1s")] = 7200.0
     """Longest time of a release; after it the release pauses."""
-    progress_deadline: Annotated[float, Span("1s")] = 600.0
+    progress_deadline: Annotated[float, DurationRange("1s")] = 600.0
     """Longest time for canary pods to become ready, and for the target to roll out."""
     analysis: Analysis
     """The metrics to compare, and how certain a decision must be."""
@@ -160,7 +164,7 @@ class Spec(Frozen):
         """A release that cannot end before its deadline would always pause."""
         needed = max(sum(step.duration for step in self.steps), self.analysis.min_duration)
         if needed >= self.deadline:
-            raise misfit(
+            raise build_field_error(
                 f"more than {format_duration(needed)} is expected (the longer of all step "
                 f"durations together and analysis.minDuration),"
                 f""

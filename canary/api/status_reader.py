@@ -26,18 +26,18 @@ def read_status(data: object) -> Status:
     try:
         return Status.model_validate(data)
     except (ValidationError, RecursionError):
-        found = _salvaged(Status, data)
+        found = _salvage_model(Status, data)
         return found if isinstance(found, Status) else Status()
 
 
-def _salvaged(model: type[BaseModel], data: object) -> object:
+def _salvage_model(model: type[BaseModel], data: object) -> object:
     """The model with the fields that can be read; not readable where a required one is missing."""
     if not isinstance(data, Mapping):
         return _UNREADABLE
     values: dict[str, object] = {}
     for name, field in model.model_fields.items():
         raw = data.get(field.alias or name, _UNREADABLE)
-        value = _UNREADABLE if raw is _UNREADABLE else _read(field, raw)
+        value = _UNREADABLE if raw is _UNREADABLE else _read_field(field, raw)
         if value is not _UNREADABLE:
             values[name] = value
     try:
@@ -46,27 +46,27 @@ def _salvaged(model: type[BaseModel], data: object) -> object:
         return _UNREADABLE
 
 
-def _read(field: FieldInfo, raw: object) -> object:
+def _read_field(field: FieldInfo, raw: object) -> object:
     try:
-        return _adapter(field).validate_python(raw)
+        return _build_adapter(field).validate_python(raw)
     except (ValidationError, RecursionError):
-        return _pieces(field.annotation, raw)
+        return _salvage_value(field.annotation, raw)
 
 
-def _adapter(field: FieldInfo) -> TypeAdapter[Any]:
+def _build_adapter(field: FieldInfo) -> TypeAdapter[Any]:
     kind: Any = field.annotation
     return TypeAdapter(Annotated[kind, *field.metadata] if field.metadata else kind)
 
 
-def _pieces(kind: Any, raw: object) -> object:  # noqa: ANN401 - an annotation may be anything
+def _salvage_value(kind: Any, raw: object) -> object:  # noqa: ANN401 - an annotation may be anything
     """What is readable of a list, a nested model or an unknown reason."""
     if get_origin(kind) in {Union, UnionType}:
         kind = next(one for one in get_args(kind) if one is not type(None))
     if kind is Reason and isinstance(raw, str):
         return Reason.UNKNOWN
     if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return _salvaged(kind, raw)
+        return _salvage_model(kind, raw)
     if get_origin(kind) is tuple and isinstance(raw, list):
-        found = (_pieces(get_args(kind)[0], one) for one in raw)
+        found = (_salvage_value(get_args(kind)[0], one) for one in raw)
         return tuple(one for one in found if one is not _UNREADABLE)
     return _UNREADABLE

@@ -6,18 +6,18 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from canary.api.fields import (
+    DurationRange,
     Frozen,
     GuardedName,
     LabelKey,
     ObjectName,
     RouteName,
     RuleName,
-    Span,
-    misfit,
+    build_field_error,
 )
 
 
-class Target(Frozen):
+class TargetRef(Frozen):
     """The user's own workload."""
 
     kind: Literal["Deployment"] = "Deployment"
@@ -119,7 +119,7 @@ class Router(Frozen):
 MAX_ROUTES = 8
 
 
-class Traffic(Frozen):
+class TrafficSpec(Frozen):
     """Who splits the traffic: exactly one of the routers, or a list of routes."""
 
     gateway_api: Annotated[GatewayRoute | None, Field(alias="gatewayAPI")] = None
@@ -132,7 +132,7 @@ class Traffic(Frozen):
     """No router: share by replica count (approximate)."""
     routes: Annotated[tuple[Router, ...] | None, Field(min_length=1, max_length=MAX_ROUTES)] = None
     """Several routes that all send to the Service, of any kinds: all get each weight."""
-    propagation_delay: Annotated[float, Span("0s", "5m")] = 5.0
+    propagation_delay: Annotated[float, DurationRange("0s", "5m")] = 5.0
     """Time from a confirmed weight until requests follow it."""
 
     @model_validator(mode="after")
@@ -155,7 +155,7 @@ class Traffic(Frozen):
         named = [(route.kind, route.name) for route in self.routes or ()]
         twice = next((one for one in named if named.count(one) > 1), None)
         if twice is not None:
-            raise misfit(
+            raise build_field_error(
                 "each route once is expected (without a rule, all of its rules are weighted), "
                 f"found {twice[0]} {twice[1]} twice",
                 "routes",
@@ -179,4 +179,4 @@ def _exactly_one(members: Mapping[str, object]) -> None:
     given = [name for name, member in members.items() if member is not None]
     if len(given) != 1:
         found = " and ".join(given) or "none"
-        raise misfit(f"exactly one of {', '.join(members)} is expected, found {found}")
+        raise build_field_error(f"exactly one of {', '.join(members)} is expected, found {found}")

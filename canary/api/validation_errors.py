@@ -32,7 +32,7 @@ class SpecError(UsageError):
         self.problems = problems
 
 
-def dotted(path: Path) -> str:
+def format_path(path: Path) -> str:
     """`("spec", "steps", 1, "weight")` → `spec.steps[1].weight`; the empty path is `file`."""
     text = ""
     for part in path:

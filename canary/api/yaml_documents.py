@@ -12,7 +12,7 @@ from itertools import count, pairwise
 
 import yaml
 
-from canary.api.validation_errors import Path, Problem, dotted
+from canary.api.validation_errors import Path, Problem, format_path
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -87,23 +87,23 @@ class Document:
 
     def problem(self, path: Path, message: str) -> Problem:
         """A problem at a path."""
-        return Problem(*self.place(path), dotted(path), message)
+        return Problem(*self.place(path), format_path(path), message)
 
 
 def read_documents(content: bytes | str) -> list[Document]:
     """All YAML documents of a file, those without content left out; each has its own problems."""
-    text = _decoded(content)
+    text = _decode_content(content)
     if isinstance(text, Problem):
         return [Document(problems=[text])]
-    chunks = list(_chunks(text))
+    chunks = list(_split_documents(text))
     if len(chunks) > MAX_DOCUMENTS:
         words = f"at most {MAX_DOCUMENTS:,} documents are expected, found {len(chunks):,}"
         return [Document(problems=[Problem(1, 1, "file", words)])]
     nodes = count(1)
-    return [_document(chunk, line, nodes) for line, chunk in chunks]
+    return [_read_document(chunk, line, nodes) for line, chunk in chunks]
 
 
-def _decoded(content: bytes | str) -> str | Problem:
+def _decode_content(content: bytes | str) -> str | Problem:
     if len(content) > MAX_BYTES:
         return Problem(1, 1, "file", "at most 1 MiB of YAML is expected, found more")
     if isinstance(content, str):
@@ -119,7 +119,7 @@ def _decoded(content: bytes | str) -> str | Problem:
         return Problem(line, column, "file", f"UTF-8 text is expected, found {found}")
 
 
-def _chunks(text: str) -> Iterator[tuple[int, str]]:
+def _split_documents(text: str) -> Iterator[tuple[int, str]]:
     """The documents of a text with their first line; one that is broken spoils no other."""
     lines = text.splitlines(keepends=True)
     starts = [index for index, line in enumerate(lines) if re.match(r"---(\s|$)", line)]
@@ -130,7 +130,7 @@ def _chunks(text: str) -> Iterator[tuple[int, str]]:
             yield start, "".join(lines[start:end])
 
 
-def _document(text: str, offset: int, nodes: Iterator[int]) -> Document:
+def _read_document(text: str, offset: int, nodes: Iterator[int]) -> Document:
     document = Document()
     try:
         loader = _Loader(text, nodes)
@@ -144,7 +144,7 @@ def _document(text: str, offset: int, nodes: Iterator[int]) -> Document:
     except OverflowError:
         words = f"at most {MAX_NODES:,} values and keys are expected in a file, found more"
         document.problems.append(Problem(offset + 1, 1, "file", words))
-    except _TooMuchError as error:
+    except _TooLargeError as error:
         document.problems.append(error.problem)
     return document
 
@@ -152,7 +152,7 @@ def _document(text: str, offset: int, nodes: Iterator[int]) -> Document:
 _TOO_DEEP = f"at most {MAX_DEPTH} levels are expected, found more (or an alias inside its anchor)"
 
 
-class _TooMuchError(Exception):
+class _TooLargeError(Exception):
     """The document is deeper or larger than any that makes sense."""
 
     def __init__(self, problem: Problem) -> None:
@@ -172,17 +172,17 @@ class _Reader:
         self._document.marks.setdefault(path, self._place(node))
         self._count += 1
         if len(path) > MAX_DEPTH:
-            raise _TooMuchError(self._problem(node, path[:3], _TOO_DEEP))
+            raise _TooLargeError(self._problem(node, path[:3], _TOO_DEEP))
         if self._count > MAX_VALUES:
             what = f"at most {MAX_VALUES} values (aliases written out) are expected, found more"
-            raise _TooMuchError(self._problem(node, (), what))
+            raise _TooLargeError(self._problem(node, (), what))
         if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode) and node.tag == _TAG + "seq":
             return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, path)
-        return self._unreadable(node, path, f"no tag is expected here, found {_tag(node)}")
+        return self._unreadable(node, path, f"no tag is expected here, found {_tag_name(node)}")
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> Json:
         own: dict[str, Json] = {}
@@ -228,7 +228,9 @@ class _Reader:
             case "int" | "float" if _NUMBER.fullmatch(node.value):
                 return self._number(node, path)
             case _:
-                return self._unreadable(node, path, f"no tag is expected here, found {_tag(node)}")
+                return self._unreadable(
+                    node, path, f"no tag is expected here, found {_tag_name(node)}"
+                )
 
     def _number(self, node: yaml.ScalarNode, path: Path) -> Json:
         """A whole number is an int however it is written, as it would be in JSON."""
@@ -248,13 +250,13 @@ class _Reader:
         self._document.problems.append(self._problem(node, path, message))
 
     def _problem(self, node: yaml.Node, path: Path, message: str) -> Problem:
-        return Problem(*self._place(node), dotted(path), message)
+        return Problem(*self._place(node), format_path(path), message)
 
     def _place(self, node: yaml.Node) -> tuple[int, int]:
         return self._offset + node.start_mark.line + 1, node.start_mark.column + 1
 
 
-def _tag(node: yaml.Node) -> str:
+def _tag_name(node: yaml.Node) -> str:
     return str(node.tag).replace(_TAG, "!!")
 
 

@@ -14,7 +14,7 @@ from canary.api import Spec, Verdict, format_duration
 from canary.backtest.releases import Fate, PastRelease
 from canary.errors import ExitCode
 from canary.results.gate_result import Case, Fact, Outcome
-from canary.text.sanitize import one_line
+from canary.text.sanitize import make_one_line
 
 
 class Decision(StrEnum):
@@ -155,7 +155,7 @@ def _row(one: Replayed, shown_time: Callable[[float], str]) -> tuple[str, ...]:
     after = "–" if one.at is None else _after(one)
     mark = " (!)" if one.false_rollback or one.missed else ""
     return (
-        one_line(one.release.name),
+        make_one_line(one.release.name),
         shown_time(one.release.start),
         str(one.release.fate),
         f"{one.decision}{mark}",

@@ -71,12 +71,14 @@ def access(
 
 def _lines(found: "Scan") -> Iterator[str]:
     from canary.access.scan import rules  # noqa: PLC0415 - as above
-    from canary.text.sanitize import clean  # noqa: PLC0415 - as above
+    from canary.text.sanitize import strip_controls  # noqa: PLC0415 - as above
 
     for spot in found.spots:
         one = spot.finding
-        yield clean(f"{one.file}:{one.line}:{one.column}: {one.level}: {one.message} [{one.rule}]")
-        yield f"    {clean(spot.code)}"
+        yield strip_controls(
+            f"{one.file}:{one.line}:{one.column}: {one.level}: {one.message} [{one.rule}]"
+        )
+        yield f"    {strip_controls(spot.code)}"
     hit = {spot.finding.rule for spot in found.spots}
     for rule in rules():
         if rule.id in hit:

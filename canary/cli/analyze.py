@@ -241,10 +241,11 @@ def _recorded(
 
 def _mention(skipped: "Skipped") -> None:
     if skipped.count:
-        from canary.text.sanitize import escaped  # noqa: PLC0415
+        from canary.text.sanitize import escape_unprintable  # noqa: PLC0415
 
         typer.echo(
             f"canary: {skipped.count} rows repeat a time or go back in it and were skipped "
-            f"(first: line {skipped.first_line}, release {escaped(skipped.first_release)})",
+            f"(first: line {skipped.first_line}, "
+            f"release {escape_unprintable(skipped.first_release)})",
             err=True,
         )

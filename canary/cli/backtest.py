@@ -87,7 +87,7 @@ def backtest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     from canary.clock import now  # noqa: PLC0415
     from canary.discovery.release_file import load_release_file  # noqa: PLC0415
     from canary.results.publishing import publish  # noqa: PLC0415
-    from canary.text.format import short_time  # noqa: PLC0415
+    from canary.text.format import format_short_time  # noqa: PLC0415
 
     chosen = artefacts(junit, summary, gitlab, output)
     release = load_release_file(file)
@@ -118,5 +118,5 @@ def backtest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
         },
     )
     if not chosen.as_json:
-        typer.echo("\n".join([*table(every, short_time), ""]))
+        typer.echo("\n".join([*table(every, format_short_time), ""]))
     raise typer.Exit(publish(outcome, chosen, sys.stdout))

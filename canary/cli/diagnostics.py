@@ -13,13 +13,13 @@ from canary.kube.objects import Object
 from canary.kube.workloads.canaries import Canaries, list_pods, read_target
 from canary.kube.workloads.pods import parse_pod
 from canary.metrics.promql import promql
-from canary.observe import queries_for_people
+from canary.observe import list_display_queries
 from canary.render import explain
 from canary.render.explain import Diagnostics, PrometheusQuery
 from canary.render.release_view import ReleaseView
 from canary.routers.registry import router_of
 from canary.runbooks import runbook_url
-from canary.text.format import listed
+from canary.text.format import join_names
 
 
 def around(cluster: Session, found: Object, sight: ReleaseView) -> Diagnostics:
@@ -33,12 +33,12 @@ def around(cluster: Session, found: Object, sight: ReleaseView) -> Diagnostics:
 
 def _around(cluster: Session, found: Object, sight: ReleaseView) -> Diagnostics:
     resource, workload = wish_of(found, sight), workload_of(cluster, found, sight)
-    route = router_of(sight.spec.traffic, cluster.client).look(resource)
+    route = router_of(sight.spec.traffic, cluster.client).read(resource)
     guilty = explain.find_responsible_metrics(sight) if explain.needs_queries(sight) else ()
     wanted = {one.name for one in guilty} & _names(sight)
     queries = [
         PrometheusQuery(query.key, promql(query))
-        for query in queries_for_people(resource, workload, route)
+        for query in list_display_queries(resource, workload, route)
         if _metric_of(query.key) in wanted
     ]
     notes = (*_restarted(cluster, resource), *_notes(sight, guilty, queries))
@@ -56,7 +56,7 @@ def _restarted(cluster: Session, resource: ReleaseResource) -> Iterator[str]:
     )
     if found := list(find_unversioned_configuration(seen.template)):
         yield (
-            f"it reads {listed(found)}, whose content is not part of the template: stable pods "
+            f"it reads {join_names(found)}, whose content is not part of the template: stable pods "
             "read what has changed there as well when they start again, and a rollback does not "
             "bring it back; put it right there, and name it by version (docs/lint.md, "
             "configuration-unversioned)"
@@ -83,7 +83,7 @@ def workload_of(cluster: Session, found: Object, sight: ReleaseView) -> Workload
         target = TargetDeployment(
             seen.replicas, seen.wanted, seen.running, held=seen.paused, pods=alive
         )
-    canary = Canaries(cluster.client).look(resource, found)
+    canary = Canaries(cluster.client).read(resource, found)
     if canary is None and sight.failed is not None and sight.failed.canary_pods:
         gone = tuple(map(_gone, sight.failed.canary_pods))
         canary = Canary(sight.failed.template, 0, gone)

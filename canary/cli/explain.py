@@ -53,9 +53,9 @@ def explain(
 
 def _laid_out(line: "ExplainLine", width: int) -> Iterator[str]:
     """Label and text; a long label, or something to paste, has lines of its own."""
-    from canary.text.sanitize import clean  # noqa: PLC0415 - keeps --help quick
+    from canary.text.sanitize import strip_controls  # noqa: PLC0415 - keeps --help quick
 
-    text = clean(line.text) + (f"  # {line.aside}" if line.aside else "")
+    text = strip_controls(line.text) + (f"  # {line.aside}" if line.aside else "")
     if not line.wrapped and len(line.label) >= LABEL:
         yield from (line.label, f"{'':<{LABEL}}{text}")
         return

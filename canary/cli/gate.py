@@ -151,9 +151,9 @@ def _vigil(cluster: "Session", name: str, ask: "Ask", timeout: float) -> "Vigil"
 
 def _say(line: str) -> None:
     from canary.clock import now  # noqa: PLC0415 - keeps --help quick
-    from canary.text.format import short_time  # noqa: PLC0415 - as above
+    from canary.text.format import format_short_time  # noqa: PLC0415 - as above
 
-    typer.echo(f"{short_time(now())} {line}", err=True)
+    typer.echo(f"{format_short_time(now())} {line}", err=True)
 
 
 @contextmanager

@@ -86,12 +86,12 @@ def notify(
 
 
 def _reason(name: str) -> "Reason":
-    from canary.api import unknown  # noqa: PLC0415 - keeps --help quick
+    from canary.api import describe_unknown  # noqa: PLC0415 - keeps --help quick
     from canary.notify.dry_run import REHEARSED  # noqa: PLC0415 - as above
 
     found = {one.value: one for one in sorted(REHEARSED)}
     if name not in found:
-        raise UsageError(f"--reason: {unknown('reason', name, list(found))}")
+        raise UsageError(f"--reason: {describe_unknown('reason', name, list(found))}")
     return found[name]
 
 

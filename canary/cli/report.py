@@ -118,7 +118,7 @@ def _replayed(
 
     resource = wish_of(case.found, case.sight)
     workload = workload_of(case.cluster, case.found, case.sight)
-    route = router_of(case.sight.spec.traffic, case.cluster.client).look(resource)
+    route = router_of(case.sight.spec.traffic, case.cluster.client).read(resource)
     source = Prometheus(options)
     try:
         seen = Seen(resource, workload, route, case.sight.now)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from canary.core.increments import Side, SideOf
 from canary.core.series import NoData, Series, Unavailable
-from canary.text.format import latency
+from canary.text.format import format_latency
 
 LE = "le"
 
@@ -34,7 +34,7 @@ class SlowThreshold:
 
     def said(self, bound: float) -> str:
         """A bound in seconds or milliseconds: `500 ms`."""
-        return latency(bound * self.unit)
+        return format_latency(bound * self.unit)
 
 
 def _decade_pattern(exponent: int) -> str:

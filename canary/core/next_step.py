@@ -1,7 +1,7 @@
 """What happens next, in one sentence: for status, live view and report."""
 
 from canary.api import Intent, ReasonKind, Release, Skip, Spec, Status
-from canary.text.format import duration
+from canary.text.format import human_duration
 
 
 def describe_next_step(spec: Spec, status: Status, now: float) -> str:
@@ -16,7 +16,7 @@ def describe_next_step(spec: Spec, status: Status, now: float) -> str:
             return "takes the traffic away, waits for the router, then removes the canary"
         case Intent.BAKE:
             left = spec.bake - (now - (status.bake_started_at or now))
-            return f"watches for {duration(max(left, 0))} more"
+            return f"watches for {human_duration(max(left, 0))} more"
         case Intent.PROMOTE | Intent.ADVANCE:
             return _describe_progress(spec, status, now)
 
@@ -47,11 +47,10 @@ def _describe_step(spec: Spec, status: Status, release: Release, now: float) -> 
         left = max(left, spec.analysis.min_duration - (now - (release.judged_from or now)))
     deadline = max(release.started_at, release.resumed_at or 0.0) + spec.deadline - now
     if deadline < left:
-        return (
-            f"reaches its deadline in {duration(max(deadline, 0))}, before anything else can happen"
-        )
+        left = max(deadline, 0)
+        return f"reaches its deadline in {human_duration(left)}, before anything else can happen"
     if left > 0:
-        return f"{then} in {duration(left)}, if the evidence allows it by then"
+        return f"{then} in {human_duration(left)}, if the evidence allows it by then"
     return f"{then} as soon as the evidence allows it"
 
 

@@ -23,7 +23,7 @@ from canary.demo.settings import DemoSettings
 from canary.errors import TransientError
 from canary.interfaces import Key, MetricSource, World
 from canary.metrics.scrape import Scrape
-from canary.observe import queries_of
+from canary.observe import list_queries
 from canary.reconcile import reconcile
 from canary.render.timeline import Moment, ReleaseDecision, ReleaseSummary, Timeline
 
@@ -114,8 +114,8 @@ class DemoAct:
         """Stable's history is there when the release begins."""
         reconcile(self.world, self.key)
         resource = self.releases.read(self.key)
-        workload, route = self.world.workloads.look(resource), self.world.traffic.look(resource)
-        queries = queries_of(resource, workload, route)
+        workload, route = self.world.workloads.read(resource), self.world.traffic.read(resource)
+        queries = list_queries(resource, workload, route)
         now = float(int(self.stage.clock.now()))
         self.source.read(queries, now, now, 1.0)
 
@@ -138,7 +138,7 @@ class DemoAct:
     def _reconcile(self) -> float:
         """One pass; returns the seconds until the next."""
         try:
-            again = reconcile(self.world, self.key).again_after
+            again = reconcile(self.world, self.key).requeue_after
         except TransientError as error:
             return error.retry_after
         return 1.0 if again is None else again

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from canary.api import CanaryRelease, Source, Spec, load_release
+from canary.api import AnalysisSource, CanaryRelease, Spec, load_release
 from canary.demo.choices import MetricsSourceName
 from canary.errors import UsageError
 
@@ -25,7 +25,7 @@ class DemoSettings:
     @property
     def spec(self) -> Spec:
         """The release's spec, with the source that was chosen."""
-        changes = {"source": Source(self.source.value)}
+        changes = {"source": AnalysisSource(self.source.value)}
         analysis = self.release.spec.analysis.model_copy(update=changes)
         return self.release.spec.model_copy(update={"analysis": analysis})
 

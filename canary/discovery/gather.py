@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-from canary.api.analysis import Source
+from canary.api.analysis import AnalysisSource
 from canary.core.increments import Grid
 from canary.core.series import SeriesQuery
 from canary.discovery.evidence_time import TrafficRate, measure_traffic
@@ -29,7 +29,7 @@ from canary.metrics.presets import ratio_preset
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
 from canary.metrics.promql import range_selector
 from canary.metrics.queries import Context, RatioQueries, answers_of, compile_ratio
-from canary.text.format import listed
+from canary.text.format import join_names
 
 _TRAFFIC_WINDOW = 600.0
 """Seconds over which the current traffic is measured."""
@@ -53,7 +53,7 @@ class DraftInput:
     topology: Topology
     selection: TrafficSelection
     measured: MetricSelection
-    source: Source = Source.PROMETHEUS
+    source: AnalysisSource = AnalysisSource.PROMETHEUS
     traffic: TrafficRate | None = None
     scrape: float | None = None
     """Seconds between two scrapes."""
@@ -87,7 +87,11 @@ def gather_from_cluster(online: ClusterAccess, target: Object, wanted: DraftOpti
     why = _explain_empty_pages(pages)
     where = f"--prometheus was not given, and the pods' metrics pages are of no help ({why})"
     measured = select_metrics(selection, seen, wanted.metrics, where)
-    source = Source.SCRAPE if _any_preset(seen) and not measured.why else Source.PROMETHEUS
+    source = (
+        AnalysisSource.SCRAPE
+        if _any_preset(seen) and not measured.why
+        else AnalysisSource.PROMETHEUS
+    )
     return DraftInput(topology, selection, measured, source)
 
 
@@ -141,11 +145,11 @@ def _select_deployment(shelf: ManifestReader, name: str | None) -> Object:
         raise NotFoundError("no Deployment found in these files")
     if name is None and len(names) > 1:
         raise UsageError(
-            f"found {len(names)} Deployments in these files: {listed(names)}; select one with "
+            f"found {len(names)} Deployments in these files: {join_names(names)}; select one with "
             f"--deployment, such as --deployment {names[0]}"
         )
     if name is not None and name not in names:
-        raise NotFoundError(f"no Deployment {name} in these files; found: {listed(names)}")
+        raise NotFoundError(f"no Deployment {name} in these files; found: {join_names(names)}")
     return found[names.index(name or names[0])]
 
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from canary.api import CanaryRelease, load_release, unknown
+from canary.api import CanaryRelease, describe_unknown, load_release
 from canary.api import Path as FieldPath
 from canary.api.yaml_documents import MAX_BYTES
 from canary.errors import UsageError
@@ -43,4 +43,4 @@ def find_unknown_presets(release: CanaryRelease) -> Iterator[tuple[FieldPath, st
         name = metric.preset
         if name is not None and name not in known[metric.kind]:
             path = ("spec", "analysis", "metrics", index, metric.kind, "preset")
-            yield path, unknown(f"{metric.kind} preset", name, known[metric.kind])
+            yield path, describe_unknown(f"{metric.kind} preset", name, known[metric.kind])

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from canary.api import unknown
+from canary.api import describe_unknown
 from canary.api.traffic import MAX_ROUTES
 from canary.core.increments import Side
 from canary.discovery.preset_detection import DetectedPresets, LatencyHistogram
@@ -14,7 +14,7 @@ from canary.metrics.presets import POOLS, RATIOS
 from canary.metrics.queries import Context
 from canary.routers.gateway_api import ENVOY_GATEWAY, GRPC_ROUTE
 from canary.routers.names import Names
-from canary.text.format import listed
+from canary.text.format import join_names
 
 NO_ROUTE = "none"
 """`--route none`: split traffic by the number of pods."""
@@ -81,12 +81,13 @@ def _select_service(topology: Topology, wanted: str | None) -> Object | None:
     if wanted is None and len(names) > 1:
         raise UsageError(
             f"{len(names)} Services select the pods of Deployment {topology.name}: "
-            f"{listed(names)}; select the one that serves the users, such as --service {names[0]}"
+            f"{join_names(names)}; "
+            f"select the one that serves the users, such as --service {names[0]}"
         )
     if wanted is not None and wanted not in names:
         raise UsageError(
             f"Service {wanted} does not select the pods of Deployment {topology.name}; "
-            f"these do: {listed(names)}"
+            f"these do: {join_names(names)}"
         )
     return topology.services[names.index(wanted or names[0])]
 
@@ -122,12 +123,12 @@ def _select_routes(
             return (fitting[0],)
         raise UsageError(
             f"--route {wanted} matches {len(fitting) or 'no'} routes to Service {service}; "
-            f"expected one of: {listed(names)}; or --route {NO_ROUTE}: split by number of pods"
+            f"expected one of: {join_names(names)}; or --route {NO_ROUTE}: split by number of pods"
         )
     if len(service_routes) > MAX_ROUTES:
         raise UsageError(
-            f"{len(service_routes)} routes send traffic to Service {service}: {listed(names)}; a "
-            f"release supports at most {MAX_ROUTES}. Draft with one of them, such as --route "
+            f"{len(service_routes)} routes send traffic to Service {service}: {join_names(names)}; "
+            f"a release supports at most {MAX_ROUTES}. Draft with one of them, such as --route "
             f"{names[0]}, and add others to traffic.routes (traffic of unlisted routes stays with "
             "stable)"
         )
@@ -200,13 +201,13 @@ def select_metrics(
 def _select_named_metrics(wanted: Sequence[str], found: DetectedPresets) -> MetricSelection:
     for name in wanted:
         if name not in {*_RATIOS, *_POOLS}:
-            raise UsageError("--metric: " + unknown("preset", name, [*_RATIOS, *_POOLS]))
+            raise UsageError("--metric: " + describe_unknown("preset", name, [*_RATIOS, *_POOLS]))
     ratios = [name for name in wanted if name in _RATIOS]
     if len(ratios) > 1:
-        raise UsageError(f"--metric: expected one preset of requests, found {listed(ratios)}")
+        raise UsageError(f"--metric: expected one preset of requests, found {join_names(ratios)}")
     pools = tuple(name for name in wanted if name in _POOLS)
     missing = [name for name in wanted if name not in {*found.ratios, *found.pools}]
-    why = f"{listed(missing)}: no data found, selected with --metric" if missing else ""
+    why = f"{join_names(missing)}: no data found, selected with --metric" if missing else ""
     ratio = next(iter(ratios or found.ratios), None)
     others = tuple(name for name in found.ratios if name != ratio)
     slow = _select_histogram(found, ratio)

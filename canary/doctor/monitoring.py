@@ -9,7 +9,7 @@ from canary.doctor.diagnosis import Diagnosis, report_error, report_ok, report_w
 from canary.doctor.operators import OperatorDeployment
 from canary.errors import CanaryError
 from canary.metrics.prometheus import PrometheusOptions
-from canary.text.format import duration
+from canary.text.format import human_duration
 
 _STALE, _OLD = 60.0, 240.0
 """Maximum age of the newest sample in seconds; values become stale after 300."""
@@ -60,7 +60,7 @@ def _check_freshness(inquiry: Inquiry) -> Iterator[Diagnosis]:
         return
     targets = f"{up[0].value:.0f} targets"
     age = inquiry.vector("time() - max(timestamp(up))")[0].value
-    said = f"{inquiry.url} has {targets}; its newest sample is {duration(max(age, 0))} old"
+    said = f"{inquiry.url} has {targets}; its newest sample is {human_duration(max(age, 0))} old"
     if age > _OLD:
         yield report_error(
             "prometheus", said, "Prometheus has stopped scraping: check its targets page and logs"
@@ -86,7 +86,9 @@ def _check_clocks(context: DoctorContext, inquiry: Inquiry) -> Iterator[Diagnosi
         )
         return
     skew = theirs - ours
-    said = f"Prometheus' clock is {duration(abs(skew))} {'ahead of' if skew > 0 else 'behind'} "
+    said = (
+        f"Prometheus' clock is {human_duration(abs(skew))} {'ahead of' if skew > 0 else 'behind'} "
+    )
     said += "the API server's"
     if abs(skew) > _FAR:
         yield report_error(

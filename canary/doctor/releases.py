@@ -16,7 +16,7 @@ from canary.doctor.diagnosis import (
 from canary.errors import CanaryError
 from canary.kube.objects import DEPLOYMENTS, Object
 from canary.kube.workloads.names import HOLD, annotations_of
-from canary.text.format import roughly
+from canary.text.format import rough_duration
 
 _FIRST_RECONCILE = 60.0
 """Seconds within which a running operator reconciles a new release."""
@@ -42,7 +42,9 @@ def _check_release(context: DoctorContext, release: Object) -> Iterator[Diagnosi
     stalled = _true_condition(status, "Stalled")
     pause = (status.get("release") or {}).get("pause")
     if (gone := _seconds_since(metadata.get("deletionTimestamp"), now)) and gone > _DELETION:
-        said = f"has been terminating for {roughly(gone)}: its finalizer waits for the operator"
+        said = (
+            f"has been terminating for {rough_duration(gone)}: its finalizer waits for the operator"
+        )
         yield report_error(check, said, "start the operator, or see docs/install.md, Uninstall")
     elif not status.get("observedGeneration"):
         if (_seconds_since(metadata.get("creationTimestamp"), now) or 0) > _FIRST_RECONCILE:

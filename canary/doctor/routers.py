@@ -7,7 +7,7 @@ from canary.doctor.context import DoctorContext
 from canary.doctor.diagnosis import Diagnosis, report_ok, report_unknown, report_warning
 from canary.errors import CanaryError
 from canary.kube.objects import Kind, Object
-from canary.text.format import listed
+from canary.text.format import join_names
 
 GATEWAY_CLASSES = Kind("gateway.networking.k8s.io", "v1", "gatewayclasses", "GatewayClass")
 
@@ -20,7 +20,7 @@ def check_routers(context: DoctorContext) -> Iterator[Diagnosis]:
         remedy = "install one (docs/routers.md); until then traffic is split by number of pods"
         yield report_warning("routers", said, remedy)
         return
-    yield report_ok("routers", f"the cluster serves {listed(kind.kind for kind in served)}")
+    yield report_ok("routers", f"the cluster serves {join_names(kind.kind for kind in served)}")
     if any(kind.group == GATEWAY_CLASSES.group for kind in served):
         yield from _check_gateway_classes(context)
 

@@ -12,7 +12,7 @@ from canary.interfaces import Key
 from canary.kube.objects import LEASES, Object, Objects
 from canary.kube.releases import KubeReleases
 from canary.kube.workloads.canaries import read_target
-from canary.text.format import duration
+from canary.text.format import human_duration
 
 STALE: Final = 30.0
 """Seconds without a renewal: an operator that lives renews every two."""
@@ -100,7 +100,7 @@ class Pulse:
         age = max(elapsed - self._since, self._by_the_wall(renewed))
         if age < STALE:
             return ""
-        return f"the operator is silent: its Lease was last renewed {duration(age)} ago"
+        return f"the operator is silent: its Lease was last renewed {human_duration(age)} ago"
 
     def _by_the_wall(self, renewed: str) -> float:
         """Seconds, or 0 where other clocks would have to be believed."""

@@ -8,7 +8,7 @@ from canary.errors import CanaryError, ExitCode
 from canary.gate.tracking import Ended, Quest, Sight
 from canary.results.gate_result import Case, Fact, Outcome
 from canary.runbooks import runbook_url
-from canary.text.format import timestamp
+from canary.text.format import format_timestamp
 
 COMMAND: Final = "gate"
 _TRYING_AGAIN: Final = {ExitCode.FAILED: "retry", ExitCode.PAUSED: "resume"}
@@ -88,8 +88,8 @@ def _facts(ended: Ended, status: Status, quest: Quest) -> Mapping[str, Fact]:
             "result": str(entry.result),
             "peakWeight": entry.peak_weight,
             "errorsServed": entry.errors_served,
-            "startedAt": timestamp(entry.started_at),
-            "endedAt": timestamp(entry.ended_at),
+            "startedAt": format_timestamp(entry.started_at),
+            "endedAt": format_timestamp(entry.ended_at),
         }
     return facts
 

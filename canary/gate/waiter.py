@@ -13,8 +13,8 @@ from canary.gate.result import interrupted, outcome
 from canary.gate.rules import overdue, standing
 from canary.gate.tracking import Ask, Ended, Quest, Sight, Standing, Waiting, begun, chosen
 from canary.results.gate_result import Outcome
-from canary.text.format import duration
-from canary.text.sanitize import one_line
+from canary.text.format import human_duration
+from canary.text.sanitize import make_one_line
 
 UNSEEN: Final = 30.0
 """Seconds after which an operator that takes nothing up is worth a warning."""
@@ -116,7 +116,7 @@ class Vigil:
     def _tell(self, found: Waiting) -> None:
         now = self.elapsed()
         if found.sentence != self._line[0] or now - self._line[1] >= HEARTBEAT:
-            self.say(one_line(str(found)))
+            self.say(make_one_line(str(found)))
             self._line = (found.sentence, now)
         self._unseen = (now if self._unseen is None else self._unseen) if found.unseen else None
         trouble = self.pulse(now)
@@ -131,11 +131,11 @@ class Vigil:
         """Once, until it is over."""
         if about not in self._warned:
             self._warned.add(about)
-            self.say(f"warning: {one_line(text)}")
+            self.say(f"warning: {make_one_line(text)}")
 
 
 def _unseen(seconds: float, *, alive: bool) -> str:
-    since = f"nothing was taken up for {duration(seconds)}"
+    since = f"nothing was taken up for {human_duration(seconds)}"
     if alive:
         return f"{since}: does the operator look after this namespace? (canary doctor)"
     return f"{since}: is the operator running? (canary doctor)"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from canary.api import SpecError, format_duration, load_release
-from canary.api.analysis import Source
+from canary.api.analysis import AnalysisSource
 from canary.core.rollout import canary_replicas, pods_for_share
 from canary.core.snapshot import Obstacle
 from canary.discovery.gather import DraftInput
@@ -18,7 +18,7 @@ from canary.init.draft_notes import collect_notes
 from canary.init.step_planner import DEADLINE, StepPlan, plan_steps
 from canary.kube.workloads.isolation import choose_replacements
 from canary.metrics.presets import ratio_preset
-from canary.text.format import listed, percent, request_rate, roughly
+from canary.text.format import format_percent, format_request_rate, join_names, rough_duration
 
 _WIDTH = 98
 _PLAIN = re.compile(r"[A-Za-z][-A-Za-z0-9_./]*")
@@ -124,7 +124,7 @@ def _service_section(found: DraftInput) -> Iterator[str]:
         yield from _comment(f"{workers} themselves.", 2)
         return
     others = [one["metadata"]["name"] for one in topology.services if one is not selection.service]
-    which = f"So do {listed(others)}." if others else "No other Service does."
+    which = f"So do {join_names(others)}." if others else "No other Service does."
     yield from _comment(f"Selects the Deployment's pods. {which} canary only reads it.", 2)
     yield f"  service: {{name: {quote_scalar(selection.name)}}}"
     if not selection.service_routes:
@@ -138,8 +138,8 @@ def _isolation_section(found: DraftInput) -> Iterator[str]:
     if isinstance(replaced, Obstacle):
         yield from _comment(f"NOT ISOLATED, so no release can start: {replaced.message}", 2)
         return
-    values = listed(f"{key}: {value}" for key, value in replaced.items())
-    names = listed(one["metadata"]["name"] for one in found.topology.services)
+    values = join_names(f"{key}: {value}" for key, value in replaced.items())
+    names = join_names(one["metadata"]["name"] for one in found.topology.services)
     where = "in the namespace" if found.named else "in these files"
     yield from _comment(
         f"Canary pods get {values}: no Service {where} selects them ({names}), and neither does "
@@ -177,7 +177,7 @@ def _one_route(route: ServiceRoute, service: str) -> Iterator[str]:
     yield from _comment(f"Sends traffic to Service {service}{_in_rules(len(route.rules))}.", 4)
     names = [name for name in route.rules if name]
     if names:
-        yield from _comment(f"To weight one rule only, name it: {listed(names)}.", 4)
+        yield from _comment(f"To weight one rule only, name it: {join_names(names)}.", 4)
     yield f"    {_format_route(route)}"
 
 
@@ -210,10 +210,10 @@ def _no_route(found: DraftInput) -> Iterator[str]:
     routes = found.topology.service_routes.get(found.selection.name)
     foreign = found.topology.elsewhere.get(found.selection.name)
     if routes:
-        which = f"{listed(route.name for route in routes)} excluded by --route none"
+        which = f"{join_names(route.name for route in routes)} excluded by --route none"
     elif foreign:
         which = (
-            f"{listed(foreign)} sends traffic to Service {found.selection.name} from another "
+            f"{join_names(foreign)} sends traffic to Service {found.selection.name} from another "
             "namespace; only routes in the release's namespace can be weighted"
         )
     else:
@@ -232,7 +232,7 @@ def _steps_section(found: DraftInput, plan: StepPlan) -> Iterator[str]:
     if topology.cron_jobs and found.selection.service_routes:
         yield from _comment(
             "Checks before any traffic, as Jobs from a suspended CronJob. Suspended "
-            f"CronJobs: {listed(topology.cron_jobs)}.",
+            f"CronJobs: {join_names(topology.cron_jobs)}.",
             2,
         )
         yield "  # checks:"
@@ -259,10 +259,9 @@ def _steps_section(found: DraftInput, plan: StepPlan) -> Iterator[str]:
 def _rate_note(found: DraftInput, first: int) -> str:
     if found.traffic is None or found.traffic.rate <= 0:
         return ""
-    share = request_rate(found.traffic.rate * first / 100)
-    return (
-        f"The Service gets {request_rate(found.traffic.rate)} now, of which {first} % are {share}. "
-    )
+    share = format_request_rate(found.traffic.rate * first / 100)
+    rate = format_request_rate(found.traffic.rate)
+    return f"The Service gets {rate} now, of which {first} % are {share}. "
 
 
 def _analysis_section(found: DraftInput, plan: StepPlan) -> Iterator[str]:
@@ -275,7 +274,7 @@ def _analysis_section(found: DraftInput, plan: StepPlan) -> Iterator[str]:
     )
     yield "    minDuration: 20m"
     yield from _comment(
-        f"Promotion must rule out that {percent(plan.regression)} more requests "
+        f"Promotion must rule out that {format_percent(plan.regression)} more requests "
         f"fail than now. {_forecast_note(plan)}",
         4,
     )
@@ -287,13 +286,17 @@ def _analysis_section(found: DraftInput, plan: StepPlan) -> Iterator[str]:
 
 
 def _source_section(found: DraftInput) -> Iterator[str]:
-    if found.source is Source.SCRAPE:
+    if found.source is AnalysisSource.SCRAPE:
         yield "    # Scrapes the pods' metrics pages. Use `prometheus` if there is one to query."
         yield "    source: scrape"
         yield "    interval: 5s"
         return
     interval = max(10.0, found.scrape or 0.0)
-    seen = f"Prometheus scrapes the pods every {roughly(found.scrape)}. " if found.scrape else ""
+    seen = (
+        f"Prometheus scrapes the pods every {rough_duration(found.scrape)}. "
+        if found.scrape
+        else ""
+    )
     yield "    source: prometheus"
     yield from _comment(f"{seen}A shorter interval than that of the scrapes shows nothing new.", 4)
     yield f"    interval: {format_duration(float(int(min(interval, 300.0))))}"
@@ -304,7 +307,8 @@ def _forecast_note(plan: StepPlan) -> str:
     if forecast is None:
         return "The time this takes depends on the traffic, which is not known here."
     takes = f"That takes {forecast.requests:,.0f} canary requests"
-    return f"{takes}: at the current traffic a good release ends after {roughly(forecast.seconds)}."
+    after = rough_duration(forecast.seconds)
+    return f"{takes}: at the current traffic a good release ends after {after}."
 
 
 def _metrics_section(found: DraftInput) -> Iterator[str]:
@@ -314,7 +318,7 @@ def _metrics_section(found: DraftInput) -> Iterator[str]:
             f"NO DATA FOUND ({measured.why}): check with canary lint --cluster --prometheus URL.", 4
         )
     if measured.ratio is not None:
-        others = f" Also available: {listed(measured.others)}." if measured.others else ""
+        others = f" Also available: {join_names(measured.others)}." if measured.others else ""
         failures = _failure_name(measured.ratio)
         yield from _comment(
             f"Share of {failures}. Fails above 1.25 times stable's share, or above 5 %.{others}", 4

@@ -8,7 +8,7 @@ from canary.discovery.selection import carries_grpc, counts_as_one_cluster
 from canary.discovery.topology import OLD_TRAEFIK_GROUP
 from canary.init.step_planner import DEADLINE, StepPlan
 from canary.kube.workloads.isolation import choose_replacements
-from canary.text.format import listed, request_rate, roughly
+from canary.text.format import format_request_rate, join_names, rough_duration
 
 
 def collect_notes(found: DraftInput, plan: StepPlan) -> Iterator[str]:
@@ -41,8 +41,8 @@ def collect_notes(found: DraftInput, plan: StepPlan) -> Iterator[str]:
     elif found.traffic.rate <= 0:
         yield "no request in the last ten minutes: without traffic a release waits"
     elif plan.forecast is not None and plan.forecast.seconds > DEADLINE:
-        yield (f"{request_rate(found.traffic.rate)} are too few for a result within "
-               f"{roughly(DEADLINE)}: a release would pause as inconclusive")  # fmt: skip
+        yield (f"{format_request_rate(found.traffic.rate)} are too few for a result within "
+               f"{rough_duration(DEADLINE)}: a release would pause as inconclusive")  # fmt: skip
 
 
 def _explain_pod_sharing(found: DraftInput) -> str:
@@ -50,14 +50,14 @@ def _explain_pod_sharing(found: DraftInput) -> str:
     if found.selection.service is None:
         return f"no Service selects the pods of Deployment {topology.name}, so they are workers"
     if topology.service_routes.get(name):
-        names = listed(route.name for route in topology.service_routes[name])
+        names = join_names(route.name for route in topology.service_routes[name])
         return f"{names} excluded by --route none"
     if old := topology.outdated.get(name):
-        sends = f"{listed(old)} sends traffic to Service {name} and is in the API group"
+        sends = f"{join_names(old)} sends traffic to Service {name} and is in the API group"
         return f"{sends} {OLD_TRAEFIK_GROUP}, which Traefik no longer reads: move it to traefik.io"
     senders = topology.unweighted.get(name, ())
-    also = f" ({listed(senders)} cannot be weighted)" if senders else ""
+    also = f" ({join_names(senders)} cannot be weighted)" if senders else ""
     if foreign := topology.elsewhere.get(name):
-        sends = f"{listed(foreign)} sends traffic to Service {name} from another namespace"
+        sends = f"{join_names(foreign)} sends traffic to Service {name} from another namespace"
         return f"{sends}; only routes in the release's namespace can be weighted{also}"
     return f"no route sends traffic to Service {name}{also}"

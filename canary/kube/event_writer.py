@@ -49,7 +49,7 @@ class KubeNotifier:
         self._thread = threading.Thread(target=self._work, name="events", daemon=True)
         self._thread.start()
 
-    def tell(self, notice: Notice) -> None:
+    def notify(self, notice: Notice) -> None:
         """Queues the notice."""
         warning = notice.phase in _WARNING_PHASES
         weight = f" (weight {notice.weight} %)" if notice.weight else ""

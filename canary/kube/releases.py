@@ -71,7 +71,7 @@ class KubeReleases:
         }
         self._write(metadata, to_json(status))
 
-    def let_go(self, resource: ReleaseResource) -> None:
+    def remove_finalizer(self, resource: ReleaseResource) -> None:
         """Removes our finalizer; gone already is done."""
         found = self._objects.get(RELEASES, resource.namespace, resource.name)
         if found is not None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from math import isinf
 
-from canary.api import Metric, Path, Source
+from canary.api import AnalysisSource, Metric, Path
 from canary.core.increments import Grid, Side
 from canary.core.pools.samples import UNLIMITED
 from canary.core.sampling import RatioAnswers, explain_uncountable
@@ -36,7 +36,7 @@ from canary.metrics.queries import (
     answers_of,
     compile_metric,
 )
-from canary.text.format import listed, percent, request_rate, roughly
+from canary.text.format import format_percent, format_request_rate, join_names, rough_duration
 
 TRAFFIC_WINDOW = 600.0
 STEP = 30.0
@@ -102,7 +102,7 @@ def find_pods_by_series(inquiry: Inquiry, namespace: str, target: str) -> tuple[
 def check_metrics(running: RunningTarget, monitoring: PrometheusAccess) -> Iterator[LintFinding]:
     """Query every metric. Raises CanaryError if Prometheus does not respond."""
     analysis = running.objects.spec.analysis
-    if analysis.source is Source.SCRAPE:
+    if analysis.source is AnalysisSource.SCRAPE:
         return
     if not running.pods:
         said = f"no pod of {running.objects.names.target} is running, so no query can have data"
@@ -173,33 +173,36 @@ def check_traffic(
 ) -> Iterator[LintFinding]:
     """Check whether a good release would end before its deadline with this traffic. Pure."""
     if traffic.rate <= 0:
-        said = f"{metric.name}: no request in the last {roughly(TRAFFIC_WINDOW)}"
+        said = f"{metric.name}: no request in the last {rough_duration(TRAFFIC_WINDOW)}"
         yield make_finding("too-little-traffic", path, said)
         return
     spec = objects.spec
     forecast = forecast_release(spec, metric, traffic)
-    smallest = percent(spec.analysis.smallest_regression)
+    smallest = format_percent(spec.analysis.smallest_regression)
     if isinf(forecast.requests):
         said = (
-            f"{metric.name}: {percent(traffic.bad)} of the requests already fail, so no number of "
-            f"requests rules out a regression of {smallest}"
+            f"{metric.name}: {format_percent(traffic.bad)} of the requests already fail, so no "
+            f"number of requests rules out a regression of {smallest}"
         )
         yield make_finding("too-little-traffic", ("spec", "analysis", "smallestRegression"), said)
         return
     if forecast.seconds > spec.deadline:
         said = (
-            f"{metric.name}: at {request_rate(traffic.rate)} a regression of "
+            f"{metric.name}: at {format_request_rate(traffic.rate)} a regression of "
             f"{smallest} needs {forecast.requests:,.0f} canary requests, which take "
-            f"{roughly(forecast.requests / traffic.rate)} at 100 % and {roughly(forecast.seconds)} "
-            f"with these steps; the deadline is {roughly(spec.deadline)}"
+            f"{rough_duration(forecast.requests / traffic.rate)} at 100 % "
+            f"and {rough_duration(forecast.seconds)} "
+            f"with these steps; the deadline "
+            f"is {rough_duration(spec.deadline)}"
         )
         yield make_finding("too-little-traffic", ("spec", "analysis", "smallestRegression"), said)
         return
     for index, wait in enumerate(forecast.waits[:-1]):
         if wait > _SLOW:
             weight = spec.steps[index].weight
-            rate = request_rate(traffic.rate)
-            said = f"with {weight} % of {rate} the step waits {roughly(wait)} after its duration"
+            rate = format_request_rate(traffic.rate)
+            late = rough_duration(wait)
+            said = f"with {weight} % of {rate} the step waits {late} after its duration"
             yield make_finding("step-starves", ("spec", "steps", index, "weight"), said)
 
 
@@ -215,7 +218,7 @@ def _check_data(
             yield asked.finds("not-answered", why)
         case FoundSeries(_, odd) if odd:
             label = query.by[0] if query.by else "pod"
-            whose = listed(sorted({one.get(label, "") for one in odd}))
+            whose = join_names(sorted({one.get(label, "") for one in odd}))
             said = f"{query.selector.metric} of {whose} is NaN or infinite"
             yield asked.finds("no-data", said, query=promql(query))
         case FoundSeries():
@@ -281,7 +284,7 @@ def _check_scrape_interval(asked: _MetricCheck, query: SeriesQuery) -> Iterator[
         return
     interval = asked.running.objects.spec.analysis.interval
     if between is not None and between > interval:
-        said = f"scraped every {roughly(between)}, analyzed every {roughly(interval)}"
+        said = f"scraped every {rough_duration(between)}, analyzed every {rough_duration(interval)}"
         yield asked.finds("scraped-less-often", said)
 
 

@@ -2,14 +2,22 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from canary.api import CheckMoment, Metric, OnInconclusive, Path, Source, Spec, format_duration
+from canary.api import (
+    AnalysisSource,
+    CheckMoment,
+    Metric,
+    OnInconclusive,
+    Path,
+    Spec,
+    format_duration,
+)
 from canary.core.increments import Side
 from canary.errors import UsageError
 from canary.lint.rules import LintFinding, make_finding
 from canary.metrics.presets import RATIOS, Per
 from canary.metrics.queries import Context, compile_metric, counting_preset, preset_of
 from canary.routers.gateway_api import GRPC_ROUTE
-from canary.text.format import percent
+from canary.text.format import format_percent
 
 SpecCheck = Callable[[Spec], Iterator[LintFinding]]
 
@@ -83,9 +91,9 @@ def _check_analysis(spec: Spec) -> Iterator[LintFinding]:
         yield make_finding("no-requests-judged", (*_ANALYSIS, "metrics"), said)
     yield from _check_client_errors(spec)
     if analysis.false_positive_rate > _FALSE_POSITIVE_RATE:
-        said = f"falsePositiveRate is {percent(analysis.false_positive_rate)}"
+        said = f"falsePositiveRate is {format_percent(analysis.false_positive_rate)}"
         yield make_finding("lax-threshold", (*_ANALYSIS, "falsePositiveRate"), said)
-    if analysis.source is Source.PROMETHEUS and analysis.interval < _INTERVAL:
+    if analysis.source is AnalysisSource.PROMETHEUS and analysis.interval < _INTERVAL:
         said = f"interval is {format_duration(analysis.interval)}"
         yield make_finding("interval-short", (*_ANALYSIS, "interval"), said)
 
@@ -113,7 +121,7 @@ def _check_metrics(spec: Spec) -> Iterator[LintFinding]:
             )
             yield make_finding("lax-threshold", (*path, "tolerance"), said)
         if metric.is_request_share and metric.limit is not None and metric.limit > _LIMIT:
-            said = f"{metric.name}: {percent(metric.limit)} of the requests may fail"
+            said = f"{metric.name}: {format_percent(metric.limit)} of the requests may fail"
             yield make_finding("lax-threshold", (*path, "limit"), said)
         if metric.leak is not None and metric.leak.window > watched:
             said = f"{metric.name}: leak.window is {format_duration(metric.leak.window)}, and "
@@ -144,7 +152,7 @@ def _misses_grpc_errors(spec: Spec, metric: Metric) -> bool:
 
 def _explain_impossible(spec: Spec, metric: Metric) -> str | None:
     """Return why the operator could never query this metric; tries it with placeholder names."""
-    if metric.query is not None and spec.analysis.source is Source.SCRAPE:
+    if metric.query is not None and spec.analysis.source is AnalysisSource.SCRAPE:
         return "a query needs source: prometheus, and source is scrape"
     one_cluster = metric.preset == "envoy-gateway"
     name = "any/rule/0/backend/0" if one_cluster else "any"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import typer
 
 from canary import __version__
-from canary.api import Loaded, Problem
+from canary.api import LoadedReleases, Problem
 from canary.lint.review import LintFile, LocatedFinding
 from canary.lint.rules import RULES
 from canary.results.sarif import Finding, Level, sarif
@@ -49,7 +49,7 @@ def _format_sarif(pages: Sequence[LintFile], risks: Mapping[str, Sequence[Locate
     return sarif(found, __version__, titles | {"spec": "The file is not a valid CanaryRelease."})
 
 
-def _format_lines(loaded: Loaded, risks: Sequence[LocatedFinding]) -> Iterator[str]:
+def _format_lines(loaded: LoadedReleases, risks: Sequence[LocatedFinding]) -> Iterator[str]:
     for release in loaded.releases:
         count = sum(risk.release.metadata.name == release.metadata.name for risk in risks)
         found = f", {count} {'risk' if count == 1 else 'risks'}" if count else ""
@@ -64,7 +64,7 @@ def _format_lines(loaded: Loaded, risks: Sequence[LocatedFinding]) -> Iterator[s
         yield f"{place}: {risk.level}: {said} [{risk.finding.rule.id}]"
 
 
-def _as_json(loaded: Loaded, risks: Sequence[LocatedFinding]) -> dict[str, object]:
+def _as_json(loaded: LoadedReleases, risks: Sequence[LocatedFinding]) -> dict[str, object]:
     return {
         "file": loaded.source,
         "valid": [

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from canary.api import CanaryRelease, Loaded, Problem, load_releases
+from canary.api import CanaryRelease, LoadedReleases, Problem, load_releases
 from canary.api.yaml_documents import Document, read_documents
 from canary.discovery.manifest_files import find_paths, read_content
 from canary.discovery.manifest_reader import ManifestReader, ObjectReader, extract_objects
@@ -34,7 +34,7 @@ class LocatedRelease:
 class LintFile:
     """One file of a lint run."""
 
-    loaded: Loaded
+    loaded: LoadedReleases
     entries: tuple[LocatedRelease, ...]
     objects: tuple[Object, ...]
     """All manifests in the file."""
@@ -62,7 +62,7 @@ class LintSources:
     monitoring: "PrometheusAccess | None" = None
 
 
-def locate_releases(loaded: Loaded, content: bytes, namespace: str | None) -> LintFile:
+def locate_releases(loaded: LoadedReleases, content: bytes, namespace: str | None) -> LintFile:
     """Return a loaded file with the positions of its releases."""
     documents = read_documents(content)
     entries, left = [], list(documents)
@@ -105,7 +105,7 @@ def _read_page(file: str, namespace: str | None, *, required: bool) -> LintFile:
     except OSError as error:
         found = error.strerror or "an error"
         unreadable = Problem(1, 1, "file", f"expected a readable file, found: {found}")
-        return LintFile(Loaded(name, (), (), (unreadable,)), (), ())
+        return LintFile(LoadedReleases(name, (), (), (unreadable,)), (), ())
     loaded = load_releases(content, name, rules=(find_unknown_presets,), required=required)
     return locate_releases(loaded, content, namespace)
 

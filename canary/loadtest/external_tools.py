@@ -17,7 +17,7 @@ from canary.loadtest.generator.plan import MAX_SECONDS, LoadPlan
 from canary.loadtest.run import judge_figures
 from canary.loadtest.thresholds import P99_TAIL, LoadFigures, LoadThresholds
 from canary.results.gate_result import Outcome
-from canary.text.sanitize import one_line
+from canary.text.sanitize import make_one_line
 
 _K6_THRESHOLDS_FAILED = 99
 _TREND_STATS = "avg,min,med,max,p(90),p(95),p(99)"
@@ -185,7 +185,7 @@ def _run_program(command: Sequence[str], seconds: float, stop: Event, fine: set[
 def _last_message(messages: IO[str]) -> str:
     messages.seek(0)
     lines = messages.read().strip().splitlines() or ["no message"]
-    return one_line(lines[-1])[-_MAX_MESSAGE:]
+    return make_one_line(lines[-1])[-_MAX_MESSAGE:]
 
 
 def _wait_for_output(process: "subprocess.Popen[str]", seconds: float, stop: Event) -> str:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from canary.results.gate_result import Fact
-from canary.text.format import latency
-from canary.text.sanitize import one_line
+from canary.text.format import format_latency
+from canary.text.sanitize import make_one_line
 
 _TABLE_HEADER = ("", "REQUESTS", "FAILED", "P50", "P99")
 _NAME_WIDTH = 40
@@ -30,13 +30,13 @@ def _list_rows(several: Fact, key: str) -> Iterator[Sequence[str]]:
     if len(shown) < 2:  # noqa: PLR2004 - one row would repeat the headline
         return
     for row in shown:
-        name = one_line(str(row[key]))
+        name = make_one_line(str(row[key]))
         yield (
             name if len(name) <= _NAME_WIDTH else name[: _NAME_WIDTH - 1] + "…",
             f"{row['over']:,}",
             f"{row['failed']:,}",
-            latency(float(str(row["p50Seconds"]))),
-            latency(float(str(row["p99Seconds"]))),
+            format_latency(float(str(row["p50Seconds"]))),
+            format_latency(float(str(row["p99Seconds"]))),
         )
 
 

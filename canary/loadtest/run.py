@@ -16,7 +16,7 @@ from canary.loadtest.thresholds import (
     judge_thresholds,
 )
 from canary.results.gate_result import Case, Fact, Outcome
-from canary.text.format import latency
+from canary.text.format import format_latency
 
 EARLIEST_STOP = 2
 """Seconds of load before the test may stop early."""
@@ -176,8 +176,8 @@ def _describe_figures(seen: LoadFigures) -> str:
     if not seen.longest:
         return f"{counts}, no answer"
     return (
-        f"{counts}, p50 {latency(seen.p50)}, p99 {latency(seen.p99)}, "
-        f"slowest {latency(seen.longest)}"
+        f"{counts}, p50 {format_latency(seen.p50)}, p99 {format_latency(seen.p99)}, "
+        f"slowest {format_latency(seen.longest)}"
     )
 
 

@@ -21,7 +21,7 @@ from canary.loadtest.result_table import render_load_table
 from canary.loadtest.run import run_load_test
 from canary.loadtest.thresholds import LoadThresholds, format_statuses
 from canary.results.publishing import Artefacts, publish
-from canary.text.format import latency
+from canary.text.format import format_latency
 
 LINE_INTERVAL = 5
 """Seconds between two lines without a terminal."""
@@ -98,7 +98,9 @@ def format_progress(progress: LoadProgress) -> str:
         _format_failed(second, _count_failed(progress)),
     ]
     if second.latency.count:
-        parts += [f"p{share} {latency(second.latency.quantile(share / 100))}" for share in (50, 99)]
+        parts += [
+            f"p{share} {format_latency(second.latency.quantile(share / 100))}" for share in (50, 99)
+        ]
     if second.unsent or second.late:
         parts.append(f"{second.unsent + second.late:,} not sent in time")
     if progress.index >= schedule.seconds:

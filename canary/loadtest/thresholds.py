@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from canary.api import Verdict
 from canary.errors import UsageError
 from canary.results.gate_result import Case, Fact
-from canary.text.format import latency
+from canary.text.format import format_latency
 
 MIN_OFFERED = 0.99
 """Minimum share of the due requests that must be sent in time."""
@@ -173,11 +173,11 @@ def _p99_case(most: float, seen: LoadFigures) -> Case:
     facts: dict[str, Fact] = {"p99Seconds": seen.p99, "lagP99Seconds": seen.p99_lag, "most": most}
     if not seen.p99:
         return Case("p99", Verdict.NO_DATA, "no request was answered", facts=facts)
-    sentence = f"99 % took at most {latency(seen.p99)} (at most {latency(most)})"
+    sentence = f"99 % took at most {format_latency(seen.p99)} (at most {format_latency(most)})"
     if seen.p99 <= most:
         return Case("p99", Verdict.PASS, sentence, facts=facts)
     if seen.p99 - seen.p99_lag <= most:
-        sentence += f"; the load generator sent up to {latency(seen.p99_lag)} late"
+        sentence += f"; the load generator sent up to {format_latency(seen.p99_lag)} late"
         return Case("p99", Verdict.NO_DATA, sentence, facts=facts)
     return Case("p99", Verdict.FAIL, sentence, facts=facts)
 
@@ -218,7 +218,7 @@ def _describe_sending(seen: LoadFigures) -> Iterator[str]:
         yield f"{seen.unsent:,} not sent because too many others had no answer"
     if seen.cpu is not None:
         own = ", which may be part of p99" if seen.p99_lag > _NOTABLE_LAG * seen.p99 else ""
-        yield f"99 % within {latency(seen.p99_lag)}{own}"
+        yield f"99 % within {format_latency(seen.p99_lag)}{own}"
         yield f"busiest process at {seen.cpu:.0%} of a core"
 
 

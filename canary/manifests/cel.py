@@ -156,7 +156,7 @@ _MINIMUM = seconds("self.analysis.minDuration")
 _DEADLINE = seconds("self.deadline")
 
 RULES: Mapping[str, Sequence[Rule]] = {
-    "Traffic": (
+    "TrafficSpec": (
         Rule(
             "exactly_one_router",
             _one_of(_ROUTERS),
@@ -243,7 +243,7 @@ RULES: Mapping[str, Sequence[Rule]] = {
     ),
     "Spec": (
         Rule(
-            "weights_rise",
+            "require_rising_weights",
             f"{_FALLING} == []",
             "a weight above the step before is expected",
             field="steps",

@@ -8,7 +8,7 @@ from typing import Any
 
 from canary.notify.events import Incident, Kind, News
 from canary.notify.message import Letter, Post, few, links_of, posted, severity, title_of
-from canary.text.format import exact_timestamp
+from canary.text.format import format_exact_timestamp
 
 LASTS = 24 * 3600.0
 """Seconds after which an alert that nobody resolved ends by itself."""
@@ -51,8 +51,8 @@ def _begun(letter: Letter, news: News, incident: Incident) -> dict[str, Any]:
     alert: dict[str, Any] = {
         "labels": labels(incident),
         "annotations": {name: value for name, value in notes.items() if value},
-        "startsAt": exact_timestamp(news.at),
-        "endsAt": exact_timestamp(news.at + LASTS),
+        "startsAt": format_exact_timestamp(news.at),
+        "endsAt": format_exact_timestamp(news.at + LASTS),
     }
     return alert | ({"generatorURL": graph} if graph else {})
 
@@ -61,5 +61,5 @@ def _ended(incident: Incident, now: float) -> dict[str, Any]:
     return {
         "labels": labels(incident),
         "annotations": {"summary": title_of(incident)},
-        "endsAt": exact_timestamp(now),
+        "endsAt": format_exact_timestamp(now),
     }

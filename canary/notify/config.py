@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, ValidationError
 
-from canary.api.analysis import no_twins
-from canary.api.fields import Frozen, Name, Url, misfit
+from canary.api.analysis import reject_duplicates
+from canary.api.fields import Frozen, Name, Url, build_field_error
 from canary.api.messages import path_and_sentence
 from canary.api.notify import Notify
 from canary.api.validation_errors import Problem
@@ -32,16 +32,16 @@ def fillable(template: str) -> str:
     try:
         unknown = unknown_variables(template)
     except ValueError:
-        raise misfit("matching braces are expected") from None
+        raise build_field_error("matching braces are expected") from None
     if unknown:
         names = ", ".join(VARIABLES)
-        raise misfit(f"only {names} are expected in braces, found {unknown[0]!r}")
+        raise build_field_error(f"only {names} are expected in braces, found {unknown[0]!r}")
     return template
 
 
 def names_differ(routes: tuple[Route, ...]) -> tuple[Route, ...]:
     """Metrics and log lines tell receivers apart by name."""
-    no_twins([route.name for route in routes])
+    reject_duplicates([route.name for route in routes])
     return routes
 
 

@@ -84,7 +84,7 @@ class Messenger:
         self._told: OrderedDict[str, Incident | None] = OrderedDict()
         counts.follow(lambda: float(len(self._wide) + len(self._own)))
 
-    def tell(self, notice: Notice) -> None:
+    def notify(self, notice: Notice) -> None:
         """Queues the notice; who is told is worked out by another thread."""
         about = f"{notice.key.namespace}/{notice.key.name}: {notice.reason}"
         self._wide.put(Task(_INTAKE, "", about, True, lambda: self._spread(notice)))
@@ -189,7 +189,7 @@ class Everybody:
     def __init__(self, *notifiers: Notifier) -> None:
         self._notifiers = notifiers
 
-    def tell(self, notice: Notice) -> None:
+    def notify(self, notice: Notice) -> None:
         """To each of them."""
         for one in self._notifiers:
-            one.tell(notice)
+            one.notify(notice)

@@ -8,8 +8,8 @@ from hashlib import sha256
 from canary.api import Intent, Phase, Reason, Result, Spec, Status, Verdict
 from canary.api.notify import DEFAULT_GROUPS, Group, Notify
 from canary.interfaces import Change, Key, Notice
-from canary.text.format import count
-from canary.text.sanitize import clean
+from canary.text.format import format_count
+from canary.text.sanitize import strip_controls
 
 NO_ROLLBACK = frozenset({Reason.TEMPLATE_CHANGED, Reason.REJECTED})
 """The phase is a rollback, but the user only deployed something newer, or nothing new."""
@@ -102,14 +102,14 @@ def news_of(notice: Notice) -> News | None:
         reason=notice.reason,
         phase=notice.phase,
         headline=_headline(notice, change, kind),
-        message=clean(notice.message),
+        message=strip_controls(notice.message),
         spec=change.spec,
         version=version,
         stable=change.before.stable_hash or "",
         weight=weight,
         began=_began(change),
         served=served,
-        evidence=tuple((one.name, clean(one.message)) for one in change.after.analysis),
+        evidence=tuple((one.name, strip_controls(one.message)) for one in change.after.analysis),
         pods=change.pods,
         incident=Incident(notice.key, version, reason, kind) if alarm else None,
         resolved=tuple(dict.fromkeys(_over(notice.key, change, kind))),
@@ -242,7 +242,7 @@ def _cause(notice: Notice, change: Change) -> str:
     """Of a pool its own words (`leaks 1 connection per 4,900 requests`), else the reason's."""
     if not notice.reason.info.about_pool:
         return _sentence(notice)
-    text = clean(notice.message)
+    text = strip_controls(notice.message)
     for metric in change.after.analysis:
         if metric.verdict is Verdict.FAIL:
             text = text.removeprefix(f"{metric.name}: ")
@@ -256,7 +256,11 @@ def _felt(change: Change) -> str:
     if served is None or _never_served(change):
         return ""
     bad, total = served
-    return f"; {count(bad)} of its {count(total)} requests were bad" if bad else "; no user noticed"
+    return (
+        f"; {format_count(bad)} of its {format_count(total)} requests were bad"
+        if bad
+        else "; no user noticed"
+    )
 
 
 def _never_served(change: Change) -> bool:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from canary.api import Reason
 from canary.notify.events import Incident, Kind, News
 from canary.runbooks import BASE, runbook_url
-from canary.text.format import count, words_of
+from canary.text.format import format_count, split_camel_case
 
 PODS = 5
 """Names of pods that are written out."""
@@ -74,7 +74,7 @@ def facts(news: News) -> Sequence[tuple[str, str]]:
         found.append(("Share of traffic", f"{news.weight} %"))
     if news.served is not None:
         bad, total = news.served
-        found.append(("Bad requests", f"{count(bad)} of {count(total)}"))
+        found.append(("Bad requests", f"{format_count(bad)} of {format_count(total)}"))
     if news.version:
         found.append(("Version", news.version))
     if news.stable and news.stable != news.version:
@@ -122,7 +122,7 @@ def title_of(incident: Incident) -> str:
 
 def words(reason: Reason) -> str:
     """`ConnectionLeak` as `connection leak`."""
-    return words_of(reason).lower()
+    return split_camel_case(reason).lower()
 
 
 def clipped(text: str, most: int) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from canary.notify.events import Incident, News
 from canary.notify.message import Letter, Post, clipped, facts, links_of, posted, severity
-from canary.text.format import exact_timestamp
+from canary.text.format import format_exact_timestamp
 
 SUMMARY = 1024
 ADDRESSES = {
@@ -40,7 +40,7 @@ def _trigger(letter: Letter, incident: Incident, key: str) -> dict[str, Any]:
             "summary": clipped(news.headline, SUMMARY),
             "source": f"{news.key.namespace}/{news.key.name}",
             "severity": severity(incident.kind),
-            "timestamp": exact_timestamp(news.at),
+            "timestamp": format_exact_timestamp(news.at),
             "component": news.spec.target.name,
             "group": news.key.namespace,
             "class": news.reason.value,

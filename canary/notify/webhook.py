@@ -13,7 +13,7 @@ from typing import Any
 
 from canary.notify.events import News
 from canary.notify.message import Letter, Post, links_of, posted
-from canary.text.format import exact_timestamp
+from canary.text.format import format_exact_timestamp
 
 TYPE = "dev.canary-controller.release"
 CONTENT = "application/cloudevents+json; charset=utf-8"
@@ -29,7 +29,7 @@ def webhook(letter: Letter, url: str, key: str | None, now: float) -> tuple[Post
         "source": f"/canaryreleases/{news.key.namespace}/{news.key.name}",
         "type": f"{TYPE}.{news.kind.value}",
         "subject": f"{news.key.namespace}/{news.key.name}",
-        "time": exact_timestamp(news.at),
+        "time": format_exact_timestamp(news.at),
         "datacontenttype": "application/json",
         "data": _data(letter),
     }

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from canary.operator.reconciler import current_release
-from canary.text.format import exact_timestamp
+from canary.text.format import format_exact_timestamp
 
 
 class LogFormat(StrEnum):
@@ -63,7 +63,7 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """`time`, `level`, `logger`, `message`, the release's fields, and `error` of a bug."""
         line = {
-            "time": exact_timestamp(record.created),
+            "time": format_exact_timestamp(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -84,7 +84,7 @@ class ConsoleLines(logging.Formatter):
         if fields:
             rest = [f"{key}={fields[key]}" for key in ("step", "weight", "reason") if key in fields]
             where = f"{fields['namespace']}/{fields['release']} [{' '.join(rest)}] "
-        time = exact_timestamp(record.created)[11:23]
+        time = format_exact_timestamp(record.created)[11:23]
         text = f"{time} {record.levelname} {where}{record.getMessage()}"
         error = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
         return text + error

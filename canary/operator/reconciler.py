@@ -20,7 +20,7 @@ from canary.interfaces import Clock, Key
 from canary.kube.api_errors import NotLeaderError
 from canary.operator.world_factory import SelectedSource, WorldFactory
 from canary.reconcile import reconcile
-from canary.status_update import Outcome
+from canary.status_update import PassResult
 
 _log = logging.getLogger(__name__)
 
@@ -121,14 +121,14 @@ class ReleaseReconciler:
             return self._transient(refused)
         return ReconcileResult(self._after(outcome, source))
 
-    def _after(self, outcome: Outcome, source: SelectedSource) -> float:
-        due = None if outcome.again_after is None else source.due(self.clock.now())
+    def _after(self, outcome: PassResult, source: SelectedSource) -> float:
+        due = None if outcome.requeue_after is None else source.due(self.clock.now())
         after = seconds_to_next_pass(outcome, due)
         if after is None:
             return self.resync * random.uniform(0.8, 1.2)  # noqa: S311  # so that not all come at once
         return after
 
-    def _tell(self, key: Key, outcome: Outcome) -> None:
+    def _tell(self, key: Key, outcome: PassResult) -> None:
         status = outcome.status
         self._known[key] = status
         current_release.set((key, status))
@@ -182,13 +182,13 @@ class ReleaseReconciler:
         return RELEASE_DELETED
 
 
-def seconds_to_next_pass(outcome: Outcome, sample_due: float | None) -> float | None:
+def seconds_to_next_pass(outcome: PassResult, sample_due: float | None) -> float | None:
     """Seconds until the next pass; None: only when something changes.
 
     `sample_due` is in how many seconds there is a new sample, where that is known. A pass for one
     that is late comes after the analysis interval.
     """
-    after = outcome.again_after
+    after = outcome.requeue_after
     if after is None or outcome.status.intent is Intent.REST:
         return after
     if sample_due is None or sample_due <= 0:

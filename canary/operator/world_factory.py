@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from canary.api import Intent, Source, Status
+from canary.api import AnalysisSource, Intent, Status
 from canary.core.plan import TrafficAction
 from canary.core.series import MetricAnswer, NoData, PendingAnswer, SeriesQuery
 from canary.core.snapshot import ReleaseResource, Route
@@ -23,9 +23,9 @@ class RouterOfSpec:
 
     objects: Objects
 
-    def look(self, resource: ReleaseResource) -> Route | None:
+    def read(self, resource: ReleaseResource) -> Route | None:
         """See TrafficRouter."""
-        return router_of(resource.spec.traffic, self.objects).look(resource)
+        return router_of(resource.spec.traffic, self.objects).read(resource)
 
     def apply(self, resource: ReleaseResource, action: TrafficAction) -> None:
         """See TrafficRouter."""
@@ -58,9 +58,9 @@ class PresetCheckingStore:
         """See ReleaseStore."""
         self.store.write_status(resource, status)
 
-    def let_go(self, resource: ReleaseResource) -> None:
+    def remove_finalizer(self, resource: ReleaseResource) -> None:
         """See ReleaseStore."""
-        self.store.let_go(resource)
+        self.store.remove_finalizer(resource)
 
 
 def _check_metrics(resource: ReleaseResource, own_queries: OwnQueries) -> None:
@@ -114,7 +114,7 @@ class SelectedSource:
         if (resource := self._wish) is None:
             return
         key, analysis = Key(resource.namespace, resource.name), resource.spec.analysis
-        if analysis.source is Source.SCRAPE and status.intent is not Intent.REST:
+        if analysis.source is AnalysisSource.SCRAPE and status.intent is not Intent.REST:
             self.scrapers.start(key, resource.spec.target.name, analysis.interval)
         else:
             self.scrapers.stop(key)
@@ -125,7 +125,7 @@ class SelectedSource:
 
     def _source(self) -> ReleaseMetrics:
         resource = self._wish
-        if resource is not None and resource.spec.analysis.source is Source.PROMETHEUS:
+        if resource is not None and resource.spec.analysis.source is AnalysisSource.PROMETHEUS:
             return self.prometheus
         running = (
             self.scrapers.get(Key(resource.namespace, resource.name))

@@ -25,7 +25,7 @@ from canary.render.pools import (
     pools_document,
 )
 from canary.render.release_table import align_columns, column_widths
-from canary.text.format import time_of_day
+from canary.text.format import format_time_of_day
 
 Look = Callable[[], tuple[PoolSnapshot, ...]]
 
@@ -80,7 +80,7 @@ def _live(console: Console, look: Look, pause: Event, how: tuple[str, float]) ->
             trouble = ""
             try:
                 found = look()
-                title = f"{_title(found, namespace)} · {time_of_day(now())}"
+                title = f"{_title(found, namespace)} · {format_time_of_day(now())}"
             except TransientError as error:
                 trouble = str(error)
             live.update(PoolsView(found, title, whole=False, trouble=trouble), refresh=True)
@@ -101,7 +101,9 @@ def _lines(look: Look, pause: Event, interval: float) -> NoReturn:
             typer.echo(f"canary: {trouble}", err=True)
         told = trouble
         cells = [format_row(one) for one in found]
-        changed = [[time_of_day(now()), *one] for one in cells if known.get(tuple(one[:6])) != one]
+        changed = [
+            [format_time_of_day(now()), *one] for one in cells if known.get(tuple(one[:6])) != one
+        ]
         known |= {tuple(one[:6]): one for one in cells}
         lines = changed if widths or not changed else [["TIME", *HEADS], *changed]
         if lines:

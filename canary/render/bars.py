@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from canary.text.sanitize import clean, encodable
+from canary.text.sanitize import make_encodable, strip_controls
 
 POOL_LIMIT = 0.75
 """Share of a pool in use (0–1) above which it is close to empty: the line in every picture."""
@@ -30,7 +30,7 @@ class Glyphs:
 
     def text(self, words: str) -> str:
         """Other people's words in characters that this terminal has."""
-        return encodable(clean(words), self.encoding)
+        return make_encodable(strip_controls(words), self.encoding)
 
 
 def glyphs_for(encoding: str) -> Glyphs:

@@ -8,7 +8,7 @@ from typing import Any
 from canary.render.bars import POOL_LIMIT
 from canary.render.downsample import Point
 from canary.render.timeline import Evidence, Moment, Numbers, Timeline
-from canary.text.format import amount, percent
+from canary.text.format import format_amount, format_percent
 
 Json = dict[str, Any]
 
@@ -31,7 +31,7 @@ class ChartLine:
     dash: str = "solid"
     width: float = 1.8
     stepped: bool = False
-    words: Callable[[float], str] = percent
+    words: Callable[[float], str] = format_percent
     """How a value is said when the reader points at it."""
 
 
@@ -78,7 +78,7 @@ def _share_axis(highest: float) -> Json:
     """An axis from 0 to a share of `highest`, with about four round ticks."""
     step = next(nice for nice in TICK_STEPS if nice * 4 >= highest)
     ticks = [step * number for number in range(math.ceil(highest / step - 1e-9) + 1)]
-    words = [percent(tick) for tick in ticks]
+    words = [format_percent(tick) for tick in ticks]
     return {"range": [-highest / 30, highest * 1.08], "tickvals": ticks, "ticktext": words}
 
 
@@ -174,4 +174,4 @@ def _threshold_multiple(evidence: Evidence | None) -> float | None:
 def _format_multiple(multiple: float) -> str:
     if multiple <= FLOOR:
         return "1 % of the threshold, or less"
-    return f"{amount(multiple * 100)} % of the threshold"
+    return f"{format_amount(multiple * 100)} % of the threshold"

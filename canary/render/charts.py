@@ -12,7 +12,7 @@ from html import escape
 from canary.render.chart_data import ChartLine, ChartPanel, Json, build_panels
 from canary.render.downsample import Point, step_corners, thin_points
 from canary.render.timeline import ReleaseDecision, Timeline
-from canary.text.sanitize import clean
+from canary.text.sanitize import strip_controls
 
 GAP, TOP, BOTTOM = 62, 52, 46
 """Pixels between panels, above them and below them."""
@@ -87,7 +87,7 @@ def _build_trace(line: ChartLine, number: int, unit: TimeUnit, points: int) -> J
 
 def _escape_label(words: str) -> str:
     """Text for plotly.js, which knows tags and entities of its own."""
-    return escape(clean(words), quote=False)
+    return escape(strip_controls(words), quote=False)
 
 
 def _select_points(line: ChartLine, points: int) -> list[Point]:

@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from canary.render.timeline import ReleaseSummary
-from canary.text.format import count, duration, percent, words_of
-from canary.text.sanitize import clean, html_text
+from canary.text.format import format_count, format_percent, human_duration, split_camel_case
+from canary.text.sanitize import escape_html_text, strip_controls
 
 NOT_RUN = "not run"
 HEADINGS = ("", "with canary", "without")
@@ -28,9 +28,9 @@ class ComparisonRow:
 def describe_result(result: ReleaseSummary) -> str:
     """What happened, in one plain sentence without a full stop."""
     at = "" if result.ended == PROMOTED else f" at {result.peak_weight} %"
-    cause = clean(result.sentence).rstrip(". ")
+    cause = strip_controls(result.sentence).rstrip(". ")
     users = f"{_count_of(result.users_hit, result.users)} users were hit"
-    parts = [f"{words_of(result.ended)}{at}: {cause}"]
+    parts = [f"{split_camel_case(result.ended)}{at}: {cause}"]
     if result.requests:
         parts.append(f"{_count_of(result.failed, result.requests)} {result.noun} failed")
     if result.users:
@@ -39,7 +39,11 @@ def describe_result(result: ReleaseSummary) -> str:
 
 
 def _count_of(part: int, whole: int) -> str:
-    return f"{count(part)} of {count(whole)}" if part else f"none of {count(whole)}"
+    return (
+        f"{format_count(part)} of {format_count(whole)}"
+        if part
+        else f"none of {format_count(whole)}"
+    )
 
 
 def comparison_rows(
@@ -58,9 +62,9 @@ def _format_side(tell: Callable[[ReleaseSummary], str], result: ReleaseSummary |
 
 def _format_end(result: ReleaseSummary) -> str:
     return (
-        f"{words_of(result.ended)} ({clean(result.reason)})"
+        f"{split_camel_case(result.ended)} ({strip_controls(result.reason)})"
         if result.reason
-        else words_of(result.ended)
+        else split_camel_case(result.ended)
     )
 
 
@@ -73,24 +77,24 @@ def _format_users(result: ReleaseSummary) -> str:
 
 
 def _format_share(part: int, whole: int) -> str:
-    share = f" ({percent(part / whole)})" if part and whole else ""
-    return f"{count(part)} of {count(whole)}{share}"
+    share = f" ({format_percent(part / whole)})" if part and whole else ""
+    return f"{format_count(part)} of {format_count(whole)}{share}"
 
 
 def _format_detection(result: ReleaseSummary) -> str:
     if result.detected_after is None:
         return "nothing to detect" if result.ended == PROMOTED else "never"
-    return duration(result.detected_after)
+    return human_duration(result.detected_after)
 
 
 def _format_weight_zero(result: ReleaseSummary) -> str:
     if result.weight_zero_after is None:
         return "not needed" if result.ended == PROMOTED else "never"
-    return duration(result.weight_zero_after)
+    return human_duration(result.weight_zero_after)
 
 
 def _format_pool(result: ReleaseSummary) -> str:
-    return percent(result.peak_pool)
+    return format_percent(result.peak_pool)
 
 
 _LINES: dict[str, Callable[[ReleaseSummary], str]] = {
@@ -99,7 +103,7 @@ _LINES: dict[str, Callable[[ReleaseSummary], str]] = {
     "users hit": _format_users,
     "time to detection": _format_detection,
     "time to weight 0": _format_weight_zero,
-    "of that, under traffic": lambda result: duration(result.exposed_for),
+    "of that, under traffic": lambda result: human_duration(result.exposed_for),
     "highest weight": lambda result: f"{result.peak_weight} %",
     "fullest pool": _format_pool,
 }
@@ -132,9 +136,9 @@ def comparison_html(rows: Sequence[ComparisonRow]) -> Iterator[str]:
     """The comparison as table rows (`<tr>`), escaped."""
     for row in rows:
         sides = "".join(f"<td>{_html_cell(side)}</td>" for side in (row.with_canary, row.without))
-        yield f'<tr><th scope="row">{html_text(row.name)}</th>{sides}</tr>'
+        yield f'<tr><th scope="row">{escape_html_text(row.name)}</th>{sides}</tr>'
 
 
 def _html_cell(words: str) -> str:
     """Long CamelCase reasons may break between their words on a narrow screen."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "<wbr>", html_text(words))
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "<wbr>", escape_html_text(words))

@@ -14,14 +14,14 @@ from canary.render.release_view import ReleaseView, current_metrics
 from canary.render.status_text import SCHEMA_VERSION, metric_document
 from canary.render.wilson import wilson_interval
 from canary.text.format import (
-    amount,
-    count,
-    date_time,
-    duration,
-    errors_served,
-    percent,
-    timestamp,
-    words_of,
+    format_amount,
+    format_count,
+    format_date_time,
+    format_errors_served,
+    format_percent,
+    format_timestamp,
+    human_duration,
+    split_camel_case,
 )
 
 
@@ -95,7 +95,7 @@ def _position_line(view: ReleaseView) -> Iterator[ExplainLine]:
         else ""
     )
     weight = f" at {status.weight} %" if status.weight else ""
-    yield ExplainLine(view.title, f"{words_of(status.phase)}{weight}{step}")
+    yield ExplainLine(view.title, f"{split_camel_case(status.phase)}{weight}{step}")
 
 
 def _reason_lines(view: ReleaseView) -> Iterator[ExplainLine]:
@@ -106,19 +106,26 @@ def _reason_lines(view: ReleaseView) -> Iterator[ExplainLine]:
     if status.release is not None and status.release.pause is not None:
         pause = status.release.pause
         yield ExplainLine(
-            "since", f"{date_time(pause.since)} ({duration(view.now - pause.since)} ago)"
+            "since",
+            f"{format_date_time(pause.since)} ({human_duration(view.now - pause.since)} ago)",
         )
 
 
 def _rollback_lines(view: ReleaseView, entry: HistoryEntry) -> Iterator[ExplainLine]:
-    ago, ran = duration(view.now - entry.ended_at), duration(entry.ended_at - entry.started_at)
+    ago, ran = (
+        human_duration(view.now - entry.ended_at),
+        human_duration(entry.ended_at - entry.started_at),
+    )
     yield ExplainLine(
-        "when", f"{date_time(entry.started_at)} to {date_time(entry.ended_at)}: {ran}, {ago} ago"
+        "when",
+        f"{format_date_time(entry.started_at)} to {format_date_time(entry.ended_at)}: "
+        f"{ran}, {ago} ago",
     )
     yield ExplainLine("version", f"{entry.template} was compared with {view.status.stable_hash}")
     yield ExplainLine(
         "reached",
-        f"at most {entry.peak_weight} % of the traffic; {errors_served(entry.errors_served)}",
+        f"at most {entry.peak_weight} % of the traffic; "
+        f"{format_errors_served(entry.errors_served)}",
     )
 
 
@@ -126,8 +133,8 @@ def _deadline_lines(view: ReleaseView) -> Iterator[ExplainLine]:
     yield ExplainLine("next", describe_next_step(view.spec, view.status, view.now))
     for limit in list_deadlines(view):
         left = limit.at - view.now
-        when = f"in {duration(left)}" if left > 0 else "now"
-        yield ExplainLine("at latest", f"{date_time(limit.at)} ({when}): {limit.then}")
+        when = f"in {human_duration(left)}" if left > 0 else "now"
+        yield ExplainLine("at latest", f"{format_date_time(limit.at)} ({when}): {limit.then}")
 
 
 def _metric_lines(one: MetricStatus, said: str) -> Iterator[ExplainLine]:
@@ -137,12 +144,16 @@ def _metric_lines(one: MetricStatus, said: str) -> Iterator[ExplainLine]:
         ("stable", one.stable_bad, one.stable_total),
     ):
         if total > 0:
-            low, high = (percent(bound) for bound in wilson_interval(bad, total))
-            share = f"{percent(bad / total)} ({low} to {high})"
-            yield ExplainLine(f"  {side}", f"{count(bad)} of {count(total)} bad: {share}")
+            low, high = (format_percent(bound) for bound in wilson_interval(bad, total))
+            share = f"{format_percent(bad / total)} ({low} to {high})"
+            yield ExplainLine(
+                f"  {side}", f"{format_count(bad)} of {format_count(total)} bad: {share}"
+            )
     if one.ratio is not None:
         yield ExplainLine("  ratio", f"{one.ratio:.3g} times stable's{_format_interval(one)}")
-    yield ExplainLine("  evidence", f"{amount(one.evidence)}; it fails at {amount(one.threshold)}")
+    yield ExplainLine(
+        "  evidence", f"{format_amount(one.evidence)}; it fails at {format_amount(one.threshold)}"
+    )
     if one.message and one.message not in said:
         yield ExplainLine("  says", one.message)
 
@@ -206,13 +217,15 @@ def explain_document(view: ReleaseView, around: Diagnostics) -> dict[str, Any]:
         "sentence": status.reason.info.sentence,
         "message": status.message,
         "next": describe_next_step(view.spec, status, view.now) if failed is None else None,
-        "limits": [{"at": timestamp(one.at), "then": one.then} for one in list_deadlines(view)],
+        "limits": [
+            {"at": format_timestamp(one.at), "then": one.then} for one in list_deadlines(view)
+        ],
         "rejected": failed
         and {
             "template": failed.template,
             "stable": status.stable_hash,
-            "startedAt": timestamp(failed.started_at),
-            "endedAt": timestamp(failed.ended_at),
+            "startedAt": format_timestamp(failed.started_at),
+            "endedAt": format_timestamp(failed.ended_at),
             "peakWeight": failed.peak_weight,
             "errorsServed": failed.errors_served,
         },

@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Sequence
 from string import Template
 
-from canary.text.sanitize import html_text
+from canary.text.sanitize import escape_html_text
 
 STYLE = """
 :root { color-scheme: light dark;
@@ -162,10 +162,10 @@ def render_page(*, heading: str, intro: str, body: str, scripts: Sequence[str]) 
     """
     return PAGE.substitute(
         policy=build_policy(scripts),
-        title=html_text(heading),
+        title=escape_html_text(heading),
         style=STYLE,
-        heading=html_text(heading),
-        intro=html_text(intro),
+        heading=escape_html_text(heading),
+        intro=escape_html_text(intro),
         body=body,
         scripts="\n".join(f"<script>{script}</script>" for script in scripts),
     )

@@ -13,8 +13,8 @@ from canary.render.charts import build_figure
 from canary.render.comparison import HEADINGS, ComparisonRow, comparison_html, describe_result
 from canary.render.html_page import SCRIPT, render_page
 from canary.render.timeline import ReleaseDecision, Timeline
-from canary.text.format import duration, percent, stopwatch, words_of
-from canary.text.sanitize import clean, html_text
+from canary.text.format import format_percent, format_stopwatch, human_duration, split_camel_case
+from canary.text.sanitize import escape_html_text, strip_controls
 
 POINTS = 40_000
 """Points of all lines together: more would not be seen, and would make the file slow."""
@@ -75,7 +75,7 @@ def _points_per_line(timelines: Sequence[Timeline]) -> int:
 def _comparison_section(rows: Sequence[ComparisonRow]) -> str:
     if not rows:
         return ""
-    heads = "".join(f'<th scope="col">{html_text(name)}</th>' for name in HEADINGS[1:])
+    heads = "".join(f'<th scope="col">{escape_html_text(name)}</th>' for name in HEADINGS[1:])
     return (
         '<section><div class="scroll"><table class="compare">'
         "<caption>The same release, with canary and without</caption>"
@@ -85,11 +85,11 @@ def _comparison_section(rows: Sequence[ComparisonRow]) -> str:
 
 
 def _release_section(timeline: Timeline, number: int, points: int) -> str:
-    title = clean(timeline.title) or "release"
+    title = strip_controls(timeline.title) or "release"
     parts = (
         f'<section aria-labelledby="title-{number}">',
-        f'<h2 id="title-{number}">{html_text(title[:1].upper() + title[1:])}</h2>',
-        f"<p>{html_text(describe_result(timeline.result))}.</p>",
+        f'<h2 id="title-{number}">{escape_html_text(title[:1].upper() + title[1:])}</h2>',
+        f"<p>{escape_html_text(describe_result(timeline.result))}.</p>",
         _chart_figure(timeline, number, points),
         _decision_table(timeline.decisions),
         _fact_list(timeline),
@@ -106,7 +106,7 @@ def _chart_figure(timeline: Timeline, number: int, points: int) -> str:
     return (
         f"<figure>{_render_legend(timeline)}"
         f'<div class="chart" data-figure="figure-{number}" role="img"'
-        f' aria-label="{html_text(describe_charts(timeline))}"'
+        f' aria-label="{escape_html_text(describe_charts(timeline))}"'
         f' style="height:{drawn["layout"]["height"]}px"></div>'
         "<noscript><p>The charts need JavaScript, which is switched off here; "
         "the tables say what was decided and how it ended.</p></noscript>"
@@ -119,15 +119,15 @@ def _chart_figure(timeline: Timeline, number: int, points: int) -> str:
 def describe_charts(timeline: Timeline) -> str:
     """What the charts show, for those who cannot see them."""
     moments = timeline.moments
-    span = duration(moments[-1].time - moments[0].time) if moments else "no time"
+    span = human_duration(moments[-1].time - moments[0].time) if moments else "no time"
     weight = max((moment.weight for moment in moments), default=0)
     fullest = max((pool.share for moment in moments for pool in moment.pools), default=None)
     errors = [ratio for m in moments if (ratio := m.canary.error_ratio) is not None]
     return (
         f"Charts over {span} on one time axis. Highest weight of the new version: {weight} %. "
-        f"Its highest share of failed requests: {percent(max(errors, default=None))}. "
-        f"Fullest connection pool: {percent(fullest)}. Decisions: {len(timeline.decisions)}, "
-        "listed in the table below."
+        f"Its highest share of failed requests: {format_percent(max(errors, default=None))}. "
+        f"Fullest connection pool: {format_percent(fullest)}. "
+        f"Decisions: {len(timeline.decisions)}, listed in the table below."
     )
 
 
@@ -137,7 +137,8 @@ def _render_legend(timeline: Timeline) -> str:
     versions = [(name_new_version(timeline), "canary", "solid"), ("stable", "stable", "solid")]
     named = [(line.name, line.color, line.dash) for line in lines if _own_name(line)]
     items = "".join(
-        f"<li>{_legend_swatch(*look)}{html_text(name)}</li>" for name, *look in [*versions, *named]
+        f"<li>{_legend_swatch(*look)}{escape_html_text(name)}</li>"
+        for name, *look in [*versions, *named]
     )
     return f'<ul class="legend" aria-label="Legend">{items}</ul>'
 
@@ -174,11 +175,11 @@ def _decision_table(decisions: Sequence[ReleaseDecision]) -> str:
 def _decision_rows(decisions: Sequence[ReleaseDecision]) -> Iterator[str]:
     for number, decision in enumerate(decisions, start=1):
         why = (
-            f"<strong>{html_text(words_of(decision.phase))}</strong><code>{html_text(decision.reason)}</code>"
-            f"<br>{html_text(decision.sentence)}"
+            f"<strong>{escape_html_text(split_camel_case(decision.phase))}</strong><code>{escape_html_text(decision.reason)}</code>"
+            f"<br>{escape_html_text(decision.sentence)}"
         )
         yield (
-            f"<tr><td>{number}</td><td>{stopwatch(decision.time)}</td>"
+            f"<tr><td>{number}</td><td>{format_stopwatch(decision.time)}</td>"
             f"<td>{decision.weight}&nbsp;%</td><td>{why}</td></tr>"
         )
 
@@ -186,7 +187,10 @@ def _decision_rows(decisions: Sequence[ReleaseDecision]) -> Iterator[str]:
 def _fact_list(timeline: Timeline) -> str:
     if not timeline.facts:
         return ""
-    pairs = (f"<dt>{html_text(k)}</dt><dd>{html_text(v)}</dd>" for k, v in timeline.facts.items())
+    pairs = (
+        f"<dt>{escape_html_text(k)}</dt><dd>{escape_html_text(v)}</dd>"
+        for k, v in timeline.facts.items()
+    )
     return f"<h3>Settings</h3><dl>{''.join(pairs)}</dl>"
 
 
@@ -222,11 +226,11 @@ def _replace_file(path: Path, content: bytes) -> None:
 
 
 def _raise_write_error(path: Path, error: OSError) -> NoReturn:
-    refused = f"the report cannot be written to {clean(str(path))}"
+    refused = f"the report cannot be written to {strip_controls(str(path))}"
     match error.errno:
         case errno.ENOENT | errno.ENOTDIR:
             raise UsageError(
-                f"{refused}: the directory {clean(str(path.parent))} does not exist; "
+                f"{refused}: the directory {strip_controls(str(path.parent))} does not exist; "
                 "create it, or choose another path"
             ) from error
         case errno.EISDIR:

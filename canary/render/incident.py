@@ -11,7 +11,7 @@ from canary.render.explain import Diagnostics
 from canary.render.release_view import ReleaseView, current_metrics
 from canary.render.timeline import Moment, ReleaseDecision, Timeline
 from canary.render.timeline import ReleaseSummary as Ended
-from canary.text.format import date_time
+from canary.text.format import format_date_time
 
 _WEIGHT = re.compile(r" \(weight (\d+) %\)$")
 BEFORE, AFTER = 60.0, 60.0
@@ -109,7 +109,7 @@ def build_timeline(
 ) -> Timeline:
     """All of it, for the report."""
     return Timeline(
-        title=f"Release {view.title}, {date_time(span.began)}",
+        title=f"Release {view.title}, {format_date_time(span.began)}",
         guarded=True,
         facts=_build_facts(view, span, around),
         moments=tuple(moments),
@@ -154,13 +154,13 @@ def _summary_sentence(entry: HistoryEntry) -> str:
 def _build_facts(view: ReleaseView, span: ReleasePeriod, around: Diagnostics) -> dict[str, str]:
     spec, status, entry = view.spec, view.status, span.entry
     template = entry.template if entry is not None else status.canary_hash or ""
-    ended = date_time(span.ended) if span.ended is not None else "still under way"
+    ended = format_date_time(span.ended) if span.ended is not None else "still under way"
     facts = {
         "Release": view.title,
         "Deployment": spec.target.name,
         "New template": template,
         "Stable template": status.stable_hash or "",
-        "Began": date_time(span.began),
+        "Began": format_date_time(span.began),
         "Ended": ended,
         "Steps": ", ".join(
             f"{one.weight} % for {format_duration(one.duration)}" for one in spec.steps

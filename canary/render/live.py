@@ -19,8 +19,8 @@ from canary.render.panels import (
     weight_panel,
 )
 from canary.render.timeline import Evidence, Moment, Numbers, Pool, ReleaseDecision
-from canary.text.format import percent, stopwatch, words_of
-from canary.text.sanitize import clean
+from canary.text.format import format_percent, format_stopwatch, split_camel_case
+from canary.text.sanitize import strip_controls
 
 WIDEST = 120
 """Cells; wider lines are harder to read, not better."""
@@ -84,7 +84,7 @@ def _arrange_blocks(page: Canvas, view: _MomentView, height: int) -> list[Text]:
 
 def _heading_line(page: Canvas, view: _MomentView) -> Text:
     rule = page.glyphs.rule
-    elapsed = stopwatch(view.elapsed)
+    elapsed = format_stopwatch(view.elapsed)
     title = fit_text(view.title, page.width - len(elapsed) - 8, page.glyphs).rstrip()
     left = Text.assemble((rule * 2 + " ", "dim"), (title, "bold"), " ")
     right = Text.assemble(" ", (elapsed, "bold"), (" " + rule * 2, "dim"))
@@ -97,7 +97,7 @@ def _story_lines(page: Canvas, moment: Moment) -> list[Text]:
     verdict = verdict_of(moment)
     now = Text.assemble(
         (f"{'now':<{LABEL_WIDTH}}", "bold"),
-        (page.glyphs.text(f"{words_of(moment.phase)} at {moment.weight} %"), "bold cyan"),
+        (page.glyphs.text(f"{split_camel_case(moment.phase)} at {moment.weight} %"), "bold cyan"),
         (f" {page.glyphs.dot} ", "dim"),
         (page.glyphs.text(moment.reason), "default"),
         (f" {page.glyphs.dot} verdict ", "dim"),
@@ -123,19 +123,19 @@ def plain_line(moment: Moment) -> str:
     fields = [
         f"t={moment.time:.0f}s",
         f"weight={moment.weight}%",
-        f"phase={clean(moment.phase)}",
-        f"reason={clean(moment.reason)}",
+        f"phase={strip_controls(moment.phase)}",
+        f"reason={strip_controls(moment.reason)}",
         f"verdict={verdict_of(moment)}",
         f"canary={_format_traffic(moment.canary)}",
         f"stable={_format_traffic(moment.stable)}",
         f"pool={_format_fullest_pool(moment.pools)}",
         f"evidence={_format_evidence(moment.evidence)}",
     ]
-    return f"status {' '.join(fields)} | {clean(moment.message)}"
+    return f"status {' '.join(fields)} | {strip_controls(moment.message)}"
 
 
 def _format_traffic(numbers: Numbers) -> str:
-    ratio = percent(numbers.error_ratio).replace(" ", "").replace("–", "-")
+    ratio = format_percent(numbers.error_ratio).replace(" ", "").replace("–", "-")
     return f"{numbers.requests_per_second:.1f}/s,{ratio},{numbers.bad:.0f}/{numbers.total:.0f}"
 
 
@@ -156,11 +156,11 @@ def _format_evidence(evidence: Sequence[Evidence]) -> str:
 
 def _without_blanks(words: str) -> str:
     """A name without blanks, so that a line splits at them."""
-    return clean(words).replace(" ", "_")
+    return strip_controls(words).replace(" ", "_")
 
 
 def decision_line(decision: ReleaseDecision) -> str:
     """One decision on one line: `decision t=47s weight=25% phase=… reason=… | sentence`."""
     where = f"t={decision.time:.0f}s weight={decision.weight}%"
-    what = f"phase={clean(decision.phase)} reason={clean(decision.reason)}"
-    return f"decision {where} {what} | {clean(decision.sentence)}"
+    what = f"phase={strip_controls(decision.phase)} reason={strip_controls(decision.reason)}"
+    return f"decision {where} {what} | {strip_controls(decision.sentence)}"

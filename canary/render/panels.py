@@ -19,7 +19,7 @@ from canary.render.bars import (
     place_labels,
 )
 from canary.render.timeline import Evidence, Moment, Numbers, Pool
-from canary.text.format import amount, count, percent
+from canary.text.format import format_amount, format_count, format_percent
 
 LABEL_WIDTH = 9
 SHORT_NAME, LONG_NAME = 8, 16
@@ -87,10 +87,10 @@ def _number_cells(numbers: Numbers) -> list[tuple[str, str]]:
     share = numbers.bad / numbers.total if numbers.total else None
     return [
         (f"{numbers.requests_per_second:,.1f}", "default"),
-        (percent(numbers.error_ratio), _error_style(numbers.error_ratio)),
-        (count(numbers.total), "default"),
-        (count(numbers.bad), _error_style(numbers.bad)),
-        (percent(share), _error_style(share)),
+        (format_percent(numbers.error_ratio), _error_style(numbers.error_ratio)),
+        (format_count(numbers.total), "default"),
+        (format_count(numbers.bad), _error_style(numbers.bad)),
+        (format_percent(share), _error_style(share)),
     ]
 
 
@@ -113,7 +113,7 @@ def _split_by_side(pools: Sequence[Pool]) -> tuple[list[Pool], list[Pool]]:
 def pools_panel(page: Canvas, pools: Sequence[Pool], rows: int) -> list[Text]:
     """Heading and at most `rows` − 1 lines; side by side where there is room."""
     mark = page.glyphs.mark_empty
-    limit = Text(f"{mark} {percent(POOL_LIMIT)}", style="dim")
+    limit = Text(f"{mark} {format_percent(POOL_LIMIT)}", style="dim")
     head = justify(Text("connections in use", style="dim"), limit, page.width)
     if not pools:
         return [head, Text("no pool reports yet", style="dim")]
@@ -162,7 +162,7 @@ def _pool_lines(column: _PoolColumn, pools: Sequence[Pool], rows: int) -> list[T
 def _pool_line(column: _PoolColumn, pool: Pool) -> Text:
     share, glyphs = pool.share, column.page.glyphs
     style = _pool_style(share)
-    numbers = glyphs.text(f"{count(pool.in_use)}/{count(pool.maximum)}").rjust(7)
+    numbers = glyphs.text(f"{format_count(pool.in_use)}/{format_count(pool.maximum)}").rjust(7)
     cells = max(column.width - column.name - len(numbers) - 4, 1)
     line = Text(fit_end(pool.instance, column.name, glyphs) + " ", no_wrap=True)
     line.append(draw_bar(share, cells, [POOL_LIMIT], style, glyphs))
@@ -189,7 +189,7 @@ def evidence_panel(page: Canvas, evidence: Sequence[Evidence], rows: int) -> lis
 
 def _metric_line(page: Canvas, evidence: Evidence, name: int) -> Text:
     glyphs = page.glyphs
-    numbers = f"{amount(evidence.value)} of {amount(evidence.threshold)}"
+    numbers = f"{format_amount(evidence.value)} of {format_amount(evidence.threshold)}"
     style = VERDICT_STYLES.get(evidence.verdict, "default")
     cells = max(min(page.width - name - 29, 40), 1)
     line = Text(fit_text(evidence.metric, name, glyphs) + " ", no_wrap=True)

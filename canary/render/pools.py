@@ -11,8 +11,8 @@ from rich.text import Text
 
 from canary.render.bars import POOL_LIMIT, Glyphs, draw_bar, fit_end, fit_text, glyphs_for
 from canary.render.release_table import align_columns
-from canary.text.format import amount, duration, percent
-from canary.text.sanitize import clean
+from canary.text.format import format_amount, format_percent, human_duration
+from canary.text.sanitize import strip_controls
 
 SCHEMA_VERSION: Final = 1
 """Rises when something that a reader relies on changes; new members do not raise it."""
@@ -127,11 +127,11 @@ def format_row(one: PoolSnapshot) -> list[str]:
     cells = (
         *(one.namespace, one.service, one.version, one.pod, one.pool, one.preset),
         *(_in_use(one), _format_number(one.maximum)),
-        percent(one.share) if one.share is not None else "",
+        format_percent(one.share) if one.share is not None else "",
         *map(_format_number, (one.waiting, one.timeouts, one.held)),
-        "" if math.isinf(one.left) else duration(one.left),
+        "" if math.isinf(one.left) else human_duration(one.left),
     )
-    return [clean(cell).replace(" ", "") or _NONE for cell in cells]
+    return [strip_controls(cell).replace(" ", "") or _NONE for cell in cells]
 
 
 def _in_use(one: PoolSnapshot) -> str:
@@ -142,7 +142,7 @@ def _format_number(value: float | None) -> str:
     """One digit behind the point, where there is something to be said with it; never `-0`."""
     if value is None:
         return ""
-    return amount(value) if abs(value) >= 1 else f"{abs(value):.1f}".removesuffix(".0")
+    return format_amount(value) if abs(value) >= 1 else f"{abs(value):.1f}".removesuffix(".0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +181,8 @@ def _render_lines(view: PoolsView, glyphs: Glyphs, width: int, shown: int) -> It
         yield Text(f"and {left_out} more, none of them nearer to its end", style="dim")
     yield Text(
         glyphs.text(
-            f"{glyphs.mark_empty} {percent(POOL_LIMIT)} · held: in use beyond rate × hold time, "
-            "which nobody gives back"
+            f"{glyphs.mark_empty} {format_percent(POOL_LIMIT)} · held: in use beyond rate × hold "
+            "time, which nobody gives back"
         ),
         style="dim",
     )
@@ -261,8 +261,8 @@ def _widest_name(pools: Sequence[PoolSnapshot], name: str) -> int:
 
 def _number_cells(one: PoolSnapshot) -> Mapping[str, str]:
     return {
-        "in use": f"{_in_use(one)}/{amount(one.maximum) if one.maximum else '?'}",
-        "share": percent(one.share) if one.share is not None else _NONE,
+        "in use": f"{_in_use(one)}/{format_amount(one.maximum) if one.maximum else '?'}",
+        "share": format_percent(one.share) if one.share is not None else _NONE,
         "waiting": _format_number(one.waiting) or _NONE,
         "held": _format_number(one.held) or _NONE,
         "empty in": _format_end(one),
@@ -272,7 +272,7 @@ def _number_cells(one: PoolSnapshot) -> Mapping[str, str]:
 def _format_end(one: PoolSnapshot) -> str:
     if one.left == 0:
         return "is empty"
-    return _NONE if math.isinf(one.left) else duration(one.left)
+    return _NONE if math.isinf(one.left) else human_duration(one.left)
 
 
 def choose_style(one: PoolSnapshot) -> str:

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from canary.text.format import age
-from canary.text.sanitize import clean
+from canary.text.format import format_age
+from canary.text.sanitize import strip_controls
 
 Object = Mapping[str, Any]
 _COLUMNS = ("NAME", "PHASE", "STEP", "WEIGHT", "VERDICT", "REASON", "AGE")
@@ -27,7 +27,7 @@ def release_row(release: Object, now: float, *, wide: bool, namespaces: bool) ->
         f"{status.get('weight', 0)}%",
         status.get("verdict", ""),
         status.get("reason", ""),
-        age(now - datetime.fromisoformat(metadata["creationTimestamp"]).timestamp()),
+        format_age(now - datetime.fromisoformat(metadata["creationTimestamp"]).timestamp()),
     ]
     more = [
         (spec.get("target") or {}).get("name", ""),
@@ -36,7 +36,7 @@ def release_row(release: Object, now: float, *, wide: bool, namespaces: bool) ->
         status.get("message", ""),
     ]
     named = [metadata.get("namespace", "")] if namespaces else []
-    return [clean(str(cell)) or "-" for cell in (*named, *cells, *(more if wide else []))]
+    return [strip_controls(str(cell)) or "-" for cell in (*named, *cells, *(more if wide else []))]
 
 
 def align_columns(rows: Sequence[Sequence[str]], widths: Sequence[int] = ()) -> list[str]:

@@ -12,8 +12,8 @@ from canary.render.release_view import (
     find_bad_conditions,
     min_seconds_left,
 )
-from canary.text.format import amount, errors_served, percent
-from canary.text.sanitize import clean
+from canary.text.format import format_amount, format_errors_served, format_percent
+from canary.text.sanitize import strip_controls
 
 SCHEMA_VERSION = 1
 """`schemaVersion` of the document: fields are added, never changed or taken away within one."""
@@ -31,7 +31,7 @@ def format_line(view: ReleaseView) -> str:
         f"verdict={status.verdict or '-'}",
         f"evidence={','.join(map(_format_evidence, current_metrics(status))) or '-'}",
     ]
-    return f"{' '.join(fields)} | {clean(status.message)}"
+    return f"{' '.join(fields)} | {strip_controls(status.message)}"
 
 
 def change_key(status: Status) -> tuple[object, ...]:
@@ -45,9 +45,8 @@ def _format_step(view: ReleaseView) -> str:
 
 
 def _format_evidence(one: MetricStatus) -> str:
-    return f"{one.name}:{amount(one.evidence)}/{amount(one.threshold)}:{one.verdict}".replace(
-        ",", ""
-    )
+    figures = f"{format_amount(one.evidence)}/{format_amount(one.threshold)}"
+    return f"{one.name}:{figures}:{one.verdict}".replace(",", "")
 
 
 def status_document(view: ReleaseView) -> dict[str, Any]:
@@ -92,6 +91,6 @@ def format_end(view: ReleaseView) -> str:
     last = view.last
     if last is None:
         return f"{view.title}: no release has ended yet"
-    errors = "" if last.errors_served == 0 else f", {errors_served(last.errors_served)}"
-    at = percent(last.peak_weight / 100)
+    errors = "" if last.errors_served == 0 else f", {format_errors_served(last.errors_served)}"
+    at = format_percent(last.peak_weight / 100)
     return f"{view.title}: {last.result} ({last.reason}), peak weight {at}{errors}"

@@ -25,7 +25,14 @@ from canary.render.release_view import (
     min_seconds_left,
 )
 from canary.render.timeline import Evidence
-from canary.text.format import amount, count, duration, errors_served, percent, words_of
+from canary.text.format import (
+    format_amount,
+    format_count,
+    format_errors_served,
+    format_percent,
+    human_duration,
+    split_camel_case,
+)
 
 WIDEST = 120
 """Cells; wider lines are harder to read, not better."""
@@ -94,7 +101,7 @@ def _status_lines(page: Canvas, view: ReleaseView) -> Iterator[Text]:
 
 def _heading_line(page: Canvas, view: ReleaseView) -> Text:
     rule, release = page.glyphs.rule, view.status.release
-    elapsed = duration(view.now - release.started_at) if release else ""
+    elapsed = human_duration(view.now - release.started_at) if release else ""
     right = f" {elapsed} {rule * 2}" if elapsed else ""
     title = fit_text(view.title, page.width - len(right) - 4, page.glyphs).rstrip()
     left = Text.assemble((f"{rule * 2} ", "dim"), (title, "bold"), " ")
@@ -105,7 +112,7 @@ def _heading_line(page: Canvas, view: ReleaseView) -> Text:
 def _state_lines(page: Canvas, view: ReleaseView) -> Iterator[Text]:
     status, style = view.status, PHASE_STYLES.get(view.status.phase, "cyan")
     now = Text(f"{'now':<{LABEL_WIDTH}}", "bold")
-    now.append(page.glyphs.text(words_of(status.phase)), style)
+    now.append(page.glyphs.text(split_camel_case(status.phase)), style)
     if status.intent not in {Intent.REST, Intent.BAKE}:
         now.append(f" at {status.weight} %", style)
     reason = Text(page.glyphs.text(status.reason))
@@ -120,7 +127,7 @@ def _state_lines(page: Canvas, view: ReleaseView) -> Iterator[Text]:
     yield from _wrap_paragraph(page, "because", status.message or status.reason.info.sentence)
     yield from _wrap_paragraph(page, "next", describe_next_step(view.spec, status, view.now))
     if (left := min_seconds_left(view)) is not None:
-        yield from _wrap_paragraph(page, "left", f"at least {duration(left)}")
+        yield from _wrap_paragraph(page, "left", f"at least {human_duration(left)}")
     if status.intent is Intent.REST and view.last is not None:
         yield from _wrap_paragraph(page, "last", _format_end(view.last, view.now))
     if view.failed is not None:
@@ -131,10 +138,10 @@ def _state_lines(page: Canvas, view: ReleaseView) -> Iterator[Text]:
 
 
 def _format_end(last: HistoryEntry, now: float) -> str:
-    errors = "" if last.errors_served == 0 else f", {errors_served(last.errors_served)}"
+    errors = "" if last.errors_served == 0 else f", {format_errors_served(last.errors_served)}"
     return (
-        f"{words_of(last.result)} {duration(now - last.ended_at)} ago "
-        f"after {duration(last.ended_at - last.started_at)}, "
+        f"{split_camel_case(last.result)} {human_duration(now - last.ended_at)} ago "
+        f"after {human_duration(last.ended_at - last.started_at)}, "
         f"at most {last.peak_weight} % of the traffic{errors}"
     )
 
@@ -159,7 +166,7 @@ def _step_lines(page: Canvas, view: ReleaseView) -> Iterator[Text]:
     number = min(status.step, len(steps) - 1)
     words = f"{number + 1} of {len(steps)}: {_format_step(steps[number])}"
     if status.step_started_at is not None:
-        words += f", for {duration(view.now - status.step_started_at)}"
+        words += f", for {human_duration(view.now - status.step_started_at)}"
     yield _labeled_line(page, "step", words)
 
 
@@ -188,7 +195,7 @@ def _evidence_line(page: Canvas, one: MetricStatus, width: int) -> Text:
     cells = max(min(page.width - width - 30, _BAR), 1)
     line = Text(fit_text(one.name, width, glyphs) + " ", no_wrap=True)
     line.append(draw_bar(share, cells, [], style, glyphs))
-    of = f"{amount(one.evidence)} of {amount(one.threshold)}"
+    of = f"{format_amount(one.evidence)} of {format_amount(one.threshold)}"
     line.append(fit_text(of, 16, glyphs, right=True) + " ")
     return line.append(fit_text(one.verdict, 11, glyphs), style=style)
 
@@ -204,5 +211,5 @@ def _metric_figures(one: MetricStatus) -> Iterator[str]:
 
 
 def _format_side(bad: float, total: float) -> str:
-    share = percent(bad / total) if total else "no requests"
-    return f"{count(bad)} of {count(total)} ({share})"
+    share = format_percent(bad / total) if total else "no requests"
+    return f"{format_count(bad)} of {format_count(total)} ({share})"

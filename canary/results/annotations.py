@@ -13,7 +13,7 @@ from canary.api import Verdict
 from canary.errors import ExitCode
 from canary.results.gate_result import Case, Outcome
 from canary.results.marks import RESULTS, faults
-from canary.text.sanitize import one_line, printable
+from canary.text.sanitize import make_one_line, make_printable
 
 _MOST: Final = 10
 """GitHub shows at most ten annotations of a level per step and drops the rest."""
@@ -49,9 +49,9 @@ def _level(code: ExitCode) -> str:
 
 def _command(level: str, outcome: Outcome, title: str, message: str) -> str:
     where = {"file": outcome.file} if outcome.file else {}
-    properties = {**where, "title": one_line(title)}
+    properties = {**where, "title": make_one_line(title)}
     told = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
-    return f"::{level} {told}::{_data(printable(message))}"
+    return f"::{level} {told}::{_data(make_printable(message))}"
 
 
 def _data(text: str) -> str:
@@ -68,11 +68,14 @@ def _findings(outcome: Outcome) -> Iterator[dict[str, object]]:
     blamed = faults(outcome) or (Case("outcome", Verdict.FAIL, outcome.headline),)
     for case in blamed:
         yield {
-            "description": f"{one_line(case.name)}: {one_line(case.sentence)}",
+            "description": f"{make_one_line(case.name)}: {make_one_line(case.sentence)}",
             "check_name": f"canary-{outcome.command}/{RESULTS[outcome.code]}",
             "fingerprint": _fingerprint(outcome, case),
             "severity": "critical" if case.verdict is Verdict.FAIL else "major",
-            "location": {"path": one_line(outcome.file or outcome.subject), "lines": {"begin": 1}},
+            "location": {
+                "path": make_one_line(outcome.file or outcome.subject),
+                "lines": {"begin": 1},
+            },
         }
 
 

@@ -14,7 +14,7 @@ from canary.api import Verdict
 from canary.errors import ExitCode
 from canary.results.gate_result import Case, Outcome
 from canary.results.marks import RESULTS, faults, shown
-from canary.text.sanitize import one_line, printable
+from canary.text.sanitize import make_one_line, make_printable
 
 
 def junit(outcome: Outcome) -> str:
@@ -47,12 +47,12 @@ def _add(suite: Element, outcome: Outcome, case: Case) -> None:
         suite,
         "testcase",
         classname=_name(outcome),
-        name=one_line(case.name),
+        name=make_one_line(case.name),
         time=_time(case.seconds),
     )
     tag = _tag(case.verdict)
     if tag is not None:
-        told = {"message": one_line(case.sentence)}
+        told = {"message": make_one_line(case.sentence)}
         told |= {} if tag == "skipped" else {"type": str(case.verdict)}
         SubElement(made, tag, told).text = _report(outcome, case)
     SubElement(made, "system-out").text = _report(outcome, case)
@@ -75,13 +75,13 @@ def _report(outcome: Outcome, case: Case) -> str:
     lines = [case.sentence, *(f"{name}: {shown(fact)}" for name, fact in case.facts.items())]
     if not outcome.passed and case.verdict is not Verdict.PASS:
         lines += ["", outcome.headline, *outcome.next_steps]
-    return printable("\n".join(lines))
+    return make_printable("\n".join(lines))
 
 
 def _properties(suite: Element, outcome: Outcome) -> None:
     held = Element("properties")
     for name, fact in outcome.facts.items():
-        SubElement(held, "property", name=one_line(name), value=shown(fact))
+        SubElement(held, "property", name=make_one_line(name), value=shown(fact))
     suite.insert(0, held)
 
 
@@ -99,7 +99,7 @@ def _counts(suite: Element, outcome: Outcome) -> dict[str, str]:
 
 def _name(outcome: Outcome) -> str:
     """Dots make packages in Jenkins' tree: `canary.gate` is one, the subject its class."""
-    return f"canary.{outcome.command}.{one_line(outcome.subject).replace('.', '_')}"
+    return f"canary.{outcome.command}.{make_one_line(outcome.subject).replace('.', '_')}"
 
 
 def _time(seconds: float) -> str:

@@ -8,7 +8,7 @@ from canary.api import Verdict
 from canary.errors import ExitCode
 from canary.results.gate_result import Case, Outcome
 from canary.results.marks import shown
-from canary.text.sanitize import one_line
+from canary.text.sanitize import make_one_line
 
 _MARKS: Final = {
     Verdict.PASS: "✅",
@@ -79,7 +79,7 @@ def _facts(outcome: Outcome) -> Iterator[str]:
 
 
 def _step(step: str) -> str:
-    line = one_line(step)
+    line = make_one_line(step)
     if line.startswith(_COMMANDS) and "`" not in line:
         return f"`{line}`"
     return line if line.startswith(("https://", "http://")) else _escaped(line)
@@ -87,4 +87,4 @@ def _step(step: str) -> str:
 
 def _escaped(text: str) -> str:
     """The text as it is, in one line: nothing in it is markup."""
-    return _SPECIAL.sub(r"\\\1", one_line(text))
+    return _SPECIAL.sub(r"\\\1", make_one_line(text))

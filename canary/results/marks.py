@@ -7,7 +7,7 @@ from typing import Final
 from canary.api import Verdict
 from canary.errors import ExitCode
 from canary.results.gate_result import Case, Fact, Outcome
-from canary.text.sanitize import one_line
+from canary.text.sanitize import make_one_line
 
 RESULTS: Final[Mapping[ExitCode, str]] = {
     ExitCode.OK: "Passed",
@@ -40,7 +40,7 @@ def shown(fact: Fact) -> str:
         case dict():
             return ", ".join(f"{name}: {shown(one)}" for name, one in fact.items())
         case _:
-            return one_line(str(fact))
+            return make_one_line(str(fact))
 
 
 def finite(fact: Fact) -> Fact:

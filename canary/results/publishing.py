@@ -17,7 +17,7 @@ from canary.results.gate_result import Outcome
 from canary.results.json_document import document
 from canary.results.junit import junit
 from canary.results.markdown import fitting, markdown
-from canary.text.sanitize import one_line
+from canary.text.sanitize import make_one_line
 
 STEP_LIMIT: Final = 1 << 20
 """Bytes: what GitHub takes as the summary of one step; more, and it shows none of it."""
@@ -91,12 +91,15 @@ def text(outcome: Outcome, columns: int | None = None) -> str:
     On a terminal of so many columns lines end between words; what is to be pasted stays whole.
     """
     width = max((len(case.name) for case in outcome.cases), default=0)
-    parts = [("", f"{one_line(outcome.subject)}: {one_line(outcome.headline)}")]
+    parts = [("", f"{make_one_line(outcome.subject)}: {make_one_line(outcome.headline)}")]
     parts += [
-        (f"  {case.verdict:<11} {one_line(case.name):<{width}}  ", one_line(case.sentence))
+        (
+            f"  {case.verdict:<11} {make_one_line(case.name):<{width}}  ",
+            make_one_line(case.sentence),
+        )
         for case in outcome.cases
     ]
-    parts += [("  → ", one_line(step)) for step in outcome.next_steps]
+    parts += [("  → ", make_one_line(step)) for step in outcome.next_steps]
     return "\n".join(_folded(start, said, columns) for start, said in parts)
 
 

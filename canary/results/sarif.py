@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final
 from urllib.parse import quote
 
-from canary.text.sanitize import one_line
+from canary.text.sanitize import make_one_line
 
 SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 
@@ -57,7 +57,7 @@ def sarif(findings: Iterable[Finding], version: str, rules: Mapping[str, str] | 
 
 def _driver(names: Sequence[str], version: str, rules: Mapping[str, str]) -> Mapping[str, object]:
     described = [
-        {"id": name, "shortDescription": {"text": one_line(rules.get(name, name))}}
+        {"id": name, "shortDescription": {"text": make_one_line(rules.get(name, name))}}
         for name in names
     ]
     return {"name": "canary", "version": version, "rules": described}
@@ -69,7 +69,7 @@ def _result(finding: Finding, names: Sequence[str]) -> Mapping[str, object]:
         "ruleId": finding.rule,
         "ruleIndex": names.index(finding.rule),
         "level": str(finding.level),
-        "message": {"text": one_line(finding.message)},
+        "message": {"text": make_one_line(finding.message)},
         "locations": [
             {
                 "physicalLocation": {
@@ -83,5 +83,7 @@ def _result(finding: Finding, names: Sequence[str]) -> Mapping[str, object]:
 
 def _uri(file: str) -> str:
     """A URI reference: what is absolute gets its scheme, backslashes are Windows' slashes."""
-    path = quote(one_line(file).replace("\\", "/").removeprefix("./"), safe="/-._~!$&'()*+,;=@")
+    path = quote(
+        make_one_line(file).replace("\\", "/").removeprefix("./"), safe="/-._~!$&'()*+,;=@"
+    )
     return f"file://{path}" if path.startswith("/") else path

@@ -1,6 +1,6 @@
 """From the routes that a spec names to the code that speaks to them."""
 
-from canary.api.traffic import Router, Traffic
+from canary.api.traffic import Router, TrafficSpec
 from canary.errors import UsageError
 from canary.interfaces import TrafficRouter
 from canary.kube.objects import Objects
@@ -15,7 +15,7 @@ from canary.routers.traefik import TRAEFIK_SERVICE
 DIALECTS = (HTTP_ROUTE, GRPC_ROUTE, VIRTUAL_SERVICE, TRAEFIK_SERVICE)
 
 
-def router_of(traffic: Traffic, objects: Objects) -> TrafficRouter:
+def router_of(traffic: TrafficSpec, objects: Objects) -> TrafficRouter:
     """The router that this spec names. Nothing falls back silently.
 
     Raises:

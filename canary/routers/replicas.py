@@ -27,7 +27,7 @@ class ReplicaRouter:
 
     objects: Objects
 
-    def look(self, resource: ReleaseResource) -> Route | None:
+    def read(self, resource: ReleaseResource) -> Route | None:
         """See TrafficRouter. The sides have no backends of their own: metrics go by pod."""
         names = names_of(resource)
         target = self._deployment(names, names.target)

@@ -25,7 +25,7 @@ class RouteRouter:
     part: str | None = None
     """Name of the rule that is meant; None: every rule that sends to the user's Service."""
 
-    def look(self, resource: ReleaseResource) -> Route | None:
+    def read(self, resource: ReleaseResource) -> Route | None:
         """See TrafficRouter; None as well where no weight can be written (see `problem`)."""
         route, names = self._get(resource), names_of(resource, self.part)
         if route is None:

@@ -21,7 +21,7 @@ class SeveralRouters:
 
     routers: Mapping[str, TrafficRouter]
 
-    def look(self, resource: ReleaseResource) -> Route | None:
+    def read(self, resource: ReleaseResource) -> Route | None:
         """See TrafficRouter. None where a route is missing and none carries anything of ours.
 
         A route that is missing in mid-release has no traffic for the canary. One that cannot be
@@ -34,7 +34,7 @@ class SeveralRouters:
         errors: list[CanaryError] = []
         for name, router in self.routers.items():
             try:
-                seen[name] = router.look(resource)
+                seen[name] = router.read(resource)
             except CanaryError as error:
                 errors.append(error)
                 seen[name] = Route(resource.status.weight, confirmed=False, at_rest=False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from canary.api import Spec
-from canary.api.messages import unknown
+from canary.api.messages import describe_unknown
 from canary.errors import UsageError
 from canary.simulate.release import Ended, at_weight, simulable, simulated
 from canary.simulate.scenario import Scenario
@@ -43,7 +43,7 @@ class Simulation:
             raise UsageError(str(error)) from error
         ratios = [one.name for one in plain.analysis.metrics if one.is_request_share]
         if metric is not None and metric not in ratios:
-            raise UsageError(f"--metric: {unknown('ratio metric', metric, ratios)}")
+            raise UsageError(f"--metric: {describe_unknown('ratio metric', metric, ratios)}")
         if not ratios and not scenario.leak:
             raise UsageError("no metric of the file counts errors: give --leak, or add a ratio")
         faulty = metric or (ratios[0] if ratios else None)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from canary.text.sanitize import clean
+from canary.text.sanitize import strip_controls
 
 UNKNOWN = "–"
 MINUTE = 60
@@ -27,10 +27,10 @@ _AGES = (
 """Below this (seconds): the unit in seconds, its name, and the unit of the rest with its name."""
 
 
-def percent(ratio: float | None) -> str:
+def format_percent(ratio: float | None) -> str:
     """Format a ratio (0–1) as percent with two significant digits; never rounded to 0 % or 100 %.
 
-    >>> percent(0.00123), percent(0.9996), percent(0.25)
+    >>> format_percent(0.00123), format_percent(0.9996), format_percent(0.25)
     ('0.12 %', '99.96 %', '25 %')
     """
     if ratio is None or not math.isfinite(ratio):
@@ -48,17 +48,17 @@ def percent(ratio: float | None) -> str:
     return f"{text.rstrip('0').rstrip('.') if '.' in text else text} %"
 
 
-def count(number: float) -> str:
+def format_count(number: float) -> str:
     """Format a number of things: `6,000`."""
     return f"{number:,.0f}" if math.isfinite(number) else UNKNOWN
 
 
-def errors_served(number: float | None) -> str:
+def format_errors_served(number: float | None) -> str:
     """Format the canary's failed requests: `56 errors served`, or that nobody counted them."""
-    return "errors served: unknown" if number is None else f"{count(number)} errors served"
+    return "errors served: unknown" if number is None else f"{format_count(number)} errors served"
 
 
-def amount(value: float) -> str:
+def format_amount(value: float) -> str:
     """Format a measured number in few characters: `0.75`, `2.1`, `340`, `2e+06`."""
     if math.isnan(value):
         return UNKNOWN
@@ -71,12 +71,12 @@ def amount(value: float) -> str:
     return f"{value:.2f}" if 0 < abs(value) < 1 else f"{value:.1f}".removesuffix(".0")
 
 
-def request_rate(rate: float) -> str:
+def format_request_rate(rate: float) -> str:
     """Format requests per second: `12 requests/s`, `0.3 requests/s`."""
     return f"{rate:,.0f} requests/s" if rate >= FEW else f"{rate:.2g} requests/s"
 
 
-def stopwatch(seconds: float) -> str:
+def format_stopwatch(seconds: float) -> str:
     """Format seconds since a start: `1:07`, `1:02:03`, `-0:05` before the start."""
     sign = "-" if seconds <= -1 else ""
     whole = int(abs(seconds))
@@ -84,7 +84,7 @@ def stopwatch(seconds: float) -> str:
     return f"{sign}{hours}:{minutes:02}:{rest:02}" if hours else f"{sign}{minutes}:{rest:02}"
 
 
-def duration(seconds: float | None) -> str:
+def human_duration(seconds: float | None) -> str:
     """Format seconds as a length of time, in at most two units: `8 s`, `1 min 7 s`, `2 h 5 min`."""
     if seconds is None or not math.isfinite(seconds):
         return UNKNOWN
@@ -92,27 +92,27 @@ def duration(seconds: float | None) -> str:
     if whole < MINUTE:
         return f"{whole} s"
     if whole < HOUR:
-        return _two(whole // MINUTE, "min", whole % MINUTE, "s")
+        return _format_two_units(whole // MINUTE, "min", whole % MINUTE, "s")
     if whole < 2 * DAY:
-        return _two(whole // HOUR, "h", whole % HOUR // MINUTE, "min")
-    return _two(whole // DAY, "days", whole % DAY // HOUR, "h")
+        return _format_two_units(whole // HOUR, "h", whole % HOUR // MINUTE, "min")
+    return _format_two_units(whole // DAY, "days", whole % DAY // HOUR, "h")
 
 
-def roughly(seconds: float) -> str:
+def rough_duration(seconds: float) -> str:
     """Format an estimated length of time, mostly in one unit: `45 s`, `26 min`, `3 h 20 min`."""
     if seconds < 2 * MINUTE:
         return f"{seconds:.0f} s"
     if seconds < 2 * HOUR:
         return f"{seconds / MINUTE:.0f} min"
-    return duration(round(seconds / MINUTE) * MINUTE)
+    return human_duration(round(seconds / MINUTE) * MINUTE)
 
 
-def latency(seconds: float) -> str:
+def format_latency(seconds: float) -> str:
     """Format a response time with three significant digits: `0.83 ms`, `12.4 ms`, `1.25 s`."""
     return f"{seconds:.3g} s" if seconds >= 1 else f"{1000 * seconds:.3g} ms"
 
 
-def age(seconds: float) -> str:
+def format_age(seconds: float) -> str:
     """Format an age as kubectl does: `47s`, `3m12s`, `90m`, `5h4m`, `3d2h`, `12d`."""
     whole = max(int(seconds), 0)
     _, unit, name, rest, rest_name = next(one for one in _AGES if whole < one[0])
@@ -120,43 +120,43 @@ def age(seconds: float) -> str:
     return f"{whole // unit}{name}{f'{left}{rest_name}' if left else ''}"
 
 
-def timestamp(at: float) -> str:
+def format_timestamp(at: float) -> str:
     """Format seconds since the epoch for programs (RFC 3339): `2026-03-01T10:00:00Z`."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def exact_timestamp(at: float) -> str:
+def format_exact_timestamp(at: float) -> str:
     """Format seconds since the epoch for programs: `2026-03-01T10:00:00.250Z`."""
     text = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")
 
 
-def date_time(at: float) -> str:
+def format_date_time(at: float) -> str:
     """Format seconds since the epoch for people: `2026-03-01 10:00:00 UTC`."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def short_time(at: float) -> str:
+def format_short_time(at: float) -> str:
     """Format seconds since the epoch for tables of the last weeks: `03-01 10:00Z`."""
     return f"{datetime.fromtimestamp(at, UTC):%m-%d %H:%M}Z"
 
 
-def time_of_day(at: float) -> str:
+def format_time_of_day(at: float) -> str:
     """Format seconds since the epoch as a time of today: `10:00:00Z`."""
     return f"{datetime.fromtimestamp(at, UTC):%H:%M:%S}Z"
 
 
-def words_of(name: str) -> str:
+def split_camel_case(name: str) -> str:
     """Format a CamelCase constant as words: `RolledBack` becomes `Rolled back`."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", clean(name))
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", strip_controls(name))
     return words[:1] + words[1:].lower()
 
 
-def listed(names: Iterable[str]) -> str:
+def join_names(names: Iterable[str]) -> str:
     """Join names as in a sentence: `a, b and c`; `none` for no name."""
     *rest, last = list(names) or ["none"]
     return f"{', '.join(rest)} and {last}" if rest else last
 
 
-def _two(large: int, large_unit: str, small: int, small_unit: str) -> str:
+def _format_two_units(large: int, large_unit: str, small: int, small_unit: str) -> str:
     return f"{large} {large_unit} {small} {small_unit}" if small else f"{large} {large_unit}"

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 import re2
 
-LONGEST_REGEX: Final = 4096
+MAX_REGEX_CHARACTERS: Final = 4096
 """Characters of a regular expression that a person writes."""
-LARGEST_PROGRAM: Final = 5000
+MAX_REGEX_PROGRAM: Final = 5000
 """Instructions that it may compile to: `.{1000}` has 7,000, a class of Unicode letters 1,200."""
 _MEMORY: Final = 1 << 20
 """Bytes for a compiled pattern and what it caches; patterns that need more are refused."""
@@ -30,11 +30,11 @@ class RegexError(ValueError):
 
 def check_regex(pattern: str) -> None:
     """Raise RegexError unless `pattern` is a regular expression of a reasonable size."""
-    if len(pattern) > LONGEST_REGEX:
+    if len(pattern) > MAX_REGEX_CHARACTERS:
         raise RegexError(
-            f"at most {LONGEST_REGEX:,} characters are expected, found {len(pattern):,}"
+            f"at most {MAX_REGEX_CHARACTERS:,} characters are expected, found {len(pattern):,}"
         )
-    if _compile(pattern).programsize > LARGEST_PROGRAM:
+    if _compile_pattern(pattern).programsize > MAX_REGEX_PROGRAM:
         raise RegexError("it needs too much memory; use smaller repetitions")
 
 
@@ -44,22 +44,22 @@ def full_match(pattern: str, text: str) -> bool:
     Raises RegexError where `pattern` is not a regular expression.
     """
     if len(text) <= _SHORT:
-        return _remembered(pattern, text)
-    return _matches(pattern, text)
+        return _match_cached(pattern, text)
+    return _match_uncached(pattern, text)
 
 
 @lru_cache(maxsize=1 << 14)
-def _remembered(pattern: str, text: str) -> bool:
-    return _matches(pattern, text)
+def _match_cached(pattern: str, text: str) -> bool:
+    return _match_uncached(pattern, text)
 
 
-def _matches(pattern: str, text: str) -> bool:
+def _match_uncached(pattern: str, text: str) -> bool:
     # Bytes, because offsets in characters are of no use here and take time to count.
-    return _compile(pattern).fullmatch(text.encode(errors="replace")) is not None
+    return _compile_pattern(pattern).fullmatch(text.encode(errors="replace")) is not None
 
 
 @lru_cache(maxsize=64)
-def _compile(pattern: str) -> Any:  # noqa: ANN401  # re2 has no types
+def _compile_pattern(pattern: str) -> Any:  # noqa: ANN401  # re2 has no types
     options = re2.Options()
     options.dot_nl = True
     options.log_errors = False

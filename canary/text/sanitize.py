@@ -13,38 +13,40 @@ PLAIN = str.maketrans(
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 
 
-def clean(text: str) -> str:
+def strip_controls(text: str) -> str:
     """Return the text on one line, without characters that control a terminal."""
-    shown = ("\N{REPLACEMENT CHARACTER}" if _controls(char) else char for char in _joined(text))
+    shown = (
+        "\N{REPLACEMENT CHARACTER}" if _is_control(char) else char for char in _join_lines(text)
+    )
     return "".join(shown)
 
 
-def printable(text: str) -> str:
+def make_printable(text: str) -> str:
     """Replace what XML 1.0 forbids and what controls a terminal; line breaks and tabs stay."""
-    return _UNPRINTABLE.sub(lambda found: _kept(found.group()), text)
+    return _UNPRINTABLE.sub(lambda found: _replace_control(found.group()), text)
 
 
-def one_line(text: str) -> str:
+def make_one_line(text: str) -> str:
     """Return the text in one printable line that a CI server does not read as a command.
 
     `##[` begins a command for GitHub's runner wherever it stands in a line, so it is broken up.
     """
-    return printable(_joined(text)).replace("##[", "## [")
+    return make_printable(_join_lines(text)).replace("##[", "## [")
 
 
-def escaped(text: str) -> str:
+def escape_unprintable(text: str) -> str:
     """Return the text with escape sequences in place of unprintable characters."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def html_text(text: str) -> str:
+def escape_html_text(text: str) -> str:
     """Return the text for HTML, escaped; a number stays on one line with its `%`."""
-    return escape(clean(text)).replace(" %", "\u00a0%")
+    return escape(strip_controls(text)).replace(" %", "\u00a0%")
 
 
-def encodable(text: str, encoding: str) -> str:
+def make_encodable(text: str, encoding: str) -> str:
     """Return the text in characters that `encoding` has; common signs become ASCII."""
     try:
         text.encode(encoding)
@@ -58,13 +60,13 @@ def encodable(text: str, encoding: str) -> str:
     return text
 
 
-def _joined(text: str) -> str:
+def _join_lines(text: str) -> str:
     return " ".join(text.split())
 
 
-def _controls(char: str) -> bool:
+def _is_control(char: str) -> bool:
     return unicodedata.category(char) in {"Cc", "Cs"} or char in BIDI_CONTROLS
 
 
-def _kept(character: str) -> str:
+def _replace_control(character: str) -> str:
     return character if character in "\t\n\r" else "\N{REPLACEMENT CHARACTER}"

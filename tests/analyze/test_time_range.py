@@ -4,7 +4,7 @@ import pytest
 
 from canary.analyze.time_range import moment
 from canary.errors import UsageError
-from canary.text.format import short_time
+from canary.text.format import format_short_time
 
 NOW = 1_800_000_000.0
 
@@ -36,7 +36,7 @@ def test_anything_else_is_refused_with_its_option(text):
 
 def test_a_time_is_shown_in_utc():
     """Without the year, to the minute."""
-    assert short_time(1_772_359_200.0) == "03-01 10:00Z"
+    assert format_short_time(1_772_359_200.0) == "03-01 10:00Z"
 
 
 def test_p20_a_moment_in_milliseconds_is_refused():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from canary.api import Loaded, SpecError, load_release, load_releases
+from canary.api import LoadedReleases, SpecError, load_release, load_releases
 from canary.api.yaml_documents import MAX_BYTES
 
 GOOD = """\
@@ -18,7 +18,7 @@ spec:
 DEPLOYMENT = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: auth}\n"
 
 
-def said(loaded: Loaded) -> list[str]:
+def said(loaded: LoadedReleases) -> list[str]:
     """Its problems as a person reads them."""
     return [str(problem) for problem in loaded.problems]
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from canary.api import Metric, Verdict
 from canary.api.analysis import Analysis
-from canary.api.judge_state import PoolState as StoredPool
+from canary.api.judge_state import StoredPool
 from canary.core.analysis.input import AnalysisInput
 from canary.core.analysis.pool import analyze_pool
 from canary.core.analysis.state import restore_pool, store_pool

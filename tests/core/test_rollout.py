@@ -23,7 +23,7 @@ from canary.api import (
     Verdict,
     load_release,
 )
-from canary.api.traffic import ReplicaShare, Traffic
+from canary.api.traffic import ReplicaShare, TrafficSpec
 from canary.core.analysis.result import AnalysisResult
 from canary.core.invariants import broken_by_action
 from canary.core.plan import (
@@ -736,7 +736,7 @@ def test_no_other_number_of_pods_is_nearer_to_the_weight(replicas: int, weight: 
 def test_a_release_without_a_router_starts_with_the_pods_of_its_share() -> None:
     """Half of the work beside four stable pods takes four canary pods."""
     step = SPEC.steps[0].model_copy(update={"weight": 50})
-    spec = spec_with(traffic=Traffic(replicas=ReplicaShare()), steps=(step,))
+    spec = spec_with(traffic=TrafficSpec(replicas=ReplicaShare()), steps=(step,))
     status = IN_STEP.model_copy(update={"weight": 0, "step": 0})
     plan = decide(snapshot(status, canary=CANARY, spec=spec), SILENT)
     assert EnsureCanary("v2", 4) in plan.actions

@@ -119,10 +119,10 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "CSV of releases": lambda text: written_releases(text.splitlines(), "a.csv", lambda *_: 1.0),
     "regex": check_regex,
     "text for a regex": lambda text: full_match("(a|b)*(x+x+)+y", text),
-    "clean": sanitize.clean,
-    "one line": sanitize.one_line,
-    "HTML": sanitize.html_text,
-    "escaped": sanitize.escaped,
+    "clean": sanitize.strip_controls,
+    "one line": sanitize.make_one_line,
+    "HTML": sanitize.escape_html_text,
+    "escaped": sanitize.escape_unprintable,
 }
 
 

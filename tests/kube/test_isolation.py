@@ -130,7 +130,7 @@ def test_m16_a_second_service_never_selects_canary_pods() -> None:
     stage = Stage()
     stage.cluster.create(SERVICES, NAMESPACE, manifest(OTHER))
     stage.workloads.apply(stage.resource(), EnsureCanary(stage.change(paused=True), 2))
-    canary = stage.workloads.look(stage.resource()).canary
+    canary = stage.workloads.read(stage.resource()).canary
     assert canary is not None
     assert canary.selected_by == ()
     labels = stage.deployment("auth-canary")["spec"]["template"]["metadata"]["labels"]
@@ -142,7 +142,7 @@ def test_c03_a_service_that_comes_in_mid_release_is_seen() -> None:
     stage = Stage()
     stage.workloads.apply(stage.resource(), EnsureCanary(stage.change(paused=True), 2))
     stage.cluster.create(SERVICES, NAMESPACE, manifest(OTHER))
-    canary = stage.workloads.look(stage.resource()).canary
+    canary = stage.workloads.read(stage.resource()).canary
     assert canary is not None
     assert canary.selected_by == ("backend",)
 

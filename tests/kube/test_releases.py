@@ -83,12 +83,12 @@ def test_a_release_that_is_being_deleted_says_since_when() -> None:
     stage.cluster.delete(RELEASES, NAMESPACE, "auth", "Background")
     resource = stage.resource()
     assert resource.deleting_since == 0.0
-    stage.releases.let_go(resource)
-    stage.releases.let_go(resource)
+    stage.releases.remove_finalizer(resource)
+    stage.releases.remove_finalizer(resource)
     assert raw(stage)["metadata"]["finalizers"] == ["other/one"]
     stage.cluster.edit(RELEASES, NAMESPACE, "auth", [change | {"value": [FINALIZER]}])
-    stage.releases.let_go(resource)
-    stage.releases.let_go(resource)
+    stage.releases.remove_finalizer(resource)
+    stage.releases.remove_finalizer(resource)
     assert stage.cluster.get(RELEASES, NAMESPACE, "auth") is None
 
 
@@ -196,7 +196,7 @@ def events(cluster: FakeCluster, *notices: Notice, warnings: tuple[str, ...] = (
     """What people see after all that was told."""
     notifier = KubeNotifier(cluster, Now(), "pod-1")
     for one in notices:
-        notifier.tell(one)
+        notifier.notify(one)
     for words in warnings:
         notifier.warn(KEY, Reason.REQUEST_IGNORED, words)
     notifier.close(10.0)

@@ -52,7 +52,7 @@ IN_FLIGHT = Status(
 
 def target(stage: Stage, status: Status | None = None) -> TargetDeployment:
     """What the operator sees of the target."""
-    found = stage.workloads.look(stage.resource(status)).target
+    found = stage.workloads.read(stage.resource(status)).target
     assert found is not None
     return found
 
@@ -396,7 +396,7 @@ def test_the_canary_is_made_scaled_and_deleted(stage: Stage) -> None:
     template = stage.change(paused=True)
     do(stage, EnsureCanary(template, 2), EnsureCanary(template, 2))
     stage.roll("auth-canary")
-    canary = stage.workloads.look(stage.resource()).canary
+    canary = stage.workloads.read(stage.resource()).canary
     assert canary is not None
     assert (canary.template, canary.replicas, canary.ready) == (template, 2, 2)
     assert len(target(stage).pods) == 4
@@ -405,7 +405,7 @@ def test_the_canary_is_made_scaled_and_deleted(stage: Stage) -> None:
     do(stage, EnsureCanary(template, 3))
     assert stage.deployment("auth-canary")["spec"]["replicas"] == 3
     do(stage, DeleteCanary(), DeleteCanary())
-    assert stage.workloads.look(stage.resource()).canary is None
+    assert stage.workloads.read(stage.resource()).canary is None
     assert names(stage, SERVICES) == {"auth"}
 
 
@@ -422,7 +422,7 @@ def test_a_canary_without_its_service_counts_as_none_and_gets_it_back(stage: Sta
     template = stage.change(paused=True)
     do(stage, EnsureCanary(template, 2))
     stage.cluster.delete(SERVICES, NAMESPACE, "auth-canary", "Background")
-    canary = stage.workloads.look(stage.resource()).canary
+    canary = stage.workloads.read(stage.resource()).canary
     assert canary is not None
     assert canary.replicas == 0
     do(stage, EnsureCanary(template, 2))
@@ -438,7 +438,7 @@ def test_other_peoples_objects_are_never_deleted(stage: Stage) -> None:
     assert found is not None
     assert found.reason is Reason.NAME_TAKEN
     do(stage, DeleteCanary())
-    assert stage.workloads.look(stage.resource()).canary is None
+    assert stage.workloads.read(stage.resource()).canary is None
     assert "auth-canary" in names(stage, DEPLOYMENTS)
 
 
@@ -450,7 +450,7 @@ def test_workers_without_a_service_get_a_canary(stage: Stage) -> None:
     seen = target(stage)
     assert seen.obstacle is None
     do(stage, EnsureCanary(seen.template, 2))
-    canary = stage.workloads.look(stage.resource()).canary
+    canary = stage.workloads.read(stage.resource()).canary
     assert canary is not None
     assert canary.replicas == 2
     assert "auth-canary" in names(stage, DEPLOYMENTS)
@@ -742,7 +742,7 @@ def test_the_canary_service_follows_the_ports_of_the_users() -> None:
     ports = [{**service["spec"]["ports"][0], "targetPort": 9999, "nodePort": 30001}]
     moved = {"op": "replace", "path": "/spec/ports", "value": ports}
     stage.cluster.patch(SERVICES, NAMESPACE, "auth", [moved])
-    seen = stage.workloads.look(stage.resource()).canary
+    seen = stage.workloads.read(stage.resource()).canary
     assert seen is not None
     assert not seen.follows_service
     do(stage, EnsureCanary(seen.template, seen.replicas))
@@ -750,7 +750,7 @@ def test_the_canary_service_follows_the_ports_of_the_users() -> None:
     assert ours is not None
     (port,) = ours["spec"]["ports"]
     assert (port["targetPort"], "nodePort" in port) == (9999, False)
-    again = stage.workloads.look(stage.resource()).canary
+    again = stage.workloads.read(stage.resource()).canary
     assert again is not None
     assert again.follows_service
 

@@ -54,7 +54,7 @@ def in_flight(stage: Stage, **release: Any) -> Stage:
 
 def looked(stage: Stage) -> list[tuple[str, Verdict]]:
     """How the checks stand."""
-    found = stage.workloads.look(stage.resource()).checks
+    found = stage.workloads.read(stage.resource()).checks
     return [(one.name, one.verdict) for one in found]
 
 
@@ -174,7 +174,7 @@ def test_a_cron_job_that_is_not_there_is_inconclusive() -> None:
     """Nothing passes because it could not be run."""
     stage = stage_with({"name": "smoke", "jobFrom": {"cronJob": "none"}})
     run(stage)
-    (check,) = stage.workloads.look(stage.resource()).checks
+    (check,) = stage.workloads.read(stage.resource()).checks
     assert check.verdict is Verdict.NO_DATA
     assert "CronJob none does not exist" in check.message
 
@@ -223,7 +223,7 @@ def test_what_a_webhook_answers(code: int | None, verdict: Verdict, message: str
     assert looked(stage) == [("board", Verdict.CONTINUE)]
     answered.set()
     until(lambda: looked(stage)[0][1] is not Verdict.CONTINUE, "the answer")
-    (check,) = stage.workloads.look(stage.resource()).checks
+    (check,) = stage.workloads.read(stage.resource()).checks
     assert (check.verdict, check.message) == (verdict, message)
     assert len(asked) == 1
     assert asked[0]["canaryUrl"] == "http://auth-canary.prod.svc:80"

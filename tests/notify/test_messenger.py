@@ -60,9 +60,9 @@ class Post:
     warned: list[tuple[Key, Reason, str]]
     """Events."""
 
-    def tell(self, *notices: Notice) -> None:
+    def notify(self, *notices: Notice) -> None:
         for one in notices:
-            self.messenger.tell(one)
+            self.messenger.notify(one)
 
     def value(self, name: str, **labels: str) -> float:
         return self.registry.get_sample_value(f"canary_notification_{name}", labels) or 0.0
@@ -107,7 +107,7 @@ def headlines(server: Receiver) -> list[str]:
 def test_a_rollback_is_told_once() -> None:
     """At its begin; its end is no news, nor is the same pass after a restart of the watch."""
     with receiver() as server, post(slack(server)) as office:
-        office.tell(
+        office.notify(
             leak(SLACK),
             leak(SLACK),
             notice(rolling_back(), rolled_back(), SLACK),
@@ -128,14 +128,14 @@ def test_the_same_version_tried_again_is_told_again() -> None:
     """A retry that leaks again is another rollback."""
     retried = rolling_back(release=release(started_at=AT + 60, failed=Reason.CONNECTION_LEAK))
     with receiver() as server, post(slack(server)) as office:
-        office.tell(leak(SLACK), notice(HOLDING, retried, SLACK))
+        office.notify(leak(SLACK), notice(HOLDING, retried, SLACK))
         assert len(server.until(2)) == 2
 
 
 def test_what_was_over_and_comes_again_is_told_again() -> None:
     """Stuck, resumed, stuck for the same reason: a person is needed twice."""
     with receiver() as server, post(slack(server)) as office:
-        office.tell(
+        office.notify(
             notice(HOLDING, paused(), SLACK),
             notice(paused(), HOLDING, SLACK),
             notice(HOLDING, paused(), SLACK),
@@ -175,7 +175,7 @@ STORIES = [
 def test_the_operators_routes_by_reason(told: Notice, paths: list[str]) -> None:
     """Whatever the release itself says."""
     with receiver() as server, post(Safe({}), routed(server.url)) as office:
-        office.tell(told)
+        office.notify(told)
         server.until(len(paths))
     assert [one.path for one in server.received] == paths
 
@@ -183,7 +183,7 @@ def test_the_operators_routes_by_reason(told: Notice, paths: list[str]) -> None:
 def test_the_database_team_gets_all_it_needs() -> None:
     """Evidence, pods, the pools' graph and the runbook, in the first message."""
     with receiver() as server, post(Safe({}), routed(server.url)) as office:
-        office.tell(leak())
+        office.notify(leak())
         (request,) = server.until(1)
     data = request.json()["data"]
     assert "leaks 1 connection per 4,900 requests" in data["message"]
@@ -197,7 +197,7 @@ def test_the_database_team_gets_all_it_needs() -> None:
 def test_both_the_owners_and_the_database_team_are_told() -> None:
     """Neither replaces the other."""
     with receiver() as server, post(slack(server), routed(server.url)) as office:
-        office.tell(leak(SLACK))
+        office.notify(leak(SLACK))
         paths = sorted(one.path for one in server.until(2))
     assert paths == ["/dba", f"/services/{SENTINEL}"]
 
@@ -206,7 +206,7 @@ def test_what_fails_is_tried_again_and_what_is_refused_is_not() -> None:
     """429 with its pause, then 500, then 200; and 400 once."""
     answers = (Answer(429, {"Retry-After": "2"}), Answer(500), Answer(200), Answer(400))
     with receiver(*answers) as server, post(slack(server)) as office:
-        office.tell(leak(SLACK), notice(HOLDING, paused(), SLACK))
+        office.notify(leak(SLACK), notice(HOLDING, paused(), SLACK))
         server.until(4)
     assert len(server.received) == 4
     assert office.value("retries_total", receiver="slack") == 2
@@ -220,7 +220,7 @@ def test_a_long_pause_is_not_waited_for_by_a_thread() -> None:
         receiver(Answer(429, {"Retry-After": "30"}), Answer(200)) as server,
         post(slack(server)) as office,
     ):
-        office.tell(leak(SLACK))
+        office.notify(leak(SLACK))
         server.until(2)
     assert office.value("retries_total", receiver="slack") == 0
     assert office.value("deliveries_total", receiver="slack", result="delivered") == 1
@@ -232,7 +232,7 @@ def test_a_receiver_that_hangs_delays_no_other() -> None:
     with receiver(Answer(hang=True)) as hung, receiver() as server:
         hook["webhook"]["url"] = hung.url
         with post(slack(server), routed(server.url), fast=False) as office:
-            office.tell(leak(hook, SLACK))
+            office.notify(leak(hook, SLACK))
             assert len(server.until(2)) == 2
             assert office.value("deliveries_total", receiver="webhook", result="delivered") == 0
 
@@ -244,7 +244,7 @@ def test_an_incident_is_resolved_when_it_was_routed_there(monkeypatch: pytest.Mo
     with receiver(Answer(202)) as server:
         monkeypatch.setattr("canary.notify.formatters.ADDRESSES", {"us": server.url})
         with post(Safe({"pagerduty": "K3Y"})) as office:
-            office.tell(
+            office.notify(
                 leak(pager),
                 notice(*promoted(*leaked.history), pager),
                 notice(HOLDING, rolling_back(Reason.CRASH_LOOPING), pager),
@@ -261,7 +261,7 @@ def test_a_secret_is_read_for_each_message() -> None:
     with receiver() as server:
         safe = slack(server)
         with post(safe) as office:
-            office.tell(leak(SLACK), notice(HOLDING, paused(), SLACK))
+            office.notify(leak(SLACK), notice(HOLDING, paused(), SLACK))
             server.until(2)
     assert safe.asked == [("prod", "hooks"), ("prod", "hooks")]
 
@@ -269,7 +269,7 @@ def test_a_secret_is_read_for_each_message() -> None:
 def test_a_secret_that_is_not_there_is_said(caplog: pytest.LogCaptureFixture) -> None:
     """With its name, the release and the reason, to the owners as an Event; the others are told."""
     with receiver() as server, post(slack(server)) as office:
-        office.tell(leak({"teams": ref("teams")}, SLACK))
+        office.notify(leak({"teams": ref("teams")}, SLACK))
         server.until(1)
     assert "teams was not told of prod/auth: ConnectionLeak (refused)" in caplog.text
     assert "Secret hooks in prod has no key teams" in caplog.text
@@ -285,7 +285,7 @@ def test_no_secret_is_ever_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     with receiver(*HOSTILE, Answer(hang=True)) as server, post(slack(server)) as office:
         for reason in (Reason.CRASH_LOOPING, Reason.ABOVE_LIMIT, Reason.OUT_OF_MEMORY):
-            office.tell(notice(HOLDING, rolling_back(reason), SLACK))
+            office.notify(notice(HOLDING, rolling_back(reason), SLACK))
         server.until(5)
     assert "was not told" in caplog.text
     assert office.warned
@@ -296,7 +296,7 @@ def test_shutdown_tells_what_was_just_noticed() -> None:
     """A rollback in the last moment is not lost."""
     with receiver() as server:
         with post(slack(server), fast=False) as office:
-            office.tell(leak(SLACK))
+            office.notify(leak(SLACK))
         assert len(server.received) == 1
 
 
@@ -307,11 +307,11 @@ def test_everybody_is_told() -> None:
         def __init__(self) -> None:
             self.heard: list[Notice] = []
 
-        def tell(self, notice: Notice) -> None:
+        def notify(self, notice: Notice) -> None:
             self.heard.append(notice)
 
     ears = Ear(), Ear()
-    Everybody(*ears).tell(leak())
+    Everybody(*ears).notify(leak())
     assert [len(ear.heard) for ear in ears] == [1, 1]
 
 
@@ -360,7 +360,7 @@ def test_secrets_that_cannot_be_used(
     if secret:
         cluster.put(SECRETS, {"metadata": {"name": "hooks", "namespace": "prod"}, **secret})
     with post(ClusterSecrets(cluster)) as office:
-        office.tell(leak(SLACK))
+        office.notify(leak(SLACK))
     assert words in caplog.text
 
 
@@ -373,7 +373,7 @@ def test_nobody_is_told_of_every_step_unasked() -> None:
     """Only who asks for everything is."""
     everything = {**SLACK, "groups": ["all"]}
     with receiver() as server, post(slack(server)) as office:
-        office.tell(notice(HOLDING, quiet(HOLDING), SLACK))
-        office.tell(notice(HOLDING, changed(quiet(HOLDING), weight=25), everything))
+        office.notify(notice(HOLDING, quiet(HOLDING), SLACK))
+        office.notify(notice(HOLDING, changed(quiet(HOLDING), weight=25), everything))
         assert len(server.until(1)) == 1
     assert len(server.received) == 1

@@ -5,16 +5,16 @@ import pytest
 from canary.api import Intent, Status
 from canary.core.plan import ActResult
 from canary.operator.reconciler import seconds_to_next_pass
-from canary.status_update import Outcome
+from canary.status_update import PassResult
 
 
 def outcome(
-    again_after: float | None,
+    requeue_after: float | None,
     sample_within: float | None = None,
     intent: Intent = Intent.ADVANCE,
-) -> Outcome:
+) -> PassResult:
     """What a pass came to."""
-    return Outcome(Status(intent=intent), again_after, ActResult(), None, sample_within)
+    return PassResult(Status(intent=intent), requeue_after, ActResult(), None, sample_within)
 
 
 def test_a_pass_that_waits_for_a_sample_comes_when_the_sample_is_due() -> None:

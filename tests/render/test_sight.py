@@ -15,7 +15,7 @@ from canary.render.release_table import column_names, release_row
 from canary.render.release_view import ReleaseView, find_bad_conditions, min_seconds_left
 from canary.render.troubleshooting import suggest_commands
 from canary.render.wilson import wilson_interval
-from canary.text.format import age
+from canary.text.format import format_age
 from tests.cli.releases import ENDED, IN_FLIGHT, NOW, REST, SITUATIONS, release
 
 
@@ -158,7 +158,7 @@ AGES = [
 @pytest.mark.parametrize(("seconds", "text"), AGES)
 def test_ages(seconds: float, text: str) -> None:
     """As kubectl writes them."""
-    assert age(seconds) == text
+    assert format_age(seconds) == text
 
 
 def test_a_release_that_the_operator_has_not_seen() -> None:

@@ -44,7 +44,7 @@ class Stage:
 
     @property
     def seen(self) -> Route:
-        route = self.router.look(self.resource)
+        route = self.router.read(self.resource)
         assert route is not None
         return route
 

@@ -208,7 +208,7 @@ def test_two_routes_of_one_release(
     router, asked = SeveralRouters(routers), resource({"replicas": {}})
     for weight in weights:
         router.apply(asked, SetWeight(weight))
-        seen = router.look(asked)
+        seen = router.read(asked)
         assert seen is not None
         assert (seen.weight, seen.least) == (weight, weight)
     router.apply(asked, RestoreRoute())

@@ -66,7 +66,7 @@ def test_look(  # noqa: PLR0913 - one column each
 ) -> None:
     """The weight that was meant while the canary is no larger than that, else the pods' share."""
     _, router, asked = stage(canary, meant, intent)
-    route = router.look(asked)
+    route = router.read(asked)
     assert route is not None
     assert (route.weight, route.confirmed, route.at_rest) == (weight, confirmed, at_rest)
     assert not route.backends
@@ -97,5 +97,5 @@ def test_without_a_target() -> None:
     """None, and a sentence."""
     cluster, router, asked = stage(None)
     cluster.delete(DEPLOYMENTS, "prod", "auth", "Background")
-    assert router.look(asked) is None
+    assert router.read(asked) is None
     assert router.problem(asked) == "Deployment auth does not exist in namespace prod."

@@ -30,7 +30,7 @@ class Routes:
 
     def seen(self) -> Route:
         """All routes as one."""
-        route = self.router.look(self.resource)
+        route = self.router.read(self.resource)
         assert route is not None
         return route
 
@@ -90,7 +90,7 @@ def test_a_route_that_goes_in_mid_release() -> None:
     routes.router.apply(routes.resource, SetWeight(0))
     assert routes.seen().weight == 0
     routes.router.apply(routes.resource, RestoreRoute())
-    assert routes.router.look(routes.resource) is None, "nothing starts without it"
+    assert routes.router.read(routes.resource) is None, "nothing starts without it"
 
 
 def test_a_route_that_cannot_be_read_at_rest_is_an_error() -> None:
@@ -98,7 +98,7 @@ def test_a_route_that_cannot_be_read_at_rest_is_an_error() -> None:
     routes = Routes()
     routes.break_down(HTTP_ROUTES, "get", TransientError("connection refused"))
     with pytest.raises(TransientError):
-        routes.router.look(routes.resource)
+        routes.router.read(routes.resource)
 
 
 def test_names_in_metrics_are_used_only_where_all_routes_share_them() -> None:
@@ -113,7 +113,7 @@ def test_names_in_metrics_are_used_only_where_all_routes_share_them() -> None:
 
     def backends(*kinds: str) -> int:
         asked = resource({"routes": [SPECS[kind] for kind in kinds]})
-        route = router_of(asked.spec.traffic, cluster).look(asked)
+        route = router_of(asked.spec.traffic, cluster).read(asked)
         assert route is not None
         return len(route.backends)
 

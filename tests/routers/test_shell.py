@@ -96,7 +96,7 @@ def test_a_server_that_is_down_is_transient() -> None:
     with pytest.raises(TransientError):
         stage.set_weight(50)
     with pytest.raises(TransientError):
-        stage.router.look(stage.resource)
+        stage.router.read(stage.resource)
 
 
 def test_a_weight_that_somebody_else_wrote() -> None:
@@ -160,11 +160,11 @@ def test_r01_c04_two_releases_on_one_route(order: tuple[str, str], *, apart: boo
     stage.router.apply(wishes["auth"], SetWeight(50))
     claim = {"manager": claims.MANAGER, "fieldsV1": {"f:spec": {"f:rules": {}}}}
     stage.edit("add", "/metadata/managedFields", [claim])
-    weights = {name: stage.router.look(resource) for name, resource in wishes.items()}
+    weights = {name: stage.router.read(resource) for name, resource in wishes.items()}
     assert [route and route.weight for route in weights.values()] == [50, 20]
     first, last = order
     stage.router.apply(wishes[first], RestoreRoute())
-    ended, other = (stage.router.look(wishes[name]) for name in order)
+    ended, other = (stage.router.read(wishes[name]) for name in order)
     assert ended is not None
     assert other is not None
     assert (ended.weight, ended.at_rest, other.at_rest) == (0, True, False)
@@ -193,7 +193,7 @@ def test_two_releases_that_write_at_once() -> None:
     with pytest.raises(ConflictError):
         stage.set_weight(5)
     stage.set_weight(5)
-    seen = stage.router.look(cart)
+    seen = stage.router.read(cart)
     assert seen is not None
     assert (stage.seen.weight, seen.weight) == (5, 20)
 
@@ -305,7 +305,7 @@ def test_routes_that_cannot_be_weighted(
     assert stage.router.problem(stage.resource) == sentence
     if sentence is None:
         return
-    assert stage.router.look(stage.resource) is None
+    assert stage.router.read(stage.resource) is None
     writes = stage.cluster.writes
     stage.set_weight(0)
     stage.restore()
@@ -319,7 +319,7 @@ def test_a_kind_that_the_cluster_does_not_serve(name: str) -> None:
     """Nothing there, nothing to restore, and a sentence that says why."""
     stage = Stage(name)
     stage.cluster.unserved.add(stage.kind)
-    assert stage.router.look(stage.resource) is None
+    assert stage.router.read(stage.resource) is None
     stage.restore()
     stage.set_weight(0)
     assert "does not serve" in (stage.router.problem(stage.resource) or "")
@@ -329,7 +329,7 @@ def test_a_route_that_is_not_there() -> None:
     """As above, in other words."""
     stage = Stage(name="http_route")
     stage.cluster.delete(HTTP_ROUTES, "prod", "auth", "Background")
-    assert stage.router.look(stage.resource) is None
+    assert stage.router.read(stage.resource) is None
     stage.restore()
     stage.set_weight(0)
     with pytest.raises(ConflictError, match="HTTPRoute auth does not exist in namespace prod"):

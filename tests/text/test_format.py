@@ -4,8 +4,15 @@ import math
 
 import pytest
 
-from canary.text.format import amount, count, duration, percent, stopwatch, words_of
-from canary.text.sanitize import clean, encodable, html_text
+from canary.text.format import (
+    format_amount,
+    format_count,
+    format_percent,
+    format_stopwatch,
+    human_duration,
+    split_camel_case,
+)
+from canary.text.sanitize import escape_html_text, make_encodable, strip_controls
 
 
 @pytest.mark.parametrize(
@@ -25,7 +32,7 @@ from canary.text.sanitize import clean, encodable, html_text
 )
 def test_percent_never_says_all_or_nothing_when_it_is_not(ratio: float | None, words: str) -> None:
     """A failed login among a million is not 0 %."""
-    assert percent(ratio) == words
+    assert format_percent(ratio) == words
 
 
 @pytest.mark.parametrize(
@@ -40,7 +47,7 @@ def test_percent_never_says_all_or_nothing_when_it_is_not(ratio: float | None, w
 )
 def test_times(seconds: float, words: str, watch: str) -> None:
     """In words for sentences, like a stop-watch for columns."""
-    assert (duration(seconds), stopwatch(seconds)) == (words, watch)
+    assert (human_duration(seconds), format_stopwatch(seconds)) == (words, watch)
 
 
 @pytest.mark.parametrize(
@@ -49,29 +56,33 @@ def test_times(seconds: float, words: str, watch: str) -> None:
 )
 def test_amounts_are_short(value: float, words: str) -> None:
     """Evidence runs over fifteen orders of magnitude and has one column."""
-    assert amount(value) == words
+    assert format_amount(value) == words
 
 
 def test_what_is_not_a_number_is_said_to_be_unknown() -> None:
     """Never `nan` in front of a person."""
-    assert (amount(math.nan), count(math.inf), duration(None)) == ("–", "–", "–")
+    assert (format_amount(math.nan), format_count(math.inf), human_duration(None)) == (
+        "–",
+        "–",
+        "–",
+    )
 
 
 def test_text_cannot_steer_a_terminal() -> None:
     """Escape sequences, line ends, right-to-left marks and lone surrogates lose their power."""
-    assert clean("a\x1b[2Jb\r\nc\u202ed\ud800") == "a�[2Jb c�d�"
+    assert strip_controls("a\x1b[2Jb\r\nc\u202ed\ud800") == "a�[2Jb c�d�"
 
 
 def test_signs_become_ascii_where_there_is_nothing_else() -> None:
     """Known signs have a likeness, letters lose their accents, the rest is a question mark."""
-    assert encodable("10 × – é 中", "ascii") == "10 x - e ?"
+    assert make_encodable("10 × – é 中", "ascii") == "10 x - e ?"
 
 
 def test_constants_become_words() -> None:
     """CamelCase as a person would say it."""
-    assert words_of("RolledBack") == "Rolled back"
+    assert split_camel_case("RolledBack") == "Rolled back"
 
 
 def test_html_is_escaped_and_keeps_numbers_with_their_percent() -> None:
     """Quotes as well: texts stand in attributes too."""
-    assert html_text("<b>'\" 5 %") == "&lt;b&gt;&#x27;&quot; 5\u00a0%"
+    assert escape_html_text("<b>'\" 5 %") == "&lt;b&gt;&#x27;&quot; 5\u00a0%"

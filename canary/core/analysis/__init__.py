@@ -12,10 +12,10 @@ from dataclasses import asdict, replace
 from canary.api import Intent, Metric, Status, Verdict
 from canary.api.judge_state import (
     JudgeState,
-    PoolState,
     QueryState,
     RatioState,
     Restarted,
+    StoredPool,
     TrafficShareState,
     UnreadableState,
 )
@@ -104,7 +104,7 @@ def analyze(given: AnalysisInput) -> AnalysisResult:
         until=until,
         state=JudgeState(
             ratios={name: one for name, one in states if isinstance(one, RatioState)},
-            pools={name: one for name, one in states if isinstance(one, PoolState)},
+            pools={name: one for name, one in states if isinstance(one, StoredPool)},
             queries={name: one for name, one in states if isinstance(one, QueryState)},
             traffic_share=TrafficShareState.model_validate(asdict(share)),
             restarted=restarted,

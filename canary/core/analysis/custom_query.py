@@ -9,7 +9,7 @@ from canary.core.analysis.input import MetricResult, explain_silence
 from canary.core.analysis.state import restore_quiet, store_quiet
 from canary.core.series import FoundSeries, MetricAnswer
 from canary.core.snapshot import Samples
-from canary.text.format import duration
+from canary.text.format import human_duration
 
 
 def analyze_custom_query(
@@ -45,7 +45,7 @@ def _decide_verdict(
     high = "" if metric.max is None else f" at most {metric.max:g}"
     allowed = f"allowed:{low}{' and' if low and high else ''}{high}"
     if state.failed_at is not None:
-        return Verdict.FAIL, f"was outside its bounds for {duration(metric.for_)} ({allowed})"
+        return Verdict.FAIL, f"was outside its bounds for {human_duration(metric.for_)} ({allowed})"
     if quiet is not None:
         return Verdict(quiet[0]), quiet[1]
     if state.last is None:

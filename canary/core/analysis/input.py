@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from canary.api import MetricStatus, Verdict
 from canary.api.analysis import Analysis
-from canary.api.judge_state import PoolState, QueryState, RatioState
+from canary.api.judge_state import QueryState, RatioState, StoredPool
 from canary.core.analysis.state import OptionalJudgeState
 from canary.core.increments import Tick
 from canary.core.series import MetricAnswer, NoData, Unavailable
@@ -63,7 +63,7 @@ class MetricResult:
     """Figures and sentence."""
     step: Verdict
     final: Verdict
-    state: RatioState | PoolState | QueryState | None = None
+    state: RatioState | StoredPool | QueryState | None = None
     """Goes back in with the next samples."""
     stable_unhealthy: bool = False
     better_than_broken: bool = False

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from canary.api import Metric, MetricStatus, Reason, Verdict
 from canary.api.analysis import Leak
-from canary.api.judge_state import PoolState
+from canary.api.judge_state import StoredPool
 from canary.core.analysis.input import AnalysisInput, MetricResult, explain_silence
 from canary.core.analysis.state import restore_pool, restore_quiet, store_pool
 from canary.core.increments import Side, Tick
@@ -31,13 +31,13 @@ def build_pool_policy(metric: Metric, given: AnalysisInput) -> PoolPolicy:
 def analyze_pool(
     metric: Metric,
     read: tuple[Samples, PoolSamples] | None,
-    before: PoolState | None,
+    before: StoredPool | None,
     given: AnalysisInput,
     requests: Sequence[Tick],
 ) -> MetricResult:
     """The fold over what is new since `before`; `requests` are those of the same intervals."""
     policy = build_pool_policy(metric, given)
-    kept = before or PoolState()
+    kept = before or StoredPool()
     state, until, quiet = restore_pool(kept), kept.until, restore_quiet(kept.quiet)
     if read is not None:
         samples, pool = read

@@ -21,7 +21,7 @@ from canary.core.evidence import (
 from canary.core.increments import Increment, Side, Tick
 from canary.core.series import NoData, Unavailable
 from canary.core.snapshot import RatioSamples, Samples
-from canary.text.format import duration
+from canary.text.format import human_duration
 
 
 def build_ratio_policy(metric: Metric, given: AnalysisInput) -> RatioPolicy:
@@ -177,7 +177,7 @@ def _decide_verdicts(
         return verdict, verdict, quiet[1]
     unheard = given.now - (given.judged_from if seen is None else seen)
     if unheard > given.silence:
-        why = f"no request has reached the canary for {duration(unheard)}"
+        why = f"no request has reached the canary for {human_duration(unheard)}"
         return Verdict.NO_DATA, Verdict.NO_DATA, why
     step = Verdict.PASS if said.step_pass else Verdict.CONTINUE
     final = Verdict.PASS if said.final_pass else Verdict.CONTINUE

@@ -10,13 +10,13 @@ from canary.api.judge_state import (
     OpenBlock,
     PoolBet,
     PoolFailed,
-    PoolWindow,
-    Quiet,
     RouteCounts,
+    StoredPool,
+    StoredPoolWindow,
+    StoredSilence,
+    StoredWindows,
     UnreadableState,
 )
-from canary.api.judge_state import PodWindowsState as StoredWindows
-from canary.api.judge_state import PoolState as StoredPool
 from canary.api.reasons import Verdict
 from canary.core.evidence import EvidenceState, PodCount, Stratum
 from canary.core.evidence.pod_windows import ErrorBin, OpenPod, PodWindowsState
@@ -33,12 +33,12 @@ def use_readable_state(state: OptionalJudgeState) -> JudgeState:
     return state if isinstance(state, JudgeState) else JudgeState()
 
 
-def store_quiet(quiet: tuple[Verdict, str] | None) -> Quiet | None:
+def store_quiet(quiet: tuple[Verdict, str] | None) -> StoredSilence | None:
     """Why a metric says nothing, to be kept."""
-    return None if quiet is None else Quiet(verdict=quiet[0], why=quiet[1])
+    return None if quiet is None else StoredSilence(verdict=quiet[0], why=quiet[1])
 
 
-def restore_quiet(quiet: Quiet | None) -> tuple[Verdict, str] | None:
+def restore_quiet(quiet: StoredSilence | None) -> tuple[Verdict, str] | None:
     """Why a metric said nothing, as it was kept."""
     return None if quiet is None else (quiet.verdict, quiet.why)
 
@@ -127,15 +127,15 @@ def store_pool(
 _SCALARS = ("name", "first", "last", "in_use", "maximum", "over", "waiting", "leaking")
 
 
-def _restore_window(window: PoolWindow) -> SlidingWindow:
+def _restore_window(window: StoredPoolWindow) -> SlidingWindow:
     columns = [getattr(window.blocks, one.name) for one in fields(Block)]
     blocks = [Block(*row) for row in zip(*columns, strict=True)]
     kept = {name: getattr(window, name) for name in _SCALARS}
     return SlidingWindow(**kept, blocks=tuple(blocks[:-1]), open=blocks[-1] if blocks else Block())
 
 
-def _store_window(track: SlidingWindow) -> PoolWindow:
+def _store_window(track: SlidingWindow) -> StoredPoolWindow:
     rows = zip(*(astuple(block) for block in (*track.blocks, track.open)), strict=True)
     columns = dict(zip((one.name for one in fields(Block)), rows, strict=True))
     kept = {name: getattr(track, name) for name in _SCALARS}
-    return PoolWindow(**kept, blocks=Blocks.model_validate(columns))
+    return StoredPoolWindow(**kept, blocks=Blocks.model_validate(columns))

@@ -15,7 +15,7 @@ from canary.core.pools.leak_rate import estimate_leak_rate
 from canary.core.pools.samples import PoolReading, PoolSample
 from canary.core.pools.share_test import ShareBet
 from canary.core.pools.window import BLOCKS, SHORT, SlidingWindow, WindowEstimate
-from canary.text.format import duration
+from canary.text.format import human_duration
 
 _MINUTE = 60.0
 _LEAST_LOOK = 10.0
@@ -205,7 +205,7 @@ def _latch_failure(
                 track,
                 time,
                 "ConnectionsWaiting",
-                f"callers have been waiting for a connection for {duration(track.waiting)}",
+                f"callers have been waiting for a connection for {human_duration(track.waiting)}",
             )
         if _hoards_connections(state, track, policy):
             return _build_failure(

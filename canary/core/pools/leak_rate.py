@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from canary.core.pools.window import SlidingWindow
-from canary.text.format import roughly
+from canary.text.format import rough_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,13 @@ def estimate_leak_rate(track: SlidingWindow) -> LeakRate:
     per_leak = track.served / slope if track.served else None
     empty_in = max(track.maximum - track.in_use, 0.0) / slope if track.maximum else None
     what = "leaks 1 connection per "
-    what += f"{_round_to_two_digits(per_leak):,} requests" if per_leak else f"{roughly(1 / slope)}"
+    what += (
+        f"{_round_to_two_digits(per_leak):,} requests"
+        if per_leak
+        else f"{rough_duration(1 / slope)}"
+    )
     if empty_in is not None:
-        what += f"; the pool of {track.maximum:.0f} is empty in {roughly(empty_in)}"
+        what += f"; the pool of {track.maximum:.0f} is empty in {rough_duration(empty_in)}"
     return LeakRate(per_leak, empty_in, what)
 
 

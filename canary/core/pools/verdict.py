@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from canary.core.pools.detector import DetectorState, PoolFailure, PoolPolicy
 from canary.core.pools.leak_rate import LeakRate, estimate_leak_rate
 from canary.core.pools.window import SlidingWindow
-from canary.text.format import duration
+from canary.text.format import human_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,5 +89,9 @@ def _describe_pools(
     fullest = max(state.tracks, key=lambda t: t.in_use)
     of = f" of {fullest.maximum:.0f}" if fullest.maximum else ""
     left = max(2 * policy.window - state.covered, 0.0)
-    more = f"; {duration(left)} more under traffic to rule out a leak" if left else ", and no leak"
+    more = (
+        f"; {human_duration(left)} more under traffic to rule out a leak"
+        if left
+        else ", and no leak"
+    )
     return f"at most {fullest.in_use:.0f}{of} connections in use{more}"

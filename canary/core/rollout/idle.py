@@ -23,7 +23,7 @@ from canary.core.rollout.context import (
 )
 from canary.core.rollout.rollback import roll_back
 from canary.core.snapshot import Obstacle, Rejection, TargetDeployment, Verb
-from canary.text.format import date_time, roughly
+from canary.text.format import format_date_time, rough_duration
 
 LASTING_REASONS = {
     Reason.ADOPTED,
@@ -155,7 +155,7 @@ def adopt_beside_rejected(ctx: RuleContext) -> Plan | None:
 def _rejected_before(rejection: Rejection) -> str:
     return (
         f"Template {rejection.template} was rolled back before ({rejection.reason}, "
-        f"{date_time(rejection.at)}); another template, or a retry, starts a release."
+        f"{format_date_time(rejection.at)}); another template, or a retry, starts a release."
     )
 
 
@@ -164,8 +164,9 @@ def _runs_rejected(ctx: RuleContext, rejection: Rejection) -> str:
     name = ctx.spec.target.name
     return (
         f"Deployment {name} runs template {rejection.template}, which was rolled back before "
-        f"({rejection.reason}, {date_time(rejection.at)}), so it is not adopted as stable, and no "
-        f"single other version runs beside it. Apply the manifests of another version: it rolls "
+        f"({rejection.reason}, {format_date_time(rejection.at)}), so it is not adopted as stable, "
+        f"and no single other version runs beside it. "
+        f"Apply the manifests of another version: it rolls "
         f"out by the Deployment's own strategy, and is adopted once all pods run it. Or accept "
         f"this one: canary retry {ctx.snap.resource.name}."
     )
@@ -387,7 +388,7 @@ def return_to_stable(ctx: RuleContext) -> Plan | None:
     )
     if known is None:
         return None
-    ago = roughly(ctx.now - known.until)
+    ago = rough_duration(ctx.now - known.until)
     message = f"Template {known.template} was stable until {ago} ago: no steps needed."
     release = Release(
         template=target.template,

@@ -203,7 +203,7 @@ def wait_for_drain(ctx: RuleContext) -> Plan | None:
         return None
     if canary.selected_by and since is not None and ctx.now - since > DRAIN_TIMEOUT:
         return None
-    return ctx.wait(Reason.DRAINING, message=_selected(canary))
+    return ctx.wait(Reason.DRAINING, message=_select_rules(canary))
 
 
 def delete_canary(ctx: RuleContext) -> Plan | None:
@@ -211,10 +211,12 @@ def delete_canary(ctx: RuleContext) -> Plan | None:
     canary = ctx.snap.canary
     if canary is None:
         return None
-    return ctx.wait(Reason.DRAINING, DeleteCanary(), UnpinMinReplicas(), message=_selected(canary))
+    return ctx.wait(
+        Reason.DRAINING, DeleteCanary(), UnpinMinReplicas(), message=_select_rules(canary)
+    )
 
 
-def _selected(canary: Canary) -> str:
+def _select_rules(canary: Canary) -> str:
     """Who loses endpoints as the canary goes; empty where nobody does."""
     if not canary.selected_by:
         return ""

@@ -13,7 +13,7 @@ from canary.core.rollout.context import (
 from canary.core.rollout.readiness import canary_overloaded, canary_unready, route_refused
 from canary.core.rollout.rollback import roll_back
 from canary.core.snapshot import PodFailure, TargetDeployment
-from canary.text.format import duration
+from canary.text.format import human_duration
 
 MAX_CRASHES = 2
 """So many restarts of one canary pod are a crash loop, not bad luck."""
@@ -100,9 +100,8 @@ def never_ready(ctx: RuleContext) -> Plan | None:
     seconds = seconds_waited(ctx, since)
     if seconds <= ctx.spec.progress_deadline:
         return None
-    message = (
-        f"{canary.ready} of {canary.replicas} canary pods became ready in {duration(seconds)}."
-    )
+    ready = f"{canary.ready} of {canary.replicas} canary pods became ready"
+    message = f"{ready} in {human_duration(seconds)}."
     if canary.not_created:
         message += f" {canary.not_created}"
     if any(pod.trouble is PodFailure.NO_IMAGE for pod in canary.pods):

@@ -18,7 +18,7 @@ from canary.core.plan import EnsureCanary, PinMinReplicas, Plan, SetWeight
 from canary.core.rollout.context import POLL, SOON, RuleContext, canary_size
 from canary.core.rollout.rollback import roll_back
 from canary.core.snapshot import Canary, carried_weight
-from canary.text.format import duration
+from canary.text.format import human_duration
 
 MAX_OUTAGES = 3
 """So many times without a ready pod in one step are not an accident."""
@@ -34,7 +34,7 @@ def canary_unready(ctx: RuleContext) -> Plan | None:
     if since is None:
         return _start_outage(ctx) if _has_traffic(ctx) else None
     if ctx.now - since > ctx.spec.analysis.tolerated_incident:
-        message = f"No canary pod was ready for {duration(ctx.now - since)}."
+        message = f"No canary pod was ready for {human_duration(ctx.now - since)}."
         return roll_back(ctx, Reason.CANARY_OUTAGE, message=message)
     return None
 
@@ -45,10 +45,8 @@ def _start_outage(ctx: RuleContext) -> Plan:
     if outages >= MAX_OUTAGES:
         message = "No canary pod was ready, for the third time in this step."
         return _with_release(roll_back(ctx, Reason.CANARY_OUTAGE, message=message), **lost)
-    limit = ctx.spec.analysis.tolerated_incident
-    message = (
-        f"No canary pod is ready: stable has all of the traffic. Rollback in {duration(limit)}."
-    )
+    limit = human_duration(ctx.spec.analysis.tolerated_incident)
+    message = f"No canary pod is ready: stable has all of the traffic. Rollback in {limit}."
     return _lower_weight(ctx, 0, message, **lost)
 
 

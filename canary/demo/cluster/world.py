@@ -155,7 +155,7 @@ class LocalReleases:
         self.status = status
         self._version += 1
 
-    def let_go(self, resource: ReleaseResource) -> None:
+    def remove_finalizer(self, resource: ReleaseResource) -> None:
         """Nothing holds a release of this machine back."""
 
 
@@ -165,7 +165,7 @@ class LocalWorkloads:
 
     cluster: LocalCluster
 
-    def look(self, _wish: ReleaseResource) -> Workload:
+    def read(self, _wish: ReleaseResource) -> Workload:
         """See Workloads."""
         stable, canary = self.cluster.stable, self.cluster.canary
         target = TargetDeployment(
@@ -207,7 +207,7 @@ class LocalTraffic:
 
     cluster: LocalCluster
 
-    def look(self, _wish: ReleaseResource) -> Route | None:
+    def read(self, _wish: ReleaseResource) -> Route | None:
         """See TrafficRouter."""
         weight = self.cluster.weight
         backends: Mapping[Side, str] = {Side.CANARY: CANARY, Side.STABLE: STABLE}
@@ -229,6 +229,6 @@ class NoticeCollector:
 
     told: list[Notice] = field(default_factory=list)
 
-    def tell(self, notice: Notice) -> None:
+    def notify(self, notice: Notice) -> None:
         """See Notifier."""
         self.told.append(notice)

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from canary.api import SpecError, load_release
-from canary.text.sanitize import escaped
+from canary.text.sanitize import escape_unprintable
 
 _WIDTH = 98
 _COLUMN = 9
@@ -149,7 +149,7 @@ def dns_label(name: str) -> str:
 def _wrap(text: str) -> Iterator[str]:
     """A comment of several lines; those after the first are indented to the text."""
     line = "#   "
-    for word in escaped(text).split(" "):
+    for word in escape_unprintable(text).split(" "):
         if len(line) + len(word) + 1 > _WIDTH and line.strip("# "):
             yield line.rstrip()
             line = "#   " + " " * _COLUMN

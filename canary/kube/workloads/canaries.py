@@ -81,7 +81,7 @@ class Canaries:
 
     objects: Objects
 
-    def look(self, resource: ReleaseResource, owner: Object) -> Canary | None:
+    def read(self, resource: ReleaseResource, owner: Object) -> Canary | None:
         """The canary; without its Service it serves nobody, so it counts as one of no replicas.
 
         Workers have no Service: see `without_service`.

@@ -26,7 +26,7 @@ class CheckRunner:
     objects: Objects
     webhooks: Webhooks
 
-    def look(self, resource: ReleaseResource, owner: Object) -> tuple[CheckStatus, ...]:
+    def read(self, resource: ReleaseResource, owner: Object) -> tuple[CheckStatus, ...]:
         """The result of each check that is due; nothing is read once all of them have passed."""
         found: list[CheckStatus] = []
         for check in select_due_checks(resource.spec, resource.status).checks:

@@ -72,13 +72,13 @@ class KubeWorkloads:
         self._canaries = Canaries(objects)
         self._checks = CheckRunner(objects, webhooks)
 
-    def look(self, resource: ReleaseResource) -> Workload:
+    def read(self, resource: ReleaseResource) -> Workload:
         """What is there now."""
         owner = self._owner(resource)
         return Workload(
             self._target(resource, owner),
-            self._canaries.look(resource, owner),
-            self._checks.look(resource, owner),
+            self._canaries.read(resource, owner),
+            self._checks.read(resource, owner),
         )
 
     def apply(self, resource: ReleaseResource, action: WorkloadAction) -> None:
