@@ -14,7 +14,7 @@ import yaml
 
 from canary.alerts import alert_names, groups
 from canary.api import Reason, ReasonKind
-from canary.cli.main import COMMANDS, app_of
+from canary.cli.main import COMMANDS, build_app
 from canary.demo.cluster.postgres import start_postgres
 from canary.demo.cluster.processes import Supervisor
 from canary.demo.cluster.workdir import work_directory
@@ -141,7 +141,7 @@ def parsed(words: list[str]) -> typer.Context:
     """By the real program, without running anything."""
     name, *rest = words
     assert name in COMMANDS, f"canary {name}"
-    group = typer.main.get_group(app_of([name]))
+    group = typer.main.get_group(build_app([name]))
     return group.commands[name].make_context(name, rest)
 
 

@@ -1,184 +1,290 @@
-"""`canary analyze`: the judge on counters of a Prometheus or of a file, without a cluster."""
+"""`canary analyze`: compares two versions by counters in Prometheus or in a file."""
 
+import math
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from canary.cli.analysis_options import (
-    FalsePositiveRate,
-    Limit,
-    MinDuration,
-    Regression,
-    Tolerance,
-    ToleratedIncident,
-    WarmUp,
+from canary.cli.options import (
+    GitLabFile,
+    JunitFile,
+    PrometheusCaFile,
+    PrometheusPasswordFile,
+    PrometheusTokenFile,
+    PrometheusUrl,
+    PrometheusUser,
+    ResultFormat,
+    ResultOutput,
+    SummaryFile,
+    build_artifacts,
+    parse_seconds,
 )
-from canary.cli.artifact_options import Form, GitLab, Junit, Output, Summary, artefacts
-from canary.cli.prometheus import CaFile, PrometheusUrl, TokenFile
-from canary.cli.times import length
 from canary.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from canary.analyze.samples import Skipped
     from canary.analyze.settings import Judging
 
-User = Annotated[
-    str | None,
-    typer.Option("--prometheus-user", metavar="NAME", help="For basic authentication there."),
-]
-PasswordFile = Annotated[
-    Path | None,
-    typer.Option("--prometheus-password-file", metavar="FILE", help="File with the password."),
-]
 Samples = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",
-        help="Instead of Prometheus: CSV of cumulative counters: release, time (s), "
-        "canary_total, canary_bad, stable_total, stable_bad; or of each pod: release, time, "
-        "side (canary or stable), pod, total, bad. Rows before the canary's first request are "
-        "stable's history. - is standard input.",
+        help="CSV file of cumulative counters to read instead of Prometheus; - reads standard "
+        "input. Columns: release, time (s), canary_total, canary_bad, stable_total, stable_bad; or "
+        "per pod: release, time, side (canary or stable), pod, total, bad. Rows before the "
+        "canary's first request are history of stable.",
     ),
 ]
-Canary = Annotated[
+CanaryMatchers = Annotated[
     str | None,
-    typer.Option(metavar="MATCHERS", help="Labels of the canary's series: 'version=\"v2\"'."),
+    typer.Option(
+        metavar="MATCHERS", help="Label matchers of the canary's series, such as 'version=\"v2\"'."
+    ),
 ]
-Stable = Annotated[str | None, typer.Option(metavar="MATCHERS", help="Labels of stable's series.")]
-MetricNames = Annotated[
+StableMatchers = Annotated[
+    str | None, typer.Option(metavar="MATCHERS", help="Label matchers of stable's series.")
+]
+RatioPresets = Annotated[
     list[str] | None,
     typer.Option(
         "--metric",
         metavar="PRESET",
-        help="Bad requests out of all, by preset; may be repeated. Default: the first preset "
-        "whose series exist, with its client errors.",
+        help="Preset of an error ratio. Can be repeated. Default: the first preset whose series "
+        "exist, with its client errors.",
     ),
 ]
-ClientErrors = Annotated[
+ClientErrorPresets = Annotated[
     list[str] | None,
     typer.Option(
         "--client-errors",
         metavar="PRESET",
-        help="Requests refused with a client error (4xx) out of all, compared with stable only; "
-        "may be repeated.",
+        help="Preset of a ratio of client errors (4xx), compared with stable only. Can be "
+        "repeated.",
     ),
 ]
-Latency = Annotated[
+LatencyPresets = Annotated[
     list[str] | None,
     typer.Option(
         "--latency",
         metavar="PRESET",
-        help="Slow requests out of all, compared with stable only; may be repeated.",
+        help="Preset of a ratio of slow requests, compared with stable only. Can be repeated.",
     ),
 ]
-Above = Annotated[
+SlowAbove = Annotated[
     float | None,
     typer.Option(
         "--above",
-        parser=length,
+        parser=parse_seconds,
         metavar="TIME",
         show_default=False,
-        help="With --latency: a request is slow above this; the histogram's nearest bound is used "
-        "and named.  [default: 500ms]",
+        help="With --latency: duration above which a request is slow; rounded to the nearest "
+        "bucket of the histogram, which is printed.  [default: 500ms]",
     ),
 ]
-Total = Annotated[
-    str | None, typer.Option(metavar="SELECTOR", help="Instead of a preset: counter of requests.")
-]
-Bad = Annotated[
-    str | None, typer.Option(metavar="SELECTOR", help="With --total: counter of bad requests.")
-]
-Good = Annotated[
+TotalSelector = Annotated[
     str | None,
-    typer.Option(metavar="SELECTOR", help="With --total, instead of --bad: counter of good ones."),
+    typer.Option(metavar="SELECTOR", help="Counter of all requests, instead of a preset."),
 ]
-Pools = Annotated[
+BadSelector = Annotated[
+    str | None, typer.Option(metavar="SELECTOR", help="With --total: counter of failed requests.")
+]
+GoodSelector = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SELECTOR",
+        help="With --total: counter of successful requests, instead of --bad.",
+    ),
+]
+PoolPresets = Annotated[
     list[str] | None,
-    typer.Option("--pool", metavar="PRESET", help="A connection pool as well; may be repeated."),
+    typer.Option("--pool", metavar="PRESET", help="Preset of a connection pool. Can be repeated."),
 ]
 PoolSize = Annotated[
     int | None,
-    typer.Option(min=1, metavar="N", help="Size of the pool, where the exporter does not say."),
+    typer.Option(min=1, metavar="N", help="Pool size, if the exporter does not report it."),
 ]
-File = Annotated[
+AnalysisFile = Annotated[
     str | None,
     typer.Option(
-        "-f", "--file", metavar="FILE", help="A CanaryRelease: its analysis is what is judged by."
+        "-f", "--file", metavar="FILE", help="File with a CanaryRelease whose analysis is used."
     ),
 ]
-For = Annotated[
+LiveDuration = Annotated[
     float | None,
     typer.Option(
-        "--for", parser=length, metavar="TIME", help="Watch from now on; ends early at Fail."
+        "--for",
+        parser=parse_seconds,
+        metavar="TIME",
+        help="Analyze live for this long from now; stops early at Fail.",
     ),
 ]
-From = Annotated[
+RangeStart = Annotated[
     str | None,
     typer.Option(
-        "--from", metavar="WHEN", help="Look back: 2026-03-01T10:00:00Z, or a time ago: -2h."
+        "--from",
+        metavar="WHEN",
+        help="Start of the range to analyze: 2026-03-01T10:00:00Z, or relative: -2h.",
     ),
 ]
-To = Annotated[str | None, typer.Option("--to", metavar="WHEN", help="End.  [default: now]")]
+RangeEnd = Annotated[
+    str | None,
+    typer.Option("--to", metavar="WHEN", help="End of the range to analyze.  [default: now]"),
+]
 Step = Annotated[
     float | None,
     typer.Option(
         "--step",
-        parser=length,
+        parser=parse_seconds,
         metavar="TIME",
-        help="Time between two looks.  [default: 10s, or the file's interval]",
+        help="Time between two evaluations.  [default: 10s, or the interval of the file]",
+    ),
+]
+
+_MAX_FALSE_POSITIVE_RATE = 0.2
+
+
+def _parse_false_positive_rate(text: str | float) -> float:
+    """Return the probability. Above one in five a verdict would be worth nothing."""
+    value = _number_or_zero(text)
+    if not 0 < value <= _MAX_FALSE_POSITIVE_RATE:
+        raise typer.BadParameter(
+            f"expected a probability above 0 and up to {_MAX_FALSE_POSITIVE_RATE}, found {text!r}"
+        )
+    return value
+
+
+def _parse_limit(text: str | float) -> float:
+    """Return the ratio of failed requests; NaN for `none`, which means no limit."""
+    if str(text).lower() == "none":
+        return math.nan
+    value = _number_or_zero(text)
+    if not 0 < value < 1:
+        raise typer.BadParameter(
+            f"expected a ratio of requests between 0 and 1 (0.05 is 5 %) or none, found {text!r}"
+        )
+    return value
+
+
+def _number_or_zero(text: str | float) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
+
+
+Tolerance = Annotated[
+    float | None,
+    typer.Option(
+        help="Highest tolerated ratio of the canary's error ratio to stable's (≥ 1).  [default: "
+        "1.25; client errors 1.5]",
+        show_default=False,
+    ),
+]
+FalsePositiveRate = Annotated[
+    float | None,
+    typer.Option(
+        parser=_parse_false_positive_rate,
+        metavar="P",
+        help="Probability that a canary as good as stable ever fails (at most 0.2).  "
+        "[default: 0.01]",
+        show_default=False,
+    ),
+]
+Limit = Annotated[
+    float | None,
+    typer.Option(
+        parser=_parse_limit,
+        metavar="RATIO|none",
+        help="Ratio of failed requests that fails the canary whatever stable does.  "
+        "[default: 0.05]",
+        show_default=False,
+    ),
+]
+SmallestRegression = Annotated[
+    float | None,
+    typer.Option(
+        help="Pass once an error ratio of stable's plus this is excluded.  [default: 0.005]",
+        show_default=False,
+    ),
+]
+ToleratedIncident = Annotated[
+    float | None,
+    typer.Option(
+        parser=parse_seconds,
+        metavar="TIME",
+        show_default=False,
+        help="Longest burst of errors that does not fail the canary.  [default: 30s]",
+    ),
+]
+WarmUp = Annotated[
+    float | None,
+    typer.Option(
+        parser=parse_seconds,
+        metavar="TIME",
+        show_default=False,
+        help="Time from the canary's first request that is excluded.  [default: 60s]",
+    ),
+]
+MinDuration = Annotated[
+    float | None,
+    typer.Option(
+        parser=parse_seconds,
+        metavar="TIME",
+        show_default=False,
+        help="Minimum time under traffic before Pass.  [default: 20m; with --prometheus at most "
+        "three quarters of the time compared, without the warm-up]",
     ),
 ]
 
 
 def analyze(  # noqa: PLR0913, PLR0917 — one parameter per documented option
-    canary: Canary = None,
-    stable: Stable = None,
+    canary: CanaryMatchers = None,
+    stable: StableMatchers = None,
     prometheus: PrometheusUrl = None,
-    for_: For = None,
-    from_: From = None,
-    to: To = None,
-    metric: MetricNames = None,
-    total: Total = None,
-    bad: Bad = None,
-    good: Good = None,
-    client_errors: ClientErrors = None,
-    latency: Latency = None,
-    above: Above = None,
-    pool: Pools = None,
+    for_: LiveDuration = None,
+    from_: RangeStart = None,
+    to: RangeEnd = None,
+    metric: RatioPresets = None,
+    total: TotalSelector = None,
+    bad: BadSelector = None,
+    good: GoodSelector = None,
+    client_errors: ClientErrorPresets = None,
+    latency: LatencyPresets = None,
+    above: SlowAbove = None,
+    pool: PoolPresets = None,
     pool_size: PoolSize = None,
-    file: File = None,
+    file: AnalysisFile = None,
     step: Step = None,
     samples: Samples = None,
     tolerance: Tolerance = None,
     false_positive_rate: FalsePositiveRate = None,
     limit: Limit = None,
-    smallest_regression: Regression = None,
+    smallest_regression: SmallestRegression = None,
     tolerated_incident: ToleratedIncident = None,
     warm_up: WarmUp = None,
     min_duration: MinDuration = None,
-    prometheus_token_file: TokenFile = None,
-    prometheus_ca_file: CaFile = None,
-    prometheus_user: User = None,
-    prometheus_password_file: PasswordFile = None,
-    junit: Junit = None,
-    summary: Summary = None,
-    gitlab: GitLab = None,
-    output: Form = Output.TEXT,
+    prometheus_token_file: PrometheusTokenFile = None,
+    prometheus_ca_file: PrometheusCaFile = None,
+    prometheus_user: PrometheusUser = None,
+    prometheus_password_file: PrometheusPasswordFile = None,
+    junit: JunitFile = None,
+    summary: SummaryFile = None,
+    gitlab: GitLabFile = None,
+    output: ResultOutput = ResultFormat.TEXT,
 ) -> None:
     """Compare two versions: is the canary worse than stable?
 
-    The judge of the operator, without one: on two groups of series of a Prometheus, live (--for) or
-    in history (--from, --to), or on recorded counters (--samples).
+    Runs the operator's analysis without an operator: on two groups of series in Prometheus, live
+    (--for) or in the past (--from, --to), or on recorded counters (--samples).
 
-    Verdicts: Fail (worse; stays so), Pass (the smallest regression is excluded, now), Continue (not
-    enough evidence yet), NoData (no request ever reached the canary), Unavailable (Prometheus could
-    not be asked).
+    Verdicts: Fail (worse; final), Pass (the smallest regression is excluded at the end), Continue
+    (not enough evidence yet), NoData (no request reached the canary), Unavailable (Prometheus could
+    not be queried).
 
-    Exit code: 0 Pass, 3 Fail, 6 Continue or NoData, 1 Unavailable, 2 an option or the input is
-    wrong. With several releases in --samples: 0 (read the verdicts).
+    Exit code 0: Pass; 3: Fail; 6: Continue or NoData; 1: Unavailable; 2: an option or the input is
+    invalid. With several releases in --samples: 0, whatever the verdicts.
     """
     from canary.analyze.settings import Judging  # noqa: PLC0415 - keeps --help quick
 
@@ -199,16 +305,16 @@ def analyze(  # noqa: PLR0913, PLR0917 — one parameter per documented option
             "--pool": pool, "-f": file, "--step": step, "--junit": junit, "--summary": summary,
             "--gitlab": gitlab,
         }  # fmt: skip
-        raise typer.Exit(_recorded(samples, judging, output, given))
+        raise typer.Exit(_analyze_samples(samples, judging, output, given))
     if prometheus is None:
         raise UsageError(
-            "where are the counters? Give --prometheus URL (with --canary and --stable), "
-            "or --samples FILE"
+            "no source of counters: give --prometheus URL (with --canary and --stable), or "
+            "--samples FILE"
         )
     from canary.analyze.run import Access, Wanted, compare  # noqa: PLC0415 - keeps --help quick
     from canary.results.publishing import publish  # noqa: PLC0415 - as above
 
-    chosen = artefacts(junit, summary, gitlab, output)
+    chosen = build_artifacts(junit, summary, gitlab, output)
     wanted = Wanted(
         canary, stable, tuple(metric or ()), total, bad, good, tuple(client_errors or ()),
         tuple(latency or ()), above, tuple(pool or ()), pool_size, file, for_, from_, to, step,
@@ -223,28 +329,28 @@ def analyze(  # noqa: PLR0913, PLR0917 — one parameter per documented option
     raise typer.Exit(publish(compare(wanted, access, judging), chosen, sys.stdout))
 
 
-def _recorded(
-    samples: str, judging: "Judging", output: Output, given: Mapping[str, object]
+def _analyze_samples(
+    samples: str, judging: "Judging", output: ResultFormat, given: Mapping[str, object]
 ) -> ExitCode:
-    """Judges a file of counters, release by release."""
+    """Analyze a file of counters, release by release."""
     from canary.analyze.samples import Skipped, judge_samples  # noqa: PLC0415 - keeps --help quick
     from canary.analyze.samples_output import print_json, print_table  # noqa: PLC0415
 
     if odd := [option for option, value in given.items() if value]:
-        raise UsageError(f"{odd[0]} has no meaning with --samples, which has the counters already")
+        raise UsageError(f"{odd[0]} cannot be combined with --samples, which contains the counters")
     skipped = Skipped()
     assessed = judge_samples(samples, judging.policy(), skipped)
-    code = print_json(assessed) if output is Output.JSON else print_table(assessed)
-    _mention(skipped)
+    code = print_json(assessed) if output is ResultFormat.JSON else print_table(assessed)
+    _warn_skipped_rows(skipped)
     return code
 
 
-def _mention(skipped: "Skipped") -> None:
+def _warn_skipped_rows(skipped: "Skipped") -> None:
     if skipped.count:
         from canary.text.sanitize import escape_unprintable  # noqa: PLC0415
 
         typer.echo(
-            f"canary: {skipped.count} rows repeat a time or go back in it and were skipped "
+            f"canary: skipped {skipped.count} rows whose time is not after the row before "
             f"(first: line {skipped.first_line}, "
             f"release {escape_unprintable(skipped.first_release)})",
             err=True,

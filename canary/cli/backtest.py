@@ -1,4 +1,4 @@
-"""`canary backtest`: what a policy would have decided about the releases of the past."""
+"""`canary backtest`: what a policy would have decided about past releases."""
 
 import sys
 from pathlib import Path
@@ -6,79 +6,97 @@ from typing import Annotated
 
 import typer
 
-from canary.cli.analyze import PasswordFile, User
-from canary.cli.artifact_options import Form, GitLab, Junit, Output, Summary, artefacts
-from canary.cli.prometheus import CaFile, PrometheusUrl, TokenFile
+from canary.cli.options import (
+    GitLabFile,
+    JunitFile,
+    PrometheusCaFile,
+    PrometheusPasswordFile,
+    PrometheusTokenFile,
+    PrometheusUrl,
+    PrometheusUser,
+    ReleaseFile,
+    ResultFormat,
+    ResultOutput,
+    SummaryFile,
+    build_artifacts,
+)
 
-File = Annotated[
-    str, typer.Argument(metavar="FILE", help="The CanaryRelease to try; - is standard input.")
+RangeStart = Annotated[
+    str,
+    typer.Option(
+        "--from",
+        metavar="WHEN",
+        help="Start of the range: 2026-03-01T10:00:00Z, or relative: -7d.",
+    ),
 ]
-From = Annotated[
-    str, typer.Option("--from", metavar="WHEN", help="Start: 2026-03-01T10:00:00Z, or -7d.")
-]
-To = Annotated[str, typer.Option("--to", metavar="WHEN", help="End.")]
-Namespace = Annotated[
+RangeEnd = Annotated[str, typer.Option("--to", metavar="WHEN", help="End of the range.")]
+SeriesNamespace = Annotated[
     str | None,
     typer.Option(
         "-n",
         "--namespace",
-        help="Value of the series' label namespace; '' where they have none. Default: the file's.",
+        help="Value of the label `namespace` of the series; '' if they have none. Default: the "
+        "namespace in the file.",
     ),
 ]
 SplitLabel = Annotated[
     str | None,
-    typer.Option(metavar="LABEL", help="Tell versions apart by this label, not by pods' names."),
+    typer.Option(
+        metavar="LABEL", help="Label whose values are the versions, instead of names of pods."
+    ),
 ]
 Where = Annotated[
-    str | None, typer.Option(metavar="MATCHERS", help="Further conditions on all series.")
+    str | None,
+    typer.Option(metavar="MATCHERS", help="Additional label matchers for all series."),
 ]
-Releases = Annotated[
+ReleasesFile = Annotated[
     Path | None,
     typer.Option(
         metavar="CSV",
-        help="The releases, by hand: start, end, and name, canary and stable (matchers), good "
-        "(yes or no) where you like.",
+        help="CSV file of the releases: start, end, and optionally name, canary and stable "
+        "(matchers), good (yes or no). Default: detected from the names of pods.",
     ),
 ]
 KnownGood = Annotated[
-    bool, typer.Option("--known-good", help="All of these releases were good, whatever they did.")
+    bool, typer.Option("--known-good", help="Treat all releases as good, also those taken back.")
 ]
-Strict = Annotated[
+FailOnWrongDecision = Annotated[
     bool,
     typer.Option(
         "--fail-on-false-rollback",
-        help="Exit code 3 if a good release would have been rolled back, or a bad one promoted.",
+        help="Exit with code 3 if a good release would be rolled back, or a bad one promoted.",
     ),
 ]
 
 
 def backtest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
-    file: File,
-    from_: From = "-7d",
-    to: To = "now",
+    file: ReleaseFile,
+    from_: RangeStart = "-7d",
+    to: RangeEnd = "now",
     prometheus: PrometheusUrl = None,
-    namespace: Namespace = None,
+    namespace: SeriesNamespace = None,
     split_label: SplitLabel = None,
     where: Where = None,
-    releases: Releases = None,
+    releases: ReleasesFile = None,
     known_good: KnownGood = False,
-    fail_on_false_rollback: Strict = False,
-    prometheus_token_file: TokenFile = None,
-    prometheus_ca_file: CaFile = None,
-    prometheus_user: User = None,
-    prometheus_password_file: PasswordFile = None,
-    junit: Junit = None,
-    summary: Summary = None,
-    gitlab: GitLab = None,
-    output: Form = Output.TEXT,
+    fail_on_false_rollback: FailOnWrongDecision = False,
+    prometheus_token_file: PrometheusTokenFile = None,
+    prometheus_ca_file: PrometheusCaFile = None,
+    prometheus_user: PrometheusUser = None,
+    prometheus_password_file: PrometheusPasswordFile = None,
+    junit: JunitFile = None,
+    summary: SummaryFile = None,
+    gitlab: GitLabFile = None,
+    output: ResultOutput = ResultFormat.TEXT,
 ) -> None:
     """Try a policy on past releases: what would it have decided?
 
-    A release is a new version (ReplicaSet) beside an older one, as the pods' names in the metrics
-    tell. One that stayed counts as good: rolling it back would have been a false rollback.
+    A release is a new version (ReplicaSet) running beside an older one; versions are detected from
+    the names of pods in the metrics. A version that stayed counts as good: rolling it back would
+    have been a false rollback.
 
-    Exit code: 0 (read what is said), 6 no release in that time, 1 Prometheus could not be asked,
-    2 an option or the file is wrong; with --fail-on-false-rollback 3 if a decision was wrong.
+    Exit code 0: decisions printed; 6: no release in the range; 1: Prometheus could not be queried;
+    2: an option or the file is invalid; with --fail-on-false-rollback 3: a decision was wrong.
     """
     from canary.analyze.run import Access, opened  # noqa: PLC0415 - as above
     from canary.analyze.time_range import period  # noqa: PLC0415
@@ -89,7 +107,7 @@ def backtest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     from canary.results.publishing import publish  # noqa: PLC0415
     from canary.text.format import format_short_time  # noqa: PLC0415
 
-    chosen = artefacts(junit, summary, gitlab, output)
+    chosen = build_artifacts(junit, summary, gitlab, output)
     release = load_release_file(file)
     options = Access(
         prometheus,

@@ -1,12 +1,12 @@
-"""The cluster as a command sees it: a client, and errors that say what to do.
+"""Connects a command to its cluster, and adds advice to errors.
 
-def command(
-namespace: Namespace = None, context: Context = None, kubeconfig: Kubeconfig = None
-) -> None:
-with session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
-release = cluster.release("auth")             # or NotFoundError with "did you mean"
-target = cluster.named(DEPLOYMENTS, "auth")   # the same for any kind
-cluster.client.list(PODS, cluster.namespace, {})
+For example:
+
+    def command(namespace: Namespace = None, context: Context = None) -> None:
+        with open_session(namespace, context=context) as cluster:
+            release = cluster.release("auth")  # or NotFoundError with "did you mean"
+            target = cluster.named(DEPLOYMENTS, "auth")  # the same for any kind
+            pods = cluster.client.list(PODS, cluster.namespace, {})
 """
 
 from collections.abc import Iterator
@@ -24,12 +24,12 @@ from canary.errors import (
 )
 
 if TYPE_CHECKING:
-    from canary.cli.kubeconfig import Place
+    from canary.cli.kubeconfig import ClusterReference
     from canary.kube.client import Client
     from canary.kube.objects import Kind, Object
     from canary.kube.transport import Transport
 
-INSTALL = "canary manifests crd | kubectl apply -f -"
+INSTALL_CRD = "canary manifests crd | kubectl apply -f -"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,67 +38,67 @@ class Session:
 
     client: "Client"
     transport: "Transport"
-    place: "Place"
+    place: "ClusterReference"
 
     @property
     def namespace(self) -> str:
-        """The namespace asked for, else the context's, else `default`."""
+        """The namespace of -n, else of the context, else `default`."""
         return self.place.namespace
 
     def release(self, name: str) -> "Object":
-        """The CanaryRelease, as the API server has it.
+        """Return the CanaryRelease of this name in the namespace of the session.
 
         Raises:
-            NotFoundError: there is none here; the message says where, or which, there is.
+            NotFoundError: it does not exist; the message suggests another name or namespace.
         """
         from canary.kube.objects import RELEASES  # noqa: PLC0415 - keeps --help quick
 
         return self.named(RELEASES, name)
 
     def named(self, kind: "Kind", name: str) -> "Object":
-        """The object of this kind in the session's namespace.
+        """Return the object of this kind and name in the namespace of the session.
 
         Raises:
-            NotFoundError: there is none here; the message says where, or which, there is.
+            NotFoundError: it does not exist; the message suggests another name or namespace.
         """
         found = self.client.get(kind, self.namespace, name)
         if found is None:
-            from canary.cli.suggestions import missing  # noqa: PLC0415 - rarely needed
+            from canary.cli.suggestions import describe_missing  # noqa: PLC0415 - rarely needed
 
-            raise NotFoundError(missing(self.client, kind, self.namespace, name))
+            raise NotFoundError(describe_missing(self.client, kind, self.namespace, name))
         return found
 
 
 @contextmanager
-def session(
+def open_session(
     namespace: str | None = None, *, context: str | None = None, kubeconfig: str | None = None
 ) -> Iterator[Session]:
-    """The cluster that kubectl would talk to; closed at the end.
+    """Connect to the cluster that kubectl would use; closed at the end.
 
-    What goes wrong inside is said for people: no cluster configured (exit code 1), not reachable
-    (1), credentials not accepted (7), forbidden (7), no CRD (7), unknown context (7).
+    Errors raised inside get advice, and keep their exit codes: no cluster configured (1), not
+    reachable (1), invalid credentials (7), forbidden (7), no CRD (7), unknown context (7).
     """
-    from canary.cli.kubeconfig import place  # noqa: PLC0415 - keeps --help quick
+    from canary.cli.kubeconfig import resolve_cluster  # noqa: PLC0415 - keeps --help quick
     from canary.kube.client import Client  # noqa: PLC0415 - as above
     from canary.kube.retrying import RetryPolicy  # noqa: PLC0415 - as above
     from canary.kube.transport import load_transport  # noqa: PLC0415 - as above
 
-    found = place(kubeconfig, context, namespace)
+    found = resolve_cluster(kubeconfig, context, namespace)
     try:
         transport = load_transport(found.files, found.context)
     except UsageError as error:
-        raise PermanentError(f"{found} cannot be used: {error}") from error
+        raise PermanentError(f"cannot use {found}: {error}") from error
     client = Client(transport, RetryPolicy(attempts=2, budget=3.0))
     try:
         yield Session(client, transport, found)
     except (PermanentError, TransientError) as error:
-        raise _for_people(error, found) from error
+        raise _add_advice(error, found) from error
     finally:
         client.close()
 
 
-def _for_people(error: CanaryError, found: "Place") -> CanaryError:
-    """The same error with what to do next; its exit code stays."""
+def _add_advice(error: CanaryError, found: "ClusterReference") -> CanaryError:
+    """Return the same error with advice; its exit code stays."""
     from canary.kube.api_errors import (  # noqa: PLC0415 - keeps --help quick
         UnauthorizedError,
         UnreachableError,
@@ -107,17 +107,19 @@ def _for_people(error: CanaryError, found: "Place") -> CanaryError:
     match error:
         case UnauthorizedError():
             return UnauthorizedError(
-                f"the API server does not accept the credentials of {found}: they are missing, "
-                "wrong or expired; log in again, or choose another with --context"
+                f"the API server rejects the credentials of {found}: they are missing, invalid or "
+                "expired; log in again, or select another context with --context"
             )
         case UnreachableError():
-            return UnreachableError(f"{error}; is the cluster of {found} up, and the right one?")
+            return UnreachableError(
+                f"{error}; check that the cluster of {found} is running and is the intended one"
+            )
         case ConflictError():
             return error
         case NotFoundError() if "the cluster does not serve CanaryRelease" in str(error):
             return NotFoundError(
-                f"the cluster of {found} does not know CanaryReleases (the definition is not "
-                f"installed); install it: {INSTALL}"
+                f"the cluster of {found} does not have the CRD of CanaryReleases; install it: "
+                f"{INSTALL_CRD}"
             )
         case _:
             return error

@@ -1,7 +1,7 @@
-"""What a shell offers after Tab: names from the cluster, soon or not at all.
+"""Shell completion of names from the cluster.
 
-A completion must neither hang nor print: no cluster, no rights or no answer within two seconds
-mean that nothing is offered.
+A completion must neither hang nor print: without a cluster, permission or response within two
+seconds it offers nothing.
 """
 
 import os
@@ -14,37 +14,37 @@ from threading import Thread
 
 import typer
 
-SECONDS = 2.0
-"""How long a shell waits for an answer."""
+TIMEOUT_SECONDS = 2.0
+"""How long a shell waits for a response."""
 
 
 def complete_releases(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Names of CanaryReleases in the namespace that the line names so far."""
+    """Return names of CanaryReleases in the namespace given so far."""
     taken = ctx.params.get("names") or ()
-    found = within(lambda: _names("canaryreleases", ctx))
+    found = read_within(lambda: _list_names("canaryreleases", ctx))
     return [name for name in found if name.startswith(incomplete) and name not in taken]
 
 
 def complete_namespaces(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Names of namespaces."""
-    found = within(lambda: _names("namespaces", ctx))
+    """Return names of namespaces."""
+    found = read_within(lambda: _list_names("namespaces", ctx))
     return [name for name in found if name.startswith(incomplete)]
 
 
 def complete_contexts(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Names of the kubeconfig's contexts."""
-    found = within(lambda: _contexts(ctx))
+    """Return names of contexts in the kubeconfig."""
+    found = read_within(lambda: _list_contexts(ctx))
     return [name for name in found if name.startswith(incomplete)]
 
 
-def within(read: Callable[[], Iterable[str]], seconds: float = SECONDS) -> list[str]:
-    """What `read` gives, sorted; nothing when it fails or takes longer."""
+def read_within(read: Callable[[], Iterable[str]], seconds: float = TIMEOUT_SECONDS) -> list[str]:
+    """Return the sorted result of `read`; nothing if it fails or takes longer."""
     answers: Queue[list[str]] = Queue()
 
     def work() -> None:
         try:
             answers.put(sorted(read()))
-        except Exception:  # noqa: BLE001 - a word on the prompt would be worse than no help
+        except Exception:  # noqa: BLE001 - an error on the prompt is worse than no completion
             answers.put([])
 
     Thread(target=work, daemon=True).start()
@@ -54,9 +54,9 @@ def within(read: Callable[[], Iterable[str]], seconds: float = SECONDS) -> list[
         return []
 
 
-def suggest(words: Sequence[str]) -> None:
-    """Prints what may come next, as kubectl's plugins do."""
-    from canary.cli.main import COMMANDS, app_of  # noqa: PLC0415 - imports this module
+def print_suggestions(words: Sequence[str]) -> None:
+    """Print the completions of a command line, in the format of kubectl plugins."""
+    from canary.cli.main import COMMANDS, build_app  # noqa: PLC0415 - imports this module
 
     line = shlex.join(["canary", *words[:-1]]) + f" {words[-1] if words else ''}"
     os.environ |= {
@@ -65,28 +65,28 @@ def suggest(words: Sequence[str]) -> None:
         "_TYPER_COMPLETE_ARGS": line,
     }
     with suppress(SystemExit), redirect_stdout(StringIO()) as found:
-        app_of(COMMANDS)(prog_name="canary")
+        build_app(COMMANDS)(prog_name="canary")
     for suggestion in filter(None, found.getvalue().splitlines()):
         typer.echo(suggestion)
     typer.echo(":4")
 
 
-def _contexts(ctx: typer.Context) -> list[str]:
-    from canary.cli.kubeconfig import contexts  # noqa: PLC0415 - keeps --help quick
+def _list_contexts(ctx: typer.Context) -> list[str]:
+    from canary.cli.kubeconfig import list_contexts  # noqa: PLC0415 - keeps --help quick
 
-    return contexts(ctx.params.get("kubeconfig"))
+    return list_contexts(ctx.params.get("kubeconfig"))
 
 
-def _names(what: str, ctx: typer.Context) -> list[str]:
-    from canary.cli.cluster import session  # noqa: PLC0415 - imports this module
+def _list_names(plural: str, ctx: typer.Context) -> list[str]:
+    from canary.cli.cluster import open_session  # noqa: PLC0415 - imports this module
     from canary.cli.suggestions import NAMESPACES  # noqa: PLC0415 - keeps --help quick
     from canary.kube.objects import RELEASES  # noqa: PLC0415 - as above
 
     given = ctx.params
-    with session(
+    with open_session(
         given.get("namespace"), context=given.get("context"), kubeconfig=given.get("kubeconfig")
     ) as cluster:
-        kind = NAMESPACES if what == "namespaces" else RELEASES
+        kind = NAMESPACES if plural == "namespaces" else RELEASES
         everywhere = kind is NAMESPACES or given.get("all_namespaces")
         found = cluster.client.list(kind, "" if everywhere else cluster.namespace, {})
     return [item["metadata"]["name"] for item in found]

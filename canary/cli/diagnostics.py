@@ -1,4 +1,4 @@
-"""What explain and report read beside the release: its pods, and the queries of its metrics."""
+"""Reads what explain and report need besides the release: pods, and queries of metrics."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,49 +22,49 @@ from canary.runbooks import runbook_url
 from canary.text.format import join_names
 
 
-def around(cluster: Session, found: Object, sight: ReleaseView) -> Diagnostics:
-    """As much of it as the account may read; what could not be read is a note."""
+def read_diagnostics(cluster: Session, found: Object, sight: ReleaseView) -> Diagnostics:
+    """Return what the account may read; the rest becomes a note."""
     page = runbook_url(sight.status.reason) if explain.needs_runbook(sight) else None
     try:
-        return replace(_around(cluster, found, sight), runbook=page)
+        return replace(_read_pods_and_queries(cluster, found, sight), runbook=page)
     except CanaryError as error:
-        return Diagnostics(notes=(f"pods and queries are not shown: {error}",), runbook=page)
+        return Diagnostics(notes=(f"pods and queries are not available: {error}",), runbook=page)
 
 
-def _around(cluster: Session, found: Object, sight: ReleaseView) -> Diagnostics:
-    resource, workload = wish_of(found, sight), workload_of(cluster, found, sight)
+def _read_pods_and_queries(cluster: Session, found: Object, sight: ReleaseView) -> Diagnostics:
+    resource, workload = to_release_resource(found, sight), read_workload(cluster, found, sight)
     route = router_of(sight.spec.traffic, cluster.client).read(resource)
     guilty = explain.find_responsible_metrics(sight) if explain.needs_queries(sight) else ()
-    wanted = {one.name for one in guilty} & _names(sight)
+    wanted = {one.name for one in guilty} & _metric_names(sight)
     queries = [
         PrometheusQuery(query.key, promql(query))
         for query in list_display_queries(resource, workload, route)
-        if _metric_of(query.key) in wanted
+        if _metric_name(query.key) in wanted
     ]
-    notes = (*_restarted(cluster, resource), *_notes(sight, guilty, queries))
-    return Diagnostics(tuple(_pods(sight, workload)), tuple(queries), notes)
+    notes = (*_restart_notes(cluster, resource), *_query_notes(sight, guilty, queries))
+    return Diagnostics(tuple(_describe_pods(sight, workload)), tuple(queries), notes)
 
 
-def _restarted(cluster: Session, resource: ReleaseResource) -> Iterator[str]:
-    """A template that only restarts the pods brings no new version, but may bring new content."""
+def _restart_notes(cluster: Session, resource: ReleaseResource) -> Iterator[str]:
+    """Explain a template that only restarts pods: the same version, possibly new configuration."""
     seen = read_target(cluster.client, resource)
     if seen is None or seen.restart_of is None:
         return
     yield (
-        "the template differs from the stable one only by the annotation of a restart: image, "
-        "command and environment are the same"
+        "the template differs from the stable one only by the restart annotation: image, command "
+        "and environment are the same"
     )
     if found := list(find_unversioned_configuration(seen.template)):
         yield (
-            f"it reads {join_names(found)}, whose content is not part of the template: stable pods "
-            "read what has changed there as well when they start again, and a rollback does not "
-            "bring it back; put it right there, and name it by version (docs/lint.md, "
+            f"it reads {join_names(found)}, whose content is not part of the template: restarted "
+            "stable pods read the changed content too, and a rollback does not restore it; fix "
+            "the content, and put a version into its name (docs/lint.md, "
             "configuration-unversioned)"
         )
 
 
-def wish_of(found: Object, sight: ReleaseView) -> ReleaseResource:
-    """The release as the operator's code takes it."""
+def to_release_resource(found: Object, sight: ReleaseView) -> ReleaseResource:
+    """Return the release in the type of the operator's code."""
     metadata = found["metadata"]
     generation, version = int(metadata.get("generation", 1)), str(metadata["resourceVersion"])
     return ReleaseResource(
@@ -72,9 +72,9 @@ def wish_of(found: Object, sight: ReleaseView) -> ReleaseResource:
     )
 
 
-def workload_of(cluster: Session, found: Object, sight: ReleaseView) -> Workload:
-    """Both versions' pods; after a rollback the canary's are those that there were."""
-    resource = wish_of(found, sight)
+def read_workload(cluster: Session, found: Object, sight: ReleaseView) -> Workload:
+    """Return the pods of both versions; after a rollback the canary's pods are the deleted ones."""
+    resource = to_release_resource(found, sight)
     seen = read_target(cluster.client, resource)
     target = None
     if seen is not None:
@@ -85,49 +85,49 @@ def workload_of(cluster: Session, found: Object, sight: ReleaseView) -> Workload
         )
     canary = Canaries(cluster.client).read(resource, found)
     if canary is None and sight.failed is not None and sight.failed.canary_pods:
-        gone = tuple(map(_gone, sight.failed.canary_pods))
+        gone = tuple(map(_deleted_pod, sight.failed.canary_pods))
         canary = Canary(sight.failed.template, 0, gone)
     return Workload(target, canary)
 
 
-def _pods(sight: ReleaseView, workload: Workload) -> Iterator[explain.CanaryPod]:
+def _describe_pods(sight: ReleaseView, workload: Workload) -> Iterator[explain.CanaryPod]:
     canary = workload.canary
     known = sight.failed.canary_pods if sight.failed is not None else ()
     for pod in canary.pods if canary else ():
         restarts = f", restarted {pod.restarts} times" if pod.restarts else ""
         state = pod.trouble or ("ready" if pod.ready else "not ready")
-        gone = pod.name in known and pod == _gone(pod.name)
+        gone = pod.name in known and pod == _deleted_pod(pod.name)
         yield explain.CanaryPod(pod.name, "gone" if gone else f"{state}{restarts}", gone)
 
 
-def _gone(name: str) -> Pod:
-    """A pod of which nothing is left but its name."""
+def _deleted_pod(name: str) -> Pod:
+    """A deleted pod, of which only the name is known."""
     return Pod(name, ready=False)
 
 
-def _names(sight: ReleaseView) -> set[str]:
+def _metric_names(sight: ReleaseView) -> set[str]:
     return {one.name for one in sight.spec.analysis.metrics}
 
 
-def _metric_of(key: str) -> str:
+def _metric_name(key: str) -> str:
     """Keys are `errors.total`, `pool.in_use`, or the metric's name alone."""
     return key.partition(".")[0]
 
 
-def _notes(
+def _query_notes(
     sight: ReleaseView, guilty: tuple[MetricStatus, ...], queries: list[PrometheusQuery]
 ) -> Iterator[str]:
-    missing = sorted({one.name for one in guilty} - {_metric_of(one.key) for one in queries})
+    missing = sorted({one.name for one in guilty} - {_metric_name(one.key) for one in queries})
     for name in missing:
-        there = name in _names(sight)
+        there = name in _metric_names(sight)
         why = (
-            "its versions cannot be told apart now (is the route there?)"
+            "its versions cannot be distinguished now (does the route exist?)"
             if there
-            else "it is not in the spec any more"
+            else "it is no longer in the spec"
         )
         yield f"no query for {name}: {why}"
     if sight.failed is not None and queries:
         yield (
-            "the queries count since each pod's start; ask them over the time above, and "
-            "remember that a pod that is gone has no series after its end"
+            "the queries count from the start of each pod; run them over the time above: a "
+            "deleted pod has no series after its end"
         )

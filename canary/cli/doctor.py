@@ -1,16 +1,22 @@
-"""`canary doctor`: is everything there that releases need, and what to do where it is not."""
+"""`canary doctor`: checks that a cluster has everything that releases need."""
 
 import json
 from collections.abc import Sequence
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from canary.cli.cluster import Session, session
-from canary.cli.options import Context, Kubeconfig
+from canary.cli.cluster import Session, open_session
+from canary.cli.options import (
+    Context,
+    Kubeconfig,
+    PrometheusCaFile,
+    PrometheusTokenFile,
+    PrometheusUrl,
+    ResultFormat,
+    ResultOutput,
+)
 from canary.cli.options import Namespace as OneNamespace
-from canary.cli.prometheus import CaFile, PrometheusUrl, TokenFile
 from canary.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -18,50 +24,43 @@ if TYPE_CHECKING:
     from canary.metrics.prometheus import PrometheusOptions
 
 
-class Output(StrEnum):
-    """How findings are printed."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
 def doctor(  # noqa: PLR0913, PLR0917 - the flags of one command
     namespace: OneNamespace = None,
     prometheus: PrometheusUrl = None,
-    output: Annotated[
-        Output, typer.Option("-o", "--output", help="Output format: text or JSON.")
-    ] = Output.TEXT,
+    output: ResultOutput = ResultFormat.TEXT,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
-    token_file: TokenFile = None,
-    ca_file: CaFile = None,
+    token_file: PrometheusTokenFile = None,
+    ca_file: PrometheusCaFile = None,
 ) -> None:
-    """Examine a cluster: is all there that releases need?
+    """Check that a cluster has everything that releases need.
 
-    Looks at the definition, rights, operator, holding, routers, Prometheus and releases: with -n
-    those of that namespace. Without --prometheus the address that the operator is told is tried.
-    Nothing is written.
+    Checks the CRD, permissions, the operator, the pause mode, routers, Prometheus and releases;
+    with -n only the releases in that namespace. Without --prometheus it queries the URL that the
+    operator is configured with. Writes nothing.
 
-    Exit code 0: nothing is wrong (there may be warnings); 3: something is; 1: the cluster does not
-    answer; 7: forbidden.
+    Exit code 0: no errors (there may be warnings); 3: at least one error; 1: the cluster cannot be
+    reached; 7: forbidden.
     """
     from canary.doctor import DiagnosisState, diagnose_cluster  # noqa: PLC0415 - keeps --help quick
     from canary.metrics.options import options_of  # noqa: PLC0415 - keeps --help quick
 
     options = options_of(prometheus, token_file, ca_file)
-    with session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
-        found = list(diagnose_cluster(_patient(cluster, namespace or "", options)))
+    with open_session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
+        found = list(diagnose_cluster(_build_context(cluster, namespace or "", options)))
     bad = any(one.state is DiagnosisState.ERROR for one in found)
-    if output is Output.JSON:
-        typer.echo(json.dumps(_as_json(found, ok=not bad), indent=2, ensure_ascii=False))
+    if output is ResultFormat.JSON:
+        typer.echo(json.dumps(_build_document(found, ok=not bad), indent=2, ensure_ascii=False))
     else:
-        _print(found)
+        _print_findings(found)
     raise typer.Exit(ExitCode.FAILED if bad else ExitCode.OK)
 
 
-def _patient(cluster: Session, scope: str, options: "PrometheusOptions | None") -> "DoctorContext":
-    from canary.doctor import DoctorContext, OperatorDefaults  # noqa: PLC0415 - keeps --help quick
-    from canary.kube.transport import ApiRequest, RequestTimeouts  # noqa: PLC0415 - as above
+def _build_context(
+    cluster: Session, scope: str, options: "PrometheusOptions | None"
+) -> "DoctorContext":
+    from canary.doctor import DoctorContext, OperatorDefaults  # noqa: PLC0415 - as above
+    from canary.kube.transport import ApiRequest, RequestTimeouts  # noqa: PLC0415 - keeps --help quick
     from canary.metrics.query_api import http_date  # noqa: PLC0415 - as above
     from canary.operator.settings import DEFAULT_LEASE, DEFAULT_PROMETHEUS  # noqa: PLC0415 - as above
 
@@ -74,7 +73,7 @@ def _patient(cluster: Session, scope: str, options: "PrometheusOptions | None") 
     return DoctorContext(cluster.client, place, scope, host, date, usual, options)
 
 
-def _as_json(found: Sequence["Diagnosis"], *, ok: bool) -> dict[str, object]:
+def _build_document(found: Sequence["Diagnosis"], *, ok: bool) -> dict[str, object]:
     return {
         "schemaVersion": 1,
         "ok": ok,
@@ -90,19 +89,19 @@ def _as_json(found: Sequence["Diagnosis"], *, ok: bool) -> dict[str, object]:
     }
 
 
-def _print(found: Sequence["Diagnosis"]) -> None:
+def _print_findings(found: Sequence["Diagnosis"]) -> None:
     from rich.console import Console  # noqa: PLC0415 - keeps --help quick
 
     console = Console()
     if console.is_terminal and not console.is_dumb_terminal:
-        console.print(_table(found))
+        console.print(_build_table(found))
         return
     for one in found:
         remedy = f"; {one.remedy}" if one.remedy else ""
         typer.echo(f"{one.state.value:7} {one.check}: {one.sentence}{remedy}")
 
 
-def _table(found: Sequence["Diagnosis"]) -> object:
+def _build_table(found: Sequence["Diagnosis"]) -> object:
     from rich.table import Table  # noqa: PLC0415 - only on a terminal
     from rich.text import Text  # noqa: PLC0415 - as above
 

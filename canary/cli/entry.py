@@ -1,26 +1,26 @@
-"""Where the console scripts begin: so little that Ctrl-C during the imports shows no traceback."""
+"""Entry points of the console scripts, so small that Ctrl-C during imports prints no traceback."""
 
 import sys
 
 
 def run() -> None:
-    """The program, or exit code 130."""
+    """Run the program; exit with code 130 if interrupted during imports."""
     try:
-        from canary.cli.main import run as main  # noqa: PLC0415 - what takes time is inside the try
+        from canary.cli.main import run as main  # noqa: PLC0415 - slow imports are inside the try
     except KeyboardInterrupt:
         sys.exit(130)
     main()
 
 
 def complete() -> None:
-    """`kubectl_complete-canary`, as kubectl calls it when somebody presses Tab.
+    """Run `kubectl_complete-canary`, which kubectl calls for completion.
 
-    Words come as arguments, the last one unfinished; suggestions go out line by line, and `:4`
-    says that no file names are wanted.
+    The arguments are the words of the command line, the last one unfinished. Prints one completion
+    per line, then `:4`, which disables completion of file names.
     """
     try:
-        from canary.cli.completion import suggest  # noqa: PLC0415 - as above
+        from canary.cli.completion import print_suggestions  # noqa: PLC0415 - as above
 
-        suggest(sys.argv[1:])
+        print_suggestions(sys.argv[1:])
     except KeyboardInterrupt:
         sys.exit(130)

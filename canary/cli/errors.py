@@ -1,4 +1,4 @@
-"""Whatever goes wrong becomes one message on standard error and one documented exit code."""
+"""Turns every error into one message on standard error and one documented exit code."""
 
 import os
 import sys
@@ -8,10 +8,10 @@ from collections.abc import Callable
 from canary.errors import CanaryError, ExitCode
 
 
-def guarded(call: Callable[[], int], *, debug: bool) -> int:
-    """The exit code of `call`; errors are said, never thrown at a person.
+def run_guarded(call: Callable[[], int], *, debug: bool) -> int:
+    """Return the exit code of `call`; errors are printed as messages, not as tracebacks.
 
-    With `debug` an error's traceback comes before its message.
+    With `debug` the traceback is printed before the message.
     """
     try:
         code = call()
@@ -20,28 +20,28 @@ def guarded(call: Callable[[], int], *, debug: bool) -> int:
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        return _reader_left()
+        return _discard_output()
     except CanaryError as error:
-        return _say(str(error), error.exit_code, debug=debug)
+        return _print_error(str(error), error.exit_code, debug=debug)
     except ModuleNotFoundError as error:
         hint = "pip install 'canary-controller[demo]'"
         message = f"the Python module {error.name} is missing: {hint}"
-        return _say(message, ExitCode.ERROR, debug=debug)
-    except Exception as error:  # noqa: BLE001 - the last net: a person gets a sentence
+        return _print_error(message, ExitCode.ERROR, debug=debug)
+    except Exception as error:  # noqa: BLE001 - people get a message, not a traceback
         hint = "" if debug else " (run again with --debug for the traceback)"
-        return _say(f"{_described(error)}{hint}", ExitCode.ERROR, debug=debug)
+        return _print_error(f"{_describe_error(error)}{hint}", ExitCode.ERROR, debug=debug)
     return code
 
 
-def _say(message: str, code: ExitCode, *, debug: bool) -> ExitCode:
+def _print_error(message: str, code: ExitCode, *, debug: bool) -> ExitCode:
     if debug:
         traceback.print_exc()
-    if sys.stderr is not None:  # None (`2>&-`) would put it among the results
-        print(f"canary: {message}", file=sys.stderr)  # noqa: T201 - this is the place to say it
+    if sys.stderr is not None:  # None with `2>&-`; print would write to standard output
+        print(f"canary: {message}", file=sys.stderr)  # noqa: T201 - the one place that prints errors
     return code
 
 
-def _described(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         where = f": {error.filename}" if error.filename else ""
         return f"{error.strerror}{where}"
@@ -49,7 +49,7 @@ def _described(error: Exception) -> str:
     return f"unexpected {type(error).__name__}{f': {lines[0]}' if lines else ''}"
 
 
-def _reader_left() -> ExitCode:
-    """`canary … | head` is no error to talk about; the interpreter's last flush must not either."""
+def _discard_output() -> ExitCode:
+    """Ignore a closed pipe, as in `canary … | head`, also at the last flush of the interpreter."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return ExitCode.ERROR

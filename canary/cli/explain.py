@@ -1,4 +1,4 @@
-"""`canary explain`: why a release is where it is, and what can be done."""
+"""`canary explain`: why a release is in its state, and what to do."""
 
 import shutil
 import textwrap
@@ -7,16 +7,22 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from canary.cli.cluster import session
-from canary.cli.options import Context, Kubeconfig, Name, Namespace
-from canary.cli.output import DOCUMENTS, DocumentOutput
+from canary.cli.cluster import open_session
+from canary.cli.options import (
+    DOCUMENT_FORMATS,
+    Context,
+    DocumentOutput,
+    Kubeconfig,
+    Name,
+    Namespace,
+)
 from canary.render.documents import OutputFormat, format_document, parse_format
 
 if TYPE_CHECKING:
     from canary.render.explain import ExplainLine
 
-WIDEST = 100
-LABEL = 11
+MAX_WIDTH = 100
+LABEL_WIDTH = 11
 
 
 def explain(
@@ -26,42 +32,42 @@ def explain(
     context: Context = None,
     kubeconfig: Kubeconfig = None,
 ) -> None:
-    """Say why a release is where it is, and what you can do.
+    """Explain why a release is in its state, and what to do.
 
-    And what it waits for. After a rollback: which metric, both versions' figures, the evidence,
-    the PromQL to paste, the pods, the runbook.
+    Also explains what the release waits for. After a rollback: the metric that failed, the values
+    of both versions, the evidence, PromQL to paste, the pods and the runbook.
 
     Exit code 0: explained; 7: no such release, or forbidden.
     """
-    form = parse_format(output, DOCUMENTS)
-    from canary.cli.diagnostics import around  # noqa: PLC0415 - keeps --help quick
-    from canary.cli.sights import sight_of  # noqa: PLC0415 - as above
+    form = parse_format(output, DOCUMENT_FORMATS)
+    from canary.cli.diagnostics import read_diagnostics  # noqa: PLC0415 - keeps --help quick
+    from canary.cli.release_watch import view_of  # noqa: PLC0415 - as above
     from canary.render import explain as rendered  # noqa: PLC0415 - as above
 
-    with session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
+    with open_session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
         found = cluster.release(name)
-        sight = sight_of(found)
-        beside = around(cluster, found, sight)
+        sight = view_of(found)
+        diagnostics = read_diagnostics(cluster, found, sight)
     if form is not OutputFormat.TEXT:
-        typer.echo(format_document(form, rendered.explain_document(sight, beside)), nl=False)
+        typer.echo(format_document(form, rendered.explain_document(sight, diagnostics)), nl=False)
         return
-    width = min(shutil.get_terminal_size().columns, WIDEST)
-    for line in rendered.explain_release(sight, beside):
-        for words in _laid_out(line, width):
+    width = min(shutil.get_terminal_size().columns, MAX_WIDTH)
+    for line in rendered.explain_release(sight, diagnostics):
+        for words in _wrap_line(line, width):
             typer.echo(words)
 
 
-def _laid_out(line: "ExplainLine", width: int) -> Iterator[str]:
-    """Label and text; a long label, or something to paste, has lines of its own."""
+def _wrap_line(line: "ExplainLine", width: int) -> Iterator[str]:
+    """Yield label and text; a long label before text to paste gets its own line."""
     from canary.text.sanitize import strip_controls  # noqa: PLC0415 - keeps --help quick
 
     text = strip_controls(line.text) + (f"  # {line.aside}" if line.aside else "")
-    if not line.wrapped and len(line.label) >= LABEL:
-        yield from (line.label, f"{'':<{LABEL}}{text}")
+    if not line.wrapped and len(line.label) >= LABEL_WIDTH:
+        yield from (line.label, f"{'':<{LABEL_WIDTH}}{text}")
         return
-    room = max(width - max(LABEL, len(line.label) + 2), 20)
+    room = max(width - max(LABEL_WIDTH, len(line.label) + 2), 20)
     pieces = textwrap.wrap(text, room) if line.wrapped else [text]
     for number, piece in enumerate(pieces or [""]):
         label = line.label if number == 0 else ""
-        gap = "  " if len(label) >= LABEL else ""
-        yield f"{label:<{LABEL}}{gap}{piece}".rstrip()
+        gap = "  " if len(label) >= LABEL_WIDTH else ""
+        yield f"{label:<{LABEL_WIDTH}}{gap}{piece}".rstrip()

@@ -10,10 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from canary.cli.artifact_options import Form, GitLab, Junit, Output, Summary, artefacts
-from canary.cli.cluster import session
-from canary.cli.options import Context, Kubeconfig, Name, Namespace
-from canary.cli.times import length
+from canary.cli.cluster import open_session
+from canary.cli.options import (
+    Context,
+    GitLabFile,
+    JunitFile,
+    Kubeconfig,
+    Name,
+    Namespace,
+    ResultFormat,
+    ResultOutput,
+    SummaryFile,
+    build_artifacts,
+    parse_seconds,
+)
 from canary.errors import CanaryError, UsageError
 
 if TYPE_CHECKING:
@@ -22,15 +32,15 @@ if TYPE_CHECKING:
     from canary.gate.waiter import Vigil
     from canary.results.gate_result import Outcome
 
-TICK: Final = 2.0
+READ_INTERVAL: Final = 2.0
 """Seconds between two looks where the watch has no news: Deployments are not watched."""
-SIGNALLED: Final = 128
+SIGNAL_EXIT_BASE: Final = 128
 """Exit code of a shell for a signal, minus the signal's number."""
 
 Timeout = Annotated[
     float,
     typer.Option(
-        parser=length,
+        parser=parse_seconds,
         metavar="TIME",
         show_default=False,
         help="Wait no longer than this: 90s, 1h30m. 0s: look once.  [default: 30m]",
@@ -55,12 +65,12 @@ Image = Annotated[
 ]
 
 
-class Signalled(KeyboardInterrupt):
+class SignalReceived(KeyboardInterrupt):
     """The pipeline was cancelled."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
-        self.code = SIGNALLED + number
+        self.code = SIGNAL_EXIT_BASE + number
 
 
 def gate(  # noqa: PLR0913, PLR0917 — one parameter per documented option
@@ -71,10 +81,10 @@ def gate(  # noqa: PLR0913, PLR0917 — one parameter per documented option
     bake: Bake = False,
     next_: Next = False,
     image: Image = None,
-    junit: Junit = None,
-    summary: Summary = None,
-    gitlab: GitLab = None,
-    output: Form = Output.TEXT,
+    junit: JunitFile = None,
+    summary: SummaryFile = None,
+    gitlab: GitLabFile = None,
+    output: ResultOutput = ResultFormat.TEXT,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
 ) -> None:
@@ -93,13 +103,13 @@ def gate(  # noqa: PLR0913, PLR0917 — one parameter per documented option
 
     if next_ and image is not None:
         raise UsageError("--next and --image are two ways to say what to wait for: give one")
-    chosen = artefacts(junit, summary, gitlab, output)
+    chosen = build_artifacts(junit, summary, gitlab, output)
     ask = Ask(pause_ok=pause_ok, bake=bake, next=next_, image=image)
     subject = f"{namespace}/{name}" if namespace else name
     try:
-        with session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
+        with open_session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
             subject = f"{cluster.namespace}/{name}"
-            outcome, code = _waited(cluster, name, ask, timeout)
+            outcome, code = _wait_for_release(cluster, name, ask, timeout)
     except CanaryError as error:
         from canary.gate.result import broken  # noqa: PLC0415 - rarely needed
 
@@ -109,16 +119,18 @@ def gate(  # noqa: PLR0913, PLR0917 — one parameter per documented option
     raise typer.Exit(code or published)
 
 
-def _waited(cluster: "Session", name: str, ask: "Ask", timeout: float) -> "tuple[Outcome, int]":
+def _wait_for_release(
+    cluster: "Session", name: str, ask: "Ask", timeout: float
+) -> "tuple[Outcome, int]":
     """The outcome, and the exit code where a signal gives it (else 0)."""
-    from canary.cli.release_watch import Follow  # noqa: PLC0415 - keeps --help quick
+    from canary.cli.release_watch import ReleaseWatch  # noqa: PLC0415 - keeps --help quick
 
     cluster.release(name)  # says "did you mean" where there is none
-    vigil = _vigil(cluster, name, ask, timeout)
-    with Follow(cluster, cluster.namespace, name=name) as follow, _signals():
+    vigil = _build_waiter(cluster, name, ask, timeout)
+    with ReleaseWatch(cluster, cluster.namespace, name=name) as watch, _handle_signals():
         try:
-            return vigil.run(follow.news(min(TICK, max(timeout, 0.05)))), 0
-        except Signalled as stop:
+            return vigil.run(watch.updates(min(READ_INTERVAL, max(timeout, 0.05)))), 0
+        except SignalReceived as stop:
             if sys.stderr.isatty():
                 typer.echo(err=True)  # after the terminal's own ^C
             outcome = vigil.interrupted()
@@ -127,7 +139,7 @@ def _waited(cluster: "Session", name: str, ask: "Ask", timeout: float) -> "tuple
             return outcome, stop.code
 
 
-def _vigil(cluster: "Session", name: str, ask: "Ask", timeout: float) -> "Vigil":
+def _build_waiter(cluster: "Session", name: str, ask: "Ask", timeout: float) -> "Vigil":
     from canary.clock import now  # noqa: PLC0415 - keeps --help quick
     from canary.gate.cluster import Pulse, look  # noqa: PLC0415 - as above
     from canary.gate.waiter import Vigil  # noqa: PLC0415 - as above
@@ -141,7 +153,7 @@ def _vigil(cluster: "Session", name: str, ask: "Ask", timeout: float) -> "Vigil"
     )
     return Vigil(
         look=lambda: look(cluster.client, key),
-        say=_say,
+        say=_print_progress,
         elapsed=SystemTiming().now,
         pulse=Pulse(cluster.client, lease, now).trouble,
         ask=ask,
@@ -149,7 +161,7 @@ def _vigil(cluster: "Session", name: str, ask: "Ask", timeout: float) -> "Vigil"
     )
 
 
-def _say(line: str) -> None:
+def _print_progress(line: str) -> None:
     from canary.clock import now  # noqa: PLC0415 - keeps --help quick
     from canary.text.format import format_short_time  # noqa: PLC0415 - as above
 
@@ -157,12 +169,12 @@ def _say(line: str) -> None:
 
 
 @contextmanager
-def _signals() -> Iterator[None]:
+def _handle_signals() -> Iterator[None]:
     """Ctrl-C and SIGTERM end the wait in good order; a second one ends it at once."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)
-        raise Signalled(number)
+        raise SignalReceived(number)
 
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(number, stop) for number in numbers]

@@ -1,51 +1,59 @@
-"""`canary get`: releases as a table, or as a machine wants them."""
+"""`canary get`: lists releases as a table or as objects."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from canary.cli.cluster import Session, session
-from canary.cli.options import AllNamespaces, Context, Kubeconfig, Labels, Namespace, SomeNames
-from canary.cli.output import TABLES, TableOutput
+from canary.cli.cluster import Session, open_session
+from canary.cli.options import (
+    TABLE_FORMATS,
+    AllNamespaces,
+    Context,
+    Kubeconfig,
+    LabelSelector,
+    Namespace,
+    OptionalNames,
+    TableOutput,
+)
 from canary.errors import UsageError
 from canary.render.documents import OutputFormat, format_objects, parse_format
 
 if TYPE_CHECKING:
     from canary.kube.objects import Object
 
-Watching = Annotated[
-    bool, typer.Option("--watch", "-w", help="Watch, and print a line per change.")
+Watch = Annotated[
+    bool, typer.Option("--watch", "-w", help="Watch for changes and print a row per change.")
 ]
 
 
 def get(  # noqa: PLR0913, PLR0917 - kubectl's flags
-    names: SomeNames = None,
+    names: OptionalNames = None,
     namespace: Namespace = None,
     all_namespaces: AllNamespaces = False,
-    labels: Labels = None,
-    watch: Watching = False,
+    labels: LabelSelector = None,
+    watch: Watch = False,
     output: TableOutput = None,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
 ) -> None:
     """List releases: phase, step, weight, verdict, reason.
 
-    `canary list` is the same.
+    `canary list` is an alias.
 
-    Exit code 0: listed, even if there is none; 1: no cluster; 2: wrong options; 7: no such release,
-    or forbidden.
+    Exit code 0: listed, also if there are none; 1: no cluster; 2: invalid options; 7: no such
+    release, or forbidden.
     """
-    form = parse_format(output, TABLES)
-    _refuse(names, labels, form, everywhere=all_namespaces, watch=watch)
-    with session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
+    form = parse_format(output, TABLE_FORMATS)
+    _check_options(names, labels, form, everywhere=all_namespaces, watch=watch)
+    with open_session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
         where = "" if all_namespaces else cluster.namespace
         if watch:
-            _watched(cluster, where, names, labels or "", wide=form is OutputFormat.WIDE)
-        _listed(cluster, where, names, labels or "", form)
+            _watch_releases(cluster, where, names, labels or "", wide=form is OutputFormat.WIDE)
+        _print_releases(cluster, where, names, labels or "", form)
 
 
-def _refuse(
+def _check_options(
     names: Sequence[str] | None,
     labels: str | None,
     form: OutputFormat,
@@ -56,40 +64,44 @@ def _refuse(
     if names and (everywhere or labels):
         raise UsageError("names cannot be combined with -A or -l")
     if watch and form not in {OutputFormat.TEXT, OutputFormat.WIDE}:
-        raise UsageError("-w prints lines for people: leave out -o, or use -o wide")
+        raise UsageError("-w can only be combined with -o wide")
     if watch and names and len(names) > 1:
-        raise UsageError("-w watches one release by name, or all: leave out the other names")
+        raise UsageError("-w watches one name or all: give at most one name")
 
 
-def _listed(
+def _print_releases(
     cluster: Session, where: str, names: Sequence[str] | None, labels: str, form: OutputFormat
 ) -> None:
-    found = [cluster.release(name) for name in names] if names else _all(cluster, where, labels)
+    found = (
+        [cluster.release(name) for name in names]
+        if names
+        else _list_releases(cluster, where, labels)
+    )
     if form in {OutputFormat.TEXT, OutputFormat.WIDE}:
-        _table(found, where, wide=form is OutputFormat.WIDE)
+        _print_table(found, where, wide=form is OutputFormat.WIDE)
     else:
         typer.echo(format_objects(form, found, one=len(names or ()) == 1), nl=False)
 
 
-def _all(cluster: Session, where: str, labels: str) -> "list[Object]":
+def _list_releases(cluster: Session, where: str, labels: str) -> "list[Object]":
     from canary.kube.objects import RELEASES  # noqa: PLC0415 - keeps --help quick
     from canary.kube.selected import SelectedObjects  # noqa: PLC0415 - as above
     from canary.kube.timing import Stopper, SystemTiming  # noqa: PLC0415 - as above
 
     source = SelectedObjects(cluster.transport, Stopper(SystemTiming()), labels=labels)
-    return sorted(source.listing(RELEASES, where, {}).items, key=_place)
+    return sorted(source.listing(RELEASES, where, {}).items, key=_namespace_and_name)
 
 
-def _place(item: "Object") -> tuple[str, str]:
+def _namespace_and_name(item: "Object") -> tuple[str, str]:
     return str(item["metadata"].get("namespace", "")), str(item["metadata"]["name"])
 
 
-def _table(found: "Sequence[Object]", where: str, *, wide: bool) -> None:
+def _print_table(found: "Sequence[Object]", where: str, *, wide: bool) -> None:
     from canary.clock import now  # noqa: PLC0415 - keeps --help quick
     from canary.render.release_table import align_columns, column_names, release_row  # noqa: PLC0415 - as above
 
     if not found:
-        typer.echo(_nothing(where), err=True)
+        typer.echo(_format_empty(where), err=True)
         return
     namespaces = not where
     moment = now()
@@ -98,23 +110,23 @@ def _table(found: "Sequence[Object]", where: str, *, wide: bool) -> None:
         typer.echo(line)
 
 
-def _nothing(where: str) -> str:
+def _format_empty(where: str) -> str:
     return f"No CanaryReleases found in {f'namespace {where}' if where else 'any namespace'}."
 
 
-def _watched(
+def _watch_releases(
     cluster: Session, where: str, names: Sequence[str] | None, labels: str, *, wide: bool
 ) -> None:
-    """One line per change, until Ctrl-C. One list and one watch, however many releases."""
-    from canary.cli.release_watch import Follow, Troubles  # noqa: PLC0415 - keeps --help quick
-    from canary.cli.watch_table import Rows  # noqa: PLC0415 - as above
+    """Print a row per change until Ctrl-C, with one list and one watch for all releases."""
+    from canary.cli.release_watch import ConnectionReporter, ReleaseWatch  # noqa: PLC0415 - keeps --help quick
+    from canary.cli.watch_table import WatchTable  # noqa: PLC0415 - as above
 
     if names:
         cluster.release(names[0])
-    rows = Rows(wide=wide, namespaces=not where)
-    with Follow(cluster, where, name=names[0] if names else "", labels=labels) as follow:
-        troubles = Troubles(lambda words: typer.echo(f"canary: {words}", err=True))
-        for news in follow.news(1.0):
-            troubles.heard(news.trouble)
-            for line in rows.lines(news):
+    rows = WatchTable(wide=wide, namespaces=not where)
+    with ReleaseWatch(cluster, where, name=names[0] if names else "", labels=labels) as stream:
+        connection = ConnectionReporter(lambda line: typer.echo(f"canary: {line}", err=True))
+        for update in stream.updates(1.0):
+            connection.report(update.trouble)
+            for line in rows.render_update(update):
                 typer.echo(line)

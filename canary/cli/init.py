@@ -1,13 +1,19 @@
-"""`canary init`: a commented CanaryRelease for a Deployment, drafted from what is there."""
+"""`canary init`: drafts a commented CanaryRelease for a Deployment."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from canary.cli.cluster import session
-from canary.cli.options import Context, Kubeconfig, Namespace
-from canary.cli.prometheus import CaFile, PrometheusUrl, TokenFile
+from canary.cli.cluster import open_session
+from canary.cli.options import (
+    Context,
+    Kubeconfig,
+    Namespace,
+    PrometheusCaFile,
+    PrometheusTokenFile,
+    PrometheusUrl,
+)
 from canary.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -17,74 +23,87 @@ if TYPE_CHECKING:
     from canary.metrics.prometheus import PrometheusOptions
 
 
+DeploymentOrFiles = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="DEPLOYMENT|FILE",
+        help="Name of the Deployment; with --offline or --from its manifests: files or "
+        "directories, - reads standard input.",
+    ),
+]
+Offline = Annotated[
+    bool,
+    typer.Option("--offline", help="Read manifests instead of a cluster.", show_default=False),
+]
+DeploymentName = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Deployment to use, if the files contain several."),
+]
+ServiceName = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Service to use, if several select the pods."),
+]
+RouteName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KIND/NAME|none",
+        help="Route whose weights to set. Default: all routes to the Service; none: split by the "
+        "number of pods.",
+    ),
+]
+MetricPresets = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PRESET", help="Preset to analyze, if none is detected. Can be repeated."),
+]
+
+
+ConvertFiles = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="FILE",
+        help="Convert the Canaries of Flagger or the Rollouts of Argo Rollouts in these files.",
+        show_default=False,
+    ),
+]
+ConvertCluster = Annotated[
+    bool,
+    typer.Option(
+        "--cluster",
+        help="Convert the Canaries and Rollouts in the namespace.",
+        show_default=False,
+    ),
+]
+
+
 def init(  # noqa: PLR0913, PLR0917 - the flags of one command
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="DEPLOYMENT|FILE",
-            help="The Deployment; with --offline or --from files: manifests, folders, - is "
-            "standard input.",
-        ),
-    ] = None,
+    names: DeploymentOrFiles = None,
     namespace: Namespace = None,
-    from_: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="FILE",
-            help="Convert Flagger's Canaries or Argo Rollouts' Rollouts of these files.",
-            show_default=False,
-        ),
-    ] = None,
-    from_cluster: Annotated[
-        bool,
-        typer.Option(
-            "--cluster",
-            help="Convert the Canaries and Rollouts of the namespace.",
-            show_default=False,
-        ),
-    ] = False,
+    from_: ConvertFiles = None,
+    from_cluster: ConvertCluster = False,
     prometheus: PrometheusUrl = None,
-    offline: Annotated[
-        bool, typer.Option("--offline", help="Read manifests, no cluster.", show_default=False)
-    ] = False,
-    deployment: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Which one, where files hold several."),
-    ] = None,
-    service: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Which one, where several Services select the pods."),
-    ] = None,
-    route: Annotated[
-        str | None,
-        typer.Option(
-            metavar="KIND/NAME|none",
-            help="The only one to weight; default: all that send to the Service; none: share by "
-            "number of pods.",
-        ),
-    ] = None,
-    metric: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PRESET", help="What to judge, where it cannot be seen. Repeatable."),
-    ] = None,
+    offline: Offline = False,
+    deployment: DeploymentName = None,
+    service: ServiceName = None,
+    route: RouteName = None,
+    metric: MetricPresets = None,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
-    token_file: TokenFile = None,
-    ca_file: CaFile = None,
+    token_file: PrometheusTokenFile = None,
+    ca_file: PrometheusCaFile = None,
 ) -> None:
-    """Draft a CanaryRelease for a Deployment, commented.
+    """Draft a commented CanaryRelease for a Deployment.
 
-    Looks at the Deployment, its Services, routes and autoscaler, and at the metrics that
-    Prometheus has for its pods; without --prometheus at the pods' own metrics pages. What it
-    could not find stands in comments and on standard error; what is ambiguous it asks.
+    Reads the Deployment, its Services, routes and autoscaler, and the metrics of its pods in
+    Prometheus; without --prometheus the metrics pages of the pods. Anything missing is noted in
+    comments and on standard error; anything ambiguous is an error that lists the choices.
 
-    With --from or --cluster it converts the releases of Flagger and of Argo Rollouts instead, and
-    says for each of their fields whether it has an equal (docs/migrate-flagger.md,
+    With --from or --cluster it converts the releases of Flagger and Argo Rollouts instead, and
+    reports for each field whether canary has an equivalent (docs/migrate-flagger.md,
     docs/migrate-argo-rollouts.md).
 
-    Exit code 0: drafted; 2: something has to be chosen, or an option is wrong; 1: the cluster or
-    Prometheus does not answer; 7: not found, or forbidden.
+    Exit code 0: drafted; 2: a choice is needed, or an option is invalid; 1: the cluster or
+    Prometheus cannot be reached; 7: not found, or forbidden.
     """
     from canary.discovery.selection import DraftOptions  # noqa: PLC0415 - keeps --help quick
     from canary.init.draft import render_draft  # noqa: PLC0415 - as above
@@ -93,18 +112,18 @@ def init(  # noqa: PLR0913, PLR0917 - the flags of one command
         place = (namespace, context, kubeconfig)
         raise typer.Exit(_convert(from_, names or [], place, cluster=from_cluster))
     if not names:
-        raise UsageError("the name of a DEPLOYMENT is expected, found none")
+        raise UsageError("expected the name of a DEPLOYMENT, found none")
     wanted = DraftOptions(service, route, tuple(metric or ()))
     if offline:
-        _refuse_online(context, kubeconfig)
-        found = _from_files(names, namespace, deployment, wanted)
+        _check_offline_options(context, kubeconfig)
+        found = _gather_from_files(names, namespace, deployment, wanted)
     else:
         if deployment is not None or len(names) > 1:
-            raise UsageError("one DEPLOYMENT is expected; to read manifests instead, add --offline")
+            raise UsageError("expected one DEPLOYMENT; add --offline to read manifests instead")
         from canary.metrics.options import options_of  # noqa: PLC0415 - keeps --help quick
 
         options = options_of(prometheus, token_file, ca_file)
-        found = _from_cluster(names[0], (namespace, context, kubeconfig), options, wanted)
+        found = _gather_from_cluster(names[0], (namespace, context, kubeconfig), options, wanted)
     made = render_draft(found)
     typer.echo(made.text, nl=False)
     for note in made.notes:
@@ -122,10 +141,8 @@ def _convert(
     from canary.init.migration import convert_objects  # noqa: PLC0415 - keeps --help quick
 
     if cluster and first is not None:
-        raise UsageError("--from reads files and --cluster a cluster: give one")
-    objects = (
-        _objects_of_cluster(more, place) if cluster else _objects_of_files([first or "-", *more])
-    )
+        raise UsageError("--from cannot be combined with --cluster")
+    objects = _list_objects(more, place) if cluster else _read_objects([first or "-", *more])
     complete = True
     for index, one in enumerate(convert_objects(objects)):
         typer.echo("---\n" * bool(index) + one.render(), nl=False)
@@ -136,13 +153,13 @@ def _convert(
     return ExitCode.OK if complete else ExitCode.USAGE
 
 
-def _objects_of_files(files: list[str]) -> list["Object"]:
+def _read_objects(files: list[str]) -> list["Object"]:
     from canary.discovery.manifest_files import read_manifests  # noqa: PLC0415 - as above
 
     return read_manifests(files)
 
 
-def _objects_of_cluster(
+def _list_objects(
     names: list[str], place: tuple[str | None, str | None, str | None]
 ) -> list["Object"]:
     """The Canaries and Rollouts of these names, without names all, and every template."""
@@ -151,7 +168,7 @@ def _objects_of_cluster(
 
     namespace, context, kubeconfig = place
     objects: list[Object] = []
-    with session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
+    with open_session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
         for kind in (*SOURCES, *TEMPLATES):
             clusterwide = kind.kind.startswith("Cluster")
             found, problem = list_objects(
@@ -167,21 +184,21 @@ def _objects_of_cluster(
     return objects
 
 
-def _refuse_online(context: str | None, kubeconfig: str | None) -> None:
-    """Prometheus' address may come from the environment: that one is just not asked."""
+def _check_offline_options(context: str | None, kubeconfig: str | None) -> None:
+    """Refuse cluster options. The Prometheus URL may come from the environment and is ignored."""
     for flag, given in (("--context", context), ("--kubeconfig", kubeconfig)):
         if given is not None:
-            raise UsageError(f"--offline asks no cluster: leave {flag} out")
+            raise UsageError(f"{flag} cannot be combined with --offline")
 
 
-def _from_files(
+def _gather_from_files(
     files: list[str], namespace: str | None, deployment: str | None, wanted: "DraftOptions"
 ) -> "DraftInput":
     from canary.discovery.gather import gather_from_manifests  # noqa: PLC0415 - keeps --help quick
     from canary.discovery.manifest_files import read_manifests  # noqa: PLC0415 - as above
 
     if len(files) == 1 and not _is_file(files[0]):
-        raise UsageError(f"--offline expects FILEs; there is no file {files[0]}")
+        raise UsageError(f"--offline: no such file: {files[0]}")
     return gather_from_manifests(read_manifests(files), namespace or "", deployment, wanted)
 
 
@@ -189,7 +206,7 @@ def _is_file(name: str) -> bool:
     return name == "-" or Path(name).exists()
 
 
-def _from_cluster(
+def _gather_from_cluster(
     name: str,
     place: tuple[str | None, str | None, str | None],
     options: "PrometheusOptions | None",
@@ -200,7 +217,7 @@ def _from_cluster(
     from canary.kube.objects import DEPLOYMENTS  # noqa: PLC0415 - keeps --help quick
 
     namespace, context, kubeconfig = place
-    with session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
+    with open_session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
         target = cluster.named(DEPLOYMENTS, name)
         online = ClusterAccess(cluster.client, cluster.transport, options, now)
         return gather_from_cluster(online, target, wanted)

@@ -1,6 +1,6 @@
-"""Which cluster, context and namespace are meant, found as kubectl finds them.
+"""Resolves cluster, context and namespace as kubectl does.
 
-Only names are read here, without the Kubernetes library: completion needs them at once.
+Reads only names, without the Kubernetes library, so that completion is quick.
 """
 
 import os
@@ -14,17 +14,17 @@ import yaml
 
 from canary.errors import NotFoundError, PermanentError
 
-POD = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-"""What a pod knows of its cluster."""
-_MOST_BYTES = 4 << 20
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Directory of the service account in a pod."""
+_MAX_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A cluster to talk to, and the namespace in which names are looked up."""
+class ClusterReference:
+    """How to connect to a cluster, and the namespace in which names are looked up."""
 
     files: str | None
-    """Kubeconfig files as the Kubernetes library takes them; None in a pod."""
+    """Paths of kubeconfig files, joined as in $KUBECONFIG; None in a pod."""
     context: str | None
     """None in a pod."""
     namespace: str
@@ -33,101 +33,111 @@ class Place:
         return f"context {self.context}" if self.context else "this pod's service account"
 
 
-def place(kubeconfig: str | None, context: str | None, namespace: str | None) -> Place:
-    """Where to go; `namespace` is the one that was asked for.
+def resolve_cluster(
+    kubeconfig: str | None, context: str | None, namespace: str | None
+) -> ClusterReference:
+    """Return the cluster and the namespace to use; the arguments are the values of the options.
 
     Raises:
-        NotFoundError: no such file, no such context.
-        PermanentError: nothing is configured, or a file cannot be understood.
+        NotFoundError: the file or the context does not exist.
+        PermanentError: no cluster is configured, or a file is invalid.
     """
-    found = [path for path in _paths(kubeconfig) if path.exists()]
+    found = [path for path in _kubeconfig_paths(kubeconfig) if path.exists()]
     if kubeconfig and not found:
-        raise NotFoundError(f"there is no kubeconfig file {kubeconfig} (given by --kubeconfig)")
-    if not found and context is None and (POD / "token").exists():
-        return Place(None, None, namespace or _pod_namespace())
+        raise NotFoundError(f"--kubeconfig: no such file: {kubeconfig}")
+    if not found and context is None and (SERVICE_ACCOUNT / "token").exists():
+        return ClusterReference(None, None, namespace or _read_pod_namespace())
     if not found:
-        looked = " or ".join(str(path) for path in _paths(None))
+        looked = " or ".join(str(path) for path in _kubeconfig_paths(None))
         raise PermanentError(
-            f"no cluster is configured: a kubeconfig file is expected at {looked}, found none; "
-            "set KUBECONFIG or give --kubeconfig FILE"
+            f"no cluster is configured: expected a kubeconfig file at {looked}, found none; set "
+            "KUBECONFIG or give --kubeconfig FILE"
         )
-    name, details = _chosen([_read(path) for path in found], context)
+    name, details = _select_context([_read_kubeconfig(path) for path in found], context)
     where = namespace or str(details.get("namespace") or "default")
-    return Place(os.pathsep.join(map(str, found)), name, where)
+    return ClusterReference(os.pathsep.join(map(str, found)), name, where)
 
 
-def contexts(kubeconfig: str | None = None) -> list[str]:
-    """Names of all contexts. Raises PermanentError for a file that cannot be understood."""
-    return list(_contexts([_read(path) for path in _paths(kubeconfig) if path.exists()]))
+def list_contexts(kubeconfig: str | None = None) -> list[str]:
+    """Return the names of all contexts. Raises PermanentError for an invalid file."""
+    return list(
+        _contexts_by_name(
+            [_read_kubeconfig(path) for path in _kubeconfig_paths(kubeconfig) if path.exists()]
+        )
+    )
 
 
-def close(name: str, names: Iterable[str]) -> str:
-    """`; did you mean auth?`, or nothing."""
+def suggest_similar(name: str, names: Iterable[str]) -> str:
+    """Return `; did you mean auth?`, or an empty string."""
     found = get_close_matches(name, list(names), n=1, cutoff=0.6)
     return f"; did you mean {found[0]}?" if found else ""
 
 
-def _paths(kubeconfig: str | None) -> list[Path]:
+def _kubeconfig_paths(kubeconfig: str | None) -> list[Path]:
     if kubeconfig:
         return [Path(kubeconfig).expanduser()]
     named = [part for part in os.environ.get("KUBECONFIG", "").split(os.pathsep) if part]
     return [Path(part).expanduser() for part in named or ["~/.kube/config"]]
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def _read_kubeconfig(path: Path) -> Mapping[str, Any]:
     try:
         with path.open("rb") as file:
-            text = file.read(_MOST_BYTES + 1)
-        found = None if len(text) > _MOST_BYTES else yaml.safe_load(text)
+            text = file.read(_MAX_BYTES + 1)
+        found = None if len(text) > _MAX_BYTES else yaml.safe_load(text)
     except OSError as error:
         raise PermanentError(f"cannot read the kubeconfig {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise PermanentError(f"the kubeconfig {path} is not valid YAML") from error
-    if len(text) > _MOST_BYTES:
-        raise PermanentError(f"{path} is no kubeconfig: at most 4 MiB is expected, found more")
+        raise PermanentError(f"invalid kubeconfig {path}: not YAML") from error
+    if len(text) > _MAX_BYTES:
+        raise PermanentError(f"invalid kubeconfig {path}: expected at most 4 MiB, found more")
     if not isinstance(found, dict | None):
-        raise PermanentError(f"the kubeconfig {path} is no kubeconfig: an object is expected")
+        raise PermanentError(f"invalid kubeconfig {path}: expected an object")
     if not isinstance((found or {}).get("contexts"), list | None):
-        raise PermanentError(
-            f"the kubeconfig {path} is no kubeconfig: a list of contexts is expected"
-        )
+        raise PermanentError(f"invalid kubeconfig {path}: contexts: expected a list")
     return found or {}
 
 
-def _chosen(files: list[Mapping[str, Any]], context: str | None) -> tuple[str, Mapping[str, Any]]:
-    """The context's name and what it says; the first file that names something wins."""
-    known = _contexts(files)
-    name = context or next((str(one["current-context"]) for one in files if _current(one)), None)
+def _select_context(
+    files: list[Mapping[str, Any]], context: str | None
+) -> tuple[str, Mapping[str, Any]]:
+    """Return the name and the details of the context. The first file that defines a value wins."""
+    known = _contexts_by_name(files)
+    name = context or next(
+        (str(one["current-context"]) for one in files if _has_current_context(one)), None
+    )
     if not known:
         raise PermanentError(
-            "no cluster is configured: the kubeconfig has no contexts; give another with "
+            "no cluster is configured: the kubeconfig has no contexts; select another file with "
             "--kubeconfig, or log in to a cluster first"
         )
     if name is None:
         raise PermanentError(
-            f"no context is chosen: give --context, one of {_listed(known)}, "
+            f"no context is selected: give --context, one of {_join_names(known)}, "
             "or set one with kubectl config use-context"
         )
     if name not in known:
         raise NotFoundError(
-            f"there is no context {name} in the kubeconfig{close(name, known)} "
-            f"(there are: {_listed(known)})"
+            f"there is no context {name} in the kubeconfig{suggest_similar(name, known)} "
+            f"(there are: {_join_names(known)})"
         )
     return name, known[name]
 
 
-def _current(file: Mapping[str, Any]) -> bool:
+def _has_current_context(file: Mapping[str, Any]) -> bool:
     return bool(file.get("current-context"))
 
 
-def _contexts(files: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+def _contexts_by_name(files: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     found: dict[str, Mapping[str, Any]] = {}
-    for name, details in _entries(files):
+    for name, details in _iterate_contexts(files):
         found.setdefault(name, details)
     return found
 
 
-def _entries(files: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _iterate_contexts(
+    files: Iterable[Mapping[str, Any]],
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for file in files:
         for entry in file.get("contexts") or []:
             if isinstance(entry, dict) and entry.get("name"):
@@ -135,12 +145,12 @@ def _entries(files: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[
                 yield str(entry["name"]), details if isinstance(details, dict) else {}
 
 
-def _listed(names: Iterable[str]) -> str:
+def _join_names(names: Iterable[str]) -> str:
     return ", ".join(names)
 
 
-def _pod_namespace() -> str:
+def _read_pod_namespace() -> str:
     try:
-        return (POD / "namespace").read_text("utf-8").strip() or "default"
+        return (SERVICE_ACCOUNT / "namespace").read_text("utf-8").strip() or "default"
     except OSError:
         return "default"

@@ -1,14 +1,21 @@
-"""`canary lint`: what is wrong with CanaryRelease files, and what is risky, with its place."""
+"""`canary lint`: finds errors and risks in CanaryRelease files."""
 
 from contextlib import ExitStack, closing
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from canary.cli.cluster import session
-from canary.cli.options import Context, Kubeconfig, Namespace
-from canary.cli.prometheus import CaFile, TokenFile
+from canary.cli.cluster import open_session
+from canary.cli.options import (
+    Context,
+    FindingsFormat,
+    FindingsOutput,
+    Kubeconfig,
+    Namespace,
+    PrometheusCaFile,
+    PrometheusTokenFile,
+    Strict,
+)
 from canary.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -16,54 +23,49 @@ if TYPE_CHECKING:
     from canary.metrics.prometheus import PrometheusOptions
 
 
-class Output(StrEnum):
-    """How findings are printed."""
-
-    TEXT = "text"
-    JSON = "json"
-    SARIF = "sarif"
+Files = Annotated[
+    list[str],
+    typer.Argument(metavar="FILE", help="YAML files and directories; - reads standard input."),
+]
+UseCluster = Annotated[
+    bool,
+    typer.Option(
+        "--cluster", help="Check the files against objects in the cluster.", show_default=False
+    ),
+]
+LintPrometheusUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--prometheus",
+        metavar="URL",
+        help="URL of Prometheus, to check that each metric has enough data.",
+    ),
+]
 
 
 def lint(  # noqa: PLR0913, PLR0917 - the flags of one command
-    files: Annotated[
-        list[str],
-        typer.Argument(metavar="FILE", help="YAML files and folders; - is standard input."),
-    ],
-    cluster: Annotated[
-        bool,
-        typer.Option("--cluster", help="Look up what the files name.", show_default=False),
-    ] = False,
-    prometheus: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="Ask it whether each metric has data, and enough."),
-    ] = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Warnings count as errors.", show_default=False)
-    ] = False,
-    output: Annotated[
-        Output, typer.Option("-o", "--output", help="Output format: text, json or sarif.")
-    ] = Output.TEXT,
+    files: Files,
+    cluster: UseCluster = False,
+    prometheus: LintPrometheusUrl = None,
+    strict: Strict = False,
+    output: FindingsOutput = FindingsFormat.TEXT,
     namespace: Namespace = None,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
-    token_file: TokenFile = None,
-    ca_file: CaFile = None,
+    token_file: PrometheusTokenFile = None,
+    ca_file: PrometheusCaFile = None,
 ) -> None:
-    """Check CanaryRelease files: all problems and risks at once.
+    """Check CanaryRelease files for errors and risks.
 
-    Each comes with line and column, and with what to do. Other manifests among the FILEs
-    (Deployment, Service, route, NetworkPolicy …) are looked at beside the releases; --cluster looks
-    at those in the cluster, --prometheus URL asks whether there is data, and enough of it.
+    Each finding has a line, a column and a remedy. Other manifests among the FILEs (Deployment,
+    Service, route, NetworkPolicy …) are checked together with the releases; --cluster checks those
+    in the cluster, --prometheus URL checks that there is enough data.
 
-    Exit code 0: no error; 2: at least one (with --strict: or a warning); 1: the cluster or
-    Prometheus does not answer; 7: forbidden.
+    Exit code 0: no errors; 2: at least one error (with --strict: or a warning); 1: the cluster or
+    Prometheus cannot be reached; 7: forbidden.
     """
     from canary.lint.output import print_findings  # noqa: PLC0415 - as above
-    from canary.lint.review import (  # noqa: PLC0415 - keeps --help quick
-        LintSources,
-        read_pages,
-        review_files,
-    )
+    from canary.lint.review import LintSources, read_pages, review_files  # noqa: PLC0415 - keeps --help quick
     from canary.lint.rules import LintLevel  # noqa: PLC0415 - as above
     from canary.metrics.options import options_of  # noqa: PLC0415 - keeps --help quick
 
@@ -71,10 +73,12 @@ def lint(  # noqa: PLR0913, PLR0917 - the flags of one command
     with ExitStack() as stack:
         reader = None
         if cluster:
-            asked = stack.enter_context(session(namespace, context=context, kubeconfig=kubeconfig))
-            reader, namespace = asked.client, asked.namespace
+            found = stack.enter_context(
+                open_session(namespace, context=context, kubeconfig=kubeconfig)
+            )
+            reader, namespace = found.client, found.namespace
         pages = read_pages(files, namespace)
-        monitoring = _monitoring(options, stack)
+        monitoring = _open_monitoring(options, stack)
         risks = review_files(pages, LintSources(reader, monitoring))
     problems = any(page.loaded.problems for page in pages)
     counted = [risk for found in risks.values() for risk in found]
@@ -83,7 +87,9 @@ def lint(  # noqa: PLR0913, PLR0917 - the flags of one command
     raise typer.Exit(ExitCode.USAGE if bad else ExitCode.OK)
 
 
-def _monitoring(options: "PrometheusOptions | None", stack: ExitStack) -> "PrometheusAccess | None":
+def _open_monitoring(
+    options: "PrometheusOptions | None", stack: ExitStack
+) -> "PrometheusAccess | None":
     if options is None:
         return None
     from canary.clock import now  # noqa: PLC0415 - keeps --help quick

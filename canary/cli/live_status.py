@@ -1,4 +1,4 @@
-"""`canary status -w`: the live view, and the lines in a pipe."""
+"""`canary status -w`: a live display on a terminal, lines in a pipe."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -11,44 +11,54 @@ from rich.live import Live
 
 from canary.api import Reason, Result
 from canary.cli.cluster import Session
-from canary.cli.release_watch import Follow, News, Say, Troubles
-from canary.cli.sights import sight_of
+from canary.cli.release_watch import (
+    ConnectionReporter,
+    PrintLine,
+    ReleaseUpdate,
+    ReleaseWatch,
+    view_of,
+)
 from canary.clock import now
 from canary.errors import NotFoundError
 from canary.render.release_view import ReleaseView
 from canary.render.status_text import change_key, format_end, format_line
 from canary.render.status_view import render_status
 
-TICK = 1.0
-"""Seconds between two pictures without news: the time left changes by itself."""
+REFRESH_SECONDS = 1.0
+"""Seconds between two updates without an event: the remaining time changes by itself."""
 
-Show = Callable[[ReleaseView], None]
+ShowRelease = Callable[[ReleaseView], None]
 
 
-def following(cluster: Session, sight: ReleaseView) -> ReleaseView:
-    """Shows the release until it has ended; how it stands then.
+def follow_release(cluster: Session, sight: ReleaseView) -> ReleaseView:
+    """Show the release until it has ended; return its last state.
 
     Raises:
-        NotFoundError: it was deleted meanwhile.
+        NotFoundError: the release was deleted.
     """
     with (
-        _screen() as (show, say),
-        Follow(cluster, sight.namespace, name=sight.name) as follow,
+        _open_display() as (show, say),
+        ReleaseWatch(cluster, sight.namespace, name=sight.name) as watch,
     ):
-        sight = _until_ended(follow.news(TICK), sight, show, Troubles(say))
+        sight = _follow_until_ended(
+            watch.updates(REFRESH_SECONDS), sight, show, ConnectionReporter(say)
+        )
     _show_end(sight)
     return sight
 
 
-def _until_ended(
-    news: Iterator[News], sight: ReleaseView, show: Show, troubles: Troubles
+def _follow_until_ended(
+    updates: Iterator[ReleaseUpdate],
+    sight: ReleaseView,
+    show: ShowRelease,
+    connection: ConnectionReporter,
 ) -> ReleaseView:
     show(sight)
-    for one in news:
-        troubles.heard(one.trouble)
-        if one.item is None and one.old is not None:
+    for update in updates:
+        connection.report(update.trouble)
+        if update.item is None and update.old is not None:
             raise NotFoundError(f"CanaryRelease {sight.title} was deleted")
-        sight = sight_of(one.item) if one.item is not None else replace(sight, now=now())
+        sight = view_of(update.item) if update.item is not None else replace(sight, now=now())
         show(sight)
         if has_ended(sight):
             break
@@ -56,7 +66,7 @@ def _until_ended(
 
 
 def has_ended(sight: ReleaseView) -> bool:
-    """Nothing is in flight; a release that gave way to a newer template is followed into that."""
+    """Whether no release is in progress. A superseded release continues with the newer template."""
     last = sight.last
     superseded = last is not None and last.result is Result.SUPERSEDED
     return not sight.under_way and not (
@@ -65,10 +75,10 @@ def has_ended(sight: ReleaseView) -> bool:
 
 
 @contextmanager
-def _screen() -> Iterator[tuple[Show, Say]]:
+def _open_display() -> Iterator[tuple[ShowRelease, PrintLine]]:
     console = Console(highlight=False)
-    if not _moving(console):
-        yield _lines(), lambda words: typer.echo(f"canary: {words}", err=True)
+    if not _supports_live_display(console):
+        yield _print_changes(), lambda words: typer.echo(f"canary: {words}", err=True)
         return
     with Live(console=console, auto_refresh=False, transient=True) as live:
         yield (
@@ -77,12 +87,12 @@ def _screen() -> Iterator[tuple[Show, Say]]:
         )
 
 
-def _moving(console: Console) -> bool:
-    """Whether a picture can move here; the terminals of CI keep every picture of it."""
+def _supports_live_display(console: Console) -> bool:
+    """Whether the display can be redrawn; the terminals of CI would keep every frame."""
     return console.is_terminal and not console.is_dumb_terminal and not os.environ.get("CI")
 
 
-def _lines() -> Show:
+def _print_changes() -> ShowRelease:
     last: tuple[object, ...] = ()
 
     def show(sight: ReleaseView) -> None:
@@ -96,7 +106,7 @@ def _lines() -> Show:
 
 def _show_end(sight: ReleaseView) -> None:
     console = Console(highlight=False)
-    if _moving(console):
+    if _supports_live_display(console):
         console.print(render_status(sight))
     else:
         typer.echo(format_end(sight))

@@ -1,7 +1,7 @@
-"""The program `canary`, also `kubectl canary`: its commands.
+"""The program `canary`, also `kubectl canary`, and its commands.
 
-Only the module of the command that is called is imported, and it imports what is heavy inside its
-function: `canary --help` is quick, and so is each command.
+Only the module of the command in use is imported, and it imports slow modules inside its function,
+so that `canary --help` and each command start quickly.
 """
 
 import sys
@@ -13,7 +13,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from canary import __version__
-from canary.cli.errors import guarded
+from canary.cli.errors import run_guarded
 from canary.errors import UsageError
 
 COMMANDS: Final = {
@@ -45,19 +45,19 @@ COMMANDS: Final = {
     "undo": "release_commands",
     "restart": "release_commands",
 }
-"""Each command's module in canary.cli; its function has the command's name."""
-SYNONYMS: Final = {"list": "get"}
-"""Commands that are others by another name, and not in the list of commands."""
+"""The module in canary.cli of each command; the function has the name of the command."""
+ALIASES: Final = {"list": "get"}
+"""Other names of commands, which are not listed in the help."""
 PLUGIN_COMPLETION: Final = (
-    "kubectl completes its plugins by itself: its own completion has to be loaded, and the program "
-    "kubectl_complete-canary, which is installed beside kubectl-canary, has to be on the PATH"
+    "kubectl completes its plugins itself: load the completion of kubectl, and put the program "
+    "kubectl_complete-canary, which is installed beside kubectl-canary, on the PATH"
 )
 
-CLOSED: Final = "standard output is closed: there is nowhere to print to (> /dev/null drops it)"
+STDOUT_CLOSED: Final = "standard output is closed: redirect it to /dev/null to discard the output"
 
 
-def app_of(commands: Iterable[str]) -> typer.Typer:
-    """The program with these commands: with one of them it starts in half the time."""
+def build_app(commands: Iterable[str]) -> typer.Typer:
+    """Return the program with these commands; with only one of them it starts in half the time."""
     app = typer.Typer(
         help="Ships a new version of a service without hurting its users.",
         no_args_is_help=True,
@@ -65,53 +65,58 @@ def app_of(commands: Iterable[str]) -> typer.Typer:
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.callback()(root)
+    app.callback()(global_options)
     for name in commands:
         module = import_module(f"canary.cli.{COMMANDS[name]}")
-        function = getattr(module, SYNONYMS.get(name, name))
-        app.command(name, hidden=name in SYNONYMS)(function)
+        function = getattr(module, ALIASES.get(name, name))
+        app.command(name, hidden=name in ALIASES)(function)
     return app
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"canary {__version__}")
         raise typer.Exit
 
 
-def root(
+def global_options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks of errors.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Print the traceback of an error.")
+    ] = False,
 ) -> None:
     """Ships a new version of a service without hurting its users."""
 
 
 def main(arguments: Sequence[str], program: str = "canary") -> int:
-    """Runs one command and returns its exit code; `--debug` may stand anywhere."""
+    """Run one command and return its exit code; `--debug` is accepted at any position."""
     rest = [argument for argument in arguments if argument != "--debug"]
 
     def call() -> int:
-        if sys.stdout is None:  # `>&-`: said before minutes are spent
-            raise UsageError(CLOSED)
+        if sys.stdout is None:  # `>&-`: fail before a long command starts
+            raise UsageError(STDOUT_CLOSED)
         if program != "canary" and {"--install-completion", "--show-completion"} & set(rest):
             raise UsageError(PLUGIN_COMPLETION)
         wanted = next((word for word in rest if not word.startswith("-")), "")
-        app = app_of([wanted] if wanted in COMMANDS else COMMANDS)
+        app = build_app([wanted] if wanted in COMMANDS else COMMANDS)
         try:
             app(rest, prog_name=program)
         except SystemExit as stop:
             return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
         return 0
 
-    return guarded(call, debug=len(rest) < len(arguments))
+    return run_guarded(call, debug=len(rest) < len(arguments))
 
 
 def run() -> NoReturn:
     """Entry point of the console scripts."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a terminal without × must not end a release
+            stream.reconfigure(errors="replace")  # a terminal without × must not fail a command
     called = Path(sys.argv[0]).name
     sys.exit(main(sys.argv[1:], "kubectl canary" if called.startswith("kubectl") else "canary"))

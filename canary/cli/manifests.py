@@ -1,4 +1,4 @@
-"""`canary manifests`: what is installed in a cluster, as YAML."""
+"""`canary manifests`: prints manifests to install in a cluster."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -7,15 +7,17 @@ import typer
 
 
 class Part(StrEnum):
-    """What can be printed."""
+    """Manifests that can be printed."""
 
     CRD = "crd"
 
 
 def manifests(
-    part: Annotated[Part, typer.Argument(metavar="PART", help="crd: the definition.")],
+    part: Annotated[
+        Part, typer.Argument(metavar="PART", help="crd: the CustomResourceDefinition.")
+    ],
 ) -> None:
-    """Print what a cluster needs, as YAML for kubectl apply.
+    """Print manifests as YAML for kubectl apply.
 
     Exit code 0: printed.
     """

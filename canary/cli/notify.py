@@ -1,4 +1,4 @@
-"""`canary notify`: what receivers would be told of a release, and a rehearsal of it."""
+"""`canary notify`: previews or sends a test notification."""
 
 import json
 import re
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from canary.notify.formatters import Parcel
     from canary.notify.message import Letter, Links
 
-SPEC = """
+DRY_RUN_RELEASE = """
 apiVersion: canary-controller.dev/v1alpha1
 kind: CanaryRelease
 metadata: {name: rehearsal}
@@ -28,64 +28,70 @@ spec:
   steps: [{weight: 5}]
   analysis: {metrics: [{name: errors, ratio: {preset: http}}]}
 """
-"""What the operator's receivers are told of: a release of no team's."""
-OF_RELEASE = re.compile(rb"""^["']?kind["']?:\s*["']?CanaryRelease""", re.MULTILINE)
+"""The release of a test notification to the receivers of the operator."""
+RELEASE_KIND = re.compile(rb"""^["']?kind["']?:\s*["']?CanaryRelease""", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
-class Rehearsal:
-    """What the file asks for: receivers and their names, what they are told, and links."""
+class NotificationDryRun:
+    """The receivers of a file, and the event to notify them of."""
 
     receivers: "tuple[tuple[str, Notify], ...]"
     news: "News"
     links: "Links"
     over: bool
-    """Only what is over is told."""
+    """Send only the resolve event."""
 
     def letters(self) -> "Iterator[tuple[str, Notify, Letter | None]]":
-        """For each receiver; None where these news are not for it."""
+        """Yield the message of each receiver; None if it does not subscribe to this event."""
         from canary.notify.formatters import letter_for  # noqa: PLC0415 - keeps --help quick
 
         for name, entry in self.receivers:
             yield name, entry, letter_for(entry, self.news, self.links, fresh=not self.over)
 
 
+ReceiversFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE",
+        help="File with a CanaryRelease, or with the receivers of the operator (--notify-file).",
+    ),
+]
+SimulatedReason = Annotated[str, typer.Option(metavar="REASON", help="Reason to simulate.")]
+Send = Annotated[bool, typer.Option("--send", help="Send the notifications, marked as a test.")]
+Resolve = Annotated[
+    bool, typer.Option("--resolve", help="Send the resolve event for a simulated incident.")
+]
+SecretsDirectory = Annotated[
+    Path,
+    typer.Option(metavar="DIRECTORY", help="Directory with Secrets for --send: files NAME/KEY."),
+]
+
+
 def notify(
-    file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE", help="A CanaryRelease, or the operator's receivers (--notify-file)."
-        ),
-    ],
-    reason: Annotated[
-        str, typer.Option(metavar="REASON", help="Reason to simulate.")
-    ] = "ConnectionLeak",
-    send: Annotated[bool, typer.Option("--send", help="Send it, marked as a rehearsal.")] = False,
-    over: Annotated[
-        bool,
-        typer.Option("--resolve", help="Send the resolve event for a simulated incident."),
-    ] = False,
-    secrets: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Secrets for --send, in files NAME/KEY.")
-    ] = Path("/etc/canary/notify-secrets"),
+    file: ReceiversFile,
+    reason: SimulatedReason = "ConnectionLeak",
+    send: Send = False,
+    over: Resolve = False,
+    secrets: SecretsDirectory = Path("/etc/canary/notify-secrets"),
 ) -> None:
-    """Show what receivers would be told of a release, or tell them.
+    """Preview the notifications of a release, or send them as a test.
 
-    Without --send nothing is sent and no Secret is read: <NAME/KEY> stands in its place.
+    Without --send nothing is sent and no Secret is read: <NAME/KEY> is printed in its place.
 
-    Exit code 0: shown, or delivered to all who are told; 1: at least one was not; 2: a wrong file
-    or option.
+    Exit code 0: printed, or delivered to all receivers; 1: at least one delivery failed; 2: an
+    invalid file or option.
     """
-    rehearsal = _rehearsal(file, _reason(reason), over=over)
+    rehearsal = _load_dry_run(file, _parse_reason(reason), over=over)
     if not send:
         for name, entry, letter in rehearsal.letters():
-            typer.echo("\n".join(_shown(name, entry, letter, rehearsal.news)))
+            typer.echo("\n".join(_render_preview(name, entry, letter, rehearsal.news)))
         return
-    arrived = [_sent(*one, secrets, rehearsal.news.at) for one in rehearsal.letters()]
+    arrived = [_send_message(*one, secrets, rehearsal.news.at) for one in rehearsal.letters()]
     raise typer.Exit(ExitCode.OK if all(arrived) else ExitCode.ERROR)
 
 
-def _reason(name: str) -> "Reason":
+def _parse_reason(name: str) -> "Reason":
     from canary.api import describe_unknown  # noqa: PLC0415 - keeps --help quick
     from canary.notify.dry_run import REHEARSED  # noqa: PLC0415 - as above
 
@@ -95,8 +101,8 @@ def _reason(name: str) -> "Reason":
     return found[name]
 
 
-def _rehearsal(file: Path, reason: "Reason", *, over: bool) -> Rehearsal:
-    """Raises UsageError for a file that is neither, or has no receiver."""
+def _load_dry_run(file: Path, reason: "Reason", *, over: bool) -> NotificationDryRun:
+    """Load the file. Raises UsageError if it is neither, or has no receiver."""
     from canary.api import load_release  # noqa: PLC0415 - keeps --help quick
     from canary.clock import now  # noqa: PLC0415 - as above
     from canary.interfaces import Key  # noqa: PLC0415 - as above
@@ -107,9 +113,9 @@ def _rehearsal(file: Path, reason: "Reason", *, over: bool) -> Rehearsal:
     try:
         content = file.read_bytes()
     except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror}") from error
-    of_release = OF_RELEASE.search(content) is not None
-    release = load_release(content if of_release else SPEC, str(file))
+        raise UsageError(f"cannot read {file}: {error.strerror}") from error
+    of_release = RELEASE_KIND.search(content) is not None
+    release = load_release(content if of_release else DRY_RUN_RELEASE, str(file))
     receivers = tuple((entry.kind, entry) for entry in release.spec.notify)
     links = Links()
     if not of_release:
@@ -118,29 +124,31 @@ def _rehearsal(file: Path, reason: "Reason", *, over: bool) -> Rehearsal:
         links = loaded.pages()
     if not receivers:
         where = "spec.notify" if of_release else "receivers"
-        raise UsageError(f"{file}: at least one receiver in {where} is expected, found none")
+        raise UsageError(f"{file}: {where}: expected at least one receiver, found none")
     key = Key(release.metadata.namespace, release.metadata.name)
     news = rehearsed(key, release.spec, reason, now())
     if over:
         ended = (news.incident,) if news.incident is not None else ()
         news = replace(news, incident=None, resolved=ended)
-    return Rehearsal(receivers, news, links, over)
+    return NotificationDryRun(receivers, news, links, over)
 
 
-def _shown(name: str, entry: "Notify", letter: "Letter | None", news: "News") -> Iterator[str]:
-    from canary.notify.formatters import formed  # noqa: PLC0415 - as above
+def _render_preview(
+    name: str, entry: "Notify", letter: "Letter | None", news: "News"
+) -> Iterator[str]:
+    from canary.notify.formatters import formed  # noqa: PLC0415 - keeps --help quick
 
     label = name if name == entry.kind else f"{name} ({entry.kind})"
     if letter is None:
-        yield f"{label} is not told of {news.reason}.\n"
+        yield f"{label} is not notified of {news.reason}.\n"
         return
-    yield f"{label} is told of {news.reason}:"
-    for parcel in formed(letter, entry, _stand_in(entry), news.at):
-        yield from _written(parcel)
+    yield f"{label} is notified of {news.reason}:"
+    for parcel in formed(letter, entry, _secret_placeholder(entry), news.at):
+        yield from _render_payload(parcel)
 
 
-def _stand_in(entry: "Notify") -> str:
-    """What is shown in a Secret's place."""
+def _secret_placeholder(entry: "Notify") -> str:
+    """Return the text that is printed in place of a Secret."""
     ref: SecretRef | None = entry.secret
     if ref is None:
         return ""
@@ -148,7 +156,7 @@ def _stand_in(entry: "Notify") -> str:
     return f"{'https://' if address else ''}<{ref.name}/{ref.key}>"
 
 
-def _written(parcel: "Parcel") -> Iterator[str]:
+def _render_payload(parcel: "Parcel") -> Iterator[str]:
     from canary.notify.message import Post  # noqa: PLC0415 - keeps --help quick
 
     if isinstance(parcel, Post):
@@ -160,15 +168,17 @@ def _written(parcel: "Parcel") -> Iterator[str]:
         yield f"TO {parcel.url} ({parcel.tone})\n{parcel.title}\n{parcel.body}\n"
 
 
-def _sent(name: str, entry: "Notify", letter: "Letter | None", folder: Path, now: float) -> bool:
-    """Whether it arrived, or was not for this receiver."""
+def _send_message(
+    name: str, entry: "Notify", letter: "Letter | None", folder: Path, now: float
+) -> bool:
+    """Return whether it was delivered, or not needed."""
     from canary.http.addresses import EVERYWHERE  # noqa: PLC0415 - keeps --help quick
     from canary.notify.formatters import formed  # noqa: PLC0415 - keeps --help quick
     from canary.notify.secrets import MountedSecrets  # noqa: PLC0415 - as above
     from canary.notify.sender import Sender  # noqa: PLC0415 - as above
 
     if letter is None:
-        typer.echo(f"{name}: not told")
+        typer.echo(f"{name}: not notified")
         return True
     try:
         secret = "" if entry.secret is None else MountedSecrets(folder).read("", entry.secret)

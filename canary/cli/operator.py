@@ -1,4 +1,4 @@
-"""`canary operator`: looks after CanaryReleases in a cluster until it is told to end."""
+"""`canary operator`: reconciles CanaryReleases in a cluster until SIGTERM."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 
+from canary.cli.options import PrometheusCaFile
+
 
 class HoldFlag(StrEnum):
-    """How Deployments are held."""
+    """How Deployments are paused."""
 
     AUTO = "auto"
     AT_REST = "at-rest"
@@ -16,7 +18,7 @@ class HoldFlag(StrEnum):
 
 
 class OwnQueriesFlag(StrEnum):
-    """What is asked of the PromQL that users wrote."""
+    """How PromQL of users is treated."""
 
     ON = "on"
     ENFORCED = "enforced"
@@ -24,7 +26,7 @@ class OwnQueriesFlag(StrEnum):
 
 
 class LogFormat(StrEnum):
-    """How log lines are written."""
+    """The formats of log lines."""
 
     JSON = "json"
     CONSOLE = "console"
@@ -39,186 +41,220 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
-def operator(  # noqa: PLR0913, PLR0917 - the flags of one command
-    namespace: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--namespace",
-            "-n",
-            envvar="CANARY_NAMESPACE",
-            help="Look after releases of this namespace only; may be repeated. Default: all.",
-        ),
-    ] = None,
-    leader_elect: Annotated[
-        bool,
-        typer.Option(
-            "--leader-elect/--no-leader-elect",
-            envvar="CANARY_LEADER_ELECT",
-            help="Several replicas agree by a Lease on which of them works.",
-        ),
-    ] = True,
-    lease_namespace: Annotated[
-        str | None,
-        typer.Option(
-            envvar="CANARY_LEASE_NAMESPACE", help="Of the Lease. Default: the pod's namespace."
-        ),
-    ] = None,
-    lease_name: Annotated[
-        str, typer.Option(envvar="CANARY_LEASE_NAME", help="Name of the Lease.")
-    ] = "canary-controller",
-    workers: Annotated[
-        int,
-        typer.Option(
-            envvar="CANARY_WORKERS",
-            min=1,
-            max=256,
-            help="Number of releases reconciled concurrently.",
-        ),
-    ] = 16,
-    prometheus_url: Annotated[
-        str, typer.Option(envvar="CANARY_PROMETHEUS_URL", help="Where Prometheus answers queries.")
-    ] = "http://prometheus.monitoring:9090",
-    prometheus_token_file: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="CANARY_PROMETHEUS_TOKEN_FILE",
-            help="File with a bearer token; read anew for every query.",
-        ),
-    ] = None,
-    prometheus_ca_file: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="CANARY_PROMETHEUS_CA_FILE", help="Certificate authority of an https address."
-        ),
-    ] = None,
-    prometheus_insecure: Annotated[
-        bool,
-        typer.Option(
-            "--prometheus-insecure",
-            envvar="CANARY_PROMETHEUS_INSECURE",
-            help="Do not check the certificate.",
-        ),
-    ] = False,
-    prometheus_timeout: Annotated[
-        float,
-        typer.Option(
-            envvar="CANARY_PROMETHEUS_TIMEOUT",
-            min=0.5,
-            max=60.0,
-            help="Query timeout in seconds.",
-        ),
-    ] = 10.0,
-    own_queries: Annotated[
-        OwnQueriesFlag,
-        typer.Option(
-            envvar="CANARY_OWN_QUERIES",
-            help="Queries and selectors that users wrote: asked as they are (on), confined to the "
-            "release's namespace (enforced), or no queries and confined selectors (off).",
-        ),
-    ] = OwnQueriesFlag.ON,
-    router_metrics_url: Annotated[
-        str | None,
-        typer.Option(
-            envvar="CANARY_ROUTER_METRICS_URL",
-            help="The router's own metrics page, for releases with analysis.source: scrape.",
-        ),
-    ] = None,
-    allow_network: Annotated[
-        list[str] | None,
-        typer.Option(
-            envvar="CANARY_ALLOW_NETWORK",
-            help="Network that checks, notifications and scrapes may go to although it is loopback "
-            "or link-local, such as 127.0.0.0/8. May be repeated.",
-        ),
-    ] = None,
-    refuse_network: Annotated[
-        list[str] | None,
-        typer.Option(
-            envvar="CANARY_REFUSE_NETWORK",
-            help="Network that they may not go to, such as 10.0.0.0/16. May be repeated.",
-        ),
-    ] = None,
-    scrape_max_bytes: Annotated[
-        int,
-        typer.Option(
-            envvar="CANARY_SCRAPE_MAX_BYTES", min=1024, help="Largest metrics page, in bytes."
-        ),
-    ] = 2 << 20,
-    scrape_max_series: Annotated[
-        int,
-        typer.Option(
-            envvar="CANARY_SCRAPE_MAX_SERIES",
-            min=1,
-            help="Largest number of series that are kept of a metrics page.",
-        ),
-    ] = 10_000,
-    hold_mode: Annotated[
-        HoldFlag,
-        typer.Option(
-            envvar="CANARY_HOLD_MODE",
-            help="How Deployments are held: paused at rest, or paused by an admission policy as "
-            "they change. auto: by the policy where it is installed.",
-        ),
-    ] = HoldFlag.AUTO,
-    hold_policy: Annotated[
-        str,
-        typer.Option(
-            envvar="CANARY_HOLD_POLICY",
-            help="Name of the MutatingAdmissionPolicy and of its binding.",
-        ),
-    ] = "canary-hold",
-    notify_file: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="CANARY_NOTIFY_FILE",
-            help="Receivers of notifications about all releases, and dashboards that they link.",
-        ),
-    ] = None,
-    notify_secrets: Annotated[
-        Path,
-        typer.Option(
-            envvar="CANARY_NOTIFY_SECRETS",
-            help="Folder with the Secrets of these receivers: NAME/KEY.",
-        ),
-    ] = Path("/etc/canary/notify-secrets"),
-    notify_proxy: Annotated[
-        str | None,
-        typer.Option(
-            envvar="CANARY_NOTIFY_PROXY",
-            help="Proxy that notifications go through, such as http://proxy.corp:3128.",
-        ),
-    ] = None,
-    kubeconfig: Annotated[
-        str | None,
-        typer.Option(
-            envvar="CANARY_KUBECONFIG",
-            help="Default: the pod's service account, else $KUBECONFIG or ~/.kube/config.",
-        ),
-    ] = None,
-    context: Annotated[
-        str | None, typer.Option(envvar="CANARY_CONTEXT", help="Context of the kubeconfig file.")
-    ] = None,
-    metrics_address: Annotated[
-        str,
-        typer.Option(
-            envvar="CANARY_METRICS_ADDRESS",
-            help="HOST:PORT of /livez, /readyz and /metrics.",
-        ),
-    ] = "0.0.0.0:8080",
-    log_format: Annotated[
-        LogFormat,
-        typer.Option(envvar="CANARY_LOG_FORMAT", help="One JSON object a line, or plain."),
-    ] = LogFormat.JSON,
-    log_level: Annotated[
-        LogLevel, typer.Option(envvar="CANARY_LOG_LEVEL", help="Minimum log level.")
-    ] = LogLevel.INFO,
+WatchedNamespaces = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--namespace",
+        "-n",
+        envvar="CANARY_NAMESPACE",
+        help="Reconcile only releases in this namespace. Can be repeated. Default: all.",
+    ),
+]
+LeaderElect = Annotated[
+    bool,
+    typer.Option(
+        "--leader-elect/--no-leader-elect",
+        envvar="CANARY_LEADER_ELECT",
+        help="Elect one active replica with a Lease.",
+    ),
+]
+LeaseNamespace = Annotated[
+    str | None,
+    typer.Option(
+        envvar="CANARY_LEASE_NAMESPACE",
+        help="Namespace of the Lease. Default: the namespace of the pod.",
+    ),
+]
+LeaseName = Annotated[str, typer.Option(envvar="CANARY_LEASE_NAME", help="Name of the Lease.")]
+Workers = Annotated[
+    int,
+    typer.Option(
+        envvar="CANARY_WORKERS",
+        min=1,
+        max=256,
+        help="Number of releases reconciled concurrently.",
+    ),
+]
+OperatorPrometheusUrl = Annotated[
+    str, typer.Option(envvar="CANARY_PROMETHEUS_URL", help="URL of Prometheus.")
+]
+OperatorTokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="CANARY_PROMETHEUS_TOKEN_FILE",
+        help="File with the bearer token for Prometheus; read again for every query.",
+    ),
+]
+PrometheusInsecure = Annotated[
+    bool,
+    typer.Option(
+        "--prometheus-insecure",
+        envvar="CANARY_PROMETHEUS_INSECURE",
+        help="Skip verification of the certificate of Prometheus.",
+    ),
+]
+PrometheusTimeout = Annotated[
+    float,
+    typer.Option(
+        envvar="CANARY_PROMETHEUS_TIMEOUT",
+        min=0.5,
+        max=60.0,
+        help="Query timeout in seconds.",
+    ),
+]
+OwnQueriesOption = Annotated[
+    OwnQueriesFlag,
+    typer.Option(
+        "--own-queries",
+        envvar="CANARY_OWN_QUERIES",
+        help="PromQL of users: on runs it unchanged, enforced confines it to the namespace of the "
+        "release, off refuses queries and confines selectors.",
+    ),
+]
+RouterMetricsUrl = Annotated[
+    str | None,
+    typer.Option(
+        envvar="CANARY_ROUTER_METRICS_URL",
+        help="Metrics page of the router, for releases with analysis.source: scrape.",
+    ),
+]
+HoldModeOption = Annotated[
+    HoldFlag,
+    typer.Option(
+        "--hold-mode",
+        envvar="CANARY_HOLD_MODE",
+        help="How Deployments are paused: at-rest keeps them paused, on-change pauses them by an "
+        "admission policy, auto uses the policy if it is installed.",
+    ),
+]
+HoldPolicy = Annotated[
+    str,
+    typer.Option(
+        envvar="CANARY_HOLD_POLICY",
+        help="Name of the MutatingAdmissionPolicy and of its binding.",
+    ),
+]
+NotifyFile = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="CANARY_NOTIFY_FILE",
+        help="File with the receivers of notifications about all releases and their dashboards.",
+    ),
+]
+NotifySecrets = Annotated[
+    Path,
+    typer.Option(
+        envvar="CANARY_NOTIFY_SECRETS",
+        help="Directory with the Secrets of these receivers, in files NAME/KEY.",
+    ),
+]
+AllowNetworks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-network",
+        envvar="CANARY_ALLOW_NETWORK",
+        help="Loopback or link-local network that checks, notifications and scrapes may connect "
+        "to, such as 127.0.0.0/8. Can be repeated.",
+    ),
+]
+RefuseNetworks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--refuse-network",
+        envvar="CANARY_REFUSE_NETWORK",
+        help="Network that they must not connect to, such as 10.0.0.0/16. Can be repeated.",
+    ),
+]
+ScrapeMaxBytes = Annotated[
+    int,
+    typer.Option(
+        envvar="CANARY_SCRAPE_MAX_BYTES", min=1024, help="Maximum size of a metrics page in bytes."
+    ),
+]
+ScrapeMaxSeries = Annotated[
+    int,
+    typer.Option(
+        envvar="CANARY_SCRAPE_MAX_SERIES",
+        min=1,
+        help="Maximum number of series read from a metrics page.",
+    ),
+]
+NotifyProxy = Annotated[
+    str | None,
+    typer.Option(
+        envvar="CANARY_NOTIFY_PROXY",
+        help="Proxy for notifications, such as http://proxy.corp:3128.",
+    ),
+]
+OperatorKubeconfig = Annotated[
+    str | None,
+    typer.Option(
+        envvar="CANARY_KUBECONFIG",
+        help="kubeconfig file. Default: the service account of the pod, else $KUBECONFIG or "
+        "~/.kube/config.",
+    ),
+]
+OperatorContext = Annotated[
+    str | None,
+    typer.Option(
+        envvar="CANARY_CONTEXT",
+        help="kubeconfig context to use. Default: the current context.",
+    ),
+]
+MetricsAddress = Annotated[
+    str,
+    typer.Option(
+        envvar="CANARY_METRICS_ADDRESS",
+        help="HOST:PORT to serve /livez, /readyz and /metrics on.",
+    ),
+]
+LogFormatOption = Annotated[
+    LogFormat,
+    typer.Option(
+        "--log-format",
+        envvar="CANARY_LOG_FORMAT",
+        help="Log format: json prints one object per line.",
+    ),
+]
+LogLevelOption = Annotated[
+    LogLevel, typer.Option("--log-level", envvar="CANARY_LOG_LEVEL", help="Minimum log level.")
+]
+
+
+def operator(  # noqa: PLR0913, PLR0917 - one parameter per documented option
+    namespace: WatchedNamespaces = None,
+    leader_elect: LeaderElect = True,
+    lease_namespace: LeaseNamespace = None,
+    lease_name: LeaseName = "canary-controller",
+    workers: Workers = 16,
+    prometheus_url: OperatorPrometheusUrl = "http://prometheus.monitoring:9090",
+    prometheus_token_file: OperatorTokenFile = None,
+    prometheus_ca_file: PrometheusCaFile = None,
+    prometheus_insecure: PrometheusInsecure = False,
+    prometheus_timeout: PrometheusTimeout = 10.0,
+    own_queries: OwnQueriesOption = OwnQueriesFlag.ON,
+    router_metrics_url: RouterMetricsUrl = None,
+    hold_mode: HoldModeOption = HoldFlag.AUTO,
+    hold_policy: HoldPolicy = "canary-hold",
+    notify_file: NotifyFile = None,
+    notify_secrets: NotifySecrets = Path("/etc/canary/notify-secrets"),
+    allow_network: AllowNetworks = None,
+    refuse_network: RefuseNetworks = None,
+    scrape_max_bytes: ScrapeMaxBytes = 2 << 20,
+    scrape_max_series: ScrapeMaxSeries = 10_000,
+    notify_proxy: NotifyProxy = None,
+    kubeconfig: OperatorKubeconfig = None,
+    context: OperatorContext = None,
+    metrics_address: MetricsAddress = "0.0.0.0:8080",
+    log_format: LogFormatOption = LogFormat.JSON,
+    log_level: LogLevelOption = LogLevel.INFO,
 ) -> None:
-    """Look after CanaryReleases in a cluster, until SIGTERM.
+    """Reconcile the CanaryReleases of a cluster until SIGTERM.
 
-    Every option can be set by its environment variable as well.
+    Every option can also be set by its environment variable.
 
-    Exit code 0: ended as told; 1: cannot reach the cluster; 2: wrong options; 7: no CRD, or
-    forbidden.
+    Exit code 0: stopped by a signal; 1: the cluster cannot be reached; 2: invalid options; 7: the
+    CRD is not installed, or forbidden.
     """
     from canary.http.addresses import AddressRules, parse_networks  # noqa: PLC0415 - as above
     from canary.metrics.exposition import PageLimits  # noqa: PLC0415 - as above

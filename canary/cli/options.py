@@ -1,11 +1,65 @@
-"""Options that several commands share, declared once so that they read the same everywhere."""
+"""Options that several commands share, declared once so that they read the same everywhere.
 
+A command lists them as parameters: `def get(names: OptionalNames = None, namespace: Namespace =
+None, …)`. Options of one command only are declared above its function.
+"""
+
+import os
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from canary.cli.completion import complete_contexts, complete_namespaces, complete_releases
+from canary.render.documents import OutputFormat
+
+if TYPE_CHECKING:
+    from canary.results.publishing import Artefacts
+
+
+# --- Parsers. typer passes defaults through them as well, so a number is returned as it is. ---
+
+
+def parse_seconds(text: str | float) -> float:
+    """Return the seconds of a duration such as `30s`, `1h30m` or `90`."""
+    if isinstance(text, float):
+        return text
+    try:
+        from canary.api.fields import parse_duration  # noqa: PLC0415 - keeps --help quick
+
+        return parse_duration(float(text) if text.replace(".", "", 1).isdigit() else text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}, found {text!r}") from error
+
+
+def parse_number(text: str | float) -> float:
+    """Return the number."""
+    try:
+        return float(text)
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"expected a number such as 200 or 0.01, found {text!r}"
+        ) from error
+
+
+def parse_ratio(text: str | float) -> float:
+    """Return the ratio of `0.01` or `1%`, between 0 and 1."""
+    if isinstance(text, float):
+        return text
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise typer.BadParameter(
+            f"expected a ratio between 0 and 1 such as 0.01 or 1%, found {text!r}"
+        )
+    return value
+
+
+# --- The cluster and the releases in it ---
 
 Namespace = Annotated[
     str | None,
@@ -13,13 +67,13 @@ Namespace = Annotated[
         "--namespace",
         "-n",
         metavar="NAMESPACE",
-        help="Namespace. Default: the one of the context.",
+        help="Namespace. Default: the namespace of the context.",
         show_default=False,
         autocompletion=complete_namespaces,
     ),
 ]
 AllNamespaces = Annotated[bool, typer.Option("--all-namespaces", "-A", help="All namespaces.")]
-Labels = Annotated[
+LabelSelector = Annotated[
     str | None,
     typer.Option(
         "--selector", "-l", metavar="LABELS", help="Label selector, such as team=auth,tier!=test."
@@ -56,7 +110,7 @@ Names = Annotated[
         metavar="NAME", help="Names of CanaryReleases.", autocompletion=complete_releases
     ),
 ]
-SomeNames = Annotated[
+OptionalNames = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="NAME",
@@ -65,21 +119,201 @@ SomeNames = Annotated[
         autocompletion=complete_releases,
     ),
 ]
+ReleaseFile = Annotated[
+    str,
+    typer.Argument(metavar="FILE", help="File with a CanaryRelease; - reads standard input."),
+]
 
 
 class DryRun(StrEnum):
-    """How much is really done."""
+    """Whether a command is sent to the API server, and whether it is persisted there."""
 
     NONE = "none"
     CLIENT = "client"
     SERVER = "server"
 
 
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Dry = Annotated[
+AssumeYes = Annotated[bool, typer.Option("--yes", "-y", help="Skip the confirmation prompt.")]
+DryRunOption = Annotated[
     DryRun,
     typer.Option(
-        "--dry-run", help="client: only say what would be written; server: have it checked there."
+        "--dry-run",
+        help="client: print the object without sending it; server: send it without persisting it.",
     ),
 ]
-Wait = Annotated[bool, typer.Option("--wait", help="Until the operator has taken it (30 s).")]
+Wait = Annotated[
+    bool, typer.Option("--wait", help="Wait until the operator has handled the command (30 s).")
+]
+
+# --- Prometheus ---
+
+PrometheusUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--prometheus",
+        envvar="CANARY_PROMETHEUS_URL",
+        metavar="URL",
+        help="URL of Prometheus.",
+        show_default=False,
+    ),
+]
+PrometheusTokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--prometheus-token-file",
+        envvar="CANARY_PROMETHEUS_TOKEN_FILE",
+        metavar="FILE",
+        help="File with the bearer token for Prometheus.",
+        show_default=False,
+    ),
+]
+PrometheusCaFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--prometheus-ca-file",
+        envvar="CANARY_PROMETHEUS_CA_FILE",
+        metavar="FILE",
+        help="File with the certificate authority for Prometheus.",
+        show_default=False,
+    ),
+]
+PrometheusUser = Annotated[
+    str | None,
+    typer.Option(
+        "--prometheus-user", metavar="NAME", help="User for basic authentication to Prometheus."
+    ),
+]
+PrometheusPasswordFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--prometheus-password-file",
+        metavar="FILE",
+        help="File with the password for basic authentication to Prometheus.",
+    ),
+]
+
+# --- Load generators ---
+
+Requests = Annotated[
+    Path | None,
+    typer.Option(
+        "--requests",
+        metavar="FILE",
+        help="YAML file with weighted requests: headers, bodies and data. Default: GET the URL.",
+    ),
+]
+MaxInFlight = Annotated[
+    int,
+    typer.Option(help="Maximum number of requests in flight; a request due beyond it is dropped."),
+]
+WorkerProcesses = Annotated[int, typer.Option("--workers", help="Number of sending processes.")]
+Http2 = Annotated[
+    bool, typer.Option("--http2", help="Use HTTP/2; over http without an upgrade (h2c).")
+]
+TargetCaFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca-file", metavar="FILE", help="File with the certificate authority of the target."
+    ),
+]
+Insecure = Annotated[
+    bool, typer.Option("--insecure", help="Skip verification of the target's certificate.")
+]
+AllowHost = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="HOST",
+        help="Allow a target that is neither this machine nor a name inside a cluster. Can be "
+        "repeated.",
+    ),
+]
+RandomSeed = Annotated[int, typer.Option("--seed", help="Seed of the random numbers.")]
+
+# --- Output ---
+
+TABLE_FORMATS = (OutputFormat.WIDE, OutputFormat.NAME, OutputFormat.JSON, OutputFormat.YAML)
+DOCUMENT_FORMATS = (OutputFormat.JSON, OutputFormat.YAML)
+OBJECT_FORMATS = (OutputFormat.NAME, OutputFormat.JSON, OutputFormat.YAML)
+
+TableOutput = Annotated[
+    str | None,
+    typer.Option(
+        "--output", "-o", metavar="FORMAT", help="Output format: wide, name, json or yaml."
+    ),
+]
+DocumentOutput = Annotated[
+    str | None,
+    typer.Option("--output", "-o", metavar="FORMAT", help="Output format: json or yaml."),
+]
+ObjectOutput = Annotated[
+    str | None,
+    typer.Option("--output", "-o", metavar="FORMAT", help="Output format: name, json or yaml."),
+]
+
+
+class ResultFormat(StrEnum):
+    """The formats of a result."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class FindingsFormat(StrEnum):
+    """The formats of findings in files."""
+
+    TEXT = "text"
+    JSON = "json"
+    SARIF = "sarif"
+
+
+ResultOutput = Annotated[
+    ResultFormat, typer.Option("-o", "--output", help="Output format: text or json.")
+]
+FindingsOutput = Annotated[
+    FindingsFormat, typer.Option("-o", "--output", help="Output format: text, json or sarif.")
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Treat warnings as errors.", show_default=False)
+]
+
+# --- Files for pipelines ---
+
+JunitFile = Annotated[
+    Path | None,
+    typer.Option("--junit", metavar="FILE", help="Write JUnit XML with one test case per metric."),
+]
+SummaryFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--summary",
+        metavar="FILE",
+        help="Write a Markdown summary. It is also appended to $GITHUB_STEP_SUMMARY, if set.",
+    ),
+]
+GitLabFile = Annotated[
+    Path | None,
+    typer.Option("--gitlab", metavar="FILE", help="Write a GitLab Code Quality report."),
+]
+
+
+def build_artifacts(
+    junit: Path | None,
+    summary: Path | None,
+    gitlab: Path | None,
+    output: ResultFormat,
+    environment: Mapping[str, str] = os.environ,
+) -> "Artefacts":
+    """Return what to write at the end, checked now. Raises UsageError that names the option."""
+    from canary.results.publishing import Artefacts  # noqa: PLC0415 - keeps --help quick
+
+    step_summary = environment.get("GITHUB_STEP_SUMMARY")
+    artifacts = Artefacts(
+        as_json=output is ResultFormat.JSON,
+        junit=junit,
+        summary=summary,
+        gitlab=gitlab,
+        step_summary=Path(step_summary) if step_summary else None,
+        annotate=environment.get("GITHUB_ACTIONS") == "true",
+    )
+    artifacts.check()
+    return artifacts

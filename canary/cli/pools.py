@@ -1,18 +1,24 @@
-"""`canary pools`: connection pools, the nearest to its end first."""
+"""`canary pools`: lists connection pools, sorted by how soon they are exhausted."""
 
 from typing import Annotated
 
 import typer
 
-from canary.cli.analyze import PasswordFile, User
-from canary.cli.options import AllNamespaces
-from canary.cli.output import DOCUMENTS, DocumentOutput
-from canary.cli.prometheus import CaFile, PrometheusUrl, TokenFile
-from canary.cli.times import length
+from canary.cli.options import (
+    DOCUMENT_FORMATS,
+    AllNamespaces,
+    DocumentOutput,
+    PrometheusCaFile,
+    PrometheusPasswordFile,
+    PrometheusTokenFile,
+    PrometheusUrl,
+    PrometheusUser,
+    parse_seconds,
+)
 from canary.errors import UsageError
 from canary.render.documents import OutputFormat, parse_format
 
-Namespace = Annotated[
+LabelNamespace = Annotated[
     str | None,
     typer.Option(
         "-n",
@@ -21,50 +27,52 @@ Namespace = Annotated[
         help="Only pools whose `namespace` label has this value. Default: all.",
     ),
 ]
-Watching = Annotated[bool, typer.Option("--watch", "-w", help="Go on looking, until Ctrl-C.")]
-Every = Annotated[
+Watch = Annotated[bool, typer.Option("--watch", "-w", help="Refresh until Ctrl-C.")]
+RefreshInterval = Annotated[
     float,
     typer.Option(
         "--interval",
-        parser=length,
+        parser=parse_seconds,
         metavar="TIME",
-        help="Between two looks with -w.",
+        help="Refresh interval with -w.",
         show_default="5s",
     ),
 ]
 
 
 def pools(  # noqa: PLR0913, PLR0917 - one parameter per documented option
-    namespace: Namespace = None,
+    namespace: LabelNamespace = None,
     all_namespaces: AllNamespaces = False,
-    watch: Watching = False,
-    interval: Every = 5.0,
+    watch: Watch = False,
+    interval: RefreshInterval = 5.0,
     output: DocumentOutput = None,
     prometheus: PrometheusUrl = None,
-    prometheus_token_file: TokenFile = None,
-    prometheus_ca_file: CaFile = None,
-    prometheus_user: User = None,
-    prometheus_password_file: PasswordFile = None,
+    prometheus_token_file: PrometheusTokenFile = None,
+    prometheus_ca_file: PrometheusCaFile = None,
+    prometheus_user: PrometheusUser = None,
+    prometheus_password_file: PrometheusPasswordFile = None,
 ) -> None:
-    """Show database connection pools, the nearest to its end first.
+    """List connection pools, sorted by how soon they are exhausted.
 
-    Needs no cluster, only a Prometheus: pools of every preset are found. HELD are connections in
-    use beyond rate × hold time, over ten minutes: nobody gives them back. IN-USE is NaN where the
-    exporter says so: nothing is known of that pool then.
+    Needs Prometheus but no cluster, and finds the pools of every preset. HELD is the number of
+    connections in use that rate × hold time does not explain, over ten minutes: they are probably
+    leaked. IN-USE is NaN if the exporter reports NaN.
 
-    Exit code 0: shown, however full they are; 1: Prometheus could not be asked; 2: wrong options;
-    6: it has no pool's metrics.
+    Exit code 0: pools listed, however full they are; 1: Prometheus could not be queried; 2: invalid
+    options; 6: no metrics of pools found.
     """
     from canary.analyze.run import Access  # noqa: PLC0415 - keeps --help quick
     from canary.pools.screen import shown, watched  # noqa: PLC0415 - as above
 
-    form = parse_format(output, DOCUMENTS)
+    form = parse_format(output, DOCUMENT_FORMATS)
     if namespace and all_namespaces:
-        raise UsageError("-n and -A contradict each other: give one, or none for all namespaces")
+        raise UsageError(
+            "-n cannot be combined with -A: give one of them, or neither for all namespaces"
+        )
     if watch and form is not OutputFormat.TEXT:
-        raise UsageError("-w prints for people: leave out -o")
+        raise UsageError("-w cannot be combined with -o")
     if interval < 1:
-        raise UsageError(f"--interval: at least 1s is expected, found {interval:g}s")
+        raise UsageError(f"--interval: expected at least 1s, found {interval:g}s")
     options = Access(
         prometheus,
         prometheus_token_file,

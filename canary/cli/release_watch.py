@@ -1,4 +1,4 @@
-"""Objects as they change: one list and one watch, whatever happens to the connection."""
+"""Watches CanaryReleases with one list and one watch, across lost connections."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -7,24 +7,28 @@ from queue import Empty, SimpleQueue
 from typing import Final, Self
 
 from canary.cli.cluster import Session
+from canary.clock import now
 from canary.kube.cache import Cache, Scope
 from canary.kube.objects import RELEASES, Object
 from canary.kube.reflector import Reflector
+from canary.kube.releases import parse_release
 from canary.kube.selected import SelectedObjects
 from canary.kube.timing import Stopper, SystemTiming
+from canary.render.release_view import ReleaseView
 
-GONE: Final = 2.0
-"""Seconds that the end of the watch is waited for."""
+STOP_TIMEOUT: Final = 2.0
+"""Seconds to wait for the thread of the watch to end."""
 
 
-Say = Callable[[str], None]
+PrintLine = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class News:
-    """What happened: `item` as it is now; None with `old`: it was deleted; neither: a tick.
+class ReleaseUpdate:
+    """A changed release, or the news that nothing has changed.
 
-    `trouble` is new when the watch broke off, empty again when it goes on.
+    `item` is the new object. With `old` alone the release was deleted; with neither, nothing has
+    happened since the last update. `trouble` is why the watch is broken; empty if it works.
     """
 
     item: Object | None = None
@@ -32,10 +36,18 @@ class News:
     trouble: str = ""
 
 
-class Follow:
-    """CanaryReleases and their changes, from a watch that goes on until it is closed.
+def view_of(found: Object) -> ReleaseView:
+    """Return the release as it is displayed. Raises UsageError for an invalid spec."""
+    release, metadata = parse_release(found), found["metadata"]
+    return ReleaseView(
+        str(metadata["namespace"]), str(metadata["name"]), release.spec, release.status, now()
+    )
 
-    Use as a context manager. The server chooses what is seen: one object costs one object's news.
+
+class ReleaseWatch:
+    """A watch on one release, or on those of a namespace, until it is closed.
+
+    Use as a context manager. The API server filters the releases by name and labels.
     """
 
     def __init__(
@@ -45,10 +57,10 @@ class Follow:
         fields = f"metadata.name={name}" if name else ""
         self._source = SelectedObjects(cluster.transport, stopper, fields, labels)
         self._cache = Cache(Scope(RELEASES, namespace))
-        self._queue: SimpleQueue[News] = SimpleQueue()
-        self._cache.on_change(lambda old, new: self._queue.put(News(new, old)))
+        self._queue: SimpleQueue[ReleaseUpdate] = SimpleQueue()
+        self._cache.on_change(lambda old, new: self._queue.put(ReleaseUpdate(new, old)))
         self._reflector = Reflector(self._source, self._cache, stopper)
-        # whoever follows says it once; the log would say it again
+        # the command reports a broken watch itself
         logging.getLogger("canary.kube.reflector").setLevel(logging.ERROR)
 
     def __enter__(self) -> Self:
@@ -56,43 +68,43 @@ class Follow:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._reflector.stop(GONE)
+        self._reflector.stop(STOP_TIMEOUT)
 
-    def news(self, tick: float) -> Iterator[News]:
-        """What happens; after `tick` seconds without news, that nothing did. Never ends.
+    def updates(self, timeout: float) -> Iterator[ReleaseUpdate]:
+        """Yield changes, and an empty update after each `timeout` seconds without one. Never ends.
 
-        Raises what trying again does not change: ForbiddenError, UnauthorizedError, UsageError.
+        Raises errors that a retry does not fix: ForbiddenError, UnauthorizedError, UsageError.
         """
         while True:
             try:
-                item = self._queue.get(timeout=tick)
+                item = self._queue.get(timeout=timeout)
             except Empty:
-                item = News()
+                item = ReleaseUpdate()
             if self._source.refused is not None:
                 raise self._source.refused
-            yield News(item.item, item.old, self._reflector.problem)
+            yield ReleaseUpdate(item.item, item.old, self._reflector.problem)
 
-    def within(self, seconds: float) -> Iterator[News]:
-        """What happens in so many seconds. Raises as `news`."""
+    def updates_for(self, seconds: float) -> Iterator[ReleaseUpdate]:
+        """Yield the updates of so many seconds. Raises as `updates` does."""
         timing = SystemTiming()
         end = timing.now() + seconds
-        for news in self.news(min(seconds, 1.0)):
-            yield news
+        for update in self.updates(min(seconds, 1.0)):
+            yield update
             if timing.now() >= end:
                 return
 
 
-class Troubles:
-    """Says that the watch broke off, and that it goes on: each once."""
+class ConnectionReporter:
+    """Reports the loss of the watch and its recovery, each once."""
 
-    def __init__(self, say: Say) -> None:
-        self._say = say
+    def __init__(self, print_line: PrintLine) -> None:
+        self._print = print_line
         self._last = ""
 
-    def heard(self, trouble: str) -> None:
-        """What the watch complains of now; empty while it works."""
+    def report(self, trouble: str) -> None:
+        """Report a change; `trouble` is why the watch is broken, empty if it works."""
         if trouble and not self._last:
-            self._say(f"{trouble}; trying again")
+            self._print(f"{trouble}; retrying")
         elif self._last and not trouble:
-            self._say("the watch goes on")
+            self._print("the watch works again")
         self._last = trouble

@@ -1,4 +1,4 @@
-"""`canary report`: the incident report of a release, as one HTML file."""
+"""`canary report`: writes the incident report of a release as one HTML page."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -6,9 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from canary.cli.cluster import Session, session
-from canary.cli.options import Context, Kubeconfig, Name, Namespace
-from canary.cli.prometheus import CaFile, PrometheusUrl, TokenFile
+from canary.cli.cluster import Session, open_session
+from canary.cli.options import (
+    Context,
+    Kubeconfig,
+    Name,
+    Namespace,
+    PrometheusCaFile,
+    PrometheusTokenFile,
+    PrometheusUrl,
+)
 from canary.errors import CanaryError, TransientError, UsageError
 
 if TYPE_CHECKING:
@@ -20,10 +27,10 @@ if TYPE_CHECKING:
     from canary.render.release_view import ReleaseView
     from canary.render.timeline import Moment, ReleaseDecision, Timeline
 
-File = Annotated[
+ReportFile = Annotated[
     Path | None,
     typer.Option(
-        "--file", "-f", help="Where it goes. Default: NAME-report.html here.", show_default=False
+        "--file", "-f", help="File to write. Default: NAME-report.html.", show_default=False
     ),
 ]
 
@@ -31,37 +38,36 @@ File = Annotated[
 def report(  # noqa: PLR0913, PLR0917 - kubectl's flags
     name: Name,
     namespace: Namespace = None,
-    file: File = None,
+    file: ReportFile = None,
     prometheus: PrometheusUrl = None,
-    prometheus_token_file: TokenFile = None,
-    prometheus_ca_file: CaFile = None,
+    prometheus_token_file: PrometheusTokenFile = None,
+    prometheus_ca_file: PrometheusCaFile = None,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
 ) -> None:
-    """Write a report of a release as one HTML file.
+    """Write a report of the current or last release as one HTML page.
 
-    Of the one under way, else of the last. Decisions come from Events and the history; with
-    --prometheus also both versions' requests and pools, and the evidence as it grew, judged once
-    more.
+    Decisions come from Events and the history. With --prometheus the report also shows requests and
+    pools of both versions, and replays the analysis to show the evidence over time.
 
-    Exit code 0: written; 1: no cluster, or the monitoring does not answer; 2: no release yet, or a
-    wrong option; 7: no such release, or forbidden.
+    Exit code 0: written; 1: no cluster, or Prometheus cannot be reached; 2: no release yet, or an
+    invalid option; 7: no such release, or forbidden.
     """
     from canary.metrics.options import options_of  # noqa: PLC0415 - keeps --help quick
 
     options = options_of(prometheus, prometheus_token_file, prometheus_ca_file)
-    from canary.cli.sights import sight_of  # noqa: PLC0415 - keeps --help quick
+    from canary.cli.release_watch import view_of  # noqa: PLC0415 - keeps --help quick
     from canary.render.comparison import describe_result  # noqa: PLC0415 - as above
     from canary.render.html_report import render_report, write_report  # noqa: PLC0415 - as above
     from canary.render.incident import find_period  # noqa: PLC0415 - as above
 
-    with session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
+    with open_session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
         found = cluster.release(name)
-        sight = sight_of(found)
+        sight = view_of(found)
         span = find_period(sight)
         if span is None:
-            raise UsageError(f"{sight.title} has had no release yet: there is nothing to report")
-        made = _timeline(_Case(cluster, found, sight, span), options)
+            raise UsageError(f"{sight.title} has had no release yet")
+        made = _build_timeline(_ReportInput(cluster, found, sight, span), options)
     path = file or Path(f"{name}-report.html")
     intro = f"What happened to release {made.facts['Release']}, and why."
     write_report(path, render_report([made], heading=describe_result(made.result), intro=intro))
@@ -69,8 +75,8 @@ def report(  # noqa: PLR0913, PLR0917 - kubectl's flags
 
 
 @dataclass(frozen=True, slots=True)
-class _Case:
-    """What is reported."""
+class _ReportInput:
+    """The release to report on."""
 
     cluster: Session
     found: "Object"
@@ -78,52 +84,52 @@ class _Case:
     span: "ReleasePeriod"
 
 
-def _timeline(case: _Case, options: "PrometheusOptions | None") -> "Timeline":
-    from canary.cli.diagnostics import around  # noqa: PLC0415 - keeps --help quick
+def _build_timeline(case: _ReportInput, options: "PrometheusOptions | None") -> "Timeline":
+    from canary.cli.diagnostics import read_diagnostics  # noqa: PLC0415 - keeps --help quick
     from canary.render import incident  # noqa: PLC0415 - as above
 
     sight, span = case.sight, case.span
-    told = incident.read_decisions(_events(case), span, sight.now)
-    beside = around(case.cluster, case.found, sight)
+    decisions = incident.read_decisions(_list_events(case), span, sight.now)
+    diagnostics = read_diagnostics(case.cluster, case.found, sight)
     moments: Sequence[Moment] = []
     if options is not None:
-        moments = _replayed(case, told, options)
+        moments = _replay_metrics(case, decisions, options)
     else:
-        note = "requests, pools and evidence are not shown: give --prometheus URL"
-        beside = replace(beside, notes=(*beside.notes, note))
-    moments = moments or incident.weight_moments(told, span, sight.now)
-    return incident.build_timeline(sight, span, moments, told, beside)
+        note = "requests, pools and evidence need --prometheus URL"
+        diagnostics = replace(diagnostics, notes=(*diagnostics.notes, note))
+    moments = moments or incident.weight_moments(decisions, span, sight.now)
+    return incident.build_timeline(sight, span, moments, decisions, diagnostics)
 
 
-def _events(case: _Case) -> "list[Object]":
-    """What the operator said about this object; none where they may not be read."""
+def _list_events(case: _ReportInput) -> "list[Object]":
+    """Return the Events about this release; none if they may not be read."""
     from canary.kube.objects import EVENTS  # noqa: PLC0415 - keeps --help quick
 
     try:
         every = case.cluster.client.list(EVENTS, case.sight.namespace, {})
     except CanaryError as error:
-        typer.echo(f"canary: decisions are not complete: {error}", err=True)
+        typer.echo(f"canary: decisions are incomplete: {error}", err=True)
         return []
     mine = case.found["metadata"]["uid"]
     return [event for event in every if (event.get("regarding") or {}).get("uid") == mine]
 
 
-def _replayed(
-    case: _Case, told: "Sequence[ReleaseDecision]", options: "PrometheusOptions"
+def _replay_metrics(
+    case: _ReportInput, decisions: "Sequence[ReleaseDecision]", options: "PrometheusOptions"
 ) -> "list[Moment]":
-    from canary.cli.diagnostics import wish_of, workload_of  # noqa: PLC0415 - keeps --help quick
+    from canary.cli.diagnostics import read_workload, to_release_resource  # noqa: PLC0415 - keeps --help quick
     from canary.metrics.prometheus import Prometheus  # noqa: PLC0415 - as above
     from canary.report.replay import Seen, replayed  # noqa: PLC0415 - as above
     from canary.routers.registry import router_of  # noqa: PLC0415 - as above
 
-    resource = wish_of(case.found, case.sight)
-    workload = workload_of(case.cluster, case.found, case.sight)
+    resource = to_release_resource(case.found, case.sight)
+    workload = read_workload(case.cluster, case.found, case.sight)
     route = router_of(case.sight.spec.traffic, case.cluster.client).read(resource)
     source = Prometheus(options)
     try:
         seen = Seen(resource, workload, route, case.sight.now)
-        return replayed(seen, case.span, source, told)
+        return replayed(seen, case.span, source, decisions)
     except TransientError as error:
-        raise TransientError(f"{error}; without --prometheus the report has no figures") from error
+        raise TransientError(f"{error}; omit --prometheus for a report without figures") from error
     finally:
         source.close()

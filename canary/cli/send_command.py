@@ -1,4 +1,4 @@
-"""What a request is on its way to the API server: checked, written once, and waited for."""
+"""Checks a command to a release, writes it once, and waits until the operator has handled it."""
 
 import json
 from collections.abc import Sequence
@@ -8,8 +8,7 @@ from uuid import uuid4
 
 from canary.api import Skip
 from canary.cli.cluster import Session
-from canary.cli.release_watch import Follow
-from canary.cli.sights import sight_of
+from canary.cli.release_watch import ReleaseWatch, view_of
 from canary.core.snapshot import Verb
 from canary.errors import CanaryError, ConflictError, ExitCode, NotFoundError, UsageError
 from canary.kube.objects import RELEASES, Object
@@ -24,52 +23,52 @@ if TYPE_CHECKING:
     from canary.cli.options import DryRun
 
 ATTEMPTS = 5
-"""The status is written every few seconds: a request may have to be written again."""
-TAKEN = 30.0
-"""Seconds that the operator has."""
+"""Attempts to write: the operator writes the status every few seconds, which conflicts."""
+HANDLE_TIMEOUT = 30.0
+"""Seconds to wait for the operator to handle a command."""
 
 
-class NotTakenError(CanaryError):
-    """The operator did not take the request in time."""
+class CommandTimeoutError(CanaryError):
+    """The operator did not handle the command in time."""
 
     exit_code = ExitCode.TIMED_OUT
 
 
 @dataclass(frozen=True, slots=True)
-class Details:
-    """What goes with a verb: see canary.core.snapshot.Request."""
+class CommandDetails:
+    """The arguments of a verb; see canary.core.snapshot.Request."""
 
     skip: Skip | None = None
     reason: str = ""
     to: str | None = None
 
     def as_json(self, verb: Verb, number: str, by: str) -> str:
-        """The request as its annotation holds it; what is empty is left out."""
+        """Return the value of the annotation, without empty arguments."""
         parts = {"skip": self.skip, "reason": self.reason, "to": self.to, "by": by}
         given = {name: value for name, value in parts.items() if value}
         return json.dumps({"verb": verb, "id": number, **given})
 
 
-NO_DETAILS = Details()
+NO_DETAILS = CommandDetails()
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A request that makes sense for the release as it was seen."""
+class PlannedCommand:
+    """A command that applies to the release in the state that the user saw."""
 
     verb: Verb
     sight: ReleaseView
-    details: Details
+    details: CommandDetails
 
     @property
     def effect(self) -> str:
-        """What it does."""
+        """What the command does."""
         spec, status, details = self.sight.spec, self.sight.status, self.details
         return describe_effect(self.verb, spec, status, details.skip, details.to)
 
     @property
-    def meant(self) -> tuple[object, ...]:
-        """What must still be so when it is written: the release, and the step to be approved."""
+    def precondition(self) -> tuple[object, ...]:
+        """What must be unchanged when it is written: the release, and the step to approve."""
         status, release = self.sight.status, self.sight.status.release
         if self.verb in {Verb.RETRY, Verb.UNDO, Verb.RESTART} or release is None:
             return status.rejected_hash, status.stable_hash
@@ -78,72 +77,77 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A request that was written, or would be."""
+class SentCommand:
+    """A command that was written, or would be with a dry run."""
 
-    wanted: Wanted
+    wanted: PlannedCommand
     id: str
     object: Object
 
 
-def wanted(
-    cluster: Session, verb: Verb, names: Sequence[str], details: Details = NO_DETAILS
-) -> list[Wanted]:
-    """The requests, one per release.
+def plan_commands(
+    cluster: Session, verb: Verb, names: Sequence[str], details: CommandDetails = NO_DETAILS
+) -> list[PlannedCommand]:
+    """Return one command per release.
 
     Raises:
-        UsageError: one of them makes no sense now; nothing is written then.
+        UsageError: the command does not apply to one of them now; nothing is written.
     """
-    sights = [sight_of(cluster.release(name)) for name in names]
+    sights = [view_of(cluster.release(name)) for name in names]
     refused = [
         f"cannot {verb} {sight.title}: {why}"
         for sight in sights
-        if (why := _refusal(verb, sight, details)) is not None
+        if (why := _refusal_reason(verb, sight, details)) is not None
     ]
     if refused:
         raise UsageError("\n".join(refused))
-    return [Wanted(verb, sight, details) for sight in sights]
+    return [PlannedCommand(verb, sight, details) for sight in sights]
 
 
-def _refusal(verb: Verb, sight: ReleaseView, details: Details) -> str | None:
+def _refusal_reason(verb: Verb, sight: ReleaseView, details: CommandDetails) -> str | None:
     return explain_refusal(verb, sight.spec, sight.status, details.skip, details.to)
 
 
-def ask(cluster: Session, want: Wanted, dry_run: "DryRun") -> Asked:
-    """Writes the request into the release that was seen, as it is now.
+def write_command(cluster: Session, want: PlannedCommand, dry_run: "DryRun") -> SentCommand:
+    """Write the command to the release, if it is still in the state that the user saw.
 
     Raises:
-        UsageError: the release moved on since it was looked at.
-        ConflictError: somebody else wrote at every attempt.
+        UsageError: the release has changed.
+        ConflictError: every attempt conflicted with another write.
     """
     number = uuid4().hex[:12]
     note = {REQUEST: want.details.as_json(want.verb, number, user_name(cluster.transport))}
     for attempt in range(ATTEMPTS):
         found = cluster.release(want.sight.name)
-        _still_meant(want, found)
+        _check_unchanged(want, found)
         try:
-            return Asked(want, number, _written(cluster, found, note, dry_run))
+            return SentCommand(want, number, _write_annotation(cluster, found, note, dry_run))
         except ConflictError:
             if attempt == ATTEMPTS - 1:
                 raise
     raise AssertionError("the last attempt returns or raises")
 
 
-def _still_meant(want: Wanted, found: Object) -> None:
-    sight = sight_of(found)
-    why = _refusal(want.verb, sight, want.details)
-    if why is None and Wanted(want.verb, sight, want.details).meant != want.meant:
+def _check_unchanged(want: PlannedCommand, found: Object) -> None:
+    sight = view_of(found)
+    why = _refusal_reason(want.verb, sight, want.details)
+    if (
+        why is None
+        and PlannedCommand(want.verb, sight, want.details).precondition != want.precondition
+    ):
         step = sight.status.step
         same = step == want.sight.status.step
-        why = "another release is under way now" if same else f"it is at step {step + 1} now"
+        why = "another release is in progress" if same else f"it is at step {step + 1} now"
     if why is not None:
         raise UsageError(
-            f"{sight.title} moved on meanwhile, so nothing was asked: {why}; "
-            f"look again with canary status {sight.name} -n {sight.namespace}"
+            f"{sight.title} has changed, so nothing was sent: {why}; check it with "
+            f"canary status {sight.name} -n {sight.namespace}"
         )
 
 
-def _written(cluster: Session, found: Object, note: dict[str, str], dry_run: "DryRun") -> Object:
+def _write_annotation(
+    cluster: Session, found: Object, note: dict[str, str], dry_run: "DryRun"
+) -> Object:
     if dry_run == "client":
         noted = {**annotations_of(found), **note}
         return {**found, "metadata": {**found["metadata"], "annotations": noted}}
@@ -154,22 +158,22 @@ def _written(cluster: Session, found: Object, note: dict[str, str], dry_run: "Dr
     return patch_object(cluster.transport, RELEASES, found, patch, dry_run=dry_run == "server")
 
 
-def taken(cluster: Session, asked: Asked) -> str:
-    """How the release stands once the operator has taken the request.
+def wait_until_handled(cluster: Session, asked: SentCommand) -> str:
+    """Return the status line of the release once the operator has handled the command.
 
     Raises:
         NotTakenError: not within 30 s.
     """
     sight = asked.wanted.sight
-    with Follow(cluster, sight.namespace, name=sight.name) as follow:
-        for news in follow.within(TAKEN):
-            if news.item is None and news.old is not None:
+    with ReleaseWatch(cluster, sight.namespace, name=sight.name) as watch:
+        for update in watch.updates_for(HANDLE_TIMEOUT):
+            if update.item is None and update.old is not None:
                 raise NotFoundError(f"CanaryRelease {sight.title} was deleted")
-            if news.item is not None:
-                now = sight_of(news.item)
+            if update.item is not None:
+                now = view_of(update.item)
                 if now.status.handled_request == asked.id:
                     return format_line(now)
-    raise NotTakenError(
-        f"{sight.title}: the operator has not taken the request within {TAKEN:.0f} s; "
-        "is it running? canary doctor tells"
+    raise CommandTimeoutError(
+        f"{sight.title}: the operator has not handled the command within {HANDLE_TIMEOUT:.0f} s; "
+        "check it with canary doctor"
     )

@@ -1,38 +1,38 @@
-"""What a person may have meant who named something that is not there."""
+"""Suggests names and namespaces for an object that does not exist."""
 
-from canary.cli.kubeconfig import close
+from canary.cli.kubeconfig import suggest_similar
 from canary.errors import CanaryError
 from canary.kube.client import Client
 from canary.kube.objects import RELEASES, Kind
 
 NAMESPACES = Kind("", "v1", "namespaces", "Namespace")
-_FEW = 5
+_MAX_NAMES = 5
 
 
-def missing(client: Client, kind: Kind, namespace: str, name: str) -> str:
-    """What is not there, and what is: elsewhere, or under a similar name.
+def describe_missing(client: Client, kind: Kind, namespace: str, name: str) -> str:
+    """Return a message that the object does not exist, with a similar name or its namespace.
 
-    Looks only as far as the account may; a refusal makes the hint shorter, nothing else.
+    Without permission to list objects the message has no suggestion.
     """
     text = f"there is no {kind.kind} {name} in namespace {namespace}"
-    places = _places(client, kind, namespace)
+    places = _list_visible(client, kind, namespace)
     here = sorted(one for where, one in places if where == namespace)
     elsewhere = sorted(where for where, one in places if one == name and where != namespace)
-    if similar := close(name, here):
+    if similar := suggest_similar(name, here):
         return text + similar
     if unknown := _unknown_namespace(client, namespace):
         return unknown
     if elsewhere:
         return f"{text}, but there is one in {elsewhere[0]}: give -n {elsewhere[0]}"
     if here:
-        more = ", …" if len(here) > _FEW else ""
-        return f"{text} (there are: {', '.join(here[:_FEW])}{more})"
+        more = ", …" if len(here) > _MAX_NAMES else ""
+        return f"{text} (there are: {', '.join(here[:_MAX_NAMES])}{more})"
     look = "canary get -A" if kind == RELEASES else f"kubectl get {kind.plural} -A"
-    return f"{text}, nor any other; `{look}` lists all namespaces"
+    return f"{text}, and no other; list all namespaces with `{look}`"
 
 
-def _places(client: Client, kind: Kind, namespace: str) -> list[tuple[str, str]]:
-    """(namespace, name) of all that may be seen."""
+def _list_visible(client: Client, kind: Kind, namespace: str) -> list[tuple[str, str]]:
+    """Return (namespace, name) of the objects that the account may list."""
     for scope in ("", namespace):
         try:
             found = client.list(kind, scope, {})
@@ -49,4 +49,4 @@ def _unknown_namespace(client: Client, namespace: str) -> str:
         return ""
     if not names or namespace in names:
         return ""
-    return f"there is no namespace {namespace}{close(namespace, names)}"
+    return f"there is no namespace {namespace}{suggest_similar(namespace, names)}"

@@ -1,14 +1,14 @@
-"""The lines of `canary get -w`."""
+"""Formats the rows of `canary get -w`."""
 
 from collections.abc import Iterator
 
-from canary.cli.release_watch import News
+from canary.cli.release_watch import ReleaseUpdate
 from canary.clock import now
 from canary.render.release_table import align_columns, column_names, column_widths, release_row
 
 
-class Rows:
-    """Turns news into rows; columns grow and never shrink, so that lines stay below each other."""
+class WatchTable:
+    """Turns updates into rows. Columns only grow, so that rows stay aligned."""
 
     def __init__(self, *, wide: bool, namespaces: bool) -> None:
         self._wide, self._namespaces = wide, namespaces
@@ -16,17 +16,17 @@ class Rows:
         self._widths: list[int] = []
         self._shown: dict[tuple[str, str], list[str]] = {}
 
-    def lines(self, news: News) -> Iterator[str]:
-        """The heads before the first row; nothing for what looks as it did."""
-        item = news.item or news.old
+    def render_update(self, update: ReleaseUpdate) -> Iterator[str]:
+        """Yield the row of a change, the first after a header; nothing if only the age changed."""
+        item = update.item or update.old
         if item is None:
             return
         place = str(item["metadata"].get("namespace", "")), str(item["metadata"]["name"])
         cells = release_row(item, now(), wide=self._wide, namespaces=self._namespaces)
-        if news.item is None:
+        if update.item is None:
             self._shown.pop(place, None)
             cells[1 + self._namespaces] = "Deleted"
-        elif _telling(self._shown.get(place), self._namespaces) == _telling(
+        elif _without_age(self._shown.get(place), self._namespaces) == _without_age(
             cells, self._namespaces
         ):
             return
@@ -37,7 +37,7 @@ class Rows:
         yield from align_columns([self._heads, cells] if first else [cells], self._widths)
 
 
-def _telling(cells: list[str] | None, namespaces: bool) -> list[str] | None:
-    """All but the age, which changes by itself."""
+def _without_age(cells: list[str] | None, namespaces: bool) -> list[str] | None:
+    """Return the cells without the age, which changes by itself."""
     at = 6 + namespaces
     return None if cells is None else cells[:at] + cells[at + 1 :]

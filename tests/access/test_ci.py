@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from canary.cli.main import app_of
+from canary.cli.main import build_app
 
 CI = Path(__file__).parents[2] / "docs" / "ci"
 SNIPPETS = ("access-github-actions.yaml", "access-gitlab-ci.yaml")
@@ -47,7 +47,7 @@ def test_actionlint_finds_nothing():
 @pytest.mark.parametrize("file", SNIPPETS)
 def test_every_command_is_one_that_exists(file: str):
     """Options and arguments are parsed by the program itself."""
-    program = typer.main.get_group(app_of(["access"]))
+    program = typer.main.get_group(build_app(["access"]))
     lines = re.findall(r"(?:- |run: )canary access ([^>|#\n]*)", (CI / file).read_text("utf-8"))
     assert len(lines) == 2
     for line in lines:

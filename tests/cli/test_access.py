@@ -109,7 +109,7 @@ def test_a_file_that_is_not_text_is_named(capsys: pytest.CaptureFixture[str]) ->
     assert main(["access", "src"]) == 3
     shown = capsys.readouterr()
     assert "1 error in 2 files." in shown.out
-    assert shown.err == "canary: src/binary.py was not looked at: it is not UTF-8\n"
+    assert shown.err == "canary: skipped src/binary.py: it is not UTF-8\n"
 
 
 @pytest.mark.parametrize(

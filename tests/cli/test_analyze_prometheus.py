@@ -415,7 +415,7 @@ def test_a_simulation_is_the_same_with_the_same_seed(canary, policy):
     ("arguments", "message"),
     [
         pytest.param((), "--error-ratio 0.01, --leak", id="no fault"),
-        pytest.param(("--error-ratio", "2"), "a share of requests", id="above 1"),
+        pytest.param(("--error-ratio", "2"), "between 0 and 1", id="above 1"),
         pytest.param(("--leak", "5000"), "1/5000", id="no share"),
         pytest.param(("--leak", "1/0"), "1/5000", id="one in none"),
         pytest.param(("--error-ratio", "1%", "--metric", "x"), "errors", id="no such metric"),

@@ -54,9 +54,9 @@ def test_without_a_cluster_nothing_is_said(server: ApiServer) -> None:
 def test_a_cluster_that_does_not_answer_is_not_waited_for() -> None:
     """After the time that a person waits, nothing is offered."""
     never = threading.Event()
-    assert completion.within(lambda: ["late"] if never.wait(5) else [], 0.01) == []
+    assert completion.read_within(lambda: ["late"] if never.wait(5) else [], 0.01) == []
     never.set()
-    assert completion.within(lambda: ["b", "a"], 5) == ["a", "b"]
+    assert completion.read_within(lambda: ["b", "a"], 5) == ["a", "b"]
 
 
 def furnish(server: ApiServer) -> None:

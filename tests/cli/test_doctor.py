@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from canary.cli.doctor import _print
+from canary.cli.doctor import _print_findings
 from canary.cli.main import main
 from canary.discovery.topology import DIALECTS
 from canary.doctor import (
@@ -343,7 +343,7 @@ def test_a_terminal_gets_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     shown = io.StringIO()
     with redirect_stdout(shown):
-        _print(
+        _print_findings(
             [
                 report_ok("cluster", "well"),
                 report_warning("holding", "a policy " * 12, "install it"),

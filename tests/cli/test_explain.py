@@ -61,7 +61,7 @@ def test_without_rights_to_look_around(server: ApiServer, run: Run) -> None:
     server.refuse["get deployments"] = 403
     found = run("explain", "auth")
     assert found.code == 0
-    assert "pods and queries are not shown: cannot get deployments auth" in " ".join(
+    assert "pods and queries are not available: cannot get deployments auth" in " ".join(
         found.out.split()
     )
     assert "56 of 6,027 bad" in found.out
@@ -92,7 +92,7 @@ def test_c11_a_restart_is_told_from_a_new_version(server: ApiServer, run: Run) -
     found["metadata"]["annotations"] = {STABLE: "0a1b2c3d4e5f", STABLE_SET: "auth-7d4f"}
     server.cluster.put(DEPLOYMENTS, found)
     said = " ".join(run("explain", "auth").out.split())
-    assert "differs from the stable one only by the annotation of a restart" in said
+    assert "differs from the stable one only by the restart annotation" in said
     assert "it reads ConfigMap auth-config, whose content is not part of the template" in said
 
 

@@ -94,7 +94,7 @@ def test_what_is_not_there(arguments: list[str], said: str, server: ApiServer, r
 
 REFUSED = [
     pytest.param(403, 7, "cannot list canaryreleases in namespace prod: canaryreleases is forbidden", id="forbidden"),
-    pytest.param(401, 7, "does not accept the credentials of context fake: they are missing, wrong or expired", id="an expired token"),
+    pytest.param(401, 7, "rejects the credentials of context fake: they are missing, invalid or expired", id="an expired token"),
 ]  # fmt: skip
 
 
@@ -152,13 +152,13 @@ def test_a_server_that_is_down(server: ApiServer, run: Run) -> None:
     server.close()
     found = run("get")
     assert found.code == 1
-    assert "is the cluster of context fake up, and the right one?" in found.err
+    assert "check that the cluster of context fake is running and is the intended one" in found.err
 
 
 USAGE = [
     pytest.param(["get", "-o", "xml"], "-o: one of wide, name, json, yaml is expected, found 'xml'", id="an unknown format"),
     pytest.param(["get", "auth", "-A"], "names cannot be combined with -A or -l", id="a name in all namespaces"),
-    pytest.param(["get", "-w", "-o", "json"], "-w prints lines for people", id="a watch for machines"),
+    pytest.param(["get", "-w", "-o", "json"], "-w can only be combined with -o wide", id="a watch for machines"),
 ]  # fmt: skip
 
 

@@ -441,12 +441,17 @@ def test_a_scaled_object_is_named_instead_of_its_autoscaler(terminal: Terminal) 
 
 
 BAD = [
-    pytest.param(("auth", "web"), 2, "one DEPLOYMENT is expected", id="two Deployments"),
-    pytest.param(("--offline", "none.yaml"), 2, "there is no file none.yaml", id="no such file"),
+    pytest.param(("auth", "web"), 2, "expected one DEPLOYMENT", id="two Deployments"),
+    pytest.param(("--offline", "none.yaml"), 2, "no such file: none.yaml", id="no such file"),
     pytest.param(
         ("auth", "--prometheus", "here"), 2, "--prometheus: http://HOST:PORT", id="no URL"
     ),
-    pytest.param(("--offline", "-", "--context", "x"), 2, "leave --context out", id="both worlds"),
+    pytest.param(
+        ("--offline", "-", "--context", "x"),
+        2,
+        "--context cannot be combined with --offline",
+        id="both worlds",
+    ),
 ]
 
 
@@ -465,7 +470,7 @@ def test_what_goes_wrong_outside_has_its_exit_code(terminal: Terminal, prometheu
     with serving(town(SERVICE, POD)) as server:
         assert terminal.online(server) == 7
         assert "there is no Deployment auth in namespace prod" in terminal.err
-        assert "`kubectl get deployments -A` lists all namespaces" in terminal.err
+        assert "list all namespaces with `kubectl get deployments -A`" in terminal.err
         server.refused = {("get", "deployments")}
         assert terminal.online(server) == 7
     with serving(town(*BASE)) as server:

@@ -15,7 +15,7 @@ CONTEXT = {"name": "a", "context": {"cluster": "c", "user": "u", "namespace": "t
 def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No configuration but what the test writes."""
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
-    monkeypatch.setattr(kubeconfig, "POD", tmp_path / "pod")
+    monkeypatch.setattr(kubeconfig, "SERVICE_ACCOUNT", tmp_path / "pod")
 
 
 def write(folder: Path, **content: object) -> None:
@@ -27,10 +27,10 @@ def test_the_current_context_and_its_namespace(tmp_path: Path) -> None:
     """-n outranks the context's, which outranks `default`."""
     other = {"name": "b", "context": {"cluster": "c", "user": "u"}}
     write(tmp_path, **{"current-context": "a", "contexts": [CONTEXT, other]})
-    assert kubeconfig.place(None, None, None).namespace == "team"
-    assert kubeconfig.place(None, None, "mine").namespace == "mine"
-    assert kubeconfig.place(None, "b", None).namespace == "default"
-    assert kubeconfig.contexts() == ["a", "b"]
+    assert kubeconfig.resolve_cluster(None, None, None).namespace == "team"
+    assert kubeconfig.resolve_cluster(None, None, "mine").namespace == "mine"
+    assert kubeconfig.resolve_cluster(None, "b", None).namespace == "default"
+    assert kubeconfig.list_contexts() == ["a", "b"]
 
 
 def test_in_a_pod(tmp_path: Path) -> None:
@@ -39,19 +39,19 @@ def test_in_a_pod(tmp_path: Path) -> None:
     pod.mkdir()
     (pod / "token").write_text("secret")
     (pod / "namespace").write_text("jobs\n")
-    found = kubeconfig.place(None, None, None)
+    found = kubeconfig.resolve_cluster(None, None, None)
     assert (found.files, found.context, found.namespace) == (None, None, "jobs")
     write(tmp_path, **{"current-context": "a", "contexts": [CONTEXT]})
-    assert kubeconfig.place(None, None, None).context == "a"
+    assert kubeconfig.resolve_cluster(None, None, None).context == "a"
 
 
 WRONG = [
-    pytest.param("{", None, "is not valid YAML", ExitCode.ERROR, id="broken YAML"),
-    pytest.param("[]", None, "an object is expected", ExitCode.ERROR, id="a list"),
-    pytest.param("contexts: [{name: a, context: {}}]", None, "no context is chosen: give --context, one of a", ExitCode.ERROR, id="no current context"),
-    pytest.param("{}", None, "no contexts; give another with --kubeconfig", ExitCode.ERROR, id="an empty file"),
-    pytest.param("contexts: 5", None, "a list of contexts is expected", ExitCode.ERROR, id="contexts that are none"),
-    pytest.param("#" * (4 << 20) + "#", None, "at most 4 MiB is expected, found more", ExitCode.ERROR, id="a huge file"),
+    pytest.param("{", None, "config: not YAML", ExitCode.ERROR, id="broken YAML"),
+    pytest.param("[]", None, "expected an object", ExitCode.ERROR, id="a list"),
+    pytest.param("contexts: [{name: a, context: {}}]", None, "no context is selected: give --context, one of a", ExitCode.ERROR, id="no current context"),
+    pytest.param("{}", None, "no contexts; select another file with --kubeconfig", ExitCode.ERROR, id="an empty file"),
+    pytest.param("contexts: 5", None, "contexts: expected a list", ExitCode.ERROR, id="contexts that are none"),
+    pytest.param("#" * (4 << 20) + "#", None, "expected at most 4 MiB, found more", ExitCode.ERROR, id="a huge file"),
     pytest.param("contexts: [{name: prod, context: {}}]", "prd", "did you mean prod?", ExitCode.NOT_FOUND, id="an unknown context"),
 ]  # fmt: skip
 
@@ -63,7 +63,7 @@ def test_files_that_do_not_do(
     """What is wrong, and what to give instead."""
     (tmp_path / "config").write_text(text)
     with pytest.raises(CanaryError) as error:
-        kubeconfig.place(None, context, None)
+        kubeconfig.resolve_cluster(None, context, None)
     assert said in str(error.value)
     assert error.value.exit_code == code
 
@@ -72,4 +72,4 @@ def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
     """A directory, for one."""
     (tmp_path / "config").mkdir()
     with pytest.raises(CanaryError, match="cannot read the kubeconfig"):
-        kubeconfig.place(None, None, None)
+        kubeconfig.resolve_cluster(None, None, None)

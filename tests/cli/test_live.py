@@ -94,12 +94,12 @@ def test_a_watch_that_breaks_is_said_above_the_picture(server: ApiServer) -> Non
         until(lambda: server.cluster.watching > 0)
         server.refuse["watch"] = 503
         server.cluster.break_watches()
-        screen.shows("trying again")
+        screen.shows("retrying")
         del server.refuse["watch"]
-        screen.shows("the watch goes on")
+        screen.shows("the watch works again")
         put(server.cluster, "promoted")
         assert screen.end() == 0
-    assert screen.seen.count("trying again") == 1
+    assert screen.seen.count("retrying") == 1
 
 
 def test_ci_gets_lines_even_on_a_terminal(

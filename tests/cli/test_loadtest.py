@@ -76,7 +76,9 @@ def test_a_load_that_was_not_put_on_is_inconclusive(capsys):
             ["http://a", "--min-rate-achieved", "51"], 2, "at most", id="an impossible one"
         ),
         pytest.param(["http://a", "--min-rate-achieved", "x%"], 2, "found 'x%'", id="no share"),
-        pytest.param(["http://a", "--max-error-ratio", "2"], 2, "0% to 100%", id="more than all"),
+        pytest.param(
+            ["http://a", "--max-error-ratio", "2"], 2, "between 0 and 1", id="more than all"
+        ),
         pytest.param(
             ["http://a", "--requests", "no.yaml"], 2, "no.yaml: cannot read", id="no file"
         ),

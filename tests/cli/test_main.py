@@ -37,7 +37,7 @@ def failing(monkeypatch: pytest.MonkeyPatch):
         def fail(*_: object, **__: object) -> None:
             raise error
 
-        monkeypatch.setattr(program, "app_of", lambda _commands: fail)
+        monkeypatch.setattr(program, "build_app", lambda _commands: fail)
 
     return install
 

@@ -78,8 +78,8 @@ def test_watching_in_a_pipe_prints_lines_until_it_is_interrupted(real) -> None:
     ("arguments", "code", "words"),
     [
         pytest.param(["-n", "nowhere"], 6, "no connection pool with namespace='nowhere'", id="no pool there"),
-        pytest.param(["-n", "a", "-A"], 2, "contradict", id="one namespace and all"),
-        pytest.param(["-w", "-o", "json"], 2, "leave out -o", id="watching for machines"),
+        pytest.param(["-n", "a", "-A"], 2, "cannot be combined with -A", id="one namespace and all"),
+        pytest.param(["-w", "-o", "json"], 2, "cannot be combined with -o", id="watching for machines"),
         pytest.param(["-o", "wide"], 2, "json, yaml", id="a format that is none"),
         pytest.param(["-w", "--interval", "0"], 2, "at least 1s", id="no pause at all"),
         pytest.param(["--interval", "soon"], 2, "a duration", id="a pause that is none"),

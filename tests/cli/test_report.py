@@ -67,7 +67,7 @@ def test_decisions_come_from_events(
         ("10:00", "0", "Rolled back"),
     ]
     assert "&lt;b&gt;often&lt;/b&gt;" in page
-    assert "give --prometheus URL" in page
+    assert "need --prometheus URL" in page
     assert "PromQL errors.total" in page
     assert server.asked["list", "events"] == 1
 
@@ -152,7 +152,7 @@ def test_a_prometheus_that_does_not_answer(
     file = tmp_path / "report.html"
     found = run("report", "auth", "-f", str(file), "--prometheus", prometheus.url)
     assert found.code == 1
-    assert "without --prometheus the report has no figures" in found.err
+    assert "omit --prometheus for a report without figures" in found.err
     assert not file.exists()
 
 
@@ -161,7 +161,7 @@ def test_nothing_to_report(server: ApiServer, run: Run) -> None:
     put(server.cluster, "ready")
     found = run("report", "auth")
     assert (found.code, found.err) == (
-        2, "canary: prod/auth has had no release yet: there is nothing to report\n",
+        2, "canary: prod/auth has had no release yet\n",
     )  # fmt: skip
 
 

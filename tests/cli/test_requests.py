@@ -93,7 +93,7 @@ def test_a_request_is_written(situation: str, verb: str, server: ApiServer, run:
     put(server.cluster, situation)
     found = run(verb, "auth", "--yes")
     assert found.code == 0
-    assert found.out.startswith(f"prod/auth: {verb} asked: ")
+    assert found.out.startswith(f"prod/auth: {verb} sent: ")
     assert parse_request(annotation(server)).verb == verb
 
 
@@ -130,8 +130,8 @@ def test_several_are_asked_or_none(server: ApiServer, run: Run) -> None:
 
 
 DRY = [
-    pytest.param("client", {"get": 2}, "nothing was sent", id="client: nothing is sent"),
-    pytest.param("server", {"get": 2, "patch": 1}, "nothing was kept", id="server: it is checked there"),
+    pytest.param("client", {"get": 2}, "dry run: not sent", id="client: nothing is sent"),
+    pytest.param("server", {"get": 2, "patch": 1}, "not persisted", id="server: it is checked there"),
 ]  # fmt: skip
 
 
@@ -181,7 +181,7 @@ def test_figures_that_change_meanwhile_do_not_matter(server: ApiServer, run: Run
 
 MOVED = [
     pytest.param("promote", "approval", "paused", {}, "it is at step 2 now", id="another step than the one to be approved"),
-    pytest.param("abort", "progressing", "progressing", {"template": "other"}, "another release is under way now", id="another release"),
+    pytest.param("abort", "progressing", "progressing", {"template": "other"}, "another release is in progress", id="another release"),
     pytest.param("pause", "progressing", "promoting", {}, "it is being promoted and cannot be paused any more", id="too late by now"),
 ]  # fmt: skip
 
@@ -201,7 +201,7 @@ def test_a_release_that_moved_on_is_not_hit(  # noqa: PLR0913, PLR0917 - a table
     Interfering(server, after, 1, **changes)
     found = run(verb, "auth", "--yes")
     assert found.code == 2
-    assert "prod/auth moved on meanwhile, so nothing was asked: " + said in found.err
+    assert "prod/auth has changed, so nothing was sent: " + said in found.err
     stored = server.cluster.get(RELEASES, "prod", "auth") or {}
     assert REQUEST not in (stored["metadata"].get("annotations") or {})
 
@@ -226,10 +226,10 @@ def test_wait_until_it_is_taken(server: ApiServer, run: Run) -> None:
 def test_nobody_takes_it(server: ApiServer, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """No operator, no effect: exit code 4."""
     put(server.cluster, "progressing")
-    monkeypatch.setattr(send_command, "TAKEN", 0.05)
+    monkeypatch.setattr(send_command, "HANDLE_TIMEOUT", 0.05)
     found = run("abort", "auth", "--yes", "--wait")
     assert found.code == 4
-    assert "has not taken the request" in found.err
+    assert "has not handled the command" in found.err
 
 
 def test_wait_and_dry_run_exclude_each_other(run: Run) -> None:

@@ -218,8 +218,8 @@ def test_a_watch_that_breaks_is_said_once(server: ApiServer, run: Run) -> None:
     said = ended.err.splitlines()
     assert len(said) == 2
     assert said[0].startswith("canary: cannot watch canaryreleases in namespace prod")
-    assert said[0].endswith("trying again")
-    assert said[1] == "canary: the watch goes on"
+    assert said[0].endswith("retrying")
+    assert said[1] == "canary: the watch works again"
 
 
 def test_rights_that_are_taken_away(server: ApiServer, run: Run) -> None:

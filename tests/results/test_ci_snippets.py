@@ -17,7 +17,7 @@ import pytest
 import typer
 import yaml
 
-from canary.cli.main import COMMANDS, app_of
+from canary.cli.main import COMMANDS, build_app
 from canary.errors import ExitCode
 
 CI = Path(__file__).parents[2] / "docs" / "ci"
@@ -129,7 +129,7 @@ def commands(text: str) -> list[list[str]]:
 @pytest.mark.parametrize("file", SNIPPETS)
 def test_the_program_has_what_the_snippets_use(file):
     """Commands and options exist: a snippet does not outlive them."""
-    known = typer.main.get_command(app_of(COMMANDS)).commands
+    known = typer.main.get_command(build_app(COMMANDS)).commands
     found = commands((CI / file).read_text())
     assert any(words[1] == "gate" for words in found)
     for _, name, *rest in found:

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from canary.api import Verdict
-from canary.cli.artifact_options import Output, artefacts
+from canary.cli.options import ResultFormat, build_artifacts
 from canary.errors import ExitCode, UsageError
 from canary.results.gate_result import Case, Outcome
 from canary.results.publishing import STEP_LIMIT, Artefacts, publish, text, write_whole
@@ -18,11 +18,11 @@ from tests.results.sample_results import FAILED, PASSED
 def test_everything_is_written_at_once(tmp_path):
     """All files, the result on the stream, and the outcome's exit code."""
     out = io.StringIO()
-    chosen = artefacts(
+    chosen = build_artifacts(
         tmp_path / "new" / "junit.xml",
         tmp_path / "summary.md",
         tmp_path / "gl.json",
-        Output.TEXT,
+        ResultFormat.TEXT,
         {"GITHUB_STEP_SUMMARY": str(tmp_path / "step.md"), "GITHUB_ACTIONS": "true"},
     )
     assert publish(FAILED, chosen, out) is ExitCode.FAILED
@@ -146,4 +146,4 @@ def test_what_cannot_be_written_is_refused_before_the_wait(name, said, tmp_path)
     """A gate that waits for an hour looks first, and names the option."""
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match=f"--junit: .*{said}"):
-        artefacts(tmp_path / name, None, None, Output.TEXT, {})
+        build_artifacts(tmp_path / name, None, None, ResultFormat.TEXT, {})
