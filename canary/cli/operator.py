@@ -176,7 +176,7 @@ ScrapeMaxSeries = Annotated[
     typer.Option(
         envvar="CANARY_SCRAPE_MAX_SERIES",
         min=1,
-        help="Maximum number of series read from a metrics page.",
+        help="Maximum number of series kept of the metrics pages of a release.",
     ),
 ]
 NotifyProxy = Annotated[
@@ -241,7 +241,7 @@ def operator(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     allow_network: AllowNetworks = None,
     refuse_network: RefuseNetworks = None,
     scrape_max_bytes: ScrapeMaxBytes = 2 << 20,
-    scrape_max_series: ScrapeMaxSeries = 10_000,
+    scrape_max_series: ScrapeMaxSeries = 5000,
     notify_proxy: NotifyProxy = None,
     kubeconfig: OperatorKubeconfig = None,
     context: OperatorContext = None,

@@ -31,8 +31,8 @@ class PageLimits:
     lines: int = 50_000
     line: int = 16_384
     """Characters of a line; no exporter writes longer ones."""
-    series: int = 10_000
-    """Samples of the metrics that are asked for."""
+    series: int = 5000
+    """Samples of the metrics that are asked for, on the page and of a release together."""
 
 
 USUAL_LIMITS = PageLimits()

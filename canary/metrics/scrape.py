@@ -29,7 +29,7 @@ from canary.http.client import HttpClient, Limits
 from canary.metrics.exposition import USUAL_LIMITS, PageError, PageLimits, samples
 from canary.metrics.history import finite, summed
 from canary.metrics.promql import promql
-from canary.metrics.store import ScrapeTarget, Store
+from canary.metrics.store import MAX_CHARACTERS, ScrapeTarget, Store
 from canary.text.regex import RegexError, full_match
 
 __all__ = ["Scrape", "ScrapeFailure", "ScrapeOptions", "ScrapeTarget"]
@@ -85,7 +85,7 @@ class Scrape:
         self._targets = targets
         self._options = options or ScrapeOptions()
         self._lock = threading.Lock()
-        self._store = Store(self._options.history)
+        self._store = Store(self._options.history, self._options.page.series)
         self._early = list(queries)
         self._polled: float | None = None
         self._count = 0
@@ -111,6 +111,7 @@ class Scrape:
             metrics = self._store.metrics
         pages = self._fetch({t.url for t in targets}, metrics)
         with self._lock:
+            self._store.start_round()
             for target in targets:
                 page = pages[target.url]
                 if isinstance(page, ScrapeFailure):
@@ -148,6 +149,13 @@ class Scrape:
     def _answer(self, query: SeriesQuery, grid: Grid) -> MetricAnswer:
         if (refusal := _refusal(query)) is not None:
             return Unavailable(f"the query {query.key!r} cannot be answered: {refusal}")
+        if self._store.full:
+            most = f"{self._options.page.series:,} series or {MAX_CHARACTERS:,} characters"
+            return NoData(
+                f"the pages have more than {most} of what this release asks for: is there a label "
+                "with very many values?",
+                partial=True,
+            )
         if query.raw:
             return self._raw(query, grid)
         groups = summed(self._store.select(query.selector), query.by, grid)

@@ -10,6 +10,11 @@ from canary.core.sampling import selector_matches
 from canary.core.series import Selector
 from canary.metrics.history import LOOKBACK, History, Labels
 
+MAX_SERIES = 5000
+"""Of one release; half an hour of them takes 90 MB at an interval of 5 s."""
+MAX_CHARACTERS = 4 << 20
+"""Of all labels of one release."""
+
 
 @dataclass(frozen=True, slots=True)
 class ScrapeTarget:
@@ -25,10 +30,19 @@ class ScrapeTarget:
 
 
 class Store:
-    """Keeps, for `keep` seconds, the series that the selectors of the last `keep` seconds want."""
+    """Keeps, for `keep` seconds, the series that the selectors of the last `keep` seconds want.
 
-    def __init__(self, keep: float) -> None:
+    At most `most` series and `MAX_CHARACTERS` of labels: what pods export is foreign text, and each
+    scrape may bring new values of a label. What is more is left out, and `full` says so.
+    """
+
+    def __init__(self, keep: float, most: int = MAX_SERIES) -> None:
         self._keep = max(keep, LOOKBACK)
+        self._most = most
+        self._series = 0
+        self._characters = 0
+        self.full = False
+        """Whether series were left out in the last round of scrapes."""
         self._wanted: dict[Selector, float] = {}
         self._targets: dict[tuple[str, Labels], dict[tuple[str, Labels], History]] = {}
 
@@ -47,13 +61,21 @@ class Store:
         for sample in page:
             labels = _labels(target, sample.labels)
             key = (sample.name, tuple(sorted(labels.items())))
-            if key not in kept and any(
-                s.metric == sample.name and selector_matches(s, labels) for s in self._wanted
-            ):
+            if key not in kept and self._wants(sample.name, labels) and self._has_room(labels):
                 kept[key] = History(labels)
             if key in kept:
                 kept[key].add(now, float(sample.value))
         _end(kept, now)
+
+    def _wants(self, name: str, labels: Mapping[str, str]) -> bool:
+        return any(one.metric == name and selector_matches(one, labels) for one in self._wanted)
+
+    def _has_room(self, labels: Mapping[str, str]) -> bool:
+        self._series += 1
+        self._characters += _count_characters(labels)
+        room = self._series <= self._most and self._characters <= MAX_CHARACTERS
+        self.full = self.full or not room
+        return room
 
     def failed(self, target: ScrapeTarget, now: float) -> None:
         """A scrape that gave nothing ends all series of its target, until the next that does."""
@@ -73,6 +95,13 @@ class Store:
             for history in kept.values():
                 history.forget(old)
         self._targets = {i: kept for i, kept in self._targets.items() if kept}
+        kept_series = [one.labels for kept in self._targets.values() for one in kept.values()]
+        self._series = len(kept_series)
+        self._characters = sum(map(_count_characters, kept_series))
+
+    def start_round(self) -> None:
+        """What was left out before this round of scrapes counts no more."""
+        self.full = False
 
     def select(self, selector: Selector) -> list[History]:
         """All kept series that the selector selects."""
@@ -82,6 +111,10 @@ class Store:
             for (metric, _), history in kept.items()
             if metric == selector.metric and selector_matches(selector, history.labels)
         ]
+
+
+def _count_characters(labels: Mapping[str, str]) -> int:
+    return sum(len(name) + len(value) for name, value in labels.items())
 
 
 def _end(kept: Mapping[tuple[str, Labels], History], now: float) -> None:

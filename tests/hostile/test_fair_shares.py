@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from canary.api import Verdict
+from canary.core.series import FoundSeries, NoData, Selector, SeriesQuery
 from canary.fair_executor import FairExecutor
 from canary.kube.timing import SystemTiming
 from canary.kube.workloads.webhooks import Webhooks
@@ -137,3 +138,29 @@ def test_a_page_that_is_no_page_is_not_repeated(server: Server, reply: Reply):
     with contextlib.closing(Scrape(lambda: [target], (), options)) as scrape:
         (failure,) = scrape.poll(1.0)
     assert "SECRET" not in failure.why
+
+
+def test_series_beyond_what_is_kept_for_a_release_are_no_data_that_says_so(server: Server):
+    """Each scrape brings other values of a label; when that ends, so does the silence."""
+    scrapes = iter(range(1000))
+    page = [""]
+
+    def answer(_: object) -> Reply:
+        return Reply(page[0].encode())
+
+    server.answer = answer
+    query = SeriesQuery("q", Selector("a"), ("b",), raw=True)
+    target = ScrapeTarget(f"{server.url}/metrics", {"pod": "p"})
+    options = ScrapeOptions(timeout=DEADLINE, history=0.0, page=PageLimits(series=50))
+    with contextlib.closing(Scrape(lambda: [target], [query], options)) as scrape:
+        for second in range(1, 10):
+            page[0] = "".join(f'a{{b="{next(scrapes)}"}} 1\n' for _ in range(10))
+            scrape.poll(float(second))
+        (answered,) = scrape.read([query], 0.0, 9.0, 1.0).values()
+        assert isinstance(answered, NoData)
+        assert answered.partial
+        assert "more than 50 series" in answered.why
+        for second in range(1000, 1003):
+            scrape.poll(float(second))
+            scrape.read([query], 990.0, float(second), 1.0)
+        assert isinstance(*scrape.read([query], 990.0, 1002.0, 1.0).values(), FoundSeries)

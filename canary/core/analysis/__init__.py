@@ -25,6 +25,7 @@ from canary.core.analysis.pool import analyze_pool
 from canary.core.analysis.ratio import analyze_ratio
 from canary.core.analysis.result import NOT_ANALYZED, AnalysisResult, combine_metrics
 from canary.core.analysis.state import OptionalJudgeState
+from canary.core.analysis.state_size import limit_state_size
 from canary.core.analysis.traffic_share import TrafficShare
 from canary.core.increments import Side, Tick
 from canary.core.series import NoData, Unavailable
@@ -91,7 +92,7 @@ def read_judge_state(status: Status, now: float) -> OptionalJudgeState:
 def analyze(given: AnalysisInput) -> AnalysisResult:
     """What the metrics say, with the state for the next analysis."""
     before = _previous_state(given)
-    found = _analyze_metrics(given, before)
+    found = limit_state_size(_analyze_metrics(given, before))
     share, until = _count_traffic_share(given, before, found), _find_judged_until(found)
     restarted = before.restarted
     if restarted is not None and until is not None and until >= restarted.at:

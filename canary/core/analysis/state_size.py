@@ -1,0 +1,48 @@
+"""How much of what the judge remembers fits into a status.
+
+Names of pods and values of labels are foreign text, and a status larger than etcd takes (1.5 MB)
+would be refused: no weight could be written any more. A worked example with a limit of 512 KiB: the
+states of errors, latency and pool have 5, 5 and 900 KiB. The pool's is dropped, and the pool is no
+data with a sentence; errors and latency are judged as before.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from canary.api import Verdict
+from canary.core.analysis.input import MetricResult
+
+MAX_STATE_BYTES = 512 << 10
+"""Of one release. `python -m bench.wide` prints what pools and series need."""
+
+
+def limit_state_size(
+    found: Sequence[MetricResult], most: int = MAX_STATE_BYTES
+) -> list[MetricResult]:
+    """The results with the largest states emptied until the rest has at most `most` bytes.
+
+    A metric whose state is emptied is NoData, unless it fails: what protects people stays.
+    """
+    sizes = {index: _measure(one) for index, one in enumerate(found)}
+    limited = list(found)
+    for index in sorted(sizes, key=lambda index: -sizes[index]):
+        if sum(sizes.values()) <= most:
+            break
+        limited[index] = _without_state(limited[index], sizes.pop(index), most)
+    return limited
+
+
+def _measure(result: MetricResult) -> int:
+    return 0 if result.state is None else len(result.state.model_dump_json(exclude_none=True))
+
+
+def _without_state(result: MetricResult, size: int, most: int) -> MetricResult:
+    state = result.state and type(result.state)(until=result.state.until)
+    if result.step is Verdict.FAIL:
+        return replace(result, state=state)
+    words = (
+        f"the judge would have to remember {size:,} bytes, of which a release has {most:,}: is "
+        "there a label with very many or very long values?"
+    )
+    status = result.status.model_copy(update={"verdict": Verdict.NO_DATA, "message": words})
+    return replace(result, status=status, step=Verdict.NO_DATA, final=Verdict.NO_DATA, state=state)
