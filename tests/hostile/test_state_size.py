@@ -1,14 +1,14 @@
 """What the judge remembers: bounded, whatever the pods export."""
 
 from canary.api import MetricStatus, Verdict
-from canary.api.judge_state import PoolState, Quiet, RatioState
+from canary.api.judge_state import Quiet, RatioState, StoredPool
 from canary.core.analysis.input import MetricResult
 from canary.core.analysis.state_size import MAX_STATE_BYTES, limit_state_size
 
 
 def result(name: str, size: int, verdict: Verdict = Verdict.PASS) -> MetricResult:
     """A metric with a state of about so many bytes."""
-    kind = PoolState if name.startswith("pool") else RatioState
+    kind = StoredPool if name.startswith("pool") else RatioState
     state = kind(until=5.0, quiet=Quiet(verdict=Verdict.NO_DATA, why="x" * size))
     return MetricResult(MetricStatus(name=name, verdict=verdict), verdict, verdict, state)
 
@@ -20,7 +20,7 @@ def test_a_state_larger_than_a_status_takes_is_no_data_of_the_metric_that_fills_
     assert errors == result("errors", 5000)
     assert (pool.step, pool.final, pool.status.verdict) == (Verdict.NO_DATA,) * 3
     assert "remember 900," in pool.status.message
-    assert pool.state == PoolState(until=5.0)
+    assert pool.state == StoredPool(until=5.0)
 
 
 def test_many_metrics_share_the_bytes_of_a_release():
@@ -35,4 +35,4 @@ def test_a_metric_that_fails_fails_however_large_its_state_is():
     """What protects people does not depend on room in a status."""
     (found,) = limit_state_size([result("pool", 900_000, Verdict.FAIL)])
     assert (found.step, found.status.verdict) == (Verdict.FAIL, Verdict.FAIL)
-    assert found.state == PoolState(until=5.0)
+    assert found.state == StoredPool(until=5.0)
