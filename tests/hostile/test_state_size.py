@@ -1,7 +1,7 @@
 """What the judge remembers: bounded, whatever the pods export."""
 
 from canary.api import MetricStatus, Verdict
-from canary.api.judge_state import Quiet, RatioState, StoredPool
+from canary.api.judge_state import RatioState, StoredPool, StoredSilence
 from canary.core.analysis.input import MetricResult
 from canary.core.analysis.state_size import MAX_STATE_BYTES, limit_state_size
 
@@ -9,7 +9,7 @@ from canary.core.analysis.state_size import MAX_STATE_BYTES, limit_state_size
 def result(name: str, size: int, verdict: Verdict = Verdict.PASS) -> MetricResult:
     """A metric with a state of about so many bytes."""
     kind = StoredPool if name.startswith("pool") else RatioState
-    state = kind(until=5.0, quiet=Quiet(verdict=Verdict.NO_DATA, why="x" * size))
+    state = kind(until=5.0, quiet=StoredSilence(verdict=Verdict.NO_DATA, why="x" * size))
     return MetricResult(MetricStatus(name=name, verdict=verdict), verdict, verdict, state)
 
 
