@@ -18,15 +18,15 @@ from threading import Event
 
 import requests
 
-from canary.analyze.evaluation import Span, looks
-from canary.analyze.reader import available, read
-from canary.analyze.series import Groups
+from canary.analyze.evaluation import AnalysisWindow, evaluate_history
+from canary.analyze.reader import check_available, read_metrics
+from canary.analyze.series import SeriesGroups
 from canary.api import load_release
-from canary.backtest.judge import decides, replayed
-from canary.backtest.releases import Fate, PastRelease
+from canary.backtest.judge import decision_rule, replay_release
+from canary.backtest.releases import GroundTruth, PastRelease
 from canary.core.series import Matcher, MatchOp
 from canary.metrics.prometheus import MAX_POINTS, Prometheus, PrometheusOptions
-from canary.simulate.scenario import poisson
+from canary.simulate.scenario import draw_poisson
 
 STEP = 15
 DAY = 86_400
@@ -56,8 +56,8 @@ def lines(start: int, end: int, pods: int, seed: int) -> Iterator[str]:
         labels = f'version="{version}",pod="auth-{number}",instance="10.0.0.{number}:80"'
         good = bad = 0
         for at in range(start, end + 1, STEP):
-            good += poisson(10 * STEP * 0.999, chance)
-            bad += poisson(10 * STEP * 0.001, chance)
+            good += draw_poisson(10 * STEP * 0.999, chance)
+            bad += draw_poisson(10 * STEP * 0.001, chance)
             yield f'http_requests_total{{{labels},code="200"}} {good} {at}'
             yield f'http_requests_total{{{labels},code="500"}} {bad} {at}'
     yield "# EOF\n"
@@ -111,16 +111,16 @@ def measure(url: str, start: int, end: int) -> None:
     def version(value: str) -> tuple[Matcher, ...]:
         return (Matcher("version", MatchOp.EQUAL, value),)
 
-    groups = Groups(version("v2"), version("v1"))
-    span = Span.of(start, end, STEP)
+    groups = SeriesGroups(version("v2"), version("v1"))
+    span = AnalysisWindow.of(start, end, STEP)
     options = PrometheusOptions(url, read_timeout=60.0, max_bytes=256 << 20)
     began = time.perf_counter()
     with closing(Prometheus(options)) as source:
-        by_metric = available(read(source, SPEC.analysis.metrics, groups, span.grid))
+        by_metric = check_available(read_metrics(source, SPEC.analysis.metrics, groups, span.grid))
     there, busy = time.perf_counter(), time.process_time()
-    past = PastRelease("v2", span.start, span.end, groups, None, Fate.STAYED)
-    seen = looks(SPEC.analysis, span, by_metric, decides(SPEC, span))
-    again = replayed(past, SPEC, span, seen)
+    past = PastRelease("v2", span.start, span.end, groups, None, GroundTruth.STAYED)
+    seen = evaluate_history(SPEC.analysis, span, by_metric, decision_rule(SPEC, span))
+    again = replay_release(past, SPEC, span, seen)
     done, busy = time.perf_counter(), time.process_time() - busy
     points = len(span.grid.times())
     print(f"{points:,} points a series, in slices of at most {MAX_POINTS:,} a query")

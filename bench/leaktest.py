@@ -36,7 +36,7 @@ from canary.loadtest.generator import (
     RequestTemplate,
     parse_template,
 )
-from canary.results.gate_result import Outcome
+from canary.results.gate_result import GateResult
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 START, END = "<!-- bench-leaktest:start -->", "<!-- bench-leaktest:end -->"
@@ -122,7 +122,7 @@ def _lines(asked: Sequence[Row]) -> Iterator[str]:
         yield f"| {' | '.join(cells)} |"
 
 
-def _run(row: Row, number: int) -> Outcome:
+def _run(row: Row, number: int) -> GateResult:
     with _service(row.build, number) as url:
         plan = LoadPlan(
             url, LoadSchedule((LoadStage(row.rate, row.rate, 1),)), MIX, seed=1_000_000 * number

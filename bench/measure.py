@@ -11,7 +11,7 @@ import numpy as np
 from bench.baselines import FAILED_CHECKS, decided, minutes
 from bench.scenarios import BAD, GOOD, SUDDEN, Row
 from bench.simulate import Scenario, simulate
-from bench.stats import clopper_pearson, fewest_seconds, quantile
+from bench.stats import clopper_pearson, fewest_seconds, quantile_of_trials
 from canary.core.evidence import Interval, Judge, RatioPolicy
 
 CHUNK = 10
@@ -145,12 +145,12 @@ def _summed(row: Row, interval: int, outcomes: Sequence[Outcome]) -> Measured:
         interval=interval,
         trials=trials,
         found=len(delays),
-        median=quantile(delays, 0.5, trials) if delays else math.inf,
-        late=quantile(delays, 0.95, trials) if delays else math.inf,
-        users=quantile([o.users for o in outcomes], 0.5, trials),
+        median=quantile_of_trials(delays, 0.5, trials) if delays else math.inf,
+        late=quantile_of_trials(delays, 0.95, trials) if delays else math.inf,
+        users=quantile_of_trials([o.users for o in outcomes], 0.5, trials),
         inconclusive=undecided / trials,
         fixed=len(fixed),
-        fixed_median=quantile(fixed, 0.5, trials) - onset,
+        fixed_median=quantile_of_trials(fixed, 0.5, trials) - onset,
         breached=len(breached),
-        breached_median=quantile(breached, 0.5, trials) - onset,
+        breached_median=quantile_of_trials(breached, 0.5, trials) - onset,
     )

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.measure import CHUNK, judge_release
 from bench.simulate import Scenario, Second, Shape, simulate
-from bench.stats import clopper_pearson, quantile
+from bench.stats import clopper_pearson, quantile_of_trials
 from canary.core.evidence import RatioPolicy
 
 INTERVAL = 15
@@ -133,4 +133,4 @@ def measure_promotion(
     tasks = [(row.name, (seed, name), first, min(first + CHUNK, releases)) for first in starts]
     times = [time for chunk in pool.map(_chunk, tasks) for time in chunk]
     passed = [time for time in times if time is not None]
-    return PromotionMeasured(row, releases, len(passed), quantile(passed, 0.5, releases))
+    return PromotionMeasured(row, releases, len(passed), quantile_of_trials(passed, 0.5, releases))

@@ -16,7 +16,7 @@ import numpy as np
 
 from bench.cli import DOCUMENT
 from bench.simulate import Scenario, simulate
-from bench.stats import clopper_pearson, quantile
+from bench.stats import clopper_pearson, quantile_of_trials
 from canary.core.evidence import Judge, RatioPolicy
 from e2e.harness.table import written
 
@@ -51,8 +51,8 @@ class Row:
         high = clopper_pearson(self.as_bad, self.releases)[1]
         return (
             f"| {self.stable:.0%} | {len(found)} of {self.releases} |"
-            f" {quantile(found, 0.5, self.releases):.0f} |"
-            f" {quantile(found, 0.95, self.releases):.0f} |"
+            f" {quantile_of_trials(found, 0.5, self.releases):.0f} |"
+            f" {quantile_of_trials(found, 0.95, self.releases):.0f} |"
             f" {self.as_bad} of {self.releases} (≤ {high:.2%}) |"
         )
 

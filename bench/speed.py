@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from bench.simulate import Scenario, simulate
-from canary.analyze.samples import Skipped, judge_samples
+from canary.analyze.samples import SkippedRows, judge_samples
 from canary.api.judge_state import EvidenceParts
 from canary.core.analysis.state import restore_evidence, store_evidence
 from canary.core.evidence import EvidenceState, RatioPolicy, assess_evidence, fold_intervals
@@ -72,7 +72,7 @@ def rows_per_second(seed: int, releases: int = 60) -> float:
         path.write_text("".join(_lines(releases, seed)))
         rows = releases * 720
         start = time.perf_counter()
-        list(judge_samples(str(path), RatioPolicy(), Skipped()))
+        list(judge_samples(str(path), RatioPolicy(), SkippedRows()))
         return rows / (time.perf_counter() - start)
 
 

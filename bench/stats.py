@@ -2,9 +2,9 @@
 
 import math
 
-from canary.simulate.intervals import clopper_pearson, quantile
+from canary.simulate.intervals import clopper_pearson, quantile_of_trials
 
-__all__ = ["clopper_pearson", "fewest_seconds", "quantile"]
+__all__ = ["clopper_pearson", "fewest_seconds", "quantile_of_trials"]
 
 
 def fewest_seconds(

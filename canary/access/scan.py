@@ -17,15 +17,15 @@ from typing import Any, Final
 import yaml
 
 from canary.errors import CanaryError, PermanentError, UsageError
-from canary.results.sarif import Finding, Level
+from canary.results.sarif import FindingLevel, SarifFinding
 
 PROGRAM: Final = "ast-grep"
 TIMEOUT: Final = 600.0
 """Seconds."""
-TWINS: Final = ("TypeScript", "Tsx", "JavaScript")
+SCRIPT_LANGUAGES: Final = ("TypeScript", "Tsx", "JavaScript")
 """What is written for TypeScript holds for its relatives: their trees have the same names."""
-LEVELS: Final = {"error": Level.ERROR, "warning": Level.WARNING}
-_SEEN = re.compile(
+LEVELS: Final = {"error": FindingLevel.ERROR, "warning": FindingLevel.WARNING}
+_FILE_LINE = re.compile(
     r"^sg: entity\|file\|(?P<file>.*): (?:language=.*,appliedRuleCount=(?P<rules>\d+)"
     r"|skipped=(?P<why>\w+))$",
     re.MULTILINE,
@@ -33,7 +33,7 @@ _SEEN = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class AccessRule:
     """One rule as people see it."""
 
     id: str
@@ -42,31 +42,33 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Spot:
+class CodeFinding:
     """A finding with the line of code that it is about."""
 
-    finding: Finding
+    finding: SarifFinding
     code: str
 
 
 @dataclass(frozen=True, slots=True)
-class Scan:
+class ScanResult:
     """What was looked at, and what was found; in order of file and line."""
 
-    spots: tuple[Spot, ...]
+    spots: tuple[CodeFinding, ...]
     files: int
     """How many files a rule was applied to."""
     skipped: Mapping[str, str]
     """Files that may hold code and could not be read, and why."""
 
 
-def rules() -> tuple[Rule, ...]:
+def load_rules() -> tuple[AccessRule, ...]:
     """All of them, by id."""
-    found = (yaml.safe_load(text) for text in _texts())
-    return tuple(Rule(one["id"], one["message"], " ".join(one["note"].split())) for one in found)
+    found = (yaml.safe_load(text) for text in _read_rule_files())
+    return tuple(
+        AccessRule(one["id"], one["message"], " ".join(one["note"].split())) for one in found
+    )
 
 
-def scan(paths: Sequence[Path], exclude: Sequence[str] = ()) -> Scan:
+def scan_paths(paths: Sequence[Path], exclude: Sequence[str] = ()) -> ScanResult:
     """Every place below `paths` where a connection may be lost; what .gitignore names is left out.
 
     `exclude` has globs as in .gitignore.
@@ -80,39 +82,41 @@ def scan(paths: Sequence[Path], exclude: Sequence[str] = ()) -> Scan:
         if not path.exists():
             raise UsageError(f"{path}: a file or directory is expected, found nothing")
     globs = [f"--globs=!{one}" for one in exclude]
-    words = ["scan", f"--inline-rules={_pack()}", "--json=stream", "--inspect=entity", *globs]
-    done = _run([*words, "--", *map(str, paths)])
-    applied, skipped = _looked_at(done.stderr)
+    words = ["scan", f"--inline-rules={_join_rules()}", "--json=stream", "--inspect=entity", *globs]
+    done = _run_program([*words, "--", *map(str, paths)])
+    applied, skipped = _parse_scanned_files(done.stderr)
     if not applied and not skipped:
         where = ", ".join(map(str, paths))
         raise UsageError(
             f"{where}: no file to look at: Python, Java, Go, JavaScript or TypeScript is expected"
         )
-    spots = {spot.finding: spot for spot in _spots(done.stdout)}  # of paths that overlap: once
+    spots = {
+        spot.finding: spot for spot in _parse_findings(done.stdout)
+    }  # of paths that overlap: once
     in_order = sorted(spots.values(), key=lambda one: (one.finding.file, one.finding.line))
-    return Scan(tuple(in_order), applied, skipped)
+    return ScanResult(tuple(in_order), applied, skipped)
 
 
-def _texts() -> Sequence[str]:
+def _read_rule_files() -> Sequence[str]:
     folder = files(__package__) / "rules"
     found = sorted((one for one in folder.iterdir() if one.name.endswith(".yml")), key=str)
     return [one.read_text(encoding="utf-8") for one in found]
 
 
-def _pack() -> str:
+def _join_rules() -> str:
     """All rules in one text; those for TypeScript once for each of its relatives."""
-    return "\n---\n".join(one for text in _texts() for one in _with_twins(text))
+    return "\n---\n".join(one for text in _read_rule_files() for one in _for_each_language(text))
 
 
-def _with_twins(text: str) -> Iterator[str]:
-    mark = f"language: {TWINS[0]}\n"
+def _for_each_language(text: str) -> Iterator[str]:
+    mark = f"language: {SCRIPT_LANGUAGES[0]}\n"
     if mark not in text:
         yield text
         return
-    yield from (text.replace(mark, f"language: {twin}\n", 1) for twin in TWINS)
+    yield from (text.replace(mark, f"language: {twin}\n", 1) for twin in SCRIPT_LANGUAGES)
 
 
-def _program() -> str:
+def _find_program() -> str:
     """Of this environment, else of the PATH."""
     found = shutil.which(PROGRAM, path=sysconfig.get_path("scripts")) or shutil.which(PROGRAM)
     if found is None:
@@ -122,10 +126,10 @@ def _program() -> str:
     return found
 
 
-def _run(words: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+def _run_program(words: Sequence[str]) -> "subprocess.CompletedProcess[str]":
     try:
         done = subprocess.run(  # noqa: S603 - a program of ours, without a shell
-            [_program(), *words],
+            [_find_program(), *words],
             capture_output=True,
             check=False,
             encoding="utf-8",
@@ -138,30 +142,30 @@ def _run(words: Sequence[str]) -> "subprocess.CompletedProcess[str]":
         ) from slow
     if done.returncode not in {0, 1} or "\nsg: summary|file" not in done.stderr:
         told = [line for line in done.stderr.splitlines() if line and not line.startswith("sg: ")]
-        raise _broken(told)
+        raise _program_error(told)
     return done
 
 
-def _broken(told: Sequence[str]) -> CanaryError:
+def _program_error(told: Sequence[str]) -> CanaryError:
     said = "; ".join(line.strip().removeprefix("Error: ") for line in told[:2])
     if "glob" in said.lower():
         return UsageError(f"--exclude: a glob as in .gitignore is expected: {said}")
     return CanaryError(f"{PROGRAM} broke: {said or 'it said nothing'}")
 
 
-def _looked_at(told: str) -> tuple[int, Mapping[str, str]]:
+def _parse_scanned_files(told: str) -> tuple[int, Mapping[str, str]]:
     """How many files were looked at, and which were not; overlapping paths count once."""
-    seen = list(_SEEN.finditer(told))
+    seen = list(_FILE_LINE.finditer(told))
     applied = {one["file"] for one in seen if one["rules"] not in {None, "0"}}
     skipped = {one["file"]: one["why"] for one in seen if one["why"] not in {None, "emptyFile"}}
     return len(applied), skipped
 
 
-def _spots(text: str) -> Iterator[Spot]:
+def _parse_findings(text: str) -> Iterator[CodeFinding]:
     for line in text.splitlines():
         found: Mapping[str, Any] = json.loads(line)
         start = found["range"]["start"]
-        finding = Finding(
+        finding = SarifFinding(
             file=found["file"],
             line=start["line"] + 1,
             column=start["column"] + 1,
@@ -169,4 +173,4 @@ def _spots(text: str) -> Iterator[Spot]:
             message=found["message"],
             level=LEVELS[found["severity"]],
         )
-        yield Spot(finding, found["lines"].splitlines()[0].strip())
+        yield CodeFinding(finding, found["lines"].splitlines()[0].strip())

@@ -24,15 +24,15 @@ HISTORY = 3600.0
 """Seconds of stable's past before the comparison: its usual rate, as the operator reads it."""
 LOOKBACK = 300.0
 """Seconds before a stretch: where groups that are missing at its start have a baseline."""
-LOOKS = 300
+MAX_EVALUATIONS = 300
 """So many looks at most at one history; the one that decides is looked at again in detail."""
-_LATE = 3600.0
+_MAX_LATENESS = 3600.0
 
-State = JudgeState | UnreadableState
+AnalysisState = JudgeState | UnreadableState
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class AnalysisWindow:
     """From when to when the canary is judged, in whole steps; seconds since the epoch."""
 
     start: float
@@ -42,7 +42,9 @@ class Span:
     """From when on there is no stable any more; None: it stays beside the canary."""
 
     @classmethod
-    def of(cls, start: float, end: float, step: float, alone_from: float | None = None) -> "Span":
+    def of(
+        cls, start: float, end: float, step: float, alone_from: float | None = None
+    ) -> "AnalysisWindow":
         """The whole steps between two times."""
         alone = None if alone_from is None else floor(alone_from / step) * step
         return cls(floor(start / step) * step, floor(end / step) * step, step, alone)
@@ -60,41 +62,49 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Evaluation:
     """What the judge said at one time."""
 
     at: float
     judged: AnalysisResult
 
 
-def look(
-    analysis: Analysis, span: Span, state: State | None, samples: Samples | None, now: float
+def evaluate(
+    analysis: Analysis,
+    span: AnalysisWindow,
+    state: AnalysisState | None,
+    samples: Samples | None,
+    now: float,
 ) -> AnalysisResult:
     """What the judge says of the samples (None: nothing new) and of what it knew before."""
-    return analyze(_input(analysis, span, state, samples, now))
+    return analyze(_build_input(analysis, span, state, samples, now))
 
 
-def _input(
-    analysis: Analysis, span: Span, state: State | None, samples: Samples | None, now: float
+def _build_input(
+    analysis: Analysis,
+    span: AnalysisWindow,
+    state: AnalysisState | None,
+    samples: Samples | None,
+    now: float,
 ) -> AnalysisInput:
     """Where stable is gone the canary is judged by stable's past, as after a promotion."""
     alone = span.alone_from is not None and now > span.alone_from
     return AnalysisInput(analysis, now, span.start, samples=samples, state=state, alone=alone)
 
 
-def looks(
+def evaluate_history(
     analysis: Analysis,
-    span: Span,
+    span: AnalysisWindow,
     answers: Mapping[str, RawAnswers | MetricAnswer],
-    decides: Callable[[Look], bool],
-) -> Iterator[Look]:
+    decides: Callable[[Evaluation], bool],
+) -> Iterator[Evaluation]:
     """Looks at a history, ascending, the last one at its end.
 
     Where `decides` turns between two looks, there is one for each interval. `answers` were read on
     `span.grid`.
     """
-    fold = Fold(analysis, span, build_samples(answers, span.since, span.end, span.step))
-    stretch = max(20, ceil((span.end - span.start) / span.step / LOOKS)) * span.step
+    fold = HistoryReplay(analysis, span, build_samples(answers, span.since, span.end, span.step))
+    stretch = max(20, ceil((span.end - span.start) / span.step / MAX_EVALUATIONS)) * span.step
     at, decided = span.start, False
     state, _ = fold.to(None, span.since, at)
     while at < span.end:
@@ -102,52 +112,58 @@ def looks(
         if span.alone_from is not None and at < span.alone_from:
             end = min(end, span.alone_from)
         after, judged = fold.to(state, at, end)
-        turned = decides(Look(end, judged))
+        turned = decides(Evaluation(end, judged))
         if turned is not decided:
             yield from fold.each(state, at, end)
         else:
-            yield Look(end, judged)
+            yield Evaluation(end, judged)
         at, state, decided = end, after, turned
 
 
 @dataclass(frozen=True, slots=True)
-class Fold:
+class HistoryReplay:
     """The analysis of a history that was read once, from `span.since` on, piece by piece."""
 
     analysis: Analysis
-    span: Span
+    span: AnalysisWindow
     samples: Samples
     ready_since: Mapping[str, float | None] = field(default_factory=dict)
 
-    def to(self, state: State | None, at: float, end: float) -> tuple[State, AnalysisResult]:
+    def to(
+        self, state: AnalysisState | None, at: float, end: float
+    ) -> tuple[AnalysisState, AnalysisResult]:
         """The state and the judgement after `at … end`."""
         if end <= at:
             return state or JudgeState(), NOT_ANALYZED
         samples = self._cut(state, at, end)
-        given = _input(self.analysis, self.span, state, samples, end)
+        given = _build_input(self.analysis, self.span, state, samples, end)
         judged = analyze(replace(given, ready_since=self.ready_since))
         return judged.state or JudgeState(), judged
 
-    def each(self, state: State, at: float, end: float) -> Iterator[Look]:
+    def each(self, state: AnalysisState, at: float, end: float) -> Iterator[Evaluation]:
         """The same stretch, one look per interval."""
         while at < end:
             after = at + self.span.step
             state, judged = self.to(state, at, after)
-            yield Look(after, judged)
+            yield Evaluation(after, judged)
             at = after
 
-    def _cut(self, state: State | None, at: float, end: float) -> Samples:
+    def _cut(self, state: AnalysisState | None, at: float, end: float) -> Samples:
         """What was there to read at `end`; a metric that was silent is read from before that."""
         kept = state.metrics().values() if isinstance(state, JudgeState) else ()
         known = [one.until for one in kept if one.until is not None]
-        begin = max(min([at, *known]), at - _LATE)
+        begin = max(min([at, *known]), at - _MAX_LATENESS)
         ends = self.samples.rounds.ends
         rounds = Rounds(begin, ends[bisect_right(ends, begin) : bisect_right(ends, end)])
-        parts = {name: _part(one, begin, end) for name, one in self.samples.by_metric.items()}
+        parts = {
+            name: _cut_samples(one, begin, end) for name, one in self.samples.by_metric.items()
+        }
         return Samples(rounds, at, parts)
 
 
-def first_seen(answers: Mapping[str, RawAnswers | MetricAnswer], since: float) -> float | None:
+def first_canary_sample(
+    answers: Mapping[str, RawAnswers | MetricAnswer], since: float
+) -> float | None:
     """When the canary's first sample after `since` is (seconds); None: there is none."""
     times = []
     for one in answers.values():
@@ -155,65 +171,65 @@ def first_seen(answers: Mapping[str, RawAnswers | MetricAnswer], since: float) -
             answer = one.total if isinstance(one, RatioAnswers) else one.in_use
             series = answer.series if isinstance(answer, FoundSeries) else ()
             mine = [s for s in series if one.side_of(s.labels.get(one.label, "")) is Side.CANARY]
-            times += [points[0][0] for s in mine if (points := _points(s, since, inf))]
+            times += [points[0][0] for s in mine if (points := _cut_points(s, since, inf))]
     return min(times, default=None)
 
 
-def _part(whole: MetricSamples, begin: float, end: float) -> MetricSamples:
+def _cut_samples(whole: MetricSamples, begin: float, end: float) -> MetricSamples:
     start = begin - LOOKBACK
     match whole:
         case RatioSamples(ticks) if isinstance(ticks, tuple):
-            return replace(whole, ticks=_ticks(ticks, begin, end))
+            return replace(whole, ticks=_cut_ticks(ticks, begin, end))
         case RatioSamples():
             return whole
         case PoolSamples(in_use, maximum, waiting, timeouts, hold):
             return replace(
                 whole,
-                in_use=_within(in_use, start, end),
-                maximum=maximum if isinstance(maximum, float) else _within(maximum, start, end),
-                waiting=waiting and _within(waiting, start, end),
-                timeouts=timeouts and _within(timeouts, start, end),
-                hold=hold and _within(hold, start, end),
+                in_use=_cut_answer(in_use, start, end),
+                maximum=maximum if isinstance(maximum, float) else _cut_answer(maximum, start, end),
+                waiting=waiting and _cut_answer(waiting, start, end),
+                timeouts=timeouts and _cut_answer(timeouts, start, end),
+                hold=hold and _cut_answer(hold, start, end),
             )
         case _:
-            return _within(whole, start, end)
+            return _cut_answer(whole, start, end)
 
 
-_NOTHING = NoData("nothing was there at that time")
+_NO_SAMPLES = NoData("nothing was there at that time")
 
 
-def _ticks(ticks: tuple[Tick, ...], begin: float, end: float) -> tuple[Tick, ...] | NoData:
+def _cut_ticks(ticks: tuple[Tick, ...], begin: float, end: float) -> tuple[Tick, ...] | NoData:
     """The rounds after `begin`; none for five minutes is no data, as it was live."""
     first, last = (bisect_right(ticks, at, key=lambda tick: tick.end) for at in (begin, end))
     if last == 0 or ticks[last - 1].end <= end - LOOKBACK:
-        return _NOTHING
+        return _NO_SAMPLES
     return ticks[first:last]
 
 
-def _within(answer: MetricAnswer, start: float, end: float) -> MetricAnswer:
+def _cut_answer(answer: MetricAnswer, start: float, end: float) -> MetricAnswer:
     """The points from `start` to `end` (seconds); no point at all is no data, as it was live."""
     if not isinstance(answer, FoundSeries):
         return answer
-    cut = (replace(one, points=_points(one, start, end)) for one in answer.series)
+    cut = (replace(one, points=_cut_points(one, start, end)) for one in answer.series)
     series = tuple(one for one in cut if one.points)
-    return FoundSeries(series) if series else _NOTHING
+    return FoundSeries(series) if series else _NO_SAMPLES
 
 
-def _points(series: Series, start: float, end: float) -> tuple[tuple[float, float], ...]:
+def _cut_points(series: Series, start: float, end: float) -> tuple[tuple[float, float], ...]:
     points = series.points
-    first = bisect_left(points, start, key=_time)
-    return points[first : bisect_right(points, end, lo=first, key=_time)]
+    first = bisect_left(points, start, key=_time_of)
+    return points[first : bisect_right(points, end, lo=first, key=_time_of)]
 
 
-def _time(point: tuple[float, float]) -> float:
+def _time_of(point: tuple[float, float]) -> float:
     return point[0]
 
 
-def failed(one: Look) -> bool:
+def has_failed(one: Evaluation) -> bool:
     """The judge has failed the canary."""
     return one.judged.step is Verdict.FAIL
 
 
-def passed(one: Look) -> bool:
+def has_passed(one: Evaluation) -> bool:
     """Every metric allows the promotion."""
     return one.judged.final is Verdict.PASS

@@ -30,41 +30,41 @@ def parse_matchers(text: str, option: str) -> tuple[Matcher, ...]:
     position = 0
     inner = inner.strip()
     while position < len(inner):
-        matcher, position = _matcher(inner, position, option)
+        matcher, position = _parse_matcher(inner, position, option)
         found.append(matcher)
         if (end := _NEXT.match(inner, position)) is None:
-            raise _wrong(option, inner, position, "a comma")
+            raise _syntax_error(option, inner, position, "a comma")
         position = end.end()
     if not found:
         raise UsageError(f"{option}: {_EXAMPLE} are expected, found {text[:200]!r}")
     return tuple(found)
 
 
-def shown_matchers(matchers: tuple[Matcher, ...]) -> str:
+def format_matchers(matchers: tuple[Matcher, ...]) -> str:
     """The matchers as they can be typed again."""
     return conditions_text(matchers)
 
 
-def _matcher(text: str, position: int, option: str) -> tuple[Matcher, int]:
+def _parse_matcher(text: str, position: int, option: str) -> tuple[Matcher, int]:
     head = _LABEL.match(text, position)
     if head is None:
-        raise _wrong(option, text, position, "a label and =, !=, =~ or !~")
+        raise _syntax_error(option, text, position, "a label and =, !=, =~ or !~")
     label, op = head.group(1), MatchOp(head.group(2))
     if label == "__name__":
         raise UsageError(f"{option}: the metric is not chosen here: --metric, or --total and --bad")
-    value, end = _value(text, head.end(), option)
+    value, end = _parse_value(text, head.end(), option)
     if op in {MatchOp.REGEX, MatchOp.NOT_REGEX}:
         _check_regex(value, option)
     return Matcher(label, op, value), end
 
 
-def _value(text: str, position: int, option: str) -> tuple[str, int]:
+def _parse_value(text: str, position: int, option: str) -> tuple[str, int]:
     if quoted := _QUOTED.match(text, position):
         inside = quoted.group(1) if quoted.group(1) is not None else quoted.group(2)
         return _ESCAPE.sub(lambda m: _ESCAPED.get(m[1], m[1]), inside), quoted.end()
     if bare := _BARE.match(text, position):
         return bare.group(), bare.end()
-    raise _wrong(option, text, position, "a value in quotes")
+    raise _syntax_error(option, text, position, "a value in quotes")
 
 
 def _check_regex(value: str, option: str) -> None:
@@ -76,7 +76,7 @@ def _check_regex(value: str, option: str) -> None:
         ) from error
 
 
-def _wrong(option: str, text: str, position: int, expected: str) -> UsageError:
+def _syntax_error(option: str, text: str, position: int, expected: str) -> UsageError:
     rest = text[position : position + 20]
     found = repr(rest) if rest.strip() else "the end"
     return UsageError(

@@ -3,7 +3,7 @@
 from array import array
 from collections.abc import Iterator
 
-from canary.analyze.sample_rows import Pod, no_data
+from canary.analyze.sample_rows import Pod, no_data_assessment
 from canary.core.analysis.ratio import build_interval
 from canary.core.evidence import Judge, RatioPolicy
 from canary.core.evidence.assessment import assess_judge
@@ -12,7 +12,7 @@ from canary.core.increments import Side
 from canary.core.sampling import RatioAnswers, find_metric_rounds, sample_ratio
 from canary.core.series import FoundSeries, Series
 
-_SHORTEST = 1.0
+_MIN_ROUND = 1.0
 """Seconds of a round; pods are scraped at moments of their own."""
 
 
@@ -43,21 +43,21 @@ class PodReleases:
         end = max(one[-3] for one in pods.values())
         answers = RatioAnswers(
             "total",
-            FoundSeries(tuple(_series(pod, rows, 1) for pod, rows in pods.items())),
+            FoundSeries(tuple(_build_series(pod, rows, 1) for pod, rows in pods.items())),
             "pod",
             lambda value: Side(value.partition("/")[0]),
-            bad=FoundSeries(tuple(_series(pod, rows, 2) for pod, rows in pods.items())),
+            bad=FoundSeries(tuple(_build_series(pod, rows, 2) for pod, rows in pods.items())),
         )
-        ticks = sample_ratio(answers, find_metric_rounds([answers], start, end, _SHORTEST)).ticks
+        ticks = sample_ratio(answers, find_metric_rounds([answers], start, end, _MIN_ROUND)).ticks
         if not isinstance(ticks, tuple):
-            return no_data(self._policy, ticks.why)
+            return no_data_assessment(self._policy, ticks.why)
         judge = Judge(self._policy)
         for tick in ticks:
             judge.step(build_interval(tick))
         return assess_judge(judge, self._policy)
 
 
-def _series(pod: Pod, rows: "array[float]", column: int) -> Series:
+def _build_series(pod: Pod, rows: "array[float]", column: int) -> Series:
     name = "/".join(pod)
     points = zip(rows[::3], rows[column::3], strict=True)
     return Series({"pod": name, "instance": name}, tuple(points))

@@ -3,15 +3,15 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import ceil, floor
 
-from canary.analyze.evaluation import LOOKBACK, Look, Span, State, look
+from canary.analyze.evaluation import LOOKBACK, AnalysisState, AnalysisWindow, Evaluation, evaluate
 from canary.analyze.series import (
-    GROUP,
-    ROUTERS,
-    Groups,
-    answered,
-    own_queries,
-    probe_of,
-    queries_of,
+    GROUP_LABEL,
+    ROUTER_PRESETS,
+    SeriesGroups,
+    build_own_queries,
+    build_probe,
+    build_queries,
+    collect_answers,
 )
 from canary.api import Analysis, Metric
 from canary.core.increments import Grid, Side
@@ -29,43 +29,43 @@ from canary.metrics.native import native_of
 from canary.metrics.presets import RATIOS, RatioPreset
 from canary.metrics.queries import counting_preset
 
-_PROBES = 100
+_PROBE_POINTS = 100
 """Points in which a preset's series are looked for."""
 
 
-class NothingThereError(CanaryError):
+class NoSeriesError(CanaryError):
     """The monitoring answers, and has nothing that could be judged."""
 
     exit_code = ExitCode.INCONCLUSIVE
 
 
-Answered = RawAnswers | MetricAnswer
+MetricAnswers = RawAnswers | MetricAnswer
 
 
-def read(
-    source: MetricSource, metrics: Sequence[Metric], groups: Groups, grid: Grid
-) -> dict[str, Answered]:
+def read_metrics(
+    source: MetricSource, metrics: Sequence[Metric], groups: SeriesGroups, grid: Grid
+) -> dict[str, MetricAnswers]:
     """What was scraped, by metric. Raises UsageError for a query that cannot be asked."""
 
     def ask(queries: Sequence[SeriesQuery]) -> Mapping[str, MetricAnswer]:
         return source.read(queries, grid.start, grid.end, grid.step)
 
-    answers = dict(ask(queries_of(metrics, groups)))
-    if own := own_queries(metrics, groups, answers):
+    answers = dict(ask(build_queries(metrics, groups)))
+    if own := build_own_queries(metrics, groups, answers):
         answers |= ask(own)
-    return {metric.name: answered(metric, groups, answers) for metric in metrics}
+    return {metric.name: collect_answers(metric, groups, answers) for metric in metrics}
 
 
-def available(by_metric: Mapping[str, Answered]) -> Mapping[str, Answered]:
+def check_available(by_metric: Mapping[str, MetricAnswers]) -> Mapping[str, MetricAnswers]:
     """The same; raises TransientError where the monitoring system could not be asked."""
     for one in by_metric.values():
-        for answer in _answers(one):
+        for answer in _answers_of(one):
             if isinstance(answer, Unavailable):
                 raise TransientError(answer.why)
     return by_metric
 
 
-def _answers(one: Answered) -> tuple[object, ...]:
+def _answers_of(one: MetricAnswers) -> tuple[object, ...]:
     match one:
         case RatioAnswers():
             return one.total, one.bad, one.good
@@ -75,37 +75,37 @@ def _answers(one: Answered) -> tuple[object, ...]:
             return (one,)
 
 
-def follow(
+def follow_metrics(
     source: MetricSource,
     analysis: Analysis,
-    groups: Groups,
-    span: Span,
+    groups: SeriesGroups,
+    span: AnalysisWindow,
     time: tuple[Callable[[], float], Callable[[float], object]],
-) -> Iterator[Look]:
+) -> Iterator[Evaluation]:
     """One look per interval until the end of the span; the first at once, at stable's history.
 
     `time` is the clock (seconds since the epoch) and a way to wait for some seconds. Raises
     TransientError when the monitoring cannot be asked at the first look; later it is a verdict.
     """
     now, wait = time
-    state: State | None = None
+    state: AnalysisState | None = None
     since, last = span.since, span.since
     while last < span.end:
         settled = source.settled(now())
-        end = min(Span.of(settled, settled, span.step).end, span.end)
+        end = min(AnalysisWindow.of(settled, settled, span.step).end, span.end)
         if end <= last:
             wait(max(last + span.step - settled, 0.1))
             continue
         grid = Grid(floor(since - LOOKBACK), end, span.step)
-        answers = read(source, analysis.metrics, groups, grid)
+        answers = read_metrics(source, analysis.metrics, groups, grid)
         if state is None:
-            available(answers)
-        judged = look(analysis, span, state, build_samples(answers, since, end, span.step), end)
+            check_available(answers)
+        judged = evaluate(analysis, span, state, build_samples(answers, since, end, span.step), end)
         state, since, last = judged.state, judged.until or since, end
-        yield Look(end, judged)
+        yield Evaluation(end, judged)
 
 
-def found_preset(source: MetricSource, groups: Groups, start: float, end: float) -> str:
+def detect_preset(source: MetricSource, groups: SeriesGroups, start: float, end: float) -> str:
     """The first ratio preset whose series exist, best for both groups.
 
     Raises:
@@ -114,37 +114,37 @@ def found_preset(source: MetricSource, groups: Groups, start: float, end: float)
     """
     given = {one.label for one in groups.stable} & {one.label for one in groups.canary}
     usable = [preset for preset in RATIOS if set(preset.required) <= given]
-    probed = {one.name: _probed(source, one, groups, (start, end)) for one in usable}
-    best = max(usable, key=lambda one: _fitness(one, probed[one.name]))
-    if _fitness(best, probed[best.name])[0]:
+    probed = {one.name: _probe_preset(source, one, groups, (start, end)) for one in usable}
+    best = max(usable, key=lambda one: _rank_preset(one, probed[one.name]))
+    if _rank_preset(best, probed[best.name])[0]:
         return best.name
-    why = {one.name: _untold(one, probed[one.name]) for one in usable if probed[one.name]}
-    why |= _natives(source, usable, groups, (start, end))
+    why = {one.name: _explain_unusable(one, probed[one.name]) for one in usable if probed[one.name]}
+    why |= _find_native_histograms(source, usable, groups, (start, end))
     if why:
         refused = "; ".join(f"{name}: {said}" for name, said in why.items())
-        raise NothingThereError(
+        raise NoSeriesError(
             f"no preset tells bad requests of these series ({refused}): name the counters with "
             "--total and --bad"
         )
-    raise NothingThereError(
+    raise NoSeriesError(
         f"no preset finds requests of these series (tried: {', '.join(probed)}): check the "
         "labels and the time, or name the counters with --total and --bad"
     )
 
 
-def _natives(
+def _find_native_histograms(
     source: MetricSource,
     presets: Sequence[RatioPreset],
-    groups: Groups,
+    groups: SeriesGroups,
     span: tuple[float, float],
 ) -> dict[str, str]:
     """Presets whose histogram is a native one, and the sentence that says so."""
-    grid = Span.of(*span, 1.0)
+    grid = AnalysisWindow.of(*span, 1.0)
     queries = [
         SeriesQuery(
             one.name,
             Selector(one.total.metric, (*one.total.matchers, *groups.stable)),
-            (GROUP,),
+            (GROUP_LABEL,),
             raw=True,
         )
         for one in presets
@@ -159,7 +159,7 @@ def _natives(
 
 
 def check_presets(
-    source: MetricSource, metrics: Sequence[Metric], groups: Groups, span: tuple[float, float]
+    source: MetricSource, metrics: Sequence[Metric], groups: SeriesGroups, span: tuple[float, float]
 ) -> None:
     """Refuses a preset whose label for bad requests the series lack: none would ever be bad.
 
@@ -171,54 +171,58 @@ def check_presets(
     for metric in metrics:
         if (preset := counting_preset(metric)) is None:
             continue
-        if groups.router is not None and preset.name in ROUTERS:
+        if groups.router is not None and preset.name in ROUTER_PRESETS:
             continue
-        if why := _untold(preset, _probed(source, preset, groups, span)):
+        if why := _explain_unusable(preset, _probe_preset(source, preset, groups, span)):
             raise UsageError(
                 f"{metric.name}: the preset {preset.name!r} cannot be used: {why}; choose another "
                 "preset, or --total and --bad"
             )
 
 
-def _fitness(preset: RatioPreset, found: Sequence[Mapping[str, str]]) -> tuple[int, bool]:
+def _rank_preset(preset: RatioPreset, found: Sequence[Mapping[str, str]]) -> tuple[int, bool]:
     """Of how many sides it tells bad requests, and whether it leaves out health checks."""
-    told = [side for side in Side if (own := _of(found, side)) and not _why(preset, own)]
+    told = [
+        side
+        for side in Side
+        if (own := _labels_of_side(found, side)) and not _explain_side(preset, own)
+    ]
     return len(told), all(any(one.get(label) for one in found) for label in preset.left_out)
 
 
-def _untold(preset: RatioPreset, found: Sequence[Mapping[str, str]]) -> str:
+def _explain_unusable(preset: RatioPreset, found: Sequence[Mapping[str, str]]) -> str:
     """Why no bad request would ever be seen on a side; empty: they would be, or none is there."""
     for side in Side:
-        if (own := _of(found, side)) and (why := _why(preset, own)):
+        if (own := _labels_of_side(found, side)) and (why := _explain_side(preset, own)):
             return f"{side}: {why}"
     return ""
 
 
-def _of(found: Sequence[Mapping[str, str]], side: Side) -> list[Mapping[str, str]]:
+def _labels_of_side(found: Sequence[Mapping[str, str]], side: Side) -> list[Mapping[str, str]]:
     return [
-        {name: value for name, value in one.items() if name != GROUP}
+        {name: value for name, value in one.items() if name != GROUP_LABEL}
         for one in found
-        if one[GROUP] == side.value
+        if one[GROUP_LABEL] == side.value
     ]
 
 
-def _why(preset: RatioPreset, own: Sequence[Mapping[str, str]]) -> str:
+def _explain_side(preset: RatioPreset, own: Sequence[Mapping[str, str]]) -> str:
     said = explain_unmatched(preset.total.metric, (preset.bad,), own)
     return said.why if said else ""
 
 
-def _probed(
-    source: MetricSource, preset: RatioPreset, groups: Groups, span: tuple[float, float]
+def _probe_preset(
+    source: MetricSource, preset: RatioPreset, groups: SeriesGroups, span: tuple[float, float]
 ) -> list[Mapping[str, str]]:
-    step = float(max(1, ceil((span[1] - span[0]) / _PROBES)))
-    grid = Span.of(*span, step)
-    query = probe_of(preset, groups)
+    step = float(max(1, ceil((span[1] - span[0]) / _PROBE_POINTS)))
+    grid = AnalysisWindow.of(*span, step)
+    query = build_probe(preset, groups)
     answer = source.read((query,), grid.start, grid.end, step)[query.key]
     match answer:
         case Unavailable(why):
             raise TransientError(why)
         case NoData(why, partial=True):
-            raise NothingThereError(f"{preset.total.metric}: {why}")
+            raise NoSeriesError(f"{preset.total.metric}: {why}")
         case NoData():
             return []
         case FoundSeries(series):

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from canary.analyze.evaluation import Look, Span
+from canary.analyze.evaluation import AnalysisWindow, Evaluation
 from canary.api import Analysis, MetricStatus, Verdict, format_duration
 from canary.core.analysis import MetricResult
 from canary.errors import ExitCode
-from canary.results.gate_result import Case, Fact, Outcome
+from canary.results.gate_result import Fact, GateResult, ResultCase
 
-CODES = {
+EXIT_CODES = {
     Verdict.PASS: ExitCode.OK,
     Verdict.FAIL: ExitCode.FAILED,
     Verdict.CONTINUE: ExitCode.INCONCLUSIVE,
@@ -19,12 +19,12 @@ CODES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class Comparison:
     """The last look at a comparison, and since when (seconds since the epoch) its verdict held."""
 
     analysis: Analysis
-    span: Span
-    last: Look
+    span: AnalysisWindow
+    last: Evaluation
     since: float
     asked: Mapping[str, str] = field(default_factory=dict)
     """PromQL of what each metric counts, by its name."""
@@ -35,16 +35,16 @@ class Compared:
         return self.last.judged.final
 
 
-def outcome_of(subject: str, compared: Compared) -> Outcome:
+def build_result(subject: str, compared: Comparison) -> GateResult:
     """One case per metric; the exit code is the verdict's."""
     judged, span = compared.last.judged, compared.span
     took = compared.since - span.start
-    return Outcome(
+    return GateResult(
         command="analyze",
         subject=subject,
-        code=CODES[compared.verdict],
-        headline=_headline(compared, took),
-        cases=tuple(_case(compared, one, took) for one in judged.by_metric),
+        code=EXIT_CODES[compared.verdict],
+        headline=_format_headline(compared, took),
+        cases=tuple(_build_case(compared, one, took) for one in judged.by_metric),
         seconds=compared.last.at - span.start,
         facts={
             "verdict": str(compared.verdict),
@@ -52,17 +52,17 @@ def outcome_of(subject: str, compared: Compared) -> Outcome:
             "from": span.start,
             "to": compared.last.at,
             "step": span.step,
-            "decidedAt": compared.since if compared.verdict in _DECIDED else None,
+            "decidedAt": compared.since if compared.verdict in _FINAL else None,
             "stableUnhealthy": judged.stable_unhealthy,
         },
         next_steps=_next_steps(compared),
     )
 
 
-_DECIDED = {Verdict.PASS, Verdict.FAIL}
+_FINAL = {Verdict.PASS, Verdict.FAIL}
 
 
-def _headline(compared: Compared, took: float) -> str:
+def _format_headline(compared: Comparison, took: float) -> str:
     message = compared.last.judged.message
     seconds = format_duration(max(took, 0.0))
     whole = format_duration(compared.last.at - compared.span.start)
@@ -79,13 +79,13 @@ def _headline(compared: Compared, took: float) -> str:
             return f"the monitoring could not be asked: {message}"
 
 
-def _case(compared: Compared, one: MetricResult, took: float) -> Case:
+def _build_case(compared: Comparison, one: MetricResult, took: float) -> ResultCase:
     status = one.status
-    facts = figures(status) | {"promql": compared.asked.get(status.name)}
-    return Case(status.name, one.final, status.message, max(took, 0.0), facts)
+    facts = metric_facts(status) | {"promql": compared.asked.get(status.name)}
+    return ResultCase(status.name, one.final, status.message, max(took, 0.0), facts)
 
 
-def figures(status: MetricStatus) -> dict[str, Fact]:
+def metric_facts(status: MetricStatus) -> dict[str, Fact]:
     """The numbers of one metric, for machines."""
     facts: dict[str, Fact] = {**status.figures}
     if not (status.canary_total or status.stable_total):
@@ -95,7 +95,7 @@ def figures(status: MetricStatus) -> dict[str, Fact]:
     return facts
 
 
-def _next_steps(compared: Compared) -> tuple[str, ...]:
+def _next_steps(compared: Comparison) -> tuple[str, ...]:
     if compared.verdict is Verdict.NO_DATA:
         return tuple(f"see what is there: {text}" for text in compared.asked.values())
     if compared.verdict is not Verdict.CONTINUE:

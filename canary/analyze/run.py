@@ -7,13 +7,25 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from canary.analyze.evaluation import Look, Span, failed, looks, passed
-from canary.analyze.matchers import parse_matchers, shown_matchers
-from canary.analyze.reader import available, check_presets, follow, found_preset, read
-from canary.analyze.result import Compared, outcome_of
-from canary.analyze.series import Groups, asked, queries_of
-from canary.analyze.settings import Judging, fields_named
-from canary.analyze.time_range import period
+from canary.analyze.evaluation import (
+    AnalysisWindow,
+    Evaluation,
+    evaluate_history,
+    has_failed,
+    has_passed,
+)
+from canary.analyze.matchers import format_matchers, parse_matchers
+from canary.analyze.reader import (
+    check_available,
+    check_presets,
+    detect_preset,
+    follow_metrics,
+    read_metrics,
+)
+from canary.analyze.result import Comparison, build_result
+from canary.analyze.series import SeriesGroups, build_queries, queries_as_promql
+from canary.analyze.settings import PolicySettings, name_fields_in_errors
+from canary.analyze.time_range import parse_range
 from canary.api import (
     Analysis,
     ClientErrorsSource,
@@ -29,19 +41,19 @@ from canary.discovery.release_file import load_release_file
 from canary.errors import UsageError
 from canary.metrics.options import options_of, readable
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
-from canary.results.gate_result import Outcome
+from canary.results.gate_result import GateResult
 
 READ_TIMEOUT = 60.0
 """Seconds: a week of history takes a server longer than the last minute."""
-MOST_BYTES = 256 << 20
-_SAY_EVERY = 10.0
-_SLOW = 0.5
+MAX_BYTES = 256 << 20
+_PROGRESS_INTERVAL = 10.0
+_SLOW_ABOVE = 0.5
 """Seconds above which a request is slow, where nobody says another bound."""
-_LATELY = 300.0
+_PROBE_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class PrometheusLogin:
     """Where Prometheus is and how to get in, as given."""
 
     url: str | None
@@ -64,12 +76,12 @@ class Access:
             username=self.user,
             password_file=readable("--prometheus-password-file", self.password),
             read_timeout=READ_TIMEOUT,
-            max_bytes=MOST_BYTES,
+            max_bytes=MAX_BYTES,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ComparisonSettings:
     """What is to be compared, as given."""
 
     canary: str | None
@@ -90,50 +102,52 @@ class Wanted:
     step: float | None = None
 
 
-def compare(wanted: Wanted, access: Access, judging: Judging) -> Outcome:
+def compare_versions(
+    wanted: ComparisonSettings, access: PrometheusLogin, judging: PolicySettings
+) -> GateResult:
     """Compares, live or in history. Raises CanaryError for whatever keeps it from that.
 
     What is wrong with the options is said before anything is asked.
     """
-    options, groups = access.options(), _groups(wanted)
+    options, groups = access.options(), _parse_groups(wanted)
     started = now()
-    start, end = _period(wanted, started)
-    metrics = _metrics(wanted)
-    _analysis(wanted, judging, metrics or (_preset_metric("http"),), end - start)
-    with opened(options) as source:
-        lately = (start - _LATELY, min(end, started))
+    start, end = _parse_period(wanted, started)
+    metrics = _build_metrics(wanted)
+    _build_analysis(wanted, judging, metrics or (_preset_metric("http"),), end - start)
+    with open_prometheus(options) as source:
+        lately = (start - _PROBE_SECONDS, min(end, started))
         if not metrics:
-            metrics = _of_preset(found_preset(source, groups, *lately))
+            metrics = _metrics_of_preset(detect_preset(source, groups, *lately))
             kinds = "errors and client errors" if len(metrics) > 1 else "errors"
             print(  # noqa: T201 - messages go to standard error
                 f"canary: judged by the preset {metrics[0].name}: {kinds}", file=sys.stderr
             )
-        analysis = _analysis(wanted, judging, metrics, end - start)
-        queries_of(analysis.metrics, groups)  # whatever is wrong with them is said at once
+        analysis = _build_analysis(wanted, judging, metrics, end - start)
+        build_queries(analysis.metrics, groups)  # whatever is wrong with them is said at once
         check_presets(source, analysis.metrics, groups, lately)
-        span = Span.of(start, end, analysis.interval)
-        _warn(analysis, span)
+        span = AnalysisWindow.of(start, end, analysis.interval)
+        _warn_too_short(analysis, span)
         found = (
-            _history(source, analysis, groups, span)
+            _compare_history(source, analysis, groups, span)
             if wanted.for_ is None
-            else _live(source, analysis, groups, span)
+            else _compare_live(source, analysis, groups, span)
         )
-    subject = f"{shown_matchers(groups.canary)} against {shown_matchers(groups.stable)}"
-    return outcome_of(subject, replace(found, asked=asked(analysis.metrics, groups)))
+    subject = f"{format_matchers(groups.canary)} against {format_matchers(groups.stable)}"
+    return build_result(subject, replace(found, asked=queries_as_promql(analysis.metrics, groups)))
 
 
 @contextmanager
-def opened(options: PrometheusOptions) -> Iterator[Prometheus]:
+def open_prometheus(options: PrometheusOptions) -> Iterator[Prometheus]:
     """The source, closed at the end."""
     with closing(Prometheus(options)) as source:
         yield source
 
 
-def _groups(wanted: Wanted) -> Groups:
+def _parse_groups(wanted: ComparisonSettings) -> SeriesGroups:
     for option, text in (("--canary", wanted.canary), ("--stable", wanted.stable)):
         if text is None:
             raise UsageError(f"{option}: label matchers are expected, such as 'version=\"v2\"'")
-    groups = Groups(
+    groups = SeriesGroups(
         parse_matchers(wanted.canary or "", "--canary"),
         parse_matchers(wanted.stable or "", "--stable"),
     )
@@ -142,7 +156,7 @@ def _groups(wanted: Wanted) -> Groups:
     return groups
 
 
-def _period(wanted: Wanted, started: float) -> tuple[float, float]:
+def _parse_period(wanted: ComparisonSettings, started: float) -> tuple[float, float]:
     """Start and end (seconds since the epoch)."""
     if wanted.for_ is not None:
         if wanted.from_ is not None or wanted.to is not None:
@@ -152,10 +166,10 @@ def _period(wanted: Wanted, started: float) -> tuple[float, float]:
         return started, started + wanted.for_
     if wanted.from_ is None:
         raise UsageError("give --for 10m to watch from now on, or --from (and --to) to look back")
-    return period(wanted.from_, wanted.to or "now", started)
+    return parse_range(wanted.from_, wanted.to or "now", started)
 
 
-def _metrics(wanted: Wanted) -> tuple[Metric, ...]:
+def _build_metrics(wanted: ComparisonSettings) -> tuple[Metric, ...]:
     """Those that were named; none: to be found."""
     own = [name for name in ("total", "bad", "good") if getattr(wanted, name) is not None]
     if wanted.above is not None and not wanted.latency:
@@ -179,7 +193,7 @@ def _metrics(wanted: Wanted) -> tuple[Metric, ...]:
     return (*ratios, *pools)
 
 
-def _of_preset(name: str) -> tuple[Metric, ...]:
+def _metrics_of_preset(name: str) -> tuple[Metric, ...]:
     """Its errors; and client errors where the same label tells them, which is known to be there."""
     from canary.metrics.presets import ratio_preset  # noqa: PLC0415 - as below
 
@@ -200,8 +214,8 @@ def _latency_metric(name: str, above: float | None) -> Metric:
     from canary.metrics.presets import latency_preset  # noqa: PLC0415 - as below
 
     preset = latency_preset(name)
-    with fields_named():
-        source = LatencySource(preset=name, above=_SLOW if above is None else above)
+    with name_fields_in_errors():
+        source = LatencySource(preset=name, above=_SLOW_ABOVE if above is None else above)
     return Metric(name=f"latency-{preset.name}", latency=source)
 
 
@@ -218,8 +232,8 @@ def _pool_metric(name: str, size: int | None) -> Metric:
     return Metric(name=f"pool-{preset.name}", pool=PoolSource(preset=name, max=size))
 
 
-def _analysis(
-    wanted: Wanted, judging: Judging, metrics: tuple[Metric, ...], span: float
+def _build_analysis(
+    wanted: ComparisonSettings, judging: PolicySettings, metrics: tuple[Metric, ...], span: float
 ) -> Analysis:
     if wanted.file is None:
         return judging.analysis(metrics, span, 10.0 if wanted.step is None else wanted.step)
@@ -230,7 +244,7 @@ def _analysis(
     return analysis if wanted.step is None else judging.stepping(analysis, wanted.step)
 
 
-def _warn(analysis: Analysis, span: Span) -> None:
+def _warn_too_short(analysis: Analysis, span: AnalysisWindow) -> None:
     length = span.end - span.start
     if analysis.min_duration + analysis.warm_up > length:
         print(  # noqa: T201 - messages go to standard error
@@ -241,30 +255,36 @@ def _warn(analysis: Analysis, span: Span) -> None:
         )
 
 
-def _history(source: Prometheus, analysis: Analysis, groups: Groups, span: Span) -> Compared:
-    by_metric = available(read(source, analysis.metrics, groups, span.grid))
-    return _compared(
-        analysis, span, looks(analysis, span, by_metric, lambda one: failed(one) or passed(one))
+def _compare_history(
+    source: Prometheus, analysis: Analysis, groups: SeriesGroups, span: AnalysisWindow
+) -> Comparison:
+    by_metric = check_available(read_metrics(source, analysis.metrics, groups, span.grid))
+    return _summarize(
+        analysis,
+        span,
+        evaluate_history(analysis, span, by_metric, lambda one: has_failed(one) or has_passed(one)),
     )
 
 
-def _live(source: Prometheus, analysis: Analysis, groups: Groups, span: Span) -> Compared:
-    seen = follow(source, analysis, groups, span, (now, threading.Event().wait))
-    return _compared(analysis, span, _until_failed(_said(seen, span)))
+def _compare_live(
+    source: Prometheus, analysis: Analysis, groups: SeriesGroups, span: AnalysisWindow
+) -> Comparison:
+    seen = follow_metrics(source, analysis, groups, span, (now, threading.Event().wait))
+    return _summarize(analysis, span, _until_failed(_print_progress(seen, span)))
 
 
-def _until_failed(seen: Iterator[Look]) -> Iterator[Look]:
+def _until_failed(seen: Iterator[Evaluation]) -> Iterator[Evaluation]:
     for one in seen:
         yield one
-        if failed(one):
+        if has_failed(one):
             return
 
 
-def _said(seen: Iterator[Look], span: Span) -> Iterator[Look]:
+def _print_progress(seen: Iterator[Evaluation], span: AnalysisWindow) -> Iterator[Evaluation]:
     """Says how it stands on standard error, not too often."""
     last = float("-inf")
     for one in seen:
-        if one.at >= span.start and one.at - last >= _SAY_EVERY:
+        if one.at >= span.start and one.at - last >= _PROGRESS_INTERVAL:
             last = one.at
             at = format_duration(one.at - span.start)
             line = f"{at}: {one.judged.final}: {one.judged.message}"
@@ -272,7 +292,7 @@ def _said(seen: Iterator[Look], span: Span) -> Iterator[Look]:
         yield one
 
 
-def _compared(analysis: Analysis, span: Span, seen: Iterator[Look]) -> Compared:
+def _summarize(analysis: Analysis, span: AnalysisWindow, seen: Iterator[Evaluation]) -> Comparison:
     """The last look, and since when its verdict holds."""
     verdict: Verdict | None = None
     since, last = span.start, None
@@ -282,4 +302,4 @@ def _compared(analysis: Analysis, span: Span, seen: Iterator[Look]) -> Compared:
         last = one
     if last is None:
         raise UsageError(f"at least one step ({format_duration(span.step)}) has to be compared")
-    return Compared(analysis, span, last, since)
+    return Comparison(analysis, span, last, since)

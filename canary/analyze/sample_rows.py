@@ -11,6 +11,6 @@ Pod = tuple[Side, str]
 """The side and the name of the pod that a row's counters belong to."""
 
 
-def no_data(policy: RatioPolicy, why: str) -> Assessment:
+def no_data_assessment(policy: RatioPolicy, why: str) -> Assessment:
     """Return the assessment of counters that cannot be right."""
     return replace(assess_judge(Judge(policy), policy), sentence=f"no data: {why}")

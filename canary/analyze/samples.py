@@ -12,7 +12,7 @@ from pathlib import Path
 from struct import Struct
 from typing import IO, TYPE_CHECKING, BinaryIO
 
-from canary.analyze.sample_rows import Pod, no_data
+from canary.analyze.sample_rows import Pod, no_data_assessment
 from canary.core.counter import Counter
 from canary.core.evidence import EvidenceState, Interval, Judge, RatioPolicy
 from canary.core.evidence.assessment import assess_judge
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("release", "time", "canary_total", "canary_bad", "stable_total", "stable_bad")
 POD_COLUMNS = ("release", "time", "side", "pod", "total", "bad")
-_EXPECTED = f"expected the columns {','.join(COLUMNS)}, or per pod {','.join(POD_COLUMNS)}"
+_EXPECTED_COLUMNS = f"expected the columns {','.join(COLUMNS)}, or per pod {','.join(POD_COLUMNS)}"
 # Rows wait and are judged together: unpacking a state for each row is slow, keeping every state
 # unpacked takes too much memory with thousands of releases.
 _BATCH = 32
@@ -36,12 +36,12 @@ _TIME = Struct("d")
 # Both counters may be written with six digits, one of them rounded up and the other one down.
 _ROUNDING = 1.00001
 
-_LATEST = 1e11
+_MAX_TIME = 1e11
 """Seconds since the epoch that no file holds (the year 5138): a larger time is in another unit."""
-_BACKWARDS = 3
+_MAX_BACKWARDS = 3
 """So many rows in the wrong order, and more than in the right one, are no accident."""
 
-_JUMPY = (
+_INCONSISTENT_COUNTER = (
     "a counter falls again and again, and not to about zero: several processes answer at "
     "one address, or a Prometheus goes backwards"
 )
@@ -51,7 +51,7 @@ _Row = tuple[float, ...]
 
 
 @dataclass(slots=True)
-class Skipped:
+class SkippedRows:
     """Rows that repeat a time or go back in it."""
 
     count: int = 0
@@ -61,7 +61,7 @@ class Skipped:
     """Per release: rows that were skipped, less those after them that were not."""
 
 
-class _Releases:
+class _RecordedReleases:
     """Per release the rows not yet judged, after the last one that was, and the judge's state.
 
     Both are packed: 200,000 releases of a few rows each have to fit into 100 MiB.
@@ -99,7 +99,9 @@ class _Releases:
     def assess(self, name: str) -> Assessment:
         """What is said after all rows."""
         said = assess_judge(self._judge(name), self._policy)
-        return no_data(self._policy, _JUMPY) if name in self._jumpy else said
+        return (
+            no_data_assessment(self._policy, _INCONSISTENT_COUNTER) if name in self._jumpy else said
+        )
 
     def _judge(self, name: str) -> Judge:
         """The judge after all rows so far."""
@@ -109,15 +111,15 @@ class _Releases:
         start, *first = next(rows)
         counters = [Counter(start, value) for value in first]
         for end, *now in rows:
-            canary, bad = _counted(counters[:2], end, now[:2])
-            judge.step(Interval(start, end, canary, bad, *_counted(counters[2:], end, now[2:])))
+            canary, bad = _increase(counters[:2], end, now[:2])
+            judge.step(Interval(start, end, canary, bad, *_increase(counters[2:], end, now[2:])))
             start = end
         if any(one.jumpy for one in counters):
             self._jumpy.add(name)
         return judge
 
 
-def _counted(
+def _increase(
     counters: Sequence[Counter], time: float, values: Sequence[float]
 ) -> tuple[float, float]:
     """Increase of one side: (all, bad). A restart sets both of its counters back."""
@@ -128,17 +130,17 @@ def _counted(
 
 
 def judge_samples(
-    source: str, policy: RatioPolicy, skipped: Skipped
+    source: str, policy: RatioPolicy, skipped: SkippedRows
 ) -> Iterator[tuple[str, Assessment]]:
     """Releases of a file (`-`: standard input) in order of appearance, and what is said of each.
 
     Raises:
         UsageError: the file is not there or not what was expected; says where.
     """
-    releases: _Releases | PodReleases | None = None
-    for line, name, row, pod in _rows(source):
+    releases: _RecordedReleases | PodReleases | None = None
+    for line, name, row, pod in _read_rows(source):
         if releases is None:
-            releases = _Releases(policy) if pod is None else _by_pod(policy)
+            releases = _RecordedReleases(policy) if pod is None else _pod_releases(policy)
         taken = releases.add(name, row, pod)
         if not taken:
             skipped.count += 1
@@ -147,85 +149,92 @@ def judge_samples(
         if not taken or name in skipped.backwards:
             skipped.backwards[name] = skipped.backwards.get(name, 0) + (-1 if taken else 1)
     if releases is None:
-        raise UsageError(f"{_name(source)}: no samples below the header; {_EXPECTED} and rows")
-    _refuse_descending(source, skipped)
+        raise UsageError(
+            f"{_describe_source(source)}: no samples below the header; {_EXPECTED_COLUMNS} and rows"
+        )
+    _check_ascending(source, skipped)
     for name in releases:
         yield name, releases.assess(name)
 
 
-def _by_pod(policy: RatioPolicy) -> "PodReleases":
+def _pod_releases(policy: RatioPolicy) -> "PodReleases":
     from canary.analyze.pod_samples import PodReleases  # noqa: PLC0415 - slow, and rarely needed
 
     return PodReleases(policy)
 
 
-def _refuse_descending(source: str, skipped: Skipped) -> None:
+def _check_ascending(source: str, skipped: SkippedRows) -> None:
     """A file whose rows mostly go back in time is sorted the wrong way round."""
-    wrong = [name for name, rows in skipped.backwards.items() if rows >= _BACKWARDS]
+    wrong = [name for name, rows in skipped.backwards.items() if rows >= _MAX_BACKWARDS]
     if wrong:
         raise UsageError(
-            f"{_name(source)}: the times of release {escape_unprintable(wrong[0])} "
+            f"{_describe_source(source)}: the times of release {escape_unprintable(wrong[0])} "
             "mostly go backwards; "
             "expected rows in ascending order of time: sort the file by the column time"
         )
 
 
-def _name(source: str) -> str:
+def _describe_source(source: str) -> str:
     return "standard input" if source == "-" else escape_unprintable(source)
 
 
-def _rows(source: str) -> Iterator[tuple[int, str, _Row, Pod | None]]:
+def _read_rows(source: str) -> Iterator[tuple[int, str, _Row, Pod | None]]:
     """Number of the line, release, time and counters, and whose counters they are."""
-    with _opened(source) as stream:
+    with _open_source(source) as stream:
         reader = csv.reader(stream)
         try:
-            columns, places = _places(next(reader, None), source)
+            columns, places = _find_columns(next(reader, None), source)
             for fields in reader:
                 if fields:
                     yield (
                         reader.line_num,
-                        *_parsed(fields, columns, places, source, reader.line_num),
+                        *_parse_row(fields, columns, places, source, reader.line_num),
                     )
         except UnicodeDecodeError as error:
             raise UsageError(
-                f"{_name(source)}, after line {reader.line_num}: not text in UTF-8 "
-                f"(byte {error.object[error.start]:#04x}); {_EXPECTED} as CSV"
+                f"{_describe_source(source)}, after line {reader.line_num}: not text in UTF-8 "
+                f"(byte {error.object[error.start]:#04x}); {_EXPECTED_COLUMNS} as CSV"
             ) from error
         except csv.Error as error:
             raise UsageError(
-                f"{_name(source)}, line {reader.line_num}: not CSV ({error}); {_EXPECTED}"
+                f"{_describe_source(source)}, line {reader.line_num}: not CSV ({error}); "
+                f"{_EXPECTED_COLUMNS}"
             ) from error
 
 
-def _places(header: list[str] | None, source: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
+def _find_columns(header: list[str] | None, source: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Which columns the file has, and where they are."""
     if header is None:
-        raise UsageError(f"{_name(source)} is empty; {_EXPECTED} in its first line")
+        raise UsageError(
+            f"{_describe_source(source)} is empty; {_EXPECTED_COLUMNS} in its first line"
+        )
     names = [name.strip() for name in header]
     columns = POD_COLUMNS if {"side", "pod"} & set(names) else COLUMNS
     found = escape_unprintable(", ".join(names))[:200]
     missing = [column for column in columns if column not in names]
     if missing:
         raise UsageError(
-            f"{_name(source)}, line 1: no column {', '.join(missing)}; {_EXPECTED}, found: {found}"
+            f"{_describe_source(source)}, line 1: no column {', '.join(missing)}; "
+            f"{_EXPECTED_COLUMNS}, found: {found}"
         )
     twice = [column for column in columns if names.count(column) > 1]
     if twice:
         raise UsageError(
-            f"{_name(source)}, line 1: more than one column {', '.join(twice)}; found: {found}"
+            f"{_describe_source(source)}, line 1: more than one column {', '.join(twice)}; "
+            f"found: {found}"
         )
     return columns, tuple(names.index(column) for column in columns)
 
 
-def _parsed(
+def _parse_row(
     fields: list[str], columns: tuple[str, ...], places: tuple[int, ...], source: str, line: int
 ) -> tuple[str, _Row, Pod | None]:
     try:
         name, *texts = [fields[place] for place in places]
-        pod = _pod(texts) if columns is POD_COLUMNS else None
+        pod = _take_pod(texts) if columns is POD_COLUMNS else None
         row = tuple(map(float, texts))
     except (ValueError, IndexError):
-        raise _complaint(fields, columns, places, source, line) from None
+        raise _row_error(fields, columns, places, source, line) from None
     plain = "".join(texts)
     if (
         # The sum is finite only if all are: this catches NaN and infinity in one comparison.
@@ -236,13 +245,13 @@ def _parsed(
         or "_" in plain
         or not plain.isascii()
         or not name.strip()
-        or row[0] > _LATEST
+        or row[0] > _MAX_TIME
     ):
-        raise _complaint(fields, columns, places, source, line)
+        raise _row_error(fields, columns, places, source, line)
     return name, row, pod
 
 
-def _pod(texts: list[str]) -> Pod:
+def _take_pod(texts: list[str]) -> Pod:
     """Takes side and pod out of the texts. Raises ValueError where they are none."""
     side, pod = (text.strip() for text in texts[1:3])
     if not pod:
@@ -251,29 +260,29 @@ def _pod(texts: list[str]) -> Pod:
     return Side(side), pod
 
 
-def _complaint(
+def _row_error(
     fields: list[str], columns: tuple[str, ...], places: tuple[int, ...], source: str, line: int
 ) -> UsageError:
     """Says which field of the line is wrong."""
-    where = f"{_name(source)}, line {line}"
+    where = f"{_describe_source(source)}, line {line}"
     if len(fields) <= max(places):
         return UsageError(
             f"{where}: expected at least {max(places) + 1} fields, found {len(fields)}"
         )
     given = {column: fields[place] for column, place in zip(columns, places, strict=True)}
     for column, text in given.items():
-        if (wanted := _wanted(column, text)) is not None:
+        if (wanted := _expected_value(column, text)) is not None:
             return UsageError(
                 f"{where}: {column} must be {wanted}, found {escape_unprintable(text)[:60]!r}"
             )
-    if _number(given["time"]) > _LATEST:
+    if _parse_number(given["time"]) > _MAX_TIME:
         return UsageError(
             f"{where}: time must be in seconds, found {given['time'][:60]}: "
             "it looks like milliseconds, so divide it by 1000"
         )
     for total in [column for column in columns if column.endswith("total")]:
         bad = total.replace("total", "bad")
-        if _number(given[bad]) > _number(given[total]):
+        if _parse_number(given[bad]) > _parse_number(given[total]):
             return UsageError(
                 f"{where}: {bad} ({given[bad][:60]}) is more than {total} "
                 f"({given[total][:60]}): expected all requests, and the bad ones among them; "
@@ -282,7 +291,7 @@ def _complaint(
     return UsageError(f"{where}: cannot be read")
 
 
-def _wanted(column: str, text: str) -> str | None:
+def _expected_value(column: str, text: str) -> str | None:
     """What is expected in a column instead of this text; None: it is fine."""
     match column:
         case "release" | "pod":
@@ -290,13 +299,13 @@ def _wanted(column: str, text: str) -> str | None:
         case "side":
             return None if text.strip() in set(Side) else "canary or stable"
         case "time":
-            return None if math.isfinite(_number(text)) else "a time in seconds"
+            return None if math.isfinite(_parse_number(text)) else "a time in seconds"
         case _:
-            fine = math.isfinite(value := _number(text)) and value >= 0.0
+            fine = math.isfinite(value := _parse_number(text)) and value >= 0.0
             return None if fine else "a number of at least 0"
 
 
-def _number(text: str) -> float:
+def _parse_number(text: str) -> float:
     """A number as CSV has it; NaN for what is none (`1_0` and `１０` are one to Python only)."""
     try:
         return float(text) if text.isascii() and "_" not in text else math.nan
@@ -305,7 +314,7 @@ def _number(text: str) -> float:
 
 
 @contextmanager
-def _opened(source: str) -> Iterator[IO[str]]:
+def _open_source(source: str) -> Iterator[IO[str]]:
     """Text of the file without a byte order mark.
 
     Raises:
@@ -314,11 +323,11 @@ def _opened(source: str) -> Iterator[IO[str]]:
     try:
         if source == "-":
             if sys.stdin is None:
-                raise UsageError(f"standard input is closed; {_EXPECTED} as CSV")
-            yield _text(sys.stdin.buffer)
+                raise UsageError(f"standard input is closed; {_EXPECTED_COLUMNS} as CSV")
+            yield _decode_text(sys.stdin.buffer)
             return
         with Path(source).open("rb") as raw:
-            yield _text(raw)
+            yield _decode_text(raw)
     except OSError as error:
         reasons: Mapping[type[OSError], str] = {
             FileNotFoundError: "no such file",
@@ -326,8 +335,8 @@ def _opened(source: str) -> Iterator[IO[str]]:
             PermissionError: "no permission to read it",
         }
         why = reasons.get(type(error), error.strerror or str(error))
-        raise UsageError(f"{_name(source)}: {why}; {_EXPECTED}") from error
+        raise UsageError(f"{_describe_source(source)}: {why}; {_EXPECTED_COLUMNS}") from error
 
 
-def _text(raw: BinaryIO) -> IO[str]:
+def _decode_text(raw: BinaryIO) -> IO[str]:
     return io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")

@@ -15,14 +15,14 @@ from canary.text.sanitize import escape_unprintable
 if TYPE_CHECKING:
     from rich.table import Table
 
-_PAGE = 1000
+_PAGE_SIZE = 1000
 """Releases per table: any number of them must fit into memory."""
-_NAME = 16
+_MIN_NAME_WIDTH = 16
 """Columns of the terminal that a name should have, if it needs them."""
-_GAP = 1
+_COLUMN_GAP = 1
 _COLUMNS = ("RELEASE", "VERDICT", "AT", "CANARY BAD", "STABLE BAD", "RATIO", "EVIDENCE")
-_LEFT = ("RELEASE", "VERDICT")
-_DROPPED = ("EVIDENCE", "RATIO", "STABLE BAD", "CANARY BAD", "AT")
+_LEFT_ALIGNED = ("RELEASE", "VERDICT")
+_OPTIONAL_COLUMNS = ("EVIDENCE", "RATIO", "STABLE BAD", "CANARY BAD", "AT")
 """What a narrow terminal does without, the first one first."""
 _STYLES = {"Fail": "bold red", "Pass": "green", "Continue": "yellow", "NoData": "dim"}
 _CODES = {
@@ -32,10 +32,10 @@ _CODES = {
     "NoData": ExitCode.INCONCLUSIVE,
 }
 
-Assessed = Iterable[tuple[str, Assessment]]
+AssessedReleases = Iterable[tuple[str, Assessment]]
 
 
-def verdict(assessment: Assessment) -> tuple[str, float | None]:
+def verdict_of(assessment: Assessment) -> tuple[str, float | None]:
     """The verdict's name and the time (seconds) of the sample that decided."""
     if assessment.failed:
         return "Fail", assessment.failed_at
@@ -44,12 +44,12 @@ def verdict(assessment: Assessment) -> tuple[str, float | None]:
     return ("Continue" if assessment.canary_total > 0 else "NoData"), None
 
 
-def print_json(assessed: Assessed) -> ExitCode:
+def print_json(assessed: AssessedReleases) -> ExitCode:
     """One line per release; the exit code of the only one, or OK."""
     count, word = 0, ""
     for name, said in assessed:
         count += 1
-        word, at = verdict(said)
+        word, at = verdict_of(said)
         row = {
             "schemaVersion": 1,
             "release": name,
@@ -69,17 +69,19 @@ def print_json(assessed: Assessed) -> ExitCode:
     return _exit_code(count, word)
 
 
-def print_table(assessed: Assessed) -> ExitCode:
+def print_table(assessed: AssessedReleases) -> ExitCode:
     """A table, and a sentence if there is one release; its exit code, or OK."""
     from rich.console import Console  # noqa: PLC0415 - JSON does without
     from rich.text import Text  # noqa: PLC0415
 
     console = Console(file=sys.stdout, highlight=False, emoji=False)
     releases, count, last = iter(assessed), 0, ""
-    while page := list(islice(releases, _PAGE)):
+    while page := list(islice(releases, _PAGE_SIZE)):
         count += len(page)
-        last = verdict(page[-1][1])[0]
-        console.print(_table([_cells(name, said) for name, said in page], console.width))
+        last = verdict_of(page[-1][1])[0]
+        console.print(
+            _build_table([_format_cells(name, said) for name, said in page], console.width)
+        )
         if count == 1:
             sentence = page[0][1].sentence
             console.print(Text(f"\n{sentence[:1].upper()}{sentence[1:]}."))
@@ -90,16 +92,16 @@ def _exit_code(count: int, last: str) -> ExitCode:
     return _CODES[last] if count == 1 else ExitCode.OK
 
 
-def _table(rows: Sequence[dict[str, str]], width: int) -> "Table":
+def _build_table(rows: Sequence[dict[str, str]], width: int) -> "Table":
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    columns = _fitting(rows, width)
+    columns = _fit_columns(rows, width)
     for column in columns:
         table.add_column(
             column,
-            justify="left" if column in _LEFT else "right",
+            justify="left" if column in _LEFT_ALIGNED else "right",
             no_wrap=column != "RELEASE",
             overflow="fold",
         )
@@ -110,37 +112,37 @@ def _table(rows: Sequence[dict[str, str]], width: int) -> "Table":
     return table
 
 
-def _fitting(rows: Sequence[dict[str, str]], width: int) -> list[str]:
+def _fit_columns(rows: Sequence[dict[str, str]], width: int) -> list[str]:
     """The columns that `width` has room for; name and verdict always stay."""
     needed = {column: max(len(column), *(len(row[column]) for row in rows)) for column in _COLUMNS}
-    needed["RELEASE"] = min(needed["RELEASE"], _NAME)
+    needed["RELEASE"] = min(needed["RELEASE"], _MIN_NAME_WIDTH)
     columns = list(_COLUMNS)
-    for column in _DROPPED:
-        if sum(needed[name] + _GAP for name in columns) - _GAP <= width:
+    for column in _OPTIONAL_COLUMNS:
+        if sum(needed[name] + _COLUMN_GAP for name in columns) - _COLUMN_GAP <= width:
             break
         columns.remove(column)
     return columns
 
 
-def _cells(name: str, said: Assessment) -> dict[str, str]:
-    word, at = verdict(said)
+def _format_cells(name: str, said: Assessment) -> dict[str, str]:
+    word, at = verdict_of(said)
     values = (
         escape_unprintable(name),
         word,
         "–" if at is None else f"{at:.10g}",
-        _share(said.canary_bad, said.canary_total),
-        _share(said.stable_bad, said.stable_total),
-        _ratio(said),
+        _format_share(said.canary_bad, said.canary_total),
+        _format_share(said.stable_bad, said.stable_total),
+        _format_ratio(said),
         f"{said.evidence:.2g}",
     )
     return dict(zip(_COLUMNS, values, strict=True))
 
 
-def _share(bad: float, total: float) -> str:
+def _format_share(bad: float, total: float) -> str:
     return f"{bad / total:.2%}" if total else "–"
 
 
-def _ratio(said: Assessment) -> str:
+def _format_ratio(said: Assessment) -> str:
     if said.ratio is None:
         return "–"
     high = "∞" if said.ratio_high is None else f"{said.ratio_high:.1f}"

@@ -39,18 +39,18 @@ from canary.metrics.queries import (
 )
 from canary.metrics.selectors import parse_selector
 
-GROUP = "group"
+GROUP_LABEL = "group"
 """The label that says whose a series is: `canary/POD`, or the instance where there is no pod."""
-_PROCESS = ("pod", "instance")
+_PROCESS_LABELS = ("pod", "instance")
 
-ROUTERS = frozenset({"istio", "istio-grpc", "linkerd", "traefik"})
+ROUTER_PRESETS = frozenset({"istio", "istio-grpc", "linkerd", "traefik"})
 """Presets whose backends are named like Deployments and Services."""
 
-Answers = Mapping[str, MetricAnswer]
+AnswersByKey = Mapping[str, MetricAnswer]
 
 
 @dataclass(frozen=True, slots=True)
-class Groups:
+class SeriesGroups:
     """Which series are the canary's, and which are stable's."""
 
     canary: tuple[Matcher, ...]
@@ -64,37 +64,37 @@ class Groups:
 
 
 def side_of(group: str) -> Side:
-    """The side that a value of GROUP names."""
+    """The side that a value of GROUP_LABEL names."""
     return Side(group.partition("/")[0])
 
 
-def queries_of(metrics: Sequence[Metric], groups: Groups) -> tuple[SeriesQuery, ...]:
+def build_queries(metrics: Sequence[Metric], groups: SeriesGroups) -> tuple[SeriesQuery, ...]:
     """What to ask for all metrics but the user's own expressions.
 
     Raises:
         UsageError: no such preset, not a selector, or a label that is none.
     """
-    return tuple(query for metric in metrics for query in _queries(metric, groups))
+    return tuple(query for metric in metrics for query in _metric_queries(metric, groups))
 
 
-def asked(metrics: Sequence[Metric], groups: Groups) -> dict[str, str]:
+def queries_as_promql(metrics: Sequence[Metric], groups: SeriesGroups) -> dict[str, str]:
     """PromQL of what each metric counts, to paste; not of the user's own expressions."""
-    found = {metric.name: _queries(metric, groups)[: len(Side)] for metric in metrics}
+    found = {metric.name: _metric_queries(metric, groups)[: len(Side)] for metric in metrics}
     return {name: " or ".join(map(promql, queries)) for name, queries in found.items() if queries}
 
 
-def own_queries(
-    metrics: Sequence[Metric], groups: Groups, answers: Answers
+def build_own_queries(
+    metrics: Sequence[Metric], groups: SeriesGroups, answers: AnswersByKey
 ) -> tuple[SeriesQuery, ...]:
     """The user's own expressions, for the pods that the other answers name. Raises UsageError."""
-    pods = {side: _pods(answers, side) for side in Side}
+    pods = {side: _pods_of_side(answers, side) for side in Side}
     spaces = (one.value for one in groups.canary if one.label == "namespace")
     context = Context(next(spaces, ""), pods)
     own = [metric for metric in metrics if metric.kind == "query"]
     return tuple(query for metric in own for query in compile_metric(metric, context).queries())
 
 
-def total_of(metric: Metric) -> Selector:
+def total_selector(metric: Metric) -> Selector:
     """The counter of all requests of a share of them, without a side. Raises UsageError."""
     if metric.latency is not None:
         return latency_preset(metric.latency.preset).part("count")
@@ -103,29 +103,34 @@ def total_of(metric: Metric) -> Selector:
     return parse_selector((metric.ratio and metric.ratio.total) or "")
 
 
-def counted_by(metric: Metric) -> Selector | None:
+def presence_selector(metric: Metric) -> Selector | None:
     """Series that are there as long as a version is; None for a user's own expression."""
     if metric.is_request_share:
-        return total_of(metric)
+        return total_selector(metric)
     return None if metric.pool is None else pool_preset(metric.pool.preset).in_use
 
 
-def probe_of(preset: RatioPreset, groups: Groups) -> SeriesQuery:
+def build_probe(preset: RatioPreset, groups: SeriesGroups) -> SeriesQuery:
     """All requests that a preset would count, by every label that it has a condition on."""
     labels = tuple(dict.fromkeys(one.label for one in (*preset.total.matchers, preset.bad)))
-    return _both(preset.name, preset.total, labels, groups)
+    return _query_both_sides(preset.name, preset.total, labels, groups)
 
 
-def answered(metric: Metric, groups: Groups, answers: Answers) -> RawAnswers | MetricAnswer:
+def collect_answers(
+    metric: Metric, groups: SeriesGroups, answers: AnswersByKey
+) -> RawAnswers | MetricAnswer:
     """The raw answers of one metric, each series marked with whose it is."""
 
     def answer(part: str) -> MetricAnswer:
-        return _joined(
-            [_marked(answers.get(f"{metric.name}.{part}.{side}", UNASKED), side) for side in Side]
+        return _join_sides(
+            [
+                _mark_side(answers.get(f"{metric.name}.{part}.{side}", UNASKED), side)
+                for side in Side
+            ]
         )
 
     if metric.is_request_share:
-        return _ratio_answers(metric, groups, answers, answer)
+        return _collect_ratio(metric, groups, answers, answer)
     if metric.pool is None:
         return answers.get(metric.name, UNASKED)
     preset = pool_preset(metric.pool.preset)
@@ -134,8 +139,8 @@ def answered(metric: Metric, groups: Groups, answers: Answers) -> RawAnswers | M
     return PoolAnswers(
         answer("in_use"),
         maximum if metric.pool.max is None else float(metric.pool.max),
-        (GROUP, "instance", *preset.pools),
-        GROUP,
+        (GROUP_LABEL, "instance", *preset.pools),
+        GROUP_LABEL,
         side_of,
         answer("idle") if preset.idle else None,
         answer("waiting") if preset.waiting else None,
@@ -146,17 +151,20 @@ def answered(metric: Metric, groups: Groups, answers: Answers) -> RawAnswers | M
     )
 
 
-def _ratio_answers(
-    metric: Metric, groups: Groups, answers: Answers, answer: Callable[[str], MetricAnswer]
+def _collect_ratio(
+    metric: Metric,
+    groups: SeriesGroups,
+    answers: AnswersByKey,
+    answer: Callable[[str], MetricAnswer],
 ) -> RatioAnswers | MetricAnswer:
-    if routed := _routed(metric, groups):
+    if routed := _router_queries(metric, groups):
         found = answers_of(routed, answers)
         return found if isinstance(found, RatioAnswers) else UNASKED
-    parts = _parts(metric)
+    parts = _ratio_parts(metric)
     return RatioAnswers(
         parts.total.metric,
         answer("total"),
-        GROUP,
+        GROUP_LABEL,
         side_of,
         parts.matchers,
         answer("bad") if parts.bad else None,
@@ -167,22 +175,22 @@ def _ratio_answers(
     )
 
 
-def _queries(metric: Metric, groups: Groups) -> list[SeriesQuery]:
+def _metric_queries(metric: Metric, groups: SeriesGroups) -> list[SeriesQuery]:
     if metric.is_request_share:
-        return _ratio(metric, groups)
-    return _pool(metric, groups) if metric.pool is not None else []
+        return _ratio_queries(metric, groups)
+    return _pool_queries(metric, groups) if metric.pool is not None else []
 
 
-def _routed(metric: Metric, groups: Groups) -> RatioQueries | None:
+def _router_queries(metric: Metric, groups: SeriesGroups) -> RatioQueries | None:
     """The queries that the operator asks of a router; None for metrics of the pods."""
-    if groups.router is None or metric.pool is not None or metric.preset not in ROUTERS:
+    if groups.router is None or metric.pool is not None or metric.preset not in ROUTER_PRESETS:
         return None
     compiled = compile_metric(metric, groups.router)
     return compiled if isinstance(compiled, RatioQueries) else None
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
+class _RatioParts:
     """The counters of a ratio; `matchers` tell bad requests where `total` counts them."""
 
     total: Selector
@@ -191,30 +199,30 @@ class _Parts:
     good: Selector | None = None
 
 
-def _parts(metric: Metric) -> _Parts:
-    total, source = total_of(metric), metric.ratio
+def _ratio_parts(metric: Metric) -> _RatioParts:
+    total, source = total_selector(metric), metric.ratio
     if (counting := counting_preset(metric)) is not None:
-        return _Parts(total, (counting.bad,))
+        return _RatioParts(total, (counting.bad,))
     if (slow := slow_of(metric)) is not None and metric.latency is not None:
         near = Matcher(LE, MatchOp.REGEX, slow.pattern())
-        return _Parts(
-            total, good=_narrowed(latency_preset(metric.latency.preset).part("bucket"), (near,))
+        return _RatioParts(
+            total, good=_add_matchers(latency_preset(metric.latency.preset).part("bucket"), (near,))
         )
     bad = parse_selector(source.bad) if source and source.bad else None
     if bad is not None and (told := told_apart(total, bad)):
-        return _Parts(total, told)
+        return _RatioParts(total, told)
     good = parse_selector(source.good) if source and source.good else None
-    return _Parts(total, (), bad, good)
+    return _RatioParts(total, (), bad, good)
 
 
-def _ratio(metric: Metric, groups: Groups) -> list[SeriesQuery]:
-    if routed := _routed(metric, groups):
+def _ratio_queries(metric: Metric, groups: SeriesGroups) -> list[SeriesQuery]:
+    if routed := _router_queries(metric, groups):
         return list(routed.queries())
     if (preset := preset_of(metric)) is not None:
-        _require(preset.name, preset.required, groups)
-    parts = _parts(metric)
+        _require_labels(preset.name, preset.required, groups)
+    parts = _ratio_parts(metric)
     named = (("total", parts.total), ("bad", parts.bad), ("good", parts.good))
-    queries = _each(metric.name, named, groups)
+    queries = _queries_per_side(metric.name, named, groups)
     known = (
         known_by(f"{metric.name}.known", metric.ratio.bad if metric.ratio else None)
         if parts.bad
@@ -223,32 +231,32 @@ def _ratio(metric: Metric, groups: Groups) -> list[SeriesQuery]:
     return [*queries, known] if known else queries
 
 
-def _pool(metric: Metric, groups: Groups) -> list[SeriesQuery]:
+def _pool_queries(metric: Metric, groups: SeriesGroups) -> list[SeriesQuery]:
     assert metric.pool is not None  # noqa: S101 - the caller looked
     preset = pool_preset(metric.pool.preset)
-    _require(preset.name, preset.required, groups)
+    _require_labels(preset.name, preset.required, groups)
     named = [("in_use", preset.in_use), ("idle", preset.idle), ("waiting", preset.waiting)]
     named += [("timeouts", preset.timeouts), ("hold", preset.hold)]
     if metric.pool.max is not None:
-        return _each(metric.name, named, groups)
+        return _queries_per_side(metric.name, named, groups)
     if preset.maximum is None:
         raise UsageError(f"the preset {preset.name!r} needs the pool's size. {preset.trap or ''}")
     if preset.shared_maximum:
         shared = SeriesQuery(f"{metric.name}.max", preset.maximum, ("instance",), raw=True)
-        return [*_each(metric.name, named, groups), shared]
-    return _each(metric.name, [*named, ("max", preset.maximum)], groups)
+        return [*_queries_per_side(metric.name, named, groups), shared]
+    return _queries_per_side(metric.name, [*named, ("max", preset.maximum)], groups)
 
 
-def _each(
-    name: str, parts: Iterable[tuple[str, Selector | None]], groups: Groups
+def _queries_per_side(
+    name: str, parts: Iterable[tuple[str, Selector | None]], groups: SeriesGroups
 ) -> list[SeriesQuery]:
     """Queries `NAME.PART.SIDE`: every series of each side by itself."""
     found = []
     for part, selector in parts:
         for side in Side if selector is not None else ():
             key = f"{name}.{part}.{side}"
-            narrowed = _narrowed(selector, groups.of(side)) if selector else None
-            query = SeriesQuery(key, narrowed or Selector(name), _PROCESS, raw=True)
+            narrowed = _add_matchers(selector, groups.of(side)) if selector else None
+            query = SeriesQuery(key, narrowed or Selector(name), _PROCESS_LABELS, raw=True)
             try:
                 promql(query)
             except ValueError as error:
@@ -257,7 +265,7 @@ def _each(
     return found
 
 
-def _require(name: str, labels: Sequence[str], groups: Groups) -> None:
+def _require_labels(name: str, labels: Sequence[str], groups: SeriesGroups) -> None:
     for side in Side:
         given = {one.label for one in groups.of(side)}
         if missing := [label for label in labels if label not in given]:
@@ -267,41 +275,45 @@ def _require(name: str, labels: Sequence[str], groups: Groups) -> None:
             )
 
 
-def _both(key: str, selector: Selector, by: tuple[str, ...], groups: Groups) -> SeriesQuery:
+def _query_both_sides(
+    key: str, selector: Selector, by: tuple[str, ...], groups: SeriesGroups
+) -> SeriesQuery:
     """One expression for both sides, each series marked with its side."""
-    marked = (_side(key, selector, by, groups, side) for side in Side)
-    return SeriesQuery(key, selector, (*by, GROUP), promql=" or ".join(marked))
+    marked = (_side_promql(key, selector, by, groups, side) for side in Side)
+    return SeriesQuery(key, selector, (*by, GROUP_LABEL), promql=" or ".join(marked))
 
 
-def _side(key: str, selector: Selector, by: tuple[str, ...], groups: Groups, side: Side) -> str:
-    narrowed = _narrowed(selector, groups.of(side))
+def _side_promql(
+    key: str, selector: Selector, by: tuple[str, ...], groups: SeriesGroups, side: Side
+) -> str:
+    narrowed = _add_matchers(selector, groups.of(side))
     try:
         text = promql(SeriesQuery(key, narrowed, by))
     except ValueError as error:
         raise UsageError(f"the {side.value}'s query {key!r} cannot be asked: {error}") from error
-    return f'label_replace({text}, "{GROUP}", "{side.value}", "", "")'
+    return f'label_replace({text}, "{GROUP_LABEL}", "{side.value}", "", "")'
 
 
-def _narrowed(selector: Selector, matchers: tuple[Matcher, ...]) -> Selector:
+def _add_matchers(selector: Selector, matchers: tuple[Matcher, ...]) -> Selector:
     return replace(selector, matchers=(*selector.matchers, *matchers))
 
 
-def _marked(answer: MetricAnswer, side: Side) -> MetricAnswer:
+def _mark_side(answer: MetricAnswer, side: Side) -> MetricAnswer:
     """The same series; who a series is comes into the one label that separates the sides."""
     match answer:
         case FoundSeries(series, odd):
-            marked = tuple(replace(one, labels=_labels(one.labels, side)) for one in series)
-            return FoundSeries(marked, tuple(_labels(one, side) for one in odd))
+            marked = tuple(replace(one, labels=_label_side(one.labels, side)) for one in series)
+            return FoundSeries(marked, tuple(_label_side(one, side) for one in odd))
         case NoData() | Unavailable():
             return answer
 
 
-def _labels(labels: Mapping[str, str], side: Side) -> dict[str, str]:
+def _label_side(labels: Mapping[str, str], side: Side) -> dict[str, str]:
     who = labels.get("pod") or labels.get("instance", "")
-    return {**labels, GROUP: f"{side.value}/{who}"}
+    return {**labels, GROUP_LABEL: f"{side.value}/{who}"}
 
 
-def _joined(sides: Sequence[MetricAnswer]) -> MetricAnswer:
+def _join_sides(sides: Sequence[MetricAnswer]) -> MetricAnswer:
     """Both sides in one answer; a side of which not all could be read spoils it."""
     for one in sides:
         if isinstance(one, Unavailable) or (isinstance(one, NoData) and one.partial):
@@ -313,7 +325,7 @@ def _joined(sides: Sequence[MetricAnswer]) -> MetricAnswer:
     return FoundSeries(series, tuple(labels for one in there for labels in one.not_numbers))
 
 
-def _pods(answers: Answers, side: Side) -> tuple[str, ...]:
+def _pods_of_side(answers: AnswersByKey, side: Side) -> tuple[str, ...]:
     series: list[Series] = []
     for key, answer in answers.items():
         mine = key.endswith(f".{side}") and isinstance(answer, FoundSeries)

@@ -11,14 +11,14 @@ from canary.api import Analysis, Metric, format_duration
 from canary.core.evidence import RatioPolicy
 from canary.errors import UsageError
 
-_MINIMUM = 1200.0
-_OF_THE_SPAN = 0.75
+_MIN_DURATION = 1200.0
+_MIN_DURATION_RATIO = 0.75
 _WARM_UP = 60.0
-_TIMES = frozenset({"interval", "tolerated_incident", "warm_up", "min_duration", "above"})
+_DURATION_FIELDS = frozenset({"interval", "tolerated_incident", "warm_up", "min_duration", "above"})
 
 
 @dataclass(frozen=True, slots=True)
-class Judging:
+class PolicySettings:
     """The options as they were given; None: not given."""
 
     tolerance: float | None = None
@@ -40,7 +40,7 @@ class Judging:
         given: dict[str, float | None] = dict(self.given)
         if self.limit is not None and math.isnan(self.limit):
             given["limit"] = None
-        with _options_named():
+        with _name_option_in_errors():
             return RatioPolicy(**given)  # type: ignore[arg-type]  # alone is not among them
 
     def analysis(self, metrics: tuple[Metric, ...], span: float, interval: float) -> Analysis:
@@ -48,19 +48,19 @@ class Judging:
         given = self.given
         own = {str(name): given.pop(name) for name in ("tolerance", "limit") if name in given}
         left = max(0.0, span - given.get("warm_up", _WARM_UP))
-        given.setdefault("min_duration", min(_MINIMUM, _OF_THE_SPAN * left // 1))
-        with fields_named():
-            changed = tuple(_with(one, own) for one in metrics)
+        given.setdefault("min_duration", min(_MIN_DURATION, _MIN_DURATION_RATIO * left // 1))
+        with name_fields_in_errors():
+            changed = tuple(_override_fields(one, own) for one in metrics)
             return Analysis.model_validate({"metrics": changed, "interval": interval} | given)
 
     @staticmethod
     def stepping(analysis: Analysis, interval: float) -> Analysis:
         """The same with another interval (s). Raises UsageError naming the option."""
-        with fields_named():
+        with name_fields_in_errors():
             return type(analysis).model_validate(dict(analysis) | {"interval": interval})
 
 
-def _with(metric: Metric, own: dict[str, float]) -> Metric:
+def _override_fields(metric: Metric, own: dict[str, float]) -> Metric:
     """The metric with those of these fields that it has: a limit is for errors only."""
     if math.isnan(own.get("limit", 0.0)):
         raise UsageError("--limit none is for --samples: here give the share that is too much")
@@ -68,13 +68,15 @@ def _with(metric: Metric, own: dict[str, float]) -> Metric:
     return type(metric).model_validate(dict(metric) | meant) if metric.is_request_share else metric
 
 
-def _shown(name: str, value: object) -> object:
+def _format_value(name: str, value: object) -> object:
     """A value as people type it: 5h, not 18000.0."""
-    return format_duration(value) if name in _TIMES and isinstance(value, float) else value
+    return (
+        format_duration(value) if name in _DURATION_FIELDS and isinstance(value, float) else value
+    )
 
 
 @contextmanager
-def _options_named() -> Iterator[None]:
+def _name_option_in_errors() -> Iterator[None]:
     """Says a value out of range with the name of its option."""
     try:
         yield
@@ -84,7 +86,7 @@ def _options_named() -> Iterator[None]:
 
 
 @contextmanager
-def fields_named() -> Iterator[None]:
+def name_fields_in_errors() -> Iterator[None]:
     """Says what a model refuses with the name of the option it came from."""
     try:
         yield
@@ -93,6 +95,6 @@ def fields_named() -> Iterator[None]:
         name = str(first["loc"][0]) if first["loc"] else "step"
         option = {"interval": "step"}.get(name, name).replace("_", "-")
         whole = "expected" in first["msg"]  # a rule over several fields says all of it
-        found = _shown(name, first["input"])
+        found = _format_value(name, first["input"])
         rest = "" if whole else f" is expected, found {found}"
         raise UsageError(f"--{option}: {first['msg']}{rest}") from error

@@ -7,15 +7,15 @@ from canary.api.fields import parse_duration
 from canary.errors import UsageError
 
 _DAY = 86400.0
-_LATEST = 1e11
+_MAX_TIME = 1e11
 """Seconds since the epoch (the year 5138): what is later is in another unit."""
 _DAYS = re.compile(r"(?:(\d{1,4})d)?(.*)")
 _EXPECTED = "2026-03-01T10:00:00Z, seconds since the epoch, now, or a time ago such as -2h or -7d"
 
 
-def period(from_: str, to: str, started: float) -> tuple[float, float]:
+def parse_range(from_: str, to: str, started: float) -> tuple[float, float]:
     """A time in the past. Raises UsageError when it is none, or ends before it starts."""
-    start, end = moment(from_, started, "--from"), moment(to, started, "--to")
+    start, end = parse_time(from_, started, "--from"), parse_time(to, started, "--to")
     if end > started + 1:
         raise UsageError(f"--to: a time in the past is expected, found {to!r}")
     if start >= end:
@@ -23,23 +23,23 @@ def period(from_: str, to: str, started: float) -> tuple[float, float]:
     return start, end
 
 
-def moment(text: str, now: float, option: str) -> float:
+def parse_time(text: str, now: float, option: str) -> float:
     """Seconds since the epoch; a time without a zone is UTC. Raises UsageError."""
     if text == "now":
         return now
     try:
         if text.startswith("-"):
-            return now - _ago(text[1:])
+            return now - _parse_ago(text[1:])
         if text.replace(".", "", 1).isdigit() and text.isascii():
-            return _in_seconds(float(text), option)
+            return _check_seconds(float(text), option)
         found = datetime.fromisoformat(text)
     except ValueError as error:
         raise UsageError(f"{option}: {_EXPECTED} is expected, found {text[:200]!r}") from error
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
-def _in_seconds(value: float, option: str) -> float:
-    if value > _LATEST:
+def _check_seconds(value: float, option: str) -> float:
+    if value > _MAX_TIME:
         raise UsageError(
             f"{option}: seconds since the epoch are expected, found {value:.0f}: "
             "it looks like milliseconds, so divide it by 1000"
@@ -47,7 +47,7 @@ def _in_seconds(value: float, option: str) -> float:
     return value
 
 
-def _ago(text: str) -> float:
+def _parse_ago(text: str) -> float:
     match = _DAYS.fullmatch(text)
     if match is None or not text:
         raise ValueError(text)

@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from canary.analyze.evaluation import Look, Span, failed, passed
+from canary.analyze.evaluation import AnalysisWindow, Evaluation, has_failed, has_passed
 from canary.api import Spec, Verdict, format_duration
-from canary.backtest.releases import Fate, PastRelease
+from canary.backtest.releases import GroundTruth, PastRelease
 from canary.errors import ExitCode
-from canary.results.gate_result import Case, Fact, Outcome
+from canary.results.gate_result import Fact, GateResult, ResultCase
 from canary.text.sanitize import make_one_line
 
 
-class Decision(StrEnum):
+class ReplayDecision(StrEnum):
     """What the policy would have done."""
 
     ROLL_BACK = "roll back"
@@ -26,48 +26,50 @@ class Decision(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Replayed:
+class ReplayedRelease:
     """One release, judged again; times are seconds since the epoch, `bad` are canary requests."""
 
     release: PastRelease
-    decision: Decision
+    decision: ReplayDecision
     at: float | None
     failed_at: float | None
     """Also where it came after the promotion."""
     bad_by_then: float
     bad: float
-    said: Look
+    said: Evaluation
     """The look that decided; where none did, the last one."""
 
     @property
     def false_rollback(self) -> bool:
         """Rolled back, and it was good."""
-        return self.decision is Decision.ROLL_BACK and self.release.fate.good
+        return self.decision is ReplayDecision.ROLL_BACK and self.release.fate.good
 
     @property
     def missed(self) -> bool:
         """Promoted, and somebody says that it was bad."""
-        return self.decision is Decision.PROMOTE and self.release.fate is Fate.BAD
+        return self.decision is ReplayDecision.PROMOTE and self.release.fate is GroundTruth.BAD
 
 
-def earliest(spec: Spec) -> float:
+def earliest_promotion(spec: Spec) -> float:
     """Seconds from the first traffic until a promotion is possible."""
     return max(sum(step.duration for step in spec.steps), spec.analysis.min_duration)
 
 
-def decides(spec: Spec, span: Span) -> Callable[[Look], bool]:
+def decision_rule(spec: Spec, span: AnalysisWindow) -> Callable[[Evaluation], bool]:
     """Whether a look is one at which the policy would have acted."""
-    soonest = span.start + earliest(spec)
-    return lambda one: failed(one) or (passed(one) and one.at >= soonest)
+    soonest = span.start + earliest_promotion(spec)
+    return lambda one: has_failed(one) or (has_passed(one) and one.at >= soonest)
 
 
-def replayed(release: PastRelease, spec: Spec, span: Span, seen: Iterable[Look]) -> Replayed:
+def replay_release(
+    release: PastRelease, spec: Spec, span: AnalysisWindow, seen: Iterable[Evaluation]
+) -> ReplayedRelease:
     """The first decision among these looks, and the bad requests by then and in all.
 
     Raises ValueError when there is no look.
     """
-    acts = decides(spec, span)
-    decided: tuple[Look, float] | None = None
+    acts = decision_rule(spec, span)
+    decided: tuple[Evaluation, float] | None = None
     failed_at: float | None = None
     before, bad, last = 0.0, 0.0, None
     for one in seen:
@@ -78,48 +80,50 @@ def replayed(release: PastRelease, spec: Spec, span: Span, seen: Iterable[Look])
             bad = before + mine
         if decided is None and acts(one):
             decided = one, bad
-        if failed_at is None and failed(one):
+        if failed_at is None and has_failed(one):
             failed_at = one.at
         last = one
     if last is None:
         raise ValueError(f"{release.name} is shorter than one interval")
     said, by_then = decided or (last, bad)
-    decision = _decision(said) if decided else Decision.NEITHER
+    decision = _decision_of(said) if decided else ReplayDecision.NEITHER
     at = said.at if decided else None
-    return Replayed(release, decision, at, failed_at, by_then, bad, said)
+    return ReplayedRelease(release, decision, at, failed_at, by_then, bad, said)
 
 
-def _decision(said: Look) -> Decision:
-    return Decision.ROLL_BACK if failed(said) else Decision.PROMOTE
+def _decision_of(said: Evaluation) -> ReplayDecision:
+    return ReplayDecision.ROLL_BACK if has_failed(said) else ReplayDecision.PROMOTE
 
 
-def outcome_of(
+def build_result(
     subject: str,
-    every: Sequence[Replayed],
+    every: Sequence[ReplayedRelease],
     *,
     strict: bool,
     seconds: float,
     facts: Mapping[str, Fact],
-) -> Outcome:
+) -> GateResult:
     """One case per release. `strict`: a decision that was wrong fails the backtest."""
     false = sum(one.false_rollback for one in every)
     missed = sum(one.missed for one in every)
-    counts = {decision: sum(one.decision is decision for one in every) for decision in Decision}
+    counts = {
+        decision: sum(one.decision is decision for one in every) for decision in ReplayDecision
+    }
     good = sum(one.release.fate.good for one in every)
     wrong = bool(false or missed)
-    return Outcome(
+    return GateResult(
         command="backtest",
         subject=subject,
         code=ExitCode.FAILED if strict and wrong else ExitCode.OK,
-        headline=_headline(counts, len(every), false, good) + _missed(missed),
-        cases=tuple(_case(one, strict=strict) for one in every),
+        headline=_format_headline(counts, len(every), false, good) + _format_missed(missed),
+        cases=tuple(_build_case(one, strict=strict) for one in every),
         seconds=seconds,
         facts={
             "releases": len(every),
             "good": good,
-            "rolledBack": counts[Decision.ROLL_BACK],
-            "promoted": counts[Decision.PROMOTE],
-            "undecided": counts[Decision.NEITHER],
+            "rolledBack": counts[ReplayDecision.ROLL_BACK],
+            "promoted": counts[ReplayDecision.PROMOTE],
+            "undecided": counts[ReplayDecision.NEITHER],
             "falseRollbacks": false,
             "missedFaults": missed,
             **facts,
@@ -127,32 +131,33 @@ def outcome_of(
     )
 
 
-def _headline(counts: dict[Decision, int], count: int, false: int, good: int) -> str:
+def _format_headline(counts: dict[ReplayDecision, int], count: int, false: int, good: int) -> str:
     releases = "1 release" if count == 1 else f"{count} releases"
     return (
-        f"of {releases} this policy would have promoted {counts[Decision.PROMOTE]}, rolled back "
-        f"{counts[Decision.ROLL_BACK]} and decided nothing about {counts[Decision.NEITHER]}; "
+        f"of {releases} this policy would have promoted {counts[ReplayDecision.PROMOTE]}, rolled "
+        f"back {counts[ReplayDecision.ROLL_BACK]} and decided nothing about "
+        f"{counts[ReplayDecision.NEITHER]}; "
         f"false rollbacks: {false} of {good} good ones"
     )
 
 
-def _missed(missed: int) -> str:
+def _format_missed(missed: int) -> str:
     return f"; promoted though bad: {missed}" if missed else ""
 
 
 COLUMNS = ("RELEASE", "START", "WAS", "DECISION", "AFTER", "BAD SEEN", "OF")
-_RIGHT = COLUMNS[4:]
+_RIGHT_ALIGNED = COLUMNS[4:]
 
 
-def table(every: Sequence[Replayed], shown_time: Callable[[float], str]) -> list[str]:
+def render_table(every: Sequence[ReplayedRelease], shown_time: Callable[[float], str]) -> list[str]:
     """One line per release, below a line of headings."""
-    rows = [COLUMNS, *(_row(one, shown_time) for one in every)]
+    rows = [COLUMNS, *(_format_row(one, shown_time) for one in every)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(map(_cell, row, widths, COLUMNS)).rstrip() for row in rows]
+    return ["  ".join(map(_align_cell, row, widths, COLUMNS)).rstrip() for row in rows]
 
 
-def _row(one: Replayed, shown_time: Callable[[float], str]) -> tuple[str, ...]:
-    after = "–" if one.at is None else _after(one)
+def _format_row(one: ReplayedRelease, shown_time: Callable[[float], str]) -> tuple[str, ...]:
+    after = "–" if one.at is None else _format_delay(one)
     mark = " (!)" if one.false_rollback or one.missed else ""
     return (
         make_one_line(one.release.name),
@@ -165,17 +170,17 @@ def _row(one: Replayed, shown_time: Callable[[float], str]) -> tuple[str, ...]:
     )
 
 
-def _cell(text: str, width: int, column: str) -> str:
-    return text.rjust(width) if column in _RIGHT else text.ljust(width)
+def _align_cell(text: str, width: int, column: str) -> str:
+    return text.rjust(width) if column in _RIGHT_ALIGNED else text.ljust(width)
 
 
-def _case(one: Replayed, *, strict: bool) -> Case:
+def _build_case(one: ReplayedRelease, *, strict: bool) -> ResultCase:
     release, judged = one.release, one.said.judged
     took = None if one.at is None else one.at - release.start
-    return Case(
+    return ResultCase(
         name=release.name,
-        verdict=_verdict(one, strict=strict),
-        sentence=_sentence(one),
+        verdict=_verdict_of(one, strict=strict),
+        sentence=_format_sentence(one),
         seconds=took or 0.0,
         facts={
             "decision": str(one.decision),
@@ -192,39 +197,41 @@ def _case(one: Replayed, *, strict: bool) -> Case:
     )
 
 
-def _verdict(one: Replayed, *, strict: bool) -> Verdict:
+def _verdict_of(one: ReplayedRelease, *, strict: bool) -> Verdict:
     """Whether the policy was right; a wrong one fails only where that was asked for."""
     if one.false_rollback or one.missed:
         return Verdict.FAIL if strict else Verdict.CONTINUE
-    if one.decision is Decision.NEITHER:
+    if one.decision is ReplayDecision.NEITHER:
         silent = one.said.judged.final in {Verdict.NO_DATA, Verdict.UNAVAILABLE}
         return one.said.judged.final if silent else Verdict.CONTINUE
     return Verdict.PASS
 
 
-def _sentence(one: Replayed) -> str:
+def _format_sentence(one: ReplayedRelease) -> str:
     message, release = one.said.judged.message, one.release
     whole = format_duration(release.end - release.start)
     match one.decision:
-        case Decision.NEITHER:
+        case ReplayDecision.NEITHER:
             text = f"no decision in {whole}: {message}"
-        case Decision.ROLL_BACK:
+        case ReplayDecision.ROLL_BACK:
             text = (
-                f"rolled back after {_after(one)}, when users had seen {one.bad_by_then:,.0f} of "
-                f"{one.bad:,.0f} bad requests: {message}"
+                f"rolled back after {_format_delay(one)}, when users had seen "
+                f"{one.bad_by_then:,.0f} of {one.bad:,.0f} bad requests: {message}"
             )
-        case Decision.PROMOTE:
-            text = f"promoted after {_after(one)}, with {one.bad:,.0f} bad requests in {whole}"
-    if one.decision is Decision.PROMOTE and one.failed_at is not None:
+        case ReplayDecision.PROMOTE:
+            text = (
+                f"promoted after {_format_delay(one)}, with {one.bad:,.0f} bad requests in {whole}"
+            )
+    if one.decision is ReplayDecision.PROMOTE and one.failed_at is not None:
         text += f"; the judge failed it {format_duration(one.failed_at - (one.at or 0.0))} later"
     if one.false_rollback:
-        return f"wrong, it {_was(release.fate)}: {text}"
+        return f"wrong, it {_describe_truth(release.fate)}: {text}"
     return f"wrong, it was bad: {text}" if one.missed else text
 
 
-def _was(fate: Fate) -> str:
-    return "stayed" if fate is Fate.STAYED else "was good"
+def _describe_truth(fate: GroundTruth) -> str:
+    return "stayed" if fate is GroundTruth.STAYED else "was good"
 
 
-def _after(one: Replayed) -> str:
+def _format_delay(one: ReplayedRelease) -> str:
     return format_duration((one.at or 0.0) - one.release.start)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from canary.analyze.series import Groups
+from canary.analyze.series import SeriesGroups
 from canary.core.series import Matcher, MatchOp, Series
 from canary.metrics.pod_names import (
     CANARY_SUFFIX,
@@ -19,12 +19,12 @@ from canary.metrics.pod_names import (
 )
 from canary.metrics.queries import Context
 
-GAP = 300.0
+MAX_GAP = 300.0
 """Seconds without any series after which a version is gone: as long as Prometheus looks back."""
 
 
 @dataclass(frozen=True, slots=True)
-class Life:
+class VersionLifetime:
     """One version, from its first to its last sample (seconds since the epoch)."""
 
     version: str
@@ -32,7 +32,7 @@ class Life:
     end: float
 
 
-class Fate(StrEnum):
+class GroundTruth(StrEnum):
     """What became of a release, or what somebody says of it."""
 
     STAYED = "stayed"
@@ -46,7 +46,7 @@ class Fate(StrEnum):
     @property
     def good(self) -> bool:
         """Whether failing it would have been a mistake."""
-        return self in {Fate.STAYED, Fate.GOOD}
+        return self in {GroundTruth.STAYED, GroundTruth.GOOD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +57,14 @@ class PastRelease:
     start: float
     end: float
     """Until when it is judged."""
-    groups: Groups
+    groups: SeriesGroups
     alone_from: float | None = None
     """When the version before it was gone."""
-    fate: Fate = Fate.UNKNOWN
+    fate: GroundTruth = GroundTruth.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class VersionMatcher:
     """How versions are told apart: by pods of a Deployment, or by the values of a label."""
 
     target: str
@@ -94,9 +94,9 @@ class Split:
         canary = self.target + CANARY_SUFFIX
         return replica_set_of(value, self.target) or replica_set_of(value, canary)
 
-    def groups(self, canary: str, stable: str) -> Groups:
+    def groups(self, canary: str, stable: str) -> SeriesGroups:
         """The series of two versions."""
-        return Groups(self._of(canary), self._of(stable), self.router)
+        return SeriesGroups(self._of(canary), self._of(stable), self.router)
 
     def _of(self, version: str) -> tuple[Matcher, ...]:
         if self.label is not None:
@@ -112,49 +112,54 @@ class Split:
         return self.ours(canary) and not self.ours(version)
 
 
-def lives(series: Iterable[Series], split: Split) -> list[Life]:
+def find_lifetimes(series: Iterable[Series], split: VersionMatcher) -> list[VersionLifetime]:
     """When each version was there, in order of appearance; a version can come back."""
     times: dict[str, set[float]] = {}
     for one in series:
         if version := split.version_of(one.labels.get(split.by, "")):
             times.setdefault(version, set()).update(time for time, _ in one.points)
-    found: list[Life] = []
+    found: list[VersionLifetime] = []
     for version, seen in times.items():
-        found += _stretches(version, sorted(seen))
+        found += _split_at_gaps(version, sorted(seen))
     return sorted(found, key=lambda life: (life.start, life.version))
 
 
-def _stretches(version: str, times: Sequence[float]) -> list[Life]:
-    found = [Life(version, times[0], times[0])] if times else []
+def _split_at_gaps(version: str, times: Sequence[float]) -> list[VersionLifetime]:
+    found = [VersionLifetime(version, times[0], times[0])] if times else []
     for time in times:
         last = found[-1]
-        if time - last.end > GAP:
-            found.append(Life(version, time, time))
+        if time - last.end > MAX_GAP:
+            found.append(VersionLifetime(version, time, time))
         else:
             found[-1] = replace(last, end=time)
     return found
 
 
-def past_releases(
-    found: Sequence[Life], split: Split, end: float, longest: float
+def find_releases(
+    found: Sequence[VersionLifetime], split: VersionMatcher, end: float, longest: float
 ) -> list[PastRelease]:
     """The releases among these lives, in order; each is judged for `longest` seconds at most.
 
     Longer, where both versions stayed beside each other. `end` is the end of the history.
     """
     releases: list[PastRelease] = []
-    known: dict[str, Life] = {}
+    known: dict[str, VersionLifetime] = {}
     for index, life in enumerate(found):
-        beside = _beside(life, found[:index], found, split)
+        beside = _versions_beside(life, found[:index], found, split)
         # A canary of ours that was promoted is there twice: first beside, then as the Deployment.
         promoted = any(split.promotes(life.version, one.version) for one in beside)
         if beside and life.version not in known and not promoted:
-            releases.append(_release(life, beside, found[index + 1 :], split, (end, longest)))
+            releases.append(_build_release(life, beside, found[index + 1 :], split, (end, longest)))
         known[life.version] = life
     return releases
 
 
-def _beside(life: Life, earlier: Sequence[Life], found: Sequence[Life], split: Split) -> list[Life]:
+def _versions_beside(
+    life: VersionLifetime,
+    earlier: Sequence[VersionLifetime],
+    found: Sequence[VersionLifetime],
+    split: VersionMatcher,
+) -> list[VersionLifetime]:
     """What was there before it and still is; a canary of ours never is what others came beside."""
     if split.ours(life.version):
         others = [one for one in found if not split.ours(one.version)]
@@ -162,24 +167,24 @@ def _beside(life: Life, earlier: Sequence[Life], found: Sequence[Life], split: S
     return [one for one in earlier if one.end >= life.start]
 
 
-def of_window(
-    found: Sequence[Life], split: Split, start: float, end: float
-) -> tuple[Groups, float | None] | None:
+def find_in_window(
+    found: Sequence[VersionLifetime], split: VersionMatcher, start: float, end: float
+) -> tuple[SeriesGroups, float | None] | None:
     """The version that appeared between two times beside an older one, and when that one went."""
-    old = [one for one in found if one.start < start - GAP and one.end >= start - GAP]
+    old = [one for one in found if one.start < start - MAX_GAP and one.end >= start - MAX_GAP]
     known = {one.version for one in old}
-    new = [one for one in found if start - GAP <= one.start < end and one.version not in known]
+    new = [one for one in found if start - MAX_GAP <= one.start < end and one.version not in known]
     if not new or not old:
         return None
     gone = old[0].end if old[0].end < min(new[0].end, end) else None
     return split.groups(new[0].version, old[0].version), gone
 
 
-def _release(
-    life: Life,
-    beside: Sequence[Life],
-    later: Sequence[Life],
-    split: Split,
+def _build_release(
+    life: VersionLifetime,
+    beside: Sequence[VersionLifetime],
+    later: Sequence[VersionLifetime],
+    split: VersionMatcher,
     ends: tuple[float, float],
 ) -> PastRelease:
     stable = min(beside, key=lambda one: one.start)
@@ -195,9 +200,9 @@ def _release(
     if outlived and following is not None:
         judged = max(both, min(judged, following.start))
     returned = following is not None and following.version == stable.version
-    fate = Fate.STAYED if (outlived and not returned) or promoted else Fate.TAKEN_BACK
-    if min(life.end, stable.end) >= ends[0] - GAP:
-        fate = Fate.UNKNOWN
+    fate = GroundTruth.STAYED if (outlived and not returned) or promoted else GroundTruth.TAKEN_BACK
+    if min(life.end, stable.end) >= ends[0] - MAX_GAP:
+        fate = GroundTruth.UNKNOWN
     groups = split.groups(life.version, stable.version)
     alone = stable.end if outlived else None
     return PastRelease(life.version, life.start, judged, groups, alone, fate)

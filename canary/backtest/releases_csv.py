@@ -5,30 +5,35 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from canary.analyze.matchers import parse_matchers
-from canary.analyze.series import Groups
-from canary.backtest.releases import Fate
+from canary.analyze.series import SeriesGroups
+from canary.backtest.releases import GroundTruth
 from canary.errors import UsageError
 
 COLUMNS = ("name", "start", "end", "canary", "stable", "good")
-_EXPECTED = "the columns start and end are expected, and may be: name, canary, stable, good"
-_WORDS = {"yes": Fate.GOOD, "true": Fate.GOOD, "1": Fate.GOOD}
-_WORDS |= {"no": Fate.BAD, "false": Fate.BAD, "0": Fate.BAD, "": Fate.UNKNOWN}
+_EXPECTED_COLUMNS = "the columns start and end are expected, and may be: name, canary, stable, good"
+_TRUTHS = {"yes": GroundTruth.GOOD, "true": GroundTruth.GOOD, "1": GroundTruth.GOOD}
+_TRUTHS |= {
+    "no": GroundTruth.BAD,
+    "false": GroundTruth.BAD,
+    "0": GroundTruth.BAD,
+    "": GroundTruth.UNKNOWN,
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class ReleaseRow:
     """One row: times in seconds since the epoch; `groups` None: to be found in the history."""
 
     name: str
     start: float
     end: float
-    groups: Groups | None
-    fate: Fate
+    groups: SeriesGroups | None
+    fate: GroundTruth
 
 
-def written_releases(
+def parse_releases(
     lines: Iterable[str], source: str, time: Callable[[str, str], float]
-) -> list[Written]:
+) -> list[ReleaseRow]:
     """The rows; `time` reads a point in time (text, what it is) or raises UsageError.
 
     Raises:
@@ -40,32 +45,32 @@ def written_releases(
         odd = [name for name in names if name not in COLUMNS]
         if odd or not {"start", "end"} <= set(names):
             found = ", ".join(names)[:200] or "nothing"
-            raise UsageError(f"{source}, line 1: {_EXPECTED}; found {found}")
+            raise UsageError(f"{source}, line 1: {_EXPECTED_COLUMNS}; found {found}")
         reader.fieldnames = names
-        rows = list(_rows(reader, source, time))
+        rows = list(_parse_rows(reader, source, time))
     except csv.Error as error:
         raise UsageError(f"{source}, line {reader.line_num}: not CSV ({error})") from error
     if not rows:
-        raise UsageError(f"{source}: no release below the header; {_EXPECTED}")
+        raise UsageError(f"{source}: no release below the header; {_EXPECTED_COLUMNS}")
     return rows
 
 
-def _rows(
+def _parse_rows(
     reader: "csv.DictReader[str]", source: str, time: Callable[[str, str], float]
-) -> Iterator[Written]:
+) -> Iterator[ReleaseRow]:
     for row in reader:
         where = f"{source}, line {reader.line_num}"
         if None in row or None in row.values():
             raise UsageError(f"{where}: {len(reader.fieldnames or ())} fields are expected")
-        yield _written({name: value.strip() for name, value in row.items()}, where, time)
+        yield _parse_row({name: value.strip() for name, value in row.items()}, where, time)
 
 
-def _written(row: Mapping[str, str], where: str, time: Callable[[str, str], float]) -> Written:
+def _parse_row(row: Mapping[str, str], where: str, time: Callable[[str, str], float]) -> ReleaseRow:
     start, end = time(row["start"], f"{where}, start"), time(row["end"], f"{where}, end")
     if start >= end:
         raise UsageError(f"{where}: start has to be before end")
     good = row.get("good", "").lower()
-    if good not in _WORDS:
+    if good not in _TRUTHS:
         raise UsageError(f"{where}: good is yes, no or empty, found {row['good']!r}")
     canary, stable = row.get("canary", ""), row.get("stable", "")
     if bool(canary) != bool(stable):
@@ -73,5 +78,5 @@ def _written(row: Mapping[str, str], where: str, time: Callable[[str, str], floa
     groups = None
     if canary:
         parsed = parse_matchers(canary, f"{where}, canary")
-        groups = Groups(parsed, parse_matchers(stable, f"{where}, stable"))
-    return Written(row.get("name") or row["start"], start, end, groups, _WORDS[good])
+        groups = SeriesGroups(parsed, parse_matchers(stable, f"{where}, stable"))
+    return ReleaseRow(row.get("name") or row["start"], start, end, groups, _TRUTHS[good])

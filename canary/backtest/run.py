@@ -6,15 +6,23 @@ from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 
-from canary.analyze.evaluation import Span, first_seen, looks
+from canary.analyze.evaluation import AnalysisWindow, evaluate_history, first_canary_sample
 from canary.analyze.matchers import parse_matchers
-from canary.analyze.reader import NothingThereError, available, check_presets, read
-from canary.analyze.series import Groups, counted_by
-from canary.analyze.time_range import moment
+from canary.analyze.reader import NoSeriesError, check_available, check_presets, read_metrics
+from canary.analyze.series import SeriesGroups, presence_selector
+from canary.analyze.time_range import parse_time
 from canary.api import CanaryRelease, Metric
-from canary.backtest.judge import Replayed, decides, replayed
-from canary.backtest.releases import Fate, Life, PastRelease, Split, lives, of_window, past_releases
-from canary.backtest.releases_csv import Written, written_releases
+from canary.backtest.judge import ReplayedRelease, decision_rule, replay_release
+from canary.backtest.releases import (
+    GroundTruth,
+    PastRelease,
+    VersionLifetime,
+    VersionMatcher,
+    find_in_window,
+    find_lifetimes,
+    find_releases,
+)
+from canary.backtest.releases_csv import ReleaseRow, parse_releases
 from canary.core.increments import Side
 from canary.core.series import (
     FoundSeries,
@@ -36,9 +44,9 @@ _MESHES = {"istio", "linkerd"}
 """Presets that call the sides by their workloads; others by their Services."""
 
 
-def split_of(
+def build_matcher(
     release: CanaryRelease, namespace: str | None, label: str | None, where: str | None
-) -> Split:
+) -> VersionMatcher:
     """How versions are told apart. Raises UsageError."""
     space = release.metadata.namespace if namespace is None else namespace
     rest = (Matcher("namespace", MatchOp.EQUAL, space),) if space else ()
@@ -53,16 +61,16 @@ def split_of(
     stable = service.name if service and not mesh else target
     names = {Side.STABLE: stable, Side.CANARY: f"{target}-canary"}
     router = Context(space, backends=names) if label is None else None
-    return Split(target, label, (*rest, *more), router)
+    return VersionMatcher(target, label, (*rest, *more), router)
 
 
 @dataclass
-class Study:
+class Backtest:
     """One policy and one history."""
 
     release: CanaryRelease
     source: MetricSource
-    split: Split
+    split: VersionMatcher
     start: float
     end: float
     now: float
@@ -77,26 +85,28 @@ class Study:
             found = self._written(written)
         else:
             longest = self.release.spec.deadline
-            found = past_releases(self._lives(), self.split, self.end, longest)
+            found = find_releases(self._lives(), self.split, self.end, longest)
         if not found:
             raise self._nothing("no version appeared beside another one")
-        return [replace(one, fate=Fate.GOOD) for one in found] if good else found
+        return [replace(one, fate=GroundTruth.GOOD) for one in found] if good else found
 
-    def replay(self, found: Sequence[PastRelease]) -> Iterator[Replayed]:
+    def replay(self, found: Sequence[PastRelease]) -> Iterator[ReplayedRelease]:
         """Reads and judges one release after the other."""
         spec = self.release.spec
         step, metrics = spec.analysis.interval, spec.analysis.metrics
         for one in found:
             began = time.perf_counter()
-            wide = Span.of(one.start - self.coarse, one.end + self.coarse + step, step)
+            wide = AnalysisWindow.of(one.start - self.coarse, one.end + self.coarse + step, step)
             check_presets(self.source, metrics, one.groups, (wide.start, wide.end))
-            by_metric = available(read(self.source, metrics, one.groups, wide.grid))
+            by_metric = check_available(read_metrics(self.source, metrics, one.groups, wide.grid))
             there = time.perf_counter()
-            start = max((first_seen(by_metric, wide.start) or one.start) - step, wide.start)
+            start = max(
+                (first_canary_sample(by_metric, wide.start) or one.start) - step, wide.start
+            )
             alone = one.alone_from and one.alone_from + self.coarse
-            span = Span.of(start, wide.end, step, alone)
-            seen = looks(spec.analysis, span, by_metric, decides(spec, span))
-            again = replayed(replace(one, start=span.start, end=span.end), spec, span, seen)
+            span = AnalysisWindow.of(start, wide.end, step, alone)
+            seen = evaluate_history(spec.analysis, span, by_metric, decision_rule(spec, span))
+            again = replay_release(replace(one, start=span.start, end=span.end), spec, span, seen)
             self.reading += there - began
             self.folding += time.perf_counter() - there
             yield again
@@ -107,19 +117,19 @@ class Study:
         whole = ceil((self.end - self.start) / (MAX_POINTS - 1))
         return float(max(whole, self.release.spec.analysis.interval))
 
-    def _lives(self) -> list[Life]:
+    def _lives(self) -> list[VersionLifetime]:
         """When which version was there, by the first metric whose series tell."""
         for metric in self.release.spec.analysis.metrics:
-            if found := lives(self._series(metric), self.split):
+            if found := find_lifetimes(self._series(metric), self.split):
                 return found
         return []
 
     def _series(self, metric: Metric) -> Sequence[Series]:
-        selector = counted_by(metric)
+        selector = presence_selector(metric)
         if selector is None:
             return ()
         narrowed = replace(selector, matchers=(*selector.matchers, *self.split.matchers))
-        grid = Span.of(self.start, self.end, self.coarse)
+        grid = AnalysisWindow.of(self.start, self.end, self.coarse)
         # Counted and not summed: a version whose gauges are NaN is there as well.
         text = f"count by ({self.split.by}) ({vector_selector(narrowed)})"
         query = SeriesQuery("versions", narrowed, (self.split.by,), promql=text)
@@ -130,7 +140,7 @@ class Study:
             case Unavailable(why):
                 raise TransientError(why)
             case NoData(why, partial=True):
-                raise NothingThereError(f"{narrowed.metric}: {why}")
+                raise NoSeriesError(f"{narrowed.metric}: {why}")
             case NoData():
                 return ()
             case FoundSeries(series):
@@ -142,7 +152,7 @@ class Study:
         except (OSError, UnicodeDecodeError) as error:
             why = getattr(error, "strerror", None) or "not text in UTF-8"
             raise UsageError(f"--releases: {path}: {why}") from error
-        rows = written_releases(lines, str(path), lambda text, what: moment(text, self.now, what))
+        rows = parse_releases(lines, str(path), lambda text, what: parse_time(text, self.now, what))
         known = self._lives() if any(row.groups is None for row in rows) else []
         found = []
         for row in rows:
@@ -150,15 +160,17 @@ class Study:
             found.append(PastRelease(row.name, row.start, row.end, *seen, row.fate))
         return found
 
-    def _appeared(self, row: Written, known: Sequence[Life]) -> tuple[Groups, float | None]:
-        seen = of_window(known, self.split, row.start, row.end)
+    def _appeared(
+        self, row: ReleaseRow, known: Sequence[VersionLifetime]
+    ) -> tuple[SeriesGroups, float | None]:
+        seen = find_in_window(known, self.split, row.start, row.end)
         if seen is None:
             raise self._nothing(f"{row.name}: no version appeared beside another one")
         return seen
 
     def _nothing(self, what: str) -> Exception:
         label = self.split.by
-        return NothingThereError(
+        return NoSeriesError(
             f"{what} (told apart by the label {label!r}): look further back with --from, name the "
             "label that differs with --split-label, or the releases with --releases"
         )

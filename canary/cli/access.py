@@ -14,7 +14,7 @@ from canary.cli.options import FindingsFormat, FindingsOutput, Strict
 from canary.errors import ExitCode
 
 if TYPE_CHECKING:
-    from canary.access.scan import Scan, Spot
+    from canary.access.scan import CodeFinding, ScanResult
 
 
 REMEDY_WIDTH = 80
@@ -49,9 +49,9 @@ def access(
     Exit code 0: no finding, or warnings only; 3: at least one error (with --strict: or a warning);
     2: no such path, or no file in these languages; 1: ast-grep is missing or failed.
     """
-    from canary.access.scan import scan  # noqa: PLC0415 - keeps --help quick
+    from canary.access.scan import scan_paths  # noqa: PLC0415 - keeps --help quick
 
-    found = scan(paths or [Path()], exclude or [])
+    found = scan_paths(paths or [Path()], exclude or [])
     bad = any(strict or spot.finding.level == "error" for spot in found.spots)
     match output:
         case FindingsFormat.TEXT:
@@ -65,8 +65,8 @@ def access(
     raise typer.Exit(ExitCode.FAILED if bad else ExitCode.OK)
 
 
-def _render_text(found: "Scan") -> Iterator[str]:
-    from canary.access.scan import rules  # noqa: PLC0415 - as above
+def _render_text(found: "ScanResult") -> Iterator[str]:
+    from canary.access.scan import load_rules  # noqa: PLC0415 - as above
     from canary.text.sanitize import strip_controls  # noqa: PLC0415 - as above
 
     for spot in found.spots:
@@ -76,13 +76,13 @@ def _render_text(found: "Scan") -> Iterator[str]:
         )
         yield f"    {strip_controls(spot.code)}"
     hit = {spot.finding.rule for spot in found.spots}
-    for rule in rules():
+    for rule in load_rules():
         if rule.id in hit:
             yield fill(f"{rule.id}: {rule.remedy}", REMEDY_WIDTH, initial_indent="\n")
     yield f"\n{_format_summary(found)}" if hit else _format_summary(found)
 
 
-def _format_summary(found: "Scan") -> str:
+def _format_summary(found: "ScanResult") -> str:
     counts = Counter(str(spot.finding.level) for spot in found.spots)
     told = " and ".join(_pluralize(number, name) for name, number in sorted(counts.items()))
     return f"{told or 'Nothing found'} in {_pluralize(found.files, 'file')}."
@@ -96,7 +96,7 @@ def _describe_skip(skipped: str) -> str:
     return {"invalidUtf8": "it is not UTF-8"}.get(skipped, skipped)
 
 
-def _build_document(found: "Scan", *, ok: bool) -> dict[str, object]:
+def _build_document(found: "ScanResult", *, ok: bool) -> dict[str, object]:
     return {
         "schemaVersion": 1,
         "valid": ok,
@@ -108,7 +108,7 @@ def _build_document(found: "Scan", *, ok: bool) -> dict[str, object]:
     }
 
 
-def _finding_to_json(spot: "Spot") -> dict[str, object]:
+def _finding_to_json(spot: "CodeFinding") -> dict[str, object]:
     one = spot.finding
     return {
         "file": one.file,
@@ -121,9 +121,9 @@ def _finding_to_json(spot: "Spot") -> dict[str, object]:
     }
 
 
-def _render_sarif(found: "Scan") -> str:
-    from canary.access.scan import rules  # noqa: PLC0415 - keeps --help quick
-    from canary.results.sarif import sarif  # noqa: PLC0415 - as above
+def _render_sarif(found: "ScanResult") -> str:
+    from canary.access.scan import load_rules  # noqa: PLC0415 - keeps --help quick
+    from canary.results.sarif import render_sarif  # noqa: PLC0415 - as above
 
-    told = {rule.id: rule.remedy for rule in rules()}
-    return sarif([spot.finding for spot in found.spots], __version__, told)
+    told = {rule.id: rule.remedy for rule in load_rules()}
+    return render_sarif([spot.finding for spot in found.spots], __version__, told)

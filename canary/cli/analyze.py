@@ -24,8 +24,8 @@ from canary.cli.options import (
 from canary.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from canary.analyze.samples import Skipped
-    from canary.analyze.settings import Judging
+    from canary.analyze.samples import SkippedRows
+    from canary.analyze.settings import PolicySettings
 
 Samples = Annotated[
     str | None,
@@ -286,9 +286,9 @@ def analyze(  # noqa: PLR0913, PLR0917 — one parameter per documented option
     Exit code 0: Pass; 3: Fail; 6: Continue or NoData; 1: Unavailable; 2: an option or the input is
     invalid. With several releases in --samples: 0, whatever the verdicts.
     """
-    from canary.analyze.settings import Judging  # noqa: PLC0415 - keeps --help quick
+    from canary.analyze.settings import PolicySettings  # noqa: PLC0415 - keeps --help quick
 
-    judging = Judging(
+    judging = PolicySettings(
         tolerance,
         false_positive_rate,
         limit,
@@ -311,41 +311,41 @@ def analyze(  # noqa: PLR0913, PLR0917 — one parameter per documented option
             "no source of counters: give --prometheus URL (with --canary and --stable), or "
             "--samples FILE"
         )
-    from canary.analyze.run import Access, Wanted, compare  # noqa: PLC0415 - keeps --help quick
+    from canary.analyze.run import ComparisonSettings, PrometheusLogin, compare_versions  # noqa: PLC0415 - keeps --help quick
     from canary.results.publishing import publish  # noqa: PLC0415 - as above
 
     chosen = build_artifacts(junit, summary, gitlab, output)
-    wanted = Wanted(
+    wanted = ComparisonSettings(
         canary, stable, tuple(metric or ()), total, bad, good, tuple(client_errors or ()),
         tuple(latency or ()), above, tuple(pool or ()), pool_size, file, for_, from_, to, step,
     )  # fmt: skip
-    access = Access(
+    access = PrometheusLogin(
         prometheus,
         prometheus_token_file,
         prometheus_ca_file,
         prometheus_user,
         prometheus_password_file,
     )
-    raise typer.Exit(publish(compare(wanted, access, judging), chosen, sys.stdout))
+    raise typer.Exit(publish(compare_versions(wanted, access, judging), chosen, sys.stdout))
 
 
 def _analyze_samples(
-    samples: str, judging: "Judging", output: ResultFormat, given: Mapping[str, object]
+    samples: str, judging: "PolicySettings", output: ResultFormat, given: Mapping[str, object]
 ) -> ExitCode:
     """Analyze a file of counters, release by release."""
-    from canary.analyze.samples import Skipped, judge_samples  # noqa: PLC0415 - keeps --help quick
+    from canary.analyze.samples import SkippedRows, judge_samples  # noqa: PLC0415 - keeps --help quick
     from canary.analyze.samples_output import print_json, print_table  # noqa: PLC0415
 
     if odd := [option for option, value in given.items() if value]:
         raise UsageError(f"{odd[0]} cannot be combined with --samples, which contains the counters")
-    skipped = Skipped()
+    skipped = SkippedRows()
     assessed = judge_samples(samples, judging.policy(), skipped)
     code = print_json(assessed) if output is ResultFormat.JSON else print_table(assessed)
     _warn_skipped_rows(skipped)
     return code
 
 
-def _warn_skipped_rows(skipped: "Skipped") -> None:
+def _warn_skipped_rows(skipped: "SkippedRows") -> None:
     if skipped.count:
         from canary.text.sanitize import escape_unprintable  # noqa: PLC0415
 

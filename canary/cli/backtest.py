@@ -98,10 +98,10 @@ def backtest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     Exit code 0: decisions printed; 6: no release in the range; 1: Prometheus could not be queried;
     2: an option or the file is invalid; with --fail-on-false-rollback 3: a decision was wrong.
     """
-    from canary.analyze.run import Access, opened  # noqa: PLC0415 - as above
-    from canary.analyze.time_range import period  # noqa: PLC0415
-    from canary.backtest.judge import outcome_of, table  # noqa: PLC0415
-    from canary.backtest.run import Study, split_of  # noqa: PLC0415 - keeps --help quick
+    from canary.analyze.run import PrometheusLogin, open_prometheus  # noqa: PLC0415 - as above
+    from canary.analyze.time_range import parse_range  # noqa: PLC0415
+    from canary.backtest.judge import build_result, render_table  # noqa: PLC0415
+    from canary.backtest.run import Backtest, build_matcher  # noqa: PLC0415 - keeps --help quick
     from canary.clock import now  # noqa: PLC0415
     from canary.discovery.release_file import load_release_file  # noqa: PLC0415
     from canary.results.publishing import publish  # noqa: PLC0415
@@ -109,7 +109,7 @@ def backtest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
 
     chosen = build_artifacts(junit, summary, gitlab, output)
     release = load_release_file(file)
-    options = Access(
+    options = PrometheusLogin(
         prometheus,
         prometheus_token_file,
         prometheus_ca_file,
@@ -117,13 +117,13 @@ def backtest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
         prometheus_password_file,
     ).options()
     started = now()
-    start, end = period(from_, to, started)
-    split = split_of(release, namespace, split_label, where)
-    with opened(options) as source:
-        study = Study(release, source, split, start, end, started)
+    start, end = parse_range(from_, to, started)
+    split = build_matcher(release, namespace, split_label, where)
+    with open_prometheus(options) as source:
+        study = Backtest(release, source, split, start, end, started)
         found = study.releases(releases, good=known_good)
         every = list(study.replay(found))
-    outcome = outcome_of(
+    outcome = build_result(
         f"{release.metadata.namespace}/{release.metadata.name}",
         every,
         strict=fail_on_false_rollback,
@@ -136,5 +136,5 @@ def backtest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
         },
     )
     if not chosen.as_json:
-        typer.echo("\n".join([*table(every, format_short_time), ""]))
+        typer.echo("\n".join([*render_table(every, format_short_time), ""]))
     raise typer.Exit(publish(outcome, chosen, sys.stdout))

@@ -28,9 +28,9 @@ from canary.errors import CanaryError, UsageError
 
 if TYPE_CHECKING:
     from canary.cli.cluster import Session
-    from canary.gate.tracking import Ask
-    from canary.gate.waiter import Vigil
-    from canary.results.gate_result import Outcome
+    from canary.gate.tracking import GateOptions
+    from canary.gate.waiter import GateWaiter
+    from canary.results.gate_result import GateResult
 
 READ_INTERVAL: Final = 2.0
 """Seconds between two looks where the watch has no news: Deployments are not watched."""
@@ -98,30 +98,30 @@ def gate(  # noqa: PLR0913, PLR0917 — one parameter per documented option
     for approval or paused; 6: inconclusive or superseded; 7: not there or forbidden; 1: cannot
     start, or something broke; 2: wrong usage; 130, 143: interrupted (the release goes on).
     """
-    from canary.gate.tracking import Ask  # noqa: PLC0415 - as above
-    from canary.results.publishing import publish, record  # noqa: PLC0415 - keeps --help quick
+    from canary.gate.tracking import GateOptions  # noqa: PLC0415 - as above
+    from canary.results.publishing import publish, write_artifacts  # noqa: PLC0415 - keeps --help quick
 
     if next_ and image is not None:
         raise UsageError("--next and --image are two ways to say what to wait for: give one")
     chosen = build_artifacts(junit, summary, gitlab, output)
-    ask = Ask(pause_ok=pause_ok, bake=bake, next=next_, image=image)
+    ask = GateOptions(pause_ok=pause_ok, bake=bake, next=next_, image=image)
     subject = f"{namespace}/{name}" if namespace else name
     try:
         with open_session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
             subject = f"{cluster.namespace}/{name}"
             outcome, code = _wait_for_release(cluster, name, ask, timeout)
     except CanaryError as error:
-        from canary.gate.result import broken  # noqa: PLC0415 - rarely needed
+        from canary.gate.result import error_result  # noqa: PLC0415 - rarely needed
 
-        record(broken(subject, error), chosen)
+        write_artifacts(error_result(subject, error), chosen)
         raise
     published = publish(outcome, chosen, sys.stdout)
     raise typer.Exit(code or published)
 
 
 def _wait_for_release(
-    cluster: "Session", name: str, ask: "Ask", timeout: float
-) -> "tuple[Outcome, int]":
+    cluster: "Session", name: str, ask: "GateOptions", timeout: float
+) -> "tuple[GateResult, int]":
     """The outcome, and the exit code where a signal gives it (else 0)."""
     from canary.cli.release_watch import ReleaseWatch  # noqa: PLC0415 - keeps --help quick
 
@@ -139,10 +139,12 @@ def _wait_for_release(
             return outcome, stop.code
 
 
-def _build_waiter(cluster: "Session", name: str, ask: "Ask", timeout: float) -> "Vigil":
+def _build_waiter(
+    cluster: "Session", name: str, ask: "GateOptions", timeout: float
+) -> "GateWaiter":
     from canary.clock import now  # noqa: PLC0415 - keeps --help quick
-    from canary.gate.cluster import Pulse, look  # noqa: PLC0415 - as above
-    from canary.gate.waiter import Vigil  # noqa: PLC0415 - as above
+    from canary.gate.cluster import LeaseHealth, read_state  # noqa: PLC0415 - as above
+    from canary.gate.waiter import GateWaiter  # noqa: PLC0415 - as above
     from canary.interfaces import Key  # noqa: PLC0415 - as above
     from canary.kube.timing import SystemTiming  # noqa: PLC0415 - as above
 
@@ -151,11 +153,11 @@ def _build_waiter(cluster: "Session", name: str, ask: "Ask", timeout: float) -> 
         os.environ.get("CANARY_LEASE_NAMESPACE", "canary-system"),
         os.environ.get("CANARY_LEASE_NAME", "canary-controller"),
     )
-    return Vigil(
-        look=lambda: look(cluster.client, key),
+    return GateWaiter(
+        look=lambda: read_state(cluster.client, key),
         say=_print_progress,
         elapsed=SystemTiming().now,
-        pulse=Pulse(cluster.client, lease, now).trouble,
+        pulse=LeaseHealth(cluster.client, lease, now).trouble,
         ask=ask,
         timeout=timeout,
     )

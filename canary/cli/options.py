@@ -16,7 +16,7 @@ from canary.cli.completion import complete_contexts, complete_namespaces, comple
 from canary.render.documents import OutputFormat
 
 if TYPE_CHECKING:
-    from canary.results.publishing import Artefacts
+    from canary.results.publishing import Artifacts
 
 
 # --- Parsers. typer passes defaults through them as well, so a number is returned as it is. ---
@@ -302,12 +302,12 @@ def build_artifacts(
     gitlab: Path | None,
     output: ResultFormat,
     environment: Mapping[str, str] = os.environ,
-) -> "Artefacts":
+) -> "Artifacts":
     """Return what to write at the end, checked now. Raises UsageError that names the option."""
-    from canary.results.publishing import Artefacts  # noqa: PLC0415 - keeps --help quick
+    from canary.results.publishing import Artifacts  # noqa: PLC0415 - keeps --help quick
 
     step_summary = environment.get("GITHUB_STEP_SUMMARY")
-    artifacts = Artefacts(
+    artifacts = Artifacts(
         as_json=output is ResultFormat.JSON,
         junit=junit,
         summary=summary,

@@ -61,8 +61,8 @@ def pools(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     Exit code 0: pools listed, however full they are; 1: Prometheus could not be queried; 2: invalid
     options; 6: no metrics of pools found.
     """
-    from canary.analyze.run import Access  # noqa: PLC0415 - keeps --help quick
-    from canary.pools.screen import shown, watched  # noqa: PLC0415 - as above
+    from canary.analyze.run import PrometheusLogin  # noqa: PLC0415 - keeps --help quick
+    from canary.pools.screen import show_pools, watch_pools  # noqa: PLC0415 - as above
 
     form = parse_format(output, DOCUMENT_FORMATS)
     if namespace and all_namespaces:
@@ -73,7 +73,7 @@ def pools(  # noqa: PLR0913, PLR0917 - one parameter per documented option
         raise UsageError("-w cannot be combined with -o")
     if interval < 1:
         raise UsageError(f"--interval: expected at least 1s, found {interval:g}s")
-    options = Access(
+    options = PrometheusLogin(
         prometheus,
         prometheus_token_file,
         prometheus_ca_file,
@@ -81,5 +81,5 @@ def pools(  # noqa: PLR0913, PLR0917 - one parameter per documented option
         prometheus_password_file,
     ).options()
     if watch:
-        watched(options, namespace or "", interval)
-    raise typer.Exit(shown(options, namespace or "", form))
+        watch_pools(options, namespace or "", interval)
+    raise typer.Exit(show_pools(options, namespace or "", form))

@@ -119,7 +119,7 @@ def _replay_metrics(
 ) -> "list[Moment]":
     from canary.cli.diagnostics import read_workload, to_release_resource  # noqa: PLC0415 - keeps --help quick
     from canary.metrics.prometheus import Prometheus  # noqa: PLC0415 - as above
-    from canary.report.replay import Seen, replayed  # noqa: PLC0415 - as above
+    from canary.report.replay import ReleaseContext, replay_release  # noqa: PLC0415 - as above
     from canary.routers.registry import router_of  # noqa: PLC0415 - as above
 
     resource = to_release_resource(case.found, case.sight)
@@ -127,8 +127,8 @@ def _replay_metrics(
     route = router_of(case.sight.spec.traffic, case.cluster.client).read(resource)
     source = Prometheus(options)
     try:
-        seen = Seen(resource, workload, route, case.sight.now)
-        return replayed(seen, case.span, source, decisions)
+        seen = ReleaseContext(resource, workload, route, case.sight.now)
+        return replay_release(seen, case.span, source, decisions)
     except TransientError as error:
         raise TransientError(f"{error}; omit --prometheus for a report without figures") from error
     finally:

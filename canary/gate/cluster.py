@@ -14,16 +14,16 @@ from canary.kube.releases import KubeReleases
 from canary.kube.workloads.canaries import read_target
 from canary.text.format import human_duration
 
-STALE: Final = 30.0
+STALE_SECONDS: Final = 30.0
 """Seconds without a renewal: an operator that lives renews every two."""
-ANCIENT: Final = 300.0
+EXPIRED_SECONDS: Final = 300.0
 """Seconds that a renewal is old by the wall clock: no two clocks differ by so much."""
-EVERY: Final = 10.0
+LEASE_INTERVAL: Final = 10.0
 """Seconds between two looks at the Lease."""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ClusterState:
     """One reading."""
 
     resource: ReleaseResource
@@ -31,31 +31,31 @@ class Look:
     images: frozenset[str]
 
 
-def look(objects: Objects, key: Key) -> Look:
+def read_state(objects: Objects, key: Key) -> ClusterState:
     """What is there now.
 
     Raises NotFoundError where the release is gone, UsageError where its spec cannot be followed,
     TransientError, and ForbiddenError that says what to grant.
     """
-    resource = KubeReleases(objects, _unheard).read(key)
+    resource = KubeReleases(objects, _ignore_warning).read(key)
     seen = read_target(objects, resource)
     if seen is None:
-        return Look(resource, None, frozenset())
-    return Look(resource, seen.wanted, _images(seen.template))
+        return ClusterState(resource, None, frozenset())
+    return ClusterState(resource, seen.wanted, _images_of(seen.template))
 
 
-def _unheard(key: Key, reason: Reason, message: str) -> None:
+def _ignore_warning(key: Key, reason: Reason, message: str) -> None:
     """A request that nobody understands: the operator says so, where people look for it."""
 
 
-def _images(template: Object) -> frozenset[str]:
+def _images_of(template: Object) -> frozenset[str]:
     spec = template["spec"]
     containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
     return frozenset(one["image"] for one in containers if "image" in one)
 
 
 @dataclass(slots=True)
-class Pulse:
+class LeaseHealth:
     """Whether an operator lives, as far as its Lease may be read."""
 
     objects: Objects
@@ -74,7 +74,7 @@ class Pulse:
 
         `elapsed` is a clock that never jumps (seconds).
         """
-        if elapsed - self._looked >= EVERY:
+        if elapsed - self._looked >= LEASE_INTERVAL:
             self._looked = elapsed
             self._said = self._look(elapsed)
         return self._said
@@ -98,7 +98,7 @@ class Pulse:
         if renewed != self._renewed:
             self._renewed, self._since = renewed, elapsed
         age = max(elapsed - self._since, self._by_the_wall(renewed))
-        if age < STALE:
+        if age < STALE_SECONDS:
             return ""
         return f"the operator is silent: its Lease was last renewed {human_duration(age)} ago"
 
@@ -111,4 +111,4 @@ class Pulse:
         if then.tzinfo is None:
             then = then.replace(tzinfo=UTC)
         age = self.now() - then.timestamp()
-        return age if age > ANCIENT else 0.0
+        return age if age > EXPIRED_SECONDS else 0.0

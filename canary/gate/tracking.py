@@ -13,7 +13,7 @@ from canary.errors import ExitCode
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class GateOptions:
     """What the pipeline wants."""
 
     pause_ok: bool = False
@@ -27,7 +27,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class Observation:
     """What the API server says now."""
 
     resource: ReleaseResource
@@ -51,7 +51,7 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True)
-class Quest:
+class TrackedRelease:
     """Which release is waited for."""
 
     template: str | None = None
@@ -63,7 +63,7 @@ class Quest:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class PendingState:
     """Not yet."""
 
     sentence: str
@@ -78,7 +78,7 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class FinishedState:
     """The wait is over."""
 
     code: ExitCode
@@ -88,16 +88,16 @@ class Ended:
     """The ended release, where it is the one that was waited for."""
 
 
-Standing = Waiting | Ended
+GateState = PendingState | FinishedState
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class RuleInput:
     """What every rule sees."""
 
-    sight: Sight
-    quest: Quest
-    ask: Ask
+    sight: Observation
+    quest: TrackedRelease
+    ask: GateOptions
 
     @property
     def status(self) -> Status:
@@ -117,12 +117,12 @@ class View:
         return next((one for one in past if one.template == self.quest.template), None)
 
 
-def begun(sight: Sight) -> Quest:
+def start_tracking(sight: Observation) -> TrackedRelease:
     """At the first look: what is history already."""
-    return Quest(known=frozenset(entry.ended_at for entry in sight.status.history))
+    return TrackedRelease(known=frozenset(entry.ended_at for entry in sight.status.history))
 
 
-def chosen(quest: Quest, sight: Sight, ask: Ask) -> Quest:
+def select_template(quest: TrackedRelease, sight: Observation, ask: GateOptions) -> TrackedRelease:
     """The quest with its template, from the moment at which that is known."""
     if quest.template is not None or sight.template is None:
         return quest

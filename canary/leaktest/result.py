@@ -11,7 +11,7 @@ from canary.leaktest.evaluation import LeakFinding, LeakKind, LeakTestPolicy, Ro
 from canary.leaktest.statistics import Slope, clean_requests
 from canary.loadtest.generator import RequestTally
 from canary.loadtest.thresholds import format_statuses
-from canary.results.gate_result import Case, Fact, Outcome
+from canary.results.gate_result import Fact, GateResult, ResultCase
 from canary.runbooks import runbook_url
 
 _MIB: Final = 1 << 20
@@ -54,11 +54,11 @@ class LeakTestObservations:
     interrupted: bool = False
 
 
-def build_result(seen: LeakTestObservations) -> Outcome:
+def build_result(seen: LeakTestObservations) -> GateResult:
     """Build the result: exit code, headline, cases and next steps."""
     cases = tuple(_build_cases(seen))
     code = _select_exit_code(seen, cases)
-    return Outcome(
+    return GateResult(
         "leaktest",
         seen.url,
         code,
@@ -70,7 +70,7 @@ def build_result(seen: LeakTestObservations) -> Outcome:
     )
 
 
-def _select_exit_code(seen: LeakTestObservations, cases: tuple[Case, ...]) -> ExitCode:
+def _select_exit_code(seen: LeakTestObservations, cases: tuple[ResultCase, ...]) -> ExitCode:
     verdicts = {case.verdict for case in cases}
     if Verdict.FAIL in verdicts:
         return ExitCode.FAILED
@@ -79,7 +79,9 @@ def _select_exit_code(seen: LeakTestObservations, cases: tuple[Case, ...]) -> Ex
     return ExitCode.OK if verdicts == {Verdict.PASS} else ExitCode.INCONCLUSIVE
 
 
-def _build_headline(seen: LeakTestObservations, code: ExitCode, cases: tuple[Case, ...]) -> str:
+def _build_headline(
+    seen: LeakTestObservations, code: ExitCode, cases: tuple[ResultCase, ...]
+) -> str:
     kind = seen.finding.kind if seen.finding else LeakKind.UNDECIDED
     match code:
         case ExitCode.OK:
@@ -96,10 +98,10 @@ def _build_headline(seen: LeakTestObservations, code: ExitCode, cases: tuple[Cas
             return f"inconclusive, {(unreadable + unknown[::-1])[0]}"
 
 
-def _build_cases(seen: LeakTestObservations) -> Iterator[Case]:
+def _build_cases(seen: LeakTestObservations) -> Iterator[ResultCase]:
     yield _connection_case(seen)
     if seen.died:
-        yield Case("candidate", Verdict.FAIL, seen.died, seen.seconds)
+        yield ResultCase("candidate", Verdict.FAIL, seen.died, seen.seconds)
     if seen.tally.due:
         yield _generator_case(seen.tally, seen.policy.min_offered_ratio)
     if seen.tally.over:
@@ -108,11 +110,11 @@ def _build_cases(seen: LeakTestObservations) -> Iterator[Case]:
         yield from build_gauge_cases(seen.rounds, seen.finding, seen.policy)
 
 
-def _connection_case(seen: LeakTestObservations) -> Case:
+def _connection_case(seen: LeakTestObservations) -> ResultCase:
     finding = seen.finding
     if finding is None or not seen.rounds:
         why = seen.unreadable or seen.died or "the test ended during the first load"
-        return Case("connections", Verdict.NO_DATA, why, seen.seconds)
+        return ResultCase("connections", Verdict.NO_DATA, why, seen.seconds)
     verdict, sentence = _judge_connections(seen, finding)
     facts: dict[str, Fact] = {
         "evidence": finding.evidence,
@@ -120,7 +122,7 @@ def _connection_case(seen: LeakTestObservations) -> Case:
         "lost": finding.lost,
         **slope_to_json(finding.slope),
     }
-    return Case("connections", verdict, sentence, seen.seconds, facts)
+    return ResultCase("connections", verdict, sentence, seen.seconds, facts)
 
 
 def _judge_connections(seen: LeakTestObservations, finding: LeakFinding) -> tuple[Verdict, str]:
@@ -177,16 +179,16 @@ def _format_interval(slope: Slope | None) -> str:
     return f"; 95 % interval {format_rounded(1 / slope.high)} {most}"
 
 
-def _generator_case(tally: RequestTally, expected: float) -> Case:
+def _generator_case(tally: RequestTally, expected: float) -> ResultCase:
     sentence = f"{tally.offered_ratio:.1%} of {tally.due:,} requests sent when due"
     facts: dict[str, Fact] = {"due": tally.due, "late": tally.late, "unsent": tally.unsent}
     if tally.offered_ratio >= expected:
-        return Case("generator", Verdict.PASS, sentence, facts=facts)
+        return ResultCase("generator", Verdict.PASS, sentence, facts=facts)
     sentence += f": the load generator was the limit, expected at least {expected:.0%}"
-    return Case("generator", Verdict.NO_DATA, sentence, facts=facts)
+    return ResultCase("generator", Verdict.NO_DATA, sentence, facts=facts)
 
 
-def _request_case(tally: RequestTally) -> Case:
+def _request_case(tally: RequestTally) -> ResultCase:
     by = f": {format_statuses(tally.statuses)}" if tally.failed else ""
     sentence = f"{tally.failed:,} of {tally.over:,} failed ({tally.error_ratio:.2%}){by}"
     facts: dict[str, Fact] = {
@@ -195,26 +197,26 @@ def _request_case(tally: RequestTally) -> Case:
         "statuses": {str(status): count for status, count in sorted(tally.statuses.items())},
     }
     if tally.error_ratio <= MAX_FAILED_RATIO:
-        return Case("requests", Verdict.PASS, sentence, facts=facts)
+        return ResultCase("requests", Verdict.PASS, sentence, facts=facts)
     sentence += (
         f"; at most {MAX_FAILED_RATIO:.0%} are expected, for what fails may take no connection"
     )
-    return Case("requests", Verdict.NO_DATA, sentence, facts=facts)
+    return ResultCase("requests", Verdict.NO_DATA, sentence, facts=facts)
 
 
 def build_gauge_cases(
     rounds: Sequence[Round], finding: LeakFinding, policy: LeakTestPolicy
-) -> Iterator[Case]:
+) -> Iterator[ResultCase]:
     """Yield a case for each gauge that the pages have, except connections in use."""
     first, last = rounds[0].canary, rounds[-1].canary
     waits = Verdict.FAIL if finding.kind is LeakKind.WAITING else Verdict.PASS
     if last.waiting is not None:
         sentence = f"{last.waiting:g} callers wait for a connection at rest"
-        yield Case("waiting", waits, sentence, facts={"waiting": last.waiting})
+        yield ResultCase("waiting", waits, sentence, facts={"waiting": last.waiting})
     if last.timeouts is not None:
         sentence = f"{last.timeouts:g} callers gave up waiting in the last drain"
         failed = waits if not last.waiting else Verdict.PASS
-        yield Case("timeouts", failed, sentence, facts={"timeouts": last.timeouts})
+        yield ResultCase("timeouts", failed, sentence, facts={"timeouts": last.timeouts})
     if first.files is not None and last.files is not None:
         yield _file_case(first.files, last.files, finding)
     if first.memory is not None and last.memory is not None:
@@ -223,7 +225,7 @@ def build_gauge_cases(
         yield _stable_case(rounds, policy)
 
 
-def _file_case(first: float, last: float, finding: LeakFinding) -> Case:
+def _file_case(first: float, last: float, finding: LeakFinding) -> ResultCase:
     sentence = f"{first:g} open at rest before, {last:g} after"
     facts: dict[str, Fact] = {
         "before": first,
@@ -233,15 +235,15 @@ def _file_case(first: float, last: float, finding: LeakFinding) -> Case:
     }
     if finding.kind is LeakKind.UNDECIDED and finding.clean and finding.files_rise:
         sentence += ", and still rising: more loads are needed for a verdict"
-        return Case("file descriptors", Verdict.NO_DATA, sentence, facts=facts)
+        return ResultCase("file descriptors", Verdict.NO_DATA, sentence, facts=facts)
     if finding.kind is not LeakKind.FILES or finding.file_slope is None:
-        return Case("file descriptors", Verdict.PASS, sentence, facts=facts)
+        return ResultCase("file descriptors", Verdict.PASS, sentence, facts=facts)
     each = format_rounded(1 / finding.file_slope.value)
     sentence = f"leaks 1 file descriptor per {each} requests ({sentence})"
-    return Case("file descriptors", Verdict.FAIL, sentence, facts=facts)
+    return ResultCase("file descriptors", Verdict.FAIL, sentence, facts=facts)
 
 
-def _memory_case(first: float, last: float, slope: Slope | None) -> Case:
+def _memory_case(first: float, last: float, slope: Slope | None) -> ResultCase:
     sentence = f"{first / _MIB:,.0f} MiB at rest before, {last / _MIB:,.0f} MiB after"
     if slope is not None and slope.low > 0:
         more = slope.per_thousand / _MIB
@@ -250,16 +252,16 @@ def _memory_case(first: float, last: float, slope: Slope | None) -> Case:
             "requests: a leak, or caches that are not full yet"
         )
     facts: dict[str, Fact] = {"beforeBytes": first, "afterBytes": last}
-    return Case("memory", Verdict.PASS, sentence, facts=facts)
+    return ResultCase("memory", Verdict.PASS, sentence, facts=facts)
 
 
-def _stable_case(rounds: Sequence[Round], policy: LeakTestPolicy) -> Case:
+def _stable_case(rounds: Sequence[Round], policy: LeakTestPolicy) -> ResultCase:
     floors = [one.stable.in_use for one in rounds if one.stable is not None]
     sentence = f"{floors[0]:g} in use at rest before, {floors[-1]:g} after the same load"
     rise = floors[-1] - min(floors[: policy.idle])
     if rise >= policy.least:
         sentence += "; warning: the stable version leaks connections as well"
-    return Case("stable", Verdict.PASS, sentence, facts={"lost": rise})
+    return ResultCase("stable", Verdict.PASS, sentence, facts={"lost": rise})
 
 
 def slope_to_json(slope: Slope | None) -> dict[str, Fact]:

@@ -32,7 +32,7 @@ from canary.loadtest.generator import RequestTally
 from canary.loadtest.generator.client import check_connection
 from canary.loadtest.generator.run import LoadProgress, run_load
 from canary.loadtest.thresholds import format_statuses
-from canary.results.gate_result import Outcome
+from canary.results.gate_result import GateResult
 
 _BROKEN_RATIO = 0.5
 """Share of failed requests above which the test checks whether the candidate recovers."""
@@ -58,7 +58,7 @@ def run_leak_test(  # noqa: PLR0913 - two versions, three kinds of limits, two w
     now: float,
     stop: Event,
     show: ShowLeakProgress,
-) -> Outcome:
+) -> GateResult:
     """Test until the result is conclusive, or until `pace.most` is over.
 
     `now` is the time in seconds since the epoch: a process that started later was restarted.

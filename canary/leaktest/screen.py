@@ -19,14 +19,14 @@ from canary.leaktest.types import (
     SubjectUnderTest,
 )
 from canary.loadtest.screen import stop_on_signal
-from canary.results.publishing import Artefacts, publish
+from canary.results.publishing import Artifacts, publish
 
 
 def run_and_publish(
     subjects: Sequence[SubjectUnderTest],
     policy: LeakTestPolicy,
     pace: LeakTestTiming,
-    writing: Artefacts,
+    writing: Artifacts,
 ) -> ExitCode:
     """Tests the first version (beside the second), shows it, and publishes what came of it."""
     if sys.stdout is None:

@@ -9,7 +9,7 @@ from canary import __version__
 from canary.api import LoadedReleases, Problem
 from canary.lint.review import LintFile, LocatedFinding
 from canary.lint.rules import RULES
-from canary.results.sarif import Finding, Level, sarif
+from canary.results.sarif import FindingLevel, SarifFinding, render_sarif
 
 
 def print_findings(
@@ -39,14 +39,16 @@ def _format_sarif(pages: Sequence[LintFile], risks: Mapping[str, Sequence[Locate
         file = page.loaded.source
         for one in page.loaded.problems:
             said = f"{one.where}: {one.message}"
-            found.append(Finding(file, one.line, one.column, "spec", said))
+            found.append(SarifFinding(file, one.line, one.column, "spec", said))
         for risk in risks[file]:
             place, rule = risk.place, risk.finding.rule
             said = f"{place.where}: {place.message}"
-            level = Level(rule.level.value)
-            found.append(Finding(file, place.line, place.column, rule.id, said, level))
+            level = FindingLevel(rule.level.value)
+            found.append(SarifFinding(file, place.line, place.column, rule.id, said, level))
     titles = {rule.id: rule.title for rule in RULES}
-    return sarif(found, __version__, titles | {"spec": "The file is not a valid CanaryRelease."})
+    return render_sarif(
+        found, __version__, titles | {"spec": "The file is not a valid CanaryRelease."}
+    )
 
 
 def _format_lines(loaded: LoadedReleases, risks: Sequence[LocatedFinding]) -> Iterator[str]:

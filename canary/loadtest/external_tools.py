@@ -16,7 +16,7 @@ from canary.errors import TransientError, UsageError
 from canary.loadtest.generator.plan import MAX_SECONDS, LoadPlan
 from canary.loadtest.run import judge_figures
 from canary.loadtest.thresholds import P99_TAIL, LoadFigures, LoadThresholds
-from canary.results.gate_result import Outcome
+from canary.results.gate_result import GateResult
 from canary.text.sanitize import make_one_line
 
 _K6_THRESHOLDS_FAILED = 99
@@ -27,7 +27,7 @@ _MAX_MESSAGE = 500
 _OHA_DEADLINE = "aborted due to deadline"
 
 
-def run_k6(url: str, script: Path, asked: LoadThresholds, stop: Event) -> Outcome:
+def run_k6(url: str, script: Path, asked: LoadThresholds, stop: Event) -> GateResult:
     """Run a k6 script, which reads the target from `__ENV.CANARY_URL`, and check its summary.
 
     Raises:
@@ -48,7 +48,7 @@ def run_k6(url: str, script: Path, asked: LoadThresholds, stop: Event) -> Outcom
     return judge_figures(url, asked, seen, interrupted=stop.is_set())
 
 
-def run_oha(plan: LoadPlan, asked: LoadThresholds, stop: Event) -> Outcome:
+def run_oha(plan: LoadPlan, asked: LoadThresholds, stop: Event) -> GateResult:
     """Run a plan with oha, and check its output. The plan must have one rate and one request.
 
     Raises:

@@ -15,7 +15,7 @@ from canary.loadtest.thresholds import (
     is_certainly_slow,
     judge_thresholds,
 )
-from canary.results.gate_result import Case, Fact, Outcome
+from canary.results.gate_result import Fact, GateResult, ResultCase
 from canary.text.format import format_latency
 
 EARLIEST_STOP = 2
@@ -26,7 +26,7 @@ _ARRIVAL_SLACK = 5.0
 
 def run_load_test(
     plan: LoadPlan, asked: LoadThresholds, stop: Event, show: Callable[[LoadProgress], None]
-) -> Outcome:
+) -> GateResult:
     """Run the load and check its thresholds; stop early once a threshold cannot be met.
 
     `stop`, set by the caller, interrupts the load; the result then covers the time until then.
@@ -53,7 +53,7 @@ def run_load_test(
 
 def build_result(
     result: LoadResult, asked: LoadThresholds, *, lost: str = "", interrupted: bool = False
-) -> Outcome:
+) -> GateResult:
     """Build the result of a load. `lost` names the threshold that ended it early."""
     seen = summarize_load(result)
     return replace(
@@ -69,7 +69,7 @@ def build_result(
 
 def judge_figures(
     url: str, asked: LoadThresholds, seen: LoadFigures, *, lost: str = "", interrupted: bool = False
-) -> Outcome:
+) -> GateResult:
     """Check the thresholds against the figures of any load generator, and build the result."""
     judged = judge_thresholds(asked, seen)
     verdicts = {case.verdict for case in judged}
@@ -82,7 +82,7 @@ def judge_figures(
         code = ExitCode.INCONCLUSIVE
     headline = f"{_describe_end(code, judged, lost)}: {_describe_figures(seen)}"
     steps = tuple(_suggest_steps(seen, code))
-    return Outcome(
+    return GateResult(
         "loadtest",
         url,
         code,
@@ -149,7 +149,7 @@ def _find_lost_threshold(plan: LoadPlan, asked: LoadThresholds, progress: LoadPr
     return find_unreachable(asked, seen, int(due), seconds) or ("p99" if slow else "")
 
 
-def _describe_end(code: ExitCode, judged: list[Case], lost: str) -> str:
+def _describe_end(code: ExitCode, judged: list[ResultCase], lost: str) -> str:
     failed = ", ".join(case.name for case in judged if case.verdict is Verdict.FAIL)
     match code:
         case ExitCode.OK:

@@ -20,7 +20,7 @@ from canary.loadtest.generator.tally import RequestTally
 from canary.loadtest.result_table import render_load_table
 from canary.loadtest.run import run_load_test
 from canary.loadtest.thresholds import LoadThresholds, format_statuses
-from canary.results.publishing import Artefacts, publish
+from canary.results.publishing import Artifacts, publish
 from canary.text.format import format_latency
 
 LINE_INTERVAL = 5
@@ -30,7 +30,7 @@ ShowLoadProgress = Callable[[LoadProgress], None]
 
 
 def run_and_publish(
-    plan: LoadPlan, asked: LoadThresholds, writing: Artefacts, *, k6: Path | None, oha: bool
+    plan: LoadPlan, asked: LoadThresholds, writing: Artifacts, *, k6: Path | None, oha: bool
 ) -> ExitCode:
     """Run the load, show its progress on standard error, and publish the result."""
     with stop_on_signal() as stop:

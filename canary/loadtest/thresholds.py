@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from canary.api import Verdict
 from canary.errors import UsageError
-from canary.results.gate_result import Case, Fact
+from canary.results.gate_result import Fact, ResultCase
 from canary.text.format import format_latency
 
 MIN_OFFERED = 0.99
@@ -112,7 +112,7 @@ class LoadThresholds:
             )
 
 
-def judge_thresholds(asked: LoadThresholds, seen: LoadFigures) -> list[Case]:
+def judge_thresholds(asked: LoadThresholds, seen: LoadFigures) -> list[ResultCase]:
     """Return a case for each threshold, and one for the load generator."""
     judged = [_generator_case(seen)]
     if asked.max_error_ratio is not None:
@@ -150,9 +150,9 @@ def is_certainly_slow(
     return quantile(1 - P99_TAIL * due / seen.over) - seen.p99_lag > asked.max_p99
 
 
-def _error_case(most: float, seen: LoadFigures) -> Case:
+def _error_case(most: float, seen: LoadFigures) -> ResultCase:
     if not seen.over:
-        return Case("error ratio", Verdict.NO_DATA, "no request completed")
+        return ResultCase("error ratio", Verdict.NO_DATA, "no request completed")
     ratio = seen.failed / seen.over
     by = f": {format_statuses(seen.statuses)}" if seen.failed else ""
     sentence = f"{seen.failed:,} of {seen.over:,} failed ({ratio:.2%}, at most {100 * most:g}%){by}"
@@ -166,36 +166,38 @@ def _error_case(most: float, seen: LoadFigures) -> Case:
         "over": seen.over,
         "most": most,
     }
-    return Case("error ratio", verdict, sentence, facts=facts)
+    return ResultCase("error ratio", verdict, sentence, facts=facts)
 
 
-def _p99_case(most: float, seen: LoadFigures) -> Case:
+def _p99_case(most: float, seen: LoadFigures) -> ResultCase:
     facts: dict[str, Fact] = {"p99Seconds": seen.p99, "lagP99Seconds": seen.p99_lag, "most": most}
     if not seen.p99:
-        return Case("p99", Verdict.NO_DATA, "no request was answered", facts=facts)
+        return ResultCase("p99", Verdict.NO_DATA, "no request was answered", facts=facts)
     sentence = f"99 % took at most {format_latency(seen.p99)} (at most {format_latency(most)})"
     if seen.p99 <= most:
-        return Case("p99", Verdict.PASS, sentence, facts=facts)
+        return ResultCase("p99", Verdict.PASS, sentence, facts=facts)
     if seen.p99 - seen.p99_lag <= most:
         sentence += f"; the load generator sent up to {format_latency(seen.p99_lag)} late"
-        return Case("p99", Verdict.NO_DATA, sentence, facts=facts)
-    return Case("p99", Verdict.FAIL, sentence, facts=facts)
+        return ResultCase("p99", Verdict.NO_DATA, sentence, facts=facts)
+    return ResultCase("p99", Verdict.FAIL, sentence, facts=facts)
 
 
-def _rate_case(least: float, seen: LoadFigures) -> Case:
+def _rate_case(least: float, seen: LoadFigures) -> ResultCase:
     sentence = f"{seen.achieved:,.6g} good answers/s (at least {least:,.6g})"
     facts: dict[str, Fact] = {"achieved": seen.achieved, "least": least, "offered": seen.offered}
     if seen.best is not None and seen.best >= least:
-        return Case("rate achieved", Verdict.CONTINUE, f"{sentence}; not completed", facts=facts)
+        return ResultCase(
+            "rate achieved", Verdict.CONTINUE, f"{sentence}; not completed", facts=facts
+        )
     if seen.achieved >= least * (1 - _ROUNDING_ERROR):
-        return Case("rate achieved", Verdict.PASS, sentence, facts=facts)
+        return ResultCase("rate achieved", Verdict.PASS, sentence, facts=facts)
     if seen.limited and (seen.due - seen.failed) / seen.seconds >= least:
         sentence += "; the load generator did not send enough"
-        return Case("rate achieved", Verdict.NO_DATA, sentence, facts=facts)
-    return Case("rate achieved", Verdict.FAIL, sentence, facts=facts)
+        return ResultCase("rate achieved", Verdict.NO_DATA, sentence, facts=facts)
+    return ResultCase("rate achieved", Verdict.FAIL, sentence, facts=facts)
 
 
-def _generator_case(seen: LoadFigures) -> Case:
+def _generator_case(seen: LoadFigures) -> ResultCase:
     facts: dict[str, Fact] = {
         "due": seen.due,
         "unsent": seen.unsent,
@@ -204,10 +206,10 @@ def _generator_case(seen: LoadFigures) -> Case:
         "cpu": seen.cpu,
     }
     if not seen.due:
-        return Case("generator", Verdict.NO_DATA, "no request was due", facts=facts)
+        return ResultCase("generator", Verdict.NO_DATA, "no request was due", facts=facts)
     sentence = "; ".join(_describe_sending(seen))
     verdict = Verdict.NO_DATA if seen.limited else Verdict.PASS
-    return Case("generator", verdict, sentence, facts=facts)
+    return ResultCase("generator", verdict, sentence, facts=facts)
 
 
 def _describe_sending(seen: LoadFigures) -> Iterator[str]:

@@ -32,9 +32,9 @@ from canary.render.pools import PoolSnapshot, sort_by_urgency
 WINDOW = 600.0
 """Seconds over which connections that are not given back are looked for."""
 STEP = 15.0
-_PLACE = frozenset({"namespace", "instance", "pod"})
+_HIDDEN_LABELS = frozenset({"namespace", "instance", "pod"})
 """Labels that have columns of their own, or say nothing to people."""
-_LEAST = 5
+_MIN_BLOCKS = 5
 """Blocks of the window: from fewer nothing is said about leaks."""
 _POLICY = PoolPolicy()
 
@@ -50,25 +50,25 @@ def read_pools(source: MetricSource, now: float, namespace: str = "") -> tuple[P
     end = source.settled(now)
     grid = Grid(end - WINDOW - step, end, step)
     where = (Matcher("namespace", MatchOp.EQUAL, namespace),) if namespace else ()
-    there = _present(source, end, where)
+    there = _list_metrics(source, end, where)
     found: list[PoolSnapshot] = []
     for group in pool_preset_groups():
         if group.in_use.metric in there:
-            found.extend(_group(source, group, grid, where))
+            found.extend(_read_group(source, group, grid, where))
     return sort_by_urgency(found)
 
 
-def _present(source: MetricSource, end: float, where: tuple[Matcher, ...]) -> frozenset[str]:
+def _list_metrics(source: MetricSource, end: float, where: tuple[Matcher, ...]) -> frozenset[str]:
     first, *also = dict.fromkeys(group.in_use.metric for group in pool_preset_groups())
     series = vector_selector(Selector(first, where), tuple(also))
     # A source leaves out the label __name__, so the name is asked for as a label of its own.
     named = f'label_replace({series}, "metric", "$1", "__name__", "(.+)")'
     query = SeriesQuery("names", Selector("x"), (), promql=f"count by (metric) ({named})")
-    found = _series(source.read([query], end, end, 1.0)["names"])
+    found = _series_of(source.read([query], end, end, 1.0)["names"])
     return frozenset(one.labels["metric"] for one in found if "metric" in one.labels)
 
 
-def _series(answer: MetricAnswer) -> Sequence[Series]:
+def _series_of(answer: MetricAnswer) -> Sequence[Series]:
     match answer:
         case FoundSeries(series):
             return series
@@ -80,26 +80,26 @@ def _series(answer: MetricAnswer) -> Sequence[Series]:
             return ()
 
 
-def _group(
+def _read_group(
     source: MetricSource, group: PoolPresetGroup, grid: Grid, where: tuple[Matcher, ...]
 ) -> Iterator[PoolSnapshot]:
     by = (group.who, "namespace", "instance", *(() if group.backend else group.pools))
-    named = _selectors(group)
+    named = _selectors_of(group)
     queries = [
         SeriesQuery(key, Selector(one.metric, (*one.matchers, *where)), (group.who,), raw=True)
         for key, one in named.items()
     ]
     answers = source.read(queries, grid.start, grid.end, grid.step)
-    present = _there_now(source, queries[0].selector, by, grid.end)
+    present = _list_current(source, queries[0].selector, by, grid.end)
     rounds = Rounds(grid.start, grid.times()[1:])
-    raw = _answers(group, by, answers)
+    raw = _build_answers(group, by, answers)
     sampled = sample_pool(raw, rounds)
     odd = _not_numbers(raw.in_use, present)
-    for series in _series(sampled.in_use):
+    for series in _series_of(sampled.in_use):
         here = {name: value for name, value in series.labels.items() if name in by}
         if here in present and not any(series.labels.items() <= one.items() for one in odd):
-            yield _pool(group, series, sampled, rounds)
-    yield from (_place(group, {k: v for k, v in one.items() if k in by}) for one in odd)
+            yield _build_pool(group, series, sampled, rounds)
+    yield from (_describe_pool(group, {k: v for k, v in one.items() if k in by}) for one in odd)
 
 
 def _not_numbers(
@@ -111,7 +111,7 @@ def _not_numbers(
     return present if isinstance(answer, NoData) and answer.why == NOT_NUMBERS else ()
 
 
-def _selectors(group: PoolPresetGroup) -> dict[str, Selector]:
+def _selectors_of(group: PoolPresetGroup) -> dict[str, Selector]:
     """What is asked, by a name; first the connections in use."""
     every = {
         "in_use": group.in_use,
@@ -124,22 +124,22 @@ def _selectors(group: PoolPresetGroup) -> dict[str, Selector]:
     return {key: one for key, one in every.items() if one is not None}
 
 
-def _there_now(
+def _list_current(
     source: MetricSource, selector: Selector, by: tuple[str, ...], end: float
 ) -> list[Mapping[str, str]]:
     """The labels of the pools that the last scrape still had, those that are NaN as well."""
     text = f"count by ({', '.join(by)}) ({vector_selector(selector)})"
     query = SeriesQuery("now", selector, by, promql=text)
-    return [one.labels for one in _series(source.read([query], end, end, 1.0)[query.key])]
+    return [one.labels for one in _series_of(source.read([query], end, end, 1.0)[query.key])]
 
 
-def _answers(
+def _build_answers(
     group: PoolPresetGroup, by: tuple[str, ...], answers: Mapping[str, MetricAnswer]
 ) -> PoolAnswers:
     def every(part: str) -> MetricAnswer | None:
         """Of all selectors of this part: two presets may name it differently."""
         mine = [one for key, one in answers.items() if key.rstrip("0123456789") == part]
-        found = tuple(series for one in mine for series in _series(one))
+        found = tuple(series for one in mine for series in _series_of(one))
         return FoundSeries(found) if found else (NoData("none") if mine else None)
 
     return PoolAnswers(
@@ -157,7 +157,7 @@ def _answers(
     )
 
 
-def _pool(
+def _build_pool(
     group: PoolPresetGroup, series: Series, sampled: PoolSamples, rounds: Rounds
 ) -> PoolSnapshot:
     def own(answer: MetricAnswer | None) -> list[Series]:
@@ -179,19 +179,19 @@ def _pool(
         hold_unit=group.hold_unit,
     )
     readings = [one for sample in build_pool_samples(sides, (), rounds) for one in sample.readings]
-    held, empty_in = _leak(readings) if hold else (None, None)
+    held, empty_in = _estimate_leak(readings) if hold else (None, None)
     return replace(
-        _place(group, series.labels),
+        _describe_pool(group, series.labels),
         in_use=series.points[-1][1],
-        maximum=_last(maximum) or None,
-        waiting=_last(waiting),
+        maximum=_last_value(maximum) or None,
+        waiting=_last_value(waiting),
         timeouts=sum(one.timeouts or 0.0 for one in readings) if timeouts else None,
         held=held,
         empty_in=empty_in,
     )
 
 
-def _place(group: PoolPresetGroup, labels: Mapping[str, str]) -> PoolSnapshot:
+def _describe_pool(group: PoolPresetGroup, labels: Mapping[str, str]) -> PoolSnapshot:
     """Whose pool it is; nothing is known of its figures."""
     who = labels.get(group.who, "")
     service, version = service_and_version(who)
@@ -201,15 +201,17 @@ def _place(group: PoolPresetGroup, labels: Mapping[str, str]) -> PoolSnapshot:
         service=service,
         version=version if who else "",
         pod=labels.get("instance", "") if group.backend else who or labels.get("instance", ""),
-        pool="/".join(value for name, value in labels.items() if value and name not in _PLACE),
+        pool="/".join(
+            value for name, value in labels.items() if value and name not in _HIDDEN_LABELS
+        ),
     )
 
 
-def _last(found: Iterable[Series]) -> float | None:
+def _last_value(found: Iterable[Series]) -> float | None:
     return next((one.points[-1][1] for one in found if one.points), None)
 
 
-def _leak(readings: Sequence[PoolReading]) -> tuple[float | None, float | None]:
+def _estimate_leak(readings: Sequence[PoolReading]) -> tuple[float | None, float | None]:
     """Connections that are held beyond what comes back, and seconds until none is left.
 
     There is an end only where more are held than `leak` connections and than chance explains, and
@@ -219,7 +221,7 @@ def _leak(readings: Sequence[PoolReading]) -> tuple[float | None, float | None]:
     for reading in readings:
         track = track.read(reading, 0.0, WINDOW / BLOCKS)
     look = track.look(len(track.blocks))
-    if look is None or len(track.blocks) < _LEAST:
+    if look is None or len(track.blocks) < _MIN_BLOCKS:
         return None, None
     half = len(track.blocks) // 2
     old, new = track.look(half, half), track.look(half)

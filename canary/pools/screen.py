@@ -27,10 +27,10 @@ from canary.render.pools import (
 from canary.render.release_table import align_columns, column_widths
 from canary.text.format import format_time_of_day
 
-Look = Callable[[], tuple[PoolSnapshot, ...]]
+ReadPools = Callable[[], tuple[PoolSnapshot, ...]]
 
 
-def shown(options: PrometheusOptions, namespace: str, form: OutputFormat) -> ExitCode:
+def show_pools(options: PrometheusOptions, namespace: str, form: OutputFormat) -> ExitCode:
     """Looks once. Raises TransientError when Prometheus cannot be asked."""
     with closing(Prometheus(options)) as source:
         at = now()
@@ -38,9 +38,9 @@ def shown(options: PrometheusOptions, namespace: str, form: OutputFormat) -> Exi
     if form is not OutputFormat.TEXT:
         typer.echo(format_document(form, pools_document(found, at)), nl=False)
     elif found:
-        _print(found, _title(found, namespace))
+        _print_pools(found, _format_title(found, namespace))
     if not found:
-        typer.echo(f"canary: {_nothing(options, namespace)}", err=True)
+        typer.echo(f"canary: {_describe_missing(options, namespace)}", err=True)
     if silent := sum(one.in_use is None for one in found):
         typer.echo(
             f"canary: the gauges of {silent} of {len(found)} pools are NaN, so nothing is known of "
@@ -50,7 +50,7 @@ def shown(options: PrometheusOptions, namespace: str, form: OutputFormat) -> Exi
     return ExitCode.OK if found else ExitCode.INCONCLUSIVE
 
 
-def watched(options: PrometheusOptions, namespace: str, interval: float) -> NoReturn:
+def watch_pools(options: PrometheusOptions, namespace: str, interval: float) -> NoReturn:
     """Looks every `interval` seconds, until interrupted; an outage of Prometheus is said, once."""
     console, pause = Console(highlight=False), Event()
     with closing(Prometheus(options)) as source:
@@ -59,11 +59,11 @@ def watched(options: PrometheusOptions, namespace: str, interval: float) -> NoRe
             return read_pools(source, now(), namespace)
 
         if console.is_terminal and not console.is_dumb_terminal:
-            _live(console, look, pause, (namespace, interval))
-        _lines(look, pause, interval)
+            _refresh_display(console, look, pause, (namespace, interval))
+        _print_changes(look, pause, interval)
 
 
-def _print(found: Sequence[PoolSnapshot], title: str) -> None:
+def _print_pools(found: Sequence[PoolSnapshot], title: str) -> None:
     console = Console(highlight=False)
     if console.is_terminal and not console.is_dumb_terminal:
         console.print(PoolsView(found, title))
@@ -71,7 +71,9 @@ def _print(found: Sequence[PoolSnapshot], title: str) -> None:
         typer.echo("\n".join(format_table(found)))
 
 
-def _live(console: Console, look: Look, pause: Event, how: tuple[str, float]) -> NoReturn:
+def _refresh_display(
+    console: Console, look: ReadPools, pause: Event, how: tuple[str, float]
+) -> NoReturn:
     namespace, interval = how
     found: tuple[PoolSnapshot, ...] = ()
     title = "No connection pools yet"
@@ -80,14 +82,14 @@ def _live(console: Console, look: Look, pause: Event, how: tuple[str, float]) ->
             trouble = ""
             try:
                 found = look()
-                title = f"{_title(found, namespace)} · {format_time_of_day(now())}"
+                title = f"{_format_title(found, namespace)} · {format_time_of_day(now())}"
             except TransientError as error:
                 trouble = str(error)
             live.update(PoolsView(found, title, whole=False, trouble=trouble), refresh=True)
             pause.wait(interval)
 
 
-def _lines(look: Look, pause: Event, interval: float) -> NoReturn:
+def _print_changes(look: ReadPools, pause: Event, interval: float) -> NoReturn:
     """A line for each pool that has changed; the time stands first."""
     known: dict[tuple[str, ...], list[str]] = {}
     widths: list[int] = []
@@ -113,13 +115,13 @@ def _lines(look: Look, pause: Event, interval: float) -> NoReturn:
         pause.wait(interval)
 
 
-def _title(found: Sequence[PoolSnapshot], namespace: str) -> str:
+def _format_title(found: Sequence[PoolSnapshot], namespace: str) -> str:
     one = len(found) == 1
     where = f" in namespace {namespace}" if namespace else ""
     return f"{len(found)} connection pool{'' if one else 's'}{where}, the nearest to its end first"
 
 
-def _nothing(options: PrometheusOptions, namespace: str) -> str:
+def _describe_missing(options: PrometheusOptions, namespace: str) -> str:
     presets = ", ".join(name for group in pool_preset_groups() for name in group.presets)
     where = f" with namespace={namespace!r}" if namespace else ""
     return (

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import ceil
 
-from canary.analyze.evaluation import Fold, State
-from canary.analyze.evaluation import Span as Range
+from canary.analyze.evaluation import AnalysisState, HistoryReplay
+from canary.analyze.evaluation import AnalysisWindow as Range
 from canary.api import Intent, MetricStatus
 from canary.core.increments import Side, Tick
 from canary.core.sampling import MetricSamples
@@ -18,14 +18,14 @@ from canary.observe import read_samples
 from canary.render.incident import AFTER, BEFORE, ReleasePeriod, build_moment
 from canary.render.timeline import Evidence, Moment, Numbers, Pool, ReleaseDecision
 
-WINDOW = 30.0
+RATE_WINDOW = 30.0
 """Seconds over which rates and shares are shown: scrapes are often further apart than looks."""
-LOOKS = 400
+MAX_MOMENTS = 400
 """Moments of a report, at most: more would not be seen."""
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ReleaseContext:
     """The release and its surroundings as they are now."""
 
     resource: ReleaseResource
@@ -35,8 +35,11 @@ class Seen:
     """Seconds since the epoch."""
 
 
-def replayed(
-    seen: Seen, shown: ReleasePeriod, source: MetricSource, found: Sequence[ReleaseDecision]
+def replay_release(
+    seen: ReleaseContext,
+    shown: ReleasePeriod,
+    source: MetricSource,
+    found: Sequence[ReleaseDecision],
 ) -> list[Moment]:
     """What could be seen of the release, and the evidence as it grew.
 
@@ -44,26 +47,28 @@ def replayed(
         TransientError: the monitoring system could not be asked.
     """
     history = read_history(seen, shown, source)
-    times = _times(history.span, shown)
-    ticks = _ticks(history, times[0])
-    said = evidence_at(history, shown, times)
+    times = _select_times(history.span, shown)
+    ticks = _request_ticks(history, times[0])
+    said = evidence_by_time(history, shown, times)
     moments = []
     for before, time in pairwise(times):
-        numbers = {side: _numbers(ticks, side, (before, time), shown.began) for side in Side}
+        numbers = {
+            side: _request_numbers(ticks, side, (before, time), shown.began) for side in Side
+        }
         moments.append(
             build_moment(
                 time - shown.began,
                 found,
                 canary=numbers[Side.CANARY],
                 stable=numbers[Side.STABLE],
-                pools=tuple(_pools(history.samples.by_metric, time)),
-                evidence=tuple(map(_evidence, said[time])),
+                pools=tuple(_pools_at(history.samples.by_metric, time)),
+                evidence=tuple(map(_to_evidence, said[time])),
             )
         )
     return moments
 
 
-def read_history(seen: Seen, shown: ReleasePeriod, source: MetricSource) -> Fold:
+def read_history(seen: ReleaseContext, shown: ReleasePeriod, source: MetricSource) -> HistoryReplay:
     """All of the release's metrics, read once. Raises TransientError."""
     analysis, now = seen.resource.spec.analysis, seen.now
     end = min((shown.ended if shown.ended is not None else now) + AFTER, now)
@@ -73,8 +78,8 @@ def read_history(seen: Seen, shown: ReleasePeriod, source: MetricSource) -> Fold
     resource = replace(seen.resource, status=status)
     release = (resource, seen.workload, seen.route)
     samples = read_samples(source, release, (span.since, span.end))
-    _raise_unavailable(samples.by_metric)
-    return Fold(analysis, span, samples, _ready_since(seen.workload, shown))
+    _check_available(samples.by_metric)
+    return HistoryReplay(analysis, span, samples, _ready_since(seen.workload, shown))
 
 
 def _ready_since(workload: Workload, shown: ReleasePeriod) -> dict[str, float | None]:
@@ -85,12 +90,12 @@ def _ready_since(workload: Workload, shown: ReleasePeriod) -> dict[str, float | 
     return known | dict.fromkeys((pod.name for pod in canary), shown.began)
 
 
-def evidence_at(
-    history: Fold, shown: ReleasePeriod, times: Sequence[float]
+def evidence_by_time(
+    history: HistoryReplay, shown: ReleasePeriod, times: Sequence[float]
 ) -> dict[float, tuple[MetricStatus, ...]]:
     """What was said at each time (ascending, seconds); after the release's end nothing is new."""
     said: tuple[MetricStatus, ...] = ()
-    state: State | None = None
+    state: AnalysisState | None = None
     at, by_time = history.span.since, {}
     for time in times:
         if shown.began <= time and (shown.ended is None or time <= shown.ended) and time > at:
@@ -100,13 +105,13 @@ def evidence_at(
     return by_time
 
 
-def _times(span: Range, shown: ReleasePeriod) -> list[float]:
+def _select_times(span: Range, shown: ReleasePeriod) -> list[float]:
     """From shortly before the release on, thinned out."""
     times = [time for time in span.grid.times() if time >= shown.began - BEFORE - span.step]
-    return times[:: ceil(len(times) / LOOKS)] if times else [span.end]
+    return times[:: ceil(len(times) / MAX_MOMENTS)] if times else [span.end]
 
 
-def _raise_unavailable(by_metric: Mapping[str, MetricSamples]) -> None:
+def _check_available(by_metric: Mapping[str, MetricSamples]) -> None:
     for one in by_metric.values():
         answer = one.ticks if isinstance(one, RatioSamples) else one
         answer = answer.in_use if isinstance(answer, PoolSamples) else answer
@@ -114,21 +119,21 @@ def _raise_unavailable(by_metric: Mapping[str, MetricSamples]) -> None:
             raise TransientError(f"the monitoring could not be asked: {answer.why}")
 
 
-def _series(answer: MetricAnswer | float) -> tuple[Series, ...]:
+def _series_of(answer: MetricAnswer | float) -> tuple[Series, ...]:
     return answer.series if isinstance(answer, FoundSeries) else ()
 
 
-def _ticks(history: Fold, since: float) -> tuple[Tick, ...]:
+def _request_ticks(history: HistoryReplay, since: float) -> tuple[Tick, ...]:
     """Of the first metric that counts requests."""
     by_metric = history.samples.by_metric.values()
     ticks = next((one.ticks for one in by_metric if isinstance(one, RatioSamples)), ())
     return tuple(one for one in ticks if one.end > since) if isinstance(ticks, tuple) else ()
 
 
-def _numbers(
+def _request_numbers(
     ticks: Sequence[Tick], side: Side, between: tuple[float, float], began: float
 ) -> Numbers:
-    before, time = min(between[0], between[1] - WINDOW), between[1]
+    before, time = min(between[0], between[1] - RATE_WINDOW), between[1]
     now = [tick for tick in ticks if before < tick.end <= time]
     total, bad = sum(tick.total(side) for tick in now), sum(tick.bad(side) for tick in now)
     since = [tick for tick in ticks if began < tick.end <= time]
@@ -140,29 +145,29 @@ def _numbers(
     )
 
 
-def _pools(by_metric: Mapping[str, MetricSamples], time: float) -> Iterator[Pool]:
+def _pools_at(by_metric: Mapping[str, MetricSamples], time: float) -> Iterator[Pool]:
     for one in by_metric.values():
         if not isinstance(one, PoolSamples):
             continue
-        for series in _series(one.in_use):
+        for series in _series_of(one.in_use):
             name = series.labels.get(one.label, "")
-            side, value = one.side_of(name), _at(series, time)
+            side, value = one.side_of(name), _value_at(series, time)
             if side is not None and value is not None:
-                yield Pool(name, side, value, _maximum(one, name, time))
+                yield Pool(name, side, value, _pool_maximum(one, name, time))
 
 
-def _maximum(pool: PoolSamples, name: str, time: float) -> float:
+def _pool_maximum(pool: PoolSamples, name: str, time: float) -> float:
     if isinstance(pool.maximum, float | int):
         return float(pool.maximum)
-    mine = (one for one in _series(pool.maximum) if one.labels.get(pool.label, "") == name)
-    return next((value for one in mine if (value := _at(one, time)) is not None), 0.0)
+    mine = (one for one in _series_of(pool.maximum) if one.labels.get(pool.label, "") == name)
+    return next((value for one in mine if (value := _value_at(one, time)) is not None), 0.0)
 
 
-def _at(series: Series, time: float) -> float | None:
+def _value_at(series: Series, time: float) -> float | None:
     """What was scraped last before a time, if that was lately."""
-    recent = (value for at, value in reversed(series.points) if time - WINDOW < at <= time)
+    recent = (value for at, value in reversed(series.points) if time - RATE_WINDOW < at <= time)
     return next(recent, None)
 
 
-def _evidence(one: MetricStatus) -> Evidence:
+def _to_evidence(one: MetricStatus) -> Evidence:
     return Evidence(one.name, one.verdict, one.evidence, one.threshold, one.message)

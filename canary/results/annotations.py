@@ -11,33 +11,34 @@ from typing import Final
 
 from canary.api import Verdict
 from canary.errors import ExitCode
-from canary.results.gate_result import Case, Outcome
-from canary.results.marks import RESULTS, faults
+from canary.results.gate_result import GateResult, ResultCase
+from canary.results.marks import RESULT_NAMES, failing_cases
 from canary.text.sanitize import make_one_line, make_printable
 
-_MOST: Final = 10
+_MAX_ANNOTATIONS: Final = 10
 """GitHub shows at most ten annotations of a level per step and drops the rest."""
 
 
-def github(outcome: Outcome) -> str:
+def render_github(outcome: GateResult) -> str:
     """One workflow command per line: what happened, and each case that is to blame."""
-    level = _level(outcome.code)
+    level = _level_of(outcome.code)
     told = "\n".join((outcome.headline, *outcome.next_steps))
     title = f"canary {outcome.command}: {outcome.subject}"
-    lines = [_command(level, outcome, title, told)]
-    blamed = faults(outcome)[: _MOST - 1]
+    lines = [_format_command(level, outcome, title, told)]
+    blamed = failing_cases(outcome)[: _MAX_ANNOTATIONS - 1]
     lines += [
-        _command(level, outcome, f"{case.name}: {case.verdict}", case.sentence) for case in blamed
+        _format_command(level, outcome, f"{case.name}: {case.verdict}", case.sentence)
+        for case in blamed
     ]
     return "\n".join(lines)
 
 
-def gitlab(outcome: Outcome) -> str:
+def render_gitlab(outcome: GateResult) -> str:
     """A Code Quality report: a JSON list of findings, empty after a gate that passed."""
-    return json.dumps(list(_findings(outcome)), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(list(_list_findings(outcome)), indent=2, ensure_ascii=False) + "\n"
 
 
-def _level(code: ExitCode) -> str:
+def _level_of(code: ExitCode) -> str:
     match code:
         case ExitCode.OK:
             return "notice"
@@ -47,30 +48,30 @@ def _level(code: ExitCode) -> str:
             return "error"
 
 
-def _command(level: str, outcome: Outcome, title: str, message: str) -> str:
+def _format_command(level: str, outcome: GateResult, title: str, message: str) -> str:
     where = {"file": outcome.file} if outcome.file else {}
     properties = {**where, "title": make_one_line(title)}
-    told = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
-    return f"::{level} {told}::{_data(make_printable(message))}"
+    told = ",".join(f"{name}={_escape_property(value)}" for name, value in properties.items())
+    return f"::{level} {told}::{_escape_data(make_printable(message))}"
 
 
-def _data(text: str) -> str:
+def _escape_data(text: str) -> str:
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
+def _escape_property(text: str) -> str:
+    return _escape_data(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def _findings(outcome: Outcome) -> Iterator[dict[str, object]]:
+def _list_findings(outcome: GateResult) -> Iterator[dict[str, object]]:
     if outcome.passed:
         return
-    blamed = faults(outcome) or (Case("outcome", Verdict.FAIL, outcome.headline),)
+    blamed = failing_cases(outcome) or (ResultCase("outcome", Verdict.FAIL, outcome.headline),)
     for case in blamed:
         yield {
             "description": f"{make_one_line(case.name)}: {make_one_line(case.sentence)}",
-            "check_name": f"canary-{outcome.command}/{RESULTS[outcome.code]}",
-            "fingerprint": _fingerprint(outcome, case),
+            "check_name": f"canary-{outcome.command}/{RESULT_NAMES[outcome.code]}",
+            "fingerprint": _compute_fingerprint(outcome, case),
             "severity": "critical" if case.verdict is Verdict.FAIL else "major",
             "location": {
                 "path": make_one_line(outcome.file or outcome.subject),
@@ -79,7 +80,7 @@ def _findings(outcome: Outcome) -> Iterator[dict[str, object]]:
         }
 
 
-def _fingerprint(outcome: Outcome, case: Case) -> str:
+def _compute_fingerprint(outcome: GateResult, case: ResultCase) -> str:
     """Of what was judged, not of its figures: the same fault twice is one finding."""
     told = "\0".join((outcome.command, outcome.subject, case.name, str(case.verdict)))
     return hashlib.sha256(told.encode()).hexdigest()[:32]

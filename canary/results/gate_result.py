@@ -11,7 +11,7 @@ Fact = str | int | float | bool | None | list["Fact"] | dict[str, "Fact"]
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class ResultCase:
     """One thing that was judged: a metric, a threshold, a check. One test case in JUnit."""
 
     name: str
@@ -25,7 +25,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class GateResult:
     """How a gate ended."""
 
     command: str
@@ -35,7 +35,7 @@ class Outcome:
     code: ExitCode
     headline: str
     """One sentence: how it ended and why."""
-    cases: tuple[Case, ...] = ()
+    cases: tuple[ResultCase, ...] = ()
     seconds: float = 0.0
     """How long the gate ran."""
     facts: Mapping[str, Fact] = field(default_factory=dict)

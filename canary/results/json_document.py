@@ -4,43 +4,43 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
-from canary.results.gate_result import Case, Fact, Outcome
-from canary.results.marks import RESULTS, finite
+from canary.results.gate_result import Fact, GateResult, ResultCase
+from canary.results.marks import RESULT_NAMES, replace_non_finite
 
 SCHEMA_VERSION: Final = 1
 """Rises when something that a reader relies on changes; new members do not raise it."""
 
 
-def document(outcome: Outcome) -> str:
+def render_json(outcome: GateResult) -> str:
     """The outcome as indented JSON, without a line break at its end; NaN and infinity are null."""
     body = {
         "schemaVersion": SCHEMA_VERSION,
         "command": outcome.command,
         "subject": outcome.subject,
-        "result": RESULTS[outcome.code],
+        "result": RESULT_NAMES[outcome.code],
         "exitCode": int(outcome.code),
         "headline": outcome.headline,
-        "seconds": _seconds(outcome.seconds),
-        "facts": _facts(outcome.facts),
-        "cases": [_case(case) for case in outcome.cases],
+        "seconds": _round_seconds(outcome.seconds),
+        "facts": _facts_to_json(outcome.facts),
+        "cases": [_case_to_json(case) for case in outcome.cases],
         "nextSteps": list(outcome.next_steps),
     }
     return json.dumps(body, indent=2, ensure_ascii=False, allow_nan=False)
 
 
-def _case(case: Case) -> dict[str, object]:
+def _case_to_json(case: ResultCase) -> dict[str, object]:
     return {
         "name": case.name,
         "verdict": str(case.verdict),
         "sentence": case.sentence,
-        "seconds": _seconds(case.seconds),
-        "facts": _facts(case.facts),
+        "seconds": _round_seconds(case.seconds),
+        "facts": _facts_to_json(case.facts),
     }
 
 
-def _facts(facts: Mapping[str, Fact]) -> Fact:
-    return finite(dict(facts))
+def _facts_to_json(facts: Mapping[str, Fact]) -> Fact:
+    return replace_non_finite(dict(facts))
 
 
-def _seconds(value: float) -> Fact:
-    return finite(round(value, 3))
+def _round_seconds(value: float) -> Fact:
+    return replace_non_finite(round(value, 3))

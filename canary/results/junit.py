@@ -12,53 +12,53 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from canary.api import Verdict
 from canary.errors import ExitCode
-from canary.results.gate_result import Case, Outcome
-from canary.results.marks import RESULTS, faults, shown
+from canary.results.gate_result import GateResult, ResultCase
+from canary.results.marks import RESULT_NAMES, failing_cases, format_fact
 from canary.text.sanitize import make_one_line, make_printable
 
 
-def junit(outcome: Outcome) -> str:
+def render_junit(outcome: GateResult) -> str:
     """One `<testsuites>` with one suite, and in it one `<testcase>` for each case."""
     root = Element("testsuites")
-    suite = SubElement(root, "testsuite", name=_name(outcome))
-    cases = [*outcome.cases, *_whole(outcome)]
+    suite = SubElement(root, "testsuite", name=_suite_name(outcome))
+    cases = [*outcome.cases, *_result_as_case(outcome)]
     for case in cases:
-        _add(suite, outcome, case)
+        _add_case(suite, outcome, case)
     if outcome.facts:
-        _properties(suite, outcome)
+        _add_properties(suite, outcome)
     for element in (root, suite):
-        element.attrib.update(_counts(suite, outcome))
+        element.attrib.update(_count_cases(suite, outcome))
     indent(root)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{tostring(root, encoding="unicode")}\n'
 
 
-def _whole(outcome: Outcome) -> Sequence[Case]:
+def _result_as_case(outcome: GateResult) -> Sequence[ResultCase]:
     """The gate as a case of its own, where the others do not tell how it ended."""
-    if outcome.cases and (outcome.passed or faults(outcome)):
+    if outcome.cases and (outcome.passed or failing_cases(outcome)):
         return ()
     verdict = Verdict.PASS if outcome.passed else Verdict.UNAVAILABLE
     failed = outcome.code is ExitCode.FAILED
-    sentence = f"{RESULTS[outcome.code]}: {outcome.headline}"
-    return (Case("outcome", Verdict.FAIL if failed else verdict, sentence, outcome.seconds),)
+    sentence = f"{RESULT_NAMES[outcome.code]}: {outcome.headline}"
+    return (ResultCase("outcome", Verdict.FAIL if failed else verdict, sentence, outcome.seconds),)
 
 
-def _add(suite: Element, outcome: Outcome, case: Case) -> None:
+def _add_case(suite: Element, outcome: GateResult, case: ResultCase) -> None:
     made = SubElement(
         suite,
         "testcase",
-        classname=_name(outcome),
+        classname=_suite_name(outcome),
         name=make_one_line(case.name),
-        time=_time(case.seconds),
+        time=_format_time(case.seconds),
     )
-    tag = _tag(case.verdict)
+    tag = _tag_of(case.verdict)
     if tag is not None:
         told = {"message": make_one_line(case.sentence)}
         told |= {} if tag == "skipped" else {"type": str(case.verdict)}
-        SubElement(made, tag, told).text = _report(outcome, case)
-    SubElement(made, "system-out").text = _report(outcome, case)
+        SubElement(made, tag, told).text = _format_report(outcome, case)
+    SubElement(made, "system-out").text = _format_report(outcome, case)
 
 
-def _tag(verdict: Verdict) -> str | None:
+def _tag_of(verdict: Verdict) -> str | None:
     match verdict:
         case Verdict.PASS:
             return None
@@ -70,22 +70,22 @@ def _tag(verdict: Verdict) -> str | None:
             return "skipped"
 
 
-def _report(outcome: Outcome, case: Case) -> str:
+def _format_report(outcome: GateResult, case: ResultCase) -> str:
     """What a person reads who opens the case: the sentence, its figures, what to do."""
-    lines = [case.sentence, *(f"{name}: {shown(fact)}" for name, fact in case.facts.items())]
+    lines = [case.sentence, *(f"{name}: {format_fact(fact)}" for name, fact in case.facts.items())]
     if not outcome.passed and case.verdict is not Verdict.PASS:
         lines += ["", outcome.headline, *outcome.next_steps]
     return make_printable("\n".join(lines))
 
 
-def _properties(suite: Element, outcome: Outcome) -> None:
+def _add_properties(suite: Element, outcome: GateResult) -> None:
     held = Element("properties")
     for name, fact in outcome.facts.items():
-        SubElement(held, "property", name=make_one_line(name), value=shown(fact))
+        SubElement(held, "property", name=make_one_line(name), value=format_fact(fact))
     suite.insert(0, held)
 
 
-def _counts(suite: Element, outcome: Outcome) -> dict[str, str]:
+def _count_cases(suite: Element, outcome: GateResult) -> dict[str, str]:
     numbers = {
         "tests": len(suite.findall("testcase")),
         "failures": len(suite.findall("testcase/failure")),
@@ -93,14 +93,14 @@ def _counts(suite: Element, outcome: Outcome) -> dict[str, str]:
         "skipped": len(suite.findall("testcase/skipped")),
     }
     return {name: str(number) for name, number in numbers.items()} | {
-        "time": _time(outcome.seconds)
+        "time": _format_time(outcome.seconds)
     }
 
 
-def _name(outcome: Outcome) -> str:
+def _suite_name(outcome: GateResult) -> str:
     """Dots make packages in Jenkins' tree: `canary.gate` is one, the subject its class."""
     return f"canary.{outcome.command}.{make_one_line(outcome.subject).replace('.', '_')}"
 
 
-def _time(seconds: float) -> str:
+def _format_time(seconds: float) -> str:
     return f"{seconds if math.isfinite(seconds) else 0.0:.3f}"

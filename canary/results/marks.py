@@ -6,10 +6,10 @@ from typing import Final
 
 from canary.api import Verdict
 from canary.errors import ExitCode
-from canary.results.gate_result import Case, Fact, Outcome
+from canary.results.gate_result import Fact, GateResult, ResultCase
 from canary.text.sanitize import make_one_line
 
-RESULTS: Final[Mapping[ExitCode, str]] = {
+RESULT_NAMES: Final[Mapping[ExitCode, str]] = {
     ExitCode.OK: "Passed",
     ExitCode.ERROR: "Error",
     ExitCode.USAGE: "Refused",
@@ -22,11 +22,11 @@ RESULTS: Final[Mapping[ExitCode, str]] = {
 }
 """One constant for each exit code, for machines that read documents rather than codes."""
 
-UNKNOWN: Final = {Verdict.NO_DATA, Verdict.UNAVAILABLE}
+UNKNOWN_VERDICTS: Final = {Verdict.NO_DATA, Verdict.UNAVAILABLE}
 """Verdicts that say something about the monitoring, not about what was judged."""
 
 
-def shown(fact: Fact) -> str:
+def format_fact(fact: Fact) -> str:
     """A fact for people."""
     match fact:
         case None:
@@ -36,30 +36,32 @@ def shown(fact: Fact) -> str:
         case float():
             return f"{fact:.6g}"
         case list():
-            return ", ".join(shown(one) for one in fact)
+            return ", ".join(format_fact(one) for one in fact)
         case dict():
-            return ", ".join(f"{name}: {shown(one)}" for name, one in fact.items())
+            return ", ".join(f"{name}: {format_fact(one)}" for name, one in fact.items())
         case _:
             return make_one_line(str(fact))
 
 
-def finite(fact: Fact) -> Fact:
+def replace_non_finite(fact: Fact) -> Fact:
     """The fact as JSON can hold it: null for NaN and infinities."""
     match fact:
         case float():
             return fact if math.isfinite(fact) else None
         case list():
-            return [finite(one) for one in fact]
+            return [replace_non_finite(one) for one in fact]
         case dict():
-            return {str(name): finite(one) for name, one in fact.items()}
+            return {str(name): replace_non_finite(one) for name, one in fact.items()}
         case _:
             return fact
 
 
-def faults(outcome: Outcome) -> tuple[Case, ...]:
+def failing_cases(outcome: GateResult) -> tuple[ResultCase, ...]:
     """The cases that keep a pipeline from going on: failed, or not to be judged."""
     if outcome.passed:
         return ()
     return tuple(
-        case for case in outcome.cases if case.verdict is Verdict.FAIL or case.verdict in UNKNOWN
+        case
+        for case in outcome.cases
+        if case.verdict is Verdict.FAIL or case.verdict in UNKNOWN_VERDICTS
     )

@@ -1,4 +1,4 @@
-"""Writes everything that a gate leaves behind, all of it from one `Outcome`."""
+"""Writes everything that a gate leaves behind, all of it from one `GateResult`."""
 
 import os
 import stat
@@ -12,20 +12,20 @@ from shutil import get_terminal_size
 from typing import Final, TextIO
 
 from canary.errors import ExitCode, UsageError
-from canary.results.annotations import github, gitlab
-from canary.results.gate_result import Outcome
-from canary.results.json_document import document
-from canary.results.junit import junit
-from canary.results.markdown import fitting, markdown
+from canary.results.annotations import render_github, render_gitlab
+from canary.results.gate_result import GateResult
+from canary.results.json_document import render_json
+from canary.results.junit import render_junit
+from canary.results.markdown import render_markdown, truncate_markdown
 from canary.text.sanitize import make_one_line
 
 STEP_LIMIT: Final = 1 << 20
 """Bytes: what GitHub takes as the summary of one step; more, and it shows none of it."""
-_PASTED: Final = ("canary ", "kubectl ", "https://", "http://", "see what is there: ")
+_UNWRAPPED: Final = ("canary ", "kubectl ", "https://", "http://", "see what is there: ")
 
 
 @dataclass(frozen=True, slots=True)
-class Artefacts:
+class Artifacts:
     """What to write, and where."""
 
     as_json: bool = False
@@ -49,43 +49,45 @@ class Artefacts:
             ("--gitlab", self.gitlab),
         ):
             if path is not None:
-                _check(option, path)
+                _check_writable(option, path)
 
 
-def publish(outcome: Outcome, artefacts: Artefacts, stream: TextIO) -> ExitCode:
+def publish(outcome: GateResult, artifacts: Artifacts, stream: TextIO) -> ExitCode:
     """Writes the files, then the result to the stream; returns the exit code.
 
     The outcome's own code, or ERROR if it passed and a file that was asked for is not there.
     """
-    complete = _kept(outcome, artefacts)  # before a reader of the stream can go away
+    complete = _write_files(outcome, artifacts)  # before a reader of the stream can go away
     columns = get_terminal_size().columns if stream.isatty() else None
-    stream.write((document(outcome) if artefacts.as_json else text(outcome, columns)) + "\n")
+    stream.write(
+        (render_json(outcome) if artifacts.as_json else render_text(outcome, columns)) + "\n"
+    )
     # GitHub's runner reads both streams; a JSON document must stay one.
-    _annotate(outcome, artefacts, sys.stderr if artefacts.as_json else stream)
+    _print_annotations(outcome, artifacts, sys.stderr if artifacts.as_json else stream)
     stream.flush()
     return ExitCode.ERROR if outcome.passed and not complete else outcome.code
 
 
-def record(outcome: Outcome, artefacts: Artefacts) -> None:
+def write_artifacts(outcome: GateResult, artifacts: Artifacts) -> None:
     """Writes files and annotations only: for an error, which is said elsewhere."""
-    _kept(outcome, artefacts)
-    _annotate(outcome, artefacts, sys.stderr)
+    _write_files(outcome, artifacts)
+    _print_annotations(outcome, artifacts, sys.stderr)
 
 
-def _kept(outcome: Outcome, artefacts: Artefacts) -> bool:
+def _write_files(outcome: GateResult, artifacts: Artifacts) -> bool:
     """Whether all files that were asked for are there; says which are not."""
-    lost = [line for line in _files(outcome, artefacts) if line]
+    lost = [line for line in _write_each(outcome, artifacts) if line]
     sys.stderr.writelines(f"canary: {line}\n" for line in lost)
     return not lost
 
 
-def _annotate(outcome: Outcome, artefacts: Artefacts, stream: TextIO) -> None:
-    if artefacts.annotate:
-        stream.write(github(outcome) + "\n")
+def _print_annotations(outcome: GateResult, artifacts: Artifacts, stream: TextIO) -> None:
+    if artifacts.annotate:
+        stream.write(render_github(outcome) + "\n")
         stream.flush()
 
 
-def text(outcome: Outcome, columns: int | None = None) -> str:
+def render_text(outcome: GateResult, columns: int | None = None) -> str:
     """The outcome for people: the headline, a line per case, what to do.
 
     On a terminal of so many columns lines end between words; what is to be pasted stays whole.
@@ -100,48 +102,48 @@ def text(outcome: Outcome, columns: int | None = None) -> str:
         for case in outcome.cases
     ]
     parts += [("  → ", make_one_line(step)) for step in outcome.next_steps]
-    return "\n".join(_folded(start, said, columns) for start, said in parts)
+    return "\n".join(_fold_line(start, said, columns) for start, said in parts)
 
 
-def _folded(start: str, said: str, columns: int | None) -> str:
+def _fold_line(start: str, said: str, columns: int | None) -> str:
     """One line, or several that are indented under the first where a narrow terminal needs it."""
     whole = f"{start}{said}".rstrip()
-    pasted = start.endswith("→ ") and said.startswith(_PASTED)
+    pasted = start.endswith("→ ") and said.startswith(_UNWRAPPED)
     if columns is None or len(whole) <= columns or pasted:
         return whole
     indent = min(len(start) or 2, columns // 2)
     room = max(columns - indent, 20)
-    first, *_ = _wrapped(said, max(columns - len(start), 20))
-    rest = _wrapped(said[len(first) :].strip(), room)
+    first, *_ = _wrap_text(said, max(columns - len(start), 20))
+    rest = _wrap_text(said[len(first) :].strip(), room)
     return "\n".join([f"{start}{first}", *(" " * indent + line for line in rest)])
 
 
-def _wrapped(said: str, room: int) -> list[str]:
+def _wrap_text(said: str, room: int) -> list[str]:
     return textwrap.wrap(said, room, break_long_words=False, break_on_hyphens=False)
 
 
-def _files(outcome: Outcome, artefacts: Artefacts) -> Iterator[str | None]:
+def _write_each(outcome: GateResult, artifacts: Artifacts) -> Iterator[str | None]:
     """Writes each file; yields what to say of those that could not be written."""
     for path, form in (
-        (artefacts.junit, junit),
-        (artefacts.summary, markdown),
-        (artefacts.gitlab, gitlab),
+        (artifacts.junit, render_junit),
+        (artifacts.summary, render_markdown),
+        (artifacts.gitlab, render_gitlab),
     ):
         if path is not None:
-            yield _written(path, form(outcome))
-    if artefacts.step_summary is not None:
-        _append(artefacts.step_summary, markdown(outcome))
+            yield _try_write(path, form(outcome))
+    if artifacts.step_summary is not None:
+        _append_summary(artifacts.step_summary, render_markdown(outcome))
 
 
-def _written(path: Path, content: str) -> str | None:
+def _try_write(path: Path, content: str) -> str | None:
     try:
-        write_whole(path, content)
+        write_atomically(path, content)
     except OSError as error:
         return f"{path} could not be written: {error.strerror or error}"
     return None
 
 
-def write_whole(path: Path, content: str) -> None:
+def write_atomically(path: Path, content: str) -> None:
     """Writes a file so that nobody ever reads half of it. Raises OSError.
 
     What is no regular file (a pipe, /dev/stdout) is written to directly.
@@ -158,16 +160,16 @@ def write_whole(path: Path, content: str) -> None:
         half.unlink(missing_ok=True)
 
 
-def _append(path: Path, content: str) -> None:
+def _append_summary(path: Path, content: str) -> None:
     """Adds to the step's summary; a summary that cannot be shown is no reason to fail a release."""
     with suppress(OSError):
         before = path.stat().st_size if path.exists() else 0
         room = STEP_LIMIT - before - 1
         with path.open("a", encoding="utf-8") as opened:
-            opened.write(("\n" if before else "") + fitting(content, room))
+            opened.write(("\n" if before else "") + truncate_markdown(content, room))
 
 
-def _check(option: str, path: Path) -> None:
+def _check_writable(option: str, path: Path) -> None:
     if path.is_dir():
         raise UsageError(f"{option}: a file is expected, {path} is a directory")
     try:

@@ -12,10 +12,10 @@ from urllib.parse import quote
 
 from canary.text.sanitize import make_one_line
 
-SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
+SARIF_SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
-class Level(StrEnum):
+class FindingLevel(StrEnum):
     """How bad a finding is."""
 
     ERROR = "error"
@@ -24,7 +24,7 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class SarifFinding:
     """One thing that is wrong, and where."""
 
     file: str
@@ -36,10 +36,12 @@ class Finding:
     rule: str
     """What kind of thing is wrong: `spec`, `cluster` …; stable, as people silence it by name."""
     message: str
-    level: Level = Level.ERROR
+    level: FindingLevel = FindingLevel.ERROR
 
 
-def sarif(findings: Iterable[Finding], version: str, rules: Mapping[str, str] | None = None) -> str:
+def render_sarif(
+    findings: Iterable[SarifFinding], version: str, rules: Mapping[str, str] | None = None
+) -> str:
     """One run as indented JSON, ending with a line break.
 
     `version` is that of this program; `rules` has a sentence for each rule that has one.
@@ -47,15 +49,17 @@ def sarif(findings: Iterable[Finding], version: str, rules: Mapping[str, str] | 
     found = list(findings)
     names = sorted({one.rule for one in found})
     run = {
-        "tool": {"driver": _driver(names, version, rules or {})},
+        "tool": {"driver": _build_driver(names, version, rules or {})},
         "columnKind": "unicodeCodePoints",
-        "results": [_result(one, names) for one in found],
+        "results": [_build_result(one, names) for one in found],
     }
-    body = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
+    body = {"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}
     return json.dumps(body, indent=2, ensure_ascii=False) + "\n"
 
 
-def _driver(names: Sequence[str], version: str, rules: Mapping[str, str]) -> Mapping[str, object]:
+def _build_driver(
+    names: Sequence[str], version: str, rules: Mapping[str, str]
+) -> Mapping[str, object]:
     described = [
         {"id": name, "shortDescription": {"text": make_one_line(rules.get(name, name))}}
         for name in names
@@ -63,7 +67,7 @@ def _driver(names: Sequence[str], version: str, rules: Mapping[str, str]) -> Map
     return {"name": "canary", "version": version, "rules": described}
 
 
-def _result(finding: Finding, names: Sequence[str]) -> Mapping[str, object]:
+def _build_result(finding: SarifFinding, names: Sequence[str]) -> Mapping[str, object]:
     region = {"startLine": max(finding.line, 1), "startColumn": max(finding.column, 1)}
     return {
         "ruleId": finding.rule,
@@ -73,7 +77,7 @@ def _result(finding: Finding, names: Sequence[str]) -> Mapping[str, object]:
         "locations": [
             {
                 "physicalLocation": {
-                    "artifactLocation": {"uri": _uri(finding.file)},
+                    "artifactLocation": {"uri": _file_uri(finding.file)},
                     "region": region,
                 }
             }
@@ -81,7 +85,7 @@ def _result(finding: Finding, names: Sequence[str]) -> Mapping[str, object]:
     }
 
 
-def _uri(file: str) -> str:
+def _file_uri(file: str) -> str:
     """A URI reference: what is absolute gets its scheme, backslashes are Windows' slashes."""
     path = quote(
         make_one_line(file).replace("\\", "/").removeprefix("./"), safe="/-._~!$&'()*+,;=@"

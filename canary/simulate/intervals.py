@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 
-Tail = Callable[[float], float]
+TailProbability = Callable[[float], float]
 
 
 def clopper_pearson(hits: int, trials: int, error: float = 0.05) -> tuple[float, float]:
@@ -25,14 +25,14 @@ def clopper_pearson(hits: int, trials: int, error: float = 0.05) -> tuple[float,
             for k in range(hits, trials + 1)
         )
 
-    low = 0.0 if hits == 0 else _solve(tail, error / 2)
+    low = 0.0 if hits == 0 else _bisect(tail, error / 2)
     if hits == trials:
         return low, 1.0
     hits += 1  # P(X ≤ hits) = 1 − P(X ≥ hits + 1)
-    return low, _solve(tail, 1 - error / 2)
+    return low, _bisect(tail, 1 - error / 2)
 
 
-def _solve(tail: Tail, wanted: float) -> float:
+def _bisect(tail: TailProbability, wanted: float) -> float:
     low, high = 0.0, 1.0
     for _ in range(50):
         middle = (low + high) / 2
@@ -40,7 +40,7 @@ def _solve(tail: Tail, wanted: float) -> float:
     return (low + high) / 2
 
 
-def quantile(values: Sequence[float], share: float, trials: int) -> float:
+def quantile_of_trials(values: Sequence[float], share: float, trials: int) -> float:
     """Quantile over all trials, those without a value counted as infinite."""
     rank = max(1, math.ceil(share * trials))
     return sorted(values)[rank - 1] if rank <= len(values) else math.inf

@@ -16,11 +16,11 @@ from canary.core.pools.detector import DetectorState, PoolPolicy
 from canary.core.pools.detector import fold_samples as fold_pool
 from canary.core.pools.samples import PoolSample
 from canary.core.pools.verdict import assess_pools as assess_pool
-from canary.simulate.scenario import Counts, Service, poisson
+from canary.simulate.scenario import RequestCounts, SimulatedService, draw_poisson
 
 
 @dataclass(slots=True)
-class Engines:
+class SimulatedJudge:
     """The judge of one release; `faulty` is the one ratio metric that sees the fault."""
 
     analysis: Analysis
@@ -30,7 +30,9 @@ class Engines:
     seen: float | None = None
 
     @classmethod
-    def of(cls, analysis: Analysis, faulty: str | None, holds: Mapping[str, bool]) -> "Engines":
+    def of(
+        cls, analysis: Analysis, faulty: str | None, holds: Mapping[str, bool]
+    ) -> "SimulatedJudge":
         """New ones. `holds`: for each pool metric, whether its exporter tells hold times."""
         given = AnalysisInput(analysis, 0.0, 0.0)
         judges = {
@@ -50,12 +52,14 @@ class Engines:
         }
         return cls(analysis, judges, pools, faulty)
 
-    def take(self, start: float, end: float, counts: Counts, service: Service, pods: int) -> None:
+    def take(
+        self, start: float, end: float, counts: RequestCounts, service: SimulatedService, pods: int
+    ) -> None:
         """One interval."""
         if counts.canary:
             self.seen = end
         for name, (_, judge) in self.judges.items():
-            one = counts if name == self.faulty else _as_good(counts, service)
+            one = counts if name == self.faulty else _without_fault(counts, service)
             judge.step(Interval(start, end, one.canary, one.canary_bad, one.stable, one.stable_bad))
         for name, (policy, state, holds) in self.pools.items():
             if pods:
@@ -79,10 +83,10 @@ class Engines:
         return replace(combine_metrics(given, found), until=now)
 
 
-def _as_good(counts: Counts, service: Service) -> Counts:
+def _without_fault(counts: RequestCounts, service: SimulatedService) -> RequestCounts:
     """The same requests, as another metric sees them: it has no fault."""
 
     def bad(total: int) -> int:
-        return min(total, poisson(total * service.scenario.stable, service.random))
+        return min(total, draw_poisson(total * service.scenario.stable, service.random))
 
-    return Counts(counts.canary, bad(counts.canary), counts.stable, bad(counts.stable))
+    return RequestCounts(counts.canary, bad(counts.canary), counts.stable, bad(counts.stable))

@@ -15,17 +15,17 @@ from canary.core.plan import Action, EnsureCanary, SetWeight
 from canary.core.rollout import canary_replicas, decide
 from canary.core.snapshot import Canary, Pod, ReleaseResource, Route, Snapshot, TargetDeployment
 from canary.metrics.presets import pool_preset
-from canary.simulate.judge import Engines
-from canary.simulate.scenario import Counts, Scenario, Service
+from canary.simulate.judge import SimulatedJudge
+from canary.simulate.scenario import FaultScenario, RequestCounts, SimulatedService
 
 HISTORY = 3600.0
 """Seconds of stable's past that the judge has read when a release begins."""
-_COARSE = 30.0
-_SOON = 0.01
-_LONGEST = 3600.0
+_HISTORY_STEP = 30.0
+_MIN_WAIT = 0.01
+_MAX_SECONDS = 3600.0
 
 
-class End(StrEnum):
+class ReleaseEnd(StrEnum):
     """How a simulated release ends."""
 
     ROLLED_BACK = "rolled back"
@@ -34,10 +34,10 @@ class End(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class SimulatedRelease:
     """One release: how, when (seconds after its first traffic), at which weight, at what cost."""
 
-    end: End
+    end: ReleaseEnd
     reason: Reason
     at: float
     weight: int
@@ -45,29 +45,31 @@ class Ended:
     """Bad requests that the canary served."""
 
 
-def simulated(spec: Spec, scenario: Scenario, faulty: str | None, seed: str) -> Ended:
+def simulate_release(
+    spec: Spec, scenario: FaultScenario, faulty: str | None, seed: str
+) -> SimulatedRelease:
     """One release from its first traffic to its end; the same seed gives the same one."""
-    return _Course.of(spec, scenario, faulty, seed).run()
+    return _ReleaseSimulation.of(spec, scenario, faulty, seed).run()
 
 
-def at_weight(
-    spec: Spec, scenario: Scenario, faulty: str | None, weight: int, seed: str
-) -> Ended | None:
+def simulate_weight(
+    spec: Spec, scenario: FaultScenario, faulty: str | None, weight: int, seed: str
+) -> SimulatedRelease | None:
     """A release that stays at one weight, and when it fails; None: not within an hour."""
-    course = _Course.of(spec, scenario, faulty, seed)
+    course = _ReleaseSimulation.of(spec, scenario, faulty, seed)
     course.weight = weight
     course.pods = canary_replicas(scenario.replicas, weight)
     step = spec.analysis.interval
-    while course.now < _LONGEST:
+    while course.now < _MAX_SECONDS:
         course.wait(step)
         said = course.engines.result(course.now, 0.0)
         if said.failed:
             reason = said.reason or Reason.ABOVE_LIMIT
-            return Ended(End.ROLLED_BACK, reason, course.now, weight, course.bad)
+            return SimulatedRelease(ReleaseEnd.ROLLED_BACK, reason, course.now, weight, course.bad)
     return None
 
 
-def simulable(spec: Spec) -> tuple[Spec, tuple[str, ...]]:
+def prepare_spec(spec: Spec) -> tuple[Spec, tuple[str, ...]]:
     """The spec without what nobody can simulate, and the names of the metrics that were left out.
 
     Raises ValueError when no metric is left.
@@ -83,7 +85,7 @@ def simulable(spec: Spec) -> tuple[Spec, tuple[str, ...]]:
     return spec.model_copy(update=changes), left
 
 
-def _holds(metrics: tuple[Metric, ...]) -> Mapping[str, bool]:
+def _has_hold_times(metrics: tuple[Metric, ...]) -> Mapping[str, bool]:
     return {
         metric.name: pool_preset(metric.pool.preset).hold is not None
         for metric in metrics
@@ -92,36 +94,38 @@ def _holds(metrics: tuple[Metric, ...]) -> Mapping[str, bool]:
 
 
 @dataclass(slots=True)
-class _Course:
+class _ReleaseSimulation:
     """A release under way; times are seconds, 0 is when it was applied."""
 
     spec: Spec
-    service: Service
-    engines: Engines
+    service: SimulatedService
+    engines: SimulatedJudge
     status: Status
     now: float = 0.0
     weight: int = 0
     pods: int = 0
     began: float = 0.0
-    served: Counts = field(default_factory=lambda: Counts(0, 0, 0, 0))
+    served: RequestCounts = field(default_factory=lambda: RequestCounts(0, 0, 0, 0))
     bad: int = 0
     first: float | None = None
 
     @classmethod
-    def of(cls, spec: Spec, scenario: Scenario, faulty: str | None, seed: str) -> "_Course":
+    def of(
+        cls, spec: Spec, scenario: FaultScenario, faulty: str | None, seed: str
+    ) -> "_ReleaseSimulation":
         """At its beginning, with stable's history read."""
         analysis = spec.analysis
         release = Release(template="new", started_at=0.0, replicas=scenario.replicas)
         status = Status(intent=Intent.ADVANCE, stable_hash="old", release=release)
-        service = Service(scenario, Random(seed))  # noqa: S311 - simulated requests, no secrets
-        engines = Engines.of(analysis, faulty, _holds(analysis.metrics))
-        for number in range(round(HISTORY / _COARSE)):
-            start = number * _COARSE - HISTORY
-            counts = service.serve(_COARSE, 0.0, 0)
-            engines.take(start, start + _COARSE, counts, service, 0)
+        service = SimulatedService(scenario, Random(seed))  # noqa: S311 - simulated requests, no secrets
+        engines = SimulatedJudge.of(analysis, faulty, _has_hold_times(analysis.metrics))
+        for number in range(round(HISTORY / _HISTORY_STEP)):
+            start = number * _HISTORY_STEP - HISTORY
+            counts = service.serve(_HISTORY_STEP, 0.0, 0)
+            engines.take(start, start + _HISTORY_STEP, counts, service, 0)
         return cls(spec, service, engines, status)
 
-    def run(self) -> Ended:
+    def run(self) -> SimulatedRelease:
         """Pass after pass, as the operator does them."""
         while True:
             weight = self.weight
@@ -131,18 +135,18 @@ class _Course:
                 self._act(action)
             if (end := self._end()) is not None:
                 at = self.now - (self.first or self.now)
-                return Ended(end, self.status.reason, at, weight, self.bad)
-            self.wait(max(plan.requeue_after or 0.0, _SOON))
+                return SimulatedRelease(end, self.status.reason, at, weight, self.bad)
+            self.wait(max(plan.requeue_after or 0.0, _MIN_WAIT))
 
-    def _end(self) -> End | None:
+    def _end(self) -> ReleaseEnd | None:
         release = self.status.release
         match self.status.intent:
             case Intent.ROLL_BACK:
-                return End.ROLLED_BACK
+                return ReleaseEnd.ROLLED_BACK
             case Intent.PROMOTE:
-                return End.PROMOTED
+                return ReleaseEnd.PROMOTED
             case _:
-                return End.PAUSED if release is None or release.pause else None
+                return ReleaseEnd.PAUSED if release is None or release.pause else None
 
     def _result(self) -> AnalysisResult:
         release = self.status.release
@@ -183,4 +187,4 @@ class _Course:
             self.now = end
             if end >= self.began + step:
                 self.engines.take(self.began, end, self.served, self.service, self.pods)
-                self.began, self.served = end, Counts(0, 0, 0, 0)
+                self.began, self.served = end, RequestCounts(0, 0, 0, 0)

@@ -9,15 +9,20 @@ from typing import TypeVar
 from canary.api import Spec
 from canary.api.messages import describe_unknown
 from canary.errors import UsageError
-from canary.simulate.release import Ended, at_weight, simulable, simulated
-from canary.simulate.scenario import Scenario
-from canary.simulate.summary import Forecast, Step
+from canary.simulate.release import (
+    SimulatedRelease,
+    prepare_spec,
+    simulate_release,
+    simulate_weight,
+)
+from canary.simulate.scenario import FaultScenario
+from canary.simulate.summary import PolicyForecast, StepForecast
 
-PER_STEP = 50
+RUNS_PER_STEP = 50
 """Releases at each step's weight: they show which step sees the fault, no more."""
-_SHARES = (0.4, 0.4, 0.2)
+_TIME_SHARES = (0.4, 0.4, 0.2)
 """Of the time: for the fault, for good releases, for single steps."""
-_REDRAW = 0.2
+_REDRAW_SECONDS = 0.2
 _T = TypeVar("_T")
 
 
@@ -27,18 +32,18 @@ class Simulation:
 
     spec: Spec
     left_out: tuple[str, ...]
-    scenario: Scenario
+    scenario: FaultScenario
     faulty: str | None
     runs: int
     seed: int
 
     @classmethod
     def of(
-        cls, spec: Spec, scenario: Scenario, metric: str | None, runs: int, seed: int
+        cls, spec: Spec, scenario: FaultScenario, metric: str | None, runs: int, seed: int
     ) -> "Simulation":
         """Checked. Raises UsageError for a metric that is not there or cannot be simulated."""
         try:
-            plain, left = simulable(spec)
+            plain, left = prepare_spec(spec)
         except ValueError as error:
             raise UsageError(str(error)) from error
         ratios = [one.name for one in plain.analysis.metrics if one.is_request_share]
@@ -49,42 +54,48 @@ class Simulation:
         faulty = metric or (ratios[0] if ratios else None)
         return cls(plain, left, scenario, faulty, runs, seed)
 
-    def run(self, seconds: float) -> tuple[Forecast, float]:
+    def run(self, seconds: float) -> tuple[PolicyForecast, float]:
         """Everything, within about so many seconds; also how long it took."""
         began = time.perf_counter()
-        faulty = self._releases("fault", self.scenario, seconds * _SHARES[0])
-        good = self._releases("good", self.scenario.good, seconds * _SHARES[1])
-        left = seconds * _SHARES[2] / len(self.spec.steps)
+        faulty = self._releases("fault", self.scenario, seconds * _TIME_SHARES[0])
+        good = self._releases("good", self.scenario.good, seconds * _TIME_SHARES[1])
+        left = seconds * _TIME_SHARES[2] / len(self.spec.steps)
         steps = [self._step(index, left) for index in range(len(self.spec.steps))]
-        forecast = Forecast(self.spec, self.scenario, faulty, good, steps, self.runs, self.left_out)
+        forecast = PolicyForecast(
+            self.spec, self.scenario, faulty, good, steps, self.runs, self.left_out
+        )
         return forecast, time.perf_counter() - began
 
-    def _releases(self, kind: str, scenario: Scenario, seconds: float) -> list[Ended]:
-        def one(number: int) -> Ended:
-            return simulated(self.spec, scenario, self.faulty, f"{self.seed}-{kind}-{number}")
+    def _releases(
+        self, kind: str, scenario: FaultScenario, seconds: float
+    ) -> list[SimulatedRelease]:
+        def one(number: int) -> SimulatedRelease:
+            return simulate_release(
+                self.spec, scenario, self.faulty, f"{self.seed}-{kind}-{number}"
+            )
 
-        return list(_within(one, self.runs, seconds, f"releases ({kind})"))
+        return list(_run_within(one, self.runs, seconds, f"releases ({kind})"))
 
-    def _step(self, index: int, seconds: float) -> Step:
+    def _step(self, index: int, seconds: float) -> StepForecast:
         step = self.spec.steps[index]
 
-        def one(number: int) -> Ended | None:
+        def one(number: int) -> SimulatedRelease | None:
             seed = f"{self.seed}-step-{index}-{number}"
-            return at_weight(self.spec, self.scenario, self.faulty, step.weight, seed)
+            return simulate_weight(self.spec, self.scenario, self.faulty, step.weight, seed)
 
-        runs = min(self.runs, PER_STEP)
-        ended = tuple(_within(one, runs, seconds, f"at {step.weight} %"))
-        return Step(step.weight, step.duration, ended)
+        runs = min(self.runs, RUNS_PER_STEP)
+        ended = tuple(_run_within(one, runs, seconds, f"at {step.weight} %"))
+        return StepForecast(step.weight, step.duration, ended)
 
 
-def _within(one: Callable[[int], _T], runs: int, seconds: float, what: str) -> Iterator[_T]:
+def _run_within(one: Callable[[int], _T], runs: int, seconds: float, what: str) -> Iterator[_T]:
     """At least one, then more until the time is over; a terminal sees how far it is."""
     began = drawn = time.perf_counter()
     shown = sys.stderr.isatty()
     for number in range(runs):
         yield one(number)
         now = time.perf_counter()
-        if shown and now - drawn > _REDRAW:
+        if shown and now - drawn > _REDRAW_SECONDS:
             drawn = now
             sys.stderr.write(f"\r\x1b[K{what}: {number + 1} of {runs}")
             sys.stderr.flush()

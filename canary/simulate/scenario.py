@@ -11,13 +11,13 @@ from random import Random
 from canary.core.increments import Side
 from canary.core.pools.samples import PoolReading
 
-_FEW = 30.0
-HOLD = 0.1
+_MAX_COUNTED_MEAN = 30.0
+HOLD_SECONDS = 0.1
 """Seconds for which a request holds a connection."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scenario:
+class FaultScenario:
     """What a release is like. Ratios are shares of requests (0–1), rates are per second."""
 
     rps: float
@@ -31,13 +31,13 @@ class Scenario:
     """Stable's pods."""
 
     @property
-    def good(self) -> "Scenario":
+    def good(self) -> "FaultScenario":
         """The same service with a canary as good as stable."""
-        return Scenario(self.rps, self.stable, self.stable, 0.0, self.pool, self.replicas)
+        return FaultScenario(self.rps, self.stable, self.stable, 0.0, self.pool, self.replicas)
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class RequestCounts:
     """Requests and bad ones of both versions in one stretch of time."""
 
     canary: int
@@ -45,9 +45,9 @@ class Counts:
     stable: int
     stable_bad: int
 
-    def plus(self, other: "Counts") -> "Counts":
+    def plus(self, other: "RequestCounts") -> "RequestCounts":
         """Both stretches together."""
-        return Counts(
+        return RequestCounts(
             self.canary + other.canary,
             self.canary_bad + other.canary_bad,
             self.stable + other.stable,
@@ -56,15 +56,15 @@ class Counts:
 
 
 @dataclass(slots=True)
-class Service:
+class SimulatedService:
     """The scenario as it goes on; the same `random` gives the same course."""
 
-    scenario: Scenario
+    scenario: FaultScenario
     random: Random
     lost: dict[str, int] = field(default_factory=dict)
     """Connections that each canary pod has lost."""
 
-    def serve(self, seconds: float, weight: float, pods: int) -> Counts:
+    def serve(self, seconds: float, weight: float, pods: int) -> RequestCounts:
         """What happened in so many seconds at this share of traffic (0–1), with `pods` canaries."""
         one = self.scenario
         share = weight if pods else 0.0
@@ -72,12 +72,12 @@ class Service:
         stable, stable_bad = self._requests(one.rps * seconds * (1.0 - share), one.stable)
         if one.leak and canary:
             self._lose(canary, pods)
-        return Counts(canary, bad, stable, stable_bad)
+        return RequestCounts(canary, bad, stable, stable_bad)
 
     def _requests(self, mean: float, ratio: float) -> tuple[int, int]:
         """All and bad ones, independent of the good ones."""
-        bad = poisson(mean * ratio, self.random)
-        return bad + poisson(mean * (1.0 - ratio), self.random), bad
+        bad = draw_poisson(mean * ratio, self.random)
+        return bad + draw_poisson(mean * (1.0 - ratio), self.random), bad
 
     def _ratio(self, pods: int) -> float:
         """The canary's share of bad requests: all of them, in a pod whose pool is empty."""
@@ -89,11 +89,11 @@ class Service:
     def _lose(self, requests: int, pods: int) -> None:
         for number in range(pods):
             name = f"canary-{number}"
-            more = poisson(requests / pods * self.scenario.leak, self.random)
+            more = draw_poisson(requests / pods * self.scenario.leak, self.random)
             self.lost[name] = min(self.scenario.pool, self.lost.get(name, 0) + more)
 
     def readings(
-        self, seconds: float, counts: Counts, pods: int, *, holds: bool
+        self, seconds: float, counts: RequestCounts, pods: int, *, holds: bool
     ) -> tuple[PoolReading, ...]:
         """Every pod's pool at the end of an interval; `holds`: the exporter tells hold times."""
         replicas = self.scenario.replicas
@@ -108,18 +108,18 @@ class Service:
         self, name: str, side: Side, seconds: float, requests: float, *, holds: bool
     ) -> PoolReading:
         size = self.scenario.pool
-        busy = poisson(requests / seconds * HOLD, self.random) + self.lost.get(name, 0)
-        spread = math.sqrt(max(requests, 1.0)) * HOLD
-        held = max(0.0, self.random.gauss(requests * HOLD, spread)) if holds else None
+        busy = draw_poisson(requests / seconds * HOLD_SECONDS, self.random) + self.lost.get(name, 0)
+        spread = math.sqrt(max(requests, 1.0)) * HOLD_SECONDS
+        held = max(0.0, self.random.gauss(requests * HOLD_SECONDS, spread)) if holds else None
         return PoolReading(name, side, seconds, float(min(busy, size)), float(size), held=held)
 
 
-def poisson(mean: float, random: Random) -> int:
+def draw_poisson(mean: float, random: Random) -> int:
     """A Poisson number: counted, or where it is large by Hörmann's PTRS (1993), also exact."""
     if mean <= 0.0:
         return 0
-    if mean < _FEW:
-        return _counted(mean, random)
+    if mean < _MAX_COUNTED_MEAN:
+        return _draw_small_poisson(mean, random)
     b = 0.931 + 2.53 * math.sqrt(mean)
     a = -0.059 + 0.02483 * b
     inverse, quick = 1.1239 + 1.1328 / (b - 3.4), 0.9277 - 3.6224 / (b - 2.0)
@@ -138,7 +138,7 @@ def poisson(mean: float, random: Random) -> int:
             return k
 
 
-def _counted(mean: float, random: Random) -> int:
+def _draw_small_poisson(mean: float, random: Random) -> int:
     limit, product, count = math.exp(-mean), random.random(), 0
     while product > limit:
         product *= random.random()

@@ -7,22 +7,22 @@ from dataclasses import dataclass
 
 from canary.api import Spec, Verdict, format_duration
 from canary.errors import ExitCode
-from canary.results.gate_result import Case, Fact, Outcome
-from canary.simulate.intervals import clopper_pearson, quantile
-from canary.simulate.release import End, Ended
-from canary.simulate.scenario import Scenario
+from canary.results.gate_result import Fact, GateResult, ResultCase
+from canary.simulate.intervals import clopper_pearson, quantile_of_trials
+from canary.simulate.release import ReleaseEnd, SimulatedRelease
+from canary.simulate.scenario import FaultScenario
 
-SEEN = 0.95
+MIN_DETECTED = 0.95
 """A fault counts as seen by a policy that sees it in at least this share of the releases."""
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class StepForecast:
     """Releases that stay at one step's weight with the fault; None: not seen within an hour."""
 
     weight: int
     duration: float
-    ended: tuple[Ended | None, ...]
+    ended: tuple[SimulatedRelease | None, ...]
 
     @property
     def delays(self) -> list[float]:
@@ -36,30 +36,30 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Forecast:
+class PolicyForecast:
     """All that was simulated."""
 
     spec: Spec
-    scenario: Scenario
-    faulty: Sequence[Ended]
-    good: Sequence[Ended]
-    steps: Sequence[Step]
+    scenario: FaultScenario
+    faulty: Sequence[SimulatedRelease]
+    good: Sequence[SimulatedRelease]
+    steps: Sequence[StepForecast]
     wanted: int
     """Releases that were asked for, of each kind."""
     left_out: Sequence[str] = ()
     """Metrics that nobody can simulate; taken as passing."""
 
 
-def outcome_of(subject: str, forecast: Forecast, seconds: float) -> Outcome:
+def build_result(subject: str, forecast: PolicyForecast, seconds: float) -> GateResult:
     """A case for the fault, one for good releases, one per step. The exit code is always 0."""
     spec, one = forecast.spec, forecast.scenario
-    cases = [_faulty(forecast), _good(forecast)]
-    cases += [_step(step, spec.analysis.interval) for step in forecast.steps]
-    return Outcome(
+    cases = [_fault_case(forecast), _good_case(forecast)]
+    cases += [_step_case(step, spec.analysis.interval) for step in forecast.steps]
+    return GateResult(
         command="simulate",
         subject=subject,
         code=ExitCode.OK,
-        headline=f"simulated, not measured: {_described(one)}{_counted(forecast)}",
+        headline=f"simulated, not measured: {_describe_scenario(one)}{_describe_runs(forecast)}",
         cases=tuple(cases),
         seconds=seconds,
         facts={
@@ -72,18 +72,18 @@ def outcome_of(subject: str, forecast: Forecast, seconds: float) -> Outcome:
             "releases": len(forecast.faulty) + len(forecast.good),
             "leftOut": list(forecast.left_out),
         },
-        next_steps=_caveats(forecast),
+        next_steps=_list_caveats(forecast),
     )
 
 
-def _described(one: Scenario) -> str:
+def _describe_scenario(one: FaultScenario) -> str:
     text = f"{one.rps:g} requests/s, stable fails {one.stable:.3%}, the canary {one.canary:.3%}"
     if one.leak:
         text += f" and leaks a connection per {1 / one.leak:,.0f} requests from pools of {one.pool}"
     return text
 
 
-def _counted(forecast: Forecast) -> str:
+def _describe_runs(forecast: PolicyForecast) -> str:
     """How many releases there were, and that they are fewer than asked for, if they are."""
     faulty, good = len(forecast.faulty), len(forecast.good)
     text = f"; {faulty} releases with the fault and {good} without"
@@ -92,7 +92,7 @@ def _counted(forecast: Forecast) -> str:
     return f"{text} ({forecast.wanted} of each requested; stopped at the time limit, see --at-most)"
 
 
-def _caveats(forecast: Forecast) -> tuple[str, ...]:
+def _list_caveats(forecast: PolicyForecast) -> tuple[str, ...]:
     text = (
         "real traffic is less kind: errors come in clumps, pods differ, load changes; "
         "`canary backtest` tries the policy on your own history"
@@ -102,53 +102,53 @@ def _caveats(forecast: Forecast) -> tuple[str, ...]:
     return (text, f"not simulated, taken as passing: {', '.join(forecast.left_out)}")
 
 
-def _faulty(forecast: Forecast) -> Case:
+def _fault_case(forecast: PolicyForecast) -> ResultCase:
     ended, trials = forecast.faulty, len(forecast.faulty)
-    found = [one for one in ended if one.end is End.ROLLED_BACK]
-    missed = sum(one.end is End.PROMOTED for one in ended)
+    found = [one for one in ended if one.end is ReleaseEnd.ROLLED_BACK]
+    missed = sum(one.end is ReleaseEnd.PROMOTED for one in ended)
     low, high = clopper_pearson(len(found), trials)
-    median, late = _quantiles([one.at for one in found], trials)
-    hit, worst = _quantiles([float(one.bad) for one in ended], trials)
+    median, late = _median_and_p95([one.at for one in found], trials)
+    hit, worst = _median_and_p95([float(one.bad) for one in ended], trials)
     share = len(found) / trials
     sentence = (
-        f"seen in {share:.1%} of releases ({low:.1%}–{high:.1%}){_when(median, late)}; bad "
-        f"requests served: median {hit:,.0f}, 95 % at most {worst:,.0f}; promoted all the same: "
-        f"{missed}{_paused(ended)}"
-        f"{_where(found)}"
+        f"seen in {share:.1%} of releases ({low:.1%}–{high:.1%}){_describe_delay(median, late)}"
+        f"; bad requests served: median {hit:,.0f}, 95 % at most {worst:,.0f}; promoted all the "
+        f"same: {missed}{_describe_paused(ended)}"
+        f"{_describe_weights(found)}"
     )
-    verdict = Verdict.PASS if share >= SEEN else Verdict.CONTINUE
-    facts = _facts(ended) | {"seen": share, "seenLow": low, "seenHigh": high}
+    verdict = Verdict.PASS if share >= MIN_DETECTED else Verdict.CONTINUE
+    facts = _count_ends(ended) | {"seen": share, "seenLow": low, "seenHigh": high}
     facts |= {"medianSeconds": median, "p95Seconds": late, "medianBad": hit, "p95Bad": worst}
-    return Case("fault", verdict, sentence, _finite(median), facts)
+    return ResultCase("fault", verdict, sentence, _finite_or_zero(median), facts)
 
 
-def _good(forecast: Forecast) -> Case:
+def _good_case(forecast: PolicyForecast) -> ResultCase:
     ended, trials = forecast.good, len(forecast.good)
-    false = sum(one.end is End.ROLLED_BACK for one in ended)
-    promoted = [one.at for one in ended if one.end is End.PROMOTED]
+    false = sum(one.end is ReleaseEnd.ROLLED_BACK for one in ended)
+    promoted = [one.at for one in ended if one.end is ReleaseEnd.PROMOTED]
     low, high = clopper_pearson(false, trials)
-    median, late = _quantiles(promoted, trials)
+    median, late = _median_and_p95(promoted, trials)
     sentence = (
         f"a good release is rolled back in {false / trials:.1%} ({low:.1%}–{high:.1%}; allowed: "
         f"{forecast.spec.analysis.false_positive_rate:.1%}), "
         f"and promoted in {len(promoted) / trials:.1%}"
-        f"{_when(median, late)}{_paused(ended)}"
+        f"{_describe_delay(median, late)}{_describe_paused(ended)}"
     )
     wrong = low > forecast.spec.analysis.false_positive_rate
-    stuck = len(promoted) < SEEN * trials
+    stuck = len(promoted) < MIN_DETECTED * trials
     verdict = Verdict.FAIL if wrong else Verdict.CONTINUE if stuck else Verdict.PASS
-    facts = _facts(ended) | {"falseRollbacks": false / trials, "low": low, "high": high}
+    facts = _count_ends(ended) | {"falseRollbacks": false / trials, "low": low, "high": high}
     facts |= {"medianSeconds": median, "p95Seconds": late}
-    return Case("good release", verdict, sentence, _finite(median), facts)
+    return ResultCase("good release", verdict, sentence, _finite_or_zero(median), facts)
 
 
-def _step(step: Step, interval: float) -> Case:
+def _step_case(step: StepForecast, interval: float) -> ResultCase:
     trials = len(step.ended)
-    median, late = _quantiles(step.delays, trials)
+    median, late = _median_and_p95(step.delays, trials)
     sentence = (
         f"if it stayed there: seen within its duration of {format_duration(step.duration)} in "
         f"{step.within:.0%}, within an hour in "
-        f"{len(step.delays) / trials:.0%}{_when(median, late)}"
+        f"{len(step.delays) / trials:.0%}{_describe_delay(median, late)}"
     )
     facts: dict[str, Fact] = {
         "weight": step.weight,
@@ -156,35 +156,35 @@ def _step(step: Step, interval: float) -> Case:
         "withinDuration": step.within,
     }
     facts |= {"medianSeconds": median, "p95Seconds": late, "interval": interval}
-    verdict = Verdict.PASS if step.within >= SEEN else Verdict.CONTINUE
-    return Case(f"at {step.weight} %", verdict, sentence, _finite(median), facts)
+    verdict = Verdict.PASS if step.within >= MIN_DETECTED else Verdict.CONTINUE
+    return ResultCase(f"at {step.weight} %", verdict, sentence, _finite_or_zero(median), facts)
 
 
-def _paused(ended: Sequence[Ended]) -> str:
-    reasons = Counter(str(one.reason) for one in ended if one.end is End.PAUSED)
+def _describe_paused(ended: Sequence[SimulatedRelease]) -> str:
+    reasons = Counter(str(one.reason) for one in ended if one.end is ReleaseEnd.PAUSED)
     if not reasons:
         return ""
     return f"; paused: {', '.join(f'{count} × {name}' for name, count in reasons.most_common())}"
 
 
-def _where(found: Sequence[Ended]) -> str:
+def _describe_weights(found: Sequence[SimulatedRelease]) -> str:
     weights = Counter(one.weight for one in found)
     if not weights:
         return ""
     return f"; seen at {', '.join(f'{weight} %: {n}' for weight, n in sorted(weights.items()))}"
 
 
-def _facts(ended: Sequence[Ended]) -> dict[str, Fact]:
-    ends = {str(end): sum(one.end is end for one in ended) for end in End}
+def _count_ends(ended: Sequence[SimulatedRelease]) -> dict[str, Fact]:
+    ends = {str(end): sum(one.end is end for one in ended) for end in ReleaseEnd}
     return {"releases": len(ended), **ends}
 
 
-def _quantiles(values: Sequence[float], trials: int) -> tuple[float, float]:
+def _median_and_p95(values: Sequence[float], trials: int) -> tuple[float, float]:
     """Median and 95th percentile of all trials: infinite where it did not come to that."""
-    return quantile(values, 0.5, trials), quantile(values, 0.95, trials)
+    return quantile_of_trials(values, 0.5, trials), quantile_of_trials(values, 0.95, trials)
 
 
-def _when(median: float, late: float) -> str:
+def _describe_delay(median: float, late: float) -> str:
     """`: median 6m28s after …, 95 % within 9m`; nothing where it is too few for that."""
     if not math.isfinite(median):
         return ""
@@ -194,5 +194,5 @@ def _when(median: float, late: float) -> str:
     return f"{text}, 95 % within {format_duration(float(round(late)))}"
 
 
-def _finite(seconds: float) -> float:
+def _finite_or_zero(seconds: float) -> float:
     return seconds if math.isfinite(seconds) else 0.0

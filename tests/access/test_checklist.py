@@ -6,7 +6,7 @@ from textwrap import indent
 
 import pytest
 
-from canary.access.scan import Scan, scan
+from canary.access.scan import ScanResult, scan_paths
 
 CHECKLIST = Path(__file__).parents[2] / "docs" / "review-checklist.md"
 FRAMES = {
@@ -35,11 +35,11 @@ def pieces() -> list[object]:
     return found
 
 
-def judged(language: str, code: str, folder: Path) -> Scan:
+def judged(language: str, code: str, folder: Path) -> ScanResult:
     """The code in its frame, by all rules."""
     name, frame = FRAMES[language]
     (folder / name).write_text(frame.replace("CODE", indent(code, "    ")), "utf-8")
-    return scan([folder])
+    return scan_paths([folder])
 
 
 @pytest.mark.parametrize(("language", "code", "right"), pieces())

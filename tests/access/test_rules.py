@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import canary.access.scan
-from canary.access.scan import rules, scan
+from canary.access.scan import load_rules, scan_paths
 
 SAMPLES = Path(__file__).parent / "samples"
 PACKAGE = Path(__file__).parents[2] / "canary"
@@ -60,7 +60,7 @@ def found(tmp_path_factory):
         path.write_text(sample.code, encoding="utf-8")
         places[str(path)] = sample
     lines = {sample: [] for sample in places.values()}
-    for spot in scan([root]).spots:
+    for spot in scan_paths([root]).spots:
         sample = places[spot.finding.file]
         if spot.finding.rule == sample.rule:
             lines[sample].append(spot.finding.line)
@@ -88,21 +88,21 @@ def test_every_rule_has_samples():
     counted = {}
     for one in samples():
         counted.setdefault(one.rule, {True: set(), False: set()})[one.right].add(one.sentence)
-    assert set(counted) == {rule.id for rule in rules()}
+    assert set(counted) == {rule.id for rule in load_rules()}
     for rule, kinds in counted.items():
         assert min(len(one) for one in kinds.values()) >= 3, rule
 
 
 def test_every_rule_says_what_to_do():
     """A message of one line and a remedy; ids are unique and in order."""
-    known = rules()
+    known = load_rules()
     assert all("\n" not in rule.message and "`" in rule.remedy for rule in known)
     assert all(one.id < other.id for one, other in pairwise(known))
 
 
 def test_the_demo_s_service_breaks_the_rules_in_one_line_of_its_leaking_version():
     """The outage of the demo is what the rules are for, and the rest of the service passes."""
-    scanned = scan([PACKAGE / "demo" / "auth"])
+    scanned = scan_paths([PACKAGE / "demo" / "auth"])
     (spot,) = scanned.spots
     assert Path(spot.finding.file).name == "leaky.py"
     assert spot.finding.rule == "python-connection"
@@ -112,7 +112,7 @@ def test_the_demo_s_service_breaks_the_rules_in_one_line_of_its_leaking_version(
 
 def test_this_program_passes_its_own_rules():
     """But for that line nothing in the package is found."""
-    assert len(scan([PACKAGE]).spots) == 1
+    assert len(scan_paths([PACKAGE]).spots) == 1
 
 
 @pytest.mark.parametrize("file", ["code.py", "code.go", "Code.java", "code.ts"])
@@ -122,5 +122,5 @@ def test_a_large_file_is_looked_at_once(file, tmp_path, monkeypatch):
     lines = "".join(f"  run({number}, client.query(1));\n" for number in range(5_000))
     path = tmp_path / file
     path.write_text(LARGE[path.suffix].replace("CODE", lines), encoding="utf-8")
-    found = scan([path])
+    found = scan_paths([path])
     assert (found.files, found.spots) == (1, ())

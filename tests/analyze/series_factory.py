@@ -6,7 +6,7 @@ from random import Random
 from canary.api import Analysis, Metric, RatioSource
 from canary.core.increments import Grid
 from canary.core.series import FoundSeries, MetricAnswer, NoData, Series
-from canary.simulate.scenario import poisson
+from canary.simulate.scenario import draw_poisson
 
 METRIC = Metric(name="errors", ratio=RatioSource(preset="http"))
 START = 1_000_000.0 - 1_000_000.0 % 15
@@ -28,8 +28,8 @@ def counters(
     good, wrong = [], []
     for time in grid.times():
         if start <= time <= end:
-            count = poisson(10 * grid.step, random)
-            total, bad = total + count, bad + min(count, poisson(count * rate, random))
+            count = draw_poisson(10 * grid.step, random)
+            total, bad = total + count, bad + min(count, draw_poisson(count * rate, random))
             good.append((time, float(total - bad)))
             wrong.append((time, float(bad)))
     labels = {"side": side, "pod": pod, "instance": f"{pod}:80"}

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from canary.analyze.evaluation import Look, Span, looks
+from canary.analyze.evaluation import AnalysisWindow, Evaluation, evaluate_history
 from canary.api import CanaryRelease, Verdict, load_release
-from canary.backtest.judge import decides
+from canary.backtest.judge import decision_rule
 from canary.cli.main import main
 from canary.core.increments import Side
 from canary.errors import ExitCode
@@ -292,14 +292,14 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backfilled]
     one.close()
 
 
-def as_operator(url: str, name: str) -> Look:
+def as_operator(url: str, name: str) -> Evaluation:
     """The last look of an analysis that reads what the operator reads, in one go."""
     release, _ = release_of(name)
     pods = pods_of(KINDS[name].deployment)
     context = Context(name, {side: tuple(p.name for p in pods if p.side is side) for side in Side})
     started = {pod.name: float(BEGAN) for pod in pods if pod.side is Side.CANARY}
     analysis = release.spec.analysis
-    span = Span.of(BEGAN - STEP, END, STEP)
+    span = AnalysisWindow.of(BEGAN - STEP, END, STEP)
     compiled = compile_metric(analysis.metrics[0], context)
     with (
         closing(Prometheus(PrometheusOptions(url))) as source,
@@ -308,7 +308,7 @@ def as_operator(url: str, name: str) -> Look:
         grid = span.grid
         answers = batch.read(compiled.queries(), grid.start, grid.end, grid.step)
     raw = {"own": answers_of(compiled, answers, started)}
-    return list(looks(analysis, span, raw, decides(release.spec, span)))[-1]
+    return list(evaluate_history(analysis, span, raw, decision_rule(release.spec, span)))[-1]
 
 
 Run = Callable[..., tuple[int, str]]

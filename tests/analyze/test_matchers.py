@@ -2,7 +2,7 @@
 
 import pytest
 
-from canary.analyze.matchers import parse_matchers, shown_matchers
+from canary.analyze.matchers import format_matchers, parse_matchers
 from canary.core.series import Matcher, MatchOp
 from canary.errors import UsageError
 
@@ -51,4 +51,4 @@ def test_anything_else_is_refused_with_its_place(text, message):
 def test_what_is_shown_can_be_typed_again():
     """A round trip, with everything that needs escaping."""
     matchers = (Matcher("a", MatchOp.EQUAL, 'x"\\\n,'), Matcher("b", MatchOp.NOT_REGEX, "y.*"))
-    assert parse_matchers(shown_matchers(matchers), "--canary") == matchers
+    assert parse_matchers(format_matchers(matchers), "--canary") == matchers

@@ -5,16 +5,22 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from canary.analyze.evaluation import Look, Span, failed, looks, passed
-from canary.analyze.reader import (
-    NothingThereError,
-    available,
-    check_presets,
-    follow,
-    found_preset,
-    read,
+from canary.analyze.evaluation import (
+    AnalysisWindow,
+    Evaluation,
+    evaluate_history,
+    has_failed,
+    has_passed,
 )
-from canary.analyze.series import Groups
+from canary.analyze.reader import (
+    NoSeriesError,
+    check_available,
+    check_presets,
+    detect_preset,
+    follow_metrics,
+    read_metrics,
+)
+from canary.analyze.series import SeriesGroups
 from canary.api import Verdict
 from canary.core.increments import Grid
 from canary.core.series import (
@@ -29,8 +35,8 @@ from canary.core.series import (
 from canary.errors import TransientError, UsageError
 from tests.analyze.series_factory import METRIC, START, analysis, answers, counters
 
-GROUPS = Groups((Matcher("v", MatchOp.EQUAL, "2"),), (Matcher("v", MatchOp.EQUAL, "1"),))
-SPAN = Span.of(START, START + 900, 15.0)
+GROUPS = SeriesGroups((Matcher("v", MatchOp.EQUAL, "2"),), (Matcher("v", MatchOp.EQUAL, "1"),))
+SPAN = AnalysisWindow.of(START, START + 900, 15.0)
 
 
 @dataclass
@@ -78,9 +84,9 @@ def past(rate: float, **more: object) -> Past:
     return Past(answers([*stable, canary]), **more)  # type: ignore[arg-type]
 
 
-def followed(source: Past) -> list[Look]:
+def followed(source: Past) -> list[Evaluation]:
     """Every look until the end of the span."""
-    return list(follow(source, analysis(), GROUPS, SPAN, (source.clock, source.wait)))
+    return list(follow_metrics(source, analysis(), GROUPS, SPAN, (source.clock, source.wait)))
 
 
 @pytest.mark.parametrize("rate", [0.001, 0.05])
@@ -88,8 +94,12 @@ def test_live_says_what_history_says(rate):
     """The same verdict, counts and evidence, one look per interval."""
     source = past(rate)
     live = followed(source)
-    by_metric = available(read(source, analysis().metrics, GROUPS, SPAN.grid))
-    later = list(looks(analysis(), SPAN, by_metric, lambda one: failed(one) or passed(one)))
+    by_metric = check_available(read_metrics(source, analysis().metrics, GROUPS, SPAN.grid))
+    later = list(
+        evaluate_history(
+            analysis(), SPAN, by_metric, lambda one: has_failed(one) or has_passed(one)
+        )
+    )
     assert live[-1].judged.metrics == later[-1].judged.metrics
     assert live[-1].at == SPAN.end
     assert [one.at for one in live[1:]] == [START + 15.0 * n for n in range(len(live) - 1)]
@@ -133,7 +143,7 @@ def probed(code: str) -> Past:
 @pytest.mark.parametrize(("label", "name"), [("code", "http"), ("status", "http-status")])
 def test_the_preset_that_fits_is_the_one_whose_label_is_there(label, name):
     """Both count http_requests_total; a wrong one would never see a bad request."""
-    assert found_preset(probed(label), GROUPS, START, SPAN.end) == name
+    assert detect_preset(probed(label), GROUPS, START, SPAN.end) == name
 
 
 def test_a_preset_whose_label_is_not_there_is_refused():
@@ -141,5 +151,5 @@ def test_a_preset_whose_label_is_not_there_is_refused():
     with pytest.raises(UsageError, match="none would ever count as bad"):
         check_presets(probed("status"), [METRIC], GROUPS, (START, SPAN.end))
     check_presets(Past({}), [METRIC], GROUPS, (START, SPAN.end))
-    with pytest.raises(NothingThereError, match="tried: istio"):
-        found_preset(Past({}), GROUPS, START, SPAN.end)
+    with pytest.raises(NoSeriesError, match="tried: istio"):
+        detect_preset(Past({}), GROUPS, START, SPAN.end)

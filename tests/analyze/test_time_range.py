@@ -2,7 +2,7 @@
 
 import pytest
 
-from canary.analyze.time_range import moment
+from canary.analyze.time_range import parse_time
 from canary.errors import UsageError
 from canary.text.format import format_short_time
 
@@ -24,14 +24,14 @@ NOW = 1_800_000_000.0
 )
 def test_a_time_is_read(text, seconds):
     """Seconds since the epoch."""
-    assert moment(text, NOW, "--from") == seconds
+    assert parse_time(text, NOW, "--from") == seconds
 
 
 @pytest.mark.parametrize("text", ["", "-", "2h", "-2", "-2 h", "-d", "noon", "2026-13-01", "1e9"])
 def test_anything_else_is_refused_with_its_option(text):
     """And with what is expected."""
     with pytest.raises(UsageError, match=r"--from: 2026-03-01T10:00:00Z, .* found"):
-        moment(text, NOW, "--from")
+        parse_time(text, NOW, "--from")
 
 
 def test_a_time_is_shown_in_utc():
@@ -44,4 +44,4 @@ def test_p20_a_moment_in_milliseconds_is_refused():
     with pytest.raises(
         UsageError, match=r"--start: seconds since the epoch are expected.*milliseconds"
     ):
-        moment("1795998000000", 0.0, "--start")
+        parse_time("1795998000000", 0.0, "--start")

@@ -2,11 +2,17 @@
 
 import pytest
 
-from canary.analyze.evaluation import Span, looks
-from canary.analyze.series import Groups, answered
+from canary.analyze.evaluation import AnalysisWindow, evaluate_history
+from canary.analyze.series import SeriesGroups, collect_answers
 from canary.api import Verdict, load_release
-from canary.backtest.judge import Decision, decides, outcome_of, replayed, table
-from canary.backtest.releases import Fate, PastRelease
+from canary.backtest.judge import (
+    ReplayDecision,
+    build_result,
+    decision_rule,
+    render_table,
+    replay_release,
+)
+from canary.backtest.releases import GroundTruth, PastRelease
 from canary.errors import ExitCode
 from tests.analyze.series_factory import METRIC, START, answers, counters
 
@@ -28,28 +34,28 @@ spec:
 ).spec
 
 
-def release(rate: float, fate: Fate, *, alone: float | None = None, seconds: float = 3600.0):
+def release(rate: float, fate: GroundTruth, *, alone: float | None = None, seconds: float = 3600.0):
     """One replayed release whose canary fails at `rate`, stable at 0.1 %."""
-    span = Span.of(START, START + seconds, 15.0, alone)
+    span = AnalysisWindow.of(START, START + seconds, 15.0, alone)
     end = 1e12 if alone is None else alone
     stable = [counters(f"stable/s-{n}", span.grid, 0.001, end=end) for n in range(3)]
     canary = counters("canary/c-0", span.grid, rate, start=START)
-    groups = Groups((), ())
-    by_metric = {"errors": answered(METRIC, groups, answers([*stable, canary]))}
+    groups = SeriesGroups((), ())
+    by_metric = {"errors": collect_answers(METRIC, groups, answers([*stable, canary]))}
     past = PastRelease("v2", START, span.end, groups, alone, fate)
-    seen = looks(SPEC.analysis, span, by_metric, decides(SPEC, span))
-    return replayed(past, SPEC, span, seen)
+    seen = evaluate_history(SPEC.analysis, span, by_metric, decision_rule(SPEC, span))
+    return replay_release(past, SPEC, span, seen)
 
 
 def outcome(*every, strict: bool = False):
     """What is published."""
-    return outcome_of("prod/auth", every, strict=strict, seconds=1.0, facts={})
+    return build_result("prod/auth", every, strict=strict, seconds=1.0, facts={})
 
 
 def test_a_bad_release_is_rolled_back_with_what_users_had_seen_by_then():
     """Far fewer than in all, and the reason stands beside it."""
-    again = release(0.05, Fate.TAKEN_BACK)
-    assert again.decision is Decision.ROLL_BACK
+    again = release(0.05, GroundTruth.TAKEN_BACK)
+    assert again.decision is ReplayDecision.ROLL_BACK
     assert again.at is not None
     assert again.at - START <= 180
     assert 5 <= again.bad_by_then < again.bad / 10
@@ -60,13 +66,13 @@ def test_a_bad_release_is_rolled_back_with_what_users_had_seen_by_then():
 
 def test_a_good_release_is_promoted_when_the_holds_are_over():
     """Not before, however early the evidence is there."""
-    again = release(0.001, Fate.STAYED)
-    assert (again.decision, again.at) == (Decision.PROMOTE, START + 600)
+    again = release(0.001, GroundTruth.STAYED)
+    assert (again.decision, again.at) == (ReplayDecision.PROMOTE, START + 600)
 
 
 def test_a_release_that_stayed_and_would_have_been_rolled_back_is_a_false_rollback():
     """It is counted, and fails the backtest where that was asked for."""
-    again = release(0.05, Fate.STAYED)
+    again = release(0.05, GroundTruth.STAYED)
     assert again.false_rollback
     said, strict = outcome(again), outcome(again, strict=True)
     assert (said.code, strict.code) == (ExitCode.OK, ExitCode.FAILED)
@@ -77,29 +83,31 @@ def test_a_release_that_stayed_and_would_have_been_rolled_back_is_a_false_rollba
 
 def test_a_bad_release_that_would_have_been_promoted_is_missed():
     """Somebody has to say that it was bad."""
-    again = release(0.001, Fate.BAD)
+    again = release(0.001, GroundTruth.BAD)
     assert again.missed
     assert outcome(again, strict=True).code is ExitCode.FAILED
 
 
 def test_too_little_is_no_decision():
     """Neither right nor wrong."""
-    again = release(0.001, Fate.STAYED, seconds=240.0)
-    assert (again.decision, again.at) == (Decision.NEITHER, None)
+    again = release(0.001, GroundTruth.STAYED, seconds=240.0)
+    assert (again.decision, again.at) == (ReplayDecision.NEITHER, None)
     assert outcome(again, strict=True).code is ExitCode.OK
 
 
 def test_bad_requests_count_on_where_the_old_version_is_gone():
     """The judge begins anew there; what users saw does not."""
-    whole = release(0.01, Fate.STAYED)
-    alone = release(0.01, Fate.STAYED, alone=START + 60)
+    whole = release(0.01, GroundTruth.STAYED)
+    alone = release(0.01, GroundTruth.STAYED, alone=START + 60)
     assert alone.bad == pytest.approx(whole.bad, rel=0.02)
-    assert alone.decision is Decision.ROLL_BACK
+    assert alone.decision is ReplayDecision.ROLL_BACK
 
 
 def test_the_table_has_a_line_per_release_and_marks_what_was_wrong():
     """Columns are as wide as what is in them."""
-    lines = table([release(0.05, Fate.STAYED), release(0.001, Fate.STAYED)], lambda _: "then")
+    lines = render_table(
+        [release(0.05, GroundTruth.STAYED), release(0.001, GroundTruth.STAYED)], lambda _: "then"
+    )
     assert " ".join(lines[0].split()) == "RELEASE START WAS DECISION AFTER BAD SEEN OF"
     assert "roll back (!)" in lines[1]
     assert "promote" in lines[2]

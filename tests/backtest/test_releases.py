@@ -2,13 +2,20 @@
 
 import pytest
 
-from canary.backtest.releases import Fate, Life, Split, lives, of_window, past_releases
-from canary.backtest.releases_csv import written_releases
+from canary.backtest.releases import (
+    GroundTruth,
+    VersionLifetime,
+    VersionMatcher,
+    find_in_window,
+    find_lifetimes,
+    find_releases,
+)
+from canary.backtest.releases_csv import parse_releases
 from canary.core.series import Series
 from canary.errors import UsageError
 
-PODS = Split("auth", None, ())
-LABEL = Split("auth", "version", ())
+PODS = VersionMatcher("auth", None, ())
+LABEL = VersionMatcher("auth", "version", ())
 OLD, NEW, THIRD, OURS = "auth-5d4f6c7b89", "auth-66b8d9c4f7", "auth-7c9e5f8d6b", "auth-canary-9f6d"
 END = 100_000.0
 
@@ -36,7 +43,7 @@ def test_a_pods_name_tells_its_version(name, version):
 
 def test_a_version_lives_as_long_as_any_of_its_pods_and_can_come_back():
     """Pods overlap into one life; a gap of more than five minutes begins another."""
-    found = lives(
+    found = find_lifetimes(
         [
             pod(f"{OLD}-aaaaa", 0, 600),
             pod(f"{OLD}-bbbbb", 480, 1200),
@@ -45,94 +52,121 @@ def test_a_version_lives_as_long_as_any_of_its_pods_and_can_come_back():
         ],
         PODS,
     )
-    assert found == [Life(OLD, 0.0, 1200.0), Life(OLD, 6000.0, 7200.0)]
+    assert found == [VersionLifetime(OLD, 0.0, 1200.0), VersionLifetime(OLD, 6000.0, 7200.0)]
 
 
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
         pytest.param(
-            [Life(OLD, 0, 5000), Life(NEW, 4900, END)],
-            [(NEW, Fate.STAYED, 5000.0)],
+            [VersionLifetime(OLD, 0, 5000), VersionLifetime(NEW, 4900, END)],
+            [(NEW, GroundTruth.STAYED, 5000.0)],
             id="rolled out: the old version is gone soon after",
         ),
         pytest.param(
-            [Life(OLD, 0, END), Life(NEW, 4900, 6000)],
-            [(NEW, Fate.TAKEN_BACK, None)],
+            [VersionLifetime(OLD, 0, END), VersionLifetime(NEW, 4900, 6000)],
+            [(NEW, GroundTruth.TAKEN_BACK, None)],
             id="a canary that was taken back",
         ),
         pytest.param(
-            [Life(OLD, 0, 5000), Life(NEW, 4900, 9000), Life(OLD, 8900, END)],
-            [(NEW, Fate.TAKEN_BACK, 5000.0)],
+            [
+                VersionLifetime(OLD, 0, 5000),
+                VersionLifetime(NEW, 4900, 9000),
+                VersionLifetime(OLD, 8900, END),
+            ],
+            [(NEW, GroundTruth.TAKEN_BACK, 5000.0)],
             id="rolled out, and rolled back later: coming back is no release",
         ),
         pytest.param(
-            [Life(OLD, 0, END), Life(NEW, END - 1000, END)],
-            [(NEW, Fate.UNKNOWN, None)],
+            [VersionLifetime(OLD, 0, END), VersionLifetime(NEW, END - 1000, END)],
+            [(NEW, GroundTruth.UNKNOWN, None)],
             id="still beside each other at the end",
         ),
         pytest.param(
-            [Life(OLD, 0, 8000), Life(OURS, 4900, 8100), Life(NEW, 7500, END)],
-            [(OURS, Fate.STAYED, 8000.0)],
+            [
+                VersionLifetime(OLD, 0, 8000),
+                VersionLifetime(OURS, 4900, 8100),
+                VersionLifetime(NEW, 7500, END),
+            ],
+            [(OURS, GroundTruth.STAYED, 8000.0)],
             id="a canary of ours that became the Deployment is one release",
         ),
         pytest.param(
-            [Life(OURS, 0, 600), Life(OLD, 60, END)],
-            [(OURS, Fate.TAKEN_BACK, None)],
+            [VersionLifetime(OURS, 0, 600), VersionLifetime(OLD, 60, END)],
+            [(OURS, GroundTruth.TAKEN_BACK, None)],
             id="a canary of ours is one, even if it was seen first",
         ),
         pytest.param(
-            [Life(OLD, 0, 4000), Life(NEW, 9000, END)], [], id="nothing beside it: no release"
+            [VersionLifetime(OLD, 0, 4000), VersionLifetime(NEW, 9000, END)],
+            [],
+            id="nothing beside it: no release",
         ),
         pytest.param(
-            [Life(OLD, 0, 5000), Life(NEW, 4900, 9100), Life(THIRD, 9000, END)],
-            [(NEW, Fate.STAYED, 5000.0), (THIRD, Fate.STAYED, 9100.0)],
+            [
+                VersionLifetime(OLD, 0, 5000),
+                VersionLifetime(NEW, 4900, 9100),
+                VersionLifetime(THIRD, 9000, END),
+            ],
+            [(NEW, GroundTruth.STAYED, 5000.0), (THIRD, GroundTruth.STAYED, 9100.0)],
             id="two releases one after the other",
         ),
     ],
 )
 def test_releases_are_versions_that_appear_beside_an_older_one(found, expected):
     """Which, what became of it, and since when it was alone."""
-    releases = past_releases(found, PODS, END, 7200.0)
+    releases = find_releases(found, PODS, END, 7200.0)
     assert [(one.name, one.fate, one.alone_from) for one in releases] == expected
 
 
 def test_a_release_is_judged_until_the_deadline_or_as_long_as_both_were_there():
     """And never beyond the next one."""
-    rolled = past_releases([Life(OLD, 0, 5000), Life(NEW, 4900, END)], PODS, END, 7200.0)
-    beside = past_releases([Life(OLD, 0, END), Life(NEW, 4900, 90_000)], PODS, END, 7200.0)
-    next_ = past_releases(
-        [Life(OLD, 0, 5000), Life(NEW, 4900, 9100), Life(THIRD, 9000, END)], PODS, END, 7200.0
+    rolled = find_releases(
+        [VersionLifetime(OLD, 0, 5000), VersionLifetime(NEW, 4900, END)], PODS, END, 7200.0
+    )
+    beside = find_releases(
+        [VersionLifetime(OLD, 0, END), VersionLifetime(NEW, 4900, 90_000)], PODS, END, 7200.0
+    )
+    next_ = find_releases(
+        [
+            VersionLifetime(OLD, 0, 5000),
+            VersionLifetime(NEW, 4900, 9100),
+            VersionLifetime(THIRD, 9000, END),
+        ],
+        PODS,
+        END,
+        7200.0,
     )
     assert (rolled[0].end, beside[0].end, next_[0].end) == (12_100.0, 90_000.0, 9000.0)
 
 
 def test_versions_by_a_label_are_asked_for_by_their_values():
     """With --split-label nothing is known of pods."""
-    release = past_releases([Life("v1", 0, 5000), Life("v2", 4900, END)], LABEL, END, 7200.0)[0]
+    release = find_releases(
+        [VersionLifetime("v1", 0, 5000), VersionLifetime("v2", 4900, END)], LABEL, END, 7200.0
+    )[0]
     assert [(one.label, one.value) for one in release.groups.canary] == [("version", "v2")]
     assert [(one.label, one.value) for one in release.groups.stable] == [("version", "v1")]
 
 
 def test_a_window_finds_its_versions():
     """The one that appeared in it, the one before, and when that one went."""
-    found = [Life(OLD, 0, 5000), Life(NEW, 4900, END)]
-    groups, gone = of_window(found, PODS, 4800, 9000) or (None, None)
+    found = [VersionLifetime(OLD, 0, 5000), VersionLifetime(NEW, 4900, END)]
+    groups, gone = find_in_window(found, PODS, 4800, 9000) or (None, None)
     assert groups == PODS.groups(NEW, OLD)
     assert gone == 5000
-    assert of_window(found, PODS, 20_000, 30_000) is None
+    assert find_in_window(found, PODS, 20_000, 30_000) is None
 
 
 def test_a_file_of_releases_is_read():
     """Times by the caller's reader; what is left out is to be found."""
-    rows = written_releases(
+    rows = parse_releases(
         ["start,end,canary,stable,good", "10,20,a=b,a=c,yes", "30,40,,,"],
         "r.csv",
         lambda text, _: float(text),
     )
     assert [(row.name, row.start, row.end, row.fate) for row in rows] == [
-        ("10", 10.0, 20.0, Fate.GOOD),
-        ("30", 30.0, 40.0, Fate.UNKNOWN),
+        ("10", 10.0, 20.0, GroundTruth.GOOD),
+        ("30", 30.0, 40.0, GroundTruth.UNKNOWN),
     ]
     assert rows[0].groups is not None
     assert rows[1].groups is None
@@ -156,5 +190,5 @@ def test_a_file_of_releases_is_read():
 def test_a_file_that_is_none_says_where(lines, message):
     """The line, and what is expected there."""
     with pytest.raises(UsageError) as caught:
-        written_releases(lines, "r.csv", lambda text, _: float(text))
+        parse_releases(lines, "r.csv", lambda text, _: float(text))
     assert message in str(caught.value)

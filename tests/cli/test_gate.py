@@ -86,7 +86,7 @@ def test_0_promoted_while_it_waits(pipeline, capsys):
 
 def test_1_cannot_start(pipeline, monkeypatch, capsys):
     """The route does not exist, and nobody makes it."""
-    monkeypatch.setattr("canary.gate.rules.GRACE", 0.0)
+    monkeypatch.setattr("canary.gate.rules.GRACE_SECONDS", 0.0)
     pipeline.stage.change()
     pipeline.write(AT_REST.model_copy(update={"reason": Reason.ROUTE_NOT_FOUND}))
     assert pipeline.gate() == 1

@@ -17,13 +17,21 @@ from canary.api import (
 )
 from canary.core.snapshot import ReleaseRequest, ReleaseResource, Verb
 from canary.errors import ExitCode
-from canary.gate.rules import GRACE, overdue, standing
-from canary.gate.tracking import Ask, Ended, Quest, Sight, Waiting, begun, chosen
+from canary.gate.rules import GRACE_SECONDS, evaluate_rules, time_out
+from canary.gate.tracking import (
+    FinishedState,
+    GateOptions,
+    Observation,
+    PendingState,
+    TrackedRelease,
+    select_template,
+    start_tracking,
+)
 from tests.kube.stage import RELEASE
 
 OLD, NEW, OTHER = "old000000000", "new000000000", "other0000000"
 SPEC = load_release(RELEASE, "test").spec
-FRESH = Quest(NEW, frozenset({50.0}), fresh=True)
+FRESH = TrackedRelease(NEW, frozenset({50.0}), fresh=True)
 """The pipeline applied NEW; a release that ended at 50 was history then."""
 
 
@@ -60,11 +68,11 @@ OLD_NEWS = past(Result.ROLLED_BACK, Reason.CONNECTION_LEAK, at=50.0)
 REPLACED = past(Result.SUPERSEDED, Reason.TEMPLATE_CHANGED)
 
 
-def sight(found: Status, template: str | None = NEW, **more) -> Sight:
+def sight(found: Status, template: str | None = NEW, **more) -> Observation:
     """What the API server says; `spec`, `deleting_since` and `request` go to the resource."""
     parts = {one: more.pop(one) for one in ("spec", "deleting_since", "request") if one in more}
     resource = ReleaseResource("auth", "prod", 1, SPEC, found, "1")
-    return Sight(replace(resource, **parts), template, **more)
+    return Observation(replace(resource, **parts), template, **more)
 
 
 BAKING = flight(intent=Intent.BAKE, reason=Reason.BAKING)
@@ -143,7 +151,7 @@ WAITING = [
         id="the very first deployment still rolls",
     ),
     pytest.param(
-        sight(status(reason=Reason.ROUTE_NOT_FOUND), quiet=GRACE - 1),
+        sight(status(reason=Reason.ROUTE_NOT_FOUND), quiet=GRACE_SECONDS - 1),
         "the new template has not been taken up yet: RouteNotFound",
         id="the route may be applied next",
     ),
@@ -239,7 +247,7 @@ ENDED = [
         id="releases are suspended",
     ),
     pytest.param(
-        sight(status(reason=Reason.TARGET_SCALED_TO_ZERO), quiet=GRACE),
+        sight(status(reason=Reason.TARGET_SCALED_TO_ZERO), quiet=GRACE_SECONDS),
         (ExitCode.INCONCLUSIVE, "cannot be judged", Reason.TARGET_SCALED_TO_ZERO),
         id="there are no replicas, so there is no traffic to judge",
     ),
@@ -271,7 +279,7 @@ ENDED = [
     ),
     *(
         pytest.param(
-            sight(status(reason=reason), quiet=GRACE),
+            sight(status(reason=reason), quiet=GRACE_SECONDS),
             (ExitCode.ERROR, f"cannot start: {reason}", reason),
             id=f"only a person can do something about it: {reason}",
         )
@@ -283,17 +291,17 @@ ENDED = [
 @pytest.mark.parametrize(("seen", "sentence"), WAITING)
 def test_go_on_waiting(seen, sentence):
     """Nothing about this template is decided."""
-    found = standing(seen, FRESH, Ask())
-    assert isinstance(found, Waiting), found
+    found = evaluate_rules(seen, FRESH, GateOptions())
+    assert isinstance(found, PendingState), found
     assert found.sentence == sentence
 
 
 @pytest.mark.parametrize(("seen", "expected"), ENDED)
 def test_the_wait_is_over(seen, expected):
     """The exit code, the reason and the sentence of each end."""
-    found = standing(seen, FRESH, Ask())
+    found = evaluate_rules(seen, FRESH, GateOptions())
     code, sentence, reason = expected
-    assert isinstance(found, Ended), found
+    assert isinstance(found, FinishedState), found
     assert (found.code, found.reason) == (code, reason)
     assert found.headline.startswith(sentence)
 
@@ -311,69 +319,75 @@ def test_the_wait_is_over(seen, expected):
 )
 def test_a_pause_can_be_waited_for(seen, sentence):
     """--pause-ok: somebody is going to resume it."""
-    found = standing(sight(seen), FRESH, Ask(pause_ok=True))
-    assert isinstance(found, Waiting)
+    found = evaluate_rules(sight(seen), FRESH, GateOptions(pause_ok=True))
+    assert isinstance(found, PendingState)
     assert found.sentence == sentence
 
 
 def test_a_suspension_can_be_waited_for():
     """--pause-ok holds for a suspended release as well."""
     seen = sight(status(), spec=SUSPENDED)
-    assert isinstance(standing(seen, FRESH, Ask(pause_ok=True)), Waiting)
+    assert isinstance(evaluate_rules(seen, FRESH, GateOptions(pause_ok=True)), PendingState)
 
 
 def test_the_bake_can_be_waited_for():
     """--bake: promoted is not the end; rolled back in the bake is a failure, passed is not."""
-    ask = Ask(bake=True)
-    assert isinstance(standing(sight(BAKING), FRESH, ask), Waiting)
+    ask = GateOptions(bake=True)
+    assert isinstance(evaluate_rules(sight(BAKING), FRESH, ask), PendingState)
     back = flight(intent=Intent.ROLL_BACK).model_copy(update={"history": (PROMOTED,)})
-    assert isinstance(standing(sight(back), FRESH, ask), Waiting)
+    assert isinstance(evaluate_rules(sight(back), FRESH, ask), PendingState)
     failed = status(rejected_hash=NEW, history=(LEAKED, PROMOTED))
-    assert standing(sight(failed), FRESH, ask).code is ExitCode.FAILED
+    assert evaluate_rules(sight(failed), FRESH, ask).code is ExitCode.FAILED
     passed = status(stable_hash=NEW, history=(PROMOTED,))
-    assert standing(sight(passed), FRESH, ask).code is ExitCode.OK
+    assert evaluate_rules(sight(passed), FRESH, ask).code is ExitCode.OK
 
 
 def test_the_way_back_to_stable_takes_the_other_release_away_first():
     """Reverting in mid-release is done when the canary has no traffic any more."""
-    quest = Quest(OLD, fresh=False)
-    assert isinstance(standing(sight(flight(OTHER), OLD), quest, Ask()), Waiting)
-    assert standing(sight(status(), OLD), quest, Ask()).code is ExitCode.OK
+    quest = TrackedRelease(OLD, fresh=False)
+    assert isinstance(evaluate_rules(sight(flight(OTHER), OLD), quest, GateOptions()), PendingState)
+    assert evaluate_rules(sight(status(), OLD), quest, GateOptions()).code is ExitCode.OK
 
 
 def test_what_went_out_without_canary_long_ago_is_no_fault_of_this_pipeline():
     """It was stable when the gate began: nothing to release, and it is said."""
     seen = sight(status(stable_hash=NEW, reason=Reason.ROLLED_OUT_WITHOUT_CANARY))
-    found = standing(seen, Quest(NEW), Ask())
+    found = evaluate_rules(seen, TrackedRelease(NEW), GateOptions())
     assert found.code is ExitCode.OK
     assert "without canary" in found.headline
 
 
 CHOICES = [
-    pytest.param(sight(status()), Ask(), NEW, id="the template that is wanted now"),
-    pytest.param(sight(status(stable_hash=NEW)), Ask(), NEW, id="the stable one as well"),
+    pytest.param(sight(status()), GateOptions(), NEW, id="the template that is wanted now"),
+    pytest.param(sight(status(stable_hash=NEW)), GateOptions(), NEW, id="the stable one as well"),
     pytest.param(
-        sight(status(stable_hash=NEW)), Ask(next=True), None, id="next: not the stable one"
+        sight(status(stable_hash=NEW)), GateOptions(next=True), None, id="next: not the stable one"
     ),
     pytest.param(
-        sight(status(rejected_hash=NEW)), Ask(next=True), None, id="next: not the rejected one"
+        sight(status(rejected_hash=NEW)),
+        GateOptions(next=True),
+        None,
+        id="next: not the rejected one",
     ),
     pytest.param(
         sight(status(rejected_hash=NEW), request=RETRY),
-        Ask(next=True),
+        GateOptions(next=True),
         NEW,
         id="next: the rejected one once it is retried",
     ),
-    pytest.param(sight(flight()), Ask(next=True), NEW, id="next: the one in flight"),
-    pytest.param(sight(status()), Ask(next=True), NEW, id="next: the one not taken up yet"),
+    pytest.param(sight(flight()), GateOptions(next=True), NEW, id="next: the one in flight"),
+    pytest.param(sight(status()), GateOptions(next=True), NEW, id="next: the one not taken up yet"),
     pytest.param(
         sight(status(), images=frozenset({"auth:1"})),
-        Ask(image="auth:2"),
+        GateOptions(image="auth:2"),
         None,
         id="image: not before it is wanted",
     ),
     pytest.param(
-        sight(status(), images=frozenset({"auth:2"})), Ask(image="auth:2"), NEW, id="image: then"
+        sight(status(), images=frozenset({"auth:2"})),
+        GateOptions(image="auth:2"),
+        NEW,
+        id="image: then",
     ),
 ]
 
@@ -381,10 +395,10 @@ CHOICES = [
 @pytest.mark.parametrize(("seen", "ask", "template"), CHOICES)
 def test_which_release_is_waited_for(seen, ask, template):
     """One template is chosen, once; until then the gate waits."""
-    quest = chosen(begun(seen), seen, ask)
+    quest = select_template(start_tracking(seen), seen, ask)
     assert quest.template == template
-    assert template is not None or isinstance(standing(seen, quest, ask), Waiting)
-    later = chosen(quest, replace(seen, template=OTHER), Ask())
+    assert template is not None or isinstance(evaluate_rules(seen, quest, ask), PendingState)
+    later = select_template(quest, replace(seen, template=OTHER), GateOptions())
     assert later.template == (template or OTHER)
 
 
@@ -407,5 +421,5 @@ def test_which_release_is_waited_for(seen, ask, template):
 )
 def test_the_time_is_up(seen, code):
     """A release that is being rolled back has failed, however long that takes."""
-    found = overdue(sight(seen), FRESH, Ask(), "30m")
+    found = time_out(sight(seen), FRESH, GateOptions(), "30m")
     assert found.code is code

@@ -8,10 +8,16 @@ from hypothesis import strategies as st
 from canary.api import HistoryEntry, Intent, Pause, Reason, Release, Result, Status
 from canary.core.snapshot import ReleaseRequest, ReleaseResource, Verb
 from canary.errors import ExitCode
-from canary.gate.result import outcome
-from canary.gate.rules import overdue, standing
-from canary.gate.tracking import Ask, Ended, Quest, Sight, Waiting
-from canary.results.publishing import text
+from canary.gate.result import build_result
+from canary.gate.rules import evaluate_rules, time_out
+from canary.gate.tracking import (
+    FinishedState,
+    GateOptions,
+    Observation,
+    PendingState,
+    TrackedRelease,
+)
+from canary.results.publishing import render_text
 from tests.gate.test_rules import NEW, OLD, OTHER, SPEC, SUSPENDED
 
 HASHES = st.sampled_from([NEW, OLD, OTHER])
@@ -70,17 +76,17 @@ WISHES = st.builds(
     request=st.none() | st.builds(ReleaseRequest, st.sampled_from(sorted(Verb)), st.just("r")),
 )
 SIGHTS = st.builds(
-    Sight, resource=WISHES, template=st.none() | HASHES, quiet=st.sampled_from([0.0, 99.0])
+    Observation, resource=WISHES, template=st.none() | HASHES, quiet=st.sampled_from([0.0, 99.0])
 )
-ASKS = st.builds(Ask, pause_ok=st.booleans(), bake=st.booleans())
-QUEST = Quest(NEW, frozenset({50.0}), fresh=True)
+ASKS = st.builds(GateOptions, pause_ok=st.booleans(), bake=st.booleans())
+QUEST = TrackedRelease(NEW, frozenset({50.0}), fresh=True)
 
 
 @given(SIGHTS, ASKS)
 def test_a_pipeline_goes_on_only_if_its_own_version_is_promoted(sight, ask):
     """Exit 0: this template is stable, baking, or was promoted since the gate began."""
-    found = standing(sight, QUEST, ask)
-    if isinstance(found, Ended) and found.code is ExitCode.OK:
+    found = evaluate_rules(sight, QUEST, ask)
+    if isinstance(found, FinishedState) and found.code is ExitCode.OK:
         status = sight.status
         own = [one for one in status.history if one.template == NEW and one.ended_at != 50.0]
         assert (
@@ -93,8 +99,8 @@ def test_a_pipeline_goes_on_only_if_its_own_version_is_promoted(sight, ask):
 @given(SIGHTS, ASKS)
 def test_a_failure_is_a_failure_of_this_version(sight, ask):
     """Exit 3: this template is rejected, was rolled back since, or was put back."""
-    found = standing(sight, QUEST, ask)
-    if isinstance(found, Ended) and found.code is ExitCode.FAILED:
+    found = evaluate_rules(sight, QUEST, ask)
+    if isinstance(found, FinishedState) and found.code is ExitCode.FAILED:
         status = sight.status
         rolled_back = any(
             one.template == NEW and one.result is Result.ROLLED_BACK for one in status.history
@@ -105,17 +111,17 @@ def test_a_failure_is_a_failure_of_this_version(sight, ask):
 
 @given(SIGHTS, ASKS)
 def test_what_others_did_changes_no_answer(sight, ask):
-    """Ended releases of other templates are nothing to this pipeline."""
+    """FinishedState releases of other templates are nothing to this pipeline."""
     own = tuple(one for one in sight.status.history if one.template == NEW)
     status = sight.status.model_copy(update={"history": own})
     alone = replace(sight, resource=replace(sight.resource, status=status))
-    assert standing(sight, QUEST, ask) == standing(alone, QUEST, ask)
+    assert evaluate_rules(sight, QUEST, ask) == evaluate_rules(alone, QUEST, ask)
 
 
 @given(SIGHTS, ASKS)
 def test_a_time_out_is_never_a_pass(sight, ask):
     """Whatever a gate that is still waiting is told at the end, it is not exit 0; and it can be said."""
-    if isinstance(standing(sight, QUEST, ask), Waiting):
-        ended = overdue(sight, QUEST, ask, "30m")
+    if isinstance(evaluate_rules(sight, QUEST, ask), PendingState):
+        ended = time_out(sight, QUEST, ask, "30m")
         assert ended.code in {ExitCode.TIMED_OUT, ExitCode.FAILED}
-        assert text(outcome(ended, sight, QUEST, 1.0)).startswith("prod/auth: ")
+        assert render_text(build_result(ended, sight, QUEST, 1.0)).startswith("prod/auth: ")

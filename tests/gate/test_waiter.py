@@ -6,9 +6,9 @@ import pytest
 
 from canary.api import HistoryEntry, Intent, MetricStatus, Reason, Release, Result, Status, Verdict
 from canary.errors import ExitCode, NotFoundError, TransientError
-from canary.gate.cluster import Pulse, look
-from canary.gate.tracking import Ask
-from canary.gate.waiter import HEARTBEAT, UNSEEN, Vigil
+from canary.gate.cluster import LeaseHealth, read_state
+from canary.gate.tracking import GateOptions
+from canary.gate.waiter import HEARTBEAT_SECONDS, UNHANDLED_WARNING, GateWaiter
 from canary.interfaces import Key
 from canary.kube.api_errors import ForbiddenError
 from canary.kube.objects import DEPLOYMENTS, LEASES, RELEASES, Kind
@@ -27,13 +27,13 @@ class Scene:
         self.now = 1000.0
         self.said: list[str] = []
         self.step = seconds
-        pulse = Pulse(self.stage.cluster, LEASE, lambda: 1_800_000_000.0 + self.now)
-        self.vigil = Vigil(
-            look=lambda: look(self.stage.cluster, KEY),
+        pulse = LeaseHealth(self.stage.cluster, LEASE, lambda: 1_800_000_000.0 + self.now)
+        self.vigil = GateWaiter(
+            look=lambda: read_state(self.stage.cluster, KEY),
             say=self.said.append,
             elapsed=lambda: self.now,
             pulse=pulse.trouble,
-            ask=Ask(**ask),
+            ask=GateOptions(**ask),
             timeout=timeout,
         )
         self.write(Status(stable_hash=VETTED, reason=Reason.AT_REST, observed_generation=1))
@@ -263,7 +263,11 @@ def lease(scene: Scene, renewed: str, holder: str = "canary-0") -> None:
             "2027-01-15T08:16:39Z", "canary-0", "the operator is silent", 40, id="died just now"
         ),
         pytest.param(
-            None, "", "is the operator running?", UNSEEN, id="its Lease is not to be seen"
+            None,
+            "",
+            "is the operator running?",
+            UNHANDLED_WARNING,
+            id="its Lease is not to be seen",
         ),
     ],
 )
@@ -320,7 +324,7 @@ def test_a_lease_that_may_not_be_read_is_asked_for_once():
 
 def test_a_silent_wait_is_said_again():
     """Some CI systems end a job that says nothing for ten minutes."""
-    scene = Scene(seconds=60.0, timeout=2 * HEARTBEAT)
+    scene = Scene(seconds=60.0, timeout=2 * HEARTBEAT_SECONDS)
     new = scene.stage.change()
     scene.write(flight(new))
     scene.run()

@@ -15,7 +15,7 @@ from canary.analyze.matchers import parse_matchers
 from canary.api.fields import parse_duration
 from canary.api.resource import load_releases
 from canary.api.yaml_documents import read_documents
-from canary.backtest.releases_csv import written_releases
+from canary.backtest.releases_csv import parse_releases
 from canary.errors import CanaryError
 from canary.loadtest.generator.request_file import read_requests
 from canary.loadtest.generator.text_template import parse_template
@@ -111,12 +111,12 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "matchers": lambda text: parse_matchers(text, "--canary"),
     "braces": parse_template,
     "duration": parse_duration,
-    "time": lambda text: time_range.moment(text, 0.0, "--start"),
-    "time ago": lambda text: time_range.moment(f"-{text}", 0.0, "--start"),
+    "time": lambda text: time_range.parse_time(text, 0.0, "--start"),
+    "time ago": lambda text: time_range.parse_time(f"-{text}", 0.0, "--start"),
     "YAML": lambda text: read_documents(_encoded(text)),
     "release": lambda text: load_releases(_encoded(text), "a.yaml"),
     "requests": _requests,
-    "CSV of releases": lambda text: written_releases(text.splitlines(), "a.csv", lambda *_: 1.0),
+    "CSV of releases": lambda text: parse_releases(text.splitlines(), "a.csv", lambda *_: 1.0),
     "regex": check_regex,
     "text for a regex": lambda text: full_match("(a|b)*(x+x+)+y", text),
     "clean": sanitize.strip_controls,

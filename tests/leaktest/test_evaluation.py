@@ -19,8 +19,8 @@ from canary.leaktest.evaluation import (
 )
 from canary.leaktest.result import LeakTestObservations, build_result, format_rounded, format_span
 from canary.loadtest.generator import RequestTally
-from canary.results.json_document import document
-from canary.results.junit import junit
+from canary.results.json_document import render_json
+from canary.results.junit import render_junit
 
 POLICY = LeakTestPolicy(idle=4)
 STEP = 3000
@@ -161,8 +161,8 @@ def test_a_leak_is_said_in_requests_and_minutes():
     )
     assert told.cases[0].facts["slopePer1000"] == pytest.approx(1 / 3)
     assert told.next_steps[-1].endswith("/ConnectionLeak")
-    assert json.loads(document(told))["facts"]["finding"] == "Leak"
-    assert 'failures="1"' in junit(told)
+    assert json.loads(render_json(told))["facts"]["finding"] == "Leak"
+    assert 'failures="1"' in render_junit(told)
 
 
 @pytest.mark.parametrize(

@@ -8,27 +8,27 @@ import xmlschema
 from junitparser import JUnitXml
 
 from canary.errors import ExitCode
-from canary.results.annotations import github, gitlab
-from canary.results.json_document import document
-from canary.results.junit import junit
-from canary.results.markdown import fitting, markdown
-from canary.results.marks import RESULTS
-from canary.results.publishing import text
+from canary.results.annotations import render_github, render_gitlab
+from canary.results.json_document import render_json
+from canary.results.junit import render_junit
+from canary.results.markdown import render_markdown, truncate_markdown
+from canary.results.marks import RESULT_NAMES
+from canary.results.publishing import render_text
 from tests.results.sample_results import ALL, FAILED, HOSTILE, PASSED, PAUSED, TIMED_OUT
 
 HERE = Path(__file__).parent
-ids = [RESULTS[one.code] if one is not HOSTILE else "hostile" for one in ALL]
+ids = [RESULT_NAMES[one.code] if one is not HOSTILE else "hostile" for one in ALL]
 
 
 @pytest.mark.parametrize("outcome", ALL, ids=ids)
 def test_jenkins_accepts_the_junit_file(outcome):
     """Every outcome, however nasty its texts, is valid for Jenkins."""
-    xmlschema.XMLSchema(HERE / "jenkins-junit.xsd").validate(junit(outcome))
+    xmlschema.XMLSchema(HERE / "jenkins-junit.xsd").validate(render_junit(outcome))
 
 
 def test_each_case_is_one_test_case():
     """Fail is a failure, missing data an error, what was not judged to its end skipped."""
-    suites = JUnitXml.fromstring(junit(FAILED).encode())
+    suites = JUnitXml.fromstring(render_junit(FAILED).encode())
     (suite,) = suites
     assert (suites.tests, suites.failures, suites.errors, suites.skipped) == (5, 1, 2, 1)
     found = {case.name: [type(one).__name__ for one in case.result] for case in suite}
@@ -46,20 +46,20 @@ def test_each_case_is_one_test_case():
 @pytest.mark.parametrize("outcome", [TIMED_OUT, PAUSED], ids=["no cases", "no case is to blame"])
 def test_a_gate_that_did_not_pass_is_red(outcome):
     """A viewer of tests must not show green where the pipeline stopped."""
-    suites = JUnitXml.fromstring(junit(outcome).encode())
+    suites = JUnitXml.fromstring(render_junit(outcome).encode())
     assert suites.failures + suites.errors == 1
     assert [case.name for case in next(iter(suites))][-1] == "outcome"
 
 
 def test_a_gate_that_passed_is_green():
     """A pass has no red case, and one test case per case."""
-    suites = JUnitXml.fromstring(junit(PASSED).encode())
+    suites = JUnitXml.fromstring(render_junit(PASSED).encode())
     assert (suites.tests, suites.failures, suites.errors, suites.skipped) == (1, 0, 0, 0)
 
 
 def test_text_survives_in_xml():
     """Markup stays text; what XML cannot hold is visibly replaced."""
-    (suite,) = JUnitXml.fromstring(junit(HOSTILE).encode())
+    (suite,) = JUnitXml.fromstring(render_junit(HOSTILE).encode())
     (trouble,) = next(iter(suite)).result
     assert trouble.message.startswith("50 %, a:b �[31m<b>&]]>|`*_ ��� ::error::")
 
@@ -71,7 +71,7 @@ def test_the_document_is_strict_json(outcome):
     def refuse(constant):
         raise AssertionError(constant)
 
-    told = document(outcome)
+    told = render_json(outcome)
     read = json.loads(told, parse_constant=refuse)
     told.encode("utf-8", "surrogatepass")
     assert list(read) == [
@@ -91,12 +91,12 @@ def test_the_document_is_strict_json(outcome):
 
 def test_every_exit_code_has_a_word():
     """A new exit code cannot be forgotten in the documents."""
-    assert set(RESULTS) == set(ExitCode)
+    assert set(RESULT_NAMES) == set(ExitCode)
 
 
 def test_github_unescapes_what_was_said():
     """Each command is one line; unescaping gives back what was said."""
-    lines = github(HOSTILE).splitlines()
+    lines = render_github(HOSTILE).splitlines()
     assert len(lines) == 2
     head, _, data = lines[0].removeprefix("::").partition("::")
     level, _, properties = head.partition(" ")
@@ -117,30 +117,30 @@ def test_github_unescapes_what_was_said():
 )
 def test_the_level_of_an_annotation(outcome, level):
     """How loud it is depends on how it ended."""
-    assert github(outcome).startswith(f"::{level} title=canary gate%3A prod/auth::")
+    assert render_github(outcome).startswith(f"::{level} title=canary gate%3A prod/auth::")
 
 
 def test_github_gets_no_more_than_it_shows():
     """Ten annotations at most."""
     many = PASSED.cases[0].__class__("a", FAILED.cases[1].verdict, "bad")
     outcome = FAILED.__class__("gate", "x", ExitCode.FAILED, "bad", (many,) * 40)
-    assert len(github(outcome).splitlines()) == 10
+    assert len(render_github(outcome).splitlines()) == 10
 
 
 def test_gitlab_gets_findings_with_stable_fingerprints():
     """One finding per case to blame, each its own; none after a pass; the figures do not count."""
-    found = json.loads(gitlab(FAILED))
+    found = json.loads(render_gitlab(FAILED))
     assert [one["severity"] for one in found] == ["critical", "major", "major"]
     assert len({one["fingerprint"] for one in found}) == 3
     assert found[0]["location"] == {"path": "prod/auth", "lines": {"begin": 1}}
     assert set(found[0]) == {"description", "check_name", "fingerprint", "severity", "location"}
-    assert json.loads(gitlab(PASSED)) == []
-    assert len(json.loads(gitlab(TIMED_OUT))) == 1
+    assert json.loads(render_gitlab(PASSED)) == []
+    assert len(json.loads(render_gitlab(TIMED_OUT))) == 1
 
 
 def test_markdown_is_not_changed_by_what_it_says():
     """A table stays a table, HTML stays text, and nobody is mentioned."""
-    told = markdown(HOSTILE)
+    told = render_markdown(HOSTILE)
     rows = [line for line in told.splitlines() if line.startswith("| ❌")]
     assert len(rows) == 1
     assert rows[0].replace(r"\|", "").count("|") == 5
@@ -150,7 +150,7 @@ def test_markdown_is_not_changed_by_what_it_says():
 
 def test_markdown_offers_commands_to_paste():
     """Commands are code, links are links."""
-    lines = markdown(FAILED).splitlines()
+    lines = render_markdown(FAILED).splitlines()
     assert "- `canary explain auth -n prod`" in lines
     assert "- https://canary-controller.dev/runbooks/ConnectionLeak" in lines
 
@@ -158,16 +158,16 @@ def test_markdown_offers_commands_to_paste():
 def test_a_long_summary_is_cut_after_a_line():
     """What is cut says so, never splits a character, and keeps within the limit."""
     whole = "ä" * 50 + "\n" + "ö" * 50 + "\n" + "ü" * 400
-    cut = fitting(whole, 300)
+    cut = truncate_markdown(whole, 300)
     assert cut.startswith("ä" * 50 + "\n" + "ö" * 50 + "\n\n*Cut here")
     assert len(cut.encode()) <= 300
-    assert fitting(whole, 10) == ""
-    assert fitting("short", 10) == "short"
+    assert truncate_markdown(whole, 10) == ""
+    assert truncate_markdown("short", 10) == "short"
 
 
 def test_text_for_people():
     """One line for the whole, one per case, one per step to take."""
-    assert text(FAILED).splitlines() == [
+    assert render_text(FAILED).splitlines() == [
         "prod/auth: rolled back: ConnectionLeak",
         "  Pass        errors  0.1 % fails",
         "  Fail        pool    4 connections are never given back",
@@ -181,7 +181,7 @@ def test_text_for_people():
 
 def test_nothing_reaches_a_terminal_raw():
     """No escape sequence and no line that GitHub would take for a command."""
-    lines = text(HOSTILE).splitlines()
-    assert "\x1b" not in text(HOSTILE)
-    assert "##[" not in text(HOSTILE)
+    lines = render_text(HOSTILE).splitlines()
+    assert "\x1b" not in render_text(HOSTILE)
+    assert "##[" not in render_text(HOSTILE)
     assert not any(line.lstrip().startswith("::") for line in lines)

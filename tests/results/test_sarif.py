@@ -5,7 +5,7 @@ import json
 import pytest
 from jsonschema import Draft202012Validator
 
-from canary.results.sarif import Finding, Level, sarif
+from canary.results.sarif import FindingLevel, SarifFinding, render_sarif
 
 TEXT = {
     "type": "object",
@@ -104,21 +104,23 @@ SCHEMA = {
     },
 }
 FINDINGS = (
-    Finding("deploy/auth.yaml", 10, 17, "spec", "a duration is expected, found 'soon'"),
-    Finding("./a b/ä.yaml", 0, 0, "cluster", "line one\nline \x1b[31mtwo", Level.WARNING),
-    Finding("/srv/auth.yaml", 3, 1, "spec", "again"),
+    SarifFinding("deploy/auth.yaml", 10, 17, "spec", "a duration is expected, found 'soon'"),
+    SarifFinding(
+        "./a b/ä.yaml", 0, 0, "cluster", "line one\nline \x1b[31mtwo", FindingLevel.WARNING
+    ),
+    SarifFinding("/srv/auth.yaml", 3, 1, "spec", "again"),
 )
 
 
 @pytest.mark.parametrize("findings", [FINDINGS, ()], ids=["findings", "none"])
 def test_it_is_valid(findings):
     """With findings and without, which means that all is well."""
-    Draft202012Validator(SCHEMA).validate(json.loads(sarif(findings, "0.1.0")))
+    Draft202012Validator(SCHEMA).validate(json.loads(render_sarif(findings, "0.1.0")))
 
 
 def test_each_finding_is_beside_its_line():
     """Rule, level, one-line message, a URI that stays one, and lines that begin at 1."""
-    (run,) = json.loads(sarif(FINDINGS, "0.1.0", {"spec": "The file is wrong."}))["runs"]
+    (run,) = json.loads(render_sarif(FINDINGS, "0.1.0", {"spec": "The file is wrong."}))["runs"]
     rules = run["tool"]["driver"]["rules"]
     assert [(one["id"], one["shortDescription"]["text"]) for one in rules] == [
         ("cluster", "cluster"),
