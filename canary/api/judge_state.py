@@ -413,7 +413,7 @@ class RatioState(MetricState):
 
 
 class Blocks(StoredModel):
-    """Pieces of a pool's window, one column per figure (`core/leak_track.py`, `Block`)."""
+    """Pieces of a pool's window, one column per figure (`core.pools.window.Block`)."""
 
     samples: Numbers = ()
     seconds: Numbers = ()
@@ -445,7 +445,7 @@ class StoredPoolWindow(StoredModel):
 
 
 class PoolBet(StoredModel):
-    """The bet on shares of connections (`core/leak_shares.py`, `ShareBet`)."""
+    """The bet on shares of connections (`core.pools.share_test.ShareBet`)."""
 
     seconds: float = 0.0
     canary: float = 0.0

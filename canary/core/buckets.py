@@ -1,4 +1,4 @@
-"""Slow requests from a histogram's buckets: which bound is used, and who was slower. Pure.
+"""Counts slow requests from the buckets of a histogram. Pure.
 
 A histogram counts, per bound `le`, the requests that took at most that long. With the bounds 0.25,
 0.5 and 1 and `above: 400ms` the nearest is 0.5: of 100 requests, 97 of them within 0.5 s, 3 are
@@ -18,13 +18,13 @@ LE = "le"
 
 @dataclass(frozen=True, slots=True)
 class SlowThreshold:
-    """When a request is slow: above `seconds`; `le` counts units of `unit` seconds."""
+    """A request that takes more than `seconds` is slow; `le` counts units of `unit` seconds."""
 
     seconds: float
     unit: float = 1.0
 
     def pattern(self) -> str:
-        """A regular expression of the bounds within about ten times, for less to read.
+        """Return a regular expression for bounds within a factor of ten, so that less is read.
 
         >>> SlowThreshold(0.5).pattern().split("|")[1]
         '0?[.][1-9][0-9]*'
@@ -33,12 +33,12 @@ class SlowThreshold:
         return "|".join(_decade_pattern(exponent + step) for step in (-1, 0, 1))
 
     def said(self, bound: float) -> str:
-        """A bound in seconds or milliseconds: `500 ms`."""
+        """Format a bound in seconds or milliseconds: `500 ms`."""
         return format_latency(bound * self.unit)
 
 
 def _decade_pattern(exponent: int) -> str:
-    """Texts of the numbers from 10^exponent up to ten times that."""
+    """Return a pattern for the numbers from 10^exponent to ten times that."""
     if exponent >= 0:
         plain = rf"[1-9][0-9]{{{exponent}}}(?:[.][0-9]+)?"
     else:
@@ -50,10 +50,10 @@ def _decade_pattern(exponent: int) -> str:
 def find_nearest_bound(
     series: Iterable[Series], label: str, side_of: SideOf, slow: SlowThreshold
 ) -> float | NoData:
-    """The bound, in the exporter's unit, nearest to what was asked; of two as near the larger.
+    """Return the bound nearest to the threshold, in the exporter's unit; the larger of two as near.
 
-    It is chosen from stable's (the canary's where there is no stable), so that it stays the same
-    when a canary comes. NoData where a canary has no such bound: nothing could be compared.
+    The bound is one of stable's (of the canary's if there is no stable), so that it stays the same
+    when a canary starts. NoData if the canary has no such bound: the versions cannot be compared.
     """
     bounds: dict[Side, dict[str, set[float]]] = {side: {} for side in Side}
     for one in series:
@@ -94,15 +94,15 @@ def _parse_bound(text: str) -> float | None:
 
 
 def select_bound(series: Iterable[Series], bound: float) -> tuple[Series, ...]:
-    """Those that count the requests up to this bound."""
+    """Return the series that count the requests up to this bound."""
     return tuple(one for one in series if _parse_bound(one.labels.get(LE, "")) == bound)
 
 
 def normalize_bounds(series: Iterable[Series]) -> tuple[Series, ...]:
-    """The same, with every bound as a number: `1` and `1.0` of one histogram are one series.
+    """Return the series with one spelling per bound: `1` and `1.0` become one series.
 
-    Prometheus 2 writes le="1" and Prometheus 3 le="1.0": with its update one series ends where
-    the other one begins.
+    Prometheus 2 writes le="1" and Prometheus 3 le="1.0": after an upgrade one series ends where
+    the other begins.
     """
     found: dict[Hashable, Series] = {}
     for one in series:
@@ -116,7 +116,7 @@ def normalize_bounds(series: Iterable[Series]) -> tuple[Series, ...]:
 
 
 def explain_missing_buckets(answer: NoData | Unavailable) -> NoData | Unavailable:
-    """A histogram without buckets is no histogram in which nothing was slow."""
+    """Return why there are no buckets; without buckets nobody knows how many requests were slow."""
     if isinstance(answer, Unavailable) or answer.partial:
         return answer
     return NoData(NO_BUCKETS, partial=True)

@@ -1,7 +1,7 @@
-"""Conditions as Kubernetes' conventions have them.
+"""Builds the conditions of a release by the Kubernetes API conventions.
 
-So `kubectl wait`, kstatus, Argo CD and Flux know how a release is without knowing us: `Stalled` is
-failed, not `Ready` is in progress.
+`kubectl wait`, kstatus, Argo CD and Flux read them without knowing canary: `Stalled` means failed,
+`Ready` false means in progress.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from canary.core.snapshot import Snapshot
 
 @dataclass(frozen=True, slots=True)
 class ConditionUpdate:
-    """One condition without its history; `holds` is None where it is unknown."""
+    """A condition without its transition time; `holds` is None for Unknown."""
 
     type: str
     holds: bool | None
@@ -25,9 +25,9 @@ class ConditionUpdate:
 
 
 def build_conditions(status: Status, snap: Snapshot) -> tuple[Condition, ...]:
-    """The conditions of `status`, which is about to be written, in the world of `snap`.
+    """Return the conditions of `status`, which is about to be written.
 
-    What did not change keeps its transition time, so nothing is written for the time alone.
+    A condition that did not change keeps its transition time, so time alone causes no write.
     """
     said = (
         _ready_condition(status),
@@ -37,7 +37,7 @@ def build_conditions(status: Status, snap: Snapshot) -> tuple[Condition, ...]:
         _data_available_condition(status),
         _stalled_condition(status),
         *_capacity_conditions(status, snap),
-        *_history(status, snap),
+        *_history_condition(status, snap),
         *_judge_state_conditions(status),
     )
     before = snap.resource.status.conditions
@@ -47,7 +47,7 @@ def build_conditions(status: Status, snap: Snapshot) -> tuple[Condition, ...]:
 def keep_transition_times(
     before: Iterable[Condition], said: Iterable[ConditionUpdate], now: float, generation: int
 ) -> tuple[Condition, ...]:
-    """Each condition with the time (RFC 3339) of its last change of status."""
+    """Return each condition with the time (RFC 3339) at which its status last changed."""
     known = {one.type: one for one in before}
     words = {True: "True", False: "False", None: "Unknown"}
     stamp = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -69,7 +69,7 @@ def keep_transition_times(
 
 
 def _ready_condition(status: Status) -> ConditionUpdate:
-    """The vetted version runs, and nothing is asked of anybody."""
+    """True while the stable version runs and nobody has to act."""
     resting = status.phase is Phase.READY and not status.reason.info.stalls
     ready = resting or status.phase is Phase.BAKING
     return ConditionUpdate("Ready", ready, status.reason, status.message)
@@ -80,27 +80,27 @@ def _progressing_condition(status: Status) -> ConditionUpdate:
 
 
 def _held_condition(status: Status, snap: Snapshot) -> ConditionUpdate:
-    """A template that nobody vetted would not roll."""
+    """True while the target does not roll out a changed template by itself."""
     held = snap.target.held if snap.target is not None else None
     return ConditionUpdate("Held", held, status.reason)
 
 
 def _traffic_shifted_condition(status: Status, snap: Snapshot) -> ConditionUpdate:
-    """The router has taken over the weight that is meant for the canary."""
+    """True once the router has confirmed the weight in the status."""
     route, meant = snap.route, status.weight
     if status.release is None or meant == 0:
         return ConditionUpdate(
             "TrafficShifted", False, status.reason, "The canary gets no traffic."
         )
     if route is None:
-        return ConditionUpdate("TrafficShifted", None, status.reason, "There is no route to ask.")
+        return ConditionUpdate("TrafficShifted", None, status.reason, "The route does not exist.")
     shifted = route.weight == meant and route.confirmed
-    said = f"{meant} % is meant for the canary." + (f" {route.detail}." if route.detail else "")
+    said = f"The canary is to get {meant} %." + (f" {route.detail}." if route.detail else "")
     return ConditionUpdate("TrafficShifted", shifted, status.reason, said)
 
 
 def _data_available_condition(status: Status) -> ConditionUpdate:
-    """Whether the metrics say anything; unknown while nothing is asked."""
+    """True if every metric has data; unknown while no metric is read."""
     if status.release is None or not status.analysis:
         return ConditionUpdate("DataAvailable", None, status.reason, "Nothing is being measured.")
     verdicts = {metric.verdict for metric in status.analysis}
@@ -112,18 +112,18 @@ def _data_available_condition(status: Status) -> ConditionUpdate:
 
 
 def _capacity_conditions(status: Status, snap: Snapshot) -> tuple[ConditionUpdate, ...]:
-    """Only during a release, where the autoscaler's floor is not ours to raise."""
+    """Present only during a release whose autoscaler belongs to another controller."""
     owner = snap.target.scaled_by if snap.target is not None else None
     if owner is None or status.release is None:
         return ()
     message = (
-        f"{owner} owns the autoscaler and writes its minReplicas back, so stable may lose pods"
-        " while the release runs: raise minReplicaCount there if it must not."
+        f"{owner} owns the autoscaler and resets its minReplicas, so stable may lose pods"
+        " during the release; to prevent that, raise minReplicaCount there."
     )
     return (ConditionUpdate("CapacityKept", False, status.reason, message),)
 
 
-def _history(status: Status, snap: Snapshot) -> tuple[ConditionUpdate, ...]:
+def _history_condition(status: Status, snap: Snapshot) -> tuple[ConditionUpdate, ...]:
     """Only during a release that stays under watch after its promotion.
 
     A failed bake takes the version before from its ReplicaSet, which the Deployment controller
@@ -141,7 +141,7 @@ def _history(status: Status, snap: Snapshot) -> tuple[ConditionUpdate, ...]:
 
 
 def _judge_state_conditions(status: Status) -> tuple[ConditionUpdate, ...]:
-    """Only while the judge, whose state could not be read, has not caught up."""
+    """Present only until a judge whose state could not be read has caught up."""
     match status.judge:
         case UnreadableState(unreadable=why) | JudgeState(restarted=Restarted(why=why)):
             return (
@@ -152,7 +152,7 @@ def _judge_state_conditions(status: Status) -> tuple[ConditionUpdate, ...]:
 
 
 def _stalled_condition(status: Status) -> ConditionUpdate:
-    """Nothing goes on before a person has done something."""
+    """True if the release waits until a person acts."""
     paused = status.release is not None and status.release.pause is not None
     over = status.phase is Phase.ROLLED_BACK
     stalled = paused or over or status.reason.info.stalls

@@ -1,28 +1,28 @@
-"""One cumulative counter, step by step: what it has counted, and whether it can be one counter.
+"""Reads one cumulative counter sample by sample, and detects restarts and mixed counters.
 
-A counter that falls was restarted, and has counted its new value since. That is so only where the
-new value is about zero. A counter that falls and soon is back above its earlier value was never
-restarted: several processes answer in turn at one address (workers of gunicorn without a shared
-directory), or several Prometheus do. Example, two workers: 15,372 → 3,384 → 15,412 → 3,420. Taken
-for restarts these are 30,000 requests in fifteen seconds; in truth there were 80.
+A counter that falls to about zero was restarted, and has counted its new value since. A counter
+that falls and soon is back above its earlier value was not restarted: several processes answer in
+turn at one address (gunicorn workers without a shared directory), or several Prometheus servers
+do. Example, two workers: 15,372 → 3,384 → 15,412 → 3,420. Read as restarts these are 30,000
+requests in fifteen seconds; there were 80.
 """
 
 from collections.abc import Sequence
 
 _SOON = 3
-"""Samples within which a counter that was really restarted cannot be back where it was."""
+"""Samples after a restart within which the counter cannot reach its earlier value."""
 _WINDOW = 20
-"""Samples in which returns are counted together."""
+"""Samples over which returns are counted."""
 _RETURNS = 3
-"""So many returns are no accident."""
+"""This many returns are not a coincidence."""
 _BURST = 10.0
-"""A restarted counter has counted at most so many times what it usually does in that time …"""
+"""A restarted counter has at most this many times its usual increase …"""
 _FEW = 50.0
-"""… and so many more: with few requests nothing is usual."""
+"""… plus this many requests: with few requests the usual increase is not known."""
 
 
 class Counter:
-    """Follows one counter. Give it its samples in order of time.
+    """Tracks one counter; `step` takes its samples in order of time.
 
     `jumpy`: it fell and came back at least three times within twenty samples.
     """
@@ -52,7 +52,7 @@ class Counter:
         self.jumpy = False
 
     def step(self, time: float, value: float) -> float:
-        """What was counted since the last sample; 0 where a fall cannot be explained."""
+        """Return the increase since the last sample; 0 after a fall that is not a restart."""
         self._index += 1
         increase = value - self._value
         if value < self._value:
@@ -76,11 +76,11 @@ class Counter:
         return self._age == 1 and self._top > 0.0 and not self._odd
 
     def restart(self) -> None:
-        """The process began anew, as another of its counters shows."""
+        """Treat the next sample as the first after a restart, which another counter has shown."""
         self._value = 0.0
 
     def _restarted(self, time: float, value: float) -> bool:
-        """About zero: at most half of what it was, and what may have come since then."""
+        """Return whether the value is about zero: at most half of the last, a usual increase."""
         seconds = self._time - self._began
         if value * 2 > self._value:
             return False

@@ -1,4 +1,4 @@
-"""Which checks of a release are due now: decided from spec and status alone."""
+"""Selects the checks that are due now, from spec and status alone."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from canary.api import Check, CheckMoment, Intent, Spec, Status
 
 @dataclass(frozen=True, slots=True)
 class DueChecks:
-    """The checks of one moment; `run` tells the same check of another step apart."""
+    """The checks to run now; `run` distinguishes the runs of one check in different steps."""
 
     when: CheckMoment
     checks: tuple[Check, ...]
@@ -18,7 +18,7 @@ NOTHING_DUE = DueChecks(CheckMoment.BEFORE_TRAFFIC, (), "")
 
 
 def select_due_checks(spec: Spec, status: Status) -> DueChecks:
-    """Checks that have to pass before the release goes on; none when there are no more."""
+    """Return the checks that must pass before the release continues; none if all have."""
     release = status.release
     if release is None:
         return NOTHING_DUE

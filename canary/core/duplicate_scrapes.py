@@ -1,9 +1,9 @@
-"""Several scrapes of one process count once.
+"""Merges several scrapes of one process, so that its counters count once.
 
-Two monitors (a ServiceMonitor and a PodMonitor, two replicas of a Prometheus) that scrape one pod
-give two sets of series which differ only in labels of the scrape. They are the same counters, read
-at other moments: put together in order of time they never fall. Two processes of one pod (8080 and
-9090) do: 100, 1,000, 110, 1,010. Whatever falls stays apart, and both are counted.
+Two monitors (a ServiceMonitor and a PodMonitor, or two Prometheus replicas) that scrape one pod
+produce two sets of series that differ only in labels of the scrape. They are the same counters at
+different times: merged in order of time they never fall. The counters of two processes of one pod
+(ports 8080 and 9090) do fall: 100, 1,000, 110, 1,010. Those stay separate, and both are counted.
 """
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -28,7 +28,7 @@ SCRAPE_LABELS = (
     "node",
     "metrics_path",
 )
-"""Labels that say how something was scraped; of a metric's own labels they must not be one."""
+"""Labels that describe the scrape; the labels of a metric itself must not be among them."""
 _COMPARED = 20
 
 OwnLabels = Hashable
@@ -37,16 +37,16 @@ Points = tuple[tuple[float, float], ...]
 
 @dataclass(slots=True)
 class _ScrapedTarget:
-    """The series of one target by what is left of their labels."""
+    """The series of one target, by their labels without those of the scrape."""
 
     instance: str | None
     series: dict[OwnLabels, Series]
 
 
 def merge_duplicate_scrapes(series: Sequence[Series], label: str) -> list[Series]:
-    """The series without those that are another scrape of the same counter; those are merged in.
+    """Return the series with those of another scrape of the same counter merged into one.
 
-    `label` tells whose a series is: pods may be scraped at several ports, routers not.
+    `label` identifies the pod or backend: pods may be scraped at several ports, routers may not.
     """
     scopes: dict[Hashable, dict[Hashable, _ScrapedTarget]] = {}
     for one in series:
@@ -86,7 +86,7 @@ def _merge_targets(targets: Iterable[_ScrapedTarget]) -> list[_ScrapedTarget]:
 
 
 def _is_same_target(one: _ScrapedTarget, other: _ScrapedTarget) -> bool:
-    """Whether they have counters in common, and each of those is one counter, read twice."""
+    """Return whether the targets share counters, each of which is one counter scraped twice."""
     common = [rest for rest in one.series if rest in other.series]
     follows = one.instance == other.instance
     return bool(common) and all(
@@ -96,9 +96,9 @@ def _is_same_target(one: _ScrapedTarget, other: _ScrapedTarget) -> bool:
 
 
 def _is_one_counter(one: Points, other: Points, *, follows: bool) -> bool:
-    """Falls of each by itself are restarts; together they must not fall more often.
+    """Return whether two series are one counter: merged they fall no more often than each alone.
 
-    `follows`: one that begins where the other has ended may be its continuation.
+    With `follows` a series that begins after the other has ended may continue it.
     """
     one, other = one[-_COMPARED:], other[-_COMPARED:]
     if not one or not other:
@@ -120,6 +120,6 @@ def _count_falls(points: Points) -> int:
 
 
 def _merge_points(one: Points, other: Points) -> Points:
-    """Both, ascending in time, each time once."""
+    """Return the points of both, ascending in time, each time once."""
     both = sorted((*one, *other))
     return tuple(max(same) for _, same in groupby(both, key=lambda point: point[0]))

@@ -1,7 +1,11 @@
-"""From cumulative counters to what happened in each round of scrapes, per pod, and only once.
+"""Turns cumulative counters into the increments of each pod in each round of scrapes.
 
-Increments are found series by series, before anything is summed: a sum falls when a pod goes, and
-hides the restart of one pod among others.
+Increments are computed per series before they are summed: a sum falls when a pod goes, and it
+hides the restart of one pod. Example, two pods, the second one restarts between the rounds:
+
+    pod a  100 -> 160   increment 60
+    pod b  500 ->  20   increment 20 (it counted 20 since its restart)
+    sum    600 -> 180   would look like a restart, with an increment of 180 instead of 80
 """
 
 from bisect import bisect_left, bisect_right
@@ -18,7 +22,7 @@ from canary.core.series import NoData, Series
 
 
 class Side(StrEnum):
-    """Which version a group of series belongs to."""
+    """The version that a series belongs to."""
 
     CANARY = "canary"
     STABLE = "stable"
@@ -26,22 +30,22 @@ class Side(StrEnum):
 
 Labels = tuple[tuple[str, str], ...]
 SideOf = Callable[[str], Side | None]
-"""Tells the side of a label's value; None means that it is somebody else's."""
+"""Maps a label value to its side; None for neither version."""
 IsBad = Callable[[Mapping[str, str]], bool]
-"""Tells by its labels whether a series counts bad requests."""
+"""Returns from its labels whether a series counts bad requests."""
 
 _BURST = 10.0
 _FEW = 50.0
-"""What a series that appears has counted since the last scrape: at most ten times what a target
-usually does, and fifty. A counter that is exported only now and then comes back with more."""
+"""A series that appears has counted at most ten times the usual increase of a target, plus fifty.
+A larger first value comes from a counter that is exported only from time to time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Whole seconds `start, start + step, … ≤ end`.
+    """Times `start, start + step, … ≤ end`, in whole seconds.
 
-    Prometheus' client rounds range times to whole seconds, so any other grid would silently be
-    a different one. Raises ValueError for those, and for a step that is not positive.
+    The Prometheus client rounds times to whole seconds, so a grid of fractions would silently
+    change. Raises ValueError for fractions and for a step that is not positive.
     """
 
     start: float
@@ -51,18 +55,18 @@ class Grid:
     def __post_init__(self) -> None:
         if self.step <= 0 or any(v % 1 for v in (self.start, self.end, self.step)):
             raise ValueError(
-                f"a grid needs whole seconds and a step above 0, got start={self.start}, "
+                f"expected whole seconds and a step above 0, found start={self.start}, "
                 f"end={self.end}, step={self.step}"
             )
 
     def times(self) -> tuple[float, ...]:
-        """All times of the grid, ascending, in seconds; none when the end is before the start."""
+        """Return the times of the grid (seconds), ascending; none if it ends before its start."""
         count = int((self.end - self.start) // self.step) + 1
         return tuple(self.start + i * self.step for i in range(max(count, 0)))
 
 
 class Increment(NamedTuple):
-    """What one pod (or a router for one backend) counted in one round.
+    """The requests that one pod (or a router for one backend) counted in one round.
 
     `name` is the value of the label that separates the sides.
     """
@@ -77,7 +81,7 @@ class Increment(NamedTuple):
 class Tick:
     """One round of scrapes `(start, end]` in seconds, with the pods that were scraped in it.
 
-    What a pod that was not scraped has counted meanwhile comes in the round in which it returns.
+    Requests of a pod that was not scraped count in the round in which it is scraped again.
     """
 
     start: float
@@ -85,23 +89,23 @@ class Tick:
     increments: tuple[Increment, ...]
 
     def total(self, side: Side) -> float:
-        """Requests of one side."""
+        """Return the number of requests of one side."""
         return sum(i.total for i in self.increments if i.side is side)
 
     def bad(self, side: Side) -> float:
-        """Bad requests of one side."""
+        """Return the number of bad requests of one side."""
         return sum(i.bad for i in self.increments if i.side is side)
 
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """A counter of requests, and how the bad ones among them are known.
+    """A counter of requests, and how to recognize the bad requests.
 
-    Every series by itself, with the times of its scrapes. Bad requests are those of the `total`
-    series that `is_bad` tells, and of the series in `bad`; or, with `good`, all that are not among
-    these. `label` is what separates the sides; `side_of` knows its values. `started` gives, per
-    value of `label`, when it began to exist (seconds): a series that began after the range did was
-    at zero then, so nothing of it is lost; the first value of any other is only the baseline.
+    Each series has the times of its scrapes. Bad requests are counted by the `total` series that
+    `is_bad` selects and by the series in `bad`; or, with `good`, they are all other requests.
+    `label` separates the sides, and `side_of` maps its values. `started` has the start of each
+    value of `label` (seconds): a series that started within the range started at zero; for any
+    other series the first value is only the baseline.
     """
 
     total: Sequence[Series]
@@ -114,14 +118,13 @@ class Counters:
 
 
 def count_increments(counters: Counters, rounds: Rounds) -> tuple[Tick, ...] | NoData:
-    """Increments per pod for every round; NoData where a counter is several in turn.
+    """Return the increments per pod for each round; NoData if one counter is several in turn.
 
-    Read from some time *before* the first round: series that were missing at its start then still
-    have their baseline, and the sum does not depend on where a long range is cut.
+    Pass series that start some time *before* the first round: a series that is missing at its
+    start then has a baseline, and the sum does not depend on where a long range is cut.
 
-    A router's counter for a backend appears with that backend's first request, and a counter of
-    errors with the first error: where the same target was scraped before without it, it began at
-    zero.
+    A router's counter of a backend appears with the first request of that backend, and a counter
+    of errors with the first error: if the target was scraped before without it, it began at zero.
     """
     counts = _Counts(counters, rounds)
     total = merge_duplicate_scrapes(counters.total, counters.label)
@@ -134,7 +137,7 @@ def count_increments(counters: Counters, rounds: Rounds) -> tuple[Tick, ...] | N
 
 
 class _Counts:
-    """What was counted per round and pod: (all, bad, good) requests."""
+    """Counts (all, bad, good) requests per round and pod."""
 
     def __init__(self, counters: Counters, rounds: Rounds) -> None:
         self._counters = counters
@@ -143,11 +146,11 @@ class _Counts:
         self._usual = _find_usual_increase(counters.total)
         self._found: list[dict[str, list[float]]] = [{} for _ in rounds.ends]
         self._side: dict[str, Side | None] = {}
-        """Per name; asked for once, not for every round."""
+        """Side per name; looked up once, not per round."""
         self.jumpy: NoData | None = None
 
     def add(self, series: Iterable[Series], is_bad: IsBad | None, column: int = 0) -> None:
-        """Takes in all series of one kind."""
+        """Add all series of one kind: 0 all, 1 bad, 2 good requests."""
         counters = self._counters
         for one in series:
             name = one.labels.get(counters.label, "")
@@ -160,7 +163,7 @@ class _Counts:
     def _count(
         self, name: str, steps: Iterable[tuple[float, float]], column: int, *, bad: bool
     ) -> None:
-        """Puts (time, increase), ascending, into the rounds; a week has a million of them."""
+        """Add (time, increase), ascending, to their rounds; a week has a million of them."""
         ends, start, found = self._rounds.ends, self._rounds.start, self._found
         index, last = 0, self._rounds.end
         for time, increase in steps:
@@ -182,7 +185,7 @@ class _Counts:
     def _steps(self, series: Series, name: str) -> Iterable[tuple[float, float]]:
         points = series.points
         begun = points[:1] if self._from_zero(series, name) else ()
-        if never_falls(points):  # nearly all are: only what is asked for is looked at
+        if never_falls(points):  # nearly all do: read only the rounds in question
             first = max(bisect_right(points, self._rounds.start, key=_point_time) - 1, 0)
             known = points[first:]
             return (*begun, *[(now[0], now[1] - old[1]) for old, now in pairwise(known)])
@@ -193,7 +196,7 @@ class _Counts:
         return (*begun, *steps)
 
     def _from_zero(self, series: Series, name: str) -> bool:
-        """Whether it began within the range, after its target did or with it."""
+        """Return whether the series began at zero within the range."""
         time, value = series.points[0]
         started = (self._counters.started or {}).get(name)
         if started is not None and started > self._rounds.start:
@@ -202,7 +205,7 @@ class _Counts:
         return first < time and value <= _FEW + _BURST * self._usual
 
     def ticks(self) -> tuple[Tick, ...]:
-        """The rounds, ascending."""
+        """Return the rounds, ascending."""
         times, by_good = self._rounds.times(), self._counters.good is not None
         return tuple(
             Tick(begin, end, tuple(_build_increments(found, self._side, by_good=by_good)))
@@ -212,8 +215,8 @@ class _Counts:
 
 _JUMPY_COUNTER = (
     "the counter of {name} falls again and again, and not to about zero: several processes "
-    "answer at one address, or a Prometheus that goes backwards; give each process its own "
-    "address (or one shared registry), and each Prometheus its own"
+    "answer at one address, or several Prometheus servers do; give each process its own address "
+    "(or one shared registry), and each Prometheus server its own"
 )
 
 
@@ -232,7 +235,7 @@ def _target_key(labels: Mapping[str, str]) -> Hashable:
 
 
 def _find_first_scrapes(series: Iterable[Series]) -> dict[Hashable, float]:
-    """When each target was first scraped in the range."""
+    """Return the time of the first scrape of each target in the range."""
     first: dict[Hashable, float] = {}
     for one in series:
         if one.points:
@@ -242,7 +245,7 @@ def _find_first_scrapes(series: Iterable[Series]) -> dict[Hashable, float]:
 
 
 def _find_usual_increase(series: Iterable[Series]) -> float:
-    """What the busiest target counts between two scrapes; its falls count as nothing."""
+    """Return the increase of the busiest target between two scrapes; falls count as zero."""
     counted: dict[Hashable, float] = {}
     for one in series:
         if len(one.points) > 1:

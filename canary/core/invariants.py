@@ -1,8 +1,8 @@
-"""The promises of the design as code: run inside the tests after every plan and every action.
+"""The invariants of the design, which the tests check after every plan and every action.
 
-Each function returns None, or one sentence that says what was broken. The numbers are those of the
-design's list; 5 (any crash, same end) and 8 (only the lease holder writes) are properties of runs
-and of the store, not of one moment, and are tested as such.
+Each function returns None, or one sentence about the violation. The numbers are those of the
+design's list; 5 (any crash leads to the same end) and 8 (only the lease holder writes) are
+properties of runs and of the store, and have their own tests.
 """
 
 from collections.abc import Callable
@@ -53,7 +53,7 @@ def rises_when_allowed(snap: Snapshot, judged: AnalysisResult, action: Action) -
         "the last weight is not confirmed": route.confirmed,
         "the template changed": target is not None and target.template == status.canary_hash,
         "the target is not held": target is not None and (target.held or rolling),
-        "the status does not mean it": action.weight <= status.weight,
+        "the status has no such weight": action.weight <= status.weight,
         "the verdict is not Pass": status.step == 0
         or judged.step is Verdict.PASS
         or judged.replacement is ReplacementVerdict.BETTER
@@ -212,18 +212,18 @@ MOMENT_CHECKS: tuple[MomentCheck, ...] = (
 
 
 def broken_by_plan(snap: Snapshot, judged: AnalysisResult, plan: Plan) -> tuple[str, ...]:
-    """What a plan breaks before any of it is carried out."""
+    """Return the invariants that a plan violates before its first action."""
     found = (check(snap, judged, plan) for check in PLAN_CHECKS)
     return tuple(sentence for sentence in found if sentence)
 
 
 def broken_by_action(snap: Snapshot, judged: AnalysisResult, action: Action) -> tuple[str, ...]:
-    """What one action would break in the world as it is just before it."""
+    """Return the invariants that one action would violate in the world as it is now."""
     found = (check(snap, judged, action) for check in ACTION_CHECKS)
     return tuple(sentence for sentence in found if sentence)
 
 
 def broken_now(snap: Snapshot) -> tuple[str, ...]:
-    """What is broken in the world as it is."""
+    """Return the invariants that the world violates as it is now."""
     found = (check(snap) for check in MOMENT_CHECKS)
     return tuple(sentence for sentence in found if sentence)

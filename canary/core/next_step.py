@@ -1,22 +1,22 @@
-"""What happens next, in one sentence: for status, live view and report."""
+"""Describes what the controller does next, for the status, the live view and the report."""
 
 from canary.api import Intent, ReasonKind, Release, Skip, Spec, Status
 from canary.text.format import human_duration
 
 
 def describe_next_step(spec: Spec, status: Status, now: float) -> str:
-    """What the controller does next and what it waits for; `now` in seconds since the epoch."""
+    """Return what the controller does next, or waits for; `now` is in seconds since the epoch."""
     reason = status.reason.info
     match status.intent:
         case Intent.REST if reason.stalls and not reason.next_step:
-            return "starts no release before that is corrected"
+            return "starts no release until that is corrected"
         case Intent.REST:
             return reason.next_step or "waits for a new template"
         case Intent.ROLL_BACK:
-            return "takes the traffic away, waits for the router, then removes the canary"
+            return "sets weight 0, waits for the router, then removes the canary"
         case Intent.BAKE:
             left = spec.bake - (now - (status.bake_started_at or now))
-            return f"watches for {human_duration(max(left, 0))} more"
+            return f"monitors the new version for {human_duration(max(left, 0))} more"
         case Intent.PROMOTE | Intent.ADVANCE:
             return _describe_progress(spec, status, now)
 
@@ -36,12 +36,12 @@ def _describe_progress(spec: Spec, status: Status, now: float) -> str:
 
 
 def _describe_step(spec: Spec, status: Status, release: Release, now: float) -> str:
-    """What follows the present step, and when at the earliest; or what comes before that."""
+    """Return what follows the current step and its earliest time, or the deadline before it."""
     step = spec.steps[min(status.step, len(spec.steps) - 1)]
     last = status.step + 1 >= len(spec.steps) or _skips_steps(release)
     then = "promotes" if last else f"gives it {spec.steps[status.step + 1].weight} %"
     if step.approval and release.approved_step < status.step:
-        then = "asks a person for approval"
+        then = "waits for approval"
     left = step.duration - (now - (status.step_started_at or now))
     if then == "promotes":
         left = max(left, spec.analysis.min_duration - (now - (release.judged_from or now)))

@@ -1,4 +1,7 @@
-"""What to do next, as data: ordered, idempotent actions, each refused if the world moved."""
+"""The plan of one reconcile pass as data: ordered, idempotent actions.
+
+An action is refused if its object has changed since the snapshot.
+"""
 
 from dataclasses import dataclass
 
@@ -9,16 +12,16 @@ from canary.errors import TransientError
 
 @dataclass(frozen=True, slots=True)
 class PauseTarget:
-    """Keep the target from rolling a template that nobody vetted; `stable` is what runs now."""
+    """Pause the target, so that a new template does not roll out; `stable` is what runs now."""
 
     stable: str
 
 
 @dataclass(frozen=True, slots=True)
 class RestoreTemplate:
-    """Put the vetted template back while the target is held, or hold it in the same write.
+    """Restore the vetted template in a paused target, or pause it in the same write.
 
-    `roll` un-holds it in that write: the target then rolls back by its own strategy.
+    With `roll` the same write resumes the target, which then rolls back by its own strategy.
     """
 
     template: str
@@ -27,7 +30,7 @@ class RestoreTemplate:
 
 @dataclass(frozen=True, slots=True)
 class ResumeTarget:
-    """Un-hold the target so that it rolls to `template` by its own strategy."""
+    """Resume the target, so that it rolls out `template` by its own strategy."""
 
     template: str
 
@@ -38,17 +41,17 @@ class RestartTarget:
 
     template: str
     at: float
-    """Seconds since the epoch: what the annotation of the restart says."""
+    """Seconds since the epoch, as the restart annotation has it."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnmanageTarget:
-    """Un-hold the target and forget that it was ours."""
+    """Resume the target and remove what canary wrote into it."""
 
 
 @dataclass(frozen=True, slots=True)
 class EnsureCanary:
-    """The canary of `template` exists with this many replicas."""
+    """Create the canary of `template`, or scale it, to this many replicas."""
 
     template: str
     replicas: int
@@ -56,24 +59,24 @@ class EnsureCanary:
 
 @dataclass(frozen=True, slots=True)
 class DeleteCanary:
-    """The canary's objects are gone."""
+    """Delete the canary's objects."""
 
 
 @dataclass(frozen=True, slots=True)
 class PinMinReplicas:
-    """While a release runs, no autoscaler takes stable below this many replicas."""
+    """Raise the autoscaler's minimum to this many replicas during a release."""
 
     replicas: int
 
 
 @dataclass(frozen=True, slots=True)
 class UnpinMinReplicas:
-    """The autoscaler is what the user wrote."""
+    """Restore the autoscaler's minimum that the user wrote."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunChecks:
-    """The checks that are due have been started for `template`."""
+    """Start the checks of `template` that are due."""
 
     template: str
 
@@ -102,14 +105,14 @@ WorkloadAction = (
 
 @dataclass(frozen=True, slots=True)
 class SetWeight:
-    """The route gives the canary this share (percent)."""
+    """Set the canary's weight in the route (percent)."""
 
     weight: int
 
 
 @dataclass(frozen=True, slots=True)
 class RestoreRoute:
-    """The route is what the user wrote."""
+    """Restore the route that the user wrote."""
 
 
 TrafficAction = SetWeight | RestoreRoute
@@ -117,7 +120,7 @@ TrafficAction = SetWeight | RestoreRoute
 
 @dataclass(frozen=True, slots=True)
 class RemoveFinalizer:
-    """The finalizer is removed: a deletion may go on, and at rest waits for nobody."""
+    """Remove the finalizer, so that a deletion completes without the operator."""
 
 
 Action = WorkloadAction | TrafficAction | RemoveFinalizer
@@ -125,24 +128,24 @@ Action = WorkloadAction | TrafficAction | RemoveFinalizer
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The next status, the actions that lead there in order, and when to look again."""
+    """The next status, the actions that lead to it in order, and when to reconcile again."""
 
     status: Status
     actions: tuple[Action, ...] = ()
     requeue_after: float | None = None
-    """Seconds; None: only when something changes."""
+    """Seconds until the next pass; None: only after a change."""
     sample_within: float | None = None
-    """Only the next sample is waited for. A metric source that knows when that is due is waited
-    for instead of `requeue_after`, but no longer than this (seconds)."""
+    """The plan waits only for the next sample: a metric source that knows when it is due replaces
+    `requeue_after`, up to this limit (seconds)."""
 
 
-REFUSED_PREFIX = "Refused, and tried again: "
-"""So begins the message of a status whose plan could not be carried out."""
+REFUSED_PREFIX = "Refused, retrying: "
+"""Prefix of the status message if an action of the plan was refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class ActResult:
-    """What of a plan was carried out; `refused` says why the rest was not."""
+    """The actions that were carried out; `refused` is the error that stopped the rest."""
 
     actions: tuple[Action, ...] = ()
     refused: TransientError | None = None

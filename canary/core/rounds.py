@@ -1,10 +1,10 @@
-"""When something was scraped: the ends of the intervals in which a release is judged.
+"""Finds the rounds of scrapes: the intervals in which a release is judged.
 
-A Prometheus scrapes each target at its own moment of every scrape interval. A round is over once
-every target of the canary has been scraped in it. Then each target, stable's too, has been scraped
-about once since the last round: both sides are counted over the same time, and nothing is waited
-for any longer. Example: canary pods are scraped at 1.2, 6.2, … and 3.7, 8.7, …; rounds end at 3.7,
-8.7, …, as soon as the second pod's numbers are there.
+Prometheus scrapes each target at its own moment of every scrape interval. A round ends once every
+target of the canary has been scraped in it. By then each target, stable's too, has been scraped
+about once since the last round, so both sides are counted over the same time without further
+waiting. Example: canary pods are scraped at 1.2, 6.2, … and 3.7, 8.7, …; rounds end at 3.7, 8.7,
+…, as soon as the numbers of the second pod arrive.
 """
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -15,39 +15,39 @@ from statistics import median
 from canary.core.series import Series
 
 _EARLY = 0.9
-"""Scrapes jitter: so much of the shortest interval is enough."""
+"""Scrapes jitter: this share of the shortest interval is enough."""
 _ALIVE = 2.5
-"""Scrape intervals after which a target that was not scraped is not waited for."""
+"""Scrape intervals after which a round no longer waits for a target."""
 _GAPS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Rounds:
-    """Intervals `(start, ends[0]], (ends[0], ends[1]], …` in seconds; none: nothing was scraped."""
+    """Intervals `(start, ends[0]], (ends[0], ends[1]], …` in seconds; empty without scrapes."""
 
     start: float
     ends: tuple[float, ...] = ()
 
     @property
     def end(self) -> float:
-        """Up to where there are complete rounds."""
+        """End of the last complete round."""
         return self.ends[-1] if self.ends else self.start
 
     def times(self) -> tuple[float, ...]:
-        """The start and all ends, ascending."""
+        """Return the start and all ends, ascending."""
         return (self.start, *self.ends)
 
     def until(self, end: float) -> "Rounds":
-        """Without those that end later."""
+        """Return the rounds that end by `end`."""
         return Rounds(self.start, tuple(one for one in self.ends if one <= end))
 
 
 ScrapeTimes = Mapping[Hashable, Sequence[float]]
-"""When each target was scraped, ascending."""
+"""Times of each target's scrapes, ascending."""
 
 
 def collect_scrape_times(series: Iterable[Series]) -> dict[Hashable, list[float]]:
-    """When each target was: all series of one scrape have its time."""
+    """Return the scrape times of each target; all series of one scrape have its time."""
     longest: dict[Hashable, Series] = {}
     for one in series:
         target = target_key(one.labels)
@@ -57,20 +57,20 @@ def collect_scrape_times(series: Iterable[Series]) -> dict[Hashable, list[float]
 
 
 def target_key(labels: Mapping[str, str]) -> Hashable:
-    """What was scraped: a port of a pod, for a job."""
+    """Return the identity of a target: pod, instance and job."""
     return labels.get("pod"), labels.get("instance"), labels.get("job")
 
 
 def find_scrape_interval(times: ScrapeTimes) -> float | None:
-    """The usual time between two scrapes of a target, in seconds; None where it is unknown."""
+    """Return the median time between two scrapes of a target in seconds; None if unknown."""
     gaps = [b - a for one in times.values() for a, b in pairwise(one[-_GAPS:])]
     return median(gaps) if gaps else None
 
 
 def find_rounds(times: ScrapeTimes, start: float, end: float, shortest: float) -> Rounds:
-    """The rounds of these targets after `start` up to `end`, none shorter than `shortest`.
+    """Return the rounds of these targets between `start` and `end`, none shorter than `shortest`.
 
-    A round that waits for a target in vain is over when another target is scraped again.
+    A round that waits for a missing target ends when another target is scraped again.
     """
     moments = sorted(
         (t, who) for who, one in _number_targets(times) for t in one if start < t <= end
@@ -98,5 +98,5 @@ def find_rounds(times: ScrapeTimes, start: float, end: float, shortest: float) -
 
 
 def _number_targets(times: ScrapeTimes) -> Iterable[tuple[int, Sequence[float]]]:
-    """Targets by number: labels that are missing cannot be ordered."""
+    """Return the targets by number: missing labels have no order."""
     return enumerate(times.values())

@@ -1,4 +1,11 @@
-"""From the answers of a metric source to what is judged: requests per round, gauges per round."""
+"""Turns the answers of a metric source into samples: requests and gauges per round.
+
+Example, one pod with a counter of requests and one of errors, in rounds that end at 10 and 20:
+
+    requests  0 s: 100   10 s: 160   20 s: 200      ->  60 and 40 requests
+    errors               10 s:   1   20 s:   1      ->   1 and  0 bad ones: the series appeared
+                                                        with the first error, so it began at 0
+"""
 
 import re
 from bisect import bisect_left, bisect_right
@@ -31,7 +38,7 @@ from canary.core.snapshot import PoolSamples, RatioSamples, Samples
 from canary.text.regex import full_match
 
 MAX_POOLS = 1000
-"""Of one release: `python -m bench.wide` prints what they cost."""
+"""Maximum per release; `python -m bench.wide` prints the cost."""
 _CODE = re.compile(r"[0-9]{1,3}|[0-9][xX]{2}")
 _STATUS = re.compile(r"[1-5](?:[0-9]{2}|[xX]{2})")
 _WANTS_CODES = re.compile(r"\(?[1-5](?:[.0-9xX]|\[|$)")
@@ -39,7 +46,7 @@ _WANTS_CODES = re.compile(r"\(?[1-5](?:[.0-9xX]|\[|$)")
 
 @dataclass(frozen=True, slots=True)
 class RatioAnswers:
-    """Raw answers of one ratio: requests, and either bad ones, good ones, or how bad is told.
+    """Raw answers of one ratio: requests, and bad requests, good requests or matchers for bad ones.
 
     `matchers` are conditions by which series of `total` count bad requests.
     """
@@ -55,17 +62,17 @@ class RatioAnswers:
     started: Mapping[str, float] = field(default_factory=dict)
     bad_is: Selector | None = None
     known: MetricAnswer | None = None
-    """What there is of the metric of `bad_is` anywhere, by its labels."""
+    """Series of the metric of `bad_is` anywhere, by their labels."""
     slow: SlowThreshold | None = None
-    """`good` are a histogram's buckets: what is slower than the nearest bound is bad."""
+    """With it `good` has the buckets of a histogram: requests above the nearest bound are bad."""
 
 
 @dataclass(frozen=True, slots=True)
 class PoolAnswers:
-    """Raw answers of one pool; None where the exporter has no such series.
+    """Raw answers of one pool; None if the exporter has no such series.
 
-    `by` are labels that tell pools apart, with `apart` any others in which they differ as well;
-    see PoolSamples for the rest.
+    `by` has the labels that identify a pool; with `apart` all others in which series differ are
+    added. See PoolSamples for the rest.
     """
 
     in_use: MetricAnswer
@@ -86,7 +93,7 @@ MetricSamples = RatioSamples | PoolSamples | MetricAnswer
 
 
 def sample_metric(answers: RawAnswers | MetricAnswer, rounds: Rounds) -> MetricSamples:
-    """What is judged of one metric; of a user's own query what is not later than the rounds."""
+    """Return the samples of one metric; those of a user's own query end with the rounds."""
     match answers:
         case RatioAnswers():
             return sample_ratio(answers, rounds)
@@ -112,9 +119,9 @@ def _cut_series(series: Series, end: float) -> Series:
 def build_samples(
     answers: Mapping[str, RawAnswers | MetricAnswer], since: float, end: float, shortest: float
 ) -> Samples:
-    """What was scraped after `since` (seconds), in rounds of at least `shortest` seconds.
+    """Return what was scraped after `since` (seconds), in rounds of at least `shortest` seconds.
 
-    Users' own queries have no scrapes of their own: where there is nothing else, steps stand in.
+    Users' own queries have no scrape times; without other metrics the rounds are fixed steps.
     """
     counted = [one for one in answers.values() if isinstance(one, RatioAnswers | PoolAnswers)]
     if counted:
@@ -128,10 +135,10 @@ def build_samples(
 def find_metric_rounds(
     answers: Iterable[RawAnswers], start: float, end: float, shortest: float
 ) -> Rounds:
-    """The rounds in which these were scraped: by the canary's targets, once it has some.
+    """Return the rounds of scrapes: those of the canary's targets, once it has some.
 
-    Where requests of the canary are counted, those scrapes alone end a round: a router's answer
-    must not wait for the pages of pods that only say how full their pools are.
+    If a metric counts the canary's requests, only its scrapes end a round: the answer of a router
+    must not wait for pods whose pages have nothing but pool gauges.
     """
     every = list(answers)
     counting = [one for one in every if isinstance(one, RatioAnswers) and _counts_canary(one)]
@@ -158,7 +165,7 @@ def _counts_canary(answers: RatioAnswers) -> bool:
 
 
 def _join_scrape_times(canary: ScrapeTimes, stable: ScrapeTimes) -> ScrapeTimes:
-    """The canary's scrapes, and stable's while there was no canary."""
+    """Return the canary's scrape times, and stable's before the canary existed."""
     begin = min((times[0] for times in canary.values()), default=float("inf"))
     before = {target: [t for t in times if t < begin] for target, times in stable.items()}
     both: dict[Hashable, Sequence[float]] = {("stable", key): one for key, one in before.items()}
@@ -166,7 +173,7 @@ def _join_scrape_times(canary: ScrapeTimes, stable: ScrapeTimes) -> ScrapeTimes:
 
 
 def sample_ratio(answers: RatioAnswers, rounds: Rounds) -> RatioSamples:
-    """Requests per round and pod, or why there is nothing to count."""
+    """Return the requests per round and pod, or why nothing can be counted."""
     if not isinstance(answers.total, FoundSeries):
         return RatioSamples(answers.total)
     if answers.slow is not None:
@@ -189,7 +196,7 @@ def sample_ratio(answers: RatioAnswers, rounds: Rounds) -> RatioSamples:
 def _sample_slow_requests(
     answers: RatioAnswers, slow: SlowThreshold, rounds: Rounds
 ) -> RatioSamples:
-    """Requests within the nearest bound are the good ones; which bound that is, is said."""
+    """Count the requests above the nearest bound as bad; the result names that bound."""
     bound = _find_bound(answers, slow)
     if isinstance(bound, NoData | Unavailable):
         return RatioSamples(bound)
@@ -202,15 +209,17 @@ def _sample_slow_requests(
 
 def _find_bound(answers: RatioAnswers, slow: SlowThreshold) -> float | NoData | Unavailable:
     if not isinstance(answers.good, FoundSeries):
-        return explain_missing_buckets(answers.good or NoData("no buckets were asked for"))
+        return explain_missing_buckets(
+            answers.good or NoData("the metric has no query for buckets")
+        )
     return find_nearest_bound(answers.good.series, answers.label, answers.side_of, slow)
 
 
 def explain_uncountable(answers: RatioAnswers) -> NoData | Unavailable | None:
-    """Why no request would ever count as bad, or as good; None where they would.
+    """Return why no request could ever count as bad, or as good; None if they can.
 
-    A series of errors that has merely not appeared yet is what a good version looks like. A
-    counter of good requests is there with the first request.
+    A good version has no series of errors yet, which is no reason. A counter of good requests
+    exists from the first request.
     """
     total = answers.total.series if isinstance(answers.total, FoundSeries) else ()
     if (odd := _explain_unreadable_counter(answers)) is not None:
@@ -229,7 +238,7 @@ def explain_uncountable(answers: RatioAnswers) -> NoData | Unavailable | None:
 
 
 def _explain_unmatched_side(answers: RatioAnswers, total: Sequence[Series]) -> NoData | None:
-    """A canary that names the label of its status otherwise would look as if it never failed."""
+    """Check each side: a canary with another label for the status would seem never to fail."""
     for side in Side:
         own = [
             one.labels
@@ -242,7 +251,7 @@ def _explain_unmatched_side(answers: RatioAnswers, total: Sequence[Series]) -> N
 
 
 def _explain_unreadable_counter(answers: RatioAnswers) -> NoData | None:
-    """Whose counters are NaN, or lack the buckets that others have: they would be miscounted."""
+    """Return which counters are NaN, or lack the buckets of others; both would be miscounted."""
     counters = {"requests": answers.total, "bad requests": answers.bad, "good ones": answers.good}
     for what, answer in counters.items():
         if names := list_not_numbers(answer, answers.label, answers.side_of):
@@ -257,9 +266,9 @@ def _explain_unreadable_counter(answers: RatioAnswers) -> NoData | None:
 
 
 def _list_without_buckets(answers: RatioAnswers) -> str:
-    """Whose requests are counted without a bucket, where others have some; empty: nobody's.
+    """Return the names with requests but no bucket, if others have buckets; else an empty text.
 
-    A bucket is there with the first request; a counter of what went well may really not be.
+    A bucket exists from the first request; a counter of good requests may start later.
     """
     good = answers.good.series if isinstance(answers.good, FoundSeries) else ()
     if not any(LE in one.labels for one in good):
@@ -270,15 +279,15 @@ def _list_without_buckets(answers: RatioAnswers) -> str:
     return ", ".join([name for name in sorted(whose) if answers.side_of(name)][:3])
 
 
-_NOT_A_NUMBER = "{} is NaN or infinite: look at what exports it"
+_NOT_A_NUMBER = "{} is NaN or infinite: check its exporter"
 
 
 def list_not_numbers(
     answer: MetricAnswer | None, label: str, side_of: Callable[[str], object]
 ) -> str:
-    """Whose newest values are no numbers, as a list of names; empty: nobody's.
+    """Return the names whose newest value is not a number, as a list; empty if there are none.
 
-    Without these a count would be smaller, and a pool that may be full would not be there.
+    Without them a count would be too small, and a pool that may be full would be missing.
     """
     labels = answer.not_numbers if isinstance(answer, FoundSeries) else ()
     names = sorted({one.get(label, "") for one in labels})
@@ -295,15 +304,16 @@ def _explain_missing_good(metric: str, good: NoData | Unavailable) -> NoData | U
 
 
 def _explain_unknown_counter(answers: RatioAnswers) -> NoData | None:
-    """Why a counter of bad requests without series is none that has merely not appeared yet."""
+    """Return why the counter of bad requests will never appear; None if it may."""
     selector = answers.bad_is
     if selector is None:
         return None
     match answers.known:
         case NoData(partial=False):
             return NoData(
-                f"the monitoring has no series {selector.metric} of anybody: check its name. If it "
-                "appears with the first error only, count bad requests by a label of the requests"
+                f"the monitoring system has no series {selector.metric} at all: check its name. "
+                "If it appears only with the first error, count bad requests by a label of "
+                "the requests"
             )
         case FoundSeries(series):
             own = [one for one in selector.matchers if one.label not in {"pod", "namespace"}]
@@ -321,7 +331,7 @@ def explain_unmatched(
     *,
     shown: bool = True,
 ) -> NoData | None:
-    """Why these conditions could tell no bad request among series with such labels.
+    """Return why these matchers can select no bad request among series with such labels.
 
     Values are not `shown` where the series may be other people's.
     """
@@ -343,7 +353,7 @@ def explain_unmatched(
 
 
 def _suggest_label(matcher: Matcher, series: Sequence[Mapping[str, str]]) -> str:
-    """Which label has status codes, where these are looked for."""
+    """Suggest the label that has status codes, if the matcher expects them."""
     names = sorted({name for labels in series for name in labels})
     coded = [name for name in names if all(_STATUS.fullmatch(one.get(name, "")) for one in series)]
     if not coded or not expects_codes(matcher):
@@ -352,18 +362,18 @@ def _suggest_label(matcher: Matcher, series: Sequence[Mapping[str, str]]) -> str
 
 
 def expects_codes(matcher: Matcher) -> bool:
-    """Whether a condition looks for status codes such as 5.. or 500."""
+    """Return whether a matcher expects status codes such as 5.. or 500."""
     asks = matcher.op in {MatchOp.EQUAL, MatchOp.REGEX}
     return asks and _WANTS_CODES.match(matcher.value) is not None
 
 
 def is_status_code(value: str) -> bool:
-    """Whether it is a status code (500), or a class of them (5xx, 5)."""
+    """Return whether the value is a status code (500) or a class of them (5xx, 5)."""
     return _CODE.fullmatch(value) is not None
 
 
 def matcher_matches(matcher: Matcher, labels: Mapping[str, str]) -> bool:
-    """Whether labels meet a condition; an absent label is the empty one."""
+    """Return whether labels satisfy a matcher; a missing label is an empty one."""
     value = labels.get(matcher.label, "")
     match matcher.op:
         case MatchOp.EQUAL:
@@ -377,7 +387,7 @@ def matcher_matches(matcher: Matcher, labels: Mapping[str, str]) -> bool:
 
 
 def selector_matches(selector: Selector, labels: Mapping[str, str]) -> bool:
-    """Whether a series of the selector's metric is selected."""
+    """Return whether the selector selects a series with these labels."""
     return _all_match(selector.matchers, labels)
 
 
@@ -386,7 +396,7 @@ def _all_match(matchers: Iterable[Matcher], labels: Mapping[str, str]) -> bool:
 
 
 def sample_pool(answers: PoolAnswers, rounds: Rounds) -> PoolSamples:
-    """The pool's gauges and counters at the end of each round; counters never fall any more."""
+    """Return the pool's gauges and counters at the end of each round; counters never fall."""
     by = answers.by
     if answers.apart and isinstance(answers.in_use, FoundSeries):
         by = find_distinguishing_labels((one.labels for one in answers.in_use.series), by)
@@ -412,7 +422,7 @@ def sample_pool(answers: PoolAnswers, rounds: Rounds) -> PoolSamples:
 
 
 def _explain_too_many_pools(answer: MetricAnswer, by: Sequence[str]) -> NoData | None:
-    """What a look costs, and the state in the status, grow with the number of pools."""
+    """Return why there are too many pools: cost and state grow with their number."""
     series = answer.series if isinstance(answer, FoundSeries) else ()
     count = len({_group_key(one, by) for one in series})
     if count <= MAX_POOLS:
@@ -425,7 +435,7 @@ def _explain_too_many_pools(answer: MetricAnswer, by: Sequence[str]) -> NoData |
 
 
 def _explain_unreadable_gauge(answers: PoolAnswers) -> NoData | None:
-    """A pool of the canary that says nothing may be the one that leaks; stable's may not."""
+    """Return which gauge of the canary is not a number: that pool may be leaking."""
 
     def canarys(name: str) -> bool:
         return answers.side_of(name) is Side.CANARY
@@ -448,7 +458,7 @@ def _map_series(
 
 
 def _sum_gauges(series: Sequence[Series], by: Sequence[str], rounds: Rounds) -> list[Series]:
-    """Sums per group of what was scraped last in each round, of two scrapes of one gauge once."""
+    """Sum the last scrape of each round per group; two scrapes of one gauge count once."""
     groups: dict[Labels, dict[float, dict[Hashable, tuple[float, float]]]] = {}
     for one in series:
         group, who = _group_key(one, by), _series_identity(one)
@@ -467,7 +477,7 @@ def _sum_gauges(series: Sequence[Series], by: Sequence[str], rounds: Rounds) -> 
 
 
 def _sum_counters(series: Sequence[Series], by: Sequence[str], rounds: Rounds) -> list[Series]:
-    """What each group has counted since the range began, at the end of each round."""
+    """Return the count of each group since the start of the range, at the end of each round."""
     label = by[0]
     whole = Rounds(float("-inf"), (rounds.start, *rounds.ends))
     groups: dict[Labels, list[Series]] = {}
@@ -488,7 +498,7 @@ def _sum_counters(series: Sequence[Series], by: Sequence[str], rounds: Rounds) -
 
 
 def _last_in_rounds(series: Series, rounds: Rounds) -> Iterator[tuple[float, float, float]]:
-    """(end of the round, time, value) of the last scrape in each round, and before the first."""
+    """Yield (end of round, time, value) of the last scrape before the first round and in each."""
     points, last = series.points, None
     first = bisect_right(points, rounds.start, key=_point_time) - 1
     if first >= 0:
@@ -505,7 +515,7 @@ def _last_in_rounds(series: Series, rounds: Rounds) -> Iterator[tuple[float, flo
 
 
 def _subtract_idle(answer: MetricAnswer, idle: MetricAnswer | None) -> MetricAnswer:
-    """`answer − idle`, only where both have a value."""
+    """Return `answer − idle` at the times at which both have a value."""
     if idle is None or not isinstance(answer, FoundSeries):
         return answer
     if not isinstance(idle, FoundSeries):
@@ -525,7 +535,7 @@ def _group_key(series: Series, by: Sequence[str]) -> Labels:
 
 
 def _series_identity(series: Series) -> Hashable:
-    """What is left without the labels of the scrape, but for the address."""
+    """Return the labels without those of the scrape, but with the address."""
     labels = series.labels.items()
     kept = frozenset(item for item in labels if item[0] not in SCRAPE_LABELS)
     return series.labels.get("instance"), kept

@@ -1,4 +1,4 @@
-"""Counters and gauges as they are scraped: queries as data, and their answers."""
+"""Queries for counters and gauges as data, and their answers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ HISTORY_STEP = 30.0
 """Seconds between two values of a raw query's history."""
 
 NOT_NUMBERS = "all values are NaN or infinite"
-"""Why series that are there are no data."""
+"""The reason for NoData if series exist."""
 
 
 class MatchOp(StrEnum):
@@ -22,7 +22,7 @@ class MatchOp(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """One label condition; the value is data and gets escaped at the edge, never spliced."""
+    """One label condition; its value is data and is escaped when the query is rendered."""
 
     label: str
     op: MatchOp
@@ -97,7 +97,7 @@ class SeriesQuery:
 class Series:
     """Values of one series or group: `points` are (time in seconds, value), times ascending.
 
-    The times are those of the scrapes, or of the grid that was asked for. A time without a value
+    The times are those of the scrapes, or of the grid of the query. A time without a value
     is absent, never NaN.
     """
 
@@ -107,11 +107,11 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class NoData:
-    """The query works and nothing is there."""
+    """The query succeeded and returned no series."""
 
     why: str
     partial: bool = False
-    """Only part could be read, or none was: what is missing may be there, and is no zero."""
+    """The answer is incomplete: missing series may exist and must not be read as zero."""
     splittable: bool = False
     """A narrower query may be answered: there is more than is read of one answer, for example."""
 
@@ -131,12 +131,12 @@ class FoundSeries:
 
     series: tuple[Series, ...] = field(default=())
     not_numbers: tuple[Mapping[str, str], ...] = ()
-    """Labels of series whose newest value is NaN or infinite: they are there, and say nothing."""
+    """Labels of series whose newest value is NaN or infinite."""
 
 
 @dataclass(frozen=True, slots=True)
 class PendingAnswer:
-    """The monitoring system has not answered yet: read again once it has."""
+    """The monitoring system has not answered yet; read again later."""
 
 
 MetricAnswer = FoundSeries | NoData | Unavailable

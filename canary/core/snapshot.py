@@ -1,4 +1,4 @@
-"""Everything one pass knows of the world, frozen: `observe` makes it, nothing else reads."""
+"""The frozen snapshot of the world for one reconcile pass; only `observe` builds it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,12 +11,12 @@ from canary.core.series import MetricAnswer, NoData, Unavailable
 
 
 class PodFailure(StrEnum):
-    """Why a pod does not serve, where the reason is known."""
+    """A known reason for which a pod does not serve."""
 
     CRASH_LOOP = "CrashLoop"
     OUT_OF_MEMORY = "OutOfMemory"
     NO_IMAGE = "NoImage"
-    """The image cannot be pulled; a registry may come back, so waited for like readiness."""
+    """The image cannot be pulled. The registry may recover, so the release waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """Why no release can be taken of a target that is there."""
+    """The reason for which no release of an existing target can start."""
 
     reason: Reason
     message: str
@@ -52,29 +52,29 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class TargetDeployment:
-    """The user's Deployment."""
+    """The state of the user's Deployment."""
 
     replicas: int
     template: str
-    """Our hash of the template that the user wants now."""
+    """Hash of the template in the Deployment's spec."""
     running: str | None
     """Our hash of the template that all pods run; None in the middle of a roll. It is not the
     wanted one where a changed template is paused."""
     held: bool
-    """A changed template does not roll: paused, or paused by the API server as it changes."""
+    """A changed template does not roll out: the Deployment is paused, or an admission policy
+    pauses it when it changes."""
     pods: tuple[Pod, ...] = ()
     obstacle: Obstacle | None = None
     restart_of: str | None = None
-    """Our hash of the vetted template, where the wanted one differs from it only by the annotation
-    of a restart."""
+    """Hash of the vetted template, if the present one differs only by the restart annotation."""
     floor: int | None = None
-    """The autoscaler's minimum, where it can be raised; else None."""
+    """Minimum of the autoscaler if canary can raise it; else None."""
     scaled_by: str | None = None
-    """Who owns its autoscaler and writes the floor back, such as `ScaledObject auth`; else None."""
+    """Owner that resets the autoscaler's minimum, such as `ScaledObject auth`; else None."""
     paused: bool = False
-    """It is paused now, which is something to put back."""
+    """The Deployment is paused, which a deletion has to undo."""
     stable_lost: bool = False
-    """It wants another template than the stable one, and no ReplicaSet keeps that any more."""
+    """Its template is not the stable one, and no ReplicaSet has the stable one any more."""
     keeps_history: bool = True
     """After a roll a ReplicaSet keeps the template before: `revisionHistoryLimit` is not 0."""
     rejection: Rejection | None = None
@@ -88,53 +88,53 @@ class TargetDeployment:
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """Our Deployment `NAME-canary` (with its Service)."""
+    """The state of the Deployment `NAME-canary` and its Service."""
 
     template: str
     replicas: int
     pods: tuple[Pod, ...] = ()
     not_created: str = ""
-    """Why pods are not created or do not start, in the words of the API server; else empty."""
+    """Message of the API server about pods that are not created or do not start; else empty."""
     follows_service: bool = True
-    """Its Service has the ports that the user's Service has now."""
+    """Its Service has the same ports as the user's Service."""
     selected_by: tuple[str, ...] = ()
     """Names of other Services than the canary's own that select its pods."""
 
     @property
     def ready(self) -> int:
-        """How many pods are ready."""
+        """Number of ready pods."""
         return sum(pod.ready for pod in self.pods)
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Who gets the traffic, as the router shows it."""
+    """The state of the route, as the router reports it."""
 
     weight: int
-    """Percent of traffic to the canary, as the route says it."""
+    """The canary's weight in the route (percent)."""
     confirmed: bool
-    """The router has taken the route over as it is written."""
+    """The router has confirmed the route as it is written."""
     at_rest: bool
-    """Nothing of ours is in the route: it is what the user wrote."""
+    """The route is what the user wrote."""
     writer: str | None = None
-    """Who wrote the weight last, where that is known and it was not us."""
+    """Last writer of the weight, if known and not canary."""
     backends: Mapping[Side, str] = field(default_factory=dict)
-    """What the router's own metrics call each side."""
+    """Name of each side in the router's own metrics."""
     refused: str | None = None
-    """Why the router refuses the route as it is now, in a sentence; None: it does not."""
+    """Sentence about why the router refuses the route; None if it does not."""
     lowest: int | None = None
-    """Percent on the route that gives the canary the least; None: there is one route only."""
+    """Lowest weight among several routes (percent); None with one route."""
     detail: str = ""
-    """With several routes: what each of them has, while they differ or wait; else empty."""
+    """Weight of each of several routes while they differ or are not confirmed; else empty."""
 
     @property
     def least(self) -> int:
-        """Percent that every route gives the canary."""
+        """Weight that every route gives the canary at least (percent)."""
         return self.weight if self.lowest is None else self.lowest
 
 
 def carried_weight(ready: int, replicas: int) -> int:
-    """The largest weight (percent) that `ready` pods carry of what `replicas` pods carry.
+    """Return the largest weight (percent) that `ready` pods carry of the load of `replicas` pods.
 
     1 of 4 pods carries 25 %; 3 of 7 carry 42 %.
     """
@@ -142,7 +142,7 @@ def carried_weight(ready: int, replicas: int) -> int:
 
 
 class Verb(StrEnum):
-    """What a person can ask of a release."""
+    """A command for a release."""
 
     PROMOTE = "promote"
     PAUSE = "pause"
@@ -155,23 +155,23 @@ class Verb(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReleaseRequest:
-    """What a person asks for; `id` tells it from the same request made before."""
+    """A person's request; `id` distinguishes it from an earlier, equal one."""
 
     verb: Verb
     id: str
     skip: Skip | None = None
-    """With promote: what is skipped."""
+    """With promote: what to skip."""
     reason: str = ""
-    """Why, in the person's words."""
+    """Reason given by the person."""
     by: str = ""
-    """Who asked, as the request names them."""
+    """Name of the person, as in the request."""
     to: str | None = None
-    """With undo: our hash of the template to go back to; None: the one that was stable last."""
+    """With undo: hash of the template to return to; None: the previous stable one."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseResource:
-    """The release as its store has it."""
+    """The CanaryRelease as stored."""
 
     name: str
     namespace: str
@@ -179,16 +179,16 @@ class ReleaseResource:
     spec: Spec
     status: Status
     version: str
-    """For compare-and-swap of the status (resourceVersion)."""
+    """resourceVersion, for compare-and-swap of the status."""
     deleting_since: float | None = None
     request: ReleaseRequest | None = None
     finalizer: bool = False
-    """Our finalizer is on it: its deletion waits until everything is put back."""
+    """The resource has our finalizer: its deletion waits until everything is restored."""
 
 
 @dataclass(frozen=True, slots=True)
 class RatioSamples:
-    """Requests and bad ones per round of scrapes, ascending; or why there are none."""
+    """Requests and bad requests per round of scrapes, ascending; or why there are none."""
 
     ticks: tuple[Tick, ...] | NoData | Unavailable
     bound: str = ""
@@ -197,9 +197,9 @@ class RatioSamples:
 
 @dataclass(frozen=True, slots=True)
 class PoolSamples:
-    """A pool's gauges and counters at the ends of rounds; None where there are no such series.
+    """A pool's gauges and counters at the ends of rounds; None if the exporter has no such series.
 
-    Counters are what was counted since the range began; they never fall.
+    Counters start at zero with the range and never fall.
     """
 
     in_use: MetricAnswer
@@ -214,7 +214,7 @@ class PoolSamples:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """All metrics of one release, round by round; `since` is up to where the judge has judged."""
+    """All metrics of one release by round; `since` is the time up to which they are judged."""
 
     rounds: Rounds
     since: float
@@ -223,7 +223,7 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The world at one moment; absent things are None."""
+    """The world at one moment; missing objects are None."""
 
     now: float
     resource: ReleaseResource
@@ -232,4 +232,4 @@ class Snapshot:
     route: Route | None
     checks: tuple[CheckStatus, ...] = ()
     samples: Samples | None = None
-    """What the metrics say since the last pass; None where there is nothing to judge."""
+    """Samples since the last pass; None if there is nothing to judge."""

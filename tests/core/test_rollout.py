@@ -906,7 +906,7 @@ def test_no_finalizer_without_something_to_put_back(
 
 def test_a_write_that_was_refused_is_not_said_any_longer_than_it_is_so() -> None:
     """At rest the message of the last refusal would stay for ever."""
-    said = {"reason": Reason.ADOPTED, "message": "Refused, and tried again: no answer"}
+    said = {"reason": Reason.ADOPTED, "message": "Refused, retrying: no answer"}
     plan = decide(snapshot(AT_REST.model_copy(update=said), template="v1"), SILENT)
     assert plan.status.message == Reason.ADOPTED.info.sentence
 

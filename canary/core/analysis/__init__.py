@@ -1,4 +1,4 @@
-"""analyze: a pure fold over what was sampled since the last analysis, and one verdict.
+"""Analyzes a release: a pure fold over the samples since the last analysis, and one verdict.
 
 Live, after a restart, after an outage of the monitoring system and on history it is the same fold
 over a range that starts where the last one ended. The operator, `analyze`, `backtest` and `report`
@@ -38,13 +38,13 @@ __all__ = ["AnalysisInput", "AnalysisResult", "MetricResult", "analyze", "analyz
 
 
 def analyze_release(snap: Snapshot) -> AnalysisResult:
-    """What the metrics say of the operator's release now."""
+    """Return the analysis of the release in the snapshot."""
     given = build_input(snap)
     return NOT_ANALYZED if given is None else analyze(given)
 
 
 def build_input(snap: Snapshot) -> AnalysisInput | None:
-    """What is known of a release under way; None while there is nothing to analyze."""
+    """Return the input for the release in flight; None if there is nothing to analyze."""
     status, start = snap.resource.status, find_judging_start(snap.resource.status)
     if start is None:
         return None
@@ -64,9 +64,9 @@ def build_input(snap: Snapshot) -> AnalysisInput | None:
 
 
 def find_judging_start(status: Status) -> float | None:
-    """From when on requests count (seconds); None while the canary has no traffic to judge.
+    """Return the time from which requests count (seconds); None if the canary has no traffic.
 
-    A canary with traffic is judged, even where the status has lost since when.
+    A canary with traffic is judged even if the status has lost that time.
     """
     release = status.release
     if release is None:
@@ -78,19 +78,19 @@ def find_judging_start(status: Status) -> float | None:
 
 
 def read_judge_state(status: Status, now: float) -> OptionalJudgeState:
-    """The state to go on from; what contradicts the clock, or is gone, cannot be read."""
+    """Return the stored state; a missing one, or one from the future, is unreadable."""
     state, until = status.judge, status.judged_until
     if state is None and until is not None:
-        return UnreadableState(unreadable="it is gone")
+        return UnreadableState(unreadable="it is missing")
     if isinstance(state, JudgeState):
         times = [one.until for one in state.metrics().values() if one.until is not None]
         if max([until or 0.0, *times]) > now + CLOCKS_DIFFER:
-            return UnreadableState(unreadable="it says that the future is judged")
+            return UnreadableState(unreadable="it is judged up to a time in the future")
     return state
 
 
 def analyze(given: AnalysisInput) -> AnalysisResult:
-    """What the metrics say, with the state for the next analysis."""
+    """Return the verdicts of all metrics and the state for the next analysis."""
     before = _previous_state(given)
     found = limit_state_size(_analyze_metrics(given, before))
     share, until = _count_traffic_share(given, before, found), _find_judged_until(found)
@@ -115,16 +115,16 @@ def analyze(given: AnalysisInput) -> AnalysisResult:
 
 
 def _previous_state(given: AnalysisInput) -> JudgeState:
-    """The state to go on from: an empty one that says so where it could not be read."""
+    """Return the last state, or an empty one with the reason if it could not be read."""
     if isinstance(given.state, UnreadableState):
         return JudgeState(restarted=Restarted(at=given.now, why=given.state.unreadable))
     return given.state or JudgeState()
 
 
 def build_failed_analysis(snap: Snapshot, error: Exception) -> AnalysisResult:
-    """What is said where the analysis broke down: nothing about the canary.
+    """Return the result of an analysis that raised `error`: no verdict on the canary.
 
-    The state may be why, so the next analysis starts without it.
+    The state may be the cause, so the next analysis starts without it.
     """
     if find_judging_start(snap.resource.status) is None:
         return NOT_ANALYZED
@@ -136,7 +136,7 @@ def build_failed_analysis(snap: Snapshot, error: Exception) -> AnalysisResult:
 
 
 def _analyze_metrics(given: AnalysisInput, before: JudgeState) -> list[MetricResult]:
-    """Ratios first: pools are told how many requests there were."""
+    """Analyze ratios first, because pools need the number of requests."""
     found: dict[str, MetricResult] = {}
     requests: Sequence[Tick] = ()
     for metric in sorted(given.analysis.metrics, key=lambda metric: not metric.is_request_share):
@@ -168,11 +168,11 @@ def _analyze_metric(
 
 
 def _no_side(_value: str) -> None:
-    """A metric that could not be asked for has no groups of either side."""
+    """Return None: a metric that could not be read has no series of either side."""
 
 
 def _find_judged_until(found: Sequence[MetricResult]) -> float | None:
-    """Up to where every metric is judged: one that was silent so far keeps the whole range."""
+    """Return the time up to which all metrics are judged; None if one has no data so far."""
     times = [one.state.until for one in found if one.state is not None]
     known = [time for time in times if time is not None]
     return min(known) if known and len(known) == len(times) else None
@@ -181,7 +181,7 @@ def _find_judged_until(found: Sequence[MetricResult]) -> float | None:
 def _count_traffic_share(
     given: AnalysisInput, before: JudgeState, found: Sequence[MetricResult]
 ) -> TrafficShare:
-    """Counted while the router has confirmed the present weight for long enough."""
+    """Count the requests of both sides since the router confirmed the present weight."""
     kept = before.traffic_share
     share = TrafficShare(kept.weight, kept.canary, kept.stable)
     started, weight = given.step_started_at, given.weight
@@ -195,9 +195,9 @@ def _count_traffic_share(
 
 
 def _is_canary_busy(found: Sequence[MetricResult]) -> bool:
-    """Requests reached the canary in the last interval that was seen: until one is seen without.
+    """Return whether requests reached the canary in the newest interval.
 
-    A monitoring system that is silent cannot be waited for; the propagation delay is over by then.
+    Without data the answer is no: the propagation delay is over by then.
     """
     ratios = [one.state for one in found if isinstance(one.state, RatioState)]
     return any(

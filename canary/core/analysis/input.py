@@ -1,4 +1,4 @@
-"""What the analysis of one release gets, and what it says of one metric."""
+"""The input of an analysis, and its result for one metric."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,31 +14,31 @@ from canary.core.snapshot import Samples
 
 @dataclass(frozen=True, slots=True)
 class AnalysisInput:
-    """All that an analysis needs; times are seconds since the epoch."""
+    """The input of one analysis; times are seconds since the epoch."""
 
     analysis: Analysis
     now: float
     judged_from: float
     """Requests to the canary count from here."""
     samples: Samples | None = None
-    """What was sampled since the last analysis; None: nothing new."""
+    """Samples since the last analysis; None if there are none."""
     state: OptionalJudgeState = None
     """The state that the last analysis returned; None: this is the first one.
 
-    With one that cannot be read the analysis starts again, so `samples` begin at the start.
+    If it cannot be read, the analysis starts again and `samples` begin at the start.
     """
     alone: bool = False
-    """Promoted: there is no stable version to compare with any more."""
+    """After promotion: there is no stable version to compare with."""
     weight: int | None = None
-    """Percent of traffic, as the router shows it; None: not known."""
+    """The canary's weight (percent), as the router reports it; None if unknown."""
     step_started_at: float | None = None
-    """Since when the router has confirmed that weight; None: it has not."""
+    """Time at which the router confirmed that weight; None if it has not."""
     ready_since: Mapping[str, float | None] = field(default_factory=dict)
-    """Per pod; None: not ready yet. The pods of recorded series are not known."""
+    """Time per pod; None if not ready yet. Pods of recorded series are missing."""
 
     @property
     def ratios(self) -> int:
-        """Number of shares of requests: together they have the allowed chance of a false alarm."""
+        """Number of ratio metrics, which share the false positive rate."""
         return sum(metric.is_request_share for metric in self.analysis.metrics)
 
     @property
@@ -47,7 +47,7 @@ class AnalysisInput:
         return max(60.0, 6 * self.analysis.interval)
 
     def cold(self, pod: str, at: float) -> bool:
-        """Whether a pod that came later is still warming up; the first ones the judge knows."""
+        """Return whether a pod that started later is still warming up at `at`."""
         since = self.ready_since.get(pod, self.judged_from)
         if since is None:
             return True
@@ -57,25 +57,25 @@ class AnalysisInput:
 
 @dataclass(frozen=True, slots=True)
 class MetricResult:
-    """What the analysis says of one metric: `step` allows the next weight, `final` promotion."""
+    """The result of one metric: `step` allows the next weight, `final` the promotion."""
 
     status: MetricStatus
-    """Figures and sentence."""
+    """Figures and message."""
     step: Verdict
     final: Verdict
     state: RatioState | StoredPool | QueryState | None = None
-    """Goes back in with the next samples."""
+    """State for the next analysis."""
     stable_unhealthy: bool = False
     better_than_broken: bool = False
     """Stable is broken on this metric, and the canary is shown to be better."""
     ticks: tuple[Tick, ...] = ()
-    """Requests in the intervals that were analyzed now; none for gauges."""
+    """Requests in the intervals of this analysis; empty for gauges."""
     bad: float = 0.0
-    """Bad requests that the verdict rests on."""
+    """Number of bad requests in the verdict."""
 
 
 def explain_silence(answers: tuple[MetricAnswer, ...]) -> tuple[Verdict, str] | None:
-    """Why the first of the answers has nothing to say; None when all have."""
+    """Return verdict and reason of the first answer without data; None if all have data."""
     for answer in answers:
         match answer:
             case NoData(why):

@@ -1,4 +1,4 @@
-"""A connection pool: from samples to the fold over its readings, and back to words."""
+"""Analyzes a connection pool: samples to readings, to the detector, to verdict and message."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,7 +17,7 @@ from canary.core.snapshot import PoolSamples, Samples
 
 
 def build_pool_policy(metric: Metric, given: AnalysisInput) -> PoolPolicy:
-    """The policy of one pool metric."""
+    """Return the policy of one pool metric."""
     leak = metric.leak or Leak()
     return PoolPolicy(
         limit=metric.absolute_limit or 0.0,
@@ -35,7 +35,7 @@ def analyze_pool(
     given: AnalysisInput,
     requests: Sequence[Tick],
 ) -> MetricResult:
-    """The fold over what is new since `before`; `requests` are those of the same intervals."""
+    """Fold the samples since `before`; `requests` has those of the same intervals."""
     policy = build_pool_policy(metric, given)
     kept = before or StoredPool()
     state, until, quiet = restore_pool(kept), kept.until, restore_quiet(kept.quiet)
@@ -56,14 +56,14 @@ def analyze_pool(
 def build_pool_result(
     metric: Metric, said: PoolAssessment, quiet: tuple[Verdict, str] | None = None
 ) -> MetricResult:
-    """Verdicts, figures and sentence of one pool; `quiet` is why it says nothing at present."""
+    """Return verdicts, figures and message of one pool; `quiet` is why it has no data now."""
     step, final, why = _decide_verdicts(said, quiet)
     status = _build_status(metric, said, final if said.final_pass else step, why)
     return MetricResult(status, step, final, stable_unhealthy=said.stable_unhealthy)
 
 
 def _explain_pool_silence(pool: PoolSamples) -> tuple[Verdict, str] | None:
-    """Half of a pool's metrics is no answer: what could not be read might be the leak."""
+    """Return why the pool has no data; a part that could not be read might show the leak."""
     maximum = () if isinstance(pool.maximum, float | int) else (pool.maximum,)
     rest = (pool.waiting, pool.timeouts, pool.hold)
     down = tuple(answer for answer in rest if isinstance(answer, Unavailable))
@@ -71,9 +71,9 @@ def _explain_pool_silence(pool: PoolSamples) -> tuple[Verdict, str] | None:
 
 
 def _is_unlimited(pool: PoolSamples) -> bool:
-    """Whether no pool of the canary has a maximum: 0 means unlimited, of which there is no share.
+    """Return whether no pool of the canary has a maximum: 0 means unlimited.
 
-    A leak is still looked for where hold times are exported.
+    Leaks are still detected if hold times are exported.
     """
     if isinstance(pool.maximum, float | int):
         return False

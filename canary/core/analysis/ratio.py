@@ -1,4 +1,4 @@
-"""Bad requests out of requests: from samples to intervals to the evidence, and back to words."""
+"""Analyzes a ratio: samples to intervals, to evidence, to verdict and message."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,7 +25,7 @@ from canary.text.format import human_duration
 
 
 def build_ratio_policy(metric: Metric, given: AnalysisInput) -> RatioPolicy:
-    """The policy of one metric; its share of the false alarms, when there are several."""
+    """Return the policy of one metric; several ratio metrics share the false positive rate."""
     analysis = given.analysis
     policy = RatioPolicy(
         tolerance=metric.allowed_ratio,
@@ -46,10 +46,10 @@ def analyze_ratio(
     before: RatioState | None,
     given: AnalysisInput,
 ) -> MetricResult:
-    """The fold over what is new since `before`, and what it says now.
+    """Fold the samples since `before` and return the result.
 
-    While the metrics are silent nothing is folded and nothing is forgotten: once they speak again,
-    the range that was missed is read and folded as if it had been live.
+    Without data nothing is folded and nothing is forgotten: once data is back, the missed range is
+    read and folded as if it had been live.
     """
     policy, kept = build_ratio_policy(metric, given), before or RatioState()
     state = _restore_state(kept, policy, given)
@@ -93,10 +93,10 @@ def build_ratio_result(
     seen: float | None,
     quiet: tuple[Verdict, str] | None = None,
 ) -> MetricResult:
-    """Verdicts, figures and sentence of one metric.
+    """Return verdicts, figures and message of one metric.
 
     `seen` is when a request last reached the canary (seconds; None: never), `quiet` why the metric
-    says nothing at present.
+    has no data now.
     """
     step, final, why = _decide_verdicts(said, quiet, seen, given)
     status = _build_status(metric, said, final if said.final_pass else step, why)
@@ -111,7 +111,7 @@ def build_ratio_result(
 
 
 def _describe_bad_requests(metric: Metric, bound: str) -> str:
-    """What "bad" means here, where it is no error of the server."""
+    """Describe bad requests that are not server errors: client errors or slow requests."""
     if metric.client_errors is not None:
         return " (bad: answered with a client error, 4xx)"
     if metric.latency is None:
@@ -142,7 +142,7 @@ def _build_warm_interval(tick: Tick, given: AnalysisInput) -> Interval:
 
 
 def build_interval(tick: Tick) -> Interval:
-    """What the judge folds of one round: the sums of both sides, and each of several pods."""
+    """Return the interval of one round: the sums of both sides, and the counts per pod."""
     canary = [one for one in tick.increments if one.side is Side.CANARY]
     stable = [one for one in tick.increments if one.side is Side.STABLE]
     return Interval(
@@ -160,7 +160,7 @@ def _sum_requests(increments: Sequence[Increment]) -> tuple[float, float]:
 
 
 def _count_per_pod(increments: Sequence[Increment]) -> tuple[PodCount, ...]:
-    """A router calls all pods of one version the same: then only the sum is known."""
+    """Return the counts per pod; none for a router, whose metrics have only the sum."""
     if len(increments) == 1:
         return ()
     return tuple([PodCount(name, total, bad) for name, _, total, bad in increments])
@@ -169,7 +169,7 @@ def _count_per_pod(increments: Sequence[Increment]) -> tuple[PodCount, ...]:
 def _decide_verdicts(
     said: Assessment, quiet: tuple[Verdict, str] | None, seen: float | None, given: AnalysisInput
 ) -> tuple[Verdict, Verdict, str]:
-    """Fail outranks everything; silence outranks Pass."""
+    """Return both verdicts and the message: Fail outranks NoData, and that outranks Pass."""
     if said.failed:
         return Verdict.FAIL, Verdict.FAIL, _describe_failure(said)
     if quiet is not None:

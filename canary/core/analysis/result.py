@@ -1,4 +1,4 @@
-"""What the analysis says of one release at one moment."""
+"""The result of an analysis: the verdict on a release from those of its metrics."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from canary.core.analysis.input import AnalysisInput, MetricResult
 from canary.core.evidence import combine_evidence, find_worse_metrics
 
 LEAST_BAD = 5.0
-"""Fewer bad requests never let several metrics together fail a canary."""
+"""With fewer bad requests, several metrics together cannot fail a canary."""
 WORST_FIRST = (
     Verdict.FAIL,
     Verdict.UNAVAILABLE,
@@ -21,41 +21,41 @@ WORST_FIRST = (
 
 
 class ReplacementVerdict(StrEnum):
-    """How the canary stands to a stable version that is broken."""
+    """Whether the canary may replace a broken stable version."""
 
     NO = "No"
-    """Stable is well, or the canary is not shown to be better."""
+    """Stable is healthy, or the canary is not shown to be better."""
     BETTER = "Better"
-    """Better on every metric on which stable is broken, and worse on none."""
+    """The canary is better on every metric on which stable is broken, and worse on none."""
     MIXED = "Mixed"
-    """Better where stable is broken, and worse on another metric."""
+    """The canary is better where stable is broken, and worse on another metric."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnalysisResult:
-    """`step` allows the next weight, `final` the promotion; Fail is in both and outranks all."""
+    """`step` allows the next weight, `final` the promotion; a failure is Fail in both."""
 
     step: Verdict = Verdict.NO_DATA
     final: Verdict = Verdict.NO_DATA
     reason: Reason | None = None
-    """Why it failed."""
+    """Reason of the failure."""
     message: str = ""
-    """Why it failed, or what is being waited for."""
+    """Message about the failure, or about what is missing."""
     stable_unhealthy: bool = False
     replacement: ReplacementVerdict = ReplacementVerdict.NO
-    """Whether the canary is the way out of an unhealthy stable version."""
+    """Whether the canary may replace an unhealthy stable version."""
     not_shifted: bool = False
     """The canary's share of requests contradicts the weight in the route."""
     canary_busy: bool = False
-    """The canary's request counter still moved in the last interval."""
+    """The canary's request counter increased in the last interval."""
     until: float | None = None
-    """Judged up to this time (seconds since the epoch)."""
+    """Time up to which the release is judged (seconds since the epoch)."""
     by_metric: tuple[MetricResult, ...] = ()
     """In the order of the spec."""
     state: JudgeState | UnreadableState | None = None
-    """Goes back into the analysis with the next samples; None: as it was."""
+    """State for the next analysis; None if unchanged."""
     catching_up: str = ""
-    """Why the judge started again, while it has not read up to then: no weight may rise."""
+    """Why the judge started again, until it has caught up; meanwhile no weight may rise."""
 
     @property
     def failed(self) -> bool:
@@ -72,7 +72,7 @@ NOT_ANALYZED = AnalysisResult()
 
 
 def combine_metrics(given: AnalysisInput, found: Sequence[MetricResult]) -> AnalysisResult:
-    """The verdict of the release from those of its metrics, which are in the order of the spec."""
+    """Return the verdict on the release from those of its metrics, in the order of the spec."""
     failed, reason, message = _find_failure(given, found)
     replacement = _decide_replacement(found, failed=failed)
     if replacement is ReplacementVerdict.MIXED:
@@ -93,7 +93,7 @@ def combine_metrics(given: AnalysisInput, found: Sequence[MetricResult]) -> Anal
 def _find_failure(
     given: AnalysisInput, found: Sequence[MetricResult]
 ) -> tuple[bool, Reason | None, str]:
-    """A metric that failed by itself, or the ratio metrics together; e-BH names the guilty."""
+    """Return whether one metric failed, or all ratio metrics together (e-BH then names which)."""
     for one in found:
         if one.step is Verdict.FAIL:
             return True, one.status.reason, f"{one.status.name}: {one.status.message}"
@@ -132,6 +132,6 @@ def _worst_verdict(found: Sequence[MetricResult], *, failed: bool, final: bool) 
 
 
 def _describe_furthest_metric(found: Sequence[MetricResult], *, final: bool) -> str:
-    """The sentence of the metric that is furthest from Pass."""
+    """Return the message of the metric that is furthest from Pass."""
     last = max(found, key=lambda one: -WORST_FIRST.index(one.final if final else one.step))
     return f"{last.status.name}: {last.status.message}"

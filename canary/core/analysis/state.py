@@ -1,4 +1,4 @@
-"""Between the typed state of the status and the states of the engines."""
+"""Converts between the stored state of the judge and the states of its engines."""
 
 from dataclasses import astuple, fields
 
@@ -29,22 +29,22 @@ OptionalJudgeState = JudgeState | UnreadableState | None
 
 
 def use_readable_state(state: OptionalJudgeState) -> JudgeState:
-    """The state that can be gone on from; an empty one where there is none."""
+    """Return the state, or an empty one if it is missing or unreadable."""
     return state if isinstance(state, JudgeState) else JudgeState()
 
 
 def store_quiet(quiet: tuple[Verdict, str] | None) -> StoredSilence | None:
-    """Why a metric says nothing, to be kept."""
+    """Convert the reason for missing data to its stored form."""
     return None if quiet is None else StoredSilence(verdict=quiet[0], why=quiet[1])
 
 
 def restore_quiet(quiet: StoredSilence | None) -> tuple[Verdict, str] | None:
-    """Why a metric said nothing, as it was kept."""
+    """Convert the stored reason for missing data back."""
     return None if quiet is None else (quiet.verdict, quiet.why)
 
 
 def restore_evidence(parts: EvidenceParts | None) -> EvidenceState:
-    """The engine's state."""
+    """Convert the stored evidence to the state of the engine."""
     if parts is None:
         return EvidenceState()
     kept = parts.pod_windows
@@ -63,7 +63,7 @@ def restore_evidence(parts: EvidenceParts | None) -> EvidenceState:
 
 
 def store_evidence(state: EvidenceState) -> EvidenceParts | None:
-    """The named state; None while nothing was folded."""
+    """Convert the state of the engine to its stored form; None if nothing was folded."""
     if not state.values:
         return None
     parts = EvidenceParts.of(state.values, state.names)
@@ -88,7 +88,7 @@ def store_evidence(state: EvidenceState) -> EvidenceParts | None:
 
 
 def restore_pool(stored: StoredPool) -> DetectorState:
-    """The pool detector's state."""
+    """Convert the stored pool to the state of the detector."""
     if stored.stable is None or stored.bet is None:
         return DetectorState()
     failed, bet = stored.failed, stored.bet
@@ -106,7 +106,7 @@ def restore_pool(stored: StoredPool) -> DetectorState:
 def store_pool(
     state: DetectorState, until: float | None, quiet: tuple[Verdict, str] | None
 ) -> StoredPool:
-    """The named state of a pool."""
+    """Convert the state of the detector to its stored form."""
     names = PoolFailed.model_fields
     failed = state.failure and dict(zip(names, astuple(state.failure), strict=True))
     return StoredPool(

@@ -1,30 +1,30 @@
-"""Does the traffic follow the weight? A canary that gets none looks perfect."""
+"""Checks that the traffic follows the weight: a canary without requests has no errors."""
 
 from dataclasses import dataclass
 
 ENOUGH = 30.0
-"""Requests that the weight should have brought the canary before its absence means something."""
+"""Expected canary requests below which their absence proves nothing."""
 FAR_OFF = 10.0
-"""So many times too few, or one third of that too many, is no longer chance."""
+"""Factor below the expected number, or one third of it above, that is not chance."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrafficShare:
-    """Requests of both sides since the present weight was confirmed."""
+    """Requests of both sides since the router confirmed the present weight."""
 
     weight: int = 0
     canary: float = 0.0
     stable: float = 0.0
 
     def add(self, weight: int, canary: float, stable: float) -> "TrafficShare":
-        """The same with more requests; another weight starts anew."""
+        """Return the share with more requests; another weight starts again at zero."""
         if weight != self.weight:
             return TrafficShare(weight, canary, stable)
         return TrafficShare(weight, self.canary + canary, self.stable + stable)
 
     @property
     def contradicts(self) -> bool:
-        """The canary got far less, or far more, than the weight (percent) says."""
+        """Whether the canary got far fewer or far more requests than its weight (percent)."""
         every = self.canary + self.stable
         meant = every * self.weight / 100
         too_few = meant >= ENOUGH and self.canary < meant / FAR_OFF

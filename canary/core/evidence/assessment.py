@@ -43,11 +43,13 @@ def assess_judge(judge: Judge, policy: RatioPolicy, *, bounds: bool = True) -> A
         ratio=ratio,
         ratio_low=low,
         ratio_high=high,
-        sentence=_sentence(judge, ratio, low, high),
+        sentence=_describe_evidence(judge, ratio, low, high),
     )
 
 
-def _sentence(judge: Judge, ratio: float | None, low: float | None, high: float | None) -> str:
+def _describe_evidence(
+    judge: Judge, ratio: float | None, low: float | None, high: float | None
+) -> str:
     canary, canary_bad, stable, stable_bad = judge.totals
     if judge.first is None:
         return "no request has reached the canary yet"

@@ -110,7 +110,7 @@ class Bets:
             factors += _grid_factors(bad, nulls, clump)
         else:
             factors += NOT_PLACED
-        self.share = _grown(self.share, self._share_pending, factors)
+        self.share = _grow_wealth(self.share, self._share_pending, factors)
         self._share_pending = 0.0
 
     def bet_on_rates(
@@ -141,7 +141,7 @@ class Bets:
         factors: Sequence[float] = QUIET_OWN
         if bad:
             factors = _own_factors((start, end), bad / canary, baseline, policy, odds)
-        self.own = _grown(self.own, self._own_pending, factors)
+        self.own = _grow_wealth(self.own, self._own_pending, factors)
         self._own_pending = 0.0
 
     def evidence(self, *, alone: bool, limited: bool) -> float:
@@ -176,7 +176,7 @@ class Bets:
             self._block = (next(numbers), next(numbers), next(numbers), next(numbers))
 
 
-def _grown(wealth: list[float], pending: float, factors: Sequence[float]) -> list[float]:
+def _grow_wealth(wealth: list[float], pending: float, factors: Sequence[float]) -> list[float]:
     # Capped, or it would overflow within the hour and never come down again.
     return [
         grown if (grown := (m + pending) * e) < MOST else MOST

@@ -16,7 +16,7 @@ from canary.core.evidence.pod_windows import PodWindows, PodWindowsState
 from canary.core.evidence.policy import FailReason, Interval, PodCount, RatioPolicy, Stratum
 from canary.core.evidence.promotion import Promotion
 from canary.core.evidence.ratio import Ratio
-from canary.core.evidence.replacement import Replacement
+from canary.core.evidence.replacement import ReplacementTest
 
 _BLOCK = 5.0
 _LEAST_BAD = 5.0
@@ -66,7 +66,7 @@ class Judge:
         self.outage = Outage()
         self.promotion = Promotion()
         self.ratio = Ratio()
-        self.replacement = Replacement()
+        self.replacement = ReplacementTest()
         self.overdispersion: Overdispersion | None = None
         self.first: float | None = None
         self.failed: tuple[float, FailReason] | None = None
@@ -99,7 +99,7 @@ class Judge:
             together = canary > 0.0 and not self._policy.alone
             if together and self.outage.step(interval, self.baseline, self._policy):
                 self._fail(end, FailReason.CANARY_OUTAGE)
-        block = interval if self._open is None else _joined(self._open, interval)
+        block = interval if self._open is None else _join_intervals(self._open, interval)
         if self._closes(block, interval):
             self._open = None
             self._block(block)
@@ -218,7 +218,12 @@ class Judge:
         reason = () if self.failed is None else (float(_REASONS.index(self.failed[1])),)
         pending = (0.0,) if self._open is None else (1.0, *self._open[:6])
         spread = [0.0] if self.overdispersion is None else [1.0, *self.overdispersion.dump()]
-        values = [*failed, *reason, *_optional(self.first), *_optional(self.passing_since)]
+        values = [
+            *failed,
+            *reason,
+            *_write_optional(self.first),
+            *_write_optional(self.passing_since),
+        ]
         values += [self.judged_bad, *self.totals, *pending]
         for part in (self.baseline, self.bets, self.outage, self.promotion, self.ratio):
             values += part.dump()
@@ -251,7 +256,7 @@ class Judge:
         self.baseline.load_windows(numbers)
 
 
-def _optional(value: float | None) -> tuple[float, ...]:
+def _write_optional(value: float | None) -> tuple[float, ...]:
     return (0.0,) if value is None else (1.0, value)
 
 
@@ -261,7 +266,7 @@ def _load_optional(numbers: Iterator[float]) -> float | None:
     return next(numbers)
 
 
-def _joined(first: Interval, second: Interval) -> Interval:
+def _join_intervals(first: Interval, second: Interval) -> Interval:
     """Two neighbouring intervals as one."""
     return Interval(
         first.start,

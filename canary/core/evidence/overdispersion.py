@@ -34,8 +34,8 @@ class Overdispersion:
         """Takes in stable's counts of one interval."""
         if self._time is not None and end > self._time:
             fade = math.exp((self._time - end) / _HOUR)
-            self._pods = _faded(self._pods, fade)
-            self._routes = _faded(self._routes, fade)
+            self._pods = _fade_counts(self._pods, fade)
+            self._routes = _fade_counts(self._routes, fade)
         self._time = end
         for pod, total, bad in pods:
             seen, seen_bad = self._pods.get(pod, (0.0, 0.0))
@@ -100,7 +100,9 @@ class Overdispersion:
         self._routes = {name: (next(numbers), next(numbers)) for name in names[1]}
 
 
-def _faded(counts: dict[str, tuple[float, float]], fade: float) -> dict[str, tuple[float, float]]:
+def _fade_counts(
+    counts: dict[str, tuple[float, float]], fade: float
+) -> dict[str, tuple[float, float]]:
     return {name: (n * fade, x * fade) for name, (n, x) in counts.items() if n * fade > 1e-3}  # noqa: PLR2004 — long gone
 
 

@@ -217,7 +217,7 @@ class PodWindows:
     @property
     def enough(self) -> float:
         """Wealth from which on the guard agrees to a rollback."""
-        known = self._seen >= _KNOWN_WELL or _lasts(self._recent)
+        known = self._seen >= _KNOWN_WELL or _outlasts_hiccup(self._recent)
         return _ENOUGH if known else _ENOUGH_UNKNOWN
 
     def step(self, interval: Interval, policy: RatioPolicy, *, judged: bool) -> bool:
@@ -319,7 +319,7 @@ class PodWindows:
                 self._known_requests += total
                 continue
             excess = bad - self._usual_bad(total) if summed else 0.0
-            key = (_bin(excess), True) if excess > 0.0 else (_bin(bad), False)
+            key = (_round_to_bin(excess), True) if excess > 0.0 else (_round_to_bin(bad), False)
             windows, requests = self._bins.get(key, (0.0, 0.0))
             self._bins[key] = windows + 1.0, requests + total
             self._known += 1.0
@@ -364,7 +364,7 @@ class PodWindows:
         """Cuts what two neighbouring windows may not bring together."""
         # Alone there is no stable pod of the same moment, so what lasts may be a shared fault.
         gain = _MOST
-        if alone or not _lasts(self._recent):
+        if alone or not _outlasts_hiccup(self._recent):
             gain = 1.0 + self._known / self._compared
         self._wealth = [
             wealth if wealth <= had else min(_MOST, wealth, max(had, gain * (earlier + supply)))
@@ -376,7 +376,7 @@ class PodWindows:
         # An e-value may always be made smaller.
         bad = sum(parts)
         e_values = self._e_values(total, bad, policy)
-        return e_values if not bad or _steady(parts) else [min(e, _MOST_BRIEF) for e in e_values]
+        return e_values if not bad or _is_steady(parts) else [min(e, _MOST_BRIEF) for e in e_values]
 
     def _e_values(self, total: float, bad: float, policy: RatioPolicy) -> list[float]:
         """One per score; at most k + 1."""
@@ -404,23 +404,23 @@ class PodWindows:
         if bad <= 0.0:
             return [*values, *_NOTHING]
         for z in _BOUNDED:
-            own = _bounded(z, bad, kept)
-            others = sum(windows * _bounded(z, x, q) for x, windows, q in past)
+            own = _bound_variance(z, bad, kept)
+            others = sum(windows * _bound_variance(z, x, q) for x, windows, q in past)
             e = (count + 1.0) * own / (others + own) if own > 0.0 else 0.0
             values.append(min(e, _MOST_BOUNDED))
         return values
 
 
-def _steady(parts: Sequence[float]) -> bool:
+def _is_steady(parts: Sequence[float]) -> bool:
     """Whether bad requests came all through the window, as those of a fault do.
 
     A hiccup of 20 s fills hardly ever all thirds of 30 s alike. The square root leaves room for
     chance: (5, 8, 2) is steady, (35, 50, 15) is not.
     """
-    return min(parts) >= _usual(parts)
+    return min(parts) >= _expected_least(parts)
 
 
-def _lasts(recent: Sequence[Sequence[float]]) -> bool:
+def _outlasts_hiccup(recent: Sequence[Sequence[float]]) -> bool:
     """Whether the canary's errors have outlasted a hiccup.
 
     They are in all parts of the last two windows but one, or in each of the last three windows
@@ -429,26 +429,26 @@ def _lasts(recent: Sequence[Sequence[float]]) -> bool:
     if len(recent) < 2 or not any(recent[-1]):  # noqa: PLR2004 — the last two windows
         return False
     parts = [*recent[-2], *recent[-1]]
-    if sorted(parts)[len(parts) // _PARTS_PER_MISSED] >= max(1.0, _usual(parts)):
+    if sorted(parts)[len(parts) // _PARTS_PER_MISSED] >= max(1.0, _expected_least(parts)):
         return True
     windows = [sum(window) for window in recent]
-    return len(windows) == _REMEMBERED and min(windows) >= max(1.0, _usual(windows))
+    return len(windows) == _REMEMBERED and min(windows) >= max(1.0, _expected_least(windows))
 
 
-def _usual(bad: Sequence[float]) -> float:
+def _expected_least(bad: Sequence[float]) -> float:
     """Half of the most, less what chance takes away."""
     most = max(bad)
     return most / 2.0 - math.sqrt(most)
 
 
-def _bounded(z: float, bad: float, kept: float) -> float:
+def _bound_variance(z: float, bad: float, kept: float) -> float:
     """Mean of (1 − z^x)² when each of `bad` is kept with that probability."""
     once: float = (1.0 - (1.0 - z) * kept) ** bad
     twice: float = (1.0 - (1.0 - z * z) * kept) ** bad
     return max(0.0, 1.0 - 2.0 * once + twice)
 
 
-def _bin(bad: float) -> float:
+def _round_to_bin(bad: float) -> float:
     """Bad requests, rounded up: exact up to 8, then in steps of a fifth."""
     if bad <= _EXACT:
         return bad

@@ -21,13 +21,13 @@ Terms = tuple[tuple[float, float, float], ...]
 """Log of the weight, log φ and 1 − φ of each likelihood ratio of a mixture."""
 
 
-def _terms(*mixture: tuple[float, float]) -> Terms:
+def _build_terms(*mixture: tuple[float, float]) -> Terms:
     return tuple((math.log(weight), math.log(phi), 1.0 - phi) for weight, phi in mixture)
 
 
-SMALL = _terms((0.2, 0.1), (0.2, 0.3), (0.2, 0.5), (0.2, 0.7), (0.2, 0.85))
+SMALL = _build_terms((0.2, 0.1), (0.2, 0.3), (0.2, 0.5), (0.2, 0.7), (0.2, 0.85))
 """For the smallest regression: good canaries have all shares of it."""
-GROSS = _terms((0.7, 0.05), (0.2, 0.3), (0.1, 0.6))
+GROSS = _build_terms((0.7, 0.05), (0.2, 0.3), (0.1, 0.6))
 """For gross damage, of which a good canary has next to nothing."""
 _GROSS_RATIO = 2.0
 _LONGEST = 300.0

@@ -31,7 +31,7 @@ _LARGEST_CLUMP = 8.0
 """Of stable's errors: its outage says little about how the canary's would clump."""
 
 
-class Replacement:
+class ReplacementTest:
     """Canary requests, and the bad ones among them, since stable is broken."""
 
     __slots__ = ("_bad", "_total")
@@ -47,7 +47,7 @@ class Replacement:
         broken = block.stable_bad >= policy.limit * block.stable_total > 0.0
         if not broken and self._total == 0.0:
             return
-        if baseline.rate(baseline.latest(), _span(policy)) < policy.limit:
+        if baseline.rate(baseline.latest(), _window_length(policy)) < policy.limit:
             self._total = self._bad = 0.0
         elif broken:
             self._total += block.canary_total
@@ -57,7 +57,7 @@ class Replacement:
         """Whether the canary is the way out of a broken stable version."""
         if policy.limit is None or self._total <= 0.0 or not _is_broken(baseline, policy):
             return False
-        total, bad = baseline.window(baseline.latest(), SPANS * _span(policy))
+        total, bad = baseline.window(baseline.latest(), SPANS * _window_length(policy))
         # A standard error below: luck in the estimate must not make the canary look healthy.
         rate = max(policy.limit, HALF * (bad - math.sqrt(bad)) / total)
         clump = min(baseline.clump_for_promotion(), _LARGEST_CLUMP)
@@ -72,7 +72,7 @@ class Replacement:
         self._total, self._bad = next(numbers, 0.0), next(numbers, 0.0)
 
 
-def _span(policy: RatioPolicy) -> float:
+def _window_length(policy: RatioPolicy) -> float:
     return max(policy.tolerated_incident, _LEAST_SPAN)
 
 
@@ -81,7 +81,7 @@ def _is_broken(baseline: Baseline, policy: RatioPolicy) -> bool:
     limit = math.inf if policy.limit is None else policy.limit
     now, before = baseline.latest(), (0.0, 0.0)
     for number in range(1, SPANS + 1):
-        total, bad = baseline.window(now, number * _span(policy))
+        total, bad = baseline.window(now, number * _window_length(policy))
         requests, errors = total - before[0], bad - before[1]
         if requests <= 0.0 or errors < limit * requests:
             return False

@@ -1,9 +1,14 @@
-"""Does the canary keep connections that it never gives back, or run out of them?
+"""Detects connection leaks and full pools of the canary.
 
 Little's law (Little 1961): connections in use = rate × hold time. So, over a window,
-`average in use − time given back per second` is what is held and not given back; throughput
-cancels, and a surge of traffic does not show. The window is at least twice the longest
-legitimate hold. Saturation is judged per pod, never averaged: one leaking pod in ten would hide.
+`average in use − hold time returned per second` is the number held and not returned; throughput
+cancels, so a surge of traffic does not show. Example, in a window of 60 s:
+
+    in use on average 12, returned 540 connection-seconds -> 12 − 540 / 60 = 3 are not returned
+    twice the traffic: 21 in use, returned 1080           -> 21 − 1080 / 60 = 3 as before
+
+The window is at least twice the longest legitimate hold. Saturation is judged per pod, never
+averaged: one leaking pod in ten would hide.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,20 +16,25 @@ from dataclasses import dataclass, field, replace
 from statistics import variance
 
 from canary.core.increments import Side
-from canary.core.pools.leak_rate import estimate_leak_rate
 from canary.core.pools.samples import PoolReading, PoolSample
 from canary.core.pools.share_test import ShareBet
-from canary.core.pools.window import BLOCKS, SHORT, SlidingWindow, WindowEstimate
+from canary.core.pools.window import (
+    BLOCKS,
+    SHORT,
+    SlidingWindow,
+    WindowEstimate,
+    estimate_leak_rate,
+)
 from canary.text.format import human_duration
 
 _MINUTE = 60.0
 _LEAST_LOOK = 10.0
-"""Seconds: in less, a pause of the process looks like connections that are never given back."""
+"""Seconds: over less, a pause of the process looks like connections that are not returned."""
 
 
 @dataclass(frozen=True, slots=True)
 class PoolPolicy:
-    """When a pool is a reason to roll back; `limit` is a share of 0–1, times are in seconds.
+    """When a pool fails the canary; `limit` is a share of 0–1, times are in seconds.
 
     `window` is at least twice the longest legitimate hold of a connection. A leak is more than
     `leak_connections`, and more than `noise` standard errors (`short_noise` in a short look, where
@@ -41,12 +51,12 @@ class PoolPolicy:
 
     @property
     def sustained(self) -> float:
-        """How long a leak must last: a minute in a long window."""
+        """Minimum duration of a leak (seconds): a minute in a long window."""
         return min(_MINUTE, self.window / 10)
 
     @property
     def waiting_too_long(self) -> float:
-        """How long callers may wait for a connection: on a busy machine they do for seconds."""
+        """Longest time (seconds) that callers may wait; on a busy machine some do."""
         return max(self.sustained, _LEAST_LOOK)
 
 
@@ -64,11 +74,11 @@ class PoolFailure:
 
 @dataclass(frozen=True, slots=True)
 class DetectorState:
-    """All that the fold remembers: per canary pool a track, and one for stable's average pod.
+    """State of the fold: a window per canary pool, and one for stable's average pod.
 
-    `covered` is seconds under traffic, past warm-up; `unheard` is seconds since the last sample in
-    which traffic showed: read more often than scraped, most samples show none. `shared` says that
-    stable's own pools were above the limit or waiting in the last sample.
+    `covered` is the time under traffic after warm-up (seconds); `unheard` is the time since the
+    last sample with traffic (read more often than scraped, most samples have none). `shared` is
+    true if stable's own pools were above the limit, or had waiting callers, in the last sample.
     """
 
     tracks: tuple[SlidingWindow, ...] = ()
@@ -83,7 +93,7 @@ class DetectorState:
 def fold_samples(
     state: DetectorState, policy: PoolPolicy, samples: Iterable[PoolSample]
 ) -> DetectorState:
-    """The state after these samples; in one go, in pieces or restored in between is the same."""
+    """Return the state after these samples; the result is the same in one go and in pieces."""
     for sample in samples:
         state = _fold_sample(state, policy, sample)
     return state
@@ -150,10 +160,10 @@ def _add_reading(
 
 
 def _leaks_over_window(track: SlidingWindow, stable: SlidingWindow, policy: PoolPolicy) -> bool:
-    """Over the window (half of it while it is not yet full): more than allowed, and than stable.
+    """Return whether the pool leaks over the window, or over at least half of it.
 
-    What is never given back is still there in each of the last samples: a pool that came down to
-    few connections in the newest quarter of the window has not lost more than those.
+    A leaked connection is in use in every later sample: a pool that came down to few connections in
+    the newest quarter of the window has not lost more than those.
     """
     count = len(track.blocks)
     mine = track.look(count) if count >= BLOCKS // 2 else None
@@ -163,7 +173,7 @@ def _leaks_over_window(track: SlidingWindow, stable: SlidingWindow, policy: Pool
 
 
 def _leaks_fast(track: SlidingWindow, stable: SlidingWindow, policy: PoolPolicy) -> bool:
-    """In a short stretch, when at its pace the limit comes before four more such stretches."""
+    """Return whether the pool leaks so fast that it is full within four more short stretches."""
     if not track.maximum:
         return False
     room = policy.limit * track.maximum - track.in_use
@@ -191,7 +201,7 @@ def _exceeds_noise(
 def _latch_failure(
     state: DetectorState, policy: PoolPolicy, time: float, fresh: Mapping[str, SlidingWindow]
 ) -> DetectorState:
-    """With the first reason that holds; a trouble that stable shares is not the canary's fault."""
+    """Return the state with the first failure, if any; not for trouble that stable shares."""
     for track in fresh.values():
         if track.over >= 2 and not state.shared:  # noqa: PLR2004  # one sample may be chance
             return _build_failure(state, track, time, *_describe_full_pool(track))
@@ -238,7 +248,7 @@ def _has_waiters(reading: PoolReading) -> bool:
 
 
 def _average_readings(readings: Sequence[PoolReading]) -> PoolReading:
-    """An average pod of stable."""
+    """Return the reading of stable's average pod."""
     count = len(readings)
     held = [r.held for r in readings if r.held is not None]
     return PoolReading(
@@ -251,7 +261,7 @@ def _average_readings(readings: Sequence[PoolReading]) -> PoolReading:
 
 
 def _variance_between_pods(readings: Sequence[PoolReading]) -> float:
-    """Variance between stable's pods of the connection-seconds held and not given back."""
+    """Return the variance between stable's pods of unreturned connection-seconds."""
     kept = [r.in_use * r.seconds - r.held for r in readings if r.held is not None]
     return variance(kept) if len(kept) > 1 else 0.0
 
@@ -263,7 +273,7 @@ def _update_bet(
     sample: PoolSample,
     policy: PoolPolicy,
 ) -> ShareBet:
-    """Only where hold times are not exported; where they are, they say more."""
+    """Update the share bet; only if hold times, which are more exact, are not exported."""
     if not canary or not stable or any(r.held is not None for r in canary):
         return bet
     used = tuple(sum(r.in_use * r.seconds for r in side) for side in (canary, stable))

@@ -1,4 +1,4 @@
-"""Connection pools as they are sampled: per pod and pool, round by round."""
+"""Builds the samples of connection pools: one reading per pod and pool in each round."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from canary.core.rounds import Rounds
 from canary.core.series import Series
 
 SCRAPE_ONLY = frozenset(SCRAPE_LABELS) - {"instance"}
-"""Labels that tell no pools apart.
+"""Labels that do not distinguish pools.
 
-`instance` does: two processes of one pod differ in their address, and have a pool each.
+`instance` does: two processes of one pod have different addresses, and a pool each.
 """
 
 
@@ -24,9 +24,9 @@ class PoolReading:
     """One pool of one pod at the end of one interval.
 
     `in_use`, `maximum` and `waiting` are gauges in connections (or callers); `held` is the time,
-    in connection-seconds, of the connections that were given back in the interval; `timeouts` are
-    callers that got none in it. None: the exporter does not tell. `seconds` is the time since the
-    pool's last reading: longer than the interval after a gap.
+    in connection-seconds, of the connections that were returned in the interval; `timeouts` are
+    callers that got none in it. None: the exporter has no such metric. `seconds` is the time since
+    the last reading of the pool, which is longer than the interval after a gap.
     """
 
     pod: str
@@ -53,8 +53,8 @@ class PoolSample:
 class PoolSeries:
     """Series of a pool at the ends of rounds; `hold` counts units of `hold_unit` seconds.
 
-    `label` separates the sides. `maximum` is a number when the spec gives it; series of a maximum
-    that lack labels of the pools (one number for a whole server) hold for all of them.
+    `label` separates the sides. `maximum` is a number if the spec has one; series of a maximum
+    without labels of the pools (one number for a whole server) apply to all of them.
     """
 
     in_use: Sequence[Series]
@@ -70,10 +70,10 @@ class PoolSeries:
 def find_distinguishing_labels(
     labels: Iterable[Mapping[str, str]], by: Sequence[str]
 ) -> tuple[str, ...]:
-    """`by`, and all other labels in which series that are alike in `by` differ.
+    """Return `by` and all other labels in which series with the same `by` differ.
 
     Pools that differ in any label are different pools: a full one of 10 connections beside an idle
-    one of 90 is full. Labels that only say how something was scraped tell nothing apart.
+    one of 90 is full. Labels of the scrape do not distinguish pools.
 
     >>> find_distinguishing_labels([{"pod": "a", "r": "rw"}, {"pod": "a", "r": "ro"}], ["pod"])
     ('pod', 'r')
@@ -93,10 +93,10 @@ def find_distinguishing_labels(
 def build_pool_samples(
     pools: PoolSeries, requests: Sequence[Tick], rounds: Rounds, since: float | None = None
 ) -> tuple[PoolSample, ...]:
-    """One sample per round after `since`, with the requests that were counted in it.
+    """Return one sample per round after `since`, with the requests of that round.
 
     A pool whose hold time is exported, but not at both ends of an interval, is left out of that
-    sample: what it held and what it gave back must cover the same time.
+    sample: connections in use and connections returned must cover the same time.
     """
     begin = rounds.start if since is None else since
     by_time: dict[float, list[PoolReading]] = {t: [] for t in rounds.ends if t > begin}
@@ -123,7 +123,7 @@ def _read_pools(pools: PoolSeries) -> Iterator[tuple[float, PoolReading]]:
     )
     for series in pools.in_use:
         labels = _label_key(series)
-        # A hold time of several pools together tells nothing about one of them.
+        # The hold time of several pools together does not help to judge one of them.
         hold = exported.of(series)
         alone = bool(pools.hold) and (hold is None or len(hold.labels) == len(labels))
         queue = _points_by_time(waiting.of(series))
@@ -153,7 +153,7 @@ def _read_pools(pools: PoolSeries) -> Iterator[tuple[float, PoolReading]]:
 class _SeriesByLabels:
     """Finds the series of a pool: the one with most of its labels, and no others.
 
-    One that lacks labels of the pool (one number for a whole server) holds for it as well.
+    A series without labels of the pool (one number for a whole server) applies to it as well.
     """
 
     def __init__(self, every: Iterable[Series]) -> None:

@@ -1,8 +1,9 @@
-"""A bet on shares, for pools that do not export how long connections are held.
+"""Tests the canary's share of connections, for pools that do not export hold times.
 
-When the canary serves a share p of the requests, it should have no more than about that share of
-the connections in use. The bets are those of the judge of error ratios: only means matter
-(Waudby-Smith & Ramdas), and Ville's inequality bounds the chance of ever reaching 1/α.
+If the canary serves a share p of the requests, it should have about that share of the connections
+in use. Example: 10 % of the requests and 25 % of the connections, minute after minute, is a leak.
+The bets are those of the judge of error ratios: only means matter (Waudby-Smith & Ramdas), and
+Ville's inequality bounds the chance of ever reaching 1/α.
 """
 
 from dataclasses import dataclass
@@ -10,12 +11,12 @@ from dataclasses import dataclass
 STAKES = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 _TOLERANCE = 1.25
 _HORIZON = 240
-"""Periods over which the onset of a leak is spread."""
+"""Periods over which the mixture spreads the onset of a leak."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShareBet:
-    """One period under way, and the capital of each stake.
+    """The period in progress, and the capital of each stake.
 
     `wealth` starts at ½ and gains 1 / (2·horizon) before each bet: the mixture over the moment at
     which the leak begins. A period is a minute, so that one slow moment is not counted often.
@@ -31,7 +32,7 @@ class ShareBet:
 
     @property
     def evidence(self) -> float:
-        """The e-process: under "no leak" it is never expected to grow, from 1."""
+        """The e-process: it starts at 1, and without a leak its expectation does not grow."""
         reserve = max(0.5 - self.periods / (2 * _HORIZON), 0.0)
         return sum(self.wealth) / len(self.wealth) + reserve
 
@@ -42,7 +43,7 @@ class ShareBet:
         requests: tuple[float, float],
         period: float,
     ) -> "ShareBet":
-        """With one more sample: connection-seconds and requests of (canary, stable)."""
+        """Add one sample: connection-seconds and requests of (canary, stable)."""
         grown = ShareBet(
             self.seconds + seconds,
             self.canary + used[0],
@@ -55,7 +56,7 @@ class ShareBet:
         return grown if grown.seconds < period else grown._settled()
 
     def _settled(self) -> "ShareBet":
-        """After a bet; a period without requests of both sides, or connections in use, is void."""
+        """Place the bet of the period; a period without requests or connections is void."""
         if not (self.canary_requests and self.stable_requests and self.canary + self.stable):
             return ShareBet(periods=self.periods, wealth=self.wealth)
         odds = _TOLERANCE * self.canary_requests / self.stable_requests

@@ -1,19 +1,18 @@
-"""The verdict on the pools, with its figures, from the state of the fold."""
+"""Computes the verdict on the pools, with its figures, from the state of the detector."""
 
 from dataclasses import dataclass
 
 from canary.core.pools.detector import DetectorState, PoolFailure, PoolPolicy
-from canary.core.pools.leak_rate import LeakRate, estimate_leak_rate
-from canary.core.pools.window import SlidingWindow
+from canary.core.pools.window import LeakRate, SlidingWindow, estimate_leak_rate
 from canary.text.format import human_duration
 
 
 @dataclass(frozen=True, slots=True)
 class PoolAssessment:
-    """What the pools say now; shares are 0–1, connections are numbers, times are seconds.
+    """The verdict on the pools; shares are 0–1, connections are numbers, times are seconds.
 
-    `leak_connections` is what the worst canary pool holds and does not give back (None: too early
-    to say); `requests_per_leak` and `empty_in` are None where nothing leaks, or no one can tell.
+    `leak_connections` is the number that the worst canary pool does not return (None: too early to
+    know); `requests_per_leak` and `empty_in` are None if nothing leaks or the rate is unknown.
     """
 
     failure: PoolFailure | None
@@ -30,15 +29,15 @@ class PoolAssessment:
 
     @property
     def failed(self) -> bool:
-        """Latched."""
+        """Whether the canary failed; a failure stays."""
         return self.failure is not None
 
 
 def assess_pools(state: DetectorState, policy: PoolPolicy) -> PoolAssessment:
-    """The verdict now. Failure is latched; the two passes are not.
+    """Return the verdict. A failure stays; the two passes may change.
 
-    A step passes when something has been read under traffic and nothing looks wrong; the end
-    passes when, in addition, the window has been covered twice under traffic.
+    A step passes if the pools were read under traffic and nothing looks wrong; promotion passes
+    if, in addition, the window was covered twice under traffic.
     """
     worst = max(state.tracks, key=_unreturned_connections, default=None)
     lost = estimate_leak_rate(worst) if worst is not None and _is_leaking(worst, policy) else None
@@ -83,7 +82,7 @@ def _describe_pools(
     if worst is None or not state.covered:
         return "no canary pool has been seen under traffic yet"
     if state.shared:
-        return "stable's own pools are short of connections, so nothing is said about the canary"
+        return "stable's own pools are short of connections too, so the canary cannot be judged"
     if lost is not None:
         return f"{worst.name} {lost.sentence}"
     fullest = max(state.tracks, key=lambda t: t.in_use)

@@ -1,19 +1,24 @@
-"""One pool over a sliding window, in a bounded number of blocks."""
+"""A pool over a sliding window, in a bounded number of blocks.
+
+Example, a window of 600 s: 20 blocks of 30 s. A block closes with the first sample at or after its
+30 s, so a block may be longer, and the state of a pool never has more than 21 blocks.
+"""
 
 import math
 from dataclasses import dataclass, field, replace
 
 from canary.core.pools.samples import PoolReading
+from canary.text.format import rough_duration
 
 BLOCKS = 20
 """Blocks in a window: the resolution is a twentieth of it."""
 SHORT = (2, 3, 4, 5)
-"""Blocks in the short looks at a fast leak: up to a quarter of the window."""
+"""Blocks in the short stretches for fast leaks: up to a quarter of the window."""
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A piece of the window: samples and seconds, connection-seconds in use and given back.
+    """A piece of the window: samples and seconds, connection-seconds in use and returned.
 
     `floor` is the least number of connections in use, `requests` are those that the pool served,
     `spread` is the variance between pods of (used − held), which only stable's average has.
@@ -28,7 +33,7 @@ class Block:
     spread: float = 0.0
 
     def plus(self, reading: PoolReading, requests: float, spread: float) -> "Block":
-        """With one more reading; without hold times everything counts as given back."""
+        """Add one reading; without hold times every connection counts as returned."""
         used = reading.in_use * reading.seconds
         return Block(
             self.samples + 1,
@@ -43,10 +48,10 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class WindowEstimate:
-    """What a stretch of blocks says: connections held and not given back, and its standard error.
+    """The connections held and not returned over a stretch of blocks, and the standard error.
 
-    The number in use, when it is sampled, scatters at least like a Poisson number around what
-    throughput explains; stable's pods tell how much more it does (jobs that take minutes).
+    The sampled number in use scatters at least like a Poisson number around what throughput
+    explains; stable's pods show how much more it scatters (jobs that take minutes).
     """
 
     seconds: float
@@ -76,7 +81,7 @@ class SlidingWindow:
     def read(
         self, reading: PoolReading, requests: float, block: float, spread: float = 0.0
     ) -> "SlidingWindow":
-        """With one more reading; the open block closes when it is `block` seconds long."""
+        """Add one reading; the open block closes once it is `block` seconds long."""
         grown = self.open.plus(reading, requests, spread)
         closes = grown.seconds >= block
         return replace(
@@ -89,18 +94,18 @@ class SlidingWindow:
 
     @property
     def closed(self) -> bool:
-        """Whether the last reading closed a block, so that there is something new to look at."""
+        """Whether the last reading closed a block, so that there is a new estimate."""
         return bool(self.blocks) and self.open.samples == 0
 
     def look(self, newest: int, skip: int = 0) -> WindowEstimate | None:
-        """The `newest` blocks before the last `skip` ones; None while there are fewer."""
+        """Estimate over `newest` blocks before the last `skip` ones; None if there are fewer."""
         end = len(self.blocks) - skip
         return (
             _estimate_window(self.blocks[max(end - newest, 0) : end]) if end >= newest > 0 else None
         )
 
     def floor(self, newest: int, skip: int = 0) -> float:
-        """Least number in use in that stretch."""
+        """Return the least number in use in that stretch."""
         end = max(len(self.blocks) - skip, 0)
         return min((b.floor for b in self.blocks[max(end - newest, 0) : end]), default=0.0)
 
@@ -111,7 +116,7 @@ class SlidingWindow:
         return look.requests / look.seconds if look else 0.0
 
     def slope(self) -> float:
-        """Connections lost per second: how the residual rises from half to half of the blocks.
+        """Return the connections lost per second: the rise from the older half to the newer half.
 
         For a steady leak the residual of a stretch is the number lost at its middle.
         """
@@ -129,3 +134,39 @@ def _estimate_window(blocks: tuple[Block, ...]) -> WindowEstimate:
     poisson = max(explained, 0.0) / sum(b.samples for b in blocks)
     error = math.sqrt(max(poisson, sum(b.spread for b in blocks) / seconds**2))
     return WindowEstimate(seconds, residual, error, sum(b.requests for b in blocks))
+
+
+@dataclass(frozen=True, slots=True)
+class LeakRate:
+    """The leak of a pool: requests per lost connection, and seconds until the pool is empty."""
+
+    requests_per_leak: float | None
+    empty_in: float | None
+    sentence: str
+
+
+def estimate_leak_rate(track: SlidingWindow) -> LeakRate:
+    """Estimate the leak from the window; None, and a shorter sentence, if it cannot be estimated.
+
+    Time to exhaustion is (maximum − in use) / slope of the residual.
+    """
+    slope = track.slope()
+    look = track.look(len(track.blocks))
+    if slope <= 0 or look is None:
+        held = look.residual if look else 0.0
+        return LeakRate(None, None, f"holds {held:.1f} connections that it does not return")
+    per_leak = track.served / slope if track.served else None
+    empty_in = max(track.maximum - track.in_use, 0.0) / slope if track.maximum else None
+    what = "leaks 1 connection per "
+    what += (
+        f"{_round_to_two_digits(per_leak):,} requests"
+        if per_leak
+        else f"{rough_duration(1 / slope)}"
+    )
+    if empty_in is not None:
+        what += f"; the pool of {track.maximum:.0f} is empty in {rough_duration(empty_in)}"
+    return LeakRate(per_leak, empty_in, what)
+
+
+def _round_to_two_digits(value: float) -> int:
+    return max(int(float(f"{value:.2g}")), 1)

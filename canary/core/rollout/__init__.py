@@ -1,8 +1,8 @@
-"""decide: a pure function from what is seen to what is done next.
+"""Decides what to do next: a pure function from a snapshot to a plan.
 
-Each direction (`Intent`) has a list of rules; the first rule that has something to say gives the
-plan. Lowering the weight is written to the world first and to the status after; raising it the
-other way round. So whatever the point of a crash, the route never holds more than was meant.
+Each direction (`Intent`) has a list of rules; the first rule that applies returns the plan. A lower
+weight is written to the route first and then to the status; a higher weight the other way round.
+After a crash at any point the route therefore never has more weight than the status.
 """
 
 from dataclasses import replace
@@ -39,7 +39,7 @@ RULES: dict[Intent, tuple[Rule, ...]] = {
 
 
 def decide(snap: Snapshot, judged: AnalysisResult) -> Plan:
-    """The next status, the actions that lead there in order, and when to look again."""
+    """Return the next status, the ordered actions, and the time of the next pass."""
     snap = _repair_status(snap)
     status, request = apply_request(snap)
     # A rollback reads the metrics only to see the canary's last requests: what it is rolled back
@@ -59,9 +59,9 @@ def decide(snap: Snapshot, judged: AnalysisResult) -> Plan:
 
 
 def _repair_status(snap: Snapshot) -> Snapshot:
-    """A status that says where to go: one that was lost or cannot be read is read as at rest.
+    """Return the snapshot with a consistent status: a lost or unreadable one becomes idle.
 
-    There a canary that is left over is rolled back. What runs everywhere is what was stable.
+    A canary that is left over is then rolled back. The template that runs on all pods is stable.
     """
     status, target = snap.resource.status, snap.target
     changes: dict[str, object] = {}
@@ -94,7 +94,7 @@ def _select_plan(context: RuleContext, request: ReleaseRequest | None) -> Plan:
 
 
 def _plan_reversal(context: RuleContext, verb: Verb | None) -> Plan | None:
-    """What a person's abort or undo does now; None where a rule or nothing answers."""
+    """Return the plan of a person's abort or undo; None if a rule handles it or nothing does."""
     undo = verb is Verb.UNDO
     match context.status.intent:
         case Intent.ADVANCE | Intent.PROMOTE:
@@ -111,7 +111,7 @@ def _finish_plan(plan: Plan, context: RuleContext) -> Plan:
     status = status.model_copy(update={"message": message})
     shown = {"phase": phase_of(status), "current_step": step_of(status, len(context.spec.steps))}
     status = status.model_copy(update=shown)
-    # Nothing changed and nothing is to be done: the very same status, so nothing is written.
+    # If nothing changed, keep the same status object, so that nothing is written.
     if status == context.snap.resource.status:
         status = context.snap.resource.status
     return replace(plan, status=status)

@@ -1,14 +1,14 @@
-"""What people ask for: each request is taken once, and what makes no sense changes nothing."""
+"""Applies people's requests: each one once; a request that does not fit changes nothing."""
 
 from canary.api import Intent, Override, Pause, Reason, Skip, Status
 from canary.core.snapshot import ReleaseRequest, Snapshot, Verb
 
 MAX_STEPS = 20
-"""More steps than this no spec has: all of them are approved."""
+"""Maximum number of steps of a spec; approving this step approves all of them."""
 
 
 def apply_request(snap: Snapshot) -> tuple[Status, ReleaseRequest | None]:
-    """The status with the request's effect in it, and the request for the rules that act on it."""
+    """Return the status with the effect of the request, and the request for the rules."""
     status, request = snap.resource.status, snap.resource.request
     if request is None or request.id == status.handled_request:
         return status, None
@@ -17,7 +17,7 @@ def apply_request(snap: Snapshot) -> tuple[Status, ReleaseRequest | None]:
 
 
 def build_override(request: ReleaseRequest | None, now: float) -> Override | None:
-    """What a request to promote skips, as status and history keep it."""
+    """Return what a request to promote skips, as status and history store it."""
     if request is None or request.verb is not Verb.PROMOTE or request.skip is None:
         return None
     return Override(skip=request.skip, reason=request.reason, by=request.by, at=now)

@@ -1,4 +1,4 @@
-"""What every rule sees, and the few ways in which a rule can answer."""
+"""The input of every rule, and the kinds of plans that a rule can return."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -22,13 +22,13 @@ from canary.core.plan import REFUSED_PREFIX, Action, Plan
 from canary.core.snapshot import ReleaseRequest, Snapshot
 
 POLL = 1.0
-"""Seconds between two looks while something outside is under way."""
+"""Seconds between two passes while an external change is in progress."""
 SAMPLE_WITHIN = 10.0
-"""Seconds: the longest wait for a sample, so that time limits are kept."""
+"""Longest wait for a sample (seconds), so that time limits are kept."""
 SHORTEST_WAIT = 0.05
 """Seconds between two passes for samples, at least."""
 SOON = 0.0
-"""The status alone changed: go on at once."""
+"""Only the status changed: continue at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class RuleContext:
     judged: AnalysisResult
     status: Status
     request: ReleaseRequest | None = None
-    """What a person asks for in this pass."""
+    """The request of a person in this pass."""
 
     @property
     def now(self) -> float:
@@ -53,19 +53,19 @@ class RuleContext:
 
     @property
     def release(self) -> Release:
-        """The release in flight; only for rules that run while there is one."""
+        """The release in flight. Raises LookupError without one."""
         if self.status.release is None:
-            raise LookupError("this rule needs a release in flight")
+            raise LookupError("expected a release in flight for this rule, found none")
         return self.status.release
 
     @property
     def step(self) -> Step:
-        """The present step."""
+        """The current step."""
         return self.spec.steps[min(max(self.status.step, 0), len(self.spec.steps) - 1)]
 
     @property
     def settled(self) -> bool:
-        """The router confirmed what is in the route, and the data plane had time to follow."""
+        """The router confirmed the route, and the propagation delay is over."""
         confirmed_at = self.release.confirmed_at
         return (
             confirmed_at is not None
@@ -74,7 +74,7 @@ class RuleContext:
 
     @property
     def last_message(self) -> str:
-        """The message so far, unless it speaks of a write that was refused: that is past."""
+        """The last message, unless it is about a refused write, which is past."""
         message = self.status.message
         return "" if message.startswith(REFUSED_PREFIX) else message
 
@@ -86,35 +86,35 @@ class RuleContext:
         message: str = "",
         **changes: object,
     ) -> Plan:
-        """These actions and this status next; the message defaults to the reason's sentence."""
+        """Plan these actions and status changes; `message` defaults to the reason's."""
         status = self.status.model_copy(update={"reason": reason, "message": message, **changes})
         return Plan(status, actions, after)
 
     def wait(
         self, reason: Reason, *actions: Action, message: str = "", after: float = POLL, **on: object
     ) -> Plan:
-        """Stay, and look again after `after` seconds; `on` changes fields of the release."""
+        """Return a plan that waits `after` seconds; `on` changes fields of the release."""
         release = self.release.model_copy(update=on) if on else self.status.release
         return self.plan(reason, *actions, after=after, message=message, release=release)
 
     def await_sample(
         self, reason: Reason, message: str = "", within: float | None = None, **on: object
     ) -> Plan:
-        """Stay until the next sample is there; at most `within` seconds."""
+        """Return a plan that waits for the next sample, at most `within` seconds."""
         interval = self.spec.analysis.interval
         after = max(min(interval, within or interval), SHORTEST_WAIT)
         plan = self.wait(reason, message=message, after=after, **on)
         return replace(plan, sample_within=min(within or SAMPLE_WITHIN, SAMPLE_WITHIN))
 
     def pause(self, reason: Reason, *actions: Action, message: str = "", **changes: object) -> Plan:
-        """Wait for a person; protection goes on."""
+        """Return a plan that pauses the release; automatic rollback stays active."""
         pause = Pause(reason=reason, since=self.now)
         release = self.release.model_copy(update={"pause": pause, "confirmed_at": None})
         after = self.spec.analysis.interval
         return self.plan(reason, *actions, after=after, message=message, release=release, **changes)
 
     def entry(self, result: Result, reason: Reason, message: str = "") -> HistoryEntry:
-        """The release under way, as the history keeps it."""
+        """Return the history entry of the release in flight."""
         release, metrics = self.release, self.status.analysis
         return HistoryEntry(
             template=release.template,
@@ -135,7 +135,7 @@ class RuleContext:
 
 
 def _count_errors_served(release: Release, metrics: tuple[MetricStatus, ...]) -> float | None:
-    """Failed requests of the canary; None where nobody counted, which is not the same as none."""
+    """Return the canary's failed requests; None if nobody counted them, which is not zero."""
     if release.peak_weight == 0:
         return 0.0
     counted = [metric.canary_bad for metric in metrics if metric.canary_total > 0]
@@ -145,7 +145,7 @@ def _count_errors_served(release: Release, metrics: tuple[MetricStatus, ...]) ->
 def _select_failed_metrics(
     metrics: tuple[MetricStatus, ...], reason: Reason
 ) -> tuple[MetricStatus, ...]:
-    """The metrics that failed; where only all of them together did, the one with most evidence."""
+    """Return the failed metrics; if only all together failed, the one with most evidence."""
     failed = tuple(metric for metric in metrics if metric.verdict is Verdict.FAIL)
     if failed or reason is not Reason.WORSE_THAN_STABLE:
         return failed
@@ -153,25 +153,25 @@ def _select_failed_metrics(
 
 
 Rule = Callable[[RuleContext], Plan | None]
-"""A small named check: a plan where it has something to say, else None and the next is asked."""
+"""Returns a plan if the rule applies, else None, and the next rule is tried."""
 
 
 def first_match(rules: tuple[Rule, ...], context: RuleContext) -> Plan:
-    """The answer of the first rule that has one: the order is the priority."""
+    """Return the plan of the first rule that applies: the order is the priority."""
     for rule in rules:
         plan = rule(context)
         if plan is not None:
             return plan
-    raise LookupError("the last rule of a list always answers")
+    raise LookupError("expected the last rule of the list to return a plan")
 
 
 def is_stable_lost(ctx: RuleContext) -> bool:
-    """Nothing vetted is left that could be put back."""
+    """Return whether no ReplicaSet has the stable template any more."""
     return ctx.snap.target is not None and ctx.snap.target.stable_lost
 
 
 def describe_lost_stable(ctx: RuleContext) -> str:
-    """What became of the stable version, and what to do."""
+    """Describe what happened to the stable version, and what to do."""
     name, stable, target = ctx.spec.target.name, ctx.status.stable_hash, ctx.snap.target
     if target is not None and target.held:
         return (
@@ -188,7 +188,7 @@ def describe_lost_stable(ctx: RuleContext) -> str:
 
 
 def describe_override(release: Release) -> str:
-    """Who skipped what, and why, in one sentence."""
+    """Describe who skipped what, and why, in one sentence."""
     override = release.override
     if override is None:
         return ""
@@ -197,21 +197,21 @@ def describe_override(release: Release) -> str:
 
 
 def is_skipped(ctx: RuleContext, what: Skip) -> bool:
-    """Whether a person skipped this on purpose in the release in flight."""
+    """Return whether a person skipped this in the release in flight."""
     override = ctx.release.override
     return override is not None and override.skip is what
 
 
 def canary_replicas(replicas: int, weight: int) -> int:
-    """Pods that carry `weight` percent of what `replicas` pods carry, rounded up.
+    """Return the pods that carry `weight` percent of the load of `replicas` pods, rounded up.
 
-    At least two where stable has two: one canary pod alone cannot be told from its node.
+    At least two if stable has two: the effect of one pod cannot be separated from its node's.
     """
     return max(ceil(replicas * weight / 100), min(2, replicas))
 
 
 def canary_size(spec: Spec, replicas: int, weight: int) -> int:
-    """Pods that the canary needs for `weight` percent beside `replicas` stable pods.
+    """Return the pods that the canary needs for `weight` percent beside `replicas` stable pods.
 
     A router gives the canary its weight whatever the number of pods; without one the number of
     pods is the weight.
@@ -222,9 +222,10 @@ def canary_size(spec: Spec, replicas: int, weight: int) -> int:
 
 
 def pods_for_share(replicas: int, weight: int) -> int:
-    """Canary pods whose share of all pods is nearest to `weight` percent; stable keeps all of its.
+    """Return the canary pods whose share of all pods is nearest to `weight` percent.
 
-    At least one, and at most as many as stable has, which is one half of all pods: more would cost
+    Stable keeps all of its pods. The canary has at least one, and at most as many as stable, which
+    is one half of all pods: more would cost
     many times stable's capacity (80 % beside 4 pods are 16). Example, beside 4 stable pods:
 
         20 % -> 1 of 5;  33 % -> 2 of 6;  40 % -> 3 of 7;  50 %, 80 %, 100 % -> 4 of 8
@@ -237,7 +238,7 @@ def pods_for_share(replicas: int, weight: int) -> int:
 
 
 def select_vetted_template(status: Status) -> str | None:
-    """The template that may run everywhere now."""
+    """Return the template that may run on all pods now."""
     release = status.release
     if release is not None and release.rolled and status.intent is Intent.PROMOTE:
         return release.template

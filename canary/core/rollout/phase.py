@@ -1,10 +1,10 @@
-"""Phase and step, for people: read off the status, never decided upon."""
+"""Derives phase and step from the status, for people; nothing is decided by them."""
 
 from canary.api import Intent, Phase, Reason, ReasonKind, Status
 
 
 def phase_of(status: Status) -> Phase:
-    """Where the release is."""
+    """Return the phase of the release."""
     if status.reason is Reason.DELETED:
         return Phase.TERMINATING
     match status.intent:
@@ -21,7 +21,7 @@ def phase_of(status: Status) -> Phase:
 
 
 def step_of(status: Status, steps: int) -> str:
-    """`2/3` while a release goes through its `steps`; else empty."""
+    """Return `2/3` while a release goes through its `steps`; else an empty text."""
     if status.intent not in {Intent.ADVANCE, Intent.PROMOTE}:
         return ""
     return f"{min(status.step + 1, steps)}/{steps}"

@@ -1,4 +1,4 @@
-"""Taking the traffic away: weight 0 before anything else, then tidy up without haste."""
+"""Rolls a release back: weight 0 before anything else, then the cleanup."""
 
 from canary.api import Intent, Reason, Result
 from canary.core.plan import (
@@ -23,16 +23,16 @@ REASONS_TO_START_AGAIN = {
     Reason.STABLE_LOST,
     Reason.NOT_ISOLATED,
 }
-"""Rolled back, but the same template may start again by itself."""
+"""Rolled back for these, the same template may start again by itself."""
 DRAIN_TIMEOUT = 60.0
-"""Seconds after weight 0: by then the canary's pods end, and finish what they have by their own
-grace period."""
+"""Seconds after weight 0 after which the canary's pods are removed; they finish open requests
+within their own grace period."""
 MAX_POD_NAMES = 10
-"""Pods whose names are kept: people look at one or two."""
+"""Maximum number of pod names to keep: people inspect one or two."""
 
 
 def roll_back(ctx: RuleContext, reason: Reason, *then: Action, message: str = "") -> Plan:
-    """The first write is weight 0, in the same pass as the verdict, and it needs no other write."""
+    """Roll back: the first write is weight 0, in the pass of the verdict, before any other."""
     pods = ctx.snap.canary.pods if ctx.snap.canary is not None else ()
     release = ctx.release.model_copy(
         update={
@@ -57,7 +57,7 @@ def roll_back(ctx: RuleContext, reason: Reason, *then: Action, message: str = ""
 
 
 def failure_reason(ctx: RuleContext) -> Reason:
-    """Why this release is being rolled back."""
+    """Return the reason of the rollback."""
     return ctx.release.failed or Reason.ABORTED
 
 
@@ -70,13 +70,13 @@ def _wait_in_rollback(
 
 
 def weight_to_zero(ctx: RuleContext) -> Plan | None:
-    """Whatever else is true: no traffic to the canary."""
+    """Set the weight to 0, whatever else is true."""
     route = ctx.snap.route
     return _wait_in_rollback(ctx, SetWeight(0)) if route is not None and route.weight > 0 else None
 
 
 def roll_target_back(ctx: RuleContext) -> Plan | None:
-    """A target that had begun to roll goes back by its own strategy."""
+    """Roll a target that had begun to roll out back, by its own strategy."""
     target, stable = ctx.snap.target, ctx.status.stable_hash
     if target is None or stable is None or ctx.release.unhold_at is None:
         return None
@@ -90,7 +90,7 @@ def roll_target_back(ctx: RuleContext) -> Plan | None:
 
 
 def pause_target_with_stable(ctx: RuleContext) -> Plan | None:
-    """Held again with the vetted template: unvetted pods go, none of the vetted restarts."""
+    """Pause a resumed target with the vetted template: unvetted pods go, no vetted pod restarts."""
     target, stable = ctx.snap.target, ctx.status.stable_hash
     if target is None or target.held or stable is None or ctx.release.unhold_at is not None:
         return None
@@ -101,7 +101,7 @@ def pause_target_with_stable(ctx: RuleContext) -> Plan | None:
 
 
 def wait_for_zero_weight(ctx: RuleContext) -> Plan | None:
-    """No canary pod goes before the data plane has let go of it."""
+    """Keep the canary's pods until the router has confirmed weight 0."""
     route = ctx.snap.route
     if route is None or ctx.settled:
         return None
@@ -111,7 +111,7 @@ def wait_for_zero_weight(ctx: RuleContext) -> Plan | None:
 
 
 def wait_for_drain(ctx: RuleContext) -> Plan | None:
-    """Requests that the canary has taken are finished first, while its counters still move."""
+    """Keep the canary's pods while its request counters still increase."""
     canary, since = ctx.snap.canary, ctx.release.confirmed_at
     if canary is None or canary.replicas == 0 or not ctx.judged.canary_busy:
         return None
@@ -121,7 +121,7 @@ def wait_for_drain(ctx: RuleContext) -> Plan | None:
 
 
 def scale_canary_down(ctx: RuleContext) -> Plan | None:
-    """Nothing is sent to the canary any more, so its pods may go."""
+    """Scale the canary to 0: it gets no requests any more."""
     canary = ctx.snap.canary
     if canary is None or canary.replicas == 0:
         return None
@@ -130,7 +130,7 @@ def scale_canary_down(ctx: RuleContext) -> Plan | None:
 
 
 def restore_route(ctx: RuleContext) -> Plan | None:
-    """The route forgets the canary's Service before that Service is deleted."""
+    """Remove the canary's Service from the route before it is deleted."""
     route = ctx.snap.route
     return (
         _wait_in_rollback(ctx, RestoreRoute()) if route is not None and not route.at_rest else None
@@ -138,7 +138,7 @@ def restore_route(ctx: RuleContext) -> Plan | None:
 
 
 def delete_canary(ctx: RuleContext) -> Plan | None:
-    """The canary's objects, and what we changed of the autoscaler."""
+    """Delete the canary's objects and restore the autoscaler."""
     if ctx.snap.canary is None:
         return None
     return _wait_in_rollback(
@@ -147,7 +147,7 @@ def delete_canary(ctx: RuleContext) -> Plan | None:
 
 
 def pause_target(ctx: RuleContext) -> Plan | None:
-    """After rolling back, the next template is held again."""
+    """Pause the target again after the rollback."""
     target, stable = ctx.snap.target, ctx.status.stable_hash
     if target is None or target.held or stable is None or is_stable_lost(ctx):
         return None

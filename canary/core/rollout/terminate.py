@@ -1,4 +1,4 @@
-"""The CanaryRelease is being deleted: put everything back, and never block that for ever."""
+"""Restores everything when a CanaryRelease is deleted, within a time limit."""
 
 from canary.api import Reason
 from canary.core.plan import (
@@ -16,9 +16,9 @@ from canary.core.rollout.context import POLL, Rule, RuleContext, select_vetted_t
 from canary.core.rollout.rollback import rejection_of
 
 CLEANUP_TIMEOUT = 120.0
-"""Seconds: a deletion that cannot tidy up by then reports it and goes through."""
+"""Seconds after which the deletion completes, and reports an incomplete cleanup."""
 TARGET_TIMEOUT = 90.0
-"""Seconds: so long a target that rolls may take to go back before the route is put back."""
+"""Seconds that a rolling target may take to roll back before the route is restored."""
 
 
 def _wait_in_deletion(
@@ -34,7 +34,7 @@ def _confirmed_at(ctx: RuleContext) -> float | None:
 
 
 def give_up_cleanup(ctx: RuleContext) -> Plan | None:
-    """What could not be put back is said, not waited for."""
+    """Report an incomplete cleanup and complete the deletion."""
     since = ctx.snap.resource.deleting_since
     if since is None or ctx.now - since < CLEANUP_TIMEOUT:
         return None
@@ -45,14 +45,14 @@ def give_up_cleanup(ctx: RuleContext) -> Plan | None:
 
 
 def leave_unadopted_target(ctx: RuleContext) -> Plan | None:
-    """Nothing here was ever this release's, so all of it is left alone: it may be another's."""
+    """Leave everything alone if this release never adopted the target: it may be another's."""
     if ctx.status.stable_hash is not None or ctx.snap.canary is not None:
         return None
     return ctx.plan(Reason.DELETED, UnmanageTarget(), RemoveFinalizer(), after=None)
 
 
 def restore_target_first(ctx: RuleContext) -> Plan | None:
-    """A target in the middle of its roll goes back while the canary still takes the traffic."""
+    """Roll a rolling target back while the canary still serves the traffic."""
     release, target, canary = ctx.status.release, ctx.snap.target, ctx.snap.canary
     if release is None or release.unhold_at is None or release.rolled or target is None:
         return None
@@ -70,7 +70,7 @@ def restore_target_first(ctx: RuleContext) -> Plan | None:
 
 
 def restore_route_first(ctx: RuleContext) -> Plan | None:
-    """The user's route, as the user wrote it."""
+    """Restore the route that the user wrote."""
     route = ctx.snap.route
     if route is None:
         return None
@@ -83,7 +83,7 @@ def restore_route_first(ctx: RuleContext) -> Plan | None:
 
 
 def restore_vetted_template(ctx: RuleContext) -> Plan | None:
-    """An unvetted template goes while the target is still held: no pod restarts."""
+    """Restore the vetted template while the target is still paused: no pod restarts."""
     target, template = ctx.snap.target, select_vetted_template(ctx.status)
     if target is None or template is None or target.template == template or target.stable_lost:
         return None
@@ -91,7 +91,7 @@ def restore_vetted_template(ctx: RuleContext) -> Plan | None:
 
 
 def delete_canary(ctx: RuleContext) -> Plan | None:
-    """Ours to delete."""
+    """Delete the canary's objects."""
     if ctx.snap.canary is None:
         return None
     return _wait_in_deletion(
