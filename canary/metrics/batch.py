@@ -50,6 +50,8 @@ PATIENCE = 30.0
 APART = 600.0
 """Seconds for which a namespace that failed by itself is left out of merged queries."""
 MOST_PIECES = 64
+MOST_WAITING = 2_000
+"""Queries of one namespace: each release in flight asks about ten alone when it is first read."""
 _UNANSWERED = NoData("the metric source gave no answer for this query", partial=True)
 
 Answers = Mapping[str, MetricAnswer]
@@ -147,7 +149,7 @@ class QueryBatcher:
         self._source = source
         self.own_queries = own_queries
         self._count = count
-        self._executor = FairExecutor(threads, 2, "metrics")
+        self._executor = FairExecutor(threads, threads // 2, "metrics", waiting=MOST_WAITING)
         self._own = FairExecutor(threads, 2, "own-queries")
         self._lock = threading.Lock()
         self._parts: dict[tuple[QueryTemplate, float], dict[Part, float]] = {}

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-from canary.metrics.fair_executor import CrowdedError, FairExecutor
+from canary.fair_executor import CrowdedError, FairExecutor
 
 
 @pytest.fixture
