@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
+
 from canary.fair_executor import CrowdedError, FairExecutor
 
 
