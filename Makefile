@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
-.PHONY: help demo test check docs pictures release-dry-run release-files bench-judge bench-replacement bench-load bench-leaktest bench-cli e2e constraints generate clean
+.PHONY: help demo test check docs pictures kind kind-release kind-down release-dry-run release-files bench-judge bench-replacement bench-load bench-leaktest bench-cli e2e constraints generate clean
 
 # The first of these that is Python 3.11 or newer; `make PYTHON=/path/to/python3 …` chooses another.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
@@ -64,6 +64,15 @@ release-dry-run: $(DEV) ## build everything that a release publishes, and try it
 
 release-files: $(DEV) ## write dist/: wheel, sdist, chart, install.yaml, notes (IMAGE=registry/name)
 	$(BIN)/python -m tools.release files --image "$(IMAGE)"
+
+kind: $(DEV) ## create a cluster to try canary on, with a service under load; docs/quickstart.md
+	$(BIN)/python -m e2e.playground up
+
+kind-release: $(DEV) ## deploy the next version there (V=good, leak, errors, slow or refuse)
+	$(BIN)/python -m e2e.playground release $(V)
+
+kind-down: $(DEV) ## delete that cluster
+	$(BIN)/python -m e2e.playground down
 
 generate: $(DEV) ## rewrite the generated parts of README.md and docs/
 	$(BIN)/python -m tools.generate

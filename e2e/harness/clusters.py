@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from canary import __version__
 
@@ -42,39 +43,76 @@ def cluster() -> Iterator[None]:
             raise NoClusterError(f"KUBECONFIG is set, but {' and '.join(sorted(missing))} not")
         yield
         return
-    engine = next(filter(shutil.which, ("docker", "podman")), None)
-    if engine is None or shutil.which("kind") is None:
-        raise NoClusterError("KUBECONFIG is not set, and kind with docker or podman is not there")
-    with _kind(engine):
+    with _kind(container_engine()):
         yield
 
 
 @contextmanager
 def _kind(engine: str) -> Iterator[None]:
     kubeconfig = ROOT / ".venv" / "e2e.kubeconfig"
-    _run("kind", "create", "cluster", "--name", KIND, "--kubeconfig", str(kubeconfig),
-         "--config", str(HERE / "kind.yaml"), "--wait", "120s")  # fmt: skip
     try:
-        os.environ |= {
-            "KUBECONFIG": str(kubeconfig),
-            "GATEWAY_URL": "http://127.0.0.1:30800",
-            "PROMETHEUS_URL": "http://127.0.0.1:30900",
-            "OPERATOR_PROMETHEUS_URL": "http://prometheus.lab:9090",
-            "ROUTER_METRICS_URL": "http://traefik.lab:8081/metrics",
-            "CANARY_E2E_MONITORING_STOP": MONITORING.format(0),
-            "CANARY_E2E_MONITORING_START": MONITORING.format(1),
-        }
-        for image, file in IMAGES.items():
-            _run(engine, "build", "-t", image, "-f", str(ROOT / file), str(ROOT))
-            _run("kind", "load", "docker-image", image, "--name", KIND)
-        _run("kubectl", "apply", "--server-side", "-f", GATEWAY_API)
-        _run("kubectl", "apply", "--server-side", "-f", str(HERE / "stack.yaml"))
-        _run("kubectl", "-n", "lab", "wait", "deployment", "--all", "--for=condition=Available",
-             "--timeout=180s")  # fmt: skip
+        create_kind(KIND, kubeconfig, engine)
         yield
     finally:
-        _run("kind", "delete", "cluster", "--name", KIND)
-        kubeconfig.unlink(missing_ok=True)
+        delete_kind(KIND, kubeconfig)
+
+
+def create_kind(name: str, kubeconfig: Path, engine: str) -> None:
+    """Creates a cluster with our images, the Gateway API, Traefik and Prometheus.
+
+    KUBECONFIG, GATEWAY_URL and PROMETHEUS_URL are set afterwards.
+    """
+    if engine == "podman":
+        os.environ["KIND_EXPERIMENTAL_PROVIDER"] = "podman"
+    _run("kind", "create", "cluster", "--name", name, "--kubeconfig", str(kubeconfig),
+         "--config", str(HERE / "kind.yaml"), "--wait", "120s")  # fmt: skip
+    use_kind(kubeconfig)
+    for image, file in IMAGES.items():
+        _run(engine, "build", "-t", image, "-f", str(ROOT / file), str(ROOT))
+        _load(name, image, engine)
+    _run("kubectl", "apply", "--server-side", "-f", GATEWAY_API)
+    _run("kubectl", "apply", "--server-side", "-f", str(HERE / "stack.yaml"))
+    _run("kubectl", "-n", "lab", "wait", "deployment", "--all", "--for=condition=Available",
+         "--timeout=180s")  # fmt: skip
+
+
+def use_kind(kubeconfig: Path) -> None:
+    """Sets what the environment says of a cluster of ours."""
+    os.environ |= {
+        "KUBECONFIG": str(kubeconfig),
+        "GATEWAY_URL": "http://127.0.0.1:30800",
+        "PROMETHEUS_URL": "http://127.0.0.1:30900",
+        "OPERATOR_PROMETHEUS_URL": "http://prometheus.lab:9090",
+        "ROUTER_METRICS_URL": "http://traefik.lab:8081/metrics",
+        "CANARY_E2E_MONITORING_STOP": MONITORING.format(0),
+        "CANARY_E2E_MONITORING_START": MONITORING.format(1),
+    }
+
+
+def delete_kind(name: str, kubeconfig: Path) -> None:
+    """Deletes the cluster and its kubeconfig file."""
+    _run("kind", "delete", "cluster", "--name", name)
+    kubeconfig.unlink(missing_ok=True)
+
+
+def container_engine() -> str:
+    """Docker or podman.
+
+    Raises:
+        NoClusterError: neither is installed, or kind is not.
+    """
+    engine = next(filter(shutil.which, ("docker", "podman")), None)
+    if engine is None or shutil.which("kind") is None:
+        raise NoClusterError("KUBECONFIG is not set, and kind with docker or podman is not there")
+    return engine
+
+
+def _load(cluster: str, image: str, engine: str) -> None:
+    """As an archive: `kind load docker-image` does not find images of podman."""
+    with TemporaryDirectory() as folder:
+        archive = f"{folder}/image.tar"
+        _run(engine, "save", "-o", archive, image)
+        _run("kind", "load", "image-archive", archive, "--name", cluster)
 
 
 def _run(*command: str) -> None:
