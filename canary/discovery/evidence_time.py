@@ -17,6 +17,8 @@ from canary.core.series import MetricAnswer
 
 MISS_PROBABILITY = 0.01
 """β: the probability of passing a canary that has exactly the smallest regression."""
+TRAFFIC_WINDOW = 600.0
+"""Seconds over which the current traffic is measured."""
 _MAX_REQUESTS = 1e9
 
 
@@ -26,6 +28,13 @@ class TrafficRate:
 
     rate: float
     bad: float = 0.0
+    seconds: float = TRAFFIC_WINDOW
+    """Time over which it was measured: shorter where the counters are younger."""
+
+    @property
+    def is_young(self) -> bool:
+        """Measured over less than half of the window: it may be far from the usual traffic."""
+        return self.seconds < TRAFFIC_WINDOW / 2
 
 
 def measure_traffic(
@@ -45,7 +54,9 @@ def measure_traffic(
     if seconds <= 0:
         return None
     return TrafficRate(
-        count / seconds, sum(tick.bad(Side.STABLE) for tick in ticks) / count if count else 0.0
+        count / seconds,
+        sum(tick.bad(Side.STABLE) for tick in ticks) / count if count else 0.0,
+        seconds,
     )
 
 

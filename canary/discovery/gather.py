@@ -8,7 +8,7 @@ from statistics import median
 from canary.api.analysis import AnalysisSource
 from canary.core.increments import Grid
 from canary.core.series import SeriesQuery
-from canary.discovery.evidence_time import TrafficRate, measure_traffic
+from canary.discovery.evidence_time import TRAFFIC_WINDOW, TrafficRate, measure_traffic
 from canary.discovery.manifest_reader import ManifestReader, ObjectReader
 from canary.discovery.metrics_pages import MetricsPages, select_pods
 from canary.discovery.preset_detection import DetectedPresets, detect_presets
@@ -31,7 +31,6 @@ from canary.metrics.promql import range_selector
 from canary.metrics.queries import Context, RatioQueries, answers_of, compile_ratio
 from canary.text.format import join_names
 
-_TRAFFIC_WINDOW = 600.0
 """Seconds over which the current traffic is measured."""
 _STEP = 30.0
 
@@ -118,7 +117,7 @@ def measure_recent_traffic(
 ) -> TrafficRate | None:
     """Return stable's traffic over the last ten minutes; None if it cannot be measured."""
     end = source.settled(now) // _STEP * _STEP
-    grid = Grid(end - _TRAFFIC_WINDOW, end, _STEP)
+    grid = Grid(end - TRAFFIC_WINDOW, end, _STEP)
     answers = source.read(queries.queries(), grid.start, grid.end, grid.step)
     source.close()
     return measure_traffic(answers_of(queries, answers), grid.start, grid.end)

@@ -260,8 +260,10 @@ def _rate_note(found: DraftInput, first: int) -> str:
     if found.traffic is None or found.traffic.rate <= 0:
         return ""
     share = format_request_rate(found.traffic.rate * first / 100)
-    rate = format_request_rate(found.traffic.rate)
-    return f"The Service gets {rate} now, of which {first} % are {share}. "
+    seconds = rough_duration(found.traffic.seconds)
+    young = f" (measured over {seconds} only)" if found.traffic.is_young else ""
+    rate = f"{format_request_rate(found.traffic.rate)} now{young}"
+    return f"The Service gets {rate}, of which {first} % are {share}. "
 
 
 def _analysis_section(found: DraftInput, plan: StepPlan) -> Iterator[str]:

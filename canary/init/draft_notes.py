@@ -36,10 +36,17 @@ def collect_notes(found: DraftInput, plan: StepPlan) -> Iterator[str]:
         yield f"no data was found for the metrics: {measured.why}"
     if not measured.pools and not measured.unlimited_pools:
         yield "no metric of a connection pool was found: a leak shows up only as failed requests"
+    yield from _traffic_notes(found, plan)
+
+
+def _traffic_notes(found: DraftInput, plan: StepPlan) -> Iterator[str]:
     if found.traffic is None:
         yield "the current traffic is not known: check with canary lint --cluster --prometheus URL"
     elif found.traffic.rate <= 0:
         yield "no request in the last ten minutes: without traffic a release waits"
+    elif found.traffic.is_young:
+        yield (f"the traffic was measured over {rough_duration(found.traffic.seconds)} only: run "
+               "canary init again after ten minutes of traffic")  # fmt: skip
     elif plan.forecast is not None and plan.forecast.seconds > DEADLINE:
         yield (f"{format_request_rate(found.traffic.rate)} are too few for a result within "
                f"{rough_duration(DEADLINE)}: a release would pause as inconclusive")  # fmt: skip

@@ -21,7 +21,13 @@ from tests.discovery.simulated_cluster import (
     town,
 )
 from tests.discovery.simulated_prometheus import POD as OF_POD
-from tests.discovery.simulated_prometheus import FakePrometheus, Line, application, gateway, pool
+from tests.discovery.simulated_prometheus import (
+    FakePrometheus,
+    Line,
+    application,
+    gateway,
+    pool,
+)
 from tests.metrics.servers import Reply, Server
 
 SECOND_SERVICE = SERVICE.replace("name: auth, namespace", "name: internal, namespace")
@@ -138,6 +144,18 @@ def test_little_traffic_makes_larger_steps_and_a_coarser_threshold(
         terminal.online(server, "--prometheus", prometheus.url)
     assert "no request in the last" in terminal.err
     assert terminal.release.spec.steps[0].weight == 1
+
+
+def test_a_rate_of_the_first_minutes_is_said_to_be_young(
+    terminal: Terminal, prometheus: Server
+) -> None:
+    """A service that has just been deployed may get ten times as much an hour later."""
+    lines = [*gateway(50, 0.01), *application(), *pool()]
+    prometheus.answer = FakePrometheus(lines, age=120)
+    with serving(town(*BASE)) as server:
+        assert terminal.online(server, "--prometheus", prometheus.url) == 0
+    assert "run canary init again after ten minutes of traffic" in terminal.err
+    assert "50 requests/s now (measured over " in " ".join(terminal.out.replace("#", " ").split())
 
 
 def test_without_prometheus_the_pods_own_pages_are_read(terminal: Terminal) -> None:

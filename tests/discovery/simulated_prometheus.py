@@ -1,6 +1,7 @@
 """A Prometheus of a few steadily rising series, as far as a survey asks it."""
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,8 @@ class FakePrometheus:
 
     lines: Sequence[Line] = ()
     scrape: float = 15.0
+    age: float = math.inf
+    """Seconds since the series began."""
     fixed: dict[str, float] = field(default_factory=dict)
     """Answers to queries that are not selectors."""
 
@@ -44,7 +47,10 @@ class FakePrometheus:
         if request.path.endswith("query_range"):
             start, end = float(form["start"]), float(form["end"])
             times = [start + i * float(form["step"]) for i in range(1000)]
-            return _reply("matrix", self._sums(form["query"], [t for t in times if t <= end]))
+            return _reply(
+                "matrix",
+                self._sums(form["query"], [t for t in times if end - self.age <= t <= end]),
+            )
         return self._now(form["query"], float(form.get("time", NOW)))
 
     def _now(self, query: str, now: float) -> Reply:
@@ -54,7 +60,10 @@ class FakePrometheus:
             seconds = int(found[2]) * {"m": 60, "s": 1}[found[3]]
             times = [now - self.scrape * i for i in range(int(seconds // self.scrape) + 1)][::-1]
             runs = [
-                {"metric": line.labels, "values": [[t, str(line.at(t))] for t in times]}
+                {
+                    "metric": line.labels,
+                    "values": [[t, str(line.at(t))] for t in times if t >= now - self.age],
+                }
                 for line in self._chosen(found[1])
             ]
             return _reply("matrix", runs)

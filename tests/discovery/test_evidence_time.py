@@ -79,8 +79,8 @@ def test_traffic_is_what_stable_counted() -> None:
         sides = {"a": Side.STABLE}.get
         return measure_traffic(RatioAnswers("hits", total, "pod", sides, bad=bad), 0.0, 60.0)
 
-    assert traffic(total, bad) == TrafficRate(1.0, 6 / 59)
-    assert traffic(total, NoData("none")) == TrafficRate(1.0, 0.0)
+    assert traffic(total, bad) == TrafficRate(1.0, 6 / 59, 59.0)
+    assert traffic(total, NoData("none")) == TrafficRate(1.0, 0.0, 59.0)
     assert traffic(NoData("none"), bad) is None
 
 
