@@ -6,6 +6,7 @@ repository on its code host, named by the variable REPOSITORY_URL; without it th
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,28 @@ _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#\s]+)(#[^)\s]*)?\)")
 
 
 def on_config(config: Any) -> Any:  # noqa: ANN401 - mkdocs' types
-    """The configuration with each folder of its navigation replaced by the folder's pages."""
+    """The configuration with a whole navigation.
+
+    A folder becomes its pages, and pages that are nowhere else are listed under More.
+    """
     config["nav"] = [_expand(entry) for entry in config["nav"]]
+    listed = set(_names(config["nav"]))
+    every = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
+    if rest := [name for name in every if name not in listed]:
+        config["nav"].append({"More": rest})
     return config
+
+
+def _names(content: Any) -> Iterator[str]:  # noqa: ANN401 - a tree of lists and mappings
+    match content:
+        case str():
+            yield content
+        case list():
+            for entry in content:
+                yield from _names(entry)
+        case _:
+            for value in content.values():
+                yield from _names(value)
 
 
 def _expand(entry: str | dict[str, Any]) -> str | dict[str, Any]:
