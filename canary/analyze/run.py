@@ -1,6 +1,5 @@
 """`canary analyze` with a Prometheus: from options to two groups of series, and their verdict."""
 
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -41,6 +40,7 @@ from canary.discovery.release_file import load_release_file
 from canary.errors import UsageError
 from canary.metrics.options import options_of, readable
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
+from canary.render.terminal import echo
 from canary.results.gate_result import GateResult
 
 READ_TIMEOUT = 60.0
@@ -119,8 +119,9 @@ def compare_versions(
         if not metrics:
             metrics = _metrics_of_preset(detect_preset(source, groups, *lately))
             kinds = "errors and client errors" if len(metrics) > 1 else "errors"
-            print(  # noqa: T201 - messages go to standard error
-                f"canary: judged by the preset {metrics[0].name}: {kinds}", file=sys.stderr
+            echo(
+                f"canary: judged by the preset {metrics[0].name}: {kinds}",
+                err=True,
             )
         analysis = _build_analysis(wanted, judging, metrics, end - start)
         build_queries(analysis.metrics, groups)  # whatever is wrong with them is said at once
@@ -247,11 +248,11 @@ def _build_analysis(
 def _warn_too_short(analysis: Analysis, span: AnalysisWindow) -> None:
     length = span.end - span.start
     if analysis.min_duration + analysis.warm_up > length:
-        print(  # noqa: T201 - messages go to standard error
+        echo(
             f"canary: cannot pass: {format_duration(length)} are compared, and Pass needs "
             f"{format_duration(analysis.min_duration)} after a warm-up of "
             f"{format_duration(analysis.warm_up)}",
-            file=sys.stderr,
+            err=True,
         )
 
 
@@ -288,7 +289,7 @@ def _print_progress(seen: Iterator[Evaluation], span: AnalysisWindow) -> Iterato
             last = one.at
             at = format_duration(one.at - span.start)
             line = f"{at}: {one.judged.final}: {one.judged.message}"
-            print(line, file=sys.stderr, flush=True)  # noqa: T201 - progress
+            echo(line, err=True)
         yield one
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import typer
-
 from canary.core.evidence import Assessment
 from canary.errors import ExitCode
+from canary.render.console import SafeConsole
+from canary.render.terminal import echo
 from canary.text.sanitize import escape_unprintable
 
 if TYPE_CHECKING:
@@ -65,16 +65,15 @@ def print_json(assessed: AssessedReleases) -> ExitCode:
             "evidence": said.evidence,
         }
         # JSON itself lets control characters above 0x7e through.
-        typer.echo(json.dumps(row, ensure_ascii=not name.isprintable(), allow_nan=False))
+        echo(json.dumps(row, ensure_ascii=not name.isprintable(), allow_nan=False))
     return _exit_code(count, word)
 
 
 def print_table(assessed: AssessedReleases) -> ExitCode:
     """A table, and a sentence if there is one release; its exit code, or OK."""
-    from rich.console import Console  # noqa: PLC0415 - JSON does without
     from rich.text import Text  # noqa: PLC0415
 
-    console = Console(file=sys.stdout, highlight=False, emoji=False)
+    console = SafeConsole(file=sys.stdout, highlight=False, emoji=False)
     releases, count, last = iter(assessed), 0, ""
     while page := list(islice(releases, _PAGE_SIZE)):
         count += len(page)

@@ -12,6 +12,7 @@ import typer
 from canary import __version__
 from canary.cli.options import FindingsFormat, FindingsOutput, Strict
 from canary.errors import ExitCode
+from canary.render.terminal import echo
 
 if TYPE_CHECKING:
     from canary.access.scan import CodeFinding, ScanResult
@@ -55,13 +56,13 @@ def access(
     bad = any(strict or spot.finding.level == "error" for spot in found.spots)
     match output:
         case FindingsFormat.TEXT:
-            typer.echo("\n".join(_render_text(found)))
+            echo("\n".join(_render_text(found)))
         case FindingsFormat.JSON:
-            typer.echo(json.dumps(_build_document(found, ok=not bad), indent=2, ensure_ascii=False))
+            echo(json.dumps(_build_document(found, ok=not bad), indent=2, ensure_ascii=False))
         case FindingsFormat.SARIF:
-            typer.echo(_render_sarif(found), nl=False)
+            echo(_render_sarif(found), nl=False)
     for file, why in found.skipped.items():
-        typer.echo(f"canary: skipped {file}: {_describe_skip(why)}", err=True)
+        echo(f"canary: skipped {file}: {_describe_skip(why)}", err=True)
     raise typer.Exit(ExitCode.FAILED if bad else ExitCode.OK)
 
 

@@ -22,6 +22,7 @@ from canary.cli.options import (
     parse_seconds,
 )
 from canary.errors import ExitCode, UsageError
+from canary.render.terminal import echo
 
 if TYPE_CHECKING:
     from canary.analyze.samples import SkippedRows
@@ -349,7 +350,7 @@ def _warn_skipped_rows(skipped: "SkippedRows") -> None:
     if skipped.count:
         from canary.text.sanitize import escape_unprintable  # noqa: PLC0415
 
-        typer.echo(
+        echo(
             f"canary: skipped {skipped.count} rows whose time is not after the row before "
             f"(first: line {skipped.first_line}, "
             f"release {escape_unprintable(skipped.first_release)})",

@@ -20,6 +20,7 @@ from canary.cli.options import (
     SummaryFile,
     build_artifacts,
 )
+from canary.render.terminal import echo
 
 RangeStart = Annotated[
     str,
@@ -136,5 +137,5 @@ def backtest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
         },
     )
     if not chosen.as_json:
-        typer.echo("\n".join([*render_table(every, format_short_time), ""]))
+        echo("\n".join([*render_table(every, format_short_time), ""]))
     raise typer.Exit(publish(outcome, chosen, sys.stdout))

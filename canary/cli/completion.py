@@ -14,6 +14,8 @@ from threading import Thread
 
 import typer
 
+from canary.render.terminal import echo
+
 TIMEOUT_SECONDS = 2.0
 """How long a shell waits for a response."""
 
@@ -67,8 +69,8 @@ def print_suggestions(words: Sequence[str]) -> None:
     with suppress(SystemExit), redirect_stdout(StringIO()) as found:
         build_app(COMMANDS)(prog_name="canary")
     for suggestion in filter(None, found.getvalue().splitlines()):
-        typer.echo(suggestion)
-    typer.echo(":4")
+        echo(suggestion)
+    echo(":4")
 
 
 def _list_contexts(ctx: typer.Context) -> list[str]:

@@ -18,6 +18,8 @@ from canary.cli.options import (
 )
 from canary.cli.options import Namespace as OneNamespace
 from canary.errors import ExitCode
+from canary.render.console import SafeConsole
+from canary.render.terminal import echo
 
 if TYPE_CHECKING:
     from canary.doctor import Diagnosis, DoctorContext
@@ -50,7 +52,7 @@ def doctor(  # noqa: PLR0913, PLR0917 - the flags of one command
         found = list(diagnose_cluster(_build_context(cluster, namespace or "", options)))
     bad = any(one.state is DiagnosisState.ERROR for one in found)
     if output is ResultFormat.JSON:
-        typer.echo(json.dumps(_build_document(found, ok=not bad), indent=2, ensure_ascii=False))
+        echo(json.dumps(_build_document(found, ok=not bad), indent=2, ensure_ascii=False))
     else:
         _print_findings(found)
     raise typer.Exit(ExitCode.FAILED if bad else ExitCode.OK)
@@ -90,15 +92,14 @@ def _build_document(found: Sequence["Diagnosis"], *, ok: bool) -> dict[str, obje
 
 
 def _print_findings(found: Sequence["Diagnosis"]) -> None:
-    from rich.console import Console  # noqa: PLC0415 - keeps --help quick
 
-    console = Console()
+    console = SafeConsole()
     if console.is_terminal and not console.is_dumb_terminal:
         console.print(_build_table(found))
         return
     for one in found:
         remedy = f"; {one.remedy}" if one.remedy else ""
-        typer.echo(f"{one.state.value:7} {one.check}: {one.sentence}{remedy}")
+        echo(f"{one.state.value:7} {one.check}: {one.sentence}{remedy}")
 
 
 def _build_table(found: Sequence["Diagnosis"]) -> object:

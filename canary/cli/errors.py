@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable
 
 from canary.errors import CanaryError, ExitCode
+from canary.text.sanitize import sanitize_output
 
 
 def run_guarded(call: Callable[[], int], *, debug: bool) -> int:
@@ -37,7 +38,7 @@ def _print_error(message: str, code: ExitCode, *, debug: bool) -> ExitCode:
     if debug:
         traceback.print_exc()
     if sys.stderr is not None:  # None with `2>&-`; print would write to standard output
-        print(f"canary: {message}", file=sys.stderr)  # noqa: T201 - the one place that prints errors
+        print(sanitize_output(f"canary: {message}"), file=sys.stderr)  # noqa: T201 - the one place that prints errors
     return code
 
 

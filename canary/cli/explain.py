@@ -5,8 +5,6 @@ import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import typer
-
 from canary.cli.cluster import open_session
 from canary.cli.options import (
     DOCUMENT_FORMATS,
@@ -17,6 +15,7 @@ from canary.cli.options import (
     Namespace,
 )
 from canary.render.documents import OutputFormat, format_document, parse_format
+from canary.render.terminal import echo
 
 if TYPE_CHECKING:
     from canary.render.explain import ExplainLine
@@ -49,12 +48,12 @@ def explain(
         sight = view_of(found)
         diagnostics = read_diagnostics(cluster, found, sight)
     if form is not OutputFormat.TEXT:
-        typer.echo(format_document(form, rendered.explain_document(sight, diagnostics)), nl=False)
+        echo(format_document(form, rendered.explain_document(sight, diagnostics)), nl=False)
         return
     width = min(shutil.get_terminal_size().columns, MAX_WIDTH)
     for line in rendered.explain_release(sight, diagnostics):
         for words in _wrap_line(line, width):
-            typer.echo(words)
+            echo(words)
 
 
 def _wrap_line(line: "ExplainLine", width: int) -> Iterator[str]:

@@ -25,6 +25,7 @@ from canary.cli.options import (
     parse_seconds,
 )
 from canary.errors import CanaryError, UsageError
+from canary.render.terminal import echo
 
 if TYPE_CHECKING:
     from canary.cli.cluster import Session
@@ -132,7 +133,7 @@ def _wait_for_release(
             return vigil.run(watch.updates(min(READ_INTERVAL, max(timeout, 0.05)))), 0
         except SignalReceived as stop:
             if sys.stderr.isatty():
-                typer.echo(err=True)  # after the terminal's own ^C
+                echo(err=True)  # after the terminal's own ^C
             outcome = vigil.interrupted()
             if outcome is None:
                 raise
@@ -167,7 +168,7 @@ def _print_progress(line: str) -> None:
     from canary.clock import now  # noqa: PLC0415 - keeps --help quick
     from canary.text.format import format_short_time  # noqa: PLC0415 - as above
 
-    typer.echo(f"{format_short_time(now())} {line}", err=True)
+    echo(f"{format_short_time(now())} {line}", err=True)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from canary.cli.options import (
 )
 from canary.errors import UsageError
 from canary.render.documents import OutputFormat, format_objects, parse_format
+from canary.render.terminal import echo
 
 if TYPE_CHECKING:
     from canary.kube.objects import Object
@@ -80,7 +81,7 @@ def _print_releases(
     if form in {OutputFormat.TEXT, OutputFormat.WIDE}:
         _print_table(found, where, wide=form is OutputFormat.WIDE)
     else:
-        typer.echo(format_objects(form, found, one=len(names or ()) == 1), nl=False)
+        echo(format_objects(form, found, one=len(names or ()) == 1), nl=False)
 
 
 def _list_releases(cluster: Session, where: str, labels: str) -> "list[Object]":
@@ -101,13 +102,13 @@ def _print_table(found: "Sequence[Object]", where: str, *, wide: bool) -> None:
     from canary.render.release_table import align_columns, column_names, release_row  # noqa: PLC0415 - as above
 
     if not found:
-        typer.echo(_format_empty(where), err=True)
+        echo(_format_empty(where), err=True)
         return
     namespaces = not where
     moment = now()
     rows = [release_row(item, moment, wide=wide, namespaces=namespaces) for item in found]
     for line in align_columns([column_names(wide=wide, namespaces=namespaces), *rows]):
-        typer.echo(line)
+        echo(line)
 
 
 def _format_empty(where: str) -> str:
@@ -125,8 +126,8 @@ def _watch_releases(
         cluster.release(names[0])
     rows = WatchTable(wide=wide, namespaces=not where)
     with ReleaseWatch(cluster, where, name=names[0] if names else "", labels=labels) as stream:
-        connection = ConnectionReporter(lambda line: typer.echo(f"canary: {line}", err=True))
+        connection = ConnectionReporter(lambda line: echo(f"canary: {line}", err=True))
         for update in stream.updates(1.0):
             connection.report(update.trouble)
             for line in rows.render_update(update):
-                typer.echo(line)
+                echo(line)

@@ -15,6 +15,7 @@ from canary.cli.options import (
     PrometheusUrl,
 )
 from canary.errors import ExitCode, UsageError
+from canary.render.terminal import echo
 
 if TYPE_CHECKING:
     from canary.discovery.gather import DraftInput
@@ -125,9 +126,9 @@ def init(  # noqa: PLR0913, PLR0917 - the flags of one command
         options = options_of(prometheus, token_file, ca_file)
         found = _gather_from_cluster(names[0], (namespace, context, kubeconfig), options, wanted)
     made = render_draft(found)
-    typer.echo(made.text, nl=False)
+    echo(made.text, nl=False)
     for note in made.notes:
-        typer.echo(f"canary: {note}", err=True)
+        echo(f"canary: {note}", err=True)
 
 
 def _convert(
@@ -145,11 +146,11 @@ def _convert(
     objects = _list_objects(more, place) if cluster else _read_objects([first or "-", *more])
     complete = True
     for index, one in enumerate(convert_objects(objects)):
-        typer.echo("---\n" * bool(index) + one.render(), nl=False)
-        typer.echo(f"canary: {one.summarize()}", err=True)
+        echo("---\n" * bool(index) + one.render(), nl=False)
+        echo(f"canary: {one.summarize()}", err=True)
         for problem in one.problems():
             complete = False
-            typer.echo(f"canary: {one.source}: to be completed: {problem}", err=True)
+            echo(f"canary: {one.source}: to be completed: {problem}", err=True)
     return ExitCode.OK if complete else ExitCode.USAGE
 
 
@@ -175,7 +176,7 @@ def _list_objects(
                 cluster.client, kind, "" if clusterwide else cluster.namespace
             )
             if problem:
-                typer.echo(f"canary: {problem}", err=True)
+                echo(f"canary: {problem}", err=True)
             objects += [
                 {"apiVersion": kind.api_version, "kind": kind.kind} | one
                 for one in found

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-import typer
 from rich.console import Console
 from rich.live import Live
 
@@ -20,9 +19,11 @@ from canary.cli.release_watch import (
 )
 from canary.clock import now
 from canary.errors import NotFoundError
+from canary.render.console import SafeConsole
 from canary.render.release_view import ReleaseView
 from canary.render.status_text import change_key, format_end, format_line
 from canary.render.status_view import render_status
+from canary.render.terminal import echo
 
 REFRESH_SECONDS = 1.0
 """Seconds between two updates without an event: the remaining time changes by itself."""
@@ -76,9 +77,9 @@ def has_ended(sight: ReleaseView) -> bool:
 
 @contextmanager
 def _open_display() -> Iterator[tuple[ShowRelease, PrintLine]]:
-    console = Console(highlight=False)
+    console = SafeConsole(highlight=False)
     if not _supports_live_display(console):
-        yield _print_changes(), lambda words: typer.echo(f"canary: {words}", err=True)
+        yield _print_changes(), lambda words: echo(f"canary: {words}", err=True)
         return
     with Live(console=console, auto_refresh=False, transient=True) as live:
         yield (
@@ -99,14 +100,14 @@ def _print_changes() -> ShowRelease:
         nonlocal last
         if change_key(sight.status) != last:
             last = change_key(sight.status)
-            typer.echo(format_line(sight))
+            echo(format_line(sight))
 
     return show
 
 
 def _show_end(sight: ReleaseView) -> None:
-    console = Console(highlight=False)
+    console = SafeConsole(highlight=False)
     if _supports_live_display(console):
         console.print(render_status(sight))
     else:
-        typer.echo(format_end(sight))
+        echo(format_end(sight))

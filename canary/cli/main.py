@@ -15,6 +15,7 @@ import typer
 from canary import __version__
 from canary.cli.errors import run_guarded
 from canary.errors import UsageError
+from canary.render.terminal import echo
 
 COMMANDS: Final = {
     "demo": "demo",
@@ -75,7 +76,7 @@ def build_app(commands: Iterable[str]) -> typer.Typer:
 
 def _print_version(requested: bool) -> None:
     if requested:
-        typer.echo(f"canary {__version__}")
+        echo(f"canary {__version__}")
         raise typer.Exit
 
 

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from canary.render.terminal import echo
+
 
 class Part(StrEnum):
     """Manifests that can be printed."""
@@ -25,4 +27,4 @@ def manifests(
 
     match part:
         case Part.CRD:
-            typer.echo(crd_yaml(), nl=False)
+            echo(crd_yaml(), nl=False)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from canary.errors import CanaryError, ExitCode, UsageError
+from canary.render.terminal import echo
 
 if TYPE_CHECKING:
     from canary.api import Reason
@@ -85,7 +86,7 @@ def notify(
     rehearsal = _load_dry_run(file, _parse_reason(reason), over=over)
     if not send:
         for name, entry, letter in rehearsal.letters():
-            typer.echo("\n".join(_render_preview(name, entry, letter, rehearsal.news)))
+            echo("\n".join(_render_preview(name, entry, letter, rehearsal.news)))
         return
     arrived = [_send_message(*one, secrets, rehearsal.news.at) for one in rehearsal.letters()]
     raise typer.Exit(ExitCode.OK if all(arrived) else ExitCode.ERROR)
@@ -178,14 +179,14 @@ def _send_message(
     from canary.notify.sender import Sender  # noqa: PLC0415 - as above
 
     if letter is None:
-        typer.echo(f"{name}: not notified")
+        echo(f"{name}: not notified")
         return True
     try:
         secret = "" if entry.secret is None else MountedSecrets(folder).read("", entry.secret)
         for parcel in formed(letter, entry, secret, now):
             Sender(EVERYWHERE).send(parcel, now)
     except CanaryError as error:
-        typer.echo(f"{name}: not delivered: {error}", err=True)
+        echo(f"{name}: not delivered: {error}", err=True)
         return False
-    typer.echo(f"{name}: delivered")
+    echo(f"{name}: delivered")
     return True

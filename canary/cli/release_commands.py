@@ -27,6 +27,7 @@ from canary.cli.options import (
 )
 from canary.errors import ExitCode, UsageError
 from canary.render.documents import OutputFormat, format_objects, parse_format
+from canary.render.terminal import echo
 
 if TYPE_CHECKING:
     from canary.cli.send_command import CommandDetails, PlannedCommand, SentCommand
@@ -137,7 +138,7 @@ def _send_commands(
         _print_sent(done, form, settings.dry_run)
         if settings.wait:
             for one in done:
-                typer.echo(
+                echo(
                     send_command.wait_until_handled(cluster, one), err=form is not OutputFormat.TEXT
                 )
 
@@ -200,13 +201,13 @@ def _confirm(verb: "Verb", wanted: "Sequence[PlannedCommand]") -> None:
     if os.environ.get("CI") or not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError("not a terminal: pass --yes to confirm")
     for one in wanted:
-        typer.echo(f"{one.sight.title}: {one.effect}", err=True)
+        echo(f"{one.sight.title}: {one.effect}", err=True)
     try:
         agreed = typer.confirm(f"{verb.capitalize()} {_name_targets(wanted)}?", err=True)
     except typer.Abort:  # Ctrl-C, or end of input
         raise KeyboardInterrupt from None
     if not agreed:
-        typer.echo("Nothing was changed.", err=True)
+        echo("Nothing was changed.", err=True)
         raise typer.Exit(ExitCode.ERROR)
 
 
@@ -216,7 +217,7 @@ def _name_targets(wanted: "Sequence[PlannedCommand]") -> str:
 
 def _print_sent(done: "Sequence[SentCommand]", form: OutputFormat, dry_run: DryRun) -> None:
     if form is not OutputFormat.TEXT:
-        typer.echo(format_objects(form, [one.object for one in done], one=len(done) == 1), nl=False)
+        echo(format_objects(form, [one.object for one in done], one=len(done) == 1), nl=False)
         return
     note = {
         DryRun.NONE: "",
@@ -224,7 +225,7 @@ def _print_sent(done: "Sequence[SentCommand]", form: OutputFormat, dry_run: DryR
         DryRun.SERVER: " (server dry run: not persisted)",
     }[dry_run]
     for one in done:
-        typer.echo(f"{one.wanted.sight.title}: {one.wanted.verb} sent: {one.wanted.effect}{note}")
+        echo(f"{one.wanted.sight.title}: {one.wanted.verb} sent: {one.wanted.effect}{note}")
 
 
 pause, resume, abort, retry, restart = map(

@@ -17,6 +17,7 @@ from canary.cli.options import (
     PrometheusUrl,
 )
 from canary.errors import CanaryError, TransientError, UsageError
+from canary.render.terminal import echo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +72,7 @@ def report(  # noqa: PLR0913, PLR0917 - kubectl's flags
     path = file or Path(f"{name}-report.html")
     intro = f"What happened to release {made.facts['Release']}, and why."
     write_report(path, render_report([made], heading=describe_result(made.result), intro=intro))
-    typer.echo(f"Report: {path}")
+    echo(f"Report: {path}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ def _list_events(case: _ReportInput) -> "list[Object]":
     try:
         every = case.cluster.client.list(EVENTS, case.sight.namespace, {})
     except CanaryError as error:
-        typer.echo(f"canary: decisions are incomplete: {error}", err=True)
+        echo(f"canary: decisions are incomplete: {error}", err=True)
         return []
     mine = case.found["metadata"]["uid"]
     return [event for event in every if (event.get("regarding") or {}).get("uid") == mine]

@@ -14,7 +14,9 @@ from canary.cli.options import (
     Namespace,
 )
 from canary.errors import UsageError
+from canary.render.console import SafeConsole
 from canary.render.documents import OutputFormat, format_document, parse_format
+from canary.render.terminal import echo
 
 if TYPE_CHECKING:
     from canary.render.release_view import ReleaseView
@@ -51,16 +53,15 @@ def status(  # noqa: PLR0913, PLR0917 - kubectl's flags
         elif form is OutputFormat.TEXT:
             _print_status(sight)
         else:
-            typer.echo(format_document(form, status_text.status_document(sight)), nl=False)
+            echo(format_document(form, status_text.status_document(sight)), nl=False)
     raise typer.Exit(release_view.exit_code(sight.status))
 
 
 def _print_status(sight: "ReleaseView") -> None:
-    from rich.console import Console  # noqa: PLC0415 - keeps --help quick
 
     from canary.render.status_view import render_status  # noqa: PLC0415 - as above
 
-    Console(highlight=False).print(render_status(sight))
+    SafeConsole(highlight=False).print(render_status(sight))
 
 
 def _watch_release(cluster: Session, sight: "ReleaseView") -> "ReleaseView":

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
@@ -19,6 +18,7 @@ from canary.leaktest.types import (
     SubjectUnderTest,
 )
 from canary.loadtest.screen import stop_on_signal
+from canary.render.console import SafeConsole
 from canary.results.publishing import Artifacts, publish
 
 
@@ -47,7 +47,7 @@ def run_and_publish(
 
 @contextmanager
 def _open_display(policy: LeakTestPolicy) -> Iterator[ShowLeakProgress]:
-    console = Console(stderr=True)
+    console = SafeConsole(stderr=True)
     told = 0
 
     def news(sight: LeakTestProgress) -> Iterator[str]:

@@ -3,12 +3,11 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
-import typer
-
 from canary import __version__
 from canary.api import LoadedReleases, Problem
 from canary.lint.review import LintFile, LocatedFinding
 from canary.lint.rules import RULES
+from canary.render.terminal import echo
 from canary.results.sarif import FindingLevel, SarifFinding, render_sarif
 
 
@@ -23,13 +22,13 @@ def print_findings(
     match output:
         case "text":
             for page in pages:
-                typer.echo("\n".join(_format_lines(page.loaded, risks[page.loaded.source])))
+                echo("\n".join(_format_lines(page.loaded, risks[page.loaded.source])))
         case "json":
             files = [_as_json(page.loaded, risks[page.loaded.source]) for page in pages]
             whole = {"schemaVersion": 1, "valid": valid, "files": files}
-            typer.echo(json.dumps(whole, indent=2, ensure_ascii=False))
+            echo(json.dumps(whole, indent=2, ensure_ascii=False))
         case _:
-            typer.echo(_format_sarif(pages, risks), nl=False)
+            echo(_format_sarif(pages, risks), nl=False)
 
 
 def _format_sarif(pages: Sequence[LintFile], risks: Mapping[str, Sequence[LocatedFinding]]) -> str:

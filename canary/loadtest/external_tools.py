@@ -26,6 +26,8 @@ _MAX_MESSAGE = 500
 """Maximum length of a quoted message in characters."""
 _OHA_DEADLINE = "aborted due to deadline"
 
+_SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
+
 
 def run_k6(url: str, script: Path, asked: LoadThresholds, stop: Event) -> GateResult:
     """Run a k6 script, which reads the target from `__ENV.CANARY_URL`, and check its summary.
@@ -74,10 +76,21 @@ def build_oha_options(plan: LoadPlan) -> list[str]:
     options += ["--insecure"] if plan.tls.insecure else []
     options += ["--cacert", plan.tls.ca_file] if plan.tls.ca_file else []
     for header in written.headers:
+        refuse_secret_header(header)
         options += ["-H", header]
     if written.body is not None:
         options += ["-d", written.body.decode()]
     return [*options, plan.base + written.path]
+
+
+def refuse_secret_header(header: str) -> None:
+    """Raise UsageError for credentials: oha takes headers from its command line only."""
+    name = header.partition(":")[0].strip()
+    if name.lower() in _SECRET_HEADERS:
+        raise UsageError(
+            f"--oha: the header {name} would be shown to everybody who can list processes; "
+            "leave out --oha"
+        )
 
 
 def parse_k6_summary(text: str) -> LoadFigures:

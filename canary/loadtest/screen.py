@@ -8,7 +8,6 @@ from pathlib import Path
 from threading import Event
 from types import FrameType
 
-from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
@@ -20,6 +19,8 @@ from canary.loadtest.generator.tally import RequestTally
 from canary.loadtest.result_table import render_load_table
 from canary.loadtest.run import run_load_test
 from canary.loadtest.thresholds import LoadThresholds, format_statuses
+from canary.render.console import SafeConsole
+from canary.render.terminal import echo
 from canary.results.publishing import Artifacts, publish
 from canary.text.format import format_latency
 
@@ -42,7 +43,7 @@ def run_and_publish(
             with _open_display() as show:
                 outcome = run_load_test(plan, asked, stop, show)
     if not writing.as_json and (table := render_load_table(outcome.facts)):
-        sys.stdout.write(table + "\n")
+        echo(table)
     return publish(outcome, writing, sys.stdout)
 
 
@@ -70,7 +71,7 @@ def stop_on_signal() -> Iterator[Event]:
 
 @contextmanager
 def _open_display() -> Iterator[ShowLoadProgress]:
-    console = Console(stderr=True)
+    console = SafeConsole(stderr=True)
     if not console.is_terminal or console.is_dumb_terminal:
         yield _print_line
         return

@@ -1,10 +1,14 @@
 """Builds the options of a Prometheus client from what a user typed, checked."""
 
+import logging
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from canary.errors import UsageError
 from canary.metrics.prometheus import PrometheusOptions
+
+_log = logging.getLogger(__name__)
+_THIS_MACHINE = {"localhost", "127.0.0.1", "::1"}
 
 
 def options_of(
@@ -17,12 +21,20 @@ def options_of(
     """
     if url is None:
         return None
+    warn_of_plain_token(url, token)
     return PrometheusOptions(
         url=checked_url("--prometheus", url),
         attempts=2,
         bearer_token_file=readable("--prometheus-token-file", token),
         ca_file=readable("--prometheus-ca-file", ca),
     )
+
+
+def warn_of_plain_token(url: str, token: Path | None) -> None:
+    """Say that a token is sent unencrypted, unless it stays on this machine."""
+    parts = urlsplit(url)
+    if token is not None and parts.scheme == "http" and parts.hostname not in _THIS_MACHINE:
+        _log.warning("the token in %s is sent to %s without encryption: use https", token, url)
 
 
 def checked_url(flag: str, url: str) -> str:

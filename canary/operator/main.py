@@ -14,6 +14,7 @@ from canary.kube.leases import ELECTION
 from canary.kube.retrying import RetryPolicy
 from canary.kube.timing import SystemTiming
 from canary.kube.transport import RequestTimeouts, load_transport
+from canary.metrics.options import warn_of_plain_token
 from canary.metrics.prometheus import Prometheus
 from canary.operator.logs import LogFormat, LogLevel, configure_logging
 from canary.operator.metrics import OperatorMetrics
@@ -42,6 +43,7 @@ def run_operator(settings: OperatorSettings, process: ProcessOptions) -> None:
     """Runs until SIGTERM or SIGINT. Raises CanaryError when it cannot begin."""
     address = parse_address(process.metrics_address)
     configure_logging(LogFormat(process.log_format), LogLevel(process.log_level))
+    warn_of_plain_token(settings.prometheus.url, settings.prometheus.bearer_token_file)
     telemetry, timing = OperatorMetrics(), SystemTiming()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -6,7 +6,6 @@ from contextlib import closing
 from threading import Event
 from typing import NoReturn
 
-import typer
 from rich.console import Console
 from rich.live import Live
 
@@ -15,6 +14,7 @@ from canary.errors import ExitCode, TransientError
 from canary.metrics.preset_groups import pool_preset_groups
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
 from canary.pools.reader import read_pools
+from canary.render.console import SafeConsole
 from canary.render.documents import OutputFormat, format_document
 from canary.render.pools import (
     HEADS,
@@ -25,6 +25,7 @@ from canary.render.pools import (
     pools_document,
 )
 from canary.render.release_table import align_columns, column_widths
+from canary.render.terminal import echo
 from canary.text.format import format_time_of_day
 
 ReadPools = Callable[[], tuple[PoolSnapshot, ...]]
@@ -36,13 +37,13 @@ def show_pools(options: PrometheusOptions, namespace: str, form: OutputFormat) -
         at = now()
         found = read_pools(source, at, namespace)
     if form is not OutputFormat.TEXT:
-        typer.echo(format_document(form, pools_document(found, at)), nl=False)
+        echo(format_document(form, pools_document(found, at)), nl=False)
     elif found:
         _print_pools(found, _format_title(found, namespace))
     if not found:
-        typer.echo(f"canary: {_describe_missing(options, namespace)}", err=True)
+        echo(f"canary: {_describe_missing(options, namespace)}", err=True)
     if silent := sum(one.in_use is None for one in found):
-        typer.echo(
+        echo(
             f"canary: the gauges of {silent} of {len(found)} pools are NaN, so nothing is known of "
             "these; look at what exports them",
             err=True,
@@ -52,7 +53,7 @@ def show_pools(options: PrometheusOptions, namespace: str, form: OutputFormat) -
 
 def watch_pools(options: PrometheusOptions, namespace: str, interval: float) -> NoReturn:
     """Looks every `interval` seconds, until interrupted; an outage of Prometheus is said, once."""
-    console, pause = Console(highlight=False), Event()
+    console, pause = SafeConsole(highlight=False), Event()
     with closing(Prometheus(options)) as source:
 
         def look() -> tuple[PoolSnapshot, ...]:
@@ -64,11 +65,11 @@ def watch_pools(options: PrometheusOptions, namespace: str, interval: float) -> 
 
 
 def _print_pools(found: Sequence[PoolSnapshot], title: str) -> None:
-    console = Console(highlight=False)
+    console = SafeConsole(highlight=False)
     if console.is_terminal and not console.is_dumb_terminal:
         console.print(PoolsView(found, title))
     else:
-        typer.echo("\n".join(format_table(found)))
+        echo("\n".join(format_table(found)))
 
 
 def _refresh_display(
@@ -100,7 +101,7 @@ def _print_changes(look: ReadPools, pause: Event, interval: float) -> NoReturn:
         except TransientError as error:
             found, trouble = (), str(error)
         if trouble and trouble != told:
-            typer.echo(f"canary: {trouble}", err=True)
+            echo(f"canary: {trouble}", err=True)
         told = trouble
         cells = [format_row(one) for one in found]
         changed = [
@@ -110,7 +111,7 @@ def _print_changes(look: ReadPools, pause: Event, interval: float) -> NoReturn:
         lines = changed if widths or not changed else [["TIME", *HEADS], *changed]
         if lines:
             widths = column_widths(lines, widths)
-            typer.echo("\n".join(align_columns(lines, widths)))
+            echo("\n".join(align_columns(lines, widths)))
             sys.stdout.flush()
         pause.wait(interval)
 

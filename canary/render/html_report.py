@@ -4,6 +4,7 @@ import errno
 import json
 import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -195,7 +196,7 @@ def _fact_list(timeline: Timeline) -> str:
 
 
 def write_report(path: Path, html: str) -> None:
-    """Write `html` to `path`: all of it or nothing, an older report stays until then.
+    """Write `html` to `path`, readable for the user alone; an older report stays until then.
 
     Raises:
         UsageError: `path` cannot be written to: no such directory, not allowed, a directory.
@@ -216,7 +217,8 @@ def _replace_file(path: Path, content: bytes) -> None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with part.open("wb") as file:
+        # For the user alone: a report has names, times and messages of an incident.
+        with open(part, "xb", opener=partial(os.open, mode=0o600)) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

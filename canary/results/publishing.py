@@ -17,7 +17,7 @@ from canary.results.gate_result import GateResult
 from canary.results.json_document import render_json
 from canary.results.junit import render_junit
 from canary.results.markdown import render_markdown, truncate_markdown
-from canary.text.sanitize import make_one_line
+from canary.text.sanitize import make_one_line, sanitize_output
 
 STEP_LIMIT: Final = 1 << 20
 """Bytes: what GitHub takes as the summary of one step; more, and it shows none of it."""
@@ -59,9 +59,8 @@ def publish(outcome: GateResult, artifacts: Artifacts, stream: TextIO) -> ExitCo
     """
     complete = _write_files(outcome, artifacts)  # before a reader of the stream can go away
     columns = get_terminal_size().columns if stream.isatty() else None
-    stream.write(
-        (render_json(outcome) if artifacts.as_json else render_text(outcome, columns)) + "\n"
-    )
+    content = render_json(outcome) if artifacts.as_json else render_text(outcome, columns)
+    stream.write(sanitize_output(content) + "\n")
     # GitHub's runner reads both streams; a JSON document must stay one.
     _print_annotations(outcome, artifacts, sys.stderr if artifacts.as_json else stream)
     stream.flush()
@@ -77,7 +76,7 @@ def write_artifacts(outcome: GateResult, artifacts: Artifacts) -> None:
 def _write_files(outcome: GateResult, artifacts: Artifacts) -> bool:
     """Whether all files that were asked for are there; says which are not."""
     lost = [line for line in _write_each(outcome, artifacts) if line]
-    sys.stderr.writelines(f"canary: {line}\n" for line in lost)
+    sys.stderr.writelines(sanitize_output(f"canary: {line}\n") for line in lost)
     return not lost
 
 

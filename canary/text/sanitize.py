@@ -10,6 +10,9 @@ PLAIN = str.maketrans(
     {"–": "-", "—": "-", "−": "-", "·": "-", "×": "x", "…": "...", "∞": "inf", "→": "->"}
     | {"≤": "<=", "≥": ">=", "“": '"', "”": '"', "‘": "'", "’": "'"}
 )
+_CONTROLS_LINE: Final = str.maketrans(
+    dict.fromkeys("\r" + BIDI_CONTROLS, "\N{REPLACEMENT CHARACTER}")
+)
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 
 
@@ -24,6 +27,11 @@ def strip_controls(text: str) -> str:
 def make_printable(text: str) -> str:
     """Replace what XML 1.0 forbids and what controls a terminal; line breaks and tabs stay."""
     return _UNPRINTABLE.sub(lambda found: _replace_control(found.group()), text)
+
+
+def sanitize_output(text: str) -> str:
+    """Return the text without what controls a terminal; line breaks and tabs stay."""
+    return make_printable(text).translate(_CONTROLS_LINE)
 
 
 def make_one_line(text: str) -> str:
