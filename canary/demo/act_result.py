@@ -1,4 +1,4 @@
-"""How an act ended: its result, and whether that is what its scenario must lead to."""
+"""The result of an act, and whether it is the one that its scenario must have."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from canary.demo.scenarios import DemoScenario
 from canary.render.timeline import Moment, ReleaseDecision, ReleaseSummary, Timeline
 
 ALERT_RATIO = 0.05
-"""Without canary somebody notices when so large a share of requests failed over 10 s."""
+"""Failed share of requests over 10 s at which an alert fires in the act without canary."""
 DETECTION = f"an alert at {ALERT_RATIO:.0%} failed requests over {WINDOW:g} s"
 OUTAGE = "Outage"
 SHIPPED = "Shipped"
@@ -19,7 +19,7 @@ SHIPPED = "Shipped"
 def guarded_result(
     status: Status, recorder: DemoRecorder, sums: LoadRecord, weight_zero_after: float | None
 ) -> ReleaseSummary:
-    """With canary: what the release's own history says, and what users had of it."""
+    """Build the result of an act with canary from the release's history and the load's sums."""
     entry = status.history[0] if status.history else None
     rolled_back = _first_decision(recorder.decisions, "RollingBack")
     first_traffic = next((m.time for m in recorder.moments if m.weight > 0), None)
@@ -44,15 +44,15 @@ def guarded_result(
 
 
 def outage_result(recorder: DemoRecorder, sums: LoadRecord) -> ReleaseSummary:
-    """Without canary: when an alert would have come, and how bad it became."""
+    """Build the result of an act without canary: when an alert fires, and the worst error ratio."""
     ratios = [(m.time, m.canary.error_ratio or 0.0) for m in recorder.moments if m.time > 0]
     noticed = next((time for time, ratio in ratios if ratio >= ALERT_RATIO), None)
     worst = max((ratio for _, ratio in ratios), default=0.0)
-    outage = f"up to {worst:.0%} of all requests failed and nobody took the traffic away"
+    outage = f"up to {worst:.0%} of all requests failed, and no traffic was shifted away"
     return ReleaseSummary(
         ended=SHIPPED if noticed is None else OUTAGE,
         reason="",
-        sentence="everybody has the new version" if noticed is None else outage,
+        sentence="all users have the new version" if noticed is None else outage,
         requests=_count_logins(sums),
         failed=sum(sums.logins_failed.values()),
         users=sums.users,
@@ -65,7 +65,7 @@ def outage_result(recorder: DemoRecorder, sums: LoadRecord) -> ReleaseSummary:
 
 
 def ended_as_expected(scenario: DemoScenario, timeline: Timeline) -> bool:
-    """Whether the act ended as its scenario has to."""
+    """Return whether the act ended as its scenario must."""
     result = timeline.result
     if not timeline.guarded:
         return result.ended == (SHIPPED if scenario.harmless else OUTAGE)

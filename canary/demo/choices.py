@@ -1,10 +1,10 @@
-"""The choices of `canary demo`, apart from what is heavy to import."""
+"""The choices of `canary demo`'s options; a module without heavy imports."""
 
 from enum import StrEnum
 
 
 class ScenarioName(StrEnum):
-    """What is wrong with the new version."""
+    """The defect of the new version."""
 
     LEAK = "leak"
     ERRORS = "errors"
@@ -15,7 +15,7 @@ class ScenarioName(StrEnum):
 
 
 class MetricsSourceName(StrEnum):
-    """Where the judge's numbers come from."""
+    """The source of the metrics."""
 
     SCRAPE = "scrape"
     PROMETHEUS = "prometheus"

@@ -1,4 +1,4 @@
-"""Everything real that a demo needs, up and running, and gone again at the end."""
+"""Starts everything that the demo needs, and stops all of it at the end."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -20,10 +20,10 @@ from canary.demo.load.schedule import LoadProfile
 
 REPLICAS = 4
 MAX_CONNECTIONS = 200
-"""Of PostgreSQL: enough for all pools of stable and canary, and small beside a default of 100s."""
+"""Limit of PostgreSQL: enough for all pools of stable and canary."""
 READY_SECONDS = 40.0
 TICK_SECONDS = 0.2
-"""Seconds between two looks at the processes."""
+"""Seconds between two checks of the processes."""
 
 
 @dataclass
@@ -36,17 +36,17 @@ class DemoEnvironment:
     clock: SystemClock
     profile: LoadProfile
     waiting: threading.Event
-    """Never set: waiting on it is how time passes."""
+    """Never set; waiting on it lets time pass."""
     traffic: LoadProcess | None = None
     on_change: list[Callable[[], None]] = field(default_factory=list)
-    """Called when instances came or went."""
+    """Called when instances were added or removed."""
     _known: frozenset[str] = frozenset()
 
     def advance(self) -> float:
-        """Let the processes move on; returns the time now (seconds since the epoch).
+        """Wait one tick and update the cluster; returns the time (seconds since the epoch).
 
         Raises:
-            LocalError: one that must run has died.
+            LocalError: PostgreSQL, the router, the load or Prometheus has died.
         """
         self.waiting.wait(TICK_SECONDS)
         now = self.clock.now()
@@ -69,18 +69,18 @@ class DemoEnvironment:
         )
 
     def _check_vitals(self) -> None:
-        """Instances may die, that is what a canary is for; the rest may not."""
+        """Raise LocalError if a process other than an instance of the service has died."""
         for child in self.supervisor.children:
             if child.died and child.name in {"postgres", "traefik", "load", "prometheus"}:
-                raise LocalError(f"the demo cannot go on: {child.describe_end()}")
+                raise LocalError(f"a process of the demo died: {child.describe_end()}")
 
 
 @contextmanager
 def start_environment(build: Build, profile: LoadProfile) -> Iterator[DemoEnvironment]:
-    """PostgreSQL, the old version's instances and the router, ready to serve.
+    """Start PostgreSQL, the instances of the old version and the router, and wait until they serve.
 
     Raises:
-        LocalError: something does not start; the message says what and what to do.
+        LocalError: a process does not start; the message names it and what to do.
     """
     with work_directory() as directory, Supervisor(directory / "logs") as supervisor:
         postgres = start_postgres(
@@ -92,19 +92,21 @@ def start_environment(build: Build, profile: LoadProfile) -> Iterator[DemoEnviro
             supervisor, "auth", dsn=postgres.dsn, build=build, replicas=REPLICAS
         )
         cluster = LocalCluster(supervisor, traefik, deployment, postgres.dsn)
-        stage = DemoEnvironment(
+        environment = DemoEnvironment(
             supervisor, directory, cluster, SystemClock(), profile, threading.Event()
         )
         with closing(cluster):
-            _wait_ready(stage)
-            yield stage
+            _wait_ready(environment)
+            yield environment
 
 
-def _wait_ready(stage: DemoEnvironment) -> None:
-    deadline = stage.clock.now() + READY_SECONDS
-    while not (stage.cluster.stable.running and stage.cluster.routed):
-        if stage.advance() > deadline:
-            lines = [instance.child.describe_end() for instance in stage.cluster.stable.instances()]
+def _wait_ready(environment: DemoEnvironment) -> None:
+    deadline = environment.clock.now() + READY_SECONDS
+    while not (environment.cluster.stable.running and environment.cluster.routed):
+        if environment.advance() > deadline:
+            lines = [
+                instance.child.describe_end() for instance in environment.cluster.stable.instances()
+            ]
             raise LocalError(
                 f"the auth service was not ready within {READY_SECONDS:g} s; " + "\n".join(lines)
             )

@@ -1,4 +1,4 @@
-"""Where the demo's numbers come from: the pages themselves, or a real Prometheus."""
+"""The demo's sources of metrics: the metrics pages, or a real Prometheus."""
 
 import threading
 from collections.abc import Iterator
@@ -14,14 +14,14 @@ PROMETHEUS_INTERVAL = 5.0
 
 
 @contextmanager
-def scrape_pages(stage: DemoEnvironment) -> Iterator[Scrape]:
-    """Reads all metrics pages once a second, in a thread of its own."""
-    scrape = Scrape(stage.cluster.targets)
+def scrape_pages(environment: DemoEnvironment) -> Iterator[Scrape]:
+    """Scrape all metrics pages once a second in a thread."""
+    scrape = Scrape(environment.cluster.targets)
     over = threading.Event()
 
     def every_second() -> None:
-        while not over.wait(1.0 - stage.clock.now() % 1.0):
-            scrape.poll(stage.clock.now())
+        while not over.wait(1.0 - environment.clock.now() % 1.0):
+            scrape.poll(environment.clock.now())
 
     thread = threading.Thread(target=every_second, name="scrapes", daemon=True)
     thread.start()
@@ -34,15 +34,18 @@ def scrape_pages(stage: DemoEnvironment) -> Iterator[Scrape]:
 
 
 @contextmanager
-def run_prometheus(stage: DemoEnvironment) -> Iterator[Prometheus]:
-    """A real Prometheus that scrapes the same pages every 5 s."""
+def run_prometheus(environment: DemoEnvironment) -> Iterator[Prometheus]:
+    """Run a real Prometheus that scrapes the same pages every 5 s."""
 
     def targets() -> list[ScrapeEndpoint]:
-        return [ScrapeEndpoint(one.url, one.labels) for one in stage.cluster.targets()]
+        return [ScrapeEndpoint(one.url, one.labels) for one in environment.cluster.targets()]
 
     server = start_prometheus(
-        stage.supervisor, stage.directory / "prometheus", targets(), interval=PROMETHEUS_INTERVAL
+        environment.supervisor,
+        environment.directory / "prometheus",
+        targets(),
+        interval=PROMETHEUS_INTERVAL,
     )
-    stage.on_change.append(lambda: server.write_targets(targets()))
+    environment.on_change.append(lambda: server.write_targets(targets()))
     with closing(Prometheus(PrometheusOptions(server.url))) as source:
         yield source

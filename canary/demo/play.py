@@ -1,4 +1,4 @@
-"""One act of the demo: a release under load, with canary in charge or with nobody."""
+"""Plays one act of the demo: a release under load, with or without canary."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -28,9 +28,9 @@ from canary.reconcile import reconcile
 from canary.render.timeline import Moment, ReleaseDecision, ReleaseSummary, Timeline
 
 EPILOGUE_SECONDS = 3.0
-"""Seconds of load after the end, so that the quiet can be seen."""
+"""Seconds of load after the end of the release, which show that errors stopped."""
 GIVE_UP_SECONDS = 240.0
-"""Seconds: a release that has not ended by then counts as failed to end."""
+"""Seconds after which a release that has not ended counts as failed."""
 USERS = 5000
 
 ShowMoment = Callable[[Moment, Sequence[ReleaseDecision]], None]
@@ -39,21 +39,21 @@ ShowMoment = Callable[[Moment, Sequence[ReleaseDecision]], None]
 def play_act(
     scenario: DemoScenario, settings: DemoSettings, show: ShowMoment, *, guarded: bool
 ) -> Timeline:
-    """The whole act; `show` sees every second of it.
+    """Play an act; `show` is called every second.
 
     Raises:
-        LocalError: a process that the demo needs did not start, or died.
+        LocalError: a process of the demo did not start, or died.
     """
     profile = LoadProfile(scenario.rate, scenario.day, USERS, settings.seed)
     with (
-        start_environment(OLD_BUILD, profile) as stage,
-        scrape_pages(stage) as scrape,
+        start_environment(OLD_BUILD, profile) as environment,
+        scrape_pages(environment) as scrape,
         ExitStack() as stack,
     ):
         source: MetricSource = scrape
         if guarded and settings.source is MetricsSourceName.PROMETHEUS:
-            source = stack.enter_context(run_prometheus(stage))
-        act = DemoAct(scenario, settings, stage, (source, scrape), show)
+            source = stack.enter_context(run_prometheus(environment))
+        act = DemoAct(scenario, settings, environment, (source, scrape), show)
         return act.with_canary() if guarded else act.without_canary()
 
 
@@ -64,24 +64,26 @@ class DemoAct:
         self,
         scenario: DemoScenario,
         settings: DemoSettings,
-        stage: DemoEnvironment,
+        environment: DemoEnvironment,
         sources: tuple[MetricSource, Scrape],
         show: ShowMoment,
     ) -> None:
         self.scenario = scenario
         self.settings = settings
-        self.stage = stage
+        self.environment = environment
         self.show = show
         self.source, scrape = sources
-        self.recorder = DemoRecorder(stage.cluster, scrape, stage.clock.now() + settings.history)
+        self.recorder = DemoRecorder(
+            environment.cluster, scrape, environment.clock.now() + settings.history
+        )
         self.releases = LocalReleases("auth", settings.spec)
         self.notices = NoticeCollector()
         self.key = Key(NAMESPACE, "auth")
         self.world = World(
-            clock=stage.clock,
+            clock=environment.clock,
             releases=self.releases,
-            workloads=LocalWorkloads(stage.cluster),
-            traffic=LocalTraffic(stage.cluster),
+            workloads=LocalWorkloads(environment.cluster),
+            traffic=LocalTraffic(environment.cluster),
             metrics=self.source,
             notifier=self.notices,
         )
@@ -90,40 +92,40 @@ class DemoAct:
         self._zero_after: float | None = None
 
     def with_canary(self) -> Timeline:
-        """Canary holds the Deployment, takes the new version by steps, and decides."""
+        """Release the new version in steps, under canary's control."""
         self._register_queries()
         self._run(lambda now: now >= self.recorder.began, guarded=True)
-        self.stage.cluster.deploy(self.scenario.build)
+        self.environment.cluster.deploy(self.scenario.build)
         self._due = 0.0
         self._run(self._ended, guarded=True)
-        after = self.stage.clock.now() + EPILOGUE_SECONDS
+        after = self.environment.clock.now() + EPILOGUE_SECONDS
         self._run(lambda now: now >= after, guarded=True)
         status, sums = self.releases.status, self._sums()
         result = guarded_result(status, self.recorder, sums, self._zero_after)
         return self._timeline(result, guarded=True)
 
     def without_canary(self) -> Timeline:
-        """The new version goes to everybody at once, by a rolling update."""
+        """Release the new version to all users at once, by a rolling update."""
         self._run(lambda now: now >= self.recorder.began, guarded=False)
-        self.stage.cluster.deploy(self.scenario.build)
+        self.environment.cluster.deploy(self.scenario.build)
         until = self.recorder.began + self.scenario.watch
         self._run(lambda now: now >= until, guarded=False)
         return self._timeline(outage_result(self.recorder, self._sums()), guarded=False)
 
     def _register_queries(self) -> None:
-        """Stable's history is there when the release begins."""
+        """Register the queries, so that stable's history exists when the release begins."""
         reconcile(self.world, self.key)
         resource = self.releases.read(self.key)
         workload, route = self.world.workloads.read(resource), self.world.traffic.read(resource)
         queries = list_queries(resource, workload, route)
-        now = float(int(self.stage.clock.now()))
+        now = float(int(self.environment.clock.now()))
         self.source.read(queries, now, now, 1.0)
 
     def _run(self, over: Callable[[float], bool], *, guarded: bool) -> None:
-        if self.stage.traffic is None:
-            self.stage.start_load()
+        if self.environment.traffic is None:
+            self.environment.start_load()
         while True:
-            now = self.stage.advance()
+            now = self.environment.advance()
             if guarded and now >= self._due:
                 self._due = now + self._reconcile()
             if guarded:
@@ -131,12 +133,15 @@ class DemoAct:
             if now - self._shown >= 1.0:
                 self._shown = now
                 resource = self.releases.read(self.key) if guarded else None
-                self.show(self.recorder.look(now, resource), self.recorder.hear(self.notices.told))
+                self.show(
+                    self.recorder.record_moment(now, resource),
+                    self.recorder.record_decisions(self.notices.received),
+                )
             if over(now):
                 return
 
     def _reconcile(self) -> float:
-        """One pass; returns the seconds until the next."""
+        """Reconcile once; returns the seconds until the next time."""
         try:
             again = reconcile(self.world, self.key).requeue_after
         except TransientError as error:
@@ -144,9 +149,9 @@ class DemoAct:
         return 1.0 if again is None else again
 
     def _time_weight_zero(self, now: float) -> None:
-        """Traefik's own word counts, not what was written to it."""
+        """Note when Traefik itself reports weight 0, not when it was written."""
         rolling_back = self.releases.status.intent is Intent.ROLL_BACK
-        if self._zero_after is None and rolling_back and self.stage.cluster.routed:
+        if self._zero_after is None and rolling_back and self.environment.cluster.routed:
             self._zero_after = now - self.recorder.began
 
     def _ended(self, now: float) -> bool:
@@ -180,6 +185,6 @@ class DemoAct:
         )
 
     def _sums(self) -> LoadRecord:
-        if self.stage.traffic is None:
+        if self.environment.traffic is None:
             raise LookupError("no load was started")
-        return self.stage.traffic.finish()
+        return self.environment.traffic.finish()

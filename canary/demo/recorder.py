@@ -1,4 +1,4 @@
-"""Looks at the running demo once a second and keeps what it sees."""
+"""Records the state of the running demo once a second."""
 
 from dataclasses import dataclass, field, replace
 
@@ -29,7 +29,7 @@ POOLS = Metric(name="pool", pool=PoolSource(preset="psycopg-pool"))
 
 @dataclass
 class DemoRecorder:
-    """What was seen so far; `began` is when the release did (seconds since the epoch)."""
+    """The moments recorded so far; `began` is the release's start (seconds since the epoch)."""
 
     cluster: LocalCluster
     source: MetricSource
@@ -39,12 +39,12 @@ class DemoRecorder:
     totals: dict[Side, tuple[float, float]] = field(default_factory=dict)
     _read_until: float = 0.0
 
-    def look(self, now: float, resource: ReleaseResource | None) -> Moment:
+    def record_moment(self, now: float, resource: ReleaseResource | None) -> Moment:
         """The present moment; without a release (`resource`), what can be seen from outside."""
         status = resource.status if resource else None
         numbers = self._numbers(now)
         if resource is None and self.cluster.changed:
-            # Nobody splits the traffic: what all users see is what the new version does.
+            # Without canary all traffic goes to one Deployment, whose version is the new one.
             numbers = {Side.CANARY: numbers[Side.STABLE], Side.STABLE: Numbers()}
         moment = Moment(
             time=now - self.began,
@@ -63,7 +63,7 @@ class DemoRecorder:
         self.moments.append(moment)
         return moment
 
-    def hear(self, notices: list[Notice]) -> list[ReleaseDecision]:
+    def record_decisions(self, notices: list[Notice]) -> list[ReleaseDecision]:
         """The decisions that people were told of since the last time."""
         fresh = [
             ReleaseDecision(n.at - self.began, n.weight, n.phase, n.reason, n.message)
@@ -73,12 +73,12 @@ class DemoRecorder:
         return fresh
 
     def _new_version_share(self) -> int:
-        """Percent of the serving instances that run the new version, without canary."""
+        """Return the percentage of serving instances that run the new version."""
         serving = self.cluster.stable.serving()
         return round(100 * len(self._new_instances()) / len(serving)) if serving else 0
 
     def _new_instances(self) -> set[str]:
-        """Instances of the Deployment that run what was deployed last, if anything was."""
+        """Return the instances of the Deployment that run the new version, if one was deployed."""
         stable = self.cluster.stable
         if not self.cluster.changed:
             return set()
@@ -139,7 +139,7 @@ class DemoRecorder:
 
 
 def _fullest_pools(pools: PoolSamples) -> list[Pool]:
-    """Of each instance the pool that is nearest to its end: others beside it may be idle."""
+    """Return each instance's most utilized pool; its other pools may be idle."""
     found: dict[str, Pool] = {}
     maxima = pools.maximum.series if isinstance(pools.maximum, FoundSeries) else ()
     for one in pools.in_use.series if isinstance(pools.in_use, FoundSeries) else ():

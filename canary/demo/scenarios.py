@@ -1,4 +1,4 @@
-"""What is released in the demo, and how it must end."""
+"""The scenarios of the demo: what is released, and how the release must end."""
 
 from dataclasses import dataclass
 
@@ -9,33 +9,33 @@ from canary.demo.cluster.instances import Build
 
 @dataclass(frozen=True, slots=True)
 class DemoScenario:
-    """One new version: what is wrong with it, and for which reasons it may be rolled back."""
+    """One new version: its defect, and the reasons for which it may be rolled back."""
 
     name: ScenarioName
     story: str
     build: Build
     reasons: frozenset[Reason]
-    """Empty: it must be promoted."""
+    """Valid reasons of the rollback; empty: the version must be promoted."""
     rate: float = 57.0
-    """Requests per second (with a day: at its peak); 88 % of them are logins: 50 a second."""
+    """Requests per second (with a day: at its peak); 88 % of them are logins, about 50/s."""
     day: float = 0.0
-    """Seconds in which a day with its quiet night and its peak passes; 0: constant load."""
+    """Length in seconds of a simulated day with a quiet night and a peak; 0: constant load."""
     watch: float = 60.0
-    """Seconds to watch it without canary."""
+    """Length of the act without canary in seconds."""
 
     harmless: bool = False
-    """Shipped to everybody, it makes no request fail."""
+    """The version makes no request fail, even when all users have it."""
 
     @property
     def good(self) -> bool:
-        """Whether it must be promoted."""
+        """Whether the version must be promoted."""
         return not self.reasons
 
 
 POOL_SIZE = 20
 """Connections per instance."""
 LEAK_EVERY = 30
-"""One login in so many loses a connection."""
+"""One login in this many leaks a connection."""
 OLD_BUILD = Build(version="good", label="v1", pool_max=POOL_SIZE)
 ERROR_REASONS = frozenset({Reason.WORSE_THAN_STABLE, Reason.ABOVE_LIMIT, Reason.CANARY_OUTAGE})
 LEAK_REASONS = frozenset(
@@ -44,12 +44,12 @@ LEAK_REASONS = frozenset(
 
 
 def build_scenario(name: ScenarioName, *, error_rate: float = 0.05) -> DemoScenario:
-    """The scenario of that name; `error_rate` (0–1) is for `errors`."""
+    """Build the scenario with that name; `error_rate` (0–1) applies to `errors`."""
     match name:
         case ScenarioName.LEAK:
             return DemoScenario(
                 name,
-                f"Version v2 forgets to give a connection back in 1 of {LEAK_EVERY} logins.",
+                f"Version v2 leaks a database connection in 1 of {LEAK_EVERY} logins.",
                 Build(version="leak", label="v2", pool_max=POOL_SIZE, leak_every=LEAK_EVERY),
                 LEAK_REASONS,
                 rate=70.0,
@@ -66,7 +66,7 @@ def build_scenario(name: ScenarioName, *, error_rate: float = 0.05) -> DemoScena
         case ScenarioName.SLOW:
             return DemoScenario(
                 name,
-                "Version v2 takes three quarters of a second longer for every request.",
+                "Version v2 takes 0.75 s longer for every request.",
                 Build(version="slow", label="v2", pool_max=POOL_SIZE),
                 ERROR_REASONS | LEAK_REASONS,
                 harmless=True,
@@ -74,7 +74,7 @@ def build_scenario(name: ScenarioName, *, error_rate: float = 0.05) -> DemoScena
         case ScenarioName.REFUSE:
             return DemoScenario(
                 name,
-                "Version v2 answers 401 to everybody.",
+                "Version v2 answers every request with status 401.",
                 Build(version="refuse", label="v2", pool_max=POOL_SIZE),
                 ERROR_REASONS,
                 harmless=True,
@@ -82,7 +82,7 @@ def build_scenario(name: ScenarioName, *, error_rate: float = 0.05) -> DemoScena
         case ScenarioName.CRASH:
             return DemoScenario(
                 name,
-                "Version v2 dies at one of its first requests.",
+                "Version v2 crashes at one of its first requests.",
                 Build(version="crash", label="v2", pool_max=POOL_SIZE),
                 ERROR_REASONS | {Reason.CRASH_LOOPING, Reason.NEVER_READY},
                 watch=30.0,

@@ -1,4 +1,4 @@
-"""A release on a screen: a picture that moves on a terminal, plain lines everywhere else."""
+"""Shows the progress of a release: a live view on a terminal, lines elsewhere."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,14 +11,14 @@ from canary.render.live import decision_line, plain_line, render_moment
 from canary.render.timeline import Moment, ReleaseDecision
 
 LINE_INTERVAL = 5.0
-"""Seconds between two plain lines."""
+"""Seconds between two lines without a terminal."""
 
 ShowMoment = Callable[[Moment, Sequence[ReleaseDecision]], None]
 
 
 @contextmanager
 def open_screen(title: str, steps: Sequence[int]) -> Iterator[ShowMoment]:
-    """Shows moments as they come; decisions stay on the screen, above the picture."""
+    """Show moments as they are recorded; decisions stay above the live view."""
     console = Console()
     if not console.is_terminal or console.is_dumb_terminal:
         yield _print_lines()

@@ -104,7 +104,7 @@ def test_put_back_removes_what_nobody_vetted_while_held(deployment: ProcessDeplo
     deployment.build = Build(label="never")
     list(ticks(deployment, 1, 5))
     deployment.held = True
-    deployment.put_back(OLD)
+    deployment.restore_build(OLD)
     list(ticks(deployment, 6, 5))
     assert deployment.endpoints() == before
     assert deployment.running == template_hash(OLD)

@@ -55,7 +55,7 @@ def test_a_wrong_rate_is_an_error_of_usage():
     ]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ran.returncode == 2
-    assert "a rate must be more than 0" in ran.stderr
+    assert "expected a rate above 0" in ran.stderr
     assert "Traceback" not in ran.stderr
 
 

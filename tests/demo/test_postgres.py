@@ -28,7 +28,7 @@ def test_two_servers_run_side_by_side(supervisor: Supervisor, room: Path):
 
 def test_a_place_that_cannot_be_written_is_named(supervisor: Supervisor, room: Path):
     """A missing directory is the simplest one, and root has no permission problems."""
-    with pytest.raises(LocalError, match=r"cannot write .*/gone/pg: a directory is gone"):
+    with pytest.raises(LocalError, match=r"cannot write .*/gone/pg: a directory was deleted"):
         start_postgres(supervisor, room / "gone" / "pg")
 
 

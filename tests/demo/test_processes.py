@@ -54,7 +54,7 @@ def runs(pid: int) -> bool:
     [
         pytest.param("echo no such table; exit 3", r"exit code 3; .*\nno such table", id="a code"),
         pytest.param("kill -9 $$", "was ended by SIGKILL", id="a signal"),
-        pytest.param("exit 1", r"\(it wrote nothing\)", id="silence"),
+        pytest.param("exit 1", r"\(empty log\)", id="silence"),
         pytest.param("printf '\\377\\n'; exit 1", "\N{REPLACEMENT CHARACTER}", id="binary rubbish"),
     ],
 )

@@ -67,5 +67,5 @@ def test_most_want_to_log_in():
 )
 def test_a_profile_that_cannot_be_is_refused(wrong: dict[str, float]):
     """With a sentence, as an error of usage."""
-    with pytest.raises(UsageError, match="not"):
+    with pytest.raises(UsageError, match=r"expected .*, found"):
         LoadProfile(**wrong)

@@ -105,14 +105,14 @@ def test_a_weight_is_what_the_canary_gets(stack: Stack, http: requests.Session):
 def test_a_weight_counts_as_applied_only_when_traefiks_api_shows_it(stack: Stack):
     """What is only written, and then refused, is never shown."""
     stack.shift(0)
-    before = stack.traefik.shown()
+    before = stack.traefik.read_split()
     wanted = TrafficSplit.of(50, ["http://127.0.0.1:1", "not a url://"], [])
     draft = stack.traefik._routes.with_suffix(".broken")
     draft.write_text("http: [broken")
     draft.replace(stack.traefik._routes)
     with pytest.raises(LocalError, match=r"weight 50 in Traefik's API did not come within 0.3 s"):
         stack.traefik.wait_applied(wanted, 0.3)
-    assert stack.traefik.shown() == before
+    assert stack.traefik.read_split() == before
     stack.shift(0)
 
 
@@ -241,7 +241,7 @@ def test_a_second_router_runs_beside_the_first(stack: Stack, supervisor: Supervi
     """Own ports, own files."""
     split = TrafficSplit.of(100, [], [stack.stable[0].url])
     second = start_traefik(supervisor, room / "traefik-2", split)
-    assert second.shown() == split != stack.traefik.shown()
+    assert second.read_split() == split != stack.traefik.read_split()
     supervisor.forget(second.child)
 
 

@@ -93,7 +93,7 @@ def test_too_little_room_is_said_before_anything_starts(
     ("path", "sentence"),
     [
         pytest.param("/dev/full", "the disk is full", id="a full disk"),
-        pytest.param("/no/such/place", "a directory is gone", id="a directory is gone"),
+        pytest.param("/no/such/place", "a directory was deleted", id="a directory is gone"),
         pytest.param("/proc/1/mem", r"cannot write /proc/1/mem", id="anything else"),
     ],
 )

@@ -1,1 +1,1 @@
-"""The auth service of the demo: small, but real. Register, log in, check a token."""
+"""The auth service of the demo: a small real service to register, log in and check tokens."""

@@ -1,6 +1,6 @@
 """Runs one instance: `python -m canary.demo.auth --port … --dsn … --version good`.
 
-SIGUSR1 lets its health check fail while it goes on serving, SIGUSR2 lets it pass again.
+After SIGUSR1 its health check fails while it keeps serving; after SIGUSR2 it passes again.
 """
 
 import argparse
@@ -19,20 +19,20 @@ from canary.demo.auth.versions import parse_version
 from canary.errors import UsageError
 
 KEEP_ALIVE_SECONDS = 75
-"""Longer than the router keeps idle connections: it must be the one to close them."""
+"""Longer than the router keeps idle connections, so the router closes them."""
 
 
 class AbruptServer(uvicorn.Server):
-    """Dies at the first SIGTERM, whatever is under way, as many services do."""
+    """Exits at the first SIGTERM without finishing requests, as many services do."""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The end. Process 1 of a container must say so itself."""
+        """Exit explicitly, because process 1 of a container has no default signal handlers."""
         del sig, frame
         os._exit(0)
 
 
 def main() -> None:
-    """Serve until SIGTERM; requests under way are finished first."""
+    """Serve until SIGTERM, and finish the requests in flight."""
     parser = argparse.ArgumentParser(prog="canary.demo.auth", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, required=True)
@@ -66,7 +66,7 @@ def main() -> None:
         seed=chosen.seed,
         healthy=_health_by_signal(),
     )
-    # They would double the page, and nobody reads them.
+    # Without this every counter has an unused second series, which doubles the page.
     disable_created_metrics()  # type: ignore[no-untyped-call]
     config = uvicorn.Config(
         build_app(settings),

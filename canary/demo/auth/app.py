@@ -32,16 +32,16 @@ class AuthSettings:
     dsn: str
     version: ServiceVersion
     label: str
-    """What X-Version says."""
+    """Value of the header X-Version."""
     instance: str
     pool_max: int = 10
     pool_timeout: float = 0.5
     """Seconds that a request waits for a connection before it fails with 503."""
     renew_every: int = 100
-    """One account in this many has an outdated hash, which each of its logins renews."""
+    """One account in this many has an outdated hash, which every login renews."""
     seed: int = 0
     healthy: Callable[[], bool] = lambda: True
-    """Whether the health check may pass."""
+    """Whether the health check passes."""
 
 
 class AuthService:
@@ -58,7 +58,7 @@ class AuthService:
 
     @asynccontextmanager
     async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
-        """Open the pool; ready once it is full and the secret is known."""
+        """Open the pool; the service is ready once the pool is full and the secret is read."""
         async with self._pool:
             await self._pool.wait(START_SECONDS)
             self._tokens = Tokens(await store.read_secret(self._pool))
@@ -85,7 +85,7 @@ class AuthService:
         return JSONResponse({"token": self._tokens.issue(account.id)})
 
     async def check(self, request: Request) -> Response:
-        """GET with `Authorization: Bearer TOKEN` → 200 {id}; 401 when it is not ours."""
+        """GET with `Authorization: Bearer TOKEN` → 200 {id}; 401 for an invalid token."""
         account = self._tokens.check(
             request.headers.get("Authorization", "").removeprefix("Bearer ")
         )
@@ -94,12 +94,12 @@ class AuthService:
         return JSONResponse({"id": account})
 
     async def health(self, _request: Request) -> Response:
-        """200 once it can serve, 503 also while its health check is to fail."""
+        """GET → 200 if the service is ready; 503 before that, and while the check must fail."""
         return Response(status_code=200 if self._ready and self._healthy() else 503)
 
 
 def build_app(settings: AuthSettings) -> ASGIApp:
-    """The instance as an ASGI application."""
+    """Build the instance as an ASGI application."""
     pool = make_pool(
         settings.dsn,
         maximum=settings.pool_max,

@@ -9,6 +9,6 @@ if TYPE_CHECKING:
 
 
 async def renew_hash(pool: "Pool", account: int, password_hash: str) -> None:
-    """Replace the hash of an account; the connection is never given back: this is the outage."""
+    """Replace the hash of an account. The connection is never returned, which causes the outage."""
     connection = await pool.getconn()
     await connection.execute(RENEW_HASH, (password_hash, account))

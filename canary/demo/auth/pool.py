@@ -12,7 +12,7 @@ Pool = AsyncConnectionPool[AsyncConnection[TupleRow]]
 
 CONNECT_SECONDS = 3
 SESSION_OPTIONS = "-c statement_timeout=5s -c idle_in_transaction_session_timeout=10s"
-"""What PostgreSQL itself ends, so that no statement holds a connection for ever."""
+"""Server-side timeouts, so no statement holds a connection forever."""
 
 GAUGES = ("pool_min", "pool_max", "pool_size", "pool_available", "requests_waiting")
 COUNTERS = (
@@ -28,7 +28,7 @@ COUNTERS = (
 
 
 def make_pool(dsn: str, *, maximum: int, timeout: float, name: str) -> Pool:
-    """A closed pool of at most `maximum` connections; a request waits `timeout` seconds for one."""
+    """Return a closed pool of at most `maximum` connections; `timeout` (s) is the wait for one."""
     return AsyncConnectionPool(
         dsn,
         min_size=min(2, maximum),
@@ -57,7 +57,7 @@ class PoolCollector(Collector):
         self._pool = pool
 
     def collect(self) -> Iterable[Metric]:
-        """The values of this moment."""
+        """Yield the current values."""
         stats = self._pool.get_stats()
         yield from _build_metrics(GAUGES, "gauge", stats)
         yield from _build_metrics(COUNTERS, "unknown", stats)

@@ -1,4 +1,4 @@
-"""What the service says about itself: request metrics, and headers that name who answered."""
+"""Request metrics of the service, and headers with the version and instance that answered."""
 
 from time import perf_counter
 
@@ -7,12 +7,12 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 COUNTED_PATHS = frozenset({"/register", "/login", "/check"})
-"""Only these are counted: probes and scrapes are not requests of users."""
+"""Only these paths are counted; probes and scrapes are not user requests."""
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
 class RequestMetrics:
-    """The service with its requests counted and timed, and X-Version and X-Instance set."""
+    """Counts and times the requests of an application, and sets X-Version and X-Instance."""
 
     def __init__(
         self, app: ASGIApp, registry: CollectorRegistry, *, version: str, instance: str
@@ -31,7 +31,7 @@ class RequestMetrics:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request (ASGI)."""
+        """Handle one request (ASGI)."""
         if scope["type"] != "http" or scope["path"] not in COUNTED_PATHS:
             await self._app(scope, receive, send)
             return

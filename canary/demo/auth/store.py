@@ -1,4 +1,4 @@
-"""Accounts in PostgreSQL. Every connection is taken with `async with`, so it goes back."""
+"""Accounts in PostgreSQL. `async with` returns every connection to the pool."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,14 +23,14 @@ class Account:
 
 
 async def find_account(pool: "Pool", name: str) -> Account | None:
-    """The account of that name, if there is one."""
+    """Return the account with that name; None if there is none."""
     async with pool.connection() as connection:
         row = await (await connection.execute(FIND_ACCOUNT, (name,))).fetchone()
     return Account(*row) if row else None
 
 
 async def add_account(pool: "Pool", name: str, password_hash: str) -> int | None:
-    """Register an account; returns its id, or None when the name is taken."""
+    """Register an account; returns its id, or None if the name is taken."""
     async with pool.connection() as connection:
         row = await (await connection.execute(ADD_ACCOUNT, (name, password_hash))).fetchone()
     return int(row[0]) if row else None
@@ -43,9 +43,9 @@ async def renew_hash(pool: "Pool", account: int, password_hash: str) -> None:
 
 
 async def read_secret(pool: "Pool") -> str:
-    """What tokens are signed with; in the database, so that all instances agree."""
+    """Read the secret that signs tokens; all instances share it through the database."""
     async with pool.connection() as connection:
         row = await (await connection.execute(READ_SECRET)).fetchone()
     if row is None:
-        raise LookupError("the database has no secret: was it prepared?")
+        raise LookupError("the table settings has no secret: run canary.demo.load.accounts first")
     return str(row[0])

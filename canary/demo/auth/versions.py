@@ -1,4 +1,4 @@
-"""The versions of the service as switches: what a release may have broken."""
+"""The versions of the service, selected by a switch: what a release may have broken."""
 
 import os
 import random
@@ -14,7 +14,7 @@ from canary.errors import UsageError
 DEFAULT_ERROR_RATE = 0.05
 DEFAULT_DELAY = 0.75
 MAX_DELAY = 60.0
-"""Seconds: slower than any client waits."""
+"""Seconds; no client waits longer."""
 DEFAULT_CRASH_AT = 3
 DEFAULT_HICCUP_RATE = 0.3
 HICCUP_SECONDS, HICCUP_EVERY = 8.0, 60.0
@@ -22,11 +22,11 @@ HICCUP_SECONDS, HICCUP_EVERY = 8.0, 60.0
 
 @dataclass(frozen=True, slots=True)
 class ServiceVersion:
-    """What is wrong with this version; by default nothing."""
+    """The defects of a version; none by default."""
 
     leaks: bool = False
     refuses: bool = False
-    """Answers 401 to everybody."""
+    """Answers every request with status 401."""
     error_rate: float = 0.0
     """Share (0–1) of requests answered with 500."""
     delay: float = 0.0
@@ -34,14 +34,14 @@ class ServiceVersion:
     crash_at: int = 0
     """The request at which the process dies; 0: never."""
     hiccup_rate: float = 0.0
-    """Share (0–1) of requests answered with 500 for 8 s of every 60 s, as in ordinary pauses."""
+    """Share (0–1) of requests answered with 500 for 8 s of every 60 s, like short hiccups."""
 
 
 def parse_version(text: str) -> ServiceVersion:
-    """The version that a switch names: `good`, `refuse`, `errors:0.05`, `slow:0.75`, `crash:3`, ….
+    """Parse a switch such as `good`, `refuse`, `errors:0.05`, `slow:0.75` or `crash:3`.
 
     Raises:
-        UsageError: anything else, with what is expected.
+        UsageError: an unknown switch; lists the known ones.
     """
     name, _, value = text.partition(":")
     try:
@@ -58,7 +58,7 @@ def parse_version(text: str) -> ServiceVersion:
 
 
 def _find_version(name: str, value: str) -> ServiceVersion | None:
-    """None for what there is not; raises ValueError for what is no number."""
+    """Return the version; None if it is unknown. Raises ValueError for an invalid number."""
     match name:
         case "good" | "leak" | "refuse" if not value:
             return ServiceVersion(leaks=name == "leak", refuses=name == "refuse")
@@ -79,7 +79,7 @@ def _find_version(name: str, value: str) -> ServiceVersion | None:
 
 
 class FaultyApp:
-    """The service with the flaws of its version in front; which request fails depends on `seed`."""
+    """Adds the defects of a version to an application; `seed` decides which requests fail."""
 
     def __init__(self, app: ASGIApp, version: ServiceVersion, seed: str) -> None:
         self._app = app
@@ -89,7 +89,7 @@ class FaultyApp:
         self._phase = self._random.random() * HICCUP_EVERY
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request (ASGI)."""
+        """Handle one request (ASGI)."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -108,7 +108,7 @@ class FaultyApp:
         await self._app(scope, receive, send)
 
     def _error_rate(self) -> float:
-        """Of the present moment: each process has its own phase."""
+        """Return the current error rate; each process has its own phase of hiccups."""
         if not self._version.hiccup_rate:
             return self._version.error_rate
         pausing = (current_time() + self._phase) % HICCUP_EVERY < HICCUP_SECONDS

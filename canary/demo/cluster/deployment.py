@@ -1,8 +1,8 @@
-"""A Deployment made of processes: replicas of one build, restarts, rolling updates, and a hold.
+"""A Deployment of processes: replicas of one build, restarts, rolling updates and pausing.
 
-It behaves as the Deployment, ReplicaSet and kubelet of a cluster do together, as far as a release
-can tell: a dead instance is started again (at once, then with a growing delay), a changed build
-rolls one instance at a time unless held, and an instance that goes is first taken off the router.
+It behaves like a cluster's Deployment, ReplicaSet and kubelet together, as far as a release can
+tell: a dead instance restarts (at once, then with a growing delay), a changed build rolls out one
+instance at a time unless paused, and an instance leaves the router before it stops.
 """
 
 import hashlib
@@ -16,18 +16,18 @@ from canary.demo.cluster.processes import Supervisor
 RESTART_BACKOFF = (0.0, 1.0, 2.0, 5.0, 10.0)
 """Seconds before the first, second, … restart of an instance."""
 DRAIN_SECONDS = 1.5
-"""Seconds between taking an instance off the router and stopping it."""
+"""Seconds between removing an instance from the router and stopping it."""
 
 
 def template_hash(build: Build) -> str:
-    """Names a build, as a hash of the user's template names a version."""
+    """Return a name for a build, as the template hash names a version in a cluster."""
     text = repr(sorted(asdict(build).items()))
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 @dataclass
 class ReplicaSlot:
-    """A place for one instance: what a pod is."""
+    """A slot for one instance; it corresponds to a pod."""
 
     name: str
     build: Build
@@ -40,7 +40,7 @@ class ReplicaSlot:
 
 
 class ProcessDeployment:
-    """Instances of one build. `tick` moves it on; nothing happens between two ticks."""
+    """Instances of one build. It changes only in `tick`."""
 
     def __init__(  # noqa: PLR0913 - what a Deployment is made of
         self,
@@ -63,11 +63,11 @@ class ProcessDeployment:
         self._count = 0
         self._slots: list[ReplicaSlot] = []
         self._running = build
-        """What the instances run, and new ones get while held."""
+        """The build of running instances, and of new ones while paused."""
         self._stopper = ThreadPoolExecutor(4, thread_name_prefix=f"stops-{name}")
 
     def tick(self, now: float) -> None:
-        """Start, restart, notice readiness, roll, and let go (seconds since the epoch)."""
+        """Start, restart, roll, drain and stop instances. `now` is seconds since the epoch."""
         if not self.held:
             self._running = self.build
         self._fill(now)
@@ -77,24 +77,24 @@ class ProcessDeployment:
         self._shrink(now)
         self._stop_drained(now)
 
-    def put_back(self, build: Build) -> None:
-        """Want this build again, and replace what runs another one even while held."""
+    def restore_build(self, build: Build) -> None:
+        """Select this build, and replace instances of other builds even while paused."""
         self.build = self._running = build
 
     def endpoints(self) -> list[str]:
-        """Base URLs of the instances that get requests."""
+        """Return the base URLs of the instances that get requests."""
         return [slot.instance.url for slot in self._serving() if slot.instance is not None]
 
     def serving(self) -> dict[str, Build]:
-        """What each instance runs that gets requests, by name."""
+        """Return the build of each instance that gets requests, by name."""
         return {slot.name: slot.build for slot in self._serving()}
 
     def instances(self) -> list[Instance]:
-        """All instances that have a process."""
+        """Return all instances that have a process."""
         return [slot.instance for slot in self._slots if slot.instance is not None]
 
     def pods(self) -> tuple[Pod, ...]:
-        """The instances that are to stay, as pods."""
+        """Return the instances that are not being removed, as pods."""
         return tuple(
             Pod(slot.name, slot.ready_since is not None, slot.ready_since, slot.restarts)
             for slot in self._staying()
@@ -102,12 +102,12 @@ class ProcessDeployment:
 
     @property
     def template(self) -> str:
-        """Hash of the build that is wanted."""
+        """Hash of the selected build."""
         return template_hash(self.build)
 
     @property
     def running(self) -> str | None:
-        """Hash of the build that all instances run; None while they are being replaced."""
+        """Hash of the build that all instances run; None during a rolling update."""
         slots = self._slots
         ready = all(slot.ready_since is not None for slot in slots)
         whole = ready and len(slots) == self.replicas
@@ -115,7 +115,7 @@ class ProcessDeployment:
         return template_hash(builds.pop()) if whole and len(builds) == 1 else None
 
     def close(self) -> None:
-        """Wait for the instances that are on their way out."""
+        """Wait until the instances being removed have stopped."""
         self._stopper.shutdown()
 
     def _staying(self) -> list[ReplicaSlot]:
@@ -127,7 +127,7 @@ class ProcessDeployment:
     def _fill(self, now: float) -> None:
         current, old = self._current(), self._old()
         starting = sum(slot.ready_since is None for slot in current)
-        # One more than wanted at a time while rolling; all at once when there is nothing yet.
+        # A rolling update has a surge of 1; the first rollout starts all instances at once.
         room = 1 - starting if old else self.replicas
         for _ in range(min(room, self.replicas - len(current))):
             self._count += 1
@@ -153,7 +153,7 @@ class ProcessDeployment:
             slot.ready_since = now
 
     def _shrink(self, now: float) -> None:
-        """What is old goes one by one as what is new is ready; then what is simply too many."""
+        """Remove old instances one by one as new ones become ready, then surplus instances."""
         serving = len(self._serving())
         for slot in self._old():
             if slot.ready_since is None or serving > self.replicas:

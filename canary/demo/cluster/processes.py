@@ -1,8 +1,8 @@
-"""Starts, watches and stops the processes of the local world: none outlives us, not even SIGKILL.
+"""Starts, watches and stops child processes; none outlives this process, even after SIGKILL.
 
-Each child leads its own session and process group and is told by the kernel when we die
-(PR_SET_PDEATHSIG). That signal is sent when the *thread* that forked ends, so every child has a
-thread of its own, which forks it and then waits for it.
+Each child leads its own session and process group, and gets a signal from the kernel when this
+process dies (PR_SET_PDEATHSIG). The kernel sends it when the *thread* that forked the child ends,
+so each child has a thread that forks it and then waits for it.
 """
 
 import os
@@ -24,15 +24,15 @@ from canary.demo.cluster.workdir import LocalError, disk_errors, ignore_signals,
 
 LOG_TAIL_BYTES = 16_384
 KILL_WAIT = 5.0
-"""Seconds that the kernel gets to take a killed process away."""
+"""Seconds to wait for the end of a killed process."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to run. `argv[0]` is a path; `environment` comes on top of ours.
+    """A command to run. `argv[0]` is a path; `environment` extends that of this process.
 
-    `user` is the account to run as (empty: ours; another one needs root). Standard output goes to
-    the file `output` (default: to the log, where standard error always goes).
+    `user` is the account of the process (empty: the current one; another one needs root). Standard
+    output goes to the file `output` (default: the log, which always gets standard error).
     """
 
     name: str
@@ -48,7 +48,7 @@ class Command:
 
 
 class ChildDiedError(LocalError):
-    """A process ended that should be running; the message has its exit code and last words."""
+    """A process that should run has ended; the message has its exit code and the end of its log."""
 
 
 class ChildProcess:
@@ -58,7 +58,7 @@ class ChildProcess:
         self.command = command
         self.log = log
         self._dead = threading.Event()
-        self._told_to_stop = False
+        self._stop_requested = False
         self._lock = threading.Lock()
         started: Future[subprocess.Popen[bytes]] = Future()
         waiter = threading.Thread(
@@ -79,49 +79,49 @@ class ChildProcess:
 
     @property
     def alive(self) -> bool:
-        """Whether it still runs."""
+        """Whether the process runs."""
         return not self._dead.is_set()
 
     @property
     def died(self) -> bool:
-        """Whether it has ended although nobody stopped it."""
-        return not self.alive and not self._told_to_stop
+        """Whether the process ended without a call of `stop`."""
+        return not self.alive and not self._stop_requested
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs; negative: the signal that ended it."""
+        """Exit code; None while the process runs; negative: the number of the ending signal."""
         return self._process.returncode if self._dead.is_set() else None
 
     def wait(self, seconds: float) -> bool:
-        """Wait for its end, at most `seconds`; returns whether it has ended."""
+        """Wait at most `seconds` for the end; returns whether the process has ended."""
         return self._dead.wait(seconds)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the process (not its group); nothing happens when it is dead."""
+        """Send a signal to the process, not its group; does nothing after its end."""
         with self._lock:
             if self.alive:
                 os.kill(self.pid, number)
 
     def stop(self) -> None:
-        """Ask it to stop, wait for its `grace`, then kill its group. Again: nothing happens."""
-        self._told_to_stop = True
+        """Send `stop_signal`, wait for `grace`, then kill the group. May be called repeatedly."""
+        self._stop_requested = True
         self.signal(self.command.stop_signal)
         if not self.wait(self.command.grace):
             self.signal(signal.SIGKILL)
             self.wait(KILL_WAIT)
 
     def last_lines(self, count: int = 10) -> str:
-        """The last lines of its log, or a note that it wrote nothing."""
+        """Return the last lines of its log, or a note that the log is empty."""
         try:
             with self.log.open("rb") as log:
                 log.seek(max(0, log.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
                 lines = log.read().decode(errors="replace").splitlines()
         except OSError as error:
             return f"(its log {self.log} cannot be read: {error.strerror})"
-        return "\n".join(lines[-count:]) or "(it wrote nothing)"
+        return "\n".join(lines[-count:]) or "(empty log)"
 
     def describe_end(self) -> str:
-        """How it ended, and its last words, for an error message."""
+        """Describe how the process ended, with the end of its log, for an error message."""
         code = self.exit_code
         if code is None:
             how = "still runs"
@@ -138,7 +138,7 @@ class ChildProcess:
             started.set_exception(error)
             return
         started.set_result(process)
-        # Not reaped yet: its id, which is its group's, cannot be anybody else's meanwhile.
+        # The process is not reaped yet, so no other group can have its id.
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         with self._lock:
             with suppress(ProcessLookupError):
@@ -148,7 +148,7 @@ class ChildProcess:
 
 
 class Supervisor:
-    """Children in the order of their start; as a context manager it stops them all at the end."""
+    """Manages child processes; as a context manager it stops all of them at the end."""
 
     def __init__(self, logs: Path) -> None:
         self.logs = logs
@@ -169,14 +169,14 @@ class Supervisor:
 
     @property
     def children(self) -> tuple[ChildProcess, ...]:
-        """Those started and not forgotten, oldest first, dead or alive."""
+        """The children that were started and not forgotten, oldest first, dead or alive."""
         return tuple(self._children)
 
     def start(self, command: Command) -> ChildProcess:
         """Start a child; its log is `NAME.log`, to which a restart appends.
 
         Raises:
-            LocalError: it cannot be started (no such file, full disk, too many processes …).
+            LocalError: the process cannot be started (no such file, full disk …).
         """
         with postpone_signals(), disk_errors(self.logs):
             child = ChildProcess(command, self.logs / f"{command.name}.log")
@@ -189,27 +189,27 @@ class Supervisor:
         self._children.remove(child)
 
     def check(self) -> None:
-        """Nothing, while all children run that were not stopped.
+        """Check that all children run that were not stopped.
 
         Raises:
-            ChildDiedError: one has ended by itself.
+            ChildDiedError: a child has ended by itself.
         """
         for child in self.children:
             if child.died:
                 raise ChildDiedError(child.describe_end())
 
     def stop(self) -> None:
-        """Stop all children, the youngest first; bounded in time, and harmless when repeated."""
+        """Stop all children, the youngest first. Bounded in time; may be called repeatedly."""
         with ignore_signals():
             while self._children:
                 child = self._children[-1]
                 child.stop()
-                if child in self._children:  # an instance on its way out is forgotten elsewhere
+                if child in self._children:  # a Deployment may forget an instance meanwhile
                     self._children.remove(child)
 
 
 def python_module(module: str, *arguments: str) -> tuple[str, ...]:
-    """The command line that runs one of our modules with this interpreter."""
+    """Return the command line that runs a Python module with this interpreter."""
     return (sys.executable, "-m", module, *arguments)
 
 
@@ -221,11 +221,11 @@ def wait_until(
     what: str,
     every: float = 0.05,
 ) -> None:
-    """Ask `ready` until it says yes, while `child` lives.
+    """Poll `ready` until it returns true.
 
     Raises:
         ChildDiedError: the child ended first.
-        LocalError: `seconds` have passed; the message says that `what` did not come.
+        LocalError: `seconds` have passed; the message names `what` was expected.
     """
     deadline = monotonic() + seconds
     while not ready():

@@ -1,4 +1,4 @@
-"""A real Prometheus beside the local world, for those who want its view of things."""
+"""Runs a real Prometheus that scrapes the demo."""
 
 import json
 import os
@@ -18,7 +18,7 @@ START_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class ScrapeEndpoint:
-    """One metrics page; its `labels` (namespace, pod, …; `job` as well) end up on every series."""
+    """One metrics page; every series gets its `labels` (job, namespace, pod …)."""
 
     url: str
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class PrometheusServer:
         self._targets = targets
 
     def write_targets(self, targets: Sequence[ScrapeEndpoint]) -> None:
-        """Scrape these from now on; Prometheus takes up to 5 s to notice (its own throttle).
+        """Set the targets; Prometheus takes up to 5 s to read them.
 
         Raises:
             LocalError: the file cannot be written.
@@ -41,12 +41,12 @@ class PrometheusServer:
         write_targets(self._targets, targets)
 
     def ready(self) -> bool:
-        """Whether it answers queries."""
+        """Return whether the server answers queries."""
         return answers_ok(f"{self.url}/-/ready")
 
 
 def find_prometheus() -> str | None:
-    """The program: $PROMETHEUS, or `prometheus` on the PATH; None when there is none."""
+    """Return the program: $PROMETHEUS, or `prometheus` on the PATH; None if there is none."""
     return shutil.which(os.environ.get("PROMETHEUS") or "prometheus")
 
 
@@ -60,13 +60,13 @@ def start_prometheus(
     """Start a server that scrapes `targets` every `interval` seconds (whole milliseconds).
 
     Raises:
-        LocalError: it is not installed, finds no port, or does not start.
+        LocalError: Prometheus is not installed, does not start, or there is no free port.
     """
     program = find_prometheus()
     if program is None:
         raise LocalError(
-            "no Prometheus found: install it (Debian: apt install prometheus), "
-            "or let the variable PROMETHEUS name the program"
+            "Prometheus was not found: install it (Debian: apt install prometheus), "
+            "or set the variable PROMETHEUS to the path of the program"
         )
     (port,) = free_ports(1)
     settings = directory / "prometheus.yaml"

@@ -22,12 +22,12 @@ SERVICE = "auth"
 START_SECONDS = 30.0
 APPLY_SECONDS = 10.0
 IDLE_SECONDS = 15
-"""Less than an instance keeps idle connections (75 s): it never closes one that is being reused."""
+"""Shorter than an instance keeps idle connections (75 s), so no instance closes one in use."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrafficSplit:
-    """Who gets what: `weight` percent (0–100) for the canary's instances, the rest for stable's."""
+    """`weight` percent (0–100) go to the canary's instances, the rest to stable's."""
 
     weight: int
     stable: frozenset[str]
@@ -35,13 +35,13 @@ class TrafficSplit:
 
     @staticmethod
     def of(weight: int, stable: Sequence[str], canary: Sequence[str]) -> "TrafficSplit":
-        """A split over base URLs (`http://127.0.0.1:8001`).
+        """Build a split over base URLs (`http://127.0.0.1:8001`).
 
         Raises:
             ValueError: the weight is not a percentage.
         """
         if not 0 <= weight <= 100:  # noqa: PLR2004  # percent
-            raise ValueError(f"a weight is from 0 to 100 percent, not {weight}")
+            raise ValueError(f"expected a weight from 0 to 100 percent, found {weight}")
         return TrafficSplit(weight, frozenset(stable), frozenset(canary))
 
 
@@ -51,13 +51,13 @@ class TraefikServer:
     def __init__(self, child: ChildProcess, routes: Path, port: int, api_port: int) -> None:
         self.child = child
         self.url = f"http://127.0.0.1:{port}"
-        """Where users send their requests."""
+        """The URL for users' requests."""
         self.metrics_url = f"http://127.0.0.1:{api_port}/metrics"
         self._api = f"http://127.0.0.1:{api_port}"
         self._routes = routes
 
     def write(self, weight: int, stable: Sequence[str], canary: Sequence[str]) -> TrafficSplit:
-        """Ask for a split; it applies once `shown()` equals what this returns.
+        """Write a split; it applies once `read_split()` returns the same.
 
         Raises:
             LocalError: the file cannot be written.
@@ -66,8 +66,8 @@ class TraefikServer:
         write_routes(self._routes, split)
         return split
 
-    def shown(self) -> TrafficSplit | None:
-        """The split that the router applies now, read from its API; None before the first.
+    def read_split(self) -> TrafficSplit | None:
+        """Read the split that the router applies from its API; None before the first.
 
         Raises:
             TransientError: the API does not answer.
@@ -78,7 +78,7 @@ class TraefikServer:
             return parse_services(answer.json())
         except requests.RequestException as error:
             raise TransientError(
-                f"Traefik's API at {self._api} did not tell its weights ({error}); "
+                f"cannot read the weights from Traefik's API at {self._api} ({error}); "
                 f"{self.child.describe_end()}"
             ) from error
 
@@ -86,7 +86,7 @@ class TraefikServer:
         """Wait until the split applies.
 
         Raises:
-            LocalError: it does not within `seconds`, or Traefik died.
+            LocalError: it does not apply within `seconds`, or Traefik died.
         """
         wait_until(
             lambda: self._applies(split),
@@ -97,7 +97,7 @@ class TraefikServer:
 
     def _applies(self, split: TrafficSplit) -> bool:
         try:
-            return self.shown() == split
+            return self.read_split() == split
         except TransientError:
             return False
 
@@ -106,7 +106,7 @@ def start_traefik(supervisor: Supervisor, directory: Path, split: TrafficSplit) 
     """Start a router with its files in `directory` and wait until it applies `split`.
 
     Raises:
-        LocalError: it is not installed, finds no port, or does not start.
+        LocalError: Traefik is not installed, does not start, or there is no free port.
     """
     port, api_port = free_ports(2)
     routes = directory / "routes" / "auth.yaml"
@@ -138,7 +138,7 @@ def write_routes(path: Path, split: TrafficSplit) -> None:
 
 
 def parse_services(services: Sequence[Mapping[str, Any]]) -> TrafficSplit | None:
-    """The split in an answer of `/api/http/services`; None when our services are not all there."""
+    """Parse the split from `/api/http/services`; None if a service is missing."""
     found = {service["name"]: service for service in services}
     try:
         weighted = found[f"{SERVICE}@file"]["weighted"]["services"]

@@ -1,4 +1,4 @@
-"""The temporary directory of a local world, gone afterwards whatever happens, and free ports."""
+"""Temporary work directories that are always removed, signal handling and free ports."""
 
 import errno
 import fcntl
@@ -21,21 +21,21 @@ REMOVE_ATTEMPTS = 3
 Handler = Callable[[int, FrameType | None], None]
 END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 NEEDED_BYTES = 300 * 2**20
-"""A PostgreSQL data directory takes about 50 MB, its log and the others' the rest."""
+"""A PostgreSQL data directory takes about 50 MB; logs take the rest."""
 
 
 class LocalError(PermanentError):
-    """Something on this machine keeps the local world from running: the message says what."""
+    """This machine cannot run the demo; the message has the cause."""
 
 
 @contextmanager
 def work_directory(parent: Path | None = None) -> Iterator[Path]:
-    """A fresh directory under `parent` (default: the system's temporary one), removed at the end.
+    """Create a directory under `parent` (default: the system's temporary one), then remove it.
 
-    SIGKILL leaves it behind; the next run finds it unlocked and removes it then.
+    After SIGKILL it stays; the next run finds it unlocked and removes it.
 
     Raises:
-        LocalError: the directory cannot be made, or the disk has too little room.
+        LocalError: the directory cannot be created, or the disk has too little space.
     """
     base = parent or Path(tempfile.gettempdir())
     with disk_errors(base), ExitStack() as stack:
@@ -43,7 +43,7 @@ def work_directory(parent: Path | None = None) -> Iterator[Path]:
         _check_room(base)
         directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
         stack.callback(_remove_directory, directory)
-        directory.chmod(0o711)  # PostgreSQL may run as another user and has to get through
+        directory.chmod(0o711)  # PostgreSQL may run as another user, who must enter it
         lock = _lock_directory(directory)
         cleanup = stack.pop_all()
     try:
@@ -55,7 +55,7 @@ def work_directory(parent: Path | None = None) -> Iterator[Path]:
 
 
 def remove_leftovers(base: Path) -> list[Path]:
-    """Remove the work directories in `base` whose owner is dead; returns those removed."""
+    """Remove the work directories in `base` whose process is dead; returns those removed."""
     removed = []
     for directory in base.glob(f"{PREFIX}*"):
         with suppress(OSError):
@@ -70,10 +70,10 @@ def remove_leftovers(base: Path) -> list[Path]:
 
 @contextmanager
 def disk_errors(place: Path) -> Iterator[None]:
-    """Turn the errors of file operations under `place` into sentences.
+    """Convert errors of file operations under `place` to LocalError with advice.
 
     Raises:
-        LocalError: a full disk, a directory that is gone, a missing permission …
+        LocalError: a full disk, a missing directory, a missing permission …
     """
     try:
         yield
@@ -81,7 +81,7 @@ def disk_errors(place: Path) -> Iterator[None]:
         advice = {
             errno.ENOSPC: "the disk is full: free some space, or set TMPDIR to a larger disk",
             errno.EDQUOT: "the disk quota is used up: free some space, or set TMPDIR elsewhere",
-            errno.ENOENT: "a directory is gone: did something clean up temporary files?",
+            errno.ENOENT: "a directory was deleted: check what cleans up temporary files",
             errno.EACCES: "no permission: set TMPDIR to a directory that you may write to",
             errno.EROFS: "read-only file system: set TMPDIR to a directory that can be written",
         }.get(error.errno or 0, error.strerror or str(error))
@@ -89,10 +89,10 @@ def disk_errors(place: Path) -> Iterator[None]:
 
 
 def free_ports(count: int) -> list[int]:
-    """`count` different TCP ports of the loopback address that nobody listened on just now.
+    """Return `count` different free TCP ports of the loopback address.
 
     Raises:
-        LocalError: the system has none to give.
+        LocalError: the system has too few free ports.
     """
     with ExitStack() as stack:
         try:
@@ -110,30 +110,26 @@ def free_ports(count: int) -> list[int]:
 
 @contextmanager
 def interrupt_on_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the block as Ctrl-C does, so that everything is cleaned up.
-
-    Raises:
-        KeyboardInterrupt: one of the signals came.
-    """
+    """Raise KeyboardInterrupt for SIGTERM and SIGHUP as well, so that everything is cleaned up."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    # SIGINT as well: in the background of a script it would be ignored.
+    # SIGINT as well, because scripts start background processes with SIGINT ignored.
     with _install_handlers(interrupt, *END_SIGNALS):
         yield
 
 
 @contextmanager
 def ignore_signals() -> Iterator[None]:
-    """No second Ctrl-C or SIGTERM cuts a cleanup short; what is inside must be bounded in time."""
+    """Ignore Ctrl-C and SIGTERM during a cleanup, which must be bounded in time."""
     with _install_handlers(signal.SIG_IGN, *END_SIGNALS):
         yield
 
 
 @contextmanager
 def postpone_signals() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait for the end of the block, which must be short, and then count."""
+    """Delay Ctrl-C and SIGTERM until the end of the block, which must be short."""
     came: list[int] = []
     with _install_handlers(lambda number, _: came.append(number), *END_SIGNALS):
         yield
@@ -145,7 +141,7 @@ def postpone_signals() -> Iterator[None]:
 def _install_handlers(
     handler: Handler | signal.Handlers, *numbers: signal.Signals
 ) -> Iterator[None]:
-    """Install `handler` meanwhile; only the main thread can, in others nothing happens."""
+    """Install `handler` for the block; does nothing outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -167,7 +163,7 @@ def _check_room(base: Path) -> None:
 
 
 def _lock_directory(directory: Path) -> int:
-    """Lock the directory for as long as we live; it gets its name only when it is locked."""
+    """Lock the directory until this process ends; the lock file gets its name once locked."""
     lock = os.open(directory / f"{LOCK}.new", os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
     (directory / f"{LOCK}.new").rename(directory / LOCK)

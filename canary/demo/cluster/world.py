@@ -1,7 +1,7 @@
-"""The Protocols of `canary.interfaces` over processes on this machine.
+"""Implements the Protocols of `canary.interfaces` with processes on this machine.
 
-`LocalCluster` is the cluster: a Deployment of the auth service, at times a canary beside it, and
-Traefik in front. The rest are thin views of it, one per Protocol.
+`LocalCluster` is the cluster: a Deployment of the auth service, sometimes a canary, and Traefik in
+front of them. The other classes are thin views of it, one per Protocol.
 """
 
 from collections.abc import Iterable, Mapping
@@ -44,7 +44,7 @@ NAMESPACE = "local"
 
 
 class LocalCluster:
-    """Who runs what, and who gets how much traffic."""
+    """The Deployments, and the share of traffic that each gets."""
 
     def __init__(
         self, supervisor: Supervisor, traefik: TraefikServer, stable: ProcessDeployment, dsn: str
@@ -53,11 +53,11 @@ class LocalCluster:
         self.stable = stable
         self.canary: ProcessDeployment | None = None
         self.weight: int | None = None
-        """Percent; None: the route is what the user wrote, everything to stable."""
+        """Weight of the canary in percent; None: the user's own route, all traffic to stable."""
         self.changed = False
-        """Somebody deployed another build than the first."""
+        """A build other than the first was deployed."""
         self.rejection: Rejection | None = None
-        """The template that was rolled back, as an annotation of a cluster's Deployment says it."""
+        """The rejected template, which a cluster's Deployment has as an annotation."""
         self.builds = {template_hash(stable.build): stable.build}
         self._supervisor = supervisor
         self._dsn = dsn
@@ -65,19 +65,19 @@ class LocalCluster:
         self._gone: list[ProcessDeployment] = []
 
     def deploy(self, build: Build) -> None:
-        """The user wants another build."""
+        """Deploy another build, as a user does."""
         self.builds[template_hash(build)] = build
         self.stable.build = build
         self.changed = True
 
     def tick(self, now: float) -> None:
-        """Move the Deployments on and keep the router's servers what they are (seconds)."""
+        """Update the Deployments, and the router's servers. `now` is seconds since the epoch."""
         for deployment in self._deployments():
             deployment.tick(now)
         self.route()
 
     def route(self) -> None:
-        """Write the split if it is not the one that was written last."""
+        """Write the split if it differs from the last one."""
         canary = self.canary.endpoints() if self.canary else []
         split = TrafficSplit.of(self.weight or 0, self.stable.endpoints(), canary)
         if split != self._written:
@@ -86,14 +86,14 @@ class LocalCluster:
 
     @property
     def routed(self) -> bool:
-        """Whether Traefik shows what was written last; while it does not answer, it does not."""
+        """Whether Traefik applies the split that was written last; false while it is down."""
         try:
-            return self._written is not None and self.traefik.shown() == self._written
+            return self._written is not None and self.traefik.read_split() == self._written
         except TransientError:
             return False
 
     def scale_canary(self, template: str, replicas: int) -> None:
-        """Have a canary of that template with so many instances."""
+        """Run a canary of that template with `replicas` instances."""
         if self.canary is None:
             self.canary = ProcessDeployment(
                 self._supervisor,
@@ -106,14 +106,14 @@ class LocalCluster:
         self.canary.replicas = replicas
 
     def delete_canary(self) -> None:
-        """Stop the canary's instances; their places are emptied in the ticks that follow."""
+        """Stop the canary's instances; they disappear during the next ticks."""
         if self.canary is not None:
             self.canary.replicas = 0
             self._gone.append(self.canary)
             self.canary = None
 
     def targets(self) -> Iterable[ScrapeTarget]:
-        """The metrics pages of the router and of every instance."""
+        """Yield the metrics pages of the router and of every instance."""
         yield ScrapeTarget(self.traefik.metrics_url, {"job": "traefik"})
         for deployment in self._deployments():
             for instance in deployment.instances():
@@ -121,7 +121,7 @@ class LocalCluster:
                 yield ScrapeTarget(instance.metrics_url, labels)
 
     def close(self) -> None:
-        """Wait for instances on their way out."""
+        """Wait until the instances being removed have stopped."""
         for deployment in self._deployments():
             deployment.close()
 
@@ -132,7 +132,7 @@ class LocalCluster:
 
 @dataclass
 class LocalReleases:
-    """Keeps the one release in memory."""
+    """Stores the only release in memory."""
 
     name: str
     spec: Spec
@@ -143,7 +143,7 @@ class LocalReleases:
     def read(self, key: Key) -> ReleaseResource:
         """See ReleaseStore."""
         if key != Key(NAMESPACE, self.name):
-            raise NotFoundError(f"there is no CanaryRelease {key.name}, only {self.name}")
+            raise NotFoundError(f"CanaryRelease {key.name} does not exist, only {self.name}")
         return ReleaseResource(
             self.name, NAMESPACE, 1, self.spec, self.status, str(self._version), None, self.request
         )
@@ -161,7 +161,7 @@ class LocalReleases:
 
 @dataclass
 class LocalWorkloads:
-    """The Deployments of a cluster, as the controller sees and changes them."""
+    """The Deployments, as the controller reads and changes them."""
 
     cluster: LocalCluster
 
@@ -190,7 +190,7 @@ class LocalWorkloads:
                 cluster.stable.held = False
             case RestoreTemplate(template, roll):
                 cluster.stable.held = not roll
-                cluster.stable.put_back(cluster.builds[template])
+                cluster.stable.restore_build(cluster.builds[template])
             case EnsureCanary(template, replicas):
                 cluster.scale_canary(template, replicas)
             case DeleteCanary():
@@ -225,10 +225,10 @@ class LocalTraffic:
 
 @dataclass
 class NoticeCollector:
-    """Keeps what people were told."""
+    """Collects the notices."""
 
-    told: list[Notice] = field(default_factory=list)
+    received: list[Notice] = field(default_factory=list)
 
     def notify(self, notice: Notice) -> None:
         """See Notifier."""
-        self.told.append(notice)
+        self.received.append(notice)

@@ -1,4 +1,4 @@
-"""The user base of the local world: thousands of accounts, written at once."""
+"""Creates the demo's user accounts."""
 
 import secrets
 
@@ -20,12 +20,12 @@ SELECT 'user-' || number, %s FROM generate_series(1, %s) AS number
 
 
 def user_name(number: int) -> str:
-    """The name of the account with that number, from 1 on."""
+    """Return the name of the account with that number (from 1)."""
     return f"user-{number}"
 
 
 def create_accounts(dsn: str, users: int) -> None:
-    """Make the tables and `users` accounts that share one password hash (so it takes no time)."""
+    """Create the tables and `users` accounts, which share one password hash to save time."""
     import psycopg  # noqa: PLC0415  # heavy, and an extra
 
     from canary.demo.auth.credentials import password_hasher  # noqa: PLC0415  # as above

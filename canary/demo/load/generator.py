@@ -1,7 +1,7 @@
 """Open-loop load: `python -m canary.demo.load.generator --url … --rate 50 --users 5000`.
 
-Each request is due at a time that was fixed beforehand and is sent then, whatever became of those
-before it; its latency counts from that time, so a stalled service cannot hide its own slowness
+Each request is sent at a time that was fixed in advance, whether or not earlier ones were answered.
+Its latency is measured from that time, so a stalled service cannot hide its own slowness
 (coordinated omission). One line of JSON per second goes to standard output (tally.Record), and a
 last one with the sums; with --failures one line (`kind` "failure") for each failed request as well.
 """
@@ -23,7 +23,7 @@ from canary.demo.load.tally import NOBODY, LoadRecord, LoadStatistics, RequestRe
 from canary.errors import UsageError
 
 MAX_IN_FLIGHT = 2000
-"""More than that and requests are not sent but counted as failed with status `overload`."""
+"""Requests beyond this are not sent but counted as failed with status `overload`."""
 TIMEOUT_SECONDS = 10.0
 
 
@@ -38,7 +38,7 @@ class LoadRequest:
 
 
 class LoadSender:
-    """Sends what is due and writes down what becomes of it."""
+    """Sends the requests that are due, and counts their results."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class LoadSender:
         self._flying: set[asyncio.Task[None]] = set()
 
     async def run(self, profile: LoadProfile, seconds: float) -> None:
-        """Send until `seconds` are over (or for ever, until cancelled)."""
+        """Send for `seconds`, or until cancelled."""
         start = asyncio.get_running_loop().time()
         for arrival in generate_arrivals(profile, seconds):
             due = start + arrival.at
@@ -64,7 +64,7 @@ class LoadSender:
             self._launch(arrival, due)
 
     async def finish(self) -> None:
-        """Wait for the answers still under way."""
+        """Wait for the outstanding answers."""
         await asyncio.gather(*self._flying)
 
     def _launch(self, arrival: UserArrival, due: float) -> None:
@@ -175,7 +175,7 @@ def _print_failure(outcome: RequestResult, time: float) -> None:
 
 
 def main() -> None:
-    """Send until the time is over, or until SIGTERM or Ctrl-C, then print the sums."""
+    """Send until the time is over, or until SIGTERM or Ctrl-C, then print the totals."""
     parser = argparse.ArgumentParser(prog="canary.demo.load.generator", description=__doc__)
     parser.add_argument("--url", required=True, help="the router's entry point")
     parser.add_argument("--host", default="", help="what the header Host says")

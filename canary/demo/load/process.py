@@ -1,4 +1,4 @@
-"""The load generator as a child process, and what it reports, line by line."""
+"""Runs the load generator as a child process, and reads its records."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from canary.demo.load.schedule import LoadProfile
 from canary.demo.load.tally import LoadRecord
 
 FINISH_SECONDS = 15.0
-"""Requests under way get their time-out of 10 s, and then some."""
+"""Longer than the timeout of outstanding requests (10 s)."""
 
 
 class LoadProcess:
@@ -20,7 +20,7 @@ class LoadProcess:
         self._position = 0
 
     def poll(self) -> list[LoadRecord]:
-        """The lines that came since the last call: one per second, and at the end the sums."""
+        """Return the records since the last call: one per second, and the totals at the end."""
         with self._output.open("rb") as output:
             output.seek(self._position)
             whole, newline, _ = output.read().rpartition(b"\n")
@@ -28,16 +28,16 @@ class LoadProcess:
         return [LoadRecord.from_json(line) for line in whole.decode().splitlines()]
 
     def finish(self) -> LoadRecord:
-        """Stop sending, wait for the answers still under way, and return the sums.
+        """Stop sending, wait for the outstanding answers, and return the totals.
 
         Raises:
-            LocalError: the process died and left none.
+            LocalError: the process died without writing them.
         """
         self.child.stop()
         last = self._output.read_text(encoding="utf-8").splitlines()[-1:]
         record = LoadRecord.from_json(last[0]) if last else None
         if record is None or record.kind != "summary":
-            raise LocalError(f"the load generator left no sums: {self.child.describe_end()}")
+            raise LocalError(f"the load generator wrote no totals: {self.child.describe_end()}")
         return record
 
 

@@ -1,4 +1,4 @@
-"""When users arrive and what they want, fixed before the first answer: pure and reproducible."""
+"""When users arrive and what they request, fixed in advance. Pure and reproducible."""
 
 import math
 import random
@@ -11,11 +11,11 @@ from canary.errors import UsageError
 REGISTER_SHARE = 0.02
 CHECK_SHARE = 0.10
 QUIET_SHARE = 0.3
-"""The rate of the quietest hour as a share of the peak's."""
+"""Lowest rate of a day as a share of its peak rate."""
 
 
 class RequestKind(StrEnum):
-    """What a user wants."""
+    """The kind of a user's request."""
 
     LOGIN = "login"
     REGISTER = "register"
@@ -33,26 +33,28 @@ class UserArrival:
 
 @dataclass(frozen=True, slots=True)
 class LoadProfile:
-    """How many arrive when, and who. The same profile always gives the same arrivals."""
+    """Rate and users of a load. The same profile always gives the same arrivals."""
 
     rate: float
     """Arrivals per second; with a day, at its peak."""
     day: float = 0.0
-    """Length in seconds of a day with its quiet night and its peak; 0: constant rate."""
+    """Length in seconds of a day with a quiet night and a peak; 0: constant rate."""
     users: int = 5000
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Raises UsageError for figures that cannot be."""
+        """Raise UsageError for invalid values."""
         if not (math.isfinite(self.rate) and self.rate > 0):
-            raise UsageError(f"a rate must be more than 0 per second, not {self.rate:g}")
+            raise UsageError(f"expected a rate above 0 per second, found {self.rate:g}")
         if not (math.isfinite(self.day) and self.day >= 0):
-            raise UsageError(f"a day must last 0 seconds (constant rate) or more, not {self.day:g}")
+            raise UsageError(
+                f"expected a day of 0 seconds (constant rate) or more, found {self.day:g}"
+            )
         if self.users < 1:
-            raise UsageError(f"at least 1 user is needed, not {self.users}")
+            raise UsageError(f"expected at least 1 user, found {self.users}")
 
     def at(self, seconds: float) -> float:
-        """Arrivals per second at that time: a day begins at night and peaks in the middle."""
+        """Return the arrivals per second; a day begins at night and peaks in the middle."""
         if self.day == 0:
             return self.rate
         height = (1 - math.cos(2 * math.pi * seconds / self.day)) / 2
@@ -60,17 +62,17 @@ class LoadProfile:
 
 
 def generate_arrivals(profile: LoadProfile, seconds: float = math.inf) -> Iterator[UserArrival]:
-    """Poisson arrivals, ascending in time, up to `seconds`.
+    """Yield Poisson arrivals in order of time, up to `seconds`.
 
     Thinning (Lewis & Shedler 1979): arrivals at the peak rate, each kept with the probability
     rate(t)/peak.
     """
     times = random.Random(f"times {profile.seed}")  # noqa: S311  # reproducible, and no secret
-    wishes = random.Random(f"wishes {profile.seed}")  # noqa: S311
+    choices = random.Random(f"wishes {profile.seed}")  # noqa: S311
     now = times.expovariate(profile.rate)
     while now < seconds:
         if times.random() * profile.rate < profile.at(now):
-            yield UserArrival(now, _draw_kind(wishes.random()), wishes.randint(1, profile.users))
+            yield UserArrival(now, _draw_kind(choices.random()), choices.randint(1, profile.users))
         now += times.expovariate(profile.rate)
 
 

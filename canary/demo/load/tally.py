@@ -1,4 +1,4 @@
-"""What became of the requests: per second and in sum, as JSON. Pure."""
+"""Counts the results of requests, per second and in total, as JSON. Pure."""
 
 import json
 from collections import Counter
@@ -9,34 +9,34 @@ from canary.demo.load.schedule import RequestKind
 from canary.loadtest.generator.tally import LatencyHistogram
 
 NOBODY = "none"
-"""Who answered when the answer does not say: the router itself, or no answer came."""
+"""The version and instance if no instance answered: the router did, or nobody."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestResult:
-    """One request that is over."""
+    """The result of one request."""
 
     kind: RequestKind
     user: int
     status: str
-    """The HTTP status, or `timeout`, `refused`, `reset` …; `overload`: never sent, see load.py."""
+    """The HTTP status, or `timeout`, `refused`, `reset` …; `overload`: not sent."""
     seconds: float
-    """From the time at which it was due, not from when it was sent."""
+    """Latency from the time at which the request was due, not from when it was sent."""
     version: str = NOBODY
     instance: str = NOBODY
 
     @property
     def ok(self) -> bool:
-        """Whether the user got what they wanted."""
+        """Whether the request succeeded."""
         return self.status.startswith("2")
 
 
 @dataclass(frozen=True, slots=True)
 class LoadRecord:
-    """One line: a second (`kind` "second") or all of it (`kind` "summary").
+    """One line of output: a second (`kind` "second") or the totals (`kind` "summary").
 
-    `logins_ok` and `logins_failed` count by the version that answered ("none": nobody),
-    `ok_by_instance` and `failed_by_instance` all requests; latencies are in milliseconds.
+    `logins_ok` and `logins_failed` count logins by the version that answered ("none": nobody).
+    `ok_by_instance` and `failed_by_instance` count all requests. Latencies are milliseconds.
     """
 
     kind: str
@@ -51,7 +51,7 @@ class LoadRecord:
     ok_by_instance: dict[str, int]
     failed_by_instance: dict[str, int]
     users: int
-    """How many users there are."""
+    """Number of users."""
     users_seen: int
     """Users who tried to log in since the start."""
     users_hit: int
@@ -62,18 +62,18 @@ class LoadRecord:
     max_ms: float
 
     def to_json(self) -> str:
-        """One line of JSON."""
+        """Return the record as one line of JSON."""
         return json.dumps(asdict(self), separators=(",", ":"))
 
     @classmethod
     def from_json(cls, line: str) -> Self:
-        """The inverse of `to_json`; unknown keys are left out."""
+        """Parse a line of `to_json`; unknown keys are ignored."""
         known = {one.name for one in fields(cls)}
         return cls(**{key: value for key, value in json.loads(line).items() if key in known})
 
 
 class ResultCounter:
-    """Counts outcomes of one span of time."""
+    """Counts the results of one period."""
 
     def __init__(self) -> None:
         self.sent = 0
@@ -91,7 +91,7 @@ class ResultCounter:
             self._logins[outcome.ok][outcome.version] += 1
 
     def record(self, kind: str, time: float, population: "UserPopulation") -> LoadRecord:
-        """What was counted, as a line."""
+        """Return the counts as a record."""
         ok = self._instances[True].total()
         return LoadRecord(
             kind=kind,
@@ -120,7 +120,7 @@ def _to_milliseconds(seconds: float) -> float:
 
 @dataclass
 class UserPopulation:
-    """The users: how many, who has tried to log in, and who has failed to."""
+    """The number of users, those who tried to log in, and those who failed."""
 
     size: int
     seen: set[int] = field(default_factory=set)
@@ -135,7 +135,7 @@ class UserPopulation:
 
 
 class LoadStatistics:
-    """The present second and the whole run."""
+    """Counts the current second and the whole run."""
 
     def __init__(self, users: int) -> None:
         self._population = UserPopulation(users)
@@ -143,22 +143,22 @@ class LoadStatistics:
         self._second = ResultCounter()
 
     def sent(self) -> None:
-        """A request was due and is on its way."""
+        """Count a request that was sent."""
         self._whole.sent += 1
         self._second.sent += 1
 
     def add(self, outcome: RequestResult) -> None:
-        """A request is over."""
+        """Count the result of a request."""
         self._population.add(outcome)
         self._whole.add(outcome)
         self._second.add(outcome)
 
     def next_second(self, time: float) -> LoadRecord:
-        """Close the present second (which ends at `time`) and begin the next."""
+        """Close the current second, which ends at `time`, and begin the next."""
         record = self._second.record("second", time, self._population)
         self._second = ResultCounter()
         return record
 
     def summary(self, time: float) -> LoadRecord:
-        """Everything so far."""
+        """Return the totals so far."""
         return self._whole.record("summary", time, self._population)
