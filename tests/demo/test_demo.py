@@ -122,7 +122,7 @@ def test_exit_code_follows_the_end(name: ScenarioName, timeline: Timeline, *, mu
         pytest.param(
             ["--error-rate", "1.5"], "less than or equal to 1", id="more than everything fails"
         ),
-        pytest.param(["--release", "/nowhere.yaml"], "cannot be read", id="no such release"),
+        pytest.param(["--release", "/nowhere.yaml"], "cannot read", id="no such release"),
     ],
 )
 def test_wrong_input_costs_no_minutes(
@@ -148,7 +148,7 @@ def test_a_release_of_ones_own(tmp_path: Path) -> None:
     other = release_file(
         lambda text: text.replace("name: auth}\n  traffic", "name: a}\n  traffic"), tmp_path
     )
-    with pytest.raises(UsageError, match="target auth"):
+    with pytest.raises(UsageError, match="expected target"):
         load_release_file(other)
 
 
