@@ -33,6 +33,11 @@ PROMETHEUS = "http://localhost:9090"
 GUARD = Guard(
     weights=(20, 50), hold="5s", metrics=({"name": "errors", "ratio": {"preset": "traefik"}}, POOL)
 )
+SOURCE = """
+def find(pool, name):
+    with pool.connection() as connection:
+        return connection.execute("SELECT 1 WHERE name = %s", [name]).fetchone()
+"""
 PREAMBLE = """
 grep() { command grep "$@" || [ $? = 1 ]; }  # to find nothing is an answer
 canary() {
@@ -60,7 +65,8 @@ def run(block: Block, workspace: Path) -> None:
     done = subprocess.run(
         ["bash", "-c", script],  # noqa: S607 - the user's shell
         cwd=workspace,
-        env=os.environ | {"PATH": path, "NO_COLOR": "1", "CANARY_PROMETHEUS_URL": PROMETHEUS},
+        env=os.environ
+        | {"PATH": path, "NO_COLOR": "1", "CANARY_PROMETHEUS_URL": PROMETHEUS, "EDITOR": "true"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -93,22 +99,24 @@ def user_workspace(folder: Path) -> Iterator[Path]:
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         (copy / name).write_text(yaml.safe_dump(document), "utf-8")
     (copy / "src").mkdir()
+    (copy / "src/store.py").write_text(SOURCE, "utf-8")
     shutil.copy(copy / "docs/examples/requests.yaml", copy / "requests.yaml")
     yield copy
 
 
 def team_files() -> dict[str, Object]:
     """What a team keeps in its repository."""
-    version = Auth(label="v1", replicas=2)
-    kustomization: Object = {"resources": ["../../deploy"]}
-    base: Object = {"resources": [f"{name}.yaml" for name in ("deployment", "service", "route")]}
     release = GUARD.manifest(PROD)
+    own = {
+        "deployment.yaml": Auth(label="v1", replicas=2).deployment(PROD),
+        "service.yaml": service(PROD),
+        "route.yaml": route(PROD),
+    }
     return {
-        "deploy/deployment.yaml": version.deployment(PROD),
-        "deploy/service.yaml": service(PROD),
-        "deploy/route.yaml": route(PROD),
-        "overlays/prod/kustomization.yaml": kustomization,
-        "deploy/kustomization.yaml": base,
+        **{f"deploy/{name}": document for name, document in own.items()},
+        "deploy/release.yaml": release,
+        **{f"overlays/prod/{name}": document for name, document in own.items()},
+        "overlays/prod/kustomization.yaml": {"resources": list(own)},
         "release.yaml": release,
         "auth.yaml": release,
     }
@@ -119,11 +127,14 @@ def monitored() -> Iterator[None]:
     """Prometheus has the names that the pages use."""
     where = urlsplit(os.environ.get("OPERATOR_PROMETHEUS_URL") or os.environ["PROMETHEUS_URL"])
     assert where.hostname
+    not_ending("monitoring")
     apply(namespace("monitoring"), *_aliases(where.hostname))
     here = urlsplit(os.environ["PROMETHEUS_URL"])
     assert here.hostname
     with ExitStack() as stack:
-        stack.callback(kubectl, "delete", "namespace", "monitoring", "--wait=false")
+        stack.callback(
+            kubectl, "delete", "namespace", "monitoring", "--ignore-not-found", "--wait=false"
+        )
         stack.enter_context(forwarded(9090, (here.hostname, here.port or 80)))
         yield
 
@@ -183,7 +194,7 @@ def serving() -> Iterator[None]:
     not_ending(PROD)
     apply(namespace(PROD))
     with ExitStack() as stack:
-        stack.callback(kubectl, "delete", "namespace", PROD, "--wait=false")
+        stack.callback(kubectl, "delete", "namespace", PROD, "--ignore-not-found", "--wait=false")
         apply(Auth(replicas=2).deployment(PROD), service(PROD), route(PROD), _check())
         kubectl("-n", PROD, "rollout", "status", "deployment/auth", "--timeout=120s")
         stack.enter_context(loading(host(PROD), 40.0))
