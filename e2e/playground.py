@@ -41,6 +41,7 @@ FLAWS: Mapping[str, str] = {
     "refuse": "refuse",
 }
 """What is wrong with a version, by the name that people give."""
+_ENDED = {"Ready", "RolledBack"}
 GUARD = Guard(metrics=(ERRORS, REFUSED, SLOW, POOL), bake="30s")
 
 
@@ -78,6 +79,8 @@ def release(flaw: str) -> None:
         raise NoClusterError("there is no Deployment prod/auth: run `make kind` first")
     label = f"v{int(found['metadata']['generation']) + 1}"
     apply(Auth(label=label, flaw=FLAWS[flaw]).deployment(PLACE))
+    # `canary status -w` would end at once while the operator has not seen the template.
+    wait_for("the operator to start the release", lambda: _phase() not in _ENDED, 30)
     sys.stdout.write(f"deployed {label} ({flaw}); follow it: canary status {NAME} -n {PLACE} -w\n")
 
 
