@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from canary.errors import UsageError
+from canary.text.sanitize import escaped
 
 Path = tuple[int | str, ...]
 
@@ -36,5 +37,8 @@ def format_path(path: Path) -> str:
     """`("spec", "steps", 1, "weight")` → `spec.steps[1].weight`; the empty path is `file`."""
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:  # the name of an unknown field may be anything, escape sequences included
+            text += f".{escaped(part)}" if text else escaped(part)
     return text or "file"
