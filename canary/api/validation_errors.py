@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from canary.errors import UsageError
-from canary.text.sanitize import escaped
+from canary.text.sanitize import escape_unprintable
 
 Path = tuple[int | str, ...]
 
@@ -40,5 +40,5 @@ def format_path(path: Path) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
         else:  # the name of an unknown field may be anything, escape sequences included
-            text += f".{escaped(part)}" if text else escaped(part)
+            text += f".{escape_unprintable(part)}" if text else escape_unprintable(part)
     return text or "file"
