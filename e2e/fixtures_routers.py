@@ -26,7 +26,7 @@ from canary.kube.client import Client
 from canary.kube.objects import HTTP_ROUTES, Object
 from canary.kube.transport import load_transport
 from canary.routers.registry import router_of
-from canary.routers.route_client import RouteRouter
+from canary.routers.route_client import WeightedRouteClient
 from tests.routers.routes import resource
 
 NAMESPACE = f"route-{os.getpid()}"
@@ -143,7 +143,7 @@ class Stage:
     """One route with the router under test, and people who use both."""
 
     client: Client
-    router: RouteRouter
+    router: WeightedRouteClient
     resource: ReleaseResource
 
     @property
@@ -195,10 +195,10 @@ def stage(client: Client) -> Iterator[Stage]:
     client.delete(HTTP_ROUTES, NAMESPACE, "auth", "Background")
 
 
-def router_for(release: ReleaseResource, client: Client) -> RouteRouter:
+def router_for(release: ReleaseResource, client: Client) -> WeightedRouteClient:
     """The router that the release's spec names."""
     router = router_of(release.spec.traffic, client)
-    assert isinstance(router, RouteRouter)
+    assert isinstance(router, WeightedRouteClient)
     return router
 
 

@@ -10,7 +10,7 @@ from canary.core.plan import RestoreRoute, SetWeight
 from canary.errors import ConflictError
 from canary.kube.client import Client
 from canary.kube.objects import TRAEFIK_SERVICES
-from canary.routers.split import MEMORY
+from canary.routers.split import SAVED_WEIGHTS
 from e2e.fixtures_routers import (
     CRD_HOST,
     NAMESPACE,
@@ -117,7 +117,7 @@ def test_a_crash_between_the_two_writes_of_restoring(stage: Stage) -> None:
     patch = [
         {"op": "test", "path": "/spec/rules/0/backendRefs/1/name", "value": "auth-canary"},
         {"op": "replace", "path": "/spec/rules/0/backendRefs", "value": rules[0]["backendRefs"]},
-        {"op": "remove", "path": f"/metadata/annotations/{MEMORY.replace('/', '~1')}"},
+        {"op": "remove", "path": f"/metadata/annotations/{SAVED_WEIGHTS.replace('/', '~1')}"},
     ]
     stage.client.patch(stage.router.dialect.kind, NAMESPACE, "auth", patch)
     assert (stage.seen.weight, stage.seen.at_rest) == (0, False)

@@ -8,12 +8,12 @@ import pytest
 from canary.api import CanaryRelease, Spec
 from canary.api.fields import Frozen
 from canary.api.messages import list_models
-from canary.manifests import crd
+from canary.manifests import build_crd
 from canary.manifests.cel import MAX_STEPS, RULES
 from tests.api.test_load import WRONG_SHAPES, WRONG_VALUES
 from tests.manifests.server_words import FILE_ONLY, WORDS
 
-VERSION = crd()["spec"]["versions"][0]
+VERSION = build_crd()["spec"]["versions"][0]
 SCHEMA = VERSION["schema"]["openAPIV3Schema"]
 SPEC = SCHEMA["properties"]["spec"]
 STATUS = SCHEMA["properties"]["status"]
@@ -142,7 +142,7 @@ def test_the_exceptions_name_bad_specs_that_exist() -> None:
 
 def test_the_resource_is_the_one_that_the_models_read() -> None:
     """Group, version and kind are those of the loader."""
-    definition = crd()["spec"]
+    definition = build_crd()["spec"]
     version = f"{definition['group']}/{VERSION['name']}"
     assert CanaryRelease.model_fields["api_version"].annotation.__args__ == (version,)
     assert definition["names"]["shortNames"] == ["cnr"]

@@ -12,7 +12,7 @@ import pytest
 import typer
 import yaml
 
-from canary.alerts import alert_names, groups
+from canary.alerts import alert_names, build_groups
 from canary.api import Reason, ReasonKind
 from canary.cli.main import COMMANDS, build_app
 from canary.demo.cluster.postgres import start_postgres
@@ -223,7 +223,7 @@ def test_recorded_series_are_those_of_the_rules():
     text = "".join(path.read_text("utf-8") for path in pages())
     named = set(re.findall(r"\bcanary:\w+:\w+", text))
     assert named
-    assert named <= {rule.name for group in groups() for rule in group.rules}
+    assert named <= {rule.name for group in build_groups() for rule in group.rules}
 
 
 def test_a_page_is_linked_by_its_name():

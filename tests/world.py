@@ -51,7 +51,7 @@ from canary.errors import ConflictError, NotFoundError, TransientError
 from canary.interfaces import Key, Notice, TrafficRouter, Workload, World
 from canary.observe import observe
 from canary.reconcile import analyze_safely, reconcile
-from canary.routers.several import SeveralRouters
+from canary.routers.several import MultiRouteRouter
 from canary.status_update import PassResult
 
 START = 1_000_000.0
@@ -212,7 +212,7 @@ class Memory:
         """One route, or two of them as one."""
         if not self.two_routes:
             return _Traffic(self)
-        return SeveralRouters({"HTTPRoute web": _Traffic(self), "GRPCRoute api": _Second(self)})
+        return MultiRouteRouter({"HTTPRoute web": _Traffic(self), "GRPCRoute api": _Second(self)})
 
     def deploy(self, template: str) -> None:
         """The user applies a new template."""

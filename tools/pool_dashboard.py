@@ -9,7 +9,7 @@ from grafana_foundation_sdk.models.common import (
 )
 from grafana_foundation_sdk.models.dashboard import Panel
 
-from canary.alerts import Settings
+from canary.alerts import AlertSettings
 from canary.alerts.pools import EXHAUSTION, IN_USE, LEAK, MAXIMUM, REFUSED, RESIDUAL, UTILISATION
 from canary.alerts.pools import WAITING as CALLERS
 from tools.panels import (
@@ -30,7 +30,7 @@ from tools.panels import (
 
 NEVER = 1e9
 """Seconds that stand for no end in sight."""
-LIMIT = float(Settings().limit)
+LIMIT = float(AlertSettings().limit)
 POD = "{{service}} {{version}} {{pod}} {{pool}}"
 POOLS = '{namespace=~"$namespace",service=~"$service",version=~"$version"}'
 

@@ -3,19 +3,28 @@
 `manifests/monitoring` and the chart hold what `files` makes of them; `tools.generate` writes it.
 """
 
-from canary.alerts import errors, operator, pools
-from canary.alerts.model import Alert, Group, Record, Settings, Severity, Team
+from canary.alerts import error_budget, operator, pools
+from canary.alerts.model import Alert, AlertSettings, RecordingRule, RuleGroup, Severity, Team
 
-__all__ = ["Alert", "Group", "Record", "Settings", "Severity", "Team", "alert_names", "groups"]
+__all__ = [
+    "Alert",
+    "AlertSettings",
+    "RecordingRule",
+    "RuleGroup",
+    "Severity",
+    "Team",
+    "alert_names",
+    "groups",
+]
 
 
-def groups(settings: Settings | None = None) -> tuple[Group, ...]:
+def build_groups(settings: AlertSettings | None = None) -> tuple[RuleGroup, ...]:
     """All rules, in the order of their evaluation."""
-    chosen = settings or Settings()
-    return pools.group(chosen), errors.group(chosen), operator.group()
+    chosen = settings or AlertSettings()
+    return pools.build_group(chosen), error_budget.build_group(chosen), operator.build_group()
 
 
 def alert_names() -> tuple[str, ...]:
     """Every alert once, sorted: each has a runbook of this name."""
-    rules = (rule for group in groups() for rule in group.rules)
+    rules = (rule for group in build_groups() for rule in group.rules)
     return tuple(sorted({rule.name for rule in rules if isinstance(rule, Alert)}))

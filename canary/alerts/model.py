@@ -25,7 +25,7 @@ class Severity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class AlertSettings:
     """What people set in the chart; texts, as they go into expressions as they are.
 
     `budget` is the share of requests that may fail (0.001: an objective of 99.9 %), `limit` the
@@ -40,7 +40,7 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class RecordingRule:
     """A recording rule: `name` is level:metric:operation."""
 
     name: str
@@ -66,9 +66,9 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class RuleGroup:
     """Rules that are evaluated together, in this order, every `interval`."""
 
     name: str
     interval: str
-    rules: tuple[Record | Alert, ...]
+    rules: tuple[RecordingRule | Alert, ...]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from canary.alerts.model import Alert, Group, Severity, Team
+from canary.alerts.model import Alert, RuleGroup, Severity, Team
 from canary.api import Phase, Reason, Verdict
 
 _ENDS_BY_ITSELF = (
@@ -17,12 +17,12 @@ _ENDS_BY_ITSELF = (
 _HELD = tuple(reason for reason in Reason if reason.info.holds_weight)
 
 
-def group() -> Group:
+def build_group() -> RuleGroup:
     """All rules about the operator and its releases."""
-    return Group("canary-operator", "30s", (*_operator(), *_releases()))
+    return RuleGroup("canary-operator", "30s", (*_operator_alerts(), *_release_alerts()))
 
 
-def _operator() -> Iterator[Alert]:
+def _operator_alerts() -> Iterator[Alert]:
     yield Alert(
         "CanaryControllerDown",
         Severity.CRITICAL,
@@ -49,21 +49,21 @@ def _operator() -> Iterator[Alert]:
         "CanaryPrometheusUnreachable",
         Severity.CRITICAL,
         Team.PLATFORM,
-        f"count({_verdict(Verdict.UNAVAILABLE)}) > 0",
+        f"count({_verdict_expression(Verdict.UNAVAILABLE)}) > 0",
         "3m",
         "The canary operator cannot ask Prometheus",
         "{{ $value }} releases in flight wait: none is promoted, or rolled back for its metrics.",
     )
 
 
-def _releases() -> Iterator[Alert]:
+def _release_alerts() -> Iterator[Alert]:
     release = "Release {{ $labels.release }} in {{ $labels.namespace }}"
     explain = "`canary explain {{ $labels.release }} -n {{ $labels.namespace }}` says more."
     yield Alert(
         "CanaryNoData",
         Severity.WARNING,
         Team.SERVICE,
-        _verdict(Verdict.NO_DATA),
+        _verdict_expression(Verdict.NO_DATA),
         "10m",
         f"{release} has had no metrics for 10 minutes",
         f"Its weight stays: without data nothing is promoted. {explain}",
@@ -83,5 +83,5 @@ def _releases() -> Iterator[Alert]:
     )
 
 
-def _verdict(verdict: Verdict) -> str:
+def _verdict_expression(verdict: Verdict) -> str:
     return f'max by (namespace, release) (canary_release_verdict{{verdict="{verdict}"}}) == 1'

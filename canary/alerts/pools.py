@@ -7,7 +7,7 @@ does not forecast an exhaustion; where an exporter has no hold times there is no
 
 from collections.abc import Iterable, Iterator
 
-from canary.alerts.model import Alert, Group, Record, Settings, Severity, Team
+from canary.alerts.model import Alert, AlertSettings, RecordingRule, RuleGroup, Severity, Team
 from canary.core.pools.samples import SCRAPE_ONLY
 from canary.core.series import Matcher, MatchOp, Selector
 from canary.metrics.pod_names import CANARY, SERVICE
@@ -32,62 +32,72 @@ LEAK = 3
 _NAMED = Matcher("pod", MatchOp.NOT_EQUAL, "")
 
 
-def group(settings: Settings) -> Group:
+def build_group(settings: AlertSettings) -> RuleGroup:
     """All rules about pools."""
-    records = [record for group in pool_preset_groups() for record in _group(group)]
-    return Group("canary-pools", "15s", (*records, *_derived(), *_alerts(settings)))
+    records = [record for group in pool_preset_groups() for record in _record_pools(group)]
+    return RuleGroup(
+        "canary-pools", "15s", (*records, *_derived_records(), *_build_alerts(settings))
+    )
 
 
-def _group(group: PoolPresetGroup) -> Iterator[Record]:
-    yield _record(IN_USE, group, _in_use(group))
+def _record_pools(group: PoolPresetGroup) -> Iterator[RecordingRule]:
+    yield _build_record(IN_USE, group, _in_use(group))
     if group.maximum:
         # 0 means unlimited, of which there is no share.
-        yield _record(MAXIMUM, group, f"{_maximum(group, group.maximum)} > 0")
+        yield _build_record(MAXIMUM, group, f"{_maximum_expression(group, group.maximum)} > 0")
     if group.waiting:
-        parts = [_pools(group, text(one, *_conditions(group))) for one in group.waiting]
-        yield _record(WAITING, group, "\nor ".join(parts))
+        parts = [
+            _normalize_labels(group, text(one, *_pod_matchers(group))) for one in group.waiting
+        ]
+        yield _build_record(WAITING, group, "\nor ".join(parts))
     if group.timeouts:
-        parts = [_pools(group, _rate(group, one, "2m")) for one in group.timeouts]
-        yield _record(REFUSED, group, "\nor ".join(parts))
+        parts = [
+            _normalize_labels(group, _rate_expression(group, one, "2m")) for one in group.timeouts
+        ]
+        yield _build_record(REFUSED, group, "\nor ".join(parts))
     if group.hold:
         unit = "" if group.hold_unit == 1 else f" * {group.hold_unit:g}"
-        yield _record(GIVEN_BACK, group, _pools(group, _rate(group, group.hold, "10m")) + unit)
+        yield _build_record(
+            GIVEN_BACK,
+            group,
+            _normalize_labels(group, _rate_expression(group, group.hold, "10m")) + unit,
+        )
 
 
-def _record(name: str, group: PoolPresetGroup, expression: str) -> Record:
-    return Record(name, expression, {"preset": group.name})
+def _build_record(name: str, group: PoolPresetGroup, expression: str) -> RecordingRule:
+    return RecordingRule(name, expression, {"preset": group.name})
 
 
-def _conditions(group: PoolPresetGroup) -> tuple[Matcher, ...]:
+def _pod_matchers(group: PoolPresetGroup) -> tuple[Matcher, ...]:
     """Series without a pod's name would be added up over all pods."""
     return () if group.backend else (_NAMED,)
 
 
-def _rate(group: PoolPresetGroup, selector: Selector, window: str) -> str:
-    return f"rate({text(selector, *_conditions(group))}[{window}])"
+def _rate_expression(group: PoolPresetGroup, selector: Selector, window: str) -> str:
+    return f"rate({text(selector, *_pod_matchers(group))}[{window}])"
 
 
 def _in_use(group: PoolPresetGroup) -> str:
-    taken = _pools(group, text(group.in_use, *_conditions(group)))
+    taken = _normalize_labels(group, text(group.in_use, *_pod_matchers(group)))
     if group.idle is None:
         return taken
-    return f"{taken}\n- {_pools(group, text(group.idle, *_conditions(group)))}"
+    return f"{taken}\n- {_normalize_labels(group, text(group.idle, *_pod_matchers(group)))}"
 
 
-def _maximum(group: PoolPresetGroup, maximum: Selector) -> str:
+def _maximum_expression(group: PoolPresetGroup, maximum: Selector) -> str:
     own = f'{IN_USE}{{preset="{group.name}"}}'
     if group.maximum_by:
         pools = ", ".join(("namespace", "pod", "instance", *group.maximum_by))
-        most = f"max by ({pools}) ({text(maximum, *_conditions(group))})"
+        most = f"max by ({pools}) ({text(maximum, *_pod_matchers(group))})"
         return f"({own} * 0\n+ on ({pools}) group_left () {most})"
     if not group.shared_maximum:
-        return _pools(group, text(maximum, *_conditions(group)))
+        return _normalize_labels(group, text(maximum, *_pod_matchers(group)))
     server = f'label_replace({text(maximum)}, "pod", "$1", "instance", "(.+)")'
     pods = "namespace, pod"
     return f"sum by ({BY}) ({own} * 0\n+ on ({pods}) group_left () max by ({pods}) ({server}))"
 
 
-def _pools(group: PoolPresetGroup, series: str) -> str:
+def _normalize_labels(group: PoolPresetGroup, series: str) -> str:
     """One series per pool, with the labels that all exporters get.
 
     Pools that differ in any label are different pools, and the fullest one counts: nothing is
@@ -97,19 +107,19 @@ def _pools(group: PoolPresetGroup, series: str) -> str:
         own = dict.fromkeys(("namespace", "instance", group.who))
         series = f"sum by ({', '.join(own)}) ({series})"
     else:
-        series = f"max without ({', '.join(_dropped(group))}) ({series})"
+        series = f"max without ({', '.join(_dropped_labels(group))}) ({series})"
     for label in group.pools:
-        series = _replaced(series, "pool", "$1", label, "(.+)") if label != "pool" else series
-    series = _replaced(series, "service", "$1", group.who, SERVICE)
-    series = _replaced(series, "version", "stable", group.who, ".*")
-    series = _replaced(series, "version", "canary", group.who, CANARY)
+        series = _replace_label(series, "pool", "$1", label, "(.+)") if label != "pool" else series
+    series = _replace_label(series, "service", "$1", group.who, SERVICE)
+    series = _replace_label(series, "version", "stable", group.who, ".*")
+    series = _replace_label(series, "version", "canary", group.who, CANARY)
     if group.backend:
-        series = _replaced(series, "pod", "$1", "instance", "(.+)")
+        series = _replace_label(series, "pod", "$1", "instance", "(.+)")
         return f"sum by ({BY}) ({series})"
     return series
 
 
-def _dropped(group: PoolPresetGroup) -> Iterable[str]:
+def _dropped_labels(group: PoolPresetGroup) -> Iterable[str]:
     """Labels of the scrape and of the exporter's kinds of connections; those we replace.
 
     Were these kept, replacing some could make two series alike, which fails the whole rule.
@@ -119,24 +129,26 @@ def _dropped(group: PoolPresetGroup) -> Iterable[str]:
     return dict.fromkeys((*sorted(SCRAPE_ONLY), *kinds, *_REPLACED, *named))
 
 
-def _replaced(series: str, target: str, value: str, source: str, pattern: str) -> str:
+def _replace_label(series: str, target: str, value: str, source: str, pattern: str) -> str:
     return f'label_replace({series}, "{target}", "{value}", "{source}", "{pattern}")'
 
 
-def _derived() -> Iterator[Record]:
-    yield Record(UTILISATION, f"{IN_USE} / {MAXIMUM}")
+def _derived_records() -> Iterator[RecordingRule]:
+    yield RecordingRule(UTILISATION, f"{IN_USE} / {MAXIMUM}")
     # A pool younger than the window would seem to hold what it has not had the time to give back.
-    yield Record(RESIDUAL, f"avg_over_time({IN_USE}[10m]) - {GIVEN_BACK}\nand {IN_USE} offset 10m")
+    yield RecordingRule(
+        RESIDUAL, f"avg_over_time({IN_USE}[10m]) - {GIVEN_BACK}\nand {IN_USE} offset 10m"
+    )
     # What is sampled scatters at least like a Poisson number around what throughput explains; ten
     # samples in the window are what the slowest usual scraping, once a minute, gives.
-    yield Record(ERROR, f"sqrt(clamp_min({GIVEN_BACK}, 0) / 10) and {RESIDUAL}")
+    yield RecordingRule(ERROR, f"sqrt(clamp_min({GIVEN_BACK}, 0) / 10) and {RESIDUAL}")
     # 6: four standard errors of a difference. The long look finds what the short one cannot tell.
-    yield Record(
+    yield RecordingRule(
         LOST,
         f"(({RESIDUAL} - {RESIDUAL} offset 10m) > 6 * {ERROR}) / 600\n"
         f"or (({RESIDUAL} - {RESIDUAL} offset 30m) > 6 * {ERROR}) / 1800",
     )
-    yield Record(
+    yield RecordingRule(
         EXHAUSTION,
         f"clamp_min({MAXIMUM} - {IN_USE}, 0) / ({LOST} > 0)\n"
         f"and ({RESIDUAL} > {LEAK} + 4 * {ERROR})",
@@ -151,9 +163,9 @@ _OF = (
 _LOOK = " `canary pools -n {{ $labels.namespace }}` shows all of them."
 
 
-def _alerts(settings: Settings) -> Iterator[Alert]:
+def _build_alerts(settings: AlertSettings) -> Iterator[Alert]:
     full = "{{ $value | humanizePercentage }} of the connections"
-    yield _alert(
+    yield _build_alert(
         "PoolNearlyFull",
         Severity.WARNING,
         f"{UTILISATION} > {settings.limit}",
@@ -161,7 +173,7 @@ def _alerts(settings: Settings) -> Iterator[Alert]:
         f"{full} of {_POD} are in use",
         f"{_POD}{_OF}, has had more than its limit in use for 5 minutes.{_LOOK}",
     )
-    yield _alert(
+    yield _build_alert(
         "PoolNearlyFull",
         Severity.CRITICAL,
         f"{UTILISATION} > 0.95",
@@ -169,8 +181,8 @@ def _alerts(settings: Settings) -> Iterator[Alert]:
         f"{full} of {_POD} are in use",
         f"{_POD}{_OF}, is as good as empty: the next requests wait, then fail.{_LOOK}",
     )
-    yield from _forecasts()
-    yield _alert(
+    yield from _forecast_alerts()
+    yield _build_alert(
         "PoolConnectionsWaiting",
         Severity.CRITICAL,
         f"avg_over_time({WAITING}[2m]) >= 1\nor {REFUSED} > 0",
@@ -181,7 +193,7 @@ def _alerts(settings: Settings) -> Iterator[Alert]:
     )
 
 
-def _forecasts() -> Iterator[Alert]:
+def _forecast_alerts() -> Iterator[Alert]:
     held = (
         f"`{RESIDUAL}` says how many are held beyond what requests account for. A surge of traffic "
         "does not cause this."
@@ -191,7 +203,7 @@ def _forecasts() -> Iterator[Alert]:
         (Severity.CRITICAL, 2 * 3600, "10m"),
         (Severity.WARNING, 24 * 3600, "15m"),
     ):
-        yield _alert(
+        yield _build_alert(
             "PoolExhaustionForecast",
             severity,
             f"{EXHAUSTION} < {seconds}",
@@ -201,7 +213,7 @@ def _forecasts() -> Iterator[Alert]:
         )
 
 
-def _alert(  # noqa: PLR0913, PLR0917 - a row of a table
+def _build_alert(  # noqa: PLR0913, PLR0917 - a row of a table
     name: str, severity: Severity, expression: str, lasting: str, summary: str, description: str
 ) -> Alert:
     return Alert(name, severity, Team.DATABASE, expression, lasting, summary, description)

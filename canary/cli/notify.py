@@ -15,9 +15,9 @@ from canary.render.terminal import echo
 if TYPE_CHECKING:
     from canary.api import Reason
     from canary.api.notify import Notify, SecretRef
-    from canary.notify.events import News
-    from canary.notify.formatters import Parcel
-    from canary.notify.message import Letter, Links
+    from canary.notify.events import ReleaseEvent
+    from canary.notify.formatters import Payload
+    from canary.notify.message import Links, Message
 
 DRY_RUN_RELEASE = """
 apiVersion: canary-controller.dev/v1alpha1
@@ -38,17 +38,17 @@ class NotificationDryRun:
     """The receivers of a file, and the event to notify them of."""
 
     receivers: "tuple[tuple[str, Notify], ...]"
-    news: "News"
+    event: "ReleaseEvent"
     links: "Links"
     over: bool
     """Send only the resolve event."""
 
-    def letters(self) -> "Iterator[tuple[str, Notify, Letter | None]]":
+    def messages(self) -> "Iterator[tuple[str, Notify, Message | None]]":
         """Yield the message of each receiver; None if it does not subscribe to this event."""
-        from canary.notify.formatters import letter_for  # noqa: PLC0415 - keeps --help quick
+        from canary.notify.formatters import select_message  # noqa: PLC0415 - keeps --help quick
 
         for name, entry in self.receivers:
-            yield name, entry, letter_for(entry, self.news, self.links, fresh=not self.over)
+            yield name, entry, select_message(entry, self.event, self.links, fresh=not self.over)
 
 
 ReceiversFile = Annotated[
@@ -85,18 +85,18 @@ def notify(
     """
     rehearsal = _load_dry_run(file, _parse_reason(reason), over=over)
     if not send:
-        for name, entry, letter in rehearsal.letters():
-            echo("\n".join(_render_preview(name, entry, letter, rehearsal.news)))
+        for name, entry, message in rehearsal.messages():
+            echo("\n".join(_render_preview(name, entry, message, rehearsal.event)))
         return
-    arrived = [_send_message(*one, secrets, rehearsal.news.at) for one in rehearsal.letters()]
+    arrived = [_send_message(*one, secrets, rehearsal.event.at) for one in rehearsal.messages()]
     raise typer.Exit(ExitCode.OK if all(arrived) else ExitCode.ERROR)
 
 
 def _parse_reason(name: str) -> "Reason":
     from canary.api import describe_unknown  # noqa: PLC0415 - keeps --help quick
-    from canary.notify.dry_run import REHEARSED  # noqa: PLC0415 - as above
+    from canary.notify.dry_run import DRY_RUN_REASONS  # noqa: PLC0415 - as above
 
-    found = {one.value: one for one in sorted(REHEARSED)}
+    found = {one.value: one for one in sorted(DRY_RUN_REASONS)}
     if name not in found:
         raise UsageError(f"--reason: {describe_unknown('reason', name, list(found))}")
     return found[name]
@@ -108,7 +108,7 @@ def _load_dry_run(file: Path, reason: "Reason", *, over: bool) -> NotificationDr
     from canary.clock import now  # noqa: PLC0415 - as above
     from canary.interfaces import Key  # noqa: PLC0415 - as above
     from canary.notify.config import load_notify  # noqa: PLC0415 - as above
-    from canary.notify.dry_run import rehearsed  # noqa: PLC0415 - as above
+    from canary.notify.dry_run import build_dry_run  # noqa: PLC0415 - as above
     from canary.notify.message import Links  # noqa: PLC0415 - as above
 
     try:
@@ -127,25 +127,25 @@ def _load_dry_run(file: Path, reason: "Reason", *, over: bool) -> NotificationDr
         where = "spec.notify" if of_release else "receivers"
         raise UsageError(f"{file}: {where}: expected at least one receiver, found none")
     key = Key(release.metadata.namespace, release.metadata.name)
-    news = rehearsed(key, release.spec, reason, now())
+    event = build_dry_run(key, release.spec, reason, now())
     if over:
-        ended = (news.incident,) if news.incident is not None else ()
-        news = replace(news, incident=None, resolved=ended)
-    return NotificationDryRun(receivers, news, links, over)
+        ended = (event.incident,) if event.incident is not None else ()
+        event = replace(event, incident=None, resolved=ended)
+    return NotificationDryRun(receivers, event, links, over)
 
 
 def _render_preview(
-    name: str, entry: "Notify", letter: "Letter | None", news: "News"
+    name: str, entry: "Notify", message: "Message | None", event: "ReleaseEvent"
 ) -> Iterator[str]:
-    from canary.notify.formatters import formed  # noqa: PLC0415 - keeps --help quick
+    from canary.notify.formatters import format_message  # noqa: PLC0415 - keeps --help quick
 
     label = name if name == entry.kind else f"{name} ({entry.kind})"
-    if letter is None:
-        yield f"{label} is not notified of {news.reason}.\n"
+    if message is None:
+        yield f"{label} is not notified of {event.reason}.\n"
         return
-    yield f"{label} is notified of {news.reason}:"
-    for parcel in formed(letter, entry, _secret_placeholder(entry), news.at):
-        yield from _render_payload(parcel)
+    yield f"{label} is notified of {event.reason}:"
+    for payload in format_message(message, entry, _secret_placeholder(entry), event.at):
+        yield from _render_payload(payload)
 
 
 def _secret_placeholder(entry: "Notify") -> str:
@@ -157,34 +157,34 @@ def _secret_placeholder(entry: "Notify") -> str:
     return f"{'https://' if address else ''}<{ref.name}/{ref.key}>"
 
 
-def _render_payload(parcel: "Parcel") -> Iterator[str]:
-    from canary.notify.message import Post  # noqa: PLC0415 - keeps --help quick
+def _render_payload(payload: "Payload") -> Iterator[str]:
+    from canary.notify.message import HttpPayload  # noqa: PLC0415 - keeps --help quick
 
-    if isinstance(parcel, Post):
-        yield f"POST {parcel.url}"
-        signed = [name for name in parcel.headers if name.startswith("webhook-")]
+    if isinstance(payload, HttpPayload):
+        yield f"POST {payload.url}"
+        signed = [name for name in payload.headers if name.startswith("webhook-")]
         yield from (f"{name}: …" for name in signed)
-        yield json.dumps(json.loads(parcel.body), indent=2, ensure_ascii=False) + "\n"
+        yield json.dumps(json.loads(payload.body), indent=2, ensure_ascii=False) + "\n"
     else:
-        yield f"TO {parcel.url} ({parcel.tone})\n{parcel.title}\n{parcel.body}\n"
+        yield f"TO {payload.url} ({payload.tone})\n{payload.title}\n{payload.body}\n"
 
 
 def _send_message(
-    name: str, entry: "Notify", letter: "Letter | None", folder: Path, now: float
+    name: str, entry: "Notify", message: "Message | None", folder: Path, now: float
 ) -> bool:
     """Return whether it was delivered, or not needed."""
     from canary.http.addresses import EVERYWHERE  # noqa: PLC0415 - keeps --help quick
-    from canary.notify.formatters import formed  # noqa: PLC0415 - keeps --help quick
+    from canary.notify.formatters import format_message  # noqa: PLC0415 - keeps --help quick
     from canary.notify.secrets import MountedSecrets  # noqa: PLC0415 - as above
-    from canary.notify.sender import Sender  # noqa: PLC0415 - as above
+    from canary.notify.sender import PayloadSender  # noqa: PLC0415 - as above
 
-    if letter is None:
+    if message is None:
         echo(f"{name}: not notified")
         return True
     try:
         secret = "" if entry.secret is None else MountedSecrets(folder).read("", entry.secret)
-        for parcel in formed(letter, entry, secret, now):
-            Sender(EVERYWHERE).send(parcel, now)
+        for payload in format_message(message, entry, secret, now):
+            PayloadSender(EVERYWHERE).send(payload, now)
     except CanaryError as error:
         echo(f"{name}: not delivered: {error}", err=True)
         return False

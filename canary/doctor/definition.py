@@ -9,7 +9,7 @@ from canary.doctor.diagnosis import Diagnosis, report_error, report_ok, report_w
 from canary.errors import NotFoundError
 from canary.kube.api_errors import ForbiddenError
 from canary.kube.objects import RELEASES, Kind, Object
-from canary.manifests import crd
+from canary.manifests import build_crd
 
 DEFINITIONS = Kind(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition"
@@ -49,7 +49,10 @@ def check_definition(context: DoctorContext) -> Iterator[Diagnosis]:
 
 
 def _compare_schemas(found: Object) -> Iterator[Diagnosis]:
-    ours, theirs = set(_field_paths(_find_schema(crd()))), set(_field_paths(_find_schema(found)))
+    ours, theirs = (
+        set(_field_paths(_find_schema(build_crd()))),
+        set(_field_paths(_find_schema(found))),
+    )
     if missing := sorted(ours - theirs):
         said = f"the CRD is older than this program ({__version__}); it lacks "
         yield report_error(

@@ -17,7 +17,7 @@ from canary.kube.workloads.isolation import replaced_labels
 from canary.kube.workloads.names import HOLD, annotations_of, labels_of
 from canary.lint.rules import LintFinding, make_finding
 from canary.routers.gateway_api import ENVOY_GATEWAY
-from canary.routers.split import problem
+from canary.routers.split import find_problem
 
 TopologyCheck = Callable[[ReferencedObjects], Iterator[LintFinding]]
 
@@ -121,7 +121,7 @@ def _check_routes(objects: ReferencedObjects) -> Iterator[LintFinding]:
             f"{one.router.kind} {one.router.name}",
             replace(objects.names, part=one.router.part),
         )
-        trouble = problem(one.dialect, one.route, names)
+        trouble = find_problem(one.dialect, one.route, names)
         if trouble is not None:
             fit = False
             yield make_finding("route-unfit", one.path, trouble)

@@ -21,7 +21,7 @@ _SIZES = {"minLength": ">=", "maxLength": "<="}
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class CelRule:
     """One entry of x-kubernetes-validations.
 
     `found` is a CEL expression of what was found, where its cost allows one: numbers as text have
@@ -39,11 +39,13 @@ class Rule:
         """As the schema has it."""
         entry = {"rule": self.holds, "message": self.message}
         if self.found:
-            entry["messageExpression"] = f"{text(self.message + ', found ')} + {self.found}"
+            entry["messageExpression"] = (
+                f"{quote_literal(self.message + ', found ')} + {self.found}"
+            )
         return entry | ({"fieldPath": f".{self.field}"} if self.field else {})
 
 
-def text(value: str) -> str:
+def quote_literal(value: str) -> str:
     """A CEL string literal."""
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
@@ -56,7 +58,7 @@ def value_rule(schema: Mapping[str, Any]) -> list[dict[str, str]]:
     number = float if schema["type"] == "number" else int
     parts = ["self != ''"] if "least" in schema else []
     parts += [f"size(self) {sign} {schema[key]}" for key, sign in _SIZES.items() if key in schema]
-    parts += [f"self.matches({text(schema['pattern'])})"] if "pattern" in schema else []
+    parts += [f"self.matches({quote_literal(schema['pattern'])})"] if "pattern" in schema else []
     parts += [
         f"self {sign} {number(schema[key])}" for key, sign in _BOUNDS.items() if key in schema
     ]
@@ -68,12 +70,12 @@ def value_rule(schema: Mapping[str, Any]) -> list[dict[str, str]]:
     return [{"rule": " && ".join(parts), "message": f"{schema['words']} is expected"}]
 
 
-def _given(names: Sequence[str]) -> str:
+def _present_fields(names: Sequence[str]) -> str:
     """CEL: those of the fields that are there, as ours would list them."""
-    return _listed([(name, f"has(self.{name})") for name in names])
+    return _join_names([(name, f"has(self.{name})") for name in names])
 
 
-def _listed(named: Sequence[tuple[str, str]]) -> str:
+def _join_names(named: Sequence[tuple[str, str]]) -> str:
     """CEL: the names whose condition holds; made of literals, whose cost the API server knows."""
     conditions = [f"({condition})" for _, condition in named]
     parts = [f"(!({' || '.join(conditions)}) ? 'none' : '')"]
@@ -88,37 +90,37 @@ def _one_of(names: Sequence[str]) -> str:
     return f"[{', '.join(f'has(self.{name})' for name in names)}].exists_one(given, given)"
 
 
-def _alone(kind: str) -> str:
+def _only_field(kind: str) -> str:
     others = (f"!has(self.{other})" for other in FIELDS_OF if other != kind)
     return " && ".join((f"has(self.{kind})", *others))
 
 
-def _stray(field: str) -> tuple[str, str]:
+def _stray_field(field: str) -> tuple[str, str]:
     """A metric's field, and whether it says something other than its default."""
     name, default = field.rstrip("_"), Metric.model_fields[field].default
     there = "has(self.__for__)" if name == "for" else f"has(self.{name})"
     if default is None:
         return name, there
     if name == "for":
-        return name, f"{there} && {seconds('self.__for__')} != duration('{default}s')"
+        return name, f"{there} && {parse_duration('self.__for__')} != duration('{default}s')"
     return name, f"{there} && self.{name} != {default}"
 
 
-def _fits(kind: str) -> Rule:
+def _field_rule(kind: str) -> CelRule:
     fields = {field for fields in FIELDS_OF.values() for field in fields}
-    strays = [_stray(field) for field in sorted(fields - set(FIELDS_OF[kind]))]
+    strays = [_stray_field(field) for field in sorted(fields - set(FIELDS_OF[kind]))]
     allowed = ", ".join(field.rstrip("_") for field in FIELDS_OF[kind])
-    return Rule(
+    return CelRule(
         "fields_fit_the_source",
-        f"!({_alone(kind)}) || !({' || '.join(f'({stray})' for _, stray in strays)})",
+        f"!({_only_field(kind)}) || !({' || '.join(f'({stray})' for _, stray in strays)})",
         f"a {kind} metric has only {allowed}",
-        _listed(strays),
+        _join_names(strays),
     )
 
 
-def seconds(value: str) -> str:
+def parse_duration(value: str) -> str:
     """CEL: the duration; one that is none is said elsewhere and counts as 0 here."""
-    readable = f"{value} != '' && {value}.matches({text(f'^{DURATION}$')})"
+    readable = f"{value} != '' && {value}.matches({quote_literal(f'^{DURATION}$')})"
     return f"({readable} ? duration({value}) : duration('0s'))"
 
 
@@ -149,21 +151,21 @@ _FALLING = (
     " && self.steps[i].weight <= self.steps[i - 1].weight)"
 )
 _DURATIONS = (
-    f"self.steps.map(step, has(step.duration) ? {seconds('step.duration')}"
+    f"self.steps.map(step, has(step.duration) ? {parse_duration('step.duration')}"
     f" : duration('{_DURATION}')).sum()"
 )
-_MINIMUM = seconds("self.analysis.minDuration")
-_DEADLINE = seconds("self.deadline")
+_MINIMUM = parse_duration("self.analysis.minDuration")
+_DEADLINE = parse_duration("self.deadline")
 
-RULES: Mapping[str, Sequence[Rule]] = {
+RULES: Mapping[str, Sequence[CelRule]] = {
     "TrafficSpec": (
-        Rule(
+        CelRule(
             "exactly_one_router",
             _one_of(_ROUTERS),
             f"exactly one of {', '.join(_ROUTERS)} is expected",
-            _given(_ROUTERS),
+            _present_fields(_ROUTERS),
         ),
-        Rule(
+        CelRule(
             "each_route_once",
             "!has(self.routes) || self.routes.all(one,"
             f" self.routes.exists_one(other, {_same_route('one', 'other')}))",
@@ -172,53 +174,55 @@ RULES: Mapping[str, Sequence[Rule]] = {
         ),
     ),
     "Router": (
-        Rule(
+        CelRule(
             "exactly_one_route",
             _one_of(_ROUTES),
             f"exactly one of {', '.join(_ROUTES)} is expected",
-            _given(_ROUTES),
+            _present_fields(_ROUTES),
         ),
     ),
     "RatioSource": (
-        Rule(
+        CelRule(
             "preset_or_selectors",
             "has(self.preset) ? !has(self.total) && !has(self.bad) && !has(self.good)"
             " : has(self.total) && has(self.bad) != has(self.good)",
             "either preset, or total with bad or good is expected",
-            _given(("preset", "total", "bad", "good")),
+            _present_fields(("preset", "total", "bad", "good")),
         ),
     ),
     "Metric": (
-        Rule(
+        CelRule(
             "exactly_one_source",
             _one_of(tuple(FIELDS_OF)),
             f"exactly one of {', '.join(FIELDS_OF)} is expected",
-            _given(tuple(FIELDS_OF)),
+            _present_fields(tuple(FIELDS_OF)),
         ),
-        *(_fits(kind) for kind in FIELDS_OF),
-        Rule(
+        *(_field_rule(kind) for kind in FIELDS_OF),
+        CelRule(
             "bounds_make_sense",
-            f"!({_alone('query')}) || has(self.min) || has(self.max)",
+            f"!({_only_field('query')}) || has(self.min) || has(self.max)",
             "min, max or both is expected with a query: without them it never fails",
         ),
-        Rule(
+        CelRule(
             "bounds_make_sense",
-            f"!({_alone('query')}) || !has(self.min) || !has(self.max) || self.min <= self.max",
+            f"!({_only_field('query')}) || !has(self.min) || !has(self.max)"
+            " || self.min <= self.max",
             "min at most max is expected",
             field="min",
         ),
     ),
     "Analysis": (
-        Rule(
+        CelRule(
             "whole_seconds",
-            f"!has(self.interval) || {seconds('self.interval')}.getMilliseconds() % 1000 == 0",
+            f"!has(self.interval)"
+            f" || {parse_duration('self.interval')}.getMilliseconds() % 1000 == 0",
             "an interval of whole seconds is expected",
             "self.interval",
             "interval",
         ),
     ),
     "Check": (
-        Rule(
+        CelRule(
             "exactly_one_kind",
             "has(self.jobFrom) != has(self.webhook)",
             "exactly one of jobFrom and webhook is expected",
@@ -226,7 +230,7 @@ RULES: Mapping[str, Sequence[Rule]] = {
         ),
     ),
     "Alertmanager": (
-        Rule(
+        CelRule(
             "one_address",
             "has(self.url) != has(self.secretRef)",
             "exactly one of url and secretRef is expected",
@@ -234,21 +238,21 @@ RULES: Mapping[str, Sequence[Rule]] = {
         ),
     ),
     "Notify": (
-        Rule(
+        CelRule(
             "exactly_one_receiver",
             _one_of(RECEIVERS),
             f"exactly one of {', '.join(RECEIVERS)} is expected",
-            _given(RECEIVERS),
+            _present_fields(RECEIVERS),
         ),
     ),
     "Spec": (
-        Rule(
+        CelRule(
             "require_rising_weights",
             f"{_FALLING} == []",
             "a weight above the step before is expected",
             field="steps",
         ),
-        Rule(
+        CelRule(
             "deadline_allows_the_steps",
             f"{_DURATIONS} < {_DEADLINE} && {_MINIMUM} < {_DEADLINE}",
             "more than the longer of all step durations together and analysis.minDuration is"

@@ -7,7 +7,7 @@ import yaml
 
 from canary.api import CanaryRelease, Spec, Status
 from canary.api.resource import GROUP, VERSION
-from canary.manifests.schema import Schema, Structural
+from canary.manifests.schema import Schema, StructuralSchema
 
 HEAD = "# Generated from canary/api by `make generate`; `canary manifests crd` prints it.\n"
 COLUMNS: Sequence[tuple[str, str, str]] = (
@@ -26,7 +26,7 @@ _META = {
 }
 
 
-def crd() -> dict[str, Any]:
+def build_crd() -> dict[str, Any]:
     """The definition; kept by Helm when the chart is uninstalled, for the releases' sake."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -46,17 +46,17 @@ def crd() -> dict[str, Any]:
                 "categories": ["delivery"],
             },
             "scope": "Namespaced",
-            "versions": [_version()],
+            "versions": [_build_version()],
         },
     }
 
 
 def crd_yaml() -> str:
     """The definition as YAML."""
-    return HEAD + yaml.safe_dump(crd(), sort_keys=False, width=100, allow_unicode=True)
+    return HEAD + yaml.safe_dump(build_crd(), sort_keys=False, width=100, allow_unicode=True)
 
 
-def _version() -> dict[str, Any]:
+def _build_version() -> dict[str, Any]:
     return {
         "name": VERSION,
         "served": True,
@@ -65,13 +65,13 @@ def _version() -> dict[str, Any]:
         "additionalPrinterColumns": [
             {"name": name, "type": kind, "jsonPath": path} for name, kind, path in COLUMNS
         ],
-        "schema": {"openAPIV3Schema": _schema()},
+        "schema": {"openAPIV3Schema": _build_schema()},
     }
 
 
-def _schema() -> Schema:
-    spec = Structural(Spec.model_json_schema(mode="validation")).schema()
-    status = Structural(Status.model_json_schema(mode="validation"), free=True).schema()
+def _build_schema() -> Schema:
+    spec = StructuralSchema(Spec.model_json_schema(mode="validation")).schema()
+    status = StructuralSchema(Status.model_json_schema(mode="validation"), free=True).schema()
     return {
         "type": "object",
         "description": " ".join((CanaryRelease.__doc__ or "").split()),

@@ -16,7 +16,7 @@ KEYS = {"checks": "name", "metrics": "name", "conditions": "type"}
 """Lists whose elements are told apart by one field: two alike are refused, and merged by it."""
 
 
-class Structural:
+class StructuralSchema:
     """Converts one model's schema; `free` schemas (status) get no enums, defaults or rules."""
 
     def __init__(self, root: Mapping[str, Any], *, free: bool = False) -> None:
@@ -31,7 +31,7 @@ class Structural:
     def _node(self, raw: Mapping[str, Any], name: str, *, in_list: bool) -> Schema:
         node = self._resolved(raw)
         result: Schema = {"type": node["type"]}
-        if words := _description(node, in_list=in_list):
+        if words := _build_description(node, in_list=in_list):
             result["description"] = words
         if not self._free:
             result |= self._limits(node, in_list=in_list)
@@ -63,7 +63,7 @@ class Structural:
     def _limits(self, node: Schema, *, in_list: bool) -> Schema:
         limits: Schema = {}
         if node.get("default") is not None and node["default"] != [] and not in_list:
-            limits["default"] = _default(node)
+            limits["default"] = _yaml_default(node)
         if "const" in node or "enum" in node:
             limits["enum"] = node.get("enum", [node.get("const")])
         if "maxLength" in node or "least" in node:
@@ -104,12 +104,12 @@ class Structural:
         return own
 
 
-def _default(node: Schema) -> object:
+def _yaml_default(node: Schema) -> object:
     """The default as it stands in YAML."""
     return format_duration(node["default"]) if "least" in node else node["default"]
 
 
-def _description(node: Schema, *, in_list: bool) -> str:
+def _build_description(node: Schema, *, in_list: bool) -> str:
     """The docstring, what is allowed, and the default where the schema cannot hold it.
 
     Inside lists the API server fills in nothing: a tool that compares lists as a whole (Argo CD)
@@ -118,5 +118,5 @@ def _description(node: Schema, *, in_list: bool) -> str:
     parts = [" ".join(node.get("description", "").split())]
     parts += [f"Allowed: {node['words']}."] if "words" in node else []
     if in_list and node.get("default") not in (None, [], False):
-        parts.append(f"Default: {_default(node)}.")
+        parts.append(f"Default: {_yaml_default(node)}.")
     return " ".join(part for part in parts if part)

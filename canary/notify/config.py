@@ -1,4 +1,4 @@
-"""The operator's own receivers, from a file: `--notify-file`."""
+"""Loads the operator's receivers from the file of `--notify-file`."""
 
 import json
 from pathlib import Path
@@ -18,17 +18,17 @@ from canary.notify.secrets import MountedSecrets
 from canary.runbooks import BASE
 
 
-class Route(Notify):
-    """A receiver for all namespaces, or for some."""
+class OperatorReceiver(Notify):
+    """A receiver for all namespaces or some of them."""
 
     name: Name
-    """How metrics and log lines call it."""
+    """Name in metrics and log lines."""
     namespaces: Annotated[tuple[Name, ...], Field(max_length=1000)] = ()
-    """Only of releases there; none: of all."""
+    """Namespaces whose releases it receives; empty: all."""
 
 
-def fillable(template: str) -> str:
-    """An address with braces that somebody can fill in."""
+def validate_template(template: str) -> str:
+    """Validate that the address uses only known variables in braces."""
     try:
         unknown = unknown_variables(template)
     except ValueError:
@@ -39,42 +39,42 @@ def fillable(template: str) -> str:
     return template
 
 
-def names_differ(routes: tuple[Route, ...]) -> tuple[Route, ...]:
-    """Metrics and log lines tell receivers apart by name."""
+def validate_names(routes: tuple[OperatorReceiver, ...]) -> tuple[OperatorReceiver, ...]:
+    """Validate that names are unique, as metrics and log lines identify receivers by them."""
     reject_duplicates([route.name for route in routes])
     return routes
 
 
-Template = Annotated[Url, AfterValidator(fillable)]
+LinkTemplate = Annotated[Url, AfterValidator(validate_template)]
 
 
-class Pages(Frozen):
-    """Where the pages are that a message links."""
+class LinkSettings(Frozen):
+    """Addresses of the pages that messages link to."""
 
     runbooks: Url = BASE
-    """What a reason is appended to."""
-    dashboard: Template | None = None
-    """Of a release."""
-    pools: Template | None = None
-    """Of connection pools: linked where the reason is about them."""
+    """Base address; the reason is appended."""
+    dashboard: LinkTemplate | None = None
+    """Dashboard of a release."""
+    pools: LinkTemplate | None = None
+    """Dashboard of connection pools, linked if the reason is about them."""
 
 
 class NotifyFile(Frozen):
-    """The whole file."""
+    """The content of the file."""
 
     receivers: Annotated[
-        tuple[Route, ...], Field(max_length=100), AfterValidator(names_differ)
+        tuple[OperatorReceiver, ...], Field(max_length=100), AfterValidator(validate_names)
     ] = ()
-    """Told of releases in all namespaces, besides those of each release's own spec."""
-    links: Pages = Pages()
+    """Receivers in addition to those of each release's spec."""
+    links: LinkSettings = LinkSettings()
 
     def pages(self) -> Links:
-        """As letters have them."""
+        """Return the links in the form that messages use."""
         return Links(self.links.runbooks, self.links.dashboard, self.links.pools)
 
 
 def load_receivers(path: Path | None, secrets: Path) -> NotifyFile:
-    """As `load_notify`, and every Secret is there: better said now than in the first incident."""
+    """Load the file and check that every Secret exists, before the first incident needs it."""
     if path is None:
         return NotifyFile()
     loaded, mounted = load_notify(path), MountedSecrets(secrets)
@@ -88,14 +88,14 @@ def load_receivers(path: Path | None, secrets: Path) -> NotifyFile:
 
 
 def load_notify(path: Path) -> NotifyFile:
-    """Raises UsageError with every problem, each with line and column."""
+    """Load the file. Raises UsageError that lists every problem with line and column."""
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
     documents = read_documents(content) or read_documents("{}")
     if len(documents) > 1:
-        raise UsageError(f"{path}: one YAML document is expected, found {len(documents)}")
+        raise UsageError(f"{path}: expected one YAML document, found {len(documents)}")
     (document,) = documents
     problems = list(document.problems)
     try:
@@ -110,9 +110,9 @@ def load_notify(path: Path) -> NotifyFile:
             if found is not None and not document.unreadable(found[0]):
                 problems.append(document.problem(*found))
     if problems:
-        raise UsageError("\n".join(_line(path, problem) for problem in sorted(problems)))
+        raise UsageError("\n".join(_format_problem(path, problem) for problem in sorted(problems)))
     return loaded
 
 
-def _line(path: Path, problem: Problem) -> str:
+def _format_problem(path: Path, problem: Problem) -> str:
     return f"{path}:{problem.line}:{problem.column}: {problem.where}: {problem.message}"

@@ -1,7 +1,7 @@
-"""What waits to be sent: one lane for each receiver, so that one that hangs delays no other.
+"""Delivers messages through one queue per receiver, so that a slow receiver delays no other.
 
-A lane is worked off in order, by one thread at a time. What fails stays first in its lane, which
-then rests for longer and longer (its circuit is open), until it works again or what waits is stale.
+One thread at a time works on a queue, in order. A task that fails stays first in its queue, which
+then backs off exponentially until a delivery succeeds or the task expires.
 """
 
 import logging
@@ -18,103 +18,107 @@ from canary.kube.timing import Timing
 log = logging.getLogger(__name__)
 
 CAPACITY = 1000
-STALE = 900.0
-"""Seconds after which news are not worth sending any more."""
-_REST, _LONGEST_REST = 5.0, 120.0
+MAX_AGE = 900.0
+"""Seconds after which a task expires."""
+_BACKOFF, _MAX_BACKOFF = 5.0, 120.0
 
 
-class Result(StrEnum):
-    """How the way of one task ended."""
+class DeliveryResult(StrEnum):
+    """How a task ended."""
 
     DELIVERED = "delivered"
     REFUSED = "refused"
-    """The receiver does not want it, or there is no such receiver."""
+    """The receiver rejected it or does not exist."""
     EXPIRED = "expired"
-    """It could not be delivered for too long, or until the shutdown."""
+    """It could not be delivered in time, or before the shutdown."""
     DROPPED = "dropped"
     """The queue was full."""
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """One thing to send; `run` raises TransientError where another try may help."""
+class DeliveryTask:
+    """One delivery; `run` raises TransientError if a retry may help."""
 
-    lane: str
+    queue: str
     receiver: str
-    """As metrics call it; no secret."""
+    """Name in metrics; not secret."""
     about: str
     """Release and reason, for log lines."""
     urgent: bool
-    """Kept when the queue overflows."""
+    """Dropped last when the queue overflows."""
     run: Callable[[], None]
     failed: Callable[[str], None] = lambda _: None
-    """Told why, when it was not delivered in the end."""
+    """Called with the reason if the task was not delivered."""
     owner: str = ""
-    """The namespace that it is sent for: each has its share of the threads and of the room."""
+    """Namespace of the release; threads and capacity are shared fairly between namespaces."""
 
 
-class Observer(Protocol):
-    """Who counts."""
+class DeliveryObserver(Protocol):
+    """Counts ended tasks."""
 
-    def ended(self, task: Task, result: Result) -> None:
-        """The task's way has ended."""
+    def ended(self, task: DeliveryTask, result: DeliveryResult) -> None:
+        """Record the result of a task."""
         ...
 
 
 @dataclass(slots=True)
-class _Lane:
+class _ReceiverQueue:
     owner: str = ""
-    waiting: deque[tuple[float, Task]] = field(default_factory=deque)
-    """When it was put there (by `timing`), and what."""
+    waiting: deque[tuple[float, DeliveryTask]] = field(default_factory=deque)
+    """Pairs of the time of arrival (by `timing`) and the task."""
     busy: bool = False
     failures: int = 0
     not_before: float = 0.0
 
 
-class Outbox:
-    """Threads are started when they are needed, and go to the owner for whom the fewest work.
+class DeliveryQueue:
+    """Starts threads on demand and assigns them to the owner with the fewest busy threads.
 
-    A full queue drops the oldest of the longest lane of the owner of whom the most wait: nobody's
-    slow or many receivers keep another's waiting. Nothing that is urgent is dropped while there is
-    something else in that lane.
+    On overflow it drops the oldest task in the longest queue of the owner with the most waiting
+    tasks, so that one owner's slow receivers do not delay others. Urgent tasks are dropped last.
     """
 
     def __init__(
-        self, timing: Timing, observer: Observer, *, workers: int = 16, capacity: int = CAPACITY
+        self,
+        timing: Timing,
+        observer: DeliveryObserver,
+        *,
+        workers: int = 16,
+        capacity: int = CAPACITY,
     ) -> None:
         self._timing = timing
         self._observer = observer
         self._workers = workers
         self._capacity = capacity
         self._changed = threading.Condition()
-        self._lanes: dict[str, _Lane] = {}
+        self._queues: dict[str, _ReceiverQueue] = {}
         self._threads = 0
         self._idle = 0
         self._closing = False
         self._closed = False
 
     def __len__(self) -> int:
-        """How many wait, without those that are being sent."""
+        """Return the number of waiting tasks, without those being sent."""
         with self._changed:
             return self._count()
 
-    def put(self, task: Task) -> None:
-        """Returns at once, whatever the receivers do."""
+    def put(self, task: DeliveryTask) -> None:
+        """Queue the task; never blocks."""
         with self._changed:
             closed, evicted = self._closed, None
             if not closed:
-                lane = self._lanes.setdefault(task.lane, _Lane(task.owner))
-                lane.waiting.append((self._timing.now(), task))
+                queue = self._queues.setdefault(task.queue, _ReceiverQueue(task.owner))
+                queue.waiting.append((self._timing.now(), task))
                 evicted = self._evicted() if self._count() > self._capacity else None
                 self._staff()
                 self._changed.notify_all()
         if closed:
-            self._ended(task, Result.EXPIRED, "the operator ends")
+            self._ended(task, DeliveryResult.EXPIRED, "the operator ends")
         if evicted is not None:
-            self._ended(evicted, Result.DROPPED, "too many are waiting")
+            self._ended(evicted, DeliveryResult.DROPPED, "too many are waiting")
 
     def close(self, seconds: float) -> None:
-        """Sends what waits, for so long at most; each has one attempt, and resting lanes none."""
+        """Send waiting tasks for at most `seconds`: one attempt each, none while backing off."""
         end = self._timing.now() + seconds
         with self._changed:
             self._closing = True
@@ -122,22 +126,22 @@ class Outbox:
             while self._threads and (left := end - self._timing.now()) > 0:
                 self._timing.wait(self._changed, left)
             self._closed = True
-            rest = [task for lane in self._lanes.values() for _, task in lane.waiting]
-            self._lanes.clear()
+            rest = [task for queue in self._queues.values() for _, task in queue.waiting]
+            self._queues.clear()
             self._changed.notify_all()
         for task in rest:
-            self._ended(task, Result.EXPIRED, "the operator ends")
+            self._ended(task, DeliveryResult.EXPIRED, "the operator ends")
 
     def _count(self) -> int:
-        return sum(len(lane.waiting) for lane in self._lanes.values())
+        return sum(len(queue.waiting) for queue in self._queues.values())
 
-    def _evicted(self) -> Task:
+    def _evicted(self) -> DeliveryTask:
         lengths = Counter[str]()
-        for lane in self._lanes.values():
-            lengths[lane.owner] += len(lane.waiting)
+        for queue in self._queues.values():
+            lengths[queue.owner] += len(queue.waiting)
         (owner, _), *_ = lengths.most_common(1)
-        theirs = [lane for lane in self._lanes.values() if lane.owner == owner]
-        waiting = max(theirs, key=lambda lane: len(lane.waiting)).waiting
+        theirs = [queue for queue in self._queues.values() if queue.owner == owner]
+        waiting = max(theirs, key=lambda queue: len(queue.waiting)).waiting
         calm = next((index for index, (_, task) in enumerate(waiting) if not task.urgent), 0)
         _, task = waiting[calm]
         del waiting[calm]
@@ -156,22 +160,22 @@ class Outbox:
             self._threads -= 1
             self._changed.notify_all()
 
-    def _next(self) -> tuple[str, float, Task] | None:
-        """The next of a lane that nobody works on and that does not rest; None at the end."""
+    def _next(self) -> tuple[str, float, DeliveryTask] | None:
+        """Return the next task of an idle queue that is not backing off; None after `close`."""
         with self._changed:
             while not self._closed:
                 now = self._timing.now()
-                free = {name: one for name, one in self._lanes.items() if _free(one)}
+                free = {name: one for name, one in self._queues.items() if _is_free(one)}
                 if (name := self._fairest(free, now)) is not None:
-                    lane = free[name]
-                    lane.busy = True
+                    queue = free[name]
+                    queue.busy = True
                     if len(free) > 1:
                         self._staff()
-                    self._lanes[name] = self._lanes.pop(name)  # the others come first now
-                    return name, *lane.waiting.popleft()
-                if self._closing and not any(lane.busy for lane in self._lanes.values()):
+                    self._queues[name] = self._queues.pop(name)  # the others come first now
+                    return name, *queue.waiting.popleft()
+                if self._closing and not any(queue.busy for queue in self._queues.values()):
                     return None
-                # A lane that waits for its owner's share is looked at when a thread is done.
+                # A queue that waits for its owner's share is checked when a thread is done.
                 resting = (one.not_before for one in free.values() if one.not_before > now)
                 until = min(resting, default=None)
                 self._idle += 1
@@ -179,70 +183,77 @@ class Outbox:
                 self._idle -= 1
         return None
 
-    def _fairest(self, free: Mapping[str, _Lane], now: float) -> str | None:
-        """A lane that does not rest, of an owner for whom the fewest threads work.
+    def _fairest(self, free: Mapping[str, _ReceiverQueue], now: float) -> str | None:
+        """Return a queue that is due, of the owner with the fewest busy threads.
 
-        An owner has a quarter of the threads at most, even alone: one that comes later finds some.
+        An owner gets at most a quarter of the threads, so that some are left for later owners.
         """
-        busy = Counter(lane.owner for lane in self._lanes.values() if lane.busy)
+        busy = Counter(queue.owner for queue in self._queues.values() if queue.busy)
         share = max(self._workers // 4, 1)
-        due = [name for name, lane in free.items() if lane.not_before <= now]
+        due = [name for name, queue in free.items() if queue.not_before <= now]
         mine = [name for name in due if not free[name].owner or busy[free[name].owner] < share]
         return min(mine, key=lambda name: busy[free[name].owner], default=None)
 
-    def _attempt(self, task: Task) -> CanaryError | None:
+    def _attempt(self, task: DeliveryTask) -> CanaryError | None:
         try:
             task.run()
         except CanaryError as error:
             return error
         except Exception as error:  # noqa: BLE001  # a bug must not end all notifications
-            return CanaryError(f"a bug: {type(error).__name__}")  # its words may hold a secret
+            # The error's text may contain a secret.
+            return CanaryError(f"a bug: {type(error).__name__}")
         return None
 
-    def _after(self, name: str, since: float, task: Task, error: CanaryError | None) -> None:
+    def _after(
+        self, name: str, since: float, task: DeliveryTask, error: CanaryError | None
+    ) -> None:
         with self._changed:
-            lane = self._lanes.setdefault(name, _Lane(task.owner))
-            again = isinstance(error, TransientError) and self._rested(lane, since, task, error)
+            queue = self._queues.setdefault(name, _ReceiverQueue(task.owner))
+            again = isinstance(error, TransientError) and self._rested(queue, since, task, error)
             if error is None:
-                lane.failures, lane.not_before = 0, 0.0
-        # Counted while the lane is still busy: its tasks end in the order in which they came.
+                queue.failures, queue.not_before = 0, 0.0
+        # Counted while the queue is still busy: its tasks end in the order in which they came.
         if error is None:
-            self._ended(task, Result.DELIVERED, "")
+            self._ended(task, DeliveryResult.DELIVERED, "")
         elif not again:
             refused = not isinstance(error, TransientError)
-            self._ended(task, Result.REFUSED if refused else Result.EXPIRED, str(error))
+            self._ended(
+                task, DeliveryResult.REFUSED if refused else DeliveryResult.EXPIRED, str(error)
+            )
         with self._changed:
-            lane.busy = False
-            if not lane.waiting and not lane.failures:
-                self._lanes.pop(name, None)  # `close` has cleared them
+            queue.busy = False
+            if not queue.waiting and not queue.failures:
+                self._queues.pop(name, None)  # `close` has cleared them
             self._changed.notify_all()
 
-    def _rested(self, lane: _Lane, since: float, task: Task, error: TransientError) -> bool:
-        """The lane rests; returns whether the task is tried again after that."""
+    def _rested(
+        self, queue: _ReceiverQueue, since: float, task: DeliveryTask, error: TransientError
+    ) -> bool:
+        """Back off the queue; return whether the task will be retried."""
         now = self._timing.now()
-        lane.failures += 1
-        pause = _rest(lane.failures, error)
-        lane.not_before = now + pause
-        if self._closing or now + pause - since > STALE:
+        queue.failures += 1
+        pause = _backoff_seconds(queue.failures, error)
+        queue.not_before = now + pause
+        if self._closing or now + pause - since > MAX_AGE:
             return False
-        lane.waiting.appendleft((since, task))
-        if lane.failures == 1:
+        queue.waiting.appendleft((since, task))
+        if queue.failures == 1:
             words = "delivery to %s of %s failed, retry in %.0f s: %s"
             log.warning(words, task.receiver, task.about, pause, error)
         return True
 
-    def _ended(self, task: Task, result: Result, why: str) -> None:
-        if result is not Result.DELIVERED:
-            words = "%s was not told of %s (%s): %s"
+    def _ended(self, task: DeliveryTask, result: DeliveryResult, why: str) -> None:
+        if result is not DeliveryResult.DELIVERED:
+            words = "delivery to %s of %s ended without success (%s): %s"
             log.warning(words, task.receiver, task.about, result.value, why)
             task.failed(why)
         self._observer.ended(task, result)
 
 
-def _free(lane: _Lane) -> bool:
-    return bool(lane.waiting) and not lane.busy
+def _is_free(queue: _ReceiverQueue) -> bool:
+    return bool(queue.waiting) and not queue.busy
 
 
-def _rest(failures: int, error: TransientError) -> float:
-    """Seconds that a lane rests after so many failures in a row."""
-    return max(min(_REST * 2.0 ** min(failures - 1, 10), _LONGEST_REST), error.retry_after)
+def _backoff_seconds(failures: int, error: TransientError) -> float:
+    """Return the seconds to back off after this number of consecutive failures."""
+    return max(min(_BACKOFF * 2.0 ** min(failures - 1, 10), _MAX_BACKOFF), error.retry_after)

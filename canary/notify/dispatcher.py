@@ -1,4 +1,4 @@
-"""`Notifier` that tells people: by each release's own receivers, and by those of the operator."""
+"""`Notifier` that sends messages to the receivers of each release and of the operator."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -17,57 +17,57 @@ from canary.api import Reason
 from canary.api.notify import Notify
 from canary.interfaces import Clock, Key, Notice, Notifier
 from canary.kube.timing import Stopper, Timing
-from canary.notify.config import NotifyFile, Route
-from canary.notify.delivery_queue import Outbox, Task
-from canary.notify.events import Incident, Kind, News, news_of
-from canary.notify.formatters import Parcel, formed, letter_for
-from canary.notify.message import Letter
-from canary.notify.metrics import Counts
-from canary.notify.secrets import Secrets
+from canary.notify.config import NotifyFile, OperatorReceiver
+from canary.notify.delivery_queue import DeliveryQueue, DeliveryTask
+from canary.notify.events import EventKind, Incident, ReleaseEvent, event_from_notice
+from canary.notify.formatters import Payload, format_message, select_message
+from canary.notify.message import Message
+from canary.notify.metrics import NotificationMetrics
+from canary.notify.secrets import SecretReader
 from canary.notify.sender import DeliveryError
 
 ATTEMPTS = 3
-"""At once; after that the receiver's lane rests."""
-QUICK = 10.0
-"""Seconds; a receiver that asks for a longer pause is not waited for by a thread."""
-FLUSH = 5.0
-"""Seconds for what still waits at the shutdown."""
+"""Immediate attempts; after them the receiver's queue backs off."""
+MAX_RETRY_WAIT = 10.0
+"""Longest `Retry-After` in seconds that a thread waits for."""
+SHUTDOWN_SECONDS = 5.0
+"""Seconds for waiting tasks at shutdown."""
 _REMEMBERED = 10_000
-_INTAKE = ""
+_INTAKE_QUEUE = ""
 _jitter = wait_random_exponential(multiplier=0.5, max=4.0)
 
-Warn = Callable[[Key, Reason, str], None]
-"""Says under a release what its owners have to see: an Event."""
-Send = Callable[[Parcel, float], None]
-"""Sends one parcel at a time (seconds since the epoch): canary.notify.sender.Sender."""
+WarnOwners = Callable[[Key, Reason, str], None]
+"""Creates an Event that the owners of the release see."""
+SendPayload = Callable[[Payload, float], None]
+"""Sends one payload; the float is the time in seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
-    """One receiver: which lane its letters take, and who knows its secret."""
+class Recipient:
+    """One receiver with its queue and the reader of its secret."""
 
     entry: Notify
-    lane: str
+    queue: str
     name: str
-    secrets: Secrets
-    outbox: Outbox
+    secrets: SecretReader
+    outbox: DeliveryQueue
 
 
-class Messenger:
-    """See Notifier. Operator-wide receivers have threads of their own: no release can hold them up.
+class NotificationDispatcher:
+    """See `Notifier`. The operator's receivers have threads of their own, which no release delays.
 
-    What was told is remembered by release, version and reason, so the end of a rollback is not told
-    again after its begin; after a restart it may be, once.
+    Remembers sent events by release, version and reason, so that the end of a rollback is not sent
+    again after its start. After a restart an event may be sent twice.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  # each is one thing that a test replaces
         self,
         file: NotifyFile,
-        mounted: Secrets,
-        cluster: Secrets,
-        send: Send,
-        counts: Counts,
-        warn: Warn,
+        mounted: SecretReader,
+        cluster: SecretReader,
+        send: SendPayload,
+        counts: NotificationMetrics,
+        warn: WarnOwners,
         clock: Clock,
         timing: Timing,
     ) -> None:
@@ -79,88 +79,88 @@ class Messenger:
         self._clock = clock
         self._timing = timing
         self._stopper = Stopper(timing)
-        self._wide = Outbox(timing, counts, workers=1 + len(file.receivers))
-        self._own = Outbox(timing, counts)
+        self._wide = DeliveryQueue(timing, counts, workers=1 + len(file.receivers))
+        self._own = DeliveryQueue(timing, counts)
         self._told: OrderedDict[str, Incident | None] = OrderedDict()
         counts.follow(lambda: float(len(self._wide) + len(self._own)))
 
     def notify(self, notice: Notice) -> None:
-        """Queues the notice; who is told is worked out by another thread."""
+        """Queue the notice; another thread selects the receivers."""
         about = f"{notice.key.namespace}/{notice.key.name}: {notice.reason}"
-        self._wide.put(Task(_INTAKE, "", about, True, lambda: self._spread(notice)))
+        self._wide.put(DeliveryTask(_INTAKE_QUEUE, "", about, True, lambda: self._spread(notice)))
 
-    def close(self, seconds: float = FLUSH) -> None:
-        """Sends what waits, for so long at most."""
+    def close(self, seconds: float = SHUTDOWN_SECONDS) -> None:
+        """SendPayload waiting tasks for at most this many seconds."""
         end = self._timing.now() + seconds
         self._stopper.stop()
         self._wide.close(seconds)
         self._own.close(max(end - self._timing.now(), 0.0))
 
     def _spread(self, notice: Notice) -> None:
-        news = news_of(notice)
-        if news is None:
+        event = event_from_notice(notice)
+        if event is None:
             return
-        fresh = self._fresh(news)
-        for address in self._addresses(news):
-            letter = letter_for(address.entry, news, self._links, fresh=fresh)
-            if letter is not None:
-                address.outbox.put(self._task(address, letter))
+        fresh = self._fresh(event)
+        for address in self._addresses(event):
+            message = select_message(address.entry, event, self._links, fresh=fresh)
+            if message is not None:
+                address.outbox.put(self._task(address, message))
 
-    def _fresh(self, news: News) -> bool:
-        """Whether it has not been told; what is over may be told again when it comes again."""
-        for known in [key for key, one in self._told.items() if one in news.resolved]:
+    def _fresh(self, event: ReleaseEvent) -> bool:
+        """Return whether the event is new; a resolved incident may occur again."""
+        for known in [key for key, one in self._told.items() if one in event.resolved]:
             del self._told[known]
-        fresh = news.id not in self._told
-        self._told[news.id] = news.incident
+        fresh = event.id not in self._told
+        self._told[event.id] = event.incident
         while len(self._told) > _REMEMBERED:
             self._told.popitem(last=False)
         if not fresh:
             self._counts.repeated()
         return fresh
 
-    def _addresses(self, news: News) -> Iterator[Address]:
+    def _addresses(self, event: ReleaseEvent) -> Iterator[Recipient]:
         for route in self._file.receivers:
-            if not route.namespaces or news.key.namespace in route.namespaces:
+            if not route.namespaces or event.key.namespace in route.namespaces:
                 yield self._of_operator(route)
-        for entry in news.spec.notify:
-            lane = f"{news.key.namespace}/{entry.receiver.model_dump_json()}"
-            yield Address(entry, f"{entry.kind}/{lane}", entry.kind, self._cluster, self._own)
+        for entry in event.spec.notify:
+            queue = f"{event.key.namespace}/{entry.receiver.model_dump_json()}"
+            yield Recipient(entry, f"{entry.kind}/{queue}", entry.kind, self._cluster, self._own)
 
-    def _of_operator(self, route: Route) -> Address:
-        return Address(route, route.name, route.name, self._mounted, self._wide)
+    def _of_operator(self, route: OperatorReceiver) -> Recipient:
+        return Recipient(route, route.name, route.name, self._mounted, self._wide)
 
-    def _task(self, address: Address, letter: Letter) -> Task:
-        news = letter.news
-        about = f"{news.key.namespace}/{news.key.name}: {news.reason}"
-        urgent = news.kind in {Kind.ROLLBACK, Kind.STUCK} or bool(letter.over)
-        lane = f"receiver {address.lane}"
+    def _task(self, address: Recipient, message: Message) -> DeliveryTask:
+        event = message.event
+        about = f"{event.key.namespace}/{event.key.name}: {event.reason}"
+        urgent = event.kind in {EventKind.ROLLBACK, EventKind.STUCK} or bool(message.resolved)
+        queue = f"receiver {address.queue}"
 
         def failed(why: str) -> None:
-            words = f"{address.name} was not told of {news.reason}: {why}"
-            self._warn(news.key, Reason.NOTIFICATION_FAILED, words)
+            words = f"delivery to {address.name} of {event.reason} failed: {why}"
+            self._warn(event.key, Reason.NOTIFICATION_FAILED, words)
 
-        run = partial(self._deliver, address, letter)
-        owner = news.key.namespace if address.outbox is self._own else ""
-        return Task(lane, address.name, about, urgent, run, failed, owner)
+        run = partial(self._deliver, address, message)
+        owner = event.key.namespace if address.outbox is self._own else ""
+        return DeliveryTask(queue, address.name, about, urgent, run, failed, owner)
 
-    def _deliver(self, address: Address, letter: Letter) -> None:
-        """Raises TransientError, PermanentError."""
-        entry, news, now = address.entry, letter.news, self._clock.now
+    def _deliver(self, address: Recipient, message: Message) -> None:
+        """Deliver one message. Raises TransientError, PermanentError."""
+        entry, event, now = address.entry, message.event, self._clock.now
         ref = entry.secret
-        secret = "" if ref is None else address.secrets.read(news.key.namespace, ref)
-        for index in range(len(formed(letter, entry, secret, now()))):
-            self._retrying(address.name)(self._attempt, entry, letter, secret, index)
-        self._counts.delivered(address.name, now() - news.at)
+        secret = "" if ref is None else address.secrets.read(event.key.namespace, ref)
+        for index in range(len(format_message(message, entry, secret, now()))):
+            self._retrying(address.name)(self._attempt, entry, message, secret, index)
+        self._counts.delivered(address.name, now() - event.at)
 
-    def _attempt(self, entry: Notify, letter: Letter, secret: str, index: int) -> None:
-        """Formed anew each time: a signature has a time."""
+    def _attempt(self, entry: Notify, message: Message, secret: str, index: int) -> None:
+        """SendPayload one payload; formatted for each attempt, as signatures contain the time."""
         now = self._clock.now()
-        self._send(formed(letter, entry, secret, now)[index], now)
+        self._send(format_message(message, entry, secret, now)[index], now)
 
     def _retrying(self, receiver: str) -> Retrying:
         return Retrying(
             stop=stop_after_attempt(ATTEMPTS),
-            wait=_pause,
+            wait=_retry_wait,
             retry=retry_if_exception(self._soon),
             before_sleep=lambda _: self._counts.retried(receiver),
             sleep=self._sleep,
@@ -173,23 +173,23 @@ class Messenger:
     def _soon(self, error: BaseException) -> bool:
         if self._stopper.stopped or not isinstance(error, DeliveryError):
             return False
-        return error.retry_after <= QUICK
+        return error.retry_after <= MAX_RETRY_WAIT
 
 
-def _pause(state: RetryCallState) -> float:
-    """Seconds: what the receiver asks for, and some jitter."""
+def _retry_wait(state: RetryCallState) -> float:
+    """Return the seconds to wait: the receiver's Retry-After plus jitter."""
     error = state.outcome.exception() if state.outcome is not None else None
     asked = error.retry_after if isinstance(error, DeliveryError) else 0.0
     return asked + float(_jitter(state))
 
 
-class Everybody:
-    """A Notifier that passes on to several."""
+class FanOutNotifier:
+    """A Notifier that forwards to several."""
 
     def __init__(self, *notifiers: Notifier) -> None:
         self._notifiers = notifiers
 
     def notify(self, notice: Notice) -> None:
-        """To each of them."""
+        """Forward to each notifier."""
         for one in self._notifiers:
             one.notify(notice)

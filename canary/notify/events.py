@@ -1,4 +1,4 @@
-"""From a notice to news: what kind it is, what people should read first, what is over now. Pure."""
+"""Builds an event from a notice: its kind, headline, and resolved incidents. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from canary.interfaces import Change, Key, Notice
 from canary.text.format import format_count
 from canary.text.sanitize import strip_controls
 
-NO_ROLLBACK = frozenset({Reason.TEMPLATE_CHANGED, Reason.REJECTED})
-"""The phase is a rollback, but the user only deployed something newer, or nothing new."""
+NOT_ROLLBACKS = frozenset({Reason.TEMPLATE_CHANGED, Reason.REJECTED})
+"""Reasons of a rollback phase in which the user only deployed another template."""
 
 
-class Kind(StrEnum):
-    """What happened."""
+class EventKind(StrEnum):
+    """EventKind of event."""
 
     ROLLBACK = "rollback"
     STUCK = "stuck"
@@ -28,32 +28,32 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """Something that a person has to look at, from when it is told until it is over.
+    """A problem that needs a person, until it is resolved.
 
-    What names it is in the release's own status, so after a restart it can still be resolved.
+    Its identity comes from the release's status, so it can be resolved after a restart.
     """
 
     key: Key
     template: str
-    """Our hash of the version's template."""
+    """Hash of the version's template."""
     reason: Reason
-    kind: Kind
+    kind: EventKind
 
     @property
     def id(self) -> str:
-        """The same whenever it is told or resolved; at most 255 characters."""
+        """Identifier, the same when it is sent and resolved; at most 255 characters."""
         parts = (self.key.namespace, self.key.name, self.template, self.kind, self.reason)
         return f"canary/{sha256('/'.join(parts).encode()).hexdigest()[:32]}"
 
 
 @dataclass(frozen=True, slots=True)
-class News:
-    """What people are told."""
+class ReleaseEvent:
+    """An event of a release that receivers are sent."""
 
     key: Key
     at: float
     """Seconds since the epoch."""
-    kind: Kind
+    kind: EventKind
     reason: Reason
     phase: Phase
     headline: str
@@ -61,107 +61,109 @@ class News:
     """The evidence, in a sentence or two."""
     spec: Spec
     version: str
-    """Our hash of the new version's template; empty where there is none."""
+    """Hash of the new version's template; empty if there is none."""
     stable: str
     weight: int
     """Percent of traffic that the new version had."""
     began: float
-    """When the release began (seconds since the epoch); 0 without one."""
+    """Start of the release (seconds since the epoch); 0 without one."""
     served: tuple[float, float] | None
-    """Bad requests and all requests of the canary; None where nobody counted."""
+    """Bad requests and all requests of the canary; None if they were not counted."""
     evidence: tuple[tuple[str, str], ...]
-    """Name and standing of each metric."""
+    """Name and state of each metric."""
     pods: tuple[str, ...]
     incident: Incident | None
-    """What is triggered by these news."""
+    """The incident that this event opens."""
     resolved: tuple[Incident, ...]
-    """What is over."""
+    """Incidents that this event resolves."""
 
     @property
     def id(self) -> str:
-        """The same news have the same, also when they are sent again."""
-        step = (self.phase, str(self.weight)) if self.kind is Kind.OTHER else ()
+        """Identifier, the same when the event is sent again."""
+        step = (self.phase, str(self.weight)) if self.kind is EventKind.OTHER else ()
         parts = (self.key.namespace, self.key.name, self.version, repr(self.began))
         text = "/".join((*parts, self.kind, self.reason, *step))
         return sha256(text.encode()).hexdigest()[:32]
 
 
-def news_of(notice: Notice) -> News | None:
-    """What to tell; None for a notice that does not say what changed."""
+def event_from_notice(notice: Notice) -> ReleaseEvent | None:
+    """Return the event of a notice; None for a notice without a change."""
     change = notice.change
     if change is None:
         return None
-    kind, version = _kind(change), _version(change)
-    weight, served = _weight(change), _served(change)
-    alarm = kind in {Kind.ROLLBACK, Kind.STUCK} and not notice.reason.info.by_person
-    reason = _paused_for(change.after) or notice.reason
-    return News(
+    kind, version = _event_kind(change), _template_of(change)
+    weight, served = _weight_before(change), _served_requests(change)
+    alarm = kind in {EventKind.ROLLBACK, EventKind.STUCK} and not notice.reason.info.by_person
+    reason = _pause_reason(change.after) or notice.reason
+    return ReleaseEvent(
         key=notice.key,
         at=notice.at,
         kind=kind,
         reason=notice.reason,
         phase=notice.phase,
-        headline=_headline(notice, change, kind),
+        headline=_build_headline(notice, change, kind),
         message=strip_controls(notice.message),
         spec=change.spec,
         version=version,
         stable=change.before.stable_hash or "",
         weight=weight,
-        began=_began(change),
+        began=_start_of(change),
         served=served,
         evidence=tuple((one.name, strip_controls(one.message)) for one in change.after.analysis),
         pods=change.pods,
         incident=Incident(notice.key, version, reason, kind) if alarm else None,
-        resolved=tuple(dict.fromkeys(_over(notice.key, change, kind))),
+        resolved=tuple(dict.fromkeys(_ended_incidents(notice.key, change, kind))),
     )
 
 
-def wanted(entry: Notify, kind: Kind, reason: Reason) -> bool:
-    """Whether a receiver is told of such news."""
+def is_subscribed(entry: Notify, kind: EventKind, reason: Reason) -> bool:
+    """Return whether a receiver is subscribed to such events."""
     groups = entry.groups or (() if entry.reasons else DEFAULT_GROUPS)
     if reason in entry.reasons or Group.ALL in groups:
         return True
     return kind.value in groups or (
-        Group.POOL in groups and kind in {Kind.ROLLBACK, Kind.STUCK} and reason.info.about_pool
+        Group.POOL in groups
+        and kind in {EventKind.ROLLBACK, EventKind.STUCK}
+        and reason.info.about_pool
     )
 
 
-def _kind(change: Change) -> Kind:
+def _event_kind(change: Change) -> EventKind:
     before, after = change.before, change.after
     rolled_back = after.phase in {Phase.ROLLING_BACK, Phase.ROLLED_BACK}
     promoted = after.history[:1] != before.history[:1] and after.reason is Reason.PROMOTED
-    if rolled_back and after.reason not in NO_ROLLBACK:
-        kind = Kind.ROLLBACK
-    elif after.phase is Phase.PAUSED and _paused_for(after) is not None:
-        kind = Kind.STUCK
+    if rolled_back and after.reason not in NOT_ROLLBACKS:
+        kind = EventKind.ROLLBACK
+    elif after.phase is Phase.PAUSED and _pause_reason(after) is not None:
+        kind = EventKind.STUCK
     elif after.phase is Phase.WAITING_FOR_APPROVAL:
-        kind = Kind.APPROVAL
+        kind = EventKind.APPROVAL
     elif promoted:
-        kind = Kind.PROMOTION
+        kind = EventKind.PROMOTION
     elif before.release is None and after.release is not None:
-        kind = Kind.START
+        kind = EventKind.START
     else:
-        kind = Kind.OTHER
+        kind = EventKind.OTHER
     return kind
 
 
-def _version(change: Change) -> str:
-    """Of the release under way, or of the one that has just ended."""
+def _template_of(change: Change) -> str:
+    """Return the template of the release in flight, or of the one that just ended."""
     release = change.after.release or change.before.release
     if release is not None:
         return release.template
     return change.after.history[0].template if change.after.history else ""
 
 
-def _began(change: Change) -> float:
+def _start_of(change: Change) -> float:
     release = change.after.release or change.before.release
     if release is not None:
         return release.started_at
     return change.after.history[0].started_at if change.after.history else 0.0
 
 
-def _weight(change: Change) -> int:
-    """Before the traffic was taken away, if it was."""
+def _weight_before(change: Change) -> int:
+    """Return the weight before a rollback set it to 0."""
     peak = max(
         (one.peak_weight for one in (change.after.release, change.before.release) if one), default=0
     )
@@ -172,8 +174,8 @@ def _weight(change: Change) -> int:
     return change.before.weight or peak or (last if change.after.release is None else 0)
 
 
-def _served(change: Change) -> tuple[float, float] | None:
-    """By the ratio metric that counted most bad ones."""
+def _served_requests(change: Change) -> tuple[float, float] | None:
+    """Return bad and all requests of the ratio metric with the most bad ones."""
     ratios = {metric.name for metric in change.spec.analysis.metrics if metric.is_request_share}
     counted = [
         (one.canary_bad, one.canary_total)
@@ -183,26 +185,28 @@ def _served(change: Change) -> tuple[float, float] | None:
     return max(counted, default=None)
 
 
-def _paused_for(status: Status) -> Reason | None:
-    """Why a person is needed; None while none is, or where a person wanted it so."""
+def _pause_reason(status: Status) -> Reason | None:
+    """Return why a person is needed; None if none is, or if a person paused the release."""
     pause = status.release.pause if status.release is not None else None
     return None if pause is None or pause.reason.info.by_person else pause.reason
 
 
-def _over(key: Key, change: Change, kind: Kind) -> Iterator[Incident]:
-    """What was triggered earlier and needs nobody any more."""
+def _ended_incidents(key: Key, change: Change, kind: EventKind) -> Iterator[Incident]:
+    """Yield earlier incidents that are resolved."""
     before, after = change.before, change.after
-    paused = _paused_for(before)
-    if before.release is not None and paused is not None and paused != _paused_for(after):
-        yield Incident(key, before.release.template, paused, Kind.STUCK)
-    if kind is Kind.PROMOTION or after.phase is Phase.TERMINATING:
-        yield from _rolled_back(key, change)
-    elif kind is Kind.START:
-        yield from (one for one in _rolled_back(key, change) if one.template == _version(change))
+    paused = _pause_reason(before)
+    if before.release is not None and paused is not None and paused != _pause_reason(after):
+        yield Incident(key, before.release.template, paused, EventKind.STUCK)
+    if kind is EventKind.PROMOTION or after.phase is Phase.TERMINATING:
+        yield from _rollback_incidents(key, change)
+    elif kind is EventKind.START:
+        yield from (
+            one for one in _rollback_incidents(key, change) if one.template == _template_of(change)
+        )
 
 
-def _rolled_back(key: Key, change: Change) -> Iterator[Incident]:
-    """Since the last promotion; this one does not count as such."""
+def _rollback_incidents(key: Key, change: Change) -> Iterator[Incident]:
+    """Yield rollbacks since the last promotion, not counting the present one."""
     entries = change.after.history
     if change.after.history[:1] != change.before.history[:1]:
         entries = entries[1:]
@@ -210,38 +214,44 @@ def _rolled_back(key: Key, change: Change) -> Iterator[Incident]:
         if entry.result is Result.PROMOTED:
             return
         if entry.result is Result.ROLLED_BACK and not entry.reason.info.by_person:
-            yield Incident(key, entry.template, entry.reason, Kind.ROLLBACK)
+            yield Incident(key, entry.template, entry.reason, EventKind.ROLLBACK)
 
 
-def _headline(notice: Notice, change: Change, kind: Kind) -> str:
+def _build_headline(notice: Notice, change: Change, kind: EventKind) -> str:
     name = notice.key.name
     match kind:
-        case Kind.ROLLBACK:
-            told = f"{name} rolled back {_where(change)}: {_cause(notice, change)}{_felt(change)}"
-        case Kind.STUCK:
-            told = f"{name} waits for a person at {change.after.weight} %: {_sentence(notice)}"
-        case Kind.APPROVAL:
-            told = f"{name} waits for approval at {change.after.weight} %"
-        case Kind.PROMOTION:
-            told = f"{name} promoted: the new version passed every step"
-        case Kind.START:
-            told = f"{name}: a release begins"
-        case Kind.OTHER:
-            told = f"{name}: {_sentence(notice)}"
-    return told
+        case EventKind.ROLLBACK:
+            text = f"{name} rolled back {_describe_position(change)}: "
+            text += f"{_describe_cause(notice, change)}{_describe_impact(change)}"
+        case EventKind.STUCK:
+            text = (
+                f"{name} waits for a person at {change.after.weight} %: {_reason_sentence(notice)}"
+            )
+        case EventKind.APPROVAL:
+            text = f"{name} waits for approval at {change.after.weight} %"
+        case EventKind.PROMOTION:
+            text = f"{name} promoted: the new version passed every step"
+        case EventKind.START:
+            text = f"{name}: a release begins"
+        case EventKind.OTHER:
+            text = f"{name}: {_reason_sentence(notice)}"
+    return text
 
 
-def _where(change: Change) -> str:
+def _describe_position(change: Change) -> str:
     if change.before.intent is Intent.BAKE:
         return "after its promotion"
-    weight = _weight(change)
+    weight = _weight_before(change)
     return f"at {weight} %" if weight else "before it got traffic"
 
 
-def _cause(notice: Notice, change: Change) -> str:
-    """Of a pool its own words (`leaks 1 connection per 4,900 requests`), else the reason's."""
+def _describe_cause(notice: Notice, change: Change) -> str:
+    """Return the sentence of the reason; for pools the metric's message, which says more.
+
+    Such as `leaks 1 connection per 4,900 requests`.
+    """
     if not notice.reason.info.about_pool:
-        return _sentence(notice)
+        return _reason_sentence(notice)
     text = strip_controls(notice.message)
     for metric in change.after.analysis:
         if metric.verdict is Verdict.FAIL:
@@ -251,8 +261,8 @@ def _cause(notice: Notice, change: Change) -> str:
     return text.split(";")[0].rstrip(".")
 
 
-def _felt(change: Change) -> str:
-    served = _served(change)
+def _describe_impact(change: Change) -> str:
+    served = _served_requests(change)
     if served is None or _never_served(change):
         return ""
     bad, total = served
@@ -264,9 +274,9 @@ def _felt(change: Change) -> str:
 
 
 def _never_served(change: Change) -> bool:
-    return not _weight(change) and change.before.intent is not Intent.BAKE
+    return not _weight_before(change) and change.before.intent is not Intent.BAKE
 
 
-def _sentence(notice: Notice) -> str:
+def _reason_sentence(notice: Notice) -> str:
     words = notice.reason.info.sentence.rstrip(".")
     return words[:1].lower() + words[1:]

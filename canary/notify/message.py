@@ -1,4 +1,4 @@
-"""What one receiver is sent, before it takes the receiver's own form. Pure."""
+"""A message for one receiver, before it is formatted for its kind. Pure."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,21 +7,21 @@ from string import Formatter
 from urllib.parse import quote
 
 from canary.api import Reason
-from canary.notify.events import Incident, Kind, News
+from canary.notify.events import EventKind, Incident, ReleaseEvent
 from canary.runbooks import BASE, runbook_url
 from canary.text.format import format_count, split_camel_case
 
-PODS = 5
-"""Names of pods that are written out."""
+MAX_PODS = 5
+"""Maximum number of pod names in a message."""
 VARIABLES = ("namespace", "release", "target", "service", "canary", "version", "from", "to")
-"""What a dashboard's address may name in braces."""
+"""Variables that a dashboard's address may contain in braces."""
 _AROUND = 900.0
-"""Seconds before the release's begin that a dashboard shows."""
+"""Seconds before the start of the release that a dashboard shows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Where pages are: addresses of dashboards are templates, see `VARIABLES`."""
+    """Addresses of pages; those of dashboards are templates, see `VARIABLES`."""
 
     runbooks: str = BASE
     dashboard: str | None = None
@@ -29,19 +29,19 @@ class Links:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """News for one receiver: what it is told, and what it is told to be over."""
+class Message:
+    """What one receiver is sent: an event, resolved incidents, or both."""
 
-    news: News
+    event: ReleaseEvent
     links: Links
-    told: bool
-    """Whether these news are for it; else only what is over is."""
-    over: tuple[Incident, ...] = ()
+    include_event: bool
+    """Whether the event itself is sent; otherwise only the resolved incidents are."""
+    resolved: tuple[Incident, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
-    """One HTTP request. Its address is a secret, and so may be its headers."""
+class HttpPayload:
+    """One HTTP request. Its address is secret, and its headers may be."""
 
     url: str = field(repr=False)
     body: bytes = field(repr=False)
@@ -49,8 +49,8 @@ class Post:
 
 
 @dataclass(frozen=True, slots=True)
-class Dispatch:
-    """What Apprise sends. Its address is a secret."""
+class ApprisePayload:
+    """One message of Apprise. Its address is secret."""
 
     url: str = field(repr=False)
     title: str
@@ -59,94 +59,94 @@ class Dispatch:
     """`failure`, `warning`, `success` or `info`."""
 
 
-def posted(
+def json_payload(
     url: str, content: object, kind: str = "application/json", **headers: str
-) -> tuple[Post, ...]:
-    """One request with a JSON body."""
+) -> tuple[HttpPayload, ...]:
+    """Return one request with a JSON body."""
     body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
-    return (Post(url, body, {"Content-Type": kind, **headers}),)
+    return (HttpPayload(url, body, {"Content-Type": kind, **headers}),)
 
 
-def facts(news: News) -> Sequence[tuple[str, str]]:
-    """Label and value, the most important first."""
-    found = [("Release", f"{news.key.namespace}/{news.key.name}"), ("Reason", news.reason.value)]
-    if news.weight or news.kind in {Kind.ROLLBACK, Kind.STUCK, Kind.APPROVAL}:
-        found.append(("Share of traffic", f"{news.weight} %"))
-    if news.served is not None:
-        bad, total = news.served
+def list_facts(event: ReleaseEvent) -> Sequence[tuple[str, str]]:
+    """Return labels and values, the most important first."""
+    found = [("Release", f"{event.key.namespace}/{event.key.name}"), ("Reason", event.reason.value)]
+    if event.weight or event.kind in {EventKind.ROLLBACK, EventKind.STUCK, EventKind.APPROVAL}:
+        found.append(("Share of traffic", f"{event.weight} %"))
+    if event.served is not None:
+        bad, total = event.served
         found.append(("Bad requests", f"{format_count(bad)} of {format_count(total)}"))
-    if news.version:
-        found.append(("Version", news.version))
-    if news.stable and news.stable != news.version:
-        found.append(("Version before", news.stable))
-    if news.pods and news.kind in {Kind.ROLLBACK, Kind.STUCK}:
-        found.append(("Pods", few(news.pods)))
+    if event.version:
+        found.append(("Version", event.version))
+    if event.stable and event.stable != event.version:
+        found.append(("Version before", event.stable))
+    if event.pods and event.kind in {EventKind.ROLLBACK, EventKind.STUCK}:
+        found.append(("Pods", join_first(event.pods)))
     return found
 
 
-def other_evidence(news: News) -> Sequence[tuple[str, str]]:
-    """Name and standing of the metrics that the message does not quote already."""
-    return [(name, said) for name, said in news.evidence if said and said not in news.message]
+def list_other_evidence(event: ReleaseEvent) -> Sequence[tuple[str, str]]:
+    """Return name and state of the metrics that the message does not quote."""
+    return [(name, said) for name, said in event.evidence if said and said not in event.message]
 
 
-def links_of(news: News, links: Links) -> Sequence[tuple[str, str]]:
-    """Title and address: the runbook where somebody has to act, and the graphs."""
+def list_links(event: ReleaseEvent, links: Links) -> Sequence[tuple[str, str]]:
+    """Return titles and addresses: the runbook of an incident, and dashboards."""
     found = []
-    if news.incident is not None:
-        found.append(("Runbook", runbook_url(news.reason, links.runbooks)))
-    if links.pools is not None and news.reason.info.about_pool:
-        found.append(("Connection pools", _filled(links.pools, news)))
+    if event.incident is not None:
+        found.append(("Runbook", runbook_url(event.reason, links.runbooks)))
+    if links.pools is not None and event.reason.info.about_pool:
+        found.append(("Connection pools", _fill_template(links.pools, event)))
     if links.dashboard is not None:
-        found.append(("Dashboard", _filled(links.dashboard, news)))
+        found.append(("Dashboard", _fill_template(links.dashboard, event)))
     return found
 
 
 def unknown_variables(template: str) -> Sequence[str]:
-    """What a dashboard's address names in braces and nobody can fill in.
+    """Return the unknown variables of a dashboard's address.
 
-    Raises ValueError for braces that do not match.
+    Raises ValueError for unbalanced braces.
     """
     names = [name for _, name, _, _ in Formatter().parse(template) if name is not None]
     return [name for name in names if name not in VARIABLES]
 
 
-def severity(kind: Kind) -> str:
-    """As alerts have it: the same whenever an incident is told or resolved."""
-    return "critical" if kind is Kind.ROLLBACK else "warning"
+def severity_of(kind: EventKind) -> str:
+    """Return the severity of an incident, which does not change until it is resolved."""
+    return "critical" if kind is EventKind.ROLLBACK else "warning"
 
 
-def title_of(incident: Incident) -> str:
-    """Of an incident that is over: `auth: connection leak is over`."""
-    return f"{incident.key.name}: {words(incident.reason)} is over"
+def resolved_title(incident: Incident) -> str:
+    """Return the title of a resolved incident: `auth: connection leak is over`."""
+    return f"{incident.key.name}: {reason_words(incident.reason)} is over"
 
 
-def words(reason: Reason) -> str:
-    """`ConnectionLeak` as `connection leak`."""
+def reason_words(reason: Reason) -> str:
+    """Return `ConnectionLeak` as `connection leak`."""
     return split_camel_case(reason).lower()
 
 
-def clipped(text: str, most: int) -> str:
-    """At most so many characters; what is cut off shows."""
+def truncate(text: str, most: int) -> str:
+    """Return at most `most` characters; an ellipsis marks a cut."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def few(names: Sequence[str]) -> str:
-    """The first of them, and how many more there are."""
-    more = f" and {len(names) - PODS} more" if len(names) > PODS else ""
-    return ", ".join(names[:PODS]) + more
+def join_first(names: Sequence[str]) -> str:
+    """Join the first names, and the number of the others."""
+    more = f" and {len(names) - MAX_PODS} more" if len(names) > MAX_PODS else ""
+    return ", ".join(names[:MAX_PODS]) + more
 
 
-def _filled(template: str, news: News) -> str:
-    target = news.spec.target.name
-    service = news.spec.service.name if news.spec.service is not None else target
+def _fill_template(template: str, event: ReleaseEvent) -> str:
+    target = event.spec.target.name
+    service = event.spec.service.name if event.spec.service is not None else target
     values = {
-        "namespace": news.key.namespace,
-        "release": news.key.name,
+        "namespace": event.key.namespace,
+        "release": event.key.name,
         "target": target,
         "service": service,
         "canary": f"{target}-canary",
-        "version": news.version,
-        "from": str(round((min(news.began or news.at, news.at) - _AROUND) * 1000)),
-        "to": str(round((news.at + _AROUND) * 1000)),
+        "version": event.version,
+        "from": str(round((min(event.began or event.at, event.at) - _AROUND) * 1000)),
+        "to": str(round((event.at + _AROUND) * 1000)),
     }
     return template.format_map({name: quote(value, safe="") for name, value in values.items()})

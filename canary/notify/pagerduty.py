@@ -1,4 +1,4 @@
-"""PagerDuty's Events API v2: an incident is triggered, and resolved by the same key.
+"""Formats incidents for PagerDuty's Events API v2; trigger and resolve use the same key.
 
 Source: developer.pagerduty.com, "Send an alert event" (summary 1,024 characters, dedup_key 255,
 the whole event 512 KB).
@@ -6,11 +6,19 @@ the whole event 512 KB).
 
 from typing import Any
 
-from canary.notify.events import Incident, News
-from canary.notify.message import Letter, Post, clipped, facts, links_of, posted, severity
+from canary.notify.events import Incident, ReleaseEvent
+from canary.notify.message import (
+    HttpPayload,
+    Message,
+    json_payload,
+    list_facts,
+    list_links,
+    severity_of,
+    truncate,
+)
 from canary.text.format import format_exact_timestamp
 
-SUMMARY = 1024
+MAX_SUMMARY = 1024
 ADDRESSES = {
     "us": "https://events.pagerduty.com/v2/enqueue",
     "eu": "https://events.eu.pagerduty.com/v2/enqueue",
@@ -18,18 +26,18 @@ ADDRESSES = {
 _DETAIL, _EVIDENCE = 1000, 20
 
 
-def pagerduty(letter: Letter, address: str, key: str) -> tuple[Post, ...]:
-    """First what is over, then what is new; news that are no incident are not for a pager."""
-    events = [_resolve(incident, key) for incident in letter.over]
-    news = letter.news
-    if letter.told and news.incident is not None:
-        events.append(_trigger(letter, news.incident, key))
-    return tuple(post for event in events for post in posted(address, event))
+def format_pagerduty(message: Message, address: str, key: str) -> tuple[HttpPayload, ...]:
+    """Format resolve events, then the trigger; other events are not sent to PagerDuty."""
+    events = [_resolve_event(incident, key) for incident in message.resolved]
+    event = message.event
+    if message.include_event and event.incident is not None:
+        events.append(_trigger_event(message, event.incident, key))
+    return tuple(post for event in events for post in json_payload(address, event))
 
 
-def _trigger(letter: Letter, incident: Incident, key: str) -> dict[str, Any]:
-    news = letter.news
-    links = [{"href": link, "text": title} for title, link in links_of(news, letter.links)]
+def _trigger_event(message: Message, incident: Incident, key: str) -> dict[str, Any]:
+    event = message.event
+    links = [{"href": link, "text": title} for title, link in list_links(event, message.links)]
     return {
         "routing_key": key,
         "event_action": "trigger",
@@ -37,26 +45,26 @@ def _trigger(letter: Letter, incident: Incident, key: str) -> dict[str, Any]:
         "client": "canary",
         "links": links,
         "payload": {
-            "summary": clipped(news.headline, SUMMARY),
-            "source": f"{news.key.namespace}/{news.key.name}",
-            "severity": severity(incident.kind),
-            "timestamp": format_exact_timestamp(news.at),
-            "component": news.spec.target.name,
-            "group": news.key.namespace,
-            "class": news.reason.value,
-            "custom_details": _details(news),
+            "summary": truncate(event.headline, MAX_SUMMARY),
+            "source": f"{event.key.namespace}/{event.key.name}",
+            "severity": severity_of(incident.kind),
+            "timestamp": format_exact_timestamp(event.at),
+            "component": event.spec.target.name,
+            "group": event.key.namespace,
+            "class": event.reason.value,
+            "custom_details": _custom_details(event),
         },
     }
 
 
-def _details(news: News) -> dict[str, Any]:
-    evidence = {name: clipped(said, _DETAIL) for name, said in news.evidence[:_EVIDENCE]}
+def _custom_details(event: ReleaseEvent) -> dict[str, Any]:
+    evidence = {name: truncate(said, _DETAIL) for name, said in event.evidence[:_EVIDENCE]}
     return {
-        "message": clipped(news.message, _DETAIL),
-        **{label: clipped(value, _DETAIL) for label, value in facts(news)},
+        "message": truncate(event.message, _DETAIL),
+        **{label: truncate(value, _DETAIL) for label, value in list_facts(event)},
         "evidence": evidence,
     }
 
 
-def _resolve(incident: Incident, key: str) -> dict[str, Any]:
+def _resolve_event(incident: Incident, key: str) -> dict[str, Any]:
     return {"routing_key": key, "event_action": "resolve", "dedup_key": incident.id}

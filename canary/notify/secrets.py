@@ -1,6 +1,6 @@
-"""Where receivers' secrets are read, anew for each message: they are rotated in place.
+"""Reads receivers' secrets for each message, as they may be rotated at any time.
 
-No error repeats what a Secret holds.
+Errors never repeat the content of a Secret.
 """
 
 import base64
@@ -13,22 +13,22 @@ from canary.errors import PermanentError, TransientError
 from canary.kube.objects import SECRETS, Objects
 
 
-class Secrets(Protocol):
-    """Who knows them."""
+class SecretReader(Protocol):
+    """Reads Secrets."""
 
     def read(self, namespace: str, ref: SecretRef) -> str:
-        """The text, without white space around it. Raises PermanentError, TransientError."""
+        """Return the stripped text. Raises PermanentError, TransientError."""
         ...
 
 
 class ClusterSecrets:
-    """Secrets in the release's namespace: the operator needs a Role there that names them."""
+    """Reads Secrets of the release's namespace, which requires a Role for the operator there."""
 
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
 
     def read(self, namespace: str, ref: SecretRef) -> str:
-        """See Secrets."""
+        """See `SecretReader`."""
         found = self._objects.get(SECRETS, namespace, ref.name)
         if found is None:
             raise PermanentError(f"there is no Secret {ref.name} in {namespace}")
@@ -38,33 +38,33 @@ class ClusterSecrets:
         try:
             raw = base64.b64decode(encoded, validate=True)
         except (binascii.Error, TypeError):
-            raise PermanentError(f"Secret {ref.name}, key {ref.key}, cannot be read") from None
-        return _text(raw, f"Secret {ref.name}, key {ref.key},")
+            raise PermanentError(f"Secret {ref.name}, key {ref.key}: expected base64") from None
+        return _decode_line(raw, f"Secret {ref.name}, key {ref.key}")
 
 
 class MountedSecrets:
-    """Secrets mounted into the operator's pod: a folder for each, a file for each key."""
+    """Reads Secrets mounted into the operator's pod: a folder per Secret, a file per key."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def read(self, namespace: str, ref: SecretRef) -> str:
-        """See Secrets; the namespace does not matter."""
+        """See `SecretReader`; ignores the namespace."""
         del namespace
         file = self._folder / ref.name / ref.key
         try:
             raw = file.read_bytes()
         except OSError as error:
             # A volume that is being changed may be incomplete for a moment.
-            raise TransientError(f"{file} cannot be read: {error.strerror}") from None
-        return _text(raw, str(file))
+            raise TransientError(f"cannot read {file}: {error.strerror}") from None
+        return _decode_line(raw, str(file))
 
 
-def _text(raw: bytes, where: str) -> str:
+def _decode_line(raw: bytes, where: str) -> str:
     try:
         text = raw.decode().strip()
     except UnicodeDecodeError:
         text = ""
     if not text or "\n" in text or "\r" in text:
-        raise PermanentError(f"{where} should hold one line of text")
+        raise PermanentError(f"{where}: expected one line of text")
     return text

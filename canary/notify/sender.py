@@ -1,7 +1,7 @@
-"""Sends one request or Apprise message. Nothing that it raises or logs holds the address.
+"""Sends one HTTP request or Apprise message. Errors and log lines never contain the address.
 
-The address of a chat's webhook is its password. So the client's errors, which repeat nothing of it,
-end here without a trace, and the libraries' own log lines are kept back while something is sent.
+The address of a chat's webhook is a credential. Errors are raised without their cause, and log
+lines of the libraries are suppressed during a delivery.
 """
 
 import contextlib
@@ -18,11 +18,11 @@ from canary import __version__
 from canary.errors import PermanentError, TransientError
 from canary.http.addresses import AddressRules
 from canary.http.client import HttpClient, Limits
-from canary.notify.formatters import Parcel
-from canary.notify.message import Dispatch, Post
+from canary.notify.formatters import Payload
+from canary.notify.message import ApprisePayload, HttpPayload
 
-LONGEST_PAUSE = 300.0
-"""Seconds; a receiver that asks for more is tried after that."""
+MAX_RETRY_AFTER = 300.0
+"""Upper bound of `Retry-After` in seconds."""
 _PAUSE = 1.0
 _sending: ContextVar[bool] = ContextVar("sending", default=False)
 _CHATTY = (
@@ -35,72 +35,78 @@ _CHATTY = (
 
 
 class DeliveryError(TransientError):
-    """Not delivered this time: worth another try, not before `retry_after` seconds."""
+    """The delivery failed and may be retried after `retry_after` seconds."""
 
 
 class RefusedError(PermanentError):
-    """The receiver does not take it, and will not take it the next time."""
+    """The receiver rejected the delivery, and a retry would not help."""
 
 
 @dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Seconds for a connection, between two bytes of an answer, and for its whole header."""
+class DeliveryTimeouts:
+    """Seconds for connecting, between two bytes of a response, and for its whole header."""
 
     connect: float = 5.0
     read: float = 10.0
     whole: float = 20.0
 
 
-class Quiet(logging.Filter):
-    """Keeps back what a library says in the middle of sending: it may name the address."""
+class SendingFilter(logging.Filter):
+    """Drops log records of libraries during a delivery, as they may contain the address."""
 
     def filter(self, _record: logging.LogRecord) -> bool:
-        """Only what has nothing to do with us."""
+        """Keep records outside of a delivery."""
         return not _sending.get()
 
 
-_quiet = Quiet()
+_quiet = SendingFilter()
 
 
-class Sender:
-    """Sends what receivers are sent, over HTTP or by Apprise."""
+class PayloadSender:
+    """Sends payloads over HTTP or with Apprise."""
 
     def __init__(
-        self, rules: AddressRules, timeouts: Timeouts | None = None, proxy: str | None = None
+        self,
+        rules: AddressRules,
+        timeouts: DeliveryTimeouts | None = None,
+        proxy: str | None = None,
     ) -> None:
-        """`rules` say to which addresses; `proxy` decides that itself, if there is one."""
-        limits = timeouts or Timeouts()
+        """`rules` restrict the addresses; a `proxy` applies its own rules instead."""
+        limits = timeouts or DeliveryTimeouts()
         self._client = HttpClient(
             rules, Limits(limits.connect, limits.read, limits.whole), proxy=proxy
         )
         for name in _CHATTY:
             logging.getLogger(name).addFilter(_quiet)
 
-    def send(self, parcel: Parcel, now: float) -> None:
-        """Delivers it; `now` in seconds since the epoch. Raises DeliveryError, RefusedError."""
-        with _quietly():
-            if isinstance(parcel, Dispatch):
-                _dispatch(parcel)
-            else:
-                self._post(parcel, now)
+    def send(self, payload: Payload, now: float) -> None:
+        """Deliver the payload; `now` in seconds since the epoch.
 
-    def _post(self, post: Post, now: float) -> None:
+        Raises DeliveryError, RefusedError.
+        """
+        with _suppress_logs():
+            if isinstance(payload, ApprisePayload):
+                _send_apprise(payload)
+            else:
+                self._post(payload, now)
+
+    def _post(self, post: HttpPayload, now: float) -> None:
         try:
-            url, headers = _own_credentials(post.url)
+            url, headers = _split_credentials(post.url)
             agent = {"User-Agent": f"canary/{__version__}"}
             answer = self._client.send("POST", url, {**agent, **headers, **post.headers}, post.body)
         except ValueError:
-            raise RefusedError("nothing can be sent to such an address") from None
+            raise RefusedError("the address is not a valid URL") from None
         except TransientError as error:
             raise DeliveryError(str(error)) from None
         except PermanentError as error:
             raise RefusedError(str(error)) from None
         if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
-            raise refusal(answer.status, answer.headers.get("Retry-After"), now)
+            raise error_from_status(answer.status, answer.headers.get("Retry-After"), now)
 
 
-def _own_credentials(url: str) -> tuple[str, dict[str, str]]:
-    """The address without its credentials, and the header that has them. Raises ValueError."""
+def _split_credentials(url: str) -> tuple[str, dict[str, str]]:
+    """Return the address without credentials, and a header with them. Raises ValueError."""
     parts = urlsplit(url)
     if parts.username is None:
         return url, {}
@@ -109,24 +115,26 @@ def _own_credentials(url: str) -> tuple[str, dict[str, str]]:
     return bare.geturl(), {"Authorization": f"Basic {b64encode(pair).decode()}"}
 
 
-def refusal(status: int, retry_after: str | None, now: float) -> DeliveryError | RefusedError:
-    """An answer other than 2xx as what to do next; nothing of its body is repeated."""
+def error_from_status(
+    status: int, retry_after: str | None, now: float
+) -> DeliveryError | RefusedError:
+    """Return the error for a response other than 2xx, without anything of its body."""
     if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return DeliveryError(f"HTTP {status}", retry_after=_pause(retry_after, now))
+        return DeliveryError(f"HTTP {status}", retry_after=_retry_after_seconds(retry_after, now))
     if status == HTTPStatus.REQUEST_TIMEOUT:
         return DeliveryError(f"HTTP {status}", retry_after=_PAUSE)
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         return RefusedError(
-            f"HTTP {status}: it sends us to another address, and what is secret is not sent there; "
-            "the Secret should hold the final address"
+            f"HTTP {status}: redirects are not followed, as they could leak the secret; put the "
+            "final address into the Secret"
         )
     gone = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
-    hint = ": is what the Secret holds still valid?" if status in gone else ""
+    hint = ": check that the content of the Secret is still valid" if status in gone else ""
     return RefusedError(f"HTTP {status}{hint}")
 
 
-def _pause(retry_after: str | None, now: float) -> float:
-    """Seconds: a number of them or a date, as RFC 9110 has it."""
+def _retry_after_seconds(retry_after: str | None, now: float) -> float:
+    """Parse Retry-After (RFC 9110), a number of seconds or a date; return seconds."""
     seconds = _PAUSE
     if retry_after is not None:
         try:
@@ -134,10 +142,10 @@ def _pause(retry_after: str | None, now: float) -> float:
         except ValueError:
             with contextlib.suppress(ValueError):
                 seconds = parsedate_to_datetime(retry_after).timestamp() - now
-    return min(max(seconds, 0.0), LONGEST_PAUSE) if seconds == seconds else _PAUSE  # noqa: PLR0124  # not NaN
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER) if seconds == seconds else _PAUSE  # noqa: PLR0124  # not NaN
 
 
-def _dispatch(parcel: Dispatch) -> None:
+def _send_apprise(payload: ApprisePayload) -> None:
     try:
         import apprise  # noqa: PLC0415 - an extra
     except ImportError:
@@ -148,15 +156,15 @@ def _dispatch(parcel: Dispatch) -> None:
         app_id="canary", async_mode=False, secure_logging=True, http_redirects=False
     )
     receiver = apprise.Apprise(asset=asset)
-    if not receiver.add(parcel.url):
-        raise RefusedError("Apprise does not understand the address that its Secret holds")
-    tone = apprise.NotifyType(parcel.tone)
-    if not receiver.notify(parcel.body, title=parcel.title, notify_type=tone):
-        raise DeliveryError("Apprise could not deliver it")
+    if not receiver.add(payload.url):
+        raise RefusedError("Apprise does not recognize the address in the Secret")
+    tone = apprise.NotifyType(payload.tone)
+    if not receiver.notify(payload.body, title=payload.title, notify_type=tone):
+        raise DeliveryError("Apprise could not deliver the message")
 
 
 @contextlib.contextmanager
-def _quietly() -> Iterator[None]:
+def _suppress_logs() -> Iterator[None]:
     token = _sending.set(True)
     try:
         yield

@@ -1,54 +1,67 @@
-"""Slack's incoming webhooks: Block Kit, within its limits.
+"""Formats messages for Slack's incoming webhooks, within the limits of Block Kit.
 
 Source: docs.slack.dev, Block Kit reference (header 150 characters, section 3,000, ten fields of
-2,000, 50 blocks); foreign text goes where nothing is interpreted, or is escaped.
+2,000, 50 blocks); text from outside is escaped or put where it is not interpreted.
 """
 
 from typing import Any
 
-from canary.notify.events import Kind
-from canary.notify.message import Letter, Post, clipped, facts, links_of, other_evidence, posted
+from canary.notify.events import EventKind
+from canary.notify.message import (
+    HttpPayload,
+    Message,
+    json_payload,
+    list_facts,
+    list_links,
+    list_other_evidence,
+    truncate,
+)
 
 HEADER, SECTION, FIELD, FIELDS, FALLBACK = 150, 3000, 2000, 10, 4000
 _SIGNS = {
-    Kind.ROLLBACK: "🛑 ",
-    Kind.STUCK: "⏸️ ",
-    Kind.APPROVAL: "✋ ",
-    Kind.PROMOTION: "✅ ",
+    EventKind.ROLLBACK: "🛑 ",
+    EventKind.STUCK: "⏸️ ",
+    EventKind.APPROVAL: "✋ ",
+    EventKind.PROMOTION: "✅ ",
 }
 
 
-def slack(letter: Letter, url: str) -> tuple[Post, ...]:
-    """One message."""
-    news = letter.news
-    title = f"{_SIGNS.get(news.kind, '')}{news.headline}"
+def format_slack(message: Message, url: str) -> tuple[HttpPayload, ...]:
+    """Format one message."""
+    event = message.event
+    title = f"{_SIGNS.get(event.kind, '')}{event.headline}"
     blocks: list[dict[str, Any]] = [
-        {"type": "header", "text": _plain(title, HEADER)},
-        {"type": "section", "text": _plain(_first(letter, title), SECTION)},
-        {"type": "section", "fields": [_field(*fact) for fact in facts(news)[:FIELDS]]},
+        {"type": "header", "text": _plain_text(title, HEADER)},
+        {"type": "section", "text": _plain_text(_first_section(message, title), SECTION)},
+        {
+            "type": "section",
+            "fields": [_mrkdwn_field(*fact) for fact in list_facts(event)[:FIELDS]],
+        },
     ]
-    if evidence := other_evidence(news):
+    if evidence := list_other_evidence(event):
         said = "\n".join(f"{name}: {words}" for name, words in evidence)
-        blocks.append({"type": "section", "text": _plain(said, SECTION)})
-    if links := links_of(news, letter.links):
-        linked = "  ·  ".join(f"<{escaped(url)}|{title}>" for title, url in links)
+        blocks.append({"type": "section", "text": _plain_text(said, SECTION)})
+    if links := list_links(event, message.links):
+        linked = "  ·  ".join(f"<{escape_mrkdwn(url)}|{title}>" for title, url in links)
         blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": linked}})
-    return posted(url, {"text": clipped(escaped(news.headline), FALLBACK), "blocks": blocks})
+    return json_payload(
+        url, {"text": truncate(escape_mrkdwn(event.headline), FALLBACK), "blocks": blocks}
+    )
 
 
-def escaped(text: str) -> str:
-    """What Slack would take for a mention or a link is text."""
+def escape_mrkdwn(text: str) -> str:
+    """Escape characters that Slack interprets as mentions or links."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _first(letter: Letter, title: str) -> str:
-    """The sentence below the header, with the headline where it did not fit above."""
-    return letter.news.message if len(title) <= HEADER else f"{title}\n{letter.news.message}"
+def _first_section(message: Message, title: str) -> str:
+    """Return the text below the header, with the headline if that was truncated."""
+    return message.event.message if len(title) <= HEADER else f"{title}\n{message.event.message}"
 
 
-def _plain(text: str, most: int) -> dict[str, Any]:
-    return {"type": "plain_text", "text": clipped(text, most), "emoji": False}
+def _plain_text(text: str, most: int) -> dict[str, Any]:
+    return {"type": "plain_text", "text": truncate(text, most), "emoji": False}
 
 
-def _field(label: str, value: str) -> dict[str, str]:
-    return {"type": "mrkdwn", "text": f"*{label}*\n{clipped(escaped(value), FIELD // 2)}"}
+def _mrkdwn_field(label: str, value: str) -> dict[str, str]:
+    return {"type": "mrkdwn", "text": f"*{label}*\n{truncate(escape_mrkdwn(value), FIELD // 2)}"}

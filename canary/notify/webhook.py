@@ -1,4 +1,4 @@
-"""Any web service: CloudEvents 1.0 in structured mode, signed as Standard Webhooks has it.
+"""Formats events for any web service: CloudEvents 1.0, signed according to Standard Webhooks.
 
 Sources: cloudevents.io, specification 1.0.2 and its HTTP binding; standardwebhooks.com
 (`webhook-id`, `webhook-timestamp`, `webhook-signature`; HMAC-SHA256 over `ID.TIMESTAMP.BODY`).
@@ -11,8 +11,8 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
-from canary.notify.events import News
-from canary.notify.message import Letter, Post, links_of, posted
+from canary.notify.events import ReleaseEvent
+from canary.notify.message import HttpPayload, Message, json_payload, list_links
 from canary.text.format import format_exact_timestamp
 
 TYPE = "dev.canary-controller.release"
@@ -20,33 +20,37 @@ CONTENT = "application/cloudevents+json; charset=utf-8"
 _PREFIX = "whsec_"
 
 
-def webhook(letter: Letter, url: str, key: str | None, now: float) -> tuple[Post, ...]:
-    """One event; the signature's time is `now`, so a retry is signed anew."""
-    news = letter.news
-    event = {
+def format_webhook(
+    message: Message, url: str, key: str | None, now: float
+) -> tuple[HttpPayload, ...]:
+    """Format one event; `now` is the time of the signature, so a retry gets a new one."""
+    event = message.event
+    cloud_event = {
         "specversion": "1.0",
-        "id": news.id,
-        "source": f"/canaryreleases/{news.key.namespace}/{news.key.name}",
-        "type": f"{TYPE}.{news.kind.value}",
-        "subject": f"{news.key.namespace}/{news.key.name}",
-        "time": format_exact_timestamp(news.at),
+        "id": event.id,
+        "source": f"/canaryreleases/{event.key.namespace}/{event.key.name}",
+        "type": f"{TYPE}.{event.kind.value}",
+        "subject": f"{event.key.namespace}/{event.key.name}",
+        "time": format_exact_timestamp(event.at),
         "datacontenttype": "application/json",
-        "data": _data(letter),
+        "data": _event_data(message),
     }
-    posts = posted(url, event, CONTENT)
-    return posts if key is None else tuple(_signed(post, key, news.id, now) for post in posts)
+    posts = json_payload(url, cloud_event, CONTENT)
+    return (
+        posts if key is None else tuple(_sign_payload(post, key, event.id, now) for post in posts)
+    )
 
 
-def signature(key: str, identity: str, second: int, body: bytes) -> str:
-    """`v1,…`, as any Standard Webhooks library checks it.
+def sign_content(key: str, identity: str, second: int, body: bytes) -> str:
+    """Return the signature `v1,…` that Standard Webhooks libraries verify.
 
-    The key is `whsec_` and base64, or any other text as it is.
+    The key is `whsec_` followed by base64, or any other text, used as is.
     """
     content = f"{identity}.{second}.".encode() + body
-    return f"v1,{base64.b64encode(hmac.digest(_bytes(key), content, sha256)).decode()}"
+    return f"v1,{base64.b64encode(hmac.digest(_key_bytes(key), content, sha256)).decode()}"
 
 
-def _bytes(key: str) -> bytes:
+def _key_bytes(key: str) -> bytes:
     if key.startswith(_PREFIX):
         try:
             return base64.b64decode(key.removeprefix(_PREFIX), validate=True)
@@ -55,42 +59,44 @@ def _bytes(key: str) -> bytes:
     return key.encode()
 
 
-def _signed(post: Post, key: str, identity: str, now: float) -> Post:
+def _sign_payload(post: HttpPayload, key: str, identity: str, now: float) -> HttpPayload:
     headers = {
         **post.headers,
         "webhook-id": identity,
         "webhook-timestamp": str(int(now)),
-        "webhook-signature": signature(key, identity, int(now), post.body),
+        "webhook-signature": sign_content(key, identity, int(now), post.body),
     }
     return replace(post, headers=headers)
 
 
-def _data(letter: Letter) -> dict[str, Any]:
-    news = letter.news
-    bad, total = map(round, news.served) if news.served is not None else (None, None)
+def _event_data(message: Message) -> dict[str, Any]:
+    event = message.event
+    bad, total = map(round, event.served) if event.served is not None else (None, None)
     return {
         "schemaVersion": 1,
-        "namespace": news.key.namespace,
-        "release": news.key.name,
-        "target": news.spec.target.name,
-        "phase": news.phase.value,
-        "reason": news.reason.value,
-        "headline": news.headline,
-        "message": news.message,
-        "weight": news.weight,
-        "version": news.version,
-        "stable": news.stable,
+        "namespace": event.key.namespace,
+        "release": event.key.name,
+        "target": event.spec.target.name,
+        "phase": event.phase.value,
+        "reason": event.reason.value,
+        "headline": event.headline,
+        "message": event.message,
+        "weight": event.weight,
+        "version": event.version,
+        "stable": event.stable,
         "requests": total,
         "badRequests": bad,
-        "evidence": [{"metric": name, "message": said} for name, said in news.evidence],
-        "pods": list(news.pods),
-        "links": [{"title": title, "url": link} for title, link in links_of(news, letter.links)],
-        **_incidents(news),
+        "evidence": [{"metric": name, "message": said} for name, said in event.evidence],
+        "pods": list(event.pods),
+        "links": [
+            {"title": title, "url": link} for title, link in list_links(event, message.links)
+        ],
+        **_incident_ids(event),
     }
 
 
-def _incidents(news: News) -> dict[str, Any]:
+def _incident_ids(event: ReleaseEvent) -> dict[str, Any]:
     return {
-        "incident": news.incident.id if news.incident else None,
-        "resolved": [incident.id for incident in news.resolved],
+        "incident": event.incident.id if event.incident else None,
+        "resolved": [incident.id for incident in event.resolved],
     }

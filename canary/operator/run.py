@@ -20,10 +20,10 @@ from canary.kube.workloads import KubeWorkloads, Webhooks
 from canary.kube.workloads.webhooks import poster
 from canary.metrics.batch import QueryBatcher
 from canary.metrics.scrape import MOST_TARGETS, ScrapeOptions
-from canary.notify.dispatcher import Everybody, Messenger
-from canary.notify.metrics import Counts
+from canary.notify.dispatcher import FanOutNotifier, NotificationDispatcher
+from canary.notify.metrics import NotificationMetrics
 from canary.notify.secrets import ClusterSecrets, MountedSecrets
-from canary.notify.sender import Sender
+from canary.notify.sender import PayloadSender
 from canary.operator.controller import Controller
 from canary.operator.metrics import QUEUE, OperatorMetrics
 from canary.operator.pause_mode import PauseModeWatcher
@@ -96,7 +96,7 @@ class Operator:
         self._watches: Watches | None = None
         self._controller: Controller | None = None
         self._notifier: KubeNotifier | None = None
-        self._messenger: Messenger | None = None
+        self._messenger: NotificationDispatcher | None = None
         self._scrapers: Scrapers | None = None
         self._leading = False
 
@@ -168,7 +168,7 @@ class Operator:
             workloads=workloads,
             traffic=RouterOfSpec(objects),
             metrics=self._batch,
-            notifier=Everybody(notifier, self._told(objects, notifier)),
+            notifier=FanOutNotifier(notifier, self._told(objects, notifier)),
         )
         passes = ReleaseReconciler(
             worlds=WorldFactory(world, self._batch, scrapers, self._wake),
@@ -188,13 +188,13 @@ class Operator:
             workers=self._settings.workers,
         )
 
-    def _told(self, objects: CachedObjects, events: KubeNotifier) -> Messenger:
-        self._messenger = Messenger(
+    def _told(self, objects: CachedObjects, events: KubeNotifier) -> NotificationDispatcher:
+        self._messenger = NotificationDispatcher(
             self._settings.notify,
             MountedSecrets(self._settings.notify_secrets),
             ClusterSecrets(objects),
-            Sender(self._settings.addresses, proxy=self._settings.notify_proxy).send,
-            Counts(self._telemetry.registry),
+            PayloadSender(self._settings.addresses, proxy=self._settings.notify_proxy).send,
+            NotificationMetrics(self._telemetry.registry),
             events.warn,
             self._clock,
             self._timing,

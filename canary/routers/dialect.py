@@ -25,22 +25,22 @@ class Dialect:
     """The rule's key whose value is the list of backends."""
     sends_to: Callable[[Ref, str, str], bool]
     """Whether a backend is the Service of that name, for a route in that namespace."""
-    twin: Callable[[Ref, Names], Ref]
+    canary_backend: Callable[[Ref, Names], Ref]
     """Our backend beside the user's: the same in all but what it sends to."""
     confirmed: Callable[[Object], bool]
     """Whether the router has taken over the route as it is written."""
     backends: Callable[[Object, Names], Mapping[Side, str]]
     """What the router's own metrics call the sides; empty where they cannot be told apart."""
-    most: int = 1_000_000
+    max_weight: int = 1_000_000
     """Largest weight that the route can hold."""
-    forgets: Callable[[Object, Rule], bool] = lambda _route, _rule: False
+    drops_zero_weight: Callable[[Object, Rule], bool] = lambda _route, _rule: False
     """Whether a backend of weight 0 is none to the router, which fails requests as one comes or
     goes under traffic: it then keeps a trace of weight while a release runs."""
-    seen: Callable[[Object], bool] = lambda _route: True
+    is_observed: Callable[[Object], bool] = lambda _route: True
     """Whether the router has looked at the route as it is written, whatever it thinks of it."""
     refused: Callable[[Object], str | None] = lambda _route: None
     """Why the router refuses the route as it is written, in a sentence; None: it does not."""
-    lone_takes_all: bool = False
+    implicit_full_weight: bool = False
     """A missing weight is everything for a lone backend and nothing beside others; else it is 1."""
 
     def rules(self, route: Object) -> list[Rule]:
@@ -58,6 +58,6 @@ class Dialect:
 
     def weight(self, ref: Ref, refs: list[Ref]) -> int:
         """The weight that the router sees."""
-        if self.lone_takes_all and len(refs) == 1:
+        if self.implicit_full_weight and len(refs) == 1:
             return 1
-        return int(ref.get("weight", 0 if self.lone_takes_all else 1))
+        return int(ref.get("weight", 0 if self.implicit_full_weight else 1))

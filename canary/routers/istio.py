@@ -13,11 +13,11 @@ from canary.kube.objects import VIRTUAL_SERVICES, Object
 from canary.routers.dialect import Dialect, Ref
 from canary.routers.names import Names
 
-MOST = 2**31 - 1
+MAX_WEIGHT = 2**31 - 1
 """Weights are 32-bit integers."""
 
 
-def _tail(host: str, service: str, namespace: str) -> str | None:
+def _host_suffix(host: str, service: str, namespace: str) -> str | None:
     """What follows the Service's name in this host; None where it is another's.
 
     A Service may be written as `auth`, `auth.prod`, `auth.prod.svc` or with the cluster's domain.
@@ -29,21 +29,21 @@ def _tail(host: str, service: str, namespace: str) -> str | None:
 
 def _sends_to(ref: Ref, service: str, namespace: str) -> bool:
     host = ref.get("destination", {}).get("host", "")
-    return _tail(host, service, namespace) is not None
+    return _host_suffix(host, service, namespace) is not None
 
 
-def _twin(ref: Ref, names: Names) -> Ref:
+def _canary_backend(ref: Ref, names: Names) -> Ref:
     """Without a subset: subsets are of the user's host, and a missing one answers 503."""
     destination = {key: value for key, value in ref["destination"].items() if key != "subset"}
-    tail = _tail(destination["host"], names.service, names.namespace) or ""
+    tail = _host_suffix(destination["host"], names.service, names.namespace) or ""
     return {**ref, "destination": {**destination, "host": f"{names.canary_service}{tail}"}}
 
 
-def _confirmed(_route: Object) -> bool:
+def _is_confirmed(_route: Object) -> bool:
     return True
 
 
-def _backends(_route: Object, names: Names) -> Mapping[Side, str]:
+def _metric_names(_route: Object, names: Names) -> Mapping[Side, str]:
     return {Side.STABLE: names.target, Side.CANARY: names.canary_target}
 
 
@@ -52,9 +52,9 @@ VIRTUAL_SERVICE = Dialect(
     at=("spec", "http"),
     refs="route",
     sends_to=_sends_to,
-    twin=_twin,
-    confirmed=_confirmed,
-    backends=_backends,
-    most=MOST,
-    lone_takes_all=True,
+    canary_backend=_canary_backend,
+    confirmed=_is_confirmed,
+    backends=_metric_names,
+    max_weight=MAX_WEIGHT,
+    implicit_full_weight=True,
 )

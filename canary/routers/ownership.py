@@ -4,7 +4,7 @@ from canary.kube.claims import MANAGER, list_field_owners
 from canary.kube.objects import Object
 
 
-def writer(route: Object, at: tuple[str, str]) -> str | None:
+def find_last_writer(route: Object, at: tuple[str, str]) -> str | None:
     """Who wrote this part of the spec last; None where it was us, or nobody says.
 
     Whoever changes a value takes it from all others, so while it is ours nobody has changed it.

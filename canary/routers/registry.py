@@ -8,8 +8,8 @@ from canary.routers.dialect import Dialect
 from canary.routers.gateway_api import GRPC_ROUTE, HTTP_ROUTE
 from canary.routers.istio import VIRTUAL_SERVICE
 from canary.routers.replicas import ReplicaRouter
-from canary.routers.route_client import RouteRouter
-from canary.routers.several import SeveralRouters
+from canary.routers.route_client import WeightedRouteClient
+from canary.routers.several import MultiRouteRouter
 from canary.routers.traefik import TRAEFIK_SERVICE
 
 DIALECTS = (HTTP_ROUTE, GRPC_ROUTE, VIRTUAL_SERVICE, TRAEFIK_SERVICE)
@@ -22,13 +22,13 @@ def router_of(traffic: TrafficSpec, objects: Objects) -> TrafficRouter:
         UsageError: the spec names none (models that were validated never do).
     """
     routers = {
-        f"{route.kind} {route.name}": RouteRouter(
+        f"{route.kind} {route.name}": WeightedRouteClient(
             objects, dialect_of(route), route.name, route.part
         )
         for route in traffic.each
     }
     if len(routers) > 1:
-        return SeveralRouters(routers)
+        return MultiRouteRouter(routers)
     for router in routers.values():
         return router
     if traffic.replicas is not None:

@@ -15,9 +15,9 @@ from canary.core.snapshot import ReleaseResource, Route
 from canary.kube.objects import DEPLOYMENTS, Object, Objects
 from canary.routers.names import Names, names_of
 
-FULL = 100
+FULL_PERCENT = 100
 """Percent."""
-MEANT = {Intent.ADVANCE, Intent.PROMOTE}
+RAISING_INTENTS = {Intent.ADVANCE, Intent.PROMOTE}
 """While the canary is as large as it was meant to be, its weight is the one that was meant."""
 
 
@@ -37,9 +37,14 @@ class ReplicaRouter:
         if canary is None:
             return Route(weight=0, confirmed=True, at_rest=True)
         return Route(
-            weight=_weight(resource, _wanted(canary), _ready(canary), _ready(target)),
-            confirmed=_followed(canary),
-            at_rest=_wanted(canary) == 0,
+            weight=_effective_weight(
+                resource,
+                _desired_replicas(canary),
+                _ready_replicas(canary),
+                _ready_replicas(target),
+            ),
+            confirmed=_is_rolled_out(canary),
+            at_rest=_desired_replicas(canary) == 0,
         )
 
     def problem(self, resource: ReleaseResource) -> str | None:
@@ -55,7 +60,7 @@ class ReplicaRouter:
             return
         names = names_of(resource)
         canary = self._deployment(names, names.canary_target)
-        if canary is None or _wanted(canary) == 0:
+        if canary is None or _desired_replicas(canary) == 0:
             return
         down = [
             {"op": "test", "path": "/metadata/uid", "value": canary["metadata"]["uid"]},
@@ -67,29 +72,29 @@ class ReplicaRouter:
         return self.objects.get(DEPLOYMENTS, names.namespace, name)
 
 
-def _wanted(deployment: Object) -> int:
+def _desired_replicas(deployment: Object) -> int:
     return int(deployment["spec"].get("replicas", 1))
 
 
-def _ready(deployment: Object) -> int:
+def _ready_replicas(deployment: Object) -> int:
     return int(deployment.get("status", {}).get("readyReplicas", 0))
 
 
-def _followed(deployment: Object) -> bool:
+def _is_rolled_out(deployment: Object) -> bool:
     """As many pods as wanted, and all of them ready."""
-    status, wanted = deployment.get("status", {}), _wanted(deployment)
-    seen: bool = status.get("observedGeneration") == deployment["metadata"]["generation"]
-    return seen and status.get("replicas", 0) == wanted == _ready(deployment)
+    status, wanted = deployment.get("status", {}), _desired_replicas(deployment)
+    current: bool = status.get("observedGeneration") == deployment["metadata"]["generation"]
+    return current and status.get("replicas", 0) == wanted == _ready_replicas(deployment)
 
 
-def _weight(resource: ReleaseResource, wanted: int, canary: int, stable: int) -> int:
+def _effective_weight(resource: ReleaseResource, wanted: int, canary: int, stable: int) -> int:
     """Percent: what was meant, or, with more pods than were meant, their share (rounded up)."""
     release, status = resource.status.release, resource.status
     if wanted == 0:
         return 0
-    if release is not None and status.intent in MEANT:
+    if release is not None and status.intent in RAISING_INTENTS:
         step = resource.spec.steps[min(status.step, len(resource.spec.steps) - 1)].weight
-        percent = FULL if status.intent is Intent.PROMOTE else step
+        percent = FULL_PERCENT if status.intent is Intent.PROMOTE else step
         if wanted <= canary_size(resource.spec, release.replicas, percent):
             return status.weight
-    return -(-FULL * canary // (canary + stable)) if canary else 1
+    return -(-FULL_PERCENT * canary // (canary + stable)) if canary else 1

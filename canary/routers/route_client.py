@@ -15,7 +15,7 @@ from canary.routers.names import Names, names_of
 
 
 @dataclass(frozen=True, slots=True)
-class RouteRouter:
+class WeightedRouteClient:
     """A TrafficRouter that weights one object of the user's."""
 
     objects: Objects
@@ -31,14 +31,14 @@ class RouteRouter:
         if route is None:
             return None
         changed = split.is_changed(self.dialect, route, names)
-        if not changed and split.problem(self.dialect, route, names):
+        if not changed and split.find_problem(self.dialect, route, names):
             return None
         return Route(
             weight=split.read_weight(self.dialect, route, names),
             confirmed=self.dialect.confirmed(route),
             at_rest=not changed
             and (split.is_shared(route) or claims.find_own_claim(route, self.dialect.at) is None),
-            writer=ownership.writer(route, self.dialect.at),
+            writer=ownership.find_last_writer(route, self.dialect.at),
             backends=self.dialect.backends(route, names),
             refused=self.dialect.refused(route),
         )
@@ -51,7 +51,7 @@ class RouteRouter:
             return f"{self._what} cannot be read: {error}."
         if route is None:
             return f"{self._what} does not exist in namespace {resource.namespace}."
-        return split.problem(self.dialect, route, names_of(resource, self.part))
+        return split.find_problem(self.dialect, route, names_of(resource, self.part))
 
     def apply(self, resource: ReleaseResource, action: TrafficAction) -> None:
         """See TrafficRouter. What is as it should be is not written again.
@@ -69,21 +69,23 @@ class RouteRouter:
         self, resource: ReleaseResource, route: Object | None, names: Names, weight: int
     ) -> None:
         trouble = (
-            self.problem(resource) if route is None else split.problem(self.dialect, route, names)
+            self.problem(resource)
+            if route is None
+            else split.find_problem(self.dialect, route, names)
         )
         if route is not None and trouble is None:
-            self._write(resource, route, split.towards(self.dialect, route, names, weight))
+            self._write(resource, route, split.next_weight(self.dialect, route, names, weight))
         elif weight > 0:
             raise ConflictError(trouble or f"{self._what} is gone")
         elif route is not None:
-            self._write(resource, route, split.restored(self.dialect, route, names))
+            self._write(resource, route, split.restore_weights(self.dialect, route, names))
 
     def _restore(self, resource: ReleaseResource, route: Object, names: Names) -> None:
         """First the route, then our claim on it: a claim would refuse the user's next apply.
 
         While another release is in flight here, the claim stays: it protects that one.
         """
-        route = self._write(resource, route, split.towards_rest(self.dialect, route, names))
+        route = self._write(resource, route, split.next_restore(self.dialect, route, names))
         forget = claims.remove_claim_patch(route, self.dialect.at)
         if forget and not split.is_shared(route):
             # The router's status may have moved the list: not at rest then, and asked again.
@@ -92,7 +94,7 @@ class RouteRouter:
 
     def _write(self, resource: ReleaseResource, route: Object, wanted: Object) -> Object:
         """One patch: nothing of it happens if the rules are not those that were read."""
-        patch = _patch(route, wanted, self.dialect.at)
+        patch = _build_patch(route, wanted, self.dialect.at)
         if not patch:
             return route
         return self.objects.patch(self.dialect.kind, resource.namespace, self.name, patch)
@@ -109,30 +111,32 @@ class RouteRouter:
         return f"{self.dialect.kind.kind} {self.name}"
 
 
-def _patch(route: Object, wanted: Object, at: tuple[str, str]) -> list[dict[str, Any]]:
+def _build_patch(route: Object, wanted: Object, at: tuple[str, str]) -> list[dict[str, Any]]:
     """From one to the other, as JSON Patch: the rules, and our annotation."""
     path, (outer, inner) = "/" + "/".join(at), at
     before, after = route[outer].get(inner), wanted[outer].get(inner)
     patch: list[dict[str, Any]] = [{"op": "test", "path": path, "value": before}]
     if before != after:
         patch.append({"op": "replace", "path": path, "value": after})
-    patch += _annotate(route, wanted)
+    patch += _annotation_patch(route, wanted)
     return patch if len(patch) > 1 else []
 
 
-def _annotate(route: Object, wanted: Object) -> list[dict[str, Any]]:
+def _annotation_patch(route: Object, wanted: Object) -> list[dict[str, Any]]:
     before = route["metadata"].get("annotations")
     after = wanted["metadata"].get("annotations")
     path = "/metadata/annotations"
-    key = f"{path}/{split.MEMORY.replace('/', '~1')}"
+    key = f"{path}/{split.SAVED_WEIGHTS.replace('/', '~1')}"
     if before == after:
         return []
     if not before:
         return [{"op": "add", "path": path, "value": after}]
     if not after:
         return [{"op": "test", "path": path, "value": before}, {"op": "remove", "path": path}]
-    test = [{"op": "test", "path": key, "value": before.get(split.MEMORY)}]
-    guard = test if split.MEMORY in before else []  # another release may have written it since
-    if split.MEMORY in after:
-        return [*guard, {"op": "add", "path": key, "value": after[split.MEMORY]}]
+    test = [{"op": "test", "path": key, "value": before.get(split.SAVED_WEIGHTS)}]
+    guard = (
+        test if split.SAVED_WEIGHTS in before else []
+    )  # another release may have written it since
+    if split.SAVED_WEIGHTS in after:
+        return [*guard, {"op": "add", "path": key, "value": after[split.SAVED_WEIGHTS]}]
     return [*guard, {"op": "remove", "path": key}]

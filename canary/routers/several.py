@@ -16,7 +16,7 @@ from canary.interfaces import TrafficRouter
 
 
 @dataclass(frozen=True, slots=True)
-class SeveralRouters:
+class MultiRouteRouter:
     """A TrafficRouter over others, each under the name that people are told."""
 
     routers: Mapping[str, TrafficRouter]
@@ -43,7 +43,7 @@ class SeveralRouters:
         there = [route for route in seen.values() if route is not None]
         if not there or (len(there) < len(seen) and all(route.at_rest for route in there)):
             return None
-        return _together(seen, there)
+        return _combine_routes(seen, there)
 
     def apply(self, resource: ReleaseResource, action: TrafficAction) -> None:
         """See TrafficRouter. Raises what the first of the routes raised, once all were tried."""
@@ -57,7 +57,7 @@ class SeveralRouters:
             raise errors[0]
 
 
-def _together(seen: Mapping[str, Route | None], there: list[Route]) -> Route:
+def _combine_routes(seen: Mapping[str, Route | None], there: list[Route]) -> Route:
     weights = [route.weight if route is not None else 0 for route in seen.values()]
     even = len(set(weights)) == 1
     confirmed = even and all(route.confirmed for route in there)
@@ -66,20 +66,20 @@ def _together(seen: Mapping[str, Route | None], there: list[Route]) -> Route:
         confirmed=confirmed,
         at_rest=all(route.at_rest for route in there),
         writer=next((route.writer for route in there if route.writer is not None), None),
-        backends=_backends(there),
+        backends=_common_backends(there),
         lowest=min(weights),
         refused=next((one.refused for one in there if one.refused), None),
-        detail="" if confirmed else "; ".join(_said(*one) for one in seen.items()),
+        detail="" if confirmed else "; ".join(_describe_route(*one) for one in seen.items()),
     )
 
 
-def _backends(there: list[Route]) -> Mapping[Side, str]:
+def _common_backends(there: list[Route]) -> Mapping[Side, str]:
     """Names that all routes share; where they differ no single query finds all requests."""
     first = there[0].backends
     return first if all(route.backends == first for route in there) else {}
 
 
-def _said(name: str, route: Route | None) -> str:
+def _describe_route(name: str, route: Route | None) -> str:
     if route is None:
         return f"{name} cannot be weighted"
     return f"{name} has {route.weight} %" + ("" if route.confirmed else ", not confirmed")

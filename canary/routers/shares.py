@@ -13,14 +13,14 @@ backends of weight 0, `traced` puts a trace in place of nothing: 999,999 and 1.
 from dataclasses import dataclass
 from math import gcd
 
-WHOLE = 100
+FULL_PERCENT = 100
 """Percent."""
-TRACE = 100_000
+TRACE_RATIO = 100_000
 """One request in so many, or fewer, is a trace, and read as nothing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class WeightSplit:
     """The weights of one rule: of the user's backends for the Service, ours, and all others."""
 
     stable: tuple[int, ...]
@@ -32,19 +32,19 @@ class Share:
         """The canary's part of what both sides get, rounded up: more than a trace is not 0."""
         canary = sum(self.canary)
         both = canary + sum(self.stable)
-        return -(-WHOLE * canary // both) if canary * TRACE > both else 0
+        return -(-FULL_PERCENT * canary // both) if canary * TRACE_RATIO > both else 0
 
-    def at(self, percent: int) -> "Share":
+    def at(self, percent: int) -> "WeightSplit":
         """The weights that give the canary `percent` of what `stable` gets now."""
         divisor = gcd(*self.stable, *self.others) or 1
         stable = [weight // divisor for weight in self.stable]
-        return Share(
-            tuple(weight * (WHOLE - percent) for weight in stable),
+        return WeightSplit(
+            tuple(weight * (FULL_PERCENT - percent) for weight in stable),
             tuple(weight * percent for weight in stable),
-            tuple(weight // divisor * WHOLE for weight in self.others),
+            tuple(weight // divisor * FULL_PERCENT for weight in self.others),
         )
 
-    def traced(self, most: int) -> "Share":
+    def traced(self, most: int) -> "WeightSplit":
         """The same with a trace where a side has nothing; `most` is the largest weight allowed.
 
         Unchanged where neither side has nothing, and where so little cannot be written.
@@ -52,25 +52,25 @@ class Share:
         pairs = list(zip(self.stable, self.canary, strict=True))
         scale = most // max(*self.stable, *self.canary, *self.others, 1)
         empty = [sum(pair) for pair in pairs if sum(pair) and not all(pair)]
-        if not empty or min(empty) * scale < TRACE:
+        if not empty or min(empty) * scale < TRACE_RATIO:
             return self
-        traced = [_traced(stable * scale, canary * scale) for stable, canary in pairs]
-        return Share(
+        traced = [_add_trace(stable * scale, canary * scale) for stable, canary in pairs]
+        return WeightSplit(
             tuple(stable for stable, _ in traced),
             tuple(canary for _, canary in traced),
             tuple(weight * scale for weight in self.others),
         )
 
-    def without_canary(self) -> "Share":
+    def without_canary(self) -> "WeightSplit":
         """What the user's backends get together with ours, for when nothing better is known."""
         if len(self.stable) == len(self.canary):
             both = tuple(s + c for s, c in zip(self.stable, self.canary, strict=True))
         else:
             both = tuple(s + sum(self.canary) * (not i) for i, s in enumerate(self.stable))
-        return Share(both, (), self.others)
+        return WeightSplit(both, (), self.others)
 
 
-def _traced(stable: int, canary: int) -> tuple[int, int]:
+def _add_trace(stable: int, canary: int) -> tuple[int, int]:
     if stable and not canary:
         return stable - 1, 1
     return (1, canary - 1) if canary and not stable else (stable, canary)

@@ -25,9 +25,9 @@ from typing import Any
 from canary.kube.objects import Object
 from canary.routers.dialect import Dialect, Ref, Rule
 from canary.routers.names import Names
-from canary.routers.shares import WHOLE, Share
+from canary.routers.shares import FULL_PERCENT, WeightSplit
 
-MEMORY = "canary-controller.dev/weights-before"
+SAVED_WEIGHTS = "canary-controller.dev/weights-before"
 """Annotation, JSON. `releases`: the Service of each release in flight, by its Deployment's name;
 `rules`: for each rule that we changed (its index), the user's weights; null: none written."""
 
@@ -35,7 +35,7 @@ Weights = list[int | None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Memory:
+class _SavedWeights:
     """What the annotation says; empty where there is none, or somebody made it unreadable."""
 
     releases: Mapping[str, str] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class _Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
+class _Backends:
     """The backends of one rule, sorted by whose they are; order is kept within each."""
 
     stable: list[Ref]
@@ -62,32 +62,34 @@ class _Parts:
 def read_weight(dialect: Dialect, route: Object, names: Names) -> int:
     """Percent of the Service's traffic that the canary gets: of all rules, the largest."""
     rules = dialect.rules(route)
-    return max((_share(dialect, rule, names).percent for rule in rules), default=0)
+    return max((_read_split(dialect, rule, names).percent for rule in rules), default=0)
 
 
 def with_weight(dialect: Dialect, route: Object, names: Names, weight: int) -> Object:
     """The route with that share (percent) for the canary in every rule that is meant.
 
-    Raises ValueError where `problem` has something to say.
+    Raises ValueError where `find_problem` has something to say.
     """
-    trouble = problem(dialect, route, names)
+    trouble = find_problem(dialect, route, names)
     if trouble is not None:
         raise ValueError(trouble)
-    return _rewritten(dialect, route, names, weight)
+    return _rewrite_rules(dialect, route, names, weight)
 
 
-def restored(dialect: Dialect, route: Object, names: Names) -> Object:
+def restore_weights(dialect: Dialect, route: Object, names: Names) -> Object:
     """The route without anything of this release; what else changed since stays changed."""
-    return _rewritten(dialect, route, names, None) if is_changed(dialect, route, names) else route
+    return (
+        _rewrite_rules(dialect, route, names, None) if is_changed(dialect, route, names) else route
+    )
 
 
-def _rewritten(dialect: Dialect, route: Object, names: Names, weight: int | None) -> Object:
+def _rewrite_rules(dialect: Dialect, route: Object, names: Names, weight: int | None) -> Object:
     """The route with that share for this release; None: without it. Other releases keep theirs."""
-    memory, rules = _memory(route), dialect.rules(route)
+    memory, rules = _read_saved(route), dialect.rules(route)
     releases, users = memory.in_flight(names), dict[str, Weights]()
     for index, rule in enumerate(rules):
         before = memory.rules.get(str(index))
-        shares = _percents(dialect, rule, releases)
+        shares = _release_percents(dialect, rule, releases)
         meant = weight if _is_meant(dialect, rule, names) else None
         if meant is not None or names.target in shares:
             user = _user_rule(dialect, rule, releases.values(), before)
@@ -97,24 +99,28 @@ def _rewritten(dialect: Dialect, route: Object, names: Names, weight: int | None
             else:
                 shares[names.target] = meant
             wanted = [(releases[target], percent) for target, percent in shares.items()]
-            rules[index] = _shared(dialect, route, user, wanted)
+            rules[index] = _apply_releases(dialect, route, user, wanted)
         if shares and before is not None:
             users[str(index)] = before
     in_flight = {k: v.service for k, v in releases.items() if k != names.target}
     if weight is not None:
         in_flight[names.target] = names.service
     changed = dialect.with_rules(route, rules) if rules else route
-    return _remember(changed, _Memory(in_flight, users))
+    return _save_weights(changed, _SavedWeights(in_flight, users))
 
 
-def towards(dialect: Dialect, route: Object, names: Names, weight: int) -> Object:
+def next_weight(dialect: Dialect, route: Object, names: Names, weight: int) -> Object:
     """The route to write now on the way to that weight; the same route: wait for the router.
 
     Where the router forgets backends of weight 0, the canary gets a trace first, so that the router
     knows it before requests are sent there.
     """
     wanted = with_weight(dialect, route, names, weight)
-    if weight == 0 or read_weight(dialect, route, names) > 0 or not _forgets(dialect, route, names):
+    if (
+        weight == 0
+        or read_weight(dialect, route, names) > 0
+        or not _drops_zero_weight(dialect, route, names)
+    ):
         return wanted
     trace = with_weight(dialect, route, names, 0)
     if dialect.rules(trace) != dialect.rules(route):
@@ -122,16 +128,16 @@ def towards(dialect: Dialect, route: Object, names: Names, weight: int) -> Objec
     return wanted if dialect.confirmed(route) else route
 
 
-def towards_rest(dialect: Dialect, route: Object, names: Names) -> Object:
+def next_restore(dialect: Dialect, route: Object, names: Names) -> Object:
     """The route to write now on the way back to the user's own: by way of a trace as well.
 
     It is enough that the router has seen the trace: a backend that is gone resolves no more.
     """
-    if not (is_changed(dialect, route, names) and _forgets(dialect, route, names)):
-        return restored(dialect, route, names)
+    if not (is_changed(dialect, route, names) and _drops_zero_weight(dialect, route, names)):
+        return restore_weights(dialect, route, names)
     if read_weight(dialect, route, names) > 0:
         return with_weight(dialect, route, names, 0)
-    return restored(dialect, route, names) if dialect.seen(route) else route
+    return restore_weights(dialect, route, names) if dialect.is_observed(route) else route
 
 
 def is_changed(dialect: Dialect, route: Object, names: Names) -> bool:
@@ -139,14 +145,14 @@ def is_changed(dialect: Dialect, route: Object, names: Names) -> bool:
 
     An annotation that speaks of nobody was spoilt, and is anybody's to remove.
     """
-    if is_shared(route) and names.target in (_memory(route).releases or {names.target}):
+    if is_shared(route) and names.target in (_read_saved(route).releases or {names.target}):
         return True
-    return any(_parts(dialect, rule, names).canary for rule in dialect.rules(route))
+    return any(_sort_backends(dialect, rule, names).canary for rule in dialect.rules(route))
 
 
 def is_shared(route: Object) -> bool:
     """Whether any release is in flight on this route."""
-    return MEMORY in _annotations(route)
+    return SAVED_WEIGHTS in _annotations_of(route)
 
 
 def weighted_rules(dialect: Dialect, route: Object, names: Names) -> list[int]:
@@ -155,11 +161,11 @@ def weighted_rules(dialect: Dialect, route: Object, names: Names) -> list[int]:
     return [
         index
         for index, rule in rules
-        if _parts(dialect, rule, names).canary or _is_meant(dialect, rule, names)
+        if _sort_backends(dialect, rule, names).canary or _is_meant(dialect, rule, names)
     ]
 
 
-def problem(dialect: Dialect, route: Object, names: Names) -> str | None:
+def find_problem(dialect: Dialect, route: Object, names: Names) -> str | None:
     """Why no weight can be written into this route, in a sentence; None: it can."""
     rules = dialect.rules(route)
     where = f"{dialect.kind.kind} {route['metadata']['name']}"
@@ -180,35 +186,37 @@ def problem(dialect: Dialect, route: Object, names: Names) -> str | None:
 
 def _has_room(dialect: Dialect, route: Object, index: int, names: Names) -> bool:
     """Whether each release in the rule can multiply the user's weights by 100."""
-    rule, memory = dialect.rules(route)[index], _memory(route)
+    rule, memory = dialect.rules(route)[index], _read_saved(route)
     if not _is_meant(dialect, rule, names):
         return True
     releases = memory.in_flight(names)
     user = _user_rule(dialect, rule, releases.values(), memory.rules.get(str(index)))
-    weights = _weights(dialect, user[dialect.refs])
-    count = len({*_percents(dialect, rule, releases), names.target})
-    factor: int = WHOLE**count
-    return max(weights) // gcd(*weights) * factor <= dialect.most
+    weights = _list_weights(dialect, user[dialect.refs])
+    count = len({*_release_percents(dialect, rule, releases), names.target})
+    factor: int = FULL_PERCENT**count
+    return max(weights) // gcd(*weights) * factor <= dialect.max_weight
 
 
-def _forgets(dialect: Dialect, route: Object, names: Names) -> bool:
+def _drops_zero_weight(dialect: Dialect, route: Object, names: Names) -> bool:
     rules = dialect.rules(route)
-    return any(dialect.forgets(route, rules[i]) for i in weighted_rules(dialect, route, names))
+    return any(
+        dialect.drops_zero_weight(route, rules[i]) for i in weighted_rules(dialect, route, names)
+    )
 
 
-def _user_share(dialect: Dialect, rule: Rule, names: Names) -> Share:
-    return _share(dialect, rule, names).without_canary()
+def _user_split(dialect: Dialect, rule: Rule, names: Names) -> WeightSplit:
+    return _read_split(dialect, rule, names).without_canary()
 
 
 def _is_meant(dialect: Dialect, rule: Rule, names: Names) -> bool:
     """Traffic that the Service does not get cannot be shared."""
     if names.part is not None and rule.get("name") != names.part:
         return False
-    return sum(_user_share(dialect, rule, names).stable) > 0
+    return sum(_user_split(dialect, rule, names).stable) > 0
 
 
-def _parts(dialect: Dialect, rule: Rule, names: Names) -> _Parts:
-    parts = _Parts([], [], [])
+def _sort_backends(dialect: Dialect, rule: Rule, names: Names) -> _Backends:
+    parts = _Backends([], [], [])
     for ref in rule.get(dialect.refs) or []:
         if dialect.sends_to(ref, names.service, names.namespace):
             parts.stable.append(ref)
@@ -219,46 +227,51 @@ def _parts(dialect: Dialect, rule: Rule, names: Names) -> _Parts:
     return parts
 
 
-def _share(dialect: Dialect, rule: Rule, names: Names) -> Share:
-    parts, refs = _parts(dialect, rule, names), rule.get(dialect.refs) or []
+def _read_split(dialect: Dialect, rule: Rule, names: Names) -> WeightSplit:
+    parts, refs = _sort_backends(dialect, rule, names), rule.get(dialect.refs) or []
 
     def weights(of: Iterable[Ref]) -> tuple[int, ...]:
         return tuple(dialect.weight(ref, refs) for ref in of)
 
-    return Share(weights(parts.stable), weights(parts.canary), weights(parts.others))
+    return WeightSplit(weights(parts.stable), weights(parts.canary), weights(parts.others))
 
 
-def _percents(dialect: Dialect, rule: Rule, releases: Mapping[str, Names]) -> dict[str, int]:
+def _release_percents(
+    dialect: Dialect, rule: Rule, releases: Mapping[str, Names]
+) -> dict[str, int]:
     """The share of each release that has a canary in the rule, in the order of the backends."""
     targets = {names.canary_service: target for target, names in releases.items()}
     found = dict[str, int]()
     for ref in rule.get(dialect.refs) or []:
         for service, target in targets.items():
             if dialect.sends_to(ref, service, releases[target].namespace):
-                found[target] = _share(dialect, rule, releases[target]).percent
+                found[target] = _read_split(dialect, rule, releases[target]).percent
     return found
 
 
-def _shared(
+def _apply_releases(
     dialect: Dialect, route: Object, rule: Rule, wanted: Iterable[tuple[Names, int]]
 ) -> Rule:
     """The user's rule with these releases in it, one after the other; traces come last."""
     releases = list(wanted)
     for names, percent in releases:
-        twins = [dialect.twin(ref, names) for ref in _parts(dialect, rule, names).stable]
-        share = _share(dialect, rule, names).at(percent)
-        rule = _with_share(
-            dialect, {**rule, dialect.refs: [*rule[dialect.refs], *twins]}, names, share
+        added = [
+            dialect.canary_backend(ref, names)
+            for ref in _sort_backends(dialect, rule, names).stable
+        ]
+        share = _read_split(dialect, rule, names).at(percent)
+        rule = _with_split(
+            dialect, {**rule, dialect.refs: [*rule[dialect.refs], *added]}, names, share
         )
-    for names, _ in releases if dialect.forgets(route, rule) else ():
-        share = _share(dialect, rule, names).traced(dialect.most)
-        rule = _with_share(dialect, rule, names, share)
+    for names, _ in releases if dialect.drops_zero_weight(route, rule) else ():
+        share = _read_split(dialect, rule, names).traced(dialect.max_weight)
+        rule = _with_split(dialect, rule, names, share)
     return rule
 
 
-def _with_share(dialect: Dialect, rule: Rule, names: Names, share: Share) -> Rule:
+def _with_split(dialect: Dialect, rule: Rule, names: Names, share: WeightSplit) -> Rule:
     """The same backends in the same order with the weights of `share`."""
-    parts = _parts(dialect, rule, names)
+    parts = _sort_backends(dialect, rule, names)
     stable, canary, others = iter(share.stable), iter(share.canary), iter(share.others)
     refs = []
     for ref in rule[dialect.refs]:
@@ -277,45 +290,45 @@ def _user_rule(
     """
     even = True
     for names in releases:
-        parts = _parts(dialect, rule, names)
+        parts = _sort_backends(dialect, rule, names)
         if parts.canary:
             even = even and len(parts.canary) == len(parts.stable)
-            share = _user_share(dialect, rule, names)
+            share = _user_split(dialect, rule, names)
             kept = [ref for ref in rule[dialect.refs] if ref not in parts.canary]
-            rule = _with_share(dialect, {**rule, dialect.refs: kept}, names, share)
+            rule = _with_split(dialect, {**rule, dialect.refs: kept}, names, share)
     refs = rule[dialect.refs]
     if before is None or not even or len(before) != len(refs):
         return rule
-    remembered = [_with(ref, weight) for ref, weight in zip(refs, before, strict=True)]
-    now, then = _weights(dialect, refs), _weights(dialect, remembered)
+    remembered = [_with_weight_field(ref, weight) for ref, weight in zip(refs, before, strict=True)]
+    now, then = _list_weights(dialect, refs), _list_weights(dialect, remembered)
     same = all(a * sum(then) == b * sum(now) for a, b in zip(now, then, strict=True))
     return {**rule, dialect.refs: remembered} if same else rule
 
 
-def _weights(dialect: Dialect, refs: list[Ref]) -> list[int]:
+def _list_weights(dialect: Dialect, refs: list[Ref]) -> list[int]:
     return [dialect.weight(ref, refs) for ref in refs]
 
 
-def _with(ref: Ref, weight: int | None) -> Ref:
+def _with_weight_field(ref: Ref, weight: int | None) -> Ref:
     if weight is None:
         return {key: value for key, value in ref.items() if key != "weight"}
     return {**ref, "weight": weight}
 
 
-def _annotations(route: Object) -> Mapping[str, str]:
+def _annotations_of(route: Object) -> Mapping[str, str]:
     return route["metadata"].get("annotations") or {}
 
 
-def _memory(route: Object) -> _Memory:
+def _read_saved(route: Object) -> _SavedWeights:
     """What we noted; nothing where somebody made it unreadable."""
     try:
-        noted: Any = json.loads(_annotations(route).get(MEMORY, "{}"))
+        noted: Any = json.loads(_annotations_of(route).get(SAVED_WEIGHTS, "{}"))
     except (ValueError, RecursionError):
-        return _Memory()
+        return _SavedWeights()
     if not isinstance(noted, dict):
-        return _Memory()
+        return _SavedWeights()
     releases, rules = noted.get("releases"), noted.get("rules")
-    return _Memory(
+    return _SavedWeights(
         {k: v for k, v in releases.items() if isinstance(v, str)}
         if isinstance(releases, dict)
         else {},
@@ -329,12 +342,12 @@ def _are_weights(weights: object) -> bool:
     )
 
 
-def _remember(route: Object, memory: _Memory) -> Object:
+def _save_weights(route: Object, memory: _SavedWeights) -> Object:
     """The route with this annotation; without, if no release is left in flight."""
-    notes = {key: value for key, value in _annotations(route).items() if key != MEMORY}
+    notes = {key: value for key, value in _annotations_of(route).items() if key != SAVED_WEIGHTS}
     if memory.releases:
         noted = {"releases": dict(memory.releases), "rules": dict(memory.rules)}
-        notes[MEMORY] = json.dumps(noted, separators=(",", ":"))
+        notes[SAVED_WEIGHTS] = json.dumps(noted, separators=(",", ":"))
     metadata = {key: value for key, value in route["metadata"].items() if key != "annotations"}
     if notes:
         metadata = {**route["metadata"], "annotations": notes}

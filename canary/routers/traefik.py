@@ -20,15 +20,15 @@ def _sends_to(ref: Ref, service: str, namespace: str) -> bool:
     )
 
 
-def _twin(ref: Ref, names: Names) -> Ref:
+def _canary_backend(ref: Ref, names: Names) -> Ref:
     return {**ref, "name": names.canary_service}
 
 
-def _confirmed(_route: Object) -> bool:
+def _is_confirmed(_route: Object) -> bool:
     return True
 
 
-def _backends(_route: Object, names: Names) -> Mapping[Side, str]:
+def _metric_names(_route: Object, names: Names) -> Mapping[Side, str]:
     return {Side.STABLE: names.service, Side.CANARY: names.canary_service}
 
 
@@ -37,8 +37,8 @@ TRAEFIK_SERVICE = Dialect(
     at=("spec", "weighted"),
     refs="services",
     sends_to=_sends_to,
-    twin=_twin,
-    confirmed=_confirmed,
-    backends=_backends,
-    most=2**31 - 1,
+    canary_backend=_canary_backend,
+    confirmed=_is_confirmed,
+    backends=_metric_names,
+    max_weight=2**31 - 1,
 )

@@ -33,7 +33,7 @@ from canary.kube.objects import (
     Object,
 )
 from canary.kube.workloads.pause_mode import BINDINGS, POLICIES
-from canary.manifests import crd
+from canary.manifests import build_crd
 from tests.kube.fake import FakeCluster
 
 KINDS = (
@@ -170,7 +170,7 @@ def _furniture() -> tuple[Object, ...]:
         "status": accepted,
     }
     running = deployment | {"status": {"readyReplicas": 2}}
-    return (crd(), running, *hold, gateways, lease(0) | {"kind": LEASES.kind})
+    return (build_crd(), running, *hold, gateways, lease(0) | {"kind": LEASES.kind})
 
 
 def lease(renewed: int) -> Object:

@@ -13,7 +13,7 @@ from canary.kube.timing import SystemTiming
 from canary.kube.workloads.webhooks import Webhooks
 from canary.metrics.exposition import PageError, PageLimits, samples
 from canary.metrics.scrape import Scrape, ScrapeOptions, ScrapeTarget
-from canary.notify.delivery_queue import Outbox, Result, Task
+from canary.notify.delivery_queue import DeliveryQueue, DeliveryResult, DeliveryTask
 from tests.metrics.servers import Reply, Server, until
 
 DEADLINE = 30.0
@@ -23,9 +23,9 @@ class Ended:
     """How each task ended, in order."""
 
     def __init__(self) -> None:
-        self.tasks: list[tuple[str, Result]] = []
+        self.tasks: list[tuple[str, DeliveryResult]] = []
 
-    def ended(self, task: Task, result: Result) -> None:
+    def ended(self, task: DeliveryTask, result: DeliveryResult) -> None:
         self.tasks.append((task.about, result))
 
 
@@ -59,11 +59,11 @@ def _passed(webhooks: Webhooks, question: str) -> bool:
 def test_slow_receivers_of_one_namespace_keep_no_other_waiting():
     """Four hundred lanes that hang, then one of another namespace that does not."""
     over, seen = threading.Event(), Ended()
-    box = Outbox(SystemTiming(), seen)
+    box = DeliveryQueue(SystemTiming(), seen)
     for number in range(400):
-        box.put(Task(f"s{number}", "r", "slow", True, lambda: _wait(over), owner="slow"))
-    box.put(Task("q", "r", "quick", True, lambda: None, owner="quick"))
-    until(lambda: ("quick", Result.DELIVERED) in seen.tasks, "the delivery")
+        box.put(DeliveryTask(f"s{number}", "r", "slow", True, lambda: _wait(over), owner="slow"))
+    box.put(DeliveryTask("q", "r", "quick", True, lambda: None, owner="quick"))
+    until(lambda: ("quick", DeliveryResult.DELIVERED) in seen.tasks, "the delivery")
     assert not over.is_set()
     over.set()
     box.close(DEADLINE)
@@ -72,11 +72,13 @@ def test_slow_receivers_of_one_namespace_keep_no_other_waiting():
 def test_a_full_queue_drops_news_of_the_namespace_that_fills_it():
     """However many lanes it spreads them over: another's one lane may be longer than each."""
     over, seen = threading.Event(), Ended()
-    box = Outbox(SystemTiming(), seen, workers=4, capacity=100)
+    box = DeliveryQueue(SystemTiming(), seen, workers=4, capacity=100)
     for number in range(10):
-        box.put(Task("v", "r", f"victim {number}", True, lambda: _wait(over), owner="victim"))
+        box.put(
+            DeliveryTask("v", "r", f"victim {number}", True, lambda: _wait(over), owner="victim")
+        )
     for number in range(300):
-        box.put(Task(f"f{number}", "r", "flood", True, lambda: _wait(over), owner="flood"))
+        box.put(DeliveryTask(f"f{number}", "r", "flood", True, lambda: _wait(over), owner="flood"))
     assert {about for about, _ in seen.tasks} == {"flood"}
     over.set()
     box.close(DEADLINE)

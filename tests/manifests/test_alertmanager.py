@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from canary.alerts import Alert, Severity, groups
+from canary.alerts import Alert, Severity, build_groups
 from canary.api import Reason
 from tests.manifests.promtool import run
 
 CONFIG = str(Path(__file__).parents[2] / "manifests/monitoring/alertmanager.yaml")
-ALERTS = [rule for group in groups() for rule in group.rules if isinstance(rule, Alert)]
+ALERTS = [rule for group in build_groups() for rule in group.rules if isinstance(rule, Alert)]
 
 
 def told(**labels: str) -> str:

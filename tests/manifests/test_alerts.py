@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from canary.alerts import Alert, Severity, alert_names, groups
+from canary.alerts import Alert, Severity, alert_names, build_groups
 from canary.runbooks import runbook_url
 from tests.manifests.promtool import RULES, Rows, evaluated, run
 
@@ -255,6 +255,6 @@ def test_every_alert_says_what_whom_it_concerns_and_where_to_read_on() -> None:
 
 def test_whatever_is_about_pools_concerns_the_database_team() -> None:
     """That is the faster escalation: by a label, not by a list of names."""
-    alerts = [rule for group in groups() for rule in group.rules if isinstance(rule, Alert)]
+    alerts = [rule for group in build_groups() for rule in group.rules if isinstance(rule, Alert)]
     assert {one.name.startswith("Pool") for one in alerts if one.team == "database"} == {True}
     assert {one.team for one in alerts if one.name.startswith("Pool")} == {"database"}

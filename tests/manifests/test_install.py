@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from canary.kube.workloads.other_controllers import CONTROLLERS
-from canary.manifests import crd
+from canary.manifests import build_crd
 
 ROOT = Path(__file__).parents[2] / "manifests"
 Manifest = dict[str, Any]
@@ -40,7 +40,7 @@ POD = one("Deployment")["spec"]["template"]
 
 def test_the_definition_is_the_generated_one() -> None:
     """install.yaml installs the CRD that the models say."""
-    assert one("CustomResourceDefinition", "canaryreleases.canary-controller.dev") == crd()
+    assert one("CustomResourceDefinition", "canaryreleases.canary-controller.dev") == build_crd()
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_the_hold_looks_for_the_annotation_in_the_old_object() -> None:
 def test_the_hold_asks_whether_the_release_is_there() -> None:
     """A release that was deleted holds nothing; a definition that was deleted refuses nothing."""
     policy, binding = (item["spec"] for item in HOLD)
-    definition = crd()["spec"]
+    definition = build_crd()["spec"]
     version, kind = definition["versions"][0]["name"], definition["names"]["kind"]
     assert policy["paramKind"] == {"apiVersion": f"{definition['group']}/{version}", "kind": kind}
     assert binding["paramRef"] == {"selector": {}, "parameterNotFoundAction": "Allow"}

@@ -18,9 +18,9 @@ import yaml
 from canary.api.notify import Group
 from canary.http.addresses import EVERYWHERE
 from canary.notify.config import load_notify
-from canary.notify.events import news_of
-from canary.notify.formatters import formed, letter_for
-from canary.notify.sender import Sender
+from canary.notify.events import event_from_notice
+from canary.notify.formatters import format_message, select_message
+from canary.notify.sender import PayloadSender
 from canary.operator.settings import NOTIFY_SECRETS
 from tests.metrics.servers import until
 from tests.notify.stage import LINKS, entry, leak, notice, promoted, rolled_back
@@ -142,12 +142,12 @@ def test_a_real_alertmanager_takes_an_alert_and_its_end(alertmanager: str) -> No
         (replace(leak(), at=now), 1),
         (notice(*promoted(*rolled_back().history), at=now), 0),
     ):
-        news = news_of(told)
-        assert news is not None
-        letter = letter_for(receiver, news, LINKS, fresh=True)
-        assert letter is not None
-        for parcel in formed(letter, receiver, "", now):
-            Sender(EVERYWHERE).send(parcel, now)
+        event = event_from_notice(told)
+        assert event is not None
+        message = select_message(receiver, event, LINKS, fresh=True)
+        assert message is not None
+        for parcel in format_message(message, receiver, "", now):
+            PayloadSender(EVERYWHERE).send(parcel, now)
         until(lambda: len(alerts()) == active, f"{active} active")  # noqa: B023  # called at once
         for alert in alerts():
             assert alert["labels"]["reason"] == "ConnectionLeak"

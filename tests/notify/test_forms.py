@@ -11,11 +11,11 @@ import pytest
 from canary.api import MetricStatus, Reason, Status, Verdict
 from canary.errors import PermanentError
 from canary.interfaces import Change, Notice
-from canary.notify.events import news_of
-from canary.notify.formatters import formed, letter_for
-from canary.notify.message import Dispatch, Letter, Post
+from canary.notify.events import event_from_notice
+from canary.notify.formatters import format_message, select_message
+from canary.notify.message import ApprisePayload, HttpPayload, Message
 from canary.notify.pagerduty import ADDRESSES
-from canary.notify.teams import LARGEST
+from canary.notify.teams import MAX_BYTES
 from tests.notify.stage import (
     AT,
     GOLDEN,
@@ -56,24 +56,24 @@ STORIES = {
 }
 
 
-def letter(kind: str, told: Notice) -> Letter | None:
+def message(kind: str, told: Notice) -> Message | None:
     """For a receiver of this kind with the default route."""
-    news = news_of(told)
-    assert news is not None
-    return letter_for(entry(**ENTRIES[kind]), news, LINKS, fresh=True)
+    event = event_from_notice(told)
+    assert event is not None
+    return select_message(entry(**ENTRIES[kind]), event, LINKS, fresh=True)
 
 
 def sent(kind: str, told: Notice) -> list[Any]:
     """All that is sent."""
-    written = letter(kind, told)
+    written = message(kind, told)
     if written is None:
         return []
-    return list(formed(written, entry(**ENTRIES[kind]), SECRETS.get(kind, ""), AT + 1))
+    return list(format_message(written, entry(**ENTRIES[kind]), SECRETS.get(kind, ""), AT + 1))
 
 
-def plain(parcel: Post | Dispatch) -> dict[str, Any]:
+def plain(parcel: HttpPayload | ApprisePayload) -> dict[str, Any]:
     """One parcel, for a golden file."""
-    if isinstance(parcel, Dispatch):
+    if isinstance(parcel, ApprisePayload):
         words = {"title": parcel.title, "body": parcel.body.split("\n"), "tone": parcel.tone}
         return {"url": parcel.url, **words}
     headers = dict(parcel.headers)
@@ -136,7 +136,7 @@ def test_slack_mentions_nobody_and_links_nothing_of_other_peoples_text() -> None
 def test_teams_stays_below_its_size_and_interprets_no_markdown() -> None:
     """28 KB; foreign text stands in text runs only."""
     (post,) = sent("teams", large())
-    assert len(post.body) < LARGEST
+    assert len(post.body) < MAX_BYTES
     card = json.loads(post.body)["attachments"][0]["content"]
     assert {part["type"] for part in card["body"]} == {"RichTextBlock", "FactSet"}
     (facts,) = [part for part in card["body"] if part["type"] == "FactSet"]
@@ -156,11 +156,11 @@ def test_pagerduty_stays_within_its_limits() -> None:
 
 def test_pagerduty_in_europe() -> None:
     """Accounts of the other service region have another address."""
-    written = letter("pagerduty", leak())
+    written = message("pagerduty", leak())
     assert written is not None
     european = entry(pagerduty={**ref("pagerduty"), "region": "eu"})
-    (post,) = formed(written, european, "KEY", AT)
-    assert isinstance(post, Post)
+    (post,) = format_message(written, european, "KEY", AT)
+    assert isinstance(post, HttpPayload)
     assert post.url == ADDRESSES["eu"] == "https://events.eu.pagerduty.com/v2/enqueue"
 
 
@@ -198,10 +198,10 @@ def test_an_event_is_a_cloudevent() -> None:
 
 def test_without_a_key_nothing_is_signed() -> None:
     """No signature with an empty key."""
-    written = letter("webhook", leak())
+    written = message("webhook", leak())
     assert written is not None
-    (post,) = formed(written, entry(webhook={"url": "https://hooks.example"}), "", AT)
-    assert isinstance(post, Post)
+    (post,) = format_message(written, entry(webhook={"url": "https://hooks.example"}), "", AT)
+    assert isinstance(post, HttpPayload)
     assert set(post.headers) == {"Content-Type"}
 
 
@@ -218,11 +218,11 @@ def test_without_a_key_nothing_is_signed() -> None:
 )
 def test_a_secret_that_is_no_address_is_not_repeated(kind: str, secret: str) -> None:
     """The error says what is expected; what was found is secret."""
-    written = letter(kind, leak())
+    written = message(kind, leak())
     assert written is not None
     where = ref("x") if kind == "alertmanager" else ENTRIES[kind][kind]
-    with pytest.raises(PermanentError, match="should hold an address") as caught:
-        formed(written, entry(**{kind: where}), secret, AT)
+    with pytest.raises(PermanentError, match="expected an address") as caught:
+        format_message(written, entry(**{kind: where}), secret, AT)
     assert "SENTINEL" not in repr(caught.value)
 
 

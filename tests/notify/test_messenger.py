@@ -16,10 +16,10 @@ from canary.interfaces import Key, Notice
 from canary.kube.objects import EVENTS, RELEASES, SECRETS
 from canary.kube.timing import SystemTiming
 from canary.notify.config import NotifyFile
-from canary.notify.dispatcher import Everybody, Messenger
-from canary.notify.metrics import Counts
-from canary.notify.secrets import ClusterSecrets, Secrets
-from canary.notify.sender import Sender, Timeouts
+from canary.notify.dispatcher import FanOutNotifier, NotificationDispatcher
+from canary.notify.metrics import NotificationMetrics
+from canary.notify.secrets import ClusterSecrets, SecretReader
+from canary.notify.sender import DeliveryTimeouts, PayloadSender
 from tests.kube.fake import FakeCluster
 from tests.notify.stage import (
     AT,
@@ -55,7 +55,7 @@ class Now:
 class Post:
     """A messenger at work."""
 
-    messenger: Messenger
+    messenger: NotificationDispatcher
     registry: CollectorRegistry
     warned: list[tuple[Key, Reason, str]]
     """Events."""
@@ -70,17 +70,17 @@ class Post:
 
 @contextmanager
 def post(
-    secrets: Secrets, file: dict[str, Any] | None = None, *, fast: bool = True
+    secrets: SecretReader, file: dict[str, Any] | None = None, *, fast: bool = True
 ) -> Iterator[Post]:
     """With these receivers of the operator; the same secrets for them and for releases."""
     registry = CollectorRegistry()
     warned: list[tuple[Key, Reason, str]] = []
-    messenger = Messenger(
+    messenger = NotificationDispatcher(
         NotifyFile.model_validate(file or {}),
         secrets,
         secrets,
-        Sender(EVERYWHERE, Timeouts(connect=2.0, read=0.4)).send,
-        Counts(registry),
+        PayloadSender(EVERYWHERE, DeliveryTimeouts(connect=2.0, read=0.4)).send,
+        NotificationMetrics(registry),
         lambda key, reason, words: warned.append((key, reason, words)),
         Now(),
         FastTiming() if fast else SystemTiming(),
@@ -105,7 +105,7 @@ def headlines(server: Receiver) -> list[str]:
 
 
 def test_a_rollback_is_told_once() -> None:
-    """At its begin; its end is no news, nor is the same pass after a restart of the watch."""
+    """At its begin; its end is no event, nor is the same pass after a restart of the watch."""
     with receiver() as server, post(slack(server)) as office:
         office.notify(
             leak(SLACK),
@@ -215,7 +215,7 @@ def test_what_fails_is_tried_again_and_what_is_refused_is_not() -> None:
 
 
 def test_a_long_pause_is_not_waited_for_by_a_thread() -> None:
-    """The lane rests as long as the receiver asks for, and then it works."""
+    """The queue rests as long as the receiver asks for, and then it works."""
     with (
         receiver(Answer(429, {"Retry-After": "30"}), Answer(200)) as server,
         post(slack(server)) as office,
@@ -271,9 +271,12 @@ def test_a_secret_that_is_not_there_is_said(caplog: pytest.LogCaptureFixture) ->
     with receiver() as server, post(slack(server)) as office:
         office.notify(leak({"teams": ref("teams")}, SLACK))
         server.until(1)
-    assert "teams was not told of prod/auth: ConnectionLeak (refused)" in caplog.text
+    assert (
+        "delivery to teams of prod/auth: ConnectionLeak ended without success (refused)"
+        in caplog.text
+    )
     assert "Secret hooks in prod has no key teams" in caplog.text
-    words = "teams was not told of ConnectionLeak: Secret hooks in prod has no key teams"
+    words = "delivery to teams of ConnectionLeak failed: Secret hooks in prod has no key teams"
     assert office.warned == [(KEY, Reason.NOTIFICATION_FAILED, words)]
 
 
@@ -287,7 +290,7 @@ def test_no_secret_is_ever_logged(caplog: pytest.LogCaptureFixture) -> None:
         for reason in (Reason.CRASH_LOOPING, Reason.ABOVE_LIMIT, Reason.OUT_OF_MEMORY):
             office.notify(notice(HOLDING, rolling_back(reason), SLACK))
         server.until(5)
-    assert "was not told" in caplog.text
+    assert "ended without success" in caplog.text
     assert office.warned
     assert SENTINEL not in caplog.text + str(office.warned)
 
@@ -311,7 +314,7 @@ def test_everybody_is_told() -> None:
             self.heard.append(notice)
 
     ears = Ear(), Ear()
-    Everybody(*ears).notify(leak())
+    FanOutNotifier(*ears).notify(leak())
     assert [len(ear.heard) for ear in ears] == [1, 1]
 
 
@@ -344,7 +347,7 @@ def test_a_rolled_back_release_of_a_running_operator_is_told() -> None:
 SECRET_ERRORS = [
     pytest.param({}, "no Secret hooks in prod", id="no such Secret"),
     pytest.param({"data": {}}, "has no key slack", id="no such key"),
-    pytest.param({"data": {"slack": "%%%"}}, "cannot be read", id="not base64"),
+    pytest.param({"data": {"slack": "%%%"}}, "expected base64", id="not base64"),
     pytest.param({"data": {"slack": "/w=="}}, "one line of text", id="not text"),
     pytest.param({"data": {"slack": "YQpi"}}, "one line of text", id="two lines"),
     pytest.param({"data": {"slack": ""}}, "one line of text", id="nothing"),

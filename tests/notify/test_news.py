@@ -4,7 +4,7 @@ import pytest
 
 from canary.api import Intent, Phase, Reason, Status, Verdict
 from canary.interfaces import Notice
-from canary.notify.events import Incident, Kind, News, news_of, wanted
+from canary.notify.events import EventKind, Incident, ReleaseEvent, event_from_notice, is_subscribed
 from tests.notify.stage import (
     AT,
     HOLDING,
@@ -28,16 +28,16 @@ from tests.world import KEY as WORLD
 from tests.world import Memory, Version
 
 
-def news(before: Status, after: Status) -> News:
+def event(before: Status, after: Status) -> ReleaseEvent:
     """Of a pass that turned one into the other."""
-    found = news_of(notice(before, after))
+    found = event_from_notice(notice(before, after))
     assert found is not None
     return found
 
 
 def test_the_one_message_of_the_story() -> None:
     """Where it was stopped, what it does, and that nobody felt it."""
-    found = news_of(leak())
+    found = event_from_notice(leak())
     assert found is not None
     assert found.headline == (
         "auth rolled back at 5 %: leaks 1 connection per 4,900 requests; no user noticed"
@@ -100,46 +100,46 @@ HEADLINES = [
 @pytest.mark.parametrize(("before", "after", "headline"), HEADLINES)
 def test_headlines(before: Status, after: Status, headline: str) -> None:
     """One line says what happened, at which share, why, and who felt it."""
-    assert news(before, after).headline == headline
+    assert event(before, after).headline == headline
 
 
 KINDS = [
-    pytest.param(HOLDING, rolling_back(), Kind.ROLLBACK, True, id="a rollback is an incident"),
-    pytest.param(HOLDING, paused(), Kind.STUCK, True, id="so is a release that is stuck"),
+    pytest.param(HOLDING, rolling_back(), EventKind.ROLLBACK, True, id="a rollback is an incident"),
+    pytest.param(HOLDING, paused(), EventKind.STUCK, True, id="so is a release that is stuck"),
     pytest.param(
-        HOLDING, rolling_back(Reason.ABORTED), Kind.ROLLBACK, False,
+        HOLDING, rolling_back(Reason.ABORTED), EventKind.ROLLBACK, False,
         id="who aborts a release knows of it",
     ),
     pytest.param(
-        HOLDING, paused(Reason.PAUSED_BY_PERSON), Kind.OTHER, False, id="who pauses it as well"
+        HOLDING, paused(Reason.PAUSED_BY_PERSON), EventKind.OTHER, False, id="who pauses it as well"
     ),
     pytest.param(
-        HOLDING, rolling_back(Reason.TEMPLATE_CHANGED), Kind.OTHER, False,
+        HOLDING, rolling_back(Reason.TEMPLATE_CHANGED), EventKind.OTHER, False,
         id="a newer version is no rollback",
     ),
-    pytest.param(*promoted(), Kind.PROMOTION, False, id="a promotion"),
+    pytest.param(*promoted(), EventKind.PROMOTION, False, id="a promotion"),
     pytest.param(
-        changed(HOLDING, release=None, phase=Phase.READY), HOLDING, Kind.START, False,
+        changed(HOLDING, release=None, phase=Phase.READY), HOLDING, EventKind.START, False,
         id="the begin of a release",
     ),
     pytest.param(
-        HOLDING, changed(HOLDING, reason=Reason.NO_DATA), Kind.OTHER, False,
+        HOLDING, changed(HOLDING, reason=Reason.NO_DATA), EventKind.OTHER, False,
         id="silence for a while is not yet stuck",
     ),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("before", "after", "kind", "incident"), KINDS)
-def test_kinds(before: Status, after: Status, kind: Kind, incident: bool) -> None:  # noqa: FBT001
+def test_kinds(before: Status, after: Status, kind: EventKind, incident: bool) -> None:  # noqa: FBT001
     """What happened, and whether somebody should be woken."""
-    found = news(before, after)
+    found = event(before, after)
     assert found.kind is kind
     assert (found.incident is not None) is incident
 
 
-LEAKED = Incident(KEY, "5d9f01", Reason.CONNECTION_LEAK, Kind.ROLLBACK)
-LATE = Incident(KEY, "5d9f01", Reason.DEADLINE_EXCEEDED, Kind.STUCK)
-SLOW = Incident(KEY, "000000", Reason.ABOVE_LIMIT, Kind.ROLLBACK)
+LEAKED = Incident(KEY, "5d9f01", Reason.CONNECTION_LEAK, EventKind.ROLLBACK)
+LATE = Incident(KEY, "5d9f01", Reason.DEADLINE_EXCEEDED, EventKind.STUCK)
+SLOW = Incident(KEY, "000000", Reason.ABOVE_LIMIT, EventKind.ROLLBACK)
 HISTORY = (ended(Reason.CONNECTION_LEAK), ended(Reason.ABOVE_LIMIT, "000000"))
 OVER = [
     pytest.param(HOLDING, rolling_back(), (), id="a rollback ends nothing"),
@@ -176,61 +176,61 @@ OVER = [
 @pytest.mark.parametrize(("before", "after", "over"), OVER)
 def test_what_is_over(before: Status, after: Status, over: tuple[Incident, ...]) -> None:
     """By the status alone, so that a restart of the operator forgets no incident."""
-    assert news(before, after).resolved == over
+    assert event(before, after).resolved == over
 
 
 def test_an_incident_ends_under_the_name_it_began_with() -> None:
     """Told in the pass of the verdict, resolved from the history much later."""
-    began = news(HOLDING, rolling_back())
-    (over,) = news(*promoted(*rolled_back().history)).resolved
+    began = event(HOLDING, rolling_back())
+    (over,) = event(*promoted(*rolled_back().history)).resolved
     assert began.incident is not None
     assert over.id == began.incident.id
 
 
 def test_begin_and_end_of_a_rollback_are_the_same_news() -> None:
     """And the same version, tried again, is not."""
-    begin, end = news(HOLDING, rolling_back()), news(rolling_back(), rolled_back())
-    again = news(HOLDING, rolling_back(release=release(started_at=AT + 60)))
+    begin, end = event(HOLDING, rolling_back()), event(rolling_back(), rolled_back())
+    again = event(HOLDING, rolling_back(release=release(started_at=AT + 60)))
     assert begin.id == end.id != again.id
     assert end.headline == begin.headline
 
 
 WANTED = [
-    pytest.param({}, Kind.ROLLBACK, Reason.CONNECTION_LEAK, True, id="by default rollbacks"),
-    pytest.param({}, Kind.PROMOTION, Reason.PROMOTED, True, id="by default promotions"),
-    pytest.param({}, Kind.OTHER, Reason.STEP_PASSED, False, id="by default no steps"),
-    pytest.param({}, Kind.START, Reason.STARTED, False, id="by default no beginnings"),
+    pytest.param({}, EventKind.ROLLBACK, Reason.CONNECTION_LEAK, True, id="by default rollbacks"),
+    pytest.param({}, EventKind.PROMOTION, Reason.PROMOTED, True, id="by default promotions"),
+    pytest.param({}, EventKind.OTHER, Reason.STEP_PASSED, False, id="by default no steps"),
+    pytest.param({}, EventKind.START, Reason.STARTED, False, id="by default no beginnings"),
     pytest.param(
-        {"groups": ["pool"]}, Kind.ROLLBACK, Reason.CONNECTIONS_WAITING, True, id="pool reasons"
+        {"groups": ["pool"]}, EventKind.ROLLBACK, Reason.CONNECTIONS_WAITING, True, id="pool reasons"
     ),
     pytest.param(
-        {"groups": ["pool"]}, Kind.ROLLBACK, Reason.CRASH_LOOPING, False, id="no other reasons"
+        {"groups": ["pool"]}, EventKind.ROLLBACK, Reason.CRASH_LOOPING, False, id="no other reasons"
     ),
     pytest.param(
-        {"reasons": ["NoData"]}, Kind.OTHER, Reason.NO_DATA, True, id="a reason by its name"
+        {"reasons": ["NoData"]}, EventKind.OTHER, Reason.NO_DATA, True, id="a reason by its name"
     ),
     pytest.param(
-        {"reasons": ["NoData"]}, Kind.ROLLBACK, Reason.ABOVE_LIMIT, False,
+        {"reasons": ["NoData"]}, EventKind.ROLLBACK, Reason.ABOVE_LIMIT, False,
         id="with reasons alone there is no default",
     ),
     pytest.param(
-        {"groups": ["promotion"], "reasons": ["CrashLooping"]}, Kind.ROLLBACK,
+        {"groups": ["promotion"], "reasons": ["CrashLooping"]}, EventKind.ROLLBACK,
         Reason.CRASH_LOOPING, True, id="reasons beside groups",
     ),
-    pytest.param({"groups": ["all"]}, Kind.OTHER, Reason.HOLDING, True, id="everything"),
+    pytest.param({"groups": ["all"]}, EventKind.OTHER, Reason.HOLDING, True, id="everything"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("filters", "kind", "reason", "told"), WANTED)
-def test_routes(filters: dict, kind: Kind, reason: Reason, told: bool) -> None:  # noqa: FBT001
+def test_routes(filters: dict, kind: EventKind, reason: Reason, told: bool) -> None:  # noqa: FBT001
     """Each receiver is told what it asks for."""
-    assert wanted(entry(slack=ref("slack"), **filters), kind, reason) is told
+    assert is_subscribed(entry(slack=ref("slack"), **filters), kind, reason) is told
 
 
 def test_every_pool_reason_goes_to_those_who_look_after_the_database() -> None:
     """All that a pool metric can fail with."""
     dba = entry(pagerduty=ref("pagerduty"), groups=["pool"])
-    told = {one for one in Reason if wanted(dba, Kind.ROLLBACK, one)}
+    told = {one for one in Reason if is_subscribed(dba, EventKind.ROLLBACK, one)}
     assert told == {one for one in Reason if one.info.about_pool}
     assert {one.value for one in told} == {
         "PoolSaturated", "PoolExhausted", "ConnectionLeak", "ConnectionsWaiting",
@@ -240,12 +240,12 @@ def test_every_pool_reason_goes_to_those_who_look_after_the_database() -> None:
 def test_a_notice_that_does_not_say_what_changed_is_no_news() -> None:
     """Nothing is made up."""
     bare = Notice(KEY, AT, Phase.READY, Reason.AT_REST, "Rests.", 0)
-    assert news_of(bare) is None
+    assert event_from_notice(bare) is None
 
 
-def told(memory: Memory) -> list[News]:
-    """All news of a world, each once."""
-    found = [news for one in memory.notices if (news := news_of(one)) is not None]
+def told(memory: Memory) -> list[ReleaseEvent]:
+    """All event of a world, each once."""
+    found = [event for one in memory.notices if (event := event_from_notice(one)) is not None]
     return list({one.id: one for one in reversed(found)}.values())[::-1]
 
 
@@ -256,8 +256,8 @@ def test_a_whole_bad_release_is_one_rollback() -> None:
     memory.deploy("v2")
     memory.run(3600, until=Phase.ROLLED_BACK)
     found = told(memory)
-    (rollback,) = [one for one in found if one.kind is Kind.ROLLBACK]
-    assert [one.kind for one in found].count(Kind.START) == 1
+    (rollback,) = [one for one in found if one.kind is EventKind.ROLLBACK]
+    assert [one.kind for one in found].count(EventKind.START) == 1
     assert rollback.incident is not None
     assert rollback.key == WORLD
     assert rollback.headline.startswith("auth rolled back at 5 %: ")
@@ -277,6 +277,6 @@ def test_a_whole_good_release_is_one_promotion() -> None:
     memory.deploy("v3")
     memory.run(40)
     memory.run(3600, until=Phase.READY)
-    (promotion,) = [one for one in told(memory) if one.kind is Kind.PROMOTION]
+    (promotion,) = [one for one in told(memory) if one.kind is EventKind.PROMOTION]
     assert promotion.incident is None
     assert promotion.resolved == tuple(one.incident for one in before if one.incident is not None)

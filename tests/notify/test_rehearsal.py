@@ -7,8 +7,8 @@ import pytest
 
 from canary.api import Reason
 from canary.cli import main as program
-from canary.notify.dry_run import REHEARSED, ROLLED_BACK, STUCK, rehearsed
-from canary.notify.events import Kind
+from canary.notify.dry_run import DRY_RUN_REASONS, ROLLBACK_REASONS, STUCK_REASONS, build_dry_run
+from canary.notify.events import EventKind
 from tests.notify.stage import AT, KEY, Answer, receiver, spec
 
 SENTINEL = "S3NT1N3L"
@@ -31,33 +31,35 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("reason", sorted(REHEARSED))
+@pytest.mark.parametrize("reason", sorted(DRY_RUN_REASONS))
 def test_every_reason_is_the_news_that_it_would_be(reason: Reason) -> None:
     """A rollback for what rolls back, stuck for what needs a person; marked as a rehearsal."""
-    news = rehearsed(KEY, spec(), reason, AT)
+    event = build_dry_run(KEY, spec(), reason, AT)
     others = {
-        Reason.PROMOTED: Kind.PROMOTION,
-        Reason.APPROVAL_NEEDED: Kind.APPROVAL,
-        Reason.STARTED: Kind.START,
+        Reason.PROMOTED: EventKind.PROMOTION,
+        Reason.APPROVAL_NEEDED: EventKind.APPROVAL,
+        Reason.STARTED: EventKind.START,
     }
-    expected = Kind.ROLLBACK if reason in ROLLED_BACK else others.get(reason, Kind.STUCK)
-    assert news.kind is expected
-    assert news.headline.startswith("Rehearsal, nothing happened: auth")
-    assert not ROLLED_BACK & STUCK
+    expected = (
+        EventKind.ROLLBACK if reason in ROLLBACK_REASONS else others.get(reason, EventKind.STUCK)
+    )
+    assert event.kind is expected
+    assert event.headline.startswith("Simulation, nothing happened: auth")
+    assert not ROLLBACK_REASONS & STUCK_REASONS
 
 
 def test_what_would_be_sent_is_shown(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Who is told and who is not; the Secret's place instead of what is in it."""
     assert program.main(["notify", str(file)]) == 0
     shown = capsys.readouterr().out
-    assert "dba (pagerduty) is told of ConnectionLeak:" in shown
+    assert "dba (pagerduty) is notified of ConnectionLeak:" in shown
     assert '"routing_key": "<pager/key>"' in shown
     assert "POST https://<hooks/slack>" in shown
     assert "webhook-signature: …" in shown
-    assert "mail (apprise) is not told of ConnectionLeak." in shown
+    assert "mail (apprise) is not notified of ConnectionLeak." in shown
     assert program.main(["notify", str(file), "--reason", "Promoted"]) == 0
     shown = capsys.readouterr().out
-    assert "dba (pagerduty) is not told of Promoted." in shown
+    assert "dba (pagerduty) is not notified of Promoted." in shown
     assert "TO <hooks/mail> (success)" in shown
 
 
@@ -65,7 +67,7 @@ def test_the_receivers_of_a_release(capsys: pytest.CaptureFixture[str]) -> None:
     """A CanaryRelease is shown with its own name and steps."""
     assert program.main(["notify", str(RELEASE), "--reason", "CrashLooping"]) == 0
     shown = capsys.readouterr().out
-    assert "slack is told of CrashLooping:" in shown
+    assert "slack is notified of CrashLooping:" in shown
     assert "auth rolled back at 1 %" in shown
 
 
@@ -84,10 +86,20 @@ def test_a_rehearsal_is_sent_and_taken_back(
         arguments = ["notify", str(path), "--send", "--secrets", str(tmp_path)]
         assert program.main(arguments) == 0
         said = capsys.readouterr().out.splitlines()
-        assert said == ["chat: delivered", "hook: delivered", "mail: not told", "alerts: delivered"]
+        assert said == [
+            "chat: delivered",
+            "hook: delivered",
+            "mail: not notified",
+            "alerts: delivered",
+        ]
         assert program.main([*arguments, "--resolve"]) == 0
         said = capsys.readouterr().out.splitlines()
-        assert said == ["chat: not told", "hook: not told", "mail: not told", "alerts: delivered"]
+        assert said == [
+            "chat: not notified",
+            "hook: not notified",
+            "mail: not notified",
+            "alerts: delivered",
+        ]
         paths = [one.path for one in server.received]
         begun, ended = (
             json.loads(one.body)[0] for one in server.received if one.path.startswith("/api")
@@ -104,12 +116,17 @@ def test_what_does_not_arrive_is_said(tmp_path: Path, capsys: pytest.CaptureFixt
         arguments = ["notify", str(RELEASE), "--send", "--secrets", str(tmp_path)]
         assert program.main(arguments) == 1
     said = capsys.readouterr()
-    assert said.err == "slack: not delivered: HTTP 404: is what the Secret holds still valid?\n"
+    assert (
+        said.err
+        == "slack: not delivered: HTTP 404: check that the content of the Secret is still valid\n"
+    )
     assert SENTINEL not in said.out
 
 
 WRONG = [
-    pytest.param("receivers: []", [], "at least one receiver in receivers", id="no receiver"),
+    pytest.param(
+        "receivers: []", [], "receivers: expected at least one receiver", id="no receiver"
+    ),
     pytest.param("a: 1", [], "unknown field 'a' (allowed: receivers, links)", id="another file"),
     pytest.param("kind: CanaryRelease", [], "is not a valid CanaryRelease", id="a bad release"),
     pytest.param(

@@ -10,21 +10,21 @@ import pytest
 
 from canary.errors import CanaryError
 from canary.http.addresses import EVERYWHERE
-from canary.notify.message import Dispatch, Post
-from canary.notify.sender import DeliveryError, RefusedError, Sender, Timeouts
+from canary.notify.message import ApprisePayload, HttpPayload
+from canary.notify.sender import DeliveryError, DeliveryTimeouts, PayloadSender, RefusedError
 from tests.notify.stage import AT, Answer, receiver
 
 SENTINEL = "S3NT1N3L"
-QUICK = Sender(EVERYWHERE, Timeouts(connect=2.0, read=0.3))
-PATIENT = Sender(EVERYWHERE, Timeouts(connect=2.0, read=10.0))
+QUICK = PayloadSender(EVERYWHERE, DeliveryTimeouts(connect=2.0, read=0.3))
+PATIENT = PayloadSender(EVERYWHERE, DeliveryTimeouts(connect=2.0, read=10.0))
 
 
-def post(url: str) -> Post:
+def post(url: str) -> HttpPayload:
     """To an address that is a secret."""
-    return Post(f"{url}/services/{SENTINEL}", b"{}", {"Content-Type": "application/json"})
+    return HttpPayload(f"{url}/services/{SENTINEL}", b"{}", {"Content-Type": "application/json"})
 
 
-def failure(sender: Sender, url: str) -> CanaryError:
+def failure(sender: PayloadSender, url: str) -> CanaryError:
     """What it says when it does not work."""
     with pytest.raises((DeliveryError, RefusedError)) as caught:
         sender.send(post(url), AT)
@@ -67,7 +67,7 @@ def test_a_redirect_is_not_followed(status: int) -> None:
     with receiver() as elsewhere, receiver(Answer(status, {"Location": elsewhere.url})) as server:
         error = failure(QUICK, server.url)
         assert isinstance(error, RefusedError)
-        assert "the Secret should hold the final address" in str(error)
+        assert "put the final address into the Secret" in str(error)
         assert elsewhere.received == []
 
 
@@ -90,7 +90,7 @@ def test_an_answer_of_50_mb_is_not_read() -> None:
     assert server.sent < 50 << 20
 
 
-PATIENT_BUT = Sender(EVERYWHERE, Timeouts(connect=2.0, read=5.0, whole=0.4))
+PATIENT_BUT = PayloadSender(EVERYWHERE, DeliveryTimeouts(connect=2.0, read=5.0, whole=0.4))
 
 
 def test_an_answer_that_trickles_is_cut_off() -> None:
@@ -181,7 +181,7 @@ def test_apprise() -> None:
     """Title, text and tone arrive by a receiver of its own."""
     pytest.importorskip("apprise")
     with receiver() as server:
-        QUICK.send(Dispatch(apprise_url(server.url), "A title", "Two\nlines", "failure"), AT)
+        QUICK.send(ApprisePayload(apprise_url(server.url), "A title", "Two\nlines", "failure"), AT)
         (request,) = server.received
     sent = request.json()
     assert (sent["title"], sent["message"], sent["type"]) == ("A title", "Two\nlines", "failure")
@@ -201,7 +201,7 @@ def test_apprise_that_fails(answer: Answer, kind: type, caplog: pytest.LogCaptur
     caplog.set_level(logging.DEBUG)
     with receiver(answer) as server:
         with pytest.raises(kind) as caught:
-            QUICK.send(Dispatch(apprise_url(server.url), "T", "B", "info"), AT)
+            QUICK.send(ApprisePayload(apprise_url(server.url), "T", "B", "info"), AT)
         assert len(server.received) == 1
     assert SENTINEL not in repr(caught.value) + caplog.text
 
@@ -212,8 +212,8 @@ def test_apprise_does_not_know_the_address(url: str, caplog: pytest.LogCaptureFi
     """A person has to look; the address is not repeated."""
     pytest.importorskip("apprise")
     caplog.set_level(logging.DEBUG)
-    with pytest.raises(RefusedError, match="does not understand") as caught:
-        QUICK.send(Dispatch(url, "T", "B", "info"), AT)
+    with pytest.raises(RefusedError, match="does not recognize") as caught:
+        QUICK.send(ApprisePayload(url, "T", "B", "info"), AT)
     assert SENTINEL not in repr(caught.value) + caplog.text
 
 
@@ -221,4 +221,4 @@ def test_without_apprise(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message says what to install."""
     monkeypatch.setitem(__import__("sys").modules, "apprise", None)
     with pytest.raises(RefusedError, match=r"canary-controller\[apprise\]"):
-        QUICK.send(Dispatch("json://x", "T", "B", "info"), AT)
+        QUICK.send(ApprisePayload("json://x", "T", "B", "info"), AT)

@@ -9,7 +9,7 @@ from canary.core.plan import RestoreRoute, SetWeight
 from canary.core.snapshot import ReleaseResource, Route
 from canary.kube.objects import Object
 from canary.routers.registry import router_of
-from canary.routers.route_client import RouteRouter
+from canary.routers.route_client import WeightedRouteClient
 from tests.kube.fake import FakeCluster
 from tests.routers.routes import DIALECTS, golden, resource
 
@@ -33,7 +33,7 @@ class Stage:
         self.resource: ReleaseResource = resource(spec)
         self.before = self.cluster.put(self.kind, golden(name))
         router = router_of(self.resource.spec.traffic, self.cluster)
-        assert isinstance(router, RouteRouter)
+        assert isinstance(router, WeightedRouteClient)
         self.router = router
 
     @property

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from canary.routers.shares import Share
+from canary.routers.shares import WeightSplit
 from tests.routers.stage import Stage
 
 ENVOY = "gateway.envoyproxy.io/gatewayclass-controller"
@@ -103,22 +103,26 @@ def test_elsewhere_nothing_is_nothing(envoy: Envoy) -> None:
 @pytest.mark.parametrize(
     ("share", "traced"),
     [
-        pytest.param(Share((100,), (0,)), Share((999_999,), (1,)), id="nothing for the canary"),
-        pytest.param(Share((0,), (100,)), Share((1,), (999_999,)), id="nothing for stable"),
-        pytest.param(Share((95,), (5,)), Share((95,), (5,)), id="something for both"),
         pytest.param(
-            Share((100, 0), (0, 0), (400,)),
-            Share((249_999, 0), (1, 0), (1_000_000,)),
+            WeightSplit((100,), (0,)), WeightSplit((999_999,), (1,)), id="nothing for the canary"
+        ),
+        pytest.param(
+            WeightSplit((0,), (100,)), WeightSplit((1,), (999_999,)), id="nothing for stable"
+        ),
+        pytest.param(WeightSplit((95,), (5,)), WeightSplit((95,), (5,)), id="something for both"),
+        pytest.param(
+            WeightSplit((100, 0), (0, 0), (400,)),
+            WeightSplit((249_999, 0), (1, 0), (1_000_000,)),
             id="others keep their share, and what the user turned off stays off",
         ),
         pytest.param(
-            Share((100,), (0,), (9900,)),
-            Share((100,), (0,), (9900,)),
+            WeightSplit((100,), (0,), (9900,)),
+            WeightSplit((100,), (0,), (9900,)),
             id="beside so much, one in the largest weight is more than a trace",
         ),
     ],
 )
-def test_a_trace(share: Share, traced: Share) -> None:
+def test_a_trace(share: WeightSplit, traced: WeightSplit) -> None:
     """One in a million, or nothing where that cannot be written; the shares are the same."""
     assert share.traced(1_000_000) == traced
     assert traced.percent == share.percent

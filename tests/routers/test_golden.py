@@ -6,7 +6,7 @@ import pytest
 
 from canary.routers.gateway_api import HTTP_ROUTE
 from canary.routers.names import Names
-from canary.routers.split import read_weight, restored, with_weight
+from canary.routers.split import read_weight, restore_weights, with_weight
 from tests.routers.routes import DIALECTS, NAMES, golden
 
 EVERY = pytest.mark.parametrize("name", DIALECTS)
@@ -25,7 +25,7 @@ def test_weighted(name: str, weight: int) -> None:
 @pytest.mark.parametrize("weight", [5, 0])
 def test_restored(name: str, weight: int) -> None:
     """What is put back is what the user wrote, to the byte and in its order."""
-    put_back = restored(DIALECTS[name], golden(f"{name}.at-{weight}"), NAMES)
+    put_back = restore_weights(DIALECTS[name], golden(f"{name}.at-{weight}"), NAMES)
     assert json.dumps(put_back) == json.dumps(golden(name))
 
 
@@ -45,7 +45,7 @@ def test_two_releases_in_one_rule() -> None:
     assert with_weight(HTTP_ROUTE, golden("http_route.at-5"), other, 20) == both
     assert read_weight(HTTP_ROUTE, both, NAMES) == 5
     assert read_weight(HTTP_ROUTE, both, other) == 20
-    assert restored(HTTP_ROUTE, both, other) == golden("http_route.at-5")
-    alone = restored(HTTP_ROUTE, both, NAMES)
+    assert restore_weights(HTTP_ROUTE, both, other) == golden("http_route.at-5")
+    alone = restore_weights(HTTP_ROUTE, both, NAMES)
     assert read_weight(HTTP_ROUTE, alone, other) == 20
-    assert json.dumps(restored(HTTP_ROUTE, alone, other)) == json.dumps(user)
+    assert json.dumps(restore_weights(HTTP_ROUTE, alone, other)) == json.dumps(user)

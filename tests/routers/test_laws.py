@@ -13,9 +13,9 @@ from canary.routers.dialect import Dialect
 from canary.routers.gateway_api import ENVOY_GATEWAY, GRPC_ROUTE, HTTP_ROUTE
 from canary.routers.istio import VIRTUAL_SERVICE
 from canary.routers.names import Names
-from canary.routers.route_client import RouteRouter
-from canary.routers.several import SeveralRouters
-from canary.routers.split import problem, read_weight, restored, with_weight
+from canary.routers.route_client import WeightedRouteClient
+from canary.routers.several import MultiRouteRouter
+from canary.routers.split import find_problem, read_weight, restore_weights, with_weight
 from canary.routers.traefik import TRAEFIK_SERVICE
 from tests.kube.fake import FakeCluster
 from tests.routers.routes import NAMES, resource
@@ -91,7 +91,7 @@ def test_round_trip(case: tuple[Dialect, Route], weight: int) -> None:
     dialect, route = case
     before = json.dumps(route)
     written = with_weight(dialect, route, NAMES, weight)
-    assert json.dumps(restored(dialect, written, NAMES)) == before
+    assert json.dumps(restore_weights(dialect, written, NAMES)) == before
     assert json.dumps(route) == before, "what was given is never changed in place"
 
 
@@ -144,7 +144,7 @@ def test_without_memory_the_traffic_is_right(case: tuple[Dialect, Route], weight
     dialect, route = case
     written = with_weight(dialect, route, NAMES, weight)
     written["metadata"] = {k: v for k, v in route["metadata"].items() if k != "annotations"}
-    put_back = restored(dialect, written, NAMES)
+    put_back = restore_weights(dialect, written, NAMES)
     for before, after in zip(dialect.rules(route), dialect.rules(put_back), strict=True):
         old, new = before.get(dialect.refs) or [], after.get(dialect.refs) or []
         old_sum = sum(dialect.weight(ref, old) for ref in old)
@@ -158,8 +158,8 @@ def test_without_memory_the_traffic_is_right(case: tuple[Dialect, Route], weight
 def test_a_fit_route_has_no_problem(case: tuple[Dialect, Route]) -> None:
     """Neither before nor during a release."""
     dialect, route = case
-    assert problem(dialect, route, NAMES) is None
-    assert problem(dialect, with_weight(dialect, route, NAMES, 100), NAMES) is None
+    assert find_problem(dialect, route, NAMES) is None
+    assert find_problem(dialect, with_weight(dialect, route, NAMES, 100), NAMES) is None
 
 
 WISHES = st.lists(
@@ -177,8 +177,8 @@ def test_two_releases_on_one_route(
     written, meant = route, {NAMES.target: 0, CART.target: 0}
     for names, weight in wishes:
         if weight is None:
-            written = restored(dialect, written, names)
-        elif problem(dialect, written, names) is None:
+            written = restore_weights(dialect, written, names)
+        elif find_problem(dialect, written, names) is None:
             written = with_weight(dialect, written, names, weight)
         else:
             continue
@@ -187,7 +187,7 @@ def test_two_releases_on_one_route(
         assert seen == meant
     ends = (wishes[0][0], CART if wishes[0][0] is NAMES else NAMES)
     for names in ends:
-        written = restored(dialect, written, names)
+        written = restore_weights(dialect, written, names)
     assert json.dumps(written) == json.dumps(route)
 
 
@@ -197,15 +197,15 @@ def test_two_routes_of_one_release(
     one: tuple[Dialect, Route], other: tuple[Dialect, Route], weights: list[int]
 ) -> None:
     """Both get each weight, the largest is what is read, and both come back to the byte."""
-    cluster, routers = FakeCluster(), dict[str, RouteRouter]()
+    cluster, routers = FakeCluster(), dict[str, WeightedRouteClient]()
     before = dict[str, Route]()
     for name, (dialect, route) in (("one", one), ("other", other)):
         put = copy.deepcopy(route)
         put["metadata"]["name"] = name
         del put["status"]
         before[name] = cluster.put(dialect.kind, put)
-        routers[name] = RouteRouter(cluster, dialect, name)
-    router, asked = SeveralRouters(routers), resource({"replicas": {}})
+        routers[name] = WeightedRouteClient(cluster, dialect, name)
+    router, asked = MultiRouteRouter(routers), resource({"replicas": {}})
     for weight in weights:
         router.apply(asked, SetWeight(weight))
         seen = router.read(asked)

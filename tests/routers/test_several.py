@@ -10,7 +10,7 @@ from canary.errors import CanaryError, ConflictError, TransientError
 from canary.kube.objects import GRPC_ROUTES, HTTP_ROUTES, VIRTUAL_SERVICES, Kind
 from canary.routers.gateway_api import ENVOY_GATEWAY
 from canary.routers.registry import router_of
-from canary.routers.several import SeveralRouters
+from canary.routers.several import MultiRouteRouter
 from tests.kube.fake import FakeCluster
 from tests.routers.routes import DIALECTS, golden, resource
 from tests.routers.stage import SPECS
@@ -26,7 +26,7 @@ class Routes:
         self.before = {kind: self.cluster.put(DIALECTS[kind].kind, golden(kind)) for kind in KINDS}
         self.resource = resource({"routes": [SPECS[kind] for kind in KINDS]})
         self.router = router_of(self.resource.spec.traffic, self.cluster)
-        assert isinstance(self.router, SeveralRouters)
+        assert isinstance(self.router, MultiRouteRouter)
 
     def seen(self) -> Route:
         """All routes as one."""

@@ -11,7 +11,7 @@ from canary.errors import ConflictError, TransientError
 from canary.kube import claims
 from canary.kube.objects import HTTP_ROUTES, Kind
 from canary.routers.gateway_api import HTTP_ROUTE
-from canary.routers.split import MEMORY
+from canary.routers.split import SAVED_WEIGHTS
 from tests.routers.stage import EVERY, Stage
 
 
@@ -140,7 +140,7 @@ def test_applied_again_with_our_annotation_left_over() -> None:
     assert (stage.seen.weight, stage.seen.at_rest) == (0, False)
     stage.restore()
     assert stage.seen.at_rest
-    assert MEMORY not in stage.route["metadata"]["annotations"]
+    assert SAVED_WEIGHTS not in stage.route["metadata"]["annotations"]
 
 
 @pytest.mark.parametrize("order", [("auth", "cart"), ("cart", "auth")], ids=" then ".join)
@@ -214,7 +214,7 @@ def test_a_memory_that_somebody_spoilt(note: str) -> None:
     """The shares are put back all the same."""
     stage = Stage()
     stage.set_weight(5)
-    stage.edit("replace", f"/metadata/annotations/{MEMORY.replace('/', '~1')}", note)
+    stage.edit("replace", f"/metadata/annotations/{SAVED_WEIGHTS.replace('/', '~1')}", note)
     stage.restore()
     assert stage.seen.at_rest
     first, second = (rule["backendRefs"] for rule in stage.route["spec"]["rules"][:2])

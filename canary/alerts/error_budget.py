@@ -8,7 +8,7 @@ one that it still goes on.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from canary.alerts.model import Alert, Group, Record, Settings, Severity, Team
+from canary.alerts.model import Alert, AlertSettings, RecordingRule, RuleGroup, Severity, Team
 from canary.metrics.pod_names import SERVICE
 from canary.metrics.preset_groups import RatioPresetGroup, ratio_preset_groups, text
 
@@ -16,9 +16,9 @@ REQUESTS = "canary:requests:rate5m"
 ERRORS = "canary:errors:rate5m"
 BY = "namespace, service"
 """The labels of what is recorded, and `source`: the preset. Versions are added up."""
-EVERY = 30
+RECORD_INTERVAL = 30
 """Seconds between two recorded rates: their sum times this is a number of requests."""
-LEAST = 10
+MIN_FAILURES = 10
 """Failed requests in the long window: fewer are no incident, whatever share they are."""
 _TRAEFIK = (
     "(?:(?:http|grpc)route-.+-svc-)?(.+?)(?:-canary)?-[a-z0-9]+@kubernetes(?:crd|gateway)"
@@ -28,7 +28,7 @@ _ENVOY_GATEWAY = "httproute/([^/]+)/([^/]+)/.+"
 
 
 @dataclass(frozen=True, slots=True)
-class _Words:
+class _RouterLabels:
     """Where a router's series say which service it is, and in which namespace."""
 
     label: str
@@ -38,12 +38,12 @@ class _Words:
 
 
 _ROUTERS = {
-    "istio": _Words("destination_workload", namespace="destination_workload_namespace"),
-    "linkerd": _Words("deployment"),
-    "envoy": _Words("envoy_cluster_name", "(.+?)(?:-canary)?"),
+    "istio": _RouterLabels("destination_workload", namespace="destination_workload_namespace"),
+    "linkerd": _RouterLabels("deployment"),
+    "envoy": _RouterLabels("envoy_cluster_name", "(.+?)(?:-canary)?"),
     # A service of Traefik's is NAMESPACE-NAME: nothing tells where the one ends.
-    "traefik": _Words("service", _TRAEFIK, "$1$2"),
-    "ingress-nginx": _Words("ingress", "(.+)"),
+    "traefik": _RouterLabels("service", _TRAEFIK, "$1$2"),
+    "ingress-nginx": _RouterLabels("ingress", "(.+)"),
 }
 _BURNS = (
     (Severity.CRITICAL, "1h", "5m", 14.4, "2m"),
@@ -54,43 +54,43 @@ _BURNS = (
 """Severity, long window, short window, burn rate, how long it has to last."""
 
 
-def group(settings: Settings) -> Group:
+def build_group(settings: AlertSettings) -> RuleGroup:
     """All rules about requests."""
-    records = [record for group in ratio_preset_groups() for record in _group(group)]
-    return Group("canary-errors", f"{EVERY}s", (*records, *_alerts(settings)))
+    records = [record for group in ratio_preset_groups() for record in _record_rates(group)]
+    return RuleGroup("canary-errors", f"{RECORD_INTERVAL}s", (*records, *_build_alerts(settings)))
 
 
-def _group(group: RatioPresetGroup) -> Iterator[Record]:
-    words = _ROUTERS[group.name] if group.backend else _Words("pod")
-    total = _sum(words, f"rate({text(group.total)}[5m])")
-    bad = [_sum(words, f"rate({text(group.total, one)}[5m])") for one in group.bad]
+def _record_rates(group: RatioPresetGroup) -> Iterator[RecordingRule]:
+    words = _ROUTERS[group.name] if group.backend else _RouterLabels("pod")
+    total = _sum_by_service(words, f"rate({text(group.total)}[5m])")
+    bad = [_sum_by_service(words, f"rate({text(group.total, one)}[5m])") for one in group.bad]
     labels = {"source": group.name}
-    yield Record(REQUESTS, total, labels)
+    yield RecordingRule(REQUESTS, total, labels)
     # Where nothing has failed yet there is no series of failures.
     none = f'0 * {REQUESTS}{{source="{group.name}"}}'
-    yield Record(ERRORS, "\nor ".join((*bad, f"sum by ({BY}) ({none})")), labels)
+    yield RecordingRule(ERRORS, "\nor ".join((*bad, f"sum by ({BY}) ({none})")), labels)
 
 
-def _sum(words: _Words, series: str) -> str:
+def _sum_by_service(words: _RouterLabels, series: str) -> str:
     """By namespace and service; first by the router's own labels, or replacing them would clash."""
     own = dict.fromkeys((words.namespace, words.label))
     series, label = f"sum by ({', '.join(own)}) ({series})", words.label
     if label == "service":
-        series, label = _replaced(series, "backend", "$1", label, "(.+)"), "backend"
-    series = _replaced(series, "service", words.value, label, words.service)
+        series, label = _replace_label(series, "backend", "$1", label, "(.+)"), "backend"
+    series = _replace_label(series, "service", words.value, label, words.service)
     if words.namespace != "namespace":
-        series = _replaced(series, "namespace", "$1", words.namespace, "(.+)")
+        series = _replace_label(series, "namespace", "$1", words.namespace, "(.+)")
     if label == "envoy_cluster_name":
-        series = _replaced(series, "namespace", "$1", label, _ENVOY_GATEWAY)
-        series = _replaced(series, "service", "$2", label, _ENVOY_GATEWAY)
+        series = _replace_label(series, "namespace", "$1", label, _ENVOY_GATEWAY)
+        series = _replace_label(series, "service", "$2", label, _ENVOY_GATEWAY)
     return f"sum by ({BY}) ({series})"
 
 
-def _replaced(series: str, target: str, value: str, source: str, pattern: str) -> str:
+def _replace_label(series: str, target: str, value: str, source: str, pattern: str) -> str:
     return f'label_replace({series}, "{target}", "{value}", "{source}", "{pattern}")'
 
 
-def share(window: str, services: str) -> str:
+def failed_share(window: str, services: str) -> str:
     """Share of requests (0–1) that failed in a window; the recorded rates are over 5 minutes."""
     which = f'{{service=~"{services}"}}'
     if window == "5m":
@@ -100,17 +100,19 @@ def share(window: str, services: str) -> str:
     )
 
 
-def _alerts(settings: Settings) -> Iterator[Alert]:
+def _build_alerts(settings: AlertSettings) -> Iterator[Alert]:
     for severity, long, short, rate, lasting in _BURNS:
         budget = f"{rate:g} * {settings.budget}"
-        failed = f'sum_over_time({ERRORS}{{service=~"{settings.services}"}}[{long}]) * {EVERY}'
+        failed = (
+            f'sum_over_time({ERRORS}{{service=~"{settings.services}"}}[{long}]) * {RECORD_INTERVAL}'
+        )
         yield Alert(
             "ErrorBudgetBurn",
             severity,
             Team.SERVICE,
-            f"{share(long, settings.services)} > {budget}\n"
-            f"and {share(short, settings.services)} > {budget}\n"
-            f"and {failed} > {LEAST}",
+            f"{failed_share(long, settings.services)} > {budget}\n"
+            f"and {failed_share(short, settings.services)} > {budget}\n"
+            f"and {failed} > {MIN_FAILURES}",
             lasting,
             "{{ $labels.service }} in {{ $labels.namespace }}: {{ $value | humanizePercentage }} "
             f"of requests failed in {long}",
