@@ -1,4 +1,4 @@
-"""Carries a plan out: in order, and no further than the first action that is refused."""
+"""Carries out a plan in order, up to the first action that is refused."""
 
 from canary.core.plan import Action, ActResult, Plan, RemoveFinalizer, RestoreRoute, SetWeight
 from canary.core.snapshot import ReleaseResource
@@ -7,7 +7,7 @@ from canary.interfaces import World
 
 
 def act(world: World, resource: ReleaseResource, plan: Plan) -> ActResult:
-    """Each action is idempotent: what was done before a crash or a refusal is simply done."""
+    """Carry out the actions; each is idempotent, so a repeated pass does no harm."""
     carried_out: list[Action] = []
     for action in plan.actions:
         try:

@@ -13,4 +13,4 @@ class SystemClock:
 
 def now() -> float:
     """Seconds since the epoch."""
-    return time.time()  # noqa: TID251 - this is the Clock that everybody else asks
+    return time.time()  # noqa: TID251 - the one Clock of the program

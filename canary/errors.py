@@ -1,4 +1,4 @@
-"""Errors sorted by what to do next, and the exit codes that are part of the public interface."""
+"""Error types by what to do next, and the exit codes, which are part of the public API."""
 
 from enum import IntEnum
 
@@ -9,7 +9,7 @@ class ExitCode(IntEnum):
     OK = 0
     """Promoted or passed."""
     ERROR = 1
-    """Something broke at run time."""
+    """A run-time error."""
     USAGE = 2
     """Wrong flags, a wrong file, or a command that makes no sense now."""
     FAILED = 3
@@ -31,7 +31,7 @@ class CanaryError(Exception):
 
 
 class TransientError(CanaryError):
-    """It may work next time: the caller tries again, not before `retry_after` seconds."""
+    """An error that may go away: retry after `retry_after` seconds."""
 
     def __init__(self, message: str, *, retry_after: float = 1.0) -> None:
         super().__init__(message)
@@ -39,7 +39,7 @@ class TransientError(CanaryError):
 
 
 class PermanentError(CanaryError):
-    """Trying again changes nothing: a person has to."""
+    """An error that a retry does not solve: a person has to act."""
 
 
 class UsageError(PermanentError):
@@ -49,10 +49,10 @@ class UsageError(PermanentError):
 
 
 class NotFoundError(PermanentError):
-    """What was asked for is not there, or not for us to see."""
+    """The object does not exist, or access is forbidden."""
 
     exit_code = ExitCode.NOT_FOUND
 
 
 class ConflictError(TransientError):
-    """Somebody else wrote in between: a compare-and-swap was refused, the next pass looks again."""
+    """A compare-and-swap failed because somebody else wrote; the next pass reads again."""

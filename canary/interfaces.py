@@ -1,4 +1,4 @@
-"""The outside world as Protocols of at most four methods: the reconcile path knows nothing else.
+"""The Protocols, of at most four methods, through which the reconcile path uses the world.
 
 `tests/world.py` implements them in memory, `canary.demo` over processes on one machine, and a
 cluster implements them over the API server. One contract test runs on each.
@@ -33,7 +33,7 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a notice is about, so that it can be explained without asking anybody again."""
+    """The change that a notice is about, with all that its message needs."""
 
     spec: Spec
     before: Status
@@ -44,7 +44,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something a person should know: the release moved on, or stopped, and why."""
+    """A change of a release that a person should know, with its reason."""
 
     key: Key
     at: float
@@ -76,7 +76,7 @@ class ReleaseStore(Protocol):
         ...
 
     def remove_finalizer(self, resource: ReleaseResource) -> None:
-        """Removes our finalizer: the deletion may go through."""
+        """Removes our finalizer, so that a deletion completes."""
         ...
 
 
@@ -84,16 +84,16 @@ class Workloads(Protocol):
     """The user's Deployment and our canary beside it."""
 
     def read(self, resource: ReleaseResource) -> Workload:
-        """What is there now."""
+        """The present state of the workloads."""
         ...
 
     def apply(self, resource: ReleaseResource, action: WorkloadAction) -> None:
-        """Carries one action out; done already is done. Raises ConflictError, TransientError."""
+        """Carries one action out, idempotently. Raises ConflictError, TransientError."""
         ...
 
 
 class TrafficRouter(Protocol):
-    """Who splits the traffic."""
+    """The router that splits the traffic."""
 
     def read(self, resource: ReleaseResource) -> Route | None:
         """The route as the router has it now; None where there is none."""
@@ -112,8 +112,8 @@ class MetricSource(Protocol):
     ) -> Mapping[str, MetricAnswer]:
         """Answers for each query, by its `key`, at `start, start+step, …, ≤ end` (seconds).
 
-        Never raises for a monitoring system that is down, slow, partial or wrong: that is the
-        value `Unavailable(why)`; a query that works and finds nothing is `NoData(why)`.
+        Never raises for a monitoring system that is down, slow, partial or wrong: that is
+        `Unavailable(why)`; a query that succeeds without a series is `NoData(why)`.
         """
         ...
 
@@ -137,7 +137,7 @@ class ReleaseMetrics(Protocol):
 
 
 class Notifier(Protocol):
-    """Tells people; never on the way of a rollback, so it must return at once."""
+    """Notifies people; it must return at once, so that it never delays a rollback."""
 
     def notify(self, notice: Notice) -> None:
         """Queues the notice."""
@@ -146,7 +146,7 @@ class Notifier(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """All of the outside that one pass needs."""
+    """The world that one pass needs."""
 
     clock: Clock
     releases: ReleaseStore

@@ -1,4 +1,4 @@
-"""Reads the world into one frozen Snapshot. Nothing else reads."""
+"""Reads the world into one frozen Snapshot; nothing else reads during a pass."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ JUDGED_INTENTS = {Intent.ADVANCE, Intent.PROMOTE, Intent.BAKE}
 
 
 def observe(world: World, key: Key) -> Snapshot:
-    """The release, its workloads, its route and, while it is being judged, its metrics.
+    """Read the release, its workloads, its route and, while it is judged, its metrics.
 
     Raises NotFoundError when the release is gone, TransientError when something cannot be read.
     """
@@ -51,7 +51,7 @@ def observe(world: World, key: Key) -> Snapshot:
 def _read_samples_safely(
     world: World, resource: ReleaseResource, workload: Workload, route: Route | None, now: float
 ) -> Samples | None:
-    """Whatever goes wrong with metrics is a metric without data: the rest of the pass goes on."""
+    """Read the samples; any error becomes a metric without data, and the pass continues."""
     try:
         return _read_due_samples(world, resource, workload, route, now)
     except Exception as error:  # noqa: BLE001 - the rest of the pass must not depend on metrics
@@ -77,16 +77,16 @@ def _read_due_samples(
 
 
 def _needs_metrics(status: Status, workload: Workload, route: Route | None) -> bool:
-    """Whether the metrics matter now: to the judge, or to see a canary's last requests."""
+    """Return whether the judge, or the drain of a canary, needs metrics now."""
     if status.intent is not Intent.ROLL_BACK:
         return status.intent in JUDGED_INTENTS
     return workload.canary is not None and (route is None or route.weight == 0)
 
 
 def _find_read_start(status: Status, now: float, step: float) -> float:
-    """From where the metrics are read (seconds): where the judge has judged up to, or the start.
+    """Return the time to read metrics from (seconds): the end of the judged range, or the start.
 
-    At most as far back as is kept, and never from the future.
+    It is at most `MAX_LOOKBACK` ago, and never in the future.
     """
     since = status.judged_until
     if since is None or not isinstance(read_judge_state(status, now), JudgeState):
@@ -104,9 +104,9 @@ def read_samples(
     between: tuple[float, float],
     history: float = 0.0,
 ) -> Samples:
-    """What the metrics of the spec say between two times (seconds), round by round.
+    """Return the samples of the spec's metrics between two times (seconds), round by round.
 
-    The first `history` seconds of them are read in coarse steps. May raise TransientError.
+    The first `history` seconds are read in coarse steps. Raises TransientError.
     """
     reading = _plan_reading(release, between, history)
     return reading.samples(source.read(*reading.question))
@@ -114,7 +114,7 @@ def read_samples(
 
 @dataclass(frozen=True, slots=True)
 class _MetricReading:
-    """What to ask about a release, and what the answers say."""
+    """The queries for a release, and how to turn their answers into samples."""
 
     compiled: Mapping[str, Compiled | NoData]
     started: Mapping[str, float]
@@ -123,7 +123,7 @@ class _MetricReading:
     """The arguments of MetricSource.read."""
 
     def samples(self, answers: Mapping[str, MetricAnswer]) -> Samples:
-        """What is judged, round by round."""
+        """Return the samples of the answers, round by round."""
         raw = {name: answers_of(one, answers, self.started) for name, one in self.compiled.items()}
         return build_samples(raw, *self.between, self.question[3])
 
@@ -145,7 +145,7 @@ def _plan_reading(
 
 
 def _find_new_pods(workload: Workload, since: float) -> dict[str, float]:
-    """Pods that began after what has been judged: their counters were 0 then."""
+    """Return the pods that started after the judged range, with their start times."""
     sides = (workload.target, workload.canary)
     pods = (pod for side in sides if side is not None for pod in side.pods)
     ready = ((pod.name, pod.ready_since) for pod in pods)
@@ -155,14 +155,14 @@ def _find_new_pods(workload: Workload, since: float) -> dict[str, float]:
 def list_queries(
     resource: ReleaseResource, workload: Workload, route: Route | None
 ) -> list[SeriesQuery]:
-    """What will be asked about this release: for sources that keep only what was asked for."""
+    """Return the queries of this release, for sources that store only what is queried."""
     return _flatten_queries(_compile_metrics(resource, workload, route))
 
 
 def list_display_queries(
     resource: ReleaseResource, workload: Workload, route: Route | None
 ) -> list[SeriesQuery]:
-    """Queries to paste into Prometheus that show what the release is judged by."""
+    """Return queries to paste into Prometheus that show what the release is judged by."""
     found = [
         one
         for one in _compile_metrics(resource, workload, route).values()
@@ -182,7 +182,7 @@ def _flatten_queries(compiled: Mapping[str, Compiled | NoData]) -> list[SeriesQu
 def _compile_metrics(
     resource: ReleaseResource, workload: Workload, route: Route | None
 ) -> dict[str, Compiled | NoData]:
-    """A metric that cannot be asked for is one without data, with the reason why."""
+    """Compile the metrics of the spec; one that cannot be compiled becomes NoData."""
     context = _build_query_context(resource, workload, route)
     compiled: dict[str, Compiled | NoData] = {}
     for metric in resource.spec.analysis.metrics:
@@ -200,7 +200,7 @@ def _build_query_context(
     canary = tuple(pod.name for pod in workload.canary.pods) if workload.canary else ()
     backends = route.backends if route else {}
     if resource.status.intent is Intent.BAKE:
-        # Promoted: what is watched now is the target itself, and nothing is left beside it.
+        # Promoted: the metrics are now those of the target itself, with nothing to compare.
         alone = {Side.CANARY: backends[Side.STABLE]} if backends else {}
         return Context(resource.namespace, {Side.CANARY: target}, alone)
     return Context(resource.namespace, {Side.STABLE: target, Side.CANARY: canary}, backends)

@@ -1,7 +1,7 @@
-"""ONE PASS. The page to read first: what happens to a release, every few seconds.
+"""Reconciles one release in one pass. Read this file first.
 
-Everything that is read is read by `observe`; `analyze_release` and `decide` are pure; everything
-that is written to the outside is written by `act`, in the plan's order, and by `update_status`.
+`observe` reads everything; `analyze_release` and `decide` are pure; `act` writes to the world in
+the plan's order, and `update_status` writes the status.
 """
 
 import logging
@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 def reconcile(world: World, key: Key) -> PassResult:
-    """One pass over one release; says when to look again.
+    """Reconcile one release once; the result says when to reconcile it again.
 
     Raises NotFoundError when the release is gone, TransientError when it could not be read.
     """
@@ -30,7 +30,7 @@ def reconcile(world: World, key: Key) -> PassResult:
 
 
 def analyze_safely(snapshot: Snapshot) -> AnalysisResult:
-    """Whatever goes wrong in the analysis says nothing about the canary; the pass goes on."""
+    """Analyze the release; an error becomes a result without a verdict, and the pass continues."""
     try:
         return analyze_release(snapshot)
     except Exception as error:  # noqa: BLE001 - protection must not depend on metrics

@@ -1,4 +1,4 @@
-"""Says what happened: the status (only when it changed), and a notice where people care."""
+"""Writes the status after a pass, if it changed, and notifies people."""
 
 from dataclasses import dataclass
 
@@ -10,29 +10,28 @@ from canary.errors import ConflictError, TransientError
 from canary.interfaces import Change, Key, Notice, World
 
 WRITE_EVERY = 10.0
-"""Seconds: figures alone are written no more often; what was decided is written at once."""
+"""Seconds between two writes of figures alone; decisions are written at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class PassResult:
-    """One pass is over."""
+    """The result of one pass."""
 
     status: Status
-    """As it is written now."""
+    """The status as written."""
     requeue_after: float | None
-    """Seconds until the next pass; None: only when something changes."""
+    """Seconds until the next pass; None: only after a change."""
     done: ActResult
     judged_until: float | None = None
-    """Up to when this pass has judged (seconds), also where that is not written yet."""
+    """Time up to which this pass has judged (seconds), even if not written yet."""
     sample_within: float | None = None
     """See Plan."""
 
 
 def update_status(world: World, snapshot: Snapshot, plan: Plan, done: ActResult) -> PassResult:
-    """The next status is written only when the whole plan was carried out.
+    """Write the plan's status if the whole plan was carried out.
 
-    Otherwise the next pass sees how far it came and decides again from there; what is said to
-    people is written all the same.
+    Otherwise write only reason and message; the next pass decides again from what it finds.
     """
     before = snapshot.resource.status
     if done.refused is not None:
@@ -61,10 +60,10 @@ def _build_result(written: Status, plan: Plan, done: ActResult) -> PassResult:
 def _report_refusal(
     world: World, snapshot: Snapshot, plan: Plan, refused: TransientError
 ) -> Status:
-    """The status with what was to be done and what stands in the way; nothing in it steers.
+    """Write the reason and the error of a refused action; decisions stay as they were.
 
-    The judge's state stays as it was, so that the same samples are judged again. A conflict is
-    settled by the next pass, so it is said only where the status said something else.
+    The judge's state does not change, so that the same samples are judged again. The next pass
+    resolves a conflict, so a conflict is reported only if the reason changed.
     """
     before, said = snapshot.resource.status, plan.status.reason
     again = isinstance(refused, ConflictError) and before.reason is said
@@ -87,10 +86,10 @@ def _report_refusal(
 
 
 def _is_due(before: Status, after: Status, now: float) -> bool:
-    """Whether to write the status now.
+    """Return whether to write the status now.
 
-    Nothing is lost by leaving figures out for a while: the judge reads again from the time up to
-    which the written status was judged, and comes to the same state.
+    Figures may be written later without loss: the judge reads again from the time up to which the
+    written status was judged, and reaches the same state.
     """
     if after == before:
         return False
@@ -99,7 +98,7 @@ def _is_due(before: Status, after: Status, now: float) -> bool:
 
 
 def _strip_figures(status: Status) -> tuple[object, ...]:
-    """The status without figures and sentences about them."""
+    """Return the status without figures and messages about them."""
     release = status.release.model_copy(update={"data_seen_at": None}) if status.release else None
     conditions = tuple((one.type, one.status, one.reason) for one in status.conditions)
     figures = {"judge": None, "judged_until": None, "analysis": (), "verdict": None}

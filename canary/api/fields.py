@@ -1,4 +1,4 @@
-"""The field types that the spec is made of; each error says what is allowed, with its unit."""
+"""Field types of the spec; each error names the allowed values and their unit."""
 
 import re
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ DURATION = "".join(
     rf"(?:([0-9]{{1,{digits}}}(?:\.[0-9]{{1,9}})?){unit})?"
     for unit, digits in (("h", 5), ("m", 6), ("s", 8), ("ms", 9))
 )
-"""So many digits that no sum of them is too large for Go, whose API server reads them as well."""
+"""The number of digits is limited, so that no sum overflows in the API server (Go)."""
 _DURATION = re.compile(DURATION)
 _MILLISECONDS = (3_600_000, 60_000, 1000, 1)
 
 
 class Frozen(BaseModel):
-    """Immutable; unknown fields are errors; camelCase outside, snake_case inside."""
+    """An immutable model: unknown fields are errors, camelCase in YAML and snake_case in Python."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -41,25 +41,25 @@ class Frozen(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Expect:
-    """Whatever is wrong with a value, the error says what is allowed, in these words."""
+    """Replaces every error of a value by one description of the allowed values."""
 
     words: str
 
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        """The type's own schema with all its errors replaced by one sentence."""
+        """Return the schema of the type with one message for all errors."""
         return replace_errors(handler(source), self.words)
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """The type's own JSON schema and the words, for a CRD that says the same."""
+        """Return the JSON schema of the type with the same message, for the CRD."""
         return handler(schema) | {"words": self.words}
 
 
 def replace_errors(schema: CoreSchema, words: str) -> CoreSchema:
-    """A schema whose every error reads `words`."""
+    """Return a schema whose every error is `words`."""
     return core_schema.custom_error_schema(
         schema,
         custom_error_type="expected",
@@ -69,12 +69,12 @@ def replace_errors(schema: CoreSchema, words: str) -> CoreSchema:
 
 
 def build_field_error(message: str, *at: int | str) -> PydanticCustomError:
-    """The error of a rule over several fields; `at` is the path to the one to look at."""
+    """Build the error of a rule across fields; `at` is the path of the field to correct."""
     return PydanticCustomError("misfit", "{message}", {"message": message, "at": at})
 
 
 def parse_duration(value: object) -> float:
-    """Seconds, to the millisecond, in `30s`, `1h30m`, `1.5h`, `250ms` or a plain number of seconds.
+    """Parse `30s`, `1h30m`, `1.5h`, `250ms` or a number of seconds; the result is in seconds.
 
     Raises:
         ValueError: it is none of these, or longer than 744 hours.
@@ -91,7 +91,7 @@ def parse_duration(value: object) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """`5400.0` → `1h30m`, `0.25` → `250ms`: what `parse_duration` reads back."""
+    """Format seconds for the spec: `5400.0` → `1h30m`, `0.25` → `250ms`."""
     rest = round(seconds * 1000)
     parts = []
     for size, unit in zip(_MILLISECONDS, ("h", "m", "s", "ms"), strict=True):
@@ -103,7 +103,7 @@ def format_duration(seconds: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class DurationRange:
-    """A duration between two others: seconds inside, `1h30m` in YAML (never a plain number)."""
+    """A duration within a range: seconds in Python, `1h30m` in YAML (never a number)."""
 
     least: str = "0s"
     most: str = "744h"
@@ -111,12 +111,12 @@ class DurationRange:
     def __get_pydantic_core_schema__(
         self, _source: object, _handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        """Parses, checks the range, and prints as people write durations."""
+        """Return a schema that parses a duration and checks its range."""
         low, high = parse_duration(self.least), parse_duration(self.most)
 
         def within(value: object, info: core_schema.ValidationInfo) -> float:
             if info.mode == "json" and not isinstance(value, str):
-                raise ValueError(value)  # as for the API server, where durations are texts
+                raise ValueError(value)  # as in the API server, where durations are strings
             seconds = parse_duration(value)
             if not low <= seconds <= high:
                 raise ValueError(value)
@@ -130,13 +130,13 @@ class DurationRange:
 
     @property
     def words(self) -> str:
-        """What is allowed."""
+        """The allowed values."""
         return f"a duration from {self.least} to {self.most}, such as 30s or 1h30m"
 
     def __get_pydantic_json_schema__(
         self, _schema: CoreSchema, _handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """A text with its range; no `format`, which would let in `2 minutes` as well."""
+        """Return a string schema with the range; `format: duration` accepts `2 minutes`."""
         return {
             "type": "string",
             "pattern": f"^{DURATION}$",

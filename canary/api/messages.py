@@ -1,4 +1,4 @@
-"""What pydantic found wrong, in sentences for people: what is expected, what was found."""
+"""Turns pydantic errors into messages: what was expected and what was found."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -9,7 +9,7 @@ from canary.api.fields import Frozen
 from canary.api.validation_errors import Path
 
 MAX_CHARACTERS = 60
-"""Characters of a found text that a message repeats."""
+"""Maximum number of characters of a value that a message repeats."""
 _TYPES = {
     "bool_type": "true or false",
     "string_type": "a text",
@@ -22,7 +22,7 @@ _TYPES = {
 
 
 def path_and_sentence(detail: ErrorDetails, root: type[Frozen]) -> tuple[Path, str] | None:
-    """Where and what; None for an error that only follows from another one.
+    """Return path and message of an error; None if it only follows from another one.
 
     (A list with a wrong element is counted without it and then called too short.)
     """
@@ -63,7 +63,7 @@ def _describe_allowed(detail: ErrorDetails, path: Path, root: type[Frozen]) -> s
 
 
 def describe_value(value: object) -> str:
-    """A value as YAML has it, with its type where that is what is wrong."""
+    """Describe a value as in YAML, with its type if the type may be wrong."""
     match value:
         case None:
             return "nothing"
@@ -89,7 +89,7 @@ RENAMED = {
     "falsePositiveRate": "falsePositiveRate",
     "before": "checks",
 }
-"""Names that fields had before the first release."""
+"""Names of fields before the first release, and their present names."""
 
 
 def describe_unknown(what: str, name: str, allowed: Sequence[str]) -> str:
@@ -103,7 +103,7 @@ def describe_unknown(what: str, name: str, allowed: Sequence[str]) -> str:
 
 
 def list_fields(path: Path, root: type[Frozen]) -> list[str]:
-    """The field names allowed at a path, read off the models themselves."""
+    """Return the field names that the models allow at a path."""
     model: type[Frozen] | None = root
     for part in path:
         if isinstance(part, str) and model is not None:
@@ -112,7 +112,7 @@ def list_fields(path: Path, root: type[Frozen]) -> list[str]:
 
 
 def field_name(model: type[Frozen], name: str) -> str:
-    """A field's name in YAML."""
+    """Return the name of a field in YAML."""
     return model.model_fields[name].alias or name
 
 
@@ -124,7 +124,7 @@ def _find_model(model: type[Frozen], alias: str) -> type[Frozen] | None:
 
 
 def list_models(annotation: object) -> list[type[Frozen]]:
-    """The models that a field's type is made of."""
+    """Return the models in the type of a field."""
     if isinstance(annotation, type) and issubclass(annotation, Frozen):
         return [annotation]
     arguments = getattr(annotation, "__args__", ())

@@ -1,4 +1,4 @@
-"""The whole resource, and how a YAML file becomes one: with all its errors at once."""
+"""The CanaryRelease resource, and its reader for YAML files, which reports all errors at once."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -20,7 +20,7 @@ VERSION = "v1alpha1"
 
 
 class Metadata(Frozen):
-    """What we need of ObjectMeta; the rest is the API server's."""
+    """The fields of ObjectMeta that canary uses."""
 
     model_config = Frozen.model_config | {"extra": "ignore"}
 
@@ -31,7 +31,7 @@ class Metadata(Frozen):
 
 
 class CanaryRelease(Frozen):
-    """One guarded workload: the user's wish and what we make of it."""
+    """A managed workload: the user's spec and the controller's status."""
 
     api_version: Literal["canary-controller.dev/v1alpha1"]
     kind: Literal["CanaryRelease"]
@@ -41,24 +41,24 @@ class CanaryRelease(Frozen):
 
 
 ReleaseRule = Callable[[CanaryRelease], Iterable[tuple[Path, str]]]
-"""A check beyond the models (say, of preset names): path and sentence of whatever is wrong."""
+"""A rule beyond the models, such as for preset names; yields path and message per problem."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedReleases:
-    """What a file holds: the releases that are fine, what else is there, all that is wrong."""
+    """The content of a file: valid releases, objects of other kinds, and all problems."""
 
     source: str
     releases: tuple[CanaryRelease, ...]
     others: tuple[str, ...]
-    """Objects of other kinds, which are left alone: `Deployment auth`."""
+    """Objects of other kinds, which are ignored: `Deployment auth`."""
     problems: tuple[Problem, ...]
 
 
 def load_releases(
     content: bytes | str, source: str, rules: Sequence[ReleaseRule] = (), *, required: bool = True
 ) -> LoadedReleases:
-    """Every document of a YAML file; `source` names the file in messages. Never raises.
+    """Load all documents of a YAML file; `source` names the file in messages. Never raises.
 
     A file without a CanaryRelease is a problem where one is `required`.
     """
@@ -97,7 +97,7 @@ def load_release(
 
 
 def _describe_other_kind(document: Document) -> str | None:
-    """`Deployment auth` for an object that is none of ours: manifests often share a file."""
+    """Return `Deployment auth` for an object of another kind; manifests often share a file."""
     data = document.data
     if not isinstance(data, dict):
         return None
@@ -111,11 +111,11 @@ def _describe_other_kind(document: Document) -> str | None:
 
 
 def _validate_document(document: Document, rules: Sequence[ReleaseRule]) -> CanaryRelease | None:
-    """The release, or None after its problems were noted in the document."""
+    """Return the release, or None after adding its problems to the document."""
     if document.data is None and document.problems:
         return None
     try:
-        # As JSON: there a list is a list and "5" no number, just as for the API server.
+        # As JSON, for the types of the API server: "5" is not a number.
         release = CanaryRelease.model_validate_json(
             json.dumps(document.data), strict=True, by_alias=True, by_name=False
         )

@@ -20,7 +20,7 @@ _UNREADABLE = object()
 
 
 def read_status(data: object) -> Status:
-    """The status, without what cannot be read. Never raises."""
+    """Return the status without its unreadable parts. Never raises."""
     if isinstance(data, Status):
         return data
     try:
@@ -31,7 +31,7 @@ def read_status(data: object) -> Status:
 
 
 def _salvage_model(model: type[BaseModel], data: object) -> object:
-    """The model with the fields that can be read; not readable where a required one is missing."""
+    """Return the model with its readable fields; unreadable if a required one is missing."""
     if not isinstance(data, Mapping):
         return _UNREADABLE
     values: dict[str, object] = {}
@@ -59,7 +59,7 @@ def _build_adapter(field: FieldInfo) -> TypeAdapter[Any]:
 
 
 def _salvage_value(kind: Any, raw: object) -> object:  # noqa: ANN401 - an annotation may be anything
-    """What is readable of a list, a nested model or an unknown reason."""
+    """Return the readable part of a list, a nested model or an unknown reason."""
     if get_origin(kind) in {Union, UnionType}:
         kind = next(one for one in get_args(kind) if one is not type(None))
     if kind is Reason and isinstance(raw, str):

@@ -1,4 +1,4 @@
-"""What is wrong in a file: where, what was found, what is allowed."""
+"""Problems in a file: where, what was expected, what was found."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ Path = tuple[int | str, ...]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One thing wrong in a file; line and column count from 1."""
+    """One problem in a file; line and column count from 1."""
 
     line: int
     column: int
@@ -23,7 +23,7 @@ class Problem:
 
 
 class SpecError(UsageError):
-    """A CanaryRelease that cannot be used; `problems` holds all that is wrong with it."""
+    """An invalid CanaryRelease; `problems` lists everything to correct."""
 
     def __init__(self, source: str, problems: tuple[Problem, ...]) -> None:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
@@ -34,7 +34,7 @@ class SpecError(UsageError):
 
 
 def format_path(path: Path) -> str:
-    """`("spec", "steps", 1, "weight")` → `spec.steps[1].weight`; the empty path is `file`."""
+    """Format `("spec", "steps", 1, "weight")` as `spec.steps[1].weight`, no path as `file`."""
     text = ""
     for part in path:
         if isinstance(part, int):

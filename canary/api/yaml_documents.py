@@ -1,7 +1,7 @@
-"""YAML text as plain JSON values with the place of each, as strictly as kubectl reads it.
+"""Reads YAML into JSON values with the position of each, as strictly as kubectl.
 
-What YAML 1.1 makes of a value unasked is left out: dates, `1:30` as a number, octal `010`. What it
-forgives is an error: a key given twice, a tag, an anchor that blows up.
+Implicit types of YAML 1.1 are not used: dates, `1:30` as a number, octal `010`. Duplicate keys,
+tags and anchors that expand without limit are errors.
 """
 
 import math
@@ -17,11 +17,11 @@ from canary.api.validation_errors import Path, Problem, format_path
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 MAX_BYTES = 1 << 20
-"""Larger than what an API server would take; keeps a wrong file from taking minutes."""
+"""More than an API server accepts; without a limit a wrong file would take minutes."""
 MAX_DEPTH = 40
 MAX_VALUES = 50_000
 MAX_NODES = 2 * MAX_VALUES
-"""Values and keys as they are written."""
+"""Maximum number of values and keys in the text."""
 MAX_DOCUMENTS = 2000
 
 _TAG = "tag:yaml.org,2002:"
@@ -34,8 +34,8 @@ _NUMBER = re.compile(
 class _Loader(yaml.SafeLoader):
     """Resolves null, booleans, merges and decimal numbers; anything else is text.
 
-    It ends at the bounds before it has read the rest: PyYAML needs a minute for a MiB of short
-    keys, and its nesting is recursion. (libyaml is quicker, and crashes the process instead.)
+    It stops at the limits before it reads the rest: PyYAML needs a minute for a MiB of short keys,
+    and nesting is recursion. (libyaml is faster, but crashes the process at deep nesting.)
     """
 
     def __init__(self, text: str, nodes: Iterator[int]) -> None:
@@ -67,7 +67,7 @@ _Loader.add_implicit_resolver(
 
 @dataclass(slots=True)
 class Document:
-    """One YAML document: its value and where each part of it stands (line, column)."""
+    """One YAML document: its value, and line and column of each part."""
 
     data: Json = None
     marks: dict[Path, tuple[int, int]] = field(default_factory=dict)
@@ -76,22 +76,22 @@ class Document:
     """Paths whose value could not be read."""
 
     def unreadable(self, path: Path) -> bool:
-        """A value at or below this path could not be read: what else is said of it only follows."""
+        """Return whether a value at or above this path could not be read."""
         return any(rejected[: len(path)] == path for rejected in self.rejected)
 
     def place(self, path: Path) -> tuple[int, int]:
-        """Line and column of a path, or of the nearest part around it that is there."""
+        """Return line and column of a path, or of its nearest parent that exists."""
         while path and path not in self.marks:
             path = path[:-1]
         return self.marks.get(path, (1, 1))
 
     def problem(self, path: Path, message: str) -> Problem:
-        """A problem at a path."""
+        """Build a problem at a path."""
         return Problem(*self.place(path), format_path(path), message)
 
 
 def read_documents(content: bytes | str) -> list[Document]:
-    """All YAML documents of a file, those without content left out; each has its own problems."""
+    """Return the YAML documents of a file, without empty ones; each has its own problems."""
     text = _decode_content(content)
     if isinstance(text, Problem):
         return [Document(problems=[text])]
@@ -120,7 +120,7 @@ def _decode_content(content: bytes | str) -> str | Problem:
 
 
 def _split_documents(text: str) -> Iterator[tuple[int, str]]:
-    """The documents of a text with their first line; one that is broken spoils no other."""
+    """Yield each document with its first line; a broken one does not affect the others."""
     lines = text.splitlines(keepends=True)
     starts = [index for index, line in enumerate(lines) if re.match(r"---(\s|$)", line)]
     bounds = [0, *starts, len(lines)]
@@ -153,7 +153,7 @@ _TOO_DEEP = f"at most {MAX_DEPTH} levels are expected, found more (or an alias i
 
 
 class _TooLargeError(Exception):
-    """The document is deeper or larger than any that makes sense."""
+    """The document exceeds the limits of depth or size."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))
@@ -207,7 +207,7 @@ class _Reader:
         return merged | own
 
     def _merge(self, node: yaml.Node, path: Path) -> dict[str, Json]:
-        """The mapping, or mappings, that `<<` brings in; the first one wins."""
+        """Return the mappings that `<<` merges; the first one wins."""
         result: dict[str, Json] = {}
         for source in node.value if isinstance(node, yaml.SequenceNode) else [node]:
             value = self.value(source, path)
@@ -233,7 +233,7 @@ class _Reader:
                 )
 
     def _number(self, node: yaml.ScalarNode, path: Path) -> Json:
-        """A whole number is an int however it is written, as it would be in JSON."""
+        """Return an int for a whole number in any notation, as in JSON."""
         number = float(node.value.lower().replace(".inf", "inf").replace(".nan", "nan"))
         if not math.isfinite(number):
             return self._unreadable(

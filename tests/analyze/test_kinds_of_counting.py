@@ -197,7 +197,7 @@ KINDS = {
     ),
     "p01-metric-that-nobody-has": Kind(
         requests_of, ratio("http_requests_total", bad="http_failures_total"), Verdict.NO_DATA,
-        "no series http_failures_total of anybody",
+        "no series http_failures_total at all",
     ),
     "p01-label-that-nobody-has": Kind(
         requests_of, ratio("http_requests_total", bad='http_requests_total{stat="500"}'),

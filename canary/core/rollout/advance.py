@@ -1,4 +1,4 @@
-"""Step by step towards all of the traffic; what takes it away comes first in the list."""
+"""Advances a release step by step; the rules that take traffic away come first in the list."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ REASON_WITHOUT_DATA = {
 
 
 def end_inconclusive(ctx: RuleContext, reason: Reason, message: str = "") -> Plan:
-    """The evidence did not come in time: what then, the user has said."""
+    """End a wait for evidence as `spec.onInconclusive` says."""
     match ctx.spec.on_inconclusive:
         case OnInconclusive.PAUSE:
             return ctx.pause(reason, message=message)
@@ -53,7 +53,7 @@ def end_inconclusive(ctx: RuleContext, reason: Reason, message: str = "") -> Pla
 
 
 def deadline_exceeded(ctx: RuleContext) -> Plan | None:
-    """A release that does not end asks for a person."""
+    """End a release that exceeds its deadline as inconclusive."""
     over = seconds_waited(ctx, ctx.release.started_at) > ctx.spec.deadline
     if ctx.release.pause or not over:
         return None
@@ -61,7 +61,7 @@ def deadline_exceeded(ctx: RuleContext) -> Plan | None:
 
 
 def promote_without_analysis(ctx: RuleContext) -> Plan | None:
-    """A person decided: from here the canary takes everything, and what protects stays."""
+    """Promote without analysis, as a person decided; automatic rollback stays active."""
     if not is_skipped(ctx, Skip.ANALYSIS):
         return None
     return ctx.plan(
@@ -70,7 +70,7 @@ def promote_without_analysis(ctx: RuleContext) -> Plan | None:
 
 
 def wait_for_lost_stable(ctx: RuleContext) -> Plan | None:
-    """The held target has no pods, and none can come: the canary keeps what it has."""
+    """Keep the canary's weight if the paused target has no pods and can get none."""
     target = ctx.snap.target
     if target is None or not target.stable_lost or any(pod.ready for pod in target.pods):
         return None
@@ -78,7 +78,7 @@ def wait_for_lost_stable(ctx: RuleContext) -> Plan | None:
 
 
 def stay_paused(ctx: RuleContext) -> Plan | None:
-    """Waits for a person; everything that protects has been asked before."""
+    """Wait for a person; the rules that protect the release ran before."""
     pause = ctx.release.pause
     if pause is None:
         return None
@@ -86,9 +86,9 @@ def stay_paused(ctx: RuleContext) -> Plan | None:
 
 
 def roll_back_not_isolated(ctx: RuleContext) -> Plan | None:
-    """A Service that came in mid-release sends users to canary pods, whatever the weight.
+    """Roll back if a new Service sends requests to canary pods, whatever the weight.
 
-    Labels of pods stay as they are: the pods go, and the release starts again with others.
+    Labels of pods cannot change: the pods go, and the release starts again with other labels.
     """
     canary = ctx.snap.canary
     if canary is None or not canary.selected_by:
@@ -98,7 +98,7 @@ def roll_back_not_isolated(ctx: RuleContext) -> Plan | None:
 
 
 def delete_wrong_canary(ctx: RuleContext) -> Plan | None:
-    """A canary of another template is left over; it gets no traffic from us."""
+    """Delete a leftover canary of another template; it gets no traffic."""
     canary = ctx.snap.canary
     if canary is None or canary.template == ctx.release.template:
         return None
@@ -106,7 +106,7 @@ def delete_wrong_canary(ctx: RuleContext) -> Plan | None:
 
 
 def scale_up_canary(ctx: RuleContext) -> Plan | None:
-    """The canary has the pods for the step before the step's weight is written."""
+    """Scale the canary up for the step before the step's weight is written."""
     wanted = canary_size(ctx.spec, ctx.release.replicas, ctx.step.weight)
     canary = ctx.snap.canary
     if canary is not None and canary.replicas >= wanted:
@@ -116,7 +116,7 @@ def scale_up_canary(ctx: RuleContext) -> Plan | None:
 
 
 def wait_for_canary(ctx: RuleContext) -> Plan | None:
-    """All pods ready before more traffic; ones that fall over later are the judge's business."""
+    """Wait until all pods are ready before more traffic; pods that fail later are judged."""
     canary = ctx.snap.canary
     rising = ctx.status.weight != ctx.step.weight or ctx.release.confirmed_at is None
     if canary is None or not rising:
@@ -131,7 +131,7 @@ def wait_for_canary(ctx: RuleContext) -> Plan | None:
 
 
 def run_checks_before_traffic(ctx: RuleContext) -> Plan | None:
-    """Smoke, stress and leak tests at weight 0; their results are kept."""
+    """Run the checks at weight 0 and keep their results."""
     due = select_due_checks(ctx.spec, ctx.status)
     if not due.checks or due.when is not CheckMoment.BEFORE_TRAFFIC:
         return None
@@ -139,7 +139,7 @@ def run_checks_before_traffic(ctx: RuleContext) -> Plan | None:
 
 
 def run_step_checks(ctx: RuleContext) -> Plan | None:
-    """Checks while the step's traffic flows: the step passes only with all of them."""
+    """Run the checks of a step once its traffic flows; the step passes only if all pass."""
     due = select_due_checks(ctx.spec, ctx.status)
     if not due.checks or due.when is not CheckMoment.EACH_STEP:
         return None
@@ -147,29 +147,29 @@ def run_step_checks(ctx: RuleContext) -> Plan | None:
 
 
 def _run_checks(ctx: RuleContext, due: DueChecks, **passed: Any) -> Plan:  # noqa: ANN401 - fields of the release, as in Context.wait
-    """Starts what is due, and goes on with `passed` in the release once all have passed."""
+    """Start the checks that are due; once all have passed, set `passed` in the release."""
     done = [check for check in ctx.snap.checks if check.verdict is Verdict.PASS]
     if len(done) == len(due.checks):
         return ctx.wait(Reason.CHECKS_RUNNING, after=SOON, **passed)
     for check in ctx.snap.checks:
         if check.verdict in {Verdict.NO_DATA, Verdict.UNAVAILABLE}:
             if ctx.spec.on_inconclusive is OnInconclusive.PROMOTE:
-                # No answer is good enough for this user, but the steps are still gone through.
+                # The user accepts checks without a result, but the steps still run.
                 return ctx.wait(Reason.CHECKS_RUNNING, after=SOON, **passed)
-            message = f"Check {check.name} says neither pass nor fail: {check.message}"
+            message = f"Check {check.name} neither passed nor failed: {check.message}"
             return end_inconclusive(ctx, Reason.CHECK_INCONCLUSIVE, message)
     return ctx.wait(Reason.CHECKS_RUNNING, RunChecks(ctx.release.template))
 
 
 def wait_for_judge(ctx: RuleContext) -> Plan | None:
-    """The judge started again: no rise before it has read what was there before."""
+    """Keep the weight until a judge that started again has caught up."""
     why, release = ctx.judged.catching_up, ctx.release
     asked = ctx.status.intent is Intent.PROMOTE and (
         ctx.spec.on_inconclusive is OnInconclusive.PROMOTE
     )
     if not why or asked or is_skipped(ctx, Skip.ANALYSIS):
         return None
-    message = f"The judge's state could not be read: {why}. It starts again from the start."
+    message = f"The judge's state could not be read: {why}. The analysis starts again."
     since = max(release.data_seen_at or 0.0, ctx.status.step_started_at or ctx.now)
     if (
         ctx.judged.step in REASON_WITHOUT_DATA
@@ -180,7 +180,7 @@ def wait_for_judge(ctx: RuleContext) -> Plan | None:
 
 
 def record_weight(ctx: RuleContext) -> Plan | None:
-    """A rise is written to the status first: a crash never leaves more than was meant."""
+    """Write a rise to the status first: after a crash the route never has more weight."""
     if ctx.status.weight == ctx.step.weight:
         return None
     release = ctx.release.model_copy(
@@ -195,7 +195,7 @@ def record_weight(ctx: RuleContext) -> Plan | None:
 
 
 def wait_for_lost_evidence(ctx: RuleContext) -> Plan | None:
-    """What allowed the rise must still hold when it is written."""
+    """Wait if the evidence that allowed the rise is gone before it is written."""
     route = ctx.snap.route
     rising = route is not None and route.least < ctx.status.weight
     back = ctx.status.step <= max(ctx.release.reached_step, 0)
@@ -207,10 +207,10 @@ def wait_for_lost_evidence(ctx: RuleContext) -> Plan | None:
 
 
 def write_weight(ctx: RuleContext) -> Plan | None:
-    """The route follows what the status means.
+    """Write the weight of the status to the route.
 
-    Before more traffic leaves stable its capacity is seen to again: manifests applied in
-    mid-release have taken the autoscaler's floor away.
+    Before a rise the autoscaler's minimum is raised again: manifests applied during the release
+    may have reset it.
     """
     route = ctx.snap.route
     if route is None or route.weight == route.least == ctx.status.weight:
@@ -222,7 +222,7 @@ def write_weight(ctx: RuleContext) -> Plan | None:
 
 
 def wait_for_route(ctx: RuleContext) -> Plan | None:
-    """A step's clock starts when its traffic does."""
+    """Wait until the router has confirmed the weight and the propagation delay is over."""
     route = ctx.snap.route
     if route is None or ctx.settled:
         return None
@@ -232,7 +232,7 @@ def wait_for_route(ctx: RuleContext) -> Plan | None:
 
 
 def start_step_clock(ctx: RuleContext) -> Plan | None:
-    """The propagation delay is over: from here the step's duration counts."""
+    """Start the step's clock: the propagation delay is over."""
     if ctx.status.step_started_at is not None:
         return None
     release = ctx.release.model_copy(update={"reached_step": ctx.status.step})
@@ -240,7 +240,7 @@ def start_step_clock(ctx: RuleContext) -> Plan | None:
 
 
 def wait_for_data(ctx: RuleContext) -> Plan | None:
-    """No data and no monitoring: the weight stays; after the no-data timeout a person is asked."""
+    """Keep the weight without data; after the no-data timeout the release is inconclusive."""
     reason = REASON_WITHOUT_DATA.get(ctx.judged.step)
     if reason is None and ctx.judged.not_shifted:
         reason = Reason.TRAFFIC_NOT_SHIFTED
@@ -253,15 +253,15 @@ def wait_for_data(ctx: RuleContext) -> Plan | None:
 
 
 def _is_replacing_stable(ctx: RuleContext) -> bool:
-    """The canary is the way out of a broken stable version."""
+    """Return whether the canary replaces a broken stable version."""
     return ctx.judged.replacement is ReplacementVerdict.BETTER
 
 
 def replacing_unhealthy_stable(ctx: RuleContext) -> Plan | None:
-    """Stable fails its users and the canary is better: no step holds it up any longer.
+    """Shorten the steps if stable fails and the canary is better.
 
-    What remains of all durations together, `minDuration` included, is one warm-up and one incident
-    since the canary's first traffic. A person's approval is still waited for.
+    All durations together, `minDuration` included, shrink to one warm-up and one incident since
+    the canary's first traffic. Approvals are still required.
     """
     if not _is_replacing_stable(ctx) or ctx.judged.catching_up:
         return None
@@ -283,14 +283,14 @@ def replacing_unhealthy_stable(ctx: RuleContext) -> Plan | None:
 
 
 def stable_unhealthy(ctx: RuleContext) -> Plan | None:
-    """Stable fails as well: not the canary's fault, and no moment to give it more."""
+    """Keep the weight while stable fails too: the canary is not the cause."""
     if not ctx.judged.stable_unhealthy:
         return None
     return _await_evidence(ctx, Reason.STABLE_UNHEALTHY)
 
 
 def wait_for_duration(ctx: RuleContext) -> Plan | None:
-    """Faults need time to show."""
+    """Wait for the step's duration: faults need time to show."""
     started = ctx.status.step_started_at
     left = ctx.step.duration - (ctx.now - started) if started is not None else ctx.step.duration
     if left <= 0:
@@ -299,21 +299,21 @@ def wait_for_duration(ctx: RuleContext) -> Plan | None:
 
 
 def wait_for_evidence(ctx: RuleContext) -> Plan | None:
-    """Only Pass raises the weight."""
+    """Wait until the verdict is Pass, which alone raises the weight."""
     if ctx.judged.step is Verdict.PASS:
         return None
     return _await_evidence(ctx, Reason.GATHERING_EVIDENCE)
 
 
 def wait_for_approval(ctx: RuleContext) -> Plan | None:
-    """A person wants to be asked."""
+    """Wait for a person's approval if the step requires it."""
     if not ctx.step.approval or ctx.release.approved_step >= ctx.status.step:
         return None
     return _await_evidence(ctx, Reason.APPROVAL_NEEDED)
 
 
 def start_next_step(ctx: RuleContext) -> Plan | None:
-    """The step passed."""
+    """Start the next step."""
     if ctx.status.step + 1 >= len(ctx.spec.steps) or is_skipped(ctx, Skip.STEPS):
         return None
     release = ctx.release.model_copy(update={"outages": 0})
@@ -321,7 +321,7 @@ def start_next_step(ctx: RuleContext) -> Plan | None:
 
 
 def start_promotion(ctx: RuleContext) -> Plan:
-    """All steps are done: promotion is a test of its own."""
+    """Start the promotion after the last step, once the final verdict is Pass."""
     if ctx.judged.final is not Verdict.PASS:
         return _await_evidence(ctx, Reason.GATHERING_EVIDENCE)
     release = ctx.release.model_copy(update={"outages": 0})

@@ -1,4 +1,4 @@
-"""At rest: adopt the target, keep it held, and see the template that starts a release."""
+"""Rules without a release in flight: adopt the target, keep it paused, start releases."""
 
 from dataclasses import replace
 from typing import Any
@@ -34,18 +34,18 @@ LASTING_REASONS = {
     Reason.RESTARTED,
     Reason.UNDONE,
 }
-"""Still worth reading when nothing has happened since."""
+"""Reasons that stay in the status until something else happens."""
 
 
 def require_target(ctx: RuleContext) -> TargetDeployment:
-    """The target; `target_missing` has answered before where there is none."""
+    """Return the target. Raises LookupError without one; `target_missing` runs before."""
     if ctx.snap.target is None:
-        raise LookupError("this rule needs a target")
+        raise LookupError("expected a target for this rule, found none")
     return ctx.snap.target
 
 
 def target_missing(ctx: RuleContext) -> Plan | None:
-    """Nothing can be decided about a target that is not there; traffic stays where it is."""
+    """Wait for a target that does not exist; the traffic stays as it is."""
     if ctx.snap.target is not None:
         return None
     name = ctx.spec.target.name
@@ -57,14 +57,14 @@ def target_missing(ctx: RuleContext) -> Plan | None:
 
 
 def route_missing(ctx: RuleContext) -> Plan | None:
-    """Without a route no weight can be written, and none must be guessed."""
+    """Wait for a route that does not exist."""
     if ctx.snap.route is not None:
         return None
     return ctx.plan(Reason.ROUTE_NOT_FOUND, after=ctx.spec.analysis.interval)
 
 
 def report_obstacle(ctx: RuleContext) -> Plan | None:
-    """Nothing starts where it could not end well; said already before there is a template."""
+    """Report the obstacle that keeps releases from starting, even before there is a template."""
     found = require_target(ctx).obstacle
     if found is None or _is_overruled(found, ctx):
         return None
@@ -72,14 +72,14 @@ def report_obstacle(ctx: RuleContext) -> Plan | None:
 
 
 def _is_overruled(found: Obstacle, ctx: RuleContext) -> bool:
-    """A person releases the only version that has the Service's port: that ends the outage."""
+    """Return whether a person releases a version with the Service's port, which ends an outage."""
     override = build_override(ctx.request, ctx.now)
     skips = override is not None and override.skip is Skip.ANALYSIS
     return found.reason is Reason.SERVICE_SELECTS_NO_POD and skips
 
 
 def report_target_taken(ctx: RuleContext) -> Plan | None:
-    """Another release guards this target: this one does not touch it."""
+    """Leave a target alone that another CanaryRelease manages."""
     found = require_target(ctx).obstacle
     return (
         report_obstacle(ctx) if found is not None and found.reason is Reason.TARGET_TAKEN else None
@@ -87,7 +87,7 @@ def report_target_taken(ctx: RuleContext) -> Plan | None:
 
 
 def adopt_target(ctx: RuleContext) -> Plan | None:
-    """What runs everywhere becomes stable; never in the middle of a roll."""
+    """Adopt the template that all pods run as stable; never during a rollout."""
     if ctx.status.stable_hash is not None:
         return None
     target = require_target(ctx)
@@ -103,7 +103,7 @@ def adopt_target(ctx: RuleContext) -> Plan | None:
 
 
 def accept_rejected(ctx: RuleContext) -> Plan | None:
-    """A person takes the version that runs as stable, though it was rolled back before."""
+    """Adopt the running version on request, although it was rolled back before."""
     request, target = ctx.request, require_target(ctx)
     if ctx.status.stable_hash is not None or target.rejection is None or request is None:
         return None
@@ -126,7 +126,7 @@ def accept_rejected(ctx: RuleContext) -> Plan | None:
 
 
 def adopt_beside_rejected(ctx: RuleContext) -> Plan | None:
-    """A version that was rolled back never becomes stable by running, or by rolling out.
+    """Adopt another version that runs beside a rejected one; the rejected one never is.
 
     The Deployment remembers it from a CanaryRelease that was deleted. Where pods of one other
     version are ready, that one is stable: the rejected one is paused, or put back if it has begun
@@ -160,7 +160,7 @@ def _rejected_before(rejection: Rejection) -> str:
 
 
 def _runs_rejected(ctx: RuleContext, rejection: Rejection) -> str:
-    """What is wrong and what to do, where nothing but a rejected version runs."""
+    """Describe what to do if only a rejected version runs."""
     name = ctx.spec.target.name
     return (
         f"Deployment {name} runs template {rejection.template}, which was rolled back before "
@@ -173,7 +173,7 @@ def _runs_rejected(ctx: RuleContext, rejection: Rejection) -> str:
 
 
 def note_rejection(ctx: RuleContext) -> Plan | None:
-    """The Deployment remembers what is rejected, and forgets what is not any more.
+    """Record the rejected template on the Deployment, and remove a record that is outdated.
 
     Where another template waits, the release that it starts makes the target forget.
     """
@@ -189,7 +189,7 @@ def note_rejection(ctx: RuleContext) -> Plan | None:
 
 
 def canary_left_over(ctx: RuleContext) -> Plan | None:
-    """At rest there is no canary: one whose release the status does not know is rolled back.
+    """Roll back a canary whose release the status does not know.
 
     So a status that is lost or cannot be read never leaves traffic on a canary that nobody judges.
     """
@@ -205,7 +205,7 @@ def canary_left_over(ctx: RuleContext) -> Plan | None:
 
 
 def accept_finished_rollout(ctx: RuleContext) -> Plan | None:
-    """A template that already runs everywhere is a fact: say so and take it as stable.
+    """Accept a template that already runs on all pods as stable.
 
     One that was rolled back is not: it is put back.
     """
@@ -219,7 +219,7 @@ def accept_finished_rollout(ctx: RuleContext) -> Plan | None:
 
 
 def report_stable_lost(ctx: RuleContext) -> Plan | None:
-    """Said, with what to apply, until something runs everywhere again."""
+    """Report a lost stable version until one template runs on all pods again."""
     target = require_target(ctx)
     if not target.stable_lost:
         return None
@@ -227,7 +227,7 @@ def report_stable_lost(ctx: RuleContext) -> Plan | None:
 
 
 def revert_unvetted_rollout(ctx: RuleContext) -> Plan | None:
-    """An unvetted template that began to roll is put back: unvetted pods go, none restarts."""
+    """Restore the vetted template if an unvetted one rolls: only unvetted pods go."""
     target, stable = require_target(ctx), ctx.status.stable_hash
     if target.held or target.template == stable or stable is None:
         return None
@@ -237,7 +237,7 @@ def revert_unvetted_rollout(ctx: RuleContext) -> Plan | None:
 
 
 def pause_target_again(ctx: RuleContext) -> Plan | None:
-    """At rest the target is held, so that the next template does not roll by itself."""
+    """Pause the target, so that the next template does not roll out by itself."""
     stable = ctx.status.stable_hash
     if require_target(ctx).held or stable is None:
         return None
@@ -245,10 +245,10 @@ def pause_target_again(ctx: RuleContext) -> Plan | None:
 
 
 def update_finalizer(ctx: RuleContext) -> Plan | None:
-    """Only a resource with something to put back waits for the operator when it is deleted.
+    """Set the finalizer only if a deletion has something to restore.
 
-    A target that is paused has to be let go; one that an admission policy pauses as it changes
-    needs nobody, as the policy looks for the resource itself.
+    A paused target has to be resumed; with an admission policy nothing has to be restored, because
+    the policy depends on the resource.
     """
     stable, target, resource = ctx.status.stable_hash, require_target(ctx), ctx.snap.resource
     if stable is None or target.paused is resource.finalizer:
@@ -258,7 +258,7 @@ def update_finalizer(ctx: RuleContext) -> Plan | None:
 
 
 def stay_idle(ctx: RuleContext) -> Plan | None:
-    """The vetted version runs: nothing to do, nothing to ask, nothing to write."""
+    """Stay idle while the vetted version runs."""
     if require_target(ctx).template != ctx.status.stable_hash:
         return None
     last = _find_history_entry(ctx, ctx.status.rejected_hash)
@@ -273,7 +273,7 @@ def stay_idle(ctx: RuleContext) -> Plan | None:
 
 
 def report_rejected(ctx: RuleContext) -> Plan | None:
-    """A template that was rolled back does not start by itself again."""
+    """Report a rejected template; it does not start a release again by itself."""
     if require_target(ctx).template != ctx.status.rejected_hash:
         return None
     entry = _find_history_entry(ctx, ctx.status.rejected_hash)
@@ -285,31 +285,31 @@ def report_rejected(ctx: RuleContext) -> Plan | None:
 
 
 def _find_history_entry(ctx: RuleContext, template: str | None) -> HistoryEntry | None:
-    """How the last release of this template ended; None without one."""
+    """Return the history entry of the last release of this template; None without one."""
     return next((entry for entry in ctx.status.history if entry.template == template), None)
 
 
 def stay_suspended(ctx: RuleContext) -> Plan | None:
-    """The user wants no new release now."""
+    """Start no release while the spec suspends them."""
     return ctx.plan(Reason.SUSPENDED, after=None) if ctx.spec.suspend else None
 
 
 def wait_for_replicas(ctx: RuleContext) -> Plan | None:
-    """Without traffic there is nothing to compare."""
+    """Wait until the target has replicas: without traffic there is nothing to compare."""
     if require_target(ctx).replicas > 0:
         return None
     return ctx.plan(Reason.TARGET_SCALED_TO_ZERO, after=ctx.spec.analysis.interval)
 
 
 def list_earlier_templates(ctx: RuleContext) -> tuple[EarlierStable, ...]:
-    """The templates that were stable within the rollback window, the newest first."""
+    """Return the templates that were stable within the rollback window, the newest first."""
     window = ctx.spec.rollback_window
     recent = ctx.status.earlier_stable[: window.releases]
     return tuple(one for one in recent if ctx.now - one.until <= window.within)
 
 
 def undo_promotion(ctx: RuleContext) -> Plan | None:
-    """A person goes back to a version that was stable before; what runs now is rejected."""
+    """Return to an earlier stable version on request; the present one is rejected."""
     request, stable = ctx.request, ctx.status.stable_hash
     if request is None or request.verb is not Verb.UNDO or stable is None:
         return None
@@ -339,7 +339,7 @@ def undo_promotion(ctx: RuleContext) -> Plan | None:
 
 
 def restart_stable(ctx: RuleContext) -> Plan | None:
-    """A person restarts the pods of the vetted template."""
+    """Restart the pods of the vetted template on request."""
     request, target = ctx.request, require_target(ctx)
     if request is None or request.verb is not Verb.RESTART:
         return None
@@ -359,7 +359,7 @@ def restart_stable(ctx: RuleContext) -> Plan | None:
 
 
 def start_without_analysis(ctx: RuleContext) -> Plan | None:
-    """A person releases the held template without the judge, a rejected one included."""
+    """Release the template without analysis on request, even a rejected one."""
     override, target = build_override(ctx.request, ctx.now), require_target(ctx)
     wanted = override is not None and override.skip is Skip.ANALYSIS
     if not wanted or target.template == ctx.status.stable_hash or target.replicas == 0:
@@ -381,7 +381,7 @@ def start_without_analysis(ctx: RuleContext) -> Plan | None:
 
 
 def return_to_stable(ctx: RuleContext) -> Plan | None:
-    """A template that was stable within the rollback window needs no steps."""
+    """Roll out a template that was stable within the rollback window without steps."""
     target = require_target(ctx)
     known = next(
         (one for one in list_earlier_templates(ctx) if one.template == target.template), None
@@ -404,7 +404,7 @@ def return_to_stable(ctx: RuleContext) -> Plan | None:
 
 
 def start_release(ctx: RuleContext) -> Plan:
-    """A new template: remember what the release started from, then go."""
+    """Start a release for a new template."""
     target = require_target(ctx)
     release = Release(template=target.template, started_at=ctx.now, replicas=target.replicas)
     capacity = PinMinReplicas(target.replicas)
@@ -419,7 +419,7 @@ def _begin_release(
     message: str = "",
     **changes: Any,  # noqa: ANN401 - fields of the status, as in Context.plan
 ) -> Plan:
-    """A release begins: nothing of the one before it stays in the status, or on the target."""
+    """Begin a release: status and target keep nothing of the one before."""
     forget = (NoteRejection(None),) if require_target(ctx).rejection is not None else ()
     return ctx.plan(
         reason,

@@ -1,4 +1,4 @@
-"""From the last step to rest: the canary carries everything while the target rolls."""
+"""Promotes a release: the canary serves all traffic while the target rolls out."""
 
 from canary.api import (
     CheckMoment,
@@ -51,9 +51,9 @@ from canary.core.rollout.rollback import DRAIN_TIMEOUT, roll_back
 from canary.core.snapshot import Canary
 
 MAX_EARLIER_STABLE = 10
-"""Earlier stable templates that are remembered: as many as a rollback window may have."""
+"""Number of earlier stable templates to keep: the maximum of a rollback window."""
 FULL_WEIGHT = 100
-"""Percent: the canary carries everything."""
+"""Weight (percent) at which the canary serves all traffic."""
 
 
 def _before_rolling(rule: Rule) -> Rule:
@@ -71,7 +71,7 @@ def _until_rolled(rule: Rule) -> Rule:
 
 
 def _with_canary(rule: Rule) -> Rule:
-    """Until the target has rolled, where a canary carries the traffic meanwhile."""
+    """Apply the rule until the target has rolled, in releases with a canary."""
 
     def asked(ctx: RuleContext) -> Plan | None:
         return None if ctx.release.rolled or ctx.release.direct is not None else rule(ctx)
@@ -80,7 +80,7 @@ def _with_canary(rule: Rule) -> Rule:
 
 
 def not_isolated_while_held(ctx: RuleContext) -> Plan | None:
-    """A Service that selects canary pods ends a release until the target rolls.
+    """Roll back until the target rolls if another Service selects canary pods.
 
     From then on the target's own pods run the version, and going back would do more harm; and
     where a person skipped the analysis, the version is to have all traffic anyway.
@@ -89,7 +89,7 @@ def not_isolated_while_held(ctx: RuleContext) -> Plan | None:
 
 
 def scale_to_full_size(ctx: RuleContext) -> Plan | None:
-    """As many pods as stable has, all ready, before they carry everything and the target rolls."""
+    """Scale the canary to as many pods as stable has before the target rolls."""
     canary, wanted = ctx.snap.canary, ctx.release.replicas
     if canary is None or canary.replicas < wanted:
         action = EnsureCanary(ctx.release.template, wanted)
@@ -105,7 +105,7 @@ def scale_to_full_size(ctx: RuleContext) -> Plan | None:
 
 
 def record_full_weight(ctx: RuleContext) -> Plan | None:
-    """As with every rise, the status says it first."""
+    """Write the full weight to the status first, as with every rise."""
     if ctx.status.weight == FULL_WEIGHT:
         return None
     release = ctx.release.model_copy(update={"confirmed_at": None, "peak_weight": FULL_WEIGHT})
@@ -115,12 +115,12 @@ def record_full_weight(ctx: RuleContext) -> Plan | None:
 
 
 def shift_everything(ctx: RuleContext) -> Plan | None:
-    """The target rolls without gateway traffic, so no request meets a pod that goes."""
+    """Send all traffic to the canary, so that no request meets a terminating pod."""
     route = ctx.snap.route
     if route is None or (route.least == FULL_WEIGHT and ctx.settled):
         return None
     if route.least != FULL_WEIGHT:
-        # A weight that somebody else wrote while the target rolls is not fought.
+        # A weight that somebody else writes while the target rolls is not corrected.
         theirs = ctx.release.unhold_at is not None and ctx.release.confirmed_at is not None
         write = SetWeight(FULL_WEIGHT)
         rise = ctx.wait(Reason.SHIFTING_TRAFFIC, write, message=route.detail, confirmed_at=None)
@@ -130,14 +130,14 @@ def shift_everything(ctx: RuleContext) -> Plan | None:
 
 
 def record_roll(ctx: RuleContext) -> Plan:
-    """Written first, so that an un-held target is known to be our doing."""
+    """Record the roll first, so that a resumed target is known to be ours."""
     return ctx.wait(Reason.ROLLING_TARGET, after=0, unhold_at=ctx.now)
 
 
 def restart_pods(ctx: RuleContext) -> Plan | None:
-    """The annotation of a restart is written, and the template that results is the vetted one.
+    """Write the restart annotation; the resulting template is the vetted one.
 
-    Of a template that somebody applied meanwhile the next rule takes care.
+    The next rule handles a template that somebody applied meanwhile.
     """
     target, stable = ctx.snap.target, ctx.status.stable_hash
     if not ctx.release.restart or target is None or stable is None:
@@ -150,16 +150,16 @@ def restart_pods(ctx: RuleContext) -> Plan | None:
 
 
 def restore_released_template(ctx: RuleContext) -> Plan | None:
-    """A template that came while the target rolled is put back: nobody vetted it."""
+    """Restore the released template if an unvetted one was applied during the roll."""
     target, template = ctx.snap.target, ctx.release.template
     if target is None or target.template == template:
         return None
-    message = "A newer template came while the target rolled and was put back: apply it again."
+    message = "A newer template was applied during the rollout and was reverted: apply it again."
     return ctx.wait(Reason.ROLLING_TARGET, RestoreTemplate(template, roll=True), message=message)
 
 
 def detect_roll_end(ctx: RuleContext) -> Plan | None:
-    """All of the target's pods run the new version, or it was given time enough."""
+    """Detect that the roll is complete, or roll back after `progressDeadline`."""
     target, template, since = ctx.snap.target, ctx.release.template, ctx.release.unhold_at
     if target is None or since is None:
         return None
@@ -171,7 +171,7 @@ def detect_roll_end(ctx: RuleContext) -> Plan | None:
 
 
 def roll_target(ctx: RuleContext) -> Plan:
-    """The user's own strategy replaces the user's own pods."""
+    """Resume the target, which replaces its pods by its own strategy."""
     target = ctx.snap.target
     if target is not None and target.held:
         return ctx.wait(Reason.ROLLING_TARGET, ResumeTarget(ctx.release.template))
@@ -179,7 +179,7 @@ def roll_target(ctx: RuleContext) -> Plan:
 
 
 def restore_route(ctx: RuleContext) -> Plan | None:
-    """Exactly what the user wrote, confirmed and settled."""
+    """Restore the route that the user wrote, and wait until the router has confirmed it."""
     route = ctx.snap.route
     if route is None or (route.at_rest and ctx.status.weight == 0 and ctx.settled):
         return None
@@ -193,7 +193,7 @@ def restore_route(ctx: RuleContext) -> Plan | None:
 
 
 def wait_for_drain(ctx: RuleContext) -> Plan | None:
-    """The canary's pods stay until their last request is over.
+    """Keep the canary's pods until they get no more requests.
 
     A Service that somebody made while the target rolled may send them requests for ever: it is
     waited for no longer than a rollback waits.
@@ -203,28 +203,31 @@ def wait_for_drain(ctx: RuleContext) -> Plan | None:
         return None
     if canary.selected_by and since is not None and ctx.now - since > DRAIN_TIMEOUT:
         return None
-    return ctx.wait(Reason.DRAINING, message=_select_rules(canary))
+    return ctx.wait(Reason.DRAINING, message=_describe_lost_endpoints(canary))
 
 
 def delete_canary(ctx: RuleContext) -> Plan | None:
-    """The target runs the new version; the canary has done its work."""
+    """Delete the canary: the target runs the new version."""
     canary = ctx.snap.canary
     if canary is None:
         return None
     return ctx.wait(
-        Reason.DRAINING, DeleteCanary(), UnpinMinReplicas(), message=_select_rules(canary)
+        Reason.DRAINING,
+        DeleteCanary(),
+        UnpinMinReplicas(),
+        message=_describe_lost_endpoints(canary),
     )
 
 
-def _select_rules(canary: Canary) -> str:
-    """Who loses endpoints as the canary goes; empty where nobody does."""
+def _describe_lost_endpoints(canary: Canary) -> str:
+    """Describe the Services that lose endpoints with the canary; empty if there are none."""
     if not canary.selected_by:
         return ""
     return f"Service {canary.selected_by[0]} selects canary pods, which are about to be deleted."
 
 
 def pause_target(ctx: RuleContext) -> Plan | None:
-    """Before anything else is put back: the next template is held again."""
+    """Pause the target again before the route is restored."""
     target = ctx.snap.target
     if target is None or target.held:
         return None
@@ -232,7 +235,7 @@ def pause_target(ctx: RuleContext) -> Plan | None:
 
 
 def finish_promotion(ctx: RuleContext) -> Plan:
-    """The new version is stable; with a bake time it stays under watch."""
+    """Record the new version as stable; with a bake time it is still monitored."""
     release, status = ctx.release, ctx.status
     reason, message = (
         release.direct or Reason.PROMOTED,
@@ -261,7 +264,7 @@ def finish_promotion(ctx: RuleContext) -> Plan:
 
 
 def list_earlier_stable(status: Status, release: Release, now: float) -> tuple[EarlierStable, ...]:
-    """The templates that were stable before `release`, the newest first."""
+    """Return the templates that were stable before `release`, the newest first."""
     if status.stable_hash is None:
         return status.earlier_stable
     left = EarlierStable(template=status.stable_hash, until=now)
@@ -297,7 +300,7 @@ CARRY_EVERYTHING: tuple[Rule, ...] = (
     record_full_weight,
     shift_everything,
 )
-"""Asked until the target has rolled: pods that were lost in the middle of it come back as well."""
+"""Rules until the target has rolled: they also replace pods lost during the roll."""
 
 PROMOTE: tuple[Rule, ...] = (
     *(_before_rolling(rule) for rule in BEFORE_ROLLING),
@@ -314,17 +317,17 @@ PROMOTE: tuple[Rule, ...] = (
 
 
 def bake_failed(ctx: RuleContext) -> Plan | None:
-    """Promoted, and worse after all."""
+    """Return to the previous version if a metric fails during the bake."""
     if not ctx.judged.failed:
         return None
     return go_back(ctx, ctx.judged.reason or Reason.ABOVE_LIMIT, ctx.judged.message)
 
 
 def go_back(ctx: RuleContext, reason: Reason, message: str = "") -> Plan | None:
-    """An ordinary rolling update back to the version before; None where there was none.
+    """Roll back to the previous version by a rolling update; None without one.
 
-    The status comes first: a target that has the version before again, and nothing that says why,
-    would look like one to which a person had gone back, and be put forward again.
+    The status is written first: without it, a target with the previous version would look as if a
+    person had applied it, and would be rolled forward again.
     """
     previous = ctx.status.previous_hash
     if previous is None:
@@ -342,7 +345,7 @@ def go_back(ctx: RuleContext, reason: Reason, message: str = "") -> Plan | None:
 
 
 def end_superseded_bake(ctx: RuleContext) -> Plan | None:
-    """The next template ends the bake of this one; it is held and starts a release."""
+    """End the bake if a new template was applied; that one starts a release."""
     target = ctx.snap.target
     if target is None or target.template == ctx.status.stable_hash:
         return None
@@ -350,7 +353,7 @@ def end_superseded_bake(ctx: RuleContext) -> Plan | None:
 
 
 def run_checks_after_promotion(ctx: RuleContext) -> Plan | None:
-    """The version before is a rolling update away: a check that fails goes back to it."""
+    """Run the checks after promotion; a failed one returns to the previous version."""
     due = select_due_checks(ctx.spec, ctx.status)
     if not due.checks:
         return None
@@ -358,7 +361,7 @@ def run_checks_after_promotion(ctx: RuleContext) -> Plan | None:
         if check.verdict is Verdict.FAIL:
             return go_back(ctx, Reason.CHECK_FAILED, f"Check {check.name} failed: {check.message}")
         if check.verdict in {Verdict.NO_DATA, Verdict.UNAVAILABLE}:
-            message = f"Check {check.name} says neither pass nor fail: {check.message}"
+            message = f"Check {check.name} neither passed nor failed: {check.message}"
             return ctx.wait(Reason.BAKING, message=message, after=0, checked_after=True)
     done = [check for check in ctx.snap.checks if check.verdict is Verdict.PASS]
     if len(done) == len(due.checks):
@@ -368,7 +371,7 @@ def run_checks_after_promotion(ctx: RuleContext) -> Plan | None:
 
 
 def watch_bake(ctx: RuleContext) -> Plan | None:
-    """Faults that need an hour show now."""
+    """Monitor the new version until the bake is over."""
     started = ctx.status.bake_started_at
     if started is None or ctx.now - started >= ctx.spec.bake:
         return None
@@ -376,7 +379,7 @@ def watch_bake(ctx: RuleContext) -> Plan | None:
 
 
 def finish_bake(ctx: RuleContext) -> Plan:
-    """Nothing showed."""
+    """Finish the bake."""
     return ctx.plan(
         Reason.PROMOTED, intent=Intent.REST, release=None, judge=None, bake_started_at=None
     )

@@ -1,4 +1,4 @@
-"""What takes the traffic away, or keeps others from giving it: asked before anything else."""
+"""Protects users: the rules that take traffic away run before all others."""
 
 from canary.api import Intent, Reason, Skip, Verdict
 from canary.core.analysis.result import ReplacementVerdict
@@ -16,11 +16,11 @@ from canary.core.snapshot import PodFailure, TargetDeployment
 from canary.text.format import human_duration
 
 MAX_CRASHES = 2
-"""So many restarts of one canary pod are a crash loop, not bad luck."""
+"""Restarts of one canary pod that count as a crash loop."""
 
 
 def unpaused_by_hand(ctx: RuleContext) -> Plan | None:
-    """Somebody let the unvetted template roll: hold it, put the vetted one back, roll back."""
+    """Roll back if somebody resumed the target: pause it and restore the vetted template."""
     target, stable = ctx.snap.target, ctx.status.stable_hash
     if target is None or target.held or stable is None:
         return None
@@ -36,14 +36,14 @@ def unpaused_by_hand(ctx: RuleContext) -> Plan | None:
 
 
 def _canary_serves_alone(ctx: RuleContext, target: TargetDeployment) -> bool:
-    """Whether canary pods are ready and none of the target's: then they keep their weight."""
+    """Return whether only canary pods are ready; they then keep their weight."""
     canary = ctx.snap.canary
     serves = canary is not None and canary.ready > 0
     return serves and not any(pod.ready for pod in target.pods)
 
 
 def template_changed(ctx: RuleContext) -> Plan | None:
-    """A newer template goes through weight 0 before it gets traffic of its own."""
+    """Roll back if the template changed: the newer one starts at weight 0."""
     target = ctx.snap.target
     if target is None or target.template == ctx.release.template:
         return None
@@ -51,7 +51,7 @@ def template_changed(ctx: RuleContext) -> Plan | None:
 
 
 def canary_broken(ctx: RuleContext) -> Plan | None:
-    """Pods that crash or were killed are a failure without any metric."""
+    """Roll back if canary pods crash or run out of memory, whatever the metrics say."""
     if ctx.snap.canary is None:
         return None
     for pod in ctx.snap.canary.pods:
@@ -65,9 +65,9 @@ def canary_broken(ctx: RuleContext) -> Plan | None:
 
 
 def metric_failed(ctx: RuleContext) -> Plan | None:
-    """The judge says worse: the traffic goes, whatever else is true.
+    """Roll back if a metric failed, whatever else is true.
 
-    Where a person skipped the analysis, only an outage counts.
+    If a person skipped the analysis, only an outage counts.
     """
     if not ctx.judged.failed:
         return None
@@ -82,7 +82,7 @@ def metric_failed(ctx: RuleContext) -> Plan | None:
 
 
 def check_failed(ctx: RuleContext) -> Plan | None:
-    """A failed check ends the release before it gets traffic."""
+    """Roll back if a check failed."""
     if is_skipped(ctx, Skip.ANALYSIS):
         return None
     for check in ctx.snap.checks:
@@ -93,7 +93,7 @@ def check_failed(ctx: RuleContext) -> Plan | None:
 
 
 def never_ready(ctx: RuleContext) -> Plan | None:
-    """Pods that do not become ready are a failure without any metric."""
+    """Roll back if canary pods do not become ready within `progressDeadline`."""
     canary, since = ctx.snap.canary, ctx.release.scaling_since
     if canary is None or since is None or canary.ready >= canary.replicas:
         return None
@@ -110,14 +110,14 @@ def never_ready(ctx: RuleContext) -> Plan | None:
 
 
 def seconds_waited(ctx: RuleContext, since: float) -> float:
-    """Seconds since then, or since a person last resumed."""
+    """Return the seconds since `since`, or since a person last resumed the release."""
     return ctx.now - max(since, ctx.release.resumed_at or since)
 
 
 def correct_foreign_weight(ctx: RuleContext) -> Plan | None:
-    """Somebody else wrote the weight: put right once, then held at 0, never fought."""
+    """Correct a weight that somebody else wrote once; the second time pause at weight 0."""
     route, release, meant = ctx.snap.route, ctx.release, ctx.status.weight
-    # Ours to write: a rise that is meant and not yet seen. More than is meant never is ours.
+    # A lower weight before the confirmation is our own rise in progress; a higher one never is.
     if route is None or route.weight == route.least == meant:
         return None
     if release.confirmed_at is None and route.weight <= meant:
@@ -154,4 +154,4 @@ PROTECT: tuple[Rule, ...] = (
     canary_overloaded,
     route_refused,
 )
-"""What takes the traffic away; also asked while promoting, until the target rolls."""
+"""The rules that take traffic away; they also run during promotion until the target rolls."""

@@ -1,4 +1,4 @@
-"""A canary that is not ready loses its traffic, whatever the metrics say.
+"""Takes traffic from canary pods that are not ready, whatever the metrics say.
 
 A gateway answers 503 for a backend without endpoints, and no counter of a pod or of a router's
 backend sees those requests. So these rules read nothing but readiness and the route.
@@ -21,11 +21,11 @@ from canary.core.snapshot import Canary, carried_weight
 from canary.text.format import human_duration
 
 MAX_OUTAGES = 3
-"""So many times without a ready pod in one step are not an accident."""
+"""Times without a ready pod in one step after which the release is rolled back."""
 
 
 def canary_unready(ctx: RuleContext) -> Plan | None:
-    """No canary pod is ready: stable takes the traffic in this pass."""
+    """Set weight 0 in this pass if no canary pod is ready."""
     since = ctx.release.unready_since
     if _count_ready_pods(ctx) > 0:
         if since is None:
@@ -51,7 +51,7 @@ def _start_outage(ctx: RuleContext) -> Plan:
 
 
 def canary_overloaded(ctx: RuleContext) -> Plan | None:
-    """Fewer canary pods are ready than the weight needs: it goes down to what they carry.
+    """Lower the weight to what the ready canary pods carry.
 
     Only while stable has ready pods: in the middle of a `Recreate` roll it has none.
     """
@@ -68,7 +68,7 @@ def canary_overloaded(ctx: RuleContext) -> Plan | None:
 
 
 def route_refused(ctx: RuleContext) -> Plan | None:
-    """The router refuses the route with a weight on it: stable takes the traffic in this pass."""
+    """Set weight 0 in this pass if the router refuses a route that has weight."""
     route = ctx.snap.route
     if route is None or route.refused is None or not _has_traffic(ctx):
         return None
@@ -77,10 +77,10 @@ def route_refused(ctx: RuleContext) -> Plan | None:
 
 
 def wait_for_acceptance(ctx: RuleContext) -> Plan | None:
-    """No more weight for a route that the router refuses, or has not taken over yet, as it is now.
+    """Keep the weight while the router refuses the route, or has not confirmed it yet.
 
-    After weight 0 was written to a route that was refused, it takes the router a moment to say
-    whether it refuses this one as well.
+    After weight 0 was written to a refused route, the router needs a moment to report whether it
+    refuses this one too.
     """
     route = ctx.snap.route
     if route is None:
@@ -95,7 +95,7 @@ def wait_for_acceptance(ctx: RuleContext) -> Plan | None:
 
 
 def update_canary_service(ctx: RuleContext) -> Plan | None:
-    """The canary's Service follows the user's: the same ports, whenever they change."""
+    """Give the canary's Service the ports of the user's Service when they change."""
     canary = ctx.snap.canary
     if canary is None or canary.follows_service or canary.template != ctx.release.template:
         return None
@@ -103,7 +103,7 @@ def update_canary_service(ctx: RuleContext) -> Plan | None:
 
 
 def follow_stable_growth(ctx: RuleContext) -> Plan | None:
-    """An autoscaler gave stable more pods: the canary and the autoscaler's floor follow.
+    """Scale the canary and the autoscaler's minimum up if stable got more pods.
 
     The release counts with the larger number once the canary has the pods for it, so growth alone
     never takes traffic away.
@@ -123,20 +123,22 @@ def follow_stable_growth(ctx: RuleContext) -> Plan | None:
 
 
 def restore_stable_capacity(ctx: RuleContext) -> Plan | None:
-    """Manifests that were applied again took pods from stable, and the autoscaler's floor as well.
+    """Raise the autoscaler's minimum again if manifests applied by the user reset it.
 
-    The floor is raised again, once in a pass, and the autoscaler brings the pods back. Without an
-    autoscaler the number of pods is what the user wrote.
+    The autoscaler then brings the pods back. Without an autoscaler the number of pods is the
+    user's.
     """
     target, wanted = ctx.snap.target, ctx.release.replicas
     if target is None or target.floor is None or max(target.replicas, target.floor) >= wanted:
         return None
-    message = f"Stable has {target.replicas} of {wanted} pods: the autoscaler's floor is raised."
+    message = (
+        f"Stable has {target.replicas} of {wanted} pods: raising the autoscaler's minReplicas."
+    )
     return ctx.wait(ctx.status.reason, PinMinReplicas(wanted), message=message)
 
 
 def wait_for_all_pods(ctx: RuleContext) -> Plan | None:
-    """No step passes while a canary pod is not ready, although the others carry its weight."""
+    """Wait until all canary pods are ready, although the ready ones carry the weight."""
     canary = ctx.snap.canary
     if canary is None or canary.ready >= canary.replicas:
         return None
@@ -144,14 +146,14 @@ def wait_for_all_pods(ctx: RuleContext) -> Plan | None:
 
 
 def wait_for_pods(ctx: RuleContext, canary: Canary) -> Plan:
-    """Until all are ready, or `progressDeadline` is over; the message says what is in the way."""
+    """Wait until all pods are ready or `progressDeadline` is over; the message has the obstacle."""
     message = f"{canary.ready} of {canary.replicas} canary pods are ready. {canary.not_created}"
     since = ctx.release.scaling_since or ctx.now
     return ctx.wait(Reason.CANARY_NOT_READY, message=message.strip(), scaling_since=since)
 
 
 def end_pod_wait(ctx: RuleContext) -> Plan | None:
-    """Nothing is waited for any more."""
+    """End the wait for pods once all are ready."""
     canary = ctx.snap.canary
     waits = ctx.release.scaling_since is not None and ctx.release.judged_from is not None
     if not waits or canary is None or not 0 < canary.replicas <= canary.ready:
@@ -160,7 +162,7 @@ def end_pod_wait(ctx: RuleContext) -> Plan | None:
 
 
 def _wanted_weight(ctx: RuleContext) -> int:
-    """Percent that the release wants the canary to have now."""
+    """Return the weight that the current step or the promotion requires (percent)."""
     return 100 if ctx.status.intent is Intent.PROMOTE else ctx.step.weight
 
 
@@ -169,9 +171,9 @@ def _count_ready_pods(ctx: RuleContext) -> int:
 
 
 def _has_traffic(ctx: RuleContext) -> bool:
-    """Whether the canary has traffic that a weight can take away, or is meant to have it.
+    """Return whether the canary has, or is to have, traffic that a weight can take away.
 
-    Shared by replica count, a Service sends nothing to pods that are not ready as it is.
+    Without a router the Service itself sends no requests to pods that are not ready.
     """
     route = ctx.snap.route
     if route is None or ctx.spec.traffic.replicas is not None:
@@ -180,7 +182,7 @@ def _has_traffic(ctx: RuleContext) -> bool:
 
 
 def _lower_weight(ctx: RuleContext, weight: int, message: str, **on: object) -> Plan:
-    """Down: the route first, then the status."""
+    """Lower the weight: in the route first, then in the status."""
     release = ctx.release.model_copy(update={"confirmed_at": None, **on})
     return ctx.plan(
         Reason.CANARY_NOT_READY,

@@ -155,7 +155,7 @@ def pause_target(ctx: RuleContext) -> Plan | None:
 
 
 def rejection_of(ctx: RuleContext) -> Rejection | None:
-    """What a rollback of the release in flight rejects; None where it is not at fault."""
+    """Return what a rollback of the release in flight rejects; None if it is not at fault."""
     reason = failure_reason(ctx)
     if reason in REASONS_TO_START_AGAIN:
         return None
@@ -163,7 +163,7 @@ def rejection_of(ctx: RuleContext) -> Rejection | None:
 
 
 def finish_rollback(ctx: RuleContext) -> Plan:
-    """Everything is put back: remember what was rejected and why.
+    """Finish the rollback: record the rejected template and the reason.
 
     The target remembers it first, and keeps it when the CanaryRelease is deleted.
     """

@@ -100,7 +100,7 @@ def delete_canary(ctx: RuleContext) -> Plan | None:
 
 
 def release_target(ctx: RuleContext) -> Plan:
-    """The Deployment is the user's again; what was being rolled back is remembered there."""
+    """Release the Deployment to the user; it keeps the record of a rejected template."""
     release = ctx.status.release
     actions: list[Action] = [UnpinMinReplicas(), UnmanageTarget(), RemoveFinalizer()]
     failing = release is not None and release.failed is not None and ctx.snap.target is not None
