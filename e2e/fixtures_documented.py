@@ -214,7 +214,11 @@ def _check() -> Object:
     return {
         "apiVersion": "batch/v1",
         "kind": "CronJob",
-        "metadata": {"name": "auth-smoke", "namespace": PROD},
+        "metadata": {
+            "name": "auth-smoke",
+            "namespace": PROD,
+            "labels": {"canary-controller.dev/checks": "allowed"},
+        },
         "spec": {
             "schedule": "0 0 1 1 *",
             "suspend": True,

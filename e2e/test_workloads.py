@@ -340,7 +340,7 @@ def test_a_check_that_fails_says_why(stage: Stage) -> None:
     cron_job = {
         "apiVersion": "batch/v1",
         "kind": "CronJob",
-        "metadata": {"name": "smoke"},
+        "metadata": {"name": "smoke", "labels": {"canary-controller.dev/checks": "allowed"}},
         "spec": {
             "suspend": True,
             "schedule": "0 0 1 1 *",

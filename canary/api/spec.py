@@ -23,7 +23,7 @@ from canary.api.traffic import Isolation, ServiceRef, TargetRef, TrafficSpec
 
 
 class CronJobRef(Frozen):
-    """An existing (suspended) CronJob whose Job template is run."""
+    """An existing (suspended) CronJob with the label canary-controller.dev/checks=allowed."""
 
     cron_job: ObjectName
     """Name of the CronJob."""

@@ -41,7 +41,9 @@ class CachedObjects:
     def owned(self, kind: Kind, namespace: str, owner: str) -> Sequence[Object]:
         """The objects of a namespace that the object with this uid owns."""
         for cache in self._covering(kind, namespace, {}):
-            return cache.indexed(owner)
+            # Anybody may write somebody else's uid into a reference, in his own namespace.
+            found = cache.indexed(owner)
+            return [item for item in found if item["metadata"].get("namespace") == namespace]
         everything = self._server.list(kind, namespace, {})
         return [item for item in everything if owner in owner_uids(item)]
 

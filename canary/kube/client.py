@@ -14,14 +14,13 @@ from canary.kube.api_errors import (
     error_from_response,
     error_from_status,
 )
-from canary.kube.objects import PODS, JsonPatch, Kind, Object
+from canary.kube.objects import JsonPatch, Kind, Object
 from canary.kube.retrying import Caller, RetryPolicy
 from canary.kube.timing import Stopper, SystemTiming
 from canary.kube.transport import ApiRequest, ResponseStream, Transport
 
 _PAGE: Final = 500
 """Objects per page of a list."""
-_LOG_BYTES: Final = 1 << 16
 FIELD_MANAGER: Final = "canary-controller"
 """Names us in `metadata.managedFields`."""
 _OURS: Final = {"fieldManager": FIELD_MANAGER}
@@ -186,14 +185,6 @@ class Client:
         request = ApiRequest("DELETE", _resource_path(kind, namespace, name), body=options)
         answer = self._calls.call(deed, request, repeatable=True, accept=_GONE)
         return None if answer.status in _GONE else answer.object(deed)
-
-    def log(self, namespace: str, pod: str, lines: int, container: str = "") -> str:
-        """The last lines of a container's log."""
-        deed = ApiOperation("get", PODS, namespace, pod, "log")
-        query = {"tailLines": str(lines), "limitBytes": str(_LOG_BYTES)}
-        query |= {"container": container} if container else {}
-        request = ApiRequest("GET", _resource_path(PODS, namespace, pod, "log"), query)
-        return self._calls.call(deed, request).body.decode(errors="replace")
 
     def served(self, kind: Kind) -> bool:
         """Whether the cluster serves this kind in this version."""

@@ -7,6 +7,7 @@ from canary.api import CanaryRelease, Path
 from canary.discovery.manifest_reader import ObjectReader
 from canary.errors import CanaryError, NotFoundError
 from canary.kube.objects import CRON_JOBS, RELEASES, SECRETS, Kind, Object
+from canary.kube.workloads.names import ALLOWED, CHECKS, allows_checks
 from canary.lint.rules import LintFinding, make_finding
 
 
@@ -47,6 +48,9 @@ def _check_cron_jobs(release: CanaryRelease, reader: ObjectReader) -> Iterator[L
         elif found is None:
             where = f"in namespace {release.metadata.namespace}"
             yield make_finding("cron-job-missing", path, f"there is no CronJob {name} {where}")
+        elif not allows_checks(found):
+            said = f"CronJob {name} has no label {CHECKS}={ALLOWED}"
+            yield make_finding("cron-job-not-allowed", path, said)
         elif not found["spec"].get("suspend"):
             yield make_finding("cron-job-runs", path, f"CronJob {name} is not suspended")
 

@@ -23,7 +23,6 @@ ELSEWHERE: Final[Mapping[str, str]] = {
     "batch/jobs": "e2e/test_workloads.py: test_a_check_that_fails_says_why",
     "autoscaling/horizontalpodautoscalers": "e2e/test_workloads.py has an autoscaler",
     "events.k8s.io/events": "patched only when the same thing happens again",
-    "pods/log": "e2e/test_workloads.py: test_a_check_that_fails_says_why",
     "argoproj.io/rollouts": "this cluster has no Argo Rollouts",
     "rollouts.kruise.io/rollouts": "this cluster has no Kruise Rollouts",
     "flagger.app/canaries": "this cluster has no Flagger",

@@ -18,7 +18,7 @@ from tests.kube.stage import NAMESPACE, SERVICE, Stage, manifest
 from tests.metrics.servers import until
 
 CRON_JOB = """
-metadata: {name: auth-smoke, namespace: prod}
+metadata: {name: auth-smoke, namespace: prod, labels: {canary-controller.dev/checks: allowed}}
 spec:
   suspend: true
   jobTemplate:
@@ -73,7 +73,9 @@ def end(stage: Stage, job: Object, condition: str, code: int | None = None) -> N
     job["status"] = {"conditions": [{"type": condition, "status": "True", "message": "why"}]}
     stage.cluster.put(JOBS, job)
     if code is not None:
-        stage.cluster.put(PODS, ended_pod(job["metadata"]["name"], code, "one\ntwo\nthree"))
+        pod = ended_pod(job["metadata"]["name"], code, "one\ntwo\nthree")
+        pod["metadata"]["ownerReferences"] = [{"uid": job["metadata"]["uid"], "controller": True}]
+        stage.cluster.put(PODS, pod)
 
 
 def ended_pod(job: str, code: int, message: str = "") -> Object:

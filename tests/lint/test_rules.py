@@ -45,7 +45,7 @@ spec:
   ingress: [{from: [{podSelector: {matchLabels: {app: web}}}]}]
 """
 SECOND = RELEASE.replace("name: auth, namespace", "name: again, namespace")
-CRON = "{apiVersion: batch/v1, kind: CronJob, metadata: {name: smoke, namespace: prod}, spec: {}}"
+CRON = "{apiVersion: batch/v1, kind: CronJob, metadata: {name: smoke, namespace: prod, labels: {canary-controller.dev/checks: allowed}}, spec: {}}"
 HOOKS = (
     "{apiVersion: v1, kind: Secret, metadata: {name: hooks, namespace: prod}, data: {other: eA==}}"
 )
@@ -355,6 +355,7 @@ CLUSTER = [
     Case("route-missing", there=(DEPLOYMENT, SERVICE), words="there is no HTTPRoute auth"),
     Case("route-not-accepted", there=(DEPLOYMENT, SERVICE, ROUTE.replace("'True'", "'False'"))),
     Case("cron-job-missing", {"checks": SMOKE}, words="there is no CronJob smoke"),
+    Case("cron-job-not-allowed", {"checks": SMOKE}, (*BASE, CRON.replace("allowed", "no"))),
     Case("cron-job-runs", {"checks": SMOKE}, (*BASE, CRON)),
     Case("secret-missing", {"notify": SLACK}, words="there is no Secret hooks"),
     Case("secret-missing", {"notify": SLACK}, (*BASE, HOOKS), words="has no key slack"),

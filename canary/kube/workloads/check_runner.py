@@ -15,7 +15,15 @@ from canary.kube.workloads.check_jobs import (
     job_name,
     read_job_result,
 )
-from canary.kube.workloads.names import CHECK, canary_name, controlled_by, service_name
+from canary.kube.workloads.names import (
+    ALLOWED,
+    CHECK,
+    CHECKS,
+    allows_checks,
+    canary_name,
+    controlled_by,
+    service_name,
+)
 from canary.kube.workloads.webhooks import Webhooks
 
 
@@ -60,14 +68,22 @@ class CheckRunner:
         job = self.objects.get(JOBS, resource.namespace, name)
         if job is None:
             return self._missing(resource, check)
+        if not controlled_by(job, owner["metadata"]["uid"]):
+            message = f"Job {name} was not made for this release: delete it"
+            return CheckStatus(name=check.name, verdict=Verdict.NO_DATA, message=message)
         pods = self.objects.list(PODS, resource.namespace, {"batch.kubernetes.io/job-name": name})
-        return read_job_result(check.name, job, pods)
+        # A label can be put on any pod; the reference to its controller is the controller's.
+        own = [pod for pod in pods if controlled_by(pod, job["metadata"]["uid"])]
+        return read_job_result(check.name, job, own)
 
     def _missing(self, resource: ReleaseResource, check: Check) -> CheckStatus | None:
-        if self._cron_job(resource, check) is not None:
+        cron_job = self._cron_job(resource, check)
+        if cron_job is not None and allows_checks(cron_job):
             return None
         name = check.job_from.cron_job if check.job_from else ""
         message = f"CronJob {name} does not exist in namespace {resource.namespace}"
+        if cron_job is not None:
+            message = f"CronJob {name} has no label {CHECKS}={ALLOWED}: no check may run it"
         return CheckStatus(name=check.name, verdict=Verdict.NO_DATA, message=message)
 
     def _cron_job(self, resource: ReleaseResource, check: Check) -> Object | None:
@@ -111,7 +127,7 @@ class CheckRunner:
             "CANARY_WEIGHT": step["weight"],
         }
         cron_job = self._cron_job(resource, check)
-        if cron_job is not None:
+        if cron_job is not None and allows_checks(cron_job):
             job = build_job(cron_job, owner, check.name, question, env)
             self.objects.create(JOBS, resource.namespace, job)
 

@@ -25,6 +25,9 @@ REQUEST = f"{GROUP}/request"
 """On the CanaryRelease: what a person asks for."""
 CHECK = f"{GROUP}/check"
 """Label of Jobs made for checks: the check's name."""
+CHECKS = f"{GROUP}/checks"
+"""Label of a CronJob whose template may be run as a check: `allowed`."""
+ALLOWED = "allowed"
 ROLE = f"{GROUP}/role"
 """Label of everything that belongs to a canary."""
 FINALIZER = f"{GROUP}/put-back"
@@ -52,6 +55,11 @@ def labels_of(obj: Mapping[str, Any]) -> Mapping[str, str]:
     """The object's labels; empty where there are none."""
     found: Mapping[str, str] = obj.get("metadata", {}).get("labels") or {}
     return found
+
+
+def allows_checks(cron_job: Object) -> bool:
+    """Whether whoever wrote a CronJob lets checks run it: its account may have more rights."""
+    return (cron_job["metadata"].get("labels") or {}).get(CHECKS) == ALLOWED
 
 
 def controlled_by(obj: Object, owner: str) -> bool:

@@ -31,7 +31,6 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 - {apiGroups: [apps], resources: [deployments], verbs: [list, watch, create, patch, delete]}
 - {apiGroups: [apps], resources: [replicasets], verbs: [list, watch]}
 - {apiGroups: [""], resources: [pods], verbs: [list, watch]}
-- {apiGroups: [""], resources: [pods/log], verbs: [get]}
 - {apiGroups: [""], resources: [services], verbs: [list, watch, create, delete, patch]}
 - {apiGroups: [autoscaling], resources: [horizontalpodautoscalers], verbs: [list, watch, patch]}
 - {apiGroups: [batch], resources: [cronjobs], verbs: [get]}
