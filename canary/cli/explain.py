@@ -40,7 +40,7 @@ def explain(
     """
     form = parse_format(output, DOCUMENT_FORMATS)
     from canary.cli.diagnostics import read_diagnostics  # noqa: PLC0415 - keeps --help quick
-    from canary.cli.release_watch import view_of  # noqa: PLC0415 - as above
+    from canary.cli.release_view import view_of  # noqa: PLC0415 - as above
     from canary.render import explain as rendered  # noqa: PLC0415 - as above
 
     with open_session(namespace, context=context, kubeconfig=kubeconfig) as cluster:

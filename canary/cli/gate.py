@@ -1,4 +1,4 @@
-"""`canary gate`: one command with a meaningful exit code, for pipelines."""
+"""`canary gate`: waits for a release in a pipeline, with an exit code per result."""
 
 import os
 import signal
@@ -31,12 +31,13 @@ if TYPE_CHECKING:
     from canary.cli.cluster import Session
     from canary.gate.tracking import GateOptions
     from canary.gate.waiter import GateWaiter
+    from canary.kube.objects import Object
     from canary.results.gate_result import GateResult
 
-READ_INTERVAL: Final = 2.0
-"""Seconds between two looks where the watch has no news: Deployments are not watched."""
+UPDATE_TIMEOUT: Final = 2.0
+"""Seconds without an update after which the time-out and the operator's Lease are checked."""
 SIGNAL_EXIT_BASE: Final = 128
-"""Exit code of a shell for a signal, minus the signal's number."""
+"""A process that a signal ends has this exit code plus the number of the signal."""
 
 Timeout = Annotated[
     float,
@@ -44,16 +45,18 @@ Timeout = Annotated[
         parser=parse_seconds,
         metavar="TIME",
         show_default=False,
-        help="Wait no longer than this: 90s, 1h30m. 0s: look once.  [default: 30m]",
+        help="Maximum time to wait: 90s, 1h30m; 0s checks once.  [default: 30m]",
     ),
 ]
 PauseOk = Annotated[
     bool,
-    typer.Option("--pause-ok", help="Go on waiting while it is paused or waits for approval."),
+    typer.Option(
+        "--pause-ok", help="Keep waiting while the release is paused or waits for approval."
+    ),
 ]
-Bake = Annotated[bool, typer.Option("--bake", help="Wait for the bake after promotion as well.")]
+Bake = Annotated[bool, typer.Option("--bake", help="Also wait for the bake after the promotion.")]
 Next = Annotated[
-    bool, typer.Option("--next", help="With nothing to release, wait for the next template.")
+    bool, typer.Option("--next", help="If there is nothing to release, wait for the next template.")
 ]
 Image = Annotated[
     str | None,
@@ -61,13 +64,13 @@ Image = Annotated[
         "--image",
         metavar="IMAGE",
         show_default=False,
-        help="Wait until the Deployment wants this image, then for its release (GitOps).",
+        help="Wait until the Deployment has this image, then for its release (GitOps).",
     ),
 ]
 
 
 class SignalReceived(KeyboardInterrupt):
-    """The pipeline was cancelled."""
+    """A signal ended the wait, as a canceled pipeline does."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -91,26 +94,25 @@ def gate(  # noqa: PLR0913, PLR0917 — one parameter per documented option
 ) -> None:
     """Wait for the release of what was just deployed to end.
 
-    Follows the template that the Deployment wants now, so an apply just before it counts, and an
-    older release never answers for it. Progress goes to standard error, the result to standard
-    output.
+    Tracks the template that the Deployment has now: the result is never that of an older release.
+    Progress is printed on standard error, the result on standard output.
 
-    Exit code 0: promoted, or nothing to release; 3: rolled back; 4: not ended in time; 5: waits
-    for approval or paused; 6: inconclusive or superseded; 7: not there or forbidden; 1: cannot
-    start, or something broke; 2: wrong usage; 130, 143: interrupted (the release goes on).
+    Exit code 0: promoted, or nothing to release; 3: rolled back; 4: timed out; 5: waits for
+    approval or paused; 6: inconclusive or superseded; 7: not found or forbidden; 1: cannot start,
+    or another error; 2: invalid options; 130, 143: interrupted (the release continues).
     """
     from canary.gate.tracking import GateOptions  # noqa: PLC0415 - as above
     from canary.results.publishing import publish, write_artifacts  # noqa: PLC0415 - keeps --help quick
 
     if next_ and image is not None:
-        raise UsageError("--next and --image are two ways to say what to wait for: give one")
+        raise UsageError("--next cannot be combined with --image")
     chosen = build_artifacts(junit, summary, gitlab, output)
-    ask = GateOptions(pause_ok=pause_ok, bake=bake, next=next_, image=image)
+    options = GateOptions(pause_ok=pause_ok, bake=bake, next=next_, image=image)
     subject = f"{namespace}/{name}" if namespace else name
     try:
         with open_session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
             subject = f"{cluster.namespace}/{name}"
-            outcome, code = _wait_for_release(cluster, name, ask, timeout)
+            outcome, code = _wait_for_release(cluster, name, options, timeout)
     except CanaryError as error:
         from canary.gate.result import error_result  # noqa: PLC0415 - rarely needed
 
@@ -121,45 +123,49 @@ def gate(  # noqa: PLR0913, PLR0917 — one parameter per documented option
 
 
 def _wait_for_release(
-    cluster: "Session", name: str, ask: "GateOptions", timeout: float
+    cluster: "Session", name: str, options: "GateOptions", timeout: float
 ) -> "tuple[GateResult, int]":
-    """The outcome, and the exit code where a signal gives it (else 0)."""
-    from canary.cli.release_watch import ReleaseWatch  # noqa: PLC0415 - keeps --help quick
+    """Return the result, and the exit code of a signal (0 without one)."""
+    from canary.kube.release_watch import ReleaseWatch  # noqa: PLC0415 - keeps --help quick
 
-    cluster.release(name)  # says "did you mean" where there is none
-    vigil = _build_waiter(cluster, name, ask, timeout)
-    with ReleaseWatch(cluster, cluster.namespace, name=name) as watch, _handle_signals():
+    release = cluster.release(name)  # suggests a name if there is none
+    waiter = _build_waiter(cluster, release, options, timeout)
+    with (
+        ReleaseWatch(cluster.transport, cluster.namespace, name=name) as watch,
+        _handle_signals(),
+    ):
         try:
-            return vigil.run(watch.updates(min(READ_INTERVAL, max(timeout, 0.05)))), 0
+            return waiter.run(watch.updates(min(UPDATE_TIMEOUT, max(timeout, 0.05)))), 0
         except SignalReceived as stop:
             if sys.stderr.isatty():
-                echo(err=True)  # after the terminal's own ^C
-            outcome = vigil.interrupted()
-            if outcome is None:
+                echo(err=True)  # after the ^C that the terminal prints
+            result = waiter.interrupted()
+            if result is None:
                 raise
-            return outcome, stop.code
+            return result, stop.code
 
 
 def _build_waiter(
-    cluster: "Session", name: str, ask: "GateOptions", timeout: float
+    cluster: "Session", release: "Object", options: "GateOptions", timeout: float
 ) -> "GateWaiter":
     from canary.clock import now  # noqa: PLC0415 - keeps --help quick
-    from canary.gate.cluster import LeaseHealth, read_state  # noqa: PLC0415 - as above
+    from canary.gate.cluster import ClusterReader, LeaseHealth  # noqa: PLC0415 - as above
     from canary.gate.waiter import GateWaiter  # noqa: PLC0415 - as above
     from canary.interfaces import Key  # noqa: PLC0415 - as above
     from canary.kube.timing import SystemTiming  # noqa: PLC0415 - as above
 
-    key = Key(cluster.namespace, name)
+    elapsed = SystemTiming().now
+    key = Key(cluster.namespace, str(release["metadata"]["name"]))
     lease = Key(
         os.environ.get("CANARY_LEASE_NAMESPACE", "canary-system"),
         os.environ.get("CANARY_LEASE_NAME", "canary-controller"),
     )
     return GateWaiter(
-        look=lambda: read_state(cluster.client, key),
-        say=_print_progress,
-        elapsed=SystemTiming().now,
-        pulse=LeaseHealth(cluster.client, lease, now).trouble,
-        ask=ask,
+        read_state=ClusterReader(cluster.client, key, elapsed, release).read,
+        print_line=_print_progress,
+        elapsed=elapsed,
+        operator_problem=LeaseHealth(cluster.client, lease, now).describe_problem,
+        options=options,
         timeout=timeout,
     )
 
@@ -173,7 +179,7 @@ def _print_progress(line: str) -> None:
 
 @contextmanager
 def _handle_signals() -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the wait in good order; a second one ends it at once."""
+    """Turn the first Ctrl-C or SIGTERM into SignalReceived; a second one ends the process."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)

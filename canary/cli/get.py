@@ -119,13 +119,16 @@ def _watch_releases(
     cluster: Session, where: str, names: Sequence[str] | None, labels: str, *, wide: bool
 ) -> None:
     """Print a row per change until Ctrl-C, with one list and one watch for all releases."""
-    from canary.cli.release_watch import ConnectionReporter, ReleaseWatch  # noqa: PLC0415 - keeps --help quick
+    from canary.cli.release_view import ConnectionReporter  # noqa: PLC0415 - keeps --help quick
     from canary.cli.watch_table import WatchTable  # noqa: PLC0415 - as above
+    from canary.kube.release_watch import ReleaseWatch  # noqa: PLC0415 - keeps --help quick
 
     if names:
         cluster.release(names[0])
     rows = WatchTable(wide=wide, namespaces=not where)
-    with ReleaseWatch(cluster, where, name=names[0] if names else "", labels=labels) as stream:
+    with ReleaseWatch(
+        cluster.transport, where, name=names[0] if names else "", labels=labels
+    ) as stream:
         connection = ConnectionReporter(lambda line: echo(f"canary: {line}", err=True))
         for update in stream.updates(1.0):
             connection.report(update.trouble)

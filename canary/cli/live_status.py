@@ -10,15 +10,10 @@ from rich.live import Live
 
 from canary.api import Reason, Result
 from canary.cli.cluster import Session
-from canary.cli.release_watch import (
-    ConnectionReporter,
-    PrintLine,
-    ReleaseUpdate,
-    ReleaseWatch,
-    view_of,
-)
+from canary.cli.release_view import ConnectionReporter, PrintLine, view_of
 from canary.clock import now
 from canary.errors import NotFoundError
+from canary.kube.release_watch import ReleaseUpdate, ReleaseWatch
 from canary.render.console import SafeConsole
 from canary.render.release_view import ReleaseView
 from canary.render.status_text import change_key, format_end, format_line
@@ -39,7 +34,7 @@ def follow_release(cluster: Session, sight: ReleaseView) -> ReleaseView:
     """
     with (
         _open_display() as (show, say),
-        ReleaseWatch(cluster, sight.namespace, name=sight.name) as watch,
+        ReleaseWatch(cluster.transport, sight.namespace, name=sight.name) as watch,
     ):
         sight = _follow_until_ended(
             watch.updates(REFRESH_SECONDS), sight, show, ConnectionReporter(say)

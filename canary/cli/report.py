@@ -57,7 +57,7 @@ def report(  # noqa: PLR0913, PLR0917 - kubectl's flags
     from canary.metrics.options import options_of  # noqa: PLC0415 - keeps --help quick
 
     options = options_of(prometheus, prometheus_token_file, prometheus_ca_file)
-    from canary.cli.release_watch import view_of  # noqa: PLC0415 - keeps --help quick
+    from canary.cli.release_view import view_of  # noqa: PLC0415 - keeps --help quick
     from canary.render.comparison import describe_result  # noqa: PLC0415 - as above
     from canary.render.html_report import render_report, write_report  # noqa: PLC0415 - as above
     from canary.render.incident import find_period  # noqa: PLC0415 - as above

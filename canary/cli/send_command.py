@@ -8,10 +8,11 @@ from uuid import uuid4
 
 from canary.api import Skip
 from canary.cli.cluster import Session
-from canary.cli.release_watch import ReleaseWatch, view_of
+from canary.cli.release_view import view_of
 from canary.core.snapshot import Verb
 from canary.errors import CanaryError, ConflictError, ExitCode, NotFoundError, UsageError
 from canary.kube.objects import RELEASES, Object
+from canary.kube.release_watch import ReleaseWatch
 from canary.kube.selected import patch_object, user_name
 from canary.kube.workloads.names import REQUEST, annotations_of
 from canary.kube.workloads.patches import annotation_patch, expect_unchanged
@@ -165,7 +166,7 @@ def wait_until_handled(cluster: Session, asked: SentCommand) -> str:
         NotTakenError: not within 30 s.
     """
     sight = asked.wanted.sight
-    with ReleaseWatch(cluster, sight.namespace, name=sight.name) as watch:
+    with ReleaseWatch(cluster.transport, sight.namespace, name=sight.name) as watch:
         for update in watch.updates_for(HANDLE_TIMEOUT):
             if update.item is None and update.old is not None:
                 raise NotFoundError(f"CanaryRelease {sight.title} was deleted")

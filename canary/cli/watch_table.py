@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from canary.cli.release_watch import ReleaseUpdate
 from canary.clock import now
+from canary.kube.release_watch import ReleaseUpdate
 from canary.render.release_table import align_columns, column_names, column_widths, release_row
 
 

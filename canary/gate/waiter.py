@@ -1,4 +1,4 @@
-"""The wait itself: looks whenever there may be news, says what changed, and ends."""
+"""The wait of a gate: evaluates the release after each update, and prints what has changed."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -6,7 +6,6 @@ from itertools import chain
 from typing import Final
 
 from canary.api import Reason, format_duration
-from canary.core.snapshot import ReleaseResource
 from canary.errors import ExitCode, NotFoundError, TransientError
 from canary.gate.cluster import ClusterState
 from canary.gate.result import build_result, interrupted_result
@@ -21,130 +20,141 @@ from canary.gate.tracking import (
     select_template,
     start_tracking,
 )
+from canary.kube.objects import Object
+from canary.kube.release_watch import ReleaseUpdate
 from canary.results.gate_result import GateResult
 from canary.text.format import human_duration
 from canary.text.sanitize import make_one_line
 
 UNHANDLED_WARNING: Final = 30.0
-"""Seconds after which an operator that takes nothing up is worth a warning."""
+"""Seconds without a reaction of the operator after which a warning is printed."""
 HEARTBEAT_SECONDS: Final = 300.0
-"""Seconds of silence after which it is said again: some CI systems end silent jobs."""
+"""Seconds after which the state is printed again: some CI systems end silent jobs."""
 
 
 @dataclass(slots=True)
 class GateWaiter:
-    """One gate. Everything that it sees and says is given to it."""
+    """Waits for one release."""
 
-    look: Callable[[], ClusterState]
-    say: Callable[[str], None]
-    """One line for people: progress and warnings."""
+    read_state: Callable[[Object | None], ClusterState]
+    """Reads the state; the argument is the release from the watch, None if it has not changed."""
+    print_line: Callable[[str], None]
+    """Prints a line of progress or a warning."""
     elapsed: Callable[[], float]
-    """Seconds, by a clock that never jumps."""
-    pulse: Callable[[float], str | None]
-    """What is wrong with the operator; empty: nothing, None: unknown."""
-    ask: GateOptions
+    """Monotonic clock in seconds."""
+    operator_problem: Callable[[float], str | None]
+    """What is wrong with the operator at a time; empty: nothing, None: unknown."""
+    options: GateOptions
     timeout: float
     """Seconds."""
-    _began: float = 0.0
-    _quest: TrackedRelease | None = None
-    _sight: Observation | None = None
+    _started: float = 0.0
+    _tracked: TrackedRelease | None = None
+    _observed: Observation | None = None
     _reason: tuple[Reason | None, float] = (None, 0.0)
-    _line: tuple[str, float] = ("", 0.0)
-    _unseen: float | None = None
+    _printed: tuple[str, float] = ("", 0.0)
+    _unhandled_since: float | None = None
     _warned: set[str] = field(default_factory=set)
 
-    def run(self, ticks: Iterable[object]) -> GateResult:
-        """Looks at once and after every tick, until there is an outcome.
+    def run(self, updates: Iterable[ReleaseUpdate]) -> GateResult:
+        """Evaluate the release at once and after every update, until there is a result.
 
-        Raises what trying again does not change, and TransientError at the first look.
+        Raises errors that a retry does not fix, and TransientError before the first state.
         """
-        self._began = self.elapsed()
-        for _ in chain((None,), ticks):
-            found = self._step()
-            if found is not None:
-                return found
-        raise LookupError("ticks go on until the vigil ends")
+        self._started = self.elapsed()
+        for update in chain((ReleaseUpdate(),), updates):
+            result = self._handle_update(update)
+            if result is not None:
+                return result
+        raise LookupError("the updates of a watch never end")
 
     def interrupted(self) -> GateResult | None:
-        """What is known when somebody ends the wait; None before the first look."""
-        if self._sight is None or self._quest is None:
+        """Return the result of an interrupted wait; None before the first state."""
+        if self._observed is None or self._tracked is None:
             return None
-        return interrupted_result(self._sight, self._quest, self._waited())
+        return interrupted_result(self._observed, self._tracked, self._waited())
 
-    def _step(self) -> GateResult | None:
+    def _handle_update(self, update: ReleaseUpdate) -> GateResult | None:
+        if update.item is None and update.old is not None:
+            return self._handle_deletion()
+        if update.trouble and self._observed is not None:
+            return self._handle_outage(TransientError(update.trouble))
         try:
-            seen = self.look()
+            state = self.read_state(update.item)
         except TransientError as error:
-            return self._blind(error)
+            return self._handle_outage(error)
         except NotFoundError:
-            return self._gone()
-        self._warned.discard("blind")
-        sight = self._sighted(seen.resource, seen)
-        self._quest = select_template(self._quest or start_tracking(sight), sight, self.ask)
-        found = evaluate_rules(sight, self._quest, self.ask)
-        found = self._in_time(found) if isinstance(found, PendingState) else found
+            return self._handle_deletion()
+        self._warned.discard("outage")
+        observed = self._observe(state)
+        self._tracked = select_template(
+            self._tracked or start_tracking(observed), observed, self.options
+        )
+        found = evaluate_rules(observed, self._tracked, self.options)
+        found = self._check_timeout(found) if isinstance(found, PendingState) else found
         if isinstance(found, FinishedState):
-            return self._outcome(found)
-        self._tell(found)
+            return self._build_result(found)
+        self._print_progress(found)
         return None
 
-    def _sighted(self, resource: ReleaseResource, seen: ClusterState) -> Observation:
-        now, reason = self.elapsed(), resource.status.reason
+    def _observe(self, state: ClusterState) -> Observation:
+        now, reason = self.elapsed(), state.resource.status.reason
         if self._reason[0] is not reason:
             self._reason = (reason, now)
-        self._sight = Observation(resource, seen.template, seen.images, now - self._reason[1])
-        return self._sight
+        quiet = now - self._reason[1]
+        self._observed = Observation(state.resource, state.template, state.images, quiet)
+        return self._observed
 
-    def _in_time(self, found: GateState) -> GateState:
-        if self._waited() < self.timeout or self._sight is None or self._quest is None:
+    def _check_timeout(self, found: GateState) -> GateState:
+        if self._waited() < self.timeout or self._observed is None or self._tracked is None:
             return found
-        return time_out(self._sight, self._quest, self.ask, format_duration(self.timeout))
+        return time_out(self._observed, self._tracked, self.options, format_duration(self.timeout))
 
-    def _outcome(self, ended: FinishedState) -> GateResult | None:
-        if self._sight is None or self._quest is None:
+    def _build_result(self, found: FinishedState) -> GateResult | None:
+        if self._observed is None or self._tracked is None:
             return None
-        return build_result(ended, self._sight, self._quest, self._waited())
+        return build_result(found, self._observed, self._tracked, self._waited())
 
     def _waited(self) -> float:
-        return self.elapsed() - self._began
+        return self.elapsed() - self._started
 
-    def _blind(self, error: TransientError) -> GateResult | None:
-        """The API server does not answer now: the release goes on without us looking."""
-        if self._sight is None:
+    def _handle_outage(self, error: TransientError) -> GateResult | None:
+        """The API server cannot be reached: the release continues, and so does the wait."""
+        if self._observed is None:
             raise error
-        self._warn("blind", f"{error}; trying again")
-        ended = self._in_time(PendingState(""))
-        return self._outcome(ended) if isinstance(ended, FinishedState) else None
+        self._warn("outage", f"{error}; retrying")
+        found = self._check_timeout(PendingState(""))
+        return self._build_result(found) if isinstance(found, FinishedState) else None
 
-    def _gone(self) -> GateResult | None:
-        if self._sight is None:
-            raise NotFoundError("the CanaryRelease is gone")
+    def _handle_deletion(self) -> GateResult | None:
+        if self._observed is None:
+            raise NotFoundError("the CanaryRelease does not exist")
         text = "was deleted while the gate waited for it"
-        return self._outcome(FinishedState(ExitCode.NOT_FOUND, text, Reason.DELETED))
+        return self._build_result(FinishedState(ExitCode.NOT_FOUND, text, Reason.DELETED))
 
-    def _tell(self, found: PendingState) -> None:
+    def _print_progress(self, found: PendingState) -> None:
         now = self.elapsed()
-        if found.sentence != self._line[0] or now - self._line[1] >= HEARTBEAT_SECONDS:
-            self.say(make_one_line(str(found)))
-            self._line = (found.sentence, now)
-        self._unseen = (now if self._unseen is None else self._unseen) if found.unseen else None
-        trouble = self.pulse(now)
-        if trouble:
-            self._warn("pulse", f"{trouble}; nothing moves until it is back (canary doctor)")
-        elif trouble is not None:
-            self._warned.discard("pulse")
-        if not trouble and self._unseen is not None and now - self._unseen >= UNHANDLED_WARNING:
-            self._warn("unseen", _describe_unhandled(now - self._unseen, alive=trouble is not None))
+        if found.sentence != self._printed[0] or now - self._printed[1] >= HEARTBEAT_SECONDS:
+            self.print_line(make_one_line(str(found)))
+            self._printed = (found.sentence, now)
+        since = now if self._unhandled_since is None else self._unhandled_since
+        self._unhandled_since = since if found.unseen else None
+        problem = self.operator_problem(now)
+        if problem:
+            self._warn("operator", f"{problem}; the release does not continue (canary doctor)")
+        elif problem is not None:
+            self._warned.discard("operator")
+        if not problem and found.unseen and now - since >= UNHANDLED_WARNING:
+            self._warn("unhandled", _describe_unhandled(now - since, running=problem is not None))
 
     def _warn(self, about: str, text: str) -> None:
-        """Once, until it is over."""
+        """Print a warning once, until its cause is gone."""
         if about not in self._warned:
             self._warned.add(about)
-            self.say(f"warning: {make_one_line(text)}")
+            self.print_line(f"warning: {make_one_line(text)}")
 
 
-def _describe_unhandled(seconds: float, *, alive: bool) -> str:
-    since = f"nothing was taken up for {human_duration(seconds)}"
-    if alive:
-        return f"{since}: does the operator look after this namespace? (canary doctor)"
-    return f"{since}: is the operator running? (canary doctor)"
+def _describe_unhandled(seconds: float, *, running: bool) -> str:
+    since = f"the operator has not reacted for {human_duration(seconds)}"
+    if running:
+        return f"{since}: does it reconcile this namespace? (canary doctor)"
+    return f"{since}: is it running? (canary doctor)"

@@ -37,7 +37,10 @@ class KubeReleases:
 
         Raises NotFoundError, and UsageError that names every problem if it cannot be followed.
         """
-        found = self._get(key)
+        return self.from_object(key, self._get(key))
+
+    def from_object(self, key: Key, found: Object) -> ReleaseResource:
+        """Return the release of an object that was read already. Raises UsageError as `read`."""
         release, metadata = self._parsed(key, found), found["metadata"]
         deleted = metadata.get("deletionTimestamp")
         return ReleaseResource(

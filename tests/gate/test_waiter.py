@@ -1,17 +1,20 @@
 """The wait against a cluster in memory: what is read, what is said, and how it ends."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from canary.api import HistoryEntry, Intent, MetricStatus, Reason, Release, Result, Status, Verdict
 from canary.errors import ExitCode, NotFoundError, TransientError
-from canary.gate.cluster import LeaseHealth, read_state
+from canary.gate.cluster import LEASE_INTERVAL, TARGET_INTERVAL, ClusterReader, LeaseHealth
 from canary.gate.tracking import GateOptions
 from canary.gate.waiter import HEARTBEAT_SECONDS, UNHANDLED_WARNING, GateWaiter
 from canary.interfaces import Key
 from canary.kube.api_errors import ForbiddenError
-from canary.kube.objects import DEPLOYMENTS, LEASES, RELEASES, Kind
+from canary.kube.objects import DEPLOYMENTS, LEASES, RELEASES, Kind, Object
+from canary.kube.release_watch import ReleaseUpdate
 from canary.kube.workloads.template import template_hash
 from tests.kube.stage import DEPLOYMENT, KEY, NAMESPACE, Stage, manifest
 
@@ -27,33 +30,53 @@ class Scene:
         self.now = 1000.0
         self.said: list[str] = []
         self.step = seconds
+        self.trouble = ""
+        """Why the watch is broken."""
         pulse = LeaseHealth(self.stage.cluster, LEASE, lambda: 1_800_000_000.0 + self.now)
-        self.vigil = GateWaiter(
-            look=lambda: read_state(self.stage.cluster, KEY),
-            say=self.said.append,
+        self.waiter = GateWaiter(
+            read_state=ClusterReader(self.stage.cluster, KEY, lambda: self.now).read,
+            print_line=self.said.append,
             elapsed=lambda: self.now,
-            pulse=pulse.trouble,
-            ask=GateOptions(**ask),
+            operator_problem=pulse.describe_problem,
+            options=GateOptions(**ask),
             timeout=timeout,
         )
         self.write(Status(stable_hash=VETTED, reason=Reason.AT_REST, observed_generation=1))
 
     def write(self, status: Status) -> None:
         """The operator writes its status."""
-        self.stage.resource(status)
+        with self._without_hook():
+            self.stage.resource(status)
 
     def run(self, *events: Callable[[], object]):
         """The outcome."""
-        return self.vigil.run(self._ticks(events))
+        return self.waiter.run(self._updates(events))
 
-    def _ticks(self, events) -> Iterator[None]:
-        for event in events:
+    def _updates(self, events) -> Iterator[ReleaseUpdate]:
+        last = self._release()
+        for event in (*events, *[lambda: None] * 1000):
             self.now += self.step
             event()
+            release = self._release()
+            changed = release != last
+            yield ReleaseUpdate(
+                release if changed else None, last if changed else None, self.trouble
+            )
+            last = release
+
+    def _release(self) -> Object | None:
+        """As the watch sees it, without a request."""
+        with self._without_hook():
+            return self.stage.cluster.get(RELEASES, NAMESPACE, "auth")
+
+    @contextmanager
+    def _without_hook(self) -> Iterator[None]:
+        """Requests that are not the gate's."""
+        before, self.stage.cluster.before = self.stage.cluster.before, None
+        try:
             yield
-        for _ in range(1000):
-            self.now += self.step
-            yield
+        finally:
+            self.stage.cluster.before = before
 
 
 def flight(template: str, reason: Reason = Reason.HOLDING, **more) -> Status:
@@ -215,14 +238,15 @@ def test_an_api_server_that_is_down_for_a_while_ends_nothing():
 
     def down() -> None:
         scene.stage.cluster.before = fall
+        scene.trouble = "cannot watch canaryreleases auth: connection refused"
 
     def up() -> None:
-        scene.stage.cluster.before = None
+        scene.stage.cluster.before, scene.trouble = None, ""
         scene.write(ended(new, Result.PROMOTED, Reason.PROMOTED))
 
     assert scene.run(down, lambda: None, up).code is ExitCode.OK
     warnings = [line for line in scene.said if line.startswith("warning")]
-    assert warnings == ["warning: cannot get canaryreleases auth: connection refused; trying again"]
+    assert warnings == ["warning: cannot watch canaryreleases auth: connection refused; retrying"]
     other = Scene()
     other.stage.cluster.before = fall
     with pytest.raises(TransientError):
@@ -256,16 +280,24 @@ def lease(scene: Scene, renewed: str, holder: str = "canary-0") -> None:
     ("renewed", "holder", "said", "after"),
     [
         pytest.param(
-            "2026-01-01T00:00:00.000000Z", "canary-0", "the operator is silent", 0, id="long dead"
+            "2026-01-01T00:00:00.000000Z",
+            "canary-0",
+            "the operator is not running",
+            0,
+            id="long dead",
         ),
         pytest.param("2027-01-15T08:16:39Z", "", "nobody holds its Lease", 15, id="scaled to zero"),
         pytest.param(
-            "2027-01-15T08:16:39Z", "canary-0", "the operator is silent", 40, id="died just now"
+            "2027-01-15T08:16:39Z",
+            "canary-0",
+            "the operator is not running",
+            40,
+            id="died just now",
         ),
         pytest.param(
             None,
             "",
-            "is the operator running?",
+            "is it running?",
             UNHANDLED_WARNING,
             id="its Lease is not to be seen",
         ),
@@ -278,7 +310,7 @@ def test_an_operator_that_does_nothing_is_said_early(renewed, holder, said, afte
     if renewed is not None:
         lease(scene, renewed, holder)
     marks: list[float] = []
-    scene.vigil.say = lambda line: (scene.said.append(line), marks.append(scene.now - 1000))
+    scene.waiter.print_line = lambda line: (scene.said.append(line), marks.append(scene.now - 1000))
     assert scene.run().code is ExitCode.TIMED_OUT
     warnings = [(line, at) for line, at in zip(scene.said, marks, strict=True) if said in line]
     assert len(warnings) == 1, scene.said
@@ -303,7 +335,7 @@ def test_an_operator_that_lives_and_looks_elsewhere():
     lease(scene, next(stamps))
     scene.run(*[lambda: lease(scene, next(stamps))] * 12)
     (warning,) = [line for line in scene.said if "warning" in line]
-    assert "for 30 s: does the operator look after this namespace?" in warning
+    assert "for 30 s: does it reconcile this namespace?" in warning
 
 
 def test_a_lease_that_may_not_be_read_is_asked_for_once():
@@ -343,7 +375,7 @@ def test_an_interrupt_leaves_the_release_alone():
 
     with pytest.raises(KeyboardInterrupt):
         scene.run(stop)
-    found = scene.vigil.interrupted()
+    found = scene.waiter.interrupted()
     assert found.code is ExitCode.INTERRUPTED
     assert "the release goes on" in found.headline
     assert scene.stage.cluster.writes == before
@@ -355,7 +387,9 @@ def test_an_image_is_waited_for():
     found = scene.run(
         lambda: None,
         lambda: scene.write(flight(scene.stage.change("auth:9"))),
-        lambda: scene.write(ended(scene.vigil._quest.template, Result.PROMOTED, Reason.PROMOTED)),
+        lambda: scene.write(
+            ended(scene.waiter._tracked.template, Result.PROMOTED, Reason.PROMOTED)
+        ),
     )
     assert found.code is ExitCode.OK
     assert scene.said[0] == "the Deployment does not want auth:9 yet"
@@ -369,3 +403,34 @@ def test_a_deployment_that_is_deleted():
         lambda: scene.stage.cluster.delete(DEPLOYMENTS, NAMESPACE, "auth", "Background")
     )
     assert found.code is ExitCode.NOT_FOUND
+
+
+def test_a_long_wait_takes_few_requests():
+    """Thirty minutes without a change: the watch delivers the release, the rest is read rarely."""
+    scene = Scene(seconds=2.0, timeout=1800.0)
+    scene.write(flight(scene.stage.change()))
+    lease(scene, "2027-01-15T08:16:39Z")
+    requests: Counter[str] = Counter()
+    scene.stage.cluster.before = lambda _verb, kind, *_: requests.update([kind.plural])
+    assert scene.run().code is ExitCode.TIMED_OUT
+    assert requests["canaryreleases"] == 1
+    assert requests["deployments"] <= 1800 / TARGET_INTERVAL + 1
+    assert requests["replicasets"] == 1
+    assert requests["leases"] <= 1800 / LEASE_INTERVAL + 1
+    assert requests.total() < 250
+
+
+def test_a_changed_release_has_its_target_read_at_once():
+    """The operator writes the status soon after a new template, so that is when to look."""
+    scene = Scene(seconds=2.0)
+    new = scene.stage.change()
+    requests: Counter[str] = Counter()
+    scene.stage.cluster.before = lambda verb, kind, *_: requests.update([f"{verb} {kind.plural}"])
+    found = scene.run(
+        lambda: scene.write(flight(new)),
+        lambda: None,
+        lambda: scene.write(ended(new, Result.PROMOTED, Reason.PROMOTED)),
+    )
+    assert found.code is ExitCode.OK
+    assert requests["get canaryreleases"] == 1
+    assert requests["get deployments"] == 3

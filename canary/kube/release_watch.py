@@ -1,26 +1,20 @@
 """Watches CanaryReleases with one list and one watch, across lost connections."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Final, Self
 
-from canary.cli.cluster import Session
-from canary.clock import now
 from canary.kube.cache import Cache, Scope
 from canary.kube.objects import RELEASES, Object
 from canary.kube.reflector import Reflector
-from canary.kube.releases import parse_release
 from canary.kube.selected import SelectedObjects
 from canary.kube.timing import Stopper, SystemTiming
-from canary.render.release_view import ReleaseView
+from canary.kube.transport import Transport
 
 STOP_TIMEOUT: Final = 2.0
 """Seconds to wait for the thread of the watch to end."""
-
-
-PrintLine = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +30,6 @@ class ReleaseUpdate:
     trouble: str = ""
 
 
-def view_of(found: Object) -> ReleaseView:
-    """Return the release as it is displayed. Raises UsageError for an invalid spec."""
-    release, metadata = parse_release(found), found["metadata"]
-    return ReleaseView(
-        str(metadata["namespace"]), str(metadata["name"]), release.spec, release.status, now()
-    )
-
-
 class ReleaseWatch:
     """A watch on one release, or on those of a namespace, until it is closed.
 
@@ -51,11 +37,11 @@ class ReleaseWatch:
     """
 
     def __init__(
-        self, cluster: Session, namespace: str, *, name: str = "", labels: str = ""
+        self, transport: Transport, namespace: str, *, name: str = "", labels: str = ""
     ) -> None:
         stopper = Stopper(SystemTiming())
         fields = f"metadata.name={name}" if name else ""
-        self._source = SelectedObjects(cluster.transport, stopper, fields, labels)
+        self._source = SelectedObjects(transport, stopper, fields, labels)
         self._cache = Cache(Scope(RELEASES, namespace))
         self._queue: SimpleQueue[ReleaseUpdate] = SimpleQueue()
         self._cache.on_change(lambda old, new: self._queue.put(ReleaseUpdate(new, old)))
@@ -92,19 +78,3 @@ class ReleaseWatch:
             yield update
             if timing.now() >= end:
                 return
-
-
-class ConnectionReporter:
-    """Reports the loss of the watch and its recovery, each once."""
-
-    def __init__(self, print_line: PrintLine) -> None:
-        self._print = print_line
-        self._last = ""
-
-    def report(self, trouble: str) -> None:
-        """Report a change; `trouble` is why the watch is broken, empty if it works."""
-        if trouble and not self._last:
-            self._print(f"{trouble}; retrying")
-        elif self._last and not trouble:
-            self._print("the watch works again")
-        self._last = trouble
