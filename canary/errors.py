@@ -56,3 +56,23 @@ class NotFoundError(PermanentError):
 
 class ConflictError(TransientError):
     """A compare-and-swap failed because somebody else wrote; the next pass reads again."""
+
+
+def install_command(extra: str) -> str:
+    """Return the command that installs an extra, from where this program was installed.
+
+    A program that came from a clone or a file names that (PEP 610), any other its package:
+    `pip install '/home/me/canary[load]'`, `pip install 'canary-controller[load]'`.
+    """
+    import json  # noqa: PLC0415 - every command imports this module; few print this
+    from importlib.metadata import PackageNotFoundError, distribution  # noqa: PLC0415 - as above
+    from urllib.parse import unquote, urlsplit  # noqa: PLC0415 - as above
+
+    package = "canary-controller"
+    try:
+        origin = distribution(package).read_text("direct_url.json")
+    except PackageNotFoundError:
+        origin = None
+    url = urlsplit(json.loads(origin)["url"] if origin else "")
+    source = unquote(url.path) if url.scheme == "file" else package
+    return f"pip install '{source}[{extra}]'"

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import yaml
 
-from canary.errors import CanaryError, PermanentError, UsageError
+from canary.errors import CanaryError, PermanentError, UsageError, install_command
 from canary.results.sarif import FindingLevel, SarifFinding
 
 PROGRAM: Final = "ast-grep"
@@ -120,9 +120,7 @@ def _find_program() -> str:
     """Of this environment, else of the PATH."""
     found = shutil.which(PROGRAM, path=sysconfig.get_path("scripts")) or shutil.which(PROGRAM)
     if found is None:
-        raise PermanentError(
-            f"{PROGRAM} is expected, found nothing: pip install 'canary-controller[access]'"
-        )
+        raise PermanentError(f"{PROGRAM} is expected, found nothing: {install_command('access')}")
     return found
 
 

@@ -5,7 +5,7 @@ import sys
 import traceback
 from collections.abc import Callable
 
-from canary.errors import CanaryError, ExitCode
+from canary.errors import CanaryError, ExitCode, install_command
 from canary.text.sanitize import sanitize_output
 
 
@@ -25,7 +25,7 @@ def run_guarded(call: Callable[[], int], *, debug: bool) -> int:
     except CanaryError as error:
         return _print_error(str(error), error.exit_code, debug=debug)
     except ModuleNotFoundError as error:
-        hint = "pip install 'canary-controller[demo]'"
+        hint = install_command("demo")
         message = f"the Python module {error.name} is missing: {hint}"
         return _print_error(message, ExitCode.ERROR, debug=debug)
     except Exception as error:  # noqa: BLE001 - people get a message, not a traceback

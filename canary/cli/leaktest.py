@@ -23,7 +23,7 @@ from canary.cli.options import (
     parse_number,
     parse_seconds,
 )
-from canary.errors import CanaryError
+from canary.errors import CanaryError, install_command
 
 Target = Annotated[
     str,
@@ -240,4 +240,4 @@ def leaktest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
 
 def _check_installed() -> None:
     if not (find_spec("pycurl") and find_spec("hdrh")):
-        raise CanaryError("a load needs libcurl: pip install 'canary-controller[load]'")
+        raise CanaryError(f"a load needs libcurl: {install_command('load')}")

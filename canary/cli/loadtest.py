@@ -25,7 +25,7 @@ from canary.cli.options import (
     parse_ratio,
     parse_seconds,
 )
-from canary.errors import CanaryError
+from canary.errors import CanaryError, install_command
 
 
 class Arrivals(StrEnum):
@@ -180,4 +180,4 @@ def loadtest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
 
 def _check_installed() -> None:
     if not (find_spec("pycurl") and find_spec("hdrh")):
-        raise CanaryError("a load needs libcurl: pip install 'canary-controller[load]'")
+        raise CanaryError(f"a load needs libcurl: {install_command('load')}")

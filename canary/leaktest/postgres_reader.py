@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 from canary.core.series import NoData
-from canary.errors import CanaryError, TransientError, UsageError
+from canary.errors import CanaryError, TransientError, UsageError, install_command
 from canary.leaktest.evaluation import Reading
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class PostgresActivityReader:
             TransientError: no connection; the message never contains the password.
         """
         if find_spec("psycopg") is None:
-            raise CanaryError("--postgres needs psycopg: pip install 'canary-controller[postgres]'")
+            raise CanaryError(f"--postgres needs psycopg: {install_command('postgres')}")
         self._application = application
         self._maximum = {} if maximum is None else {application: maximum}
         self._known = False

@@ -15,7 +15,7 @@ from http import HTTPStatus
 from urllib.parse import unquote, urlsplit
 
 from canary import __version__
-from canary.errors import PermanentError, TransientError
+from canary.errors import PermanentError, TransientError, install_command
 from canary.http.addresses import AddressRules
 from canary.http.client import HttpClient, Limits
 from canary.notify.formatters import Payload
@@ -149,9 +149,7 @@ def _send_apprise(payload: ApprisePayload) -> None:
     try:
         import apprise  # noqa: PLC0415 - an extra
     except ImportError:
-        raise RefusedError(
-            "Apprise is not installed: pip install 'canary-controller[apprise]'"
-        ) from None
+        raise RefusedError(f"Apprise is not installed: {install_command('apprise')}") from None
     asset = apprise.AppriseAsset(
         app_id="canary", async_mode=False, secure_logging=True, http_redirects=False
     )

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from canary.errors import PermanentError, UsageError
+from canary.errors import PermanentError, UsageError, install_command
 from canary.render.chart_data import DASHES, ChartLine, build_panels, name_new_version
 from canary.render.charts import build_figure
 from canary.render.comparison import HEADINGS, ComparisonRow, comparison_html, describe_result
@@ -61,7 +61,7 @@ def _load_plotly() -> str:
     except ImportError as error:
         raise UsageError(
             "the report's charts need plotly, which is not installed; "
-            "install it with: pip install 'canary-controller[demo]'"
+            f"install it with: {install_command('demo')}"
         ) from error
     # a browser hashes the script after turning CR LF into LF, and ends it at the first </script
     return str(get_plotlyjs()).replace("\r\n", "\n").replace("</script", "<\\/script")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from canary.cli.main import main
+from canary.errors import install_command
 
 LEAK = "def renew(pool):\n    connection = pool.getconn()\n    connection.execute('')\n"
 RIGHT = (
@@ -148,7 +149,7 @@ def test_without_ast_grep_the_extra_is_named(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sysconfig, "get_path", lambda _name: str(tmp_path))
     assert main(["access", "src"]) == 1
-    assert "pip install 'canary-controller[access]'" in capsys.readouterr().err
+    assert install_command("access") in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

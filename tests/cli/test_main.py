@@ -19,6 +19,7 @@ from canary.errors import (
     PermanentError,
     TransientError,
     UsageError,
+    install_command,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -82,7 +83,7 @@ ERRORS = [
     pytest.param(
         ModuleNotFoundError("No module named 'psycopg'", name="psycopg"),
         1,
-        "canary: the Python module psycopg is missing: pip install 'canary-controller[demo]'\n",
+        f"canary: the Python module psycopg is missing: {install_command('demo')}\n",
         id="an extra that is not installed",
     ),
     pytest.param(

