@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from canary.manifests.crd import crd
+from canary.manifests.crd import build_crd
 
 EXAMPLE = Path(__file__).parents[2] / "docs/examples/auth.yaml"
 GOOD: dict[str, Any] = yaml.safe_load(EXAMPLE.read_text("utf-8"))
@@ -43,7 +43,7 @@ def _schema_fields(schema: Any) -> Iterator[str]:
     yield from _schema_fields(schema["items"]) if "items" in schema else ()
 
 
-_SPEC = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+_SPEC = build_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
 FIELDS = sorted(set(_schema_fields(_SPEC)))
 PATHS = list(_paths(GOOD["spec"], ("spec",)))
 
