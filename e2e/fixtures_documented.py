@@ -10,11 +10,12 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from threading import Thread
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 import yaml
@@ -58,15 +59,23 @@ def section(page: str, heading: str) -> list[Block]:
     return found
 
 
-def run(block: Block, workspace: Path) -> None:
-    """Runs the commands of a block one after the other, as written; the first that fails ends it."""
+def run(block: Block, workspace: Path, variables: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Runs the commands of a block one after the other, as written; the first that fails ends it.
+
+    `variables` are set in the environment, for pages that write `$NAME`.
+    """
     script = f"set -e -o pipefail\n{PREAMBLE}\n{block.script}"
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    settings = {
+        "PATH": path,
+        "NO_COLOR": "1",
+        "CANARY_PROMETHEUS_URL": PROMETHEUS,
+        "EDITOR": "true",
+    }
     done = subprocess.run(
         ["bash", "-c", script],  # noqa: S607 - the user's shell
         cwd=workspace,
-        env=os.environ
-        | {"PATH": path, "NO_COLOR": "1", "CANARY_PROMETHEUS_URL": PROMETHEUS, "EDITOR": "true"},
+        env=os.environ | settings | variables,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

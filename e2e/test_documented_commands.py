@@ -27,8 +27,8 @@ def _marks(block: Block) -> list[pytest.MarkDecorator]:
     return [pytest.mark.skip(reason=block.reason)] if block.reason else []
 
 
-OWN_TESTS = {"docs/install.md"}
-"""Pages whose sections exclude each other: e2e/test_install_page.py."""
+OWN_TESTS = {"docs/install.md", "docs/migrate-flagger.md", "docs/migrate-argo-rollouts.md"}
+"""Pages that need another cluster: e2e/test_install_page.py and e2e/test_migration.py."""
 BLOCKS = [
     pytest.param(block, id=str(block), marks=_marks(block))
     for page in pages()

@@ -142,7 +142,7 @@ def staged(  # noqa: PLR0913, PLR0917 - what a scenario consists of
         stack.callback(_clear, name)
         apply(version.deployment(name), service(name), guard.route(name))
         kubectl("-n", name, "rollout", "status", f"deployment/{NAME}", "--timeout=120s")
-        wait_for("the route", lambda: _answers(name), 30)
+        wait_for("the route", lambda: route_answers(name), 30)
         film = stack.enter_context(filming(name))
         load = stack.enter_context(loading(host(name), rate, timeout)) if rate else Load()
         stage = Stage(name, guard, load, film, version)
@@ -163,7 +163,8 @@ def _course(film: Film, load: Load) -> str:
     return weights + (f"; lost at {', '.join(lost[:20])}" if lost else "")
 
 
-def _answers(name: str) -> bool:
+def route_answers(name: str) -> bool:
+    """Whether the service of this namespace answers through the gateway."""
     url = os.environ["GATEWAY_URL"] + "/check"
     try:
         return "X-Version" in requests.get(url, headers={"Host": host(name)}, timeout=3).headers
