@@ -145,7 +145,7 @@ def test_no_endpoint_of_the_users_service_is_a_canary(stage: Stage, mode: PauseM
     assert behind(stage, operator.name) == set(stage.pods(operator.name))
     until(lambda: behind(stage, f"{operator.name}-canary") == names, "our Service has endpoints")
     assert {pod.name for pod in operator.target().pods} == set(stage.pods(operator.name))
-    with pytest.raises(ConflictError, match="is of template"):
+    with pytest.raises(ConflictError, match="has template"):
         operator.workloads.apply(stage.resource(operator.name), EnsureCanary("other", 1))
     operator.do(EnsureCanary(template, 0))
     until(lambda: (c := operator.canary()) and not c.pods, "the canary is scaled down")
@@ -204,7 +204,7 @@ def test_a_roll_is_refused_when_the_template_moved_on(stage: Stage, mode: PauseM
     operator = guarded(stage, "moved", mode)
     vetted = changed(operator)
     changed(operator, "3")
-    with pytest.raises(ConflictError, match="wants"):
+    with pytest.raises(ConflictError, match="the target has template"):
         operator.workloads.apply(stage.resource(operator.name), ResumeTarget(vetted))
 
 

@@ -1,4 +1,7 @@
-"""The API server's answers as errors of this project: what to do next decides the class."""
+"""Translates answers of the API server into this project's errors.
+
+The class of an error decides what the caller does next: retry, read again, or report it.
+"""
 
 import json
 from collections.abc import Mapping
@@ -17,13 +20,13 @@ from canary.errors import (
 from canary.kube.objects import Kind, Object
 
 _MAX_MESSAGE = 600
-"""Characters of the server's message that are passed on."""
+"""Maximum length of a server's message in an error, in characters."""
 _MAX_PAGE = 120
-"""The same, of what does not come from an API server."""
+"""The same for a page that does not come from an API server, such as a proxy's."""
 
 
 class ForbiddenError(PermanentError):
-    """Our account may not do that; the message says what to grant."""
+    """RBAC or admission refuses the request; the message names the right to grant."""
 
     exit_code = ExitCode.NOT_FOUND
 
@@ -35,35 +38,35 @@ class UnauthorizedError(PermanentError):
 
 
 class UnreachableError(TransientError):
-    """No connection: the request was never sent, so it is safe to send it again."""
+    """There was no connection: the request was not sent, so any request may be repeated."""
 
 
 class ResponseLostError(TransientError):
-    """Sent, but there is no usable answer: it may or may not have been carried out."""
+    """The request was sent without a usable answer: the server may have carried it out."""
 
 
 class ServerFailedError(ResponseLostError):
-    """The server answered that it failed (5xx): it may or may not have been carried out."""
+    """The server answered with an error of its own (5xx): it may have carried the request out."""
 
 
 class BusyError(TransientError):
-    """Turned away before anything was done (429): to be sent again after `retry_after`."""
+    """The server rejected the request unprocessed (429): repeat it after `retry_after` seconds."""
 
 
 class GoneError(TransientError):
-    """The resourceVersion or page token is too old (410): list again."""
+    """The resourceVersion or page token has expired (410): list again."""
 
 
 class NotLeaderError(TransientError):
-    """This replica does not hold the lease (any more), so it must not write."""
+    """This replica does not hold the lease, so it must not write."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiOperation:
-    """What a request is about, for messages."""
+    """The operation of a request, as error messages name it."""
 
     verb: str
-    """As in RBAC: get, list, watch, create, update, patch, delete."""
+    """An RBAC verb: get, list, watch, create, update, patch or delete."""
     kind: Kind
     namespace: str = ""
     name: str = ""
@@ -71,7 +74,7 @@ class ApiOperation:
 
     @property
     def resource(self) -> str:
-        """`deployments` or `deployments/status`, as RBAC names it."""
+        """The resource as RBAC names it, such as `deployments` or `deployments/status`."""
         return f"{self.kind.plural}/{self.subresource}" if self.subresource else self.kind.plural
 
     def __str__(self) -> str:
@@ -81,7 +84,7 @@ class ApiOperation:
 
 @dataclass(frozen=True, slots=True)
 class ApiResponse:
-    """One HTTP answer."""
+    """One HTTP response of the API server."""
 
     status: int
     headers: Mapping[str, str]
@@ -89,15 +92,15 @@ class ApiResponse:
 
     @property
     def details(self) -> Mapping[str, Any]:
-        """The `Status` object; empty when the body is something else."""
+        """The `Status` object in the body; empty when the body is something else."""
         try:
             body = json.loads(self.body)
         except ValueError:
             return {}
         return body if isinstance(body, dict) and body.get("kind") == "Status" else {}
 
-    def object(self, deed: ApiOperation) -> Object:
-        """The object that it is. Raises ResponseLostError when it is something else."""
+    def object(self, operation: ApiOperation) -> Object:
+        """Return the object in the body. Raises ResponseLostError when it is not an object."""
         try:
             found = json.loads(self.body)
         except ValueError:
@@ -105,23 +108,23 @@ class ApiResponse:
         if not isinstance(found, dict):
             what = self.headers.get("Content-Type", "nothing")
             raise ResponseLostError(
-                f"cannot {deed}: an object in JSON is expected, found {what}; "
-                "is that address an API server's?"
+                f"cannot {operation}: an object in JSON is expected, found {what}; "
+                "is this the address of an API server?"
             )
         return found
 
 
-def error_from_response(answer: ApiResponse, deed: ApiOperation) -> CanaryError:
-    """The error for an answer with a status of 300 or more."""
+def error_from_response(answer: ApiResponse, operation: ApiOperation) -> CanaryError:
+    """Return the error for a response with a status of 300 or more."""
     status = answer.details
     words = str(status.get("message") or _quote_page(answer))[:_MAX_MESSAGE]
-    return error_from_status(answer.status, status, words, deed, _retry_after(answer))
+    return error_from_status(answer.status, status, words, operation, _retry_after(answer))
 
 
 def _quote_page(answer: ApiResponse) -> str:
-    """The beginning of what is no `Status`: a proxy's page; where a redirect leads."""
+    """Describe a body that is not a `Status`: the start of a page, or a redirect's target."""
     if place := answer.headers.get("Location"):
-        return f"HTTP {answer.status}, a redirect to {place}; is that address an API server's?"
+        return f"HTTP {answer.status}, a redirect to {place}; is this the address of an API server?"
     text = " ".join(answer.body.decode(errors="replace").split())[:_MAX_PAGE]
     return f"HTTP {answer.status}: {text}" if text else f"HTTP {answer.status}"
 
@@ -130,19 +133,23 @@ def error_from_status(
     code: int,
     status: Mapping[str, Any],
     words: str,
-    deed: ApiOperation,
+    operation: ApiOperation,
     retry_after: float | None = None,
 ) -> CanaryError:
-    """The error for a `Status` object, be it an answer or an ERROR event of a watch."""
-    text = f"cannot {deed}: {words}{_HINTS.get(code, '')}"
+    """Return the error for a `Status` object, from a response or from an ERROR event of a watch."""
+    text = f"cannot {operation}: {words}{_HINTS.get(code, '')}"
     match code:
         case HTTPStatus.FORBIDDEN:
-            return ForbiddenError(text + _suggest_grant(words, deed))
+            return ForbiddenError(text + _suggest_grant(words, operation))
         case HTTPStatus.NOT_FOUND if not status.get("details"):
-            served = f"{deed.kind.kind} ({deed.kind.api_version})"
+            served = f"{operation.kind.kind} ({operation.kind.api_version})"
             return NotFoundError(f"{text}: the cluster does not serve {served}")
-        case HTTPStatus.UNPROCESSABLE_ENTITY if deed.verb == "patch" and not status.get("details"):
-            return ConflictError(f"cannot {deed}: the object is not as the patch expects")
+        case HTTPStatus.UNPROCESSABLE_ENTITY if operation.verb == "patch" and not status.get(
+            "details"
+        ):
+            return ConflictError(
+                f"cannot {operation}: the object is not in the state that the patch expects"
+            )
         case HTTPStatus.TOO_MANY_REQUESTS:
             return BusyError(text, retry_after=retry_after or 1.0)
         case _ if code >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -163,18 +170,18 @@ _CLASSES: Mapping[int, type[CanaryError]] = {
 }
 
 
-def _suggest_grant(words: str, deed: ApiOperation) -> str:
-    """What to add to the role, when the refusal is RBAC's (quota and admission also say 403)."""
-    if f"cannot {deed.verb} resource" not in words:
+def _suggest_grant(words: str, operation: ApiOperation) -> str:
+    """Name the missing rule when RBAC refused (quota and admission answer 403 as well)."""
+    if f"cannot {operation.verb} resource" not in words:
         return ""
-    where = f"a Role in namespace {deed.namespace}" if deed.namespace else "a ClusterRole"
+    where = f"a Role in namespace {operation.namespace}" if operation.namespace else "a ClusterRole"
     return (
-        f' (grant it in {where}: apiGroups ["{deed.kind.group}"], '
-        f'resources ["{deed.resource}"], verbs ["{deed.verb}"])'
+        f' (grant it in {where}: apiGroups ["{operation.kind.group}"], '
+        f'resources ["{operation.resource}"], verbs ["{operation.verb}"])'
     )
 
 
 def _retry_after(answer: ApiResponse) -> float | None:
-    """Seconds; the API server sends whole seconds, never a date."""
+    """Read the Retry-After header in seconds; the API server never sends a date."""
     text = answer.headers.get("Retry-After", "")
     return float(text) if text.isdecimal() else None

@@ -1,6 +1,10 @@
-"""What a watch has told us, kept by name, never older than what we wrote ourselves.
+"""A cache of the objects of one watch, never older than the operator's own writes.
 
-resourceVersions are compared as numbers, which Kubernetes promises since 1.35 for one kind.
+resourceVersions of one kind are compared as numbers, which Kubernetes guarantees since 1.35.
+
+Example: the watch has delivered version 10 of a pod, and the operator patches it. The server
+answers with version 12, which goes into the cache. The watch then delivers version 11, which
+somebody else wrote in between: it is older than 12 and is skipped.
 """
 
 import logging
@@ -14,42 +18,45 @@ from canary.kube.objects import Kind, Object
 _log = logging.getLogger(__name__)
 
 Handler = Callable[[Object | None, Object | None], None]
-"""Called with (old, new), None for "is not there"; must return at once."""
+"""Called with (old, new), None for an absent object; must return immediately."""
 Index = Callable[[Object], Iterable[str]]
-"""The words under which an object is to be found."""
+"""Returns the keys under which an object is indexed."""
 Place = tuple[str, str]
 _Change = tuple[Object | None, Object | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which objects are watched: of one namespace ("" means all), with these labels."""
+    """The objects of a watch: one kind, one namespace ("" means all), and labels."""
 
     kind: Kind
     namespace: str = ""
     labels: tuple[tuple[str, str], ...] = ()
 
     def covers(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> bool:
-        """Whether all objects that a list asks for are watched."""
+        """Return whether the watch delivers every object of such a list request."""
         here = self.namespace in {"", namespace}
         return kind == self.kind and here and set(self.labels) <= set(labels.items())
 
 
 def owner_uids(item: Object) -> list[str]:
-    """The uids of an object's owners, as an Index."""
+    """Return the uids of an object's owners; the default Index."""
     return [owner["uid"] for owner in item["metadata"].get("ownerReferences", ())]
 
 
 def without_managed_fields(item: Object) -> Object:
-    """Without managedFields, half of a pod's bytes; not for objects whose writer matters."""
+    """Return the object without managedFields, which are half of a pod's bytes.
+
+    Not for kinds whose managedFields are read: see canary.kube.claims.
+    """
     metadata = {key: value for key, value in item["metadata"].items() if key != "managedFields"}
     return item | {"metadata": metadata}
 
 
 class Cache:
-    """The objects of one scope. Thread-safe; what it returns must not be changed.
+    """The objects of one scope. Thread-safe; callers must not modify what it returns.
 
-    `synced` is set after the first list. Handlers run in the thread that brought the news.
+    `synced` is set after the first list. Handlers run in the thread that applies the change.
     """
 
     def __init__(
@@ -65,36 +72,38 @@ class Cache:
         self._handlers: list[Handler] = []
         self._lock = threading.Lock()
         self._items: dict[Place, Object] = {}
-        self._words: dict[str, set[Place]] = defaultdict(set)
+        self._index_keys: dict[str, set[Place]] = defaultdict(set)
         self._deleted: set[str] = set()
-        """Uids that we deleted and the watch has not yet reported gone."""
+        """Uids that the operator deleted and whose deletion the watch has not delivered yet."""
         self._version = 0
-        """How far the watch is."""
+        """The newest resourceVersion that the watch has delivered."""
 
     def on_change(self, handler: Handler) -> None:
-        """Has the handler called from now on."""
+        """Call the handler with every change from now on."""
         self._handlers.append(handler)
 
     def get(self, namespace: str, name: str) -> Object | None:
-        """The object, None when there is none."""
+        """Return the object, or None when it does not exist."""
         with self._lock:
             return self._items.get((namespace, name))
 
     def list(self, namespace: str = "", labels: Mapping[str, str] | None = None) -> list[Object]:
-        """The objects of a namespace ("" means all) that have these labels."""
+        """Return the objects of a namespace ("" means all) with these labels."""
         wanted = (labels or {}).items()
         found = self.indexed(_namespace_key(namespace)) if namespace else self._all()
         return [item for item in found if wanted <= (item["metadata"].get("labels") or {}).items()]
 
-    def indexed(self, word: str) -> Sequence[Object]:
-        """The objects with this word in their index: by default, those that this uid owns."""
+    def indexed(self, index_key: str) -> Sequence[Object]:
+        """Return the objects with this index key: by default those that this uid owns."""
         with self._lock:
-            return [self._items[place] for place in self._words.get(word, ())]
+            return [self._items[place] for place in self._index_keys.get(index_key, ())]
 
-    def restart(self, items: Iterable[Object], version: str) -> None:
-        """A fresh list: what is not in it is gone, unless we wrote it after the list was made.
+    def replace(self, items: Iterable[Object], version: str) -> None:
+        """Replace the content by a new list.
 
-        A list older than the watch means that the server was restored from a backup: it counts.
+        Objects that are not in it are removed, unless the operator wrote them after the list was
+        made. A list that is older than the watch means that the server was restored from a backup:
+        then the list wins.
         """
         fresh = {place_of(item): self._trim(item) for item in items}
         with self._lock:
@@ -107,33 +116,33 @@ class Cache:
                 if back or version_of(self._items[place]) <= self._version
             ]
             self._deleted &= {item["metadata"]["uid"] for item in fresh.values()}
-        self._tell(changes)
+        self._notify_handlers(changes)
         self.synced.set()
 
-    def seen(self, item: Object) -> None:
-        """The watch says that the object now is so."""
+    def apply_update(self, item: Object) -> None:
+        """Apply an ADDED or MODIFIED event of the watch."""
         with self._lock:
             self._version = max(self._version, version_of(item))
             change = self._put(place_of(item), self._trim(item), back=False)
-        self._tell([change])
+        self._notify_handlers([change])
 
-    def gone(self, item: Object) -> None:
-        """The watch says that the object was deleted, or left the scope."""
+    def apply_deletion(self, item: Object) -> None:
+        """Apply a DELETED event of the watch: the object was deleted or left the scope."""
         with self._lock:
             self._version = max(self._version, version_of(item))
             self._deleted.discard(item["metadata"]["uid"])
             old = self._items.get(place_of(item))
             newer = old is not None and version_of(old) > version_of(item)
             change: _Change = (None, None) if newer else self._drop(place_of(item))
-        self._tell([change])
+        self._notify_handlers([change])
 
-    def passed(self, version: str) -> None:
-        """The watch has come so far (a bookmark)."""
+    def advance(self, version: str) -> None:
+        """Apply a BOOKMARK event of the watch: all changes up to this version were delivered."""
         with self._lock:
             self._version = max(self._version, version_number(version))
 
-    def wrote(self, item: Object) -> None:
-        """What the server answered to our own write; ignored when the watch is past it."""
+    def record_write(self, item: Object) -> None:
+        """Store the server's answer to a write of the operator, unless the watch has passed it."""
         labels = item["metadata"].get("labels") or {}
         if not self.scope.covers(self.scope.kind, item["metadata"].get("namespace", ""), labels):
             return
@@ -141,23 +150,23 @@ class Cache:
             if version_of(item) <= self._version:
                 return
             change = self._put(place_of(item), self._trim(item), back=False)
-        self._tell([change])
+        self._notify_handlers([change])
 
-    def deleted(self, namespace: str, name: str, uid: str) -> None:
-        """The server has deleted the object at our wish: it must not come back with old news."""
+    def record_deletion(self, namespace: str, name: str, uid: str) -> None:
+        """Remove an object that the operator deleted; older events must not bring it back."""
         with self._lock:
             old = self._items.get((namespace, name))
             if old is None or old["metadata"]["uid"] != uid:
                 return
             self._deleted.add(uid)
             change = self._drop((namespace, name))
-        self._tell([change])
+        self._notify_handlers([change])
 
     def _all(self) -> Sequence[Object]:
         with self._lock:
             return [*self._items.values()]
 
-    def _all_words(self, item: Object) -> Iterable[str]:
+    def _keys_of(self, item: Object) -> Iterable[str]:
         return (*self._index(item), _namespace_key(item["metadata"].get("namespace", "")))
 
     def _put(self, place: Place, item: Object, *, back: bool) -> _Change:
@@ -167,19 +176,19 @@ class Cache:
             return None, None
         self._drop(place)
         self._items[place] = item
-        for word in self._all_words(item):
-            self._words[word].add(place)
+        for index_key in self._keys_of(item):
+            self._index_keys[index_key].add(place)
         return old, item
 
     def _drop(self, place: Place) -> _Change:
         old = self._items.pop(place, None)
-        for word in self._all_words(old) if old else ():
-            self._words[word].discard(place)
-            if not self._words[word]:
-                del self._words[word]
+        for index_key in self._keys_of(old) if old else ():
+            self._index_keys[index_key].discard(place)
+            if not self._index_keys[index_key]:
+                del self._index_keys[index_key]
         return old, None
 
-    def _tell(self, changes: Iterable[_Change]) -> None:
+    def _notify_handlers(self, changes: Iterable[_Change]) -> None:
         for old, new in changes:
             if old is new:
                 continue
@@ -187,24 +196,24 @@ class Cache:
                 try:
                     handler(old, new)
                 except Exception:  # noqa: BLE001  # one handler must not end the watch for all
-                    _log.exception("a handler of %s failed", self.scope.kind.plural)
+                    _log.exception("a handler for changes of %s failed", self.scope.kind.plural)
 
 
 def _namespace_key(namespace: str) -> str:
-    """The word of all objects of a namespace: no uid begins like that."""
+    """Return the index key of a namespace; the slash keeps it apart from uids."""
     return f"/{namespace}"
 
 
 def place_of(item: Object) -> Place:
-    """(namespace, name)."""
+    """Return (namespace, name)."""
     return item["metadata"].get("namespace", ""), item["metadata"]["name"]
 
 
 def version_of(item: Object) -> int:
-    """The object's resourceVersion."""
+    """Return the object's resourceVersion as a number."""
     return version_number(item["metadata"].get("resourceVersion", ""))
 
 
 def version_number(version: str) -> int:
-    """A resourceVersion as a number; 0 where it is none."""
+    """Return a resourceVersion as a number; 0 when it is not one."""
     return int(version) if version.isdecimal() else 0

@@ -1,4 +1,4 @@
-"""Reads from watch caches, writes to the API server: an idle release asks nothing."""
+"""Reads from watch caches and writes to the API server: idle releases send no requests."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
@@ -8,18 +8,18 @@ from canary.kube.objects import JsonPatch, Kind, Object, Objects
 
 
 class ApiServer(Objects, Protocol):
-    """What is read through and written to: canary.kube.client.Client."""
+    """The API server behind the caches: canary.kube.client.Client."""
 
     def remove(self, kind: Kind, namespace: str, name: str, propagation: str) -> Object | None:
-        """Deletes; returns the object that still ends, or a Status."""
+        """Delete the object; return it while it terminates, else a Status."""
         ...
 
 
 class CachedObjects:
-    """`Objects` that reads what is watched from the caches, and the rest from the server.
+    """`Objects` that reads watched kinds from the caches, and other kinds from the server.
 
-    We read our own writes: what the server answers to a write goes into the cache, which from
-    then on serves nothing older.
+    Writes are visible at once: the server's answer to a write goes into the cache, which returns
+    nothing older afterwards.
     """
 
     def __init__(self, server: ApiServer, caches: Sequence[Cache]) -> None:
@@ -27,19 +27,19 @@ class CachedObjects:
         self._caches = caches
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
-        """The object; None when there is none."""
+        """Return the object, or None when it does not exist."""
         for cache in self._covering(kind, namespace, {}):
             return cache.get(namespace, name)
         return self._server.get(kind, namespace, name)
 
     def list(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> list[Object]:
-        """All objects with these labels."""
+        """Return all objects with these labels."""
         for cache in self._covering(kind, namespace, labels):
             return cache.list(namespace, labels)
         return self._server.list(kind, namespace, labels)
 
     def owned(self, kind: Kind, namespace: str, owner: str) -> Sequence[Object]:
-        """The objects of a namespace that the object with this uid owns."""
+        """Return the objects of a namespace that the object with this uid owns."""
         for cache in self._covering(kind, namespace, {}):
             # Anybody may write somebody else's uid into a reference, in his own namespace.
             found = cache.indexed(owner)
@@ -48,37 +48,39 @@ class CachedObjects:
         return [item for item in everything if owner in owner_uids(item)]
 
     def create(self, kind: Kind, namespace: str, body: Mapping[str, Any]) -> Object:
-        """Creates it. ConflictError when it exists already."""
-        return self._wrote(kind, self._server.create(kind, namespace, body))
+        """Create an object. Raises ConflictError when it exists."""
+        return self._record_write(kind, self._server.create(kind, namespace, body))
 
     def patch(
         self, kind: Kind, namespace: str, name: str, patch: JsonPatch, subresource: str = ""
     ) -> Object:
-        """Applies a JSON Patch; ConflictError when a `test` in it does not hold."""
-        return self._wrote(kind, self._server.patch(kind, namespace, name, patch, subresource))
+        """Apply a JSON Patch. Raises ConflictError when a `test` in it fails."""
+        return self._record_write(
+            kind, self._server.patch(kind, namespace, name, patch, subresource)
+        )
 
     def replace_status(self, kind: Kind, body: Mapping[str, Any]) -> Object:
-        """Writes `status` of an object as read, guarded by its resourceVersion."""
-        return self._wrote(kind, self._server.replace_status(kind, body))
+        """Write the `status` of an object as read, guarded by its resourceVersion."""
+        return self._record_write(kind, self._server.replace_status(kind, body))
 
     def delete(self, kind: Kind, namespace: str, name: str, propagation: str) -> None:
-        """Deletes it with an explicit propagation policy; gone already is done."""
+        """Delete an object with an explicit propagation policy; an absent object is no error."""
         self.remove(kind, namespace, name, propagation)
 
     def remove(self, kind: Kind, namespace: str, name: str, propagation: str) -> Object | None:
-        """As `delete`; what the server answers."""
+        """Delete as `delete` does, and return the server's answer."""
         answer = self._server.remove(kind, namespace, name, propagation)
         if answer is not None and answer.get("kind") == "Status":
             uid = answer.get("details", {}).get("uid", "")
             for cache in self._of(kind):
-                cache.deleted(namespace, name, uid)
+                cache.record_deletion(namespace, name, uid)
         elif answer is not None:
-            self._wrote(kind, answer)
+            self._record_write(kind, answer)
         return answer
 
-    def _wrote(self, kind: Kind, item: Object) -> Object:
+    def _record_write(self, kind: Kind, item: Object) -> Object:
         for cache in self._of(kind):
-            cache.wrote(item)
+            cache.record_write(item)
         return item
 
     def _of(self, kind: Kind) -> Iterable[Cache]:

@@ -1,4 +1,4 @@
-"""The API server as `Objects`: raw dictionaries, bounded retries, errors that say what to do."""
+"""`Objects` over the API server: raw dictionaries, bounded retries, errors with a remedy."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -20,16 +20,16 @@ from canary.kube.timing import Stopper, SystemTiming
 from canary.kube.transport import ApiRequest, ResponseStream, Transport
 
 _PAGE: Final = 500
-"""Objects per page of a list."""
+"""Maximum number of objects per page of a list."""
 FIELD_MANAGER: Final = "canary-controller"
-"""Names us in `metadata.managedFields`."""
+"""The operator's name in `metadata.managedFields`."""
 _OURS: Final = {"fieldManager": FIELD_MANAGER}
 _GONE: Final = (HTTPStatus.NOT_FOUND,)
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """All objects of a list, and the resourceVersion from which to watch."""
+    """The objects of a list, and the resourceVersion to watch from."""
 
     items: list[Object]
     version: str
@@ -37,28 +37,29 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class WatchEvent:
-    """One event of a watch: ADDED, MODIFIED, DELETED or BOOKMARK."""
+    """One event of a watch; `type` is ADDED, MODIFIED, DELETED or BOOKMARK."""
 
     type: str
     object: Object
 
 
 class Watch:
-    """The events of one watch; iterate once.
+    """The events of one watch; can be iterated once.
 
-    Raises GoneError for a resourceVersion that is too old, ResponseLostError for a lost connection.
+    The iteration raises GoneError for an expired resourceVersion, and ResponseLostError for a lost
+    connection.
     """
 
-    def __init__(self, stream: ResponseStream, deed: ApiOperation) -> None:
+    def __init__(self, stream: ResponseStream, operation: ApiOperation) -> None:
         self._stream = stream
-        self._deed = deed
+        self._operation = operation
 
     def __iter__(self) -> Iterator[WatchEvent]:
         for line in self._stream:
             yield self._event(line)
 
     def interrupt(self) -> None:
-        """Ends the iteration, from another thread."""
+        """End the iteration; called from another thread."""
         self._stream.interrupt()
 
     def _event(self, line: bytes) -> WatchEvent:
@@ -66,18 +67,20 @@ class Watch:
             event = json.loads(line)
             kind, found = str(event["type"]), event["object"]
         except (ValueError, KeyError, TypeError) as error:
-            raise ResponseLostError(f"cannot {self._deed}: an event is broken: {error}") from error
+            raise ResponseLostError(
+                f"cannot {self._operation}: an event cannot be parsed: {error}"
+            ) from error
         if kind == "ERROR":
             words = str(found.get("message", found))
-            raise error_from_status(int(found.get("code", 500)), found, words, self._deed)
+            raise error_from_status(int(found.get("code", 500)), found, words, self._operation)
         return WatchEvent(kind, found)
 
 
 class Client:
-    """`Objects` on the API server. Thread-safe; views (`fenced`, `tuned`) share connections.
+    """`Objects` over the API server. Thread-safe; views (`fenced`, `tuned`) share connections.
 
-    Only what is transient is tried again: no connection, 429, and, where a repetition does no
-    harm, lost answers and 5xx. A create is never repeated once it may have been carried out.
+    Only transient errors are retried: no connection, 429 and, for requests that may be repeated,
+    lost responses and 5xx. A create that the server may have carried out is not repeated.
     """
 
     def __init__(
@@ -89,38 +92,42 @@ class Client:
         self._calls = Caller(transport, policy or RetryPolicy(), stopper or Stopper(SystemTiming()))
 
     def fenced(self, remaining: Callable[[], float]) -> "Client":
-        """A view whose writes are refused with NotLeaderError unless `remaining()` (s) is left.
+        """Return a view that writes only while `remaining()` is above 0 seconds.
 
-        Asked before every attempt; no write waits for an answer beyond that time.
+        `remaining` is called before every attempt, and limits its time-out. Afterwards writes raise
+        NotLeaderError.
         """
         return self._view(replace(self._calls, remaining=remaining))
 
     def tuned(self, policy: RetryPolicy) -> "Client":
-        """A view with other time-outs and attempts."""
+        """Return a view with other time-outs and retries."""
         return self._view(replace(self._calls, policy=policy))
 
     def close(self) -> None:
-        """Ends waits between attempts, and lets connections go; of all views."""
+        """End waits between attempts and close the connections, of all views."""
         self._calls.stopper.stop()
         self._calls.transport.close()
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
-        """The object; None when there is none. NotFoundError when its kind is not served."""
-        deed = ApiOperation("get", kind, namespace, name)
+        """Return the object, or None when it does not exist.
+
+        Raises NotFoundError when the cluster does not serve its kind.
+        """
+        operation = ApiOperation("get", kind, namespace, name)
         request = ApiRequest("GET", _resource_path(kind, namespace, name))
-        answer = self._calls.call(deed, request, accept=_GONE)
+        answer = self._calls.call(operation, request, accept=_GONE)
         if answer.status not in _GONE:
-            return answer.object(deed)
-        if not answer.details.get("details"):  # not the object: its kind is unknown
-            raise error_from_response(answer, deed)
+            return answer.object(operation)
+        if not answer.details.get("details"):  # the kind is unknown, not the object
+            raise error_from_response(answer, operation)
         return None
 
     def list(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> list[Object]:
-        """All objects with these labels; namespace "" means everywhere."""
+        """Return all objects with these labels; namespace "" means all namespaces."""
         return self.listing(kind, namespace, labels).items
 
     def listing(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> Listing:
-        """As `list`, with the resourceVersion. Read in pages; again whole when a page is gone."""
+        """List in pages, with the resourceVersion; in one request when a page token has expired."""
         try:
             return self._pages(kind, namespace, labels, _PAGE)
         except GoneError:
@@ -129,11 +136,11 @@ class Client:
     def watch(
         self, kind: Kind, namespace: str, labels: Mapping[str, str], since: str, seconds: float
     ) -> Watch:
-        """What happens after resourceVersion `since`, with bookmarks, for about so long.
+        """Watch from resourceVersion `since`, with bookmarks, for about `seconds`.
 
-        One attempt: who follows it has a backoff of its own.
+        One attempt: the reflector retries with its own backoff.
         """
-        deed = ApiOperation("watch", kind, namespace)
+        operation = ApiOperation("watch", kind, namespace)
         query = {
             "watch": "true",
             "allowWatchBookmarks": "true",
@@ -142,77 +149,77 @@ class Client:
             **_label_selector(labels),
         }
         request = ApiRequest("GET", _resource_path(kind, namespace), query)
-        return Watch(self._calls.stream(deed, request), deed)
+        return Watch(self._calls.stream(operation, request), operation)
 
     def create(self, kind: Kind, namespace: str, body: Mapping[str, Any]) -> Object:
-        """Creates it. ConflictError when it exists already."""
+        """Create an object. Raises ConflictError when it exists."""
         name = str(body.get("metadata", {}).get("name", ""))
-        deed = ApiOperation("create", kind, namespace, name)
+        operation = ApiOperation("create", kind, namespace, name)
         request = ApiRequest(
             "POST", _resource_path(kind, namespace), _OURS, _type_meta(kind) | dict(body)
         )
-        return self._calls.call(deed, request).object(deed)
+        return self._calls.call(operation, request).object(operation)
 
     def patch(
         self, kind: Kind, namespace: str, name: str, patch: JsonPatch, subresource: str = ""
     ) -> Object:
-        """Applies a JSON Patch; ConflictError when it does not fit, be it by a `test` in it."""
-        deed = ApiOperation("patch", kind, namespace, name, subresource)
+        """Apply a JSON Patch. Raises ConflictError when it, or a `test` in it, does not fit."""
+        operation = ApiOperation("patch", kind, namespace, name, subresource)
         path = _resource_path(kind, namespace, name, subresource)
         body = [dict(step) for step in patch]
         request = ApiRequest("PATCH", path, _OURS, body, "application/json-patch+json")
         guarded = any(step.get("op") == "test" for step in body)
-        return self._calls.call(deed, request, repeatable=guarded).object(deed)
+        return self._calls.call(operation, request, repeatable=guarded).object(operation)
 
     def replace_status(self, kind: Kind, body: Mapping[str, Any]) -> Object:
-        """Writes `status` of an object as read, guarded by its resourceVersion."""
+        """Write the `status` of an object as read, guarded by its resourceVersion."""
         metadata = body["metadata"]
         namespace, name = str(metadata.get("namespace", "")), str(metadata["name"])
-        deed = ApiOperation("update", kind, namespace, name, "status")
+        operation = ApiOperation("update", kind, namespace, name, "status")
         path = _resource_path(kind, namespace, name, "status")
         guarded = "resourceVersion" in metadata
         request = ApiRequest("PUT", path, _OURS, dict(body))
-        return self._calls.call(deed, request, repeatable=guarded).object(deed)
+        return self._calls.call(operation, request, repeatable=guarded).object(operation)
 
     def delete(self, kind: Kind, namespace: str, name: str, propagation: str) -> None:
-        """Deletes it with an explicit propagation policy; gone already is done."""
+        """Delete an object with an explicit propagation policy; an absent object is no error."""
         self.remove(kind, namespace, name, propagation)
 
     def remove(self, kind: Kind, namespace: str, name: str, propagation: str) -> Object | None:
-        """As `delete`; what the server answers: the object that still ends, or a Status."""
-        deed = ApiOperation("delete", kind, namespace, name)
+        """Delete as `delete` does; return the object while it terminates, else a Status."""
+        operation = ApiOperation("delete", kind, namespace, name)
         options = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
         request = ApiRequest("DELETE", _resource_path(kind, namespace, name), body=options)
-        answer = self._calls.call(deed, request, repeatable=True, accept=_GONE)
-        return None if answer.status in _GONE else answer.object(deed)
+        answer = self._calls.call(operation, request, repeatable=True, accept=_GONE)
+        return None if answer.status in _GONE else answer.object(operation)
 
     def served(self, kind: Kind) -> bool:
-        """Whether the cluster serves this kind in this version."""
-        deed = ApiOperation("get", kind)
-        answer = self._calls.call(deed, ApiRequest("GET", _api_root(kind)), accept=_GONE)
+        """Return whether the cluster serves this kind in this version."""
+        operation = ApiOperation("get", kind)
+        answer = self._calls.call(operation, ApiRequest("GET", _api_root(kind)), accept=_GONE)
         if answer.status in _GONE:
             return False
-        resources = answer.object(deed).get("resources", [])
+        resources = answer.object(operation).get("resources", [])
         return any(found.get("name") == kind.plural for found in resources)
 
     def version(self) -> tuple[int, int]:
-        """The API server's version, such as (1, 37)."""
-        deed = ApiOperation("get", Kind("", "", "version", "Version"))
-        found = self._calls.call(deed, ApiRequest("GET", "/version")).object(deed)
+        """Return the API server's version, such as (1, 37)."""
+        operation = ApiOperation("get", Kind("", "", "version", "Version"))
+        found = self._calls.call(operation, ApiRequest("GET", "/version")).object(operation)
         major, minor = (str(found.get(part, "0")).rstrip("+") for part in ("major", "minor"))
         return int(major), int(minor)
 
     def _pages(self, kind: Kind, namespace: str, labels: Mapping[str, str], limit: int) -> Listing:
-        deed = ApiOperation("list", kind, namespace)
+        operation = ApiOperation("list", kind, namespace)
         query = _label_selector(labels) | ({"limit": str(limit)} if limit else {})
         items: list[Object] = []
         while True:
             request = ApiRequest("GET", _resource_path(kind, namespace), query)
-            page = self._calls.call(deed, request).object(deed)
+            page = self._calls.call(operation, request).object(operation)
             if "items" not in page:
                 raise ResponseLostError(
-                    f"cannot {deed}: a list is expected, found none; "
-                    "is that address an API server's?"
+                    f"cannot {operation}: a list is expected, found none; "
+                    "is this the address of an API server?"
                 )
             items += [_type_meta(kind) | item for item in page["items"] or []]
             metadata = page.get("metadata", {})
@@ -227,7 +234,7 @@ class Client:
 
 
 def _type_meta(kind: Kind) -> Object:
-    """What items of a list lack, and custom resources must have."""
+    """Return apiVersion and kind, which items of a list lack."""
     return {"apiVersion": kind.api_version, "kind": kind.kind}
 
 

@@ -1,4 +1,4 @@
-"""`Notifier` as Kubernetes Events: one per change, written off the reconcile thread."""
+"""`Notifier` that writes Kubernetes Events, one per change, in a thread of its own."""
 
 import hashlib
 import logging
@@ -18,12 +18,12 @@ CONTROLLER = "canary-controller.dev/canary"
 _WARNING_PHASES = {Phase.ROLLING_BACK, Phase.ROLLED_BACK, Phase.PAUSED}
 _MAX_QUEUED = 1000
 _MAX_NOTE = 1024
-"""The API's limit for the length of a note."""
+"""The API's maximum length of a note, in characters."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventDraft:
-    """One Event to be."""
+    """An Event to be written; `at` is in seconds since the epoch."""
 
     key: Key
     at: float
@@ -36,8 +36,8 @@ class EventDraft:
 class KubeNotifier:
     """See Notifier. `instance` is the name of this pod.
 
-    What does not fit in the queue is dropped with a log line: Events are for reading, the status
-    is the truth.
+    When the queue is full, Events are dropped with a log line: they inform people, and nothing
+    depends on them.
     """
 
     def __init__(self, objects: Objects, clock: Clock, instance: str) -> None:
@@ -50,14 +50,14 @@ class KubeNotifier:
         self._thread.start()
 
     def notify(self, notice: Notice) -> None:
-        """Queues the notice."""
+        """Queue an Event for the notice."""
         warning = notice.phase in _WARNING_PHASES
         weight = f" (weight {notice.weight} %)" if notice.weight else ""
         note = f"{notice.message}{weight}"
         self._put(EventDraft(notice.key, notice.at, notice.reason, notice.phase, note, warning))
 
     def warn(self, key: Key, reason: Reason, message: str) -> None:
-        """Queues a warning, unless it was this key's and reason's last one already."""
+        """Queue a warning, unless it equals the last one of this release and reason."""
         if self._warned.get((key, reason)) != message:
             self._warned[key, reason] = message
             self._put(
@@ -65,51 +65,51 @@ class KubeNotifier:
             )
 
     def forget(self, key: Key) -> None:
-        """The release is gone."""
+        """Drop what is kept for a deleted release."""
         for known in [known for known in self._warned if known[0] == key]:
             del self._warned[known]
 
     def close(self, seconds: float = 2.0) -> None:
-        """Writes what is queued, for so long at most."""
+        """Write the queued Events, for at most `seconds`."""
         self._put(None)
         self._thread.join(seconds)
 
-    def _put(self, said: EventDraft | None) -> None:
+    def _put(self, draft: EventDraft | None) -> None:
         try:
-            self._queue.put_nowait(said)
+            self._queue.put_nowait(draft)
         except queue.Full:
-            log.warning("an Event was dropped: %s are waiting to be written", _MAX_QUEUED)
+            log.warning("an Event was dropped: %s Events are already queued", _MAX_QUEUED)
 
     def _work(self) -> None:
-        while (said := self._queue.get()) is not None:
+        while (draft := self._queue.get()) is not None:
             try:
-                self._write(said)
+                self._write(draft)
             except ConflictError:
-                continue  # written already: the name says what it says
+                continue  # the Event exists already: its name is a hash of its content
             except CanaryError as error:
-                log.warning("an Event of %s was not written: %s", said.key.name, error)
+                log.warning("cannot write an Event for %s: %s", draft.key.name, error)
 
-    def _write(self, said: EventDraft) -> None:
-        owner = self._objects.get(RELEASES, said.key.namespace, said.key.name)
+    def _write(self, draft: EventDraft) -> None:
+        owner = self._objects.get(RELEASES, draft.key.namespace, draft.key.name)
         if owner is not None:
-            body = build_event(said, owner, self._instance)
-            self._objects.create(EVENTS, said.key.namespace, body)
+            body = build_event(draft, owner, self._instance)
+            self._objects.create(EVENTS, draft.key.namespace, body)
 
 
-def build_event(said: EventDraft, release: Object, instance: str) -> Object:
-    """The Event; its name follows from its content, so that twice is once."""
+def build_event(draft: EventDraft, release: Object, instance: str) -> Object:
+    """Build the Event. Its name is a hash of its content, so writing it twice makes one Event."""
     metadata = release["metadata"]
-    content = f"{metadata['uid']}/{said.at}/{said.reason}/{said.action}/{said.note}"
+    content = f"{metadata['uid']}/{draft.at}/{draft.reason}/{draft.action}/{draft.note}"
     digest = hashlib.sha256(content.encode()).hexdigest()[:16]
     return {
         "apiVersion": EVENTS.api_version,
         "kind": EVENTS.kind,
         "metadata": {"name": f"{metadata['name']}.{digest}", "namespace": metadata["namespace"]},
-        "eventTime": datetime.fromtimestamp(said.at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-        "type": "Warning" if said.warning else "Normal",
-        "reason": said.reason.value,
-        "action": said.action,
-        "note": said.note[:_MAX_NOTE],
+        "eventTime": datetime.fromtimestamp(draft.at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "type": "Warning" if draft.warning else "Normal",
+        "reason": draft.reason.value,
+        "action": draft.action,
+        "note": draft.note[:_MAX_NOTE],
         "regarding": {
             "apiVersion": RELEASES.api_version,
             "kind": RELEASES.kind,

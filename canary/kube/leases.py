@@ -1,10 +1,13 @@
-"""Who of several replicas may write: one Lease, renewed or lost.
+"""Leader election with one Lease: at most one replica writes at any time.
 
-Other people's clocks are not believed: a lease has run out when *we* have seen no renewal for its
-duration. Our own right to write ends before anybody else can think so: it counts from the moment
-at which the last good renewal was *sent*, and is shorter than the lease.
+Clocks of other machines are not used: a replica regards a lease as expired once it has observed no
+renewal for the lease's duration. The leader stops writing before that: its right to write counts
+from the moment at which it *sent* the last successful renewal, and is shorter than the lease.
 
-    sent ────── may write ──────┤ renew_deadline          ├ duration: the soonest anybody else can
+    sent ────── may write ──────┤ renew_deadline          ├ duration: the earliest take-over
+
+Example with the defaults: the leader sends a renewal at 0 s and is then cut off. It stops writing
+at 8 s. A standby that observed the renewal at 2 s takes the lease at 14 s.
 """
 
 import logging
@@ -25,17 +28,17 @@ from canary.kube.transport import RequestTimeouts
 _log = logging.getLogger(__name__)
 
 ELECTION: Final = RetryPolicy(RequestTimeouts(connect=2.0, read=3.0), attempts=1)
-"""For the elector's requests: one that hangs must not take the renewal after it along."""
+"""For the elector's requests: one that hangs must not delay the next renewal."""
 _RELEASED: Final = 1
-"""Seconds of a lease that was given back, as client-go writes it."""
+"""Duration in seconds of a released lease, as client-go writes it."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseTerms:
-    """Of a lease; seconds. `duration` > `renew_deadline` > `retry`.
+    """The times of a lease in seconds: `duration` > `renew_deadline` > `retry`.
 
-    A standby sees a renewal up to `retry` late, so it takes over `duration + retry` after the
-    leader's last word at the latest: 14 s, where client-go's 15/10/2 make 17 s.
+    A standby observes a renewal up to `retry` late, so it takes over at most `duration + retry`
+    after the last renewal: 14 s, where client-go's defaults of 15/10/2 give 17 s.
     """
 
     duration: float = 12.0
@@ -49,7 +52,7 @@ class LeaseTerms:
 
 @dataclass(frozen=True, slots=True)
 class LeaseName:
-    """Which Lease, and who we are: unique, such as the pod's name and a random part."""
+    """The Lease, and the identity of this replica: its pod's name and a random suffix."""
 
     namespace: str
     name: str
@@ -58,18 +61,18 @@ class LeaseName:
 
 @dataclass(frozen=True, slots=True)
 class LeaderCallbacks:
-    """What to do at the turns; called in the elector's thread."""
+    """Called in the elector's thread when leadership begins and ends."""
 
     started: Callable[[], None]
-    """We lead: must return at once."""
+    """This replica leads; must return immediately."""
     stopped: Callable[[], None]
-    """We do not any more: ends all work, then returns; the lease is given back after that."""
+    """This replica no longer leads: ends all work, then returns, and the lease is released."""
 
 
 class Elector:
-    """Contends for the lease until stopped; `run` in a thread of its own.
+    """Acquires and renews the lease until stopped; `run` belongs in a thread of its own.
 
-    Its `objects` is a client under the policy ELECTION, without a fence.
+    `objects` is a client with the retry policy ELECTION, without a fence.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  # each is one thing that a test replaces
@@ -88,102 +91,102 @@ class Elector:
         self._stopper = stopper
         self._terms = terms or LeaseTerms()
         self._until: float | None = None
-        """Until when we may write, by our own clock; None when we do not hold the lease."""
+        """When the right to write ends, by the local clock; None while the lease is not held."""
         self._held: Object | None = None
-        """The lease as we wrote it last, to be renewed without reading it."""
-        self._seen: tuple[object, float] = (None, 0.0)
-        """The lease as last seen to change, and when, by our own clock."""
+        """The lease as last written, which is renewed without reading it."""
+        self._observed: tuple[object, float] = (None, 0.0)
+        """The last observed state of the lease, and when it changed, by the local clock."""
         self._leader = ""
         self._leading = False
 
     @property
     def leader(self) -> str:
-        """Who holds the lease, as far as we know; empty when nobody does."""
+        """The holder of the lease as last observed; empty when nobody holds it."""
         return self._leader
 
     def holds(self) -> bool:
-        """Whether we may write now."""
+        """Return whether this replica may write now."""
         return self.remaining() > 0
 
     def remaining(self) -> float:
-        """Seconds for which we may still write; 0 or less when we may not."""
+        """Return for how many seconds this replica may still write; 0 or less: it may not."""
         until = self._until
         return 0.0 if until is None else until - self._stopper.timing.now()
 
     def run(self) -> None:
-        """Waits for the lease, leads, and waits again when it is lost; returns when stopped."""
+        """Acquire the lease, lead, and start again when it is lost; return when stopped."""
         while not self._stopper.sleep(self.step()):
             pass
         self.resign()
 
     def step(self) -> float:
-        """Contends for the lease or renews it once; returns seconds until the next step."""
-        wait = self._turn()
+        """Try to acquire or renew the lease once; return seconds until the next step."""
+        wait = self._try_contend()
         if self.holds() and not self._leading:
             _log.info("leading as %s", self._lease.identity)
             self._leading = True
             self._callbacks.started()
         elif self._leading and not self.holds():
             _log.warning("the lease %s is lost", self._lease.name)
-            self._leave()
+            self._stop_leading()
         return min(wait, self.remaining()) if self._leading else wait
 
     def resign(self) -> None:
-        """Ends all work and gives the lease back, so that a standby need not wait for its end."""
+        """End all work and release the lease, so that a standby can take it without waiting."""
         if self._leading:
-            self._leave()
-            self._give_back()
+            self._stop_leading()
+            self._release()
 
-    def _leave(self) -> None:
+    def _stop_leading(self) -> None:
         self._leading = False
-        self._callbacks.stopped()  # may still write while `remaining` lasts
+        self._callbacks.stopped()  # it may write until `remaining` is 0
         self._until = None
 
-    def _turn(self) -> float:
-        """Takes or renews the lease if it can be; seconds until it is worth another try."""
+    def _try_contend(self) -> float:
+        """Acquire or renew the lease if possible; return seconds until the next try."""
         try:
             return self._contend()
         except CanaryError as error:
             self._held = None  # read it again
-            if not isinstance(error, ConflictError):  # somebody was quicker: that is daily life
-                _log.warning("the lease %s: %s", self._lease.name, error)
-            return self._pause()
+            if not isinstance(error, ConflictError):  # another replica was faster, which is normal
+                _log.warning("cannot acquire or renew the lease %s: %s", self._lease.name, error)
+            return self._retry_delay()
 
     def _contend(self) -> float:
         found = self._held or self._read()
         sent = self._stopper.timing.now()
         if found is None:
-            self._took(self._create(), sent)
-        elif (left := self._left(found)) > 0:
+            self._record_held(self._create(), sent)
+        elif (left := self._seconds_until_free(found)) > 0:
             self._held = self._until = None
-            return min(left, self._pause())
+            return min(left, self._retry_delay())
         else:
-            self._took(self._write(found, self._spec(found), self._terms.duration), sent)
-        return self._pause()
+            self._record_held(self._write(found, self._spec(found), self._terms.duration), sent)
+        return self._retry_delay()
 
     def _read(self) -> Object | None:
         return self._objects.get(LEASES, self._lease.namespace, self._lease.name)
 
-    def _left(self, found: Object) -> float:
-        """Seconds until the lease can be taken; 0 when it is ours or free."""
+    def _seconds_until_free(self, found: Object) -> float:
+        """Return seconds until the lease can be acquired; 0 when it is free or already held."""
         spec = found.get("spec") or {}
         now = self._stopper.timing.now()
-        if self._seen[0] != spec:
-            self._seen = (spec, now)
+        if self._observed[0] != spec:
+            self._observed = (spec, now)
         self._leader = spec.get("holderIdentity") or ""
         if self._leader in {"", self._lease.identity}:
             return 0.0
         duration = max(float(spec.get("leaseDurationSeconds") or 0), self._terms.duration)
-        return max(0.0, self._seen[1] + duration - now)
+        return max(0.0, self._observed[1] + duration - now)
 
-    def _took(self, lease: Object, sent: float) -> None:
+    def _record_held(self, lease: Object, sent: float) -> None:
         self._held = lease
-        self._seen = (lease["spec"], sent)
+        self._observed = (lease["spec"], sent)
         self._leader = self._lease.identity
         self._until = sent + self._terms.renew_deadline
 
     def _spec(self, found: Object) -> dict[str, Any]:
-        """Ours, from what is there."""
+        """Return the lease's spec with this replica as its holder."""
         old = found.get("spec") or {}
         now = format_micro_time(self._clock.now())
         ours = old.get("holderIdentity") == self._lease.identity
@@ -218,21 +221,23 @@ class Elector:
         )
         return self._objects.patch(LEASES, self._lease.namespace, self._lease.name, patch)
 
-    def _give_back(self) -> None:
+    def _release(self) -> None:
         try:
             found = self._read()
             if found and (found.get("spec") or {}).get("holderIdentity") == self._lease.identity:
                 spec = self._spec(found) | {"holderIdentity": ""}
                 self._write(found, spec, _RELEASED)
         except CanaryError as error:
-            _log.warning("the lease %s runs out by itself: %s", self._lease.name, error)
+            _log.warning(
+                "cannot release the lease %s, it expires by itself: %s", self._lease.name, error
+            )
         self._held, self._leader = None, ""
 
-    def _pause(self) -> float:
-        """Never longer than `retry`, so that what is promised of a take-over holds."""
+    def _retry_delay(self) -> float:
+        """Return `retry` less some jitter; never more, as the take-over time depends on it."""
         return self._terms.retry * random.uniform(0.8, 1.0)  # noqa: S311
 
 
 def format_micro_time(seconds: float) -> str:
-    """RFC 3339 with six digits: fewer, which Python's isoformat may write, are refused."""
+    """Format a MicroTime: the API refuses fewer than six digits, which isoformat may write."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

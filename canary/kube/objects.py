@@ -1,7 +1,7 @@
-"""Kubernetes objects as plain dictionaries, and the few things that are done with them.
+"""Kubernetes objects as plain dictionaries, and the operations on them.
 
-Raw dictionaries, because typed models drop fields that they do not know: what we did not write
-must survive what we write.
+Typed models drop fields that they do not know. With raw dictionaries, fields that the operator did
+not write survive its writes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 Object = dict[str, Any]
-"""One object as the API server has it. Never changed in place: caches share it."""
+"""One object as the API server has it. It is shared with caches, so it must not be modified."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A resource type; `plural` is its path segment."""
+    """A resource type; `plural` is its segment in URLs."""
 
     group: str
     version: str
@@ -23,7 +23,7 @@ class Kind:
 
     @property
     def api_version(self) -> str:
-        """`apps/v1`, or `v1` for the core group."""
+        """The apiVersion, such as `apps/v1`, or `v1` for the core group."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
 
@@ -50,32 +50,32 @@ JsonPatch = Sequence[Mapping[str, Any]]
 class Objects(Protocol):
     """Reads and writes objects; each write is a compare-and-swap or idempotent.
 
-    Every method raises TransientError (try again), ConflictError (somebody else wrote: look
-    again), NotFoundError or PermanentError (refused, with the API server's own words).
+    Every method raises TransientError (retry), ConflictError (the object changed: read it again),
+    NotFoundError or PermanentError (refused, with the API server's message).
     """
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
-        """The object; None when there is none."""
+        """Return the object, or None when it does not exist."""
         ...
 
     def list(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> list[Object]:
-        """All objects with these labels."""
+        """Return all objects with these labels."""
         ...
 
     def create(self, kind: Kind, namespace: str, body: Mapping[str, Any]) -> Object:
-        """Creates it. ConflictError when it exists already."""
+        """Create an object. Raises ConflictError when it exists."""
         ...
 
     def patch(
         self, kind: Kind, namespace: str, name: str, patch: JsonPatch, subresource: str = ""
     ) -> Object:
-        """Applies a JSON Patch; ConflictError when a `test` in it does not hold."""
+        """Apply a JSON Patch. Raises ConflictError when a `test` in it fails."""
         ...
 
     def replace_status(self, kind: Kind, body: Mapping[str, Any]) -> Object:
-        """Writes `status` of an object as read, guarded by its resourceVersion."""
+        """Write the `status` of an object as read, guarded by its resourceVersion."""
         ...
 
     def delete(self, kind: Kind, namespace: str, name: str, propagation: str) -> None:
-        """Deletes it with an explicit propagation policy; gone already is done."""
+        """Delete an object with an explicit propagation policy; an absent object is no error."""
         ...

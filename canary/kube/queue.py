@@ -1,8 +1,11 @@
-"""Which key is to be worked on when: each key once, never on two workers at the same time.
+"""A delaying, rate-limited work queue: no two workers have the same key at the same time.
 
-As client-go's delaying, rate-limited work queue, with one difference: a key has one due time, the
-earliest that anybody asked for, and taking the key forgets it. The pass that follows says when
-the next is due.
+It works as client-go's, with one difference: a key has one due time, the earliest that was
+requested, and a worker that takes the key clears it. The reconcile then sets the next due time.
+
+Example: a key is due in 10 s, and a change of its object adds it at once. A worker takes it now,
+and the 10 s are cleared. A second change during the reconcile makes it due again, and the same
+worker takes it as soon as it is done.
 """
 
 import heapq
@@ -17,34 +20,34 @@ K = TypeVar("K", bound=Hashable)
 
 FIRST_DELAY: Final = 0.2
 LONGEST_DELAY: Final = 60.0
-"""Seconds until a key that failed once, or often, is tried again."""
+"""Seconds until the retry after the first failure of a key, and at most after many."""
 
 
 class QueueObserver(Protocol):
-    """Is told what happens, for the `workqueue_*` metrics; must return at once."""
+    """Receives the events of the queue, for the `workqueue_*` metrics; must return immediately."""
 
     def added(self) -> None:
-        """A key was planned, or planned for sooner than it was."""
+        """A key was added, or its due time was moved forward."""
         ...
 
     def taken(self, waited: float) -> None:
-        """A worker took a key, so many seconds after it was due."""
+        """A worker took a key, `waited` seconds after its due time."""
         ...
 
     def finished(self, worked: float) -> None:
-        """It was done, after so many seconds."""
+        """A worker finished a key, after `worked` seconds."""
         ...
 
     def retried(self) -> None:
-        """It failed, and is tried again."""
+        """A key failed and will be retried."""
         ...
 
 
 class WorkQueue(Generic[K]):
-    """Keys with due times, for any number of workers.
+    """Keys with due times, for any number of workers. Thread-safe.
 
-    A worker: `while (key := queue.get()) is not None: try … finally: queue.done(key)`; what it has
-    done it waits for again itself, so nobody else is woken.
+    A worker runs `while (key := queue.get()) is not None: try … finally: queue.done(key)`. After
+    `done` it waits in `get` for the key's next due time itself, so no other worker is woken.
     """
 
     def __init__(self, timing: Timing | None = None, observer: QueueObserver | None = None) -> None:
@@ -55,25 +58,25 @@ class WorkQueue(Generic[K]):
         self._idle = threading.Condition(self._lock)
         self._finished = threading.Condition(self._lock)
         self._watched = False
-        """Whether a worker waits for the earliest due time: on `_timer`, the others on `_idle`.
+        """Whether one worker waits on `_timer` for the earliest due time; others wait on `_idle`.
 
-        So each key wakes one worker. With one condition for all, every idle worker woke for each
-        key and each due time, only to sleep again.
+        Each key then wakes one worker. With one condition for all, every key and every due time
+        would wake all idle workers.
         """
         self._due: dict[K, float] = {}
         self._heap: list[tuple[float, int, K]] = []
-        """(due, order, key); entries that `_due` no longer knows are skipped."""
+        """(due, order, key); entries that differ from `_due` are outdated and skipped."""
         self._order = 0
         self._running: dict[K, float] = {}
         self._failures: dict[K, int] = {}
         self._closed = False
 
     def add(self, key: K) -> None:
-        """Due now; again after the worker that has it now."""
+        """Make the key due now, or after the worker that has it is done."""
         self.add_after(key, 0.0)
 
     def add_after(self, key: K, seconds: float) -> None:
-        """Due in so many seconds, or at the time it is due already if that is sooner."""
+        """Make the key due in `seconds`, unless it is due earlier already."""
         with self._lock:
             due = self._timing.now() + max(0.0, seconds)
             known = self._due.get(key)
@@ -83,12 +86,12 @@ class WorkQueue(Generic[K]):
             self._order += 1
             if self._observer is not None:
                 self._observer.added()
-            if key not in self._running:  # else `done` puts it into the heap
+            if key not in self._running:  # otherwise `done` pushes it
                 heapq.heappush(self._heap, (due, self._order, key))
                 self._wake(key)
 
     def retry(self, key: K, at_least: float = 0.0) -> float:
-        """Due after a backoff that doubles with each failure of the key; seconds until then."""
+        """Make the key due after a backoff that doubles with each failure; return its seconds."""
         with self._lock:
             failures = self._failures.get(key, 0)
             self._failures[key] = failures + 1
@@ -100,18 +103,18 @@ class WorkQueue(Generic[K]):
         return seconds
 
     def forget(self, key: K) -> None:
-        """It worked: the next failure is the first again."""
+        """Reset the backoff after a success."""
         with self._lock:
             self._failures.pop(key, None)
 
     def drop(self, key: K) -> None:
-        """It is not there any more: neither due nor counted."""
+        """Remove a key whose object was deleted, with its due time and its backoff."""
         with self._lock:
             self._due.pop(key, None)
             self._failures.pop(key, None)
 
     def get(self) -> K | None:
-        """Waits for a key that is due and on no other worker; None once shut down."""
+        """Wait for a key that is due and not being processed; None after `close`."""
         with self._lock:
             while not self._closed:
                 key, seconds = self._next()
@@ -126,26 +129,26 @@ class WorkQueue(Generic[K]):
         return None
 
     def done(self, key: K) -> None:
-        """The worker has finished with it, well or not."""
+        """Mark the key as processed, successfully or not."""
         with self._lock:
             began = self._running.pop(key)
             if self._observer is not None:
                 self._observer.finished(self._timing.now() - began)
             if key in self._due:
                 heapq.heappush(self._heap, (self._due[key], self._order, key))
-                if self._watched:  # else the worker itself waits for it, in `get`
+                if self._watched:  # otherwise this worker waits for it itself, in `get`
                     self._wake(key)
             self._finished.notify_all()
 
     def close(self) -> None:
-        """Every `get` returns None from now on; what runs goes on."""
+        """Make every `get` return None from now on; running workers continue."""
         with self._lock:
             self._closed = True
             for waiting in (self._timer, self._idle, self._finished):
                 waiting.notify_all()
 
     def drained(self, seconds: float) -> bool:
-        """Waits at most so long for the workers; whether none works any more."""
+        """Wait at most `seconds` for the workers; return whether none is running."""
         end = self._timing.now() + seconds
         with self._lock:
             while self._running and (left := end - self._timing.now()) > 0:
@@ -154,29 +157,29 @@ class WorkQueue(Generic[K]):
 
     @property
     def depth(self) -> int:
-        """Keys that are due and not yet taken."""
+        """Number of keys that are due and not yet taken."""
         with self._lock:
             now = self._timing.now()
             return sum(due <= now for due in self._due.values())
 
     @property
     def working(self) -> tuple[float, ...]:
-        """For how many seconds each key that is worked on has been."""
+        """Age in seconds of the processing of each taken key."""
         with self._lock:
             now = self._timing.now()
             return tuple(now - began for began in self._running.values())
 
     def _wake(self, key: K) -> None:
-        """Wakes one worker if the key is the next that is due."""
+        """Wake one worker if the key is the next that is due."""
         if self._heap[0][2] == key:
             (self._timer if self._watched else self._idle).notify()
 
     def _next(self) -> tuple[K | None, float | None]:
-        """The key to take now, or seconds until there may be one (None: nothing is planned)."""
+        """Return the key to take now, or seconds until one may be due (None: there is none)."""
         while self._heap:
             due, _, key = self._heap[0]
             if self._due.get(key) != due or key in self._running:
-                heapq.heappop(self._heap)  # outdated, or `done` puts it back
+                heapq.heappop(self._heap)  # outdated, or `done` pushes it again
                 continue
             wait = due - self._timing.now()
             return (key, None) if wait <= 0 else (None, wait)
@@ -188,7 +191,7 @@ class WorkQueue(Generic[K]):
         due = self._due.pop(key)
         self._running[key] = now
         if self._heap and not self._watched:
-            self._idle.notify()  # another worker waits for the next key
+            self._idle.notify()  # another worker has to wait for the next key
         if self._observer is not None:
             self._observer.taken(now - due)
         return key

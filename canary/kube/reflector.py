@@ -1,7 +1,8 @@
-"""List once, then watch for ever: keeps one Cache true, in one thread.
+"""A reflector: lists once, then watches, and keeps one Cache up to date in one thread.
 
-The watch goes on from the last resourceVersion after the server's time-out, a broken connection
-or a restart; it lists again when that version is gone (410) or the server reports an error.
+After a time-out of the server, a lost connection or a restart of the server, the watch continues
+from the last resourceVersion. When that version has expired (410) or the server reports an error of
+its own, the reflector lists again.
 """
 
 import logging
@@ -27,41 +28,41 @@ _log = logging.getLogger(__name__)
 
 FIRST_DELAY: Final = 0.5
 LONGEST_DELAY: Final = 30.0
-"""Seconds to wait after the first failure, and after many."""
+"""Seconds to wait after the first failure, and at most after many."""
 WATCH: Final = 300.0
-"""Seconds that we ask a watch to last; twice that at most, so that not all end at once."""
+"""Minimum duration of a watch in seconds; up to twice as long, so that not all end together."""
 
 
 class OpenWatch(Protocol):
     """The events of one watch."""
 
     def __iter__(self) -> Iterator[WatchEvent]:
-        """Yields events. Raises GoneError, LostError."""
+        """Yield events. Raises GoneError, ResponseLostError."""
         ...
 
     def interrupt(self) -> None:
-        """Ends the iteration, from another thread."""
+        """End the iteration; called from another thread."""
         ...
 
 
 class ListWatchSource(Protocol):
-    """Where a reflector reads: canary.kube.client.Client."""
+    """The source of a reflector: canary.kube.client.Client."""
 
     def listing(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> Listing:
-        """All objects, and the version from which to watch."""
+        """Return all objects, and the version to watch from."""
         ...
 
     def watch(
         self, kind: Kind, namespace: str, labels: Mapping[str, str], since: str, seconds: float
     ) -> OpenWatch:
-        """What happens after version `since`."""
+        """Watch from version `since`."""
         ...
 
 
 class Reflector:
-    """Keeps `cache` as the server has it, from `start` to `stop`.
+    """Keeps `cache` up to date, from `start` to `stop`.
 
-    The client's `Policy.quiet` decides how soon a dead connection is noticed.
+    `RetryPolicy.quiet` of the client decides how soon a dead connection is detected.
     """
 
     def __init__(self, source: ListWatchSource, cache: Cache, stopper: Stopper) -> None:
@@ -83,15 +84,15 @@ class Reflector:
 
     @property
     def alive(self) -> bool:
-        """Whether its thread runs."""
+        """Whether the reflector's thread runs."""
         return self._thread.is_alive()
 
     def start(self) -> None:
-        """Begins, in a thread of its own."""
+        """Start the reflector's thread."""
         self._thread.start()
 
     def stop(self, seconds: float) -> bool:
-        """Ends the watch; whether its thread ended within so many seconds."""
+        """End the watch; return whether the thread ended within `seconds`."""
         self._stopper.stop()
         if (watch := self._watch) is not None:
             watch.interrupt()
@@ -99,72 +100,72 @@ class Reflector:
         return not self._thread.is_alive()
 
     def run(self) -> None:
-        """Lists and watches until stopped."""
+        """List and watch until stopped."""
         while not self._stopper.stopped:
             try:
-                self._round()
+                self._list_and_watch()
             except CanaryError as error:
-                self._failed(error)
-            except Exception as error:  # noqa: BLE001  # a cache that nobody feeds is a silent lie
+                self._back_off(error)
+            except Exception as error:  # noqa: BLE001  # otherwise the cache would go stale unnoticed
                 _log.debug("a watch failed", exc_info=True)
-                self._failed(PermanentError(f"cannot understand a watch: {error!r}"))
+                self._back_off(PermanentError(f"cannot process an event of the watch: {error!r}"))
 
-    def _round(self) -> None:
+    def _list_and_watch(self) -> None:
         scope = self.cache.scope
         if not self._version:
             listing = self._source.listing(scope.kind, scope.namespace, dict(scope.labels))
-            self.cache.restart(listing.items, listing.version)
+            self.cache.replace(listing.items, listing.version)
             self._version = listing.version
         began = self._stopper.timing.now()
         if self._follow() == 0 and self._stopper.timing.now() - began < FIRST_DELAY:
-            raise ResponseLostError("the watch ended as soon as it began")
+            raise ResponseLostError("the watch ended immediately")
 
     def _follow(self) -> int:
-        """Events of one watch, until it ends."""
+        """Process one watch until it ends; return the number of its events."""
         scope = self.cache.scope
         seconds = WATCH * (1 + random.random())  # noqa: S311  # not for secrets
         watch = self._source.watch(
             scope.kind, scope.namespace, dict(scope.labels), self._version, seconds
         )
         self._watch = watch
-        if self._stopper.stopped:  # stop() may have looked for the watch before it was there
+        if self._stopper.stopped:  # stop() may have run before the watch was set
             watch.interrupt()
         self._problem = ""
         events = 0
         for event in watch:
-            self._take(event)
+            self._apply_event(event)
             events += 1
         return events
 
-    def _take(self, event: WatchEvent) -> None:
+    def _apply_event(self, event: WatchEvent) -> None:
         match event.type:
             case "ADDED" | "MODIFIED":
-                self.cache.seen(event.object)
+                self.cache.apply_update(event.object)
             case "DELETED":
-                self.cache.gone(event.object)
+                self.cache.apply_deletion(event.object)
             case _:
-                self.cache.passed(event.object["metadata"]["resourceVersion"])
+                self.cache.advance(event.object["metadata"]["resourceVersion"])
         self._version = event.object["metadata"]["resourceVersion"]
         self._failures = 0
 
-    def _failed(self, error: CanaryError) -> None:
+    def _back_off(self, error: CanaryError) -> None:
         if self._stopper.stopped:
             return
         broken = isinstance(error, ResponseLostError | UnreachableError | BusyError)
         if not broken or isinstance(error, ServerFailedError):
-            self._version = ""  # gone, or the server's own mistake: what we know may be wrong
+            self._version = ""  # expired, or an error of the server: list again
         if isinstance(error, GoneError) and self._failures == 0:
             self._failures = 1
             return
         if str(error) != self._problem:
-            _log.warning("%s; trying again", error)
+            _log.warning("%s; retrying", error)
         self._problem = str(error)
         self._failures += 1
         self._stopper.sleep(backoff_delay(self._failures, error))
 
 
 def backoff_delay(failures: int, error: CanaryError) -> float:
-    """Seconds before trying again: doubling, with jitter, never before the server wants it."""
+    """Return the seconds before a retry: doubling, with jitter, at least what the server asks."""
     longest = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(failures - 1, 10))
     asked = error.retry_after if isinstance(error, TransientError) else 0.0
     return max(asked if asked > 1 else 0.0, longest * random.uniform(0.5, 1.0))  # noqa: S311

@@ -1,4 +1,4 @@
-"""`ReleaseStore` over the API server: CanaryReleases as custom resources."""
+"""`ReleaseStore` over the API server: CanaryReleases are custom resources."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -20,22 +20,22 @@ from canary.kube.workloads.patches import expect_unchanged
 from canary.kube.workloads.pods import parse_timestamp
 
 Warn = Callable[[Key, Reason, str], None]
-"""Tells people about something that is left alone; saying it again and again is fine."""
+"""Reports a problem with a release to people; repeated calls with the same message are fine."""
 
 
 class KubeReleases:
-    """See ReleaseStore. `warn` hears of requests that nobody can understand."""
+    """See ReleaseStore. `warn` receives the request annotations that cannot be parsed."""
 
     def __init__(self, objects: Objects, warn: Warn) -> None:
         self._objects = objects
         self._warn = warn
         self._in_flight: dict[Key, tuple[str, str, CanaryRelease]] = {}
-        """With uid and resourceVersion: the judge's state is too large to parse in every pass."""
+        """Parsed releases with uid and resourceVersion: the judge's state takes long to parse."""
 
     def read(self, key: Key) -> ReleaseResource:
-        """The release as it is now.
+        """Read the release.
 
-        Raises NotFoundError, and UsageError that names every problem if it cannot be followed.
+        Raises NotFoundError, and UsageError that names every problem of an invalid spec.
         """
         return self.from_object(key, self._get(key))
 
@@ -56,7 +56,7 @@ class KubeReleases:
         )
 
     def _parsed(self, key: Key, found: Object) -> CanaryRelease:
-        """Parse a release once per version while it is in flight; models are immutable."""
+        """Parse a release once per resourceVersion while it is in flight; models are immutable."""
         uid, version = found["metadata"]["uid"], found["metadata"]["resourceVersion"]
         *known, release = self._in_flight.pop(key, ("", "", None))
         if release is None or known != [uid, version]:
@@ -66,7 +66,7 @@ class KubeReleases:
         return release
 
     def write_status(self, resource: ReleaseResource, status: Status) -> None:
-        """Compare-and-swap against `resource.version`. Raises ConflictError."""
+        """Write the status if the release still has `resource.version`. Raises ConflictError."""
         metadata = {
             "name": resource.name,
             "namespace": resource.namespace,
@@ -75,12 +75,12 @@ class KubeReleases:
         self._write(metadata, to_json(status))
 
     def remove_finalizer(self, resource: ReleaseResource) -> None:
-        """Removes our finalizer; gone already is done."""
+        """Remove the operator's finalizer; an absent finalizer or release is no error."""
         found = self._objects.get(RELEASES, resource.namespace, resource.name)
         if found is not None:
-            self._unbind(found)
+            self._patch_finalizer(found)
 
-    def _unbind(self, found: Object) -> None:
+    def _patch_finalizer(self, found: Object) -> None:
         have = found["metadata"].get("finalizers") or []
         if FINALIZER not in have:
             return
@@ -96,15 +96,15 @@ class KubeReleases:
     def refuse(
         self, key: Key, message: str, now: float, reason: Reason = Reason.INVALID_SPEC
     ) -> None:
-        """Says in the status that the spec cannot be followed; writes only what is new.
+        """Report in the status that the release cannot be reconciled; writes only changes.
 
-        The rest of the status stays: with a spec that can be followed the release goes on. One
-        that is being deleted is let go in the end, whatever could not be put back.
+        The rest of the status stays, so the release continues once the spec is valid. A release
+        that is being deleted loses its finalizer after CLEANUP_TIMEOUT in any case.
         """
         found = self._get(key)
         deleted = found["metadata"].get("deletionTimestamp")
         if deleted and now - parse_timestamp(deleted) > CLEANUP_TIMEOUT:
-            self._unbind(found)
+            self._patch_finalizer(found)
             return
         status = found.get("status")
         status = status if isinstance(status, dict) else {}
@@ -154,7 +154,7 @@ class KubeReleases:
 
 
 def parse_release(found: Object) -> CanaryRelease:
-    """The resource of an object. Raises UsageError that names every problem."""
+    """Parse an object. Raises UsageError that names every problem."""
     text = json.dumps(found)
     try:
         return CanaryRelease.model_validate_json(text, strict=True, by_alias=True, by_name=False)
@@ -163,23 +163,26 @@ def parse_release(found: Object) -> CanaryRelease:
 
 
 def _raise_problems(text: str, name: str) -> CanaryRelease:
-    """Reads it once more as a file is read, which is slower and says well what is wrong."""
+    """Parse the release as a file is parsed, which is slower and reports every problem."""
     try:
         return load_release(text, name)
     except SpecError as error:
         wrong = "; ".join(f"{one.where}: {one.message}" for one in error.problems)
-        raise UsageError(f"CanaryRelease {name} cannot be followed: {wrong}") from error
+        raise UsageError(f"CanaryRelease {name} is invalid: {wrong}") from error
 
 
 def to_json(model: Status | Condition) -> dict[str, Any]:
-    """As the resource holds it; what is None is absent, as its schema wants it."""
+    """Return the model as JSON; fields that are None are left out, as the schema requires."""
     return model.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def parse_request(text: str) -> ReleaseRequest:
-    """`{"verb": "promote", "id": "…"}`. Raises UsageError that says what is expected.
+    """Parse a request such as `{"verb": "promote", "id": "…"}`.
 
-    With `skip` a `reason` has to be given; `by`, `reason` and `to` are cut to what a status holds.
+    `skip` requires a `reason`. `by`, `reason` and `to` are cut to 300 characters.
+
+    Raises:
+        UsageError: the text is not such a request; the message names what is expected.
     """
     try:
         found = json.loads(text)
@@ -207,7 +210,7 @@ def parse_request(text: str) -> ReleaseRequest:
 
 
 def _optional_text(found: Mapping[str, object], name: str) -> str:
-    """The text of that name, in one line of at most 300 characters; empty where there is none."""
+    """Return the text of this field in one line of at most 300 characters; empty if absent."""
     value = found.get(name, "")
     if not isinstance(value, str):
         raise TypeError(value)

@@ -1,4 +1,4 @@
-"""One call to the API server: tried again where that is safe, never beyond what we may do."""
+"""Calls to the API server, with retries where they are safe and while the lease is held."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
@@ -28,27 +28,27 @@ from canary.kube.transport import ApiRequest, RequestTimeouts, ResponseStream, T
 
 _READS: Final = frozenset({"get", "list", "watch"})
 _UNDONE: Final = (UnreachableError, BusyError)
-"""Nothing was carried out, so even a create may be sent again."""
+"""The server did not process the request, so even a create may be repeated."""
 _jitter = wait_random_exponential(multiplier=0.2, max=2.0)
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long and how often one call is tried; seconds."""
+    """Time-outs and retries of one call; in seconds."""
 
     timeouts: RequestTimeouts = field(default_factory=RequestTimeouts)
     attempts: int = 4
     budget: float = 8.0
-    """No attempt starts later than this after the first: a worker must not be blocked for long."""
+    """No attempt starts later than this after the first, so that no worker is blocked for long."""
     quiet: float = 90.0
-    """A watch on which nothing came for so long is dead: bookmarks come every 75 s at least."""
+    """A watch without any event for this long is dead: bookmarks come at least every 75 s."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Sends requests through a transport under a policy.
+    """Sends requests through a transport under a retry policy.
 
-    `remaining` says for how many seconds we may still write; None means always.
+    `remaining` returns for how many seconds this replica may still write; None: without limit.
     """
 
     transport: Transport
@@ -58,17 +58,17 @@ class Caller:
 
     def call(
         self,
-        deed: ApiOperation,
+        operation: ApiOperation,
         request: ApiRequest,
         *,
         repeatable: bool = False,
         accept: Collection[int] = (),
     ) -> ApiResponse:
-        """An answer with a status below 300, or one of `accept`. Raises the errors of `Objects`.
+        """Return a response with a status below 300 or in `accept`. Raises the errors of `Objects`.
 
-        A write is sent again after a lost answer only when it is `repeatable`.
+        A write is repeated after a lost response only when it is `repeatable`.
         """
-        safe = (*_UNDONE, ResponseLostError) if repeatable or deed.verb in _READS else _UNDONE
+        safe = (*_UNDONE, ResponseLostError) if repeatable or operation.verb in _READS else _UNDONE
         retrying = Retrying(
             stop=stop_any(
                 stop_after_attempt(self.policy.attempts), stop_before_delay(self.policy.budget)
@@ -78,41 +78,41 @@ class Caller:
             sleep=self._sleep,
             reraise=True,
         )
-        return retrying(self._attempt, deed, request, accept)
+        return retrying(self._attempt, operation, request, accept)
 
-    def stream(self, deed: ApiOperation, request: ApiRequest) -> ResponseStream:
-        """An answer that goes on; one attempt, for its reader has its own backoff."""
+    def stream(self, operation: ApiOperation, request: ApiRequest) -> ResponseStream:
+        """Open a streaming response, with one attempt: its reader retries with its own backoff."""
         limits = replace(self.policy.timeouts, read=self.policy.quiet)
-        found = self.transport.stream(request, limits, deed)
+        found = self.transport.stream(request, limits, operation)
         if isinstance(found, ApiResponse) and found.status == HTTPStatus.UNAUTHORIZED:
             self.transport.renew()
-            found = self.transport.stream(request, limits, deed)
+            found = self.transport.stream(request, limits, operation)
         if isinstance(found, ApiResponse):
-            raise error_from_response(found, deed)
+            raise error_from_response(found, operation)
         return found
 
     def _sleep(self, seconds: float) -> None:
         self.stopper.sleep(seconds)
 
     def _attempt(
-        self, deed: ApiOperation, request: ApiRequest, accept: Collection[int]
+        self, operation: ApiOperation, request: ApiRequest, accept: Collection[int]
     ) -> ApiResponse:
-        answer = self.transport.send(request, self._timeouts(deed), deed)
+        answer = self.transport.send(request, self._timeouts(operation), operation)
         if answer.status == HTTPStatus.UNAUTHORIZED:
             self.transport.renew()
-            answer = self.transport.send(request, self._timeouts(deed), deed)
+            answer = self.transport.send(request, self._timeouts(operation), operation)
         if answer.status < HTTPStatus.MULTIPLE_CHOICES or answer.status in accept:
             return answer
-        raise error_from_response(answer, deed)
+        raise error_from_response(answer, operation)
 
-    def _timeouts(self, deed: ApiOperation) -> RequestTimeouts:
-        """The policy's; those of a write end before the right to write does."""
+    def _timeouts(self, operation: ApiOperation) -> RequestTimeouts:
+        """Return the policy's time-outs; those of a write end before the right to write does."""
         limits = self.policy.timeouts
-        if self.remaining is None or deed.verb in _READS:
+        if self.remaining is None or operation.verb in _READS:
             return limits
         left = self.remaining()
         if left <= 0:
-            raise NotLeaderError(f"cannot {deed}: this replica does not hold the lease")
+            raise NotLeaderError(f"cannot {operation}: this replica does not hold the lease")
         return replace(limits, connect=min(limits.connect, left), read=min(limits.read, left))
 
 
@@ -121,7 +121,7 @@ def _exception_of(state: RetryCallState) -> BaseException | None:
 
 
 def _wait_seconds(state: RetryCallState) -> float:
-    """Seconds: what the server asks for, or exponential with full jitter."""
+    """Return seconds: exponential with full jitter, on top of what the server asks for."""
     error = _exception_of(state)
     jitter = float(_jitter(state))
     return error.retry_after + jitter if isinstance(error, BusyError) else jitter

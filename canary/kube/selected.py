@@ -1,4 +1,4 @@
-"""What people's commands ask beyond `Objects`: selectors as they type them, and dry runs."""
+"""Requests of the commands beyond `Objects`: selectors as people type them, and dry runs."""
 
 from collections.abc import Mapping
 
@@ -12,10 +12,10 @@ from canary.kube.transport import ApiRequest, Transport
 
 
 class SelectedObjects:
-    """A reflector's source that sees only what these selectors choose, chosen by the server.
+    """A reflector's source that the server filters by selectors.
 
-    `fields` and `labels` are written as kubectl takes them: `metadata.name=auth`, `tier!=test`.
-    `refused` is the last refusal that trying again does not change: no rights, no credentials.
+    `fields` and `labels` have kubectl's syntax: `metadata.name=auth`, `tier!=test`. `refused` is
+    the last error that a retry cannot change, such as missing rights or credentials.
     """
 
     def __init__(
@@ -26,16 +26,16 @@ class SelectedObjects:
         self.refused: PermanentError | None = None
 
     def listing(self, kind: Kind, namespace: str, _labels: Mapping[str, str]) -> Listing:
-        """All that are chosen, and the version from which to watch.
+        """Return the selected objects, and the version to watch from.
 
-        Raises UsageError when the server cannot read a selector.
+        Raises UsageError when the server cannot parse a selector.
         """
-        deed = ApiOperation("list", kind, namespace)
+        operation = ApiOperation("list", kind, namespace)
         try:
-            answer = self._calls.call(deed, self._request(kind, namespace, {}))
+            answer = self._calls.call(operation, self._request(kind, namespace, {}))
         except PermanentError as error:
-            raise self._noted(error) from error
-        found = answer.object(deed)
+            raise self._record_refusal(error) from error
+        found = answer.object(operation)
         typed = {"apiVersion": kind.api_version, "kind": kind.kind}
         items = [typed | item for item in found.get("items") or []]
         return Listing(items, str((found.get("metadata") or {}).get("resourceVersion", "")))
@@ -43,30 +43,28 @@ class SelectedObjects:
     def watch(
         self, kind: Kind, namespace: str, _labels: Mapping[str, str], since: str, seconds: float
     ) -> Watch:
-        """What happens after version `since` to what is chosen."""
+        """Watch the selected objects from version `since`."""
         query = {
             "watch": "true",
             "allowWatchBookmarks": "true",
             "resourceVersion": since,
             "timeoutSeconds": str(int(seconds)),
         }
-        deed = ApiOperation("watch", kind, namespace)
+        operation = ApiOperation("watch", kind, namespace)
         try:
-            stream = self._calls.stream(deed, self._request(kind, namespace, query))
+            stream = self._calls.stream(operation, self._request(kind, namespace, query))
         except PermanentError as error:
-            raise self._noted(error) from error
-        return Watch(stream, deed)
+            raise self._record_refusal(error) from error
+        return Watch(stream, operation)
 
     def _request(self, kind: Kind, namespace: str, query: Mapping[str, str]) -> ApiRequest:
         chosen = {name: text for name, text in self._selectors.items() if text}
         return ApiRequest("GET", _resource_path(kind, namespace), {**query, **chosen})
 
-    def _noted(self, error: PermanentError) -> PermanentError:
+    def _record_refusal(self, error: PermanentError) -> PermanentError:
         labels = self._selectors["labelSelector"]
         if labels and "unable to parse" in str(error):
-            error = UsageError(
-                f"labels such as team=auth,tier!=test are expected, found {labels!r}"
-            )
+            error = UsageError(f"expected labels such as team=auth,tier!=test, found {labels!r}")
         if isinstance(error, ForbiddenError | UnauthorizedError | UsageError):
             self.refused = error
         return error
@@ -75,10 +73,10 @@ class SelectedObjects:
 def patch_object(
     transport: Transport, kind: Kind, found: Object, patch: JsonPatch, *, dry_run: bool
 ) -> Object:
-    """The object after the patch; with `dry_run` the server only says what would come of it.
+    """Return the object after the patch; with `dry_run` the server does not store it.
 
     Raises:
-        ConflictError: a `test` in the patch does not hold.
+        ConflictError: a `test` in the patch failed.
     """
     metadata = found["metadata"]
     namespace, name = str(metadata["namespace"]), str(metadata["name"])
@@ -91,20 +89,22 @@ def patch_object(
         "application/json-patch+json",
     )
     calls = Caller(transport, RetryPolicy(attempts=2, budget=3.0), Stopper(SystemTiming()))
-    deed = ApiOperation("patch", kind, namespace, name)
-    return calls.call(deed, request, repeatable=True).object(deed)
+    operation = ApiOperation("patch", kind, namespace, name)
+    return calls.call(operation, request, repeatable=True).object(operation)
 
 
 def user_name(transport: Transport) -> str:
-    """Who the API server takes us for; empty where it does not say."""
+    """Return the user name of the credentials; empty when the API server does not answer."""
     path = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     calls = Caller(transport, RetryPolicy(attempts=1, budget=3.0), Stopper(SystemTiming()))
-    deed = ApiOperation(
+    operation = ApiOperation(
         "create", Kind("authentication.k8s.io", "v1", "selfsubjectreviews", body["kind"]), ""
     )
     try:
-        found = calls.call(deed, ApiRequest("POST", path, {}, body), repeatable=True).object(deed)
+        found = calls.call(operation, ApiRequest("POST", path, {}, body), repeatable=True).object(
+            operation
+        )
     except CanaryError:
         return ""
     return str(((found.get("status") or {}).get("userInfo") or {}).get("username", ""))

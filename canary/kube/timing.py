@@ -1,4 +1,4 @@
-"""Waiting that tests can turn by hand and shutdown can end at once."""
+"""Monotonic time and waiting, which tests replace and a shutdown interrupts."""
 
 import threading
 import time
@@ -6,14 +6,14 @@ from typing import Protocol
 
 
 class Timing(Protocol):
-    """A clock that never jumps, and waiting by it."""
+    """A monotonic clock, and waiting by it."""
 
     def now(self) -> float:
-        """Seconds since some moment; only differences mean anything."""
+        """Return seconds since an arbitrary moment; only differences are meaningful."""
         ...
 
     def wait(self, condition: threading.Condition, seconds: float | None) -> None:
-        """Waits on a condition that the caller holds, at most so long; may return early."""
+        """Wait at most `seconds` on a condition whose lock is held; may return early."""
         ...
 
 
@@ -21,16 +21,16 @@ class SystemTiming:
     """The machine's monotonic clock."""
 
     def now(self) -> float:
-        """Seconds since some moment in the past."""
+        """Return seconds since an arbitrary moment."""
         return time.monotonic()
 
     def wait(self, condition: threading.Condition, seconds: float | None) -> None:
-        """As in Timing."""
+        """See Timing."""
         condition.wait(seconds)
 
 
 class Stopper:
-    """A flag that is raised once, and sleeps that end when it is."""
+    """A stop flag, and sleeps that end when it is set."""
 
     def __init__(self, timing: Timing) -> None:
         self.timing = timing
@@ -43,13 +43,13 @@ class Stopper:
         return self._stopped
 
     def stop(self) -> None:
-        """Raises the flag and wakes everybody."""
+        """Set the flag and end all sleeps."""
         with self._condition:
             self._stopped = True
             self._condition.notify_all()
 
     def sleep(self, seconds: float) -> bool:
-        """Waits so long, or until stopped. Returns whether it was stopped."""
+        """Sleep for `seconds`, or until stopped. Return whether it was stopped."""
         end = self.timing.now() + seconds
         with self._condition:
             while not self._stopped and (left := end - self.timing.now()) > 0:

@@ -1,7 +1,8 @@
-"""The only importer of `kubernetes`: its configuration, authentication and HTTP, nothing else.
+"""HTTP transport to the API server; the only module that imports `kubernetes`.
 
-Its typed models drop fields, its retries repeat a hung GET three times and it has no time-outs,
-so requests are raw, sent once, each with a time-out; urllib3's errors end here.
+Of that library it uses configuration, authentication and HTTP. Its typed models drop fields, its
+retries repeat a hung GET three times, and it has no time-outs; so requests are raw, sent once, and
+have a time-out each. Errors of urllib3 are translated here.
 """
 
 import re
@@ -35,15 +36,15 @@ _POOL_NAME: Final = re.compile(r"HTTPS?Connection(Pool)?\([^)]*\): ")
 _LOAD_POD: Final[Callable[..., None]] = kubernetes_config.load_incluster_config
 _LOAD_FILE: Final[Callable[..., None]] = kubernetes_config.load_kube_config
 POOL_SIZE: Final = 64
-"""Connections: 32 workers, one per watch, and some."""
+"""Maximum number of connections: 32 workers, one per watch, and a reserve."""
 _CHUNK: Final = 1 << 16
 _BODY_SECONDS: Final = 60.0
-"""An answer that is not complete by then has trickled, however short the pauses."""
+"""Time limit in seconds of a whole response; the read time-out only limits single pauses."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestTimeouts:
-    """Seconds until connected, and between two pieces of the answer."""
+    """Time-outs in seconds: to connect, and between two pieces of the response."""
 
     connect: float = 3.0
     read: float = 10.0
@@ -55,28 +56,28 @@ class ApiRequest:
 
     method: str
     path: str
-    """Quoted already."""
+    """URL path, already quoted."""
     query: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
     content_type: str = "application/json"
 
 
 class RequestObserver(Protocol):
-    """Is told of every request, for the `rest_client_*` metrics."""
+    """Receives every request, for the `rest_client_*` metrics."""
 
     def requested(self, method: str, host: str, code: str, seconds: float) -> None:
-        """`code` is the HTTP status, or `<error>` without one, as in client-go."""
+        """A request ended; `code` is the HTTP status or, without one, `<error>` as in client-go."""
         ...
 
     def used(self, verb: str, group: str, resource: str) -> None:
-        """A right, as RBAC names it, is about to be used."""
+        """A request is about to be sent that needs this right, as RBAC names it."""
         ...
 
 
 class Transport:
-    """Sends requests with the credentials of the day. Thread-safe.
+    """Sends requests with current credentials. Thread-safe.
 
-    `connect` reads the configuration anew: called once now, and again by `renew`.
+    `connect` reads the configuration; it is called once now, and again by `renew`.
     """
 
     def __init__(
@@ -95,24 +96,24 @@ class Transport:
         return str(self._api.configuration.host)
 
     def send(
-        self, request: ApiRequest, timeouts: RequestTimeouts, deed: ApiOperation | None = None
+        self, request: ApiRequest, timeouts: RequestTimeouts, operation: ApiOperation | None = None
     ) -> ApiResponse:
-        """The whole answer, whatever its status. Raises UnreachableError, LostError."""
-        self._note(deed)
-        return self._whole(self._open(request, timeouts))
+        """Return the whole response, of any status. Raises UnreachableError, ResponseLostError."""
+        self._count_right(operation)
+        return self._read_response(self._open(request, timeouts))
 
     def stream(
-        self, request: ApiRequest, timeouts: RequestTimeouts, deed: ApiOperation | None = None
+        self, request: ApiRequest, timeouts: RequestTimeouts, operation: ApiOperation | None = None
     ) -> "ApiResponse | ResponseStream":
-        """The running answer; an ApiResponse when the status is not 200."""
-        self._note(deed)
+        """Return the streaming response; an ApiResponse when the status is not 200."""
+        self._count_right(operation)
         response = self._open(request, timeouts)
         if response.status == HTTPStatus.OK:
             return ResponseStream(response, self.host)
-        return self._whole(response)
+        return self._read_response(response)
 
     def renew(self) -> None:
-        """Reads credentials and certificates again, refused ones. Raises UnauthorizedError."""
+        """Read credentials and certificates again, after a 401. Raises UnauthorizedError."""
         try:
             fresh = self._connect()
         except Exception as error:
@@ -123,20 +124,22 @@ class Transport:
         _close_pool(old)
 
     def close(self) -> None:
-        """Lets the idle connections go."""
+        """Close the idle connections."""
         _close_pool(self._api)
 
-    def _whole(self, response: HTTPResponse) -> ApiResponse:
+    def _read_response(self, response: HTTPResponse) -> ApiResponse:
         try:
             return ApiResponse(response.status, response.headers, _read_body(response))
         except (http_errors.HTTPError, OSError) as error:
-            raise ResponseLostError(f"the answer of {self.host} broke off: {error}") from error
+            raise ResponseLostError(
+                f"the response of {self.host} was interrupted: {error}"
+            ) from error
         finally:
-            response.close()  # read to its end, its connection is back in the pool already
+            response.close()  # no effect after the last byte: the connection is in the pool again
 
-    def _note(self, deed: ApiOperation | None) -> None:
-        if self._observer is not None and deed is not None:
-            self._observer.used(deed.verb, deed.kind.group, deed.resource)
+    def _count_right(self, operation: ApiOperation | None) -> None:
+        if self._observer is not None and operation is not None:
+            self._observer.used(operation.verb, operation.kind.group, operation.resource)
 
     def _open(self, request: ApiRequest, timeouts: RequestTimeouts) -> HTTPResponse:
         began = time.monotonic()
@@ -152,7 +155,7 @@ class Transport:
 
     def _call(self, request: ApiRequest, timeouts: RequestTimeouts) -> HTTPResponse:
         try:
-            with self._lock:  # a token that has run out is renewed by one thread
+            with self._lock:  # one thread refreshes an expired token
                 api = self._api
                 method, url, headers, _, _ = api.param_serialize(
                     request.method,
@@ -167,17 +170,17 @@ class Transport:
             limits = (timeouts.connect, timeouts.read)
             answer = api.call_api(method, url, headers, request.body, _request_timeout=limits)
         except (http_errors.HTTPError, OSError, ApiException) as error:
-            raise self._unanswered(error) from error
+            raise self._translate_error(error) from error
         except ConfigException as error:
             raise UnreachableError(f"cannot read the credentials: {error}") from error
         response: HTTPResponse = answer.response
         return response
 
-    def _unanswered(self, error: Exception) -> CanaryError:
+    def _translate_error(self, error: Exception) -> CanaryError:
         text = f"cannot reach the API server at {self.host}: {_describe_error(error)}"
         match error:
             case ApiException() if "CERTIFICATE_VERIFY_FAILED" in str(error):
-                return PermanentError(f"{text} (is the certificate authority the right one?)")
+                return PermanentError(f"{text} (is this the right certificate authority?)")
             case http_errors.NewConnectionError() | http_errors.ConnectTimeoutError():
                 return UnreachableError(text)
             case http_errors.ProxyError():
@@ -187,7 +190,7 @@ class Transport:
 
 
 class ResponseStream:
-    """The lines of an answer that goes on, such as a watch."""
+    """The lines of a streaming response, such as a watch."""
 
     def __init__(self, response: HTTPResponse, host: str) -> None:
         self._response = response
@@ -204,13 +207,15 @@ class ResponseStream:
                 yield from (bytes(line) for line in lines if line)
                 buffer = bytearray(rest)
         except (http_errors.HTTPError, OSError, ValueError, AttributeError) as error:
-            if not self._interrupted:  # another thread closes the socket under our hands
-                raise ResponseLostError(f"the watch on {self._host} broke off: {error}") from error
+            if not self._interrupted:  # `interrupt` closes the socket during the read
+                raise ResponseLostError(
+                    f"the watch on {self._host} was interrupted: {error}"
+                ) from error
         finally:
             self._response.close()
 
     def interrupt(self) -> None:
-        """Ends the iteration, from another thread."""
+        """End the iteration; called from another thread."""
         self._interrupted = True
         try:
             self._response.shutdown()
@@ -223,16 +228,16 @@ def load_transport(
     context: str | None = None,
     observer: RequestObserver | None = None,
 ) -> Transport:
-    """A transport to the cluster of the kubeconfig file, or of the pod that we run in.
+    """Return a transport to the cluster of a kubeconfig file, or of the pod of this process.
 
-    Without `kubeconfig` and `context` a pod's service account is used where there is one, else
+    Without `kubeconfig` and `context` it uses the pod's service account where there is one, else
     `$KUBECONFIG` or `~/.kube/config`. Raises UsageError when there is no usable configuration.
     """
     try:
         return Transport(lambda: _create_client(kubeconfig, context), observer)
-    except Exception as error:  # what is wrong in the file comes as almost any class
+    except Exception as error:  # an invalid file raises almost any class
         raise UsageError(
-            f"there is no usable configuration for a cluster: {_describe_error(error)}. "
+            f"cannot load a configuration for a cluster: {_describe_error(error)}. "
             "Set KUBECONFIG or --kubeconfig, or run in a pod with a service account"
         ) from error
 
@@ -245,12 +250,12 @@ def _create_client(kubeconfig: str | None, context: str | None) -> kubernetes_cl
     else:
         _LOAD_FILE(kubeconfig, context, settings, persist_config=False)
     if not settings.host.startswith(("http://", "https://")):
-        raise ConfigException(f"a server's address https://… is expected, found {settings.host!r}")
+        raise ConfigException(f"expected a server's address https://…, found {settings.host!r}")
     return configure_client(settings)
 
 
 def configure_client(settings: kubernetes_client.Configuration) -> kubernetes_client.ApiClient:
-    """A client with our pool, keep-alive, user agent, and no retries of its own."""
+    """Return a client with this project's pool size, keep-alive and user agent, without retries."""
     settings.retries = False
     settings.connection_pool_maxsize = POOL_SIZE
     settings.socket_options = tcp_keepalive_socket_options(idle=15, interval=5, count=3)
@@ -270,12 +275,12 @@ def _read_body(response: HTTPResponse) -> bytes:
     while chunk := response.read1(_CHUNK):
         body += chunk
         if time.monotonic() > end:
-            raise TimeoutError(f"the answer was not complete after {_BODY_SECONDS:g} s")
+            raise TimeoutError(f"the response was not complete after {_BODY_SECONDS:g} s")
     return bytes(body)
 
 
 def _describe_error(error: Exception) -> str:
-    """One line, without the representation of urllib3's pool in front."""
+    """Describe an error in one line, without the prefix that names urllib3's pool."""
     reason = error.reason if isinstance(error, ApiException) else error
     if isinstance(reason, http_errors.ProtocolError) and len(reason.args) > 1:
         reason = reason.args[1]  # the first is "Connection aborted."

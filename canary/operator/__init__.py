@@ -1,1 +1,1 @@
-"""`canary operator`: the controller as a program, with its lease, probes, metrics and logs."""
+"""`canary operator`: the controller process with leader election, probes, metrics and logs."""

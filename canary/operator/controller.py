@@ -1,7 +1,7 @@
-"""From changes to passes.
+"""The controller: reconciles a release whenever one of its objects changes.
 
-Every change is mapped to the releases that it concerns, each release has one place in the queue,
-and workers pass over what is due.
+Each change of an object is mapped to its releases, each release has one entry in the queue, and
+workers reconcile what is due.
 """
 
 import logging
@@ -21,34 +21,31 @@ _log = logging.getLogger(__name__)
 
 WORKERS: Final = 16
 DRAIN_SECONDS: Final = 20.0
-"""Seconds that passes at hand get to end, out of the pod's 30."""
+"""Seconds that running reconciles have to end at a shutdown, out of the pod's 30."""
 STUCK_SECONDS: Final = 120.0
-"""Seconds that no pass can take: every call in it has a time-out."""
+"""A reconcile that takes longer, in seconds, is stuck: every call in it has a time-out."""
 
 
 @dataclass
 class Controller:
-    """Works between `start` and `stop`, any number of times; listens all the time.
+    """Reconciles between `start` and `stop`, any number of times; indexes changes all the time."""
 
-    `forget` is told of releases that are gone, also while this replica does not lead.
-    """
-
-    passes: ReleaseReconciler
+    reconciler: ReleaseReconciler
     timing: Timing
-    known: Callable[[], list[Key]]
-    """All releases that there are."""
+    list_keys: Callable[[], list[Key]]
+    """Returns the keys of all releases."""
     observer: QueueObserver | None = None
     workers: int = WORKERS
     drain: float = DRAIN_SECONDS
-    subjects: ReleaseIndex = field(default_factory=ReleaseIndex)
+    index: ReleaseIndex = field(default_factory=ReleaseIndex)
     _queue: WorkQueue[Key] | None = None
     _threads: list[threading.Thread] = field(default_factory=list)
 
     def changed(self, kind: Kind, old: Object | None, new: Object | None) -> None:
-        """The watches' handler; returns at once."""
+        """Handle a change from a watch; return immediately."""
         if kind == RELEASES and (release := new or old) is not None:
             key = key_of(release)
-            self.subjects.learn(new, key)
+            self.index.update(new, key)
             if old is None or new is None or desired_state(old) != desired_state(new):
                 self.wake(key)
         seen = [item for item in (old, new) if item is not None]
@@ -58,23 +55,23 @@ class Controller:
             and new is not None
             and desired_state(old) == desired_state(new)
         ):
-            return  # our own status
+            return  # the operator's own status update
         for item in seen:
-            for key in self.subjects.concerned(kind, item):
+            for key in self.index.find_releases(kind, item):
                 self.wake(key)
 
     def wake(self, key: Key) -> None:
-        """Has the release passed over now; nothing while this replica does not lead."""
+        """Make the release due now; without effect while this replica does not lead."""
         if (queue := self._queue) is not None:
             queue.add(key)
 
     def wake_all(self) -> None:
-        """Has every release passed over."""
-        for key in self.known():
+        """Make every release due now."""
+        for key in self.list_keys():
             self.wake(key)
 
     def start(self) -> None:
-        """Begins to work; returns at once."""
+        """Start the workers; return immediately."""
         queue: WorkQueue[Key] = WorkQueue(self.timing, self.observer)
         self._queue = queue
         self.wake_all()
@@ -86,60 +83,62 @@ class Controller:
             thread.start()
 
     def stop(self) -> None:
-        """Takes no more keys, and waits for the passes at hand; for so long at most."""
+        """Take no more keys, and wait at most `drain` seconds for running reconciles."""
         if (queue := self._queue) is None:
             return
         queue.close()
         if not queue.drained(self.drain):
-            _log.warning("%d passes had not ended after %g s", len(queue.working), self.drain)
+            _log.warning("%d reconciles have not ended after %g s", len(queue.working), self.drain)
         self._queue = None
 
     @property
     def depth(self) -> int:
-        """Releases that are due."""
+        """Number of releases that are due."""
         return queue.depth if (queue := self._queue) is not None else 0
 
     @property
     def working(self) -> tuple[float, ...]:
-        """For how many seconds each pass at hand has been running."""
+        """Age of each running reconcile in seconds."""
         return queue.working if (queue := self._queue) is not None else ()
 
     @property
     def problem(self) -> str | None:
-        """Why this process should be started anew; None: it need not."""
+        """Why this process has to be restarted; None when it works."""
         if self._queue is not None and not all(thread.is_alive() for thread in self._threads):
             return "a worker has ended"
         longest = max(self.working, default=0.0)
-        return f"a pass has been running for {longest:.0f} s" if longest > STUCK_SECONDS else None
+        return (
+            f"a reconcile has been running for {longest:.0f} s" if longest > STUCK_SECONDS else None
+        )
 
     def _work(self, queue: WorkQueue[Key]) -> None:
         while (key := queue.get()) is not None:
             try:
-                self._pass(queue, key)
-            except Exception:  # noqa: BLE001  # a thread that ends would be a silent lie
+                self._reconcile(queue, key)
+            except Exception:  # noqa: BLE001  # otherwise the worker would end unnoticed
                 _log.exception("a worker failed")
                 queue.retry(key)
             finally:
                 queue.done(key)
 
-    def _pass(self, queue: WorkQueue[Key], key: Key) -> None:
-        again = self.passes.run(key)
-        if again is RELEASE_DELETED:
+    def _reconcile(self, queue: WorkQueue[Key], key: Key) -> None:
+        result = self.reconciler.run(key)
+        if result is RELEASE_DELETED:
             queue.drop(key)
-        elif again.failed:
-            queue.retry(key, again.after)
+        elif result.failed:
+            queue.retry(key, result.after)
         else:
             queue.forget(key)
-            queue.add_after(key, again.after)
+            queue.add_after(key, result.after)
 
 
 def key_of(release: Object) -> Key:
-    """Names the release."""
+    """Return the key of a release."""
     return Key(release["metadata"]["namespace"], release["metadata"]["name"])
 
 
 def desired_state(release: Object) -> object:
-    """What people say in a release; a change of the rest is our own status."""
+    """Return the parts of a release that people write; other changes are the operator's status."""
     metadata = release["metadata"]
     names = ("uid", "generation", "annotations", "deletionTimestamp", "finalizers")
     return [metadata.get(name) for name in names]

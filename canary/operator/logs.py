@@ -1,6 +1,6 @@
-"""Log lines on standard error: JSON for machines, plain for people; each says which release.
+"""Logging to standard error, as JSON or as text; each line names its release.
 
-The standard library's logging with a formatter of our own: another dependency would add nothing.
+It uses the standard library's logging with formatters of this project.
 """
 
 import json
@@ -14,7 +14,7 @@ from canary.text.format import format_exact_timestamp
 
 
 class LogFormat(StrEnum):
-    """How lines are written."""
+    """Format of log lines."""
 
     JSON = "json"
     CONSOLE = "console"
@@ -30,7 +30,7 @@ class LogLevel(StrEnum):
 
 
 def configure_logging(form: LogFormat, level: LogLevel) -> None:
-    """All lines go to standard error from now on; other libraries' only from warnings on."""
+    """Log to standard error from now on; lines of other libraries only from WARNING on."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if form is LogFormat.JSON else ConsoleLines())
     root = logging.getLogger()
@@ -40,7 +40,7 @@ def configure_logging(form: LogFormat, level: LogLevel) -> None:
 
 
 def log_fields(record: logging.LogRecord) -> dict[str, Any]:
-    """namespace, release, step, weight, phase and reason of the release that a line is about."""
+    """Return namespace, release, step, weight, phase and reason of the current release."""
     found = current_release.get()
     if found is None:
         return {}
@@ -58,10 +58,10 @@ def log_fields(record: logging.LogRecord) -> dict[str, Any]:
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line."""
+    """Formats each line as a JSON object."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """`time`, `level`, `logger`, `message`, the release's fields, and `error` of a bug."""
+        """Format time, level, logger, message, the release's fields and, of a bug, `error`."""
         line = {
             "time": format_exact_timestamp(record.created),
             "level": record.levelname.lower(),
@@ -75,10 +75,10 @@ class JsonLines(logging.Formatter):
 
 
 class ConsoleLines(logging.Formatter):
-    """For reading."""
+    """Formats each line as text."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """`12:00:00.123 INFO prod/auth [step=1 weight=5 reason=Holding] …`."""
+        """Format as `12:00:00.123 INFO prod/auth [step=1 weight=5 reason=Holding] …`."""
         fields = log_fields(record)
         where = ""
         if fields:

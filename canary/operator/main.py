@@ -1,4 +1,4 @@
-"""`canary operator` as a process: logs, signals, the HTTP server, the real API server."""
+"""The process of `canary operator`: logs, signals, HTTP server and API client."""
 
 import gc
 import logging
@@ -24,13 +24,13 @@ from canary.operator.settings import OperatorSettings
 
 _log = logging.getLogger(__name__)
 
-FIRST_LOOK = RetryPolicy(RequestTimeouts(connect=3.0, read=10.0), attempts=2, budget=3.0)
-"""At the start a person may be waiting for the answer."""
+STARTUP_POLICY = RetryPolicy(RequestTimeouts(connect=3.0, read=10.0), attempts=2, budget=3.0)
+"""Few retries at the start, when a person may be waiting for the result."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessOptions:
-    """What is about this process and not about releases."""
+    """Options of the process, as opposed to those of releases."""
 
     kubeconfig: str | None
     context: str | None
@@ -40,7 +40,7 @@ class ProcessOptions:
 
 
 def run_operator(settings: OperatorSettings, process: ProcessOptions) -> None:
-    """Runs until SIGTERM or SIGINT. Raises CanaryError when it cannot begin."""
+    """Run until SIGTERM or SIGINT. Raises CanaryError when the operator cannot start."""
     address = parse_address(process.metrics_address)
     configure_logging(LogFormat(process.log_format), LogLevel(process.log_level))
     warn_of_plain_token(settings.prometheus.url, settings.prometheus.bearer_token_file)
@@ -51,22 +51,22 @@ def run_operator(settings: OperatorSettings, process: ProcessOptions) -> None:
     with ExitStack() as stack:
         transport = load_transport(process.kubeconfig, process.context, telemetry.rest)
         client = stack.enter_context(closing(Client(transport)))
-        check_access(client.tuned(FIRST_LOOK), settings.namespaces)
+        check_access(client.tuned(STARTUP_POLICY), settings.namespaces)
         source = stack.enter_context(closing(Prometheus(settings.prometheus)))
         api = ApiAccess(client, client.fenced, client.tuned(ELECTION))
         operator = Operator(settings, api, source, telemetry, SystemClock(), timing)
         server = ProbeServer(address, operator.live, operator.ready, telemetry.registry)
         stack.callback(server.stop)
         _relieve_garbage_collector()
-        _log.info("canary %s: probes and metrics on port %d", __version__, server.port)
+        _log.info("canary %s serves probes and metrics on port %d", __version__, server.port)
         operator.run(stop)
 
 
 def _relieve_garbage_collector() -> None:
-    """What is loaded by now stays loaded, so no collection looks at it again.
+    """Exclude all objects that exist now from garbage collection, and collect less often.
 
-    Answers of Prometheus are thousands of small objects without cycles: with Python's threshold
-    of 700 they start a collection tens of times each.
+    Responses of Prometheus are thousands of small objects without cycles. With Python's threshold
+    of 700, each would trigger tens of collections.
     """
     gc.collect()
     gc.freeze()

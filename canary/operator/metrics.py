@@ -1,7 +1,7 @@
-"""What the operator says of itself and of the releases, for Prometheus.
+"""The operator's metrics about itself and the releases, for Prometheus.
 
-`workqueue_*` and `rest_client_*` are named as in client-go, so that dashboards and alerts made
-for other operators fit.
+`workqueue_*` and `rest_client_*` have the names of client-go, so that dashboards and alerts for
+other operators work.
 """
 
 import threading
@@ -23,54 +23,58 @@ _RELEASE = ("namespace", "release")
 
 
 class RestClientMetrics:
-    """Requests to the API server: an Observer of canary.kube.transport."""
+    """Counts requests to the API server: a RequestObserver of canary.kube.transport."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._requests = Counter(
             "rest_client_requests",
-            "Requests to the API server, by status code, method and host.",
+            "Number of requests to the API server, by status code, method and host.",
             ("code", "method", "host"),
             registry=registry,
         )
         self._seconds = Histogram(
             "rest_client_request_duration_seconds",
-            "Seconds until the API server's answer began, by method and host.",
+            "Seconds until the API server's response began, by method and host.",
             ("verb", "host"),
             buckets=_SECONDS,
             registry=registry,
         )
         self._rights = Counter(
             "canary_api_rights_used",
-            "Requests to the API server, by the right that each needs, as RBAC names it.",
+            "Number of requests to the API server, by the RBAC rule that each needs.",
             ("verb", "group", "resource"),
             registry=registry,
         )
 
     def requested(self, method: str, host: str, code: str, seconds: float) -> None:
-        """See Observer."""
+        """See RequestObserver and ReconcileObserver."""
         self._requests.labels(code, method, host).inc()
         self._seconds.labels(method, host).observe(seconds)
 
     def used(self, verb: str, group: str, resource: str) -> None:
-        """See Observer."""
+        """See RequestObserver and ReconcileObserver."""
         self._rights.labels(verb, group, resource).inc()
 
 
 class QueueMetrics:
-    """The work queue: a QueueObserver of canary.kube.queue."""
+    """Counts keys of the work queue: a QueueObserver of canary.kube.queue."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        def counter(name: str, words: str) -> Counter:
-            return Counter(name, words, ("name",), registry=registry).labels(QUEUE)
+        def counter(name: str, help_text: str) -> Counter:
+            return Counter(name, help_text, ("name",), registry=registry).labels(QUEUE)
 
-        def histogram(name: str, words: str) -> Histogram:
-            made = Histogram(name, words, ("name",), buckets=_SECONDS, registry=registry)
+        def histogram(name: str, help_text: str) -> Histogram:
+            made = Histogram(name, help_text, ("name",), buckets=_SECONDS, registry=registry)
             return made.labels(QUEUE)
 
-        self._adds = counter("workqueue_adds", "ReleaseCollector that were queued.")
-        self._retries = counter("workqueue_retries", "Passes that failed and are tried again.")
+        self._adds = counter("workqueue_adds", "Number of releases that were queued.")
+        self._retries = counter(
+            "workqueue_retries", "Number of failed reconciles that are retried."
+        )
         self._waited = histogram("workqueue_queue_duration_seconds", "Time spent in the queue.")
-        self._worked = histogram("workqueue_work_duration_seconds", "Of one pass.")
+        self._worked = histogram(
+            "workqueue_work_duration_seconds", "Seconds that one reconcile took."
+        )
 
     def added(self) -> None:
         """See QueueObserver."""
@@ -90,9 +94,10 @@ class QueueMetrics:
 
 
 class ReleaseCollector(Collector):
-    """The releases as this replica last saw them; an Observer of canary.operator.reconciler.
+    """Exports the releases as last reconciled; a ReconcileObserver of canary.operator.reconciler.
 
-    Counters go by the history in the status, so that a restart neither forgets nor repeats.
+    Promotions and rollbacks are counted from the history in the status, so that none is counted
+    twice.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -100,53 +105,53 @@ class ReleaseCollector(Collector):
         self._known: dict[Key, Status] = {}
         self._rollbacks = Counter(
             "canary_release_rollbacks",
-            "ReleaseCollector that were rolled back, by reason.",
+            "Number of releases that were rolled back, by reason.",
             (*_RELEASE, "reason"),
             registry=registry,
         )
         self._promotions = Counter(
             "canary_release_promotions",
-            "ReleaseCollector that were promoted.",
+            "Number of releases that were promoted.",
             _RELEASE,
             registry=registry,
         )
         self._passes = Histogram(
             "canary_reconcile_duration_seconds",
-            "Of one pass over one release, by result.",
+            "Seconds that one reconcile of a release took, by result.",
             ("result",),
             buckets=_SECONDS,
             registry=registry,
         )
         registry.register(self)
 
-    def passed(self, key: Key, status: Status) -> None:
-        """See Observer."""
+    def record_status(self, key: Key, status: Status) -> None:
+        """See RequestObserver and ReconcileObserver."""
         with self._lock:
             before = self._known.get(key)
             self._known[key] = status
         if before is not None:
             self._count(key, before, status)
 
-    def gone(self, key: Key) -> None:
-        """See Observer."""
+    def remove_release(self, key: Key) -> None:
+        """See RequestObserver and ReconcileObserver."""
         with self._lock:
             self._known.pop(key, None)
 
-    def counted(self, result: str, seconds: float) -> None:
-        """See Observer."""
+    def observe_duration(self, result: str, seconds: float) -> None:
+        """See RequestObserver and ReconcileObserver."""
         self._passes.labels(result).observe(seconds)
 
     def clear(self) -> None:
-        """This replica does not lead any more: another one knows."""
+        """Drop all releases when this replica no longer leads."""
         with self._lock:
             self._known.clear()
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing is asked of the releases at registration."""
+        """Return nothing, so that the registry does not collect at registration."""
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        """One sample per release; `phase` has one for the present phase only."""
+        """Return one sample per release; `phase` has one for the current phase only."""
         with self._lock:
             known = sorted(self._known.items(), key=lambda item: (item[0].namespace, item[0].name))
         families = _Families()
@@ -165,33 +170,33 @@ class ReleaseCollector(Collector):
                 self._promotions.labels(key.namespace, key.name).inc()
 
 
-def _gauge_family(name: str, words: str, *labels: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"canary_release_{name}", words, labels=(*_RELEASE, *labels))
+def _gauge_family(name: str, help_text: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"canary_release_{name}", help_text, labels=(*_RELEASE, *labels))
 
 
 @dataclass
 class _Families:
-    """The gauges of all releases."""
+    """The gauges of all releases, collected anew at each scrape."""
 
     info: GaugeMetricFamily = field(
         default_factory=lambda: _gauge_family(
-            "info", "1; the template hashes as labels.", "stable", "canary", "rejected"
+            "info", "Always 1; template hashes as labels.", "stable", "canary", "rejected"
         )
     )
     phase: GaugeMetricFamily = field(
         default_factory=lambda: _gauge_family(
-            "phase", "1 for the present phase.", "phase", "reason"
+            "phase", "1 for the current phase.", "phase", "reason"
         )
     )
     weight: GaugeMetricFamily = field(
-        default_factory=lambda: _gauge_family("weight", "Percent of traffic meant for the canary.")
+        default_factory=lambda: _gauge_family("weight", "Weight of the canary in percent.")
     )
     step: GaugeMetricFamily = field(
-        default_factory=lambda: _gauge_family("step", "The present step, from 0; -1 at rest.")
+        default_factory=lambda: _gauge_family("step", "The current step, from 0; -1 at rest.")
     )
     verdict: GaugeMetricFamily = field(
         default_factory=lambda: _gauge_family(
-            "verdict", "1 for the present verdict of a metric.", "metric", "verdict"
+            "verdict", "1 for the current verdict of a metric.", "metric", "verdict"
         )
     )
     evidence: GaugeMetricFamily = field(
@@ -199,7 +204,7 @@ class _Families:
     )
 
     def add(self, key: Key, status: Status) -> None:
-        """One release."""
+        """Add the samples of one release."""
         own = [key.namespace, key.name]
         hashes = [status.stable_hash or "", status.canary_hash or "", status.rejected_hash or ""]
         self.info.add_metric([*own, *hashes], 1)
@@ -212,12 +217,12 @@ class _Families:
             self.evidence.add_metric([*own, metric.name], metric.evidence)
 
     def all(self) -> Iterable[Metric]:
-        """Every family, also those without a sample."""
+        """Return every family, also those without samples."""
         return self.info, self.phase, self.weight, self.step, self.verdict, self.evidence
 
 
 class OperatorMetrics:
-    """All of it, in one registry."""
+    """All metrics of the operator, in one registry."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -226,12 +231,19 @@ class OperatorMetrics:
         self.queue = QueueMetrics(self.registry)
         self.releases = ReleaseCollector(self.registry)
         self.queries = Counter(
-            "canary_metric_queries", "Queries that were sent to Prometheus.", registry=self.registry
+            "canary_metric_queries",
+            "Number of queries that were sent to Prometheus.",
+            registry=self.registry,
         )
-        info = Gauge("canary_build_info", "1.", ("version",), registry=self.registry)
+        info = Gauge(
+            "canary_build_info",
+            "Always 1; the version as a label.",
+            ("version",),
+            registry=self.registry,
+        )
         info.labels(__version__).set(1)
 
-    def follow(self, metric: str, words: str, name: str, value: Callable[[], float]) -> None:
-        """A gauge with the label `name`, whose value is asked for at every scrape."""
-        gauge = Gauge(metric, words, ("name",), registry=self.registry)
+    def add_gauge(self, metric: str, help_text: str, name: str, value: Callable[[], float]) -> None:
+        """Add a gauge with the label `name`; `value` is called at every scrape."""
+        gauge = Gauge(metric, help_text, ("name",), registry=self.registry)
         gauge.labels(name).set_function(value)

@@ -1,4 +1,4 @@
-"""How targets are held in this cluster, looked up now and then and known at once."""
+"""The pause mode of the cluster, refreshed in the background."""
 
 import logging
 import threading
@@ -11,68 +11,68 @@ from canary.kube.workloads import PauseMode, read_pause_mode
 
 _log = logging.getLogger(__name__)
 
-EVERY = 60.0
-"""Seconds between two looks for the policy."""
+REFRESH_INTERVAL = 60.0
+"""Seconds between two checks for the policy."""
 POLICY = "canary-hold"
 
 
 class PauseModeOption(StrEnum):
-    """What the operator is told."""
+    """Values of --hold-mode."""
 
     AUTO = "auto"
-    """On change where the policy is installed, else at rest."""
+    """OnChange when the policy is installed, else AtRest."""
     AT_REST = "at-rest"
     ON_CHANGE = "on-change"
 
 
 class PauseModeWatcher:
-    """Calling it gives the mode; with `auto` a thread follows the policy's coming and going.
+    """Calling it returns the last known mode; with `auto` a thread refreshes it.
 
-    A pass never waits for the API server to say how it holds: the last known mode counts.
+    So no reconcile waits for the API server to learn the mode.
     """
 
     def __init__(self, objects: Objects, mode: PauseModeOption, policy: str = POLICY) -> None:
         self._objects = objects
         self._mode = mode
         self._policy = policy
-        self._over = threading.Event()
-        self._now = PauseMode.AT_REST
+        self._stopping = threading.Event()
+        self._current = PauseMode.AT_REST
 
     def __call__(self) -> PauseMode:
-        """How targets are held."""
-        return self._now
+        """Return the current mode."""
+        return self._current
 
-    def find_out(self) -> PauseMode:
-        """The mode at the start. Raises UsageError when the one that is asked for cannot be."""
+    def detect(self) -> PauseMode:
+        """Read the mode at the start. Raises UsageError when --hold-mode requires another one."""
         if self._mode is not PauseModeOption.AT_REST:
-            self._now = read_pause_mode(self._objects, self._policy)
-        if self._mode is PauseModeOption.ON_CHANGE and self._now is not PauseMode.ON_CHANGE:
+            self._current = read_pause_mode(self._objects, self._policy)
+        if self._mode is PauseModeOption.ON_CHANGE and self._current is not PauseMode.ON_CHANGE:
             raise UsageError(
                 f"--hold-mode on-change needs the MutatingAdmissionPolicy {self._policy} and its "
                 "binding: kubectl apply -k manifests/hold (Kubernetes 1.36 or newer), or use "
                 "--hold-mode auto"
             )
-        return self._now
+        return self._current
 
     def follow(self, changed: Callable[[], None]) -> None:
-        """Looks again every minute, and calls `changed` when it is another."""
+        """With `auto`, refresh the mode every minute, and call `changed` after a change."""
         if self._mode is PauseModeOption.AUTO:
             threading.Thread(
-                target=self._follow, args=(changed,), name="holding", daemon=True
+                target=self._follow, args=(changed,), name="pause-mode", daemon=True
             ).start()
 
     def stop(self) -> None:
-        """No more looks."""
-        self._over.set()
+        """End the refreshes."""
+        self._stopping.set()
 
     def _follow(self, changed: Callable[[], None]) -> None:
-        while not self._over.wait(EVERY):
+        while not self._stopping.wait(REFRESH_INTERVAL):
             try:
                 found = read_pause_mode(self._objects, self._policy)
             except CanaryError as error:
-                _log.warning("cannot tell how targets are to be held: %s", error)
+                _log.warning("cannot read the hold policy: %s", error)
                 continue
-            if found is not self._now:
-                _log.info("targets are held %s now", found.value)
-                self._now = found
+            if found is not self._current:
+                _log.info("the pause mode is now %s", found.value)
+                self._current = found
                 changed()

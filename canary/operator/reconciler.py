@@ -1,4 +1,4 @@
-"""One pass, whatever comes of it: what to say, and when to look again."""
+"""Reconciles one release: handles errors, logs changes, and returns when to reconcile again."""
 
 import logging
 import random
@@ -25,54 +25,54 @@ from canary.status_update import PassResult
 _log = logging.getLogger(__name__)
 
 RESYNC: Final = 600.0
-"""Seconds, about: a release at rest is looked at again even if nothing has changed."""
+"""Seconds, with jitter, after which a release at rest is reconciled without any change."""
 REFUSED_RETRY: Final = 60.0
-"""Seconds until what was refused, for want of a right for one, is tried again."""
+"""Seconds until the retry of a refused request, such as one without the right."""
 current_release: ContextVar[tuple[Key, Status | None] | None] = ContextVar("pass", default=None)
-"""The release that this thread passes over, with its status as far as known, for log lines."""
+"""The release that this thread reconciles, with its last known status, for log lines."""
 
 
 class RefusalWriter(Protocol):
-    """Where a release hears that it cannot be followed: canary.kube.releases.KubeReleases."""
+    """Reports in the status that a release is invalid: canary.kube.releases.KubeReleases."""
 
     def refuse(self, key: Key, message: str, now: float, reason: Reason = ...) -> None:
-        """Says so in the status, once."""
+        """Write the message into the status, unless it is there already."""
         ...
 
 
 class ReconcileObserver(Protocol):
-    """Is told of each pass, for metrics."""
+    """Receives the result of each reconcile, for metrics."""
 
-    def passed(self, key: Key, status: Status) -> None:
-        """A pass has come to its end; `status` is as it is written now."""
+    def record_status(self, key: Key, status: Status) -> None:
+        """Record the status of a release after a reconcile."""
         ...
 
-    def gone(self, key: Key) -> None:
-        """The release does not exist any more."""
+    def remove_release(self, key: Key) -> None:
+        """Drop a release that no longer exists."""
         ...
 
-    def counted(self, result: str, seconds: float) -> None:
-        """`result` is success or error."""
+    def observe_duration(self, result: str, seconds: float) -> None:
+        """Record the seconds of one reconcile; `result` is success or error."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ReconcileResult:
-    """When the next pass is due."""
+    """When to reconcile the release again."""
 
     after: float
-    """Seconds; at least, where `failed`."""
+    """Seconds; a minimum when `failed`."""
     failed: bool = False
-    """It backs off with every failure of this release."""
+    """Whether to back off, longer with every failure of this release."""
 
 
 RELEASE_DELETED = None
-"""In place of Again: there is nothing to pass over any more."""
+"""Returned in place of a ReconcileResult when the release no longer exists."""
 
 
 @dataclass
 class ReleaseReconciler:
-    """Runs passes; never raises."""
+    """Reconciles releases; never raises."""
 
     worlds: WorldFactory
     refusals: RefusalWriter
@@ -80,113 +80,113 @@ class ReleaseReconciler:
     warn: Callable[[Key, Reason, str], None]
     exists: Callable[[Key], bool]
     abandon: Callable[[Key], None]
-    """Lets go of what a release that is gone had marked; may raise."""
+    """Unmanages the targets of a deleted release; may raise CanaryError."""
     forget: Callable[[Key], None]
     observer: ReconcileObserver
     resync: float = RESYNC
-    _said: dict[Key, tuple[object, ...]] = field(default_factory=dict)
+    _last_logged: dict[Key, tuple[object, ...]] = field(default_factory=dict)
     _known: dict[Key, Status] = field(default_factory=dict)
 
     def run(self, key: Key) -> ReconcileResult | None:
-        """One pass over one release."""
+        """Reconcile one release; None when it no longer exists."""
         began = self.clock.now()
         token = current_release.set((key, self._known.get(key)))
-        again: ReconcileResult | None = None
+        result: ReconcileResult | None = None
         try:
-            again = self._guarded(key)
+            result = self._handle_errors(key)
         finally:
             current_release.reset(token)
-            result = "error" if again and again.failed else "success"
-            self.observer.counted(result, self.clock.now() - began)
-        return again
+            label = "error" if result and result.failed else "success"
+            self.observer.observe_duration(label, self.clock.now() - began)
+        return result
 
-    def _guarded(self, key: Key) -> ReconcileResult | None:
+    def _handle_errors(self, key: Key) -> ReconcileResult | None:
         try:
-            return self._pass(key)
+            return self._reconcile(key)
         except UsageError as error:
-            return self._refused(key, Reason.INVALID_SPEC, _describe_error(error))
+            return self._report_refusal(key, Reason.INVALID_SPEC, _describe_error(error))
         except (TransientError, NotFoundError, PermanentError) as error:
-            return self._failed(key, error)
+            return self._handle_failure(key, error)
         except Exception:  # noqa: BLE001  # one release must not end the others
             _log.exception("unexpected error while reconciling")
             return ReconcileResult(1.0, failed=True)
 
-    def _pass(self, key: Key) -> ReconcileResult:
-        world, source = self.worlds.of(key)
+    def _reconcile(self, key: Key) -> ReconcileResult:
+        world, source = self.worlds.get_world(key)
         outcome = reconcile(world, key)
         source.follow(outcome.status, outcome.judged_until)
-        self._tell(key, outcome)
+        self._record_status(key, outcome)
         refused = outcome.done.refused
         if refused is not None:
-            return self._transient(refused)
-        return ReconcileResult(self._after(outcome, source))
+            return self._retry(refused)
+        return ReconcileResult(self._seconds_until_next(outcome, source))
 
-    def _after(self, outcome: PassResult, source: SelectedSource) -> float:
+    def _seconds_until_next(self, outcome: PassResult, source: SelectedSource) -> float:
         due = None if outcome.requeue_after is None else source.due(self.clock.now())
-        after = seconds_to_next_pass(outcome, due)
+        after = seconds_to_next_reconcile(outcome, due)
         if after is None:
-            return self.resync * random.uniform(0.8, 1.2)  # noqa: S311  # so that not all come at once
+            return self.resync * random.uniform(0.8, 1.2)  # noqa: S311  # jitter, so that not all are due together
         return after
 
-    def _tell(self, key: Key, outcome: PassResult) -> None:
+    def _record_status(self, key: Key, outcome: PassResult) -> None:
         status = outcome.status
         self._known[key] = status
         current_release.set((key, status))
-        self.observer.passed(key, status)
-        said = (status.phase, status.reason, status.weight, status.step)
-        if status.message and self._said.get(key) != said:
-            self._said[key] = said
+        self.observer.record_status(key, status)
+        logged = (status.phase, status.reason, status.weight, status.step)
+        if status.message and self._last_logged.get(key) != logged:
+            self._last_logged[key] = logged
             _log.info("%s", status.message, extra={"reason": status.reason.value})
 
-    def _failed(self, key: Key, error: CanaryError) -> ReconcileResult | None:
+    def _handle_failure(self, key: Key, error: CanaryError) -> ReconcileResult | None:
         if isinstance(error, NotFoundError) and not self.exists(key):
-            return self._gone(key)
+            return self._forget_deleted(key)
         if isinstance(error, TransientError):
-            return self._transient(error)
-        return self._refused(key, Reason.API_REFUSED, _describe_error(error))
+            return self._retry(error)
+        return self._report_refusal(key, Reason.API_REFUSED, _describe_error(error))
 
-    def _transient(self, error: TransientError) -> ReconcileResult:
+    def _retry(self, error: TransientError) -> ReconcileResult:
         if isinstance(error, ConflictError):
-            _log.debug("%s; looking again", error)
+            _log.debug("%s; reconciling again", error)
             return ReconcileResult(0.0, failed=True)
         if isinstance(error, NotLeaderError):
             _log.info("%s", error)
         else:
-            _log.warning("%s; trying again", error)
+            _log.warning("%s; retrying", error)
         return ReconcileResult(error.retry_after, failed=True)
 
-    def _refused(self, key: Key, reason: Reason, message: str) -> ReconcileResult:
-        """Trying again changes nothing: said in the status, in the log and as one Event."""
-        if self._said.get(key) != (reason, message):
-            self._said[key] = (reason, message)
+    def _report_refusal(self, key: Key, reason: Reason, message: str) -> ReconcileResult:
+        """Report an error that a retry cannot change: in the status, the log and an Event."""
+        if self._last_logged.get(key) != (reason, message):
+            self._last_logged[key] = (reason, message)
             _log.error("%s", message, extra={"reason": reason.value})
         self.warn(key, reason, message)
         try:
             self.refusals.refuse(key, message, self.clock.now(), reason)
         except CanaryError as error:
-            _log.warning("the status could not say so: %s", error)
+            _log.warning("cannot write the error into the status: %s", error)
         return ReconcileResult(REFUSED_RETRY)
 
-    def _gone(self, key: Key) -> ReconcileResult | None:
+    def _forget_deleted(self, key: Key) -> ReconcileResult | None:
         try:
             self.abandon(key)
         except TransientError as error:
-            return self._transient(error)
+            return self._retry(error)
         except CanaryError as error:
-            _log.warning("what the release had marked could not be let go: %s", error)
-        for kept in (self._said, self._known):
+            _log.warning("cannot unmanage the target of a deleted release: %s", error)
+        for kept in (self._last_logged, self._known):
             kept.pop(key, None)
         self.worlds.forget(key)
         self.forget(key)
-        self.observer.gone(key)
+        self.observer.remove_release(key)
         return RELEASE_DELETED
 
 
-def seconds_to_next_pass(outcome: PassResult, sample_due: float | None) -> float | None:
-    """Seconds until the next pass; None: only when something changes.
+def seconds_to_next_reconcile(outcome: PassResult, sample_due: float | None) -> float | None:
+    """Return seconds until the next reconcile; None: only after a change.
 
-    `sample_due` is in how many seconds there is a new sample, where that is known. A pass for one
-    that is late comes after the analysis interval.
+    `sample_due` is in how many seconds the next sample is expected, if known. When that is late,
+    the next reconcile comes after the analysis interval.
     """
     after = outcome.requeue_after
     if after is None or outcome.status.intent is Intent.REST:
@@ -197,7 +197,7 @@ def seconds_to_next_pass(outcome: PassResult, sample_due: float | None) -> float
 
 
 def _describe_error(error: CanaryError) -> str:
-    """One line; of a spec's problems the first, and how many more there are."""
+    """Describe an error in one line; of several problems of a spec the first and their number."""
     if isinstance(error, SpecError) and error.problems:
         first, *more = error.problems
         rest = f" (and {len(more)} more)" if more else ""

@@ -1,4 +1,4 @@
-"""Which releases an object is about: by owner, by the target's name, by the route's name."""
+"""An index from objects to the releases that use them: by owner, target and route."""
 
 import threading
 from collections import defaultdict
@@ -29,7 +29,7 @@ ROUTES = (HTTP_ROUTES, GRPC_ROUTES, VIRTUAL_SERVICES, TRAEFIK_SERVICES)
 
 @dataclass(frozen=True, slots=True)
 class ObjectRef:
-    """An object that a release is about, there or not."""
+    """A reference to an object that a release uses; the object need not exist."""
 
     kind: Kind
     namespace: str
@@ -37,29 +37,29 @@ class ObjectRef:
 
 
 class ReleaseIndex:
-    """From objects to releases. Thread-safe."""
+    """Maps objects to releases. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._keys: dict[ObjectRef, set[Key]] = defaultdict(set)
-        self._subjects: dict[Key, frozenset[ObjectRef]] = {}
+        self._refs: dict[Key, frozenset[ObjectRef]] = {}
 
-    def learn(self, release: Object | None, key: Key) -> None:
-        """What this release is about now; None: it is gone."""
+    def update(self, release: Object | None, key: Key) -> None:
+        """Index the objects of this release; None removes it."""
         fresh = frozenset(list_referenced_objects(release)) if release else frozenset[ObjectRef]()
         with self._lock:
-            old = self._subjects.pop(key, frozenset())
+            old = self._refs.pop(key, frozenset())
             if fresh:
-                self._subjects[key] = fresh
-            for subject in old - fresh:
-                self._keys[subject].discard(key)
-                if not self._keys[subject]:
-                    del self._keys[subject]
-            for subject in fresh - old:
-                self._keys[subject].add(key)
+                self._refs[key] = fresh
+            for ref in old - fresh:
+                self._keys[ref].discard(key)
+                if not self._keys[ref]:
+                    del self._keys[ref]
+            for ref in fresh - old:
+                self._keys[ref].add(key)
 
-    def concerned(self, kind: Kind, item: Object) -> frozenset[Key]:
-        """The releases to which a change of this object may mean something."""
+    def find_releases(self, kind: Kind, item: Object) -> frozenset[Key]:
+        """Return the releases that a change of this object may affect."""
         namespace = item["metadata"].get("namespace", "")
         owners = frozenset(
             Key(namespace, owner["name"])
@@ -67,12 +67,12 @@ class ReleaseIndex:
             if owner["kind"] == RELEASES.kind
         )
         with self._lock:
-            found = (self._keys.get(subject, ()) for subject in _list_refs(kind, namespace, item))
+            found = (self._keys.get(ref, ()) for ref in _list_refs(kind, namespace, item))
             return owners.union(*found)
 
 
 def list_referenced_objects(release: Object) -> Iterator[ObjectRef]:
-    """What a release is about; read from the object itself, for its spec may be invalid."""
+    """Yield the objects that a release uses; its spec may be invalid."""
     namespace, spec = release["metadata"]["namespace"], release.get("spec") or {}
     target = str(_get_mapping(spec, "target").get("name", ""))
     service = str(_get_mapping(spec, "service").get("name", target))
@@ -80,14 +80,14 @@ def list_referenced_objects(release: Object) -> Iterator[ObjectRef]:
         yield ObjectRef(kind, namespace, f"{target}-canary")
     yield ObjectRef(DEPLOYMENTS, namespace, target)
     yield ObjectRef(SERVICES, namespace, service)
-    yield ObjectRef(SERVICES, namespace, "")  # any other may begin to select the canary's pods
+    yield ObjectRef(SERVICES, namespace, "")  # any Service may start to select canary pods
     traffic = _get_mapping(spec, "traffic")
     for one in (traffic, *_list_items(traffic, "routes")):
         yield from (ObjectRef(kind, namespace, name) for kind, name in _list_routes(one))
 
 
 def _list_routes(part: Mapping[str, Any]) -> Iterator[tuple[Kind, str]]:
-    """The kinds and names of the routes that `traffic`, or an entry of its `routes`, names."""
+    """Yield kind and name of the routes in `traffic`, or in an entry of its `routes`."""
     gateway = _get_mapping(part, "gatewayAPI")
     kind = GRPC_ROUTES if gateway.get("kind") == GRPC_ROUTES.kind else HTTP_ROUTES
     routes = (
@@ -109,7 +109,7 @@ def _get_mapping(spec: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _list_refs(kind: Kind, namespace: str, item: Object) -> Iterator[ObjectRef]:
-    """The subjects that an object belongs to."""
+    """Yield the references under which releases index this object."""
     if kind == RELEASES:  # another release on the same target
         target = str(_get_mapping(item.get("spec") or {}, "target").get("name", ""))
         yield ObjectRef(DEPLOYMENTS, namespace, target)
@@ -126,7 +126,7 @@ def _list_refs(kind: Kind, namespace: str, item: Object) -> Iterator[ObjectRef]:
 
 
 def _refs_of_owner(owner: Mapping[str, Any], namespace: str) -> Iterator[ObjectRef]:
-    """A ReplicaSet's name is its Deployment's and a hash: no look-up needed."""
+    """Yield the owning Deployment; a ReplicaSet's name is its Deployment's and a hash."""
     if owner["kind"] == DEPLOYMENTS.kind:
         yield ObjectRef(DEPLOYMENTS, namespace, owner["name"])
     elif owner["kind"] == REPLICA_SETS.kind:

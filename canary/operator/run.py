@@ -137,7 +137,7 @@ class Operator:
 
     def _begin(self, stop: threading.Event) -> None:
         check_access(self._api.plain, self._settings.namespaces)
-        mode = self._holding.find_out()
+        mode = self._holding.detect()
         _log.info("targets are held %s", mode.value)
         kinds = kinds_served(self._api.plain.served)
         watches = Watches(self._api.plain, self._timing, kinds, self._settings.namespaces)
@@ -170,7 +170,7 @@ class Operator:
             metrics=self._batch,
             notifier=FanOutNotifier(notifier, self._told(objects, notifier)),
         )
-        passes = ReleaseReconciler(
+        reconciler = ReleaseReconciler(
             worlds=WorldFactory(world, self._batch, scrapers, self._wake),
             refusals=releases,
             clock=self._clock,
@@ -181,9 +181,9 @@ class Operator:
             observer=self._telemetry.releases,
         )
         return Controller(
-            passes,
+            reconciler,
             self._timing,
-            known=watches.keys,
+            list_keys=watches.keys,
             observer=self._telemetry.queue,
             workers=self._settings.workers,
         )
@@ -259,7 +259,7 @@ class Operator:
             ),
         )
         for gauge in gauges:
-            self._telemetry.follow(*gauge)
+            self._telemetry.add_gauge(*gauge)
 
     def _end(self) -> None:
         """First the work, then the lease, so that the next leader begins at once; then the rest."""

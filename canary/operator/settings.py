@@ -1,4 +1,4 @@
-"""What `canary operator` is told by flags and environment."""
+"""Settings of `canary operator`, from flags and the environment."""
 
 import os
 import secrets
@@ -23,10 +23,10 @@ _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
 @dataclass(frozen=True, slots=True)
 class OperatorSettings:
-    """Everything that can be set, but for logs, and how to reach the API server."""
+    """All settings, except logging and access to the API server."""
 
     namespaces: tuple[str, ...] = ()
-    """Where releases are looked after; empty: everywhere."""
+    """Namespaces whose releases are reconciled; empty: all."""
     workers: int = WORKERS
     prometheus: PrometheusOptions = field(
         default_factory=lambda: PrometheusOptions(DEFAULT_PROMETHEUS)
@@ -38,22 +38,22 @@ class OperatorSettings:
     hold: PauseModeOption = PauseModeOption.AUTO
     policy: str = POLICY
     lease: LeaseName | None = None
-    """None: there is one replica, and it leads."""
+    """None: there is a single replica, without leader election."""
     terms: LeaseTerms = field(default_factory=LeaseTerms)
     addresses: AddressRules = field(default_factory=AddressRules)
     """Where checks, notifications and scrapes may go."""
     page: PageLimits = field(default_factory=PageLimits)
     notify_proxy: str | None = None
     instance: str = "canary"
-    """Our name in Events."""
+    """Name of this instance in Events."""
     notify: NotifyFile = field(default_factory=NotifyFile)
-    """Receivers for all releases, and where the pages are that messages link."""
+    """Receivers for all releases, and the base URLs of the pages that messages link to."""
     notify_secrets: Path = NOTIFY_SECRETS
-    """Where the Secrets of these receivers are mounted."""
+    """Directory where the Secrets of these receivers are mounted."""
 
 
 def own_namespace() -> str:
-    """Of the pod that we run in; `default` elsewhere."""
+    """Return the namespace of the pod of this process; `default` outside a pod."""
     named = os.environ.get("POD_NAMESPACE")
     if named:
         return named
@@ -64,11 +64,11 @@ def own_namespace() -> str:
 
 
 def own_name() -> str:
-    """Of the pod that we run in, or of the machine."""
+    """Return the name of the pod of this process, or of the machine."""
     return os.environ.get("POD_NAME") or socket.gethostname()
 
 
 def lease_name(namespace: str | None, name: str) -> LeaseName:
-    """The lease, and an identity that no other process has."""
+    """Return the lease, with an identity that is unique to this process."""
     identity = f"{own_name()}_{secrets.token_hex(4)}"
     return LeaseName(namespace or own_namespace(), name, identity)

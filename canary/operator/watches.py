@@ -1,4 +1,4 @@
-"""The caches of all that releases are about, and the watches that keep them true."""
+"""The watches of all kinds that releases use, and their caches."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -51,12 +51,12 @@ class Watches:
 
     @property
     def caches(self) -> list[Cache]:
-        """All of them."""
+        """The cache of each watch."""
         return [reflector.cache for reflector in self.reflectors]
 
     @property
     def synced(self) -> bool:
-        """Whether each has been listed once."""
+        """Whether each cache has its first list."""
         return all(cache.synced.is_set() for cache in self.caches)
 
     @property
@@ -66,7 +66,7 @@ class Watches:
 
     @property
     def dead(self) -> list[str]:
-        """Watches whose thread has ended."""
+        """Kinds of the watches whose thread has ended."""
         return [
             reflector.cache.scope.kind.plural
             for reflector in self.reflectors
@@ -74,32 +74,32 @@ class Watches:
         ]
 
     def start(self, changed: ChangeHandler) -> None:
-        """Begins; `changed` is called in the watches' threads with every change."""
+        """Start all watches; `changed` is called in their threads with every change."""
         for reflector in self.reflectors:
             kind = reflector.cache.scope.kind
             reflector.cache.on_change(_bind_kind(changed, kind))
             reflector.start()
 
     def wait(self, seconds: float, stop: Callable[[], bool]) -> None:
-        """Until all are synced. Raises what keeps a cache from it, after so many seconds."""
+        """Wait until all caches are synced. Raises the cause after `seconds`."""
         timing = self.timing
         end = timing.now() + seconds
         for cache in self.caches:
             while not cache.synced.wait(0.2) and not stop():
                 if timing.now() > end:
-                    # Asked once more by ourselves: the error says what is missing.
+                    # List once more here: its error says what is wrong.
                     self.source.listing(cache.scope.kind, cache.scope.namespace, {})
                     what = cache.scope.kind.plural
-                    raise TransientError(f"the watch of {what} has not begun after {seconds:g} s")
+                    raise TransientError(f"the watch of {what} has not started after {seconds:g} s")
 
     def stop(self, seconds: float) -> None:
-        """Ends all watches."""
+        """End all watches; wait at most `seconds` for each."""
         for reflector in self.reflectors:
             if not reflector.stop(seconds):
                 _log.warning("the watch of %s did not end", reflector.cache.scope.kind.plural)
 
     def keys(self) -> list[Key]:
-        """All CanaryReleases that there are, or that Deployments are marked with."""
+        """Return all CanaryReleases, and those that only annotations on Deployments name."""
         found = {Key(_namespace_of(one), one["metadata"]["name"]) for one in self._all(RELEASES)}
         for one in self._all(DEPLOYMENTS):
             if (holder := annotations_of(one).get(HOLD)) is not None:
@@ -117,19 +117,19 @@ def _namespace_of(item: Object) -> str:
 
 
 def kinds_served(served: Callable[[Kind], bool]) -> tuple[Kind, ...]:
-    """What is watched: the routes' kinds only where the cluster has them."""
+    """Return the kinds to watch: of routes only those that the cluster serves."""
     return (*WATCHED, *(kind for kind in ROUTES if served(kind)))
 
 
 def _select_trim(kind: Kind) -> Callable[[Object], Object] | None:
-    # managedFields say who wrote a route's weights, and what of an autoscaler is claimed by us.
+    # managedFields name the writer of a route's weights, and the operator's claims on autoscalers.
     if kind in ROUTES or kind == AUTOSCALERS:
         return None
     return _trim_pod if kind == PODS else without_managed_fields
 
 
 def _trim_pod(pod: Object) -> Object:
-    """Of a pod its metadata, status and ports: the rest is most of it, and nobody reads it."""
+    """Keep metadata, status and ports of a pod; the rest is large and unused."""
     spec: Mapping[str, list[Object]] = pod.get("spec") or {}
     ports = [
         {"name": one.get("name", ""), "ports": one.get("ports") or []}

@@ -1,4 +1,4 @@
-"""The World of each release: one cluster for all, the router and the metric source of its spec."""
+"""Builds the World of each release: the shared cluster, and its own router and metric source."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from canary.routers.registry import router_of
 
 @dataclass(frozen=True, slots=True)
 class RouterOfSpec:
-    """See TrafficRouter: whichever the spec names."""
+    """See TrafficRouter; uses the router that the spec names."""
 
     objects: Objects
 
@@ -34,24 +34,24 @@ class RouterOfSpec:
 
 @dataclass(frozen=True, slots=True)
 class PresetCheckingStore:
-    """See ReleaseStore: refuses what no schema can, and says what was read.
+    """See ReleaseStore; validates presets and queries, which no schema can.
 
-    The presets are looked up here, because nothing in the API server knows their names.
+    `on_read` is called with each release that was read.
     """
 
     store: ReleaseStore
-    seen: Callable[[ReleaseResource], None]
+    on_read: Callable[[ReleaseResource], None]
     own_queries: OwnQueries = OwnQueries.ON
 
     def read(self, key: Key) -> ReleaseResource:
-        """See ReleaseStore. Raises UsageError for a spec that cannot be followed.
+        """See ReleaseStore. Raises UsageError for an invalid spec.
 
-        One in flight, or on its way out, goes on: without that metric, but protected.
+        A release that is in flight or being deleted continues without the invalid metric.
         """
         resource = self.store.read(key)
         if resource.status.intent is Intent.REST and resource.deleting_since is None:
             _check_metrics(resource, self.own_queries)
-        self.seen(resource)
+        self.on_read(resource)
         return resource
 
     def write_status(self, resource: ReleaseResource, status: Status) -> None:
@@ -71,7 +71,7 @@ def _check_metrics(resource: ReleaseResource, own_queries: OwnQueries) -> None:
 
 
 class EmptySource:
-    """See MetricSource: where nothing is scraped."""
+    """See MetricSource; a source without any scrape."""
 
     def read(
         self, queries: Sequence[SeriesQuery], _start: float, _end: float, _step: float
@@ -86,15 +86,15 @@ class EmptySource:
 
 @dataclass
 class SelectedSource:
-    """See ReleaseMetrics: the source that the release's spec names, as it was read last."""
+    """See ReleaseMetrics; uses the source that the release's spec names."""
 
     prometheus: NonBlockingSource
     scrapers: Scrapers
-    _wish: ReleaseResource | None = None
+    _resource: ReleaseResource | None = None
 
     def select(self, resource: ReleaseResource) -> None:
-        """Remembers what the spec names; starts and ends nothing."""
-        self._wish = resource
+        """Store the release as read; starts and stops nothing."""
+        self._resource = resource
         self.prometheus.judged(resource.status.judged_until)
 
     def read(
@@ -108,10 +108,10 @@ class SelectedSource:
         return self._source().settled(now)
 
     def follow(self, status: Status, judged_until: float | None) -> None:
-        """After a pass: up to when it has judged (seconds), and whether pages are scraped now."""
+        """Store up to when the release has been judged (seconds); start or stop its scrapes."""
         if judged_until is not None:
             self.prometheus.judged(judged_until)
-        if (resource := self._wish) is None:
+        if (resource := self._resource) is None:
             return
         key, analysis = Key(resource.namespace, resource.name), resource.spec.analysis
         if analysis.source is AnalysisSource.SCRAPE and status.intent is not Intent.REST:
@@ -120,11 +120,11 @@ class SelectedSource:
             self.scrapers.stop(key)
 
     def due(self, now: float) -> float | None:
-        """Seconds until there is something new to read, where that is known."""
+        """Return seconds until there are new samples, if known."""
         return self.prometheus.due(now) if self._source() is self.prometheus else None
 
     def _source(self) -> ReleaseMetrics:
-        resource = self._wish
+        resource = self._resource
         if resource is not None and resource.spec.analysis.source is AnalysisSource.PROMETHEUS:
             return self.prometheus
         running = (
@@ -136,7 +136,7 @@ class SelectedSource:
 
 
 class WorldFactory:
-    """Makes each release's World, and keeps what belongs to it alone."""
+    """Builds the World of each release, and keeps its metric source."""
 
     def __init__(
         self, common: World, batch: QueryBatcher, scrapers: Scrapers, wake: Callable[[Key], None]
@@ -147,8 +147,8 @@ class WorldFactory:
         self._wake = wake
         self._sources: dict[Key, SelectedSource] = {}
 
-    def of(self, key: Key) -> tuple[World, SelectedSource]:
-        """The release's World, and its metric source by itself."""
+    def get_world(self, key: Key) -> tuple[World, SelectedSource]:
+        """Return the World of a release, and its metric source."""
         source = self._sources.get(key)
         if source is None:
             prometheus = NonBlockingSource(self._batch, lambda: self._wake(key))
@@ -159,6 +159,6 @@ class WorldFactory:
         return replace(self._common, releases=releases, metrics=source), source
 
     def forget(self, key: Key) -> None:
-        """The release is gone."""
+        """Drop the metric source of a deleted release."""
         self._scrapers.stop(key)
         self._sources.pop(key, None)

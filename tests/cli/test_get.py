@@ -111,7 +111,7 @@ def test_what_the_server_refuses(
 
 
 PAGES = [
-    pytest.param((200, "text/html", b"<p>log in"), "an object in JSON is expected, found text/html; is that", id="a login page"),
+    pytest.param((200, "text/html", b"<p>log in"), "an object in JSON is expected, found text/html; is this", id="a login page"),
     pytest.param((200, "application/json", b"[1]"), "an object in JSON is expected, found application/json", id="a list"),
     pytest.param((502, "text/html", b"<p>" * 500), "HTTP 502: <p><p>", id="a gateway's long page"),
 ]  # fmt: skip

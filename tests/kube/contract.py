@@ -111,7 +111,7 @@ class Contract:
             cluster.create(CONFIG_MAPS, namespace, config_map("refused"))
         before = cluster.get(CONFIG_MAPS, namespace, "refused")
         change = {"op": "replace", "path": "/data/x", "value": "2"}
-        with pytest.raises(ConflictError, match="not as the patch expects"):
+        with pytest.raises(ConflictError, match="not in the state that the patch expects"):
             cluster.patch(CONFIG_MAPS, namespace, "refused", [change, step])
         assert cluster.get(CONFIG_MAPS, namespace, "refused") == before
 

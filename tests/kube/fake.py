@@ -97,9 +97,9 @@ class FakeCluster:
         made = deepcopy(dict(body))
         metadata = made.setdefault("metadata", {})
         name = metadata.get("name") or f"{metadata['generateName']}{self._version:05d}"
-        with self._asked("create", kind, namespace, name) as deed:
+        with self._asked("create", kind, namespace, name) as operation:
             if (kind, namespace, name) in self._objects:
-                raise ConflictError(f'cannot {deed}: {kind.plural} "{name}" already exists')
+                raise ConflictError(f'cannot {operation}: {kind.plural} "{name}" already exists')
             metadata |= {"name": name} | ({"namespace": namespace} if namespace else {})
             if kind not in WITHOUT_STATUS:
                 made.pop("status", None)
@@ -108,19 +108,21 @@ class FakeCluster:
     def patch(
         self, kind: Kind, namespace: str, name: str, patch: JsonPatch, subresource: str = ""
     ) -> Object:
-        with self._asked("patch", kind, namespace, name) as deed:
-            old = self._there(deed)
+        with self._asked("patch", kind, namespace, name) as operation:
+            old = self._there(operation)
             try:
                 body = applied(old, patch)
             except DoesNotFitError as error:
-                words = "the object is not as the patch expects"
-                raise ConflictError(f"cannot {deed}: {words} ({error})") from error
-            return self._update(deed, old, body, subresource)
+                words = "the object is not in the state that the patch expects"
+                raise ConflictError(f"cannot {operation}: {words} ({error})") from error
+            return self._update(operation, old, body, subresource)
 
     def replace_status(self, kind: Kind, body: Mapping[str, Any]) -> Object:
         metadata = body["metadata"]
-        with self._asked("update", kind, metadata.get("namespace", ""), metadata["name"]) as deed:
-            return self._update(deed, self._there(deed), deepcopy(dict(body)), "status")
+        with self._asked(
+            "update", kind, metadata.get("namespace", ""), metadata["name"]
+        ) as operation:
+            return self._update(operation, self._there(operation), deepcopy(dict(body)), "status")
 
     def delete(self, kind: Kind, namespace: str, name: str, propagation: str) -> None:
         self.remove(kind, namespace, name, propagation)
@@ -194,23 +196,27 @@ class FakeCluster:
     def _asked(self, verb: str, kind: Kind, namespace: str, name: str = "") -> "_Asked":
         return _Asked(self, ApiOperation(verb, kind, namespace, name))
 
-    def _there(self, deed: ApiOperation) -> Object:
-        found = self._objects.get((deed.kind, deed.namespace, deed.name))
+    def _there(self, operation: ApiOperation) -> Object:
+        found = self._objects.get((operation.kind, operation.namespace, operation.name))
         if found is None:
-            raise NotFoundError(f'cannot {deed}: {deed.kind.plural} "{deed.name}" not found')
+            raise NotFoundError(
+                f'cannot {operation}: {operation.kind.plural} "{operation.name}" not found'
+            )
         return found
 
-    def _update(self, deed: ApiOperation, old: Object, body: Object, subresource: str) -> Object:
+    def _update(
+        self, operation: ApiOperation, old: Object, body: Object, subresource: str
+    ) -> Object:
         version = body["metadata"].get("resourceVersion")
         if version is not None and version != old["metadata"]["resourceVersion"]:
-            raise ConflictError(f"cannot {deed}: the object has been modified")
+            raise ConflictError(f"cannot {operation}: the object has been modified")
         if subresource == "status":
             status = {"status": body["status"]} if "status" in body else {}
             body = {**{key: value for key, value in old.items() if key != "status"}, **status}
-        elif deed.kind not in WITHOUT_STATUS:
+        elif operation.kind not in WITHOUT_STATUS:
             body.pop("status", None)
             body |= {"status": old["status"]} if "status" in old else {}
-        return self._store(deed.kind, old, body)
+        return self._store(operation.kind, old, body)
 
     def _store(self, kind: Kind, old: Object | None, body: Object) -> Object:
         before = old["metadata"] if old else {}
@@ -259,19 +265,21 @@ class FakeCluster:
 class _Asked:
     """A request under way: the hook has run, the lock is held."""
 
-    def __init__(self, cluster: FakeCluster, deed: ApiOperation) -> None:
+    def __init__(self, cluster: FakeCluster, operation: ApiOperation) -> None:
         self._cluster = cluster
-        self._deed = deed
+        self._operation = operation
 
     def __enter__(self) -> ApiOperation:
-        deed = self._deed
-        if deed.kind in self._cluster.unserved:
-            served = f"{deed.kind.kind} ({deed.kind.api_version})"
-            raise NotFoundError(f"cannot {deed}: the cluster does not serve {served}")
+        operation = self._operation
+        if operation.kind in self._cluster.unserved:
+            served = f"{operation.kind.kind} ({operation.kind.api_version})"
+            raise NotFoundError(f"cannot {operation}: the cluster does not serve {served}")
         if self._cluster.before is not None:
-            self._cluster.before(deed.verb, deed.kind, deed.namespace, deed.name)
+            self._cluster.before(
+                operation.verb, operation.kind, operation.namespace, operation.name
+            )
         self._cluster.changed.acquire()
-        return deed
+        return operation
 
     def __exit__(self, *_: object) -> None:
         self._cluster.changed.release()

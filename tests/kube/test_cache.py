@@ -25,7 +25,7 @@ def pod(name: str, version: int, uid: str = "", **more: object) -> Object:
 def cache() -> Cache:
     """One pod at version 5, in a list of version 10."""
     cache = Cache(Scope(PODS))
-    cache.restart([pod("a", 5, labels={"app": "auth"})], "10")
+    cache.replace([pod("a", 5, labels={"app": "auth"})], "10")
     return cache
 
 
@@ -38,66 +38,76 @@ def version(cache: Cache, name: str) -> str | None:
 @pytest.mark.parametrize(
     ("news", "served"),
     [
-        pytest.param([lambda c: c.seen(pod("a", 11))], "11", id="the watch brings a newer one"),
-        pytest.param([lambda c: c.gone(pod("a", 11))], None, id="the watch says it is gone"),
-        pytest.param([lambda c: c.wrote(pod("a", 12))], "12", id="we wrote"),
         pytest.param(
-            [lambda c: c.wrote(pod("a", 12)), lambda c: c.seen(pod("a", 11))],
+            [lambda c: c.apply_update(pod("a", 11))], "11", id="the watch brings a newer one"
+        ),
+        pytest.param(
+            [lambda c: c.apply_deletion(pod("a", 11))], None, id="the watch says it is gone"
+        ),
+        pytest.param([lambda c: c.record_write(pod("a", 12))], "12", id="we wrote"),
+        pytest.param(
+            [lambda c: c.record_write(pod("a", 12)), lambda c: c.apply_update(pod("a", 11))],
             "12",
             id="we wrote, and old news come late",
         ),
         pytest.param(
-            [lambda c: c.wrote(pod("a", 12)), lambda c: c.restart([pod("a", 11)], "11")],
+            [lambda c: c.record_write(pod("a", 12)), lambda c: c.replace([pod("a", 11)], "11")],
             "12",
             id="we wrote, and a list from before comes late",
         ),
         pytest.param(
-            [lambda c: c.wrote(pod("b", 12)), lambda c: c.restart([pod("a", 5)], "11")],
+            [lambda c: c.record_write(pod("b", 12)), lambda c: c.replace([pod("a", 5)], "11")],
             "5",
             id="we created another while the list was made",
         ),
         pytest.param(
-            [lambda c: c.gone(pod("a", 13)), lambda c: c.wrote(pod("a", 12))],
+            [lambda c: c.apply_deletion(pod("a", 13)), lambda c: c.record_write(pod("a", 12))],
             None,
             id="it was deleted after our write, and the answer to the write comes last",
         ),
         pytest.param(
-            [lambda c: c.passed("13"), lambda c: c.wrote(pod("a", 12))],
+            [lambda c: c.advance("13"), lambda c: c.record_write(pod("a", 12))],
             "5",
             id="the watch is past our write, so it knows better",
         ),
         pytest.param(
-            [lambda c: c.deleted(NS, "a", "uid of a"), lambda c: c.seen(pod("a", 11))],
+            [
+                lambda c: c.record_deletion(NS, "a", "uid of a"),
+                lambda c: c.apply_update(pod("a", 11)),
+            ],
             None,
             id="we deleted it, and old news come late",
         ),
         pytest.param(
-            [lambda c: c.deleted(NS, "a", "uid of a"), lambda c: c.restart([pod("a", 11)], "11")],
+            [
+                lambda c: c.record_deletion(NS, "a", "uid of a"),
+                lambda c: c.replace([pod("a", 11)], "11"),
+            ],
             None,
             id="we deleted it, and a list from before comes late",
         ),
         pytest.param(
             [
-                lambda c: c.deleted(NS, "a", "uid of a"),
-                lambda c: c.gone(pod("a", 12)),
-                lambda c: c.seen(pod("a", 13, uid="another")),
+                lambda c: c.record_deletion(NS, "a", "uid of a"),
+                lambda c: c.apply_deletion(pod("a", 12)),
+                lambda c: c.apply_update(pod("a", 13, uid="another")),
             ],
             "13",
             id="we deleted it, and somebody made another",
         ),
         pytest.param(
             [
-                lambda c: c.wrote(pod("a", 14, uid="another")),
-                lambda c: c.gone(pod("a", 12)),
+                lambda c: c.record_write(pod("a", 14, uid="another")),
+                lambda c: c.apply_deletion(pod("a", 12)),
             ],
             "14",
             id="we made another before the end of the first is reported",
         ),
         pytest.param(
-            [lambda c: c.restart([], "12")], None, id="a list without it: we missed its end"
+            [lambda c: c.replace([], "12")], None, id="a list without it: we missed its end"
         ),
         pytest.param(
-            [lambda c: c.restart([pod("a", 3)], "4")],
+            [lambda c: c.replace([pod("a", 3)], "4")],
             "3",
             id="the server was restored from a backup",
         ),
@@ -114,8 +124,8 @@ def test_what_is_served(
 
 def test_created_during_list(cache: Cache) -> None:
     """What we created after a list was made survives that list."""
-    cache.wrote(pod("b", 12))
-    cache.restart([pod("a", 5)], "11")
+    cache.record_write(pod("b", 12))
+    cache.replace([pod("a", 5)], "11")
     assert version(cache, "b") == "12"
 
 
@@ -132,19 +142,21 @@ def test_handlers(cache: Cache) -> None:
             tuple(item and item["metadata"]["resourceVersion"] for item in (old, new))
         )
     )
-    cache.wrote(pod("a", 11))
-    cache.seen(pod("a", 11))
-    cache.seen(pod("b", 12))
-    cache.passed("13")
-    cache.restart([pod("b", 12)], "14")
+    cache.record_write(pod("a", 11))
+    cache.apply_update(pod("a", 11))
+    cache.apply_update(pod("b", 12))
+    cache.advance("13")
+    cache.replace([pod("b", 12)], "14")
     assert heard == [("5", "11"), (None, "12"), ("11", None)]
 
 
 def test_list(cache: Cache) -> None:
     """Lists by namespace, labels and owner."""
     owner = [{"uid": "replica set"}]
-    cache.seen(pod("b", 11, labels={"app": "auth", "role": "canary"}, ownerReferences=owner))
-    cache.seen(pod("c", 12, namespace="else", ownerReferences=owner))
+    cache.apply_update(
+        pod("b", 11, labels={"app": "auth", "role": "canary"}, ownerReferences=owner)
+    )
+    cache.apply_update(pod("c", 12, namespace="else", ownerReferences=owner))
 
     def names(items: object) -> set[str]:
         return {item["metadata"]["name"] for item in items}
@@ -153,7 +165,7 @@ def test_list(cache: Cache) -> None:
     assert names(cache.list(NS)) == {"a", "b"}
     assert names(cache.list(NS, {"app": "auth", "role": "canary"})) == {"b"}
     assert names(cache.indexed("replica set")) == {"b", "c"}
-    cache.seen(pod("b", 13))
+    cache.apply_update(pod("b", 13))
     assert names(cache.indexed("replica set")) == {"c"}
 
 
@@ -161,7 +173,7 @@ def test_trimmed() -> None:
     """What nobody reads is not kept, and the original is left as it is."""
     item = pod("a", 1, managedFields=[{}])
     cache = Cache(Scope(PODS), trim=without_managed_fields)
-    cache.restart([item], "1")
+    cache.replace([item], "1")
     assert cache.list() == [pod("a", 1)]
     assert "managedFields" in item["metadata"]
 
@@ -187,7 +199,7 @@ def test_reads_from_server_until_synced() -> None:
     cluster = FakeCluster()
     cluster.create(PODS, NS, {"metadata": {"name": "a"}})
     cache = Cache(Scope(PODS, "else"))
-    cache.restart([], "1")
+    cache.replace([], "1")
     objects = CachedObjects(cluster, [Cache(Scope(PODS)), cache])
     assert objects.get(PODS, NS, "a") == cluster.get(PODS, NS, "a")
     assert len(objects.list(PODS, NS, {})) == 1
@@ -201,7 +213,7 @@ class Play:
         self.cache = Cache(Scope(PODS))
         self.objects = CachedObjects(self.cluster, [self.cache])
         self.listing = self.cluster.listing(PODS, "", {})
-        self.cache.restart(self.listing.items, self.listing.version)
+        self.cache.replace(self.listing.items, self.listing.version)
         self.cache.on_change(self.hear)
         self.told = int(self.listing.version)
         self.heard: Object | None = None
@@ -246,7 +258,7 @@ class Play:
 
     def answer(self) -> None:
         if self.answers:
-            self.cache.wrote(self.answers.pop(0))
+            self.cache.record_write(self.answers.pop(0))
 
     def they_write(self) -> None:
         if self.there() is not None:
@@ -260,13 +272,15 @@ class Play:
 
     def relist(self) -> None:
         if int(self.listing.version) >= self.told:
-            self.cache.restart(self.listing.items, self.listing.version)
+            self.cache.replace(self.listing.items, self.listing.version)
             self.told = int(self.listing.version)
 
     def watch(self, many: int = 1) -> None:
         news = [change for change in self.cluster.history if change.version > self.told]
         for change in news[:many]:
-            (self.cache.seen if change.new else self.cache.gone)(change.new or change.old or {})
+            (self.cache.apply_update if change.new else self.cache.apply_deletion)(
+                change.new or change.old or {}
+            )
             self.told = change.version
 
     def check(self) -> None:

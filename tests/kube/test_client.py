@@ -148,7 +148,7 @@ def test_retry_after(start: Start) -> None:
             "cannot reach the API server at .*Read timed out",
             id="hung",
         ),
-        pytest.param(get, half, ResponseLostError, "broke off", id="half an answer"),
+        pytest.param(get, half, ResponseLostError, "was interrupted", id="half an answer"),
         pytest.param(
             get, answer(200, "<p>"), ResponseLostError, "an object in JSON", id="a proxy's page"
         ),
@@ -157,7 +157,7 @@ def test_retry_after(start: Start) -> None:
             get,
             answer(302, Location="/else"),
             PermanentError,
-            "HTTP 302, a redirect to /else; is that",
+            "HTTP 302, a redirect to /else; is this",
             id="redirect",
         ),
         pytest.param(
@@ -181,7 +181,7 @@ def test_retry_after(start: Start) -> None:
             careless,
             status(422, "Invalid", "the server rejected our request"),
             ConflictError,
-            "not as the patch expects",
+            "not in the state that the patch expects",
             id="a test in a patch does not hold",
         ),
         pytest.param(
@@ -415,9 +415,9 @@ def test_interrupted_watch(start: Start) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        pytest.param(None, "no usable configuration", id="no file"),
-        pytest.param("{", "no usable configuration", id="no YAML"),
-        pytest.param("apiVersion: v1", "no usable configuration", id="nothing in it"),
+        pytest.param(None, "cannot load a configuration", id="no file"),
+        pytest.param("{", "cannot load a configuration", id="no YAML"),
+        pytest.param("apiVersion: v1", "cannot load a configuration", id="nothing in it"),
     ],
 )
 def test_no_configuration(tmp_path: Any, text: str | None, words: str) -> None:
@@ -440,7 +440,7 @@ def test_in_a_pod(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.host == "https://10.0.0.1:443"
     assert settings.retries is False
     assert settings.get_api_key_with_prefix("BearerToken") == "bearer of the pod"
-    with pytest.raises(UsageError, match="no usable configuration"):
+    with pytest.raises(UsageError, match="cannot load a configuration"):
         load_transport(str(tmp_path / "kubeconfig"))
 
 

@@ -92,7 +92,7 @@ OBSTACLES = [
     pytest.param(
         [service("backend", {"tier": "api"})],
         ("app",),
-        "isolation.labels has to name one of these labels",
+        "Expected one of these labels in isolation.labels",
         id="labels that a person named, and too few",
     ),
     pytest.param(

@@ -193,7 +193,7 @@ def test_garbage(cluster: FakeCluster, follow: Follow) -> None:
     """An event that makes no sense does not end the thread: everything is listed again."""
     one = follow(cluster)
     one.hears("+a")
-    take, broken = one.reflector._take, [True]
+    take, broken = one.reflector._apply_event, [True]
 
     def stumble(item: object) -> None:
         if broken:
@@ -201,7 +201,7 @@ def test_garbage(cluster: FakeCluster, follow: Follow) -> None:
             raise KeyError("metadata")
         take(item)
 
-    one.reflector._take = stumble
+    one.reflector._apply_event = stumble
     cluster.put(PODS, pod("b"))
     one.hears("+b")
     cluster.put(PODS, pod("c"))

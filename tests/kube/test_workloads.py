@@ -148,7 +148,7 @@ def test_a_deployment_replaced_by_itself_is_not_paused_before_it_has_its_pods(
 ) -> None:
     """A paused Deployment makes no ReplicaSet: pausing it at once would leave it without pods."""
     replaced(stage, "auth:1")
-    with pytest.raises(TransientError, match="not there yet"):
+    with pytest.raises(TransientError, match="does not exist yet"):
         do(stage, PauseTarget(VETTED))
     assert "paused" not in stage.deployment()["spec"]
     stage.roll()
@@ -335,7 +335,7 @@ def test_a_half_roll_that_somebody_paused_is_set_going_again(stage: Stage) -> No
 def test_promotion_rolls_then_holds_the_new_one(stage: Stage) -> None:
     """Un-held only for the template that was vetted; afterwards that one is stable."""
     template = stage.change(paused=True)
-    with pytest.raises(ConflictError, match="wants"):
+    with pytest.raises(ConflictError, match="the target has template"):
         do(stage, ResumeTarget("other"))
     do(stage, ResumeTarget(template))
     stage.roll()
@@ -400,7 +400,7 @@ def test_the_canary_is_made_scaled_and_deleted(stage: Stage) -> None:
     assert canary is not None
     assert (canary.template, canary.replicas, canary.ready) == (template, 2, 2)
     assert len(target(stage).pods) == 4
-    with pytest.raises(ConflictError, match="is of template"):
+    with pytest.raises(ConflictError, match="has template"):
         do(stage, EnsureCanary("other", 2))
     do(stage, EnsureCanary(template, 3))
     assert stage.deployment("auth-canary")["spec"]["replicas"] == 3
@@ -413,7 +413,7 @@ def test_a_canary_is_made_of_the_template_that_was_meant(stage: Stage) -> None:
     """The user was quicker: refused."""
     template = stage.change(paused=True)
     stage.change("auth:3")
-    with pytest.raises(ConflictError, match="wants"):
+    with pytest.raises(ConflictError, match="the target has template"):
         do(stage, EnsureCanary(template, 2))
 
 
@@ -584,7 +584,7 @@ def test_a_claim_that_could_not_be_given_up_at_once_is_given_up_later() -> None:
     stage.cluster.create(AUTOSCALERS, NAMESPACE, made)
     do(stage, PinMinReplicas(4))
     caches = Watches(stage.cluster, AutoTiming(), (AUTOSCALERS,)).caches
-    caches[0].restart(
+    caches[0].replace(
         stage.cluster.list(AUTOSCALERS, NAMESPACE, {}), str(stage.cluster.version()[0])
     )
     cached = CachedObjects(stage.cluster, caches)
@@ -595,7 +595,7 @@ def test_a_claim_that_could_not_be_given_up_at_once_is_given_up_later() -> None:
         if verb == "patch" and kind == AUTOSCALERS and next(patches, None):
             stage.cluster.before = None
             moved = {"op": "replace", "path": "/metadata/managedFields", "value": [theirs, mine]}
-            caches[0].seen(stage.cluster.edit(AUTOSCALERS, NAMESPACE, "auth", [moved]))
+            caches[0].apply_update(stage.cluster.edit(AUTOSCALERS, NAMESPACE, "auth", [moved]))
 
     stage.cluster.before = quicker
     with pytest.raises(ConflictError):

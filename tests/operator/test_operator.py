@@ -363,7 +363,7 @@ def _pass_over_all(town: Town, running: Running) -> None:
     assert controller is not None
     before = value(running, "canary_reconcile_duration_seconds_count", result="success") or 0
     controller.wake_all()
-    count = len(controller.known())
+    count = len(controller.list_keys())
     town.until(
         "passes",
         lambda: (

@@ -26,7 +26,7 @@ WRONG = [
     pytest.param(["--prometheus-ca-file", "/no/ca"], "/no/ca cannot be read", id="no CA file"),
     pytest.param(["--workers", "0"], "greater than or equal to 1", id="no workers"),
     pytest.param(["--hold-mode", "never"], "'never' is not one of", id="no such mode"),
-    pytest.param(["--kubeconfig", "/no/file"], "no usable configuration", id="no kubeconfig"),
+    pytest.param(["--kubeconfig", "/no/file"], "cannot load a configuration", id="no kubeconfig"),
 ]
 
 

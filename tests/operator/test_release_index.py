@@ -73,36 +73,36 @@ CASES = [
 def subjects() -> ReleaseIndex:
     """Two releases, one with a GRPCRoute and a Service of another name."""
     known = ReleaseIndex()
-    known.learn(release(), AUTH)
+    known.update(release(), AUTH)
     grpc = {"gatewayAPI": {"kind": "GRPCRoute", "name": "front"}}
-    known.learn(release("shop", traffic=grpc, service={"name": "login"}), SHOP)
+    known.update(release("shop", traffic=grpc, service={"name": "login"}), SHOP)
     return known
 
 
 @pytest.mark.parametrize(("kind", "changed", "expected"), CASES)
 def test_concerned(subjects: ReleaseIndex, kind: Kind, changed: Object, expected: set[Key]) -> None:
     """A change is mapped by owner, by target and by route."""
-    assert subjects.concerned(kind, changed) == expected
+    assert subjects.find_releases(kind, changed) == expected
 
 
 def test_each_of_several_routes_concerns_the_release(subjects: ReleaseIndex) -> None:
     """Whatever its kind; what is no list of routes names none."""
     routes = [{"gatewayAPI": {"name": "web"}}, {"istio": {"virtualService": "mesh"}}, "x"]
-    subjects.learn(release(traffic={"routes": routes}), AUTH)
-    assert subjects.concerned(HTTP_ROUTES, item("web")) == {AUTH}
-    assert subjects.concerned(VIRTUAL_SERVICES, item("mesh")) == {AUTH}
-    assert subjects.concerned(HTTP_ROUTES, item("front")) == set()
-    subjects.learn(release(traffic={"routes": 3}), AUTH)
-    assert subjects.concerned(HTTP_ROUTES, item("web")) == set()
+    subjects.update(release(traffic={"routes": routes}), AUTH)
+    assert subjects.find_releases(HTTP_ROUTES, item("web")) == {AUTH}
+    assert subjects.find_releases(VIRTUAL_SERVICES, item("mesh")) == {AUTH}
+    assert subjects.find_releases(HTTP_ROUTES, item("front")) == set()
+    subjects.update(release(traffic={"routes": 3}), AUTH)
+    assert subjects.find_releases(HTTP_ROUTES, item("web")) == set()
 
 
 def test_moved_and_gone(subjects: ReleaseIndex) -> None:
     """A release that changes its target is found by the new one; one that is gone by none."""
-    subjects.learn(release(target={"name": "api"}), AUTH)
-    assert subjects.concerned(DEPLOYMENTS, item("auth")) == set()
-    assert subjects.concerned(DEPLOYMENTS, item("api")) == {AUTH}
-    subjects.learn(None, AUTH)
-    assert subjects.concerned(DEPLOYMENTS, item("api")) == set()
+    subjects.update(release(target={"name": "api"}), AUTH)
+    assert subjects.find_releases(DEPLOYMENTS, item("auth")) == set()
+    assert subjects.find_releases(DEPLOYMENTS, item("api")) == {AUTH}
+    subjects.update(None, AUTH)
+    assert subjects.find_releases(DEPLOYMENTS, item("api")) == set()
 
 
 def test_own_status_is_no_news() -> None:

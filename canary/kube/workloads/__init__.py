@@ -1,4 +1,4 @@
-"""The user's Deployment and the canary beside it, in a cluster."""
+"""`Workloads` in a cluster: the user's Deployment, the canary beside it, and checks."""
 
 from canary.kube.workloads.pause_mode import read_pause_mode
 from canary.kube.workloads.target import PauseMode

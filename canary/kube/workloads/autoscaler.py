@@ -1,4 +1,4 @@
-"""Autoscalers: none takes stable below its count at the start while a release runs."""
+"""Patches on autoscalers, so that none scales stable below its initial size during a release."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ _MIN_REPLICAS_PATH = "/" + "/".join(MIN_REPLICAS)
 
 
 def select_autoscalers(target: str, found: Iterable[Object]) -> Iterator[Object]:
-    """The autoscalers of the Deployment with this name."""
+    """Yield the autoscalers that target the Deployment with this name."""
     for one in found:
         reference = one["spec"]["scaleTargetRef"]
         if reference.get("kind") == "Deployment" and reference.get("name") == target:
@@ -21,9 +21,9 @@ def select_autoscalers(target: str, found: Iterable[Object]) -> Iterator[Object]
 
 
 def keda_owner(scalers: Iterable[Object]) -> str | None:
-    """The ScaledObject of KEDA that owns one of them, as `ScaledObject auth`; None without one.
+    """Return the KEDA ScaledObject that owns one of them, such as `ScaledObject auth`, or None.
 
-    KEDA writes the autoscaler back at once: raising its floor would be a fight, twice a second.
+    KEDA reverts changes of its autoscalers immediately, so the operator does not change those.
     """
     owners = (one for scaler in scalers for one in scaler["metadata"].get("ownerReferences") or ())
     return next((f"{one['kind']} {one['name']}" for one in owners if _is_keda(one)), None)
@@ -35,17 +35,16 @@ def _is_keda(owner: Object) -> bool:
 
 
 def read_min_replicas(scalers: Iterable[Object]) -> int | None:
-    """The smallest minReplicas that may be raised; None where there is nothing to raise."""
+    """Return the smallest minReplicas that can be raised; None when there is none."""
     specs = [one["spec"] for one in scalers if keda_owner([one]) is None]
     floors = [(spec.get("minReplicas") or 1, spec["maxReplicas"]) for spec in specs]
     return min((least for least, most in floors if least < most), default=None)
 
 
 def pin_patch(scaler: Object, replicas: int) -> Patch:
-    """Raises minReplicas and notes on the autoscaler what it was; [] where it is high enough.
+    """Return the patch that raises minReplicas; [] when it is high enough.
 
-    Note and change are one write, so no crash can lose what the user wrote; what they have written
-    since the note is what is put back at the end.
+    The same write records the user's value in an annotation, so that no crash can lose it.
     """
     spec = scaler["spec"]
     was, floor = spec.get("minReplicas"), min(replicas, int(spec["maxReplicas"]))
@@ -60,7 +59,10 @@ def pin_patch(scaler: Object, replicas: int) -> Patch:
 
 
 def unpin_patch(scaler: Object) -> Patch:
-    """Puts minReplicas back, unless somebody has written another value since; [] without a note."""
+    """Return the patch that restores minReplicas; [] without the annotation.
+
+    A value that somebody has written since stays.
+    """
     noted = annotations_of(scaler).get(CAPACITY)
     if noted is None:
         return []
@@ -76,7 +78,7 @@ def unpin_patch(scaler: Object) -> Patch:
 
 
 def _read_note(note: str) -> dict[str, int | None]:
-    """What was noted; nothing where a person wrote over it."""
+    """Parse the annotation; empty when a person has overwritten it."""
     try:
         found = json.loads(note)
     except ValueError:

@@ -1,4 +1,7 @@
-"""The canary's Deployment and Service: looked at, made, scaled, deleted. Only ever our own."""
+"""Reads, creates, scales and deletes the canary's Deployment and Service.
+
+It changes only objects that the CanaryRelease owns.
+"""
 
 from dataclasses import dataclass
 
@@ -34,7 +37,7 @@ from canary.kube.workloads.target import TargetState
 
 
 def read_target(objects: Objects, resource: ReleaseResource) -> TargetState | None:
-    """The Deployment that is guarded, with its ReplicaSets."""
+    """Read the managed Deployment with its ReplicaSets; None when it does not exist."""
     deployment = objects.get(DEPLOYMENTS, resource.namespace, resource.spec.target.name)
     return (
         None
@@ -44,12 +47,12 @@ def read_target(objects: Objects, resource: ReleaseResource) -> TargetState | No
 
 
 def list_replica_sets(objects: Objects, deployment: Object) -> tuple[Object, ...]:
-    """The ReplicaSets that a Deployment controls."""
+    """Return the ReplicaSets that a Deployment controls."""
     return tuple(_list_controlled(objects, REPLICA_SETS, deployment, deployment["metadata"]["uid"]))
 
 
 def list_pods(objects: Objects, deployment: Object, sets: tuple[Object, ...]) -> list[Object]:
-    """The pods of a Deployment's ReplicaSets that are not on their way out."""
+    """Return the pods of these ReplicaSets that neither terminate nor have ended."""
     found = [
         pod
         for one in sets
@@ -65,9 +68,10 @@ def _list_controlled(objects: Objects, kind: Kind, deployment: Object, owner: st
 
 
 def without_service(objects: Objects, resource: ReleaseResource) -> bool:
-    """Whether these are workers: nothing is sent to them, they take their work themselves.
+    """Return whether the pods are workers, which pull their work and have no Service.
 
-    With `replicas`, no Service named in the spec, and none called like the target.
+    That is so with `traffic.replicas`, if the spec names no Service and none has the target's
+    name.
     """
     spec = resource.spec
     if spec.traffic.replicas is None or spec.service is not None:
@@ -77,22 +81,22 @@ def without_service(objects: Objects, resource: ReleaseResource) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Canaries:
-    """Of all releases; `owner` is the CanaryRelease as the API server has it."""
+    """The canaries of all releases; `owner` is the CanaryRelease as the API server has it."""
 
     objects: Objects
 
     def read(self, resource: ReleaseResource, owner: Object) -> Canary | None:
-        """The canary; without its Service it serves nobody, so it counts as one of no replicas.
+        """Read the canary. Without its Service it gets no traffic, so it counts as 0 replicas.
 
         Workers have no Service: see `without_service`.
         """
-        deployment = self._ours(DEPLOYMENTS, resource, owner)
+        deployment = self._get_own(DEPLOYMENTS, resource, owner)
         if deployment is None:
             return None
         pods = list_pods(self.objects, deployment, list_replica_sets(self.objects, deployment))
-        service = self._ours(SERVICES, resource, owner)
-        served = self._served(resource, owner)
-        selecting = self._selecting(resource, deployment)
+        service = self._get_own(SERVICES, resource, owner)
+        served = self._has_service(resource, owner)
+        selecting = self._other_services(resource, deployment)
         return Canary(
             template=annotations_of(deployment).get(TEMPLATE, ""),
             replicas=int(deployment["spec"]["replicas"]) if served else 0,
@@ -107,18 +111,18 @@ class Canaries:
         self,
         resource: ReleaseResource,
         owner: Object,
-        seen: TargetState | None,
+        target: TargetState | None,
         action: EnsureCanary,
     ) -> None:
-        """There with so many replicas; one of another template has to be deleted before."""
-        deployment = self._ours(DEPLOYMENTS, resource, owner)
+        """Create or scale the canary. Raises ConflictError for a canary of another template."""
+        deployment = self._get_own(DEPLOYMENTS, resource, owner)
         has = annotations_of(deployment).get(TEMPLATE) if deployment else action.template
         if has != action.template:
-            raise ConflictError(f"the canary is of template {has}, not {action.template}")
-        served = self._served(resource, owner)
+            raise ConflictError(f"the canary has template {has}, expected {action.template}")
+        served = self._has_service(resource, owner)
         if action.replicas > 0 and (deployment is None or not served):
-            deployment = self._make(resource, owner, seen, action, deployment)
-        self._follow(resource, owner)
+            deployment = self._create(resource, owner, target, action, deployment)
+        self._sync_ports(resource, owner)
         if deployment is not None and deployment["spec"]["replicas"] != action.replicas:
             guard = expect_unchanged(deployment, "/metadata/uid", "/spec/replicas")
             scaled = {"op": "replace", "path": "/spec/replicas", "value": action.replicas}
@@ -126,67 +130,74 @@ class Canaries:
             self.objects.patch(DEPLOYMENTS, resource.namespace, name, [*guard, scaled])
 
     def delete(self, resource: ReleaseResource, owner: Object) -> None:
-        """Gone; the Deployment last, because it is what the next pass looks for."""
+        """Delete the canary; the Deployment last, because the next reconcile looks for it."""
         for kind in (SERVICES, DEPLOYMENTS):
-            if self._ours(kind, resource, owner) is not None:
+            if self._get_own(kind, resource, owner) is not None:
                 self.objects.delete(kind, resource.namespace, canary_name(resource), "Background")
 
-    def _served(self, resource: ReleaseResource, owner: Object) -> bool:
-        """Whether all that the canary needs beside its Deployment is there."""
-        ours = self._ours(SERVICES, resource, owner)
+    def _has_service(self, resource: ReleaseResource, owner: Object) -> bool:
+        """Return whether the canary has its Service, or needs none."""
+        ours = self._get_own(SERVICES, resource, owner)
         return ours is not None or without_service(self.objects, resource)
 
-    def _make(
+    def _create(
         self,
         resource: ReleaseResource,
         owner: Object,
-        seen: TargetState | None,
+        target: TargetState | None,
         action: EnsureCanary,
         deployment: Object | None,
     ) -> Object:
         service = self.objects.get(SERVICES, resource.namespace, service_name(resource))
         alone = without_service(self.objects, resource)
-        if seen is None or (service is None and not alone):
-            raise ConflictError("the target or its Service is gone: no canary can be made of it")
+        if target is None or (service is None and not alone):
+            raise ConflictError(
+                "the target or its Service no longer exists, so no canary can be created"
+            )
         name = canary_name(resource)
-        body = deployment or self._body(resource, owner, seen, service, action)
-        if service is not None and self._ours(SERVICES, resource, owner) is None:
+        body = deployment or self._build_deployment(resource, owner, target, service, action)
+        if service is not None and self._get_own(SERVICES, resource, owner) is None:
             made = canary_service(name, owner, service, body)
             self.objects.create(SERVICES, resource.namespace, made)
         return deployment or self.objects.create(DEPLOYMENTS, resource.namespace, body)
 
-    def _body(
+    def _build_deployment(
         self,
         resource: ReleaseResource,
         owner: Object,
-        seen: TargetState,
+        target: TargetState,
         service: Object | None,
         action: EnsureCanary,
     ) -> Object:
-        if seen.wanted != action.template:
-            raise ConflictError(f"the target wants {seen.wanted} now, not {action.template}")
+        if target.wanted != action.template:
+            raise ConflictError(
+                f"the target has template {target.wanted} now, expected {action.template}"
+            )
         services = self.objects.list(SERVICES, resource.namespace, {})
         replaced = (
-            replaced_labels(resource.spec, service, services, seen.deployment) if service else {}
+            replaced_labels(resource.spec, service, services, target.deployment) if service else {}
         )
         if isinstance(replaced, Obstacle):
             raise ConflictError(replaced.message)
         name = canary_name(resource)
-        body = canary_deployment(name, owner, seen.deployment, replaced, action.template)
+        body = canary_deployment(name, owner, target.deployment, replaced, action.template)
         body["spec"]["replicas"] = action.replicas
         return body
 
-    def _selecting(self, resource: ReleaseResource, deployment: Object) -> tuple[str, ...]:
-        """Names of other Services that select the canary's pods; with `replicas` they may."""
+    def _other_services(self, resource: ReleaseResource, deployment: Object) -> tuple[str, ...]:
+        """Return the names of other Services that select the canary's pods.
+
+        With `traffic.replicas` Services share their requests by pods, so none is wrong.
+        """
         if resource.spec.traffic.replicas is not None:
             return ()
         services = self.objects.list(SERVICES, resource.namespace, {})
         pods = labels_of(deployment["spec"]["template"])
         return tuple(sorted(selecting_services(services, resource.spec.target.name, pods)))
 
-    def _follow(self, resource: ReleaseResource, owner: Object) -> None:
-        """The canary's Service has the ports of the user's: both may move in mid-release."""
-        service, ports = self._ours(SERVICES, resource, owner), self._ports(resource)
+    def _sync_ports(self, resource: ReleaseResource, owner: Object) -> None:
+        """Copy the ports of the user's Service, which may change during a release."""
+        service, ports = self._get_own(SERVICES, resource, owner), self._ports(resource)
         if service is None or ports is None or service["spec"]["ports"] == ports:
             return
         guard = expect_unchanged(service, "/metadata/uid", "/spec/ports")
@@ -197,7 +208,7 @@ class Canaries:
         service = self.objects.get(SERVICES, resource.namespace, service_name(resource))
         return None if service is None else canary_ports(service)
 
-    def _ours(self, kind: Kind, resource: ReleaseResource, owner: Object) -> Object | None:
+    def _get_own(self, kind: Kind, resource: ReleaseResource, owner: Object) -> Object | None:
         found = self.objects.get(kind, resource.namespace, canary_name(resource))
         ours = found is not None and controlled_by(found, owner["metadata"]["uid"])
         leaving = found is not None and found["metadata"].get("deletionTimestamp")

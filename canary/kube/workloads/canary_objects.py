@@ -1,4 +1,4 @@
-"""The canary's Deployment and Service, made from the user's."""
+"""Builds the canary's Deployment and Service from the user's."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -30,7 +30,7 @@ _SERVICE_KEPT = (
 def canary_deployment(
     name: str, release: Object, target: Object, replaced: Mapping[str, str], template: str
 ) -> Object:
-    """The canary of the target's present template, whose hash is `template`, with 0 replicas."""
+    """Build the canary with 0 replicas from the target's template, whose hash is `template`."""
     spec = target["spec"]
     kept = {key: spec[key] for key in _SPEC_KEPT if key in spec}
     return {
@@ -39,8 +39,8 @@ def canary_deployment(
         "metadata": {
             "name": name,
             "namespace": target["metadata"]["namespace"],
-            # The user's own: admission policies demand a team or a cost center on Deployments.
-            # Nothing prunes by them what another object owns.
+            # The user's labels: admission policies may require a team or a cost center. GitOps
+            # tools do not prune objects by them, because the CanaryRelease owns the canary.
             "labels": {**labels_of(target), **replaced, **CANARY_LABELS},
             "annotations": {TEMPLATE: template},
             "ownerReferences": owner_references(release),
@@ -56,7 +56,7 @@ def canary_deployment(
 
 
 def _replace_in_selector(selector: Object, replaced: Mapping[str, str]) -> Object:
-    """The user's own, as that is as narrow as it has to be, for the canary's labels."""
+    """Return the user's selector with the canary's label values."""
     made: Object = {
         "matchLabels": {**(selector.get("matchLabels") or {}), **replaced, ROLE: "canary"}
     }
@@ -66,17 +66,17 @@ def _replace_in_selector(selector: Object, replaced: Mapping[str, str]) -> Objec
 
 
 def canary_ports(service: Mapping[str, Any]) -> list[Object]:
-    """The ports of the user's Service, without the node ports that are taken by it."""
+    """Return the ports of the user's Service without node ports, which can be used only once."""
     ports: list[Object] = service["spec"]["ports"]
     return [{key: value for key, value in one.items() if key != "nodePort"} for one in ports]
 
 
 def canary_service(name: str, release: Object, service: Object, canary: Object) -> Object:
-    """The user's Service for the pods of Deployment `canary`: same ports, no address taken over.
+    """Build the Service of the canary: the ports of the user's, without its addresses.
 
-    It selects by the canary's own selector as well: two Deployments behind one Service may have
-    canaries at the same time. Labels are kept, because that is how a ServiceMonitor finds it;
-    annotations are not: they make load balancers and DNS names.
+    Its selector includes the canary Deployment's selector, because two Deployments behind one
+    Service may have canaries at the same time. Labels are kept, because ServiceMonitors select by
+    them. Annotations are not, because they create load balancers and DNS names.
     """
     spec = service["spec"]
     pods = labels_of(canary["spec"]["template"])

@@ -1,4 +1,4 @@
-"""Checks before traffic: Jobs made from the user's CronJobs, and what came of them."""
+"""Checks as Jobs: builds them from the user's CronJobs, and reads their results."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -10,14 +10,14 @@ from canary.kube.objects import JOBS, Object
 from canary.kube.workloads.names import CHECK, MANAGED_BY, MANAGER, owner_references
 
 ATTEMPTS = 3
-"""The exit code that says: the canary is bad. Any other but 0 says: the check is."""
+"""Exit code of a check that rejects the canary; other codes but 0 mean that the check failed."""
 KEPT_SECONDS = 86_400
-"""At least so long an ended Job stays, to be read."""
+"""Minimum time in seconds for which a finished Job is kept."""
 _LINES, _CHARACTERS = 5, 400
 
 
 def job_name(release: Object, check: str, attempt: str) -> str:
-    """One Job per release, check and attempt: made twice, it is the same one."""
+    """Return the Job's name, unique per release, check and attempt."""
     digest = hashlib.sha256(f"{release['metadata']['uid']}/{check}/{attempt}".encode()).hexdigest()
     return f"{release['metadata']['name'][:28]}-{check[:24]}-{digest[:8]}".replace(".", "-")
 
@@ -25,10 +25,10 @@ def job_name(release: Object, check: str, attempt: str) -> str:
 def build_job(
     cron_job: Object, release: Object, check: str, name: str, env: Mapping[str, str]
 ) -> Object:
-    """A Job as the CronJob would make it, told where canary and stable are.
+    """Build the Job that the CronJob would create, with `env` in each container.
 
-    It fails at its first failed pod unless the user says otherwise, and the kubelet keeps the last
-    lines of a container that fails in the pod's status.
+    The Job fails with its first failed pod unless the CronJob sets backoffLimit, and the kubelet
+    stores the last log lines of a failed container in the pod's status.
     """
     template = cron_job["spec"]["jobTemplate"]
     metadata = template.get("metadata") or {}
@@ -55,12 +55,16 @@ def build_job(
 
 
 def has_ended(job: Object) -> bool:
-    """Whether the Job has come to an end."""
+    """Return whether the Job has completed or failed."""
     return bool({"Complete", "Failed"} & _true_conditions(job).keys())
 
 
 def read_job_result(check: str, job: Object, pods: Sequence[Object]) -> CheckStatus:
-    """How the Job stands. Pass and Fail are what it says; anything else it cannot say."""
+    """Return the result of a Job.
+
+    The verdict is Pass or Fail when the check decided, Continue while it runs, and NoData when the
+    Job failed without a decision.
+    """
     conditions = _true_conditions(job)
     ends = [end for pod in pods for end in _terminations(pod) if end.get("exitCode")]
     failed = [end for end in ends if end["exitCode"] == ATTEMPTS]
@@ -77,7 +81,7 @@ def read_job_result(check: str, job: Object, pods: Sequence[Object]) -> CheckSta
 
 
 def canary_address(service: Object, name: str) -> str:
-    """URL of the Service called `name` that has the same ports as `service`: its first one."""
+    """Return the URL of the Service `name`, at the first port of `service`."""
     port = service["spec"]["ports"][0]
     secure = "https" in {port.get("appProtocol"), port.get("name")} or port["port"] == 443  # noqa: PLR2004
     scheme = "https" if secure else "http"
@@ -101,4 +105,4 @@ def _terminations(pod: Object) -> list[Any]:
 
 def _last_lines(end: Mapping[str, Any]) -> str:
     lines = str(end.get("message") or "").strip().splitlines()[-_LINES:]
-    return "\n".join(lines)[-_CHARACTERS:] or "it said nothing"
+    return "\n".join(lines)[-_CHARACTERS:] or "no message"

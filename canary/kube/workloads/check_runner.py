@@ -1,4 +1,4 @@
-"""Runs a release's checks one after the other, whatever kind each is."""
+"""Runs the checks of a release one after the other: Jobs and webhooks."""
 
 from dataclasses import dataclass
 
@@ -29,13 +29,16 @@ from canary.kube.workloads.webhooks import Webhooks
 
 @dataclass(frozen=True, slots=True)
 class CheckRunner:
-    """The checks of all releases. A pass after an inconclusive one is run again from the first."""
+    """The checks of all releases. After an inconclusive one, a resume runs all of them again."""
 
     objects: Objects
     webhooks: Webhooks
 
     def read(self, resource: ReleaseResource, owner: Object) -> tuple[CheckStatus, ...]:
-        """The result of each check that is due; nothing is read once all of them have passed."""
+        """Return the result of each check that is due, in order.
+
+        Checks after one that has not passed are not started.
+        """
         found: list[CheckStatus] = []
         for check in select_due_checks(resource.spec, resource.status).checks:
             passed = all(one.verdict is Verdict.PASS for one in found)
@@ -44,7 +47,7 @@ class CheckRunner:
         return tuple(found)
 
     def run(self, resource: ReleaseResource, owner: Object) -> None:
-        """Starts the first one that has not been started, if all before it have passed."""
+        """Start the first check that has not been started, if all before it have passed."""
         for check in select_due_checks(resource.spec, resource.status).checks:
             result = self._result(resource, owner, check)
             if result is None:
@@ -54,7 +57,7 @@ class CheckRunner:
                 return
 
     def stop(self, resource: ReleaseResource, owner: Object) -> None:
-        """Ends Jobs that still run; ended ones stay to be read."""
+        """Delete the Jobs that still run; finished ones are kept."""
         for check in resource.spec.checks:
             for job in self.objects.list(JOBS, resource.namespace, {CHECK: check.name}):
                 if controlled_by(job, owner["metadata"]["uid"]) and not has_ended(job):
@@ -67,7 +70,7 @@ class CheckRunner:
             return self.webhooks.result(check.name, name)
         job = self.objects.get(JOBS, resource.namespace, name)
         if job is None:
-            return self._missing(resource, check)
+            return self._missing_cron_job(resource, check)
         if not controlled_by(job, owner["metadata"]["uid"]):
             message = f"Job {name} was not made for this release: delete it"
             return CheckStatus(name=check.name, verdict=Verdict.NO_DATA, message=message)
@@ -76,7 +79,7 @@ class CheckRunner:
         own = [pod for pod in pods if controlled_by(pod, job["metadata"]["uid"])]
         return read_job_result(check.name, job, own)
 
-    def _missing(self, resource: ReleaseResource, check: Check) -> CheckStatus | None:
+    def _missing_cron_job(self, resource: ReleaseResource, check: Check) -> CheckStatus | None:
         cron_job = self._cron_job(resource, check)
         if cron_job is not None and allows_checks(cron_job):
             return None
@@ -94,8 +97,8 @@ class CheckRunner:
     def _start(self, resource: ReleaseResource, owner: Object, check: Check) -> None:
         service = self.objects.get(SERVICES, resource.namespace, service_name(resource))
         if service is None:
-            raise ConflictError(f"Service {service_name(resource)} is gone")
-        question = _attempt_id(resource, owner, check)
+            raise ConflictError(f"Service {service_name(resource)} no longer exists")
+        attempt_id = _attempt_id(resource, owner, check)
         stable = canary_address(service, service_name(resource))
         promoted = check.when is CheckMoment.AFTER_PROMOTION  # the canary is gone by then
         canary = stable if promoted else canary_address(service, canary_name(resource))
@@ -106,7 +109,7 @@ class CheckRunner:
                 check.webhook.url,
                 check.webhook.timeout,
                 {
-                    "id": question,
+                    "id": attempt_id,
                     "check": check.name,
                     "release": resource.name,
                     "namespace": resource.namespace,
@@ -128,7 +131,7 @@ class CheckRunner:
         }
         cron_job = self._cron_job(resource, check)
         if cron_job is not None and allows_checks(cron_job):
-            job = build_job(cron_job, owner, check.name, question, env)
+            job = build_job(cron_job, owner, check.name, attempt_id, env)
             self.objects.create(JOBS, resource.namespace, job)
 
 

@@ -1,9 +1,9 @@
-"""Which labels of a canary pod get another value, so that no Service selects it. Pure.
+"""Chooses the labels of canary pods that get other values, so that no Service selects them. Pure.
 
 Example: the pods of Deployment `api` have `app: api, tier: backend`. Service `api` selects
 `app: api` and Service `backend` selects `tier: backend`. The canary's pods get
-`app: api-canary` and `tier: backend-canary`: neither Service sends them a request, and
-`api-canary`, our own, does.
+`app: api-canary` and `tier: backend-canary`. Neither Service selects them; the operator's own
+Service `api-canary` does.
 """
 
 from collections import Counter
@@ -92,7 +92,7 @@ def _why_not_isolated(service: Object, pods: Labels) -> str | None:
     name, selector = service["metadata"]["name"], service["spec"].get("selector") or {}
     missing = [key for key, value in selector.items() if pods.get(key) != value]
     if not selector:
-        return f"Service {name} selects no pods, so a canary cannot be kept apart from stable."
+        return f"Service {name} selects no pods, so its canary cannot be told apart from stable."
     if missing:
         return f"Service {name} does not select the target's pods: label {missing[0]} differs."
     return None
@@ -110,7 +110,7 @@ def _list_selectors(
 
 
 def _is_replaceable(key: str, value: str | None) -> bool:
-    """Whether the label only names pods: a mesh's labels and switches change what a pod is."""
+    """Return whether the label may change: not labels of a mesh, and no switches such as `true`."""
     domain = key.rpartition("/")[0]
     of_platform = any(domain == one or domain.endswith(f".{one}") for one in _PLATFORM)
     return value is not None and value not in _SWITCHES and not of_platform
@@ -120,8 +120,8 @@ def _build_obstacle(selecting: Mapping[str, Labels], chosen: Sequence[str]) -> O
     who, selector = next(iter(selecting.items()))
     by = ", ".join(f"{key}: {value}" for key, value in sorted(selector.items()))
     remedy = (
-        f"isolation.labels has to name one of these labels, and names {', '.join(chosen)}."
+        f"Expected one of these labels in isolation.labels, found {', '.join(chosen)}."
         if chosen
-        else "No label of these can have another value in canary pods: select by another one."
+        else "None of these labels may differ in canary pods: add another one to the selector."
     )
     return Obstacle(Reason.NOT_ISOLATED, f"{who} would select canary pods by {by}. {remedy}")

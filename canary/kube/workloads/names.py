@@ -1,4 +1,4 @@
-"""What we write on other people's objects, and how ours are called."""
+"""Names of the operator's objects, and its labels and annotations on objects of users."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,51 +8,51 @@ from canary.kube.objects import RELEASES, Object
 
 GROUP = "canary-controller.dev"
 HOLD = f"{GROUP}/hold"
-"""On the target: the CanaryRelease that guards it. The admission policy looks for it."""
+"""On the target: the CanaryRelease that manages it. The admission policy selects by it."""
 STABLE = f"{GROUP}/stable"
-"""On the target: our hash of the vetted template."""
+"""On the target: the hash of the stable template."""
 STABLE_SET = f"{GROUP}/stable-replicaset"
-"""On the target: the ReplicaSet that keeps the vetted template."""
+"""On the target: the ReplicaSet that has the stable template."""
 REJECTED = f"{GROUP}/rejected"
 """On the target, also without a CanaryRelease: the template that was rolled back, as JSON."""
 TEMPLATE = f"{GROUP}/template"
-"""On the canary: our hash of the user's template that it was made from."""
+"""On the canary: the hash of the target's template that it was created from."""
 CAPACITY = f"{GROUP}/capacity"
-"""On an autoscaler, while a release runs: what minReplicas was, and what we made of it."""
+"""On an autoscaler during a release: the user's minReplicas, and the raised one."""
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
-"""On a pod template: `kubectl rollout restart` writes it, and so do we."""
+"""On a pod template: written by `kubectl rollout restart`, and by the operator's restarts."""
 REQUEST = f"{GROUP}/request"
-"""On the CanaryRelease: what a person asks for."""
+"""On the CanaryRelease: a request of a person, as JSON."""
 CHECK = f"{GROUP}/check"
 """Label of Jobs made for checks: the check's name."""
 CHECKS = f"{GROUP}/checks"
 """Label of a CronJob whose template may be run as a check: `allowed`."""
 ALLOWED = "allowed"
 ROLE = f"{GROUP}/role"
-"""Label of everything that belongs to a canary."""
+"""Label of all objects of a canary."""
 FINALIZER = f"{GROUP}/put-back"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "canary-controller"
 
 
 def canary_name(resource: ReleaseResource) -> str:
-    """Of the canary's Deployment and of its Service."""
+    """Return the name of the canary's Deployment and Service."""
     return f"{resource.spec.target.name}-canary"
 
 
 def service_name(resource: ReleaseResource) -> str:
-    """Of the user's Service."""
+    """Return the name of the user's Service."""
     return resource.spec.service.name if resource.spec.service else resource.spec.target.name
 
 
 def annotations_of(obj: Mapping[str, Any]) -> Mapping[str, str]:
-    """The object's annotations; empty where there are none."""
+    """Return the object's annotations; empty when there are none."""
     found: Mapping[str, str] = obj["metadata"].get("annotations") or {}
     return found
 
 
 def labels_of(obj: Mapping[str, Any]) -> Mapping[str, str]:
-    """The object's labels; empty where there are none."""
+    """Return the object's labels; empty when there are none."""
     found: Mapping[str, str] = obj.get("metadata", {}).get("labels") or {}
     return found
 
@@ -63,13 +63,13 @@ def allows_checks(cron_job: Object) -> bool:
 
 
 def controlled_by(obj: Object, owner: str) -> bool:
-    """Whether the object's controller has this uid."""
+    """Return whether the object's controller has this uid."""
     references = obj["metadata"].get("ownerReferences") or []
     return any(one.get("controller") and one.get("uid") == owner for one in references)
 
 
 def owner_references(release: Object) -> list[Object]:
-    """The owner reference of everything that goes when the CanaryRelease goes."""
+    """Return the owner reference of objects that are deleted with the CanaryRelease."""
     return [
         {
             "apiVersion": RELEASES.api_version,

@@ -1,4 +1,4 @@
-"""Controllers of others that scale a Deployment as well, such as Flagger and Argo Rollouts."""
+"""Detects other controllers that scale a Deployment, such as Flagger and Argo Rollouts."""
 
 from collections.abc import Iterable, Mapping
 
@@ -14,14 +14,14 @@ CONTROLLERS: Mapping[Kind, str] = {
 
 
 def names_of_controllers(kind: Kind, found: Iterable[Object], target: str) -> Iterable[str]:
-    """Those of the objects of one kind that name the Deployment: `Canary.flagger.app auth`."""
+    """Yield the objects that reference the Deployment, such as `Canary.flagger.app auth`."""
     for one in found:
         if refers_to(one, CONTROLLERS[kind], target):
             yield f"{kind.kind}.{kind.group} {one['metadata']['name']}"
 
 
 def refers_to(one: Object, field: str, target: str) -> bool:
-    """Whether the field of the object's spec names the Deployment."""
+    """Return whether this field of the object's spec references the Deployment."""
     spec = one.get("spec") or {}
     # Older versions of Kruise have it in spec.objectRef.
     ref = spec.get(field) or (spec.get("objectRef") or {}).get(field) or {}
@@ -29,12 +29,15 @@ def refers_to(one: Object, field: str, target: str) -> bool:
 
 
 def other_controller(objects: Objects, namespace: str, target: str) -> str | None:
-    """The first one that names the Deployment; None also where nobody may look. TransientError."""
+    """Return the first controller that references the Deployment, or None.
+
+    Kinds that cannot be listed for want of rights are skipped. Raises TransientError.
+    """
     for kind in CONTROLLERS:
         try:
             found = objects.list(kind, namespace, {})
         except (NotFoundError, PermanentError):
-            continue  # not served, or not allowed: an installation for a few namespaces
+            continue  # not served, or forbidden in an installation for single namespaces
         for name in names_of_controllers(kind, found, target):
             return name
     return None

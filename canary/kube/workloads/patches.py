@@ -1,4 +1,4 @@
-"""Pieces of JSON Patches: what must still be so, and annotations that come and go."""
+"""Parts of JSON Patches: preconditions, and changes of annotations."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,19 +9,19 @@ Patch = list[dict[str, Any]]
 
 
 def expect_unchanged(obj: Object, *paths: str) -> Patch:
-    """The patch is refused unless these fields are what they were when `obj` was read."""
+    """Return `test` steps: the patch fails unless these fields have the values of `obj`."""
     return [{"op": "test", "path": path, "value": _value_at(obj, path)} for path in paths]
 
 
 def annotation_patch(obj: Object, values: Mapping[str, str | None]) -> Patch:
-    """Sets annotations, or removes those that are to be None; [] where all are as they should."""
+    """Return steps that set annotations, or remove those with the value None; [] for no change."""
     found = obj["metadata"].get("annotations")
     have: Mapping[str, str] = found or {}
     changed = {key: value for key, value in values.items() if have.get(key) != value}
     if not changed:
         return []
     if found is None:
-        # Somebody else may add the first annotation meanwhile: ours must not replace it.
+        # Another writer may add the first annotation in between, which must not be replaced.
         value = {key: value for key, value in changed.items() if value is not None}
         version = expect_unchanged(obj, "/metadata/resourceVersion")
         return [*version, {"op": "add", "path": "/metadata/annotations", "value": value}]

@@ -1,4 +1,4 @@
-"""Which way of holding this cluster allows."""
+"""Detects the pause mode that the cluster allows."""
 
 from canary.errors import NotFoundError
 from canary.kube.objects import Kind, Object, Objects
@@ -16,12 +16,12 @@ BINDINGS = Kind(
 
 
 def read_pause_mode(objects: Objects, policy: str) -> PauseMode:
-    """OnChange where the API server serves the policy, bound to every Deployment, else AtRest.
+    """Return OnChange when the policy exists and is bound to every Deployment, else AtRest.
 
-    A binding to some namespaces only (`matchResources`) may miss a target, which would then roll
-    unvetted: who knows that it does not says `--hold-mode on-change`.
+    A binding to some namespaces only (`matchResources`) may miss a target, whose changes would then
+    roll out without analysis. `--hold-mode on-change` overrides this.
 
-    Raises TransientError when it cannot be told: guessing would leave targets unguarded.
+    Raises TransientError when the policy cannot be read.
     """
     try:
         there = objects.get(POLICIES, "", policy)

@@ -1,4 +1,8 @@
-"""PauseMode the target and letting it go, each as one JSON Patch that is refused if it moved on."""
+"""JSON Patches that pause, restore, resume, restart and unmanage the target.
+
+Each patch fails when the target is another object, or has another template, than the one that was
+read.
+"""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -11,14 +15,17 @@ from canary.kube.workloads.template import users_template, without_restart
 
 
 def pause_patch(seen: TargetState, release: str, stable: str, mode: PauseMode) -> Patch:
-    """Keeps the target from rolling what is not the template with hash `stable`; [] if it is so."""
+    """Return the patch that keeps the target from rolling out another template than `stable`.
+
+    [] when nothing has to change.
+    """
     vetted = seen.wanted == stable
     whole = seen.keeper(stable) is not None and not seen.others
     paused = not vetted or (mode is PauseMode.AT_REST and whole)
     patch = _guard_steps(
         seen, [*_mark_steps(seen, release, stable), *_pause_steps(seen, paused=paused)]
     )
-    # Two releases may adopt one target at the same moment: the second is refused.
+    # Two releases may adopt one target at the same moment: the second patch has to fail.
     fresh = (
         []
         if seen.guard == release
@@ -30,10 +37,11 @@ def pause_patch(seen: TargetState, release: str, stable: str, mode: PauseMode) -
 def restore_template_patch(
     seen: TargetState, release: str, keeper: Object, template: str, *, roll: bool
 ) -> Patch:
-    """The template of the ReplicaSet `keeper`, in one write with whether the target is paused.
+    """Return the patch that restores the template of the ReplicaSet `keeper`.
 
-    Not paused while pods of another template are there: a paused Deployment would neither remove
-    them nor bring back those that they replaced. Rolling, it does both and restarts none.
+    The same write pauses the target, unless pods of another template exist: a paused Deployment
+    would neither remove them nor bring back the pods that they replaced. Unpaused, it does both and
+    restarts no pod.
     """
     wanted = users_template(keeper["spec"]["template"])
     steps: list[dict[str, Any]] = []
@@ -46,12 +54,12 @@ def restore_template_patch(
 
 
 def resume_patch(seen: TargetState) -> Patch:
-    """Lets the target roll to the template that it has."""
+    """Return the patch that lets the target roll out its template."""
     return _guard_steps(seen, _pause_steps(seen, paused=False))
 
 
 def restart_patch(seen: TargetState, at: float) -> Patch:
-    """The annotation that makes new pods of the same template, in one write with un-pausing.
+    """Return the patch that restarts all pods and unpauses the target, in one write.
 
     `at` is in seconds since the epoch.
     """
@@ -64,15 +72,15 @@ def restart_patch(seen: TargetState, at: float) -> Patch:
 
 
 def unmanage_patch(seen: TargetState) -> Patch:
-    """Lets the target go for good, with nothing of ours left on it."""
+    """Return the patch that unpauses the target and removes the operator's annotations."""
     marks = annotation_patch(seen.deployment, {HOLD: None, STABLE: None, STABLE_SET: None})
     return _guard_steps(seen, [*marks, *_pause_steps(seen, paused=False)])
 
 
 def unmanage_abandoned_patch(seen: TargetState) -> Patch:
-    """As `unmanage_patch`; where a template is held that nobody vetted, the vetted one goes back.
+    """Return `unmanage_patch` that restores the stable template as well, if another one is paused.
 
-    One write: the Deployment never rolls what was held, and no pod restarts.
+    It is one write, so the Deployment never rolls out the paused template, and no pod restarts.
     """
     keeper = seen.keeper(seen.stable) if seen.paused and seen.stable is not None else None
     back: Patch = []
@@ -98,7 +106,7 @@ def _pause_steps(seen: TargetState, *, paused: bool) -> Patch:
 
 
 def _guard_steps(seen: TargetState, steps: Patch) -> Patch:
-    """Refused if it is another object, or wants another template, than the one that was seen."""
+    """Make the patch fail for another object, or another template, than the one that was read."""
     return (
         [*expect_unchanged(seen.deployment, "/metadata/uid", "/spec/template"), *steps]
         if steps

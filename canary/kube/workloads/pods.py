@@ -1,4 +1,4 @@
-"""Pods as the core sees them."""
+"""Translates pods into the core's model."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -12,22 +12,22 @@ _NO_IMAGE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNe
 
 
 _MAX_MESSAGE = 400
-"""Characters of other people's messages that are passed on."""
+"""Maximum length of a message from Kubernetes in a status, in characters."""
 
 
 def parse_timestamp(timestamp: str) -> float:
-    """Seconds since the epoch of an RFC 3339 timestamp."""
+    """Return an RFC 3339 timestamp in seconds since the epoch."""
     return datetime.fromisoformat(timestamp).timestamp()
 
 
 def is_alive(pod: Object) -> bool:
-    """Whether it counts: neither on its way out nor ended (evicted, for one)."""
+    """Return whether the pod neither terminates nor has ended, by eviction for example."""
     ended = (pod.get("status") or {}).get("phase") in _ENDED
     return not ended and not pod["metadata"].get("deletionTimestamp")
 
 
 def parse_pod(pod: Object) -> Pod:
-    """One pod; what its status does not say yet is not ready."""
+    """Translate one pod; without a Ready condition it is not ready."""
     status = pod.get("status") or {}
     containers = [
         *(status.get("initContainerStatuses") or []),
@@ -44,10 +44,10 @@ def parse_pod(pod: Object) -> Pod:
 
 
 def why_not_created(deployment: Object, pods: Iterable[Object]) -> str:
-    """Why pods of the Deployment do not come up, in a sentence of bounded length; else empty.
+    """Return why pods of the Deployment do not start, in one short sentence; else empty.
 
-    A quota, a LimitRange or an admission policy refuses the pod (`ReplicaFailure`), or its image
-    cannot be pulled.
+    Reasons are a quota, a LimitRange or an admission policy that refuses the pod
+    (`ReplicaFailure`), or an image that cannot be pulled.
     """
     for condition in (deployment.get("status") or {}).get("conditions") or []:
         if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
@@ -58,8 +58,8 @@ def why_not_created(deployment: Object, pods: Iterable[Object]) -> str:
             reason = waiting.get("reason")
             if reason in _NO_IMAGE:
                 known = "ErrImagePull" if reason == "ImagePullBackOff" else reason
-                image, said = one.get("image"), waiting.get("message", "")
-                return _one_sentence(f"{known}: image {image} cannot be pulled: {said}")
+                image, detail = one.get("image"), waiting.get("message", "")
+                return _one_sentence(f"{known}: image {image} cannot be pulled: {detail}")
     return ""
 
 
@@ -75,7 +75,7 @@ def _ready_since(status: Object) -> float | None:
 
 
 def _find_failure(containers: list[Any]) -> PodFailure | None:
-    """The worst of what the kubelet says of the containers."""
+    """Return the most severe failure among the container statuses."""
     waiting = {(one.get("state") or {}).get("waiting", {}).get("reason") for one in containers}
     ends = [
         (one.get(state) or {}).get("terminated", {}).get("reason")

@@ -1,4 +1,4 @@
-"""Why no release can be taken of a target, seen before one starts."""
+"""Preconditions of a release: finds what prevents one before it starts."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ from canary.kube.workloads.target import TargetState
 def find_obstacle(
     objects: Objects, resource: ReleaseResource, owner: Object, seen: TargetState
 ) -> Obstacle | None:
-    """The first one; None where a release could start."""
+    """Return the first obstacle; None when a release can start."""
     return (
         _find_other_release(objects, resource, seen)
         or _find_other_controller(objects, resource, seen)
@@ -27,7 +27,7 @@ def find_obstacle(
 def _find_other_release(
     objects: Objects, resource: ReleaseResource, seen: TargetState
 ) -> Obstacle | None:
-    """A guard that is gone, or guards something else now, guards nothing."""
+    """Find another CanaryRelease that manages the target; one that no longer exists is none."""
     guard = seen.guard
     if guard is None or guard == resource.name:
         return None
@@ -35,14 +35,14 @@ def _find_other_release(
     target = resource.spec.target.name
     if other is None or other["spec"]["target"]["name"] != target:
         return None
-    message = f"Deployment {target} is guarded by CanaryRelease {guard} already."
+    message = f"Deployment {target} is already managed by CanaryRelease {guard}."
     return Obstacle(Reason.TARGET_TAKEN, message)
 
 
 def _find_other_controller(
     objects: Objects, resource: ReleaseResource, seen: TargetState
 ) -> Obstacle | None:
-    """Looked for before a target is adopted, and before a release starts, but not during one."""
+    """Find a Canary or Rollout of the target; only before adoption and before a release."""
     status, target = resource.status, resource.spec.target.name
     if status.intent is not Intent.REST or seen.wanted == status.stable_hash:
         return None
@@ -50,7 +50,7 @@ def _find_other_controller(
     if other is None:
         return None
     message = (
-        f"{other} controls Deployment {target} as well, and two controllers would scale it: delete "
+        f"{other} controls Deployment {target} as well, and both would scale it: delete "
         f"{other}, or CanaryRelease {resource.name}."
     )
     return Obstacle(Reason.TARGET_TAKEN, message)
@@ -74,10 +74,11 @@ def _find_service_obstacle(
 
 
 def _find_port_obstacle(service: Object, seen: TargetState, release: str) -> Obstacle | None:
-    """A port that was changed in Service and Deployment at once: only the held template has it.
+    """Find a targetPort that only the paused template has, not the running pods.
 
-    The ports after the first may be new ones. A number need not be declared by a container, so it
-    counts only where the new version declares it instead of one that the running pods declare.
+    That happens when Service and Deployment change a port together. Only the first port is checked,
+    as further ones may be new. Containers need not declare port numbers, so a number counts only
+    when the new version declares it in place of one that the running pods declare.
     """
     port = service["spec"]["ports"][0]
     wanted, name = port.get("targetPort"), service["metadata"]["name"]
@@ -105,7 +106,7 @@ def _find_port_obstacle(service: Object, seen: TargetState, release: str) -> Obs
 
 
 def _list_ports(owner: Object, field: str) -> Iterator[object]:
-    """Names or numbers of the ports of the pods that a Deployment with this spec makes."""
+    """Yield the names or numbers of the ports in the pod template of this spec."""
     spec = owner["template"].get("spec") or {}
     for container in [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]:
         yield from (port[field] for port in container.get("ports") or [] if field in port)
@@ -118,6 +119,9 @@ def _find_name_conflict(
     for kind in (DEPLOYMENTS, SERVICES):
         found = objects.get(kind, resource.namespace, name)
         if found is not None and not controlled_by(found, owner["metadata"]["uid"]):
-            message = f"{kind.kind} {name} exists and is not ours; the canary needs this name."
+            message = (
+                f"{kind.kind} {name} exists and does not belong to this release; the canary needs "
+                "this name."
+            )
             return Obstacle(Reason.NAME_TAKEN, message)
     return None

@@ -1,4 +1,4 @@
-"""The annotation by which a Deployment remembers the template that was rolled back.
+"""The annotation on a Deployment that names the template that was rolled back.
 
 Example: `{"template": "0f3a9c21d4be", "reason": "WorseThanStable", "at": "2026-11-30T12:00:00Z"}`.
 """
@@ -16,19 +16,19 @@ from canary.kube.workloads.target import TargetState
 from canary.kube.workloads.template import template_hash, users_template
 
 MAX_REASON = 1000
-"""Characters: ours are about a hundred."""
+"""Maximum length of the annotation, in characters; the operator writes about a hundred."""
 _HASH = re.compile(r"[0-9a-f]{12}")
 
 
 def rejection_patch(seen: TargetState, rejection: Rejection | None) -> Patch:
-    """Writes or removes the annotation; [] if it is so."""
+    """Return the patch that writes or removes the annotation; [] for no change."""
     note = None if rejection is None else _format_rejection(rejection)
     steps = annotation_patch(seen.deployment, {REJECTED: note})
     return [*expect_unchanged(seen.deployment, "/metadata/uid"), *steps] if steps else []
 
 
 def read_rejection(deployment: Object) -> Rejection | None:
-    """What the annotation says; None without one, or where a person spoiled it."""
+    """Parse the annotation; None without one, or when it is invalid."""
     note = annotations_of(deployment).get(REJECTED, "")
     try:
         found = json.loads(note) if 0 < len(note) <= MAX_REASON else None
@@ -42,7 +42,10 @@ def read_rejection(deployment: Object) -> Rejection | None:
 
 
 def rejected_templates(seen: TargetState) -> frozenset[str]:
-    """Our hashes of the rejected template and of its restarts: wanted, or kept by a ReplicaSet."""
+    """Return the hashes of the rejected template and of its restarts.
+
+    Only templates of the Deployment and of its ReplicaSets are considered.
+    """
     rejection = read_rejection(seen.deployment)
     if rejection is None:
         return frozenset()
@@ -55,7 +58,7 @@ def rejected_templates(seen: TargetState) -> frozenset[str]:
 
 
 def _without_restart(template: Object) -> Object:
-    """The template as it was before `kubectl rollout restart` added its annotation."""
+    """Return the template without the annotation of `kubectl rollout restart`."""
     made = users_template(template)
     notes = made["metadata"].get("annotations") or {}
     if notes.pop(RESTARTED_AT, None) is not None and not notes:

@@ -1,4 +1,4 @@
-"""The user's Deployment and its ReplicaSets: what is wanted, what runs, and is it held."""
+"""State of the user's Deployment: its template, what its pods run, and whether it is paused."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,57 +10,60 @@ from canary.kube.workloads.template import same_template, template_hash, without
 
 
 class PauseMode(StrEnum):
-    """How a Deployment is kept from rolling a template that nobody vetted."""
+    """How a Deployment is kept from rolling out a template without analysis."""
 
     AT_REST = "AtRest"
-    """Paused all the time."""
+    """The Deployment is paused whenever no release runs."""
     ON_CHANGE = "OnChange"
     """An admission policy pauses it in the same write that changes the template."""
 
 
 @dataclass(frozen=True, slots=True)
 class TargetState:
-    """The target as the API server has it, with the ReplicaSets that it controls."""
+    """The target as the API server has it, with the ReplicaSets that it controls.
+
+    Hashes are this project's, of templates: see canary.kube.workloads.template.
+    """
 
     deployment: Object
     sets: tuple[Object, ...]
 
     @property
     def template(self) -> Object:
-        """What the user wants now."""
+        """The template of the Deployment."""
         template: Object = self.deployment["spec"]["template"]
         return template
 
     @property
     def replicas(self) -> int:
-        """How many pods the user, or an autoscaler, wants."""
+        """The desired number of pods, set by the user or an autoscaler."""
         return int(self.deployment["spec"].get("replicas", 1))
 
     @property
     def paused(self) -> bool:
-        """The Deployment controller makes no pods of a changed template."""
+        """Whether the Deployment is paused, so that a changed template does not roll out."""
         return bool(self.deployment["spec"].get("paused"))
 
     @property
     def guard(self) -> str | None:
-        """The CanaryRelease that guards it."""
+        """Name of the CanaryRelease that manages the target."""
         return annotations_of(self.deployment).get(HOLD)
 
     @property
     def stable(self) -> str | None:
-        """Our hash of the vetted template."""
+        """Hash of the stable template."""
         return annotations_of(self.deployment).get(STABLE)
 
     @property
     def wanted(self) -> str:
-        """Our hash of the template that the user wants."""
+        """Hash of the Deployment's template."""
         return self.hash_of(self.deployment)
 
     def hash_of(self, owner: Object) -> str:
-        """Our hash of the template of the Deployment or of a ReplicaSet.
+        """Return the hash of the template of the Deployment or of a ReplicaSet.
 
-        What equals the template of the ReplicaSet that was noted as stable has the hash that was
-        noted with it, also after a newer API server added defaults to both.
+        A template that equals that of the recorded stable ReplicaSet has the recorded hash, also
+        after a newer API server has added defaults to both.
         """
         noted = self._noted()
         template = owner["spec"]["template"]
@@ -70,7 +73,7 @@ class TargetState:
 
     @property
     def restart_of(self) -> str | None:
-        """Our hash of the vetted template, where the wanted one only restarts its pods."""
+        """Hash of the stable template, when the Deployment's only restarts its pods; else None."""
         noted = self._noted()
         if noted is None or self.wanted == self.stable:
             return None
@@ -78,18 +81,18 @@ class TargetState:
         return self.stable if without_restart(self.template) == vetted else None
 
     def keeper(self, template: str) -> Object | None:
-        """The ReplicaSet that keeps the template with this hash."""
+        """Return the ReplicaSet with the template of this hash."""
         return next((one for one in self.sets if self.hash_of(one) == template), None)
 
     def lost(self, stable: str | None) -> bool:
-        """Whether the template with this hash is neither wanted nor kept by any ReplicaSet."""
+        """Return whether neither the Deployment nor a ReplicaSet has the template of this hash."""
         return stable is not None and self.wanted != stable and self.keeper(stable) is None
 
     @property
     def running(self) -> str | None:
-        """Our hash of the template that all pods run, if all are available; else None.
+        """Hash of the template that all pods run, if all are available; else None.
 
-        It is another than the wanted one where a changed template is paused.
+        It differs from `wanted` while a changed template is paused.
         """
         metadata, status = self.deployment["metadata"], self.deployment.get("status") or {}
         observed = int(status.get("observedGeneration", 0)) >= int(metadata.get("generation", 0))
@@ -104,13 +107,13 @@ class TargetState:
 
     @property
     def beside(self) -> str | None:
-        """Our hash of the only other template than the wanted one that has ready pods, or None."""
+        """Hash of the only template other than `wanted` that has ready pods, or None."""
         others = [one for one in self._others() if int(_status_of(one).get("readyReplicas", 0)) > 0]
         return self.hash_of(others[0]) if len(others) == 1 else None
 
     @property
     def others(self) -> bool:
-        """Whether pods of another template than the wanted one are there."""
+        """Whether pods of another template than `wanted` exist."""
         return any(self._others())
 
     def _others(self) -> Iterator[Object]:
@@ -127,12 +130,11 @@ class TargetState:
         return next(sets, None)
 
     def held(self, release: str, mode: PauseMode, *, resting: bool) -> bool:
-        """Whether a changed template does not roll.
+        """Return whether a changed template is kept from rolling out.
 
-        Paused with the vetted template wanted and pods of another one left is not held: a paused
-        Deployment would keep those for ever, and would make no ReplicaSet where there is none. And
-        where a policy pauses on change, a target at rest that is still paused is to be let go once
-        more.
+        A target with the stable template and pods of another one is not held even if it is paused:
+        a paused Deployment would keep those pods, and would not create a missing ReplicaSet. With
+        OnChange, a target at rest that is still paused is not held either: it has to be resumed.
         """
         vetted = self.stable is not None and self.wanted == self.stable
         if vetted and (self.others or self.keeper(self.wanted) is None):

@@ -1,4 +1,4 @@
-"""`Workloads` over the API server: what is there, and each action as idempotent writes."""
+"""`Workloads` over the API server: reads the state, and applies actions as idempotent writes."""
 
 from collections.abc import Callable
 from typing import assert_never
@@ -62,18 +62,18 @@ TargetAction = (
 
 
 class KubeWorkloads:
-    """See Workloads. `holding` says at each pass how targets are held in this cluster."""
+    """See Workloads. `pause_mode` returns how targets are paused in this cluster now."""
 
     def __init__(
-        self, objects: Objects, holding: Callable[[], PauseMode], webhooks: Webhooks
+        self, objects: Objects, pause_mode: Callable[[], PauseMode], webhooks: Webhooks
     ) -> None:
         self._objects = objects
-        self._holding = holding
+        self._pause_mode = pause_mode
         self._canaries = Canaries(objects)
         self._checks = CheckRunner(objects, webhooks)
 
     def read(self, resource: ReleaseResource) -> Workload:
-        """What is there now."""
+        """Read target, canary and checks."""
         owner = self._owner(resource)
         return Workload(
             self._target(resource, owner),
@@ -82,7 +82,7 @@ class KubeWorkloads:
         )
 
     def apply(self, resource: ReleaseResource, action: WorkloadAction) -> None:
-        """Carries one action out. Raises ConflictError, TransientError."""
+        """Apply one action. Raises ConflictError, TransientError."""
         match action:
             case (
                 PauseTarget()
@@ -96,8 +96,8 @@ class KubeWorkloads:
             case PinMinReplicas() | UnpinMinReplicas():
                 self._change_capacity(resource, action)
             case EnsureCanary():
-                owner, seen = self._owner(resource), read_target(self._objects, resource)
-                self._canaries.ensure(resource, owner, seen, action)
+                owner, target = self._owner(resource), read_target(self._objects, resource)
+                self._canaries.ensure(resource, owner, target, action)
             case DeleteCanary():
                 self._checks.stop(resource, self._owner(resource))
                 self._canaries.delete(resource, self._owner(resource))
@@ -107,95 +107,95 @@ class KubeWorkloads:
                 assert_never(action)
 
     def abandon(self, key: Key) -> None:
-        """Lets go of Deployments whose release is gone; see `unmanage_abandoned_patch`.
+        """Unmanage the Deployments of a release that no longer exists.
 
-        A release without a finalizer goes at once, and leaves its annotations for us to remove.
+        A release without a finalizer is deleted at once, and its annotations stay on the target.
         """
         for deployment in self._objects.list(DEPLOYMENTS, key.namespace, {}):
             if annotations_of(deployment).get(HOLD) == key.name:
-                seen = TargetState(deployment, list_replica_sets(self._objects, deployment))
-                self._patch(seen, unmanage_abandoned_patch(seen))
+                target = TargetState(deployment, list_replica_sets(self._objects, deployment))
+                self._patch(target, unmanage_abandoned_patch(target))
 
     def _target(self, resource: ReleaseResource, owner: Object) -> TargetDeployment | None:
-        seen = read_target(self._objects, resource)
-        if seen is None:
+        target = read_target(self._objects, resource)
+        if target is None:
             return None
-        pods = list_pods(self._objects, seen.deployment, seen.sets)
+        pods = list_pods(self._objects, target.deployment, target.sets)
         scalers = self._scalers(resource)
         resting = resource.status.intent is Intent.REST
         return TargetDeployment(
-            replicas=seen.replicas,
-            template=seen.wanted,
-            running=seen.running,
-            held=seen.held(resource.name, self._holding(), resting=resting),
-            paused=seen.paused,
-            stable_lost=seen.lost(resource.status.stable_hash),
+            replicas=target.replicas,
+            template=target.wanted,
+            running=target.running,
+            held=target.held(resource.name, self._pause_mode(), resting=resting),
+            paused=target.paused,
+            stable_lost=target.lost(resource.status.stable_hash),
             pods=tuple(sorted((parse_pod(pod) for pod in pods), key=lambda pod: pod.name)),
-            obstacle=find_obstacle(self._objects, resource, owner, seen),
-            restart_of=seen.restart_of,
+            obstacle=find_obstacle(self._objects, resource, owner, target),
+            restart_of=target.restart_of,
             floor=read_min_replicas(scalers),
             scaled_by=keda_owner(scalers),
-            keeps_history=seen.deployment["spec"].get("revisionHistoryLimit") != 0,
-            rejection=read_rejection(seen.deployment),
-            rejected=rejected_templates(seen),
-            beside=seen.beside,
+            keeps_history=target.deployment["spec"].get("revisionHistoryLimit") != 0,
+            rejection=read_rejection(target.deployment),
+            rejected=rejected_templates(target),
+            beside=target.beside,
         )
 
     def _change_target(self, resource: ReleaseResource, action: TargetAction) -> None:
-        seen = read_target(self._objects, resource)
+        target = read_target(self._objects, resource)
         if isinstance(action, UnmanageTarget):
-            if seen is not None and seen.guard == resource.name:
-                self._patch(seen, unmanage_patch(seen))
+            if target is not None and target.guard == resource.name:
+                self._patch(target, unmanage_patch(target))
             return
-        if seen is None:
-            raise ConflictError(f"Deployment {resource.spec.target.name} is gone")
+        if target is None:
+            raise ConflictError(f"Deployment {resource.spec.target.name} no longer exists")
         match action:
             case PauseTarget(stable):
-                self._hold(resource, seen, stable)
+                self._pause(resource, target, stable)
             case RestoreTemplate(template, roll):
-                self._put_back(resource, seen, template, roll=roll)
+                self._restore_template(resource, target, template, roll=roll)
             case ResumeTarget(template):
-                self._roll(seen, template, resume_patch(seen))
+                self._roll_out(target, template, resume_patch(target))
             case RestartTarget(template, at):
-                self._roll(seen, template, restart_patch(seen, at))
+                self._roll_out(target, template, restart_patch(target, at))
             case NoteRejection(rejection):
-                self._patch(seen, rejection_patch(seen, rejection))
+                self._patch(target, rejection_patch(target, rejection))
 
-    def _hold(self, resource: ReleaseResource, seen: TargetState, stable: str) -> None:
-        """The finalizer first: what is paused has somebody who lets it go."""
-        mode = self._holding()
-        if mode is PauseMode.AT_REST or seen.wanted != stable:
-            self._finalizer(resource)
-        self._patch(seen, pause_patch(seen, resource.name, stable, mode))
-        if seen.wanted == stable and seen.others:
+    def _pause(self, resource: ReleaseResource, target: TargetState, stable: str) -> None:
+        """Add the finalizer, then pause: a paused target always has a release that resumes it."""
+        mode = self._pause_mode()
+        if mode is PauseMode.AT_REST or target.wanted != stable:
+            self._add_finalizer(resource)
+        self._patch(target, pause_patch(target, resource.name, stable, mode))
+        if target.wanted == stable and target.others:
             raise TransientError("pods of another template are still being removed")
-        if seen.wanted == stable and seen.keeper(stable) is None:
-            raise TransientError("the target's ReplicaSet is not there yet")
+        if target.wanted == stable and target.keeper(stable) is None:
+            raise TransientError("the target's ReplicaSet does not exist yet")
 
-    def _roll(self, seen: TargetState, template: str, patch: Patch) -> None:
-        if seen.wanted != template:
-            raise ConflictError(f"the target wants {seen.wanted} now, not {template}")
-        self._patch(seen, patch)
+    def _roll_out(self, target: TargetState, template: str, patch: Patch) -> None:
+        if target.wanted != template:
+            raise ConflictError(f"the target has template {target.wanted} now, expected {template}")
+        self._patch(target, patch)
 
-    def _put_back(
-        self, resource: ReleaseResource, seen: TargetState, template: str, *, roll: bool
+    def _restore_template(
+        self, resource: ReleaseResource, target: TargetState, template: str, *, roll: bool
     ) -> None:
-        keeper = seen.keeper(template)
+        keeper = target.keeper(template)
         if keeper is not None:
-            patch = restore_template_patch(seen, resource.name, keeper, template, roll=roll)
-        elif seen.wanted == template:
-            # It makes its ReplicaSet itself, once it is not paused.
-            patch = pause_patch(seen, resource.name, template, self._holding())
+            patch = restore_template_patch(target, resource.name, keeper, template, roll=roll)
+        elif target.wanted == template:
+            # The Deployment creates its ReplicaSet itself, once it is not paused.
+            patch = pause_patch(target, resource.name, template, self._pause_mode())
         else:
             raise TransientError(
-                f"no ReplicaSet keeps template {template} any more (revisionHistoryLimit?): "
-                f"apply the manifests of the version that is to run",
+                f"no ReplicaSet has template {template} any more (see revisionHistoryLimit): "
+                f"apply the manifests of the version that should run",
                 retry_after=10.0,
             )
-        self._patch(seen, patch)
+        self._patch(target, patch)
 
-    def _patch(self, seen: TargetState, patch: Patch) -> None:
-        metadata = seen.deployment["metadata"]
+    def _patch(self, target: TargetState, patch: Patch) -> None:
+        metadata = target.deployment["metadata"]
         if patch:
             self._objects.patch(DEPLOYMENTS, metadata["namespace"], metadata["name"], patch)
 
@@ -220,7 +220,7 @@ class KubeWorkloads:
         found = self._objects.list(AUTOSCALERS, resource.namespace, {})
         return list(select_autoscalers(resource.spec.target.name, found))
 
-    def _finalizer(self, resource: ReleaseResource) -> None:
+    def _add_finalizer(self, resource: ReleaseResource) -> None:
         owner = self._owner(resource)
         have = owner["metadata"].get("finalizers") or []
         if FINALIZER not in have:
@@ -231,5 +231,5 @@ class KubeWorkloads:
     def _owner(self, resource: ReleaseResource) -> Object:
         owner = self._objects.get(RELEASES, resource.namespace, resource.name)
         if owner is None:
-            raise NotFoundError(f"CanaryRelease {resource.name} is gone")
+            raise NotFoundError(f"CanaryRelease {resource.name} no longer exists")
         return owner
