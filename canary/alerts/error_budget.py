@@ -116,8 +116,8 @@ def _build_alerts(settings: AlertSettings) -> Iterator[Alert]:
             lasting,
             "{{ $labels.service }} in {{ $labels.namespace }}: {{ $value | humanizePercentage }} "
             f"of requests failed in {long}",
-            f"Over {long} and over {short} the error budget burns at {rate:g} times the rate that "
-            f"it allows, as {{{{ $labels.source }}}} counts requests. "
-            "`canary get -n {{ $labels.namespace }}` tells whether a release is under way.",
+            f"Over {long} and {short} the error budget burns at {rate:g} times the allowed rate, "
+            f"measured with preset {{{{ $labels.source }}}}. "
+            "`canary get -n {{ $labels.namespace }}` shows releases in flight.",
             {"window": long},
         )

@@ -29,9 +29,9 @@ def _operator_alerts() -> Iterator[Alert]:
         Team.PLATFORM,
         "absent(canary_build_info)",
         "5m",
-        "No canary operator answers",
-        "Prometheus has had no metrics of any operator for 5 minutes: no weight rises, and none "
-        "falls. Either it does not run, or it is not scraped.",
+        "No canary operator is running",
+        "Prometheus has received no metrics of an operator for 5 minutes. Either no operator runs, "
+        "and no weight is changed, or it is not scraped.",
     )
     # Other operators export the election's metric as well.
     yield Alert(
@@ -41,9 +41,9 @@ def _operator_alerts() -> Iterator[Alert]:
         "sum by (namespace) (\n"
         "  leader_election_master_status and on (job, instance) canary_build_info\n) == 0",
         "2m",
-        "No replica of the canary operator leads",
-        "Operators run in {{ $labels.namespace }}, and none holds the Lease: nobody looks after "
-        "releases.",
+        "No replica of the canary operator is the leader",
+        "Operators run in {{ $labels.namespace }}, but none holds the Lease, so releases are not "
+        "reconciled.",
     )
     yield Alert(
         "CanaryPrometheusUnreachable",
@@ -51,14 +51,14 @@ def _operator_alerts() -> Iterator[Alert]:
         Team.PLATFORM,
         f"count({_verdict_expression(Verdict.UNAVAILABLE)}) > 0",
         "3m",
-        "The canary operator cannot ask Prometheus",
-        "{{ $value }} releases in flight wait: none is promoted, or rolled back for its metrics.",
+        "The canary operator cannot query Prometheus",
+        "{{ $value }} releases wait: none is promoted or rolled back because of its metrics.",
     )
 
 
 def _release_alerts() -> Iterator[Alert]:
     release = "Release {{ $labels.release }} in {{ $labels.namespace }}"
-    explain = "`canary explain {{ $labels.release }} -n {{ $labels.namespace }}` says more."
+    explain = "`canary explain {{ $labels.release }} -n {{ $labels.namespace }}` shows details."
     yield Alert(
         "CanaryNoData",
         Severity.WARNING,
@@ -66,7 +66,7 @@ def _release_alerts() -> Iterator[Alert]:
         _verdict_expression(Verdict.NO_DATA),
         "10m",
         f"{release} has had no metrics for 10 minutes",
-        f"Its weight stays: without data nothing is promoted. {explain}",
+        f"Its weight is frozen; without data nothing is promoted. {explain}",
     )
     yield Alert(
         "CanaryReleaseStuck",
@@ -78,8 +78,8 @@ def _release_alerts() -> Iterator[Alert]:
         ") == 1",
         "30m",
         f"{release} is stuck: {{{{ $labels.reason }}}}",
-        "It has been {{ $labels.phase }} with reason {{ $labels.reason }} for half an hour, and "
-        f"needs a person. {explain}",
+        "It has been in phase {{ $labels.phase }} with reason {{ $labels.reason }} for 30 minutes "
+        f"and needs a person. {explain}",
     )
 
 

@@ -160,7 +160,7 @@ _OF = (
     "{{ with $labels.pool }} (pool {{ . }}){{ end }}, service {{ $labels.service }}, version "
     "{{ $labels.version }}"
 )
-_LOOK = " `canary pools -n {{ $labels.namespace }}` shows all of them."
+_LOOK = " `canary pools -n {{ $labels.namespace }}` shows all pools."
 
 
 def _build_alerts(settings: AlertSettings) -> Iterator[Alert]:
@@ -171,7 +171,7 @@ def _build_alerts(settings: AlertSettings) -> Iterator[Alert]:
         f"{UTILISATION} > {settings.limit}",
         "5m",
         f"{full} of {_POD} are in use",
-        f"{_POD}{_OF}, has had more than its limit in use for 5 minutes.{_LOOK}",
+        f"{_POD}{_OF}, has used more than the limit for 5 minutes.{_LOOK}",
     )
     yield _build_alert(
         "PoolNearlyFull",
@@ -179,7 +179,7 @@ def _build_alerts(settings: AlertSettings) -> Iterator[Alert]:
         f"{UTILISATION} > 0.95",
         "1m",
         f"{full} of {_POD} are in use",
-        f"{_POD}{_OF}, is as good as empty: the next requests wait, then fail.{_LOOK}",
+        f"{_POD}{_OF}, is nearly exhausted: further requests wait and then fail.{_LOOK}",
     )
     yield from _forecast_alerts()
     yield _build_alert(
@@ -188,15 +188,15 @@ def _build_alerts(settings: AlertSettings) -> Iterator[Alert]:
         f"avg_over_time({WAITING}[2m]) >= 1\nor {REFUSED} > 0",
         "2m",
         f"Requests of {_POD} wait for a database connection",
-        f"At {_POD}{_OF}, requests have stood in line for a connection, or got none, for minutes: "
-        f"users feel it.{_LOOK}",
+        f"At {_POD}{_OF}, requests have waited for a connection or got none for 2 minutes, "
+        f"which users notice.{_LOOK}",
     )
 
 
 def _forecast_alerts() -> Iterator[Alert]:
     held = (
-        f"`{RESIDUAL}` says how many are held beyond what requests account for. A surge of traffic "
-        "does not cause this."
+        f"`{RESIDUAL}` is the number of connections that requests do not account for. A traffic "
+        "surge does not cause this."
     )
     # The edge of a surge is in the window for ten minutes, and scraping sees it askew.
     for severity, seconds, lasting in (
@@ -208,8 +208,8 @@ def _forecast_alerts() -> Iterator[Alert]:
             severity,
             f"{EXHAUSTION} < {seconds}",
             lasting,
-            f"{_POD} loses connections and is empty in {{{{ $value | humanizeDuration }}}}",
-            f"{_POD}{_OF}, takes connections that nobody gives back. {held}{_LOOK}",
+            f"{_POD} leaks connections; pool exhausted in {{{{ $value | humanizeDuration }}}}",
+            f"{_POD}{_OF}, takes connections that are never returned. {held}{_LOOK}",
         )
 
 

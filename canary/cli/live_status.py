@@ -1,12 +1,8 @@
 """`canary status -w`: a live display on a terminal, lines in a pipe."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-
-from rich.console import Console
-from rich.live import Live
 
 from canary.api import Reason, Result
 from canary.cli.cluster import Session
@@ -14,7 +10,7 @@ from canary.cli.release_view import ConnectionReporter, PrintLine, view_of
 from canary.clock import now
 from canary.errors import NotFoundError
 from canary.kube.release_watch import ReleaseUpdate, ReleaseWatch
-from canary.render.console import SafeConsole
+from canary.render.console import SafeConsole, live_display, supports_live_display
 from canary.render.release_view import ReleaseView
 from canary.render.status_text import change_key, format_end, format_line
 from canary.render.status_view import render_status
@@ -73,19 +69,14 @@ def has_ended(sight: ReleaseView) -> bool:
 @contextmanager
 def _open_display() -> Iterator[tuple[ShowRelease, PrintLine]]:
     console = SafeConsole(highlight=False)
-    if not _supports_live_display(console):
-        yield _print_changes(), lambda words: echo(f"canary: {words}", err=True)
-        return
-    with Live(console=console, auto_refresh=False, transient=True) as live:
+    with live_display(console) as live:
+        if live is None:
+            yield _print_changes(), lambda words: echo(f"canary: {words}", err=True)
+            return
         yield (
             lambda sight: live.update(render_status(sight, whole=False), refresh=True),
             lambda words: live.console.print(f"canary: {words}", markup=False, style="yellow"),
         )
-
-
-def _supports_live_display(console: Console) -> bool:
-    """Whether the display can be redrawn; the terminals of CI would keep every frame."""
-    return console.is_terminal and not console.is_dumb_terminal and not os.environ.get("CI")
 
 
 def _print_changes() -> ShowRelease:
@@ -102,7 +93,7 @@ def _print_changes() -> ShowRelease:
 
 def _show_end(sight: ReleaseView) -> None:
     console = SafeConsole(highlight=False)
-    if _supports_live_display(console):
+    if supports_live_display(console):
         console.print(render_status(sight))
     else:
         echo(format_end(sight))

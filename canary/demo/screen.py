@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 import typer
 from rich.console import Console
-from rich.live import Live
 
+from canary.render.console import live_display
 from canary.render.live import decision_line, plain_line, render_moment
 from canary.render.timeline import Moment, ReleaseDecision
 
@@ -20,10 +20,10 @@ ShowMoment = Callable[[Moment, Sequence[ReleaseDecision]], None]
 def open_screen(title: str, steps: Sequence[int]) -> Iterator[ShowMoment]:
     """Show moments as they are recorded; decisions stay above the live view."""
     console = Console()
-    if not console.is_terminal or console.is_dumb_terminal:
-        yield _print_lines()
-        return
-    with Live(console=console, auto_refresh=False, transient=True) as live:
+    with live_display(console) as live:
+        if live is None:
+            yield _print_lines()
+            return
 
         def show(moment: Moment, decisions: Sequence[ReleaseDecision]) -> None:
             for decision in decisions:

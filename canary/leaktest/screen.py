@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from rich.live import Live
 from rich.text import Text
 
 from canary.clock import now
@@ -18,7 +17,7 @@ from canary.leaktest.types import (
     SubjectUnderTest,
 )
 from canary.loadtest.screen import stop_on_signal
-from canary.render.console import SafeConsole
+from canary.render.console import SafeConsole, live_display
 from canary.results.publishing import Artifacts, publish
 
 
@@ -57,10 +56,10 @@ def _open_display(policy: LeakTestPolicy) -> Iterator[ShowLeakProgress]:
             if told >= policy.idle:  # all drains before the first load share one line
                 yield format_round(sight, policy)
 
-    if not console.is_terminal or console.is_dumb_terminal:
-        yield lambda sight: sys.stderr.writelines(f"{line}\n" for line in news(sight))
-        return
-    with Live(console=console, auto_refresh=False, transient=True) as live:
+    with live_display(console) as live:
+        if live is None:
+            yield lambda sight: sys.stderr.writelines(f"{line}\n" for line in news(sight))
+            return
 
         def show(sight: LeakTestProgress) -> None:
             for line in news(sight):

@@ -8,7 +8,6 @@ from pathlib import Path
 from threading import Event
 from types import FrameType
 
-from rich.live import Live
 from rich.text import Text
 
 from canary.errors import ExitCode
@@ -19,7 +18,7 @@ from canary.loadtest.generator.tally import RequestTally
 from canary.loadtest.result_table import render_load_table
 from canary.loadtest.run import run_load_test
 from canary.loadtest.thresholds import LoadThresholds, format_statuses
-from canary.render.console import SafeConsole
+from canary.render.console import SafeConsole, live_display
 from canary.render.terminal import echo
 from canary.results.publishing import Artifacts, publish
 from canary.text.format import format_latency
@@ -72,10 +71,10 @@ def stop_on_signal() -> Iterator[Event]:
 @contextmanager
 def _open_display() -> Iterator[ShowLoadProgress]:
     console = SafeConsole(stderr=True)
-    if not console.is_terminal or console.is_dumb_terminal:
-        yield _print_line
-        return
-    with Live(console=console, auto_refresh=False, transient=True) as live:
+    with live_display(console) as live:
+        if live is None:
+            yield _print_line
+            return
 
         def show(progress: LoadProgress) -> None:
             line = Text(format_progress(progress), no_wrap=True, overflow="ellipsis")

@@ -6,7 +6,6 @@ from contextlib import closing
 from threading import Event
 from typing import NoReturn
 
-from rich.console import Console
 from rich.live import Live
 
 from canary.clock import now
@@ -14,7 +13,7 @@ from canary.errors import ExitCode, TransientError
 from canary.metrics.preset_groups import pool_preset_groups
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
 from canary.pools.reader import read_pools
-from canary.render.console import SafeConsole
+from canary.render.console import SafeConsole, live_display
 from canary.render.documents import OutputFormat, format_document
 from canary.render.pools import (
     HEADS,
@@ -59,8 +58,9 @@ def watch_pools(options: PrometheusOptions, namespace: str, interval: float) -> 
         def look() -> tuple[PoolSnapshot, ...]:
             return read_pools(source, now(), namespace)
 
-        if console.is_terminal and not console.is_dumb_terminal:
-            _refresh_display(console, look, pause, (namespace, interval))
+        with live_display(console) as live:
+            if live is not None:
+                _refresh_display(live, look, pause, (namespace, interval))
         _print_changes(look, pause, interval)
 
 
@@ -72,22 +72,19 @@ def _print_pools(found: Sequence[PoolSnapshot], title: str) -> None:
         echo("\n".join(format_table(found)))
 
 
-def _refresh_display(
-    console: Console, look: ReadPools, pause: Event, how: tuple[str, float]
-) -> NoReturn:
+def _refresh_display(live: Live, look: ReadPools, pause: Event, how: tuple[str, float]) -> NoReturn:
     namespace, interval = how
     found: tuple[PoolSnapshot, ...] = ()
     title = "No connection pools yet"
-    with Live(console=console, auto_refresh=False, transient=True) as live:
-        while True:
-            trouble = ""
-            try:
-                found = look()
-                title = f"{_format_title(found, namespace)} · {format_time_of_day(now())}"
-            except TransientError as error:
-                trouble = str(error)
-            live.update(PoolsView(found, title, whole=False, trouble=trouble), refresh=True)
-            pause.wait(interval)
+    while True:
+        trouble = ""
+        try:
+            found = look()
+            title = f"{_format_title(found, namespace)} · {format_time_of_day(now())}"
+        except TransientError as error:
+            trouble = str(error)
+        live.update(PoolsView(found, title, whole=False, trouble=trouble), refresh=True)
+        pause.wait(interval)
 
 
 def _print_changes(look: ReadPools, pause: Event, interval: float) -> NoReturn:

@@ -1,4 +1,4 @@
-"""What a route calls the two sides of one release."""
+"""Names of the Services and Deployments of both versions."""
 
 from dataclasses import dataclass
 

@@ -1,13 +1,13 @@
-"""Who wrote the weights, where it was not us."""
+"""Finds out which other client wrote the weights of a route."""
 
 from canary.kube.claims import MANAGER, list_field_owners
 from canary.kube.objects import Object
 
 
 def find_last_writer(route: Object, at: tuple[str, str]) -> str | None:
-    """Who wrote this part of the spec last; None where it was us, or nobody says.
+    """Return the last writer of this part of the spec; None if it is canary or unknown.
 
-    Whoever changes a value takes it from all others, so while it is ours nobody has changed it.
+    Changing a field takes its ownership, so as long as canary owns it nobody else changed it.
     """
     entries = [entry for _, entry in list_field_owners(route, at)]
     if not entries or any(entry.get("manager") == MANAGER for entry in entries):

@@ -1,4 +1,4 @@
-"""From the routes that a spec names to the code that speaks to them."""
+"""Creates the traffic router of a spec."""
 
 from canary.api.traffic import Router, TrafficSpec
 from canary.errors import UsageError
@@ -37,5 +37,5 @@ def router_of(traffic: TrafficSpec, objects: Objects) -> TrafficRouter:
 
 
 def dialect_of(route: Router) -> Dialect:
-    """How this kind of route is read and written."""
+    """Return the dialect of this kind of route."""
     return next(one for one in DIALECTS if one.kind.kind == route.kind)

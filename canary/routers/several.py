@@ -1,8 +1,8 @@
-"""Several routes as one: up means all of them, down means as many as can be reached.
+"""Treats several routes as one.
 
-The weight that is read is the largest, so that nothing is believed to be gone that still flows; it
-counts as confirmed once all routes have it. Every write goes to every route, also after one of them
-has failed: a route that cannot be written holds up no other on the way down.
+The weight is the largest of all routes, so that remaining canary traffic is never missed; it counts
+as confirmed once all routes have it. A write goes to every route even if one of them fails, so that
+one broken route does not keep the others from going back to 0.
 """
 
 from collections.abc import Mapping

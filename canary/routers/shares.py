@@ -1,4 +1,4 @@
-"""Weights of the backends of one rule, and nothing else: whole numbers, exact shares.
+"""Computes the weights of one rule's backends as integers with exact shares. Pure.
 
 With weights `s` of the user's backends and `o` of others, and `g` their greatest common divisor,
 the canary at `p` percent is written as
@@ -6,8 +6,8 @@ the canary at `p` percent is written as
     stable s/g·(100 − p)    canary s/g·p    others o/g·100
 
 so the canary has exactly `p` percent of what stable and canary get together, and others keep
-their share of the whole. A rule with one backend reads as plain percent. For a router that forgets
-backends of weight 0, `traced` puts a trace in place of nothing: 999,999 and 1.
+their share of the whole. With a single backend, weights are percentages. For routers that drop
+backends of weight 0, `traced` replaces 0 by a minimal weight: 999,999 and 1.
 """
 
 from dataclasses import dataclass

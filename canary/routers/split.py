@@ -1,19 +1,22 @@
-"""The pure part of every router: read the canary's share out of a route, write it in, undo it.
+"""Reads the canary's weight from a route, sets it, and restores the user's weights. Pure.
 
-While a release runs, the route carries our backends and one annotation: the releases that are in
-flight on it, and the weights that the user had written. Both come and go in the same write, so
-there is no moment at which one is there without the other, whatever crashes. The annotation is a
-memory, not an authority: it counts only where the rule still looks like what we made of it.
+During a release the route contains the canary's backends and one annotation with the releases in
+flight and the weights that the user had written. Both are added and removed in the same write, so
+no crash leaves one without the other. The saved weights are used only if the rule still has the
+shape that canary gave it: if the user changed the rule meanwhile, the change wins.
 
-Several releases can share a route, and even a rule. All of them are taken out of the rule, which
-gives the user's own weights, and those that are still in flight are put in again, in the order in
-which they came. Example, with `auth` and `cart` in one rule:
+Several releases can share a route and even a rule. To change a weight, all releases are first
+removed from the rule, which gives the user's weights; then those in flight are added again, in the
+order of their start. Example with `auth` and `cart` in one rule:
 
-    the user's                auth 50, cart 50
+    user's weights            auth 50, cart 50
     auth at 5 %               auth 95, cart 100, auth-canary 5
-    then cart at 10 %         auth 1900, cart 1800, auth-canary 100, cart-canary 200
-    then auth is put back     auth 100, cart 90, cart-canary 10
-    then cart is put back     auth 50, cart 50
+    cart at 10 % as well      auth 1900, cart 1800, auth-canary 100, cart-canary 200
+    auth ends                 auth 100, cart 90, cart-canary 10
+    cart ends                 auth 50, cart 50
+
+Each release multiplies the weights by 100 so that all shares stay exact integers: 50:50 is 1:1, at
+5 % auth gets 95 of 100 and its canary 5, and cart keeps half of the whole with 100 of 200.
 """
 
 import json
@@ -36,13 +39,13 @@ Weights = list[int | None]
 
 @dataclass(frozen=True, slots=True)
 class _SavedWeights:
-    """What the annotation says; empty where there is none, or somebody made it unreadable."""
+    """Content of the annotation; empty if it is missing or cannot be parsed."""
 
     releases: Mapping[str, str] = field(default_factory=dict)
     rules: Mapping[str, Weights] = field(default_factory=dict)
 
     def in_flight(self, names: Names) -> dict[str, Names]:
-        """All releases on the route, and the one of these names."""
+        """Return all releases on the route, including the one of these names."""
         others = {
             target: Names(names.namespace, service, target)
             for target, service in self.releases.items()
@@ -52,7 +55,7 @@ class _SavedWeights:
 
 @dataclass(frozen=True, slots=True)
 class _Backends:
-    """The backends of one rule, sorted by whose they are; order is kept within each."""
+    """The backends of one rule by owner, each in their original order."""
 
     stable: list[Ref]
     canary: list[Ref]
@@ -60,15 +63,15 @@ class _Backends:
 
 
 def read_weight(dialect: Dialect, route: Object, names: Names) -> int:
-    """Percent of the Service's traffic that the canary gets: of all rules, the largest."""
+    """Return the canary's percentage of the Service's traffic, the largest of all rules."""
     rules = dialect.rules(route)
     return max((_read_split(dialect, rule, names).percent for rule in rules), default=0)
 
 
 def with_weight(dialect: Dialect, route: Object, names: Names, weight: int) -> Object:
-    """The route with that share (percent) for the canary in every rule that is meant.
+    """Return the route with this percentage for the canary in every rule that is weighted.
 
-    Raises ValueError where `find_problem` has something to say.
+    Raises ValueError if `find_problem` reports a problem.
     """
     trouble = find_problem(dialect, route, names)
     if trouble is not None:
@@ -77,14 +80,14 @@ def with_weight(dialect: Dialect, route: Object, names: Names, weight: int) -> O
 
 
 def restore_weights(dialect: Dialect, route: Object, names: Names) -> Object:
-    """The route without anything of this release; what else changed since stays changed."""
+    """Return the route without this release; keeps other changes."""
     return (
         _rewrite_rules(dialect, route, names, None) if is_changed(dialect, route, names) else route
     )
 
 
 def _rewrite_rules(dialect: Dialect, route: Object, names: Names, weight: int | None) -> Object:
-    """The route with that share for this release; None: without it. Other releases keep theirs."""
+    """Return the route with this weight for the release (None: without it); others keep theirs."""
     memory, rules = _read_saved(route), dialect.rules(route)
     releases, users = memory.in_flight(names), dict[str, Weights]()
     for index, rule in enumerate(rules):
@@ -110,10 +113,10 @@ def _rewrite_rules(dialect: Dialect, route: Object, names: Names, weight: int | 
 
 
 def next_weight(dialect: Dialect, route: Object, names: Names, weight: int) -> Object:
-    """The route to write now on the way to that weight; the same route: wait for the router.
+    """Return the route to write next on the way to this weight; an unchanged route means: wait.
 
-    Where the router forgets backends of weight 0, the canary gets a trace first, so that the router
-    knows it before requests are sent there.
+    If the router drops backends of weight 0, the canary first gets a minimal weight, so that the
+    router has connected to it before real traffic arrives.
     """
     wanted = with_weight(dialect, route, names, weight)
     if (
@@ -129,9 +132,10 @@ def next_weight(dialect: Dialect, route: Object, names: Names, weight: int) -> O
 
 
 def next_restore(dialect: Dialect, route: Object, names: Names) -> Object:
-    """The route to write now on the way back to the user's own: by way of a trace as well.
+    """Return the route to write next on the way back to the user's weights.
 
-    It is enough that the router has seen the trace: a backend that is gone resolves no more.
+    If the router drops backends of weight 0, the canary first goes to a minimal weight. That step
+    needs to be observed but not accepted: a deleted backend can no longer be resolved.
     """
     if not (is_changed(dialect, route, names) and _drops_zero_weight(dialect, route, names)):
         return restore_weights(dialect, route, names)
@@ -141,9 +145,9 @@ def next_restore(dialect: Dialect, route: Object, names: Names) -> Object:
 
 
 def is_changed(dialect: Dialect, route: Object, names: Names) -> bool:
-    """Whether a backend of this release is in the route, or the annotation speaks of it.
+    """Return whether the route has a backend of this release, or the annotation lists it.
 
-    An annotation that speaks of nobody was spoilt, and is anybody's to remove.
+    An annotation without any release is damaged; every release may remove it.
     """
     if is_shared(route) and names.target in (_read_saved(route).releases or {names.target}):
         return True
@@ -151,12 +155,12 @@ def is_changed(dialect: Dialect, route: Object, names: Names) -> bool:
 
 
 def is_shared(route: Object) -> bool:
-    """Whether any release is in flight on this route."""
+    """Return whether any release is in flight on this route."""
     return SAVED_WEIGHTS in _annotations_of(route)
 
 
 def weighted_rules(dialect: Dialect, route: Object, names: Names) -> list[int]:
-    """Indices of the rules that have our backend, or would get it."""
+    """Return the indices of the rules that have, or would get, a canary backend."""
     rules = enumerate(dialect.rules(route))
     return [
         index
@@ -166,7 +170,7 @@ def weighted_rules(dialect: Dialect, route: Object, names: Names) -> list[int]:
 
 
 def find_problem(dialect: Dialect, route: Object, names: Names) -> str | None:
-    """Why no weight can be written into this route, in a sentence; None: it can."""
+    """Return why no weight can be written into this route; None if it can."""
     rules = dialect.rules(route)
     where = f"{dialect.kind.kind} {route['metadata']['name']}"
     if not rules:
@@ -185,7 +189,7 @@ def find_problem(dialect: Dialect, route: Object, names: Names) -> str | None:
 
 
 def _has_room(dialect: Dialect, route: Object, index: int, names: Names) -> bool:
-    """Whether each release in the rule can multiply the user's weights by 100."""
+    """Return whether every release in the rule can multiply the user's weights by 100."""
     rule, memory = dialect.rules(route)[index], _read_saved(route)
     if not _is_meant(dialect, rule, names):
         return True
@@ -209,7 +213,7 @@ def _user_split(dialect: Dialect, rule: Rule, names: Names) -> WeightSplit:
 
 
 def _is_meant(dialect: Dialect, rule: Rule, names: Names) -> bool:
-    """Traffic that the Service does not get cannot be shared."""
+    """Return whether the rule is weighted: selected by name, and sending traffic to the Service."""
     if names.part is not None and rule.get("name") != names.part:
         return False
     return sum(_user_split(dialect, rule, names).stable) > 0
@@ -239,7 +243,7 @@ def _read_split(dialect: Dialect, rule: Rule, names: Names) -> WeightSplit:
 def _release_percents(
     dialect: Dialect, rule: Rule, releases: Mapping[str, Names]
 ) -> dict[str, int]:
-    """The share of each release that has a canary in the rule, in the order of the backends."""
+    """Return the percentage of each release with a canary in the rule, in order of backends."""
     targets = {names.canary_service: target for target, names in releases.items()}
     found = dict[str, int]()
     for ref in rule.get(dialect.refs) or []:
@@ -252,7 +256,7 @@ def _release_percents(
 def _apply_releases(
     dialect: Dialect, route: Object, rule: Rule, wanted: Iterable[tuple[Names, int]]
 ) -> Rule:
-    """The user's rule with these releases in it, one after the other; traces come last."""
+    """Add these releases to the user's rule one by one; minimal weights come last."""
     releases = list(wanted)
     for names, percent in releases:
         added = [
@@ -270,7 +274,7 @@ def _apply_releases(
 
 
 def _with_split(dialect: Dialect, rule: Rule, names: Names, share: WeightSplit) -> Rule:
-    """The same backends in the same order with the weights of `share`."""
+    """Return the same backends in the same order with the weights of `share`."""
     parts = _sort_backends(dialect, rule, names)
     stable, canary, others = iter(share.stable), iter(share.canary), iter(share.others)
     refs = []
@@ -283,10 +287,10 @@ def _with_split(dialect: Dialect, rule: Rule, names: Names, share: WeightSplit) 
 def _user_rule(
     dialect: Dialect, rule: Rule, releases: Iterable[Names], before: Weights | None
 ) -> Rule:
-    """The rule as the user wrote it, without any of these releases.
+    """Return the rule as the user wrote it, without any of these releases.
 
-    The memory fits if nobody touched what is not the split between two sides: if each backend of
-    the user's, together with the canary beside it, still gets the same part of the whole.
+    The saved weights are valid if each of the user's backends, together with its canary, still gets
+    the same part of the whole: then nobody changed more than the split between the versions.
     """
     even = True
     for names in releases:
@@ -320,7 +324,7 @@ def _annotations_of(route: Object) -> Mapping[str, str]:
 
 
 def _read_saved(route: Object) -> _SavedWeights:
-    """What we noted; nothing where somebody made it unreadable."""
+    """Read the annotation; empty if it cannot be parsed."""
     try:
         noted: Any = json.loads(_annotations_of(route).get(SAVED_WEIGHTS, "{}"))
     except (ValueError, RecursionError):
@@ -343,7 +347,7 @@ def _are_weights(weights: object) -> bool:
 
 
 def _save_weights(route: Object, memory: _SavedWeights) -> Object:
-    """The route with this annotation; without, if no release is left in flight."""
+    """Return the route with this annotation, or without it if no release is in flight."""
     notes = {key: value for key, value in _annotations_of(route).items() if key != SAVED_WEIGHTS}
     if memory.releases:
         noted = {"releases": dict(memory.releases), "rules": dict(memory.rules)}
