@@ -1,30 +1,32 @@
 # The image of the operator and of checks before traffic: Python, `canary operator`, and what
 # `canary loadtest` and `canary leaktest` need.
 #   docker build -t canary .
+#   docker build --build-arg LOCK=operator -t canary .   (the operator alone, without the load generator)
 #   docker build --build-arg BASE=… -t canary .   (another Python 3.11 or newer)
+# A release names its base by digest, python:3.14-slim@sha256:…: `make release-check BASE=…` refuses a tag.
 ARG BASE=python:3.14-slim
 
 # The dependencies have a layer of their own: a change of the source does not install them again,
 # and a cluster that pulls the next version pulls only what has changed.
 FROM ${BASE} AS dependencies
+ARG LOCK=checks
 WORKDIR /src
-COPY pyproject.toml constraints.txt ./
-# The exact versions that the tests ran with, from wheels only: no compiler. The asyncio variant of
+COPY locks locks
+# The exact versions that the tests ran with, each with its hashes, from wheels only: no compiler. The asyncio variant of
 # the Kubernetes client is removed and its generated classes stay uncompiled: 100 MB that the image
 # does not need.
 RUN python3 -m venv /pip \
- && /pip/bin/pip install --quiet 'setuptools>=77' \
+ && /pip/bin/pip install --quiet --only-binary :all: --require-hashes --requirement locks/build.txt \
  && python3 -m venv --without-pip /opt/canary \
- && python3 -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; extras = project["optional-dependencies"]; print(*project["dependencies"], *extras["load"], *extras["postgres"], sep="\n")' > requirements.txt \
  && /pip/bin/pip --python /opt/canary/bin/python3 install --quiet --no-compile --only-binary :all: \
-      --constraint constraints.txt --requirement requirements.txt \
+      --require-hashes --requirement "locks/${LOCK:-checks}.txt" \
  && rm -r /opt/canary/lib/python3*/site-packages/kubernetes/aio \
  && find /opt/canary -depth \( -name tests -o -name __pycache__ \) -exec rm -r {} + \
  && python3 -m compileall -q -x 'kubernetes/client/(api|models)/' \
       --invalidation-mode unchecked-hash /opt/canary
 
 FROM dependencies AS package
-COPY README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE ./
 COPY canary canary
 # Installed below /package, which holds then only what this project adds to /opt/canary.
 RUN /pip/bin/pip --python /opt/canary/bin/python3 install --quiet --no-compile --no-deps \

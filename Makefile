@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
-.PHONY: help demo test check docs pictures kind kind-release kind-down release-dry-run release-files bench-judge bench-replacement bench-load bench-leaktest bench-cli e2e constraints generate clean
+.PHONY: help demo test check docs pictures kind kind-release kind-down locks release-check release-dry-run release-files bench-judge bench-replacement bench-load bench-leaktest bench-cli e2e constraints generate clean
 
 # The first of these that is Python 3.11 or newer; `make PYTHON=/path/to/python3 …` chooses another.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
@@ -58,6 +58,12 @@ pictures: $(DEMO) $(DOCS) ## make the pictures of the documentation from real ru
 	$(BIN)/python -m tools.evidence_picture
 	$(BIN)/python -m tools.pictures animated docs/pictures/demo.svg -- $(BIN)/canary demo --report .venv/report.html
 	$(BIN)/python -m tools.pictures page --height 1390 docs/pictures/report.png .venv/report.html
+
+locks: $(DEV) ## rewrite locks/: versions and hashes of what the images contain
+	$(BIN)/python -m tools.supply_chain lock
+
+release-check: $(DEV) ## SBOMs (CycloneDX), known vulnerabilities, and the base by digest (BASE=NAME@sha256:…)
+	$(BIN)/python -m tools.supply_chain check "$(BASE)"
 
 release-dry-run: $(DEV) ## build everything that a release publishes, and try it; publishes nothing
 	$(BIN)/python -m tools.release dry-run
