@@ -20,8 +20,13 @@ help: ## list the targets
 	@echo "usage: make TARGET [ARGS='…']"
 	@grep -hE '^[a-z0-9-]+:.* ## ' $(MAKEFILE_LIST) | sed -E 's/:.* ## /\t/' | expand -t 16
 
-demo: $(DEMO) ## replay the outage with real processes, with and without canary (ARGS='--scenario errors')
+demo: demo-duration $(DEMO) ## replay the outage with real processes, with and without canary (ARGS='--scenario errors')
 	$(BIN)/canary demo $(ARGS)
+
+.PHONY: demo-duration
+demo-duration:
+	@test -e $(DEMO) || echo "The demo takes about three minutes, after its packages are installed into .venv (once)."
+	@test ! -e $(DEMO) || echo "The demo takes about three minutes."
 
 test: $(DEV) ## run the tests, on all cores (ARGS='-k judge', ARGS='-n 0' for one process)
 	$(BIN)/pytest -n auto $(ARGS)
@@ -102,7 +107,7 @@ $(BIN)/python:
 	"$(PYTHON)" -m venv .venv
 
 $(DEMO): pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[demo]'
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[demo]'
 	@touch $@
 
 $(DOCS): pyproject.toml constraints.txt | $(BIN)/python
