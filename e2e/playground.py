@@ -56,11 +56,12 @@ def up() -> None:
     installed.install(())
     _say("PostgreSQL, the service auth v1, its route and its load")
     start_postgres()
-    apply(namespace(PLACE), *_load())
+    apply(namespace(PLACE))
     if get(PLACE, "deployment", NAME) is None:
         apply(Auth().deployment(PLACE))
     apply(service(PLACE), route(PLACE))
     kubectl("-n", PLACE, "rollout", "status", f"deployment/{NAME}", "--timeout=180s")
+    apply(*_load())  # last: errors of the start would count as what stable usually does
     apply(GUARD.manifest(PLACE))
     wait_for("the release to adopt the Deployment", lambda: _phase() == "Ready", 60)
     given = "" if _given() else f"export KUBECONFIG={KUBECONFIG}\n"
