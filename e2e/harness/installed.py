@@ -30,7 +30,6 @@ def install(namespaces: Sequence[str]) -> None:
     there = get(NAMESPACE, "deployment", NAME) is not None
     apply(*_objects("install.yaml", namespaces), options=("--server-side", "--force-conflicts"))
     apply(*_objects("hold/policy.yaml", namespaces))
-    apply(*_objects("fence/policy.yaml", namespaces))
     if there:  # its image may be another one of the same name
         kubectl("-n", NAMESPACE, "rollout", "restart", f"deployment/{NAME}")
     rolled_out()
@@ -38,7 +37,7 @@ def install(namespaces: Sequence[str]) -> None:
 
 def uninstall() -> None:
     """Everything goes, but for the definition of CanaryRelease, which others may use."""
-    for path in ("operator", "hold", "fence"):
+    for path in ("operator", "hold"):
         for part in sorted((ROOT / "manifests" / path).glob("*.yaml")):
             if part.name != "kustomization.yaml":
                 kubectl("delete", "--ignore-not-found", "--wait=false", "-f", str(part))
