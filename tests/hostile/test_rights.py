@@ -94,7 +94,7 @@ def test_an_object_of_another_namespace_is_nobodys_of_here():
             },
         )
     cache = Cache(Scope(REPLICA_SETS))
-    cache.restart(
+    cache.replace(
         [one for place in ("prod", "evil") for one in cluster.list(REPLICA_SETS, place, {})], "1"
     )
     found = CachedObjects(cluster, (cache,)).owned(REPLICA_SETS, "prod", "u1")
