@@ -1,6 +1,6 @@
-"""Database connections that are taken and not surely given back: our rules, found by ast-grep.
+"""Finds code that may leak database connections, by running ast-grep with our rules.
 
-The rules are rules/*.yml, one per language, in ast-grep's own form.
+The rules are in rules/*.yml, one file per rule, in the format of ast-grep.
 """
 
 import json
@@ -23,7 +23,7 @@ PROGRAM: Final = "ast-grep"
 TIMEOUT: Final = 600.0
 """Seconds."""
 SCRIPT_LANGUAGES: Final = ("TypeScript", "Tsx", "JavaScript")
-"""What is written for TypeScript holds for its relatives: their trees have the same names."""
+"""Languages that a rule for TypeScript applies to: their syntax trees use the same names."""
 LEVELS: Final = {"error": FindingLevel.ERROR, "warning": FindingLevel.WARNING}
 _FILE_LINE = re.compile(
     r"^sg: entity\|file\|(?P<file>.*): (?:language=.*,appliedRuleCount=(?P<rules>\d+)"
@@ -34,7 +34,7 @@ _FILE_LINE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class AccessRule:
-    """One rule as people see it."""
+    """A rule: its message and its remedy."""
 
     id: str
     message: str
@@ -43,7 +43,7 @@ class AccessRule:
 
 @dataclass(frozen=True, slots=True)
 class CodeFinding:
-    """A finding with the line of code that it is about."""
+    """A finding and its line of code."""
 
     finding: SarifFinding
     code: str
@@ -51,17 +51,17 @@ class CodeFinding:
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
-    """What was looked at, and what was found; in order of file and line."""
+    """The findings of a scan, sorted by file and line."""
 
     spots: tuple[CodeFinding, ...]
     files: int
-    """How many files a rule was applied to."""
+    """Number of files scanned."""
     skipped: Mapping[str, str]
-    """Files that may hold code and could not be read, and why."""
+    """Files that could not be read, and why."""
 
 
 def load_rules() -> tuple[AccessRule, ...]:
-    """All of them, by id."""
+    """Return all rules, sorted by id."""
     found = (yaml.safe_load(text) for text in _read_rule_files())
     return tuple(
         AccessRule(one["id"], one["message"], " ".join(one["note"].split())) for one in found
@@ -69,18 +69,16 @@ def load_rules() -> tuple[AccessRule, ...]:
 
 
 def scan_paths(paths: Sequence[Path], exclude: Sequence[str] = ()) -> ScanResult:
-    """Every place below `paths` where a connection may be lost; what .gitignore names is left out.
-
-    `exclude` has globs as in .gitignore.
+    """Scan the files below `paths`, except those that .gitignore or `exclude` (globs) exclude.
 
     Raises:
-        UsageError: a path does not exist, a glob is none, or no file has a language that has rules.
+        UsageError: a path does not exist, a glob is invalid, or no file is in a supported language.
         PermanentError: ast-grep is not installed.
-        CanaryError: it broke, or took longer than ten minutes.
+        CanaryError: ast-grep failed, or took longer than ten minutes.
     """
     for path in paths:
         if not path.exists():
-            raise UsageError(f"{path}: a file or directory is expected, found nothing")
+            raise UsageError(f"{path}: no such file or directory")
     globs = [f"--globs=!{one}" for one in exclude]
     words = ["scan", f"--inline-rules={_join_rules()}", "--json=stream", "--inspect=entity", *globs]
     done = _run_program([*words, "--", *map(str, paths)])
@@ -88,11 +86,11 @@ def scan_paths(paths: Sequence[Path], exclude: Sequence[str] = ()) -> ScanResult
     if not applied and not skipped:
         where = ", ".join(map(str, paths))
         raise UsageError(
-            f"{where}: no file to look at: Python, Java, Go, JavaScript or TypeScript is expected"
+            f"{where}: expected files in Python, Java, Go, JavaScript or TypeScript, found none"
         )
     spots = {
         spot.finding: spot for spot in _parse_findings(done.stdout)
-    }  # of paths that overlap: once
+    }  # overlapping paths count once
     in_order = sorted(spots.values(), key=lambda one: (one.finding.file, one.finding.line))
     return ScanResult(tuple(in_order), applied, skipped)
 
@@ -104,7 +102,7 @@ def _read_rule_files() -> Sequence[str]:
 
 
 def _join_rules() -> str:
-    """All rules in one text; those for TypeScript once for each of its relatives."""
+    """Return all rules as one YAML stream."""
     return "\n---\n".join(one for text in _read_rule_files() for one in _for_each_language(text))
 
 
@@ -117,10 +115,10 @@ def _for_each_language(text: str) -> Iterator[str]:
 
 
 def _find_program() -> str:
-    """Of this environment, else of the PATH."""
+    """Return the program of this Python environment, else from the PATH."""
     found = shutil.which(PROGRAM, path=sysconfig.get_path("scripts")) or shutil.which(PROGRAM)
     if found is None:
-        raise PermanentError(f"{PROGRAM} is expected, found nothing: {install_command('access')}")
+        raise PermanentError(f"{PROGRAM} is not installed: {install_command('access')}")
     return found
 
 
@@ -147,12 +145,12 @@ def _run_program(words: Sequence[str]) -> "subprocess.CompletedProcess[str]":
 def _program_error(told: Sequence[str]) -> CanaryError:
     said = "; ".join(line.strip().removeprefix("Error: ") for line in told[:2])
     if "glob" in said.lower():
-        return UsageError(f"--exclude: a glob as in .gitignore is expected: {said}")
-    return CanaryError(f"{PROGRAM} broke: {said or 'it said nothing'}")
+        return UsageError(f"--exclude: expected a glob as in .gitignore: {said}")
+    return CanaryError(f"{PROGRAM} failed: {said or 'without a message'}")
 
 
 def _parse_scanned_files(told: str) -> tuple[int, Mapping[str, str]]:
-    """How many files were looked at, and which were not; overlapping paths count once."""
+    """Return the number of files scanned, and those skipped; overlapping paths count once."""
     seen = list(_FILE_LINE.finditer(told))
     applied = {one["file"] for one in seen if one["rules"] not in {None, "0"}}
     skipped = {one["file"]: one["why"] for one in seen if one["why"] not in {None, "emptyFile"}}

@@ -1,8 +1,10 @@
-"""The operator's own judge on any two groups of series: one look, and a whole history. Pure.
+"""Runs the operator's analysis on two groups of series: once, or over a history. Pure.
 
-History is folded look by look, as it would have been live, so that it is known when a verdict fell.
-Looks are coarse at first; where one of them decides, its stretch is folded again, interval by
-interval. The fold gives the same numbers however it is cut, so only the time gets sharper.
+A history is evaluated step by step, as it would have been live, to find when the verdict changed.
+The first pass takes long steps; if the verdict changes in one of them, that step is evaluated
+again, interval by interval. For example, one day at an interval of 10 s is 8,640 intervals: 298
+steps of 29 intervals, and 29 more evaluations for the step in which the canary failed. The results
+are the same however the time is divided, so the second pass only makes the time exact.
 """
 
 from bisect import bisect_left, bisect_right
@@ -21,11 +23,11 @@ from canary.core.series import FoundSeries, MetricAnswer, NoData, Series
 from canary.core.snapshot import PoolSamples, RatioSamples, Samples
 
 HISTORY = 3600.0
-"""Seconds of stable's past before the comparison: its usual rate, as the operator reads it."""
+"""Seconds of stable's history before the comparison; the operator reads as much."""
 LOOKBACK = 300.0
-"""Seconds before a stretch: where groups that are missing at its start have a baseline."""
+"""Seconds before each step in which a series that is missing at its start has a baseline."""
 MAX_EVALUATIONS = 300
-"""So many looks at most at one history; the one that decides is looked at again in detail."""
+"""Maximum number of steps of the first pass over a history."""
 _MAX_LATENESS = 3600.0
 
 AnalysisState = JudgeState | UnreadableState
@@ -33,37 +35,37 @@ AnalysisState = JudgeState | UnreadableState
 
 @dataclass(frozen=True, slots=True)
 class AnalysisWindow:
-    """From when to when the canary is judged, in whole steps; seconds since the epoch."""
+    """The time range of an analysis, in whole steps; seconds since the epoch."""
 
     start: float
     end: float
     step: float
     alone_from: float | None = None
-    """From when on there is no stable any more; None: it stays beside the canary."""
+    """When stable ends; None if it runs to the end."""
 
     @classmethod
     def of(
         cls, start: float, end: float, step: float, alone_from: float | None = None
     ) -> "AnalysisWindow":
-        """The whole steps between two times."""
+        """Round two times to whole steps."""
         alone = None if alone_from is None else floor(alone_from / step) * step
         return cls(floor(start / step) * step, floor(end / step) * step, step, alone)
 
     @property
     def grid(self) -> Grid:
-        """What has to be read: the span, stable's history and the lookback before it."""
+        """The range to read: the window, stable's history and the lookback before it."""
         before = ceil((HISTORY + LOOKBACK) / self.step) * self.step
         return Grid(self.start - before, self.end, self.step)
 
     @property
     def since(self) -> float:
-        """From where it is judged: stable's history is."""
+        """Start of stable's history."""
         return self.start - ceil(HISTORY / self.step) * self.step
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What the judge said at one time."""
+    """The result of the analysis at one time."""
 
     at: float
     judged: AnalysisResult
@@ -76,7 +78,7 @@ def evaluate(
     samples: Samples | None,
     now: float,
 ) -> AnalysisResult:
-    """What the judge says of the samples (None: nothing new) and of what it knew before."""
+    """Analyze the samples (None: no new ones), given the state after the samples before."""
     return analyze(_build_input(analysis, span, state, samples, now))
 
 
@@ -87,7 +89,7 @@ def _build_input(
     samples: Samples | None,
     now: float,
 ) -> AnalysisInput:
-    """Where stable is gone the canary is judged by stable's past, as after a promotion."""
+    """Without stable the canary is compared with stable's history, as after a promotion."""
     alone = span.alone_from is not None and now > span.alone_from
     return AnalysisInput(analysis, now, span.start, samples=samples, state=state, alone=alone)
 
@@ -98,10 +100,10 @@ def evaluate_history(
     answers: Mapping[str, RawAnswers | MetricAnswer],
     decides: Callable[[Evaluation], bool],
 ) -> Iterator[Evaluation]:
-    """Looks at a history, ascending, the last one at its end.
+    """Yield evaluations of a history in order of time, the last one at its end.
 
-    Where `decides` turns between two looks, there is one for each interval. `answers` were read on
-    `span.grid`.
+    Yields one per interval in the step in which the result of `decides` changes, else one per step.
+    `answers` were read for `span.grid`.
     """
     fold = HistoryReplay(analysis, span, build_samples(answers, span.since, span.end, span.step))
     stretch = max(20, ceil((span.end - span.start) / span.step / MAX_EVALUATIONS)) * span.step
@@ -122,7 +124,7 @@ def evaluate_history(
 
 @dataclass(frozen=True, slots=True)
 class HistoryReplay:
-    """The analysis of a history that was read once, from `span.since` on, piece by piece."""
+    """The analysis of a history that was read once, step by step from `span.since`."""
 
     analysis: Analysis
     span: AnalysisWindow
@@ -132,7 +134,7 @@ class HistoryReplay:
     def to(
         self, state: AnalysisState | None, at: float, end: float
     ) -> tuple[AnalysisState, AnalysisResult]:
-        """The state and the judgement after `at … end`."""
+        """Return the state and the result after the samples of `at … end`."""
         if end <= at:
             return state or JudgeState(), NOT_ANALYZED
         samples = self._cut(state, at, end)
@@ -141,7 +143,7 @@ class HistoryReplay:
         return judged.state or JudgeState(), judged
 
     def each(self, state: AnalysisState, at: float, end: float) -> Iterator[Evaluation]:
-        """The same stretch, one look per interval."""
+        """Yield one evaluation per interval from `at` to `end`."""
         while at < end:
             after = at + self.span.step
             state, judged = self.to(state, at, after)
@@ -149,7 +151,7 @@ class HistoryReplay:
             at = after
 
     def _cut(self, state: AnalysisState | None, at: float, end: float) -> Samples:
-        """What was there to read at `end`; a metric that was silent is read from before that."""
+        """Return the samples of `at … end`; earlier ones too for a metric that was late."""
         kept = state.metrics().values() if isinstance(state, JudgeState) else ()
         known = [one.until for one in kept if one.until is not None]
         begin = max(min([at, *known]), at - _MAX_LATENESS)
@@ -164,7 +166,7 @@ class HistoryReplay:
 def first_canary_sample(
     answers: Mapping[str, RawAnswers | MetricAnswer], since: float
 ) -> float | None:
-    """When the canary's first sample after `since` is (seconds); None: there is none."""
+    """Return the time (seconds) of the canary's first sample after `since`, if any."""
     times = []
     for one in answers.values():
         if isinstance(one, RatioAnswers | PoolAnswers):
@@ -199,7 +201,7 @@ _NO_SAMPLES = NoData("nothing was there at that time")
 
 
 def _cut_ticks(ticks: tuple[Tick, ...], begin: float, end: float) -> tuple[Tick, ...] | NoData:
-    """The rounds after `begin`; none for five minutes is no data, as it was live."""
+    """Return the rounds after `begin`; none for five minutes is no data, as it would be live."""
     first, last = (bisect_right(ticks, at, key=lambda tick: tick.end) for at in (begin, end))
     if last == 0 or ticks[last - 1].end <= end - LOOKBACK:
         return _NO_SAMPLES
@@ -207,7 +209,7 @@ def _cut_ticks(ticks: tuple[Tick, ...], begin: float, end: float) -> tuple[Tick,
 
 
 def _cut_answer(answer: MetricAnswer, start: float, end: float) -> MetricAnswer:
-    """The points from `start` to `end` (seconds); no point at all is no data, as it was live."""
+    """Return the points from `start` to `end` (seconds); no point at all is no data."""
     if not isinstance(answer, FoundSeries):
         return answer
     cut = (replace(one, points=_cut_points(one, start, end)) for one in answer.series)
@@ -226,10 +228,10 @@ def _time_of(point: tuple[float, float]) -> float:
 
 
 def has_failed(one: Evaluation) -> bool:
-    """The judge has failed the canary."""
+    """Whether the analysis has failed the canary."""
     return one.judged.step is Verdict.FAIL
 
 
 def has_passed(one: Evaluation) -> bool:
-    """Every metric allows the promotion."""
+    """Whether every metric allows the promotion."""
     return one.judged.final is Verdict.PASS

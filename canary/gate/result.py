@@ -1,4 +1,4 @@
-"""How a wait ended, as a `GateResult`: cases of its metrics, figures, what to do now. Pure."""
+"""Builds the result of a gate: a case per metric, figures and next steps. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
@@ -15,49 +15,54 @@ _RETRY_COMMANDS: Final = {ExitCode.FAILED: "retry", ExitCode.PAUSED: "resume"}
 
 
 def build_result(
-    ended: FinishedState, sight: Observation, quest: TrackedRelease, seconds: float
+    ended: FinishedState, observed: Observation, tracked: TrackedRelease, seconds: float
 ) -> GateResult:
-    """All that the gate knows; `seconds` is how long it waited."""
+    """Return the result of a finished wait of so many seconds."""
     return GateResult(
         command=COMMAND,
-        subject=f"{sight.resource.namespace}/{sight.resource.name}",
+        subject=f"{observed.resource.namespace}/{observed.resource.name}",
         code=ended.code,
         headline=ended.headline,
-        cases=tuple(_build_cases(ended, sight.status, quest)),
+        cases=tuple(_build_cases(ended, observed.status, tracked)),
         seconds=seconds,
-        facts=_build_facts(ended, sight.status, quest),
-        next_steps=tuple(_next_steps(ended, sight)),
+        facts=_build_facts(ended, observed.status, tracked),
+        next_steps=tuple(_next_steps(ended, observed)),
     )
 
 
 def error_result(subject: str, error: CanaryError) -> GateResult:
-    """What kept the gate from finding out."""
+    """Return the result of a gate that failed with an error."""
     return GateResult(COMMAND, subject, error.exit_code, str(error))
 
 
-def interrupted_result(sight: Observation, quest: TrackedRelease, seconds: float) -> GateResult:
-    """The pipeline was cancelled; the release knows nothing of that."""
+def interrupted_result(
+    observed: Observation, tracked: TrackedRelease, seconds: float
+) -> GateResult:
+    """Return the result of an interrupted wait; the release itself continues."""
     text = "the wait was interrupted; the release goes on"
     return build_result(
-        FinishedState(ExitCode.INTERRUPTED, text, sight.status.reason), sight, quest, seconds
+        FinishedState(ExitCode.INTERRUPTED, text, observed.status.reason),
+        observed,
+        tracked,
+        seconds,
     )
 
 
 def _build_cases(
-    ended: FinishedState, status: Status, quest: TrackedRelease
+    ended: FinishedState, status: Status, tracked: TrackedRelease
 ) -> Iterator[ResultCase]:
     checks: Sequence[CheckStatus] = status.release.checks if status.release else ()
-    if _is_about_tracked(status, quest):
+    if _is_about_tracked(status, tracked):
         yield from (ResultCase(f"check {one.name}", one.verdict, one.message) for one in checks)
         yield from (_build_case(metric) for metric in status.analysis)
     elif ended.entry is not None:
         yield from (_build_case(metric) for metric in ended.entry.analysis)
 
 
-def _is_about_tracked(status: Status, quest: TrackedRelease) -> bool:
-    """Whether what the status says of metrics is about the release that was waited for."""
+def _is_about_tracked(status: Status, tracked: TrackedRelease) -> bool:
+    """Whether the metrics in the status are those of the tracked release."""
     last = status.history[0].template if status.history else None
-    return quest.template == (status.release.template if status.release else last)
+    return tracked.template == (status.release.template if status.release else last)
 
 
 def _build_case(metric: MetricStatus) -> ResultCase:
@@ -86,10 +91,12 @@ def _describe_verdict(verdict: Verdict) -> str:
             return "the monitoring could not be asked"
 
 
-def _build_facts(ended: FinishedState, status: Status, quest: TrackedRelease) -> Mapping[str, Fact]:
+def _build_facts(
+    ended: FinishedState, status: Status, tracked: TrackedRelease
+) -> Mapping[str, Fact]:
     facts: dict[str, Fact] = {
         "reason": str(ended.reason) if ended.reason else None,
-        "template": quest.template,
+        "template": tracked.template,
         "phase": str(status.phase),
         "weight": status.weight,
     }
@@ -105,10 +112,10 @@ def _build_facts(ended: FinishedState, status: Status, quest: TrackedRelease) ->
     return facts
 
 
-def _next_steps(ended: FinishedState, sight: Observation) -> Iterator[str]:
+def _next_steps(ended: FinishedState, observed: Observation) -> Iterator[str]:
     if ended.code in {ExitCode.OK, ExitCode.NOT_FOUND}:
         return
-    where = f"{sight.resource.name} -n {sight.resource.namespace}"
+    where = f"{observed.resource.name} -n {observed.resource.namespace}"
     yield f"canary explain {where}"
     if ended.reason is Reason.APPROVAL_NEEDED:
         yield f"canary promote {where}"

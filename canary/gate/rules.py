@@ -1,4 +1,4 @@
-"""Where the release that a pipeline waits for stands: go on waiting, or it ended so. Pure."""
+"""Rules that decide whether a gate keeps waiting or has a result. Pure."""
 
 from collections.abc import Callable
 from typing import Final
@@ -16,123 +16,125 @@ from canary.gate.tracking import (
 )
 
 GRACE_SECONDS: Final = 30.0
-"""Seconds for which an obstacle may last: objects that are applied together come one by one."""
+"""Seconds for which a release may be stalled: objects applied together arrive one by one."""
 
 
-def evaluate_rules(sight: Observation, quest: TrackedRelease, ask: GateOptions) -> GateState:
-    """The answer of the first rule that has one."""
-    view = RuleInput(sight, quest, ask)
+def evaluate_rules(
+    observed: Observation, tracked: TrackedRelease, options: GateOptions
+) -> GateState:
+    """Return the state from the first rule that applies."""
+    given = RuleInput(observed, tracked, options)
     for rule in RULES:
-        found = rule(view)
+        found = rule(given)
         if found is not None:
             return found
     raise LookupError("the last rule always answers")
 
 
 def time_out(
-    sight: Observation, quest: TrackedRelease, ask: GateOptions, waited: str
+    observed: Observation, tracked: TrackedRelease, options: GateOptions, waited: str
 ) -> FinishedState:
-    """The time is up; a release that is on its way back has failed all the same."""
-    view = RuleInput(sight, quest, ask)
-    release = view.status.release
-    if view.own and release is not None and view.status.intent is Intent.ROLL_BACK:
-        reason = release.failed or view.status.reason
+    """Return the result at the time-out. A release that is being rolled back has failed."""
+    given = RuleInput(observed, tracked, options)
+    release = given.status.release
+    if given.own and release is not None and given.status.intent is Intent.ROLL_BACK:
+        reason = release.failed or given.status.reason
         if reason is not Reason.TEMPLATE_CHANGED:
             text = f"is being rolled back: {_format_reason(reason, release.message)}"
             return FinishedState(ExitCode.FAILED, text, reason)
-    found = evaluate_rules(sight, quest, ask)
+    found = evaluate_rules(observed, tracked, options)
     now = str(found) if isinstance(found, PendingState) else found.headline
     return FinishedState(
-        ExitCode.TIMED_OUT, f"has not ended within {waited}: {now}", view.status.reason
+        ExitCode.TIMED_OUT, f"has not ended within {waited}: {now}", given.status.reason
     )
 
 
-def _release_deleted(view: RuleInput) -> GateState | None:
-    if view.sight.resource.deleting_since is None:
+def _release_deleted(given: RuleInput) -> GateState | None:
+    if given.observed.resource.deleting_since is None:
         return None
     return FinishedState(
         ExitCode.NOT_FOUND, "is being deleted, so no release can end", Reason.DELETED
     )
 
 
-def _no_target(view: RuleInput) -> GateState | None:
-    if view.sight.template is not None:
+def _no_target(given: RuleInput) -> GateState | None:
+    if given.observed.template is not None:
         return None
-    name = view.sight.resource.spec.target.name
+    name = given.observed.resource.spec.target.name
     return FinishedState(
         ExitCode.NOT_FOUND, f"Deployment {name} does not exist", Reason.TARGET_NOT_FOUND
     )
 
 
-def _not_tracked_yet(view: RuleInput) -> GateState | None:
-    if view.quest.template is not None:
+def _not_tracked_yet(given: RuleInput) -> GateState | None:
+    if given.tracked.template is not None:
         return None
-    if view.ask.image is not None and view.ask.image not in view.sight.images:
-        return PendingState(f"the Deployment does not want {view.ask.image} yet")
+    if given.options.image is not None and given.options.image not in given.observed.images:
+        return PendingState(f"the Deployment does not want {given.options.image} yet")
     return PendingState("nothing to release yet; waiting for the next template")
 
 
-def _in_progress(view: RuleInput) -> GateState | None:
-    status = view.status
+def _in_progress(given: RuleInput) -> GateState | None:
+    status = given.status
     release = status.release
-    if not view.own or release is None:
+    if not given.own or release is None:
         return None
     if status.intent is Intent.BAKE:
-        return _bake_in_progress(view)
-    if status.intent is Intent.ADVANCE and not view.sight.asked:
+        return _bake_in_progress(given)
+    if status.intent is Intent.ADVANCE and not given.observed.asked:
         pause = release.pause.reason if release.pause else None
         reason = status.reason if status.reason is Reason.APPROVAL_NEEDED else pause
         if reason is not None:
-            return _paused_result(view, reason)
-    return _describe_progress(view)
+            return _paused_result(given, reason)
+    return _describe_progress(given)
 
 
-def _bake_in_progress(view: RuleInput) -> GateState:
-    if view.ask.bake:
-        return PendingState("promoted; watched until the bake is over", view.status.message)
-    return _promoted_result(view, "promoted; it is still watched (bake), see --bake")
+def _bake_in_progress(given: RuleInput) -> GateState:
+    if given.options.bake:
+        return PendingState("promoted; watched until the bake is over", given.status.message)
+    return _promoted_result(given, "promoted; it is still watched (bake), see --bake")
 
 
-def _in_history(view: RuleInput) -> GateState | None:
-    entry = view.entry
-    if entry is None or entry.ended_at in view.quest.known:
+def _in_history(given: RuleInput) -> GateState | None:
+    entry = given.entry
+    if entry is None or entry.ended_at in given.tracked.known:
         return None
     why = _format_reason(entry.reason, entry.message)
     match entry.result:
         case Result.PROMOTED:
             # A version that was stable before, or an analysis that a person skipped: why and who.
             text = f"promoted: {entry.message}" if entry.message else "promoted"
-            return _promoted_result(view, text, entry.reason)
+            return _promoted_result(given, text, entry.reason)
         case Result.ROLLED_BACK:
             return FinishedState(ExitCode.FAILED, f"rolled back: {why}", entry.reason, entry)
-        case Result.SUPERSEDED if view.sight.template == view.quest.template:
+        case Result.SUPERSEDED if given.observed.template == given.tracked.template:
             return None  # the other one is gone again, and this one starts anew
         case Result.SUPERSEDED:
             text = "superseded by another template before it was judged to its end"
             return FinishedState(ExitCode.INCONCLUSIVE, text, entry.reason, entry)
 
 
-def _already_stable(view: RuleInput) -> GateState | None:
-    status = view.status
-    if view.quest.template != status.stable_hash:
+def _already_stable(given: RuleInput) -> GateState | None:
+    status = given.status
+    if given.tracked.template != status.stable_hash:
         return None
     if status.release is not None:
         return PendingState(f"another release ({status.release.template}) is being taken back")
     past = status.reason is Reason.ROLLED_OUT_WITHOUT_CANARY
-    if past and view.quest.fresh:
+    if past and given.tracked.fresh:
         text = "rolled out past canary: it runs everywhere and was not judged"
         return FinishedState(ExitCode.INCONCLUSIVE, text, status.reason)
     note = " (it was rolled out without canary)" if past else ""
     reason = status.reason if past else Reason.AT_REST
-    return _promoted_result(view, f"runs everywhere already{note}: nothing to release", reason)
+    return _promoted_result(given, f"runs everywhere already{note}: nothing to release", reason)
 
 
-def _already_rejected(view: RuleInput) -> GateState | None:
-    if view.quest.template != view.status.rejected_hash:
+def _already_rejected(given: RuleInput) -> GateState | None:
+    if given.tracked.template != given.status.rejected_hash:
         return None
-    if view.sight.asked:
+    if given.observed.asked:
         return PendingState("a request waits for the operator", unseen=True)
-    entry = view.entry
+    entry = given.entry
     if entry is None:
         return FinishedState(
             ExitCode.FAILED, "this template was rolled back before", Reason.REJECTED
@@ -141,10 +143,10 @@ def _already_rejected(view: RuleInput) -> GateState | None:
     return FinishedState(ExitCode.FAILED, text, entry.reason, entry)
 
 
-def _template_replaced(view: RuleInput) -> GateState | None:
-    if view.sight.template == view.quest.template:
+def _template_replaced(given: RuleInput) -> GateState | None:
+    if given.observed.template == given.tracked.template:
         return None
-    status = view.status
+    status = given.status
     if status.reason is Reason.UNPAUSED_BY_HAND:
         return FinishedState(
             ExitCode.FAILED, f"put back: {_format_reason(status.reason, '')}", status.reason
@@ -153,16 +155,16 @@ def _template_replaced(view: RuleInput) -> GateState | None:
     return FinishedState(ExitCode.INCONCLUSIVE, text, Reason.TEMPLATE_CHANGED)
 
 
-def _release_suspended(view: RuleInput) -> GateState | None:
-    if not view.sight.resource.spec.suspend or view.status.release is not None:
+def _release_suspended(given: RuleInput) -> GateState | None:
+    if not given.observed.resource.spec.suspend or given.status.release is not None:
         return None
-    return _paused_result(view, Reason.SUSPENDED)
+    return _paused_result(given, Reason.SUSPENDED)
 
 
-def _release_stalled(view: RuleInput) -> GateState | None:
-    status = view.status
-    stale = status.observed_generation < view.sight.resource.generation
-    if stale or status.release is not None or view.sight.quiet < GRACE_SECONDS:
+def _release_stalled(given: RuleInput) -> GateState | None:
+    status = given.status
+    stale = status.observed_generation < given.observed.resource.generation
+    if stale or status.release is not None or given.observed.quiet < GRACE_SECONDS:
         return None
     if status.reason is Reason.TARGET_SCALED_TO_ZERO:
         text = f"cannot be judged: {_format_reason(status.reason, status.message)}"
@@ -173,8 +175,8 @@ def _release_stalled(view: RuleInput) -> GateState | None:
     return FinishedState(ExitCode.ERROR, text, status.reason)
 
 
-def _not_handled_yet(view: RuleInput) -> GateState:
-    status = view.status
+def _not_handled_yet(given: RuleInput) -> GateState:
+    status = given.status
     if status.stable_hash is None:
         return PendingState(f"not adopted yet: {status.reason}", status.message, unseen=True)
     if status.release is not None:
@@ -187,9 +189,9 @@ def _not_handled_yet(view: RuleInput) -> GateState:
 
 
 def _promoted_result(
-    view: RuleInput, headline: str, reason: Reason = Reason.PROMOTED
+    given: RuleInput, headline: str, reason: Reason = Reason.PROMOTED
 ) -> FinishedState:
-    return FinishedState(ExitCode.OK, headline, reason, view.entry)
+    return FinishedState(ExitCode.OK, headline, reason, given.entry)
 
 
 _PAUSE_TEXTS: Final = {
@@ -198,19 +200,19 @@ _PAUSE_TEXTS: Final = {
 }
 
 
-def _paused_result(view: RuleInput, reason: Reason) -> GateState:
-    status = view.status
+def _paused_result(given: RuleInput, reason: Reason) -> GateState:
+    status = given.status
     text = f"{_PAUSE_TEXTS.get(reason, 'is paused')} at {status.weight} %: {reason}"
     message = "" if reason is Reason.SUSPENDED else status.message
-    if view.ask.pause_ok:
+    if given.options.pause_ok:
         return PendingState(text, message)
     code = ExitCode.INCONCLUSIVE if reason.info.inconclusive else ExitCode.PAUSED
     return FinishedState(code, f"{text}. {message}" if message else text, reason)
 
 
-def _describe_progress(view: RuleInput) -> PendingState:
-    status = view.status
-    steps = len(view.sight.resource.spec.steps)
+def _describe_progress(given: RuleInput) -> PendingState:
+    status = given.status
+    steps = len(given.observed.resource.spec.steps)
     step = f", step {min(status.step + 1, steps)} of {steps}"
     where = step if status.intent is Intent.ADVANCE else ""
     text = f"{status.phase} at {status.weight} %{where}: {status.reason}"

@@ -1,8 +1,9 @@
-"""Which release a pipeline waits for, and what is seen of it. Pure.
+"""Which release a pipeline waits for, and what was observed of it. Pure.
 
-A pipeline changes a Deployment and asks at once; the operator may not have seen the change. So a
-gate follows one template, the one that the Deployment wants when the gate begins, and believes what
-the status says only where it is about that template.
+A pipeline changes a Deployment and runs the gate at once, maybe before the operator has seen the
+change. So a gate tracks one template, the one in the Deployment when the gate starts, and uses only
+the parts of the status that are about this template. For example: template B is applied while the
+status still reports the rollback of A; the gate tracks B and ignores that rollback.
 """
 
 from dataclasses import dataclass, replace
@@ -14,64 +15,64 @@ from canary.errors import ExitCode
 
 @dataclass(frozen=True, slots=True)
 class GateOptions:
-    """What the pipeline wants."""
+    """The options of a gate."""
 
     pause_ok: bool = False
-    """A pause is waited for, as somebody is going to end it."""
+    """Keep waiting while the release is paused."""
     bake: bool = False
-    """Promoted is not enough: wait for the bake as well."""
+    """Also wait for the bake after the promotion."""
     next: bool = False
-    """Where there is nothing to release, wait until there is."""
+    """If there is nothing to release, wait for the next template."""
     image: str | None = None
-    """Wait until the Deployment wants this image, then follow that template."""
+    """Wait until the Deployment has this image, then track its template."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What the API server says now."""
+    """The release and its Deployment at one time."""
 
     resource: ReleaseResource
     template: str | None
-    """Our hash of the template that the Deployment wants; None where there is no Deployment."""
+    """Hash of the template in the Deployment; None if the Deployment does not exist."""
     images: frozenset[str] = frozenset()
-    """Of the Deployment's containers."""
+    """Images of the containers of the Deployment."""
     quiet: float = 0.0
-    """Seconds since the status was first seen to give this reason."""
+    """Seconds since this reason was first observed."""
 
     @property
     def status(self) -> Status:
-        """What the operator says."""
+        """The status of the release."""
         return self.resource.status
 
     @property
     def asked(self) -> bool:
-        """Whether a person asked for something that the operator has not taken up yet."""
+        """Whether a command waits for the operator."""
         request = self.resource.request
         return request is not None and request.id != self.status.handled_request
 
 
 @dataclass(frozen=True, slots=True)
 class TrackedRelease:
-    """Which release is waited for."""
+    """The release that the gate waits for."""
 
     template: str | None = None
-    """None: not known yet."""
+    """None until it is known."""
     known: frozenset[float] = frozenset()
-    """Ends (seconds since the epoch) that were history before the gate began."""
+    """Ends (seconds since the epoch) of the releases in the history when the gate started."""
     fresh: bool = False
-    """Neither stable nor rejected when the gate first saw it."""
+    """Whether the template was neither stable nor rejected when tracking started."""
 
 
 @dataclass(frozen=True, slots=True)
 class PendingState:
-    """Not yet."""
+    """The release has not ended."""
 
     sentence: str
-    """For what; the same until something changed."""
+    """What the gate waits for; printed again only if it changes."""
     detail: str = ""
-    """Figures, which change all the time."""
+    """Details such as figures, which change all the time."""
     unseen: bool = False
-    """The operator has something to take up and has not done so."""
+    """Whether the operator has not yet reacted to a new template or command."""
 
     def __str__(self) -> str:
         return f"{self.sentence}. {self.detail}" if self.detail else self.sentence
@@ -79,13 +80,13 @@ class PendingState:
 
 @dataclass(frozen=True, slots=True)
 class FinishedState:
-    """The wait is over."""
+    """The release has ended, or cannot end."""
 
     code: ExitCode
     headline: str
     reason: Reason | None = None
     entry: HistoryEntry | None = None
-    """The ended release, where it is the one that was waited for."""
+    """The history entry of the tracked release, if it has one."""
 
 
 GateState = PendingState | FinishedState
@@ -93,44 +94,46 @@ GateState = PendingState | FinishedState
 
 @dataclass(frozen=True, slots=True)
 class RuleInput:
-    """What every rule sees."""
+    """The input of a rule."""
 
-    sight: Observation
-    quest: TrackedRelease
-    ask: GateOptions
+    observed: Observation
+    tracked: TrackedRelease
+    options: GateOptions
 
     @property
     def status(self) -> Status:
-        """What the operator says."""
-        return self.sight.status
+        """The status of the release."""
+        return self.observed.status
 
     @property
     def own(self) -> bool:
-        """Whether the release in flight is the one that is waited for."""
+        """Whether the release in progress is the tracked one."""
         release = self.status.release
-        return release is not None and release.template == self.quest.template
+        return release is not None and release.template == self.tracked.template
 
     @property
     def entry(self) -> HistoryEntry | None:
-        """The last ended release of the template, however long ago."""
+        """The last history entry of the tracked template, however old."""
         past = self.status.history
-        return next((one for one in past if one.template == self.quest.template), None)
+        return next((one for one in past if one.template == self.tracked.template), None)
 
 
-def start_tracking(sight: Observation) -> TrackedRelease:
-    """At the first look: what is history already."""
-    return TrackedRelease(known=frozenset(entry.ended_at for entry in sight.status.history))
+def start_tracking(observed: Observation) -> TrackedRelease:
+    """Return the tracked release at the start: only the history is known."""
+    return TrackedRelease(known=frozenset(entry.ended_at for entry in observed.status.history))
 
 
-def select_template(quest: TrackedRelease, sight: Observation, ask: GateOptions) -> TrackedRelease:
-    """The quest with its template, from the moment at which that is known."""
-    if quest.template is not None or sight.template is None:
-        return quest
-    if ask.image is not None and ask.image not in sight.images:
-        return quest
-    status = sight.status
-    settled = sight.template in {status.stable_hash, status.rejected_hash}
-    at_rest = status.release is None and not sight.asked
-    if ask.next and settled and at_rest:
-        return quest
-    return replace(quest, template=sight.template, fresh=not settled)
+def select_template(
+    tracked: TrackedRelease, observed: Observation, options: GateOptions
+) -> TrackedRelease:
+    """Return the tracked release with its template as soon as that is known."""
+    if tracked.template is not None or observed.template is None:
+        return tracked
+    if options.image is not None and options.image not in observed.images:
+        return tracked
+    status = observed.status
+    settled = observed.template in {status.stable_hash, status.rejected_hash}
+    at_rest = status.release is None and not observed.asked
+    if options.next and settled and at_rest:
+        return tracked
+    return replace(tracked, template=observed.template, fresh=not settled)

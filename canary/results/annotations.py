@@ -1,4 +1,4 @@
-"""An outcome as annotations: GitHub's workflow commands, GitLab's Code Quality report. Pure.
+"""Renders a result as GitHub workflow commands and as a GitLab Code Quality report. Pure.
 
 Sources: GitHub, "Workflow commands for GitHub Actions", whose runner unescapes just what is escaped
 here (actions/toolkit, packages/core/src/command.ts). GitLab, "Code Quality report format".
@@ -20,7 +20,7 @@ _MAX_ANNOTATIONS: Final = 10
 
 
 def render_github(outcome: GateResult) -> str:
-    """One workflow command per line: what happened, and each case that is to blame."""
+    """Return one workflow command per line: the headline, and each failing case."""
     level = _level_of(outcome.code)
     told = "\n".join((outcome.headline, *outcome.next_steps))
     title = f"canary {outcome.command}: {outcome.subject}"
@@ -34,7 +34,7 @@ def render_github(outcome: GateResult) -> str:
 
 
 def render_gitlab(outcome: GateResult) -> str:
-    """A Code Quality report: a JSON list of findings, empty after a gate that passed."""
+    """Return a Code Quality report: a JSON list of findings, empty if the result passed."""
     return json.dumps(list(_list_findings(outcome)), indent=2, ensure_ascii=False) + "\n"
 
 
@@ -81,6 +81,6 @@ def _list_findings(outcome: GateResult) -> Iterator[dict[str, object]]:
 
 
 def _compute_fingerprint(outcome: GateResult, case: ResultCase) -> str:
-    """Of what was judged, not of its figures: the same fault twice is one finding."""
+    """Return a fingerprint without figures, so that the same fault twice is one finding."""
     told = "\0".join((outcome.command, outcome.subject, case.name, str(case.verdict)))
     return hashlib.sha256(told.encode()).hexdigest()[:32]

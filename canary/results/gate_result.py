@@ -1,4 +1,4 @@
-"""What a gate found, in the one shape that every artefact is written from. Pure."""
+"""The result of a command, from which all artifacts are rendered. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,40 +12,40 @@ Fact = str | int | float | bool | None | list["Fact"] | dict[str, "Fact"]
 
 @dataclass(frozen=True, slots=True)
 class ResultCase:
-    """One thing that was judged: a metric, a threshold, a check. One test case in JUnit."""
+    """The result of one metric, threshold or check; one test case in JUnit."""
 
     name: str
     verdict: Verdict
     sentence: str
-    """What was found, for people: values with units, compared with what was asked."""
+    """A sentence for people: values with units, compared with their limits."""
     seconds: float = 0.0
-    """How long it took to know."""
+    """Seconds until the verdict."""
     facts: Mapping[str, Fact] = field(default_factory=dict)
     """The figures behind the sentence, for machines."""
 
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """How a gate ended."""
+    """The result of a command that judges something."""
 
     command: str
     """`gate`, `analyze`, `loadtest` …"""
     subject: str
-    """What was judged: `prod/auth`, a URL, a file."""
+    """What the command judged: `prod/auth`, a URL, a file."""
     code: ExitCode
     headline: str
-    """One sentence: how it ended and why."""
+    """One sentence: the result and its cause."""
     cases: tuple[ResultCase, ...] = ()
     seconds: float = 0.0
-    """How long the gate ran."""
+    """Seconds that the command ran."""
     facts: Mapping[str, Fact] = field(default_factory=dict)
-    """What is true of the whole, for machines: reason, weights, rate …"""
+    """Figures for machines: reason, weights, rate …"""
     next_steps: tuple[str, ...] = ()
-    """What to do now: commands to paste, a runbook's link."""
+    """Commands to paste and links to runbooks."""
     file: str = ""
     """The file in the repository that an annotation belongs to, relative to its root; if any."""
 
     @property
     def passed(self) -> bool:
-        """Whether a pipeline may go on."""
+        """Whether a pipeline may continue."""
         return self.code is ExitCode.OK

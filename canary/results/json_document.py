@@ -1,4 +1,4 @@
-"""An outcome for machines: one JSON document. Pure."""
+"""Renders a result as one JSON document. Pure."""
 
 import json
 from collections.abc import Mapping
@@ -8,11 +8,11 @@ from canary.results.gate_result import Fact, GateResult, ResultCase
 from canary.results.marks import RESULT_NAMES, replace_non_finite
 
 SCHEMA_VERSION: Final = 1
-"""Rises when something that a reader relies on changes; new members do not raise it."""
+"""Increased by incompatible changes; new members are compatible."""
 
 
 def render_json(outcome: GateResult) -> str:
-    """The outcome as indented JSON, without a line break at its end; NaN and infinity are null."""
+    """Return indented JSON without a trailing newline; NaN and infinity are null."""
     body = {
         "schemaVersion": SCHEMA_VERSION,
         "command": outcome.command,

@@ -1,9 +1,9 @@
-"""An outcome as JUnit XML, in the dialect that Jenkins, GitLab, GitHub's actions and IDEs read.
+"""Renders a result as JUnit XML, as Jenkins, GitLab, GitHub actions and IDEs read it.
 
-Pure. Fail is a `failure`. NoData and Unavailable are an `error`: nothing was wrong with what was
-judged, and nothing can be said for it. Continue is `skipped`, as it was not judged to its end. A
-gate that did not pass always has a red case: where no case says why (a time-out, a pause), the gate
-itself becomes one.
+Pure. Fail is a `failure`. NoData and Unavailable are an `error`, because the cause is missing data
+and not a fault. Continue is `skipped`, because the analysis did not finish. A result that did not
+pass always has a red case: if no case explains it (a time-out, a pause), the result itself becomes
+one.
 """
 
 import math
@@ -18,7 +18,7 @@ from canary.text.sanitize import make_one_line, make_printable
 
 
 def render_junit(outcome: GateResult) -> str:
-    """One `<testsuites>` with one suite, and in it one `<testcase>` for each case."""
+    """Return `<testsuites>` with one suite, which has a `<testcase>` per case."""
     root = Element("testsuites")
     suite = SubElement(root, "testsuite", name=_suite_name(outcome))
     cases = [*outcome.cases, *_result_as_case(outcome)]
@@ -33,7 +33,7 @@ def render_junit(outcome: GateResult) -> str:
 
 
 def _result_as_case(outcome: GateResult) -> Sequence[ResultCase]:
-    """The gate as a case of its own, where the others do not tell how it ended."""
+    """Return the result as a case of its own if the other cases do not explain it."""
     if outcome.cases and (outcome.passed or failing_cases(outcome)):
         return ()
     verdict = Verdict.PASS if outcome.passed else Verdict.UNAVAILABLE
@@ -71,7 +71,7 @@ def _tag_of(verdict: Verdict) -> str | None:
 
 
 def _format_report(outcome: GateResult, case: ResultCase) -> str:
-    """What a person reads who opens the case: the sentence, its figures, what to do."""
+    """Return the text of an opened case: sentence, figures and next steps."""
     lines = [case.sentence, *(f"{name}: {format_fact(fact)}" for name, fact in case.facts.items())]
     if not outcome.passed and case.verdict is not Verdict.PASS:
         lines += ["", outcome.headline, *outcome.next_steps]
@@ -98,7 +98,7 @@ def _count_cases(suite: Element, outcome: GateResult) -> dict[str, str]:
 
 
 def _suite_name(outcome: GateResult) -> str:
-    """Dots make packages in Jenkins' tree: `canary.gate` is one, the subject its class."""
+    """Return the suite name. Jenkins shows `canary.gate` as package and the subject as class."""
     return f"canary.{outcome.command}.{make_one_line(outcome.subject).replace('.', '_')}"
 
 

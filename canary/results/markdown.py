@@ -1,4 +1,4 @@
-"""An outcome as Markdown: a job's summary, a comment on a merge request. Pure."""
+"""Renders a result as Markdown, for the summary of a job or a comment. Pure."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -19,12 +19,12 @@ _VERDICT_MARKS: Final = {
 }
 _TRUNCATED: Final = "\n\n*Cut here: the summary is longer than what fits.*\n"
 _SPECIAL_CHARACTERS: Final = re.compile(r"([\\`*_{}\[\]<>|#~$&@])")
-"""What would be markup, HTML, a mention of a person or a formula."""
+"""Characters of markup, HTML, mentions and formulas."""
 _COMMANDS: Final = ("canary ", "kubectl ", "helm ", "git ")
 
 
 def render_markdown(outcome: GateResult) -> str:
-    """Heading, headline, one row per case, facts and what to do; ends with a line break."""
+    """Return heading, headline, a row per case, figures and next steps, with a trailing newline."""
     blocks = [
         f"## {_mark_of(outcome)} canary {outcome.command}: {_escape_markdown(outcome.subject)}",
         _escape_markdown(outcome.headline),
@@ -36,9 +36,9 @@ def render_markdown(outcome: GateResult) -> str:
 
 
 def truncate_markdown(text: str, limit: int) -> str:
-    """At most `limit` bytes of UTF-8 of the text, cut after a line, and a sentence that says so.
+    """Return at most `limit` bytes of UTF-8, cut after a line and marked as truncated.
 
-    Empty where not even that fits.
+    The result is empty if not even the mark fits.
     """
     content = text.encode()
     if len(content) <= limit:
@@ -91,5 +91,5 @@ def _render_step(step: str) -> str:
 
 
 def _escape_markdown(text: str) -> str:
-    """The text as it is, in one line: nothing in it is markup."""
+    """Return the text on one line, with all markup escaped."""
     return _SPECIAL_CHARACTERS.sub(r"\\\1", make_one_line(text))

@@ -1,4 +1,4 @@
-"""The few words and marks that all artefacts share. Pure."""
+"""Names and formats that all artifacts share. Pure."""
 
 import math
 from collections.abc import Mapping
@@ -20,14 +20,14 @@ RESULT_NAMES: Final[Mapping[ExitCode, str]] = {
     ExitCode.NOT_FOUND: "NotFound",
     ExitCode.INTERRUPTED: "Interrupted",
 }
-"""One constant for each exit code, for machines that read documents rather than codes."""
+"""Name of each exit code, for JSON and reports."""
 
 UNKNOWN_VERDICTS: Final = {Verdict.NO_DATA, Verdict.UNAVAILABLE}
-"""Verdicts that say something about the monitoring, not about what was judged."""
+"""Verdicts about missing data, not about the version."""
 
 
 def format_fact(fact: Fact) -> str:
-    """A fact for people."""
+    """Return a fact as text for people."""
     match fact:
         case None:
             return "–"
@@ -44,7 +44,7 @@ def format_fact(fact: Fact) -> str:
 
 
 def replace_non_finite(fact: Fact) -> Fact:
-    """The fact as JSON can hold it: null for NaN and infinities."""
+    """Return the fact with None in place of NaN and infinity, which JSON cannot hold."""
     match fact:
         case float():
             return fact if math.isfinite(fact) else None
@@ -57,7 +57,7 @@ def replace_non_finite(fact: Fact) -> Fact:
 
 
 def failing_cases(outcome: GateResult) -> tuple[ResultCase, ...]:
-    """The cases that keep a pipeline from going on: failed, or not to be judged."""
+    """Return the cases that failed or have no data; none if the result passed."""
     if outcome.passed:
         return ()
     return tuple(

@@ -1,4 +1,4 @@
-"""Writes everything that a gate leaves behind, all of it from one `GateResult`."""
+"""Prints a result and writes its artifacts."""
 
 import os
 import stat
@@ -26,22 +26,22 @@ _UNWRAPPED: Final = ("canary ", "kubectl ", "https://", "http://", "see what is 
 
 @dataclass(frozen=True, slots=True)
 class Artifacts:
-    """What to write, and where."""
+    """Which artifacts to write, and where."""
 
     as_json: bool = False
-    """On the stream: one JSON document instead of text for people."""
+    """Print one JSON document instead of text for people."""
     junit: Path | None = None
     summary: Path | None = None
     gitlab: Path | None = None
     step_summary: Path | None = None
-    """Appended to, as GitHub wants it: other commands of the step write there as well."""
+    """Appended to, because other commands of the step write there too."""
     annotate: bool = False
     """Print GitHub's workflow commands."""
 
     def check(self) -> None:
-        """Makes missing directories. Raises UsageError where a file could not be written.
+        """Create missing directories. Raises UsageError if a file cannot be written.
 
-        Called before a gate waits for an hour, not after.
+        Called before the command runs, so that an hour of waiting is not lost.
         """
         for option, path in (
             ("--junit", self.junit),
@@ -53,11 +53,11 @@ class Artifacts:
 
 
 def publish(outcome: GateResult, artifacts: Artifacts, stream: TextIO) -> ExitCode:
-    """Writes the files, then the result to the stream; returns the exit code.
+    """Write the files, then the result to the stream; return the exit code.
 
-    The outcome's own code, or ERROR if it passed and a file that was asked for is not there.
+    That is the exit code of the result, or ERROR if it passed and a file could not be written.
     """
-    complete = _write_files(outcome, artifacts)  # before a reader of the stream can go away
+    complete = _write_files(outcome, artifacts)  # before the reader of the stream can close it
     columns = get_terminal_size().columns if stream.isatty() else None
     content = render_json(outcome) if artifacts.as_json else render_text(outcome, columns)
     stream.write(sanitize_output(content) + "\n")
@@ -68,13 +68,13 @@ def publish(outcome: GateResult, artifacts: Artifacts, stream: TextIO) -> ExitCo
 
 
 def write_artifacts(outcome: GateResult, artifacts: Artifacts) -> None:
-    """Writes files and annotations only: for an error, which is said elsewhere."""
+    """Write files and annotations only, for an error that is printed elsewhere."""
     _write_files(outcome, artifacts)
     _print_annotations(outcome, artifacts, sys.stderr)
 
 
 def _write_files(outcome: GateResult, artifacts: Artifacts) -> bool:
-    """Whether all files that were asked for are there; says which are not."""
+    """Write the files; print which failed, and return whether all succeeded."""
     lost = [line for line in _write_each(outcome, artifacts) if line]
     sys.stderr.writelines(sanitize_output(f"canary: {line}\n") for line in lost)
     return not lost
@@ -87,9 +87,9 @@ def _print_annotations(outcome: GateResult, artifacts: Artifacts, stream: TextIO
 
 
 def render_text(outcome: GateResult, columns: int | None = None) -> str:
-    """The outcome for people: the headline, a line per case, what to do.
+    """Return the result for people: the headline, a line per case, next steps.
 
-    On a terminal of so many columns lines end between words; what is to be pasted stays whole.
+    With `columns` lines are wrapped between words; commands and links to paste are not.
     """
     width = max((len(case.name) for case in outcome.cases), default=0)
     parts = [("", f"{make_one_line(outcome.subject)}: {make_one_line(outcome.headline)}")]
@@ -105,7 +105,7 @@ def render_text(outcome: GateResult, columns: int | None = None) -> str:
 
 
 def _fold_line(start: str, said: str, columns: int | None) -> str:
-    """One line, or several that are indented under the first where a narrow terminal needs it."""
+    """Return one line, or several indented ones if the terminal is too narrow."""
     whole = f"{start}{said}".rstrip()
     pasted = start.endswith("→ ") and said.startswith(_UNWRAPPED)
     if columns is None or len(whole) <= columns or pasted:
@@ -122,7 +122,7 @@ def _wrap_text(said: str, room: int) -> list[str]:
 
 
 def _write_each(outcome: GateResult, artifacts: Artifacts) -> Iterator[str | None]:
-    """Writes each file; yields what to say of those that could not be written."""
+    """Write each file; yield a message for each that could not be written."""
     for path, form in (
         (artifacts.junit, render_junit),
         (artifacts.summary, render_markdown),
@@ -138,7 +138,7 @@ def _try_write(path: Path, content: str) -> str | None:
     try:
         write_atomically(path, content)
     except OSError as error:
-        return f"{path} could not be written: {error.strerror or error}"
+        return f"cannot write {path}: {error.strerror or error}"
     return None
 
 
@@ -160,7 +160,7 @@ def write_atomically(path: Path, content: str) -> None:
 
 
 def _append_summary(path: Path, content: str) -> None:
-    """Adds to the step's summary; a summary that cannot be shown is no reason to fail a release."""
+    """Append to the step summary; a failure to do so must not fail the command."""
     with suppress(OSError):
         before = path.stat().st_size if path.exists() else 0
         room = STEP_LIMIT - before - 1
@@ -170,10 +170,10 @@ def _append_summary(path: Path, content: str) -> None:
 
 def _check_writable(option: str, path: Path) -> None:
     if path.is_dir():
-        raise UsageError(f"{option}: a file is expected, {path} is a directory")
+        raise UsageError(f"{option}: expected a file, found a directory: {path}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"{option}: cannot make {path.parent}: {error.strerror}") from error
+        raise UsageError(f"{option}: cannot create {path.parent}: {error.strerror}") from error
     if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise UsageError(f"{option}: {path} cannot be written: permission denied")
+        raise UsageError(f"{option}: cannot write {path}: permission denied")

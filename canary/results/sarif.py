@@ -16,7 +16,7 @@ SARIF_SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
 class FindingLevel(StrEnum):
-    """How bad a finding is."""
+    """Severity of a finding."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -25,7 +25,7 @@ class FindingLevel(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SarifFinding:
-    """One thing that is wrong, and where."""
+    """A finding and its location."""
 
     file: str
     """Relative to the root of the repository, or absolute."""
@@ -34,7 +34,7 @@ class SarifFinding:
     column: int
     """From 1, in characters."""
     rule: str
-    """What kind of thing is wrong: `spec`, `cluster` …; stable, as people silence it by name."""
+    """Name of the rule, such as `spec`; stable, because people suppress findings by it."""
     message: str
     level: FindingLevel = FindingLevel.ERROR
 
@@ -42,9 +42,9 @@ class SarifFinding:
 def render_sarif(
     findings: Iterable[SarifFinding], version: str, rules: Mapping[str, str] | None = None
 ) -> str:
-    """One run as indented JSON, ending with a line break.
+    """Return one run as indented JSON with a trailing newline.
 
-    `version` is that of this program; `rules` has a sentence for each rule that has one.
+    `version` is that of this program; `rules` maps names of rules to descriptions.
     """
     found = list(findings)
     names = sorted({one.rule for one in found})
@@ -86,7 +86,7 @@ def _build_result(finding: SarifFinding, names: Sequence[str]) -> Mapping[str, o
 
 
 def _file_uri(file: str) -> str:
-    """A URI reference: what is absolute gets its scheme, backslashes are Windows' slashes."""
+    """Return a URI reference; an absolute path gets the scheme `file`."""
     path = quote(
         make_one_line(file).replace("\\", "/").removeprefix("./"), safe="/-._~!$&'()*+,;=@"
     )

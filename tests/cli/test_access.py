@@ -116,17 +116,15 @@ def test_a_file_that_is_not_text_is_named(capsys: pytest.CaptureFixture[str]) ->
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        pytest.param(
-            ["none"], "none: a file or directory is expected, found nothing", id="no such path"
-        ),
+        pytest.param(["none"], "none: no such file or directory", id="no such path"),
         pytest.param(
             ["docs"],
-            "docs: no file to look at: Python, Java, Go, JavaScript or TypeScript is expected",
+            "docs: expected files in Python, Java, Go, JavaScript or TypeScript, found none",
             id="no language that has rules: silence is not a pass",
         ),
         pytest.param(
             ["src", "--exclude", "["],
-            "--exclude: a glob as in .gitignore is expected",
+            "--exclude: expected a glob as in .gitignore",
             id="a glob that is none",
         ),
     ],
@@ -155,8 +153,10 @@ def test_without_ast_grep_the_extra_is_named(
 @pytest.mark.parametrize(
     ("script", "sentence"),
     [
-        pytest.param("raise SystemExit('no rule today')", "broke: no rule today", id="it says why"),
-        pytest.param("", "broke: it said nothing", id="it says nothing, which is no pass"),
+        pytest.param(
+            "raise SystemExit('no rule today')", "failed: no rule today", id="it says why"
+        ),
+        pytest.param("", "failed: without a message", id="it says nothing, which is no pass"),
     ],
 )
 def test_an_ast_grep_that_breaks_is_no_pass(

@@ -100,7 +100,7 @@ def test_2_wrong_usage(pipeline, capsys):
     assert main(pipeline.arguments("--timeout", "soon")) == 2
     assert "found 'soon'" in capsys.readouterr().err
     assert pipeline.gate("--junit", "/") == 2
-    assert "--junit: a file is expected" in capsys.readouterr().err
+    assert "--junit: expected a file" in capsys.readouterr().err
 
 
 def test_3_rolled_back(pipeline, tmp_path, capsys):

@@ -73,7 +73,7 @@ def test_a_file_that_cannot_be_written_is_said(outcome, code, tmp_path, capsys):
     lost = Artifacts(junit=tmp_path / "gone" / "junit.xml")
     assert publish(outcome, lost, out) is code
     assert "prod/auth" in out.getvalue()
-    assert "junit.xml could not be written: No such file" in capsys.readouterr().err
+    assert "junit.xml: No such file" in capsys.readouterr().err
 
 
 def test_files_are_there_though_the_reader_of_the_result_left(tmp_path):
@@ -138,8 +138,8 @@ def test_a_step_summary_that_cannot_be_written_stops_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        pytest.param("", "is a directory", id="a directory"),
-        pytest.param("file/junit.xml", "cannot make", id="below a file"),
+        pytest.param("", "found a directory", id="a directory"),
+        pytest.param("file/junit.xml", "cannot create", id="below a file"),
     ],
 )
 def test_what_cannot_be_written_is_refused_before_the_wait(name, said, tmp_path):
