@@ -99,3 +99,17 @@ def test_an_object_of_another_namespace_is_nobodys_of_here():
     )
     found = CachedObjects(cluster, (cache,)).owned(REPLICA_SETS, "prod", "u1")
     assert [one["metadata"]["name"] for one in found] == ["set-prod"]
+
+
+def test_the_namespaced_variant_has_no_right_in_other_namespaces():
+    """But to look whether the policy that holds Deployments is there."""
+    found = list(yaml.safe_load_all((MANIFESTS / "namespaced.yaml").read_text()))
+    bound = {one["roleRef"]["name"] for one in found if one["kind"] == "ClusterRoleBinding"}
+    assert bound == {"canary-hold-mode"}
+    (role,) = (
+        one for one in found if one["kind"] == "Role" and one["metadata"]["name"] == "canary"
+    )
+    assert role["metadata"]["namespace"] == "prod"
+    assert role["rules"] == [rule for rule in RULES if rule in role["rules"]]
+    (operator,) = (one for one in found if one["kind"] == "Deployment")
+    assert "--namespace=prod" in operator["spec"]["template"]["spec"]["containers"][0]["args"]
