@@ -18,7 +18,7 @@ from bench.cli import DOCUMENT
 from bench.simulate import Scenario, simulate
 from bench.stats import clopper_pearson, quantile_of_trials
 from canary.core.evidence import Judge, RatioPolicy
-from e2e.harness.table import written
+from e2e.harness.result_table import write_table
 
 STABLE = (0.1, 0.3, 0.5, 1.0)
 """Shares of stable's requests that fail."""
@@ -85,7 +85,7 @@ def main() -> None:
         found = HEAD + "".join(f"{row}\n" for row in rows(pool, chosen.releases, chosen.seed))
     print(found)
     if chosen.write:
-        DOCUMENT.write_text(written(DOCUMENT.read_text("utf-8"), found, MARKER), "utf-8")
+        DOCUMENT.write_text(write_table(DOCUMENT.read_text("utf-8"), found, MARKER), "utf-8")
 
 
 if __name__ == "__main__":

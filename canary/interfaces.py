@@ -1,7 +1,7 @@
 """The Protocols, of at most four methods, through which the reconcile path uses the world.
 
-`tests/world.py` implements them in memory, `canary.demo` over processes on one machine, and a
-cluster implements them over the API server. One contract test runs on each.
+`tests/in_memory_world.py` implements them in memory, `canary.demo` over processes on one machine,
+and a cluster implements them over the API server. One contract test runs on each.
 """
 
 from collections.abc import Mapping, Sequence

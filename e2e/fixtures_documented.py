@@ -22,16 +22,16 @@ import yaml
 
 from canary.kube.objects import Object
 from e2e.harness import installed
-from e2e.harness.auth import IMAGE, LOCKED, RESTRICTED, Auth, host, namespace, route, service
+from e2e.harness.auth import IMAGE, LOCKED, RESTRICTED, AuthService, host, namespace, route, service
 from e2e.harness.clusters import ROOT
 from e2e.harness.kubectl import apply, get, kubectl, not_ending, wait_for
-from e2e.harness.load import loading
-from e2e.harness.release import KIND, POOL, Guard, request
+from e2e.harness.load import run_load
+from e2e.harness.release import KIND, POOL, ReleaseManifest, request
 from tools.documented_commands import Block, read_blocks
 
 PROD = "prod"
 PROMETHEUS = "http://localhost:9090"
-GUARD = Guard(
+GUARD = ReleaseManifest(
     weights=(20, 50), hold="5s", metrics=({"name": "errors", "ratio": {"preset": "traefik"}}, POOL)
 )
 SOURCE = """
@@ -117,7 +117,7 @@ def team_files() -> dict[str, Object]:
     """What a team keeps in its repository."""
     release = GUARD.manifest(PROD)
     own = {
-        "deployment.yaml": Auth(label="v1", replicas=2).deployment(PROD),
+        "deployment.yaml": AuthService(label="v1", replicas=2).deployment(PROD),
         "service.yaml": service(PROD),
         "route.yaml": route(PROD),
     }
@@ -204,9 +204,9 @@ def serving() -> Iterator[None]:
     apply(namespace(PROD))
     with ExitStack() as stack:
         stack.callback(kubectl, "delete", "namespace", PROD, "--ignore-not-found", "--wait=false")
-        apply(Auth(replicas=2).deployment(PROD), service(PROD), route(PROD), _check())
+        apply(AuthService(replicas=2).deployment(PROD), service(PROD), route(PROD), _check())
         kubectl("-n", PROD, "rollout", "status", "deployment/auth", "--timeout=120s")
-        stack.enter_context(loading(host(PROD), 40.0))
+        stack.enter_context(run_load(host(PROD), 40.0))
         yield
 
 
@@ -250,7 +250,7 @@ def adopt() -> None:
 
 def ship(label: str) -> None:
     """A new version gets its first share of the traffic, and is paused there by a person."""
-    apply(GUARD.manifest(PROD), Auth(label=label, replicas=2).deployment(PROD))
+    apply(GUARD.manifest(PROD), AuthService(label=label, replicas=2).deployment(PROD))
     wait_for("a canary with traffic", lambda: bool(status().get("weight")), 120)
     kubectl("-n", PROD, "annotate", "--overwrite", KIND, "auth", request("pause"))
     wait_for("the pause", lambda: status().get("phase") == "Paused", 30)

@@ -27,7 +27,7 @@ from canary.kube.objects import HTTP_ROUTES, Object
 from canary.kube.transport import load_transport
 from canary.routers.registry import router_of
 from canary.routers.route_client import WeightedRouteClient
-from tests.routers.routes import resource
+from tests.routers.golden_routes import build_resource
 
 NAMESPACE = f"route-{os.getpid()}"
 HOST = "route-e2e.example"
@@ -188,7 +188,7 @@ class Stage:
 def stage(client: Client) -> Iterator[Stage]:
     """A user's HTTPRoute, confirmed; deleted afterwards."""
     applied(manifest())
-    release = resource({"gatewayAPI": {"name": "auth"}}, NAMESPACE)
+    release = build_resource({"gatewayAPI": {"name": "auth"}}, NAMESPACE)
     made = Stage(client, router_for(release, client), release)
     until(lambda: made.seen.confirmed)
     yield made

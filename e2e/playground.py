@@ -16,7 +16,7 @@ import yaml
 from canary.demo.load.accounts import PASSWORD
 from canary.kube.objects import Object
 from e2e.harness import installed
-from e2e.harness.auth import LOCKED, NAME, RESTRICTED, Auth, host, namespace, route, service
+from e2e.harness.auth import LOCKED, NAME, RESTRICTED, AuthService, host, namespace, route, service
 from e2e.harness.clusters import (
     ROOT,
     NoClusterError,
@@ -28,7 +28,7 @@ from e2e.harness.clusters import (
 from e2e.harness.kubectl import KubectlError, apply, get, kubectl, wait_for
 from e2e.harness.postgres import NAMESPACE as POSTGRES
 from e2e.harness.postgres import USERS, start_postgres
-from e2e.harness.release import ERRORS, KIND, POOL, REFUSED, SLOW, Guard
+from e2e.harness.release import ERRORS, KIND, POOL, REFUSED, SLOW, ReleaseManifest
 
 CLUSTER = "canary"
 KUBECONFIG = ROOT / ".venv" / "kind.kubeconfig"
@@ -42,7 +42,7 @@ FLAWS: Mapping[str, str] = {
 }
 """What is wrong with a version, by the name that people give."""
 _ENDED = {"Ready", "RolledBack"}
-GUARD = Guard(metrics=(ERRORS, REFUSED, SLOW, POOL), bake="30s")
+GUARD = ReleaseManifest(metrics=(ERRORS, REFUSED, SLOW, POOL), bake="30s")
 
 
 def up() -> None:
@@ -58,7 +58,7 @@ def up() -> None:
     start_postgres()
     apply(namespace(PLACE))
     if get(PLACE, "deployment", NAME) is None:
-        apply(Auth().deployment(PLACE))
+        apply(AuthService().deployment(PLACE))
     apply(service(PLACE), route(PLACE))
     kubectl("-n", PLACE, "rollout", "status", f"deployment/{NAME}", "--timeout=180s")
     apply(*_load())  # last: errors of the start would count as what stable usually does
@@ -79,7 +79,7 @@ def release(flaw: str) -> None:
     if found is None:
         raise NoClusterError("there is no Deployment prod/auth: run `make kind` first")
     label = f"v{int(found['metadata']['generation']) + 1}"
-    apply(Auth(label=label, flaw=FLAWS[flaw]).deployment(PLACE))
+    apply(AuthService(label=label, flaw=FLAWS[flaw]).deployment(PLACE))
     # `canary status -w` would end at once while the operator has not seen the template.
     wait_for("the operator to start the release", lambda: _phase() not in _ENDED, 30)
     sys.stdout.write(f"deployed {label} ({flaw}); follow it: canary status {NAME} -n {PLACE} -w\n")

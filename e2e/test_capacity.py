@@ -16,20 +16,20 @@ from canary.api import Reason, Result
 from canary.demo.load.tally import NOBODY
 from canary.kube.objects import Object
 from e2e.fixtures_releases import place
-from e2e.harness.auth import IMAGE, NAME, Auth
-from e2e.harness.figures import Figures, measured, write_down
-from e2e.harness.film import CANARY
+from e2e.harness.auth import IMAGE, NAME, AuthService
 from e2e.harness.kubectl import KubectlError, apply, get, kubectl, now, wait_for
-from e2e.harness.release import Guard
-from e2e.harness.stage import Stage, staged
+from e2e.harness.measurements import Measurements, read_measurements, write_measurements
+from e2e.harness.recorder import CANARY
+from e2e.harness.release import ReleaseManifest
+from e2e.harness.scenario import Scenario, start_scenario
 from e2e.test_releases import ABRUPT, label, ready
 from e2e.test_setup import canary
 
 __all__ = ["place"]
 TAG = os.environ.get("CANARY_E2E_IMAGE_TAG")
 """A command that gives an image of the node a second name, such as `ctr -n k8s.io images tag`."""
-QUICK = Guard(weights=(20, 50))
-MANY = Auth(abrupt=True, cpu="20m")
+QUICK = ReleaseManifest(weights=(20, 50))
+MANY = AuthService(abrupt=True, cpu="20m")
 """Of which many pods fit on a small node."""
 NO_IMAGE = "localhost/no-such:1"
 DEMANDED = "has(object.metadata.labels) && 'team' in object.metadata.labels"
@@ -53,7 +53,7 @@ def autoscaler(namespace: str, name: str, least: int, most: int) -> Object:
     }
 
 
-def scale(stage: Stage, replicas: int) -> None:
+def scale(stage: Scenario, replicas: int) -> None:
     """What an autoscaler does: it writes the subresource `scale`, and the pods come up."""
     kubectl("-n", stage.namespace, "scale", f"deployment/{NAME}", f"--replicas={replicas}")
     stage.film.wait("stable's pods", lambda: len(stage.film.ready(NAME)) >= replicas, 90)
@@ -61,7 +61,7 @@ def scale(stage: Stage, replicas: int) -> None:
 
 def test_a_canary_grows_with_stable(place: str):
     """An autoscaler takes stable from 3 to 9 at 20 %: no weight without the pods for it."""
-    with staged(place, QUICK, MANY) as stage:
+    with start_scenario(place, QUICK, MANY) as stage:
         apply(autoscaler(place, NAME, 3, 9))
         written = spec_of(place, NAME)
         stage.ship(MANY.next("v2"))
@@ -75,7 +75,9 @@ def test_a_canary_grows_with_stable(place: str):
         stage.nothing_left()
         assert spec_of(place, NAME) == written
         assert [label(pod) for pod in stage.pods() if ready(pod)] == ["v2"] * 9
-    figures = measured(stage, "autoscaler grows 3 to 9 at 20 %", entry, "promoted with 9 pods")
+    figures = read_measurements(
+        stage, "autoscaler grows 3 to 9 at 20 %", entry, "promoted with 9 pods"
+    )
     assert (figures.dropped, figures.errors) == (0, 0), stage.load.failures
 
 
@@ -143,7 +145,7 @@ def keda(place: str) -> Iterator[None]:
 def test_an_autoscaler_of_keda_is_not_fought(place: str):
     """Its floor stays KEDA's, the status says so, and the canary grows with stable all the same."""
     name = f"keda-hpa-{NAME}"
-    with staged(place, QUICK, MANY) as stage, keda(place):
+    with start_scenario(place, QUICK, MANY) as stage, keda(place):
         stage.ship(MANY.next("v2"))
         stage.weight_reaches(20)
         scale(stage, 6)
@@ -161,7 +163,7 @@ def test_an_autoscaler_of_keda_is_not_fought(place: str):
         drafted.stdout.replace("#", " ").split()
     )
     assert (found["spec"]["minReplicas"], FIELD in writers) == (2, False)
-    measured(stage, "KEDA owns the autoscaler", entry, "0 writes to it")
+    read_measurements(stage, "KEDA owns the autoscaler", entry, "0 writes to it")
 
 
 def test_c09_replicas_that_are_written_back_are_restored(place: str):
@@ -170,10 +172,10 @@ def test_c09_replicas_that_are_written_back_are_restored(place: str):
     The pods sleep before they end, as any should: those that do not lose requests at each
     scale-in, with a release or without.
     """
-    few = Auth(replicas=2, cpu="20m", drain=True)
-    guard = Guard(weights=(20, 50), hold="45s")
+    few = AuthService(replicas=2, cpu="20m", drain=True)
+    guard = ReleaseManifest(weights=(20, 50), hold="45s")
     back: list[float] = []
-    with staged(place, guard, few) as stage:
+    with start_scenario(place, guard, few) as stage:
         apply(autoscaler(place, NAME, 2, 10))
         stage.ship(few.next("v2"))
         stage.weight_reaches(20)
@@ -190,7 +192,7 @@ def test_c09_replicas_that_are_written_back_are_restored(place: str):
         entry = stage.ends(Result.PROMOTED, seconds=300)
         assert [label(pod) for pod in stage.pods() if ready(pod)] == ["v2"] * 6
     note = f"6 pods again after {back[0]:.0f} and {back[1]:.0f} s"
-    measured(stage, "replicas written back twice at 50 %", entry, note)
+    read_measurements(stage, "replicas written back twice at 50 %", entry, note)
     assert max(back) <= 30
     # Two pods with the load of six may answer 503 themselves on a busy machine.
     assert [one for one in stage.load.failures if one.version == NOBODY] == []
@@ -280,15 +282,17 @@ def test_a_canary_without_its_pods_gets_no_traffic(
     place: str, name: str, image: str, hindered: Hindrance, words: tuple[str, ...]
 ):
     """The end names the quota, the policy's words, or the image; stable's pods stay."""
-    guard = Guard(weights=(20, 50), progress_deadline="30s")
-    with staged(place, guard, ABRUPT) as stage, hindered(place):
+    guard = ReleaseManifest(weights=(20, 50), progress_deadline="30s")
+    with start_scenario(place, guard, ABRUPT) as stage, hindered(place):
         before = {pod["metadata"]["name"] for pod in stage.pods()}
         stage.ship(replace(ABRUPT.next("v2"), image=image))
         entry = stage.ends(Result.ROLLED_BACK)
         stage.nothing_left()
         assert {pod["metadata"]["name"] for pod in stage.pods() if ready(pod)} == before
     dropped, sent = len(stage.load.failures), stage.load.sent
-    write_down(Figures(name, "RolledBack", entry["reason"], dropped=dropped, sent=sent))
+    write_measurements(
+        Measurements(name, "RolledBack", entry["reason"], dropped=dropped, sent=sent)
+    )
     assert entry["reason"] == Reason.NEVER_READY
     assert [word for word in words if word not in entry["message"]] == [], entry["message"]
     assert max(frame.what for frame in stage.film.weights) == 0
@@ -299,32 +303,32 @@ def test_a_canary_without_its_pods_gets_no_traffic(
 def test_c13_an_image_that_comes_later_is_released_without_a_new_template(place: str):
     """The registry has it 30 s after the new version was shipped; the canary has waited."""
     image = f"localhost/{place}:1"
-    with staged(place, QUICK, ABRUPT) as stage:
+    with start_scenario(place, QUICK, ABRUPT) as stage:
         stage.ship(replace(ABRUPT.next("v2"), image=image))
         Event().wait(30)
         assert stage.film.weight == 0
         assert image in stage.film.status["message"]
         subprocess.run([*shlex.split(TAG or ""), IMAGE, image], check=True)
         entry = stage.ends(Result.PROMOTED, seconds=300)
-    figures = measured(stage, "an image that can be pulled after 30 s", entry)
+    figures = read_measurements(stage, "an image that can be pulled after 30 s", entry)
     assert figures.dropped == 0, stage.load.failures
 
 
 def test_c01_a_quota_that_goes_lets_the_release_go_on(place: str):
     """Deleted 20 s after the new version was shipped."""
-    with staged(place, QUICK, ABRUPT) as stage, limited(place):
+    with start_scenario(place, QUICK, ABRUPT) as stage, limited(place):
         stage.ship(ABRUPT.next("v2"))
         Event().wait(20)
         assert stage.film.weight == 0
         kubectl("-n", place, "delete", "resourcequota", "tight")
         entry = stage.ends(Result.PROMOTED, seconds=240)
-    figures = measured(stage, "a quota that goes after 20 s", entry)
+    figures = read_measurements(stage, "a quota that goes after 20 s", entry)
     assert figures.dropped == 0, stage.load.failures
 
 
 def test_c06_a_policy_that_refuses_the_canarys_deployment_is_quoted(place: str):
     """Older than the policy, the user's own Deployment has no such label, so the canary has none."""
-    with staged(place, QUICK, ABRUPT) as stage:
+    with start_scenario(place, QUICK, ABRUPT) as stage:
         film, demand = stage.film, "every Deployment needs the label team"
         with policed(place, "deployments", DEMANDED, demand, "CREATE"):
             stage.ship(ABRUPT.next("v2"))
@@ -337,7 +341,9 @@ def test_c06_a_policy_that_refuses_the_canarys_deployment_is_quoted(place: str):
         stage.ask("abort")
         stage.ends(Result.ROLLED_BACK)
     note = f"its words after {said:.1f} s"
-    write_down(Figures("a policy refuses the canary's Deployment", "waits", reason, note=note))
+    write_measurements(
+        Measurements("a policy refuses the canary's Deployment", "waits", reason, note=note)
+    )
     assert (reason, said <= 10) == (Reason.API_REFUSED, True)
 
 
@@ -345,8 +351,8 @@ def test_c06_the_canary_has_the_labels_that_a_policy_demands_of_deployments(plac
     """Those of the user's own Deployment."""
     owned = replace(ABRUPT, team={"team": "identity"})
     demand = policed(place, "deployments", DEMANDED, "every Deployment needs the label team")
-    with staged(place, QUICK, owned) as stage, demand:
+    with start_scenario(place, QUICK, owned) as stage, demand:
         stage.ship(owned.next("v2"))
         entry = stage.ends(Result.PROMOTED, seconds=240)
-    figures = measured(stage, "a policy demands labels of Deployments", entry)
+    figures = read_measurements(stage, "a policy demands labels of Deployments", entry)
     assert figures.dropped == 0, stage.load.failures

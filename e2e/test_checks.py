@@ -8,10 +8,10 @@ from canary.api import Reason, Result
 from canary.kube.objects import Object
 from e2e.fixtures_releases import place
 from e2e.harness.auth import IMAGE, LOCKED, RESTRICTED
-from e2e.harness.figures import measured
 from e2e.harness.kubectl import apply, kubectl
-from e2e.harness.release import Guard
-from e2e.harness.stage import staged
+from e2e.harness.measurements import read_measurements
+from e2e.harness.release import ReleaseManifest
+from e2e.harness.scenario import start_scenario
 from e2e.test_releases import ABRUPT
 
 __all__ = ["place"]
@@ -20,7 +20,7 @@ LOAD = ("loadtest", "$(CANARY_URL)/healthz", "--rate=20", "--duration=5s", "--ma
 AT_SECOND_STEP = "import os, sys; sys.exit(3 if os.environ['CANARY_STEP'] == '2' else 0)"
 
 
-class Checked(Guard):
+class Checked(ReleaseManifest):
     """A release with a check at each step."""
 
     def manifest(self, namespace: str) -> Object:
@@ -68,7 +68,7 @@ def started(place: str) -> list[float]:
 
 def test_a_load_test_runs_at_each_step_once_its_traffic_flows(place: str):
     """`canary loadtest` as a Job for each step; a step passes only with it."""
-    with staged(place, Checked(weights=(20, 50)), ABRUPT) as stage:
+    with start_scenario(place, Checked(weights=(20, 50)), ABRUPT) as stage:
         apply(cron_job(place, image=OPERATOR_IMAGE, args=list(LOAD)))
         stage.ship(ABRUPT.next("v2"))
         reached = [stage.weight_reaches(weight, 120) for weight in (20, 50)]
@@ -78,18 +78,18 @@ def test_a_load_test_runs_at_each_step_once_its_traffic_flows(place: str):
     for weight_at, job_at in zip(reached, jobs, strict=True):
         assert job_at + 1 > weight_at, "a Job's time is in whole seconds"
     assert jobs[0] < reached[1], "the next weight waits for it"
-    figures = measured(stage, "a load test at each step", entry)
+    figures = read_measurements(stage, "a load test at each step", entry)
     assert figures.dropped == 0, stage.load.failures
 
 
 def test_a_check_that_fails_at_a_step_rolls_back(place: str):
     """Its traffic flows at 50 % by then; the metrics are fine."""
-    with staged(place, Checked(weights=(20, 50)), ABRUPT) as stage:
+    with start_scenario(place, Checked(weights=(20, 50)), ABRUPT) as stage:
         command = ["python", "-c", AT_SECOND_STEP]
         apply(cron_job(place, image=IMAGE, command=command))
         stage.ship(ABRUPT.next("v2"))
         entry = stage.ends(Result.ROLLED_BACK, seconds=240)
         stage.nothing_left()
     assert (entry["reason"], entry["peakWeight"]) == (Reason.CHECK_FAILED, 50)
-    figures = measured(stage, "a check that fails at 50 %", entry)
+    figures = read_measurements(stage, "a check that fails at 50 %", entry)
     assert figures.dropped == 0, stage.load.failures

@@ -20,7 +20,7 @@ import yaml
 from canary.kube.releases import parse_request
 from e2e.fixtures_operator import kubectl, until
 from tests.cli.releases import NOW, SITUATIONS
-from tests.cli.releases import release as sample
+from tests.cli.releases import build_release as sample
 
 NAMESPACE = f"people-{os.getpid()}"
 RAW = f"/apis/canary-controller.dev/v1alpha1/namespaces/{NAMESPACE}/canaryreleases/auth/status"
@@ -96,7 +96,7 @@ def write(situation: str) -> None:
 
 
 def there() -> Any:
-    """The release as it is now."""
+    """The build_release as it is now."""
     return json.loads(kubectl("get", "canaryrelease", "auth", "-n", NAMESPACE, "-o", "json"))
 
 

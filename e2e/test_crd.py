@@ -7,7 +7,7 @@ import pytest
 from canary.api.yaml_documents import read_documents
 from e2e.fixtures_manifests import NAMESPACE, ROOT, Kubectl, cluster
 from tests.api.test_load import ACCEPTED, GOOD, WRONG_SHAPES, WRONG_VALUES
-from tests.manifests.server_words import FILE_ONLY, WORDS
+from tests.manifests.server_reasons import FILE_ONLY, WORDS
 
 __all__ = ["cluster"]
 WRONG = [case for case in [*WRONG_VALUES, *WRONG_SHAPES] if case.id not in FILE_ONLY]

@@ -11,10 +11,10 @@ from canary.api import Reason, Result
 from e2e.fixtures_releases import place
 from e2e.harness import installed
 from e2e.harness.auth import NAME
-from e2e.harness.figures import Figures, measured, write_down
 from e2e.harness.kubectl import get, kubectl, now, wait_for
-from e2e.harness.release import KIND, Guard
-from e2e.harness.stage import staged
+from e2e.harness.measurements import Measurements, read_measurements, write_measurements
+from e2e.harness.release import KIND, ReleaseManifest
+from e2e.harness.scenario import start_scenario
 from e2e.test_releases import ABRUPT
 
 __all__ = ["place"]
@@ -34,22 +34,24 @@ FULL = pytest.mark.skipif(
 @FULL
 def test_a_release_at_rest_costs_nothing(place: str):
     """A minute under traffic without a release: no write but the lease's, no query."""
-    with staged(place, version=ABRUPT) as stage:
+    with start_scenario(place, version=ABRUPT) as stage:
         Event().wait(10)  # the Event of the adoption
         before = installed.costs()
         Event().wait(60)
         after = installed.costs()
     spent = {what: after[what] - count for what, count in before.items()}
     note = f"{spent['writes']:g} writes, {spent['queries']:g} queries, {spent['cpu']:.2f} s of CPU"
-    write_down(Figures("idle for a minute", "Ready", "AtRest", sent=stage.load.sent, note=note))
+    write_measurements(
+        Measurements("idle for a minute", "Ready", "AtRest", sent=stage.load.sent, note=note)
+    )
     assert (spent["writes"], spent["queries"]) == (0, 0)
     assert stage.load.failures == []
 
 
 def test_a_release_in_flight_costs_few_requests_and_queries(place: str):
     """Three steps, alone in the cluster: requests to the API server and rounds of queries."""
-    guard = Guard()
-    with staged(place, guard, ABRUPT) as stage:
+    guard = ReleaseManifest()
+    with start_scenario(place, guard, ABRUPT) as stage:
         idle, began = installed.costs(), now()
         Event().wait(20)
         before, started = installed.costs(), now()
@@ -65,7 +67,7 @@ def test_a_release_in_flight_costs_few_requests_and_queries(place: str):
         f"{spent['queries']:g} queries; {spent['passes']:g} passes; "
         f"{share:.2%} of a core more than at rest"
     )
-    figures = measured(stage, "good, alone: what it costs", entry, note)
+    figures = read_measurements(stage, "good, alone: what it costs", entry, note)
     assert (figures.dropped, figures.errors) == (0, 0), stage.load.failures
     assert spent["requests"] <= MOST_REQUESTS, spent
     scrapes = seconds / SCRAPE_SECONDS
@@ -74,7 +76,7 @@ def test_a_release_in_flight_costs_few_requests_and_queries(place: str):
 
 def test_the_operator_may_be_killed_at_any_point_of_a_release(place: str):
     """Killed while preparing, at each weight and while promoting: the same end, nothing dropped."""
-    with staged(place, Guard(weights=(20, 50)), ABRUPT) as stage:
+    with start_scenario(place, ReleaseManifest(weights=(20, 50)), ABRUPT) as stage:
         stage.ship(ABRUPT.next("v2"))
         points: list[Callable[[], object]] = [
             lambda: stage.phase("Preparing", 30),
@@ -89,22 +91,22 @@ def test_the_operator_may_be_killed_at_any_point_of_a_release(place: str):
             wait_for("a new leader", lambda: bool(installed.leader()), 60)
         entry = stage.ends(Result.PROMOTED, seconds=240)
         stage.nothing_left()
-    figures = measured(stage, "good, operator killed at five points", entry)
+    figures = read_measurements(stage, "good, operator killed at five points", entry)
     assert (figures.dropped, figures.errors) == (0, 0), stage.load.failures
 
 
 @FULL
 def test_a_standby_takes_over_and_takes_the_traffic_away(place: str):
     """All requests fail, and the replica that acts dies at 20 %: the other one rolls back."""
-    with staged(place, Guard(weights=(20, 50), interval="5s"), ABRUPT) as stage:
+    with start_scenario(place, ReleaseManifest(weights=(20, 50), interval="5s"), ABRUPT) as stage:
         stage.ship(ABRUPT.next("v2", "errors:1"))
         killed = stage.weight_reaches(20)
         installed.kill_leader()
         stage.ends(Result.ROLLED_BACK)
     after = stage.film.back_to_zero() - killed
     name = "100 % errors, leader killed at 20 %"
-    write_down(
-        Figures(
+    write_measurements(
+        Measurements(
             name,
             "RolledBack",
             stage.film.failing_since()["reason"],
@@ -119,7 +121,7 @@ def test_a_standby_takes_over_and_takes_the_traffic_away(place: str):
 @FULL
 def test_an_operator_that_was_away_for_20_s_takes_the_traffic_away_at_once(place: str):
     """Nobody is there while all requests fail; the first passes afterwards write weight 0."""
-    with staged(place, Guard(weights=(20, 50)), ABRUPT) as stage:
+    with start_scenario(place, ReleaseManifest(weights=(20, 50)), ABRUPT) as stage:
         stage.ship(ABRUPT.next("v2", "errors:1"))
         killed = stage.weight_reaches(20)
         back = away(20)
@@ -129,7 +131,7 @@ def test_an_operator_that_was_away_for_20_s_takes_the_traffic_away_at_once(place
     note = f"seconds after it was started again, {back - killed:.0f} s after it was killed"
     failed = len(stage.load.failures)
     reason = stage.film.failing_since()["reason"]
-    write_down(Figures(name, "RolledBack", reason, round(after, 1), failed, note=note))
+    write_measurements(Measurements(name, "RolledBack", reason, round(after, 1), failed, note=note))
 
 
 def away(seconds: float) -> float:
@@ -144,7 +146,7 @@ def away(seconds: float) -> float:
 @FULL
 def test_a_namespace_with_a_release_at_rest_goes_without_an_operator(place: str):
     """Where an admission policy holds on change there is no finalizer to wait for."""
-    with staged(place, version=ABRUPT):
+    with start_scenario(place, version=ABRUPT):
         release = get(place, KIND, NAME)
         assert release is not None
         assert not release["metadata"].get("finalizers")
@@ -158,13 +160,13 @@ def test_a_namespace_with_a_release_at_rest_goes_without_an_operator(place: str)
         finally:
             installed.scale(2)
     note = f"gone after {seconds:.0f} s, no operator there"
-    write_down(Figures("namespace deleted at rest", "Deleted", "-", note=note))
+    write_measurements(Measurements("namespace deleted at rest", "Deleted", "-", note=note))
 
 
 @FULL
 def test_c05_a_namespace_deleted_in_mid_release_goes_once_the_operator_is_back(place: str):
     """The operator is away for 60 s: what it has to put back keeps the namespace, no longer."""
-    with staged(place, Guard(weights=(20, 50)), ABRUPT) as stage:
+    with start_scenario(place, ReleaseManifest(weights=(20, 50)), ABRUPT) as stage:
         stage.ship(ABRUPT.next("v2"))
         stage.weight_reaches(20)
         installed.scale(0)
@@ -180,8 +182,8 @@ def test_c05_a_namespace_deleted_in_mid_release_goes_once_the_operator_is_back(p
     mine = [line for log in logs for line in log.splitlines() if place in line]
     assert not [line for line in mine if "Traceback" in line], mine
     note = f"gone after {seconds:.0f} s"
-    write_down(
-        Figures("namespace deleted at 20 %, operator away for 60 s", "Deleted", "-", note=note)
+    write_measurements(
+        Measurements("namespace deleted at 20 %, operator away for 60 s", "Deleted", "-", note=note)
     )
 
 
@@ -189,8 +191,8 @@ def test_c05_a_namespace_deleted_in_mid_release_goes_once_the_operator_is_back(p
 def test_without_monitoring_a_release_waits_and_then_goes_on(place: str):
     """Prometheus is away for 90 s: the weight stays; afterwards the good version is promoted."""
     stop, start = faults("MONITORING")
-    guard = Guard(weights=(20, 50), minimum="60s", patience="5m")
-    with staged(place, guard, ABRUPT) as stage:
+    guard = ReleaseManifest(weights=(20, 50), minimum="60s", patience="5m")
+    with start_scenario(place, guard, ABRUPT) as stage:
         stage.ship(ABRUPT.next("v2"))
         stage.weight_reaches(20)
         stop()
@@ -201,7 +203,7 @@ def test_without_monitoring_a_release_waits_and_then_goes_on(place: str):
             start()
         assert (stage.film.weight, seen["reason"]) == (20, Reason.MONITORING_UNAVAILABLE)
         entry = stage.ends(Result.PROMOTED, seconds=300)
-    figures = measured(stage, "good, Prometheus away for 90 s", entry)
+    figures = read_measurements(stage, "good, Prometheus away for 90 s", entry)
     assert (figures.dropped, figures.errors) == (0, 0), stage.load.failures
 
 
@@ -209,7 +211,7 @@ def test_without_monitoring_a_release_waits_and_then_goes_on(place: str):
 def test_without_an_api_server_the_weight_stays_and_the_release_goes_on_later(place: str):
     """It is away for 20 s at 20 %: the lease runs out, nothing moves, and nobody notices."""
     stop, start = faults("APISERVER")
-    with staged(place, Guard(weights=(20, 50)), ABRUPT) as stage:
+    with start_scenario(place, ReleaseManifest(weights=(20, 50)), ABRUPT) as stage:
         stage.ship(ABRUPT.next("v2"))
         stage.weight_reaches(20)
         stop()
@@ -218,7 +220,7 @@ def test_without_an_api_server_the_weight_stays_and_the_release_goes_on_later(pl
         finally:
             start()
         entry = stage.ends(Result.PROMOTED, seconds=240)
-    figures = measured(stage, "good, API server away for 20 s", entry)
+    figures = read_measurements(stage, "good, API server away for 20 s", entry)
     assert (figures.dropped, figures.errors) == (0, 0), stage.load.failures
 
 

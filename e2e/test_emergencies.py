@@ -6,11 +6,11 @@ import pytest
 
 from canary.api import Intent, Reason, Result
 from e2e.fixtures_releases import place
-from e2e.harness.auth import Auth
-from e2e.harness.figures import Figures, write_down
-from e2e.harness.film import CANARY
+from e2e.harness.auth import AuthService
 from e2e.harness.kubectl import now
-from e2e.harness.stage import Stage, staged
+from e2e.harness.measurements import Measurements, write_measurements
+from e2e.harness.recorder import CANARY
+from e2e.harness.scenario import Scenario, start_scenario
 from e2e.test_disruptions import FULL
 from e2e.test_releases import label, ready
 
@@ -28,16 +28,16 @@ LONGEST = 180.0
 )
 def test_a_fix_gets_through_while_stable_is_broken(place: str, flaw: str):
     """The first version fails its users; steps of 5, 20 and 50 % with a minimum in between."""
-    broken = Auth(flaw=flaw, abrupt=True)
-    with staged(place, version=broken) as stage:
+    broken = AuthService(flaw=flaw, abrupt=True)
+    with start_scenario(place, version=broken) as stage:
         stage.ship(broken.next("v2"))
         entry = stage.ends(Result.PROMOTED, seconds=300)
         seconds = now() - first_ready(stage)
         stage.nothing_left()
         assert {label(pod) for pod in stage.pods() if ready(pod)} == {"v2"}
     reasons = {one.what.get("reason") for one in stage.film.statuses}
-    write_down(
-        Figures(
+    write_measurements(
+        Measurements(
             f"fix, stable fails {100 * float(flaw.partition(':')[2]):.0f} %",
             entry["result"],
             entry["reason"],
@@ -50,7 +50,7 @@ def test_a_fix_gets_through_while_stable_is_broken(place: str, flaw: str):
     assert seconds <= LONGEST
 
 
-def first_ready(stage: Stage) -> float:
+def first_ready(stage: Scenario) -> float:
     """When the canary first had a ready endpoint."""
     return next(one.at for one in stage.film.endpoints[CANARY] if one.what.ready)
 
@@ -58,8 +58,8 @@ def first_ready(stage: Stage) -> float:
 @FULL
 def test_a_canary_as_bad_as_a_broken_stable_is_not_promoted(place: str):
     """Both fail 30 %: the weight stays, and the status says that stable is unhealthy."""
-    broken = Auth(flaw="errors:0.3", abrupt=True)
-    with staged(place, version=broken) as stage:
+    broken = AuthService(flaw="errors:0.3", abrupt=True)
+    with start_scenario(place, version=broken) as stage:
         stage.ship(broken.next("v2", "errors:0.3"))
         stage.weight_reaches(5)
         Event().wait(180)
@@ -67,6 +67,8 @@ def test_a_canary_as_bad_as_a_broken_stable_is_not_promoted(place: str):
         stage.ask("abort")
         stage.ends(Result.ROLLED_BACK)
     note = f"at {weight} % after 180 s"
-    write_down(Figures("stable and canary fail 30 %", "Advance", status["reason"], note=note))
+    write_measurements(
+        Measurements("stable and canary fail 30 %", "Advance", status["reason"], note=note)
+    )
     assert status["intent"] == Intent.ADVANCE
     assert status["reason"] == Reason.STABLE_UNHEALTHY

@@ -11,15 +11,15 @@ from canary.api import Reason, Result
 from canary.kube.workloads.names import REJECTED
 from e2e.fixtures_releases import place
 from e2e.harness import installed
-from e2e.harness.auth import NAME, Auth
-from e2e.harness.figures import Figures, write_down
+from e2e.harness.auth import NAME, AuthService
 from e2e.harness.kubectl import apply, get, kubectl, now, wait_for
-from e2e.harness.release import KIND, Guard
-from e2e.harness.stage import Stage, staged
+from e2e.harness.measurements import Measurements, write_measurements
+from e2e.harness.release import KIND, ReleaseManifest
+from e2e.harness.scenario import Scenario, start_scenario
 from e2e.test_releases import ABRUPT, label, let_go, ready
 
 __all__ = ["place"]
-QUICK = Guard(weights=(20, 50))
+QUICK = ReleaseManifest(weights=(20, 50))
 
 
 @pytest.mark.parametrize(
@@ -36,8 +36,10 @@ def test_c08_slow_requests_in_flight_at_an_abort_are_not_cut(
 
     An application that exits at once on SIGTERM is waited for while its counters move.
     """
-    slow = Auth(abrupt=abrupt, grace=60)
-    with staged(place, Guard(weights=(50,), hold="5m"), slow, rate=10, timeout=60) as stage:
+    slow = AuthService(abrupt=abrupt, grace=60)
+    with start_scenario(
+        place, ReleaseManifest(weights=(50,), hold="5m"), slow, rate=10, timeout=60
+    ) as stage:
         stage.ship(slow.next("v2", "slow:20"))
         began = stage.weight_reaches(50)
         wait_for("requests in flight", lambda: now() - began > after, 90)
@@ -51,13 +53,15 @@ def test_c08_slow_requests_in_flight_at_an_abort_are_not_cut(
     kind = "exits at once on SIGTERM" if abrupt else "finishes its requests"
     name, note = f"abort, answers take 20 s, {kind}", f"ended {lasted:.0f} s after the abort"
     dropped, sent = len(stage.load.failures), stage.load.sent
-    write_down(Figures(name, "RolledBack", Reason.ABORTED, dropped=dropped, sent=sent, note=note))
+    write_measurements(
+        Measurements(name, "RolledBack", Reason.ABORTED, dropped=dropped, sent=sent, note=note)
+    )
     assert stage.load.failures == []
 
 
 def test_a_release_deleted_while_the_target_rolls_drops_nothing(place: str):
     """The target goes back first, while the canary serves; then the route."""
-    with staged(place, QUICK, ABRUPT) as stage:
+    with start_scenario(place, QUICK, ABRUPT) as stage:
         stage.ship(ABRUPT.next("v2"))
         stage.weight_reaches(100, 150)
         stage.film.wait("the target to roll", lambda: not stage.film.paused[-1].what, 60)
@@ -68,13 +72,13 @@ def test_a_release_deleted_while_the_target_rolls_drops_nothing(place: str):
         kubectl("-n", place, "rollout", "status", f"deployment/{NAME}", "--timeout=30s")
         assert labels(stage) == {"v1"}
     dropped, sent = len(stage.load.failures), stage.load.sent
-    write_down(
-        Figures("deleted while the target rolls", "Deleted", "-", dropped=dropped, sent=sent)
+    write_measurements(
+        Measurements("deleted while the target rolls", "Deleted", "-", dropped=dropped, sent=sent)
     )
     assert stage.load.failures == []
 
 
-def labels(stage: Stage) -> set[str]:
+def labels(stage: Scenario) -> set[str]:
     """The versions of the target's pods that are ready."""
     mine = [pod for pod in stage.pods() if not pod["metadata"]["name"].startswith(f"{NAME}-canary")]
     return {label(pod) for pod in mine if ready(pod)}
@@ -82,7 +86,7 @@ def labels(stage: Stage) -> set[str]:
 
 def test_c05_a_namespace_deleted_in_mid_release_goes(place: str):
     """Within 150 s, and the operator neither fails nor hurries."""
-    with staged(place, QUICK, ABRUPT) as stage:
+    with start_scenario(place, QUICK, ABRUPT) as stage:
         stage.ship(ABRUPT.next("v2"))
         stage.weight_reaches(20)
         deleted = now()
@@ -96,14 +100,16 @@ def test_c05_a_namespace_deleted_in_mid_release_goes(place: str):
     mine = [line for log in logs for line in log.splitlines() if place in line]
     assert not [line for line in mine if "Traceback" in line], mine
     assert len(mine) <= seconds + 20, "at most one line a second"
-    write_down(
-        Figures("namespace deleted at 20 %", "Deleted", "-", note=f"gone after {seconds:.0f} s")
+    write_measurements(
+        Measurements(
+            "namespace deleted at 20 %", "Deleted", "-", note=f"gone after {seconds:.0f} s"
+        )
     )
 
 
 def test_a_deployment_that_is_replaced_says_what_to_apply_and_is_adopted(place: str):
     """`kubectl replace --force` at rest: said in status and Event, adopted once it runs."""
-    with staged(place, QUICK, ABRUPT) as stage:
+    with start_scenario(place, QUICK, ABRUPT) as stage:
         body = yaml.safe_dump(ABRUPT.next("v2", ready=False).deployment(place))
         kubectl("replace", "--force", "-f", "-", stdin=body)
         stage.film.wait(
@@ -122,7 +128,7 @@ def test_a_deployment_that_is_replaced_says_what_to_apply_and_is_adopted(place: 
 
 def test_a_deployment_replaced_in_mid_release_ends_the_release(place: str):
     """The canary serves until the new pods do; then it goes, and what runs is adopted."""
-    with staged(place, QUICK, ABRUPT) as stage:
+    with start_scenario(place, QUICK, ABRUPT) as stage:
         stage.ship(ABRUPT.next("v2"))
         stage.weight_reaches(20)
         kubectl(
@@ -144,7 +150,7 @@ def test_a_deployment_replaced_in_mid_release_ends_the_release(place: str):
 
 def test_a_replica_set_deleted_in_mid_release_is_said_and_comes_back(place: str):
     """The paused Deployment makes no pods; its stable manifests, applied again, bring them back."""
-    with staged(place, QUICK, ABRUPT) as stage:
+    with start_scenario(place, QUICK, ABRUPT) as stage:
         (stable,) = kubectl("-n", place, "get", "replicasets", "-o", "name").split()
         stage.ship(ABRUPT.next("v2"))
         stage.weight_reaches(20)
@@ -169,7 +175,7 @@ def test_a_promotion_that_cannot_roll_stays_rolled_back_until_somebody_acts(plac
         "metadata": {"name": "full", "namespace": place},
         "spec": {"hard": {"pods": str(2 * ABRUPT.replicas)}},
     }
-    with staged(place, replace(QUICK, progress_deadline="20s"), ABRUPT) as stage:
+    with start_scenario(place, replace(QUICK, progress_deadline="20s"), ABRUPT) as stage:
         stage.ship(ABRUPT.next("v2"))
         stage.weight_reaches(100, 150)
         apply(quota)
@@ -180,7 +186,7 @@ def test_a_promotion_that_cannot_roll_stays_rolled_back_until_somebody_acts(plac
         assert stage.film.status["reason"] == Reason.ROLL_FAILED
         assert labels(stage) == {"v1"}
         stage.nothing_left()
-    write_down(Figures("promotion that cannot roll", "RolledBack", Reason.ROLL_FAILED,
+    write_measurements(Measurements("promotion that cannot roll", "RolledBack", Reason.ROLL_FAILED,
                        dropped=len(stage.load.failures), sent=stage.load.sent))  # fmt: skip
     assert stage.load.failures == []
 
@@ -208,7 +214,7 @@ def test_the_autoscaler_is_given_back_without_a_conflict(place: str):
         scaler["spec"]["minReplicas"] = least
         kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump(scaler))
 
-    with staged(place, QUICK, ABRUPT) as stage:
+    with start_scenario(place, QUICK, ABRUPT) as stage:
         applied(2)
         stage.ship(ABRUPT.next("v2"))
         stage.weight_reaches(20)
@@ -224,7 +230,7 @@ def test_a_rejected_version_is_not_adopted_by_a_release_that_is_created_again(pl
     """Not where it runs everywhere, and not where it has begun to roll: the Deployment remembers it."""
     v2 = ABRUPT.next("v2")
 
-    def deploy_unguarded(version: Auth) -> None:
+    def deploy_unguarded(version: AuthService) -> None:
         """The CanaryRelease goes, and somebody applies a version that nothing compares."""
         kubectl("-n", place, "delete", KIND, NAME, "--timeout=60s")
         wait_for("the Deployment to be let go", lambda: let_go(place), 30)
@@ -233,7 +239,7 @@ def test_a_rejected_version_is_not_adopted_by_a_release_that_is_created_again(pl
     def says(reason: Reason) -> bool:
         return stage.film.status.get("reason") == reason
 
-    with staged(place, QUICK, ABRUPT) as stage:
+    with start_scenario(place, QUICK, ABRUPT) as stage:
         stage.ship(v2)
         stage.weight_reaches(20)
         stage.ask("abort")
@@ -270,6 +276,6 @@ def noted(place: str) -> dict[str, str]:
     return note
 
 
-def written(place: str, version: Auth) -> str:
+def written(place: str, version: AuthService) -> str:
     """The manifest of this version, as text."""
     return str(yaml.safe_dump(version.deployment(place)))

@@ -12,10 +12,10 @@ import requests
 from canary.api import Reason, Result
 from e2e.fixtures_releases import place
 from e2e.harness.auth import NAME, filtered
-from e2e.harness.figures import measured
 from e2e.harness.kubectl import kubectl, wait_for
-from e2e.harness.release import ERRORS_BY_POD, KIND, POOL, Guard
-from e2e.harness.stage import staged
+from e2e.harness.measurements import read_measurements
+from e2e.harness.release import ERRORS_BY_POD, KIND, POOL, ReleaseManifest
+from e2e.harness.scenario import start_scenario
 from e2e.test_releases import ABRUPT, label, let_go, ready, rolled_back
 
 __all__ = ["place"]
@@ -24,8 +24,8 @@ pytestmark = pytest.mark.skipif(
     reason="Envoy Gateway is not chosen: `python -m e2e.harness --gateway envoy` does that",
 )
 AT_THE_GATEWAY = ({"name": "errors", "ratio": {"preset": "envoy-gateway"}}, POOL)
-BY_POD = Guard(metrics=(ERRORS_BY_POD, POOL))
-BY_CLUSTER = Guard(metrics=AT_THE_GATEWAY, route=filtered)
+BY_POD = ReleaseManifest(metrics=(ERRORS_BY_POD, POOL))
+BY_CLUSTER = ReleaseManifest(metrics=AT_THE_GATEWAY, route=filtered)
 ERRORS_REASONS = {Reason.CANARY_OUTAGE, Reason.WORSE_THAN_STABLE, Reason.ABOVE_LIMIT}
 COUNTED = pytest.mark.parametrize(
     ("guard", "where"),
@@ -37,19 +37,21 @@ COUNTED = pytest.mark.parametrize(
 
 
 @COUNTED
-def test_envoy_promotes_a_good_version(place: str, guard: Guard, where: str):
+def test_envoy_promotes_a_good_version(place: str, guard: ReleaseManifest, where: str):
     """Every request is answered from before the release until after it."""
-    with staged(place, guard, ABRUPT) as stage:
+    with start_scenario(place, guard, ABRUPT) as stage:
         stage.ship(ABRUPT.next("v2"))
         entry = stage.ends(Result.PROMOTED, seconds=240)
         stage.nothing_left()
         assert {label(pod) for pod in stage.pods() if ready(pod)} == {"v2"}
-    figures = measured(stage, f"good, {where}", entry)
+    figures = read_measurements(stage, f"good, {where}", entry)
     assert (figures.dropped, figures.errors) == (0, 0), stage.load.failures
 
 
 @COUNTED
-def test_envoy_takes_the_traffic_from_a_version_that_fails(place: str, guard: Guard, where: str):
+def test_envoy_takes_the_traffic_from_a_version_that_fails(
+    place: str, guard: ReleaseManifest, where: str
+):
     """All of its requests fail."""
     rolled_back(place, "errors:1", ERRORS_REASONS, f"100 % errors, {where}", guard)
 
@@ -73,7 +75,7 @@ def test_envoy_takes_the_traffic_from_a_version_that_fails_now_and_then(place: s
 
 def test_envoy_keeps_everything_when_a_release_is_deleted(place: str):
     """The route is restored, the vetted version stays, nothing is lost."""
-    with staged(place, BY_POD, ABRUPT) as stage:
+    with start_scenario(place, BY_POD, ABRUPT) as stage:
         stage.ship(ABRUPT.next("v2"))
         stage.weight_reaches(20)
         kubectl("-n", place, "delete", KIND, NAME, "--timeout=60s")
@@ -85,7 +87,9 @@ def test_envoy_keeps_everything_when_a_release_is_deleted(place: str):
 
 def test_envoy_with_one_cluster_for_both_sides_is_no_evidence(place: str):
     """Its counters cannot tell the sides apart: the release waits and says what to do about it."""
-    with staged(place, Guard(metrics=AT_THE_GATEWAY, patience="20s"), ABRUPT) as stage:
+    with start_scenario(
+        place, ReleaseManifest(metrics=AT_THE_GATEWAY, patience="20s"), ABRUPT
+    ) as stage:
         stage.ship(ABRUPT.next("v2"))
         stage.weight_reaches(5)
         paused = stage.phase("Paused", 120)

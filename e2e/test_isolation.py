@@ -8,16 +8,16 @@ from canary.api import Reason, Result
 from canary.kube.objects import Object
 from e2e.fixtures_releases import place
 from e2e.harness.auth import NAME, PORT
-from e2e.harness.figures import measured
-from e2e.harness.film import CANARY, Endpoints
 from e2e.harness.kubectl import apply, now
-from e2e.harness.release import Guard
-from e2e.harness.stage import staged
+from e2e.harness.measurements import read_measurements
+from e2e.harness.recorder import CANARY, Endpoints
+from e2e.harness.release import ReleaseManifest
+from e2e.harness.scenario import start_scenario
 from e2e.test_releases import ABRUPT
 from e2e.test_setup import canary
 
 __all__ = ["place"]
-QUICK = Guard(weights=(20, 50))
+QUICK = ReleaseManifest(weights=(20, 50))
 SECONDS = 10.0
 """For which a Service that appears in mid-release may select canary pods."""
 LABELED = replace(ABRUPT, labels={"tier": "backend"})
@@ -35,7 +35,7 @@ def backend(namespace: str) -> Object:
 
 def test_c03_a_second_service_never_selects_a_canary_pod(place: str):
     """It selects by a label that the user's own Service does not use; `staged` asserts the rest."""
-    with staged(place, QUICK, LABELED) as stage:
+    with start_scenario(place, QUICK, LABELED) as stage:
         apply(backend(place))
         drafted = " ".join(
             canary("init", NAME, "--service", NAME, "-n", place).stdout.replace("#", " ").split()
@@ -45,13 +45,13 @@ def test_c03_a_second_service_never_selects_a_canary_pod(place: str):
         stage.ship(LABELED.next("v2"))
         entry = stage.ends(Result.PROMOTED, seconds=240)
         stage.nothing_left()
-    figures = measured(stage, "a second Service by another label", entry)
+    figures = read_measurements(stage, "a second Service by another label", entry)
     assert figures.dropped == 0, stage.load.failures
 
 
 def test_a_service_that_appears_selects_canary_pods_for_seconds_only(place: str):
     """The release goes through weight 0, and begins again with other labels."""
-    with staged(place, QUICK, LABELED) as stage:
+    with start_scenario(place, QUICK, LABELED) as stage:
         stage.ship(LABELED.next("v2"))
         stage.weight_reaches(20)
         appeared = now()
@@ -61,7 +61,7 @@ def test_a_service_that_appears_selects_canary_pods_for_seconds_only(place: str)
         # Taken off the film, because `staged` asserts that no Service ever selected a canary pod.
         last = max(one.at for one in stage.film.endpoints.pop("backend") if strays(one.what))
     note = f"the last canary pod was selected {last - appeared:.1f} s later"
-    figures = measured(stage, "a Service appears at 20 %", entry, note)
+    figures = read_measurements(stage, "a Service appears at 20 %", entry, note)
     assert (first["reason"], "Service backend" in first["message"]) == (Reason.NOT_ISOLATED, True)
     assert last - appeared <= SECONDS
     assert figures.dropped == 0, stage.load.failures
@@ -77,7 +77,7 @@ def test_m16_what_cannot_be_isolated_is_an_obstacle_for_everybody(place: str):
     switched = replace(ABRUPT, labels={"sidecar.istio.io/inject": "false"})
     other = backend(place)
     other["spec"]["selector"] = dict(switched.labels)
-    with staged(place, QUICK, switched, rate=0) as stage:
+    with start_scenario(place, QUICK, switched, rate=0) as stage:
         film = stage.film
         apply(other)
         stage.ship(switched.next("v2"))

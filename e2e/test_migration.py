@@ -23,12 +23,12 @@ from canary.init.migration import (
 from canary.kube.objects import Kind, Object
 from e2e.fixtures_documented import run
 from e2e.fixtures_releases import place
-from e2e.harness.auth import IMAGE, NAME, PORT, Auth, host, namespace, route, service
+from e2e.harness.auth import IMAGE, NAME, PORT, AuthService, host, namespace, route, service
 from e2e.harness.clusters import ROOT
 from e2e.harness.kubectl import apply, get, kubectl, not_ending, wait_for
-from e2e.harness.load import Failure, Load, loading
-from e2e.harness.release import KIND, Guard
-from e2e.harness.stage import route_answers
+from e2e.harness.load import Failure, RunningLoad, run_load
+from e2e.harness.release import KIND, ReleaseManifest
+from e2e.harness.scenario import route_answers
 from e2e.test_releases import ABRUPT
 from e2e.test_routes import ended, reaches
 from tools.documented_commands import read_blocks
@@ -38,7 +38,7 @@ PRIMARY, PREVIEW = f"{NAME}-primary", f"{NAME}-preview"
 HASH = "rollouts-pod-template-hash"
 OWN = {"managed-by": "deployment"}
 """The label that tells the pods of the Deployment from those of the Rollout."""
-DRAINED = Auth(drain=True)
+DRAINED = AuthService(drain=True)
 """Pods of a Rollout end while they are endpoints of the Service, as at any rolling update."""
 
 
@@ -134,10 +134,10 @@ def cleared(place: str) -> Iterator[None]:
 
 
 @contextmanager
-def serving_under_load(place: str) -> Iterator[Load]:
+def serving_under_load(place: str) -> Iterator[RunningLoad]:
     """50 requests/s through the gateway, from the first answer on."""
     wait_for("the route", lambda: route_answers(place), 60)
-    with loading(host(place)) as load:
+    with run_load(host(place)) as load:
         yield load
 
 
@@ -155,7 +155,7 @@ def promote_one_release(place: str, deployment: Object) -> None:
     Only its times are shortened, as in all these tests.
     """
     reaches(place, NAME, lambda status: status.get("phase") == "Ready", 60)
-    short = Guard(weights=(20, 50)).manifest(place)["spec"]
+    short = ReleaseManifest(weights=(20, 50)).manifest(place)["spec"]
     del short["analysis"]["metrics"]
     spec = {key: short[key] for key in ("analysis", "steps", "bake", "deadline")}
     spec["traffic"] = {"propagationDelay": short["traffic"]["propagationDelay"]}
@@ -165,7 +165,7 @@ def promote_one_release(place: str, deployment: Object) -> None:
     ended(place, NAME, Result.PROMOTED)
 
 
-def dropped(load: Load) -> list[Failure]:
+def dropped(load: RunningLoad) -> list[Failure]:
     """Requests that no version answered: a version's own 503 is the test machine's."""
     return [one for one in load.failures if one.version == NOBODY]
 
@@ -337,7 +337,7 @@ def rollout_objects(place: str, owner: Object) -> Iterator[Object]:
     yield way
 
 
-def own_deployment(version: Auth, place: str) -> Object:
+def own_deployment(version: AuthService, place: str) -> Object:
     """The Deployment that takes the place of the Rollout, with a label of its own."""
     made = version.deployment(place)
     made["spec"]["selector"]["matchLabels"] |= OWN

@@ -23,7 +23,7 @@ from canary.kube.reflector import Reflector
 from canary.kube.timing import Stopper, SystemTiming
 from canary.kube.transport import ApiRequest, RequestTimeouts, Transport, configure_client
 from e2e.fixtures_plumbing import cluster, namespace
-from tests.kube.contract import CONFIG_MAPS, config_map
+from tests.kube.api_contract import CONFIG_MAPS, build_config_map
 
 __all__ = ["cluster", "namespace"]
 
@@ -61,11 +61,11 @@ def test_version(cluster: Client) -> None:
 
 def test_reflector(cluster: Client, namespace: str) -> None:
     """A cache follows the server through list and watch, and ends at once when told."""
-    cluster.create(CONFIG_MAPS, namespace, config_map("first", {"follow": "yes"}))
+    cluster.create(CONFIG_MAPS, namespace, build_config_map("first", {"follow": "yes"}))
     scope = Scope(CONFIG_MAPS, namespace, (("follow", "yes"),))
     with followed(cluster, scope) as (cache, heard):
         assert heard.get(timeout=PATIENCE) == "+first"
-        cluster.create(CONFIG_MAPS, namespace, config_map("second", {"follow": "yes"}))
+        cluster.create(CONFIG_MAPS, namespace, build_config_map("second", {"follow": "yes"}))
         assert heard.get(timeout=PATIENCE) == "+second"
         cluster.patch(CONFIG_MAPS, namespace, "first", DATA)
         assert heard.get(timeout=PATIENCE) == "~first"
@@ -80,7 +80,7 @@ def test_own_writes(cluster: Client, namespace: str) -> None:
         objects = CachedObjects(cluster, [cache])
         for turn in range(20):
             name = f"own-{turn}"
-            made = objects.create(CONFIG_MAPS, namespace, config_map(name))
+            made = objects.create(CONFIG_MAPS, namespace, build_config_map(name))
             assert objects.get(CONFIG_MAPS, namespace, name) == made
             patched = objects.patch(CONFIG_MAPS, namespace, name, DATA)
             assert objects.get(CONFIG_MAPS, namespace, name) == patched
@@ -95,7 +95,7 @@ def test_bookmarks(cluster: Client, namespace: str) -> None:
     first = next(iter(watch))
     watch.interrupt()
     assert first.type == "BOOKMARK"
-    cluster.create(CONFIG_MAPS, namespace, config_map("later", {"bookmark": "yes"}))
+    cluster.create(CONFIG_MAPS, namespace, build_config_map("later", {"bookmark": "yes"}))
     version = first.object["metadata"]["resourceVersion"]
     again = cluster.watch(CONFIG_MAPS, namespace, {"bookmark": "yes"}, version, 120)
     assert next(iter(again)).object["metadata"]["name"] == "later"
@@ -105,7 +105,7 @@ def test_bookmarks(cluster: Client, namespace: str) -> None:
 def test_pages(cluster: Client, namespace: str) -> None:
     """A list of more than one page is whole."""
     for number in range(12):
-        cluster.create(CONFIG_MAPS, namespace, config_map(f"page-{number}", {"page": "yes"}))
+        cluster.create(CONFIG_MAPS, namespace, build_config_map(f"page-{number}", {"page": "yes"}))
     pages = cluster._pages(CONFIG_MAPS, namespace, {"page": "yes"}, 5)
     assert len(pages.items) == 12
     assert int(pages.version) > 0
@@ -113,7 +113,7 @@ def test_pages(cluster: Client, namespace: str) -> None:
 
 def test_field_manager(cluster: Client, namespace: str) -> None:
     """What we write is ours by name."""
-    cluster.create(CONFIG_MAPS, namespace, config_map("managed"))
+    cluster.create(CONFIG_MAPS, namespace, build_config_map("managed"))
     managed = cluster.patch(CONFIG_MAPS, namespace, "managed", DATA)["metadata"]["managedFields"]
     assert {entry["manager"] for entry in managed} == {"canary-controller"}
 
@@ -150,7 +150,7 @@ def _as(token: str) -> Transport:
 
 def test_forbidden(cluster: Client, restricted: Client, namespace: str) -> None:
     """Where RBAC says no, the message says what to grant; what is granted works."""
-    cluster.create(CONFIG_MAPS, namespace, config_map("secret"))
+    cluster.create(CONFIG_MAPS, namespace, build_config_map("secret"))
     assert restricted.get(CONFIG_MAPS, namespace, "secret") is not None
     with pytest.raises(ForbiddenError) as refused:
         restricted.patch(CONFIG_MAPS, namespace, "secret", DATA)
@@ -206,7 +206,7 @@ def test_lease_contest(cluster: Client, namespace: str) -> None:
     two = Contender(cluster, namespace, "two")
     assert not two.changed.wait(4.0), "two leaders"
     assert (one.elector.holds(), two.elector.holds()) == (True, False)
-    cluster.create(CONFIG_MAPS, namespace, config_map("fenced"))
+    cluster.create(CONFIG_MAPS, namespace, build_config_map("fenced"))
     cluster.fenced(one.elector.remaining).patch(CONFIG_MAPS, namespace, "fenced", DATA)
     with pytest.raises(NotLeaderError):
         cluster.fenced(two.elector.remaining).patch(CONFIG_MAPS, namespace, "fenced", DATA)

@@ -1,10 +1,10 @@
 """A real API server keeps what the fake promises."""
 
 from e2e.fixtures_plumbing import cluster, namespace
-from tests.kube.contract import Contract
+from tests.kube.api_contract import ApiContract
 
 __all__ = ["cluster", "namespace"]
 
 
-class TestRealServer(Contract):
+class TestRealServer(ApiContract):
     """All of it."""

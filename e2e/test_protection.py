@@ -7,13 +7,13 @@ from canary.api import Reason, Result
 from canary.demo.load.tally import NOBODY
 from canary.kube.objects import Object
 from e2e.fixtures_releases import place
-from e2e.harness.auth import PORT, Auth, route, service
-from e2e.harness.figures import Figures, measured, write_down
-from e2e.harness.film import CANARY
+from e2e.harness.auth import PORT, AuthService, route, service
 from e2e.harness.kubectl import apply, now
 from e2e.harness.load import RATE
-from e2e.harness.release import Guard
-from e2e.harness.stage import staged
+from e2e.harness.measurements import Measurements, read_measurements, write_measurements
+from e2e.harness.recorder import CANARY
+from e2e.harness.release import ReleaseManifest
+from e2e.harness.scenario import start_scenario
 from e2e.test_disruptions import FULL
 from e2e.test_releases import ABRUPT
 from e2e.test_setup import canary
@@ -27,7 +27,7 @@ MOST_FAILED = 25
 
 def test_a_canary_that_is_not_ready_loses_its_traffic(place: str):
     """All pods unready at 5 %, then ready again: the step goes on. Unready for good: rolled back."""
-    with staged(place, Guard(weights=(5, 20), incident="20s"), ABRUPT) as stage:
+    with start_scenario(place, ReleaseManifest(weights=(5, 20), incident="20s"), ABRUPT) as stage:
         film = stage.film
         stage.ship(ABRUPT.next("v2"))
         stage.weight_reaches(5)
@@ -44,8 +44,8 @@ def test_a_canary_that_is_not_ready_loses_its_traffic(place: str):
         stage.nothing_left()
     longest = max(film.seconds_with_weight_and_no_pod(), default=0.0)
     note = f"twice; weight 0 {longest:.1f} s after the endpoints were empty, at the latest"
-    write_down(
-        Figures(
+    write_measurements(
+        Measurements(
             "all pods unready at 5 %",
             entry["result"],
             entry["reason"],
@@ -62,8 +62,8 @@ def test_a_canary_that_is_not_ready_loses_its_traffic(place: str):
 
 def test_canary_pods_that_are_evicted_at_100_percent_are_no_outage(place: str):
     """Both at once, and their successors start slowly: stable has the traffic until they serve."""
-    stable = Auth(replicas=2, abrupt=True)
-    with staged(place, Guard(weights=(20, 50)), stable) as stage:
+    stable = AuthService(replicas=2, abrupt=True)
+    with start_scenario(place, ReleaseManifest(weights=(20, 50)), stable) as stage:
         film = stage.film
         stage.ship(replace(stable.next("v2"), slow_start=10))
         stage.weight_reaches(100, 180)
@@ -77,8 +77,8 @@ def test_canary_pods_that_are_evicted_at_100_percent_are_no_outage(place: str):
     spans = film.seconds_with_weight_and_no_pod()
     failed = stage.load.failures
     note = f"weight 0 after {spans[0]:.1f} s, 100 % again after {again - evicted:.0f} s"
-    write_down(
-        Figures(
+    write_measurements(
+        Measurements(
             "both canary pods evicted at 100 %",
             entry["result"],
             entry["reason"],
@@ -103,7 +103,7 @@ def moved(place: str) -> tuple[Object, Object]:
 @FULL
 def test_a_service_whose_port_moves_with_its_route_is_followed(place: str):
     """At 20 %: the canary's own Service gets the same port, and the release goes on."""
-    with staged(place, Guard(weights=(20, 50)), ABRUPT) as stage:
+    with start_scenario(place, ReleaseManifest(weights=(20, 50)), ABRUPT) as stage:
         stage.ship(ABRUPT.next("v2"))
         stage.weight_reaches(20)
         applied = now()
@@ -111,7 +111,7 @@ def test_a_service_whose_port_moves_with_its_route_is_followed(place: str):
         entry = stage.ends(Result.PROMOTED, seconds=240)
     lost = [one.at - applied for one in stage.load.failures]
     note = f"the last one {max(lost, default=0):.1f} s after the change"
-    figures = measured(stage, "Service port and route moved at 20 %", entry, note)
+    figures = read_measurements(stage, "Service port and route moved at 20 %", entry, note)
     assert max(lost, default=0) <= LONGEST
     assert figures.dropped <= LONGEST * RATE
 
@@ -119,7 +119,7 @@ def test_a_service_whose_port_moves_with_its_route_is_followed(place: str):
 @FULL
 def test_a_route_that_the_gateway_refuses_loses_its_weight(place: str):
     """The Service's port moves at 20 % and the route does not: weight 0, until it is put back."""
-    with staged(place, Guard(weights=(20, 50)), ABRUPT) as stage:
+    with start_scenario(place, ReleaseManifest(weights=(20, 50)), ABRUPT) as stage:
         film = stage.film
         stage.ship(ABRUPT.next("v2"))
         stage.weight_reaches(20)
@@ -133,7 +133,7 @@ def test_a_route_that_the_gateway_refuses_loses_its_weight(place: str):
         back = now()
         entry = stage.ends(Result.PROMOTED, seconds=240)
     lost = [one for one in stage.load.failures if not began <= one.at <= back + LONGEST]
-    figures = Figures(
+    figures = Measurements(
         "Service port moved without its route at 20 %",
         entry["result"],
         entry["reason"],
@@ -141,7 +141,7 @@ def test_a_route_that_the_gateway_refuses_loses_its_weight(place: str):
         sent=stage.load.sent,
         note=f"weight 0 after {at_zero - began:.1f} s; dropped before and after that change",
     )
-    write_down(figures)
+    write_measurements(figures)
     assert at_zero - began <= LONGEST
     assert raised == [], "no weight before the gateway accepts the route again"
     assert lost == []
@@ -150,7 +150,7 @@ def test_a_route_that_the_gateway_refuses_loses_its_weight(place: str):
 @FULL
 def test_a_service_without_a_ready_stable_pod_is_an_obstacle(place: str):
     """A port renamed in Service and Deployment at once: said before anything begins."""
-    with staged(place, Guard(weights=(20, 50)), ABRUPT, rate=0) as stage:
+    with start_scenario(place, ReleaseManifest(weights=(20, 50)), ABRUPT, rate=0) as stage:
         film = stage.film
         renamed = service(place)
         renamed["spec"]["ports"][0]["targetPort"] = "web"

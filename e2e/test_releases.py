@@ -5,20 +5,20 @@ import pytest
 from canary.api import Reason, Result
 from canary.kube.workloads.names import REJECTED
 from e2e.fixtures_releases import place
-from e2e.harness.auth import NAME, Auth
-from e2e.harness.figures import measured
+from e2e.harness.auth import NAME, AuthService
 from e2e.harness.kubectl import get, kubectl, wait_for
-from e2e.harness.release import KIND, Guard
-from e2e.harness.stage import Stage, staged
+from e2e.harness.measurements import read_measurements
+from e2e.harness.release import KIND, ReleaseManifest
+from e2e.harness.scenario import Scenario, start_scenario
 
 __all__ = ["place"]
-ABRUPT = Auth(abrupt=True)
+ABRUPT = AuthService(abrupt=True)
 """Exits at once on SIGTERM: whatever is taken away too early shows as a failed request."""
 
 
 def test_a_good_version_is_promoted_and_no_request_is_dropped(place: str):
     """Every request is answered from before the release until after it."""
-    with staged(place, version=ABRUPT) as stage:
+    with start_scenario(place, version=ABRUPT) as stage:
         before = {pod["metadata"]["name"] for pod in stage.pods()}
         stage.ship(ABRUPT.next("v2"))
         entry = stage.ends(Result.PROMOTED, seconds=240)
@@ -26,7 +26,7 @@ def test_a_good_version_is_promoted_and_no_request_is_dropped(place: str):
         after = {pod["metadata"]["name"]: pod for pod in stage.pods() if ready(pod)}
         assert not before & after.keys()
         assert len(after) == ABRUPT.replicas
-    figures = measured(stage, "good", entry, "application exits at once on SIGTERM")
+    figures = read_measurements(stage, "good", entry, "application exits at once on SIGTERM")
     assert (figures.dropped, figures.errors) == (0, 0), stage.load.failures
 
 
@@ -53,16 +53,16 @@ def rolled_back(  # noqa: PLR0913, PLR0917 - what a scenario consists of
     flaw: str,
     reasons: set[Reason],
     name: str,
-    guard: Guard | None = None,
+    guard: ReleaseManifest | None = None,
     history: float = 0.0,
-) -> Stage:
+) -> Scenario:
     """A version with this flaw is shipped and must be rolled back for one of these reasons."""
-    stable = Auth(abrupt=True, leak_every=10 if flaw == "leak" else 100)
-    with staged(place, guard, stable, history=history) as stage:
+    stable = AuthService(abrupt=True, leak_every=10 if flaw == "leak" else 100)
+    with start_scenario(place, guard, stable, history=history) as stage:
         stage.ship(stable.next("v2", flaw))
         entry = stage.ends(Result.ROLLED_BACK, seconds=400)
         stage.nothing_left()
-    figures = measured(stage, name, entry)
+    figures = read_measurements(stage, name, entry)
     assert Reason(entry["reason"]) in reasons, entry
     assert figures.dropped == 0, stage.load.failures
     return stage
@@ -70,7 +70,7 @@ def rolled_back(  # noqa: PLR0913, PLR0917 - what a scenario consists of
 
 def test_a_release_that_is_deleted_on_its_way_leaves_everything_as_it_was(place: str):
     """The route is restored, the vetted version stays, no pod of it restarts, nothing is lost."""
-    with staged(place, version=ABRUPT) as stage:
+    with start_scenario(place, version=ABRUPT) as stage:
         stage.ship(ABRUPT.next("v2"))
         stage.weight_reaches(20)
         kubectl("-n", place, "delete", KIND, NAME, "--timeout=60s")

@@ -7,16 +7,16 @@ import pytest
 from canary.api import Reason, Result
 from canary.kube.objects import Object
 from e2e.fixtures_releases import place
-from e2e.harness.auth import NAME, Auth, host, namespace, route, service
-from e2e.harness.figures import Figures, measured, write_down
+from e2e.harness.auth import NAME, AuthService, host, namespace, route, service
 from e2e.harness.kubectl import KubectlError, apply, kubectl, now, wait_for
-from e2e.harness.load import loading
-from e2e.harness.release import ERRORS, POOL, REFUSED, SLOW, Guard
-from e2e.harness.stage import Stage, staged
+from e2e.harness.load import run_load
+from e2e.harness.measurements import Measurements, read_measurements, write_measurements
+from e2e.harness.release import ERRORS, POOL, REFUSED, SLOW, ReleaseManifest
+from e2e.harness.scenario import Scenario, start_scenario
 from e2e.test_releases import ABRUPT, label, ready, rolled_back
 
 __all__ = ["place"]
-QUICK = Guard(weights=(20, 50))
+QUICK = ReleaseManifest(weights=(20, 50))
 """Two steps, where the number of steps is not the point."""
 ERRORS_REASONS = {Reason.WORSE_THAN_STABLE, Reason.ABOVE_LIMIT, Reason.CANARY_OUTAGE}
 
@@ -29,30 +29,32 @@ def test_five_percent_of_errors_are_rolled_back(place: str, time: str):
 
 def test_one_percent_of_errors_is_never_promoted(place: str):
     """At 20 % of the traffic that are six bad requests a minute, beside a stable without any."""
-    guard = Guard(weights=(20, 50), hold="4m", minimum="4m", smallest_regression=0.005)
+    guard = ReleaseManifest(weights=(20, 50), hold="4m", minimum="4m", smallest_regression=0.005)
     rolled_back(place, "errors:0.01", ERRORS_REASONS, "1 % errors at 20 %", guard, history=60)
 
 
 def test_a_slow_version_is_rolled_back(place: str):
     """Answers that take 1.5 s are judged by the histogram of the service."""
-    rolled_back(place, "slow:1.5", ERRORS_REASONS, "slow", Guard(metrics=(ERRORS, SLOW, POOL)))
+    rolled_back(
+        place, "slow:1.5", ERRORS_REASONS, "slow", ReleaseManifest(metrics=(ERRORS, SLOW, POOL))
+    )
 
 
 def test_a_version_that_refuses_everybody_is_rolled_back(place: str):
     """401 is no error of the server: the share of client errors beside stable's shows it."""
-    guard = Guard(metrics=(ERRORS, REFUSED, POOL))
+    guard = ReleaseManifest(metrics=(ERRORS, REFUSED, POOL))
     rolled_back(place, "refuse", ERRORS_REASONS, "refuse", guard)
 
 
 def test_the_scrape_source_sees_a_dead_version_first(place: str):
     """The router's own metrics at 1 s instead of a Prometheus that scrapes every 5 s."""
-    guard = Guard(source="scrape")
+    guard = ReleaseManifest(source="scrape")
     rolled_back(place, "errors:1", ERRORS_REASONS, "100 % errors, scrape source at 1 s", guard)
 
 
 def test_a_version_that_never_becomes_ready_gets_no_traffic(place: str):
     """Its pods are waited for as long as progressDeadline says; no weight is ever written."""
-    with staged(place, Guard(progress_deadline="20s"), ABRUPT) as stage:
+    with start_scenario(place, ReleaseManifest(progress_deadline="20s"), ABRUPT) as stage:
         stage.ship(ABRUPT.next("v2", ready=False))
         entry = stage.ends(Result.ROLLED_BACK)
         stage.nothing_left()
@@ -63,20 +65,20 @@ def test_a_version_that_never_becomes_ready_gets_no_traffic(place: str):
 
 def test_the_last_step_waits_for_a_person(place: str):
     """Passed, but not promoted before somebody says so."""
-    guard = Guard(weights=(20, 50), approval=True)
-    with staged(place, guard, ABRUPT) as stage:
+    guard = ReleaseManifest(weights=(20, 50), approval=True)
+    with start_scenario(place, guard, ABRUPT) as stage:
         stage.ship(ABRUPT.next("v2"))
         stage.phase("WaitingForApproval", 180)
         assert stage.film.weight == 50
         stage.ask("promote")
         entry = stage.ends(Result.PROMOTED)
-    figures = measured(stage, "approval", entry)
+    figures = read_measurements(stage, "approval", entry)
     assert figures.dropped == 0, stage.load.failures
 
 
 def test_a_person_aborts_and_tries_the_same_version_again(place: str):
     """An aborted template starts nothing until `retry` is asked for."""
-    with staged(place, QUICK, ABRUPT) as stage:
+    with start_scenario(place, QUICK, ABRUPT) as stage:
         stage.ship(ABRUPT.next("v2"))
         stage.weight_reaches(20)
         stage.ask("abort")
@@ -86,13 +88,13 @@ def test_a_person_aborts_and_tries_the_same_version_again(place: str):
         stage.ask("retry")
         stage.weight_reaches(20)
         again = stage.ends(Result.PROMOTED, past=1)
-    figures = measured(stage, "abort and retry", again)
+    figures = read_measurements(stage, "abort and retry", again)
     assert figures.dropped == 0, stage.load.failures
 
 
 def test_a_template_that_changes_twice_goes_through_zero(place: str):
     """The version in between is superseded; the newest one is promoted."""
-    with staged(place, QUICK, ABRUPT) as stage:
+    with start_scenario(place, QUICK, ABRUPT) as stage:
         stage.ship(ABRUPT.next("v2"))
         stage.weight_reaches(20)
         stage.ship(ABRUPT.next("v3"))
@@ -101,7 +103,7 @@ def test_a_template_that_changes_twice_goes_through_zero(place: str):
         weights = [frame.what for frame in stage.film.weights]
         assert 0 in weights[weights.index(20) : len(weights) - weights[::-1].index(20)]
         assert {label(pod) for pod in stage.pods() if ready(pod)} == {"v3"}
-    figures = measured(stage, "template changed twice", entry)
+    figures = read_measurements(stage, "template changed twice", entry)
     assert figures.dropped == 0, stage.load.failures
 
 
@@ -116,16 +118,16 @@ def test_manifests_applied_again_on_the_way_break_nothing(
     place: str, how: str, options: tuple[str, ...]
 ):
     """The weights in the route go back to stable, are put right once, and the release goes on."""
-    with staged(place, QUICK, ABRUPT) as stage:
+    with start_scenario(place, QUICK, ABRUPT) as stage:
         stage.ship(ABRUPT.next("v2"))
         stage.weight_reaches(20)
         apply(*again(stage), options=options)
         entry = stage.ends(Result.PROMOTED)
-    figures = measured(stage, f"manifests applied again {how}", entry)
+    figures = read_measurements(stage, f"manifests applied again {how}", entry)
     assert figures.dropped == 0, stage.load.failures
 
 
-def again(stage: Stage) -> list[Object]:
+def again(stage: Scenario) -> list[Object]:
     """All manifests, with the route's weights as the team's repository might have them."""
     manifests = stage.manifests()
     refs = manifests[2]["spec"]["rules"][0]["backendRefs"]
@@ -135,7 +137,7 @@ def again(stage: Stage) -> list[Object]:
 
 def test_unforced_server_side_apply_is_refused_by_the_api_server(place: str):
     """The weights are ours while a release runs: the conflict names us."""
-    with staged(place, QUICK, ABRUPT) as stage:
+    with start_scenario(place, QUICK, ABRUPT) as stage:
         stage.ship(ABRUPT.next("v2"))
         stage.weight_reaches(20)
         with pytest.raises(KubectlError, match="canary-controller"):
@@ -146,7 +148,9 @@ def test_unforced_server_side_apply_is_refused_by_the_api_server(place: str):
 
 def test_without_traffic_a_release_waits_and_then_pauses(place: str):
     """No data is no verdict: a person is asked."""
-    with staged(place, Guard(weights=(20, 50), patience="20s"), ABRUPT, rate=0) as stage:
+    with start_scenario(
+        place, ReleaseManifest(weights=(20, 50), patience="20s"), ABRUPT, rate=0
+    ) as stage:
         stage.ship(ABRUPT.next("v2"))
         started = stage.weight_reaches(20)
         paused = stage.phase("Paused", 120)
@@ -156,25 +160,27 @@ def test_without_traffic_a_release_waits_and_then_pauses(place: str):
     seconds = stage.film.statuses[-1].at - started
     reason = paused["release"]["pause"]["reason"]
     assert reason in (Reason.NO_DATA, Reason.INCONCLUSIVE)
-    write_down(Figures("no traffic", "Paused", reason, round(seconds, 1)))
+    write_measurements(Measurements("no traffic", "Paused", reason, round(seconds, 1)))
 
 
 def test_a_version_as_bad_as_stable_is_promoted(place: str):
     """Both fail 2 % of the requests: that is not the new version's fault."""
-    stable = Auth(flaw="errors:0.02", abrupt=True)
-    guard = Guard(weights=(20, 50), smallest_regression=0.03)
-    with staged(place, guard, stable) as stage:
+    stable = AuthService(flaw="errors:0.02", abrupt=True)
+    guard = ReleaseManifest(weights=(20, 50), smallest_regression=0.03)
+    with start_scenario(place, guard, stable) as stage:
         stage.ship(stable.next("v2", "errors:0.02"))
         entry = stage.ends(Result.PROMOTED, seconds=300)
-    figures = measured(stage, "both versions at 2 %", entry)
+    figures = read_measurements(stage, "both versions at 2 %", entry)
     assert figures.dropped == 0, stage.load.failures
 
 
 def test_hiccups_in_both_versions_never_roll_back(place: str):
     """Each pod fails 30 % of its requests for 8 s of every minute, in the old and new version."""
-    stable = Auth(flaw="hiccups:0.3", replicas=2, abrupt=True)
-    guard = Guard(weights=(5, 20), hold="5m", minimum="8m", deadline="30m", metrics=(ERRORS,))
-    with staged(place, guard, stable, history=120) as stage:
+    stable = AuthService(flaw="hiccups:0.3", replicas=2, abrupt=True)
+    guard = ReleaseManifest(
+        weights=(5, 20), hold="5m", minimum="8m", deadline="30m", metrics=(ERRORS,)
+    )
+    with start_scenario(place, guard, stable, history=120) as stage:
         stage.ship(stable.next("v2", "hiccups:0.3"))
         began = stage.weight_reaches(5)
         Event().wait(330)
@@ -185,12 +191,14 @@ def test_hiccups_in_both_versions_never_roll_back(place: str):
         stage.ask("abort")
         stage.ends(Result.ROLLED_BACK)
     note = f"at {weight} % after {seconds:.0f} s"
-    write_down(Figures("hiccups in both versions", "Advance", status["reason"], note=note))
+    write_measurements(
+        Measurements("hiccups in both versions", "Advance", status["reason"], note=note)
+    )
 
 
 def test_a_revert_of_the_last_version_is_everywhere_within_two_minutes(place: str):
     """No steps and no canary: it was stable a moment ago."""
-    with staged(place, QUICK, ABRUPT) as stage:
+    with start_scenario(place, QUICK, ABRUPT) as stage:
         stage.ship(ABRUPT.next("v2"))
         stage.ends(Result.PROMOTED, seconds=240)
         applied = now()
@@ -202,15 +210,15 @@ def test_a_revert_of_the_last_version_is_everywhere_within_two_minutes(place: st
         stage.nothing_left()
     note = f"everywhere {seconds:.0f} s after it was applied"
     dropped, sent = len(stage.load.failures), stage.load.sent
-    write_down(
-        Figures("revert", "Promoted", entry["reason"], dropped=dropped, sent=sent, note=note)
+    write_measurements(
+        Measurements("revert", "Promoted", entry["reason"], dropped=dropped, sent=sent, note=note)
     )
     assert seconds < 120
 
 
 def test_undo_goes_back_to_the_version_before(place: str):
     """What was undone is rejected: applying it again starts nothing."""
-    with staged(place, QUICK, ABRUPT) as stage:
+    with start_scenario(place, QUICK, ABRUPT) as stage:
         stage.ship(ABRUPT.next("v2"))
         stage.ends(Result.PROMOTED, seconds=240)
         stage.ask("undo", by="ada")
@@ -226,8 +234,8 @@ def test_undo_goes_back_to_the_version_before(place: str):
 
 def test_a_fix_skips_the_analysis_while_stable_is_broken(place: str):
     """Half of stable's requests fail; the fix is everywhere soon, with who and why in history."""
-    broken = Auth(flaw="errors:0.5", abrupt=True)
-    with staged(place, QUICK, broken) as stage:
+    broken = AuthService(flaw="errors:0.5", abrupt=True)
+    with start_scenario(place, QUICK, broken) as stage:
         shipped = now()
         stage.ship(broken.next("v2", "good"))
         stage.ask("promote", skip="Analysis", reason="half of the logins fail", by="ada")
@@ -237,13 +245,15 @@ def test_a_fix_skips_the_analysis_while_stable_is_broken(place: str):
     assert entry["override"]["by"] == "ada"
     assert entry["message"] == "ada skipped the analysis: half of the logins fail"
     note = f"everywhere {seconds:.0f} s after it was applied"
-    write_down(Figures("fix, analysis skipped", "Promoted", entry["reason"], note=note))
+    write_measurements(
+        Measurements("fix, analysis skipped", "Promoted", entry["reason"], note=note)
+    )
     assert seconds < 180
 
 
 def test_a_restart_needs_no_release(place: str):
     """Every pod of the stable version is new; no canary was made."""
-    with staged(place, QUICK, ABRUPT) as stage:
+    with start_scenario(place, QUICK, ABRUPT) as stage:
         before = {pod["metadata"]["name"] for pod in stage.pods()}
         stage.ask("restart", by="ada")
         entry = stage.ends(Result.PROMOTED, seconds=120)
@@ -260,14 +270,14 @@ def test_a_plain_rolling_update_drops_requests_that_a_release_does_not(place: st
         apply(ABRUPT.deployment(place), service(place), route(place))
         status = ("-n", place, "rollout", "status", f"deployment/{NAME}", "--timeout=120s")
         kubectl(*status)
-        with loading(host(place)) as load:
+        with run_load(host(place)) as load:
             wait_for("requests", lambda: sum(load.answered.values()) > 100, 60)
             apply(ABRUPT.next("v2").deployment(place))
             kubectl(*status)
             Event().wait(12)  # a request to a pod that is gone fails after 10 s
         name = "plain rolling update, no release"
         dropped = len(load.failures)
-        write_down(Figures(name, "Rolled", "-", dropped=dropped, sent=load.sent))
+        write_measurements(Measurements(name, "Rolled", "-", dropped=dropped, sent=load.sent))
     finally:
         kubectl("delete", "namespace", place, "--wait=false")
     assert dropped > 0

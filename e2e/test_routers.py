@@ -26,7 +26,7 @@ from e2e.fixtures_routers import (
     stage,
     until,
 )
-from tests.routers.routes import resource
+from tests.routers.golden_routes import build_resource
 
 __all__ = ["client", "stage"]
 
@@ -197,7 +197,7 @@ def test_a_route_that_goes_in_mid_release(stage: Stage) -> None:
 
 def test_a_canary_service_that_does_not_exist(stage: Stage) -> None:
     """The route with an unknown backend is not confirmed."""
-    other = resource({"gatewayAPI": {"name": "auth"}}, NAMESPACE)
+    other = build_resource({"gatewayAPI": {"name": "auth"}}, NAMESPACE)
     target = other.spec.target.model_copy(update={"name": "nobody"})
     service = {"service": {"name": "auth"}}
     spec = other.spec.model_validate(
@@ -228,7 +228,7 @@ def traefik(client: Client) -> Stage:
         {"apiVersion": api, "kind": "IngressRoute", "metadata": meta, "spec": {"routes": [rule]}},
         {"apiVersion": api, "kind": "TraefikService", "metadata": meta, "spec": weighted},
     )
-    release = resource({"traefik": {"traefikService": "auth"}}, NAMESPACE)
+    release = build_resource({"traefik": {"traefikService": "auth"}}, NAMESPACE)
     made = Stage(client, router_for(release, client), release)
     made.settled()
     return made

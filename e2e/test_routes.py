@@ -11,13 +11,13 @@ from canary.api import Result
 from canary.demo.load.tally import NOBODY
 from canary.kube.objects import Object
 from e2e.fixtures_releases import place
-from e2e.harness.auth import NAME, PORT, Auth, host, namespace, route, service
-from e2e.harness.figures import measured
-from e2e.harness.film import canary_weight
+from e2e.harness.auth import NAME, PORT, AuthService, host, namespace, route, service
 from e2e.harness.kubectl import KubectlError, apply, get, kubectl, wait_for
-from e2e.harness.load import loading
-from e2e.harness.release import KIND, Guard
-from e2e.harness.stage import staged
+from e2e.harness.load import run_load
+from e2e.harness.measurements import read_measurements
+from e2e.harness.recorder import canary_weight
+from e2e.harness.release import KIND, ReleaseManifest
+from e2e.harness.scenario import start_scenario
 from e2e.test_releases import ABRUPT
 
 __all__ = ["place"]
@@ -33,7 +33,7 @@ def second(place: str) -> Object:
     return made
 
 
-class BothRoutes(Guard):
+class BothRoutes(ReleaseManifest):
     """A release that weights both routes."""
 
     def manifest(self, namespace: str) -> Object:
@@ -48,9 +48,9 @@ class BothRoutes(Guard):
 def test_two_routes_get_the_same_weights_and_come_back(place: str):
     """Requests by either of them: none is dropped, and each gets each weight."""
     apply(namespace(place), second(place))
-    with staged(place, BothRoutes(weights=(20, 50)), ABRUPT) as stage:
+    with start_scenario(place, BothRoutes(weights=(20, 50)), ABRUPT) as stage:
         before = spec_of(place, SECOND)
-        with loading(f"internal-{host(place)}", 25.0) as inside:
+        with run_load(f"internal-{host(place)}", 25.0) as inside:
             stage.ship(ABRUPT.next("v2"))
             for weight in (20, 50, 100):
                 stage.weight_reaches(weight, 150)
@@ -58,7 +58,7 @@ def test_two_routes_get_the_same_weights_and_come_back(place: str):
             entry = stage.ends(Result.PROMOTED, seconds=240)
             stage.nothing_left()
         assert spec_of(place, SECOND) == before
-    figures = measured(stage, "two routes", entry, f"{inside.sent} requests by the second")
+    figures = read_measurements(stage, "two routes", entry, f"{inside.sent} requests by the second")
     assert (figures.dropped, inside.failures) == (0, []), stage.load.failures
 
 
@@ -80,12 +80,12 @@ def spec_of(place: str, name: str) -> Object:
 def test_a_bad_version_loses_both_routes(place: str):
     """Down on all of them at once, whatever it was that failed."""
     apply(namespace(place), second(place))
-    with staged(place, BothRoutes(weights=(20, 50)), ABRUPT) as stage:
+    with start_scenario(place, BothRoutes(weights=(20, 50)), ABRUPT) as stage:
         stage.ship(ABRUPT.next("v2", "errors:1"))
         entry = stage.ends(Result.ROLLED_BACK)
         assert both(place) == 0
         stage.nothing_left()
-    figures = measured(stage, "two routes, 100 % errors", entry)
+    figures = read_measurements(stage, "two routes, 100 % errors", entry)
     assert figures.dropped == 0, stage.load.failures
 
 
@@ -129,8 +129,8 @@ def on_shop(made: Object) -> Object:
 
 def test_c04_two_releases_on_one_route_give_it_back(place: str):
     """One is rolled back, the other promoted; an unforced apply meets no conflict but in flight."""
-    good, bad = Auth(abrupt=True, replicas=2, cpu="50m"), "errors:1"
-    guard = Guard(weights=(20, 50))
+    good, bad = AuthService(abrupt=True, replicas=2, cpu="50m"), "errors:1"
+    guard = ReleaseManifest(weights=(20, 50))
     apply(namespace(place))
     try:
         mine = (good.deployment(place), service(place))
@@ -143,7 +143,7 @@ def test_c04_two_releases_on_one_route_give_it_back(place: str):
         for name in (NAME, CART):
             reaches(place, name, lambda status: status.get("phase") == "Ready", 60)
         saved = shared(place)
-        with loading(host(place), 60.0) as load:
+        with run_load(host(place), 60.0) as load:
             apply(good.next("v2").deployment(place))
             apply(renamed(good.next("v2", bad).deployment(place)))
             ended(place, CART, Result.ROLLED_BACK)

@@ -20,7 +20,7 @@ from canary.kube.objects import Object
 from e2e.harness.auth import IMAGE, LOCKED, RESTRICTED, host, namespace, route, service
 from e2e.harness.clusters import ROOT
 from e2e.harness.kubectl import KubectlError, apply, get, kubectl, wait_for
-from e2e.harness.load import loading
+from e2e.harness.load import run_load
 
 RATE = 40.0
 """Requests/s."""
@@ -92,7 +92,7 @@ def place() -> Iterator[str]:
         apply(deployment(name), service(name), route(name))
         kubectl("-n", name, "rollout", "status", "deployment/auth", "--timeout=120s")
         wait_for("the route", lambda: answers(name), 30)
-        with loading(host(name), RATE):
+        with run_load(host(name), RATE):
             wait_for("scraped requests", lambda: "no-data" not in lint_of(name), 90, every=2.0)
             wait_for("a rate", lambda: "requests/s now" in drafted(name, *asking()), 60, every=2.0)
             yield name

@@ -9,9 +9,9 @@ from canary.api import Reason, Result
 from canary.kube.objects import Object
 from e2e.fixtures_releases import place
 from e2e.harness.auth import IMAGE, LOCKED, RESTRICTED, database, namespace
-from e2e.harness.figures import Figures, write_down
 from e2e.harness.kubectl import apply, get, kubectl, wait_for
-from e2e.harness.release import KIND, Guard
+from e2e.harness.measurements import Measurements, write_measurements
+from e2e.harness.release import KIND, ReleaseManifest
 from e2e.test_routes import reaches
 
 __all__ = ["place"]
@@ -60,7 +60,7 @@ def deployment(place: str, name: str, *arguments: str, replicas: int = 4) -> Obj
 
 def release(place: str) -> Object:
     """Shared by the number of pods: one of five, then four of eight."""
-    made = Guard(weights=(20, 50), metrics=(TASKS,)).manifest(place)
+    made = ReleaseManifest(weights=(20, 50), metrics=(TASKS,)).manifest(place)
     made["metadata"]["name"] = NAME
     made["spec"] |= {
         "target": {"name": NAME},
@@ -112,4 +112,4 @@ def test_workers_are_judged_by_their_own_counters(
         assert Reason(entry["reason"]) in reasons
         wait_for("the canary to go", lambda: get(place, "deployment", f"{NAME}-canary") is None, 60)
         assert get(place, "service", f"{NAME}-canary") is None
-    write_down(Figures(f"workers, {failures} of tasks fail", result, entry["reason"]))
+    write_measurements(Measurements(f"workers, {failures} of tasks fail", result, entry["reason"]))

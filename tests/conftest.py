@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from tests.metrics.servers import Server
+from tests.metrics.servers import ScriptedServer
 
 # The same examples in every run: a test that fails, fails for everybody.
 settings.register_profile("same-every-time", derandomize=True, deadline=None, print_blob=False)
@@ -13,8 +13,8 @@ settings.load_profile("same-every-time")
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server() -> Iterator[ScriptedServer]:
     """A scripted HTTP server on loopback."""
-    one = Server()
+    one = ScriptedServer()
     yield one
     one.close()

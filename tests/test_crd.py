@@ -11,7 +11,7 @@ from canary.api.messages import list_models
 from canary.manifests import build_crd
 from canary.manifests.cel import MAX_STEPS, RULES
 from tests.api.test_load import WRONG_SHAPES, WRONG_VALUES
-from tests.manifests.server_words import FILE_ONLY, WORDS
+from tests.manifests.server_reasons import FILE_ONLY, WORDS
 
 VERSION = build_crd()["spec"]["versions"][0]
 SCHEMA = VERSION["schema"]["openAPIV3Schema"]

@@ -6,14 +6,14 @@ import pytest
 
 from canary.api import Intent, Phase, Reason, Result, RollbackWindow, Skip
 from canary.core.snapshot import Verb
+from tests.in_memory_world import RESTARTED, START, InMemoryWorld, SimulatedCrash, SimulatedVersion
 from tests.test_reconcile import deployed, ended
-from tests.world import RESTARTED, START, Crash, Memory, Version
 
-BROKEN = {"v1": Version(errors=0.5), "v2": Version(errors=0.0)}
+BROKEN = {"v1": SimulatedVersion(errors=0.5), "v2": SimulatedVersion(errors=0.0)}
 WHY = {"skip": Skip.ANALYSIS, "reason": "auth is down", "by": "ada"}
 
 
-def everywhere(memory: Memory, template: str) -> bool:
+def everywhere(memory: InMemoryWorld, template: str) -> bool:
     """All pods run this template, and nothing of a release is left."""
     pods = {pod.template for pod in memory.pods}
     return pods == {template} and memory.weight is None and memory.canary_template is None
@@ -39,7 +39,10 @@ def test_a_person_skips_the_analysis_while_a_release_is_in_flight(wait: int) -> 
 
 def test_a_person_skips_the_analysis_of_a_paused_release() -> None:
     """Stable is broken and the release waits at its deadline: nothing has to be deleted."""
-    memory = ended(deployed(versions={"v1": Version(errors=0.5), "v2": Version(errors=0.5)}), 4000)
+    memory = ended(
+        deployed(versions={"v1": SimulatedVersion(errors=0.5), "v2": SimulatedVersion(errors=0.5)}),
+        4000,
+    )
     assert memory.status.phase is Phase.PAUSED
     memory.ask(Verb.PROMOTE, **WHY)
     memory.run(200, until=Phase.READY)
@@ -48,7 +51,7 @@ def test_a_person_skips_the_analysis_of_a_paused_release() -> None:
 
 def test_a_person_skips_the_analysis_of_a_rejected_template() -> None:
     """The held template needs no new apply."""
-    memory = ended(deployed(versions={"v2": Version(errors=0.2)}))
+    memory = ended(deployed(versions={"v2": SimulatedVersion(errors=0.2)}))
     assert memory.status.phase is Phase.ROLLED_BACK
     memory.ask(Verb.PROMOTE, **WHY)
     memory.run(300, until=Phase.READY)
@@ -59,12 +62,18 @@ def test_a_person_skips_the_analysis_of_a_rejected_template() -> None:
 @pytest.mark.parametrize(
     ("version", "reason"),
     [
-        pytest.param(Version(crashes=True), Reason.CRASH_LOOPING, id="it crashes"),
-        pytest.param(Version(errors=1.0), Reason.CANARY_OUTAGE, id="it fails every request"),
-        pytest.param(Version(ready_after=1e9), Reason.NEVER_READY, id="it never becomes ready"),
+        pytest.param(SimulatedVersion(crashes=True), Reason.CRASH_LOOPING, id="it crashes"),
+        pytest.param(
+            SimulatedVersion(errors=1.0), Reason.CANARY_OUTAGE, id="it fails every request"
+        ),
+        pytest.param(
+            SimulatedVersion(ready_after=1e9), Reason.NEVER_READY, id="it never becomes ready"
+        ),
     ],
 )
-def test_what_protects_stays_when_the_analysis_is_skipped(version: Version, reason: Reason) -> None:
+def test_what_protects_stays_when_the_analysis_is_skipped(
+    version: SimulatedVersion, reason: Reason
+) -> None:
     """A person skips the judge, not the protection of users."""
     memory = deployed(versions={"v2": version})
     memory.step()
@@ -84,14 +93,14 @@ def test_skipping_the_steps_keeps_the_judge() -> None:
     assert everywhere(good, "v2")
     assert weights == {100}
     assert not [line for line in good.trail if "SetWeight(weight=50)" in line]
-    bad = deployed(versions={"v2": Version(errors=0.1)})
+    bad = deployed(versions={"v2": SimulatedVersion(errors=0.1)})
     bad.run(30)
     bad.ask(Verb.PROMOTE, skip=Skip.STEPS, reason="small change", by="ada")
     ended(bad, 600)
     assert bad.status.phase is Phase.ROLLED_BACK
 
 
-def promoted() -> Memory:
+def promoted() -> InMemoryWorld:
     """v1 was stable until a moment ago; v2 is."""
     return ended(deployed())
 
@@ -193,7 +202,7 @@ SCRIPTS = [
 def test_dying_after_any_write_leads_to_the_same_end(verb: Verb, details: dict[str, str]) -> None:
     """Each request is carried out once, whatever the point of a crash."""
 
-    def play(die_after: int | None) -> Memory:
+    def play(die_after: int | None) -> InMemoryWorld:
         memory = promoted()
         if verb is Verb.PROMOTE:
             memory.deploy("v3")
@@ -204,7 +213,7 @@ def test_dying_after_any_write_leads_to_the_same_end(verb: Verb, details: dict[s
         while memory.time < end:
             try:
                 memory.step()
-            except Crash:
+            except SimulatedCrash:
                 continue
             if memory.status.intent is Intent.REST and memory.status.handled_request:
                 break
@@ -237,7 +246,10 @@ def test_figures_alone_are_written_every_ten_seconds() -> None:
 @pytest.mark.parametrize("broken", [0.1, 0.3, 0.5, 1.0])
 def test_a_fix_gets_through_while_stable_is_broken(broken: float) -> None:
     """Everywhere within three minutes of the canary being ready, without anybody's help."""
-    memory = deployed(versions={"v1": Version(errors=broken), "v2": Version(errors=0.0)}, rps=50.0)
+    memory = deployed(
+        versions={"v1": SimulatedVersion(errors=broken), "v2": SimulatedVersion(errors=0.0)},
+        rps=50.0,
+    )
     memory.tick(90)
     memory.step()
     memory.run(30, until=Phase.PROGRESSING)
@@ -254,7 +266,7 @@ def test_a_stable_that_breaks_in_mid_release_is_replaced() -> None:
     memory = deployed(rps=50.0)
     memory.step()
     memory.run(40)
-    memory.versions["v1"] = Version(errors=0.3)
+    memory.versions["v1"] = SimulatedVersion(errors=0.3)
     broke = memory.time
     memory.run(600, until=Phase.READY)
     assert everywhere(memory, "v2")
@@ -265,7 +277,7 @@ def test_a_stable_that_breaks_in_mid_release_is_replaced() -> None:
 @pytest.mark.parametrize("broken", [0.06, 0.3, 1.0])
 def test_a_canary_as_bad_as_a_broken_stable_is_never_promoted(broken: float, seed: int) -> None:
     """A fault that both share holds; nobody is rolled out by it."""
-    versions = {"v1": Version(errors=broken), "v2": Version(errors=broken)}
+    versions = {"v1": SimulatedVersion(errors=broken), "v2": SimulatedVersion(errors=broken)}
     memory = deployed(versions=versions, rps=50.0, seed=seed)
     memory.tick(90)
     memory.step()
@@ -279,8 +291,8 @@ def test_a_burst_of_stables_promotes_nobody() -> None:
     memory = deployed(rps=50.0)
     memory.step()
     memory.run(60)
-    memory.versions["v1"] = Version(errors=0.5)
+    memory.versions["v1"] = SimulatedVersion(errors=0.5)
     memory.run(30)
-    memory.versions["v1"] = Version()
+    memory.versions["v1"] = SimulatedVersion()
     memory.run(30)
     assert Reason.REPLACING_UNHEALTHY_STABLE not in {notice.reason for notice in memory.notices}

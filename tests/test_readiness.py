@@ -5,13 +5,13 @@ import pytest
 from canary.api import Intent, Phase, Reason
 from canary.core.snapshot import Verb
 from canary.reconcile import reconcile
+from tests.in_memory_world import KEY, InMemoryWorld, SimulatedCrash, SimulatedVersion
 from tests.test_reconcile import deployed, ended
-from tests.world import KEY, Crash, Memory, Version
 
 LONG = 10_000.0
 
 
-def at_weight(weight: int, **world: object) -> Memory:
+def at_weight(weight: int, **world: object) -> InMemoryWorld:
     """A release whose canary has this weight, confirmed and with its clock running."""
     memory = deployed(**world)
     for _ in range(2000):
@@ -117,7 +117,7 @@ def test_evicted_while_the_target_rolls_the_traffic_goes_to_the_target() -> None
 
 def test_a_canary_that_never_comes_back_while_the_target_rolls_is_rolled_back() -> None:
     """The target goes back to the vetted version by its own strategy."""
-    memory = deployed(replicas=12, versions={"v2": Version(ready_after=6)})
+    memory = deployed(replicas=12, versions={"v2": SimulatedVersion(ready_after=6)})
     while memory.held or memory.status.intent is not Intent.PROMOTE:
         memory.step()
     memory.tick(2)
@@ -134,7 +134,7 @@ def test_dying_after_any_write_of_an_outage_leads_to_the_same_end() -> None:
             memory = at_weight(25)
             memory.lose(9, seconds)
             memory.die_after = memory.writes + write
-            with pytest.raises(Crash):
+            with pytest.raises(SimulatedCrash):
                 ended(memory)
             assert ended(memory).status.reason is reason, (write, memory.trail[-12:])
 

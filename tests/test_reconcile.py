@@ -17,21 +17,21 @@ from canary.core.plan import (
     SetWeight,
 )
 from canary.core.snapshot import Verb
-from tests.world import RELEASE, START, Crash, Memory, Version
+from tests.in_memory_world import RELEASE, START, InMemoryWorld, SimulatedCrash, SimulatedVersion
 
 ENDS = {Phase.READY, Phase.ROLLED_BACK, Phase.PAUSED}
 
 
-def deployed(template: str = "v2", **world: object) -> Memory:
+def deployed(template: str = "v2", **world: object) -> InMemoryWorld:
     """A world in which v1 was adopted and another template was just applied."""
-    memory = Memory(**world)
+    memory = InMemoryWorld(**world)
     memory.run(30, until=Phase.READY)
     memory.tick(30)
     memory.deploy(template)
     return memory
 
 
-def ended(memory: Memory, seconds: float = 1200) -> Memory:
+def ended(memory: InMemoryWorld, seconds: float = 1200) -> InMemoryWorld:
     """The same world once the release has ended or waits for a person."""
     memory.step()
     end = memory.time + seconds
@@ -43,43 +43,43 @@ def ended(memory: Memory, seconds: float = 1200) -> Memory:
 OUTCOMES = [
     pytest.param({}, Phase.READY, Reason.PROMOTED, id="a good version is promoted"),
     pytest.param(
-        {"versions": {"v1": Version(errors=0.02), "v2": Version(errors=0.02)}},
+        {"versions": {"v1": SimulatedVersion(errors=0.02), "v2": SimulatedVersion(errors=0.02)}},
         Phase.READY,
         Reason.PROMOTED,
         id="both at 2 %: promoted",
     ),
     pytest.param(
-        {"versions": {"v2": Version(errors=0.05)}},
+        {"versions": {"v2": SimulatedVersion(errors=0.05)}},
         Phase.ROLLED_BACK,
         Reason.WORSE_THAN_STABLE,
         id="5 % errors: rolled back",
     ),
     pytest.param(
-        {"versions": {"v2": Version(errors=1.0)}},
+        {"versions": {"v2": SimulatedVersion(errors=1.0)}},
         Phase.ROLLED_BACK,
         Reason.CANARY_OUTAGE,
         id="100 % errors: rolled back as an outage",
     ),
     pytest.param(
-        {"versions": {"v2": Version(crashes=True)}},
+        {"versions": {"v2": SimulatedVersion(crashes=True)}},
         Phase.ROLLED_BACK,
         Reason.CRASH_LOOPING,
         id="crashing pods: rolled back",
     ),
     pytest.param(
-        {"versions": {"v2": Version(ready_after=1e9)}},
+        {"versions": {"v2": SimulatedVersion(ready_after=1e9)}},
         Phase.ROLLED_BACK,
         Reason.NEVER_READY,
         id="pods that never become ready: rolled back without any traffic",
     ),
     pytest.param(
-        {"versions": {"v2": Version(out_of_memory=True)}},
+        {"versions": {"v2": SimulatedVersion(out_of_memory=True)}},
         Phase.ROLLED_BACK,
         Reason.OUT_OF_MEMORY,
         id="pods killed for memory: rolled back",
     ),
     pytest.param(
-        {"versions": {"v1": Version(errors=0.5), "v2": Version(errors=0.5)}},
+        {"versions": {"v1": SimulatedVersion(errors=0.5), "v2": SimulatedVersion(errors=0.5)}},
         Phase.PAUSED,
         Reason.DEADLINE_EXCEEDED,
         id="stable fails as badly: held, and at the deadline a person is asked",
@@ -118,7 +118,7 @@ def test_a_good_release_ends_with_the_new_version_everywhere() -> None:
 
 def test_a_bad_release_leaves_stable_alone() -> None:
     """Rolled back: no stable pod was touched, and the rejected template does not start again."""
-    memory = deployed(versions={"v2": Version(errors=0.2)})
+    memory = deployed(versions={"v2": SimulatedVersion(errors=0.2)})
     before = [pod.name for pod in memory.pods]
     ended(memory)
     memory.run(120)
@@ -129,7 +129,7 @@ def test_a_bad_release_leaves_stable_alone() -> None:
 
 def test_a_rejected_template_that_comes_again_is_still_said_to_be_rejected() -> None:
     """Rolled back, taken back (all is well), applied again: it does not start, and says why."""
-    memory = ended(deployed(versions={"v2": Version(errors=1.0)}))
+    memory = ended(deployed(versions={"v2": SimulatedVersion(errors=1.0)}))
     memory.deploy("v1")
     memory.run(30)
     assert (memory.status.phase, memory.status.reason) == (Phase.READY, Reason.AT_REST)
@@ -144,7 +144,7 @@ def test_a_rejected_template_that_comes_again_is_still_said_to_be_rejected() -> 
 
 def test_a_retry_starts_the_rejected_template_again() -> None:
     """After a retry the same template is released, and ends the same way."""
-    memory = ended(deployed(versions={"v2": Version(errors=0.2)}))
+    memory = ended(deployed(versions={"v2": SimulatedVersion(errors=0.2)}))
     memory.ask(Verb.RETRY)
     ended(memory)
     assert len(memory.status.history) == 2
@@ -169,9 +169,9 @@ def test_what_happened_during_an_outage_of_monitoring_is_judged_afterwards() -> 
     memory.run(200, until=Phase.PROGRESSING)
     memory.run(20)
     memory.monitoring = "down"
-    memory.versions["v2"] = Version(errors=0.5)
+    memory.versions["v2"] = SimulatedVersion(errors=0.5)
     memory.run(55)
-    memory.versions["v2"] = Version()
+    memory.versions["v2"] = SimulatedVersion()
     memory.monitoring = "up"
     memory.run(30)
     assert memory.status.history[0].result == "RolledBack"
@@ -333,7 +333,7 @@ def test_a_failure_in_the_bake_goes_back_to_the_version_before() -> None:
     """Promoted, then worse: an ordinary rolling update back, and the template is rejected."""
     memory = deployed(spec=load_release(BAKED, "tests").spec)
     memory.run(900, until=Phase.BAKING)
-    memory.versions["v2"] = Version(errors=0.3)
+    memory.versions["v2"] = SimulatedVersion(errors=0.3)
     memory.run(400)
     assert {pod.template for pod in memory.pods} == {"v1"}
     assert (memory.status.stable_hash, memory.status.rejected_hash) == ("v1", "v2")
@@ -350,11 +350,15 @@ def test_a_person_may_go_back_during_the_bake() -> None:
     assert memory.status.rejected_hash == "v2"
 
 
-@pytest.mark.parametrize("fault", [Version(errors=0.3), None], ids=["it fails", "it is aborted"])
-def test_dying_on_the_way_back_from_a_bake_leads_to_the_same_end(fault: Version | None) -> None:
+@pytest.mark.parametrize(
+    "fault", [SimulatedVersion(errors=0.3), None], ids=["it fails", "it is aborted"]
+)
+def test_dying_on_the_way_back_from_a_bake_leads_to_the_same_end(
+    fault: SimulatedVersion | None,
+) -> None:
     """The controller dies after each write of going back in turn: the version before runs."""
 
-    def baking() -> Memory:
+    def baking() -> InMemoryWorld:
         memory = deployed(spec=load_release(BAKED, "tests").spec)
         memory.run(900, until=Phase.BAKING)
         if fault is None:
@@ -369,7 +373,7 @@ def test_dying_on_the_way_back_from_a_bake_leads_to_the_same_end(fault: Version 
     for write in range(1, quiet.writes - before + 1):
         memory = baking()
         memory.die_after = memory.writes + write
-        with pytest.raises(Crash):
+        with pytest.raises(SimulatedCrash):
             memory.run(400)
         memory.run(400)
         assert {pod.template for pod in memory.pods} == {"v1"}, memory.trail
@@ -438,7 +442,7 @@ def test_at_rest_nothing_is_written() -> None:
 
 def test_notices_tell_the_story_once() -> None:
     """No notice is repeated, and the last one says how it ended."""
-    memory = ended(deployed(versions={"v2": Version(errors=1.0)}))
+    memory = ended(deployed(versions={"v2": SimulatedVersion(errors=1.0)}))
     told = [(notice.phase, notice.reason, notice.weight) for notice in memory.notices]
     assert all(one != other for one, other in pairwise(told))
     assert memory.notices[-1].phase is Phase.ROLLED_BACK
@@ -457,10 +461,10 @@ def writes_of(**world: object) -> int:
 
 SCENES = {
     "good": {},
-    "bad": {"versions": {"v2": Version(errors=0.5)}},
-    "crashing": {"versions": {"v2": Version(crashes=True)}},
+    "bad": {"versions": {"v2": SimulatedVersion(errors=0.5)}},
+    "crashing": {"versions": {"v2": SimulatedVersion(crashes=True)}},
     "good on two routes": {"two_routes": True},
-    "bad on two routes": {"two_routes": True, "versions": {"v2": Version(errors=0.5)}},
+    "bad on two routes": {"two_routes": True, "versions": {"v2": SimulatedVersion(errors=0.5)}},
 }
 
 
@@ -471,7 +475,7 @@ def test_dying_after_any_write_leads_to_the_same_end(name: str) -> None:
     for write in range(1, writes_of(**SCENES[name]) + 1):
         memory = deployed(**SCENES[name])
         memory.die_after = memory.writes + write
-        with pytest.raises(Crash):
+        with pytest.raises(SimulatedCrash):
             ended(memory)
         memory.tick(7)
         ended(memory)
@@ -542,7 +546,7 @@ def test_dying_in_the_middle_of_a_deletion() -> None:
         memory.die_after = memory.writes + write
         try:
             memory.run(100)
-        except Crash:
+        except SimulatedCrash:
             memory.run(100)
         assert memory.gone
         assert (memory.weight, memory.template, memory.held) == (None, "v1", False)
@@ -565,7 +569,9 @@ def test_nothing_that_happens_breaks_a_promise(
     errors: float, events: list[tuple[int, str]]
 ) -> None:
     """Whatever people, monitoring and crashes do, every invariant holds after every write."""
-    memory = deployed(versions={"v2": Version(errors=errors), "v3": Version(errors=errors)})
+    memory = deployed(
+        versions={"v2": SimulatedVersion(errors=errors), "v3": SimulatedVersion(errors=errors)}
+    )
     for wait, event in sorted(events):
         _survive(memory, wait / 4)
         match event:
@@ -583,10 +589,10 @@ def test_nothing_that_happens_breaks_a_promise(
     assert memory.dropped == 0
 
 
-def _survive(memory: Memory, seconds: float) -> None:
+def _survive(memory: InMemoryWorld, seconds: float) -> None:
     try:
         memory.run(seconds)
-    except Crash:
+    except SimulatedCrash:
         memory.run(seconds)
 
 
@@ -598,7 +604,7 @@ CHECKS = """
   steps:"""
 
 
-def with_checks(**verdicts: Verdict) -> Memory:
+def with_checks(**verdicts: Verdict) -> InMemoryWorld:
     """A release with a check at each moment; checks that are not named pass."""
     spec = load_release(RELEASE.replace("\n  steps:", CHECKS, 1), "tests").spec
     results = {"smoke": Verdict.PASS, "load": Verdict.PASS, "login": Verdict.PASS, **verdicts}

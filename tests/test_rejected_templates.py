@@ -7,40 +7,40 @@ import pytest
 from canary.api import Phase, Reason, Skip, Status, load_release
 from canary.core.plan import NoteRejection
 from canary.core.snapshot import Verb
+from tests.in_memory_world import RESTARTED, InMemoryWorld, SimulatedCrash, SimulatedVersion
 from tests.test_reconcile import BAKED, deployed, ended
-from tests.world import RESTARTED, Crash, Memory, Version
 
-BAD = {"versions": {"v2": Version(errors=0.5)}}
+BAD = {"versions": {"v2": SimulatedVersion(errors=0.5)}}
 
 
-def rejected() -> Memory:
+def rejected() -> InMemoryWorld:
     """v1 is stable, and v2 was rolled back."""
     memory = ended(deployed(**BAD))
     assert memory.status.phase is Phase.ROLLED_BACK
     return memory
 
 
-def delete(memory: Memory) -> None:
+def delete(memory: InMemoryWorld) -> None:
     """The CanaryRelease is deleted, and everything is put back."""
     memory.deleting_since = memory.time
     memory.run(200)
     assert memory.gone
 
 
-def create_again(memory: Memory) -> None:
+def create_again(memory: InMemoryWorld) -> None:
     """A new CanaryRelease knows nothing of the one before."""
     memory.gone, memory.deleting_since, memory.request = False, None, None
     memory.status = Status()
     memory.version += 1
 
 
-def roll_without_release(memory: Memory, template: str, seconds: float = 60) -> None:
+def roll_without_release(memory: InMemoryWorld, template: str, seconds: float = 60) -> None:
     """Nobody guards the Deployment, and somebody applies this template."""
     memory.deploy(template)
     memory.tick(seconds)
 
 
-def templates(memory: Memory) -> set[str]:
+def templates(memory: InMemoryWorld) -> set[str]:
     """What the pods run."""
     return {pod.template for pod in memory.pods}
 
@@ -147,16 +147,16 @@ def test_a_rejected_template_that_is_still_held_is_held_by_the_next_release() ->
     assert ended(memory).status.rejected_hash == "v2"
 
 
-def failed_bake() -> Memory:
+def failed_bake() -> InMemoryWorld:
     """v2 was promoted, and went bad in its bake."""
     memory = deployed(spec=load_release(BAKED, "tests").spec)
     memory.run(900, until=Phase.BAKING)
-    memory.versions["v2"] = Version(errors=0.3)
+    memory.versions["v2"] = SimulatedVersion(errors=0.3)
     memory.run(400)
     return memory
 
 
-def aborted() -> Memory:
+def aborted() -> InMemoryWorld:
     """A person ended the release."""
     memory = deployed()
     memory.run(300, until=Phase.PROGRESSING)
@@ -166,7 +166,9 @@ def aborted() -> Memory:
 
 
 @pytest.mark.parametrize("ending", [rejected, failed_bake, aborted])
-def test_however_it_was_rejected_the_target_remembers_it(ending: Callable[[], Memory]) -> None:
+def test_however_it_was_rejected_the_target_remembers_it(
+    ending: Callable[[], InMemoryWorld],
+) -> None:
     """And the CanaryRelease may go at once."""
     memory = ending()
     assert memory.rejection is not None
@@ -221,7 +223,7 @@ def test_the_annotation_comes_back_when_somebody_replaces_the_deployment() -> No
     assert memory.rejection.reason is Reason.ABOVE_LIMIT
 
 
-def a_new_release_after_an_unguarded_roll(seconds: float) -> Memory:
+def a_new_release_after_an_unguarded_roll(seconds: float) -> InMemoryWorld:
     """v2 was rejected, the CanaryRelease went, v2 was applied, and a CanaryRelease came."""
     memory = rejected()
     delete(memory)
@@ -241,7 +243,7 @@ def test_dying_after_any_write_of_an_adoption_leads_to_the_same_end(
     for write in range(1, memory.writes - before + 1):
         again = a_new_release_after_an_unguarded_roll(seconds)
         again.die_after = again.writes + write
-        with pytest.raises(Crash):
+        with pytest.raises(SimulatedCrash):
             again.run(60)
         again.run(60)
         found = (again.status.stable_hash, again.status.rejected_hash)

@@ -12,7 +12,7 @@ from canary.api.judge_state import UnreadableState
 from canary.api.status_reader import read_status
 from canary.core.snapshot import Verb
 from canary.reconcile import reconcile
-from tests.world import KEY, Memory, Version
+from tests.in_memory_world import KEY, InMemoryWorld, SimulatedVersion
 
 MUTANTS = 1500
 JUNK: tuple[Any, ...] = (
@@ -21,9 +21,9 @@ JUNK: tuple[Any, ...] = (
 )  # fmt: skip
 
 
-def burning() -> Memory:
+def burning() -> InMemoryWorld:
     """A release of a version that fails, a few seconds after its first traffic."""
-    memory = Memory(versions={"v2": Version(errors=0.9)}, rps=60.0)
+    memory = InMemoryWorld(versions={"v2": SimulatedVersion(errors=0.9)}, rps=60.0)
     memory.run(20)
     memory.deploy("v2")
     while memory.status.step_started_at is None:
@@ -70,7 +70,7 @@ def mutant(number: int) -> dict[str, Any]:
     return found
 
 
-def world_with(status: object) -> Memory:
+def world_with(status: object) -> InMemoryWorld:
     """The burning release, with this status in the store."""
     kept = (WORLD.spec, WORLD.status, WORLD.judged, *WORLD.notices)  # frozen, and slow to copy
     memory = copy.deepcopy(WORLD, {id(one): one for one in kept})
@@ -78,7 +78,7 @@ def world_with(status: object) -> Memory:
     return memory
 
 
-def is_safe(memory: Memory) -> bool:
+def is_safe(memory: InMemoryWorld) -> bool:
     """No traffic to the version that fails, and nothing of its canary left."""
     return not memory.weight and memory.canary_template is None
 
@@ -145,9 +145,11 @@ def test_a_burning_canary_with_unreadable_judge_state_is_rolled_back_by_its_metr
     assert memory.status.history[0].reason in {Reason.WORSE_THAN_STABLE, Reason.CANARY_OUTAGE, Reason.ABOVE_LIMIT}  # fmt: skip
 
 
-def unreadable(version: Version, judge: object, intent: Intent = Intent.ADVANCE) -> Memory:
+def unreadable(
+    version: SimulatedVersion, judge: object, intent: Intent = Intent.ADVANCE
+) -> InMemoryWorld:
     """A release that has had traffic for a while, whose judge's state nobody can read."""
-    memory = Memory(versions={"v2": version})
+    memory = InMemoryWorld(versions={"v2": version})
     memory.run(20)
     memory.deploy("v2")
     while memory.status.judge is None or memory.status.intent is not intent:
@@ -165,13 +167,13 @@ WORSE = {Reason.WORSE_THAN_STABLE, Reason.ABOVE_LIMIT}
 @pytest.mark.parametrize(
     ("version", "reasons"),
     [
-        pytest.param(Version(crashes=True), {Reason.CRASH_LOOPING}, id="crash loop"),
-        pytest.param(Version(errors=1.0), {Reason.CANARY_OUTAGE}, id="outage"),
-        pytest.param(Version(errors=0.05), WORSE, id="5 % errors"),
+        pytest.param(SimulatedVersion(crashes=True), {Reason.CRASH_LOOPING}, id="crash loop"),
+        pytest.param(SimulatedVersion(errors=1.0), {Reason.CANARY_OUTAGE}, id="outage"),
+        pytest.param(SimulatedVersion(errors=0.05), WORSE, id="5 % errors"),
     ],
 )
 def test_what_protects_runs_with_unreadable_judge_state(
-    judge: object, version: Version, reasons: set[Reason]
+    judge: object, version: SimulatedVersion, reasons: set[Reason]
 ) -> None:
     """The fault is found by the same rule as ever, and no weight is added until it is read again."""
     memory = unreadable(version, judge)
@@ -187,7 +189,7 @@ def test_what_protects_runs_with_unreadable_judge_state(
 @UNREADABLE
 def test_pods_that_crash_are_found_while_nothing_can_be_read(judge: object) -> None:
     """Neither the state nor the metrics: the pods themselves are enough."""
-    memory = unreadable(Version(crashes=True), judge)
+    memory = unreadable(SimulatedVersion(crashes=True), judge)
     memory.monitoring = "down"
     memory.run(120, until=Phase.ROLLED_BACK)
     assert memory.status.history[0].reason is Reason.CRASH_LOOPING
@@ -200,8 +202,8 @@ def test_people_take_a_release_back_with_unreadable_judge_state(
     judge: object, monitoring: str
 ) -> None:
     """Abort and deletion need no metrics, and a rollback that has begun is carried to its end."""
-    aborted, deleted = unreadable(Version(), judge), unreadable(Version(), judge)
-    rolling = unreadable(Version(errors=0.9), judge, Intent.ROLL_BACK)
+    aborted, deleted = unreadable(SimulatedVersion(), judge), unreadable(SimulatedVersion(), judge)
+    rolling = unreadable(SimulatedVersion(errors=0.9), judge, Intent.ROLL_BACK)
     aborted.monitoring = deleted.monitoring = rolling.monitoring = monitoring
     aborted.ask(Verb.ABORT)
     deleted.deleting_since = deleted.time
@@ -215,7 +217,7 @@ def test_people_take_a_release_back_with_unreadable_judge_state(
 
 def test_a_good_release_with_unreadable_judge_state_catches_up_and_is_promoted():
     """It says so once to people, its weight does not rise meanwhile, and then it goes on."""
-    memory = Memory()
+    memory = InMemoryWorld()
     memory.run(20)
     memory.deploy("v2")
     memory.run(60)

@@ -2,11 +2,11 @@
 
 from canary.api import Phase, Reason
 from canary.core.snapshot import Verb
+from tests.in_memory_world import InMemoryWorld, SimulatedVersion
 from tests.test_reconcile import deployed
-from tests.world import Memory, Version
 
 
-def shifted(**settings: object) -> Memory:
+def shifted(**settings: object) -> InMemoryWorld:
     """A release with traffic on both routes."""
     memory = deployed(two_routes=True, **settings)
     memory.run(300, until=Phase.PROGRESSING)
@@ -72,7 +72,7 @@ def test_a_route_that_cannot_be_written_does_not_hold_up_the_other_on_the_way_do
 
 def test_a_route_that_cannot_be_read_does_not_hold_up_a_rollback() -> None:
     """What cannot be read is taken to have what it was meant to have."""
-    memory = shifted(versions={"v2": Version(errors=0.5)})
+    memory = shifted(versions={"v2": SimulatedVersion(errors=0.5)})
     memory.second.unreadable = True
     memory.run(120)
     assert (memory.weight, memory.second.weight) == (0, 5)

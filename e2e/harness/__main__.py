@@ -16,13 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from e2e.harness import installed, rights
+from e2e.harness import installed, used_permissions
 from e2e.harness.auth import IMAGE
 from e2e.harness.clusters import NoClusterError, cluster
 from e2e.harness.gateways import GATEWAYS, Gateway, NoGatewayError, choose
 from e2e.harness.kubectl import kubectl, now
 from e2e.harness.postgres import NAMESPACE, start_postgres
-from e2e.harness.table import table, written
+from e2e.harness.result_table import render_table, write_table
 from e2e.harness.totals import PytestRun, summary
 
 os.environ.setdefault("CANARY_E2E_RUN", secrets.token_hex(2))
@@ -124,8 +124,12 @@ def _run(chosen: argparse.Namespace, gateway: Gateway, figures: Path) -> int:
     with _set_up(beside + alone, keep=chosen.keep):
         runs += _play(beside, chosen.jobs) + _play(alone, 1)
         minutes = (now() - began) / 60
-        unused = rights.never_used(figures) if FULL and not (chosen.only or gateway.tests) else []
-    found = table(figures)
+        unused = (
+            used_permissions.list_unused(figures)
+            if FULL and not (chosen.only or gateway.tests)
+            else []
+        )
+    found = render_table(figures)
     sys.stdout.write(f"\n{found}\n{len(runs)} tests in {minutes:.1f} minutes\n")
     failed = [run.test for run in runs if not run.good]
     for test in failed:
@@ -134,7 +138,7 @@ def _run(chosen: argparse.Namespace, gateway: Gateway, figures: Path) -> int:
         sys.stdout.write(f"granted, and never used: {right}\n")
     if chosen.write:
         page = ROOT / "docs/benchmarks.md"
-        page.write_text(written(page.read_text("utf-8"), found, gateway.marker), "utf-8")
+        page.write_text(write_table(page.read_text("utf-8"), found, gateway.marker), "utf-8")
     sys.stdout.write(f"{summary(runs)}\n")
     return int(bool(failed or unused))
 
@@ -181,7 +185,7 @@ def _run_test(test: str) -> PytestRun:
         said, good = done.stdout + done.stderr, done.returncode == 0
     except subprocess.TimeoutExpired:
         said, good = f"not over after {SECONDS:g} s", False
-    rights.note(Path(os.environ["CANARY_E2E_FIGURES"]))
+    used_permissions.record_permissions(Path(os.environ["CANARY_E2E_FIGURES"]))
     sys.stdout.write(f"== {test} ({now() - began:.0f} s)\n{said}\n")
     sys.stdout.flush()
     return PytestRun(test, good, said)

@@ -26,7 +26,7 @@ LOCKED: Mapping[str, object] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Auth:
+class AuthService:
     """One version of the service. `flaw` is a switch of canary.demo.auth.versions."""
 
     label: str = "v1"
@@ -52,7 +52,7 @@ class Auth:
     team: Mapping[str, str] = field(default_factory=dict)
     """Labels of the Deployment itself."""
 
-    def next(self, label: str, flaw: str = "good", *, ready: bool = True) -> "Auth":
+    def next(self, label: str, flaw: str = "good", *, ready: bool = True) -> "AuthService":
         """The version that is shipped after this one."""
         return replace(self, label=label, flaw=flaw, ready=ready)
 

@@ -30,7 +30,7 @@ class Failure:
 
 
 @dataclass
-class Load:
+class RunningLoad:
     """What became of the requests so far."""
 
     failures: list[Failure] = field(default_factory=list)
@@ -68,7 +68,7 @@ class Load:
 
 
 @contextmanager
-def loading(host: str, rate: float = RATE, timeout: float = 10.0) -> Iterator[Load]:
+def run_load(host: str, rate: float = RATE, timeout: float = 10.0) -> Iterator[RunningLoad]:
     """Sends while the block runs; at its end all answers are in.
 
     A request fails after `timeout` seconds.
@@ -82,7 +82,7 @@ def loading(host: str, rate: float = RATE, timeout: float = 10.0) -> Iterator[Lo
     }
     words = [word for pair in options.items() for word in pair]
     command = [sys.executable, "-m", "canary.demo.load.generator", *words, "--failures"]
-    load = Load()
+    load = RunningLoad()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         reader = Thread(target=_read, args=(process.stdout, load))
@@ -94,6 +94,6 @@ def loading(host: str, rate: float = RATE, timeout: float = 10.0) -> Iterator[Lo
             reader.join(timeout=timeout + 10)
 
 
-def _read(lines: IO[str], load: Load) -> None:
+def _read(lines: IO[str], load: RunningLoad) -> None:
     for line in lines:
         load.take(json.loads(line))

@@ -24,7 +24,7 @@ POOL: Object = {
 
 
 @dataclass(frozen=True, slots=True)
-class Guard:
+class ReleaseManifest:
     """A CanaryRelease in short: its times are short, so that a test takes a minute, not hours.
 
     Beside each stands what a real one has by default.

@@ -15,7 +15,7 @@ STEP = 15
 
 
 @dataclass(frozen=True)
-class Life:
+class SimulatedLifetime:
     """One pod: from when to when (seconds) it served how many requests a second, how many bad."""
 
     pod: str
@@ -28,7 +28,7 @@ class Life:
     """Connections a second that are never given back, of a pool of 50."""
 
 
-def lines(lives: Iterable[Life], seed: int = 1) -> Iterator[str]:
+def lines(lives: Iterable[SimulatedLifetime], seed: int = 1) -> Iterator[str]:
     """OpenMetrics: `http_requests_total` by code, and the gauges and counters of a HikariCP pool."""
     found: dict[str, list[str]] = {}
     for number, life in enumerate(lives):
@@ -41,7 +41,7 @@ def lines(lives: Iterable[Life], seed: int = 1) -> Iterator[str]:
     yield "# EOF\n"
 
 
-def _samples(life: Life, seed: str) -> Iterator[tuple[str, str]]:
+def _samples(life: SimulatedLifetime, seed: str) -> Iterator[tuple[str, str]]:
     chance = random.Random(seed)  # noqa: S311 - simulated requests, no secrets
     labels = f'namespace="prod",pod="{life.pod}",instance="{life.pod}:80",version="{life.version}"'
     good = bad = 0
@@ -67,7 +67,7 @@ def _pool(labels: str, lost: int, held: float, at: int) -> Iterator[tuple[str, s
         yield full, f"{full}{{{own}}} {value} {at}"
 
 
-class Backfilled(RealPrometheus):
+class BackfilledSeries(RealPrometheus):
     """A Prometheus with this past, in OpenMetrics; skips the test where there is no `promtool`."""
 
     def __init__(self, home: Path, text: Iterable[str]) -> None:
@@ -81,8 +81,8 @@ class Backfilled(RealPrometheus):
         super().__init__(home, "{}")
 
 
-class Archive(Backfilled):
+class BackfilledPrometheus(BackfilledSeries):
     """That Prometheus with the past of these pods."""
 
-    def __init__(self, home: Path, lives: Iterable[Life]) -> None:
+    def __init__(self, home: Path, lives: Iterable[SimulatedLifetime]) -> None:
         super().__init__(home, lines(lives))

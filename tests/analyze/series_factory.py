@@ -12,14 +12,14 @@ METRIC = Metric(name="errors", ratio=RatioSource(preset="http"))
 START = 1_000_000.0 - 1_000_000.0 % 15
 
 
-def analysis(**changes: object) -> Analysis:
+def build_analysis(**changes: object) -> Analysis:
     """One ratio, judged every 15 s, with a short minimum."""
     return Analysis(metrics=(METRIC,), interval=15.0).model_copy(
         update={"min_duration": 300.0} | changes
     )
 
 
-def counters(
+def build_counters(
     who: str, grid: Grid, rate: float, *, start: float = 0.0, end: float = 1e12
 ) -> tuple[Series, Series]:
     """Good and bad requests of `SIDE/POD` at 10 requests/s, as they are scraped."""
@@ -39,7 +39,7 @@ def counters(
     )
 
 
-def answers(pairs: Iterable[tuple[Series, Series]]) -> Mapping[str, MetricAnswer]:
+def build_answers(pairs: Iterable[tuple[Series, Series]]) -> Mapping[str, MetricAnswer]:
     """As a source answers the queries of METRIC."""
     found = [one for pair in pairs for one in pair]
     return {f"errors.total.{side}": _of(found, side) for side in ("canary", "stable")}

@@ -22,7 +22,13 @@ from canary.core.sampling import RatioAnswers, build_samples
 from canary.core.series import FoundSeries, Matcher, MatchOp, Unavailable
 from canary.errors import UsageError
 from canary.metrics.promql import range_selector
-from tests.analyze.series_factory import METRIC, START, analysis, answers, counters
+from tests.analyze.series_factory import (
+    METRIC,
+    START,
+    build_analysis,
+    build_answers,
+    build_counters,
+)
 
 GROUPS = SeriesGroups(
     (Matcher("version", MatchOp.EQUAL, 'v"2'),), (Matcher("version", MatchOp.EQUAL, "v1"),)
@@ -34,9 +40,9 @@ def history(
 ) -> tuple[AnalysisWindow, dict[str, object]]:
     """One canary pod beside three of stable, which fail 0.1 %."""
     span = AnalysisWindow.of(START, START + seconds, 15.0)
-    stable = [counters(f"stable/s-{n}", span.grid, 0.001, **life) for n in range(3)]
-    canary = counters("canary/c-0", span.grid, rate, start=START)
-    return span, {"errors": collect_answers(METRIC, GROUPS, answers([*stable, canary]))}
+    stable = [build_counters(f"stable/s-{n}", span.grid, 0.001, **life) for n in range(3)]
+    canary = build_counters("canary/c-0", span.grid, rate, start=START)
+    return span, {"errors": collect_answers(METRIC, GROUPS, build_answers([*stable, canary]))}
 
 
 def decided(one) -> bool:
@@ -54,9 +60,13 @@ def decided(one) -> bool:
 def test_a_history_ends_with_the_verdict_of_one_look_at_all_of_it(rate, verdict):
     """Cut into looks or not: the same verdict, evidence and counts."""
     span, by_metric = history(rate)
-    last = list(evaluate_history(analysis(), span, by_metric, decided))[-1]
+    last = list(evaluate_history(build_analysis(), span, by_metric, decided))[-1]
     whole = evaluate(
-        analysis(), span, None, build_samples(by_metric, span.since, span.end, span.step), span.end
+        build_analysis(),
+        span,
+        None,
+        build_samples(by_metric, span.since, span.end, span.step),
+        span.end,
     )
     assert last.judged.final is verdict
     assert last.judged.metrics == whole.metrics
@@ -65,7 +75,7 @@ def test_a_history_ends_with_the_verdict_of_one_look_at_all_of_it(rate, verdict)
 def test_the_look_that_decides_is_found_to_the_interval():
     """Looks are coarse, and fine where the verdict falls: the first Fail comes after a Continue."""
     span, by_metric = history(0.05)
-    seen = list(evaluate_history(analysis(), span, by_metric, decided))
+    seen = list(evaluate_history(build_analysis(), span, by_metric, decided))
     first = next(index for index, one in enumerate(seen) if has_failed(one))
     assert seen[first].at - seen[first - 1].at == span.step
     assert seen[first].at - START <= 180
@@ -77,16 +87,16 @@ def test_where_stable_is_gone_the_canary_is_judged_by_its_past():
     for rate, fails in ((0.002, False), (0.05, True)):
         span, by_metric = history(rate, end=START + 60)
         alone = AnalysisWindow(span.start, span.end, span.step, START + 60)
-        seen = list(evaluate_history(analysis(), alone, by_metric, decided))
+        seen = list(evaluate_history(build_analysis(), alone, by_metric, decided))
         assert any(map(has_failed, seen)) is fails
 
 
 def test_no_canary_is_no_data():
     """Silence is no verdict on the canary."""
     span, _ = history(0.001)
-    stable = [counters("stable/s-0", span.grid, 0.001)]
-    by_metric = {"errors": collect_answers(METRIC, GROUPS, answers(stable))}
-    last = list(evaluate_history(analysis(), span, by_metric, decided))[-1]
+    stable = [build_counters("stable/s-0", span.grid, 0.001)]
+    by_metric = {"errors": collect_answers(METRIC, GROUPS, build_answers(stable))}
+    last = list(evaluate_history(build_analysis(), span, by_metric, decided))[-1]
     assert last.judged.final is Verdict.NO_DATA
     assert "no request has reached the canary" in last.judged.message
 
@@ -116,7 +126,7 @@ def test_a_users_own_query_gets_the_pods_that_were_seen():
         {"name": "queue", "query": 'sum(queue{pod=~"{{ canary_pods }}"})', "max": 3.0}
     )
     span, _ = history(0.001)
-    given = answers([counters("canary/c-0", span.grid, 0.0)])
+    given = build_answers([build_counters("canary/c-0", span.grid, 0.0)])
     (query,) = build_own_queries((metric,), GROUPS, given)
     assert query.promql == 'sum(queue{pod=~"c-0"})'
 
@@ -133,5 +143,5 @@ def test_monitoring_that_is_down_is_unavailable():
     span, _ = history(0.001)
     down = Unavailable("no answer")
     by_metric = {"errors": collect_answers(METRIC, GROUPS, {"errors.total.canary": down})}
-    last = list(evaluate_history(analysis(), span, by_metric, decided))[-1]
+    last = list(evaluate_history(build_analysis(), span, by_metric, decided))[-1]
     assert last.judged.final is Verdict.UNAVAILABLE

@@ -25,8 +25,8 @@ from canary.errors import ExitCode
 from canary.metrics.batch import QueryBatcher
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
 from canary.metrics.queries import Context, answers_of, compile_metric
-from tests.analyze.backfilled_prometheus import Backfilled
-from tests.metrics.servers import Reply, Request, Server
+from tests.analyze.backfilled_prometheus import BackfilledSeries
+from tests.metrics.servers import ReceivedRequest, ScriptedReply, ScriptedServer
 
 STEP = 15
 END = int(time.time()) // 60 * 60 - 60  # noqa: TID251 - a real Prometheus keeps no older past
@@ -276,7 +276,7 @@ def release_of(name: str) -> tuple[CanaryRelease, str]:
 
 
 @pytest.fixture(scope="module")
-def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backfilled]:
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BackfilledSeries]:
     """One Prometheus; every kind is a namespace."""
     series: dict[str, list[str]] = {}
     for name, kind in KINDS.items():
@@ -287,7 +287,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backfilled]
             rows = series.setdefault(metric, [])
             rows += [f"{metric}{{{shown}}} {value} {at}" for at, value in points]
     text = [line for metric in sorted(series) for line in series[metric]]
-    one = Backfilled(tmp_path_factory.mktemp("kinds"), [*text, "# EOF\n"])
+    one = BackfilledSeries(tmp_path_factory.mktemp("kinds"), [*text, "# EOF\n"])
     yield one
     one.close()
 
@@ -342,7 +342,7 @@ def analyzed(run: Run, name: str, url: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_operator_is_not_misled(prometheus: Backfilled, name: str) -> None:
+def test_the_operator_is_not_misled(prometheus: BackfilledSeries, name: str) -> None:
     """Raw answers of the batched source, folded by the analysis."""
     kind = KINDS[name]
     judged = as_operator(prometheus.url, name).judged
@@ -358,7 +358,9 @@ CODES = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_analyze_says_what_the_operator_says(prometheus: Backfilled, run: Run, name: str) -> None:
+def test_analyze_says_what_the_operator_says(
+    prometheus: BackfilledSeries, run: Run, name: str
+) -> None:
     """Two groups of series by labels, instead of pods that are known."""
     kind = KINDS[name]
     code, said = analyzed(run, name, prometheus.url)
@@ -386,7 +388,11 @@ def test_analyze_says_what_the_operator_says(prometheus: Backfilled, run: Run, n
     ],
 )
 def test_p08_latency_and_client_errors_are_options_as_well(
-    prometheus: Backfilled, run: Run, name: str, options: tuple[str, ...], right: tuple[int, str]
+    prometheus: BackfilledSeries,
+    run: Run,
+    name: str,
+    options: tuple[str, ...],
+    right: tuple[int, str],
 ) -> None:
     """Beside `--metric`, or alone; without any of them client errors are judged as well."""
     sides = (
@@ -403,7 +409,9 @@ DECISIONS = {Verdict.PASS: "promote", Verdict.FAIL: "roll back", Verdict.NO_DATA
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_backtest_says_what_the_operator_says(prometheus: Backfilled, run: Run, name: str) -> None:
+def test_backtest_says_what_the_operator_says(
+    prometheus: BackfilledSeries, run: Run, name: str
+) -> None:
     """Which version is the canary is found out by the names of pods."""
     kind = KINDS[name]
     code, said = run(name, prometheus.url, "backtest", "FILE")
@@ -416,7 +424,7 @@ def test_backtest_says_what_the_operator_says(prometheus: Backfilled, run: Run, 
 
 
 @pytest.mark.parametrize("name", ["p05-second-monitor-goes-good", "p05-second-monitor-goes-bad"])
-def test_p05_figures_are_those_of_one_scrape(prometheus: Backfilled, name: str) -> None:
+def test_p05_figures_are_those_of_one_scrape(prometheus: BackfilledSeries, name: str) -> None:
     """Ten requests a second and pod, before and after the second monitor has gone."""
     (status,) = as_operator(prometheus.url, name).judged.metrics
     assert status.canary_total == pytest.approx(2 * 10 * 1440, rel=0.06)
@@ -424,23 +432,25 @@ def test_p05_figures_are_those_of_one_scrape(prometheus: Backfilled, name: str) 
 
 
 @pytest.fixture
-def partial(prometheus: Backfilled) -> Iterator[Server]:
+def partial(prometheus: BackfilledSeries) -> Iterator[ScriptedServer]:
     """In front of that Prometheus: half of the series, and `isPartial` as VictoriaMetrics has it."""
 
-    def answer(request: Request) -> Reply:
+    def answer(request: ReceivedRequest) -> ScriptedReply:
         got = requests.post(f"{prometheus.url}{request.path}", data=request.form, timeout=10).json()
         got["data"]["result"] = got["data"]["result"][::2]
         kind = {"Content-Type": "application/json"}
-        return Reply(json.dumps(got | {"isPartial": True}).encode(), headers=kind)
+        return ScriptedReply(json.dumps(got | {"isPartial": True}).encode(), headers=kind)
 
-    server = Server()
+    server = ScriptedServer()
     server.answer = answer
     yield server
     server.close()
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["named", "chosen"])
-def test_p12_half_of_the_series_is_no_verdict(partial: Server, run: Run, *, named: bool) -> None:
+def test_p12_half_of_the_series_is_no_verdict(
+    partial: ScriptedServer, run: Run, *, named: bool
+) -> None:
     """The preset that is looked for, and the one that is named; in all three ways."""
     name = "p05-second-monitor-goes-bad"
     assert "isPartial" in as_operator(partial.url, name).judged.message
@@ -456,7 +466,7 @@ def test_p12_half_of_the_series_is_no_verdict(partial: Server, run: Run, *, name
     assert "isPartial" in said
 
 
-def test_p12_lint_does_not_review_half_of_the_series(partial: Server, run: Run) -> None:
+def test_p12_lint_does_not_review_half_of_the_series(partial: ScriptedServer, run: Run) -> None:
     """What is missing may be there."""
     name = "p01-good-counter-that-does-not-exist"
     code, said = run(name, partial.url, "lint", "FILE", period=False)

@@ -33,7 +33,13 @@ from canary.core.series import (
     Unavailable,
 )
 from canary.errors import TransientError, UsageError
-from tests.analyze.series_factory import METRIC, START, analysis, answers, counters
+from tests.analyze.series_factory import (
+    METRIC,
+    START,
+    build_analysis,
+    build_answers,
+    build_counters,
+)
 
 GROUPS = SeriesGroups((Matcher("v", MatchOp.EQUAL, "2"),), (Matcher("v", MatchOp.EQUAL, "1"),))
 SPAN = AnalysisWindow.of(START, START + 900, 15.0)
@@ -79,14 +85,14 @@ class Past:
 
 def past(rate: float, **more: object) -> Past:
     """Three pods of stable at 0.1 %, one canary at `rate`."""
-    stable = [counters(f"stable/s-{n}", SPAN.grid, 0.001) for n in range(3)]
-    canary = counters("canary/c-0", SPAN.grid, rate, start=START)
-    return Past(answers([*stable, canary]), **more)  # type: ignore[arg-type]
+    stable = [build_counters(f"stable/s-{n}", SPAN.grid, 0.001) for n in range(3)]
+    canary = build_counters("canary/c-0", SPAN.grid, rate, start=START)
+    return Past(build_answers([*stable, canary]), **more)  # type: ignore[arg-type]
 
 
 def followed(source: Past) -> list[Evaluation]:
     """Every look until the end of the span."""
-    return list(follow_metrics(source, analysis(), GROUPS, SPAN, (source.clock, source.wait)))
+    return list(follow_metrics(source, build_analysis(), GROUPS, SPAN, (source.clock, source.wait)))
 
 
 @pytest.mark.parametrize("rate", [0.001, 0.05])
@@ -94,10 +100,10 @@ def test_live_says_what_history_says(rate):
     """The same verdict, counts and evidence, one look per interval."""
     source = past(rate)
     live = followed(source)
-    by_metric = check_available(read_metrics(source, analysis().metrics, GROUPS, SPAN.grid))
+    by_metric = check_available(read_metrics(source, build_analysis().metrics, GROUPS, SPAN.grid))
     later = list(
         evaluate_history(
-            analysis(), SPAN, by_metric, lambda one: has_failed(one) or has_passed(one)
+            build_analysis(), SPAN, by_metric, lambda one: has_failed(one) or has_passed(one)
         )
     )
     assert live[-1].judged.metrics == later[-1].judged.metrics
@@ -129,7 +135,7 @@ def test_an_outage_at_the_start_ends_it():
 
 def probed(code: str) -> Past:
     """One series per side with this label for bad requests."""
-    pairs = [counters(f"{side}/p", SPAN.grid, 0.0) for side in ("canary", "stable")]
+    pairs = [build_counters(f"{side}/p", SPAN.grid, 0.0) for side in ("canary", "stable")]
     series = tuple(
         type(one)(
             {"pod": "p", code: "200", "group": one.labels["side"]},

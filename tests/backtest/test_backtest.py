@@ -14,7 +14,7 @@ from canary.backtest.judge import (
 )
 from canary.backtest.releases import GroundTruth, PastRelease
 from canary.errors import ExitCode
-from tests.analyze.series_factory import METRIC, START, answers, counters
+from tests.analyze.series_factory import METRIC, START, build_answers, build_counters
 
 SPEC = load_release(
     """
@@ -38,10 +38,10 @@ def release(rate: float, fate: GroundTruth, *, alone: float | None = None, secon
     """One replayed release whose canary fails at `rate`, stable at 0.1 %."""
     span = AnalysisWindow.of(START, START + seconds, 15.0, alone)
     end = 1e12 if alone is None else alone
-    stable = [counters(f"stable/s-{n}", span.grid, 0.001, end=end) for n in range(3)]
-    canary = counters("canary/c-0", span.grid, rate, start=START)
+    stable = [build_counters(f"stable/s-{n}", span.grid, 0.001, end=end) for n in range(3)]
+    canary = build_counters("canary/c-0", span.grid, rate, start=START)
     groups = SeriesGroups((), ())
-    by_metric = {"errors": collect_answers(METRIC, groups, answers([*stable, canary]))}
+    by_metric = {"errors": collect_answers(METRIC, groups, build_answers([*stable, canary]))}
     past = PastRelease("v2", START, span.end, groups, alone, fate)
     seen = evaluate_history(SPEC.analysis, span, by_metric, decision_rule(SPEC, span))
     return replay_release(past, SPEC, span, seen)

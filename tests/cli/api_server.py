@@ -27,8 +27,8 @@ from canary.kube.objects import (
     Kind,
     Object,
 )
-from tests.kube.fake import FakeCluster
-from tests.kube.jsonpatch import applied
+from tests.kube.fake_cluster import FakeCluster
+from tests.kube.json_patch import apply_patch
 
 NAMESPACES = Kind("", "v1", "namespaces", "Namespace")
 KINDS = (DEPLOYMENTS, EVENTS, HTTP_ROUTES, PODS, RELEASES, REPLICA_SETS, SERVICES, NAMESPACES)
@@ -132,7 +132,7 @@ class ApiServer:
         found = self.cluster.get(kind, namespace, name)
         if found is None:
             raise NotFoundError(f'{kind.plural} "{name}" not found')
-        return applied(found, body) if verb == "patch" else found
+        return apply_patch(found, body) if verb == "patch" else found
 
     def _watch(
         self, http: BaseHTTPRequestHandler, kind: Kind, namespace: str, query: Mapping[str, str]

@@ -10,7 +10,7 @@ from canary import clock
 from canary.cli import main, release_view
 from tests.cli.api_server import NAMESPACES, ApiServer
 from tests.cli.releases import NOW
-from tests.kube.fake import FakeCluster
+from tests.kube.fake_cluster import FakeCluster
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.manifests.promtool import run
+from tests.manifests.promtool import run_promtool
 from tests.metrics.servers import RealPrometheus
 
 EVERY = 5
@@ -13,7 +13,7 @@ Rows = Mapping[str, Callable[[float], float]]
 """Series with their labels, and the value so many seconds after the start."""
 
 
-def hikari(pod: str, maximum: int, leak: float, **others: float) -> Rows:
+def hikari_series(pod: str, maximum: int, leak: float, **others: float) -> Rows:
     """Five are at work; `leak` connections per second are lost; `others` are gauges that stay."""
     labels = f'{{namespace="prod",pod="{pod}",pool="main"}}'
     name = "hikaricp_connections"
@@ -36,6 +36,6 @@ def prometheus(home: Path, rows: Rows, end: float) -> RealPrometheus:
                 file.write(f"{series} {value(seconds)} {end - SPAN + seconds:.0f}\n")
         file.write("# EOF\n")
     (home / "data").mkdir()
-    made = run("tsdb", "create-blocks-from", "openmetrics", str(text), str(home / "data"))
+    made = run_promtool("tsdb", "create-blocks-from", "openmetrics", str(text), str(home / "data"))
     assert made.returncode == 0, made.stderr
     return RealPrometheus(home, json.dumps({"scrape_configs": []}))

@@ -5,7 +5,7 @@ from typing import Any
 import yaml
 
 from canary.kube.objects import RELEASES, Object
-from tests.kube.fake import FakeCluster
+from tests.kube.fake_cluster import FakeCluster
 
 NOW = 1_800_000_000.0
 """2027-01-15 08:00:00 UTC."""
@@ -147,15 +147,15 @@ SITUATIONS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def release(situation: str = "ready", name: str = "auth", namespace: str = "prod") -> Object:
+def build_release(situation: str = "ready", name: str = "auth", namespace: str = "prod") -> Object:
     """The object, as somebody would read it in this situation."""
     found: Object = yaml.safe_load(MANIFEST)
     found["metadata"] |= {"name": name, "namespace": namespace}
     return {**found, "status": SITUATIONS[situation]}
 
 
-def put(
+def store_release(
     cluster: FakeCluster, situation: str, name: str = "auth", namespace: str = "prod"
 ) -> Object:
     """Has the cluster have it."""
-    return cluster.put(RELEASES, release(situation, name, namespace))
+    return cluster.put(RELEASES, build_release(situation, name, namespace))

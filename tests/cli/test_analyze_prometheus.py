@@ -13,8 +13,8 @@ import pytest
 
 from canary.cli.main import main
 from canary.errors import ExitCode
-from tests.analyze.backfilled_prometheus import Archive, Life
-from tests.metrics.servers import Reply, Server
+from tests.analyze.backfilled_prometheus import BackfilledPrometheus, SimulatedLifetime
+from tests.metrics.servers import ScriptedReply, ScriptedServer
 
 HOUR = 3600
 NOW = int(time.time())  # noqa: TID251 - a real Prometheus keeps no older past than two weeks
@@ -38,10 +38,12 @@ PAIR = ("--canary", "version=v3", "--stable", 'version="v2",namespace="prod"')
 SPAN = ("--from", str(TRIED), "--to", str(TRIED + 1800), "--step", "15s")
 
 
-def fleet(version: str, replicaset: str, start: int, end: int, **more: object) -> list[Life]:
+def fleet(
+    version: str, replicaset: str, start: int, end: int, **more: object
+) -> list[SimulatedLifetime]:
     """Two pods of one version."""
     names = [f"auth-{replicaset}-{letter * 5}" for letter in "ab"]
-    return [Life(name, start, end, 5.0, version=version, **more) for name in names]
+    return [SimulatedLifetime(name, start, end, 5.0, version=version, **more) for name in names]
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +52,14 @@ def archive(tmp_path_factory):
     lives = [
         *fleet("v1", "5d4f6c7b89", START, ROLLED + 60),
         *fleet("v2", "66b8d9c4f7", ROLLED, START + 5 * HOUR),
-        Life("auth-7c9e5f8d6b-ccccc", TRIED, TRIED + 1800, 5.0, lambda _: 0.05, "v3", leak=0.02),
-        Life("auth-66b8d9c4f7-ddddd", TRIED - 1800, TRIED + 1800, 5.0, version="v2", leak=1e-9),
+        SimulatedLifetime(
+            "auth-7c9e5f8d6b-ccccc", TRIED, TRIED + 1800, 5.0, lambda _: 0.05, "v3", leak=0.02
+        ),
+        SimulatedLifetime(
+            "auth-66b8d9c4f7-ddddd", TRIED - 1800, TRIED + 1800, 5.0, version="v2", leak=1e-9
+        ),
     ]
-    one = Archive(tmp_path_factory.mktemp("archive"), lives)
+    one = BackfilledPrometheus(tmp_path_factory.mktemp("archive"), lives)
     yield one
     one.close()
 
@@ -202,21 +208,23 @@ def test_groups_that_make_no_sense_are_refused(canary, archive, pair, code, mess
     assert message in err
 
 
-def answer(values: str, **more: object) -> Reply:
+def answer(values: str, **more: object) -> ScriptedReply:
     """A range answer with one series of these values."""
     result = [
         {"metric": {"group": g, "code": "200"}, "values": json.loads(values)}
         for g in ("canary", "stable")
     ]
     body = {"status": "success", "data": {"resultType": "matrix", "result": result}, **more}
-    return Reply(json.dumps(body).encode(), headers={"Content-Type": "application/json"})
+    return ScriptedReply(json.dumps(body).encode(), headers={"Content-Type": "application/json"})
 
 
 @pytest.mark.parametrize(
     ("reply", "code", "message"),
     [
-        pytest.param(Reply(b"<html>hello</html>"), 1, "expected Prometheus' JSON", id="HTML"),
-        pytest.param(Reply(b"", 503), 1, "HTTP 503", id="down"),
+        pytest.param(
+            ScriptedReply(b"<html>hello</html>"), 1, "expected Prometheus' JSON", id="HTML"
+        ),
+        pytest.param(ScriptedReply(b"", 503), 1, "HTTP 503", id="down"),
         pytest.param(answer(f'[[{TRIED}, "NaN"]]'), 6, "NaN or infinite", id="NaN"),
         pytest.param(
             answer(f'[[{TRIED}, "1"]]', warnings=["a store is missing"]),
@@ -239,12 +247,12 @@ def test_odd_answers_are_no_verdict(canary, server_of_odd, reply, code, message)
 @pytest.fixture
 def server_of_odd():
     """A scripted server on loopback."""
-    one = Server()
+    one = ScriptedServer()
     yield one
     one.close()
 
 
-def failing(request) -> Reply:
+def failing(request) -> ScriptedReply:
     """Counters of now: ten requests a second on either side, all of the canary's bad."""
     form = request.form
     result = []
@@ -261,7 +269,7 @@ def failing(request) -> Reply:
         points = [[time, str(int(time * 10))] for time in times]
         result.append({"metric": labels, "values": points})
     body = {"status": "success", "data": {"resultType": "matrix", "result": result}}
-    return Reply(json.dumps(body).encode(), headers={"Content-Type": "application/json"})
+    return ScriptedReply(json.dumps(body).encode(), headers={"Content-Type": "application/json"})
 
 
 def test_live_ends_early_when_the_canary_fails(canary, server_of_odd):

@@ -9,7 +9,7 @@ import pytest
 
 from canary.cli import completion
 from tests.cli.api_server import ApiServer
-from tests.cli.releases import put
+from tests.cli.releases import store_release
 
 KUBECTL = "import sys; sys.argv[0] = 'kubectl_complete-canary'; from canary.cli.entry import complete; complete()"
 
@@ -62,7 +62,7 @@ def test_a_cluster_that_does_not_answer_is_not_waited_for() -> None:
 def furnish(server: ApiServer) -> None:
     """Releases in two namespaces."""
     for name, namespace in (("auth", "prod"), ("billing", "prod"), ("web", "staging")):
-        put(server.cluster, "ready", name, namespace)
+        store_release(server.cluster, "ready", name, namespace)
 
 
 def run(*arguments: str, **environment: str) -> list[str]:

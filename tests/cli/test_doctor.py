@@ -37,22 +37,22 @@ from tests.discovery.simulated_cluster import (
     OPERATOR,
     RELEASE,
     ROUTE,
-    changed_at,
-    furnished,
-    lease,
-    manifest,
-    serving,
+    build_cluster_with_operator,
+    build_lease,
+    change_manifest,
+    parse_manifest,
+    serve_cluster,
 )
 from tests.discovery.simulated_prometheus import FakePrometheus
-from tests.kube.fake import FakeCluster
-from tests.metrics.servers import Reply, Server
+from tests.kube.fake_cluster import FakeCluster
+from tests.metrics.servers import ScriptedReply, ScriptedServer
 
-HELD = changed_at(
-    changed_at(DEPLOYMENT, "metadata.annotations", {"canary-controller.dev/hold": "gone"}),
+HELD = change_manifest(
+    change_manifest(DEPLOYMENT, "metadata.annotations", {"canary-controller.dev/hold": "gone"}),
     "spec.paused",
     value=True,
 )
-SEEN = manifest(RELEASE) | {"status": {"observedGeneration": 1}}
+SEEN = parse_manifest(RELEASE) | {"status": {"observedGeneration": 1}}
 USUAL = OperatorDefaults("canary-controller", "http://127.0.0.1:9")
 HEALTHY = {"count(up)": 9.0, "time() - max(timestamp(up))": 3.0, "vector(1)": 1.0}
 
@@ -79,9 +79,9 @@ class Clinic(FakeCluster):
 
 
 @pytest.fixture
-def prometheus() -> Iterator[Server]:
+def prometheus() -> Iterator[ScriptedServer]:
     """A Prometheus that scrapes nine targets."""
-    one = Server()
+    one = ScriptedServer()
     one.answer = FakePrometheus(fixed=dict(HEALTHY))
     yield one
     one.close()
@@ -90,7 +90,7 @@ def prometheus() -> Iterator[Server]:
 @pytest.fixture
 def clinic() -> Clinic:
     """A cluster in which all is well."""
-    made = Clinic(furnished(*BASE))
+    made = Clinic(build_cluster_with_operator(*BASE))
     made.put(RELEASES, SEEN)
     return made
 
@@ -110,7 +110,9 @@ def troubles(found: list[Diagnosis]) -> list[tuple[str, DiagnosisState]]:
     return [(one.check, one.state) for one in found if one.state is not DiagnosisState.OK]
 
 
-def test_a_healthy_cluster_has_nothing_to_complain_of(clinic: Clinic, prometheus: Server) -> None:
+def test_a_healthy_cluster_has_nothing_to_complain_of(
+    clinic: Clinic, prometheus: ScriptedServer
+) -> None:
     """Every check is made and says what it saw."""
     found = findings(clinic, prometheus.url)
     # The test's Prometheus lives today, the cluster at the beginning of 2030.
@@ -128,14 +130,14 @@ def edit(kind: Kind, name: str, path: str, value: object, namespace: str = "") -
 
     def fault(clinic: Clinic) -> None:
         text = yaml.safe_dump(clinic.get(kind, namespace, name))
-        clinic.put(kind, manifest(changed_at(text, path, value)))
+        clinic.put(kind, parse_manifest(change_manifest(text, path, value)))
 
     return fault
 
 
 def put(kind: Kind, text: str) -> Any:
     """A fault: one more object, or another one."""
-    return lambda clinic: clinic.put(kind, manifest(text))
+    return lambda clinic: clinic.put(kind, parse_manifest(text))
 
 
 def without(*kinds: Kind) -> Any:
@@ -245,7 +247,7 @@ def test_a_lease_that_ran_out_has_no_holder(clinic: Clinic) -> None:
     """By the API server's clock; the replica's own may be wrong."""
     assert ("leader", E) not in troubles(findings(clinic, now=NOW + 10))
     assert ("leader", E) in troubles(findings(clinic, now=NOW + 20))
-    clinic.put(LEASES, lease(15))
+    clinic.put(LEASES, build_lease(15))
     assert ("leader", E) not in troubles(findings(clinic, now=NOW + 20))
 
 
@@ -261,23 +263,23 @@ MONITORING = [
     ("fixed", "state"), [pytest.param(*case, id=name) for name, *case in MONITORING]
 )
 def test_a_prometheus_that_is_not_well(
-    fixed: dict[str, float], state: DiagnosisState, clinic: Clinic, prometheus: Server
+    fixed: dict[str, float], state: DiagnosisState, clinic: Clinic, prometheus: ScriptedServer
 ) -> None:
     """It answers, and still nothing can be judged by it."""
     prometheus.answer = FakePrometheus(fixed=fixed)
     assert ("prometheus", state) in troubles(findings(clinic, prometheus.url))
 
 
-def test_a_prometheus_that_does_not_answer(clinic: Clinic, prometheus: Server) -> None:
+def test_a_prometheus_that_does_not_answer(clinic: Clinic, prometheus: ScriptedServer) -> None:
     """Named by a person it is an error; the operator's own may be out of reach from here."""
     assert ("prometheus", E) in troubles(findings(clinic, "http://127.0.0.1:9"))
-    prometheus.answer = lambda _: Reply(b"<html>")
+    prometheus.answer = lambda _: ScriptedReply(b"<html>")
     assert ("prometheus", E) in troubles(findings(clinic, prometheus.url))
     told("--prometheus-url=http://127.0.0.1:9")(clinic)
     assert ("prometheus", W) in troubles(findings(clinic))
 
 
-def test_clocks_are_compared(clinic: Clinic, prometheus: Server) -> None:
+def test_clocks_are_compared(clinic: Clinic, prometheus: ScriptedServer) -> None:
     """A Prometheus that lives in another time reads samples from there."""
     prometheus.answer = FakePrometheus(fixed=dict(HEALTHY))
     assert ("clocks", E) in troubles(findings(clinic, prometheus.url))
@@ -310,13 +312,14 @@ def test_the_rights_are_those_of_the_manifests() -> None:
 
 
 def test_the_command_from_end_to_end(
-    clinic: Clinic, tmp_path: Path, prometheus: Server, capsys: pytest.CaptureFixture[str]
+    clinic: Clinic, tmp_path: Path, prometheus: ScriptedServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Over HTTP: lines in a pipe, JSON for programs, exit codes 0, 3, 7 and 1."""
     clinic.put(
-        LEASES, {**lease(0), "spec": lease(0)["spec"] | {"renewTime": "2999-01-01T00:00:00Z"}}
+        LEASES,
+        {**build_lease(0), "spec": build_lease(0)["spec"] | {"renewTime": "2999-01-01T00:00:00Z"}},
     )
-    with serving(clinic) as server:
+    with serve_cluster(clinic) as server:
         arguments = ["doctor", "--kubeconfig", server.kubeconfig(tmp_path), "-n", "prod"]
         arguments += ["--prometheus", prometheus.url]
         assert main(arguments) == 0

@@ -10,8 +10,8 @@ from canary.kube.objects import TRAEFIK_SERVICES as ROUTES
 from canary.kube.workloads.names import RESTARTED_AT, STABLE, STABLE_SET
 from tests.cli.api_server import BY_PATH, ApiServer
 from tests.cli.conftest import Run
-from tests.cli.releases import SITUATIONS, put
-from tests.kube.fake import FakeCluster
+from tests.cli.releases import SITUATIONS, store_release
+from tests.kube.fake_cluster import FakeCluster
 
 GOLDEN = Path(__file__).parent / "golden"
 TEMPLATE = {"metadata": {"labels": {"app": "auth"}}, "spec": {"containers": []}}
@@ -21,7 +21,7 @@ TEMPLATE = {"metadata": {"labels": {"app": "auth"}}, "spec": {"containers": []}}
 def test_the_whole_answer(situation: str, server: ApiServer, run: Run) -> None:
     """Why, until when, what the figures are, and what can be done: golden files."""
     furnish(server.cluster)
-    put(server.cluster, situation)
+    store_release(server.cluster, situation)
     found = run("explain", "auth")
     assert (found.code, found.err) == (0, "")
     assert found.out == (GOLDEN / f"explain-{situation.replace(' ', '-')}.txt").read_text("utf-8")
@@ -30,7 +30,7 @@ def test_the_whole_answer(situation: str, server: ApiServer, run: Run) -> None:
 def test_promql_and_commands_stay_in_one_piece(server: ApiServer, run: Run) -> None:
     """What is to be pasted is never wrapped, however narrow the terminal."""
     furnish(server.cluster)
-    put(server.cluster, "rolled back")
+    store_release(server.cluster, "rolled back")
     lines = [line.strip() for line in run("explain", "auth").out.splitlines()]
     query = (
         r'sum by (service, instance) (traefik_service_requests_total{service=~"prod-auth(-\\w+)?'
@@ -42,7 +42,7 @@ def test_promql_and_commands_stay_in_one_piece(server: ApiServer, run: Run) -> N
 def test_the_document(server: ApiServer, run: Run) -> None:
     """Machines get the same: figures, queries, pods, commands, runbook."""
     furnish(server.cluster)
-    put(server.cluster, "rolled back")
+    store_release(server.cluster, "rolled back")
     found = json.loads(run("explain", "auth", "-o", "json").out)
     assert (found["schemaVersion"], found["reason"]) == (1, "WorseThanStable")
     assert found["rejected"]["startedAt"] == "2027-01-15T07:45:00Z"
@@ -57,7 +57,7 @@ def test_the_document(server: ApiServer, run: Run) -> None:
 def test_without_rights_to_look_around(server: ApiServer, run: Run) -> None:
     """The release alone still is an answer; the note says what to grant."""
     furnish(server.cluster)
-    put(server.cluster, "rolled back")
+    store_release(server.cluster, "rolled back")
     server.refuse["get deployments"] = 403
     found = run("explain", "auth")
     assert found.code == 0
@@ -70,7 +70,7 @@ def test_without_rights_to_look_around(server: ApiServer, run: Run) -> None:
 def test_pods_of_the_canary_that_are_there(server: ApiServer, run: Run) -> None:
     """While the canary lives its pods are shown as they are."""
     furnish(server.cluster)
-    owner = put(server.cluster, "progressing")["metadata"]["uid"]
+    owner = store_release(server.cluster, "progressing")["metadata"]["uid"]
     workload(server.cluster, "auth-canary", owner, ["auth-canary-1"], restarts=3)
     assert "pod        auth-canary-1: CrashLoop, restarted 3 times\n" in run("explain", "auth").out
 
@@ -78,7 +78,7 @@ def test_pods_of_the_canary_that_are_there(server: ApiServer, run: Run) -> None:
 def test_c11_a_restart_is_told_from_a_new_version(server: ApiServer, run: Run) -> None:
     """Image and command are the same: it is the ConfigMap, which no rollback brings back."""
     furnish(server.cluster)
-    put(server.cluster, "rolled back")
+    store_release(server.cluster, "rolled back")
     reads = {"envFrom": [{"configMapRef": {"name": "auth-config"}}], "name": "auth", "image": "a:1"}
     vetted = {"metadata": {"labels": {"app": "auth"}}, "spec": {"containers": [reads]}}
     kept = server.cluster.get(REPLICA_SETS, "prod", "auth-7d4f")

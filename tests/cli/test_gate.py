@@ -13,10 +13,10 @@ import pytest
 from canary.api import Pause, Reason, Result, Status
 from canary.cli.main import main
 from canary.kube.objects import DEPLOYMENTS, RELEASES
-from tests.gate.api_server import Server, serving
+from tests.gate.api_server import GateApiServer, serve_releases
 from tests.gate.test_waiter import VETTED, ended, flight
-from tests.kube.stage import NAMESPACE, Stage
-from tests.operator.simulated_cluster import operating, town_of
+from tests.kube.fixtures_release import NAMESPACE, ReleaseOnFakeCluster
+from tests.operator.simulated_cluster import run_operator, start_cluster
 
 AT_REST = Status(stable_hash=VETTED, reason=Reason.AT_REST, observed_generation=1)
 
@@ -24,7 +24,7 @@ AT_REST = Status(stable_hash=VETTED, reason=Reason.AT_REST, observed_generation=
 class Pipeline:
     """A Deployment, its release, an API server, and a shell in front of them."""
 
-    def __init__(self, server: Server, stage: Stage, kubeconfig: str) -> None:
+    def __init__(self, server: GateApiServer, stage: ReleaseOnFakeCluster, kubeconfig: str) -> None:
         self.server = server
         self.stage = stage
         self.kubeconfig = kubeconfig
@@ -59,8 +59,8 @@ def pipeline(tmp_path, monkeypatch) -> Iterator[Pipeline]:
     """One pipeline, with nothing of the CI system that runs these tests."""
     for name in ("GITHUB_STEP_SUMMARY", "GITHUB_ACTIONS", "KUBECONFIG"):
         monkeypatch.delenv(name, raising=False)
-    stage = Stage()
-    with serving(stage.cluster) as server:
+    stage = ReleaseOnFakeCluster()
+    with serve_releases(stage.cluster) as server:
         yield Pipeline(server, stage, str(server.kubeconfig(tmp_path)))
 
 
@@ -223,9 +223,9 @@ def test_130_and_143_interrupted(pipeline, number, code):
 def test_with_an_operator_at_work(tmp_path, capsys, image, code, said):
     """Deploy, then gate: the statuses are those of the real operator."""
     with (
-        town_of("auth") as town,
-        operating(town),
-        serving(town.cluster) as server,
+        start_cluster("auth") as town,
+        run_operator(town),
+        serve_releases(town.cluster) as server,
     ):
         kubeconfig = str(server.kubeconfig(tmp_path))
         town.until_phase("auth", "Ready")

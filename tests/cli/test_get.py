@@ -9,7 +9,7 @@ import yaml
 from canary.kube.objects import RELEASES
 from tests.cli.api_server import ApiServer
 from tests.cli.conftest import Run
-from tests.cli.releases import put
+from tests.cli.releases import store_release
 
 TABLE = """\
 NAME      PHASE         STEP   WEIGHT   VERDICT    REASON              AGE
@@ -20,17 +20,17 @@ billing   Ready         -      0%       -          AtRest              60m
 
 def test_a_table_in_order(server: ApiServer, run: Run) -> None:
     """The columns of the definition, in the order of the names, for this namespace only."""
-    put(server.cluster, "ready", "billing")
-    put(server.cluster, "progressing")
-    put(server.cluster, "ready", "auth", "staging")
+    store_release(server.cluster, "ready", "billing")
+    store_release(server.cluster, "progressing")
+    store_release(server.cluster, "ready", "auth", "staging")
     assert run("get").out == TABLE
     assert run("list").out == TABLE
 
 
 def test_all_namespaces_have_a_column(server: ApiServer, run: Run) -> None:
     """With -A the namespace comes first."""
-    put(server.cluster, "ready", "auth", "staging")
-    put(server.cluster, "ready")
+    store_release(server.cluster, "ready", "auth", "staging")
+    store_release(server.cluster, "ready")
     lines = run("get", "-A").out.splitlines()
     assert [line.split()[:2] for line in lines] == [
         ["NAMESPACE", "NAME"], ["prod", "auth"], ["staging", "auth"],
@@ -39,7 +39,7 @@ def test_all_namespaces_have_a_column(server: ApiServer, run: Run) -> None:
 
 def test_wide_says_versions_and_message(server: ApiServer, run: Run) -> None:
     """Who is compared with whom, and why it is where it is."""
-    put(server.cluster, "progressing")
+    store_release(server.cluster, "progressing")
     head, row = run("get", "-o", "wide").out.splitlines()
     assert head.split()[-4:] == ["TARGET", "STABLE", "CANARY", "MESSAGE"]
     assert "auth     0a1b2c3d4e5f   f3a9c1d2e4b5   errors: 1,560 more" in row
@@ -56,7 +56,7 @@ def test_nothing_is_no_error(server: ApiServer, run: Run) -> None:
 
 def test_labels_are_chosen_by_the_server(server: ApiServer, run: Run) -> None:
     """-l goes out as it was typed."""
-    put(server.cluster, "ready")
+    store_release(server.cluster, "ready")
     assert (
         run("get", "-l", "team=id", "-o", "name").out
         == "canaryrelease.canary-controller.dev/auth\n"
@@ -67,7 +67,7 @@ def test_labels_are_chosen_by_the_server(server: ApiServer, run: Run) -> None:
 
 def test_documents_are_the_cluster_objects(server: ApiServer, run: Run) -> None:
     """One by its name is the object, more are a List, each with its apiVersion."""
-    stored = put(server.cluster, "ready")
+    stored = store_release(server.cluster, "ready")
     one = json.loads(run("get", "auth", "-o", "json").out)
     assert one == stored
     every = yaml.safe_load(run("get", "-o", "yaml").out)
@@ -86,8 +86,8 @@ NOT_THERE = [
 @pytest.mark.parametrize(("arguments", "said"), NOT_THERE)
 def test_what_is_not_there(arguments: list[str], said: str, server: ApiServer, run: Run) -> None:
     """One line says what there is instead; exit code 7."""
-    put(server.cluster, "ready")
-    put(server.cluster, "ready", "web", "staging")
+    store_release(server.cluster, "ready")
+    store_release(server.cluster, "ready", "web", "staging")
     found = run(*arguments)
     assert (found.code, found.out, found.err) == (7, "", f"canary: {said}\n")
 
@@ -174,7 +174,7 @@ def test_several_kubeconfig_files(
     server: ApiServer, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As with kubectl: the first file that names something wins, missing ones are skipped."""
-    put(server.cluster, "ready", "web", "staging")
+    store_release(server.cluster, "ready", "web", "staging")
     first = tmp_path / "first"
     context = {
         "name": "other",

@@ -16,19 +16,19 @@ from tests.discovery.simulated_cluster import (
     ROUTE,
     SERVICE,
     ApiServer,
-    changed_at,
-    serving,
-    town,
+    build_cluster,
+    change_manifest,
+    serve_cluster,
 )
 from tests.discovery.simulated_prometheus import POD as OF_POD
 from tests.discovery.simulated_prometheus import (
+    CounterLine,
     FakePrometheus,
-    Line,
-    application,
-    gateway,
-    pool,
+    application_series,
+    gateway_series,
+    pool_series,
 )
-from tests.metrics.servers import Reply, Server
+from tests.metrics.servers import ScriptedReply, ScriptedServer
 
 SECOND_SERVICE = SERVICE.replace("name: auth, namespace", "name: internal, namespace")
 SECOND_ROUTE = ROUTE.replace("name: auth, namespace", "name: internal, namespace")
@@ -51,10 +51,10 @@ http_request_duration_seconds_bucket{le="+Inf"} 7
 
 
 @pytest.fixture
-def prometheus() -> Iterator[Server]:
+def prometheus() -> Iterator[ScriptedServer]:
     """A Prometheus of a service under 50 requests/s."""
-    one = Server()
-    one.answer = FakePrometheus([*gateway(50, 0.01), *application(), *pool()])
+    one = ScriptedServer()
+    one.answer = FakePrometheus([*gateway_series(50, 0.01), *application_series(), *pool_series()])
     yield one
     one.close()
 
@@ -94,10 +94,10 @@ def terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Terminal:
 
 
 def test_a_draft_from_a_cluster_is_valid_and_without_risk(
-    terminal: Terminal, prometheus: Server
+    terminal: Terminal, prometheus: ScriptedServer
 ) -> None:
     """It names what is there, and lint has nothing to say of it."""
-    with serving(town(*BASE)) as server:
+    with serve_cluster(build_cluster(*BASE)) as server:
         assert terminal.online(server, "--prometheus", prometheus.url) == 0
     spec = terminal.release.spec
     assert spec.service is not None
@@ -110,12 +110,12 @@ def test_a_draft_from_a_cluster_is_valid_and_without_risk(
     assert terminal.err == ""
     content = terminal.out.encode()
     page = locate_releases(load_releases(content, "draft"), content, None)
-    assert review_files([page], LintSources(town(*BASE)))["draft"] == []
+    assert review_files([page], LintSources(build_cluster(*BASE)))["draft"] == []
 
 
-def test_every_line_has_its_reason(terminal: Terminal, prometheus: Server) -> None:
+def test_every_line_has_its_reason(terminal: Terminal, prometheus: ScriptedServer) -> None:
     """Comments say why, with the numbers, in lines that fit a screen."""
-    with serving(town(*BASE)) as server:
+    with serve_cluster(build_cluster(*BASE)) as server:
         terminal.online(server, "--prometheus", prometheus.url)
     for words in (
         "50 requests/s now",
@@ -128,31 +128,31 @@ def test_every_line_has_its_reason(terminal: Terminal, prometheus: Server) -> No
 
 
 def test_little_traffic_makes_larger_steps_and_a_coarser_threshold(
-    terminal: Terminal, prometheus: Server
+    terminal: Terminal, prometheus: ScriptedServer
 ) -> None:
     """So that a good release ends before its deadline; with next to none it says that it cannot."""
-    prometheus.answer = FakePrometheus([*gateway(0.5), *application()])
-    with serving(town(*BASE)) as server:
+    prometheus.answer = FakePrometheus([*gateway_series(0.5), *application_series()])
+    with serve_cluster(build_cluster(*BASE)) as server:
         terminal.online(server, "--prometheus", prometheus.url)
         spec = terminal.release.spec
         assert spec.steps[0].weight > 5
         assert spec.analysis.smallest_regression > 0.005
-        prometheus.answer = FakePrometheus([*gateway(0.005), *application()])
+        prometheus.answer = FakePrometheus([*gateway_series(0.005), *application_series()])
         terminal.online(server, "--prometheus", prometheus.url)
         assert "too few for a result within 2 h" in terminal.err
-        prometheus.answer = FakePrometheus([*gateway(0.0), *application(rate=0.0)])
+        prometheus.answer = FakePrometheus([*gateway_series(0.0), *application_series(rate=0.0)])
         terminal.online(server, "--prometheus", prometheus.url)
     assert "no request in the last" in terminal.err
     assert terminal.release.spec.steps[0].weight == 1
 
 
 def test_a_rate_of_the_first_minutes_is_said_to_be_young(
-    terminal: Terminal, prometheus: Server
+    terminal: Terminal, prometheus: ScriptedServer
 ) -> None:
     """A service that has just been deployed may get ten times as much an hour later."""
-    lines = [*gateway(50, 0.01), *application(), *pool()]
+    lines = [*gateway_series(50, 0.01), *application_series(), *pool_series()]
     prometheus.answer = FakePrometheus(lines, age=120)
-    with serving(town(*BASE)) as server:
+    with serve_cluster(build_cluster(*BASE)) as server:
         assert terminal.online(server, "--prometheus", prometheus.url) == 0
     assert "run canary init again after ten minutes of traffic" in terminal.err
     assert "50 requests/s now (measured over " in " ".join(terminal.out.replace("#", " ").split())
@@ -160,7 +160,7 @@ def test_a_rate_of_the_first_minutes_is_said_to_be_young(
 
 def test_without_prometheus_the_pods_own_pages_are_read(terminal: Terminal) -> None:
     """Through the API server; the draft scrapes then."""
-    with serving(town(*BASE)) as server:
+    with serve_cluster(build_cluster(*BASE)) as server:
         server.pages["auth-7d9c5b6f4-aaaaa"] = PAGE
         assert terminal.online(server) == 0
     analysis = terminal.release.spec.analysis
@@ -175,10 +175,12 @@ def test_without_prometheus_the_pods_own_pages_are_read(terminal: Terminal) -> N
     assert "the current traffic is not known" in terminal.err
 
 
-def test_what_cannot_be_seen_is_said_to_be_unseen(terminal: Terminal, prometheus: Server) -> None:
+def test_what_cannot_be_seen_is_said_to_be_unseen(
+    terminal: Terminal, prometheus: ScriptedServer
+) -> None:
     """The router's preset is known by its controller; nobody pretends that it was seen."""
     prometheus.answer = FakePrometheus([])
-    with serving(town(*BASE)) as server:
+    with serve_cluster(build_cluster(*BASE)) as server:
         assert terminal.online(server, "--prometheus", prometheus.url) == 0
         assert "NO DATA FOUND" in terminal.out
         assert "has none for the 1 running pods of auth" in terminal.err
@@ -187,11 +189,15 @@ def test_what_cannot_be_seen_is_said_to_be_unseen(terminal: Terminal, prometheus
     assert "no Service in namespace prod" in terminal.err
 
 
-def test_a_pool_without_a_maximum_is_a_comment(terminal: Terminal, prometheus: Server) -> None:
+def test_a_pool_without_a_maximum_is_a_comment(
+    terminal: Terminal, prometheus: ScriptedServer
+) -> None:
     """Its size is not invented."""
-    used = Line("db_client_connections_usage", OF_POD | {"state": "used", "pool_name": "main"})
-    prometheus.answer = FakePrometheus([*application("status"), used])
-    with serving(town(*BASE)) as server:
+    used = CounterLine(
+        "db_client_connections_usage", OF_POD | {"state": "used", "pool_name": "main"}
+    )
+    prometheus.answer = FakePrometheus([*application_series("status"), used])
+    with serve_cluster(build_cluster(*BASE)) as server:
         assert terminal.online(server, "--prometheus", prometheus.url) == 0
     assert (
         "# - {name: pool, pool: {preset: sqlalchemy, max: POOL_SIZE}, limit: 0.75}" in terminal.out
@@ -354,7 +360,7 @@ def test_folders_and_names_that_yaml_would_misread(terminal: Terminal) -> None:
     folder = terminal.folder / "base"
     folder.mkdir()
     for name, text in (("d.yaml", DEPLOYMENT), ("s.yml", SERVICE)):
-        made = changed_at(text.replace(", namespace: prod", ""), "metadata.name", "on")
+        made = change_manifest(text.replace(", namespace: prod", ""), "metadata.name", "on")
         (folder / name).write_text(made)
     assert terminal.init("--offline", str(folder), "--metric", "http") == 0
     assert terminal.release.spec.target.name == "on"
@@ -399,7 +405,7 @@ LABELS = {"app": "auth", "tier": "api", SWITCH: "false"}
 def selecting(label: str) -> str:
     """Another team's Service for the same pods."""
     other = SERVICE.replace("name: auth, namespace", "name: backend, namespace")
-    return changed_at(other, "spec.selector", {label: LABELS[label]})
+    return change_manifest(other, "spec.selector", {label: LABELS[label]})
 
 
 @pytest.mark.parametrize("online", [False, True], ids=["files", "cluster"])
@@ -415,13 +421,13 @@ def selecting(label: str) -> str:
     ],
 )
 def test_m16_files_and_cluster_say_the_same_of_a_second_service(
-    terminal: Terminal, prometheus: Server, label: str, sentence: str, *, online: bool
+    terminal: Terminal, prometheus: ScriptedServer, label: str, sentence: str, *, online: bool
 ) -> None:
     """As the operator would: which labels keep canary pods from it, or that none does."""
-    pods = changed_at(DEPLOYMENT, "spec.template.metadata.labels", LABELS)
+    pods = change_manifest(DEPLOYMENT, "spec.template.metadata.labels", LABELS)
     texts, more = (pods, SERVICE, ROUTE, selecting(label)), ("--service", "auth")
     if online:
-        with serving(town(*texts)) as server:
+        with serve_cluster(build_cluster(*texts)) as server:
             assert terminal.online(server, *more, "--prometheus", prometheus.url) == 0
     else:
         assert terminal.offline(*texts, more=more) == 0
@@ -429,7 +435,8 @@ def test_m16_files_and_cluster_say_the_same_of_a_second_service(
     draft = terminal.out.encode()
     review_of = locate_releases(load_releases(draft, "draft"), draft, None)
     rules = {
-        one.finding.rule.id for one in review_files([review_of], LintSources(town(*texts)))["draft"]
+        one.finding.rule.id
+        for one in review_files([review_of], LintSources(build_cluster(*texts)))["draft"]
     }
     assert ("not-isolated" in rules) is (label == SWITCH)
 
@@ -483,18 +490,20 @@ def test_wrong_arguments_are_refused(
     assert len(terminal.err.splitlines()) == 1
 
 
-def test_what_goes_wrong_outside_has_its_exit_code(terminal: Terminal, prometheus: Server) -> None:
+def test_what_goes_wrong_outside_has_its_exit_code(
+    terminal: Terminal, prometheus: ScriptedServer
+) -> None:
     """No such Deployment, forbidden, Prometheus away, Prometheus that is none."""
-    with serving(town(SERVICE, POD)) as server:
+    with serve_cluster(build_cluster(SERVICE, POD)) as server:
         assert terminal.online(server) == 7
         assert "there is no Deployment auth in namespace prod" in terminal.err
         assert "list all namespaces with `kubectl get deployments -A`" in terminal.err
         server.refused = {("get", "deployments")}
         assert terminal.online(server) == 7
-    with serving(town(*BASE)) as server:
+    with serve_cluster(build_cluster(*BASE)) as server:
         assert terminal.online(server, "--prometheus", "http://127.0.0.1:9") == 1
         assert "cannot be asked" in terminal.err
-        prometheus.answer = lambda _: Reply(b"<html>")
+        prometheus.answer = lambda _: ScriptedReply(b"<html>")
         assert terminal.online(server, "--prometheus", prometheus.url) == 2
         assert "is no Prometheus" in terminal.err
 

@@ -13,7 +13,7 @@ import yaml
 
 from canary.cli.main import main
 from canary.errors import install_command
-from tests.leaktest.leaky_service import Leaky, serving
+from tests.leaktest.leaky_service import LeakyService, serve_leaky
 
 ROOT = Path(__file__).parents[2]
 QUICK = ["--rate", "400", "--rule-out", "20", "--drain", "750ms", "--patience", "1s"]
@@ -36,7 +36,7 @@ def quick():
 def test_a_sound_version_passes(capsys, tmp_path):
     """Exit code 0; a line for each load on standard error, a case for each gauge in JUnit."""
     report = tmp_path / "leak.xml"
-    with serving(Leaky()) as leaky:
+    with serve_leaky(LeakyService()) as leaky:
         assert main(["leaktest", leaky.url, *quick(), "--junit", str(report)]) == 0
     printed = capsys.readouterr()
     assert "no leak in " in printed.out
@@ -51,7 +51,7 @@ def test_a_sound_version_passes(capsys, tmp_path):
 def test_a_leak_fails(capsys, monkeypatch):
     """Exit code 3 and one JSON document; the URL may come from the environment of a check."""
     slow = ["--rate", "100", "--rule-out", "40", "--at-rate", "1", "-o", "json"]
-    with serving(Leaky(leak_every=20)) as leaky:
+    with serve_leaky(LeakyService(leak_every=20)) as leaky:
         monkeypatch.setenv("CANARY_URL", leaky.url)
         assert main(["leaktest", *quick(), *slow]) == 3
     found = json.loads(capsys.readouterr().out)
@@ -62,8 +62,8 @@ def test_a_leak_fails(capsys, monkeypatch):
 
 def test_stable_is_loaded_only_when_it_is_named(monkeypatch):
     """The `before` checks of a release have its address; it is production, so that is not enough."""
-    blind = Leaky(page=lambda _: (404, b""))
-    with serving(blind) as leaky, serving(Leaky()) as stable:
+    blind = LeakyService(page=lambda _: (404, b""))
+    with serve_leaky(blind) as leaky, serve_leaky(LeakyService()) as stable:
         monkeypatch.setenv("STABLE_URL", stable.url)
         assert main(["leaktest", leaky.url, *quick()]) == 6
         assert stable.asked == 0
@@ -73,7 +73,7 @@ def test_stable_is_loaded_only_when_it_is_named(monkeypatch):
 
 def test_without_metrics_it_cannot_be_said(capsys):
     """Exit code 6, and where metrics may be had."""
-    with serving(Leaky(page=lambda _: (404, b""))) as leaky:
+    with serve_leaky(LeakyService(page=lambda _: (404, b""))) as leaky:
         assert main(["leaktest", leaky.url, *quick()]) == 6
     printed = capsys.readouterr().out
     assert "inconclusive, connections in use cannot be read" in printed
@@ -166,7 +166,7 @@ def test_without_the_extras_it_says_what_to_install(capsys, monkeypatch):
 def test_an_interrupt_leaves_what_was_seen(tmp_path):
     """Exit code 130 and the files."""
     summary = tmp_path / "summary.md"
-    with serving(Leaky()) as leaky:
+    with serve_leaky(LeakyService()) as leaky:
         command = [sys.executable, "-m", "canary", "leaktest", leaky.url, "--summary", str(summary)]
         with subprocess.Popen(
             command,

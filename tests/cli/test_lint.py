@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from canary.cli.main import main
-from tests.discovery.simulated_cluster import BASE, RELEASE, serving, town
-from tests.discovery.simulated_prometheus import FakePrometheus, gateway
-from tests.metrics.servers import Server as MetricServer
+from tests.discovery.simulated_cluster import BASE, RELEASE, build_cluster, serve_cluster
+from tests.discovery.simulated_prometheus import FakePrometheus, gateway_series
+from tests.metrics.servers import ScriptedServer as MetricServer
 
 EXAMPLES = Path(__file__).parents[2] / "docs/examples"
 GOOD = (EXAMPLES / "auth.yaml").read_text("utf-8")
@@ -158,9 +158,9 @@ def test_a_cluster_and_prometheus_are_asked_when_told_so(
     unplaced = RELEASE.replace("name: auth, namespace: prod", "name: auth")
     Path("release.yaml").write_text(unplaced, "utf-8")
     prometheus = MetricServer()
-    prometheus.answer = FakePrometheus(gateway(0.2))
+    prometheus.answer = FakePrometheus(gateway_series(0.2))
     try:
-        with serving(town(*BASE)) as server:
+        with serve_cluster(build_cluster(*BASE)) as server:
             place = ("--kubeconfig", server.kubeconfig(tmp_path))
             arguments = ["lint", "--cluster", "release.yaml", *place]
             assert main([*arguments, "-n", "prod"]) == 0

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from tests.cli.api_server import ApiServer
-from tests.cli.releases import put
+from tests.cli.releases import store_release
 from tests.cli.test_status import until
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -74,13 +74,13 @@ def terminal(*arguments: str) -> Iterator[Terminal]:
 
 def test_the_picture_moves_until_the_end(server: ApiServer) -> None:
     """Step, weight and evidence while it goes on; at the end how it stands stays on the screen."""
-    put(server.cluster, "progressing")
+    store_release(server.cluster, "progressing")
     with terminal("status", "auth", "-w") as screen:
         screen.shows("Progressing at 25 %")
         screen.shows("evidence against the canary")
-        put(server.cluster, "approval")
+        store_release(server.cluster, "approval")
         screen.shows("Waiting for approval at 50 %")
-        put(server.cluster, "rolled back")
+        store_release(server.cluster, "rolled back")
         screen.shows("Rolled back")
         assert screen.end() == 3
     assert "canary explain auth -n prod" in screen.seen
@@ -88,7 +88,7 @@ def test_the_picture_moves_until_the_end(server: ApiServer) -> None:
 
 def test_a_watch_that_breaks_is_said_above_the_picture(server: ApiServer) -> None:
     """The picture stays; what is wrong is said once."""
-    put(server.cluster, "progressing")
+    store_release(server.cluster, "progressing")
     with terminal("status", "auth", "-w") as screen:
         screen.shows("Progressing at 25 %")
         until(lambda: server.cluster.watching > 0)
@@ -97,7 +97,7 @@ def test_a_watch_that_breaks_is_said_above_the_picture(server: ApiServer) -> Non
         screen.shows("retrying")
         del server.refuse["watch"]
         screen.shows("the watch works again")
-        put(server.cluster, "promoted")
+        store_release(server.cluster, "promoted")
         assert screen.end() == 0
     assert screen.seen.count("retrying") == 1
 
@@ -107,18 +107,18 @@ def test_ci_gets_lines_even_on_a_terminal(
 ) -> None:
     """A log that keeps every picture is unreadable."""
     monkeypatch.setenv("CI", "true")
-    put(server.cluster, "progressing")
+    store_release(server.cluster, "progressing")
     with terminal("status", "auth", "-w") as screen:
         screen.shows("prod/auth phase=Progressing")
         until(lambda: server.cluster.watching > 0)
-        put(server.cluster, "promoted")
+        store_release(server.cluster, "promoted")
         assert screen.end() == 0
     assert "evidence against" not in screen.seen
 
 
 def test_ctrl_c_leaves_without_a_word(server: ApiServer) -> None:
     """Exit code 130, no traceback."""
-    put(server.cluster, "progressing")
+    store_release(server.cluster, "progressing")
     with terminal("status", "auth", "-w") as screen:
         screen.shows("Progressing at 25 %")
         until(lambda: server.cluster.watching > 0)
@@ -130,7 +130,7 @@ def test_ctrl_c_leaves_without_a_word(server: ApiServer) -> None:
 
 def test_a_person_is_asked(server: ApiServer) -> None:
     """What it does, then the question; no is no, and yes is written."""
-    put(server.cluster, "approval")
+    store_release(server.cluster, "approval")
     with terminal("promote", "auth") as screen:
         screen.shows("prod/auth: approves step 3 of 3 (50 %)")
         screen.shows("Promote auth? [y/N]:")
@@ -147,7 +147,7 @@ def test_a_person_is_asked(server: ApiServer) -> None:
 
 def test_ctrl_c_at_the_question(server: ApiServer) -> None:
     """Exit code 130, and nothing is written."""
-    put(server.cluster, "approval")
+    store_release(server.cluster, "approval")
     with terminal("promote", "auth") as screen:
         screen.shows("[y/N]:")
         screen.child.send_signal(signal.SIGINT)
@@ -157,11 +157,11 @@ def test_ctrl_c_at_the_question(server: ApiServer) -> None:
 
 def test_get_w_adds_a_line_for_each_change(server: ApiServer) -> None:
     """Columns stay below each other; what is deleted says so; one watch."""
-    put(server.cluster, "progressing")
+    store_release(server.cluster, "progressing")
     with terminal("get", "-w") as screen:
         screen.shows("GatheringEvidence")
         until(lambda: server.cluster.watching > 0)
-        put(server.cluster, "promoted")
+        store_release(server.cluster, "promoted")
         screen.shows("Promoted")
         screen.child.send_signal(signal.SIGINT)
         assert screen.end() == 130

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cli.pool_history import hikari, prometheus
+from tests.cli.pool_history import hikari_series, prometheus
 from tests.metrics.servers import RealPrometheus
 
 LEAKS, CALM = "auth-canary-5b7d4f-k8w2q", "auth-6c9d8f7b5-x2k4p"
@@ -20,8 +20,8 @@ SHOP = '{namespace="shop",pod="shop-0"}'
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealPrometheus]:
     """A pool that leaks beside one that does not, and another team's."""
     rows = {
-        **hikari(LEAKS, 50, 0.03),
-        **hikari(CALM, 50, 0.0, pending=0),
+        **hikari_series(LEAKS, 50, 0.03),
+        **hikari_series(CALM, 50, 0.0, pending=0),
         f"pool_size{SHOP}": lambda _: 8,
         f"pool_available{SHOP}": lambda _: 0,
         f"pool_max{SHOP}": lambda _: 8,

@@ -12,9 +12,9 @@ import pytest
 from canary.kube.objects import EVENTS, RELEASES
 from tests.cli.api_server import ApiServer
 from tests.cli.conftest import Run
-from tests.cli.releases import ENDED, put
+from tests.cli.releases import ENDED, store_release
 from tests.cli.test_explain import furnish
-from tests.metrics.servers import Reply, Request, Server
+from tests.metrics.servers import ReceivedRequest, ScriptedReply, ScriptedServer
 
 BEGAN, OVER = ENDED["startedAt"], ENDED["endedAt"]
 CANARY = "prod-auth-canary-80@kubernetescrd"
@@ -25,7 +25,7 @@ STABLE = "prod-auth-80@kubernetescrd"
 def release(server: ApiServer) -> dict[str, str]:
     """A release that was rolled back, with its pods gone and its Events there."""
     furnish(server.cluster)
-    uid = put(server.cluster, "rolled back")["metadata"]["uid"]
+    uid = store_release(server.cluster, "rolled back")["metadata"]["uid"]
     told = (
         (BEGAN, "Preparing", "Started", "A new template was found; the canary is being created."),
         (BEGAN + 60, "Progressing", "ShiftingTraffic", "The weight is written. (weight 25 %)"),
@@ -74,7 +74,7 @@ def test_decisions_come_from_events(
 
 def test_without_events_the_history_is_enough(server: ApiServer, run: Run, tmp_path: Path) -> None:
     """Events are kept for an hour; beginning, end and figures stay in the status."""
-    put(server.cluster, "rolled back")
+    store_release(server.cluster, "rolled back")
     file = tmp_path / "report.html"
     assert run("report", "auth", "-f", str(file)).code == 0
     page = file.read_text("utf-8")
@@ -82,10 +82,12 @@ def test_without_events_the_history_is_enough(server: ApiServer, run: Run, tmp_p
     assert "auth-canary-6d5f8-abcde" in page
 
 
-def counters(rate: Callable[[str], tuple[float, float]]) -> Callable[[Request], Reply]:
+def counters(
+    rate: Callable[[str], tuple[float, float]],
+) -> Callable[[ReceivedRequest], ScriptedReply]:
     """A Prometheus whose services count (requests/s, share of bad ones) since the beginning."""
 
-    def answer(request: Request) -> Reply:
+    def answer(request: ReceivedRequest) -> ScriptedReply:
         form = request.form or {
             k: v[0] for k, v in parse_qs(request.path.partition("?")[2]).items()
         }
@@ -101,7 +103,9 @@ def counters(rate: Callable[[str], tuple[float, float]]) -> Callable[[Request], 
             if "traefik" in query
         ]
         data = {"status": "success", "data": {"resultType": "matrix", "result": found}}
-        return Reply(json.dumps(data).encode(), headers={"Content-Type": "application/json"})
+        return ScriptedReply(
+            json.dumps(data).encode(), headers={"Content-Type": "application/json"}
+        )
 
     return answer
 
@@ -121,7 +125,7 @@ def test_with_prometheus_the_evidence_is_judged_once_more(
 ) -> None:
     """Both versions' requests, and the evidence as it grew, up to the line of the rollback."""
     assert release["uid"]
-    prometheus = Server()
+    prometheus = ScriptedServer()
     prometheus.answer = counters(lambda name: (10.0, 0.2) if name == CANARY else (90.0, 0.001))
     file = tmp_path / "report.html"
     try:
@@ -147,7 +151,7 @@ def test_a_prometheus_that_does_not_answer(
 ) -> None:
     """Exit code 1 says what goes without it; no half a report is left."""
     assert release["uid"]
-    prometheus = Server()
+    prometheus = ScriptedServer()
     prometheus.close()
     file = tmp_path / "report.html"
     found = run("report", "auth", "-f", str(file), "--prometheus", prometheus.url)
@@ -158,7 +162,7 @@ def test_a_prometheus_that_does_not_answer(
 
 def test_nothing_to_report(server: ApiServer, run: Run) -> None:
     """No release yet: exit code 2."""
-    put(server.cluster, "ready")
+    store_release(server.cluster, "ready")
     found = run("report", "auth")
     assert (found.code, found.err) == (
         2, "canary: prod/auth has had no release yet\n",
@@ -167,7 +171,7 @@ def test_nothing_to_report(server: ApiServer, run: Run) -> None:
 
 def test_a_release_under_way(server: ApiServer, run: Run, tmp_path: Path) -> None:
     """So far: what it is at now is the headline."""
-    put(server.cluster, "approval")
+    store_release(server.cluster, "approval")
     assert server.cluster.get(RELEASES, "prod", "auth")
     file = tmp_path / "report.html"
     assert run("report", "auth", "-f", str(file)).code == 0

@@ -14,7 +14,7 @@ from canary.kube.workloads.names import REQUEST
 from canary.render.allowed_commands import describe_effect, explain_refusal, list_allowed
 from tests.cli.api_server import ApiServer
 from tests.cli.conftest import Run
-from tests.cli.releases import SITUATIONS, put, release
+from tests.cli.releases import SITUATIONS, build_release, store_release
 
 VERBS = [verb.value for verb in Verb]
 SENSE = {
@@ -37,7 +37,7 @@ SENSE = {
 @pytest.mark.parametrize("situation", SITUATIONS)
 def test_what_makes_sense(situation: str) -> None:
     """Phase by verb: what is possible has an effect, all else a reason."""
-    found = parse_release(release(situation))
+    found = parse_release(build_release(situation))
     assert [verb.value for verb in list_allowed(found.spec, found.status)] == SENSE[situation]
     for verb in Verb:
         why = explain_refusal(verb, found.spec, found.status)
@@ -70,7 +70,7 @@ REFUSALS = [
 @pytest.mark.parametrize(("situation", "verb", "why"), REFUSALS)
 def test_a_refusal(situation: str, verb: str, why: str, server: ApiServer, run: Run) -> None:
     """Exit code 2 with the reason; nothing is written, even with --yes."""
-    put(server.cluster, situation)
+    store_release(server.cluster, situation)
     found = run(verb, "auth", "--yes")
     assert (found.code, found.out) == (2, "")
     assert found.err == f"canary: cannot {verb} prod/auth: {why}\n"
@@ -79,7 +79,7 @@ def test_a_refusal(situation: str, verb: str, why: str, server: ApiServer, run: 
 
 def test_an_approval_is_given_once() -> None:
     """What is approved already needs no second word."""
-    body = release("approval")
+    body = build_release("approval")
     body["status"] = {**body["status"], "release": {**body["status"]["release"], "approvedStep": 2}}
     found = parse_release(body)
     assert "approved already" in str(explain_refusal(Verb.PROMOTE, found.spec, found.status))
@@ -90,7 +90,7 @@ def test_an_approval_is_given_once() -> None:
 )
 def test_a_request_is_written(situation: str, verb: str, server: ApiServer, run: Run) -> None:
     """The operator reads what was asked; people read what it does."""
-    put(server.cluster, situation)
+    store_release(server.cluster, situation)
     found = run(verb, "auth", "--yes")
     assert found.code == 0
     assert found.out.startswith(f"prod/auth: {verb} sent: ")
@@ -99,7 +99,7 @@ def test_a_request_is_written(situation: str, verb: str, server: ApiServer, run:
 
 def test_each_request_is_new(server: ApiServer, run: Run) -> None:
     """The same wish twice is two wishes: the operator takes each once."""
-    put(server.cluster, "progressing")
+    store_release(server.cluster, "progressing")
     run("pause", "auth", "--yes")
     first = parse_request(annotation(server)).id
     run("pause", "auth", "--yes")
@@ -108,7 +108,7 @@ def test_each_request_is_new(server: ApiServer, run: Run) -> None:
 
 def test_without_a_person_yes_is_needed(server: ApiServer, run: Run) -> None:
     """In a pipe nobody can be asked: exit code 2 says what to give."""
-    put(server.cluster, "progressing")
+    store_release(server.cluster, "progressing")
     found = run("abort", "auth")
     assert (found.code, found.out) == (2, "")
     assert found.err == "canary: not a terminal: pass --yes to confirm\n"
@@ -116,16 +116,16 @@ def test_without_a_person_yes_is_needed(server: ApiServer, run: Run) -> None:
 
 def test_several_are_asked_or_none(server: ApiServer, run: Run) -> None:
     """One refusal holds back all of them, and every reason is said."""
-    put(server.cluster, "progressing")
-    put(server.cluster, "ready", "web")
-    put(server.cluster, "baking", "shop")
+    store_release(server.cluster, "progressing")
+    store_release(server.cluster, "ready", "web")
+    store_release(server.cluster, "baking", "shop")
     found = run("pause", "auth", "web", "shop", "--yes")
     assert found.code == 2
     web, shop = found.err.splitlines()
     assert web.startswith("canary: cannot pause prod/web: no release is under way")
     assert shop.startswith("cannot pause prod/shop: it is promoted already")
     assert server.asked["patch", "canaryreleases"] == 0
-    put(server.cluster, "progressing", "web")
+    store_release(server.cluster, "progressing", "web")
     assert len(run("pause", "auth", "web", "auth", "--yes").out.splitlines()) == 2
 
 
@@ -140,7 +140,7 @@ def test_a_dry_run_changes_nothing(
     how: str, asked: dict[str, int], said: str, server: ApiServer, run: Run
 ) -> None:
     """It needs no --yes, and says that nothing happened."""
-    before = put(server.cluster, "progressing")
+    before = store_release(server.cluster, "progressing")
     found = run("abort", "auth", f"--dry-run={how}")
     assert found.code == 0
     assert said in found.out
@@ -165,7 +165,7 @@ class Interfering:
         server, situation, changes = self.change
         if verb == "patch" and self.left:
             self.left -= 1
-            body = release(situation)
+            body = build_release(situation)
             found = dict(body["status"].get("release") or {}) | changes
             status = {**body["status"], "judgedUntil": float(self.left), "release": found or None}
             server.cluster.put(RELEASES, body | {"status": status})
@@ -173,7 +173,7 @@ class Interfering:
 
 def test_figures_that_change_meanwhile_do_not_matter(server: ApiServer, run: Run) -> None:
     """The operator writes its status every few seconds: the request is written again."""
-    put(server.cluster, "progressing")
+    store_release(server.cluster, "progressing")
     Interfering(server, "progressing", 2)
     assert run("abort", "auth", "--yes").code == 0
     assert parse_request(annotation(server)).verb == "abort"
@@ -197,7 +197,7 @@ def test_a_release_that_moved_on_is_not_hit(  # noqa: PLR0913, PLR0917 - a table
     run: Run,
 ) -> None:
     """What was seen is not what is there: exit code 2, nothing is written."""
-    put(server.cluster, before)
+    store_release(server.cluster, before)
     Interfering(server, after, 1, **changes)
     found = run(verb, "auth", "--yes")
     assert found.code == 2
@@ -208,7 +208,7 @@ def test_a_release_that_moved_on_is_not_hit(  # noqa: PLR0913, PLR0917 - a table
 
 def test_wait_until_it_is_taken(server: ApiServer, run: Run) -> None:
     """--wait ends when the operator has taken just this request."""
-    put(server.cluster, "progressing")
+    store_release(server.cluster, "progressing")
 
     def take(verb: str, _kind: Kind, _namespace: str, _name: str) -> None:
         if verb == "watch":
@@ -225,7 +225,7 @@ def test_wait_until_it_is_taken(server: ApiServer, run: Run) -> None:
 
 def test_nobody_takes_it(server: ApiServer, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """No operator, no effect: exit code 4."""
-    put(server.cluster, "progressing")
+    store_release(server.cluster, "progressing")
     monkeypatch.setattr(send_command, "HANDLE_TIMEOUT", 0.05)
     found = run("abort", "auth", "--yes", "--wait")
     assert found.code == 4
@@ -245,7 +245,7 @@ def annotation(server: ApiServer) -> str:
 
 def test_aborting_what_runs_everywhere_already_says_that_it_goes_back() -> None:
     """At the end of a promotion the canary has no traffic any more to take away."""
-    found = parse_release(release("promoting"))
+    found = parse_release(build_release("promoting"))
     drained = found.status.model_copy(update={"weight": 0})
     assert "takes the canary's 100 %" in describe_effect(Verb.ABORT, found.spec, found.status)
     assert "the version before" in describe_effect(Verb.ABORT, found.spec, drained)

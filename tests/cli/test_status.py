@@ -11,7 +11,7 @@ import pytest
 from canary.kube.objects import RELEASES
 from tests.cli.api_server import ApiServer
 from tests.cli.conftest import Ran, Run
-from tests.cli.releases import ENDED, SITUATIONS, put, release
+from tests.cli.releases import ENDED, SITUATIONS, build_release, store_release
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -35,7 +35,7 @@ CODES = {
 @pytest.mark.parametrize("situation", SITUATIONS)
 def test_one_look(situation: str, server: ApiServer, run: Run) -> None:
     """Each situation has its picture and its exit code; one request is enough."""
-    put(server.cluster, situation)
+    store_release(server.cluster, situation)
     found = run("status", "auth")
     assert found.code == CODES[situation]
     assert found.out == (GOLDEN / f"status-{situation.replace(' ', '-')}.txt").read_text("utf-8")
@@ -46,7 +46,7 @@ def test_nothing_is_cut_off_in_a_narrow_terminal(
     server: ApiServer, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What does not fit goes on in the next line, and no line is too long."""
-    put(server.cluster, "rolled back")
+    store_release(server.cluster, "rolled back")
     monkeypatch.setenv("COLUMNS", "44")
     lines = run("status", "auth").out.splitlines()
     assert max(map(len, lines)) <= 44
@@ -55,7 +55,7 @@ def test_nothing_is_cut_off_in_a_narrow_terminal(
 
 def test_a_document(server: ApiServer, run: Run) -> None:
     """Machines get figures, what may be asked, and the exit code."""
-    put(server.cluster, "approval")
+    store_release(server.cluster, "approval")
     found = run("status", "auth", "-o", "json")
     content = json.loads(found.out)
     assert found.code == content["exitCode"] == 5
@@ -102,7 +102,7 @@ def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
 @contextmanager
 def watching(server: ApiServer, run: Run, situation: str) -> Iterator[Watching]:
     """A watch on a release that is in this situation at first."""
-    put(server.cluster, situation)
+    store_release(server.cluster, situation)
     found = Watching(server, run)
     found.watched()
     until(lambda: server.cluster.watching > 0)
@@ -113,7 +113,7 @@ def test_a_line_for_each_change_until_it_is_promoted(server: ApiServer, run: Run
     """In a pipe: what changed, then how it ended; exit code 0."""
     with watching(server, run, "progressing") as found:
         for situation in ("approval", "promoting", "baking", "promoted"):
-            put(server.cluster, situation)
+            store_release(server.cluster, situation)
     ended = found.end()
     assert (ended.code, ended.err) == (0, "")
     lines = ended.out.splitlines()
@@ -126,8 +126,8 @@ def test_a_line_for_each_change_until_it_is_promoted(server: ApiServer, run: Run
 def test_a_rollback_is_exit_code_3(server: ApiServer, run: Run) -> None:
     """It goes on through the rolling back, and leaves when that has ended."""
     with watching(server, run, "paused") as found:
-        put(server.cluster, "rolling back")
-        put(server.cluster, "rolled back")
+        store_release(server.cluster, "rolling back")
+        store_release(server.cluster, "rolled back")
     ended = found.end()
     assert ended.code == 3
     assert ended.out.splitlines()[0] == (
@@ -140,8 +140,8 @@ def test_figures_that_only_grow_are_no_change(server: ApiServer, run: Run) -> No
     """A pipe is not flooded: evidence is written every few seconds."""
     with watching(server, run, "progressing") as found:
         status = SITUATIONS["progressing"]
-        server.cluster.put(RELEASES, release() | {"status": {**status, "judgedUntil": 5.0}})
-        put(server.cluster, "rolled back")
+        server.cluster.put(RELEASES, build_release() | {"status": {**status, "judgedUntil": 5.0}})
+        store_release(server.cluster, "rolled back")
     assert len(found.end().out.splitlines()) == 3
 
 
@@ -150,9 +150,9 @@ def test_a_newer_template_is_followed(server: ApiServer, run: Run) -> None:
     superseded = {**SITUATIONS["ready"], "reason": "TemplateChanged", "phase": "RolledBack"}
     superseded["history"] = [{**ENDED, "result": "Superseded", "reason": "TemplateChanged"}]
     with watching(server, run, "progressing") as found:
-        server.cluster.put(RELEASES, release() | {"status": superseded})
-        put(server.cluster, "preparing")
-        put(server.cluster, "promoted")
+        server.cluster.put(RELEASES, build_release() | {"status": superseded})
+        store_release(server.cluster, "preparing")
+        store_release(server.cluster, "promoted")
     ended = found.end()
     assert ended.code == 0
     assert "phase=Preparing" in ended.out
@@ -168,7 +168,7 @@ def test_deleted_meanwhile(server: ApiServer, run: Run) -> None:
 
 def test_at_rest_there_is_nothing_to_wait_for(server: ApiServer, run: Run) -> None:
     """-w says how it is and leaves."""
-    put(server.cluster, "rolled back")
+    store_release(server.cluster, "rolled back")
     assert run("status", "auth", "-w").code == 3
     assert server.asked["watch", "canaryreleases"] == 0
 
@@ -176,11 +176,11 @@ def test_at_rest_there_is_nothing_to_wait_for(server: ApiServer, run: Run) -> No
 def test_500_releases_cost_one_watch_and_no_polling(server: ApiServer, run: Run) -> None:
     """The server chooses the one release; what happens to the others is never sent."""
     for number in range(500):
-        put(server.cluster, "progressing", f"other-{number:03}")
+        store_release(server.cluster, "progressing", f"other-{number:03}")
     with watching(server, run, "progressing") as found:
         for number in range(0, 500, 50):
-            put(server.cluster, "approval", f"other-{number:03}")
-        put(server.cluster, "rolled back")
+            store_release(server.cluster, "approval", f"other-{number:03}")
+        store_release(server.cluster, "rolled back")
     assert found.end().code == 3
     assert dict(server.asked) == {
         ("get", "canaryreleases"): 1,
@@ -195,9 +195,9 @@ def test_a_watch_that_ends_goes_on(server: ApiServer, run: Run) -> None:
     """Servers end watches now and then: nobody is told, nothing is lost."""
     with watching(server, run, "progressing") as found:
         server.cluster.bookmark()
-        put(server.cluster, "approval")
+        store_release(server.cluster, "approval")
         server.cluster.break_watches()
-        put(server.cluster, "rolled back")
+        store_release(server.cluster, "rolled back")
     ended = found.end()
     assert (ended.code, ended.err) == (3, "")
     assert server.asked["list", "canaryreleases"] == 1
@@ -211,8 +211,8 @@ def test_a_watch_that_breaks_is_said_once(server: ApiServer, run: Run) -> None:
         found.watched(3)
         del server.refuse["watch"]
         until(lambda: server.cluster.watching > 0)
-        put(server.cluster, "approval")
-        put(server.cluster, "rolled back")
+        store_release(server.cluster, "approval")
+        store_release(server.cluster, "rolled back")
     ended = found.end()
     assert ended.code == 3
     said = ended.err.splitlines()

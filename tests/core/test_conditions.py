@@ -22,7 +22,7 @@ from canary.core.plan import PauseTarget, RemoveFinalizer
 from canary.core.plan import UnmanageTarget as ReleaseTarget
 from canary.core.rollout import decide
 from canary.core.snapshot import Obstacle, ReleaseResource, Route, Snapshot, TargetDeployment
-from tests.world import RELEASE
+from tests.in_memory_world import RELEASE
 
 SPEC = load_release(RELEASE, "tests").spec
 RELEASING = Release(template="v2", started_at=1.0, replicas=4)

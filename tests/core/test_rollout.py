@@ -55,7 +55,7 @@ from canary.core.snapshot import (
     TargetDeployment,
     Verb,
 )
-from tests.world import RELEASE
+from tests.in_memory_world import RELEASE
 
 NOW = 5000.0
 PASS = AnalysisResult(step=Verdict.PASS, final=Verdict.PASS)

@@ -6,7 +6,7 @@ from canary.api import Intent, MetricStatus, Reason, Release, Status, Verdict, l
 from canary.core.analysis import AnalysisResult, MetricResult
 from canary.core.rollout import decide
 from canary.core.snapshot import Canary, Pod, ReleaseResource, Route, Snapshot, TargetDeployment
-from tests.world import RELEASE
+from tests.in_memory_world import RELEASE
 
 SPEC = load_release(RELEASE, "tests").spec
 ERRORS = MetricStatus(name="errors", verdict=Verdict.FAIL, evidence=812.0, threshold=100.0)

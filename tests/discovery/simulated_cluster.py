@@ -34,7 +34,7 @@ from canary.kube.objects import (
 )
 from canary.kube.workloads.pause_mode import BINDINGS, POLICIES
 from canary.manifests import build_crd
-from tests.kube.fake import FakeCluster
+from tests.kube.fake_cluster import FakeCluster
 
 KINDS = (
     *(CLAIMS, *CONTROLLERS),
@@ -116,15 +116,15 @@ spec:
 BASE = (DEPLOYMENT, SERVICE, ROUTE, POD)
 
 
-def manifest(text: str) -> Object:
+def parse_manifest(text: str) -> Object:
     """An object written as YAML."""
     found: Object = yaml.safe_load(text)
     return found
 
 
-def changed_at(text: str, path: str, value: object) -> str:
+def change_manifest(text: str, path: str, value: object) -> str:
     """The manifest with another value at a path such as `spec.strategy`."""
-    made = manifest(text)
+    made = parse_manifest(text)
     at, (*parts, last) = made, path.split(".")
     for part in parts:
         at = at.setdefault(part, {})
@@ -137,19 +137,19 @@ def kind_of(one: Object) -> Kind:
     return next(kind for kind in KINDS if kind.kind == one["kind"])
 
 
-def town(*texts: str) -> FakeCluster:
+def build_cluster(*texts: str) -> FakeCluster:
     """A cluster with these objects."""
     cluster = FakeCluster()
     cluster.unserved = {INGRESS_ROUTES, *SELECTING_KINDS[1:]}
     for text in texts:
-        one = manifest(text)
+        one = parse_manifest(text)
         cluster.put(kind_of(one), one)
     return cluster
 
 
-def furnished(*texts: str) -> FakeCluster:
+def build_cluster_with_operator(*texts: str) -> FakeCluster:
     """The same with everything that an operator needs, and an operator that leads."""
-    cluster = town(*texts)
+    cluster = build_cluster(*texts)
     for one in _furniture():
         cluster.put(kind_of(one), one)
     return cluster
@@ -170,10 +170,10 @@ def _furniture() -> tuple[Object, ...]:
         "status": accepted,
     }
     running = deployment | {"status": {"readyReplicas": 2}}
-    return (build_crd(), running, *hold, gateways, lease(0) | {"kind": LEASES.kind})
+    return (build_crd(), running, *hold, gateways, build_lease(0) | {"kind": LEASES.kind})
 
 
-def lease(renewed: int) -> Object:
+def build_lease(renewed: int) -> Object:
     """Renewed that many seconds after 2030 began, and good for 12."""
     return {
         "metadata": {"name": "canary-controller", "namespace": "canary-system"},
@@ -219,7 +219,7 @@ class ApiServer(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(cluster: FakeCluster) -> Iterator[ApiServer]:
+def serve_cluster(cluster: FakeCluster) -> Iterator[ApiServer]:
     """An API server while the block runs."""
     server = ApiServer(cluster)
     thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)

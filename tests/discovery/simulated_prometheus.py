@@ -9,7 +9,7 @@ from typing import Any
 
 from canary.core.sampling import selector_matches
 from canary.metrics.selectors import parse_selector
-from tests.metrics.servers import Reply, Request
+from tests.metrics.servers import ReceivedRequest, ScriptedReply
 
 NOW = 1_893_456_000
 _SUM = re.compile(r"sum by \((.*?)\) \((.*)\)")
@@ -18,7 +18,7 @@ _PODS = re.compile(r"count by \(pod\) \((.*)\)")
 
 
 @dataclass(frozen=True)
-class Line:
+class CounterLine:
     """One series; it rises by `rate` per second, or stays at `value`."""
 
     metric: str
@@ -35,14 +35,14 @@ class Line:
 class FakePrometheus:
     """Call it with a request."""
 
-    lines: Sequence[Line] = ()
+    lines: Sequence[CounterLine] = ()
     scrape: float = 15.0
     age: float = math.inf
     """Seconds since the series began."""
     fixed: dict[str, float] = field(default_factory=dict)
     """Answers to queries that are not selectors."""
 
-    def __call__(self, request: Request) -> Reply:
+    def __call__(self, request: ReceivedRequest) -> ScriptedReply:
         form = request.form
         if request.path.endswith("query_range"):
             start, end = float(form["start"]), float(form["end"])
@@ -53,7 +53,7 @@ class FakePrometheus:
             )
         return self._now(form["query"], float(form.get("time", NOW)))
 
-    def _now(self, query: str, now: float) -> Reply:
+    def _now(self, query: str, now: float) -> ScriptedReply:
         if query in self.fixed:
             return _reply("vector", [{"metric": {}, "value": [NOW, str(self.fixed[query])]}])
         if found := _RANGE.fullmatch(query):
@@ -85,7 +85,7 @@ class FakePrometheus:
         if found is None:
             return []
         by = [label.strip() for label in found[1].split(",")]
-        groups: dict[tuple[str, ...], list[Line]] = {}
+        groups: dict[tuple[str, ...], list[CounterLine]] = {}
         for line in self._chosen(found[2]):
             groups.setdefault(tuple(line.labels.get(label, "") for label in by), []).append(line)
         return [
@@ -96,7 +96,7 @@ class FakePrometheus:
             for key, lines in groups.items()
         ]
 
-    def _chosen(self, text: str) -> list[Line]:
+    def _chosen(self, text: str) -> list[CounterLine]:
         selector = parse_selector(text)
         return [
             line
@@ -105,30 +105,30 @@ class FakePrometheus:
         ]
 
 
-def _reply(kind: str, result: list[dict[str, Any]]) -> Reply:
+def _reply(kind: str, result: list[dict[str, Any]]) -> ScriptedReply:
     body = {"status": "success", "data": {"resultType": kind, "result": result}}
-    return Reply(json.dumps(body).encode(), headers={"Content-Type": "application/json"})
+    return ScriptedReply(json.dumps(body).encode(), headers={"Content-Type": "application/json"})
 
 
 POD = {"namespace": "prod", "pod": "auth-7d9c5b6f4-aaaaa"}
 TRAEFIK = "prod-auth-80@kubernetescrd"
 
 
-def gateway(rate: float, bad: float = 0.0) -> list[Line]:
+def gateway_series(rate: float, bad: float = 0.0) -> list[CounterLine]:
     """Traefik's requests per second to the Service, and those that fail."""
     labels = {"service": TRAEFIK, "instance": "traefik:1"}
     return [
-        Line("traefik_service_requests_total", labels | {"code": "200"}, rate - bad),
-        Line("traefik_service_requests_total", labels | {"code": "500"}, bad),
+        CounterLine("traefik_service_requests_total", labels | {"code": "200"}, rate - bad),
+        CounterLine("traefik_service_requests_total", labels | {"code": "500"}, bad),
     ]
 
 
-def application(label: str = "code", rate: float = 1.0) -> list[Line]:
+def application_series(label: str = "code", rate: float = 1.0) -> list[CounterLine]:
     """Requests as the pod counts them, with the status in that label."""
-    return [Line("http_requests_total", POD | {label: "200"}, rate)]
+    return [CounterLine("http_requests_total", POD | {label: "200"}, rate)]
 
 
-def pool() -> list[Line]:
+def pool_series() -> list[CounterLine]:
     """HikariCP's gauges."""
     names = ("hikaricp_connections_active", "hikaricp_connections_max")
-    return [Line(name, POD | {"pool": "main"}, value=5.0) for name in names]
+    return [CounterLine(name, POD | {"pool": "main"}, value=5.0) for name in names]

@@ -8,11 +8,11 @@ import pytest
 
 from canary.kube.objects import Object
 from e2e.harness.auth import route
-from e2e.harness.figures import Figures
-from e2e.harness.film import Film, canary_weight
 from e2e.harness.gateways import choose
-from e2e.harness.load import Load
-from e2e.harness.table import table, written
+from e2e.harness.load import RunningLoad
+from e2e.harness.measurements import Measurements
+from e2e.harness.recorder import ClusterRecorder, canary_weight
+from e2e.harness.result_table import render_table, write_table
 from e2e.harness.totals import PytestRun, summary
 
 
@@ -41,7 +41,7 @@ def test_the_weight_is_read_off_the_route(weights: tuple[int, ...], percent: int
 
 def test_a_film_knows_when_the_canary_had_traffic():
     """From its first weight above 0 to its last way back to 0."""
-    film = Film()
+    film = ClusterRecorder()
     for weights in [(1,), (95, 5), (100, 0), (80, 20), (80, 20), (1,)]:
         film.add(routed(*weights))
     assert [frame.what for frame in film.weights] == [0, 5, 0, 20, 0]
@@ -62,7 +62,7 @@ def slice_of(service: str, **pods: bool) -> Object:
 
 def test_a_film_knows_how_long_the_canary_had_weight_and_no_ready_endpoint():
     """From whichever came second until whichever went first; none where weight 0 came first."""
-    film = Film()
+    film = ClusterRecorder()
     film.add(slice_of("auth-canary", auth_canary_1=True))
     film.add(routed(95, 5))
     assert film.ready("auth-canary") == {"auth-canary-1"}
@@ -78,7 +78,7 @@ def test_a_film_knows_how_long_the_canary_had_weight_and_no_ready_endpoint():
 
 def test_a_film_names_services_that_selected_a_canary_pod():
     """Also where it was not ready, and also when that is over; never the canary's own Service."""
-    film = Film()
+    film = ClusterRecorder()
     film.add(slice_of("auth-canary", auth_canary_1=True))
     film.add(slice_of("auth", auth_1=True))
     assert film.misled() == set()
@@ -89,7 +89,7 @@ def test_a_film_names_services_that_selected_a_canary_pod():
 
 def test_load_keeps_every_failure():
     """Who answered it, and how."""
-    load = Load()
+    load = RunningLoad()
     load.take({"kind": "failure", "status": "503", "version": "v2"})
     load.take({"kind": "second", "sent": 50, "ok_by_instance": {"a": 49}})
     assert str(load) == "50 requests, failed: 1 × 503 of v2"
@@ -98,12 +98,12 @@ def test_load_keeps_every_failure():
 
 def test_figures_stand_beside_those_of_the_peers(tmp_path):
     """The table replaces what was between its markers, and nothing else."""
-    figures = Figures(
+    figures = Measurements(
         "100 % errors, counted at x", "RolledBack", "CanaryOutage", 9.7, 18, 0.9, 0, 1077
     )
     (tmp_path / "one.json").write_text(json.dumps(asdict(figures)))
     before, other = "before\n<!-- e2e:start -->\n", "<!-- e2e-x:start -->theirs<!-- e2e-x:end -->\n"
-    page = written(f"{before}old\n<!-- e2e:end -->\n{other}", table(tmp_path))
+    page = write_table(f"{before}old\n<!-- e2e:end -->\n{other}", render_table(tmp_path))
     assert "old" not in page
     assert page.startswith(before)
     assert page.endswith(f"<!-- e2e:end -->\n{other}")

@@ -10,12 +10,12 @@ from urllib.parse import parse_qs, urlsplit
 
 from canary.errors import CanaryError
 from canary.kube.objects import DEPLOYMENTS, LEASES, RELEASES, REPLICA_SETS
-from tests.kube.fake import FakeCluster
+from tests.kube.fake_cluster import FakeCluster
 
 KINDS = {kind.plural: kind for kind in (DEPLOYMENTS, LEASES, RELEASES, REPLICA_SETS)}
 
 
-class Server(ThreadingHTTPServer):
+class GateApiServer(ThreadingHTTPServer):
     """Serves one fake cluster; `refuse` maps a plural to an HTTP status code."""
 
     daemon_threads = True
@@ -45,7 +45,7 @@ class Handler(BaseHTTPRequestHandler):
     """One connection."""
 
     protocol_version = "HTTP/1.1"
-    server: Server
+    server: GateApiServer
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
@@ -103,9 +103,9 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(cluster: FakeCluster) -> Iterator[Server]:
+def serve_releases(cluster: FakeCluster) -> Iterator[GateApiServer]:
     """The cluster on a port of its own."""
-    server = Server(cluster)
+    server = GateApiServer(cluster)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:

@@ -27,7 +27,7 @@ from canary.gate.tracking import (
     select_template,
     start_tracking,
 )
-from tests.kube.stage import RELEASE
+from tests.kube.fixtures_release import RELEASE
 
 OLD, NEW, OTHER = "old000000000", "new000000000", "other0000000"
 SPEC = load_release(RELEASE, "test").spec

@@ -16,9 +16,15 @@ from canary.kube.api_errors import ForbiddenError
 from canary.kube.objects import DEPLOYMENTS, LEASES, RELEASES, Kind, Object
 from canary.kube.release_watch import ReleaseUpdate
 from canary.kube.workloads.template import template_hash
-from tests.kube.stage import DEPLOYMENT, KEY, NAMESPACE, Stage, manifest
+from tests.kube.fixtures_release import (
+    DEPLOYMENT,
+    KEY,
+    NAMESPACE,
+    ReleaseOnFakeCluster,
+    build_deployment,
+)
 
-VETTED = template_hash(manifest(DEPLOYMENT)["spec"]["template"])
+VETTED = template_hash(build_deployment(DEPLOYMENT)["spec"]["template"])
 LEASE = Key("canary-system", "canary-controller")
 
 
@@ -26,7 +32,7 @@ class Scene:
     """A pipeline's gate; what happens meanwhile is a list of steps, ten seconds apart."""
 
     def __init__(self, *, seconds: float = 10.0, timeout: float = 600.0, **ask) -> None:
-        self.stage = Stage()
+        self.stage = ReleaseOnFakeCluster()
         self.now = 1000.0
         self.said: list[str] = []
         self.step = seconds

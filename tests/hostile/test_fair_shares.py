@@ -14,7 +14,7 @@ from canary.kube.workloads.webhooks import Webhooks
 from canary.metrics.exposition import PageError, PageLimits, samples
 from canary.metrics.scrape import Scrape, ScrapeOptions, ScrapeTarget
 from canary.notify.delivery_queue import DeliveryQueue, DeliveryResult, DeliveryTask
-from tests.metrics.servers import Reply, Server, until
+from tests.metrics.servers import ScriptedReply, ScriptedServer, wait_until
 
 DEADLINE = 30.0
 
@@ -43,7 +43,7 @@ def test_slow_checks_of_one_namespace_keep_no_other_waiting():
         webhooks.start("c", "http://x", 1.0, {"id": f"slow-{number}", "namespace": "slow"})
     webhooks.start("c", "http://x", 1.0, {"id": "quick", "namespace": "quick"})
     try:
-        until(lambda: _passed(webhooks, "quick"), "the answer")
+        wait_until(lambda: _passed(webhooks, "quick"), "the answer")
         assert not over.is_set()
         assert not _passed(webhooks, "slow-0")
     finally:
@@ -63,7 +63,7 @@ def test_slow_receivers_of_one_namespace_keep_no_other_waiting():
     for number in range(400):
         box.put(DeliveryTask(f"s{number}", "r", "slow", True, lambda: _wait(over), owner="slow"))
     box.put(DeliveryTask("q", "r", "quick", True, lambda: None, owner="quick"))
-    until(lambda: ("quick", DeliveryResult.DELIVERED) in seen.tasks, "the delivery")
+    wait_until(lambda: ("quick", DeliveryResult.DELIVERED) in seen.tasks, "the delivery")
     assert not over.is_set()
     over.set()
     box.close(DEADLINE)
@@ -89,9 +89,9 @@ def _wait(over: threading.Event) -> None:
     over.wait(DEADLINE)
 
 
-def test_slow_pages_of_one_namespace_keep_no_other_waiting(server: Server):
+def test_slow_pages_of_one_namespace_keep_no_other_waiting(server: ScriptedServer):
     """Forty pages that hang, read with the same threads as one that does not."""
-    server.answer = lambda request: Reply(b"a 1\n", hold="slow" in request.path)
+    server.answer = lambda request: ScriptedReply(b"a 1\n", hold="slow" in request.path)
     threads = FairExecutor(6, 4, "scrape")
     slow = [ScrapeTarget(f"{server.url}/slow/{number}", {}) for number in range(40)]
     quick = [ScrapeTarget(f"{server.url}/quick", {})]
@@ -125,14 +125,14 @@ def test_a_page_beyond_its_limits_is_a_failure_that_says_so(page: str, words: st
 @pytest.mark.parametrize(
     "reply",
     [
-        Reply(b"SECRET instance-id\n"),
-        Reply(b"a{SECRET} 1\n"),
-        Reply(b"SECRET", status=403),
-        Reply(b"a 1\n" * 3000),
+        ScriptedReply(b"SECRET instance-id\n"),
+        ScriptedReply(b"a{SECRET} 1\n"),
+        ScriptedReply(b"SECRET", status=403),
+        ScriptedReply(b"a 1\n" * 3000),
     ],
     ids=["no page", "half a page", "an error", "too large"],
 )
-def test_a_page_that_is_no_page_is_not_repeated(server: Server, reply: Reply):
+def test_a_page_that_is_no_page_is_not_repeated(server: ScriptedServer, reply: ScriptedReply):
     """The status of a release is no window into other people's servers."""
     server.answer = lambda _: reply
     target = ScrapeTarget(f"{server.url}/metrics", {})
@@ -142,13 +142,13 @@ def test_a_page_that_is_no_page_is_not_repeated(server: Server, reply: Reply):
     assert "SECRET" not in failure.why
 
 
-def test_series_beyond_what_is_kept_for_a_release_are_no_data_that_says_so(server: Server):
+def test_series_beyond_what_is_kept_for_a_release_are_no_data_that_says_so(server: ScriptedServer):
     """Each scrape brings other values of a label; when that ends, so does the silence."""
     scrapes = iter(range(1000))
     page = [""]
 
-    def answer(_: object) -> Reply:
-        return Reply(page[0].encode())
+    def answer(_: object) -> ScriptedReply:
+        return ScriptedReply(page[0].encode())
 
     server.answer = answer
     query = SeriesQuery("q", Selector("a"), ("b",), raw=True)

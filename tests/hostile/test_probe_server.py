@@ -9,7 +9,7 @@ import requests
 
 from canary.operator.metrics import OperatorMetrics
 from canary.operator.server import MOST, ProbeServer
-from tests.metrics.servers import until
+from tests.metrics.servers import wait_until
 
 
 @pytest.fixture
@@ -32,7 +32,9 @@ def test_a_probe_is_answered_beside_1500_slow_connections(probes: ProbeServer):
         for path in ("/livez", "/readyz", "/metrics"):
             assert requests.get(f"http://127.0.0.1:{probes.port}{path}", timeout=10).ok
         assert threading.active_count() == before
-        until(lambda: sum(_closed(one) for one in slow) >= 1500 - MOST, "the end of the oldest")
+        wait_until(
+            lambda: sum(_closed(one) for one in slow) >= 1500 - MOST, "the end of the oldest"
+        )
 
 
 def _closed(one: socket.socket) -> bool:

@@ -14,14 +14,16 @@ from canary.core.series import FoundSeries, MetricAnswer, NoData, SeriesQuery, U
 from canary.metrics.batch import QueryBatcher
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
 from canary.metrics.queries import Context, compile_metric
-from tests.metrics.servers import Reply, Request, Server
+from tests.metrics.servers import ReceivedRequest, ScriptedReply, ScriptedServer
 
 END, STEP = 1_000_000.0, 5.0
 JSON = {"Content-Type": "application/json"}
 SLOW = "slow_by_purpose"
 
 
-def series_of(*namespaces: str, metric: str = "http_requests_total", padding: str = "") -> Reply:
+def series_of(
+    *namespaces: str, metric: str = "http_requests_total", padding: str = ""
+) -> ScriptedReply:
     """Prometheus' answer to a raw query: a series of each namespace."""
     values = [[END - 5, "1"], [END, "2"]]
     result = [
@@ -38,12 +40,12 @@ def series_of(*namespaces: str, metric: str = "http_requests_total", padding: st
         for name in namespaces
     ]
     data = {"resultType": "matrix", "result": result}
-    return Reply(json.dumps({"status": "success", "data": data}).encode(), headers=JSON)
+    return ScriptedReply(json.dumps({"status": "success", "data": data}).encode(), headers=JSON)
 
 
-def refused(status: int, text: str) -> Reply:
+def refused(status: int, text: str) -> ScriptedReply:
     """Prometheus' way to say no."""
-    return Reply(json.dumps({"status": "error", "error": text}).encode(), status, JSON)
+    return ScriptedReply(json.dumps({"status": "error", "error": text}).encode(), status, JSON)
 
 
 def queries(namespace: str, *metrics: Metric) -> list[SeriesQuery]:
@@ -58,14 +60,14 @@ OWN = [Metric(name=f"own{n}", query=f"{SLOW}_{n}", max=1.0) for n in range(20)]
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server() -> Iterator[ScriptedServer]:
     """Scripted, on loopback."""
-    with closing(Server()) as one:
+    with closing(ScriptedServer()) as one:
         yield one
 
 
 @pytest.fixture
-def batcher(server: Server) -> Iterator[QueryBatcher]:
+def batcher(server: ScriptedServer) -> Iterator[QueryBatcher]:
     """In front of a real client of the server, which waits half a second for an answer."""
     options = PrometheusOptions(server.url, read_timeout=0.5, own_timeout=0.5, max_bytes=20_000)
     with closing(Prometheus(options)) as source, closing(QueryBatcher(source)) as one:
@@ -78,20 +80,20 @@ def read(batcher: QueryBatcher, asked: list[SeriesQuery], end: float = END) -> M
     return batcher.read(asked, end - 300, end, STEP)[asked[0].key]
 
 
-def slow_where(condition: Callable[[str], bool]) -> Callable[[Request], Reply]:
+def slow_where(condition: Callable[[str], bool]) -> Callable[[ReceivedRequest], ScriptedReply]:
     """Does not answer these queries, and answers the others with a series of each namespace."""
 
-    def answer(request: Request) -> Reply:
+    def answer(request: ReceivedRequest) -> ScriptedReply:
         text = request.form["query"]
         if condition(text):
-            return Reply(hold=True)
+            return ScriptedReply(hold=True)
         return series_of(*(name for name in ("good", "other", "evil") if name in text))
 
     return answer
 
 
 def test_beside_a_tenant_with_20_slow_queries_another_tenants_answers_all_arrive(
-    server: Server, batcher: QueryBatcher
+    server: ScriptedServer, batcher: QueryBatcher
 ) -> None:
     """Fourteen rounds, none of which waits for the slow ones."""
     server.answer = slow_where(lambda text: SLOW in text)
@@ -107,7 +109,7 @@ def test_beside_a_tenant_with_20_slow_queries_another_tenants_answers_all_arrive
 
 
 def test_another_tenants_own_queries_are_answered_in_between(
-    server: Server, batcher: QueryBatcher
+    server: ScriptedServer, batcher: QueryBatcher
 ) -> None:
     """Of one tenant's, two run at a time."""
     server.answer = slow_where(lambda text: SLOW in text)
@@ -117,7 +119,7 @@ def test_another_tenants_own_queries_are_answered_in_between(
 
 
 def test_a_tenants_failures_are_counted_and_cost_nothing_after_the_third(
-    server: Server, batcher: QueryBatcher
+    server: ScriptedServer, batcher: QueryBatcher
 ) -> None:
     """Its own expressions rest for a while; what presets ask on its behalf does not."""
     server.answer = slow_where(lambda text: SLOW in text)
@@ -130,18 +132,18 @@ def test_a_tenants_failures_are_counted_and_cost_nothing_after_the_third(
 @pytest.mark.parametrize(
     "trouble",
     [
-        pytest.param(Reply(hold=True), id="not answered in time"),
+        pytest.param(ScriptedReply(hold=True), id="not answered in time"),
         pytest.param(refused(422, "query processing would load too many samples"), id="refused"),
         pytest.param(refused(500, "panic"), id="an error of the server"),
         pytest.param(series_of("evil", padding="x" * 30_000), id="too large"),
     ],
 )
 def test_a_merged_query_that_fails_is_split_before_anybody_hears_unavailable(
-    server: Server, batcher: QueryBatcher, trouble: Reply
+    server: ScriptedServer, batcher: QueryBatcher, trouble: ScriptedReply
 ) -> None:
     """Whatever one tenant's series do to it."""
 
-    def answer(request: Request) -> Reply:
+    def answer(request: ReceivedRequest) -> ScriptedReply:
         text = request.form["query"]
         if "evil" in text:
             return trouble
@@ -160,7 +162,7 @@ def test_a_merged_query_that_fails_is_split_before_anybody_hears_unavailable(
 
 
 def test_who_failed_by_itself_is_left_out_of_the_next_merged_query(
-    server: Server, batcher: QueryBatcher
+    server: ScriptedServer, batcher: QueryBatcher
 ) -> None:
     """So the others wait for it once."""
     server.answer = slow_where(lambda text: "evil" in text)
@@ -178,11 +180,11 @@ def test_who_failed_by_itself_is_left_out_of_the_next_merged_query(
 
 
 def test_within_a_namespace_each_metric_is_asked_by_itself_where_all_together_fail(
-    server: Server, batcher: QueryBatcher
+    server: ScriptedServer, batcher: QueryBatcher
 ) -> None:
     """The pool's series are too many; the errors are judged all the same."""
 
-    def answer(request: Request) -> Reply:
+    def answer(request: ReceivedRequest) -> ScriptedReply:
         heavy = "psycopg" in request.form["query"] or "pool_size" in request.form["query"]
         return refused(422, "too many samples") if heavy else series_of("good")
 
@@ -191,9 +193,11 @@ def test_within_a_namespace_each_metric_is_asked_by_itself_where_all_together_fa
     assert isinstance(found["errors.total"], FoundSeries)
 
 
-def test_nothing_is_split_while_the_server_is_down(server: Server, batcher: QueryBatcher) -> None:
+def test_nothing_is_split_while_the_server_is_down(
+    server: ScriptedServer, batcher: QueryBatcher
+) -> None:
     """It would be asked many times more, by everybody."""
-    server.answer = lambda _: Reply(hold=True)
+    server.answer = lambda _: ScriptedReply(hold=True)
     names = [f"tenant{number}" for number in range(30)]
     for name in names:  # known from now on
         batcher.ask(queries(name, ERRORS), END - 300, END, STEP).wait(20)
@@ -206,7 +210,9 @@ def test_nothing_is_split_while_the_server_is_down(server: Server, batcher: Quer
     assert answer.server_down
 
 
-def test_an_answer_that_is_too_large_is_read_no_further_than_its_bound(server: Server) -> None:
+def test_an_answer_that_is_too_large_is_read_no_further_than_its_bound(
+    server: ScriptedServer,
+) -> None:
     """One value needs no more than a mebibyte."""
     server.answer = lambda _: series_of("good", padding="x" * (2 << 20))
     options = PrometheusOptions(server.url)
@@ -218,7 +224,7 @@ def test_an_answer_that_is_too_large_is_read_no_further_than_its_bound(server: S
 
 
 def test_the_release_waits_for_its_answers_without_a_thread_of_its_own(
-    server: Server, batcher: QueryBatcher
+    server: ScriptedServer, batcher: QueryBatcher
 ) -> None:
     """A hundred releases that ask in vain leave as many threads as before."""
     server.answer = slow_where(lambda text: SLOW in text)

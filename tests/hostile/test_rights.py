@@ -10,8 +10,8 @@ from canary.api import Verdict
 from canary.kube.cache import Cache, Scope
 from canary.kube.cached import CachedObjects
 from canary.kube.objects import CRON_JOBS, PODS, REPLICA_SETS
-from tests.kube.fake import FakeCluster
-from tests.kube.stage import NAMESPACE
+from tests.kube.fake_cluster import FakeCluster
+from tests.kube.fixtures_release import NAMESPACE
 from tests.kube.test_workloads_checks import JOB_CHECK, end, ended_pod, jobs, run, stage_with
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"

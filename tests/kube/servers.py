@@ -18,7 +18,7 @@ Act = Callable[[BaseHTTPRequestHandler], None]
 
 
 @dataclass(frozen=True)
-class Got:
+class ReceivedRequest:
     """One request as it came in."""
 
     method: str
@@ -29,12 +29,12 @@ class Got:
     """The client's port: one per connection."""
 
 
-class Server:
+class ScriptedServer:
     """Plays `acts` in order; the last one again and again."""
 
     def __init__(self, *acts: Act) -> None:
         self.acts = deque(acts)
-        self.got: list[Got] = []
+        self.got: list[ReceivedRequest] = []
         self.over = threading.Event()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._http.daemon_threads = True
@@ -72,7 +72,9 @@ class Server:
                 length = int(self.headers.get("Content-Length", 0))
                 body = json.loads(self.rfile.read(length)) if length else None
                 peer = self.client_address[1]
-                server.got.append(Got(self.command, self.path, dict(self.headers), body, peer))
+                server.got.append(
+                    ReceivedRequest(self.command, self.path, dict(self.headers), body, peer)
+                )
                 act = server.acts.popleft() if len(server.acts) > 1 else server.acts[0]
                 act(self)
 
@@ -84,7 +86,7 @@ class Server:
         return Handler
 
 
-def answer(code: int, body: Any = None, **headers: str) -> Act:
+def send_answer(code: int, body: Any = None, **headers: str) -> Act:
     """JSON, or text."""
 
     def act(request: BaseHTTPRequestHandler) -> None:
@@ -98,19 +100,19 @@ def answer(code: int, body: Any = None, **headers: str) -> Act:
     return act
 
 
-def status(code: int, reason: str, message: str, **details: Any) -> Act:
+def send_status(code: int, reason: str, message: str, **details: Any) -> Act:
     """A failure as the API server words it."""
     failure = {"kind": "Status", "status": "Failure", "code": code, "reason": reason}
-    return answer(code, failure | {"message": message, "details": details})
+    return send_answer(code, failure | {"message": message, "details": details})
 
 
-def hang(request: BaseHTTPRequestHandler) -> None:
+def hang_forever(request: BaseHTTPRequestHandler) -> None:
     """No answer until the test is over."""
     request.server.over.wait(10)  # type: ignore[attr-defined]
     request.close_connection = True
 
 
-def half(request: BaseHTTPRequestHandler) -> None:
+def send_half(request: BaseHTTPRequestHandler) -> None:
     """Half of what is announced, then the end."""
     request.send_response(200)
     request.send_header("Content-Length", "100")
@@ -119,7 +121,7 @@ def half(request: BaseHTTPRequestHandler) -> None:
     request.close_connection = True
 
 
-def reset(request: BaseHTTPRequestHandler) -> None:
+def reset_connection(request: BaseHTTPRequestHandler) -> None:
     """The connection is reset."""
     request.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     request.connection.close()
@@ -127,7 +129,7 @@ def reset(request: BaseHTTPRequestHandler) -> None:
     request.wfile = open("/dev/null", "wb")  # noqa: PTH123, SIM115  # the handler flushes it
 
 
-def events(*chunks: bytes, then: str = "end") -> Act:
+def send_events(*chunks: bytes, then: str = "end") -> Act:
     """A chunked answer; afterwards it ends as it should, hangs, or breaks off in a chunk."""
 
     def act(request: BaseHTTPRequestHandler) -> None:
@@ -149,7 +151,7 @@ def events(*chunks: bytes, then: str = "end") -> Act:
     return act
 
 
-def event(type_: str, version: int, **more: Any) -> bytes:
+def encode_event(type_: str, version: int, **more: Any) -> bytes:
     """One line of a watch."""
     item = {"metadata": {"name": "a", "uid": "u", "resourceVersion": str(version)}, **more}
     return json.dumps({"type": type_, "object": item}).encode() + b"\n"

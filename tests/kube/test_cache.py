@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from canary.kube.cache import Cache, Scope, without_managed_fields
 from canary.kube.cached import CachedObjects
 from canary.kube.objects import DEPLOYMENTS, PODS, Object
-from tests.kube.fake import FakeCluster
+from tests.kube.fake_cluster import FakeCluster
 
 NS = "prod"
 

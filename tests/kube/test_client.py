@@ -22,29 +22,39 @@ from canary.kube.objects import DEPLOYMENTS, HTTP_ROUTES, PODS, RELEASES
 from canary.kube.retrying import RetryPolicy
 from canary.kube.timing import Stopper
 from canary.kube.transport import RequestTimeouts, load_transport
-from tests.kube.servers import Act, Server, answer, event, events, half, hang, reset, status
-from tests.kube.timing import AutoTiming
+from tests.kube.manual_timing import ManualTiming
+from tests.kube.servers import (
+    Act,
+    ScriptedServer,
+    encode_event,
+    hang_forever,
+    reset_connection,
+    send_answer,
+    send_events,
+    send_half,
+    send_status,
+)
 
 QUICK = RetryPolicy(RequestTimeouts(connect=1.0, read=0.15), attempts=3, quiet=0.15)
 ITEM = {"kind": "Pod", "metadata": {"name": "a", "resourceVersion": "7"}}
 TESTED = [{"op": "test", "path": "/a", "value": 1}, {"op": "replace", "path": "/a", "value": 2}]
 UNTESTED = TESTED[1:]
 
-Start = Callable[..., tuple[Client, Server]]
+Start = Callable[..., tuple[Client, ScriptedServer]]
 Call = Callable[[Client], Any]
 
 
 @pytest.fixture
 def start() -> Iterator[Start]:
     """Starts a server with these acts, and a client for it whose pauses last no time."""
-    started: list[tuple[Client, Server]] = []
+    started: list[tuple[Client, ScriptedServer]] = []
 
     def begin(
         *acts: Act, tokens: tuple[str, ...] = (), observer: Any = None
-    ) -> tuple[Client, Server]:
-        server = Server(*acts)
+    ) -> tuple[Client, ScriptedServer]:
+        server = ScriptedServer(*acts)
         transport = server.transport(*tokens, observer=observer)
-        started.append((Client(transport, QUICK, Stopper(AutoTiming())), server))
+        started.append((Client(transport, QUICK, Stopper(ManualTiming())), server))
         return started[-1]
 
     yield begin
@@ -83,33 +93,69 @@ def delete(client: Client) -> Any:
     return client.delete(PODS, "prod", "a", "Background")
 
 
-FAILED = status(503, "ServiceUnavailable", "apiserver is shutting down")
-BUSY = status(429, "TooManyRequests", "too many requests")
+FAILED = send_status(503, "ServiceUnavailable", "apiserver is shutting down")
+BUSY = send_status(429, "TooManyRequests", "too many requests")
 
 
 @pytest.mark.parametrize(
     ("call", "acts", "requests"),
     [
-        pytest.param(get, [hang, answer(200, ITEM)], 2, id="a hung read is sent again"),
-        pytest.param(get, [half, answer(200, ITEM)], 2, id="half an answer is read again"),
-        pytest.param(get, [reset, answer(200, ITEM)], 2, id="a reset read is sent again"),
-        pytest.param(get, [FAILED, answer(200, ITEM)], 2, id="a read that failed is sent again"),
         pytest.param(
-            get, [answer(200, "<p>"), answer(200, ITEM)], 1, id="a proxy's page is no answer"
+            get, [hang_forever, send_answer(200, ITEM)], 2, id="a hung read is sent again"
         ),
-        pytest.param(create, [BUSY, answer(201, ITEM)], 2, id="a create turned away is sent again"),
-        pytest.param(create, [FAILED, answer(201, ITEM)], 1, id="a create that failed is not"),
-        pytest.param(create, [reset, answer(201, ITEM)], 1, id="a create without answer is not"),
-        pytest.param(create, [hang, answer(201, ITEM)], 1, id="a hung create is not"),
         pytest.param(
-            careful, [reset, answer(200, ITEM)], 2, id="a patch with a test is sent again"
+            get, [send_half, send_answer(200, ITEM)], 2, id="half an answer is read again"
         ),
-        pytest.param(careless, [reset, answer(200, ITEM)], 1, id="a patch without a test is not"),
-        pytest.param(guarded, [reset, answer(200, ITEM)], 2, id="a guarded status is sent again"),
-        pytest.param(delete, [reset, answer(404, ITEM)], 2, id="a delete is sent again"),
+        pytest.param(
+            get, [reset_connection, send_answer(200, ITEM)], 2, id="a reset read is sent again"
+        ),
+        pytest.param(
+            get, [FAILED, send_answer(200, ITEM)], 2, id="a read that failed is sent again"
+        ),
+        pytest.param(
+            get,
+            [send_answer(200, "<p>"), send_answer(200, ITEM)],
+            1,
+            id="a proxy's page is no answer",
+        ),
+        pytest.param(
+            create, [BUSY, send_answer(201, ITEM)], 2, id="a create turned away is sent again"
+        ),
+        pytest.param(create, [FAILED, send_answer(201, ITEM)], 1, id="a create that failed is not"),
+        pytest.param(
+            create,
+            [reset_connection, send_answer(201, ITEM)],
+            1,
+            id="a create without answer is not",
+        ),
+        pytest.param(create, [hang_forever, send_answer(201, ITEM)], 1, id="a hung create is not"),
+        pytest.param(
+            careful,
+            [reset_connection, send_answer(200, ITEM)],
+            2,
+            id="a patch with a test is sent again",
+        ),
+        pytest.param(
+            careless,
+            [reset_connection, send_answer(200, ITEM)],
+            1,
+            id="a patch without a test is not",
+        ),
+        pytest.param(
+            guarded,
+            [reset_connection, send_answer(200, ITEM)],
+            2,
+            id="a guarded status is sent again",
+        ),
+        pytest.param(
+            delete, [reset_connection, send_answer(404, ITEM)], 2, id="a delete is sent again"
+        ),
         pytest.param(get, [FAILED], 3, id="there is an end to it"),
         pytest.param(
-            get, [status(400, "BadRequest", "no"), answer(200, ITEM)], 1, id="a refusal stands"
+            get,
+            [send_status(400, "BadRequest", "no"), send_answer(200, ITEM)],
+            1,
+            id="a refusal stands",
         ),
     ],
 )
@@ -128,11 +174,11 @@ def test_what_is_sent_again(start: Start, call: Call, acts: list[Act], requests:
 
 def test_retry_after(start: Start) -> None:
     """The server's Retry-After is the least pause; one beyond our budget is left to the caller."""
-    client, server = start(answer(429, Retry_After="3"), answer(200, ITEM))
+    client, server = start(send_answer(429, Retry_After="3"), send_answer(200, ITEM))
     get(client)
     (pause,) = client._calls.stopper.timing.waits
     assert pause >= 3
-    client, server = start(answer(429, Retry_After="100"))
+    client, server = start(send_answer(429, Retry_After="100"))
     with pytest.raises(BusyError) as busy:
         get(client)
     assert (busy.value.retry_after, len(server.got)) == (100, 1)
@@ -143,26 +189,32 @@ def test_retry_after(start: Start) -> None:
     [
         pytest.param(
             get,
-            hang,
+            hang_forever,
             ResponseLostError,
             "cannot reach the API server at .*Read timed out",
             id="hung",
         ),
-        pytest.param(get, half, ResponseLostError, "was interrupted", id="half an answer"),
-        pytest.param(
-            get, answer(200, "<p>"), ResponseLostError, "an object in JSON", id="a proxy's page"
-        ),
-        pytest.param(get, answer(200, "[]"), ResponseLostError, "an object in JSON", id="a list"),
+        pytest.param(get, send_half, ResponseLostError, "was interrupted", id="half an answer"),
         pytest.param(
             get,
-            answer(302, Location="/else"),
+            send_answer(200, "<p>"),
+            ResponseLostError,
+            "an object in JSON",
+            id="a proxy's page",
+        ),
+        pytest.param(
+            get, send_answer(200, "[]"), ResponseLostError, "an object in JSON", id="a list"
+        ),
+        pytest.param(
+            get,
+            send_answer(302, Location="/else"),
             PermanentError,
             "HTTP 302, a redirect to /else; is this",
             id="redirect",
         ),
         pytest.param(
             get,
-            answer(500, "<h1>" + "oh " * 999),
+            send_answer(500, "<h1>" + "oh " * 999),
             ServerFailedError,
             "HTTP 500: <h1>oh .{100,120}$",
             id="a proxy's long page",
@@ -172,28 +224,28 @@ def test_retry_after(start: Start) -> None:
         ),
         pytest.param(
             create,
-            status(409, "AlreadyExists", 'pods "a" already exists', name="a"),
+            send_status(409, "AlreadyExists", 'pods "a" already exists', name="a"),
             ConflictError,
             'cannot create pods a in namespace prod: pods "a" already exists',
             id="exists",
         ),
         pytest.param(
             careless,
-            status(422, "Invalid", "the server rejected our request"),
+            send_status(422, "Invalid", "the server rejected our request"),
             ConflictError,
             "not in the state that the patch expects",
             id="a test in a patch does not hold",
         ),
         pytest.param(
             careless,
-            status(422, "Invalid", 'Pod "a" is invalid: spec', name="a"),
+            send_status(422, "Invalid", 'Pod "a" is invalid: spec', name="a"),
             PermanentError,
             'Pod "a" is invalid: spec',
             id="a patch makes an invalid object",
         ),
         pytest.param(
             lambda client: client.patch(HTTP_ROUTES, "prod", "a", UNTESTED),
-            status(
+            send_status(
                 403,
                 "Forbidden",
                 'httproutes is forbidden: User "x" cannot patch resource "httproutes" in API group "…"',
@@ -208,21 +260,23 @@ def test_retry_after(start: Start) -> None:
             lambda client: client.replace_status(
                 RELEASES, {"metadata": {"name": "a", "namespace": "b"}}
             ),
-            status(403, "Forbidden", 'cannot update resource "canaryreleases/status"', name="a"),
+            send_status(
+                403, "Forbidden", 'cannot update resource "canaryreleases/status"', name="a"
+            ),
             ForbiddenError,
             r'resources \["canaryreleases/status"\], verbs \["update"\]',
             id="a subresource is named as in RBAC",
         ),
         pytest.param(
             create,
-            status(403, "Forbidden", "exceeded quota: pods", name="a"),
+            send_status(403, "Forbidden", "exceeded quota: pods", name="a"),
             ForbiddenError,
             "exceeded quota: pods$",
             id="a quota is no matter of RBAC",
         ),
         pytest.param(
             get,
-            status(401, "Unauthorized", "Unauthorized"),
+            send_status(401, "Unauthorized", "Unauthorized"),
             UnauthorizedError,
             "credentials",
             id="401",
@@ -244,8 +298,8 @@ def test_forbidden_exit_code() -> None:
 
 def test_nobody_listens() -> None:
     """A server that is not there is unreachable, which is safe to try again, also for a create."""
-    server = Server(answer(200))
-    timing = AutoTiming()
+    server = ScriptedServer(send_answer(200))
+    timing = ManualTiming()
     client = Client(server.transport(), QUICK, Stopper(timing))
     server.close()
     with pytest.raises(
@@ -258,7 +312,9 @@ def test_nobody_listens() -> None:
 def test_new_token(start: Start) -> None:
     """Refused credentials are read again, once, before anybody hears of it."""
     client, server = start(
-        status(401, "Unauthorized", "no"), answer(200, ITEM), tokens=("Bearer old", "Bearer new")
+        send_status(401, "Unauthorized", "no"),
+        send_answer(200, ITEM),
+        tokens=("Bearer old", "Bearer new"),
     )
     assert get(client) == ITEM
     assert [got.headers["authorization"] for got in server.got] == ["Bearer old", "Bearer new"]
@@ -266,7 +322,7 @@ def test_new_token(start: Start) -> None:
 
 def test_request(start: Start) -> None:
     """Who asks, who owns the fields, and a JSON Patch that stays one."""
-    client, server = start(answer(200, ITEM))
+    client, server = start(send_answer(200, ITEM))
     client.patch(PODS, "prod", "a/b", TESTED, "status")
     (got,) = server.got
     assert got.path == "/api/v1/namespaces/prod/pods/a%2Fb/status?fieldManager=canary-controller"
@@ -277,7 +333,7 @@ def test_request(start: Start) -> None:
 
 def test_one_connection(start: Start) -> None:
     """Connections are used again."""
-    client, server = start(answer(200, ITEM))
+    client, server = start(send_answer(200, ITEM))
     for _ in range(5):
         get(client)
     assert len({got.peer for got in server.got}) == 1
@@ -285,11 +341,13 @@ def test_one_connection(start: Start) -> None:
 
 def test_pages(start: Start) -> None:
     """A long list is read in pages; when a page has expired it is read again, whole."""
-    first = answer(200, {"items": [{"metadata": {"name": "a"}}], "metadata": {"continue": "c"}})
-    second = answer(
+    first = send_answer(
+        200, {"items": [{"metadata": {"name": "a"}}], "metadata": {"continue": "c"}}
+    )
+    second = send_answer(
         200, {"items": [{"metadata": {"name": "b"}}], "metadata": {"resourceVersion": "9"}}
     )
-    gone = status(410, "Expired", "the continue token is too old")
+    gone = send_status(410, "Expired", "the continue token is too old")
     client, server = start(first, second)
     listing = client.listing(DEPLOYMENTS, "", {"app": "auth", "tier": "x"})
     assert [item["metadata"]["name"] for item in listing.items] == ["a", "b"]
@@ -306,7 +364,7 @@ def test_pages(start: Start) -> None:
 def test_fence(start: Start) -> None:
     """Without the lease nothing is written, not even by a retry; reading goes on."""
     left = [5.0, 0.0]
-    client, server = start(BUSY, answer(200, ITEM))
+    client, server = start(BUSY, send_answer(200, ITEM))
     fenced = client.fenced(lambda: left.pop(0) if len(left) > 1 else left[0])
     for _ in range(2):
         with pytest.raises(
@@ -320,7 +378,7 @@ def test_fence(start: Start) -> None:
 
 def test_fence_shortens_waiting(start: Start) -> None:
     """No write waits for its answer beyond the lease."""
-    client, _ = start(hang)
+    client, _ = start(hang_forever)
     patient = client.tuned(RetryPolicy(RequestTimeouts(1, 30), attempts=1)).fenced(lambda: 0.1)
     with pytest.raises(ResponseLostError, match=r"read timeout=0\.1"):
         careful(patient)
@@ -347,7 +405,7 @@ def test_observer(start: Start) -> None:
         def used(self, verb: str, group: str, resource: str) -> None:
             rights.append((verb, group, resource))
 
-    client, server = start(reset, answer(200, ITEM), observer=Observer())
+    client, server = start(reset_connection, send_answer(200, ITEM), observer=Observer())
     get(client)
     assert seen == [("GET", server.url, "<error>"), ("GET", server.url, "200")]
     assert set(rights) == {("get", "", "pods")}
@@ -360,8 +418,8 @@ def follow(client: Client) -> list[Any]:
 
 def test_watch(start: Start) -> None:
     """Events come as they are sent, wherever the chunks are cut."""
-    lines = event("ADDED", 6) + event("BOOKMARK", 8) + event("DELETED", 9)
-    client, server = start(events(lines[:10], lines[10:70], lines[70:]))
+    lines = encode_event("ADDED", 6) + encode_event("BOOKMARK", 8) + encode_event("DELETED", 9)
+    client, server = start(send_events(lines[:10], lines[10:70], lines[70:]))
     types = [(found.type, found.object["metadata"]["resourceVersion"]) for found in follow(client)]
     assert types == [("ADDED", "6"), ("BOOKMARK", "8"), ("DELETED", "9")]
     assert server.got[0].path.split("?")[1] == (
@@ -372,26 +430,36 @@ def test_watch(start: Start) -> None:
 @pytest.mark.parametrize(
     ("act", "error"),
     [
-        pytest.param(status(410, "Expired", "too old"), GoneError, id="refused: too old"),
+        pytest.param(send_status(410, "Expired", "too old"), GoneError, id="refused: too old"),
         pytest.param(
-            events(event("ERROR", 0, kind="Status", code=410, message="too old resource version")),
+            send_events(
+                encode_event(
+                    "ERROR", 0, kind="Status", code=410, message="too old resource version"
+                )
+            ),
             GoneError,
             id="an ERROR event: too old",
         ),
         pytest.param(
-            events(event("ERROR", 0, kind="Status", code=500, message="etcd")),
+            send_events(encode_event("ERROR", 0, kind="Status", code=500, message="etcd")),
             ServerFailedError,
             id="ERROR 500",
         ),
-        pytest.param(events(event("ADDED", 6), then="break"), ResponseLostError, id="half a chunk"),
         pytest.param(
-            events(event("ADDED", 6), then="hang"), ResponseLostError, id="silence for too long"
+            send_events(encode_event("ADDED", 6), then="break"),
+            ResponseLostError,
+            id="half a chunk",
         ),
         pytest.param(
-            events(b'{"type": "ADDED"}\n'), ResponseLostError, id="an event without an object"
+            send_events(encode_event("ADDED", 6), then="hang"),
+            ResponseLostError,
+            id="silence for too long",
         ),
-        pytest.param(events(b"<html>\n"), ResponseLostError, id="no JSON"),
-        pytest.param(reset, ResponseLostError, id="reset"),
+        pytest.param(
+            send_events(b'{"type": "ADDED"}\n'), ResponseLostError, id="an event without an object"
+        ),
+        pytest.param(send_events(b"<html>\n"), ResponseLostError, id="no JSON"),
+        pytest.param(reset_connection, ResponseLostError, id="reset"),
     ],
 )
 def test_watch_breaks(start: Start, act: Act, error: type[CanaryError]) -> None:
@@ -403,7 +471,7 @@ def test_watch_breaks(start: Start, act: Act, error: type[CanaryError]) -> None:
 
 def test_interrupted_watch(start: Start) -> None:
     """A watch that waits can be ended from outside, without an error."""
-    client, _ = start(events(event("ADDED", 6), then="hang"))
+    client, _ = start(send_events(encode_event("ADDED", 6), then="hang"))
     watch = client.tuned(RetryPolicy(quiet=10)).watch(PODS, "prod", {}, "5", 300)
     found = []
     for one in watch:

@@ -2,11 +2,11 @@
 
 import pytest
 
-from tests.kube.contract import Contract
-from tests.kube.fake import FakeCluster
+from tests.kube.api_contract import ApiContract
+from tests.kube.fake_cluster import FakeCluster
 
 
-class TestFake(Contract):
+class TestFake(ApiContract):
     @pytest.fixture
     def cluster(self) -> FakeCluster:
         return FakeCluster()

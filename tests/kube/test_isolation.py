@@ -9,7 +9,12 @@ from canary.core.plan import EnsureCanary
 from canary.core.snapshot import Obstacle
 from canary.kube.objects import DEPLOYMENTS, SERVICES, Object
 from canary.kube.workloads.isolation import canary_labels, choose_replacements, selecting_services
-from tests.kube.stage import DEPLOYMENT, NAMESPACE, Stage, manifest
+from tests.kube.fixtures_release import (
+    DEPLOYMENT,
+    NAMESPACE,
+    ReleaseOnFakeCluster,
+    build_deployment,
+)
 
 OTHER = """
 apiVersion: v1
@@ -26,7 +31,7 @@ def service(name: str, selector: dict[str, str] | None, **spec: Any) -> Object:
 
 def target(pods: dict[str, str], own: dict[str, str]) -> Object:
     """A Deployment named auth with these pod labels and this selector."""
-    body = deepcopy(manifest(DEPLOYMENT))
+    body = deepcopy(build_deployment(DEPLOYMENT))
     body["spec"]["template"]["metadata"]["labels"] = pods
     body["spec"]["selector"] = {"matchLabels": own}
     return body
@@ -127,8 +132,8 @@ def test_the_deployments_own_selector_counts_too() -> None:
 
 def test_m16_a_second_service_never_selects_canary_pods() -> None:
     """Computed from the Services of the namespace when the canary is made."""
-    stage = Stage()
-    stage.cluster.create(SERVICES, NAMESPACE, manifest(OTHER))
+    stage = ReleaseOnFakeCluster()
+    stage.cluster.create(SERVICES, NAMESPACE, build_deployment(OTHER))
     stage.workloads.apply(stage.resource(), EnsureCanary(stage.change(paused=True), 2))
     canary = stage.workloads.read(stage.resource()).canary
     assert canary is not None
@@ -139,9 +144,9 @@ def test_m16_a_second_service_never_selects_canary_pods() -> None:
 
 def test_c03_a_service_that_comes_in_mid_release_is_seen() -> None:
     """The labels of running pods stay, so whoever selects them now is named."""
-    stage = Stage()
+    stage = ReleaseOnFakeCluster()
     stage.workloads.apply(stage.resource(), EnsureCanary(stage.change(paused=True), 2))
-    stage.cluster.create(SERVICES, NAMESPACE, manifest(OTHER))
+    stage.cluster.create(SERVICES, NAMESPACE, build_deployment(OTHER))
     canary = stage.workloads.read(stage.resource()).canary
     assert canary is not None
     assert canary.selected_by == ("backend",)
@@ -149,7 +154,7 @@ def test_c03_a_service_that_comes_in_mid_release_is_seen() -> None:
 
 def test_the_canary_service_finds_its_own_canary_only() -> None:
     """Two Deployments behind one Service differ by their own selectors."""
-    stage = Stage()
+    stage = ReleaseOnFakeCluster()
     body = stage.deployment()
     body["spec"]["selector"]["matchLabels"]["track"] = "a"
     body["spec"]["template"]["metadata"]["labels"]["track"] = "a"
@@ -164,7 +169,7 @@ def test_the_canary_service_finds_its_own_canary_only() -> None:
 
 def test_c06_the_canary_has_the_labels_of_the_deployment_itself() -> None:
     """Admission policies demand a team of every Deployment."""
-    stage = Stage()
+    stage = ReleaseOnFakeCluster()
     body = stage.deployment()
     body["metadata"]["labels"] = {"team": "identity", "app.kubernetes.io/managed-by": "Helm"}
     stage.cluster.put(DEPLOYMENTS, body)

@@ -11,8 +11,8 @@ from canary.errors import NotFoundError, TransientError
 from canary.kube.leases import Elector, LeaderCallbacks, LeaseName, LeaseTerms, format_micro_time
 from canary.kube.objects import LEASES, JsonPatch, Kind, Object
 from canary.kube.timing import Stopper
-from tests.kube.fake import FakeCluster
-from tests.kube.timing import AutoTiming
+from tests.kube.fake_cluster import FakeCluster
+from tests.kube.manual_timing import ManualTiming
 
 TERMS = LeaseTerms()
 NS = "canary"
@@ -24,7 +24,7 @@ class Replica:
 
     name: str
     cluster: FakeCluster
-    timing: AutoTiming
+    timing: ManualTiming
     skew: float = 0.0
     """Seconds by which its wall clock is wrong."""
     down: bool = False
@@ -79,7 +79,7 @@ class Contest:
 
     def __init__(self, *skews: float) -> None:
         self.cluster = FakeCluster()
-        self.timing = AutoTiming()
+        self.timing = ManualTiming()
         self.replicas = [
             Replica(f"replica-{number}", self.cluster, self.timing, skew)
             for number, skew in enumerate(skews)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from canary.kube.queue import LONGEST_DELAY, WorkQueue
 from canary.kube.timing import SystemTiming
-from tests.kube.timing import AutoTiming
+from tests.kube.manual_timing import ManualTiming
 
 
 @dataclass
@@ -32,13 +32,13 @@ class Told:
 
 
 @pytest.fixture
-def timing() -> AutoTiming:
+def timing() -> ManualTiming:
     """Time that waits for nobody."""
-    return AutoTiming()
+    return ManualTiming()
 
 
 @pytest.fixture
-def queue(timing: AutoTiming) -> WorkQueue[str]:
+def queue(timing: ManualTiming) -> WorkQueue[str]:
     """An empty queue."""
     return WorkQueue(timing)
 
@@ -52,7 +52,7 @@ def test_once(queue: WorkQueue[str]) -> None:
     assert queue.depth == 0
 
 
-def test_never_on_two_workers(queue: WorkQueue[str], timing: AutoTiming) -> None:
+def test_never_on_two_workers(queue: WorkQueue[str], timing: ManualTiming) -> None:
     """A key that comes again while it is worked on waits for the worker."""
     queue.add("a")
     assert queue.get() == "a"
@@ -81,7 +81,9 @@ def test_others_go_on(queue: WorkQueue[str]) -> None:
         pytest.param([-3.0], 0.0, id="the past is now"),
     ],
 )
-def test_after(queue: WorkQueue[str], timing: AutoTiming, delays: list[float], due: float) -> None:
+def test_after(
+    queue: WorkQueue[str], timing: ManualTiming, delays: list[float], due: float
+) -> None:
     """A key comes at the earliest time that was asked for, and once."""
     for seconds in delays:
         queue.add_after("a", seconds)
@@ -93,7 +95,7 @@ def test_after(queue: WorkQueue[str], timing: AutoTiming, delays: list[float], d
     assert timing.now() == due, "the later time was still waited for"
 
 
-def test_planned_while_worked_on(queue: WorkQueue[str], timing: AutoTiming) -> None:
+def test_planned_while_worked_on(queue: WorkQueue[str], timing: ManualTiming) -> None:
     """What the worker itself plans is kept, and counts from when it was planned."""
     queue.add("a")
     queue.get()
@@ -104,7 +106,7 @@ def test_planned_while_worked_on(queue: WorkQueue[str], timing: AutoTiming) -> N
     assert timing.now() == 10.0
 
 
-def test_retry(queue: WorkQueue[str], timing: AutoTiming) -> None:
+def test_retry(queue: WorkQueue[str], timing: ManualTiming) -> None:
     """Pauses double with each failure of this key, up to a limit; success starts anew."""
     pauses = [queue.retry("a") for _ in range(20)]
     assert 0.1 < pauses[0] <= 0.2
@@ -119,7 +121,7 @@ def test_retry(queue: WorkQueue[str], timing: AutoTiming) -> None:
     assert timing.now() <= 0.2
 
 
-def test_dropped(queue: WorkQueue[str], timing: AutoTiming) -> None:
+def test_dropped(queue: WorkQueue[str], timing: ManualTiming) -> None:
     """A key that is dropped does not come any more."""
     queue.add_after("a", 5.0)
     queue.drop("a")
@@ -127,7 +129,7 @@ def test_dropped(queue: WorkQueue[str], timing: AutoTiming) -> None:
     assert queue.get() == "b"
 
 
-def test_close(queue: WorkQueue[str], timing: AutoTiming) -> None:
+def test_close(queue: WorkQueue[str], timing: ManualTiming) -> None:
     """Once closed nothing is handed out, and the workers are waited for."""
     queue.add("a")
     queue.get()
@@ -141,7 +143,7 @@ def test_close(queue: WorkQueue[str], timing: AutoTiming) -> None:
     assert queue.drained(3.0)
 
 
-def test_observer(timing: AutoTiming) -> None:
+def test_observer(timing: ManualTiming) -> None:
     """Metrics are told how long keys wait and workers work."""
     told = Told()
     queue: WorkQueue[str] = WorkQueue(timing, told)
@@ -164,7 +166,7 @@ STEPS = st.lists(
 @given(STEPS)
 def test_law(steps: list[tuple[str, str, int]]) -> None:
     """Whatever the order: nothing due is lost, nothing runs twice at once, nothing comes early."""
-    timing = AutoTiming()
+    timing = ManualTiming()
     queue: WorkQueue[str] = WorkQueue(timing)
     due: dict[str, float] = {}
     running: set[str] = set()

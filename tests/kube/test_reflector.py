@@ -20,9 +20,18 @@ from canary.kube.reflector import FIRST_DELAY, LONGEST_DELAY, Reflector, backoff
 from canary.kube.retrying import RetryPolicy
 from canary.kube.timing import Stopper, SystemTiming
 from canary.kube.transport import RequestTimeouts
-from tests.kube.fake import FakeCluster
-from tests.kube.servers import Server, answer, event, events, half, hang, reset, status
-from tests.kube.timing import AutoTiming
+from tests.kube.fake_cluster import FakeCluster
+from tests.kube.manual_timing import ManualTiming
+from tests.kube.servers import (
+    ScriptedServer,
+    encode_event,
+    hang_forever,
+    reset_connection,
+    send_answer,
+    send_events,
+    send_half,
+    send_status,
+)
 
 NS = "prod"
 PATIENCE = 10.0
@@ -32,8 +41,8 @@ PATIENCE = 10.0
 class Followed:
     """A reflector at work, and what its cache's handlers hear."""
 
-    def __init__(self, source: FakeCluster | Client, timing: AutoTiming | None = None) -> None:
-        self.timing = timing or AutoTiming()
+    def __init__(self, source: FakeCluster | Client, timing: ManualTiming | None = None) -> None:
+        self.timing = timing or ManualTiming()
         self.cache = Cache(Scope(PODS))
         self.reflector = Reflector(source, self.cache, Stopper(self.timing))
         self._heard: queue.Queue[str] = queue.Queue()
@@ -61,7 +70,7 @@ def follow() -> Iterator[Callable[..., Followed]]:
     """Starts reflectors, and ends them."""
     started: list[Followed] = []
 
-    def begin(source: FakeCluster | Client, timing: AutoTiming | None = None) -> Followed:
+    def begin(source: FakeCluster | Client, timing: ManualTiming | None = None) -> Followed:
         started.append(Followed(source, timing))
         return started[-1]
 
@@ -173,7 +182,7 @@ def test_server_down(cluster: FakeCluster) -> None:
             raise failures.pop()
 
     cluster.before = down
-    timing = AutoTiming()
+    timing = ManualTiming()
     one = Followed(cluster, timing)
     one.hears("+a")
     assert one.reflector.stop(PATIENCE)
@@ -219,20 +228,20 @@ def test_stop(cluster: FakeCluster) -> None:
 def test_over_http() -> None:
     """All of it over a socket: silence, a reset, half an answer, half a chunk, 429, 410."""
     pods = [{"metadata": {"name": "a", "uid": "u", "resourceVersion": "5"}}]
-    listing = answer(200, {"items": pods, "metadata": {"resourceVersion": "5"}})
+    listing = send_answer(200, {"items": pods, "metadata": {"resourceVersion": "5"}})
     later = [{"metadata": {"name": "b", "uid": "w", "resourceVersion": "20"}}]
-    server = Server(
-        *(reset, half, listing),
-        events(event("MODIFIED", 6), then="break"),
-        events(event("MODIFIED", 7), then="hang"),
-        answer(429, Retry_After="2"),
-        events(event("MODIFIED", 8)),
-        status(410, "Expired", "too old"),
-        answer(200, {"items": later, "metadata": {"resourceVersion": "20"}}),
-        hang,
+    server = ScriptedServer(
+        *(reset_connection, send_half, listing),
+        send_events(encode_event("MODIFIED", 6), then="break"),
+        send_events(encode_event("MODIFIED", 7), then="hang"),
+        send_answer(429, Retry_After="2"),
+        send_events(encode_event("MODIFIED", 8)),
+        send_status(410, "Expired", "too old"),
+        send_answer(200, {"items": later, "metadata": {"resourceVersion": "20"}}),
+        hang_forever,
     )
     policy = RetryPolicy(RequestTimeouts(connect=1, read=0.3), quiet=0.3)
-    client = Client(server.transport(), policy, Stopper(AutoTiming()))
+    client = Client(server.transport(), policy, Stopper(ManualTiming()))
     one = Followed(client)
     one.hears("+a", "~a", "~a", "~a", "+b", "-a")
     assert one.reflector.stop(PATIENCE)

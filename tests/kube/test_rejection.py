@@ -10,29 +10,29 @@ from canary.core.snapshot import Rejection
 from canary.kube.objects import DEPLOYMENTS
 from canary.kube.workloads import PauseMode
 from canary.kube.workloads.names import REJECTED, RESTARTED_AT
-from tests.kube.stage import KEY, Stage
+from tests.kube.fixtures_release import KEY, ReleaseOnFakeCluster
 from tests.kube.test_workloads import VETTED, do, target
 
 AT = 1767323045.0
 
 
 @pytest.fixture(params=PauseMode)
-def stage(request: pytest.FixtureRequest) -> Stage:
+def stage(request: pytest.FixtureRequest) -> ReleaseOnFakeCluster:
     """An adopted target, once in each mode."""
-    made = Stage(request.param)
+    made = ReleaseOnFakeCluster(request.param)
     do(made, PauseTarget(VETTED))
     made.roll()
     return made
 
 
-def reject(stage: Stage, image: str = "auth:2") -> Rejection:
+def reject(stage: ReleaseOnFakeCluster, image: str = "auth:2") -> Rejection:
     """The template with this image was rolled back, and is still held."""
     made = Rejection(stage.change(image, paused=True), Reason.WORSE_THAN_STABLE, AT)
     do(stage, NoteRejection(made))
     return made
 
 
-def test_the_deployment_remembers_what_was_rejected(stage: Stage) -> None:
+def test_the_deployment_remembers_what_was_rejected(stage: ReleaseOnFakeCluster) -> None:
     """Read back as it was written; a second time writes nothing; forgotten, it is gone."""
     rejection = reject(stage)
     assert target(stage).rejection == rejection
@@ -47,7 +47,7 @@ def test_the_deployment_remembers_what_was_rejected(stage: Stage) -> None:
     assert (target(stage).rejection, target(stage).rejected) == (None, frozenset())
 
 
-def test_it_stays_when_the_deployment_is_let_go(stage: Stage) -> None:
+def test_it_stays_when_the_deployment_is_let_go(stage: ReleaseOnFakeCluster) -> None:
     """With the finalizer, or without one after the CanaryRelease is gone."""
     rejection = reject(stage)
     stage.workloads.abandon(KEY)
@@ -56,7 +56,7 @@ def test_it_stays_when_the_deployment_is_let_go(stage: Stage) -> None:
     assert target(stage).rejection == rejection
 
 
-def test_beside_a_held_template_the_other_one_runs(stage: Stage) -> None:
+def test_beside_a_held_template_the_other_one_runs(stage: ReleaseOnFakeCluster) -> None:
     """So a new CanaryRelease has something to adopt while the target is paused."""
     rejection = reject(stage)
     stage.roll()
@@ -64,7 +64,9 @@ def test_beside_a_held_template_the_other_one_runs(stage: Stage) -> None:
     assert (found.template, found.running, found.beside) == (rejection.template, VETTED, VETTED)
 
 
-def test_a_rejected_template_in_the_middle_of_its_roll_is_put_back(stage: Stage) -> None:
+def test_a_rejected_template_in_the_middle_of_its_roll_is_put_back(
+    stage: ReleaseOnFakeCluster,
+) -> None:
     """In one write with our mark; nothing is paused while its pods are there."""
     rejection = reject(stage)
     do(stage, PauseTarget(VETTED), UnmanageTarget())
@@ -78,7 +80,7 @@ def test_a_rejected_template_in_the_middle_of_its_roll_is_put_back(stage: Stage)
     assert target(stage).running == VETTED
 
 
-def test_a_restart_of_the_rejected_template_is_known(stage: Stage) -> None:
+def test_a_restart_of_the_rejected_template_is_known(stage: ReleaseOnFakeCluster) -> None:
     """`kubectl rollout restart` adds one annotation to the template."""
     rejection = reject(stage)
     body = stage.deployment()
@@ -113,7 +115,7 @@ def test_a_restart_of_the_rejected_template_is_known(stage: Stage) -> None:
 )
 def test_a_spoiled_annotation_says_nothing(note: str) -> None:
     """Somebody else may write anything there."""
-    stage = Stage()
+    stage = ReleaseOnFakeCluster()
     body = stage.deployment()
     body["metadata"]["annotations"] = {REJECTED: note}
     stage.cluster.put(DEPLOYMENTS, body)
@@ -123,7 +125,7 @@ def test_a_spoiled_annotation_says_nothing(note: str) -> None:
 @pytest.mark.parametrize("at", ["yesterday", None, "9999-12-31T23:59:59-23:00", [1]])
 def test_a_spoiled_reason_or_time_leaves_the_template(at: object) -> None:
     """What matters is which template it was."""
-    stage = Stage()
+    stage = ReleaseOnFakeCluster()
     body = stage.deployment()
     note = {"template": "0123456789ab", "reason": ["Nobody"], "at": at}
     body["metadata"]["annotations"] = {REJECTED: json.dumps(note)}

@@ -23,8 +23,8 @@ from canary.interfaces import Key, Notice
 from canary.kube.event_writer import KubeNotifier
 from canary.kube.objects import EVENTS, RELEASES, Object
 from canary.kube.workloads.names import FINALIZER, REQUEST
-from tests.kube.fake import FakeCluster
-from tests.kube.stage import KEY, NAMESPACE, Stage
+from tests.kube.fake_cluster import FakeCluster
+from tests.kube.fixtures_release import KEY, NAMESPACE, ReleaseOnFakeCluster
 
 FULL = Status(
     phase=Phase.PROGRESSING,
@@ -41,7 +41,7 @@ FULL = Status(
 )
 
 
-def raw(stage: Stage) -> Object:
+def raw(stage: ReleaseOnFakeCluster) -> Object:
     """The resource as it is in the cluster."""
     found = stage.cluster.get(RELEASES, NAMESPACE, "auth")
     assert found is not None
@@ -50,7 +50,7 @@ def raw(stage: Stage) -> Object:
 
 def test_a_status_comes_back_as_it_was_written() -> None:
     """Through JSON and the API server; what is None is absent."""
-    stage = Stage()
+    stage = ReleaseOnFakeCluster()
     stage.releases.write_status(stage.resource(), FULL)
     assert stage.resource().status == FULL
     written = raw(stage)["status"]
@@ -61,7 +61,7 @@ def test_a_status_comes_back_as_it_was_written() -> None:
 
 def test_a_status_is_written_only_over_the_one_that_was_read() -> None:
     """Compare-and-swap: whoever was quicker wins, the other looks again."""
-    stage = Stage()
+    stage = ReleaseOnFakeCluster()
     resource = stage.resource()
     stage.releases.write_status(resource, FULL)
     with pytest.raises(ConflictError):
@@ -72,12 +72,12 @@ def test_a_status_is_written_only_over_the_one_that_was_read() -> None:
 def test_what_is_not_there_cannot_be_read() -> None:
     """The release is gone."""
     with pytest.raises(NotFoundError, match="no CanaryRelease other in prod"):
-        Stage().releases.read(Key(NAMESPACE, "other"))
+        ReleaseOnFakeCluster().releases.read(Key(NAMESPACE, "other"))
 
 
 def test_a_release_that_is_being_deleted_says_since_when() -> None:
     """Our finalizer keeps it until it is let go; doing that twice is fine."""
-    stage = Stage()
+    stage = ReleaseOnFakeCluster()
     change = {"op": "add", "path": "/metadata/finalizers", "value": ["other/one", FINALIZER]}
     stage.cluster.edit(RELEASES, NAMESPACE, "auth", [change])
     stage.cluster.delete(RELEASES, NAMESPACE, "auth", "Background")
@@ -134,16 +134,16 @@ REQUESTS = [
 @pytest.mark.parametrize(("text", "request_"), REQUESTS)
 def test_people_ask_by_annotation(text: str, request_: ReleaseRequest | None) -> None:
     """What can be understood is taken; the rest is left alone, and said."""
-    stage = Stage()
+    stage = ReleaseOnFakeCluster()
     change = {"op": "add", "path": "/metadata/annotations", "value": {REQUEST: text}}
     stage.cluster.edit(RELEASES, NAMESPACE, "auth", [change])
     assert stage.resource().request == request_
     assert ["is ignored" in words for words in stage.warned] == [True] * (request_ is None)
 
 
-def broken() -> Stage:
+def broken() -> ReleaseOnFakeCluster:
     """A release whose steps fall."""
-    stage = Stage()
+    stage = ReleaseOnFakeCluster()
     steps = [{"weight": 20}, {"weight": 5}]
     change = {"op": "replace", "path": "/spec/steps", "value": steps}
     stage.cluster.edit(RELEASES, NAMESPACE, "auth", [change])
@@ -159,7 +159,7 @@ def test_a_spec_that_cannot_be_followed_is_an_error_that_says_where() -> None:
 
 def test_a_spec_that_cannot_be_followed_is_said_once() -> None:
     """In status and conditions; the rest of the status stays; a second time nothing is written."""
-    stage = Stage()
+    stage = ReleaseOnFakeCluster()
     stage.releases.write_status(stage.resource(), FULL)
     stage.releases.refuse(KEY, "steps fall", 100.0)
     writes = stage.cluster.writes
@@ -205,7 +205,7 @@ def events(cluster: FakeCluster, *notices: Notice, warnings: tuple[str, ...] = (
 
 def test_each_change_is_one_event() -> None:
     """About the release, with reason, sentence, weight and a time to the microsecond."""
-    cluster = Stage().cluster
+    cluster = ReleaseOnFakeCluster().cluster
     (event,) = events(cluster, notice(), notice())
     assert (event["type"], event["reason"], event["action"]) == ("Normal", "Holding", "Progressing")
     assert event["note"] == "Holds. (weight 5 %)"
@@ -218,20 +218,20 @@ def test_each_change_is_one_event() -> None:
 def test_what_should_wake_people_is_a_warning() -> None:
     """A rollback, for one; and a long sentence is cut to what the API takes."""
     bad = notice(phase=Phase.ROLLING_BACK, reason=Reason.CRASH_LOOPING, message="x" * 2000)
-    (event,) = events(Stage().cluster, bad)
+    (event,) = events(ReleaseOnFakeCluster().cluster, bad)
     assert (event["type"], len(event["note"])) == ("Warning", 1024)
 
 
 def test_the_same_warning_is_said_once() -> None:
     """Not in every pass; another sentence is another Event."""
-    found = events(Stage().cluster, warnings=("a", "a", "b", "b"))
+    found = events(ReleaseOnFakeCluster().cluster, warnings=("a", "a", "b", "b"))
     assert sorted(event["note"] for event in found) == ["a", "b"]
     assert {event["eventTime"] for event in found} == {"1970-01-01T00:00:07.250000Z"}
 
 
 def test_events_that_cannot_be_written_stop_nothing() -> None:
     """The API server is away for the first: the second is written."""
-    cluster = Stage().cluster
+    cluster = ReleaseOnFakeCluster().cluster
     failures = iter((ConflictError("no"), UsageError("forbidden")))
 
     def away(verb: str, *_: object) -> None:
@@ -245,6 +245,6 @@ def test_events_that_cannot_be_written_stop_nothing() -> None:
 
 def test_nothing_is_said_about_a_release_that_is_gone() -> None:
     """Its Events would belong to nobody."""
-    cluster = Stage().cluster
+    cluster = ReleaseOnFakeCluster().cluster
     cluster.delete(RELEASES, NAMESPACE, "auth", "Background")
     assert events(cluster, notice()) == []

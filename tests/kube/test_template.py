@@ -21,16 +21,16 @@ from canary.kube.workloads.template import (
     template_hash,
     users_template,
 )
-from tests.kube.stage import DEPLOYMENT, RELEASE, SERVICE, manifest
+from tests.kube.fixtures_release import DEPLOYMENT, RELEASE, SERVICE, build_deployment
 
 GOLDEN = Path(__file__).parent / "golden"
-TEMPLATE = manifest(DEPLOYMENT)["spec"]["template"]
+TEMPLATE = build_deployment(DEPLOYMENT)["spec"]["template"]
 OWNER = {"metadata": {"name": "auth", "namespace": "prod", "uid": "u1"}}
 
 
 def spec(**changes: Any) -> Spec:
     """The spec of the release."""
-    body = manifest(RELEASE)["spec"] | changes
+    body = build_deployment(RELEASE)["spec"] | changes
     return Spec.model_validate(body)
 
 
@@ -43,7 +43,7 @@ def with_change(change: Any) -> Object:
 
 def test_the_canarys_objects_are_the_users_kept_apart() -> None:
     """Golden: what is copied, what is replaced, what is ours."""
-    target, service = manifest(DEPLOYMENT), manifest(SERVICE)
+    target, service = build_deployment(DEPLOYMENT), build_deployment(SERVICE)
     replaced = replaced_labels(spec(), service, [service], target)
     assert isinstance(replaced, dict)
     canary = canary_deployment("auth-canary", OWNER, target, replaced, "abc")
@@ -53,11 +53,11 @@ def test_the_canarys_objects_are_the_users_kept_apart() -> None:
 
 def test_what_was_read_is_never_changed() -> None:
     """Caches share objects, so making the canary's leaves the user's alone."""
-    target, service = manifest(DEPLOYMENT), manifest(SERVICE)
+    target, service = build_deployment(DEPLOYMENT), build_deployment(SERVICE)
     made = canary_deployment("c", OWNER, target, {"app": "x"}, "abc")
     made["spec"]["template"]["spec"]["containers"][0]["image"] = "changed"
     canary_service("c", OWNER, service, made)["spec"]["ports"][0]["port"] = 1
-    assert (target, service) == (manifest(DEPLOYMENT), manifest(SERVICE))
+    assert (target, service) == (build_deployment(DEPLOYMENT), build_deployment(SERVICE))
 
 
 ISOLATION = [
@@ -76,8 +76,8 @@ ISOLATION = [
 @pytest.mark.parametrize(("changes", "replaced"), ISOLATION)
 def test_which_labels_differ(changes: dict[str, Any], replaced: dict[str, str]) -> None:
     """Neither the Service nor the target's own selector finds a canary pod."""
-    service = manifest(SERVICE)
-    made = replaced_labels(spec(**changes), service, [service], manifest(DEPLOYMENT))
+    service = build_deployment(SERVICE)
+    made = replaced_labels(spec(**changes), service, [service], build_deployment(DEPLOYMENT))
     assert made == replaced
 
 

@@ -39,10 +39,16 @@ from canary.kube.workloads.pause_mode import BINDINGS, POLICIES
 from canary.kube.workloads.pods import parse_pod, why_not_created
 from canary.kube.workloads.template import template_hash
 from canary.operator.watches import Watches
-from tests.kube.stage import DEPLOYMENT, KEY, NAMESPACE, Stage, manifest
-from tests.kube.timing import AutoTiming
+from tests.kube.fixtures_release import (
+    DEPLOYMENT,
+    KEY,
+    NAMESPACE,
+    ReleaseOnFakeCluster,
+    build_deployment,
+)
+from tests.kube.manual_timing import ManualTiming
 
-VETTED = template_hash(manifest(DEPLOYMENT)["spec"]["template"])
+VETTED = template_hash(build_deployment(DEPLOYMENT)["spec"]["template"])
 IN_FLIGHT = Status(
     intent=Intent.ADVANCE,
     stable_hash=VETTED,
@@ -50,23 +56,23 @@ IN_FLIGHT = Status(
 )
 
 
-def target(stage: Stage, status: Status | None = None) -> TargetDeployment:
+def target(stage: ReleaseOnFakeCluster, status: Status | None = None) -> TargetDeployment:
     """What the operator sees of the target."""
     found = stage.workloads.read(stage.resource(status)).target
     assert found is not None
     return found
 
 
-def do(stage: Stage, *actions: WorkloadAction) -> None:
+def do(stage: ReleaseOnFakeCluster, *actions: WorkloadAction) -> None:
     """The operator acts."""
     for action in actions:
         stage.workloads.apply(stage.resource(), action)
 
 
 @pytest.fixture(params=PauseMode)
-def stage(request: pytest.FixtureRequest) -> Stage:
+def stage(request: pytest.FixtureRequest) -> ReleaseOnFakeCluster:
     """An adopted target, once in each mode."""
-    made = Stage(request.param)
+    made = ReleaseOnFakeCluster(request.param)
     do(made, PauseTarget(VETTED))
     made.roll()
     return made
@@ -74,7 +80,7 @@ def stage(request: pytest.FixtureRequest) -> Stage:
 
 def test_the_target_is_seen_as_it_runs() -> None:
     """Replicas, both hashes, and pods with the time from which they are ready."""
-    seen = target(Stage())
+    seen = target(ReleaseOnFakeCluster())
     assert (seen.replicas, seen.template, seen.running, seen.held) == (4, VETTED, VETTED, False)
     assert {pod.ready_since for pod in seen.pods} == {1767323045.0}
     assert seen.obstacle is None
@@ -91,14 +97,14 @@ STATUS_CHANGES = [
 @pytest.mark.parametrize("change", STATUS_CHANGES)
 def test_what_is_rolling_runs_nothing_yet(change: dict[str, int]) -> None:
     """In the middle of a roll there is nothing that could be recorded as stable."""
-    stage = Stage()
+    stage = ReleaseOnFakeCluster()
     body = stage.deployment()
     body["status"] |= change
     stage.cluster.put(DEPLOYMENTS, body)
     assert target(stage).running is None
 
 
-def test_adoption_marks_and_holds(stage: Stage) -> None:
+def test_adoption_marks_and_holds(stage: ReleaseOnFakeCluster) -> None:
     """Paused, or marked for the policy, which leaves nothing to put back; twice is once."""
     found = stage.deployment()
     assert found["metadata"]["annotations"][HOLD] == "auth"
@@ -115,7 +121,9 @@ def test_adoption_marks_and_holds(stage: Stage) -> None:
     assert stage.cluster.writes == writes
 
 
-def test_a_held_template_has_somebody_who_puts_the_vetted_one_back(stage: Stage) -> None:
+def test_a_held_template_has_somebody_who_puts_the_vetted_one_back(
+    stage: ReleaseOnFakeCluster,
+) -> None:
     """The finalizer is there while the target is paused."""
     stage.change(paused=True)
     do(stage, PauseTarget(VETTED))
@@ -124,15 +132,15 @@ def test_a_held_template_has_somebody_who_puts_the_vetted_one_back(stage: Stage)
     assert release["metadata"]["finalizers"] == [FINALIZER]
 
 
-def replaced(stage: Stage, image: str) -> None:
+def replaced(stage: ReleaseOnFakeCluster, image: str) -> None:
     """`kubectl replace --force`: deleted with its pods, and created again without our marks."""
     stage.cluster.delete(DEPLOYMENTS, NAMESPACE, "auth", "Background")
-    body = manifest(DEPLOYMENT)
+    body = build_deployment(DEPLOYMENT)
     body["spec"]["template"]["spec"]["containers"][0]["image"] = image
     stage.cluster.create(DEPLOYMENTS, NAMESPACE, body)
 
 
-def test_a_replaced_deployment_has_lost_its_stable_version(stage: Stage) -> None:
+def test_a_replaced_deployment_has_lost_its_stable_version(stage: ReleaseOnFakeCluster) -> None:
     """Seen as such, before and after its pods are there."""
     at_rest = Status(stable_hash=VETTED)
     assert not target(stage, at_rest).stable_lost
@@ -144,7 +152,7 @@ def test_a_replaced_deployment_has_lost_its_stable_version(stage: Stage) -> None
 
 
 def test_a_deployment_replaced_by_itself_is_not_paused_before_it_has_its_pods(
-    stage: Stage,
+    stage: ReleaseOnFakeCluster,
 ) -> None:
     """A paused Deployment makes no ReplicaSet: pausing it at once would leave it without pods."""
     replaced(stage, "auth:1")
@@ -161,7 +169,7 @@ def test_a_deployment_replaced_by_itself_is_not_paused_before_it_has_its_pods(
 @pytest.mark.parametrize("kind", CONTROLLERS)
 def test_m08_a_target_of_another_controller_is_not_touched(kind: Kind) -> None:
     """Two controllers would scale it: named, before anything is written."""
-    stage = Stage()
+    stage = ReleaseOnFakeCluster()
     named = {CONTROLLERS[kind]: {"apiVersion": "apps/v1", "kind": "Deployment", "name": "auth"}}
     stage.cluster.put(kind, {"metadata": {"name": "web", "namespace": NAMESPACE}, "spec": named})
     obstacle = target(stage).obstacle
@@ -172,7 +180,7 @@ def test_m08_a_target_of_another_controller_is_not_touched(kind: Kind) -> None:
 
 def test_another_controllers_objects_that_nobody_may_see_are_no_obstacle() -> None:
     """An operator with rights in a few namespaces goes on."""
-    stage = Stage()
+    stage = ReleaseOnFakeCluster()
 
     def forbid(verb: str, kind: Kind, _namespace: str, _name: str) -> None:
         if kind in CONTROLLERS:
@@ -184,7 +192,7 @@ def test_another_controllers_objects_that_nobody_may_see_are_no_obstacle() -> No
 
 def test_a_paused_deployment_whose_replica_set_was_deleted_gets_its_pods_back() -> None:
     """Its stable manifests are applied again; paused, it would make no ReplicaSet."""
-    stage = Stage()
+    stage = ReleaseOnFakeCluster()
     do(stage, PauseTarget(VETTED))
     stage.change(paused=True)
     for one in stage.sets():
@@ -209,7 +217,7 @@ def test_a_release_that_is_gone_leaves_a_deployment_that_rolls_again(
     change: dict[str, Any], image: str
 ) -> None:
     """In one write: nothing of ours stays on it, and nothing rolls that was held."""
-    stage = Stage(PauseMode.ON_CHANGE)
+    stage = ReleaseOnFakeCluster(PauseMode.ON_CHANGE)
     do(stage, PauseTarget(VETTED))
     if change:
         stage.change(**change)
@@ -228,7 +236,7 @@ def test_a_release_that_is_gone_leaves_a_deployment_that_rolls_again(
 
 def test_another_release_of_the_namespace_keeps_its_own() -> None:
     """Only what the release that is gone had marked."""
-    stage = Stage(PauseMode.ON_CHANGE)
+    stage = ReleaseOnFakeCluster(PauseMode.ON_CHANGE)
     do(stage, PauseTarget(VETTED))
     stage.workloads.abandon(Key(NAMESPACE, "other"))
     assert stage.deployment()["metadata"]["annotations"][HOLD] == "auth"
@@ -236,7 +244,7 @@ def test_another_release_of_the_namespace_keeps_its_own() -> None:
 
 def test_a_target_without_annotations_is_adopted_too() -> None:
     """The first annotation of all is ours."""
-    stage = Stage()
+    stage = ReleaseOnFakeCluster()
     body = stage.deployment()
     del body["metadata"]["annotations"]
     stage.cluster.put(DEPLOYMENTS, body)
@@ -244,7 +252,9 @@ def test_a_target_without_annotations_is_adopted_too() -> None:
     assert stage.deployment()["metadata"]["annotations"][HOLD] == "auth"
 
 
-def test_stable_is_known_by_its_replica_set_when_defaults_are_added(stage: Stage) -> None:
+def test_stable_is_known_by_its_replica_set_when_defaults_are_added(
+    stage: ReleaseOnFakeCluster,
+) -> None:
     """A newer API server adds a field to every template: nothing has changed for us."""
     body = stage.deployment()
     body["spec"]["template"]["spec"]["newDefault"] = "yes"
@@ -255,13 +265,13 @@ def test_stable_is_known_by_its_replica_set_when_defaults_are_added(stage: Stage
     assert target(stage).template == VETTED
 
 
-def test_an_unvetted_template_that_rolls_is_not_held(stage: Stage) -> None:
+def test_an_unvetted_template_that_rolls_is_not_held(stage: ReleaseOnFakeCluster) -> None:
     """Un-paused with another template, whoever did it."""
     stage.change(paused=False)
     assert not target(stage).held
 
 
-def test_a_held_template_is_held_and_does_not_run(stage: Stage) -> None:
+def test_a_held_template_is_held_and_does_not_run(stage: ReleaseOnFakeCluster) -> None:
     """Paused with another template: wanted is new, and the vetted one runs."""
     template = stage.change(paused=True)
     stage.roll()
@@ -271,7 +281,7 @@ def test_a_held_template_is_held_and_does_not_run(stage: Stage) -> None:
 
 def test_on_change_lets_a_target_at_rest_go() -> None:
     """Where the policy pauses on change, paused with the vetted template is not at rest yet."""
-    stage = Stage(PauseMode.ON_CHANGE)
+    stage = ReleaseOnFakeCluster(PauseMode.ON_CHANGE)
     do(stage, PauseTarget(VETTED))
     body = stage.deployment()
     body["spec"]["paused"] = True
@@ -283,7 +293,7 @@ def test_on_change_lets_a_target_at_rest_go() -> None:
     assert target(stage).held
 
 
-def test_put_back_while_held_is_one_write(stage: Stage) -> None:
+def test_put_back_while_held_is_one_write(stage: ReleaseOnFakeCluster) -> None:
     """The vetted template, paused, in one patch; no pod has moved."""
     vetted = stage.deployment()["spec"]["template"]
     stage.change(paused=True)
@@ -297,12 +307,12 @@ def test_put_back_while_held_is_one_write(stage: Stage) -> None:
     assert names(stage, PODS) == pods
 
 
-def names(stage: Stage, kind: Kind) -> set[str]:
+def names(stage: ReleaseOnFakeCluster, kind: Kind) -> set[str]:
     """Of all objects of a kind."""
     return {one["metadata"]["name"] for one in stage.cluster.list(kind, NAMESPACE, {})}
 
 
-def test_half_a_roll_goes_back_by_rolling(stage: Stage) -> None:
+def test_half_a_roll_goes_back_by_rolling(stage: ReleaseOnFakeCluster) -> None:
     """Paused it would keep unvetted pods for ever, so it is held only when they are gone."""
     stage.change(paused=False)
     stage.roll(done=2)
@@ -318,7 +328,7 @@ def test_half_a_roll_goes_back_by_rolling(stage: Stage) -> None:
     assert (seen.running, seen.held) == (VETTED, True)
 
 
-def test_a_half_roll_that_somebody_paused_is_set_going_again(stage: Stage) -> None:
+def test_a_half_roll_that_somebody_paused_is_set_going_again(stage: ReleaseOnFakeCluster) -> None:
     """Vetted template, paused, unvetted pods left: that is not held, and Hold un-pauses first."""
     stage.change(paused=False)
     stage.roll(done=2)
@@ -332,7 +342,7 @@ def test_a_half_roll_that_somebody_paused_is_set_going_again(stage: Stage) -> No
     assert "paused" not in stage.deployment()["spec"]
 
 
-def test_promotion_rolls_then_holds_the_new_one(stage: Stage) -> None:
+def test_promotion_rolls_then_holds_the_new_one(stage: ReleaseOnFakeCluster) -> None:
     """Un-held only for the template that was vetted; afterwards that one is stable."""
     template = stage.change(paused=True)
     with pytest.raises(ConflictError, match="the target has template"):
@@ -352,18 +362,18 @@ def test_promotion_rolls_then_holds_the_new_one(stage: Stage) -> None:
 @pytest.mark.parametrize(("limit", "keeps"), [(0, False), (1, True), (None, True)])
 def test_whether_the_version_before_is_kept(limit: int | None, *, keeps: bool) -> None:
     """10 is Kubernetes' own default."""
-    stage = Stage()
+    stage = ReleaseOnFakeCluster()
     stage.change("auth:1", revisionHistoryLimit=limit)
     assert target(stage).keeps_history is keeps
 
 
-def test_a_template_that_nothing_keeps_cannot_be_put_back(stage: Stage) -> None:
+def test_a_template_that_nothing_keeps_cannot_be_put_back(stage: ReleaseOnFakeCluster) -> None:
     """Said with the likely cause, not guessed."""
     with pytest.raises(TransientError, match="revisionHistoryLimit"):
         do(stage, RestoreTemplate("unknown"))
 
 
-def test_a_change_between_look_and_write_is_never_rolled(stage: Stage) -> None:
+def test_a_change_between_look_and_write_is_never_rolled(stage: ReleaseOnFakeCluster) -> None:
     """Somebody is quicker: the patch is refused, and the next pass looks again."""
     template = stage.change(paused=True)
     turns = iter((1,))
@@ -378,12 +388,12 @@ def test_a_change_between_look_and_write_is_never_rolled(stage: Stage) -> None:
     assert stage.deployment()["spec"]["paused"] is True
 
 
-def test_release_leaves_nothing_of_ours(stage: Stage) -> None:
+def test_release_leaves_nothing_of_ours(stage: ReleaseOnFakeCluster) -> None:
     """As the user wrote it; a second time there is nothing to do, nor without a target."""
     do(stage, UnmanageTarget())
     found = stage.deployment()
     assert found["metadata"]["annotations"] == {"team": "login"}
-    assert found["spec"] == manifest(DEPLOYMENT)["spec"]
+    assert found["spec"] == build_deployment(DEPLOYMENT)["spec"]
     writes = stage.cluster.writes
     do(stage, UnmanageTarget())
     assert stage.cluster.writes == writes
@@ -391,7 +401,7 @@ def test_release_leaves_nothing_of_ours(stage: Stage) -> None:
     do(stage, UnmanageTarget())
 
 
-def test_the_canary_is_made_scaled_and_deleted(stage: Stage) -> None:
+def test_the_canary_is_made_scaled_and_deleted(stage: ReleaseOnFakeCluster) -> None:
     """Idempotent at each step; another template is refused; ours only."""
     template = stage.change(paused=True)
     do(stage, EnsureCanary(template, 2), EnsureCanary(template, 2))
@@ -409,7 +419,7 @@ def test_the_canary_is_made_scaled_and_deleted(stage: Stage) -> None:
     assert names(stage, SERVICES) == {"auth"}
 
 
-def test_a_canary_is_made_of_the_template_that_was_meant(stage: Stage) -> None:
+def test_a_canary_is_made_of_the_template_that_was_meant(stage: ReleaseOnFakeCluster) -> None:
     """The user was quicker: refused."""
     template = stage.change(paused=True)
     stage.change("auth:3")
@@ -417,7 +427,9 @@ def test_a_canary_is_made_of_the_template_that_was_meant(stage: Stage) -> None:
         do(stage, EnsureCanary(template, 2))
 
 
-def test_a_canary_without_its_service_counts_as_none_and_gets_it_back(stage: Stage) -> None:
+def test_a_canary_without_its_service_counts_as_none_and_gets_it_back(
+    stage: ReleaseOnFakeCluster,
+) -> None:
     """Somebody deleted our Service: no replicas that serve, until it is there again."""
     template = stage.change(paused=True)
     do(stage, EnsureCanary(template, 2))
@@ -429,9 +441,9 @@ def test_a_canary_without_its_service_counts_as_none_and_gets_it_back(stage: Sta
     assert names(stage, SERVICES) == {"auth", "auth-canary"}
 
 
-def test_other_peoples_objects_are_never_deleted(stage: Stage) -> None:
+def test_other_peoples_objects_are_never_deleted(stage: ReleaseOnFakeCluster) -> None:
     """A Deployment that happens to have the canary's name: seen, said, left alone."""
-    body = manifest(DEPLOYMENT)
+    body = build_deployment(DEPLOYMENT)
     body["metadata"]["name"] = "auth-canary"
     stage.cluster.create(DEPLOYMENTS, NAMESPACE, body)
     found = target(stage).obstacle
@@ -442,7 +454,7 @@ def test_other_peoples_objects_are_never_deleted(stage: Stage) -> None:
     assert "auth-canary" in names(stage, DEPLOYMENTS)
 
 
-def test_workers_without_a_service_get_a_canary(stage: Stage) -> None:
+def test_workers_without_a_service_get_a_canary(stage: ReleaseOnFakeCluster) -> None:
     """With `replicas` and no Service of their name: canary pods, no Service, all gone at the end."""
     stage.cluster.delete(SERVICES, NAMESPACE, "auth", "Background")
     replicas = {"op": "replace", "path": "/spec/traffic", "value": {"replicas": {}}}
@@ -474,7 +486,10 @@ SERVICE_CHANGES = [
 
 @pytest.mark.parametrize(("selector", "isolation", "reason"), SERVICE_CHANGES)
 def test_what_stands_in_the_way_is_said(
-    stage: Stage, selector: dict[str, str] | None, isolation: dict[str, list[str]], reason: Reason
+    stage: ReleaseOnFakeCluster,
+    selector: dict[str, str] | None,
+    isolation: dict[str, list[str]],
+    reason: Reason,
 ) -> None:
     """Before any release starts, with the reason that people look up."""
     service = stage.cluster.get(SERVICES, NAMESPACE, "auth")
@@ -500,7 +515,9 @@ def test_what_stands_in_the_way_is_said(
         pytest.param(None, None, id="it is gone: free"),
     ],
 )
-def test_one_target_has_one_release(stage: Stage, other: str | None, reason: Reason | None) -> None:
+def test_one_target_has_one_release(
+    stage: ReleaseOnFakeCluster, other: str | None, reason: Reason | None
+) -> None:
     """The annotation names who guards; only a release that is there and means it counts."""
     mark = {"op": "add", "path": "/metadata/annotations/canary-controller.dev~1hold", "value": "b"}
     stage.cluster.patch(DEPLOYMENTS, NAMESPACE, "auth", [mark])
@@ -515,7 +532,7 @@ def test_one_target_has_one_release(stage: Stage, other: str | None, reason: Rea
 
 def test_two_that_adopt_at_once_do_not_both_succeed() -> None:
     """The other's mark came between our look and our write."""
-    stage = Stage()
+    stage = ReleaseOnFakeCluster()
     mark = {"op": "add", "path": "/metadata/annotations/canary-controller.dev~1hold", "value": "b"}
 
     def quicker(verb: str, kind: Kind, *_: object) -> None:
@@ -545,7 +562,7 @@ def scaler(spec: dict[str, Any]) -> Object:
 @pytest.mark.parametrize(("spec", "during"), SCALERS)
 def test_no_autoscaler_takes_stable_below_its_start(spec: dict[str, Any], during: int) -> None:
     """Raised once, and put back exactly."""
-    stage = Stage()
+    stage = ReleaseOnFakeCluster()
     written = stage.cluster.create(AUTOSCALERS, NAMESPACE, scaler(spec))
     do(stage, PinMinReplicas(4), PinMinReplicas(4))
     raised = stage.cluster.get(AUTOSCALERS, NAMESPACE, "auth")
@@ -560,7 +577,7 @@ def test_no_autoscaler_takes_stable_below_its_start(spec: dict[str, Any], during
 
 def test_the_autoscaler_is_given_back_without_a_claim_on_it() -> None:
     """Whoever applies their manifest afterwards, without force, meets no conflict with us."""
-    stage = Stage()
+    stage = ReleaseOnFakeCluster()
     stage.cluster.create(AUTOSCALERS, NAMESPACE, scaler({"minReplicas": 2, "maxReplicas": 9}))
     do(stage, PinMinReplicas(4))
     users = {"manager": "kubectl", "fieldsV1": {"f:spec": {"f:maxReplicas": {}}}}
@@ -576,14 +593,14 @@ def test_the_autoscaler_is_given_back_without_a_claim_on_it() -> None:
 
 def test_a_claim_that_could_not_be_given_up_at_once_is_given_up_later() -> None:
     """Its controller writes between our two writes; the operator reads it from its caches."""
-    stage = Stage()
+    stage = ReleaseOnFakeCluster()
     mine = {"manager": "canary-controller", "fieldsV1": {"f:spec": {"f:minReplicas": {}}}}
     theirs = {"manager": "kube-controller-manager", "subresource": "status"}
     made = scaler({"minReplicas": 2, "maxReplicas": 9})
     made["metadata"]["managedFields"] = [mine, theirs]
     stage.cluster.create(AUTOSCALERS, NAMESPACE, made)
     do(stage, PinMinReplicas(4))
-    caches = Watches(stage.cluster, AutoTiming(), (AUTOSCALERS,)).caches
+    caches = Watches(stage.cluster, ManualTiming(), (AUTOSCALERS,)).caches
     caches[0].replace(
         stage.cluster.list(AUTOSCALERS, NAMESPACE, {}), str(stage.cluster.version()[0])
     )
@@ -609,7 +626,7 @@ def test_a_claim_that_could_not_be_given_up_at_once_is_given_up_later() -> None:
 
 def test_an_autoscaler_of_keda_is_named_and_not_written() -> None:
     """KEDA writes its own floor back at once: that would be a fight."""
-    stage = Stage()
+    stage = ReleaseOnFakeCluster()
     owner = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "name": "auth", "uid": "k"}
     made = scaler({"minReplicas": 2, "maxReplicas": 9})
     made["metadata"]["ownerReferences"] = [owner]
@@ -621,7 +638,7 @@ def test_an_autoscaler_of_keda_is_named_and_not_written() -> None:
 
 def test_what_a_person_wrote_meanwhile_stays() -> None:
     """The user changed minReplicas during the release: only our note goes."""
-    stage = Stage()
+    stage = ReleaseOnFakeCluster()
     stage.cluster.create(AUTOSCALERS, NAMESPACE, scaler({"minReplicas": 2, "maxReplicas": 9}))
     do(stage, PinMinReplicas(4))
     change = {"op": "replace", "path": "/spec/minReplicas", "value": 7}
@@ -634,7 +651,7 @@ def test_what_a_person_wrote_meanwhile_stays() -> None:
 
 def test_a_manifest_that_takes_the_floor_away_is_answered_and_put_back_at_the_end() -> None:
     """Applied again in mid-release: raised once more, and what was written last is what returns."""
-    stage = Stage()
+    stage = ReleaseOnFakeCluster()
     stage.cluster.create(AUTOSCALERS, NAMESPACE, scaler({"minReplicas": 2, "maxReplicas": 9}))
     do(stage, PinMinReplicas(4))
     change = {"op": "replace", "path": "/spec/minReplicas", "value": 3}
@@ -683,7 +700,7 @@ def test_what_ails_a_pod(status: dict[str, Any], trouble: PodFailure | None) -> 
 
 def test_pods_on_their_way_out_are_left_out() -> None:
     """Terminating and evicted ones serve nobody."""
-    stage = Stage()
+    stage = ReleaseOnFakeCluster()
     first, second = stage.cluster.list(PODS, NAMESPACE, {})[:2]
     first["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     first["metadata"]["finalizers"] = ["x/y"]
@@ -706,7 +723,7 @@ ALL: Object = {"matchResources": {"matchPolicy": "Equivalent", "namespaceSelecto
 )
 def test_a_binding_that_may_miss_a_target_is_not_relied_upon(spec: Object, mode: PauseMode) -> None:
     """A target that nobody holds would roll unvetted, so the mode that works everywhere is taken."""
-    stage = Stage()
+    stage = ReleaseOnFakeCluster()
     for kind in (POLICIES, BINDINGS):
         stage.cluster.create(kind, "", {"metadata": {"name": "canary-hold"}, "spec": spec})
     assert read_pause_mode(stage.cluster, "canary-hold") is mode
@@ -726,7 +743,7 @@ def test_the_mode_is_what_the_cluster_can(
     kinds: tuple[Kind, ...], served: tuple[Kind, ...], mode: PauseMode
 ) -> None:
     """OnChange needs both objects and an API server that knows them."""
-    stage = Stage()
+    stage = ReleaseOnFakeCluster()
     for kind in kinds:
         stage.cluster.create(kind, "", {"metadata": {"name": "canary-hold"}})
     stage.cluster.unserved = {POLICIES, BINDINGS} - set(served)
@@ -735,7 +752,7 @@ def test_the_mode_is_what_the_cluster_can(
 
 def test_the_canary_service_follows_the_ports_of_the_users() -> None:
     """A port that moves in mid-release moves for the canary as well, without a new release."""
-    stage = Stage()
+    stage = ReleaseOnFakeCluster()
     do(stage, EnsureCanary(target(stage).template, 2))
     service = stage.cluster.get(SERVICES, NAMESPACE, "auth")
     assert service is not None
@@ -757,7 +774,7 @@ def test_the_canary_service_follows_the_ports_of_the_users() -> None:
 
 def test_a_port_renamed_in_service_and_deployment_at_once_is_an_obstacle() -> None:
     """The held Deployment keeps pods with the old name, so the Service has no endpoints."""
-    stage = Stage()
+    stage = ReleaseOnFakeCluster()
     rename = {"op": "replace", "path": "/spec/ports/0/targetPort", "value": "api"}
     stage.cluster.patch(SERVICES, NAMESPACE, "auth", [rename])
     found = target(stage).obstacle
@@ -786,7 +803,7 @@ def test_a_number_moved_in_service_and_deployment_at_once_is_an_obstacle(
     new: list[int], *, blocked: bool
 ) -> None:
     """Running pods answer at the old one only."""
-    stage = Stage()
+    stage = ReleaseOnFakeCluster()
     body = stage.deployment()
     for container in body["spec"]["template"]["spec"]["containers"]:
         container["ports"] = [{"containerPort": 80}]

@@ -14,8 +14,8 @@ from canary.kube.objects import CRON_JOBS, JOBS, PODS, RELEASES, Object
 from canary.kube.workloads import Webhooks
 from canary.kube.workloads.check_jobs import build_job, canary_address, read_job_result
 from canary.kube.workloads.names import CHECK
-from tests.kube.stage import NAMESPACE, SERVICE, Stage, manifest
-from tests.metrics.servers import until
+from tests.kube.fixtures_release import NAMESPACE, SERVICE, ReleaseOnFakeCluster, build_deployment
+from tests.metrics.servers import wait_until
 
 CRON_JOB = """
 metadata: {name: auth-smoke, namespace: prod, labels: {canary-controller.dev/checks: allowed}}
@@ -36,39 +36,39 @@ JOB_CHECK = {"name": "smoke", "jobFrom": {"cronJob": "auth-smoke"}}
 HOOK_CHECK = {"name": "board", "webhook": {"url": "https://board.example/ask"}}
 
 
-def stage_with(*checks: object) -> Stage:
+def stage_with(*checks: object) -> ReleaseOnFakeCluster:
     """A release in flight that has these checks."""
-    stage = Stage()
-    stage.cluster.create(CRON_JOBS, NAMESPACE, manifest(CRON_JOB))
+    stage = ReleaseOnFakeCluster()
+    stage.cluster.create(CRON_JOBS, NAMESPACE, build_deployment(CRON_JOB))
     change = {"op": "add", "path": "/spec/checks", "value": list(checks)}
     stage.cluster.edit(RELEASES, NAMESPACE, "auth", [change])
     return in_flight(stage)
 
 
-def in_flight(stage: Stage, **release: Any) -> Stage:
+def in_flight(stage: ReleaseOnFakeCluster, **release: Any) -> ReleaseOnFakeCluster:
     """The status says so."""
     fields = {"template": "v2", "started_at": 1.0, "replicas": 4} | release
     stage.resource(Status(intent=Intent.ADVANCE, release=Releasing.model_validate(fields)))
     return stage
 
 
-def looked(stage: Stage) -> list[tuple[str, Verdict]]:
+def looked(stage: ReleaseOnFakeCluster) -> list[tuple[str, Verdict]]:
     """How the checks stand."""
     found = stage.workloads.read(stage.resource()).checks
     return [(one.name, one.verdict) for one in found]
 
 
-def run(stage: Stage) -> None:
+def run(stage: ReleaseOnFakeCluster) -> None:
     """One pass wants the checks to run."""
     stage.workloads.apply(stage.resource(), RunChecks("v2"))
 
 
-def jobs(stage: Stage) -> list[Object]:
+def jobs(stage: ReleaseOnFakeCluster) -> list[Object]:
     """All Jobs."""
     return stage.cluster.list(JOBS, NAMESPACE, {})
 
 
-def end(stage: Stage, job: Object, condition: str, code: int | None = None) -> None:
+def end(stage: ReleaseOnFakeCluster, job: Object, condition: str, code: int | None = None) -> None:
     """The Job ends; with a code, so does its pod."""
     job["status"] = {"conditions": [{"type": condition, "status": "True", "message": "why"}]}
     stage.cluster.put(JOBS, job)
@@ -91,9 +91,9 @@ def ended_pod(job: str, code: int, message: str = "") -> Object:
 def test_a_job_is_made_as_the_cron_job_would_make_it() -> None:
     """Ours to own and to time out; told where canary and stable are; its last words are kept."""
     owner = {"metadata": {"name": "auth", "uid": "u1"}}
-    cron_job = manifest(CRON_JOB)
+    cron_job = build_deployment(CRON_JOB)
     made = build_job(cron_job, owner, "smoke", "auth-smoke-1", {"CANARY_URL": "u"})
-    assert cron_job == manifest(CRON_JOB)
+    assert cron_job == build_deployment(CRON_JOB)
     assert made["metadata"]["labels"]["team"] == "login"
     assert made["metadata"]["labels"][CHECK] == "smoke"
     assert made["metadata"]["ownerReferences"][0]["uid"] == "u1"
@@ -224,7 +224,7 @@ def test_what_a_webhook_answers(code: int | None, verdict: Verdict, message: str
     run(stage)
     assert looked(stage) == [("board", Verdict.CONTINUE)]
     answered.set()
-    until(lambda: looked(stage)[0][1] is not Verdict.CONTINUE, "the answer")
+    wait_until(lambda: looked(stage)[0][1] is not Verdict.CONTINUE, "the answer")
     (check,) = stage.workloads.read(stage.resource()).checks
     assert (check.verdict, check.message) == (verdict, message)
     assert len(asked) == 1
@@ -244,6 +244,6 @@ PORTS = [
 @pytest.mark.parametrize(("port", "url"), PORTS)
 def test_where_a_side_is(port: dict[str, Any], url: str) -> None:
     """The Service's first port."""
-    service = manifest(SERVICE)
+    service = build_deployment(SERVICE)
     service["spec"]["ports"] = [port]
     assert canary_address(service, "auth") == url

@@ -10,7 +10,7 @@ POOL = 50
 
 
 @dataclass
-class Leaky:
+class LeakyService:
     """One connection of `leak_every` requests is not given back (0: all are)."""
 
     leak_every: int = 0
@@ -21,7 +21,7 @@ class Leaky:
     lost: int = 0
     waiting: int = 0
     started: float = 1000.0
-    page: Callable[["Leaky"], tuple[int, bytes]] | None = None
+    page: Callable[["LeakyService"], tuple[int, bytes]] | None = None
     die: Callable[[], None] = lambda: None
     """Ends the server, in the middle of whatever it does."""
     dead: bool = False
@@ -61,7 +61,7 @@ class _Quiet(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(leaky: Leaky) -> Iterator[Leaky]:
+def serve_leaky(leaky: LeakyService) -> Iterator[LeakyService]:
     """Serves it on a free port."""
 
     class Handler(BaseHTTPRequestHandler):

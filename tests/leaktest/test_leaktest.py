@@ -22,7 +22,7 @@ from canary.loadtest.generator import (
     RequestTemplate,
     parse_template,
 )
-from tests.leaktest.leaky_service import POOL, Leaky, serving
+from tests.leaktest.leaky_service import POOL, LeakyService, serve_leaky
 
 NOW = 2000.0
 POLICY = LeakTestPolicy(
@@ -51,7 +51,7 @@ def run_on(leaky, *, stable=None, pace=PACE, stop=None, show=lambda _: None):
 
 def test_a_leak_is_found_and_counted():
     """Exit code 3, long before the time is over, with about as many requests as it takes."""
-    with serving(Leaky(leak_every=10)) as leaky:
+    with serve_leaky(LeakyService(leak_every=10)) as leaky:
         told = run_on(leaky)
     assert told.code is ExitCode.FAILED
     assert told.headline.startswith("leaks 1 connection per ")
@@ -62,7 +62,7 @@ def test_a_leak_is_found_and_counted():
 def test_a_sound_version_passes_as_soon_as_it_may():
     """Exit code 0; no more requests than rule the smallest leak out."""
     phases = set()
-    with serving(Leaky()) as leaky:
+    with serve_leaky(LeakyService()) as leaky:
         told = run_on(leaky, show=lambda sight: phases.add(sight.phase))
     assert told.code is ExitCode.OK
     assert [case.name for case in told.cases] == [
@@ -75,7 +75,10 @@ def test_a_sound_version_passes_as_soon_as_it_may():
 
 def test_what_both_versions_do_is_no_leak_of_the_candidate():
     """The same rise on both sides: passed, and said."""
-    with serving(Leaky(leak_every=25)) as leaky, serving(Leaky(leak_every=25)) as stable:
+    with (
+        serve_leaky(LeakyService(leak_every=25)) as leaky,
+        serve_leaky(LeakyService(leak_every=25)) as stable,
+    ):
         told = run_on(leaky, stable=stable)
     assert told.code is ExitCode.OK
     assert told.cases[-1].name == "stable"
@@ -83,7 +86,7 @@ def test_what_both_versions_do_is_no_leak_of_the_candidate():
 
 def test_a_leak_of_files_is_found():
     """Connections come back, sockets do not: it does not pass before that is sure."""
-    with serving(Leaky(leak_files=4)) as leaky:
+    with serve_leaky(LeakyService(leak_files=4)) as leaky:
         told = run_on(leaky)
     assert told.code is ExitCode.FAILED
     assert told.headline.startswith("leaks 1 file descriptor per 4 requests")
@@ -96,7 +99,7 @@ def test_a_candidate_that_dies_fails():
         if len(sight.rounds) == POLICY.idle + 2 and not leaky.dead:
             leaky.die()
 
-    with serving(Leaky()) as leaky:
+    with serve_leaky(LeakyService()) as leaky:
         told = run_on(leaky, show=show)
     assert told.code is ExitCode.FAILED
     assert "the candidate died: cannot connect to 127.0.0.1" in told.headline
@@ -108,9 +111,9 @@ def test_a_page_that_is_gone_is_inconclusive():
     """The candidate is there, and what it holds cannot be seen any more."""
 
     def page(one):
-        return Leaky.shown(replace_page(one)) if one.asked < 30 else (500, b"")
+        return LeakyService.shown(replace_page(one)) if one.asked < 30 else (500, b"")
 
-    with serving(Leaky(page=page)) as leaky:
+    with serve_leaky(LeakyService(page=page)) as leaky:
         told = run_on(leaky)
     assert told.code is ExitCode.INCONCLUSIVE
     assert "cannot be read: HTTP 500" in told.cases[0].sentence
@@ -125,9 +128,11 @@ def test_a_candidate_that_starts_again_fails():
     """A leak that ends in a restart is not cured by it."""
 
     def page(one):
-        return Leaky.shown(replace(replace_page(one), started=1000.0 if one.asked < 30 else 2050.0))
+        return LeakyService.shown(
+            replace(replace_page(one), started=1000.0 if one.asked < 30 else 2050.0)
+        )
 
-    with serving(Leaky(page=page)) as leaky:
+    with serve_leaky(LeakyService(page=page)) as leaky:
         told = run_on(leaky)
     assert told.code is ExitCode.FAILED
     assert "restarted during the test" in told.headline
@@ -138,9 +143,9 @@ def test_pages_of_several_processes_are_not_mixed_up():
     turns = iter(range(1000))
 
     def page(one):
-        return Leaky.shown(replace(replace_page(one), started=1000.0 + next(turns) % 2))
+        return LeakyService.shown(replace(replace_page(one), started=1000.0 + next(turns) % 2))
 
-    with serving(Leaky(page=page)) as leaky:
+    with serve_leaky(LeakyService(page=page)) as leaky:
         told = run_on(leaky)
     assert told.code is ExitCode.INCONCLUSIVE
     assert "set --metrics-url once for each process" in told.cases[0].sentence
@@ -149,12 +154,12 @@ def test_pages_of_several_processes_are_not_mixed_up():
 def test_a_candidate_that_does_not_recover_fails():
     """Whatever its gauges say: it served at first, and rested it still does not."""
 
-    class Tired(Leaky):
+    class Tired(LeakyService):
         def take(self):
             super().take()
             return 503 if self.asked > 60 else 200
 
-    with serving(Tired()) as leaky:
+    with serve_leaky(Tired()) as leaky:
         told = run_on(leaky)
     assert told.code is ExitCode.FAILED
     assert "does not recover" in told.headline
@@ -172,7 +177,7 @@ def test_a_candidate_that_does_not_recover_fails():
 )
 def test_a_page_without_a_pool_is_inconclusive(body, why):
     """Exit code 6 after the warm-up, with what was found and what to do."""
-    with serving(Leaky(page=lambda _: (200, body))) as leaky:
+    with serve_leaky(LeakyService(page=lambda _: (200, body))) as leaky:
         told = run_on(leaky)
     assert told.code is ExitCode.INCONCLUSIVE
     assert why in told.cases[0].sentence
@@ -182,7 +187,7 @@ def test_a_page_without_a_pool_is_inconclusive(body, why):
 def test_an_interrupted_test_says_so():
     """Exit code 130."""
     stop = threading.Event()
-    with serving(Leaky()) as leaky:
+    with serve_leaky(LeakyService()) as leaky:
         told = run_on(leaky, stop=stop, show=lambda sight: sight.rounds and stop.set())
     assert told.code is ExitCode.INTERRUPTED
 
@@ -212,7 +217,7 @@ PAGES = {
 def test_presets_are_read_and_recognised(name, preset):
     """Three of ten in use, whatever they are called."""
     with (
-        serving(Leaky(page=lambda _: (200, PAGES[name].encode()))) as leaky,
+        serve_leaky(LeakyService(page=lambda _: (200, PAGES[name].encode()))) as leaky,
         closing(MetricsPageReader([f"{leaky.url}/metrics"], preset and name)) as pages,
     ):
         reading = pages.read()
@@ -234,7 +239,7 @@ def two_pools(full: float) -> str:
 def test_q01_pools_of_one_page_that_differ_in_any_label_are_pools_of_their_own():
     """A full one of 10 beside an idle one of 90 is not 10 of 100."""
     with (
-        serving(Leaky(page=lambda _: (200, two_pools(10).encode()))) as leaky,
+        serve_leaky(LeakyService(page=lambda _: (200, two_pools(10).encode()))) as leaky,
         closing(MetricsPageReader([f"{leaky.url}/metrics"], None)) as pages,
     ):
         reading = pages.read()
@@ -247,7 +252,7 @@ def test_q01_pools_of_one_page_that_differ_in_any_label_are_pools_of_their_own()
 def test_q03_a_page_whose_gauges_are_nan_says_so():
     """Nothing is known of that pool."""
     with (
-        serving(Leaky(page=lambda _: (200, two_pools(float("nan")).encode()))) as leaky,
+        serve_leaky(LeakyService(page=lambda _: (200, two_pools(float("nan")).encode()))) as leaky,
         closing(MetricsPageReader([f"{leaky.url}/metrics"], None)) as pages,
     ):
         reading = pages.read()
@@ -258,8 +263,8 @@ def test_q03_a_page_whose_gauges_are_nan_says_so():
 def test_several_pages_are_all_or_nothing():
     """A page that is gone must not look like connections given back."""
     with (
-        serving(Leaky(lost=2)) as one,
-        serving(Leaky(lost=3)) as two,
+        serve_leaky(LeakyService(lost=2)) as one,
+        serve_leaky(LeakyService(lost=3)) as two,
         closing(
             MetricsPageReader([f"{one.url}/metrics", f"{two.url}/metrics"], "hikaricp")
         ) as pages,

@@ -20,21 +20,21 @@ from tests.discovery.simulated_cluster import (
     RELEASE,
     ROUTE,
     SERVICE,
-    manifest,
-    town,
+    build_cluster,
+    parse_manifest,
 )
-from tests.discovery.simulated_cluster import changed_at as changed
+from tests.discovery.simulated_cluster import change_manifest as changed
 from tests.discovery.simulated_prometheus import (
     NOW,
     POD,
+    CounterLine,
     FakePrometheus,
-    Line,
-    application,
-    gateway,
-    pool,
+    application_series,
+    gateway_series,
+    pool_series,
 )
-from tests.kube.fake import FakeCluster
-from tests.metrics.servers import Server
+from tests.kube.fake_cluster import FakeCluster
+from tests.metrics.servers import ScriptedServer
 
 POLICY = """
 apiVersion: networking.k8s.io/v1
@@ -81,7 +81,7 @@ def metrics(*found: dict[str, Any]) -> dict[str, Any]:
 
 def page(spec: dict[str, Any], *beside: str) -> LintFile:
     """The release with another spec, in a file with other manifests."""
-    release = manifest(RELEASE)
+    release = parse_manifest(RELEASE)
     for key, value in spec.items():
         if key == "analysis":
             value = release["spec"]["analysis"] | value  # noqa: PLW2901 - merged one level deep
@@ -196,13 +196,13 @@ TOKEN = {"name": "token", "projected": {"sources": [
 
 def with_pod(**fields: object) -> str:
     """The Deployment with other fields of its pods."""
-    pod = manifest(DEPLOYMENT)["spec"]["template"]["spec"]
+    pod = parse_manifest(DEPLOYMENT)["spec"]["template"]["spec"]
     return changed(DEPLOYMENT, "spec.template.spec", pod | fields)
 
 
 def with_container(**fields: object) -> str:
     """The Deployment with other fields of its container."""
-    (container,) = manifest(DEPLOYMENT)["spec"]["template"]["spec"]["containers"]
+    (container,) = parse_manifest(DEPLOYMENT)["spec"]["template"]["spec"]["containers"]
     return with_pod(containers=[container | fields])
 
 
@@ -372,7 +372,7 @@ CLUSTER = [
 @pytest.mark.parametrize("case", [pytest.param(c, id=f"{n} {c.rule}") for n, c in enumerate(CLUSTER)])  # fmt: skip
 def test_a_cluster_shows_what_is_missing(case: Case) -> None:
     """With --cluster what a release names is looked up."""
-    cluster = town(*case.there)
+    cluster = build_cluster(*case.there)
     if case.refuse:
         cluster.before = refusing(case.refuse)
     risks = [
@@ -395,19 +395,19 @@ def refusing(plural: str) -> Callable[[str, Kind, str, str], None]:
 def test_a_release_that_fits_its_cluster_has_no_risk() -> None:
     """Itself in the cluster is no rival, and a suspended CronJob is as it should be."""
     suspended = CRON.replace("spec: {}", "spec: {suspend: true}")
-    cluster = town(*BASE, RELEASE, suspended, HOOKS.replace("other", "slack"))
+    cluster = build_cluster(*BASE, RELEASE, suspended, HOOKS.replace("other", "slack"))
     assert found({"checks": SMOKE, "notify": SLACK}, sources=LintSources(cluster)) == []
 
 
-MISLABELLED = [Line("http_requests_total", {"job": "auth", "code": "200"}, 1.0)]
-ELSEWHERE = [Line("http_requests_total", POD | {"namespace": "test", "code": "200"}, 1.0)]
+MISLABELLED = [CounterLine("http_requests_total", {"job": "auth", "code": "200"}, 1.0)]
+ELSEWHERE = [CounterLine("http_requests_total", POD | {"namespace": "test", "code": "200"}, 1.0)]
 NAN = [
-    Line(f"hikaricp_connections_{name}", POD | {"pool": "main"}, value=float("nan"))
+    CounterLine(f"hikaricp_connections_{name}", POD | {"pool": "main"}, value=float("nan"))
     for name in ("active", "max")
 ]
 OPEN = [
-    Line("go_sql_in_use_connections", POD | {"db_name": "app"}, value=40),
-    Line("go_sql_max_open_connections", POD | {"db_name": "app"}, value=0),
+    CounterLine("go_sql_in_use_connections", POD | {"db_name": "app"}, value=40),
+    CounterLine("go_sql_max_open_connections", POD | {"db_name": "app"}, value=0),
 ]
 MONITORED = [
     ("no-data", metrics({"name": "pool", "pool": {"preset": "hikaricp"}}), NAN, "hikaricp_connections_active: all values are NaN"),  # q03
@@ -415,13 +415,13 @@ MONITORED = [
     ("no-data", {}, [], "no series traefik_service_requests_total"),
     ("no-data", metrics(HTTP), MISLABELLED, "has no label pod"),
     ("no-data", metrics(HTTP), ELSEWHERE, "not in namespace prod"),
-    ("no-data", {}, [Line("traefik_service_requests_total", {"service": "x"}, 1.0)], "perhaps it has had no request yet"),
-    ("status-label", metrics(HTTP), application("status"), "use preset http-status for label status"),
-    ("too-little-traffic", {}, gateway(0.2), "needs 1,312 canary requests"),
-    ("too-little-traffic", {}, gateway(0.0), "no request"),
-    ("step-starves", {"steps": [{"weight": 1}, {"weight": 50}]}, gateway(3.0), "waits 55 min"),
-    ("scraped-less-often", {"analysis": {"interval": "5s"}}, gateway(50), "scraped every 15 s"),
-    ("no-data", metrics(ERRORS, {"name": "pool", "pool": {"preset": "hikaricp"}}), gateway(50), "pool: "),
+    ("no-data", {}, [CounterLine("traefik_service_requests_total", {"service": "x"}, 1.0)], "perhaps it has had no request yet"),
+    ("status-label", metrics(HTTP), application_series("status"), "use preset http-status for label status"),
+    ("too-little-traffic", {}, gateway_series(0.2), "needs 1,312 canary requests"),
+    ("too-little-traffic", {}, gateway_series(0.0), "no request"),
+    ("step-starves", {"steps": [{"weight": 1}, {"weight": 50}]}, gateway_series(3.0), "waits 55 min"),
+    ("scraped-less-often", {"analysis": {"interval": "5s"}}, gateway_series(50), "scraped every 15 s"),
+    ("no-data", metrics(ERRORS, {"name": "pool", "pool": {"preset": "hikaricp"}}), gateway_series(50), "pool: "),
 ]  # fmt: skip
 
 
@@ -430,19 +430,21 @@ MONITORED = [
 )
 @pytest.mark.parametrize("there", [BASE, None], ids=["with a cluster", "by series alone"])
 def test_prometheus_shows_what_is_not_there_or_too_little(
-    case: tuple[str, dict[str, Any], list[Line], str], there: tuple[str, ...] | None, server: Server
+    case: tuple[str, dict[str, Any], list[CounterLine], str],
+    there: tuple[str, ...] | None,
+    server: ScriptedServer,
 ) -> None:
     """Every query is asked as the operator would ask it, for the pods that run now."""
     rule, spec, lines, words = case
-    server.answer = FakePrometheus([*lines, Line("up", POD)])
-    risks = asked(server, spec, town(*there) if there else None)
+    server.answer = FakePrometheus([*lines, CounterLine("up", POD)])
+    risks = asked(server, spec, build_cluster(*there) if there else None)
     fitting = [risk for risk in risks if risk.finding.rule.id == rule]
     assert fitting, risks
     assert words in " ".join(risk.finding.message for risk in fitting)
 
 
 def asked(
-    server: Server, spec: dict[str, Any], cluster: FakeCluster | None
+    server: ScriptedServer, spec: dict[str, Any], cluster: FakeCluster | None
 ) -> list[LocatedFinding]:
     """A review with Prometheus."""
     monitoring = PrometheusAccess.of(PrometheusOptions(server.url, attempts=1), lambda: float(NOW))
@@ -452,22 +454,22 @@ def asked(
         monitoring.close()
 
 
-def test_a_release_under_enough_traffic_has_no_risk(server: Server) -> None:
+def test_a_release_under_enough_traffic_has_no_risk(server: ScriptedServer) -> None:
     """At 50 requests/s, with a pool and a query of its own."""
     own = {
         "name": "q",
         "query": 'sum by (pod) (hikaricp_connections_active{pod=~"{{ canary_pods }}"})',
     }
     pools = {"name": "pool", "pool": {"preset": "hikaricp"}}
-    server.answer = FakePrometheus([*gateway(50, 0.05), *pool()])
+    server.answer = FakePrometheus([*gateway_series(50, 0.05), *pool_series()])
     judged = metrics(ERRORS, REFUSED, pools, own | {"max": 9})
-    assert asked(server, judged, town(*BASE)) == []
+    assert asked(server, judged, build_cluster(*BASE)) == []
 
 
-def test_no_running_pod_is_said_once(server: Server) -> None:
+def test_no_running_pod_is_said_once(server: ScriptedServer) -> None:
     """Rather than "no data" for every metric."""
-    server.answer = FakePrometheus(gateway(50))
-    assert said(asked(server, {}, town(DEPLOYMENT, SERVICE, ROUTE))) == {"query-failed"}
+    server.answer = FakePrometheus(gateway_series(50))
+    assert said(asked(server, {}, build_cluster(DEPLOYMENT, SERVICE, ROUTE))) == {"query-failed"}
 
 
 def test_every_rule_is_tested() -> None:

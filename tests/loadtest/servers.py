@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReceivedRequest:
     """One request as it arrived."""
 
     method: str
@@ -19,14 +19,14 @@ class Asked:
 
 
 @dataclass
-class Server:
+class LoadTarget:
     """Where it is and what it was asked."""
 
     url: str
-    asked: list[Asked] = field(default_factory=list)
+    asked: list[ReceivedRequest] = field(default_factory=list)
 
 
-Answer = Callable[[Asked], int]
+Answer = Callable[[ReceivedRequest], int]
 
 
 class _Quiet(ThreadingHTTPServer):
@@ -38,9 +38,9 @@ class _Quiet(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(answer: Answer = lambda _: 200) -> Iterator[Server]:
+def serve_target(answer: Answer = lambda _: 200) -> Iterator[LoadTarget]:
     """Answers with the status that `answer` returns; 0 closes the connection without one."""
-    server = Server("")
+    server = LoadTarget("")
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -49,7 +49,7 @@ def serving(answer: Answer = lambda _: 200) -> Iterator[Server]:
         def handle_one(self):
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             port = self.client_address[1]
-            asked = Asked(self.command, self.path, dict(self.headers), body, port)
+            asked = ReceivedRequest(self.command, self.path, dict(self.headers), body, port)
             server.asked.append(asked)
             status = answer(asked)
             if not status:

@@ -17,7 +17,9 @@ Rows = dict[str, str]
 Found = list[tuple[dict[str, str], float]]
 
 
-def evaluated(expression: str, rows: Rows, home: Path, *, at: str, every: str = "15s") -> Found:
+def evaluate_rules(
+    expression: str, rows: Rows, home: Path, *, at: str, every: str = "15s"
+) -> Found:
     """Labels and values that `expression` has at a time, with the rules evaluated until then.
 
     promtool compares, and prints what it got instead of nothing.
@@ -35,7 +37,7 @@ def evaluated(expression: str, rows: Rows, home: Path, *, at: str, every: str = 
         ],
     }
     (home / "test.yaml").write_text(json.dumps(document), "utf-8")
-    done = run("test", "rules", str(home / "test.yaml"))
+    done = run_promtool("test", "rules", str(home / "test.yaml"))
     said = done.stdout + done.stderr
     if done.returncode == 0:
         return []
@@ -60,7 +62,7 @@ def _concerned(rows: Rows) -> list[dict[str, Any]]:
     return groups
 
 
-def run(*arguments: str, program: str = "promtool") -> subprocess.CompletedProcess[str]:
+def run_promtool(*arguments: str, program: str = "promtool") -> subprocess.CompletedProcess[str]:
     """One call; skips where the program is not installed."""
     found = shutil.which(program)
     if found is None:

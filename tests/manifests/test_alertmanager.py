@@ -6,7 +6,7 @@ import pytest
 
 from canary.alerts import Alert, Severity, build_groups
 from canary.api import Reason
-from tests.manifests.promtool import run
+from tests.manifests.promtool import run_promtool
 
 CONFIG = str(Path(__file__).parents[2] / "manifests/monitoring/alertmanager.yaml")
 ALERTS = [rule for group in build_groups() for rule in group.rules if isinstance(rule, Alert)]
@@ -15,14 +15,16 @@ ALERTS = [rule for group in build_groups() for rule in group.rules if isinstance
 def told(**labels: str) -> str:
     """The receiver of an alert with these labels."""
     pairs = [f"{name}={value}" for name, value in labels.items()]
-    done = run("config", "routes", "test", f"--config.file={CONFIG}", *pairs, program="amtool")
+    done = run_promtool(
+        "config", "routes", "test", f"--config.file={CONFIG}", *pairs, program="amtool"
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
 def test_amtool_reads_it() -> None:
     """As Alertmanager itself would."""
-    done = run("check-config", CONFIG, program="amtool")
+    done = run_promtool("check-config", CONFIG, program="amtool")
     assert done.returncode == 0, done.stdout + done.stderr
 
 

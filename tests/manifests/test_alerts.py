@@ -8,7 +8,7 @@ import yaml
 
 from canary.alerts import Alert, Severity, alert_names, build_groups
 from canary.runbooks import runbook_url
-from tests.manifests.promtool import RULES, Rows, evaluated, run
+from tests.manifests.promtool import RULES, Rows, evaluate_rules, run_promtool
 
 PODS = {
     "auth": "auth-6c9d8f7b5-x2k4p",
@@ -194,7 +194,7 @@ def test_an_alert_fires_when_it_should_and_not_otherwise(case: Case, tmp_path: P
     expression = f'ALERTS{{alertname="{case.alert}",alertstate="firing"}}'
     if not case.severities:
         expression = f"max_over_time({expression}[{case.at}])"
-    found = evaluated(expression, case.rows, tmp_path, at=case.at, every=case.every)
+    found = evaluate_rules(expression, case.rows, tmp_path, at=case.at, every=case.every)
     assert {labels["severity"] for labels, _ in found} == case.severities
     if case.pods is not None:
         assert {labels["pod"] for labels, _ in found} == case.pods
@@ -211,7 +211,7 @@ def test_every_alert_has_a_case_that_fires_and_one_that_does_not(name: str) -> N
 
 def test_the_forecast_says_when_the_pool_is_empty(tmp_path: Path) -> None:
     """At 35 minutes 26 of 50 are taken, 0.01 are lost per second: 40 minutes are left."""
-    found = evaluated("canary:pool_exhaustion:seconds", LEAK, tmp_path, at="35m")
+    found = evaluate_rules("canary:pool_exhaustion:seconds", LEAK, tmp_path, at="35m")
     ((labels, seconds),) = found
     assert (labels["service"], labels["version"], labels["preset"]) == (
         "auth",
@@ -224,7 +224,7 @@ def test_the_forecast_says_when_the_pool_is_empty(tmp_path: Path) -> None:
 def test_pods_are_told_by_service_and_version(tmp_path: Path) -> None:
     """The canary's pods belong to the same service, and have a version of their own."""
     rows = hikari(active="2x9") | hikari("canary", active="4x9")
-    found = evaluated("canary:pool_in_use:connections", rows, tmp_path, at="1m")
+    found = evaluate_rules("canary:pool_in_use:connections", rows, tmp_path, at="1m")
     assert {(o["service"], o["version"], o["pod"]): value for o, value in found} == {
         ("auth", "stable", PODS["auth"]): 2,
         ("auth", "canary", PODS["canary"]): 4,
@@ -233,7 +233,7 @@ def test_pods_are_told_by_service_and_version(tmp_path: Path) -> None:
 
 def test_promtool_finds_nothing_to_complain_of() -> None:
     """Neither wrong PromQL nor two rules that are the same."""
-    done = run("check", "rules", "--lint-fatal", str(RULES))
+    done = run_promtool("check", "rules", "--lint-fatal", str(RULES))
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from canary.metrics.preset_groups import pool_preset_groups, ratio_preset_groups
-from tests.manifests.promtool import Found, Rows, evaluated
+from tests.manifests.promtool import Found, Rows, evaluate_rules
 
 PAGES = Path(__file__).parents[1] / "metrics/expositions"
 PLACE = {"namespace": "prod", "pod": "auth-6c9d8f7b5-x2k4p", "instance": "10.0.0.7:8080"}
@@ -38,7 +38,7 @@ def rows(page: str, values: str) -> Rows:
 
 def recorded(expression: str, page: str, home: Path, values: str = "{}x40") -> Found:
     """What the rules make of a page."""
-    return evaluated(expression, rows(page, values), home, at="8m")
+    return evaluate_rules(expression, rows(page, values), home, at="8m")
 
 
 @pytest.mark.parametrize(("page", "group"), POOLS)
@@ -90,7 +90,9 @@ def test_q01_the_fullest_pool_of_a_pod_counts(
     full: dict[str, str], idle: dict[str, str], tmp_path: Path
 ) -> None:
     """Whatever label tells them apart, a full pool is full, and its alert fires."""
-    shares = evaluated("canary:pool_utilisation:ratio", two_pools(full, idle), tmp_path, at="8m")
+    shares = evaluate_rules(
+        "canary:pool_utilisation:ratio", two_pools(full, idle), tmp_path, at="8m"
+    )
     for preset in ("node-postgres", "psycopg-pool"):
         own = [(labels, share) for labels, share in shares if labels["preset"] == preset]
         assert sorted(share for _, share in own) == [0, 1]
@@ -104,7 +106,7 @@ def test_q01_a_pool_that_two_monitors_scrape_counts_once(tmp_path: Path) -> None
         key.replace("{", '{job="other",'): row
         for key, row in rows("node-postgres", "{}x40").items()
     }
-    ((_, in_use),) = evaluated("canary:pool_in_use:connections", twice, tmp_path, at="8m")
+    ((_, in_use),) = evaluate_rules("canary:pool_in_use:connections", twice, tmp_path, at="8m")
     assert in_use == 7
 
 
@@ -112,7 +114,9 @@ def test_unlimited_has_no_share(tmp_path: Path) -> None:
     """database/sql says 0; it is not a full pool."""
     page = {key: row for key, row in rows("go-sql", "{}x40").items() if "max_open" not in key}
     key = next(key for key in rows("go-sql", "{}x40") if "max_open" in key)
-    found = evaluated("canary:pool_utilisation:ratio", {**page, key: "0x40"}, tmp_path, at="8m")
+    found = evaluate_rules(
+        "canary:pool_utilisation:ratio", {**page, key: "0x40"}, tmp_path, at="8m"
+    )
     assert found == []
 
 

@@ -12,7 +12,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from tests.manifests.promtool import Rows, evaluated
+from tests.manifests.promtool import Rows, evaluate_rules
 
 ROOT = Path(__file__).parents[2] / "manifests"
 FILES = sorted((ROOT / "monitoring/dashboards").glob("*.json"))
@@ -68,13 +68,13 @@ def test_every_question_of_every_panel_has_an_answer(tmp_path: Path) -> None:
         f'label_replace(vector(1) and on () ({text}), "question", "{name}", "", "")'
         for name, text in EXPRESSIONS.items()
     )
-    found = evaluated(" or ".join(marked), ROWS, tmp_path, at="35m")
+    found = evaluate_rules(" or ".join(marked), ROWS, tmp_path, at="35m")
     assert {labels["question"] for labels, _ in found} == set(EXPRESSIONS)
 
 
 def value(question: str, tmp_path: Path) -> float:
     """The one number that a panel shows."""
-    ((_, number),) = evaluated(EXPRESSIONS[question], ROWS, tmp_path, at="35m")
+    ((_, number),) = evaluate_rules(EXPRESSIONS[question], ROWS, tmp_path, at="35m")
     return number
 
 

@@ -20,7 +20,7 @@ DEADLINE = 30.0
 
 
 @dataclass
-class Reply:
+class ScriptedReply:
     """What the server says to one request; `hold` makes it wait until the test ends."""
 
     body: bytes = b""
@@ -30,19 +30,21 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Request:
+class ReceivedRequest:
     method: str
     path: str
     form: dict[str, str]
     headers: dict[str, str]
 
 
-class Server:
+class ScriptedServer:
     """Answers with `answer(request)`, and remembers the requests."""
 
     def __init__(self) -> None:
-        self.answer: Callable[[Request], Reply] = lambda _: Reply(status=404)
-        self.requests: list[Request] = []
+        self.answer: Callable[[ReceivedRequest], ScriptedReply] = lambda _: ScriptedReply(
+            status=404
+        )
+        self.requests: list[ReceivedRequest] = []
         self.released = threading.Event()
         owner = self
 
@@ -72,7 +74,9 @@ class Server:
     def handle(self, handler: BaseHTTPRequestHandler) -> None:
         body = handler.rfile.read(int(handler.headers.get("Content-Length", 0))).decode()
         form = {k: v[0] for k, v in parse_qs(body).items()}
-        request = Request(handler.command, handler.path, form, dict(handler.headers.items()))
+        request = ReceivedRequest(
+            handler.command, handler.path, form, dict(handler.headers.items())
+        )
         self.requests.append(request)
         reply = self.answer(request)
         if reply.hold:
@@ -93,7 +97,7 @@ class Server:
         self._http.server_close()
 
 
-def until(condition: Callable[[], bool], what: str) -> None:
+def wait_until(condition: Callable[[], bool], what: str) -> None:
     """Waits for a condition by looking again and again; fails after the deadline."""
     pause = threading.Event()
     for _ in range(int(DEADLINE / 0.05)):
@@ -124,7 +128,7 @@ class RealPrometheus:
             self._process = subprocess.Popen(
                 [binary, *arguments, *more], stdout=log, stderr=log
             )  # the user's own binary
-        until(self._ready, "Prometheus' start")
+        wait_until(self._ready, "Prometheus' start")
 
     def value(self, query: str) -> float:
         """The one number that a query gives now, NaN for none."""

@@ -20,8 +20,8 @@ from canary.metrics.promql import promql
 from canary.metrics.queries import Context, compile_metric
 from canary.metrics.query_template import template_of
 from canary.operator.world_factory import PresetCheckingStore
-from tests.analyze.backfilled_prometheus import Backfilled
-from tests.world import RELEASE
+from tests.analyze.backfilled_prometheus import BackfilledSeries
+from tests.in_memory_world import RELEASE
 
 OWN = 'namespace="prod"'
 
@@ -102,20 +102,20 @@ def past(*namespaces: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def beside_others(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backfilled]:
+def beside_others(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BackfilledSeries]:
     """A Prometheus with series of the namespace `prod` and of another one."""
-    with closing(Backfilled(tmp_path_factory.mktemp("both"), past("prod", "other"))) as one:
+    with closing(BackfilledSeries(tmp_path_factory.mktemp("both"), past("prod", "other"))) as one:
         yield one
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backfilled]:
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BackfilledSeries]:
     """A Prometheus with the same series of `prod` alone."""
-    with closing(Backfilled(tmp_path_factory.mktemp("alone"), past("prod"))) as one:
+    with closing(BackfilledSeries(tmp_path_factory.mktemp("alone"), past("prod"))) as one:
         yield one
 
 
-def answer(prometheus: Backfilled, text: str) -> object:
+def answer(prometheus: BackfilledSeries, text: str) -> object:
     """What an instant query gives; None: it is refused."""
     form = {"query": text, "time": NOW - 1}
     return requests.post(f"{prometheus.url}/api/v1/query", form, timeout=5).json().get("data")
@@ -123,14 +123,14 @@ def answer(prometheus: Backfilled, text: str) -> object:
 
 @pytest.mark.parametrize(("text", "right"), CONFINED)
 def test_the_namespace_is_in_every_selector(
-    beside_others: Backfilled, alone: Backfilled, text: str, right: str
+    beside_others: BackfilledSeries, alone: BackfilledSeries, text: str, right: str
 ) -> None:
     """And the answer is as if there were nothing else."""
     assert confine(text, "prod") == right
     assert answer(beside_others, right) == answer(alone, right)
 
 
-def test_what_is_confined_means_the_same_as_before(alone: Backfilled) -> None:
+def test_what_is_confined_means_the_same_as_before(alone: BackfilledSeries) -> None:
     """Where there is nothing else, the answers are those of the expression as it was written."""
     for text, right in CONFINED:
         assert answer(alone, right) == answer(alone, text), text
@@ -212,7 +212,7 @@ WORDS = st.sampled_from(
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(words=st.lists(WORDS, min_size=1, max_size=12), glue=st.sampled_from([" ", "", "\n"]))
 def test_no_series_of_others_has_a_part_in_the_answer(
-    beside_others: Backfilled, alone: Backfilled, words: list[str], glue: str
+    beside_others: BackfilledSeries, alone: BackfilledSeries, words: list[str], glue: str
 ) -> None:
     """Random tokens: refused by us, refused by Prometheus, or answered as if we were alone."""
     try:

@@ -24,8 +24,8 @@ from canary.metrics.presets import (
 )
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
 from canary.metrics.queries import Context, answers_of, compile_latency, compile_pool, compile_ratio
-from tests.metrics.lab import PAGES
-from tests.metrics.servers import until
+from tests.metrics.live_prometheus import PAGES
+from tests.metrics.servers import wait_until
 
 NAMES = {Side.STABLE: "auth", Side.CANARY: "auth-canary"}
 OTHER_NAMES = {
@@ -63,9 +63,9 @@ def prometheus(lab):
     real = lab.prometheus
     scraped = f'count(up{{job=~"{"|".join(PAGES)}"}} == 1)'
     count = 3 * len(POD_JOBS) + len(PAGES) - len(POD_JOBS)
-    until(lambda: real.value(scraped) == count, "a scrape of every exposition")
+    wait_until(lambda: real.value(scraped) == count, "a scrape of every exposition")
     now = float(int(real.now()) + 1)
-    until(lambda: real.now() > now, "the next second")
+    wait_until(lambda: real.now() > now, "the next second")
     with contextlib.closing(Prometheus(PrometheusOptions(real.url))) as source:
         yield source, now
 

@@ -15,8 +15,8 @@ from canary.core.sampling import RatioAnswers, find_metric_rounds, sample_ratio
 from canary.core.series import FoundSeries, Matcher, MatchOp, NoData, Selector, SeriesQuery
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
 from canary.metrics.scrape import Scrape
-from tests.metrics.lab import PHASES, Lab
-from tests.metrics.servers import until
+from tests.metrics.live_prometheus import PHASES, LivePrometheus
+from tests.metrics.servers import wait_until
 
 HITS = Selector("logins_total")
 TOTAL = SeriesQuery("total", HITS, ("pod",), raw=True)
@@ -54,13 +54,13 @@ def replay(lab):
         for lab.phase in range(len(PHASES)):
             play(lab, scrape)
             marks.append(float(int(real.now()) + 1))
-            until(lambda: real.now() > marks[-1] + 0.05, "the next second")
+            wait_until(lambda: real.now() > marks[-1] + 0.05, "the next second")
             scrape.poll(real.now())
-        until(lambda: prometheus.settled(real.now()) >= marks[-1], "settling")
+        wait_until(lambda: prometheus.settled(real.now()) >= marks[-1], "settling")
         yield Replay({"prometheus": prometheus, "scrape": scrape}, marks)
 
 
-def play(lab: Lab, scrape: Scrape) -> None:
+def play(lab: LivePrometheus, scrape: Scrape) -> None:
     """One phase, until Prometheus has stored a page of each pod that there is in it."""
     requests = sum(good + bad for good, bad, _, _ in PHASES[lab.phase].values())
 
@@ -68,7 +68,7 @@ def play(lab: Lab, scrape: Scrape) -> None:
         scrape.poll(lab.prometheus.now())
         return lab.prometheus.value("sum(logins_total)") == requests
 
-    until(scraped, f"a scrape of every pod in phase {lab.phase}")
+    wait_until(scraped, f"a scrape of every pod in phase {lab.phase}")
 
 
 @pytest.fixture(params=["prometheus", "scrape"])

@@ -9,7 +9,7 @@ from canary.cli import main as program
 from canary.errors import PermanentError, TransientError, UsageError
 from canary.notify.config import NotifyFile, load_notify, load_receivers
 from canary.notify.secrets import MountedSecrets
-from tests.notify.stage import RELEASE, entry, ref
+from tests.notify.fixtures_messages import RELEASE, entry, ref
 
 FILE = """
 links:

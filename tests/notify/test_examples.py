@@ -22,8 +22,8 @@ from canary.notify.events import event_from_notice
 from canary.notify.formatters import format_message, select_message
 from canary.notify.sender import PayloadSender
 from canary.operator.settings import NOTIFY_SECRETS
-from tests.metrics.servers import until
-from tests.notify.stage import LINKS, entry, leak, notice, promoted, rolled_back
+from tests.metrics.servers import wait_until
+from tests.notify.fixtures_messages import LINKS, entry, leak, notice, promoted, rolled_back
 
 ROOT = Path(__file__).parents[2]
 VALUES = ROOT / "docs/examples/notify/values.yaml"
@@ -115,7 +115,7 @@ def alertmanager(tmp_path: Path) -> Iterator[str]:
     )
     process = subprocess.Popen([binary, *flags], stdout=sys.stderr, stderr=sys.stderr)
     try:
-        until(lambda: _answers(f"http://{address}"), "Alertmanager's start")
+        wait_until(lambda: _answers(f"http://{address}"), "Alertmanager's start")
         yield f"http://{address}"
     finally:
         process.terminate()
@@ -148,7 +148,7 @@ def test_a_real_alertmanager_takes_an_alert_and_its_end(alertmanager: str) -> No
         assert message is not None
         for parcel in format_message(message, receiver, "", now):
             PayloadSender(EVERYWHERE).send(parcel, now)
-        until(lambda: len(alerts()) == active, f"{active} active")  # noqa: B023  # called at once
+        wait_until(lambda: len(alerts()) == active, f"{active} active")  # noqa: B023  # called at once
         for alert in alerts():
             assert alert["labels"]["reason"] == "ConnectionLeak"
             assert alert["annotations"]["runbook_url"].endswith("/ConnectionLeak")

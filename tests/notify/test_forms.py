@@ -16,7 +16,7 @@ from canary.notify.formatters import format_message, select_message
 from canary.notify.message import ApprisePayload, HttpPayload, Message
 from canary.notify.pagerduty import ADDRESSES
 from canary.notify.teams import MAX_BYTES
-from tests.notify.stage import (
+from tests.notify.fixtures_messages import (
     AT,
     GOLDEN,
     HOLDING,

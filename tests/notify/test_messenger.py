@@ -20,14 +20,14 @@ from canary.notify.dispatcher import FanOutNotifier, NotificationDispatcher
 from canary.notify.metrics import NotificationMetrics
 from canary.notify.secrets import ClusterSecrets, SecretReader
 from canary.notify.sender import DeliveryTimeouts, PayloadSender
-from tests.kube.fake import FakeCluster
-from tests.notify.stage import (
+from tests.kube.fake_cluster import FakeCluster
+from tests.notify.fixtures_messages import (
     AT,
     HOLDING,
     KEY,
-    Answer,
-    Receiver,
-    Safe,
+    InMemorySecrets,
+    ScriptedAnswer,
+    WebhookReceiver,
     changed,
     leak,
     notice,
@@ -39,7 +39,7 @@ from tests.notify.stage import (
     rolled_back,
     rolling_back,
 )
-from tests.operator.simulated_cluster import FastTiming, operating, town_of
+from tests.operator.simulated_cluster import FastTiming, run_operator, start_cluster
 
 SENTINEL = "S3NT1N3L"
 
@@ -94,12 +94,12 @@ def post(
 SLACK = {"slack": ref("slack")}
 
 
-def slack(server: Receiver) -> Safe:
+def slack(server: WebhookReceiver) -> InMemorySecrets:
     """The secret of a Slack receiver."""
-    return Safe({"slack": f"{server.url}/services/{SENTINEL}"})
+    return InMemorySecrets({"slack": f"{server.url}/services/{SENTINEL}"})
 
 
-def headlines(server: Receiver) -> list[str]:
+def headlines(server: WebhookReceiver) -> list[str]:
     """What a chat has got."""
     return [one.json()["text"] for one in server.received]
 
@@ -174,7 +174,7 @@ STORIES = [
 @pytest.mark.parametrize(("told", "paths"), STORIES)
 def test_the_operators_routes_by_reason(told: Notice, paths: list[str]) -> None:
     """Whatever the release itself says."""
-    with receiver() as server, post(Safe({}), routed(server.url)) as office:
+    with receiver() as server, post(InMemorySecrets({}), routed(server.url)) as office:
         office.notify(told)
         server.until(len(paths))
     assert [one.path for one in server.received] == paths
@@ -182,7 +182,7 @@ def test_the_operators_routes_by_reason(told: Notice, paths: list[str]) -> None:
 
 def test_the_database_team_gets_all_it_needs() -> None:
     """Evidence, pods, the pools' graph and the runbook, in the first message."""
-    with receiver() as server, post(Safe({}), routed(server.url)) as office:
+    with receiver() as server, post(InMemorySecrets({}), routed(server.url)) as office:
         office.notify(leak())
         (request,) = server.until(1)
     data = request.json()["data"]
@@ -204,7 +204,12 @@ def test_both_the_owners_and_the_database_team_are_told() -> None:
 
 def test_what_fails_is_tried_again_and_what_is_refused_is_not() -> None:
     """429 with its pause, then 500, then 200; and 400 once."""
-    answers = (Answer(429, {"Retry-After": "2"}), Answer(500), Answer(200), Answer(400))
+    answers = (
+        ScriptedAnswer(429, {"Retry-After": "2"}),
+        ScriptedAnswer(500),
+        ScriptedAnswer(200),
+        ScriptedAnswer(400),
+    )
     with receiver(*answers) as server, post(slack(server)) as office:
         office.notify(leak(SLACK), notice(HOLDING, paused(), SLACK))
         server.until(4)
@@ -217,7 +222,7 @@ def test_what_fails_is_tried_again_and_what_is_refused_is_not() -> None:
 def test_a_long_pause_is_not_waited_for_by_a_thread() -> None:
     """The queue rests as long as the receiver asks for, and then it works."""
     with (
-        receiver(Answer(429, {"Retry-After": "30"}), Answer(200)) as server,
+        receiver(ScriptedAnswer(429, {"Retry-After": "30"}), ScriptedAnswer(200)) as server,
         post(slack(server)) as office,
     ):
         office.notify(leak(SLACK))
@@ -229,7 +234,7 @@ def test_a_long_pause_is_not_waited_for_by_a_thread() -> None:
 def test_a_receiver_that_hangs_delays_no_other() -> None:
     """Not those of the same release, nor those of the operator."""
     hook = {"webhook": {"url": "HUNG"}}
-    with receiver(Answer(hang=True)) as hung, receiver() as server:
+    with receiver(ScriptedAnswer(hang=True)) as hung, receiver() as server:
         hook["webhook"]["url"] = hung.url
         with post(slack(server), routed(server.url), fast=False) as office:
             office.notify(leak(hook, SLACK))
@@ -241,9 +246,9 @@ def test_an_incident_is_resolved_when_it_was_routed_there(monkeypatch: pytest.Mo
     """The pager of the database team has asked for pool reasons only, not for promotions."""
     leaked, crashed = rolled_back(), rolled_back(Reason.CRASH_LOOPING)
     pager = {"pagerduty": ref("pagerduty"), "groups": ["pool"]}
-    with receiver(Answer(202)) as server:
+    with receiver(ScriptedAnswer(202)) as server:
         monkeypatch.setattr("canary.notify.formatters.ADDRESSES", {"us": server.url})
-        with post(Safe({"pagerduty": "K3Y"})) as office:
+        with post(InMemorySecrets({"pagerduty": "K3Y"})) as office:
             office.notify(
                 leak(pager),
                 notice(*promoted(*leaked.history), pager),
@@ -280,13 +285,18 @@ def test_a_secret_that_is_not_there_is_said(caplog: pytest.LogCaptureFixture) ->
     assert office.warned == [(KEY, Reason.NOTIFICATION_FAILED, words)]
 
 
-HOSTILE = (Answer(302, {"Location": "/x"}), Answer(404), Answer(500), Answer(raw=b"x\r\n\r\n"))
+HOSTILE = (
+    ScriptedAnswer(302, {"Location": "/x"}),
+    ScriptedAnswer(404),
+    ScriptedAnswer(500),
+    ScriptedAnswer(raw=b"x\r\n\r\n"),
+)
 
 
 def test_no_secret_is_ever_logged(caplog: pytest.LogCaptureFixture) -> None:
     """Whatever the receivers answer, at the most talkative level."""
     caplog.set_level(logging.DEBUG)
-    with receiver(*HOSTILE, Answer(hang=True)) as server, post(slack(server)) as office:
+    with receiver(*HOSTILE, ScriptedAnswer(hang=True)) as server, post(slack(server)) as office:
         for reason in (Reason.CRASH_LOOPING, Reason.ABOVE_LIMIT, Reason.OUT_OF_MEMORY):
             office.notify(notice(HOLDING, rolling_back(reason), SLACK))
         server.until(5)
@@ -321,14 +331,14 @@ def test_everybody_is_told() -> None:
 def test_a_rolled_back_release_of_a_running_operator_is_told() -> None:
     """The whole way: watch, pass, notice, Secret, message; nothing of the secret in the cluster."""
     notify = "  notify: [{slack: {secretRef: {name: hooks, key: slack}}}]\n  steps:"
-    with receiver() as server, town_of() as town:
+    with receiver() as server, start_cluster() as town:
         address = f"{server.url}/services/{SENTINEL}"
         data = {"slack": base64.b64encode(address.encode()).decode()}
         secret = {"metadata": {"name": "hooks", "namespace": "prod"}, "data": data}
         town.cluster.put(SECRETS, secret)
         town.names = ("auth",)
         town.deploy("auth", **{"  steps:": notify})
-        with operating(town) as running:
+        with run_operator(town) as running:
             town.until_phase("auth", Phase.READY)
             town.ship("auth", "auth:broken")
             (request,) = server.until(1)

@@ -5,7 +5,9 @@ import pytest
 from canary.api import Intent, Phase, Reason, Status, Verdict
 from canary.interfaces import Notice
 from canary.notify.events import EventKind, Incident, ReleaseEvent, event_from_notice, is_subscribed
-from tests.notify.stage import (
+from tests.in_memory_world import KEY as WORLD
+from tests.in_memory_world import InMemoryWorld, SimulatedVersion
+from tests.notify.fixtures_messages import (
     AT,
     HOLDING,
     KEY,
@@ -24,8 +26,6 @@ from tests.notify.stage import (
     rolled_back,
     rolling_back,
 )
-from tests.world import KEY as WORLD
-from tests.world import Memory, Version
 
 
 def event(before: Status, after: Status) -> ReleaseEvent:
@@ -243,7 +243,7 @@ def test_a_notice_that_does_not_say_what_changed_is_no_news() -> None:
     assert event_from_notice(bare) is None
 
 
-def told(memory: Memory) -> list[ReleaseEvent]:
+def told(memory: InMemoryWorld) -> list[ReleaseEvent]:
     """All event of a world, each once."""
     found = [event for one in memory.notices if (event := event_from_notice(one)) is not None]
     return list({one.id: one for one in reversed(found)}.values())[::-1]
@@ -251,7 +251,7 @@ def told(memory: Memory) -> list[ReleaseEvent]:
 
 def test_a_whole_bad_release_is_one_rollback() -> None:
     """From the real passes: one begin, steps, one rollback with its evidence, nothing twice."""
-    memory = Memory(versions={"v2": Version(errors=0.5)})
+    memory = InMemoryWorld(versions={"v2": SimulatedVersion(errors=0.5)})
     memory.run(30)
     memory.deploy("v2")
     memory.run(3600, until=Phase.ROLLED_BACK)
@@ -269,7 +269,7 @@ def test_a_whole_bad_release_is_one_rollback() -> None:
 
 def test_a_whole_good_release_is_one_promotion() -> None:
     """And a rollback before it is over by then."""
-    memory = Memory(versions={"v2": Version(errors=0.5)})
+    memory = InMemoryWorld(versions={"v2": SimulatedVersion(errors=0.5)})
     memory.run(30)
     memory.deploy("v2")
     memory.run(3600, until=Phase.ROLLED_BACK)

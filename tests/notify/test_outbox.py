@@ -10,7 +10,7 @@ import pytest
 from canary.errors import PermanentError, TransientError
 from canary.kube.timing import SystemTiming
 from canary.notify.delivery_queue import MAX_AGE, DeliveryQueue, DeliveryResult, DeliveryTask
-from tests.notify.stage import PATIENCE
+from tests.notify.fixtures_messages import PATIENCE
 from tests.operator.simulated_cluster import FastTiming
 
 

@@ -9,7 +9,7 @@ from canary.api import Reason
 from canary.cli import main as program
 from canary.notify.dry_run import DRY_RUN_REASONS, ROLLBACK_REASONS, STUCK_REASONS, build_dry_run
 from canary.notify.events import EventKind
-from tests.notify.stage import AT, KEY, Answer, receiver, spec
+from tests.notify.fixtures_messages import AT, KEY, ScriptedAnswer, receiver, spec
 
 SENTINEL = "S3NT1N3L"
 RELEASE = Path(__file__).parents[2] / "docs/examples/auth.yaml"
@@ -78,7 +78,7 @@ def test_a_rehearsal_is_sent_and_taken_back(
     for name, text in (("hooks/sign", "k"), ("hooks/mail", "json://x"), ("pager/key", "R")):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    with receiver(Answer(200)) as server:
+    with receiver(ScriptedAnswer(200)) as server:
         (tmp_path / "hooks/slack").write_text(f"{server.url}/{SENTINEL}")
         path = tmp_path / "notify.yaml"
         lines = [line for line in FILE.splitlines() if "pagerduty" not in line]
@@ -111,7 +111,7 @@ def test_a_rehearsal_is_sent_and_taken_back(
 def test_what_does_not_arrive_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 1, each receiver with its own reason, and no secret in it."""
     (tmp_path / "hooks").mkdir()
-    with receiver(Answer(404)) as server:
+    with receiver(ScriptedAnswer(404)) as server:
         (tmp_path / "hooks/slack").write_text(f"{server.url}/{SENTINEL}")
         arguments = ["notify", str(RELEASE), "--send", "--secrets", str(tmp_path)]
         assert program.main(arguments) == 1

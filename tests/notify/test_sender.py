@@ -12,7 +12,7 @@ from canary.errors import CanaryError
 from canary.http.addresses import EVERYWHERE
 from canary.notify.message import ApprisePayload, HttpPayload
 from canary.notify.sender import DeliveryError, DeliveryTimeouts, PayloadSender, RefusedError
-from tests.notify.stage import AT, Answer, receiver
+from tests.notify.fixtures_messages import AT, ScriptedAnswer, receiver
 
 SENTINEL = "S3NT1N3L"
 QUICK = PayloadSender(EVERYWHERE, DeliveryTimeouts(connect=2.0, read=0.3))
@@ -35,23 +35,23 @@ def failure(sender: PayloadSender, url: str) -> CanaryError:
 
 LATER = format_datetime(datetime.fromtimestamp(AT + 42, UTC), usegmt=True)
 ANSWERS = [
-    pytest.param(Answer(429, {"Retry-After": "7"}), DeliveryError, "HTTP 429", 7.0, id="429, after seconds"),
-    pytest.param(Answer(429, {"Retry-After": LATER}), DeliveryError, "HTTP 429", 42.0, id="429, after a date"),
-    pytest.param(Answer(429, {"Retry-After": "soon"}), DeliveryError, "HTTP 429", 1.0, id="429, after nonsense"),
-    pytest.param(Answer(429, {"Retry-After": "nan"}), DeliveryError, "HTTP 429", 1.0, id="429, after no number"),
-    pytest.param(Answer(429, {"Retry-After": "-5"}), DeliveryError, "HTTP 429", 0.0, id="429, after the past"),
-    pytest.param(Answer(503, {"Retry-After": "86400"}), DeliveryError, "HTTP 503", 300.0, id="503, after a day"),
-    pytest.param(Answer(500), DeliveryError, "HTTP 500", 1.0, id="500"),
-    pytest.param(Answer(408), DeliveryError, "HTTP 408", 1.0, id="408"),
-    pytest.param(Answer(400), RefusedError, "HTTP 400", None, id="400 is not tried again"),
-    pytest.param(Answer(404), RefusedError, "still valid", None, id="404 says where to look"),
-    pytest.param(Answer(raw=b"garbage\r\n\r\n"), DeliveryError, "broke off", 1.0, id="an answer that is not HTTP"),
-    pytest.param(Answer(hang=True), DeliveryError, "no answer within 0.3 s", 1.0, id="no answer"),
+    pytest.param(ScriptedAnswer(429, {"Retry-After": "7"}), DeliveryError, "HTTP 429", 7.0, id="429, after seconds"),
+    pytest.param(ScriptedAnswer(429, {"Retry-After": LATER}), DeliveryError, "HTTP 429", 42.0, id="429, after a date"),
+    pytest.param(ScriptedAnswer(429, {"Retry-After": "soon"}), DeliveryError, "HTTP 429", 1.0, id="429, after nonsense"),
+    pytest.param(ScriptedAnswer(429, {"Retry-After": "nan"}), DeliveryError, "HTTP 429", 1.0, id="429, after no number"),
+    pytest.param(ScriptedAnswer(429, {"Retry-After": "-5"}), DeliveryError, "HTTP 429", 0.0, id="429, after the past"),
+    pytest.param(ScriptedAnswer(503, {"Retry-After": "86400"}), DeliveryError, "HTTP 503", 300.0, id="503, after a day"),
+    pytest.param(ScriptedAnswer(500), DeliveryError, "HTTP 500", 1.0, id="500"),
+    pytest.param(ScriptedAnswer(408), DeliveryError, "HTTP 408", 1.0, id="408"),
+    pytest.param(ScriptedAnswer(400), RefusedError, "HTTP 400", None, id="400 is not tried again"),
+    pytest.param(ScriptedAnswer(404), RefusedError, "still valid", None, id="404 says where to look"),
+    pytest.param(ScriptedAnswer(raw=b"garbage\r\n\r\n"), DeliveryError, "broke off", 1.0, id="an answer that is not HTTP"),
+    pytest.param(ScriptedAnswer(hang=True), DeliveryError, "no answer within 0.3 s", 1.0, id="no answer"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("answer", "kind", "words", "after"), ANSWERS)
-def test_answers(answer: Answer, kind: type, words: str, after: float | None) -> None:
+def test_answers(answer: ScriptedAnswer, kind: type, words: str, after: float | None) -> None:
     """What is worth another try, and when; one request each, for the caller decides."""
     with receiver(answer) as server:
         error = failure(QUICK, server.url)
@@ -64,7 +64,10 @@ def test_answers(answer: Answer, kind: type, words: str, after: float | None) ->
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed(status: int) -> None:
     """The secret in the body is not carried to another server; the error says what to do."""
-    with receiver() as elsewhere, receiver(Answer(status, {"Location": elsewhere.url})) as server:
+    with (
+        receiver() as elsewhere,
+        receiver(ScriptedAnswer(status, {"Location": elsewhere.url})) as server,
+    ):
         error = failure(QUICK, server.url)
         assert isinstance(error, RefusedError)
         assert "put the final address into the Secret" in str(error)
@@ -74,7 +77,7 @@ def test_a_redirect_is_not_followed(status: int) -> None:
 @pytest.mark.parametrize("status", [200, 202, 204])
 def test_whatever_is_2xx_is_delivered(status: int) -> None:
     """Slack says 200, Teams and PagerDuty 202."""
-    with receiver(Answer(status, size=0)) as server:
+    with receiver(ScriptedAnswer(status, size=0)) as server:
         QUICK.send(post(server.url), AT)
         (request,) = server.received
     assert request.path == f"/services/{SENTINEL}"
@@ -85,7 +88,7 @@ def test_whatever_is_2xx_is_delivered(status: int) -> None:
 
 def test_an_answer_of_50_mb_is_not_read() -> None:
     """How it was answered is enough; the connection is closed before the rest comes."""
-    with receiver(Answer(200, size=50 << 20)) as server:
+    with receiver(ScriptedAnswer(200, size=50 << 20)) as server:
         PATIENT.send(post(server.url), AT)
     assert server.sent < 50 << 20
 
@@ -95,7 +98,7 @@ PATIENT_BUT = PayloadSender(EVERYWHERE, DeliveryTimeouts(connect=2.0, read=5.0, 
 
 def test_an_answer_that_trickles_is_cut_off() -> None:
     """A byte now and then is never too late, and never done: the whole has a limit of its own."""
-    with receiver(Answer(drip=b"H")) as server:
+    with receiver(ScriptedAnswer(drip=b"H")) as server:
         error = failure(PATIENT_BUT, server.url)
     assert isinstance(error, DeliveryError)
     assert "broke off" in str(error)
@@ -103,7 +106,7 @@ def test_an_answer_that_trickles_is_cut_off() -> None:
 
 def test_a_header_without_end_is_not_waited_for() -> None:
     """The status has come, and it was taken."""
-    with receiver(Answer(drip=b"HTTP/1.1 200 OK\r\nX-Slow: ")) as server:
+    with receiver(ScriptedAnswer(drip=b"HTTP/1.1 200 OK\r\nX-Slow: ")) as server:
         PATIENT_BUT.send(post(server.url), AT)
 
 
@@ -141,8 +144,17 @@ BAD_ADDRESSES = (
 def test_no_secret_in_logs_or_errors(caplog: pytest.LogCaptureFixture) -> None:
     """Whatever goes wrong and however much is logged: also what the libraries say by themselves."""
     caplog.set_level(logging.DEBUG)
-    answers = (Answer(200), Answer(500), Answer(404), Answer(302, {"Location": "/x"}))
-    hostile = (Answer(raw=MALFORMED), Answer(raw=b"x\r\n\r\n"), Answer(hang=True))
+    answers = (
+        ScriptedAnswer(200),
+        ScriptedAnswer(500),
+        ScriptedAnswer(404),
+        ScriptedAnswer(302, {"Location": "/x"}),
+    )
+    hostile = (
+        ScriptedAnswer(raw=MALFORMED),
+        ScriptedAnswer(raw=b"x\r\n\r\n"),
+        ScriptedAnswer(hang=True),
+    )
     said = []
     for answer in (*answers, *hostile):
         with receiver(answer) as server:
@@ -159,7 +171,7 @@ def test_no_secret_in_logs_or_errors(caplog: pytest.LogCaptureFixture) -> None:
 def test_other_threads_may_log_meanwhile(caplog: pytest.LogCaptureFixture) -> None:
     """What is kept back is what is said in the middle of sending, and nothing else."""
     caplog.set_level(logging.DEBUG)
-    with receiver(Answer(hang=True)) as server:
+    with receiver(ScriptedAnswer(hang=True)) as server:
         sending = threading.Thread(target=failure, args=(QUICK, server.url))
         sending.start()
         server.until(1)
@@ -188,14 +200,16 @@ def test_apprise() -> None:
 
 
 APPRISE = [
-    pytest.param(Answer(500), DeliveryError, id="a server that fails"),
-    pytest.param(Answer(302, {"Location": "/elsewhere"}), DeliveryError, id="a redirect"),
+    pytest.param(ScriptedAnswer(500), DeliveryError, id="a server that fails"),
+    pytest.param(ScriptedAnswer(302, {"Location": "/elsewhere"}), DeliveryError, id="a redirect"),
 ]
 
 
 @LOADS_APPRISE
 @pytest.mark.parametrize(("answer", "kind"), APPRISE)
-def test_apprise_that_fails(answer: Answer, kind: type, caplog: pytest.LogCaptureFixture) -> None:
+def test_apprise_that_fails(
+    answer: ScriptedAnswer, kind: type, caplog: pytest.LogCaptureFixture
+) -> None:
     """One error without the address, one request, and nothing in the log."""
     pytest.importorskip("apprise")
     caplog.set_level(logging.DEBUG)

@@ -1,6 +1,6 @@
 """A cluster in memory in which things happen: rolls, requests, metrics, and time twenty times as fast.
 
-The API server is tests/kube/fake.py; the operator that works on it is the real one, with its
+The API server is tests/kube/fake_cluster.py; the operator that works on it is the real one, with its
 watches, its queue, its workers and its batched metrics.
 """
 
@@ -43,7 +43,7 @@ from canary.kube.workloads.template import template_hash
 from canary.operator.metrics import OperatorMetrics
 from canary.operator.run import ApiAccess, Operator
 from canary.operator.settings import OperatorSettings
-from tests.kube.fake import FakeCluster
+from tests.kube.fake_cluster import FakeCluster
 
 NAMESPACE = "prod"
 SPEED = 20.0
@@ -121,7 +121,7 @@ class FastClock:
 
 
 @dataclass
-class View:
+class SimulatedClient:
     """The cluster as one operator writes to it: fenced, and with a record of its writes."""
 
     cluster: FakeCluster
@@ -151,7 +151,7 @@ class View:
 
 
 @dataclass
-class Counted:
+class CountedClient:
     """One pod's counters, second by second."""
 
     labels: Mapping[str, str]
@@ -166,7 +166,7 @@ class Counted:
         self.seen.append((at, floor(self.total), floor(self.bad)))
 
 
-class Town:
+class SimulatedCluster:
     """The cluster, what its controllers do, who sends requests, and who counts them."""
 
     def __init__(self, *names: str) -> None:
@@ -177,7 +177,7 @@ class Town:
         self.asked: list[str] = []
         """Metrics of the queries that came in."""
         self.monitoring = True
-        self._pods: dict[str, Counted] = {}
+        self._pods: dict[str, CountedClient] = {}
         self._until = floor(self.clock.now())
         self._lock = threading.RLock()
         self._over = False
@@ -218,7 +218,7 @@ class Town:
 
     def weight(self, name: str) -> int | None:
         """Of the canary in the route; None: nothing of ours is in it."""
-        return weight_of(self.cluster.get(TRAEFIK_SERVICES, NAMESPACE, name))
+        return read_weight(self.cluster.get(TRAEFIK_SERVICES, NAMESPACE, name))
 
     def images(self, name: str) -> set[str]:
         """Of the pods of a Deployment."""
@@ -282,13 +282,13 @@ class Town:
                             pod.count(second, RATE * part / len(pods))
             self._until = max(self._until, until)
 
-    def _ready(self, deployment: str) -> list[Counted]:
+    def _ready(self, deployment: str) -> list[CountedClient]:
         found = []
         for pod in self.cluster.list(PODS, NAMESPACE, {"deployment": deployment}):
             name = pod["metadata"]["name"]
             labels = {"namespace": NAMESPACE, "pod": name}
             errors = ERRORS[pod["spec"]["containers"][0]["image"]]
-            found.append(self._pods.setdefault(name, Counted(labels, errors)))
+            found.append(self._pods.setdefault(name, CountedClient(labels, errors)))
         return found
 
     def _answer(self, query: SeriesQuery, start: float, end: float) -> MetricAnswer:
@@ -354,7 +354,7 @@ class Town:
                     "ownerReferences": [_owner(REPLICA_SETS, one)],
                 }
                 spec = one["spec"]["template"]["spec"]
-                status = {"phase": "Running", "conditions": [ready]}
+                status = {"phase": "RunningOperator", "conditions": [ready]}
                 self.cluster.put(PODS, {"metadata": metadata, "spec": spec, "status": status})
             elif there and index >= replicas:
                 self.cluster.delete(PODS, NAMESPACE, name, "Background")
@@ -376,7 +376,7 @@ class Town:
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.clock.now()))
 
 
-def weight_of(route: Object | None) -> int | None:
+def read_weight(route: Object | None) -> int | None:
     """Percent of the canary; None without one."""
     services = route["spec"]["weighted"]["services"] if route else []
     weights = {one["name"]: one.get("weight", 1) for one in services}
@@ -395,7 +395,7 @@ def _owner(kind: Kind, item: Object) -> dict[str, Any]:
 
 
 @dataclass
-class Running:
+class RunningOperator:
     """One operator at work in a thread."""
 
     operator: Operator
@@ -414,9 +414,9 @@ class Running:
 
 
 @contextmanager
-def operating(
-    town: Town, lease: str | None = None, metrics: MetricSource | None = None
-) -> Iterator[Running]:
+def run_operator(
+    town: SimulatedCluster, lease: str | None = None, metrics: MetricSource | None = None
+) -> Iterator[RunningOperator]:
     """The operator at work; `lease` is its identity where several contend."""
     wrote: list[str] = []
     telemetry = OperatorMetrics()
@@ -427,8 +427,8 @@ def operating(
         terms=LeaseTerms(duration=120.0, renew_deadline=80.0, retry=10.0),
     )
     api = ApiAccess(
-        View(town.cluster, lambda: 1.0, wrote),
-        lambda remaining: View(town.cluster, remaining, wrote),
+        SimulatedClient(town.cluster, lambda: 1.0, wrote),
+        lambda remaining: SimulatedClient(town.cluster, remaining, wrote),
         town.cluster,
     )
     operator = Operator(settings, api, metrics or town, telemetry, town.clock, town.timing)
@@ -441,7 +441,7 @@ def operating(
             failed.append(error)
 
     thread = threading.Thread(target=run, daemon=True)
-    running = Running(operator, telemetry, wrote, stop, thread, failed)
+    running = RunningOperator(operator, telemetry, wrote, stop, thread, failed)
     thread.start()
     try:
         yield running
@@ -452,9 +452,9 @@ def operating(
 
 
 @contextmanager
-def town_of(*names: str) -> Iterator[Town]:
+def start_cluster(*names: str) -> Iterator[SimulatedCluster]:
     """A town with these services, each guarded by a release of the same name."""
-    town = Town(*names)
+    town = SimulatedCluster(*names)
     try:
         yield town
     finally:

@@ -10,14 +10,20 @@ from canary.core.series import MetricAnswer, SeriesQuery
 from canary.errors import NotFoundError, TransientError
 from canary.kube.objects import DEPLOYMENTS, EVENTS, LEASES, PODS, RELEASES, Kind
 from canary.kube.workloads.pause_mode import BINDINGS, POLICIES
-from tests.operator.simulated_cluster import NAMESPACE, Running, Town, operating, town_of
+from tests.operator.simulated_cluster import (
+    NAMESPACE,
+    RunningOperator,
+    SimulatedCluster,
+    run_operator,
+    start_cluster,
+)
 
 
 @dataclass
 class Hanging:
     """A monitoring system that never answers."""
 
-    town: Town
+    town: SimulatedCluster
     asked: threading.Event = field(default_factory=threading.Event)
     go_on: threading.Event = field(default_factory=threading.Event)
 
@@ -35,12 +41,12 @@ class Hanging:
 WRITES = {"patch", "update", "create", "delete"}
 
 
-def value(running: Running, name: str, **labels: str) -> float | None:
+def value(running: RunningOperator, name: str, **labels: str) -> float | None:
     """One sample of the operator's own metrics."""
     return running.telemetry.registry.get_sample_value(name, labels)
 
 
-def conditions(town: Town, name: str) -> dict[str, tuple[str, str]]:
+def conditions(town: SimulatedCluster, name: str) -> dict[str, tuple[str, str]]:
     """Of a release: status and reason by type."""
     found = town.status(name).get("conditions") or []
     return {one["type"]: (one["status"], one["reason"]) for one in found}
@@ -48,7 +54,7 @@ def conditions(town: Town, name: str) -> dict[str, tuple[str, str]]:
 
 def test_good_version_is_promoted() -> None:
     """From adoption over all steps to promotion, with the route as the user wrote it at the end."""
-    with town_of("auth") as town, operating(town) as running:
+    with start_cluster("auth") as town, run_operator(town) as running:
         town.until_phase("auth", "Ready")
         pods = [item["metadata"]["name"] for item in _pods(town)]
         town.ship("auth", "auth:2")
@@ -67,7 +73,7 @@ def test_good_version_is_promoted() -> None:
 
 def test_bad_version_is_rolled_back() -> None:
     """A version that fails every second request: weight 0, rejected, and counted by reason."""
-    with town_of("auth") as town, operating(town) as running:
+    with start_cluster("auth") as town, run_operator(town) as running:
         town.until_phase("auth", "Ready")
         town.ship("auth", "auth:broken")
         town.until_phase("auth", "RolledBack")
@@ -84,7 +90,7 @@ def test_bad_version_is_rolled_back() -> None:
 
 def test_two_releases_at_the_same_time() -> None:
     """Each goes its own way, and both are judged by the same queries."""
-    with town_of("auth", "shop") as town, operating(town):
+    with start_cluster("auth", "shop") as town, run_operator(town):
         town.until_phase("auth", "Ready")
         town.until_phase("shop", "Ready")
         town.ship("auth", "auth:2")
@@ -102,7 +108,7 @@ def test_two_releases_at_the_same_time() -> None:
 )
 def test_invalid_release(old: str, new: str, reason: str) -> None:
     """What the API server let in is refused by us, said once, and the others go on."""
-    with town_of("auth") as town, operating(town) as running:
+    with start_cluster("auth") as town, run_operator(town) as running:
         town.until_phase("auth", "Ready")
         town.deploy("shop", **{old: new})
         town.until("refusal", lambda: conditions(town, "shop").get("Ready") == ("False", reason))
@@ -120,7 +126,7 @@ def test_invalid_release(old: str, new: str, reason: str) -> None:
 
 def test_refused_and_put_right() -> None:
     """After a mistake was put right, a rejected version says again why it was rejected."""
-    with town_of("auth") as town, operating(town):
+    with start_cluster("auth") as town, run_operator(town):
         town.until_phase("auth", "Ready")
         town.ship("auth", "auth:broken")
         town.until_phase("auth", "RolledBack")
@@ -135,14 +141,14 @@ def test_refused_and_put_right() -> None:
 
 def test_refused_by_the_server() -> None:
     """A right that is missing is said in the status; the other release goes on."""
-    with town_of("auth", "shop") as town:
+    with start_cluster("auth", "shop") as town:
 
         def refuse(verb: str, kind: Kind, _namespace: str, name: str) -> None:
             if verb == "patch" and name == "shop" and kind.plural == "deployments":
                 raise NotFoundError("cannot patch deployments shop: forbidden (grant it)")
 
         town.cluster.before = refuse
-        with operating(town):
+        with run_operator(town):
             town.until_phase("auth", "Ready")
             town.until(
                 "refusal",
@@ -153,7 +159,7 @@ def test_refused_by_the_server() -> None:
 
 def test_idle_release_costs_nothing() -> None:
     """At rest nothing is written, and no metric is asked for, however often it is looked at."""
-    with town_of("auth", "shop") as town, operating(town) as running:
+    with start_cluster("auth", "shop") as town, run_operator(town) as running:
         town.until_phase("auth", "Ready")
         town.until_phase("shop", "Ready")
         _pass_over_all(town, running)
@@ -166,7 +172,7 @@ def test_idle_release_costs_nothing() -> None:
 
 def test_silent_monitoring() -> None:
     """With nobody answering, weights stay, and the release goes on when the answers are back."""
-    with town_of("auth") as town, operating(town):
+    with start_cluster("auth") as town, run_operator(town):
         town.until_phase("auth", "Ready")
         town.ship("auth", "auth:2")
         town.until("weight", lambda: town.weight("auth") == 20)
@@ -182,9 +188,9 @@ def test_silent_monitoring() -> None:
 
 def test_hanging_monitoring_delays_no_rollback() -> None:
     """With every query hanging, an abort still takes the traffic away at once."""
-    with town_of("auth") as town:
+    with start_cluster("auth") as town:
         hanging = Hanging(town)
-        with operating(town, metrics=hanging):
+        with run_operator(town, metrics=hanging):
             town.until_phase("auth", "Ready")
             town.ship("auth", "auth:2")
             town.until("weight", lambda: town.weight("auth") == 20)
@@ -202,9 +208,9 @@ def test_hanging_monitoring_delays_no_rollback() -> None:
 
 def test_only_the_leader_writes() -> None:
     """A standby has warm caches and writes nothing; it goes on at once when the leader ends."""
-    with town_of("auth") as town, operating(town, "one") as one:
+    with start_cluster("auth") as town, run_operator(town, "one") as one:
         town.until_phase("auth", "Ready")
-        with operating(town, "two") as two:
+        with run_operator(town, "two") as two:
             town.until("warm caches", lambda: not two.operator.ready())
             town.ship("auth", "auth:2")
             town.until("weight", lambda: town.weight("auth") == 20)
@@ -220,7 +226,7 @@ def test_only_the_leader_writes() -> None:
 def test_shutdown_finishes_the_pass_at_hand() -> None:
     """A write that is under way is waited for; then the lease is free, and nothing more comes."""
     reached, go_on = threading.Event(), threading.Event()
-    with town_of("auth") as town, operating(town, "one") as running:
+    with start_cluster("auth") as town, run_operator(town, "one") as running:
         town.until_phase("auth", "Ready")
 
         def block(verb: str, kind: Kind, _namespace: str, _name: str) -> None:
@@ -247,7 +253,7 @@ def test_shutdown_finishes_the_pass_at_hand() -> None:
 
 def test_server_that_fails_now_and_then() -> None:
     """Every third write fails: releases are tried again, and end as they should."""
-    with town_of("auth") as town:
+    with start_cluster("auth") as town:
         writes = iter(range(1_000_000))
 
         def fail(verb: str, _kind: Kind, _namespace: str, _name: str) -> None:
@@ -256,7 +262,7 @@ def test_server_that_fails_now_and_then() -> None:
                 raise TransientError("cannot do it: the server is busy", retry_after=0.1)
 
         town.cluster.before = fail
-        with operating(town):
+        with run_operator(town):
             town.until_phase("auth", "Ready")
             town.ship("auth", "auth:2")
             town.until("promotion", lambda: town.status("auth")["reason"] == "Promoted")
@@ -264,7 +270,7 @@ def test_server_that_fails_now_and_then() -> None:
 
 def test_deleted_release() -> None:
     """Everything is put back, and the release is forgotten."""
-    with town_of("auth") as town, operating(town) as running:
+    with start_cluster("auth") as town, run_operator(town) as running:
         town.until_phase("auth", "Ready")
         town.ship("auth", "auth:2")
         town.until("weight", lambda: town.weight("auth") == 20)
@@ -277,13 +283,13 @@ def test_deleted_release() -> None:
         town.until("silence", lambda: value(running, "canary_release_weight", **labels) is None)
 
 
-def held_on_change(town: Town) -> None:
+def held_on_change(town: SimulatedCluster) -> None:
     """The admission policy is there, so targets at rest are not paused."""
     for kind in (POLICIES, BINDINGS):
         town.cluster.put(kind, {"metadata": {"name": "canary-hold"}, "spec": {}})
 
 
-def marks(town: Town) -> list[str]:
+def marks(town: SimulatedCluster) -> list[str]:
     """What is ours on the Deployment."""
     found = town.cluster.get(DEPLOYMENTS, NAMESPACE, "auth")
     assert found is not None
@@ -294,9 +300,9 @@ def marks(town: Town) -> list[str]:
 @pytest.mark.parametrize("running", [True, False], ids=["an operator runs", "none runs"])
 def test_a_release_at_rest_goes_at_once_and_the_operator_cleans_up(*, running: bool) -> None:
     """No finalizer under OnChange; a Deployment that nobody guards loses its marks later."""
-    with town_of("auth") as town:
+    with start_cluster("auth") as town:
         held_on_change(town)
-        with operating(town):
+        with run_operator(town):
             town.until_phase("auth", "Ready")
             assert marks(town)
             if running:
@@ -304,11 +310,11 @@ def test_a_release_at_rest_goes_at_once_and_the_operator_cleans_up(*, running: b
                 town.until("nothing is left", lambda: not marks(town))
         if not running:
             gone(town)
-            with operating(town):
+            with run_operator(town):
                 town.until("nothing is left", lambda: not marks(town))
 
 
-def gone(town: Town) -> None:
+def gone(town: SimulatedCluster) -> None:
     """Somebody deletes the release, and does not wait for anybody."""
     town.cluster.delete(RELEASES, NAMESPACE, "auth", "Background")
     town.names = ()
@@ -317,9 +323,9 @@ def gone(town: Town) -> None:
 
 def test_a_release_has_its_finalizer_only_while_it_is_in_flight() -> None:
     """There before the canary is, gone after the end."""
-    with town_of("auth") as town:
+    with start_cluster("auth") as town:
         held_on_change(town)
-        with operating(town):
+        with run_operator(town):
 
             def finalizers() -> list[str]:
                 found = town.cluster.get(RELEASES, NAMESPACE, "auth")
@@ -339,25 +345,25 @@ def test_a_release_has_its_finalizer_only_while_it_is_in_flight() -> None:
 
 def test_no_definition() -> None:
     """Without the CRD the operator says what to install."""
-    with town_of() as town:
+    with start_cluster() as town:
         town.cluster.unserved.add(RELEASES)
         with (
             pytest.raises(AssertionError, match="install the definition"),
-            operating(town) as running,
+            run_operator(town) as running,
         ):
             running.thread.join(30)
 
 
-def _pods(town: Town) -> list[dict[str, dict[str, str]]]:
+def _pods(town: SimulatedCluster) -> list[dict[str, dict[str, str]]]:
     return town.cluster.list(PODS, NAMESPACE, {"deployment": "auth"})
 
 
-def _events(town: Town, name: str) -> list[str]:
+def _events(town: SimulatedCluster, name: str) -> list[str]:
     found = town.cluster.list(EVENTS, NAMESPACE, {})
     return [event["reason"] for event in found if event["regarding"]["name"] == name]
 
 
-def _pass_over_all(town: Town, running: Running) -> None:
+def _pass_over_all(town: SimulatedCluster, running: RunningOperator) -> None:
     """Has every release passed over, and waits until that is done."""
     controller = running.operator._controller
     assert controller is not None

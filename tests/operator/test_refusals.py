@@ -4,12 +4,12 @@ from canary.core.rollout.terminate import CLEANUP_TIMEOUT
 from canary.kube.objects import RELEASES
 from canary.kube.workloads.names import FINALIZER
 from canary.kube.workloads.pods import parse_timestamp
-from tests.kube.stage import KEY, NAMESPACE, Stage
+from tests.kube.fixtures_release import KEY, NAMESPACE, ReleaseOnFakeCluster
 
 
 def test_deletion_is_blocked_for_a_while_only() -> None:
     """A spec that nobody can read does not keep the release for ever."""
-    stage = Stage()
+    stage = ReleaseOnFakeCluster()
     add = {"op": "add", "path": "/metadata/finalizers", "value": [FINALIZER, "other/keeper"]}
     stage.cluster.patch(RELEASES, NAMESPACE, KEY.name, [add])
     stage.cluster.delete(RELEASES, NAMESPACE, KEY.name, "Background")

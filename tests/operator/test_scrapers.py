@@ -20,9 +20,9 @@ from canary.metrics.nonblocking import NonBlockingSource
 from canary.metrics.scrape import ScrapeOptions
 from canary.operator.scrapers import Scraper, Scrapers, ScrapeTargets, Scraping, metrics_url
 from canary.operator.world_factory import EmptySource, SelectedSource
-from tests.kube.fake import FakeCluster
-from tests.kube.stage import KEY, Stage
-from tests.world import RELEASE
+from tests.in_memory_world import RELEASE
+from tests.kube.fake_cluster import FakeCluster
+from tests.kube.fixtures_release import KEY, ReleaseOnFakeCluster
 
 SPEC = load_release(
     RELEASE.replace("interval: 5s", "interval: 7s\n    source: scrape"), "tests"
@@ -136,7 +136,7 @@ def test_scraped_while_in_flight() -> None:
 
 def test_pages_of_both_sides() -> None:
     """Pods of the target and of the canary, with their names as labels."""
-    stage = Stage()
+    stage = ReleaseOnFakeCluster()
     for one in stage.cluster.list(PODS, "prod", {}):
         one["status"]["podIP"] = "10.0.0.9"
         one["metadata"]["annotations"] = PORT

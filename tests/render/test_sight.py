@@ -16,12 +16,12 @@ from canary.render.release_view import ReleaseView, find_bad_conditions, min_sec
 from canary.render.troubleshooting import suggest_commands
 from canary.render.wilson import wilson_interval
 from canary.text.format import format_age
-from tests.cli.releases import ENDED, IN_FLIGHT, NOW, REST, SITUATIONS, release
+from tests.cli.releases import ENDED, IN_FLIGHT, NOW, REST, SITUATIONS, build_release
 
 
 def sight(situation: str, **changes: object) -> ReleaseView:
     """The release in this situation, with other fields of its status."""
-    found = parse_release(release(situation))
+    found = parse_release(build_release(situation))
     status = Status.model_validate(found.status.model_dump() | changes)
     return ReleaseView("prod", "auth", found.spec, status, NOW)
 
@@ -65,8 +65,8 @@ LIMITS = [
     pytest.param(sight("progressing"), [(6800.0, "the release pauses (DeadlineExceeded)")], id="the deadline"),
     pytest.param(sight("progressing", reason=Reason.HOLDING), [(205.0, "the step's duration is over"), (6800.0, "the release pauses (DeadlineExceeded)")], id="the hold, then the deadline"),
     pytest.param(sight("progressing", reason=Reason.NO_DATA), [(505.0, "the release pauses (NoData)"), (6800.0, "the release pauses (DeadlineExceeded)")], id="the patience with silent metrics"),
-    pytest.param(sight("preparing", release=parse_release(release("preparing")).status.release.model_copy(update={"scaling_since": NOW - 100}).model_dump()), [(500.0, "the release is rolled back (NeverReady)"), (6800.0, "the release pauses (DeadlineExceeded)")], id="pods that do not become ready"),
-    pytest.param(sight("promoting", release=parse_release(release("promoting")).status.release.model_copy(update={"unhold_at": NOW - 100}).model_dump()), [(500.0, "the release is rolled back (RollFailed)")], id="a target that does not roll"),
+    pytest.param(sight("preparing", release=parse_release(build_release("preparing")).status.release.model_copy(update={"scaling_since": NOW - 100}).model_dump()), [(500.0, "the release is rolled back (NeverReady)"), (6800.0, "the release pauses (DeadlineExceeded)")], id="pods that do not become ready"),
+    pytest.param(sight("promoting", release=parse_release(build_release("promoting")).status.release.model_copy(update={"unhold_at": NOW - 100}).model_dump()), [(500.0, "the release is rolled back (RollFailed)")], id="a target that does not roll"),
     pytest.param(sight("baking"), [(500.0, "the release has ended")], id="the bake"),
     pytest.param(sight("paused"), [], id="a person is waited for as long as it takes"),
     pytest.param(sight("ready"), [], id="nothing is under way"),
@@ -130,7 +130,7 @@ NEXT = [
 def test_only_what_can_come_next_is_announced(changes: dict[str, Any], words: str) -> None:
     """No step, and no promotion, that something else comes before."""
     found = parse_release(
-        {**release("progressing"), "status": {**SITUATIONS["progressing"], **changes}}
+        {**build_release("progressing"), "status": {**SITUATIONS["progressing"], **changes}}
     )
     assert describe_next_step(found.spec, found.status, NOW) == words
 
@@ -171,7 +171,7 @@ def test_a_release_that_the_operator_has_not_seen() -> None:
 
 def test_what_others_wrote_cannot_steer_a_terminal() -> None:
     """Messages come from the cluster; escape sequences are shown, never obeyed."""
-    found = release("ready")
+    found = build_release("ready")
     found["status"] = {**SITUATIONS["ready"], "message": "\x1b[2Jgone\nnext"}
     assert release_row(found | {"metadata": found["metadata"] | {"creationTimestamp": "2027-01-15T08:00:00Z"}}, NOW, wide=True, namespaces=False)[-1] == "�[2Jgone next"  # fmt: skip
 

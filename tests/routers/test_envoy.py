@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 
 from canary.routers.shares import WeightSplit
-from tests.routers.stage import Stage
+from tests.routers.fixtures_route import RouteOnFakeCluster
 
 ENVOY = "gateway.envoyproxy.io/gatewayclass-controller"
 FILTER = {"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": ["x-none"]}}
 
 
-class Envoy(Stage):
+class Envoy(RouteOnFakeCluster):
     """A route whose backend has a filter, and Envoy Gateway's word on it."""
 
     def __init__(self, controller: str = ENVOY, *, filtered: bool = True) -> None:

@@ -17,8 +17,8 @@ from canary.routers.route_client import WeightedRouteClient
 from canary.routers.several import MultiRouteRouter
 from canary.routers.split import find_problem, read_weight, restore_weights, with_weight
 from canary.routers.traefik import TRAEFIK_SERVICE
-from tests.kube.fake import FakeCluster
-from tests.routers.routes import NAMES, resource
+from tests.kube.fake_cluster import FakeCluster
+from tests.routers.golden_routes import NAMES, build_resource
 
 Route = dict[str, Any]
 
@@ -205,7 +205,7 @@ def test_two_routes_of_one_release(
         del put["status"]
         before[name] = cluster.put(dialect.kind, put)
         routers[name] = WeightedRouteClient(cluster, dialect, name)
-    router, asked = MultiRouteRouter(routers), resource({"replicas": {}})
+    router, asked = MultiRouteRouter(routers), build_resource({"replicas": {}})
     for weight in weights:
         router.apply(asked, SetWeight(weight))
         seen = router.read(asked)

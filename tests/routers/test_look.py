@@ -7,7 +7,7 @@ import pytest
 from canary.core.increments import Side
 from canary.kube import claims
 from canary.kube.client import FIELD_MANAGER
-from tests.routers.stage import Stage
+from tests.routers.fixtures_route import RouteOnFakeCluster
 
 
 def _claim(manager: str, time: str, field: str = "f:rules") -> dict[str, Any]:
@@ -42,7 +42,7 @@ def test_who_wrote_the_weights(
     claims: list[dict[str, Any]], writer: str | None, *, at_rest: bool
 ) -> None:
     """From managedFields; and as long as we claim the rules, the route is not at rest."""
-    stage = Stage()
+    stage = RouteOnFakeCluster()
     stage.edit("add", "/metadata/managedFields", claims)
     assert (stage.seen.writer, stage.seen.at_rest) == (writer, at_rest)
     stage.restore()
@@ -94,7 +94,7 @@ def test_confirmed(
     parents: list[tuple[dict[str, Any], list[dict[str, Any]]]], *, confirmed: bool
 ) -> None:
     """Every parent of the route, at the present generation."""
-    stage = Stage()
+    stage = RouteOnFakeCluster()
     entries = [{"parentRef": ref, "conditions": conditions} for ref, conditions in parents]
     stage.edit("add", "/status", {"parents": entries})
     assert stage.seen.confirmed is confirmed
@@ -111,7 +111,7 @@ def test_confirmed(
 )
 def test_what_a_gateway_refuses_is_said(status: str, generation: int, *, refused: bool) -> None:
     """Not confirmed is not refused: only what is said of the route as it is now counts."""
-    stage = Stage()
+    stage = RouteOnFakeCluster()
     conditions = [GOOD[0], _condition("ResolvedRefs", status, generation)]
     stage.edit("add", "/status", {"parents": [{"parentRef": PUBLIC, "conditions": conditions}]})
     found = stage.seen.refused
@@ -143,7 +143,7 @@ def test_what_the_routers_metrics_call_the_sides(
     controller: str, rule: str | None, weight: int | None, stable: str | None, canary: str | None
 ) -> None:
     """Known from who controls the route."""
-    stage = Stage(rule=rule)
+    stage = RouteOnFakeCluster(rule=rule)
     stage.edit("add", "/status", _controlled(controller))
     if weight is not None:
         stage.set_weight(weight)
@@ -154,7 +154,7 @@ def test_what_the_routers_metrics_call_the_sides(
 @pytest.mark.parametrize("weight", [None, 0, 5, 100], ids=lambda weight: f"weight {weight}")
 def test_a_filter_of_the_users_sets_envoy_gateways_clusters_apart(weight: int | None) -> None:
     """Under the same names before, during and after a release."""
-    stage = Stage(rule="login")
+    stage = RouteOnFakeCluster(rule="login")
     stage.edit("add", "/status", _controlled(ENVOY))
     header = {"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": ["x-none"]}}
     stage.edit("add", "/spec/rules/0/backendRefs/0/filters", [header])

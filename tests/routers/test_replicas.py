@@ -10,8 +10,8 @@ from canary.core.snapshot import ReleaseResource
 from canary.kube.objects import DEPLOYMENTS
 from canary.routers.registry import router_of
 from canary.routers.replicas import ReplicaRouter
-from tests.kube.fake import FakeCluster
-from tests.routers.routes import resource
+from tests.kube.fake_cluster import FakeCluster
+from tests.routers.golden_routes import build_resource
 
 
 def deployment(name: str, wanted: int, ready: int, pods: int | None = None) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def stage(
         cluster.put(DEPLOYMENTS, deployment("auth-canary", *canary))
     release = Release(template="b", started_at=0, replicas=10)
     status = Status(intent=intent, release=release, weight=weight)
-    asked = resource({"replicas": {}}, status=status)
+    asked = build_resource({"replicas": {}}, status=status)
     router = router_of(asked.spec.traffic, cluster)
     assert isinstance(router, ReplicaRouter)
     return cluster, router, asked

@@ -11,9 +11,9 @@ from canary.kube.objects import GRPC_ROUTES, HTTP_ROUTES, VIRTUAL_SERVICES, Kind
 from canary.routers.gateway_api import ENVOY_GATEWAY
 from canary.routers.registry import router_of
 from canary.routers.several import MultiRouteRouter
-from tests.kube.fake import FakeCluster
-from tests.routers.routes import DIALECTS, golden, resource
-from tests.routers.stage import SPECS
+from tests.kube.fake_cluster import FakeCluster
+from tests.routers.fixtures_route import SPECS
+from tests.routers.golden_routes import DIALECTS, build_resource, read_golden
 
 KINDS = ("http_route", "grpc_route", "virtual_service", "traefik_service")
 
@@ -23,8 +23,10 @@ class Routes:
 
     def __init__(self) -> None:
         self.cluster = FakeCluster()
-        self.before = {kind: self.cluster.put(DIALECTS[kind].kind, golden(kind)) for kind in KINDS}
-        self.resource = resource({"routes": [SPECS[kind] for kind in KINDS]})
+        self.before = {
+            kind: self.cluster.put(DIALECTS[kind].kind, read_golden(kind)) for kind in KINDS
+        }
+        self.resource = build_resource({"routes": [SPECS[kind] for kind in KINDS]})
         self.router = router_of(self.resource.spec.traffic, self.cluster)
         assert isinstance(self.router, MultiRouteRouter)
 
@@ -105,14 +107,14 @@ def test_names_in_metrics_are_used_only_where_all_routes_share_them() -> None:
     """No single query finds the requests of routers that name backends differently."""
     cluster = FakeCluster()
     for kind in ("http_route", "grpc_route", "virtual_service"):
-        cluster.put(DIALECTS[kind].kind, golden(kind))
+        cluster.put(DIALECTS[kind].kind, read_golden(kind))
     envoys = {
         "status": {"parents": [{"parentRef": {"name": "x"}, "controllerName": ENVOY_GATEWAY}]}
     }
-    cluster.put(GRPC_ROUTES, {**golden("grpc_route"), **envoys})
+    cluster.put(GRPC_ROUTES, {**read_golden("grpc_route"), **envoys})
 
     def backends(*kinds: str) -> int:
-        asked = resource({"routes": [SPECS[kind] for kind in kinds]})
+        asked = build_resource({"routes": [SPECS[kind] for kind in kinds]})
         route = router_of(asked.spec.traffic, cluster).read(asked)
         assert route is not None
         return len(route.backends)

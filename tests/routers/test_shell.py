@@ -12,13 +12,13 @@ from canary.kube import claims
 from canary.kube.objects import HTTP_ROUTES, Kind
 from canary.routers.gateway_api import HTTP_ROUTE
 from canary.routers.split import SAVED_WEIGHTS
-from tests.routers.stage import EVERY, Stage
+from tests.routers.fixtures_route import EVERY, RouteOnFakeCluster
 
 
 @EVERY
 def test_through_a_release(name: str) -> None:
     """Every weight is read as it was written, and at the end the route is the user's."""
-    stage = Stage(name)
+    stage = RouteOnFakeCluster(name)
     assert (stage.seen.weight, stage.seen.at_rest) == (0, True)
     for weight in (1, 50, 100, 0):
         stage.set_weight(weight)
@@ -32,7 +32,7 @@ def test_through_a_release(name: str) -> None:
 @EVERY
 def test_done_already_is_not_written_again(name: str) -> None:
     """Each action twice costs one write."""
-    stage = Stage(name)
+    stage = RouteOnFakeCluster(name)
     writes = stage.cluster.writes
     stage.restore()
     assert stage.cluster.writes == writes
@@ -48,7 +48,7 @@ def test_done_already_is_not_written_again(name: str) -> None:
 @pytest.mark.parametrize("restore", [False, True], ids=["set", "restore"])
 def test_who_was_quicker_wins(name: str, *, restore: bool) -> None:
     """A write between our read and our patch refuses the patch, whole."""
-    stage = Stage(name)
+    stage = RouteOnFakeCluster(name)
     if restore:
         stage.set_weight(5)
     theirs = {"http_route": "/spec/rules/1/name", "grpc_route": "/spec/rules/0/name"}
@@ -72,7 +72,7 @@ def test_who_was_quicker_wins(name: str, *, restore: bool) -> None:
 
 def test_what_the_gateway_writes_is_no_conflict() -> None:
     """Its status moves the resourceVersion, and refuses no rollback."""
-    stage = Stage()
+    stage = RouteOnFakeCluster()
     stage.set_weight(50)
 
     def between(verb: str, *_: object) -> None:
@@ -87,7 +87,7 @@ def test_what_the_gateway_writes_is_no_conflict() -> None:
 
 def test_a_server_that_is_down_is_transient() -> None:
     """The next pass tries again."""
-    stage = Stage()
+    stage = RouteOnFakeCluster()
 
     def down(*_: object) -> None:
         raise TransientError("connection refused")
@@ -101,7 +101,7 @@ def test_a_server_that_is_down_is_transient() -> None:
 
 def test_a_weight_that_somebody_else_wrote() -> None:
     """It is read as it is, rounded up, and putting it right does not lose the original."""
-    stage = Stage()
+    stage = RouteOnFakeCluster()
     stage.set_weight(5)
     stage.edit("replace", "/spec/rules/0/backendRefs/0/weight", 200)
     stage.edit("replace", "/spec/rules/0/backendRefs/1/weight", 100)
@@ -113,7 +113,7 @@ def test_a_weight_that_somebody_else_wrote() -> None:
 
 def test_the_largest_of_several_rules_counts() -> None:
     """Less than is seen may flow, never more; writing again puts all rules right."""
-    stage = Stage()
+    stage = RouteOnFakeCluster()
     stage.set_weight(5)
     rule = stage.route["spec"]["rules"][0]
     stage.edit("replace", "/spec/rules/0", {**rule, "backendRefs": rule["backendRefs"][:1]})
@@ -124,7 +124,7 @@ def test_the_largest_of_several_rules_counts() -> None:
 
 def test_a_user_who_changes_the_ratio_to_others_keeps_it() -> None:
     """The memory is believed for the split between the sides, not for what a person changed."""
-    stage = Stage(rule=None)
+    stage = RouteOnFakeCluster(rule=None)
     stage.set_weight(5)
     stage.edit("replace", "/spec/rules/1/backendRefs/0/weight", 400)
     stage.restore()
@@ -134,7 +134,7 @@ def test_a_user_who_changes_the_ratio_to_others_keeps_it() -> None:
 
 def test_applied_again_with_our_annotation_left_over() -> None:
     """Client-side apply keeps annotations that it does not know: not at rest until it is gone."""
-    stage = Stage()
+    stage = RouteOnFakeCluster()
     stage.set_weight(5)
     stage.edit("replace", "/spec", stage.before["spec"])
     assert (stage.seen.weight, stage.seen.at_rest) == (0, False)
@@ -147,7 +147,7 @@ def test_applied_again_with_our_annotation_left_over() -> None:
 @pytest.mark.parametrize("apart", [True, False], ids=["a rule each", "in one rule"])
 def test_r01_c04_two_releases_on_one_route(order: tuple[str, str], *, apart: bool) -> None:
     """Memory and claim outlive the first that ends; then the route is as it was, to the byte."""
-    stage = Stage()
+    stage = RouteOnFakeCluster()
     auth, cart = ({"name": name, "port": 8080} for name in ("auth", "cart"))
     rules = [[auth], [cart]] if apart else [[{**auth, "weight": 50}, {**cart, "weight": 50}]]
     stage.edit("replace", "/spec/rules", [{"backendRefs": refs} for refs in rules])
@@ -178,7 +178,7 @@ def test_r01_c04_two_releases_on_one_route(order: tuple[str, str], *, apart: boo
 
 def test_two_releases_that_write_at_once() -> None:
     """The slower is refused, and has lost nothing of the quicker one's when it tries again."""
-    stage = Stage()
+    stage = RouteOnFakeCluster()
     stage.edit("replace", "/spec/rules", [{"backendRefs": [{"name": n} for n in ("auth", "cart")]}])
     spec = stage.resource.spec
     second = spec.model_copy(update={"target": spec.target.model_copy(update={"name": "cart"})})
@@ -212,7 +212,7 @@ def test_two_releases_that_write_at_once() -> None:
 )
 def test_a_memory_that_somebody_spoilt(note: str) -> None:
     """The shares are put back all the same."""
-    stage = Stage()
+    stage = RouteOnFakeCluster()
     stage.set_weight(5)
     stage.edit("replace", f"/metadata/annotations/{SAVED_WEIGHTS.replace('/', '~1')}", note)
     stage.restore()
@@ -224,7 +224,7 @@ def test_a_memory_that_somebody_spoilt(note: str) -> None:
 
 def test_a_named_rule_alone_is_weighted() -> None:
     """Other rules that send to the Service stay as they are."""
-    stage = Stage(rule="login")
+    stage = RouteOnFakeCluster(rule="login")
     stage.set_weight(5)
     assert stage.route["spec"]["rules"][1:] == stage.before["spec"]["rules"][1:]
     assert stage.seen.weight == 5
@@ -232,7 +232,7 @@ def test_a_named_rule_alone_is_weighted() -> None:
 
 def test_a_rule_renamed_in_mid_release() -> None:
     """Our backend is found and removed wherever it is; a rise is refused."""
-    stage = Stage(rule="login")
+    stage = RouteOnFakeCluster(rule="login")
     stage.set_weight(5)
     stage.edit("replace", "/spec/rules/0/name", "sign-in")
     assert stage.seen.weight == 5
@@ -300,7 +300,7 @@ def test_routes_that_cannot_be_weighted(
     traffic: dict[str, Any], path: str, value: object, sentence: str | None
 ) -> None:
     """They are None for the pass, and one sentence for people; weight 0 is done, more refused."""
-    stage = Stage(**traffic)
+    stage = RouteOnFakeCluster(**traffic)
     stage.edit("add", path, value)
     assert stage.router.problem(stage.resource) == sentence
     if sentence is None:
@@ -317,7 +317,7 @@ def test_routes_that_cannot_be_weighted(
 @EVERY
 def test_a_kind_that_the_cluster_does_not_serve(name: str) -> None:
     """Nothing there, nothing to restore, and a sentence that says why."""
-    stage = Stage(name)
+    stage = RouteOnFakeCluster(name)
     stage.cluster.unserved.add(stage.kind)
     assert stage.router.read(stage.resource) is None
     stage.restore()
@@ -327,7 +327,7 @@ def test_a_kind_that_the_cluster_does_not_serve(name: str) -> None:
 
 def test_a_route_that_is_not_there() -> None:
     """As above, in other words."""
-    stage = Stage(name="http_route")
+    stage = RouteOnFakeCluster(name="http_route")
     stage.cluster.delete(HTTP_ROUTES, "prod", "auth", "Background")
     assert stage.router.read(stage.resource) is None
     stage.restore()

@@ -23,7 +23,7 @@ from canary.simulate.release import (
 )
 from canary.simulate.scenario import FaultScenario, SimulatedService, draw_poisson
 from canary.simulate.summary import PolicyForecast, StepForecast, build_result
-from tests.analyze.series_factory import METRIC, analysis
+from tests.analyze.series_factory import METRIC, build_analysis
 
 RELEASE = """
 apiVersion: canary-controller.dev/v1alpha1
@@ -145,7 +145,7 @@ def test_a_release_that_stays_at_one_weight_is_seen_sooner_at_a_higher_one():
 def test_the_engines_say_what_the_judge_says_of_the_same_counters(scenario):
     """Fed with counts, or through a source's series: the same evidence and verdicts."""
     span = AnalysisWindow.of(1_500_000.0, 1_500_900.0, 15.0)
-    shape = analysis()
+    shape = build_analysis()
     service = SimulatedService(scenario, Random(2))  # noqa: S311 - as above
     engines = SimulatedJudge.of(shape, "errors", {})
     sums = [0, 0, 0, 0]

@@ -1,7 +1,7 @@
 """An API server in memory: resourceVersion, generation, JSON Patch, finalizers, owners, watches.
 
 It has the methods of `canary.kube.client.Client`, and raises the same errors.
-tests/kube/contract.py holds it to what a real one does.
+tests/kube/api_contract.py holds it to what a real one does.
 """
 
 import threading
@@ -28,8 +28,8 @@ from canary.kube.objects import (
     Kind,
     Object,
 )
-from tests.kube.fakewatch import Change, FakeWatch, matches
-from tests.kube.jsonpatch import DoesNotFitError, applied
+from tests.kube.fake_watch import FakeWatch, RecordedChange, matches
+from tests.kube.json_patch import PatchTestError, apply_patch
 
 WITH_GENERATION = {
     *(CRON_JOBS, DEPLOYMENTS, GRPC_ROUTES, HTTP_ROUTES, JOBS, PODS, RELEASES, REPLICA_SETS),
@@ -57,7 +57,7 @@ class FakeCluster:
         self.writes = 0
         self._now = now
         self._objects: dict[Place, Object] = {}
-        self.history: list[Change] = []
+        self.history: list[RecordedChange] = []
         self._version = 100
         self._compacted = 0
         self.changed = threading.Condition(threading.RLock())
@@ -111,8 +111,8 @@ class FakeCluster:
         with self._asked("patch", kind, namespace, name) as operation:
             old = self._there(operation)
             try:
-                body = applied(old, patch)
-            except DoesNotFitError as error:
+                body = apply_patch(old, patch)
+            except PatchTestError as error:
                 words = "the object is not in the state that the patch expects"
                 raise ConflictError(f"cannot {operation}: {words} ({error})") from error
             return self._update(operation, old, body, subresource)
@@ -165,7 +165,7 @@ class FakeCluster:
     def edit(self, kind: Kind, namespace: str, name: str, patch: JsonPatch) -> Object:
         """Somebody else patches the object, status and all."""
         with self.changed:
-            return self.put(kind, applied(self._objects[kind, namespace, name], patch))
+            return self.put(kind, apply_patch(self._objects[kind, namespace, name], patch))
 
     def compact(self) -> None:
         """Forgets history: a watch that starts in the past gets 410."""
@@ -238,7 +238,7 @@ class FakeCluster:
         self._version += 1
         metadata["resourceVersion"] = str(self._version)
         self._objects[kind, metadata.get("namespace", ""), metadata["name"]] = made
-        self._record(Change(self._version, kind, old, made))
+        self._record(RecordedChange(self._version, kind, old, made))
         return deepcopy(made)
 
     def _drop(self, kind: Kind, gone: Object, *, orphan: bool) -> None:
@@ -247,13 +247,13 @@ class FakeCluster:
         del self._objects[kind, metadata.get("namespace", ""), metadata["name"]]
         last = deepcopy(gone)
         last["metadata"]["resourceVersion"] = str(self._version)
-        self._record(Change(self._version, kind, last, None))
+        self._record(RecordedChange(self._version, kind, last, None))
         for (of, namespace, name), item in list(self._objects.items()):
             owners = item["metadata"].get("ownerReferences", [])
             if not orphan and any(owner["uid"] == metadata["uid"] for owner in owners):
                 self.remove(of, namespace, name, "Background")
 
-    def _record(self, change: Change) -> None:
+    def _record(self, change: RecordedChange) -> None:
         self.writes += 1
         self.history.append(change)
         self.changed.notify_all()

@@ -5,11 +5,11 @@ from copy import deepcopy
 from typing import Any
 
 
-class DoesNotFitError(Exception):
+class PatchTestError(Exception):
     """A test failed, or a path is not there."""
 
 
-def applied(document: Any, patch: Sequence[Mapping[str, Any]]) -> Any:
+def apply_patch(document: Any, patch: Sequence[Mapping[str, Any]]) -> Any:
     """A copy of the document with the patch applied. Raises DoesNotFitError."""
     result = deepcopy(document)
     for step in patch:
@@ -17,7 +17,7 @@ def applied(document: Any, patch: Sequence[Mapping[str, Any]]) -> Any:
         try:
             result = _step(result, step["op"], keys, deepcopy(step.get("value")))
         except (KeyError, IndexError, ValueError, TypeError) as error:
-            raise DoesNotFitError(step["path"]) from error
+            raise PatchTestError(step["path"]) from error
     return result
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from canary.metrics.presets import POOLS, RATIOS
 from canary.metrics.scrape import ScrapeTarget
-from tests.metrics.servers import RealPrometheus, Reply, Request, Server
+from tests.metrics.servers import RealPrometheus, ReceivedRequest, ScriptedReply, ScriptedServer
 
 EXPOSITIONS = Path(__file__).parent / "expositions"
 PAGES = sorted(page.stem for page in EXPOSITIONS.glob("*.txt"))
@@ -23,12 +23,12 @@ PHASES: list[dict[str, tuple[int, int, int, int]]] = [
 FLEET = ("old", "gone", "new")
 
 
-class Lab:
+class LivePrometheus:
     """The server behind all pages, the Prometheus that scrapes it, and the fleet's phase."""
 
     def __init__(self, home: Path) -> None:
         self.phase = 0
-        self.server = Server()
+        self.server = ScriptedServer()
         self.server.answer = self._answer
         jobs = [*map(self._exposition, PAGES), *map(self._pod, FLEET)]
         try:
@@ -45,17 +45,17 @@ class Lab:
         """Every pod of the fleet that is alive."""
         return [ScrapeTarget(f"{self.server.url}/{p}", {"pod": p}) for p in PHASES[self.phase]]
 
-    def _answer(self, request: Request) -> Reply:
+    def _answer(self, request: ReceivedRequest) -> ScriptedReply:
         name = request.path.strip("/")
         if name in PAGES:
-            return Reply((EXPOSITIONS / f"{name}.txt").read_bytes())
+            return ScriptedReply((EXPOSITIONS / f"{name}.txt").read_bytes())
         if name not in PHASES[self.phase]:
-            return Reply(status=404)
+            return ScriptedReply(status=404)
         good, bad, size, idle = PHASES[self.phase][name]
         errors = f'logins_total{{code="500"}} {bad}\n' if bad else ""
         page = f"# TYPE logins_total counter\n{errors}"
         page += f'logins_total{{code="200"}} {good}\nconnections {size}\nidle {idle}\n'
-        return Reply(page.encode())
+        return ScriptedReply(page.encode())
 
     def _exposition(self, name: str) -> dict[str, list[object]]:
         """Pods of both sides and one of somebody else have the same page; routers have one."""

@@ -22,7 +22,7 @@ from canary.kube.workloads import KubeWorkloads, PauseMode, Webhooks
 from canary.kube.workloads.names import controlled_by
 from canary.kube.workloads.template import same_template, template_hash
 from canary.kube.workloads.webhooks import poster
-from tests.kube.fake import FakeCluster
+from tests.kube.fake_cluster import FakeCluster
 
 NAMESPACE = "prod"
 KEY = Key(NAMESPACE, "auth")
@@ -75,13 +75,13 @@ spec:
 """
 
 
-def manifest(text: str) -> Object:
+def build_deployment(text: str) -> Object:
     """An object written as YAML."""
     found: Object = yaml.safe_load(text)
     return found
 
 
-class Stage:
+class ReleaseOnFakeCluster:
     """The user, the Deployment controller and the operator around one fake cluster."""
 
     def __init__(self, mode: PauseMode = PauseMode.AT_REST) -> None:
@@ -90,7 +90,7 @@ class Stage:
         self.webhooks = Webhooks(poster(EVERYWHERE))
         self.warned: list[str] = []
         for kind, text in ((RELEASES, RELEASE), (SERVICES, SERVICE), (DEPLOYMENTS, DEPLOYMENT)):
-            self.cluster.create(kind, NAMESPACE, manifest(text))
+            self.cluster.create(kind, NAMESPACE, build_deployment(text))
         self.roll()
 
     @property
@@ -182,12 +182,12 @@ class Stage:
         self.cluster.put(REPLICA_SETS, found)
         for index in range(10):
             if index < replicas:
-                self.cluster.put(PODS, pod(f"{name}-{index}", found))
+                self.cluster.put(PODS, build_pod(f"{name}-{index}", found))
             else:
                 self.cluster.delete(PODS, NAMESPACE, f"{name}-{index}", "Background")
 
 
-def pod(name: str, owner: Object, **status: Any) -> Object:
+def build_pod(name: str, owner: Object, **status: Any) -> Object:
     """A ready pod of a ReplicaSet, unless its status says otherwise."""
     ready = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-02T03:04:05Z"}
     return {

@@ -84,12 +84,12 @@ RESTARTED = "+restarted"
 """What the annotation of a restart makes of a template's name."""
 
 
-class Crash(Exception):  # noqa: N818 - it is not an error of ours: the process is gone
+class SimulatedCrash(Exception):  # noqa: N818 - it is not an error of ours: the process is gone
     """The controller dies here."""
 
 
 @dataclass
-class Version:
+class SimulatedVersion:
     """How a template behaves."""
 
     errors: float = 0.001
@@ -99,7 +99,7 @@ class Version:
 
 
 @dataclass
-class Instance:
+class SimulatedInstance:
     """One running pod."""
 
     name: str
@@ -113,7 +113,7 @@ class Instance:
 
 
 @dataclass
-class Second:
+class SecondRoute:
     """The state of the second route."""
 
     weight: int | None = None
@@ -127,11 +127,11 @@ class Second:
 
 
 @dataclass
-class Memory:
+class InMemoryWorld:
     """All of the world's state, and the Protocols on top of it."""
 
     spec: Spec = field(default_factory=lambda: load_release(RELEASE, "tests").spec)
-    versions: dict[str, Version] = field(default_factory=dict)
+    versions: dict[str, SimulatedVersion] = field(default_factory=dict)
     rps: float = 200.0
     replicas: int = 4
     seed: int = 1
@@ -154,7 +154,7 @@ class Memory:
     confirm_after: float = 1.0
     two_routes: bool = False
     """A second route sends to the Service as well."""
-    second: "Second" = field(default_factory=Second)
+    second: "SecondRoute" = field(default_factory=SecondRoute)
     monitoring: str = "up"
     mute: str = ""
     """A metric that nobody can read."""
@@ -184,8 +184,8 @@ class Memory:
         self.random = random.Random(self.seed)  # noqa: S311 - simulated requests, not secrets
         self.names = iter(range(10_000))
         self.pods = [self._instance("auth", "v1", self.time - 4000) for _ in range(self.replicas)]
-        self.canaries: list[Instance] = []
-        self.gone_pods: list[Instance] = []
+        self.canaries: list[SimulatedInstance] = []
+        self.gone_pods: list[SimulatedInstance] = []
         for pod in self.pods:
             pod.ready_since = pod.born
 
@@ -317,7 +317,7 @@ class Memory:
         assert not broken, (broken, self.trail[-6:])
         if self.die_after is not None and self.writes >= self.die_after:
             self.die_after = None
-            raise Crash
+            raise SimulatedCrash
 
     def before(self, action: Action) -> None:
         """What an action must not break is checked just before it is carried out."""
@@ -329,11 +329,11 @@ class Memory:
         broken = broken_by_action(self.snapshot(), self.judged, action)
         assert not broken, (broken, self.trail[-6:])
 
-    def _instance(self, name: str, template: str, born: float) -> Instance:
-        return Instance(f"{name}-{next(self.names)}", template, born)
+    def _instance(self, name: str, template: str, born: float) -> SimulatedInstance:
+        return SimulatedInstance(f"{name}-{next(self.names)}", template, born)
 
-    def _behaviour(self, template: str) -> Version:
-        return self.versions.get(template.removesuffix(RESTARTED), Version())
+    def _behaviour(self, template: str) -> SimulatedVersion:
+        return self.versions.get(template.removesuffix(RESTARTED), SimulatedVersion())
 
     def _start_pods(self) -> None:
         for pod in [*self.pods, *self.canaries]:
@@ -378,7 +378,7 @@ class Memory:
         elif 0 < self.time - self.last_weight_at < self.linger:
             self._request(self.canaries)
 
-    def _request(self, side: list[Instance]) -> None:
+    def _request(self, side: list[SimulatedInstance]) -> None:
         ready = [pod for pod in side if pod.ready_since is not None]
         if not ready:
             self.dropped += 1
@@ -393,7 +393,7 @@ class Memory:
 
 @dataclass
 class _Store:
-    memory: Memory
+    memory: InMemoryWorld
 
     def read(self, _key: Key) -> ReleaseResource:
         m = self.memory
@@ -426,7 +426,7 @@ class _Store:
 
 @dataclass
 class _Metrics:
-    memory: Memory
+    memory: InMemoryWorld
 
     def settled(self, now: float) -> float:
         return now
@@ -464,7 +464,7 @@ class _Metrics:
 
 @dataclass
 class _Workloads:
-    memory: Memory
+    memory: InMemoryWorld
 
     def read(self, resource: ReleaseResource) -> Workload:
         m = self.memory
@@ -501,7 +501,7 @@ class _Workloads:
             for check in select_due_checks(resource.spec, resource.status).checks
         )
 
-    def _pod(self, pod: Instance) -> Pod:
+    def _pod(self, pod: SimulatedInstance) -> Pod:
         oom = self.memory._behaviour(pod.template).out_of_memory and pod.ready_since is not None
         trouble = PodFailure.OUT_OF_MEMORY if oom else None
         ready = pod.ready_since is not None
@@ -551,7 +551,7 @@ class _Workloads:
 
 @dataclass
 class _Traffic:
-    memory: Memory
+    memory: InMemoryWorld
 
     def read(self, _wish: ReleaseResource) -> Route | None:
         m = self.memory
@@ -578,7 +578,7 @@ class _Traffic:
 class _Second:
     """A second route, whose API may refuse what the first one takes."""
 
-    memory: Memory
+    memory: InMemoryWorld
 
     def read(self, _wish: ReleaseResource) -> Route | None:
         m, second = self.memory, self.memory.second

@@ -26,7 +26,7 @@ CANARY = f"{NAME}-canary"
 
 
 @dataclass(frozen=True, slots=True)
-class Frame(Generic[T]):
+class Sample(Generic[T]):
     """What was seen, and when (seconds since the epoch)."""
 
     at: float
@@ -57,14 +57,14 @@ def endpoints(pieces: Iterable[Object]) -> Endpoints:
 
 
 @dataclass
-class Film:
+class ClusterRecorder:
     """Everything seen so far; `wait` sleeps until something new makes it true."""
 
-    weights: list[Frame[int]] = field(default_factory=list)
-    statuses: list[Frame[Status]] = field(default_factory=list)
-    endpoints: dict[str, list[Frame[Endpoints]]] = field(default_factory=dict)
+    weights: list[Sample[int]] = field(default_factory=list)
+    statuses: list[Sample[Status]] = field(default_factory=list)
+    endpoints: dict[str, list[Sample[Endpoints]]] = field(default_factory=dict)
     """By Service."""
-    paused: list[Frame[bool]] = field(default_factory=list)
+    paused: list[Sample[bool]] = field(default_factory=list)
     """Whether the target's Deployment is paused."""
     _slices: dict[str, dict[str, Object]] = field(default_factory=dict)
     _changed: Condition = field(default_factory=Condition)
@@ -84,7 +84,7 @@ class Film:
         with self._changed:
             match obj["kind"]:
                 case RELEASES.kind:
-                    self.statuses.append(Frame(now(), obj.get("status") or {}))
+                    self.statuses.append(Sample(now(), obj.get("status") or {}))
                 case HTTP_ROUTES.kind if obj["metadata"]["name"] == NAME:
                     _append(self.weights, canary_weight(obj))
                 case DEPLOYMENTS.kind if obj["metadata"]["name"] == NAME:
@@ -170,11 +170,11 @@ class Film:
 
 
 @contextmanager
-def filming(namespace: str) -> Iterator[Film]:
+def record_cluster(namespace: str) -> Iterator[ClusterRecorder]:
     """Watches the namespace's route and release while the block runs."""
-    film, client = Film(), Client(load_transport())
+    film, client = ClusterRecorder(), Client(load_transport())
     kinds = (HTTP_ROUTES, RELEASES, ENDPOINT_SLICES, DEPLOYMENTS)
-    cameras = [_Camera(client, kind, namespace, film.add) for kind in kinds]
+    cameras = [_WatchThread(client, kind, namespace, film.add) for kind in kinds]
     for camera in cameras:
         camera.start()
     try:
@@ -185,13 +185,13 @@ def filming(namespace: str) -> Iterator[Film]:
         client.close()
 
 
-def _append(frames: list[Frame[T]], what: T) -> None:
+def _append(frames: list[Sample[T]], what: T) -> None:
     """One frame more, where something changed."""
     if not frames or frames[-1].what != what:
-        frames.append(Frame(now(), what))
+        frames.append(Sample(now(), what))
 
 
-class _Camera(Thread):
+class _WatchThread(Thread):
     """One watch, begun again when it ends."""
 
     def __init__(

@@ -15,29 +15,29 @@ import requests
 from canary.api import Intent, Result
 from canary.demo.load.tally import NOBODY
 from canary.kube.objects import Object
-from e2e.harness.auth import NAME, Auth, host, namespace, service
-from e2e.harness.film import CANARY, Film, Status, filming
+from e2e.harness.auth import NAME, AuthService, host, namespace, service
 from e2e.harness.kubectl import apply, get, kubectl, wait_for
-from e2e.harness.load import Load, loading
-from e2e.harness.release import KIND, Guard, request
+from e2e.harness.load import RunningLoad, run_load
+from e2e.harness.recorder import CANARY, ClusterRecorder, Status, record_cluster
+from e2e.harness.release import KIND, ReleaseManifest, request
 
 
 @dataclass
-class Stage:
+class Scenario:
     """What a test plays on."""
 
     namespace: str
-    guard: Guard
-    load: Load
-    film: Film
-    running: Auth
+    guard: ReleaseManifest
+    load: RunningLoad
+    film: ClusterRecorder
+    running: AuthService
 
     def manifests(self) -> list[Object]:
         """Everything that the team keeps in its repository."""
         own = (self.running.deployment, service, self.guard.route, self.guard.manifest)
         return [made(self.namespace) for made in own]
 
-    def ship(self, version: Auth) -> None:
+    def ship(self, version: AuthService) -> None:
         """A new version, applied as any other change."""
         self.running = version
         apply(version.deployment(self.namespace))
@@ -65,7 +65,7 @@ class Stage:
             return resting and len(status.get("history") or ()) > past
 
         self.film.wait("the release's end", over, seconds)
-        entry: dict[str, Any] = newest(self.film.status)
+        entry: dict[str, Any] = newest_pod(self.film.status)
         assert entry["result"] == result, f"{entry}; {self.film.said()}"
         return entry
 
@@ -116,36 +116,36 @@ def _name(pod: Object) -> str:
     return str(pod["metadata"]["name"])
 
 
-def newest(status: Status) -> dict[str, Any]:
+def newest_pod(status: Status) -> dict[str, Any]:
     """The release that ended last."""
     entries: list[dict[str, Any]] = status["history"]
     return max(entries, key=lambda entry: entry["endedAt"])
 
 
 @contextmanager
-def staged(  # noqa: PLR0913, PLR0917 - what a scenario consists of
+def start_scenario(  # noqa: PLR0913, PLR0917 - what a scenario consists of
     name: str,
-    guard: Guard | None = None,
-    version: Auth | None = None,
+    guard: ReleaseManifest | None = None,
+    version: AuthService | None = None,
     rate: float = 50.0,
     history: float = 0.0,
     timeout: float = 10.0,
-) -> Iterator[Stage]:
+) -> Iterator[Scenario]:
     """The service under load (requests/s) in a namespace of its own, adopted; gone afterwards.
 
     A request fails after `timeout` seconds. It has served for `history` seconds before the block runs: what a stable version usually does
     is known from hours, in real life.
     """
-    guard, version = guard or Guard(), version or Auth()
+    guard, version = guard or ReleaseManifest(), version or AuthService()
     with ExitStack() as stack:
         apply(namespace(name))
         stack.callback(_clear, name)
         apply(version.deployment(name), service(name), guard.route(name))
         kubectl("-n", name, "rollout", "status", f"deployment/{NAME}", "--timeout=120s")
         wait_for("the route", lambda: route_answers(name), 30)
-        film = stack.enter_context(filming(name))
-        load = stack.enter_context(loading(host(name), rate, timeout)) if rate else Load()
-        stage = Stage(name, guard, load, film, version)
+        film = stack.enter_context(record_cluster(name))
+        load = stack.enter_context(run_load(host(name), rate, timeout)) if rate else RunningLoad()
+        stage = Scenario(name, guard, load, film, version)
         apply(guard.manifest(name))
         film.wait("adoption", lambda: bool(film.status.get("stableHash")), 60)
         stage.phase("Ready", 60)
@@ -155,7 +155,7 @@ def staged(  # noqa: PLR0913, PLR0917 - what a scenario consists of
         assert not film.misled(), f"Services that selected canary pods: {film.misled()}"
 
 
-def _course(film: Film, load: Load) -> str:
+def _course(film: ClusterRecorder, load: RunningLoad) -> str:
     """The weights with their times, from the first one on, and when the router had no answer."""
     start = film.weights[0].at if film.weights else 0.0
     weights = ", ".join(f"{one.at - start:.1f} s: {one.what} %" for one in film.weights)

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 
 
-class AutoTiming:
+class ManualTiming:
     """A wait lasts no time and moves the clock on.
 
     Who waits for ever gets the next of `then`, whatever somebody else would do meanwhile.

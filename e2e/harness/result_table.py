@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from e2e.harness.figures import Figures
+from e2e.harness.measurements import Measurements
 
 PEERS: Mapping[str, tuple[str, str, str]] = {
     "100 % errors": ("10–20 s, 26–48 errors", "20 s, 48 errors", "≤ 15 s, ≤ 30 errors"),
@@ -52,22 +52,22 @@ HEAD = """
 """
 
 
-def table(folder: Path) -> str:
+def render_table(folder: Path) -> str:
     """Markdown of what the tests wrote into the folder."""
-    found = [Figures(**json.loads(path.read_text("utf-8"))) for path in folder.glob("*.json")]
+    found = [Measurements(**json.loads(path.read_text("utf-8"))) for path in folder.glob("*.json")]
     order = list(PEERS)
     found.sort(key=lambda one: (order.index(_kind(one)) if _kind(one) in order else -1, one.name))
     return HEAD.lstrip() + "".join(f"| {' | '.join(_row(one))} |\n" for one in found)
 
 
-def written(page: str, found: str, marker: str = "e2e") -> str:
+def write_table(page: str, found: str, marker: str = "e2e") -> str:
     """The page with the table between the comments `MARKER:start` and `MARKER:end`."""
     start, end = (f"<!-- {marker}:{edge} -->" for edge in ("start", "end"))
     block = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
     return block.sub(lambda _: f"{start}\n{found}{end}", page)
 
 
-def _row(one: Figures) -> Iterator[str]:
+def _row(one: Measurements) -> Iterator[str]:
     note = f" ({one.note})" if one.note else ""
     yield one.name + note
     yield f"{one.result}: {one.reason}"
@@ -78,6 +78,6 @@ def _row(one: Figures) -> Iterator[str]:
     yield from PEERS.get(_kind(one), ("–", "–", "–"))
 
 
-def _kind(one: Figures) -> str:
+def _kind(one: Measurements) -> str:
     """The release, wherever its errors were counted."""
     return one.name.partition(", counted at")[0]

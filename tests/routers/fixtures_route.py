@@ -10,8 +10,8 @@ from canary.core.snapshot import ReleaseResource, Route
 from canary.kube.objects import Object
 from canary.routers.registry import router_of
 from canary.routers.route_client import WeightedRouteClient
-from tests.kube.fake import FakeCluster
-from tests.routers.routes import DIALECTS, golden, resource
+from tests.kube.fake_cluster import FakeCluster
+from tests.routers.golden_routes import DIALECTS, build_resource, read_golden
 
 SPECS: dict[str, dict[str, Any]] = {
     "http_route": {"gatewayAPI": {"name": "auth"}},
@@ -22,7 +22,7 @@ SPECS: dict[str, dict[str, Any]] = {
 EVERY = pytest.mark.parametrize("name", SPECS)
 
 
-class Stage:
+class RouteOnFakeCluster:
     """A route of the user's on a cluster, and the router that its release names."""
 
     def __init__(self, name: str = "http_route", **traffic: object) -> None:
@@ -30,8 +30,8 @@ class Stage:
         next(iter(spec.values())).update(traffic)
         self.cluster = FakeCluster()
         self.kind = DIALECTS[name].kind
-        self.resource: ReleaseResource = resource(spec)
-        self.before = self.cluster.put(self.kind, golden(name))
+        self.resource: ReleaseResource = build_resource(spec)
+        self.before = self.cluster.put(self.kind, read_golden(name))
         router = router_of(self.resource.spec.traffic, self.cluster)
         assert isinstance(router, WeightedRouteClient)
         self.router = router

@@ -11,7 +11,7 @@ import requests
 
 from e2e.harness.auth import NAME
 from e2e.harness.load import Failure
-from e2e.harness.stage import Stage
+from e2e.harness.scenario import Scenario
 
 GRACE = 2.0
 """Seconds for which a router may still send to the canary at weight 0: Traefik did for up to 1.7."""
@@ -26,7 +26,7 @@ OWN_FLAW = "500"
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class Measurements:
     """One release."""
 
     name: str
@@ -54,7 +54,7 @@ class Figures:
         )
 
 
-def write_down(figures: Figures) -> Figures:
+def write_measurements(figures: Measurements) -> Measurements:
     """Prints them, and keeps them for the table."""
     sys.stderr.write(f"{figures}\n")
     if folder := os.environ.get("CANARY_E2E_FIGURES"):
@@ -63,7 +63,9 @@ def write_down(figures: Figures) -> Figures:
     return figures
 
 
-def measured(stage: Stage, name: str, entry: dict[str, str], note: str = "") -> Figures:
+def read_measurements(
+    stage: Scenario, name: str, entry: dict[str, str], note: str = ""
+) -> Measurements:
     """The figures of a stage's release that has ended."""
     film, load = stage.film, stage.load
     start, end = film.first_weight(), film.back_to_zero()
@@ -75,7 +77,7 @@ def measured(stage: Stage, name: str, entry: dict[str, str], note: str = "") -> 
         return failure.version == stage.running.label or died
 
     errors = [failure for failure in load.failures if served(failure)]
-    figures = Figures(
+    figures = Measurements(
         name=name,
         result=entry["result"],
         reason=entry["reason"],
@@ -86,10 +88,10 @@ def measured(stage: Stage, name: str, entry: dict[str, str], note: str = "") -> 
         sent=load.sent,
         note=note,
     )
-    return write_down(figures)
+    return write_measurements(figures)
 
 
-def _reaction(stage: Stage, end: float) -> float | None:
+def _reaction(stage: Scenario, end: float) -> float | None:
     """From the newest scrape that the deciding pass had judged; None without a Prometheus."""
     judged = stage.film.failing_since().get("judgedUntil")
     by_scrape = stage.running.flaw.startswith("errors")  # else by pods, or by time passing

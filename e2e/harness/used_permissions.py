@@ -31,9 +31,9 @@ ELSEWHERE: Final[Mapping[str, str]] = {
 """Given for what a release may have and those of the whole runs do not: where it is tried."""
 
 
-def note(folder: Path) -> None:
+def record_permissions(folder: Path) -> None:
     """Adds what the operator's pods have used so far to the folder's list."""
-    used = set(noted(folder))
+    used = set(read_recorded(folder))
     for pod in pods():
         try:
             used |= set(_used(metrics(pod)))
@@ -42,24 +42,24 @@ def note(folder: Path) -> None:
     (folder / _FILE).write_text("".join(f"{' '.join(right)}\n" for right in sorted(used)))
 
 
-def noted(folder: Path) -> list[Right]:
+def read_recorded(folder: Path) -> list[Right]:
     """The list so far; the core group is `-`."""
     file = folder / _FILE
     lines = file.read_text().splitlines() if file.exists() else []
     return [(group, resource, verb) for group, resource, verb in map(str.split, lines)]
 
 
-def never_used(folder: Path) -> list[str]:
+def list_unused(folder: Path) -> list[str]:
     """What is granted, used by no test of this run and by none of `ELSEWHERE`: `verb resource`."""
-    used = set(noted(folder))
+    used = set(read_recorded(folder))
     return sorted(
         f"{verb} {_full(group, resource)}"
-        for group, resource, verb in granted()
+        for group, resource, verb in list_granted()
         if (group, resource, verb) not in used and _full(group, resource) not in ELSEWHERE
     )
 
 
-def granted() -> Iterator[Right]:
+def list_granted() -> Iterator[Right]:
     """What manifests/operator/rbac.yaml gives to the operator's account."""
     documents = yaml.safe_load_all((ROOT / "manifests/operator/rbac.yaml").read_text("utf-8"))
     for role in documents:

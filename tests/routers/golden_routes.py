@@ -23,13 +23,13 @@ DIALECTS: dict[str, Dialect] = {
 NAMES = Names("prod", "auth", "auth")
 
 
-def golden(name: str) -> dict[str, Any]:
+def read_golden(name: str) -> dict[str, Any]:
     """A manifest."""
     document: dict[str, Any] = yaml.safe_load((GOLDEN / f"{name}.yaml").read_text())
     return document
 
 
-def resource(
+def build_resource(
     traffic: dict[str, Any], namespace: str = "prod", status: Status | None = None
 ) -> ReleaseResource:
     """A release of Deployment auth whose traffic is split like that."""

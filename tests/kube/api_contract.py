@@ -9,7 +9,7 @@ from canary.errors import ConflictError, NotFoundError, PermanentError
 from canary.kube.api_errors import GoneError
 from canary.kube.client import Client
 from canary.kube.objects import DEPLOYMENTS, HTTP_ROUTES, Kind, Object
-from tests.kube.fake import FakeCluster
+from tests.kube.fake_cluster import FakeCluster
 
 CONFIG_MAPS = Kind("", "v1", "configmaps", "ConfigMap")
 NOT_SERVED = Kind("nosuch.canary-controller.dev", "v1", "nothings", "Nothing")
@@ -17,12 +17,12 @@ NOT_SERVED = Kind("nosuch.canary-controller.dev", "v1", "nothings", "Nothing")
 Cluster = Client | FakeCluster
 
 
-def config_map(name: str, labels: Mapping[str, str] | None = None, **more: Any) -> Object:
+def build_config_map(name: str, labels: Mapping[str, str] | None = None, **more: Any) -> Object:
     """A small object without a controller."""
     return {"metadata": {"name": name, "labels": dict(labels or {}), **more}, "data": {"x": "1"}}
 
 
-def deployment(name: str) -> Object:
+def build_deployment(name: str) -> Object:
     """A Deployment of no pods."""
     labels = {"app": name}
     container = {"name": "main", "image": "localhost/none:none"}
@@ -37,18 +37,18 @@ def deployment(name: str) -> Object:
     }
 
 
-def route(name: str) -> Object:
+def build_route(name: str) -> Object:
     """An HTTPRoute that nobody serves."""
     backend = {"name": "x", "port": 80}
     return {"metadata": {"name": name}, "spec": {"rules": [{"backendRefs": [backend]}]}}
 
 
-def version(item: Object) -> str:
+def read_version(item: Object) -> str:
     """Its resourceVersion."""
     return str(item["metadata"]["resourceVersion"])
 
 
-class Contract:
+class ApiContract:
     """Subclasses bring the fixtures `cluster` and `namespace`."""
 
     def test_absent(self, cluster: Cluster, namespace: str) -> None:
@@ -57,37 +57,41 @@ class Contract:
 
     def test_create(self, cluster: Cluster, namespace: str) -> None:
         """What create returns is what get returns, with its type and version."""
-        made = cluster.create(CONFIG_MAPS, namespace, config_map("made"))
+        made = cluster.create(CONFIG_MAPS, namespace, build_config_map("made"))
         assert cluster.get(CONFIG_MAPS, namespace, "made") == made
         assert (made["apiVersion"], made["kind"]) == ("v1", "ConfigMap")
-        assert int(version(made)) > 0
+        assert int(read_version(made)) > 0
 
     def test_create_twice(self, cluster: Cluster, namespace: str) -> None:
         """Creating what exists is a conflict."""
-        cluster.create(CONFIG_MAPS, namespace, config_map("twice"))
+        cluster.create(CONFIG_MAPS, namespace, build_config_map("twice"))
         with pytest.raises(ConflictError, match="already exists"):
-            cluster.create(CONFIG_MAPS, namespace, config_map("twice"))
+            cluster.create(CONFIG_MAPS, namespace, build_config_map("twice"))
 
     def test_list(self, cluster: Cluster, namespace: str) -> None:
         """A list has what carries all the labels, and each item knows its type."""
-        cluster.create(CONFIG_MAPS, namespace, config_map("one", {"list": "a", "side": "left"}))
-        cluster.create(CONFIG_MAPS, namespace, config_map("two", {"list": "a", "side": "right"}))
+        cluster.create(
+            CONFIG_MAPS, namespace, build_config_map("one", {"list": "a", "side": "left"})
+        )
+        cluster.create(
+            CONFIG_MAPS, namespace, build_config_map("two", {"list": "a", "side": "right"})
+        )
         assert len(cluster.list(CONFIG_MAPS, namespace, {"list": "a"})) == 2
         (left,) = cluster.list(CONFIG_MAPS, "", {"list": "a", "side": "left"})
         assert left == cluster.get(CONFIG_MAPS, namespace, "one")
 
     def test_patch(self, cluster: Cluster, namespace: str) -> None:
         """A patch whose test holds is applied, and the version rises."""
-        made = cluster.create(CONFIG_MAPS, namespace, config_map("patched"))
+        made = cluster.create(CONFIG_MAPS, namespace, build_config_map("patched"))
         patch = [
-            {"op": "test", "path": "/metadata/resourceVersion", "value": version(made)},
+            {"op": "test", "path": "/metadata/resourceVersion", "value": read_version(made)},
             {"op": "test", "path": "/data/x", "value": "1"},
             {"op": "replace", "path": "/data/x", "value": "2"},
             {"op": "add", "path": "/data/y", "value": "3"},
         ]
         patched = cluster.patch(CONFIG_MAPS, namespace, "patched", patch)
         assert patched["data"] == {"x": "2", "y": "3"}
-        assert int(version(patched)) > int(version(made))
+        assert int(read_version(patched)) > int(read_version(made))
 
     @pytest.mark.parametrize(
         "step",
@@ -108,7 +112,7 @@ class Contract:
     def test_patch_refused(self, cluster: Cluster, namespace: str, step: dict[str, Any]) -> None:
         """A patch that does not fit is a conflict, and nothing of it is applied."""
         if cluster.get(CONFIG_MAPS, namespace, "refused") is None:
-            cluster.create(CONFIG_MAPS, namespace, config_map("refused"))
+            cluster.create(CONFIG_MAPS, namespace, build_config_map("refused"))
         before = cluster.get(CONFIG_MAPS, namespace, "refused")
         change = {"op": "replace", "path": "/data/x", "value": "2"}
         with pytest.raises(ConflictError, match="not in the state that the patch expects"):
@@ -122,15 +126,17 @@ class Contract:
 
     def test_nothing_changed(self, cluster: Cluster, namespace: str) -> None:
         """A patch that changes nothing is no write: the version stays."""
-        made = cluster.create(CONFIG_MAPS, namespace, config_map("same"))
+        made = cluster.create(CONFIG_MAPS, namespace, build_config_map("same"))
         patch = [{"op": "replace", "path": "/data/x", "value": "1"}]
-        assert version(cluster.patch(CONFIG_MAPS, namespace, "same", patch)) == version(made)
+        assert read_version(cluster.patch(CONFIG_MAPS, namespace, "same", patch)) == read_version(
+            made
+        )
 
     def test_generation(self, cluster: Cluster, namespace: str) -> None:
         """The generation counts changes of the spec; annotations only of a Deployment."""
         for kind, body, spec, counted in (
-            (DEPLOYMENTS, deployment("counted"), "/spec/replicas", 1),
-            (HTTP_ROUTES, route("counted"), "/spec/hostnames", 0),
+            (DEPLOYMENTS, build_deployment("counted"), "/spec/replicas", 1),
+            (HTTP_ROUTES, build_route("counted"), "/spec/hostnames", 0),
         ):
             made = cluster.create(kind, namespace, body)["metadata"]["generation"]
             noted = cluster.patch(
@@ -148,7 +154,9 @@ class Contract:
 
     def test_status(self, cluster: Cluster, namespace: str) -> None:
         """Status is written through its own door, and only status."""
-        made = cluster.create(HTTP_ROUTES, namespace, route("status") | {"status": {"parents": []}})
+        made = cluster.create(
+            HTTP_ROUTES, namespace, build_route("status") | {"status": {"parents": []}}
+        )
         assert "status" not in made
         body = made | {"status": {"parents": []}, "spec": {"hostnames": ["ignored.example"]}}
         written = cluster.replace_status(HTTP_ROUTES, body)
@@ -160,7 +168,7 @@ class Contract:
 
     def test_delete(self, cluster: Cluster, namespace: str) -> None:
         """Deleting what is gone already is done."""
-        cluster.create(CONFIG_MAPS, namespace, config_map("gone"))
+        cluster.create(CONFIG_MAPS, namespace, build_config_map("gone"))
         for _ in range(2):
             cluster.delete(CONFIG_MAPS, namespace, "gone", "Background")
         assert cluster.get(CONFIG_MAPS, namespace, "gone") is None
@@ -168,7 +176,7 @@ class Contract:
     def test_finalizer(self, cluster: Cluster, namespace: str) -> None:
         """A finalizer keeps what is deleted until it is removed."""
         ours = {"finalizers": ["canary-controller.dev/test"]}
-        cluster.create(CONFIG_MAPS, namespace, config_map("kept", **ours))
+        cluster.create(CONFIG_MAPS, namespace, build_config_map("kept", **ours))
         cluster.delete(CONFIG_MAPS, namespace, "kept", "Background")
         kept = cluster.get(CONFIG_MAPS, namespace, "kept")
         assert kept is not None
@@ -180,9 +188,9 @@ class Contract:
 
     def test_owned(self, cluster: Cluster, namespace: str) -> None:
         """What is owned goes with its owner."""
-        owner = cluster.create(CONFIG_MAPS, namespace, config_map("owner"))["metadata"]
+        owner = cluster.create(CONFIG_MAPS, namespace, build_config_map("owner"))["metadata"]
         reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["uid"]}
-        owned = config_map("owned", {"owned": "yes"}, ownerReferences=[reference])
+        owned = build_config_map("owned", {"owned": "yes"}, ownerReferences=[reference])
         cluster.create(CONFIG_MAPS, namespace, owned)
         since = cluster.listing(CONFIG_MAPS, namespace, {}).version
         watch = cluster.watch(CONFIG_MAPS, namespace, {"owned": "yes"}, since, 60)
@@ -197,7 +205,7 @@ class Contract:
         """A watch tells in order what happened since a list, within its labels."""
         since = cluster.listing(CONFIG_MAPS, namespace, {}).version
         for name, labels in (("in", {"watch": "a"}), ("out", {"watch": "b"})):
-            cluster.create(CONFIG_MAPS, namespace, config_map(name, labels))
+            cluster.create(CONFIG_MAPS, namespace, build_config_map(name, labels))
         data = [{"op": "replace", "path": "/data/x", "value": "2"}]
         changed = cluster.patch(CONFIG_MAPS, namespace, "in", data)
         leaves = [{"op": "replace", "path": "/metadata/labels/watch", "value": "b"}]
@@ -215,7 +223,7 @@ class Contract:
         definition, so not even a server that has just started knows of an earlier time.
         """
         if isinstance(cluster, FakeCluster):
-            cluster.create(CONFIG_MAPS, namespace, config_map("old"))
+            cluster.create(CONFIG_MAPS, namespace, build_config_map("old"))
             cluster.compact()
         with pytest.raises(GoneError, match="too old resource version"):
             list(cluster.watch(HTTP_ROUTES, "", {}, "1", 5))

@@ -167,7 +167,7 @@ def promoted(*earlier: HistoryEntry) -> tuple[Status, Status]:
 
 
 @dataclass
-class Safe:
+class InMemorySecrets:
     """Secrets in memory."""
 
     known: dict[str, str]
@@ -181,7 +181,7 @@ class Safe:
 
 
 @dataclass(frozen=True)
-class Received:
+class ReceivedRequest:
     """One request."""
 
     path: str
@@ -193,7 +193,7 @@ class Received:
 
 
 @dataclass
-class Answer:
+class ScriptedAnswer:
     """What is said to a request; `hang` says nothing until the test is over."""
 
     status: int = 200
@@ -206,11 +206,11 @@ class Answer:
     """Sent, and then another byte now and then until the test is over."""
 
 
-class Receiver:
+class WebhookReceiver:
     """A local receiver: `answer` decides by how many requests came before."""
 
-    def __init__(self, answer: Callable[[int], Answer]) -> None:
-        self.received: list[Received] = []
+    def __init__(self, answer: Callable[[int], ScriptedAnswer]) -> None:
+        self.received: list[ReceivedRequest] = []
         self.sent = 0
         self._answer = answer
         self._over = threading.Event()
@@ -238,7 +238,7 @@ class Receiver:
         with self._came:
             answer = self._answer(len(self.received))
             headers = {name.lower(): value for name, value in handler.headers.items()}
-            self.received.append(Received(handler.path, headers, body))
+            self.received.append(ReceivedRequest(handler.path, headers, body))
             self._came.notify_all()
         if answer.hang:
             self._over.wait(PATIENCE)
@@ -265,7 +265,7 @@ class Receiver:
             self.sent += piece
             size -= piece
 
-    def until(self, count: int) -> list[Received]:
+    def until(self, count: int) -> list[ReceivedRequest]:
         """The requests, when so many have come."""
         with self._came:
             assert self._came.wait_for(lambda: len(self.received) >= count, PATIENCE), (
@@ -281,10 +281,10 @@ class Receiver:
 
 
 @contextmanager
-def receiver(*answers: Answer) -> Iterator[Receiver]:
+def receiver(*answers: ScriptedAnswer) -> Iterator[WebhookReceiver]:
     """One that gives these answers in turn, the last again and again."""
-    told = answers or (Answer(),)
-    server = Receiver(lambda count: told[min(count, len(told) - 1)])
+    told = answers or (ScriptedAnswer(),)
+    server = WebhookReceiver(lambda count: told[min(count, len(told) - 1)])
     try:
         yield server
     finally:

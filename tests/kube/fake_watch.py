@@ -12,7 +12,7 @@ from canary.kube.objects import Kind, Object
 
 
 @dataclass(frozen=True)
-class Change:
+class RecordedChange:
     """One step of history."""
 
     version: int
@@ -21,11 +21,11 @@ class Change:
     new: Object | None
 
 
-class Store(Protocol):
+class ObjectStore(Protocol):
     """What a watch reads."""
 
     changed: threading.Condition
-    history: list[Change]
+    history: list[RecordedChange]
 
 
 class FakeWatch:
@@ -33,7 +33,7 @@ class FakeWatch:
 
     def __init__(
         self,
-        cluster: Store,
+        cluster: ObjectStore,
         kind: Kind,
         namespace: str,
         labels: Mapping[str, str],
@@ -84,10 +84,10 @@ class FakeWatch:
                     return None
                 cluster.changed.wait(10)
 
-    def _beyond(self, change: Change) -> bool:
+    def _beyond(self, change: RecordedChange) -> bool:
         return self._ended and change.version > self._last
 
-    def _event(self, change: Change) -> WatchEvent | None:
+    def _event(self, change: RecordedChange) -> WatchEvent | None:
         if change.kind != self._kind:
             return None
         was = change.old is not None and matches(change.old, *self._scope)
