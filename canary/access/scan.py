@@ -68,20 +68,24 @@ def load_rules() -> tuple[AccessRule, ...]:
     )
 
 
-def scan_paths(paths: Sequence[Path], exclude: Sequence[str] = ()) -> ScanResult:
+def scan_paths(
+    paths: Sequence[Path], exclude: Sequence[str] = (), timeout: float = TIMEOUT
+) -> ScanResult:
     """Scan the files below `paths`, except those that .gitignore or `exclude` (globs) exclude.
+
+    `timeout` is seconds.
 
     Raises:
         UsageError: a path does not exist, a glob is invalid, or no file is in a supported language.
         PermanentError: ast-grep is not installed.
-        CanaryError: ast-grep failed, or took longer than ten minutes.
+        CanaryError: ast-grep failed, or took longer than `timeout`.
     """
     for path in paths:
         if not path.exists():
             raise UsageError(f"{path}: no such file or directory")
     globs = [f"--globs=!{one}" for one in exclude]
     words = ["scan", f"--inline-rules={_join_rules()}", "--json=stream", "--inspect=entity", *globs]
-    done = _run_program([*words, "--", *map(str, paths)])
+    done = _run_program([*words, "--", *map(str, paths)], timeout)
     applied, skipped = _parse_scanned_files(done.stderr)
     if not applied and not skipped:
         where = ", ".join(map(str, paths))
@@ -122,7 +126,7 @@ def _find_program() -> str:
     return found
 
 
-def _run_program(words: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+def _run_program(words: Sequence[str], timeout: float) -> "subprocess.CompletedProcess[str]":
     try:
         done = subprocess.run(  # noqa: S603 - a program of ours, without a shell
             [_find_program(), *words],
@@ -130,11 +134,11 @@ def _run_program(words: Sequence[str]) -> "subprocess.CompletedProcess[str]":
             check=False,
             encoding="utf-8",
             errors="replace",
-            timeout=TIMEOUT,
+            timeout=timeout,
         )
     except subprocess.TimeoutExpired as slow:
         raise CanaryError(
-            f"{PROGRAM} did not end within {TIMEOUT:.0f} s: name fewer paths, or use --exclude"
+            f"{PROGRAM} did not end within {timeout:.0f} s: name fewer paths, or use --exclude"
         ) from slow
     if done.returncode not in {0, 1} or "\nsg: summary|file" not in done.stderr:
         told = [line for line in done.stderr.splitlines() if line and not line.startswith("sg: ")]

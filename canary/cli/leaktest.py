@@ -140,6 +140,15 @@ FalsePositiveRate = Annotated[
         help="Probability that a version without a leak fails the test.  [default: 0.01]",
     ),
 ]
+MinOffered = Annotated[
+    float,
+    typer.Option(
+        parser=parse_number,
+        metavar="SHARE",
+        show_default=False,
+        help="Share of requests that must be sent in time for a verdict.  [default: 0.9]",
+    ),
+]
 AtRate = Annotated[
     float | None,
     typer.Option(
@@ -177,6 +186,7 @@ def leaktest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     stable_application_name: StableApplicationName = None,
     rule_out: RuleOut = 2000.0,
     false_positive_rate: FalsePositiveRate = 0.01,
+    min_offered: MinOffered = 0.9,
     at_rate: AtRate = None,
     timeout: Timeout = 10.0,
     max_in_flight: MaxInFlight = 500,
@@ -217,6 +227,7 @@ def leaktest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
         postgres=postgres or None,
         rule_out=rule_out,
         false_positive_rate=false_positive_rate,
+        min_offered=min_offered,
         at_rate=at_rate,
         timeout=timeout,
         max_in_flight=max_in_flight,

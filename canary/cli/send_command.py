@@ -159,15 +159,17 @@ def _write_annotation(
     return patch_object(cluster.transport, RELEASES, found, patch, dry_run=dry_run == "server")
 
 
-def wait_until_handled(cluster: Session, asked: SentCommand) -> str:
+def wait_until_handled(
+    cluster: Session, asked: SentCommand, timeout: float = HANDLE_TIMEOUT
+) -> str:
     """Return the status line of the release once the operator has handled the command.
 
     Raises:
-        NotTakenError: not within 30 s.
+        CommandTimeoutError: the operator does not handle it within `timeout` seconds.
     """
     sight = asked.wanted.sight
     with ReleaseWatch(cluster.transport, sight.namespace, name=sight.name) as watch:
-        for update in watch.updates_for(HANDLE_TIMEOUT):
+        for update in watch.updates_for(timeout):
             if update.item is None and update.old is not None:
                 raise NotFoundError(f"CanaryRelease {sight.title} was deleted")
             if update.item is not None:
@@ -175,6 +177,6 @@ def wait_until_handled(cluster: Session, asked: SentCommand) -> str:
                 if now.status.handled_request == asked.id:
                     return format_line(now)
     raise CommandTimeoutError(
-        f"{sight.title}: the operator has not handled the command within {HANDLE_TIMEOUT:.0f} s; "
+        f"{sight.title}: the operator has not handled the command within {timeout:.0f} s; "
         "check it with canary doctor"
     )

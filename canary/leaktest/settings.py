@@ -14,8 +14,6 @@ from canary.leaktest.types import LeakTestTiming, SubjectUnderTest
 from canary.loadtest import settings
 from canary.loadtest.generator import LoadPlan, LoadSchedule, LoadStage
 
-MIN_OFFERED = 0.9
-"""Share of the due requests that must be sent in time."""
 _MIN_DRAIN = 0.05
 """Seconds."""
 
@@ -34,6 +32,7 @@ class LeakTestSettings:
     postgres: str | None
     rule_out: float
     false_positive_rate: float
+    min_offered: float
     at_rate: float | None
     timeout: float
     max_in_flight: int
@@ -63,6 +62,8 @@ def build_limits(wish: LeakTestSettings) -> tuple[LeakTestPolicy, LeakTestTiming
             "--false-positive-rate: expected a probability such as 0.01, "
             f"found {wish.false_positive_rate:g}"
         )
+    if not 0 <= wish.min_offered <= 1:
+        raise UsageError(f"--min-offered: expected a share from 0 to 1, found {wish.min_offered:g}")
     _check_above("--rate", wish.rate, 0, "requests per second")
     if wish.at_rate is not None:
         _check_above("--at-rate", wish.at_rate, 0, "requests per second")
@@ -80,7 +81,7 @@ def build_limits(wish: LeakTestSettings) -> tuple[LeakTestPolicy, LeakTestTiming
     policy = LeakTestPolicy(
         smallest=wish.rule_out,
         false_positive_rate=wish.false_positive_rate,
-        min_offered_ratio=MIN_OFFERED,
+        min_offered_ratio=wish.min_offered,
         min_load=min(LeakTestPolicy().min_load, wish.drain),
     )
     least = pace.warm_up + (policy.idle + policy.loads) * (wish.drain + 1)

@@ -84,15 +84,6 @@ def test_0_promoted_while_it_waits(pipeline, capsys):
     assert out.err.splitlines()[0].endswith("Z Pending at 5 %, step 1 of 1: Holding")
 
 
-def test_1_cannot_start(pipeline, monkeypatch, capsys):
-    """The route does not exist, and nobody makes it."""
-    monkeypatch.setattr("canary.gate.rules.GRACE_SECONDS", 0.0)
-    pipeline.stage.change()
-    pipeline.write(AT_REST.model_copy(update={"reason": Reason.ROUTE_NOT_FOUND}))
-    assert pipeline.gate() == 1
-    assert "cannot start: RouteNotFound" in capsys.readouterr().out
-
-
 def test_2_wrong_usage(pipeline, capsys):
     """Flags that contradict each other, or mean nothing, or a file that cannot be."""
     assert pipeline.gate("--next", "--image", "auth:2") == 2

@@ -7,7 +7,10 @@ import pytest
 
 from canary.api import Phase
 from canary.cli import send_command
+from canary.cli.cluster import open_session
+from canary.cli.options import DryRun
 from canary.core.snapshot import Verb
+from canary.errors import ExitCode
 from canary.kube.objects import RELEASES, Kind
 from canary.kube.releases import parse_release, parse_request
 from canary.kube.workloads.names import REQUEST
@@ -16,7 +19,6 @@ from tests.cli.api_server import ApiServer
 from tests.cli.conftest import Run
 from tests.cli.releases import SITUATIONS, build_release, store_release
 
-VERBS = [verb.value for verb in Verb]
 SENSE = {
     "pending": [],
     "ready": ["restart"],
@@ -223,13 +225,17 @@ def test_wait_until_it_is_taken(server: ApiServer, run: Run) -> None:
     assert found.out.splitlines()[1].startswith("prod/auth phase=RollingBack")
 
 
-def test_nobody_takes_it(server: ApiServer, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_that_no_operator_handles_times_out(server: ApiServer) -> None:
     """No operator, no effect: exit code 4."""
     store_release(server.cluster, "progressing")
-    monkeypatch.setattr(send_command, "HANDLE_TIMEOUT", 0.05)
-    found = run("abort", "auth", "--yes", "--wait")
-    assert found.code == 4
-    assert "has not handled the command" in found.err
+    with open_session("prod") as cluster:
+        (planned,) = send_command.plan_commands(
+            cluster, Verb.ABORT, ["auth"], send_command.NO_DETAILS
+        )
+        sent = send_command.write_command(cluster, planned, DryRun.NONE)
+        with pytest.raises(send_command.CommandTimeoutError, match="has not handled") as raised:
+            send_command.wait_until_handled(cluster, sent, timeout=0.05)
+    assert raised.value.exit_code is ExitCode.TIMED_OUT
 
 
 def test_wait_and_dry_run_exclude_each_other(run: Run) -> None:

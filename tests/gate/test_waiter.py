@@ -150,6 +150,16 @@ def test_a_promotion_is_followed_to_its_end():
     ]
 
 
+def test_a_release_that_cannot_start_is_an_error_after_half_a_minute():
+    """The route does not exist, and nobody creates it."""
+    scene = Scene()
+    scene.stage.change()
+    scene.write(Status(stable_hash=VETTED, reason=Reason.ROUTE_NOT_FOUND, observed_generation=1))
+    found = scene.run()
+    assert (found.code, scene.now) == (ExitCode.ERROR, 1000.0 + 30.0)
+    assert found.headline.startswith("cannot start: RouteNotFound")
+
+
 def test_the_release_before_never_answers_for_this_one():
     """The status still tells of the last failure; the template that was applied is another."""
     scene = Scene()

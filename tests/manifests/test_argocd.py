@@ -14,7 +14,6 @@ from canary.kube.workloads.names import REQUEST
 
 FILE = Path(__file__).parents[2] / "docs/examples/argocd/argocd-cm.yaml"
 CHECKS = yaml.safe_load(FILE.read_text("utf-8"))["data"]
-KNOWN = {"Healthy", "Progressing", "Degraded", "Suspended"}
 
 
 def health(kind: str, obj: dict[str, Any]) -> str:

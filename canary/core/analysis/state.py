@@ -28,11 +28,6 @@ _ROUTE_FIELDS = ("name", "canary", "canary_bad", "stable", "stable_bad")
 OptionalJudgeState = JudgeState | UnreadableState | None
 
 
-def use_readable_state(state: OptionalJudgeState) -> JudgeState:
-    """Return the state, or an empty one if it is missing or unreadable."""
-    return state if isinstance(state, JudgeState) else JudgeState()
-
-
 def store_quiet(quiet: tuple[Verdict, str] | None) -> StoredSilence | None:
     """Convert the reason for missing data to its stored form."""
     return None if quiet is None else StoredSilence(verdict=quiet[0], why=quiet[1])
