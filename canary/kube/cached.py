@@ -41,7 +41,7 @@ class CachedObjects:
     def owned(self, kind: Kind, namespace: str, owner: str) -> Sequence[Object]:
         """Return the objects of a namespace that the object with this uid owns."""
         for cache in self._covering(kind, namespace, {}):
-            # Anybody may write somebody else's uid into a reference, in his own namespace.
+            # Users may write any uid into an owner reference, in their own namespaces.
             found = cache.indexed(owner)
             return [item for item in found if item["metadata"].get("namespace") == namespace]
         everything = self._server.list(kind, namespace, {})

@@ -167,5 +167,5 @@ class Reflector:
 def backoff_delay(failures: int, error: CanaryError) -> float:
     """Return the seconds before a retry: doubling, with jitter, at least what the server asks."""
     longest = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(failures - 1, 10))
-    asked = error.retry_after if isinstance(error, TransientError) else 0.0
-    return max(asked if asked > 1 else 0.0, longest * random.uniform(0.5, 1.0))  # noqa: S311
+    minimum = error.retry_after if isinstance(error, TransientError) else 0.0
+    return max(minimum if minimum > 1 else 0.0, longest * random.uniform(0.5, 1.0))  # noqa: S311

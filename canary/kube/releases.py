@@ -108,14 +108,14 @@ class KubeReleases:
             return
         status = found.get("status")
         status = status if isinstance(status, dict) else {}
-        said = (
+        updates = (
             ConditionUpdate("Ready", False, reason, message),
             ConditionUpdate("Stalled", True, reason, message),
         )
         before = read_status(status).conditions
         kept = [one for one in before if one.type not in {"Ready", "Stalled"}]
         generation = int(found["metadata"].get("generation", 0))
-        made = [*kept, *keep_transition_times(before, said, now, generation)]
+        made = [*kept, *keep_transition_times(before, updates, now, generation)]
         wanted = {
             **status,
             "reason": reason.value,

@@ -115,7 +115,7 @@ class ReleaseCollector(Collector):
             _RELEASE,
             registry=registry,
         )
-        self._passes = Histogram(
+        self._durations = Histogram(
             "canary_reconcile_duration_seconds",
             "Seconds that one reconcile of a release took, by result.",
             ("result",),
@@ -139,7 +139,7 @@ class ReleaseCollector(Collector):
 
     def observe_duration(self, result: str, seconds: float) -> None:
         """See RequestObserver and ReconcileObserver."""
-        self._passes.labels(result).observe(seconds)
+        self._durations.labels(result).observe(seconds)
 
     def clear(self) -> None:
         """Drop all releases when this replica no longer leads."""

@@ -1,4 +1,4 @@
-"""The parts of the operator, put together, started and ended in order."""
+"""Assembles the operator, and starts and ends its parts in order."""
 
 import logging
 import threading
@@ -35,35 +35,35 @@ from canary.operator.world_factory import RouterOfSpec, WorldFactory
 
 _log = logging.getLogger(__name__)
 
-SYNC = 20.0
-"""Seconds for the first list of everything; after that the reason why not is said."""
+SYNC_TIMEOUT = 20.0
+"""Maximum seconds for the first lists; after that the start fails with the cause."""
 SCRAPE_THREADS, SCRAPE_SHARE = 32, 8
-"""Of all releases, and of one namespace."""
-JOIN = 2.0
-"""Seconds to wait for a thread that was told to end."""
+"""Maximum number of threads for scrapes, in total and for one namespace."""
+JOIN_TIMEOUT = 2.0
+"""Seconds to wait for a thread to end."""
 
 
 class OperatorCluster(ApiServer, ListWatchSource, Protocol):
     """An API server: canary.kube.client.Client."""
 
     def served(self, kind: Kind) -> bool:
-        """Whether the cluster serves this kind."""
+        """Return whether the cluster serves this kind."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ApiAccess:
-    """The ways in which the operator talks to the API server."""
+    """The views on the API server that the operator uses."""
 
     plain: OperatorCluster
     fenced: Callable[[Callable[[], float]], ApiServer]
-    """A view that refuses writes unless so many seconds are left."""
+    """Returns a view that writes only while the function returns more than 0 seconds."""
     election: Objects
-    """For the lease alone: quick to give up."""
+    """For the lease only, with short time-outs."""
 
 
 class Operator:
-    """Made without touching anything; `run` does the rest."""
+    """The operator. The constructor sends no request and starts no election; `run` does."""
 
     def __init__(  # noqa: PLR0913, PLR0917  # each is one thing that a test replaces
         self,
@@ -88,25 +88,25 @@ class Operator:
             FairExecutor(SCRAPE_THREADS, SCRAPE_SHARE, "scrape", waiting=MOST_TARGETS),
             clock,
         )
-        self._holding = PauseModeWatcher(api.plain, settings.hold, settings.policy)
+        self._pause_mode = PauseModeWatcher(api.plain, settings.hold, settings.policy)
         self._resign = Stopper(timing)
-        self._elector = self._elected() if settings.lease is not None else None
+        self._elector = self._build_elector() if settings.lease is not None else None
         self._election: threading.Thread | None = None
         self._stopping = threading.Event()
         self._watches: Watches | None = None
         self._controller: Controller | None = None
         self._notifier: KubeNotifier | None = None
-        self._messenger: NotificationDispatcher | None = None
+        self._dispatcher: NotificationDispatcher | None = None
         self._scrapers: Scrapers | None = None
         self._leading = False
 
     @property
     def leading(self) -> bool:
-        """Whether this replica works."""
+        """Whether this replica leads and reconciles."""
         return self._leading
 
     def live(self) -> list[str]:
-        """Why this process should be started anew."""
+        """Return why this process has to be restarted; empty when it works."""
         wrong = []
         if self._controller is not None and (problem := self._controller.problem):
             wrong.append(problem)
@@ -117,7 +117,7 @@ class Operator:
         return wrong
 
     def ready(self) -> list[str]:
-        """Why this replica could not take over now."""
+        """Return why this replica cannot take over now; empty when it can."""
         if self._stopping.is_set():
             return ["shutting down"]
         if self._watches is None or not self._watches.synced:
@@ -125,28 +125,28 @@ class Operator:
         return []
 
     def run(self, stop: threading.Event) -> None:
-        """Works until `stop` is set.
+        """Run until `stop` is set.
 
-        Raises CanaryError when it cannot begin: unreachable, forbidden, no CRD.
+        Raises CanaryError when it cannot start: API server unreachable, forbidden, or no CRD.
         """
         try:
-            self._begin(stop)
+            self._start(stop)
             stop.wait()
         finally:
-            self._end()
+            self._stop()
 
-    def _begin(self, stop: threading.Event) -> None:
+    def _start(self, stop: threading.Event) -> None:
         check_access(self._api.plain, self._settings.namespaces)
-        mode = self._holding.detect()
-        _log.info("targets are held %s", mode.value)
+        mode = self._pause_mode.detect()
+        _log.info("the pause mode is %s", mode.value)
         kinds = kinds_served(self._api.plain.served)
         watches = Watches(self._api.plain, self._timing, kinds, self._settings.namespaces)
         self._watches = watches
-        controller = self._controller = self._made(watches)
+        controller = self._controller = self._build_controller(watches)
         watches.start(controller.changed)
-        watches.wait(SYNC, stop.is_set)
-        self._holding.follow(controller.wake_all)
-        self._observe(controller)
+        watches.wait(SYNC_TIMEOUT, stop.is_set)
+        self._pause_mode.follow(controller.wake_all)
+        self._add_gauges(controller)
         if stop.is_set():
             return
         if self._elector is None:
@@ -155,20 +155,20 @@ class Operator:
             self._election = threading.Thread(target=self._elector.run, name="lease", daemon=True)
             self._election.start()
 
-    def _made(self, watches: Watches) -> Controller:
+    def _build_controller(self, watches: Watches) -> Controller:
         server = self._api.fenced(self._elector.remaining) if self._elector else self._api.plain
         objects = CachedObjects(server, watches.caches)
         notifier = self._notifier = KubeNotifier(objects, self._clock, self._settings.instance)
         releases = KubeReleases(objects, notifier.warn)
         scrapers = self._scrapers = Scrapers(lambda *what: self._scraper(objects, *what))
-        workloads = KubeWorkloads(objects, self._holding, self._webhooks)
+        workloads = KubeWorkloads(objects, self._pause_mode, self._webhooks)
         world = World(
             clock=self._clock,
             releases=releases,
             workloads=workloads,
             traffic=RouterOfSpec(objects),
             metrics=self._batch,
-            notifier=FanOutNotifier(notifier, self._told(objects, notifier)),
+            notifier=FanOutNotifier(notifier, self._build_dispatcher(objects, notifier)),
         )
         reconciler = ReleaseReconciler(
             worlds=WorldFactory(world, self._batch, scrapers, self._wake),
@@ -188,8 +188,10 @@ class Operator:
             workers=self._settings.workers,
         )
 
-    def _told(self, objects: CachedObjects, events: KubeNotifier) -> NotificationDispatcher:
-        self._messenger = NotificationDispatcher(
+    def _build_dispatcher(
+        self, objects: CachedObjects, events: KubeNotifier
+    ) -> NotificationDispatcher:
+        self._dispatcher = NotificationDispatcher(
             self._settings.notify,
             MountedSecrets(self._settings.notify_secrets),
             ClusterSecrets(objects),
@@ -199,7 +201,7 @@ class Operator:
             self._clock,
             self._timing,
         )
-        return self._messenger
+        return self._dispatcher
 
     def _wake(self, key: Key) -> None:
         if self._controller is not None:
@@ -209,13 +211,13 @@ class Operator:
         pages = ScrapeTargets(objects, key, target, self._settings.router_metrics)
         return Scraper(pages, interval, self._scraping, lambda: self._wake(key))
 
-    def _elected(self) -> Elector:
+    def _build_elector(self) -> Elector:
         if self._settings.lease is None:
             raise LookupError("an elector needs a lease")
         return Elector(
             self._api.election,
             self._settings.lease,
-            LeaderCallbacks(self._lead, self._follow),
+            LeaderCallbacks(self._lead, self._stop_leading),
             self._clock,
             self._resign,
             self._settings.terms,
@@ -226,8 +228,8 @@ class Operator:
         if self._controller is not None:
             self._controller.start()
 
-    def _follow(self) -> None:
-        """Ends all work; the caches stay warm."""
+    def _stop_leading(self) -> None:
+        """Stop all reconciles and scrapes; the caches stay up to date."""
         if self._controller is not None:
             self._controller.stop()
         if self._scrapers is not None:
@@ -235,25 +237,30 @@ class Operator:
         self._telemetry.releases.clear()
         self._leading = False
 
-    def _observe(self, controller: Controller) -> None:
+    def _add_gauges(self, controller: Controller) -> None:
         lease = self._settings.lease.name if self._settings.lease else ""
         gauges: tuple[tuple[str, str, str, Callable[[], float]], ...] = (
-            ("workqueue_depth", "Releases that are due.", QUEUE, lambda: controller.depth),
+            (
+                "workqueue_depth",
+                "Number of releases that are due.",
+                QUEUE,
+                lambda: controller.depth,
+            ),
             (
                 "workqueue_unfinished_work_seconds",
-                "Total age of running reconciles.",
+                "Total age of running reconciles in seconds.",
                 QUEUE,
                 lambda: sum(controller.working),
             ),
             (
                 "workqueue_longest_running_processor_seconds",
-                "Seconds that the longest of them has taken so far.",
+                "Age of the longest running reconcile in seconds.",
                 QUEUE,
                 lambda: max(controller.working, default=0.0),
             ),
             (
                 "leader_election_master_status",
-                "1 where this replica leads.",
+                "1 while this replica leads, else 0.",
                 lease,
                 lambda: float(self._leading),
             ),
@@ -261,28 +268,28 @@ class Operator:
         for gauge in gauges:
             self._telemetry.add_gauge(*gauge)
 
-    def _end(self) -> None:
-        """First the work, then the lease, so that the next leader begins at once; then the rest."""
+    def _stop(self) -> None:
+        """End the reconciles, then release the lease for the next leader, then end the rest."""
         self._stopping.set()
         if self._elector is not None and self._election is not None:
             self._resign.stop()
             self._election.join()
         elif self._leading:
-            self._follow()
+            self._stop_leading()
         if self._notifier is not None:
             self._notifier.close()
-        if self._messenger is not None:
-            self._messenger.close()
-        self._holding.stop()
+        if self._dispatcher is not None:
+            self._dispatcher.close()
+        self._pause_mode.stop()
         if self._watches is not None:
-            self._watches.stop(JOIN)
+            self._watches.stop(JOIN_TIMEOUT)
         self._batch.close()
         self._webhooks.close()
-        _log.info("ended")
+        _log.info("the operator has stopped")
 
 
 def check_access(cluster: OperatorCluster, namespaces: tuple[str, ...]) -> None:
-    """What a person has to know at once: no API server, no CRD, no rights.
+    """Check API server, CRD and rights, so that a wrong installation fails at the start.
 
     Raises TransientError, NotFoundError, PermanentError.
     """

@@ -1,4 +1,4 @@
-"""The `scrape` source in a cluster: the pods' own pages, and the router's, while a release runs."""
+"""The `scrape` source in a cluster: reads metrics pages of pods and router during a release."""
 
 import logging
 import threading
@@ -17,13 +17,13 @@ from canary.metrics.store import ScrapeTarget
 _log = logging.getLogger(__name__)
 
 TIMEOUT = 2.0
-"""Seconds that a page may take, if the interval is no shorter."""
+"""Time limit of one page in seconds; a shorter interval is the limit itself."""
 _PORTS = ("metrics", "http-metrics", "http-prom", "prometheus")
 
 
 @dataclass(frozen=True, slots=True)
 class ScrapeTargets:
-    """What is scraped for one release."""
+    """The pages that are scraped for one release."""
 
     objects: CachedObjects
     key: Key
@@ -32,7 +32,7 @@ class ScrapeTargets:
     """URL of the router's own metrics page."""
 
     def targets(self) -> Iterator[ScrapeTarget]:
-        """The pages that there are now; also of pods that are being drained."""
+        """Yield the current pages, including those of terminating pods."""
         if self.router is not None:
             yield ScrapeTarget(self.router, {"job": "router"})
         for name in (self.target, f"{self.target}-canary"):
@@ -43,16 +43,16 @@ class ScrapeTargets:
                     yield ScrapeTarget(url, {"job": self.target, **labels})
 
     def _pods(self, deployment: Object) -> Iterable[Object]:
-        for one in self._owned(deployment):
+        for one in self._replica_sets(deployment):
             yield from self.objects.owned(PODS, self.key.namespace, one["metadata"]["uid"])
 
-    def _owned(self, deployment: Object) -> Iterable[Object]:
+    def _replica_sets(self, deployment: Object) -> Iterable[Object]:
         uid = deployment["metadata"]["uid"]
         return self.objects.owned(REPLICA_SETS, self.key.namespace, uid)
 
 
 def metrics_url(pod: Object) -> str | None:
-    """URL of a running pod's metrics page: by annotation, or by the name of a container's port."""
+    """Return the URL of a running pod's metrics page, from annotations or a port's name."""
     status, notes = pod.get("status") or {}, annotations_of(pod)
     address = status.get("podIP")
     if not address or status.get("phase") != "Running":
@@ -63,7 +63,7 @@ def metrics_url(pod: Object) -> str | None:
     scheme = "https" if notes.get("prometheus.io/scheme") == "https" else "http"
     try:
         return build_url(scheme, address, port, notes.get("prometheus.io/path", "/metrics"))
-    except ValueError:  # annotations are foreign text: no port, or a path with `..`
+    except ValueError:  # users write annotations: an invalid port, or a path with `..`
         return None
 
 
@@ -77,18 +77,18 @@ def _named_port(pod: Object) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Scraping:
-    """What all releases share."""
+    """Options and threads that all releases share."""
 
     options: ScrapeOptions
     threads: FairExecutor
-    """Of which each namespace has a part."""
+    """Limited per namespace."""
     clock: Clock
 
 
 class Scraper:
-    """Scrapes one release's pages at whole multiples of its interval, in a thread of its own.
+    """Scrapes the pages of one release at multiples of its interval, in a thread of its own.
 
-    `polled` is called after each time: there is something new to judge.
+    `polled` is called after each scrape, as there are new samples.
     """
 
     def __init__(
@@ -99,34 +99,37 @@ class Scraper:
         self.interval = interval
         self._clock = scraping.clock
         self._polled = polled
-        self._over = threading.Event()
+        self._stopping = threading.Event()
         name = f"scrape {pages.key.namespace}/{pages.key.name}"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Ends it, without waiting for pages that do not come."""
-        self._over.set()
+        """Stop scraping, without waiting for pending pages."""
+        self._stopping.set()
         self.source.close()
 
     def _run(self) -> None:
         while True:
             now = self._clock.now()
             due = (now // self.interval + 1) * self.interval
-            if self._over.wait(due - now):
+            if self._stopping.wait(due - now):
                 return
             try:
-                # Filed under the round time, so that it counts for this interval and not the next.
+                # Stored under the due time, so that it counts for this interval and not the next.
                 self.source.poll(due)
-            except Exception:  # noqa: BLE001  # a thread that ends would be a silent lie
-                if self._over.is_set():
+            except Exception:  # noqa: BLE001  # otherwise the thread would end unnoticed
+                if self._stopping.is_set():
                     return
                 _log.exception("a scrape failed")
             self._polled()
 
 
 class Scrapers:
-    """One per release in flight that wants it. Thread-safe as long as each key has one pass."""
+    """One Scraper per release in flight with this source.
+
+    Thread-safe as long as each release is reconciled by one thread.
+    """
 
     def __init__(self, start: Callable[[Key, str, float], Scraper]) -> None:
         self._start = start
@@ -134,13 +137,13 @@ class Scrapers:
         self._running: dict[Key, Scraper] = {}
 
     def get(self, key: Key) -> Scrape | None:
-        """The release's source; None: it is not scraped."""
+        """Return the source of a release; None when it is not scraped."""
         with self._lock:
             scraper = self._running.get(key)
         return None if scraper is None else scraper.source
 
     def start(self, key: Key, target: str, interval: float) -> None:
-        """Has the release scraped from now on at this interval (seconds)."""
+        """Scrape the release from now on, at this interval in seconds."""
         with self._lock:
             scraper = self._running.get(key)
             if scraper is not None and scraper.interval == interval:
@@ -150,14 +153,14 @@ class Scrapers:
             scraper.close()
 
     def stop(self, key: Key) -> None:
-        """The release is over."""
+        """Stop scraping the release."""
         with self._lock:
             scraper = self._running.pop(key, None)
         if scraper is not None:
             scraper.close()
 
     def close(self) -> None:
-        """Ends all."""
+        """Stop all scrapes."""
         with self._lock:
             running, self._running = self._running, {}
         for scraper in running.values():

@@ -1,8 +1,8 @@
-"""The HTTP server for probes and metrics; it reads nothing and writes nothing else.
+"""The HTTP server for probes and metrics.
 
-Anybody in the cluster may reach it, so one thread serves all connections, at most `MOST` of them,
-each with a deadline. When one more comes, the oldest is closed: a probe that sends its request at
-once is answered, however many others send theirs a byte at a time.
+Any client in the cluster can reach it, so one thread serves all connections, at most
+`MAX_CONNECTIONS`, each with a deadline. One more connection closes the oldest: a probe that sends
+its request at once is answered, however many clients send theirs slowly.
 """
 
 import asyncio
@@ -18,13 +18,13 @@ from prometheus_client.exposition import choose_encoder
 from canary.errors import UsageError
 
 Probe = Callable[[], list[str]]
-"""What is wrong, as sentences; empty: nothing."""
-MOST = 128
-"""Connections at the same time."""
+"""Returns the problems as sentences; empty when there are none."""
+MAX_CONNECTIONS = 128
+"""Maximum number of simultaneous connections."""
 DEADLINE = 5.0
-"""Seconds from the first byte of a connection to the last of the answer."""
-_LONGEST = 1 << 14
-"""Bytes of a request's header."""
+"""Maximum seconds from the start of a connection to the end of its response."""
+_MAX_HEADER = 1 << 14
+"""Maximum size of a request's header in bytes."""
 _TEXT = "text/plain; charset=utf-8"
 
 
@@ -38,28 +38,28 @@ class ProbeServer:
         self._probes = {"/livez": live, "/readyz": ready}
         self._registry = registry
         self._connections: dict[asyncio.Task[None], None] = {}
-        """In the order in which they came."""
+        """Open connections, oldest first."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
-            self._socket = socket.create_server(address, family=family, backlog=MOST)
+            self._socket = socket.create_server(address, family=family, backlog=MAX_CONNECTIONS)
         except (OSError, OverflowError) as error:
             raise UsageError(
                 f"cannot listen on {host}:{port} (--metrics-address): {error}"
             ) from error
         self._port = int(self._socket.getsockname()[1])
         self._loop = asyncio.new_event_loop()
-        self._over = asyncio.Event()
+        self._stopping = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="http", daemon=True)
         self._thread.start()
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port on which the server listens."""
         return self._port
 
     def stop(self) -> None:
-        """Ends it."""
-        self._loop.call_soon_threadsafe(self._over.set)
+        """Stop the server."""
+        self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(DEADLINE)
 
     def _run(self) -> None:
@@ -67,8 +67,8 @@ class ProbeServer:
             runner.run(self._serve())
 
     async def _serve(self) -> None:
-        listener = await asyncio.start_server(self._accept, sock=self._socket, limit=_LONGEST)
-        await self._over.wait()
+        listener = await asyncio.start_server(self._accept, sock=self._socket, limit=_MAX_HEADER)
+        await self._stopping.wait()
         listener.close()
         for task in list(self._connections):
             task.cancel()
@@ -78,7 +78,7 @@ class ProbeServer:
         if task is None:
             return
         self._connections[task] = None
-        if len(self._connections) > MOST:
+        if len(self._connections) > MAX_CONNECTIONS:
             next(iter(self._connections)).cancel()
         try:
             with suppress(OSError, ValueError, EOFError, TimeoutError, asyncio.CancelledError):
@@ -98,10 +98,10 @@ class ProbeServer:
         writer.write(body)
         await writer.drain()
         writer.write_eof()
-        await reader.read()  # until the other side closes: what is on its way is not cut off
+        await reader.read()  # until the client closes: an earlier close may cut off the response
 
     def _respond(self, header: str) -> tuple[HTTPStatus, str, bytes]:
-        """The answer to a request: its status, the type of its body, and the body."""
+        """Return the status, content type and body of the response to a request."""
         request, *fields = header.split("\r\n")
         method, target, *_ = [*request.split(" "), "", ""]
         path = target.partition("?")[0]
@@ -120,10 +120,10 @@ class ProbeServer:
 
 
 def parse_address(text: str) -> tuple[str, int]:
-    """`0.0.0.0:8080`, `:8080` or `[::]:8080`. Raises UsageError."""
+    """Parse an address such as `0.0.0.0:8080`, `:8080` or `[::]:8080`. Raises UsageError."""
     host, _, port = text.rpartition(":")
     if not port.isdecimal() or int(port) > 65535:  # noqa: PLR2004  # the largest there is
         raise UsageError(
-            f"--metrics-address HOST:PORT is expected, such as 0.0.0.0:8080, found {text!r}"
+            f"--metrics-address: expected HOST:PORT such as 0.0.0.0:8080, found {text!r}"
         )
     return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104  # what an empty host means

@@ -32,7 +32,7 @@ class OperatorSettings:
         default_factory=lambda: PrometheusOptions(DEFAULT_PROMETHEUS)
     )
     own_queries: OwnQueries = OwnQueries.ON
-    """What is asked of the PromQL and the selectors that users wrote."""
+    """Rules for PromQL and selectors that users write."""
     router_metrics: str | None = None
     """URL of the router's own metrics page, for the source `scrape`."""
     hold: PauseModeOption = PauseModeOption.AUTO

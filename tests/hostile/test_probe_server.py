@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from canary.operator.metrics import OperatorMetrics
-from canary.operator.server import MOST, ProbeServer
+from canary.operator.server import MAX_CONNECTIONS, ProbeServer
 from tests.metrics.servers import wait_until
 
 
@@ -33,7 +33,8 @@ def test_a_probe_is_answered_beside_1500_slow_connections(probes: ProbeServer):
             assert requests.get(f"http://127.0.0.1:{probes.port}{path}", timeout=10).ok
         assert threading.active_count() == before
         wait_until(
-            lambda: sum(_closed(one) for one in slow) >= 1500 - MOST, "the end of the oldest"
+            lambda: sum(_closed(one) for one in slow) >= 1500 - MAX_CONNECTIONS,
+            "the end of the oldest",
         )
 
 

@@ -19,8 +19,8 @@ from canary.operator.server import ProbeServer, parse_address
 from canary.operator.settings import lease_name
 
 WRONG = [
-    pytest.param(["--metrics-address", "here"], "HOST:PORT is expected", id="no address"),
-    pytest.param(["--metrics-address", ":70000"], "HOST:PORT is expected", id="no such port"),
+    pytest.param(["--metrics-address", "here"], "expected HOST:PORT", id="no address"),
+    pytest.param(["--metrics-address", ":70000"], "expected HOST:PORT", id="no such port"),
     pytest.param(["--prometheus-url", "prometheus:9090"], "--prometheus-url: http", id="no scheme"),
     pytest.param(["--router-metrics-url", "http://"], "--router-metrics-url: http", id="no host"),
     pytest.param(["--prometheus-ca-file", "/no/ca"], "/no/ca cannot be read", id="no CA file"),

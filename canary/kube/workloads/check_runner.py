@@ -75,7 +75,7 @@ class CheckRunner:
             message = f"Job {name} was not made for this release: delete it"
             return CheckStatus(name=check.name, verdict=Verdict.NO_DATA, message=message)
         pods = self.objects.list(PODS, resource.namespace, {"batch.kubernetes.io/job-name": name})
-        # A label can be put on any pod; the reference to its controller is the controller's.
+        # Anybody may set a label on a pod, but only a controller sets the controller reference.
         own = [pod for pod in pods if controlled_by(pod, job["metadata"]["uid"])]
         return read_job_result(check.name, job, own)
 

@@ -58,7 +58,7 @@ def labels_of(obj: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def allows_checks(cron_job: Object) -> bool:
-    """Whether whoever wrote a CronJob lets checks run it: its account may have more rights."""
+    """Return whether the CronJob's owner allows it as a check: its account may have more rights."""
     return (cron_job["metadata"].get("labels") or {}).get(CHECKS) == ALLOWED
 
 

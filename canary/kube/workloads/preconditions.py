@@ -94,7 +94,7 @@ def _find_port_obstacle(service: Object, seen: TargetState, release: str) -> Obs
     known = ", ".join(sorted(map(str, has))) or "no named port"
     message = (
         f"Port {port['port']} of Service {name} sends to {named} {wanted}, which no running pod has"
-        f" (they have: {known}), so nobody answers: set targetPort back until the new version is"
+        f" (they have: {known}), so requests fail: set targetPort back until the new version is"
         " released."
     )
     if wanted in new:

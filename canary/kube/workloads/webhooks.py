@@ -1,4 +1,4 @@
-"""Webhooks as checks: asked off the reconcile thread, once per release."""
+"""Checks as webhooks: called in threads of their own, once per attempt."""
 
 import json
 import threading
@@ -15,17 +15,17 @@ from canary.http.client import HttpClient, Limits
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-Ask = Callable[[str, Mapping[str, str], float], int]
-"""Posts JSON to a URL within a time (seconds): the status code."""
+PostJson = Callable[[str, Mapping[str, str], float], int]
+"""Posts JSON to a URL with a time-out in seconds, and returns the status code."""
 
 _KEPT = 500
-_LONGEST = 300.0
-"""Seconds that a check may take to answer; its own time-out is shorter as a rule."""
+_MAX_TIMEOUT = 300.0
+"""Upper limit in seconds for a webhook's time-out."""
 
 
-def poster(rules: AddressRules) -> Ask:
-    """Posts to addresses that the rules allow, and does not read the answer's body."""
-    client = HttpClient(rules, Limits(connect=5.0, read=_LONGEST, whole=_LONGEST))
+def poster(rules: AddressRules) -> PostJson:
+    """Return a function that posts to allowed addresses, and ignores response bodies."""
+    client = HttpClient(rules, Limits(connect=5.0, read=_MAX_TIMEOUT, whole=_MAX_TIMEOUT))
 
     def post(url: str, body: Mapping[str, str], timeout: float) -> int:
         headers = {"Content-Type": "application/json"}
@@ -36,54 +36,54 @@ def poster(rules: AddressRules) -> Ask:
 
 
 class Webhooks:
-    """Asks in threads of its own, and remembers the answers.
+    """Calls webhooks in threads of its own, and keeps their results.
 
-    Each namespace has a share of the threads, so that slow checks of one keep no other waiting.
-    After a restart a webhook that had not passed is asked again, with the same `id`.
+    Each namespace has a share of the threads, so that slow checks of one do not delay the others.
+    After a restart a webhook that had not passed is called again, with the same `id`.
     """
 
-    def __init__(self, ask: Ask, threads: int = 16, share: int = 2) -> None:
-        self._ask = ask
+    def __init__(self, post: PostJson, threads: int = 16, share: int = 2) -> None:
+        self._post = post
         self._pool = FairExecutor(threads, share, "webhook")
         self._lock = threading.Lock()
-        self._asked: dict[str, Future[CheckStatus]] = {}
+        self._results: dict[str, Future[CheckStatus]] = {}
 
     def start(self, check: str, url: str, timeout: float, body: Mapping[str, str]) -> None:
-        """Asks; `body["id"]` names the question, and the same one is asked once."""
+        """Call the webhook, once per `body["id"]`."""
         with self._lock:
-            if body["id"] in self._asked:
+            if body["id"] in self._results:
                 return
-            for old in list(self._asked)[: max(0, len(self._asked) - _KEPT)]:
-                del self._asked[old]
-            self._asked[body["id"]] = self._pool.submit(
-                body["namespace"], lambda: self._answer(check, url, timeout, body)
+            for old in list(self._results)[: max(0, len(self._results) - _KEPT)]:
+                del self._results[old]
+            self._results[body["id"]] = self._pool.submit(
+                body["namespace"], lambda: self._call(check, url, timeout, body)
             )
 
-    def result(self, check: str, question: str) -> CheckStatus | None:
-        """The answer to the question with this id; None while it has not been asked."""
+    def result(self, check: str, attempt_id: str) -> CheckStatus | None:
+        """Return the result of the call with this id; None when there was no call."""
         with self._lock:
-            future = self._asked.get(question)
+            future = self._results.get(attempt_id)
         if future is None:
             return None
         if not future.done():
             return CheckStatus(name=check, message="waiting for the answer")
         try:
             return future.result()
-        except CrowdedError as error:  # asked again at the next look
+        except CrowdedError as error:  # the next reconcile calls it again
             with self._lock:
-                self._asked.pop(question, None)
+                self._results.pop(attempt_id, None)
             return CheckStatus(name=check, message=f"waiting: {error}")
 
     def close(self) -> None:
-        """Asks no more; what is under way is left to its time-out."""
+        """Start no more calls; running calls end with their time-outs."""
         self._pool.close()
 
-    def _answer(self, check: str, url: str, timeout: float, body: Mapping[str, str]) -> CheckStatus:
+    def _call(self, check: str, url: str, timeout: float, body: Mapping[str, str]) -> CheckStatus:
         try:
-            code = self._ask(url, body, timeout)
+            code = self._post(url, body, timeout)
         except CanaryError as error:
             return CheckStatus(name=check, verdict=Verdict.NO_DATA, message=str(error))
-        # Nothing of the body: the status is no window into other people's servers.
+        # Never the body: a status must not show the content of other servers.
         return CheckStatus(name=check, verdict=_verdict_of_status(code), message=f"HTTP {code}")
 
 
