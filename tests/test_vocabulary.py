@@ -1,0 +1,77 @@
+"""Names and sentences of the project use the vocabulary of Kubernetes and Prometheus.
+
+docs/glossary.md has the words. Here are those that nobody outside the project understood, so that they do not come back.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = ("canary", "tests", "e2e", "bench", "tools")
+NAMES = frozenset({
+    "Compared", "Deed", "Doors", "Film", "Frame", "Judged", "Latecomers", "Letter", "Life",
+    "Look", "News", "Parcel", "Patient", "PutBack", "Quest", "Scene", "Scenery", "Shelf", "Sight",
+    "Stage", "Town", "Usual", "Vigil", "Wish",
+})  # fmt: skip
+PHRASES = (
+    "passed over", "gone on with", "rights that do not do", "what the news are", "is told of",
+    "nobody can be asked", "nobody has thought of", "not every thing", "is no list", "is no number",
+    "as one would wish", "the least important lines",
+)  # fmt: skip
+"""Lower case; wherever a person reads: docstrings, messages, pages."""
+
+
+def _files(pattern: str, *folders: str) -> Iterator[Path]:
+    for folder in folders:
+        yield from sorted((ROOT / folder).rglob(pattern))
+
+
+def _defined_names(file: Path) -> Iterator[str]:
+    """The module, and the types and functions at its top level."""
+    yield file.stem
+    for node in ast.parse(file.read_text("utf-8")).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.name
+
+
+def test_no_module_type_or_function_has_a_banned_name():
+    """A name that a reader has to look up is replaced by the standard term."""
+    found = [
+        f"{file.relative_to(ROOT)}: {name}"
+        for file in _files("*.py", *SOURCES)
+        for name in _defined_names(file)
+        if name.strip("_").title().replace("_", "") in {one.title() for one in NAMES}
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("phrase", PHRASES)
+def test_no_sentence_has_a_banned_phrase(phrase):
+    """Phrases that a reader has to read twice are replaced by plain ones."""
+    pages = [*_files("*.py", "canary"), *_files("*.md", "docs"), ROOT / "README.md"]
+    found = [
+        str(page.relative_to(ROOT))
+        for page in pages
+        if phrase in re.sub(r"\s+", " ", page.read_text("utf-8").lower())
+    ]
+    assert found == []
+
+
+def test_every_path_in_the_architecture_page_exists():
+    """`docs/architecture.md` is where a newcomer starts, so it names what there is."""
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    paths = set(re.findall(r"`((?:[a-z_]+/)+[a-z_]*(?:\.[a-z]+)?)`", page))
+    missing = [
+        one for one in sorted(paths) if not any(_exists(base, one) for base in ("", "canary"))
+    ]
+    assert len(paths) > 30
+    assert missing == []
+
+
+def _exists(base: str, path: str) -> bool:
+    file = ROOT / base / path
+    return file.exists() or file.with_suffix(".py").exists()
