@@ -139,7 +139,7 @@ def client() -> Iterator[Client]:
 
 
 @dataclass
-class Stage:
+class RouterFixture:
     """One route with the router under test, and people who use both."""
 
     client: Client
@@ -185,11 +185,11 @@ class Stage:
 
 
 @pytest.fixture
-def stage(client: Client) -> Iterator[Stage]:
+def stage(client: Client) -> Iterator[RouterFixture]:
     """A user's HTTPRoute, confirmed; deleted afterwards."""
     applied(manifest())
     release = build_resource({"gatewayAPI": {"name": "auth"}}, NAMESPACE)
-    made = Stage(client, router_for(release, client), release)
+    made = RouterFixture(client, router_for(release, client), release)
     until(lambda: made.seen.confirmed)
     yield made
     client.delete(HTTP_ROUTES, NAMESPACE, "auth", "Background")

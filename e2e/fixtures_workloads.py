@@ -54,7 +54,7 @@ def until(ask: Callable[[], T], what: str, seconds: float = 60.0) -> T:
 
 
 @dataclass(frozen=True)
-class Stage:
+class WorkloadFixture:
     """The namespace, seen by both."""
 
     namespace: str
@@ -137,7 +137,7 @@ class Stage:
 class Operator:
     """What the operator sees and does about one release, held in one mode."""
 
-    stage: Stage
+    stage: WorkloadFixture
     name: str
     mode: PauseMode
 
@@ -210,7 +210,7 @@ def deployment(name: str, version: str = "1", replicas: int = 2, **pod: object) 
     }
 
 
-def _as_operator(stage: Stage, directory: Path) -> str:
+def _as_operator(stage: WorkloadFixture, directory: Path) -> str:
     """A kubeconfig with the token of the operator's account."""
     stage.must("create", "serviceaccount", "controller")
     account = f"{stage.namespace}:controller"
@@ -242,15 +242,15 @@ def _policy(namespace: str) -> Iterator[Object]:
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkloadFixture]:
     """A namespace that is gone afterwards."""
     if "KUBECONFIG" not in os.environ:
         pytest.skip("needs a cluster: KUBECONFIG is not set")
     namespace = f"work-{os.getpid()}"
-    user = Stage(namespace, Client(load_transport()), Webhooks(poster(AddressRules())))
+    user = WorkloadFixture(namespace, Client(load_transport()), Webhooks(poster(AddressRules())))
     user.must("create", "namespace", namespace)
     operator = Client(load_transport(_as_operator(user, tmp_path_factory.mktemp("operator"))))
-    yield Stage(namespace, operator, user.webhooks)
+    yield WorkloadFixture(namespace, operator, user.webhooks)
     user.kubectl("delete", "canaryreleases", "--all", "--wait=false")
     for release in user.items("canaryreleases"):
         patch = '{"metadata":{"finalizers":null}}'
@@ -262,7 +262,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 
 @pytest.fixture(scope="module")
-def policy(stage: Stage) -> Iterator[str]:
+def policy(stage: WorkloadFixture) -> Iterator[str]:
     """The name of our admission policy, in force in the namespace."""
     bodies = list(_policy(stage.namespace))
     probe = deployment("probe-onchange", replicas=0)

@@ -14,7 +14,7 @@ from canary.routers.split import SAVED_WEIGHTS
 from e2e.fixtures_routers import (
     CRD_HOST,
     NAMESPACE,
-    Stage,
+    RouterFixture,
     applied,
     asked,
     asking,
@@ -37,7 +37,7 @@ def near(found: int, expected: int) -> bool:
 
 
 @pytest.mark.parametrize("weight", [25, 1])
-def test_the_share_is_exact(stage: Stage, weight: int) -> None:
+def test_the_share_is_exact(stage: RouterFixture, weight: int) -> None:
     """Of 400 requests the canary gets its percentage, but for where a turn begins."""
     stage.shift(weight)
     assert stage.seen.weight == weight
@@ -46,7 +46,7 @@ def test_the_share_is_exact(stage: Stage, weight: int) -> None:
     assert answers.failed == 0, answers.by
 
 
-def test_zero_sends_nothing(stage: Stage) -> None:
+def test_zero_sends_nothing(stage: RouterFixture) -> None:
     """Weight 0 keeps our backend in the route, without a single request."""
     stage.set_weight(25)
     stage.shift(0)
@@ -55,7 +55,7 @@ def test_zero_sends_nothing(stage: Stage) -> None:
     assert asked(400).by == {"auth": 400}
 
 
-def test_zero_with_a_canary_that_has_no_pods(stage: Stage) -> None:
+def test_zero_with_a_canary_that_has_no_pods(stage: RouterFixture) -> None:
     """Scaled down at weight 0, the canary's empty Service costs no request."""
     stage.shift(25)
     scale = ("-n", NAMESPACE, "scale", "deployment", "auth-canary")
@@ -72,7 +72,7 @@ def test_zero_with_a_canary_that_has_no_pods(stage: Stage) -> None:
     assert asked(100).by == {"auth": 100}
 
 
-def test_changing_weights_drops_nothing(stage: Stage) -> None:
+def test_changing_weights_drops_nothing(stage: RouterFixture) -> None:
     """Up, down and back to what the user wrote, under load; the route itself is there before."""
     stage.settled()
     with asking() as answers:
@@ -84,7 +84,7 @@ def test_changing_weights_drops_nothing(stage: Stage) -> None:
     assert answers.by["auth-canary"] > 0
 
 
-def test_at_rest_nothing_of_ours_is_left(stage: Stage) -> None:
+def test_at_rest_nothing_of_ours_is_left(stage: RouterFixture) -> None:
     """Spec, annotations and the list of who owns which field are what they were."""
     before = stage.route
     stage.set_weight(25)
@@ -98,7 +98,7 @@ def test_at_rest_nothing_of_ours_is_left(stage: Stage) -> None:
     assert stage.seen.at_rest
 
 
-def test_the_users_next_server_side_apply_is_not_refused(stage: Stage) -> None:
+def test_the_users_next_server_side_apply_is_not_refused(stage: RouterFixture) -> None:
     """Our claim on the rules is given up with them: a changed manifest applies without force."""
     ssa = ("apply", "--server-side", "--field-manager=pipeline", "-f", "-")
     must(kubectl(*ssa, "--force-conflicts", stdin=yaml.safe_dump(manifest())))
@@ -110,7 +110,7 @@ def test_the_users_next_server_side_apply_is_not_refused(stage: Stage) -> None:
     assert stage.route["spec"]["rules"][0]["timeouts"] == {"request": "9s"}
 
 
-def test_a_crash_between_the_two_writes_of_restoring(stage: Stage) -> None:
+def test_a_crash_between_the_two_writes_of_restoring(stage: RouterFixture) -> None:
     """The route is right, our claim is still there: not at rest, and the next pass ends it."""
     stage.set_weight(25)
     rules = [{"backendRefs": [{**stage.route["spec"]["rules"][0]["backendRefs"][0], "weight": 1}]}]
@@ -125,7 +125,7 @@ def test_a_crash_between_the_two_writes_of_restoring(stage: Stage) -> None:
     assert stage.seen.at_rest
 
 
-def test_applied_again_in_mid_release(stage: Stage) -> None:
+def test_applied_again_in_mid_release(stage: RouterFixture) -> None:
     """Client-side apply takes the weights away: seen with its name, put right, and put back."""
     before = stage.route
     stage.set_weight(25)
@@ -141,7 +141,7 @@ def test_applied_again_in_mid_release(stage: Stage) -> None:
     assert stage.seen.at_rest
 
 
-def test_server_side_apply_in_mid_release(stage: Stage) -> None:
+def test_server_side_apply_in_mid_release(stage: RouterFixture) -> None:
     """Unforced it is refused and names us; forced it takes the weights away and is seen."""
     stage.set_weight(25)
     ssa = ("apply", "--server-side", "--field-manager=pipeline", "-f", "-")
@@ -152,7 +152,7 @@ def test_server_side_apply_in_mid_release(stage: Stage) -> None:
     assert (stage.seen.weight, stage.seen.writer) == (0, "pipeline")
 
 
-def test_a_weight_set_by_hand(stage: Stage) -> None:
+def test_a_weight_set_by_hand(stage: RouterFixture) -> None:
     """Somebody's kubectl patch is read as it is, and put right without losing the original."""
     before = stage.route
     stage.set_weight(5)
@@ -166,7 +166,7 @@ def test_a_weight_set_by_hand(stage: Stage) -> None:
     assert stage.route["spec"] == before["spec"]
 
 
-def test_who_wrote_in_between_is_not_overwritten(stage: Stage) -> None:
+def test_who_wrote_in_between_is_not_overwritten(stage: RouterFixture) -> None:
     """A write on top of a stale read is refused."""
     stale = stage.route
 
@@ -184,7 +184,7 @@ def test_who_wrote_in_between_is_not_overwritten(stage: Stage) -> None:
     assert stage.seen.weight == 0
 
 
-def test_a_route_that_goes_in_mid_release(stage: Stage) -> None:
+def test_a_route_that_goes_in_mid_release(stage: RouterFixture) -> None:
     """It is None; weight 0 and restoring are done already, a rise is refused."""
     stage.set_weight(25)
     must(kubectl("-n", NAMESPACE, "delete", "httproute", "auth"))
@@ -195,7 +195,7 @@ def test_a_route_that_goes_in_mid_release(stage: Stage) -> None:
         stage.router.apply(stage.resource, SetWeight(50))
 
 
-def test_a_canary_service_that_does_not_exist(stage: Stage) -> None:
+def test_a_canary_service_that_does_not_exist(stage: RouterFixture) -> None:
     """The route with an unknown backend is not confirmed."""
     other = build_resource({"gatewayAPI": {"name": "auth"}}, NAMESPACE)
     target = other.spec.target.model_copy(update={"name": "nobody"})
@@ -203,7 +203,7 @@ def test_a_canary_service_that_does_not_exist(stage: Stage) -> None:
     spec = other.spec.model_validate(
         other.spec.model_dump(by_alias=True, exclude_none=True, mode="json") | service
     ).model_copy(update={"target": target})
-    lost = Stage(stage.client, stage.router, type(other)(**_fields(other) | {"spec": spec}))
+    lost = RouterFixture(stage.client, stage.router, type(other)(**_fields(other) | {"spec": spec}))
     lost.router.apply(lost.resource, SetWeight(0))
     until(lambda: not lost.seen.confirmed)
     lost.restore()
@@ -215,7 +215,7 @@ def _fields(of: object) -> dict[str, Any]:
 
 
 @pytest.fixture
-def traefik(client: Client) -> Stage:
+def traefik(client: Client) -> RouterFixture:
     """An IngressRoute over a weighted TraefikService."""
     if not client.served(TRAEFIK_SERVICES):
         pytest.skip("the cluster has no Traefik resources")
@@ -229,12 +229,12 @@ def traefik(client: Client) -> Stage:
         {"apiVersion": api, "kind": "TraefikService", "metadata": meta, "spec": weighted},
     )
     release = build_resource({"traefik": {"traefikService": "auth"}}, NAMESPACE)
-    made = Stage(client, router_for(release, client), release)
+    made = RouterFixture(client, router_for(release, client), release)
     made.settled()
     return made
 
 
-def test_traefik_service(traefik: Stage) -> None:
+def test_traefik_service(traefik: RouterFixture) -> None:
     """Exact shares, nothing at 0, nothing dropped, and the missing weight is missing again."""
     before = traefik.route
     traefik.shift(25)

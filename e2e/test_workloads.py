@@ -20,7 +20,7 @@ from canary.core.plan import (
 )
 from canary.errors import ConflictError
 from canary.kube.workloads import PauseMode, read_pause_mode
-from e2e.fixtures_workloads import Operator, Stage, deployment, policy, stage, until
+from e2e.fixtures_workloads import Operator, WorkloadFixture, deployment, policy, stage, until
 
 __all__ = ["policy", "stage"]
 
@@ -39,7 +39,7 @@ def mode(request: pytest.FixtureRequest) -> PauseMode:
     return found
 
 
-def guarded(stage: Stage, name: str, mode: PauseMode, replicas: int = 2) -> Operator:
+def guarded(stage: WorkloadFixture, name: str, mode: PauseMode, replicas: int = 2) -> Operator:
     """A target that runs version 1 and was adopted."""
     name = f"{name}-{mode.value.lower()}"
     stage.deploy(name, replicas)
@@ -65,7 +65,7 @@ def settled(operator: Operator) -> None:
     until(seen, "the Deployment controller has looked")
 
 
-def test_the_mode_follows_from_what_the_cluster_serves(stage: Stage, policy: str) -> None:
+def test_the_mode_follows_from_what_the_cluster_serves(stage: WorkloadFixture, policy: str) -> None:
     """With the policy there, OnChange; without it, AtRest."""
     stage.must(
         *("create", "clusterrole", f"{stage.namespace}-see", "--verb=get"),
@@ -83,7 +83,7 @@ def test_the_mode_follows_from_what_the_cluster_serves(stage: Stage, policy: str
         stage.must("delete", "clusterrolebinding,clusterrole", f"{stage.namespace}-see")
 
 
-def test_adoption_restarts_no_pod(stage: Stage, mode: PauseMode) -> None:
+def test_adoption_restarts_no_pod(stage: WorkloadFixture, mode: PauseMode) -> None:
     """The same pods, still; held; a finalizer only where there is something to put back."""
     name = f"adopt-{mode.value.lower()}"
     stage.deploy(name)
@@ -115,7 +115,10 @@ CHANGES = [
 
 @pytest.mark.parametrize("command", CHANGES)
 def test_no_change_rolls_by_itself(
-    stage: Stage, mode: PauseMode, command: tuple[str, ...], request: pytest.FixtureRequest
+    stage: WorkloadFixture,
+    mode: PauseMode,
+    command: tuple[str, ...],
+    request: pytest.FixtureRequest,
 ) -> None:
     """Whichever way the template changes, no pod of it comes up, also when done twice."""
     if mode is PauseMode.AT_REST and "replace" in command:
@@ -133,7 +136,9 @@ def test_no_change_rolls_by_itself(
     assert len(stage.items("replicasets", f"app={operator.name}")) == 1
 
 
-def test_no_endpoint_of_the_users_service_is_a_canary(stage: Stage, mode: PauseMode) -> None:
+def test_no_endpoint_of_the_users_service_is_a_canary(
+    stage: WorkloadFixture, mode: PauseMode
+) -> None:
     """Canary pods are behind our Service only, and nothing that counts the target's counts them."""
     operator = guarded(stage, "isolated", mode)
     template = changed(operator)
@@ -155,7 +160,7 @@ def test_no_endpoint_of_the_users_service_is_a_canary(stage: Stage, mode: PauseM
     assert operator.canary() is None
 
 
-def behind(stage: Stage, service: str) -> set[str]:
+def behind(stage: WorkloadFixture, service: str) -> set[str]:
     """Names of the pods behind a Service."""
     slices = stage.items("endpointslices", f"kubernetes.io/service-name={service}")
     return {
@@ -163,7 +168,7 @@ def behind(stage: Stage, service: str) -> set[str]:
     }
 
 
-def test_putting_back_while_held_restarts_none(stage: Stage, mode: PauseMode) -> None:
+def test_putting_back_while_held_restarts_none(stage: WorkloadFixture, mode: PauseMode) -> None:
     """The vetted template, byte for byte, and the very same pods; then let go: nothing moves."""
     operator = guarded(stage, "back", mode)
     stable, vetted = operator.target().template, operator.deployment()["spec"]["template"]
@@ -179,7 +184,7 @@ def test_putting_back_while_held_restarts_none(stage: Stage, mode: PauseMode) ->
     assert stage.pods(operator.name) == before
 
 
-def test_promotion_rolls_and_holds_again(stage: Stage, mode: PauseMode) -> None:
+def test_promotion_rolls_and_holds_again(stage: WorkloadFixture, mode: PauseMode) -> None:
     """The user's own strategy rolls the vetted template; then the next one is held."""
     operator = guarded(stage, "promote", mode)
     before, stable = stage.pods(operator.name), operator.target().template
@@ -199,7 +204,9 @@ def test_promotion_rolls_and_holds_again(stage: Stage, mode: PauseMode) -> None:
     assert len(stage.items("replicasets", f"app={operator.name}")) == 2
 
 
-def test_a_roll_is_refused_when_the_template_moved_on(stage: Stage, mode: PauseMode) -> None:
+def test_a_roll_is_refused_when_the_template_moved_on(
+    stage: WorkloadFixture, mode: PauseMode
+) -> None:
     """What is un-held is what was vetted, never what came in between."""
     operator = guarded(stage, "moved", mode)
     vetted = changed(operator)
@@ -208,7 +215,9 @@ def test_a_roll_is_refused_when_the_template_moved_on(stage: Stage, mode: PauseM
         operator.workloads.apply(stage.resource(operator.name), ResumeTarget(vetted))
 
 
-def test_unpausing_by_hand_ends_with_the_vetted_pods(stage: Stage, mode: PauseMode) -> None:
+def test_unpausing_by_hand_ends_with_the_vetted_pods(
+    stage: WorkloadFixture, mode: PauseMode
+) -> None:
     """A half-done roll of pods that never get ready goes back; pods that were left live on."""
     operator = guarded(stage, "unpaused", mode, replicas=4)
     stable, before = operator.target().template, stage.pods(operator.name)
@@ -226,7 +235,9 @@ def test_unpausing_by_hand_ends_with_the_vetted_pods(stage: Stage, mode: PauseMo
     assert len(stage.pods(operator.name)) == 4
 
 
-def test_deleting_the_release_leaves_nothing_of_ours(stage: Stage, mode: PauseMode) -> None:
+def test_deleting_the_release_leaves_nothing_of_ours(
+    stage: WorkloadFixture, mode: PauseMode
+) -> None:
     """Template, annotations and `paused` are the user's again, and the canary goes with it."""
     operator = guarded(stage, "deleted", mode)
     stable = operator.target().template
@@ -246,7 +257,7 @@ def test_deleting_the_release_leaves_nothing_of_ours(stage: Stage, mode: PauseMo
     assert not [key for key in found["metadata"]["annotations"] if "canary" in key]
 
 
-def test_an_autoscaler_keeps_stable_as_large_as_it_was(stage: Stage) -> None:
+def test_an_autoscaler_keeps_stable_as_large_as_it_was(stage: WorkloadFixture) -> None:
     """MinReplicas is raised for the release, and put back to what it was."""
     operator = guarded(stage, "scaled", PauseMode.AT_REST)
     scaler = {
@@ -284,7 +295,7 @@ def test_an_autoscaler_keeps_stable_as_large_as_it_was(stage: Stage) -> None:
     assert after["metadata"]["annotations"] == written["metadata"]["annotations"]
 
 
-def test_a_target_without_pods_is_adopted_and_held(stage: Stage, mode: PauseMode) -> None:
+def test_a_target_without_pods_is_adopted_and_held(stage: WorkloadFixture, mode: PauseMode) -> None:
     """Scaled to 0 there is still a template that runs everywhere: nowhere."""
     operator = guarded(stage, "empty", mode, replicas=0)
     assert operator.target().replicas == 0
@@ -297,7 +308,7 @@ def test_a_target_without_pods_is_adopted_and_held(stage: Stage, mode: PauseMode
     assert operator.target().template == stable
 
 
-def test_a_replace_that_drops_everything_is_put_back(stage: Stage) -> None:
+def test_a_replace_that_drops_everything_is_put_back(stage: WorkloadFixture) -> None:
     """Held at rest, `kubectl replace` slips through; the vetted version comes back."""
     operator = guarded(stage, "replaced", PauseMode.AT_REST)
     stable = operator.target().template
@@ -310,7 +321,7 @@ def test_a_replace_that_drops_everything_is_put_back(stage: Stage) -> None:
     assert operator.target().held
 
 
-def test_one_target_has_one_release(stage: Stage, mode: PauseMode) -> None:
+def test_one_target_has_one_release(stage: WorkloadFixture, mode: PauseMode) -> None:
     """A second release is told so, cannot hold it, and its deletion lets nothing go."""
     operator = guarded(stage, "twice", mode)
     second = f"{operator.name}-b"
@@ -328,7 +339,7 @@ def test_one_target_has_one_release(stage: Stage, mode: PauseMode) -> None:
     assert json.dumps(stage.read("cnr", second)["metadata"].get("finalizers")) == "null"
 
 
-def test_a_check_that_fails_says_why(stage: Stage) -> None:
+def test_a_check_that_fails_says_why(stage: WorkloadFixture) -> None:
     """A real Job, its exit code, and its last lines as the kubelet keeps them."""
     image = os.environ.get("WORKLOADS_CHECK_IMAGE")
     if image is None:

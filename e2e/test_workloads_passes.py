@@ -21,7 +21,7 @@ from canary.kube.objects import DEPLOYMENTS, Object
 from canary.kube.workloads import PauseMode
 from canary.observe import observe
 from canary.status_update import update_status
-from e2e.fixtures_workloads import Operator, Stage, deployment, policy, stage, until
+from e2e.fixtures_workloads import Operator, WorkloadFixture, deployment, policy, stage, until
 
 __all__ = ["policy", "stage"]
 
@@ -121,7 +121,7 @@ class Passes:
         return status
 
 
-def adopted(stage: Stage, name: str, mode: PauseMode, replicas: int = 3) -> Passes:
+def adopted(stage: WorkloadFixture, name: str, mode: PauseMode, replicas: int = 3) -> Passes:
     """Version 1 runs, is guarded and at rest."""
     name = f"{name}-{mode.value.lower()}"
     stage.deploy(
@@ -158,7 +158,7 @@ def pods(passes: Passes) -> dict[str, int]:
     return passes.operator.stage.pods(passes.operator.name)
 
 
-def test_a_good_release_is_promoted(stage: Stage, mode: PauseMode) -> None:
+def test_a_good_release_is_promoted(stage: WorkloadFixture, mode: PauseMode) -> None:
     """Every pod runs the new version, the canary is gone, and the next one would be held."""
     passes = adopted(stage, "good", mode)
     before = pods(passes)
@@ -171,7 +171,7 @@ def test_a_good_release_is_promoted(stage: Stage, mode: PauseMode) -> None:
     assert bool(found["spec"].get("paused")) is (mode is PauseMode.AT_REST)
 
 
-def test_a_bad_release_touches_no_stable_pod(stage: Stage, mode: PauseMode) -> None:
+def test_a_bad_release_touches_no_stable_pod(stage: WorkloadFixture, mode: PauseMode) -> None:
     """The rejected template stays, held; going back to the vetted one is at rest again."""
     passes = adopted(stage, "bad", mode)
     before = pods(passes)
@@ -188,7 +188,9 @@ def test_a_bad_release_touches_no_stable_pod(stage: Stage, mode: PauseMode) -> N
     assert pods(passes) == before
 
 
-def test_a_newer_template_supersedes_the_one_in_flight(stage: Stage, mode: PauseMode) -> None:
+def test_a_newer_template_supersedes_the_one_in_flight(
+    stage: WorkloadFixture, mode: PauseMode
+) -> None:
     """Through weight 0, then it is the newer one's turn."""
     passes = adopted(stage, "newer", mode)
     apply(passes, "2")
@@ -201,7 +203,7 @@ def test_a_newer_template_supersedes_the_one_in_flight(stage: Stage, mode: Pause
     assert [entry.result.value for entry in status.history] == ["Promoted", "Superseded"]
 
 
-def test_unpausing_by_hand_is_never_an_outage(stage: Stage, mode: PauseMode) -> None:
+def test_unpausing_by_hand_is_never_an_outage(stage: WorkloadFixture, mode: PauseMode) -> None:
     """By an account that no policy stops: unvetted pods go, and those that were left live on."""
     passes = adopted(stage, "unpaused", mode, replicas=4)
     apply(passes, "2")
@@ -216,7 +218,9 @@ def test_unpausing_by_hand_is_never_an_outage(stage: Stage, mode: PauseMode) -> 
     assert stable.template != passes.operator.target().template
 
 
-def test_deleting_in_mid_release_puts_everything_back(stage: Stage, mode: PauseMode) -> None:
+def test_deleting_in_mid_release_puts_everything_back(
+    stage: WorkloadFixture, mode: PauseMode
+) -> None:
     """The vetted template, no restart, no canary, nothing of ours; and the release is gone."""
     passes = adopted(stage, "deleted", mode)
     before = pods(passes)
@@ -234,7 +238,9 @@ def test_deleting_in_mid_release_puts_everything_back(stage: Stage, mode: PauseM
     assert stage.kubectl("get", "deployment", f"{operator.name}-canary").returncode != 0
 
 
-def test_a_second_release_is_told_and_leaves_no_trace(stage: Stage, mode: PauseMode) -> None:
+def test_a_second_release_is_told_and_leaves_no_trace(
+    stage: WorkloadFixture, mode: PauseMode
+) -> None:
     """TargetTaken; and deleting it in the middle of the first one's release disturbs nothing."""
     first = adopted(stage, "twice", mode)
     second_name = f"{first.operator.name}-b"

@@ -53,7 +53,7 @@ def _is_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
         found = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:  # half an IPv6 address, a port that is no number
+    except ValueError:  # half an IPv6 address, a port that is not a number
         return False
     return bool(found) and not any(one.isspace() for one in url)
 

@@ -103,7 +103,7 @@ def _error_points(timeline: Timeline, numbers: Callable[[Moment], Numbers]) -> l
 
 
 def _clamp_ratio(ratio: float | None) -> float | None:
-    """What a scrape in mid-request makes more than all is all; what is no number is a gap."""
+    """A share above 1, from a scrape in mid-request, becomes 1; NaN becomes a gap."""
     return min(ratio, 1.0) if ratio is not None and math.isfinite(ratio) else None
 
 

@@ -28,7 +28,7 @@ VETTED = template_hash(build_deployment(DEPLOYMENT)["spec"]["template"])
 LEASE = Key("canary-system", "canary-controller")
 
 
-class Scene:
+class WaitScenario:
     """A pipeline's gate; what happens meanwhile is a list of steps, ten seconds apart."""
 
     def __init__(self, *, seconds: float = 10.0, timeout: float = 600.0, **ask) -> None:
@@ -120,7 +120,7 @@ def ended(template: str, result: Result, reason: Reason, message: str = "") -> S
 
 def test_nothing_to_release_is_no_wait():
     """The pipeline applied what runs already: it goes on at once."""
-    scene = Scene()
+    scene = WaitScenario()
     found = scene.run()
     assert (found.code, scene.now) == (ExitCode.OK, 1000.0)
     assert found.headline == "runs everywhere already: nothing to release"
@@ -129,7 +129,7 @@ def test_nothing_to_release_is_no_wait():
 
 def test_a_promotion_is_followed_to_its_end():
     """Each change is one line; the outcome has a case per metric and the release's figures."""
-    scene = Scene()
+    scene = WaitScenario()
     new = scene.stage.change()
     found = scene.run(
         lambda: scene.write(flight(new)),
@@ -152,7 +152,7 @@ def test_a_promotion_is_followed_to_its_end():
 
 def test_a_release_that_cannot_start_is_an_error_after_half_a_minute():
     """The route does not exist, and nobody creates it."""
-    scene = Scene()
+    scene = WaitScenario()
     scene.stage.change()
     scene.write(Status(stable_hash=VETTED, reason=Reason.ROUTE_NOT_FOUND, observed_generation=1))
     found = scene.run()
@@ -162,7 +162,7 @@ def test_a_release_that_cannot_start_is_an_error_after_half_a_minute():
 
 def test_the_release_before_never_answers_for_this_one():
     """The status still tells of the last failure; the template that was applied is another."""
-    scene = Scene()
+    scene = WaitScenario()
     old = scene.stage.change("auth:2")
     scene.write(ended(old, Result.ROLLED_BACK, Reason.CONNECTION_LEAK))
     new = scene.stage.change("auth:3")
@@ -175,7 +175,7 @@ def test_the_release_before_never_answers_for_this_one():
 
 def test_a_rollback_says_what_to_do():
     """Reason, message, failing case, runbook."""
-    scene = Scene()
+    scene = WaitScenario()
     new = scene.stage.change()
     message = "4 connections are never given back."
     found = scene.run(
@@ -194,7 +194,7 @@ def test_a_rollback_says_what_to_do():
 
 def test_applied_again_unchanged_fails_at_once():
     """Nothing new was deployed, and what was is rejected: no waiting for it."""
-    scene = Scene()
+    scene = WaitScenario()
     new = scene.stage.change()
     scene.write(ended(new, Result.ROLLED_BACK, Reason.CANARY_OUTAGE))
     assert scene.run().code is ExitCode.FAILED
@@ -203,7 +203,7 @@ def test_applied_again_unchanged_fails_at_once():
 
 def test_a_newer_deployment_supersedes():
     """This pipeline's version was not judged; the newer one's pipeline waits for its own."""
-    scene = Scene()
+    scene = WaitScenario()
     new = scene.stage.change("auth:2")
     found = scene.run(
         lambda: scene.write(flight(new)),
@@ -216,7 +216,7 @@ def test_a_newer_deployment_supersedes():
 
 def test_the_time_runs_out():
     """Not before, and the sentence says where the release was."""
-    scene = Scene(timeout=35.0)
+    scene = WaitScenario(timeout=35.0)
     new = scene.stage.change()
     found = scene.run(lambda: scene.write(flight(new)))
     assert (found.code, found.seconds) == (ExitCode.TIMED_OUT, 40.0)
@@ -226,7 +226,7 @@ def test_the_time_runs_out():
 
 def test_a_release_that_is_deleted_meanwhile():
     """There is nothing left to wait for."""
-    scene = Scene()
+    scene = WaitScenario()
     new = scene.stage.change()
     found = scene.run(
         lambda: scene.write(flight(new)),
@@ -238,7 +238,7 @@ def test_a_release_that_is_deleted_meanwhile():
 
 def test_a_release_that_was_never_there():
     """The first look raises, so that the command can say what there is instead."""
-    scene = Scene()
+    scene = WaitScenario()
     scene.stage.cluster.delete(RELEASES, NAMESPACE, "auth", "Background")
     with pytest.raises(NotFoundError):
         scene.run()
@@ -246,7 +246,7 @@ def test_a_release_that_was_never_there():
 
 def test_an_api_server_that_is_down_for_a_while_ends_nothing():
     """It is said once, and the wait goes on; down at the first look it is an error."""
-    scene = Scene()
+    scene = WaitScenario()
     new = scene.stage.change()
 
     def fall(*_: object) -> None:
@@ -263,7 +263,7 @@ def test_an_api_server_that_is_down_for_a_while_ends_nothing():
     assert scene.run(down, lambda: None, up).code is ExitCode.OK
     warnings = [line for line in scene.said if line.startswith("warning")]
     assert warnings == ["warning: cannot watch canaryreleases auth: connection refused; retrying"]
-    other = Scene()
+    other = WaitScenario()
     other.stage.cluster.before = fall
     with pytest.raises(TransientError):
         other.run()
@@ -271,7 +271,7 @@ def test_an_api_server_that_is_down_for_a_while_ends_nothing():
 
 def test_the_time_runs_out_while_the_api_server_is_down():
     """A gate always ends."""
-    scene = Scene(timeout=50.0)
+    scene = WaitScenario(timeout=50.0)
     scene.stage.change()
 
     def fall(*_: object) -> None:
@@ -283,7 +283,7 @@ def test_the_time_runs_out_while_the_api_server_is_down():
     assert scene.run(down).code is ExitCode.TIMED_OUT
 
 
-def lease(scene: Scene, renewed: str, holder: str = "canary-0") -> None:
+def lease(scene: WaitScenario, renewed: str, holder: str = "canary-0") -> None:
     """The operator's Lease."""
     body = {
         "metadata": {"name": LEASE.name, "namespace": LEASE.namespace},
@@ -321,7 +321,7 @@ def lease(scene: Scene, renewed: str, holder: str = "canary-0") -> None:
 )
 def test_an_operator_that_does_nothing_is_said_early(renewed, holder, said, after):
     """Not only by the time-out."""
-    scene = Scene(timeout=120.0)
+    scene = WaitScenario(timeout=120.0)
     scene.stage.change()
     if renewed is not None:
         lease(scene, renewed, holder)
@@ -335,7 +335,7 @@ def test_an_operator_that_does_nothing_is_said_early(renewed, holder, said, afte
 
 def test_a_lease_that_changes_hands_is_no_trouble():
     """While the operator restarts nobody holds it for a moment: that is not worth a word."""
-    scene = Scene(timeout=60.0)
+    scene = WaitScenario(timeout=60.0)
     scene.stage.change()
     stamps = iter(f"2027-01-15T08:16:{second:02}Z" for second in range(60))
     lease(scene, next(stamps), holder="")
@@ -345,7 +345,7 @@ def test_a_lease_that_changes_hands_is_no_trouble():
 
 def test_an_operator_that_lives_and_looks_elsewhere():
     """It renews its Lease and takes nothing up: it may look after other namespaces only."""
-    scene = Scene(timeout=120.0)
+    scene = WaitScenario(timeout=120.0)
     scene.stage.change()
     stamps = iter(f"2027-01-15T08:16:{second:02}Z" for second in range(60))
     lease(scene, next(stamps))
@@ -356,7 +356,7 @@ def test_an_operator_that_lives_and_looks_elsewhere():
 
 def test_a_lease_that_may_not_be_read_is_asked_for_once():
     """An account without that right makes no noise in the audit log."""
-    scene = Scene(timeout=120.0)
+    scene = WaitScenario(timeout=120.0)
     scene.stage.change()
     asked: list[str] = []
 
@@ -372,7 +372,7 @@ def test_a_lease_that_may_not_be_read_is_asked_for_once():
 
 def test_a_silent_wait_is_said_again():
     """Some CI systems end a job that says nothing for ten minutes."""
-    scene = Scene(seconds=60.0, timeout=2 * HEARTBEAT_SECONDS)
+    scene = WaitScenario(seconds=60.0, timeout=2 * HEARTBEAT_SECONDS)
     new = scene.stage.change()
     scene.write(flight(new))
     scene.run()
@@ -381,7 +381,7 @@ def test_a_silent_wait_is_said_again():
 
 def test_an_interrupt_leaves_the_release_alone():
     """What is known is told; nothing was written."""
-    scene = Scene()
+    scene = WaitScenario()
     new = scene.stage.change()
     scene.write(flight(new))
     before = scene.stage.cluster.writes
@@ -399,7 +399,7 @@ def test_an_interrupt_leaves_the_release_alone():
 
 def test_an_image_is_waited_for():
     """GitOps: the gate may be there before the commit is."""
-    scene = Scene(image="auth:9")
+    scene = WaitScenario(image="auth:9")
     found = scene.run(
         lambda: None,
         lambda: scene.write(flight(scene.stage.change("auth:9"))),
@@ -413,7 +413,7 @@ def test_an_image_is_waited_for():
 
 def test_a_deployment_that_is_deleted():
     """There is nothing that could be released."""
-    scene = Scene()
+    scene = WaitScenario()
     scene.stage.change()
     found = scene.run(
         lambda: scene.stage.cluster.delete(DEPLOYMENTS, NAMESPACE, "auth", "Background")
@@ -423,7 +423,7 @@ def test_a_deployment_that_is_deleted():
 
 def test_a_long_wait_takes_few_requests():
     """Thirty minutes without a change: the watch delivers the release, the rest is read rarely."""
-    scene = Scene(seconds=2.0, timeout=1800.0)
+    scene = WaitScenario(seconds=2.0, timeout=1800.0)
     scene.write(flight(scene.stage.change()))
     lease(scene, "2027-01-15T08:16:39Z")
     requests: Counter[str] = Counter()
@@ -438,7 +438,7 @@ def test_a_long_wait_takes_few_requests():
 
 def test_a_changed_release_has_its_target_read_at_once():
     """The operator writes the status soon after a new template, so that is when to look."""
-    scene = Scene(seconds=2.0)
+    scene = WaitScenario(seconds=2.0)
     new = scene.stage.change()
     requests: Counter[str] = Counter()
     scene.stage.cluster.before = lambda verb, kind, *_: requests.update([f"{verb} {kind.plural}"])
