@@ -8,7 +8,7 @@ import typer
 from canary.render.terminal import echo
 
 
-class Part(StrEnum):
+class ManifestName(StrEnum):
     """Manifests that can be printed."""
 
     CRD = "crd"
@@ -16,7 +16,7 @@ class Part(StrEnum):
 
 def manifests(
     part: Annotated[
-        Part, typer.Argument(metavar="PART", help="crd: the CustomResourceDefinition.")
+        ManifestName, typer.Argument(metavar="PART", help="crd: the CustomResourceDefinition.")
     ],
 ) -> None:
     """Print manifests as YAML for kubectl apply.
@@ -26,5 +26,5 @@ def manifests(
     from canary.manifests import crd_yaml  # noqa: PLC0415 - keeps --help quick
 
     match part:
-        case Part.CRD:
+        case ManifestName.CRD:
             echo(crd_yaml(), nl=False)

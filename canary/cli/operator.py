@@ -25,14 +25,14 @@ class OwnQueriesFlag(StrEnum):
     OFF = "off"
 
 
-class LogFormat(StrEnum):
+class LogFormatFlag(StrEnum):
     """The formats of log lines."""
 
     JSON = "json"
     CONSOLE = "console"
 
 
-class LogLevel(StrEnum):
+class LogLevelFlag(StrEnum):
     """Minimum log level."""
 
     DEBUG = "debug"
@@ -209,7 +209,7 @@ MetricsAddress = Annotated[
     ),
 ]
 LogFormatOption = Annotated[
-    LogFormat,
+    LogFormatFlag,
     typer.Option(
         "--log-format",
         envvar="CANARY_LOG_FORMAT",
@@ -217,7 +217,7 @@ LogFormatOption = Annotated[
     ),
 ]
 LogLevelOption = Annotated[
-    LogLevel, typer.Option("--log-level", envvar="CANARY_LOG_LEVEL", help="Minimum log level.")
+    LogLevelFlag, typer.Option("--log-level", envvar="CANARY_LOG_LEVEL", help="Minimum log level.")
 ]
 
 
@@ -246,8 +246,8 @@ def operator(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     kubeconfig: OperatorKubeconfig = None,
     context: OperatorContext = None,
     metrics_address: MetricsAddress = "0.0.0.0:8080",
-    log_format: LogFormatOption = LogFormat.JSON,
-    log_level: LogLevelOption = LogLevel.INFO,
+    log_format: LogFormatOption = LogFormatFlag.JSON,
+    log_level: LogLevelOption = LogLevelFlag.INFO,
 ) -> None:
     """Reconcile the CanaryReleases of a cluster until SIGTERM.
 

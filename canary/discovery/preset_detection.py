@@ -31,11 +31,11 @@ class DetectedPresets:
     pools: tuple[str, ...] = ()
     unlimited_pools: tuple[str, ...] = ()
     """Pools whose exporter gives no maximum, so that the spec has to."""
-    slow: tuple["LatencyHistogram", ...] = ()
+    slow: tuple["DetectedHistogram", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class LatencyHistogram:
+class DetectedHistogram:
     """A histogram of response times: its preset, and the bucket bound nearest to half a second."""
 
     preset: str
@@ -111,7 +111,7 @@ def _drop_duplicates(pools: Sequence[PoolPreset]) -> list[PoolPreset]:
 
 def _detect_histogram(
     ask: LabelLookup, preset: LatencyPreset, context: Context
-) -> LatencyHistogram | None:
+) -> DetectedHistogram | None:
     """Return the histogram if it has a bucket bound near half a second."""
     try:
         compiled = compile_latency(preset, SLOW_THRESHOLD, context, "slow")
@@ -121,4 +121,4 @@ def _detect_histogram(
     series = [Series(group, ()) for group in groups]
     slow = SlowThreshold(SLOW_THRESHOLD, preset.unit)
     bound = find_nearest_bound(series, compiled.label, compiled.side_of, slow)
-    return None if isinstance(bound, NoData) else LatencyHistogram(preset.name, slow.said(bound))
+    return None if isinstance(bound, NoData) else DetectedHistogram(preset.name, slow.said(bound))

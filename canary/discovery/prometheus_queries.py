@@ -12,7 +12,7 @@ from canary.metrics.query_api import (
     PartialAnswerError,
     PrometheusClient,
     PrometheusOptions,
-    RefusedError,
+    RefusedQueryError,
     Row,
     ServerDownError,
 )
@@ -70,7 +70,7 @@ class Inquiry:
             raise UsageError(
                 f"{self.url} is no Prometheus: {error} Give its address with --prometheus"
             ) from error
-        except RefusedError as error:
+        except RefusedQueryError as error:
             raise UsageError(f"Prometheus at {self.url} refuses {query!r}: {error}") from error
 
     def labels_of(self, query: SeriesQuery) -> list[Labels]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from canary.api import describe_unknown
 from canary.api.traffic import MAX_ROUTES
 from canary.core.increments import Side
-from canary.discovery.preset_detection import DetectedPresets, LatencyHistogram
+from canary.discovery.preset_detection import DetectedHistogram, DetectedPresets
 from canary.discovery.topology import ServiceRoute, Topology
 from canary.errors import NotFoundError, UsageError
 from canary.kube.objects import SERVICES, Object
@@ -157,7 +157,7 @@ class MetricSelection:
     others: tuple[str, ...] = ()
     """Other presets of requests that have data."""
     unlimited_pools: tuple[str, ...] = ()
-    slow: LatencyHistogram | None = None
+    slow: DetectedHistogram | None = None
     why: str = ""
     """Why the metrics are assumed to exist; empty if they were found."""
 
@@ -214,7 +214,7 @@ def _select_named_metrics(wanted: Sequence[str], found: DetectedPresets) -> Metr
     return MetricSelection(ratio, pools or found.pools, others, found.unlimited_pools, slow, why)
 
 
-def _select_histogram(found: DetectedPresets, ratio: str | None) -> LatencyHistogram | None:
+def _select_histogram(found: DetectedPresets, ratio: str | None) -> DetectedHistogram | None:
     """Return the histogram of the preset that counts the requests, else the first one."""
     alike = (one for one in found.slow if one.preset == ratio)
     return next(alike, found.slow[0] if found.slow else None)

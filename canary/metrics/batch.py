@@ -34,7 +34,7 @@ from canary.interfaces import MetricSource
 from canary.metrics.late import LateSampleCorrector
 from canary.metrics.native import NATIVE, native_of
 from canary.metrics.own_queries import OwnQueries, permitted
-from canary.metrics.query_template import Part, QueryTemplate, merge, template_of
+from canary.metrics.query_template import QueryPart, QueryTemplate, merge, template_of
 from canary.text.regex import full_match
 
 SPAN = 300.0
@@ -103,7 +103,7 @@ class _Split:
 class _Shared:
     """A merged query that was sent: for which parts, and its answer."""
 
-    parts: frozenset[Part]
+    parts: frozenset[QueryPart]
     answer: "Future[_Split]"
 
 
@@ -152,7 +152,7 @@ class QueryBatcher:
         self._executor = FairExecutor(threads, threads // 2, "metrics", waiting=MOST_WAITING)
         self._own = FairExecutor(threads, 2, "own-queries")
         self._lock = threading.Lock()
-        self._parts: dict[tuple[QueryTemplate, float], dict[Part, float]] = {}
+        self._parts: dict[tuple[QueryTemplate, float], dict[QueryPart, float]] = {}
         """Per template and step: what is asked for, and for which time last."""
         self._pieces: dict[tuple[QueryTemplate, float], int] = {}
         self._apart: dict[str, float] = {}
@@ -209,7 +209,7 @@ class QueryBatcher:
         self._executor.close()
         self._own.close()
 
-    def _register(self, template: QueryTemplate, part: Part, grid: Grid) -> None:
+    def _register(self, template: QueryTemplate, part: QueryPart, grid: Grid) -> None:
         self._tidy(template, grid)
         self._parts.setdefault((template, grid.step), {})[part] = grid.end
 
@@ -243,7 +243,7 @@ class QueryBatcher:
         return _chain(shared.answer, for_namespace)
 
     def _share(
-        self, template: QueryTemplate, part: Part, grid: Grid, *, apart: bool = False
+        self, template: QueryTemplate, part: QueryPart, grid: Grid, *, apart: bool = False
     ) -> _Shared | None:
         """The merged query that answers this part; None where there is none."""
         key = template, grid.step
@@ -262,7 +262,7 @@ class QueryBatcher:
                 shared = self._shared[moment] = _Shared(mine, sent)
         return shared if part in shared.parts else None
 
-    def _is_of(self, part: Part, moment: _Moment) -> bool:
+    def _is_of(self, part: QueryPart, moment: _Moment) -> bool:
         if isinstance(moment.of, str):
             return part.asker == moment.of
         pieces = self._pieces.get((moment.template, moment.step), 1)
@@ -286,7 +286,7 @@ class QueryBatcher:
                 self._apart[query.asker] = grid.end
         return answer
 
-    def _send(self, moment: _Moment, parts: frozenset[Part]) -> _Split:
+    def _send(self, moment: _Moment, parts: frozenset[QueryPart]) -> _Split:
         asker = moment.of if isinstance(moment.of, str) else ""
         answer = self._single(merge(moment.template, parts, asker), moment.grid)
         question = (moment.template, moment.step)
@@ -322,7 +322,7 @@ def _silence(answer: MetricAnswer) -> NoData | Unavailable | None:
     return None if isinstance(answer, FoundSeries) else answer
 
 
-def _split(answer: MetricAnswer, template: QueryTemplate, parts: frozenset[Part]) -> _Split:
+def _split(answer: MetricAnswer, template: QueryTemplate, parts: frozenset[QueryPart]) -> _Split:
     if not isinstance(answer, FoundSeries):
         return _Split(answer)
     only = next(iter(parts)).metric  # of one metric, series have no name
@@ -340,7 +340,7 @@ def _split(answer: MetricAnswer, template: QueryTemplate, parts: frozenset[Part]
 
 
 def _mine(
-    split: _Split, template: QueryTemplate, part: Part, query: SeriesQuery, grid: Grid
+    split: _Split, template: QueryTemplate, part: QueryPart, query: SeriesQuery, grid: Grid
 ) -> MetricAnswer:
     """One query's part of a shared answer, as if it had been asked alone."""
     if split.silence is not None:

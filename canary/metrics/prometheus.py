@@ -28,7 +28,7 @@ from canary.metrics.query_api import (
     Points,
     PrometheusClient,
     PrometheusOptions,
-    RefusedError,
+    RefusedQueryError,
     Row,
     ServerDownError,
     TooLargeAnswerError,
@@ -106,7 +106,7 @@ class Prometheus:
             return _found([self._asked(query, partial(ask, one)) for one in _slices(grid)], query)
         except ValueError as error:
             return Unavailable(f"the query {query.key!r} cannot be asked: {error}")
-        except RefusedError as error:
+        except RefusedQueryError as error:
             return Unavailable(f"{self._options.url}: {error}")
         except PartialAnswerError as error:
             return self._partial(query, error)
@@ -169,7 +169,7 @@ class Prometheus:
         except NoAnswerError as error:
             self._blame(asker, error)
             raise
-        except (RefusedError, PartialAnswerError):
+        except (RefusedQueryError, PartialAnswerError):
             self._server.succeeded()
             raise
         self._server.succeeded()
@@ -184,7 +184,7 @@ class Prometheus:
         except (ServerDownError, NoAnswerError):
             self._server.failed()
             raise ServerDownError(str(error)) from error
-        except (RefusedError, PartialAnswerError):
+        except (RefusedQueryError, PartialAnswerError):
             pass
         self._server.succeeded()
         if asker is not None:

@@ -92,11 +92,11 @@ class NoAnswerError(QueryError):
     """This query was not answered in time, or ended with an error of the server."""
 
 
-class RefusedError(QueryError):
+class RefusedQueryError(QueryError):
     """The server is there and does not answer this query, now or later."""
 
 
-class NoPrometheusError(RefusedError):
+class NoPrometheusError(RefusedQueryError):
     """Something else answers at this address."""
 
 
@@ -177,9 +177,9 @@ class PrometheusClient:
         except requests.RequestException as error:
             raise _translated(error, self._options) from error
         except (KeyError, TypeError) as error:
-            raise RefusedError("expected series, found an answer without any") from error
+            raise RefusedQueryError("expected series, found an answer without any") from error
         if not isinstance(rows, list) or not all(isinstance(one, Row) for one in rows):
-            raise RefusedError("expected series, found an answer of another kind")
+            raise RefusedQueryError("expected series, found an answer of another kind")
         if len(rows) > (most := self._options.max_series):
             raise TooLargeAnswerError(f"more than {most:,} series, of which no more are read")
         return rows
@@ -211,7 +211,7 @@ class PrometheusClient:
         """Response hook: the library drops warnings, and hides the server's own message."""
         if 300 <= response.status_code < 400:  # noqa: PLR2004  # HTTP's redirects
             location = response.headers.get("Location")
-            raise RefusedError(f"redirects to {location!r}; configure that address instead")
+            raise RefusedQueryError(f"redirects to {location!r}; configure that address instead")
         self.date = http_date(response.headers) or self.date
         if len(response.content) <= _LARGE:
             return _Decoded(response)
@@ -226,7 +226,11 @@ def _translated(error: requests.RequestException, options: PrometheusOptions) ->
     kinds: tuple[tuple[type[Exception], type[QueryError], str], ...] = (
         (requests.ConnectTimeout, ServerDownError, f"no connection within {connect:g} s"),
         (requests.Timeout, NoAnswerError, f"no answer within {read:g} s"),
-        (requests.exceptions.SSLError, RefusedError, f"TLS failed (check the CA file): {cause}"),
+        (
+            requests.exceptions.SSLError,
+            RefusedQueryError,
+            f"TLS failed (check the CA file): {cause}",
+        ),
         (BrokenOffError, _BusyError, text),
         (requests.ConnectionError, _UnreachableError, f"cannot connect: {cause}"),
         (TooLargeError, TooLargeAnswerError, text),
@@ -277,7 +281,7 @@ def _check(response: requests.Response, envelope: Mapping[str, Any] | None) -> N
         raise NoAnswerError(f"HTTP {status}: {said}")
     if status in _DENIED:
         hint = "are the credentials there, and right? (--prometheus-token-file)"
-        raise RefusedError(f"HTTP {status}: {said}; {hint}")
+        raise RefusedQueryError(f"HTTP {status}: {said}; {hint}")
     if envelope is None or (status == requests.codes.ok and envelope.get("status") != "success"):
         found = response.headers.get("Content-Type", "nothing")
         raise NoPrometheusError(
@@ -285,7 +289,7 @@ def _check(response: requests.Response, envelope: Mapping[str, Any] | None) -> N
             "is this the address of a Prometheus API?"
         )
     if status != requests.codes.ok:
-        raise RefusedError(f"HTTP {status}: {said}")
+        raise RefusedQueryError(f"HTTP {status}: {said}")
     if why := missing_parts(envelope):
         raise TooLargeAnswerError(why) if _LIMITED in why else PartialAnswerError(why)
 

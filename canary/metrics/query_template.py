@@ -27,7 +27,7 @@ class QueryTemplate:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class QueryPart:
     """What one query asks of a template; `asker` as in SeriesQuery."""
 
     metric: str
@@ -35,16 +35,16 @@ class Part:
     asker: str
 
 
-def template_of(query: SeriesQuery) -> tuple[QueryTemplate, Part] | None:
+def template_of(query: SeriesQuery) -> tuple[QueryTemplate, QueryPart] | None:
     """The template of a query, and its part of it; None: it is not to be merged."""
     member = query.member
     if member is None or not query.raw or query.history or query.also:
         return None
     template = QueryTemplate(query.template.matchers, member.label, member.namespace_label)
-    return template, Part(query.template.metric, member, query.asker)
+    return template, QueryPart(query.template.metric, member, query.asker)
 
 
-def merge(template: QueryTemplate, parts: Iterable[Part], asker: str = "") -> SeriesQuery:
+def merge(template: QueryTemplate, parts: Iterable[QueryPart], asker: str = "") -> SeriesQuery:
     """One query for at least one part."""
     every = list(parts)
     first, *also = sorted({part.metric for part in every})

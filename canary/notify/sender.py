@@ -38,7 +38,7 @@ class DeliveryError(TransientError):
     """The delivery failed and may be retried after `retry_after` seconds."""
 
 
-class RefusedError(PermanentError):
+class RefusedDeliveryError(PermanentError):
     """The receiver rejected the delivery, and a retry would not help."""
 
 
@@ -96,11 +96,11 @@ class PayloadSender:
             agent = {"User-Agent": f"canary/{__version__}"}
             answer = self._client.send("POST", url, {**agent, **headers, **post.headers}, post.body)
         except ValueError:
-            raise RefusedError("the address is not a valid URL") from None
+            raise RefusedDeliveryError("the address is not a valid URL") from None
         except TransientError as error:
             raise DeliveryError(str(error)) from None
         except PermanentError as error:
-            raise RefusedError(str(error)) from None
+            raise RefusedDeliveryError(str(error)) from None
         if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
             raise error_from_status(answer.status, answer.headers.get("Retry-After"), now)
 
@@ -117,20 +117,20 @@ def _split_credentials(url: str) -> tuple[str, dict[str, str]]:
 
 def error_from_status(
     status: int, retry_after: str | None, now: float
-) -> DeliveryError | RefusedError:
+) -> DeliveryError | RefusedDeliveryError:
     """Return the error for a response other than 2xx, without anything of its body."""
     if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return DeliveryError(f"HTTP {status}", retry_after=_retry_after_seconds(retry_after, now))
     if status == HTTPStatus.REQUEST_TIMEOUT:
         return DeliveryError(f"HTTP {status}", retry_after=_PAUSE)
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-        return RefusedError(
+        return RefusedDeliveryError(
             f"HTTP {status}: redirects are not followed, as they could leak the secret; put the "
             "final address into the Secret"
         )
     gone = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
     hint = ": check that the content of the Secret is still valid" if status in gone else ""
-    return RefusedError(f"HTTP {status}{hint}")
+    return RefusedDeliveryError(f"HTTP {status}{hint}")
 
 
 def _retry_after_seconds(retry_after: str | None, now: float) -> float:
@@ -149,13 +149,15 @@ def _send_apprise(payload: ApprisePayload) -> None:
     try:
         import apprise  # noqa: PLC0415 - an extra
     except ImportError:
-        raise RefusedError(f"Apprise is not installed: {install_command('apprise')}") from None
+        raise RefusedDeliveryError(
+            f"Apprise is not installed: {install_command('apprise')}"
+        ) from None
     asset = apprise.AppriseAsset(
         app_id="canary", async_mode=False, secure_logging=True, http_redirects=False
     )
     receiver = apprise.Apprise(asset=asset)
     if not receiver.add(payload.url):
-        raise RefusedError("Apprise does not recognize the address in the Secret")
+        raise RefusedDeliveryError("Apprise does not recognize the address in the Secret")
     tone = apprise.NotifyType(payload.tone)
     if not receiver.notify(payload.body, title=payload.title, notify_type=tone):
         raise DeliveryError("Apprise could not deliver the message")

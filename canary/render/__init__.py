@@ -1,1 +1,1 @@
-"""What people see: status, live view, explanation, tables and the HTML report. Pure."""
+"""Renders what people read: status, live view, explanation, tables and the HTML report. Pure."""

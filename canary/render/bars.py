@@ -1,4 +1,4 @@
-"""Bars, cut-off text and columns for a terminal, exact to the cell."""
+"""Draws bars, truncated text and columns for a terminal, exact to the cell."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -10,12 +10,12 @@ from rich.text import Text
 from canary.text.sanitize import make_encodable, strip_controls
 
 POOL_LIMIT = 0.75
-"""Share of a pool in use (0–1) above which it is close to empty: the line in every picture."""
+"""Share of a pool in use (0–1) above which a pool is nearly full; the limit line in every chart."""
 
 
 @dataclass(frozen=True, slots=True)
 class Glyphs:
-    """What bars and rules are drawn with."""
+    """The characters that bars and rules are drawn with."""
 
     encoding: str
     full: str
@@ -29,12 +29,12 @@ class Glyphs:
     ellipsis: str
 
     def text(self, words: str) -> str:
-        """Other people's words in characters that this terminal has."""
+        """Return foreign text in characters that this terminal can show."""
         return make_encodable(strip_controls(words), self.encoding)
 
 
 def glyphs_for(encoding: str) -> Glyphs:
-    """Line drawing where `encoding` has it, else ASCII."""
+    """Return line-drawing characters if `encoding` has them, else ASCII."""
     drawn = Glyphs(encoding, "━", "╾", "─", "╋", "┼", "─", "·", "…")
     try:
         f"{drawn.full}{drawn.half}{drawn.mark_full}{drawn.ellipsis}".encode(encoding)
@@ -44,9 +44,9 @@ def glyphs_for(encoding: str) -> Glyphs:
 
 
 def draw_bar(share: float, width: int, marks: Sequence[float], style: str, glyphs: Glyphs) -> Text:
-    """A bar of `width` cells filled to `share` (0–1), with `marks` (0–1) drawn into it.
+    """Return a bar of `width` cells filled to `share` (0–1), with `marks` (0–1) drawn into it.
 
-    A mark counts as full when `share` has reached it, whatever the cells can show.
+    A mark is drawn as reached exactly when `share` has reached it, even within one cell.
     """
     halves = round(_clamp(share) * width * 2)
     reached = {mark_cell(mark, width): share >= mark for mark in marks}
@@ -63,7 +63,7 @@ def draw_bar(share: float, width: int, marks: Sequence[float], style: str, glyph
 
 
 def mark_cell(share: float, width: int) -> int:
-    """The cell that is the last one filled at `share`."""
+    """Return the index of the last cell filled at `share`."""
     return max(math.ceil(_clamp(share) * width - 1e-9) - 1, 0)
 
 
@@ -72,7 +72,7 @@ def _clamp(share: float) -> float:
 
 
 def fit_text(words: str, width: int, glyphs: Glyphs, *, right: bool = False) -> str:
-    """`words` in exactly `width` cells: padded, or cut with an ellipsis."""
+    """Return `words` in exactly `width` cells: padded, or truncated with an ellipsis."""
     text = glyphs.text(words)
     if cell_len(text) > width:
         room = max(width - cell_len(glyphs.ellipsis), 0)
@@ -82,7 +82,7 @@ def fit_text(words: str, width: int, glyphs: Glyphs, *, right: bool = False) -> 
 
 
 def fit_end(words: str, width: int, glyphs: Glyphs) -> str:
-    """`words` in exactly `width` cells; too long a name keeps its end, where instances differ."""
+    """Return `words` in exactly `width` cells; a long name keeps its end, which tells instances."""
     text = glyphs.text(words)
     if cell_len(text) <= width:
         return fit_text(text, width, glyphs)
@@ -92,9 +92,9 @@ def fit_end(words: str, width: int, glyphs: Glyphs) -> str:
 
 
 def place_labels(places: Iterable[tuple[int, str, str]], width: int) -> Text:
-    """Labels `(cell, words, style)` centered below their cells; one that has no room is left out.
+    """Return labels `(cell, words, style)` centered below their cells, without those that overlap.
 
-    Earlier places have precedence.
+    Earlier labels take precedence.
     """
     taken: list[tuple[int, str, str]] = []
     for cell, words, style in places:
@@ -108,6 +108,6 @@ def place_labels(places: Iterable[tuple[int, str, str]], width: int) -> Text:
 
 
 def justify(left: Text, right: Text, width: int) -> Text:
-    """`left` and `right` at both ends of a line of `width` cells."""
+    """Return a line of `width` cells with `left` and `right` at its ends."""
     gap = " " * max(width - left.cell_len - right.cell_len, 1)
     return Text.assemble(left, gap, right, no_wrap=True)

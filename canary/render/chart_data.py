@@ -1,4 +1,4 @@
-"""What is drawn of a timeline: weight, errors, pools and evidence, each as lines of a panel."""
+"""Turns a timeline into chart panels: weight, errors, pools and evidence, each as lines."""
 
 import math
 from collections.abc import Callable
@@ -13,10 +13,10 @@ from canary.text.format import format_amount, format_percent
 Json = dict[str, Any]
 
 MOST_POOLS = 24
-"""Lines; beyond, only the fullest instances are drawn."""
+"""Largest number of lines; with more instances only the fullest are drawn."""
 DASHES = ("solid", "dash", "dot", "dashdot")
 TICK_STEPS = (0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25)
-"""Distances of ticks on an axis of shares."""
+"""Distances between ticks on an axis of shares."""
 FLOOR, CEILING = 0.01, 1000.0
 """Evidence is drawn between these multiples of its threshold."""
 
@@ -32,12 +32,12 @@ class ChartLine:
     width: float = 1.8
     stepped: bool = False
     words: Callable[[float], str] = format_percent
-    """How a value is said when the reader points at it."""
+    """Formats a value for the tooltip."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChartPanel:
-    """One of the charts above each other."""
+    """One of the stacked charts."""
 
     title: str
     height: int
@@ -50,7 +50,7 @@ class ChartPanel:
 
 
 def build_panels(timeline: Timeline) -> list[ChartPanel]:
-    """All panels for which there is something to draw, top to bottom."""
+    """Return all panels that have data, top to bottom."""
     if not timeline.moments:
         return []
     made = (
@@ -63,7 +63,7 @@ def build_panels(timeline: Timeline) -> list[ChartPanel]:
 
 
 def name_new_version(timeline: Timeline) -> str:
-    """What the new version is to its readers: nobody calls it a canary without canary."""
+    """Return what readers call the new version; without canary it is not a canary."""
     return "canary" if timeline.guarded else "new version"
 
 
@@ -75,7 +75,7 @@ def _weight_panel(timeline: Timeline) -> ChartPanel:
 
 
 def _share_axis(highest: float) -> Json:
-    """An axis from 0 to a share of `highest`, with about four round ticks."""
+    """Return an axis from 0 to a share of `highest`, with about four round ticks."""
     step = next(nice for nice in TICK_STEPS if nice * 4 >= highest)
     ticks = [step * number for number in range(math.ceil(highest / step - 1e-9) + 1)]
     words = [format_percent(tick) for tick in ticks]
@@ -83,7 +83,7 @@ def _share_axis(highest: float) -> Json:
 
 
 def _errors_panel(timeline: Timeline) -> ChartPanel:
-    """Both versions' share of failed requests."""
+    """Return both versions' share of failed requests."""
     sides: tuple[tuple[str, Callable[[Moment], Numbers], float], ...] = (
         ("stable", lambda moment: moment.stable, 1.6),
         ("canary", lambda moment: moment.canary, 2.4),
@@ -108,13 +108,13 @@ def _clamp_ratio(ratio: float | None) -> float | None:
 
 
 def list_instances(timeline: Timeline) -> list[tuple[str, str]]:
-    """`(side, instance)` of all pools, in the order in which they appeared, stable first."""
+    """Return `(side, instance)` of all pools in order of appearance, stable first."""
     seen = dict.fromkeys((p.side, p.instance) for m in timeline.moments for p in m.pools)
     return sorted(seen, key=lambda key: key[0] != "stable")
 
 
 def _pools_panel(timeline: Timeline) -> ChartPanel:
-    """A line per instance; the fullest ones where there are too many to tell apart."""
+    """Return a line per instance; only the fullest if there are too many to tell apart."""
     looks = [{(p.side, p.instance): p.share for p in m.pools} for m in timeline.moments]
     every = list_instances(timeline)
     fullest = sorted(every, key=lambda key: -max(look.get(key, 0.0) for look in looks))
@@ -137,7 +137,7 @@ def _pools_panel(timeline: Timeline) -> ChartPanel:
 
 
 def _evidence_panel(timeline: Timeline) -> ChartPanel:
-    """A line per metric as a multiple of its own threshold, on a log scale."""
+    """Return a line per metric as a multiple of its own threshold, on a log scale."""
     looks = [{e.metric: e for e in m.evidence} for m in timeline.moments]
     metrics = list(dict.fromkeys(name for look in looks for name in look))
     lines = [

@@ -1,7 +1,7 @@
-"""A timeline as one figure: its panels above each other on one time axis.
+"""Renders a timeline as one figure: stacked panels on one time axis.
 
-The figure is plain data for plotly.js. Colours are names of CSS variables, such as
-`var(--canary)`, which the page replaces by those of the reader's light or dark theme.
+The figure is plain data for plotly.js. Colors are names of CSS variables, such as
+`var(--canary)`, which the page replaces with those of the reader's light or dark theme.
 """
 
 import math
@@ -17,13 +17,13 @@ from canary.text.sanitize import strip_controls
 GAP, TOP, BOTTOM = 62, 52, 46
 """Pixels between panels, above them and below them."""
 MINUTES_FROM = 300.0
-"""Seconds from which the time axis counts minutes."""
+"""Length in seconds from which the time axis is in minutes."""
 LABEL_DISTANCE = 0.06
-"""Share of the time axis within which two decisions share one label."""
+"""Two decisions closer than this share of the time axis get one label."""
 
 
 def build_figure(timeline: Timeline, points: int) -> Json:
-    """Data and layout for plotly.js, with about `points` points per line; {} without moments."""
+    """Return data and layout for plotly.js, about `points` points per line; {} without moments."""
     drawn = build_panels(timeline)
     if not drawn:
         return {}
@@ -40,18 +40,18 @@ def build_figure(timeline: Timeline, points: int) -> Json:
 
 @dataclass(frozen=True, slots=True)
 class TimeUnit:
-    """The time axis's unit: `seconds` long."""
+    """The unit of the time axis, `seconds` long."""
 
     seconds: float
     name: str
 
     def of(self, seconds: float) -> float:
-        """`seconds` in this unit, precise to a pixel."""
+        """Return `seconds` in this unit, precise to a pixel."""
         return round(seconds / self.seconds, 3)
 
 
 def _panel_domains(heights: Sequence[int]) -> Iterator[tuple[float, float]]:
-    """Each panel's place as shares of the plot's height, from 1 at the top down."""
+    """Return each panel's position as shares of the plot's height, from 1 at the top down."""
     total = sum(heights) + GAP * (len(heights) - 1)
     top = total
     for height in heights:
@@ -86,12 +86,12 @@ def _build_trace(line: ChartLine, number: int, unit: TimeUnit, points: int) -> J
 
 
 def _escape_label(words: str) -> str:
-    """Text for plotly.js, which knows tags and entities of its own."""
+    """Escape text for plotly.js, which interprets its own tags and entities."""
     return escape(strip_controls(words), quote=False)
 
 
 def _select_points(line: ChartLine, points: int) -> list[Point]:
-    """Few enough points; a step line keeps every corner as well."""
+    """Downsample the points; a step line also keeps every corner."""
     kept = thin_points(line.points, points)
     return sorted({*kept, *step_corners(line.points)}) if line.stepped else kept
 
@@ -184,7 +184,7 @@ def _limit_labels(drawn: Sequence[ChartPanel]) -> Iterator[Json]:
 
 
 def _decision_lines(timeline: Timeline, unit: TimeUnit) -> Iterator[Json]:
-    """A vertical line through all panels at each decision."""
+    """Return a vertical line through all panels at each decision."""
     for time in dict.fromkeys(unit.of(decision.time) for decision in timeline.decisions):
         look = {"color": "var(--muted)", "width": 1, "dash": "dot"}
         x = {"xref": "x", "x0": time, "x1": time}
@@ -192,7 +192,7 @@ def _decision_lines(timeline: Timeline, unit: TimeUnit) -> Iterator[Json]:
 
 
 def _decision_labels(timeline: Timeline, unit: TimeUnit) -> Iterator[Json]:
-    """The decisions' numbers in the table below, above their lines."""
+    """Return labels above the lines with the decisions' numbers in the table below."""
     length = timeline.moments[-1].time - timeline.moments[0].time
     for first, last, time in _group_decisions(timeline.decisions, length * LABEL_DISTANCE):
         words = f"{first}" if first == last else f"{first}–{last}"
@@ -210,7 +210,7 @@ BADGE: Json = {
 def _group_decisions(
     decisions: Sequence[ReleaseDecision], near: float
 ) -> list[tuple[int, int, float]]:
-    """`(first number, last number, time)` of decisions, those close together as one."""
+    """Return `(first number, last number, time)`; decisions close together are one group."""
     groups: list[tuple[int, int, float]] = []
     for number, decision in enumerate(decisions, start=1):
         if groups and decision.time - groups[-1][2] < near:

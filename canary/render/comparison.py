@@ -1,4 +1,4 @@
-"""What canary changed, in users' terms: the same release with and without it, side by side."""
+"""Compares the same release with and without canary, in users' terms, side by side."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +26,7 @@ class ComparisonRow:
 
 
 def describe_result(result: ReleaseSummary) -> str:
-    """What happened, in one plain sentence without a full stop."""
+    """Return what happened in one sentence without a full stop."""
     at = "" if result.ended == PROMOTED else f" at {result.peak_weight} %"
     cause = strip_controls(result.sentence).rstrip(". ")
     users = f"{_count_of(result.users_hit, result.users)} users were hit"
@@ -49,7 +49,7 @@ def _count_of(part: int, whole: int) -> str:
 def comparison_rows(
     with_canary: ReleaseSummary | None, without: ReleaseSummary | None
 ) -> tuple[ComparisonRow, ...]:
-    """The comparison line by line; a side that was not run says so."""
+    """Return the lines of the comparison; a side that was not run has the text `not run`."""
     return tuple(
         ComparisonRow(name, _format_side(tell, with_canary), _format_side(tell, without))
         for name, tell in _LINES.items()
@@ -110,7 +110,7 @@ _LINES: dict[str, Callable[[ReleaseSummary], str]] = {
 
 
 def comparison_table(rows: Sequence[ComparisonRow]) -> Table:
-    """The comparison for a terminal; what the words say does not need the colors."""
+    """Return the comparison for a terminal; the text is complete without the colors."""
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
     for heading in HEADINGS:
         table.add_column(heading, overflow="fold")
@@ -124,7 +124,7 @@ def comparison_table(rows: Sequence[ComparisonRow]) -> Table:
 
 
 def comparison_text(rows: Sequence[ComparisonRow]) -> str:
-    """The comparison as plain lines in columns, for pipes and CI."""
+    """Return the comparison as plain lines in columns, for pipes and CI."""
     lines = [HEADINGS, *((row.name, row.with_canary, row.without) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(2)]
     return "\n".join(
@@ -133,12 +133,12 @@ def comparison_text(rows: Sequence[ComparisonRow]) -> str:
 
 
 def comparison_html(rows: Sequence[ComparisonRow]) -> Iterator[str]:
-    """The comparison as table rows (`<tr>`), escaped."""
+    """Return the comparison as table rows (`<tr>`), escaped."""
     for row in rows:
         sides = "".join(f"<td>{_html_cell(side)}</td>" for side in (row.with_canary, row.without))
         yield f'<tr><th scope="row">{escape_html_text(row.name)}</th>{sides}</tr>'
 
 
 def _html_cell(words: str) -> str:
-    """Long CamelCase reasons may break between their words on a narrow screen."""
+    """Return escaped text whose long CamelCase words may break on a narrow screen."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "<wbr>", escape_html_text(words))

@@ -1,4 +1,4 @@
-"""The one way to a terminal for rich: see `terminal.py`."""
+"""Writes rich output to the terminal, sanitized (plain text: `terminal.py`)."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -12,24 +12,24 @@ from canary.text.sanitize import sanitize_output
 
 
 class SafeConsole(Console):
-    """Writes the program's own styles, and no control characters of texts."""
+    """A console that writes the program's styles and drops control characters in texts."""
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
-        """As in rich, with texts sanitized."""
+        """Print as rich does, with sanitized texts."""
         for text, style, control in super().render(renderable, options):
             yield Segment(text if control else sanitize_output(text), style, control)
 
 
 def supports_live_display(console: Console) -> bool:
-    """Return whether the console can redraw; the terminals of CI keep every picture."""
+    """Return whether the console can redraw; a CI log would keep every frame."""
     return console.is_terminal and not console.is_dumb_terminal and not os.environ.get("CI")
 
 
 @contextmanager
 def live_display(console: Console) -> Iterator[Live | None]:
-    """Yield a live display that vanishes at the end; None if the console takes only lines."""
+    """Yield a live display that is erased at the end; None if the console only takes lines."""
     if not supports_live_display(console):
         yield None
         return

@@ -1,4 +1,4 @@
-"""What ends a wait by itself: until when, and what happens then. Pure."""
+"""Computes which deadlines end a wait, and what happens then. Pure."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ _INCONCLUSIVE = {
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """A moment at which something happens unless what is waited for comes before."""
+    """A time at which something happens unless the wait ends earlier."""
 
     at: float
     """Seconds since the epoch."""
@@ -22,7 +22,7 @@ class Deadline:
 
 
 def list_deadlines(view: ReleaseView) -> list[Deadline]:
-    """The next first; none at rest, and none while a person is waited for."""
+    """Return deadlines, next first; none at rest, and none while a person has to act."""
     status, release = view.status, view.status.release
     if release is None or release.pause is not None:
         return []

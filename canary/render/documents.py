@@ -1,7 +1,7 @@
-"""`-o`: how objects are printed, as kubectl prints them.
+"""Prints objects in the format of `-o`, as kubectl prints them.
 
 `-o json|yaml` prints cluster objects with their own apiVersion, several as a `List`; documents of
-our own carry `schemaVersion`. `-o name` is `canaryrelease.canary-controller.dev/auth`.
+canary carry `schemaVersion`. `-o name` is `canaryrelease.canary-controller.dev/auth`.
 """
 
 import json
@@ -15,7 +15,7 @@ Object = Mapping[str, Any]
 
 
 class OutputFormat(StrEnum):
-    """A format by itself."""
+    """An output format."""
 
     TEXT = "text"
     WIDE = "wide"
@@ -25,16 +25,16 @@ class OutputFormat(StrEnum):
 
 
 def parse_format(text: str | None, allowed: Sequence[OutputFormat]) -> OutputFormat:
-    """Return the format; text for people by default. Raises UsageError that lists the formats."""
+    """Return the format; text by default. Raises UsageError that lists the formats."""
     if text is None:
         return OutputFormat.TEXT
     if text not in allowed:
-        raise UsageError(f"-o: one of {', '.join(allowed)} is expected, found {text!r}")
+        raise UsageError(f"-o: expected one of {', '.join(allowed)}, found {text!r}")
     return OutputFormat(text)
 
 
 def format_objects(form: OutputFormat, objects: Sequence[Object], *, one: bool) -> str:
-    """Cluster objects in a machine's format; `one`: a single one was asked for by its name."""
+    """Render cluster objects for machines; `one`: a single object was requested by name."""
     if form is OutputFormat.NAME:
         return "".join(f"{resource_name(item)}\n" for item in objects)
     shown = [_without_managers(item) for item in objects]
@@ -45,7 +45,7 @@ def format_objects(form: OutputFormat, objects: Sequence[Object], *, one: bool) 
 
 
 def format_document(form: OutputFormat, content: Object) -> str:
-    """One document as JSON or YAML, with its line end."""
+    """Render one document as JSON or YAML, with a final newline."""
     if form is OutputFormat.YAML:
         import yaml  # noqa: PLC0415 - keeps --help quick
 
@@ -54,12 +54,12 @@ def format_document(form: OutputFormat, content: Object) -> str:
 
 
 def resource_name(item: Object) -> str:
-    """OutputFormat `kubectl -o name` has it."""
+    """Return the name as `kubectl -o name` prints it."""
     group = str(item["apiVersion"]).partition("/")[0]
     return f"{str(item['kind']).lower()}.{group}/{item['metadata']['name']}"
 
 
 def _without_managers(item: Object) -> Object:
-    """Who wrote which field is noise to nearly everybody; kubectl leaves it out as well."""
+    """Drop managedFields, as kubectl does."""
     metadata = {key: value for key, value in item["metadata"].items() if key != "managedFields"}
     return {**item, "metadata": metadata}

@@ -1,16 +1,16 @@
-"""Fewer points for the same picture: no peak, no gap and no step is lost."""
+"""Reduces the number of points of a line; keeps every peak, gap and step."""
 
 import math
 from collections.abc import Sequence
 
 Point = tuple[float, float | None]
-"""Seconds, and a value or a gap."""
+"""Time in seconds and a value; None is a gap."""
 
 
 def thin_points(points: Sequence[Point], limit: int) -> list[Point]:
-    """At most about `limit` of `points`: lowest, highest and a gap of each stretch, and both ends.
+    """Return about `limit` of `points`: both ends, and each interval's lowest, highest and gap.
 
-    The min-max decimation of plotting tools; a spike of a single sample stays in the picture.
+    This is min-max decimation, as in plotting tools; it keeps a spike of a single sample.
     """
     if len(points) <= limit:
         return list(points)
@@ -30,7 +30,7 @@ def _extremes(points: Sequence[Point], stretch: range) -> set[int]:
 
 
 def step_corners(points: Sequence[Point]) -> list[Point]:
-    """A step line's corners: each change of value, and both ends."""
+    """Return the corners of a step line: each change of value, and both ends."""
     return [
         point
         for index, point in enumerate(points)

@@ -1,4 +1,4 @@
-"""Why a release is where it is: the answer as data, as text, and as a document. Pure."""
+"""Explains why a release is in its current state, as data, text or a document. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,17 +27,17 @@ from canary.text.format import (
 
 @dataclass(frozen=True, slots=True)
 class CanaryPod:
-    """A pod of the canary, and how it is."""
+    """A pod of the canary and its state."""
 
     name: str
     state: str
     gone: bool = False
-    """Nothing is left of it but its name."""
+    """The pod is deleted; only its name is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class PrometheusQuery:
-    """A question to Prometheus, to paste."""
+    """A query that can be pasted into Prometheus."""
 
     key: str
     promql: str
@@ -45,28 +45,28 @@ class PrometheusQuery:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostics:
-    """What the cluster knows beside the release itself; notes say what could not be read."""
+    """Data about the release from other objects; notes list what could not be read."""
 
     pods: tuple[CanaryPod, ...] = ()
     queries: tuple[PrometheusQuery, ...] = ()
     notes: tuple[str, ...] = ()
     runbook: str | None = None
-    """Link to the page of the reason."""
+    """URL of the runbook of the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExplainLine:
-    """One line; `wrapped` is for prose, what is to be pasted stays in one piece."""
+    """One line; `wrapped` is for prose, and text to be pasted is not wrapped."""
 
     label: str
     text: str
     wrapped: bool = True
     aside: str = ""
-    """What a command does, as the shell's comment behind it."""
+    """What a command does, printed after it as a shell comment."""
 
 
 def find_responsible_metrics(view: ReleaseView) -> tuple[MetricStatus, ...]:
-    """The metrics that are behind what is so now; those of the rollback, where there was one."""
+    """Return the metrics behind the current state; those of the rollback if there was one."""
     if view.failed is not None:
         return view.failed.analysis
     failing = tuple(one for one in current_metrics(view.status) if one.reason is not None)
@@ -74,7 +74,7 @@ def find_responsible_metrics(view: ReleaseView) -> tuple[MetricStatus, ...]:
 
 
 def explain_release(view: ReleaseView, around: Diagnostics) -> Iterator[ExplainLine]:
-    """All of it, in the order in which a person asks."""
+    """Return all lines of the explanation."""
     yield from _position_line(view)
     yield from _reason_lines(view)
     if view.failed is not None:
@@ -155,7 +155,7 @@ def _metric_lines(one: MetricStatus, said: str) -> Iterator[ExplainLine]:
         "  evidence", f"{format_amount(one.evidence)}; it fails at {format_amount(one.threshold)}"
     )
     if one.message and one.message not in said:
-        yield ExplainLine("  says", one.message)
+        yield ExplainLine("  detail", one.message)
 
 
 def _format_interval(one: MetricStatus) -> str:
@@ -181,32 +181,32 @@ def _command_lines(view: ReleaseView, around: Diagnostics) -> Iterator[ExplainLi
 
 
 def needs_queries(view: ReleaseView) -> bool:
-    """Whether the numbers themselves are what is in question."""
+    """Return whether the cause is in the numbers, so that the queries help."""
     failing = view.failed is not None or view.status.phase is Phase.ROLLING_BACK
     return failing or view.status.reason.info.silent
 
 
 def list_commands(view: ReleaseView, around: Diagnostics) -> list[tuple[str, str]]:
-    """What a person can do now: a command to paste, and what it does."""
+    """Return the commands that are useful now, and what each does."""
     spec, status = view.spec, view.status
     asked = [
         (f"canary {verb} {view.name} -n {view.namespace}", describe_effect(verb, spec, status))
         for verb in list_allowed(spec, status)
-        if verb is not Verb.RESTART  # possible at any time, and no answer to "what now?"
+        if verb is not Verb.RESTART  # always possible, but never the remedy
     ]
     pods = [pod.name for pod in around.pods if not pod.gone]
     return [*asked, *troubleshooting.suggest_commands(view, pods)]
 
 
 def needs_runbook(view: ReleaseView) -> bool:
-    """Whether somebody has to do something, and did not bring it about."""
+    """Return whether a person has to act on something that no person caused."""
     status = view.status
     stuck = status.phase in {Phase.PAUSED, Phase.ROLLED_BACK, Phase.ROLLING_BACK}
     return stuck and not status.reason.info.by_person
 
 
 def explain_document(view: ReleaseView, around: Diagnostics) -> dict[str, Any]:
-    """The same as one JSON document."""
+    """Return the explanation as a JSON document."""
     status, failed = view.status, view.failed
     return {
         "schemaVersion": SCHEMA_VERSION,

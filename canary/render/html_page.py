@@ -1,4 +1,4 @@
-"""The report's look: one page without a single request to anywhere, for screens and paper."""
+"""The HTML shell of the report: a self-contained page without requests, for screen and print."""
 
 import base64
 import hashlib
@@ -147,7 +147,7 @@ PAGE = Template("""<!doctype html>
 $body
 </main>
 <footer>
-<p class="note">This file is complete in itself: it loads nothing and sends nothing.</p>
+<p class="note">This file is self-contained: it loads nothing and sends nothing.</p>
 </footer>
 $scripts
 </body>
@@ -156,9 +156,9 @@ $scripts
 
 
 def render_page(*, heading: str, intro: str, body: str, scripts: Sequence[str]) -> str:
-    """The whole page; `body` is HTML, `heading` and `intro` are text, `scripts` run in order.
+    """Return the page; `body` is HTML, `heading` and `intro` are text, `scripts` run in order.
 
-    Only exactly these scripts may run, and nothing may be fetched: the page's policy says so.
+    The page's Content-Security-Policy allows exactly these scripts and no requests.
     """
     return PAGE.substitute(
         policy=build_policy(scripts),
@@ -172,7 +172,7 @@ def render_page(*, heading: str, intro: str, body: str, scripts: Sequence[str]) 
 
 
 def build_policy(scripts: Sequence[str]) -> str:
-    """The Content-Security-Policy that allows `scripts`, inline styles and nothing else."""
+    """Return the Content-Security-Policy that allows `scripts`, inline styles and nothing else."""
     digests = " ".join(f"'sha256-{_hash_script(script)}'" for script in scripts) or "'none'"
     rules = (
         "default-src 'none'",

@@ -1,4 +1,4 @@
-"""The incident report: one HTML file with everything in it, for mail, archive and paper."""
+"""Renders the incident report as one self-contained HTML file."""
 
 import errno
 import json
@@ -18,9 +18,9 @@ from canary.text.format import format_percent, format_stopwatch, human_duration,
 from canary.text.sanitize import escape_html_text, strip_controls
 
 POINTS = 40_000
-"""Points of all lines together: more would not be seen, and would make the file slow."""
+"""Points of all lines together: more would be invisible and make the file slow."""
 PER_LINE = (120, 1500)
-"""Fewest and most points of one line."""
+"""Minimum and maximum number of points of one line."""
 
 
 def render_report(
@@ -30,7 +30,7 @@ def render_report(
     intro: str,
     comparison: Sequence[ComparisonRow] = (),
 ) -> str:
-    """The report as one self-contained HTML page; all texts are escaped.
+    """Return the report as one self-contained HTML page; all texts are escaped.
 
     `heading` says in one sentence what happened (see `describe_result`), `intro` what was done;
     `comparison` comes from `comparison_rows`.
@@ -55,7 +55,7 @@ EMPTY = "<section><h2>Timeline</h2><p>No release was recorded.</p></section>"
 
 
 def _load_plotly() -> str:
-    """The source of plotly.js, as the installed plotly package has it."""
+    """Return the source of plotly.js from the installed plotly package."""
     try:
         from plotly.offline import get_plotlyjs  # noqa: PLC0415 - an extra, and slow to import
     except ImportError as error:
@@ -102,7 +102,7 @@ def _release_section(timeline: Timeline, number: int, points: int) -> str:
 def _chart_figure(timeline: Timeline, number: int, points: int) -> str:
     drawn = build_figure(timeline, points)
     if not drawn:
-        return "<p>Nothing was recorded of this release.</p>"
+        return "<p>No data was recorded for this release.</p>"
     data = json.dumps(drawn, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     return (
         f"<figure>{_render_legend(timeline)}"
@@ -110,15 +110,15 @@ def _chart_figure(timeline: Timeline, number: int, points: int) -> str:
         f' aria-label="{escape_html_text(describe_charts(timeline))}"'
         f' style="height:{drawn["layout"]["height"]}px"></div>'
         "<noscript><p>The charts need JavaScript, which is switched off here; "
-        "the tables say what was decided and how it ended.</p></noscript>"
-        '<figcaption class="note">Numbers on dotted lines are the decisions in the table below. '
-        "Errors are shares of the last few seconds' requests.</figcaption>"
+        "the tables list the decisions and the result.</p></noscript>"
+        '<figcaption class="note">The numbers on dotted lines refer to the decisions below. '
+        "Errors are shares of the requests of the last few seconds.</figcaption>"
         f'<script type="application/json" id="figure-{number}">{data}</script></figure>'
     )
 
 
 def describe_charts(timeline: Timeline) -> str:
-    """What the charts show, for those who cannot see them."""
+    """Return a description of the charts for screen readers."""
     moments = timeline.moments
     span = human_duration(moments[-1].time - moments[0].time) if moments else "no time"
     weight = max((moment.weight for moment in moments), default=0)
@@ -133,7 +133,7 @@ def describe_charts(timeline: Timeline) -> str:
 
 
 def _render_legend(timeline: Timeline) -> str:
-    """All lines by name: a color tells the version, a dash the instance or the metric."""
+    """Return the legend: the color shows the version, the dash the instance or metric."""
     lines = [line for panel in build_panels(timeline)[1:] for line in panel.lines]
     versions = [(name_new_version(timeline), "canary", "solid"), ("stable", "stable", "solid")]
     named = [(line.name, line.color, line.dash) for line in lines if _own_name(line)]
@@ -160,11 +160,10 @@ def _legend_swatch(color: str, dash: str) -> str:
 
 def _decision_table(decisions: Sequence[ReleaseDecision]) -> str:
     if not decisions:
-        return "<h3>Decisions</h3><p>Nobody decided anything.</p>"
+        return "<h3>Decisions</h3><p>No decision was made.</p>"
     rows = "".join(_decision_rows(decisions))
     heads = "".join(
-        f'<th scope="col">{name}</th>'
-        for name in ("#", "Time", "Weight", "ReleaseDecision and reason")
+        f'<th scope="col">{name}</th>' for name in ("#", "Time", "Weight", "Decision and reason")
     )
     return (
         '<h3>Decisions</h3><div class="scroll"><table class="decisions">'
@@ -196,7 +195,7 @@ def _fact_list(timeline: Timeline) -> str:
 
 
 def write_report(path: Path, html: str) -> None:
-    """Write `html` to `path`, readable for the user alone; an older report stays until then.
+    """Write `html` to `path`, readable only by the user; an older report is replaced atomically.
 
     Raises:
         UsageError: `path` cannot be written to: no such directory, not allowed, a directory.
@@ -217,7 +216,7 @@ def _replace_file(path: Path, content: bytes) -> None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        # For the user alone: a report has names, times and messages of an incident.
+        # Readable only by the user: a report has names, times and messages of an incident.
         with open(part, "xb", opener=partial(os.open, mode=0o600)) as file:
             file.write(content)
             file.flush()
@@ -238,7 +237,7 @@ def _raise_write_error(path: Path, error: OSError) -> NoReturn:
         case errno.EISDIR:
             raise UsageError(f"{refused}: it is a directory; name a file in it") from error
         case errno.EACCES | errno.EPERM | errno.EROFS:
-            raise UsageError(f"{refused}: not allowed here; choose another path") from error
+            raise UsageError(f"{refused}: it is not writable; choose another path") from error
         case errno.ENOSPC | errno.EDQUOT:
             raise PermanentError(
                 f"{refused}: the disk is full; free some space, or choose another disk"

@@ -1,4 +1,4 @@
-"""A release of a cluster as a timeline: from its history, its Events and its moments. Pure."""
+"""Builds the timeline of a release from its history, its Events and its moments. Pure."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -15,21 +15,21 @@ from canary.text.format import format_date_time
 
 _WEIGHT = re.compile(r" \(weight (\d+) %\)$")
 BEFORE, AFTER = 60.0, 60.0
-"""Seconds around the release that belong to its picture."""
+"""Seconds before and after the release that the charts show."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReleasePeriod:
-    """The release that is reported: seconds since the epoch."""
+    """Start and end of the reported release, in seconds since the epoch."""
 
     began: float
     ended: float | None
-    """None while it is under way."""
+    """None while the release is in progress."""
     entry: HistoryEntry | None
 
 
 def find_period(view: ReleaseView) -> ReleasePeriod | None:
-    """The release under way, else the last one that ended; None where there was none."""
+    """Return the release in progress, else the last one that ended; None if there was none."""
     release = view.status.release
     if release is not None:
         return ReleasePeriod(release.started_at, None, None)
@@ -41,7 +41,7 @@ def find_period(view: ReleaseView) -> ReleasePeriod | None:
 def read_decisions(
     events: Sequence[Mapping[str, Any]], span: ReleasePeriod, now: float
 ) -> list[ReleaseDecision]:
-    """What people were told of this release, in its order; its end is there in any case."""
+    """Return the decisions of the release from its Events, in order; always includes its end."""
     until = (span.ended if span.ended is not None else now) + AFTER
     told = (
         sorted((_event_time(event), event) for event in events if _event_time(event) is not None)
@@ -57,11 +57,13 @@ def read_decisions(
     if entry is not None and all(one.phase != entry.result for one in found):
         if not found:
             found.append(
-                ReleaseDecision(0.0, 0, "Preparing", "Started", "A new template was seen.")
+                ReleaseDecision(0.0, 0, "Preparing", "Started", "A new template was found.")
             )
         end = entry.ended_at - span.began
         found.append(
-            ReleaseDecision(end, 0, entry.result, entry.reason, entry.message or "It ended.")
+            ReleaseDecision(
+                end, 0, entry.result, entry.reason, entry.message or "The release ended."
+            )
         )
     return found
 
@@ -86,14 +88,14 @@ def _read_decision(event: Mapping[str, Any], time: float) -> ReleaseDecision:
 def weight_moments(
     found: Sequence[ReleaseDecision], span: ReleasePeriod, now: float
 ) -> list[Moment]:
-    """Moments that know the weight and nothing else: for a report without Prometheus."""
+    """Return moments with only the weight, for a report without Prometheus."""
     end = (span.ended if span.ended is not None else now) - span.began
     times = sorted({-BEFORE, *(one.time for one in found), end, end + AFTER})
     return [build_moment(time, found) for time in times]
 
 
 def build_moment(time: float, found: Sequence[ReleaseDecision], **more: Any) -> Moment:  # noqa: ANN401 - fields of Moment
-    """One look: weight, phase and reason are those of the last decision before."""
+    """Build a moment with the weight, phase and reason of the last decision before it."""
     last = next((one for one in reversed(found) if one.time <= time), None)
     if last is None:
         return Moment(time, 0, "Ready", "AtRest", "", "", **more)
@@ -107,7 +109,7 @@ def build_timeline(
     found: Sequence[ReleaseDecision],
     around: Diagnostics,
 ) -> Timeline:
-    """All of it, for the report."""
+    """Return the timeline for the report."""
     return Timeline(
         title=f"Release {view.title}, {format_date_time(span.began)}",
         guarded=True,
@@ -154,7 +156,7 @@ def _summary_sentence(entry: HistoryEntry) -> str:
 def _build_facts(view: ReleaseView, span: ReleasePeriod, around: Diagnostics) -> dict[str, str]:
     spec, status, entry = view.spec, view.status, span.entry
     template = entry.template if entry is not None else status.canary_hash or ""
-    ended = format_date_time(span.ended) if span.ended is not None else "still under way"
+    ended = format_date_time(span.ended) if span.ended is not None else "still in progress"
     facts = {
         "Release": view.title,
         "Deployment": spec.target.name,

@@ -1,4 +1,4 @@
-"""A release as it happens: one picture for a terminal, one line for pipes and CI."""
+"""Renders a running release: a screen for terminals, one line for pipes and CI."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from canary.text.format import format_percent, format_stopwatch, split_camel_cas
 from canary.text.sanitize import strip_controls
 
 WIDEST = 120
-"""Cells; wider lines are harder to read, not better."""
+"""Maximum width in cells; wider lines are harder to read."""
 NARROWEST = 40
 SEVERITY = ("Fail", "Unavailable", "NoData", "Continue", "Pass")
 
@@ -31,16 +31,16 @@ SEVERITY = ("Fail", "Unavailable", "NoData", "Continue", "Pass")
 def render_moment(
     moment: Moment, *, title: str, steps: Sequence[int], elapsed: float | None = None
 ) -> RenderableType:
-    """The picture of `moment` for a terminal, as high and wide as there is room.
+    """Render `moment` for a terminal within its height and width.
 
-    `steps` are the weights (percent) to be marked; `elapsed` (seconds) is shown at the top,
-    without it the moment's own time. Lines never wrap; a terminal without Unicode gets ASCII.
+    `steps` are the weights (percent) to mark; `elapsed` (seconds) is shown at the top, by default
+    the moment's own time. Lines never wrap; a terminal without Unicode gets ASCII.
     """
     return _MomentView(moment, title, tuple(steps), moment.time if elapsed is None else elapsed)
 
 
 def verdict_of(moment: Moment) -> str:
-    """The worst verdict of all metrics; `Continue` before there is any."""
+    """Return the worst verdict of all metrics; `Continue` if there is none yet."""
     found = {evidence.verdict for evidence in moment.evidence}
     return next((verdict for verdict in SEVERITY if verdict in found), "Continue")
 
@@ -54,7 +54,7 @@ class _MomentView:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = max(min(options.max_width - 1, WIDEST), min(options.max_width, NARROWEST))
-        # one line less than there is: the cursor needs one, and a full screen would scroll
+        # One line is left free for the cursor: a full screen would scroll.
         height = max((options.height or options.max_height) - 1, 1)
         page = Canvas(console, glyphs_for(options.encoding), width)
         lines = _arrange_blocks(page, self, height)
@@ -67,7 +67,7 @@ class _MomentView:
 
 
 def _arrange_blocks(page: Canvas, view: _MomentView, height: int) -> list[Text]:
-    """All blocks in at most `height` lines: rows of pools and metrics give way before words do."""
+    """Return all blocks in at most `height` lines; drops rows of pools and metrics before text."""
     moment = view.moment
     top = [_heading_line(page, view), *weight_panel(page, moment.weight, view.steps)]
     numbers = numbers_panel(page, moment)
@@ -93,7 +93,7 @@ def _heading_line(page: Canvas, view: _MomentView) -> Text:
 
 
 def _story_lines(page: Canvas, moment: Moment) -> list[Text]:
-    """Where it is, why, and what comes next: always as many lines, so that nothing jumps."""
+    """Return state, reason and next step, always in the same number of lines to avoid jumps."""
     verdict = verdict_of(moment)
     now = Text.assemble(
         (f"{'now':<{LABEL_WIDTH}}", "bold"),
@@ -119,7 +119,7 @@ def _wrap_paragraph(page: Canvas, label: str, words: str) -> list[Text]:
 
 
 def plain_line(moment: Moment) -> str:
-    """One moment on one line, always in the same order: `status t=47s weight=10% …`."""
+    """Return one moment as one line, always in the same order: `status t=47s weight=10% …`."""
     fields = [
         f"t={moment.time:.0f}s",
         f"weight={moment.weight}%",
@@ -155,12 +155,12 @@ def _format_evidence(evidence: Sequence[Evidence]) -> str:
 
 
 def _without_blanks(words: str) -> str:
-    """A name without blanks, so that a line splits at them."""
+    """Return a name without spaces, so that a line can be split at spaces."""
     return strip_controls(words).replace(" ", "_")
 
 
 def decision_line(decision: ReleaseDecision) -> str:
-    """One decision on one line: `decision t=47s weight=25% phase=… reason=… | sentence`."""
+    """Return one decision as one line: `decision t=47s weight=25% phase=… reason=… | sentence`."""
     where = f"t={decision.time:.0f}s weight={decision.weight}%"
     what = f"phase={strip_controls(decision.phase)} reason={strip_controls(decision.reason)}"
     return f"decision {where} {what} | {strip_controls(decision.sentence)}"

@@ -1,4 +1,4 @@
-"""The panels of the live view: weight, both versions' numbers, pools, evidence."""
+"""Renders the panels of the live view: weight, both versions' numbers, pools, evidence."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,9 +23,9 @@ from canary.text.format import format_amount, format_count, format_percent
 
 LABEL_WIDTH = 9
 SHORT_NAME, LONG_NAME = 8, 16
-"""Cells for the names of instances and metrics."""
+"""Width in cells for the names of instances and metrics."""
 TWO_COLUMNS = 72
-"""Cells from which stable's and the canary's pools stand side by side."""
+"""Width in cells from which the pools of both versions are shown side by side."""
 VERDICT_STYLES = {
     "Fail": "bold red",
     "Unavailable": "yellow",
@@ -34,7 +34,7 @@ VERDICT_STYLES = {
     "Pass": "green",
 }
 E_VALUE_THRESHOLD = 20.0
-"""Thresholds from here on are e-values, which begin at 1; below, they are measured quantities."""
+"""Thresholds of at least this are e-values, which begin at 1; lower ones are measured values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Canvas:
 
 
 def weight_panel(page: Canvas, weight: int, steps: Sequence[int]) -> Iterator[Text]:
-    """Two lines: the weight as a bar with the steps marked, and the steps' weights."""
+    """Render two lines: the weight as a bar with the steps marked, and the steps' weights."""
     head = f"{'weight':<{LABEL_WIDTH}}{weight:>3} %  "
     width = max(page.width - len(head), 1)
     marks = [step / 100 for step in steps]
@@ -66,7 +66,7 @@ def _step_style(step: int, weight: int) -> str:
 
 
 def numbers_panel(page: Canvas, moment: Moment) -> list[Text]:
-    """Three lines: both versions' numbers below each other, as many columns as fit."""
+    """Render three lines: a heading and both versions' numbers, as many columns as fit."""
     names = ("requests/s", "errors now", "requests", "failed", "failed share")
     rows = [
         Text(" " * LABEL_WIDTH),
@@ -99,7 +99,7 @@ def _error_style(failures: float | None) -> str:
 
 
 def pool_rows(page: Canvas, moment: Moment) -> int:
-    """Lines that all pools take."""
+    """Return the number of lines for all pools."""
     stable, canary = _split_by_side(moment.pools)
     rows = max(len(stable), len(canary)) if page.width >= TWO_COLUMNS else len(moment.pools)
     return max(rows, 1)
@@ -111,12 +111,12 @@ def _split_by_side(pools: Sequence[Pool]) -> tuple[list[Pool], list[Pool]]:
 
 
 def pools_panel(page: Canvas, pools: Sequence[Pool], rows: int) -> list[Text]:
-    """Heading and at most `rows` − 1 lines; side by side where there is room."""
+    """Render a heading and at most `rows` − 1 lines; side by side if there is room."""
     mark = page.glyphs.mark_empty
     limit = Text(f"{mark} {format_percent(POOL_LIMIT)}", style="dim")
     head = justify(Text("connections in use", style="dim"), limit, page.width)
     if not pools:
-        return [head, Text("no pool reports yet", style="dim")]
+        return [head, Text("no pool data yet", style="dim")]
     if page.width < TWO_COLUMNS:
         return [head, *_pool_lines(_PoolColumn(page, pools, page.width), pools, rows - 1)]
     column = _PoolColumn(page, pools, (page.width - 4) // 2)
@@ -135,7 +135,7 @@ def _join_columns(left: list[Text], right: list[Text], width: int) -> Iterator[T
 class _PoolColumn:
     page: Canvas
     pools: Sequence[Pool]
-    """All of them: their names decide where the bars begin."""
+    """Return all pools; the longest name decides where the bars begin."""
     width: int
 
     @property
@@ -144,12 +144,12 @@ class _PoolColumn:
 
 
 def name_width(names: Iterable[str]) -> int:
-    """Cells for the longest of `names`, within reason."""
+    """Return the width in cells of the longest of `names`, within limits."""
     return max(SHORT_NAME, min(LONG_NAME, max(map(cell_len, names), default=0)))
 
 
 def _pool_lines(column: _PoolColumn, pools: Sequence[Pool], rows: int) -> list[Text]:
-    """One line per pool in the given order; without room for all, the fullest and a remark."""
+    """Render one line per pool in the given order; without room, the fullest and a count."""
     if len(pools) <= rows:
         return [_pool_line(column, pool) for pool in pools]
     fullest = sorted(range(len(pools)), key=lambda index: -pools[index].share)
@@ -170,14 +170,14 @@ def _pool_line(column: _PoolColumn, pool: Pool) -> Text:
 
 
 def _pool_style(share: float) -> str:
-    """Green, then yellow from two thirds of the way to the line, red above it."""
+    """Return green, yellow from two thirds of the limit on, red above the limit."""
     if share > POOL_LIMIT:
         return "bold red"
     return "yellow" if share > POOL_LIMIT * 2 / 3 else "green"
 
 
 def evidence_panel(page: Canvas, evidence: Sequence[Evidence], rows: int) -> list[Text]:
-    """Heading and at most `rows` metrics, those nearest to their threshold."""
+    """Render a heading and at most `rows` metrics, those nearest to their threshold."""
     head = Text("evidence against the canary, log scale; full = roll back", style="dim")
     if not evidence:
         return [head, Text("none yet", style="dim")]
@@ -203,9 +203,9 @@ def _metric_line(page: Canvas, evidence: Evidence, name: int) -> Text:
 
 
 def evidence_share(evidence: Evidence) -> float:
-    """How far `evidence` is on its way to the threshold, 0–1, on a log scale.
+    """Return how close `evidence` is to the threshold, 0–1, on a log scale.
 
-    An e-value starts at 1, which is nothing; other quantities at a hundredth of their threshold.
+    An e-value starts at 1 (no evidence); other quantities at a hundredth of their threshold.
     """
     if not evidence.value > 0 or not evidence.threshold > 0:
         return 0.0

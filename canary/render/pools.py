@@ -1,4 +1,4 @@
-"""Connection pools as they stand: a picture for terminals, a table in a pipe, data for machines."""
+"""Renders connection pools: a screen for terminals, a table for pipes, data for machines."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,28 +15,28 @@ from canary.text.format import format_amount, format_percent, human_duration
 from canary.text.sanitize import strip_controls
 
 SCHEMA_VERSION: Final = 1
-"""Rises when something that a reader relies on changes; new members do not raise it."""
+"""Increases with every incompatible change; new fields do not increase it."""
 WIDEST = 140
-"""Cells; wider lines are harder to read, not better."""
+"""Maximum width in cells; wider lines are harder to read."""
 URGENT = 2 * 3600.0
-"""Seconds: a pool that is empty before is an emergency, as in the alerts."""
+"""Seconds: a pool that will be exhausted sooner is an emergency, as in the alerts."""
 _NONE = "-"
 _WIDTHS = {"in use": 7, "share": 6, "waiting": 7, "held": 5, "empty in": 11}
 _OPTIONAL_COLUMNS = ("pool", "share", "version", "service", "namespace", "held", "waiting")
-"""What is left out first where there is no room."""
+"""Columns in the order in which they are dropped if there is no room."""
 _LEAST_BAR, _WIDEST_BAR = 8, 40
 _LEAST_POD = 10
 _LONGEST = 20
-"""Cells of a namespace, a service or a pool's name."""
+"""Width in cells of the name of a namespace, service or pool."""
 
 
 @dataclass(frozen=True, slots=True)
 class PoolSnapshot:
-    """One pool of one pod, now; None where the exporter does not tell.
+    """Current state of one pool of one pod; None if the exporter does not report a value.
 
-    `timeouts` are callers that got no connection in the last ten minutes, `held` the connections
-    beyond rate × hold time, `empty_in` seconds, where connections are being lost. `in_use` is None
-    where the gauge is NaN.
+    `timeouts` counts callers that got no connection in the last ten minutes; `held` counts
+    connections beyond rate × hold time; `empty_in` is in seconds, if connections are being lost.
+    `in_use` is None if the gauge is NaN.
     """
 
     preset: str
@@ -54,21 +54,21 @@ class PoolSnapshot:
 
     @property
     def share(self) -> float | None:
-        """Of the pool that is in use, 0–1."""
+        """Return the share of the pool that is in use, 0–1."""
         if self.in_use is None or not self.maximum:
             return None
         return self.in_use / self.maximum
 
     @property
     def left(self) -> float:
-        """Seconds until nothing is free: 0 where nothing is, infinite where no end is in view."""
+        """Return seconds until no connection is free: 0 if none is, infinite without a forecast."""
         if self.share is not None and self.share >= 1:
             return 0.0
         return math.inf if self.empty_in is None else self.empty_in
 
 
 def sort_by_urgency(pools: Sequence[PoolSnapshot]) -> tuple[PoolSnapshot, ...]:
-    """The nearest to its end first: by time to exhaustion, then by share in use, then by name."""
+    """Sort by time to exhaustion, then by share in use (descending), then by name."""
     return tuple(
         sorted(
             pools,
@@ -82,7 +82,7 @@ def sort_by_urgency(pools: Sequence[PoolSnapshot]) -> tuple[PoolSnapshot, ...]:
 
 
 def pools_document(pools: Sequence[PoolSnapshot], at: float) -> dict[str, Any]:
-    """For machines; `at` in seconds since the epoch."""
+    """Return the pools as a JSON document; `at` is in seconds since the epoch."""
     return {
         "schemaVersion": SCHEMA_VERSION,
         "at": at,
@@ -118,12 +118,12 @@ HEADS = (
 
 
 def format_table(pools: Sequence[PoolSnapshot]) -> list[str]:
-    """A table without colors, whose columns never hold a blank."""
+    """Return a table without colors, whose cells contain no spaces."""
     return align_columns([HEADS, *map(format_row, pools)])
 
 
 def format_row(one: PoolSnapshot) -> list[str]:
-    """The cells of a table's line; what is not known is `-`."""
+    """Return the cells of a row; unknown values are `-`."""
     cells = (
         *(one.namespace, one.service, one.version, one.pod, one.pool, one.preset),
         *(_in_use(one), _format_number(one.maximum)),
@@ -139,7 +139,7 @@ def _in_use(one: PoolSnapshot) -> str:
 
 
 def _format_number(value: float | None) -> str:
-    """One digit behind the point, where there is something to be said with it; never `-0`."""
+    """Format with at most one decimal; never `-0`."""
     if value is None:
         return ""
     return format_amount(value) if abs(value) >= 1 else f"{abs(value):.1f}".removesuffix(".0")
@@ -147,9 +147,9 @@ def _format_number(value: float | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PoolsView:
-    """The picture for a terminal; not `whole`: as many lines as it has, the fullest pools stay.
+    """Render the pools for a terminal; unless `whole`, limited to its height, fullest pools first.
 
-    `trouble` is why these figures are not newer.
+    `trouble` is why the figures are not current.
     """
 
     pools: Sequence[PoolSnapshot]
@@ -178,11 +178,11 @@ def _render_lines(view: PoolsView, glyphs: Glyphs, width: int, shown: int) -> It
     for one in view.pools[:shown]:
         yield columns.line(one, glyphs)
     if (left_out := len(view.pools) - shown) > 0:
-        yield Text(f"and {left_out} more, none of them nearer to its end", style="dim")
+        yield Text(f"and {left_out} more, none closer to exhaustion", style="dim")
     yield Text(
         glyphs.text(
             f"{glyphs.mark_empty} {format_percent(POOL_LIMIT)} · held: in use beyond rate × hold "
-            "time, which nobody gives back"
+            "time, so probably leaked"
         ),
         style="dim",
     )
@@ -190,7 +190,7 @@ def _render_lines(view: PoolsView, glyphs: Glyphs, width: int, shown: int) -> It
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """How many cells each column has, names and numbers; what has no room is left out."""
+    """Widths in cells of all columns; columns without room are dropped."""
 
     names: Mapping[str, int]
     bar: int
@@ -198,7 +198,7 @@ class _Columns:
 
     @classmethod
     def of(cls, pools: Sequence[PoolSnapshot], width: int) -> "_Columns":
-        """Names get what they need, the bar the rest; in a narrow terminal columns give way."""
+        """Return widths: names first, the bar gets the rest; narrow terminals drop columns."""
         names = {
             "namespace": _name_width(pools, "namespace"),
             "service": _name_width(pools, "service"),
@@ -221,7 +221,7 @@ class _Columns:
         return cls(names, max(min(_bar_room(names, numbers, width), _WIDEST_BAR), 0), numbers)
 
     def heads(self, glyphs: Glyphs) -> str:
-        """The line above."""
+        """Return the heading line."""
         names = [fit_text(name.upper(), size, glyphs) for name, size in self.names.items()]
         numbers = [
             fit_text(name.upper(), size, glyphs, right=True) for name, size in self.numbers.items()
@@ -229,7 +229,7 @@ class _Columns:
         return " ".join([*names, " " * self.bar, *numbers])
 
     def line(self, one: PoolSnapshot, glyphs: Glyphs) -> Text:
-        """One pool."""
+        """Return the line of one pool."""
         style, share = choose_style(one), one.share
         named = [
             (fit_end if name == "pod" else fit_text)(getattr(one, name) or _NONE, size, glyphs)
@@ -246,7 +246,7 @@ class _Columns:
 
 
 def _bar_room(names: Mapping[str, int], numbers: Mapping[str, int], width: int) -> int:
-    """Cells that are left for the bar."""
+    """Return the number of cells left for the bar."""
     taken = [*names.values(), *numbers.values()]
     return width - sum(taken) - len(taken)
 
@@ -271,12 +271,12 @@ def _number_cells(one: PoolSnapshot) -> Mapping[str, str]:
 
 def _format_end(one: PoolSnapshot) -> str:
     if one.left == 0:
-        return "is empty"
+        return "exhausted"
     return _NONE if math.isinf(one.left) else human_duration(one.left)
 
 
 def choose_style(one: PoolSnapshot) -> str:
-    """Red where users feel it soon, yellow above the line or while connections are lost."""
+    """Return red near exhaustion, yellow above the limit or while connections leak."""
     if one.left < URGENT or (one.waiting or 0) > 0:
         return "bold red"
     if not math.isinf(one.left) or (one.share or 0) > POOL_LIMIT:

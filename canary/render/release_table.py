@@ -1,4 +1,4 @@
-"""Releases as a table: the columns of the definition, for people and for `-o wide`."""
+"""Renders releases as a table with the printer columns of the CRD, also for `-o wide`."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -13,12 +13,12 @@ _WIDE = ("TARGET", "STABLE", "CANARY", "MESSAGE")
 
 
 def column_names(*, wide: bool, namespaces: bool) -> list[str]:
-    """The columns' names."""
+    """Return the names of the columns."""
     return [*(["NAMESPACE"] if namespaces else []), *_COLUMNS, *(_WIDE if wide else [])]
 
 
 def release_row(release: Object, now: float, *, wide: bool, namespaces: bool) -> list[str]:
-    """One release, whatever is missing in it; `now` in seconds since the epoch."""
+    """Return the cells of a release, even an incomplete one; `now` in seconds since the epoch."""
     metadata, spec, status = release["metadata"], release.get("spec") or {}, _status_of(release)
     cells = [
         metadata["name"],
@@ -40,13 +40,13 @@ def release_row(release: Object, now: float, *, wide: bool, namespaces: bool) ->
 
 
 def align_columns(rows: Sequence[Sequence[str]], widths: Sequence[int] = ()) -> list[str]:
-    """Lines in columns, three blanks apart; `widths` are the least ones."""
+    """Return lines in columns, three spaces apart; `widths` are minimum widths."""
     widest = column_widths(rows, widths)
     return ["   ".join(map(str.ljust, cells, widest)).rstrip() for cells in rows]
 
 
 def column_widths(rows: Sequence[Sequence[str]], least: Sequence[int] = ()) -> list[int]:
-    """Cells per column."""
+    """Return the width in cells of each column."""
     found = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [max(pair) for pair in zip(found, least, strict=True)] if least else found
 

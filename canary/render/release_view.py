@@ -1,4 +1,4 @@
-"""One release as the API server has it, at one moment; and what can be read off it. Pure."""
+"""One release as stored in the API server, and what follows from it. Pure."""
 
 from dataclasses import dataclass
 
@@ -23,12 +23,12 @@ _BAD_WHEN = {
     "CapacityKept": "False",
     "HistoryKept": "False",
 }
-"""Conditions that are worth a line, and when."""
+"""Conditions that people should see, and the status at which they should."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseView:
-    """What status, explain and report look at."""
+    """The input of status, explain and report."""
 
     namespace: str
     name: str
@@ -44,27 +44,27 @@ class ReleaseView:
 
     @property
     def last(self) -> HistoryEntry | None:
-        """The release that ended last."""
+        """Return the release that ended last."""
         return self.status.history[0] if self.status.history else None
 
     @property
     def failed(self) -> HistoryEntry | None:
-        """The release that was rolled back and whose template is still there."""
+        """Return the rolled-back release whose template is still in the Deployment."""
         gone = self.status.phase is Phase.ROLLED_BACK
         return self.last if gone and self.last and self.last.result is not Result.PROMOTED else None
 
     @property
     def under_way(self) -> bool:
-        """A release is in flight, or its end is still being watched."""
+        """Return whether a release is in flight or baking."""
         return self.status.release is not None
 
     def metric(self, name: str) -> Metric | None:
-        """The metric of the spec."""
+        """Return the metric of this name in the spec."""
         return next((one for one in self.spec.analysis.metrics if one.name == name), None)
 
 
 def exit_code(status: Status) -> ExitCode:
-    """What `canary status` returns for what is so now."""
+    """Return the exit code of `canary status` for the current state."""
     match status.phase:
         case Phase.ROLLED_BACK | Phase.ROLLING_BACK:
             return ExitCode.FAILED
@@ -75,10 +75,10 @@ def exit_code(status: Status) -> ExitCode:
 
 
 def min_seconds_left(view: ReleaseView) -> float | None:
-    """Seconds until the release can have ended at the earliest; None where only others know.
+    """Return the minimum number of seconds until the release ends; None if it is not known.
 
-    The step durations that are left, the rest of `analysis.minDuration`, then the bake. Evidence
-    may take longer, and rolling the target is not in it.
+    It is the sum of the remaining step durations (or the rest of `analysis.minDuration` if longer)
+    and the bake. Gathering evidence may take longer, and rolling the target is not included.
     """
     spec, status, release = view.spec, view.status, view.status.release
     if status.intent is Intent.BAKE:
@@ -95,10 +95,10 @@ def min_seconds_left(view: ReleaseView) -> float | None:
 
 
 def find_bad_conditions(status: Status) -> list[Condition]:
-    """Conditions that a person should see; at rest there is nothing to be measured."""
+    """Return the conditions that people should see; at rest, none about measurements."""
     return [one for one in status.conditions if _BAD_WHEN.get(one.type) == one.status]
 
 
 def current_metrics(status: Status) -> tuple[MetricStatus, ...]:
-    """The figures of the release under way; those of an earlier one are in the history."""
+    """Return the metrics of the release in progress; the history has those of earlier ones."""
     return status.analysis if status.release is not None else ()

@@ -1,4 +1,4 @@
-"""The same release for machines and for logs: one document, one line per change."""
+"""Renders a release for machines and logs: one document, or one line per change."""
 
 from typing import Any
 
@@ -16,11 +16,11 @@ from canary.text.format import format_amount, format_errors_served, format_perce
 from canary.text.sanitize import strip_controls
 
 SCHEMA_VERSION = 1
-"""`schemaVersion` of the document: fields are added, never changed or taken away within one."""
+"""`schemaVersion` of the document: within a version fields are added, never changed or removed."""
 
 
 def format_line(view: ReleaseView) -> str:
-    """One change on one line, always in the same order: `prod/auth phase=… weight=10% … | why`."""
+    """Return one change as one line, in a fixed order: `prod/auth phase=… weight=10% … | why`."""
     status = view.status
     fields = [
         view.title,
@@ -35,7 +35,7 @@ def format_line(view: ReleaseView) -> str:
 
 
 def change_key(status: Status) -> tuple[object, ...]:
-    """What makes a new line worth while: figures that only grow do not."""
+    """Return the values whose change causes a new line; growing counters are not included."""
     verdicts = tuple((one.name, one.verdict) for one in current_metrics(status))
     return status.phase, status.step, status.weight, status.reason, status.verdict, verdicts
 
@@ -50,7 +50,7 @@ def _format_evidence(one: MetricStatus) -> str:
 
 
 def status_document(view: ReleaseView) -> dict[str, Any]:
-    """The status as one JSON document."""
+    """Return the status as a JSON document."""
     status = view.status
     return {
         "schemaVersion": SCHEMA_VERSION,
@@ -76,7 +76,7 @@ def status_document(view: ReleaseView) -> dict[str, Any]:
 
 
 def metric_document(one: MetricStatus) -> dict[str, Any]:
-    """One metric's figures."""
+    """Return the figures of one metric."""
     return {
         "name": one.name,
         "verdict": one.verdict,
@@ -87,7 +87,7 @@ def metric_document(one: MetricStatus) -> dict[str, Any]:
 
 
 def format_end(view: ReleaseView) -> str:
-    """How the last release ended, in one sentence."""
+    """Return how the last release ended, in one sentence."""
     last = view.last
     if last is None:
         return f"{view.title}: no release has ended yet"

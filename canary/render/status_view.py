@@ -1,4 +1,4 @@
-"""A release of a cluster as it stands: one picture for terminals, the same lines in a pipe."""
+"""Renders the current state of a release for terminals; a pipe gets the same lines."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ from canary.text.format import (
 )
 
 WIDEST = 120
-"""Cells; wider lines are harder to read, not better."""
+"""Maximum width in cells; wider lines are harder to read."""
 NARROWEST = 40
 _BAR = 30
 PHASE_STYLES = {
@@ -49,7 +49,7 @@ PHASE_STYLES = {
 
 
 def render_status(view: ReleaseView, *, whole: bool = True) -> RenderableType:
-    """The picture; not `whole`: as many lines as the terminal has, the least telling go first."""
+    """Render the status; unless `whole`, drop the least important lines if there is no room."""
     return _StatusView(view, whole)
 
 
@@ -73,7 +73,7 @@ class _StatusView:
 
 
 def _fit_height(lines: Sequence[Text], height: int) -> list[Text]:
-    """Blank lines give way first, then the end."""
+    """Drop blank lines first, then lines at the end."""
     blanks = len(lines) - height
     kept = []
     for line in lines:
@@ -158,7 +158,7 @@ def _labeled_line(page: Canvas, label: str, words: str) -> Text:
 
 
 def _step_lines(page: Canvas, view: ReleaseView) -> Iterator[Text]:
-    """Which step, for how long, and what it asks for."""
+    """Render the current step, its age and its settings."""
     status, steps = view.status, view.spec.steps
     if status.intent is Intent.PROMOTE:
         yield _labeled_line(page, "steps", f"all {len(steps)} passed")
@@ -176,7 +176,7 @@ def _format_step(step: Step) -> str:
 
 
 def _metric_lines(page: Canvas, metrics: Sequence[MetricStatus]) -> Iterator[Text]:
-    """One row of evidence per metric, and below it what both versions did."""
+    """Render a row of evidence per metric, and below it the counts of both versions."""
     width = name_width(one.name for one in metrics)
     head = Text("evidence against the canary, log scale", style="dim")
     right = Text(f"full {page.glyphs.dot} roll back", style="dim")
@@ -201,7 +201,7 @@ def _evidence_line(page: Canvas, one: MetricStatus, width: int) -> Text:
 
 
 def _metric_figures(one: MetricStatus) -> Iterator[str]:
-    """What the judge says, then the counts of both versions."""
+    """Render the judge's message, then the counts of both versions."""
     if one.message:
         yield one.message
     if one.canary_total or one.stable_total:

@@ -1,6 +1,6 @@
-r"""The one way to a terminal for plain text; `console.py` is the one for rich.
+r"""Writes plain text to the terminal, sanitized (rich output: `console.py`).
 
-Names, messages and files of other people pass here. A `kind` in a manifest such as
+Names, messages and files from outside are printed here. A `kind` in a manifest such as
 `"\x1b[2K\rOK"` would erase a line and write another.
 """
 
@@ -10,5 +10,5 @@ from canary.text.sanitize import sanitize_output
 
 
 def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
-    """Print text, to stderr with `err`, without what controls a terminal."""
+    """Print text, to stderr with `err`, without terminal control characters."""
     typer.echo(sanitize_output(text), err=err, nl=nl)

@@ -1,4 +1,4 @@
-"""What happened in one release, second by second: the data behind the live view and the report."""
+"""The data behind the live view and the report: what happened in a release, over time."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """One version's traffic as its users had it, over the last few seconds."""
+    """One version's traffic, measured by its clients over the last few seconds."""
 
     requests_per_second: float = 0.0
     error_ratio: float | None = None
@@ -28,13 +28,13 @@ class Pool:
 
     @property
     def share(self) -> float:
-        """Share in use, 0–1; 0 without a known size."""
+        """Return the share in use, 0–1; 0 if the size is unknown."""
         return self.in_use / self.maximum if self.maximum > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """How one metric stands: it fails when `value` reaches `threshold`."""
+    """Evidence of one metric; it fails when `value` reaches `threshold`."""
 
     metric: str
     verdict: str
@@ -45,7 +45,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One look at a release."""
+    """State of a release at one time."""
 
     time: float
     """Seconds since the release began (negative: before it)."""
@@ -54,7 +54,7 @@ class Moment:
     phase: str
     reason: str
     message: str
-    """Why it is where it is, in one sentence."""
+    """Reason for the current state, in one sentence."""
     next: str
     """What happens next, in one sentence."""
     canary: Numbers = field(default_factory=Numbers)
@@ -76,18 +76,18 @@ class ReleaseDecision:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseSummary:
-    """How it ended, in users' terms; times are seconds since the release began."""
+    """Result of a release, in users' terms; times are in seconds since its start."""
 
     ended: str
-    """Such as `Promoted`, `RolledBack` or `Outage`."""
+    """For example `Promoted`, `RolledBack` or `Outage`."""
     reason: str
     sentence: str
     requests: int
-    """Requests in all."""
+    """Total number of requests."""
     failed: int
-    """Those that failed."""
+    """Number of failed requests."""
     users: int
-    """0 where nobody counted users."""
+    """0 if users were not counted."""
     users_hit: int
     detected_after: float | None = None
     weight_zero_after: float | None = None
@@ -95,22 +95,22 @@ class ReleaseSummary:
     """Seconds from the canary's first request to weight 0."""
     peak_weight: int = 0
     peak_pool: float | None = None
-    """Highest share of any instance's pool in use, 0–1."""
+    """Highest share in use of any instance's pool, 0–1."""
     failed_by_version: Mapping[str, int] = field(default_factory=dict)
     noun: str = "logins"
-    """What `requests` counts."""
+    """Noun for what `requests` counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """One release from before its start to its end."""
+    """One release, from shortly before its start to its end."""
 
     title: str
-    """Such as `leak, with canary`."""
+    """For example `leak, with canary`."""
     guarded: bool
-    """Whether canary was in charge."""
+    """Whether canary managed the release."""
     facts: Mapping[str, str]
-    """Settings worth knowing, in the order in which they are shown."""
+    """Settings to show, in this order."""
     moments: tuple[Moment, ...]
     decisions: tuple[ReleaseDecision, ...]
     result: ReleaseSummary

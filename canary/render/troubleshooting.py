@@ -1,4 +1,4 @@
-"""Where to look next, reason by reason: commands to paste. Pure."""
+"""Suggests commands for finding the cause of a reason. Pure."""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,7 +7,7 @@ from canary.render.release_view import ReleaseView
 
 
 def suggest_commands(view: ReleaseView, pods: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """`(command, what it shows)`; `pods` are names of the canary's pods that are there now."""
+    """Yield `(command, what it shows)`; `pods` are the names of the canary's existing pods."""
     here, target = f"-n {view.namespace}", view.spec.target.name
     match view.status.reason.info.look_at:
         case LookAt.CANARY_PODS if pods:
@@ -21,13 +21,13 @@ def suggest_commands(view: ReleaseView, pods: Sequence[str]) -> Iterator[tuple[s
         case LookAt.CHECK_JOBS:
             yield f"kubectl get jobs {here} -l canary-controller.dev/check", "the checks' Jobs"
         case LookAt.DEPLOYMENTS:
-            yield f"kubectl get deployments {here}", "which Deployments there are"
+            yield f"kubectl get deployments {here}", "which Deployments exist"
         case LookAt.TARGET:
             yield f"kubectl describe deployment {target} {here}", "what the target waits for"
         case LookAt.ROUTE:
-            yield f"kubectl get {_route_names(view)} {here} -o yaml", "the route as it is now"
+            yield f"kubectl get {_route_names(view)} {here} -o yaml", "the current route"
         case LookAt.DOCTOR:
-            yield "canary doctor", "what is missing, with the remedy for each"
+            yield "canary doctor", "what is missing, and how to fix it"
         case LookAt.SUSPEND:
             patch = '--type=merge -p \'{"spec":{"suspend":false}}\''
             yield f"kubectl patch canaryrelease {view.name} {here} {patch}", "start the release"

@@ -1,16 +1,16 @@
-"""How sure a share of requests is. Pure."""
+"""Computes the confidence interval of a share of requests. Pure."""
 
 from math import sqrt
 
 _Z = 1.959963984540054
-"""Of a two-sided interval of 95 %."""
+"""The quantile of the normal distribution for a two-sided 95 % interval."""
 
 
 def wilson_interval(bad: float, total: float) -> tuple[float, float]:
-    """The 95 % interval (0–1) of a share of `bad` in `total` > 0 requests.
+    """Return the 95 % interval (0–1) of the share of `bad` in `total` > 0 requests.
 
     Wilson, *Probable inference, the law of succession, and statistical inference*, 1927. For
-    reading only: the judge's own interval is that of the ratio, which holds at every look.
+    display only: the judge uses its own interval of the ratio, valid after every analysis.
     """
     share = min(max(bad / total, 0.0), 1.0)
     shrink = 1 + _Z**2 / total

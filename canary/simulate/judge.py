@@ -16,7 +16,7 @@ from canary.core.pools.detector import DetectorState, PoolPolicy
 from canary.core.pools.detector import fold_samples as fold_pool
 from canary.core.pools.samples import PoolSample
 from canary.core.pools.verdict import assess_pools as assess_pool
-from canary.simulate.scenario import RequestCounts, SimulatedService, draw_poisson
+from canary.simulate.scenario import SimulatedRequests, SimulatedService, draw_poisson
 
 
 @dataclass(slots=True)
@@ -53,7 +53,12 @@ class SimulatedJudge:
         return cls(analysis, judges, pools, faulty)
 
     def take(
-        self, start: float, end: float, counts: RequestCounts, service: SimulatedService, pods: int
+        self,
+        start: float,
+        end: float,
+        counts: SimulatedRequests,
+        service: SimulatedService,
+        pods: int,
     ) -> None:
         """One interval."""
         if counts.canary:
@@ -83,10 +88,10 @@ class SimulatedJudge:
         return replace(combine_metrics(given, found), until=now)
 
 
-def _without_fault(counts: RequestCounts, service: SimulatedService) -> RequestCounts:
+def _without_fault(counts: SimulatedRequests, service: SimulatedService) -> SimulatedRequests:
     """The same requests, as another metric sees them: it has no fault."""
 
     def bad(total: int) -> int:
         return min(total, draw_poisson(total * service.scenario.stable, service.random))
 
-    return RequestCounts(counts.canary, bad(counts.canary), counts.stable, bad(counts.stable))
+    return SimulatedRequests(counts.canary, bad(counts.canary), counts.stable, bad(counts.stable))

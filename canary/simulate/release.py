@@ -16,7 +16,7 @@ from canary.core.rollout import canary_replicas, decide
 from canary.core.snapshot import Canary, Pod, ReleaseResource, Route, Snapshot, TargetDeployment
 from canary.metrics.presets import pool_preset
 from canary.simulate.judge import SimulatedJudge
-from canary.simulate.scenario import FaultScenario, RequestCounts, SimulatedService
+from canary.simulate.scenario import FaultScenario, SimulatedRequests, SimulatedService
 
 HISTORY = 3600.0
 """Seconds of stable's past that the judge has read when a release begins."""
@@ -105,7 +105,7 @@ class _ReleaseSimulation:
     weight: int = 0
     pods: int = 0
     began: float = 0.0
-    served: RequestCounts = field(default_factory=lambda: RequestCounts(0, 0, 0, 0))
+    served: SimulatedRequests = field(default_factory=lambda: SimulatedRequests(0, 0, 0, 0))
     bad: int = 0
     first: float | None = None
 
@@ -187,4 +187,4 @@ class _ReleaseSimulation:
             self.now = end
             if end >= self.began + step:
                 self.engines.take(self.began, end, self.served, self.service, self.pods)
-                self.began, self.served = end, RequestCounts(0, 0, 0, 0)
+                self.began, self.served = end, SimulatedRequests(0, 0, 0, 0)

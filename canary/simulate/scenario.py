@@ -37,7 +37,7 @@ class FaultScenario:
 
 
 @dataclass(frozen=True, slots=True)
-class RequestCounts:
+class SimulatedRequests:
     """Requests and bad ones of both versions in one stretch of time."""
 
     canary: int
@@ -45,9 +45,9 @@ class RequestCounts:
     stable: int
     stable_bad: int
 
-    def plus(self, other: "RequestCounts") -> "RequestCounts":
+    def plus(self, other: "SimulatedRequests") -> "SimulatedRequests":
         """Both stretches together."""
-        return RequestCounts(
+        return SimulatedRequests(
             self.canary + other.canary,
             self.canary_bad + other.canary_bad,
             self.stable + other.stable,
@@ -64,7 +64,7 @@ class SimulatedService:
     lost: dict[str, int] = field(default_factory=dict)
     """Connections that each canary pod has lost."""
 
-    def serve(self, seconds: float, weight: float, pods: int) -> RequestCounts:
+    def serve(self, seconds: float, weight: float, pods: int) -> SimulatedRequests:
         """What happened in so many seconds at this share of traffic (0–1), with `pods` canaries."""
         one = self.scenario
         share = weight if pods else 0.0
@@ -72,7 +72,7 @@ class SimulatedService:
         stable, stable_bad = self._requests(one.rps * seconds * (1.0 - share), one.stable)
         if one.leak and canary:
             self._lose(canary, pods)
-        return RequestCounts(canary, bad, stable, stable_bad)
+        return SimulatedRequests(canary, bad, stable, stable_bad)
 
     def _requests(self, mean: float, ratio: float) -> tuple[int, int]:
         """All and bad ones, independent of the good ones."""
@@ -93,7 +93,7 @@ class SimulatedService:
             self.lost[name] = min(self.scenario.pool, self.lost.get(name, 0) + more)
 
     def readings(
-        self, seconds: float, counts: RequestCounts, pods: int, *, holds: bool
+        self, seconds: float, counts: SimulatedRequests, pods: int, *, holds: bool
     ) -> tuple[PoolReading, ...]:
         """Every pod's pool at the end of an interval; `holds`: the exporter tells hold times."""
         replicas = self.scenario.replicas

@@ -54,18 +54,18 @@ def test_every_phase_is_in_the_table() -> None:
 
 
 REFUSALS = [
-    pytest.param("ready", "abort", "no release is under way; a change of the template of Deployment auth starts one", id="abort with nothing under way"),
-    pytest.param("ready", "retry", "nothing was rolled back, so there is nothing to try again", id="retry with nothing rolled back"),
+    pytest.param("ready", "abort", "no release is in progress; a change to the pod template of Deployment auth starts one", id="abort with nothing under way"),
+    pytest.param("ready", "retry", "nothing was rolled back, so there is nothing to retry", id="retry with nothing rolled back"),
     pytest.param("progressing", "resume", "it is not paused", id="resume what goes on"),
-    pytest.param("progressing", "promote", "step 2 asks for no approval: it goes on by itself once the evidence allows it, and nothing can take the place of evidence", id="promote past the evidence"),
-    pytest.param("progressing", "retry", "it is still under way; abort it first", id="retry what is under way"),
-    pytest.param("approval", "resume", "it is not paused: it waits for approval, which promote gives", id="resume what waits for approval"),
-    pytest.param("paused", "pause", "it is paused already", id="pause twice"),
-    pytest.param("promoting", "pause", "it is being promoted and cannot be paused any more; abort takes it back", id="pause too late"),
-    pytest.param("baking", "pause", "it is promoted already and only being watched; abort goes back", id="pause what is promoted"),
+    pytest.param("progressing", "promote", "step 2 needs no approval: it continues by itself once the analysis passes, and a command cannot replace evidence", id="promote past the evidence"),
+    pytest.param("progressing", "retry", "it is still in progress; abort it first", id="retry what is under way"),
+    pytest.param("approval", "resume", "it is not paused but waits for approval; promote approves it", id="resume what waits for approval"),
+    pytest.param("paused", "pause", "it is already paused", id="pause twice"),
+    pytest.param("promoting", "pause", "it is being promoted and can no longer be paused; abort rolls it back", id="pause too late"),
+    pytest.param("baking", "pause", "it is promoted already and only being monitored; abort rolls it back", id="pause what is promoted"),
     pytest.param("rolling back", "retry", "it is being rolled back already (WorseThanStable); retry once that has ended", id="retry too early"),
     pytest.param("rolled back", "abort", "it was rolled back already (WorseThanStable)", id="abort what is rolled back"),
-    pytest.param("terminating", "pause", "the CanaryRelease is being deleted; everything is put back", id="pause what is being deleted"),
+    pytest.param("terminating", "pause", "the CanaryRelease is being deleted; the route and the target are being restored", id="pause what is being deleted"),
 ]  # fmt: skip
 
 
@@ -124,7 +124,7 @@ def test_several_are_asked_or_none(server: ApiServer, run: Run) -> None:
     found = run("pause", "auth", "web", "shop", "--yes")
     assert found.code == 2
     web, shop = found.err.splitlines()
-    assert web.startswith("canary: cannot pause prod/web: no release is under way")
+    assert web.startswith("canary: cannot pause prod/web: no release is in progress")
     assert shop.startswith("cannot pause prod/shop: it is promoted already")
     assert server.asked["patch", "canaryreleases"] == 0
     store_release(server.cluster, "progressing", "web")
@@ -184,7 +184,7 @@ def test_figures_that_change_meanwhile_do_not_matter(server: ApiServer, run: Run
 MOVED = [
     pytest.param("promote", "approval", "paused", {}, "it is at step 2 now", id="another step than the one to be approved"),
     pytest.param("abort", "progressing", "progressing", {"template": "other"}, "another release is in progress", id="another release"),
-    pytest.param("pause", "progressing", "promoting", {}, "it is being promoted and cannot be paused any more", id="too late by now"),
+    pytest.param("pause", "progressing", "promoting", {}, "it is being promoted and can no longer be paused", id="too late by now"),
 ]  # fmt: skip
 
 

@@ -11,7 +11,12 @@ import pytest
 from canary.errors import CanaryError
 from canary.http.addresses import EVERYWHERE
 from canary.notify.message import ApprisePayload, HttpPayload
-from canary.notify.sender import DeliveryError, DeliveryTimeouts, PayloadSender, RefusedError
+from canary.notify.sender import (
+    DeliveryError,
+    DeliveryTimeouts,
+    PayloadSender,
+    RefusedDeliveryError,
+)
 from tests.notify.fixtures_messages import AT, ScriptedAnswer, receiver
 
 SENTINEL = "S3NT1N3L"
@@ -26,7 +31,7 @@ def post(url: str) -> HttpPayload:
 
 def failure(sender: PayloadSender, url: str) -> CanaryError:
     """What it says when it does not work."""
-    with pytest.raises((DeliveryError, RefusedError)) as caught:
+    with pytest.raises((DeliveryError, RefusedDeliveryError)) as caught:
         sender.send(post(url), AT)
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
@@ -43,8 +48,8 @@ ANSWERS = [
     pytest.param(ScriptedAnswer(503, {"Retry-After": "86400"}), DeliveryError, "HTTP 503", 300.0, id="503, after a day"),
     pytest.param(ScriptedAnswer(500), DeliveryError, "HTTP 500", 1.0, id="500"),
     pytest.param(ScriptedAnswer(408), DeliveryError, "HTTP 408", 1.0, id="408"),
-    pytest.param(ScriptedAnswer(400), RefusedError, "HTTP 400", None, id="400 is not tried again"),
-    pytest.param(ScriptedAnswer(404), RefusedError, "still valid", None, id="404 says where to look"),
+    pytest.param(ScriptedAnswer(400), RefusedDeliveryError, "HTTP 400", None, id="400 is not tried again"),
+    pytest.param(ScriptedAnswer(404), RefusedDeliveryError, "still valid", None, id="404 says where to look"),
     pytest.param(ScriptedAnswer(raw=b"garbage\r\n\r\n"), DeliveryError, "broke off", 1.0, id="an answer that is not HTTP"),
     pytest.param(ScriptedAnswer(hang=True), DeliveryError, "no answer within 0.3 s", 1.0, id="no answer"),
 ]  # fmt: skip
@@ -69,7 +74,7 @@ def test_a_redirect_is_not_followed(status: int) -> None:
         receiver(ScriptedAnswer(status, {"Location": elsewhere.url})) as server,
     ):
         error = failure(QUICK, server.url)
-        assert isinstance(error, RefusedError)
+        assert isinstance(error, RefusedDeliveryError)
         assert "put the final address into the Secret" in str(error)
         assert elsewhere.received == []
 
@@ -226,7 +231,7 @@ def test_apprise_does_not_know_the_address(url: str, caplog: pytest.LogCaptureFi
     """A person has to look; the address is not repeated."""
     pytest.importorskip("apprise")
     caplog.set_level(logging.DEBUG)
-    with pytest.raises(RefusedError, match="does not recognize") as caught:
+    with pytest.raises(RefusedDeliveryError, match="does not recognize") as caught:
         QUICK.send(ApprisePayload(url, "T", "B", "info"), AT)
     assert SENTINEL not in repr(caught.value) + caplog.text
 
@@ -234,5 +239,5 @@ def test_apprise_does_not_know_the_address(url: str, caplog: pytest.LogCaptureFi
 def test_without_apprise(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message says what to install."""
     monkeypatch.setitem(__import__("sys").modules, "apprise", None)
-    with pytest.raises(RefusedError, match=r"canary-controller\[apprise\]"):
+    with pytest.raises(RefusedDeliveryError, match=r"canary-controller\[apprise\]"):
         QUICK.send(ApprisePayload("json://x", "T", "B", "info"), AT)

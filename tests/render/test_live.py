@@ -98,7 +98,7 @@ def test_without_unicode_it_is_ascii(moment: Moment) -> None:
 def test_before_anything_is_known(moment: Moment) -> None:
     """No pools, no evidence, no requests: said, not left blank."""
     text = drawn(replace(moment, pools=(), evidence=(), canary=type(moment.canary)()))
-    assert "no pool reports yet" in text
+    assert "no pool data yet" in text
     assert "none yet" in text
 
 

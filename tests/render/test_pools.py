@@ -79,7 +79,7 @@ def test_a_terminal_without_unicode_gets_ascii() -> None:
 def test_the_picture_says_it_in_words() -> None:
     """Nothing is told by color alone."""
     lines = drawn(120)
-    assert "is empty" in lines[2]
+    assert "exhausted" in lines[2]
     assert "20 min" in lines[3]
     assert "╋" in lines[4]
     assert "7/?" in lines[6]

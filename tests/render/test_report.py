@@ -168,8 +168,8 @@ def test_a_timeline_without_moments_says_so(timeline: Timeline) -> None:
     """As when a demo ends before its first look."""
     empty = replace(timeline, moments=(), decisions=(), facts={})
     html = made(empty)
-    assert "Nothing was recorded of this release." in html
-    assert "Nobody decided anything." in html
+    assert "No data was recorded for this release." in html
+    assert "No decision was made." in html
     assert not [each for each in Page(html).all("div") if "data-figure" in each]
 
 
@@ -268,8 +268,8 @@ def test_a_wrong_path_is_a_usage_error(tmp_path: Path, where: str, words: str) -
 @pytest.mark.parametrize(
     ("number", "kind", "words"),
     [
-        pytest.param(errno.EACCES, UsageError, "not allowed here", id="not writable"),
-        pytest.param(errno.EROFS, UsageError, "not allowed here", id="read-only"),
+        pytest.param(errno.EACCES, UsageError, "it is not writable", id="not writable"),
+        pytest.param(errno.EROFS, UsageError, "it is not writable", id="read-only"),
         pytest.param(errno.ENOSPC, PermanentError, "the disk is full", id="disk full"),
         pytest.param(errno.EIO, PermanentError, "Input/output error", id="anything else"),
     ],
