@@ -82,7 +82,7 @@ class PayloadSender:
     def send(self, payload: Payload, now: float) -> None:
         """Deliver the payload; `now` in seconds since the epoch.
 
-        Raises DeliveryError, RefusedError.
+        Raises DeliveryError, RefusedDeliveryError.
         """
         with _suppress_logs():
             if isinstance(payload, ApprisePayload):

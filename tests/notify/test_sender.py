@@ -239,5 +239,5 @@ def test_apprise_does_not_know_the_address(url: str, caplog: pytest.LogCaptureFi
 def test_without_apprise(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message says what to install."""
     monkeypatch.setitem(__import__("sys").modules, "apprise", None)
-    with pytest.raises(RefusedDeliveryError, match=r"canary-controller\[apprise\]"):
+    with pytest.raises(RefusedDeliveryError, match=r"pip install .*\[apprise\]"):
         QUICK.send(ApprisePayload("json://x", "T", "B", "info"), AT)
