@@ -253,5 +253,5 @@ def test_aborting_what_runs_everywhere_already_says_that_it_goes_back() -> None:
     """At the end of a promotion the canary has no traffic any more to take away."""
     found = parse_release(build_release("promoting"))
     drained = found.status.model_copy(update={"weight": 0})
-    assert "takes the canary's 100 %" in describe_effect(Verb.ABORT, found.spec, found.status)
-    assert "the version before" in describe_effect(Verb.ABORT, found.spec, drained)
+    assert "removes the canary's 100 %" in describe_effect(Verb.ABORT, found.spec, found.status)
+    assert "the previous version" in describe_effect(Verb.ABORT, found.spec, drained)
