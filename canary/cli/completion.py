@@ -17,6 +17,8 @@ import typer
 from canary.render.terminal import echo
 
 TIMEOUT_SECONDS = 2.0
+TIMEOUT_VARIABLE = "CANARY_COMPLETION_TIMEOUT"
+"""Environment variable with another number of seconds, for slow machines."""
 """How long a shell waits for a response."""
 
 
@@ -39,7 +41,7 @@ def complete_contexts(ctx: typer.Context, incomplete: str) -> list[str]:
     return [name for name in found if name.startswith(incomplete)]
 
 
-def read_within(read: Callable[[], Iterable[str]], seconds: float = TIMEOUT_SECONDS) -> list[str]:
+def read_within(read: Callable[[], Iterable[str]], seconds: float | None = None) -> list[str]:
     """Return the sorted result of `read`; nothing if it fails or takes longer."""
     answers: Queue[list[str]] = Queue()
 
@@ -51,9 +53,16 @@ def read_within(read: Callable[[], Iterable[str]], seconds: float = TIMEOUT_SECO
 
     Thread(target=work, daemon=True).start()
     try:
-        return answers.get(timeout=seconds)
+        return answers.get(timeout=_timeout_seconds() if seconds is None else seconds)
     except Empty:
         return []
+
+
+def _timeout_seconds() -> float:
+    try:
+        return float(os.environ[TIMEOUT_VARIABLE])
+    except (KeyError, ValueError):
+        return TIMEOUT_SECONDS
 
 
 def print_suggestions(words: Sequence[str]) -> None:

@@ -21,9 +21,10 @@ def options_of(
     """
     if url is None:
         return None
-    warn_of_plain_token(url, token)
+    address = checked_url("--prometheus", url)
+    warn_of_plain_token(address, token)
     return PrometheusOptions(
-        url=checked_url("--prometheus", url),
+        url=address,
         attempts=2,
         bearer_token_file=readable("--prometheus-token-file", token),
         ca_file=readable("--prometheus-ca-file", ca),

@@ -3,12 +3,15 @@
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleOptions, RenderableType
-from rich.live import Live
 from rich.segment import Segment
 
 from canary.text.sanitize import sanitize_output
+
+if TYPE_CHECKING:
+    from rich.live import Live
 
 
 class SafeConsole(Console):
@@ -28,10 +31,12 @@ def supports_live_display(console: Console) -> bool:
 
 
 @contextmanager
-def live_display(console: Console) -> Iterator[Live | None]:
+def live_display(console: Console) -> Iterator["Live | None"]:
     """Yield a live display that is erased at the end; None if the console only takes lines."""
     if not supports_live_display(console):
         yield None
         return
+    from rich.live import Live  # noqa: PLC0415 - keeps --help quick
+
     with Live(console=console, auto_refresh=False, transient=True) as live:
         yield live

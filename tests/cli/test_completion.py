@@ -71,7 +71,7 @@ def run(*arguments: str, **environment: str) -> list[str]:
         [sys.executable, *arguments],
         capture_output=True,
         text=True,
-        env=os.environ | environment,
+        env=os.environ | {"CANARY_COMPLETION_TIMEOUT": "60"} | environment,
         check=False,
         timeout=60,
     )
