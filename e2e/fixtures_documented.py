@@ -45,6 +45,7 @@ canary() {
   case "$1 $*" in
     *" -w"*) timeout --signal=INT 8 canary "$@" || [ $? = 124 ] ;;  # Ctrl-C ends it
     abort*) command canary "$@" --yes ;;                            # a person answers y
+    lint*--strict*) command canary "$@" || [ $? = 2 ] ;;          # 2 says that there are warnings
     status*) command canary "$@" || [[ $? = [035] ]] ;;             # 3 and 5 are states of a release
     *) command canary "$@" ;;
   esac
@@ -251,7 +252,7 @@ def adopt() -> None:
 def ship(label: str) -> None:
     """A new version gets its first share of the traffic, and is paused there by a person."""
     apply(GUARD.manifest(PROD), AuthService(label=label, replicas=2).deployment(PROD))
-    wait_for("a canary with traffic", lambda: bool(status().get("weight")), 120)
+    wait_for("a canary with traffic", lambda: bool(status().get("weight")), 240)
     kubectl("-n", PROD, "annotate", "--overwrite", KIND, "auth", request("pause"))
     wait_for("the pause", lambda: status().get("phase") == "Paused", 30)
 
