@@ -213,7 +213,7 @@ def test_accounts_without_rights(tmp_path: Path) -> None:
     assert 'verbs ["list"]' in done.stderr
     done = canary("get", "-n", NAMESPACE, "--kubeconfig", str(tmp_path / "expired"))
     assert (done.returncode, len(done.stderr.splitlines())) == (7, 1)
-    assert "missing, wrong or expired" in done.stderr
+    assert "missing, invalid or expired" in done.stderr
 
 
 def test_as_a_plugin_of_kubectl() -> None:
