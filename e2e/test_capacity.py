@@ -159,7 +159,7 @@ def test_an_autoscaler_of_keda_is_not_fought(place: str):
         stage.ask("abort")
         entry = stage.ends(Result.ROLLED_BACK)
     assert (said["status"], said["message"].split(" owns")[0]) == ("False", "ScaledObject auth")
-    assert "ScaledObject auth goes on scaling it" in " ".join(
+    assert "ScaledObject auth keeps scaling it" in " ".join(
         drafted.stdout.replace("#", " ").split()
     )
     assert (found["spec"]["minReplicas"], FIELD in writers) == (2, False)
