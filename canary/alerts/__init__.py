@@ -1,6 +1,6 @@
 """Alerting and recording rules as data, made from the presets. Pure.
 
-`manifests/monitoring` and the chart hold what `files` makes of them; `tools.generate` writes it.
+`files` renders them for `manifests/monitoring` and the chart; `tools.generate` writes the files.
 """
 
 from canary.alerts import error_budget, operator, pools
@@ -19,12 +19,12 @@ __all__ = [
 
 
 def build_groups(settings: AlertSettings | None = None) -> tuple[RuleGroup, ...]:
-    """All rules, in the order of their evaluation."""
+    """Return all rules, in the order of their evaluation."""
     chosen = settings or AlertSettings()
     return pools.build_group(chosen), error_budget.build_group(chosen), operator.build_group()
 
 
 def alert_names() -> tuple[str, ...]:
-    """Every alert once, sorted: each has a runbook of this name."""
+    """Return the names of all alerts, sorted; each has a runbook of the same name."""
     rules = (rule for group in build_groups() for rule in group.rules)
     return tuple(sorted({rule.name for rule in rules if isinstance(rule, Alert)}))

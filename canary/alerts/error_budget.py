@@ -1,8 +1,8 @@
-"""Requests that fail: the error budget's burn rate, in several windows.
+"""Alerts on failed requests: the burn rate of the error budget, in several windows.
 
 Windows and factors are those of the Site Reliability Workbook, chapter 5, "Multiwindow,
-Multi-Burn-Rate Alerts", for a budget of 30 days: the long window says that it matters, the short
-one that it still goes on.
+Multi-Burn-Rate Alerts", for a budget of 30 days: the long window shows that it matters, the short
+one that it is still happening.
 """
 
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ from canary.metrics.preset_groups import RatioPresetGroup, ratio_preset_groups, 
 REQUESTS = "canary:requests:rate5m"
 ERRORS = "canary:errors:rate5m"
 BY = "namespace, service"
-"""The labels of what is recorded, and `source`: the preset. Versions are added up."""
+"""Labels of the recorded series, besides `source` (the preset). Versions are summed."""
 RECORD_INTERVAL = 30
 """Seconds between two recorded rates: their sum times this is a number of requests."""
 MIN_FAILURES = 10
-"""Failed requests in the long window: fewer are no incident, whatever share they are."""
+"""Minimum number of failed requests in the long window; fewer never alert, whatever their share."""
 _TRAEFIK = (
     "(?:(?:http|grpc)route-.+-svc-)?(.+?)(?:-canary)?-[a-z0-9]+@kubernetes(?:crd|gateway)"
     "|(.+?)(?:-canary|-stable)?@file"
@@ -29,7 +29,7 @@ _ENVOY_GATEWAY = "httproute/([^/]+)/([^/]+)/.+"
 
 @dataclass(frozen=True, slots=True)
 class _RouterLabels:
-    """Where a router's series say which service it is, and in which namespace."""
+    """The labels in which a router's series name the service and its namespace."""
 
     label: str
     service: str = SERVICE
@@ -41,7 +41,7 @@ _ROUTERS = {
     "istio": _RouterLabels("destination_workload", namespace="destination_workload_namespace"),
     "linkerd": _RouterLabels("deployment"),
     "envoy": _RouterLabels("envoy_cluster_name", "(.+?)(?:-canary)?"),
-    # A service of Traefik's is NAMESPACE-NAME: nothing tells where the one ends.
+    # A service of Traefik is named NAMESPACE-NAME; where the namespace ends is unknown.
     "traefik": _RouterLabels("service", _TRAEFIK, "$1$2"),
     "ingress-nginx": _RouterLabels("ingress", "(.+)"),
 }
@@ -51,11 +51,11 @@ _BURNS = (
     (Severity.WARNING, "1d", "2h", 3, "15m"),
     (Severity.WARNING, "3d", "6h", 1, "1h"),
 )
-"""Severity, long window, short window, burn rate, how long it has to last."""
+"""Severity, long window, short window, burn rate, `for`."""
 
 
 def build_group(settings: AlertSettings) -> RuleGroup:
-    """All rules about requests."""
+    """Return all rules about requests."""
     records = [record for group in ratio_preset_groups() for record in _record_rates(group)]
     return RuleGroup("canary-errors", f"{RECORD_INTERVAL}s", (*records, *_build_alerts(settings)))
 
@@ -66,13 +66,13 @@ def _record_rates(group: RatioPresetGroup) -> Iterator[RecordingRule]:
     bad = [_sum_by_service(words, f"rate({text(group.total, one)}[5m])") for one in group.bad]
     labels = {"source": group.name}
     yield RecordingRule(REQUESTS, total, labels)
-    # Where nothing has failed yet there is no series of failures.
+    # There is no series of failures before the first one.
     none = f'0 * {REQUESTS}{{source="{group.name}"}}'
     yield RecordingRule(ERRORS, "\nor ".join((*bad, f"sum by ({BY}) ({none})")), labels)
 
 
 def _sum_by_service(words: _RouterLabels, series: str) -> str:
-    """By namespace and service; first by the router's own labels, or replacing them would clash."""
+    """Sum by namespace and service; by the router's labels first, or label_replace would clash."""
     own = dict.fromkeys((words.namespace, words.label))
     series, label = f"sum by ({', '.join(own)}) ({series})", words.label
     if label == "service":
@@ -91,7 +91,7 @@ def _replace_label(series: str, target: str, value: str, source: str, pattern: s
 
 
 def failed_share(window: str, services: str) -> str:
-    """Share of requests (0–1) that failed in a window; the recorded rates are over 5 minutes."""
+    """Return the share (0–1) of requests that failed in a window; recorded rates cover 5 min."""
     which = f'{{service=~"{services}"}}'
     if window == "5m":
         return f"({ERRORS}{which} / {REQUESTS}{which})"

@@ -1,4 +1,4 @@
-"""The rules as files: for Prometheus, for its operator, for the chart. Pure."""
+"""Renders the rules as files for Prometheus, the Prometheus Operator and the chart. Pure."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -15,14 +15,14 @@ _CHART: Final = {
     "@services@": "{{ .Values.alerts.services }}",
     "@runbooks@": '{{ .Values.notify.links.runbooks | default "%s" | trimSuffix "/" }}',
 }
-"""What stands in the chart's rules for what people set."""
+"""Placeholders in the chart's rules, and the values that replace them."""
 
 
 class _Dumper(yaml.SafeDumper):
-    """Several lines as a block, and no anchors."""
+    """Writes several lines as a block, and no anchors."""
 
     def ignore_aliases(self, data: object) -> bool:
-        """Everything is written out."""
+        """Write everything out."""
         return data is not None
 
 
@@ -35,12 +35,12 @@ _Dumper.add_representer(str, _represent_text)
 
 
 def rules_yaml() -> str:
-    """A file for Prometheus' `rule_files`."""
+    """Return a file for Prometheus' `rule_files`."""
     return HEAD + _dump_yaml({"groups": _groups_as_dicts(AlertSettings())})
 
 
 def resource_yaml() -> str:
-    """A PrometheusRule for the Prometheus Operator."""
+    """Return a PrometheusRule for the Prometheus Operator."""
     metadata = {
         "name": "canary",
         "namespace": "canary-system",
@@ -52,10 +52,10 @@ def resource_yaml() -> str:
 
 
 def chart_yaml() -> str:
-    """The same as a template of Helm's, with values in it."""
+    """Return the PrometheusRule as a Helm template with values."""
     settings = AlertSettings(*_CHART)
     body = _dump_yaml({"groups": _groups_as_dicts(settings)})
-    # Prometheus' own templates have the same braces.
+    # Prometheus' templates use the same braces as Helm's.
     lines = body.replace("{{", "\0").replace("}}", '{{ "}}" }}').replace("\0", '{{ "{{" }}')
     for token, value in _CHART.items():
         lines = lines.replace(token, value.replace("%s", AlertSettings().runbooks))

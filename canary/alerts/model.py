@@ -1,4 +1,4 @@
-"""What a rule is, as data; expressions are PromQL."""
+"""Data types of rules; expressions are PromQL."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,17 +8,17 @@ from canary.runbooks import BASE
 
 
 class Team(StrEnum):
-    """Who is told: the label by which Alertmanager routes."""
+    """Recipient of an alert: the label by which Alertmanager routes."""
 
     DATABASE = "database"
     SERVICE = "service"
     """The owners of the service."""
     PLATFORM = "platform"
-    """Whoever runs the operator and Prometheus."""
+    """The team that runs the operator and Prometheus."""
 
 
 class Severity(StrEnum):
-    """`critical` wakes somebody, `warning` is for the day."""
+    """`critical` pages somebody, `warning` can wait for working hours."""
 
     CRITICAL = "critical"
     WARNING = "warning"
@@ -26,7 +26,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AlertSettings:
-    """What people set in the chart; texts, as they go into expressions as they are.
+    """Settings of the chart, as texts that are inserted into expressions unchanged.
 
     `budget` is the share of requests that may fail (0.001: an objective of 99.9 %), `limit` the
     share of a pool above which it is nearly full, `services` a regular expression of the services
@@ -52,7 +52,7 @@ class RecordingRule:
 class Alert:
     """An alerting rule; `lasting` is how long the expression has to hold, such as `5m`.
 
-    `labels` are those besides severity and team.
+    `labels` are additional to severity and team.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class RuleGroup:
-    """Rules that are evaluated together, in this order, every `interval`."""
+    """Rules evaluated together, in this order, every `interval`."""
 
     name: str
     interval: str

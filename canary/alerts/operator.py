@@ -1,4 +1,4 @@
-"""The operator itself, and releases that need a person."""
+"""Alerts on the operator itself, and on releases that need a person."""
 
 from collections.abc import Iterator
 
@@ -13,12 +13,12 @@ _ENDS_BY_ITSELF = (
     Phase.ROLLING_BACK,
     Phase.TERMINATING,
 )
-"""Phases that are over soon, if all is well."""
+"""Phases that end soon unless something is wrong."""
 _HELD = tuple(reason for reason in Reason if reason.info.holds_weight)
 
 
 def build_group() -> RuleGroup:
-    """All rules about the operator and its releases."""
+    """Return all rules about the operator and its releases."""
     return RuleGroup("canary-operator", "30s", (*_operator_alerts(), *_release_alerts()))
 
 
@@ -33,7 +33,7 @@ def _operator_alerts() -> Iterator[Alert]:
         "Prometheus has received no metrics of an operator for 5 minutes. Either no operator runs, "
         "and no weight is changed, or it is not scraped.",
     )
-    # Other operators export the election's metric as well.
+    # Other operators also export the metric of the leader election.
     yield Alert(
         "CanaryNoLeader",
         Severity.CRITICAL,

@@ -1,8 +1,8 @@
-"""Connection pools: one name for what all exporters say, the leak residual, three alerts.
+"""Alerts on connection pools: common metric names for all exporters, the leak residual, alerts.
 
-The residual is Little's law (Little 1961), as in canary.core.pools.detector: connections in use
-beyond rate × hold time are those that nobody gives back. Throughput cancels, so a surge of traffic
-does not forecast an exhaustion; where an exporter has no hold times there is no forecast.
+The residual follows from Little's law (Little 1961), as in canary.core.pools.detector: connections
+in use beyond rate × hold time are never returned. Throughput cancels out, so a traffic surge does
+not forecast an exhaustion. Without an exporter's hold times there is no forecast.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ from canary.metrics.pod_names import CANARY, SERVICE
 from canary.metrics.preset_groups import PoolPresetGroup, pool_preset_groups, text
 
 BY = "namespace, service, version, pod, pool"
-"""The labels of everything that is recorded of pools, `preset`, and all that tell pools apart."""
+"""Labels of all recorded series of pools, besides `preset` and those that tell pools apart."""
 _REPLACED = ("service", "version", "preset")
 IN_USE = "canary:pool_in_use:connections"
 MAXIMUM = "canary:pool_maximum:connections"
@@ -28,12 +28,12 @@ LOST = "canary:pool_lost:rate30m"
 EXHAUSTION = "canary:pool_exhaustion:seconds"
 
 LEAK = 3
-"""Connections, as `leak.connections` of a spec: fewer may be held for good reasons."""
+"""Number of connections, as `leak.connections` of a spec; fewer may be held for good reasons."""
 _NAMED = Matcher("pod", MatchOp.NOT_EQUAL, "")
 
 
 def build_group(settings: AlertSettings) -> RuleGroup:
-    """All rules about pools."""
+    """Return all rules about pools."""
     records = [record for group in pool_preset_groups() for record in _record_pools(group)]
     return RuleGroup(
         "canary-pools", "15s", (*records, *_derived_records(), *_build_alerts(settings))
@@ -43,7 +43,7 @@ def build_group(settings: AlertSettings) -> RuleGroup:
 def _record_pools(group: PoolPresetGroup) -> Iterator[RecordingRule]:
     yield _build_record(IN_USE, group, _in_use(group))
     if group.maximum:
-        # 0 means unlimited, of which there is no share.
+        # 0 means unlimited, so utilization is undefined.
         yield _build_record(MAXIMUM, group, f"{_maximum_expression(group, group.maximum)} > 0")
     if group.waiting:
         parts = [
@@ -69,7 +69,7 @@ def _build_record(name: str, group: PoolPresetGroup, expression: str) -> Recordi
 
 
 def _pod_matchers(group: PoolPresetGroup) -> tuple[Matcher, ...]:
-    """Series without a pod's name would be added up over all pods."""
+    """Require a pod's name: series without one would be summed over all pods."""
     return () if group.backend else (_NAMED,)
 
 
@@ -98,10 +98,10 @@ def _maximum_expression(group: PoolPresetGroup, maximum: Selector) -> str:
 
 
 def _normalize_labels(group: PoolPresetGroup, series: str) -> str:
-    """One series per pool, with the labels that all exporters get.
+    """Return one series per pool, with the labels common to all exporters.
 
-    Pools that differ in any label are different pools, and the fullest one counts: nothing is
-    summed. Two scrapes of one process count once.
+    Pools that differ in any label are different pools and are not summed; the fullest one counts.
+    Two scrapes of one process count once.
     """
     if group.backend:
         own = dict.fromkeys(("namespace", "instance", group.who))
@@ -120,9 +120,9 @@ def _normalize_labels(group: PoolPresetGroup, series: str) -> str:
 
 
 def _dropped_labels(group: PoolPresetGroup) -> Iterable[str]:
-    """Labels of the scrape and of the exporter's kinds of connections; those we replace.
+    """Return the labels to drop: those of the scrape and of connection kinds, and those we replace.
 
-    Were these kept, replacing some could make two series alike, which fails the whole rule.
+    If they were kept, replacing labels could make two series equal, which fails the whole rule.
     """
     kinds = (one.label for one in group.in_use.matchers)
     named = ("pool",) if group.pools and "pool" not in group.pools else ()
@@ -135,14 +135,14 @@ def _replace_label(series: str, target: str, value: str, source: str, pattern: s
 
 def _derived_records() -> Iterator[RecordingRule]:
     yield RecordingRule(UTILISATION, f"{IN_USE} / {MAXIMUM}")
-    # A pool younger than the window would seem to hold what it has not had the time to give back.
+    # A pool younger than the window would seem to hold connections that it had no time to return.
     yield RecordingRule(
         RESIDUAL, f"avg_over_time({IN_USE}[10m]) - {GIVEN_BACK}\nand {IN_USE} offset 10m"
     )
-    # What is sampled scatters at least like a Poisson number around what throughput explains; ten
-    # samples in the window are what the slowest usual scraping, once a minute, gives.
+    # Sampled connections scatter around the expected number at least like a Poisson variable. The
+    # slowest usual scrape interval, one minute, gives ten samples in the window.
     yield RecordingRule(ERROR, f"sqrt(clamp_min({GIVEN_BACK}, 0) / 10) and {RESIDUAL}")
-    # 6: four standard errors of a difference. The long look finds what the short one cannot tell.
+    # 6: four standard errors of a difference. The longer window finds slower leaks.
     yield RecordingRule(
         LOST,
         f"(({RESIDUAL} - {RESIDUAL} offset 10m) > 6 * {ERROR}) / 600\n"
@@ -198,7 +198,7 @@ def _forecast_alerts() -> Iterator[Alert]:
         f"`{RESIDUAL}` is the number of connections that requests do not account for. A traffic "
         "surge does not cause this."
     )
-    # The edge of a surge is in the window for ten minutes, and scraping sees it askew.
+    # The edge of a surge stays in the window for ten minutes and distorts the residual.
     for severity, seconds, lasting in (
         (Severity.CRITICAL, 2 * 3600, "10m"),
         (Severity.WARNING, 24 * 3600, "15m"),

@@ -62,7 +62,7 @@ class Inquiry:
             ) from error
         except PartialAnswerError as error:
             raise TransientError(
-                f"Prometheus at {self.url} answered only in part: {error}"
+                f"Prometheus at {self.url} returned a partial answer: {error}"
             ) from error
         except NoAnswerError as error:
             raise TransientError(f"Prometheus at {self.url} failed: {error}") from error

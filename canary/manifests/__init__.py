@@ -1,4 +1,4 @@
-"""What is installed in a cluster: the CustomResourceDefinition, made from the models."""
+"""Generates the CustomResourceDefinition that is installed in a cluster, from the models."""
 
 from canary.manifests.crd import build_crd, crd_yaml
 

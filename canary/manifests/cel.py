@@ -1,7 +1,7 @@
-"""The rules of the models in CEL, so that the API server says the same words as our own loader.
+"""Writes the models' rules in CEL, so that the API server gives the same messages as our loader.
 
-What holds for one value is read off its JSON schema; what spans fields stands here by hand, each
-rule beside the name of the validator in `canary.api` that it repeats.
+Rules for one value are derived from its JSON schema. Rules across fields are written by hand, each
+with the name of the validator in `canary.api` that it repeats.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,19 +24,19 @@ _SIZES = {"minLength": ">=", "maxLength": "<="}
 class CelRule:
     """One entry of x-kubernetes-validations.
 
-    `found` is a CEL expression of what was found, where its cost allows one: numbers as text have
-    no bounded cost.
+    `found` is a CEL expression for the value that was found, if its cost allows one: converting
+    numbers to text has no bounded cost.
     """
 
     validator: str
-    """The validator in `canary.api` that says the same."""
+    """The validator in `canary.api` with the same rule."""
     holds: str
     message: str
     found: str = ""
     field: str = ""
 
     def entry(self) -> dict[str, str]:
-        """As the schema has it."""
+        """Return the rule as written in the schema."""
         entry = {"rule": self.holds, "message": self.message}
         if self.found:
             entry["messageExpression"] = (
@@ -46,13 +46,13 @@ class CelRule:
 
 
 def quote_literal(value: str) -> str:
-    """A CEL string literal."""
+    """Return a CEL string literal."""
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
 
 
 def value_rule(schema: Mapping[str, Any]) -> list[dict[str, str]]:
-    """The rule of one value that carries `words`: its bounds, its pattern, its range in time."""
+    """Return the rule for a value that has `words`: its bounds, its pattern, its range in time."""
     if "words" not in schema or "enum" in schema:
         return []
     number = float if schema["type"] == "number" else int
@@ -71,12 +71,12 @@ def value_rule(schema: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def _present_fields(names: Sequence[str]) -> str:
-    """CEL: those of the fields that are there, as ours would list them."""
+    """Return CEL that lists the fields that are set, in the words of our loader."""
     return _join_names([(name, f"has(self.{name})") for name in names])
 
 
 def _join_names(named: Sequence[tuple[str, str]]) -> str:
-    """CEL: the names whose condition holds; made of literals, whose cost the API server knows."""
+    """Return CEL that lists names whose condition holds; literals have a cost that is known."""
     conditions = [f"({condition})" for _, condition in named]
     parts = [f"(!({' || '.join(conditions)}) ? 'none' : '')"]
     for index, (name, _) in enumerate(named):
@@ -86,7 +86,7 @@ def _join_names(named: Sequence[tuple[str, str]]) -> str:
 
 
 def _one_of(names: Sequence[str]) -> str:
-    """CEL: exactly one of the fields is there."""
+    """Return CEL: exactly one of the fields is set."""
     return f"[{', '.join(f'has(self.{name})' for name in names)}].exists_one(given, given)"
 
 
@@ -96,7 +96,7 @@ def _only_field(kind: str) -> str:
 
 
 def _stray_field(field: str) -> tuple[str, str]:
-    """A metric's field, and whether it says something other than its default."""
+    """Return a metric's field, and CEL for whether it differs from its default."""
     name, default = field.rstrip("_"), Metric.model_fields[field].default
     there = "has(self.__for__)" if name == "for" else f"has(self.{name})"
     if default is None:
@@ -119,7 +119,7 @@ def _field_rule(kind: str) -> CelRule:
 
 
 def parse_duration(value: str) -> str:
-    """CEL: the duration; one that is none is said elsewhere and counts as 0 here."""
+    """Return CEL for the duration; an invalid one is reported elsewhere and is 0 here."""
     readable = f"{value} != '' && {value}.matches({quote_literal(f'^{DURATION}$')})"
     return f"({readable} ? duration({value}) : duration('0s'))"
 
@@ -129,7 +129,7 @@ _ROUTERS = (*_ROUTES, "replicas", "routes")
 
 
 def _same_route(one: str, other: str) -> str:
-    """CEL: both entries name the same route. In lists the API server fills no defaults in."""
+    """Return CEL: both entries name the same route. The API server sets no defaults in lists."""
 
     def same(field: str, name: str) -> str:
         both = (f"has({one}.{field})", f"has({other}.{field})")

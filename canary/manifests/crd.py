@@ -18,7 +18,7 @@ COLUMNS: Sequence[tuple[str, str, str]] = (
     ("Reason", "string", ".status.reason"),
     ("Age", "date", ".metadata.creationTimestamp"),
 )
-"""What `kubectl get cnr` shows: name, type, path."""
+"""Columns of `kubectl get cnr`: name, type, path."""
 _META = {
     "apiVersion": {"type": "string", "description": f"{GROUP}/{VERSION}"},
     "kind": {"type": "string", "description": "CanaryRelease"},
@@ -27,7 +27,7 @@ _META = {
 
 
 def build_crd() -> dict[str, Any]:
-    """The definition; kept by Helm when the chart is uninstalled, for the releases' sake."""
+    """Return the definition; Helm keeps it when the chart is uninstalled, to keep the releases."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -52,7 +52,7 @@ def build_crd() -> dict[str, Any]:
 
 
 def crd_yaml() -> str:
-    """The definition as YAML."""
+    """Return the definition as YAML."""
     return HEAD + yaml.safe_dump(build_crd(), sort_keys=False, width=100, allow_unicode=True)
 
 

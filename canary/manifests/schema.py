@@ -1,7 +1,7 @@
-"""pydantic's JSON schema as the structural schema that a CustomResourceDefinition needs.
+"""Converts pydantic's JSON schema to the structural schema of a CustomResourceDefinition.
 
-References are written out, `null` alternatives become optional fields, `const` an enum, and every
-bound that our own messages put in words becomes a CEL rule with these words.
+References are inlined, `null` alternatives become optional fields, `const` becomes an enum, and
+every bound that has a message of ours becomes a CEL rule with this message.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from canary.manifests.cel import RULES, value_rule
 Schema = dict[str, Any]
 
 KEYS = {"checks": "name", "metrics": "name", "conditions": "type"}
-"""Lists whose elements are told apart by one field: two alike are refused, and merged by it."""
+"""Lists with a key field: duplicates are rejected, and apply merges elements by it."""
 
 
 class StructuralSchema:
@@ -25,7 +25,7 @@ class StructuralSchema:
         self._free = free
 
     def schema(self) -> Schema:
-        """The whole schema."""
+        """Return the whole schema."""
         return self._node(self._root, "", in_list=False)
 
     def _node(self, raw: Mapping[str, Any], name: str, *, in_list: bool) -> Schema:
@@ -47,7 +47,7 @@ class StructuralSchema:
         return result | ({"x-kubernetes-validations": rules} if rules else {})
 
     def _resolved(self, raw: Mapping[str, Any]) -> Schema:
-        """The node with its reference written out and without its `null` alternative."""
+        """Return the node with its reference inlined and without its `null` alternative."""
         node = dict(raw)
         if "anyOf" in node:
             (inner,) = (one for one in node.pop("anyOf") if one.get("type") != "null")
@@ -67,7 +67,7 @@ class StructuralSchema:
         if "const" in node or "enum" in node:
             limits["enum"] = node.get("enum", [node.get("const")])
         if "maxLength" in node or "least" in node:
-            # Twice what the rule allows, so that the rule is what speaks; its cost needs a bound.
+            # Twice what the rule allows, so that the rule gives the message; CEL needs a bound.
             limits["maxLength"] = 2 * node.get("maxLength", 32)
         if "maxItems" in node:
             limits["maxItems"] = node["maxItems"]
@@ -105,15 +105,15 @@ class StructuralSchema:
 
 
 def _yaml_default(node: Schema) -> object:
-    """The default as it stands in YAML."""
+    """Return the default as written in YAML."""
     return format_duration(node["default"]) if "least" in node else node["default"]
 
 
 def _build_description(node: Schema, *, in_list: bool) -> str:
-    """The docstring, what is allowed, and the default where the schema cannot hold it.
+    """Return the docstring, the allowed values, and the default if the schema cannot hold it.
 
-    Inside lists the API server fills in nothing: a tool that compares lists as a whole (Argo CD)
-    would call every release out of sync.
+    Inside lists the schema has no defaults: a tool that compares whole lists (Argo CD) would report
+    every release as out of sync.
     """
     parts = [" ".join(node.get("description", "").split())]
     parts += [f"Allowed: {node['words']}."] if "words" in node else []

@@ -1,13 +1,13 @@
-"""One query for all releases: queries that differ only in metric and member go out as one.
+"""Batches the queries of all releases: queries that differ only in metric and member are merged.
 
-See query_template.py for what is merged. Which parts there are is known from the last times: each
-stays in the query for a while. The first release that asks for a time has the query sent, the
-others share the answer. What cannot be merged is asked by itself.
+See query_template.py for what can be merged. A merged query contains every part that was requested
+recently. The first release that requests a time sends the query; the others share the answer.
+Queries that cannot be merged are sent alone.
 
-One release's trouble stays its own. Where a merged query fails although the server answers others,
-each namespace is asked by itself, in threads of which every namespace gets its part; where that
-fails too, each of its queries. A namespace that failed by itself is left out of merged queries for
-a while, and a template whose answer is too large is asked in several pieces from then on.
+A failure of one release does not affect others. If a merged query fails although the server answers
+other queries, one query per namespace is sent, with a fair share of the threads for each namespace;
+if that fails too, each of its queries is sent alone. A namespace whose own query failed is left out
+of merged queries for a while. A template whose answer is too large is split into several queries.
 """
 
 import math
@@ -38,20 +38,20 @@ from canary.metrics.query_template import QueryPart, QueryTemplate, merge, templ
 from canary.text.regex import full_match
 
 SPAN = 300.0
-"""Seconds before the judged range that every question of a release reaches back."""
+"""Seconds before the judged range from which every query of a release reads."""
 LATE = 4
-"""Intervals that a release may be late and still share: what is further back is asked singly."""
+"""Number of intervals by which a release may be late and still share; later ones query alone."""
 LATE_SECONDS = 30.0
-"""The same where intervals are short: a status that is written every 10 s is older than those."""
+"""The same in seconds, for short intervals: the status is only written every 10 s."""
 AWAY = 60.0
-"""Seconds after which, without a question, a part is not asked for any more."""
+"""Seconds after its last request until a part is dropped from the merged query."""
 PATIENCE = 30.0
-"""Seconds that `read` waits at most."""
+"""Maximum number of seconds that `read` waits."""
 APART = 600.0
-"""Seconds for which a namespace that failed by itself is left out of merged queries."""
+"""Seconds for which a namespace whose own query failed is left out of merged queries."""
 MOST_PIECES = 64
 MOST_WAITING = 2_000
-"""Queries of one namespace: each release in flight asks about ten alone when it is first read."""
+"""Queries of a namespace in flight: a release sends about ten alone when it is first read."""
 _UNANSWERED = NoData("the metric source gave no answer for this query", partial=True)
 
 Answers = Mapping[str, MetricAnswer]
@@ -59,17 +59,17 @@ Answers = Mapping[str, MetricAnswer]
 
 @dataclass(frozen=True, slots=True)
 class _Moment:
-    """A template at one time, for one piece of all namespaces, or for one of them."""
+    """A template at one time, for a subset of all namespaces or for a single one."""
 
     template: QueryTemplate
     end: float
     step: float
     of: int | str = 0
-    """The number of the piece, or the namespace."""
+    """Index of the subset, or the namespace."""
 
     @property
     def grid(self) -> Grid:
-        """Far enough back for every release that is not late."""
+        """Return a grid that reaches back far enough for every release that is not too late."""
         late = max(LATE * self.step, LATE_SECONDS)
         back = math.ceil((SPAN + late) / self.step)
         return Grid(self.end - back * self.step, self.end, self.step)
@@ -81,7 +81,7 @@ _Name = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class _Split:
-    """An answer: its series by metric and namespace, or why there are none."""
+    """A split answer: its series by metric and namespace, or why there are none."""
 
     silence: NoData | Unavailable | None
     series: Mapping[_Name, Sequence[Series]] = field(default_factory=dict)
@@ -89,7 +89,7 @@ class _Split:
 
     @property
     def failed(self) -> bool:
-        """Whether a narrower question may be answered: not where nobody is."""
+        """Return whether a narrower query may succeed; it cannot if the server is down."""
         match self.silence:
             case Unavailable(server_down=down):
                 return not down
@@ -101,7 +101,7 @@ class _Split:
 
 @dataclass(frozen=True, slots=True)
 class _Shared:
-    """A merged query that was sent: for which parts, and its answer."""
+    """A merged query that was sent: its parts and its answer."""
 
     parts: frozenset[QueryPart]
     answer: "Future[_Split]"
@@ -109,25 +109,25 @@ class _Shared:
 
 @dataclass(frozen=True, slots=True)
 class PendingAnswers:
-    """Queries on their way."""
+    """The answers of queries that were sent."""
 
     parts: Mapping[str, "Future[MetricAnswer]"]
 
     def wait(self, seconds: float) -> bool:
-        """Whether all answers are there, after so many seconds at most."""
+        """Wait up to so many seconds; return whether all answers have arrived."""
         return not wait(self.parts.values(), seconds).not_done
 
     @property
     def done(self) -> bool:
-        """Whether all answers are there."""
+        """Return whether all answers have arrived."""
         return all(part.done() for part in self.parts.values())
 
     def answers(self) -> Answers:
-        """What has been answered; the rest is Unavailable."""
+        """Return the answers so far; the others are Unavailable."""
         return {key: _answer(part) for key, part in self.parts.items()}
 
     def then(self, call: Callable[[], None]) -> None:
-        """Has `call` called once all answers are there, in another thread."""
+        """Call `call` in another thread once all answers have arrived."""
         for part in self.parts.values():
             part.add_done_callback(lambda _: call() if self.done else None)
 
@@ -135,8 +135,8 @@ class PendingAnswers:
 class QueryBatcher:
     """A MetricSource in front of one Prometheus, shared by all releases and threads.
 
-    `count` is called for every query that is sent; `own_queries` says what is asked of what users
-    wrote.
+    `count` is called for every query that is sent; `own_queries` is the policy for users' own
+    queries.
     """
 
     def __init__(
@@ -153,10 +153,10 @@ class QueryBatcher:
         self._own = FairExecutor(threads, 2, "own-queries")
         self._lock = threading.Lock()
         self._parts: dict[tuple[QueryTemplate, float], dict[QueryPart, float]] = {}
-        """Per template and step: what is asked for, and for which time last."""
+        """Per template and step: the requested parts, and the last time requested for each."""
         self._pieces: dict[tuple[QueryTemplate, float], int] = {}
         self._apart: dict[str, float] = {}
-        """Namespaces that are asked by themselves, and since which time."""
+        """Namespaces that are queried separately, and since which time."""
         self._shared: dict[_Moment, _Shared] = {}
         self._corrector = LateSampleCorrector()
 
@@ -170,7 +170,7 @@ class QueryBatcher:
 
     @property
     def lag(self) -> float:
-        """Seconds until what was scraped can be read."""
+        """Return the seconds from the start of a scrape until its samples can be read."""
         return self._corrector.lag
 
     def settled(self, now: float) -> float:
@@ -180,10 +180,10 @@ class QueryBatcher:
     def ask(
         self, queries: Sequence[SeriesQuery], start: float, end: float, step: float
     ) -> PendingAnswers:
-        """Sends what nobody has sent yet; returns at once."""
+        """Send the queries that are not in flight yet; return at once."""
         grid = Grid(math.floor(start), math.floor(end), step)
         asked, answers = self._permitted(queries)
-        with self._lock:  # all parts of one release before the first is sent
+        with self._lock:  # Register all parts of a release before the first is sent.
             for query in asked:
                 if (found := template_of(query)) is not None:
                     self._register(*found, grid)
@@ -192,7 +192,7 @@ class QueryBatcher:
     def _permitted(
         self, queries: Sequence[SeriesQuery]
     ) -> "tuple[list[SeriesQuery], dict[str, Future[MetricAnswer]]]":
-        """What is asked, and the answers to what is not."""
+        """Return the permitted queries, and the answers to the others."""
         asked: list[SeriesQuery] = []
         answers: dict[str, Future[MetricAnswer]] = {}
         for query in queries:
@@ -205,7 +205,7 @@ class QueryBatcher:
         return asked, answers
 
     def close(self) -> None:
-        """Sends nothing more; what is under way is left to its time-out."""
+        """Stop sending; queries in flight end with their timeout."""
         self._executor.close()
         self._own.close()
 
@@ -223,9 +223,9 @@ class QueryBatcher:
             return self._alone(query, grid)
 
         def by_itself(split: _Split) -> "MetricAnswer | Future[MetricAnswer]":
-            """The answer; asked for alone where the others' series may stand in the way.
+            """Return the answer; query alone if the series of others may hide it.
 
-            A native histogram of one release hides that another has a classic one.
+            For example, a native histogram of one release hides a classic one of another.
             """
             mine = _mine(split, template, part, query, grid)
             hidden = isinstance(mine, NoData) and not mine.partial and native_of(query.selector)
@@ -234,7 +234,7 @@ class QueryBatcher:
             return mine
 
         def for_namespace(split: _Split) -> "MetricAnswer | Future[MetricAnswer]":
-            """The answer; asked for together with the rest of the namespace where it failed."""
+            """Return the answer; if it failed, query for the namespace alone."""
             if not split.failed or len(shared.parts) == 1:
                 return by_itself(split)
             own = self._share(template, part, grid, apart=True)
@@ -245,7 +245,7 @@ class QueryBatcher:
     def _share(
         self, template: QueryTemplate, part: QueryPart, grid: Grid, *, apart: bool = False
     ) -> _Shared | None:
-        """The merged query that answers this part; None where there is none."""
+        """Return the merged query that answers this part; None if there is none."""
         key = template, grid.step
         with self._lock:
             parts = self._parts.get(key, {})
@@ -294,14 +294,14 @@ class QueryBatcher:
         silence = _silence(answer)
         with self._lock:
             if isinstance(silence, Unavailable) and silence.server_down:
-                self._shared.pop(moment, None)  # to be asked again by whoever looks next
+                self._shared.pop(moment, None)  # The next request sends it again.
             too_large = isinstance(silence, NoData) and silence.splittable
             if too_large and silence != NATIVE and not asker:
                 self._pieces[question] = min(2 * self._pieces.get(question, 1), MOST_PIECES)
         return _split(answer, moment.template, parts)
 
     def _tidy(self, template: QueryTemplate, grid: Grid) -> None:
-        """Forgets what has not been asked for some time, and answers of other times."""
+        """Drop parts that were not requested recently, and answers for other times."""
         parts = self._parts.get((template, grid.step), {})
         if grid.end in parts.values():
             return
@@ -325,7 +325,7 @@ def _silence(answer: MetricAnswer) -> NoData | Unavailable | None:
 def _split(answer: MetricAnswer, template: QueryTemplate, parts: frozenset[QueryPart]) -> _Split:
     if not isinstance(answer, FoundSeries):
         return _Split(answer)
-    only = next(iter(parts)).metric  # of one metric, series have no name
+    only = next(iter(parts)).metric  # Series of a single metric have no name.
     series: dict[_Name, list[Series]] = {}
     odd: dict[_Name, list[Mapping[str, str]]] = {}
 
@@ -342,7 +342,7 @@ def _split(answer: MetricAnswer, template: QueryTemplate, parts: frozenset[Query
 def _mine(
     split: _Split, template: QueryTemplate, part: QueryPart, query: SeriesQuery, grid: Grid
 ) -> MetricAnswer:
-    """One query's part of a shared answer, as if it had been asked alone."""
+    """Return a query's part of a shared answer, as if it had been sent alone."""
     if split.silence is not None:
         return split.silence
     name, pattern = (part.metric, part.member.namespace), part.member.pattern
@@ -363,13 +363,13 @@ def _mine(
         return FoundSeries(found, odd)
     if odd:
         return NoData(NOT_NUMBERS, partial=True)
-    return NoData(f"the query works and matches no series of {query.template.metric}")
+    return NoData(f"the query succeeds but matches no series of {query.template.metric}")
 
 
 def _chain(
     shared: "Future[_Split]", part: Callable[[_Split], "MetricAnswer | Future[MetricAnswer]"]
 ) -> "Future[MetricAnswer]":
-    """A future of what a function makes of another one's result: a value, or a further future."""
+    """Return a future of `part` applied to the result of `shared`: a value, or another future."""
     mine: Future[MetricAnswer] = Future()
 
     def settle(done: "Future[MetricAnswer]") -> None:
@@ -383,7 +383,7 @@ def _chain(
     def hand_over(done: "Future[_Split]") -> None:
         try:
             found = part(done.result())
-        except BaseException as error:  # noqa: BLE001  # whatever it is, the asker must not wait
+        except BaseException as error:  # noqa: BLE001  # The caller must not wait, whatever the error.
             mine.set_exception(error)
             return
         if isinstance(found, Future):
@@ -397,8 +397,8 @@ def _chain(
 
 def _answer(part: "Future[MetricAnswer]") -> MetricAnswer:
     if not part.done():
-        return Unavailable("the monitoring has not answered in time")
+        return Unavailable("the metric source did not answer in time")
     error = None if part.cancelled() else part.exception()
     if part.cancelled() or error is not None:
-        return Unavailable(f"the monitoring was not asked: {error or 'shutting down'}")
+        return Unavailable(f"the query was not sent: {error or 'shutting down'}")
     return part.result()

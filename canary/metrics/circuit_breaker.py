@@ -1,11 +1,11 @@
-"""A circuit breaker: a server that keeps failing is left alone for a while, then probed once."""
+"""A circuit breaker: stops queries to a server that keeps failing, then probes it once."""
 
 import threading
 from collections.abc import Callable
 
 
 class CircuitBreaker:
-    """Opens after `failures` in a row, for `rest` seconds; then lets one caller try.
+    """Opens after `failures` in a row, for `rest` seconds; then lets one caller probe.
 
     Thread-safe. `clock` gives monotonic seconds.
     """
@@ -19,7 +19,7 @@ class CircuitBreaker:
         self._closed_again = 0.0
 
     def admits(self) -> bool:
-        """Whether to ask the server now; when half open, only one caller is told yes."""
+        """Return whether to send a query now; when half open, True for one caller only."""
         with self._lock:
             if self._failed < self._limit:
                 return True
@@ -29,19 +29,19 @@ class CircuitBreaker:
             return True
 
     def succeeded(self) -> None:
-        """The server answered (even if only to refuse the question)."""
+        """Record that the server answered, even if it refused the query."""
         with self._lock:
             self._failed = 0
 
     def failed(self) -> None:
-        """The server did not answer, or answered that it cannot."""
+        """Record that the server did not answer, or failed."""
         with self._lock:
             self._failed += 1
             self._closed_again = self._clock() + self._rest
 
     @property
     def open_for(self) -> float:
-        """Seconds until the next probe; 0 when closed."""
+        """Return the seconds until the next probe; 0 when closed."""
         with self._lock:
             left = self._closed_again - self._clock()
             return max(left, 0.0) if self._failed >= self._limit else 0.0

@@ -1,13 +1,13 @@
-r"""One page of /metrics, taken as a whole or not at all.
+r"""Parses a page of /metrics, completely or not at all.
 
-A page is foreign text: the parser is linear in its length, whatever the page holds, and messages
-never repeat what stands there. It takes what Prometheus takes, in both formats, and looks at names
-and values of the wanted metrics only. A worked example:
+A page is untrusted text: the parser takes time linear in its length, and messages never quote it.
+It accepts what Prometheus accepts, in both formats, and reads names and values of the requested
+metrics only. Example:
 
     # TYPE pool gauge                      a comment
     pool{name="a",sql="x \"y\" }"} 3 17e8  name, labels, value, time (not used)
     {"http.requests",code="500"} 4         the same with a quoted name
-    hits_bucket{le="1.0"} 4 # {id="7"} 1   what follows the value is not looked at
+    hits_bucket{le="1.0"} 4 # {id="7"} 1   text after the value is ignored
     # EOF                                  ends a page of OpenMetrics
 """
 
@@ -24,19 +24,19 @@ OPENMETRICS = "application/openmetrics-text"
 
 @dataclass(frozen=True, slots=True)
 class PageLimits:
-    """Of one page; a larger one is a failure that says so."""
+    """Limits of a page; a larger page is an error with a message."""
 
     size: int = 2 << 20
     """Bytes after decompression."""
     lines: int = 50_000
     line: int = 16_384
-    """Characters of a line; no exporter writes longer ones."""
+    """Maximum number of characters of a line; no exporter writes longer ones."""
     series: int = 5000
-    """Samples of the metrics that are asked for, on the page and of a release together."""
+    """Maximum number of samples of the requested metrics, per page and per release."""
 
 
 USUAL_LIMITS = PageLimits()
-# Each of these matches in one pass: no part can match what the part after it can.
+# Each pattern matches in linear time: no part matches what the next part can match.
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.ASCII)
 _LABEL = re.compile(
     r'[ \t]*(?:([a-zA-Z_][a-zA-Z0-9_]*)|"([^"\\]*(?:\\.[^"\\]*)*)")[ \t]*', re.ASCII
@@ -47,7 +47,7 @@ _ESCAPES = {"n": "\n", '"': '"', "\\": "\\"}
 
 
 class PageError(ValueError):
-    """The page is not, or not completely, an exposition."""
+    """The page is not a complete exposition."""
 
 
 def samples(
@@ -58,34 +58,38 @@ def samples(
     whole: bool = False,
     limits: PageLimits = USUAL_LIMITS,
 ) -> list[Sample]:
-    """All samples of `metrics` on the page, with the names as they stand there.
+    """Return all samples of `metrics` on the page, with the names as written there.
 
-    `whole` says that the page is known to be complete, so that its last newline may be missing.
+    `whole`: the page is known to be complete, so its last newline may be missing.
 
-    Raises PageError when it is too large, any line is wrong, or the page may end in mid-line: half
-    a page must not look like a service that forgot half of its counters.
+    Raises PageError if it is too large, a line is invalid, or the page may end in the middle of a
+    line: a truncated page must not look like a service that lost half of its counters.
     """
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
-        raise PageError("the page is not UTF-8 text") from error
+        raise PageError("expected a page of UTF-8 text, found other bytes") from error
     lines = text.split("\n")
     if content_type.lower().startswith(OPENMETRICS):
         last = next((line for line in reversed(lines) if line.strip()), "")
         if last.strip() != "# EOF":
-            raise PageError("the page of OpenMetrics has no '# EOF' at its end")
+            raise PageError("expected '# EOF' at the end of the OpenMetrics page, found none")
     elif not text or not (whole or text.endswith("\n")):
-        raise PageError("the page is empty or ends in mid-line")
+        raise PageError(
+            "expected a complete page, found an empty one or one that ends in the middle of a line"
+        )
     if len(lines) > limits.lines:
-        raise PageError(f"the page has more than {limits.lines:,} lines")
+        raise PageError(f"expected at most {limits.lines:,} lines on the page, found more")
     found = list(islice(_samples(lines, metrics, limits.line), limits.series + 1))
     if len(found) > limits.series:
-        raise PageError(f"more than {limits.series:,} series of what is asked for are on the page")
+        raise PageError(
+            f"expected at most {limits.series:,} requested series on the page, found more"
+        )
     return found
 
 
 def metric_names(body: bytes) -> frozenset[str]:
-    """Names of all metrics on a page; lines that are no samples are left out."""
+    """Return the names of all metrics on a page; invalid lines are skipped."""
     lines = (line.strip() for line in body.decode(errors="replace").split("\n"))
     return frozenset(found[0] for line in lines if (found := _NAME.match(line)))
 
@@ -96,17 +100,17 @@ def _samples(lines: list[str], metrics: Collection[str], longest: int) -> Iterat
         if not bare or bare.startswith("#"):
             continue
         if len(bare) > longest:
-            raise PageError(f"line {number} is longer than {longest:,} characters")
+            raise PageError(f"line {number}: expected at most {longest:,} characters, found more")
         try:
             sample = _sample(bare)
         except ValueError as error:
-            raise PageError(f"line {number} is no sample: {error}") from error
+            raise PageError(f"line {number} is not a sample: {error}") from error
         if sample.name in metrics:
             yield sample
 
 
 def _sample(line: str) -> Sample:
-    """Raises ValueError that says what was expected."""
+    """Parse a line. Raises ValueError that names what was expected."""
     found = _NAME.match(line)
     name, at = (found[0], found.end()) if found else ("", 0)
     while at < len(line) and line[at] in " \t":
@@ -116,23 +120,23 @@ def _sample(line: str) -> Sample:
         quoted, at = _labels(line, at + 1, labels)
         name = name or quoted
     if not name:
-        raise ValueError("a metric's name is expected")
-    # Only the value counts: a time and an exemplar may follow.
+        raise ValueError("expected a metric name")
+    # Only the value is read: a time and an exemplar may follow.
     rest = line[at:].split(None, 1)
     if not rest:
-        raise ValueError("a number is expected after the labels")
+        raise ValueError("expected a number after the labels")
     return Sample(name, labels, _number(rest[0]))
 
 
 def _labels(line: str, at: int, labels: dict[str, str]) -> tuple[str, int]:
-    """Fills `labels` from what follows `{`: the quoted name, if any, and where the rest begins."""
+    """Fill `labels` from the text after `{`; return the quoted name, if any, and the end."""
     name = ""
     while True:
         if line[at : at + 1] == "}":
             return name, at + 1
         label = _LABEL.match(line, at)
         if label is None:
-            raise ValueError("a label's name is expected")
+            raise ValueError("expected a label name")
         key, at = label[1] or _unescaped(label[2] or ""), label.end()
         value = _VALUE.match(line, at)
         if value is not None:
@@ -140,13 +144,13 @@ def _labels(line: str, at: int, labels: dict[str, str]) -> tuple[str, int]:
         elif label[2] is not None and not name:
             name = key
         else:
-            raise ValueError("a label's value in quotes is expected")
+            raise ValueError("expected a quoted label value")
         if line[at : at + 1] == ",":
             at += 1
             while line[at : at + 1] in {" ", "\t"}:
                 at += 1
         elif line[at : at + 1] != "}":
-            raise ValueError("a comma or } is expected after a label")
+            raise ValueError("expected a comma or } after a label")
 
 
 def _unescaped(text: str) -> str:
@@ -156,9 +160,9 @@ def _unescaped(text: str) -> str:
 
 
 def _number(text: str) -> float:
-    """As Go reads it: no underscores, hexadecimal with an exponent, NaN and Inf in any case."""
+    """Parse a number as Go does: no underscores, hexadecimal with exponent, NaN in any case."""
     if "_" in text or not text.isascii():
-        raise ValueError("a number is expected after the labels")
+        raise ValueError("expected a number after the labels")
     try:
         return float(text)
     except ValueError:
@@ -169,4 +173,4 @@ def _number(text: str) -> float:
             return float.fromhex(text)
         except (ValueError, OverflowError):
             return math.nan
-    raise ValueError("a number is expected after the labels")
+    raise ValueError("expected a number after the labels")

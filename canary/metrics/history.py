@@ -1,4 +1,4 @@
-"""What was scraped, for a while, and read back the way Prometheus reads it."""
+"""Keeps scraped samples for a while, and reads them back as Prometheus does."""
 
 import math
 from bisect import bisect_left, bisect_right
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from canary.core.increments import Grid
 
 LOOKBACK = 300.0
-"""Seconds for which Prometheus takes a series' last sample for its present value."""
+"""Seconds for which Prometheus uses a series' last sample as its current value."""
 
 Labels = tuple[tuple[str, str], ...]
 Groups = dict[tuple[str, ...], dict[float, float]]
@@ -28,46 +28,46 @@ class History:
 
     @property
     def live(self) -> bool:
-        """Whether the last scrape still had it."""
+        """Return whether the last scrape contained the series."""
         return bool(self._values) and self._values[-1] is not None
 
     @property
     def last(self) -> float:
-        """Time of the last sample or marker, in seconds."""
+        """Return the time of the last sample or marker, in seconds."""
         return self._times[-1]
 
     def add(self, t: float, value: float | None) -> None:
-        """A sample, or with None the end of the series; a time that is not younger is left out."""
+        """Add a sample, or None for the end of the series; ignored unless newer than the last."""
         if not self._times or t > self._times[-1]:
             self._times.append(t)
             self._values.append(value)
 
     def forget(self, before: float) -> None:
-        """Drops what is older, in large pieces, and never the last sample."""
+        """Drop older samples, in large pieces, but never the last one."""
         cut = bisect_right(self._times, before) - 1
         if cut > len(self._times) // 4:
             del self._times[:cut], self._values[:cut]
 
     def at(self, t: float) -> float | None:
-        """The value at t: that of the last sample within the lookback, unless it ended."""
+        """Return the value at t: that of the last sample within the lookback, unless it ended."""
         i = bisect_right(self._times, t) - 1
         return self._values[i] if i >= 0 and t - self._times[i] < LOOKBACK else None
 
     def between(self, start: float, end: float) -> tuple[tuple[float, float], ...]:
-        """Every finite sample from `start` to `end`, as it was scraped."""
+        """Return every finite sample from `start` to `end`, as scraped."""
         first, last = bisect_left(self._times, start), bisect_right(self._times, end)
         pairs = zip(self._times[first:last], self._values[first:last], strict=True)
         return tuple((t, v) for t, v in pairs if v is not None and math.isfinite(v))
 
     def says_nothing(self, start: float, end: float) -> bool:
-        """Whether the newest sample from `start` to `end` is NaN or infinite."""
+        """Return whether the newest sample from `start` to `end` is NaN or infinite."""
         last = bisect_right(self._times, end) - 1
         value = self._values[last] if last >= 0 and self._times[last] >= start else None
         return value is not None and not math.isfinite(value)
 
 
 def summed(series: Iterable[History], by: Sequence[str], grid: Grid) -> Groups:
-    """`sum by (by…)` on the grid; a group has no entry where none of its series has a value."""
+    """Return `sum by (by…)` on the grid; a group has no entry where no series has a value."""
     groups: Groups = {}
     times = grid.times()
     for one in series:
@@ -79,5 +79,5 @@ def summed(series: Iterable[History], by: Sequence[str], grid: Grid) -> Groups:
 
 
 def finite(values: Mapping[float, float]) -> tuple[tuple[float, float], ...]:
-    """Points in ascending time, without NaN and infinities."""
+    """Return points in ascending time, without NaN and infinities."""
     return tuple((t, v) for t, v in sorted(values.items()) if math.isfinite(v))

@@ -1,4 +1,4 @@
-"""Requests that cannot hang or read without end, and credentials that rotate."""
+"""HTTP requests with limits on time and size, and credentials that rotate."""
 
 import time
 from collections.abc import Mapping
@@ -15,26 +15,26 @@ _CHUNK = 1 << 16
 
 
 class BodyError(requests.RequestException):
-    """An answer that is too large, or trickles in without end."""
+    """A response that is too large or too slow."""
 
 
 class TooLargeError(BodyError):
-    """An answer of more bytes than are read."""
+    """A response that is larger than the limit."""
 
 
 class BrokenOffError(requests.ConnectionError):
-    """An answer that ends before its end."""
+    """A response that ended early."""
 
 
 def root_cause(error: BaseException) -> str:
-    """What lies at the bottom of an error of requests, without the wrapping."""
+    """Return the root cause of an error of requests."""
     while (inner := _inside(error)) is not None:
         error = inner
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _inside(error: BaseException) -> BaseException | None:
-    """What it wraps. What we raise ourselves has words, and wraps nothing."""
+    """Return the wrapped error; errors of this module wrap none."""
     wrapped = (getattr(error, "reason", None), *error.args[::-1])
     if isinstance(error, HTTPError):
         wrapped = (*wrapped, error.__cause__)
@@ -42,10 +42,10 @@ def _inside(error: BaseException) -> BaseException | None:
 
 
 def read_body(response: requests.Response, limit: int, seconds: float) -> bytes:
-    """The whole body of a streamed response.
+    """Read the whole body of a streamed response.
 
-    Raises TooLargeError above `limit` bytes (after decompression), BodyError when it takes longer
-    than `seconds`, whatever the pauses in between; BrokenOffError when it breaks off.
+    Raises TooLargeError above `limit` bytes (after decompression), BodyError if it takes longer
+    than `seconds` in total, BrokenOffError if it ends early.
     """
     deadline = time.monotonic() + seconds
     body = bytearray()
@@ -53,9 +53,9 @@ def read_body(response: requests.Response, limit: int, seconds: float) -> bytes:
         while chunk := _piece(response):
             body += chunk
             if len(body) > limit:
-                raise TooLargeError(f"the answer is larger than {limit:,} bytes")
+                raise TooLargeError(f"expected an answer of at most {limit:,} bytes, found more")
             if time.monotonic() > deadline:
-                raise BodyError(f"the answer was not complete after {seconds:g} s")
+                raise BodyError(f"the answer was incomplete after {seconds:g} s")
     finally:
         response.close()
     return bytes(body)
@@ -65,25 +65,25 @@ def _piece(response: requests.Response) -> bytes:
     try:
         piece: bytes = response.raw.read1(_CHUNK, decode_content=True)
     except (HTTPError, OSError) as error:
-        raise BrokenOffError(f"the answer broke off: {root_cause(error)}") from error
+        raise BrokenOffError(f"the answer ended early: {root_cause(error)}") from error
     return piece
 
 
 class PostingSession(requests.Session):
-    """Puts a POST's query into the body.
+    """Moves a POST request's query into the body.
 
-    prometheus-api-client sends it in the URL even then: proxies cut long ones, and log them.
+    prometheus-api-client sends it in the URL, and proxies truncate and log long URLs.
     """
 
     def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
-        """As in requests, after moving the parameters."""
+        """Send as requests does, after moving the parameters."""
         if request.method == "POST" and not request.data:
             request.data, request.params = request.params, {}
         return super().prepare_request(request)
 
 
 class BoundedAdapter(HTTPAdapter):
-    """Reads the whole answer within bounds of time (`seconds`) and size (`limit` bytes)."""
+    """Reads the whole answer within limits of time (`seconds`) and size (`limit` bytes)."""
 
     def __init__(self, limit: int, seconds: float, connections: int = 10) -> None:
         super().__init__(
@@ -103,14 +103,14 @@ class BoundedAdapter(HTTPAdapter):
         cert: bytes | str | tuple[bytes | str, bytes | str] | None = None,
         proxies: Mapping[str, str] | None = None,
     ) -> requests.Response:
-        """As in requests; also raises BodyError and BrokenOffError."""
+        """Send as requests does; also raises BodyError and BrokenOffError."""
         response = super().send(request, stream, timeout, verify, cert, proxies)
         response.raw = BytesIO(read_body(response, self._limit, self._seconds))
         return response
 
 
 class Credentials(AuthBase):
-    """Reads the token or password file at every request: mounted secrets are rotated in place.
+    """Reads the token or password file for every request: mounted Secrets are rotated in place.
 
     Raises requests.RequestException, with the file's name, when it cannot be read.
     """
@@ -121,7 +121,7 @@ class Credentials(AuthBase):
         self._password = password
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Adds the header; without credentials nothing is sent, not even from a .netrc file."""
+        """Add the header; without credentials send none, not even from a .netrc file."""
         if self._bearer is not None:
             request.headers["Authorization"] = f"Bearer {_secret(self._bearer)}"
         elif self._user is not None:
@@ -138,5 +138,7 @@ def _secret(path: Path) -> str:
             f"cannot read the credentials in {path}: {error}"
         ) from error
     if not text or "\n" in text or "\r" in text:
-        raise requests.RequestException(f"{path} should hold one secret on one line")
+        raise requests.RequestException(
+            f"{path}: expected one secret on one line, found none or several lines"
+        )
     return text

@@ -1,11 +1,11 @@
-"""Samples that come after they were read, and how long to wait so that they do not. Thread-safe.
+"""Corrects samples that appear after their time was read, and adapts the delay. Thread-safe.
 
-Prometheus files a scrape under the time at which it began, and shows it once it has ended. Who
-reads a time before all its scrapes have ended has judged that time without them: what they have
-counted would be in no round at all. So it is remembered up to which scrape each target was known
-when an end was read. A sample that was not known then comes in right after that end, once, and
-reading waits longer. Example: read up to 10.0, a pod known up to 4.8; its scrape of 9.8 appears
-later, and counts at 10.001.
+Prometheus stores a scrape under the time at which it began, but shows it once it has ended. A read
+of a time before all its scrapes have ended misses their samples, and no later read would count
+them. Therefore, for each end that was read, the last known scrape of each target is kept. A sample
+that was not known then is moved right after that end, once, and later reads wait longer. Example:
+read up to 10.0, with a pod known up to 4.8; its scrape of 9.8 appears later and is counted at
+10.001.
 """
 
 import threading
@@ -18,24 +18,24 @@ from canary.core.rounds import target_key
 from canary.core.series import FoundSeries, MetricAnswer, NoData, Series
 
 SHORTEST: Final = 0.3
-"""Seconds: what a scrape of a few hundred lines takes, and some."""
+"""Seconds: the duration of a scrape of a few hundred lines, with a margin."""
 LONGEST: Final = 5.0
 _CALM: Final = 600.0
-"""Seconds without a late sample after which waiting becomes shorter again."""
+"""Seconds without a late sample after which the delay is reduced."""
 _KEPT: Final = 8
-"""Ends of ranges that are remembered, per question."""
+"""Number of ends of ranges kept per query."""
 _AFTER: Final = 0.001
 
 _Known = dict[Hashable, float]
-"""Per target, the time of its last scrape that could be read."""
+"""Per target, the time of its last readable scrape."""
 _BACKWARDS = (
-    "the monitoring goes backwards: its newest sample is older than the one that it had before; "
-    "do several Prometheus answer at one address?"
+    "the newest sample is older than the newest one of an earlier answer; "
+    "check whether several Prometheus servers share one address"
 )
 
 
 class LateSampleCorrector:
-    """What was read last, and how long a scrape may take until its values can be read (`lag`)."""
+    """Tracks the last reads, and the time from a scrape's start until it can be read (`lag`)."""
 
     def __init__(self, shortest: float = SHORTEST, longest: float = LONGEST) -> None:
         self._shortest = shortest
@@ -47,11 +47,11 @@ class LateSampleCorrector:
 
     @property
     def lag(self) -> float:
-        """Seconds."""
+        """Return the delay in seconds."""
         return self._lag
 
     def corrected(self, question: Hashable, end: float, answer: MetricAnswer) -> MetricAnswer:
-        """The raw answer to a question about a range up to `end` (seconds), late samples moved."""
+        """Return the answer for a range up to `end` (seconds), with late samples moved."""
         if not isinstance(answer, FoundSeries) or not answer.series:
             return answer
         known = _known(answer)
@@ -70,7 +70,7 @@ class LateSampleCorrector:
         return replace(answer, series=series)
 
     def forget(self, before: float) -> None:
-        """Drops questions that nobody has asked since (seconds)."""
+        """Drop queries that were not sent since (seconds)."""
         with self._lock:
             for question in [q for q, reads in self._reads.items() if max(reads) < before]:
                 del self._reads[question]
@@ -93,7 +93,7 @@ def _known(answer: FoundSeries) -> _Known:
 
 
 def _older(known: _Known, reads: Mapping[float, _Known], end: float) -> bool:
-    """Whether every target was known further than now, when less had been asked for."""
+    """Return whether an earlier read, of an earlier end, knew later scrapes of every target."""
     last = max((at for at in reads if at <= end), default=None)
     if last is None:
         return False
@@ -102,7 +102,7 @@ def _older(known: _Known, reads: Mapping[float, _Known], end: float) -> bool:
 
 
 def _moved(series: Series, reads: Mapping[float, _Known]) -> Series:
-    """The series, its late samples right after the end that was read without them."""
+    """Return the series with its late samples right after the end that was read without them."""
     target, points = target_key(series.labels), series.points
     late: dict[float, float] = {}
     for end, known in reads.items():

@@ -1,7 +1,7 @@
-"""One release's view of a shared source: a pass never waits for a slow monitoring system.
+"""Reads a shared source for one release, without blocking on a slow monitoring system.
 
-An answer that does not come at once is a `PendingAnswer`: the pass continues without metrics, no
-query is sent until the answer is there, and then the same query gets it.
+An answer that does not arrive at once is a `PendingAnswer`: the reconcile continues without
+metrics, no query is sent until the answer has arrived, and then the same query returns it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,9 +13,9 @@ from canary.core.series import FoundSeries, MetricAnswer, PendingAnswer, SeriesQ
 from canary.metrics.batch import PendingAnswers, QueryBatcher
 
 _EARLY = 0.9
-"""Scrapes jitter, and passes are late: so much of a step is enough."""
+"""Share of a step that is enough, because scrapes jitter and reconciles are late."""
 WAIT = 0.3
-"""Seconds that a pass waits for an answer."""
+"""Seconds that a reconcile waits for an answer."""
 
 Question = tuple[tuple[SeriesQuery, ...], float, float, float]
 
@@ -31,9 +31,9 @@ class _Late:
 
 
 class NonBlockingSource:
-    """See ReleaseMetrics: of one release, used by one pass at a time.
+    """See ReleaseMetrics: for one release, used by one reconcile at a time.
 
-    `ready` is called, in another thread, when a late answer has come.
+    `ready` is called, in another thread, when a late answer has arrived.
     """
 
     def __init__(self, batch: QueryBatcher, ready: Callable[[], None], wait: float = WAIT) -> None:
@@ -45,7 +45,7 @@ class NonBlockingSource:
         """(end, step) of the last answer."""
         self._judged: float | None = None
         self._scrapes: float | None = None
-        """Seconds between two scrapes, as far as seen."""
+        """Seconds between two scrapes, as observed."""
 
     def read(
         self, queries: Sequence[SeriesQuery], start: float, end: float, step: float
@@ -65,30 +65,30 @@ class NonBlockingSource:
         return answers
 
     def judged(self, until: float | None) -> None:
-        """Up to where the release has been judged: the canary's last scrape (seconds).
+        """Set up to which scrape of the canary the release has been judged (seconds).
 
-        What is written may be older than what was judged last; None: a new release.
+        The stored value may be older than the last judged one; None: a new release.
         """
         known = self._judged
         self._judged = until if until is None or known is None else max(known, until)
 
     def settled(self, now: float) -> float:
-        """See MetricSource; 0 while there is nothing new, so that nothing is asked."""
+        """See MetricSource; 0 while there is no new data, so that no query is sent."""
         if self._late is not None:
             return self._late.end if self._late.asked.done else 0.0
         settled, following = self._batch.settled(now), self._next()
         return settled if following is None or settled >= following else 0.0
 
     def due(self, now: float) -> float | None:
-        """Seconds until there is something new to read; None: nothing has been read yet."""
+        """Return the seconds until there is new data; None if nothing has been read yet."""
         following = self._next()
         return None if following is None else max(0.0, following + self._batch.lag - now)
 
     def _next(self) -> float | None:
-        """When the canary's next scrape is there: one scrape interval after its last one.
+        """Return when the canary's next scrape is due: one scrape interval after its last one.
 
-        Where that should have come already, one interval after the last answer. Whole seconds, as
-        those are what is asked for. Never sooner than a step after the last answer.
+        If that time has passed, one interval after the last answer. In whole seconds, like the
+        queries, and at least one step after the last answer.
         """
         if self._last is None:
             return None

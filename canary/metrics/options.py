@@ -1,4 +1,4 @@
-"""Builds the options of a Prometheus client from what a user typed, checked."""
+"""Builds and validates the options of a Prometheus client from user input."""
 
 import logging
 from pathlib import Path
@@ -14,7 +14,7 @@ _THIS_MACHINE = {"localhost", "127.0.0.1", "::1"}
 def options_of(
     url: str | None, token: Path | None = None, ca: Path | None = None
 ) -> PrometheusOptions | None:
-    """How to ask it; None where no address was given.
+    """Return the options; None if no address was given.
 
     Raises:
         UsageError: not a URL, or a file that cannot be read.
@@ -39,14 +39,14 @@ def warn_of_plain_token(url: str, token: Path | None) -> None:
 
 
 def checked_url(flag: str, url: str) -> str:
-    """The URL as it is. Raises UsageError where it is none, or says a password."""
+    """Return the URL unchanged. Raises UsageError if it is invalid or contains a password."""
     if "@" in url:
         raise UsageError(
-            f"{flag}: an address without name and password is expected: they would be shown in "
-            "messages, and are not sent; give them in files"
+            f"{flag}: expected an address without name and password, found one with them: messages "
+            "would show them, and they are not sent; give them in files"
         )
     if not _is_url(url):
-        raise UsageError(f"{flag}: http://HOST:PORT or https://… is expected, found {url!r}")
+        raise UsageError(f"{flag}: expected http://HOST:PORT or https://…, found {url!r}")
     return url
 
 
@@ -54,13 +54,13 @@ def _is_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
         found = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:  # half an IPv6 address, a port that is not a number
+    except ValueError:  # An incomplete IPv6 address, or a port that is not a number.
         return False
     return bool(found) and not any(one.isspace() for one in url)
 
 
 def readable(flag: str, path: Path | None) -> Path | None:
-    """The path as it is. Raises UsageError where it cannot be read now."""
+    """Return the path unchanged. Raises UsageError if it cannot be read."""
     if path is not None:
         try:
             path.read_bytes()

@@ -1,8 +1,8 @@
-"""Users' own PromQL: as it is, confined to their namespace, or not at all.
+"""Applies the policy for users' own PromQL: unchanged, confined to the namespace, or rejected.
 
-`confine` puts the namespace into every selector of an expression. It reads tokens, as Prometheus
-does, and knows what each name stands for; what it does not know for certain it refuses. So what
-comes out can only select series of the namespace:
+`confine` adds the namespace to every selector of an expression. It reads tokens as Prometheus does
+and classifies each name; it rejects what it cannot classify. The result can therefore only select
+series of the namespace:
 
     sum by (code) (rate(hits{code="500"}[5m])) / sum(rate(hits[5m]))  becomes
     sum by (code) (rate(hits{namespace="prod",code="500"}[5m]))
@@ -24,20 +24,20 @@ NAMESPACE: Final = "namespace"
 
 
 class OwnQueries(StrEnum):
-    """What `canary operator` does with expressions and selectors that users wrote."""
+    """Policy of `canary operator` for expressions and selectors that users wrote."""
 
     OFF = "off"
-    """Expressions are not asked; selectors are confined."""
+    """Expressions are rejected; selectors are confined."""
     ENFORCED = "enforced"
     """Both are confined to the release's namespace."""
     ON = "on"
-    """Both are asked as they are."""
+    """Both are sent unchanged."""
 
 
 def permitted(policy: OwnQueries, query: SeriesQuery) -> SeriesQuery:
-    """The query as it may be asked on behalf of `query.asker`.
+    """Return the query as it may be sent on behalf of `query.asker`.
 
-    Raises UsageError where it may not be asked.
+    Raises UsageError if it may not be sent.
     """
     if policy is OwnQueries.ON or not query.asker:
         return query
@@ -45,25 +45,25 @@ def permitted(policy: OwnQueries, query: SeriesQuery) -> SeriesQuery:
         return replace(query, promql=check(policy, query.promql, query.asker))
     member = query.member
     if member is None or member.label != "pod" or member.namespace_label:
-        return query  # a preset's, or without any label of anybody's series in its answer
+        return query  # From a preset, or without labels of other series in its answer.
     confined = replace(member, namespace_label=NAMESPACE, namespace=query.asker)
     return replace(query, member=confined)
 
 
 def check(policy: OwnQueries, text: str, namespace: str) -> str:
-    """The expression as it may be asked. Raises UsageError where it may not be."""
+    """Return the expression as it may be sent. Raises UsageError if it may not be."""
     if policy is OwnQueries.OFF:
         raise UsageError(
-            "the operator does not ask queries of users' own (--own-queries=off): use ratio, "
+            "the operator does not run users' own queries (--own-queries=off): use ratio, "
             "latency, clientErrors or pool instead of query"
         )
     return text if policy is OwnQueries.ON else confine(text, namespace)
 
 
 def confine(text: str, namespace: str) -> str:
-    """The expression with the namespace in every selector.
+    """Return the expression with the namespace in every selector.
 
-    Raises UsageError where it is not certain that this confines it.
+    Raises UsageError if it is not certain that this confines it.
     """
     matcher = f"{NAMESPACE}={quoted(namespace)}"
     return _Confined(_tokens(text), matcher).text()
@@ -104,7 +104,7 @@ _FUNCTIONS = frozenset("""
     sum_over_time tan tanh time timestamp ts_of_last_over_time ts_of_max_over_time
     ts_of_min_over_time vector year
 """.split())  # fmt: skip  # noqa: SIM905 - a list of so many words is easier to read
-"""Those of Prometheus 3 that read nothing but their arguments: `info` does."""
+"""Functions of Prometheus 3 that only read their arguments; `info` reads more."""
 
 
 def _tokens(text: str) -> list[_Token]:
@@ -123,15 +123,15 @@ def _tokens(text: str) -> list[_Token]:
 def _refused(found: str, position: int) -> UsageError:
     return UsageError(
         "the query cannot be confined to its namespace (--own-queries=enforced): "
-        f"{found!r} at character {position + 1} is not understood"
+        f"{found!r} at character {position + 1} is not supported"
     )
 
 
 class _Confined:
-    """Goes through the tokens of an expression once, and writes them again.
+    """Reads the tokens of an expression once and rewrites them.
 
-    Words such as `and` or `offset` are names of metrics as well where an operand is expected, so
-    it is followed whether one has just ended.
+    Words such as `and` or `offset` are metric names where an operand is expected, so the state
+    includes whether an operand has just ended.
     """
 
     def __init__(self, tokens: list[_Token], matcher: str) -> None:
@@ -141,7 +141,7 @@ class _Confined:
         self._operand_ended = False
 
     def text(self) -> str:
-        """All of it, parts separated by spaces."""
+        """Return the whole expression, with parts separated by spaces."""
         return " ".join(self._parts())
 
     def _parts(self) -> Iterator[str]:
@@ -160,7 +160,7 @@ class _Confined:
                     self._operand_ended = token.kind != "sign" or token.text == ")"
 
     def _name(self) -> str:
-        """A keyword, a function, a number, or the name of a metric."""
+        """Rewrite a keyword, a function, a number, or the name of a metric."""
         token, following = self._take(), self._peek_text()
         word = token.text.lower()  # keywords and aggregations may be written in any case
         if word in _LABEL_LISTS:
@@ -201,11 +201,11 @@ class _Confined:
         return token.text
 
     def _before_last(self) -> str:
-        """The token before the one that was taken last."""
+        """Return the token before the current one."""
         return self._tokens[self._next - 2].text if self._next > 1 else ""
 
     def _braces(self) -> str:
-        """`{label="value",…}`, also with quoted names as Prometheus 3 has them."""
+        """Rewrite `{label="value",…}`, also with quoted names as in Prometheus 3."""
         self._expect("{")
         conditions = [self._matcher]
         while self._peek_text() != "}":
@@ -228,7 +228,7 @@ class _Confined:
         return f"{name.text}{sign.text}{value.text}"
 
     def _labels(self) -> str:
-        """A list of labels in parentheses."""
+        """Rewrite a list of labels in parentheses."""
         self._expect("(")
         names = []
         while self._peek_text() != ")":
@@ -241,7 +241,7 @@ class _Confined:
         return f"({', '.join(one.text for one in names)})"
 
     def _brackets(self) -> str:
-        """`[5m]` or `[1h:5m]`: durations only."""
+        """Rewrite `[5m]` or `[1h:5m]`: durations only."""
         text = self._expect("[").text
         while self._peek_text() != "]":
             token = self._take()

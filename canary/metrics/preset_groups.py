@@ -1,7 +1,7 @@
-"""Presets that read the same series form one group, counted once. Pure.
+"""Groups presets that read the same series, so that these are counted once. Pure.
 
-Rules and `canary pools` look at all pods, not at those of one release, so they cannot ask which
-preset is meant: `npgsql` and `otel-db` are told apart by nothing but what else they export.
+Rules and `canary pools` read all pods, not those of one release, so they cannot know which preset
+applies: `npgsql` and `otel-db` differ only in their other series.
 """
 
 import re
@@ -16,7 +16,7 @@ from canary.metrics.promql import vector_selector
 
 @dataclass(frozen=True, slots=True)
 class PoolPresetGroup:
-    """A pool as whatever exporter has it; see PoolPreset. `name` is its first preset's."""
+    """The pool series of one or more presets; see PoolPreset. `name` is the first preset's."""
 
     name: str
     presets: tuple[str, ...]
@@ -34,13 +34,13 @@ class PoolPresetGroup:
 
     @property
     def who(self) -> str:
-        """The label whose value names the pod, or the client where the database is asked."""
+        """Return the label that names the pod, or the client if the database exports the pool."""
         return self.backend.label if self.backend else "pod"
 
 
 @dataclass(frozen=True, slots=True)
 class RatioPresetGroup:
-    """Requests as whatever exporter has them; one of `bad` says which failed."""
+    """The request series of one or more presets; one of `bad` selects the failed requests."""
 
     name: str
     presets: tuple[str, ...]
@@ -50,7 +50,7 @@ class RatioPresetGroup:
 
 
 def pool_preset_groups(presets: Iterable[PoolPreset] = POOLS) -> tuple[PoolPresetGroup, ...]:
-    """All pool presets, those with the same connections in use as one."""
+    """Return all pool presets, grouped by their series of connections in use."""
     groups: dict[tuple[Selector, tuple[str, ...]], list[PoolPreset]] = {}
     for preset in presets:
         groups.setdefault((preset.in_use, preset.pools), []).append(preset)
@@ -58,7 +58,7 @@ def pool_preset_groups(presets: Iterable[PoolPreset] = POOLS) -> tuple[PoolPrese
 
 
 def ratio_preset_groups(presets: Iterable[RatioPreset] = RATIOS) -> tuple[RatioPresetGroup, ...]:
-    """All ratio presets, those of one metric as one; the first's conditions hold for all."""
+    """Return all ratio presets, grouped by metric; the first preset's conditions apply to all."""
     groups: dict[str, list[RatioPreset]] = {}
     for preset in presets:
         groups.setdefault(preset.total.metric, []).append(preset)
@@ -75,7 +75,7 @@ def ratio_preset_groups(presets: Iterable[RatioPreset] = RATIOS) -> tuple[RatioP
 
 
 def service_and_version(name: str) -> tuple[str, str]:
-    """Service and version (`canary` or `stable`) of a pod or workload, by its name.
+    """Return service and version (`canary` or `stable`) of a pod or workload, from its name.
 
     >>> service_and_version("auth-canary-6c9d8f7b5-x2k4p")
     ('auth', 'canary')
@@ -88,7 +88,7 @@ def service_and_version(name: str) -> tuple[str, str]:
 
 
 def text(selector: Selector, *more: Matcher) -> str:
-    """The selector in PromQL, with further conditions."""
+    """Return the selector in PromQL, with additional matchers."""
     return vector_selector(Selector(selector.metric, (*selector.matchers, *more)))
 
 
@@ -112,7 +112,7 @@ def _pool(group: list[PoolPreset]) -> PoolPresetGroup:
 
 
 def _widest(matchers: Iterable[Matcher]) -> tuple[Matcher, ...]:
-    """One per label, the one that takes in most: `5..|5xx` also means `5..`."""
+    """Return one matcher per label, the widest: `5..|5xx` includes `5..`."""
     found: dict[str, Matcher] = {}
     for one in matchers:
         if one.label not in found or len(one.value) > len(found[one.label].value):

@@ -1,6 +1,6 @@
-"""Presets as data: what the exporters are called, and how canary and stable are told apart.
+"""Presets as data: the series of each exporter, and how to distinguish canary from stable.
 
-One row, one preset, one test against a recorded exposition in a real Prometheus.
+Each row is a preset and has a test against a recorded exposition in a real Prometheus.
 """
 
 import re
@@ -15,21 +15,21 @@ from canary.errors import UsageError
 
 
 class Per(StrEnum):
-    """What separates canary from stable."""
+    """What distinguishes canary from stable."""
 
     POD = "pod"
-    """The controller knows the pods of each side."""
+    """The names of the pods, which the controller knows."""
     BACKEND = "backend"
-    """The router's own label."""
+    """A label of the router."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """The label by which a router tells its backends apart.
+    """The label by which a router distinguishes its backends.
 
     `pattern` is a regular expression with {namespace} and {name} for a backend's name;
-    `namespace` is the label that holds the namespace, where there is one; `names` is a regular
-    expression of the names that are allowed.
+    `namespace` is the label with the namespace, if any; `names` is a regular expression that valid
+    names match.
     """
 
     label: str
@@ -40,11 +40,11 @@ class Backend:
 
 @dataclass(frozen=True, slots=True)
 class RatioPreset:
-    """Bad requests out of all; `backend` is None where pods separate the sides.
+    """Bad requests out of all; `backend` is None if pods distinguish the versions.
 
-    `client` tells requests that were refused as the client's mistake (4xx); None where the exporter
-    does not count them apart. `required` are labels on which the release must give a condition of
-    its own. `http_only`: a gRPC error counts as a success, because its HTTP status is 200.
+    `client` selects requests rejected as the client's error (4xx); None if the exporter does not
+    count them separately. `required` are labels for which the release must give a condition of its
+    own. `http_only`: a gRPC error counts as a success, because its HTTP status is 200.
     """
 
     name: str
@@ -58,12 +58,12 @@ class RatioPreset:
 
     @property
     def per(self) -> Per:
-        """Pods or the router's label."""
+        """Return whether pods or the router's label distinguish the versions."""
         return Per.POD if self.backend is None else Per.BACKEND
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """Labels by which health checks are left out; where one is missing they are counted."""
+        """Return labels by which health checks are excluded; without one they are counted."""
         return tuple(one.label for one in self.total.matchers if one.op is MatchOp.NOT_REGEX)
 
 
@@ -83,11 +83,11 @@ class LatencyPreset:
 
     @property
     def per(self) -> Per:
-        """Pods or the router's label."""
+        """Return whether pods or the router's label distinguish the versions."""
         return Per.POD if self.backend is None else Per.BACKEND
 
     def part(self, suffix: str) -> Selector:
-        """The selector of the histogram's `_bucket` or `_count` series."""
+        """Return the selector of the histogram's `_bucket` or `_count` series."""
         return Selector(f"{self.histogram.metric}_{suffix}", self.histogram.matchers)
 
 
@@ -95,12 +95,11 @@ class LatencyPreset:
 class PoolPreset:
     """Connections in use (`in_use − idle`) out of `maximum`, per pool.
 
-    `waiting` is a gauge of callers without a connection, `timeouts` a counter of those who gave
-    up, `hold` a counter of the time that connections were out, in units of `hold_unit` seconds.
-    `pools` are labels that tell several pools of one pod apart. `maximum` None: the spec gives it.
-    `maximum_by` are the only labels that the maximum has in common with the rest, where it has
-    others of its own. `shared_maximum`: one number for the whole server, without the labels of a
-    pool.
+    `waiting` is a gauge of callers without a connection, `timeouts` a counter of those that gave
+    up, `hold` a counter of the time that connections were in use, in units of `hold_unit` seconds.
+    `pools` are labels that distinguish several pools of one pod. `maximum` None: the spec gives it.
+    `maximum_by` are the only labels that the maximum shares with the other series, if it has labels
+    of its own. `shared_maximum`: one number for the whole server, without the labels of a pool.
     """
 
     name: str
@@ -120,7 +119,7 @@ class PoolPreset:
 
     @property
     def per(self) -> Per:
-        """Pods or the exporter's label."""
+        """Return whether pods or the exporter's label distinguish the versions."""
         return Per.POD if self.backend is None else Per.BACKEND
 
 
@@ -146,12 +145,12 @@ _ENVOY_GATEWAY_TRAP = (
     "backendRef carries a filter; then they are httproute/NAMESPACE/ROUTE/rule/N/backend/M. "
     "Add a filter, or use a preset per pod"
 )
-# Ports as numbers, or named as people name them: "prod-auth-.*" would count auth-canary as auth.
+# Port numbers or common port names: "prod-auth-.*" would count auth-canary as auth.
 _TRAEFIK_PORT = r"(?:(?:https?|h2c|grpc|wss?|web|websecure)-)?(?:[0-9]+|https?|h2c|grpc|wss?|web)"
 
 _ISTIO = Backend("destination_workload", namespace="destination_workload_namespace")
 # reporter="destination" misses resets and refused connections. A waypoint (ambient mode) reports
-# what no sidecar does; never add "destination", which would count requests twice.
+# requests that no sidecar reports; never add "destination", which would count requests twice.
 _ISTIO_REPORTER = _re("reporter", "source|waypoint")
 _ENVOY = Backend("envoy_cluster_name")
 _ENVOY_GATEWAY = Backend(
@@ -160,7 +159,7 @@ _ENVOY_GATEWAY = Backend(
 _TRAEFIK = Backend(
     "service",
     "{namespace}-{name}-" + _TRAEFIK_PORT + "@kubernetes(?:crd|gateway)"
-    # As of 3.7 behind a Gateway: the route, the entry point, then which of its backends.
+    # As of 3.7 behind a Gateway: the route, the entry point, then the backend.
     "|(?:http|grpc)route-{namespace}-.+-svc-{namespace}-{name}-[0-9]+@kubernetesgateway"
     "|{name}@file",
 )
@@ -169,7 +168,7 @@ _INGRESS_NGINX = Backend("canary", namespace="namespace", names=".*")
 
 
 def _grpc(codes: str) -> str:
-    """A regular expression of gRPC codes as Go (`DataLoss`) and as others (`DATA_LOSS`) write them.
+    """Return a regular expression of gRPC codes in Go's (`DataLoss`) and others' spelling.
 
     >>> _grpc("Internal DataLoss")
     'Internal|INTERNAL|DataLoss|DATA_LOSS'
@@ -182,8 +181,8 @@ def _upper(code: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", code).upper()
 
 
-# The codes that OpenTelemetry's conventions count as a server's errors. What a client does wrong
-# (and ResourceExhausted, its 429) is in the other list; Canceled is in neither: the client left.
+# The codes that OpenTelemetry's conventions count as server errors. Client errors (and
+# ResourceExhausted, like 429) are in the other list; Canceled is in neither: the client left.
 _GRPC_SERVER = _grpc("Unknown DeadlineExceeded Unimplemented Internal Unavailable DataLoss")
 _GRPC_CLIENT = _grpc(
     "InvalidArgument NotFound AlreadyExists PermissionDenied ResourceExhausted FailedPrecondition "
@@ -209,7 +208,7 @@ RATIOS: tuple[RatioPreset, ...] = (
     ),
     RatioPreset(
         "linkerd",
-        # Linkerd's classification looks at grpc-status as well.
+        # Linkerd's classification also uses grpc-status.
         _sel("response_total", _eq("direction", "inbound")),
         _eq("classification", "failure"),
         Backend("deployment", namespace="namespace"),
@@ -359,7 +358,8 @@ POOLS: tuple[PoolPreset, ...] = (
         _sel("go_sql_max_open_connections"),
         timeouts=_sel("go_sql_wait_count_total"),
         pools=("db_name",),
-        trap="go_sql_max_open_connections 0 means unlimited, so utilisation is undefined: set one",
+        trap="go_sql_max_open_connections 0 means unlimited, so utilization is undefined: "
+        "set a maximum",
     ),
     # jackc/pgx by github.com/IBM/pgxpoolprometheus; names by its documentation.
     PoolPreset(
@@ -452,24 +452,24 @@ _Preset = TypeVar("_Preset", RatioPreset, LatencyPreset, PoolPreset)
 
 
 def ratio_preset(name: str) -> RatioPreset:
-    """The ratio preset of that name; UsageError lists what exists."""
+    """Return the ratio preset of that name; UsageError lists the existing ones."""
     return _lookup(name, RATIOS, "ratio", _names(LATENCIES, POOLS))
 
 
 def client_errors_preset(name: str) -> RatioPreset:
-    """The ratio preset of that name with the client's errors (4xx) as bad; UsageError lists all."""
+    """Return the ratio preset with client errors (4xx) as bad; UsageError lists existing ones."""
     able = [preset for preset in RATIOS if preset.client is not None]
     preset = _lookup(name, able, "clientErrors", _names(RATIOS, LATENCIES, POOLS))
     return replace(preset, bad=preset.client or preset.bad)
 
 
 def latency_preset(name: str) -> LatencyPreset:
-    """The latency preset of that name; UsageError lists what exists."""
+    """Return the latency preset of that name; UsageError lists the existing ones."""
     return _lookup(name, LATENCIES, "latency", _names(RATIOS, POOLS))
 
 
 def pool_preset(name: str) -> PoolPreset:
-    """The pool preset of that name; UsageError lists what exists."""
+    """Return the pool preset of that name; UsageError lists the existing ones."""
     return _lookup(name, POOLS, "pool", _names(RATIOS, LATENCIES))
 
 

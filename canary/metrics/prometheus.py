@@ -1,4 +1,4 @@
-"""The metric source `prometheus`: queries as data in, series or why there are none out."""
+"""The metric source `prometheus`: runs queries, returns series or why there are none."""
 
 import logging
 import math
@@ -39,9 +39,9 @@ __all__ = ["MAX_POINTS", "Prometheus", "PrometheusOptions"]
 _log = logging.getLogger(__name__)
 
 MAX_POINTS = 11_000
-"""Prometheus refuses a range of more points per series."""
+"""Maximum number of points per series; Prometheus rejects a range with more."""
 PROBE = 2.0
-"""Seconds in which a server that works answers the simplest query there is."""
+"""Seconds within which a working server answers the simplest query."""
 _MOST_ASKERS = 10_000
 
 
@@ -50,10 +50,10 @@ class _NativeError(Exception):
 
 
 class Prometheus:
-    """One Prometheus (or Thanos, Mimir, VictoriaMetrics): share one object per address.
+    """A Prometheus (or Thanos, Mimir, VictoriaMetrics); share one object per address.
 
-    A query that is not answered counts against its asker (see SeriesQuery), and against the server
-    only where the server does not answer a probe of ours either. `clock` gives monotonic seconds.
+    An unanswered query counts as a failure of its asker (see SeriesQuery), and of the server only
+    if the server does not answer a probe either. `clock` gives monotonic seconds.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Prometheus:
     def read(
         self, queries: Sequence[SeriesQuery], start: float, end: float, step: float
     ) -> Mapping[str, MetricAnswer]:
-        """See MetricSource; after one time-out or outage the rest of the queries is not tried."""
+        """See MetricSource; after a timeout or outage the remaining queries are not sent."""
         grid = Grid(math.floor(start), math.floor(end), step)
         answers: dict[str, MetricAnswer] = {}
         down: Unavailable | None = None
@@ -89,11 +89,11 @@ class Prometheus:
         return answers
 
     def settled(self, now: float) -> float:
-        """Whole seconds; younger values may still be on their way through a scrape."""
+        """Return the time in whole seconds; a scrape of newer values may still be running."""
         return float(math.floor(now - self._options.lag))
 
     def close(self) -> None:
-        """Ends waiting between attempts and closes the connections."""
+        """End waiting between attempts and close the connections."""
         for client in (self._client, self._own, self._probe):
             client.close()
 
@@ -105,7 +105,7 @@ class Prometheus:
             ask = partial(self._client_for(query).query_range, promql(query))
             return _found([self._asked(query, partial(ask, one)) for one in _slices(grid)], query)
         except ValueError as error:
-            return Unavailable(f"the query {query.key!r} cannot be asked: {error}")
+            return Unavailable(f"the query {query.key!r} cannot be sent: {error}")
         except RefusedQueryError as error:
             return Unavailable(f"{self._options.url}: {error}")
         except PartialAnswerError as error:
@@ -114,20 +114,20 @@ class Prometheus:
             return NATIVE
 
     def _partial(self, query: SeriesQuery, error: PartialAnswerError) -> NoData:
-        """Half of the pods would look like a quiet version."""
+        """Reject a partial answer: half of the pods would look like too little traffic."""
         too_large = isinstance(error, TooLargeAnswerError)
         remedy = "; give the metric more conditions on labels" if too_large else ""
         if too_large and self._client_for(query) is self._own:
-            remedy = "; one value is expected: put sum(…) or max(…) around the expression"
-        why = f"{self._options.url} answered only in part: {error}{remedy}"
+            remedy = "; expected one value: put sum(…) or max(…) around the expression"
+        why = f"{self._options.url} returned a partial answer: {error}{remedy}"
         return NoData(why, partial=True, splittable=too_large)
 
     def _client_for(self, query: SeriesQuery) -> PrometheusClient:
-        """A tenant's own expression has narrower bounds."""
+        """Return the client; a user's own expression has narrower limits."""
         return self._own if query.promql is not None and query.asker else self._client
 
     def _native(self, query: SeriesQuery, grid: Grid, found: MetricAnswer) -> MetricAnswer:
-        """The answer, or that a native histogram is there instead of this classic one."""
+        """Return the answer, or that a native histogram exists instead of this classic one."""
         native = None if query.also else native_of(query.selector)
         if native is None or not isinstance(found, NoData) or found.partial:
             return found
@@ -136,7 +136,7 @@ class Prometheus:
         return NoData(refusal(query.selector, native), partial=True) if there else found
 
     def _samples(self, query: SeriesQuery, grid: Grid) -> Iterator[list[Row]]:
-        """Every sample from the grid's start to its end, as it was scraped."""
+        """Return every sample from the grid's start to its end, as scraped."""
         for one in _slices(grid):
             seconds = math.ceil(one.end - one.start) + math.ceil(grid.step)
             text = range_selector(query.selector, seconds, query.also)
@@ -144,7 +144,7 @@ class Prometheus:
             yield self._asked(query, partial(self._client.query, text, end))
 
     def _history(self, query: SeriesQuery, grid: Grid) -> Iterator[list[Row]]:
-        """What was before, in coarse steps; nothing where that would be too much to read."""
+        """Return earlier values in coarse steps; none if there are too many to read."""
         if not query.history:
             return
         end = grid.start // HISTORY_STEP * HISTORY_STEP
@@ -153,7 +153,7 @@ class Prometheus:
         try:
             yield self._asked(query, partial(self._client.query_range, text, coarse))
         except PartialAnswerError as error:
-            _log.warning("%s: judged without what was before: %s", query.key, error)
+            _log.warning("%s: analyzed without earlier values: %s", query.key, error)
 
     def _asked(self, query: SeriesQuery, question: Callable[[], list[Row]]) -> list[Row]:
         asker = self._breaker_of(query)
@@ -178,7 +178,7 @@ class Prometheus:
         return rows
 
     def _blame(self, asker: CircuitBreaker | None, error: NoAnswerError) -> None:
-        """Whose trouble it is: the server's, where the simplest query is not answered either."""
+        """Return whose failure it is: the server's if it answers no trivial query either."""
         try:
             self._probe.query("vector(1)")
         except (ServerDownError, NoAnswerError):
@@ -191,7 +191,7 @@ class Prometheus:
             asker.failed()
 
     def _breaker_of(self, query: SeriesQuery) -> CircuitBreaker | None:
-        """A tenant's own expressions and the other queries fail apart; None: nobody's alone."""
+        """Return the breaker's key; users' own expressions fail apart. None: no single asker."""
         if not query.asker:
             return None
         with self._lock:
@@ -205,7 +205,7 @@ class Prometheus:
     def _will_be_tried(self, breaker: CircuitBreaker, what: str) -> str:
         return (
             f"{what} {self._options.failures} times in a row, "
-            f"will be tried again in {breaker.open_for:.0f} s"
+            f"next attempt in {breaker.open_for:.0f} s"
         )
 
 
@@ -218,7 +218,7 @@ def _slices(grid: Grid) -> list[Grid]:
 
 
 def _found(answers: Sequence[Sequence[Row]], query: SeriesQuery) -> MetricAnswer:
-    """Merges the slices by labels; what is not a finite number is absent, and said.
+    """Merge the slices by labels; values that are not finite are dropped and reported.
 
     Raises _NativeError when they have histograms.
     """
@@ -229,11 +229,11 @@ def _found(answers: Sequence[Sequence[Row]], query: SeriesQuery) -> MetricAnswer
         labels = tuple(sorted(one for one in row.labels.items() if _is_kept(one[0], query)))
         known, points = merged.get(labels, ()), row.points
         if known:
-            # Prometheus 2 gives a range's first moment as well, the last of the range before.
+            # Prometheus 2 includes a range's first moment, which is the last of the previous range.
             points = (*known, *(point for point in points if point[0] > known[-1][0]))
         merged[labels] = points
     if not merged:
-        return NoData("the query works and matches no series in this range")
+        return NoData("the query succeeds but matches no series in this range")
     finite = {
         labels: points
         if math.isfinite(sum(value for _, value in points))

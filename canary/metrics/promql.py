@@ -1,4 +1,4 @@
-"""Query text from data: names are checked, values escaped, so that no field can inject PromQL."""
+"""Renders PromQL from data; checks names and escapes values, so that no field can inject PromQL."""
 
 import re
 from collections.abc import Iterable
@@ -11,9 +11,9 @@ _REGEX_SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
 
 
 def promql(query: SeriesQuery) -> str:
-    """The text that Prometheus gets for one query.
+    """Return the PromQL of a query.
 
-    Raises ValueError when a metric or label name is none, or a value is not valid Unicode.
+    Raises ValueError if a metric or label name is invalid, or a value is not valid Unicode.
     """
     if query.promql is not None:
         return _unicode(query.promql)
@@ -22,7 +22,7 @@ def promql(query: SeriesQuery) -> str:
 
 
 def range_selector(selector: Selector, seconds: int, also: tuple[str, ...] = ()) -> str:
-    """`metric{matchers}[Ns]`: every sample of the last N seconds, with the time of its scrape.
+    """Return `metric{matchers}[Ns]`: every sample of the last N seconds, with its scrape time.
 
     Raises ValueError as `promql` does.
     """
@@ -30,17 +30,17 @@ def range_selector(selector: Selector, seconds: int, also: tuple[str, ...] = ())
 
 
 def literal(value: str) -> str:
-    """A regular expression (of Prometheus and of Python alike) that matches just this value."""
+    """Return a regular expression (Prometheus and Python) that matches exactly this value."""
     return _REGEX_SPECIAL.sub(r"\\\g<0>", value)
 
 
 def one_of(values: tuple[str, ...]) -> str:
-    """A regular expression that matches these values and nothing else, not even the empty one."""
+    """Return a regular expression that matches exactly these values, and never the empty one."""
     return "|".join(literal(v) for v in values) if values else "[^\\s\\S]"
 
 
 def vector_selector(selector: Selector, also: tuple[str, ...] = ()) -> str:
-    """`metric{matchers}`; with further metrics `{__name__=~"metric|…",matchers}`.
+    """Return `metric{matchers}`; with further metrics `{__name__=~"metric|…",matchers}`.
 
     Raises ValueError as `promql` does.
     """
@@ -52,12 +52,12 @@ def vector_selector(selector: Selector, also: tuple[str, ...] = ()) -> str:
 
 
 def conditions_text(matchers: Iterable[Matcher]) -> str:
-    """`label="value",other=~"a|b"`: what stands between braces. Raises ValueError as `promql`."""
+    """Return `label="value",other=~"a|b"`, without braces. Raises ValueError as `promql`."""
     return ",".join(f"{_name(m.label)}{m.op.value}{quoted(m.value)}" for m in matchers)
 
 
 def quoted(value: str) -> str:
-    """The value as a string of PromQL, with its quotes. ValueError for invalid Unicode."""
+    """Return the value as a quoted PromQL string. Raises ValueError for invalid Unicode."""
     for raw, escaped in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n")):
         value = value.replace(raw, escaped)
     return f'"{_unicode(value)}"'
@@ -66,8 +66,8 @@ def quoted(value: str) -> str:
 def _metric(name: str) -> str:
     if not _METRIC.fullmatch(name):
         raise ValueError(
-            f"{name!r} is not a metric name: letters, digits, _ and : only, "
-            "not a digit first; conditions on labels belong into the matchers"
+            f"expected a metric name (letters, digits, _ and :, no leading digit), found {name!r}; "
+            "put conditions on labels into the matchers"
         )
     return name
 
@@ -75,7 +75,7 @@ def _metric(name: str) -> str:
 def _name(label: str) -> str:
     if not _LABEL.fullmatch(label) or label == "__name__":
         raise ValueError(
-            f"{label!r} is not a label name: letters, digits and _ only, not a digit first"
+            f"expected a label name (letters, digits and _, no leading digit), found {label!r}"
         )
     return label
 
@@ -84,5 +84,5 @@ def _unicode(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise ValueError(f"{text!r} is not valid Unicode") from error
+        raise ValueError(f"expected valid Unicode, found {text!r}") from error
     return text

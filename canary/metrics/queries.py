@@ -1,4 +1,4 @@
-"""One metric of a spec, as queries, and the answers as what they mean.
+"""Compiles a metric of a spec to queries, and interprets the answers.
 
 Queries come from presets, from a user's own selectors or from a user's own PromQL.
 """
@@ -41,12 +41,12 @@ _VARIABLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a release knows: its namespace, the pods of each side, the backends' names.
+    """Data about a release: its namespace, the pods and the backends' names of each version.
 
-    `backends` are in the router's words: workload (Istio), deployment (Linkerd), cluster (Envoy),
+    `backends` are the router's names: workload (Istio), deployment (Linkerd), cluster (Envoy),
     `ROUTE/rule/N/backend/M` (Envoy Gateway), Service (Traefik), application_name (PostgreSQL);
     for ingress-nginx the canary's upstream name, and the empty string for stable.
-    `maximum` is for pools that export none; `extra` narrows every selector.
+    `maximum` is for pools that do not export it; `extra` is added to every selector.
     """
 
     namespace: str
@@ -61,11 +61,11 @@ UNASKED = NoData("the metric source gave no answer for this query", partial=True
 
 @dataclass(frozen=True, slots=True)
 class RatioQueries:
-    """Queries of a ratio; `label` separates the sides and `side_of` knows its values.
+    """Queries of a ratio; `label` distinguishes the versions and `side_of` maps its values.
 
-    Bad requests are told by `matchers` among the series of `total` where they are counted there,
-    else they have a counter of their own, or those that are `good` have. With `slow`, `good` are a
-    histogram's buckets, and what is slower than one of them is bad.
+    `matchers` select bad requests among the series of `total` if they are counted there; otherwise
+    bad or `good` requests have a counter of their own. With `slow`, `good` are a histogram's
+    buckets, and requests slower than one of them are bad.
     """
 
     total: SeriesQuery
@@ -75,16 +75,16 @@ class RatioQueries:
     bad: SeriesQuery | None = None
     good: SeriesQuery | None = None
     known: SeriesQuery | None = None
-    """Whether there is a counter of bad requests at all, of whomever, and which labels it has."""
+    """A query for whether any counter of bad requests exists, and for its labels."""
     slow: SlowThreshold | None = None
 
     def queries(self) -> tuple[SeriesQuery, ...]:
-        """All of them, for one read."""
+        """Return all queries, for one read."""
         parts = (self.total, self.bad, self.good, self.known)
         return tuple(one for one in parts if one is not None)
 
     def for_people(self) -> tuple[SeriesQuery, ...]:
-        """What a person asks to see the same: bad requests that share a counter on their own."""
+        """Return the queries to show; bad requests that share a counter get their own query."""
         if not self.matchers:
             return tuple(one for one in self.queries() if one is not self.known)
         key = self.total.key.removesuffix(".total") + ".bad"
@@ -94,7 +94,7 @@ class RatioQueries:
 
 @dataclass(frozen=True, slots=True)
 class PoolQueries:
-    """Queries of a pool, one group per pod and pool; None where the exporter has no such series.
+    """Queries of a pool, one group per pod and pool; None if the exporter has no such series.
 
     `maximum` is a number when the spec gives it. `hold` counts units of `hold_unit` seconds.
     """
@@ -109,16 +109,16 @@ class PoolQueries:
     label: str
     side_of: SideOf
     apart: bool = True
-    """Pools of one pod differ in any label; clients of a server only in its own."""
+    """Labels by which pools of a pod differ; clients of a server only differ in its own label."""
 
     def queries(self) -> tuple[SeriesQuery, ...]:
-        """All that exist, for one read."""
+        """Return all existing queries, for one read."""
         parts = (self.in_use, self.idle, self.maximum, self.waiting, self.timeouts, self.hold)
         return tuple(p for p in parts if isinstance(p, SeriesQuery))
 
 
 def compile_ratio(preset: RatioPreset, context: Context, key: str) -> RatioQueries:
-    """The query `KEY.total`; UsageError when the sides cannot be told apart."""
+    """Return the query `KEY.total`. Raises UsageError if the versions cannot be distinguished."""
     sides = _sides(preset, context)
     total = sides.query(f"{key}.total", preset.total)
     return RatioQueries(total, sides.label, sides.side_of, (preset.bad,))
@@ -127,9 +127,9 @@ def compile_ratio(preset: RatioPreset, context: Context, key: str) -> RatioQueri
 def compile_latency(
     preset: LatencyPreset, above: float, context: Context, key: str
 ) -> RatioQueries:
-    """Queries `KEY.total` and, as `KEY.good`, the buckets near `above` seconds.
+    """Return the queries `KEY.total` and, as `KEY.good`, the buckets near `above` seconds.
 
-    Raises UsageError when the sides cannot be told apart.
+    Raises UsageError if the versions cannot be distinguished.
     """
     sides, slow = _sides(preset, context), SlowThreshold(above, preset.unit)
     near = Matcher(LE, MatchOp.REGEX, slow.pattern())
@@ -143,7 +143,7 @@ def compile_latency(
 
 
 def compile_pool(preset: PoolPreset, context: Context, key: str) -> PoolQueries:
-    """Queries `KEY.in_use`, …; UsageError when the sides or the maximum are not known."""
+    """Return queries `KEY.in_use`, …. Raises UsageError if versions or maximum are not known."""
     sides = _sides(preset, context)
 
     def query(part: str, selector: Selector | None) -> SeriesQuery | None:
@@ -167,7 +167,7 @@ def compile_pool(preset: PoolPreset, context: Context, key: str) -> PoolQueries:
 
 @dataclass(frozen=True, slots=True)
 class _Sides:
-    """How series say whose they are; `extra` narrows every selector."""
+    """How to map series to versions; `extra` is added to every selector."""
 
     member: Member
     by: tuple[str, ...]
@@ -180,7 +180,7 @@ class _Sides:
         return self.member.label
 
     def query(self, key: str, selector: Selector, *by: str) -> SeriesQuery:
-        """Every selected series of both sides by itself."""
+        """Return the query for each selected series of both versions."""
         return SeriesQuery(
             key,
             _narrowed(selector, self.extra),
@@ -198,7 +198,7 @@ def _sides(preset: AnyPreset, context: Context) -> _Sides:
     if missing := [label for label in preset.required if label not in given]:
         raise UsageError(
             f"the preset {preset.name!r} needs a condition on the label {missing[0]!r}: "
-            "without one it would count other people's requests"
+            "without one it would count requests of other services"
         )
     return replace(sides, extra=context.extra)
 
@@ -211,7 +211,7 @@ def _by_pod(context: Context, *, namespaced: bool = True) -> _Sides:
 
 
 def _by_backend(preset: AnyPreset, backend: Backend, context: Context) -> _Sides:
-    """Per process that counts as well: a proxy that restarts must not reset the others' sum."""
+    """Group by process as well: a proxy that restarts must not reset the sum of the others."""
     patterns = {
         side: backend.pattern.format(namespace=literal(context.namespace), name=literal(name))
         for side, name in context.backends.items()
@@ -219,10 +219,12 @@ def _by_backend(preset: AnyPreset, backend: Backend, context: Context) -> _Sides
     if not patterns or len(set(patterns.values())) < len(patterns):
         raise UsageError(
             f"the preset {preset.name!r} tells versions apart by the label {backend.label!r}, "
-            f"so each needs its own name there, got {dict(context.backends)}. {preset.trap or ''}"
+            f"so expected a name for each, found {dict(context.backends)}. {preset.trap or ''}"
         )
     if wrong := [n for n in context.backends.values() if not full_match(backend.names, n)]:
-        raise UsageError(f"{wrong[0]!r} names no backend for {preset.name!r}. {preset.trap or ''}")
+        raise UsageError(
+            f"{wrong[0]!r} is not a backend's name for {preset.name!r}. {preset.trap or ''}"
+        )
 
     def side_of(value: str) -> Side | None:
         return next((side for side, one in patterns.items() if full_match(one, value)), None)
@@ -252,12 +254,12 @@ def _narrowed(selector: Selector, matchers: tuple[Matcher, ...]) -> Selector:
 
 @dataclass(frozen=True, slots=True)
 class OwnQuery:
-    """A user's own expression."""
+    """The query of a user's own expression."""
 
     query: SeriesQuery
 
     def queries(self) -> tuple[SeriesQuery, ...]:
-        """The one."""
+        """Return the query, as for the other kinds."""
         return (self.query,)
 
 
@@ -265,10 +267,10 @@ Compiled = RatioQueries | PoolQueries | OwnQuery
 
 
 def compile_metric(metric: Metric, context: Context) -> Compiled:
-    """The queries of one metric, for one release.
+    """Return the queries of a metric for a release.
 
     Raises:
-        UsageError: no such preset, not a selector, or the sides cannot be told apart.
+        UsageError: no such preset, not a selector, or the versions cannot be distinguished.
     """
     if (preset := counting_preset(metric)) is not None:
         return compile_ratio(preset, context, metric.name)
@@ -287,7 +289,7 @@ def compile_metric(metric: Metric, context: Context) -> Compiled:
 
 
 def preset_of(metric: Metric) -> RatioPreset | LatencyPreset | PoolPreset | None:
-    """The preset of a metric; None: it has none.
+    """Return the preset of a metric; None if it has none.
 
     Raises:
         UsageError: no such preset.
@@ -300,14 +302,14 @@ def preset_of(metric: Metric) -> RatioPreset | LatencyPreset | PoolPreset | None
 
 
 def slow_of(metric: Metric) -> SlowThreshold | None:
-    """When a request is slow; None: the metric is not about latency. Raises UsageError."""
+    """Return when a request is slow; None if the metric is not a latency. Raises UsageError."""
     if metric.latency is None:
         return None
     return SlowThreshold(metric.latency.above, latency_preset(metric.latency.preset).unit)
 
 
 def counting_preset(metric: Metric) -> RatioPreset | None:
-    """The preset of `ratio` or `clientErrors`, whose `bad` is what counts; None: another source.
+    """Return the preset of `ratio` or `clientErrors`, with `bad` set; None: another source.
 
     Raises:
         UsageError: no such preset.
@@ -324,7 +326,7 @@ def _own_ratio(ratio: RatioSource, context: Context, key: str) -> RatioQueries:
         return None if text is None else parse_selector(text)
 
     def query(part: str, one: Selector) -> SeriesQuery:
-        """Pods of the same name in another namespace are not ours, unless the user names one."""
+        """Restrict to the release's namespace, unless the user names one."""
         named = any(matcher.label == "namespace" for matcher in one.matchers)
         return _by_pod(context, namespaced=not named).query(f"{key}.{part}", one)
 
@@ -342,7 +344,7 @@ def _own_ratio(ratio: RatioSource, context: Context, key: str) -> RatioQueries:
 
 
 def known_by(key: str, bad: str | None) -> SeriesQuery | None:
-    """Asks for a counter of bad requests with any labels: it may not exist. Raises UsageError."""
+    """Return the query for a bad-request counter with any labels, if any. Raises UsageError."""
     if bad is None:
         return None
     selector = parse_selector(bad)
@@ -351,14 +353,14 @@ def known_by(key: str, bad: str | None) -> SeriesQuery | None:
 
 
 def told_apart(total: Selector, bad: Selector) -> tuple[Matcher, ...]:
-    """The conditions that `bad` adds to the same series; none where it selects others."""
+    """Return the matchers that `bad` adds to the same series; none if it selects others."""
     if total.metric != bad.metric or not set(total.matchers) <= set(bad.matchers):
         return ()
     return tuple(one for one in bad.matchers if one not in total.matchers)
 
 
 def _filled(text: str, context: Context) -> str:
-    """The variables are regular expressions, escaped for the inside of a PromQL string."""
+    """Fill in the variables: regular expressions, escaped for the inside of a PromQL string."""
     known = {
         "canary_pods": one_of(context.pods.get(Side.CANARY, ())),
         "stable_pods": one_of(context.pods.get(Side.STABLE, ())),
@@ -369,7 +371,7 @@ def _filled(text: str, context: Context) -> str:
         name = match.group(1)
         if name not in known:
             raise UsageError(
-                f"{{{{ {name} }}}} is unknown in a query; there are: {', '.join(known)}"
+                f"expected a variable of {', '.join(known)} in the query, found {{{{ {name} }}}}"
             )
         return quoted(known[name])[1:-1]
 
@@ -381,7 +383,7 @@ def answers_of(
     answers: Mapping[str, MetricAnswer],
     started: Mapping[str, float] | None = None,
 ) -> RawAnswers | MetricAnswer:
-    """The answers to a metric's queries, with what they mean; `started` as in Counters."""
+    """Return the answers to a metric's queries, interpreted; `started` as in Counters."""
 
     def answer(query: SeriesQuery | None) -> MetricAnswer | None:
         return None if query is None else answers.get(query.key, UNASKED)

@@ -1,7 +1,6 @@
-"""Prometheus' HTTP query API: prometheus-api-client, made safe (the only importer of it).
+"""Client of Prometheus' HTTP query API, with limits; the only importer of prometheus-api-client.
 
-One client for instant and range queries. Every way in which a query can fail is an error of its
-own, by whose trouble it is: the server's, or this query's.
+One client for instant and range queries. Errors are classified by cause: the server, or this query.
 """
 
 import threading
@@ -38,28 +37,28 @@ Labels = Mapping[str, str]
 Points = tuple[tuple[float, float], ...]
 
 MAX_SERIES = 20_000
-"""No service has so many; a selector without its conditions on labels has."""
+"""Maximum number of series: only a selector without label matchers has more."""
 _DENIED = frozenset({401, 403})
 _TRANSIENT = frozenset({429, 502, 503, 504})
 _STYLE_HINT = "PromQL info:"
 _LIMITED = "results truncated due to limit"
-"""What Prometheus warns of where it has more series than `limit`."""
+"""Prometheus' warning that there are more series than `limit`."""
 OPERATOR_BYTES = 8 << 20
-"""What the operator reads of one answer: about 4,500 series of five minutes, scraped every 5 s.
+"""Maximum bytes of one answer in the operator: about 4,500 series of 5 min, scraped every 5 s.
 
-Eight threads that each hold one such answer fit into its pod's memory.
+Eight threads with one such answer each fit into its pod's memory.
 """
 _LARGE = 1 << 20
-"""Bytes: answers beyond that are decoded one after the other, so that memory is bounded."""
+"""Bytes: larger answers are decoded one at a time, to limit memory."""
 _DECODING = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class PrometheusOptions:
-    """Where Prometheus is and how to ask it; times in seconds.
+    """Address and settings of Prometheus; times in seconds.
 
-    `lag` is how long a scrape may take until its values can be read; QueryBatcher measures it.
-    `own_timeout`, `own_bytes` and one series are the bounds of a user's own query.
+    `lag` is the time from a scrape's start until its values can be read; QueryBatcher measures it.
+    `own_timeout`, `own_bytes` and one series are the limits of a user's own query.
     """
 
     url: str
@@ -85,7 +84,7 @@ class QueryError(Exception):
 
 
 class ServerDownError(QueryError):
-    """Nobody can be answered now; the text says why."""
+    """The server answers no query now; the message says why."""
 
 
 class NoAnswerError(QueryError):
@@ -93,27 +92,27 @@ class NoAnswerError(QueryError):
 
 
 class RefusedQueryError(QueryError):
-    """The server is there and does not answer this query, now or later."""
+    """The server rejects this query, and will reject it again."""
 
 
 class NoPrometheusError(RefusedQueryError):
-    """Something else answers at this address."""
+    """The server at this address is not a Prometheus."""
 
 
 class PartialAnswerError(QueryError):
-    """There is an answer, but not all of it."""
+    """The answer is incomplete."""
 
 
 class TooLargeAnswerError(PartialAnswerError):
-    """The answer is larger than what is read."""
+    """The answer exceeds the limit."""
 
 
 class _BusyError(NoAnswerError):
-    """May work in a moment."""
+    """The query can be retried."""
 
 
 class _UnreachableError(ServerDownError):
-    """May work in a moment."""
+    """The query can be retried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +122,7 @@ class Row:
     labels: Labels
     points: Points
     histogram: bool = False
-    """Its values are native histograms, which are not read."""
+    """Whether its values are native histograms, which are not read."""
 
 
 class PrometheusClient:
@@ -132,18 +131,18 @@ class PrometheusClient:
     def __init__(self, options: PrometheusOptions) -> None:
         self.url = options.url.rstrip("/")
         self.date: float | None = None
-        """What the server's clock said in its last answer, in seconds since the epoch."""
+        """Time on the server's clock in its last answer, in seconds since the epoch."""
         self._options = options
         self._closing = threading.Event()
         self._client = self._connect()
 
     def query(self, text: str, time: float | None = None) -> list[Row]:
-        """The answer to an instant query, at `time` (seconds) or now. Raises QueryError."""
+        """Run an instant query at `time` (seconds) or now. Raises QueryError."""
         at = {} if time is None else {"time": f"{time:.3f}"}
         return self._rows(lambda: self._client.custom_query(text, self._bounds() | at))
 
     def query_range(self, text: str, grid: Grid) -> list[Row]:
-        """The answer on a grid of whole seconds. Raises QueryError."""
+        """Run a range query on a grid of whole seconds. Raises QueryError."""
         start, end = _moment(grid.start), _moment(grid.end)
         step = f"{grid.step:g}"
         return self._rows(
@@ -151,12 +150,12 @@ class PrometheusClient:
         )
 
     def close(self) -> None:
-        """Ends waiting between attempts and closes the connections."""
+        """End waiting between attempts and close the connections."""
         self._closing.set()
         self._client.close()
 
     def _bounds(self) -> dict[str, str]:
-        """Prometheus ends what takes longer, and gives no more series; one more tells of more."""
+        """Return limits for Prometheus; one series above the limit shows that there are more."""
         timeout, series = self._options.read_timeout, self._options.max_series
         return {"timeout": f"{timeout:g}s", "limit": str(series + 1)}
 
@@ -181,7 +180,7 @@ class PrometheusClient:
         if not isinstance(rows, list) or not all(isinstance(one, Row) for one in rows):
             raise RefusedQueryError("expected series, found an answer of another kind")
         if len(rows) > (most := self._options.max_series):
-            raise TooLargeAnswerError(f"more than {most:,} series, of which no more are read")
+            raise TooLargeAnswerError(f"expected at most {most:,} series, found more")
         return rows
 
     def _connect(self) -> PrometheusConnect:
@@ -199,7 +198,7 @@ class PrometheusClient:
             retry=Retry(0),
             method="POST",
         )
-        # What the environment says about proxies and certificates is looked up once.
+        # The environment's settings for proxies and certificates are read once.
         found = session.merge_environment_settings(self.url, {}, None, session.verify, None)
         session.trust_env = False
         session.proxies.update(found["proxies"])
@@ -208,7 +207,7 @@ class PrometheusClient:
         return client
 
     def _decoded(self, response: requests.Response, *_: object, **__: object) -> requests.Response:
-        """Response hook: the library drops warnings, and hides the server's own message."""
+        """Response hook: keeps warnings and the server's message, which the library drops."""
         if 300 <= response.status_code < 400:  # noqa: PLR2004  # HTTP's redirects
             location = response.headers.get("Location")
             raise RefusedQueryError(f"redirects to {location!r}; configure that address instead")
@@ -220,7 +219,7 @@ class PrometheusClient:
 
 
 def _translated(error: requests.RequestException, options: PrometheusOptions) -> QueryError:
-    """By whose trouble it is; the first kind that fits."""
+    """Classify the error by cause; the first match wins."""
     connect, read = options.connect_timeout, options.read_timeout
     cause, text = root_cause(error), str(error)
     kinds: tuple[tuple[type[Exception], type[QueryError], str], ...] = (
@@ -236,7 +235,7 @@ def _translated(error: requests.RequestException, options: PrometheusOptions) ->
         (TooLargeError, TooLargeAnswerError, text),
         (BodyError, NoAnswerError, text),
     )
-    # What is left are credentials that cannot be read, and addresses that are none.
+    # The remaining errors are unreadable credentials and invalid addresses.
     found = ((ours, words) for kind, ours, words in kinds if isinstance(error, kind))
     ours, words = next(found, (ServerDownError, text))
     return ours(words)
@@ -256,12 +255,12 @@ class _Decoded(requests.Response):
         self._envelope = {"data": {"result": decoded}}
 
     def json(self, **_: object) -> object:
-        """What the library looks at."""
+        """Return the status code, which the library reads."""
         return self._envelope
 
 
 def _row(row: Any) -> Row | None:  # noqa: ANN401 - whatever JSON holds
-    """None: it is no series."""
+    """Parse a row; None if it is not a series."""
     try:
         if "histogram" in row or "histograms" in row:
             return Row(row["metric"], (), histogram=True)
@@ -280,13 +279,13 @@ def _check(response: requests.Response, envelope: Mapping[str, Any] | None) -> N
     if status >= requests.codes.server_error:
         raise NoAnswerError(f"HTTP {status}: {said}")
     if status in _DENIED:
-        hint = "are the credentials there, and right? (--prometheus-token-file)"
+        hint = "check the credentials (--prometheus-token-file)"
         raise RefusedQueryError(f"HTTP {status}: {said}; {hint}")
     if envelope is None or (status == requests.codes.ok and envelope.get("status") != "success"):
         found = response.headers.get("Content-Type", "nothing")
         raise NoPrometheusError(
             f"expected Prometheus' JSON, found {found} (HTTP {status}); "
-            "is this the address of a Prometheus API?"
+            "check that this is the address of a Prometheus API"
         )
     if status != requests.codes.ok:
         raise RefusedQueryError(f"HTTP {status}: {said}")
@@ -295,19 +294,19 @@ def _check(response: requests.Response, envelope: Mapping[str, Any] | None) -> N
 
 
 def missing_parts(envelope: Mapping[str, Any]) -> str:
-    """Why an answer is not whole; empty: it is.
+    """Return why an answer is incomplete; empty if it is complete.
 
-    Warnings mean missing parts (Thanos, Mimir, remote read); style hints do not. VictoriaMetrics'
-    cluster says `isPartial` instead when one of its storage nodes is away.
+    Warnings mean missing parts (Thanos, Mimir, remote read); style hints do not. A VictoriaMetrics
+    cluster sets `isPartial` instead if one of its storage nodes is down.
     """
     if envelope.get("isPartial"):
-        return "isPartial is true: not every storage node has answered"
+        return "isPartial is true: a storage node did not answer"
     notes = [*(envelope.get("warnings") or ()), *(envelope.get("infos") or ())]
     return "; ".join(str(n) for n in notes if not str(n).startswith(_STYLE_HINT))[:300]
 
 
 def http_date(headers: Mapping[str, str]) -> float | None:
-    """The `Date` of an HTTP answer, in seconds since the epoch; None where there is none."""
+    """Return the `Date` of an HTTP response, in seconds since the epoch; None if it has none."""
     try:
         return parsedate_to_datetime(headers["Date"]).timestamp()
     except (KeyError, ValueError):

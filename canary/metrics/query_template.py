@@ -1,13 +1,13 @@
-"""What the queries of many releases have in common, so that one query asks for all of them. Pure.
+"""Merges queries of many releases into one by their common template. Pure.
 
-For example, release `a` asks for `http_requests_total{namespace="a",pod=~"a-1|a-2"}` and for
-`pool_size{namespace="a",pod=~"a-1|a-2"}`, release `b` for `http_requests_total{namespace="b",…}`.
-All three have the same template: they differ in the metric and in the member only. Merged:
+For example, release `a` reads `http_requests_total{namespace="a",pod=~"a-1|a-2"}` and for
+`pool_size{namespace="a",pod=~"a-1|a-2"}`, release `b` reads `http_requests_total{namespace="b",…}`.
+All three have the same template: only metric and member differ. Merged:
 
     {__name__=~"http_requests_total|pool_size",namespace=~"a|b",pod=~"a-1|a-2|b-1"}
 
-That may select more than anybody asked for (here `pool_size` of `b`), and the answer is taken
-apart by metric and member, so nobody gets what another release asked for.
+The merged query may select more than was requested (here `pool_size` of `b`). The answer is split
+by metric and member, so that each release only gets its own series.
 """
 
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ from canary.metrics.promql import literal
 
 @dataclass(frozen=True, slots=True)
 class QueryTemplate:
-    """A raw query without metric and member; `namespace_label` is "" where there is none."""
+    """A raw query without metric and member; `namespace_label` is "" if there is none."""
 
     matchers: tuple[Matcher, ...]
     label: str
@@ -28,7 +28,7 @@ class QueryTemplate:
 
 @dataclass(frozen=True, slots=True)
 class QueryPart:
-    """What one query asks of a template; `asker` as in SeriesQuery."""
+    """The metric and member of a query in a template; `asker` as in SeriesQuery."""
 
     metric: str
     member: Member
@@ -36,7 +36,7 @@ class QueryPart:
 
 
 def template_of(query: SeriesQuery) -> tuple[QueryTemplate, QueryPart] | None:
-    """The template of a query, and its part of it; None: it is not to be merged."""
+    """Return the template of a query, and its part of it; None if it cannot be merged."""
     member = query.member
     if member is None or not query.raw or query.history or query.also:
         return None
@@ -45,7 +45,7 @@ def template_of(query: SeriesQuery) -> tuple[QueryTemplate, QueryPart] | None:
 
 
 def merge(template: QueryTemplate, parts: Iterable[QueryPart], asker: str = "") -> SeriesQuery:
-    """One query for at least one part."""
+    """Return one query for all parts (at least one)."""
     every = list(parts)
     first, *also = sorted({part.metric for part in every})
     own = [Matcher(template.label, MatchOp.REGEX, _any(part.member.pattern for part in every))]

@@ -1,4 +1,4 @@
-"""The metric source `scrape`: reads the instances' own /metrics, no server needed."""
+"""The metric source `scrape`: reads /metrics of the instances directly, without a server."""
 
 import math
 import threading
@@ -40,24 +40,24 @@ _ASKED_FOR = {
     "Accept-Encoding": "gzip, deflate",
 }
 MOST_TARGETS = 5000
-"""Pages of one caller that wait for a thread; more are failures."""
+"""Maximum number of a caller's pages that wait for a thread; more are failures."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScrapeOptions:
-    """Seconds; `history` is how far back a read can reach. `addresses`: which may be scraped."""
+    """Times in seconds; `history` is how far back a read can reach; `addresses` are allowed."""
 
     timeout: float = 2.0
     page: PageLimits = USUAL_LIMITS
     history: float = 1800.0
     addresses: AddressRules = EVERYWHERE
     share: int = 8
-    """Pages that are read at the same time."""
+    """Number of pages read concurrently."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScrapeFailure:
-    """Why one target gave nothing in the last poll."""
+    """Why a target could not be scraped in the last poll."""
 
     url: str
     why: str
@@ -67,10 +67,10 @@ _Page = list[Sample] | ScrapeFailure
 
 
 class Scrape:
-    """Scrapes when told to (`poll`), answers from what it kept (`read`); thread-safe.
+    """Scrapes on `poll` and answers `read` from stored samples; thread-safe.
 
-    Only series that known queries select are kept. A query that `read` sees for the first time
-    is known from then on, and has data from the next poll on.
+    Only series that known queries select are stored. `read` adds new queries to the known ones,
+    and they have data from the next poll on.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Scrape:
         threads: FairExecutor | None = None,
         caller: Hashable = None,
     ) -> None:
-        """`threads`, if given, are shared with others, and `caller` is whose part this uses."""
+        """`threads`, if given, are shared; `caller` identifies whose share of them is used."""
         self._targets = targets
         self._options = options or ScrapeOptions()
         self._lock = threading.Lock()
@@ -99,10 +99,10 @@ class Scrape:
         self._caller = caller
 
     def poll(self, now: float) -> tuple[ScrapeFailure, ...]:
-        """Scrapes all targets at once and files the samples under `now` (seconds).
+        """Scrape all targets concurrently and store the samples under `now` (seconds).
 
-        Returns the targets that gave nothing; takes little longer than the time-out. One poll at
-        a time: call it from one thread.
+        Returns the targets that failed. Takes little longer than the timeout. Only one poll at a
+        time is allowed: call it from one thread.
         """
         targets = tuple(self._targets())
         with self._lock:
@@ -126,7 +126,7 @@ class Scrape:
     def read(
         self, queries: Sequence[SeriesQuery], start: float, end: float, step: float
     ) -> Mapping[str, MetricAnswer]:
-        """See MetricSource; a user's own PromQL is Unavailable here."""
+        """See MetricSource; a user's own PromQL is Unavailable."""
         grid = Grid(math.floor(start), math.floor(end), step)
         with self._lock:
             if self._polled is None:
@@ -136,12 +136,12 @@ class Scrape:
             return {query.key: self._answer(query, grid) for query in queries}
 
     def settled(self, now: float) -> float:
-        """Whole second of the last complete poll (0 before the first): later ones come after it."""
+        """Return the whole second of the last complete poll; 0 before the first."""
         with self._lock:
             return min(float(self._polled // 1), now) if self._polled is not None else 0.0
 
     def close(self) -> None:
-        """Ends the threads, without waiting for pages that do not come."""
+        """End the threads without waiting for outstanding pages."""
         if self._own_threads:
             self._threads.close()
         self._client.close()
@@ -152,8 +152,8 @@ class Scrape:
         if self._store.full:
             most = f"{self._options.page.series:,} series or {MAX_CHARACTERS:,} characters"
             return NoData(
-                f"the pages have more than {most} of what this release asks for: is there a label "
-                "with very many values?",
+                f"expected at most {most} for the queries of this release, found more: check for a "
+                "label with very many values",
                 partial=True,
             )
         if query.raw:
@@ -194,7 +194,7 @@ class Scrape:
         )
 
     def _fetch(self, urls: set[str], metrics: frozenset[str]) -> dict[str, _Page]:
-        """One page or failure per address; an address that still hangs is not asked again."""
+        """Return a page or failure per address; an address that still hangs is skipped."""
         hanging = {u for u, f in self._running.items() if not f.done()}
         asked = {
             url: self._threads.submit(self._caller, partial(self._page, url, metrics))
@@ -229,7 +229,7 @@ def _selectors(queries: Iterable[SeriesQuery]) -> set[Selector]:
 
 
 def _refusal(query: SeriesQuery) -> str | None:
-    """Why a query is none that this source, or Prometheus, could answer."""
+    """Return why this source cannot answer a query; None if it can."""
     if query.promql is not None:
         return "a PromQL expression needs the metric source `prometheus`"
     try:
@@ -238,7 +238,7 @@ def _refusal(query: SeriesQuery) -> str | None:
             if matcher.op in _REGEXES:
                 full_match(matcher.value, "")
     except RegexError as error:
-        return f"wrong regular expression: {error}"
+        return f"invalid regular expression: {error}"
     except ValueError as error:
         return str(error)
     return None

@@ -1,4 +1,4 @@
-"""PromQL vector selectors as people write them in a spec, parsed into data."""
+"""Parses PromQL vector selectors of a spec into data."""
 
 import re
 from decimal import Decimal
@@ -18,10 +18,10 @@ _ESCAPED = {"n": "\n", "t": "\t", "r": "\r"}
 
 
 def parse_selector(text: str) -> Selector:
-    """`name{label="value",other=~"a|b"}` as a Selector.
+    """Parse `name{label="value",other=~"a|b"}`.
 
     Raises:
-        UsageError: it is anything else, such as a function, a range or two selectors.
+        UsageError: the text is something else, such as a function, a range or two selectors.
     """
     name = _METRIC.match(text)
     if name is None:
@@ -55,7 +55,7 @@ def _matchers(text: str, position: int) -> tuple[tuple[Matcher, ...], int]:
 
 
 def _by_number(matcher: Matcher) -> Matcher:
-    """A bucket's bound in every spelling: Prometheus 3 writes le="1.0" where 2 wrote le="1"."""
+    """Return a regular expression of a bucket's bound: Prometheus 3 writes le="1.0", 2 le="1"."""
     ops = {MatchOp.EQUAL: MatchOp.REGEX, MatchOp.NOT_EQUAL: MatchOp.NOT_REGEX}
     if matcher.label != "le" or matcher.op not in ops or not _NUMBER.fullmatch(matcher.value):
         return matcher
@@ -85,6 +85,6 @@ def _check_regex(text: str, value: str) -> None:
 def _wrong(text: str, position: int, expected: str) -> UsageError:
     found = repr(text[position : position + 20]) if text[position:].strip() else "the end"
     return UsageError(
-        f'a counter\'s selector such as http_requests_total{{job="auth"}} is expected, but in '
-        f"{text[:200]!r} {expected} is missing at character {position + 1}, found {found}"
+        f'expected a counter\'s selector such as http_requests_total{{job="auth"}}, but in '
+        f"{text[:200]!r} expected {expected} at character {position + 1}, found {found}"
     )

@@ -1,4 +1,4 @@
-"""The memory of the scrape source: series by target, ended as Prometheus ends them."""
+"""Stores the series of the scrape source by target; marks them stale as Prometheus does."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,29 +11,29 @@ from canary.core.series import Selector
 from canary.metrics.history import LOOKBACK, History, Labels
 
 MAX_SERIES = 5000
-"""Of one release; half an hour of them takes 90 MB at an interval of 5 s."""
+"""Maximum number of series of a release; 30 min of them take 90 MB at an interval of 5 s."""
 MAX_CHARACTERS = 4 << 20
-"""Of all labels of one release."""
+"""Maximum number of characters of all labels of a release."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScrapeTarget:
-    """One page, and the labels that say whose it is (they win over equal ones on the page)."""
+    """One page, and the labels of its target, which override those of the page."""
 
     url: str
     labels: Mapping[str, str]
 
     @property
     def identity(self) -> tuple[str, Labels]:
-        """Another process on the same port is another target."""
+        """Return the key of the target: another process on the same port is another target."""
         return self.url, tuple(sorted(self.labels.items()))
 
 
 class Store:
-    """Keeps, for `keep` seconds, the series that the selectors of the last `keep` seconds want.
+    """Keeps, for `keep` seconds, the series that the selectors of the last `keep` seconds match.
 
-    At most `most` series and `MAX_CHARACTERS` of labels: what pods export is foreign text, and each
-    scrape may bring new values of a label. What is more is left out, and `full` says so.
+    Stores at most `most` series and `MAX_CHARACTERS` of labels: pods export untrusted text, and
+    each scrape may add new values of a label. The rest is dropped, and `full` is set.
     """
 
     def __init__(self, keep: float, most: int = MAX_SERIES) -> None:
@@ -42,21 +42,21 @@ class Store:
         self._series = 0
         self._characters = 0
         self.full = False
-        """Whether series were left out in the last round of scrapes."""
+        """Return whether series were dropped in the last round of scrapes."""
         self._wanted: dict[Selector, float] = {}
         self._targets: dict[tuple[str, Labels], dict[tuple[str, Labels], History]] = {}
 
     @property
     def metrics(self) -> frozenset[str]:
-        """Names of all metrics that are wanted."""
+        """Return the names of all requested metrics."""
         return frozenset(s.metric for s in self._wanted)
 
     def want(self, selectors: Iterable[Selector], now: float) -> None:
-        """Keeps what they select from the next scrape on; renews those already known."""
+        """Add selectors, effective from the next scrape on; renew those already known."""
         self._wanted |= dict.fromkeys(selectors, now)
 
     def ingest(self, target: ScrapeTarget, page: Iterable[Sample], now: float) -> None:
-        """One scrape: its samples, and the end of each series that it no longer has."""
+        """Add a scrape: its samples, and the end of each series that is no longer in it."""
         kept = self._targets.setdefault(target.identity, {})
         for sample in page:
             labels = _labels(target, sample.labels)
@@ -78,11 +78,11 @@ class Store:
         return room
 
     def failed(self, target: ScrapeTarget, now: float) -> None:
-        """A scrape that gave nothing ends all series of its target, until the next that does."""
+        """Record a failed scrape, which ends all series of its target until the next success."""
         _end(self._targets.get(target.identity, {}), now)
 
     def tidy(self, present: Iterable[ScrapeTarget], now: float) -> None:
-        """Ends the series of vanished targets, and forgets what is old or no longer asked for."""
+        """End the series of vanished targets; drop samples that are old or no longer requested."""
         names = {t.identity for t in present}
         for identity, kept in self._targets.items():
             if identity not in names:
@@ -100,11 +100,11 @@ class Store:
         self._characters = sum(map(_count_characters, kept_series))
 
     def start_round(self) -> None:
-        """What was left out before this round of scrapes counts no more."""
+        """Start a round of scrapes: reset whether series were dropped."""
         self.full = False
 
     def select(self, selector: Selector) -> list[History]:
-        """All kept series that the selector selects."""
+        """Return all stored series that the selector matches."""
         return [
             history
             for kept in self._targets.values()
@@ -124,7 +124,7 @@ def _end(kept: Mapping[tuple[str, Labels], History], now: float) -> None:
 
 
 def _labels(target: ScrapeTarget, page: Mapping[str, str]) -> dict[str, str]:
-    """Prometheus' merge: the target's labels win, the page's own are renamed, empty ones go."""
+    """Merge labels as Prometheus does: target labels win, others are renamed, empty ones drop."""
     mine = {"instance": urlsplit(target.url).netloc, **target.labels}
     merged = {f"exported_{k}" if k in mine else k: v for k, v in page.items()} | mine
     return {k: v for k, v in merged.items() if v}

@@ -1,4 +1,4 @@
-"""HTTPRoute and GRPCRoute of the Gateway API: the user's own route, weighted in place."""
+"""Dialects of the Gateway API: sets weights in the user's own HTTPRoute or GRPCRoute."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,19 +10,19 @@ from canary.routers.names import Names
 from canary.routers.split import weighted_rules
 
 ENVOY_GATEWAY = "gateway.envoyproxy.io/gatewayclass-controller"
-"""Its metrics name clusters; one for all backends of a rule, unless a backend has a filter."""
+"""Its metrics name clusters: one per rule, or one per backend if a backend has a filter."""
 MESH_CONTROLLERS = {
     "istio.io/gateway-controller",
     "istio.io/mesh-controller",
     "linkerd.io/policy-controller",
 }
-"""Controllers whose metrics name workloads, not Services."""
+"""Controllers whose metrics name workloads instead of Services."""
 
 
 _REQUIRED_CONDITIONS = ("Accepted", "ResolvedRefs")
-"""Conditions of each parent without which a route, or a backend of it, gets no traffic."""
+"""Conditions that must be true for each parent, or the route or a backend gets no traffic."""
 _MAX_QUOTE = 200
-"""Characters of a router's message that are passed on."""
+"""Maximum number of characters quoted from a router's message."""
 
 
 def _sends_to(ref: Ref, service: str, namespace: str) -> bool:
@@ -39,9 +39,9 @@ def _canary_backend(ref: Ref, names: Names) -> Ref:
 
 
 def is_confirmed(route: Object) -> bool:
-    """Every parent of the route has accepted it, with all backends resolved, as it is now.
+    """Return whether every parent accepted the current generation, with all backends resolved.
 
-    Parents that left the spec keep their entry in the status for a while; they do not count.
+    Parents removed from the spec keep their status entry for a while; they are ignored.
     """
     now, generation = _current_parents(route), route["metadata"]["generation"]
     return bool(now) and all(
@@ -50,14 +50,14 @@ def is_confirmed(route: Object) -> bool:
 
 
 def is_observed(route: Object) -> bool:
-    """Every parent of the route has an opinion of it as it is now."""
+    """Return whether every parent has reported on the current generation of the route."""
     generation = route["metadata"]["generation"]
     opinions = (parent.get("conditions") or [] for parent in _current_parents(route))
     return all(any(one.get("observedGeneration") == generation for one in of) for of in opinions)
 
 
 def explain_refusal(route: Object) -> str | None:
-    """What a parent says against the route as it is now, in a sentence; None: nothing."""
+    """Return why a parent rejects the current generation, in a sentence; None if none does."""
     generation = route["metadata"]["generation"]
     for parent in _current_parents(route):
         for one in parent.get("conditions") or []:
@@ -120,10 +120,10 @@ def _metric_names(route: Object, names: Names) -> Mapping[Side, str]:
 
 
 def _envoy_clusters(route: Object, names: Names) -> Mapping[Side, str]:
-    """Envoy Gateway's, `ROUTE/rule/N/backend/M`, where a filter of the user's sets them apart.
+    """Return Envoy Gateway's names, `ROUTE/rule/N/backend/M`, if a user's filter splits clusters.
 
-    Empty where all backends share a cluster, and where a side has more than one. We add no filter
-    to set them apart: clusters that change their names under traffic fail requests in between.
+    Empty if all backends share a cluster, or if a side has more than one backend. Canary adds no
+    filter of its own: clusters that are renamed under traffic fail requests meanwhile.
     """
     rules = weighted_rules(_dialect_of(route), route, names)
     if len(rules) != 1:
@@ -142,7 +142,7 @@ def _envoy_clusters(route: Object, names: Names) -> Mapping[Side, str]:
 
 
 def _drops_zero_weight(route: Object, rule: Rule) -> bool:
-    """Envoy Gateway makes no cluster for a backend of weight 0 where each has one of its own."""
+    """Return whether Envoy Gateway drops backends of weight 0: so with a cluster per backend."""
     filtered = any(ref.get("filters") for ref in rule.get("backendRefs") or [])
     return filtered and ENVOY_GATEWAY in _controller_names(route)
 

@@ -1,9 +1,9 @@
-"""HTTP routes of an Istio VirtualService.
+"""Dialect of Istio: sets weights in the HTTP routes of a VirtualService.
 
-A VirtualService has no status to rely on (it is off by default in Istio, and speaks of
-distribution in percent where it is on), so a weight counts as confirmed as soon as it is written:
-the propagation delay (`traffic.propagationDelay`) is all that the data plane gets. TCP and TLS
-routes are left alone.
+A VirtualService has no status to rely on (it is off by default in Istio, and where
+it is on it reports the distribution in percent), so a weight counts as confirmed once it is
+written: the data plane only gets the propagation delay (`traffic.propagationDelay`). TCP and TLS
+routes are not changed.
 """
 
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ from canary.routers.dialect import Dialect, Ref
 from canary.routers.names import Names
 
 MAX_WEIGHT = 2**31 - 1
-"""Weights are 32-bit integers."""
+"""Largest weight: weights are 32-bit integers."""
 
 
 def _host_suffix(host: str, service: str, namespace: str) -> str | None:
-    """What follows the Service's name in this host; None where it is another's.
+    """Return what follows the Service's name in this host; None if it is another Service.
 
     A Service may be written as `auth`, `auth.prod`, `auth.prod.svc` or with the cluster's domain.
     """
@@ -33,7 +33,7 @@ def _sends_to(ref: Ref, service: str, namespace: str) -> bool:
 
 
 def _canary_backend(ref: Ref, names: Names) -> Ref:
-    """Without a subset: subsets are of the user's host, and a missing one answers 503."""
+    """Copy without the subset: subsets belong to the user's host, and a missing one causes 503."""
     destination = {key: value for key, value in ref["destination"].items() if key != "subset"}
     tail = _host_suffix(destination["host"], names.service, names.namespace) or ""
     return {**ref, "destination": {**destination, "host": f"{names.canary_service}{tail}"}}

@@ -7,7 +7,7 @@ from canary.core.snapshot import ReleaseResource
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """Services and workloads of both sides, and which part of the route is meant."""
+    """Services and workloads of both versions, and the selected part of the route."""
 
     namespace: str
     service: str
@@ -15,21 +15,21 @@ class Names:
     target: str
     """The user's Deployment."""
     part: str | None = None
-    """Name of the one rule that is weighted; None: every rule that sends to the Service."""
+    """Name of the rule to weight; None: every rule that sends traffic to the Service."""
 
     @property
     def canary_service(self) -> str:
-        """Our Service, whose endpoints are the canary's pods."""
+        """Return the name of canary's Service, whose endpoints are the canary's pods."""
         return f"{self.target}-canary"
 
     @property
     def canary_target(self) -> str:
-        """Our Deployment."""
+        """Return the name of canary's Deployment."""
         return f"{self.target}-canary"
 
 
 def names_of(resource: ReleaseResource, part: str | None = None) -> Names:
-    """The names of one release; the Service is named like the target unless the spec says so."""
+    """Return the names for a release; by default the Service is named like the target."""
     target = resource.spec.target.name
     service = resource.spec.service.name if resource.spec.service else target
     return Names(resource.namespace, service, target, part)

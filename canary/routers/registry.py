@@ -16,10 +16,10 @@ DIALECTS = (HTTP_ROUTE, GRPC_ROUTE, VIRTUAL_SERVICE, TRAEFIK_SERVICE)
 
 
 def router_of(traffic: TrafficSpec, objects: Objects) -> TrafficRouter:
-    """The router that this spec names. Nothing falls back silently.
+    """Return the router that the spec names, without a fallback.
 
     Raises:
-        UsageError: the spec names none (models that were validated never do).
+        UsageError: the spec names no router (not possible after validation).
     """
     routers = {
         f"{route.kind} {route.name}": WeightedRouteClient(

@@ -1,9 +1,9 @@
-"""No router: the user's Service finds the pods of both versions and shares by their number.
+"""Splits traffic without a router: the user's Service selects the pods of both versions.
 
-This is approximate, and says so. One canary pod beside nine is 10 %, whatever the step says; a
-canary pod gets its share as soon as it is ready, so before checks and before the weight is
-written; and 100 % means as many canary pods as stable ones, not all of the traffic. What is exact
-is 0: the canary is scaled down in the first write of a rollback.
+The split follows the number of pods and is approximate. One canary pod beside nine is 10 %,
+whatever the step's weight. A canary pod gets its share once it is ready, which is before checks and
+before the weight is written. 100 % means as many canary pods as stable ones, not all of the
+traffic. Only 0 is exact: the first write of a rollback scales the canary down.
 """
 
 from dataclasses import dataclass
@@ -18,17 +18,17 @@ from canary.routers.names import Names, names_of
 FULL_PERCENT = 100
 """Percent."""
 RAISING_INTENTS = {Intent.ADVANCE, Intent.PROMOTE}
-"""While the canary is as large as it was meant to be, its weight is the one that was meant."""
+"""Annotation with the weight that was set; valid while the canary has the size for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplicaRouter:
-    """A TrafficRouter for Services without one: weights are numbers of pods."""
+    """A TrafficRouter for Services without a router: weights are numbers of pods."""
 
     objects: Objects
 
     def read(self, resource: ReleaseResource) -> Route | None:
-        """See TrafficRouter. The sides have no backends of their own: metrics go by pod."""
+        """See TrafficRouter. The sides have no backends: metrics are told apart by pod."""
         names = names_of(resource)
         target = self._deployment(names, names.target)
         if target is None:
@@ -48,14 +48,14 @@ class ReplicaRouter:
         )
 
     def problem(self, resource: ReleaseResource) -> str | None:
-        """Why there is nothing to share by, in a sentence; None: there is."""
+        """Return why traffic cannot be split, in a sentence; None if it can."""
         names = names_of(resource)
         if self._deployment(names, names.target) is not None:
             return None
         return f"Deployment {names.target} does not exist in namespace {resource.namespace}."
 
     def apply(self, resource: ReleaseResource, action: TrafficAction) -> None:
-        """See TrafficRouter. Above 0 the pods are the weight, and those are there already."""
+        """See TrafficRouter. Above 0 the number of pods is the weight; the pods exist already."""
         if isinstance(action, SetWeight) and action.weight > 0:
             return
         names = names_of(resource)
@@ -81,14 +81,14 @@ def _ready_replicas(deployment: Object) -> int:
 
 
 def _is_rolled_out(deployment: Object) -> bool:
-    """As many pods as wanted, and all of them ready."""
+    """Return whether the Deployment has the desired number of pods, all ready."""
     status, wanted = deployment.get("status", {}), _desired_replicas(deployment)
     current: bool = status.get("observedGeneration") == deployment["metadata"]["generation"]
     return current and status.get("replicas", 0) == wanted == _ready_replicas(deployment)
 
 
 def _effective_weight(resource: ReleaseResource, wanted: int, canary: int, stable: int) -> int:
-    """Percent: what was meant, or, with more pods than were meant, their share (rounded up)."""
+    """Return the weight in percent: the one set, or the share of a larger canary, rounded up."""
     release, status = resource.status.release, resource.status
     if wanted == 0:
         return 0

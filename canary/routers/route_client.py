@@ -1,4 +1,7 @@
-"""What all routers share: get, compute what is wanted, compare, and patch with a `test`."""
+"""The client that all routers share: gets a route, computes its desired state and patches it.
+
+Each JSON Patch begins with a `test` of the rules that were read, so a concurrent change fails it.
+"""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,17 +19,17 @@ from canary.routers.names import Names, names_of
 
 @dataclass(frozen=True, slots=True)
 class WeightedRouteClient:
-    """A TrafficRouter that weights one object of the user's."""
+    """A TrafficRouter that sets weights in one route of the user."""
 
     objects: Objects
     dialect: Dialect
     name: str
     """Name of the route."""
     part: str | None = None
-    """Name of the rule that is meant; None: every rule that sends to the user's Service."""
+    """Name of the rule to weight; None: every rule that sends traffic to the user's Service."""
 
     def read(self, resource: ReleaseResource) -> Route | None:
-        """See TrafficRouter; None as well where no weight can be written (see `problem`)."""
+        """See TrafficRouter; also None if no weight can be written (see `problem`)."""
         route, names = self._get(resource), names_of(resource, self.part)
         if route is None:
             return None
@@ -44,7 +47,7 @@ class WeightedRouteClient:
         )
 
     def problem(self, resource: ReleaseResource) -> str | None:
-        """Why there is no route to weight, in a sentence; None: there is one."""
+        """Return why the route cannot be weighted, in a sentence; None if it can."""
         try:
             route = self.objects.get(self.dialect.kind, resource.namespace, self.name)
         except NotFoundError as error:
@@ -54,10 +57,10 @@ class WeightedRouteClient:
         return split.find_problem(self.dialect, route, names_of(resource, self.part))
 
     def apply(self, resource: ReleaseResource, action: TrafficAction) -> None:
-        """See TrafficRouter. What is as it should be is not written again.
+        """See TrafficRouter. Does not write if nothing changes.
 
         Raises:
-            ConflictError: the route changed in between, or went away under a weight above 0.
+            ConflictError: the route changed meanwhile, or is missing and the weight is above 0.
         """
         route, names = self._get(resource), names_of(resource, self.part)
         if isinstance(action, SetWeight):
@@ -81,26 +84,26 @@ class WeightedRouteClient:
             self._write(resource, route, split.restore_weights(self.dialect, route, names))
 
     def _restore(self, resource: ReleaseResource, route: Object, names: Names) -> None:
-        """First the route, then our claim on it: a claim would refuse the user's next apply.
+        """Restore the route, then drop the claim, which would make the user's next apply fail.
 
-        While another release is in flight here, the claim stays: it protects that one.
+        The claim stays while another release is in flight on this route, to protect it.
         """
         route = self._write(resource, route, split.next_restore(self.dialect, route, names))
         forget = claims.remove_claim_patch(route, self.dialect.at)
         if forget and not split.is_shared(route):
-            # The router's status may have moved the list: not at rest then, and asked again.
+            # A status update may have moved the list; the next reconcile tries again.
             with suppress(ConflictError):
                 self.objects.patch(self.dialect.kind, resource.namespace, self.name, forget)
 
     def _write(self, resource: ReleaseResource, route: Object, wanted: Object) -> Object:
-        """One patch: nothing of it happens if the rules are not those that were read."""
+        """Apply the change as one patch, which fails if the rules changed since the read."""
         patch = _build_patch(route, wanted, self.dialect.at)
         if not patch:
             return route
         return self.objects.patch(self.dialect.kind, resource.namespace, self.name, patch)
 
     def _get(self, resource: ReleaseResource) -> Object | None:
-        """Where the cluster does not serve the kind, there is no such route either."""
+        """Return the route; None if it, or its kind, does not exist in the cluster."""
         try:
             return self.objects.get(self.dialect.kind, resource.namespace, self.name)
         except NotFoundError:
@@ -112,7 +115,7 @@ class WeightedRouteClient:
 
 
 def _build_patch(route: Object, wanted: Object, at: tuple[str, str]) -> list[dict[str, Any]]:
-    """From one to the other, as JSON Patch: the rules, and our annotation."""
+    """Return the JSON Patch of the rules and canary's annotation."""
     path, (outer, inner) = "/" + "/".join(at), at
     before, after = route[outer].get(inner), wanted[outer].get(inner)
     patch: list[dict[str, Any]] = [{"op": "test", "path": path, "value": before}]
@@ -136,7 +139,7 @@ def _annotation_patch(route: Object, wanted: Object) -> list[dict[str, Any]]:
     test = [{"op": "test", "path": key, "value": before.get(split.SAVED_WEIGHTS)}]
     guard = (
         test if split.SAVED_WEIGHTS in before else []
-    )  # another release may have written it since
+    )  # Another release may have written it meanwhile.
     if split.SAVED_WEIGHTS in after:
         return [*guard, {"op": "add", "path": key, "value": after[split.SAVED_WEIGHTS]}]
     return [*guard, {"op": "remove", "path": key}]

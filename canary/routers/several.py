@@ -17,18 +17,18 @@ from canary.interfaces import TrafficRouter
 
 @dataclass(frozen=True, slots=True)
 class MultiRouteRouter:
-    """A TrafficRouter over others, each under the name that people are told."""
+    """A TrafficRouter over several others, by the name that messages use for each."""
 
     routers: Mapping[str, TrafficRouter]
 
     def read(self, resource: ReleaseResource) -> Route | None:
-        """See TrafficRouter. None where a route is missing and none carries anything of ours.
+        """See TrafficRouter. None if a route is missing and no route has a canary backend.
 
-        A route that is missing in mid-release has no traffic for the canary. One that cannot be
-        read has, as far as anybody knows, what it was meant to have.
+        A route that is missing during a release sends no traffic to the canary. A route that cannot
+        be read is assumed to have its desired weight.
 
         Raises:
-            CanaryError: no route can be read; or, without a release, one cannot.
+            CanaryError: no route can be read; without a release: any route cannot be read.
         """
         seen: dict[str, Route | None] = {}
         errors: list[CanaryError] = []
@@ -46,7 +46,7 @@ class MultiRouteRouter:
         return _combine_routes(seen, there)
 
     def apply(self, resource: ReleaseResource, action: TrafficAction) -> None:
-        """See TrafficRouter. Raises what the first of the routes raised, once all were tried."""
+        """See TrafficRouter. Tries all routes, then raises the first error."""
         errors: list[CanaryError] = []
         for router in self.routers.values():
             try:
@@ -74,7 +74,7 @@ def _combine_routes(seen: Mapping[str, Route | None], there: list[Route]) -> Rou
 
 
 def _common_backends(there: list[Route]) -> Mapping[Side, str]:
-    """Names that all routes share; where they differ no single query finds all requests."""
+    """Return the names if all routes share them, else none: no single query finds all requests."""
     first = there[0].backends
     return first if all(route.backends == first for route in there) else {}
 

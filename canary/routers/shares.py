@@ -16,12 +16,12 @@ from math import gcd
 FULL_PERCENT = 100
 """Percent."""
 TRACE_RATIO = 100_000
-"""One request in so many, or fewer, is a trace, and read as nothing."""
+"""A share of at most one request in this many is minimal and is read as 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class WeightSplit:
-    """The weights of one rule: of the user's backends for the Service, ours, and all others."""
+    """Weights of a rule: the user's backends for the Service, the canary's, and all others."""
 
     stable: tuple[int, ...]
     canary: tuple[int, ...] = ()
@@ -29,13 +29,13 @@ class WeightSplit:
 
     @property
     def percent(self) -> int:
-        """The canary's part of what both sides get, rounded up: more than a trace is not 0."""
+        """Return the canary's percentage, rounded up: 0 only for a minimal weight."""
         canary = sum(self.canary)
         both = canary + sum(self.stable)
         return -(-FULL_PERCENT * canary // both) if canary * TRACE_RATIO > both else 0
 
     def at(self, percent: int) -> "WeightSplit":
-        """The weights that give the canary `percent` of what `stable` gets now."""
+        """Return the weights that give the canary `percent` of what `stable` gets now."""
         divisor = gcd(*self.stable, *self.others) or 1
         stable = [weight // divisor for weight in self.stable]
         return WeightSplit(
@@ -45,9 +45,9 @@ class WeightSplit:
         )
 
     def traced(self, most: int) -> "WeightSplit":
-        """The same with a trace where a side has nothing; `most` is the largest weight allowed.
+        """Return these weights with a minimal weight instead of 0; `most` is the largest allowed.
 
-        Unchanged where neither side has nothing, and where so little cannot be written.
+        Unchanged if neither side has 0, or if so small a share cannot be written.
         """
         pairs = list(zip(self.stable, self.canary, strict=True))
         scale = most // max(*self.stable, *self.canary, *self.others, 1)
@@ -62,7 +62,7 @@ class WeightSplit:
         )
 
     def without_canary(self) -> "WeightSplit":
-        """What the user's backends get together with ours, for when nothing better is known."""
+        """Return weights without the canary, whose share goes to the user's backends."""
         if len(self.stable) == len(self.canary):
             both = tuple(s + c for s, c in zip(self.stable, self.canary, strict=True))
         else:

@@ -1,7 +1,7 @@
-"""A weighted TraefikService, to which the user's IngressRoutes point.
+"""Dialect of Traefik: sets weights in a TraefikService, to which the user's IngressRoutes point.
 
-It has no status, so a weight counts as confirmed as soon as it is written: the delay
-(`traffic.propagationDelay`) is what Traefik gets to follow.
+It has no status, so a weight counts as confirmed once it is written; Traefik gets the propagation
+delay (`traffic.propagationDelay`) to apply it.
 """
 
 from collections.abc import Mapping

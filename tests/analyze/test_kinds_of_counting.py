@@ -470,4 +470,4 @@ def test_p12_lint_does_not_review_half_of_the_series(partial: ScriptedServer, ru
     """What is missing may be there."""
     name = "p01-good-counter-that-does-not-exist"
     code, said = run(name, partial.url, "lint", "FILE", period=False)
-    assert "answered only in part: isPartial" in said, (code, said)
+    assert "returned a partial answer: isPartial" in said, (code, said)

@@ -469,7 +469,7 @@ BAD = [
     pytest.param(("auth", "web"), 2, "expected one DEPLOYMENT", id="two Deployments"),
     pytest.param(("--offline", "none.yaml"), 2, "no such file: none.yaml", id="no such file"),
     pytest.param(
-        ("auth", "--prometheus", "here"), 2, "--prometheus: http://HOST:PORT", id="no URL"
+        ("auth", "--prometheus", "here"), 2, "--prometheus: expected http://HOST:PORT", id="no URL"
     ),
     pytest.param(
         ("--offline", "-", "--context", "x"),

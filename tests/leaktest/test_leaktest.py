@@ -170,9 +170,9 @@ def test_a_candidate_that_does_not_recover_fails():
     ("body", "why"),
     [
         pytest.param(b"up 1\n", "no metrics of a known connection pool", id="no pool"),
-        pytest.param(b"\x00\xff\xfe" * 9, "not UTF-8", id="binary"),
+        pytest.param(b"\x00\xff\xfe" * 9, "UTF-8 text", id="binary"),
         pytest.param(b"a 1\n" * (5 << 20), "larger than", id="20 MB"),
-        pytest.param(b"<html>hello</html>\n", "line 1 is no sample", id="a web page"),
+        pytest.param(b"<html>hello</html>\n", "line 1 is not a sample", id="a web page"),
     ],
 )
 def test_a_page_without_a_pool_is_inconclusive(body, why):

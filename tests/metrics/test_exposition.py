@@ -67,20 +67,20 @@ def test_a_page_that_prometheus_takes_is_taken(kind: str, page: str) -> None:
 def test_e01_the_last_newline_may_be_missing_where_the_page_is_known_to_be_whole() -> None:
     """The answer's length says so; without one the page may have been cut off."""
     assert found(POOL.rstrip("\n"), whole=True) == {"pool_active": 3.0, "pool_max": 10.0}
-    with pytest.raises(PageError, match="mid-line"):
+    with pytest.raises(PageError, match="middle of a line"):
         found(POOL.rstrip("\n"))
 
 
 REFUSED = [
     pytest.param(TEXT, "", "empty", id="nothing"),
-    pytest.param(TEXT, "<html><body>Sign in</body></html>\n", "line 1 is no sample", id="a login page"),
-    pytest.param(TEXT, '{"error":"unauthorized"}\n', "line 1 is no sample", id="JSON"),
-    pytest.param(TEXT, POOL + "other 1_000\n", "line 3 is no sample: a number", id="underscores in a number"),
-    pytest.param(TEXT, 'pool_active{pool="a} 3\n', "a label's value in quotes", id="an open quote"),
+    pytest.param(TEXT, "<html><body>Sign in</body></html>\n", "line 1 is not a sample", id="a login page"),
+    pytest.param(TEXT, '{"error":"unauthorized"}\n', "line 1 is not a sample", id="JSON"),
+    pytest.param(TEXT, POOL + "other 1_000\n", "line 3 is not a sample: expected a number", id="underscores in a number"),
+    pytest.param(TEXT, 'pool_active{pool="a} 3\n', "expected a quoted label value", id="an open quote"),
     pytest.param(TEXT, 'pool_active{pool="a"\n', "a comma or }", id="an open brace"),
-    pytest.param(TEXT, "pool_active{pool=a} 3\n", "in quotes", id="a value without quotes"),
-    pytest.param(TEXT, "pool_active\n", "a number is expected", id="no value"),
-    pytest.param(TEXT, "pool_active{} secret-token\n", "a number is expected", id="a word for a number"),
+    pytest.param(TEXT, "pool_active{pool=a} 3\n", "quoted label value", id="a value without quotes"),
+    pytest.param(TEXT, "pool_active\n", "expected a number", id="no value"),
+    pytest.param(TEXT, "pool_active{} secret-token\n", "expected a number", id="a word for a number"),
     pytest.param(OPEN, POOL, "# EOF", id="OpenMetrics without its end"),
 ]  # fmt: skip
 
@@ -121,7 +121,7 @@ def test_a_line_may_have_so_many_characters() -> None:
     """One more is refused with its number."""
     fits = 'pool_active{pool="' + "x" * (PageLimits().line - 22) + '"} 3'
     assert found(f"{fits}\n") == {"pool_active": 3.0}
-    with pytest.raises(PageError, match="line 2 is longer"):
+    with pytest.raises(PageError, match="line 2: expected at most"):
         found(f"other 1\n{fits}xxx\n")
 
 

@@ -58,7 +58,7 @@ def test_a_prometheus_that_goes_backwards_is_no_data():
     answer = source.corrected("q", 11.0, counted((3.1, 90.0), (8.1, 99.0)))
     assert isinstance(answer, NoData)
     assert answer.partial
-    assert "goes backwards" in answer.why
+    assert "is older than the newest one of an earlier answer" in answer.why
 
 
 def test_values_in_time_change_nothing():

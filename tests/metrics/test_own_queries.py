@@ -139,7 +139,7 @@ def test_what_is_confined_means_the_same_as_before(alone: BackfilledSeries) -> N
 @pytest.mark.parametrize("text", REFUSED)
 def test_what_is_not_certain_is_refused_with_a_sentence(text: str) -> None:
     """Also what Prometheus would refuse itself: another server may not."""
-    with pytest.raises(UsageError, match=r"cannot be confined to its namespace .* not understood"):
+    with pytest.raises(UsageError, match=r"cannot be confined to its namespace .* not supported"):
         confine(text, "prod")
 
 

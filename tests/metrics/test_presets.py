@@ -189,7 +189,7 @@ def test_every_preset_has_an_exposition():
                 Context("prod", backends={Side.STABLE: "auth", Side.CANARY: "auth"}),
                 "x",
             ),
-            "each needs its own name",
+            "expected a name for each",
             id="both sides are the same backend",
         ),
         pytest.param(

@@ -85,11 +85,11 @@ def test_a_read_is_one_post_with_the_query_in_the_body(server, ask):
         pytest.param(error(500, "broken"), Unavailable, "HTTP 500: broken", id="500"),
         pytest.param(error(503, "loading"), Unavailable, "HTTP 503: loading", id="503"),
         pytest.param(error(422, "too many samples"), Unavailable, "too many samples", id="422"),
-        pytest.param(error(401, "who"), Unavailable, "who; are the credentials", id="401"),
+        pytest.param(error(401, "who"), Unavailable, "who; check the credentials", id="401"),
         pytest.param(
             ScriptedReply(b"<html>Log in</html>", headers={"Content-Type": "text/html"}),
             Unavailable,
-            "is this the address of a Prometheus API",
+            "check that this is the address of a Prometheus API",
             id="a log-in page",
         ),
         pytest.param(
@@ -101,7 +101,7 @@ def test_a_read_is_one_post_with_the_query_in_the_body(server, ask):
         pytest.param(
             ScriptedReply(b"{}", headers={"Content-Length": "100"}),
             Unavailable,
-            "broke off",
+            "ended early",
             id="an answer that breaks off",
         ),
         pytest.param(
@@ -113,13 +113,13 @@ def test_a_read_is_one_post_with_the_query_in_the_body(server, ask):
         pytest.param(
             matrix(({}, [[100, "1"]]), warnings=["store 2 is down"]),
             NoData,
-            "only in part: store 2 is down",
+            "a partial answer: store 2 is down",
             id="a partial answer never looks whole",
         ),
         pytest.param(
             matrix(({}, [[100, "1"]]), isPartial=True),
             NoData,
-            "only in part: isPartial is true",
+            "a partial answer: isPartial is true",
             id="p12: VictoriaMetrics with a storage node away",
         ),
         pytest.param(
@@ -245,7 +245,10 @@ def test_an_answer_that_is_too_large_is_not_read_to_its_end(server, ask):
     answer = ask(max_bytes=1000)
     assert isinstance(answer, NoData)
     assert answer.partial
-    assert "the answer is larger than 1,000 bytes; give the metric more conditions" in answer.why
+    assert (
+        "expected an answer of at most 1,000 bytes, found more; give the metric more conditions"
+        in answer.why
+    )
     assert len(server.requests) == 1
 
 
@@ -272,7 +275,7 @@ def test_an_open_breaker_answers_without_asking(server):
     assert len(server.requests) == 6
     answer = source.read([QUERY], 0, 1, 1)["q"]
     assert isinstance(answer, Unavailable)
-    assert "again in 10 s" in answer.why
+    assert "next attempt in 10 s" in answer.why
     time[0] = 11.0
     server.answer = lambda _: matrix(({}, [[0, "1"]]))
     assert isinstance(source.read([QUERY], 0, 1, 1)["q"], FoundSeries)
@@ -321,7 +324,7 @@ def test_a_tenants_own_expression_may_have_one_value(server, ask):
     own = SeriesQuery("q", Selector("own"), (), promql="up", asker="tenant")
     answer = ask(query=own)
     assert isinstance(answer, NoData)
-    assert "one value is expected: put sum(…) or max(…)" in answer.why
+    assert "expected one value: put sum(…) or max(…)" in answer.why
     form = server.requests[0].form
     assert (form["limit"], form["timeout"]) == ("2", "5s")
 

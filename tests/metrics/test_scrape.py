@@ -56,18 +56,20 @@ def points(scrape: Scrape, start: float, end: float):
 @pytest.mark.parametrize(
     ("reply", "words"),
     [
-        pytest.param(ScriptedReply(b"\x00\xff\xfe\x01"), "not UTF-8", id="binary garbage"),
+        pytest.param(ScriptedReply(b"\x00\xff\xfe\x01"), "UTF-8 text", id="binary garbage"),
         pytest.param(
             ScriptedReply(PAGE, headers={"Content-Length": "500"}),
             "broke off",
             id="half a page of a whole",
         ),
         pytest.param(ScriptedReply(b""), "empty", id="nothing"),
-        pytest.param(ScriptedReply(b"<html>hello</html>\n"), "line 1 is no sample", id="HTML"),
+        pytest.param(ScriptedReply(b"<html>hello</html>\n"), "line 1 is not a sample", id="HTML"),
         pytest.param(
-            ScriptedReply(b"hits many\n"), "line 1 is no sample", id="a word for a number"
+            ScriptedReply(b"hits many\n"), "line 1 is not a sample", id="a word for a number"
         ),
-        pytest.param(ScriptedReply(b'hits{a="b} 3\n'), "line 1 is no sample", id="an open quote"),
+        pytest.param(
+            ScriptedReply(b'hits{a="b} 3\n'), "line 1 is not a sample", id="an open quote"
+        ),
         pytest.param(ScriptedReply(b"no", 500), "HTTP 500", id="500"),
         pytest.param(
             ScriptedReply(status=302, headers={"Location": "/x"}), "HTTP 302", id="a redirect"
@@ -75,7 +77,7 @@ def points(scrape: Scrape, start: float, end: float):
         pytest.param(ScriptedReply(b"hits 5\n" * 3_000_000), "larger than", id="too large"),
         pytest.param(
             ScriptedReply(b"hits 5\n", headers={"Content-Type": "application/openmetrics-text"}),
-            "no '# EOF'",
+            "expected '# EOF'",
             id="OpenMetrics without its end",
         ),
     ],

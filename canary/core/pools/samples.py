@@ -16,7 +16,7 @@ SCRAPE_ONLY = frozenset(SCRAPE_LABELS) - {"instance"}
 """
 
 
-UNLIMITED = "0, which means unlimited, so utilisation is undefined: set a maximum"
+UNLIMITED = "0, which means unlimited, so utilization is undefined: set a maximum"
 
 
 @dataclass(frozen=True, slots=True)
