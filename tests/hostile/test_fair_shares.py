@@ -111,7 +111,9 @@ LIMITS = PageLimits(size=10_000, lines=100, line=50, series=10)
 PAGES = [
     pytest.param("a 1\n" * 101, "at most 100 lines", id="lines"),
     pytest.param('a{b="' + "x" * 60 + '"} 1\n', "line 1: expected at most 50", id="a line"),
-    pytest.param("".join(f'a{{b="{n}"}} 1\n' for n in range(11)), "at most 10 requested", id="series"),
+    pytest.param(
+        "".join(f'a{{b="{n}"}} 1\n' for n in range(11)), "at most 10 requested", id="series"
+    ),
 ]
 
 
