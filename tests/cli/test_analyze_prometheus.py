@@ -229,7 +229,7 @@ def answer(values: str, **more: object) -> ScriptedReply:
         pytest.param(
             answer(f'[[{TRIED}, "1"]]', warnings=["a store is missing"]),
             6,
-            "only in part: a store is missing",
+            "a partial answer: a store is missing",
             id="a partial answer",
         ),
     ],
@@ -395,7 +395,7 @@ def test_a_backtest_takes_the_releases_from_a_file(canary, archive, policy, tmp_
     ("arguments", "said"),
     [
         pytest.param(("-n", "other"), (6, "no version appeared"), id="another namespace"),
-        pytest.param(("--split-label", "a b"), (2, "not a label name"), id="no label"),
+        pytest.param(("--split-label", "a b"), (2, "expected a label name"), id="no label"),
         pytest.param(("--where", "x"), (2, "--where: label"), id="no matchers"),
         pytest.param(("--releases", "none.csv"), (2, "No such file"), id="no such CSV"),
         pytest.param(("--from", "-1d", "--to", "-2d"), (2, "before --to"), id="backwards"),

@@ -163,7 +163,7 @@ def test_series_beyond_what_is_kept_for_a_release_are_no_data_that_says_so(serve
         (answered,) = scrape.read([query], 0.0, 9.0, 1.0).values()
         assert isinstance(answered, NoData)
         assert answered.partial
-        assert "more than 50 series" in answered.why
+        assert "at most 50 series" in answered.why
         for second in range(1000, 1003):
             scrape.poll(float(second))
             scrape.read([query], 990.0, float(second), 1.0)
