@@ -49,7 +49,7 @@ PHASE_STYLES = {
 
 
 def render_status(view: ReleaseView, *, whole: bool = True) -> RenderableType:
-    """Render the status; unless `whole`, drop the least important lines if there is no room."""
+    """Render the status; unless `whole`, drop minor lines if there is no room."""
     return _StatusView(view, whole)
 
 
