@@ -171,7 +171,7 @@ def _parse_period(wanted: ComparisonSettings, started: float) -> tuple[float, fl
 
 
 def _build_metrics(wanted: ComparisonSettings) -> tuple[Metric, ...]:
-    """Those that were named; none: to be found."""
+    """Return the metrics that the options name; empty if they have to be detected."""
     own = [name for name in ("total", "bad", "good") if getattr(wanted, name) is not None]
     if wanted.above is not None and not wanted.latency:
         raise UsageError("--above says when a request is slow: --latency PRESET is missing")

@@ -46,7 +46,7 @@ class ReplayedRelease:
 
     @property
     def missed(self) -> bool:
-        """Promoted, and somebody says that it was bad."""
+        """Return whether a release is promoted that is known to be bad."""
         return self.decision is ReplayDecision.PROMOTE and self.release.fate is GroundTruth.BAD
 
 

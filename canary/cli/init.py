@@ -163,7 +163,7 @@ def _read_objects(files: list[str]) -> list["Object"]:
 def _list_objects(
     names: list[str], place: tuple[str | None, str | None, str | None]
 ) -> list["Object"]:
-    """The Canaries and Rollouts of these names, without names all, and every template."""
+    """Return the named Canaries and Rollouts (without names all of them) and all templates."""
     from canary.discovery.manifest_reader import list_objects  # noqa: PLC0415 - as above
     from canary.init.migration import SOURCES, TEMPLATES  # noqa: PLC0415 - as above
 

@@ -255,7 +255,7 @@ def _callers_wait(now: Drain, first: Drain) -> bool:
 
 
 def _files_rise(files: Sequence[float], policy: LeakTestPolicy) -> bool:
-    """Whether files rose by more than a few and still rise; a pool that fills up stops."""
+    """Return whether open files rose by more than a few and keep rising; a full pool does not."""
     return files[-1] - files[0] >= _MIN_FILE_RISE and still_rising(files[policy.idle :])
 
 

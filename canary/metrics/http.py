@@ -121,7 +121,7 @@ class Credentials(AuthBase):
         self._password = password
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Add the header; without credentials send none, not even from a .netrc file."""
+        """Add the Authorization header; never use credentials of a .netrc file."""
         if self._bearer is not None:
             request.headers["Authorization"] = f"Bearer {_secret(self._bearer)}"
         elif self._user is not None:

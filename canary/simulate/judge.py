@@ -89,7 +89,7 @@ class SimulatedJudge:
 
 
 def _without_fault(counts: SimulatedRequests, service: SimulatedService) -> SimulatedRequests:
-    """The same requests, as another metric sees them: it has no fault."""
+    """Return the same requests without errors, for a metric that does not show the fault."""
 
     def bad(total: int) -> int:
         return min(total, draw_poisson(total * service.scenario.stable, service.random))

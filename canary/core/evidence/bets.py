@@ -83,7 +83,7 @@ class Bets:
         self._block: tuple[float, float, float, float] | None = None
 
     def add_capital(self, amount: float) -> None:
-        """Puts fresh capital beside each bet; it is staked with the next factor."""
+        """Add fresh capital to each bet; the next factor multiplies it as well."""
         self._share_pending += amount
         self._own_pending += amount
 

@@ -302,7 +302,7 @@ def fold_intervals(
 
 
 def start_after_promotion(state: EvidenceState, policy: RatioPolicy) -> EvidenceState:
-    """Where judging the new version alone starts: stable's history, and nothing else."""
+    """Return the state that the bake starts from: stable's history without the canary's."""
     judge = Judge(policy)
     before = Judge(policy, state)
     judge.baseline = before.baseline

