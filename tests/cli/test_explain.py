@@ -36,7 +36,9 @@ def test_promql_and_commands_stay_in_one_piece(server: ApiServer, run: Run) -> N
         r'sum by (service, instance) (traefik_service_requests_total{service=~"prod-auth(-\\w+)?'
     )
     assert any(line.startswith(query[:60]) and line.endswith(")") for line in lines)
-    assert any("canary retry auth -n prod  # tries the rejected template" in line for line in lines)
+    assert any(
+        "canary retry auth -n prod  # retries the rejected template" in line for line in lines
+    )
 
 
 def test_the_document(server: ApiServer, run: Run) -> None:

@@ -156,7 +156,7 @@ def test_a_server_that_is_down(server: ApiServer, run: Run) -> None:
 
 
 USAGE = [
-    pytest.param(["get", "-o", "xml"], "-o: one of wide, name, json, yaml is expected, found 'xml'", id="an unknown format"),
+    pytest.param(["get", "-o", "xml"], "-o: expected one of wide, name, json, yaml, found 'xml'", id="an unknown format"),
     pytest.param(["get", "auth", "-A"], "names cannot be combined with -A or -l", id="a name in all namespaces"),
     pytest.param(["get", "-w", "-o", "json"], "-w can only be combined with -o wide", id="a watch for machines"),
 ]  # fmt: skip

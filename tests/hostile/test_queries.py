@@ -220,7 +220,7 @@ def test_an_answer_that_is_too_large_is_read_no_further_than_its_bound(
         own = queries("good", Metric(name="own", query="up", max=1.0))
         answer = source.read(own, END - 300, END, STEP)["own"]
     assert isinstance(answer, NoData)
-    assert "larger than 1,048,576 bytes" in answer.why
+    assert "at most 1,048,576 bytes" in answer.why
 
 
 def test_the_release_waits_for_its_answers_without_a_thread_of_its_own(

@@ -21,8 +21,12 @@ from canary.operator.settings import lease_name
 WRONG = [
     pytest.param(["--metrics-address", "here"], "expected HOST:PORT", id="no address"),
     pytest.param(["--metrics-address", ":70000"], "expected HOST:PORT", id="no such port"),
-    pytest.param(["--prometheus-url", "prometheus:9090"], "--prometheus-url: http", id="no scheme"),
-    pytest.param(["--router-metrics-url", "http://"], "--router-metrics-url: http", id="no host"),
+    pytest.param(
+        ["--prometheus-url", "prometheus:9090"], "--prometheus-url: expected http", id="no scheme"
+    ),
+    pytest.param(
+        ["--router-metrics-url", "http://"], "--router-metrics-url: expected http", id="no host"
+    ),
     pytest.param(["--prometheus-ca-file", "/no/ca"], "/no/ca cannot be read", id="no CA file"),
     pytest.param(["--workers", "0"], "greater than or equal to 1", id="no workers"),
     pytest.param(["--hold-mode", "never"], "'never' is not one of", id="no such mode"),
