@@ -108,7 +108,7 @@ class Conversion:
         for note in self.notes:
             yield from _wrap(f"{note.equivalent:<{_COLUMN}}{note.path}: {note.text}")
         for one in self.todo:
-            yield from _wrap(f"{'TODO':<{_COLUMN}}{one}")
+            yield from _wrap(f"{'to do':<{_COLUMN}}{one}")
 
     def _body(self) -> Iterator[str]:
         yield yaml.safe_dump(
