@@ -76,7 +76,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="e2e.harness", description=__doc__)
     parser.add_argument("--gateway", choices=GATEWAYS, default="traefik", help="who routes")
     parser.add_argument("--jobs", type=int, default=2, help="tests side by side")
-    parser.add_argument("--write", action="store_true", help="figures go to docs/benchmarks.md")
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="figures go to docs/benchmarks.md; with -k only the rows measured",
+    )
     parser.add_argument("--figures", type=Path, help="kept here, beside those of other runs")
     parser.add_argument("--keep", action="store_true", help="leave the operator installed")
     parser.add_argument("-k", dest="only", default="", help="as pytest's")
@@ -138,7 +142,8 @@ def _run(chosen: argparse.Namespace, gateway: Gateway, figures: Path) -> int:
         sys.stdout.write(f"granted, and never used: {right}\n")
     if chosen.write:
         page = ROOT / "docs/benchmarks.md"
-        page.write_text(write_table(page.read_text("utf-8"), found, gateway.marker), "utf-8")
+        text, some = page.read_text("utf-8"), bool(chosen.only)
+        page.write_text(write_table(text, found, gateway.marker, keep_others=some), "utf-8")
     sys.stdout.write(f"{summary(runs)}\n")
     return int(bool(failed or unused))
 

@@ -60,11 +60,26 @@ def render_table(folder: Path) -> str:
     return HEAD.lstrip() + "".join(f"| {' | '.join(_row(one))} |\n" for one in found)
 
 
-def write_table(page: str, found: str, marker: str = "e2e") -> str:
-    """The page with the table between the comments `MARKER:start` and `MARKER:end`."""
+def write_table(page: str, found: str, marker: str = "e2e", *, keep_others: bool = False) -> str:
+    """The page with the table between the comments `MARKER:start` and `MARKER:end`.
+
+    With `keep_others`, as after a run of a few chosen tests, only the rows of the releases that
+    were measured are replaced, and rows of new releases go to the end.
+    """
     start, end = (f"<!-- {marker}:{edge} -->" for edge in ("start", "end"))
-    block = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
-    return block.sub(lambda _: f"{start}\n{found}{end}", page)
+    block = re.compile(f"{re.escape(start)}\n(.*?){re.escape(end)}", re.DOTALL)
+
+    def replace(match: re.Match[str]) -> str:
+        rows = _rows_by_release(match[1]) | _rows_by_release(found) if keep_others else {}
+        return f"{start}\n{HEAD.lstrip() + ''.join(rows.values()) if keep_others else found}{end}"
+
+    return block.sub(replace, page)
+
+
+def _rows_by_release(table: str) -> dict[str, str]:
+    """Each row of a table under the name of its release, without the note in parentheses."""
+    rows = [line for line in table.splitlines(keepends=True) if not line.startswith("|---")]
+    return {row.removeprefix("| ").partition(" |")[0].partition(" (")[0]: row for row in rows[1:]}
 
 
 def _row(one: Measurements) -> Iterator[str]:

@@ -12,7 +12,7 @@ from e2e.harness.gateways import choose
 from e2e.harness.load import RunningLoad
 from e2e.harness.measurements import Measurements
 from e2e.harness.recorder import ClusterRecorder, canary_weight
-from e2e.harness.result_table import render_table, write_table
+from e2e.harness.result_table import HEAD, render_table, write_table
 from e2e.harness.totals import PytestRun, summary
 
 
@@ -112,6 +112,20 @@ def test_figures_stand_beside_those_of_the_peers(tmp_path):
         in page
     )
     assert "20 s, 48 errors" in page
+
+
+def test_a_run_of_chosen_tests_replaces_only_the_rows_that_it_measured(tmp_path):
+    """A row is known by the name of its release; the note beside it may change."""
+    others = "| good | Promoted: Promoted | 61.0 | 0 | – | 0 of 3270 | – | – | – |\n"
+    old = "| 5 % errors, first (old note) | Paused: NoData | – | 0 | – | – | – | – | – |\n"
+    page = f"<!-- e2e:start -->\n{HEAD.lstrip()}{old}{others}<!-- e2e:end -->\n"
+    figures = Measurements("5 % errors, first", "RolledBack", "WorseThanStable", note="new note")
+    (tmp_path / "one.json").write_text(json.dumps(asdict(figures)))
+    written = write_table(page, render_table(tmp_path), keep_others=True)
+    assert others in written
+    assert "old note" not in written
+    assert written.count("5 % errors, first (new note) | RolledBack") == 1
+    assert written.count("| release |") == 1
 
 
 def test_the_main_run_goes_by_the_environment(monkeypatch):
