@@ -103,7 +103,7 @@ CALM = (stable(2, held=2.0),)
             id="waiting does not last",
         ),
         pytest.param(
-            [(pool(1, held=1, waiting=1), stable(1, waiting=3))] * 5, None, id="both sides wait"
+            [(pool(1, held=1, waiting=1), stable(1, waiting=3))] * 20, None, id="both sides wait"
         ),
         pytest.param([(), ()], None, id="silence is no verdict"),
     ],
@@ -111,6 +111,30 @@ CALM = (stable(2, held=2.0),)
 def test_a_pool_that_is_short_of_connections_fails(rows, expected):
     """The reason, or None."""
     assert reason(DEMO, *rows) == expected
+
+
+CALM_PODS = (pool(1, held=1), stable(1, held=1))
+
+
+@pytest.mark.parametrize(
+    ("both", "canary", "expected"),
+    [
+        pytest.param(
+            (pool(1, held=1, waiting=2), stable(1, waiting=2)),
+            (pool(1, held=1, waiting=2), stable(1, held=1)),
+            "ConnectionsWaiting",
+            id="callers wait",
+        ),
+        pytest.param(
+            (pool(10), stable(10)), (pool(10), stable(2, held=2)), "PoolExhausted", id="pools full"
+        ),
+    ],
+)
+def test_a_slow_database_that_both_versions_share_is_not_the_canarys_fault(both, canary, expected):
+    """The canary may recover a sample later; time that stable shared never counts against it."""
+    shared = [CALM_PODS] * 3 + [both] * 25
+    assert reason(DEMO, *shared, canary, *[CALM_PODS] * 3) is None
+    assert reason(DEMO, *shared, *[canary] * 10) == expected
 
 
 def test_a_full_pool_in_warm_up_is_not_counted():

@@ -121,7 +121,10 @@ def _fold_sample(state: DetectorState, policy: PoolPolicy, sample: PoolSample) -
     ]
     requests = sample.canary_requests / len(canary) if canary else 0.0
     fresh = {t.name: t for t in tracks} | {
-        t.name: _add_reading(t, calm, r, policy, requests) for t, r in warm
+        t.name: _count_shortage(
+            _add_reading(t, calm, r, policy, requests), r, policy, shared=shared
+        )
+        for t, r in warm
     }
     served = sample.canary_requests > 0 or any(r.held for _, r in warm)
     seconds = max((r.seconds for _, r in warm), default=0.0)
@@ -151,11 +154,22 @@ def _add_reading(
     if grown.closed:
         leaks = _leaks_over_window(grown, stable, policy) or _leaks_fast(grown, stable, policy)
         leaking = grown.leaking + grown.blocks[-1].seconds if leaks else 0.0
+    return replace(grown, leaking=leaking)
+
+
+def _count_shortage(
+    track: SlidingWindow, reading: PoolReading, policy: PoolPolicy, *, shared: bool
+) -> SlidingWindow:
+    """Return the window with how long its pool has been full, and its callers waiting.
+
+    A shortage that stable shares says nothing about the canary, so such a sample counts neither for
+    nor against it. Example, 5 s per sample, callers of both wait for 25 s, the canary's for 5 s
+    more: 5 s of waiting count, not 30 s.
+    """
     return replace(
-        grown,
-        over=track.over + 1 if _is_saturated(reading, policy) else 0,
-        waiting=track.waiting + reading.seconds if _has_waiters(reading) else 0.0,
-        leaking=leaking,
+        track,
+        over=track.over + (not shared) if _is_saturated(reading, policy) else 0,
+        waiting=track.waiting + reading.seconds * (not shared) if _has_waiters(reading) else 0.0,
     )
 
 
