@@ -5,6 +5,7 @@ retries repeat a hung GET three times, and it has no time-outs; so requests are 
 have a time-out each. Errors of urllib3 are translated here.
 """
 
+import json
 import re
 import threading
 import time
@@ -19,7 +20,7 @@ from kubernetes import config as kubernetes_config
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config import ConfigException, incluster_config
 from kubernetes.utils.keepalive import tcp_keepalive_socket_options
-from urllib3 import HTTPResponse
+from urllib3 import BaseHTTPResponse, Timeout
 from urllib3 import exceptions as http_errors
 
 from canary import __version__
@@ -38,6 +39,7 @@ _LOAD_FILE: Final[Callable[..., None]] = kubernetes_config.load_kube_config
 POOL_SIZE: Final = 64
 """Maximum number of connections: 32 workers, one per watch, and a reserve."""
 _CHUNK: Final = 1 << 16
+_ESCAPES: Final = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"})
 _BODY_SECONDS: Final = 60.0
 """Time limit in seconds of a whole response; the read time-out only limits single pauses."""
 
@@ -127,7 +129,7 @@ class Transport:
         """Close the idle connections."""
         _close_pool(self._api)
 
-    def _read_response(self, response: HTTPResponse) -> ApiResponse:
+    def _read_response(self, response: BaseHTTPResponse) -> ApiResponse:
         try:
             return ApiResponse(response.status, response.headers, _read_body(response))
         except (http_errors.HTTPError, OSError) as error:
@@ -141,7 +143,7 @@ class Transport:
         if self._observer is not None and operation is not None:
             self._observer.used(operation.verb, operation.kind.group, operation.resource)
 
-    def _open(self, request: ApiRequest, timeouts: RequestTimeouts) -> HTTPResponse:
+    def _open(self, request: ApiRequest, timeouts: RequestTimeouts) -> BaseHTTPResponse:
         began = time.monotonic()
         code = "<error>"
         try:
@@ -153,7 +155,7 @@ class Transport:
                 self._observer.requested(request.method, self.host, code, seconds)
         return response
 
-    def _call(self, request: ApiRequest, timeouts: RequestTimeouts) -> HTTPResponse:
+    def _call(self, request: ApiRequest, timeouts: RequestTimeouts) -> BaseHTTPResponse:
         try:
             with self._lock:  # one thread refreshes an expired token
                 api = self._api
@@ -167,19 +169,25 @@ class Transport:
                     },
                     auth_settings=["BearerToken"],
                 )
-            limits = (timeouts.connect, timeouts.read)
-            answer = api.call_api(method, url, headers, request.body, _request_timeout=limits)
+            # Not api.call_api: it writes JSON its own way, see encode_json.
+            answer: BaseHTTPResponse = api.rest_client.pool_manager.request(
+                method,
+                url,
+                body=None if request.body is None else encode_json(request.body),
+                headers=headers,
+                timeout=Timeout(connect=timeouts.connect, read=timeouts.read),
+                preload_content=False,
+            )
         except (http_errors.HTTPError, OSError, ApiException) as error:
             raise self._translate_error(error) from error
         except ConfigException as error:
             raise UnreachableError(f"cannot read the credentials: {error}") from error
-        response: HTTPResponse = answer.response
-        return response
+        return answer
 
     def _translate_error(self, error: Exception) -> CanaryError:
         text = f"cannot reach the API server at {self.host}: {_describe_error(error)}"
         match error:
-            case ApiException() if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            case http_errors.SSLError() if "CERTIFICATE_VERIFY_FAILED" in str(error):
                 return PermanentError(f"{text} (is this the right certificate authority?)")
             case http_errors.NewConnectionError() | http_errors.ConnectTimeoutError():
                 return UnreachableError(text)
@@ -192,7 +200,7 @@ class Transport:
 class ResponseStream:
     """The lines of a streaming response, such as a watch."""
 
-    def __init__(self, response: HTTPResponse, host: str) -> None:
+    def __init__(self, response: BaseHTTPResponse, host: str) -> None:
         self._response = response
         self._host = host
         self._interrupted = False
@@ -264,12 +272,23 @@ def configure_client(settings: kubernetes_client.Configuration) -> kubernetes_cl
     return api
 
 
+def encode_json(body: object) -> bytes:
+    r"""Encode a body as the API server encodes its objects.
+
+    A `test` of a JSON Patch compares texts as they are encoded, not the values: `"a && b"` and
+    `"a \u0026\u0026 b"` differ. Go escapes <, > and & and nothing beyond ASCII; Python does the
+    opposite. Unpaired surrogates, which UTF-8 cannot hold, become question marks.
+    """
+    text = json.dumps(body, ensure_ascii=False).translate(_ESCAPES)
+    return text.encode("utf-8", "replace")
+
+
 def _close_pool(api: kubernetes_client.ApiClient) -> None:
     close: Callable[[], None] = api.close
     close()
 
 
-def _read_body(response: HTTPResponse) -> bytes:
+def _read_body(response: BaseHTTPResponse) -> bytes:
     end = time.monotonic() + _BODY_SECONDS
     body = bytearray()
     while chunk := response.read1(_CHUNK):

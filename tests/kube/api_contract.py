@@ -93,6 +93,18 @@ class ApiContract:
         assert patched["data"] == {"x": "2", "y": "3"}
         assert int(read_version(patched)) > int(read_version(made))
 
+    def test_patch_of_special_characters(self, cluster: Cluster, namespace: str) -> None:
+        """A test holds for any text: an API server compares how it is encoded."""
+        text = 'a && b > c < d, é, \u2028, \b\t\x7f, \U0001f600, \\ and "'
+        body = build_config_map("special") | {"data": {"x": text}}
+        cluster.create(CONFIG_MAPS, namespace, body)
+        patch = [
+            {"op": "test", "path": "/data", "value": {"x": text}},
+            {"op": "add", "path": "/data/y", "value": text},
+        ]
+        patched = cluster.patch(CONFIG_MAPS, namespace, "special", patch)
+        assert patched["data"] == {"x": text, "y": text}
+
     @pytest.mark.parametrize(
         "step",
         [

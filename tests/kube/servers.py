@@ -27,6 +27,8 @@ class ReceivedRequest:
     body: Any
     peer: int
     """The client's port: one per connection."""
+    raw: bytes = b""
+    """The body as it was sent."""
 
 
 class ScriptedServer:
@@ -70,10 +72,11 @@ class ScriptedServer:
 
             def _act(self) -> None:
                 length = int(self.headers.get("Content-Length", 0))
-                body = json.loads(self.rfile.read(length)) if length else None
+                raw = self.rfile.read(length)
+                body = json.loads(raw) if length else None
                 peer = self.client_address[1]
                 server.got.append(
-                    ReceivedRequest(self.command, self.path, dict(self.headers), body, peer)
+                    ReceivedRequest(self.command, self.path, dict(self.headers), body, peer, raw)
                 )
                 act = server.acts.popleft() if len(server.acts) > 1 else server.acts[0]
                 act(self)

@@ -63,6 +63,25 @@ def start() -> Iterator[Start]:
         server.close()
 
 
+def test_a_patch_is_encoded_as_the_api_server_encodes_its_objects(start: Start):
+    """A `test` step compares encoded texts: with Python's escapes these would never be equal."""
+    client, server = start(send_answer(200, ITEM))
+    value = 'a && b > c < d, é, \u2028, \b\t\x7f, \U0001f600, \\ and "'
+    client.patch(PODS, "prod", "a", [{"op": "test", "path": "/a", "value": value}])
+    escaped = (
+        'a \\u0026\\u0026 b \\u003e c \\u003c d, é, \\u2028, \\b\\t\x7f, \U0001f600, \\\\ and \\"'
+    )
+    assert f'"value": "{escaped}"'.encode() in server.got[0].raw
+    assert server.got[0].headers["Content-Type"] == "application/json-patch+json"
+
+
+def test_text_that_utf_8_cannot_hold_is_sent_nevertheless(start: Start):
+    """An unpaired surrogate becomes a question mark; the write is not lost."""
+    client, server = start(send_answer(200, ITEM))
+    client.patch(PODS, "prod", "a", [{"op": "add", "path": "/a", "value": "\ud800"}])
+    assert server.got[0].body == [{"op": "add", "path": "/a", "value": "?"}]
+
+
 def get(client: Client) -> Any:
     """A read."""
     return client.get(PODS, "prod", "a")
