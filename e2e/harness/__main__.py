@@ -41,6 +41,7 @@ SIDE_BY_SIDE = (
     *(("e2e/test_capacity.py", "e2e/test_isolation.py", "e2e/test_ends.py") if FULL else ()),
     *(("e2e/test_routes.py", "e2e/test_workers.py", "e2e/test_checks.py") if FULL else ()),
     *(("e2e/test_releases_more.py", "e2e/test_migration.py") if FULL else ()),
+    *(("e2e/test_analyze_examples.py",) if FULL else ()),
 )
 ALONE = ("e2e/test_disruptions.py",)
 PAGES = ("e2e/test_install_page.py", "e2e/test_documented_commands.py")
@@ -59,6 +60,7 @@ WHOLE = {
     "test_workers.py",
     "test_checks.py",
     "test_migration.py",
+    "test_analyze_examples.py",
     "test_disruptions.py",
     "test_envoy.py",
 }
