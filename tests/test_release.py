@@ -11,7 +11,8 @@ import yaml
 
 from canary import __version__
 from tools.generate import with_version
-from tools.release import ReleaseError, check, read_section, with_image
+from tools.release import IMAGES, ReleaseError, check, read_section, with_image
+from tools.supply_chain import EXTRAS
 
 ROOT = Path(__file__).parents[1]
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yaml"))
@@ -99,6 +100,24 @@ def test_a_workflow_is_valid(path: Path):
         [program, "-no-color", str(path)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_release_builds_every_image_on_a_base_that_was_checked():
+    """By its digest, which `make release-check` demands."""
+    jobs = yaml.safe_load((ROOT / ".github/workflows/release.yaml").read_text("utf-8"))["jobs"]
+    images = jobs["image"]["strategy"]["matrix"]["include"]
+    assert {one["lock"]: one["suffix"] for one in images} == IMAGES
+    assert IMAGES.keys() == EXTRAS.keys()
+    (build,) = [
+        one["with"] for one in jobs["image"]["steps"] if "build-args" in one.get("with", {})
+    ]
+    assert build["build-args"].splitlines() == [
+        "BASE=${{ needs.build.outputs.base }}",
+        "LOCK=${{ matrix.lock }}",
+    ]
+    steps = jobs["build"]["steps"]
+    (check_step,) = [one for one in steps if "make release-check" in one.get("run", "")]
+    assert check_step["env"]["BASE"] == jobs["build"]["outputs"]["base"]
 
 
 @pytest.mark.parametrize("path", [pytest.param(path, id=path.name) for path in WORKFLOWS])

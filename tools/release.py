@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"
 LOCAL_IMAGE = "canary-controller"
 """The image that the manifests name while none is published."""
+IMAGES = {"operator": "", "checks": "-checks"}
+"""What each image is tagged with after the version, by its lock."""
 
 
 class ReleaseError(RuntimeError):
@@ -111,7 +113,7 @@ def dry_run() -> None:
     _step("chart: lint and render", _try_chart)
     _step("wheel in an empty environment: canary --version, canary demo", _try_wheel)
     _step("sdist builds the same wheel", _try_sdist)
-    _step("image", _try_image)
+    _step("images", _try_images)
 
 
 def _step(name: str, act: Callable[[], None]) -> None:
@@ -167,15 +169,17 @@ def _try_sdist() -> None:
             raise ReleaseError(f"{wheel.name} is expected from {sdist.name}, found another name")
 
 
-def _try_image() -> None:
+def _try_images() -> None:
     """With IMAGE_BUILD, docker or podman; without any it is said, and nothing fails."""
     command = os.environ.get("IMAGE_BUILD")
     engine = next(filter(_works, ("docker", "podman")), None)
     if command:
         _run(*shlex.split(command))
     elif engine:
-        _run(engine, "build", "--tag", f"{LOCAL_IMAGE}:{__version__}", str(ROOT))
-        _run(engine, "run", "--rm", f"{LOCAL_IMAGE}:{__version__}", "--version")
+        for lock, suffix in IMAGES.items():
+            image = f"{LOCAL_IMAGE}:{__version__}{suffix}"
+            _run(engine, "build", "--build-arg", f"LOCK={lock}", "--tag", image, str(ROOT))
+            _run(engine, "run", "--rm", image, "--version")
     else:
         print("not built: neither docker nor podman answers; IMAGE_BUILD names another builder")
 

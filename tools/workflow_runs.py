@@ -26,6 +26,8 @@ ELSEWHERE = {
     r"\bgh\b": "creates a release on GitHub",
     r"\bcosign\b": "signs with the identity of a workflow",
     r"helm push": "publishes to a registry",
+    r"\bdocker\b": "needs a container engine",
+    r"make release-check": "asks a service for known vulnerabilities",
     r"make e2e": "needs a container engine; .ci/run does it on a given cluster",
     r"go install": "installs a program",
 }
