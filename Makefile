@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
-.PHONY: help demo test check docs pictures kind kind-release kind-down locks release-check release-dry-run release-files bench-judge bench-replacement bench-load bench-leaktest bench-cli e2e constraints generate clean
+.PHONY: help demo test check docs links pictures kind kind-release kind-down locks release-check release-dry-run release-files bench-judge bench-replacement bench-load bench-leaktest bench-cli e2e constraints generate clean
 
 # The first of these that is Python 3.11 or newer; `make PYTHON=/path/to/python3 …` chooses another.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
@@ -58,6 +58,9 @@ e2e: $(DEV) ## whole releases on the cluster of KUBECONFIG, else on one of kind'
 
 docs: $(DOCS) ## build the documentation as a site, strictly, into site/; no dead link, no page left out
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+links: $(DOCS) ## ask every external link of the documentation whether it still answers
+	$(BIN)/python -m tools.links
 
 pictures: $(DEMO) $(DOCS) ## make the pictures of the documentation from real runs (needs chromium)
 	$(BIN)/python -m tools.evidence_picture

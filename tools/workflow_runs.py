@@ -29,6 +29,7 @@ ELSEWHERE = {
     r"\bdocker\b": "needs a container engine",
     r"make release-check": "asks a service for known vulnerabilities",
     r"make e2e": "needs a container engine; .ci/run does it on a given cluster",
+    r"make links": "asks other people's servers",
     r"go install": "installs a program",
 }
 """What cannot be run here, and why."""
