@@ -19,7 +19,7 @@ from canary.cli.options import (
     ResultOutput,
     SummaryFile,
     build_artifacts,
-    parse_seconds,
+    duration_option,
 )
 from canary.errors import ExitCode, UsageError
 from canary.render.terminal import echo
@@ -75,13 +75,11 @@ LatencyPresets = Annotated[
 ]
 SlowAbove = Annotated[
     float | None,
-    typer.Option(
+    duration_option(
+        "With --latency: duration above which a request is slow; rounded to the nearest bucket of "
+        "the histogram, which is printed.",
         "--above",
-        parser=parse_seconds,
-        metavar="TIME",
-        show_default=False,
-        help="With --latency: duration above which a request is slow; rounded to the nearest "
-        "bucket of the histogram, which is printed.  [default: 500ms]",
+        default="500ms",
     ),
 ]
 TotalSelector = Annotated[
@@ -114,12 +112,7 @@ AnalysisFile = Annotated[
 ]
 LiveDuration = Annotated[
     float | None,
-    typer.Option(
-        "--for",
-        parser=parse_seconds,
-        metavar="TIME",
-        help="Analyze live for this long from now; stops early at Fail.",
-    ),
+    duration_option("Analyze live for this long from now; stops early at Fail.", "--for"),
 ]
 RangeStart = Annotated[
     str | None,
@@ -135,11 +128,8 @@ RangeEnd = Annotated[
 ]
 Step = Annotated[
     float | None,
-    typer.Option(
-        "--step",
-        parser=parse_seconds,
-        metavar="TIME",
-        help="Time between two evaluations.  [default: 10s, or the interval of the file]",
+    duration_option(
+        "Time between two evaluations.", "--step", default="10s, or the interval of the file"
     ),
 ]
 
@@ -212,30 +202,18 @@ SmallestRegression = Annotated[
 ]
 ToleratedIncident = Annotated[
     float | None,
-    typer.Option(
-        parser=parse_seconds,
-        metavar="TIME",
-        show_default=False,
-        help="Longest burst of errors that does not fail the canary.  [default: 30s]",
-    ),
+    duration_option("Longest burst of errors that does not fail the canary.", default="30s"),
 ]
 WarmUp = Annotated[
     float | None,
-    typer.Option(
-        parser=parse_seconds,
-        metavar="TIME",
-        show_default=False,
-        help="Time from the canary's first request that is excluded.  [default: 60s]",
-    ),
+    duration_option("Time from the canary's first request that is excluded.", default="60s"),
 ]
 MinDuration = Annotated[
     float | None,
-    typer.Option(
-        parser=parse_seconds,
-        metavar="TIME",
-        show_default=False,
-        help="Minimum time under traffic before Pass.  [default: 20m; with --prometheus at most "
-        "three quarters of the time compared, without the warm-up]",
+    duration_option(
+        "Minimum time under traffic before Pass.",
+        default="20m; with --prometheus at most three quarters of the time compared, without the "
+        "warm-up",
     ),
 ]
 

@@ -22,7 +22,7 @@ from canary.cli.options import (
     ResultOutput,
     SummaryFile,
     build_artifacts,
-    parse_seconds,
+    duration_option,
 )
 from canary.errors import CanaryError, UsageError
 from canary.render.terminal import echo
@@ -40,13 +40,7 @@ SIGNAL_EXIT_BASE: Final = 128
 """A process that a signal ends has this exit code plus the number of the signal."""
 
 Timeout = Annotated[
-    float,
-    typer.Option(
-        parser=parse_seconds,
-        metavar="TIME",
-        show_default=False,
-        help="Maximum time to wait: 90s, 1h30m; 0s checks once.  [default: 30m]",
-    ),
+    float, duration_option("Maximum time to wait: 90s, 1h30m; 0s checks once.", default="30m")
 ]
 PauseOk = Annotated[
     bool,

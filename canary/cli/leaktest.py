@@ -20,8 +20,8 @@ from canary.cli.options import (
     TargetCaFile,
     WorkerProcesses,
     build_artifacts,
-    parse_number,
-    parse_seconds,
+    duration_option,
+    number_option,
 )
 from canary.errors import CanaryError, install_command
 
@@ -32,41 +32,22 @@ Target = Annotated[
     ),
 ]
 Rate = Annotated[
-    float,
-    typer.Option(
-        parser=parse_number,
-        metavar="RATE",
-        show_default=False,
-        help="Requests per second under load.  [default: 200]",
-    ),
+    float, number_option("Requests per second under load.", default="200", metavar="RATE")
 ]
 Duration = Annotated[
     float,
-    typer.Option(
-        parser=parse_seconds,
-        metavar="TIME",
-        show_default=False,
-        help="Maximum duration; stops early once the result is conclusive.  [default: 3m]",
-    ),
+    duration_option("Maximum duration; stops early once the result is conclusive.", default="3m"),
 ]
 Drain = Annotated[
     float,
-    typer.Option(
-        parser=parse_seconds,
-        metavar="TIME",
-        show_default=False,
-        help="Idle time after each load; longer than any request holds a connection.  "
-        "[default: 1s]",
+    duration_option(
+        "Idle time after each load; longer than any request holds a connection.", default="1s"
     ),
 ]
 Patience = Annotated[
     float,
-    typer.Option(
-        parser=parse_seconds,
-        metavar="TIME",
-        show_default=False,
-        help="How long connections must stay in use without load to count as leaked.  "
-        "[default: 8s]",
+    duration_option(
+        "How long connections must stay in use without load to count as leaked.", default="8s"
     ),
 ]
 MetricsUrls = Annotated[
@@ -86,10 +67,7 @@ Preset = Annotated[
     ),
 ]
 PoolMax = Annotated[
-    float | None,
-    typer.Option(
-        "--max", parser=parse_number, metavar="N", help="Pool size, if no metric reports it."
-    ),
+    float | None, number_option("Pool size, if no metric reports it.", "--max", metavar="N")
 ]
 Postgres = Annotated[
     str | None,
@@ -124,49 +102,29 @@ StableApplicationName = Annotated[
 ]
 RuleOut = Annotated[
     float,
-    typer.Option(
-        parser=parse_number,
-        metavar="N",
-        show_default=False,
-        help="Pass once a leak of 1 connection in N requests is excluded.  [default: 2000]",
+    number_option(
+        "Pass once a leak of 1 connection in N requests is excluded.", default="2000", metavar="N"
     ),
 ]
 FalsePositiveRate = Annotated[
     float,
-    typer.Option(
-        parser=parse_number,
-        metavar="P",
-        show_default=False,
-        help="Probability that a version without a leak fails the test.  [default: 0.01]",
+    number_option(
+        "Probability that a version without a leak fails the test.", default="0.01", metavar="P"
     ),
 ]
 MinOffered = Annotated[
     float,
-    typer.Option(
-        parser=parse_number,
-        metavar="SHARE",
-        show_default=False,
-        help="Share of requests that must be sent in time for a verdict.  [default: 0.9]",
+    number_option(
+        "Share of requests that must be sent in time for a verdict.", default="0.9", metavar="SHARE"
     ),
 ]
 AtRate = Annotated[
     float | None,
-    typer.Option(
-        parser=parse_number,
-        metavar="RATE",
-        show_default=False,
-        help="Request rate used to predict pool exhaustion.  [default: --rate]",
+    number_option(
+        "Request rate used to predict pool exhaustion.", default="--rate", metavar="RATE"
     ),
 ]
-Timeout = Annotated[
-    float,
-    typer.Option(
-        parser=parse_seconds,
-        metavar="TIME",
-        show_default=False,
-        help="Request timeout.  [default: 10s]",
-    ),
-]
+Timeout = Annotated[float, duration_option("Request timeout.", default="10s")]
 
 
 def leaktest(  # noqa: PLR0913, PLR0917 - one parameter per documented option

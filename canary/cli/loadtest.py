@@ -22,8 +22,8 @@ from canary.cli.options import (
     TargetCaFile,
     WorkerProcesses,
     build_artifacts,
-    parse_ratio,
-    parse_seconds,
+    duration_option,
+    ratio_option,
 )
 from canary.errors import CanaryError, install_command
 
@@ -48,30 +48,17 @@ Rate = Annotated[
     ),
 ]
 Duration = Annotated[
-    float | None,
-    typer.Option(
-        parser=parse_seconds,
-        metavar="TIME",
-        show_default=False,
-        help="Load duration, excluding warm-up.  [default: 30s]",
-    ),
+    float | None, duration_option("Load duration, excluding warm-up.", default="30s")
 ]
 MaxErrorRatio = Annotated[
     float | None,
-    typer.Option(
-        parser=parse_ratio,
-        metavar="RATIO",
-        show_default=False,
-        help="Maximum ratio of failed requests, such as 0.01 or 1%.  [default: 1%]",
-    ),
+    ratio_option("Maximum ratio of failed requests, such as 0.01 or 1%.", default="1%"),
 ]
 MaxP99 = Annotated[
     float | None,
-    typer.Option(
-        parser=parse_seconds,
-        metavar="TIME",
-        help="Maximum 99th percentile of the latency, measured from the time that a request was "
-        "due, such as 250ms.",
+    duration_option(
+        "Maximum 99th percentile of the latency, measured from the time that a request was due, "
+        "such as 250ms."
     ),
 ]
 MinRateAchieved = Annotated[
@@ -82,26 +69,12 @@ MinRateAchieved = Annotated[
     ),
 ]
 WarmUp = Annotated[
-    float | None,
-    typer.Option(
-        parser=parse_seconds,
-        metavar="TIME",
-        show_default=False,
-        help="Load that is not measured, at the first rate.  [default: 2s]",
-    ),
+    float | None, duration_option("Load that is not measured, at the first rate.", default="2s")
 ]
 ArrivalsOption = Annotated[
     Arrivals, typer.Option("--arrivals", help="Evenly spaced or random (Poisson) arrivals.")
 ]
-Timeout = Annotated[
-    float | None,
-    typer.Option(
-        parser=parse_seconds,
-        metavar="TIME",
-        show_default=False,
-        help="Request timeout.  [default: 10s]",
-    ),
-]
+Timeout = Annotated[float | None, duration_option("Request timeout.", default="10s")]
 K6Script = Annotated[
     Path | None,
     typer.Option(

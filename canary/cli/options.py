@@ -5,12 +5,14 @@ None, …)`. Options of one command only are declared above its function.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer.models import OptionInfo
 
 from canary.cli.completion import complete_contexts, complete_namespaces, complete_releases
 from canary.render.documents import OutputFormat
@@ -58,6 +60,28 @@ def parse_ratio(text: str | float) -> float:
         )
     return value
 
+
+# --- Options whose values are parsed. Their defaults are shown as people write them. ---
+
+
+def _parsed_option(
+    parser: Callable[[str], float],
+    help_text: str,
+    *names: str,
+    metavar: str,
+    default: str | None = None,
+) -> OptionInfo:
+    """Return an option with a parser; `default` is None if the help states it, or there is none."""
+    shown = help_text if default is None else f"{help_text}  [default: {default}]"
+    option: OptionInfo = typer.Option(
+        *names, parser=parser, metavar=metavar, help=shown, show_default=False
+    )
+    return option
+
+
+duration_option = partial(_parsed_option, parse_seconds, metavar="TIME")
+ratio_option = partial(_parsed_option, parse_ratio, metavar="RATIO")
+number_option = partial(_parsed_option, parse_number)
 
 # --- The cluster and the releases in it ---
 

@@ -15,8 +15,8 @@ from canary.cli.options import (
     ResultOutput,
     SummaryFile,
     build_artifacts,
-    parse_ratio,
-    parse_seconds,
+    duration_option,
+    ratio_option,
 )
 from canary.errors import UsageError
 
@@ -51,19 +51,8 @@ RequestRate = Annotated[
         help="Request rate of both versions together.",
     ),
 ]
-CanaryErrorRatio = Annotated[
-    float | None,
-    typer.Option(parser=parse_ratio, metavar="RATIO", help="Error ratio of the faulty canary."),
-]
-StableErrorRatio = Annotated[
-    float,
-    typer.Option(
-        parser=parse_ratio,
-        metavar="RATIO",
-        help="Error ratio of stable.  [default: 0.001]",
-        show_default=False,
-    ),
-]
+CanaryErrorRatio = Annotated[float | None, ratio_option("Error ratio of the faulty canary.")]
+StableErrorRatio = Annotated[float, ratio_option("Error ratio of stable.", default="0.001")]
 MetricName = Annotated[
     str | None,
     typer.Option(
@@ -88,15 +77,7 @@ Runs = Annotated[
         min=1, max=_MAX_RUNS, metavar="N", help="Number of faulty and of good releases to simulate."
     ),
 ]
-AtMost = Annotated[
-    float,
-    typer.Option(
-        parser=parse_seconds,
-        metavar="TIME",
-        help="Time limit of the simulation.  [default: 10s]",
-        show_default=False,
-    ),
-]
+AtMost = Annotated[float, duration_option("Time limit of the simulation.", default="10s")]
 
 
 def simulate(  # noqa: PLR0913, PLR0917 - one parameter per documented option
