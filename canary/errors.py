@@ -76,3 +76,11 @@ def install_command(extra: str) -> str:
     url = urlsplit(json.loads(origin)["url"] if origin else "")
     source = unquote(url.path) if url.scheme == "file" else package
     return f"pip install '{source}[{extra}]'"
+
+
+def require_extra(extra: str, purpose: str, *modules: str) -> None:
+    """Raise CanaryError, naming the command that installs the extra, if a module is missing."""
+    from importlib.util import find_spec  # noqa: PLC0415 - as above
+
+    if not all(map(find_spec, modules)):
+        raise CanaryError(f"{purpose}: {install_command(extra)}")

@@ -2,9 +2,8 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
+from contextlib import closing
+from dataclasses import replace
 
 from canary.analyze.evaluation import (
     AnalysisWindow,
@@ -23,7 +22,7 @@ from canary.analyze.reader import (
 )
 from canary.analyze.result import Comparison, build_result
 from canary.analyze.series import SeriesGroups, build_queries, queries_as_promql
-from canary.analyze.settings import PolicySettings, name_fields_in_errors
+from canary.analyze.settings import ComparisonSettings, PolicySettings, name_fields_in_errors
 from canary.analyze.time_range import parse_range
 from canary.api import (
     Analysis,
@@ -38,68 +37,15 @@ from canary.api import (
 from canary.clock import now
 from canary.discovery.release_file import load_release_file
 from canary.errors import UsageError
-from canary.metrics.options import options_of, readable
-from canary.metrics.prometheus import Prometheus, PrometheusOptions
+from canary.metrics.options import PrometheusLogin
+from canary.metrics.prometheus import Prometheus
 from canary.render.terminal import echo
 from canary.results.gate_result import GateResult
 
-READ_TIMEOUT = 60.0
-"""Seconds: a week of history takes a server longer than the last minute."""
-MAX_BYTES = 256 << 20
 _PROGRESS_INTERVAL = 10.0
 _SLOW_ABOVE = 0.5
 """Seconds above which a request is slow, where nobody says another bound."""
 _PROBE_SECONDS = 300.0
-
-
-@dataclass(frozen=True, slots=True)
-class PrometheusLogin:
-    """Where Prometheus is and how to get in, as given."""
-
-    url: str | None
-    token: Path | None = None
-    ca: Path | None = None
-    user: str | None = None
-    password: Path | None = None
-
-    def options(self) -> PrometheusOptions:
-        """Checked. Raises UsageError naming the option."""
-        options = options_of(self.url, self.token, self.ca)
-        if options is None:
-            raise UsageError("--prometheus: the URL of a Prometheus is expected, found none")
-        if self.password is not None and self.user is None:
-            raise UsageError("--prometheus-password-file: --prometheus-user is missing")
-        if self.user is not None and self.token is not None:
-            raise UsageError("give either --prometheus-token-file or --prometheus-user, not both")
-        return replace(
-            options,
-            username=self.user,
-            password_file=readable("--prometheus-password-file", self.password),
-            read_timeout=READ_TIMEOUT,
-            max_bytes=MAX_BYTES,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class ComparisonSettings:
-    """What is to be compared, as given."""
-
-    canary: str | None
-    stable: str | None
-    metric: tuple[str, ...] = ()
-    total: str | None = None
-    bad: str | None = None
-    good: str | None = None
-    client_errors: tuple[str, ...] = ()
-    latency: tuple[str, ...] = ()
-    above: float | None = None
-    pool: tuple[str, ...] = ()
-    pool_size: int | None = None
-    file: str | None = None
-    for_: float | None = None
-    from_: str | None = None
-    to: str | None = None
-    step: float | None = None
 
 
 def compare_versions(
@@ -114,7 +60,7 @@ def compare_versions(
     start, end = _parse_period(wanted, started)
     metrics = _build_metrics(wanted)
     _build_analysis(wanted, judging, metrics or (_preset_metric("http"),), end - start)
-    with open_prometheus(options) as source:
+    with closing(Prometheus(options)) as source:
         lately = (start - _PROBE_SECONDS, min(end, started))
         if not metrics:
             metrics = _metrics_of_preset(detect_preset(source, groups, *lately))
@@ -135,13 +81,6 @@ def compare_versions(
         )
     subject = f"{format_matchers(groups.canary)} against {format_matchers(groups.stable)}"
     return build_result(subject, replace(found, asked=queries_as_promql(analysis.metrics, groups)))
-
-
-@contextmanager
-def open_prometheus(options: PrometheusOptions) -> Iterator[Prometheus]:
-    """The source, closed at the end."""
-    with closing(Prometheus(options)) as source:
-        yield source
 
 
 def _parse_groups(wanted: ComparisonSettings) -> SeriesGroups:

@@ -18,6 +18,34 @@ _DURATION_FIELDS = frozenset({"interval", "tolerated_incident", "warm_up", "min_
 
 
 @dataclass(frozen=True, slots=True)
+class ComparisonSettings:
+    """What is compared, as given; None or empty: not given."""
+
+    canary: str | None
+    stable: str | None
+    metric: tuple[str, ...] = ()
+    total: str | None = None
+    bad: str | None = None
+    good: str | None = None
+    client_errors: tuple[str, ...] = ()
+    latency: tuple[str, ...] = ()
+    above: float | None = None
+    pool: tuple[str, ...] = ()
+    pool_size: int | None = None
+    file: str | None = None
+    for_: float | None = None
+    from_: str | None = None
+    to: str | None = None
+    step: float | None = None
+
+    @property
+    def given(self) -> list[str]:
+        """The names of the options that were given."""
+        names = (name for name in self.__slots__ if getattr(self, name))
+        return ["-f" if one == "file" else f"--{one.strip('_').replace('_', '-')}" for one in names]
+
+
+@dataclass(frozen=True, slots=True)
 class PolicySettings:
     """The options as they were given; None: not given."""
 

@@ -14,6 +14,7 @@ from canary.api import Spec, Verdict, format_duration
 from canary.backtest.releases import GroundTruth, PastRelease
 from canary.errors import ExitCode
 from canary.results.gate_result import Fact, GateResult, ResultCase
+from canary.text.format import format_short_time
 from canary.text.sanitize import make_one_line
 
 
@@ -149,19 +150,19 @@ COLUMNS = ("RELEASE", "START", "WAS", "DECISION", "AFTER", "BAD SEEN", "OF")
 _RIGHT_ALIGNED = COLUMNS[4:]
 
 
-def render_table(every: Sequence[ReplayedRelease], shown_time: Callable[[float], str]) -> list[str]:
-    """One line per release, below a line of headings."""
-    rows = [COLUMNS, *(_format_row(one, shown_time) for one in every)]
+def render_table(every: Sequence[ReplayedRelease]) -> list[str]:
+    """Return a line of headings, and one line per release."""
+    rows = [COLUMNS, *map(_format_row, every)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(map(_align_cell, row, widths, COLUMNS)).rstrip() for row in rows]
 
 
-def _format_row(one: ReplayedRelease, shown_time: Callable[[float], str]) -> tuple[str, ...]:
+def _format_row(one: ReplayedRelease) -> tuple[str, ...]:
     after = "–" if one.at is None else _format_delay(one)
     mark = " (!)" if one.false_rollback or one.missed else ""
     return (
         make_one_line(one.release.name),
-        shown_time(one.release.start),
+        format_short_time(one.release.start),
         str(one.release.fate),
         f"{one.decision}{mark}",
         after,

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
@@ -10,9 +11,15 @@ from canary.analyze.evaluation import AnalysisWindow, evaluate_history, first_ca
 from canary.analyze.matchers import parse_matchers
 from canary.analyze.reader import NoSeriesError, check_available, check_presets, read_metrics
 from canary.analyze.series import SeriesGroups, presence_selector
-from canary.analyze.time_range import parse_time
+from canary.analyze.time_range import parse_range, parse_time
 from canary.api import CanaryRelease, Metric
-from canary.backtest.judge import ReplayedRelease, decision_rule, replay_release
+from canary.backtest.judge import (
+    ReplayedRelease,
+    build_result,
+    decision_rule,
+    render_table,
+    replay_release,
+)
 from canary.backtest.releases import (
     GroundTruth,
     PastRelease,
@@ -34,11 +41,14 @@ from canary.core.series import (
     SeriesQuery,
     Unavailable,
 )
+from canary.discovery.release_file import load_release_file
 from canary.errors import TransientError, UsageError
 from canary.interfaces import MetricSource
-from canary.metrics.prometheus import MAX_POINTS
+from canary.metrics.options import PrometheusLogin
+from canary.metrics.prometheus import MAX_POINTS, Prometheus
 from canary.metrics.promql import promql, vector_selector
 from canary.metrics.queries import Context
+from canary.results.gate_result import GateResult
 
 _MESHES = {"istio", "linkerd"}
 """Presets that call the sides by their workloads; others by their Services."""
@@ -64,6 +74,54 @@ def build_matcher(
     return VersionMatcher(target, label, (*rest, *more), router)
 
 
+@dataclass(frozen=True, slots=True)
+class BacktestSettings:
+    """The options as given; None: not given."""
+
+    file: str
+    """File with the policy; `-`: standard input."""
+    start: str
+    end: str
+    prometheus: PrometheusLogin
+    namespace: str | None = None
+    split_label: str | None = None
+    where: str | None = None
+    releases: Path | None = None
+    known_good: bool = False
+    strict: bool = False
+    """A wrong decision fails the backtest."""
+
+
+def run_backtest(settings: BacktestSettings, now: float) -> tuple[GateResult, list[str]]:
+    """Replay the policy on past releases; return the result, and a table as lines.
+
+    Raises:
+        CanaryError: an option or the file is invalid, Prometheus cannot be queried, or no release
+            is found.
+    """
+    release = load_release_file(settings.file)
+    options = settings.prometheus.options()
+    start, end = parse_range(settings.start, settings.end, now)
+    split = build_matcher(release, settings.namespace, settings.split_label, settings.where)
+    with closing(Prometheus(options)) as source:
+        study = Backtest(release, source, split, start, end, now)
+        found = study.find_releases(settings.releases, good=settings.known_good)
+        every = list(study.replay(found))
+    outcome = build_result(
+        f"{release.metadata.namespace}/{release.metadata.name}",
+        every,
+        strict=settings.strict,
+        seconds=study.reading + study.folding,
+        facts={
+            "from": start,
+            "to": end,
+            "readSeconds": round(study.reading, 3),
+            "foldSeconds": round(study.folding, 3),
+        },
+    )
+    return outcome, render_table(every)
+
+
 @dataclass
 class Backtest:
     """One policy and one history."""
@@ -79,15 +137,15 @@ class Backtest:
     folding: float = 0.0
     """Seconds spent on judging."""
 
-    def releases(self, written: Path | None, *, good: bool) -> list[PastRelease]:
+    def find_releases(self, written: Path | None, *, good: bool) -> list[PastRelease]:
         """Those of the file, or those that the history shows. Raises NothingThereError."""
         if written is not None:
-            found = self._written(written)
+            found = self._read_releases(written)
         else:
             longest = self.release.spec.deadline
-            found = find_releases(self._lives(), self.split, self.end, longest)
+            found = find_releases(self._find_lifetimes(), self.split, self.end, longest)
         if not found:
-            raise self._nothing("no version appeared beside another one")
+            raise self._no_series("no version appeared beside another one")
         return [replace(one, fate=GroundTruth.GOOD) for one in found] if good else found
 
     def replay(self, found: Sequence[PastRelease]) -> Iterator[ReplayedRelease]:
@@ -117,14 +175,14 @@ class Backtest:
         whole = ceil((self.end - self.start) / (MAX_POINTS - 1))
         return float(max(whole, self.release.spec.analysis.interval))
 
-    def _lives(self) -> list[VersionLifetime]:
+    def _find_lifetimes(self) -> list[VersionLifetime]:
         """When which version was there, by the first metric whose series tell."""
         for metric in self.release.spec.analysis.metrics:
-            if found := find_lifetimes(self._series(metric), self.split):
+            if found := find_lifetimes(self._read_presence(metric), self.split):
                 return found
         return []
 
-    def _series(self, metric: Metric) -> Sequence[Series]:
+    def _read_presence(self, metric: Metric) -> Sequence[Series]:
         selector = presence_selector(metric)
         if selector is None:
             return ()
@@ -146,29 +204,29 @@ class Backtest:
             case FoundSeries(series):
                 return series
 
-    def _written(self, path: Path) -> list[PastRelease]:
+    def _read_releases(self, path: Path) -> list[PastRelease]:
         try:
             lines = path.read_text("utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             why = getattr(error, "strerror", None) or "not text in UTF-8"
             raise UsageError(f"--releases: {path}: {why}") from error
         rows = parse_releases(lines, str(path), lambda text, what: parse_time(text, self.now, what))
-        known = self._lives() if any(row.groups is None for row in rows) else []
+        known = self._find_lifetimes() if any(row.groups is None for row in rows) else []
         found = []
         for row in rows:
-            seen = (row.groups, None) if row.groups else self._appeared(row, known)
+            seen = (row.groups, None) if row.groups else self._find_versions(row, known)
             found.append(PastRelease(row.name, row.start, row.end, *seen, row.fate))
         return found
 
-    def _appeared(
+    def _find_versions(
         self, row: ReleaseRow, known: Sequence[VersionLifetime]
     ) -> tuple[SeriesGroups, float | None]:
         seen = find_in_window(known, self.split, row.start, row.end)
         if seen is None:
-            raise self._nothing(f"{row.name}: no version appeared beside another one")
+            raise self._no_series(f"{row.name}: no version appeared beside another one")
         return seen
 
-    def _nothing(self, what: str) -> Exception:
+    def _no_series(self, what: str) -> Exception:
         label = self.split.by
         return NoSeriesError(
             f"{what} (told apart by the label {label!r}): look further back with --from, name the "

@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -265,60 +265,50 @@ def analyze(  # noqa: PLR0913, PLR0917 — one parameter per documented option
     Exit code 0: Pass; 3: Fail; 6: Continue or NoData; 1: Unavailable; 2: an option or the input is
     invalid. With several releases in --samples: 0, whatever the verdicts.
     """
-    from canary.analyze.settings import PolicySettings  # noqa: PLC0415 - keeps --help quick
+    from canary.analyze.settings import ComparisonSettings, PolicySettings  # noqa: PLC0415 - keeps --help quick
 
-    judging = PolicySettings(
-        tolerance,
-        false_positive_rate,
-        limit,
-        smallest_regression,
-        tolerated_incident,
-        warm_up,
+    policy = PolicySettings(
+        tolerance, false_positive_rate, limit, smallest_regression, tolerated_incident, warm_up,
         min_duration,
-    )
+    )  # fmt: skip
+    wanted = ComparisonSettings(
+        canary, stable, tuple(metric or ()), total, bad, good, tuple(client_errors or ()),
+        tuple(latency or ()), above, tuple(pool or ()), pool_size, file, for_, from_, to, step,
+    )  # fmt: skip
     if samples is not None:
-        given = {
-            "--canary": canary, "--stable": stable, "--for": for_, "--from": from_, "--to": to,
-            "--metric": metric, "--total": total, "--bad": bad, "--good": good,
-            "--client-errors": client_errors, "--latency": latency, "--above": above,
-            "--pool": pool, "-f": file, "--step": step, "--junit": junit, "--summary": summary,
-            "--gitlab": gitlab,
-        }  # fmt: skip
-        raise typer.Exit(_analyze_samples(samples, judging, output, given))
+        files = {"--junit": junit, "--summary": summary, "--gitlab": gitlab}
+        given = [*wanted.given, *(option for option, path in files.items() if path)]
+        raise typer.Exit(_analyze_samples(samples, policy, output, given))
     if prometheus is None:
         raise UsageError(
             "no source of counters: give --prometheus URL (with --canary and --stable), or "
             "--samples FILE"
         )
-    from canary.analyze.run import ComparisonSettings, PrometheusLogin, compare_versions  # noqa: PLC0415 - keeps --help quick
+    from canary.analyze.run import compare_versions  # noqa: PLC0415 - keeps --help quick
+    from canary.metrics.options import PrometheusLogin  # noqa: PLC0415 - as above
     from canary.results.publishing import publish  # noqa: PLC0415 - as above
 
     chosen = build_artifacts(junit, summary, gitlab, output)
-    wanted = ComparisonSettings(
-        canary, stable, tuple(metric or ()), total, bad, good, tuple(client_errors or ()),
-        tuple(latency or ()), above, tuple(pool or ()), pool_size, file, for_, from_, to, step,
-    )  # fmt: skip
-    access = PrometheusLogin(
-        prometheus,
-        prometheus_token_file,
-        prometheus_ca_file,
-        prometheus_user,
+    login = PrometheusLogin(
+        prometheus, prometheus_token_file, prometheus_ca_file, prometheus_user,
         prometheus_password_file,
-    )
-    raise typer.Exit(publish(compare_versions(wanted, access, judging), chosen, sys.stdout))
+    )  # fmt: skip
+    raise typer.Exit(publish(compare_versions(wanted, login, policy), chosen, sys.stdout))
 
 
 def _analyze_samples(
-    samples: str, judging: "PolicySettings", output: ResultFormat, given: Mapping[str, object]
+    samples: str, policy: "PolicySettings", output: ResultFormat, given: Sequence[str]
 ) -> ExitCode:
     """Analyze a file of counters, release by release."""
     from canary.analyze.samples import SkippedRows, judge_samples  # noqa: PLC0415 - keeps --help quick
     from canary.analyze.samples_output import print_json, print_table  # noqa: PLC0415
 
-    if odd := [option for option, value in given.items() if value]:
-        raise UsageError(f"{odd[0]} cannot be combined with --samples, which contains the counters")
+    if given:
+        raise UsageError(
+            f"{given[0]} cannot be combined with --samples, which contains the counters"
+        )
     skipped = SkippedRows()
-    assessed = judge_samples(samples, judging.policy(), skipped)
+    assessed = judge_samples(samples, policy.policy(), skipped)
     code = print_json(assessed) if output is ResultFormat.JSON else print_table(assessed)
     _warn_skipped_rows(skipped)
     return code

@@ -99,43 +99,21 @@ def backtest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     Exit code 0: decisions printed; 6: no release in the range; 1: Prometheus could not be queried;
     2: an option or the file is invalid; with --fail-on-false-rollback 3: a decision was wrong.
     """
-    from canary.analyze.run import PrometheusLogin, open_prometheus  # noqa: PLC0415 - as above
-    from canary.analyze.time_range import parse_range  # noqa: PLC0415
-    from canary.backtest.judge import build_result, render_table  # noqa: PLC0415
-    from canary.backtest.run import Backtest, build_matcher  # noqa: PLC0415 - keeps --help quick
-    from canary.clock import now  # noqa: PLC0415
-    from canary.discovery.release_file import load_release_file  # noqa: PLC0415
-    from canary.results.publishing import publish  # noqa: PLC0415
-    from canary.text.format import format_short_time  # noqa: PLC0415
+    from canary.backtest.run import BacktestSettings, run_backtest  # noqa: PLC0415 - keeps --help quick
+    from canary.clock import now  # noqa: PLC0415 - as above
+    from canary.metrics.options import PrometheusLogin  # noqa: PLC0415 - as above
+    from canary.results.publishing import publish  # noqa: PLC0415 - as above
 
     chosen = build_artifacts(junit, summary, gitlab, output)
-    release = load_release_file(file)
-    options = PrometheusLogin(
-        prometheus,
-        prometheus_token_file,
-        prometheus_ca_file,
-        prometheus_user,
+    login = PrometheusLogin(
+        prometheus, prometheus_token_file, prometheus_ca_file, prometheus_user,
         prometheus_password_file,
-    ).options()
-    started = now()
-    start, end = parse_range(from_, to, started)
-    split = build_matcher(release, namespace, split_label, where)
-    with open_prometheus(options) as source:
-        study = Backtest(release, source, split, start, end, started)
-        found = study.releases(releases, good=known_good)
-        every = list(study.replay(found))
-    outcome = build_result(
-        f"{release.metadata.namespace}/{release.metadata.name}",
-        every,
+    )  # fmt: skip
+    settings = BacktestSettings(
+        file, from_, to, login, namespace, split_label, where, releases, known_good,
         strict=fail_on_false_rollback,
-        seconds=study.reading + study.folding,
-        facts={
-            "from": start,
-            "to": end,
-            "readSeconds": round(study.reading, 3),
-            "foldSeconds": round(study.folding, 3),
-        },
-    )
+    )  # fmt: skip
+    outcome, table = run_backtest(settings, now())
     if not chosen.as_json:
-        echo("\n".join([*render_table(every, format_short_time), ""]))
+        echo("\n".join([*table, ""]))
     raise typer.Exit(publish(outcome, chosen, sys.stdout))

@@ -39,14 +39,14 @@ def explain(
     Exit code 0: explained; 7: no such release, or forbidden.
     """
     form = parse_format(output, DOCUMENT_FORMATS)
-    from canary.cli.diagnostics import read_diagnostics  # noqa: PLC0415 - keeps --help quick
-    from canary.cli.release_view import view_of  # noqa: PLC0415 - as above
+    from canary.cli.release_view import view_of  # noqa: PLC0415 - keeps --help quick
     from canary.render import explain as rendered  # noqa: PLC0415 - as above
+    from canary.report.diagnostics import read_diagnostics  # noqa: PLC0415 - as above
 
     with open_session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
         found = cluster.release(name)
         sight = view_of(found)
-        diagnostics = read_diagnostics(cluster, found, sight)
+        diagnostics = read_diagnostics(cluster.client, found, sight)
     if form is not OutputFormat.TEXT:
         echo(format_document(form, rendered.explain_document(sight, diagnostics)), nl=False)
         return

@@ -1,11 +1,13 @@
 """`canary init`: drafts a commented CanaryRelease for a Deployment."""
 
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from canary.cli.cluster import open_session
+from canary.cli.cluster import Session, open_session
 from canary.cli.options import (
     Context,
     Kubeconfig,
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from canary.discovery.gather import DraftInput
     from canary.discovery.selection import DraftOptions
     from canary.kube.objects import Object
-    from canary.metrics.prometheus import PrometheusOptions
 
 
 DeploymentOrFiles = Annotated[
@@ -56,8 +57,6 @@ MetricPresets = Annotated[
     list[str] | None,
     typer.Option(metavar="PRESET", help="Preset to analyze, if none is detected. Can be repeated."),
 ]
-
-
 ConvertFiles = Annotated[
     str | None,
     typer.Option(
@@ -109,41 +108,54 @@ def init(  # noqa: PLR0913, PLR0917 - the flags of one command
     from canary.discovery.selection import DraftOptions  # noqa: PLC0415 - keeps --help quick
     from canary.init.draft import render_draft  # noqa: PLC0415 - as above
 
+    wanted = DraftOptions(service, route, tuple(metric or ()))
+    settings = InitSettings(
+        tuple(names or ()), wanted, deployment, namespace, context, kubeconfig, prometheus,
+        token_file, ca_file,
+    )  # fmt: skip
     if from_ is not None or from_cluster:
-        place = (namespace, context, kubeconfig)
-        raise typer.Exit(_convert(from_, names or [], place, cluster=from_cluster))
+        raise typer.Exit(_convert(from_, settings, cluster=from_cluster))
     if not names:
         raise UsageError("expected the name of a DEPLOYMENT, found none")
-    wanted = DraftOptions(service, route, tuple(metric or ()))
-    if offline:
-        _check_offline_options(context, kubeconfig)
-        found = _gather_from_files(names, namespace, deployment, wanted)
-    else:
-        if deployment is not None or len(names) > 1:
-            raise UsageError("expected one DEPLOYMENT; add --offline to read manifests instead")
-        from canary.metrics.options import options_of  # noqa: PLC0415 - keeps --help quick
-
-        options = options_of(prometheus, token_file, ca_file)
-        found = _gather_from_cluster(names[0], (namespace, context, kubeconfig), options, wanted)
+    found = _gather_from_files(settings) if offline else _gather_from_cluster(settings)
     made = render_draft(found)
     echo(made.text, nl=False)
     for note in made.notes:
         echo(f"canary: {note}", err=True)
 
 
-def _convert(
-    first: str | None,
-    more: list[str],
-    place: tuple[str | None, str | None, str | None],
-    *,
-    cluster: bool,
-) -> ExitCode:
+@dataclass(frozen=True, slots=True)
+class InitSettings:
+    """The options as given; None: not given."""
+
+    names: tuple[str, ...]
+    """Deployments, or files with --offline or --from."""
+    draft: "DraftOptions"
+    deployment: str | None
+    namespace: str | None
+    context: str | None
+    kubeconfig: str | None
+    prometheus: str | None
+    token_file: Path | None
+    ca_file: Path | None
+
+    def open_session(self) -> AbstractContextManager[Session]:
+        """Connect to the cluster."""
+        return open_session(self.namespace, context=self.context, kubeconfig=self.kubeconfig)
+
+
+def _convert(first: str | None, settings: InitSettings, *, cluster: bool) -> ExitCode:
     """Print the conversions, with a summary of each on standard error."""
     from canary.init.migration import convert_objects  # noqa: PLC0415 - keeps --help quick
 
     if cluster and first is not None:
         raise UsageError("--from cannot be combined with --cluster")
-    objects = _list_objects(more, place) if cluster else _read_objects([first or "-", *more])
+    if cluster:
+        objects = _list_objects(settings)
+    else:
+        from canary.discovery.manifest_files import read_manifests  # noqa: PLC0415 - as above
+
+        objects = read_manifests([first or "-", *settings.names])
     complete = True
     for index, one in enumerate(convert_objects(objects)):
         echo("---\n" * bool(index) + one.render(), nl=False)
@@ -154,22 +166,13 @@ def _convert(
     return ExitCode.OK if complete else ExitCode.USAGE
 
 
-def _read_objects(files: list[str]) -> list["Object"]:
-    from canary.discovery.manifest_files import read_manifests  # noqa: PLC0415 - as above
-
-    return read_manifests(files)
-
-
-def _list_objects(
-    names: list[str], place: tuple[str | None, str | None, str | None]
-) -> list["Object"]:
+def _list_objects(settings: InitSettings) -> list["Object"]:
     """Return the named Canaries and Rollouts (without names all of them) and all templates."""
     from canary.discovery.manifest_reader import list_objects  # noqa: PLC0415 - as above
     from canary.init.migration import SOURCES, TEMPLATES  # noqa: PLC0415 - as above
 
-    namespace, context, kubeconfig = place
     objects: list[Object] = []
-    with open_session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
+    with settings.open_session() as cluster:
         for kind in (*SOURCES, *TEMPLATES):
             clusterwide = kind.kind.startswith("Cluster")
             found, problem = list_objects(
@@ -180,45 +183,38 @@ def _list_objects(
             objects += [
                 {"apiVersion": kind.api_version, "kind": kind.kind} | one
                 for one in found
-                if kind not in SOURCES or not names or one["metadata"]["name"] in names
+                if kind not in SOURCES
+                or not settings.names
+                or one["metadata"]["name"] in settings.names
             ]
     return objects
 
 
-def _check_offline_options(context: str | None, kubeconfig: str | None) -> None:
-    """Refuse cluster options. The Prometheus URL may come from the environment and is ignored."""
-    for flag, given in (("--context", context), ("--kubeconfig", kubeconfig)):
-        if given is not None:
-            raise UsageError(f"{flag} cannot be combined with --offline")
-
-
-def _gather_from_files(
-    files: list[str], namespace: str | None, deployment: str | None, wanted: "DraftOptions"
-) -> "DraftInput":
+def _gather_from_files(settings: InitSettings) -> "DraftInput":
     from canary.discovery.gather import gather_from_manifests  # noqa: PLC0415 - keeps --help quick
     from canary.discovery.manifest_files import read_manifests  # noqa: PLC0415 - as above
 
-    if len(files) == 1 and not _is_file(files[0]):
+    # The URL of Prometheus may come from the environment and is ignored.
+    for flag, given in (("--context", settings.context), ("--kubeconfig", settings.kubeconfig)):
+        if given is not None:
+            raise UsageError(f"{flag} cannot be combined with --offline")
+    files = list(settings.names)
+    if len(files) == 1 and files[0] != "-" and not Path(files[0]).exists():
         raise UsageError(f"--offline: no such file: {files[0]}")
-    return gather_from_manifests(read_manifests(files), namespace or "", deployment, wanted)
+    manifests, namespace = read_manifests(files), settings.namespace or ""
+    return gather_from_manifests(manifests, namespace, settings.deployment, settings.draft)
 
 
-def _is_file(name: str) -> bool:
-    return name == "-" or Path(name).exists()
-
-
-def _gather_from_cluster(
-    name: str,
-    place: tuple[str | None, str | None, str | None],
-    options: "PrometheusOptions | None",
-    wanted: "DraftOptions",
-) -> "DraftInput":
+def _gather_from_cluster(settings: InitSettings) -> "DraftInput":
     from canary.clock import now  # noqa: PLC0415 - as above
     from canary.discovery.gather import ClusterAccess, gather_from_cluster  # noqa: PLC0415 - as above
     from canary.kube.objects import DEPLOYMENTS  # noqa: PLC0415 - keeps --help quick
+    from canary.metrics.options import options_of  # noqa: PLC0415 - as above
 
-    namespace, context, kubeconfig = place
-    with open_session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
-        target = cluster.named(DEPLOYMENTS, name)
+    if settings.deployment is not None or len(settings.names) > 1:
+        raise UsageError("expected one DEPLOYMENT; add --offline to read manifests instead")
+    options = options_of(settings.prometheus, settings.token_file, settings.ca_file)
+    with settings.open_session() as cluster:
+        target = cluster.named(DEPLOYMENTS, settings.names[0])
         online = ClusterAccess(cluster.client, cluster.transport, options, now)
-        return gather_from_cluster(online, target, wanted)
+        return gather_from_cluster(online, target, settings.draft)

@@ -1,11 +1,11 @@
 """`canary leaktest`: tests whether a version leaks connections, by load and idle times in turn."""
 
-from importlib.util import find_spec
 from typing import Annotated
 
 import typer
 
 from canary.cli.options import (
+    LOAD_EXTRA,
     AllowHost,
     GitLabFile,
     Http2,
@@ -14,6 +14,7 @@ from canary.cli.options import (
     MaxInFlight,
     RandomSeed,
     Requests,
+    RequestTimeout,
     ResultFormat,
     ResultOutput,
     SummaryFile,
@@ -23,7 +24,7 @@ from canary.cli.options import (
     duration_option,
     number_option,
 )
-from canary.errors import CanaryError, install_command
+from canary.errors import require_extra
 
 Target = Annotated[
     str,
@@ -124,7 +125,6 @@ AtRate = Annotated[
         "Request rate used to predict pool exhaustion.", default="--rate", metavar="RATE"
     ),
 ]
-Timeout = Annotated[float, duration_option("Request timeout.", default="10s")]
 
 
 def leaktest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
@@ -146,7 +146,7 @@ def leaktest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     false_positive_rate: FalsePositiveRate = 0.01,
     min_offered: MinOffered = 0.9,
     at_rate: AtRate = None,
-    timeout: Timeout = 10.0,
+    timeout: RequestTimeout = None,
     max_in_flight: MaxInFlight = 500,
     workers: WorkerProcesses = 1,
     http2: Http2 = False,
@@ -169,7 +169,7 @@ def leaktest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     few requests, or the load generator was the bottleneck); 1: the target accepts no connection; 2:
     invalid input, or a target that is not allowed; 130: interrupted.
     """
-    _check_installed()
+    require_extra(*LOAD_EXTRA)
     from canary.leaktest import screen, settings  # noqa: PLC0415 - keeps --help quick
 
     writing = build_artifacts(junit, summary, gitlab, output)
@@ -205,8 +205,3 @@ def leaktest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
         settings.check_no_stable(stable_metrics_url, stable_application_name)
     with settings.open_subjects(sides, options) as found:
         raise typer.Exit(screen.run_and_publish(found, policy, pace, writing))
-
-
-def _check_installed() -> None:
-    if not (find_spec("pycurl") and find_spec("hdrh")):
-        raise CanaryError(f"a load needs libcurl: {install_command('load')}")

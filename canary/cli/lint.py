@@ -64,10 +64,9 @@ def lint(  # noqa: PLR0913, PLR0917 - the flags of one command
     Exit code 0: no errors; 2: at least one error (with --strict: or a warning); 1: the cluster or
     Prometheus cannot be reached; 7: forbidden.
     """
-    from canary.lint.output import print_findings  # noqa: PLC0415 - as above
-    from canary.lint.review import LintSources, read_pages, review_files  # noqa: PLC0415 - keeps --help quick
-    from canary.lint.rules import LintLevel  # noqa: PLC0415 - as above
-    from canary.metrics.options import options_of  # noqa: PLC0415 - keeps --help quick
+    from canary.lint.output import print_report  # noqa: PLC0415 - keeps --help quick
+    from canary.lint.review import LintSettings, read_pages, review_files  # noqa: PLC0415 - as above
+    from canary.metrics.options import options_of  # noqa: PLC0415 - as above
 
     options = options_of(prometheus, token_file, ca_file)
     with ExitStack() as stack:
@@ -77,14 +76,11 @@ def lint(  # noqa: PLR0913, PLR0917 - the flags of one command
                 open_session(namespace, context=context, kubeconfig=kubeconfig)
             )
             reader, namespace = found.client, found.namespace
-        pages = read_pages(files, namespace)
         monitoring = _open_monitoring(options, stack)
-        risks = review_files(pages, LintSources(reader, monitoring))
-    problems = any(page.loaded.problems for page in pages)
-    counted = [risk for found in risks.values() for risk in found]
-    bad = problems or any(strict or risk.level is LintLevel.ERROR for risk in counted)
-    print_findings(output, pages, risks, valid=not bad)
-    raise typer.Exit(ExitCode.USAGE if bad else ExitCode.OK)
+        settings = LintSettings(reader, monitoring, strict)
+        report = review_files(read_pages(files, namespace), settings)
+    print_report(output, report)
+    raise typer.Exit(ExitCode.OK if report.valid else ExitCode.USAGE)
 
 
 def _open_monitoring(

@@ -1,13 +1,13 @@
 """`canary loadtest`: sends open-loop load to a target and checks thresholds."""
 
 from enum import StrEnum
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from canary.cli.options import (
+    LOAD_EXTRA,
     AllowHost,
     GitLabFile,
     Http2,
@@ -16,6 +16,7 @@ from canary.cli.options import (
     MaxInFlight,
     RandomSeed,
     Requests,
+    RequestTimeout,
     ResultFormat,
     ResultOutput,
     SummaryFile,
@@ -25,7 +26,7 @@ from canary.cli.options import (
     duration_option,
     ratio_option,
 )
-from canary.errors import CanaryError, install_command
+from canary.errors import require_extra
 
 
 class Arrivals(StrEnum):
@@ -74,7 +75,6 @@ WarmUp = Annotated[
 ArrivalsOption = Annotated[
     Arrivals, typer.Option("--arrivals", help="Evenly spaced or random (Poisson) arrivals.")
 ]
-Timeout = Annotated[float | None, duration_option("Request timeout.", default="10s")]
 K6Script = Annotated[
     Path | None,
     typer.Option(
@@ -98,7 +98,7 @@ def loadtest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     min_rate_achieved: MinRateAchieved = None,
     warm_up: WarmUp = None,
     arrivals: ArrivalsOption = Arrivals.EVEN,
-    timeout: Timeout = None,
+    timeout: RequestTimeout = None,
     max_in_flight: MaxInFlight = 2000,
     workers: WorkerProcesses = 1,
     http2: Http2 = False,
@@ -124,7 +124,7 @@ def loadtest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     was the bottleneck; 1: the target accepts no connection; 2: invalid input, or a target that is
     not allowed; 130: interrupted.
     """
-    _check_installed()
+    require_extra(*LOAD_EXTRA)
     from canary.loadtest import screen, settings  # noqa: PLC0415 - keeps --help quick
 
     writing = build_artifacts(junit, summary, gitlab, output)
@@ -132,11 +132,11 @@ def loadtest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
         given = {"--rate": rate, "--duration": duration, "--requests": requests, "--oha": oha}
         settings.check_not_combined("--k6", given | {"--warm-up": warm_up, "--timeout": timeout})
     options = settings.LoadTestSettings(
-        rate=settings.DEFAULT_RATE if rate is None else rate,
+        rate=rate,
         duration=duration,
         warm_up=warm_up if warm_up is not None else 0.0 if oha else settings.DEFAULT_WARM_UP,
         random=arrivals is Arrivals.RANDOM,
-        timeout=settings.DEFAULT_TIMEOUT if timeout is None else timeout,
+        timeout=timeout,
         max_in_flight=max_in_flight,
         workers=workers,
         http2=http2,
@@ -149,8 +149,3 @@ def loadtest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
         max_error_ratio, max_p99, min_rate_achieved, None if k6 is not None else plan
     )
     raise typer.Exit(screen.run_and_publish(plan, asked, writing, k6=k6, oha=oha))
-
-
-def _check_installed() -> None:
-    if not (find_spec("pycurl") and find_spec("hdrh")):
-        raise CanaryError(f"a load needs libcurl: {install_command('load')}")

@@ -273,32 +273,29 @@ def operator(  # noqa: PLR0913, PLR0917 - one parameter per documented option
         insecure=prometheus_insecure,
         max_bytes=OPERATOR_BYTES,
     )
+    page = PageLimits(
+        size=scrape_max_bytes, lines=max(scrape_max_bytes // 40, 1000), series=scrape_max_series
+    )
     router = router_metrics_url and checked_url("--router-metrics-url", router_metrics_url)
     main.run_operator(
         settings.OperatorSettings(
             namespaces=tuple(namespace or ()),
             workers=workers,
             prometheus=prometheus,
-            own_queries=OwnQueries(own_queries.value),
+            own_queries=OwnQueries(own_queries),
             router_metrics=router,
             addresses=AddressRules(
                 parse_networks("--refuse-network", refuse_network or ()),
                 parse_networks("--allow-network", allow_network or ()),
             ),
-            page=PageLimits(
-                size=scrape_max_bytes,
-                lines=max(scrape_max_bytes // 40, 1000),
-                series=scrape_max_series,
-            ),
+            page=page,
             notify_proxy=notify_proxy and checked_url("--notify-proxy", notify_proxy),
-            hold=PauseModeOption(hold_mode.value),
+            hold=PauseModeOption(hold_mode),
             policy=hold_policy,
             lease=settings.lease_name(lease_namespace, lease_name) if leader_elect else None,
             instance=settings.own_name(),
             notify=config.load_receivers(notify_file, notify_secrets),
             notify_secrets=notify_secrets,
         ),
-        main.ProcessOptions(
-            kubeconfig, context, metrics_address, log_format.value, log_level.value
-        ),
+        main.ProcessOptions(kubeconfig, context, metrics_address, log_format, log_level),
     )

@@ -218,6 +218,9 @@ PrometheusPasswordFile = Annotated[
 
 # --- Load generators ---
 
+LOAD_EXTRA = ("load", "a load needs libcurl", "pycurl", "hdrh")
+"""What the commands that generate load require."""
+
 Requests = Annotated[
     Path | None,
     typer.Option(
@@ -226,6 +229,7 @@ Requests = Annotated[
         help="YAML file with weighted requests: headers, bodies and data. Default: GET the URL.",
     ),
 ]
+RequestTimeout = Annotated[float | None, duration_option("Request timeout.", default="10s")]
 MaxInFlight = Annotated[
     int,
     typer.Option(help="Maximum number of requests in flight; a request due beyond it is dropped."),

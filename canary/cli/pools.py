@@ -61,8 +61,8 @@ def pools(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     Exit code 0: pools listed, however full they are; 1: Prometheus could not be queried; 2: invalid
     options; 6: no metrics of pools found.
     """
-    from canary.analyze.run import PrometheusLogin  # noqa: PLC0415 - keeps --help quick
-    from canary.pools.screen import show_pools, watch_pools  # noqa: PLC0415 - as above
+    from canary.metrics.options import PrometheusLogin  # noqa: PLC0415 - keeps --help quick
+    from canary.pools.screen import PoolSettings, show_pools, watch_pools  # noqa: PLC0415 - as above
 
     form = parse_format(output, DOCUMENT_FORMATS)
     if namespace and all_namespaces:
@@ -73,13 +73,11 @@ def pools(  # noqa: PLR0913, PLR0917 - one parameter per documented option
         raise UsageError("-w cannot be combined with -o")
     if interval < 1:
         raise UsageError(f"--interval: expected at least 1s, found {interval:g}s")
-    options = PrometheusLogin(
-        prometheus,
-        prometheus_token_file,
-        prometheus_ca_file,
-        prometheus_user,
+    login = PrometheusLogin(
+        prometheus, prometheus_token_file, prometheus_ca_file, prometheus_user,
         prometheus_password_file,
-    ).options()
+    )  # fmt: skip
+    settings = PoolSettings(login.options(), namespace or "", interval, form)
     if watch:
-        watch_pools(options, namespace or "", interval)
-    raise typer.Exit(show_pools(options, namespace or "", form))
+        watch_pools(settings)
+    raise typer.Exit(show_pools(settings))

@@ -104,21 +104,16 @@ def simulate(  # noqa: PLR0913, PLR0917 - one parameter per documented option
 
     Exit code 0: results printed; 2: an option or the file is invalid.
     """
-    from canary.discovery.release_file import load_release_file  # noqa: PLC0415 - keeps --help quick
-    from canary.results.publishing import publish  # noqa: PLC0415
-    from canary.simulate.run import Simulation  # noqa: PLC0415 - as above
-    from canary.simulate.scenario import FaultScenario  # noqa: PLC0415
-    from canary.simulate.summary import build_result  # noqa: PLC0415
+    from canary.results.publishing import publish  # noqa: PLC0415 - keeps --help quick
+    from canary.simulate.run import SimulationSettings, run_simulation  # noqa: PLC0415 - as above
+    from canary.simulate.scenario import FaultScenario  # noqa: PLC0415 - as above
 
     if error_ratio is None and leak is None:
         raise UsageError("no fault: give --error-ratio 0.01, --leak 1/5000, or both")
     chosen = build_artifacts(junit, summary, gitlab, output)
-    release = load_release_file(file)
     ratio = stable_error_ratio if error_ratio is None else error_ratio
     scenario = FaultScenario(
         requests_per_second, stable_error_ratio, ratio, leak or 0.0, pool_size, replicas
     )
-    simulation = Simulation.of(release.spec, scenario, metric, runs, seed)
-    forecast, seconds = simulation.run(at_most)
-    subject = f"{release.metadata.namespace}/{release.metadata.name}"
-    raise typer.Exit(publish(build_result(subject, forecast, seconds), chosen, sys.stdout))
+    settings = SimulationSettings(file, scenario, metric, runs, seed, at_most)
+    raise typer.Exit(publish(run_simulation(settings), chosen, sys.stdout))

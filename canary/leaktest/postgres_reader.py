@@ -6,11 +6,10 @@ leaked one is never used again. A connection that leaks in the middle of a load 
 after the next load, hence `lag`.
 """
 
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 from canary.core.series import NoData
-from canary.errors import CanaryError, TransientError, UsageError, install_command
+from canary.errors import TransientError, UsageError, require_extra
 from canary.leaktest.evaluation import Reading
 
 if TYPE_CHECKING:
@@ -44,8 +43,7 @@ class PostgresActivityReader:
             UsageError: not a connection string.
             TransientError: no connection; the message never contains the password.
         """
-        if find_spec("psycopg") is None:
-            raise CanaryError(f"--postgres needs psycopg: {install_command('postgres')}")
+        require_extra("postgres", "--postgres needs psycopg", "psycopg")
         self._application = application
         self._maximum = {} if maximum is None else {application: maximum}
         self._known = False

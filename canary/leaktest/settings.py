@@ -34,7 +34,7 @@ class LeakTestSettings:
     false_positive_rate: float
     min_offered: float
     at_rate: float | None
-    timeout: float
+    timeout: float | None
     max_in_flight: int
     workers: int
     http2: bool

@@ -1,49 +1,44 @@
 """Prints the findings of a lint run as lines, one JSON document, or SARIF."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from canary import __version__
 from canary.api import LoadedReleases, Problem
-from canary.lint.review import LintFile, LocatedFinding
+from canary.lint.review import LintReport, LocatedFinding
 from canary.lint.rules import RULES
 from canary.render.terminal import echo
 from canary.results.sarif import FindingLevel, SarifFinding, render_sarif
 
 
-def print_findings(
-    output: str,
-    pages: Sequence[LintFile],
-    risks: Mapping[str, Sequence[LocatedFinding]],
-    *,
-    valid: bool,
-) -> None:
+def print_report(output: str, report: LintReport) -> None:
     """Print the findings on standard output; `output` is text, json or sarif."""
+    files = [(page.loaded, report.risks[page.loaded.source]) for page in report.pages]
     match output:
         case "text":
-            for page in pages:
-                echo("\n".join(_format_lines(page.loaded, risks[page.loaded.source])))
+            for loaded, risks in files:
+                echo("\n".join(_format_lines(loaded, risks)))
         case "json":
-            files = [_as_json(page.loaded, risks[page.loaded.source]) for page in pages]
-            whole = {"schemaVersion": 1, "valid": valid, "files": files}
+            shown = [_as_json(loaded, risks) for loaded, risks in files]
+            whole = {"schemaVersion": 1, "valid": report.valid, "files": shown}
             echo(json.dumps(whole, indent=2, ensure_ascii=False))
         case _:
-            echo(_format_sarif(pages, risks), nl=False)
+            echo(_format_sarif(files), nl=False)
 
 
-def _format_sarif(pages: Sequence[LintFile], risks: Mapping[str, Sequence[LocatedFinding]]) -> str:
-
+def _format_sarif(files: Sequence[tuple[LoadedReleases, Sequence[LocatedFinding]]]) -> str:
     found = []
-    for page in pages:
-        file = page.loaded.source
-        for one in page.loaded.problems:
+    for loaded, risks in files:
+        for one in loaded.problems:
             said = f"{one.where}: {one.message}"
-            found.append(SarifFinding(file, one.line, one.column, "spec", said))
-        for risk in risks[file]:
+            found.append(SarifFinding(loaded.source, one.line, one.column, "spec", said))
+        for risk in risks:
             place, rule = risk.place, risk.finding.rule
             said = f"{place.where}: {place.message}"
             level = FindingLevel(rule.level.value)
-            found.append(SarifFinding(file, place.line, place.column, rule.id, said, level))
+            found.append(
+                SarifFinding(loaded.source, place.line, place.column, rule.id, said, level)
+            )
     titles = {rule.id: rule.title for rule in RULES}
     return render_sarif(
         found, __version__, titles | {"spec": "The file is not a valid CanaryRelease."}

@@ -1,6 +1,6 @@
 """Reads files and runs all checks on them; gives each finding its line and column."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -55,11 +55,24 @@ class LocatedFinding:
 
 
 @dataclass(frozen=True, slots=True)
-class LintSources:
-    """Optional sources besides the files."""
+class LintSettings:
+    """What files are checked against besides each other, and how strictly."""
 
     cluster: ObjectReader | None = None
     monitoring: "PrometheusAccess | None" = None
+    strict: bool = False
+    """Warnings count as errors."""
+
+
+@dataclass(frozen=True, slots=True)
+class LintReport:
+    """The result of a lint run."""
+
+    pages: Sequence[LintFile]
+    risks: Mapping[str, Sequence[LocatedFinding]]
+    """The findings of each file, in order of their position."""
+    valid: bool
+    """There are no errors."""
 
 
 def locate_releases(loaded: LoadedReleases, content: bytes, namespace: str | None) -> LintFile:
@@ -90,7 +103,6 @@ def read_pages(files: Sequence[str], namespace: str | None) -> list[LintFile]:
 
 
 def _find_paths(file: str) -> list[str]:
-
     try:
         return list(find_paths(file))
     except UsageError:
@@ -98,7 +110,6 @@ def _find_paths(file: str) -> list[str]:
 
 
 def _read_page(file: str, namespace: str | None, *, required: bool) -> LintFile:
-
     name = "stdin" if file == "-" else file
     try:
         content = read_content(file)
@@ -110,13 +121,8 @@ def _read_page(file: str, namespace: str | None, *, required: bool) -> LintFile:
     return locate_releases(loaded, content, namespace)
 
 
-def review_files(
-    pages: Sequence[LintFile], sources: LintSources
-) -> dict[str, list[LocatedFinding]]:
-    """Return all findings by file, in order of their position.
-
-    Raises CanaryError if the cluster or Prometheus does not respond.
-    """
+def review_files(pages: Sequence[LintFile], settings: LintSettings) -> LintReport:
+    """Run all checks. Raises CanaryError if the cluster or Prometheus does not respond."""
     objects = [one for page in pages for one in page.objects]
     entries = [entry for page in pages for entry in page.entries]
     shared = list(find_duplicate_targets([entry.release for entry in entries]))
@@ -126,34 +132,37 @@ def review_files(
             _locate_finding(entry, one)
             for entry in page.entries
             for one in (
-                *_check_release(entry.release, objects, sources),
+                *_check_release(entry.release, objects, settings),
                 *_findings_of(shared, entry.release),
             )
         ]
         risks[page.loaded.source] = sorted(found, key=lambda risk: risk.place)
-    return risks
+    wrong = any(page.loaded.problems for page in pages) or any(
+        settings.strict or one.level is LintLevel.ERROR for found in risks.values() for one in found
+    )
+    return LintReport(pages, risks, valid=not wrong)
 
 
 def _check_release(
-    release: CanaryRelease, objects: Sequence[Object], sources: LintSources
+    release: CanaryRelease, objects: Sequence[Object], settings: LintSettings
 ) -> Iterator[LintFinding]:
     yield from check_spec(release.spec)
     beside = ManifestReader(objects, release.metadata.namespace)
     files = read_referenced_objects(release, beside, from_cluster=False)
     referenced = files
-    if sources.cluster is None:
+    if settings.cluster is None:
         yield from check_topology(files)
     else:
-        referenced = read_referenced_objects(release, sources.cluster, from_cluster=True)
+        referenced = read_referenced_objects(release, settings.cluster, from_cluster=True)
         yield from check_topology(referenced)
         yield from (one for one in check_topology(files) if one.rule.id == "paused-in-manifest")
-        yield from check_cluster_objects(release, sources.cluster)
-    if sources.monitoring is not None:
-        yield from _check_metrics(referenced, sources, sources.monitoring)
+        yield from check_cluster_objects(release, settings.cluster)
+    if settings.monitoring is not None:
+        yield from _check_metrics(referenced, settings, settings.monitoring)
 
 
 def _check_metrics(
-    objects: ReferencedObjects, sources: LintSources, monitoring: "PrometheusAccess"
+    objects: ReferencedObjects, settings: LintSettings, monitoring: "PrometheusAccess"
 ) -> Iterator[LintFinding]:
     # HTTP clients take long to import, and most files are checked without them.
     from canary.lint.checks_metrics import (  # noqa: PLC0415
@@ -163,10 +172,10 @@ def _check_metrics(
     )
 
     names = objects.names
-    if sources.cluster is None:
+    if settings.cluster is None:
         pods = find_pods_by_series(monitoring.inquiry, names.namespace, names.target)
     else:
-        found = sources.cluster.list(PODS, names.namespace, {}) if objects.target else []
+        found = settings.cluster.list(PODS, names.namespace, {}) if objects.target else []
         pods = tuple(list_running_pods(found, objects.target)) if objects.target else ()
     yield from check_metrics(RunningTarget(objects, pods), monitoring)
 

@@ -31,13 +31,13 @@ DEFAULT_MAX_ERROR_RATIO = 0.01
 
 @dataclass(frozen=True, slots=True)
 class LoadTestSettings:
-    """The options as given; times are seconds."""
+    """The options as given; times are seconds, and None stands for the default."""
 
-    rate: str
+    rate: str | None
     duration: float | None
     warm_up: float
     random: bool
-    timeout: float
+    timeout: float | None
     max_in_flight: int
     workers: int
     http2: bool
@@ -59,14 +59,15 @@ def build_plan(
     """Build the plan. Raises UsageError for a forbidden target, an invalid file or option."""
     base, mix = (url, read_requests(requests)) if requests else _single_request(url)
     check_allowed(base, allowed)
+    rate = DEFAULT_RATE if wish.rate is None else wish.rate
     spacing = ArrivalSpacing.RANDOM if wish.random else ArrivalSpacing.EVEN
     return LoadPlan(
         base,
-        parse_schedule(wish.rate, wish.duration, wish.warm_up, spacing),
+        parse_schedule(rate, wish.duration, wish.warm_up, spacing),
         mix,
         workers=wish.workers,
         max_in_flight=wish.max_in_flight,
-        timeout=wish.timeout,
+        timeout=DEFAULT_TIMEOUT if wish.timeout is None else wish.timeout,
         http2=wish.http2,
         tls=TlsSettings(_check_readable(wish.ca_file), wish.insecure),
         seed=wish.seed,

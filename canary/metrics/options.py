@@ -1,6 +1,7 @@
 """Builds and validates the options of a Prometheus client from user input."""
 
 import logging
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -8,6 +9,9 @@ from canary.errors import UsageError
 from canary.metrics.prometheus import PrometheusOptions
 
 _log = logging.getLogger(__name__)
+_HISTORY_TIMEOUT = 60.0
+"""Seconds: a week of history takes a server longer than the last minute."""
+_HISTORY_BYTES = 256 << 20
 _THIS_MACHINE = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -67,3 +71,35 @@ def readable(flag: str, path: Path | None) -> Path | None:
         except OSError as error:
             raise UsageError(f"{flag} {path} cannot be read: {error.strerror}") from error
     return path
+
+
+@dataclass(frozen=True, slots=True)
+class PrometheusLogin:
+    """The URL of Prometheus and the credentials for it, as given."""
+
+    url: str | None
+    token: Path | None = None
+    ca: Path | None = None
+    user: str | None = None
+    password: Path | None = None
+
+    def options(self) -> PrometheusOptions:
+        """Return them validated, with limits for long ranges.
+
+        Raises:
+            UsageError: an option is missing or invalid; the message names it.
+        """
+        options = options_of(self.url, self.token, self.ca)
+        if options is None:
+            raise UsageError("--prometheus: the URL of a Prometheus is expected, found none")
+        if self.password is not None and self.user is None:
+            raise UsageError("--prometheus-password-file: --prometheus-user is missing")
+        if self.user is not None and self.token is not None:
+            raise UsageError("give either --prometheus-token-file or --prometheus-user, not both")
+        return replace(
+            options,
+            username=self.user,
+            password_file=readable("--prometheus-password-file", self.password),
+            read_timeout=_HISTORY_TIMEOUT,
+            max_bytes=_HISTORY_BYTES,
+        )

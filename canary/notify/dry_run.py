@@ -1,6 +1,10 @@
-"""Builds events of a simulated release, to test receivers before the first incident. Pure."""
+"""Events of a simulated release, previewed or sent, to test receivers before the first incident."""
 
-from dataclasses import replace
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from canary.api import (
     HistoryEntry,
@@ -15,9 +19,20 @@ from canary.api import (
     Spec,
     Status,
     Verdict,
+    describe_unknown,
+    load_release,
 )
+from canary.api.notify import Notify
+from canary.errors import CanaryError, UsageError
+from canary.http.addresses import EVERYWHERE
 from canary.interfaces import Change, Key, Notice
+from canary.notify.config import load_notify
 from canary.notify.events import NOT_ROLLBACKS, ReleaseEvent, event_from_notice
+from canary.notify.formatters import Payload, format_message, select_message
+from canary.notify.message import HttpPayload, Links, Message
+from canary.notify.secrets import MountedSecrets
+from canary.notify.sender import PayloadSender
+from canary.render.terminal import echo
 
 ROLLBACK_REASONS = (
     frozenset(reason for reason in Reason if reason.info.kind is ReasonKind.ROLLBACK)
@@ -31,6 +46,138 @@ DRY_RUN_REASONS = (
 _POD = "canary-0"
 _LEAK = "leaks 1 connection per 4,900 requests; the pool of 50 is empty in 68 min"
 _VERSION, _STABLE = "rehearsal", "stable"
+
+
+_RELEASE = """
+apiVersion: canary-controller.dev/v1alpha1
+kind: CanaryRelease
+metadata: {name: rehearsal}
+spec:
+  target: {name: rehearsal}
+  traffic: {replicas: {}}
+  steps: [{weight: 5}]
+  analysis: {metrics: [{name: errors, ratio: {preset: http}}]}
+"""
+"""The release of a test notification to the receivers of the operator."""
+_RELEASE_KIND = re.compile(rb"""^["']?kind["']?:\s*["']?CanaryRelease""", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class DryRunSettings:
+    """The options as given."""
+
+    file: Path
+    """A CanaryRelease, or the receivers of the operator."""
+    reason: str
+    resolve: bool
+    """Send only the resolve event."""
+    secrets: Path
+    """Directory with a file NAME/KEY for each Secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationDryRun:
+    """The receivers of a file, and the event to notify them of."""
+
+    receivers: tuple[tuple[str, Notify], ...]
+    event: ReleaseEvent
+    links: Links
+    settings: DryRunSettings
+
+    def preview(self) -> Iterator[str]:
+        """Yield what each receiver would get, with <NAME/KEY> in place of Secrets."""
+        for name, entry, message in self._messages():
+            yield from _render_preview(name, entry, message, self.event)
+
+    def send(self) -> bool:
+        """Notify all receivers; return whether all deliveries succeeded."""
+        arrived = [self._send(*one) for one in self._messages()]
+        return all(arrived)
+
+    def _messages(self) -> Iterator[tuple[str, Notify, Message | None]]:
+        """Yield the message of each receiver; None if it does not subscribe to this event."""
+        for name, entry in self.receivers:
+            fresh = not self.settings.resolve
+            yield name, entry, select_message(entry, self.event, self.links, fresh=fresh)
+
+    def _send(self, name: str, entry: Notify, message: Message | None) -> bool:
+        """Return whether it was delivered, or not needed."""
+        if message is None:
+            echo(f"{name}: not notified")
+            return True
+        now, secrets = self.event.at, MountedSecrets(self.settings.secrets)
+        try:
+            secret = "" if entry.secret is None else secrets.read("", entry.secret)
+            for payload in format_message(message, entry, secret, now):
+                PayloadSender(EVERYWHERE).send(payload, now)
+        except CanaryError as error:
+            echo(f"{name}: not delivered: {error}", err=True)
+            return False
+        echo(f"{name}: delivered")
+        return True
+
+
+def load_dry_run(settings: DryRunSettings, now: float) -> NotificationDryRun:
+    """Load the file. Raises UsageError for an unknown reason, or a file without receivers."""
+    reason, file = _parse_reason(settings.reason), settings.file
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}") from error
+    of_release = _RELEASE_KIND.search(content) is not None
+    release = load_release(content if of_release else _RELEASE, str(file))
+    receivers = tuple((entry.kind, entry) for entry in release.spec.notify)
+    links = Links()
+    if not of_release:
+        loaded = load_notify(file)
+        receivers = tuple((route.name, route) for route in loaded.receivers)
+        links = loaded.pages()
+    if not receivers:
+        where = "spec.notify" if of_release else "receivers"
+        raise UsageError(f"{file}: {where}: expected at least one receiver, found none")
+    key = Key(release.metadata.namespace, release.metadata.name)
+    event = build_dry_run(key, release.spec, reason, now)
+    if settings.resolve:
+        ended = (event.incident,) if event.incident is not None else ()
+        event = replace(event, incident=None, resolved=ended)
+    return NotificationDryRun(receivers, event, links, settings)
+
+
+def _parse_reason(name: str) -> Reason:
+    found = {one.value: one for one in sorted(DRY_RUN_REASONS)}
+    if name not in found:
+        raise UsageError(f"--reason: {describe_unknown('reason', name, list(found))}")
+    return found[name]
+
+
+def _render_preview(
+    name: str, entry: Notify, message: Message | None, event: ReleaseEvent
+) -> Iterator[str]:
+    label = name if name == entry.kind else f"{name} ({entry.kind})"
+    if message is None:
+        yield f"{label} is not notified of {event.reason}.\n"
+        return
+    yield f"{label} is notified of {event.reason}:"
+    for payload in format_message(message, entry, _secret_placeholder(entry), event.at):
+        yield from _render_payload(payload)
+
+
+def _secret_placeholder(entry: Notify) -> str:
+    """Return the text that is printed in place of a Secret."""
+    if entry.secret is None:
+        return ""
+    address = entry.kind in {"slack", "teams", "alertmanager"}
+    return f"{'https://' if address else ''}<{entry.secret.name}/{entry.secret.key}>"
+
+
+def _render_payload(payload: Payload) -> Iterator[str]:
+    if isinstance(payload, HttpPayload):
+        yield f"POST {payload.url}"
+        signed = [name for name in payload.headers if name.startswith("webhook-")]
+        yield from (f"{name}: …" for name in signed)
+        yield json.dumps(json.loads(payload.body), indent=2, ensure_ascii=False) + "\n"
+    else:
+        yield f"TO {payload.url} ({payload.tone})\n{payload.title}\n{payload.body}\n"
 
 
 def build_dry_run(key: Key, spec: Spec, reason: Reason, now: float) -> ReleaseEvent:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from threading import Event
 from typing import NoReturn
 
@@ -30,17 +31,29 @@ from canary.text.format import format_time_of_day
 ReadPools = Callable[[], tuple[PoolSnapshot, ...]]
 
 
-def show_pools(options: PrometheusOptions, namespace: str, form: OutputFormat) -> ExitCode:
-    """Looks once. Raises TransientError when Prometheus cannot be asked."""
-    with closing(Prometheus(options)) as source:
+@dataclass(frozen=True, slots=True)
+class PoolSettings:
+    """Which pools are listed, and how."""
+
+    prometheus: PrometheusOptions
+    namespace: str
+    """Only pools whose `namespace` label has this value; empty: all."""
+    interval: float
+    """Seconds between two refreshes of a watch."""
+    output: OutputFormat
+
+
+def show_pools(settings: PoolSettings) -> ExitCode:
+    """List the pools once. Raises TransientError if Prometheus cannot be queried."""
+    with closing(Prometheus(settings.prometheus)) as source:
         at = now()
-        found = read_pools(source, at, namespace)
-    if form is not OutputFormat.TEXT:
-        echo(format_document(form, pools_document(found, at)), nl=False)
+        found = read_pools(source, at, settings.namespace)
+    if settings.output is not OutputFormat.TEXT:
+        echo(format_document(settings.output, pools_document(found, at)), nl=False)
     elif found:
-        _print_pools(found, _format_title(found, namespace))
+        _print_pools(found, _format_title(found, settings.namespace))
     if not found:
-        echo(f"canary: {_describe_missing(options, namespace)}", err=True)
+        echo(f"canary: {_describe_missing(settings)}", err=True)
     if silent := sum(one.in_use is None for one in found):
         echo(
             f"canary: the gauges of {silent} of {len(found)} pools are NaN, so nothing is known of "
@@ -50,18 +63,18 @@ def show_pools(options: PrometheusOptions, namespace: str, form: OutputFormat) -
     return ExitCode.OK if found else ExitCode.INCONCLUSIVE
 
 
-def watch_pools(options: PrometheusOptions, namespace: str, interval: float) -> NoReturn:
-    """Looks every `interval` seconds, until interrupted; an outage of Prometheus is said, once."""
+def watch_pools(settings: PoolSettings) -> NoReturn:
+    """List the pools again and again until interrupted; report an outage of Prometheus once."""
     console, pause = SafeConsole(highlight=False), Event()
-    with closing(Prometheus(options)) as source:
+    with closing(Prometheus(settings.prometheus)) as source:
 
-        def look() -> tuple[PoolSnapshot, ...]:
-            return read_pools(source, now(), namespace)
+        def read() -> tuple[PoolSnapshot, ...]:
+            return read_pools(source, now(), settings.namespace)
 
         with live_display(console) as live:
             if live is not None:
-                _refresh_display(live, look, pause, (namespace, interval))
-        _print_changes(look, pause, interval)
+                _refresh_display(live, read, pause, settings)
+        _print_changes(read, pause, settings.interval)
 
 
 def _print_pools(found: Sequence[PoolSnapshot], title: str) -> None:
@@ -72,29 +85,28 @@ def _print_pools(found: Sequence[PoolSnapshot], title: str) -> None:
         echo("\n".join(format_table(found)))
 
 
-def _refresh_display(live: Live, look: ReadPools, pause: Event, how: tuple[str, float]) -> NoReturn:
-    namespace, interval = how
+def _refresh_display(live: Live, read: ReadPools, pause: Event, settings: PoolSettings) -> NoReturn:
     found: tuple[PoolSnapshot, ...] = ()
     title = "No connection pools yet"
     while True:
         trouble = ""
         try:
-            found = look()
-            title = f"{_format_title(found, namespace)} · {format_time_of_day(now())}"
+            found = read()
+            title = f"{_format_title(found, settings.namespace)} · {format_time_of_day(now())}"
         except TransientError as error:
             trouble = str(error)
         live.update(PoolsView(found, title, whole=False, trouble=trouble), refresh=True)
-        pause.wait(interval)
+        pause.wait(settings.interval)
 
 
-def _print_changes(look: ReadPools, pause: Event, interval: float) -> NoReturn:
+def _print_changes(read: ReadPools, pause: Event, interval: float) -> NoReturn:
     """A line for each pool that has changed; the time stands first."""
     known: dict[tuple[str, ...], list[str]] = {}
     widths: list[int] = []
     told = ""
     while True:
         try:
-            found, trouble = look(), ""
+            found, trouble = read(), ""
         except TransientError as error:
             found, trouble = (), str(error)
         if trouble and trouble != told:
@@ -119,10 +131,10 @@ def _format_title(found: Sequence[PoolSnapshot], namespace: str) -> str:
     return f"{len(found)} connection pool{'' if one else 's'}{where}, the nearest to its end first"
 
 
-def _describe_missing(options: PrometheusOptions, namespace: str) -> str:
+def _describe_missing(settings: PoolSettings) -> str:
     presets = ", ".join(name for group in pool_preset_groups() for name in group.presets)
-    where = f" with namespace={namespace!r}" if namespace else ""
+    where = f" with namespace={settings.namespace!r}" if settings.namespace else ""
     return (
-        f"no connection pool{where} has metrics at {options.url}; these exporters are known: "
+        f"no connection pool{where} has metrics at {settings.prometheus.url}; known exporters: "
         f"{presets}"
     )

@@ -8,7 +8,9 @@ from typing import TypeVar
 
 from canary.api import Spec
 from canary.api.messages import describe_unknown
+from canary.discovery.release_file import load_release_file
 from canary.errors import UsageError
+from canary.results.gate_result import GateResult
 from canary.simulate.release import (
     SimulatedRelease,
     prepare_spec,
@@ -16,7 +18,7 @@ from canary.simulate.release import (
     simulate_weight,
 )
 from canary.simulate.scenario import FaultScenario
-from canary.simulate.summary import PolicyForecast, StepForecast
+from canary.simulate.summary import PolicyForecast, StepForecast, build_result
 
 RUNS_PER_STEP = 50
 """Releases at each step's weight: they show which step sees the fault, no more."""
@@ -24,6 +26,31 @@ _TIME_SHARES = (0.4, 0.4, 0.2)
 """Of the time: for the fault, for good releases, for single steps."""
 _REDRAW_SECONDS = 0.2
 _T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationSettings:
+    """The options as given; None: not given."""
+
+    file: str
+    """File with the policy; `-`: standard input."""
+    scenario: FaultScenario
+    metric: str | None = None
+    runs: int = 200
+    seed: int = 1
+    time_limit: float = 10.0
+    """Seconds."""
+
+
+def run_simulation(settings: SimulationSettings) -> GateResult:
+    """Simulate the policy. Raises UsageError for an invalid option or file."""
+    release = load_release_file(settings.file)
+    simulation = Simulation.of(
+        release.spec, settings.scenario, settings.metric, settings.runs, settings.seed
+    )
+    forecast, seconds = simulation.run(settings.time_limit)
+    subject = f"{release.metadata.namespace}/{release.metadata.name}"
+    return build_result(subject, forecast, seconds)
 
 
 @dataclass(frozen=True, slots=True)

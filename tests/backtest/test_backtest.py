@@ -105,9 +105,7 @@ def test_bad_requests_count_on_where_the_old_version_is_gone():
 
 def test_the_table_has_a_line_per_release_and_marks_what_was_wrong():
     """Columns are as wide as what is in them."""
-    lines = render_table(
-        [release(0.05, GroundTruth.STAYED), release(0.001, GroundTruth.STAYED)], lambda _: "then"
-    )
+    lines = render_table([release(0.05, GroundTruth.STAYED), release(0.001, GroundTruth.STAYED)])
     assert " ".join(lines[0].split()) == "RELEASE START WAS DECISION AFTER BAD SEEN OF"
     assert "roll back (!)" in lines[1]
     assert "promote" in lines[2]

@@ -8,7 +8,7 @@ import yaml
 
 from canary.api import CanaryRelease, load_release, load_releases
 from canary.cli.main import main
-from canary.lint.review import LintSources, locate_releases, review_files
+from canary.lint.review import LintSettings, locate_releases, review_files
 from tests.discovery.simulated_cluster import (
     BASE,
     DEPLOYMENT,
@@ -110,7 +110,7 @@ def test_a_draft_from_a_cluster_is_valid_and_without_risk(
     assert terminal.err == ""
     content = terminal.out.encode()
     page = locate_releases(load_releases(content, "draft"), content, None)
-    assert review_files([page], LintSources(build_cluster(*BASE)))["draft"] == []
+    assert review_files([page], LintSettings(build_cluster(*BASE))).risks["draft"] == []
 
 
 def test_every_line_has_its_reason(terminal: Terminal, prometheus: ScriptedServer) -> None:
@@ -436,7 +436,7 @@ def test_m16_files_and_cluster_say_the_same_of_a_second_service(
     review_of = locate_releases(load_releases(draft, "draft"), draft, None)
     rules = {
         one.finding.rule.id
-        for one in review_files([review_of], LintSources(build_cluster(*texts)))["draft"]
+        for one in review_files([review_of], LintSettings(build_cluster(*texts))).risks["draft"]
     }
     assert ("not-isolated" in rules) is (label == SWITCH)
 

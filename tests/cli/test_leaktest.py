@@ -155,10 +155,10 @@ def test_wrong_input_is_one_message(capsys, arguments, code, said):
 def test_without_the_extras_it_says_what_to_install(capsys, monkeypatch):
     """The client for any load, psycopg to ask PostgreSQL."""
     with monkeypatch.context() as without:
-        without.setattr("canary.cli.leaktest.find_spec", lambda _: None)
+        without.setitem(sys.modules, "pycurl", None)
         assert main(["leaktest", "http://a"]) == 1
         assert install_command("load") in capsys.readouterr().err
-    monkeypatch.setattr("canary.leaktest.postgres_reader.find_spec", lambda _: None)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
     assert main(["leaktest", "http://a", "--postgres", "x", "--application-name", "a"]) == 1
     assert install_command("postgres") in capsys.readouterr().err
 

@@ -11,7 +11,7 @@ from canary.api import load_releases
 from canary.api.yaml_documents import MAX_BYTES
 from canary.errors import UsageError
 from canary.kube.releases import parse_release
-from canary.lint.review import LintSources, locate_releases, review_files
+from canary.lint.review import LintSettings, locate_releases, review_files
 from tests.hostile.wrong_resources import GOOD, STRINGS, wrong_resource
 
 RESOURCES = 5000
@@ -53,7 +53,7 @@ def test_lint_says_what_is_wrong_with_every_file():
         assert loaded.releases or loaded.problems or loaded.others, number
         assert all(is_printable(one.message) for one in loaded.problems), number
         page = locate_releases(loaded, text, None)
-        assert len(review_files([page], LintSources(None, None))) == 1
+        assert len(review_files([page], LintSettings(None, None)).risks) == 1
 
 
 def _as_yaml(resource: object) -> bytes:

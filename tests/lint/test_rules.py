@@ -11,7 +11,7 @@ from canary.api import load_releases
 from canary.kube.api_errors import ForbiddenError
 from canary.kube.objects import Kind
 from canary.lint.checks_metrics import PrometheusAccess
-from canary.lint.review import LintFile, LintSources, LocatedFinding, locate_releases, review_files
+from canary.lint.review import LintFile, LintSettings, LocatedFinding, locate_releases, review_files
 from canary.lint.rules import RULES, LintInput, LintLevel
 from canary.metrics.prometheus import PrometheusOptions
 from tests.discovery.simulated_cluster import (
@@ -93,10 +93,10 @@ def page(spec: dict[str, Any], *beside: str) -> LintFile:
 
 
 def found(
-    spec: dict[str, Any], *beside: str, sources: LintSources | None = None
+    spec: dict[str, Any], *beside: str, settings: LintSettings | None = None
 ) -> list[LocatedFinding]:
     """What a review says."""
-    return review_files([page(spec, *beside)], sources or LintSources())["release.yaml"]
+    return review_files([page(spec, *beside)], settings or LintSettings()).risks["release.yaml"]
 
 
 def said(risks: list[LocatedFinding]) -> set[str]:
@@ -376,7 +376,9 @@ def test_a_cluster_shows_what_is_missing(case: Case) -> None:
     if case.refuse:
         cluster.before = refusing(case.refuse)
     risks = [
-        r for r in found(case.spec, sources=LintSources(cluster)) if r.finding.rule.id == case.rule
+        r
+        for r in found(case.spec, settings=LintSettings(cluster))
+        if r.finding.rule.id == case.rule
     ]
     assert risks
     assert case.words in risks[0].finding.message
@@ -396,7 +398,7 @@ def test_a_release_that_fits_its_cluster_has_no_risk() -> None:
     """Itself in the cluster is no rival, and a suspended CronJob is as it should be."""
     suspended = CRON.replace("spec: {}", "spec: {suspend: true}")
     cluster = build_cluster(*BASE, RELEASE, suspended, HOOKS.replace("other", "slack"))
-    assert found({"checks": SMOKE, "notify": SLACK}, sources=LintSources(cluster)) == []
+    assert found({"checks": SMOKE, "notify": SLACK}, settings=LintSettings(cluster)) == []
 
 
 MISLABELLED = [CounterLine("http_requests_total", {"job": "auth", "code": "200"}, 1.0)]
@@ -449,7 +451,7 @@ def asked(
     """A review with Prometheus."""
     monitoring = PrometheusAccess.of(PrometheusOptions(server.url, attempts=1), lambda: float(NOW))
     try:
-        return found(spec, sources=LintSources(cluster, monitoring))
+        return found(spec, settings=LintSettings(cluster, monitoring))
     finally:
         monitoring.close()
 

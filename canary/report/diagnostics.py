@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from canary.api import MetricStatus
-from canary.cli.cluster import Session
 from canary.core.snapshot import Canary, Pod, ReleaseResource, TargetDeployment
 from canary.discovery.workload_risks import find_unversioned_configuration
 from canary.errors import CanaryError
 from canary.interfaces import Workload
+from canary.kube.client import Client
 from canary.kube.objects import Object
 from canary.kube.workloads.canaries import Canaries, list_pods, read_target
 from canary.kube.workloads.pods import parse_pod
@@ -22,18 +22,18 @@ from canary.runbooks import runbook_url
 from canary.text.format import join_names
 
 
-def read_diagnostics(cluster: Session, found: Object, sight: ReleaseView) -> Diagnostics:
+def read_diagnostics(client: Client, found: Object, sight: ReleaseView) -> Diagnostics:
     """Return what the account may read; the rest becomes a note."""
     page = runbook_url(sight.status.reason) if explain.needs_runbook(sight) else None
     try:
-        return replace(_read_pods_and_queries(cluster, found, sight), runbook=page)
+        return replace(_read_pods_and_queries(client, found, sight), runbook=page)
     except CanaryError as error:
         return Diagnostics(notes=(f"pods and queries are not available: {error}",), runbook=page)
 
 
-def _read_pods_and_queries(cluster: Session, found: Object, sight: ReleaseView) -> Diagnostics:
-    resource, workload = to_release_resource(found, sight), read_workload(cluster, found, sight)
-    route = router_of(sight.spec.traffic, cluster.client).read(resource)
+def _read_pods_and_queries(client: Client, found: Object, sight: ReleaseView) -> Diagnostics:
+    resource, workload = to_release_resource(found, sight), read_workload(client, found, sight)
+    route = router_of(sight.spec.traffic, client).read(resource)
     guilty = explain.find_responsible_metrics(sight) if explain.needs_queries(sight) else ()
     wanted = {one.name for one in guilty} & _metric_names(sight)
     queries = [
@@ -41,13 +41,13 @@ def _read_pods_and_queries(cluster: Session, found: Object, sight: ReleaseView) 
         for query in list_display_queries(resource, workload, route)
         if _metric_name(query.key) in wanted
     ]
-    notes = (*_restart_notes(cluster, resource), *_query_notes(sight, guilty, queries))
+    notes = (*_restart_notes(client, resource), *_query_notes(sight, guilty, queries))
     return Diagnostics(tuple(_describe_pods(sight, workload)), tuple(queries), notes)
 
 
-def _restart_notes(cluster: Session, resource: ReleaseResource) -> Iterator[str]:
+def _restart_notes(client: Client, resource: ReleaseResource) -> Iterator[str]:
     """Explain a template that only restarts pods: the same version, possibly new configuration."""
-    seen = read_target(cluster.client, resource)
+    seen = read_target(client, resource)
     if seen is None or seen.restart_of is None:
         return
     yield (
@@ -72,18 +72,18 @@ def to_release_resource(found: Object, sight: ReleaseView) -> ReleaseResource:
     )
 
 
-def read_workload(cluster: Session, found: Object, sight: ReleaseView) -> Workload:
+def read_workload(client: Client, found: Object, sight: ReleaseView) -> Workload:
     """Return the pods of both versions; after a rollback the canary's pods are the deleted ones."""
     resource = to_release_resource(found, sight)
-    seen = read_target(cluster.client, resource)
+    seen = read_target(client, resource)
     target = None
     if seen is not None:
-        pods = list_pods(cluster.client, seen.deployment, seen.sets)
+        pods = list_pods(client, seen.deployment, seen.sets)
         alive = tuple(sorted((parse_pod(pod) for pod in pods), key=lambda pod: pod.name))
         target = TargetDeployment(
             seen.replicas, seen.wanted, seen.running, held=seen.paused, pods=alive
         )
-    canary = Canaries(cluster.client).read(resource, found)
+    canary = Canaries(client).read(resource, found)
     if canary is None and sight.failed is not None and sight.failed.canary_pods:
         gone = tuple(map(_deleted_pod, sight.failed.canary_pods))
         canary = Canary(sight.failed.template, 0, gone)
