@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from tests.metrics.servers import ScriptedServer
+from tests.http_server import HttpServer
 
 # The same examples in every run: a test that fails, fails for everybody.
 settings.register_profile("same-every-time", derandomize=True, deadline=None, print_blob=False)
@@ -13,8 +13,8 @@ settings.load_profile("same-every-time")
 
 
 @pytest.fixture
-def server() -> Iterator[ScriptedServer]:
+def server() -> Iterator[HttpServer]:
     """A scripted HTTP server on loopback."""
-    one = ScriptedServer()
+    one = HttpServer()
     yield one
     one.close()

@@ -6,7 +6,7 @@ import pytest
 
 from canary.http.addresses import AddressRules
 from canary.http.client import HttpClient, Limits
-from tests.metrics.servers import ScriptedReply, ScriptedServer
+from tests.http_server import HttpServer, Reply
 from tools.links import LINKED, NAMED, OWN, Link, ask, dead, documents, read_links, unmarked
 
 LOOPBACK = AddressRules(allowed=(ip_network("127.0.0.0/8"),))
@@ -76,17 +76,17 @@ def test_the_mark_counts_for_its_own_section():
     ],
 )
 def test_a_link_is_dead_when_its_page_is_gone(
-    client: HttpClient, server: ScriptedServer, status: int, asked: int, why: str | None
+    client: HttpClient, server: HttpServer, status: int, asked: int, why: str | None
 ):
     """A page for people only is there; a server in trouble is asked again."""
-    server.answer = lambda _: ScriptedReply(status=status)
+    server.answer = lambda _: Reply(status=status)
     assert ask(server.url, client, pause=0) == why
     assert len(server.requests) == asked
 
 
-def test_a_dead_link_is_reported_wherever_it_stands(client: HttpClient, server: ScriptedServer):
+def test_a_dead_link_is_reported_wherever_it_stands(client: HttpClient, server: HttpServer):
     """Its address is asked once."""
-    server.answer = lambda request: ScriptedReply(status=404 if request.path == "/gone" else 200)
+    server.answer = lambda request: Reply(status=404 if request.path == "/gone" else 200)
     links = [Link("a.md:1", f"{server.url}/gone"), Link("b.md:2", server.url)]
     links.append(Link("c.md:3", f"{server.url}/gone"))
     gone = f"{server.url}/gone: status 404"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.metrics.servers import RealPrometheus
+from tests.metrics.real_prometheus import RealPrometheus
 
 STEP = 15
 

@@ -26,7 +26,7 @@ from canary.metrics.batch import QueryBatcher
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
 from canary.metrics.queries import Context, answers_of, compile_metric
 from tests.analyze.backfilled_prometheus import BackfilledSeries
-from tests.metrics.servers import ReceivedRequest, ScriptedReply, ScriptedServer
+from tests.http_server import HttpServer, ReceivedRequest, Reply
 
 STEP = 15
 END = int(time.time()) // 60 * 60 - 60  # noqa: TID251 - a real Prometheus keeps no older past
@@ -432,16 +432,16 @@ def test_p05_figures_are_those_of_one_scrape(prometheus: BackfilledSeries, name:
 
 
 @pytest.fixture
-def partial(prometheus: BackfilledSeries) -> Iterator[ScriptedServer]:
+def partial(prometheus: BackfilledSeries) -> Iterator[HttpServer]:
     """In front of that Prometheus: half of the series, and `isPartial` as VictoriaMetrics has it."""
 
-    def answer(request: ReceivedRequest) -> ScriptedReply:
+    def answer(request: ReceivedRequest) -> Reply:
         got = requests.post(f"{prometheus.url}{request.path}", data=request.form, timeout=10).json()
         got["data"]["result"] = got["data"]["result"][::2]
         kind = {"Content-Type": "application/json"}
-        return ScriptedReply(json.dumps(got | {"isPartial": True}).encode(), headers=kind)
+        return Reply(json.dumps(got | {"isPartial": True}).encode(), headers=kind)
 
-    server = ScriptedServer()
+    server = HttpServer()
     server.answer = answer
     yield server
     server.close()
@@ -449,7 +449,7 @@ def partial(prometheus: BackfilledSeries) -> Iterator[ScriptedServer]:
 
 @pytest.mark.parametrize("named", [True, False], ids=["named", "chosen"])
 def test_p12_half_of_the_series_is_no_verdict(
-    partial: ScriptedServer, run: Run, *, named: bool
+    partial: HttpServer, run: Run, *, named: bool
 ) -> None:
     """The preset that is looked for, and the one that is named; in all three ways."""
     name = "p05-second-monitor-goes-bad"
@@ -466,7 +466,7 @@ def test_p12_half_of_the_series_is_no_verdict(
     assert "isPartial" in said
 
 
-def test_p12_lint_does_not_review_half_of_the_series(partial: ScriptedServer, run: Run) -> None:
+def test_p12_lint_does_not_review_half_of_the_series(partial: HttpServer, run: Run) -> None:
     """What is missing may be there."""
     name = "p01-good-counter-that-does-not-exist"
     code, said = run(name, partial.url, "lint", "FILE", period=False)

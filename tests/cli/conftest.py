@@ -8,8 +8,8 @@ import pytest
 
 from canary import clock
 from canary.cli import main, release_view
-from tests.cli.api_server import NAMESPACES, ApiServer
 from tests.cli.releases import NOW
+from tests.kube.api_server import NAMESPACES, ApiServer
 from tests.kube.fake_cluster import FakeCluster
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tests.manifests.promtool import run_promtool
-from tests.metrics.servers import RealPrometheus
+from tests.metrics.real_prometheus import RealPrometheus
 
 EVERY = 5
 SPAN = 900

@@ -14,7 +14,7 @@ import pytest
 from canary.cli.main import main
 from canary.errors import ExitCode
 from tests.analyze.backfilled_prometheus import BackfilledPrometheus, SimulatedLifetime
-from tests.metrics.servers import ScriptedReply, ScriptedServer
+from tests.http_server import HttpServer, Reply
 
 HOUR = 3600
 NOW = int(time.time())  # noqa: TID251 - a real Prometheus keeps no older past than two weeks
@@ -208,23 +208,21 @@ def test_groups_that_make_no_sense_are_refused(canary, archive, pair, code, mess
     assert message in err
 
 
-def answer(values: str, **more: object) -> ScriptedReply:
+def answer(values: str, **more: object) -> Reply:
     """A range answer with one series of these values."""
     result = [
         {"metric": {"group": g, "code": "200"}, "values": json.loads(values)}
         for g in ("canary", "stable")
     ]
     body = {"status": "success", "data": {"resultType": "matrix", "result": result}, **more}
-    return ScriptedReply(json.dumps(body).encode(), headers={"Content-Type": "application/json"})
+    return Reply(json.dumps(body).encode(), headers={"Content-Type": "application/json"})
 
 
 @pytest.mark.parametrize(
     ("reply", "code", "message"),
     [
-        pytest.param(
-            ScriptedReply(b"<html>hello</html>"), 1, "expected Prometheus' JSON", id="HTML"
-        ),
-        pytest.param(ScriptedReply(b"", 503), 1, "HTTP 503", id="down"),
+        pytest.param(Reply(b"<html>hello</html>"), 1, "expected Prometheus' JSON", id="HTML"),
+        pytest.param(Reply(b"", 503), 1, "HTTP 503", id="down"),
         pytest.param(answer(f'[[{TRIED}, "NaN"]]'), 6, "NaN or infinite", id="NaN"),
         pytest.param(
             answer(f'[[{TRIED}, "1"]]', warnings=["a store is missing"]),
@@ -247,12 +245,12 @@ def test_odd_answers_are_no_verdict(canary, server_of_odd, reply, code, message)
 @pytest.fixture
 def server_of_odd():
     """A scripted server on loopback."""
-    one = ScriptedServer()
+    one = HttpServer()
     yield one
     one.close()
 
 
-def failing(request) -> ScriptedReply:
+def failing(request) -> Reply:
     """Counters of now: ten requests a second on either side, all of the canary's bad."""
     form = request.form
     result = []
@@ -269,7 +267,7 @@ def failing(request) -> ScriptedReply:
         points = [[time, str(int(time * 10))] for time in times]
         result.append({"metric": labels, "values": points})
     body = {"status": "success", "data": {"resultType": "matrix", "result": result}}
-    return ScriptedReply(json.dumps(body).encode(), headers={"Content-Type": "application/json"})
+    return Reply(json.dumps(body).encode(), headers={"Content-Type": "application/json"})
 
 
 def test_live_ends_early_when_the_canary_fails(canary, server_of_odd):

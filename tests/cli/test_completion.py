@@ -8,8 +8,8 @@ import threading
 import pytest
 
 from canary.cli import completion
-from tests.cli.api_server import ApiServer
 from tests.cli.releases import store_release
+from tests.kube.api_server import ApiServer
 
 KUBECTL = "import sys; sys.argv[0] = 'kubectl_complete-canary'; from canary.cli.entry import complete; complete()"
 

@@ -41,11 +41,11 @@ from tests.discovery.simulated_cluster import (
     build_lease,
     change_manifest,
     parse_manifest,
-    serve_cluster,
 )
 from tests.discovery.simulated_prometheus import FakePrometheus
+from tests.http_server import HttpServer, Reply
+from tests.kube.api_server import ApiServer
 from tests.kube.fake_cluster import FakeCluster
-from tests.metrics.servers import ScriptedReply, ScriptedServer
 
 HELD = change_manifest(
     change_manifest(DEPLOYMENT, "metadata.annotations", {"canary-controller.dev/hold": "gone"}),
@@ -79,9 +79,9 @@ class Clinic(FakeCluster):
 
 
 @pytest.fixture
-def prometheus() -> Iterator[ScriptedServer]:
+def prometheus() -> Iterator[HttpServer]:
     """A Prometheus that scrapes nine targets."""
-    one = ScriptedServer()
+    one = HttpServer()
     one.answer = FakePrometheus(fixed=dict(HEALTHY))
     yield one
     one.close()
@@ -111,7 +111,7 @@ def troubles(found: list[Diagnosis]) -> list[tuple[str, DiagnosisState]]:
 
 
 def test_a_healthy_cluster_has_nothing_to_complain_of(
-    clinic: Clinic, prometheus: ScriptedServer
+    clinic: Clinic, prometheus: HttpServer
 ) -> None:
     """Every check is made and says what it saw."""
     found = findings(clinic, prometheus.url)
@@ -263,23 +263,23 @@ MONITORING = [
     ("fixed", "state"), [pytest.param(*case, id=name) for name, *case in MONITORING]
 )
 def test_a_prometheus_that_is_not_well(
-    fixed: dict[str, float], state: DiagnosisState, clinic: Clinic, prometheus: ScriptedServer
+    fixed: dict[str, float], state: DiagnosisState, clinic: Clinic, prometheus: HttpServer
 ) -> None:
     """It answers, and still nothing can be judged by it."""
     prometheus.answer = FakePrometheus(fixed=fixed)
     assert ("prometheus", state) in troubles(findings(clinic, prometheus.url))
 
 
-def test_a_prometheus_that_does_not_answer(clinic: Clinic, prometheus: ScriptedServer) -> None:
+def test_a_prometheus_that_does_not_answer(clinic: Clinic, prometheus: HttpServer) -> None:
     """Named by a person it is an error; the operator's own may be out of reach from here."""
     assert ("prometheus", E) in troubles(findings(clinic, "http://127.0.0.1:9"))
-    prometheus.answer = lambda _: ScriptedReply(b"<html>")
+    prometheus.answer = lambda _: Reply(b"<html>")
     assert ("prometheus", E) in troubles(findings(clinic, prometheus.url))
     told("--prometheus-url=http://127.0.0.1:9")(clinic)
     assert ("prometheus", W) in troubles(findings(clinic))
 
 
-def test_clocks_are_compared(clinic: Clinic, prometheus: ScriptedServer) -> None:
+def test_clocks_are_compared(clinic: Clinic, prometheus: HttpServer) -> None:
     """A Prometheus that lives in another time reads samples from there."""
     prometheus.answer = FakePrometheus(fixed=dict(HEALTHY))
     assert ("clocks", E) in troubles(findings(clinic, prometheus.url))
@@ -312,15 +312,15 @@ def test_the_rights_are_those_of_the_manifests() -> None:
 
 
 def test_the_command_from_end_to_end(
-    clinic: Clinic, tmp_path: Path, prometheus: ScriptedServer, capsys: pytest.CaptureFixture[str]
+    clinic: Clinic, tmp_path: Path, prometheus: HttpServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Over HTTP: lines in a pipe, JSON for programs, exit codes 0, 3, 7 and 1."""
     clinic.put(
         LEASES,
         {**build_lease(0), "spec": build_lease(0)["spec"] | {"renewTime": "2999-01-01T00:00:00Z"}},
     )
-    with serve_cluster(clinic) as server:
-        arguments = ["doctor", "--kubeconfig", server.kubeconfig(tmp_path), "-n", "prod"]
+    with ApiServer(clinic) as server:
+        arguments = ["doctor", "--kubeconfig", str(server.kubeconfig(tmp_path)), "-n", "prod"]
         arguments += ["--prometheus", prometheus.url]
         assert main(arguments) == 0
         lines = capsys.readouterr().out.splitlines()
@@ -329,12 +329,12 @@ def test_the_command_from_end_to_end(
         assert main([*arguments, "-o", "json"]) == 0
         found = json.loads(capsys.readouterr().out)
         assert (found["schemaVersion"], found["ok"]) == (1, True)
-        server.refused.add(("watch", "canaryreleases"))
+        server.refuse["watch canaryreleases"] = 403
         assert main(arguments) == 3
         assert "error   your rights: you may not watch" in capsys.readouterr().out
-        server.failing = 403
+        server.refuse["*"] = 403
         assert main(arguments) == 7
-        server.failing = 503
+        server.refuse["*"] = 503
         assert main(arguments) == 1
         assert len(capsys.readouterr().err.splitlines()) == 2
 

@@ -8,9 +8,9 @@ import pytest
 from canary.kube.objects import DEPLOYMENTS, PODS, REPLICA_SETS, Kind, Object
 from canary.kube.objects import TRAEFIK_SERVICES as ROUTES
 from canary.kube.workloads.names import RESTARTED_AT, STABLE, STABLE_SET
-from tests.cli.api_server import BY_PATH, ApiServer
 from tests.cli.conftest import Run
 from tests.cli.releases import SITUATIONS, store_release
+from tests.kube.api_server import BY_PATH, ApiServer
 from tests.kube.fake_cluster import FakeCluster
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -13,8 +13,8 @@ import pytest
 from canary.api import Pause, Reason, Result, Status
 from canary.cli.main import main
 from canary.kube.objects import DEPLOYMENTS, RELEASES
-from tests.gate.api_server import GateApiServer, serve_releases
 from tests.gate.test_waiter import VETTED, ended, flight
+from tests.kube.api_server import ApiServer
 from tests.kube.fixtures_release import NAMESPACE, ReleaseOnFakeCluster
 from tests.operator.simulated_cluster import run_operator, start_cluster
 
@@ -24,7 +24,7 @@ AT_REST = Status(stable_hash=VETTED, reason=Reason.AT_REST, observed_generation=
 class Pipeline:
     """A Deployment, its release, an API server, and a shell in front of them."""
 
-    def __init__(self, server: GateApiServer, stage: ReleaseOnFakeCluster, kubeconfig: str) -> None:
+    def __init__(self, server: ApiServer, stage: ReleaseOnFakeCluster, kubeconfig: str) -> None:
         self.server = server
         self.stage = stage
         self.kubeconfig = kubeconfig
@@ -60,7 +60,7 @@ def pipeline(tmp_path, monkeypatch) -> Iterator[Pipeline]:
     for name in ("GITHUB_STEP_SUMMARY", "GITHUB_ACTIONS", "KUBECONFIG"):
         monkeypatch.delenv(name, raising=False)
     stage = ReleaseOnFakeCluster()
-    with serve_releases(stage.cluster) as server:
+    with ApiServer(stage.cluster) as server:
         yield Pipeline(server, stage, str(server.kubeconfig(tmp_path)))
 
 
@@ -151,7 +151,7 @@ def test_7_not_there(pipeline, tmp_path, capsys):
 @pytest.mark.parametrize("plural", ["canaryreleases", "deployments"])
 def test_7_forbidden(pipeline, capsys, plural):
     """The account of the pipeline may not look: what to grant is said."""
-    pipeline.server.refuse[plural] = 403
+    pipeline.server.refuse = {f"{verb} {plural}": 403 for verb in ("get", "list", "watch")}
     assert pipeline.gate() == 7
     err = capsys.readouterr().err
     assert f'resources ["{plural}"]' in err
@@ -216,7 +216,7 @@ def test_with_an_operator_at_work(tmp_path, capsys, image, code, said):
     with (
         start_cluster("auth") as town,
         run_operator(town),
-        serve_releases(town.cluster) as server,
+        ApiServer(town.cluster) as server,
     ):
         kubeconfig = str(server.kubeconfig(tmp_path))
         town.until_phase("auth", "Ready")

@@ -7,9 +7,10 @@ import pytest
 import yaml
 
 from canary.kube.objects import RELEASES
-from tests.cli.api_server import ApiServer
 from tests.cli.conftest import Run
 from tests.cli.releases import store_release
+from tests.http_server import Reply, reply_json
+from tests.kube.api_server import ApiServer
 
 TABLE = """\
 NAME      PHASE         STEP   WEIGHT   VERDICT    REASON              AGE
@@ -110,17 +111,16 @@ def test_what_the_server_refuses(
     assert len(found.err.splitlines()) == 1
 
 
+HTML = {"Content-Type": "text/html"}
 PAGES = [
-    pytest.param((200, "text/html", b"<p>log in"), "an object in JSON is expected, found text/html; is this", id="a login page"),
-    pytest.param((200, "application/json", b"[1]"), "an object in JSON is expected, found application/json", id="a list"),
-    pytest.param((502, "text/html", b"<p>" * 500), "HTTP 502: <p><p>", id="a gateway's long page"),
+    pytest.param(Reply(b"<p>log in", 200, HTML), "an object in JSON is expected, found text/html; is this", id="a login page"),
+    pytest.param(reply_json([1]), "an object in JSON is expected, found application/json", id="a list"),
+    pytest.param(Reply(b"<p>" * 500, 502, HTML), "HTTP 502: <p><p>", id="a gateway's long page"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("page", "said"), PAGES)
-def test_what_is_no_api_server(
-    page: tuple[int, str, bytes], said: str, server: ApiServer, run: Run
-) -> None:
+def test_what_is_no_api_server(page: Reply, said: str, server: ApiServer, run: Run) -> None:
     """A proxy or a login page in its place is one short line, and no bug of ours."""
     server.page = page
     found = run("get")

@@ -15,10 +15,8 @@ from tests.discovery.simulated_cluster import (
     POD,
     ROUTE,
     SERVICE,
-    ApiServer,
     build_cluster,
     change_manifest,
-    serve_cluster,
 )
 from tests.discovery.simulated_prometheus import POD as OF_POD
 from tests.discovery.simulated_prometheus import (
@@ -28,7 +26,8 @@ from tests.discovery.simulated_prometheus import (
     gateway_series,
     pool_series,
 )
-from tests.metrics.servers import ScriptedReply, ScriptedServer
+from tests.http_server import HttpServer, Reply
+from tests.kube.api_server import ApiServer
 
 SECOND_SERVICE = SERVICE.replace("name: auth, namespace", "name: internal, namespace")
 SECOND_ROUTE = ROUTE.replace("name: auth, namespace", "name: internal, namespace")
@@ -51,9 +50,9 @@ http_request_duration_seconds_bucket{le="+Inf"} 7
 
 
 @pytest.fixture
-def prometheus() -> Iterator[ScriptedServer]:
+def prometheus() -> Iterator[HttpServer]:
     """A Prometheus of a service under 50 requests/s."""
-    one = ScriptedServer()
+    one = HttpServer()
     one.answer = FakePrometheus([*gateway_series(50, 0.01), *application_series(), *pool_series()])
     yield one
     one.close()
@@ -73,7 +72,7 @@ class Terminal:
         return code
 
     def online(self, server: ApiServer, *arguments: str) -> int:
-        kubeconfig = server.kubeconfig(self.folder)
+        kubeconfig = str(server.kubeconfig(self.folder))
         return self.init("auth", "-n", "prod", "--kubeconfig", kubeconfig, *arguments)
 
     def offline(self, *texts: str, more: tuple[str, ...] = ()) -> int:
@@ -94,10 +93,10 @@ def terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Terminal:
 
 
 def test_a_draft_from_a_cluster_is_valid_and_without_risk(
-    terminal: Terminal, prometheus: ScriptedServer
+    terminal: Terminal, prometheus: HttpServer
 ) -> None:
     """It names what is there, and lint has nothing to say of it."""
-    with serve_cluster(build_cluster(*BASE)) as server:
+    with ApiServer(build_cluster(*BASE)) as server:
         assert terminal.online(server, "--prometheus", prometheus.url) == 0
     spec = terminal.release.spec
     assert spec.service is not None
@@ -113,9 +112,9 @@ def test_a_draft_from_a_cluster_is_valid_and_without_risk(
     assert review_files([page], LintSettings(build_cluster(*BASE))).risks["draft"] == []
 
 
-def test_every_line_has_its_reason(terminal: Terminal, prometheus: ScriptedServer) -> None:
+def test_every_line_has_its_reason(terminal: Terminal, prometheus: HttpServer) -> None:
     """Comments say why, with the numbers, in lines that fit a screen."""
-    with serve_cluster(build_cluster(*BASE)) as server:
+    with ApiServer(build_cluster(*BASE)) as server:
         terminal.online(server, "--prometheus", prometheus.url)
     for words in (
         "50 requests/s now",
@@ -128,11 +127,11 @@ def test_every_line_has_its_reason(terminal: Terminal, prometheus: ScriptedServe
 
 
 def test_little_traffic_makes_larger_steps_and_a_coarser_threshold(
-    terminal: Terminal, prometheus: ScriptedServer
+    terminal: Terminal, prometheus: HttpServer
 ) -> None:
     """So that a good release ends before its deadline; with next to none it says that it cannot."""
     prometheus.answer = FakePrometheus([*gateway_series(0.5), *application_series()])
-    with serve_cluster(build_cluster(*BASE)) as server:
+    with ApiServer(build_cluster(*BASE)) as server:
         terminal.online(server, "--prometheus", prometheus.url)
         spec = terminal.release.spec
         assert spec.steps[0].weight > 5
@@ -147,12 +146,12 @@ def test_little_traffic_makes_larger_steps_and_a_coarser_threshold(
 
 
 def test_a_rate_of_the_first_minutes_is_said_to_be_young(
-    terminal: Terminal, prometheus: ScriptedServer
+    terminal: Terminal, prometheus: HttpServer
 ) -> None:
     """A service that has just been deployed may get ten times as much an hour later."""
     lines = [*gateway_series(50, 0.01), *application_series(), *pool_series()]
     prometheus.answer = FakePrometheus(lines, age=120)
-    with serve_cluster(build_cluster(*BASE)) as server:
+    with ApiServer(build_cluster(*BASE)) as server:
         assert terminal.online(server, "--prometheus", prometheus.url) == 0
     assert "run canary init again after ten minutes of traffic" in terminal.err
     assert "50 requests/s now (measured over " in " ".join(terminal.out.replace("#", " ").split())
@@ -160,8 +159,8 @@ def test_a_rate_of_the_first_minutes_is_said_to_be_young(
 
 def test_without_prometheus_the_pods_own_pages_are_read(terminal: Terminal) -> None:
     """Through the API server; the draft scrapes then."""
-    with serve_cluster(build_cluster(*BASE)) as server:
-        server.pages["auth-7d9c5b6f4-aaaaa"] = PAGE
+    with ApiServer(build_cluster(*BASE)) as server:
+        server.pod_pages["auth-7d9c5b6f4-aaaaa"] = PAGE
         assert terminal.online(server) == 0
     analysis = terminal.release.spec.analysis
     assert analysis.source == "scrape"
@@ -176,28 +175,26 @@ def test_without_prometheus_the_pods_own_pages_are_read(terminal: Terminal) -> N
 
 
 def test_what_cannot_be_seen_is_said_to_be_unseen(
-    terminal: Terminal, prometheus: ScriptedServer
+    terminal: Terminal, prometheus: HttpServer
 ) -> None:
     """The router's preset is known by its controller; nobody pretends that it was seen."""
     prometheus.answer = FakePrometheus([])
-    with serve_cluster(build_cluster(*BASE)) as server:
+    with ApiServer(build_cluster(*BASE)) as server:
         assert terminal.online(server, "--prometheus", prometheus.url) == 0
         assert "NO DATA FOUND" in terminal.out
         assert "has none for the 1 running pods of auth" in terminal.err
-        server.refused = {("list", "services"), ("get", "pods/proxy")}
+        server.refuse = {"list services": 403, "get pods/proxy": 403}
         assert terminal.online(server) == 7
     assert "no Service in namespace prod" in terminal.err
 
 
-def test_a_pool_without_a_maximum_is_a_comment(
-    terminal: Terminal, prometheus: ScriptedServer
-) -> None:
+def test_a_pool_without_a_maximum_is_a_comment(terminal: Terminal, prometheus: HttpServer) -> None:
     """Its size is not invented."""
     used = CounterLine(
         "db_client_connections_usage", OF_POD | {"state": "used", "pool_name": "main"}
     )
     prometheus.answer = FakePrometheus([*application_series("status"), used])
-    with serve_cluster(build_cluster(*BASE)) as server:
+    with ApiServer(build_cluster(*BASE)) as server:
         assert terminal.online(server, "--prometheus", prometheus.url) == 0
     assert (
         "# - {name: pool, pool: {preset: sqlalchemy, max: POOL_SIZE}, limit: 0.75}" in terminal.out
@@ -421,13 +418,13 @@ def selecting(label: str) -> str:
     ],
 )
 def test_m16_files_and_cluster_say_the_same_of_a_second_service(
-    terminal: Terminal, prometheus: ScriptedServer, label: str, sentence: str, *, online: bool
+    terminal: Terminal, prometheus: HttpServer, label: str, sentence: str, *, online: bool
 ) -> None:
     """As the operator would: which labels keep canary pods from it, or that none does."""
     pods = change_manifest(DEPLOYMENT, "spec.template.metadata.labels", LABELS)
     texts, more = (pods, SERVICE, ROUTE, selecting(label)), ("--service", "auth")
     if online:
-        with serve_cluster(build_cluster(*texts)) as server:
+        with ApiServer(build_cluster(*texts)) as server:
             assert terminal.online(server, *more, "--prometheus", prometheus.url) == 0
     else:
         assert terminal.offline(*texts, more=more) == 0
@@ -491,19 +488,19 @@ def test_wrong_arguments_are_refused(
 
 
 def test_what_goes_wrong_outside_has_its_exit_code(
-    terminal: Terminal, prometheus: ScriptedServer
+    terminal: Terminal, prometheus: HttpServer
 ) -> None:
     """No such Deployment, forbidden, Prometheus away, Prometheus that is none."""
-    with serve_cluster(build_cluster(SERVICE, POD)) as server:
+    with ApiServer(build_cluster(SERVICE, POD)) as server:
         assert terminal.online(server) == 7
         assert "there is no Deployment auth in namespace prod" in terminal.err
         assert "list all namespaces with `kubectl get deployments -A`" in terminal.err
-        server.refused = {("get", "deployments")}
+        server.refuse = {"get deployments": 403}
         assert terminal.online(server) == 7
-    with serve_cluster(build_cluster(*BASE)) as server:
+    with ApiServer(build_cluster(*BASE)) as server:
         assert terminal.online(server, "--prometheus", "http://127.0.0.1:9") == 1
         assert "cannot be asked" in terminal.err
-        prometheus.answer = lambda _: ScriptedReply(b"<html>")
+        prometheus.answer = lambda _: Reply(b"<html>")
         assert terminal.online(server, "--prometheus", prometheus.url) == 2
         assert "is no Prometheus" in terminal.err
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from canary.cli.main import main
-from tests.discovery.simulated_cluster import BASE, RELEASE, build_cluster, serve_cluster
+from tests.discovery.simulated_cluster import BASE, RELEASE, build_cluster
 from tests.discovery.simulated_prometheus import FakePrometheus, gateway_series
-from tests.metrics.servers import ScriptedServer as MetricServer
+from tests.http_server import HttpServer as MetricServer
+from tests.kube.api_server import ApiServer
 
 EXAMPLES = Path(__file__).parents[2] / "docs/examples"
 GOOD = (EXAMPLES / "auth.yaml").read_text("utf-8")
@@ -160,8 +161,8 @@ def test_a_cluster_and_prometheus_are_asked_when_told_so(
     prometheus = MetricServer()
     prometheus.answer = FakePrometheus(gateway_series(0.2))
     try:
-        with serve_cluster(build_cluster(*BASE)) as server:
-            place = ("--kubeconfig", server.kubeconfig(tmp_path))
+        with ApiServer(build_cluster(*BASE)) as server:
+            place = ("--kubeconfig", str(server.kubeconfig(tmp_path)))
             arguments = ["lint", "--cluster", "release.yaml", *place]
             assert main([*arguments, "-n", "prod"]) == 0
             assert capsys.readouterr().out == "release.yaml: auth: valid\n"
@@ -169,9 +170,9 @@ def test_a_cluster_and_prometheus_are_asked_when_told_so(
             assert "there is no Deployment auth in namespace test" in capsys.readouterr().out
             assert main([*arguments, "-n", "prod", "--prometheus", prometheus.url]) == 0
             assert "at 0.2 requests/s a regression of 0.5 %" in capsys.readouterr().out
-            server.refused = {("get", "deployments")}
+            server.refuse = {"get deployments": 403}
             assert main([*arguments, "-n", "prod"]) == 7
-            server.failing = 503
+            server.refuse["*"] = 503
             assert main([*arguments, "-n", "prod"]) == 1
         assert main(["lint", "release.yaml", "--prometheus", "http://127.0.0.1:9"]) == 1
     finally:

@@ -13,9 +13,9 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from tests.cli.api_server import ApiServer
 from tests.cli.releases import store_release
 from tests.cli.test_status import until
+from tests.kube.api_server import ApiServer
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 

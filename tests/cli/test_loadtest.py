@@ -13,7 +13,7 @@ import pytest
 
 from canary.cli.main import main
 from canary.errors import install_command
-from tests.loadtest.servers import serve_target
+from tests.http_server import serve_status
 
 SHORT = ["--rate", "60", "--duration", "500ms", "--warm-up", "100ms"]
 
@@ -28,10 +28,10 @@ def _no_ci(monkeypatch):
 def test_a_target_that_holds_passes(capsys, tmp_path):
     """Exit code 0, the verdicts, and a case for each threshold in JUnit."""
     report = tmp_path / "load.xml"
-    with serve_target() as server:
+    with serve_status() as server:
         options = ["--max-p99", "5s", "--min-rate-achieved", "90%", "--junit", str(report)]
         assert main(["loadtest", f"{server.url}/a?b=c", *SHORT, *options]) == 0
-    assert {one.path for one in server.asked} == {"/a?b=c"}
+    assert {one.path for one in server.requests} == {"/a?b=c"}
     printed = capsys.readouterr()
     assert "passed: 30 requests, 60 good answers/s, 0.00% failed" in printed.out
     names = [case.get("name") for case in ET.parse(report).iter("testcase")]  # noqa: S314 - ours
@@ -40,7 +40,7 @@ def test_a_target_that_holds_passes(capsys, tmp_path):
 
 def test_a_target_that_fails_fails(capsys):
     """Exit code 3, and one JSON document on standard output."""
-    with serve_target(lambda _: 500) as server:
+    with serve_status(lambda _: 500) as server:
         assert main(["loadtest", server.url, *SHORT, "-o", "json"]) == 3
     document = json.loads(capsys.readouterr().out)
     assert (document["schemaVersion"], document["exitCode"]) == (1, 3)
@@ -51,7 +51,7 @@ def test_a_target_that_fails_fails(capsys):
 def test_a_load_that_was_not_put_on_is_inconclusive(capsys):
     """Exit code 6, and what to do about it."""
     never = threading.Event()
-    with serve_target(lambda _: never.wait(0.2) or 200) as server:
+    with serve_status(lambda _: never.wait(0.2) or 200) as server:
         assert main(["loadtest", server.url, *SHORT, "--max-in-flight", "1"]) == 6
     printed = capsys.readouterr().out
     assert "inconclusive, the load generator was the limit" in printed
@@ -121,7 +121,7 @@ def test_an_interrupt_leaves_what_was_seen(tmp_path, number):
         started.set()
         return 200
 
-    with serve_target(answer) as server:
+    with serve_status(answer) as server:
         command = [sys.executable, "-m", "canary", "loadtest", server.url, "--duration", "5m"]
         with subprocess.Popen(
             [*command, "--summary", str(summary)],

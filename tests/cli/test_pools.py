@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cli.pool_history import hikari_series, prometheus
-from tests.metrics.servers import RealPrometheus
+from tests.metrics.real_prometheus import RealPrometheus
 
 LEAKS, CALM = "auth-canary-5b7d4f-k8w2q", "auth-6c9d8f7b5-x2k4p"
 SHOP = '{namespace="shop",pod="shop-0"}'

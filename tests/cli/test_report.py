@@ -10,11 +10,11 @@ from urllib.parse import parse_qs
 import pytest
 
 from canary.kube.objects import EVENTS, RELEASES
-from tests.cli.api_server import ApiServer
 from tests.cli.conftest import Run
 from tests.cli.releases import ENDED, store_release
 from tests.cli.test_explain import furnish
-from tests.metrics.servers import ReceivedRequest, ScriptedReply, ScriptedServer
+from tests.http_server import HttpServer, ReceivedRequest, Reply
+from tests.kube.api_server import ApiServer
 
 BEGAN, OVER = ENDED["startedAt"], ENDED["endedAt"]
 CANARY = "prod-auth-canary-80@kubernetescrd"
@@ -84,10 +84,10 @@ def test_without_events_the_history_is_enough(server: ApiServer, run: Run, tmp_p
 
 def counters(
     rate: Callable[[str], tuple[float, float]],
-) -> Callable[[ReceivedRequest], ScriptedReply]:
+) -> Callable[[ReceivedRequest], Reply]:
     """A Prometheus whose services count (requests/s, share of bad ones) since the beginning."""
 
-    def answer(request: ReceivedRequest) -> ScriptedReply:
+    def answer(request: ReceivedRequest) -> Reply:
         form = request.form or {
             k: v[0] for k, v in parse_qs(request.path.partition("?")[2]).items()
         }
@@ -103,9 +103,7 @@ def counters(
             if "traefik" in query
         ]
         data = {"status": "success", "data": {"resultType": "matrix", "result": found}}
-        return ScriptedReply(
-            json.dumps(data).encode(), headers={"Content-Type": "application/json"}
-        )
+        return Reply(json.dumps(data).encode(), headers={"Content-Type": "application/json"})
 
     return answer
 
@@ -125,7 +123,7 @@ def test_with_prometheus_the_evidence_is_judged_once_more(
 ) -> None:
     """Both versions' requests, and the evidence as it grew, up to the line of the rollback."""
     assert release["uid"]
-    prometheus = ScriptedServer()
+    prometheus = HttpServer()
     prometheus.answer = counters(lambda name: (10.0, 0.2) if name == CANARY else (90.0, 0.001))
     file = tmp_path / "report.html"
     try:
@@ -151,7 +149,7 @@ def test_a_prometheus_that_does_not_answer(
 ) -> None:
     """Exit code 1 says what goes without it; no half a report is left."""
     assert release["uid"]
-    prometheus = ScriptedServer()
+    prometheus = HttpServer()
     prometheus.close()
     file = tmp_path / "report.html"
     found = run("report", "auth", "-f", str(file), "--prometheus", prometheus.url)

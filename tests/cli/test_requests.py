@@ -15,9 +15,9 @@ from canary.kube.objects import RELEASES, Kind
 from canary.kube.releases import parse_release, parse_request
 from canary.kube.workloads.names import REQUEST
 from canary.render.allowed_commands import describe_effect, explain_refusal, list_allowed
-from tests.cli.api_server import ApiServer
 from tests.cli.conftest import Run
 from tests.cli.releases import SITUATIONS, build_release, store_release
+from tests.kube.api_server import ApiServer
 
 SENSE = {
     "pending": [],

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from canary.kube.objects import RELEASES
-from tests.cli.api_server import ApiServer
 from tests.cli.conftest import Ran, Run
 from tests.cli.releases import ENDED, SITUATIONS, build_release, store_release
+from tests.kube.api_server import ApiServer
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -4,13 +4,10 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 from canary.demo.load.schedule import LoadProfile, generate_arrivals
 from canary.demo.load.tally import LoadRecord
+from tests.http_server import serve_status
 
 
 def run_load(url: str, profile: LoadProfile) -> list[LoadRecord]:
@@ -59,39 +56,14 @@ def test_a_wrong_rate_is_an_error_of_usage():
     assert "Traceback" not in ran.stderr
 
 
-@contextmanager
-def refusing() -> Iterator[tuple[str, list[str]]]:
-    """A server that answers 503 and remembers whom it was asked for."""
-    hosts: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            hosts.append(self.headers["Host"])
-            self.send_error(503)
-
-        def do_GET(self):
-            self.do_POST()
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", hosts
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
 def test_each_failed_request_is_named_and_the_host_is_the_one_asked_for():
     """Behind a gateway the host decides who answers; a line per failure says when and how."""
     command = [sys.executable, "-m", "canary.demo.load.generator", "--seconds", "1", "--rate", "20"]
-    with refusing() as (url, hosts):
-        options = ["--url", url, "--host", "auth.example", "--failures"]
+    with serve_status(lambda _: 503) as server:
+        options = ["--url", server.url, "--host", "auth.example", "--failures"]
         ran = subprocess.run([*command, *options], capture_output=True, text=True, check=True)
     lines = [json.loads(line) for line in ran.stdout.splitlines()]
     failures = [line for line in lines if line["kind"] == "failure"]
-    assert len(failures) == lines[-1]["sent"] == len(hosts) > 0
+    assert len(failures) == lines[-1]["sent"] == len(server.requests) > 0
     assert {line["status"] for line in failures} == {"503"}
-    assert set(hosts) == {"auth.example"}
+    assert {one.headers["Host"] for one in server.requests} == {"auth.example"}

@@ -9,7 +9,7 @@ from typing import Any
 
 from canary.core.sampling import selector_matches
 from canary.metrics.selectors import parse_selector
-from tests.metrics.servers import ReceivedRequest, ScriptedReply
+from tests.http_server import ReceivedRequest, Reply
 
 NOW = 1_893_456_000
 _SUM = re.compile(r"sum by \((.*?)\) \((.*)\)")
@@ -42,7 +42,7 @@ class FakePrometheus:
     fixed: dict[str, float] = field(default_factory=dict)
     """Answers to queries that are not selectors."""
 
-    def __call__(self, request: ReceivedRequest) -> ScriptedReply:
+    def __call__(self, request: ReceivedRequest) -> Reply:
         form = request.form
         if request.path.endswith("query_range"):
             start, end = float(form["start"]), float(form["end"])
@@ -53,7 +53,7 @@ class FakePrometheus:
             )
         return self._now(form["query"], float(form.get("time", NOW)))
 
-    def _now(self, query: str, now: float) -> ScriptedReply:
+    def _now(self, query: str, now: float) -> Reply:
         if query in self.fixed:
             return _reply("vector", [{"metric": {}, "value": [NOW, str(self.fixed[query])]}])
         if found := _RANGE.fullmatch(query):
@@ -105,9 +105,9 @@ class FakePrometheus:
         ]
 
 
-def _reply(kind: str, result: list[dict[str, Any]]) -> ScriptedReply:
+def _reply(kind: str, result: list[dict[str, Any]]) -> Reply:
     body = {"status": "success", "data": {"resultType": kind, "result": result}}
-    return ScriptedReply(json.dumps(body).encode(), headers={"Content-Type": "application/json"})
+    return Reply(json.dumps(body).encode(), headers={"Content-Type": "application/json"})
 
 
 POD = {"namespace": "prod", "pod": "auth-7d9c5b6f4-aaaaa"}

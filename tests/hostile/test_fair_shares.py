@@ -14,7 +14,8 @@ from canary.kube.workloads.webhooks import Webhooks
 from canary.metrics.exposition import PageError, PageLimits, samples
 from canary.metrics.scrape import Scrape, ScrapeOptions, ScrapeTarget
 from canary.notify.delivery_queue import DeliveryQueue, DeliveryResult, DeliveryTask
-from tests.metrics.servers import ScriptedReply, ScriptedServer, wait_until
+from tests.http_server import HttpServer, Reply
+from tests.metrics.real_prometheus import wait_until
 
 DEADLINE = 30.0
 
@@ -89,9 +90,9 @@ def _wait(over: threading.Event) -> None:
     over.wait(DEADLINE)
 
 
-def test_slow_pages_of_one_namespace_keep_no_other_waiting(server: ScriptedServer):
+def test_slow_pages_of_one_namespace_keep_no_other_waiting(server: HttpServer):
     """Forty pages that hang, read with the same threads as one that does not."""
-    server.answer = lambda request: ScriptedReply(b"a 1\n", hold="slow" in request.path)
+    server.answer = lambda request: Reply(b"a 1\n", hold="slow" in request.path)
     threads = FairExecutor(6, 4, "scrape")
     slow = [ScrapeTarget(f"{server.url}/slow/{number}", {}) for number in range(40)]
     quick = [ScrapeTarget(f"{server.url}/quick", {})]
@@ -127,14 +128,14 @@ def test_a_page_beyond_its_limits_is_a_failure_that_says_so(page: str, words: st
 @pytest.mark.parametrize(
     "reply",
     [
-        ScriptedReply(b"SECRET instance-id\n"),
-        ScriptedReply(b"a{SECRET} 1\n"),
-        ScriptedReply(b"SECRET", status=403),
-        ScriptedReply(b"a 1\n" * 3000),
+        Reply(b"SECRET instance-id\n"),
+        Reply(b"a{SECRET} 1\n"),
+        Reply(b"SECRET", status=403),
+        Reply(b"a 1\n" * 3000),
     ],
     ids=["no page", "half a page", "an error", "too large"],
 )
-def test_a_page_that_is_no_page_is_not_repeated(server: ScriptedServer, reply: ScriptedReply):
+def test_a_page_that_is_no_page_is_not_repeated(server: HttpServer, reply: Reply):
     """The status of a release is no window into other people's servers."""
     server.answer = lambda _: reply
     target = ScrapeTarget(f"{server.url}/metrics", {})
@@ -144,13 +145,13 @@ def test_a_page_that_is_no_page_is_not_repeated(server: ScriptedServer, reply: S
     assert "SECRET" not in failure.why
 
 
-def test_series_beyond_what_is_kept_for_a_release_are_no_data_that_says_so(server: ScriptedServer):
+def test_series_beyond_what_is_kept_for_a_release_are_no_data_that_says_so(server: HttpServer):
     """Each scrape brings other values of a label; when that ends, so does the silence."""
     scrapes = iter(range(1000))
     page = [""]
 
-    def answer(_: object) -> ScriptedReply:
-        return ScriptedReply(page[0].encode())
+    def answer(_: object) -> Reply:
+        return Reply(page[0].encode())
 
     server.answer = answer
     query = SeriesQuery("q", Selector("a"), ("b",), raw=True)

@@ -13,7 +13,7 @@ import pytest
 
 from canary.http.addresses import EVERYWHERE, AddressError, AddressRules
 from canary.http.client import BadAddressError, HttpClient, HttpError, Limits
-from tests.metrics.servers import ScriptedReply, ScriptedServer
+from tests.http_server import HttpServer, Reply
 
 ROOT = Path(__file__).parents[2]
 CLIENTS = {"requests", "urllib3", "aiohttp", "httpx", "http.client", "urllib.request", "pycurl"}
@@ -86,7 +86,7 @@ def test_services_and_pods_may_be_asked_unless_their_network_is_refused():
     AddressRules(allowed=(ip_network("127.0.0.0/8"),)).check("127.0.0.1")
 
 
-def test_a_name_that_resolves_to_loopback_is_not_connected_to(server: ScriptedServer):
+def test_a_name_that_resolves_to_loopback_is_not_connected_to(server: HttpServer):
     """Names, numbers in any spelling and the mapped form come to the same address."""
     port = server.address.rpartition(":")[2]
     client = HttpClient(AddressRules(), LIMITS)
@@ -96,7 +96,7 @@ def test_a_name_that_resolves_to_loopback_is_not_connected_to(server: ScriptedSe
     assert server.requests == []
 
 
-def test_a_name_is_resolved_once_for_each_connection(server: ScriptedServer):
+def test_a_name_is_resolved_once_for_each_connection(server: HttpServer):
     """Whoever answers differently the second time is not asked a second time."""
     asked: list[str] = []
     port = int(server.address.rpartition(":")[2])
@@ -105,14 +105,14 @@ def test_a_name_is_resolved_once_for_each_connection(server: ScriptedServer):
         asked.append(host)
         return socket.getaddrinfo("127.0.0.1" if len(asked) == 1 else "127.0.0.2", *more, **named)
 
-    server.answer = lambda _: ScriptedReply(b"ok")
+    server.answer = lambda _: Reply(b"ok")
     client = HttpClient(EVERYWHERE, LIMITS, resolve=resolve)
     answer = client.send("GET", f"http://twice.example:{port}/")
     assert (answer.body, asked) == (b"ok", ["twice.example"])
 
 
 def test_redirects_proxies_and_netrc_files_change_nothing(
-    server: ScriptedServer, tmp_path, monkeypatch
+    server: HttpServer, tmp_path, monkeypatch
 ):
     """A redirect is an answer as any other."""
     netrc = tmp_path / "netrc"
@@ -120,7 +120,7 @@ def test_redirects_proxies_and_netrc_files_change_nothing(
     monkeypatch.setenv("NETRC", str(netrc))
     for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
-    server.answer = lambda _: ScriptedReply(status=302, headers={"Location": f"{server.url}/other"})
+    server.answer = lambda _: Reply(status=302, headers={"Location": f"{server.url}/other"})
     assert HttpClient(EVERYWHERE, LIMITS).send("GET", server.url).status == 302
     (request,) = server.requests
     assert "Authorization" not in request.headers
@@ -139,12 +139,12 @@ def test_what_is_no_address_is_refused_and_not_repeated(url: str):
     assert "passwd" not in str(caught.value)
 
 
-def test_an_answer_is_limited_after_decompression(server: ScriptedServer):
+def test_an_answer_is_limited_after_decompression(server: HttpServer):
     """1 GiB of zeros in 1 MiB of gzip; what is read stays near the limit."""
     piece = gzip.compress(bytes(64 << 20))
     body = piece * 16
     headers = {"Content-Encoding": "gzip", "Content-Type": "text/plain"}
-    server.answer = lambda _: ScriptedReply(body, headers=headers)
+    server.answer = lambda _: Reply(body, headers=headers)
     with pytest.raises(HttpError, match="larger than 1,048,576 bytes"):
         HttpClient(EVERYWHERE, LIMITS).send("GET", server.url)
 

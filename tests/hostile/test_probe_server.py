@@ -9,7 +9,7 @@ import requests
 
 from canary.operator.metrics import OperatorMetrics
 from canary.operator.server import MAX_CONNECTIONS, ProbeServer
-from tests.metrics.servers import wait_until
+from tests.metrics.real_prometheus import wait_until
 
 
 @pytest.fixture

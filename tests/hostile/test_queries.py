@@ -14,16 +14,14 @@ from canary.core.series import FoundSeries, MetricAnswer, NoData, SeriesQuery, U
 from canary.metrics.batch import QueryBatcher
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
 from canary.metrics.queries import Context, compile_metric
-from tests.metrics.servers import ReceivedRequest, ScriptedReply, ScriptedServer
+from tests.http_server import HttpServer, ReceivedRequest, Reply
 
 END, STEP = 1_000_000.0, 5.0
 JSON = {"Content-Type": "application/json"}
 SLOW = "slow_by_purpose"
 
 
-def series_of(
-    *namespaces: str, metric: str = "http_requests_total", padding: str = ""
-) -> ScriptedReply:
+def series_of(*namespaces: str, metric: str = "http_requests_total", padding: str = "") -> Reply:
     """Prometheus' answer to a raw query: a series of each namespace."""
     values = [[END - 5, "1"], [END, "2"]]
     result = [
@@ -40,12 +38,12 @@ def series_of(
         for name in namespaces
     ]
     data = {"resultType": "matrix", "result": result}
-    return ScriptedReply(json.dumps({"status": "success", "data": data}).encode(), headers=JSON)
+    return Reply(json.dumps({"status": "success", "data": data}).encode(), headers=JSON)
 
 
-def refused(status: int, text: str) -> ScriptedReply:
+def refused(status: int, text: str) -> Reply:
     """Prometheus' way to say no."""
-    return ScriptedReply(json.dumps({"status": "error", "error": text}).encode(), status, JSON)
+    return Reply(json.dumps({"status": "error", "error": text}).encode(), status, JSON)
 
 
 def queries(namespace: str, *metrics: Metric) -> list[SeriesQuery]:
@@ -60,19 +58,19 @@ OWN = [Metric(name=f"own{n}", query=f"{SLOW}_{n}", max=1.0) for n in range(20)]
 
 
 @pytest.fixture
-def server() -> Iterator[ScriptedServer]:
+def server() -> Iterator[HttpServer]:
     """Scripted, on loopback."""
-    with closing(ScriptedServer()) as one:
+    with closing(HttpServer()) as one:
         yield one
 
 
 @pytest.fixture
-def batcher(server: ScriptedServer) -> Iterator[QueryBatcher]:
+def batcher(server: HttpServer) -> Iterator[QueryBatcher]:
     """In front of a real client of the server, which waits half a second for an answer."""
     options = PrometheusOptions(server.url, read_timeout=0.5, own_timeout=0.5, max_bytes=20_000)
     with closing(Prometheus(options)) as source, closing(QueryBatcher(source)) as one:
         yield one
-        server.released.set()
+        server.closed.set()
 
 
 def read(batcher: QueryBatcher, asked: list[SeriesQuery], end: float = END) -> MetricAnswer:
@@ -80,20 +78,20 @@ def read(batcher: QueryBatcher, asked: list[SeriesQuery], end: float = END) -> M
     return batcher.read(asked, end - 300, end, STEP)[asked[0].key]
 
 
-def slow_where(condition: Callable[[str], bool]) -> Callable[[ReceivedRequest], ScriptedReply]:
+def slow_where(condition: Callable[[str], bool]) -> Callable[[ReceivedRequest], Reply]:
     """Does not answer these queries, and answers the others with a series of each namespace."""
 
-    def answer(request: ReceivedRequest) -> ScriptedReply:
+    def answer(request: ReceivedRequest) -> Reply:
         text = request.form["query"]
         if condition(text):
-            return ScriptedReply(hold=True)
+            return Reply(hold=True)
         return series_of(*(name for name in ("good", "other", "evil") if name in text))
 
     return answer
 
 
 def test_beside_a_tenant_with_20_slow_queries_another_tenants_answers_all_arrive(
-    server: ScriptedServer, batcher: QueryBatcher
+    server: HttpServer, batcher: QueryBatcher
 ) -> None:
     """Fourteen rounds, none of which waits for the slow ones."""
     server.answer = slow_where(lambda text: SLOW in text)
@@ -109,7 +107,7 @@ def test_beside_a_tenant_with_20_slow_queries_another_tenants_answers_all_arrive
 
 
 def test_another_tenants_own_queries_are_answered_in_between(
-    server: ScriptedServer, batcher: QueryBatcher
+    server: HttpServer, batcher: QueryBatcher
 ) -> None:
     """Of one tenant's, two run at a time."""
     server.answer = slow_where(lambda text: SLOW in text)
@@ -119,7 +117,7 @@ def test_another_tenants_own_queries_are_answered_in_between(
 
 
 def test_a_tenants_failures_are_counted_and_cost_nothing_after_the_third(
-    server: ScriptedServer, batcher: QueryBatcher
+    server: HttpServer, batcher: QueryBatcher
 ) -> None:
     """Its own expressions rest for a while; what presets ask on its behalf does not."""
     server.answer = slow_where(lambda text: SLOW in text)
@@ -132,18 +130,18 @@ def test_a_tenants_failures_are_counted_and_cost_nothing_after_the_third(
 @pytest.mark.parametrize(
     "trouble",
     [
-        pytest.param(ScriptedReply(hold=True), id="not answered in time"),
+        pytest.param(Reply(hold=True), id="not answered in time"),
         pytest.param(refused(422, "query processing would load too many samples"), id="refused"),
         pytest.param(refused(500, "panic"), id="an error of the server"),
         pytest.param(series_of("evil", padding="x" * 30_000), id="too large"),
     ],
 )
 def test_a_merged_query_that_fails_is_split_before_anybody_hears_unavailable(
-    server: ScriptedServer, batcher: QueryBatcher, trouble: ScriptedReply
+    server: HttpServer, batcher: QueryBatcher, trouble: Reply
 ) -> None:
     """Whatever one tenant's series do to it."""
 
-    def answer(request: ReceivedRequest) -> ScriptedReply:
+    def answer(request: ReceivedRequest) -> Reply:
         text = request.form["query"]
         if "evil" in text:
             return trouble
@@ -162,7 +160,7 @@ def test_a_merged_query_that_fails_is_split_before_anybody_hears_unavailable(
 
 
 def test_who_failed_by_itself_is_left_out_of_the_next_merged_query(
-    server: ScriptedServer, batcher: QueryBatcher
+    server: HttpServer, batcher: QueryBatcher
 ) -> None:
     """So the others wait for it once."""
     server.answer = slow_where(lambda text: "evil" in text)
@@ -180,11 +178,11 @@ def test_who_failed_by_itself_is_left_out_of_the_next_merged_query(
 
 
 def test_within_a_namespace_each_metric_is_asked_by_itself_where_all_together_fail(
-    server: ScriptedServer, batcher: QueryBatcher
+    server: HttpServer, batcher: QueryBatcher
 ) -> None:
     """The pool's series are too many; the errors are judged all the same."""
 
-    def answer(request: ReceivedRequest) -> ScriptedReply:
+    def answer(request: ReceivedRequest) -> Reply:
         heavy = "psycopg" in request.form["query"] or "pool_size" in request.form["query"]
         return refused(422, "too many samples") if heavy else series_of("good")
 
@@ -194,10 +192,10 @@ def test_within_a_namespace_each_metric_is_asked_by_itself_where_all_together_fa
 
 
 def test_nothing_is_split_while_the_server_is_down(
-    server: ScriptedServer, batcher: QueryBatcher
+    server: HttpServer, batcher: QueryBatcher
 ) -> None:
     """It would be asked many times more, by everybody."""
-    server.answer = lambda _: ScriptedReply(hold=True)
+    server.answer = lambda _: Reply(hold=True)
     names = [f"tenant{number}" for number in range(30)]
     for name in names:  # known from now on
         batcher.ask(queries(name, ERRORS), END - 300, END, STEP).wait(20)
@@ -211,7 +209,7 @@ def test_nothing_is_split_while_the_server_is_down(
 
 
 def test_an_answer_that_is_too_large_is_read_no_further_than_its_bound(
-    server: ScriptedServer,
+    server: HttpServer,
 ) -> None:
     """One value needs no more than a mebibyte."""
     server.answer = lambda _: series_of("good", padding="x" * (2 << 20))
@@ -224,7 +222,7 @@ def test_an_answer_that_is_too_large_is_read_no_further_than_its_bound(
 
 
 def test_the_release_waits_for_its_answers_without_a_thread_of_its_own(
-    server: ScriptedServer, batcher: QueryBatcher
+    server: HttpServer, batcher: QueryBatcher
 ) -> None:
     """A hundred releases that ask in vain leave as many threads as before."""
     server.answer = slow_where(lambda text: SLOW in text)

@@ -3,47 +3,29 @@
 import json
 import socket
 import struct
-import threading
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from kubernetes.client import Configuration
 
 from canary.kube.transport import Transport, configure_client
-
-Act = Callable[[BaseHTTPRequestHandler], None]
-
-
-@dataclass(frozen=True)
-class ReceivedRequest:
-    """One request as it came in."""
-
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    body: Any
-    peer: int
-    """The client's port: one per connection."""
-    raw: bytes = b""
-    """The body as it was sent."""
+from tests.http_server import (
+    HttpServer,
+    Misbehavior,
+    Reply,
+    answer_in_turn,
+    reply_json,
+    wait_until_closed,
+    write_chunk,
+)
 
 
-class ScriptedServer:
+class ScriptedApiServer(HttpServer):
     """Plays `acts` in order; the last one again and again."""
 
-    def __init__(self, *acts: Act) -> None:
-        self.acts = deque(acts)
-        self.got: list[ReceivedRequest] = []
-        self.over = threading.Event()
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._http.daemon_threads = True
-        self._http.over = self.over  # type: ignore[attr-defined]
-        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
-        self._thread.start()
+    def __init__(self, *acts: Misbehavior | Reply) -> None:
+        super().__init__(answer_in_turn(*acts))
 
     def transport(self, *tokens: str, observer: Any = None) -> Transport:
         """A transport to this server; each connection takes the next token, the last one stays."""
@@ -57,62 +39,22 @@ class ScriptedServer:
 
         return Transport(connect, observer)
 
-    def close(self) -> None:
-        """Ends hanging answers and the server."""
-        self.over.set()
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def _act(self) -> None:
-                length = int(self.headers.get("Content-Length", 0))
-                raw = self.rfile.read(length)
-                body = json.loads(raw) if length else None
-                peer = self.client_address[1]
-                server.got.append(
-                    ReceivedRequest(self.command, self.path, dict(self.headers), body, peer, raw)
-                )
-                act = server.acts.popleft() if len(server.acts) > 1 else server.acts[0]
-                act(self)
-
-            do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _act  # noqa: N815
-
-            def log_message(self, *_: object) -> None:
-                """Nothing."""
-
-        return Handler
-
-
-def send_answer(code: int, body: Any = None, **headers: str) -> Act:
+def send_answer(code: int, body: Any = None, **headers: str) -> Reply:
     """JSON, or text."""
-
-    def act(request: BaseHTTPRequestHandler) -> None:
-        data = (body if isinstance(body, str) else json.dumps(body or {})).encode()
-        request.send_response(code)
-        for name, value in {**headers, "Content-Length": str(len(data))}.items():
-            request.send_header(name.replace("_", "-"), value)
-        request.end_headers()
-        request.wfile.write(data)
-
-    return act
+    if isinstance(body, str):
+        return Reply(body.encode(), code, {k.replace("_", "-"): v for k, v in headers.items()})
+    return reply_json(body or {}, code, **headers)
 
 
-def send_status(code: int, reason: str, message: str, **details: Any) -> Act:
+def send_status(code: int, reason: str, message: str, **details: Any) -> Reply:
     """A failure as the API server words it."""
     failure = {"kind": "Status", "status": "Failure", "code": code, "reason": reason}
     return send_answer(code, failure | {"message": message, "details": details})
 
 
-def hang_forever(request: BaseHTTPRequestHandler) -> None:
-    """No answer until the test is over."""
-    request.server.over.wait(10)  # type: ignore[attr-defined]
-    request.close_connection = True
+HANG = Reply(hold=True)
+"""No answer until the test is over."""
 
 
 def send_half(request: BaseHTTPRequestHandler) -> None:
@@ -132,7 +74,7 @@ def reset_connection(request: BaseHTTPRequestHandler) -> None:
     request.wfile = open("/dev/null", "wb")  # noqa: PTH123, SIM115  # the handler flushes it
 
 
-def send_events(*chunks: bytes, then: str = "end") -> Act:
+def send_events(*chunks: bytes, then: str = "end") -> Misbehavior:
     """A chunked answer; afterwards it ends as it should, hangs, or breaks off in a chunk."""
 
     def act(request: BaseHTTPRequestHandler) -> None:
@@ -140,13 +82,12 @@ def send_events(*chunks: bytes, then: str = "end") -> Act:
         request.send_header("Transfer-Encoding", "chunked")
         request.end_headers()
         for chunk in chunks:
-            request.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
-            request.wfile.flush()
+            write_chunk(request, chunk)
         match then:
             case "end":
-                request.wfile.write(b"0\r\n\r\n")
+                write_chunk(request, b"")
             case "hang":
-                request.server.over.wait(10)  # type: ignore[attr-defined]
+                wait_until_closed(request)
             case "break":
                 request.wfile.write(b'50\r\n{"type": "ADD')
         request.close_connection = then != "end"

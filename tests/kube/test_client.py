@@ -22,12 +22,12 @@ from canary.kube.objects import DEPLOYMENTS, HTTP_ROUTES, PODS, RELEASES
 from canary.kube.retrying import RetryPolicy
 from canary.kube.timing import Stopper
 from canary.kube.transport import RequestTimeouts, load_transport
+from tests.http_server import Misbehavior, Reply
 from tests.kube.manual_timing import ManualTiming
 from tests.kube.servers import (
-    Act,
-    ScriptedServer,
+    HANG,
+    ScriptedApiServer,
     encode_event,
-    hang_forever,
     reset_connection,
     send_answer,
     send_events,
@@ -40,19 +40,19 @@ ITEM = {"kind": "Pod", "metadata": {"name": "a", "resourceVersion": "7"}}
 TESTED = [{"op": "test", "path": "/a", "value": 1}, {"op": "replace", "path": "/a", "value": 2}]
 UNTESTED = TESTED[1:]
 
-Start = Callable[..., tuple[Client, ScriptedServer]]
+Start = Callable[..., tuple[Client, ScriptedApiServer]]
 Call = Callable[[Client], Any]
 
 
 @pytest.fixture
 def start() -> Iterator[Start]:
     """Starts a server with these acts, and a client for it whose pauses last no time."""
-    started: list[tuple[Client, ScriptedServer]] = []
+    started: list[tuple[Client, ScriptedApiServer]] = []
 
     def begin(
-        *acts: Act, tokens: tuple[str, ...] = (), observer: Any = None
-    ) -> tuple[Client, ScriptedServer]:
-        server = ScriptedServer(*acts)
+        *acts: Misbehavior | Reply, tokens: tuple[str, ...] = (), observer: Any = None
+    ) -> tuple[Client, ScriptedApiServer]:
+        server = ScriptedApiServer(*acts)
         transport = server.transport(*tokens, observer=observer)
         started.append((Client(transport, QUICK, Stopper(ManualTiming())), server))
         return started[-1]
@@ -71,15 +71,15 @@ def test_a_patch_is_encoded_as_the_api_server_encodes_its_objects(start: Start):
     escaped = (
         'a \\u0026\\u0026 b \\u003e c \\u003c d, é, \\u2028, \\b\\t\x7f, \U0001f600, \\\\ and \\"'
     )
-    assert f'"value": "{escaped}"'.encode() in server.got[0].raw
-    assert server.got[0].headers["Content-Type"] == "application/json-patch+json"
+    assert f'"value": "{escaped}"'.encode() in server.requests[0].content
+    assert server.requests[0].headers["Content-Type"] == "application/json-patch+json"
 
 
 def test_text_that_utf_8_cannot_hold_is_sent_nevertheless(start: Start):
     """An unpaired surrogate becomes a question mark; the write is not lost."""
     client, server = start(send_answer(200, ITEM))
     client.patch(PODS, "prod", "a", [{"op": "add", "path": "/a", "value": "\ud800"}])
-    assert server.got[0].body == [{"op": "add", "path": "/a", "value": "?"}]
+    assert server.requests[0].json() == [{"op": "add", "path": "/a", "value": "?"}]
 
 
 def get(client: Client) -> Any:
@@ -119,9 +119,7 @@ BUSY = send_status(429, "TooManyRequests", "too many requests")
 @pytest.mark.parametrize(
     ("call", "acts", "requests"),
     [
-        pytest.param(
-            get, [hang_forever, send_answer(200, ITEM)], 2, id="a hung read is sent again"
-        ),
+        pytest.param(get, [HANG, send_answer(200, ITEM)], 2, id="a hung read is sent again"),
         pytest.param(
             get, [send_half, send_answer(200, ITEM)], 2, id="half an answer is read again"
         ),
@@ -147,7 +145,7 @@ BUSY = send_status(429, "TooManyRequests", "too many requests")
             1,
             id="a create without answer is not",
         ),
-        pytest.param(create, [hang_forever, send_answer(201, ITEM)], 1, id="a hung create is not"),
+        pytest.param(create, [HANG, send_answer(201, ITEM)], 1, id="a hung create is not"),
         pytest.param(
             careful,
             [reset_connection, send_answer(200, ITEM)],
@@ -178,7 +176,9 @@ BUSY = send_status(429, "TooManyRequests", "too many requests")
         ),
     ],
 )
-def test_what_is_sent_again(start: Start, call: Call, acts: list[Act], requests: int) -> None:
+def test_what_is_sent_again(
+    start: Start, call: Call, acts: list[Misbehavior | Reply], requests: int
+) -> None:
     """Only what is transient and harmless is sent again, and an answer ends it."""
     client, server = start(*acts)
     try:
@@ -187,7 +187,7 @@ def test_what_is_sent_again(start: Start, call: Call, acts: list[Act], requests:
         answered = False
     else:
         answered = True
-    assert len(server.got) == requests
+    assert len(server.requests) == requests
     assert answered == (requests == len(acts) and len(acts) > 1)
 
 
@@ -200,7 +200,7 @@ def test_retry_after(start: Start) -> None:
     client, server = start(send_answer(429, Retry_After="100"))
     with pytest.raises(BusyError) as busy:
         get(client)
-    assert (busy.value.retry_after, len(server.got)) == (100, 1)
+    assert (busy.value.retry_after, len(server.requests)) == (100, 1)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_retry_after(start: Start) -> None:
     [
         pytest.param(
             get,
-            hang_forever,
+            HANG,
             ResponseLostError,
             "cannot reach the API server at .*Read timed out",
             id="hung",
@@ -302,7 +302,9 @@ def test_retry_after(start: Start) -> None:
         ),
     ],
 )
-def test_errors(start: Start, call: Call, act: Act, error: type[CanaryError], words: str) -> None:
+def test_errors(
+    start: Start, call: Call, act: Misbehavior | Reply, error: type[CanaryError], words: str
+) -> None:
     """Every failure is one of our errors, with the server's words and what to do."""
     client, _ = start(act)
     with pytest.raises(error, match=words) as raised:
@@ -317,7 +319,7 @@ def test_forbidden_exit_code() -> None:
 
 def test_nobody_listens() -> None:
     """A server that is not there is unreachable, which is safe to try again, also for a create."""
-    server = ScriptedServer(send_answer(200))
+    server = ScriptedApiServer(send_answer(200))
     timing = ManualTiming()
     client = Client(server.transport(), QUICK, Stopper(timing))
     server.close()
@@ -336,18 +338,18 @@ def test_new_token(start: Start) -> None:
         tokens=("Bearer old", "Bearer new"),
     )
     assert get(client) == ITEM
-    assert [got.headers["authorization"] for got in server.got] == ["Bearer old", "Bearer new"]
+    assert [got.headers["authorization"] for got in server.requests] == ["Bearer old", "Bearer new"]
 
 
 def test_request(start: Start) -> None:
     """Who asks, who owns the fields, and a JSON Patch that stays one."""
     client, server = start(send_answer(200, ITEM))
     client.patch(PODS, "prod", "a/b", TESTED, "status")
-    (got,) = server.got
+    (got,) = server.requests
     assert got.path == "/api/v1/namespaces/prod/pods/a%2Fb/status?fieldManager=canary-controller"
     assert got.headers["Content-Type"] == "application/json-patch+json"
     assert got.headers["User-Agent"].startswith("canary/")
-    assert got.body == TESTED
+    assert got.json() == TESTED
 
 
 def test_one_connection(start: Start) -> None:
@@ -355,7 +357,7 @@ def test_one_connection(start: Start) -> None:
     client, server = start(send_answer(200, ITEM))
     for _ in range(5):
         get(client)
-    assert len({got.peer for got in server.got}) == 1
+    assert len({got.connection for got in server.requests}) == 1
 
 
 def test_pages(start: Start) -> None:
@@ -372,12 +374,12 @@ def test_pages(start: Start) -> None:
     assert [item["metadata"]["name"] for item in listing.items] == ["a", "b"]
     assert listing.version == "9"
     assert listing.items[0]["kind"] == "Deployment"
-    assert server.got[1].path == (
+    assert server.requests[1].path == (
         "/apis/apps/v1/deployments?labelSelector=app%3Dauth%2Ctier%3Dx&limit=500&continue=c"
     )
     client, server = start(first, gone, second)
     assert len(client.list(DEPLOYMENTS, "", {})) == 1
-    assert server.got[2].path == "/apis/apps/v1/deployments"
+    assert server.requests[2].path == "/apis/apps/v1/deployments"
 
 
 def test_fence(start: Start) -> None:
@@ -390,14 +392,14 @@ def test_fence(start: Start) -> None:
             NotLeaderError, match="cannot patch pods a in namespace prod: this replica"
         ):
             careful(fenced)
-    assert len(server.got) == 1
+    assert len(server.requests) == 1
     assert get(fenced) == ITEM
     assert careful(client) == ITEM
 
 
 def test_fence_shortens_waiting(start: Start) -> None:
     """No write waits for its answer beyond the lease."""
-    client, _ = start(hang_forever)
+    client, _ = start(HANG)
     patient = client.tuned(RetryPolicy(RequestTimeouts(1, 30), attempts=1)).fenced(lambda: 0.1)
     with pytest.raises(ResponseLostError, match=r"read timeout=0\.1"):
         careful(patient)
@@ -409,7 +411,7 @@ def test_stopped_client_does_not_retry(start: Start) -> None:
     client._calls.stopper.stop()
     with pytest.raises(ServerFailedError):
         get(client)
-    assert len(server.got) == 1
+    assert len(server.requests) == 1
 
 
 def test_observer(start: Start) -> None:
@@ -441,7 +443,7 @@ def test_watch(start: Start) -> None:
     client, server = start(send_events(lines[:10], lines[10:70], lines[70:]))
     types = [(found.type, found.object["metadata"]["resourceVersion"]) for found in follow(client)]
     assert types == [("ADDED", "6"), ("BOOKMARK", "8"), ("DELETED", "9")]
-    assert server.got[0].path.split("?")[1] == (
+    assert server.requests[0].path.split("?")[1] == (
         "watch=true&allowWatchBookmarks=true&resourceVersion=5&timeoutSeconds=300"
     )
 
@@ -481,7 +483,7 @@ def test_watch(start: Start) -> None:
         pytest.param(reset_connection, ResponseLostError, id="reset"),
     ],
 )
-def test_watch_breaks(start: Start, act: Act, error: type[CanaryError]) -> None:
+def test_watch_breaks(start: Start, act: Misbehavior | Reply, error: type[CanaryError]) -> None:
     """Whatever ends a watch before its time says which way to go on."""
     client, _ = start(act)
     with pytest.raises(error):

@@ -23,9 +23,9 @@ from canary.kube.transport import RequestTimeouts
 from tests.kube.fake_cluster import FakeCluster
 from tests.kube.manual_timing import ManualTiming
 from tests.kube.servers import (
-    ScriptedServer,
+    HANG,
+    ScriptedApiServer,
     encode_event,
-    hang_forever,
     reset_connection,
     send_answer,
     send_events,
@@ -230,7 +230,7 @@ def test_over_http() -> None:
     pods = [{"metadata": {"name": "a", "uid": "u", "resourceVersion": "5"}}]
     listing = send_answer(200, {"items": pods, "metadata": {"resourceVersion": "5"}})
     later = [{"metadata": {"name": "b", "uid": "w", "resourceVersion": "20"}}]
-    server = ScriptedServer(
+    server = ScriptedApiServer(
         *(reset_connection, send_half, listing),
         send_events(encode_event("MODIFIED", 6), then="break"),
         send_events(encode_event("MODIFIED", 7), then="hang"),
@@ -238,7 +238,7 @@ def test_over_http() -> None:
         send_events(encode_event("MODIFIED", 8)),
         send_status(410, "Expired", "too old"),
         send_answer(200, {"items": later, "metadata": {"resourceVersion": "20"}}),
-        hang_forever,
+        HANG,
     )
     policy = RetryPolicy(RequestTimeouts(connect=1, read=0.3), quiet=0.3)
     client = Client(server.transport(), policy, Stopper(ManualTiming()))
@@ -247,7 +247,7 @@ def test_over_http() -> None:
     assert one.reflector.stop(PATIENCE)
     asked = [
         got.path.split("resourceVersion=")[1].split("&")[0]
-        for got in server.got
+        for got in server.requests
         if "watch=" in got.path
     ]
     assert asked[:6] == ["5", "6", "7", "7", "8", "20"]

@@ -15,7 +15,7 @@ from canary.kube.workloads import Webhooks
 from canary.kube.workloads.check_jobs import build_job, canary_address, read_job_result
 from canary.kube.workloads.names import CHECK
 from tests.kube.fixtures_release import NAMESPACE, SERVICE, ReleaseOnFakeCluster, build_deployment
-from tests.metrics.servers import wait_until
+from tests.metrics.real_prometheus import wait_until
 
 CRON_JOB = """
 metadata: {name: auth-smoke, namespace: prod, labels: {canary-controller.dev/checks: allowed}}

@@ -4,7 +4,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.http_server import HttpServer, ReceivedRequest, Reply
 
 POOL = 50
 
@@ -52,51 +53,21 @@ class LeakyService:
         return 200, "".join(f"{name} {value}\n" for name, value in lines.items()).encode()
 
 
-class _Quiet(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 200
-
-    def handle_error(self, request, client_address):
-        """A client that leaves is none."""
-
-
 @contextmanager
 def serve_leaky(leaky: LeakyService) -> Iterator[LeakyService]:
     """Serves it on a free port."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
+    def answer(request: ReceivedRequest) -> Reply | None:
+        if leaky.dead:
+            return None
+        status, body = leaky.shown() if request.path == "/metrics" else (leaky.take(), b"")
+        return Reply(body, status)
 
-        def do_GET(self):
-            if leaky.dead:
-                self.close_connection = True
-                return
-            metrics = self.path == "/metrics"
-            status, body = leaky.shown() if metrics else (leaky.take(), b"")
-            self.send_response(status)
-            self.send_header("Content-Type", "text/plain")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    with HttpServer(answer) as server:
 
-        def log_message(self, *_):
-            pass
+        def die() -> None:
+            leaky.dead = True
+            server.close()
 
-    listening = _Quiet(("127.0.0.1", 0), Handler)
-    leaky.url = f"http://127.0.0.1:{listening.server_port}"
-    thread = threading.Thread(target=listening.serve_forever, args=(0.05,))
-    thread.start()
-
-    def die():
-        leaky.dead = True
-        listening.shutdown()
-        listening.server_close()
-
-    leaky.die = die
-    try:
+        leaky.url, leaky.die = server.url, die
         yield leaky
-    finally:
-        listening.shutdown()
-        thread.join()
-        listening.server_close()

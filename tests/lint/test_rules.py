@@ -33,8 +33,8 @@ from tests.discovery.simulated_prometheus import (
     gateway_series,
     pool_series,
 )
+from tests.http_server import HttpServer
 from tests.kube.fake_cluster import FakeCluster
-from tests.metrics.servers import ScriptedServer
 
 POLICY = """
 apiVersion: networking.k8s.io/v1
@@ -434,7 +434,7 @@ MONITORED = [
 def test_prometheus_shows_what_is_not_there_or_too_little(
     case: tuple[str, dict[str, Any], list[CounterLine], str],
     there: tuple[str, ...] | None,
-    server: ScriptedServer,
+    server: HttpServer,
 ) -> None:
     """Every query is asked as the operator would ask it, for the pods that run now."""
     rule, spec, lines, words = case
@@ -446,7 +446,7 @@ def test_prometheus_shows_what_is_not_there_or_too_little(
 
 
 def asked(
-    server: ScriptedServer, spec: dict[str, Any], cluster: FakeCluster | None
+    server: HttpServer, spec: dict[str, Any], cluster: FakeCluster | None
 ) -> list[LocatedFinding]:
     """A review with Prometheus."""
     monitoring = PrometheusAccess.of(PrometheusOptions(server.url, attempts=1), lambda: float(NOW))
@@ -456,7 +456,7 @@ def asked(
         monitoring.close()
 
 
-def test_a_release_under_enough_traffic_has_no_risk(server: ScriptedServer) -> None:
+def test_a_release_under_enough_traffic_has_no_risk(server: HttpServer) -> None:
     """At 50 requests/s, with a pool and a query of its own."""
     own = {
         "name": "q",
@@ -468,7 +468,7 @@ def test_a_release_under_enough_traffic_has_no_risk(server: ScriptedServer) -> N
     assert asked(server, judged, build_cluster(*BASE)) == []
 
 
-def test_no_running_pod_is_said_once(server: ScriptedServer) -> None:
+def test_no_running_pod_is_said_once(server: HttpServer) -> None:
     """Rather than "no data" for every metric."""
     server.answer = FakePrometheus(gateway_series(50))
     assert said(asked(server, {}, build_cluster(DEPLOYMENT, SERVICE, ROUTE))) == {"query-failed"}

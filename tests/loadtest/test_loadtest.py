@@ -37,7 +37,7 @@ from canary.loadtest.thresholds import (
     is_certainly_slow,
     judge_thresholds,
 )
-from tests.loadtest.servers import serve_target
+from tests.http_server import serve_status
 
 RECORDED = Path(__file__).parent / "recorded"
 GOOD = LoadFigures(
@@ -162,7 +162,7 @@ def test_slowness_is_certain_with_more_than_one_in_a_hundred_of_all():
 
 def test_a_target_that_dies_ends_the_load_early():
     """Long before its time, failed, with what happened."""
-    with serve_target(lambda _: 0) as server:
+    with serve_status(lambda _: 0) as server:
         plan = LoadPlan(server.url, LoadSchedule((LoadStage(50, 50, 30),)))
         found = run_load_test(plan, LoadThresholds(0.01), Event(), lambda _: None)
     assert found.code == ExitCode.FAILED
@@ -174,7 +174,7 @@ def test_a_target_that_dies_ends_the_load_early():
 def test_an_interrupted_load_says_what_it_saw():
     """Exit code 130 and the figures until then."""
     stop = Event()
-    with serve_target() as server:
+    with serve_status() as server:
         plan = LoadPlan(server.url, LoadSchedule((LoadStage(50, 50, 300),)))
         found = run_load_test(plan, ASKED, stop, lambda _: stop.set())
     assert found.code == ExitCode.INTERRUPTED
@@ -190,7 +190,7 @@ def test_stages_and_requests_are_told_apart():
         LoadStage(80, 160, 0.3),
     )
     mix = RequestMix((RequestTemplate("a"), RequestTemplate("b", path=parse_template("/b"))))
-    with serve_target() as server:
+    with serve_status() as server:
         found = run_load_test(
             LoadPlan(server.url, LoadSchedule(stages), mix),
             LoadThresholds(),
@@ -303,10 +303,10 @@ def test_a_real_k6_is_judged(tmp_path):
     script.write_text(
         "import http from 'k6/http'; export default function () { http.get(__ENV.CANARY_URL); }"
     )
-    with serve_target() as server:
+    with serve_status() as server:
         found = run_k6(server.url, script, LoadThresholds(), Event())
     assert found.code == ExitCode.OK
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 def fake(folder: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None:

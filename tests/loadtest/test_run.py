@@ -20,21 +20,21 @@ from canary.loadtest.generator import (
     parse_template,
 )
 from canary.loadtest.generator.run import run_load
-from tests.loadtest.servers import serve_target
+from tests.http_server import serve_status
 
 SHORT = LoadSchedule((LoadStage(100, 100, 0.2, measured=False), LoadStage(100, 100, 0.6)))
 
 
 def test_every_request_of_the_schedule_is_sent_and_counted():
     """All workers together; the warm-up counts apart, connections are used again."""
-    with serve_target() as server:
+    with serve_status() as server:
         result = run_load(LoadPlan(server.url, SHORT, workers=2))
     assert (result.measured.due, result.measured.ok) == (60, 60)
     assert result.stage(0).ok == 20
     assert result.measured.statuses == {"200": 60}
     assert result.measured.latency.count == result.measured.lag.count == 60
-    assert len(server.asked) == 80
-    assert len({one.connection for one in server.asked}) < 80
+    assert len(server.requests) == 80
+    assert len({one.connection for one in server.requests}) < 80
     assert not result.stopped
 
 
@@ -62,9 +62,9 @@ def test_requests_go_out_as_written():
             ),
         )
     )
-    with serve_target() as server:
+    with serve_status() as server:
         result = run_load(LoadPlan(server.url + "/base/", SHORT, mix))
-    by_method = {(one.method, one.body): one for one in server.asked}
+    by_method = {(one.method, one.content): one for one in server.requests}
     post = by_method["POST", b"hi"]
     assert post.path.startswith("/base/a?b=")
     assert post.headers["X-A"] == "b"
@@ -77,7 +77,7 @@ def test_requests_go_out_as_written():
 
 def test_what_fails_is_counted_by_what_happened():
     """A status that was not expected, and a connection that was closed."""
-    with serve_target(lambda asked: {"/a": 503, "/b": 0}.get(asked.path, 404)) as server:
+    with serve_status(lambda asked: {"/a": 503, "/b": 0}.get(asked.path, 404)) as server:
         kinds = [RequestTemplate(name, path=parse_template(f"/{name}")) for name in "abc"]
         kinds[2] = replace(kinds[2], expected=frozenset({404}))
         result = run_load(LoadPlan(server.url, SHORT, RequestMix(tuple(kinds))))
@@ -105,7 +105,7 @@ def test_latency_counts_from_when_a_request_was_due():
         answered.wait(0.3)
         return 200
 
-    with serve_target(slow) as server:
+    with serve_status(slow) as server:
         result = run_load(LoadPlan(server.url, SHORT, max_in_flight=1))
     measured = result.measured
     assert measured.due == 60
@@ -118,7 +118,7 @@ def test_each_second_is_told_once_and_in_order():
     """Seconds add up to the result, whatever the workers do."""
     told = []
     schedule = LoadSchedule((LoadStage(40, 40, 1.2),))
-    with serve_target() as server:
+    with serve_status() as server:
         result = run_load(LoadPlan(server.url, schedule, workers=2), each_second=told.append)
     assert [one.index for one in told] == list(range(len(told)))
     assert sum(one.second.due for one in told) == result.measured.due == 48
@@ -128,7 +128,7 @@ def test_each_second_is_told_once_and_in_order():
 def test_stopping_gives_up_what_is_under_way():
     """Long before the end of the schedule, and what had no answer is counted nowhere."""
     stop = threading.Event()
-    with serve_target() as server:
+    with serve_status() as server:
         plan = LoadPlan(server.url, LoadSchedule((LoadStage(50, 50, 600),)))
         result = run_load(plan, stop=stop, each_second=lambda _: stop.set())
     assert result.stopped
@@ -146,7 +146,7 @@ def test_a_target_that_is_not_there_is_no_load():
 def test_what_speaks_no_tls_is_said():
     """With the options that matter."""
     with (
-        serve_target() as server,
+        serve_status() as server,
         pytest.raises(TransientError, match=r"TLS handshake.*--ca-file"),
     ):
         run_load(LoadPlan(server.url.replace("http", "https"), SHORT))
@@ -179,7 +179,7 @@ def _wait_for(port: int) -> None:
 
 def test_http2_is_not_answered_by_a_server_that_has_none():
     """Nothing falls back to HTTP/1.1 silently."""
-    with serve_target() as server:
+    with serve_status() as server:
         result = run_load(LoadPlan(server.url, SHORT, http2=True))
     assert result.measured.ok == 0
     assert result.measured.failed == 60

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from canary.metrics.presets import POOLS, RATIOS
 from canary.metrics.scrape import ScrapeTarget
-from tests.metrics.servers import RealPrometheus, ReceivedRequest, ScriptedReply, ScriptedServer
+from tests.http_server import HttpServer, ReceivedRequest, Reply
+from tests.metrics.real_prometheus import RealPrometheus
 
 EXPOSITIONS = Path(__file__).parent / "expositions"
 PAGES = sorted(page.stem for page in EXPOSITIONS.glob("*.txt"))
@@ -28,7 +29,7 @@ class LivePrometheus:
 
     def __init__(self, home: Path) -> None:
         self.phase = 0
-        self.server = ScriptedServer()
+        self.server = HttpServer()
         self.server.answer = self._answer
         jobs = [*map(self._exposition, PAGES), *map(self._pod, FLEET)]
         try:
@@ -45,17 +46,17 @@ class LivePrometheus:
         """Every pod of the fleet that is alive."""
         return [ScrapeTarget(f"{self.server.url}/{p}", {"pod": p}) for p in PHASES[self.phase]]
 
-    def _answer(self, request: ReceivedRequest) -> ScriptedReply:
+    def _answer(self, request: ReceivedRequest) -> Reply:
         name = request.path.strip("/")
         if name in PAGES:
-            return ScriptedReply((EXPOSITIONS / f"{name}.txt").read_bytes())
+            return Reply((EXPOSITIONS / f"{name}.txt").read_bytes())
         if name not in PHASES[self.phase]:
-            return ScriptedReply(status=404)
+            return Reply(status=404)
         good, bad, size, idle = PHASES[self.phase][name]
         errors = f'logins_total{{code="500"}} {bad}\n' if bad else ""
         page = f"# TYPE logins_total counter\n{errors}"
         page += f'logins_total{{code="200"}} {good}\nconnections {size}\nidle {idle}\n'
-        return ScriptedReply(page.encode())
+        return Reply(page.encode())
 
     def _exposition(self, name: str) -> dict[str, list[object]]:
         """Pods of both sides and one of somebody else have the same page; routers have one."""

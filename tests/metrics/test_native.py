@@ -27,7 +27,8 @@ from canary.metrics.native import native_of
 from canary.metrics.presets import LATENCIES, RATIOS
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
 from canary.metrics.queries import Context, compile_metric
-from tests.metrics.servers import RealPrometheus, ScriptedReply, ScriptedServer, wait_until
+from tests.http_server import HttpServer, Reply
+from tests.metrics.real_prometheus import RealPrometheus, wait_until
 
 COUNTED = [one.name for one in RATIOS if one.total.metric.endswith("_count")]
 SLOW = [one.name for one in LATENCIES]
@@ -89,8 +90,8 @@ PROTOBUF = (
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealPrometheus]:
     """It scrapes every preset's histogram, as a native one, of a canary and of stable."""
     page = b"".join(family(name, [WHOSE, GATEWAY]) for name in sorted(HISTOGRAMS))
-    server = ScriptedServer()
-    server.answer = lambda _: ScriptedReply(page, headers={"Content-Type": PROTOBUF})
+    server = HttpServer()
+    server.answer = lambda _: Reply(page, headers={"Content-Type": PROTOBUF})
     targets = [
         {"targets": [server.address], "labels": {"namespace": "prod", "pod": pod, "version": v}}
         for pod, v in ((POD, "v1"), ("auth-canary-6c9d8f7b5-bcdfg", "v2"))

@@ -25,7 +25,7 @@ from canary.metrics.presets import (
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
 from canary.metrics.queries import Context, answers_of, compile_latency, compile_pool, compile_ratio
 from tests.metrics.live_prometheus import PAGES
-from tests.metrics.servers import wait_until
+from tests.metrics.real_prometheus import wait_until
 
 NAMES = {Side.STABLE: "auth", Side.CANARY: "auth-canary"}
 OTHER_NAMES = {

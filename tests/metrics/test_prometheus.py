@@ -24,7 +24,7 @@ from canary.core.series import (
 from canary.metrics.circuit_breaker import CircuitBreaker
 from canary.metrics.prometheus import MAX_POINTS, Prometheus, PrometheusOptions
 from canary.metrics.promql import literal, one_of, promql
-from tests.metrics.servers import ScriptedReply, ScriptedServer
+from tests.http_server import HttpServer, Reply
 
 QUERY = SeriesQuery(
     "q", Selector("http_requests_total", (Matcher("pod", MatchOp.REGEX, "a|b"),)), ("pod",)
@@ -32,23 +32,21 @@ QUERY = SeriesQuery(
 JSON = {"Content-Type": "application/json"}
 
 
-def matrix(*rows: tuple[dict[str, str], list[list[object]]], **more: object) -> ScriptedReply:
+def matrix(*rows: tuple[dict[str, str], list[list[object]]], **more: object) -> Reply:
     """Prometheus' answer to a range query."""
     result = [{"metric": labels, "values": values} for labels, values in rows]
     data = {"resultType": "matrix", "result": result}
-    return ScriptedReply(
-        json.dumps({"status": "success", "data": data} | more).encode(), headers=JSON
-    )
+    return Reply(json.dumps({"status": "success", "data": data} | more).encode(), headers=JSON)
 
 
-def error(status: int, text: str) -> ScriptedReply:
+def error(status: int, text: str) -> Reply:
     """Prometheus' way to say no."""
     body = {"status": "error", "errorType": "x", "error": text}
-    return ScriptedReply(json.dumps(body).encode(), status, JSON)
+    return Reply(json.dumps(body).encode(), status, JSON)
 
 
 @pytest.fixture
-def ask(server: ScriptedServer):
+def ask(server: HttpServer):
     """Reads QUERY from the scripted server with the given options."""
     sources: list[Prometheus] = []
 
@@ -87,25 +85,21 @@ def test_a_read_is_one_post_with_the_query_in_the_body(server, ask):
         pytest.param(error(422, "too many samples"), Unavailable, "too many samples", id="422"),
         pytest.param(error(401, "who"), Unavailable, "who; check the credentials", id="401"),
         pytest.param(
-            ScriptedReply(b"<html>Log in</html>", headers={"Content-Type": "text/html"}),
+            Reply(b"<html>Log in</html>", headers={"Content-Type": "text/html"}),
             Unavailable,
             "check that this is the address of a Prometheus API",
             id="a log-in page",
         ),
+        pytest.param(Reply(b'{"status": "succ'), Unavailable, "Prometheus' JSON", id="half JSON"),
+        pytest.param(Reply(b"[]"), Unavailable, "Prometheus' JSON", id="JSON of another kind"),
         pytest.param(
-            ScriptedReply(b'{"status": "succ'), Unavailable, "Prometheus' JSON", id="half JSON"
-        ),
-        pytest.param(
-            ScriptedReply(b"[]"), Unavailable, "Prometheus' JSON", id="JSON of another kind"
-        ),
-        pytest.param(
-            ScriptedReply(b"{}", headers={"Content-Length": "100"}),
+            Reply(b"{}", headers={"Content-Length": "100"}),
             Unavailable,
             "ended early",
             id="an answer that breaks off",
         ),
         pytest.param(
-            ScriptedReply(status=302, headers={"Location": "https://sso.example.com/"}),
+            Reply(status=302, headers={"Location": "https://sso.example.com/"}),
             Unavailable,
             "configure that address",
             id="a redirect is not followed with our credentials",
@@ -133,13 +127,13 @@ def test_a_read_is_one_post_with_the_query_in_the_body(server, ask):
             matrix(({}, [[100, "NaN"], [101, "+Inf"]])), NoData, "NaN or infinite", id="only NaN"
         ),
         pytest.param(
-            ScriptedReply(b'{"status": "success", "data": {"result": [1, "2"]}}'),
+            Reply(b'{"status": "success", "data": {"result": [1, "2"]}}'),
             Unavailable,
             "expected series",
             id="a scalar",
         ),
         pytest.param(
-            ScriptedReply(b'{"status": "success"}'),
+            Reply(b'{"status": "success"}'),
             Unavailable,
             "expected series",
             id="no data at all",
@@ -156,7 +150,7 @@ def test_a_failure_is_a_value_with_a_sentence(server, ask, reply, kind, words):
 
 def test_a_hanging_server_costs_one_time_out(server, ask):
     """It is not asked again, neither for the same query nor for the next, but by one probe."""
-    server.answer = lambda _: ScriptedReply(hold=True)
+    server.answer = lambda _: Reply(hold=True)
     answer = ask(read_timeout=0.1)
     assert isinstance(answer, Unavailable)
     assert "no answer within 0.1 s" in answer.why
@@ -166,7 +160,7 @@ def test_a_hanging_server_costs_one_time_out(server, ask):
 
 def test_nobody_listens():
     """A refused connection is Unavailable, and the rest of the queries is not tried."""
-    gone = ScriptedServer()
+    gone = HttpServer()
     gone.close()
     with contextlib.closing(Prometheus(PrometheusOptions(gone.url, attempts=2))) as source:
         other = SeriesQuery("other", Selector("x"), ())
@@ -241,7 +235,7 @@ def test_a_missing_token_file_is_named(server, ask, tmp_path):
 
 def test_an_answer_that_is_too_large_is_not_read_to_its_end(server, ask):
     """Memory is bounded."""
-    server.answer = lambda _: ScriptedReply(b"x" * 100_000, headers=JSON)
+    server.answer = lambda _: Reply(b"x" * 100_000, headers=JSON)
     answer = ask(max_bytes=1000)
     assert isinstance(answer, NoData)
     assert answer.partial
@@ -254,7 +248,7 @@ def test_an_answer_that_is_too_large_is_not_read_to_its_end(server, ask):
 
 def test_why_nobody_could_be_reached_is_said_without_the_libraries_words():
     """One reason, not the wrapping of three libraries."""
-    gone = ScriptedServer()
+    gone = HttpServer()
     gone.close()
     with contextlib.closing(Prometheus(PrometheusOptions(gone.url, attempts=1))) as source:
         answer = source.read([QUERY], 0, 1, 1)["q"]
@@ -306,7 +300,7 @@ def test_a_query_that_fails_counts_against_its_asker_alone(server):
 def test_prometheus_own_time_out_is_not_asked_again(server, ask):
     """It says 503 then, which otherwise means that it is starting."""
     body = b'{"status": "error", "errorType": "timeout", "error": "query timed out"}'
-    slow = ScriptedReply(body, 503, JSON)
+    slow = Reply(body, 503, JSON)
     server.answer = lambda one: matrix() if "vector" in one.form["query"] else slow
     answer = ask(attempts=3)
     assert isinstance(answer, Unavailable)

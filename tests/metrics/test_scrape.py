@@ -20,14 +20,14 @@ from canary.metrics.exposition import PageError, samples
 from canary.metrics.history import LOOKBACK
 from canary.metrics.scrape import Scrape, ScrapeOptions, ScrapeTarget
 from canary.metrics.store import Store
-from tests.metrics.servers import ScriptedReply, ScriptedServer
+from tests.http_server import HttpServer, Reply
 
 QUERY = SeriesQuery("q", Selector("hits"), ("pod",))
 PAGE = b"# TYPE hits counter\nhits 5\nother 1\n"
 
 
 @pytest.fixture
-def target(server: ScriptedServer) -> ScrapeTarget:
+def target(server: HttpServer) -> ScrapeTarget:
     """The scripted server as pod `a`."""
     return ScrapeTarget(f"{server.url}/metrics", {"pod": "a"})
 
@@ -56,27 +56,21 @@ def points(scrape: Scrape, start: float, end: float):
 @pytest.mark.parametrize(
     ("reply", "words"),
     [
-        pytest.param(ScriptedReply(b"\x00\xff\xfe\x01"), "UTF-8 text", id="binary garbage"),
+        pytest.param(Reply(b"\x00\xff\xfe\x01"), "UTF-8 text", id="binary garbage"),
         pytest.param(
-            ScriptedReply(PAGE, headers={"Content-Length": "500"}),
+            Reply(PAGE, headers={"Content-Length": "500"}),
             "broke off",
             id="half a page of a whole",
         ),
-        pytest.param(ScriptedReply(b""), "empty", id="nothing"),
-        pytest.param(ScriptedReply(b"<html>hello</html>\n"), "line 1 is not a sample", id="HTML"),
+        pytest.param(Reply(b""), "empty", id="nothing"),
+        pytest.param(Reply(b"<html>hello</html>\n"), "line 1 is not a sample", id="HTML"),
+        pytest.param(Reply(b"hits many\n"), "line 1 is not a sample", id="a word for a number"),
+        pytest.param(Reply(b'hits{a="b} 3\n'), "line 1 is not a sample", id="an open quote"),
+        pytest.param(Reply(b"no", 500), "HTTP 500", id="500"),
+        pytest.param(Reply(status=302, headers={"Location": "/x"}), "HTTP 302", id="a redirect"),
+        pytest.param(Reply(b"hits 5\n" * 3_000_000), "larger than", id="too large"),
         pytest.param(
-            ScriptedReply(b"hits many\n"), "line 1 is not a sample", id="a word for a number"
-        ),
-        pytest.param(
-            ScriptedReply(b'hits{a="b} 3\n'), "line 1 is not a sample", id="an open quote"
-        ),
-        pytest.param(ScriptedReply(b"no", 500), "HTTP 500", id="500"),
-        pytest.param(
-            ScriptedReply(status=302, headers={"Location": "/x"}), "HTTP 302", id="a redirect"
-        ),
-        pytest.param(ScriptedReply(b"hits 5\n" * 3_000_000), "larger than", id="too large"),
-        pytest.param(
-            ScriptedReply(b"hits 5\n", headers={"Content-Type": "application/openmetrics-text"}),
+            Reply(b"hits 5\n", headers={"Content-Type": "application/openmetrics-text"}),
             "expected '# EOF'",
             id="OpenMetrics without its end",
         ),
@@ -84,7 +78,7 @@ def points(scrape: Scrape, start: float, end: float):
 )
 def test_a_broken_page_is_a_failure_and_ends_the_series(server, scrape, reply, words):
     """It never raises, and no half of it is taken."""
-    server.answer = lambda _: ScriptedReply(PAGE)
+    server.answer = lambda _: Reply(PAGE)
     assert scrape.poll(10) == ()
     server.answer = lambda _: reply
     (failure,) = scrape.poll(11)
@@ -94,14 +88,14 @@ def test_a_broken_page_is_a_failure_and_ends_the_series(server, scrape, reply, w
 
 def test_e01_a_page_whose_length_is_known_needs_no_last_newline(server, scrape):
     """Prometheus takes it as well."""
-    server.answer = lambda _: ScriptedReply(b"other 1\nhits 7")
+    server.answer = lambda _: Reply(b"other 1\nhits 7")
     assert scrape.poll(10) == ()
     assert points(scrape, 10, 10) == ((10, 7.0),)
 
 
 def test_a_hanging_target_does_not_hold_up_the_others(server, target):
     """And is not asked again before its first answer is over."""
-    server.answer = lambda request: ScriptedReply(PAGE, hold=request.path == "/hangs")
+    server.answer = lambda request: Reply(PAGE, hold=request.path == "/hangs")
     hanging = ScrapeTarget(f"{server.url}/hangs", {"pod": "b"})
     options = ScrapeOptions(timeout=0.2)
     with contextlib.closing(Scrape(lambda: [target, hanging], [QUERY], options)) as scrape:
@@ -113,7 +107,7 @@ def test_a_hanging_target_does_not_hold_up_the_others(server, target):
 
 def test_a_vanished_target_ends_and_a_returned_one_goes_on(server, scrape, target):
     """Between the two there is no value, whatever the lookback."""
-    server.answer = lambda _: ScriptedReply(PAGE)
+    server.answer = lambda _: Reply(PAGE)
     for t, present in ((1, True), (2, False), (3, False), (4, True)):
         scrape.targets[:] = [target] if present else []
         scrape.poll(t)
@@ -122,23 +116,23 @@ def test_a_vanished_target_ends_and_a_returned_one_goes_on(server, scrape, targe
 
 def test_a_series_that_leaves_the_page_ends(server, scrape):
     """As in Prometheus."""
-    server.answer = lambda _: ScriptedReply(PAGE)
+    server.answer = lambda _: Reply(PAGE)
     scrape.poll(1)
-    server.answer = lambda _: ScriptedReply(b"other 1\n")
+    server.answer = lambda _: Reply(b"other 1\n")
     scrape.poll(2)
     assert points(scrape, 1, 3) == ((1, 5.0),)
 
 
 def test_a_value_lasts_for_the_lookback(server, scrape):
     """When nobody polls, the last sample is the present one for five minutes."""
-    server.answer = lambda _: ScriptedReply(PAGE)
+    server.answer = lambda _: Reply(PAGE)
     scrape.poll(1)
     assert points(scrape, LOOKBACK, LOOKBACK + 10) == ((LOOKBACK, 5.0),)
 
 
 def test_labels_of_the_target_win_and_those_of_the_page_are_renamed(server, scrape):
     """Also here, as in Prometheus."""
-    server.answer = lambda _: ScriptedReply(b'hits{pod="liar",code="200",empty=""} 1\n')
+    server.answer = lambda _: Reply(b'hits{pod="liar",code="200",empty=""} 1\n')
     scrape.poll(1)
     query = SeriesQuery("q", Selector("hits"), ("pod", "exported_pod", "code", "empty", "instance"))
     scrape.read([query], 1, 1, 1)
@@ -165,7 +159,7 @@ def test_labels_of_the_target_win_and_those_of_the_page_are_renamed(server, scra
 )
 def test_matchers_select_as_in_promql(server, scrape, matcher, expected):
     """1 of code 200, 2 of code 500, 4 without a code."""
-    server.answer = lambda _: ScriptedReply(b'hits{code="200"} 1\nhits{code="500"} 2\nhits 4\n')
+    server.answer = lambda _: Reply(b'hits{code="200"} 1\nhits{code="500"} 2\nhits 4\n')
     query = SeriesQuery("m", Selector("hits", (matcher,)), ())
     scrape.poll(1)
     found = scrape.read([query], 1, 1, 1)["m"]
@@ -174,7 +168,7 @@ def test_matchers_select_as_in_promql(server, scrape, matcher, expected):
 
 def test_a_query_is_known_from_its_first_read_on(server, scrape):
     """It says that it found nothing, and has data after the next poll."""
-    server.answer = lambda _: ScriptedReply(PAGE)
+    server.answer = lambda _: Reply(PAGE)
     scrape.poll(1)
     query = SeriesQuery("new", Selector("other"), ())
     assert isinstance(scrape.read([query], 1, 1, 1)["new"], NoData)
@@ -185,10 +179,10 @@ def test_a_query_is_known_from_its_first_read_on(server, scrape):
 def test_silence_has_a_reason(server, scrape):
     """Nothing polled, no target, no such metric, nothing reachable."""
     first = answer(scrape, 0, 1)
-    server.answer = lambda _: ScriptedReply(b"else 1\n")
+    server.answer = lambda _: Reply(b"else 1\n")
     scrape.poll(1)
     second = answer(scrape, 0, 1)
-    server.answer = lambda _: ScriptedReply(status=503)
+    server.answer = lambda _: Reply(status=503)
     scrape.poll(2)
     third = answer(scrape, 0, 2)
     scrape.targets.clear()
@@ -217,7 +211,7 @@ def test_what_cannot_be_evaluated_says_so(scrape):
 def test_a_wrong_regular_expression_does_not_stop_the_polling(server, scrape):
     """The other queries keep their data."""
     wrong = SeriesQuery("wrong", Selector("hits", (Matcher("a", MatchOp.REGEX, "("),)), ())
-    server.answer = lambda _: ScriptedReply(PAGE)
+    server.answer = lambda _: Reply(PAGE)
     scrape.read([wrong], 0, 1, 1)
     scrape.poll(1)
     assert points(scrape, 1, 1) == ((1, 5.0),)
@@ -225,7 +219,7 @@ def test_a_wrong_regular_expression_does_not_stop_the_polling(server, scrape):
 
 def test_values_settle_with_the_poll(server, scrape):
     """Not before: a poll under way may still add to its second."""
-    server.answer = lambda _: ScriptedReply(PAGE)
+    server.answer = lambda _: Reply(PAGE)
     assert scrape.settled(5) == 0
     scrape.poll(5.7)
     assert scrape.settled(9) == 5

@@ -16,7 +16,7 @@ from canary.core.series import FoundSeries, Matcher, MatchOp, NoData, Selector, 
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
 from canary.metrics.scrape import Scrape
 from tests.metrics.live_prometheus import PHASES, LivePrometheus
-from tests.metrics.servers import wait_until
+from tests.metrics.real_prometheus import wait_until
 
 HITS = Selector("logins_total")
 TOTAL = SeriesQuery("total", HITS, ("pod",), raw=True)

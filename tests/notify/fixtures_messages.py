@@ -1,12 +1,9 @@
 """Notices as the reconcile pass makes them, and an HTTP server that remembers what it was sent."""
 
-import contextlib
 import json
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import partial
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +25,7 @@ from canary.api.notify import Notify, SecretRef
 from canary.errors import PermanentError
 from canary.interfaces import Change, Key, Notice
 from canary.notify.message import Links
+from tests.http_server import HttpServer, answer_in_turn, wait_until_closed
 
 GOLDEN = Path(__file__).parent / "golden"
 PATIENCE = 20.0
@@ -180,18 +178,6 @@ class InMemorySecrets:
         return self.known[ref.key]
 
 
-@dataclass(frozen=True)
-class ReceivedRequest:
-    """One request."""
-
-    path: str
-    headers: dict[str, str]
-    body: bytes
-
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
 @dataclass
 class ScriptedAnswer:
     """What is said to a request; `hang` says nothing until the test is over."""
@@ -206,86 +192,31 @@ class ScriptedAnswer:
     """Sent, and then another byte now and then until the test is over."""
 
 
-class WebhookReceiver:
-    """A local receiver: `answer` decides by how many requests came before."""
+class WebhookReceiver(HttpServer):
+    """Gives these answers in turn, the last again and again."""
 
-    def __init__(self, answer: Callable[[int], ScriptedAnswer]) -> None:
-        self.received: list[ReceivedRequest] = []
+    def __init__(self, *answers: ScriptedAnswer) -> None:
         self.sent = 0
-        self._answer = answer
-        self._over = threading.Event()
-        self._came = threading.Condition()
-        owner = self
+        """Bytes of bodies."""
+        acts = [partial(self._play, one) for one in answers or (ScriptedAnswer(),)]
+        super().__init__(answer_in_turn(*acts))
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                owner.handle(self)
-
-            def log_message(self, *_: object) -> None:
-                """Says nothing."""
-
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._http.daemon_threads = True
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}"
-
-    def handle(self, handler: BaseHTTPRequestHandler) -> None:
-        body = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
-        with self._came:
-            answer = self._answer(len(self.received))
-            headers = {name.lower(): value for name, value in handler.headers.items()}
-            self.received.append(ReceivedRequest(handler.path, headers, body))
-            self._came.notify_all()
+    def _play(self, answer: ScriptedAnswer, http: BaseHTTPRequestHandler) -> None:
+        http.close_connection = True
         if answer.hang:
-            self._over.wait(PATIENCE)
+            wait_until_closed(http)
             return
-        with contextlib.suppress(OSError):
-            if answer.drip:
-                handler.wfile.write(answer.drip)
-                while not self._over.wait(0.05):
-                    handler.wfile.write(b"x")
-            if answer.raw:
-                handler.wfile.write(answer.raw)
-                return
-            handler.send_response(answer.status)
-            for name, value in ({"Content-Length": str(answer.size)} | answer.headers).items():
-                handler.send_header(name, value)
-            handler.end_headers()
-            self._pour(handler, answer.size)
-
-    def _pour(self, handler: BaseHTTPRequestHandler, size: int) -> None:
-        """Piece by piece, and counted: who hangs up gets no more."""
-        while size > 0:
-            piece = min(size, 1 << 16)
-            handler.wfile.write(b"x" * piece)
-            self.sent += piece
-            size -= piece
-
-    def until(self, count: int) -> list[ReceivedRequest]:
-        """The requests, when so many have come."""
-        with self._came:
-            assert self._came.wait_for(lambda: len(self.received) >= count, PATIENCE), (
-                f"{len(self.received)} of {count} requests came"
-            )
-            return list(self.received)
-
-    def close(self) -> None:
-        self._over.set()
-        self._http.shutdown()
-        self._thread.join(PATIENCE)
-        self._http.server_close()
-
-
-@contextmanager
-def receiver(*answers: ScriptedAnswer) -> Iterator[WebhookReceiver]:
-    """One that gives these answers in turn, the last again and again."""
-    told = answers or (ScriptedAnswer(),)
-    server = WebhookReceiver(lambda count: told[min(count, len(told) - 1)])
-    try:
-        yield server
-    finally:
-        server.close()
+        if answer.drip:
+            http.wfile.write(answer.drip)
+            while not self.closed.wait(0.05):
+                http.wfile.write(b"x")
+        if answer.raw:
+            http.wfile.write(answer.raw)
+            return
+        http.send_response(answer.status)
+        for name, value in ({"Content-Length": str(answer.size)} | answer.headers).items():
+            http.send_header(name, value)
+        http.end_headers()
+        for size in (*[1 << 16] * (answer.size >> 16), answer.size % (1 << 16)):
+            http.wfile.write(b"x" * size)  # piece by piece: a client that hangs up gets no more
+            self.sent += size

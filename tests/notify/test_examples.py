@@ -22,7 +22,7 @@ from canary.notify.events import event_from_notice
 from canary.notify.formatters import format_message, select_message
 from canary.notify.sender import PayloadSender
 from canary.operator.settings import NOTIFY_SECRETS
-from tests.metrics.servers import wait_until
+from tests.metrics.real_prometheus import wait_until
 from tests.notify.fixtures_messages import LINKS, entry, leak, notice, promoted, rolled_back
 
 ROOT = Path(__file__).parents[2]

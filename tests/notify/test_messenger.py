@@ -33,7 +33,6 @@ from tests.notify.fixtures_messages import (
     notice,
     paused,
     promoted,
-    receiver,
     ref,
     release,
     rolled_back,
@@ -101,19 +100,19 @@ def slack(server: WebhookReceiver) -> InMemorySecrets:
 
 def headlines(server: WebhookReceiver) -> list[str]:
     """What a chat has got."""
-    return [one.json()["text"] for one in server.received]
+    return [one.json()["text"] for one in server.requests]
 
 
 def test_a_rollback_is_told_once() -> None:
     """At its begin; its end is no event, nor is the same pass after a restart of the watch."""
-    with receiver() as server, post(slack(server)) as office:
+    with WebhookReceiver() as server, post(slack(server)) as office:
         office.notify(
             leak(SLACK),
             leak(SLACK),
             notice(rolling_back(), rolled_back(), SLACK),
             notice(*promoted(), SLACK, at=AT + 99),
         )
-        server.until(2)
+        server.wait_for_requests(2)
     assert [words.split(":")[0] for words in headlines(server)] == [
         "auth rolled back at 5 %",
         "auth promoted",
@@ -127,20 +126,20 @@ def test_a_rollback_is_told_once() -> None:
 def test_the_same_version_tried_again_is_told_again() -> None:
     """A retry that leaks again is another rollback."""
     retried = rolling_back(release=release(started_at=AT + 60, failed=Reason.CONNECTION_LEAK))
-    with receiver() as server, post(slack(server)) as office:
+    with WebhookReceiver() as server, post(slack(server)) as office:
         office.notify(leak(SLACK), notice(HOLDING, retried, SLACK))
-        assert len(server.until(2)) == 2
+        assert len(server.wait_for_requests(2)) == 2
 
 
 def test_what_was_over_and_comes_again_is_told_again() -> None:
     """Stuck, resumed, stuck for the same reason: a person is needed twice."""
-    with receiver() as server, post(slack(server)) as office:
+    with WebhookReceiver() as server, post(slack(server)) as office:
         office.notify(
             notice(HOLDING, paused(), SLACK),
             notice(paused(), HOLDING, SLACK),
             notice(HOLDING, paused(), SLACK),
         )
-        assert len(server.until(2)) == 2
+        assert len(server.wait_for_requests(2)) == 2
 
 
 ROUTES = {
@@ -174,17 +173,17 @@ STORIES = [
 @pytest.mark.parametrize(("told", "paths"), STORIES)
 def test_the_operators_routes_by_reason(told: Notice, paths: list[str]) -> None:
     """Whatever the release itself says."""
-    with receiver() as server, post(InMemorySecrets({}), routed(server.url)) as office:
+    with WebhookReceiver() as server, post(InMemorySecrets({}), routed(server.url)) as office:
         office.notify(told)
-        server.until(len(paths))
-    assert [one.path for one in server.received] == paths
+        server.wait_for_requests(len(paths))
+    assert [one.path for one in server.requests] == paths
 
 
 def test_the_database_team_gets_all_it_needs() -> None:
     """Evidence, pods, the pools' graph and the runbook, in the first message."""
-    with receiver() as server, post(InMemorySecrets({}), routed(server.url)) as office:
+    with WebhookReceiver() as server, post(InMemorySecrets({}), routed(server.url)) as office:
         office.notify(leak())
-        (request,) = server.until(1)
+        (request,) = server.wait_for_requests(1)
     data = request.json()["data"]
     assert "leaks 1 connection per 4,900 requests" in data["message"]
     assert data["pods"] == ["auth-canary-5d9f-x2x7p", "auth-canary-5d9f-zq4lt"]
@@ -196,9 +195,9 @@ def test_the_database_team_gets_all_it_needs() -> None:
 
 def test_both_the_owners_and_the_database_team_are_told() -> None:
     """Neither replaces the other."""
-    with receiver() as server, post(slack(server), routed(server.url)) as office:
+    with WebhookReceiver() as server, post(slack(server), routed(server.url)) as office:
         office.notify(leak(SLACK))
-        paths = sorted(one.path for one in server.until(2))
+        paths = sorted(one.path for one in server.wait_for_requests(2))
     assert paths == ["/dba", f"/services/{SENTINEL}"]
 
 
@@ -210,10 +209,10 @@ def test_what_fails_is_tried_again_and_what_is_refused_is_not() -> None:
         ScriptedAnswer(200),
         ScriptedAnswer(400),
     )
-    with receiver(*answers) as server, post(slack(server)) as office:
+    with WebhookReceiver(*answers) as server, post(slack(server)) as office:
         office.notify(leak(SLACK), notice(HOLDING, paused(), SLACK))
-        server.until(4)
-    assert len(server.received) == 4
+        server.wait_for_requests(4)
+    assert len(server.requests) == 4
     assert office.value("retries_total", receiver="slack") == 2
     assert office.value("deliveries_total", receiver="slack", result="delivered") == 1
     assert office.value("deliveries_total", receiver="slack", result="refused") == 1
@@ -222,11 +221,11 @@ def test_what_fails_is_tried_again_and_what_is_refused_is_not() -> None:
 def test_a_long_pause_is_not_waited_for_by_a_thread() -> None:
     """The queue rests as long as the receiver asks for, and then it works."""
     with (
-        receiver(ScriptedAnswer(429, {"Retry-After": "30"}), ScriptedAnswer(200)) as server,
+        WebhookReceiver(ScriptedAnswer(429, {"Retry-After": "30"}), ScriptedAnswer(200)) as server,
         post(slack(server)) as office,
     ):
         office.notify(leak(SLACK))
-        server.until(2)
+        server.wait_for_requests(2)
     assert office.value("retries_total", receiver="slack") == 0
     assert office.value("deliveries_total", receiver="slack", result="delivered") == 1
 
@@ -234,11 +233,11 @@ def test_a_long_pause_is_not_waited_for_by_a_thread() -> None:
 def test_a_receiver_that_hangs_delays_no_other() -> None:
     """Not those of the same release, nor those of the operator."""
     hook = {"webhook": {"url": "HUNG"}}
-    with receiver(ScriptedAnswer(hang=True)) as hung, receiver() as server:
+    with WebhookReceiver(ScriptedAnswer(hang=True)) as hung, WebhookReceiver() as server:
         hook["webhook"]["url"] = hung.url
         with post(slack(server), routed(server.url), fast=False) as office:
             office.notify(leak(hook, SLACK))
-            assert len(server.until(2)) == 2
+            assert len(server.wait_for_requests(2)) == 2
             assert office.value("deliveries_total", receiver="webhook", result="delivered") == 0
 
 
@@ -246,7 +245,7 @@ def test_an_incident_is_resolved_when_it_was_routed_there(monkeypatch: pytest.Mo
     """The pager of the database team has asked for pool reasons only, not for promotions."""
     leaked, crashed = rolled_back(), rolled_back(Reason.CRASH_LOOPING)
     pager = {"pagerduty": ref("pagerduty"), "groups": ["pool"]}
-    with receiver(ScriptedAnswer(202)) as server:
+    with WebhookReceiver(ScriptedAnswer(202)) as server:
         monkeypatch.setattr("canary.notify.formatters.ADDRESSES", {"us": server.url})
         with post(InMemorySecrets({"pagerduty": "K3Y"})) as office:
             office.notify(
@@ -255,27 +254,27 @@ def test_an_incident_is_resolved_when_it_was_routed_there(monkeypatch: pytest.Mo
                 notice(HOLDING, rolling_back(Reason.CRASH_LOOPING), pager),
                 notice(*promoted(*crashed.history), pager, at=AT + 9),
             )
-            events = [one.json() for one in server.until(2)]
+            events = [one.json() for one in server.wait_for_requests(2)]
     assert [one["event_action"] for one in events] == ["trigger", "resolve"]
     assert events[0]["dedup_key"] == events[1]["dedup_key"]
-    assert len(server.received) == 2
+    assert len(server.requests) == 2
 
 
 def test_a_secret_is_read_for_each_message() -> None:
     """It may have been rotated; and it is read in the release's namespace."""
-    with receiver() as server:
+    with WebhookReceiver() as server:
         safe = slack(server)
         with post(safe) as office:
             office.notify(leak(SLACK), notice(HOLDING, paused(), SLACK))
-            server.until(2)
+            server.wait_for_requests(2)
     assert safe.asked == [("prod", "hooks"), ("prod", "hooks")]
 
 
 def test_a_secret_that_is_not_there_is_said(caplog: pytest.LogCaptureFixture) -> None:
     """With its name, the release and the reason, to the owners as an Event; the others are told."""
-    with receiver() as server, post(slack(server)) as office:
+    with WebhookReceiver() as server, post(slack(server)) as office:
         office.notify(leak({"teams": ref("teams")}, SLACK))
-        server.until(1)
+        server.wait_for_requests(1)
     assert (
         "delivery to teams of prod/auth: ConnectionLeak ended without success (refused)"
         in caplog.text
@@ -296,10 +295,13 @@ HOSTILE = (
 def test_no_secret_is_ever_logged(caplog: pytest.LogCaptureFixture) -> None:
     """Whatever the receivers answer, at the most talkative level."""
     caplog.set_level(logging.DEBUG)
-    with receiver(*HOSTILE, ScriptedAnswer(hang=True)) as server, post(slack(server)) as office:
+    with (
+        WebhookReceiver(*HOSTILE, ScriptedAnswer(hang=True)) as server,
+        post(slack(server)) as office,
+    ):
         for reason in (Reason.CRASH_LOOPING, Reason.ABOVE_LIMIT, Reason.OUT_OF_MEMORY):
             office.notify(notice(HOLDING, rolling_back(reason), SLACK))
-        server.until(5)
+        server.wait_for_requests(5)
     assert "ended without success" in caplog.text
     assert office.warned
     assert SENTINEL not in caplog.text + str(office.warned)
@@ -307,10 +309,10 @@ def test_no_secret_is_ever_logged(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_shutdown_tells_what_was_just_noticed() -> None:
     """A rollback in the last moment is not lost."""
-    with receiver() as server:
+    with WebhookReceiver() as server:
         with post(slack(server), fast=False) as office:
             office.notify(leak(SLACK))
-        assert len(server.received) == 1
+        assert len(server.requests) == 1
 
 
 def test_everybody_is_told() -> None:
@@ -331,7 +333,7 @@ def test_everybody_is_told() -> None:
 def test_a_rolled_back_release_of_a_running_operator_is_told() -> None:
     """The whole way: watch, pass, notice, Secret, message; nothing of the secret in the cluster."""
     notify = "  notify: [{slack: {secretRef: {name: hooks, key: slack}}}]\n  steps:"
-    with receiver() as server, start_cluster() as town:
+    with WebhookReceiver() as server, start_cluster() as town:
         address = f"{server.url}/services/{SENTINEL}"
         data = {"slack": base64.b64encode(address.encode()).decode()}
         secret = {"metadata": {"name": "hooks", "namespace": "prod"}, "data": data}
@@ -341,12 +343,12 @@ def test_a_rolled_back_release_of_a_running_operator_is_told() -> None:
         with run_operator(town) as running:
             town.until_phase("auth", Phase.READY)
             town.ship("auth", "auth:broken")
-            (request,) = server.until(1)
+            (request,) = server.wait_for_requests(1)
             town.until_phase("auth", Phase.ROLLED_BACK)
             running.end()
         assert request.path == f"/services/{SENTINEL}"
         assert request.json()["text"].startswith("auth rolled back at 20 %: ")
-        assert len(server.received) == 1
+        assert len(server.requests) == 1
         seen = [*town.cluster.list(EVENTS, "prod", {}), *town.cluster.list(RELEASES, "prod", {})]
         assert SENTINEL not in str(seen)
         count = running.telemetry.registry.get_sample_value
@@ -385,8 +387,8 @@ def quiet(before: Status) -> Status:
 def test_nobody_is_told_of_every_step_unasked() -> None:
     """Only who asks for everything is."""
     everything = {**SLACK, "groups": ["all"]}
-    with receiver() as server, post(slack(server)) as office:
+    with WebhookReceiver() as server, post(slack(server)) as office:
         office.notify(notice(HOLDING, quiet(HOLDING), SLACK))
         office.notify(notice(HOLDING, changed(quiet(HOLDING), weight=25), everything))
-        assert len(server.until(1)) == 1
-    assert len(server.received) == 1
+        assert len(server.wait_for_requests(1)) == 1
+    assert len(server.requests) == 1

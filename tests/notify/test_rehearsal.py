@@ -1,6 +1,5 @@
 """`canary notify`: shown without secrets, sent as a rehearsal, wrong input in one or two lines."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ from canary.api import Reason
 from canary.cli import main as program
 from canary.notify.dry_run import DRY_RUN_REASONS, ROLLBACK_REASONS, STUCK_REASONS, build_dry_run
 from canary.notify.events import EventKind
-from tests.notify.fixtures_messages import AT, KEY, ScriptedAnswer, receiver, spec
+from tests.notify.fixtures_messages import AT, KEY, ScriptedAnswer, WebhookReceiver, spec
 
 SENTINEL = "S3NT1N3L"
 RELEASE = Path(__file__).parents[2] / "docs/examples/auth.yaml"
@@ -78,7 +77,7 @@ def test_a_rehearsal_is_sent_and_taken_back(
     for name, text in (("hooks/sign", "k"), ("hooks/mail", "json://x"), ("pager/key", "R")):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    with receiver(ScriptedAnswer(200)) as server:
+    with WebhookReceiver(ScriptedAnswer(200)) as server:
         (tmp_path / "hooks/slack").write_text(f"{server.url}/{SENTINEL}")
         path = tmp_path / "notify.yaml"
         lines = [line for line in FILE.splitlines() if "pagerduty" not in line]
@@ -100,10 +99,8 @@ def test_a_rehearsal_is_sent_and_taken_back(
             "mail: not notified",
             "alerts: delivered",
         ]
-        paths = [one.path for one in server.received]
-        begun, ended = (
-            json.loads(one.body)[0] for one in server.received if one.path.startswith("/api")
-        )
+        paths = [one.path for one in server.requests]
+        begun, ended = (one.json()[0] for one in server.requests if one.path.startswith("/api"))
     assert paths == [f"/{SENTINEL}", "/hook", "/api/v2/alerts", "/api/v2/alerts"]
     assert begun["labels"] == ended["labels"]
 
@@ -111,7 +108,7 @@ def test_a_rehearsal_is_sent_and_taken_back(
 def test_what_does_not_arrive_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 1, each receiver with its own reason, and no secret in it."""
     (tmp_path / "hooks").mkdir()
-    with receiver(ScriptedAnswer(404)) as server:
+    with WebhookReceiver(ScriptedAnswer(404)) as server:
         (tmp_path / "hooks/slack").write_text(f"{server.url}/{SENTINEL}")
         arguments = ["notify", str(RELEASE), "--send", "--secrets", str(tmp_path)]
         assert program.main(arguments) == 1

@@ -17,7 +17,7 @@ from canary.notify.sender import (
     PayloadSender,
     RefusedDeliveryError,
 )
-from tests.notify.fixtures_messages import AT, ScriptedAnswer, receiver
+from tests.notify.fixtures_messages import AT, ScriptedAnswer, WebhookReceiver
 
 SENTINEL = "S3NT1N3L"
 QUICK = PayloadSender(EVERYWHERE, DeliveryTimeouts(connect=2.0, read=0.3))
@@ -58,42 +58,42 @@ ANSWERS = [
 @pytest.mark.parametrize(("answer", "kind", "words", "after"), ANSWERS)
 def test_answers(answer: ScriptedAnswer, kind: type, words: str, after: float | None) -> None:
     """What is worth another try, and when; one request each, for the caller decides."""
-    with receiver(answer) as server:
+    with WebhookReceiver(answer) as server:
         error = failure(QUICK, server.url)
         assert isinstance(error, kind)
         assert words in str(error)
         assert getattr(error, "retry_after", None) == after
-        assert len(server.received) == 1
+        assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed(status: int) -> None:
     """The secret in the body is not carried to another server; the error says what to do."""
     with (
-        receiver() as elsewhere,
-        receiver(ScriptedAnswer(status, {"Location": elsewhere.url})) as server,
+        WebhookReceiver() as elsewhere,
+        WebhookReceiver(ScriptedAnswer(status, {"Location": elsewhere.url})) as server,
     ):
         error = failure(QUICK, server.url)
         assert isinstance(error, RefusedDeliveryError)
         assert "put the final address into the Secret" in str(error)
-        assert elsewhere.received == []
+        assert elsewhere.requests == []
 
 
 @pytest.mark.parametrize("status", [200, 202, 204])
 def test_whatever_is_2xx_is_delivered(status: int) -> None:
     """Slack says 200, Teams and PagerDuty 202."""
-    with receiver(ScriptedAnswer(status, size=0)) as server:
+    with WebhookReceiver(ScriptedAnswer(status, size=0)) as server:
         QUICK.send(post(server.url), AT)
-        (request,) = server.received
+        (request,) = server.requests
     assert request.path == f"/services/{SENTINEL}"
-    assert request.body == b"{}"
+    assert request.content == b"{}"
     assert request.headers["content-type"] == "application/json"
     assert request.headers["user-agent"].startswith("canary/")
 
 
 def test_an_answer_of_50_mb_is_not_read() -> None:
     """How it was answered is enough; the connection is closed before the rest comes."""
-    with receiver(ScriptedAnswer(200, size=50 << 20)) as server:
+    with WebhookReceiver(ScriptedAnswer(200, size=50 << 20)) as server:
         PATIENT.send(post(server.url), AT)
     assert server.sent < 50 << 20
 
@@ -103,7 +103,7 @@ PATIENT_BUT = PayloadSender(EVERYWHERE, DeliveryTimeouts(connect=2.0, read=5.0, 
 
 def test_an_answer_that_trickles_is_cut_off() -> None:
     """A byte now and then is never too late, and never done: the whole has a limit of its own."""
-    with receiver(ScriptedAnswer(drip=b"H")) as server:
+    with WebhookReceiver(ScriptedAnswer(drip=b"H")) as server:
         error = failure(PATIENT_BUT, server.url)
     assert isinstance(error, DeliveryError)
     assert "broke off" in str(error)
@@ -111,7 +111,7 @@ def test_an_answer_that_trickles_is_cut_off() -> None:
 
 def test_a_header_without_end_is_not_waited_for() -> None:
     """The status has come, and it was taken."""
-    with receiver(ScriptedAnswer(drip=b"HTTP/1.1 200 OK\r\nX-Slow: ")) as server:
+    with WebhookReceiver(ScriptedAnswer(drip=b"HTTP/1.1 200 OK\r\nX-Slow: ")) as server:
         PATIENT_BUT.send(post(server.url), AT)
 
 
@@ -127,10 +127,10 @@ def test_no_credentials_of_a_netrc_file(tmp_path, monkeypatch: pytest.MonkeyPatc
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login me password mine\n")
     monkeypatch.setenv("NETRC", str(netrc))
-    with receiver() as server:
+    with WebhookReceiver() as server:
         QUICK.send(post(server.url), AT)
         QUICK.send(post(server.url.replace("//", "//user:pass@")), AT)
-        plain, own = server.received
+        plain, own = server.requests
     assert "authorization" not in plain.headers
     assert own.headers["authorization"] == "Basic dXNlcjpwYXNz"
 
@@ -162,7 +162,7 @@ def test_no_secret_in_logs_or_errors(caplog: pytest.LogCaptureFixture) -> None:
     )
     said = []
     for answer in (*answers, *hostile):
-        with receiver(answer) as server:
+        with WebhookReceiver(answer) as server:
             try:
                 QUICK.send(post(server.url), AT)
             except CanaryError as error:
@@ -176,10 +176,10 @@ def test_no_secret_in_logs_or_errors(caplog: pytest.LogCaptureFixture) -> None:
 def test_other_threads_may_log_meanwhile(caplog: pytest.LogCaptureFixture) -> None:
     """What is kept back is what is said in the middle of sending, and nothing else."""
     caplog.set_level(logging.DEBUG)
-    with receiver(ScriptedAnswer(hang=True)) as server:
+    with WebhookReceiver(ScriptedAnswer(hang=True)) as server:
         sending = threading.Thread(target=failure, args=(QUICK, server.url))
         sending.start()
-        server.until(1)
+        server.wait_for_requests(1)
         logging.getLogger("urllib3.connectionpool").debug("of somebody else")
         sending.join()
     assert "of somebody else" in caplog.text
@@ -197,9 +197,9 @@ def apprise_url(url: str) -> str:
 def test_apprise() -> None:
     """Title, text and tone arrive by a receiver of its own."""
     pytest.importorskip("apprise")
-    with receiver() as server:
+    with WebhookReceiver() as server:
         QUICK.send(ApprisePayload(apprise_url(server.url), "A title", "Two\nlines", "failure"), AT)
-        (request,) = server.received
+        (request,) = server.requests
     sent = request.json()
     assert (sent["title"], sent["message"], sent["type"]) == ("A title", "Two\nlines", "failure")
 
@@ -218,10 +218,10 @@ def test_apprise_that_fails(
     """One error without the address, one request, and nothing in the log."""
     pytest.importorskip("apprise")
     caplog.set_level(logging.DEBUG)
-    with receiver(answer) as server:
+    with WebhookReceiver(answer) as server:
         with pytest.raises(kind) as caught:
             QUICK.send(ApprisePayload(apprise_url(server.url), "T", "B", "info"), AT)
-        assert len(server.received) == 1
+        assert len(server.requests) == 1
     assert SENTINEL not in repr(caught.value) + caplog.text
 
 

@@ -2,7 +2,6 @@
 
 import threading
 from contextlib import closing
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -20,6 +19,7 @@ from canary.metrics.nonblocking import NonBlockingSource
 from canary.metrics.scrape import ScrapeOptions
 from canary.operator.scrapers import Scraper, Scrapers, ScrapeTargets, Scraping, metrics_url
 from canary.operator.world_factory import EmptySource, SelectedSource
+from tests.http_server import HttpServer, Reply
 from tests.in_memory_world import RELEASE
 from tests.kube.fake_cluster import FakeCluster
 from tests.kube.fixtures_release import KEY, ReleaseOnFakeCluster
@@ -85,26 +85,14 @@ def scraping() -> Scraping:
     return Scraping(ScrapeOptions(), FairExecutor(2, 2, "scrape"), SystemClock())
 
 
-class Page(BaseHTTPRequestHandler):
-    """A router's metrics."""
-
-    def do_GET(self) -> None:
-        body = b'traefik_service_requests_total{service="a",code="200"} 7\n'
-        self.send_response(200)
-        self.send_header("Content-Type", "text/plain; version=0.0.4")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
+PAGE = b'traefik_service_requests_total{service="a",code="200"} 7\n'
+"""A router's metrics."""
 
 
-def test_scraped_while_in_flight() -> None:
+def test_scraped_while_in_flight(server: HttpServer) -> None:
     """The router's page is read at whole seconds, and each time the release is woken."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_address[1]}/metrics"
+    server.answer = lambda _: Reply(PAGE, headers={"Content-Type": "text/plain; version=0.0.4"})
+    url = f"{server.url}/metrics"
     query = SeriesQuery("q", Selector("traefik_service_requests_total"), ("service",))
     polled = threading.Semaphore(0)
     objects = CachedObjects(FakeCluster(), ())
@@ -130,8 +118,6 @@ def test_scraped_while_in_flight() -> None:
     scrapers.start(KEY, "auth", 2.0)
     assert scrapers.get(KEY) is not source
     scrapers.close()
-    server.shutdown()
-    server.server_close()
 
 
 def test_pages_of_both_sides() -> None:
