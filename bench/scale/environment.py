@@ -24,7 +24,6 @@ from bench.scale.processes import (
     run_kubectl,
 )
 from canary.kube.client import Client
-from canary.kube.transport import load_transport
 
 ACCOUNT = "canary"
 """Of manifests/operator/rbac.yaml."""
@@ -72,7 +71,7 @@ def environment(scrape: str, keep: Path | None = None) -> Iterator[Environment]:
     """
     if not os.environ.get("KUBECONFIG"):
         raise MissingError("expected KUBECONFIG of a cluster with simulated nodes, found none")
-    client = Client(load_transport())
+    client = fleet.connect()
     if not fleet.has_simulated_nodes(client):
         raise MissingError(
             "expected nodes with the label type=kwok, whose pods KWOK simulates, found none: "

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from zlib import crc32
 
+from bench.scale.fleet import connect
 from canary.clock import SystemClock
 from canary.errors import CanaryError
 from canary.kube.cache import Cache, Scope
@@ -24,7 +25,6 @@ from canary.kube.client import Client
 from canary.kube.objects import HTTP_ROUTES, PODS, Object
 from canary.kube.reflector import Reflector
 from canary.kube.timing import Stopper, SystemTiming
-from canary.kube.transport import load_transport
 
 PAGES = 60
 RATE = 100.0
@@ -221,7 +221,7 @@ def serve(exporter: Exporter, port: int) -> ThreadingHTTPServer:
 
 def main() -> None:
     """Serve until killed; the pods are those of the cluster of KUBECONFIG."""
-    client, exporter = Client(load_transport()), Exporter()
+    client, exporter = connect(), Exporter()
     exporter.routes.on_change(RouteAcceptor(client).changed)
     for cache in (exporter.pods, exporter.routes):
         Reflector(client, cache, Stopper(SystemTiming())).start()

@@ -5,15 +5,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from canary.errors import ConflictError
+from canary.errors import ConflictError, TransientError
 from canary.kube.client import Client
 from canary.kube.objects import DEPLOYMENTS, HTTP_ROUTES, RELEASES, SERVICES, Kind, Object
+from canary.kube.retrying import RetryPolicy
+from canary.kube.transport import RequestTimeouts, load_transport
 
 NAMESPACES = Kind("", "v1", "namespaces", "Namespace")
 NODES = Kind("", "v1", "nodes", "Node")
 SIMULATED = {"type": "kwok"}
 """Label of the simulated nodes."""
-_THREADS = 16
+_THREADS, _ATTEMPTS = 12, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,12 @@ class Service:
         return self.build(HTTP_ROUTES, spec)
 
 
+def connect() -> Client:
+    """Return a client that is patient with a busy API server."""
+    timeouts = RequestTimeouts(connect=30.0, read=60.0)
+    return Client(load_transport(), RetryPolicy(timeouts, attempts=10, budget=120.0))
+
+
 def has_simulated_nodes(client: Client) -> bool:
     """Return whether the cluster has nodes whose pods are simulated."""
     return bool(client.list(NODES, "", SIMULATED))
@@ -166,7 +174,11 @@ def list_releases(client: Client, fleet: Fleet) -> Iterator[Object]:
 
 
 def _ensure(client: Client, kind: Kind, namespace: str, body: Object) -> None:
-    try:
-        client.create(kind, namespace, body)
-    except ConflictError:  # it exists
+    for _ in range(_ATTEMPTS):
+        try:
+            client.create(kind, namespace, body)
+        except ConflictError:  # it exists
+            return
+        except TransientError:  # it may exist
+            continue
         return

@@ -5,6 +5,7 @@ account: a thread that waits in a lock or a socket is left out. The file has col
 after them the functions by the share of samples in which they are on the stack.
 """
 
+import os
 import sys
 import threading
 import time
@@ -39,7 +40,7 @@ def main() -> None:
     finally:
         stop.set()
         thread.join(1.0)
-        file.write_text("\n".join(_report(counts)))
+        file.with_suffix(f".{os.getpid()}").write_text("\n".join(_report(counts)))
 
 
 def _sample(stop: threading.Event, counts: Counter[str]) -> None:
