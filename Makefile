@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
-.PHONY: help demo test check docs links pictures kind kind-release kind-down locks release-check release-dry-run release-files bench-judge bench-replacement bench-load bench-leaktest bench-cli e2e constraints generate clean
+.PHONY: help demo test check docs links pictures kind kind-release kind-down locks release-check release-dry-run release-files bench-judge bench-replacement bench-load bench-leaktest bench-cli bench-scale soak e2e constraints generate clean
 
 # The first of these that is Python 3.11 or newer; `make PYTHON=/path/to/python3 …` chooses another.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
@@ -52,6 +52,12 @@ bench-leaktest: $(DEV) ## measure canary leaktest on the demo's auth service (AR
 
 bench-cli: $(DEV) ## measure how long commands take to start (ARGS='--write': into docs/benchmarks.md)
 	$(BIN)/python -m bench.cli $(ARGS)
+
+bench-scale: $(DEV) ## measure up to 2,000 releases on the cluster of KUBECONFIG with KWOK's nodes (ARGS='--write': as above)
+	$(BIN)/python -m bench.scale $(ARGS)
+
+soak: $(DEV) ## run releases there in a loop, and fail if the operator grows (ARGS='--minutes 30 --write')
+	$(BIN)/python -m bench.soak $(ARGS)
 
 e2e: $(DEV) ## whole releases on the cluster of KUBECONFIG, else on one of kind's (CANARY_E2E_FULL=1: all)
 	$(BIN)/python -m e2e.harness $(ARGS)

@@ -7,6 +7,7 @@ with the account and the rights of manifests/operator; its metrics page is scrap
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--logs", type=Path, help="keep the logs here")
     parser.add_argument("--write", action="store_true", help="rewrite docs/benchmarks.md")
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended
     try:
         with environment(f"{INTERVAL:g}s", options.logs) as found:
             lines = Benchmark(found, options.seconds, _launcher(options.profile)).run(

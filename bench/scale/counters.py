@@ -16,6 +16,7 @@ from bench.scale.processes import Monitoring, Operator, read, run_kubectl
 from canary.kube.objects import Kind, Object
 
 FLOW_SCHEMAS = Kind("flowcontrol.apiserver.k8s.io", "v1", "flowschemas", "FlowSchema")
+MIB = 1 << 20
 _DISPATCHED = "apiserver_flowcontrol_dispatched_requests_total"
 _READS, _WRITES, _LEASES = "canary-bench-reads", "canary-bench-writes", "canary-bench-leases"
 
@@ -132,6 +133,13 @@ def read_resources(pid: int) -> Resources:
         files=len(list((folder / "fd").iterdir())),
         threads=len(list((folder / "task").iterdir())),
     )
+
+
+def count_watches() -> float:
+    """Return how many watches the API server serves, to everybody."""
+    page = run_kubectl("get", "--raw", "/metrics")
+    found = _samples(page, "apiserver_longrunning_requests{")
+    return sum(one.value for one in found if one.labels["verb"] == "WATCH")
 
 
 def _process_seconds(pid: int) -> float:

@@ -28,8 +28,8 @@ class Fleet:
     interval: str = "10s"
     steps: tuple[tuple[int, str], ...] = ((20, "10h"), (50, "10h"))
     """Weight and duration."""
-    options: tuple[tuple[str, Any], ...] = ()
-    """Further fields of each release's spec."""
+    analysis: tuple[tuple[str, Any], ...] = ()
+    """Further fields of `spec.analysis`."""
 
     def services(self) -> list["Service"]:
         """Return all services."""
@@ -50,8 +50,8 @@ class Fleet:
             "traffic": {"gatewayAPI": {"name": service.name}, "propagationDelay": "1s"},
             "steps": steps,
             "deadline": "24h",
-            "analysis": {"interval": self.interval, "warmUp": "10s", "metrics": metrics},
-            **dict(self.options),
+            "analysis": {"interval": self.interval, "warmUp": "10s", "metrics": metrics}
+            | dict(self.analysis),
         }
         return service.build(RELEASES, spec)
 

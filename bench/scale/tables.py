@@ -3,9 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from bench.scale.counters import Counters, Resources
-
-MIB = 1 << 20
+from bench.scale.counters import MIB, Counters, Resources
 
 
 @dataclass(frozen=True, slots=True)
