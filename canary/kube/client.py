@@ -27,6 +27,15 @@ _OURS: Final = {"fieldManager": FIELD_MANAGER}
 _GONE: Final = (HTTPStatus.NOT_FOUND,)
 
 
+Compact = Callable[[Object], Object]
+"""Returns what is kept of a listed object."""
+
+
+def keep_all(item: Object) -> Object:
+    """Return the object as it is."""
+    return item
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
     """The objects of a list, and the resourceVersion to watch from."""
@@ -126,12 +135,22 @@ class Client:
         """Return all objects with these labels; namespace "" means all namespaces."""
         return self.listing(kind, namespace, labels).items
 
-    def listing(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> Listing:
-        """List in pages, with the resourceVersion; in one request when a page token has expired."""
+    def listing(
+        self,
+        kind: Kind,
+        namespace: str,
+        labels: Mapping[str, str],
+        compact: Compact = keep_all,
+    ) -> Listing:
+        """List in pages, with the resourceVersion; in one request when a page token has expired.
+
+        Each object is replaced by `compact` of it before the next page is read, so that memory does
+        not hold all objects whole.
+        """
         try:
-            return self._pages(kind, namespace, labels, _PAGE)
+            return self._pages(kind, namespace, labels, compact, _PAGE)
         except GoneError:
-            return self._pages(kind, namespace, labels, 0)
+            return self._pages(kind, namespace, labels, compact, 0)
 
     def watch(
         self, kind: Kind, namespace: str, labels: Mapping[str, str], since: str, seconds: float
@@ -209,7 +228,14 @@ class Client:
         major, minor = (str(found.get(part, "0")).rstrip("+") for part in ("major", "minor"))
         return int(major), int(minor)
 
-    def _pages(self, kind: Kind, namespace: str, labels: Mapping[str, str], limit: int) -> Listing:
+    def _pages(
+        self,
+        kind: Kind,
+        namespace: str,
+        labels: Mapping[str, str],
+        compact: Compact,
+        limit: int,
+    ) -> Listing:
         operation = ApiOperation("list", kind, namespace)
         query = _label_selector(labels) | ({"limit": str(limit)} if limit else {})
         items: list[Object] = []
@@ -221,7 +247,7 @@ class Client:
                     f"cannot {operation}: a list is expected, found none; "
                     "is this the address of an API server?"
                 )
-            items += [_type_meta(kind) | item for item in page["items"] or []]
+            items += [compact(_type_meta(kind) | item) for item in page["items"] or []]
             metadata = page.get("metadata", {})
             if not metadata.get("continue"):
                 return Listing(items, str(metadata.get("resourceVersion", "")))

@@ -20,7 +20,7 @@ from canary.kube.api_errors import (
     UnreachableError,
 )
 from canary.kube.cache import Cache
-from canary.kube.client import Listing, WatchEvent
+from canary.kube.client import Compact, Listing, WatchEvent, keep_all
 from canary.kube.objects import Kind
 from canary.kube.timing import Stopper
 
@@ -48,8 +48,10 @@ class OpenWatch(Protocol):
 class ListWatchSource(Protocol):
     """The source of a reflector: canary.kube.client.Client."""
 
-    def listing(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> Listing:
-        """Return all objects, and the version to watch from."""
+    def listing(
+        self, kind: Kind, namespace: str, labels: Mapping[str, str], compact: Compact = keep_all
+    ) -> Listing:
+        """Return all objects, each as `compact` returns it, and the version to watch from."""
         ...
 
     def watch(
@@ -113,7 +115,9 @@ class Reflector:
     def _list_and_watch(self) -> None:
         scope = self.cache.scope
         if not self._version:
-            listing = self._source.listing(scope.kind, scope.namespace, dict(scope.labels))
+            listing = self._source.listing(
+                scope.kind, scope.namespace, dict(scope.labels), self.cache.compact
+            )
             self.cache.replace(listing.items, listing.version)
             self._version = listing.version
         began = self._stopper.timing.now()

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from canary.errors import CanaryError, PermanentError, UsageError
 from canary.kube.api_errors import ApiOperation, ForbiddenError, UnauthorizedError
-from canary.kube.client import FIELD_MANAGER, Listing, Watch
+from canary.kube.client import FIELD_MANAGER, Compact, Listing, Watch, keep_all
 from canary.kube.objects import JsonPatch, Kind, Object
 from canary.kube.retrying import Caller, RetryPolicy
 from canary.kube.timing import Stopper, SystemTiming
@@ -25,7 +25,9 @@ class SelectedObjects:
         self._selectors = {"fieldSelector": fields, "labelSelector": labels}
         self.refused: PermanentError | None = None
 
-    def listing(self, kind: Kind, namespace: str, _labels: Mapping[str, str]) -> Listing:
+    def listing(
+        self, kind: Kind, namespace: str, _labels: Mapping[str, str], compact: Compact = keep_all
+    ) -> Listing:
         """Return the selected objects, and the version to watch from.
 
         Raises UsageError when the server cannot parse a selector.
@@ -37,7 +39,7 @@ class SelectedObjects:
             raise self._record_refusal(error) from error
         found = answer.object(operation)
         typed = {"apiVersion": kind.api_version, "kind": kind.kind}
-        items = [typed | item for item in found.get("items") or []]
+        items = [compact(typed | item) for item in found.get("items") or []]
         return Listing(items, str((found.get("metadata") or {}).get("resourceVersion", "")))
 
     def watch(

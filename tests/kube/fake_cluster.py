@@ -12,7 +12,7 @@ from typing import Any
 
 from canary.errors import CanaryError, ConflictError, NotFoundError
 from canary.kube.api_errors import ApiOperation, GoneError
-from canary.kube.client import Listing
+from canary.kube.client import Compact, Listing, keep_all
 from canary.kube.objects import (
     CRON_JOBS,
     DEPLOYMENTS,
@@ -72,10 +72,12 @@ class FakeCluster:
     def list(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> list[Object]:
         return self.listing(kind, namespace, labels).items
 
-    def listing(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> Listing:
+    def listing(
+        self, kind: Kind, namespace: str, labels: Mapping[str, str], compact: Compact = keep_all
+    ) -> Listing:
         with self._asked("list", kind, namespace):
             found = [
-                deepcopy(item)
+                compact(deepcopy(item))
                 for (of, _, _), item in sorted(self._objects.items(), key=lambda pair: pair[0][1:])
                 if of == kind and matches(item, namespace, labels)
             ]

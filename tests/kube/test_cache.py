@@ -1,5 +1,6 @@
 """The cache never goes back behind what the watch told or we wrote."""
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -173,9 +174,20 @@ def test_trimmed() -> None:
     """What nobody reads is not kept, and the original is left as it is."""
     item = pod("a", 1, managedFields=[{}])
     cache = Cache(Scope(PODS), trim=without_managed_fields)
-    cache.replace([item], "1")
+    cache.apply_update(item)
     assert cache.list() == [pod("a", 1)]
     assert "managedFields" in item["metadata"]
+
+
+def test_objects_share_their_texts() -> None:
+    """Each object of a watch is parsed apart; a thousand of them hold a text once."""
+    cache = Cache(Scope(PODS))
+    for name, version in (("a", 1), ("b", 2)):
+        cache.apply_update(json.loads(json.dumps(pod(name, version, labels={"team": "payments"}))))
+    one, two = (item["metadata"]["labels"] for item in cache.list())
+    assert one == two == {"team": "payments"}
+    assert [*one.keys(), *one.values()] == [*two.keys(), *two.values()]
+    assert all(a is b for a, b in zip([*one, *one.values()], [*two, *two.values()], strict=True))
 
 
 @pytest.mark.parametrize(

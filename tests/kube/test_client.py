@@ -382,6 +382,22 @@ def test_pages(start: Start) -> None:
     assert server.requests[2].path == "/apis/apps/v1/deployments"
 
 
+def test_no_page_is_kept_whole(start: Start) -> None:
+    """What is kept of an object is found before the next page is read, not when all are there."""
+    named = {"items": [{"metadata": {"name": "a"}}], "metadata": {"continue": "c"}}
+    last = {"items": [{"metadata": {"name": "b"}}], "metadata": {"resourceVersion": "9"}}
+    client, server = start(send_answer(200, named), send_answer(200, last))
+    pages: list[int] = []
+
+    def compact(item: Object) -> Object:
+        pages.append(len(server.got))
+        return {"metadata": item["metadata"]}
+
+    listing = client.listing(DEPLOYMENTS, "", {}, compact)
+    assert listing.items == [{"metadata": {"name": "a"}}, {"metadata": {"name": "b"}}]
+    assert pages == [1, 2]
+
+
 def test_fence(start: Start) -> None:
     """Without the lease nothing is written, not even by a retry; reading goes on."""
     left = [5.0, 0.0]
