@@ -18,7 +18,7 @@ from canary.kube.api_errors import (
     UnreachableError,
 )
 from canary.kube.client import Client
-from canary.kube.objects import DEPLOYMENTS, HTTP_ROUTES, PODS, RELEASES
+from canary.kube.objects import DEPLOYMENTS, HTTP_ROUTES, PODS, RELEASES, Object
 from canary.kube.retrying import RetryPolicy
 from canary.kube.timing import Stopper
 from canary.kube.transport import RequestTimeouts, load_transport
