@@ -123,6 +123,22 @@ def has_simulated_nodes(client: Client) -> bool:
 
 def create(client: Client, fleet: Fleet, services: Sequence[Service]) -> None:
     """Create these services of the fleet with their releases; those that exist stay."""
+    create_workloads(client, services)
+    create_releases(client, fleet, services)
+
+
+def create_releases(client: Client, fleet: Fleet, services: Iterable[Service]) -> None:
+    """Create the CanaryReleases of these services."""
+    run_for_each(lambda one: _ensure(client, RELEASES, one.namespace, fleet.release(one)), services)
+
+
+def create_workloads(client: Client, services: Sequence[Service]) -> None:
+    """Create Deployment, Service and route of each; those that exist stay."""
+    there = {
+        (one["metadata"]["namespace"], one["metadata"]["name"])
+        for one in client.list(HTTP_ROUTES, "", {})
+    }
+    services = [one for one in services if (one.namespace, one.name) not in there]
     for name in sorted({one.namespace for one in services}):
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
         _ensure(client, NAMESPACES, "", body)
@@ -131,7 +147,6 @@ def create(client: Client, fleet: Fleet, services: Sequence[Service]) -> None:
         _ensure(client, DEPLOYMENTS, one.namespace, one.deployment())
         _ensure(client, SERVICES, one.namespace, one.service())
         _ensure(client, HTTP_ROUTES, one.namespace, one.route())
-        _ensure(client, RELEASES, one.namespace, fleet.release(one))
 
     run_for_each(make, services)
 

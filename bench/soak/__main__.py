@@ -106,12 +106,17 @@ class Soak:
             if at >= sampled:
                 self._sample(operator, at - began)
                 sampled += _SAMPLE
+                print(self._progress(churn, at - began), file=sys.stderr, flush=True)
             pause.wait(_STEP)
         if operator.child.poll() is not None:
             raise MissingError(f"the operator has ended with code {operator.child.returncode}")
         self._seconds = now() - began
         self._used = self._found.meter.read(operator).minus(before)
         self._ended = [f"{kind} {how} {n}" for (kind, how), n in sorted(churn.ended.items())]
+
+    def _progress(self, churn: Churn, at: float) -> str:
+        latest = ", ".join(f"{name} {points[-1][1]:.0f}" for name, points in self._samples.items())
+        return f"{at / 60:5.1f} min: {latest}; {dict(churn.ended)}"
 
     def _sample(self, operator: Operator, at: float) -> None:
         found = read_resources(operator.child.pid)

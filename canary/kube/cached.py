@@ -1,10 +1,15 @@
 """Reads from watch caches and writes to the API server: idle releases send no requests."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
+from canary.errors import NotFoundError
 from canary.kube.cache import Cache, owner_uids
 from canary.kube.objects import JsonPatch, Kind, Object, Objects
+from canary.kube.timing import SystemTiming, Timing
+
+ABSENT_FOR: Final = 10.0
+"""Seconds for which a kind that the cluster does not serve is not listed again."""
 
 
 class ApiServer(Objects, Protocol):
@@ -19,12 +24,17 @@ class CachedObjects:
     """`Objects` that reads watched kinds from the caches, and other kinds from the server.
 
     Writes are visible at once: the server's answer to a write goes into the cache, which returns
-    nothing older afterwards.
+    nothing older afterwards. A kind that the cluster does not serve is listed every `ABSENT_FOR`
+    seconds: each new release asks for those of other controllers, and there may be a thousand.
     """
 
-    def __init__(self, server: ApiServer, caches: Sequence[Cache]) -> None:
+    def __init__(
+        self, server: ApiServer, caches: Sequence[Cache], timing: Timing | None = None
+    ) -> None:
         self._server = server
         self._caches = caches
+        self._timing = timing or SystemTiming()
+        self._absent: dict[Kind, tuple[float, NotFoundError]] = {}
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         """Return the object, or None when it does not exist."""
@@ -36,7 +46,14 @@ class CachedObjects:
         """Return all objects with these labels."""
         for cache in self._covering(kind, namespace, labels):
             return cache.list(namespace, labels)
-        return self._server.list(kind, namespace, labels)
+        until, error = self._absent.get(kind, (0.0, None))
+        if error is not None and self._timing.now() < until:
+            raise NotFoundError(str(error))
+        try:
+            return self._server.list(kind, namespace, labels)
+        except NotFoundError as fresh:
+            self._absent[kind] = self._timing.now() + ABSENT_FOR, fresh
+            raise
 
     def owned(self, kind: Kind, namespace: str, owner: str) -> Sequence[Object]:
         """Return the objects of a namespace that the object with this uid owns."""

@@ -1,8 +1,10 @@
 """Batches the queries of all releases: queries that differ only in metric and member are merged.
 
 See query_template.py for what can be merged. A merged query contains every part that was requested
-recently. The first release that requests a time sends the query; the others share the answer.
-Queries that cannot be merged are sent alone.
+recently and is due again: not those that were requested less than a step before. So releases whose
+scrapes come at different seconds do not read each other's series ten times per interval. The first
+release that requests a time sends the query; the others share the answer. Queries that cannot be
+merged are sent alone.
 
 A failure of one release does not affect others. If a merged query fails although the server answers
 other queries, one query per namespace is sent, with a fair share of the threads for each namespace;
@@ -43,6 +45,8 @@ LATE = 4
 """Number of intervals by which a release may be late and still share; later ones query alone."""
 LATE_SECONDS = 30.0
 """The same in seconds, for short intervals: the status is only written every 10 s."""
+EARLY = 0.9
+"""Share of a step after which a part is due again: scrapes jitter and reconciles are late."""
 AWAY = 60.0
 """Seconds after its last request until a part is dropped from the merged query."""
 PATIENCE = 30.0
@@ -154,6 +158,8 @@ class QueryBatcher:
         self._lock = threading.Lock()
         self._parts: dict[tuple[QueryTemplate, float], dict[QueryPart, float]] = {}
         """Per template and step: the requested parts, and the last time requested for each."""
+        self._tidied: dict[tuple[QueryTemplate, float], float] = {}
+        """The time requested when old parts were dropped last."""
         self._pieces: dict[tuple[QueryTemplate, float], int] = {}
         self._apart: dict[str, float] = {}
         """Namespaces that are queried separately, and since which time."""
@@ -256,7 +262,12 @@ class QueryBatcher:
                 return None
             shared = self._shared.get(moment)
             if shared is None:
-                mine = frozenset(one for one in parts if self._is_of(one, moment))
+                mine = frozenset(
+                    one
+                    for one, last in parts.items()
+                    if not last < moment.end < last + EARLY * moment.step
+                    and self._is_of(one, moment)
+                )
                 caller = part.asker if apart else (template, moment.of)
                 sent = self._executor.submit(caller, lambda: self._send(moment, mine))
                 shared = self._shared[moment] = _Shared(mine, sent)
@@ -302,9 +313,10 @@ class QueryBatcher:
 
     def _tidy(self, template: QueryTemplate, grid: Grid) -> None:
         """Drop parts that were not requested recently, and answers for other times."""
-        parts = self._parts.get((template, grid.step), {})
-        if grid.end in parts.values():
+        if self._tidied.get((template, grid.step)) == grid.end:
             return
+        self._tidied[template, grid.step] = grid.end
+        parts = self._parts.get((template, grid.step), {})
         self._corrector.forget(grid.end - SPAN)
         old = grid.end - max(LATE * grid.step, AWAY)
         for part in [part for part, last in parts.items() if last < old]:
@@ -314,6 +326,7 @@ class QueryBatcher:
         for place in [place for place, left in self._parts.items() if not left]:
             del self._parts[place]
             self._pieces.pop(place, None)
+            self._tidied.pop(place, None)
         for asker in [one for one, since in self._apart.items() if since < grid.end - APART]:
             del self._apart[asker]
 

@@ -23,11 +23,11 @@ LONGEST: Final = 5.0
 _CALM: Final = 600.0
 """Seconds without a late sample after which the delay is reduced."""
 _KEPT: Final = 8
-"""Number of ends of ranges kept per query."""
+"""Number of ends of ranges kept per target: other targets are read at other times."""
 _AFTER: Final = 0.001
 
-_Known = dict[Hashable, float]
-"""Per target, the time of its last readable scrape."""
+_Reads = dict[float, float]
+"""Per end that was read, the time of the target's last readable scrape."""
 _BACKWARDS = (
     "the newest sample is older than the newest one of an earlier answer; "
     "check whether several Prometheus servers share one address"
@@ -43,7 +43,8 @@ class LateSampleCorrector:
         self._lag = shortest
         self._late_at = float("-inf")
         self._lock = threading.Lock()
-        self._reads: dict[Hashable, dict[float, _Known]] = {}
+        self._reads: dict[Hashable, dict[Hashable, _Reads]] = {}
+        """Per query and target."""
 
     @property
     def lag(self) -> float:
@@ -54,26 +55,32 @@ class LateSampleCorrector:
         """Return the answer for a range up to `end` (seconds), with late samples moved."""
         if not isinstance(answer, FoundSeries) or not answer.series:
             return answer
-        known = _known(answer)
+        known = _last_scrapes(answer)
         with self._lock:
             reads = self._reads.setdefault(question, {})
             if _older(known, reads, end):
                 return NoData(_BACKWARDS, partial=True)
-            before = {at: one for at, one in reads.items() if at < end}
-            series = tuple(_moved(one, before) for one in answer.series)
+            series = tuple(
+                _moved(one, reads.get(target_key(one.labels), {}), end) for one in answer.series
+            )
             self._adapt(
                 end, late=any(a is not b for a, b in zip(series, answer.series, strict=True))
             )
-            reads.setdefault(end, known)
-            for old in sorted(reads)[:-_KEPT]:
-                del reads[old]
+            for target, last in known.items():
+                mine = reads.setdefault(target, {})
+                mine.setdefault(end, last)
+                if len(mine) > _KEPT:
+                    del mine[min(mine)]
         return replace(answer, series=series)
 
     def forget(self, before: float) -> None:
-        """Drop queries that were not sent since (seconds)."""
+        """Drop targets that were not read since (seconds), and queries without any."""
         with self._lock:
-            for question in [q for q, reads in self._reads.items() if max(reads) < before]:
-                del self._reads[question]
+            for question, reads in [*self._reads.items()]:
+                for target in [one for one, mine in reads.items() if max(mine) < before]:
+                    del reads[target]
+                if not reads:
+                    del self._reads[question]
 
     def _adapt(self, now: float, *, late: bool) -> None:
         if late:
@@ -84,31 +91,33 @@ class LateSampleCorrector:
             self._late_at = now
 
 
-def _known(answer: FoundSeries) -> _Known:
-    known: _Known = {}
+def _last_scrapes(answer: FoundSeries) -> dict[Hashable, float]:
+    """Return the time of each target's last readable scrape."""
+    known: dict[Hashable, float] = {}
     for one in answer.series:
         target, last = target_key(one.labels), one.points[-1][0]
         known[target] = max(last, known.get(target, last))
     return known
 
 
-def _older(known: _Known, reads: Mapping[float, _Known], end: float) -> bool:
-    """Return whether an earlier read, of an earlier end, knew later scrapes of every target."""
-    last = max((at for at in reads if at <= end), default=None)
-    if last is None:
-        return False
-    common = [(reads[last][one], now) for one, now in known.items() if one in reads[last]]
+def _older(known: Mapping[Hashable, float], reads: Mapping[Hashable, _Reads], end: float) -> bool:
+    """Return whether earlier reads, of earlier ends, knew later scrapes of every target."""
+    common = [
+        (mine[max(ends)], now)
+        for target, now in known.items()
+        if (mine := reads.get(target)) and (ends := [at for at in mine if at <= end])
+    ]
     return bool(common) and all(now < before for before, now in common)
 
 
-def _moved(series: Series, reads: Mapping[float, _Known]) -> Series:
+def _moved(series: Series, reads: _Reads, before: float) -> Series:
     """Return the series with its late samples right after the end that was read without them."""
-    target, points = target_key(series.labels), series.points
+    points = series.points
     late: dict[float, float] = {}
     for end, known in reads.items():
-        if target not in known or points[-1][0] <= known[target]:
+        if end >= before or points[-1][0] <= known:
             continue
-        first = bisect_right(points, known[target], key=_time)
+        first = bisect_right(points, known, key=_time)
         last = bisect_right(points, end, first, key=_time)
         late |= {t: end for t, _ in points[first:last] if end > late.get(t, 0)}
     if not late:

@@ -10,10 +10,8 @@ from math import ceil
 
 from canary.core.rounds import collect_scrape_times, find_scrape_interval
 from canary.core.series import FoundSeries, MetricAnswer, PendingAnswer, SeriesQuery
-from canary.metrics.batch import PendingAnswers, QueryBatcher
+from canary.metrics.batch import EARLY, PendingAnswers, QueryBatcher
 
-_EARLY = 0.9
-"""Share of a step that is enough, because scrapes jitter and reconciles are late."""
 WAIT = 0.3
 """Seconds that a reconcile waits for an answer."""
 
@@ -98,7 +96,7 @@ class NonBlockingSource:
         last = self._judged if self._judged is not None else end
         expected = last + self._scrapes
         following = expected if expected > end else end + self._scrapes
-        return float(ceil(max(following, end + _EARLY * step)))
+        return float(ceil(max(following, end + EARLY * step)))
 
 
 def _between_scrapes(

@@ -136,6 +136,8 @@ class ReleaseCollector(Collector):
         """See RequestObserver and ReconcileObserver."""
         with self._lock:
             self._known.pop(key, None)
+        for counter in (self._rollbacks, self._promotions):
+            counter.remove_by_labels({"namespace": key.namespace, "release": key.name})
 
     def observe_duration(self, result: str, seconds: float) -> None:
         """See RequestObserver and ReconcileObserver."""

@@ -157,7 +157,7 @@ class Operator:
 
     def _build_controller(self, watches: Watches) -> Controller:
         server = self._api.fenced(self._elector.remaining) if self._elector else self._api.plain
-        objects = CachedObjects(server, watches.caches)
+        objects = CachedObjects(server, watches.caches, self._timing)
         notifier = self._notifier = KubeNotifier(objects, self._clock, self._settings.instance)
         releases = KubeReleases(objects, notifier.warn)
         scrapers = self._scrapers = Scrapers(lambda *what: self._scraper(objects, *what))

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from canary.errors import NotFoundError
 from canary.kube.cache import Cache, Scope, without_managed_fields
-from canary.kube.cached import CachedObjects
-from canary.kube.objects import DEPLOYMENTS, PODS, Object
+from canary.kube.cached import ABSENT_FOR, CachedObjects
+from canary.kube.objects import DEPLOYMENTS, PODS, Kind, Object
 from tests.kube.fake_cluster import FakeCluster
+from tests.kube.manual_timing import ManualTiming
 
 NS = "prod"
 
@@ -326,3 +328,23 @@ def test_law(operations: list[Callable[[Play], None]]) -> None:
     for _ in range(len(play.answers)):
         play.answer()
     assert play.objects.get(PODS, NS, "a") == play.there() == play.heard
+
+
+def test_a_kind_that_is_not_served_is_not_listed_for_each_release() -> None:
+    """A thousand new releases ask whether another controller scales their target."""
+    server, timing = FakeCluster(), ManualTiming()
+    asked = []
+
+    def refuse(verb: str, kind: Kind, _namespace: str, _name: str) -> None:
+        asked.append(verb)
+        raise NotFoundError(f"the cluster has no {kind.plural}")
+
+    objects = CachedObjects(server, [], timing)
+    server.before = refuse
+    for _ in range(1000):
+        with pytest.raises(NotFoundError, match="has no deployments"):
+            objects.list(DEPLOYMENTS, NS, {})
+    assert asked == ["list"]
+    server.before = lambda *_: None
+    timing.time += ABSENT_FOR
+    assert objects.list(DEPLOYMENTS, NS, {}) == [], "it may have been installed since"

@@ -155,6 +155,21 @@ def test_a_release_whose_status_is_some_seconds_old_shares_at_a_short_interval_a
     assert len(source.asked) == 1
 
 
+def test_a_release_is_in_no_query_between_two_of_its_own() -> None:
+    """Scrapes of releases come at different seconds: each query reads those that are due alone."""
+    source = Source()
+    batch = QueryBatcher(source)
+    offsets = {"a": 0.0, "b": 4.0, "c": 4.0}
+    for end in (500.0, 510.0):
+        for namespace, later in offsets.items():
+            ask(batch, ratio(namespace)[:1], end + later)
+    source.asked.clear()
+    for namespace, later in offsets.items():
+        ask(batch, ratio(namespace)[:1], 520.0 + later)
+    whose = [text[text.index("namespace=~") :].split('"')[1] for text in source.asked]
+    assert whose == ["a", "b|c"]
+
+
 def test_late_release_asks_alone() -> None:
     """A range that reaches further back is asked for by itself, and only that far by it."""
     source = Source()

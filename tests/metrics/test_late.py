@@ -79,6 +79,27 @@ def test_questions_are_kept_apart(other: object):
     assert source.corrected(other, 11.0, asked) == asked
 
 
+def test_a_sample_is_counted_although_many_other_ends_were_read_since():
+    """A release asks once per interval; others ask every second, about targets of their own."""
+    source = LateSampleCorrector()
+    source.corrected("q", 10.0, counted((4.8, 100.0)))
+    for end in range(11, 20):
+        other = Series({"pod": "b"}, ((float(end), 5.0),))
+        source.corrected("q", float(end), FoundSeries((other,)))
+    found = source.corrected("q", 20.0, counted((4.8, 100.0), (9.8, 150.0), (14.8, 200.0)))
+    assert points(found) == ((4.8, 100.0), (10.001, 150.0), (14.8, 200.0))
+
+
+def test_targets_that_are_gone_are_not_kept():
+    """A new pod at each release must not make the memory grow."""
+    source = LateSampleCorrector()
+    for number in range(100):
+        pod = Series({"pod": f"auth-{number}"}, ((10.0 * number, 1.0),))
+        source.corrected("q", 10.0 * number, FoundSeries((pod,)))
+        source.forget(10.0 * number - 300.0)
+    assert len(source._reads["q"]) == 31
+
+
 def test_silence_is_passed_on():
     """Nothing to correct, nothing to remember."""
     assert LateSampleCorrector().corrected("q", 10.0, NoData("none")) == NoData("none")
