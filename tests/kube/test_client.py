@@ -390,7 +390,7 @@ def test_no_page_is_kept_whole(start: Start) -> None:
     pages: list[int] = []
 
     def compact(item: Object) -> Object:
-        pages.append(len(server.got))
+        pages.append(len(server.requests))
         return {"metadata": item["metadata"]}
 
     listing = client.listing(DEPLOYMENTS, "", {}, compact)
