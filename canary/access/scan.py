@@ -69,11 +69,14 @@ def load_rules() -> tuple[AccessRule, ...]:
 
 
 def scan_paths(
-    paths: Sequence[Path], exclude: Sequence[str] = (), timeout: float = TIMEOUT
+    paths: Sequence[Path],
+    exclude: Sequence[str] = (),
+    timeout: float = TIMEOUT,
+    programs: str = sysconfig.get_path("scripts"),
 ) -> ScanResult:
     """Scan the files below `paths`, except those that .gitignore or `exclude` (globs) exclude.
 
-    `timeout` is seconds.
+    `timeout` is seconds, `programs` the directory where ast-grep is looked up before the PATH.
 
     Raises:
         UsageError: a path does not exist, a glob is invalid, or no file is in a supported language.
@@ -85,7 +88,7 @@ def scan_paths(
             raise UsageError(f"{path}: no such file or directory")
     globs = [f"--globs=!{one}" for one in exclude]
     words = ["scan", f"--inline-rules={_join_rules()}", "--json=stream", "--inspect=entity", *globs]
-    done = _run_program([*words, "--", *map(str, paths)], timeout)
+    done = _run_program([*words, "--", *map(str, paths)], timeout, programs)
     applied, skipped = _parse_scanned_files(done.stderr)
     if not applied and not skipped:
         where = ", ".join(map(str, paths))
@@ -118,18 +121,20 @@ def _for_each_language(text: str) -> Iterator[str]:
     yield from (text.replace(mark, f"language: {twin}\n", 1) for twin in SCRIPT_LANGUAGES)
 
 
-def _find_program() -> str:
-    """Return the program of this Python environment, else from the PATH."""
-    found = shutil.which(PROGRAM, path=sysconfig.get_path("scripts")) or shutil.which(PROGRAM)
+def _find_program(directory: str) -> str:
+    """Return the program in a directory, else from the PATH."""
+    found = shutil.which(PROGRAM, path=directory) or shutil.which(PROGRAM)
     if found is None:
         raise PermanentError(f"{PROGRAM} is not installed: {install_command('access')}")
     return found
 
 
-def _run_program(words: Sequence[str], timeout: float) -> "subprocess.CompletedProcess[str]":
+def _run_program(
+    words: Sequence[str], timeout: float, programs: str
+) -> "subprocess.CompletedProcess[str]":
     try:
         done = subprocess.run(  # noqa: S603 - a program of ours, without a shell
-            [_find_program(), *words],
+            [_find_program(programs), *words],
             capture_output=True,
             check=False,
             encoding="utf-8",

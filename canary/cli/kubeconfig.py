@@ -34,7 +34,10 @@ class ClusterReference:
 
 
 def resolve_cluster(
-    kubeconfig: str | None, context: str | None, namespace: str | None
+    kubeconfig: str | None,
+    context: str | None,
+    namespace: str | None,
+    service_account: Path = SERVICE_ACCOUNT,
 ) -> ClusterReference:
     """Return the cluster and the namespace to use; the arguments are the values of the options.
 
@@ -45,8 +48,8 @@ def resolve_cluster(
     found = [path for path in _kubeconfig_paths(kubeconfig) if path.exists()]
     if kubeconfig and not found:
         raise NotFoundError(f"--kubeconfig: no such file: {kubeconfig}")
-    if not found and context is None and (SERVICE_ACCOUNT / "token").exists():
-        return ClusterReference(None, None, namespace or _read_pod_namespace())
+    if not found and context is None and (service_account / "token").exists():
+        return ClusterReference(None, None, namespace or _read_namespace(service_account))
     if not found:
         looked = " or ".join(str(path) for path in _kubeconfig_paths(None))
         raise PermanentError(
@@ -149,8 +152,8 @@ def _join_names(names: Iterable[str]) -> str:
     return ", ".join(names)
 
 
-def _read_pod_namespace() -> str:
+def _read_namespace(service_account: Path) -> str:
     try:
-        return (SERVICE_ACCOUNT / "namespace").read_text("utf-8").strip() or "default"
+        return (service_account / "namespace").read_text("utf-8").strip() or "default"
     except OSError:
         return "default"

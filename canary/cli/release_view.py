@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from canary.clock import now
+from canary import clock
 from canary.kube.objects import Object
 from canary.kube.releases import parse_release
 from canary.render.release_view import ReleaseView
@@ -14,7 +14,7 @@ def view_of(found: Object) -> ReleaseView:
     """Return the release as it is displayed. Raises UsageError for an invalid spec."""
     release, metadata = parse_release(found), found["metadata"]
     return ReleaseView(
-        str(metadata["namespace"]), str(metadata["name"]), release.spec, release.status, now()
+        str(metadata["namespace"]), str(metadata["name"]), release.spec, release.status, clock.now()
     )
 
 

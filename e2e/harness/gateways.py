@@ -1,7 +1,7 @@
 """Who routes the releases: a Gateway API implementation, its tests, and where its figures go."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 
 from e2e.harness.kubectl import KubectlError, get
@@ -28,7 +28,7 @@ GATEWAYS: Mapping[str, Gateway] = {
 }
 
 
-def choose(name: str) -> Gateway:
+def choose(name: str, environment: MutableMapping[str, str] = os.environ) -> Gateway:
     """Routes and requests of this process and its children go by way of that implementation.
 
     ENVOY_GATEWAY and ENVOY_GATEWAY_URL say where it is, if that is neither `lab/envoy` nor the
@@ -39,10 +39,10 @@ def choose(name: str) -> Gateway:
     """
     chosen = GATEWAYS[name]
     if chosen.name is not None:
-        where = os.environ.get(f"{name.upper()}_GATEWAY", chosen.name)
-        url = os.environ.get(f"{name.upper()}_GATEWAY_URL") or _url(where)
-        os.environ |= {"CANARY_E2E_GATEWAY": name, "GATEWAY": where, "GATEWAY_URL": url}
-        os.environ.pop("ROUTER_METRICS_URL", None)  # the other one's
+        where = environment.get(f"{name.upper()}_GATEWAY", chosen.name)
+        url = environment.get(f"{name.upper()}_GATEWAY_URL") or _url(where)
+        environment.update({"CANARY_E2E_GATEWAY": name, "GATEWAY": where, "GATEWAY_URL": url})
+        environment.pop("ROUTER_METRICS_URL", None)  # the other one's
     return chosen
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from canary import clock
-from canary.cli import main, release_view
+from canary.cli import main
 from tests.cli.releases import NOW
 from tests.kube.api_server import NAMESPACES, ApiServer
 from tests.kube.fake_cluster import FakeCluster
@@ -36,7 +36,6 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServe
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(clock, "now", lambda: NOW)
-    monkeypatch.setattr(release_view, "now", lambda: NOW)
     yield made
     made.close()
 

@@ -1,14 +1,15 @@
 """`canary access` as a pipeline runs it."""
 
 import json
+import re
 import sys
-import sysconfig
 from pathlib import Path
 
 import pytest
 
+from canary.access.scan import scan_paths
 from canary.cli.main import main
-from canary.errors import install_command
+from canary.errors import CanaryError, PermanentError, install_command
 
 LEAK = "def renew(pool):\n    connection = pool.getconn()\n    connection.execute('')\n"
 RIGHT = (
@@ -141,13 +142,12 @@ def test_wrong_input_is_one_line(
 
 
 def test_without_ast_grep_the_extra_is_named(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Exit code 1: nothing was looked at."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(sysconfig, "get_path", lambda _name: str(tmp_path))
-    assert main(["access", "src"]) == 1
-    assert install_command("access") in capsys.readouterr().err
+    with pytest.raises(PermanentError, match=re.escape(install_command("access"))):
+        scan_paths([tmp_path], programs=str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -159,17 +159,10 @@ def test_without_ast_grep_the_extra_is_named(
         pytest.param("", "failed: without a message", id="it says nothing, which is no pass"),
     ],
 )
-def test_an_ast_grep_that_breaks_is_no_pass(
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    script: str,
-    sentence: str,
-) -> None:
-    """Its own words, and exit code 1."""
+def test_an_ast_grep_that_breaks_is_no_pass(tmp_path: Path, script: str, sentence: str) -> None:
+    """An error with its own words."""
     program = tmp_path / "ast-grep"
     program.write_text(f"#!{sys.executable}\n{script}\n", "utf-8")
     program.chmod(0o755)
-    monkeypatch.setattr(sysconfig, "get_path", lambda _name: str(tmp_path))
-    assert main(["access", "src"]) == 1
-    assert sentence in capsys.readouterr().err
+    with pytest.raises(CanaryError, match=sentence):
+        scan_paths([tmp_path], programs=str(tmp_path))

@@ -15,7 +15,6 @@ CONTEXT = {"name": "a", "context": {"cluster": "c", "user": "u", "namespace": "t
 def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No configuration but what the test writes."""
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
-    monkeypatch.setattr(kubeconfig, "SERVICE_ACCOUNT", tmp_path / "pod")
 
 
 def write(folder: Path, **content: object) -> None:
@@ -39,10 +38,10 @@ def test_in_a_pod(tmp_path: Path) -> None:
     pod.mkdir()
     (pod / "token").write_text("secret")
     (pod / "namespace").write_text("jobs\n")
-    found = kubeconfig.resolve_cluster(None, None, None)
+    found = kubeconfig.resolve_cluster(None, None, None, pod)
     assert (found.files, found.context, found.namespace) == (None, None, "jobs")
     write(tmp_path, **{"current-context": "a", "contexts": [CONTEXT]})
-    assert kubeconfig.resolve_cluster(None, None, None).context == "a"
+    assert kubeconfig.resolve_cluster(None, None, None, pod).context == "a"
 
 
 WRONG = [

@@ -6,7 +6,6 @@ from itertools import pairwise
 
 import pytest
 
-from canary.demo.cluster import deployment as module
 from canary.demo.cluster.deployment import DRAIN_SECONDS, ProcessDeployment, template_hash
 from canary.demo.cluster.instances import Build
 
@@ -47,14 +46,13 @@ class Keeper:
 
 
 @pytest.fixture
-def deployment(monkeypatch: pytest.MonkeyPatch) -> Iterator[ProcessDeployment]:
+def deployment() -> Iterator[ProcessDeployment]:
     """Three replicas of the old build, ready."""
 
     def start(_supervisor: object, name: str, *, dsn: str, build: Build, seed: int) -> Served:  # noqa: ARG001
         return Served(name, build)
 
-    monkeypatch.setattr(module, "start_instance", start)
-    one = ProcessDeployment(Keeper(), "auth", dsn="", build=OLD, replicas=3)
+    one = ProcessDeployment(Keeper(), "auth", dsn="", build=OLD, replicas=3, start=start)
     with closing(one):
         one.tick(0)
         yield one

@@ -1,7 +1,6 @@
 """What the end-to-end tests read off a release, without a cluster."""
 
 import json
-import os
 from dataclasses import asdict
 
 import pytest
@@ -128,21 +127,21 @@ def test_a_run_of_chosen_tests_replaces_only_the_rows_that_it_measured(tmp_path)
     assert written.count("| release |") == 1
 
 
-def test_the_main_run_goes_by_the_environment(monkeypatch):
+def test_the_main_run_goes_by_the_environment():
     """Nothing of it is changed."""
     given = {"GATEWAY": "edge/public", "GATEWAY_URL": "http://edge", "ROUTER_METRICS_URL": "x"}
-    monkeypatch.setattr("os.environ", dict(given))
-    assert choose("traefik").marker == "e2e"
-    assert os.environ == given
+    environment = dict(given)
+    assert choose("traefik", environment).marker == "e2e"
+    assert environment == given
 
 
-def test_another_gateway_is_told_to_all_tests(monkeypatch):
+def test_another_gateway_is_told_to_all_tests():
     """Its routes, its address, and no metrics page of the router that it takes the place of."""
     asked = {"ENVOY_GATEWAY": "edge/envoy", "ENVOY_GATEWAY_URL": "http://envoy:8080"}
-    monkeypatch.setattr("os.environ", {**asked, "GATEWAY": "lab/lab", "ROUTER_METRICS_URL": "x"})
-    assert choose("envoy").tests == "e2e/test_envoy.py"
+    environment = {**asked, "GATEWAY": "lab/lab", "ROUTER_METRICS_URL": "x"}
+    assert choose("envoy", environment).tests == "e2e/test_envoy.py"
     here = {"CANARY_E2E_GATEWAY": "envoy", "GATEWAY": "edge/envoy"}
-    assert os.environ == {**asked, **here, "GATEWAY_URL": "http://envoy:8080"}
+    assert environment == {**asked, **here, "GATEWAY_URL": "http://envoy:8080"}
 
 
 def test_the_closing_line_adds_up_the_tests_of_all_processes():

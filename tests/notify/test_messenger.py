@@ -4,7 +4,7 @@ import base64
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from canary.kube.objects import EVENTS, RELEASES, SECRETS
 from canary.kube.timing import SystemTiming
 from canary.notify.config import NotifyFile
 from canary.notify.dispatcher import FanOutNotifier, NotificationDispatcher
+from canary.notify.formatters import Payload
 from canary.notify.metrics import NotificationMetrics
 from canary.notify.secrets import ClusterSecrets, SecretReader
 from canary.notify.sender import DeliveryTimeouts, PayloadSender
@@ -69,16 +70,25 @@ class Post:
 
 @contextmanager
 def post(
-    secrets: SecretReader, file: dict[str, Any] | None = None, *, fast: bool = True
+    secrets: SecretReader,
+    file: dict[str, Any] | None = None,
+    *,
+    fast: bool = True,
+    address: str | None = None,
 ) -> Iterator[Post]:
     """With these receivers of the operator; the same secrets for them and for releases."""
+    sender = PayloadSender(EVERYWHERE, DeliveryTimeouts(connect=2.0, read=0.4))
+
+    def send(payload: Payload, now: float) -> None:
+        sender.send(replace(payload, url=address) if address else payload, now)
+
     registry = CollectorRegistry()
     warned: list[tuple[Key, Reason, str]] = []
     messenger = NotificationDispatcher(
         NotifyFile.model_validate(file or {}),
         secrets,
         secrets,
-        PayloadSender(EVERYWHERE, DeliveryTimeouts(connect=2.0, read=0.4)).send,
+        send,
         NotificationMetrics(registry),
         lambda key, reason, words: warned.append((key, reason, words)),
         Now(),
@@ -241,20 +251,21 @@ def test_a_receiver_that_hangs_delays_no_other() -> None:
             assert office.value("deliveries_total", receiver="webhook", result="delivered") == 0
 
 
-def test_an_incident_is_resolved_when_it_was_routed_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_incident_is_resolved_when_it_was_routed_there() -> None:
     """The pager of the database team has asked for pool reasons only, not for promotions."""
     leaked, crashed = rolled_back(), rolled_back(Reason.CRASH_LOOPING)
     pager = {"pagerduty": ref("pagerduty"), "groups": ["pool"]}
-    with WebhookReceiver(ScriptedAnswer(202)) as server:
-        monkeypatch.setattr("canary.notify.formatters.ADDRESSES", {"us": server.url})
-        with post(InMemorySecrets({"pagerduty": "K3Y"})) as office:
-            office.notify(
-                leak(pager),
-                notice(*promoted(*leaked.history), pager),
-                notice(HOLDING, rolling_back(Reason.CRASH_LOOPING), pager),
-                notice(*promoted(*crashed.history), pager, at=AT + 9),
-            )
-            events = [one.json() for one in server.wait_for_requests(2)]
+    with (
+        WebhookReceiver(ScriptedAnswer(202)) as server,
+        post(InMemorySecrets({"pagerduty": "K3Y"}), address=server.url) as office,
+    ):
+        office.notify(
+            leak(pager),
+            notice(*promoted(*leaked.history), pager),
+            notice(HOLDING, rolling_back(Reason.CRASH_LOOPING), pager),
+            notice(*promoted(*crashed.history), pager, at=AT + 9),
+        )
+        events = [one.json() for one in server.wait_for_requests(2)]
     assert [one["event_action"] for one in events] == ["trigger", "resolve"]
     assert events[0]["dedup_key"] == events[1]["dedup_key"]
     assert len(server.requests) == 2

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 
 from canary.core.snapshot import Pod
-from canary.demo.cluster.instances import Build, Instance, start_instance
+from canary.demo.cluster.instances import Build, Instance, StartInstance, start_instance
 from canary.demo.cluster.processes import Supervisor
 
 RESTART_BACKOFF = (0.0, 1.0, 2.0, 5.0, 10.0)
@@ -52,12 +52,14 @@ class ProcessDeployment:
         replicas: int,
         held: bool = False,
         seed: int = 0,
+        start: StartInstance = start_instance,
     ) -> None:
         self.name = name
         self.build = build
         self.replicas = replicas
         self.held = held
         self._supervisor = supervisor
+        self._start = start
         self._dsn = dsn
         self._seed = seed
         self._count = 0
@@ -144,7 +146,7 @@ class ProcessDeployment:
             slot.restarts += 1
             slot.start_at = now + delay
         if slot.instance is None and now >= slot.start_at and slot.leaving_since is None:
-            slot.instance = start_instance(
+            slot.instance = self._start(
                 self._supervisor, slot.name, dsn=self._dsn, build=slot.build, seed=slot.seed
             )
 

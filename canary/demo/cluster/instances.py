@@ -1,5 +1,6 @@
 """Instances of the auth service as child processes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from canary.demo.cluster.loopback import answers_ok
@@ -52,6 +53,9 @@ class Instance:
             LocalError: the process died, or was not ready in time.
         """
         wait_until(self.ready, self.child, seconds=seconds, what=f"{self.name} ready to serve")
+
+
+StartInstance = Callable[..., Instance]
 
 
 def start_instance(

@@ -29,7 +29,7 @@ class LocalError(PermanentError):
 
 
 @contextmanager
-def work_directory(parent: Path | None = None) -> Iterator[Path]:
+def work_directory(parent: Path | None = None, needed: int = NEEDED_BYTES) -> Iterator[Path]:
     """Create a directory under `parent` (default: the system's temporary one), then remove it.
 
     After SIGKILL it stays; the next run finds it unlocked and removes it.
@@ -40,7 +40,7 @@ def work_directory(parent: Path | None = None) -> Iterator[Path]:
     base = parent or Path(tempfile.gettempdir())
     with disk_errors(base), ExitStack() as stack:
         remove_leftovers(base)
-        _check_room(base)
+        _check_room(base, needed)
         directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
         stack.callback(_remove_directory, directory)
         directory.chmod(0o711)  # PostgreSQL may run as another user, who must enter it
@@ -153,11 +153,11 @@ def _install_handlers(
             signal.signal(number, old)
 
 
-def _check_room(base: Path) -> None:
+def _check_room(base: Path, needed: int) -> None:
     free = shutil.disk_usage(base).free
-    if free < NEEDED_BYTES:
+    if free < needed:
         raise LocalError(
-            f"{NEEDED_BYTES >> 20} MB of disk are needed in {base} and {free >> 20} MB are free: "
+            f"{needed >> 20} MB of disk are needed in {base} and {free >> 20} MB are free: "
             "free some space, or set TMPDIR to a larger disk"
         )
 
