@@ -2,7 +2,7 @@
 
 import math
 
-from canary.simulate.intervals import clopper_pearson, quantile_of_trials
+from canary.simulate.summary import clopper_pearson, quantile_of_trials
 
 __all__ = ["clopper_pearson", "fewest_seconds", "quantile_of_trials"]
 

@@ -39,7 +39,7 @@ def explain(
     Exit code 0: explained; 7: no such release, or forbidden.
     """
     form = parse_format(output, DOCUMENT_FORMATS)
-    from canary.cli.release_view import view_of  # noqa: PLC0415 - keeps --help quick
+    from canary.cli.release_watch import view_of  # noqa: PLC0415 - keeps --help quick
     from canary.render import explain as rendered  # noqa: PLC0415 - as above
     from canary.report.diagnostics import read_diagnostics  # noqa: PLC0415 - as above
 

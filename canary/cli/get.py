@@ -119,8 +119,7 @@ def _watch_releases(
     cluster: Session, where: str, names: Sequence[str] | None, labels: str, *, wide: bool
 ) -> None:
     """Print a row per change until Ctrl-C, with one list and one watch for all releases."""
-    from canary.cli.release_view import ConnectionReporter  # noqa: PLC0415 - keeps --help quick
-    from canary.cli.watch_table import WatchTable  # noqa: PLC0415 - as above
+    from canary.cli.release_watch import ConnectionReporter, WatchTable  # noqa: PLC0415 - keeps --help quick
     from canary.kube.release_watch import ReleaseWatch  # noqa: PLC0415 - keeps --help quick
 
     if names:

@@ -153,7 +153,7 @@ def _convert(first: str | None, settings: InitSettings, *, cluster: bool) -> Exi
     if cluster:
         objects = _list_objects(settings)
     else:
-        from canary.discovery.manifest_files import read_manifests  # noqa: PLC0415 - as above
+        from canary.discovery.manifest_reader import read_manifests  # noqa: PLC0415 - as above
 
         objects = read_manifests([first or "-", *settings.names])
     complete = True
@@ -192,7 +192,7 @@ def _list_objects(settings: InitSettings) -> list["Object"]:
 
 def _gather_from_files(settings: InitSettings) -> "DraftInput":
     from canary.discovery.gather import gather_from_manifests  # noqa: PLC0415 - keeps --help quick
-    from canary.discovery.manifest_files import read_manifests  # noqa: PLC0415 - as above
+    from canary.discovery.manifest_reader import read_manifests  # noqa: PLC0415 - as above
 
     # The URL of Prometheus may come from the environment and is ignored.
     for flag, given in (("--context", settings.context), ("--kubeconfig", settings.kubeconfig)):

@@ -43,7 +43,7 @@ def report(  # noqa: PLR0913, PLR0917 - kubectl's flags
     Exit code 0: written; 1: no cluster, or Prometheus cannot be reached; 2: no release yet, or an
     invalid option; 7: no such release, or forbidden.
     """
-    from canary.cli.release_view import view_of  # noqa: PLC0415 - keeps --help quick
+    from canary.cli.release_watch import view_of  # noqa: PLC0415 - keeps --help quick
     from canary.metrics.options import options_of  # noqa: PLC0415 - as above
     from canary.report.build import ReportSettings, write_release_report  # noqa: PLC0415 - as above
 

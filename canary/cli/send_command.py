@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from canary.api import Skip
 from canary.cli.cluster import Session
-from canary.cli.release_view import view_of
+from canary.cli.release_watch import view_of
 from canary.core.snapshot import Verb
 from canary.errors import CanaryError, ConflictError, ExitCode, NotFoundError, UsageError
 from canary.kube.objects import RELEASES, Object

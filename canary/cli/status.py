@@ -43,7 +43,7 @@ def status(  # noqa: PLR0913, PLR0917 - kubectl's flags
     form = parse_format(output, DOCUMENT_FORMATS)
     if watch and form is not OutputFormat.TEXT:
         raise UsageError("-w cannot be combined with -o")
-    from canary.cli.release_view import view_of  # noqa: PLC0415 - keeps --help quick
+    from canary.cli.release_watch import view_of  # noqa: PLC0415 - keeps --help quick
     from canary.render import release_view, status_text  # noqa: PLC0415 - as above
 
     with open_session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
@@ -66,6 +66,6 @@ def _print_status(sight: "ReleaseView") -> None:
 
 def _watch_release(cluster: Session, sight: "ReleaseView") -> "ReleaseView":
     """Return the release once it has ended."""
-    from canary.cli.live_status import follow_release  # noqa: PLC0415 - keeps --help quick
+    from canary.cli.release_watch import follow_release  # noqa: PLC0415 - keeps --help quick
 
     return follow_release(cluster, sight)

@@ -11,12 +11,15 @@ from canary.demo.cluster.deployment import ProcessDeployment
 from canary.demo.cluster.instances import Build
 from canary.demo.cluster.postgres import start_postgres
 from canary.demo.cluster.processes import Supervisor
+from canary.demo.cluster.prometheus import ScrapeEndpoint, start_prometheus
 from canary.demo.cluster.traefik import TrafficSplit, start_traefik
 from canary.demo.cluster.workdir import LocalError, work_directory
 from canary.demo.cluster.world import LocalCluster
 from canary.demo.load.accounts import create_accounts
 from canary.demo.load.process import LoadProcess, start_load_process
 from canary.demo.load.schedule import LoadProfile
+from canary.metrics.prometheus import Prometheus, PrometheusOptions
+from canary.metrics.scrape import Scrape
 
 REPLICAS = 4
 MAX_CONNECTIONS = 200
@@ -110,3 +113,45 @@ def _wait_ready(environment: DemoEnvironment) -> None:
             raise LocalError(
                 f"the auth service was not ready within {READY_SECONDS:g} s; " + "\n".join(lines)
             )
+
+
+PROMETHEUS_INTERVAL = 5.0
+"""Seconds between two scrapes of the Prometheus that the demo may start."""
+
+
+@contextmanager
+def scrape_pages(environment: DemoEnvironment) -> Iterator[Scrape]:
+    """Scrape all metrics pages once a second in a thread."""
+    scrape = Scrape(environment.cluster.targets)
+    over = threading.Event()
+
+    def every_second() -> None:
+        while not over.wait(1.0 - environment.clock.now() % 1.0):
+            scrape.poll(environment.clock.now())
+
+    thread = threading.Thread(target=every_second, name="scrapes", daemon=True)
+    thread.start()
+    try:
+        with closing(scrape):
+            yield scrape
+    finally:
+        over.set()
+        thread.join(5.0)
+
+
+@contextmanager
+def run_prometheus(environment: DemoEnvironment) -> Iterator[Prometheus]:
+    """Run a real Prometheus that scrapes the same pages every 5 s."""
+
+    def targets() -> list[ScrapeEndpoint]:
+        return [ScrapeEndpoint(one.url, one.labels) for one in environment.cluster.targets()]
+
+    server = start_prometheus(
+        environment.supervisor,
+        environment.directory / "prometheus",
+        targets(),
+        interval=PROMETHEUS_INTERVAL,
+    )
+    environment.on_change.append(lambda: server.write_targets(targets()))
+    with closing(Prometheus(PrometheusOptions(server.url))) as source:
+        yield source

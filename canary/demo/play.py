@@ -13,10 +13,15 @@ from canary.demo.cluster.world import (
     LocalWorkloads,
     NoticeCollector,
 )
-from canary.demo.environment import DemoEnvironment, start_environment
+from canary.demo.environment import (
+    PROMETHEUS_INTERVAL,
+    DemoEnvironment,
+    run_prometheus,
+    scrape_pages,
+    start_environment,
+)
 from canary.demo.load.schedule import LoadProfile
 from canary.demo.load.tally import LoadRecord
-from canary.demo.metric_sources import PROMETHEUS_INTERVAL, run_prometheus, scrape_pages
 from canary.demo.recorder import DemoRecorder
 from canary.demo.scenarios import OLD_BUILD, DemoScenario
 from canary.demo.settings import DemoSettings

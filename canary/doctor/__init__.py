@@ -2,9 +2,15 @@
 
 from collections.abc import Iterator
 
-from canary.doctor.context import DoctorClient, DoctorContext, OperatorDefaults
 from canary.doctor.definition import check_api_server, check_definition
-from canary.doctor.diagnosis import Diagnosis, DiagnosisState, report_unknown
+from canary.doctor.diagnosis import (
+    Diagnosis,
+    DiagnosisState,
+    DoctorClient,
+    DoctorContext,
+    OperatorDefaults,
+    report_unknown,
+)
 from canary.doctor.monitoring import check_prometheus
 from canary.doctor.operators import check_leader, check_operator, find_operator
 from canary.doctor.pause_mode import check_pause_mode

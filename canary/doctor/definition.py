@@ -4,8 +4,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from canary import __version__
-from canary.doctor.context import DoctorContext
-from canary.doctor.diagnosis import Diagnosis, report_error, report_ok, report_warning
+from canary.doctor.diagnosis import (
+    Diagnosis,
+    DoctorContext,
+    report_error,
+    report_ok,
+    report_warning,
+)
 from canary.errors import NotFoundError
 from canary.kube.api_errors import ForbiddenError
 from canary.kube.objects import RELEASES, Kind, Object

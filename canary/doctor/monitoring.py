@@ -4,8 +4,13 @@ from collections.abc import Iterator
 from contextlib import closing
 
 from canary.discovery.prometheus_queries import Inquiry
-from canary.doctor.context import DoctorContext
-from canary.doctor.diagnosis import Diagnosis, report_error, report_ok, report_warning
+from canary.doctor.diagnosis import (
+    Diagnosis,
+    DoctorContext,
+    report_error,
+    report_ok,
+    report_warning,
+)
 from canary.doctor.operators import OperatorDeployment
 from canary.errors import CanaryError
 from canary.metrics.prometheus import PrometheusOptions

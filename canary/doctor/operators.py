@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from canary import __version__
-from canary.doctor.context import DoctorContext
 from canary.doctor.diagnosis import (
     Diagnosis,
+    DoctorContext,
     report_error,
     report_ok,
     report_unknown,

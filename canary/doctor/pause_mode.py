@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from canary.discovery.label_selector import selector_matches
-from canary.doctor.context import DoctorContext
 from canary.doctor.diagnosis import (
     Diagnosis,
+    DoctorContext,
     report_error,
     report_ok,
     report_unknown,

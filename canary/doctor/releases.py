@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from canary.api import Reason
-from canary.doctor.context import DoctorContext
 from canary.doctor.diagnosis import (
     Diagnosis,
+    DoctorContext,
     report_error,
     report_ok,
     report_unknown,

@@ -12,8 +12,13 @@ from typing import Any
 
 import yaml
 
-from canary.doctor.context import DoctorContext
-from canary.doctor.diagnosis import Diagnosis, report_error, report_ok, report_warning
+from canary.doctor.diagnosis import (
+    Diagnosis,
+    DoctorContext,
+    report_error,
+    report_ok,
+    report_warning,
+)
 from canary.doctor.operators import OperatorDeployment
 from canary.kube.api_errors import ForbiddenError
 from canary.kube.objects import RELEASES, Kind

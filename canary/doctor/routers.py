@@ -3,8 +3,13 @@
 from collections.abc import Iterator
 
 from canary.discovery.topology import DIALECTS
-from canary.doctor.context import DoctorContext
-from canary.doctor.diagnosis import Diagnosis, report_ok, report_unknown, report_warning
+from canary.doctor.diagnosis import (
+    Diagnosis,
+    DoctorContext,
+    report_ok,
+    report_unknown,
+    report_warning,
+)
 from canary.errors import CanaryError
 from canary.kube.objects import Kind, Object
 from canary.text.format import join_names

@@ -6,8 +6,13 @@ from typing import TYPE_CHECKING
 
 from canary.api import CanaryRelease, LoadedReleases, Problem, load_releases
 from canary.api.yaml_documents import Document, read_documents
-from canary.discovery.manifest_files import find_paths, read_content
-from canary.discovery.manifest_reader import ManifestReader, ObjectReader, extract_objects
+from canary.discovery.manifest_reader import (
+    ManifestReader,
+    ObjectReader,
+    extract_objects,
+    find_paths,
+    read_content,
+)
 from canary.discovery.referenced_objects import ReferencedObjects, read_referenced_objects
 from canary.discovery.release_file import find_unknown_presets
 from canary.discovery.topology import list_running_pods

@@ -14,10 +14,9 @@ from canary.loadtest.generator import (
     TextTemplate,
     TlsSettings,
 )
-from canary.loadtest.generator.allowed import check_allowed
-from canary.loadtest.generator.plan import parse_host
-from canary.loadtest.generator.rate_profile import parse_schedule
+from canary.loadtest.generator.plan import check_allowed, parse_host
 from canary.loadtest.generator.request_file import read_requests
+from canary.loadtest.generator.schedule import parse_schedule
 from canary.loadtest.thresholds import LoadThresholds
 
 DEFAULT_RATE = "50"

@@ -9,8 +9,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from canary.render.chart_data import ChartLine, ChartPanel, Json, build_panels
-from canary.render.downsample import Point, step_corners, thin_points
+from canary.render.chart_data import (
+    ChartLine,
+    ChartPanel,
+    Json,
+    Point,
+    build_panels,
+    step_corners,
+    thin_points,
+)
 from canary.render.timeline import ReleaseDecision, Timeline
 from canary.text.sanitize import strip_controls
 

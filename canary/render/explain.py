@@ -1,18 +1,17 @@
 """Explains why a release is in its current state, as data, text or a document. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import sqrt
 from typing import Any
 
-from canary.api import HistoryEntry, Intent, MetricStatus, Phase
+from canary.api import HistoryEntry, Intent, LookAt, MetricStatus, Phase
 from canary.core.next_step import describe_next_step
 from canary.core.snapshot import Verb
-from canary.render import troubleshooting
 from canary.render.allowed_commands import describe_effect, list_allowed
 from canary.render.deadlines import list_deadlines
 from canary.render.release_view import ReleaseView, current_metrics
 from canary.render.status_text import SCHEMA_VERSION, metric_document
-from canary.render.wilson import wilson_interval
 from canary.text.format import (
     format_amount,
     format_count,
@@ -195,7 +194,7 @@ def list_commands(view: ReleaseView, around: Diagnostics) -> list[tuple[str, str
         if verb is not Verb.RESTART  # always possible, but never the remedy
     ]
     pods = [pod.name for pod in around.pods if not pod.gone]
-    return [*asked, *troubleshooting.suggest_commands(view, pods)]
+    return [*asked, *suggest_commands(view, pods)]
 
 
 def needs_runbook(view: ReleaseView) -> bool:
@@ -238,3 +237,56 @@ def explain_document(view: ReleaseView, around: Diagnostics) -> dict[str, Any]:
         ],
         "runbook": around.runbook,
     }
+
+
+_Z = 1.959963984540054
+"""The quantile of the normal distribution for a two-sided 95 % interval."""
+
+
+def wilson_interval(bad: float, total: float) -> tuple[float, float]:
+    """Return the 95 % interval (0–1) of the share of `bad` in `total` > 0 requests.
+
+    Wilson, *Probable inference, the law of succession, and statistical inference*, 1927. For
+    display only: the judge uses its own interval of the ratio, valid after every analysis.
+    """
+    share = min(max(bad / total, 0.0), 1.0)
+    shrink = 1 + _Z**2 / total
+    center = (share + _Z**2 / (2 * total)) / shrink
+    half = _Z * sqrt(share * (1 - share) / total + _Z**2 / (4 * total**2)) / shrink
+    return max(center - half, 0.0), min(center + half, 1.0)
+
+
+def suggest_commands(view: ReleaseView, pods: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield `(command, what it shows)`; `pods` are the names of the canary's existing pods."""
+    here, target = f"-n {view.namespace}", view.spec.target.name
+    match view.status.reason.info.look_at:
+        case LookAt.CANARY_PODS if pods:
+            chosen = "-l canary-controller.dev/role=canary"
+            yield f"kubectl describe pods {here} {chosen}", "why the canary's pods are not ready"
+        case LookAt.CANARY_PODS:
+            events = f"kubectl get events {here} --sort-by=.lastTimestamp"
+            yield events, "what happened to the canary's pods in the last hour"
+        case LookAt.CRASHED_PODS if pods:
+            yield f"kubectl logs {here} {pods[0]} --previous", "the log before the last crash"
+        case LookAt.CHECK_JOBS:
+            yield f"kubectl get jobs {here} -l canary-controller.dev/check", "the checks' Jobs"
+        case LookAt.DEPLOYMENTS:
+            yield f"kubectl get deployments {here}", "which Deployments exist"
+        case LookAt.TARGET:
+            yield f"kubectl describe deployment {target} {here}", "what the target waits for"
+        case LookAt.ROUTE:
+            yield f"kubectl get {_route_names(view)} {here} -o yaml", "the current route"
+        case LookAt.DOCTOR:
+            yield "canary doctor", "what is missing, and how to fix it"
+        case LookAt.SUSPEND:
+            patch = '--type=merge -p \'{"spec":{"suspend":false}}\''
+            yield f"kubectl patch canaryrelease {view.name} {here} {patch}", "start the release"
+        case _:
+            pass
+
+
+def _route_names(view: ReleaseView) -> str:
+    routes = view.spec.traffic.each
+    if routes:
+        return " ".join(f"{route.kind.lower()}/{route.name}" for route in routes)
+    return f"deployment {view.spec.target.name}-canary"

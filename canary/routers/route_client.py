@@ -11,8 +11,9 @@ from canary.core.plan import SetWeight, TrafficAction
 from canary.core.snapshot import ReleaseResource, Route
 from canary.errors import ConflictError, NotFoundError
 from canary.kube import claims
+from canary.kube.claims import MANAGER, list_field_owners
 from canary.kube.objects import Object, Objects
-from canary.routers import ownership, split
+from canary.routers import split
 from canary.routers.dialect import Dialect
 from canary.routers.names import Names, names_of
 
@@ -41,7 +42,7 @@ class WeightedRouteClient:
             confirmed=self.dialect.confirmed(route),
             at_rest=not changed
             and (split.is_shared(route) or claims.find_own_claim(route, self.dialect.at) is None),
-            writer=ownership.find_last_writer(route, self.dialect.at),
+            writer=find_last_writer(route, self.dialect.at),
             backends=self.dialect.backends(route, names),
             refused=self.dialect.refused(route),
         )
@@ -143,3 +144,15 @@ def _annotation_patch(route: Object, wanted: Object) -> list[dict[str, Any]]:
     if split.SAVED_WEIGHTS in after:
         return [*guard, {"op": "add", "path": key, "value": after[split.SAVED_WEIGHTS]}]
     return [*guard, {"op": "remove", "path": key}]
+
+
+def find_last_writer(route: Object, at: tuple[str, str]) -> str | None:
+    """Return the last writer of this part of the spec; None if it is canary or unknown.
+
+    Changing a field takes its ownership, so as long as canary owns it nobody else changed it.
+    """
+    entries = [entry for _, entry in list_field_owners(route, at)]
+    if not entries or any(entry.get("manager") == MANAGER for entry in entries):
+        return None
+    latest = max(entries, key=lambda entry: str(entry.get("time", "")))
+    return str(latest.get("manager")) if latest.get("manager") else None

@@ -28,8 +28,8 @@ from canary.loadtest.generator import (
     TlsSettings,
     parse_template,
 )
-from canary.loadtest.result_table import render_load_table
 from canary.loadtest.run import judge_figures, run_load_test
+from canary.loadtest.screen import render_load_table
 from canary.loadtest.thresholds import (
     LoadFigures,
     LoadThresholds,

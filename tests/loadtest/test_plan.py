@@ -13,7 +13,7 @@ from canary.loadtest.generator import (
     RequestTally,
     sum_tallies,
 )
-from canary.loadtest.generator.allowed import check_allowed
+from canary.loadtest.generator.plan import check_allowed
 
 CALM = LoadSchedule((LoadStage(10, 10, 1),))
 

@@ -8,8 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from canary.errors import UsageError
-from canary.loadtest.generator.rate_profile import parse_schedule
-from canary.loadtest.generator.schedule import ArrivalSpacing, LoadSchedule, LoadStage
+from canary.loadtest.generator.schedule import (
+    ArrivalSpacing,
+    LoadSchedule,
+    LoadStage,
+    parse_schedule,
+)
 
 
 def times(plan: LoadSchedule, **how: int) -> list[float]:

@@ -10,11 +10,15 @@ from canary.core.snapshot import Verb
 from canary.kube.releases import parse_release
 from canary.render.allowed_commands import describe_effect
 from canary.render.deadlines import list_deadlines
-from canary.render.explain import CanaryPod, Diagnostics, list_commands
+from canary.render.explain import (
+    CanaryPod,
+    Diagnostics,
+    list_commands,
+    suggest_commands,
+    wilson_interval,
+)
 from canary.render.release_table import column_names, release_row
 from canary.render.release_view import ReleaseView, find_bad_conditions, min_seconds_left
-from canary.render.troubleshooting import suggest_commands
-from canary.render.wilson import wilson_interval
 from canary.text.format import format_age
 from tests.cli.releases import ENDED, IN_FLIGHT, NOW, REST, SITUATIONS, build_release
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canary.render.downsample import Point, step_corners, thin_points
+from canary.render.chart_data import Point, step_corners, thin_points
 
 values = st.lists(st.none() | st.floats(0, 1), min_size=1, max_size=400)
 

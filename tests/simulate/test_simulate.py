@@ -12,7 +12,6 @@ from canary.core.increments import Side
 from canary.core.sampling import build_samples
 from canary.core.series import FoundSeries, Series
 from canary.errors import ExitCode
-from canary.simulate.intervals import clopper_pearson
 from canary.simulate.judge import SimulatedJudge
 from canary.simulate.release import (
     ReleaseEnd,
@@ -22,7 +21,7 @@ from canary.simulate.release import (
     simulate_weight,
 )
 from canary.simulate.scenario import FaultScenario, SimulatedService, draw_poisson
-from canary.simulate.summary import PolicyForecast, StepForecast, build_result
+from canary.simulate.summary import PolicyForecast, StepForecast, build_result, clopper_pearson
 from tests.analyze.series_factory import METRIC, build_analysis
 
 RELEASE = """

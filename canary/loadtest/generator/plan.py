@@ -1,6 +1,8 @@
 """A load plan: what is sent where and when, and by how many processes. Pure, and picklable."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from canary.errors import UsageError
@@ -96,3 +98,27 @@ def parse_host(url: str) -> str:
             "credentials into its headers)"
         )
     return host
+
+
+_LOCAL_SUFFIXES = (".localhost", ".svc", ".cluster.local")
+
+
+def check_allowed(url: str, more: Collection[str] = ()) -> None:
+    """Check that a target is local, inside a cluster, or listed in `more` (exact host names).
+
+    Raises:
+        UsageError: the host is none of them; load on somebody else's host is an attack.
+    """
+    host = parse_host(url).rstrip(".").lower()
+    if not _is_local(host) and host not in {name.rstrip(".").lower() for name in more}:
+        raise UsageError(
+            f"{host} is neither this machine nor a name inside a cluster (NAME, "
+            f"NAME.NAMESPACE.svc): to allow load on it, pass --allow-host {host}"
+        )
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return ("." not in host and not host.isdigit()) or host.endswith(_LOCAL_SUFFIXES)

@@ -1,20 +1,49 @@
-"""`canary status -w`: a live display on a terminal, lines in a pipe."""
+"""Follows releases for `canary status -w` and `canary get -w`."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from canary import clock
 from canary.api import Reason, Result
 from canary.cli.cluster import Session
-from canary.cli.release_view import ConnectionReporter, PrintLine, view_of
-from canary.clock import now
 from canary.errors import NotFoundError
+from canary.kube.objects import Object
 from canary.kube.release_watch import ReleaseUpdate, ReleaseWatch
+from canary.kube.releases import parse_release
 from canary.render.console import SafeConsole, live_display, supports_live_display
+from canary.render.release_table import align_columns, column_names, column_widths, release_row
 from canary.render.release_view import ReleaseView
 from canary.render.status_text import change_key, format_end, format_line
 from canary.render.status_view import render_status
 from canary.render.terminal import echo
+
+PrintLine = Callable[[str], None]
+
+
+def view_of(found: Object) -> ReleaseView:
+    """Return the release as it is displayed. Raises UsageError for an invalid spec."""
+    release, metadata = parse_release(found), found["metadata"]
+    return ReleaseView(
+        str(metadata["namespace"]), str(metadata["name"]), release.spec, release.status, clock.now()
+    )
+
+
+class ConnectionReporter:
+    """Reports the loss of the watch and its recovery, each once."""
+
+    def __init__(self, print_line: PrintLine) -> None:
+        self._print = print_line
+        self._last = ""
+
+    def report(self, trouble: str) -> None:
+        """Report a change; `trouble` is why the watch is broken, empty if it works."""
+        if trouble and not self._last:
+            self._print(f"{trouble}; retrying")
+        elif self._last and not trouble:
+            self._print("the watch works again")
+        self._last = trouble
+
 
 REFRESH_SECONDS = 1.0
 """Seconds between two updates without an event: the remaining time changes by itself."""
@@ -50,7 +79,7 @@ def _follow_until_ended(
         connection.report(update.trouble)
         if update.item is None and update.old is not None:
             raise NotFoundError(f"CanaryRelease {sight.title} was deleted")
-        sight = view_of(update.item) if update.item is not None else replace(sight, now=now())
+        sight = view_of(update.item) if update.item is not None else replace(sight, now=clock.now())
         show(sight)
         if has_ended(sight):
             break
@@ -97,3 +126,39 @@ def _show_end(sight: ReleaseView) -> None:
         console.print(render_status(sight))
     else:
         echo(format_end(sight))
+
+
+class WatchTable:
+    """Turns updates into rows. Columns only grow, so that rows stay aligned."""
+
+    def __init__(self, *, wide: bool, namespaces: bool) -> None:
+        self._wide, self._namespaces = wide, namespaces
+        self._heads = column_names(wide=wide, namespaces=namespaces)
+        self._widths: list[int] = []
+        self._shown: dict[tuple[str, str], list[str]] = {}
+
+    def render_update(self, update: ReleaseUpdate) -> Iterator[str]:
+        """Yield the row of a change, the first after a header; nothing if only the age changed."""
+        item = update.item or update.old
+        if item is None:
+            return
+        place = str(item["metadata"].get("namespace", "")), str(item["metadata"]["name"])
+        cells = release_row(item, clock.now(), wide=self._wide, namespaces=self._namespaces)
+        if update.item is None:
+            self._shown.pop(place, None)
+            cells[1 + self._namespaces] = "Deleted"
+        elif _without_age(self._shown.get(place), self._namespaces) == _without_age(
+            cells, self._namespaces
+        ):
+            return
+        else:
+            self._shown[place] = cells
+        first = not self._widths
+        self._widths = column_widths([self._heads, cells], self._widths)
+        yield from align_columns([self._heads, cells] if first else [cells], self._widths)
+
+
+def _without_age(cells: list[str] | None, namespaces: bool) -> list[str] | None:
+    """Return the cells without the age, which changes by itself."""
+    at = 6 + namespaces
+    return None if cells is None else cells[:at] + cells[at + 1 :]
