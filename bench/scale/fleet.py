@@ -26,6 +26,8 @@ class Fleet:
     each: int = 50
     prefix: str = "scale"
     interval: str = "10s"
+    window: str = "10m"
+    """For which a leak of connections must be ruled out."""
     steps: tuple[tuple[int, str], ...] = ((20, "10h"), (50, "10h"))
     """Weight and duration."""
     analysis: tuple[tuple[str, Any], ...] = ()
@@ -43,7 +45,7 @@ class Fleet:
         steps = [{"weight": weight, "duration": duration} for weight, duration in self.steps]
         metrics = [
             {"name": "errors", "ratio": {"preset": "http"}},
-            {"name": "pool", "pool": {"preset": "hikaricp"}},
+            {"name": "pool", "pool": {"preset": "hikaricp"}, "leak": {"window": self.window}},
         ]
         spec = {
             "target": {"name": service.name},

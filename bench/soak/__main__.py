@@ -67,6 +67,7 @@ class Soak:
             services,
             prefix="soak",
             interval="5s",
+            window="1m",
             steps=((20, "20s"), (50, "20s")),
             analysis=(("minDuration", "30s"),),
         )

@@ -18,6 +18,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
+from itertools import count
 from zlib import crc32
 
 from canary.core.increments import Grid
@@ -47,6 +48,8 @@ LATE_SECONDS = 30.0
 """The same in seconds, for short intervals: the status is only written every 10 s."""
 EARLY = 0.9
 """Share of a step after which a part is due again: scrapes jitter and reconciles are late."""
+KEPT = 4.0
+"""Seconds for which an answer is kept: releases that read the same time do so within these."""
 AWAY = 60.0
 """Seconds after its last request until a part is dropped from the merged query."""
 PATIENCE = 30.0
@@ -132,8 +135,11 @@ class PendingAnswers:
 
     def then(self, call: Callable[[], None]) -> None:
         """Call `call` in another thread once all answers have arrived."""
+        # The callbacks must not refer to `self`: futures keep them, and such a cycle with its
+        # answers would stay in memory until the garbage collector's rare full collection.
+        arrived, every = count(1), len(self.parts)
         for part in self.parts.values():
-            part.add_done_callback(lambda _: call() if self.done else None)
+            part.add_done_callback(lambda _: call() if next(arrived) == every else None)
 
 
 class QueryBatcher:
@@ -239,14 +245,17 @@ class QueryBatcher:
                 return self._alone(query, grid)
             return mine
 
+        # No `shared` in here: its future keeps these functions (see PendingAnswers.then).
+        single, answer = len(shared.parts) == 1, shared.answer
+
         def for_namespace(split: _Split) -> "MetricAnswer | Future[MetricAnswer]":
             """Return the answer; if it failed, query for the namespace alone."""
-            if not split.failed or len(shared.parts) == 1:
+            if not split.failed or single:
                 return by_itself(split)
             own = self._share(template, part, grid, apart=True)
             return self._alone(query, grid) if own is None else _chain(own.answer, by_itself)
 
-        return _chain(shared.answer, for_namespace)
+        return _chain(answer, for_namespace)
 
     def _share(
         self, template: QueryTemplate, part: QueryPart, grid: Grid, *, apart: bool = False
@@ -321,7 +330,7 @@ class QueryBatcher:
         old = grid.end - max(LATE * grid.step, AWAY)
         for part in [part for part, last in parts.items() if last < old]:
             del parts[part]
-        for key in [key for key in self._shared if key.end < grid.end - LATE * key.step]:
+        for key in [key for key in self._shared if key.end < grid.end - KEPT]:
             del self._shared[key]
         for place in [place for place, left in self._parts.items() if not left]:
             del self._parts[place]

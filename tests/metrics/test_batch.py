@@ -1,6 +1,8 @@
 """Batched queries: one for all releases, and to each its own part as if it had asked alone."""
 
+import gc
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -168,6 +170,45 @@ def test_a_release_is_in_no_query_between_two_of_its_own() -> None:
         ask(batch, ratio(namespace)[:1], 520.0 + later)
     whose = [text[text.index("namespace=~") :].split('"')[1] for text in source.asked]
     assert whose == ["a", "b|c"]
+
+
+class Tracked(Series):
+    """A series that can be referred to weakly."""
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["in time", "late"])
+def test_answers_are_freed_when_nobody_needs_them(*, late: bool) -> None:
+    """A hundred releases get ten megabytes each second; the garbage collector seldom looks."""
+    source = Source()
+    source.series = [(metric, one) for metric, one in source.series if metric == "pool_size"]
+    kept: list[weakref.ref[Series]] = []
+    read = source.read
+
+    def tracked(*question) -> Mapping[str, MetricAnswer]:
+        answers = {}
+        for key, answer in read(*question).items():
+            assert isinstance(answer, FoundSeries)
+            series = tuple(Tracked(one.labels, one.points) for one in answer.series)
+            kept.extend(map(weakref.ref, series))
+            answers[key] = FoundSeries(series)
+        return answers
+
+    source.read = tracked  # type: ignore[method-assign]
+    batch = QueryBatcher(source)
+    gc.disable()
+    try:
+        for end in (500.0, 510.0, 520.0):
+            source.go_on.clear() if late else None
+            asked = [batch.ask(pool(name)[:1], end - 310, end, STEP) for name in PODS]
+            for one in asked:
+                one.then(lambda: None)
+            source.go_on.set()
+            assert all(one.wait(20) for one in asked)
+            del asked, one
+        alive = [ref for ref in kept if ref() is not None]
+    finally:
+        gc.enable()
+    assert 0 < len(alive) < len(kept) / 2
 
 
 def test_late_release_asks_alone() -> None:
