@@ -24,7 +24,7 @@ class PassResult:
     done: ActResult
     judged_until: float | None = None
     """Time up to which this pass has judged (seconds), even if not written yet."""
-    sample_within: float | None = None
+    wait_at_most: float | None = None
     """See Plan."""
 
 
@@ -54,7 +54,7 @@ def update_status(world: World, snapshot: Snapshot, plan: Plan, done: ActResult)
 
 def _build_result(written: Status, plan: Plan, done: ActResult) -> PassResult:
     judged_until = plan.status.judged_until
-    return PassResult(written, plan.requeue_after, done, judged_until, plan.sample_within)
+    return PassResult(written, plan.requeue_after, done, judged_until, plan.wait_at_most)
 
 
 def _report_refusal(
@@ -98,12 +98,16 @@ def _is_due(before: Status, after: Status, now: float) -> bool:
 
 
 def _strip_figures(status: Status) -> tuple[object, ...]:
-    """Return the status without figures and messages about them."""
+    """Return the status without figures and messages about them.
+
+    That the judge has begun is no figure: until that is written, passes read stable's past again.
+    """
     release = status.release.model_copy(update={"data_seen_at": None}) if status.release else None
     conditions = tuple((one.type, one.status, one.reason) for one in status.conditions)
     figures = {"judge": None, "judged_until": None, "analysis": (), "verdict": None}
     quiet = {"message": "", "conditions": (), "release": release, "written_at": None}
-    return status.model_copy(update={**figures, **quiet}), conditions
+    begun = status.judged_until is not None
+    return status.model_copy(update={**figures, **quiet}), conditions, begun
 
 
 def _retry_delay(error: TransientError) -> float:

@@ -1,12 +1,23 @@
 """What people do past the judge, or back to a version that was stable: whole releases in memory."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
 from canary.api import Intent, Phase, Reason, Result, RollbackWindow, Skip
+from canary.core.plan import ActResult, Plan
 from canary.core.snapshot import Verb
-from tests.in_memory_world import RESTARTED, START, InMemoryWorld, SimulatedCrash, SimulatedVersion
+from canary.observe import observe
+from canary.status_update import update_status
+from tests.in_memory_world import (
+    KEY,
+    RESTARTED,
+    START,
+    InMemoryWorld,
+    SimulatedCrash,
+    SimulatedVersion,
+)
 from tests.test_reconcile import deployed, ended
 
 BROKEN = {"v1": SimulatedVersion(errors=0.5), "v2": SimulatedVersion(errors=0.0)}
@@ -241,6 +252,18 @@ def test_figures_alone_are_written_every_ten_seconds() -> None:
     assert memory.status.written_at <= memory.time
     apart = [later - sooner for sooner, later in pairwise(writes)]
     assert all(gap >= 9 for gap in apart if gap > 1), (writes, START)
+
+
+def test_that_the_judge_has_begun_is_written_at_once() -> None:
+    """Otherwise each pass of the first ten seconds reads an hour of stable's past again."""
+    memory = deployed()
+    memory.run(20)
+    snapshot = observe(memory.world, KEY)
+    waiting = memory.status.model_copy(update={"judged_until": None, "written_at": memory.time})
+    snapshot = replace(snapshot, resource=replace(snapshot.resource, status=waiting))
+    plan = Plan(waiting.model_copy(update={"judged_until": memory.time}))
+    assert update_status(memory.world, snapshot, plan, ActResult()).status != waiting
+    assert memory.status.judged_until == memory.time
 
 
 @pytest.mark.parametrize("broken", [0.1, 0.3, 0.5, 1.0])

@@ -134,9 +134,9 @@ class Plan:
     actions: tuple[Action, ...] = ()
     requeue_after: float | None = None
     """Seconds until the next pass; None: only after a change."""
-    sample_within: float | None = None
-    """The plan waits only for the next sample: a metric source that knows when it is due replaces
-    `requeue_after`, up to this limit (seconds)."""
+    wait_at_most: float | None = None
+    """The plan waits only for a sample or a change of an object: where both are announced, this
+    limit (seconds) replaces `requeue_after`. It ends at the next deadline."""
 
 
 REFUSED_PREFIX = "Refused, retrying: "

@@ -14,6 +14,7 @@ from canary.interfaces import Key
 from canary.kube.objects import RELEASES, Kind, Object
 from canary.kube.queue import QueueObserver, WorkQueue
 from canary.kube.timing import Timing
+from canary.operator.changes import is_relevant
 from canary.operator.reconciler import RELEASE_DELETED, ReleaseReconciler
 from canary.operator.release_index import ReleaseIndex
 
@@ -43,22 +44,17 @@ class Controller:
 
     def changed(self, kind: Kind, old: Object | None, new: Object | None) -> None:
         """Handle a change from a watch; return immediately."""
-        if kind == RELEASES and (release := new or old) is not None:
-            key = key_of(release)
-            self.index.update(new, key)
-            if old is None or new is None or desired_state(old) != desired_state(new):
-                self.wake(key)
-        seen = [item for item in (old, new) if item is not None]
-        if (
-            kind == RELEASES
-            and old is not None
-            and new is not None
-            and desired_state(old) == desired_state(new)
-        ):
-            return  # the operator's own status update
-        for item in seen:
-            for key in self.index.find_releases(kind, item):
-                self.wake(key)
+        release = (new or old) if kind == RELEASES else None
+        if release is not None:
+            self.index.update(new, key_of(release))
+        if not is_relevant(kind, old, new):
+            return
+        if release is not None:
+            self.wake(key_of(release))
+        for item in (old, new):
+            if item is not None:
+                for key in self.index.find_releases(kind, item):
+                    self.wake(key)
 
     def wake(self, key: Key) -> None:
         """Make the release due now; without effect while this replica does not lead."""
@@ -135,10 +131,3 @@ class Controller:
 def key_of(release: Object) -> Key:
     """Return the key of a release."""
     return Key(release["metadata"]["namespace"], release["metadata"]["name"])
-
-
-def desired_state(release: Object) -> object:
-    """Return the parts of a release that people write; other changes are the operator's status."""
-    metadata = release["metadata"]
-    names = ("uid", "generation", "annotations", "deletionTimestamp", "finalizers")
-    return [metadata.get(name) for name in names]

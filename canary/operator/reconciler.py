@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from canary.api import Intent, Reason, SpecError, Status
+from canary.core.analysis import find_judging_start
 from canary.errors import (
     CanaryError,
     ConflictError,
@@ -185,15 +186,18 @@ class ReleaseReconciler:
 def seconds_to_next_reconcile(outcome: PassResult, sample_due: float | None) -> float | None:
     """Return seconds until the next reconcile; None: only after a change.
 
-    `sample_due` is in how many seconds the next sample is expected, if known. When that is late,
-    the next reconcile comes after the analysis interval.
+    Every change of an object starts a reconcile at once, so a plan that waits for one is not
+    repeated before its time limit. `sample_due` is in how many seconds the next sample is expected,
+    if known. When that is late, the next reconcile comes after `requeue_after`.
     """
-    after = outcome.requeue_after
-    if after is None or outcome.status.intent is Intent.REST:
+    after, status = outcome.requeue_after, outcome.status
+    if after is None or status.intent is Intent.REST:
         return after
-    if sample_due is None or sample_due <= 0:
-        return after
-    return min(sample_due, outcome.sample_within or after)
+    longest = after if outcome.wait_at_most is None else outcome.wait_at_most
+    if find_judging_start(status) is None:
+        return longest
+    next_sample = after if sample_due is None or sample_due <= 0 else sample_due
+    return min(next_sample, longest)
 
 
 def _describe_error(error: CanaryError) -> str:

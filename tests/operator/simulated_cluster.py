@@ -177,6 +177,8 @@ class SimulatedCluster:
         self.asked: list[str] = []
         """Metrics of the queries that came in."""
         self.monitoring = True
+        self.pods_start = True
+        """Whether new pods become ready."""
         self._pods: dict[str, CountedClient] = {}
         self._until = floor(self.clock.now())
         self._lock = threading.RLock()
@@ -344,7 +346,8 @@ class SimulatedCluster:
         one["spec"]["replicas"] = replicas
         one["status"] = {"replicas": replicas}
         one = self.cluster.put(REPLICA_SETS, one)
-        ready = {"type": "Ready", "status": "True", "lastTransitionTime": self._stamp()}
+        status = "True" if self.pods_start else "False"
+        ready = {"type": "Ready", "status": status, "lastTransitionTime": self._stamp()}
         for index in range(max(replicas, 4)):
             name = f"{one['metadata']['name']}-{index}"
             there = self.cluster.get(PODS, NAMESPACE, name) is not None

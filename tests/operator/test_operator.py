@@ -170,6 +170,60 @@ def test_idle_release_costs_nothing() -> None:
         assert (len(running.wrote), len(town.asked)) == (writes, asked)
 
 
+def passes(running: RunningOperator) -> float:
+    """How often a release was reconciled."""
+    return value(running, "canary_reconcile_duration_seconds_count", result="success") or 0
+
+
+def let_time_pass(town: SimulatedCluster, seconds: float) -> None:
+    """Time in which Kubernetes writes to pods and Deployments what no release reads."""
+    began = town.clock.now()
+    while (spent := town.clock.now() - began) < seconds:
+        for kind, name in ((PODS, "podIP"), (DEPLOYMENTS, "terminatingReplicas")):
+            for item in town.cluster.list(kind, NAMESPACE, {}):
+                town.cluster.put(kind, {**item, "status": {**item["status"], name: spent}})
+        town.until("the next second", lambda: town.clock.now() >= began + spent + 1)
+
+
+def test_a_release_in_flight_is_reconciled_once_a_scrape() -> None:
+    """A minute in a step: a pass and a round of queries every 5 s, and a write every 10 s."""
+    with start_cluster() as town, run_operator(town) as running:
+        town.names = ("auth",)
+        last = "{weight: 50, duration: 5s"
+        town.deploy("auth", **{last: f"{last}, approval: true"})
+        town.until_phase("auth", "Ready")
+        town.ship("auth", "auth:2")
+        town.until("the step", lambda: town.status("auth")["reason"] == "ApprovalNeeded")
+        before, writes, asked = passes(running), len(running.wrote), len(town.asked)
+        began = town.clock.now()
+        let_time_pass(town, 60)
+        seconds = town.clock.now() - began
+        assert 1 <= passes(running) - before <= seconds / 4.5 + 2
+        assert len(town.asked) - asked <= seconds / 4.5 + 2
+        wrote = [one for one in running.wrote[writes:] if one != "create events"]
+        assert wrote == ["replace_status canaryreleases"] * len(wrote)
+        assert len(wrote) <= seconds / 10 + 1
+
+
+def test_a_release_that_waits_for_pods_is_reconciled_when_one_is_ready() -> None:
+    """Until then nothing is read and nothing written; every ten seconds somebody looks."""
+    with start_cluster("auth") as town, run_operator(town) as running:
+        town.until_phase("auth", "Ready")
+        town.pods_start = False
+        town.ship("auth", "auth:2")
+        town.until("the canary", lambda: len(town.images("auth-canary")) == 1)
+        town.until("the wait", lambda: "0 of 2" in town.status("auth")["message"])
+        before, writes = passes(running), len(running.wrote)
+        began = town.clock.now()
+        let_time_pass(town, 30)
+        assert passes(running) - before <= (town.clock.now() - began) / 10 + 1
+        assert running.wrote[writes:] == []
+        for pod in town.cluster.list(PODS, NAMESPACE, {"deployment": "auth-canary"}):
+            ready = {**pod["status"]["conditions"][0], "status": "True"}
+            town.cluster.put(PODS, {**pod, "status": {"conditions": [ready]}})
+        town.until("weight", lambda: town.weight("auth") == 20)
+
+
 def test_silent_monitoring() -> None:
     """With nobody answering, weights stay, and the release goes on when the answers are back."""
     with start_cluster("auth") as town, run_operator(town):

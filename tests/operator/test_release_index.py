@@ -19,7 +19,6 @@ from canary.kube.objects import (
     Kind,
     Object,
 )
-from canary.operator.controller import desired_state
 from canary.operator.release_index import ReleaseIndex
 
 AUTH, SHOP = Key("prod", "auth"), Key("prod", "shop")
@@ -103,12 +102,3 @@ def test_moved_and_gone(subjects: ReleaseIndex) -> None:
     assert subjects.find_releases(DEPLOYMENTS, item("api")) == {AUTH}
     subjects.update(None, AUTH)
     assert subjects.find_releases(DEPLOYMENTS, item("api")) == set()
-
-
-def test_own_status_is_no_news() -> None:
-    """What we write ourselves starts no pass; a person's annotation does."""
-    before = release()
-    status = {**before, "status": {"phase": "Ready"}}
-    metadata = {**before["metadata"], "annotations": {"canary-controller.dev/request": "{}"}}
-    assert desired_state(status) == desired_state(before)
-    assert desired_state({**before, "metadata": metadata}) != desired_state(before)

@@ -20,6 +20,7 @@ from canary.core.rollout.context import (
     first_match,
     pods_for_share,
 )
+from canary.core.rollout.deadlines import seconds_to_deadline
 from canary.core.rollout.idle import REST, target_missing
 from canary.core.rollout.phase import phase_of, step_of
 from canary.core.rollout.promote import BAKE, PROMOTE, go_back
@@ -114,4 +115,7 @@ def _finish_plan(plan: Plan, context: RuleContext) -> Plan:
     # If nothing changed, keep the same status object, so that nothing is written.
     if status == context.snap.resource.status:
         status = context.snap.resource.status
-    return replace(plan, status=status)
+    if plan.wait_at_most is None:
+        return replace(plan, status=status)
+    waits = min(plan.wait_at_most, seconds_to_deadline(status, context.snap))
+    return replace(plan, status=status, wait_at_most=waits)

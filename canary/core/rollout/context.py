@@ -22,9 +22,9 @@ from canary.core.plan import REFUSED_PREFIX, Action, Plan
 from canary.core.snapshot import ReleaseRequest, Snapshot
 
 POLL = 1.0
-"""Seconds between two passes while an external change is in progress."""
-SAMPLE_WITHIN = 10.0
-"""Longest wait for a sample (seconds), so that time limits are kept."""
+"""Seconds between two passes while a change is in progress that nobody announces."""
+LONGEST_WAIT = 10.0
+"""Longest wait for a sample or a change (seconds), in case that its announcement is lost."""
 SHORTEST_WAIT = 0.05
 """Seconds between two passes for samples, at least."""
 SOON = 0.0
@@ -91,11 +91,24 @@ class RuleContext:
         return Plan(status, actions, after)
 
     def wait(
-        self, reason: Reason, *actions: Action, message: str = "", after: float = POLL, **on: object
+        self,
+        reason: Reason,
+        *actions: Action,
+        message: str = "",
+        after: float | None = None,
+        **on: object,
     ) -> Plan:
-        """Return a plan that waits `after` seconds; `on` changes fields of the release."""
+        """Return a plan that waits `after` seconds, or without it for a change of an object.
+
+        Two kinds of waits are not announced by a change: for actions that found nothing to write,
+        and for a router that does not report what it has done. `on` changes fields of the release.
+        """
         release = self.release.model_copy(update=on) if on else self.status.release
-        return self.plan(reason, *actions, after=after, message=message, release=release)
+        seconds = POLL if after is None else after
+        plan = self.plan(reason, *actions, after=seconds, message=message, release=release)
+        route = self.snap.route
+        announced = after is None and not actions and (route is None or route.confirmed)
+        return replace(plan, wait_at_most=LONGEST_WAIT) if announced else plan
 
     def await_sample(
         self, reason: Reason, message: str = "", within: float | None = None, **on: object
@@ -104,7 +117,7 @@ class RuleContext:
         interval = self.spec.analysis.interval
         after = max(min(interval, within or interval), SHORTEST_WAIT)
         plan = self.wait(reason, message=message, after=after, **on)
-        return replace(plan, sample_within=min(within or SAMPLE_WITHIN, SAMPLE_WITHIN))
+        return replace(plan, wait_at_most=min(within or LONGEST_WAIT, LONGEST_WAIT))
 
     def pause(self, reason: Reason, *actions: Action, message: str = "", **changes: object) -> Plan:
         """Return a plan that pauses the release; automatic rollback stays active."""

@@ -52,14 +52,18 @@ def why_not_created(deployment: Object, pods: Iterable[Object]) -> str:
     for condition in (deployment.get("status") or {}).get("conditions") or []:
         if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
             return _one_sentence(f"{condition.get('reason')}: {condition.get('message')}")
-    for pod in pods:
-        for one in (pod.get("status") or {}).get("containerStatuses") or []:
-            waiting = (one.get("state") or {}).get("waiting") or {}
-            reason = waiting.get("reason")
-            if reason in _NO_IMAGE:
-                known = "ErrImagePull" if reason == "ImagePullBackOff" else reason
-                image, detail = one.get("image"), waiting.get("message", "")
-                return _one_sentence(f"{known}: image {image} cannot be pulled: {detail}")
+    return next(filter(None, map(describe_pull_failure, pods)), "")
+
+
+def describe_pull_failure(pod: Object) -> str:
+    """Return why an image of the pod cannot be pulled, in one short sentence; else empty."""
+    for one in (pod.get("status") or {}).get("containerStatuses") or []:
+        waiting = (one.get("state") or {}).get("waiting") or {}
+        reason = waiting.get("reason")
+        if reason in _NO_IMAGE:
+            known = "ErrImagePull" if reason == "ImagePullBackOff" else reason
+            image, detail = one.get("image"), waiting.get("message", "")
+            return _one_sentence(f"{known}: image {image} cannot be pulled: {detail}")
     return ""
 
 
