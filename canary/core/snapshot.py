@@ -184,6 +184,8 @@ class ReleaseResource:
     request: ReleaseRequest | None = None
     finalizer: bool = False
     """The resource has our finalizer: its deletion waits until everything is restored."""
+    uid: str = ""
+    """Identifies it among resources of this name, one after the other."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,7 @@ class KubeReleases:
             deleting_since=parse_timestamp(deleted) if deleted else None,
             request=self._request(key, annotations_of(found)),
             finalizer=FINALIZER in (metadata.get("finalizers") or ()),
+            uid=metadata["uid"],
         )
 
     def _parsed(self, key: Key, found: Object) -> CanaryRelease:

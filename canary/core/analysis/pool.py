@@ -50,7 +50,8 @@ def analyze_pool(
             if _is_unlimited(pool) and not isinstance(pool.hold, FoundSeries):
                 quiet = Verdict.NO_DATA, f"the pool's maximum is {UNLIMITED}"
     result = build_pool_result(metric, assess_pools(state, policy), quiet)
-    return replace(result, state=store_pool(state, until, quiet))
+    after = kept if read is None else store_pool(state, until, quiet)
+    return replace(result, state=after)
 
 
 def build_pool_result(

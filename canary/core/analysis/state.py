@@ -130,7 +130,7 @@ def _restore_window(window: StoredPoolWindow) -> SlidingWindow:
 
 
 def _store_window(track: SlidingWindow) -> StoredPoolWindow:
-    rows = zip(*(astuple(block) for block in (*track.blocks, track.open)), strict=True)
-    columns = dict(zip((one.name for one in fields(Block)), rows, strict=True))
+    blocks = (*track.blocks, track.open)
+    columns = {one.name: [getattr(block, one.name) for block in blocks] for one in fields(Block)}
     kept = {name: getattr(track, name) for name in _SCALARS}
     return StoredPoolWindow(**kept, blocks=Blocks.model_validate(columns))

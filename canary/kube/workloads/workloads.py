@@ -74,7 +74,7 @@ class KubeWorkloads:
 
     def read(self, resource: ReleaseResource) -> Workload:
         """Read target, canary and checks."""
-        owner = self._owner(resource)
+        owner = _owner(resource)
         return Workload(
             self._target(resource, owner),
             self._canaries.read(resource, owner),
@@ -96,13 +96,13 @@ class KubeWorkloads:
             case PinMinReplicas() | UnpinMinReplicas():
                 self._change_capacity(resource, action)
             case EnsureCanary():
-                owner, target = self._owner(resource), read_target(self._objects, resource)
+                owner, target = _owner(resource), read_target(self._objects, resource)
                 self._canaries.ensure(resource, owner, target, action)
             case DeleteCanary():
-                self._checks.stop(resource, self._owner(resource))
-                self._canaries.delete(resource, self._owner(resource))
+                self._checks.stop(resource, _owner(resource))
+                self._canaries.delete(resource, _owner(resource))
             case RunChecks():
-                self._checks.run(resource, self._owner(resource))
+                self._checks.run(resource, _owner(resource))
             case _:
                 assert_never(action)
 
@@ -131,7 +131,7 @@ class KubeWorkloads:
             paused=target.paused,
             stable_lost=target.lost(resource.status.stable_hash),
             pods=tuple(sorted((parse_pod(pod) for pod in pods), key=lambda pod: pod.name)),
-            obstacle=find_obstacle(self._objects, resource, owner, target),
+            obstacle=find_obstacle(self._objects, resource, owner, target) if resting else None,
             restart_of=target.restart_of,
             floor=read_min_replicas(scalers),
             scaled_by=keda_owner(scalers),
@@ -221,15 +221,17 @@ class KubeWorkloads:
         return list(select_autoscalers(resource.spec.target.name, found))
 
     def _add_finalizer(self, resource: ReleaseResource) -> None:
-        owner = self._owner(resource)
+        owner = self._objects.get(RELEASES, resource.namespace, resource.name)
+        if owner is None:
+            raise NotFoundError(f"CanaryRelease {resource.name} no longer exists")
         have = owner["metadata"].get("finalizers") or []
         if FINALIZER not in have:
             guard = expect_unchanged(owner, "/metadata/resourceVersion")
             add = {"op": "add", "path": "/metadata/finalizers", "value": [*have, FINALIZER]}
             self._objects.patch(RELEASES, resource.namespace, resource.name, [*guard, add])
 
-    def _owner(self, resource: ReleaseResource) -> Object:
-        owner = self._objects.get(RELEASES, resource.namespace, resource.name)
-        if owner is None:
-            raise NotFoundError(f"CanaryRelease {resource.name} no longer exists")
-        return owner
+
+def _owner(resource: ReleaseResource) -> Object:
+    """Return the release as the owner of the objects that are made for it."""
+    identity = {"name": resource.name, "namespace": resource.namespace, "uid": resource.uid}
+    return {"metadata": identity}
