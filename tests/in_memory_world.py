@@ -484,7 +484,7 @@ class _Workloads:
                 restart_of=m.template.removesuffix(RESTARTED) if RESTARTED in m.template else None,
                 rejection=m.rejection,
                 rejected=frozenset(filter(m.is_rejected, {m.template, *templates})),
-                beside=m.beside(),
+                other_ready=m.beside(),
             )
         canary = None
         if m.canary_template is not None:

@@ -81,7 +81,7 @@ class TargetDeployment:
     """What the Deployment remembers as rejected; also after its CanaryRelease was deleted."""
     rejected: frozenset[str] = frozenset()
     """Our hashes of that template and of its restarts, among those that are wanted or have pods."""
-    beside: str | None = None
+    other_ready: str | None = None
     """Our hash of the only other template with ready pods, beside the wanted one; None where there
     is none, or more than one."""
 

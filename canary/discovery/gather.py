@@ -31,8 +31,8 @@ from canary.metrics.promql import range_selector
 from canary.metrics.queries import Context, RatioQueries, answers_of, compile_ratio
 from canary.text.format import join_names
 
-"""Seconds over which the current traffic is measured."""
 _STEP = 30.0
+"""Seconds between two samples of the current traffic."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -220,11 +220,11 @@ def _estimate_leak(readings: Sequence[PoolReading]) -> tuple[float | None, float
     track = SlidingWindow("", first=0.0)
     for reading in readings:
         track = track.read(reading, 0.0, WINDOW / BLOCKS)
-    look = track.look(len(track.blocks))
+    look = track.estimate_leak(len(track.blocks))
     if look is None or len(track.blocks) < _MIN_BLOCKS:
         return None, None
     half = len(track.blocks) // 2
-    old, new = track.look(half, half), track.look(half)
+    old, new = track.estimate_leak(half, half), track.estimate_leak(half)
     if old is None or new is None or not track.maximum:
         return look.residual, None
     leaks = look.residual > max(_POLICY.leak_connections, _POLICY.noise * look.error)

@@ -128,7 +128,7 @@ def remembering(rejected: str, snap: Snapshot, beside: str | None = None) -> Sna
     assert target is not None
     other = beside if target.running in {None, target.template} else target.running
     noted = Rejection(rejected, Reason.CANARY_OUTAGE, 2.0)
-    changes = {"rejection": noted, "rejected": frozenset({rejected}), "beside": other}
+    changes = {"rejection": noted, "rejected": frozenset({rejected}), "other_ready": other}
     return replace(snap, target=replace(target, **changes))
 
 

@@ -61,7 +61,11 @@ def test_beside_a_held_template_the_other_one_runs(stage: ReleaseOnFakeCluster) 
     rejection = reject(stage)
     stage.roll()
     found = target(stage)
-    assert (found.template, found.running, found.beside) == (rejection.template, VETTED, VETTED)
+    assert (found.template, found.running, found.other_ready) == (
+        rejection.template,
+        VETTED,
+        VETTED,
+    )
 
 
 def test_a_rejected_template_in_the_middle_of_its_roll_is_put_back(
@@ -73,7 +77,7 @@ def test_a_rejected_template_in_the_middle_of_its_roll_is_put_back(
     stage.change("auth:2")
     stage.roll(done=2)
     found = target(stage)
-    assert (found.template, found.running, found.beside) == (rejection.template, None, VETTED)
+    assert (found.template, found.running, found.other_ready) == (rejection.template, None, VETTED)
     do(stage, RestoreTemplate(VETTED))
     assert not stage.deployment()["spec"].get("paused")
     stage.roll()

@@ -180,10 +180,10 @@ def _leaks_over_window(track: SlidingWindow, stable: SlidingWindow, policy: Pool
     the newest quarter of the window has not lost more than those.
     """
     count = len(track.blocks)
-    mine = track.look(count) if count >= BLOCKS // 2 else None
+    mine = track.estimate_leak(count) if count >= BLOCKS // 2 else None
     if mine is None or track.floor(BLOCKS // 4) <= policy.leak_connections:
         return False
-    return _exceeds_noise(mine, stable.look(count), policy, policy.noise)
+    return _exceeds_noise(mine, stable.estimate_leak(count), policy, policy.noise)
 
 
 def _leaks_fast(track: SlidingWindow, stable: SlidingWindow, policy: PoolPolicy) -> bool:
@@ -192,14 +192,14 @@ def _leaks_fast(track: SlidingWindow, stable: SlidingWindow, policy: PoolPolicy)
         return False
     room = policy.limit * track.maximum - track.in_use
     for count in SHORT:
-        new, old = track.look(count), track.look(count, count)
+        new, old = track.estimate_leak(count), track.estimate_leak(count, count)
         if new is None or old is None:
             break
         if new.seconds < _LEAST_LOOK or track.floor(count) <= policy.leak_connections:
             continue
         pace = (new.residual - old.residual) / ((new.seconds + old.seconds) / 2)
         urgent = room < 4 * new.seconds * pace
-        if urgent and _exceeds_noise(new, stable.look(count), policy, policy.short_noise):
+        if urgent and _exceeds_noise(new, stable.estimate_leak(count), policy, policy.short_noise):
             return True
     return False
 

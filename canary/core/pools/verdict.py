@@ -66,7 +66,7 @@ def assess_pools(state: DetectorState, policy: PoolPolicy) -> PoolAssessment:
 
 
 def _unreturned_connections(track: SlidingWindow) -> float:
-    look = track.look(len(track.blocks))
+    look = track.estimate_leak(len(track.blocks))
     return look.residual if look else 0.0
 
 

@@ -97,7 +97,7 @@ class SlidingWindow:
         """Whether the last reading closed a block, so that there is a new estimate."""
         return bool(self.blocks) and self.open.samples == 0
 
-    def look(self, newest: int, skip: int = 0) -> WindowEstimate | None:
+    def estimate_leak(self, newest: int, skip: int = 0) -> WindowEstimate | None:
         """Estimate over `newest` blocks before the last `skip` ones; None if there are fewer."""
         end = len(self.blocks) - skip
         return (
@@ -112,7 +112,7 @@ class SlidingWindow:
     @property
     def served(self) -> float:
         """Requests per second over all blocks."""
-        look = self.look(len(self.blocks))
+        look = self.estimate_leak(len(self.blocks))
         return look.requests / look.seconds if look else 0.0
 
     def slope(self) -> float:
@@ -121,7 +121,7 @@ class SlidingWindow:
         For a steady leak the residual of a stretch is the number lost at its middle.
         """
         half = len(self.blocks) // 2
-        old, new = self.look(half, half), self.look(half)
+        old, new = self.estimate_leak(half, half), self.estimate_leak(half)
         if not half or old is None or new is None:
             return 0.0
         return 2 * (new.residual - old.residual) / (new.seconds + old.seconds)
@@ -151,7 +151,7 @@ def estimate_leak_rate(track: SlidingWindow) -> LeakRate:
     Time to exhaustion is (maximum − in use) / slope of the residual.
     """
     slope = track.slope()
-    look = track.look(len(track.blocks))
+    look = track.estimate_leak(len(track.blocks))
     if slope <= 0 or look is None:
         held = look.residual if look else 0.0
         return LeakRate(None, None, f"holds {held:.1f} connections that it does not return")

@@ -138,7 +138,7 @@ def adopt_beside_rejected(ctx: RuleContext) -> Plan | None:
         return None
     if not {target.template, target.running} & target.rejected:
         return None
-    stable = target.beside
+    stable = target.other_ready
     if stable is None or stable in target.rejected:
         message = _runs_rejected(ctx, rejection)
         rejected = target.template if target.running is None else target.running

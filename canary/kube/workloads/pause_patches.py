@@ -28,7 +28,7 @@ def pause_patch(seen: TargetState, release: str, stable: str, mode: PauseMode) -
     # Two releases may adopt one target at the same moment: the second patch has to fail.
     fresh = (
         []
-        if seen.guard == release
+        if seen.managed_by == release
         else expect_unchanged(seen.deployment, "/metadata/resourceVersion")
     )
     return [*fresh, *patch] if patch else []

@@ -28,7 +28,7 @@ def _find_other_release(
     objects: Objects, resource: ReleaseResource, seen: TargetState
 ) -> Obstacle | None:
     """Find another CanaryRelease that manages the target; one that no longer exists is none."""
-    guard = seen.guard
+    guard = seen.managed_by
     if guard is None or guard == resource.name:
         return None
     other = objects.get(RELEASES, resource.namespace, guard)

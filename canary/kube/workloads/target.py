@@ -45,7 +45,7 @@ class TargetState:
         return bool(self.deployment["spec"].get("paused"))
 
     @property
-    def guard(self) -> str | None:
+    def managed_by(self) -> str | None:
         """Name of the CanaryRelease that manages the target."""
         return annotations_of(self.deployment).get(HOLD)
 
@@ -103,10 +103,10 @@ class TargetState:
         kept = any(same_template(one["spec"]["template"], self.template) for one in self.sets)
         if updated == self.replicas and kept and not self.others:
             return self.wanted
-        return self.beside if updated == 0 and self.paused else None
+        return self.other_ready if updated == 0 and self.paused else None
 
     @property
-    def beside(self) -> str | None:
+    def other_ready(self) -> str | None:
         """Hash of the only template other than `wanted` that has ready pods, or None."""
         others = [one for one in self._others() if int(_status_of(one).get("readyReplicas", 0)) > 0]
         return self.hash_of(others[0]) if len(others) == 1 else None
@@ -140,10 +140,10 @@ class TargetState:
         if vetted and (self.others or self.keeper(self.wanted) is None):
             return False
         if mode is PauseMode.AT_REST:
-            return self.paused and (self.guard == release or not resting)
+            return self.paused and (self.managed_by == release or not resting)
         if self.paused:
             return not (vetted and resting)
-        return vetted and self.guard == release
+        return vetted and self.managed_by == release
 
 
 def _status_of(obj: Object) -> Object:

@@ -138,13 +138,13 @@ class KubeWorkloads:
             keeps_history=target.deployment["spec"].get("revisionHistoryLimit") != 0,
             rejection=read_rejection(target.deployment),
             rejected=rejected_templates(target),
-            beside=target.beside,
+            other_ready=target.other_ready,
         )
 
     def _change_target(self, resource: ReleaseResource, action: TargetAction) -> None:
         target = read_target(self._objects, resource)
         if isinstance(action, UnmanageTarget):
-            if target is not None and target.guard == resource.name:
+            if target is not None and target.managed_by == resource.name:
                 self._patch(target, unmanage_patch(target))
             return
         if target is None:
