@@ -27,8 +27,8 @@ from canary.clock import now
 DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 START, END = "<!-- bench-scale:start -->", "<!-- bench-scale:end -->"
 INTERVAL = 10.0
-_SETTLE = 20.0
-"""Seconds before a measurement, in which the last changes are processed."""
+_SETTLE, _SETTLES = 20.0, 3
+"""Seconds until a measurement, and how many of them if changes (and their Events) are processed."""
 _PATIENCE = 600.0
 """Seconds after which a stage has failed."""
 
@@ -162,9 +162,13 @@ class Benchmark:
         )
 
     def _measure(self, operator: Operator) -> Counters:
-        pause = Event()
-        pause.wait(_SETTLE)
-        before = self.found.meter.read(operator)
+        pause, meter = Event(), self.found.meter
+        before = meter.read(operator)
+        for _ in range(_SETTLES):
+            pause.wait(_SETTLE)
+            earlier, before = before, meter.read(operator)
+            if before.passes == earlier.passes and before.writes == earlier.writes:
+                break
         pause.wait(self.seconds)
         return self.found.meter.read(operator).minus(before)
 

@@ -27,6 +27,8 @@ class Observer:
     at_rest: dict[Name, float] = field(default_factory=dict)
     """When the release had adopted its Deployment."""
     phases: dict[Name, str] = field(default_factory=dict)
+    because: dict[Name, str] = field(default_factory=dict)
+    """The reason of the phase."""
     weights: dict[Name, int] = field(default_factory=dict)
     """The canary's weight in the route."""
     withdrawn: dict[Name, float] = field(default_factory=dict)
@@ -55,6 +57,7 @@ class Observer:
 
     def _see_release(self, name: Name, status: Object) -> None:
         self.phases[name] = status.get("phase", "")
+        self.because[name] = status.get("reason", "")
         if status.get("phase") == "Ready":
             self.at_rest.setdefault(name, now())
         failed = (status.get("release") or {}).get("failed")

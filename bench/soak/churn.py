@@ -57,8 +57,10 @@ class Churn:
     def step(self, now: float) -> None:
         """Begin what can begin, and count what has ended."""
         for journey in self.journeys:
-            phase = self.observer.phases.get((journey.service.namespace, journey.service.name))
-            if phase not in {"Ready", "RolledBack"}:
+            name = (journey.service.namespace, journey.service.name)
+            phase = self.observer.phases.get(name)
+            replaced = self.observer.because.get(name) == "TemplateChanged"  # another one follows
+            if phase not in {"Ready", "RolledBack"} or replaced:
                 journey.seen = journey.seen or phase not in {None, "Pending"}
                 self._continue(journey, now, phase or "")
             elif not journey.kind or journey.seen:

@@ -19,8 +19,9 @@ from canary.kube.retrying import Caller, RetryPolicy
 from canary.kube.timing import Stopper, SystemTiming
 from canary.kube.transport import ApiRequest, ResponseStream, Transport
 
-_PAGE: Final = 500
-"""Maximum number of objects per page of a list."""
+_PAGE: Final = 100
+"""Maximum number of objects per page of a list. A parsed page lives among what is kept of it, so
+pages of 500 left 100 MiB for a thousand releases, and pages of 100 leave 54 MiB."""
 FIELD_MANAGER: Final = "canary-controller"
 """The operator's name in `metadata.managedFields`."""
 _OURS: Final = {"fieldManager": FIELD_MANAGER}

@@ -36,7 +36,7 @@ from canary.operator.world_factory import RouterOfSpec, WorldFactory
 _log = logging.getLogger(__name__)
 
 SYNC_TIMEOUT = 20.0
-"""Maximum seconds for the first lists; after that the start fails with the cause."""
+"""Seconds after which a first list that fails ends the start, with its cause."""
 SCRAPE_THREADS, SCRAPE_SHARE = 32, 8
 """Maximum number of threads for scrapes, in total and for one namespace."""
 JOIN_TIMEOUT = 2.0

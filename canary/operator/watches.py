@@ -81,12 +81,17 @@ class Watches:
             reflector.start()
 
     def wait(self, seconds: float, stop: Callable[[], bool]) -> None:
-        """Wait until all caches are synced. Raises the cause after `seconds`."""
+        """Wait until all caches are synced.
+
+        Raises the cause if a watch cannot start within `seconds`. A long list that goes on is no
+        error: the API server may be busy, and a restart would only ask it again.
+        """
         timing = self.timing
         end = timing.now() + seconds
-        for cache in self.caches:
+        for reflector in self.reflectors:
+            cache = reflector.cache
             while not cache.synced.wait(0.2) and not stop():
-                if timing.now() > end:
+                if timing.now() > end and reflector.problem:
                     # List once more here: its error says what is wrong.
                     self.source.listing(cache.scope.kind, cache.scope.namespace, {})
                     what = cache.scope.kind.plural

@@ -375,7 +375,7 @@ def test_pages(start: Start) -> None:
     assert listing.version == "9"
     assert listing.items[0]["kind"] == "Deployment"
     assert server.requests[1].path == (
-        "/apis/apps/v1/deployments?labelSelector=app%3Dauth%2Ctier%3Dx&limit=500&continue=c"
+        "/apis/apps/v1/deployments?labelSelector=app%3Dauth%2Ctier%3Dx&limit=100&continue=c"
     )
     client, server = start(first, gone, second)
     assert len(client.list(DEPLOYMENTS, "", {})) == 1
