@@ -23,6 +23,7 @@ from bench.soak.chart import Figure, draw
 from bench.soak.churn import Churn
 from bench.soak.trend import Point, find_trend
 from canary.clock import now
+from canary.errors import CanaryError
 
 DOCUMENTS = Path(__file__).parents[2] / "docs"
 PICTURE = DOCUMENTS / "pictures" / "soak.svg"
@@ -102,7 +103,7 @@ class Soak:
         began = sampled = now()
         before, pause = self._found.meter.read(operator), Event()
         while (at := now()) - began < seconds and operator.child.poll() is None:
-            with suppress(OSError):  # a restarted exporter or API server
+            with suppress(OSError, CanaryError):  # a busy exporter or API server
                 churn.step(at)
             if at >= sampled:
                 self._sample(operator, at - began)
