@@ -280,7 +280,7 @@ REASONS: dict[Reason, ReasonInfo] = {
         stalls=True,
     ),
     Reason.SERVICE_SELECTS_NO_POD: ReasonInfo(
-        "The Service sends traffic to a port that no running pod has.",
+        "The Service has no port, or sends traffic to one that no running pod has.",
         ReasonKind.OBSTACLE,
         look_at=LookAt.DOCTOR,
         stalls=True,

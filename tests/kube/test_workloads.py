@@ -772,6 +772,27 @@ def test_the_canary_service_follows_the_ports_of_the_users() -> None:
     assert again.follows_service
 
 
+def test_a_service_that_has_lost_its_ports_is_an_obstacle() -> None:
+    """A headless Service may have none; the canary's keeps those that it has."""
+    stage = ReleaseOnFakeCluster()
+    service = stage.cluster.get(SERVICES, NAMESPACE, "auth")
+    assert service is not None
+    do(stage, EnsureCanary(target(stage).template, 2))
+    headless = {key: value for key, value in service["spec"].items() if key != "ports"}
+    stage.cluster.put(SERVICES, {**service, "spec": {**headless, "clusterIP": "None"}})
+    found = target(stage).obstacle
+    assert found is not None
+    assert found.reason is Reason.SERVICE_SELECTS_NO_POD
+    assert "Service auth has no ports" in found.message
+    seen = stage.workloads.read(stage.resource()).canary
+    assert seen is not None
+    assert seen.follows_service
+    do(stage, EnsureCanary(seen.template, seen.replicas))
+    kept = stage.cluster.get(SERVICES, NAMESPACE, "auth-canary")
+    assert kept is not None
+    assert kept["spec"]["ports"]
+
+
 def test_a_port_renamed_in_service_and_deployment_at_once_is_an_obstacle() -> None:
     """The held Deployment keeps pods with the old name, so the Service has no endpoints."""
     stage = ReleaseOnFakeCluster()

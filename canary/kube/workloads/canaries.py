@@ -103,7 +103,7 @@ class Canaries:
             pods=tuple(parse_pod(pod) for pod in sorted(pods, key=_name_of)),
             not_created=why_not_created(deployment, pods),
             follows_service=service is None
-            or self._ports(resource) in (None, service["spec"]["ports"]),
+            or self._ports(resource) in (None, service["spec"].get("ports")),
             selected_by=selecting,
         )
 
@@ -198,7 +198,7 @@ class Canaries:
     def _sync_ports(self, resource: ReleaseResource, owner: Object) -> None:
         """Copy the ports of the user's Service, which may change during a release."""
         service, ports = self._get_own(SERVICES, resource, owner), self._ports(resource)
-        if service is None or ports is None or service["spec"]["ports"] == ports:
+        if service is None or ports is None or service["spec"].get("ports") == ports:
             return
         guard = expect_unchanged(service, "/metadata/uid", "/spec/ports")
         moved = {"op": "replace", "path": "/spec/ports", "value": ports}
@@ -206,7 +206,7 @@ class Canaries:
 
     def _ports(self, resource: ReleaseResource) -> list[Object] | None:
         service = self.objects.get(SERVICES, resource.namespace, service_name(resource))
-        return None if service is None else canary_ports(service)
+        return (canary_ports(service) or None) if service else None
 
     def _get_own(self, kind: Kind, resource: ReleaseResource, owner: Object) -> Object | None:
         found = self.objects.get(kind, resource.namespace, canary_name(resource))

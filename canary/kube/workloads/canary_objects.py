@@ -66,8 +66,11 @@ def _replace_in_selector(selector: Object, replaced: Mapping[str, str]) -> Objec
 
 
 def canary_ports(service: Mapping[str, Any]) -> list[Object]:
-    """Return the ports of the user's Service without node ports, which can be used only once."""
-    ports: list[Object] = service["spec"]["ports"]
+    """Return the ports of the user's Service without node ports, which can be used only once.
+
+    A headless Service, or one of type ExternalName, may have none.
+    """
+    ports: list[Object] = service["spec"].get("ports") or []
     return [{key: value for key, value in one.items() if key != "nodePort"} for one in ports]
 
 

@@ -96,8 +96,9 @@ class CheckRunner:
 
     def _start(self, resource: ReleaseResource, owner: Object, check: Check) -> None:
         service = self.objects.get(SERVICES, resource.namespace, service_name(resource))
-        if service is None:
-            raise ConflictError(f"Service {service_name(resource)} no longer exists")
+        if service is None or not service["spec"].get("ports"):
+            gone = "no longer exists" if service is None else "has no ports"
+            raise ConflictError(f"Service {service_name(resource)} {gone}")
         attempt_id = _attempt_id(resource, owner, check)
         stable = canary_address(service, service_name(resource))
         promoted = check.when is CheckMoment.AFTER_PROMOTION  # the canary is gone by then

@@ -74,14 +74,21 @@ def _find_service_obstacle(
 
 
 def _find_port_obstacle(service: Object, seen: TargetState, release: str) -> Obstacle | None:
-    """Find a targetPort that only the paused template has, not the running pods.
+    """Find a Service without ports, or a targetPort that only the paused template has.
 
-    That happens when Service and Deployment change a port together. Only the first port is checked,
-    as further ones may be new. Containers need not declare port numbers, so a number counts only
-    when the new version declares it in place of one that the running pods declare.
+    The latter happens when Service and Deployment change a port together. Only the first port is
+    checked, as further ones may be new. Containers need not declare port numbers, so a number
+    counts only when the new version declares it in place of one that the running pods declare.
     """
-    port = service["spec"]["ports"][0]
-    wanted, name = port.get("targetPort"), service["metadata"]["name"]
+    name, ports = service["metadata"]["name"], service["spec"].get("ports")
+    if not ports:
+        message = (
+            f"Service {name} has no ports, so no requests can be sent to the new version: add the"
+            " port on which the pods listen to spec.ports."
+        )
+        return Obstacle(Reason.SERVICE_SELECTS_NO_POD, message)
+    port = ports[0]
+    wanted = port.get("targetPort")
     field, named = (
         ("name", "the port named") if isinstance(wanted, str) else ("containerPort", "port")
     )
