@@ -17,7 +17,7 @@ from threading import Event
 from canary import __version__
 from canary.errors import CanaryError
 from canary.http.addresses import AddressRules
-from canary.http.client import HttpClient, Limits
+from canary.http.client import HttpClient, Limits, Proxy
 from tools.documented_commands import ROOT, pages
 
 LINKED = {
@@ -121,7 +121,8 @@ def main() -> int:
     """1 when a link is dead."""
     every = [one for one in read_links(documents()) if not one.example]
     asked = [one for one in every if one.host in LINKED or (one.host in OWN and _released())]
-    client = HttpClient(AddressRules(), Limits(), proxy=os.environ.get("HTTPS_PROXY"))
+    proxy = os.environ.get("HTTPS_PROXY")
+    client = HttpClient(AddressRules(), Limits(), proxy=Proxy(proxy) if proxy else None)
     problems = dead(asked, client)
     print("\n".join([*problems, f"{len(asked)} links asked, {len(problems)} dead"]))
     return int(bool(problems))

@@ -37,8 +37,7 @@ from canary.api import (
 from canary.clock import now
 from canary.discovery.release_file import load_release_file
 from canary.errors import UsageError
-from canary.metrics.options import PrometheusLogin
-from canary.metrics.prometheus import Prometheus
+from canary.metrics.prometheus import Prometheus, PrometheusOptions
 from canary.render.terminal import echo
 from canary.results.gate_result import GateResult
 
@@ -49,13 +48,13 @@ _PROBE_SECONDS = 300.0
 
 
 def compare_versions(
-    wanted: ComparisonSettings, access: PrometheusLogin, judging: PolicySettings
+    wanted: ComparisonSettings, options: PrometheusOptions, judging: PolicySettings
 ) -> GateResult:
     """Compares, live or in history. Raises CanaryError for whatever keeps it from that.
 
     What is wrong with the options is said before anything is asked.
     """
-    options, groups = access.options(), _parse_groups(wanted)
+    groups = _parse_groups(wanted)
     started = now()
     start, end = _parse_period(wanted, started)
     metrics = _build_metrics(wanted)

@@ -244,6 +244,9 @@ class Analysis(Frozen):
 
     source: AnalysisSource = AnalysisSource.PROMETHEUS
     """Source of the metrics: a Prometheus server, or the metrics pages of the pods."""
+    prometheus: Name | None = None
+    """Name of a Prometheus in the operator's file (docs/prometheus.md). Default: the operator's
+    default."""
     interval: Annotated[float, DurationRange("1s", "5m")] = 10.0
     """Shortest time between two queries; metrics are queried when the next scrape is due."""
     tolerated_incident: Annotated[float, DurationRange("0s", "10m")] = 30.0
@@ -264,6 +267,15 @@ class Analysis(Frozen):
         AfterValidator(require_different_names),
     ]
     """Metrics to analyze; all must pass."""
+
+    @model_validator(mode="after")
+    def prometheus_is_used(self) -> Self:
+        """A name that the source ignores is a mistake that would go unseen."""
+        if self.prometheus is not None and self.source is not AnalysisSource.PROMETHEUS:
+            raise build_field_error(
+                "no name of a Prometheus is expected with source scrape", "prometheus"
+            )
+        return self
 
     @model_validator(mode="after")
     def whole_seconds(self) -> Self:

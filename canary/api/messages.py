@@ -1,6 +1,6 @@
 """Turns pydantic errors into messages: what was expected and what was found."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 
 from pydantic_core import ErrorDetails
@@ -21,10 +21,13 @@ _TYPES = {
 }
 
 
-def path_and_sentence(detail: ErrorDetails, root: type[Frozen]) -> tuple[Path, str] | None:
+def path_and_sentence(
+    detail: ErrorDetails, root: type[Frozen], *, secret: bool = False
+) -> tuple[Path, str] | None:
     """Return path and message of an error; None if it only follows from another one.
 
-    (A list with a wrong element is counted without it and then called too short.)
+    (A list with a wrong element is counted without it and then called too short.) With `secret`
+    the message does not repeat the value.
     """
     context = detail.get("ctx", {})
     path: Path = tuple(detail["loc"])
@@ -32,15 +35,17 @@ def path_and_sentence(detail: ErrorDetails, root: type[Frozen]) -> tuple[Path, s
         return (*path, *context["at"]), str(context["message"])
     if detail["type"] == "too_short" and len(detail["input"]) >= context["min_length"]:
         return None
-    return path, _describe_error(detail, path, root)
+    return path, _describe_error(detail, path, root, describe_type if secret else describe_value)
 
 
-def _describe_error(detail: ErrorDetails, path: Path, root: type[Frozen]) -> str:
+def _describe_error(
+    detail: ErrorDetails, path: Path, root: type[Frozen], describe: Callable[[object], str]
+) -> str:
     if detail["type"] == "extra_forbidden":
         return describe_unknown("field", str(path[-1]), list_fields(path[:-1], root))
     if detail["type"] == "missing":
         return "this field is required, found nothing"
-    allowed, found = _describe_allowed(detail, path, root), describe_value(detail["input"])
+    allowed, found = _describe_allowed(detail, path, root), describe(detail["input"])
     return f"{allowed} is expected, found {found}"
 
 
@@ -80,6 +85,23 @@ def describe_value(value: object) -> str:
             return str(value)
 
 
+def describe_type(value: object) -> str:
+    """Describe what kind of value was found, without the value."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "true or false"
+        case str():
+            return "a text that does not fit"
+        case int() | float():
+            return "a number"
+        case dict():
+            return "a mapping"
+        case _:
+            return "a list"
+
+
 RENAMED = {
     "patience": "noDataTimeout",
     "incident": "toleratedIncident",
@@ -105,8 +127,12 @@ def describe_unknown(what: str, name: str, allowed: Sequence[str]) -> str:
 def list_fields(path: Path, root: type[Frozen]) -> list[str]:
     """Return the field names that the models allow at a path."""
     model: type[Frozen] | None = root
+    key = False
     for part in path:
-        if isinstance(part, str) and model is not None:
+        if key:
+            key = False
+        elif isinstance(part, str) and model is not None:
+            key = _is_mapping(model, part)
             model = _find_model(model, part)
     return [] if model is None else [field_name(model, name) for name in model.model_fields]
 
@@ -121,6 +147,16 @@ def _find_model(model: type[Frozen], alias: str) -> type[Frozen] | None:
         if field_name(model, name) == alias:
             return next(iter(list_models(field.annotation)), None)
     return None
+
+
+def _is_mapping(model: type[Frozen], alias: str) -> bool:
+    """Return whether a field has names of the user's own as keys."""
+    fields = ((field_name(model, name), one) for name, one in model.model_fields.items())
+    return any(
+        getattr(one.annotation, "__origin__", None) is Mapping
+        for name, one in fields
+        if name == alias
+    )
 
 
 def list_models(annotation: object) -> list[type[Frozen]]:

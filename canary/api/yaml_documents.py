@@ -23,6 +23,7 @@ MAX_VALUES = 50_000
 MAX_NODES = 2 * MAX_VALUES
 """Maximum number of values and keys in the text."""
 MAX_DOCUMENTS = 2000
+NOT_YAML = "this is not YAML"
 
 _TAG = "tag:yaml.org,2002:"
 _NUMBER = re.compile(
@@ -271,4 +272,4 @@ def _syntax_problem(error: yaml.YAMLError, text: str, offset: int) -> Problem:
     what = getattr(error, "problem", None) or str(error).splitlines()[0]
     if "'\\t'" in what:
         what = "spaces are expected for indentation, found a tab"
-    return Problem(offset + line, column, "file", f"this is not YAML: {what}")
+    return Problem(offset + line, column, "file", f"{NOT_YAML}: {what}")

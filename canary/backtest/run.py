@@ -44,7 +44,7 @@ from canary.core.series import (
 from canary.discovery.release_file import load_release_file
 from canary.errors import TransientError, UsageError
 from canary.interfaces import MetricSource
-from canary.metrics.options import PrometheusLogin
+from canary.metrics.options import PrometheusSources
 from canary.metrics.prometheus import MAX_POINTS, Prometheus
 from canary.metrics.promql import promql, vector_selector
 from canary.metrics.queries import Context
@@ -82,7 +82,7 @@ class BacktestSettings:
     """File with the policy; `-`: standard input."""
     start: str
     end: str
-    prometheus: PrometheusLogin
+    prometheus: PrometheusSources
     namespace: str | None = None
     split_label: str | None = None
     where: str | None = None
@@ -100,7 +100,7 @@ def run_backtest(settings: BacktestSettings, now: float) -> tuple[GateResult, li
             is found.
     """
     release = load_release_file(settings.file)
-    options = settings.prometheus.options()
+    options = settings.prometheus.select_for(release.spec.analysis.prometheus)
     start, end = parse_range(settings.start, settings.end, now)
     split = build_matcher(release, settings.namespace, settings.split_label, settings.where)
     with closing(Prometheus(options)) as source:

@@ -10,11 +10,8 @@ import typer
 from canary.cli.options import (
     GitLabFile,
     JunitFile,
-    PrometheusCaFile,
-    PrometheusPasswordFile,
-    PrometheusTokenFile,
+    PrometheusConfig,
     PrometheusUrl,
-    PrometheusUser,
     ResultFormat,
     ResultOutput,
     SummaryFile,
@@ -222,6 +219,7 @@ def analyze(  # noqa: PLR0913, PLR0917 — one parameter per documented option
     canary: CanaryMatchers = None,
     stable: StableMatchers = None,
     prometheus: PrometheusUrl = None,
+    prometheus_config: PrometheusConfig = None,
     for_: LiveDuration = None,
     from_: RangeStart = None,
     to: RangeEnd = None,
@@ -244,10 +242,6 @@ def analyze(  # noqa: PLR0913, PLR0917 — one parameter per documented option
     tolerated_incident: ToleratedIncident = None,
     warm_up: WarmUp = None,
     min_duration: MinDuration = None,
-    prometheus_token_file: PrometheusTokenFile = None,
-    prometheus_ca_file: PrometheusCaFile = None,
-    prometheus_user: PrometheusUser = None,
-    prometheus_password_file: PrometheusPasswordFile = None,
     junit: JunitFile = None,
     summary: SummaryFile = None,
     gitlab: GitLabFile = None,
@@ -279,21 +273,18 @@ def analyze(  # noqa: PLR0913, PLR0917 — one parameter per documented option
         files = {"--junit": junit, "--summary": summary, "--gitlab": gitlab}
         given = [*wanted.given, *(option for option, path in files.items() if path)]
         raise typer.Exit(_analyze_samples(samples, policy, output, given))
-    if prometheus is None:
+    if prometheus is None and prometheus_config is None:
         raise UsageError(
             "no source of counters: give --prometheus URL (with --canary and --stable), or "
             "--samples FILE"
         )
     from canary.analyze.run import compare_versions  # noqa: PLC0415 - keeps --help quick
-    from canary.metrics.options import PrometheusLogin  # noqa: PLC0415 - as above
+    from canary.metrics.options import HISTORY, require_sources  # noqa: PLC0415 - as above
     from canary.results.publishing import publish  # noqa: PLC0415 - as above
 
     chosen = build_artifacts(junit, summary, gitlab, output)
-    login = PrometheusLogin(
-        prometheus, prometheus_token_file, prometheus_ca_file, prometheus_user,
-        prometheus_password_file,
-    )  # fmt: skip
-    raise typer.Exit(publish(compare_versions(wanted, login, policy), chosen, sys.stdout))
+    options = require_sources(prometheus, prometheus_config, HISTORY).select_for(None)
+    raise typer.Exit(publish(compare_versions(wanted, options, policy), chosen, sys.stdout))
 
 
 def _analyze_samples(

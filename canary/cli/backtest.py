@@ -9,11 +9,8 @@ import typer
 from canary.cli.options import (
     GitLabFile,
     JunitFile,
-    PrometheusCaFile,
-    PrometheusPasswordFile,
-    PrometheusTokenFile,
+    PrometheusConfig,
     PrometheusUrl,
-    PrometheusUser,
     ReleaseFile,
     ResultFormat,
     ResultOutput,
@@ -75,16 +72,13 @@ def backtest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     from_: RangeStart = "-7d",
     to: RangeEnd = "now",
     prometheus: PrometheusUrl = None,
+    prometheus_config: PrometheusConfig = None,
     namespace: SeriesNamespace = None,
     split_label: SplitLabel = None,
     where: Where = None,
     releases: ReleasesFile = None,
     known_good: KnownGood = False,
     fail_on_false_rollback: FailOnWrongDecision = False,
-    prometheus_token_file: PrometheusTokenFile = None,
-    prometheus_ca_file: PrometheusCaFile = None,
-    prometheus_user: PrometheusUser = None,
-    prometheus_password_file: PrometheusPasswordFile = None,
     junit: JunitFile = None,
     summary: SummaryFile = None,
     gitlab: GitLabFile = None,
@@ -101,16 +95,13 @@ def backtest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     """
     from canary.backtest.run import BacktestSettings, run_backtest  # noqa: PLC0415 - keeps --help quick
     from canary.clock import now  # noqa: PLC0415 - as above
-    from canary.metrics.options import PrometheusLogin  # noqa: PLC0415 - as above
+    from canary.metrics.options import HISTORY, require_sources  # noqa: PLC0415 - as above
     from canary.results.publishing import publish  # noqa: PLC0415 - as above
 
     chosen = build_artifacts(junit, summary, gitlab, output)
-    login = PrometheusLogin(
-        prometheus, prometheus_token_file, prometheus_ca_file, prometheus_user,
-        prometheus_password_file,
-    )  # fmt: skip
+    sources = require_sources(prometheus, prometheus_config, HISTORY)
     settings = BacktestSettings(
-        file, from_, to, login, namespace, split_label, where, releases, known_good,
+        file, from_, to, sources, namespace, split_label, where, releases, known_good,
         strict=fail_on_false_rollback,
     )  # fmt: skip
     outcome, table = run_backtest(settings, now())

@@ -10,8 +10,7 @@ from canary.cli.cluster import Session, open_session
 from canary.cli.options import (
     Context,
     Kubeconfig,
-    PrometheusCaFile,
-    PrometheusTokenFile,
+    PrometheusConfig,
     PrometheusUrl,
     ResultFormat,
     ResultOutput,
@@ -29,11 +28,10 @@ if TYPE_CHECKING:
 def doctor(  # noqa: PLR0913, PLR0917 - the flags of one command
     namespace: OneNamespace = None,
     prometheus: PrometheusUrl = None,
+    prometheus_config: PrometheusConfig = None,
     output: ResultOutput = ResultFormat.TEXT,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
-    token_file: PrometheusTokenFile = None,
-    ca_file: PrometheusCaFile = None,
 ) -> None:
     """Check that a cluster has everything that releases need.
 
@@ -47,7 +45,7 @@ def doctor(  # noqa: PLR0913, PLR0917 - the flags of one command
     from canary.doctor import DiagnosisState, diagnose_cluster  # noqa: PLC0415 - keeps --help quick
     from canary.metrics.options import options_of  # noqa: PLC0415 - keeps --help quick
 
-    options = options_of(prometheus, token_file, ca_file)
+    options = options_of(prometheus, prometheus_config)
     with open_session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
         found = list(diagnose_cluster(_build_context(cluster, namespace or "", options)))
     bad = any(one.state is DiagnosisState.ERROR for one in found)

@@ -12,8 +12,7 @@ from canary.cli.options import (
     Context,
     Kubeconfig,
     Namespace,
-    PrometheusCaFile,
-    PrometheusTokenFile,
+    PrometheusConfig,
     PrometheusUrl,
 )
 from canary.errors import ExitCode, UsageError
@@ -82,6 +81,7 @@ def init(  # noqa: PLR0913, PLR0917 - the flags of one command
     from_: ConvertFiles = None,
     from_cluster: ConvertCluster = False,
     prometheus: PrometheusUrl = None,
+    prometheus_config: PrometheusConfig = None,
     offline: Offline = False,
     deployment: DeploymentName = None,
     service: ServiceName = None,
@@ -89,8 +89,6 @@ def init(  # noqa: PLR0913, PLR0917 - the flags of one command
     metric: MetricPresets = None,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
-    token_file: PrometheusTokenFile = None,
-    ca_file: PrometheusCaFile = None,
 ) -> None:
     """Draft a commented CanaryRelease for a Deployment.
 
@@ -111,7 +109,7 @@ def init(  # noqa: PLR0913, PLR0917 - the flags of one command
     wanted = DraftOptions(service, route, tuple(metric or ()))
     settings = InitSettings(
         tuple(names or ()), wanted, deployment, namespace, context, kubeconfig, prometheus,
-        token_file, ca_file,
+        prometheus_config,
     )  # fmt: skip
     if from_ is not None or from_cluster:
         raise typer.Exit(_convert(from_, settings, cluster=from_cluster))
@@ -136,8 +134,7 @@ class InitSettings:
     context: str | None
     kubeconfig: str | None
     prometheus: str | None
-    token_file: Path | None
-    ca_file: Path | None
+    prometheus_config: Path | None
 
     def open_session(self) -> AbstractContextManager[Session]:
         """Connect to the cluster."""
@@ -213,7 +210,7 @@ def _gather_from_cluster(settings: InitSettings) -> "DraftInput":
 
     if settings.deployment is not None or len(settings.names) > 1:
         raise UsageError("expected one DEPLOYMENT; add --offline to read manifests instead")
-    options = options_of(settings.prometheus, settings.token_file, settings.ca_file)
+    options = options_of(settings.prometheus, settings.prometheus_config)
     with settings.open_session() as cluster:
         target = cluster.named(DEPLOYMENTS, settings.names[0])
         online = ClusterAccess(cluster.client, cluster.transport, options, now)

@@ -1,6 +1,7 @@
 """`canary lint`: finds errors and risks in CanaryRelease files."""
 
 from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,15 +13,13 @@ from canary.cli.options import (
     FindingsOutput,
     Kubeconfig,
     Namespace,
-    PrometheusCaFile,
-    PrometheusTokenFile,
     Strict,
 )
 from canary.errors import ExitCode
 
 if TYPE_CHECKING:
-    from canary.lint.checks_metrics import PrometheusAccess
-    from canary.metrics.prometheus import PrometheusOptions
+    from canary.lint.checks_metrics import PrometheusOfRelease
+    from canary.metrics.options import PrometheusSources
 
 
 Files = Annotated[
@@ -38,7 +37,16 @@ LintPrometheusUrl = Annotated[
     typer.Option(
         "--prometheus",
         metavar="URL",
-        help="URL of Prometheus, to check that each metric has enough data.",
+        help="URL of Prometheus, to check that each metric has enough data; or the name of a "
+        "source in the file of --prometheus-config.",
+    ),
+]
+LintPrometheusConfig = Annotated[
+    Path | None,
+    typer.Option(
+        "--prometheus-config",
+        metavar="FILE",
+        help="YAML file with Prometheus' address and credentials (docs/prometheus.md).",
     ),
 ]
 
@@ -47,13 +55,12 @@ def lint(  # noqa: PLR0913, PLR0917 - the flags of one command
     files: Files,
     cluster: UseCluster = False,
     prometheus: LintPrometheusUrl = None,
+    prometheus_config: LintPrometheusConfig = None,
     strict: Strict = False,
     output: FindingsOutput = FindingsFormat.TEXT,
     namespace: Namespace = None,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
-    token_file: PrometheusTokenFile = None,
-    ca_file: PrometheusCaFile = None,
 ) -> None:
     """Check CanaryRelease files for errors and risks.
 
@@ -66,9 +73,9 @@ def lint(  # noqa: PLR0913, PLR0917 - the flags of one command
     """
     from canary.lint.output import print_report  # noqa: PLC0415 - keeps --help quick
     from canary.lint.review import LintSettings, read_pages, review_files  # noqa: PLC0415 - as above
-    from canary.metrics.options import options_of  # noqa: PLC0415 - as above
+    from canary.metrics.options import sources_of  # noqa: PLC0415 - as above
 
-    options = options_of(prometheus, token_file, ca_file)
+    prometheuses = sources_of(prometheus, prometheus_config)
     with ExitStack() as stack:
         reader = None
         if cluster:
@@ -76,7 +83,7 @@ def lint(  # noqa: PLR0913, PLR0917 - the flags of one command
                 open_session(namespace, context=context, kubeconfig=kubeconfig)
             )
             reader, namespace = found.client, found.namespace
-        monitoring = _open_monitoring(options, stack)
+        monitoring = _open_monitoring(prometheuses, stack)
         settings = LintSettings(reader, monitoring, strict)
         report = review_files(read_pages(files, namespace), settings)
     print_report(output, report)
@@ -84,11 +91,11 @@ def lint(  # noqa: PLR0913, PLR0917 - the flags of one command
 
 
 def _open_monitoring(
-    options: "PrometheusOptions | None", stack: ExitStack
-) -> "PrometheusAccess | None":
-    if options is None:
+    sources: "PrometheusSources | None", stack: ExitStack
+) -> "PrometheusOfRelease | None":
+    if sources is None:
         return None
     from canary.clock import now  # noqa: PLC0415 - keeps --help quick
-    from canary.lint.checks_metrics import PrometheusAccess  # noqa: PLC0415 - as above
+    from canary.lint.checks_metrics import PrometheusOfRelease  # noqa: PLC0415 - as above
 
-    return stack.enter_context(closing(PrometheusAccess.of(options, now)))
+    return stack.enter_context(closing(PrometheusOfRelease(sources.select_for, now)))

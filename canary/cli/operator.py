@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from canary.cli.options import PrometheusCaFile
+from canary.cli.options import PrometheusConfig
 
 
 class HoldFlag(StrEnum):
@@ -76,21 +76,11 @@ Workers = Annotated[
     ),
 ]
 OperatorPrometheusUrl = Annotated[
-    str, typer.Option(envvar="CANARY_PROMETHEUS_URL", help="URL of Prometheus.")
-]
-OperatorTokenFile = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        envvar="CANARY_PROMETHEUS_TOKEN_FILE",
-        help="File with the bearer token for Prometheus; read again for every query.",
-    ),
-]
-PrometheusInsecure = Annotated[
-    bool,
-    typer.Option(
-        "--prometheus-insecure",
-        envvar="CANARY_PROMETHEUS_INSECURE",
-        help="Skip verification of the certificate of Prometheus.",
+        envvar="CANARY_PROMETHEUS_URL",
+        help="URL of Prometheus. Default: http://prometheus.monitoring:9090",
+        show_default=False,
     ),
 ]
 PrometheusTimeout = Annotated[
@@ -227,10 +217,8 @@ def operator(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     lease_namespace: LeaseNamespace = None,
     lease_name: LeaseName = "canary-controller",
     workers: Workers = 16,
-    prometheus_url: OperatorPrometheusUrl = "http://prometheus.monitoring:9090",
-    prometheus_token_file: OperatorTokenFile = None,
-    prometheus_ca_file: PrometheusCaFile = None,
-    prometheus_insecure: PrometheusInsecure = False,
+    prometheus_url: OperatorPrometheusUrl = None,
+    prometheus_config: PrometheusConfig = None,
     prometheus_timeout: PrometheusTimeout = 10.0,
     own_queries: OwnQueriesOption = OwnQueriesFlag.ON,
     router_metrics_url: RouterMetricsUrl = None,
@@ -258,21 +246,21 @@ def operator(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     """
     from canary.http.addresses import AddressRules, parse_networks  # noqa: PLC0415 - as above
     from canary.metrics.exposition import PageLimits  # noqa: PLC0415 - as above
-    from canary.metrics.options import checked_url, readable  # noqa: PLC0415 - as above
+    from canary.metrics.options import PrometheusSources, checked_url  # noqa: PLC0415 - as above
     from canary.metrics.own_queries import OwnQueries  # noqa: PLC0415 - as above
     from canary.metrics.query_api import OPERATOR_BYTES, PrometheusOptions  # noqa: PLC0415 - as above
     from canary.notify import config  # noqa: PLC0415 - as above
     from canary.operator import main, settings  # noqa: PLC0415 - as above
     from canary.operator.pause_mode import PauseModeOption  # noqa: PLC0415 - keeps --help quick
 
-    prometheus = PrometheusOptions(
-        url=checked_url("--prometheus-url", prometheus_url),
+    allowed = parse_networks("--allow-network", allow_network or ())
+    limits = PrometheusOptions(
+        settings.DEFAULT_PROMETHEUS,
         read_timeout=prometheus_timeout,
-        bearer_token_file=readable("--prometheus-token-file", prometheus_token_file),
-        ca_file=readable("--prometheus-ca-file", prometheus_ca_file),
-        insecure=prometheus_insecure,
+        addresses=settings.prometheus_rules(allowed),
         max_bytes=OPERATOR_BYTES,
     )
+    prometheus = PrometheusSources(prometheus_url, prometheus_config, limits, "--prometheus-url")
     page = PageLimits(
         size=scrape_max_bytes, lines=max(scrape_max_bytes // 40, 1000), series=scrape_max_series
     )
@@ -285,8 +273,7 @@ def operator(  # noqa: PLR0913, PLR0917 - one parameter per documented option
             own_queries=OwnQueries(own_queries),
             router_metrics=router,
             addresses=AddressRules(
-                parse_networks("--refuse-network", refuse_network or ()),
-                parse_networks("--allow-network", allow_network or ()),
+                parse_networks("--refuse-network", refuse_network or ()), allowed
             ),
             page=page,
             notify_proxy=notify_proxy and checked_url("--notify-proxy", notify_proxy),

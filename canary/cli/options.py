@@ -177,42 +177,19 @@ PrometheusUrl = Annotated[
         "--prometheus",
         envvar="CANARY_PROMETHEUS_URL",
         metavar="URL",
-        help="URL of Prometheus.",
+        help="URL of Prometheus; or the name of a source in the file of --prometheus-config.",
         show_default=False,
     ),
 ]
-PrometheusTokenFile = Annotated[
+PrometheusConfig = Annotated[
     Path | None,
     typer.Option(
-        "--prometheus-token-file",
-        envvar="CANARY_PROMETHEUS_TOKEN_FILE",
+        "--prometheus-config",
+        envvar="CANARY_PROMETHEUS_CONFIG",
         metavar="FILE",
-        help="File with the bearer token for Prometheus.",
+        help="YAML file with Prometheus' address and credentials: basic_auth, authorization, "
+        "http_headers, tls_config, proxy_url, oauth2 (docs/prometheus.md).",
         show_default=False,
-    ),
-]
-PrometheusCaFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--prometheus-ca-file",
-        envvar="CANARY_PROMETHEUS_CA_FILE",
-        metavar="FILE",
-        help="File with the certificate authority for Prometheus.",
-        show_default=False,
-    ),
-]
-PrometheusUser = Annotated[
-    str | None,
-    typer.Option(
-        "--prometheus-user", metavar="NAME", help="User for basic authentication to Prometheus."
-    ),
-]
-PrometheusPasswordFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--prometheus-password-file",
-        metavar="FILE",
-        help="File with the password for basic authentication to Prometheus.",
     ),
 ]
 

@@ -8,11 +8,8 @@ from canary.cli.options import (
     DOCUMENT_FORMATS,
     AllNamespaces,
     DocumentOutput,
-    PrometheusCaFile,
-    PrometheusPasswordFile,
-    PrometheusTokenFile,
+    PrometheusConfig,
     PrometheusUrl,
-    PrometheusUser,
     parse_seconds,
 )
 from canary.errors import UsageError
@@ -47,10 +44,7 @@ def pools(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     interval: RefreshInterval = 5.0,
     output: DocumentOutput = None,
     prometheus: PrometheusUrl = None,
-    prometheus_token_file: PrometheusTokenFile = None,
-    prometheus_ca_file: PrometheusCaFile = None,
-    prometheus_user: PrometheusUser = None,
-    prometheus_password_file: PrometheusPasswordFile = None,
+    prometheus_config: PrometheusConfig = None,
 ) -> None:
     """List connection pools, sorted by how soon they are exhausted.
 
@@ -61,7 +55,7 @@ def pools(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     Exit code 0: pools listed, however full they are; 1: Prometheus could not be queried; 2: invalid
     options; 6: no metrics of pools found.
     """
-    from canary.metrics.options import PrometheusLogin  # noqa: PLC0415 - keeps --help quick
+    from canary.metrics.options import HISTORY, require_sources  # noqa: PLC0415 - keeps --help quick
     from canary.pools.screen import PoolSettings, show_pools, watch_pools  # noqa: PLC0415 - as above
 
     form = parse_format(output, DOCUMENT_FORMATS)
@@ -73,11 +67,8 @@ def pools(  # noqa: PLR0913, PLR0917 - one parameter per documented option
         raise UsageError("-w cannot be combined with -o")
     if interval < 1:
         raise UsageError(f"--interval: expected at least 1s, found {interval:g}s")
-    login = PrometheusLogin(
-        prometheus, prometheus_token_file, prometheus_ca_file, prometheus_user,
-        prometheus_password_file,
-    )  # fmt: skip
-    settings = PoolSettings(login.options(), namespace or "", interval, form)
+    options = require_sources(prometheus, prometheus_config, HISTORY).select_for(None)
+    settings = PoolSettings(options, namespace or "", interval, form)
     if watch:
         watch_pools(settings)
     raise typer.Exit(show_pools(settings))

@@ -11,8 +11,7 @@ from canary.cli.options import (
     Kubeconfig,
     Name,
     Namespace,
-    PrometheusCaFile,
-    PrometheusTokenFile,
+    PrometheusConfig,
     PrometheusUrl,
 )
 from canary.render.terminal import echo
@@ -30,8 +29,7 @@ def report(  # noqa: PLR0913, PLR0917 - kubectl's flags
     namespace: Namespace = None,
     file: ReportFile = None,
     prometheus: PrometheusUrl = None,
-    prometheus_token_file: PrometheusTokenFile = None,
-    prometheus_ca_file: PrometheusCaFile = None,
+    prometheus_config: PrometheusConfig = None,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
 ) -> None:
@@ -44,12 +42,12 @@ def report(  # noqa: PLR0913, PLR0917 - kubectl's flags
     invalid option; 7: no such release, or forbidden.
     """
     from canary.cli.release_watch import view_of  # noqa: PLC0415 - keeps --help quick
-    from canary.metrics.options import options_of  # noqa: PLC0415 - as above
+    from canary.metrics.options import sources_of  # noqa: PLC0415 - as above
     from canary.report.build import ReportSettings, write_release_report  # noqa: PLC0415 - as above
 
-    options = options_of(prometheus, prometheus_token_file, prometheus_ca_file)
+    sources = sources_of(prometheus, prometheus_config)
     path = file or Path(f"{name}-report.html")
     with open_session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
         found = cluster.release(name)
-        write_release_report(ReportSettings(cluster.client, options, path), found, view_of(found))
+        write_release_report(ReportSettings(cluster.client, sources, path), found, view_of(found))
     echo(f"Report: {path}")

@@ -1,7 +1,8 @@
-"""The one client for requests to addresses that other people choose.
+"""The one HTTP client, for receivers, checks, metrics pages and Prometheus.
 
 It follows no redirect, reads no environment (proxies, .netrc), and sends only to addresses that the
 rules allow: each connection resolves the host's name itself, and connects to what it has checked.
+A proxy resolves names itself, so here only what the name resolves to locally can be checked.
 An answer is limited in bytes after decompression, and in time however slowly it comes.
 """
 
@@ -14,6 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -32,8 +34,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
 from canary.errors import CanaryError, PermanentError, TransientError
-from canary.http.addresses import AddressError, AddressRules
-from canary.http.urls import split_url
+from canary.http.addresses import EVERYWHERE, AddressRules
+from canary.http.urls import split_credentials, split_url
 
 Resolve = Callable[..., list[Any]]
 """As socket.getaddrinfo."""
@@ -44,7 +46,40 @@ _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class HttpError(TransientError):
-    """No complete answer; the words repeat nothing of the address or of the answer."""
+    """No complete answer; the message repeats nothing of the address or of the answer.
+
+    `cause` is the reason that the operating system or the library gave, which may.
+    """
+
+    cause: str = ""
+
+
+class UnreachableError(HttpError):
+    """No connection."""
+
+
+class ConnectTimeoutError(UnreachableError):
+    """No connection in time."""
+
+
+class AnswerTimeoutError(HttpError):
+    """A connection, but no answer in time."""
+
+
+class TlsError(HttpError):
+    """The certificates of the two sides do not fit."""
+
+
+class ProxyRefusedError(HttpError):
+    """The proxy does not connect to the address."""
+
+
+class TooLargeError(HttpError):
+    """The answer exceeds the limit."""
+
+
+class BrokenOffError(HttpError):
+    """The answer ended early."""
 
 
 class BadAddressError(PermanentError):
@@ -63,6 +98,23 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Tls:
+    """Certificates, and the name in the server's certificate if it is not that of the URL."""
+
+    context: ssl.SSLContext
+    server_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A proxy; its URL may have a name and a password."""
+
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Headers for the proxy only."""
+
+
+@dataclass(frozen=True, slots=True)
 class HttpAnswer:
     """What came back; `whole` says that the answer itself says where it ends."""
 
@@ -75,25 +127,35 @@ class HttpAnswer:
 class HttpClient:
     """Sends requests, from any thread; keeps connections open."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # all but two have defaults
         self,
         rules: AddressRules,
         limits: Limits,
         *,
         connections: int = 1,
-        proxy: str | None = None,
+        tls: Tls | None = None,
+        proxy: Proxy | None = None,
         resolve: Resolve = socket.getaddrinfo,
     ) -> None:
-        """`connections` to each address are kept open; `proxy`, if given, decides where to."""
+        """`connections` to each address are kept open.
+
+        Raises BadAddressError if the proxy's address is not one.
+        """
         self._limits = limits
+        self._rules = rules
+        self._resolve = resolve
+        self._proxied = proxy is not None
+        tls = tls or Tls(default_context())
         settings: dict[str, Any] = {
             "num_pools": 64,
             "maxsize": connections,
-            "ssl_context": _tls(),
+            "ssl_context": tls.context,
             "retries": False,
         }
-        # What a proxy connects to is for its own rules to say.
-        self._pools = ProxyManager(proxy, **settings) if proxy else PoolManager(**settings)
+        if tls.server_name is not None:
+            settings["server_hostname"] = tls.server_name
+        self._pools = PoolManager(**settings) if proxy is None else _proxied(proxy, settings)
+        # The administrator chose the proxy, so its own address is not checked.
         self._pools.pool_classes_by_scheme = {
             "http": _plain(None if proxy else rules, resolve),
             "https": _secure(None if proxy else rules, resolve),
@@ -118,7 +180,9 @@ class HttpClient:
         read = min(limits.read, whole)
         ends = _ends.set(time.monotonic() + whole)
         try:
-            split_url(url)
+            parts = split_url(url)
+            if self._proxied and self._rules != EVERYWHERE:
+                self._check_target(parts.hostname or "")
             response = self._pools.urlopen(
                 method,
                 url,
@@ -148,6 +212,22 @@ class HttpClient:
         """Lets the idle connections go."""
         self._pools.clear()
 
+    def _check_target(self, host: str) -> None:
+        """Check what a name resolves to here; the proxy may know names that are not known here."""
+        with suppress(socket.gaierror, UnicodeError):
+            for *_, place in self._resolve(host, None, type=socket.SOCK_STREAM):
+                self._rules.check(str(place[0]))
+
+
+def _proxied(proxy: Proxy, settings: Mapping[str, Any]) -> ProxyManager:
+    try:
+        url, credentials = split_credentials(proxy.url)
+        split_url(url)
+        headers = {"Proxy-" + name: value for name, value in credentials.items()}
+        return ProxyManager(url, proxy_headers={**headers, **proxy.headers}, **settings)
+    except (ValueError, HTTPError):
+        raise BadAddressError("the address of the proxy is not a URL") from None
+
 
 def _says_its_end(headers: HTTPHeaderDict) -> bool:
     return "Content-Length" in headers or "Transfer-Encoding" in headers
@@ -160,35 +240,52 @@ def _read(response: Any, limits: Limits) -> bytes:  # noqa: ANN401  # BaseHTTPRe
     while chunk := response.read1(_CHUNK, decode_content=True):
         body += chunk
         if len(body) > limits.size:
-            raise HttpError(f"the answer is larger than {limits.size:,} bytes")
+            raise TooLargeError(f"the answer is larger than {limits.size:,} bytes")
         if time.monotonic() > deadline:
-            raise HttpError(f"the answer was not complete after {limits.whole:g} s")
+            raise AnswerTimeoutError(f"the answer was not complete after {limits.whole:g} s")
     return bytes(body)
 
 
-_WORDS: Final[tuple[tuple[type[Exception], str], ...]] = (
-    (http_errors.NameResolutionError, "its name is not known"),
-    (http_errors.NewConnectionError, "it cannot be reached"),
-    (http_errors.ConnectTimeoutError, "no connection in time"),
-    (http_errors.TimeoutError, "no answer within {read:g} s"),
-    (http_errors.SSLError, "its certificate is not accepted"),
-    (http_errors.ProxyError, "the proxy does not let us through"),
+_KINDS: Final[tuple[tuple[type[Exception], type[HttpError], str], ...]] = (
+    (http_errors.SSLError, TlsError, "its certificate is not accepted"),
+    (http_errors.ProxyError, ProxyRefusedError, "the proxy does not let us through"),
+    (http_errors.NameResolutionError, UnreachableError, "its name is not known"),
+    (http_errors.NewConnectionError, UnreachableError, "it cannot be reached"),
+    (http_errors.ConnectTimeoutError, ConnectTimeoutError, "no connection in time"),
+    (http_errors.TimeoutError, AnswerTimeoutError, "no answer within {read:g} s"),
 )
+_BROKEN_OFF: Final = "it cannot be reached, or broke off"
 
 
 def _unsent(error: Exception, read: float) -> CanaryError:
-    """In words that repeat nothing."""
+    """Return our error, whose message repeats nothing of the address."""
     if isinstance(error, HttpError):
         return error
     if isinstance(error, ValueError) and not isinstance(error, HTTPError):
         return BadAddressError("nothing can be sent to such an address")
     if isinstance(error, http_errors.LocationValueError):
         return BadAddressError("nothing can be sent to such an address")
-    found = (words for kind, words in _WORDS if isinstance(error, kind))
-    return HttpError(next(found, "it cannot be reached, or broke off").format(read=read))
+    found = ((ours, words) for kind, ours, words in _KINDS if isinstance(error, kind))
+    kind, words = next(found, (BrokenOffError, _BROKEN_OFF))
+    problem = kind(words.format(read=read))
+    problem.cause = _root_cause(error)
+    return problem
 
 
-def _tls() -> ssl.SSLContext:
+def _root_cause(error: BaseException) -> str:
+    """Return the innermost reason, such as "Connection refused"."""
+    while (inner := _inside(error)) is not None:
+        error = inner
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _inside(error: BaseException) -> BaseException | None:
+    wrapped = (getattr(error, "reason", None), *error.args[::-1], error.__cause__)
+    return next((one for one in wrapped if isinstance(one, BaseException)), None)
+
+
+def default_context() -> ssl.SSLContext:
+    """Return a context that trusts the usual authorities, or those of $REQUESTS_CA_BUNDLE."""
     return ssl.create_default_context(
         cafile=os.environ.get("REQUESTS_CA_BUNDLE") or certifi.where()
     )
@@ -219,11 +316,16 @@ class _Guarded:
     def getresponse(self) -> HTTPResponse:
         """As in urllib3, but the header has to be complete in time."""
         left = max(_ends.get() - time.monotonic(), 0.01)
-        timer = threading.Timer(left, _cut, (self.sock,))  # type: ignore[attr-defined]
+        late = threading.Event()
+        timer = threading.Timer(left, _cut, (self.sock, late))  # type: ignore[attr-defined]
         timer.daemon = True
         timer.start()
         try:
             return super().getresponse()  # type: ignore[misc,no-any-return]
+        except (OSError, HTTPException) as error:
+            if late.is_set():
+                raise TimeoutError from error
+            raise
         finally:
             timer.cancel()
 
@@ -271,9 +373,7 @@ def _secure(rules: AddressRules | None, resolve: Resolve) -> type[HTTPSConnectio
     return Pool
 
 
-def _cut(sock: socket.socket) -> None:
+def _cut(sock: socket.socket, late: threading.Event) -> None:
+    late.set()
     with suppress(OSError):
         socket.socket.shutdown(sock, socket.SHUT_RDWR)  # past TLS, which another thread is using
-
-
-__all__ = ["AddressError", "BadAddressError", "HttpAnswer", "HttpClient", "HttpError", "Limits"]

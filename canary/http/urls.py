@@ -1,7 +1,8 @@
 """The one place where a URL is put together or taken apart. Pure."""
 
+from base64 import b64encode
 from ipaddress import ip_address
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 _LARGEST_PORT = 65535
 _UNQUOTED = "/-._~!$&'()*+,;=:@"
@@ -53,3 +54,17 @@ def split_url(url: str) -> SplitResult:
     if any(one.isspace() or not one.isprintable() for one in url) or "\\" in parts.netloc:
         raise ValueError("an address without white space is expected")
     return parts
+
+
+def split_credentials(url: str) -> tuple[str, dict[str, str]]:
+    """Return a URL without name and password, and a header with them. Raises ValueError."""
+    parts = urlsplit(url)
+    if parts.username is None:
+        return url, {}
+    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2])
+    return bare.geturl(), basic_auth(unquote(parts.username), unquote(parts.password or ""))
+
+
+def basic_auth(username: str, password: str) -> dict[str, str]:
+    """Return the header of basic authentication (RFC 7617), in UTF-8."""
+    return {"Authorization": f"Basic {b64encode(f'{username}:{password}'.encode()).decode()}"}

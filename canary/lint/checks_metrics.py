@@ -71,6 +71,30 @@ class PrometheusAccess:
         return Grid(end - TRAFFIC_WINDOW, end, STEP)
 
 
+class PrometheusOfRelease:
+    """The Prometheus of each release; connects to each once."""
+
+    def __init__(
+        self, select: Callable[[str | None], PrometheusOptions], now: Callable[[], float]
+    ) -> None:
+        """`select` returns the source of a name, or the default; raises UsageError."""
+        self._select = select
+        self._now = now
+        self._open: dict[str, PrometheusAccess] = {}
+
+    def connect(self, name: str | None) -> PrometheusAccess:
+        """Return the Prometheus of spec.analysis.prometheus. Raises UsageError."""
+        options = self._select(name)
+        if options.name not in self._open:
+            self._open[options.name] = PrometheusAccess.of(options, self._now)
+        return self._open[options.name]
+
+    def close(self) -> None:
+        """Close the connections."""
+        for access in self._open.values():
+            access.close()
+
+
 @dataclass(frozen=True, slots=True)
 class RunningTarget:
     """The running pods of a target, and the router's names of both versions."""
@@ -215,7 +239,7 @@ def _check_data(
             said = why if partial else _explain_missing_data(asked, query) or why
             yield asked.finds("no-data", f"{query.selector.metric}: {said}", query=promql(query))
         case Unavailable(why):
-            yield asked.finds("not-answered", why)
+            yield asked.finds("query-failed", why)
         case FoundSeries(_, odd) if odd:
             label = query.by[0] if query.by else "pod"
             whose = join_names(sorted({one.get(label, "") for one in odd}))

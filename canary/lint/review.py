@@ -21,10 +21,10 @@ from canary.kube.objects import PODS, Object
 from canary.lint.checks_cluster import check_cluster_objects, find_duplicate_targets
 from canary.lint.checks_spec import check_spec
 from canary.lint.checks_topology import check_topology
-from canary.lint.rules import LintFinding, LintLevel
+from canary.lint.rules import LintFinding, LintLevel, make_finding
 
 if TYPE_CHECKING:
-    from canary.lint.checks_metrics import PrometheusAccess
+    from canary.lint.checks_metrics import PrometheusAccess, PrometheusOfRelease
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class LintSettings:
     """What files are checked against besides each other, and how strictly."""
 
     cluster: ObjectReader | None = None
-    monitoring: "PrometheusAccess | None" = None
+    monitoring: "PrometheusOfRelease | None" = None
     strict: bool = False
     """Warnings count as errors."""
 
@@ -162,8 +162,14 @@ def _check_release(
         yield from check_topology(referenced)
         yield from (one for one in check_topology(files) if one.rule.id == "paused-in-manifest")
         yield from check_cluster_objects(release, settings.cluster)
-    if settings.monitoring is not None:
-        yield from _check_metrics(referenced, settings, settings.monitoring)
+    if settings.monitoring is None:
+        return
+    try:
+        monitoring = settings.monitoring.connect(release.spec.analysis.prometheus)
+    except UsageError as error:
+        yield make_finding("prometheus-unknown", ("spec", "analysis", "prometheus"), str(error))
+        return
+    yield from _check_metrics(referenced, settings, monitoring)
 
 
 def _check_metrics(

@@ -213,6 +213,12 @@ RULES: Mapping[str, Sequence[CelRule]] = {
     ),
     "Analysis": (
         CelRule(
+            "prometheus_is_used",
+            "!has(self.prometheus) || !has(self.source) || self.source == 'prometheus'",
+            "no name of a Prometheus is expected with source scrape",
+            field="prometheus",
+        ),
+        CelRule(
             "whole_seconds",
             f"!has(self.interval)"
             f" || {parse_duration('self.interval')}.getMilliseconds() % 1000 == 0",

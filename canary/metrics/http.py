@@ -1,72 +1,30 @@
-"""HTTP requests with limits on time and size, and credentials that rotate."""
+"""Sends the requests of prometheus-api-client through canary's own HTTP client."""
 
-import time
-from collections.abc import Mapping
+import os
+import ssl
+import threading
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from http.client import responses
 from io import BytesIO
 from pathlib import Path
 
 import requests
-from requests.adapters import HTTPAdapter
-from requests.auth import AuthBase, HTTPBasicAuth
-from urllib3.exceptions import HTTPError
-from urllib3.util.retry import Retry
+from requests.adapters import BaseAdapter
 
-_CHUNK = 1 << 16
+from canary.http.addresses import AddressRules
+from canary.http.client import HttpClient, Limits, Proxy, Tls, default_context
+from canary.http.proxies import environment_proxy, needs_proxy
+from canary.metrics.credentials import CredentialsError, SentRequest, extra_headers, login_of
+from canary.metrics.http_config import Connection, HttpConfig, OAuth2, TlsConfig
 
-
-class BodyError(requests.RequestException):
-    """A response that is too large or too slow."""
-
-
-class TooLargeError(BodyError):
-    """A response that is larger than the limit."""
-
-
-class BrokenOffError(requests.ConnectionError):
-    """A response that ended early."""
-
-
-def root_cause(error: BaseException) -> str:
-    """Return the root cause of an error of requests."""
-    while (inner := _inside(error)) is not None:
-        error = inner
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
-
-
-def _inside(error: BaseException) -> BaseException | None:
-    """Return the wrapped error; errors of this module wrap none."""
-    wrapped = (getattr(error, "reason", None), *error.args[::-1])
-    if isinstance(error, HTTPError):
-        wrapped = (*wrapped, error.__cause__)
-    return next((one for one in wrapped if isinstance(one, BaseException)), None)
-
-
-def read_body(response: requests.Response, limit: int, seconds: float) -> bytes:
-    """Read the whole body of a streamed response.
-
-    Raises TooLargeError above `limit` bytes (after decompression), BodyError if it takes longer
-    than `seconds` in total, BrokenOffError if it ends early.
-    """
-    deadline = time.monotonic() + seconds
-    body = bytearray()
-    try:
-        while chunk := _piece(response):
-            body += chunk
-            if len(body) > limit:
-                raise TooLargeError(f"expected an answer of at most {limit:,} bytes, found more")
-            if time.monotonic() > deadline:
-                raise BodyError(f"the answer was incomplete after {seconds:g} s")
-    finally:
-        response.close()
-    return bytes(body)
-
-
-def _piece(response: requests.Response) -> bytes:
-    try:
-        piece: bytes = response.raw.read1(_CHUNK, decode_content=True)
-    except (HTTPError, OSError) as error:
-        raise BrokenOffError(f"the answer ended early: {root_cause(error)}") from error
-    return piece
+_TOKEN_BYTES = 1 << 20
+_VERSIONS = {
+    "TLS10": ssl.TLSVersion.TLSv1,
+    "TLS11": ssl.TLSVersion.TLSv1_1,
+    "TLS12": ssl.TLSVersion.TLSv1_2,
+    "TLS13": ssl.TLSVersion.TLSv1_3,
+}
 
 
 class PostingSession(requests.Session):
@@ -82,63 +40,128 @@ class PostingSession(requests.Session):
         return super().prepare_request(request)
 
 
-class BoundedAdapter(HTTPAdapter):
-    """Reads the whole answer within limits of time (`seconds`) and size (`limit` bytes)."""
+class Transport(BaseAdapter):
+    """Logs requests in and sends them within limits. Thread-safe.
 
-    def __init__(self, limit: int, seconds: float, connections: int = 10) -> None:
-        super().__init__(
-            pool_connections=connections,
-            pool_maxsize=connections,
-            max_retries=Retry(0, redirect=False),
-        )
-        self._limit = limit
-        self._seconds = seconds
-
-    def send(  # noqa: PLR0913, PLR0917  # the signature is requests'
-        self,
-        request: requests.PreparedRequest,
-        stream: bool = False,  # noqa: FBT001, FBT002  # as above
-        timeout: float | tuple[float, float] | tuple[float, None] | None = None,
-        verify: bool | str = True,  # noqa: FBT001, FBT002  # as above
-        cert: bytes | str | tuple[bytes | str, bytes | str] | None = None,
-        proxies: Mapping[str, str] | None = None,
-    ) -> requests.Response:
-        """Send as requests does; also raises BodyError and BrokenOffError."""
-        response = super().send(request, stream, timeout, verify, cert, proxies)
-        response.raw = BytesIO(read_body(response, self._limit, self._seconds))
-        return response
-
-
-class Credentials(AuthBase):
-    """Reads the token or password file for every request: mounted Secrets are rotated in place.
-
-    Raises requests.RequestException, with the file's name, when it cannot be read.
+    Certificates are read again when their files change.
     """
 
-    def __init__(self, bearer: Path | None, user: str | None, password: Path | None) -> None:
-        self._bearer = bearer
-        self._user = user
-        self._password = password
+    def __init__(self, url: str, config: HttpConfig, rules: AddressRules, limits: Limits) -> None:
+        """`url` is the base address of all requests."""
+        super().__init__()
+        self._url = url
+        self._config = config
+        self._rules = rules
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._client: HttpClient | None = None
+        self._stamp: tuple[object, ...] = ()
+        self._login = login_of(config, self._token_client)
 
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Add the Authorization header; never use credentials of a .netrc file."""
-        if self._bearer is not None:
-            request.headers["Authorization"] = f"Bearer {_secret(self._bearer)}"
-        elif self._user is not None:
-            secret = _secret(self._password) if self._password is not None else ""
-            HTTPBasicAuth(self._user.encode(), secret.encode())(request)
-        return request
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        *_: object,
+        **__: object,
+    ) -> requests.Response:
+        """Send the request. Raises CanaryError."""
+        body = request.body or b""
+        body = body.encode() if isinstance(body, str) else body
+        method, url = request.method or "GET", request.url or ""
+        headers = {**request.headers, **dict(extra_headers(self._config))}
+        headers |= self._login.headers(SentRequest(method, url, headers, body))
+        answer = self._connected().send(method, url, headers, body)
+        if answer.status == HTTPStatus.UNAUTHORIZED:
+            self._login.refused()
+        response = requests.Response()
+        response.status_code = answer.status
+        response.reason = responses.get(answer.status, "")
+        response.headers.update(answer.headers)
+        response.raw = BytesIO(answer.body)
+        response.url, response.request = url, request
+        return response
+
+    def close(self) -> None:
+        """Close the connections."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _connected(self) -> HttpClient:
+        stamp = stamp_of(self._config.tls_config.files)
+        with self._lock:
+            if self._client is None or stamp != self._stamp:
+                if self._client is not None:
+                    self._client.close()
+                self._client = open_client(self._url, self._config, self._rules, self._limits)
+                self._stamp = stamp
+            return self._client
+
+    def _token_client(self, oauth2: OAuth2) -> HttpClient:
+        limits = Limits(self._limits.connect, self._limits.read, self._limits.whole, _TOKEN_BYTES)
+        return open_client(oauth2.token_url, oauth2, self._rules, limits)
 
 
-def _secret(path: Path) -> str:
+def open_client(url: str, config: Connection, rules: AddressRules, limits: Limits) -> HttpClient:
+    """Return a client for one address. Raises CredentialsError for unreadable certificates."""
+    proxy = _proxy(url, config, os.environ)
+    return HttpClient(rules, limits, connections=10, tls=_tls(config.tls_config), proxy=proxy)
+
+
+def stamp_of(files: Iterable[Path]) -> tuple[object, ...]:
+    """Return a value that changes when one of the files is replaced or written."""
+    return tuple(map(_stamp, files))
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
     try:
-        text = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise requests.RequestException(
-            f"cannot read the credentials in {path}: {error}"
-        ) from error
-    if not text or "\n" in text or "\r" in text:
-        raise requests.RequestException(
-            f"{path}: expected one secret on one line, found none or several lines"
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _proxy(url: str, config: Connection, environment: Mapping[str, str]) -> Proxy | None:
+    if config.proxy_from_environment:
+        found = environment_proxy(url, environment)
+        return Proxy(found) if found else None
+    if config.proxy_url is None or (config.no_proxy and not needs_proxy(url, config.no_proxy)):
+        return None
+    headers = {
+        name: ", ".join(value.get_secret_value() for value in values)
+        for name, values in config.proxy_connect_header.items()
+    }
+    return Proxy(config.proxy_url.get_secret_value(), headers)
+
+
+def _tls(config: TlsConfig) -> Tls:
+    try:
+        context = (
+            ssl.create_default_context(cafile=config.ca_file)
+            if config.ca_file
+            else default_context()
         )
-    return text
+        if config.cert_file is not None:
+            context.load_cert_chain(config.cert_file, config.key_file, password="")
+    except (OSError, ssl.SSLError) as error:
+        names = " and ".join(map(str, config.files))
+        raise CredentialsError(
+            f"cannot read the certificates in {names}: expected PEM, and the key of the "
+            f"certificate: {error.strerror or error}"
+        ) from error
+    if config.insecure_skip_verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if config.min_version is not None:
+        context.minimum_version = _VERSIONS[config.min_version]
+    if config.max_version is not None:
+        context.maximum_version = _VERSIONS[config.max_version]
+    return Tls(context, config.server_name)
+
+
+def check_config(url: str, config: HttpConfig) -> None:
+    """Read certificates and proxy once. Raises CanaryError if a request could not be sent."""
+    limits = Limits()
+    Transport(url, config, AddressRules(), limits).close()
+    open_client(url, config, AddressRules(), limits).close()

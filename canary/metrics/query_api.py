@@ -5,10 +5,9 @@ One client for instant and range queries. Errors are classified by cause: the se
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any
 
 import requests
@@ -23,15 +22,21 @@ from tenacity import (
 from urllib3.util.retry import Retry
 
 from canary.core.increments import Grid
-from canary.metrics.http import (
-    BodyError,
-    BoundedAdapter,
+from canary.errors import CanaryError
+from canary.http.addresses import EVERYWHERE, AddressRules
+from canary.http.client import (
+    AnswerTimeoutError,
     BrokenOffError,
-    Credentials,
-    PostingSession,
+    ConnectTimeoutError,
+    HttpError,
+    Limits,
+    ProxyRefusedError,
+    TlsError,
     TooLargeError,
-    root_cause,
+    UnreachableError,
 )
+from canary.metrics.http import PostingSession, Transport
+from canary.metrics.http_config import HttpConfig
 
 Labels = Mapping[str, str]
 Points = tuple[tuple[float, float], ...]
@@ -66,11 +71,10 @@ class PrometheusOptions:
     read_timeout: float = 10.0
     attempts: int = 3
     lag: float = 2.0
-    bearer_token_file: Path | None = None
-    username: str | None = None
-    password_file: Path | None = None
-    ca_file: Path | None = None
-    insecure: bool = False
+    http: HttpConfig = field(default_factory=HttpConfig)
+    addresses: AddressRules = EVERYWHERE
+    name: str = ""
+    """Name of the source in the file of --prometheus-config; empty if it has none."""
     failures: int = 3
     rest: float = 15.0
     max_bytes: int = 64 << 20
@@ -173,7 +177,7 @@ class PrometheusClient:
     def _once(self, call: Callable[[], Any]) -> list[Row]:
         try:
             rows = call()
-        except requests.RequestException as error:
+        except (CanaryError, requests.RequestException) as error:
             raise _translated(error, self._options) from error
         except (KeyError, TypeError) as error:
             raise RefusedQueryError("expected series, found an answer without any") from error
@@ -185,25 +189,13 @@ class PrometheusClient:
 
     def _connect(self) -> PrometheusConnect:
         options = self._options
+        read = options.read_timeout
         session = PostingSession()
-        session.verify = not options.insecure
-        if options.ca_file is not None and not options.insecure:
-            session.verify = str(options.ca_file)
-        session.hooks["response"].append(self._decoded)
-        client = PrometheusConnect(
-            url=self.url,
-            session=session,
-            auth=Credentials(options.bearer_token_file, options.username, options.password_file),
-            timeout=(options.connect_timeout, options.read_timeout),
-            retry=Retry(0),
-            method="POST",
-        )
-        # The environment's settings for proxies and certificates are read once.
-        found = session.merge_environment_settings(self.url, {}, None, session.verify, None)
         session.trust_env = False
-        session.proxies.update(found["proxies"])
-        session.verify = found["verify"]
-        session.mount(self.url, BoundedAdapter(options.max_bytes, options.read_timeout))
+        session.hooks["response"].append(self._decoded)
+        client = PrometheusConnect(url=self.url, session=session, retry=Retry(0), method="POST")
+        limits = Limits(options.connect_timeout, read, read, options.max_bytes)
+        session.mount(self.url, Transport(self.url, options.http, options.addresses, limits))
         return client
 
     def _decoded(self, response: requests.Response, *_: object, **__: object) -> requests.Response:
@@ -218,24 +210,21 @@ class PrometheusClient:
             return _Decoded(response)
 
 
-def _translated(error: requests.RequestException, options: PrometheusOptions) -> QueryError:
+def _translated(error: Exception, options: PrometheusOptions) -> QueryError:
     """Classify the error by cause; the first match wins."""
     connect, read = options.connect_timeout, options.read_timeout
-    cause, text = root_cause(error), str(error)
-    kinds: tuple[tuple[type[Exception], type[QueryError], str], ...] = (
-        (requests.ConnectTimeout, ServerDownError, f"no connection within {connect:g} s"),
-        (requests.Timeout, NoAnswerError, f"no answer within {read:g} s"),
-        (
-            requests.exceptions.SSLError,
-            RefusedQueryError,
-            f"TLS failed (check the CA file): {cause}",
-        ),
-        (BrokenOffError, _BusyError, text),
-        (requests.ConnectionError, _UnreachableError, f"cannot connect: {cause}"),
-        (TooLargeError, TooLargeAnswerError, text),
-        (BodyError, NoAnswerError, text),
+    cause, text = getattr(error, "cause", ""), str(error)
+    most = f"expected an answer of at most {options.max_bytes:,} bytes, found more"
+    kinds: tuple[tuple[type[HttpError], type[QueryError], str], ...] = (
+        (ConnectTimeoutError, ServerDownError, f"no connection within {connect:g} s"),
+        (AnswerTimeoutError, NoAnswerError, f"no answer within {read:g} s"),
+        (TlsError, RefusedQueryError, f"TLS failed (check ca_file and cert_file): {cause}"),
+        (ProxyRefusedError, _UnreachableError, f"the proxy does not connect: {cause}"),
+        (BrokenOffError, _BusyError, f"the answer ended early: {cause}"),
+        (UnreachableError, _UnreachableError, f"cannot connect: {cause}"),
+        (TooLargeError, TooLargeAnswerError, most),
     )
-    # The remaining errors are unreadable credentials and invalid addresses.
+    # The remaining errors are unreadable credentials and refused or invalid addresses.
     found = ((ours, words) for kind, ours, words in kinds if isinstance(error, kind))
     ours, words = next(found, (ServerDownError, text))
     return ours(words)
@@ -279,7 +268,7 @@ def _check(response: requests.Response, envelope: Mapping[str, Any] | None) -> N
     if status >= requests.codes.server_error:
         raise NoAnswerError(f"HTTP {status}: {said}")
     if status in _DENIED:
-        hint = "check the credentials (--prometheus-token-file)"
+        hint = "check the credentials (--prometheus-config)"
         raise RefusedQueryError(f"HTTP {status}: {said}; {hint}")
     if envelope is None or (status == requests.codes.ok and envelope.get("status") != "success"):
         found = response.headers.get("Content-Type", "nothing")

@@ -1,17 +1,14 @@
 """Loads the operator's receivers from the file of `--notify-file`."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field
 
 from canary.api.analysis import reject_duplicates
+from canary.api.config_file import load_config
 from canary.api.fields import Frozen, Name, Url, build_field_error
-from canary.api.messages import path_and_sentence
 from canary.api.notify import Notify
-from canary.api.validation_errors import Problem
-from canary.api.yaml_documents import read_documents
 from canary.errors import CanaryError, UsageError
 from canary.notify.message import VARIABLES, Links, unknown_variables
 from canary.notify.secrets import MountedSecrets
@@ -89,30 +86,4 @@ def load_receivers(path: Path | None, secrets: Path) -> NotifyFile:
 
 def load_notify(path: Path) -> NotifyFile:
     """Load the file. Raises UsageError that lists every problem with line and column."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    documents = read_documents(content) or read_documents("{}")
-    if len(documents) > 1:
-        raise UsageError(f"{path}: expected one YAML document, found {len(documents)}")
-    (document,) = documents
-    problems = list(document.problems)
-    try:
-        data = {} if document.data is None else document.data
-        loaded = NotifyFile.model_validate_json(
-            json.dumps(data), strict=True, by_alias=True, by_name=False
-        )
-    except ValidationError as error:
-        loaded = NotifyFile()
-        for detail in error.errors(include_url=False):
-            found = path_and_sentence(detail, NotifyFile)
-            if found is not None and not document.unreadable(found[0]):
-                problems.append(document.problem(*found))
-    if problems:
-        raise UsageError("\n".join(_format_problem(path, problem) for problem in sorted(problems)))
-    return loaded
-
-
-def _format_problem(path: Path, problem: Problem) -> str:
-    return f"{path}:{problem.line}:{problem.column}: {problem.where}: {problem.message}"
+    return load_config(path, NotifyFile)

@@ -6,18 +6,17 @@ lines of the libraries are suppressed during a delivery.
 
 import contextlib
 import logging
-from base64 import b64encode
 from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from urllib.parse import unquote, urlsplit
 
 from canary import __version__
 from canary.errors import PermanentError, TransientError, install_command
 from canary.http.addresses import AddressRules
-from canary.http.client import HttpClient, Limits
+from canary.http.client import HttpClient, Limits, Proxy
+from canary.http.urls import split_credentials
 from canary.notify.formatters import Payload
 from canary.notify.message import ApprisePayload, HttpPayload
 
@@ -71,10 +70,12 @@ class PayloadSender:
         timeouts: DeliveryTimeouts | None = None,
         proxy: str | None = None,
     ) -> None:
-        """`rules` restrict the addresses; a `proxy` applies its own rules instead."""
+        """`rules` restrict the addresses, also behind a `proxy` as far as names resolve here."""
         limits = timeouts or DeliveryTimeouts()
         self._client = HttpClient(
-            rules, Limits(limits.connect, limits.read, limits.whole), proxy=proxy
+            rules,
+            Limits(limits.connect, limits.read, limits.whole),
+            proxy=Proxy(proxy) if proxy else None,
         )
         for name in _CHATTY:
             logging.getLogger(name).addFilter(_quiet)
@@ -92,7 +93,7 @@ class PayloadSender:
 
     def _post(self, post: HttpPayload, now: float) -> None:
         try:
-            url, headers = _split_credentials(post.url)
+            url, headers = split_credentials(post.url)
             agent = {"User-Agent": f"canary/{__version__}"}
             answer = self._client.send("POST", url, {**agent, **headers, **post.headers}, post.body)
         except ValueError:
@@ -103,16 +104,6 @@ class PayloadSender:
             raise RefusedDeliveryError(str(error)) from None
         if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
             raise error_from_status(answer.status, answer.headers.get("Retry-After"), now)
-
-
-def _split_credentials(url: str) -> tuple[str, dict[str, str]]:
-    """Return the address without credentials, and a header with them. Raises ValueError."""
-    parts = urlsplit(url)
-    if parts.username is None:
-        return url, {}
-    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2])
-    return bare.geturl(), {"Authorization": f"Basic {b64encode(pair).decode()}"}
 
 
 def error_from_status(

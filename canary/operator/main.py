@@ -14,7 +14,6 @@ from canary.kube.leases import ELECTION
 from canary.kube.retrying import RetryPolicy
 from canary.kube.timing import SystemTiming
 from canary.kube.transport import RequestTimeouts, load_transport
-from canary.metrics.options import warn_of_plain_token
 from canary.metrics.prometheus import Prometheus
 from canary.operator.logs import LogFormat, LogLevel, configure_logging
 from canary.operator.metrics import OperatorMetrics
@@ -43,7 +42,6 @@ def run_operator(settings: OperatorSettings, process: ProcessOptions) -> None:
     """Run until SIGTERM or SIGINT. Raises CanaryError when the operator cannot start."""
     address = parse_address(process.metrics_address)
     configure_logging(LogFormat(process.log_format), LogLevel(process.log_level))
-    warn_of_plain_token(settings.prometheus.url, settings.prometheus.bearer_token_file)
     telemetry, timing = OperatorMetrics(), SystemTiming()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -52,9 +50,8 @@ def run_operator(settings: OperatorSettings, process: ProcessOptions) -> None:
         transport = load_transport(process.kubeconfig, process.context, telemetry.rest)
         client = stack.enter_context(closing(Client(transport)))
         check_access(client.tuned(STARTUP_POLICY), settings.namespaces)
-        source = stack.enter_context(closing(Prometheus(settings.prometheus)))
         api = ApiAccess(client, client.fenced, client.tuned(ELECTION))
-        operator = Operator(settings, api, source, telemetry, SystemClock(), timing)
+        operator = Operator(settings, api, Prometheus, telemetry, SystemClock(), timing)
         server = ProbeServer(address, operator.live, operator.ready, telemetry.registry)
         stack.callback(server.stop)
         _relieve_garbage_collector()

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from canary.errors import NotFoundError
 from canary.fair_executor import FairExecutor
-from canary.interfaces import Clock, Key, MetricSource, World
+from canary.interfaces import Clock, Key, World
 from canary.kube.cached import ApiServer, CachedObjects
 from canary.kube.event_writer import KubeNotifier
 from canary.kube.leases import Elector, LeaderCallbacks
@@ -19,19 +19,21 @@ from canary.kube.timing import Stopper, Timing
 from canary.kube.workloads import KubeWorkloads, Webhooks
 from canary.kube.workloads.webhooks import poster
 from canary.metrics.batch import QueryBatcher
+from canary.metrics.query_api import PrometheusOptions
 from canary.metrics.scrape import MOST_TARGETS, ScrapeOptions
 from canary.notify.dispatcher import FanOutNotifier, NotificationDispatcher
 from canary.notify.metrics import NotificationMetrics
 from canary.notify.secrets import ClusterSecrets, MountedSecrets
 from canary.notify.sender import PayloadSender
 from canary.operator.controller import Controller
+from canary.operator.metric_sources import ClosableSource, MetricSources
 from canary.operator.metrics import QUEUE, OperatorMetrics
 from canary.operator.pause_mode import PauseModeWatcher
 from canary.operator.reconciler import ReleaseReconciler
 from canary.operator.scrapers import Scraper, Scrapers, ScrapeTargets, Scraping
 from canary.operator.settings import OperatorSettings
 from canary.operator.watches import Watches, kinds_served
-from canary.operator.world_factory import RouterOfSpec, WorldFactory
+from canary.operator.world_factory import EmptySource, RouterOfSpec, WorldFactory
 
 _log = logging.getLogger(__name__)
 
@@ -69,7 +71,7 @@ class Operator:
         self,
         settings: OperatorSettings,
         api: ApiAccess,
-        metrics: MetricSource,
+        connect: Callable[[PrometheusOptions], ClosableSource],
         telemetry: OperatorMetrics,
         clock: Clock,
         timing: Timing,
@@ -79,8 +81,12 @@ class Operator:
         self._clock = clock
         self._timing = timing
         self._telemetry = telemetry
-        self._batch = QueryBatcher(
-            metrics, count=telemetry.queries.inc, own_queries=settings.own_queries
+        self._sources = MetricSources(
+            settings.prometheus.select,
+            connect,
+            lambda source: QueryBatcher(
+                source, count=telemetry.queries.inc, own_queries=settings.own_queries
+            ),
         )
         self._webhooks = Webhooks(poster(settings.addresses))
         self._scraping = Scraping(
@@ -167,11 +173,13 @@ class Operator:
             releases=releases,
             workloads=workloads,
             traffic=RouterOfSpec(objects),
-            metrics=self._batch,
+            metrics=EmptySource(),
             notifier=FanOutNotifier(notifier, self._build_dispatcher(objects, notifier)),
         )
         reconciler = ReleaseReconciler(
-            worlds=WorldFactory(world, self._batch, scrapers, self._wake),
+            worlds=WorldFactory(
+                world, self._sources, scrapers, self._wake, self._settings.own_queries
+            ),
             refusals=releases,
             clock=self._clock,
             warn=notifier.warn,
@@ -283,7 +291,7 @@ class Operator:
         self._pause_mode.stop()
         if self._watches is not None:
             self._watches.stop(JOIN_TIMEOUT)
-        self._batch.close()
+        self._sources.close()
         self._webhooks.close()
         _log.info("the operator has stopped")
 

@@ -4,13 +4,15 @@ import os
 import secrets
 import socket
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from pathlib import Path
 
-from canary.http.addresses import AddressRules
+from canary.http.addresses import AddressRules, Network
 from canary.kube.leases import LeaseName, LeaseTerms
 from canary.metrics.exposition import PageLimits
+from canary.metrics.options import PrometheusSources
 from canary.metrics.own_queries import OwnQueries
-from canary.metrics.prometheus import PrometheusOptions
+from canary.metrics.query_api import PrometheusOptions
 from canary.notify.config import NotifyFile
 from canary.operator.controller import WORKERS
 from canary.operator.pause_mode import POLICY, PauseModeOption
@@ -28,8 +30,8 @@ class OperatorSettings:
     namespaces: tuple[str, ...] = ()
     """Namespaces whose releases are reconciled; empty: all."""
     workers: int = WORKERS
-    prometheus: PrometheusOptions = field(
-        default_factory=lambda: PrometheusOptions(DEFAULT_PROMETHEUS)
+    prometheus: PrometheusSources = field(
+        default_factory=lambda: PrometheusSources(None, None, PrometheusOptions(DEFAULT_PROMETHEUS))
     )
     own_queries: OwnQueries = OwnQueries.ON
     """Rules for PromQL and selectors that users write."""
@@ -50,6 +52,14 @@ class OperatorSettings:
     """Receivers for all releases, and the base URLs of the pages that messages link to."""
     notify_secrets: Path = NOTIFY_SECRETS
     """Directory where the Secrets of these receivers are mounted."""
+
+
+def prometheus_rules(allowed: tuple[Network, ...]) -> AddressRules:
+    """Return where a Prometheus of the administrator may be: not at a metadata service.
+
+    A proxy that adds credentials often runs beside the operator, so loopback is allowed.
+    """
+    return AddressRules(allowed=(*allowed, ip_network("127.0.0.0/8"), ip_network("::1")))
 
 
 def own_namespace() -> str:

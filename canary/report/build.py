@@ -7,6 +7,7 @@ from pathlib import Path
 from canary.errors import CanaryError, TransientError, UsageError
 from canary.kube.client import Client
 from canary.kube.objects import EVENTS, Object
+from canary.metrics.options import PrometheusSources
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
 from canary.render import incident
 from canary.render.comparison import describe_result
@@ -24,7 +25,7 @@ class ReportSettings:
     """Where a report is read from, and the file that it is written to."""
 
     client: Client
-    prometheus: PrometheusOptions | None
+    prometheus: PrometheusSources | None
     """None: without requests, pools and evidence."""
     file: Path
 
@@ -53,8 +54,9 @@ def _build_timeline(
     diagnostics = read_diagnostics(settings.client, found, sight)
     moments: Sequence[Moment] = []
     if settings.prometheus is not None:
+        options = settings.prometheus.select_for(sight.spec.analysis.prometheus)
         context = _read_context(settings.client, found, sight)
-        moments = _replay_metrics(context, period, decisions, settings.prometheus)
+        moments = _replay_metrics(context, period, decisions, options)
     else:
         note = "requests, pools and evidence need --prometheus URL"
         diagnostics = replace(diagnostics, notes=(*diagnostics.notes, note))

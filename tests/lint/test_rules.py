@@ -10,7 +10,7 @@ import yaml
 from canary.api import load_releases
 from canary.kube.api_errors import ForbiddenError
 from canary.kube.objects import Kind
-from canary.lint.checks_metrics import PrometheusAccess
+from canary.lint.checks_metrics import PrometheusOfRelease
 from canary.lint.review import LintFile, LintSettings, LocatedFinding, locate_releases, review_files
 from canary.lint.rules import RULES, LintInput, LintLevel
 from canary.metrics.prometheus import PrometheusOptions
@@ -449,7 +449,9 @@ def asked(
     server: HttpServer, spec: dict[str, Any], cluster: FakeCluster | None
 ) -> list[LocatedFinding]:
     """A review with Prometheus."""
-    monitoring = PrometheusAccess.of(PrometheusOptions(server.url, attempts=1), lambda: float(NOW))
+    monitoring = PrometheusOfRelease(
+        lambda _: PrometheusOptions(server.url, attempts=1), lambda: float(NOW)
+    )
     try:
         return found(spec, settings=LintSettings(cluster, monitoring))
     finally:

@@ -1,6 +1,5 @@
 """What Prometheus is asked, byte for byte, and what becomes of each way in which it can fail."""
 
-import base64
 import contextlib
 import json
 import re
@@ -202,35 +201,6 @@ def test_long_ranges_are_cut_into_slices_that_prometheus_accepts(server, ask):
     assert isinstance(found, FoundSeries)
     assert [t for t, _ in found.series[0].points] == list(range(100, 2 * MAX_POINTS + 101))
     assert len(server.requests) == 3
-
-
-def test_a_rotated_token_is_used_at_once(server, tmp_path):
-    """The file is read at every request."""
-    server.answer = lambda _: matrix()
-    token = tmp_path / "token"
-    source = Prometheus(PrometheusOptions(server.url, bearer_token_file=token))
-    for secret in ("old", "new"):
-        token.write_text(secret + "\n")
-        source.read([QUERY], 0, 1, 1)
-    source.close()
-    assert [r.headers["Authorization"] for r in server.requests] == ["Bearer old", "Bearer new"]
-
-
-def test_basic_credentials_may_be_any_unicode(server, ask, tmp_path):
-    """User and password travel as UTF-8."""
-    server.answer = lambda _: matrix()
-    (tmp_path / "password").write_text("pässwörd")
-    ask(username="ümit", password_file=tmp_path / "password")
-    scheme, _, value = server.requests[0].headers["Authorization"].partition(" ")
-    assert (scheme, base64.b64decode(value).decode()) == ("Basic", "ümit:pässwörd")
-
-
-def test_a_missing_token_file_is_named(server, ask, tmp_path):
-    """And nothing is asked without credentials."""
-    answer = ask(bearer_token_file=tmp_path / "gone")
-    assert isinstance(answer, Unavailable)
-    assert "gone" in answer.why
-    assert server.requests == []
 
 
 def test_an_answer_that_is_too_large_is_not_read_to_its_end(server, ask):

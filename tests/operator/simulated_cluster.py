@@ -397,6 +397,24 @@ def _owner(kind: Kind, item: Object) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class UnclosedSource:
+    """A source of the test in the place of a Prometheus."""
+
+    source: MetricSource
+
+    def read(
+        self, queries: Sequence[SeriesQuery], start: float, end: float, step: float
+    ) -> Mapping[str, MetricAnswer]:
+        return self.source.read(queries, start, end, step)
+
+    def settled(self, now: float) -> float:
+        return self.source.settled(now)
+
+    def close(self) -> None:
+        """The test ends what it has begun."""
+
+
 @dataclass
 class RunningOperator:
     """One operator at work in a thread."""
@@ -434,7 +452,9 @@ def run_operator(
         lambda remaining: SimulatedClient(town.cluster, remaining, wrote),
         town.cluster,
     )
-    operator = Operator(settings, api, metrics or town, telemetry, town.clock, town.timing)
+    operator = Operator(
+        settings, api, lambda _: UnclosedSource(metrics or town), telemetry, town.clock, town.timing
+    )
     stop, failed = threading.Event(), []
 
     def run() -> None:

@@ -15,7 +15,6 @@ from canary.interfaces import Key
 from canary.kube.cached import CachedObjects
 from canary.kube.objects import PODS, Object
 from canary.metrics.batch import QueryBatcher
-from canary.metrics.nonblocking import NonBlockingSource
 from canary.metrics.scrape import ScrapeOptions
 from canary.operator.scrapers import Scraper, Scrapers, ScrapeTargets, Scraping, metrics_url
 from canary.operator.world_factory import EmptySource, SelectedSource
@@ -143,7 +142,7 @@ def test_a_release_is_scraped_from_the_end_of_the_pass_in_which_it_began() -> No
         return Scraper(pages, interval, scraping(), lambda: None)
 
     with closing(Scrapers(start)) as scrapers, closing(QueryBatcher(EmptySource())) as batcher:
-        source = SelectedSource(NonBlockingSource(batcher, lambda: None), scrapers)
+        source = SelectedSource(lambda _: batcher, lambda: None, scrapers)
         source.select(WISH)
         assert source.settled(1000.0) == 0.0
         assert not started
