@@ -43,9 +43,10 @@ def doctor(  # noqa: PLR0913, PLR0917 - the flags of one command
     reached; 7: forbidden.
     """
     from canary.doctor import DiagnosisState, diagnose_cluster  # noqa: PLC0415 - keeps --help quick
-    from canary.metrics.options import options_of  # noqa: PLC0415 - keeps --help quick
+    from canary.metrics.options import sources_of  # noqa: PLC0415 - keeps --help quick
 
-    options = options_of(prometheus, prometheus_config)
+    sources = sources_of(prometheus, prometheus_config)
+    options = sources.chosen() if sources else ()
     with open_session(namespace, context=context, kubeconfig=kubeconfig) as cluster:
         found = list(diagnose_cluster(_build_context(cluster, namespace or "", options)))
     bad = any(one.state is DiagnosisState.ERROR for one in found)
@@ -57,7 +58,7 @@ def doctor(  # noqa: PLR0913, PLR0917 - the flags of one command
 
 
 def _build_context(
-    cluster: Session, scope: str, options: "PrometheusOptions | None"
+    cluster: Session, scope: str, options: "tuple[PrometheusOptions, ...]"
 ) -> "DoctorContext":
     from canary.doctor import DoctorContext, OperatorDefaults  # noqa: PLC0415 - as above
     from canary.kube.transport import ApiRequest, RequestTimeouts  # noqa: PLC0415 - keeps --help quick

@@ -1,7 +1,7 @@
 """`canary init`: drafts a commented CanaryRelease for a Deployment."""
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -206,12 +206,15 @@ def _gather_from_cluster(settings: InitSettings) -> "DraftInput":
     from canary.clock import now  # noqa: PLC0415 - as above
     from canary.discovery.gather import ClusterAccess, gather_from_cluster  # noqa: PLC0415 - as above
     from canary.kube.objects import DEPLOYMENTS  # noqa: PLC0415 - keeps --help quick
-    from canary.metrics.options import options_of  # noqa: PLC0415 - as above
+    from canary.metrics.options import sources_of  # noqa: PLC0415 - as above
 
     if settings.deployment is not None or len(settings.names) > 1:
         raise UsageError("expected one DEPLOYMENT; add --offline to read manifests instead")
-    options = options_of(settings.prometheus, settings.prometheus_config)
+    sources = sources_of(settings.prometheus, settings.prometheus_config)
+    options = sources.select_for(None) if sources else None
+    default = sources.select(None) if sources else None
     with settings.open_session() as cluster:
         target = cluster.named(DEPLOYMENTS, settings.names[0])
         online = ClusterAccess(cluster.client, cluster.transport, options, now)
-        return gather_from_cluster(online, target, settings.draft)
+        found = gather_from_cluster(online, target, settings.draft)
+    return found if options == default or not options else replace(found, prometheus=options.name)

@@ -56,6 +56,8 @@ class DraftInput:
     traffic: TrafficRate | None = None
     scrape: float | None = None
     """Seconds between two scrapes."""
+    prometheus: str | None = None
+    """Name of the Prometheus, unless it is the default."""
     named: bool = True
     """The namespace is known and is written into the draft."""
 

@@ -37,8 +37,8 @@ class DoctorContext:
     date: Callable[[], float | None]
     """Returns the API server's time (seconds since the epoch), or None if it sends no date."""
     defaults: "OperatorDefaults"
-    prometheus: PrometheusOptions | None = None
-    """None: use the operator's Prometheus."""
+    prometheus: tuple[PrometheusOptions, ...] = ()
+    """Empty: use the operator's Prometheus."""
 
 
 @dataclass(frozen=True, slots=True)

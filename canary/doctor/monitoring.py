@@ -25,17 +25,26 @@ _SKEW, _FAR = 3.0, 30.0
 def check_prometheus(
     context: DoctorContext, operator: OperatorDeployment | None
 ) -> Iterator[Diagnosis]:
-    """Check the Prometheus of --prometheus, or else the operator's."""
-    options = context.prometheus
-    named = options is not None
-    default = context.defaults.prometheus
-    url = operator.option_value("prometheus-url", default) if operator else None
-    if options is None:
-        if url is None:
-            remedy = "set --prometheus URL to check it"
-            yield report_warning("prometheus", "the address is not known", remedy)
-            return
-        options = PrometheusOptions(url, attempts=1)
+    """Check the Prometheus of the command line, or else the operator's."""
+    file = operator.option_value("prometheus-config", "") if operator else ""
+    default = "" if file else context.defaults.prometheus
+    url = operator.option_value("prometheus-url", default) if operator else ""
+    if not context.prometheus and not url:
+        said = f"the address is in the operator's file {file}" if file else "the address is unknown"
+        remedy = "set --prometheus-config FILE or --prometheus URL to check it"
+        yield report_warning("prometheus", said, remedy)
+        return
+    named = bool(context.prometheus)
+    for options in context.prometheus or (PrometheusOptions(url, attempts=1),):
+        yield from _check_one(context, options, named=named)
+    urls = {one.url.rstrip("/") for one in context.prometheus}
+    if named and url and url.rstrip("/") not in urls:
+        yield report_ok("prometheus", f"the operator uses {url}")
+
+
+def _check_one(
+    context: DoctorContext, options: PrometheusOptions, *, named: bool
+) -> Iterator[Diagnosis]:
     with closing(Inquiry(options)) as inquiry:
         try:
             yield from _check_freshness(inquiry)
@@ -43,8 +52,6 @@ def check_prometheus(
             yield _report_unreachable(error, options.url, named=named)
             return
         yield from _check_clocks(context, inquiry)
-    if named and url is not None and url.rstrip("/") != options.url.rstrip("/"):
-        yield report_ok("prometheus", f"the operator uses {url}")
 
 
 def _report_unreachable(error: CanaryError, url: str, *, named: bool) -> Diagnosis:

@@ -369,6 +369,11 @@ def _secure(rules: AddressRules | None, resolve: Resolve) -> type[HTTPSConnectio
     class Pool(HTTPSConnectionPool):
         ConnectionCls = Connection
 
+        def _validate_conn(self, conn: Any) -> None:  # noqa: ANN401  # urllib3's
+            """As in urllib3, without its warning where the administrator skips verification."""
+            if conn.is_closed:
+                conn.connect()
+
     Connection.rules, Connection.resolve = rules, staticmethod(resolve)
     return Pool
 

@@ -300,6 +300,8 @@ def _source_section(found: DraftInput) -> Iterator[str]:
         else ""
     )
     yield "    source: prometheus"
+    if found.prometheus is not None:
+        yield f"    prometheus: {found.prometheus}"
     yield from _comment(f"{seen}A shorter interval than that of the scrapes shows nothing new.", 4)
     yield f"    interval: {format_duration(float(int(min(interval, 300.0))))}"
 

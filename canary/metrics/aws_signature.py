@@ -6,9 +6,9 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html describes t
 import hashlib
 import hmac
 import os
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from urllib.parse import quote, unquote, urlsplit
 
 from canary.errors import UsageError
@@ -59,13 +59,14 @@ def sign(  # noqa: PLR0913, PLR0917 - what is signed, by whom, for what and when
     body: bytes,
     keys: AwsKeys,
     scope: SigningScope,
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    now: float,
 ) -> dict[str, str]:
     """Return the headers to add: Authorization, X-Amz-Date and the session token, if any.
 
-    An empty `content_type` is not signed. The URL has no query: queries are sent in the body.
+    `now` is in seconds since the epoch. An empty `content_type` is not signed. The URL has no
+    query: queries are sent in the body.
     """
-    parts, moment = urlsplit(url), now().strftime("%Y%m%dT%H%M%SZ")
+    parts, moment = urlsplit(url), time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
     signed = {"host": parts.netloc, "x-amz-date": moment}
     if content_type:
         signed["content-type"] = content_type
@@ -88,7 +89,7 @@ def sign(  # noqa: PLR0913, PLR0917 - what is signed, by whom, for what and when
     key = b"AWS4" + keys.secret_key.encode()
     for part in credential.split("/"):
         key = _hmac(key, part)
-    signature = _hmac(key, "\n".join((_ALGORITHM, moment, credential, digest))).hex()
+    signature = _hmac(key, f"{_ALGORITHM}\n{moment}\n{credential}\n{digest}").hex()
     added = {
         "X-Amz-Date": moment,
         "Authorization": f"{_ALGORITHM} Credential={keys.access_key}/{credential}, "

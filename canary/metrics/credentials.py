@@ -18,6 +18,7 @@ from urllib.parse import quote, urlencode
 
 from pydantic import SecretStr
 
+from canary.clock import now
 from canary.errors import CanaryError, TransientError
 from canary.http.client import HttpClient
 from canary.http.urls import basic_auth
@@ -103,7 +104,7 @@ class AwsLogin:
         """See Login."""
         scope = SigningScope(self.config.region, self.config.service_name)
         kind = request.headers.get("Content-Type", "")
-        return sign(request.method, request.url, kind, request.body, self.keys, scope)
+        return sign(request.method, request.url, kind, request.body, self.keys, scope, now())
 
     def refused(self) -> None:
         """See Login."""

@@ -135,6 +135,12 @@ class PrometheusSources:
         """
         return self.select(self._preferred or (release if self.named else None))
 
+    def chosen(self) -> tuple[PrometheusOptions, ...]:
+        """Return the source that a person chose, or else all."""
+        if self._preferred is not None:
+            return (self.select(self._preferred),)
+        return tuple(self.current().values())
+
     @property
     def named(self) -> tuple[str, ...]:
         """The names of the sources."""

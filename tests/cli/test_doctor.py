@@ -97,7 +97,7 @@ def clinic() -> Clinic:
 
 def findings(clinic: Clinic, url: str | None = None, now: float = NOW) -> list[Diagnosis]:
     """All of them."""
-    options = PrometheusOptions(url, attempts=1) if url else None
+    options = (PrometheusOptions(url, attempts=1),) if url else ()
     return list(
         diagnose_cluster(
             DoctorContext(clinic, "prod", "", "https://api", lambda: now, USUAL, options)
@@ -277,6 +277,15 @@ def test_a_prometheus_that_does_not_answer(clinic: Clinic, prometheus: HttpServe
     assert ("prometheus", E) in troubles(findings(clinic, prometheus.url))
     told("--prometheus-url=http://127.0.0.1:9")(clinic)
     assert ("prometheus", W) in troubles(findings(clinic))
+
+
+def test_the_operators_file_of_prometheus_cannot_be_read_from_here(clinic: Clinic) -> None:
+    """It is a Secret, so a person has to give the same file."""
+    told("--prometheus-config=/etc/canary/prometheus/prometheus.yaml")(clinic)
+    found = [one for one in findings(clinic) if one.check == "prometheus"]
+    assert [one.state for one in found] == [W]
+    assert "/etc/canary/prometheus/prometheus.yaml" in found[0].sentence
+    assert "--prometheus-config FILE" in found[0].remedy
 
 
 def test_clocks_are_compared(clinic: Clinic, prometheus: HttpServer) -> None:

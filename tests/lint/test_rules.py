@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from canary.kube.objects import Kind
 from canary.lint.checks_metrics import PrometheusOfRelease
 from canary.lint.review import LintFile, LintSettings, LocatedFinding, locate_releases, review_files
 from canary.lint.rules import RULES, LintInput, LintLevel
+from canary.metrics.options import COMMAND, PrometheusSources
 from canary.metrics.prometheus import PrometheusOptions
 from tests.discovery.simulated_cluster import (
     BASE,
@@ -476,9 +478,25 @@ def test_no_running_pod_is_said_once(server: HttpServer) -> None:
     assert said(asked(server, {}, build_cluster(DEPLOYMENT, SERVICE, ROUTE))) == {"query-failed"}
 
 
+def test_an_unknown_prometheus_is_an_error(tmp_path: Path) -> None:
+    """The sources of the file are named; without names nothing is found."""
+    file = tmp_path / "prometheus.yaml"
+    file.write_text("sources: {main: {url: 'http://127.0.0.1:9'}}\n")
+    monitoring = PrometheusOfRelease(PrometheusSources(None, file, COMMAND).select_for, lambda: NOW)
+    spec = {"analysis": {"prometheus": "team-a"}}
+    (risk,) = found(spec, settings=LintSettings(None, monitoring))
+    monitoring.close()
+    assert risk.finding.rule.id == "prometheus-unknown"
+    assert risk.place.where == "spec.analysis.prometheus"
+    assert "no Prometheus is named 'team-a': expected one of main" in risk.finding.message
+
+
 def test_every_rule_is_tested() -> None:
     """A rule that never finds anything would be noticed by nobody."""
     tested = {rule for rule, *_ in (*ALONE, *BESIDE, *MONITORED)} | {c.rule for c in CLUSTER}
-    assert {rule.id for rule in RULES} - tested == {"query-failed"}  # by the test above
+    assert {rule.id for rule in RULES} - tested == {
+        "query-failed",
+        "prometheus-unknown",
+    }  # by tests above
     assert all(rule.title.endswith(".") and rule.remedy.endswith(".") for rule in RULES)
     assert {rule.needs for rule in RULES} == set(LintInput)

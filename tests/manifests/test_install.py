@@ -177,6 +177,22 @@ def test_the_chart_brings_the_hold_where_the_api_server_serves_it() -> None:
     assert {key: items[key] for key in bare(HOLD)} == bare(HOLD)
 
 
+def test_the_chart_mounts_the_secret_of_prometheus() -> None:
+    """With its address and credentials in a file, no other address is given."""
+    items = bare(rendered("--set=prometheus.secret=monitoring", "--set=prometheus.ports={3128}"))
+    deployment = next(one for key, one in items.items() if key[0] == "Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert "--prometheus-config=/etc/canary/prometheus/prometheus.yaml" in container["args"]
+    assert not [one for one in container["env"] if one["name"] == "CANARY_PROMETHEUS_URL"]
+    mount = {"name": "prometheus", "mountPath": "/etc/canary/prometheus", "readOnly": True}
+    assert mount in container["volumeMounts"]
+    volume = {"name": "prometheus", "secret": {"secretName": "monitoring", "defaultMode": 0o444}}
+    assert volume in pod["volumes"]
+    policy = next(one for key, one in items.items() if key[0] == "NetworkPolicy")
+    assert {"protocol": "TCP", "port": 3128} in policy["spec"]["egress"][0]["ports"]
+
+
 def test_the_chart_for_some_namespaces_gives_no_right_in_any_other() -> None:
     """One Role for each namespace and no ClusterRole over releases."""
     items = bare(rendered("--set", "namespaces={a,b}"))

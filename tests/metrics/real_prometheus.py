@@ -8,6 +8,7 @@ import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -28,14 +29,18 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
 class RealPrometheus:
     """A Prometheus process with its own data directory; skips the test where there is no binary."""
 
-    def __init__(self, home: Path, scrape_configs: str, *more: str) -> None:
+    def __init__(
+        self, home: Path, scrape_configs: str, *more: str, scheme: str = "http", **session: Any
+    ) -> None:
+        """`session` is what `requests` needs to get in, such as `auth`."""
         binary = os.environ.get("PROMETHEUS") or shutil.which("prometheus")
         if binary is None:
             pytest.skip("there is no `prometheus` on PATH, and $PROMETHEUS is not set")
         (home / "prometheus.yml").write_text(scrape_configs)
         with socket.create_server(("127.0.0.1", 0)) as free:
             address = f"127.0.0.1:{free.getsockname()[1]}"
-        self.url = f"http://{address}"
+        self.url = f"{scheme}://{address}"
+        self._session = session
         flags = {
             "config.file": home / "prometheus.yml",
             "storage.tsdb.path": home / "data",
@@ -75,6 +80,9 @@ class RealPrometheus:
         if self._process.poll() is not None:
             pytest.fail("Prometheus ended at once; see its log")
         try:
-            return requests.get(f"{self.url}/-/ready", timeout=2).ok
-        except requests.ConnectionError:
+            if self.url.startswith("https:"):
+                socket.create_connection(("127.0.0.1", int(self.url.rpartition(":")[2]))).close()
+                return True
+            return requests.get(f"{self.url}/-/ready", timeout=2, **self._session).ok
+        except (requests.ConnectionError, ConnectionRefusedError):
             return False

@@ -147,6 +147,73 @@ def test_a_failure_is_a_value_with_a_sentence(server, ask, reply, kind, words):
     assert words in answer.why
 
 
+MIMIR_CHUNKS = (
+    "the query exceeded the maximum number of chunks (limit: 2000000 chunks) "
+    "(err-mimir-max-chunks-per-query)"
+)
+THANOS_STORE = "receive series from Addr: store-2:10901: rpc error: code = Unavailable"
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind", "words"),
+    [
+        pytest.param(
+            matrix(({"pod": "a"}, [[100, "1"]]), warnings=[THANOS_STORE]),
+            NoData, "a partial answer: receive series from",
+            id="Thanos, a store is away, partial_response=true (its default)",
+        ),
+        pytest.param(
+            error(503, f"expanding series: proxy Series(): fetch series for {THANOS_STORE}"),
+            Unavailable, "HTTP 503", id="Thanos, a store is away, partial_response=false",
+        ),
+        pytest.param(
+            matrix(({"pod": "a"}, [[100, "1"]]), isPartial=True,
+                   stats={"seriesFetched": "1", "executionTimeMsec": 3}),
+            NoData, "isPartial is true",
+            id="VictoriaMetrics, a storage node is away",
+        ),
+        pytest.param(
+            error(503, "cannot fetch query results from vmstorage nodes"),
+            Unavailable, "HTTP 503", id="VictoriaMetrics with -search.denyPartialResponse",
+        ),
+        pytest.param(
+            error(422, "cannot select more than -search.maxSamplesPerQuery=1000000000 samples"),
+            Unavailable, "maxSamplesPerQuery", id="VictoriaMetrics, a query that is too large",
+        ),
+        pytest.param(
+            matrix(({"pod": "a"}, [[100, "1"]]), isPartial=False, stats={"seriesFetched": "1"}),
+            FoundSeries, "", id="VictoriaMetrics, complete",
+        ),
+        pytest.param(
+            error(422, MIMIR_CHUNKS), Unavailable, "err-mimir-max-chunks", id="Mimir, a limit"
+        ),
+        pytest.param(
+            error(429, "too many outstanding requests"), Unavailable, "HTTP 429",
+            id="Mimir, a tenant's queue is full",
+        ),
+        pytest.param(
+            Reply(b"no org id\n", 401), Unavailable,
+            "HTTP 401: Unauthorized; check the credentials (--prometheus-config)",
+            id="Mimir without X-Scope-OrgID",
+        ),
+        pytest.param(
+            matrix(({"pod": "a"}, [[100, "1"]]), warnings=[], infos=[
+                "PromQL info: metric might not be a counter, name does not end in _total"]),
+            FoundSeries, "", id="Mimir, a hint of style",
+        ),
+    ],
+)  # fmt: skip
+def test_the_documented_answers_of_thanos_mimir_and_victoria_metrics(
+    server, ask, reply, kind, words
+):
+    """What is incomplete is never a number, whoever says so and how."""
+    server.answer = lambda one: matrix() if "vector" in one.form["query"] else reply
+    answer = ask(attempts=1)
+    assert isinstance(answer, kind)
+    assert words in getattr(answer, "why", "")
+    assert not getattr(answer, "server_down", False)
+
+
 def test_a_hanging_server_costs_one_time_out(server, ask):
     """It is not asked again, neither for the same query nor for the next, but by one probe."""
     server.answer = lambda _: Reply(hold=True)
