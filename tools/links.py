@@ -24,6 +24,7 @@ LINKED = {
     "github.com",
     "keepachangelog.com",
     "kind.sigs.k8s.io",
+    "prometheus.io",
     "semver.org",
     "www.contributor-covenant.org",
     "www.standardwebhooks.com",

@@ -331,11 +331,12 @@ def test_an_address_that_is_none_is_refused_and_never_shows_a_password(canary, u
 
 def test_credentials_are_sent(canary, server_of_odd, tmp_path):
     """Name and password of a file."""
-    password = tmp_path / "password"
-    password.write_text("secret\n")
+    (tmp_path / "password").write_text("secret\n")
+    config = tmp_path / "prometheus.yaml"
+    config.write_text("basic_auth: {username: me, password_file: password}\n")
     canary(
         *("analyze", "--prometheus", server_of_odd.url, *PAIR, *SPAN, "--metric", "http"),
-        *("--prometheus-user", "me", "--prometheus-password-file", password),
+        *("--prometheus-config", config),
     )
     assert server_of_odd.requests[0].headers["Authorization"] == "Basic bWU6c2VjcmV0"
 

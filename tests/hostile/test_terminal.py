@@ -89,9 +89,9 @@ def test_a_token_that_is_sent_without_encryption_is_said(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, url: str, *, said: bool
 ):
     """Whoever listens on the way can use it."""
-    token = tmp_path / "token"
-    token.write_text("secret")
-    options_of(url, token)
+    file = tmp_path / "prometheus.yaml"
+    file.write_text("authorization: {credentials: secret}")
+    options_of(url, file)
     assert ("without encryption" in caplog.text) is said
     assert "secret" not in caplog.text
 

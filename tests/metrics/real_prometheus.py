@@ -51,7 +51,11 @@ class RealPrometheus:
             self._process = subprocess.Popen(
                 [binary, *arguments, *more], stdout=log, stderr=log
             )  # the user's own binary
-        wait_until(self._ready, "Prometheus' start")
+        try:
+            wait_until(self._ready, "Prometheus' start")
+        except BaseException:
+            self.close()
+            raise
 
     def value(self, query: str) -> float:
         """The one number that a query gives now, NaN for none."""
@@ -84,5 +88,5 @@ class RealPrometheus:
                 socket.create_connection(("127.0.0.1", int(self.url.rpartition(":")[2]))).close()
                 return True
             return requests.get(f"{self.url}/-/ready", timeout=2, **self._session).ok
-        except (requests.ConnectionError, ConnectionRefusedError):
+        except (requests.ConnectionError, requests.Timeout, ConnectionRefusedError):
             return False

@@ -94,7 +94,7 @@ def test_two_sources_never_share_a_query(
     for end in (1060, 1070):  # the first is of what the batches know by then
         pending = [batch.ask([total(one)], 1000, end, 10) for batch, one in batches]
         assert all(one.wait(20) for one in pending)
-    assert namespaces(server) == ["a", "b", "a|b"]
+    assert sorted(namespaces(server)) == ["a", "a|b", "b"]
     assert namespaces(other) == ["c", "c"]
     assert {one.headers.get("X-Scope-OrgID") for one in other.requests} == {"team-a"}
     assert {one.headers.get("X-Scope-OrgID") for one in server.requests} == {None}
@@ -131,8 +131,6 @@ def test_a_name_that_is_not_known_is_refused_at_rest_and_is_no_data_in_flight(
     answer = selected.read([query], 0, 60, 10)["q"]  # type: ignore[index]
     assert isinstance(answer, NoData)
     assert words in answer.why
-    selected.select(release("team-a"))
-    assert selected.settled(100.5) < 100.0
 
 
 def test_a_changed_file_opens_its_sources_again_and_only_those_that_changed(
