@@ -90,7 +90,7 @@ def _pool_numbers() -> Sequence[Builder[Panel]]:
 def _pool_table() -> table.Panel:
     panel = framed(
         table.Panel(),
-        "Pools, the nearest to its end first",
+        "Pools, the most urgent first",
         "One row per pod and pool, as of now.",
         24,
         10,

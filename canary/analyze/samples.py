@@ -252,7 +252,7 @@ def _read_rows(source: str) -> Iterator[tuple[int, str, _Row, Pod | None]]:
             ) from error
         except csv.Error as error:
             raise UsageError(
-                f"{_describe_source(source)}, line {reader.line_num}: not CSV ({error}); "
+                f"{_describe_source(source)}, line {reader.line_num}: expected CSV: {error}; "
                 f"{_EXPECTED_COLUMNS}"
             ) from error
 

@@ -1,1 +1,1 @@
-"""Says what a policy would have decided about the releases of a history: `canary backtest`."""
+"""Replays the releases in the metric history to show what a policy would have decided."""

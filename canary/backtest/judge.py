@@ -1,8 +1,14 @@
-"""What a policy would have decided about a release of the past, and whether that was right. Pure.
+"""Replays the analysis of past releases and compares its decisions with what happened. Pure.
 
-The traffic of the past was split as it was, so steps cannot be replayed: what is replayed is the
-judge, interval by interval, with the spec's analysis. It would have rolled back at the first Fail,
-and promoted at the first Pass of every metric after the steps' holds are over.
+The recorded traffic cannot be split differently, so the steps of the spec are not replayed. The
+analysis is, interval by interval. The policy rolls back at the first evaluation that fails. It
+promotes at the first evaluation in which every metric passes, but not before the sum of the steps'
+durations is over.
+
+For example, with two steps of 5 minutes: all metrics pass after 7 minutes, so the promotion comes
+at the first passing evaluation after 10 minutes. If a metric fails at minute 8, the decision is a
+rollback. If it fails at minute 20, the decision stays a promotion and `failed_at` records the late
+failure.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,7 +25,7 @@ from canary.text.sanitize import make_one_line
 
 
 class ReplayDecision(StrEnum):
-    """What the policy would have done."""
+    """The decision that the policy would have made."""
 
     ROLL_BACK = "roll back"
     PROMOTE = "promote"
@@ -28,36 +34,36 @@ class ReplayDecision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReplayedRelease:
-    """One release, judged again; times are seconds since the epoch, `bad` are canary requests."""
+    """One past release with the decision of the policy. Times are in seconds since the epoch."""
 
     release: PastRelease
     decision: ReplayDecision
     at: float | None
     failed_at: float | None
-    """Also where it came after the promotion."""
+    """The first failing evaluation, even if the promotion came before it."""
     bad_by_then: float
     bad: float
     said: Evaluation
-    """The look that decided; where none did, the last one."""
+    """The evaluation that led to the decision, or the last one if there was no decision."""
 
     @property
     def false_rollback(self) -> bool:
-        """Rolled back, and it was good."""
+        """Whether a good release was rolled back."""
         return self.decision is ReplayDecision.ROLL_BACK and self.release.fate.good
 
     @property
     def missed(self) -> bool:
-        """Return whether a release is promoted that is known to be bad."""
+        """Whether a bad release was promoted."""
         return self.decision is ReplayDecision.PROMOTE and self.release.fate is GroundTruth.BAD
 
 
 def earliest_promotion(spec: Spec) -> float:
-    """Seconds from the first traffic until a promotion is possible."""
+    """Return the seconds from the first canary traffic until the policy may promote."""
     return max(sum(step.duration for step in spec.steps), spec.analysis.min_duration)
 
 
 def decision_rule(spec: Spec, span: AnalysisWindow) -> Callable[[Evaluation], bool]:
-    """Whether a look is one at which the policy would have acted."""
+    """Return a predicate that tells whether the policy acts at an evaluation."""
     soonest = span.start + earliest_promotion(spec)
     return lambda one: has_failed(one) or (has_passed(one) and one.at >= soonest)
 
@@ -65,9 +71,9 @@ def decision_rule(spec: Spec, span: AnalysisWindow) -> Callable[[Evaluation], bo
 def replay_release(
     release: PastRelease, spec: Spec, span: AnalysisWindow, seen: Iterable[Evaluation]
 ) -> ReplayedRelease:
-    """The first decision among these looks, and the bad requests by then and in all.
+    """Return the first decision, with the canary's bad requests until then and in total.
 
-    Raises ValueError when there is no look.
+    Raises ValueError if the release is shorter than one interval.
     """
     acts = decision_rule(spec, span)
     decided: tuple[Evaluation, float] | None = None
@@ -77,7 +83,9 @@ def replay_release(
         mine = max((metric.canary_bad for metric in one.judged.metrics), default=0.0)
         if span.alone_from is None or one.at <= span.alone_from:
             before = bad = mine
-        else:  # where stable is gone the judge counts anew
+        else:
+            # Once stable is gone the analysis restarts its count, so the earlier requests are
+            # added.
             bad = before + mine
         if decided is None and acts(one):
             decided = one, bad
@@ -104,7 +112,7 @@ def build_result(
     seconds: float,
     facts: Mapping[str, Fact],
 ) -> GateResult:
-    """One case per release. `strict`: a decision that was wrong fails the backtest."""
+    """Return one case per release. With `strict` a wrong decision fails the backtest."""
     false = sum(one.false_rollback for one in every)
     missed = sum(one.missed for one in every)
     counts = {
@@ -199,7 +207,7 @@ def _build_case(one: ReplayedRelease, *, strict: bool) -> ResultCase:
 
 
 def _verdict_of(one: ReplayedRelease, *, strict: bool) -> Verdict:
-    """Whether the policy was right; a wrong one fails only where that was asked for."""
+    """Return Pass for a correct decision; a wrong one is Fail with `strict`, else Continue."""
     if one.false_rollback or one.missed:
         return Verdict.FAIL if strict else Verdict.CONTINUE
     if one.decision is ReplayDecision.NEITHER:

@@ -1,7 +1,17 @@
-"""The releases in a history: when a version appeared beside another one, and what became of it.
+"""Finds past releases in the metric history: a version that appeared while another one ran. Pure.
 
-Pure. A version is known by the name of its ReplicaSet, which is in its pods' names, or by the value
-of a label. One that was there before is no release: it is the way back from one.
+A version is the name of a ReplicaSet, read from pod names, or the value of a label. A version that
+ran before is not a new release when it reappears: that is the rollback to it.
+
+For example, with these lifetimes in minutes:
+
+    web-a    0 ├──────────────┤ 12
+    web-b          5 ├──────────────────── 40
+    web-c                       20 ├──┤ 25
+
+`web-b` is a release that stayed, because `web-a` ended first. It is analyzed against `web-a` until
+minute 12, and alone after that. `web-c` is a release that was taken back, because `web-b` outlived
+it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,12 +30,12 @@ from canary.metrics.pod_names import (
 from canary.metrics.queries import Context
 
 MAX_GAP = 300.0
-"""Seconds without any series after which a version is gone: as long as Prometheus looks back."""
+"""Seconds without samples after which a version has ended. Prometheus looks back as far."""
 
 
 @dataclass(frozen=True, slots=True)
 class VersionLifetime:
-    """One version, from its first to its last sample (seconds since the epoch)."""
+    """One version from its first to its last sample, in seconds since the epoch."""
 
     version: str
     start: float
@@ -33,69 +43,69 @@ class VersionLifetime:
 
 
 class GroundTruth(StrEnum):
-    """What became of a release, or what somebody says of it."""
+    """Whether a past release was good, from its course or from the user's file."""
 
     STAYED = "stayed"
-    """The version before it went, so it counts as good."""
+    """The release outlived the previous version, so it counts as good."""
     TAKEN_BACK = "taken back"
     UNKNOWN = "not over"
-    """Both versions were still there at the end of the history."""
+    """Both versions were still running at the end of the history."""
     GOOD = "good"
     BAD = "bad"
 
     @property
     def good(self) -> bool:
-        """Whether failing it would have been a mistake."""
+        """Whether a rollback of this release is a false one."""
         return self in {GroundTruth.STAYED, GroundTruth.GOOD}
 
 
 @dataclass(frozen=True, slots=True)
 class PastRelease:
-    """One release of the past; times are seconds since the epoch."""
+    """One past release. Times are in seconds since the epoch."""
 
     name: str
     start: float
     end: float
-    """Until when it is judged."""
+    """End of the analysis."""
     groups: SeriesGroups
     alone_from: float | None = None
-    """When the version before it was gone."""
+    """When the previous version ended; None if it outlived the release."""
     fate: GroundTruth = GroundTruth.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
 class VersionMatcher:
-    """How versions are told apart: by pods of a Deployment, or by the values of a label."""
+    """How to tell versions apart: by the pods of a Deployment or by the values of a label."""
 
     target: str
     label: str | None
     rest: tuple[Matcher, ...]
-    """Conditions on all series: the namespace, and what narrows them further."""
+    """Conditions on all series, such as the namespace."""
     router: Context | None = None
-    """What the release's router calls the two sides."""
+    """The names of canary and stable in the router's metrics."""
 
     @property
     def by(self) -> str:
-        """The label to ask for."""
+        """The label that identifies a version or its pods."""
         return self.label or "pod"
 
     @property
     def matchers(self) -> tuple[Matcher, ...]:
-        """Conditions on the series of any version."""
+        """Conditions that match the series of all versions."""
         if self.label is not None:
             return (*self.rest, Matcher(self.label, MatchOp.NOT_EQUAL, ""))
         pods = f"{pods_of(self.target)}|{pods_of(self.target + CANARY_SUFFIX)}"
         return (*self.rest, Matcher("pod", MatchOp.REGEX, pods))
 
     def version_of(self, value: str) -> str | None:
-        """The version that a value of `by` belongs to; None: somebody else's."""
+        """Return the version that a value of the label `by` belongs to; None if it is not one."""
         if self.label is not None:
             return value or None
         canary = self.target + CANARY_SUFFIX
         return replica_set_of(value, self.target) or replica_set_of(value, canary)
 
     def groups(self, canary: str, stable: str) -> SeriesGroups:
-        """The series of two versions."""
+        """Return the conditions that select the series of two versions."""
         return SeriesGroups(self._of(canary), self._of(stable), self.router)
 
     def _of(self, version: str) -> tuple[Matcher, ...]:
@@ -104,16 +114,16 @@ class VersionMatcher:
         return (*self.rest, Matcher("pod", MatchOp.REGEX, pods_of_replica_set(version)))
 
     def ours(self, version: str) -> bool:
-        """Whether it is a canary that the operator made."""
+        """Return whether the version is a canary Deployment of the operator."""
         return self.label is None and is_canary_of(version, self.target)
 
     def promotes(self, version: str, canary: str) -> bool:
-        """Whether `version` is what a canary of ours became: the Deployment itself, rolled."""
+        """Return whether `version` is the target after the promotion of `canary`."""
         return self.ours(canary) and not self.ours(version)
 
 
 def find_lifetimes(series: Iterable[Series], split: VersionMatcher) -> list[VersionLifetime]:
-    """When each version was there, in order of appearance; a version can come back."""
+    """Return the lifetimes of all versions in order of appearance; a version can reappear."""
     times: dict[str, set[float]] = {}
     for one in series:
         if version := split.version_of(one.labels.get(split.by, "")):
@@ -138,15 +148,16 @@ def _split_at_gaps(version: str, times: Sequence[float]) -> list[VersionLifetime
 def find_releases(
     found: Sequence[VersionLifetime], split: VersionMatcher, end: float, longest: float
 ) -> list[PastRelease]:
-    """The releases among these lives, in order; each is judged for `longest` seconds at most.
+    """Return the releases among these lifetimes, in order.
 
-    Longer, where both versions stayed beside each other. `end` is the end of the history.
+    Each is analyzed for `longest` seconds, or as long as both versions ran if that is longer. `end`
+    is the end of the history in seconds since the epoch.
     """
     releases: list[PastRelease] = []
     known: dict[str, VersionLifetime] = {}
     for index, life in enumerate(found):
         beside = _versions_beside(life, found[:index], found, split)
-        # A canary of ours that was promoted is there twice: first beside, then as the Deployment.
+        # The operator's promoted canary appears twice: as the canary and then as the target.
         promoted = any(split.promotes(life.version, one.version) for one in beside)
         if beside and life.version not in known and not promoted:
             releases.append(_build_release(life, beside, found[index + 1 :], split, (end, longest)))
@@ -160,7 +171,7 @@ def _versions_beside(
     found: Sequence[VersionLifetime],
     split: VersionMatcher,
 ) -> list[VersionLifetime]:
-    """What was there before it and still is; a canary of ours never is what others came beside."""
+    """Return the older versions that still ran; the operator's canaries are never the older one."""
     if split.ours(life.version):
         others = [one for one in found if not split.ours(one.version)]
         return [one for one in others if one.start <= life.end and one.end >= life.start]
@@ -170,7 +181,7 @@ def _versions_beside(
 def find_in_window(
     found: Sequence[VersionLifetime], split: VersionMatcher, start: float, end: float
 ) -> tuple[SeriesGroups, float | None] | None:
-    """The version that appeared between two times beside an older one, and when that one went."""
+    """Return the version that appeared in this window, and the end of the older one beside it."""
     old = [one for one in found if one.start < start - MAX_GAP and one.end >= start - MAX_GAP]
     known = {one.version for one in old}
     new = [one for one in found if start - MAX_GAP <= one.start < end and one.version not in known]

@@ -1,4 +1,4 @@
-"""Releases of the past that a person has written down, as CSV. Pure."""
+"""Parses past releases that the user lists in a CSV file. Pure."""
 
 import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,7 +10,9 @@ from canary.backtest.releases import GroundTruth
 from canary.errors import UsageError
 
 COLUMNS = ("name", "start", "end", "canary", "stable", "good")
-_EXPECTED_COLUMNS = "the columns start and end are expected, and may be: name, canary, stable, good"
+_EXPECTED_COLUMNS = (
+    "expected the columns start and end, and optionally name, canary, stable and good"
+)
 _TRUTHS = {"yes": GroundTruth.GOOD, "true": GroundTruth.GOOD, "1": GroundTruth.GOOD}
 _TRUTHS |= {
     "no": GroundTruth.BAD,
@@ -22,7 +24,10 @@ _TRUTHS |= {
 
 @dataclass(frozen=True, slots=True)
 class ReleaseRow:
-    """One row: times in seconds since the epoch; `groups` None: to be found in the history."""
+    """One row; times in seconds since the epoch.
+
+    Without `groups` the history shows the versions.
+    """
 
     name: str
     start: float
@@ -34,10 +39,10 @@ class ReleaseRow:
 def parse_releases(
     lines: Iterable[str], source: str, time: Callable[[str, str], float]
 ) -> list[ReleaseRow]:
-    """The rows; `time` reads a point in time (text, what it is) or raises UsageError.
+    """Return the rows; `time` parses a time (text, description) or raises UsageError.
 
     Raises:
-        UsageError: not such a file; says the line.
+        UsageError: the file is not valid; the message names the line.
     """
     reader = csv.DictReader(lines)
     try:
@@ -49,9 +54,9 @@ def parse_releases(
         reader.fieldnames = names
         rows = list(_parse_rows(reader, source, time))
     except csv.Error as error:
-        raise UsageError(f"{source}, line {reader.line_num}: not CSV ({error})") from error
+        raise UsageError(f"{source}, line {reader.line_num}: expected CSV: {error}") from error
     if not rows:
-        raise UsageError(f"{source}: no release below the header; {_EXPECTED_COLUMNS}")
+        raise UsageError(f"{source}: found no release below the header; {_EXPECTED_COLUMNS}")
     return rows
 
 
@@ -68,13 +73,13 @@ def _parse_rows(
 def _parse_row(row: Mapping[str, str], where: str, time: Callable[[str, str], float]) -> ReleaseRow:
     start, end = time(row["start"], f"{where}, start"), time(row["end"], f"{where}, end")
     if start >= end:
-        raise UsageError(f"{where}: start has to be before end")
+        raise UsageError(f"{where}: expected start before end")
     good = row.get("good", "").lower()
     if good not in _TRUTHS:
         raise UsageError(f"{where}: good is yes, no or empty, found {row['good']!r}")
     canary, stable = row.get("canary", ""), row.get("stable", "")
     if bool(canary) != bool(stable):
-        raise UsageError(f"{where}: canary and stable are given together, or neither")
+        raise UsageError(f"{where}: expected both canary and stable, or neither")
     groups = None
     if canary:
         parsed = parse_matchers(canary, f"{where}, canary")

@@ -1,4 +1,4 @@
-"""`canary backtest`: finds the releases of a history, reads them and judges them again."""
+"""Runs `canary backtest`: finds past releases in the history and replays their analysis."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -51,13 +51,13 @@ from canary.metrics.queries import Context
 from canary.results.gate_result import GateResult
 
 _MESHES = {"istio", "linkerd"}
-"""Presets that call the sides by their workloads; others by their Services."""
+"""Presets whose metrics name workloads. Those of the other presets name Services."""
 
 
 def build_matcher(
     release: CanaryRelease, namespace: str | None, label: str | None, where: str | None
 ) -> VersionMatcher:
-    """How versions are told apart. Raises UsageError."""
+    """Return how to tell versions apart. Raises UsageError."""
     space = release.metadata.namespace if namespace is None else namespace
     rest = (Matcher("namespace", MatchOp.EQUAL, space),) if space else ()
     more = parse_matchers(where, "--where") if where is not None else ()
@@ -124,7 +124,7 @@ def run_backtest(settings: BacktestSettings, now: float) -> tuple[GateResult, li
 
 @dataclass
 class Backtest:
-    """One policy and one history."""
+    """One release policy and one metric history."""
 
     release: CanaryRelease
     source: MetricSource
@@ -133,9 +133,9 @@ class Backtest:
     end: float
     now: float
     reading: float = 0.0
-    """Seconds spent on queries."""
+    """Seconds spent on queries so far."""
     folding: float = 0.0
-    """Seconds spent on judging."""
+    """Seconds spent on the analysis so far."""
 
     def find_releases(self, written: Path | None, *, good: bool) -> list[PastRelease]:
         """Those of the file, or those that the history shows. Raises NothingThereError."""
@@ -149,7 +149,7 @@ class Backtest:
         return [replace(one, fate=GroundTruth.GOOD) for one in found] if good else found
 
     def replay(self, found: Sequence[PastRelease]) -> Iterator[ReplayedRelease]:
-        """Reads and judges one release after the other."""
+        """Read and replay one release after the other."""
         spec = self.release.spec
         step, metrics = spec.analysis.interval, spec.analysis.metrics
         for one in found:
@@ -171,7 +171,7 @@ class Backtest:
 
     @property
     def coarse(self) -> float:
-        """Seconds between two looks for versions: all of the history in one query."""
+        """Seconds between samples in the search for versions. One query spans the history."""
         whole = ceil((self.end - self.start) / (MAX_POINTS - 1))
         return float(max(whole, self.release.spec.analysis.interval))
 
@@ -188,7 +188,7 @@ class Backtest:
             return ()
         narrowed = replace(selector, matchers=(*selector.matchers, *self.split.matchers))
         grid = AnalysisWindow.of(self.start, self.end, self.coarse)
-        # Counted and not summed: a version whose gauges are NaN is there as well.
+        # `count` and not `sum`, because a version whose gauges are NaN ran as well.
         text = f"count by ({self.split.by}) ({vector_selector(narrowed)})"
         query = SeriesQuery("versions", narrowed, (self.split.by,), promql=text)
         began = time.perf_counter()
@@ -208,7 +208,7 @@ class Backtest:
         try:
             lines = path.read_text("utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            why = getattr(error, "strerror", None) or "not text in UTF-8"
+            why = getattr(error, "strerror", None) or "expected text in UTF-8"
             raise UsageError(f"--releases: {path}: {why}") from error
         rows = parse_releases(lines, str(path), lambda text, what: parse_time(text, self.now, what))
         known = self._find_lifetimes() if any(row.groups is None for row in rows) else []
@@ -229,6 +229,7 @@ class Backtest:
     def _no_series(self, what: str) -> Exception:
         label = self.split.by
         return NoSeriesError(
-            f"{what} (told apart by the label {label!r}): look further back with --from, name the "
+            f"{what} (versions are values of the label {label!r}): look further back with "
+            "--from, name the "
             "label that differs with --split-label, or the releases with --releases"
         )

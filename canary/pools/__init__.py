@@ -1,1 +1,1 @@
-"""Lists connection pools by how near they are to exhaustion: `canary pools`."""
+"""Lists connection pools, the most urgent first: `canary pools`."""

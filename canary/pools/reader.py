@@ -1,4 +1,4 @@
-"""All connection pools that a Prometheus knows, and how near each is to its end."""
+"""Reads all connection pools in Prometheus and estimates when each is exhausted."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,21 +30,21 @@ from canary.metrics.promql import vector_selector
 from canary.render.pools import PoolSnapshot, sort_by_urgency
 
 WINDOW = 600.0
-"""Seconds over which connections that are not given back are looked for."""
+"""Seconds in which leaked connections are searched."""
 STEP = 15.0
 _HIDDEN_LABELS = frozenset({"namespace", "instance", "pod"})
-"""Labels that have columns of their own, or say nothing to people."""
+"""Labels with a column of their own, or without meaning to people."""
 _MIN_BLOCKS = 5
-"""Blocks of the window: from fewer nothing is said about leaks."""
+"""Minimum number of blocks in the window for an estimate of leaks."""
 _POLICY = PoolPolicy()
 
 
 def read_pools(source: MetricSource, now: float, namespace: str = "") -> tuple[PoolSnapshot, ...]:
-    """Every pool that has values now, the nearest to its end first.
+    """Return every pool that has values now, the most urgent first.
 
-    `now` in seconds since the epoch; `namespace` is a value of that label, none: all.
+    `now` is in seconds since the epoch. `namespace` filters by that label; empty means all.
 
-    Raises TransientError when the source cannot be asked, or answers only in part.
+    Raises TransientError when the source cannot be queried, or answers only in part.
     """
     step = STEP
     end = source.settled(now)
@@ -61,7 +61,7 @@ def read_pools(source: MetricSource, now: float, namespace: str = "") -> tuple[P
 def _list_metrics(source: MetricSource, end: float, where: tuple[Matcher, ...]) -> frozenset[str]:
     first, *also = dict.fromkeys(group.in_use.metric for group in pool_preset_groups())
     series = vector_selector(Selector(first, where), tuple(also))
-    # A source leaves out the label __name__, so the name is asked for as a label of its own.
+    # The source drops the label __name__, so its value is copied to the label `metric`.
     named = f'label_replace({series}, "metric", "$1", "__name__", "(.+)")'
     query = SeriesQuery("names", Selector("x"), (), promql=f"count by (metric) ({named})")
     found = _series_of(source.read([query], end, end, 1.0)["names"])
@@ -73,7 +73,7 @@ def _series_of(answer: MetricAnswer) -> Sequence[Series]:
         case FoundSeries(series):
             return series
         case Unavailable(why):
-            raise TransientError(f"Prometheus cannot be asked: {why}")
+            raise TransientError(f"Prometheus cannot be queried: {why}")
         case NoData(why, partial=True) if why != NOT_NUMBERS:
             raise TransientError(f"some pools could not be read: {why}")
         case NoData():
@@ -105,14 +105,14 @@ def _read_group(
 def _not_numbers(
     answer: MetricAnswer, present: Sequence[Mapping[str, str]]
 ) -> Sequence[Mapping[str, str]]:
-    """Labels of the gauges that are NaN."""
+    """Return the labels of gauges whose value is NaN."""
     if isinstance(answer, FoundSeries):
         return answer.not_numbers
     return present if isinstance(answer, NoData) and answer.why == NOT_NUMBERS else ()
 
 
 def _selectors_of(group: PoolPresetGroup) -> dict[str, Selector]:
-    """What is asked, by a name; first the connections in use."""
+    """Return the selectors of a preset by key; connections in use come first."""
     every = {
         "in_use": group.in_use,
         "idle": group.idle,
@@ -127,7 +127,7 @@ def _selectors_of(group: PoolPresetGroup) -> dict[str, Selector]:
 def _list_current(
     source: MetricSource, selector: Selector, by: tuple[str, ...], end: float
 ) -> list[Mapping[str, str]]:
-    """The labels of the pools that the last scrape still had, those that are NaN as well."""
+    """Return the labels of all pools in the last scrape, including those whose value is NaN."""
     text = f"count by ({', '.join(by)}) ({vector_selector(selector)})"
     query = SeriesQuery("now", selector, by, promql=text)
     return [one.labels for one in _series_of(source.read([query], end, end, 1.0)[query.key])]
@@ -137,7 +137,7 @@ def _build_answers(
     group: PoolPresetGroup, by: tuple[str, ...], answers: Mapping[str, MetricAnswer]
 ) -> PoolAnswers:
     def every(part: str) -> MetricAnswer | None:
-        """Of all selectors of this part: two presets may name it differently."""
+        """Return the series of all selectors of this part; two presets may use different names."""
         mine = [one for key, one in answers.items() if key.rstrip("0123456789") == part]
         found = tuple(series for one in mine for series in _series_of(one))
         return FoundSeries(found) if found else (NoData("none") if mine else None)
@@ -161,7 +161,10 @@ def _build_pool(
     group: PoolPresetGroup, series: Series, sampled: PoolSamples, rounds: Rounds
 ) -> PoolSnapshot:
     def own(answer: MetricAnswer | None) -> list[Series]:
-        """Of this pool: for a whole server where the labels are fewer."""
+        """Return the series of this pool.
+
+        A series with fewer labels belongs to all pools of its server.
+        """
         found = answer.series if isinstance(answer, FoundSeries) else ()
         return [one for one in found if one.labels.items() <= series.labels.items()]
 
@@ -192,7 +195,7 @@ def _build_pool(
 
 
 def _describe_pool(group: PoolPresetGroup, labels: Mapping[str, str]) -> PoolSnapshot:
-    """Whose pool it is; nothing is known of its figures."""
+    """Return the pool's identity without values."""
     who = labels.get(group.who, "")
     service, version = service_and_version(who)
     return PoolSnapshot(
@@ -212,10 +215,12 @@ def _last_value(found: Iterable[Series]) -> float | None:
 
 
 def _estimate_leak(readings: Sequence[PoolReading]) -> tuple[float | None, float | None]:
-    """Connections that are held beyond what comes back, and seconds until none is left.
+    """Return the leaked connections, and the seconds until the pool is exhausted.
 
-    There is an end only where more are held than `leak` connections and than chance explains, and
-    where they have become more from one half of the window to the other.
+    Leaked are those that are in use beyond what the hold times explain. The forecast exists only if
+    there are more than `leak` and more than chance explains, and if they grew from one half of the
+    window to the other. For example, 6 leaked in the first 5 minutes and 12 in the second, with 8
+    of 20 left, are exhausted in about 7 minutes.
     """
     track = SlidingWindow("", first=0.0)
     for reading in readings:

@@ -1,4 +1,4 @@
-"""What `canary pools` shows: a picture on a terminal, lines in a pipe, a document for machines."""
+"""Prints the result of `canary pools`: a table on a terminal, lines in a pipe, or JSON."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -56,8 +56,8 @@ def show_pools(settings: PoolSettings) -> ExitCode:
         echo(f"canary: {_describe_missing(settings)}", err=True)
     if silent := sum(one.in_use is None for one in found):
         echo(
-            f"canary: the gauges of {silent} of {len(found)} pools are NaN, so nothing is known of "
-            "these; look at what exports them",
+            f"canary: the gauges of {silent} of {len(found)} pools are NaN, so their state is "
+            "unknown; check the exporter",
             err=True,
         )
     return ExitCode.OK if found else ExitCode.INCONCLUSIVE
@@ -87,7 +87,7 @@ def _print_pools(found: Sequence[PoolSnapshot], title: str) -> None:
 
 def _refresh_display(live: Live, read: ReadPools, pause: Event, settings: PoolSettings) -> NoReturn:
     found: tuple[PoolSnapshot, ...] = ()
-    title = "No connection pools yet"
+    title = "No connection pools found yet"
     while True:
         trouble = ""
         try:
@@ -128,7 +128,7 @@ def _print_changes(read: ReadPools, pause: Event, interval: float) -> NoReturn:
 def _format_title(found: Sequence[PoolSnapshot], namespace: str) -> str:
     one = len(found) == 1
     where = f" in namespace {namespace}" if namespace else ""
-    return f"{len(found)} connection pool{'' if one else 's'}{where}, the nearest to its end first"
+    return f"{len(found)} connection pool{'' if one else 's'}{where}, the most urgent first"
 
 
 def _describe_missing(settings: PoolSettings) -> str:

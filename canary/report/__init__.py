@@ -1,1 +1,1 @@
-"""Reads a release of the past again for its incident report: `canary report`."""
+"""Reads the metrics of a past release again for its incident report: `canary report`."""

@@ -1,4 +1,9 @@
-"""A release once more, as the judge saw it: the same fold over what Prometheus kept of it."""
+"""Repeats the analysis of a past release on the samples that Prometheus still has.
+
+The evidence, requests and pools of each moment come from the same functions as in the operator, so
+the report shows what the operator saw. For example, a release from 10:00 to 10:20 with an interval
+of 5 s has 240 moments; each holds the evidence of all ticks that ended by then.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,14 +24,14 @@ from canary.render.incident import AFTER, BEFORE, ReleasePeriod, build_moment
 from canary.render.timeline import Evidence, Moment, Numbers, Pool, ReleaseDecision
 
 RATE_WINDOW = 30.0
-"""Seconds over which rates and shares are shown: scrapes are often further apart than looks."""
+"""Seconds over which rates and ratios are averaged. Scrapes are often further apart than ticks."""
 MAX_MOMENTS = 400
-"""Moments of a report, at most: more would not be seen."""
+"""Maximum moments in a report. A chart cannot show more."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseContext:
-    """The release and its surroundings as they are now."""
+    """The release and the current state of its objects."""
 
     resource: ReleaseResource
     workload: Workload
@@ -41,10 +46,10 @@ def replay_release(
     source: MetricSource,
     found: Sequence[ReleaseDecision],
 ) -> list[Moment]:
-    """What could be seen of the release, and the evidence as it grew.
+    """Return the release's measurements over time, with the evidence as it grew.
 
     Raises:
-        TransientError: the monitoring system could not be asked.
+        TransientError: the metrics could not be read.
     """
     history = read_history(seen, shown, source)
     times = _select_times(history.span, shown)
@@ -69,11 +74,11 @@ def replay_release(
 
 
 def read_history(seen: ReleaseContext, shown: ReleasePeriod, source: MetricSource) -> HistoryReplay:
-    """All of the release's metrics, read once. Raises TransientError."""
+    """Read all metrics of the release once. Raises TransientError."""
     analysis, now = seen.resource.spec.analysis, seen.now
     end = min((shown.ended if shown.ended is not None else now) + AFTER, now)
     span = Range.of(shown.began, end, analysis.interval)
-    # While it was under way stable was beside it, whatever it is now.
+    # During the release stable ran beside the canary, whatever is the case now.
     status = seen.resource.status.model_copy(update={"intent": Intent.ADVANCE})
     resource = replace(seen.resource, status=status)
     release = (resource, seen.workload, seen.route)
@@ -83,7 +88,10 @@ def read_history(seen: ReleaseContext, shown: ReleasePeriod, source: MetricSourc
 
 
 def _ready_since(workload: Workload, shown: ReleasePeriod) -> dict[str, float | None]:
-    """A canary pod that is gone, or came later, is not cold for ever."""
+    """Return when each pod became ready; canary pods count as ready since the release began.
+
+    A canary pod that is gone has no start time any more, and would stay in its warm-up for ever.
+    """
     stable = workload.target.pods if workload.target else ()
     canary = workload.canary.pods if workload.canary else ()
     known = {pod.name: pod.ready_since for pod in stable}
@@ -93,7 +101,7 @@ def _ready_since(workload: Workload, shown: ReleasePeriod) -> dict[str, float | 
 def evidence_by_time(
     history: HistoryReplay, shown: ReleasePeriod, times: Sequence[float]
 ) -> dict[float, tuple[MetricStatus, ...]]:
-    """What was said at each time (ascending, seconds); after the release's end nothing is new."""
+    """Return the evidence at each time (ascending, seconds). It is constant after the release."""
     said: tuple[MetricStatus, ...] = ()
     state: AnalysisState | None = None
     at, by_time = history.span.since, {}
@@ -106,7 +114,7 @@ def evidence_by_time(
 
 
 def _select_times(span: Range, shown: ReleasePeriod) -> list[float]:
-    """From shortly before the release on, thinned out."""
+    """Return at most `MAX_MOMENTS` times, from shortly before the release to its end."""
     times = [time for time in span.grid.times() if time >= shown.began - BEFORE - span.step]
     return times[:: ceil(len(times) / MAX_MOMENTS)] if times else [span.end]
 
@@ -116,7 +124,7 @@ def _check_available(by_metric: Mapping[str, MetricSamples]) -> None:
         answer = one.ticks if isinstance(one, RatioSamples) else one
         answer = answer.in_use if isinstance(answer, PoolSamples) else answer
         if isinstance(answer, Unavailable):
-            raise TransientError(f"the monitoring could not be asked: {answer.why}")
+            raise TransientError(f"the metrics of the release could not be read: {answer.why}")
 
 
 def _series_of(answer: MetricAnswer | float) -> tuple[Series, ...]:
@@ -124,7 +132,7 @@ def _series_of(answer: MetricAnswer | float) -> tuple[Series, ...]:
 
 
 def _request_ticks(history: HistoryReplay, since: float) -> tuple[Tick, ...]:
-    """Of the first metric that counts requests."""
+    """Return the ticks of the first metric that counts requests."""
     by_metric = history.samples.by_metric.values()
     ticks = next((one.ticks for one in by_metric if isinstance(one, RatioSamples)), ())
     return tuple(one for one in ticks if one.end > since) if isinstance(ticks, tuple) else ()
@@ -164,7 +172,7 @@ def _pool_maximum(pool: PoolSamples, name: str, time: float) -> float:
 
 
 def _value_at(series: Series, time: float) -> float | None:
-    """What was scraped last before a time, if that was lately."""
+    """Return the last sample before a time, if it is recent."""
     recent = (value for at, value in reversed(series.points) if time - RATE_WINDOW < at <= time)
     return next(recent, None)
 

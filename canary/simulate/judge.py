@@ -1,7 +1,7 @@
-"""The judge of a simulated release: its engines, fed directly. Pure.
+"""Feeds simulated requests directly to the evidence and pool detectors. Pure.
 
-Verdicts are those of `canary.core.analysis`; the evidence is the same as through samples, in a
-hundredth of the time, and a test holds the two against each other.
+Verdicts come from `canary.core.analysis`. The evidence is the same as from Prometheus samples but
+takes a hundredth of the time. A test compares the two.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,10 @@ from canary.simulate.scenario import SimulatedRequests, SimulatedService, draw_p
 
 @dataclass(slots=True)
 class SimulatedJudge:
-    """The judge of one release; `faulty` is the one ratio metric that sees the fault."""
+    """The analysis of one simulated release.
+
+    Only the ratio metric named `faulty` shows the fault.
+    """
 
     analysis: Analysis
     judges: dict[str, tuple[RatioPolicy, Judge]]
@@ -33,7 +36,10 @@ class SimulatedJudge:
     def of(
         cls, analysis: Analysis, faulty: str | None, holds: Mapping[str, bool]
     ) -> "SimulatedJudge":
-        """New ones. `holds`: for each pool metric, whether its exporter tells hold times."""
+        """Return a new analysis.
+
+        `holds`: per pool metric, whether its exporter reports hold times.
+        """
         given = AnalysisInput(analysis, 0.0, 0.0)
         judges = {
             metric.name: (policy, Judge(policy))
@@ -60,7 +66,7 @@ class SimulatedJudge:
         service: SimulatedService,
         pods: int,
     ) -> None:
-        """One interval."""
+        """Add the requests and connections of one interval."""
         if counts.canary:
             self.seen = end
         for name, (_, judge) in self.judges.items():
@@ -74,7 +80,7 @@ class SimulatedJudge:
                 self.pools[name] = (policy, state, holds)
 
     def result(self, now: float, judged_from: float) -> AnalysisResult:
-        """What the analysis says of what was counted so far."""
+        """Return the result of the analysis of all intervals so far."""
         given = AnalysisInput(self.analysis, now, judged_from)
         found: list[MetricResult] = []
         for metric in self.analysis.metrics:
@@ -89,7 +95,7 @@ class SimulatedJudge:
 
 
 def _without_fault(counts: SimulatedRequests, service: SimulatedService) -> SimulatedRequests:
-    """Return the same requests without errors, for a metric that does not show the fault."""
+    """Return the requests without the fault, for a metric that does not show it."""
 
     def bad(total: int) -> int:
         return min(total, draw_poisson(total * service.scenario.stable, service.random))

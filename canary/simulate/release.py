@@ -1,7 +1,7 @@
-"""One simulated release: the operator's own rules and its own judge, on a service that is made up.
+"""Simulates one release: the operator's real rules and analysis on a simulated service. Pure.
 
-Pure. A person's approval comes at once, pods are ready at once, the router obeys at once, and
-checks before traffic pass.
+Approvals come at once, pods are ready at once, the router applies weights at once, and checks
+before traffic pass.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from canary.simulate.judge import SimulatedJudge
 from canary.simulate.scenario import FaultScenario, SimulatedRequests, SimulatedService
 
 HISTORY = 3600.0
-"""Seconds of stable's past that the judge has read when a release begins."""
+"""Seconds of stable's history that the analysis has when a release begins."""
 _HISTORY_STEP = 30.0
 _MIN_WAIT = 0.01
 _MAX_SECONDS = 3600.0
@@ -35,7 +35,7 @@ class ReleaseEnd(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SimulatedRelease:
-    """One release: how, when (seconds after its first traffic), at which weight, at what cost."""
+    """The end of one release: how, when (seconds after first traffic), weight and bad requests."""
 
     end: ReleaseEnd
     reason: Reason
@@ -48,14 +48,14 @@ class SimulatedRelease:
 def simulate_release(
     spec: Spec, scenario: FaultScenario, faulty: str | None, seed: str
 ) -> SimulatedRelease:
-    """One release from its first traffic to its end; the same seed gives the same one."""
+    """Simulate a release from first traffic to its end. The same seed gives the same result."""
     return _ReleaseSimulation.of(spec, scenario, faulty, seed).run()
 
 
 def simulate_weight(
     spec: Spec, scenario: FaultScenario, faulty: str | None, weight: int, seed: str
 ) -> SimulatedRelease | None:
-    """A release that stays at one weight, and when it fails; None: not within an hour."""
+    """Return the seconds until a release at a constant weight fails; None: not within an hour."""
     course = _ReleaseSimulation.of(spec, scenario, faulty, seed)
     course.weight = weight
     course.pods = canary_replicas(scenario.replicas, weight)
@@ -70,14 +70,16 @@ def simulate_weight(
 
 
 def prepare_spec(spec: Spec) -> tuple[Spec, tuple[str, ...]]:
-    """The spec without what nobody can simulate, and the names of the metrics that were left out.
+    """Return the spec without unpredictable metrics, and the names of those metrics.
 
-    Raises ValueError when no metric is left.
+    Raises ValueError if no metric is left.
     """
     analysis = spec.analysis
     kept = tuple(metric for metric in analysis.metrics if metric.kind != "query")
     if not kept:
-        raise ValueError("only the user's own queries are measured: nothing can be simulated")
+        raise ValueError(
+            "all metrics are custom queries, which cannot be simulated: add a preset metric"
+        )
     steps = tuple(step.model_copy(update={"approval": False}) for step in spec.steps)
     alone = analysis.model_copy(update={"metrics": kept})
     changes = {"analysis": alone, "steps": steps, "checks": (), "notify": ()}
@@ -95,7 +97,7 @@ def _has_hold_times(metrics: tuple[Metric, ...]) -> Mapping[str, bool]:
 
 @dataclass(slots=True)
 class _ReleaseSimulation:
-    """A release under way; times are seconds, 0 is when it was applied."""
+    """A release in progress. Times are in seconds since it was applied."""
 
     spec: Spec
     service: SimulatedService
@@ -113,7 +115,7 @@ class _ReleaseSimulation:
     def of(
         cls, spec: Spec, scenario: FaultScenario, faulty: str | None, seed: str
     ) -> "_ReleaseSimulation":
-        """At its beginning, with stable's history read."""
+        """Return a new release whose analysis has read stable's history."""
         analysis = spec.analysis
         release = Release(template="new", started_at=0.0, replicas=scenario.replicas)
         status = Status(intent=Intent.ADVANCE, stable_hash="old", release=release)
@@ -126,7 +128,7 @@ class _ReleaseSimulation:
         return cls(spec, service, engines, status)
 
     def run(self) -> SimulatedRelease:
-        """Pass after pass, as the operator does them."""
+        """Run one reconcile after the other, as the operator does, until the release ends."""
         while True:
             weight = self.weight
             plan = decide(self._snapshot(), self._result())
@@ -176,7 +178,7 @@ class _ReleaseSimulation:
                 pass
 
     def wait(self, seconds: float) -> None:
-        """Time passes; at the end of each interval the judge gets what was counted in it."""
+        """Advance the time; after each interval the analysis gets the requests of that interval."""
         until = self.now + seconds
         step = self.spec.analysis.interval
         while self.now < until:

@@ -1,4 +1,4 @@
-"""`canary simulate`: as many releases as were asked for, or as there is time for."""
+"""Runs `canary simulate`: simulates the requested releases until the time limit."""
 
 import sys
 import time
@@ -21,9 +21,9 @@ from canary.simulate.scenario import FaultScenario
 from canary.simulate.summary import PolicyForecast, StepForecast, build_result
 
 RUNS_PER_STEP = 50
-"""Releases at each step's weight: they show which step sees the fault, no more."""
+"""Simulated releases per step. They only show which step detects the fault."""
 _TIME_SHARES = (0.4, 0.4, 0.2)
-"""Of the time: for the fault, for good releases, for single steps."""
+"""Shares of the time limit for releases with the fault, good releases and single steps."""
 _REDRAW_SECONDS = 0.2
 _T = TypeVar("_T")
 
@@ -55,7 +55,7 @@ def run_simulation(settings: SimulationSettings) -> GateResult:
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """What is to be simulated."""
+    """The policy and the scenario to simulate."""
 
     spec: Spec
     left_out: tuple[str, ...]
@@ -68,7 +68,7 @@ class Simulation:
     def of(
         cls, spec: Spec, scenario: FaultScenario, metric: str | None, runs: int, seed: int
     ) -> "Simulation":
-        """Checked. Raises UsageError for a metric that is not there or cannot be simulated."""
+        """Return a valid simulation. Raises UsageError for a metric that cannot be simulated."""
         try:
             plain, left = prepare_spec(spec)
         except ValueError as error:
@@ -77,12 +77,14 @@ class Simulation:
         if metric is not None and metric not in ratios:
             raise UsageError(f"--metric: {describe_unknown('ratio metric', metric, ratios)}")
         if not ratios and not scenario.leak:
-            raise UsageError("no metric of the file counts errors: give --leak, or add a ratio")
+            raise UsageError(
+                "no metric in the file counts errors: set --leak, or add a ratio metric"
+            )
         faulty = metric or (ratios[0] if ratios else None)
         return cls(plain, left, scenario, faulty, runs, seed)
 
     def run(self, seconds: float) -> tuple[PolicyForecast, float]:
-        """Everything, within about so many seconds; also how long it took."""
+        """Simulate everything within about this many seconds. Also returns the seconds it took."""
         began = time.perf_counter()
         faulty = self._releases("fault", self.scenario, seconds * _TIME_SHARES[0])
         good = self._releases("good", self.scenario.good, seconds * _TIME_SHARES[1])
@@ -116,7 +118,7 @@ class Simulation:
 
 
 def _run_within(one: Callable[[int], _T], runs: int, seconds: float, what: str) -> Iterator[_T]:
-    """At least one, then more until the time is over; a terminal sees how far it is."""
+    """Simulate at least one release and more until the limit; a terminal shows the progress."""
     began = drawn = time.perf_counter()
     shown = sys.stderr.isatty()
     for number in range(runs):

@@ -1,7 +1,7 @@
-"""A simulated service: requests, errors and connections of both versions, interval by interval.
+"""A simulated service: requests, errors and connections of both versions per interval. Pure.
 
-Pure, and with nothing but the standard library: counts are Poisson. All pods are as good as each
-other, errors do not come in clumps and stable does not drift, so reality is less kind than this.
+Counts are Poisson distributed. All pods behave alike, errors do not come in clumps and stable does
+not drift, so real traffic is harder to judge. Only the standard library is used.
 """
 
 import math
@@ -13,32 +13,32 @@ from canary.core.pools.samples import PoolReading
 
 _MAX_COUNTED_MEAN = 30.0
 HOLD_SECONDS = 0.1
-"""Seconds for which a request holds a connection."""
+"""Seconds that a request holds a connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaultScenario:
-    """What a release is like. Ratios are shares of requests (0–1), rates are per second."""
+    """The parameters of a simulated release. Ratios are 0–1, rates are per second."""
 
     rps: float
     stable: float
     canary: float
     leak: float = 0.0
-    """Connections that are never given back, per request of the canary."""
+    """Connections leaked per canary request."""
     pool: int = 50
-    """Connections of a pod."""
+    """Maximum connections of each pod's pool."""
     replicas: int = 4
-    """Stable's pods."""
+    """Pods of stable."""
 
     @property
     def good(self) -> "FaultScenario":
-        """The same service with a canary as good as stable."""
+        """Return the same scenario without a fault in the canary."""
         return FaultScenario(self.rps, self.stable, self.stable, 0.0, self.pool, self.replicas)
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedRequests:
-    """Requests and bad ones of both versions in one stretch of time."""
+    """Requests and bad requests of both versions in one period."""
 
     canary: int
     canary_bad: int
@@ -46,7 +46,7 @@ class SimulatedRequests:
     stable_bad: int
 
     def plus(self, other: "SimulatedRequests") -> "SimulatedRequests":
-        """Both stretches together."""
+        """Return the sum of both periods."""
         return SimulatedRequests(
             self.canary + other.canary,
             self.canary_bad + other.canary_bad,
@@ -57,15 +57,15 @@ class SimulatedRequests:
 
 @dataclass(slots=True)
 class SimulatedService:
-    """The scenario as it goes on; the same `random` gives the same course."""
+    """The state of the scenario over time. The same `random` gives the same events."""
 
     scenario: FaultScenario
     random: Random
     lost: dict[str, int] = field(default_factory=dict)
-    """Connections that each canary pod has lost."""
+    """Connections that each canary pod has leaked."""
 
     def serve(self, seconds: float, weight: float, pods: int) -> SimulatedRequests:
-        """What happened in so many seconds at this share of traffic (0–1), with `pods` canaries."""
+        """Simulate a period in seconds with this traffic share (0–1) and number of canary pods."""
         one = self.scenario
         share = weight if pods else 0.0
         canary, bad = self._requests(one.rps * seconds * share, self._ratio(pods))
@@ -75,12 +75,15 @@ class SimulatedService:
         return SimulatedRequests(canary, bad, stable, stable_bad)
 
     def _requests(self, mean: float, ratio: float) -> tuple[int, int]:
-        """All and bad ones, independent of the good ones."""
+        """Draw the number of all and of bad requests; bad ones are drawn independently."""
         bad = draw_poisson(mean * ratio, self.random)
         return bad + draw_poisson(mean * (1.0 - ratio), self.random), bad
 
     def _ratio(self, pods: int) -> float:
-        """The canary's share of bad requests: all of them, in a pod whose pool is empty."""
+        """Return the canary's share of bad requests.
+
+        Pods with an exhausted pool fail all of theirs.
+        """
         if not self.lost:
             return self.scenario.canary
         empty = sum(lost >= self.scenario.pool for lost in self.lost.values()) / pods
@@ -95,7 +98,7 @@ class SimulatedService:
     def readings(
         self, seconds: float, counts: SimulatedRequests, pods: int, *, holds: bool
     ) -> tuple[PoolReading, ...]:
-        """Every pod's pool at the end of an interval; `holds`: the exporter tells hold times."""
+        """Return each pod's pool at the end of an interval; `holds`: with the sum of hold times."""
         replicas = self.scenario.replicas
         sides = ((Side.CANARY, pods, counts.canary), (Side.STABLE, replicas, counts.stable))
         return tuple(
@@ -115,7 +118,11 @@ class SimulatedService:
 
 
 def draw_poisson(mean: float, random: Random) -> int:
-    """A Poisson number: counted, or where it is large by Hörmann's PTRS (1993), also exact."""
+    """Draw a Poisson number.
+
+    Small means are drawn by multiplying uniform numbers (Knuth), large ones by Hörmann's PTRS
+    (1993), which is exact as well.
+    """
     if mean <= 0.0:
         return 0
     if mean < _MAX_COUNTED_MEAN:

@@ -1,4 +1,4 @@
-"""What simulated releases say of a policy: how soon it sees a fault, how often it is wrong."""
+"""Summarizes simulated releases: how soon a fault is detected, how often a good release fails."""
 
 import math
 from collections import Counter
@@ -12,12 +12,12 @@ from canary.simulate.release import ReleaseEnd, SimulatedRelease
 from canary.simulate.scenario import FaultScenario
 
 MIN_DETECTED = 0.95
-"""A fault counts as seen by a policy that sees it in at least this share of the releases."""
+"""Minimum share of releases in which a policy must detect a fault to count as detecting it."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepForecast:
-    """Releases that stay at one step's weight with the fault; None: not seen within an hour."""
+    """Releases that stay at one step's weight with the fault; None: not detected within an hour."""
 
     weight: int
     duration: float
@@ -25,18 +25,18 @@ class StepForecast:
 
     @property
     def delays(self) -> list[float]:
-        """Seconds until it was seen, where it was."""
+        """Seconds until detection, for the releases in which the fault was detected."""
         return [one.at for one in self.ended if one is not None]
 
     @property
     def within(self) -> float:
-        """Share of the releases (0–1) in which it was seen before the step's duration was over."""
+        """Share of the releases (0–1) with a detection within the step's duration."""
         return sum(at <= self.duration for at in self.delays) / max(len(self.ended), 1)
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyForecast:
-    """All that was simulated."""
+    """The results of all simulated releases."""
 
     spec: Spec
     scenario: FaultScenario
@@ -44,13 +44,13 @@ class PolicyForecast:
     good: Sequence[SimulatedRelease]
     steps: Sequence[StepForecast]
     wanted: int
-    """Releases that were asked for, of each kind."""
+    """Requested number of releases of each kind."""
     left_out: Sequence[str] = ()
-    """Metrics that nobody can simulate; taken as passing."""
+    """Metrics that cannot be simulated. They always pass."""
 
 
 def build_result(subject: str, forecast: PolicyForecast, seconds: float) -> GateResult:
-    """A case for the fault, one for good releases, one per step. The exit code is always 0."""
+    """Return cases for the fault, for good releases and for each step. The exit code is 0."""
     spec, one = forecast.spec, forecast.scenario
     cases = [_fault_case(forecast), _good_case(forecast)]
     cases += [_step_case(step, spec.analysis.interval) for step in forecast.steps]
@@ -83,7 +83,7 @@ def _describe_scenario(one: FaultScenario) -> str:
 
 
 def _describe_runs(forecast: PolicyForecast) -> str:
-    """How many releases there were, and that they are fewer than asked for, if they are."""
+    """Return how many releases were simulated, and whether the time limit stopped more."""
     faulty, good = len(forecast.faulty), len(forecast.good)
     text = f"; {faulty} releases with the fault and {good} without"
     if min(faulty, good) >= forecast.wanted:
@@ -93,12 +93,12 @@ def _describe_runs(forecast: PolicyForecast) -> str:
 
 def _list_caveats(forecast: PolicyForecast) -> tuple[str, ...]:
     text = (
-        "real traffic is less kind: errors come in clumps, pods differ, load changes; "
-        "`canary backtest` tries the policy on your own history"
+        "real traffic is harder to judge: errors come in clumps, pods differ, load changes; "
+        "`canary backtest` replays the policy on your own history"
     )
     if not forecast.left_out:
         return (text,)
-    return (text, f"not simulated, taken as passing: {', '.join(forecast.left_out)}")
+    return (text, f"not simulated, counted as passing: {', '.join(forecast.left_out)}")
 
 
 def _fault_case(forecast: PolicyForecast) -> ResultCase:
@@ -110,9 +110,9 @@ def _fault_case(forecast: PolicyForecast) -> ResultCase:
     hit, worst = _median_and_p95([float(one.bad) for one in ended], trials)
     share = len(found) / trials
     sentence = (
-        f"seen in {share:.1%} of releases ({low:.1%}–{high:.1%}){_describe_delay(median, late)}"
-        f"; bad requests served: median {hit:,.0f}, 95 % at most {worst:,.0f}; promoted all the "
-        f"same: {missed}{_describe_paused(ended)}"
+        f"detected in {share:.1%} of releases ({low:.1%}–{high:.1%}){_describe_delay(median, late)}"
+        f"; bad requests served: median {hit:,.0f}, 95 % at most {worst:,.0f}; promoted despite "
+        f"the fault: {missed}{_describe_paused(ended)}"
         f"{_describe_weights(found)}"
     )
     verdict = Verdict.PASS if share >= MIN_DETECTED else Verdict.CONTINUE
@@ -145,7 +145,8 @@ def _step_case(step: StepForecast, interval: float) -> ResultCase:
     trials = len(step.ended)
     median, late = _median_and_p95(step.delays, trials)
     sentence = (
-        f"if it stayed there: seen within its duration of {format_duration(step.duration)} in "
+        "at a constant weight: detected within the step's duration of "
+        f"{format_duration(step.duration)} in "
         f"{step.within:.0%}, within an hour in "
         f"{len(step.delays) / trials:.0%}{_describe_delay(median, late)}"
     )
@@ -170,7 +171,7 @@ def _describe_weights(found: Sequence[SimulatedRelease]) -> str:
     weights = Counter(one.weight for one in found)
     if not weights:
         return ""
-    return f"; seen at {', '.join(f'{weight} %: {n}' for weight, n in sorted(weights.items()))}"
+    return f"; detected at {', '.join(f'{weight} %: {n}' for weight, n in sorted(weights.items()))}"
 
 
 def _count_ends(ended: Sequence[SimulatedRelease]) -> dict[str, Fact]:
@@ -179,12 +180,15 @@ def _count_ends(ended: Sequence[SimulatedRelease]) -> dict[str, Fact]:
 
 
 def _median_and_p95(values: Sequence[float], trials: int) -> tuple[float, float]:
-    """Median and 95th percentile of all trials: infinite where it did not come to that."""
+    """Return median and 95th percentile over all trials.
+
+    Trials without a value count as infinite.
+    """
     return quantile_of_trials(values, 0.5, trials), quantile_of_trials(values, 0.95, trials)
 
 
 def _describe_delay(median: float, late: float) -> str:
-    """`: median 6m28s after …, 95 % within 9m`; nothing where it is too few for that."""
+    """Return `: median 6m28s after …, 95 % within 9m`; empty if fewer than half have a value."""
     if not math.isfinite(median):
         return ""
     text = f": median {format_duration(float(round(median)))} after the first traffic"

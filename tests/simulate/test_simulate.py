@@ -204,7 +204,7 @@ def test_a_forecast_says_how_sure_its_figures_are():
     )
     assert "rolled back in 0.0%" in fine.sentence
     assert (
-        "if it stayed there: seen within its duration of 2m in 50%, within an hour in 50%"
+        "at a constant weight: detected within the step's duration of 2m in 50%, within an hour in 50%"
         in step.sentence
     )
     assert "taken as passing: queue" in said.next_steps[1]
