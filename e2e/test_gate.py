@@ -167,7 +167,7 @@ def test_a_new_version_is_followed_from_apply_to_promotion(pipeline: Pipeline) -
     running = pipeline.start()
     assert running.stderr is not None
     first = running.stderr.readline()
-    assert "the new template has not been taken up yet" in first
+    assert "the operator has not started this release yet" in first
     pipeline.write(**flight(new, stable))
     assert "at 5 %, step 1 of 2: Holding" in running.stderr.readline()
     promoted = end(new, Result.PROMOTED, Reason.PROMOTED)

@@ -161,7 +161,7 @@ def photograph(page: Path, file: Path, height: int) -> None:
     """
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:
-        raise SystemExit("chromium is expected on the PATH, found none")
+        raise SystemExit("expected chromium on the PATH, found none")
     options = ["--headless", "--no-sandbox", "--hide-scrollbars", "--virtual-time-budget=5000"]
     size = f"--window-size=1100,{height}"
     command = [browser, *options, size, f"--screenshot={file.resolve()}", page.resolve().as_uri()]

@@ -44,7 +44,7 @@ def read_section(version: str, changelog: str) -> str:
     )
     if found is None or not found[1].strip():
         raise ReleaseError(
-            f"CHANGELOG.md: a section '## [{version}] - DATE' is expected, found none: rename "
+            f"CHANGELOG.md: expected a section '## [{version}] - DATE', found none: rename "
             "'## [Unreleased]' and begin a new one above it"
         )
     return found[1].strip() + "\n"
@@ -57,7 +57,7 @@ def check(tag: str) -> None:
         ReleaseError: the tag is not that of this source.
     """
     if tag != f"v{__version__}":
-        raise ReleaseError(f"tag v{__version__} is expected (canary/__init__.py), found {tag}")
+        raise ReleaseError(f"expected tag v{__version__} (canary/__init__.py), found {tag}")
     read_section(__version__, (ROOT / "CHANGELOG.md").read_text("utf-8"))
     print(f"version={__version__}")
 
@@ -66,7 +66,7 @@ def with_image(text: str, image: str) -> str:
     """A manifest whose image comes from a registry."""
     local = f"image: {LOCAL_IMAGE}:{__version__}"
     if local not in text:
-        raise ReleaseError(f"'{local}' is expected in manifests/install.yaml, found nothing")
+        raise ReleaseError(f"expected '{local}' in manifests/install.yaml, found nothing")
     return text.replace(local, f"image: {image}:{__version__}")
 
 
@@ -166,7 +166,7 @@ def _try_sdist() -> None:
             python, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, str(sdist)
         )
         if not (Path(folder) / wheel.name).exists():
-            raise ReleaseError(f"{wheel.name} is expected from {sdist.name}, found another name")
+            raise ReleaseError(f"expected {wheel.name} from {sdist.name}, found another name")
 
 
 def _try_images() -> None:

@@ -72,7 +72,7 @@ def _plain(annotation: object) -> str:
     if inner:
         return _allowed(inner[0])
     if not isinstance(annotation, type):
-        raise TypeError(f"a type that the page can describe is expected, found {annotation}")
+        raise TypeError(f"expected a type that the page can describe, found {annotation}")
     if issubclass(annotation, StrEnum):
         return ", ".join(f"`{member.value}`" for member in annotation)
     return {"bool": "true or false", "float": "a number"}.get(annotation.__name__, "see below")

@@ -45,7 +45,7 @@ def lock() -> None:
         r'^requires = \["([^"]+)"\]', (ROOT / "pyproject.toml").read_text(), re.MULTILINE
     )
     if backend is None:
-        sys.exit("pyproject.toml: one build requirement with its version is expected")
+        sys.exit("pyproject.toml: expected one build requirement with its version")
     wanted = ROOT / "build" / "backend.in"
     wanted.write_text(f"{backend[1]}\n")
     _compile(tools, LOCKS / "build.txt", str(wanted))
@@ -67,7 +67,7 @@ def check(base: str) -> None:
             problems.append(f"{requirements}: pip-audit found something, or could not ask:")
             problems += (done.stdout + done.stderr).strip().splitlines()[:5]
     if not has_digest(base):
-        problems.append(f"BASE={base}: an image with its digest (NAME@sha256:…) is expected")
+        problems.append(f"BASE={base}: expected an image with its digest (NAME@sha256:…)")
     sys.exit("\n".join(problems) or None)
 
 

@@ -21,7 +21,7 @@ from canary.results.sarif import FindingLevel, SarifFinding
 
 PROGRAM: Final = "ast-grep"
 TIMEOUT: Final = 600.0
-"""Seconds."""
+"""Timeout in seconds."""
 SCRIPT_LANGUAGES: Final = ("TypeScript", "Tsx", "JavaScript")
 """Languages that a rule for TypeScript applies to: their syntax trees use the same names."""
 LEVELS: Final = {"error": FindingLevel.ERROR, "warning": FindingLevel.WARNING}
@@ -97,7 +97,7 @@ def scan_paths(
         )
     spots = {
         spot.finding: spot for spot in _parse_findings(done.stdout)
-    }  # overlapping paths count once
+    }  # Overlapping paths count once.
     in_order = sorted(spots.values(), key=lambda one: (one.finding.file, one.finding.line))
     return ScanResult(tuple(in_order), applied, skipped)
 

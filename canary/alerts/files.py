@@ -22,7 +22,7 @@ class _Dumper(yaml.SafeDumper):
     """Writes several lines as a block, and no anchors."""
 
     def ignore_aliases(self, data: object) -> bool:
-        """Write everything out."""
+        """Write repeated values in full instead of anchors and aliases."""
         return data is not None
 
 

@@ -1,1 +1,1 @@
-"""Compares two groups of series by the judge of the operator: `canary analyze`."""
+"""Compares two groups of series with the operator's analysis: `canary analyze`."""

@@ -197,7 +197,7 @@ def _cut_samples(whole: MetricSamples, begin: float, end: float) -> MetricSample
             return _cut_answer(whole, start, end)
 
 
-_NO_SAMPLES = NoData("nothing was there at that time")
+_NO_SAMPLES = NoData("there were no samples at that time")
 
 
 def _cut_ticks(ticks: tuple[Tick, ...], begin: float, end: float) -> tuple[Tick, ...] | NoData:

@@ -1,4 +1,4 @@
-"""Label matchers as people type them: which series belong to a version. Pure."""
+"""Parses label matchers as people type them. They select the series of a version. Pure."""
 
 import re
 
@@ -9,7 +9,7 @@ from canary.text.regex import RegexError, check_regex
 
 _LABEL = re.compile(r"\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*")
 _QUOTED = re.compile(r""""((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'""")
-# What a shell leaves of version="v2"; nothing in it means anything to PromQL.
+# A shell removes quotes: `version="v2"` arrives as `version=v2`, which PromQL would reject.
 _BARE = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.:/@-]*")
 _ESCAPE = re.compile(r"\\(.)")
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r"}
@@ -18,10 +18,10 @@ _EXAMPLE = """label matchers such as 'version="v2",namespace="prod"'"""
 
 
 def parse_matchers(text: str, option: str) -> tuple[Matcher, ...]:
-    """`version="v2",pod=~"auth-.*"` (braces around it are fine) as matchers, in order.
+    """Return the matchers of `version="v2",pod=~"auth-.*"` in order; braces around it are allowed.
 
     Raises:
-        UsageError: it is anything else; names the option, the place and what was found there.
+        UsageError: the text is invalid; the message names option, position and value.
     """
     inner = text.strip()
     if inner.startswith("{") and inner.endswith("}"):
@@ -36,12 +36,12 @@ def parse_matchers(text: str, option: str) -> tuple[Matcher, ...]:
             raise _syntax_error(option, inner, position, "a comma")
         position = end.end()
     if not found:
-        raise UsageError(f"{option}: {_EXAMPLE} are expected, found {text[:200]!r}")
+        raise UsageError(f"{option}: expected {_EXAMPLE}, found {text[:200]!r}")
     return tuple(found)
 
 
 def format_matchers(matchers: tuple[Matcher, ...]) -> str:
-    """The matchers as they can be typed again."""
+    """Format matchers so that they can be typed as an option."""
     return conditions_text(matchers)
 
 
@@ -51,7 +51,10 @@ def _parse_matcher(text: str, position: int, option: str) -> tuple[Matcher, int]
         raise _syntax_error(option, text, position, "a label and =, !=, =~ or !~")
     label, op = head.group(1), MatchOp(head.group(2))
     if label == "__name__":
-        raise UsageError(f"{option}: the metric is not chosen here: --metric, or --total and --bad")
+        raise UsageError(
+            f"{option}: expected label matchers without a metric name: select the metric by "
+            "--metric, or by --total and --bad"
+        )
     value, end = _parse_value(text, head.end(), option)
     if op in {MatchOp.REGEX, MatchOp.NOT_REGEX}:
         _check_regex(value, option)
@@ -80,6 +83,6 @@ def _syntax_error(option: str, text: str, position: int, expected: str) -> Usage
     rest = text[position : position + 20]
     found = repr(rest) if rest.strip() else "the end"
     return UsageError(
-        f"{option}: {_EXAMPLE} are expected, but in {text[:200]!r} {expected} is missing "
+        f"{option}: expected {_EXAMPLE}, but in {text[:200]!r} {expected} is missing "
         f"at character {position + 1}, found {found}"
     )

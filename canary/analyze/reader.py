@@ -30,11 +30,11 @@ from canary.metrics.presets import RATIOS, RatioPreset
 from canary.metrics.queries import counting_preset
 
 _PROBE_POINTS = 100
-"""Points in which a preset's series are looked for."""
+"""Number of points in the query that searches for a preset's series."""
 
 
 class NoSeriesError(CanaryError):
-    """The monitoring answers, and has nothing that could be judged."""
+    """The monitoring system answers, but has no series that could be analyzed."""
 
     exit_code = ExitCode.INCONCLUSIVE
 
@@ -45,7 +45,7 @@ MetricAnswers = RawAnswers | MetricAnswer
 def read_metrics(
     source: MetricSource, metrics: Sequence[Metric], groups: SeriesGroups, grid: Grid
 ) -> dict[str, MetricAnswers]:
-    """What was scraped, by metric. Raises UsageError for a query that cannot be asked."""
+    """Return the samples of each metric. Raises UsageError for an invalid query."""
 
     def ask(queries: Sequence[SeriesQuery]) -> Mapping[str, MetricAnswer]:
         return source.read(queries, grid.start, grid.end, grid.step)
@@ -57,7 +57,7 @@ def read_metrics(
 
 
 def check_available(by_metric: Mapping[str, MetricAnswers]) -> Mapping[str, MetricAnswers]:
-    """The same; raises TransientError where the monitoring system could not be asked."""
+    """Return the same samples. Raises TransientError if the monitoring system cannot be queried."""
     for one in by_metric.values():
         for answer in _answers_of(one):
             if isinstance(answer, Unavailable):
@@ -82,10 +82,11 @@ def follow_metrics(
     span: AnalysisWindow,
     time: tuple[Callable[[], float], Callable[[float], object]],
 ) -> Iterator[Evaluation]:
-    """One look per interval until the end of the span; the first at once, at stable's history.
+    """Yield an evaluation per interval until the end of the window; the first one immediately.
 
-    `time` is the clock (seconds since the epoch) and a way to wait for some seconds. Raises
-    TransientError when the monitoring cannot be asked at the first look; later it is a verdict.
+    `time` is the clock (seconds since the epoch) and a function that waits for some seconds.
+
+    Raises TransientError if the first query fails; a later failure is a verdict.
     """
     now, wait = time
     state: AnalysisState | None = None
@@ -106,11 +107,11 @@ def follow_metrics(
 
 
 def detect_preset(source: MetricSource, groups: SeriesGroups, start: float, end: float) -> str:
-    """The first ratio preset whose series exist, best for both groups.
+    """Return the first ratio preset whose series exist, preferably for both groups.
 
     Raises:
-        NothingThereError: there is none, or not every series could be read; says what was tried.
-        TransientError: the monitoring cannot be asked.
+        NothingThereError: there is none, or not every series could be read; the message lists the tried presets.
+        TransientError: the monitoring system cannot be queried.
     """
     given = {one.label for one in groups.stable} & {one.label for one in groups.canary}
     usable = [preset for preset in RATIOS if set(preset.required) <= given]
@@ -123,11 +124,12 @@ def detect_preset(source: MetricSource, groups: SeriesGroups, start: float, end:
     if why:
         refused = "; ".join(f"{name}: {said}" for name, said in why.items())
         raise NoSeriesError(
-            f"no preset tells bad requests of these series ({refused}): name the counters with "
+            f"no preset can identify bad requests in these series ({refused}): name the counters "
+            "with "
             "--total and --bad"
         )
     raise NoSeriesError(
-        f"no preset finds requests of these series (tried: {', '.join(probed)}): check the "
+        f"no preset matches these series (tried: {', '.join(probed)}): check the "
         "labels and the time, or name the counters with --total and --bad"
     )
 
@@ -138,7 +140,7 @@ def _find_native_histograms(
     groups: SeriesGroups,
     span: tuple[float, float],
 ) -> dict[str, str]:
-    """Presets whose histogram is a native one, and the sentence that says so."""
+    """Return presets whose histogram is a native one, with the message that explains it."""
     grid = AnalysisWindow.of(*span, 1.0)
     queries = [
         SeriesQuery(
@@ -161,12 +163,12 @@ def _find_native_histograms(
 def check_presets(
     source: MetricSource, metrics: Sequence[Metric], groups: SeriesGroups, span: tuple[float, float]
 ) -> None:
-    """Refuses a preset whose label for bad requests the series lack: none would ever be bad.
+    """Reject a preset if the series lack its label for bad requests: no request would be bad.
 
     Raises:
-        UsageError: names the label.
+        UsageError: names the missing label.
         NothingThereError: not every series could be read.
-        TransientError: the monitoring cannot be asked.
+        TransientError: the monitoring system cannot be queried.
     """
     for metric in metrics:
         if (preset := counting_preset(metric)) is None:
@@ -181,7 +183,7 @@ def check_presets(
 
 
 def _rank_preset(preset: RatioPreset, found: Sequence[Mapping[str, str]]) -> tuple[int, bool]:
-    """Of how many sides it tells bad requests, and whether it leaves out health checks."""
+    """Return for how many groups it identifies bad requests, and if it excludes health checks."""
     told = [
         side
         for side in Side
@@ -191,7 +193,7 @@ def _rank_preset(preset: RatioPreset, found: Sequence[Mapping[str, str]]) -> tup
 
 
 def _explain_unusable(preset: RatioPreset, found: Sequence[Mapping[str, str]]) -> str:
-    """Why no bad request would ever be seen on a side; empty: they would be, or none is there."""
+    """Return why the preset would never see a bad request of a group; empty if it would."""
     for side in Side:
         if (own := _labels_of_side(found, side)) and (why := _explain_side(preset, own)):
             return f"{side}: {why}"

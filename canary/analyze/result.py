@@ -1,4 +1,4 @@
-"""What a comparison of two groups of series came to, as an Outcome. Pure."""
+"""Builds the GateResult of a comparison of two groups of series. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,23 +20,23 @@ EXIT_CODES = {
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The last look at a comparison, and since when (seconds since the epoch) its verdict held."""
+    """The last evaluation of a comparison, and since when (seconds since the epoch) it holds."""
 
     analysis: Analysis
     span: AnalysisWindow
     last: Evaluation
     since: float
     asked: Mapping[str, str] = field(default_factory=dict)
-    """PromQL of what each metric counts, by its name."""
+    """PromQL that counts the requests of each metric, by metric name."""
 
     @property
     def verdict(self) -> Verdict:
-        """Of all metrics together."""
+        """The verdict over all metrics."""
         return self.last.judged.final
 
 
 def build_result(subject: str, compared: Comparison) -> GateResult:
-    """One case per metric; the exit code is the verdict's."""
+    """Return one case per metric; the exit code follows from the verdict."""
     judged, span = compared.last.judged, compared.span
     took = compared.since - span.start
     return GateResult(
@@ -68,7 +68,7 @@ def _format_headline(compared: Comparison, took: float) -> str:
     whole = format_duration(compared.last.at - compared.span.start)
     match compared.verdict:
         case Verdict.FAIL:
-            return f"the canary is worse, seen after {seconds}: {message}"
+            return f"the canary is worse, detected after {seconds}: {message}"
         case Verdict.PASS:
             return f"the canary is as good as stable, shown after {seconds}"
         case Verdict.CONTINUE:
@@ -76,7 +76,7 @@ def _format_headline(compared: Comparison, took: float) -> str:
         case Verdict.NO_DATA:
             return f"no data: {message}"
         case Verdict.UNAVAILABLE:
-            return f"the monitoring could not be asked: {message}"
+            return f"the monitoring system could not be queried: {message}"
 
 
 def _build_case(compared: Comparison, one: MetricResult, took: float) -> ResultCase:
@@ -86,7 +86,7 @@ def _build_case(compared: Comparison, one: MetricResult, took: float) -> ResultC
 
 
 def metric_facts(status: MetricStatus) -> dict[str, Fact]:
-    """The numbers of one metric, for machines."""
+    """Return the figures of one metric for JSON output."""
     facts: dict[str, Fact] = {**status.figures}
     if not (status.canary_total or status.stable_total):
         facts = {name: facts[name] for name in ("evidence", "threshold")}
@@ -97,13 +97,13 @@ def metric_facts(status: MetricStatus) -> dict[str, Fact]:
 
 def _next_steps(compared: Comparison) -> tuple[str, ...]:
     if compared.verdict is Verdict.NO_DATA:
-        return tuple(f"see what is there: {text}" for text in compared.asked.values())
+        return tuple(f"check which series exist: {text}" for text in compared.asked.values())
     if compared.verdict is not Verdict.CONTINUE:
         return ()
     analysis = compared.analysis
     least = format_duration(analysis.min_duration)
     step = (
-        f"compare for longer: Pass needs {least} under traffic, and to rule out that the "
-        f"canary's share of bad requests is stable's plus {analysis.smallest_regression:g}"
+        f"compare for longer: Pass needs {least} of traffic, and evidence that the canary's share "
+        f"of bad requests exceeds stable's by less than {analysis.smallest_regression:g}"
     )
     return (step,)

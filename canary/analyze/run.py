@@ -1,4 +1,4 @@
-"""`canary analyze` with a Prometheus: from options to two groups of series, and their verdict."""
+"""Runs `canary analyze` with Prometheus: from its options to the verdict."""
 
 import threading
 from collections.abc import Iterator
@@ -43,16 +43,16 @@ from canary.results.gate_result import GateResult
 
 _PROGRESS_INTERVAL = 10.0
 _SLOW_ABOVE = 0.5
-"""Seconds above which a request is slow, where nobody says another bound."""
+"""Default of --above: seconds above which a request is slow."""
 _PROBE_SECONDS = 300.0
 
 
 def compare_versions(
     wanted: ComparisonSettings, options: PrometheusOptions, judging: PolicySettings
 ) -> GateResult:
-    """Compares, live or in history. Raises CanaryError for whatever keeps it from that.
+    """Compare two versions, now or in the past. Raises CanaryError if that is impossible.
 
-    What is wrong with the options is said before anything is asked.
+    All options are validated before the first query.
     """
     groups = _parse_groups(wanted)
     started = now()
@@ -65,11 +65,11 @@ def compare_versions(
             metrics = _metrics_of_preset(detect_preset(source, groups, *lately))
             kinds = "errors and client errors" if len(metrics) > 1 else "errors"
             echo(
-                f"canary: judged by the preset {metrics[0].name}: {kinds}",
+                f"canary: using the preset {metrics[0].name}: {kinds}",
                 err=True,
             )
         analysis = _build_analysis(wanted, judging, metrics, end - start)
-        build_queries(analysis.metrics, groups)  # whatever is wrong with them is said at once
+        build_queries(analysis.metrics, groups)  # Validate these options before the first query.
         check_presets(source, analysis.metrics, groups, lately)
         span = AnalysisWindow.of(start, end, analysis.interval)
         _warn_too_short(analysis, span)
@@ -85,26 +85,30 @@ def compare_versions(
 def _parse_groups(wanted: ComparisonSettings) -> SeriesGroups:
     for option, text in (("--canary", wanted.canary), ("--stable", wanted.stable)):
         if text is None:
-            raise UsageError(f"{option}: label matchers are expected, such as 'version=\"v2\"'")
+            raise UsageError(f"{option}: expected label matchers, such as 'version=\"v2\"'")
     groups = SeriesGroups(
         parse_matchers(wanted.canary or "", "--canary"),
         parse_matchers(wanted.stable or "", "--stable"),
     )
     if set(groups.canary) == set(groups.stable):
-        raise UsageError("--canary and --stable name the same series: one of them has to differ")
+        raise UsageError("--canary and --stable: expected different matchers, found the same")
     return groups
 
 
 def _parse_period(wanted: ComparisonSettings, started: float) -> tuple[float, float]:
-    """Start and end (seconds since the epoch)."""
+    """Return start and end in seconds since the epoch."""
     if wanted.for_ is not None:
         if wanted.from_ is not None or wanted.to is not None:
-            raise UsageError("--for watches from now on, --from and --to look back: give one")
+            raise UsageError(
+                "expected either --for (from now on) or --from and --to (in the past), found both"
+            )
         if wanted.for_ <= 0:
-            raise UsageError("--for: a time above 0 is expected, such as 10m")
+            raise UsageError("--for: expected a time above 0, such as 10m")
         return started, started + wanted.for_
     if wanted.from_ is None:
-        raise UsageError("give --for 10m to watch from now on, or --from (and --to) to look back")
+        raise UsageError(
+            "expected --for 10m (from now on), or --from and --to (in the past), found neither"
+        )
     return parse_range(wanted.from_, wanted.to or "now", started)
 
 
@@ -112,16 +116,16 @@ def _build_metrics(wanted: ComparisonSettings) -> tuple[Metric, ...]:
     """Return the metrics that the options name; empty if they have to be detected."""
     own = [name for name in ("total", "bad", "good") if getattr(wanted, name) is not None]
     if wanted.above is not None and not wanted.latency:
-        raise UsageError("--above says when a request is slow: --latency PRESET is missing")
+        raise UsageError("--above: expected --latency PRESET as well, found none")
     if wanted.file is not None:
         if own or wanted.metric or wanted.client_errors or wanted.latency or wanted.pool:
             raise UsageError(
-                "-f names the metrics already: leave out --metric, --total, --client-errors, "
+                "-f already defines the metrics: omit --metric, --total, --client-errors, "
                 "--latency and --pool"
             )
         return load_release_file(wanted.file).spec.analysis.metrics
     if own and own not in (["total", "bad"], ["total", "good"]):
-        raise UsageError(f"--total with --bad or --good is expected, found --{' and --'.join(own)}")
+        raise UsageError(f"expected --total with --bad or --good, found --{' and --'.join(own)}")
     ratios = [_preset_metric(name) for name in wanted.metric]
     if own:
         source = RatioSource(total=wanted.total, bad=wanted.bad, good=wanted.good)
@@ -133,7 +137,7 @@ def _build_metrics(wanted: ComparisonSettings) -> tuple[Metric, ...]:
 
 
 def _metrics_of_preset(name: str) -> tuple[Metric, ...]:
-    """Its errors; and client errors where the same label tells them, which is known to be there."""
+    """Return the preset's errors, and its client errors if its series have the label for them."""
     from canary.metrics.presets import ratio_preset  # noqa: PLC0415 - as below
 
     preset, errors = ratio_preset(name), _preset_metric(name)
@@ -178,7 +182,7 @@ def _build_analysis(
         return judging.analysis(metrics, span, 10.0 if wanted.step is None else wanted.step)
     if judging.given:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in judging.given)
-        raise UsageError(f"-f says how to judge: leave out {options}, or change the file")
+        raise UsageError(f"-f already defines the analysis: omit {options}, or change the file")
     analysis = load_release_file(wanted.file).spec.analysis
     return analysis if wanted.step is None else judging.stepping(analysis, wanted.step)
 
@@ -220,7 +224,7 @@ def _until_failed(seen: Iterator[Evaluation]) -> Iterator[Evaluation]:
 
 
 def _print_progress(seen: Iterator[Evaluation], span: AnalysisWindow) -> Iterator[Evaluation]:
-    """Says how it stands on standard error, not too often."""
+    """Print the state on standard error, but not too often."""
     last = float("-inf")
     for one in seen:
         if one.at >= span.start and one.at - last >= _PROGRESS_INTERVAL:
@@ -232,7 +236,7 @@ def _print_progress(seen: Iterator[Evaluation], span: AnalysisWindow) -> Iterato
 
 
 def _summarize(analysis: Analysis, span: AnalysisWindow, seen: Iterator[Evaluation]) -> Comparison:
-    """The last look, and since when its verdict holds."""
+    """Return the last evaluation and the time since which its verdict holds."""
     verdict: Verdict | None = None
     since, last = span.start, None
     for one in seen:
@@ -240,5 +244,7 @@ def _summarize(analysis: Analysis, span: AnalysisWindow, seen: Iterator[Evaluati
             verdict, since = one.judged.final, one.at
         last = one
     if last is None:
-        raise UsageError(f"at least one step ({format_duration(span.step)}) has to be compared")
+        raise UsageError(
+            f"expected a time range of at least one step ({format_duration(span.step)})"
+        )
     return Comparison(analysis, span, last, since)

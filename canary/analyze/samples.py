@@ -1,4 +1,4 @@
-"""Reads recorded counters (CSV, streamed) and judges each release in them."""
+"""Reads recorded counters (CSV, streamed) and analyzes each release in them."""
 
 import csv
 import io
@@ -89,43 +89,47 @@ def _build_series(pod: Pod, rows: "array[float]", column: int) -> Series:
 COLUMNS = ("release", "time", "canary_total", "canary_bad", "stable_total", "stable_bad")
 POD_COLUMNS = ("release", "time", "side", "pod", "total", "bad")
 _EXPECTED_COLUMNS = f"expected the columns {','.join(COLUMNS)}, or per pod {','.join(POD_COLUMNS)}"
-# Rows wait and are judged together: unpacking a state for each row is slow, keeping every state
-# unpacked takes too much memory with thousands of releases.
+# Rows are collected and analyzed in batches. Unpacking a state per row is slow, and unpacked states
+# of thousands of releases need too much memory.
 _BATCH = 32
 _PACKED = Struct("5d")
 _TIME = Struct("d")
-# Both counters may be written with six digits, one of them rounded up and the other one down.
+# Counters may be rounded to six digits, so a bad count may exceed the total by this much.
 _ROUNDING = 1.00001
 
 _MAX_TIME = 1e11
-"""Seconds since the epoch that no file holds (the year 5138): a larger time is in another unit."""
+"""Seconds since the epoch (the year 5138). A larger number is in another unit."""
 _MAX_BACKWARDS = 3
-"""So many rows in the wrong order, and more than in the right one, are no accident."""
+"""Rows out of order that are tolerated; more, if most rows are in order."""
 
 _INCONSISTENT_COUNTER = (
-    "a counter falls again and again, and not to about zero: several processes answer at "
-    "one address, or a Prometheus goes backwards"
+    "a counter decreases repeatedly, but not to about zero: several processes share one address, "
+    "or the samples are out of order"
 )
 
 _Row = tuple[float, ...]
-"""Time, and the counters: (all, bad) of the canary and of stable, or of the one pod."""
+"""Time and counters: (all, bad) of canary and stable, or of one pod."""
 
 
 @dataclass(slots=True)
 class SkippedRows:
-    """Rows that repeat a time or go back in it."""
+    """Rows whose time is not after the row before."""
 
     count: int = 0
     first_line: int = 0
     first_release: str = ""
     backwards: dict[str, int] = field(default_factory=dict)
-    """Per release: rows that were skipped, less those after them that were not."""
+    """Per release: skipped rows minus later rows in order."""
 
 
 class _RecordedReleases:
-    """Per release the rows not yet judged, after the last one that was, and the judge's state.
+    """The rows of each release since the last batch, and the state of its analysis.
 
-    Both are packed: 200,000 releases of a few rows each have to fit into 100 MiB.
+    Both are packed: 200,000 releases of a few rows each must fit into 100 MiB.
+
+    For example, with `_BATCH` = 100 a release of 250 rows is analyzed twice while it is read: after
+    row 101 (rows 1–101) and after row 201 (rows 101–201). Rows 201–250 follow in `assess`. The last
+    row of a batch stays, as the next increase starts from it.
     """
 
     __slots__ = ("_jumpy", "_policy", "_rows", "_states")
@@ -135,14 +139,17 @@ class _RecordedReleases:
         self._rows: dict[str, bytes] = {}
         self._states: dict[str, tuple[array[float], PodWindowsState | None]] = {}
         self._jumpy: set[str] = set()
-        """Releases with a counter that is several in turn."""
+        """Releases with a counter that mixes several processes."""
 
     def __iter__(self) -> Iterator[str]:
-        """Names, in order of appearance."""
+        """Yield the names of the releases in order of appearance."""
         return iter(self._rows)
 
     def add(self, name: str, row: _Row, _: Pod | None = None) -> bool:
-        """Takes in a row of cumulative counters; False: its time is not after the last one's."""
+        """Add a row of cumulative counters.
+
+        Return False if its time is not after the last row's.
+        """
         rows = self._rows.get(name)
         if rows is None:
             self._rows[name] = _PACKED.pack(*row)
@@ -158,14 +165,14 @@ class _RecordedReleases:
         return True
 
     def assess(self, name: str) -> Assessment:
-        """What is said after all rows."""
+        """Return the assessment after all rows."""
         said = assess_judge(self._judge(name), self._policy)
         return (
             no_data_assessment(self._policy, _INCONSISTENT_COUNTER) if name in self._jumpy else said
         )
 
     def _judge(self, name: str) -> Judge:
-        """The judge after all rows so far."""
+        """Return the judge after all rows so far."""
         values, windows = self._states.get(name, ((), None))
         judge = Judge(self._policy, EvidenceState(tuple(values), windows=windows))
         rows = _PACKED.iter_unpack(self._rows[name])
@@ -183,7 +190,7 @@ class _RecordedReleases:
 def _increase(
     counters: Sequence[Counter], time: float, values: Sequence[float]
 ) -> tuple[float, float]:
-    """Increase of one side: (all, bad). A restart sets both of its counters back."""
+    """Return the increase of one group: (all, bad). A restart resets both of its counters."""
     total = counters[0].step(time, values[0])
     if counters[0].restarted:
         counters[1].restart()
@@ -193,10 +200,10 @@ def _increase(
 def judge_samples(
     source: str, policy: RatioPolicy, skipped: SkippedRows
 ) -> Iterator[tuple[str, Assessment]]:
-    """Releases of a file (`-`: standard input) in order of appearance, and what is said of each.
+    """Yield the releases of a file (`-`: standard input) in order, each with its assessment.
 
     Raises:
-        UsageError: the file is not there or not what was expected; says where.
+        UsageError: the file does not exist or is invalid; the message names the line.
     """
     releases: _RecordedReleases | PodReleases | None = None
     for line, name, row, pod in _read_rows(source):
@@ -211,7 +218,8 @@ def judge_samples(
             skipped.backwards[name] = skipped.backwards.get(name, 0) + (-1 if taken else 1)
     if releases is None:
         raise UsageError(
-            f"{_describe_source(source)}: no samples below the header; {_EXPECTED_COLUMNS} and rows"
+            f"{_describe_source(source)}: found no rows below the header; {_EXPECTED_COLUMNS} "
+            "and rows"
         )
     _check_ascending(source, skipped)
     for name in releases:
@@ -219,7 +227,7 @@ def judge_samples(
 
 
 def _check_ascending(source: str, skipped: SkippedRows) -> None:
-    """A file whose rows mostly go back in time is sorted the wrong way round."""
+    """Reject a file whose rows are mostly in descending order of time."""
     wrong = [name for name, rows in skipped.backwards.items() if rows >= _MAX_BACKWARDS]
     if wrong:
         raise UsageError(
@@ -234,7 +242,7 @@ def _describe_source(source: str) -> str:
 
 
 def _read_rows(source: str) -> Iterator[tuple[int, str, _Row, Pod | None]]:
-    """Number of the line, release, time and counters, and whose counters they are."""
+    """Yield line number, release, time with counters, and the pod that counted."""
     with _open_source(source) as stream:
         reader = csv.reader(stream)
         try:
@@ -247,8 +255,8 @@ def _read_rows(source: str) -> Iterator[tuple[int, str, _Row, Pod | None]]:
                     )
         except UnicodeDecodeError as error:
             raise UsageError(
-                f"{_describe_source(source)}, after line {reader.line_num}: not text in UTF-8 "
-                f"(byte {error.object[error.start]:#04x}); {_EXPECTED_COLUMNS} as CSV"
+                f"{_describe_source(source)}, after line {reader.line_num}: found bytes that are "
+                f"not UTF-8 (byte {error.object[error.start]:#04x}); {_EXPECTED_COLUMNS} as CSV"
             ) from error
         except csv.Error as error:
             raise UsageError(
@@ -258,7 +266,7 @@ def _read_rows(source: str) -> Iterator[tuple[int, str, _Row, Pod | None]]:
 
 
 def _find_columns(header: list[str] | None, source: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Which columns the file has, and where they are."""
+    """Return the kind of columns in the header, and their positions."""
     if header is None:
         raise UsageError(
             f"{_describe_source(source)} is empty; {_EXPECTED_COLUMNS} in its first line"
@@ -269,14 +277,14 @@ def _find_columns(header: list[str] | None, source: str) -> tuple[tuple[str, ...
     missing = [column for column in columns if column not in names]
     if missing:
         raise UsageError(
-            f"{_describe_source(source)}, line 1: no column {', '.join(missing)}; "
+            f"{_describe_source(source)}, line 1: missing column {', '.join(missing)}; "
             f"{_EXPECTED_COLUMNS}, found: {found}"
         )
     twice = [column for column in columns if names.count(column) > 1]
     if twice:
         raise UsageError(
-            f"{_describe_source(source)}, line 1: more than one column {', '.join(twice)}; "
-            f"found: {found}"
+            f"{_describe_source(source)}, line 1: expected each column once, found several of "
+            f"{', '.join(twice)}: {found}"
         )
     return columns, tuple(names.index(column) for column in columns)
 
@@ -307,7 +315,7 @@ def _parse_row(
 
 
 def _take_pod(texts: list[str]) -> Pod:
-    """Takes side and pod out of the texts. Raises ValueError where they are none."""
+    """Remove group and pod from the fields. Raises ValueError if they are invalid."""
     side, pod = (text.strip() for text in texts[1:3])
     if not pod:
         raise ValueError(pod)
@@ -318,7 +326,7 @@ def _take_pod(texts: list[str]) -> Pod:
 def _row_error(
     fields: list[str], columns: tuple[str, ...], places: tuple[int, ...], source: str, line: int
 ) -> UsageError:
-    """Says which field of the line is wrong."""
+    """Return the error that names the invalid field of the line."""
     where = f"{_describe_source(source)}, line {line}"
     if len(fields) <= max(places):
         return UsageError(
@@ -343,11 +351,11 @@ def _row_error(
                 f"({given[total][:60]}): expected all requests, and the bad ones among them; "
                 "are the columns in the wrong order?"
             )
-    return UsageError(f"{where}: cannot be read")
+    return UsageError(f"{where}: expected valid fields, found an unreadable one")
 
 
 def _expected_value(column: str, text: str) -> str | None:
-    """What is expected in a column instead of this text; None: it is fine."""
+    """Return what is expected in a column instead of this text; None if the text is valid."""
     match column:
         case "release" | "pod":
             return None if text.strip() else "a name"
@@ -361,7 +369,7 @@ def _expected_value(column: str, text: str) -> str | None:
 
 
 def _parse_number(text: str) -> float:
-    """A number as CSV has it; NaN for what is none (`1_0` and `１０` are one to Python only)."""
+    """Parse a number as written in CSV; NaN if invalid (`1_0` is a number only in Python)."""
     try:
         return float(text) if text.isascii() and "_" not in text else math.nan
     except ValueError:
@@ -370,7 +378,7 @@ def _parse_number(text: str) -> float:
 
 @contextmanager
 def _open_source(source: str) -> Iterator[IO[str]]:
-    """Text of the file without a byte order mark.
+    """Open the file as text without a byte order mark.
 
     Raises:
         UsageError: it cannot be opened or read.

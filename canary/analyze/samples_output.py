@@ -1,4 +1,4 @@
-"""Prints what `canary analyze` has to say: one JSON object per release, or a table."""
+"""Prints the result of `canary analyze --samples`: one JSON object per release, or a table."""
 
 import json
 import sys
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _PAGE_SIZE = 1000
-"""Releases per table: any number of them must fit into memory."""
+"""Releases per table, so that any number of releases fits into memory."""
 _MIN_NAME_WIDTH = 16
-"""Columns of the terminal that a name should have, if it needs them."""
+"""Preferred minimum width of the name column, in characters."""
 _COLUMN_GAP = 1
 _COLUMNS = ("RELEASE", "VERDICT", "AT", "CANARY BAD", "STABLE BAD", "RATIO", "EVIDENCE")
 _LEFT_ALIGNED = ("RELEASE", "VERDICT")
 _OPTIONAL_COLUMNS = ("EVIDENCE", "RATIO", "STABLE BAD", "CANARY BAD", "AT")
-"""What a narrow terminal does without, the first one first."""
+"""Columns that a narrow terminal omits, in this order."""
 _STYLES = {"Fail": "bold red", "Pass": "green", "Continue": "yellow", "NoData": "dim"}
 _CODES = {
     "Pass": ExitCode.OK,
@@ -36,7 +36,7 @@ AssessedReleases = Iterable[tuple[str, Assessment]]
 
 
 def verdict_of(assessment: Assessment) -> tuple[str, float | None]:
-    """The verdict's name and the time (seconds) of the sample that decided."""
+    """Return the verdict and the time (seconds) of the sample that decided it."""
     if assessment.failed:
         return "Fail", assessment.failed_at
     if assessment.final_pass:
@@ -45,7 +45,7 @@ def verdict_of(assessment: Assessment) -> tuple[str, float | None]:
 
 
 def print_json(assessed: AssessedReleases) -> ExitCode:
-    """One line per release; the exit code of the only one, or OK."""
+    """Print one line per release; return the exit code of a single release, else OK."""
     count, word = 0, ""
     for name, said in assessed:
         count += 1
@@ -64,13 +64,13 @@ def print_json(assessed: AssessedReleases) -> ExitCode:
             "ratioHigh": said.ratio_high,
             "evidence": said.evidence,
         }
-        # JSON itself lets control characters above 0x7e through.
+        # JSON allows control characters above 0x7e, but a terminal obeys them.
         echo(json.dumps(row, ensure_ascii=not name.isprintable(), allow_nan=False))
     return _exit_code(count, word)
 
 
 def print_table(assessed: AssessedReleases) -> ExitCode:
-    """A table, and a sentence if there is one release; its exit code, or OK."""
+    """Print a table; for a single release also a message. Returns the exit code."""
     from rich.text import Text  # noqa: PLC0415
 
     console = SafeConsole(file=sys.stdout, highlight=False, emoji=False)
@@ -112,7 +112,7 @@ def _build_table(rows: Sequence[dict[str, str]], width: int) -> "Table":
 
 
 def _fit_columns(rows: Sequence[dict[str, str]], width: int) -> list[str]:
-    """The columns that `width` has room for; name and verdict always stay."""
+    """Return the columns that fit into `width`; name and verdict always stay."""
     needed = {column: max(len(column), *(len(row[column]) for row in rows)) for column in _COLUMNS}
     needed["RELEASE"] = min(needed["RELEASE"], _MIN_NAME_WIDTH)
     columns = list(_COLUMNS)

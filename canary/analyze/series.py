@@ -1,7 +1,8 @@
-"""Two groups of series and a metric, as queries; and the answers, as what the judge folds. Pure.
+"""Builds queries for two groups of series, and combines the answers for the analysis. Pure.
 
-A release knows its pods; here all that is known of a version is a condition on labels. Each side
-is asked for by itself, and where one of them cannot be read whole, neither is judged.
+During a release the operator knows the pods of each version. Here only label matchers select the
+series of a version, so each group is queried separately. If the series of one group cannot be read
+completely, the metric has no data.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -40,45 +41,45 @@ from canary.metrics.queries import (
 from canary.metrics.selectors import parse_selector
 
 GROUP_LABEL = "group"
-"""The label that says whose a series is: `canary/POD`, or the instance where there is no pod."""
+"""Label with the group and pod of a series: `canary/POD`, or the instance if there is no pod."""
 _PROCESS_LABELS = ("pod", "instance")
 
 ROUTER_PRESETS = frozenset({"istio", "istio-grpc", "linkerd", "traefik"})
-"""Presets whose backends are named like Deployments and Services."""
+"""Presets whose metrics name Deployments or Services."""
 
 AnswersByKey = Mapping[str, MetricAnswer]
 
 
 @dataclass(frozen=True, slots=True)
 class SeriesGroups:
-    """Which series are the canary's, and which are stable's."""
+    """Label matchers for canary and stable."""
 
     canary: tuple[Matcher, ...]
     stable: tuple[Matcher, ...]
     router: Context | None = None
-    """What a router calls the two, for its own metrics: it knows no pods of theirs."""
+    """Names of canary and stable in the router's own metrics, which have no pod label."""
 
     def of(self, side: Side) -> tuple[Matcher, ...]:
-        """The conditions of one side."""
+        """Return the matchers of one group."""
         return self.canary if side is Side.CANARY else self.stable
 
 
 def side_of(group: str) -> Side:
-    """The side that a value of GROUP_LABEL names."""
+    """Return the group that a value of GROUP_LABEL belongs to."""
     return Side(group.partition("/")[0])
 
 
 def build_queries(metrics: Sequence[Metric], groups: SeriesGroups) -> tuple[SeriesQuery, ...]:
-    """What to ask for all metrics but the user's own expressions.
+    """Return the queries of all metrics except custom expressions.
 
     Raises:
-        UsageError: no such preset, not a selector, or a label that is none.
+        UsageError: the preset does not exist, or a selector or label is invalid.
     """
     return tuple(query for metric in metrics for query in _metric_queries(metric, groups))
 
 
 def queries_as_promql(metrics: Sequence[Metric], groups: SeriesGroups) -> dict[str, str]:
-    """PromQL of what each metric counts, to paste; not of the user's own expressions."""
+    """Return the PromQL that counts each metric's requests; custom expressions are omitted."""
     found = {metric.name: _metric_queries(metric, groups)[: len(Side)] for metric in metrics}
     return {name: " or ".join(map(promql, queries)) for name, queries in found.items() if queries}
 
@@ -86,7 +87,7 @@ def queries_as_promql(metrics: Sequence[Metric], groups: SeriesGroups) -> dict[s
 def build_own_queries(
     metrics: Sequence[Metric], groups: SeriesGroups, answers: AnswersByKey
 ) -> tuple[SeriesQuery, ...]:
-    """The user's own expressions, for the pods that the other answers name. Raises UsageError."""
+    """Return the queries of custom expressions for the pods in the answers. Raises UsageError."""
     pods = {side: _pods_of_side(answers, side) for side in Side}
     spaces = (one.value for one in groups.canary if one.label == "namespace")
     context = Context(next(spaces, ""), pods)
@@ -95,7 +96,7 @@ def build_own_queries(
 
 
 def total_selector(metric: Metric) -> Selector:
-    """The counter of all requests of a share of them, without a side. Raises UsageError."""
+    """Return the selector of a ratio's total requests, of both groups. Raises UsageError."""
     if metric.latency is not None:
         return latency_preset(metric.latency.preset).part("count")
     if (preset := counting_preset(metric)) is not None:
@@ -104,14 +105,14 @@ def total_selector(metric: Metric) -> Selector:
 
 
 def presence_selector(metric: Metric) -> Selector | None:
-    """Series that are there as long as a version is; None for a user's own expression."""
+    """Return a selector of series that exist while a version runs; None for custom expressions."""
     if metric.is_request_share:
         return total_selector(metric)
     return None if metric.pool is None else pool_preset(metric.pool.preset).in_use
 
 
 def build_probe(preset: RatioPreset, groups: SeriesGroups) -> SeriesQuery:
-    """All requests that a preset would count, by every label that it has a condition on."""
+    """Return a query of all requests of a preset, by each label that the preset matches."""
     labels = tuple(dict.fromkeys(one.label for one in (*preset.total.matchers, preset.bad)))
     return _query_both_sides(preset.name, preset.total, labels, groups)
 
@@ -119,7 +120,7 @@ def build_probe(preset: RatioPreset, groups: SeriesGroups) -> SeriesQuery:
 def collect_answers(
     metric: Metric, groups: SeriesGroups, answers: AnswersByKey
 ) -> RawAnswers | MetricAnswer:
-    """The raw answers of one metric, each series marked with whose it is."""
+    """Return the raw answers of one metric; each series has the label of its group."""
 
     def answer(part: str) -> MetricAnswer:
         return _join_sides(
@@ -182,7 +183,7 @@ def _metric_queries(metric: Metric, groups: SeriesGroups) -> list[SeriesQuery]:
 
 
 def _router_queries(metric: Metric, groups: SeriesGroups) -> RatioQueries | None:
-    """The queries that the operator asks of a router; None for metrics of the pods."""
+    """Return the operator's queries for a router's metrics; None for metrics of pods."""
     if groups.router is None or metric.pool is not None or metric.preset not in ROUTER_PRESETS:
         return None
     compiled = compile_metric(metric, groups.router)
@@ -191,7 +192,7 @@ def _router_queries(metric: Metric, groups: SeriesGroups) -> RatioQueries | None
 
 @dataclass(frozen=True, slots=True)
 class _RatioParts:
-    """The counters of a ratio; `matchers` tell bad requests where `total` counts them."""
+    """The counters of a ratio. `matchers` select bad requests if `total` counts them as well."""
 
     total: Selector
     matchers: tuple[Matcher, ...] = ()
@@ -250,7 +251,7 @@ def _pool_queries(metric: Metric, groups: SeriesGroups) -> list[SeriesQuery]:
 def _queries_per_side(
     name: str, parts: Iterable[tuple[str, Selector | None]], groups: SeriesGroups
 ) -> list[SeriesQuery]:
-    """Queries `NAME.PART.SIDE`: every series of each side by itself."""
+    """Return the queries `NAME.PART.SIDE`, one per group."""
     found = []
     for part, selector in parts:
         for side in Side if selector is not None else ():
@@ -260,7 +261,7 @@ def _queries_per_side(
             try:
                 promql(query)
             except ValueError as error:
-                raise UsageError(f"the query {key!r} cannot be asked: {error}") from error
+                raise UsageError(f"the query {key!r} is invalid: {error}") from error
             found.append(query)
     return found
 
@@ -270,15 +271,15 @@ def _require_labels(name: str, labels: Sequence[str], groups: SeriesGroups) -> N
         given = {one.label for one in groups.of(side)}
         if missing := [label for label in labels if label not in given]:
             raise UsageError(
-                f"the preset {name!r} needs a condition on the label {missing[0]!r} "
-                f"in --{side.value}: without one it would count other people's requests"
+                f"the preset {name!r} needs a matcher for the label {missing[0]!r} in "
+                f"--{side.value}: without it the requests of other services would count"
             )
 
 
 def _query_both_sides(
     key: str, selector: Selector, by: tuple[str, ...], groups: SeriesGroups
 ) -> SeriesQuery:
-    """One expression for both sides, each series marked with its side."""
+    """Return one expression for both groups; each series has the label of its group."""
     marked = (_side_promql(key, selector, by, groups, side) for side in Side)
     return SeriesQuery(key, selector, (*by, GROUP_LABEL), promql=" or ".join(marked))
 
@@ -290,7 +291,7 @@ def _side_promql(
     try:
         text = promql(SeriesQuery(key, narrowed, by))
     except ValueError as error:
-        raise UsageError(f"the {side.value}'s query {key!r} cannot be asked: {error}") from error
+        raise UsageError(f"the {side.value}'s query {key!r} is invalid: {error}") from error
     return f'label_replace({text}, "{GROUP_LABEL}", "{side.value}", "", "")'
 
 
@@ -299,7 +300,7 @@ def _add_matchers(selector: Selector, matchers: tuple[Matcher, ...]) -> Selector
 
 
 def _mark_side(answer: MetricAnswer, side: Side) -> MetricAnswer:
-    """The same series; who a series is comes into the one label that separates the sides."""
+    """Return the same series with GROUP_LABEL instead of the labels that identify its process."""
     match answer:
         case FoundSeries(series, odd):
             marked = tuple(replace(one, labels=_label_side(one.labels, side)) for one in series)
@@ -314,7 +315,7 @@ def _label_side(labels: Mapping[str, str], side: Side) -> dict[str, str]:
 
 
 def _join_sides(sides: Sequence[MetricAnswer]) -> MetricAnswer:
-    """Both sides in one answer; a side of which not all could be read spoils it."""
+    """Combine both groups; if one could not be read completely, the result is no data."""
     for one in sides:
         if isinstance(one, Unavailable) or (isinstance(one, NoData) and one.partial):
             return one

@@ -1,4 +1,4 @@
-"""How two groups of series are judged: the given options, and defaults for the rest."""
+"""Builds the analysis of two groups of series from the given options and defaults."""
 
 import math
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ class ComparisonSettings:
 
 @dataclass(frozen=True, slots=True)
 class PolicySettings:
-    """The options as they were given; None: not given."""
+    """The options as given; None: not given."""
 
     tolerance: float | None = None
     false_positive_rate: float | None = None
@@ -59,17 +59,17 @@ class PolicySettings:
 
     @property
     def given(self) -> dict[str, float]:
-        """Those that were given, by their names."""
+        """Return the options that were given, by name."""
         values = {name: getattr(self, name) for name in self.__slots__}
         return {name: value for name, value in values.items() if value is not None}
 
     def policy(self) -> RatioPolicy:
-        """The policy of a ratio. Raises UsageError naming the option."""
+        """Return the policy of a ratio. Raises UsageError naming the option."""
         given: dict[str, float | None] = dict(self.given)
         if self.limit is not None and math.isnan(self.limit):
             given["limit"] = None
         with _name_option_in_errors():
-            return RatioPolicy(**given)  # type: ignore[arg-type]  # alone is not among them
+            return RatioPolicy(**given)  # type: ignore[arg-type]  # type: ignore[arg-type]  # `alone` is not among them
 
     def analysis(self, metrics: tuple[Metric, ...], span: float, interval: float) -> Analysis:
         """The analysis of metrics over `span` seconds. Raises UsageError naming the option."""
@@ -83,21 +83,21 @@ class PolicySettings:
 
     @staticmethod
     def stepping(analysis: Analysis, interval: float) -> Analysis:
-        """The same with another interval (s). Raises UsageError naming the option."""
+        """Return the same analysis with another interval in seconds. Raises UsageError."""
         with name_fields_in_errors():
             return type(analysis).model_validate(dict(analysis) | {"interval": interval})
 
 
 def _override_fields(metric: Metric, own: dict[str, float]) -> Metric:
-    """The metric with those of these fields that it has: a limit is for errors only."""
+    """Return the metric with those fields that apply to it; a limit is for errors only."""
     if math.isnan(own.get("limit", 0.0)):
-        raise UsageError("--limit none is for --samples: here give the share that is too much")
+        raise UsageError("--limit none is only for --samples: set a share instead, such as 0.05")
     meant = own if metric.ratio else {name: v for name, v in own.items() if name != "limit"}
     return type(metric).model_validate(dict(metric) | meant) if metric.is_request_share else metric
 
 
 def _format_value(name: str, value: object) -> object:
-    """A value as people type it: 5h, not 18000.0."""
+    """Format a value as people type it: 5h, not 18000.0."""
     return (
         format_duration(value) if name in _DURATION_FIELDS and isinstance(value, float) else value
     )
@@ -105,7 +105,7 @@ def _format_value(name: str, value: object) -> object:
 
 @contextmanager
 def _name_option_in_errors() -> Iterator[None]:
-    """Says a value out of range with the name of its option."""
+    """Report a value out of range with the name of its option."""
     try:
         yield
     except ValueError as error:
@@ -115,14 +115,14 @@ def _name_option_in_errors() -> Iterator[None]:
 
 @contextmanager
 def name_fields_in_errors() -> Iterator[None]:
-    """Says what a model refuses with the name of the option it came from."""
+    """Report an error of a model with the name of the option it came from."""
     try:
         yield
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = str(first["loc"][0]) if first["loc"] else "step"
         option = {"interval": "step"}.get(name, name).replace("_", "-")
-        whole = "expected" in first["msg"]  # a rule over several fields says all of it
+        whole = "expected" in first["msg"]  # The message of a rule over several fields is complete.
         found = _format_value(name, first["input"])
-        rest = "" if whole else f" is expected, found {found}"
-        raise UsageError(f"--{option}: {first['msg']}{rest}") from error
+        message = first["msg"] if whole else f"expected {first['msg']}, found {found}"
+        raise UsageError(f"--{option}: {message}") from error

@@ -63,7 +63,7 @@ class RatioSource(Frozen):
         if given not in (["preset"], ["total", "bad"], ["total", "good"]):
             found = " and ".join(given) or "none"
             raise build_field_error(
-                f"either preset, or total with bad or good is expected, found {found}"
+                f"expected either preset, or total with bad or good, found {found}"
             )
         return self
 
@@ -154,7 +154,7 @@ class Metric(Frozen):
         given = self._given()
         if len(given) != 1:
             found, kinds = " and ".join(given) or "none", ", ".join(FIELDS_OF)
-            raise build_field_error(f"exactly one of {kinds} is expected, found {found}")
+            raise build_field_error(f"expected exactly one of {kinds}, found {found}")
         return self
 
     @model_validator(mode="after")
@@ -177,11 +177,11 @@ class Metric(Frozen):
         """Without bounds a query never fails; with min above max it always does."""
         if self.kind == "query" and self.min is None and self.max is None:
             raise build_field_error(
-                "min, max or both is expected with a query: without them it never fails"
+                "expected min, max or both with a query: without them it never fails"
             )
         if self.min is not None and self.max is not None and self.min > self.max:
             raise build_field_error(
-                f"min at most max is expected, found {self.min:g} and {self.max:g}", "min"
+                f"expected min to be at most max, found {self.min:g} and {self.max:g}", "min"
             )
         return self
 
@@ -234,9 +234,7 @@ def reject_duplicates(names: Sequence[str]) -> None:
     """Raises a misfit at the first name that was there before."""
     for index, name in enumerate(names):
         if name in names[:index]:
-            raise build_field_error(
-                f"names that differ are expected, found {name!r} twice", index, "name"
-            )
+            raise build_field_error(f"expected unique names, found {name!r} twice", index, "name")
 
 
 class Analysis(Frozen):
@@ -283,6 +281,6 @@ class Analysis(Frozen):
         if self.interval % 1:
             found = format_duration(self.interval)
             raise build_field_error(
-                f"an interval of whole seconds is expected, found {found}", "interval"
+                f"expected an interval of whole seconds, found {found}", "interval"
             )
         return self

@@ -86,7 +86,7 @@ def parse_duration(value: object) -> float:
         parts = zip(match.groups(), _MILLISECONDS, strict=True)
         seconds = sum(float(count or 0) * size for count, size in parts) / 1000
     if not 0 <= seconds <= 744 * 3600:
-        raise ValueError("a duration such as 30s, 2m or 1h30m (at most 744h) is expected")
+        raise ValueError("expected a duration such as 30s, 2m or 1h30m (at most 744h)")
     return round(seconds * 1000) / 1000
 
 

@@ -12,7 +12,7 @@ MAX_CHARACTERS = 60
 """Maximum number of characters of a value that a message repeats."""
 _TYPES = {
     "bool_type": "true or false",
-    "string_type": "a text",
+    "string_type": "text",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "float_type": "a number",

@@ -68,7 +68,7 @@ class Alertmanager(Frozen):
         """Neither none nor two."""
         if (self.url is None) == (self.secret_ref is None):
             found = "none" if self.url is None else "both"
-            raise build_field_error(f"exactly one of url and secretRef is expected, found {found}")
+            raise build_field_error(f"expected exactly one of url and secretRef, found {found}")
         return self
 
 
@@ -111,7 +111,7 @@ class Notify(Frozen):
         if len(given) != 1:
             found = " and ".join(given) or "none"
             names = ", ".join(RECEIVERS)
-            raise build_field_error(f"exactly one of {names} is expected, found {found}")
+            raise build_field_error(f"expected exactly one of {names}, found {found}")
         return self
 
     @property

@@ -74,7 +74,7 @@ def load_releases(
         problems.extend(document.problems)
     if required and not releases and not problems:
         found = ", ".join(others) or "nothing"
-        problems.append(Problem(1, 1, "file", f"a CanaryRelease is expected, found {found}"))
+        problems.append(Problem(1, 1, "file", f"expected a CanaryRelease, found {found}"))
     return LoadedReleases(source, tuple(releases), tuple(others), tuple(sorted(problems)))
 
 
@@ -90,7 +90,7 @@ def load_release(
     problems = loaded.problems
     if len(loaded.releases) > 1:
         names = ", ".join(release.metadata.name for release in loaded.releases)
-        problems += (Problem(1, 1, "file", f"one CanaryRelease is expected, found {names}"),)
+        problems += (Problem(1, 1, "file", f"expected one CanaryRelease, found {names}"),)
     if problems:
         raise SpecError(source, problems)
     return loaded.releases[0]

@@ -66,9 +66,7 @@ class Check(Frozen):
         """A check without a way to run would pass silently."""
         if (self.job_from is None) == (self.webhook is None):
             found = "none" if self.job_from is None else "both"
-            raise build_field_error(
-                f"exactly one of jobFrom and webhook is expected, found {found}"
-            )
+            raise build_field_error(f"expected exactly one of jobFrom and webhook, found {found}")
         return self
 
 
@@ -106,7 +104,7 @@ def require_rising_weights(steps: tuple[Step, ...]) -> tuple[Step, ...]:
         before, after = steps[index - 1].weight, steps[index].weight
         if after <= before:
             raise build_field_error(
-                f"a weight above the step before is expected, found {after} after {before}",
+                f"expected a weight above the step before, found {after} after {before}",
                 index,
                 "weight",
             )
@@ -165,7 +163,7 @@ class Spec(Frozen):
         needed = max(sum(step.duration for step in self.steps), self.analysis.min_duration)
         if needed >= self.deadline:
             raise build_field_error(
-                f"more than {format_duration(needed)} is expected (the longer of all step "
+                f"expected more than {format_duration(needed)} (the longer of all step "
                 f"durations together and analysis.minDuration),"
                 f""
                 f" found {format_duration(self.deadline)}",

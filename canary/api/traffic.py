@@ -156,7 +156,7 @@ class TrafficSpec(Frozen):
         twice = next((one for one in named if named.count(one) > 1), None)
         if twice is not None:
             raise build_field_error(
-                "each route once is expected (without a rule, all of its rules are weighted), "
+                "expected each route once (without a rule, all of its rules are weighted), "
                 f"found {twice[0]} {twice[1]} twice",
                 "routes",
             )
@@ -179,4 +179,4 @@ def _exactly_one(members: Mapping[str, object]) -> None:
     given = [name for name, member in members.items() if member is not None]
     if len(given) != 1:
         found = " and ".join(given) or "none"
-        raise build_field_error(f"exactly one of {', '.join(members)} is expected, found {found}")
+        raise build_field_error(f"expected exactly one of {', '.join(members)}, found {found}")

@@ -98,7 +98,7 @@ def read_documents(content: bytes | str) -> list[Document]:
         return [Document(problems=[text])]
     chunks = list(_split_documents(text))
     if len(chunks) > MAX_DOCUMENTS:
-        words = f"at most {MAX_DOCUMENTS:,} documents are expected, found {len(chunks):,}"
+        words = f"expected at most {MAX_DOCUMENTS:,} documents, found {len(chunks):,}"
         return [Document(problems=[Problem(1, 1, "file", words)])]
     nodes = count(1)
     return [_read_document(chunk, line, nodes) for line, chunk in chunks]
@@ -106,18 +106,18 @@ def read_documents(content: bytes | str) -> list[Document]:
 
 def _decode_content(content: bytes | str) -> str | Problem:
     if len(content) > MAX_BYTES:
-        return Problem(1, 1, "file", "at most 1 MiB of YAML is expected, found more")
+        return Problem(1, 1, "file", "expected at most 1 MiB of YAML, found more")
     if isinstance(content, str):
         return content.removeprefix("\ufeff")
     if content[:2] in {b"\xff\xfe", b"\xfe\xff"}:
-        return Problem(1, 1, "file", "UTF-8 text is expected, found UTF-16")
+        return Problem(1, 1, "file", "expected UTF-8 text, found UTF-16")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         column = error.start - content.rfind(b"\n", 0, error.start)
         found = f"the byte 0x{content[error.start]:02x}"
-        return Problem(line, column, "file", f"UTF-8 text is expected, found {found}")
+        return Problem(line, column, "file", f"expected UTF-8 text, found {found}")
 
 
 def _split_documents(text: str) -> Iterator[tuple[int, str]]:
@@ -143,14 +143,14 @@ def _read_document(text: str, offset: int, nodes: Iterator[int]) -> Document:
     except RecursionError:
         document.problems.append(Problem(offset + 1, 1, "file", _TOO_DEEP))
     except OverflowError:
-        words = f"at most {MAX_NODES:,} values and keys are expected in a file, found more"
+        words = f"expected at most {MAX_NODES:,} values and keys in a file, found more"
         document.problems.append(Problem(offset + 1, 1, "file", words))
     except _TooLargeError as error:
         document.problems.append(error.problem)
     return document
 
 
-_TOO_DEEP = f"at most {MAX_DEPTH} levels are expected, found more (or an alias inside its anchor)"
+_TOO_DEEP = f"expected at most {MAX_DEPTH} levels, found more (or an alias inside its anchor)"
 
 
 class _TooLargeError(Exception):
@@ -175,7 +175,7 @@ class _Reader:
         if len(path) > MAX_DEPTH:
             raise _TooLargeError(self._problem(node, path[:3], _TOO_DEEP))
         if self._count > MAX_VALUES:
-            what = f"at most {MAX_VALUES} values (aliases written out) are expected, found more"
+            what = f"expected at most {MAX_VALUES} values (aliases written out), found more"
             raise _TooLargeError(self._problem(node, (), what))
         if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
             return self._mapping(node, path)
@@ -183,7 +183,7 @@ class _Reader:
             return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, path)
-        return self._unreadable(node, path, f"no tag is expected here, found {_tag_name(node)}")
+        return self._unreadable(node, path, f"expected no tag here, found {_tag_name(node)}")
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> Json:
         own: dict[str, Json] = {}
@@ -193,13 +193,13 @@ class _Reader:
                 for name, inner in self._merge(value, path).items():
                     merged.setdefault(name, inner)
             elif not isinstance(key, yaml.ScalarNode):
-                self._reject(key, path, "a text is expected as a key, found a list or a mapping")
+                self._reject(key, path, "expected text as a key, found a list or a mapping")
             elif key.value in own:
                 line = self._document.marks[(*path, key.value)][0]
                 self._reject(
                     key,
                     (*path, key.value),
-                    f"this key once is expected, found it in line {line} too",
+                    f"expected this key once, found it in line {line} too",
                 )
             else:
                 inner_path = (*path, key.value)
@@ -213,7 +213,7 @@ class _Reader:
         for source in node.value if isinstance(node, yaml.SequenceNode) else [node]:
             value = self.value(source, path)
             if not isinstance(value, dict):
-                self._reject(source, path, "a mapping is expected after <<, found something else")
+                self._reject(source, path, "expected a mapping after <<, found something else")
             else:
                 result = value | result
         return result
@@ -230,7 +230,7 @@ class _Reader:
                 return self._number(node, path)
             case _:
                 return self._unreadable(
-                    node, path, f"no tag is expected here, found {_tag_name(node)}"
+                    node, path, f"expected no tag here, found {_tag_name(node)}"
                 )
 
     def _number(self, node: yaml.ScalarNode, path: Path) -> Json:
@@ -238,7 +238,7 @@ class _Reader:
         number = float(node.value.lower().replace(".inf", "inf").replace(".nan", "nan"))
         if not math.isfinite(number):
             return self._unreadable(
-                node, path, f"a finite number is expected, found {node.value[:40]}"
+                node, path, f"expected a finite number, found {node.value[:40]}"
             )
         return int(number) if number.is_integer() and abs(number) < 1 << 53 else number
 
@@ -266,7 +266,7 @@ def _syntax_problem(error: yaml.YAMLError, text: str, offset: int) -> Problem:
         before = text[: error.position]
         line, column = before.count("\n"), len(before) - before.rfind("\n")
         found = f"the control character U+{ord(text[error.position]):04X}"
-        return Problem(offset + line + 1, column, "file", f"text is expected, found {found}")
+        return Problem(offset + line + 1, column, "file", f"expected text, found {found}")
     mark = getattr(error, "problem_mark", None)
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     what = getattr(error, "problem", None) or str(error).splitlines()[0]

@@ -66,7 +66,7 @@ def _parse_rows(
     for row in reader:
         where = f"{source}, line {reader.line_num}"
         if None in row or None in row.values():
-            raise UsageError(f"{where}: {len(reader.fieldnames or ())} fields are expected")
+            raise UsageError(f"{where}: expected {len(reader.fieldnames or ())} fields")
         yield _parse_row({name: value.strip() for name, value in row.items()}, where, time)
 
 

@@ -61,7 +61,7 @@ def select_service_and_routes(topology: Topology, wanted: DraftOptions) -> Traff
     """Select the Service and its routes; without any Service the pods are workers.
 
     Raises:
-        NotFoundError: a Service is expected, and none selects the pods.
+        NotFoundError: no Service selects the pods, but the options require one.
         UsageError: there are several, and no option selects one.
     """
     service = _select_service(topology, wanted.service)

@@ -39,7 +39,7 @@ def interrupted_result(
     observed: Observation, tracked: TrackedRelease, seconds: float
 ) -> GateResult:
     """Return the result of an interrupted wait; the release itself continues."""
-    text = "the wait was interrupted; the release goes on"
+    text = "the wait was interrupted; the release continues"
     return build_result(
         FinishedState(ExitCode.INTERRUPTED, text, observed.status.reason),
         observed,
@@ -86,9 +86,9 @@ def _describe_verdict(verdict: Verdict) -> str:
         case Verdict.CONTINUE:
             return "not enough evidence yet"
         case Verdict.NO_DATA:
-            return "the query works and nothing is there"
+            return "the query works but returns no series"
         case Verdict.UNAVAILABLE:
-            return "the monitoring could not be asked"
+            return "the monitoring system could not be queried"
 
 
 def _build_facts(

@@ -53,7 +53,9 @@ def _release_deleted(given: RuleInput) -> GateState | None:
     if given.observed.resource.deleting_since is None:
         return None
     return FinishedState(
-        ExitCode.NOT_FOUND, "is being deleted, so no release can end", Reason.DELETED
+        ExitCode.NOT_FOUND,
+        "the CanaryRelease is being deleted, so no release can end",
+        Reason.DELETED,
     )
 
 
@@ -70,7 +72,7 @@ def _not_tracked_yet(given: RuleInput) -> GateState | None:
     if given.tracked.template is not None:
         return None
     if given.options.image is not None and given.options.image not in given.observed.images:
-        return PendingState(f"the Deployment does not want {given.options.image} yet")
+        return PendingState(f"the Deployment does not have {given.options.image} yet")
     return PendingState("nothing to release yet; waiting for the next template")
 
 
@@ -91,8 +93,8 @@ def _in_progress(given: RuleInput) -> GateState | None:
 
 def _bake_in_progress(given: RuleInput) -> GateState:
     if given.options.bake:
-        return PendingState("promoted; watched until the bake is over", given.status.message)
-    return _promoted_result(given, "promoted; it is still watched (bake), see --bake")
+        return PendingState("promoted; waiting for the end of the bake", given.status.message)
+    return _promoted_result(given, "promoted; the bake continues (wait for it with --bake)")
 
 
 def _in_history(given: RuleInput) -> GateState | None:
@@ -108,9 +110,9 @@ def _in_history(given: RuleInput) -> GateState | None:
         case Result.ROLLED_BACK:
             return FinishedState(ExitCode.FAILED, f"rolled back: {why}", entry.reason, entry)
         case Result.SUPERSEDED if given.observed.template == given.tracked.template:
-            return None  # the other one is gone again, and this one starts anew
+            return None  # The other release has ended, and this one starts again.
         case Result.SUPERSEDED:
-            text = "superseded by another template before it was judged to its end"
+            text = "superseded by another template before its analysis ended"
             return FinishedState(ExitCode.INCONCLUSIVE, text, entry.reason, entry)
 
 
@@ -119,10 +121,10 @@ def _already_stable(given: RuleInput) -> GateState | None:
     if given.tracked.template != status.stable_hash:
         return None
     if status.release is not None:
-        return PendingState(f"another release ({status.release.template}) is being taken back")
+        return PendingState(f"another release ({status.release.template}) is being rolled back")
     past = status.reason is Reason.ROLLED_OUT_WITHOUT_CANARY
     if past and given.tracked.fresh:
-        text = "rolled out past canary: it runs everywhere and was not judged"
+        text = "rolled out without canary: it runs on all pods and was not analyzed"
         return FinishedState(ExitCode.INCONCLUSIVE, text, status.reason)
     note = " (it was rolled out without canary)" if past else ""
     reason = status.reason if past else Reason.AT_REST
@@ -133,7 +135,7 @@ def _already_rejected(given: RuleInput) -> GateState | None:
     if given.tracked.template != given.status.rejected_hash:
         return None
     if given.observed.asked:
-        return PendingState("a request waits for the operator", unseen=True)
+        return PendingState("a command waits for the operator", unseen=True)
     entry = given.entry
     if entry is None:
         return FinishedState(
@@ -149,9 +151,11 @@ def _template_replaced(given: RuleInput) -> GateState | None:
     status = given.status
     if status.reason is Reason.UNPAUSED_BY_HAND:
         return FinishedState(
-            ExitCode.FAILED, f"put back: {_format_reason(status.reason, '')}", status.reason
+            ExitCode.FAILED,
+            f"template restored: {_format_reason(status.reason, '')}",
+            status.reason,
         )
-    text = "superseded: the Deployment wants another template, and this one was not released"
+    text = "superseded: the Deployment has another template, and this one was not released"
     return FinishedState(ExitCode.INCONCLUSIVE, text, Reason.TEMPLATE_CHANGED)
 
 
@@ -167,7 +171,7 @@ def _release_stalled(given: RuleInput) -> GateState | None:
     if stale or status.release is not None or given.observed.quiet < GRACE_SECONDS:
         return None
     if status.reason is Reason.TARGET_SCALED_TO_ZERO:
-        text = f"cannot be judged: {_format_reason(status.reason, status.message)}"
+        text = f"cannot be analyzed: {_format_reason(status.reason, status.message)}"
         return FinishedState(ExitCode.INCONCLUSIVE, text, status.reason)
     if not status.reason.info.stalls:
         return None
@@ -178,11 +182,13 @@ def _release_stalled(given: RuleInput) -> GateState | None:
 def _not_handled_yet(given: RuleInput) -> GateState:
     status = given.status
     if status.stable_hash is None:
-        return PendingState(f"not adopted yet: {status.reason}", status.message, unseen=True)
+        return PendingState(f"not managed yet: {status.reason}", status.message, unseen=True)
     if status.release is not None:
-        return PendingState(f"the release before it ({status.release.template}) ends first")
+        return PendingState(
+            f"waiting for the end of the previous release ({status.release.template})"
+        )
     obstacle = status.reason.info.stalls or status.reason is Reason.TARGET_SCALED_TO_ZERO
-    text = "the new template has not been taken up yet"
+    text = "the operator has not started this release yet"
     if obstacle:
         return PendingState(f"{text}: {status.reason}", status.message)
     return PendingState(text, unseen=True)

@@ -46,7 +46,7 @@ class GateWaiter:
     """What is wrong with the operator at a time; empty: nothing, None: unknown."""
     options: GateOptions
     timeout: float
-    """Seconds."""
+    """Timeout in seconds."""
     _started: float = 0.0
     _tracked: TrackedRelease | None = None
     _observed: Observation | None = None
@@ -65,7 +65,7 @@ class GateWaiter:
             result = self._handle_update(update)
             if result is not None:
                 return result
-        raise LookupError("the updates of a watch never end")
+        raise LookupError("expected the updates of a watch to continue, found their end")
 
     def interrupted(self) -> GateResult | None:
         """Return the result of an interrupted wait; None before the first state."""
@@ -128,7 +128,7 @@ class GateWaiter:
     def _handle_deletion(self) -> GateResult | None:
         if self._observed is None:
             raise NotFoundError("the CanaryRelease does not exist")
-        text = "was deleted while the gate waited for it"
+        text = "the CanaryRelease was deleted while the gate waited for it"
         return self._build_result(FinishedState(ExitCode.NOT_FOUND, text, Reason.DELETED))
 
     def _print_progress(self, found: PendingState) -> None:

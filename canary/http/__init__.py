@@ -1,1 +1,1 @@
-"""HTTP to addresses that other people choose: pods, checks, receivers of notifications."""
+"""Sends HTTP requests to addresses from specs and pods: checks, receivers, /metrics pages."""

@@ -1,8 +1,9 @@
-"""Which addresses may be connected to on behalf of somebody else. Pure.
+"""Decides which IP addresses the operator may connect to. Pure.
 
-A name decides nothing: it is resolved once, its addresses are checked, and one of those is
-connected to. A worked example: `http://metadata.example/` resolves to 169.254.169.254, which is
-link-local, so nothing is sent; a name that changes its answer between two lookups gains nothing.
+Names are not checked. A name is resolved once, its addresses are checked, and the connection goes
+to one of these. For example, `http://metadata.example/` resolves to 169.254.169.254, which is
+link-local, so nothing is sent. A name whose answer changes between two lookups cannot bypass the
+check, because there is only one lookup.
 """
 
 from collections.abc import Iterable
@@ -29,46 +30,46 @@ _NAT64: Final = IPv6Network("64:ff9b::/96")
 
 
 class AddressError(PermanentError):
-    """Nothing is sent to this address."""
+    """Requests to this address are forbidden."""
 
 
 @dataclass(frozen=True, slots=True)
 class AddressRules:
-    """Loopback, link-local, multicast, unspecified and metadata addresses are refused.
+    """Loopback, link-local, multicast, unspecified and metadata addresses are rejected.
 
-    So are `refused` networks, such as a cluster's range of Services; `allowed` ones never are.
+    Networks in `refused`, such as a cluster's Service range, are rejected as well. Networks in
+    `allowed` are always accepted.
     """
 
     refused: tuple[Network, ...] = ()
     allowed: tuple[Network, ...] = ()
 
     def check(self, address: str) -> None:
-        """Raise AddressError where nothing may be sent to an IP address."""
+        """Raise AddressError if requests to an IP address are forbidden."""
         found = _embedded(ip_address(address.partition("%")[0]))
         if _in(found, self.allowed):
             return
         if why := _kind(found) or ("in a refused network" if _in(found, self.refused) else ""):
             raise AddressError(
-                f"its address is {why}: nothing is sent there unless --allow-network says so"
+                f"its address is {why}: requests to it are forbidden; allow them with "
+                "--allow-network"
             )
 
 
 EVERYWHERE: Final = AddressRules(allowed=(ip_network("0.0.0.0/0"), ip_network("::/0")))
-"""For addresses that the person who runs the command has typed."""
+"""For addresses that the user of the command has typed."""
 
 
 def parse_networks(option: str, texts: Iterable[str]) -> tuple[Network, ...]:
-    """Networks such as `10.96.0.0/12`. Raises UsageError, with the option's name."""
+    """Parse networks such as `10.96.0.0/12`. Raises UsageError with the option's name."""
     try:
         return tuple(ip_network(text, strict=False) for text in texts)
     except ValueError as error:
-        raise UsageError(
-            f"{option}: a network such as 10.96.0.0/12 is expected: {error}"
-        ) from error
+        raise UsageError(f"{option}: expected a network such as 10.96.0.0/12: {error}") from error
 
 
 def _embedded(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """The IPv4 address that an IPv6 one stands for, if any."""
+    """Return the IPv4 address embedded in an IPv6 address, if any."""
     if isinstance(address, IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour
         if inner is None and address in _NAT64:
@@ -83,8 +84,8 @@ def _kind(address: IPv4Address | IPv6Address) -> str:
     if address.is_link_local or address in _METADATA:
         return "a link-local or metadata address"
     if address.is_multicast or address.is_unspecified or address in IPv4Network("0.0.0.0/8"):
-        return "no address of a host"
-    return "no address of a host" if address == IPv4Address("255.255.255.255") else ""
+        return "not the address of a host"
+    return "not the address of a host" if address == IPv4Address("255.255.255.255") else ""
 
 
 def _in(address: IPv4Address | IPv6Address, networks: Iterable[Network]) -> bool:

@@ -38,10 +38,10 @@ from canary.http.addresses import EVERYWHERE, AddressRules
 from canary.http.urls import split_credentials, split_url
 
 Resolve = Callable[..., list[Any]]
-"""As socket.getaddrinfo."""
+"""The type of socket.getaddrinfo."""
 _CHUNK: Final = 1 << 16
 _ends: ContextVar[float] = ContextVar("ends")
-"""When the header of the present request's answer has to be complete."""
+"""Deadline of the response header of the current request (monotonic clock, seconds)."""
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -83,18 +83,18 @@ class BrokenOffError(HttpError):
 
 
 class BadAddressError(PermanentError):
-    """Nothing can be sent to such an address."""
+    """The address is invalid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of one request: seconds until connected, between two bytes and altogether; bytes read."""
+    """Limits of one request: seconds to connect, between two bytes and in total; bytes to read."""
 
     connect: float = 3.0
     read: float = 10.0
     whole: float = 20.0
     size: int = 0
-    """Of the answer's body after decompression; 0: only status and headers are read."""
+    """Maximum bytes of the body after decompression; 0: only status and headers are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """What came back; `whole` says that the answer itself says where it ends."""
+    """A response. `whole`: the response declares its own length, so truncation is detected."""
 
     status: int
     headers: Mapping[str, str]
@@ -125,7 +125,7 @@ class HttpAnswer:
 
 
 class HttpClient:
-    """Sends requests, from any thread; keeps connections open."""
+    """Sends requests from any thread and keeps connections open."""
 
     def __init__(  # noqa: PLR0913  # all but two have defaults
         self,
@@ -169,11 +169,11 @@ class HttpClient:
         body: bytes | None = None,
         seconds: float | None = None,
     ) -> HttpAnswer:
-        """The answer, whatever its status; `seconds`, if given, is less than all the limits.
+        """Return the response, whatever its status; `seconds` can shorten the total time limit.
 
         Raises:
-            HttpError: there is none, it is too slow or too large, or it broke off.
-            BadAddressError, AddressError: nothing can, or may, be sent there.
+            HttpError: no response, an incomplete one, or one that is too slow or too large.
+            BadAddressError, AddressError: the address is invalid or forbidden.
         """
         limits = self._limits
         whole = limits.whole if seconds is None else min(seconds, limits.whole)
@@ -209,7 +209,7 @@ class HttpClient:
             response.close()
 
     def close(self) -> None:
-        """Lets the idle connections go."""
+        """Close idle connections."""
         self._pools.clear()
 
     def _check_target(self, host: str) -> None:
@@ -234,7 +234,7 @@ def _says_its_end(headers: HTTPHeaderDict) -> bool:
 
 
 def _read(response: Any, limits: Limits) -> bytes:  # noqa: ANN401  # BaseHTTPResponse has no read1
-    """Raises HttpError."""
+    """Read the body within the limits. Raises HttpError."""
     deadline = time.monotonic() + limits.whole
     body = bytearray()
     while chunk := response.read1(_CHUNK, decode_content=True):
@@ -262,7 +262,7 @@ def _unsent(error: Exception, read: float) -> CanaryError:
     if isinstance(error, HttpError):
         return error
     if isinstance(error, ValueError) and not isinstance(error, HTTPError):
-        return BadAddressError("nothing can be sent to such an address")
+        return BadAddressError("the address is invalid")
     if isinstance(error, http_errors.LocationValueError):
         return BadAddressError("nothing can be sent to such an address")
     found = ((ours, words) for kind, ours, words in _KINDS if isinstance(error, kind))
@@ -292,7 +292,7 @@ def default_context() -> ssl.SSLContext:
 
 
 class _Guarded:
-    """What both kinds of connections do: connect to a checked address, and end in time."""
+    """Common part of both connection classes: connect to a checked address within the deadline."""
 
     rules: AddressRules | None
     resolve: Resolve
@@ -314,7 +314,7 @@ class _Guarded:
         return _connected(connection, found)
 
     def getresponse(self) -> HTTPResponse:
-        """As in urllib3, but the header has to be complete in time."""
+        """Return the response as in urllib3, but close the connection at the header's deadline."""
         left = max(_ends.get() - time.monotonic(), 0.01)
         late = threading.Event()
         timer = threading.Timer(left, _cut, (self.sock, late))  # type: ignore[attr-defined]
@@ -331,7 +331,7 @@ class _Guarded:
 
 
 def _connected(connection: Any, found: list[Any]) -> socket.socket:  # noqa: ANN401  # urllib3's
-    """The first of the addresses that answers, all within the one time-out."""
+    """Connect to the first address that answers, all within one timeout."""
     deadline = time.monotonic() + connection.timeout
     problem: OSError = OSError("no address")
     for family, kind, protocol, _, place in found:
@@ -347,7 +347,9 @@ def _connected(connection: Any, found: list[Any]) -> socket.socket:  # noqa: ANN
         else:
             return opened
     if isinstance(problem, TimeoutError):
-        raise http_errors.ConnectTimeoutError(connection, "no connection in time") from problem
+        raise http_errors.ConnectTimeoutError(
+            connection, "no connection within the time limit"
+        ) from problem
     raise http_errors.NewConnectionError(connection, "it cannot be reached") from problem
 
 

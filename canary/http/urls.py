@@ -1,4 +1,4 @@
-"""The one place where a URL is put together or taken apart. Pure."""
+"""Builds and parses URLs. Pure."""
 
 from base64 import b64encode
 from ipaddress import ip_address
@@ -9,50 +9,50 @@ _UNQUOTED = "/-._~!$&'()*+,;=:@"
 
 
 def build_url(scheme: str, address: str, port: str, path: str) -> str:
-    """`http://10.0.0.7:9090/metrics`, whatever stands in the parts.
+    """Return a URL such as `http://10.0.0.7:9090/metrics`; special characters are quoted.
 
-    `address` is an IP address; `path` is not quoted yet, so a `?` in it is part of the path, as it
-    is for Prometheus.
+    `address` is an IP address. `path` is not quoted yet, so a `?` in it belongs to the path, as in
+    Prometheus.
 
     Raises:
-        ValueError: a part is not what it should be; the text does not repeat it.
+        ValueError: a part is invalid; the message does not contain it.
     """
     if scheme not in {"http", "https"}:
-        raise ValueError("the scheme http or https is expected")
+        raise ValueError("expected the scheme http or https")
     host = ip_address(address)
     shown = f"[{host}]" if ":" in str(host) else str(host)
     return f"{scheme}://{shown}:{parse_port(port)}{build_path(path)}"
 
 
 def parse_port(text: str) -> int:
-    """A port from 1 to 65535. Raises ValueError."""
+    """Parse a port from 1 to 65535. Raises ValueError."""
     if not (text.isascii() and text.isdecimal() and len(text) <= 5):  # noqa: PLR2004  # of 65535
-        raise ValueError("a port from 1 to 65535 is expected")
+        raise ValueError("expected a port from 1 to 65535")
     if not 1 <= int(text) <= _LARGEST_PORT:
-        raise ValueError("a port from 1 to 65535 is expected")
+        raise ValueError("expected a port from 1 to 65535")
     return int(text)
 
 
 def build_path(text: str) -> str:
-    """The path of a URL, quoted. Raises ValueError where a segment is `.` or `..`."""
+    """Quote the path of a URL. Raises ValueError if a segment is `.` or `..`."""
     if {".", ".."} & set(text.replace("\\", "/").split("/")):
-        raise ValueError("a path without the segments . and .. is expected")
+        raise ValueError("expected a path without the segments . and ..")
     return "/" + quote(text.lstrip("/"), safe=_UNQUOTED, errors="replace")
 
 
 def split_url(url: str) -> SplitResult:
-    """The parts of a URL that a request may be sent to.
+    """Split a URL to which requests may be sent.
 
     Raises:
-        ValueError: not http or https, without host, with a user's name, or with white space.
+        ValueError: not http or https, without host, with a user name, or with white space.
     """
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
-        raise ValueError("http://HOST:PORT or https://… is expected")
+        raise ValueError("expected http://HOST:PORT or https://…")
     if "@" in parts.netloc:
-        raise ValueError("an address without a user's name or password is expected")
+        raise ValueError("expected an address without a user's name or password")
     if any(one.isspace() or not one.isprintable() for one in url) or "\\" in parts.netloc:
-        raise ValueError("an address without white space is expected")
+        raise ValueError("expected an address without white space")
     return parts
 
 

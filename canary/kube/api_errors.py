@@ -108,7 +108,7 @@ class ApiResponse:
         if not isinstance(found, dict):
             what = self.headers.get("Content-Type", "nothing")
             raise ResponseLostError(
-                f"cannot {operation}: an object in JSON is expected, found {what}; "
+                f"cannot {operation}: expected an object in JSON, found {what}; "
                 "is this the address of an API server?"
             )
         return found

@@ -245,7 +245,7 @@ class Client:
             page = self._calls.call(operation, request).object(operation)
             if "items" not in page:
                 raise ResponseLostError(
-                    f"cannot {operation}: a list is expected, found none; "
+                    f"cannot {operation}: expected a list, found none; "
                     "is this the address of an API server?"
                 )
             items += [compact(_type_meta(kind) | item) for item in page["items"] or []]

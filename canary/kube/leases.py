@@ -47,7 +47,7 @@ class LeaseTerms:
 
     def __post_init__(self) -> None:
         if not 0 < self.retry < self.renew_deadline < self.duration:
-            raise ValueError(f"0 < retry < renew_deadline < duration is expected, found {self}")
+            raise ValueError(f"expected 0 < retry < renew_deadline < duration, found {self}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,7 +183,7 @@ def parse_request(text: str) -> ReleaseRequest:
     `skip` requires a `reason`. `by`, `reason` and `to` are cut to 300 characters.
 
     Raises:
-        UsageError: the text is not such a request; the message names what is expected.
+        UsageError: the text is not a valid request; the message names the expected format.
     """
     try:
         found = json.loads(text)
@@ -192,7 +192,7 @@ def parse_request(text: str) -> ReleaseRequest:
         reason = _optional_text(found, "reason")
         if skip is not None and not reason.strip():
             raise UsageError(
-                f"annotation {REQUEST} is ignored: a reason is expected with skip, found none"
+                f"annotation {REQUEST} is ignored: expected a reason with skip, found none"
             )
         return ReleaseRequest(
             verb,
@@ -205,8 +205,8 @@ def parse_request(text: str) -> ReleaseRequest:
     except (ValueError, KeyError, TypeError) as error:
         verbs = ", ".join(Verb)
         raise UsageError(
-            f'annotation {REQUEST} is ignored: {{"verb": "…", "id": "…"}} is expected, '
-            f"the verb one of {verbs}; found {text[:100]!r}"
+            f'annotation {REQUEST} is ignored: expected {{"verb": "…", "id": "…"}} '
+            f"with a verb of {verbs}, found {text[:100]!r}"
         ) from error
 
 

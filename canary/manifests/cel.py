@@ -67,7 +67,7 @@ def value_rule(schema: Mapping[str, Any]) -> list[dict[str, str]]:
         for key, sign in _RANGE.items()
         if key in schema
     ]
-    return [{"rule": " && ".join(parts), "message": f"{schema['words']} is expected"}]
+    return [{"rule": " && ".join(parts), "message": f"expected {schema['words']}"}]
 
 
 def _present_fields(names: Sequence[str]) -> str:
@@ -162,14 +162,14 @@ RULES: Mapping[str, Sequence[CelRule]] = {
         CelRule(
             "exactly_one_router",
             _one_of(_ROUTERS),
-            f"exactly one of {', '.join(_ROUTERS)} is expected",
+            f"expected exactly one of {', '.join(_ROUTERS)}",
             _present_fields(_ROUTERS),
         ),
         CelRule(
             "each_route_once",
             "!has(self.routes) || self.routes.all(one,"
             f" self.routes.exists_one(other, {_same_route('one', 'other')}))",
-            "each route once is expected (without a rule, all of its rules are weighted)",
+            "expected each route once (without a rule, all of its rules are weighted)",
             field="routes",
         ),
     ),
@@ -177,7 +177,7 @@ RULES: Mapping[str, Sequence[CelRule]] = {
         CelRule(
             "exactly_one_route",
             _one_of(_ROUTES),
-            f"exactly one of {', '.join(_ROUTES)} is expected",
+            f"expected exactly one of {', '.join(_ROUTES)}",
             _present_fields(_ROUTES),
         ),
     ),
@@ -186,7 +186,7 @@ RULES: Mapping[str, Sequence[CelRule]] = {
             "preset_or_selectors",
             "has(self.preset) ? !has(self.total) && !has(self.bad) && !has(self.good)"
             " : has(self.total) && has(self.bad) != has(self.good)",
-            "either preset, or total with bad or good is expected",
+            "expected either preset, or total with bad or good",
             _present_fields(("preset", "total", "bad", "good")),
         ),
     ),
@@ -194,20 +194,20 @@ RULES: Mapping[str, Sequence[CelRule]] = {
         CelRule(
             "exactly_one_source",
             _one_of(tuple(FIELDS_OF)),
-            f"exactly one of {', '.join(FIELDS_OF)} is expected",
+            f"expected exactly one of {', '.join(FIELDS_OF)}",
             _present_fields(tuple(FIELDS_OF)),
         ),
         *(_field_rule(kind) for kind in FIELDS_OF),
         CelRule(
             "bounds_make_sense",
             f"!({_only_field('query')}) || has(self.min) || has(self.max)",
-            "min, max or both is expected with a query: without them it never fails",
+            "expected min, max or both with a query: without them it never fails",
         ),
         CelRule(
             "bounds_make_sense",
             f"!({_only_field('query')}) || !has(self.min) || !has(self.max)"
             " || self.min <= self.max",
-            "min at most max is expected",
+            "expected min to be at most max",
             field="min",
         ),
     ),
@@ -222,7 +222,7 @@ RULES: Mapping[str, Sequence[CelRule]] = {
             "whole_seconds",
             f"!has(self.interval)"
             f" || {parse_duration('self.interval')}.getMilliseconds() % 1000 == 0",
-            "an interval of whole seconds is expected",
+            "expected an interval of whole seconds",
             "self.interval",
             "interval",
         ),
@@ -231,7 +231,7 @@ RULES: Mapping[str, Sequence[CelRule]] = {
         CelRule(
             "exactly_one_kind",
             "has(self.jobFrom) != has(self.webhook)",
-            "exactly one of jobFrom and webhook is expected",
+            "expected exactly one of jobFrom and webhook",
             "(has(self.jobFrom) ? 'both' : 'none')",
         ),
     ),
@@ -239,7 +239,7 @@ RULES: Mapping[str, Sequence[CelRule]] = {
         CelRule(
             "one_address",
             "has(self.url) != has(self.secretRef)",
-            "exactly one of url and secretRef is expected",
+            "expected exactly one of url and secretRef",
             "(has(self.url) ? 'both' : 'none')",
         ),
     ),
@@ -247,7 +247,7 @@ RULES: Mapping[str, Sequence[CelRule]] = {
         CelRule(
             "exactly_one_receiver",
             _one_of(RECEIVERS),
-            f"exactly one of {', '.join(RECEIVERS)} is expected",
+            f"expected exactly one of {', '.join(RECEIVERS)}",
             _present_fields(RECEIVERS),
         ),
     ),
@@ -255,7 +255,7 @@ RULES: Mapping[str, Sequence[CelRule]] = {
         CelRule(
             "require_rising_weights",
             f"{_FALLING} == []",
-            "a weight above the step before is expected",
+            "expected a weight above the step before",
             field="steps",
         ),
         CelRule(

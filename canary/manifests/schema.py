@@ -98,7 +98,7 @@ class StructuralSchema:
             own.append(
                 {
                     "rule": f"size(self) >= {least}",
-                    "message": f"a list of {least} or more is expected",
+                    "message": f"expected a list of {least} or more",
                 }
             )
         return own

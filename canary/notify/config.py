@@ -29,10 +29,10 @@ def validate_template(template: str) -> str:
     try:
         unknown = unknown_variables(template)
     except ValueError:
-        raise build_field_error("matching braces are expected") from None
+        raise build_field_error("expected matching braces") from None
     if unknown:
         names = ", ".join(VARIABLES)
-        raise build_field_error(f"only {names} are expected in braces, found {unknown[0]!r}")
+        raise build_field_error(f"expected only {names} in braces, found {unknown[0]!r}")
     return template
 
 

@@ -24,7 +24,7 @@ _AGES = (
     (8 * DAY, DAY, "d", HOUR, "h"),
     (math.inf, DAY, "d", 0, ""),
 )
-"""Below this (seconds): the unit in seconds, its name, and the unit of the rest with its name."""
+"""Per range of ages: upper bound, seconds per unit, unit; then the same of the remainder."""
 
 
 def format_percent(ratio: float | None) -> str:
@@ -54,7 +54,7 @@ def format_count(number: float) -> str:
 
 
 def format_errors_served(number: float | None) -> str:
-    """Format the canary's failed requests: `56 errors served`, or that nobody counted them."""
+    """Format the canary's failed requests: `56 errors served`, or that they were not counted."""
     return "errors served: unknown" if number is None else f"{format_count(number)} errors served"
 
 

@@ -35,9 +35,9 @@ def sanitize_output(text: str) -> str:
 
 
 def make_one_line(text: str) -> str:
-    """Return the text in one printable line that a CI server does not read as a command.
+    """Return the text in one printable line that a CI server does not interpret as a command.
 
-    `##[` begins a command for GitHub's runner wherever it stands in a line, so it is broken up.
+    `##[` starts a command for GitHub's runner anywhere in a line, so it is broken up.
     """
     return make_printable(_join_lines(text)).replace("##[", "## [")
 

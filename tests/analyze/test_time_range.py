@@ -42,6 +42,6 @@ def test_a_time_is_shown_in_utc():
 def test_p20_a_moment_in_milliseconds_is_refused():
     """It would be in the year 58,000."""
     with pytest.raises(
-        UsageError, match=r"--start: seconds since the epoch are expected.*milliseconds"
+        UsageError, match=r"--start: expected seconds since the epoch.*milliseconds"
     ):
         parse_time("1795998000000", 0.0, "--start")

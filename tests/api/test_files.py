@@ -26,32 +26,32 @@ def said(loaded: LoadedReleases) -> list[str]:
 BROKEN = [
     pytest.param(
         b"",
-        "line 1, column 1: file: a CanaryRelease is expected, found nothing",
+        "line 1, column 1: file: expected a CanaryRelease, found nothing",
         id="an empty file",
     ),
     pytest.param(
         b"# later\n---\n",
-        "line 1, column 1: file: a CanaryRelease is expected, found nothing",
+        "line 1, column 1: file: expected a CanaryRelease, found nothing",
         id="only comments",
     ),
     pytest.param(
         DEPLOYMENT.encode(),
-        "line 1, column 1: file: a CanaryRelease is expected, found Deployment auth",
+        "line 1, column 1: file: expected a CanaryRelease, found Deployment auth",
         id="only objects of other kinds",
     ),
     pytest.param(
         b"auth",
-        "line 1, column 1: file: a mapping (apiVersion, kind, metadata, spec, status) is expected, found the text 'auth'",
+        "line 1, column 1: file: expected a mapping (apiVersion, kind, metadata, spec, status), found the text 'auth'",
         id="a text",
     ),
     pytest.param(
         b"[]",
-        "line 1, column 1: file: a mapping (apiVersion, kind, metadata, spec, status) is expected, found a list of 0",
+        "line 1, column 1: file: expected a mapping (apiVersion, kind, metadata, spec, status), found a list of 0",
         id="a list",
     ),
     pytest.param(
         b"a:\n\tb: 1\n",
-        "line 2, column 1: file: this is not YAML: spaces are expected for indentation, found a tab",
+        "line 2, column 1: file: this is not YAML: expected spaces for indentation, found a tab",
         id="a tab",
     ),
     pytest.param(
@@ -66,32 +66,32 @@ BROKEN = [
     ),
     pytest.param(
         "a: ä".encode("utf-16"),
-        "line 1, column 1: file: UTF-8 text is expected, found UTF-16",
+        "line 1, column 1: file: expected UTF-8 text, found UTF-16",
         id="UTF-16",
     ),
     pytest.param(
         b"a: 1\nb: \xff",
-        "line 2, column 4: file: UTF-8 text is expected, found the byte 0xff",
+        "line 2, column 4: file: expected UTF-8 text, found the byte 0xff",
         id="bytes that are no text",
     ),
     pytest.param(
         b"a: 1\nb: \x00",
-        "line 2, column 4: file: text is expected, found the control character U+0000",
+        "line 2, column 4: file: expected text, found the control character U+0000",
         id="a control character",
     ),
     pytest.param(
         b"#" * (MAX_BYTES + 1),
-        "line 1, column 1: file: at most 1 MiB of YAML is expected, found more",
+        "line 1, column 1: file: expected at most 1 MiB of YAML, found more",
         id="a huge file",
     ),
     pytest.param(
         b"[" * 3000,
-        "line 1, column 1: file: at most 40 levels are expected, found more (or an alias inside its anchor)",
+        "line 1, column 1: file: expected at most 40 levels, found more (or an alias inside its anchor)",
         id="nested without end",
     ),
     pytest.param(
         b"a: &a [*a]",
-        "line 1, column 4: a[0][0]: at most 40 levels are expected, found more (or an alias inside its anchor)",
+        "line 1, column 4: a[0][0]: expected at most 40 levels, found more (or an alias inside its anchor)",
         id="an alias inside its own anchor",
     ),
 ]
@@ -108,7 +108,7 @@ def test_aliases_that_multiply_are_stopped() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
     (sentence,) = said(load_releases("\n".join(lines), "x.yaml"))
-    assert "at most 50000 values (aliases written out) are expected, found more" in sentence
+    assert "expected at most 50000 values (aliases written out), found more" in sentence
 
 
 def test_several_documents_are_judged_one_by_one() -> None:
@@ -130,7 +130,7 @@ def test_a_byte_order_mark_is_no_mistake() -> None:
 
 def test_one_release_is_expected_where_one_is_asked_for() -> None:
     """Two releases in a file that should hold one are an error that names both."""
-    with pytest.raises(SpecError, match="one CanaryRelease is expected, found auth, auth"):
+    with pytest.raises(SpecError, match="expected one CanaryRelease, found auth, auth"):
         load_release(f"{GOOD}---\n{GOOD}", "x.yaml")
 
 

@@ -23,8 +23,8 @@ spec:
     - {name: queue, query: 'sum(queue_depth)', max: 100}
 """
 
-SPAN = "a duration from 0s to 744h, such as 30s or 1h30m is expected"
-WEIGHT = "a weight from 1 to 100 (percent) is expected"
+SPAN = "expected a duration from 0s to 744h, such as 30s or 1h30m"
+WEIGHT = "expected a weight from 1 to 100 (percent)"
 
 WRONG_VALUES = [
     pytest.param(
@@ -90,25 +90,25 @@ WRONG_VALUES = [
     pytest.param(
         "weight: 5",
         "weight: .inf",
-        "spec.steps[0].weight: a finite number is expected, found .inf",
+        "spec.steps[0].weight: expected a finite number, found .inf",
         id="infinity is no number, said once",
     ),
     pytest.param(
         "bake: 30m",
         "bake: .NaN",
-        "spec.bake: a finite number is expected, found .NaN",
+        "spec.bake: expected a finite number, found .NaN",
         id="not-a-number is no number",
     ),
     pytest.param(
         "max: 100",
         "max: 1e999",
-        "spec.analysis.metrics[2].max: a finite number is expected, found 1e999",
+        "spec.analysis.metrics[2].max: expected a finite number, found 1e999",
         id="too large for a float",
     ),
     pytest.param(
         "max: 100",
         "max: '100'",
-        "spec.analysis.metrics[2].max: a number is expected, found the text '100'",
+        "spec.analysis.metrics[2].max: expected a number, found the text '100'",
         id="a quoted bound is a text",
     ),
     pytest.param(
@@ -126,7 +126,7 @@ WRONG_VALUES = [
     pytest.param(
         "  analysis:\n",
         "  analysis:\n    interval: 1500ms\n",
-        "spec.analysis.interval: an interval of whole seconds is expected, found 1s500ms",
+        "spec.analysis.interval: expected an interval of whole seconds, found 1s500ms",
         id="an interval between two seconds",
     ),
     pytest.param(
@@ -156,31 +156,31 @@ WRONG_VALUES = [
     pytest.param(
         "approval: false",
         "approval: 'yes'",
-        "spec.steps[0].approval: true or false is expected, found the text 'yes'",
+        "spec.steps[0].approval: expected true or false, found the text 'yes'",
         id="a quoted yes is a text",
     ),
     pytest.param(
         "approval: false",
         "approval: 1",
-        "spec.steps[0].approval: true or false is expected, found 1",
+        "spec.steps[0].approval: expected true or false, found 1",
         id="one is not true",
     ),
     pytest.param(
         "name: auth, namespace",
         "name: Auth, namespace",
-        "metadata.name: a Kubernetes name (at most 253 lower-case letters, digits, '-' and '.') is expected, found the text 'Auth'",
+        "metadata.name: expected a Kubernetes name (at most 253 lower-case letters, digits, '-' and '.'), found the text 'Auth'",
         id="a name with a capital",
     ),
     pytest.param(
         "namespace: prod",
         "namespace: 5",
-        "metadata.namespace: a DNS label (at most 63 lower-case letters, digits and '-', no '-' at either end) is expected, found 5",
+        "metadata.namespace: expected a DNS label (at most 63 lower-case letters, digits and '-', no '-' at either end), found 5",
         id="a number is no name",
     ),
     pytest.param(
         "Deployment, name: auth",
         f"Deployment, name: {'a' * 57}",
-        "spec.target.name: a DNS label of at most 56 lower-case letters, digits and '-' (so that NAME-canary is a name as well) is expected, found the text '"
+        "spec.target.name: expected a DNS label of at most 56 lower-case letters, digits and '-' (so that NAME-canary is a name as well), found the text '"
         + "a" * 57
         + "'",
         id="no room for the suffix -canary",
@@ -188,37 +188,37 @@ WRONG_VALUES = [
     pytest.param(
         "limit: 0.75",
         "limit: 75",
-        "spec.analysis.metrics[1].limit: a share above 0 and below 1 (0.05 is 5 percent) is expected, found 75",
+        "spec.analysis.metrics[1].limit: expected a share above 0 and below 1 (0.05 is 5 percent), found 75",
         id="percent where a share is meant",
     ),
     pytest.param(
         "https://checks",
         "ftp://checks",
-        "spec.checks[0].webhook.url: a URL that starts with http:// or https:// is expected, found the text 'ftp://checks.example/smoke'",
+        "spec.checks[0].webhook.url: expected a URL that starts with http:// or https://, found the text 'ftp://checks.example/smoke'",
         id="a URL of another kind",
     ),
     pytest.param(
         "kind: Deployment",
         "kind: StatefulSet",
-        "spec.target.kind: 'Deployment' is expected, found the text 'StatefulSet'",
+        "spec.target.kind: expected 'Deployment', found the text 'StatefulSet'",
         id="a kind that is not supported",
     ),
     pytest.param(
         "  bake: 30m",
         "  onInconclusive: Ignore",
-        "spec.onInconclusive: 'Pause', 'RollBack' or 'Promote' is expected, found the text 'Ignore'",
+        "spec.onInconclusive: expected 'Pause', 'RollBack' or 'Promote', found the text 'Ignore'",
         id="a choice that does not exist",
     ),
     pytest.param(
         "v1alpha1",
         "v1",
-        "apiVersion: 'canary-controller.dev/v1alpha1' is expected, found the text 'canary-controller.dev/v1'",
+        "apiVersion: expected 'canary-controller.dev/v1alpha1', found the text 'canary-controller.dev/v1'",
         id="another version of ours",
     ),
     pytest.param(
         "query: 'sum(queue_depth)'",
         f"query: {'x' * 8193}",
-        "spec.analysis.metrics[2].query: a PromQL expression of 1 to 8,192 characters is expected, found the text '"
+        "spec.analysis.metrics[2].query: expected a PromQL expression of 1 to 8,192 characters, found the text '"
         + "x" * 60
         + "…'",
         id="a found text is shortened",
@@ -253,109 +253,109 @@ WRONG_SHAPES = [
     pytest.param(
         "traffic: {gatewayAPI: {name: auth}}",
         "traffic: auth",
-        "spec.traffic: a mapping (gatewayAPI, istio, traefik, replicas, routes, propagationDelay) is expected, found the text 'auth'",
+        "spec.traffic: expected a mapping (gatewayAPI, istio, traefik, replicas, routes, propagationDelay), found the text 'auth'",
         id="a text where a mapping is meant",
     ),
     pytest.param(
         "traffic: {gatewayAPI: {name: auth}}",
         "traffic: {replicas: 3}",
-        "spec.traffic.replicas: a mapping (without fields) is expected, found 3",
+        "spec.traffic.replicas: expected a mapping (without fields), found 3",
         id="a mapping that has no fields",
     ),
     pytest.param(
         "traffic: {gatewayAPI: {name: auth}}",
         "traffic: {}",
-        "spec.traffic: exactly one of gatewayAPI, istio, traefik, replicas, routes is expected, found none",
+        "spec.traffic: expected exactly one of gatewayAPI, istio, traefik, replicas, routes, found none",
         id="no router",
     ),
     pytest.param(
         "traffic: {gatewayAPI: {name: auth}}",
         "traffic: {gatewayAPI: {name: auth}, replicas: {}}",
-        "spec.traffic: exactly one of gatewayAPI, istio, traefik, replicas, routes is expected, found gatewayAPI and replicas",
+        "spec.traffic: expected exactly one of gatewayAPI, istio, traefik, replicas, routes, found gatewayAPI and replicas",
         id="two routers",
     ),
     pytest.param(
         "traffic: {gatewayAPI: {name: auth}}",
         "traffic: {routes: [{gatewayAPI: {name: auth}}, {istio: {virtualService: auth}, traefik: {traefikService: auth}}]}",
-        "spec.traffic.routes[1]: exactly one of gatewayAPI, istio, traefik is expected, found istio and traefik",
+        "spec.traffic.routes[1]: expected exactly one of gatewayAPI, istio, traefik, found istio and traefik",
         id="two routes in one entry",
     ),
     pytest.param(
         "traffic: {gatewayAPI: {name: auth}}",
         "traffic: {routes: [{gatewayAPI: {name: auth, rule: a}}, {gatewayAPI: {name: auth, rule: b}}]}",
-        "spec.traffic.routes: each route once is expected (without a rule, all of its rules are weighted), found HTTPRoute auth twice",
+        "spec.traffic.routes: expected each route once (without a rule, all of its rules are weighted), found HTTPRoute auth twice",
         id="one route twice",
     ),
     pytest.param(
         "webhook: {url: 'https://checks.example/smoke'}",
         "webhook:",
-        "spec.checks[0]: exactly one of jobFrom and webhook is expected, found none",
+        "spec.checks[0]: expected exactly one of jobFrom and webhook, found none",
         id="a check that checks nothing",
     ),
     pytest.param(
         "name: smoke,",
         "name: smoke, jobFrom: {cronJob: a},",
-        "spec.checks[0]: exactly one of jobFrom and webhook is expected, found both",
+        "spec.checks[0]: expected exactly one of jobFrom and webhook, found both",
         id="a check of two kinds",
     ),
     pytest.param(
         "[{name: smoke, webhook: {url: 'https://checks.example/smoke'}}]",
         "[{name: a, jobFrom: {cronJob: a}}, {name: a, jobFrom: {cronJob: b}}]",
-        "spec.checks[1].name: names that differ are expected, found 'a' twice",
+        "spec.checks[1].name: expected unique names, found 'a' twice",
         id="two checks of one name",
     ),
     pytest.param(
         "checks: [{name: smoke, webhook: {url: 'https://checks.example/smoke'}}]",
         "checks: smoke",
-        "spec.checks: a list is expected, found the text 'smoke'",
+        "spec.checks: expected a list, found the text 'smoke'",
         id="a text where a list is meant",
     ),
     pytest.param(
         "  steps:\n  - {weight: 5, duration: 2m, approval: false}\n  - {weight: 25, duration: 5m}\n",
         "  steps: []\n",
-        "spec.steps: a list of 1 or more is expected, found a list of 0",
+        "spec.steps: expected a list of 1 or more, found a list of 0",
         id="no steps",
     ),
     pytest.param(
         "  - {weight: 25, duration: 5m}\n",
         "".join(f"  - {{weight: {weight}}}\n" for weight in range(6, 27)),
-        "spec.steps: a list of at most 20 is expected, found a list of 22",
+        "spec.steps: expected a list of at most 20, found a list of 22",
         id="too many steps",
     ),
     pytest.param(
         "weight: 25",
         "weight: 5",
-        "spec.steps[1].weight: a weight above the step before is expected, found 5 after 5",
+        "spec.steps[1].weight: expected a weight above the step before, found 5 after 5",
         id="weights that do not rise",
     ),
     pytest.param(
         "  bake: 30m",
         "  deadline: 7m",
-        "spec.deadline: more than 20m is expected (the longer of all step durations together and analysis.minDuration), found 7m",
+        "spec.deadline: expected more than 20m (the longer of all step durations together and analysis.minDuration), found 7m",
         id="a deadline that no release can meet",
     ),
     pytest.param(
         "ratio: {preset: traefik}",
         "tolerance: 2",
-        "spec.analysis.metrics[0]: exactly one of ratio, latency, clientErrors, pool, query is expected, found none",
+        "spec.analysis.metrics[0]: expected exactly one of ratio, latency, clientErrors, pool, query, found none",
         id="a metric without a source",
     ),
     pytest.param(
         "pool: {preset: hikaricp}",
         "pool: {preset: hikaricp}, query: up",
-        "spec.analysis.metrics[1]: exactly one of ratio, latency, clientErrors, pool, query is expected, found pool and query",
+        "spec.analysis.metrics[1]: expected exactly one of ratio, latency, clientErrors, pool, query, found pool and query",
         id="a metric with two sources",
     ),
     pytest.param(
         "preset: traefik",
         "preset: traefik, total: a",
-        "spec.analysis.metrics[0].ratio: either preset, or total with bad or good is expected, found preset and total",
+        "spec.analysis.metrics[0].ratio: expected either preset, or total with bad or good, found preset and total",
         id="a preset and a selector",
     ),
     pytest.param(
         "preset: traefik",
         "total: a",
-        "spec.analysis.metrics[0].ratio: either preset, or total with bad or good is expected, found total",
+        "spec.analysis.metrics[0].ratio: expected either preset, or total with bad or good, found total",
         id="all requests without the bad ones",
     ),
     pytest.param(
@@ -367,43 +367,43 @@ WRONG_SHAPES = [
     pytest.param(
         "max: 100",
         "for: 2m",
-        "spec.analysis.metrics[2]: min, max or both is expected with a query: without them it never fails",
+        "spec.analysis.metrics[2]: expected min, max or both with a query: without them it never fails",
         id="a query without bounds",
     ),
     pytest.param(
         "max: 100",
         "max: 1, min: 2",
-        "spec.analysis.metrics[2].min: min at most max is expected, found 2 and 1",
+        "spec.analysis.metrics[2].min: expected min to be at most max, found 2 and 1",
         id="bounds the wrong way round",
     ),
     pytest.param(
         "name: pool,",
         "name: errors,",
-        "spec.analysis.metrics[1].name: names that differ are expected, found 'errors' twice",
+        "spec.analysis.metrics[1].name: expected unique names, found 'errors' twice",
         id="two metrics of one name",
     ),
     pytest.param(
         "  bake: 30m\n",
         "  bake: 30m\n  bake: 1h\n",
-        "spec.bake: this key once is expected, found it in line 11 too",
+        "spec.bake: expected this key once, found it in line 11 too",
         id="a key given twice",
     ),
     pytest.param(
         "bake: 30m",
         "bake: !!binary aGk=",
-        "spec.bake: no tag is expected here, found !!binary",
+        "spec.bake: expected no tag here, found !!binary",
         id="a YAML tag",
     ),
     pytest.param(
         "bake: 30m",
         "? [bake]\n  : 30m",
-        "spec: a text is expected as a key, found a list or a mapping",
+        "spec: expected text as a key, found a list or a mapping",
         id="a key that is no text",
     ),
     pytest.param(
         "{weight: 25, duration: 5m}",
         "{<<: 5, weight: 25}",
-        "spec.steps[1]: a mapping is expected after <<, found something else",
+        "spec.steps[1]: expected a mapping after <<, found something else",
         id="a merge of no mapping",
     ),
 ]

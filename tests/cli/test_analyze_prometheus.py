@@ -88,7 +88,7 @@ def test_a_bad_version_fails_by_the_preset_that_is_there(canary, archive):
     """Which preset was found is said on standard error; the exit code is 3."""
     code, out, err = canary("analyze", "--prometheus", archive.url, *PAIR, *SPAN)
     assert code == ExitCode.FAILED
-    assert "the canary is worse, seen after" in out
+    assert "the canary is worse, detected after" in out
     assert err == "canary: judged by the preset http: errors and client errors\n"
 
 

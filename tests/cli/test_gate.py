@@ -200,7 +200,7 @@ def test_130_and_143_interrupted(pipeline, number, code):
     out, err = program.communicate(timeout=20)
     assert first.endswith("Holding\n"), first + err
     assert program.returncode == code
-    assert "the wait was interrupted; the release goes on" in out
+    assert "the wait was interrupted; the release continues" in out
     assert "Traceback" not in err
 
 

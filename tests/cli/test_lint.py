@@ -37,7 +37,7 @@ def test_all_problems_of_all_files_are_said(capsys: pytest.CaptureFixture[str]) 
     assert main(["lint", "none.yaml", "bad.yaml", "folder", "good.yaml"]) == 2
     assert capsys.readouterr().out.splitlines() == [
         "none.yaml:1:1: error: file: expected a readable file, found: No such file or directory",
-        "bad.yaml:17:6: error: spec.steps[1].weight: a weight from 1 to 100 (percent) is expected, found 500",
+        "bad.yaml:17:6: error: spec.steps[1].weight: expected a weight from 1 to 100 (percent), found 500",
         "folder:1:1: error: file: expected a readable file, found: Is a directory",
         "good.yaml: auth: valid",
     ]
@@ -102,7 +102,7 @@ def test_json_says_the_same_as_the_lines(capsys: pytest.CaptureFixture[str]) -> 
                         "line": 17,
                         "column": 6,
                         "path": "spec.steps[1].weight",
-                        "message": "a weight from 1 to 100 (percent) is expected, found 500",
+                        "message": "expected a weight from 1 to 100 (percent), found 500",
                     }
                 ],
                 "risks": [],

@@ -32,7 +32,7 @@ def test_m17_no_release_at_all_is_a_mistake(
     """Somebody named the wrong folder."""
     (folder / "c.yaml").unlink()
     assert main(["lint", str(folder)]) == 2
-    assert "a CanaryRelease is expected" in capsys.readouterr().out
+    assert "expected a CanaryRelease" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

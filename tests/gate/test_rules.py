@@ -84,17 +84,17 @@ RESUME = ReleaseRequest(Verb.RESUME, "r1")
 WAITING = [
     pytest.param(
         sight(status()),
-        "the new template has not been taken up yet",
+        "the operator has not started this release yet",
         id="just applied: the operator has not seen it",
     ),
     pytest.param(
         sight(status(history=(OLD_NEWS,), reason=Reason.CONNECTION_LEAK, rejected_hash=OTHER)),
-        "the new template has not been taken up yet",
+        "the operator has not started this release yet",
         id="the last release failed, but it was of another template",
     ),
     pytest.param(
         sight(status(history=(OLD_NEWS,))),
-        "the new template has not been taken up yet",
+        "the operator has not started this release yet",
         id="this very template failed before the gate began, and is tried again",
     ),
     pytest.param(
@@ -142,7 +142,7 @@ WAITING = [
     ),
     pytest.param(
         sight(status(rejected_hash=NEW, history=(OLD_NEWS,)), request=RETRY),
-        "a request waits for the operator",
+        "a command waits for the operator",
         id="a retry was asked for and the operator has not seen that",
     ),
     pytest.param(
@@ -152,17 +152,17 @@ WAITING = [
     ),
     pytest.param(
         sight(status(reason=Reason.ROUTE_NOT_FOUND), quiet=GRACE_SECONDS - 1),
-        "the new template has not been taken up yet: RouteNotFound",
+        "the operator has not started this release yet: RouteNotFound",
         id="the route may be applied next",
     ),
     pytest.param(
         sight(status(reason=Reason.INVALID_SPEC, observed_generation=0), quiet=999.0),
-        "the new template has not been taken up yet: InvalidSpec",
+        "the operator has not started this release yet: InvalidSpec",
         id="what was wrong may have been put right in the same apply",
     ),
     pytest.param(
         sight(status(history=(REPLACED,))),
-        "the new template has not been taken up yet",
+        "the operator has not started this release yet",
         id="superseded, and then wanted again",
     ),
 ]

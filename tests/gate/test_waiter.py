@@ -144,7 +144,7 @@ def test_a_promotion_is_followed_to_its_end():
     assert found.facts["endedAt"] == "1970-01-01T00:01:30Z"
     assert found.facts["template"] == new
     assert scene.said == [
-        "the new template has not been taken up yet",
+        "the operator has not started this release yet",
         "Pending at 5 %, step 1 of 1: Holding",
         "Pending at 5 %, step 1 of 1: GatheringEvidence. 920 of 921.",
     ]

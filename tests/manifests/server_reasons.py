@@ -38,7 +38,7 @@ WORDS = {
     "a text where a list is meant": TYPES,
     "too many steps": "must have at most 20 items",
     "a deadline that no release can meet": (
-        "more than the longer of all step durations together and analysis.minDuration is expected, found 7m"
+        "expected more than the longer of all step durations together and analysis.minDuration, found 7m"
     ),
     "two metrics of one name": "Duplicate value",
 }

@@ -56,8 +56,8 @@ WRONG = [
     ),
     pytest.param(
         "receivers: [{name: a}]",
-        "1:13: receivers[0]: exactly one of slack, teams, pagerduty, alertmanager, webhook, "
-        "apprise is expected, found none",
+        "1:13: receivers[0]: expected exactly one of slack, teams, pagerduty, alertmanager, webhook, "
+        "apprise, found none",
         id="no receiver",
     ),
     pytest.param(
@@ -79,7 +79,7 @@ WRONG = [
     pytest.param("links: {pools: 'https://x/{'}", "matching braces", id="a brace too many"),
     pytest.param("links: {pools: grafana}", "a URL that starts with", id="no address"),
     pytest.param("a: 1\n---\nb: 2", "expected one YAML document, found 2", id="two documents"),
-    pytest.param("receivers: {a: 1}", "a list is expected", id="no list"),
+    pytest.param("receivers: {a: 1}", "expected a list", id="no list"),
     pytest.param("[", "notify.yaml:1", id="no YAML"),
     pytest.param("receivers: []\nreceivers: []", "notify.yaml:2:1", id="a key given twice"),
 ]
@@ -144,8 +144,8 @@ def test_no_way_out_of_the_folder(tmp_path: Path) -> None:
 SPECS = [
     pytest.param(
         "[{}]",
-        "spec.notify[0]: exactly one of slack, teams, pagerduty, alertmanager, webhook, apprise "
-        "is expected, found none",
+        "spec.notify[0]: expected exactly one of slack, teams, pagerduty, alertmanager, webhook, "
+        "apprise, found none",
         id="no receiver",
     ),
     pytest.param(
@@ -155,7 +155,7 @@ SPECS = [
     ),
     pytest.param("[{slack: 'https://hooks'}]", "a mapping (secretRef)", id="a secret in the spec"),
     pytest.param(
-        "[{alertmanager: {}}]", "exactly one of url and secretRef is expected, found none",
+        "[{alertmanager: {}}]", "expected exactly one of url and secretRef, found none",
         id="no address",
     ),
     pytest.param(
@@ -164,13 +164,13 @@ SPECS = [
     ),
     pytest.param(
         "[{webhook: {url: 'http://a'}, reasons: [ConectionLeak]}]",
-        "spec.notify[0].reasons[0]: a reason such as ConnectionLeak or NoData is expected, "
+        "spec.notify[0].reasons[0]: expected a reason such as ConnectionLeak or NoData, "
         "found the text 'ConectionLeak'",
         id="a reason that does not exist",
     ),
     pytest.param(
         "[{webhook: {url: 'http://a'}, groups: [pools]}]",
-        "'pool', 'rollback', 'stuck', 'approval', 'promotion', 'start' or 'all' is expected",
+        "expected 'pool', 'rollback', 'stuck', 'approval', 'promotion', 'start' or 'all'",
         id="a group that does not exist",
     ),
     pytest.param(

@@ -104,7 +104,7 @@ SCHEMA = {
     },
 }
 FINDINGS = (
-    SarifFinding("deploy/auth.yaml", 10, 17, "spec", "a duration is expected, found 'soon'"),
+    SarifFinding("deploy/auth.yaml", 10, 17, "spec", "expected a duration, found 'soon'"),
     SarifFinding(
         "./a b/ä.yaml", 0, 0, "cluster", "line one\nline \x1b[31mtwo", FindingLevel.WARNING
     ),

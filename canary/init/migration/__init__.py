@@ -44,7 +44,7 @@ def convert_objects(objects: Iterable[Object]) -> Iterator[Conversion]:
             yield _convert(convert_rollout, one, templates)
     if not found:
         raise UsageError(
-            "--from: a Canary of flagger.app or a Rollout of argoproj.io is expected, found none"
+            "--from: expected a Canary of flagger.app or a Rollout of argoproj.io, found none"
         )
 
 
@@ -53,8 +53,8 @@ def _convert(convert: Convert, item: Object, templates: list[Object]) -> Convers
         return convert(item, templates)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UsageError(
-            f"{item['kind']} {item['metadata']['name']}: a spec as its CustomResourceDefinition "
-            f"has it is expected, found one of another shape ({error})"
+            f"{item['kind']} {item['metadata']['name']}: expected a spec that its "
+            f"CustomResourceDefinition allows, found an invalid one ({error})"
         ) from error
 
 

@@ -38,7 +38,7 @@ HeaderName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"), Expect("the name of a header")
 ]
 HeaderValue = Annotated[
-    str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$"), Expect("a text in one line")
+    str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$"), Expect("text in one line")
 ]
 HttpStatus = Annotated[int, Field(ge=100, le=599), Expect("a status from 100 to 599")]
 RequestWeight = Annotated[
