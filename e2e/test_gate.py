@@ -233,7 +233,7 @@ def test_the_documented_role_is_enough(pipeline: Pipeline, tmp_path: Path) -> No
     new = pipeline.apply("auth:2")
     running = pipeline.start(env=env)
     assert running.stderr is not None
-    assert "not been taken up" in running.stderr.readline()
+    assert "has not started this release" in running.stderr.readline()
     pipeline.write(**flight(new, stable))
     assert "Holding" in running.stderr.readline()
     promoted = end(new, Result.PROMOTED, Reason.PROMOTED)

@@ -60,4 +60,4 @@ def test_no_release_is_no_verdict(prometheus: str, capsys, tmp_path):
     policy.write_text(POLICY)
     code = main(["backtest", str(policy), "--prometheus", prometheus, "--from", "-1h"])
     assert code == ExitCode.INCONCLUSIVE
-    assert "no version appeared" in capsys.readouterr().err
+    assert "found no version" in capsys.readouterr().err

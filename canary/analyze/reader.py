@@ -110,7 +110,7 @@ def detect_preset(source: MetricSource, groups: SeriesGroups, start: float, end:
     """Return the first ratio preset whose series exist, preferably for both groups.
 
     Raises:
-        NothingThereError: there is none, or not every series could be read; the message lists the tried presets.
+        NothingThereError: there is none, or not every series could be read.
         TransientError: the monitoring system cannot be queried.
     """
     given = {one.label for one in groups.stable} & {one.label for one in groups.canary}

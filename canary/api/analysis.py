@@ -1,4 +1,4 @@
-"""What is measured, and how sure the judge has to be."""
+"""The analysis section of the spec: the metrics, and how certain a decision must be."""
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -22,7 +22,9 @@ Tolerance = Annotated[float, Field(ge=1, le=100), Expect("a factor from 1 to 100
 Floor = Annotated[
     float, Field(ge=0, lt=1), Expect("a share from 0 to below 1 (0.0002 is 0.02 percent)")
 ]
-FalsePositiveRate = Annotated[float, Field(gt=0, le=0.2), Expect("a chance above 0 and up to 0.2")]
+FalsePositiveRate = Annotated[
+    float, Field(gt=0, le=0.2), Expect("a probability above 0 and up to 0.2")
+]
 Connections = Annotated[
     float, Field(gt=0, le=1000), Expect("a number of connections above 0 and up to 1000")
 ]
@@ -30,20 +32,20 @@ PoolMax = Annotated[int, Field(ge=1, le=100_000), Expect("a whole number from 1 
 
 
 class Leak(Frozen):
-    """How many connections may be held and never given back, over which window."""
+    """How many connections may leak, and within which window."""
 
     connections: Connections = 3.0
-    """Connections held beyond what traffic explains."""
+    """Leaked connections (in use, but not explained by traffic) above which the metric fails."""
     window: Annotated[float, DurationRange("1s", "24h")] = 600.0
-    """At least twice the longest legitimate hold of a connection."""
+    """Observation window: at least twice the longest time that a request may hold a connection."""
 
 
 class RatioSource(Frozen):
-    """Bad requests out of all: a preset, or two counters.
+    """The share of bad requests, from a preset or from two counters.
 
-    With a preset an error is what the server did wrong: HTTP status 5XX (Istio: and connections
-    that failed), or the gRPC codes Unknown, DeadlineExceeded, Unimplemented, Internal, Unavailable
-    and DataLoss. 401, 403, 404, 409, 422, 429 and other 4xx never count: see `clientErrors`.
+    With a preset only errors of the server are bad: HTTP status 5XX (Istio: and connections that
+    failed), or the gRPC codes Unknown, DeadlineExceeded, Unimplemented, Internal, Unavailable and
+    DataLoss. 401, 403, 404, 409, 422, 429 and other 4xx never count: see `clientErrors`.
     """
 
     preset: PresetName | None = None
@@ -51,13 +53,13 @@ class RatioSource(Frozen):
     total: Query | None = None
     """Counter of all requests."""
     bad: Query | None = None
-    """Counter of the bad ones among them."""
+    """Counter of the bad requests."""
     good: Query | None = None
-    """Counter of the good ones, where there is none of the bad: a bucket of a histogram."""
+    """Counter of the good requests, if there is none of the bad ones: a histogram bucket."""
 
     @model_validator(mode="after")
     def preset_or_selectors(self) -> Self:
-        """One way to say it: a preset alone, or total with either bad or good."""
+        """Reject a source that has neither a preset nor complete counters, or has both."""
         names = ("preset", "total", "bad", "good")
         given = [name for name in names if getattr(self, name) is not None]
         if given not in (["preset"], ["total", "bad"], ["total", "good"]):
@@ -69,32 +71,33 @@ class RatioSource(Frozen):
 
 
 class PoolSource(Frozen):
-    """A connection pool's gauges by preset.
+    """The gauges of a connection pool, from a preset.
 
-    Pools that differ in any label are judged each by itself; the fullest one counts.
+    Each pool (combination of labels) is analyzed separately; the fullest one decides.
     """
 
     preset: PresetName
     """Name of a pool preset, such as hikaricp or psycopg-pool."""
     max: PoolMax | None = None
-    """Size of the pool, in connections, where the exporter does not say."""
+    """Size of the pool in connections, if the exporter does not report it."""
 
 
 class LatencySource(Frozen):
-    """Slow requests out of all, by a classic histogram of response times.
+    """The share of slow requests, from a classic histogram of response times.
 
-    Native histograms are not read: Prometheus has to keep the classic series beside them
+    Native histograms are not supported: Prometheus must also store the classic series
     (`scrape_classic_histograms`, in Prometheus 3 `always_scrape_classic_histograms`).
     """
 
     preset: PresetName
     """Name of a latency preset, such as traefik or otel-http."""
     above: Annotated[float, DurationRange("1ms", "1h")]
-    """A request is slow above this; the histogram's nearest bucket bound is used and named."""
+    """Requests slower than this are bad. The nearest bucket bound of the histogram is used and
+    shown."""
 
 
 class ClientErrorsSource(Frozen):
-    """Requests refused with a client error (4xx) out of all."""
+    """The share of requests that were rejected with a client error (4xx)."""
 
     preset: PresetName
     """Name of a ratio preset that counts status codes, such as traefik or istio."""
@@ -108,9 +111,9 @@ FIELDS_OF: Mapping[str, tuple[str, ...]] = {
     "pool": ("limit", "leak"),
     "query": ("min", "max", "for_"),
 }
-"""Which fields mean something for which source."""
+"""The fields that apply to each source."""
 REQUEST_SHARES = frozenset({"ratio", "latency", "clientErrors"})
-"""Sources that give a share of requests, compared with stable's."""
+"""Sources whose value is a share of requests, compared with stable's."""
 _TOLERANCES = {"ratio": 1.25, "latency": 1.25, "clientErrors": 1.5}
 _LIMITS = {"ratio": 0.05, "pool": 0.75}
 
@@ -119,38 +122,37 @@ class Metric(Frozen):
     """One metric: exactly one of `ratio`, `latency`, `clientErrors`, `pool`, `query`."""
 
     name: Name
-    """How status, reports and events call it."""
+    """Name of the metric in status, reports and Events."""
     ratio: RatioSource | None = None
-    """Bad requests out of all."""
+    """Share of bad requests."""
     latency: LatencySource | None = None
-    """Slow requests out of all."""
+    """Share of slow requests."""
     client_errors: ClientErrorsSource | None = None
-    """Requests refused with a client error (4xx) out of all, compared with stable only."""
+    """Share of requests rejected with a client error (4xx), compared with stable only."""
     pool: PoolSource | None = None
     """A connection pool."""
     query: Query | None = None
-    """Any PromQL expression with one value, held against min and max."""
+    """A PromQL expression with one value, compared with min and max."""
     tolerance: Tolerance | None = None
     """Ratio, latency, clientErrors: fail when the canary's rate is above this times stable's;
     without it 1.25 (clientErrors: 1.5)."""
     limit: Share | None = None
-    """Absolute limit; without it 0.05 of the requests (ratio), 0.75 of the pool's size (pool), and
-    none for latency, which then is only compared with stable."""
+    """Absolute limit. Default: 0.05 of the requests (ratio), 0.75 of the pool's size (pool), none
+    for latency, which is then only compared with stable."""
     floor: Floor = 0.0002
-    """Ratio, latency, clientErrors: differences below this share of requests are too small to
-    matter."""
+    """Ratio, latency, clientErrors: smaller differences, as a share of requests, are ignored."""
     leak: Leak | None = None
-    """Pool: how many connections may be lost."""
+    """Pool: how many connections may leak."""
     min: float | None = None
     """Query: fail below."""
     max: float | None = None
     """Query: fail above."""
     for_: Annotated[float, DurationRange("0s", "24h"), Field(alias="for")] = 60.0
-    """Query: how long it has to be out of bounds."""
+    """Query: how long the value must be out of bounds before the metric fails."""
 
     @model_validator(mode="after")
     def exactly_one_source(self) -> Self:
-        """A metric without a source would never fail, one with two would hide one."""
+        """Reject a metric without exactly one source; it would never fail, or hide one source."""
         given = self._given()
         if len(given) != 1:
             found, kinds = " and ".join(given) or "none", ", ".join(FIELDS_OF)
@@ -159,7 +161,7 @@ class Metric(Frozen):
 
     @model_validator(mode="after")
     def fields_fit_the_source(self) -> Self:
-        """A field that its source ignores is a mistake that would go unseen."""
+        """Reject a field that the source ignores."""
         fits = FIELDS_OF[self.kind]
         others = {field for fields in FIELDS_OF.values() for field in fields} - set(fits)
         defaults = type(self).model_fields
@@ -174,7 +176,7 @@ class Metric(Frozen):
 
     @model_validator(mode="after")
     def bounds_make_sense(self) -> Self:
-        """Without bounds a query never fails; with min above max it always does."""
+        """Reject a query that never fails (no bounds) or always fails (min above max)."""
         if self.kind == "query" and self.min is None and self.max is None:
             raise build_field_error(
                 "expected min, max or both with a query: without them it never fails"
@@ -192,46 +194,46 @@ class Metric(Frozen):
 
     @property
     def kind(self) -> MetricKind:
-        """Which of the sources is given."""
+        """Name of the source that is set."""
         return self._given()[0]
 
     @property
     def is_request_share(self) -> bool:
-        """Whether it is a share of requests, compared with stable's."""
+        """Whether the value is a share of requests, compared with stable's."""
         return self.kind in REQUEST_SHARES
 
     @property
     def allowed_ratio(self) -> float:
-        """The canary may have this many times stable's rate: `tolerance` or its default."""
+        """How many times stable's rate the canary may have: `tolerance` or its default."""
         return _TOLERANCES.get(self.kind, 1.0) if self.tolerance is None else self.tolerance
 
     @property
     def absolute_limit(self) -> float | None:
-        """`limit` or its default: a share (0–1); None where there is none."""
+        """`limit` or its default: a share (0–1); None if there is none."""
         return _LIMITS.get(self.kind) if self.limit is None else self.limit
 
     @property
     def preset(self) -> str | None:
-        """Name of the source's preset; None where it has none."""
+        """Name of the source's preset; None if it has none."""
         source = self.ratio or self.latency or self.client_errors or self.pool
         return source.preset if source is not None else None
 
 
 class AnalysisSource(StrEnum):
-    """Where the numbers come from."""
+    """The source of all metrics."""
 
     PROMETHEUS = "prometheus"
     SCRAPE = "scrape"
 
 
 def require_different_names(metrics: tuple[Metric, ...]) -> tuple[Metric, ...]:
-    """Status, reports and events name a metric by its name alone."""
+    """Reject duplicate names, because status, reports and Events identify metrics by name."""
     reject_duplicates([metric.name for metric in metrics])
     return metrics
 
 
 def reject_duplicates(names: Sequence[str]) -> None:
-    """Raises a misfit at the first name that was there before."""
+    """Raise an error at the first duplicate name."""
     for index, name in enumerate(names):
         if name in names[:index]:
             raise build_field_error(f"expected unique names, found {name!r} twice", index, "name")
@@ -258,7 +260,8 @@ class Analysis(Frozen):
     false_positive_rate: FalsePositiveRate = 0.01
     """Highest probability that a release as good as stable is rolled back."""
     smallest_regression: Share = 0.005
-    """Promotion must rule out that the canary fails this share of requests more than stable."""
+    """Promotion requires evidence that the canary's failure rate exceeds stable's by less than this
+    share of requests."""
     metrics: Annotated[
         tuple[Metric, ...],
         Field(min_length=1, max_length=20),
@@ -277,7 +280,7 @@ class Analysis(Frozen):
 
     @model_validator(mode="after")
     def whole_seconds(self) -> Self:
-        """Prometheus' client rounds times to whole seconds: any other step would drift."""
+        """Reject fractions of a second: Prometheus' client rounds times to whole seconds."""
         if self.interval % 1:
             found = format_duration(self.interval)
             raise build_field_error(

@@ -77,7 +77,7 @@ def parse_duration(value: object) -> float:
     """Parse `30s`, `1h30m`, `1.5h`, `250ms` or a number of seconds; the result is in seconds.
 
     Raises:
-        ValueError: it is none of these, or longer than 744 hours.
+        ValueError: the text has another format, or is longer than 744 hours.
     """
     seconds = -1.0
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -116,7 +116,7 @@ class DurationRange:
 
         def within(value: object, info: core_schema.ValidationInfo) -> float:
             if info.mode == "json" and not isinstance(value, str):
-                raise ValueError(value)  # as in the API server, where durations are strings
+                raise ValueError(value)  # As in the API server, where durations are strings.
             seconds = parse_duration(value)
             if not low <= seconds <= high:
                 raise ValueError(value)
@@ -147,7 +147,7 @@ class DurationRange:
 
 
 Duration = Annotated[float, DurationRange()]
-"""Seconds inside, `1h30m` in YAML; any length up to 744 hours."""
+"""Seconds in Python, `1h30m` in YAML; up to 744 hours."""
 
 Name = Annotated[
     str,

@@ -1,8 +1,10 @@
-"""`status.judge`: what the judge remembers of a release, per metric, with names and a version.
+"""`status.judge`: the state of the analysis between reconciles, per metric, with a version.
 
-State that cannot be read, for whatever reason, is a value (`UnreadableState`) and never an
-exception: the judge then starts again from the release's start, and everything that protects the
-release runs all the same.
+State that cannot be read is a value (`UnreadableState`) and never an exception: the analysis then
+starts again from the start of the release, and automatic rollback stays active.
+
+Times are in seconds since the epoch. For example, a metric of which no request was seen yet is
+stored as `{"ratios": {"errors": {"until": 1764500000}}}`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,20 +31,20 @@ Count = Annotated[float, Field(ge=0)]
 
 
 class StoredModel(Frozen):
-    """Finite numbers only; fields that a newer operator added are left out."""
+    """Numbers must be finite; unknown fields, which a newer operator may add, are dropped."""
 
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
 
 class StoredSilence(StoredModel):
-    """Why a metric said nothing at the last analysis."""
+    """Why a metric had no result in the last analysis."""
 
     verdict: Verdict
     why: str
 
 
 class RequestCounts(StoredModel):
-    """Requests, and the bad ones among them, of both versions."""
+    """Requests and bad requests of both versions."""
 
     canary: Count = 0.0
     canary_bad: Count = 0.0
@@ -58,7 +60,7 @@ class RequestPeriod(RequestCounts):
 
 
 class NamedCounts(StoredModel):
-    """Stable's requests of one pod or route."""
+    """Stable's requests in one pod or route."""
 
     name: str
     total: Count
@@ -72,14 +74,14 @@ class RouteCounts(RequestCounts):
 
 
 class OpenBlock(RequestPeriod):
-    """A block that is not yet long enough to be judged; `pods` are stable's."""
+    """A block that is too short to be evaluated yet; `pods` are stable's."""
 
     pods: tuple[NamedCounts, ...] = ()
     routes: tuple[RouteCounts, ...] = ()
 
 
 class RateBlock(StoredModel):
-    """Requests since `start` (seconds) that the bets on rates are still waiting to judge."""
+    """Requests since `start` (seconds) that the rate bets have not evaluated yet."""
 
     start: float
     canary: Count
@@ -88,21 +90,21 @@ class RateBlock(StoredModel):
 
 
 class BaselineState(StoredModel):
-    """Stable's requests: the last ten minutes by block, and how its errors clump."""
+    """Stable's requests: the last ten minutes in blocks, and how much its errors clump."""
 
     times: Numbers = ()
     """End of each block (seconds since the epoch), ascending."""
     totals: Numbers = (0.0,)
     """Running sum of requests: before the first block, and after each of them."""
     bad: Numbers = (0.0,)
-    """Running sum of bad requests, as `totals`."""
+    """Running total of bad requests: before the first block, and after each block."""
     last_total: Count = 0.0
     last_bad: Count = 0.0
-    """The newest block."""
+    """Counts of the newest block."""
     squares: Count = 0.0
     rates: Count = 0.0
     pairs: NonNegativeInt = 0
-    """Squared differences of neighbouring blocks, their summed rates, and their number."""
+    """Sum of squared differences of adjacent blocks, sum of their rates, and number of pairs."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -114,24 +116,24 @@ class BaselineState(StoredModel):
 
 
 class BetsState(StoredModel):
-    """Wealth of every stake, in the order of `bet_sizes.py`."""
+    """Wealth of each stake, in the order of `bet_sizes.py`."""
 
     share: Annotated[Numbers, Field(min_length=SHARE_STAKES, max_length=SHARE_STAKES)]
-    """Share bets, then grid bets."""
+    """Share bets, then bets on a grid of shares."""
     rates: Annotated[Numbers, Field(min_length=RATE_STAKES, max_length=RATE_STAKES)]
     """Bets against the limit, then against stable's own rate."""
     share_capital: Count = 0.0
     rates_capital: Count = 0.0
-    """Fresh capital that is staked with the next block."""
+    """New capital that the next block stakes."""
     block: RateBlock | None = None
 
 
 class OutageState(StoredModel):
-    """The present run of samples in which at least half of the canary's requests are bad."""
+    """The current run of samples in which at least half of the canary's requests are bad."""
 
     seen: Count = 0.0
     seen_bad: Count = 0.0
-    """Canary's requests before the run."""
+    """The canary's requests before the run."""
     samples: NonNegativeInt = 0
     start: float = 0.0
     total: Count = 0.0
@@ -139,11 +141,11 @@ class OutageState(StoredModel):
     stable: Count = 0.0
     stable_bad: Count = 0.0
     excused: bool = False
-    """The canary had been well before."""
+    """Whether the canary was healthy before the run."""
 
 
 class PromotionState(StoredModel):
-    """Seconds under traffic, bad requests, and those that each kind of damage would bring."""
+    """Seconds under traffic, bad requests, and the number that each kind of damage would cause."""
 
     seconds: Count = 0.0
     bad: Count = 0.0
@@ -152,30 +154,30 @@ class PromotionState(StoredModel):
 
 
 class ReplacementState(StoredModel):
-    """Canary requests, and the bad ones among them, since stable is broken."""
+    """Requests and bad requests of the canary since stable is broken."""
 
     total: Count = 0.0
     bad: Count = 0.0
 
 
 class ClumpState(StoredModel):
-    """How stable's errors clump within windows as long as a tolerated incident."""
+    """How much stable's errors clump within windows of the length of a tolerated incident."""
 
     opened: bool = False
     since: float = 0.0
     total: Count = 0.0
     bad: Count = 0.0
-    """The window that is not complete yet; `since` in seconds since the epoch."""
+    """Counts of the incomplete window; `since` in seconds since the epoch."""
     last_total: Count = 0.0
     last_bad: Count = 0.0
     squares: Count = 0.0
     rates: Count = 0.0
     pairs: NonNegativeInt = 0
-    """As in `BaselineState`, by window."""
+    """Sums over adjacent windows, as in `BaselineState`."""
 
 
 class SpreadState(StoredModel):
-    """How stable's pods and routes differ; `time` is that of the last block (seconds)."""
+    """How much stable's pods and routes differ; `time` is the end of the last block (seconds)."""
 
     time: float | None = None
     pods: tuple[NamedCounts, ...] = ()
@@ -183,17 +185,17 @@ class SpreadState(StoredModel):
 
 
 class ErrorWindows(StoredModel):
-    """Past windows of stable's pods with about as many bad requests, fading with time."""
+    """Past windows of stable's pods with similar numbers of bad requests, with decaying weight."""
 
     bad: Count
     whole: bool = False
-    """All of one pod, though only sums are known."""
+    """Whether all requests belong to one pod although only sums are known."""
     windows: Annotated[float, Field(gt=0)]
     requests: Annotated[float, Field(gt=0)]
 
 
 class OpenWindow(StoredModel):
-    """One pod in the window that is not complete; `bad` per part of it."""
+    """One pod in the incomplete window; `bad` per part of the window."""
 
     canary: bool
     pod: str
@@ -205,31 +207,31 @@ WindowParts = Annotated[tuple[Count, ...], Field(min_length=1)]
 
 
 class StoredWindows(StoredModel):
-    """The guard that compares pods, window by window (`core/evidence/pod_windows.py`)."""
+    """State of the guard that compares pods by window (`core/evidence/pod_windows.py`)."""
 
     seconds: Count
-    """Length of a window."""
+    """Length of a window in seconds."""
     clean: Count = 0.0
     clean_requests: Count = 0.0
     """Past windows of stable's pods without errors."""
     bins: tuple[ErrorWindows, ...] = ()
     wealth: Annotated[Numbers, Field(min_length=GUARD_STAKES, max_length=GUARD_STAKES)]
     earlier: Annotated[Numbers, Field(max_length=GUARD_STAKES)] = ()
-    """Wealth before the last window; empty: as it is now."""
+    """Wealth before the last window; empty if unchanged."""
     seen: Count = 0.0
-    """Seconds in which stable's windows were counted, fading with time."""
+    """Seconds in which stable's windows were counted, with decaying weight."""
     compared: Count = 0.0
-    """Windows of the canary's that were compared, fading with time."""
+    """Number of canary windows compared, with decaying weight."""
     recent: Annotated[tuple[WindowParts, ...], Field(max_length=4)] = ()
-    """Bad requests of the canary by part of its last windows."""
+    """Bad requests of the canary in each part of its last windows."""
     judged_seconds: Count = 0.0
     judging: bool = False
-    """The canary has warmed up."""
+    """Whether the canary's warm-up is over."""
     open_since: float | None = None
     part_since: float | None = None
     part: Annotated[int, Field(ge=0, le=10_000)] = 0
     open_pods: tuple[OpenWindow, ...] = ()
-    """The window that is not complete yet; times are seconds since the epoch."""
+    """Pods in the incomplete window; times are seconds since the epoch."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -251,26 +253,26 @@ _REASONS = ("WorseThanStable", "AboveLimit", "CanaryOutage")
 
 
 class EvidenceParts(StoredModel):
-    """The evidence on one ratio metric. `numbers` and `of` translate for the engine."""
+    """The evidence of one ratio metric. `numbers` and `of` convert it for the evidence engine."""
 
     failed: EvidenceFailure | None = None
     first: float | None = None
-    """When the canary's first request came (seconds since the epoch)."""
+    """Time of the canary's first request (seconds since the epoch)."""
     passing_since: float | None = None
     judged_bad: Count = 0.0
-    """Bad canary requests after warm-up."""
+    """Bad canary requests after the warm-up."""
     totals: RequestCounts = RequestCounts()
-    """Since the canary's first request."""
+    """Counts since the canary's first request."""
     open: OpenBlock | None = None
     baseline: BaselineState = BaselineState()
     bets: BetsState
     outage: OutageState = OutageState()
     promotion: PromotionState = PromotionState()
     steps: tuple[RequestCounts, ...] = ()
-    """Requests per step of weight, for the ratio and its bounds."""
+    """Requests per weight step, for the displayed ratio and its bounds."""
     spread: SpreadState | None = None
     pod_windows: StoredWindows | None = None
-    """None: written by an operator that did not compare pods yet."""
+    """None if written by an operator version that did not compare pods."""
     replacement: ReplacementState = ReplacementState()
     clumps: ClumpState = ClumpState()
 
@@ -278,9 +280,9 @@ class EvidenceParts(StoredModel):
     def of(
         cls, values: Sequence[float], names: Sequence[Sequence[str]], version: int = VERSION
     ) -> Self:
-        """From the engine's numbers in their order, or from those of version 1.
+        """Convert the numbers of the evidence engine, or those of version 1.
 
-        Raises StopIteration, ValueError or IndexError when they are not that.
+        Raises StopIteration, ValueError or IndexError if they are invalid.
         """
         numbers = iter(values)
         found: dict[str, Any] = {}
@@ -308,7 +310,7 @@ class EvidenceParts(StoredModel):
         return cls.model_validate(found)
 
     def numbers(self) -> tuple[Numbers, tuple[tuple[str, ...], tuple[str, ...]]]:
-        """As the engine takes them, with the names of pods and of routes."""
+        """Return the state for the evidence engine, with the names of pods and routes."""
         failed: tuple[float, ...] = (0.0,)
         if self.failed is not None:
             failed = (1.0, self.failed.at, float(_REASONS.index(self.failed.reason)))
@@ -385,35 +387,35 @@ def _read_bets(numbers: Iterator[float], version: int) -> dict[str, Any]:
     }
     if next(numbers):
         found["block"] = _read_fields(RateBlock, numbers)
-    if version == 1:  # it kept the wealth before recent blocks, which nothing needs any more
+    if version == 1:  # Version 1 stored the wealth before recent blocks, which is no longer used.
         for width in (SHARE_STAKES, RATE_STAKES):
             _read_numbers(numbers, int(next(numbers)) * (1 + width))
     return found
 
 
 class MetricState(StoredModel):
-    """What every kind of metric keeps."""
+    """State that every kind of metric has."""
 
     until: float | None = None
-    """Judged up to this time (seconds since the epoch)."""
+    """End of the analyzed samples (seconds since the epoch)."""
     quiet: StoredSilence | None = None
 
 
 class RatioState(MetricState):
-    """One metric that counts bad requests out of requests."""
+    """State of a metric that counts bad requests."""
 
     seen: float | None = None
-    """When a request last reached the canary (seconds since the epoch)."""
+    """Time of the canary's last request (seconds since the epoch)."""
     alone: bool = False
-    """Judged against stable's past, as after a promotion."""
+    """Whether the canary is compared with stable's history, as after a promotion."""
     bound: str = ""
-    """The histogram bound that latency was counted by; empty where it is not latency."""
+    """The histogram bound of a latency metric; empty for other metrics."""
     evidence: EvidenceParts | None = None
-    """None: nothing was folded yet."""
+    """None before the first sample."""
 
 
 class Blocks(StoredModel):
-    """Pieces of a pool's window, one column per figure (`core.pools.window.Block`)."""
+    """Blocks of a pool's window, one list per figure (`core.pools.window.Block`)."""
 
     samples: Numbers = ()
     seconds: Numbers = ()
@@ -426,12 +428,12 @@ class Blocks(StoredModel):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if len({len(getattr(self, name)) for name in Blocks.model_fields}) != 1:
-            raise ValueError("expected columns of one length")
+            raise ValueError("expected lists of equal length")
         return self
 
 
 class StoredPoolWindow(StoredModel):
-    """A `core.pools.window.SlidingWindow`, stored; the last block is open."""
+    """A stored `core.pools.window.SlidingWindow`; the last block is incomplete."""
 
     name: str
     first: float
@@ -445,7 +447,7 @@ class StoredPoolWindow(StoredModel):
 
 
 class PoolBet(StoredModel):
-    """The bet on shares of connections (`core.pools.share_test.ShareBet`)."""
+    """State of the bet on shares of connections (`core.pools.share_test.ShareBet`)."""
 
     seconds: float = 0.0
     canary: float = 0.0
@@ -465,22 +467,22 @@ class PoolFailed(StoredModel):
 
 
 class StoredPool(MetricState):
-    """One connection pool."""
+    """State of one connection pool."""
 
     canary: tuple[StoredPoolWindow, ...] = ()
     stable: StoredPoolWindow | None = None
-    """Stable's average pod; None: nothing was folded yet."""
+    """Average of stable's pods; None before the first sample."""
     bet: PoolBet | None = None
     covered: float = 0.0
     """Seconds under traffic."""
     shared: bool = False
     failed: PoolFailed | None = None
     unheard: float = 0.0
-    """Seconds since the last sample in which traffic showed."""
+    """Seconds since the last sample with traffic."""
 
 
 class QueryState(MetricState):
-    """One user's own query and its bounds; times are seconds since the epoch."""
+    """State of a custom query and its bounds; times are seconds since the epoch."""
 
     outside_since: float | None = None
     failed_at: float | None = None
@@ -489,7 +491,7 @@ class QueryState(MetricState):
 
 
 class TrafficShareState(StoredModel):
-    """Requests of both versions since the present weight (percent) was confirmed."""
+    """Requests of both versions since the current weight (percent) was confirmed."""
 
     weight: int = 0
     canary: Count = 0.0
@@ -497,15 +499,15 @@ class TrafficShareState(StoredModel):
 
 
 class Restarted(StoredModel):
-    """The judge started again from the release's start."""
+    """The analysis started again from the start of the release."""
 
     at: float
-    """Seconds since the epoch: the weight may not rise before it has caught up to here."""
+    """Seconds since the epoch: the weight may not rise before the analysis has reached this time."""
     why: str
 
 
 class JudgeState(StoredModel):
-    """Per metric, by name; what is judged is judged up to `until` of the metric."""
+    """State per metric, by name. Each metric was analyzed up to its `until`."""
 
     version: Literal[2] = 2
     ratios: dict[str, RatioState] = Field(default_factory=dict)
@@ -515,7 +517,7 @@ class JudgeState(StoredModel):
     restarted: Restarted | None = None
 
     def metrics(self) -> Mapping[str, RatioState | StoredPool | QueryState]:
-        """All kinds together."""
+        """Return the state of all metrics."""
         return {**self.ratios, **self.pools, **self.queries}
 
 
@@ -526,7 +528,7 @@ class UnreadableState(StoredModel):
 
 
 def read_state(data: object) -> "JudgeState | UnreadableState | None":
-    """The state of `status.judge`, written by this version or the one before. Never raises."""
+    """Return the state of `status.judge`, which this version or the previous one wrote."""
     match data:
         case None | JudgeState() | UnreadableState():
             return data
@@ -551,13 +553,13 @@ def _read_versioned(data: object) -> "JudgeState | UnreadableState":
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         why = f"{where}: {first['msg']}"
-    except Exception:  # noqa: BLE001 - anything may be in it, and none of it may stop a pass
-        why = "it is not in the form of version 1"
+    except Exception:  # noqa: BLE001 - the content is arbitrary, and no error may stop a reconcile
+        why = "it does not have the format of version 1"
     return UnreadableState(unreadable=why[:_MAX_CHARACTERS])
 
 
 def _upgrade_version_1(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Version 1: a mapping per metric with numbers in order, and the traffic's share under ""."""
+    """Convert version 1: a list of numbers per metric, and the traffic share under ""."""
     found: dict[str, Any] = {"ratios": {}, "pools": {}, "queries": {}}
     for name, one in data.items():
         if name == "":
@@ -614,4 +616,4 @@ _ANY = {"anyOf": [{"type": "object", "additionalProperties": True}, {"type": "nu
 StoredState = Annotated[
     JudgeState | UnreadableState | None, BeforeValidator(read_state), WithJsonSchema(_ANY)
 ]
-"""The field of the status; the schema of a cluster leaves it open, so that nothing is refused."""
+"""Type of the status field. The CRD does not restrict it, so the API server accepts any content."""

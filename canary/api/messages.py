@@ -111,7 +111,7 @@ RENAMED = {
     "falsePositiveRate": "falsePositiveRate",
     "before": "checks",
 }
-"""Names of fields before the first release, and their present names."""
+"""Former names of fields, and their current names."""
 
 
 def describe_unknown(what: str, name: str, allowed: Sequence[str]) -> str:

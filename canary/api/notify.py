@@ -1,7 +1,7 @@
-"""Who is told what: the entries of `spec.notify`, and of the operator's own file of receivers.
+"""Receivers of notifications: entries of `spec.notify` and of the operator's receiver file.
 
-A credential is never sent to an address that stands in the spec: whoever may write a release could
-have it sent to himself. So what needs a secret takes its whole address from the Secret.
+A credential is never sent to an address in the spec, because everyone who may write a release could
+redirect it. Receivers with a credential read their whole address from the Secret.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from canary.api.reasons import Reason
 
 
 class Group(StrEnum):
-    """Kinds of news, for those who do not want to list reasons."""
+    """Groups of reasons, for users who do not want to list reasons."""
 
     POOL = "pool"
     ROLLBACK = "rollback"
@@ -27,7 +27,7 @@ class Group(StrEnum):
 
 
 DEFAULT_GROUPS = (Group.ROLLBACK, Group.STUCK, Group.APPROVAL, Group.PROMOTION)
-"""What a receiver is told that asks for nothing: how releases end, and when they need a person."""
+"""Groups of a receiver that names none: how releases end, and when they need a person."""
 
 
 class SecretRef(Frozen):
@@ -40,17 +40,20 @@ class SecretRef(Frozen):
 
 
 class SecretSource(Frozen):
-    """A value that stays in a Secret."""
+    """A value in a Secret."""
 
     secret_ref: SecretRef
-    """Where the value is."""
+    """The Secret with the value."""
 
 
 class PagerDuty(Frozen):
-    """A service with an Events API v2 integration: triggered, and resolved when it is over."""
+    """A PagerDuty service with an Events API v2 integration.
+
+    Incidents are resolved automatically.
+    """
 
     secret_ref: SecretRef
-    """Where the integration's routing key is."""
+    """The Secret with the integration's routing key."""
     region: Literal["us", "eu"] = "us"
     """Service region of the PagerDuty account."""
 
@@ -59,13 +62,13 @@ class Alertmanager(Frozen):
     """Alertmanager's API v2: exactly one of `url` and `secretRef`."""
 
     url: Url | None = None
-    """Its address, such as http://alertmanager.monitoring:9093."""
+    """Address, such as http://alertmanager.monitoring:9093."""
     secret_ref: SecretRef | None = None
-    """Where its address is, if that holds a user and a password."""
+    """The Secret with the address, if it contains user and password."""
 
     @model_validator(mode="after")
     def one_address(self) -> Self:
-        """Neither none nor two."""
+        """Reject an entry without exactly one of both."""
         if (self.url is None) == (self.secret_ref is None):
             found = "none" if self.url is None else "both"
             raise build_field_error(f"expected exactly one of url and secretRef, found {found}")
@@ -73,40 +76,40 @@ class Alertmanager(Frozen):
 
 
 class Hook(Frozen):
-    """Any web service: a CloudEvents 1.0 envelope, signed as Standard Webhooks has it."""
+    """A web service that accepts CloudEvents 1.0, signed according to Standard Webhooks."""
 
     url: Url
-    """Where it is posted to."""
+    """Address for POST requests."""
     secret_ref: SecretRef | None = None
-    """Where the key of the HMAC-SHA256 signature is; without it nothing is signed."""
+    """The Secret with the key of the HMAC-SHA256 signature; without it requests are not signed."""
 
 
 class Notify(Frozen):
-    """One receiver, and what it is told: exactly one of the kinds of receivers."""
+    """One receiver and its subscriptions: exactly one of the receiver fields."""
 
     slack: SecretSource | None = None
-    """Slack: the Secret holds the URL of an incoming webhook."""
+    """Slack: the Secret contains the URL of an incoming webhook."""
     teams: SecretSource | None = None
-    """Microsoft Teams: the Secret holds the URL of a Workflows webhook."""
+    """Microsoft Teams: the Secret contains the URL of a Workflows webhook."""
     pagerduty: PagerDuty | None = None
-    """PagerDuty, by Events API v2."""
+    """PagerDuty, through Events API v2."""
     alertmanager: Alertmanager | None = None
     """Prometheus' Alertmanager."""
     webhook: Hook | None = None
-    """A web service of your own."""
+    """Your own web service."""
     apprise: SecretSource | None = None
-    """Anything that Apprise knows: the Secret holds an Apprise URL (the extra `apprise`)."""
+    """Any service that Apprise supports: the Secret contains an Apprise URL (extra `apprise`)."""
     groups: Annotated[tuple[Group, ...], Field(max_length=10)] = ()
-    """Kinds of news; without `groups` and `reasons`: rollback, stuck, approval, promotion."""
+    """Subscribed groups; without `groups` and `reasons`: rollback, stuck, approval, promotion."""
     reasons: Annotated[
         tuple[Annotated[Reason, Expect("a reason such as ConnectionLeak or NoData")], ...],
         Field(max_length=60),
     ] = ()
-    """Single reasons, besides the groups."""
+    """Subscribed reasons, in addition to the groups."""
 
     @model_validator(mode="after")
     def exactly_one_receiver(self) -> Self:
-        """An entry without a receiver would be silent; with two, one filter would rule both."""
+        """Reject an entry without exactly one receiver."""
         given = [name for name, one in self._members() if one is not None]
         if len(given) != 1:
             found = " and ".join(given) or "none"
@@ -116,17 +119,17 @@ class Notify(Frozen):
 
     @property
     def receiver(self) -> SecretSource | PagerDuty | Alertmanager | Hook:
-        """The one member that is there."""
+        """The receiver that is set."""
         return next(one for _, one in self._members() if one is not None)
 
     @property
     def kind(self) -> str:
-        """Its name: `slack`, `pagerduty`, …."""
+        """Name of the receiver field: `slack`, `pagerduty`, …."""
         return next(name for name, one in self._members() if one is not None)
 
     @property
     def secret(self) -> SecretRef | None:
-        """Where its secret is, if it has one."""
+        """The Secret of the receiver, if it has one."""
         return self.receiver.secret_ref
 
     def _members(

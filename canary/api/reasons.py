@@ -9,7 +9,7 @@ from enum import StrEnum, auto
 
 
 class Phase(StrEnum):
-    """Where a release is, for people: computed from the status, never decided upon."""
+    """Phase of a release, for people. It is computed from the status; no decision depends on it."""
 
     PENDING = "Pending"
     READY = "Ready"
@@ -26,20 +26,20 @@ class Phase(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What the judge says of a canary; only Pass raises weight, only Fail takes it away."""
+    """Result of the analysis. Only Pass raises the weight, only Fail rolls back."""
 
     PASS = "Pass"  # noqa: S105 - a verdict, not a password
     FAIL = "Fail"
     CONTINUE = "Continue"
     """Not enough evidence yet."""
     NO_DATA = "NoData"
-    """The query works and nothing is there."""
+    """The query works but returns no series."""
     UNAVAILABLE = "Unavailable"
-    """The monitoring system could not be asked."""
+    """The monitoring system could not be queried."""
 
 
 class Intent(StrEnum):
-    """The direction a release is going in; the one field of the status that steers."""
+    """Direction of a release: the only status field that controls what happens next."""
 
     REST = "Rest"
     ADVANCE = "Advance"
@@ -49,12 +49,12 @@ class Intent(StrEnum):
 
 
 class Skip(StrEnum):
-    """What a person may skip on purpose when promoting."""
+    """What a person may skip when promoting."""
 
     ANALYSIS = "Analysis"
-    """The judge, the checks and the steps; protection against crashes and outages stays."""
+    """The analysis, checks and steps. Crashes and outages still roll back."""
     STEPS = "Steps"
-    """The remaining steps; the judge stays."""
+    """The remaining steps. The analysis continues."""
 
 
 class Result(StrEnum):
@@ -66,9 +66,9 @@ class Result(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a release is where it is; `REASONS` has everything that is known about each."""
+    """Why a release is in its state; `REASONS` has the properties of each reason."""
 
-    # at rest
+    # idle
     AT_REST = "AtRest"
     ADOPTED = "Adopted"
     SUSPENDED = "Suspended"
@@ -92,7 +92,7 @@ class Reason(StrEnum):
     RETURNED_TO_STABLE = "ReturnedToStable"
     RESTARTED = "Restarted"
     UNKNOWN = "Unknown"
-    # on the way
+    # in progress
     STARTED = "Started"
     CANARY_NOT_READY = "CanaryNotReady"
     CHECKS_RUNNING = "ChecksRunning"
@@ -109,7 +109,7 @@ class Reason(StrEnum):
     RESTORING_ROUTE = "RestoringRoute"
     DRAINING = "Draining"
     BAKING = "Baking"
-    # waiting for something that is not the canary's doing
+    # waiting for something other than the canary
     NO_DATA = "NoData"
     MONITORING_UNAVAILABLE = "MonitoringUnavailable"
     JUDGE_STATE_UNREADABLE = "JudgeStateUnreadable"
@@ -145,35 +145,35 @@ class Reason(StrEnum):
 
     @property
     def info(self) -> "ReasonInfo":
-        """The row of this reason."""
+        """The properties of this reason."""
         return REASONS[self]
 
 
 class ReasonKind(StrEnum):
-    """What a reason says about the release."""
+    """What kind of state a reason describes."""
 
     IDLE = auto()
-    """No release is in flight, and nothing is wrong."""
+    """No release is in progress, and nothing is wrong."""
     OBSTACLE = auto()
-    """No release can start before somebody corrects something."""
+    """No release can start until somebody fixes something."""
     PROGRESS = auto()
-    """The release proceeds by itself."""
+    """The release continues by itself."""
     HELD = auto()
     """The weight does not rise, for a cause other than the canary."""
     ROLLBACK = auto()
-    """The release is rolled back, or was."""
+    """The release is being rolled back, or was."""
     EVENT = auto()
     """Only in an Event or a condition; it does not change the release."""
 
 
 class LookAt(StrEnum):
-    """What to look at first to find the cause."""
+    """Where to look first for the cause."""
 
     CANARY_PODS = auto()
     CRASHED_PODS = auto()
     CHECK_JOBS = auto()
     DEPLOYMENTS = auto()
-    """Which Deployments there are."""
+    """The list of Deployments."""
     TARGET = auto()
     ROUTE = auto()
     DOCTOR = auto()
@@ -184,30 +184,33 @@ class LookAt(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReasonInfo:
-    """What is known about one reason."""
+    """Properties of one reason."""
 
     sentence: str
-    """For people; the default of the status message."""
+    """Explanation for people; the default of the status message."""
     kind: ReasonKind
     next_step: str = ""
-    """What the controller does next: "waits for the checks". Empty: the step or intent decides."""
+    """What the controller does next, such as "waits for the checks".
+
+    Empty: it depends on the step.
+    """
     look_at: LookAt | None = None
     stalls: bool = False
-    """No release starts before it is corrected; the condition Stalled is true."""
+    """Whether no release can start before this is fixed; sets the condition Stalled to true."""
     needs_person: bool = False
-    """A release that is held for this reason is paused in the end and waits for a person."""
+    """Whether a release with this reason eventually pauses for a person."""
     inconclusive: bool = False
-    """Nobody can say whether the version is good: `canary gate` exits with 6, not with 5."""
+    """Whether it is unknown if the version is good: `canary gate` exits with 6 instead of 5."""
     silent: bool = False
-    """The wait is limited by the no-data timeout."""
+    """Whether the no-data timeout limits the wait."""
     by_person: bool = False
-    """A person did it, so nobody has to be told that something is wrong."""
+    """Whether a person caused it, so no alert is needed."""
     without_analysis: bool = False
-    """A rollback for it needs no failed metric: broken pods, checks, and what people did."""
+    """Whether this rolls back without a failed metric, as for broken pods, checks and commands."""
     about_pool: bool = False
-    """The canary's connection pool is the cause."""
+    """Whether the cause is the canary's connection pool."""
     holds_weight: bool = False
-    """An alert fires when the weight stays for this reason for long."""
+    """Whether an alert fires if the weight is frozen for long for this reason."""
 
 
 REASONS: dict[Reason, ReasonInfo] = {
@@ -252,9 +255,9 @@ REASONS: dict[Reason, ReasonInfo] = {
         stalls=True,
     ),
     Reason.TARGET_NOT_STABLE: ReasonInfo(
-        "The target is rolling out; it is adopted when the rollout ends.",
+        "The target is rolling out; canary manages it once the rollout ends.",
         ReasonKind.IDLE,
-        next_step="adopts the target once its roll has ended",
+        next_step="manages the target once its rollout has ended",
         look_at=LookAt.TARGET,
     ),
     Reason.TARGET_SCALED_TO_ZERO: ReasonInfo(
@@ -364,7 +367,7 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.ROLLING_TARGET: ReasonInfo(
         "The target rolls out the new version while the canary serves the traffic.",
         ReasonKind.PROGRESS,
-        next_step="waits for the target to roll, then puts the route back",
+        next_step="waits for the target's rollout, then restores the route",
         look_at=LookAt.TARGET,
     ),
     Reason.RESTORING_ROUTE: ReasonInfo(
@@ -376,7 +379,7 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.DRAINING: ReasonInfo(
         "The canary finishes its last requests.",
         ReasonKind.PROGRESS,
-        next_step="removes the canary once no request reaches it any more",
+        next_step="removes the canary once it receives no more requests",
     ),
     Reason.BAKING: ReasonInfo(
         "The new version is promoted and is still monitored.", ReasonKind.PROGRESS
@@ -402,7 +405,7 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.JUDGE_STATE_UNREADABLE: ReasonInfo(
         "The analysis state could not be read; the analysis starts again and the weight stays.",
         ReasonKind.HELD,
-        next_step="keeps the weight until the judge has caught up",
+        next_step="keeps the weight until the analysis has caught up",
     ),
     Reason.STABLE_UNHEALTHY: ReasonInfo(
         "Stable fails too, so the canary is not the cause; the weight stays.",
@@ -430,7 +433,7 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.ROUTE_NOT_ACCEPTED: ReasonInfo(
         "The router does not accept the route; the canary gets no traffic.",
         ReasonKind.HELD,
-        next_step="keeps the canary without traffic until the router takes the route",
+        next_step="keeps the canary without traffic until the router accepts the route",
         look_at=LookAt.ROUTE,
     ),
     Reason.CONTESTED: ReasonInfo(
@@ -463,7 +466,7 @@ REASONS: dict[Reason, ReasonInfo] = {
         inconclusive=True,
     ),
     Reason.STATUS_UNREADABLE: ReasonInfo(
-        "A canary that no status explains was found and rolled back.",
+        "A canary without a matching status was found and rolled back.",
         ReasonKind.ROLLBACK,
         without_analysis=True,
     ),
@@ -520,7 +523,7 @@ REASONS: dict[Reason, ReasonInfo] = {
         "A person aborted the release.", ReasonKind.ROLLBACK, by_person=True, without_analysis=True
     ),
     Reason.UNDONE: ReasonInfo(
-        "A person went back to an earlier stable version.",
+        "A person rolled back to an earlier stable version.",
         ReasonKind.ROLLBACK,
         by_person=True,
         without_analysis=True,
@@ -531,9 +534,9 @@ REASONS: dict[Reason, ReasonInfo] = {
         without_analysis=True,
     ),
     Reason.STABLE_LOST: ReasonInfo(
-        "No ReplicaSet has the stable template any more, so nothing can be put back.",
+        "No ReplicaSet has the stable template any more, so it cannot be restored.",
         ReasonKind.ROLLBACK,
-        next_step="adopts what the target runs once all of its pods are available",
+        next_step="accepts the target's current template as stable once all its pods are available",
         look_at=LookAt.TARGET,
         stalls=True,
         without_analysis=True,

@@ -60,7 +60,7 @@ def load_releases(
 ) -> LoadedReleases:
     """Load all documents of a YAML file; `source` names the file in messages. Never raises.
 
-    A file without a CanaryRelease is a problem where one is `required`.
+    With `required` a file without a CanaryRelease is a problem.
     """
     releases: list[CanaryRelease] = []
     others: list[str] = []
@@ -81,10 +81,10 @@ def load_releases(
 def load_release(
     content: bytes | str, source: str, rules: Sequence[ReleaseRule] = ()
 ) -> CanaryRelease:
-    """The one CanaryRelease in a YAML file; `source` names the file in messages.
+    """Load the only CanaryRelease of a YAML file; `source` names the file in messages.
 
     Raises:
-        SpecError: with every problem of the file, each with line and column.
+        SpecError: the file has problems; the error lists all of them with line and column.
     """
     loaded = load_releases(content, source, rules)
     problems = loaded.problems

@@ -30,12 +30,12 @@ class CronJobRef(Frozen):
 
 
 class Webhook(Frozen):
-    """2xx passes, 4xx fails, anything else is inconclusive."""
+    """A web service: status 2xx passes, 4xx fails, anything else is inconclusive."""
 
     url: Url
-    """Where the release is posted to."""
+    """Address for a POST request with the release."""
     timeout: Annotated[float, DurationRange("1s", "1h")] = 10.0
-    """How long the answer may take."""
+    """Timeout of the request."""
 
 
 class CheckMoment(StrEnum):
@@ -44,7 +44,7 @@ class CheckMoment(StrEnum):
     BEFORE_TRAFFIC = "BeforeTraffic"
     """The canary is ready and its weight is 0."""
     EACH_STEP = "EachStep"
-    """Once the traffic of a step flows; the step passes only with it."""
+    """When a step has traffic; the step passes only if the check passes."""
     AFTER_PROMOTION = "AfterPromotion"
     """The new version runs on all pods."""
 
@@ -53,17 +53,17 @@ class Check(Frozen):
     """A check by a Job or a web service: exactly one of `jobFrom` and `webhook`."""
 
     name: Name
-    """How status, reports and events call it."""
+    """Name of the check in status, reports and Events."""
     when: CheckMoment = CheckMoment.BEFORE_TRAFFIC
-    """When it runs; a failure rolls back at any of them."""
+    """When the check runs. A failure always rolls back."""
     job_from: CronJobRef | None = None
     """Run a Job made from a CronJob: exit code 0 passes, 3 fails, others are inconclusive."""
     webhook: Webhook | None = None
-    """Ask a web service."""
+    """Call a web service."""
 
     @model_validator(mode="after")
     def exactly_one_kind(self) -> Self:
-        """A check without a way to run would pass silently."""
+        """Reject a check without exactly one of both; it would pass without running."""
         if (self.job_from is None) == (self.webhook is None):
             found = "none" if self.job_from is None else "both"
             raise build_field_error(f"expected exactly one of jobFrom and webhook, found {found}")
@@ -71,12 +71,12 @@ class Check(Frozen):
 
 
 class Step(Frozen):
-    """One weight, and the shortest time for it."""
+    """One weight and its minimum duration."""
 
     weight: Weight
-    """Percentage of the traffic that the canary gets."""
+    """Percentage of traffic for the canary."""
     duration: Duration = 120.0
-    """Shortest time at this weight."""
+    """Minimum time at this weight."""
     approval: bool = False
     """Wait for `canary promote` after the step passed."""
 
@@ -91,7 +91,7 @@ class RollbackWindow(Frozen):
 
 
 class OnInconclusive(StrEnum):
-    """What to do when the evidence does not come in time."""
+    """What happens if the evidence does not suffice in time."""
 
     PAUSE = "Pause"
     ROLL_BACK = "RollBack"
@@ -99,7 +99,7 @@ class OnInconclusive(StrEnum):
 
 
 def require_rising_weights(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    """A falling weight in the middle of a release is a typing mistake."""
+    """Reject a weight that is not above the one before; it is most likely a typing error."""
     for index in range(1, len(steps)):
         before, after = steps[index - 1].weight, steps[index].weight
         if after <= before:
@@ -112,7 +112,7 @@ def require_rising_weights(steps: tuple[Step, ...]) -> tuple[Step, ...]:
 
 
 def require_different_checks(checks: tuple[Check, ...]) -> tuple[Check, ...]:
-    """A check's result is kept under its name."""
+    """Reject duplicate names, because results are stored by name."""
     reject_duplicates([check.name for check in checks])
     return checks
 
@@ -125,11 +125,12 @@ class Spec(Frozen):
     service: ServiceRef | None = None
     """Service that clients call. Defaults to the Service with the name of the target."""
     isolation: Isolation | None = None
-    """Labels to change on canary pods. Default: as many as hide them from every Service."""
+    """Labels to change on canary pods. Default: as many as necessary so that no Service selects
+    them."""
     traffic: TrafficSpec
-    """How the traffic is split: exactly one member."""
+    """How traffic is split: exactly one of the router fields."""
     suspend: bool = False
-    """Start no new release; a release in flight stays protected."""
+    """Start no new release; a release in progress continues and is still rolled back on failure."""
     checks: Annotated[
         tuple[Check, ...], Field(max_length=20), AfterValidator(require_different_checks)
     ] = ()
@@ -141,25 +142,25 @@ class Spec(Frozen):
     bake: Duration = 0.0
     """How long the new version is monitored after promotion."""
     deadline: Annotated[float, DurationRange("1s")] = 7200.0
-    """Longest time of a release; after it the release pauses."""
+    """Longest time of a release. When it is over the release pauses."""
     progress_deadline: Annotated[float, DurationRange("1s")] = 600.0
-    """Longest time for canary pods to become ready, and for the target to roll out."""
+    """Longest time for canary pods to become ready, and for the target's rollout."""
     analysis: Analysis
     """The metrics to compare, and how certain a decision must be."""
     rollback_window: RollbackWindow = RollbackWindow()
-    """A template that was stable in this window rolls out without steps, as the target does."""
+    """A template that was recently stable rolls out without steps, by the target's own strategy."""
     on_inconclusive: OnInconclusive = OnInconclusive.PAUSE
-    """What to do when the evidence does not suffice before the deadline."""
+    """What happens if the evidence does not suffice before the deadline."""
     notify: Annotated[tuple[Notify, ...], Field(max_length=20)] = ()
     """Receivers of notifications."""
 
     def checks_at(self, when: CheckMoment) -> tuple[Check, ...]:
-        """The checks of one moment, in order."""
+        """Return the checks of one moment, in order."""
         return tuple(check for check in self.checks if check.when is when)
 
     @model_validator(mode="after")
     def deadline_allows_the_steps(self) -> Self:
-        """A release that cannot end before its deadline would always pause."""
+        """Reject a deadline that is too short for the steps, as every release would pause."""
         needed = max(sum(step.duration for step in self.steps), self.analysis.min_duration)
         if needed >= self.deadline:
             raise build_field_error(

@@ -1,4 +1,4 @@
-"""What is: `CanaryRelease.status`, written by the controller; enough to go on after a crash."""
+"""`CanaryRelease.status`, written by the controller. It is sufficient to continue after a crash."""
 
 from typing import Annotated
 
@@ -11,17 +11,17 @@ from canary.api.reasons import Intent, Phase, Reason, Result, Skip, Verdict
 
 
 class StatusModel(Frozen):
-    """Written by some operator: fields that a newer one added are left out, numbers are finite."""
+    """A part of the status. Unknown fields, which a newer operator may add, are dropped."""
 
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
 
 Time = Annotated[float, Field(ge=0, le=250_000_000_000)]
-"""Seconds since the epoch, of a year that a calendar can show."""
+"""Seconds since the epoch, up to the year 9892."""
 
 
 class MetricStatus(StatusModel):
-    """One metric's standing, for people, and the judge's state, for the next pass."""
+    """The state of one metric, for people."""
 
     name: str
     verdict: Verdict = Verdict.NO_DATA
@@ -40,7 +40,7 @@ class MetricStatus(StatusModel):
 
     @property
     def figures(self) -> dict[str, float | None]:
-        """The numbers, by the names that every JSON document of canary has for them."""
+        """The figures, with the same names in every JSON document of canary."""
         names = (
             "evidence",
             "threshold",
@@ -71,19 +71,19 @@ class Pause(StatusModel):
 
 
 class Override(StatusModel):
-    """A person's decision to go on without the judge, or without the remaining steps."""
+    """A person's decision to continue without the analysis, or without the remaining steps."""
 
     skip: Skip
     reason: str
-    """Why, in the person's words."""
+    """The reason that the person gave."""
     by: str = ""
-    """Who, as the request names them."""
+    """The person's name in the command."""
     at: Time
     """Seconds since the epoch."""
 
 
 class EarlierStable(StatusModel):
-    """A template that was stable before the present one."""
+    """A template that was stable before the current one."""
 
     template: str
     until: Time
@@ -91,15 +91,15 @@ class EarlierStable(StatusModel):
 
 
 class Release(StatusModel):
-    """The release in flight; absent at rest."""
+    """The release in progress; absent when idle."""
 
     template: str
-    """Our hash of the user's template that is being released."""
+    """Hash of the template that is being released."""
     started_at: Time
     replicas: Annotated[int, Field(ge=0, le=10_000)]
-    """Stable's largest replica count so far: the capacity that is kept until the end."""
+    """Largest number of stable's replicas so far: this capacity is kept until the end."""
     failed: Reason | None = None
-    """Why it is being rolled back."""
+    """Why the release is being rolled back."""
     message: str = ""
     checks: tuple[CheckStatus, ...] = ()
     """Results of the checks before traffic, once all have passed."""
@@ -108,40 +108,43 @@ class Release(StatusModel):
     checked_after: bool = False
     """The checks after promotion have ended."""
     confirmed_at: Time | None = None
-    """When the router was first seen to have confirmed the present weight."""
+    """When the router confirmed the current weight."""
     scaling_since: Time | None = None
-    """Since when canary pods are awaited; None while none are."""
+    """When the wait for canary pods began; None if all are ready."""
     judged_from: Time | None = None
-    """Start of the range that the judge reads: the canary's first readiness."""
+    """Start of the analyzed time range: when the canary first became ready."""
     data_seen_at: Time | None = None
-    """When the metrics last said something about the canary."""
+    """When the metrics last had data about the canary."""
     approved_step: int = -1
     pause: Pause | None = None
     unready_since: Time | None = None
-    """Since when no canary pod is ready although it had traffic; None while one is."""
+    """Since when no canary pod is ready although the canary has traffic; None if one is."""
     outages: int = 0
-    """How often in this step no canary pod was ready while it had traffic."""
+    """How often in this step no canary pod was ready although the canary had traffic."""
     errors_unknown: bool = False
-    """Requests were sent where nobody counts them: what they met is not known."""
+    """Whether requests were sent that no metric counts, so their errors are unknown."""
     reached_step: int = -1
-    """The last step whose weight was in effect: it may be given back without a new Pass."""
+    """The last step whose weight was in effect. It may be set again without a new Pass."""
     resumed_at: Time | None = None
-    """When a person last resumed: no-data timeout and deadline count from here."""
+    """When a person last resumed the release; no-data timeout and deadline start from here."""
     rewrites: int = 0
-    """How often a weight that somebody else wrote was corrected."""
+    """How often a weight written by another client was corrected."""
     unhold_at: Time | None = None
-    """When the target was un-held to roll to the new version."""
+    """When the target was resumed to roll out the new version."""
     override: Override | None = None
     """What a person skipped on purpose."""
     direct: Reason | None = None
-    """How a release ends that rolls the target without a canary: ReturnedToStable or Restarted."""
+    """Reason of a rollout without canary: ReturnedToStable or Restarted."""
     restart: bool = False
-    """The vetted template is about to get the annotation that restarts its pods."""
+    """Whether the stable template gets the annotation that restarts its pods."""
     rolled: bool = False
-    """The target has finished rolling: what is left is to put things back."""
+    """Whether the target's rollout has finished, so that only the cleanup remains."""
     peak_weight: Annotated[int, Field(ge=0, le=100)] = 0
     canary_pods: tuple[str, ...] = ()
-    """The canary's pods, ten at most, when its traffic was taken away: soon they are gone."""
+    """Names of up to ten canary pods when its traffic was removed.
+
+    The pods may not exist for long.
+    """
 
 
 class HistoryEntry(StatusModel):
@@ -155,19 +158,19 @@ class HistoryEntry(StatusModel):
     ended_at: Time
     peak_weight: Annotated[int, Field(ge=0, le=100)] = 0
     put_back: bool = False
-    """The target had begun to roll, and we put the version before back into it."""
+    """Whether the target's rollout had begun, and the previous template was restored."""
     errors_served: float | None = None
-    """Failed requests that the canary answered; None where that is not known."""
+    """Failed requests of the canary; None if unknown."""
     analysis: tuple[MetricStatus, ...] = ()
-    """The metrics for which it was rolled back, as they stood then."""
+    """State of the metrics when they caused the rollback."""
     canary_pods: tuple[str, ...] = ()
-    """The canary's pods, ten at most, when its traffic was taken away."""
+    """Names of up to ten canary pods when its traffic was removed."""
     override: Override | None = None
     """What a person skipped on purpose."""
 
 
 class Condition(StatusModel):
-    """A condition as Kubernetes' API conventions have it."""
+    """A condition according to the Kubernetes API conventions."""
 
     type: str
     status: str
@@ -188,31 +191,31 @@ class Status(StatusModel):
     intent: Intent = Intent.REST
     stable_hash: str | None = None
     previous_hash: str | None = None
-    """What was stable before the last promotion: where a failed bake goes back to."""
+    """Hash of the stable template before the last promotion; a failed bake rolls back to it."""
     earlier_stable: tuple[EarlierStable, ...] = ()
-    """Templates that were stable before, the newest first: what a rollback window is about."""
+    """Earlier stable templates, newest first, for the rollback window."""
     rejected_hash: str | None = None
     release: Release | None = None
     step: Annotated[int, Field(ge=0)] = 0
-    """Index of the present step: the first one is 0."""
+    """Index of the current step, from 0."""
     current_step: str = ""
     """`2/3` while a release goes through its steps, for people; else empty."""
     weight: Annotated[int, Field(ge=0, le=100)] = 0
-    """The weight that is meant to be in the route now (percent)."""
+    """The weight that the route should have now (percent)."""
     step_started_at: Time | None = None
     bake_started_at: Time | None = None
     judged_until: Time | None = None
     judge: StoredState = None
-    """What the judge remembers of each metric; absent at rest."""
+    """State of the analysis per metric; absent when idle."""
     analysis: tuple[MetricStatus, ...] = ()
     verdict: Verdict | None = None
-    """What the judge says of the whole release, for people; absent at rest."""
+    """Verdict over all metrics, for people; absent when idle."""
     handled_request: str | None = None
     history: tuple[HistoryEntry, ...] = ()
     written_at: Time | None = None
-    """When this status was written, in flight (seconds since the epoch)."""
+    """When this status was written (seconds since the epoch); only during a release."""
 
     @property
     def canary_hash(self) -> str | None:
-        """The template in flight, if any."""
+        """Hash of the template in progress, if any."""
         return self.release.template if self.release else None

@@ -1,9 +1,9 @@
-"""Reads a status that anybody may have written: a newer operator, a person, a broken disk.
+"""Reads a status that may be damaged, edited by hand, or written by a newer operator.
 
-Reading never raises. What cannot be read is left out, piece by piece, and everything around it is
-kept: an unknown field is ignored, an unknown reason becomes `Unknown`, a broken history entry is
-dropped. Where the direction of the release cannot be read the release is read as unknown; the rule
-`canary_left_over` then takes the traffic of the canary that it finds.
+Reading never raises. Unreadable parts are dropped, and everything else is kept: an unknown field is
+ignored, an unknown reason becomes `Unknown`, a broken history entry is dropped. If the direction of
+the release cannot be read the release has the intent Unknown; the rule `canary_left_over` then
+removes the traffic of a canary that exists.
 """
 
 from collections.abc import Mapping

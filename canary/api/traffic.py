@@ -1,4 +1,4 @@
-"""Which workload is guarded, and who splits its traffic."""
+"""The traffic section of the spec: the target, and how its traffic is split."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
@@ -18,10 +18,10 @@ from canary.api.fields import (
 
 
 class TargetRef(Frozen):
-    """The user's own workload."""
+    """The workload to release."""
 
     kind: Literal["Deployment"] = "Deployment"
-    """What is guarded."""
+    """Kind of the workload."""
     name: GuardedName
     """Name of the Deployment, in the release's namespace."""
 
@@ -30,15 +30,15 @@ class ServiceRef(Frozen):
     """The user's Service; never written."""
 
     name: GuardedName
-    """Name of the Service that the user's clients call."""
+    """Name of the Service that clients call."""
 
 
 class Isolation(Frozen):
-    """The labels that have another value in canary pods, so that no Service selects them."""
+    """Labels with another value in canary pods, so that no Service selects them."""
 
     labels: Annotated[tuple[LabelKey, ...], Field(min_length=1, max_length=8)]
-    """Keys of labels of the target's pods; exactly these are replaced. Every Service that selects
-    the pods, and the Deployment itself, has to select by at least one of them."""
+    """Keys of labels of the target's pods. Exactly these are replaced. Each Service that selects
+    the pods, and the Deployment itself, must select by at least one of them."""
 
 
 class GatewayRoute(Frozen):
@@ -58,26 +58,29 @@ class IstioRoute(Frozen):
     virtual_service: ObjectName
     """Name of the VirtualService."""
     route: RouteName | None = None
-    """Name of its HTTP route; needed when there are several."""
+    """Name of its HTTP route; required if there are several."""
 
 
 class TraefikRoute(Frozen):
-    """A weighted TraefikService (in the local world: the weighted service of a Traefik process)."""
+    """A weighted TraefikService.
+
+    (In `canary demo`: a weighted service in Traefik's configuration file.)
+    """
 
     traefik_service: ObjectName
     """Name of the weighted TraefikService."""
 
 
 class ReplicaShare(Frozen):
-    """No router: traffic is shared by the number of pods, approximately.
+    """Without a router traffic is split by the number of pods, approximately.
 
-    Stable keeps all of its pods; the canary gets the number whose share of all pods is nearest to
-    the weight: at least one, and at most as many as stable has (50 %, the most a step reaches).
+    Stable keeps all of its pods; the canary gets the number of pods whose share is nearest to the
+    weight: at least one, and at most as many as stable has (50 %).
     """
 
 
 class Router(Frozen):
-    """One route among several: exactly one member."""
+    """One of several routes: exactly one of its fields."""
 
     gateway_api: Annotated[GatewayRoute | None, Field(alias="gatewayAPI")] = None
     """A Gateway API route."""
@@ -88,7 +91,7 @@ class Router(Frozen):
 
     @model_validator(mode="after")
     def exactly_one_route(self) -> Self:
-        """An entry names one route, not several."""
+        """Reject an entry without exactly one route."""
         _exactly_one({"gatewayAPI": self.gateway_api, "istio": self.istio, "traefik": self.traefik})
         return self
 
@@ -110,7 +113,7 @@ class Router(Frozen):
 
     @property
     def part(self) -> str | None:
-        """Name of the one rule that is weighted; None: every rule that sends to the Service."""
+        """Name of the rule to weight; None: every rule that sends traffic to the Service."""
         if self.gateway_api is not None:
             return self.gateway_api.rule
         return self.istio.route if self.istio is not None else None
@@ -120,7 +123,7 @@ MAX_ROUTES = 8
 
 
 class TrafficSpec(Frozen):
-    """Who splits the traffic: exactly one of the routers, or a list of routes."""
+    """How traffic is split: exactly one of the routers, or a list of routes."""
 
     gateway_api: Annotated[GatewayRoute | None, Field(alias="gatewayAPI")] = None
     """A Gateway API route."""
@@ -129,15 +132,15 @@ class TrafficSpec(Frozen):
     traefik: TraefikRoute | None = None
     """A weighted TraefikService."""
     replicas: ReplicaShare | None = None
-    """No router: share by replica count (approximate)."""
+    """No router: split by the number of replicas (approximate)."""
     routes: Annotated[tuple[Router, ...] | None, Field(min_length=1, max_length=MAX_ROUTES)] = None
-    """Several routes that all send to the Service, of any kinds: all get each weight."""
+    """Several routes, of any kinds, that send traffic to the Service: each gets the same weight."""
     propagation_delay: Annotated[float, DurationRange("0s", "5m")] = 5.0
     """Time from a confirmed weight until requests follow it."""
 
     @model_validator(mode="after")
     def exactly_one_router(self) -> Self:
-        """Nothing falls back silently: no router, or two, is an error."""
+        """Reject a spec without exactly one router; there is no implicit fallback."""
         _exactly_one(
             {
                 "gatewayAPI": self.gateway_api,
@@ -151,7 +154,7 @@ class TrafficSpec(Frozen):
 
     @model_validator(mode="after")
     def each_route_once(self) -> Self:
-        """A route has one memory of what the user wrote, and one weight."""
+        """Reject duplicate routes: a route has one weight and one record of the user's weights."""
         named = [(route.kind, route.name) for route in self.routes or ()]
         twice = next((one for one in named if named.count(one) > 1), None)
         if twice is not None:
@@ -164,7 +167,7 @@ class TrafficSpec(Frozen):
 
     @property
     def each(self) -> tuple[Router, ...]:
-        """The routes that are weighted; none with `replicas`."""
+        """The routes to weight; empty with `replicas`."""
         if self.routes is not None:
             return self.routes
         if self.replicas is not None:

@@ -39,6 +39,6 @@ def format_path(path: Path) -> str:
     for part in path:
         if isinstance(part, int):
             text += f"[{part}]"
-        else:  # the name of an unknown field may be anything, escape sequences included
+        else:  # The name of an unknown field may contain anything, such as escape sequences.
             text += f".{escape_unprintable(part)}" if text else escape_unprintable(part)
     return text or "file"

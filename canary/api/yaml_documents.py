@@ -17,7 +17,7 @@ from canary.api.validation_errors import Path, Problem, format_path
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 MAX_BYTES = 1 << 20
-"""More than an API server accepts; without a limit a wrong file would take minutes."""
+"""More than an API server accepts. Without a limit a wrong file would take minutes."""
 MAX_DEPTH = 40
 MAX_VALUES = 50_000
 MAX_NODES = 2 * MAX_VALUES
@@ -46,7 +46,7 @@ class _Loader(yaml.SafeLoader):
         self._depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """As in PyYAML, counting. Raises RecursionError, OverflowError."""
+        """Compose a node as in PyYAML, and count it. Raises RecursionError, OverflowError."""
         self._depth += 1
         if next(self._nodes) > MAX_NODES:
             raise OverflowError

@@ -33,7 +33,9 @@ def router_of(traffic: TrafficSpec, objects: Objects) -> TrafficRouter:
         return router
     if traffic.replicas is not None:
         return ReplicaRouter(objects)
-    raise UsageError("traffic names no router: one of gatewayAPI, istio, traefik, replicas, routes")
+    raise UsageError(
+        "expected one of gatewayAPI, istio, traefik, replicas, routes in spec.traffic, found none"
+    )
 
 
 def dialect_of(route: Router) -> Dialect:

@@ -16,7 +16,7 @@ from canary.kube.objects import DEPLOYMENTS, Object, Objects
 from canary.routers.names import Names, names_of
 
 FULL_PERCENT = 100
-"""Percent."""
+"""100 percent."""
 RAISING_INTENTS = {Intent.ADVANCE, Intent.PROMOTE}
 """Annotation with the weight that was set; valid while the canary has the size for it."""
 

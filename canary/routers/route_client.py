@@ -80,7 +80,7 @@ class WeightedRouteClient:
         if route is not None and trouble is None:
             self._write(resource, route, split.next_weight(self.dialect, route, names, weight))
         elif weight > 0:
-            raise ConflictError(trouble or f"{self._what} is gone")
+            raise ConflictError(trouble or f"{self._what} no longer exists")
         elif route is not None:
             self._write(resource, route, split.restore_weights(self.dialect, route, names))
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from math import gcd
 
 FULL_PERCENT = 100
-"""Percent."""
+"""100 percent."""
 TRACE_RATIO = 100_000
 """A share of at most one request in this many is minimal and is read as 0."""
 

@@ -373,17 +373,21 @@ def test_analyze_says_what_the_operator_says(
     [
         ("p08-canary-refuses-everybody", ("--client-errors", "http"), (3, "client error, 4xx")),
         ("p08-canary-refuses-everybody", ("--metric", "http"), (0, "no request has failed")),
-        ("p08-canary-refuses-everybody", (), (3, "judged by the preset http: errors and client")),
+        ("p08-canary-refuses-everybody", (), (3, "using the preset http: errors and client")),
         ("p01-slow-by-preset", ("--latency", "http"), (3, "nearest to 500ms")),
         ("p01-slow-by-preset", ("--latency", "http", "--tolerance", "60"), (0, "slower than 1 s")),
         ("p01-slow-by-preset", ("--latency", "http", "--above", "2ms"), (6, "has no buckets near")),
-        ("p01-slow-by-preset", ("--latency", "http", "--above", "0s"), (2, "--above: a duration")),
-        ("p01-slow-by-preset", ("--above", "1s"), (2, "--latency PRESET is missing")),
+        (
+            "p01-slow-by-preset",
+            ("--latency", "http", "--above", "0s"),
+            (2, "--above: expected a duration"),
+        ),
+        ("p01-slow-by-preset", ("--above", "1s"), (2, "expected --latency PRESET")),
         ("p01-slow-by-preset", ("--latency", "htp"), (2, "did you mean 'http'")),
         (
             "p01-slow-by-preset",
             ("--client-errors", "http", "-f", "FILE"),
-            (2, "leave out --metric"),
+            (2, "omit --metric"),
         ),
     ],
 )

@@ -37,7 +37,7 @@ def test_matchers_are_read_as_they_are_meant(text, expected):
         pytest.param('version="v2"} or up{a="b"', "a comma is missing", id="out of the braces"),
         pytest.param('version="v2', "a value in quotes", id="quotes that are not closed"),
         pytest.param('pod=~"("', "not a regular expression", id="a broken regular expression"),
-        pytest.param('__name__="up"', "--metric, or --total and --bad", id="the metric's name"),
+        pytest.param('__name__="up"', "select the metric by --metric", id="the metric's name"),
         pytest.param("version=v2)+1", "a comma is missing", id="a bare value with more"),
     ],
 )

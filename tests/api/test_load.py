@@ -473,7 +473,7 @@ def test_all_mistakes_are_said_at_once_in_the_order_of_the_file() -> None:
     ]
     first, second, *_ = str(caught.value).splitlines()
     assert first == "auth.yaml is not a valid CanaryRelease, 4 problems:"
-    assert second.startswith("  line 3, column 24: metadata.namespace: a DNS label")
+    assert second.startswith("  line 3, column 24: metadata.namespace: expected a DNS label")
 
 
 def test_an_element_of_a_list_that_is_wrong_does_not_make_the_list_too_short() -> None:

@@ -176,14 +176,20 @@ def test_a_file_of_releases_is_read():
     ("lines", "message"),
     [
         pytest.param([], "found nothing", id="empty"),
-        pytest.param(["start,until", "1,2"], "expected start and end", id="another column"),
+        pytest.param(
+            ["start,until", "1,2"], "expected the columns start and end", id="another column"
+        ),
         pytest.param(["start,end"], "no release below the header", id="no rows"),
-        pytest.param(["start,end", "2,1"], "line 2: start has to be before end", id="backwards"),
+        pytest.param(["start,end", "2,1"], "line 2: expected start before end", id="backwards"),
         pytest.param(["start,end", "1"], "line 2: expected 2 fields", id="a short row"),
         pytest.param(["start,end,good", "1,2,maybe"], "good is yes, no or empty", id="maybe"),
-        pytest.param(["start,end,canary", "1,2,a=b"], "given together", id="one side only"),
         pytest.param(
-            ["start,end,canary,stable", "1,2,a,b=c"], "line 2, canary: label", id="no matcher"
+            ["start,end,canary", "1,2,a=b"], "expected both canary and stable", id="one side only"
+        ),
+        pytest.param(
+            ["start,end,canary,stable", "1,2,a,b=c"],
+            "line 2, canary: expected label",
+            id="no matcher",
         ),
     ],
 )

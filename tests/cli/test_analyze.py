@@ -152,8 +152,8 @@ def test_bom_crlf_quotes_blank_lines_and_other_columns_are_read(analyze):
     ("text", "message"),
     [
         pytest.param("", "is empty; expected the columns release,time", id="empty file"),
-        pytest.param("release,time\n", "line 1: no column canary_total", id="columns missing"),
-        pytest.param(f"{HEADER}\n", "no samples below the header", id="only a header"),
+        pytest.param("release,time\n", "line 1: missing column canary_total", id="columns missing"),
+        pytest.param(f"{HEADER}\n", "found no rows below the header", id="only a header"),
         pytest.param(
             f"{HEADER}\na,0,0,0,0,0\na,15,many,0,0,0\n",
             "line 3: canary_total must be a number of at least 0, found 'many'",
@@ -163,9 +163,9 @@ def test_bom_crlf_quotes_blank_lines_and_other_columns_are_read(analyze):
         pytest.param(f"{HEADER}\na,0,0,-1,0,0\n", "canary_bad must be a number", id="negative"),
         pytest.param(f"{HEADER}\na,inf,0,0,0,0\n", "time must be a time in seconds", id="infinite"),
         pytest.param(f"{HEADER}\na,0,0,0\n", "line 2: expected at least 6 fields", id="cut off"),
-        pytest.param(b"\x00\xff\xfe\x93" * 50, "not text in UTF-8", id="binary"),
+        pytest.param(b"\x00\xff\xfe\x93" * 50, "not UTF-8", id="binary"),
         pytest.param(
-            f"{HEADER}\na,0,0,0,0,0\n".encode() + b"\xff\xfe", "not text in UTF-8", id="cut binary"
+            f"{HEADER}\na,0,0,0,0,0\n".encode() + b"\xff\xfe", "not UTF-8", id="cut binary"
         ),
     ],
 )

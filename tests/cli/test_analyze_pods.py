@@ -134,7 +134,7 @@ def test_p04_a_pod_that_is_several_processes_in_turn_is_no_data(analyze: Analyze
         ("r,now,canary,a,5,1\n", "line 2: time must be a time in seconds, found 'now'"),
         ("r,1795998000000,canary,a,5,1\n", "it looks like milliseconds"),
         ("r,0,canary\n", "line 2: expected at least 6 fields, found 3"),
-        ("", "no samples below the header"),
+        ("", "found no rows below the header"),
     ],
 )
 def test_wrong_rows_are_said_with_their_line(analyze: Analyze, rows: str, message: str) -> None:

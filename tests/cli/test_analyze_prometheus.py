@@ -89,7 +89,7 @@ def test_a_bad_version_fails_by_the_preset_that_is_there(canary, archive):
     code, out, err = canary("analyze", "--prometheus", archive.url, *PAIR, *SPAN)
     assert code == ExitCode.FAILED
     assert "the canary is worse, detected after" in out
-    assert err == "canary: judged by the preset http: errors and client errors\n"
+    assert err == "canary: using the preset http: errors and client errors\n"
 
 
 def test_stables_hour_before_the_canary_is_read(canary, archive):
@@ -172,16 +172,20 @@ def test_live_ends_with_no_data_where_nothing_comes(canary, archive):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        pytest.param((), 2, "give --for 10m", id="no time"),
+        pytest.param((), 2, "expected --for 10m", id="no time"),
         pytest.param(("--from", "-1h", "--to", "-2h"), 2, "before --to", id="backwards"),
         pytest.param(("--from", "soon"), 2, "found 'soon'", id="no time at all"),
         pytest.param(("--from", "-1h", "--to", "2999-01-01"), 2, "in the past", id="to come"),
-        pytest.param(("--for", "5m", "--from", "-1h"), 2, "give one", id="both"),
+        pytest.param(("--for", "5m", "--from", "-1h"), 2, "found both", id="both"),
         pytest.param((*SPAN, "--metric", "htp"), 2, "did you mean", id="no such preset"),
         pytest.param((*SPAN, "--metric", "http-status"), 2, "'status'", id="label not there"),
         pytest.param((*SPAN, "--total", "x"), 2, "--bad or --good", id="half a ratio"),
-        pytest.param((*SPAN, "--tolerance", "0.5"), 2, "--tolerance: a factor", id="below 1"),
-        pytest.param((*SPAN, "--step", "1500ms"), 2, "--step: an interval", id="half seconds"),
+        pytest.param(
+            (*SPAN, "--tolerance", "0.5"), 2, "--tolerance: expected a factor", id="below 1"
+        ),
+        pytest.param(
+            (*SPAN, "--step", "1500ms"), 2, "--step: expected an interval", id="half seconds"
+        ),
         pytest.param((*SPAN, "--pool", "sqlalchemy"), 2, "needs the pool's size", id="no size"),
     ],
 )
@@ -196,9 +200,14 @@ def test_wrong_options_are_said_before_anything_else(canary, archive, arguments,
 @pytest.mark.parametrize(
     ("pair", "code", "message"),
     [
-        pytest.param(("--canary", "version=v3"), 2, "--stable: label", id="one side"),
-        pytest.param(("--canary", "a=b", "--stable", 'a="b"'), 2, "same series", id="the same"),
-        pytest.param(("--canary", "a=b", "--stable", "a=c"), 6, "no preset finds", id="nobody's"),
+        pytest.param(("--canary", "version=v3"), 2, "--stable: expected label", id="one side"),
+        pytest.param(
+            ("--canary", "a=b", "--stable", 'a="b"'),
+            2,
+            "expected different matchers",
+            id="the same",
+        ),
+        pytest.param(("--canary", "a=b", "--stable", "a=c"), 6, "no preset matches", id="nobody's"),
     ],
 )
 def test_groups_that_make_no_sense_are_refused(canary, archive, pair, code, message):
@@ -293,12 +302,16 @@ def test_nobody_there_is_said_at_once(canary):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        pytest.param(("--tolerance", "nan"), "--tolerance: a factor", id="no number"),
-        pytest.param(("--step", "0s"), "--step: a duration from 1s to 5m", id="no step"),
+        pytest.param(("--tolerance", "nan"), "--tolerance: expected a factor", id="no number"),
+        pytest.param(("--step", "0s"), "--step: expected a duration from 1s to 5m", id="no step"),
         pytest.param(("--step", "5h"), "found 5h", id="a step as people write it"),
-        pytest.param(("-f", "POLICY", "--step", "5h"), "--step: a dur", id="a step for a file"),
         pytest.param(
-            ("--tolerated-incident", "5h"), "--tolerated-incident: a duration", id="a long incident"
+            ("-f", "POLICY", "--step", "5h"), "--step: expected a dur", id="a step for a file"
+        ),
+        pytest.param(
+            ("--tolerated-incident", "5h"),
+            "--tolerated-incident: expected a duration",
+            id="a long incident",
         ),
     ],
 )
@@ -393,9 +406,9 @@ def test_a_backtest_takes_the_releases_from_a_file(canary, archive, policy, tmp_
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        pytest.param(("-n", "other"), (6, "no version appeared"), id="another namespace"),
+        pytest.param(("-n", "other"), (6, "found no version"), id="another namespace"),
         pytest.param(("--split-label", "a b"), (2, "expected a label name"), id="no label"),
-        pytest.param(("--where", "x"), (2, "--where: label"), id="no matchers"),
+        pytest.param(("--where", "x"), (2, "--where: expected label"), id="no matchers"),
         pytest.param(("--releases", "none.csv"), (2, "No such file"), id="no such CSV"),
         pytest.param(("--from", "-1d", "--to", "-2d"), (2, "before --to"), id="backwards"),
     ],

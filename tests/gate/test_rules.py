@@ -99,12 +99,12 @@ WAITING = [
     ),
     pytest.param(
         sight(flight(OTHER)),
-        "the release before it (other0000000) ends first",
+        "waiting for the end of the previous release (other0000000)",
         id="an older release is still in flight",
     ),
     pytest.param(
         sight(flight(OTHER, Intent.ROLL_BACK)),
-        "the release before it (other0000000) ends first",
+        "waiting for the end of the previous release (other0000000)",
         id="an older release is being taken back",
     ),
     pytest.param(
@@ -147,7 +147,7 @@ WAITING = [
     ),
     pytest.param(
         sight(status(stable_hash=None, reason=Reason.TARGET_NOT_STABLE)),
-        "not adopted yet: TargetNotStable",
+        "not managed yet: TargetNotStable",
         id="the very first deployment still rolls",
     ),
     pytest.param(
@@ -179,7 +179,7 @@ ENDED = [
     ),
     pytest.param(
         sight(BAKING),
-        (ExitCode.OK, "promoted; it is still watched", Reason.PROMOTED),
+        (ExitCode.OK, "promoted; the bake continues", Reason.PROMOTED),
         id="promoted, and baking",
     ),
     pytest.param(
@@ -223,17 +223,17 @@ ENDED = [
     ),
     pytest.param(
         sight(status(), template=OTHER),
-        (ExitCode.INCONCLUSIVE, "superseded: the Deployment wants", Reason.TEMPLATE_CHANGED),
+        (ExitCode.INCONCLUSIVE, "superseded: the Deployment has", Reason.TEMPLATE_CHANGED),
         id="superseded before it began",
     ),
     pytest.param(
         sight(status(reason=Reason.UNPAUSED_BY_HAND), template=OLD),
-        (ExitCode.FAILED, "put back: UnpausedByHand", Reason.UNPAUSED_BY_HAND),
+        (ExitCode.FAILED, "template restored: UnpausedByHand", Reason.UNPAUSED_BY_HAND),
         id="it began to roll by hand and was put back",
     ),
     pytest.param(
         sight(status(stable_hash=NEW, reason=Reason.ROLLED_OUT_WITHOUT_CANARY)),
-        (ExitCode.INCONCLUSIVE, "rolled out past canary", Reason.ROLLED_OUT_WITHOUT_CANARY),
+        (ExitCode.INCONCLUSIVE, "rolled out without canary", Reason.ROLLED_OUT_WITHOUT_CANARY),
         id="it went out past us",
     ),
     pytest.param(
@@ -248,7 +248,7 @@ ENDED = [
     ),
     pytest.param(
         sight(status(reason=Reason.TARGET_SCALED_TO_ZERO), quiet=GRACE_SECONDS),
-        (ExitCode.INCONCLUSIVE, "cannot be judged", Reason.TARGET_SCALED_TO_ZERO),
+        (ExitCode.INCONCLUSIVE, "cannot be analyzed", Reason.TARGET_SCALED_TO_ZERO),
         id="there are no replicas, so there is no traffic to judge",
     ),
     pytest.param(
@@ -258,7 +258,7 @@ ENDED = [
     ),
     pytest.param(
         sight(flight(), deleting_since=65.0),
-        (ExitCode.NOT_FOUND, "is being deleted", Reason.DELETED),
+        (ExitCode.NOT_FOUND, "the CanaryRelease is being deleted", Reason.DELETED),
         id="the CanaryRelease is being deleted",
     ),
     *(

@@ -393,7 +393,7 @@ def test_an_interrupt_leaves_the_release_alone():
         scene.run(stop)
     found = scene.waiter.interrupted()
     assert found.code is ExitCode.INTERRUPTED
-    assert "the release goes on" in found.headline
+    assert "the release continues" in found.headline
     assert scene.stage.cluster.writes == before
 
 
@@ -408,7 +408,7 @@ def test_an_image_is_waited_for():
         ),
     )
     assert found.code is ExitCode.OK
-    assert scene.said[0] == "the Deployment does not want auth:9 yet"
+    assert scene.said[0] == "the Deployment does not have auth:9 yet"
 
 
 def test_a_deployment_that_is_deleted():

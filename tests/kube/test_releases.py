@@ -152,7 +152,9 @@ def broken() -> ReleaseOnFakeCluster:
 
 def test_a_spec_that_cannot_be_followed_is_an_error_that_says_where() -> None:
     """One line, with the field and what is expected of it."""
-    with pytest.raises(UsageError, match=r"spec\.steps\[1\]\.weight: a weight above") as caught:
+    with pytest.raises(
+        UsageError, match=r"spec\.steps\[1\]\.weight: expected a weight above"
+    ) as caught:
         broken().resource()
     assert "\n" not in str(caught.value)
 

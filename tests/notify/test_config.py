@@ -72,8 +72,7 @@ WRONG = [
     ),
     pytest.param(
         "links: {pools: 'https://x/{pod}'}",
-        "links.pools: only namespace, release, target, service, canary, version, from, to are "
-        "expected in braces, found 'pod'",
+        "links.pools: expected only namespace, release, target, service, canary, version, from, to in braces, found 'pod'",
         id="a variable that nobody fills in",
     ),
     pytest.param("links: {pools: 'https://x/{'}", "matching braces", id="a brace too many"),

@@ -119,7 +119,7 @@ def test_no_hint_points_at_pods_that_are_gone(reason: Reason) -> None:
 AT_LAST_STEP = {"step": 2, "weight": 50, "stepStartedAt": NOW - 295}
 NEXT = [
     pytest.param({"reason": "Holding"}, "gives it 50 % in 3 min 25 s, if the evidence allows it by then", id="the next weight"),
-    pytest.param({"reason": "RouteNotAccepted"}, "keeps the canary without traffic until the router takes the route", id="a route that is refused"),
+    pytest.param({"reason": "RouteNotAccepted"}, "keeps the canary without traffic until the router accepts the route", id="a route that is refused"),
     pytest.param({"reason": "ApiRefused"}, "continues once that is corrected", id="a write that is refused"),
     pytest.param({**AT_LAST_STEP, "reason": "Holding"}, "waits for approval in 5 s, if the evidence allows it by then", id="an approval"),
     pytest.param({**AT_LAST_STEP, "reason": "Holding", "release": {**IN_FLIGHT, "approvedStep": 2}}, "promotes in 15 min, if the evidence allows it by then", id="a promotion waits for the minimum duration"),

@@ -87,7 +87,7 @@ def test_what_nobody_can_simulate_is_left_out_and_named():
     assert SPEC.checks == ()
     assert not any(step.approval for step in SPEC.steps)
     only = WHOLE.analysis.model_copy(update={"metrics": WHOLE.analysis.metrics[2:]})
-    with pytest.raises(ValueError, match="nothing can be simulated"):
+    with pytest.raises(ValueError, match="cannot be simulated"):
         prepare_spec(WHOLE.model_copy(update={"analysis": only}))
 
 
