@@ -502,7 +502,7 @@ class Restarted(StoredModel):
     """The analysis started again from the start of the release."""
 
     at: float
-    """Seconds since the epoch: the weight may not rise before the analysis has reached this time."""
+    """Seconds since the epoch: the weight may not rise before the analysis reaches this time."""
     why: str
 
 

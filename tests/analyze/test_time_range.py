@@ -30,7 +30,7 @@ def test_a_time_is_read(text, seconds):
 @pytest.mark.parametrize("text", ["", "-", "2h", "-2", "-2 h", "-d", "noon", "2026-13-01", "1e9"])
 def test_anything_else_is_refused_with_its_option(text):
     """And with what is expected."""
-    with pytest.raises(UsageError, match=r"--from: 2026-03-01T10:00:00Z, .* found"):
+    with pytest.raises(UsageError, match=r"--from: expected 2026-03-01T10:00:00Z, .* found"):
         parse_time(text, NOW, "--from")
 
 

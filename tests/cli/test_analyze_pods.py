@@ -147,10 +147,10 @@ def test_wrong_rows_are_said_with_their_line(analyze: Analyze, rows: str, messag
 @pytest.mark.parametrize(
     ("header", "message"),
     [
-        ("release,time,pod,total,bad", "no column side; expected the columns release,time,"),
-        ("release,time,side,pod,requests,bad", "no column total"),
+        ("release,time,pod,total,bad", "missing column side; expected the columns release,time,"),
+        ("release,time,side,pod,requests,bad", "missing column total"),
         ("release,time", "or per pod release,time,side,pod,total,bad"),
-        ("release,time,side,pod,total,bad,pod", "more than one column pod"),
+        ("release,time,side,pod,total,bad,pod", "several of pod"),
     ],
 )
 def test_a_wrong_header_says_both_forms(analyze: Analyze, header: str, message: str) -> None:

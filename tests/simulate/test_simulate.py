@@ -195,7 +195,7 @@ def test_a_forecast_says_how_sure_its_figures_are():
     assert "simulated, not measured" in said.headline
     assert "stopped at the time limit" in said.headline
     fault, fine, step = said.cases
-    assert f"seen in 95.0% of releases ({low:.1%}–{high:.1%}): median 1m9s" in fault.sentence
+    assert f"detected in 95.0% of releases ({low:.1%}–{high:.1%}): median 1m9s" in fault.sentence
     assert "paused: 1 × DeadlineExceeded" in fault.sentence
     assert (fault.verdict, fine.verdict, step.verdict) == (
         Verdict.PASS,
