@@ -253,7 +253,7 @@ def test_a_rejected_version_is_not_adopted_by_a_release_that_is_created_again(pl
         apply(stage.guard.manifest(place))
         stage.film.wait("the refusal", lambda: says(Reason.REJECTED), 60)
         assert stage.film.status.get("stableHash") is None
-        assert "is not adopted as stable" in stage.film.status["message"]
+        assert "does not become stable" in stage.film.status["message"]
         wait_for("an Event", lambda: Reason.REJECTED in events(place), 30)
 
         stage.ship(ABRUPT.next("v3"))

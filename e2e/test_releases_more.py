@@ -224,7 +224,7 @@ def test_undo_goes_back_to_the_version_before(place: str):
         stage.ask("undo", by="ada")
         entry = stage.ends(Result.ROLLED_BACK, seconds=120, past=1)
         assert entry["reason"] == Reason.UNDONE
-        assert entry["message"].startswith("ada went back from template ")
+        assert entry["message"].startswith("ada rolled back from template ")
         assert {label(pod) for pod in stage.pods() if ready(pod)} == {"v1"}
         apply(ABRUPT.next("v2").deployment(place))
         stage.phase("RolledBack", 30)

@@ -160,7 +160,7 @@ def test_undo_goes_back_to_the_version_before() -> None:
     memory.run(300, until=Phase.ROLLED_BACK)
     assert everywhere(memory, "v1")
     assert (memory.status.stable_hash, memory.status.rejected_hash) == ("v1", "v2")
-    assert memory.status.history[0].message == "ada went back from template v2 to v1."
+    assert memory.status.history[0].message == "ada rolled back from template v2 to v1."
     memory.deploy("v2")
     memory.run(60)
     assert memory.status.intent is Intent.REST

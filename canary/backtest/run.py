@@ -138,14 +138,14 @@ class Backtest:
     """Seconds spent on the analysis so far."""
 
     def find_releases(self, written: Path | None, *, good: bool) -> list[PastRelease]:
-        """Those of the file, or those that the history shows. Raises NothingThereError."""
+        """Return the releases in the file or in the history. Raises NothingThereError."""
         if written is not None:
             found = self._read_releases(written)
         else:
             longest = self.release.spec.deadline
             found = find_releases(self._find_lifetimes(), self.split, self.end, longest)
         if not found:
-            raise self._no_series("no version appeared beside another one")
+            raise self._no_series("found no version that appeared while another one ran")
         return [replace(one, fate=GroundTruth.GOOD) for one in found] if good else found
 
     def replay(self, found: Sequence[PastRelease]) -> Iterator[ReplayedRelease]:
@@ -176,7 +176,7 @@ class Backtest:
         return float(max(whole, self.release.spec.analysis.interval))
 
     def _find_lifetimes(self) -> list[VersionLifetime]:
-        """When which version was there, by the first metric whose series tell."""
+        """Return the lifetimes of the versions, from the first metric that has series."""
         for metric in self.release.spec.analysis.metrics:
             if found := find_lifetimes(self._read_presence(metric), self.split):
                 return found
@@ -223,7 +223,9 @@ class Backtest:
     ) -> tuple[SeriesGroups, float | None]:
         seen = find_in_window(known, self.split, row.start, row.end)
         if seen is None:
-            raise self._no_series(f"{row.name}: no version appeared beside another one")
+            raise self._no_series(
+                f"{row.name}: found no version that appeared while another one ran"
+            )
         return seen
 
     def _no_series(self, what: str) -> Exception:

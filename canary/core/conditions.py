@@ -69,7 +69,7 @@ def keep_transition_times(
 
 
 def _ready_condition(status: Status) -> ConditionUpdate:
-    """True while the stable version runs and nobody has to act."""
+    """True while the stable version runs and no person has to act."""
     resting = status.phase is Phase.READY and not status.reason.info.stalls
     ready = resting or status.phase is Phase.BAKING
     return ConditionUpdate("Ready", ready, status.reason, status.message)
@@ -95,14 +95,14 @@ def _traffic_shifted_condition(status: Status, snap: Snapshot) -> ConditionUpdat
     if route is None:
         return ConditionUpdate("TrafficShifted", None, status.reason, "The route does not exist.")
     shifted = route.weight == meant and route.confirmed
-    said = f"The canary is to get {meant} %." + (f" {route.detail}." if route.detail else "")
+    said = f"The canary should get {meant} %." + (f" {route.detail}." if route.detail else "")
     return ConditionUpdate("TrafficShifted", shifted, status.reason, said)
 
 
 def _data_available_condition(status: Status) -> ConditionUpdate:
     """True if every metric has data; unknown while no metric is read."""
     if status.release is None or not status.analysis:
-        return ConditionUpdate("DataAvailable", None, status.reason, "Nothing is being measured.")
+        return ConditionUpdate("DataAvailable", None, status.reason, "No metric is being analyzed.")
     verdicts = {metric.verdict for metric in status.analysis}
     if Verdict.UNAVAILABLE in verdicts:
         return ConditionUpdate("DataAvailable", False, Reason.MONITORING_UNAVAILABLE)
@@ -112,7 +112,7 @@ def _data_available_condition(status: Status) -> ConditionUpdate:
 
 
 def _capacity_conditions(status: Status, snap: Snapshot) -> tuple[ConditionUpdate, ...]:
-    """Present only during a release whose autoscaler belongs to another controller."""
+    """Present only during a release if another controller owns the autoscaler."""
     owner = snap.target.scaled_by if snap.target is not None else None
     if owner is None or status.release is None:
         return ()
@@ -124,24 +124,24 @@ def _capacity_conditions(status: Status, snap: Snapshot) -> tuple[ConditionUpdat
 
 
 def _history_condition(status: Status, snap: Snapshot) -> tuple[ConditionUpdate, ...]:
-    """Only during a release that stays under watch after its promotion.
+    """Present only during a release with a bake.
 
-    A failed bake takes the version before from its ReplicaSet, which the Deployment controller
-    deletes as soon as the roll is complete where `revisionHistoryLimit` is 0.
+    A failed bake restores the previous version from its ReplicaSet. With `revisionHistoryLimit: 0`
+    the Deployment controller deletes that ReplicaSet when the rollout is complete.
     """
     spec, target = snap.resource.spec, snap.target
     watched = spec.bake > 0 or bool(spec.checks_at(CheckMoment.AFTER_PROMOTION))
     if target is None or target.keeps_history or not watched or status.release is None:
         return ()
     message = (
-        f"Deployment {spec.target.name} has revisionHistoryLimit: 0, so the version before is"
-        " not kept, and there is no way back from a failed bake: set it to 1 or more."
+        f"Deployment {spec.target.name} has revisionHistoryLimit: 0, so the previous version is "
+        "not kept and a failed bake cannot be rolled back: set it to 1 or more."
     )
     return (ConditionUpdate("HistoryKept", False, status.reason, message),)
 
 
 def _judge_state_conditions(status: Status) -> tuple[ConditionUpdate, ...]:
-    """Present only until a judge whose state could not be read has caught up."""
+    """Present only until an analysis whose state could not be read has caught up."""
     match status.judge:
         case UnreadableState(unreadable=why) | JudgeState(restarted=Restarted(why=why)):
             return (

@@ -1,10 +1,10 @@
 """Reads one cumulative counter sample by sample, and detects restarts and mixed counters.
 
-A counter that falls to about zero was restarted, and has counted its new value since. A counter
-that falls and soon is back above its earlier value was not restarted: several processes answer in
-turn at one address (gunicorn workers without a shared directory), or several Prometheus servers
-do. Example, two workers: 15,372 → 3,384 → 15,412 → 3,420. Read as restarts these are 30,000
-requests in fifteen seconds; there were 80.
+A counter that falls to about zero was restarted, and its new value was counted since. A counter
+that falls and soon exceeds its earlier value was not restarted: several processes share one address
+(gunicorn workers without a shared directory), or several Prometheus servers do. Example, two
+workers: 15,372 → 3,384 → 15,412 → 3,420. Read as restarts these are 30,000 requests in fifteen
+seconds; there were 80.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ _FEW = 50.0
 class Counter:
     """Tracks one counter; `step` takes its samples in order of time.
 
-    `jumpy`: it fell and came back at least three times within twenty samples.
+    `jumpy`: the value fell and returned at least three times within twenty samples.
     """
 
     __slots__ = (

@@ -118,13 +118,14 @@ class Counters:
 
 
 def count_increments(counters: Counters, rounds: Rounds) -> tuple[Tick, ...] | NoData:
-    """Return the increments per pod for each round; NoData if one counter is several in turn.
+    """Return the increments per pod for each round; NoData if a counter mixes several processes.
 
-    Pass series that start some time *before* the first round: a series that is missing at its
-    start then has a baseline, and the sum does not depend on where a long range is cut.
+    Pass series that start some time *before* the first round: a series that is missing at its start
+    then has a baseline, and the sum does not depend on where a long range is cut.
 
-    A router's counter of a backend appears with the first request of that backend, and a counter
-    of errors with the first error: if the target was scraped before without it, it began at zero.
+    A router's counter of a backend appears with the first request of that backend, and a counter of
+    errors with the first error. If the target was scraped before without that series, the counter
+    began at zero.
     """
     counts = _Counts(counters, rounds)
     total = merge_duplicate_scrapes(counters.total, counters.label)
@@ -185,7 +186,7 @@ class _Counts:
     def _steps(self, series: Series, name: str) -> Iterable[tuple[float, float]]:
         points = series.points
         begun = points[:1] if self._from_zero(series, name) else ()
-        if never_falls(points):  # nearly all do: read only the rounds in question
+        if never_falls(points):  # Nearly all do, so read only the rounds in question.
             first = max(bisect_right(points, self._rounds.start, key=_point_time) - 1, 0)
             known = points[first:]
             return (*begun, *[(now[0], now[1] - old[1]) for old, now in pairwise(known)])
@@ -214,9 +215,9 @@ class _Counts:
 
 
 _JUMPY_COUNTER = (
-    "the counter of {name} falls again and again, and not to about zero: several processes "
-    "answer at one address, or several Prometheus servers do; give each process its own address "
-    "(or one shared registry), and each Prometheus server its own"
+    "the counter of {name} decreases repeatedly, but not to about zero: several processes or "
+    "several Prometheus servers share one address; give each its own, or let the processes share "
+    "one registry"
 )
 
 

@@ -1,8 +1,8 @@
 """The invariants of the design, which the tests check after every plan and every action.
 
-Each function returns None, or one sentence about the violation. The numbers are those of the
-design's list; 5 (any crash leads to the same end) and 8 (only the lease holder writes) are
-properties of runs and of the store, and have their own tests.
+Each function returns None, or one sentence about the violation. The numbers are those of
+docs/architecture.md. Invariants 5 (a crash does not change the result) and 8 (only the leader
+writes) concern whole runs and have their own tests.
 """
 
 from collections.abc import Callable
@@ -37,9 +37,11 @@ def within_the_step(snap: Snapshot) -> str | None:
 
 
 def rises_when_allowed(snap: Snapshot, judged: AnalysisResult, action: Action) -> str | None:
-    """2, 11. Weight rises only when ready, confirmed, passed, held, with the template unchanged.
+    """2, 11.
 
-    And never above what the ready canary pods carry of stable's present pods.
+    The weight rises only if ready, confirmed, passed and held, with the template unchanged.
+
+    It never exceeds what the ready canary pods can carry of stable's current load.
     """
     route, canary, target = snap.route, snap.canary, snap.target
     if not isinstance(action, SetWeight) or route is None or action.weight <= route.weight:
@@ -67,7 +69,7 @@ def rises_when_allowed(snap: Snapshot, judged: AnalysisResult, action: Action) -
 
 
 def _pods_carry_weight(snap: Snapshot, weight: int) -> bool:
-    """Whether the ready canary pods carry the weight of stable's present pods."""
+    """Return whether the ready canary pods can carry the weight of stable's current load."""
     canary, target = snap.canary, snap.target
     if canary is None or target is None:
         return False
@@ -75,7 +77,7 @@ def _pods_carry_weight(snap: Snapshot, weight: int) -> bool:
 
 
 def promotes_on_pass(snap: Snapshot, judged: AnalysisResult, plan: Plan) -> str | None:
-    """3. No promotion without Pass on every metric, unless a person or the spec said so."""
+    """3. No promotion without Pass on every metric, unless a person or the spec skipped it."""
     turned = plan.status.intent is Intent.PROMOTE and snap.resource.status.intent is Intent.ADVANCE
     release = plan.status.release
     override = release.override if release is not None else None
@@ -88,7 +90,7 @@ def promotes_on_pass(snap: Snapshot, judged: AnalysisResult, plan: Plan) -> str 
 
 
 def rolls_back_on_fail(snap: Snapshot, judged: AnalysisResult, plan: Plan) -> str | None:
-    """3. No rollback without a Fail, broken pods, or what a person did."""
+    """3. No rollback without a Fail, broken pods, or a command."""
     turned = plan.status.intent is Intent.ROLL_BACK is not snap.resource.status.intent
     asked = snap.resource.spec.on_inconclusive is OnInconclusive.ROLL_BACK
     unexplained = not judged.failed and not plan.status.reason.info.without_analysis
@@ -107,7 +109,7 @@ def weight_zero_first(snap: Snapshot, _judged: AnalysisResult, plan: Plan) -> st
 
 
 def weight_follows_readiness(snap: Snapshot, _judged: AnalysisResult, plan: Plan) -> str | None:
-    """11. No weight stays above what the ready canary pods carry while stable's are ready."""
+    """11. No weight stays above what the ready canary pods can carry while stable's are ready."""
     status, target, route = snap.resource.status, snap.target, snap.route
     release, canary = status.release, snap.canary
     if status.intent not in {Intent.ADVANCE, Intent.PROMOTE} or target is None or route is None:
@@ -122,14 +124,14 @@ def weight_follows_readiness(snap: Snapshot, _judged: AnalysisResult, plan: Plan
     lowers = isinstance(first, SetWeight) and first.weight <= carried
     if lowers or isinstance(first, RestoreRoute):
         return None
-    return f"{ready} ready canary pods have {route.weight} %, and first is done: {first}"
+    return f"{ready} ready canary pods have {route.weight} %, and the first action is: {first}"
 
 
 def new_template_from_zero(snap: Snapshot, _judged: AnalysisResult, plan: Plan) -> str | None:
-    """6. A new template goes through weight 0."""
+    """6. A new template passes through weight 0."""
     before, after = snap.resource.status, plan.status
     fresh = after.canary_hash is not None and after.canary_hash != before.canary_hash
-    fresh = fresh and after.intent is not Intent.ROLL_BACK  # a canary that was left over
+    fresh = fresh and after.intent is not Intent.ROLL_BACK  # a leftover canary
     if fresh and (after.weight != 0 or (snap.route is not None and snap.route.weight != 0)):
         return f"starts {after.canary_hash} at weight {after.weight}"
     return None
@@ -147,23 +149,23 @@ def stable_keeps_capacity(snap: Snapshot) -> str | None:
 
 
 def rolls_when_promoting(snap: Snapshot, _judged: AnalysisResult, action: Action) -> str | None:
-    """3. The target is un-held for a new template only while promoting."""
+    """3. The target is resumed with a new template only while promoting."""
     if isinstance(action, ResumeTarget) and snap.resource.status.intent is not Intent.PROMOTE:
         return f"rolls the target while the intent is {snap.resource.status.intent}"
     return None
 
 
 def nothing_left_at_rest(snap: Snapshot) -> str | None:
-    """9. At rest nothing of ours remains in the route, and no canary."""
+    """9. When idle the route has nothing of canary, and no canary exists."""
     if snap.resource.status.intent is not Intent.REST or snap.resource.status.stable_hash is None:
         return None
     if snap.route is not None and not snap.route.at_rest:
-        return "at rest, but the route is not what the user wrote"
-    return "at rest, but the canary is still there" if snap.canary is not None else None
+        return "idle, but the route differs from what the user wrote"
+    return "idle, but the canary still exists" if snap.canary is not None else None
 
 
 def no_endpoint_goes_early(snap: Snapshot, _judged: AnalysisResult, action: Action) -> str | None:
-    """10. No canary pod is removed before the data plane has let go of it."""
+    """10. No canary pod is removed while the data plane may still send requests to it."""
     canary, route = snap.canary, snap.route
     fewer = isinstance(action, EnsureCanary) and canary and action.replicas < canary.replicas
     if not (fewer or isinstance(action, DeleteCanary)) or route is None or canary is None:
@@ -174,9 +176,9 @@ def no_endpoint_goes_early(snap: Snapshot, _judged: AnalysisResult, action: Acti
 
 
 def no_growth_while_selected(snap: Snapshot, _judged: AnalysisResult, action: Action) -> str | None:
-    """12. No canary grows and no weight rises while another Service selects it.
+    """12. No canary grows and no weight rises while another Service selects the canary pods.
 
-    Until the target rolls, unless a person skipped the analysis.
+    This holds until the target's rollout, unless a person skipped the analysis.
     """
     canary, route = snap.canary, snap.route
     services = canary.selected_by if canary is not None else ()

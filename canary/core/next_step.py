@@ -5,11 +5,14 @@ from canary.text.format import human_duration
 
 
 def describe_next_step(spec: Spec, status: Status, now: float) -> str:
-    """Return what the controller does next, or waits for; `now` is in seconds since the epoch."""
+    """Return what the controller does next, or what it waits for.
+
+    `now` is in seconds since the epoch.
+    """
     reason = status.reason.info
     match status.intent:
         case Intent.REST if reason.stalls and not reason.next_step:
-            return "starts no release until that is corrected"
+            return "starts no release until that is fixed"
         case Intent.REST:
             return reason.next_step or "waits for a new template"
         case Intent.ROLL_BACK:
@@ -31,7 +34,7 @@ def _describe_progress(spec: Spec, status: Status, now: float) -> str:
     if reason.next_step or status.intent is Intent.PROMOTE:
         return reason.next_step or "promotes"
     if reason.kind is not ReasonKind.PROGRESS:
-        return "continues once that is corrected"
+        return "continues once that is fixed"
     return _describe_step(spec, status, release, now)
 
 

@@ -12,14 +12,17 @@ from canary.errors import TransientError
 
 @dataclass(frozen=True, slots=True)
 class PauseTarget:
-    """Pause the target, so that a new template does not roll out; `stable` is what runs now."""
+    """Pause the target, so that a new template does not roll out.
+
+    `stable` is the running template.
+    """
 
     stable: str
 
 
 @dataclass(frozen=True, slots=True)
 class RestoreTemplate:
-    """Restore the vetted template in a paused target, or pause it in the same write.
+    """Restore the vetted template, and pause the target in the same write if it is not paused.
 
     With `roll` the same write resumes the target, which then rolls back by its own strategy.
     """
@@ -83,7 +86,7 @@ class RunChecks:
 
 @dataclass(frozen=True, slots=True)
 class NoteRejection:
-    """The target remembers which template was rejected; None: that none is any more."""
+    """Record the rejected template on the target; None removes the record."""
 
     rejection: Rejection | None
 

@@ -1,10 +1,10 @@
-"""Finds the rounds of scrapes: the intervals in which a release is judged.
+"""Finds the rounds of scrapes: the intervals of the analysis.
 
-Prometheus scrapes each target at its own moment of every scrape interval. A round ends once every
-target of the canary has been scraped in it. By then each target, stable's too, has been scraped
-about once since the last round, so both sides are counted over the same time without further
-waiting. Example: canary pods are scraped at 1.2, 6.2, … and 3.7, 8.7, …; rounds end at 3.7, 8.7,
-…, as soon as the numbers of the second pod arrive.
+Prometheus scrapes each target at its own time within the scrape interval. A round ends when every
+target of the canary was scraped in it. By then each target, including stable's, was scraped about
+once since the last round, so both versions are counted over the same time without further waiting.
+For example, canary pods are scraped at 1.2, 6.2, … and 3.7, 8.7, …; rounds end at 3.7, 8.7, …, when
+the numbers of the second pod arrive.
 """
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence

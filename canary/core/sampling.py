@@ -38,7 +38,7 @@ from canary.core.snapshot import PoolSamples, RatioSamples, Samples
 from canary.text.regex import full_match
 
 MAX_POOLS = 1000
-"""Maximum per release; `python -m bench.wide` prints the cost."""
+"""Maximum number of pools per release; `python -m bench.wide` prints the cost."""
 _CODE = re.compile(r"[0-9]{1,3}|[0-9][xX]{2}")
 _STATUS = re.compile(r"[1-5](?:[0-9]{2}|[xX]{2})")
 _WANTS_CODES = re.compile(r"\(?[1-5](?:[.0-9xX]|\[|$)")
@@ -62,7 +62,7 @@ class RatioAnswers:
     started: Mapping[str, float] = field(default_factory=dict)
     bad_is: Selector | None = None
     known: MetricAnswer | None = None
-    """Series of the metric of `bad_is` anywhere, by their labels."""
+    """Series of the metric of `bad`, of any release, by their labels."""
     slow: SlowThreshold | None = None
     """With it `good` has the buckets of a histogram: requests above the nearest bound are bad."""
 
@@ -93,7 +93,7 @@ MetricSamples = RatioSamples | PoolSamples | MetricAnswer
 
 
 def sample_metric(answers: RawAnswers | MetricAnswer, rounds: Rounds) -> MetricSamples:
-    """Return the samples of one metric; those of a user's own query end with the rounds."""
+    """Return the samples of one metric; those of a custom query end with the rounds."""
     match answers:
         case RatioAnswers():
             return sample_ratio(answers, rounds)
@@ -107,7 +107,7 @@ def sample_metric(answers: RawAnswers | MetricAnswer, rounds: Rounds) -> MetricS
             return answers
 
 
-_ONE_VALUE = "one value is expected of the query: put sum(…) or max(…) around the expression"
+_ONE_VALUE = "expected one value from the query: put sum(…) or max(…) around the expression"
 
 
 def _cut_series(series: Series, end: float) -> Series:
@@ -121,7 +121,7 @@ def build_samples(
 ) -> Samples:
     """Return what was scraped after `since` (seconds), in rounds of at least `shortest` seconds.
 
-    Users' own queries have no scrape times; without other metrics the rounds are fixed steps.
+    Custom queries have no scrape times; without other metrics the rounds are fixed steps.
     """
     counted = [one for one in answers.values() if isinstance(one, RatioAnswers | PoolAnswers)]
     if counted:
@@ -150,7 +150,7 @@ def find_metric_rounds(
         for side in Side:
             mine = [s for s in series if one.side_of(s.labels.get(one.label, "")) is side]
             for target, own in collect_scrape_times(mine).items():
-                # A router forgets the canary once it has no traffic, and is scraped all the same.
+                # A router stops exporting the canary without traffic, but its scrapes continue.
                 times = sorted({*own, *(t for t in every_time[target] if t >= own[0])})
                 known = leading[side].setdefault(target, times)
                 leading[side][target] = max(known, times, key=len)
@@ -339,15 +339,15 @@ def explain_unmatched(
         values = {labels.get(one.label, "") for labels in series} - {""}
         if not values and one.op in {MatchOp.EQUAL, MatchOp.REGEX}:
             return NoData(
-                f"no series of {metric} has the label {one.label!r}, by which bad requests are "
-                f"told: none would ever count as bad{_suggest_label(one, series)}"
+                f"no series of {metric} has the label {one.label!r}, which identifies bad "
+                f"requests: none would ever count as bad{_suggest_label(one, series)}"
             )
         if values and expects_codes(one) and not any(map(is_status_code, values)):
             some = ", ".join(repr(value) for value in sorted(values)[:3])
             return NoData(
                 f"the label {one.label!r} of {metric} has no status codes such as 500 or 5xx"
                 f"{f', but {some}' if shown else ''}: {one.label}{one.op.value}{one.value!r} "
-                "would never hold"
+                "would never match"
             )
     return None
 
@@ -428,8 +428,8 @@ def _explain_too_many_pools(answer: MetricAnswer, by: Sequence[str]) -> NoData |
     if count <= MAX_POOLS:
         return None
     return NoData(
-        f"{count:,} pools, of which at most {MAX_POOLS:,} are judged: does a label of the "
-        "connections in use have a value for each of them?",
+        f"found {count:,} pools, but at most {MAX_POOLS:,} can be analyzed: is there a label "
+        "with a value per connection?",
         partial=True,
     )
 
@@ -527,7 +527,7 @@ def _subtract_idle(answer: MetricAnswer, idle: MetricAnswer | None) -> MetricAns
         points = tuple((t, value - less[t]) for t, value in one.points if t in less)
         if points:
             found.append(Series(one.labels, points))
-    return FoundSeries(tuple(found)) if found else NoData("no pool has both of its two gauges")
+    return FoundSeries(tuple(found)) if found else NoData("no pool has both gauges")
 
 
 def _group_key(series: Series, by: Sequence[str]) -> Labels:

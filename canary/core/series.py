@@ -39,10 +39,10 @@ class Selector:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Whose series a release asks for: those whose `label` matches `pattern`.
+    """The series of one release: those whose `label` matches `pattern`.
 
-    In its namespace as well, where the series have a label for that; `pattern` is a regular
-    expression for the whole value.
+    If the series have a namespace label, it must match as well. `pattern` is a regular expression
+    for the whole value.
     """
 
     label: str
@@ -51,7 +51,7 @@ class Member:
     namespace: str = ""
 
     def matchers(self) -> tuple[Matcher, ...]:
-        """The same as conditions on labels."""
+        """Return the same as label matchers."""
         own = Matcher(self.label, MatchOp.REGEX, self.pattern)
         if not self.namespace_label:
             return (own,)
@@ -62,16 +62,18 @@ class Member:
 class SeriesQuery:
     """Sum of the selected series per value of `by`: `sum by (by…) (metric{matchers})`.
 
-    `template` selects series of whomever, `member` narrows it to one release's. `raw`: every
-    selected series by itself instead of sums, with all its labels and the times of its scrapes;
-    `also` names further metrics that are read with the same conditions, and then each series has
-    its `__name__`. `history` is how many seconds before the range are read as well, in steps of
-    `HISTORY_STEP`; if that is too much, a raw query is answered without.
+    `template` selects the series of all releases, `member` narrows it to one release.
 
-    `promql`, when given, is a user's own expression and replaces the selector (only the
-    `prometheus` source can answer it); one value is expected, and none before `since` (seconds).
-    `asker` is the namespace on whose behalf it is asked, "" for everybody's: a query that fails
-    counts against its asker alone.
+    `raw` returns every selected series instead of sums, with all labels and the times of its
+    scrapes. `also` names further metrics that are read with the same matchers; each series then has
+    its `__name__`. `history` is the number of seconds before the range that are read as well, in
+    steps of `HISTORY_STEP`; if that is too much, a raw query is answered without history.
+
+    `promql` is a custom expression that replaces the selector (only the `prometheus` source can
+    answer it). It must return one value; values before `since` (seconds) are ignored.
+
+    `asker` is the namespace of the release, "" for queries shared by all: a failed query counts
+    only against its asker.
     """
 
     key: str
@@ -113,16 +115,16 @@ class NoData:
     partial: bool = False
     """The answer is incomplete: missing series may exist and must not be read as zero."""
     splittable: bool = False
-    """A narrower query may be answered: there is more than is read of one answer, for example."""
+    """Whether a narrower query may succeed, for example because the answer exceeded a limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """The monitoring system could not be asked, or did not answer this query."""
+    """The monitoring system could not be queried, or did not answer this query."""
 
     why: str
     server_down: bool = False
-    """It answers nobody; otherwise only this query."""
+    """Whether the server answers no query at all; otherwise only this one failed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from canary.core.series import MetricAnswer, NoData, Unavailable
 
 
 class PodFailure(StrEnum):
-    """A known reason for which a pod does not serve."""
+    """A known reason why a pod is not ready."""
 
     CRASH_LOOP = "CrashLoop"
     OUT_OF_MEMORY = "OutOfMemory"
@@ -21,19 +21,19 @@ class PodFailure(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """One instance of a version."""
+    """A pod of one version."""
 
     name: str
     ready: bool
     ready_since: float | None = None
-    """Seconds since the epoch; None while it was never ready."""
+    """Seconds since the epoch; None if it was never ready."""
     restarts: int = 0
     trouble: PodFailure | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """The reason for which no release of an existing target can start."""
+    """Why no release of an existing target can start."""
 
     reason: Reason
     message: str
@@ -44,7 +44,7 @@ class Rejection:
     """A template that was rolled back, as an annotation of the Deployment keeps it."""
 
     template: str
-    """Our hash of it."""
+    """Hash of the template."""
     reason: Reason
     at: float
     """Seconds since the epoch."""
@@ -58,27 +58,27 @@ class TargetDeployment:
     template: str
     """Hash of the template in the Deployment's spec."""
     running: str | None
-    """Our hash of the template that all pods run; None in the middle of a roll. It is not the
-    wanted one where a changed template is paused."""
+    """Hash of the template that all pods run; None during a rollout. It differs from `template`
+    while a changed template is paused."""
     held: bool
-    """A changed template does not roll out: the Deployment is paused, or an admission policy
-    pauses it when it changes."""
+    """Whether a changed template does not roll out: the Deployment is paused, or an admission
+    policy pauses it on a change."""
     pods: tuple[Pod, ...] = ()
     obstacle: Obstacle | None = None
     restart_of: str | None = None
-    """Hash of the vetted template, if the present one differs only by the restart annotation."""
+    """Hash of the vetted template, if the current one differs only by the restart annotation."""
     floor: int | None = None
     """Minimum of the autoscaler if canary can raise it; else None."""
     scaled_by: str | None = None
     """Owner that resets the autoscaler's minimum, such as `ScaledObject auth`; else None."""
     paused: bool = False
-    """The Deployment is paused, which a deletion has to undo."""
+    """Whether the Deployment is paused, so that a deletion must resume it."""
     stable_lost: bool = False
-    """Its template is not the stable one, and no ReplicaSet has the stable one any more."""
+    """Whether another template is set and no ReplicaSet has the stable one any more."""
     keeps_history: bool = True
-    """After a roll a ReplicaSet keeps the template before: `revisionHistoryLimit` is not 0."""
+    """Whether the Deployment keeps the previous ReplicaSet: `revisionHistoryLimit` is not 0."""
     rejection: Rejection | None = None
-    """What the Deployment remembers as rejected; also after its CanaryRelease was deleted."""
+    """The rejected template recorded on the Deployment, which outlives its CanaryRelease."""
     rejected: frozenset[str] = frozenset()
     """Our hashes of that template and of its restarts, among those that are wanted or have pods."""
     other_ready: str | None = None
@@ -96,9 +96,9 @@ class Canary:
     not_created: str = ""
     """Message of the API server about pods that are not created or do not start; else empty."""
     follows_service: bool = True
-    """Its Service has the same ports as the user's Service."""
+    """Whether the canary's Service has the same ports as the user's Service."""
     selected_by: tuple[str, ...] = ()
-    """Names of other Services than the canary's own that select its pods."""
+    """Names of other Services that select the canary's pods."""
 
     @property
     def ready(self) -> int:
@@ -113,9 +113,9 @@ class Route:
     weight: int
     """The canary's weight in the route (percent)."""
     confirmed: bool
-    """The router has confirmed the route as it is written."""
+    """Whether the router has confirmed the route as written."""
     at_rest: bool
-    """The route is what the user wrote."""
+    """Whether the route is what the user wrote."""
     writer: str | None = None
     """Last writer of the weight, if known and not canary."""
     backends: Mapping[Side, str] = field(default_factory=dict)
@@ -129,7 +129,7 @@ class Route:
 
     @property
     def least(self) -> int:
-        """Weight that every route gives the canary at least (percent)."""
+        """Smallest weight that any route gives the canary (percent)."""
         return self.weight if self.lowest is None else self.lowest
 
 

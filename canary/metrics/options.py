@@ -30,7 +30,7 @@ from canary.metrics.query_api import PrometheusOptions
 
 _log = logging.getLogger(__name__)
 _HISTORY_TIMEOUT = 60.0
-"""Seconds: a week of history takes a server longer than the last minute."""
+"""Query timeout in seconds. A week of history takes longer than the operator's queries."""
 _HISTORY_BYTES = 256 << 20
 _THIS_MACHINE = {"localhost", "127.0.0.1", "::1"}
 _MOST_SOURCES = 50

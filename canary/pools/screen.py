@@ -100,7 +100,7 @@ def _refresh_display(live: Live, read: ReadPools, pause: Event, settings: PoolSe
 
 
 def _print_changes(read: ReadPools, pause: Event, interval: float) -> NoReturn:
-    """A line for each pool that has changed; the time stands first."""
+    """Print a line for each changed pool, with the time first."""
     known: dict[tuple[str, ...], list[str]] = {}
     widths: list[int] = []
     told = ""

@@ -215,7 +215,7 @@ KINDS = {
         lambda: requests_of(canary=0.05, good="2xx", bad="5xx"), HTTP, Verdict.FAIL
     ),
     "p04-workers-behind-one-address": Kind(
-        workers, HTTP, Verdict.NO_DATA, "falls again and again"
+        workers, HTTP, Verdict.NO_DATA, "decreases repeatedly"
     ),
     "p05-second-monitor-goes-good": Kind(lambda: two_monitors(0.001), HTTP, Verdict.PASS),
     "p05-second-monitor-goes-bad": Kind(lambda: two_monitors(0.05), HTTP, Verdict.FAIL),

@@ -120,7 +120,7 @@ def test_p04_a_pod_that_is_several_processes_in_turn_is_no_data(analyze: Analyze
     rows += [f"r,{time},canary,c,{time * 10 + chance.choice(ages)},0\n" for time in times]
     code, out, _ = analyze("".join(rows))
     assert code == ExitCode.INCONCLUSIVE
-    assert "counter of canary/c falls again and again" in " ".join(out.split())
+    assert "counter of canary/c decreases repeatedly" in " ".join(out.split())
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ def test_more_pools_than_can_be_judged_are_no_data(count: int, *, judged: bool):
     answers = PoolAnswers(FoundSeries(every), 10.0, ("pod",), "pod", SIDES.get)
     found = build_samples({"pool": answers}, 10.0, 100.0, 1.0).by_metric["pool"].in_use
     assert isinstance(found, FoundSeries) is judged
-    assert judged or "1,001 pools, of which at most 1,000 are judged" in found.why
+    assert judged or "found 1,001 pools, but at most 1,000 can be analyzed" in found.why
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_p04_workers_behind_one_address_are_no_data():
     chance = random.Random(4)  # noqa: S311 - no secrets
     ages = (0, 700, 2500, 9000)
     jumps = [(t, v + chance.choice(ages)) for t, v in steps(10)]
-    assert "falls again and again" in str(judged(errors(line("old", jumps), line("new", steps(1)))))
+    assert "decreases repeatedly" in str(judged(errors(line("old", jumps), line("new", steps(1)))))
     early = judged(errors(line("old", jumps[:5])), end=25.0)
     assert isinstance(early, str) or early[1] <= 10 * 25 + max(ages)
 

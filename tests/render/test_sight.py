@@ -120,13 +120,13 @@ AT_LAST_STEP = {"step": 2, "weight": 50, "stepStartedAt": NOW - 295}
 NEXT = [
     pytest.param({"reason": "Holding"}, "gives it 50 % in 3 min 25 s, if the evidence allows it by then", id="the next weight"),
     pytest.param({"reason": "RouteNotAccepted"}, "keeps the canary without traffic until the router accepts the route", id="a route that is refused"),
-    pytest.param({"reason": "ApiRefused"}, "continues once that is corrected", id="a write that is refused"),
+    pytest.param({"reason": "ApiRefused"}, "continues once that is fixed", id="a write that is refused"),
     pytest.param({**AT_LAST_STEP, "reason": "Holding"}, "waits for approval in 5 s, if the evidence allows it by then", id="an approval"),
     pytest.param({**AT_LAST_STEP, "reason": "Holding", "release": {**IN_FLIGHT, "approvedStep": 2}}, "promotes in 15 min, if the evidence allows it by then", id="a promotion waits for the minimum duration"),
     pytest.param({"reason": "Holding", "release": {**IN_FLIGHT, "startedAt": NOW - 7100}}, "reaches its deadline in 1 min 40 s, before anything else can happen", id="a deadline comes first"),
     pytest.param({"reason": "Holding", "release": {**IN_FLIGHT, "override": {"skip": "Steps", "reason": "x", "at": NOW}}}, "promotes in 15 min, if the evidence allows it by then", id="steps that are skipped"),
     pytest.param({"reason": "ReplacingUnhealthyStable"}, "promotes in short steps, while it is better than stable", id="stable is broken"),
-    pytest.param({**REST, "reason": "TargetTaken", "intent": "Rest", "release": None}, "starts no release until that is corrected", id="an obstacle"),
+    pytest.param({**REST, "reason": "TargetTaken", "intent": "Rest", "release": None}, "starts no release until that is fixed", id="an obstacle"),
 ]  # fmt: skip
 
 

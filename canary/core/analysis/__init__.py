@@ -1,9 +1,9 @@
 """Analyzes a release: a pure fold over the samples since the last analysis, and one verdict.
 
-Live, after a restart, after an outage of the monitoring system and on history it is the same fold
-over a range that starts where the last one ended. The operator, `analyze`, `backtest` and `report`
-call `analyze`; `simulate`, which makes up requests instead of samples, calls what is below it:
-`ratio.result_of`, `pool.result_of` and `combine`.
+The same fold serves live analysis, the time after a restart or an outage, and recorded history: its
+range starts where the last one ended. The operator, `analyze`, `backtest` and `report` call
+`analyze`; `simulate` generates requests instead of samples and calls the functions below:
+`build_ratio_result`, `build_pool_result` and `combine_metrics`.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ from canary.core.series import NoData, Unavailable
 from canary.core.snapshot import PoolSamples, RatioSamples, Snapshot
 
 CLOCKS_DIFFER = 60.0
-"""Seconds by which the clocks of two operators and of the monitoring may differ."""
+"""Seconds by which the clocks of two operators and of Prometheus may differ."""
 
 __all__ = ["AnalysisInput", "AnalysisResult", "MetricResult", "analyze", "analyze_release"]
 
@@ -66,7 +66,7 @@ def build_input(snap: Snapshot) -> AnalysisInput | None:
 def find_judging_start(status: Status) -> float | None:
     """Return the time from which requests count (seconds); None if the canary has no traffic.
 
-    A canary with traffic is judged even if the status has lost that time.
+    A canary with traffic is analyzed even if the status has lost that time.
     """
     release = status.release
     if release is None:
@@ -85,7 +85,7 @@ def read_judge_state(status: Status, now: float) -> OptionalJudgeState:
     if isinstance(state, JudgeState):
         times = [one.until for one in state.metrics().values() if one.until is not None]
         if max([until or 0.0, *times]) > now + CLOCKS_DIFFER:
-            return UnreadableState(unreadable="it is judged up to a time in the future")
+            return UnreadableState(unreadable="it was analyzed up to a time in the future")
     return state
 
 
@@ -168,11 +168,11 @@ def _analyze_metric(
 
 
 def _no_side(_value: str) -> None:
-    """Return None: a metric that could not be read has no series of either side."""
+    """Return None: a metric that could not be read has no series of either version."""
 
 
 def _find_judged_until(found: Sequence[MetricResult]) -> float | None:
-    """Return the time up to which all metrics are judged; None if one has no data so far."""
+    """Return the time up to which all metrics are analyzed; None if one has no data so far."""
     times = [one.state.until for one in found if one.state is not None]
     known = [time for time in times if time is not None]
     return min(known) if known and len(known) == len(times) else None

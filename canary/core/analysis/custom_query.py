@@ -1,4 +1,4 @@
-"""Judges a user's own query by its bounds: a rule, not statistics.
+"""Checks a custom query against its bounds: a rule, not statistics.
 
 The metric fails once its value has been out of bounds without a break for `for`. Example, with
 `max: 5` and `for: 60s`: 6 at 0 s and at 30 s is not a failure yet, 6 at 60 s is.
@@ -18,7 +18,7 @@ from canary.text.format import human_duration
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The allowed range and how long (seconds) it may be left."""
+    """The allowed range, and how many seconds the value may be outside."""
 
     low: float | None
     high: float | None

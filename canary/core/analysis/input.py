@@ -34,7 +34,8 @@ class AnalysisInput:
     step_started_at: float | None = None
     """Time at which the router confirmed that weight; None if it has not."""
     ready_since: Mapping[str, float | None] = field(default_factory=dict)
-    """Time per pod; None if not ready yet. Pods of recorded series are missing."""
+    """Time per pod at which it became ready; None: not ready yet. Pods of recorded series are
+    absent."""
 
     @property
     def ratios(self) -> int:

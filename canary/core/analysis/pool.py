@@ -1,4 +1,4 @@
-"""Analyzes a connection pool: samples to readings, to the detector, to verdict and message."""
+"""Analyzes a connection pool: samples become readings, the detector folds them into a verdict."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -64,7 +64,7 @@ def build_pool_result(
 
 
 def _explain_pool_silence(pool: PoolSamples) -> tuple[Verdict, str] | None:
-    """Return why the pool has no data; a part that could not be read might show the leak."""
+    """Return why the pool has no data; a part that could not be read might contain the leak."""
     maximum = () if isinstance(pool.maximum, float | int) else (pool.maximum,)
     rest = (pool.waiting, pool.timeouts, pool.hold)
     down = tuple(answer for answer in rest if isinstance(answer, Unavailable))

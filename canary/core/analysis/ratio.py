@@ -1,4 +1,4 @@
-"""Analyzes a ratio: samples to intervals, to evidence, to verdict and message."""
+"""Analyzes a ratio: samples become intervals, the evidence of all intervals a verdict."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -48,8 +48,8 @@ def analyze_ratio(
 ) -> MetricResult:
     """Fold the samples since `before` and return the result.
 
-    Without data nothing is folded and nothing is forgotten: once data is back, the missed range is
-    read and folded as if it had been live.
+    Without data the state does not change. Once data is back, the missed range is read and folded,
+    with the same result as live.
     """
     policy, kept = build_ratio_policy(metric, given), before or RatioState()
     state = _restore_state(kept, policy, given)
@@ -123,13 +123,13 @@ def _describe_bad_requests(metric: Metric, bound: str) -> str:
 
 
 def _restore_state(kept: RatioState, policy: RatioPolicy, given: AnalysisInput) -> EvidenceState:
-    """The kept state; at the promotion it starts anew with stable's history."""
+    """Return the stored state; at the promotion a new one with stable's history."""
     state = restore_evidence(kept.evidence)
     return start_after_promotion(state, policy) if given.alone and not kept.alone else state
 
 
 def _without_earlier_canaries(tick: Tick, given: AnalysisInput) -> Tick:
-    """A router calls every canary the same: what came before this one was an earlier one's."""
+    """Remove requests before this release: a router uses one name for every canary."""
     if tick.end > given.judged_from:
         return tick
     mine = (one for one in tick.increments if one.side is not Side.CANARY)
@@ -137,7 +137,7 @@ def _without_earlier_canaries(tick: Tick, given: AnalysisInput) -> Tick:
 
 
 def _build_warm_interval(tick: Tick, given: AnalysisInput) -> Interval:
-    if not given.ready_since:  # pods that nobody knows are never cold
+    if not given.ready_since:  # Pods without a known start time are never in their warm-up.
         return build_interval(tick)
     warm = (one for one in tick.increments if not given.cold(one.name, tick.end))
     return build_interval(replace(tick, increments=tuple(warm)))
@@ -171,7 +171,7 @@ def _count_per_pod(increments: Sequence[Increment]) -> tuple[PodCount, ...]:
 def _decide_verdicts(
     said: Assessment, quiet: tuple[Verdict, str] | None, seen: float | None, given: AnalysisInput
 ) -> tuple[Verdict, Verdict, str]:
-    """Return both verdicts and the message: Fail outranks NoData, and that outranks Pass."""
+    """Return both verdicts and the message: Fail before NoData, NoData before Pass."""
     if said.failed:
         return Verdict.FAIL, Verdict.FAIL, _describe_failure(said)
     if quiet is not None:

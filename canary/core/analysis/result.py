@@ -10,7 +10,7 @@ from canary.core.analysis.input import AnalysisInput, MetricResult
 from canary.core.evidence import combine_evidence, find_worse_metrics
 
 LEAST_BAD = 5.0
-"""With fewer bad requests, several metrics together cannot fail a canary."""
+"""Minimum number of bad requests for several metrics together to fail a canary."""
 WORST_FIRST = (
     Verdict.FAIL,
     Verdict.UNAVAILABLE,
@@ -55,16 +55,16 @@ class AnalysisResult:
     state: JudgeState | UnreadableState | None = None
     """State for the next analysis; None if unchanged."""
     catching_up: str = ""
-    """Why the judge started again, until it has caught up; meanwhile no weight may rise."""
+    """Why the analysis started again. The weight may not rise until it has caught up."""
 
     @property
     def failed(self) -> bool:
-        """The canary is worse."""
+        """Whether the canary failed."""
         return self.step is Verdict.FAIL
 
     @property
     def metrics(self) -> tuple[MetricStatus, ...]:
-        """Figures and sentence per metric, for the status."""
+        """Figures and message per metric, for the status."""
         return tuple(one.status for one in self.by_metric)
 
 
@@ -93,7 +93,7 @@ def combine_metrics(given: AnalysisInput, found: Sequence[MetricResult]) -> Anal
 def _find_failure(
     given: AnalysisInput, found: Sequence[MetricResult]
 ) -> tuple[bool, Reason | None, str]:
-    """Return whether one metric failed, or all ratio metrics together (e-BH then names which)."""
+    """Return the failure of one metric, or of all ratio metrics together (e-BH then names them)."""
     for one in found:
         if one.step is Verdict.FAIL:
             return True, one.status.reason, f"{one.status.name}: {one.status.message}"

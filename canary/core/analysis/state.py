@@ -1,4 +1,4 @@
-"""Converts between the stored state of the judge and the states of its engines."""
+"""Converts between the stored state of the analysis and the states of its engines."""
 
 from dataclasses import astuple, fields
 

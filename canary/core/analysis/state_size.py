@@ -1,9 +1,9 @@
-"""How much of what the judge remembers fits into a status.
+"""Limits the size of the analysis state in the status.
 
-Names of pods and values of labels are foreign text, and a status larger than etcd takes (1.5 MB)
-would be refused: no weight could be written any more. A worked example with a limit of 512 KiB: the
-states of errors, latency and pool have 5, 5 and 900 KiB. The pool's is dropped, and the pool is no
-data with a sentence; errors and latency are judged as before.
+Names of pods and values of labels are arbitrary, and etcd rejects a status above 1.5 MB, after
+which no weight could be written. For example, with a limit of 512 KiB the states of errors, latency
+and pool have 5, 5 and 900 KiB. The pool's is dropped, and the pool has no data and a message that
+explains it. Errors and latency are analyzed as before.
 """
 
 from collections.abc import Sequence
@@ -13,15 +13,15 @@ from canary.api import Verdict
 from canary.core.analysis.input import MetricResult
 
 MAX_STATE_BYTES = 512 << 10
-"""Of one release. `python -m bench.wide` prints what pools and series need."""
+"""Maximum bytes per release. `python -m bench.wide` prints what pools and series need."""
 
 
 def limit_state_size(
     found: Sequence[MetricResult], most: int = MAX_STATE_BYTES
 ) -> list[MetricResult]:
-    """The results with the largest states emptied until the rest has at most `most` bytes.
+    """Return the results, without the largest states, so that the rest has at most `most` bytes.
 
-    A metric whose state is emptied is NoData, unless it fails: what protects people stays.
+    A metric without its state is NoData, unless it failed: a failure is kept.
     """
     sizes = {index: _measure(one) for index, one in enumerate(found)}
     limited = list(found)
@@ -41,7 +41,7 @@ def _without_state(result: MetricResult, size: int, most: int) -> MetricResult:
     if result.step is Verdict.FAIL:
         return replace(result, state=state)
     words = (
-        f"the judge would have to remember {size:,} bytes, of which a release has {most:,}: is "
+        f"the state of the analysis needs {size:,} bytes, but a release has at most {most:,}: is "
         "there a label with very many or very long values?"
     )
     status = result.status.model_copy(update={"verdict": Verdict.NO_DATA, "message": words})

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 
 ENOUGH = 30.0
-"""Expected canary requests below which their absence proves nothing."""
+"""Expected canary requests below which their absence is no evidence."""
 FAR_OFF = 10.0
-"""Factor below the expected number, or one third of it above, that is not chance."""
+"""Factor below the expected number (above it: a third of this) that is not chance."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrafficShare:
-    """Requests of both sides since the router confirmed the present weight."""
+    """Requests of both versions since the router confirmed the current weight."""
 
     weight: int = 0
     canary: float = 0.0
@@ -28,6 +28,6 @@ class TrafficShare:
         every = self.canary + self.stable
         meant = every * self.weight / 100
         too_few = meant >= ENOUGH and self.canary < meant / FAR_OFF
-        # More than meant is seen only while stable should have had most of it.
+        # A surplus is only visible while stable should have had most requests.
         too_many = self.canary > ENOUGH and self.canary > FAR_OFF / 3 * max(meant, 1.0)
         return self.weight > 0 and (too_few or too_many)

@@ -1,4 +1,4 @@
-"""The judge: is the canary worse than stable? Anytime-valid, pure, only `math`."""
+"""Tests whether the canary fails more often than stable. Anytime-valid, pure, only `math`."""
 
 from canary.core.evidence.assessment import assess_evidence
 from canary.core.evidence.judge import EvidenceState, Judge, fold_intervals, start_after_promotion

@@ -1,4 +1,4 @@
-"""What a state says, in numbers and in one sentence."""
+"""Describes the state of the evidence in figures and one message."""
 
 from canary.core.evidence.judge import EvidenceState, Judge
 from canary.core.evidence.policy import Assessment, RatioPolicy
@@ -7,14 +7,14 @@ _RECENT = 60.0
 
 
 def assess_evidence(state: EvidenceState, policy: RatioPolicy) -> Assessment:
-    """Reads a state; changes and decides nothing that the fold has not."""
+    """Return the assessment of a state. This changes nothing and decides nothing."""
     return assess_judge(Judge(policy, state), policy)
 
 
 def assess_judge(judge: Judge, policy: RatioPolicy, *, bounds: bool = True) -> Assessment:
-    """As `assess_evidence`, for a caller that has the engine at hand.
+    """Return the assessment of a judge, for callers that already have one.
 
-    Without `bounds`, which take nearly all of the time, the ratio has none.
+    Without `bounds`, which take nearly all of the time, the ratio has no bounds.
     """
     baseline = judge.baseline
     clump = baseline.clump_or(1.0)

@@ -1,12 +1,12 @@
-"""What is known of stable: its rate, never too low, and how its errors clump.
+"""Stable's failure rate, with an upper bound, and how much stable's errors clump.
 
-Worked example, the rate. After an hour stable has failed 300 of 324,000 requests: 0.093 %. The
-bound is (300 + 3 + 2·√301)/324,000 = 0.104 %. If both versions now fail 5 % for half a minute, the
-bound is 5 % at once, because the rates of the last 30, 60, 150 and 600 s count as well.
+Example of the rate: in one hour stable failed 300 of 324,000 requests, 0.093 %. The bound is (300 +
+3 + 2·√301)/324,000 = 0.104 %. If both versions now fail 5 % for half a minute, the bound is 5 % at
+once, because the rates of the last 30, 60, 150 and 600 s count as well.
 
-Worked example, clumps. Blocks of 1,000 requests have 0, 0, 8, 0, 0, 8, 0, 0, 0, 8 errors. If errors
-came one by one, neighbouring blocks would differ by about 2; these differ by 8 or not at all. The
-dispersion is 8: whoever counts these errors one by one counts each event eight times.
+Example of clumps: blocks of 1,000 requests have 0, 0, 8, 0, 0, 8, 0, 0, 0, 8 errors. If errors were
+independent, adjacent blocks would differ by about 2. These differ by 8 or not at all, so the
+dispersion is 8: counting the errors one by one would count each event eight times.
 """
 
 import math
@@ -22,7 +22,10 @@ _EPSILON = 1e-6
 
 
 class Clumps:
-    """How errors clump, from differences of neighbouring blocks: slow changes do not count."""
+    """How much errors clump, from the differences of adjacent blocks.
+
+    Slow changes of the rate do not count as clumps.
+    """
 
     __slots__ = ("_last", "_rates", "_squares", "pairs")
 
@@ -33,8 +36,8 @@ class Clumps:
         self.pairs = 0
 
     def add(self, total: float, bad: float) -> None:
-        """Takes in one block of requests (total > 0)."""
-        # A difference of neighbors has no mean, so a slow change of the rate is no dispersion.
+        """Add one block of requests (total > 0)."""
+        # Differences of neighbors have mean 0, so a slow change of the rate adds no dispersion.
         last_total, last_bad = self._last
         if last_total > 0.0:
             both = total + last_total
@@ -45,24 +48,27 @@ class Clumps:
         self._last = (total, bad)
 
     def dispersion(self) -> float:
-        """Variance of errors per block over that of single, independent ones (≥ 1)."""
+        """Return the variance of errors per block relative to independent errors (≥ 1)."""
         return self._squares / self._rates if self._squares > self._rates > 0.0 else 1.0
 
     def dump(self) -> list[float]:
-        """All of it as numbers."""
+        """Return the state as numbers."""
         return [*self._last, self._squares, self._rates, float(self.pairs)]
 
     def load(self, numbers: Iterator[float]) -> None:
-        """What `dump` gave; nothing where an earlier version wrote the state."""
+        """Restore the numbers of `dump`.
+
+        No numbers, from an older version, leave the state empty.
+        """
         self._last = (next(numbers, 0.0), next(numbers, 0.0))
         self._squares, self._rates = next(numbers, 0.0), next(numbers, 0.0)
         self.pairs = int(next(numbers, 0.0))
 
 
 class Baseline:
-    """Totals over all of stable's history and sums over its last ten minutes.
+    """Totals over all of stable's history, and sums over its last ten minutes.
 
-    Counts are whole numbers, so running sums are exact and a restored state gives the same bits.
+    Counts are whole numbers, so running totals are exact and a restored state gives the same bits.
     """
 
     __slots__ = (
@@ -80,19 +86,20 @@ class Baseline:
         self._cum_total = [0.0]
         self._cum_bad = [0.0]
         self._blocks = Clumps()
-        # A hiccup of a pod is one clump, however many blocks it lasts: hence windows as well.
+        # A hiccup of a pod is one clump even if it spans several blocks, so windows of the length
+        # of an incident are measured as well.
         self._windows = Clumps()
         self._incident = incident
         self._open: tuple[float, float, float] | None = None
 
     @property
     def total(self) -> float:
-        """Requests of stable ever seen."""
+        """Number of stable's requests so far."""
         return self._cum_total[-1]
 
     def add(self, end: float, total: float, bad: float) -> None:
-        """Takes in one block of stable's requests (total > 0) that ended at `end`."""
-        # Running sums: any window is one subtraction, however many blocks it has.
+        """Add one block of stable's requests (total > 0) that ended at `end`."""
+        # With running totals the sum of any window is one subtraction.
         self._times.append(end)
         self._cum_total.append(self._cum_total[-1] + total)
         self._cum_bad.append(self._cum_bad[-1] + bad)
@@ -103,7 +110,7 @@ class Baseline:
 
     def _add_to_window(self, end: float, total: float, bad: float) -> None:
         if self._open is None:
-            # When the first block began is not known, so windows start where it ended.
+            # The start of the first block is unknown, so windows start at its end.
             self._open = (end, 0.0, 0.0)
             return
         since, total_before, bad_before = self._open
@@ -119,16 +126,16 @@ class Baseline:
         del self._times[:first], self._cum_total[:first], self._cum_bad[:first]
 
     def latest(self) -> float:
-        """End (seconds) of the last block of stable's; 0 before the first."""
+        """Return the end (seconds) of stable's last block; 0 before the first."""
         return self._times[-1] if self._times else 0.0
 
     def rate(self, now: float, seconds: float) -> float:
-        """Share of bad requests over the last `seconds`; 0 when there were none."""
+        """Return the share of bad requests in the last `seconds`; 0 without requests."""
         total, bad = self.window(now, seconds)
         return bad / total if total > 0.0 else 0.0
 
     def window(self, now: float, seconds: float) -> tuple[float, float]:
-        """Requests and bad requests over the last `seconds`."""
+        """Return requests and bad requests in the last `seconds`."""
         first = bisect_right(self._times, now - seconds + 1e-9)
         return (
             self._cum_total[-1] - self._cum_total[first],
@@ -136,25 +143,28 @@ class Baseline:
         )
 
     def pace(self, now: float, seconds: float) -> float:
-        """Requests per second in the blocks of the last `seconds`; 0: none, or not known."""
+        """Return the requests per second in the last `seconds`; 0: none, or unknown."""
         first = bisect_right(self._times, now - seconds + 1e-9)
-        # Without an earlier block, not long ago, nobody knows how long the first one was.
+        # Without a recent earlier block the length of the first one is unknown.
         if not 0 < first < len(self._times) or self._times[first - 1] <= now - RECENT:
             return 0.0
         length = self._times[-1] - self._times[first - 1]
         return (self._cum_total[-1] - self._cum_total[first]) / length
 
     def long_run(self) -> float:
-        """Upper bound (about two standard deviations) of stable's rate over all that was seen."""
+        """Return an upper bound of stable's rate over all history (two standard deviations)."""
         total, bad = self._cum_total[-1], self._cum_bad[-1]
         return (bad + 3.0 + 2.0 * math.sqrt(bad + 1.0)) / total if total > 0.0 else 1.0
 
     def mean(self) -> float:
-        """Stable's rate over all that was seen; 0 when nothing was."""
+        """Return stable's rate over all history; 0 without requests."""
         return self._cum_bad[-1] / self._cum_total[-1] if self._cum_total[-1] > 0.0 else 0.0
 
     def bound(self, now: float) -> float:
-        """Stable's rate, never too low: a fault that both versions share shows here at once."""
+        """Return an upper bound of stable's rate that includes recent peaks.
+
+        A fault that both versions share raises it at once, so it does not count against the canary.
+        """
         bound = self.long_run()
         times, cum_total, cum_bad = self._times, self._cum_total, self._cum_bad
         last_total, last_bad = cum_total[-1], cum_bad[-1]
@@ -166,40 +176,40 @@ class Baseline:
         return bound
 
     def clump_and_dispersion(self) -> tuple[float, float]:
-        """Size of clumps of errors, on the high side; 0: too few seen to say.
+        """Return the size of error clumps (estimated high) and the dispersion of errors (≥ 1).
 
-        And the variance of stable's errors over that of single, independent ones (≥ 1). Both by
-        block or by window of an incident: where the clumps are larger.
+        The size is 0 if there were too few errors to estimate it. Both are measured per block or
+        per window of an incident, whichever shows larger clumps.
         """
         clumps, dispersion = self._blocks, self._blocks.dispersion()
         if self._windows.pairs >= _PAIRS_NEEDED:
             in_windows = self._windows.dispersion()
             if in_windows > dispersion:
                 clumps, dispersion = self._windows, in_windows
-        # The size is on the high side: too small a clump makes single events look like many.
+        # Estimated high: with too small a clump size one event would count as several.
         bad = self._cum_bad[-1]
         if clumps.pairs < _PAIRS_NEEDED or bad < _CLUMPS_NEEDED * dispersion:
             return 0.0, dispersion
         return _on_the_high_side(dispersion, 1.5, clumps.pairs, bad), dispersion
 
     def clump(self) -> float:
-        """Size of clumps; 0: too few seen to say."""
+        """Return the size of clumps; 0 if there were too few errors to estimate it."""
         return self.clump_and_dispersion()[0]
 
     def clump_or(self, cautious: float) -> float:
-        """Size of clumps; where it is not known, at least `cautious`."""
+        """Return the size of clumps; if unknown, at least `cautious`."""
         clump, dispersion = self.clump_and_dispersion()
         return clump or max(cautious, 1.5 * dispersion)
 
     def clump_for_promotion(self) -> float:
-        """Size of clumps that promotion reckons with: 1 for a stable without any error."""
+        """Return the size of clumps for the promotion test; 1 if stable had no error."""
         blocks, bad = self._blocks, self._cum_bad[-1]
         if bad <= 0.0:
             return 1.0
         return _on_the_high_side(blocks.dispersion(), 0.3, max(blocks.pairs, 1), max(bad, 1.0))
 
     def dump(self) -> list[float]:
-        """All of it as numbers, but for `dump_windows`."""
+        """Return the state as numbers, without that of the windows."""
         self._trim(self._times[-1] if self._times else 0.0)
         return [
             *self._blocks.dump(),
@@ -210,7 +220,7 @@ class Baseline:
         ]
 
     def load(self, numbers: Iterator[float]) -> None:
-        """What `dump` gave."""
+        """Restore the numbers of `dump`."""
         self._blocks.load(numbers)
         size = int(next(numbers))
         self._times = [next(numbers) for _ in range(size)]
@@ -218,17 +228,17 @@ class Baseline:
         self._cum_bad = [next(numbers) for _ in range(size + 1)]
 
     def dump_windows(self) -> list[float]:
-        """How errors clump in windows, as numbers."""
+        """Return the state of the windows as numbers."""
         opened = (0.0, 0.0, 0.0, 0.0) if self._open is None else (1.0, *self._open)
         return [*opened, *self._windows.dump()]
 
     def load_windows(self, numbers: Iterator[float]) -> None:
-        """What `dump_windows` gave; nothing where an earlier version wrote the state."""
+        """Restore the numbers of `dump_windows`; no numbers leave the state empty."""
         known, since, total, bad = (next(numbers, 0.0) for _ in range(4))
         self._open = (since, total, bad) if known else None
         self._windows.load(numbers)
 
 
 def _on_the_high_side(dispersion: float, deviations: float, pairs: int, bad: float) -> float:
-    """A dispersion measured with so many pairs and bad requests, plus standard errors of it."""
+    """Return the dispersion plus some standard errors; `pairs` and `bad` are its sample size."""
     return dispersion * (1.0 + deviations * math.sqrt(2.0 / pairs + dispersion / bad))

@@ -1,7 +1,11 @@
-"""The judge of "bad requests out of requests": a pure fold over increments of counters.
+"""The evidence engine for bad requests: a pure fold over increments of counters.
 
-Silence is never a verdict: intervals without canary requests change nothing. `Fail` is latched and
-outranks `Pass`. Folding at once, in pieces, or through a stored state gives the same bits.
+Intervals without canary requests change nothing. `Fail` is permanent and has priority over `Pass`.
+Folding all intervals at once, in parts, or through a stored state gives the same bits.
+
+For example, at a scrape interval of 5 s each interval is one block. A block with bad requests
+updates the bets; once their evidence reaches 1/falsePositiveRate and the pod windows agree, the
+canary fails. A block without bad requests can only bring promotion closer.
 """
 
 from collections.abc import Iterable, Iterator
@@ -28,18 +32,18 @@ _REASONS = tuple(FailReason)
 
 @dataclass(frozen=True, slots=True)
 class EvidenceState:
-    """Everything the judge remembers, as numbers (and the names of pods and routes)."""
+    """The state of the evidence, as numbers and the names of pods and routes."""
 
     values: tuple[float, ...] = ()
     names: tuple[tuple[str, ...], tuple[str, ...]] = field(default=((), ()))
     windows: PodWindowsState | None = None
     open_pods: tuple[PodCount, ...] = ()
     open_routes: tuple[Stratum, ...] = ()
-    """Counts of the block that is not complete yet."""
+    """Counts of the incomplete block."""
 
 
 class Judge:
-    """The mutable engine behind `fold_intervals`; for callers that fold often."""
+    """The mutable engine behind `fold_intervals`, for callers that fold often."""
 
     __slots__ = (
         "_open",
@@ -80,8 +84,8 @@ class Judge:
             self._load(state)
 
     def step(self, interval: Interval) -> None:
-        """Takes in the increments of one sampling interval; intervals come in order of time."""
-        # Two counters are never read at quite the same moment.
+        """Add the increments of one sampling interval; intervals are in order of time."""
+        # Two counters are never read at exactly the same time, so `bad` may exceed the total.
         if interval.canary_bad > interval.canary_total or interval.stable_bad > (
             interval.stable_total
         ):
@@ -95,7 +99,7 @@ class Judge:
         if self.first is not None:
             a, b, c, d = self.totals
             self.totals = (a + canary, b + bad, c + stable, d + stable_bad)
-            # Alone, nothing tells an outage of this version from one of what it depends on.
+            # Without stable an outage of this version looks like one of its dependencies.
             together = canary > 0.0 and not self._policy.alone
             if together and self.outage.step(interval, self.baseline, self._policy):
                 self._fail(end, FailReason.CANARY_OUTAGE)
@@ -105,16 +109,16 @@ class Judge:
             self._block(block)
         else:
             self._open = block
-        # The guard takes intervals, not blocks: its windows end where scrapes do.
+        # The guard takes intervals instead of blocks, because its windows end with scrapes.
         judged = canary > 0.0 and self._warmed_up(interval)
         if self.windows.step(interval, self._policy, judged=judged):
             self._decide(end)
 
     def _closes(self, block: Interval, last: Interval) -> bool:
-        """Whether the block is long enough, and ends with something to judge.
+        """Return whether the block is long enough and ends with canary requests.
 
-        Sampled more often than scraped, most samples are empty: a block that ends with the scrape
-        that counts, and not somewhere between two, is judged seconds earlier.
+        With more samples than scrapes most samples are empty. A block that ends with a scrape,
+        instead of between two scrapes, is evaluated seconds earlier.
         """
         length = block.end - block.start
         if length < _BLOCK - 1e-6 or last.end - last.start >= _BLOCK - 1e-6:
@@ -127,10 +131,10 @@ class Judge:
             self.failed = (at, reason)
 
     def _block(self, block: Interval) -> None:
-        """Judges one block of at least five seconds."""
+        """Evaluate one block of at least five seconds."""
         start, end, canary, bad, stable, stable_bad, pods, strata, _ = block
         baseline, policy = self.baseline, self._policy
-        # What the next bet is slowed down by must be known before its outcome is.
+        # The clump size that weights a bet must be known before its outcome.
         clumps = baseline.clump_and_dispersion() if bad or stable_bad else (0.0, 1.0)
         if stable > 0.0:
             baseline.add(end, stable, stable_bad)
@@ -146,19 +150,19 @@ class Judge:
         if stable > 0.0:
             self.ratio.add(canary, bad, stable, stable_bad)
             self.replacement.add(block, self.baseline, self._policy)
-        # With nothing known of stable there is nothing to bet against.
+        # Without stable's requests there is nothing to bet against.
         if baseline.total > 0.0 or policy.alone:
             self._bet(block, clumps, max(since, 0.0) + end - start)
         if bad:
-            # Without a bad canary request evidence cannot have grown.
+            # Evidence grows only with bad canary requests.
             self._decide(end)
         self._promote(block)
 
     def _warmed_up(self, block: Interval) -> bool:
-        """Whether the canary's requests of an interval count."""
+        """Return whether the canary's requests of an interval count."""
         if self.first is None:
             return False
-        # A block that begins within the warm-up by a tenth of its length counts whole.
+        # A block that overlaps the warm-up by at most a tenth of its length counts completely.
         since = block.start - self.first - self._policy.warm_up
         return since >= -_STRADDLE * (block.end - block.start)
 
@@ -166,7 +170,7 @@ class Judge:
         policy = self._policy
         if self.judged_bad < _LEAST_BAD or self.evidence() < 1.0 / policy.false_positive_rate:
             return
-        # That it is worse is proven; which of the two reasons to name needs less.
+        # The failure is proven. The choice between the two reasons needs less evidence.
         above = policy.limit is not None and self.bets.limit_evidence() >= _SUSPICION
         self._fail(at, FailReason.ABOVE_LIMIT if above else FailReason.WORSE_THAN_STABLE)
 
@@ -190,7 +194,7 @@ class Judge:
         promotion, policy = self.promotion, self._policy
         promotion.add(block, self.baseline, policy)
         if self.passing_since is not None and not block.canary_bad:
-            return  # a block without a bad canary request takes no Pass away
+            return  # A block without bad canary requests never revokes a Pass.
         passing = (
             promotion.seconds >= policy.min_duration
             and self.failed is None
@@ -203,17 +207,17 @@ class Judge:
             self.passing_since = block.end
 
     def evidence(self) -> float:
-        """E-value against "no worse than tolerated", at most 1e15.
+        """Return the e-value against "no worse than tolerated", at most 1e15.
 
-        The bets' or the guard's, whichever says less; the guard's is scaled so that it reaches
-        1/false_positive_rate where it is enough.
+        It is the smaller one of the bets and the guard. The guard's wealth is scaled so that it
+        reaches 1/false_positive_rate when it suffices.
         """
         policy = self._policy
         bets = self.bets.evidence(alone=policy.alone, limited=policy.limit is not None)
         return min(bets, self.windows.wealth / (self.windows.enough * policy.false_positive_rate))
 
     def state(self) -> EvidenceState:
-        """A copy of all that is remembered."""
+        """Return a copy of the state."""
         failed = (0.0,) if self.failed is None else (1.0, self.failed[0])
         reason = () if self.failed is None else (float(_REASONS.index(self.failed[1])),)
         pending = (0.0,) if self._open is None else (1.0, *self._open[:6])
@@ -267,7 +271,7 @@ def _load_optional(numbers: Iterator[float]) -> float | None:
 
 
 def _join_intervals(first: Interval, second: Interval) -> Interval:
-    """Two neighbouring intervals as one."""
+    """Return two adjacent intervals as one."""
     return Interval(
         first.start,
         second.end,
@@ -277,12 +281,12 @@ def _join_intervals(first: Interval, second: Interval) -> Interval:
         first.stable_bad + second.stable_bad,
         tuple(PodCount(name, *n) for name, n in _by_name(first.pods + second.pods)),
         tuple(Stratum(name, *n) for name, n in _by_name(first.strata + second.strata)),
-        # Nothing that is judged by block needs the canary's pods.
+        # The canary's pods are not needed per block.
     )
 
 
 def _by_name(every: Iterable[PodCount | Stratum]) -> Iterable[tuple[str, list[float]]]:
-    """Their counts, those of one name added up."""
+    """Yield the sum of the counts per name."""
     sums: dict[str, list[float]] = {}
     for name, *counts in every:
         before = sums.get(name)
@@ -293,7 +297,7 @@ def _by_name(every: Iterable[PodCount | Stratum]) -> Iterable[tuple[str, list[fl
 def fold_intervals(
     state: EvidenceState, policy: RatioPolicy, intervals: Iterable[Interval]
 ) -> EvidenceState:
-    """The state after `intervals`; `state` stays as it is. Start with `EvidenceState()`."""
+    """Return the state after `intervals`; the first state is `EvidenceState()`."""
     judge = Judge(policy, state)
     step = judge.step
     for interval in intervals:
@@ -302,7 +306,7 @@ def fold_intervals(
 
 
 def start_after_promotion(state: EvidenceState, policy: RatioPolicy) -> EvidenceState:
-    """Return the state that the bake starts from: stable's history without the canary's."""
+    """Return the state at the start of the bake: stable's history without the canary's."""
     judge = Judge(policy)
     before = Judge(policy, state)
     judge.baseline = before.baseline

@@ -1,4 +1,4 @@
-"""The outage rule: users are being failed now. A rule beside the bets, no claim of statistics."""
+"""The outage rule: most of the canary's requests fail right now. A fixed rule besides the bets."""
 
 import math
 from collections.abc import Iterator
@@ -18,19 +18,25 @@ _SPARED_CLUMPS = 10.0
 
 
 class Outage:
-    """At least half of the canary's requests bad in two samples running, and stable well.
+    """An outage: at least half of the canary's requests fail in two consecutive samples.
 
-    * At least 10 bad requests in the run and 7 clumps of errors (a service whose pods have hiccups
-      shows large clumps), stable below its limit in it and in the last minute.
-    * More than a clump of errors: with stable's rate and clump size that many have a chance of
-      less than e^-12, and stable had at least 10 clumps' worth of requests to show them as well.
-    * Where all traffic has gone to the canary, stable's history speaks for it: a shared outage
-      looks the same then, but it is the canary that fails the users. It has gone there if the
-      canary has more than 30 % of what both had a moment ago; else stable was just not seen.
-    * A canary that had been well (10 requests) and carries at most 30 % of the traffic is given
-      the length of an incident: a hiccup of one pod looks just like that. At more than 30 % a
-      needless retry costs less than the users. Less than 70 % bad is given that length at any
-      weight: one of two pods in a hiccup is half of the requests.
+    All of these conditions must hold:
+
+    * The run has at least 10 bad requests and 7 clumps of errors (pods with hiccups cause large
+      clumps), and stable is below its limit in the run and in the last minute.
+    * Chance does not explain the errors: at stable's rate and clump size their probability is below
+      e^-12, and stable had at least 10 clumps' worth of requests in which to show errors.
+    * If all traffic goes to the canary, stable's history is used instead. A shared outage looks
+      the same then, but the canary fails the users. All traffic goes to the canary if it has more than
+      30 % of what both had a moment ago; otherwise stable's samples are only missing.
+    * A canary that was healthy before (10 requests) and has at most 30 % of the traffic may fail for
+      the length of an incident, because a hiccup of one pod looks the same. Above 30 % a needless
+      retry costs less than more failed requests. Below 70 % bad requests it may fail for
+      that length at any weight: a hiccup of one of two pods fails half of the requests.
+
+    For example: 10 % of 100 requests/s go to the canary, and in two samples of 5 s it fails 45 of 50
+    and 48 of 50 requests, while stable fails none. That is an outage at once if the canary never
+    worked, and after `toleratedIncident` if it was healthy before.
     """
 
     __slots__ = ("_bad", "_before", "_excused", "_samples", "_stable", "_start", "_total")
@@ -44,10 +50,13 @@ class Outage:
         self._excused = False
 
     def step(self, interval: Interval, baseline: Baseline, policy: RatioPolicy) -> bool:
-        """Takes in a sample with canary requests (not yet in `baseline`); True: an outage."""
+        """Add a sample with canary requests (not in `baseline` yet).
+
+        Return whether this is an outage.
+        """
         total, bad = interval.canary_total, interval.canary_bad
         if bad < _SHARE_BAD * total:
-            # One better sample ends the run: what comes and goes is left to the bets.
+            # One better sample ends the run. The bets handle errors that come and go.
             seen, seen_bad = self._before
             self._before = (seen + self._total + total, seen_bad + self._bad + bad)
             if self._samples:
@@ -75,7 +84,7 @@ class Outage:
         rate = self._stable_rate(interval, baseline)
         if rate >= policy.unhealthy or self._bad < _LEAST_CLUMPS * baseline.clump():
             return False
-        # Where clumps have not been measured, errors are taken to come in pairs.
+        # Until clumps are measured, errors are assumed to come in pairs.
         clump = baseline.clump_or(2.0)
         return (
             seen >= _SPARED_CLUMPS * clump
@@ -84,12 +93,12 @@ class Outage:
         )
 
     def _has_all_traffic(self, now: float, baseline: Baseline) -> bool:
-        """Whether stable, without a request in this run, has none because the canary has them."""
+        """Return whether stable has no requests because the canary has all of them."""
         usual = baseline.pace(now, 60.0) * (now - self._start)
         return self._total > _EXCUSED_SHARE * (self._total + usual)
 
     def _stable_rate(self, interval: Interval, baseline: Baseline) -> float:
-        """Stable's share of bad requests: in the run, in this sample, and lately."""
+        """Return stable's share of bad requests: the maximum of run, sample and recent history."""
         stable, stable_bad = self._stable
         if stable <= 0.0:
             return max(baseline.rate(interval.end, seconds) for seconds in WINDOWS)
@@ -99,8 +108,8 @@ class Outage:
         return rate
 
     def _surprise(self, rate: float, baseline: Baseline, policy: RatioPolicy) -> float:
-        """Minus the log of the chance of so many bad requests at stable's rate (Chernoff)."""
-        # A short run without an error of stable's says little: its long run is the least.
+        """Return −log of the probability of this many bad requests at stable's rate (Chernoff)."""
+        # A short run without stable errors says little, so the long-run rate is the minimum.
         rate = max(rate, baseline.long_run()) if baseline.total > 0.0 else rate
         expected = self._total * max(policy.tolerance * rate, rate + policy.floor)
         if self._bad <= expected:
@@ -108,19 +117,19 @@ class Outage:
         return self._bad * math.log(self._bad / expected) - (self._bad - expected)
 
     def _waits(self, interval: Interval, policy: RatioPolicy) -> bool:
-        """Whether this may still be the hiccup of a canary that has proven itself."""
+        """Return whether this may still be a hiccup of a canary that was healthy before."""
         requests = interval.canary_total + interval.stable_total
         small = self._excused and interval.canary_total <= _EXCUSED_SHARE * requests
         partial = self._bad < _TOTAL * self._total
         return (small or partial) and interval.end - self._start <= policy.tolerated_incident + 1e-9
 
     def dump(self) -> list[float]:
-        """All of it as numbers."""
+        """Return the state as numbers."""
         run = (float(self._samples), self._start, self._total, self._bad, *self._stable)
         return [*self._before, *run, float(self._excused)]
 
     def load(self, numbers: Iterator[float]) -> None:
-        """What `dump` gave."""
+        """Restore the numbers of `dump`."""
         self._before = (next(numbers), next(numbers))
         self._samples, self._start = int(next(numbers)), next(numbers)
         self._total, self._bad = next(numbers), next(numbers)

@@ -1,13 +1,13 @@
-"""More variance than chance: pods that differ, and versions that get a different mix of routes.
+"""Measures differences that are not chance: between pods, and between mixes of routes.
 
-Worked example, pods. Four pods of stable fail 5, 10, 10 and 35 of 10,000 requests each, 15 in the
-mean. Chance alone would make χ² about 3; it is (100 + 25 + 25 + 400)/15 = 36.7. Beyond chance the
-rates vary by 86 % (coefficient of variation), so a canary pod at twice stable's rate is nothing
-unusual: the tolerance of 1.25 becomes 1.25·(1 + 2·0.86) = 3.4.
+Example of pods: four pods of stable fail 5, 10, 10 and 35 of 10,000 requests each, 15 on average.
+By chance alone χ² would be about 3; it is (100 + 25 + 25 + 400)/15 = 36.7. Beyond chance the rates
+vary by 86 % (coefficient of variation), so a canary pod with twice stable's rate is not unusual:
+the tolerance of 1.25 becomes 1.25·(1 + 2·0.86) = 3.4.
 
-Worked example, routes. Of stable's requests 95 % are logins (0.1 % fail) and 5 % are searches
-(2 %). The canary gets 85 and 15 %. With the same code it fails 0.39 % where stable fails 0.20 %.
-`mix` says how much of that is the mix alone: 1.6, and not 1.95, as long as only ten errors of each
+Example of routes: of stable's requests 95 % are logins (0.1 % fail) and 5 % are searches (2 %
+fail). The canary gets 85 % and 15 %. With the same code it fails 0.39 % and stable 0.20 %. `mix` is
+the part of that factor which the mix explains: 1.6 instead of 1.95 while only ten errors of each
 route are known.
 """
 
@@ -21,7 +21,7 @@ _HOUR = 3600.0
 
 
 class Overdispersion:
-    """Per pod of stable and per route: counts that fade with a time constant of one hour."""
+    """Counts per pod of stable and per route, with a decay time of one hour."""
 
     __slots__ = ("_pods", "_routes", "_time")
 
@@ -31,7 +31,7 @@ class Overdispersion:
         self._time: float | None = None
 
     def add(self, end: float, pods: Sequence[PodCount], strata: Sequence[Stratum]) -> None:
-        """Takes in stable's counts of one interval."""
+        """Add stable's counts of one interval."""
         if self._time is not None and end > self._time:
             fade = math.exp((self._time - end) / _HOUR)
             self._pods = _fade_counts(self._pods, fade)
@@ -46,15 +46,13 @@ class Overdispersion:
             self._routes[route.name] = now
 
     def spread(self, clump: float) -> float:
-        """Coefficient of variation of the pods' rates beyond clumped Poisson noise.
-
-        DerSimonian and Laird's moment estimate; 0 with fewer than two pods.
-        """
-        # Errors in clumps make equal pods look unequal: that much is expected of each.
+        """Return the coefficient of variation of the pods' rates beyond clumped Poisson noise."""
+        # With clumps even identical pods differ, so the expected χ² of each grows with the clump
+        # size.
         counts = [(n, x) for n, x in self._pods.values() if n > 0.0]
         total = sum(n for n, _ in counts)
         bad = sum(x for _, x in counts)
-        if len(counts) < 2 or bad <= 0.0:  # noqa: PLR2004 — a spread needs two
+        if len(counts) < 2 or bad <= 0.0:  # noqa: PLR2004 - differences need two pods
             return 0.0
         rate = bad / total
         chi = sum((x - rate * n) ** 2 / (rate * n) for n, x in counts)
@@ -63,8 +61,8 @@ class Overdispersion:
         return math.sqrt(max(0.0, excess / scale)) if scale > 0.0 else 0.0
 
     def mix(self, strata: Sequence[Stratum]) -> float:
-        """How much worse the canary's mix of routes is than stable's, by stable's rates (≥ 1)."""
-        # A route with few requests is taken to fail as often as all of them together.
+        """Return how much worse the canary's mix of routes is than stable's (≥ 1)."""
+        # The rate of a route with few requests is pulled towards the rate of all routes.
         overall = sum(x for _, x in self._routes.values()) + 1.0
         overall /= sum(n for n, _ in self._routes.values()) + 1.0
         canary = stable = requests = stable_requests = 0.0
@@ -77,15 +75,15 @@ class Overdispersion:
             stable_requests += route.stable_total
         if requests <= 0.0 or stable <= 0.0:
             return 1.0
-        # Never below 1: an easier mix must not hide a fault.
+        # At least 1, because an easier mix must not hide a fault.
         return max(1.0, canary / requests / (stable / stable_requests))
 
     def names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Names of pods and routes, in the order of `dump`."""
+        """Return the names of pods and routes, in the order of `dump`."""
         return tuple(self._pods), tuple(self._routes)
 
     def dump(self) -> list[float]:
-        """All of it as numbers."""
+        """Return the state as numbers."""
         counts = [*self._pods.values(), *self._routes.values()]
         head = [0.0] if self._time is None else [1.0, self._time]
         return [*head, *(number for pair in counts for number in pair)]
@@ -93,7 +91,7 @@ class Overdispersion:
     def load(
         self, numbers: Iterator[float], names: tuple[tuple[str, ...], tuple[str, ...]]
     ) -> None:
-        """What `dump` and `names` gave."""
+        """Restore the numbers of `dump` and the names of `names`."""
         has_time = next(numbers)
         self._time = next(numbers) if has_time else None
         self._pods = {name: (next(numbers), next(numbers)) for name in names[0]}
@@ -103,24 +101,25 @@ class Overdispersion:
 def _fade_counts(
     counts: dict[str, tuple[float, float]], fade: float
 ) -> dict[str, tuple[float, float]]:
-    return {name: (n * fade, x * fade) for name, (n, x) in counts.items() if n * fade > 1e-3}  # noqa: PLR2004 — long gone
+    return {name: (n * fade, x * fade) for name, (n, x) in counts.items() if n * fade > 1e-3}  # noqa: PLR2004 - decayed
 
 
 def tolerated_odds(tolerance: float, baseline: Baseline, now: float, floor: float) -> float:
-    """The ratio of rates that is tolerated, with the floor taken in.
+    """Return the tolerated ratio of rates, including the floor.
 
-    Rates closer than `floor` are as good as equal: max(ρ·b, b + floor) / b.
+    Rates that differ by less than `floor` count as equal: max(ρ·b, b + floor) / b.
     """
-    # The bound at present is no lower: where the floor does not matter now, it never does.
+    # `bound` is never below `long_run`: if the floor has no effect here it has none below.
     if tolerance - 1.0 >= floor / baseline.long_run():
         return tolerance
     return max(tolerance, 1.0 + floor / baseline.bound(now))
 
 
 def null_shares(odds: float, block: Interval) -> tuple[float, Sequence[tuple[float, float]]]:
-    """Bad canary requests, and (errors, largest chance that one is the canary's) per stratum.
+    """Return bad canary requests, and per stratum its errors with the canary's expected share.
 
-    Strata without errors or with requests on one side only teach nothing and are left out.
+    The share is the largest that is still tolerated. Strata without errors, or with requests of
+    only one version, give no information and are skipped.
     """
     bad, nulls = 0.0, []
     parts = block.strata or (("", *block[2:6]),)

@@ -1,49 +1,48 @@
-"""The pod-window guard: is a canary pod like one of stable's pods?
+"""The pod-window guard: tests whether a canary pod behaves like one of stable's pods.
 
-The bets compare the canary with stable at the same moment, request by request. Errors that belong
-to a pod (garbage collection, a slow node) break that: a hiccup hits all requests of one pod at
-once, and in the first steps the canary has a larger share of the pods than of the traffic. This
-guard counts a pod in one window of `seconds` as one observation, however many requests failed in
-it. A canary fails only if the bets *and* the guard say so.
+The bets compare the requests of canary and stable at the same time. Errors that belong to a pod
+(garbage collection, a slow node) violate their assumptions: a hiccup affects all requests of one
+pod at once, and in the first steps the canary has a larger share of the pods than of the traffic.
+This guard counts one pod in one window of `seconds` as one observation, however many of its
+requests failed. A canary fails only if both the bets and the guard have enough evidence.
 
-Each canary window is compared with the windows of stable's pods, those of the last hour (history
-before the release included) and those of the same moment, by a conformal e-value. With a score s
+Each canary window is compared with the windows of stable's pods by a conformal e-value. These are
+the windows of the last hour, including history before the release, and of the same time. With a
+score s
 
     e = (k + 1) · s(canary) / (Σ s(stable window, thinned to the canary's requests) + s(canary))
 
-for k stable windows. If the canary's window could be swapped for any of stable's, its mean is at
-most 1, whatever the errors look like: no model is needed. It is never more than k + 1.
+for k stable windows. If the canary's window is exchangeable with stable's, the mean of e is at most
+1, whatever the distribution of errors. e is never more than k + 1.
 
-Scores are functions of x bad requests that survive thinning in closed form: if each bad request is
-kept with probability q, the mean of z^x becomes (1 + (z − 1)·q)^x.
+The scores are functions of the number x of bad requests whose mean after thinning has a closed
+form: if each bad request is kept with probability q, the mean of z^x is (1 + (z − 1)·q)^x.
 
-* θ^x with θ in (1.5, 3, 10): quick while stable's windows are nearly clean.
+* θ^x with θ in (1.5, 3, 10): fast while most of stable's windows have no errors.
 * (1 − z^x)² with z in (0.5, 0.85): bounded, so that the few windows with a hiccup do not outweigh
-  all others. This is what finds a fault in a service whose pods have hiccups all the time: the
-  canary's *quiet* windows have errors, and most of stable's have none.
+  all others. This score finds a fault in a service whose pods often have hiccups: the canary has
+  errors in the windows between hiccups, and most of stable's windows have none.
 
 Each score is staked: M ← (M + g)·(1 − f + f·e), e averaged over the canary's pods (pods on one node
-fail together), f in (0.3, 0.7). `wealth` is the average of all M. e is cut, which only makes it
-smaller: to 3 for the bounded scores, which never rest, and to 10 for errors that did not last all
-through the window.
+fail together), f in (0.3, 0.7). `wealth` is the average of all M. e is capped, which is always
+valid: at 3 for the bounded scores, and at 10 for errors that did not last through the window.
 
-A hiccup that stable has not shown yet is the hard case, above all while little is known of stable:
-the first one falls on the canary as often as its pods are a share of all. Three rules, which
-together replace a budget per incident:
+The hard case is a hiccup of a kind that stable has not had yet, especially with little history: the
+probability that the first one hits the canary is its share of the pods. Three rules handle it:
 
-* Two neighbouring windows may show one and the same hiccup: together they gain no more than
-  1 + k/c, the odds that the first of all hiccups is the canary's (c: its windows so far).
-* Errors that last are no hiccup, and not held back: in five of the six parts of the last two
-  windows, or in each of the last three windows.
-* `enough` is 20 once they last, or stable is known for 25 minutes; before, it is 100.
+* Two adjacent windows may contain the same hiccup: together they multiply the wealth by at most
+  1 + k/c, the odds that the first hiccup is the canary's (c: number of its windows so far).
+* Lasting errors are not a hiccup and have no such limit: errors in five of the six parts of the
+  last two windows, or in each of the last three windows.
+* `enough` is 20 for lasting errors, or once stable has 25 minutes of history; before, it is 100.
 
 Worked example. Stable has 2 pods and one hour of history in 30 s windows: k = 240, of which 232
 without errors and 8 with a hiccup of 40 bad of 1,000 requests. The canary's pod has 100 requests in
 its window and 5 of them fail: x = 5. Thinned with the tolerance 1.25 a hiccup keeps a bad request
-with q = 1.25·100/1000 = 0.125. For θ = 1.5: Σ = 232 + 8·1.0625^40 = 322, s = 1.5^5 = 7.6 and
-e = 241·7.6/330 = 5.5. For z = 0.5: Σ = 8·(1 − 2·0.9375^40 + 0.90625^40) = 6.9, s = 0.94 and
-e = 241·0.94/7.8 = 29, of which 3 count. If the five errors were a hiccup of the canary's, the next
-windows would be clean and e below 1: what was won would be lost again.
+with q = 1.25·100/1000 = 0.125. For θ = 1.5: Σ = 232 + 8·1.0625^40 = 322, s = 1.5^5 = 7.6 and e =
+241·7.6/330 = 5.5. For z = 0.5: Σ = 8·(1 − 2·0.9375^40 + 0.90625^40) = 6.9, s = 0.94 and e =
+241·0.94/7.8 = 29, of which 3 count. If the five errors are a hiccup of the canary, the next
+windows have no errors and e is below 1, so the wealth falls again.
 """
 
 import math
@@ -71,7 +70,7 @@ _LARGEST = 700.0
 _WEIGHTS = (0.25, 0.5, 0.15, 0.05, 0.05)
 _STAKES = (0.3, 0.7)
 _STAKED = tuple((1.0 - stake, stake) for stake in _STAKES)
-"""Of each stake, what is kept back and what is staked."""
+"""Per stake: the kept part and the staked part."""
 _SHARES = tuple(weight / len(_STAKES) for weight in _WEIGHTS for _ in _STAKES)
 _SCORES = len(_THETAS) + len(_BOUNDED)
 _MOST_BOUNDED = 3.0
@@ -82,56 +81,59 @@ _EPSILON = 1e-6
 
 
 class ErrorBin(NamedTuple):
-    """Past windows of stable's pods with about the same number of bad requests."""
+    """Past windows of stable's pods with similar numbers of bad requests."""
 
     bad: float
     whole: bool
-    """All of them belong to one pod, though only sums are known: not thinned."""
+    """Whether all requests belong to one pod although only sums are known.
+
+    These are not thinned.
+    """
     windows: float
-    """How many, faded."""
+    """Number of windows, decayed."""
     requests: float
-    """Of all these windows together, faded."""
+    """Requests in all these windows, decayed."""
 
 
 class OpenPod(NamedTuple):
-    """What one pod has counted in the window that is not complete yet."""
+    """Counts of one pod in the incomplete window."""
 
     canary: bool
     pod: str
     total: float
     bad: tuple[float, ...]
-    """Bad requests in each part of the window so far."""
+    """Bad requests in each part of the incomplete window."""
 
 
 @dataclass(frozen=True, slots=True)
 class PodWindowsState:
-    """Everything the guard remembers; plain numbers and names, for storage as JSON."""
+    """The state of the guard: plain numbers and names, for storage as JSON."""
 
     seconds: float
-    """Length of a window."""
+    """Length of a window in seconds."""
     clean: float = 0.0
-    """Past windows of stable's pods without errors, faded."""
+    """Past windows of stable's pods without errors, decayed."""
     clean_requests: float = 0.0
     bins: tuple[ErrorBin, ...] = ()
     wealth: tuple[float, ...] = (_START,) * (_SCORES * len(_STAKES))
-    """Per score, per stake."""
+    """Wealth per score and stake."""
     earlier: tuple[float, ...] = ()
-    """Wealth before the last window; empty: as it is now."""
+    """Wealth before the last window; empty if unchanged."""
     seen: float = 0.0
-    """Seconds in which stable's windows were counted, faded."""
+    """Seconds in which stable's windows were counted, decayed."""
     compared: float = 0.0
-    """Windows of the canary's pods that were compared, faded."""
+    """Number of canary windows compared, decayed."""
     recent: tuple[tuple[float, ...], ...] = ()
-    """Bad requests of the canary by part of its last windows, the newest last."""
+    """Bad requests of the canary in each part of its last windows, newest last."""
     judged_seconds: float = 0.0
-    """How long canary windows have been compared; negative while none may be."""
+    """Seconds for which canary windows have been compared; negative before the first."""
     judging: bool = False
     open_since: float | None = None
-    """Start of the window that is not complete yet; seconds."""
+    """Start of the incomplete window (seconds)."""
     part_since: float | None = None
-    """Start of its last part."""
+    """Start of the last part of the incomplete window (seconds)."""
     part: int = 0
-    """Number of complete parts."""
+    """Number of complete parts in the incomplete window."""
     open_pods: tuple[OpenPod, ...] = ()
 
 
@@ -177,7 +179,7 @@ class PodWindows:
         self._open = {(p.canary, p.pod): [p.total, *p.bad] for p in state.open_pods}
 
     def state(self) -> PodWindowsState:
-        """A copy of all that is remembered."""
+        """Return a copy of the state."""
         return PodWindowsState(
             self._seconds,
             self._clean,
@@ -197,7 +199,7 @@ class PodWindows:
         )
 
     def calibration(self) -> PodWindowsState:
-        """Stable's past windows and nothing else: where judging a version alone starts."""
+        """Return only stable's past windows, for a version that is analyzed alone."""
         return PodWindowsState(
             self._seconds,
             self._clean,
@@ -208,7 +210,7 @@ class PodWindows:
 
     @property
     def wealth(self) -> float:
-        """E-value against "a canary pod is like one of stable's pods", at most 1e15."""
+        """Return the e-value against "a canary pod is like one of stable's pods", at most 1e15."""
         if self._seconds <= 0.0:
             return _MOST
         value: float = sum(map(mul, _SHARES, self._wealth))
@@ -216,14 +218,14 @@ class PodWindows:
 
     @property
     def enough(self) -> float:
-        """Wealth from which on the guard agrees to a rollback."""
+        """Wealth at which the guard agrees to a rollback."""
         known = self._seen >= _KNOWN_WELL or _outlasts_hiccup(self._recent)
         return _ENOUGH if known else _ENOUGH_UNKNOWN
 
     def step(self, interval: Interval, policy: RatioPolicy, *, judged: bool) -> bool:
-        """Takes in one sampling interval; True: a window of the canary's was compared.
+        """Add one sampling interval; return whether a canary window was compared.
 
-        `judged`: the canary's part of it counts (it has warmed up). Windows start anew with it.
+        `judged`: the canary has warmed up, so its requests count. Windows restart at that moment.
         """
         if self._seconds <= 0.0:
             return False
@@ -233,12 +235,12 @@ class PodWindows:
         if self._since is None or self._part_since is None:
             self._since = self._part_since = interval.start
         _, _, canary, bad, stable, stable_bad, pods, _, canary_pods = interval
-        # Where only sums are known one side is one pod.
+        # If only sums are known, each version counts as one pod.
         if self._judging and canary > 0.0:
             self._count(True, canary_pods or (("", canary, bad),))
         if stable > 0.0:
             self._count(False, pods or (("", stable, stable_bad),))
-        # Sampled more often than scraped, most samples are empty: a window ends with a scrape.
+        # With more samples than scrapes most samples are empty, so a window ends with a scrape.
         length = interval.end - self._since
         empty = interval.canary_total + interval.stable_total <= 0.0
         if empty and length < 2.0 * self._seconds:
@@ -262,7 +264,7 @@ class PodWindows:
         for pod, total, bad in pods:
             counts = opened.get((canary, pod))
             if counts is None:
-                # The state must stay small. Pods left out only make stable less well known.
+                # The state must stay small. With fewer pods stable is only known less exactly.
                 if len(opened) >= _MOST_PODS and not canary:
                     continue
                 counts = opened[canary, pod] = [0.0]
@@ -278,7 +280,7 @@ class PodWindows:
             for (side, _), (n, *bad) in self._open.items()
             if side and n > 0.0
         ]
-        # Where nothing of stable's is added any more its last hour is kept as it is.
+        # Without new windows of stable its last hour is kept unchanged.
         self._fade(0.5 ** (length / _HALF_LIFE) if stable else 1.0)
         if stable:
             self._seen += min(length, _HALF_LIFE)
@@ -289,7 +291,7 @@ class PodWindows:
         return True
 
     def _fade(self, by: float) -> None:
-        """Lets the past count less, and adds it up: `_known` and what goes with it."""
+        """Decay the counts of the past, and update the sums that depend on them."""
         self._compared *= by
         self._seen *= by
         self._clean *= by
@@ -311,7 +313,7 @@ class PodWindows:
     ) -> None:
         for total, bad in stable:
             if bad <= 0.0:
-                # A long interval without an error is as many clean windows.
+                # A long interval without errors counts as several clean windows.
                 windows = max(1.0, min(length, _HALF_LIFE) / self._seconds)
                 self._clean += windows
                 self._clean_requests += total
@@ -327,12 +329,12 @@ class PodWindows:
             self._known_bad += key[0]
 
     def _usual_bad(self, total: float) -> float:
-        """So many bad requests are no surprise at stable's mean rate; what is more is one pod's.
+        """Return the number of bad requests per window that stable's mean rate explains.
 
-        Of a sum over ten pods the canary would keep a tenth of each error. But a hiccup belongs
-        to one pod, and the canary's would have it whole.
+        A larger number belongs to one pod. If it were thinned from the sum of ten pods, the canary
+        would be expected to show a tenth of it, although a hiccup of its pod would show completely.
         """
-        # Of a handful of windows nobody knows what is usual; then all errors are thinned.
+        # With few windows the usual number is unknown; then all errors are thinned.
         if self._known < _KNOWN:
             return math.inf
         mean = self._known_bad / self._known_requests * total
@@ -341,7 +343,7 @@ class PodWindows:
     def _bet(
         self, canary: Sequence[tuple[float, list[float]]], length: float, policy: RatioPolicy
     ) -> None:
-        # As in the bets, fresh capital for faults that begin late; here it ends after two hours.
+        # As in the bets: fresh capital for faults that begin late, but only for two hours.
         supply = 0.0
         if self._judged_seconds < _SUPPLY_SECONDS:
             supply = _SUPPLY * length / _SUPPLY_SECONDS
@@ -355,14 +357,14 @@ class PodWindows:
         self._compared += pods
         before = [wealth + supply for wealth in self._wealth]
         self._wealth = list(map(mul, before, [rest + f * e for e in means for rest, f in _STAKED]))
-        # Windows without errors never gain.
+        # Windows without errors never increase the wealth.
         if any(bad):
             self._hold_back(before, supply, alone=policy.alone)
         self._earlier = before
 
     def _hold_back(self, before: list[float], supply: float, *, alone: bool) -> None:
-        """Cuts what two neighbouring windows may not bring together."""
-        # Alone there is no stable pod of the same moment, so what lasts may be a shared fault.
+        """Limit the wealth that two adjacent windows can gain together."""
+        # Without stable no pod shows the same moment, so lasting errors may be a shared fault.
         gain = _MOST
         if alone or not _outlasts_hiccup(self._recent):
             gain = 1.0 + self._known / self._compared
@@ -372,18 +374,18 @@ class PodWindows:
         ]
 
     def _window(self, total: float, parts: list[float], policy: RatioPolicy) -> list[float]:
-        """Its e-values; errors that did not last through the window bring little."""
-        # An e-value may always be made smaller.
+        """Return the e-values of a window; errors that did not last through it count less."""
+        # A smaller e-value is always valid.
         bad = sum(parts)
         e_values = self._e_values(total, bad, policy)
         return e_values if not bad or _is_steady(parts) else [min(e, _MOST_BRIEF) for e in e_values]
 
     def _e_values(self, total: float, bad: float, policy: RatioPolicy) -> list[float]:
-        """One per score; at most k + 1."""
+        """Return one e-value per score, each at most k + 1."""
         count = self._known
         if count <= 0.0:
             return [1.0] * _SCORES
-        # Both are thinned to as many requests as the one with fewer has.
+        # Both are thinned to the smaller number of requests.
         size = min(total, self._known_requests / count / policy.tolerance)
         kept = size / total
         wanted = policy.tolerance * size
@@ -395,7 +397,7 @@ class PodWindows:
         log1p, exp = math.log1p, math.exp
         for more in _MORE:
             own = bad * log1p(more * kept)
-            # Scores are divided by the canary's: large counts must not overflow.
+            # Scores are divided by the canary's score, so that large counts do not overflow.
             others = self._clean * exp(-own)
             for x, windows, q in past:
                 power = x * log1p(more * q) - own
@@ -412,21 +414,21 @@ class PodWindows:
 
 
 def _is_steady(parts: Sequence[float]) -> bool:
-    """Whether bad requests came all through the window, as those of a fault do.
+    """Return whether bad requests came all through the window, as those of a fault do.
 
-    A hiccup of 20 s fills hardly ever all thirds of 30 s alike. The square root leaves room for
-    chance: (5, 8, 2) is steady, (35, 50, 15) is not.
+    A hiccup of 20 s rarely fills all thirds of 30 s equally. The square root allows for chance: (5,
+    8, 2) is steady, (35, 50, 15) is not.
     """
     return min(parts) >= _expected_least(parts)
 
 
 def _outlasts_hiccup(recent: Sequence[Sequence[float]]) -> bool:
-    """Whether the canary's errors have outlasted a hiccup.
+    """Return whether the canary's errors have lasted longer than a hiccup.
 
-    They are in all parts of the last two windows but one, or in each of the last three windows
-    (a fault with few errors). A hiccup as long as a window is in four of six parts at most.
+    They have if they are in all but one part of the last two windows, or in each of the last three
+    windows (a fault with few errors). A hiccup as long as a window is in at most four of six parts.
     """
-    if len(recent) < 2 or not any(recent[-1]):  # noqa: PLR2004 — the last two windows
+    if len(recent) < 2 or not any(recent[-1]):  # noqa: PLR2004 - the last two windows
         return False
     parts = [*recent[-2], *recent[-1]]
     if sorted(parts)[len(parts) // _PARTS_PER_MISSED] >= max(1.0, _expected_least(parts)):
@@ -436,20 +438,20 @@ def _outlasts_hiccup(recent: Sequence[Sequence[float]]) -> bool:
 
 
 def _expected_least(bad: Sequence[float]) -> float:
-    """Half of the most, less what chance takes away."""
+    """Return half of the maximum, minus an allowance for chance."""
     most = max(bad)
     return most / 2.0 - math.sqrt(most)
 
 
 def _bound_variance(z: float, bad: float, kept: float) -> float:
-    """Mean of (1 − z^x)² when each of `bad` is kept with that probability."""
+    """Return the mean of (1 − z^x)² if each of `bad` is kept with that probability."""
     once: float = (1.0 - (1.0 - z) * kept) ** bad
     twice: float = (1.0 - (1.0 - z * z) * kept) ** bad
     return max(0.0, 1.0 - 2.0 * once + twice)
 
 
 def _round_to_bin(bad: float) -> float:
-    """Bad requests, rounded up: exact up to 8, then in steps of a fifth."""
+    """Round bad requests up to a bin: exact up to 8, then in steps of a fifth."""
     if bad <= _EXACT:
         return bad
     steps = math.ceil(math.log(bad / _EXACT) / math.log(_FINER) - _EPSILON)

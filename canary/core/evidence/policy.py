@@ -1,4 +1,4 @@
-"""What a ratio metric is judged by, what it is judged on, and what is said about it."""
+"""The policy of a ratio metric, its input, and its assessment."""
 
 import math
 from dataclasses import dataclass, replace
@@ -16,43 +16,47 @@ class FailReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RatioPolicy:
-    """How "bad requests out of requests" is judged. Rates are shares (0–1), times are seconds."""
+    """The policy for bad requests. Rates are shares (0–1), times are seconds."""
 
     tolerance: float = 1.25
-    """The canary may be this many times as bad as stable (≥ 1)."""
+    """How many times as often as stable the canary may fail (≥ 1)."""
     limit: float | None = 0.05
-    """Rate above which the canary is bad in itself; None: only the comparison counts."""
+    """Rate above which the canary fails whatever stable does; None: only the comparison counts."""
     false_positive_rate: float = 0.01
-    """Chance that a canary no worse than tolerated is ever failed."""
+    """Probability that a canary no worse than tolerated ever fails."""
     smallest_regression: float = 0.005
-    """Promotion needs to have ruled out stable's rate plus this."""
+    """Promotion requires evidence that the canary's rate is below stable's plus this."""
     tolerated_incident: float = 30.0
-    """A hiccup no longer than this is no reason to roll back."""
+    """Longest hiccup (seconds) that does not cause a rollback."""
     warm_up: float = 60.0
-    """From the canary's first request; not counted."""
+    """Seconds from the canary's first request; its requests are excluded."""
     min_duration: float = 1200.0
-    """Promotion needs at least this long under traffic."""
+    """Minimum seconds under traffic before promotion."""
     floor: float = 0.0002
-    """A difference of rates too small to matter."""
+    """Differences of rates below this are ignored."""
     promotion_error: float = 0.01
-    """Chance that a canary with exactly the smallest regression is passed."""
+    """Probability that a canary with exactly the smallest regression passes."""
     alone: bool = False
-    """There is no stable to compare with (after promotion): judge against its history."""
+    """Whether there is no stable version (after promotion), so that its history is compared."""
 
     def __post_init__(self) -> None:
-        """Refuses values that make no sense, with a sentence.
+        """Validate the values.
 
         Raises:
-            ValueError: says which field, what was expected and what was found.
+            ValueError: names the field, what was expected and what was found.
         """
         for name, low in _AT_LEAST.items():
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= low):
-                raise ValueError(f"{name} must be a finite number of at least {low:g}, not {value}")
+                raise ValueError(
+                    f"{name}: expected a finite number of at least {low:g}, found {value}"
+                )
         for name in ("false_positive_rate", "promotion_error", "smallest_regression", "limit"):
             value = getattr(self, name)
             if value is not None and not 0 < value < 1:
-                raise ValueError(f"{name} must lie between 0 and 1 (exclusive), not {value}")
+                raise ValueError(
+                    f"{name}: expected a number between 0 and 1 (exclusive), found {value}"
+                )
 
     @property
     def unhealthy(self) -> float:
@@ -60,18 +64,19 @@ class RatioPolicy:
         return 0.05 if self.limit is None else self.limit
 
     def too_bad(self, stable: float) -> float:
-        """The rate that promotion has to rule out, beside a stable with this rate.
+        """Return the rate that promotion must exclude, given stable's rate.
 
-        Without a limit a rate is only compared: where 20 % of all requests are client errors, half
-        a percent more means nothing, and ruling it out would take hundreds of thousands of them.
-        With a tolerance of 1.5 it is 30 % then, and with stable at 0.1 % it is 0.6 %.
+        Without a limit rates are only compared. If 20 % of all requests are client errors, half a
+        percent more has no meaning, and excluding it would take hundreds of thousands of requests.
+        With a tolerance of 1.5 the excluded rate is then 30 %, and with stable at 0.1 % it is 0.6
+        %.
         """
         if self.limit is not None:
             return stable + self.smallest_regression
         return stable + max(self.smallest_regression, (self.tolerance - 1.0) * stable)
 
     def after_promotion(self) -> Self:
-        """The same policy when only the new version is left: three times its past is too bad."""
+        """Return the policy without stable: the version fails at three times its past rate."""
         return replace(
             self,
             alone=True,
@@ -91,7 +96,7 @@ _AT_LEAST = {
 
 
 class PodCount(NamedTuple):
-    """One pod in one interval."""
+    """Counts of one pod in one interval."""
 
     pod: str
     total: float
@@ -99,7 +104,7 @@ class PodCount(NamedTuple):
 
 
 class Stratum(NamedTuple):
-    """One route (or method) in one interval."""
+    """Counts of one route (or method) in one interval."""
 
     name: str
     canary_total: float
@@ -109,9 +114,9 @@ class Stratum(NamedTuple):
 
 
 class Interval(NamedTuple):
-    """Increments between two scrapes, `start` to `end` in seconds, summed over pods.
+    """Increments between two scrapes, from `start` to `end` in seconds, summed over pods.
 
-    `pods` (stable's), `canary_pods` and `strata` are optional and only make the judge more careful.
+    `pods` (stable's), `canary_pods` and `strata` are optional. They can only prevent a failure.
     """
 
     start: float
@@ -127,23 +132,23 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """Everything that may be said about a state; nothing here is evidence by itself."""
+    """A description of the evidence. It takes no decision."""
 
     failed: bool
-    """Latched: once true, always true."""
+    """Whether the canary failed; it stays true."""
     failed_at: float | None
     """End (seconds) of the interval that decided."""
     reason: FailReason | None
     step_pass: bool
-    """The next step of weight may be taken: gross damage is excluded, now."""
+    """Whether the next step may start: severe damage is excluded."""
     final_pass: bool
-    """Promotion may follow: the smallest regression is excluded, now."""
+    """Whether promotion may follow: the smallest regression is excluded."""
     passing_since: float | None
-    """End of the first interval of the present run of `final_pass`."""
+    """End of the first interval since which `final_pass` holds."""
     stable_unhealthy: bool
-    """Stable itself is above the limit at present."""
+    """Whether stable is above the limit now."""
     better_than_broken: bool
-    """Stable is broken and the canary is shown to be better: see replacement.py."""
+    """Whether stable is broken and the canary is better; see replacement.py."""
     evidence: float
     """E-value against "no worse than tolerated", at most 1e15."""
     threshold: float
@@ -152,10 +157,10 @@ class Assessment:
     canary_bad: float
     stable_total: float
     stable_bad: float
-    """Requests since the canary's first one, its warm-up included."""
+    """Requests since the canary's first one, including the warm-up."""
     ratio: float | None
-    """How many times as often the canary fails as stable does; None: not known (yet)."""
+    """How many times as often as stable the canary fails; None if unknown."""
     ratio_low: float | None
     ratio_high: float | None
-    """Confidence sequence of the ratio; None: no bound."""
+    """Upper bound of the ratio; None if unbounded."""
     sentence: str

@@ -1,4 +1,4 @@
-"""How many times as often the canary fails: an estimate, and a confidence sequence around it."""
+"""Estimates how many times as often as stable the canary fails, with a confidence sequence."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -7,13 +7,13 @@ _GROUPS = 8
 _SAME = 1.25
 _WIDEST = 30.0
 _CLOSE, _STEPS = 1e-9, 100
-"""After a step this small the error left is about its square; 40 steps were never needed."""
+"""Below this step the remaining error is about its square; 40 steps were never needed."""
 
 Function = Callable[[float], tuple[float, float]]
 
 
 class Ratio:
-    """Counts per step of weight (share of traffic within a factor of 1.25 of odds).
+    """Counts per weight step, which is a range of odds within a factor of 1.25.
 
     The confidence sequence is {ρ : E_ρ < 1/α} with E_ρ = Π over steps of the likelihood ratio of a
     Beta(½, ½) mixture against the share that ρ implies, counts divided by the clump size k (Lindon
@@ -27,8 +27,8 @@ class Ratio:
         self._groups: list[list[float]] = []
 
     def add(self, canary: float, canary_bad: float, stable: float, stable_bad: float) -> None:
-        """Takes in one judged block with canary and stable requests."""
-        # A new weight changes the odds that a bad request is the canary's, noise hardly does.
+        """Add one block with requests of both versions."""
+        # A new weight changes the expected odds; chance changes them by less.
         odds = canary / stable
         groups = self._groups
         if groups:
@@ -43,12 +43,12 @@ class Ratio:
         groups.append([canary, canary_bad, stable, stable_bad])
 
     def totals(self) -> tuple[float, float, float, float]:
-        """Canary's requests and bad ones, stable's requests and bad ones, of judged blocks."""
+        """Return requests and bad requests of the canary, then those of stable."""
         a, b, c, d = (math.fsum(group[i] for group in self._groups) for i in range(4))
         return a, b, c, d
 
     def estimate(self) -> float | None:
-        """Mantel and Haenszel's ratio of rates; None where stable has no bad request."""
+        """Return the ratio of rates by Mantel and Haenszel; None if stable has no bad request."""
         over = under = 0.0
         for canary, canary_bad, stable, stable_bad in self._groups:
             over += canary_bad * stable / (canary + stable)
@@ -56,7 +56,7 @@ class Ratio:
         return over / under if under > 0.0 else None
 
     def interval(self, clump: float, error: float) -> tuple[float | None, float | None]:
-        """Bounds of the ratio; None: no lower, or no upper bound."""
+        """Return the bounds of the ratio; None: unbounded."""
         bad = sum(group[1] for group in self._groups)
         stable_bad = sum(group[3] for group in self._groups)
         if not bad and not stable_bad:
@@ -70,7 +70,7 @@ class Ratio:
         )
 
     def _evidence(self, clump: float) -> Function:
-        """Log of E_ρ and its slope, by log ρ: grows on both sides of its only minimum."""
+        """Return log E_ρ and its slope at log ρ; it has one minimum and grows on both sides."""
         known, terms = 0.0, []
         for canary, canary_bad, stable, stable_bad in self._groups:
             x, y = canary_bad / clump, stable_bad / clump
@@ -81,7 +81,7 @@ class Ratio:
             value, slope = known, 0.0
             for x, y, log_weights in terms:
                 log_odds = log_ratio + log_weights
-                # x·log(1 + 1/odds) + y·log(1 + odds), written so that no exponential overflows.
+                # x·log(1 + 1/odds) + y·log(1 + odds), in a form in which no exponential overflows.
                 small = math.exp(-abs(log_odds))
                 value += (x + y) * math.log1p(small)
                 value += y * log_odds if log_odds > 0.0 else -x * log_odds
@@ -91,11 +91,11 @@ class Ratio:
         return evidence
 
     def dump(self) -> list[float]:
-        """All of it as numbers."""
+        """Return the state as numbers."""
         return [float(len(self._groups)), *(number for g in self._groups for number in g)]
 
     def load(self, numbers: Iterator[float]) -> None:
-        """What `dump` gave."""
+        """Restore the numbers of `dump`."""
         size = int(next(numbers))
         self._groups = [[next(numbers) for _ in range(4)] for _ in range(size)]
 
@@ -105,7 +105,7 @@ def _log_beta(a: float, b: float) -> float:
 
 
 def _find_bound(evidence: Function, least: float, start: float) -> float | None:
-    """Where the evidence falls to `least` on the way from `start` to its minimum; None: nowhere.
+    """Return where the evidence falls to `least` between `start` and its minimum; None: nowhere.
 
     Newton's method: on a convex function, from outside, no step goes too far. For example, 30 bad
     of 1,000 against 100 of 9,000 requests: from ρ = e^30 down to 5.7 in seven steps.
@@ -115,7 +115,7 @@ def _find_bound(evidence: Function, least: float, start: float) -> float | None:
     if value < least:
         return None
     for _ in range(_STEPS):
-        # The slope turns where the minimum is passed: then not even that is low enough.
+        # Beyond the minimum the slope has the other sign: then even the minimum is above `least`.
         if slope * start <= 0.0:
             return None
         step = (value - least) / slope

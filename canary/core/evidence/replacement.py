@@ -1,13 +1,13 @@
-"""Is the canary shown to be healthy while the stable version is broken?
+"""Tests whether the canary is healthy while the stable version is broken.
 
-In an outage of the stable version the fix must not wait for a judge that compares two healthy
-versions. Two things are asked, each so that a hiccup or bad luck is not enough:
+In an outage of the stable version a fix must not wait for an analysis that compares two healthy
+versions. Two conditions must hold; a hiccup or chance does not satisfy them:
 
-* Stable has been broken for a while: at or above its limit in each of the last three spans of one
-  tolerated incident, so a single burst of stable's does not count.
-* "The canary's rate is at least the limit, and at least half of stable's" is ruled out at `ERROR`,
-  by the test that promotion uses (`promotion.rules_out`). Only requests count that came while
-  stable was broken: a canary that was fine before a fault which both share proves nothing.
+* Stable is broken: it is at or above its limit in each of the last three periods of one tolerated
+  incident, so a single burst does not count.
+* "The canary's rate is at least the limit, and at least half of stable's" is excluded at `ERROR`,
+  by the promotion test (`promotion.rules_out`). Only requests since stable is broken count: if the
+  canary was healthy before a shared fault began, that proves nothing.
 
 For example: stable fails 10 % of 47 requests/s, the canary none of 2.5 requests/s. The larger of
 limit (5 %) and half of stable's rate (5 %) is excluded after ln(10,000)/0.0475 ≈ 200 canary
@@ -22,17 +22,17 @@ from canary.core.evidence.policy import Interval, RatioPolicy
 from canary.core.evidence.promotion import GROSS, rules_out
 
 ERROR = 1e-4
-"""Chance of ever being wrong: far below that of a false rollback, as users pay for it."""
+"""Probability of a wrong result. Far below the false positive rate, because users pay for it."""
 SPANS = 3
 HALF = 0.5
 _LEAST_SPAN = 20.0
-"""Seconds: in shorter spans there would be fewer than a handful of scrapes."""
+"""Minimum seconds of a period; shorter ones have too few scrapes."""
 _LARGEST_CLUMP = 8.0
-"""Of stable's errors: its outage says little about how the canary's would clump."""
+"""Maximum clump size, because an outage of stable says little about the canary's clumps."""
 
 
 class ReplacementTest:
-    """Canary requests, and the bad ones among them, since stable is broken."""
+    """Requests and bad requests of the canary since stable is broken."""
 
     __slots__ = ("_bad", "_total")
 
@@ -41,7 +41,7 @@ class ReplacementTest:
         self._bad = 0.0
 
     def add(self, block: Interval, baseline: Baseline, policy: RatioPolicy) -> None:
-        """Takes in one judged block with requests of both sides (stable's are in `baseline`)."""
+        """Add one block with requests of both versions (stable's are in `baseline`)."""
         if policy.limit is None or policy.alone:
             return
         broken = block.stable_bad >= policy.limit * block.stable_total > 0.0
@@ -54,21 +54,25 @@ class ReplacementTest:
             self._bad += block.canary_bad
 
     def is_better(self, baseline: Baseline, policy: RatioPolicy) -> bool:
-        """Whether the canary is the way out of a broken stable version."""
+        """Return whether the canary may replace a broken stable version."""
         if policy.limit is None or self._total <= 0.0 or not _is_broken(baseline, policy):
             return False
         total, bad = baseline.window(baseline.latest(), SPANS * _window_length(policy))
-        # A standard error below: luck in the estimate must not make the canary look healthy.
+        # A standard error below, so that luck in the estimate does not make the canary look
+        # healthy.
         rate = max(policy.limit, HALF * (bad - math.sqrt(bad)) / total)
         clump = min(baseline.clump_for_promotion(), _LARGEST_CLUMP)
         return rules_out(self._bad, self._total * rate, clump, ERROR, GROSS)
 
     def dump(self) -> list[float]:
-        """All of it as numbers."""
+        """Return the state as numbers."""
         return [self._total, self._bad]
 
     def load(self, numbers: Iterator[float]) -> None:
-        """What `dump` gave; nothing where an earlier version wrote the state."""
+        """Restore the numbers of `dump`.
+
+        No numbers, from an older version, leave the state empty.
+        """
         self._total, self._bad = next(numbers, 0.0), next(numbers, 0.0)
 
 
@@ -77,7 +81,7 @@ def _window_length(policy: RatioPolicy) -> float:
 
 
 def _is_broken(baseline: Baseline, policy: RatioPolicy) -> bool:
-    """Whether stable was at or above its limit in each of the last spans."""
+    """Return whether stable was at or above its limit in each of the last periods."""
     limit = math.inf if policy.limit is None else policy.limit
     now, before = baseline.latest(), (0.0, 0.0)
     for number in range(1, SPANS + 1):

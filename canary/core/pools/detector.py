@@ -29,7 +29,7 @@ from canary.text.format import human_duration
 
 _MINUTE = 60.0
 _LEAST_LOOK = 10.0
-"""Seconds: over less, a pause of the process looks like connections that are not returned."""
+"""Minimum seconds of a window. In a shorter one a pause of the process looks like a leak."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,7 @@ def _read_pools(pools: PoolSeries) -> Iterator[tuple[float, PoolReading]]:
     )
     for series in pools.in_use:
         labels = _label_key(series)
-        # The hold time of several pools together does not help to judge one of them.
+        # The combined hold time of several pools says nothing about one of them.
         hold = exported.of(series)
         alone = bool(pools.hold) and (hold is None or len(hold.labels) == len(labels))
         queue = _points_by_time(waiting.of(series))

@@ -1,9 +1,9 @@
 """Tests the canary's share of connections, for pools that do not export hold times.
 
 If the canary serves a share p of the requests, it should have about that share of the connections
-in use. Example: 10 % of the requests and 25 % of the connections, minute after minute, is a leak.
-The bets are those of the judge of error ratios: only means matter (Waudby-Smith & Ramdas), and
-Ville's inequality bounds the chance of ever reaching 1/α.
+in use. For example, 10 % of the requests and 25 % of the connections, minute after minute, is a
+leak. The bets are those of the error ratios: they only use means (Waudby-Smith & Ramdas), and
+Ville's inequality bounds the probability of ever reaching 1/α.
 """
 
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ _HORIZON = 240
 class ShareBet:
     """The period in progress, and the capital of each stake.
 
-    `wealth` starts at ½ and gains 1 / (2·horizon) before each bet: the mixture over the moment at
-    which the leak begins. A period is a minute, so that one slow moment is not counted often.
+    `wealth` starts at ½ and gains 1 / (2·horizon) before each bet, as the leak may begin in any
+    period. A period is a minute, so that one slow moment does not count several times.
     """
 
     seconds: float = 0.0

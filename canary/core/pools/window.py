@@ -146,15 +146,15 @@ class LeakRate:
 
 
 def estimate_leak_rate(track: SlidingWindow) -> LeakRate:
-    """Estimate the leak from the window; None, and a shorter sentence, if it cannot be estimated.
+    """Estimate the leak from the window; without an estimate None and a shorter message.
 
-    Time to exhaustion is (maximum − in use) / slope of the residual.
+    The time to exhaustion is (maximum − in use) / slope of the residual.
     """
     slope = track.slope()
     look = track.estimate_leak(len(track.blocks))
     if slope <= 0 or look is None:
         held = look.residual if look else 0.0
-        return LeakRate(None, None, f"holds {held:.1f} connections that it does not return")
+        return LeakRate(None, None, f"has {held:.1f} connections that it does not return")
     per_leak = track.served / slope if track.served else None
     empty_in = max(track.maximum - track.in_use, 0.0) / slope if track.maximum else None
     what = "leaks 1 connection per "

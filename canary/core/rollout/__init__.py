@@ -43,8 +43,8 @@ def decide(snap: Snapshot, judged: AnalysisResult) -> Plan:
     """Return the next status, the ordered actions, and the time of the next pass."""
     snap = _repair_status(snap)
     status, request = apply_request(snap)
-    # A rollback reads the metrics only to see the canary's last requests: what it is rolled back
-    # for stays as it was.
+    # A rollback reads metrics only for the canary's last requests. The metrics that caused it are
+    # kept.
     over = status.intent is Intent.ROLL_BACK
     status = status.model_copy(
         update={

@@ -154,7 +154,7 @@ def _run_checks(ctx: RuleContext, due: DueChecks, **passed: Any) -> Plan:  # noq
     for check in ctx.snap.checks:
         if check.verdict in {Verdict.NO_DATA, Verdict.UNAVAILABLE}:
             if ctx.spec.on_inconclusive is OnInconclusive.PROMOTE:
-                # The user accepts checks without a result, but the steps still run.
+                # The user accepts missing check results, but the steps still run.
                 return ctx.wait(Reason.CHECKS_RUNNING, after=SOON, **passed)
             message = f"Check {check.name} neither passed nor failed: {check.message}"
             return end_inconclusive(ctx, Reason.CHECK_INCONCLUSIVE, message)
@@ -162,14 +162,14 @@ def _run_checks(ctx: RuleContext, due: DueChecks, **passed: Any) -> Plan:  # noq
 
 
 def wait_for_judge(ctx: RuleContext) -> Plan | None:
-    """Keep the weight until a judge that started again has caught up."""
+    """Keep the weight until an analysis that started again has caught up."""
     why, release = ctx.judged.catching_up, ctx.release
     asked = ctx.status.intent is Intent.PROMOTE and (
         ctx.spec.on_inconclusive is OnInconclusive.PROMOTE
     )
     if not why or asked or is_skipped(ctx, Skip.ANALYSIS):
         return None
-    message = f"The judge's state could not be read: {why}. The analysis starts again."
+    message = f"The state of the analysis could not be read: {why}. The analysis starts again."
     since = max(release.data_seen_at or 0.0, ctx.status.step_started_at or ctx.now)
     if (
         ctx.judged.step in REASON_WITHOUT_DATA
@@ -260,8 +260,8 @@ def _is_replacing_stable(ctx: RuleContext) -> bool:
 def replacing_unhealthy_stable(ctx: RuleContext) -> Plan | None:
     """Shorten the steps if stable fails and the canary is better.
 
-    All durations together, `minDuration` included, shrink to one warm-up and one incident since
-    the canary's first traffic. Approvals are still required.
+    All durations together, including `minDuration`, shrink to one warm-up and one tolerated
+    incident after the canary's first traffic. Approvals are still required.
     """
     if not _is_replacing_stable(ctx) or ctx.judged.catching_up:
         return None

@@ -1,4 +1,4 @@
-"""Applies people's requests: each one once; a request that does not fit changes nothing."""
+"""Applies commands of people, each once; a command that does not apply changes nothing."""
 
 from canary.api import Intent, Override, Pause, Reason, Skip, Status
 from canary.core.snapshot import ReleaseRequest, Snapshot, Verb
@@ -8,7 +8,7 @@ MAX_STEPS = 20
 
 
 def apply_request(snap: Snapshot) -> tuple[Status, ReleaseRequest | None]:
-    """Return the status with the effect of the request, and the request for the rules."""
+    """Return the status with the effect of the command, and the command for the rules."""
     status, request = snap.resource.status, snap.resource.request
     if request is None or request.id == status.handled_request:
         return status, None
@@ -17,7 +17,7 @@ def apply_request(snap: Snapshot) -> tuple[Status, ReleaseRequest | None]:
 
 
 def build_override(request: ReleaseRequest | None, now: float) -> Override | None:
-    """Return what a request to promote skips, as status and history store it."""
+    """Return what a promote command skips, as status and history store it."""
     if request is None or request.verb is not Verb.PROMOTE or request.skip is None:
         return None
     return Override(skip=request.skip, reason=request.reason, by=request.by, at=now)

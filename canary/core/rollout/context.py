@@ -26,20 +26,20 @@ POLL = 1.0
 LONGEST_WAIT = 10.0
 """Longest wait for a sample or a change (seconds), in case that its announcement is lost."""
 SHORTEST_WAIT = 0.05
-"""Seconds between two passes for samples, at least."""
+"""Shortest wait for a sample in seconds."""
 SOON = 0.0
 """Only the status changed: continue at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuleContext:
-    """One pass: the snapshot, the judgement, and the status that this pass starts from."""
+    """One reconcile: the snapshot, the analysis, and the status at its start."""
 
     snap: Snapshot
     judged: AnalysisResult
     status: Status
     request: ReleaseRequest | None = None
-    """The request of a person in this pass."""
+    """The command of a person in this reconcile."""
 
     @property
     def now(self) -> float:
@@ -74,7 +74,7 @@ class RuleContext:
 
     @property
     def last_message(self) -> str:
-        """The last message, unless it is about a refused write, which is past."""
+        """The last message, unless it is about an earlier refused write."""
         message = self.status.message
         return "" if message.startswith(REFUSED_PREFIX) else message
 
@@ -188,15 +188,16 @@ def describe_lost_stable(ctx: RuleContext) -> str:
     name, stable, target = ctx.spec.target.name, ctx.status.stable_hash, ctx.snap.target
     if target is not None and target.held:
         return (
-            f"The ReplicaSet of the stable template {stable} was deleted, and Deployment {name} is "
-            f"paused with another template, so no pod takes its place. Apply the manifests of the "
-            f"stable version, or let the new one take over: canary promote "
+            f"The ReplicaSet of the stable template {stable} was deleted, and Deployment {name} "
+            "is paused with another template, so its pods are not replaced. Apply the manifests "
+            "of the "
+            f"stable version, or promote the new version: canary promote "
             f"{ctx.snap.resource.name} --skip-analysis --reason TEXT."
         )
     return (
-        f"Deployment {name} was replaced, or its ReplicaSet deleted: nothing keeps the stable "
-        f"template {stable} any more. Apply the manifests of the version that is to run; what all "
-        f"pods run, once they are available, is adopted as stable."
+        f"Deployment {name} was replaced, or its ReplicaSet deleted, so the stable template "
+        f"{stable} is lost. Apply the manifests of the desired version: it becomes stable once "
+        "all pods run it and are available."
     )
 
 
@@ -218,7 +219,8 @@ def is_skipped(ctx: RuleContext, what: Skip) -> bool:
 def canary_replicas(replicas: int, weight: int) -> int:
     """Return the pods that carry `weight` percent of the load of `replicas` pods, rounded up.
 
-    At least two if stable has two: the effect of one pod cannot be separated from its node's.
+    At least two if stable has two, because the effect of one pod cannot be separated from its
+    node's.
     """
     return max(ceil(replicas * weight / 100), min(2, replicas))
 
@@ -238,8 +240,8 @@ def pods_for_share(replicas: int, weight: int) -> int:
     """Return the canary pods whose share of all pods is nearest to `weight` percent.
 
     Stable keeps all of its pods. The canary has at least one, and at most as many as stable, which
-    is one half of all pods: more would cost
-    many times stable's capacity (80 % beside 4 pods are 16). Example, beside 4 stable pods:
+    is half of all pods: a larger share would need many times stable's capacity (80 % beside 4 pods
+    are 16). Example, beside 4 stable pods:
 
         20 % -> 1 of 5;  33 % -> 2 of 6;  40 % -> 3 of 7;  50 %, 80 %, 100 % -> 4 of 8
     """

@@ -1,4 +1,4 @@
-"""Rules without a release in flight: adopt the target, keep it paused, start releases."""
+"""Rules without a release in progress: adopt the target, keep it paused, start releases."""
 
 from dataclasses import replace
 from typing import Any
@@ -45,7 +45,7 @@ def require_target(ctx: RuleContext) -> TargetDeployment:
 
 
 def target_missing(ctx: RuleContext) -> Plan | None:
-    """Wait for a target that does not exist; the traffic stays as it is."""
+    """Wait for a target that does not exist; the traffic does not change."""
     if ctx.snap.target is not None:
         return None
     name = ctx.spec.target.name
@@ -72,14 +72,14 @@ def report_obstacle(ctx: RuleContext) -> Plan | None:
 
 
 def _is_overruled(found: Obstacle, ctx: RuleContext) -> bool:
-    """Return whether a person releases a version with the Service's port, which ends an outage."""
+    """Return whether a person releases a version that fixes the obstacle (the Service's port)."""
     override = build_override(ctx.request, ctx.now)
     skips = override is not None and override.skip is Skip.ANALYSIS
     return found.reason is Reason.SERVICE_SELECTS_NO_POD and skips
 
 
 def report_target_taken(ctx: RuleContext) -> Plan | None:
-    """Leave a target alone that another CanaryRelease manages."""
+    """Do not change a target that another CanaryRelease manages."""
     found = require_target(ctx).obstacle
     return (
         report_obstacle(ctx) if found is not None and found.reason is Reason.TARGET_TAKEN else None
@@ -103,7 +103,7 @@ def adopt_target(ctx: RuleContext) -> Plan | None:
 
 
 def accept_rejected(ctx: RuleContext) -> Plan | None:
-    """Adopt the running version on request, although it was rolled back before."""
+    """Accept the running version as stable on command, although it was rolled back before."""
     request, target = ctx.request, require_target(ctx)
     if ctx.status.stable_hash is not None or target.rejection is None or request is None:
         return None
@@ -126,11 +126,12 @@ def accept_rejected(ctx: RuleContext) -> Plan | None:
 
 
 def adopt_beside_rejected(ctx: RuleContext) -> Plan | None:
-    """Adopt another version that runs beside a rejected one; the rejected one never is.
+    """Accept another version as stable that runs beside a rejected one.
 
-    The Deployment remembers it from a CanaryRelease that was deleted. Where pods of one other
-    version are ready, that one is stable: the rejected one is paused, or put back if it has begun
-    to roll. Where nothing else runs, there is nothing to go back to, and nothing is changed.
+    The Deployment stores the rejected template even if its CanaryRelease is deleted. If pods of
+    exactly one other version are ready, that version becomes stable: the rejected template is
+    paused, or rolled back if its rollout has begun. If no other version runs, there is no version
+    to return to, and nothing is changed.
     """
     target = require_target(ctx)
     rejection = target.rejection
@@ -164,18 +165,17 @@ def _runs_rejected(ctx: RuleContext, rejection: Rejection) -> str:
     name = ctx.spec.target.name
     return (
         f"Deployment {name} runs template {rejection.template}, which was rolled back before "
-        f"({rejection.reason}, {format_date_time(rejection.at)}), so it is not adopted as stable, "
-        f"and no single other version runs beside it. "
-        f"Apply the manifests of another version: it rolls "
-        f"out by the Deployment's own strategy, and is adopted once all pods run it. Or accept "
-        f"this one: canary retry {ctx.snap.resource.name}."
+        f"({rejection.reason}, {format_date_time(rejection.at)}), so it does not become stable, "
+        "and there is not exactly one other running version. Apply the manifests of another "
+        "version: it rolls out by the Deployment's own strategy and becomes stable once all "
+        f"pods run it. Or accept this one: canary retry {ctx.snap.resource.name}."
     )
 
 
 def note_rejection(ctx: RuleContext) -> Plan | None:
-    """Record the rejected template on the Deployment, and remove a record that is outdated.
+    """Record the rejected template on the Deployment, and remove an outdated record.
 
-    Where another template waits, the release that it starts makes the target forget.
+    If another template waits, starting its release removes the record.
     """
     rejected, target = ctx.status.rejected_hash, require_target(ctx)
     noted = target.rejection.template if target.rejection is not None else None
@@ -191,7 +191,7 @@ def note_rejection(ctx: RuleContext) -> Plan | None:
 def canary_left_over(ctx: RuleContext) -> Plan | None:
     """Roll back a canary whose release the status does not know.
 
-    So a status that is lost or cannot be read never leaves traffic on a canary that nobody judges.
+    So a lost or unreadable status never leaves traffic on a canary that is not analyzed.
     """
     canary, route = ctx.snap.canary, ctx.snap.route
     traffic = route is not None and route.weight > 0 and not route.at_rest
@@ -207,7 +207,7 @@ def canary_left_over(ctx: RuleContext) -> Plan | None:
 def accept_finished_rollout(ctx: RuleContext) -> Plan | None:
     """Accept a template that already runs on all pods as stable.
 
-    One that was rolled back is not: it is put back.
+    A template that was rolled back is not accepted: the stable one is restored.
     """
     target = require_target(ctx)
     known = target.rejected | {ctx.status.stable_hash}
@@ -227,7 +227,7 @@ def report_stable_lost(ctx: RuleContext) -> Plan | None:
 
 
 def revert_unvetted_rollout(ctx: RuleContext) -> Plan | None:
-    """Restore the vetted template if an unvetted one rolls: only unvetted pods go."""
+    """Restore the vetted template if an unvetted one rolls out; only unvetted pods are replaced."""
     target, stable = require_target(ctx), ctx.status.stable_hash
     if target.held or target.template == stable or stable is None:
         return None
@@ -247,8 +247,8 @@ def pause_target_again(ctx: RuleContext) -> Plan | None:
 def update_finalizer(ctx: RuleContext) -> Plan | None:
     """Set the finalizer only if a deletion has something to restore.
 
-    A paused target has to be resumed; with an admission policy nothing has to be restored, because
-    the policy depends on the resource.
+    A paused target must be resumed. With an admission policy nothing needs restoring, because the
+    policy depends on the resource.
     """
     stable, target, resource = ctx.status.stable_hash, require_target(ctx), ctx.snap.resource
     if stable is None or target.paused is resource.finalizer:
@@ -263,9 +263,10 @@ def stay_idle(ctx: RuleContext) -> Plan | None:
         return None
     last = _find_history_entry(ctx, ctx.status.rejected_hash)
     if last is not None and last.put_back:
-        # We put the vetted version back, as the roll or the bake failed, and nobody acted since: a
-        # retry or another template forgets what was rejected. After any other rollback the rejected
-        # template stays in the held target, so it was a person who went back to the vetted one.
+        # The vetted version was restored after a failed rollout or bake, and no person acted since:
+        # a retry or another template would have removed the rejected template. After other
+        # rollbacks the rejected template stays in the paused target, so here a person returned to
+        # the vetted one.
         return ctx.plan(last.reason, after=None, message=last.message)
     if ctx.status.reason in LASTING_REASONS:
         return ctx.plan(ctx.status.reason, after=None, message=ctx.last_message)
@@ -309,7 +310,7 @@ def list_earlier_templates(ctx: RuleContext) -> tuple[EarlierStable, ...]:
 
 
 def undo_promotion(ctx: RuleContext) -> Plan | None:
-    """Return to an earlier stable version on request; the present one is rejected."""
+    """Return to an earlier stable version on command; the current one is rejected."""
     request, stable = ctx.request, ctx.status.stable_hash
     if request is None or request.verb is not Verb.UNDO or stable is None:
         return None
@@ -318,7 +319,7 @@ def undo_promotion(ctx: RuleContext) -> Plan | None:
     if to not in known:
         return None
     target = require_target(ctx)
-    message = f"{request.by or 'A person'} went back from template {stable} to {to}."
+    message = f"{request.by or 'A person'} rolled back from template {stable} to {to}."
     release = Release(
         template=stable,
         started_at=ctx.now,
@@ -339,7 +340,7 @@ def undo_promotion(ctx: RuleContext) -> Plan | None:
 
 
 def restart_stable(ctx: RuleContext) -> Plan | None:
-    """Restart the pods of the vetted template on request."""
+    """Restart the pods of the vetted template on command."""
     request, target = ctx.request, require_target(ctx)
     if request is None or request.verb is not Verb.RESTART:
         return None
@@ -359,7 +360,7 @@ def restart_stable(ctx: RuleContext) -> Plan | None:
 
 
 def start_without_analysis(ctx: RuleContext) -> Plan | None:
-    """Release the template without analysis on request, even a rejected one."""
+    """Release the template without analysis on command, even a rejected one."""
     override, target = build_override(ctx.request, ctx.now), require_target(ctx)
     wanted = override is not None and override.skip is Skip.ANALYSIS
     if not wanted or target.template == ctx.status.stable_hash or target.replicas == 0:
@@ -419,7 +420,7 @@ def _begin_release(
     message: str = "",
     **changes: Any,  # noqa: ANN401 - fields of the status, as in Context.plan
 ) -> Plan:
-    """Begin a release: status and target keep nothing of the one before."""
+    """Begin a release: status and target keep nothing of the previous one."""
     forget = (NoteRejection(None),) if require_target(ctx).rejection is not None else ()
     return ctx.plan(
         reason,

@@ -1,4 +1,4 @@
-"""Derives phase and step from the status, for people; nothing is decided by them."""
+"""Derives phase and step from the status, for people; no decision depends on them."""
 
 from canary.api import Intent, Phase, Reason, ReasonKind, Status
 

@@ -71,7 +71,7 @@ def _until_rolled(rule: Rule) -> Rule:
 
 
 def _with_canary(rule: Rule) -> Rule:
-    """Apply the rule until the target has rolled, in releases with a canary."""
+    """Apply the rule until the target's rollout, in releases with a canary."""
 
     def asked(ctx: RuleContext) -> Plan | None:
         return None if ctx.release.rolled or ctx.release.direct is not None else rule(ctx)
@@ -80,10 +80,10 @@ def _with_canary(rule: Rule) -> Rule:
 
 
 def not_isolated_while_held(ctx: RuleContext) -> Plan | None:
-    """Roll back until the target rolls if another Service selects canary pods.
+    """Roll back if another Service selects canary pods, until the target's rollout.
 
-    From then on the target's own pods run the version, and going back would do more harm; and
-    where a person skipped the analysis, the version is to have all traffic anyway.
+    After it the target's own pods run the version, so a rollback would do more harm. If a person
+    skipped the analysis, the version will get all traffic anyway.
     """
     return None if is_skipped(ctx, Skip.ANALYSIS) else roll_back_not_isolated(ctx)
 
@@ -99,7 +99,7 @@ def scale_to_full_size(ctx: RuleContext) -> Plan | None:
         return wait_for_pods(ctx, canary)
     if (
         ctx.release.judged_from is None
-    ):  # skipped analysis: protection reads the metrics all the same
+    ):  # Although the analysis is skipped, an outage in the metrics still rolls back.
         return ctx.wait(Reason.CANARY_NOT_READY, after=0, judged_from=ctx.now, scaling_since=None)
     return None
 
@@ -120,7 +120,7 @@ def shift_everything(ctx: RuleContext) -> Plan | None:
     if route is None or (route.least == FULL_WEIGHT and ctx.settled):
         return None
     if route.least != FULL_WEIGHT:
-        # A weight that somebody else writes while the target rolls is not corrected.
+        # While the target rolls out, a weight written by another client is not corrected.
         theirs = ctx.release.unhold_at is not None and ctx.release.confirmed_at is not None
         write = SetWeight(FULL_WEIGHT)
         rise = ctx.wait(Reason.SHIFTING_TRAFFIC, write, message=route.detail, confirmed_at=None)
@@ -130,7 +130,7 @@ def shift_everything(ctx: RuleContext) -> Plan | None:
 
 
 def record_roll(ctx: RuleContext) -> Plan:
-    """Record the roll first, so that a resumed target is known to be ours."""
+    """Record the rollout first, so that a resumed target is known to be canary's doing."""
     return ctx.wait(Reason.ROLLING_TARGET, after=0, unhold_at=ctx.now)
 
 
@@ -195,8 +195,8 @@ def restore_route(ctx: RuleContext) -> Plan | None:
 def wait_for_drain(ctx: RuleContext) -> Plan | None:
     """Keep the canary's pods until they get no more requests.
 
-    A Service that somebody made while the target rolled may send them requests for ever: it is
-    waited for no longer than a rollback waits.
+    A Service created during the rollout may send them requests for ever, so the wait is limited as
+    in a rollback.
     """
     canary, since = ctx.snap.canary, ctx.release.confirmed_at
     if canary is None or not ctx.judged.canary_busy:
@@ -326,8 +326,8 @@ def bake_failed(ctx: RuleContext) -> Plan | None:
 def go_back(ctx: RuleContext, reason: Reason, message: str = "") -> Plan | None:
     """Roll back to the previous version by a rolling update; None without one.
 
-    The status is written first: without it, a target with the previous version would look as if a
-    person had applied it, and would be rolled forward again.
+    The status is written first. Otherwise a target with the previous version would look as if a
+    person had applied it, and the next release would start.
     """
     previous = ctx.status.previous_hash
     if previous is None:

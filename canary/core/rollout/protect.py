@@ -30,7 +30,7 @@ def unpaused_by_hand(ctx: RuleContext) -> Plan | None:
         wait = ctx.wait(Reason.STABLE_LOST, message=message) if alone else None
         return wait or roll_back(ctx, Reason.STABLE_LOST, message=message)
     if alone and target.template == stable:
-        message = "The pods of the stable version are coming back; until then the canary serves."
+        message = "The stable version has no ready pods yet; until then the canary serves."
         return ctx.wait(Reason.STABLE_LOST, RestoreTemplate(stable), message=message)
     return roll_back(ctx, Reason.UNPAUSED_BY_HAND, RestoreTemplate(stable))
 
@@ -77,7 +77,9 @@ def metric_failed(ctx: RuleContext) -> Plan | None:
         ctx.judged.replacement is ReplacementVerdict.MIXED and ctx.status.intent is Intent.ADVANCE
     )
     if mixed and ctx.judged.reason is not Reason.CANARY_OUTAGE:
-        return None  # neither version is well: `stable_unhealthy` holds the weight and says so
+        return (
+            None  # Neither version is healthy: `stable_unhealthy` keeps the weight and reports it.
+        )
     return roll_back(ctx, ctx.judged.reason or Reason.ABOVE_LIMIT, message=ctx.judged.message)
 
 
@@ -115,16 +117,16 @@ def seconds_waited(ctx: RuleContext, since: float) -> float:
 
 
 def correct_foreign_weight(ctx: RuleContext) -> Plan | None:
-    """Correct a weight that somebody else wrote once; the second time pause at weight 0."""
+    """Correct a weight of another client once; the second time pause at weight 0."""
     route, release, meant = ctx.snap.route, ctx.release, ctx.status.weight
-    # A lower weight before the confirmation is our own rise in progress; a higher one never is.
+    # A lower weight before the confirmation is our own rise in progress; a higher one is not.
     if route is None or route.weight == route.least == meant:
         return None
     if release.confirmed_at is None and route.weight <= meant:
         return None
     writer = route.writer or "somebody else"
     wrong = route.weight if route.weight != meant else route.least
-    message = f"{writer} set the weight to {wrong} % where {meant} % was meant."
+    message = f"{writer} set the weight to {wrong} % instead of {meant} %."
     message += f" {route.detail}." if route.detail else ""
     if release.rewrites > 0:
         return ctx.pause(

@@ -1,7 +1,7 @@
 """Takes traffic from canary pods that are not ready, whatever the metrics say.
 
-A gateway answers 503 for a backend without endpoints, and no counter of a pod or of a router's
-backend sees those requests. So these rules read nothing but readiness and the route.
+A gateway answers 503 for a backend without endpoints, and neither the pods nor the router's backend
+count those requests. So these rules read only readiness and the route.
 
 Example, with 4 stable pods and a step of 50 % that 2 canary pods carry:
 
@@ -53,7 +53,7 @@ def _start_outage(ctx: RuleContext) -> Plan:
 def canary_overloaded(ctx: RuleContext) -> Plan | None:
     """Lower the weight to what the ready canary pods carry.
 
-    Only while stable has ready pods: in the middle of a `Recreate` roll it has none.
+    This applies only while stable has ready pods: during a `Recreate` rollout it has none.
     """
     target, route = ctx.snap.target, ctx.snap.route
     if target is None or route is None or not any(pod.ready for pod in target.pods):
@@ -105,8 +105,8 @@ def update_canary_service(ctx: RuleContext) -> Plan | None:
 def follow_stable_growth(ctx: RuleContext) -> Plan | None:
     """Scale the canary and the autoscaler's minimum up if stable got more pods.
 
-    The release counts with the larger number once the canary has the pods for it, so growth alone
-    never takes traffic away.
+    The release uses the larger number once the canary has enough pods, so growth alone never lowers
+    the weight.
     """
     target, canary = ctx.snap.target, ctx.snap.canary
     if target is None or canary is None or target.replicas <= ctx.release.replicas:
@@ -125,8 +125,7 @@ def follow_stable_growth(ctx: RuleContext) -> Plan | None:
 def restore_stable_capacity(ctx: RuleContext) -> Plan | None:
     """Raise the autoscaler's minimum again if manifests applied by the user reset it.
 
-    The autoscaler then brings the pods back. Without an autoscaler the number of pods is the
-    user's.
+    The autoscaler then adds the pods again. Without an autoscaler the user sets the number of pods.
     """
     target, wanted = ctx.snap.target, ctx.release.replicas
     if target is None or target.floor is None or max(target.replicas, target.floor) >= wanted:
@@ -146,7 +145,10 @@ def wait_for_all_pods(ctx: RuleContext) -> Plan | None:
 
 
 def wait_for_pods(ctx: RuleContext, canary: Canary) -> Plan:
-    """Wait until all pods are ready or `progressDeadline` is over; the message has the obstacle."""
+    """Wait until all pods are ready or `progressDeadline` is over.
+
+    The message explains the delay.
+    """
     message = f"{canary.ready} of {canary.replicas} canary pods are ready. {canary.not_created}"
     since = ctx.release.scaling_since or ctx.now
     return ctx.wait(Reason.CANARY_NOT_READY, message=message.strip(), scaling_since=since)
@@ -171,7 +173,7 @@ def _count_ready_pods(ctx: RuleContext) -> int:
 
 
 def _has_traffic(ctx: RuleContext) -> bool:
-    """Return whether the canary has, or is to have, traffic that a weight can take away.
+    """Return whether the canary has, or will have, traffic that weight 0 would remove.
 
     Without a router the Service itself sends no requests to pods that are not ready.
     """

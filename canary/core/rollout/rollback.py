@@ -23,7 +23,7 @@ REASONS_TO_START_AGAIN = {
     Reason.STABLE_LOST,
     Reason.NOT_ISOLATED,
 }
-"""Rolled back for these, the same template may start again by itself."""
+"""Reasons after whose rollback the same template may start again by itself."""
 DRAIN_TIMEOUT = 60.0
 """Seconds after weight 0 after which the canary's pods are removed; they finish open requests
 within their own grace period."""
@@ -76,7 +76,7 @@ def weight_to_zero(ctx: RuleContext) -> Plan | None:
 
 
 def roll_target_back(ctx: RuleContext) -> Plan | None:
-    """Roll a target that had begun to roll out back, by its own strategy."""
+    """Roll back a target whose rollout has begun, by its own strategy."""
     target, stable = ctx.snap.target, ctx.status.stable_hash
     if target is None or stable is None or ctx.release.unhold_at is None:
         return None
@@ -155,7 +155,7 @@ def pause_target(ctx: RuleContext) -> Plan | None:
 
 
 def rejection_of(ctx: RuleContext) -> Rejection | None:
-    """Return what a rollback of the release in flight rejects; None if it is not at fault."""
+    """Return the template that a rollback rejects; None if the template is not at fault."""
     reason = failure_reason(ctx)
     if reason in REASONS_TO_START_AGAIN:
         return None
@@ -165,7 +165,8 @@ def rejection_of(ctx: RuleContext) -> Rejection | None:
 def finish_rollback(ctx: RuleContext) -> Plan:
     """Finish the rollback: record the rejected template and the reason.
 
-    The target remembers it first, and keeps it when the CanaryRelease is deleted.
+    The template is first recorded on the target, which keeps it even if the CanaryRelease is
+    deleted.
     """
     release, reason = ctx.release, failure_reason(ctx)
     superseded = reason is Reason.TEMPLATE_CHANGED

@@ -45,7 +45,7 @@ def give_up_cleanup(ctx: RuleContext) -> Plan | None:
 
 
 def leave_unadopted_target(ctx: RuleContext) -> Plan | None:
-    """Leave everything alone if this release never adopted the target: it may be another's."""
+    """Change nothing if this release never managed the target: another one may."""
     if ctx.status.stable_hash is not None or ctx.snap.canary is not None:
         return None
     return ctx.plan(Reason.DELETED, UnmanageTarget(), RemoveFinalizer(), after=None)
@@ -100,7 +100,7 @@ def delete_canary(ctx: RuleContext) -> Plan | None:
 
 
 def release_target(ctx: RuleContext) -> Plan:
-    """Release the Deployment to the user; it keeps the record of a rejected template."""
+    """Unmanage the Deployment; it keeps the record of a rejected template."""
     release = ctx.status.release
     actions: list[Action] = [UnpinMinReplicas(), UnmanageTarget(), RemoveFinalizer()]
     failing = release is not None and release.failed is not None and ctx.snap.target is not None
