@@ -134,7 +134,7 @@ _MAX_FALSE_POSITIVE_RATE = 0.2
 
 
 def _parse_false_positive_rate(text: str | float) -> float:
-    """Return the probability. Above one in five a verdict would be worth nothing."""
+    """Return the probability. Above one in five a verdict would be meaningless."""
     value = _number_or_zero(text)
     if not 0 < value <= _MAX_FALSE_POSITIVE_RATE:
         raise typer.BadParameter(
@@ -275,8 +275,8 @@ def analyze(  # noqa: PLR0913, PLR0917 — one parameter per documented option
         raise typer.Exit(_analyze_samples(samples, policy, output, given))
     if prometheus is None and prometheus_config is None:
         raise UsageError(
-            "no source of counters: give --prometheus URL (with --canary and --stable), or "
-            "--samples FILE"
+            "expected --prometheus URL (with --canary and --stable) or --samples FILE, found "
+            "neither"
         )
     from canary.analyze.run import compare_versions  # noqa: PLC0415 - keeps --help quick
     from canary.metrics.options import HISTORY, require_sources  # noqa: PLC0415 - as above

@@ -1,4 +1,4 @@
-"""`canary backtest`: what a policy would have decided about past releases."""
+"""`canary backtest`: replays past releases with a policy and prints its decisions."""
 
 import sys
 from pathlib import Path
@@ -56,7 +56,10 @@ ReleasesFile = Annotated[
     ),
 ]
 KnownGood = Annotated[
-    bool, typer.Option("--known-good", help="Treat all releases as good, also those taken back.")
+    bool,
+    typer.Option(
+        "--known-good", help="Treat all releases as good, even those that were rolled back."
+    ),
 ]
 FailOnWrongDecision = Annotated[
     bool,

@@ -122,7 +122,7 @@ def _wait_for_release(
     """Return the result, and the exit code of a signal (0 without one)."""
     from canary.kube.release_watch import ReleaseWatch  # noqa: PLC0415 - keeps --help quick
 
-    release = cluster.release(name)  # suggests a name if there is none
+    release = cluster.release(name)  # A mistyped name gets a suggestion.
     waiter = _build_waiter(cluster, release, options, timeout)
     with (
         ReleaseWatch(cluster.transport, cluster.namespace, name=name) as watch,
@@ -132,7 +132,7 @@ def _wait_for_release(
             return waiter.run(watch.updates(min(UPDATE_TIMEOUT, max(timeout, 0.05)))), 0
         except SignalReceived as stop:
             if sys.stderr.isatty():
-                echo(err=True)  # after the ^C that the terminal prints
+                echo(err=True)  # The terminal prints ^C first; the line break ends that line.
             result = waiter.interrupted()
             if result is None:
                 raise

@@ -54,7 +54,7 @@ def resolve_cluster(
         looked = " or ".join(str(path) for path in _kubeconfig_paths(None))
         raise PermanentError(
             f"no cluster is configured: expected a kubeconfig file at {looked}, found none; set "
-            "KUBECONFIG or give --kubeconfig FILE"
+            "KUBECONFIG or --kubeconfig FILE"
         )
     name, details = _select_context([_read_kubeconfig(path) for path in found], context)
     where = namespace or str(details.get("namespace") or "default")
@@ -116,8 +116,8 @@ def _select_context(
         )
     if name is None:
         raise PermanentError(
-            f"no context is selected: give --context, one of {_join_names(known)}, "
-            "or set one with kubectl config use-context"
+            f"no context is selected: set --context to one of {_join_names(known)}, or run "
+            "kubectl config use-context"
         )
     if name not in known:
         raise NotFoundError(

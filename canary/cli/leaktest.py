@@ -86,7 +86,7 @@ ApplicationName = Annotated[
 StableUrl = Annotated[
     str | None,
     typer.Option(
-        metavar="URL", help="URL of the stable version; tests both and judges the difference."
+        metavar="URL", help="URL of the stable version; tests both versions and compares them."
     ),
 ]
 StableMetricsUrls = Annotated[
@@ -161,8 +161,8 @@ def leaktest(  # noqa: PLR0913, PLR0917 - one parameter per documented option
 ) -> None:
     """Test whether a version leaks connections under load.
 
-    Sends load and pauses in turn, and judges whether the connections in use during the pauses grow
-    with the number of requests. Stops as soon as the result is conclusive. Progress is printed on
+    Alternates load and pauses, and tests whether the connections in use during the pauses grow with
+    the number of requests. Stops as soon as the result is conclusive. Progress is printed on
     standard error.
 
     Exit code 0: no leak; 3: a leak, or the new version crashed; 6: inconclusive (no metrics, too

@@ -80,11 +80,11 @@ K6Script = Annotated[
     typer.Option(
         "--k6",
         metavar="SCRIPT",
-        help="Generate the load with k6 and judge its results (target: __ENV.CANARY_URL).",
+        help="Generate the load with k6 and check its results (target: __ENV.CANARY_URL).",
     ),
 ]
 Oha = Annotated[
-    bool, typer.Option("--oha", help="Generate the load with oha and judge its results.")
+    bool, typer.Option("--oha", help="Generate the load with oha and check its results.")
 ]
 
 

@@ -101,7 +101,9 @@ def main(arguments: Sequence[str], program: str = "canary") -> int:
     rest = [argument for argument in arguments if argument != "--debug"]
 
     def call() -> int:
-        if sys.stdout is None:  # `>&-`: fail before a long command starts
+        if (
+            sys.stdout is None
+        ):  # With a closed standard output (`>&-`) fail now, before a long command starts.
             raise UsageError(STDOUT_CLOSED)
         if program != "canary" and {"--install-completion", "--show-completion"} & set(rest):
             raise UsageError(PLUGIN_COMPLETION)
@@ -120,7 +122,9 @@ def run() -> NoReturn:
     """Entry point of the console scripts."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a terminal without × must not fail a command
+            stream.reconfigure(
+                errors="replace"
+            )  # A terminal whose encoding lacks × must not make the command fail.
     called = Path(sys.argv[0]).name
     sys.exit(main(sys.argv[1:], "kubectl canary" if called.startswith("kubectl") else "canary"))
 

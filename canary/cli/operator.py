@@ -18,7 +18,7 @@ class HoldFlag(StrEnum):
 
 
 class OwnQueriesFlag(StrEnum):
-    """How PromQL of users is treated."""
+    """How PromQL from specs is executed."""
 
     ON = "on"
     ENFORCED = "enforced"
@@ -97,8 +97,10 @@ OwnQueriesOption = Annotated[
     typer.Option(
         "--own-queries",
         envvar="CANARY_OWN_QUERIES",
-        help="PromQL of users: on runs it unchanged, enforced confines it to the namespace of the "
-        "release, off refuses queries and confines selectors.",
+        help=(
+            "PromQL in specs: on runs it unchanged, enforced restricts it to the namespace of the "
+            "release, off rejects queries and restricts selectors."
+        ),
     ),
 ]
 RouterMetricsUrl = Annotated[
@@ -152,7 +154,10 @@ RefuseNetworks = Annotated[
     typer.Option(
         "--refuse-network",
         envvar="CANARY_REFUSE_NETWORK",
-        help="Network that they must not connect to, such as 10.0.0.0/16. Can be repeated.",
+        help=(
+            "Network that checks, notifications and scrapes must not connect to, such as "
+            "10.0.0.0/16. Can be repeated."
+        ),
     ),
 ]
 ScrapeMaxBytes = Annotated[
@@ -166,7 +171,7 @@ ScrapeMaxSeries = Annotated[
     typer.Option(
         envvar="CANARY_SCRAPE_MAX_SERIES",
         min=1,
-        help="Maximum number of series kept of the metrics pages of a release.",
+        help="Maximum number of series to keep from the metrics pages of a release.",
     ),
 ]
 NotifyProxy = Annotated[

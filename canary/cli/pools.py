@@ -61,7 +61,7 @@ def pools(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     form = parse_format(output, DOCUMENT_FORMATS)
     if namespace and all_namespaces:
         raise UsageError(
-            "-n cannot be combined with -A: give one of them, or neither for all namespaces"
+            "-n cannot be combined with -A: set one of them, or neither for all namespaces"
         )
     if watch and form is not OutputFormat.TEXT:
         raise UsageError("-w cannot be combined with -o")

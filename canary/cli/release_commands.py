@@ -204,7 +204,7 @@ def _confirm(verb: "Verb", wanted: "Sequence[PlannedCommand]") -> None:
         echo(f"{one.sight.title}: {one.effect}", err=True)
     try:
         agreed = typer.confirm(f"{verb.capitalize()} {_name_targets(wanted)}?", err=True)
-    except typer.Abort:  # Ctrl-C, or end of input
+    except typer.Abort:  # Ctrl-C or the end of the input.
         raise KeyboardInterrupt from None
     if not agreed:
         echo("Nothing was changed.", err=True)

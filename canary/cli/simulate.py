@@ -109,7 +109,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     from canary.simulate.scenario import FaultScenario  # noqa: PLC0415 - as above
 
     if error_ratio is None and leak is None:
-        raise UsageError("no fault: give --error-ratio 0.01, --leak 1/5000, or both")
+        raise UsageError("no fault: set --error-ratio 0.01, --leak 1/5000, or both")
     chosen = build_artifacts(junit, summary, gitlab, output)
     ratio = stable_error_ratio if error_ratio is None else error_ratio
     scenario = FaultScenario(

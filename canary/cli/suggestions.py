@@ -23,12 +23,12 @@ def describe_missing(client: Client, kind: Kind, namespace: str, name: str) -> s
     if unknown := _unknown_namespace(client, namespace):
         return unknown
     if elsewhere:
-        return f"{text}, but there is one in {elsewhere[0]}: give -n {elsewhere[0]}"
+        return f"{text}, but there is one in {elsewhere[0]}: use -n {elsewhere[0]}"
     if here:
         more = ", …" if len(here) > _MAX_NAMES else ""
         return f"{text} (there are: {', '.join(here[:_MAX_NAMES])}{more})"
     look = "canary get -A" if kind == RELEASES else f"kubectl get {kind.plural} -A"
-    return f"{text}, and no other; list all namespaces with `{look}`"
+    return f"{text}, and no others; list all namespaces with `{look}`"
 
 
 def _list_visible(client: Client, kind: Kind, namespace: str) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""`canary report`: gathers what happened to a release, and writes it as one page."""
+"""Gathers what happened to a release, and writes it as one page (`canary report`)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ from canary.routers.registry import router_of
 
 @dataclass(frozen=True, slots=True)
 class ReportSettings:
-    """Where a report is read from, and the file that it is written to."""
+    """Sources of a report, and the file to write."""
 
     client: Client
     prometheus: PrometheusSources | None

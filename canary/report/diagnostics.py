@@ -1,4 +1,4 @@
-"""Reads what explain and report need besides the release: pods, and queries of metrics."""
+"""Reads additional data for explain and report: pods, and queries of metrics."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,7 +23,7 @@ from canary.text.format import join_names
 
 
 def read_diagnostics(client: Client, found: Object, sight: ReleaseView) -> Diagnostics:
-    """Return what the account may read; the rest becomes a note."""
+    """Return what the account may read, and a note about each part that is missing."""
     page = runbook_url(sight.status.reason) if explain.needs_runbook(sight) else None
     try:
         return replace(_read_pods_and_queries(client, found, sight), runbook=page)
@@ -101,7 +101,7 @@ def _describe_pods(sight: ReleaseView, workload: Workload) -> Iterator[explain.C
 
 
 def _deleted_pod(name: str) -> Pod:
-    """A deleted pod, of which only the name is known."""
+    """Return a deleted pod, of which only the name is known."""
     return Pod(name, ready=False)
 
 
@@ -110,7 +110,7 @@ def _metric_names(sight: ReleaseView) -> set[str]:
 
 
 def _metric_name(key: str) -> str:
-    """Keys are `errors.total`, `pool.in_use`, or the metric's name alone."""
+    """Return the name of a metric. Keys are `errors.total`, `pool.in_use`, or only the name."""
     return key.partition(".")[0]
 
 
@@ -128,6 +128,6 @@ def _query_notes(
         yield f"no query for {name}: {why}"
     if sight.failed is not None and queries:
         yield (
-            "the queries count from the start of each pod; run them over the time above: a "
+            "the queries count from the start of each pod; use the time range above, as a "
             "deleted pod has no series after its end"
         )

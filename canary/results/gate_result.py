@@ -7,7 +7,7 @@ from canary.api import Verdict
 from canary.errors import ExitCode
 
 Fact = str | int | float | bool | None | list["Fact"] | dict[str, "Fact"]
-"""Whatever JSON can hold; no NaN and no infinity."""
+"""Values that JSON can represent, without NaN and infinity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +26,12 @@ class ResultCase:
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """The result of a command that judges something."""
+    """The result of a command with a verdict."""
 
     command: str
     """`gate`, `analyze`, `loadtest` …"""
     subject: str
-    """What the command judged: `prod/auth`, a URL, a file."""
+    """The subject of the command: `prod/auth`, a URL, a file."""
     code: ExitCode
     headline: str
     """One sentence: the result and its cause."""
@@ -43,7 +43,7 @@ class GateResult:
     next_steps: tuple[str, ...] = ()
     """Commands to paste and links to runbooks."""
     file: str = ""
-    """The file in the repository that an annotation belongs to, relative to its root; if any."""
+    """File that annotations belong to, relative to the root of the repository; empty: none."""
 
     @property
     def passed(self) -> bool:

@@ -17,7 +17,7 @@ _VERDICT_MARKS: Final = {
     Verdict.NO_DATA: "❔",
     Verdict.UNAVAILABLE: "❔",
 }
-_TRUNCATED: Final = "\n\n*Cut here: the summary is longer than what fits.*\n"
+_TRUNCATED: Final = "\n\n*Truncated: the summary exceeds the maximum size.*\n"
 _SPECIAL_CHARACTERS: Final = re.compile(r"([\\`*_{}\[\]<>|#~$&@])")
 """Characters of markup, HTML, mentions and formulas."""
 _COMMANDS: Final = ("canary ", "kubectl ", "helm ", "git ")

@@ -20,8 +20,8 @@ from canary.results.markdown import render_markdown, truncate_markdown
 from canary.text.sanitize import make_one_line, sanitize_output
 
 STEP_LIMIT: Final = 1 << 20
-"""Bytes: what GitHub takes as the summary of one step; more, and it shows none of it."""
-_UNWRAPPED: Final = ("canary ", "kubectl ", "https://", "http://", "see what is there: ")
+"""Maximum size in bytes of GitHub's summary of one step. A longer one is not displayed at all."""
+_UNWRAPPED: Final = ("canary ", "kubectl ", "https://", "http://", "check which series exist: ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,9 @@ def publish(outcome: GateResult, artifacts: Artifacts, stream: TextIO) -> ExitCo
 
     That is the exit code of the result, or ERROR if it passed and a file could not be written.
     """
-    complete = _write_files(outcome, artifacts)  # before the reader of the stream can close it
+    complete = _write_files(
+        outcome, artifacts
+    )  # First, because the reader of the stream may close it.
     columns = get_terminal_size().columns if stream.isatty() else None
     content = render_json(outcome) if artifacts.as_json else render_text(outcome, columns)
     stream.write(sanitize_output(content) + "\n")
@@ -143,14 +145,14 @@ def _try_write(path: Path, content: str) -> str | None:
 
 
 def write_atomically(path: Path, content: str) -> None:
-    """Writes a file so that nobody ever reads half of it. Raises OSError.
+    """Write a file so that readers never see an incomplete one. Raises OSError.
 
-    What is no regular file (a pipe, /dev/stdout) is written to directly.
+    Special files (a pipe, /dev/stdout) are written directly.
     """
     if path.exists() and not stat.S_ISREG(path.stat().st_mode):
         path.write_text(content, encoding="utf-8")
         return
-    target = path.resolve()  # a link stays a link
+    target = path.resolve()  # Keep a symbolic link, and replace the file that it points to.
     half = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         half.write_text(content, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Findings in files as SARIF 2.1.0, which code hosts show beside the lines. Pure.
+"""Renders findings in files as SARIF 2.1.0, which code hosts show beside the lines. Pure.
 
 Source: OASIS, "Static Analysis Results Interchange Format (SARIF) Version 2.1.0".
 """
@@ -28,11 +28,11 @@ class SarifFinding:
     """A finding and its location."""
 
     file: str
-    """Relative to the root of the repository, or absolute."""
+    """Path relative to the root of the repository, or absolute."""
     line: int
-    """From 1."""
+    """Line number, from 1."""
     column: int
-    """From 1, in characters."""
+    """Column, from 1, in characters."""
     rule: str
     """Name of the rule, such as `spec`; stable, because people suppress findings by it."""
     message: str

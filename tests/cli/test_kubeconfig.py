@@ -47,7 +47,7 @@ def test_in_a_pod(tmp_path: Path) -> None:
 WRONG = [
     pytest.param("{", None, "config: not YAML", ExitCode.ERROR, id="broken YAML"),
     pytest.param("[]", None, "expected an object", ExitCode.ERROR, id="a list"),
-    pytest.param("contexts: [{name: a, context: {}}]", None, "no context is selected: give --context, one of a", ExitCode.ERROR, id="no current context"),
+    pytest.param("contexts: [{name: a, context: {}}]", None, "no context is selected: set --context to one of a", ExitCode.ERROR, id="no current context"),
     pytest.param("{}", None, "no contexts; select another file with --kubeconfig", ExitCode.ERROR, id="an empty file"),
     pytest.param("contexts: 5", None, "contexts: expected a list", ExitCode.ERROR, id="contexts that are none"),
     pytest.param("#" * (4 << 20) + "#", None, "expected at most 4 MiB, found more", ExitCode.ERROR, id="a huge file"),

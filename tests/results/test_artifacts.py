@@ -159,7 +159,7 @@ def test_a_long_summary_is_cut_after_a_line():
     """What is cut says so, never splits a character, and keeps within the limit."""
     whole = "ä" * 50 + "\n" + "ö" * 50 + "\n" + "ü" * 400
     cut = truncate_markdown(whole, 300)
-    assert cut.startswith("ä" * 50 + "\n" + "ö" * 50 + "\n\n*Cut here")
+    assert cut.startswith("ä" * 50 + "\n" + "ö" * 50 + "\n\n*Truncated")
     assert len(cut.encode()) <= 300
     assert truncate_markdown(whole, 10) == ""
     assert truncate_markdown("short", 10) == "short"

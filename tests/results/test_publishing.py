@@ -126,7 +126,7 @@ def test_the_step_summary_is_appended_to_within_its_limit(tmp_path):
     step.write_text("x" * (STEP_LIMIT - 120))
     publish(FAILED, Artifacts(step_summary=step), io.StringIO())
     assert step.stat().st_size <= STEP_LIMIT
-    assert "Cut here" in step.read_text()
+    assert "Truncated" in step.read_text()
 
 
 def test_a_step_summary_that_cannot_be_written_stops_nothing(tmp_path):

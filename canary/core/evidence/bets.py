@@ -27,8 +27,8 @@ like the canary's fault.
 Worked example. The canary has p = 10 % of the traffic, stable fails 0.1 %. In 15 s the canary fails
 8 of 150 requests, stable 1 of 1,350: m = 9. With ρ = 1.25, p0 = 0.125/(0.125 + 0.9) = 0.122, so the
 canary should have 1.1 of the 9 errors and has 8. Share: 8/9/0.122 − 1 = 6.29 and the factors for
-f = 0.12, 0.3, 0.7 are 1.75, 2.89, 5.40. Grid, with k = 1.16: 13.5, 128 and 2,321 for θ = 1.6, 2.5, 5.
-Limit: 5.3 % against 5 %, 1.02 and 1.06. Own: 5.3 % against ρ·b = 0.13 %, 7.0, 21 and 37. The
+f = 0.12, 0.3, 0.7 are 1.75, 2.89, 5.40. Grid, with k = 1.16: 13.5, 128 and 2,321 for θ = 1.6, 2.5
+and 5. Limit: 5.3 % against 5 %, 1.02 and 1.06. Own: 5.3 % against ρ·b = 0.13 %, 7.0, 21 and 37. The
 evidence after this one block is 139, and 1/α = 100. With a fault that both versions share (4 of 150
 and 36 of 1,350) it would be 0.38.
 """
