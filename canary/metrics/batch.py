@@ -43,7 +43,10 @@ from canary.text.regex import full_match
 SPAN = 300.0
 """Seconds before the judged range from which every query of a release reads."""
 LATE = 4
-"""Number of intervals by which a release may be late and still share; later ones query alone."""
+"""Number of intervals by which a release may be late and still share.
+
+After that it queries alone.
+"""
 LATE_SECONDS = 30.0
 """The same in seconds, for short intervals: the status is only written every 10 s."""
 EARLY = 0.9
@@ -58,7 +61,7 @@ APART = 600.0
 """Seconds for which a namespace whose own query failed is left out of merged queries."""
 MOST_PIECES = 64
 MOST_WAITING = 2_000
-"""Queries of a namespace in flight: a release sends about ten alone when it is first read."""
+"""Maximum number of queries in flight per namespace: a new release sends about ten alone."""
 _UNANSWERED = NoData("the metric source gave no answer for this query", partial=True)
 
 Answers = Mapping[str, MetricAnswer]

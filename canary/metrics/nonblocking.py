@@ -63,9 +63,9 @@ class NonBlockingSource:
         return answers
 
     def judged(self, until: float | None) -> None:
-        """Set up to which scrape of the canary the release has been judged (seconds).
+        """Set the time (seconds) of the canary's last scrape that was analyzed.
 
-        The stored value may be older than the last judged one; None: a new release.
+        The stored value may be older than that scrape; None: a new release.
         """
         known = self._judged
         self._judged = until if until is None or known is None else max(known, until)

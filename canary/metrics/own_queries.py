@@ -1,12 +1,10 @@
-"""Applies the policy for users' own PromQL: unchanged, confined to the namespace, or rejected.
+"""Applies the policy for custom PromQL: unchanged, confined to the namespace, or rejected.
 
-`confine` adds the namespace to every selector of an expression. It reads tokens as Prometheus does
-and classifies each name; it rejects what it cannot classify. The result can therefore only select
-series of the namespace:
+`confine` adds the namespace to every selector of an expression. It reads tokens as Prometheus does and classifies each name; it rejects what it cannot classify. The result can therefore only select series of the namespace:
 
     sum by (code) (rate(hits{code="500"}[5m])) / sum(rate(hits[5m]))  becomes
     sum by (code) (rate(hits{namespace="prod",code="500"}[5m]))
-        / sum(rate(hits{namespace="prod"}[5m]))
+      / sum(rate(hits{namespace="prod"}[5m]))
 """
 
 import re
@@ -35,9 +33,9 @@ class OwnQueries(StrEnum):
 
 
 def permitted(policy: OwnQueries, query: SeriesQuery) -> SeriesQuery:
-    """Return the query as it may be sent on behalf of `query.asker`.
+    """Return the query in the form in which it may be sent for `query.asker`.
 
-    Raises UsageError if it may not be sent.
+    Raises UsageError if it is not permitted.
     """
     if policy is OwnQueries.ON or not query.asker:
         return query
@@ -51,7 +49,7 @@ def permitted(policy: OwnQueries, query: SeriesQuery) -> SeriesQuery:
 
 
 def check(policy: OwnQueries, text: str, namespace: str) -> str:
-    """Return the expression as it may be sent. Raises UsageError if it may not be."""
+    """Return the permitted form of an expression. Raises UsageError if there is none."""
     if policy is OwnQueries.OFF:
         raise UsageError(
             "the operator does not run users' own queries (--own-queries=off): use ratio, "

@@ -97,7 +97,7 @@ class PoolPreset:
 
     `waiting` is a gauge of callers without a connection, `timeouts` a counter of those that gave
     up, `hold` a counter of the time that connections were in use, in units of `hold_unit` seconds.
-    `pools` are labels that distinguish several pools of one pod. `maximum` None: the spec gives it.
+    `pools` are labels that distinguish several pools of one pod. `maximum` None: the spec sets it.
     `maximum_by` are the only labels that the maximum shares with the other series, if it has labels
     of its own. `shared_maximum`: one number for the whole server, without the labels of a pool.
     """

@@ -231,7 +231,7 @@ def _translated(error: Exception, options: PrometheusOptions) -> QueryError:
 
 
 class _Decoded(requests.Response):
-    """A response whose JSON is decoded once, its values as numbers. Raises QueryError."""
+    """A response whose JSON is decoded once, with values as numbers. Raises QueryError."""
 
     def __init__(self, response: requests.Response) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 """Merges queries of many releases into one by their common template. Pure.
 
-For example, release `a` reads `http_requests_total{namespace="a",pod=~"a-1|a-2"}` and for
+For example, release `a` reads `http_requests_total{namespace="a",pod=~"a-1|a-2"}` and
 `pool_size{namespace="a",pod=~"a-1|a-2"}`, release `b` reads `http_requests_total{namespace="b",…}`.
 All three have the same template: only metric and member differ. Merged:
 
