@@ -1,6 +1,8 @@
 """Applies the policy for custom PromQL: unchanged, confined to the namespace, or rejected.
 
-`confine` adds the namespace to every selector of an expression. It reads tokens as Prometheus does and classifies each name; it rejects what it cannot classify. The result can therefore only select series of the namespace:
+`confine` adds the namespace to every selector of an expression. It reads tokens as Prometheus does
+and classifies each name; it rejects what it cannot classify. The result can therefore only select
+series of the namespace:
 
     sum by (code) (rate(hits{code="500"}[5m])) / sum(rate(hits[5m]))  becomes
     sum by (code) (rate(hits{namespace="prod",code="500"}[5m]))

@@ -178,7 +178,7 @@ class Prometheus:
         return rows
 
     def _blame(self, asker: CircuitBreaker | None, error: NoAnswerError) -> None:
-        """Return which breaker counts the failure: the server's if it answers no trivial query either."""
+        """Return whose failure it is: the server's if it answers no trivial query either."""
         try:
             self._probe.query("vector(1)")
         except (ServerDownError, NoAnswerError):

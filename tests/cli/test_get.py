@@ -113,8 +113,8 @@ def test_what_the_server_refuses(
 
 HTML = {"Content-Type": "text/html"}
 PAGES = [
-    pytest.param(Reply(b"<p>log in", 200, HTML), "an object in JSON is expected, found text/html; is this", id="a login page"),
-    pytest.param(reply_json([1]), "an object in JSON is expected, found application/json", id="a list"),
+    pytest.param(Reply(b"<p>log in", 200, HTML), "expected an object in JSON, found text/html; is this", id="a login page"),
+    pytest.param(reply_json([1]), "expected an object in JSON, found application/json", id="a list"),
     pytest.param(Reply(b"<p>" * 500, 502, HTML), "HTTP 502: <p><p>", id="a gateway's long page"),
 ]  # fmt: skip
 
