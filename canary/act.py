@@ -1,4 +1,4 @@
-"""Carries out a plan in order, up to the first action that is refused."""
+"""Carries out a plan in order, and stops at the first action that is refused."""
 
 from canary.core.plan import Action, ActResult, Plan, RemoveFinalizer, RestoreRoute, SetWeight
 from canary.core.snapshot import ReleaseResource
@@ -7,7 +7,7 @@ from canary.interfaces import World
 
 
 def act(world: World, resource: ReleaseResource, plan: Plan) -> ActResult:
-    """Carry out the actions; each is idempotent, so a repeated pass does no harm."""
+    """Carry out the actions; each is idempotent, so repeating a reconcile is safe."""
     carried_out: list[Action] = []
     for action in plan.actions:
         try:

@@ -1,4 +1,4 @@
-"""The machine's clock. What is computed from the time takes it as an argument."""
+"""The machine's clock. Other code gets the time as an argument."""
 
 import time
 
@@ -7,7 +7,7 @@ class SystemClock:
     """The machine's clock."""
 
     def now(self) -> float:
-        """Seconds since the epoch."""
+        """Return seconds since the epoch."""
         return now()
 
 

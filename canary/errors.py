@@ -1,17 +1,17 @@
-"""Error types by what to do next, and the exit codes, which are part of the public API."""
+"""Error types by how to react to them, and the exit codes, which are part of the public API."""
 
 from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What every command of `canary` returns; documented as API in docs/exit-codes.md."""
+    """Exit codes of every command; docs/exit-codes.md documents them as API."""
 
     OK = 0
     """Promoted or passed."""
     ERROR = 1
     """A run-time error."""
     USAGE = 2
-    """Wrong flags, a wrong file, or a command that makes no sense now."""
+    """Invalid options, an invalid file, or a command that is not possible now."""
     FAILED = 3
     """The canary failed or was rolled back."""
     TIMED_OUT = 4
@@ -25,7 +25,7 @@ class ExitCode(IntEnum):
 
 
 class CanaryError(Exception):
-    """An error to show to a person: what was expected, what was found, where, what to do next."""
+    """An error for people: what was expected, what was found, where, and what to do."""
 
     exit_code: ExitCode = ExitCode.ERROR
 
@@ -43,7 +43,7 @@ class PermanentError(CanaryError):
 
 
 class UsageError(PermanentError):
-    """The input is wrong: a flag, a file, a value."""
+    """The input is invalid: an option, a file or a value."""
 
     exit_code = ExitCode.USAGE
 
@@ -55,13 +55,13 @@ class NotFoundError(PermanentError):
 
 
 class ConflictError(TransientError):
-    """A compare-and-swap failed because somebody else wrote; the next pass reads again."""
+    """A compare-and-swap failed because another client wrote; the next reconcile reads again."""
 
 
 def install_command(extra: str) -> str:
     """Return the command that installs an extra, from where this program was installed.
 
-    A program that came from a clone or a file names that (PEP 610), any other its package:
+    A program installed from a clone or a file uses that path (PEP 610), any other the package name:
     `pip install '/home/me/canary[load]'`, `pip install 'canary-controller[load]'`.
     """
     import json  # noqa: PLC0415 - every command imports this module; few print this

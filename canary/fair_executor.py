@@ -1,4 +1,4 @@
-"""Threads that everybody gets a fair part of: nobody's slow calls keep another's waiting."""
+"""A thread pool that is shared fairly, so that slow calls of one caller do not delay others."""
 
 import threading
 from collections import defaultdict, deque
@@ -11,7 +11,7 @@ _T = TypeVar("_T")
 
 
 class CrowdedError(Exception):
-    """The caller has too many calls waiting already."""
+    """The caller has too many waiting calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +24,15 @@ class _Task(Generic[_T]):
             return
         try:
             self.future.set_result(self.call())
-        except BaseException as error:  # noqa: BLE001  # whatever it is, the caller must not wait
+        except BaseException as error:  # noqa: BLE001  # noqa: BLE001  # whatever the error, the caller must not wait forever
             self.future.set_exception(error)
 
 
 class FairExecutor:
-    """Runs at most `share` calls of one caller at a time, and keeps at most `waiting` more of them.
+    """Runs at most `share` calls of one caller at a time, and queues at most `waiting` more.
 
-    Calls of one caller run in their order. Other callers' calls come in between, because a caller
-    has never more than `share` calls in the queue of the threads.
+    Calls of one caller start in order. Other callers are not delayed, because one caller never has
+    more than `share` calls in the queue of the threads.
     """
 
     def __init__(self, threads: int, share: int, name: str, waiting: int = 200) -> None:
@@ -44,12 +44,14 @@ class FairExecutor:
         self._waiting: dict[Hashable, deque[_Task[object]]] = defaultdict(deque)
 
     def submit(self, caller: Hashable, call: Callable[[], _T]) -> "Future[_T]":
-        """The future of the call; a CrowdedError in it where too many are waiting."""
+        """Return the future of the call; with too many waiting calls it fails with CrowdedError."""
         future: Future[_T] = Future()
         with self._lock:
             if self._running[caller] >= self._share:
                 if len(self._waiting[caller]) >= self._longest:
-                    future.set_exception(CrowdedError("too many calls of this namespace wait"))
+                    future.set_exception(
+                        CrowdedError("too many calls of this namespace are waiting")
+                    )
                 else:
                     self._waiting[caller].append(_Task(future, call))  # type: ignore[arg-type]  # each task has its own type
                 return future
@@ -58,7 +60,7 @@ class FairExecutor:
         return future
 
     def close(self) -> None:
-        """Runs nothing more; what is under way is left to its time-out."""
+        """Start no more calls; running calls end with their timeouts."""
         with self._lock:
             left = [task for tasks in self._waiting.values() for task in tasks]
             self._waiting.clear()

@@ -1,7 +1,7 @@
-"""The Protocols, of at most four methods, through which the reconcile path uses the world.
+"""The interfaces (Protocols of at most four methods) between a reconcile and its surroundings.
 
-`tests/in_memory_world.py` implements them in memory, `canary.demo` over processes on one machine,
-and a cluster implements them over the API server. One contract test runs on each.
+`tests/in_memory_world.py` implements them in memory, `canary.demo` with processes on one machine,
+and `canary.operator` with the API server. One contract test runs on each.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from canary.core.snapshot import Canary, ReleaseResource, Route, TargetDeploymen
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """Names one CanaryRelease."""
+    """Namespace and name of a CanaryRelease."""
 
     namespace: str
     name: str
@@ -24,7 +24,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What the workloads of one release look like now; absent objects are None."""
+    """Current state of a release's workloads; objects that do not exist are None."""
 
     target: TargetDeployment | None
     canary: Canary | None
@@ -33,7 +33,7 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The change that a notice is about, with all that its message needs."""
+    """A change of a release, with everything that a message about it needs."""
 
     spec: Spec
     before: Status
@@ -57,38 +57,38 @@ class Notice:
 
 
 class Clock(Protocol):
-    """The only place where time comes from."""
+    """The only source of the time."""
 
     def now(self) -> float:
-        """Seconds since the epoch."""
+        """Return seconds since the epoch."""
         ...
 
 
 class ReleaseStore(Protocol):
-    """Where CanaryReleases live."""
+    """Stores CanaryReleases."""
 
     def read(self, key: Key) -> ReleaseResource:
-        """The release as it is now. Raises NotFoundError."""
+        """Return the current release. Raises NotFoundError."""
         ...
 
     def write_status(self, resource: ReleaseResource, status: Status) -> None:
-        """Compare-and-swap against `resource.version`. Raises ConflictError."""
+        """Write the status by compare-and-swap with `resource.version`. Raises ConflictError."""
         ...
 
     def remove_finalizer(self, resource: ReleaseResource) -> None:
-        """Removes our finalizer, so that a deletion completes."""
+        """Remove canary's finalizer, so that a deletion completes."""
         ...
 
 
 class Workloads(Protocol):
-    """The user's Deployment and our canary beside it."""
+    """The user's Deployment and the canary's objects."""
 
     def read(self, resource: ReleaseResource) -> Workload:
-        """The present state of the workloads."""
+        """Return the current state of the workloads."""
         ...
 
     def apply(self, resource: ReleaseResource, action: WorkloadAction) -> None:
-        """Carries one action out, idempotently. Raises ConflictError, TransientError."""
+        """Carry out one action, idempotently. Raises ConflictError, TransientError."""
         ...
 
 
@@ -96,11 +96,14 @@ class TrafficRouter(Protocol):
     """The router that splits the traffic."""
 
     def read(self, resource: ReleaseResource) -> Route | None:
-        """The route as the router has it now; None where there is none."""
+        """Return the current route; None if it does not exist."""
         ...
 
     def apply(self, resource: ReleaseResource, action: TrafficAction) -> None:
-        """Writes the weight (compare-and-swap), or what the user wrote. Raises ConflictError."""
+        """Write the weight (compare-and-swap), or restore the user's route.
+
+        Raises ConflictError.
+        """
         ...
 
 
@@ -110,25 +113,29 @@ class MetricSource(Protocol):
     def read(
         self, queries: Sequence[SeriesQuery], start: float, end: float, step: float
     ) -> Mapping[str, MetricAnswer]:
-        """Answers for each query, by its `key`, at `start, start+step, …, ≤ end` (seconds).
+        """Return the answer of each query, by its `key`, at `start, start+step, …, ≤ end` (seconds).
 
-        Never raises for a monitoring system that is down, slow, partial or wrong: that is
-        `Unavailable(why)`; a query that succeeds without a series is `NoData(why)`.
+        If the monitoring system is down, slow or returns invalid data the answer is
+        `Unavailable(why)`; nothing is raised. A query that succeeds without series gives
+        `NoData(why)`.
         """
         ...
 
     def settled(self, now: float) -> float:
-        """Latest time (seconds) whose values no longer change: later scrapes may still come in."""
+        """Return the latest time (seconds) whose values are final.
+
+        Later scrapes may be incomplete.
+        """
         ...
 
 
 class ReleaseMetrics(Protocol):
-    """The metric source of one release. Every MetricSource is one; this one never waits."""
+    """The metric source of one release. Every MetricSource is one; this one never blocks."""
 
     def read(
         self, queries: Sequence[SeriesQuery], start: float, end: float, step: float
     ) -> Mapping[str, MetricAnswer] | PendingAnswer:
-        """See MetricSource; Pending while the monitoring system has not answered."""
+        """See MetricSource; Pending until the monitoring system has answered."""
         ...
 
     def settled(self, now: float) -> float:
@@ -140,13 +147,13 @@ class Notifier(Protocol):
     """Notifies people; it must return at once, so that it never delays a rollback."""
 
     def notify(self, notice: Notice) -> None:
-        """Queues the notice."""
+        """Queue the notice."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The world that one pass needs."""
+    """Everything that a reconcile reads and writes."""
 
     clock: Clock
     releases: ReleaseStore

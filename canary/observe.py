@@ -1,4 +1,4 @@
-"""Reads the world into one frozen Snapshot; nothing else reads during a pass."""
+"""Reads everything into one immutable Snapshot; a reconcile reads nothing else."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -20,11 +20,11 @@ from canary.metrics.queries import Compiled, Context, RatioQueries, answers_of, 
 _log = logging.getLogger(__name__)
 
 HISTORY = 3600.0
-"""Seconds of stable's past that the first pass of a release reads: its usual rate."""
+"""Seconds of stable's history that the first reconcile of a release reads, for its usual rate."""
 LOOKBACK = 300.0
-"""Seconds before the judged range: where series that are missing at its start have a baseline."""
+"""Seconds before the analyzed range, in which new series have a baseline."""
 MAX_LOOKBACK = 6 * 3600.0
-"""Seconds: metrics are read no further back than this."""
+"""Maximum age of metrics in seconds."""
 JUDGED_INTENTS = {Intent.ADVANCE, Intent.PROMOTE, Intent.BAKE}
 
 
@@ -54,7 +54,7 @@ def _read_samples_safely(
     """Read the samples; any error becomes a metric without data, and the pass continues."""
     try:
         return _read_due_samples(world, resource, workload, route, now)
-    except Exception as error:  # noqa: BLE001 - the rest of the pass must not depend on metrics
+    except Exception as error:  # noqa: BLE001 - the rest of the reconcile must not depend on metrics
         _log.exception("the metrics could not be read")
         why = Unavailable(f"the metrics could not be read ({type(error).__name__}: {error})"[:300])
         return Samples(Rounds(now), now, {one.name: why for one in resource.spec.analysis.metrics})
@@ -69,7 +69,8 @@ def _read_due_samples(
     since, end = _find_read_start(status, now, step), world.metrics.settled(now)
     if end <= since:
         return None
-    # What was before the release is read in coarse steps, once: it is only stable's usual rate.
+    # The history before the release is read once, in coarse steps, as it only shows stable's usual
+    # rate.
     history = 0.0 if since == status.judged_until else HISTORY
     reading = _plan_reading((resource, workload, route), (since, end), history)
     answers = world.metrics.read(*reading.question)
@@ -77,7 +78,7 @@ def _read_due_samples(
 
 
 def _needs_metrics(status: Status, workload: Workload, route: Route | None) -> bool:
-    """Return whether the judge, or the drain of a canary, needs metrics now."""
+    """Return whether the analysis, or the drain of a canary, needs metrics now."""
     if status.intent is not Intent.ROLL_BACK:
         return status.intent in JUDGED_INTENTS
     return workload.canary is not None and (route is None or route.weight == 0)
@@ -90,7 +91,7 @@ def _find_read_start(status: Status, now: float, step: float) -> float:
     """
     since = status.judged_until
     if since is None or not isinstance(read_judge_state(status, now), JudgeState):
-        # Promoted: what was counted before was another version's, under the same name.
+        # After the promotion earlier requests belong to another version with the same name.
         baking = status.intent is Intent.BAKE and status.bake_started_at is not None
         start = status.bake_started_at if baking else None
         begun = status.release.started_at if status.release is not None else now
@@ -145,7 +146,7 @@ def _plan_reading(
 
 
 def _find_new_pods(workload: Workload, since: float) -> dict[str, float]:
-    """Return the pods that started after the judged range, with their start times."""
+    """Return the pods that started after the analyzed range, with their start times."""
     sides = (workload.target, workload.canary)
     pods = (pod for side in sides if side is not None for pod in side.pods)
     ready = ((pod.name, pod.ready_since) for pod in pods)
@@ -162,7 +163,7 @@ def list_queries(
 def list_display_queries(
     resource: ReleaseResource, workload: Workload, route: Route | None
 ) -> list[SeriesQuery]:
-    """Return queries to paste into Prometheus that show what the release is judged by."""
+    """Return queries to paste into Prometheus that show the metrics of the release."""
     found = [
         one
         for one in _compile_metrics(resource, workload, route).values()
@@ -200,7 +201,7 @@ def _build_query_context(
     canary = tuple(pod.name for pod in workload.canary.pods) if workload.canary else ()
     backends = route.backends if route else {}
     if resource.status.intent is Intent.BAKE:
-        # Promoted: the metrics are now those of the target itself, with nothing to compare.
+        # After the promotion the target itself is analyzed, without a version to compare with.
         alone = {Side.CANARY: backends[Side.STABLE]} if backends else {}
         return Context(resource.namespace, {Side.CANARY: target}, alone)
     return Context(resource.namespace, {Side.STABLE: target, Side.CANARY: canary}, backends)

@@ -33,6 +33,6 @@ def analyze_safely(snapshot: Snapshot) -> AnalysisResult:
     """Analyze the release; an error becomes a result without a verdict, and the pass continues."""
     try:
         return analyze_release(snapshot)
-    except Exception as error:  # noqa: BLE001 - protection must not depend on metrics
+    except Exception as error:  # noqa: BLE001 - automatic rollback must not depend on metrics
         _log.exception("the metrics could not be analyzed")
         return build_failed_analysis(snapshot, error)

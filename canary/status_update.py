@@ -1,4 +1,4 @@
-"""Writes the status after a pass, if it changed, and notifies people."""
+"""Writes the status after a reconcile, if it changed, and notifies people."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,12 @@ from canary.errors import ConflictError, TransientError
 from canary.interfaces import Change, Key, Notice, World
 
 WRITE_EVERY = 10.0
-"""Seconds between two writes of figures alone; decisions are written at once."""
+"""Seconds between two writes if only figures changed; decisions are written at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class PassResult:
-    """The result of one pass."""
+    """The result of one reconcile."""
 
     status: Status
     """The status as written."""
@@ -62,7 +62,7 @@ def _report_refusal(
 ) -> Status:
     """Write the reason and the error of a refused action; decisions stay as they were.
 
-    The judge's state does not change, so that the same samples are judged again. The next pass
+    The analysis state does not change, so that the same samples are analyzed again. The next pass
     resolves a conflict, so a conflict is reported only if the reason changed.
     """
     before, said = snapshot.resource.status, plan.status.reason
@@ -88,8 +88,8 @@ def _report_refusal(
 def _is_due(before: Status, after: Status, now: float) -> bool:
     """Return whether to write the status now.
 
-    Figures may be written later without loss: the judge reads again from the time up to which the
-    written status was judged, and reaches the same state.
+    Figures can be written later without loss: the next analysis starts from the end of the samples
+    in the written status and reaches the same state.
     """
     if after == before:
         return False

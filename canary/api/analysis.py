@@ -134,8 +134,8 @@ class Metric(Frozen):
     query: Query | None = None
     """A PromQL expression with one value, compared with min and max."""
     tolerance: Tolerance | None = None
-    """Ratio, latency, clientErrors: fail when the canary's rate is above this times stable's;
-    without it 1.25 (clientErrors: 1.5)."""
+    """Ratio, latency, clientErrors: the metric fails if the canary's rate exceeds stable's rate
+    times this factor. Default: 1.25 (clientErrors: 1.5)."""
     limit: Share | None = None
     """Absolute limit. Default: 0.05 of the requests (ratio), 0.75 of the pool's size (pool), none
     for latency, which is then only compared with stable."""

@@ -76,7 +76,9 @@ def _parse_row(row: Mapping[str, str], where: str, time: Callable[[str, str], fl
         raise UsageError(f"{where}: expected start before end")
     good = row.get("good", "").lower()
     if good not in _TRUTHS:
-        raise UsageError(f"{where}: good is yes, no or empty, found {row['good']!r}")
+        raise UsageError(
+            f"{where}: expected yes, no or an empty text in the column good, found {row['good']!r}"
+        )
     canary, stable = row.get("canary", ""), row.get("stable", "")
     if bool(canary) != bool(stable):
         raise UsageError(f"{where}: expected both canary and stable, or neither")

@@ -1,4 +1,4 @@
-"""The result of an act, and whether it is the one that its scenario must have."""
+"""The result of an act, and whether it is the expected one."""
 
 from collections.abc import Sequence
 

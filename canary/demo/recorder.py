@@ -29,7 +29,7 @@ POOLS = Metric(name="pool", pool=PoolSource(preset="psycopg-pool"))
 
 @dataclass
 class DemoRecorder:
-    """The moments recorded so far; `began` is the release's start (seconds since the epoch)."""
+    """The recorded moments; `began` is the start of the release (seconds since the epoch)."""
 
     cluster: LocalCluster
     source: MetricSource
@@ -40,7 +40,10 @@ class DemoRecorder:
     _read_until: float = 0.0
 
     def record_moment(self, now: float, resource: ReleaseResource | None) -> Moment:
-        """The present moment; without a release (`resource`), what can be seen from outside."""
+        """Return the current moment.
+
+        Without `resource` (a release) only what clients can observe.
+        """
         status = resource.status if resource else None
         numbers = self._numbers(now)
         if resource is None and self.cluster.changed:
@@ -64,7 +67,7 @@ class DemoRecorder:
         return moment
 
     def record_decisions(self, notices: list[Notice]) -> list[ReleaseDecision]:
-        """The decisions that people were told of since the last time."""
+        """Record the decisions that were reported since the last call."""
         fresh = [
             ReleaseDecision(n.at - self.began, n.weight, n.phase, n.reason, n.message)
             for n in notices[len(self.decisions) :]

@@ -126,7 +126,7 @@ def measure_recent_traffic(
 
 
 def measure_scrape_interval(inquiry: Inquiry, query: SeriesQuery) -> float | None:
-    """Seconds between two scrapes of these series; None where too few were seen."""
+    """Return the seconds between two scrapes of these series; None with too few scrapes."""
     rows = inquiry.rows(range_selector(query.selector, 300))
     times = [time for time, _ in max((row.points for row in rows), key=len, default=())]
     gaps = [later - sooner for sooner, later in pairwise(times)]

@@ -30,7 +30,7 @@ class DetectedPresets:
     ratios: tuple[str, ...] = ()
     pools: tuple[str, ...] = ()
     unlimited_pools: tuple[str, ...] = ()
-    """Pools whose exporter gives no maximum, so that the spec has to."""
+    """Pools whose exporter reports no maximum, so that the spec must set it."""
     slow: tuple["DetectedHistogram", ...] = ()
 
 

@@ -1,4 +1,4 @@
-"""Questions to Prometheus that are about now: present series, and how far its clock is off."""
+"""Instant queries to Prometheus: which series exist now, and the difference of its clock."""
 
 from dataclasses import dataclass
 
@@ -20,14 +20,14 @@ from canary.metrics.query_api import (
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One present value."""
+    """One current value."""
 
     labels: Labels
     value: float
 
 
 class Inquiry:
-    """One Prometheus, asked a few questions for a person who waits."""
+    """A Prometheus that a command queries while a person waits."""
 
     def __init__(self, options: PrometheusOptions) -> None:
         self._client = PrometheusClient(options)
@@ -35,30 +35,33 @@ class Inquiry:
 
     @property
     def date(self) -> float | None:
-        """What its clock said in its last answer, in seconds since the epoch."""
+        """Time of its clock in the last response, in seconds since the epoch."""
         return self._client.date
 
     def vector(self, query: str) -> list[Sample]:
-        """The present value of an expression.
+        """Return the current values of an expression.
 
         Raises:
             TransientError: it cannot be reached, or failed.
-            UsageError: that is no Prometheus, or it refuses the question.
+            UsageError: the server is not a Prometheus, or rejects the query.
         """
         return [
-            # A native histogram has no value: it is there all the same.
+            # A native histogram has no value, but it exists.
             Sample(row.labels, row.points[-1][1] if row.points else float("nan"))
             for row in self.rows(query)
         ]
 
     def rows(self, query: str) -> list[Row]:
-        """The series of an expression, also of a range such as `up[5m]`; raises as `vector`."""
+        """Return the series of an expression, also of a range such as `up[5m]`.
+
+        Raises as `vector`.
+        """
         try:
             return self._client.query(query)
         except ServerDownError as error:
             raise TransientError(
-                f"Prometheus at {self.url} cannot be asked: {error}; is the address right, and "
-                "does it answer from here? (kubectl port-forward helps)"
+                f"Prometheus at {self.url} cannot be queried: {error}; check the address, and "
+                "that it is reachable from here (kubectl port-forward helps)"
             ) from error
         except PartialAnswerError as error:
             raise TransientError(
@@ -68,21 +71,22 @@ class Inquiry:
             raise TransientError(f"Prometheus at {self.url} failed: {error}") from error
         except NoPrometheusError as error:
             raise UsageError(
-                f"{self.url} is no Prometheus: {error} Give its address with --prometheus"
+                f"{self.url} is not a Prometheus: {error} Set the address of Prometheus with "
+                "--prometheus"
             ) from error
         except RefusedQueryError as error:
-            raise UsageError(f"Prometheus at {self.url} refuses {query!r}: {error}") from error
+            raise UsageError(f"Prometheus at {self.url} rejects {query!r}: {error}") from error
 
     def labels_of(self, query: SeriesQuery) -> list[Labels]:
-        """The groups that a query has now."""
+        """Return the label groups that a query yields now."""
         return [sample.labels for sample in self.vector(promql(query))]
 
     def names_of(self, namespace: str, pods: tuple[str, ...]) -> frozenset[str]:
-        """Names of all metrics that these pods have."""
+        """Return the names of all metrics of these pods."""
         member = Member("pod", one_of(pods), "namespace", namespace)
         query = f"count by (__name__) ({{{conditions_text(member.matchers())}}})"
         return frozenset(sample.labels.get("__name__", "") for sample in self.vector(query))
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         self._client.close()

@@ -115,7 +115,7 @@ def _operator_image(operator: OperatorDeployment) -> str:
 
 
 def _check_version(operator: OperatorDeployment) -> Iterator[Diagnosis]:
-    """Compare versions are values of the label that Helm sets, or by the image's tag."""
+    """Compare the operator's version with that of this program, by its label or its image tag."""
     labels = operator.deployment["metadata"].get("labels") or {}
     tag = _operator_image(operator).rpartition("/")[2].partition("@")[0].partition(":")[2]
     version = labels.get("app.kubernetes.io/version") or tag

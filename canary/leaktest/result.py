@@ -199,7 +199,8 @@ def _request_case(tally: RequestTally) -> ResultCase:
     if tally.error_ratio <= MAX_FAILED_RATIO:
         return ResultCase("requests", Verdict.PASS, sentence, facts=facts)
     sentence += (
-        f"; at most {MAX_FAILED_RATIO:.0%} are expected, for what fails may take no connection"
+        f"; expected at most {MAX_FAILED_RATIO:.0%}, because a failed request may take no "
+        "connection"
     )
     return ResultCase("requests", Verdict.NO_DATA, sentence, facts=facts)
 

@@ -113,12 +113,12 @@ class _LeakTest:
 
     @property
     def elapsed(self) -> float:
-        """Seconds."""
+        """Seconds since the start."""
         return time.monotonic() - self._begin
 
     @property
     def rate(self) -> float:
-        """Requests/s."""
+        """Current rate in requests per second."""
         return self.canary.plan.schedule.peak
 
     def run(self) -> None:

@@ -27,7 +27,7 @@ def run_and_publish(
     pace: LeakTestTiming,
     writing: Artifacts,
 ) -> ExitCode:
-    """Tests the first version (beside the second), shows it, and publishes what came of it."""
+    """Test the first version (beside the second), show progress, and publish the result."""
     if sys.stdout is None:
         raise UsageError("standard output is closed, so the result cannot be printed")
     canary, *rest = subjects

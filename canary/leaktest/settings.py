@@ -15,7 +15,7 @@ from canary.loadtest import settings
 from canary.loadtest.generator import LoadPlan, LoadSchedule, LoadStage
 
 _MIN_DRAIN = 0.05
-"""Seconds."""
+"""Minimum drain in seconds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,7 +117,7 @@ class RunningTarget:
 
 
 def find_pods_by_series(inquiry: Inquiry, namespace: str, target: str) -> tuple[str, ...]:
-    """Names of a Deployment's pods by their series, where no cluster is asked."""
+    """Return the names of a Deployment's pods from their series, without access to a cluster."""
     member = Member("pod", pods_of(target), "namespace", namespace)
     pods = f"count by (pod) ({{{conditions_text(member.matchers())}}})"
     return tuple(sorted(one.labels["pod"] for one in inquiry.vector(pods)))
@@ -259,7 +259,7 @@ def _check_maximum(asked: _MetricCheck, query: SeriesQuery) -> Iterator[LintFind
 
 
 def _explain_missing_data(asked: _MetricCheck, query: SeriesQuery) -> str | None:
-    """What is there instead: the metric of other pods or backends, or nothing at all."""
+    """Return what exists instead: the metric of other pods or backends, or nothing."""
     bare = replace(query, template=Selector(query.template.metric), member=None)
     label = query.by[0] if query.by else "pod"
     native, inquiry = native_of(query.selector), asked.monitoring.inquiry

@@ -20,11 +20,11 @@ from canary.loadtest.generator.schedule import parse_schedule
 from canary.loadtest.thresholds import LoadThresholds
 
 DEFAULT_RATE = "50"
-"""Requests per second."""
+"""Default rate in requests per second."""
 DEFAULT_TIMEOUT = 10.0
-"""Seconds."""
+"""Default request timeout in seconds."""
 DEFAULT_WARM_UP = 2.0
-"""Seconds."""
+"""Default warm-up in seconds."""
 DEFAULT_MAX_ERROR_RATIO = 0.01
 
 

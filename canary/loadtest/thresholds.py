@@ -48,7 +48,7 @@ class LoadFigures:
     timeouts: int = 0
     statuses: Mapping[str, int] = field(default_factory=dict)
     best: float | None = None
-    """If the load ended early: good answers per second had all further answers been good."""
+    """If the load ended early: the rate of successful responses if all further requests succeed."""
     cpu: float | None = None
     """Share of a core that the generator's busiest process used; None: unknown."""
 
@@ -84,9 +84,9 @@ class LoadThresholds:
 
     max_error_ratio: float | None = 0.01
     max_p99: float | None = None
-    """Seconds."""
+    """Maximum 99th percentile of latency in seconds."""
     min_rate: float | None = None
-    """Good answers per second."""
+    """Minimum successful responses per second."""
 
     def check(self, *, rate: float | None, timeout: float | None) -> None:
         """Raise UsageError for a threshold that every run, or no run, would meet.

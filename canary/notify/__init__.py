@@ -1,1 +1,1 @@
-"""Tells people outside the cluster: receivers, routes by reason, one bounded sender."""
+"""Notifies people outside the cluster: receivers, subscriptions by reason, delivery."""

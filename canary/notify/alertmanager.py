@@ -1,7 +1,7 @@
-"""Formats incidents for Alertmanager's API v2, as alerts that last a day at most.
+"""Formats incidents for Alertmanager's API v2, as alerts that last at most a day.
 
-Source: prometheus/alertmanager, api/v2/openapi.yaml (`postAlerts`). An alert that is
-not sent again would resolve after `resolve_timeout`, so each alert has an end time from the start.
+Source: prometheus/alertmanager, api/v2/openapi.yaml (`postAlerts`). An alert that is not sent again
+would resolve after `resolve_timeout`, so each alert has an end time from the start.
 """
 
 from typing import Any

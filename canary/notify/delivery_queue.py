@@ -171,7 +171,9 @@ class DeliveryQueue:
                     queue.busy = True
                     if len(free) > 1:
                         self._staff()
-                    self._queues[name] = self._queues.pop(name)  # the others come first now
+                    self._queues[name] = self._queues.pop(
+                        name
+                    )  # The tasks of other owners come first now.
                     return name, *queue.waiting.popleft()
                 if self._closing and not any(queue.busy for queue in self._queues.values()):
                     return None
@@ -223,7 +225,7 @@ class DeliveryQueue:
         with self._changed:
             queue.busy = False
             if not queue.waiting and not queue.failures:
-                self._queues.pop(name, None)  # `close` has cleared them
+                self._queues.pop(name, None)  # `close` has removed them.
             self._changed.notify_all()
 
     def _rested(

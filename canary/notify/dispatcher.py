@@ -90,7 +90,7 @@ class NotificationDispatcher:
         self._wide.put(DeliveryTask(_INTAKE_QUEUE, "", about, True, lambda: self._spread(notice)))
 
     def close(self, seconds: float = SHUTDOWN_SECONDS) -> None:
-        """SendPayload waiting tasks for at most this many seconds."""
+        """Send waiting notifications for at most this many seconds."""
         end = self._timing.now() + seconds
         self._stopper.stop()
         self._wide.close(seconds)
@@ -153,7 +153,10 @@ class NotificationDispatcher:
         self._counts.delivered(address.name, now() - event.at)
 
     def _attempt(self, entry: Notify, message: Message, secret: str, index: int) -> None:
-        """SendPayload one payload; formatted for each attempt, as signatures contain the time."""
+        """Send one payload.
+
+        It is formatted for each attempt, because signatures contain the time.
+        """
         now = self._clock.now()
         self._send(format_message(message, entry, secret, now)[index], now)
 

@@ -16,7 +16,7 @@ NOT_ROLLBACKS = frozenset({Reason.TEMPLATE_CHANGED, Reason.REJECTED})
 
 
 class EventKind(StrEnum):
-    """EventKind of event."""
+    """Kind of an event."""
 
     ROLLBACK = "rollback"
     STUCK = "stuck"
@@ -206,7 +206,7 @@ def _ended_incidents(key: Key, change: Change, kind: EventKind) -> Iterator[Inci
 
 
 def _rollback_incidents(key: Key, change: Change) -> Iterator[Incident]:
-    """Yield rollbacks since the last promotion, not counting the present one."""
+    """Yield the rollbacks since the last promotion, except the current one."""
     entries = change.after.history
     if change.after.history[:1] != change.before.history[:1]:
         entries = entries[1:]

@@ -194,7 +194,7 @@ class _Families:
         default_factory=lambda: _gauge_family("weight", "Weight of the canary in percent.")
     )
     step: GaugeMetricFamily = field(
-        default_factory=lambda: _gauge_family("step", "The current step, from 0; -1 at rest.")
+        default_factory=lambda: _gauge_family("step", "The current step, from 0; -1 when idle.")
     )
     verdict: GaugeMetricFamily = field(
         default_factory=lambda: _gauge_family(

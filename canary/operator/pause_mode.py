@@ -28,7 +28,7 @@ class PauseModeOption(StrEnum):
 class PauseModeWatcher:
     """Calling it returns the last known mode; with `auto` a thread refreshes it.
 
-    So no reconcile waits for the API server to learn the mode.
+    Therefore no reconcile waits for the API server.
     """
 
     def __init__(self, objects: Objects, mode: PauseModeOption, policy: str = POLICY) -> None:

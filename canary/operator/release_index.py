@@ -80,7 +80,7 @@ def list_referenced_objects(release: Object) -> Iterator[ObjectRef]:
         yield ObjectRef(kind, namespace, f"{target}-canary")
     yield ObjectRef(DEPLOYMENTS, namespace, target)
     yield ObjectRef(SERVICES, namespace, service)
-    yield ObjectRef(SERVICES, namespace, "")  # any Service may start to select canary pods
+    yield ObjectRef(SERVICES, namespace, "")  # Any Service may start to select canary pods.
     traffic = _get_mapping(spec, "traffic")
     for one in (traffic, *_list_items(traffic, "routes")):
         yield from (ObjectRef(kind, namespace, name) for kind, name in _list_routes(one))
@@ -110,7 +110,7 @@ def _get_mapping(spec: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _list_refs(kind: Kind, namespace: str, item: Object) -> Iterator[ObjectRef]:
     """Yield the references under which releases index this object."""
-    if kind == RELEASES:  # another release on the same target
+    if kind == RELEASES:  # Another release may have the same target.
         target = str(_get_mapping(item.get("spec") or {}, "target").get("name", ""))
         yield ObjectRef(DEPLOYMENTS, namespace, target)
     elif kind in {DEPLOYMENTS, SERVICES, *ROUTES}:

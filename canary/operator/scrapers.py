@@ -63,7 +63,9 @@ def metrics_url(pod: Object) -> str | None:
     scheme = "https" if notes.get("prometheus.io/scheme") == "https" else "http"
     try:
         return build_url(scheme, address, port, notes.get("prometheus.io/path", "/metrics"))
-    except ValueError:  # users write annotations: an invalid port, or a path with `..`
+    except (
+        ValueError
+    ):  # Users write these annotations: the port may be invalid, and the path may contain `..`.
         return None
 
 

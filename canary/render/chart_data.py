@@ -137,7 +137,7 @@ def _error_points(timeline: Timeline, numbers: Callable[[Moment], Numbers]) -> l
 
 
 def _clamp_ratio(ratio: float | None) -> float | None:
-    """A share above 1, from a scrape in mid-request, becomes 1; NaN becomes a gap."""
+    """Return a share above 1, from a scrape during a request, as 1, and NaN as a gap."""
     return min(ratio, 1.0) if ratio is not None and math.isfinite(ratio) else None
 
 

@@ -28,7 +28,7 @@ class ReplicaRouter:
     objects: Objects
 
     def read(self, resource: ReleaseResource) -> Route | None:
-        """See TrafficRouter. The sides have no backends: metrics are told apart by pod."""
+        """See TrafficRouter. The versions have no backends: metrics distinguish them by pod."""
         names = names_of(resource)
         target = self._deployment(names, names.target)
         if target is None:

@@ -499,10 +499,10 @@ def test_what_goes_wrong_outside_has_its_exit_code(
         assert terminal.online(server) == 7
     with ApiServer(build_cluster(*BASE)) as server:
         assert terminal.online(server, "--prometheus", "http://127.0.0.1:9") == 1
-        assert "cannot be asked" in terminal.err
+        assert "cannot be queried" in terminal.err
         prometheus.answer = lambda _: Reply(b"<html>")
         assert terminal.online(server, "--prometheus", prometheus.url) == 2
-        assert "is no Prometheus" in terminal.err
+        assert "is not a Prometheus" in terminal.err
 
 
 def test_workers_without_a_service_are_drafted(terminal: Terminal) -> None:

@@ -110,7 +110,7 @@ def test_a_weight_counts_as_applied_only_when_traefiks_api_shows_it(stack: Stack
     draft = stack.traefik._routes.with_suffix(".broken")
     draft.write_text("http: [broken")
     draft.replace(stack.traefik._routes)
-    with pytest.raises(LocalError, match=r"weight 50 in Traefik's API did not come within 0.3 s"):
+    with pytest.raises(LocalError, match=r"expected weight 50 in Traefik's API within 0.3 s"):
         stack.traefik.wait_applied(wanted, 0.3)
     assert stack.traefik.read_split() == before
     stack.shift(0)

@@ -91,7 +91,7 @@ def test_a_metric_with_a_condition_that_is_no_bound_is_left_to_a_person() -> Non
     template["spec"]["metrics"][0]["successCondition"] = "all(result, # > 3) || isNaN(result)"
     (conversion,) = convert_objects([ROLLOUTS[0], template])
     assert [one["name"] for one in conversion.release["spec"]["analysis"]["metrics"]] == ["errors"]
-    assert any("write min or max yourself" in note.text for note in conversion.notes)
+    assert any("set min or max yourself" in note.text for note in conversion.notes)
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 
 ENOUGH = 30.0
-"""Expected canary requests below which their absence is no evidence."""
+"""Minimum number of expected canary requests; with fewer, their absence is no evidence."""
 FAR_OFF = 10.0
-"""Factor below the expected number (above it: a third of this) that is not chance."""
+"""The traffic contradicts the weight if the canary gets less than 1/10 of the expected requests.
+
+Or more than 10/3 of them.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,10 +85,7 @@ class ErrorBin(NamedTuple):
 
     bad: float
     whole: bool
-    """Whether all requests belong to one pod although only sums are known.
-
-    These are not thinned.
-    """
+    """Whether only sums are known, so that all requests are attributed to one pod, not thinned."""
     windows: float
     """Number of windows, decayed."""
     requests: float

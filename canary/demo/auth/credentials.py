@@ -7,7 +7,8 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 MEMORY_KIB = 1024
-"""Far below OWASP's minimum of 7 MiB, because two cores run the whole demo: 0.4 ms per login."""
+"""Memory per hash. Far below OWASP's minimum of 7 MiB, as two cores run the whole demo: 0.4 ms per
+login."""
 
 
 def password_hasher() -> PasswordHasher:

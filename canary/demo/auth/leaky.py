@@ -1,4 +1,4 @@
-"""What the leaking version changed: `store.renew`, where somebody wanted one line less indented."""
+"""The leaking version of `store.renew_hash`: it takes a connection without `async with`."""
 
 from typing import TYPE_CHECKING
 

@@ -49,8 +49,8 @@ class PoolCollector(Collector):
     """`psycopg_pool`'s own statistics under their own names.
 
     Counters are untyped, because a typed one would be renamed to `…_total`. `usage_ms` is the
-    library's sum of hold times, each cut to whole milliseconds, counted when a connection is given
-    back: a leaked one never is.
+    library's sum of hold times, each truncated to whole milliseconds. A hold time is added when the
+    connection is returned, so that of a leaked one is never added.
     """
 
     def __init__(self, pool: Pool) -> None:

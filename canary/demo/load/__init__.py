@@ -1,1 +1,1 @@
-"""The load on the demo: an open-loop generator of logins, and what became of them."""
+"""The load on the demo: an open-loop generator of logins, and counters of their results."""

@@ -9,7 +9,7 @@ from canary.demo.load.schedule import RequestKind
 from canary.loadtest.generator.tally import LatencyHistogram
 
 NOBODY = "none"
-"""The version and instance if no instance answered: the router did, or nobody."""
+"""The version and instance of a response that no instance sent, such as the router's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class ResultCounter:
         self._instances: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
 
     def add(self, outcome: RequestResult) -> None:
-        """Count one."""
+        """Count one result."""
         self._latencies.add(outcome.seconds)
         self._statuses[outcome.status] += 1
         self._instances[outcome.ok][outcome.instance] += 1
@@ -127,7 +127,7 @@ class UserPopulation:
     hit: set[int] = field(default_factory=set)
 
     def add(self, outcome: RequestResult) -> None:
-        """Remember one outcome."""
+        """Record the result of a user's request."""
         if outcome.kind is RequestKind.LOGIN:
             self.seen.add(outcome.user)
             if not outcome.ok:

@@ -1,6 +1,7 @@
 """Converts releases of other controllers to CanaryReleases: `canary init --from`. Pure.
 
-Every field of the source is accounted for: it has an equal, it changes in meaning, or it has none.
+A note reports for every field of the source whether it has an equivalent, changes its meaning, or
+has none.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,7 +30,7 @@ def convert_objects(objects: Iterable[Object]) -> Iterator[Conversion]:
     MetricTemplates and AnalysisTemplates among the objects are used where they are referenced.
 
     Raises:
-        UsageError: there is neither a Canary nor a Rollout, or a spec has another shape.
+        UsageError: there is neither a Canary nor a Rollout, or a spec is invalid.
     """
     known = list(objects)
     templates = [one for one in known if _kind_of(one) in {kind.kind for kind in TEMPLATES}]

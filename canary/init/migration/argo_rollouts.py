@@ -1,4 +1,4 @@
-"""Argo Rollouts' Rollout (argoproj.io/v1alpha1) as a CanaryRelease. Pure.
+"""Converts a Rollout of Argo Rollouts (argoproj.io/v1alpha1) to a CanaryRelease. Pure.
 
 Sources: Argo Rollouts' documentation, "Rollout Specification", "Canary", "BlueGreen" and "Analysis
 & Progressive Delivery", as of Argo Rollouts 1.8.
@@ -22,7 +22,7 @@ _PAGE = "docs/migrate-argo-rollouts.md"
 _CONDITION = re.compile(
     r"^\s*(?:result(?:\[0\])?|default\(result\[0\],[^)]*\))\s*(<=|<|>=|>)\s*([-+.\deE]+)\s*$"
 )
-"""`result[0] >= 0.95`: what can be a bound of one value."""
+"""Matches conditions such as `result[0] >= 0.95`, which are a bound of one value."""
 _ARGUMENT = re.compile(r"\{\{\s*args\.([\w.-]+)\s*\}\}")
 _PLUGIN = "argoproj-labs/gatewayAPI"
 
@@ -62,7 +62,7 @@ def convert_rollout(rollout: Object, templates: Sequence[Object]) -> Conversion:
 def _target(fields: SourceFields, name: str) -> tuple[str, list[str]]:
     reference = fields.section("workloadRef")
     target = reference.take("name")
-    fields.same("workloadRef", "spec.target: the Deployment runs the pods again")
+    fields.same("workloadRef", "spec.target: the pods run in the Deployment again")
     fields.changed(
         "template", "the template of a Deployment: write one with this template, beside the Rollout"
     )
@@ -76,7 +76,7 @@ def _target(fields: SourceFields, name: str) -> tuple[str, list[str]]:
 def _traffic(
     canary: SourceFields, blue_green: SourceFields, name: str
 ) -> tuple[str | None, dict[str, Any]]:
-    """The Service that clients call, and spec.traffic."""
+    """Convert the stable Service and the traffic routing."""
     stable = canary.take("stableService") or blue_green.take("activeService")
     canary.changed("stableService", "spec.service.name: its selector is yours again, never written")
     canary.none("canaryService", "canary makes and removes its own")
@@ -120,7 +120,7 @@ def _routing_note(routing: Mapping[str, Any]) -> str:
 
 
 def _steps(canary: SourceFields) -> list[dict[str, Any]]:
-    """One step for each weight; pauses after it are its duration, or its approval."""
+    """Return one step per weight; pauses after it become its duration or its approval."""
     source = canary.take("steps") or []
     canary.changed(
         "steps",
@@ -185,9 +185,9 @@ def _note_rest(fields: SourceFields, canary: SourceFields) -> None:
 def _metrics(
     rollout: Object, templates: Sequence[Object]
 ) -> tuple[list[dict[str, Any]], list[Note]]:
-    """Prometheus metrics of the referenced AnalysisTemplates, and an account of all of them.
+    """Convert the Prometheus metrics of the referenced AnalysisTemplates, and note all others.
 
-    Without any, the canary's failed requests are compared with stable's.
+    Without any metric, the canary's failed requests are compared with stable's.
     """
     spec = rollout.get("spec") or {}
     values, wanted = dict(_find_arguments(spec)), set(_find_template_names(spec))
@@ -221,7 +221,7 @@ def _convert_metric(
         return None, Note(path, Equivalent.NONE, text)
     bounds = _read_bounds(metric)
     if bounds is None:
-        text = "its conditions are not one bound of one value: write min or max yourself"
+        text = "its conditions are not a single bound of one value: set min or max yourself"
         return None, Note(path, Equivalent.NONE, text)
     text = _ARGUMENT.sub(lambda found: values.get(found.group(1), found.group(0)), str(query))
     made = {"name": dns_label(name), "query": text.strip()} | bounds
@@ -235,7 +235,7 @@ def _convert_metric(
 
 
 def _read_bounds(metric: Mapping[str, Any]) -> dict[str, float] | None:
-    """Read min and max of one value; None where the conditions say something else."""
+    """Return min and max of one value; None if the conditions are anything else."""
     success, failure = metric.get("successCondition"), metric.get("failureCondition")
     if not (success or failure):
         return None
@@ -251,7 +251,7 @@ def _read_bounds(metric: Mapping[str, Any]) -> dict[str, float] | None:
 
 
 def _find_arguments(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Arguments with a value, wherever the Rollout passes them to an analysis."""
+    """Return the arguments that have a value, from every place where the Rollout sets them."""
     for analysis in _find_analyses(spec):
         for one in analysis.get("args") or []:
             if "value" in one:
@@ -273,7 +273,7 @@ def _find_analyses(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _length(duration: object) -> str:
-    """`10m` as it is; a number is seconds."""
+    """Return a duration such as `10m` unchanged; a number is seconds."""
     text = str(duration)
     return f"{text}s" if text.isdigit() else text
 

@@ -1,4 +1,7 @@
-"""A conversion: the CanaryRelease, and what became of every field of its source. Pure."""
+"""The result of a conversion: the CanaryRelease, and a note about every field of its source.
+
+Pure.
+"""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,19 +19,19 @@ _COLUMN = 9
 
 
 class Equivalent(StrEnum):
-    """What became of a field."""
+    """Whether a field of the source has an equivalent."""
 
     SAME = "same"
-    """It has an equal."""
+    """It has an equivalent."""
     CHANGED = "changed"
-    """Something stands for it, with another meaning, which the note explains."""
+    """It has a counterpart with another meaning, which the note explains."""
     NONE = "none"
-    """Nothing stands for it; the note says what to do."""
+    """It has no counterpart; the note says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One line of the account: a field of the source, and what became of it."""
+    """A note about one field of the source."""
 
     path: str
     equivalent: Equivalent
@@ -36,7 +39,7 @@ class Note:
 
 
 class SourceFields:
-    """The spec of the source. Whatever is not taken is reported as unknown at the end."""
+    """The spec of the source. Fields that are not read are reported as unknown at the end."""
 
     def __init__(self, spec: Mapping[str, Any], path: str = "spec") -> None:
         self._spec = spec
@@ -45,37 +48,37 @@ class SourceFields:
         self.notes: list[Note] = []
 
     def take(self, name: str) -> Any:  # noqa: ANN401 - foreign YAML
-        """The value of a field, None where it is missing; it is accounted for from now on."""
+        """Return the value of a field, or None; the field is not reported as unknown."""
         self._taken.add(name)
         return self._spec.get(name)
 
     def section(self, name: str) -> "SourceFields":
-        """A mapping below; its notes are added by `close`."""
+        """Return a nested mapping; `close` adds its notes."""
         value = self.take(name)
         return SourceFields(value if isinstance(value, dict) else {}, f"{self._path}.{name}")
 
     def note(self, name: str, equivalent: Equivalent, text: str) -> None:
-        """Account for a field, if the source has it."""
+        """Add a note about a field, if the source has it."""
         self._taken.add(name)
         if name in self._spec:
             self.notes.append(Note(f"{self._path}.{name}", equivalent, text))
 
     def same(self, name: str, text: str) -> None:
-        """The field has an equal."""
+        """Note that the field has an equivalent."""
         self.note(name, Equivalent.SAME, text)
 
     def changed(self, name: str, text: str) -> None:
-        """The field has a counterpart that means something else."""
+        """Note that the field has a counterpart with another meaning."""
         self.note(name, Equivalent.CHANGED, text)
 
     def none(self, name: str, text: str) -> None:
-        """The field has no counterpart."""
+        """Note that the field has no counterpart."""
         self.note(name, Equivalent.NONE, text)
 
     def close(self) -> list[Note]:
-        """All notes, those of fields that nothing took at the end."""
+        """Return all notes, including those about fields that were not read."""
         unknown = [
-            Note(f"{self._path}.{name}", Equivalent.NONE, "this field is not known here")
+            Note(f"{self._path}.{name}", Equivalent.NONE, "this field is unknown to the converter")
             for name in self._spec
             if name not in self._taken
         ]
@@ -84,19 +87,19 @@ class SourceFields:
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """A CanaryRelease made of the object of another controller."""
+    """A CanaryRelease that was converted from an object of another controller."""
 
     source: str
     """`Flagger Canary prod/auth`."""
     page: str
-    """The page of the documentation that has the order of the migration."""
+    """The documentation page with the steps of the migration."""
     release: Mapping[str, Any]
     notes: Sequence[Note]
     todo: Sequence[str] = field(default=())
-    """What has to be written before the release validates."""
+    """What must be added before the release is valid."""
 
     def render(self) -> str:
-        """The release as YAML, with the account as comments at its top."""
+        """Return the release as YAML, with the notes as comments at its top."""
         return "\n".join([*self._comments(), *self._body()]) + "\n"
 
     def _comments(self) -> Iterator[str]:
@@ -116,13 +119,13 @@ class Conversion:
         ).rstrip()
 
     def summarize(self) -> str:
-        """`Flagger Canary prod/auth: 4 fields same, 9 changed, 2 none`."""
+        """Return `Flagger Canary prod/auth: 4 fields same, 9 changed, 2 none`."""
         counts = [sum(note.equivalent is one for note in self.notes) for one in Equivalent]
         said = ", ".join(f"{n} {one}" for n, one in zip(counts, Equivalent, strict=True))
         return f"{self.source}: fields: {said}; the comments at its top name them"
 
     def problems(self) -> list[str]:
-        """Why the release does not validate yet; empty: it does."""
+        """Why the release is not valid yet; empty if it is."""
         try:
             load_release(self.render(), "the conversion")
         except SpecError as error:
@@ -131,7 +134,7 @@ class Conversion:
 
 
 def build_release(name: str, namespace: str | None, spec: Mapping[str, Any]) -> dict[str, Any]:
-    """A CanaryRelease; members of `spec` that are None or empty are left out."""
+    """Build a CanaryRelease; fields of `spec` that are None or empty are omitted."""
     metadata = {"name": name} | ({"namespace": namespace} if namespace else {})
     return {
         "apiVersion": "canary-controller.dev/v1alpha1",
@@ -142,12 +145,12 @@ def build_release(name: str, namespace: str | None, spec: Mapping[str, Any]) -> 
 
 
 def dns_label(name: str) -> str:
-    """A DNS label made of a name."""
+    """Convert a name to a DNS label."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:63] or "metric"
 
 
 def _wrap(text: str) -> Iterator[str]:
-    """A comment of several lines; those after the first are indented to the text."""
+    """Wrap a comment; lines after the first are indented to the text."""
     line = "#   "
     for word in escape_unprintable(text).split(" "):
         if len(line) + len(word) + 1 > _WIDTH and line.strip("# "):

@@ -1,4 +1,4 @@
-"""Flagger's Canary (flagger.app/v1beta1) as a CanaryRelease. Pure.
+"""Converts a Canary of Flagger (flagger.app/v1beta1) to a CanaryRelease. Pure.
 
 Sources: Flagger's documentation, "How it works", "Metrics Analysis", "Webhooks" and the Canary
 custom resource definition, as of Flagger 1.42.
@@ -22,9 +22,9 @@ _ROUTERS = {
     "gatewayapi:v1": "gatewayAPI",
     "gatewayapi:v1beta1": "gatewayAPI",
 }
-"""Flagger's provider → ours."""
+"""Flagger's provider and the field of `spec.traffic` that replaces it."""
 _PRESETS = {"istio": "istio", "traefik": "traefik", "linkerd": "linkerd"}
-"""Flagger's provider → the preset that counts the same requests."""
+"""Flagger's provider and the preset that counts the same requests."""
 _VARIABLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 _PAGE = "docs/migrate-flagger.md"
 _HOOKS = {"pre-rollout": "BeforeTraffic", "rollout": "EachStep", "post-rollout": "AfterPromotion"}
@@ -112,7 +112,7 @@ def _traffic(provider: str, service: str) -> dict[str, Any]:
 
 
 def _steps(analysis: SourceFields) -> list[dict[str, Any]]:
-    """The weights of `stepWeights`, or of `stepWeight` up to `maxWeight`; each for one interval."""
+    """Return the weights of `stepWeights`, or up to `maxWeight`; each lasts one interval."""
     interval = analysis.take("interval") or "1m"
     analysis.changed(
         "interval",
@@ -150,7 +150,7 @@ def _metrics(
     found = analysis.take("metrics") or []
     analysis.changed(
         "metrics",
-        "the canary is compared with stable, and a fixed threshold only says what is bad in itself",
+        "the canary is compared with stable; a fixed threshold is only an additional limit",
     )
     analysis.changed(
         "threshold",
@@ -205,7 +205,7 @@ def _template_query(reference: Mapping[str, Any], templates: Sequence[Object]) -
 
 
 def _checks(analysis: SourceFields) -> tuple[list[dict[str, Any]], bool]:
-    """Webhooks as checks, and whether a person has to approve."""
+    """Convert webhooks to checks, and return whether a person must approve."""
     hooks = analysis.take("webhooks") or []
     analysis.changed(
         "webhooks",
@@ -238,7 +238,8 @@ def _note_rest(fields: SourceFields, analysis: SourceFields) -> None:
     fields.none("metricsServer", "the operator has one Prometheus (--prometheus-url)")
     fields.changed(
         "skipAnalysis",
-        "no field: `canary promote NAME --skip-analysis --reason TEXT` skips it once, on record",
+        "no field: `canary promote NAME --skip-analysis --reason TEXT` skips it once and records "
+        "the reason",
     )
     fields.none("revertOnDeletion", "not needed: the Deployment is yours and stays as it is")
     analysis.none("stepWeightPromotion", "promotion rolls the Deployment by its own strategy")

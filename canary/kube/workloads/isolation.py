@@ -92,7 +92,7 @@ def _why_not_isolated(service: Object, pods: Labels) -> str | None:
     name, selector = service["metadata"]["name"], service["spec"].get("selector") or {}
     missing = [key for key, value in selector.items() if pods.get(key) != value]
     if not selector:
-        return f"Service {name} selects no pods, so its canary cannot be told apart from stable."
+        return f"Service {name} selects no pods, so its canary cannot be distinguished from stable."
     if missing:
         return f"Service {name} does not select the target's pods: label {missing[0]} differs."
     return None

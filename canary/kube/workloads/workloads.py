@@ -189,7 +189,7 @@ class KubeWorkloads:
         else:
             raise TransientError(
                 f"no ReplicaSet has template {template} any more (see revisionHistoryLimit): "
-                f"apply the manifests of the version that should run",
+                f"apply the manifests of the desired version",
                 retry_after=10.0,
             )
         self._patch(target, patch)

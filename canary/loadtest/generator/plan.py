@@ -10,12 +10,12 @@ from canary.loadtest.generator.mix import RequestMix
 from canary.loadtest.generator.schedule import LoadSchedule
 
 MAX_RATE = 50_000.0
-"""Requests per second."""
+"""Maximum rate in requests per second."""
 MAX_SECONDS = 4 * 3600.0
 MAX_IN_FLIGHT = 20_000
 MAX_WORKERS = 64
 MAX_TIMEOUT = 120.0
-"""Seconds."""
+"""Maximum timeout in seconds."""
 
 
 @dataclass(frozen=True, slots=True)

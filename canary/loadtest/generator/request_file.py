@@ -227,15 +227,13 @@ def _read_text(path: Path) -> str:
     except OSError as error:
         raise UsageError(f"{path}: cannot read the file: {error.strerror}") from error
     if len(content) > MAX_CSV_BYTES:
-        raise UsageError(
-            f"{path}: at most {MAX_CSV_BYTES >> 20} MiB of CSV are expected, found more"
-        )
+        raise UsageError(f"{path}: expected at most {MAX_CSV_BYTES >> 20} MiB of CSV, found more")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         found = f"the byte 0x{content[error.start]:02x}"
-        raise UsageError(f"{path}:{line}: UTF-8 text is expected, found {found}") from error
+        raise UsageError(f"{path}:{line}: expected UTF-8 text, found {found}") from error
 
 
 def _check_header(path: Path, names: list[str]) -> list[str]:

@@ -100,7 +100,7 @@ class RequestTally:
 
 
 LATE_SECONDS = 0.1
-"""Seconds."""
+"""Seconds after which a request counts as sent late."""
 
 
 def sum_tallies(*tallies: RequestTally) -> RequestTally:
