@@ -113,7 +113,7 @@ class MetricSource(Protocol):
     def read(
         self, queries: Sequence[SeriesQuery], start: float, end: float, step: float
     ) -> Mapping[str, MetricAnswer]:
-        """Return the answer of each query, by its `key`, at `start, start+step, …, ≤ end` (seconds).
+        """Return each answer by the `key` of its query, at `start, start+step, …, ≤ end` (seconds).
 
         If the monitoring system is down, slow or returns invalid data the answer is
         `Unavailable(why)`; nothing is raised. A query that succeeds without series gives

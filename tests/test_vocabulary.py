@@ -21,7 +21,8 @@ NAMES = frozenset({
 PHRASES = (
     "passed over", "gone on with", "rights that do not do", "what the news are", "is told of",
     "nobody can be asked", "nobody has thought of", "not every thing", "is no list", "is no number",
-    "as one would wish", "the least important lines",
+    "as one would wish", "the least important lines", "is expected, found", "are expected, found",
+    "could not be asked", "cannot be asked", "promoted all the same", "all of it as numbers",
 )  # fmt: skip
 """Lower case; wherever a person reads: docstrings, messages, pages."""
 
@@ -59,6 +60,23 @@ def test_no_sentence_has_a_banned_phrase(phrase):
         str(page.relative_to(ROOT))
         for page in pages
         if phrase in re.sub(r"\s+", " ", page.read_text("utf-8").lower())
+    ]
+    assert found == []
+
+
+def test_no_docstring_is_a_unit_or_a_fragment_without_subject():
+    """A docstring says what it describes: "Timeout in seconds.", not "Seconds."."""
+    unit = re.compile(
+        r"^(?:Of (?:the|its|this)\b|Those |That |Says |(?:Seconds|Bytes|Pixels|Percent)\.$)"
+    )
+    found = [
+        f"{file.relative_to(ROOT)}:{node.lineno}: {node.value.value}"
+        for file in _files("*.py", "canary")
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+        and unit.match(node.value.value)
     ]
     assert found == []
 

@@ -27,31 +27,34 @@ if TYPE_CHECKING:
     from canary.core.evidence.pod_windows import PodWindowsState
 
 Pod = tuple[Side, str]
-"""The side and the name of the pod that a row's counters belong to."""
+"""Group and name of the pod that counted a row."""
 
 
 def no_data_assessment(policy: RatioPolicy, why: str) -> Assessment:
-    """Return the assessment of counters that cannot be right."""
+    """Return the assessment of counters that are inconsistent."""
     return replace(assess_judge(Judge(policy), policy), sentence=f"no data: {why}")
 
 
 _MIN_ROUND = 1.0
-"""Seconds of a round; pods are scraped at moments of their own."""
+"""Minimum interval in seconds, as pods are scraped at different times."""
 
 
 class PodReleases:
-    """Per release the samples of each pod: time, all requests, bad ones."""
+    """The samples of each pod per release: time, all requests, bad requests."""
 
     def __init__(self, policy: RatioPolicy) -> None:
         self._policy = policy
         self._pods: dict[str, dict[Pod, array[float]]] = {}
 
     def __iter__(self) -> Iterator[str]:
-        """Names, in order of appearance."""
+        """Yield the names of the releases in order of appearance."""
         return iter(self._pods)
 
     def add(self, name: str, row: tuple[float, ...], pod: Pod | None) -> bool:
-        """Takes in a row of cumulative counters; False: its time is not after the pod's last."""
+        """Add a row of cumulative counters.
+
+        Return False if its time is not after the pod's last row.
+        """
         assert pod is not None  # noqa: S101 - the file's header says so
         known = self._pods.setdefault(name, {}).setdefault(pod, array("d"))
         if known and row[0] <= known[-3]:
@@ -60,7 +63,7 @@ class PodReleases:
         return True
 
     def assess(self, name: str) -> Assessment:
-        """What is said after all rows; what a pod counted before its first row is not known."""
+        """Return the assessment after all rows. Requests before a pod's first row are unknown."""
         pods = self._pods[name]
         start = min(one[0] for one in pods.values())
         end = max(one[-3] for one in pods.values())

@@ -19,7 +19,7 @@ _DURATION_FIELDS = frozenset({"interval", "tolerated_incident", "warm_up", "min_
 
 @dataclass(frozen=True, slots=True)
 class ComparisonSettings:
-    """What is compared, as given; None or empty: not given."""
+    """The options of a comparison, as given; None or empty: not given."""
 
     canary: str | None
     stable: str | None

@@ -36,7 +36,7 @@ class SecretRef(Frozen):
     name: ObjectName
     """Name of the Secret."""
     key: SecretKey
-    """Which of its keys."""
+    """Key in the Secret."""
 
 
 class SecretSource(Frozen):

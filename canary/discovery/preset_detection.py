@@ -102,7 +102,7 @@ def _has_pool(ask: LabelLookup, preset: PoolPreset, context: Context) -> bool:
 
 
 def _drop_duplicates(pools: Sequence[PoolPreset]) -> list[PoolPreset]:
-    """Of presets that read the same series, keep the first one that knows the maximum."""
+    """Keep the first of several presets that read the same series, if it knows the maximum."""
     kept: dict[str, PoolPreset] = {}
     for preset in sorted(pools, key=lambda one: one.maximum is None):
         kept.setdefault(preset.in_use.metric, preset)

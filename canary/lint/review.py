@@ -61,7 +61,7 @@ class LocatedFinding:
 
 @dataclass(frozen=True, slots=True)
 class LintSettings:
-    """What files are checked against besides each other, and how strictly."""
+    """Sources that files are checked against in addition to each other, and the strictness."""
 
     cluster: ObjectReader | None = None
     monitoring: "PrometheusOfRelease | None" = None

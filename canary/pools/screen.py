@@ -33,7 +33,7 @@ ReadPools = Callable[[], tuple[PoolSnapshot, ...]]
 
 @dataclass(frozen=True, slots=True)
 class PoolSettings:
-    """Which pools are listed, and how."""
+    """The pools to list, and the output format."""
 
     prometheus: PrometheusOptions
     namespace: str

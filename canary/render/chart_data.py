@@ -75,7 +75,7 @@ class ChartPanel:
 
     title: str
     height: int
-    """Pixels."""
+    """Height in pixels."""
     axis: Json
     lines: list[ChartLine]
     limit: float | None = None

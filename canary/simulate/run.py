@@ -39,7 +39,7 @@ class SimulationSettings:
     runs: int = 200
     seed: int = 1
     time_limit: float = 10.0
-    """Seconds."""
+    """Time limit in seconds."""
 
 
 def run_simulation(settings: SimulationSettings) -> GateResult:

@@ -182,7 +182,11 @@ def test_a_file_of_releases_is_read():
         pytest.param(["start,end"], "no release below the header", id="no rows"),
         pytest.param(["start,end", "2,1"], "line 2: expected start before end", id="backwards"),
         pytest.param(["start,end", "1"], "line 2: expected 2 fields", id="a short row"),
-        pytest.param(["start,end,good", "1,2,maybe"], "good is yes, no or empty", id="maybe"),
+        pytest.param(
+            ["start,end,good", "1,2,maybe"],
+            "expected yes, no or an empty text in the column good",
+            id="maybe",
+        ),
         pytest.param(
             ["start,end,canary", "1,2,a=b"], "expected both canary and stable", id="one side only"
         ),

@@ -80,7 +80,9 @@ def test_a_program_that_is_not_there_is_named(supervisor: Supervisor):
 def test_a_child_that_is_never_ready_is_reported_in_time(supervisor: Supervisor):
     """Waiting is bounded, and the message says for what."""
     child = supervisor.start(shell("slow", "exec sleep 1000"))
-    with pytest.raises(LocalError, match=r"expected an answer within 0.1 s, found none; slow still runs"):
+    with pytest.raises(
+        LocalError, match=r"expected an answer within 0.1 s, found none; slow still runs"
+    ):
         wait_until(lambda: False, child, seconds=0.1, what="an answer")
     supervisor.forget(child)
 

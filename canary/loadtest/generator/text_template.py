@@ -17,7 +17,7 @@ class TextTemplate:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Its placeholders."""
+        """The names of its placeholders."""
         return self.parts[1::2]
 
     def fill(self, row: Mapping[str, str], quoted: Callable[[str], str] = str) -> str:
