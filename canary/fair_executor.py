@@ -24,7 +24,7 @@ class _Task(Generic[_T]):
             return
         try:
             self.future.set_result(self.call())
-        except BaseException as error:  # noqa: BLE001  # noqa: BLE001  # whatever the error, the caller must not wait forever
+        except BaseException as error:  # noqa: BLE001  # whatever the error, the caller must not wait forever
             self.future.set_exception(error)
 
 

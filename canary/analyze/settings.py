@@ -69,7 +69,7 @@ class PolicySettings:
         if self.limit is not None and math.isnan(self.limit):
             given["limit"] = None
         with _name_option_in_errors():
-            return RatioPolicy(**given)  # type: ignore[arg-type]  # type: ignore[arg-type]  # `alone` is not among them
+            return RatioPolicy(**given)  # type: ignore[arg-type]  # `alone` is not among them
 
     def analysis(self, metrics: tuple[Metric, ...], span: float, interval: float) -> Analysis:
         """The analysis of metrics over `span` seconds. Raises UsageError naming the option."""
