@@ -77,7 +77,7 @@ def test_documents_are_the_cluster_objects(server: ApiServer, run: Run) -> None:
 
 NOT_THERE = [
     pytest.param(["get", "auht"], "there is no CanaryRelease auht in namespace prod; did you mean auth?", id="a name that is nearly right"),
-    pytest.param(["get", "web"], "there is no CanaryRelease web in namespace prod, but there is one in staging: give -n staging", id="the wrong namespace"),
+    pytest.param(["get", "web"], "there is no CanaryRelease web in namespace prod, but there is one in staging: use -n staging", id="the wrong namespace"),
     pytest.param(["get", "auth", "-n", "prdo"], "there is no namespace prdo; did you mean prod?", id="a namespace that does not exist"),
     pytest.param(["get", "zzz"], "there is no CanaryRelease zzz in namespace prod (there are: auth)", id="nothing like it"),
     pytest.param(["get", "--context", "fqke"], "there is no context fqke in the kubeconfig; did you mean fake? (there are: fake)", id="a context that does not exist"),
