@@ -42,6 +42,8 @@ _CHUNK: Final = 1 << 16
 _ESCAPES: Final = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"})
 _BODY_SECONDS: Final = 60.0
 """Time limit in seconds of a whole response; the read time-out only limits single pauses."""
+MAX_BYTES: Final = 256 << 20
+"""Maximum size of a whole response: a list of about 50,000 objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,10 @@ class Transport:
         self,
         connect: Callable[[], kubernetes_client.ApiClient],
         observer: RequestObserver | None = None,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
         self._connect = connect
+        self._max_bytes = max_bytes
         self._observer = observer
         self._api = connect()
         self._lock = threading.Lock()
@@ -131,7 +135,9 @@ class Transport:
 
     def _read_response(self, response: BaseHTTPResponse) -> ApiResponse:
         try:
-            return ApiResponse(response.status, response.headers, _read_body(response))
+            return ApiResponse(
+                response.status, response.headers, _read_body(response, self._max_bytes)
+            )
         except (http_errors.HTTPError, OSError) as error:
             raise ResponseLostError(
                 f"the response of {self.host} was interrupted: {error}"
@@ -288,11 +294,16 @@ def _close_pool(api: kubernetes_client.ApiClient) -> None:
     close()
 
 
-def _read_body(response: BaseHTTPResponse) -> bytes:
+def _read_body(response: BaseHTTPResponse, limit: int) -> bytes:
+    """Read the body. Raises PermanentError if it is larger than `limit` bytes."""
     end = time.monotonic() + _BODY_SECONDS
     body = bytearray()
     while chunk := response.read1(_CHUNK):
         body += chunk
+        if len(body) > limit:
+            raise PermanentError(
+                f"expected a response of at most {limit:,} bytes from the API server, found more"
+            )
         if time.monotonic() > end:
             raise TimeoutError(f"the response was not complete after {_BODY_SECONDS:g} s")
     return bytes(body)

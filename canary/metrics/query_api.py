@@ -205,9 +205,9 @@ class PrometheusClient:
             raise RefusedQueryError(f"redirects to {location!r}; configure that address instead")
         self.date = http_date(response.headers) or self.date
         if len(response.content) <= _LARGE:
-            return _Decoded(response)
+            return DecodedResponse(response)
         with _DECODING:
-            return _Decoded(response)
+            return DecodedResponse(response)
 
 
 def _translated(error: Exception, options: PrometheusOptions) -> QueryError:
@@ -230,7 +230,7 @@ def _translated(error: Exception, options: PrometheusOptions) -> QueryError:
     return ours(words)
 
 
-class _Decoded(requests.Response):
+class DecodedResponse(requests.Response):
     """A response whose JSON is decoded once, with values as numbers. Raises QueryError."""
 
     def __init__(self, response: requests.Response) -> None:
@@ -305,7 +305,7 @@ def http_date(headers: Mapping[str, str]) -> float | None:
 def _json(response: requests.Response) -> dict[str, Any] | None:
     try:
         envelope = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):  # a megabyte of opening brackets
         return None
     return envelope if isinstance(envelope, dict) else None
 

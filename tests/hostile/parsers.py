@@ -8,7 +8,10 @@ import resource
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
+
+import requests
 
 from canary.analyze import time_range
 from canary.analyze.matchers import parse_matchers
@@ -20,6 +23,7 @@ from canary.errors import CanaryError
 from canary.loadtest.generator.request_file import read_requests
 from canary.loadtest.generator.text_template import parse_template
 from canary.metrics.exposition import metric_names, samples
+from canary.metrics.query_api import DecodedResponse, QueryError
 from canary.metrics.selectors import parse_selector
 from canary.text import sanitize
 from canary.text.regex import check_regex, full_match
@@ -104,8 +108,19 @@ def _requests(text: str) -> None:
         read_requests(Path(file.name))
 
 
+def _prometheus(text: str) -> None:
+    """An answer of Prometheus; one that is not JSON is a QueryError."""
+    response = requests.Response()
+    response.status_code, response.raw = 200, BytesIO(_encoded(text))
+    try:
+        DecodedResponse(response)
+    except QueryError as error:
+        raise ValueError(str(error)) from error
+
+
 PARSERS: dict[str, Callable[[str], object]] = {
     "exposition": lambda text: samples(_encoded(text), "text/plain", {"a"}, whole=True),
+    "Prometheus JSON": _prometheus,
     "metric names": lambda text: metric_names(_encoded(text)),
     "selector": parse_selector,
     "matchers": lambda text: parse_matchers(text, "--canary"),

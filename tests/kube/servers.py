@@ -9,7 +9,7 @@ from typing import Any
 
 from kubernetes.client import Configuration
 
-from canary.kube.transport import Transport, configure_client
+from canary.kube.transport import MAX_BYTES, Transport, configure_client
 from tests.http_server import (
     HttpServer,
     Misbehavior,
@@ -27,7 +27,9 @@ class ScriptedApiServer(HttpServer):
     def __init__(self, *acts: Misbehavior | Reply) -> None:
         super().__init__(answer_in_turn(*acts))
 
-    def transport(self, *tokens: str, observer: Any = None) -> Transport:
+    def transport(
+        self, *tokens: str, observer: Any = None, max_bytes: int = MAX_BYTES
+    ) -> Transport:
         """A transport to this server; each connection takes the next token, the last one stays."""
         left = deque(tokens)
 
@@ -37,7 +39,7 @@ class ScriptedApiServer(HttpServer):
                 settings.api_key["BearerToken"] = left[0] if len(left) == 1 else left.popleft()
             return configure_client(settings)
 
-        return Transport(connect, observer)
+        return Transport(connect, observer, max_bytes)
 
 
 def send_answer(code: int, body: Any = None, **headers: str) -> Reply:

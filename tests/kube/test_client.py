@@ -352,6 +352,17 @@ def test_request(start: Start) -> None:
     assert got.json() == TESTED
 
 
+def test_a_response_of_the_api_server_has_a_maximum_size() -> None:
+    """It is read no further, and not requested again."""
+    large = send_answer(200, ITEM | {"data": "x" * 100_000})
+    with ScriptedApiServer(large) as server:
+        client = Client(server.transport(max_bytes=1000), QUICK, Stopper(ManualTiming()))
+        with pytest.raises(PermanentError, match="at most 1,000 bytes from the API server"):
+            client.get(PODS, "prod", "a")
+        client.close()
+        assert len(server.requests) == 1
+
+
 def test_one_connection(start: Start) -> None:
     """Connections are used again."""
     client, server = start(send_answer(200, ITEM))
