@@ -6,7 +6,7 @@ exit code is the answer of a webhook.
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -67,11 +67,10 @@ def template_hash(place: str, name: str) -> str:
     return kubectl("-n", place, "get", "pods", "-l", f"version={name}", "-o", path)
 
 
-def job(place: str, name: str, template: Object, **arguments: str) -> Object:
+def job(place: str, name: str, template: Object, arguments: Mapping[str, str]) -> Object:
     """The Job that Argo Rollouts makes of the template's metric."""
     values = {one["name"]: one.get("value") for one in template["spec"]["args"]}
-    values |= {"namespace": place, "prometheus": PROMETHEUS, "duration": DURATION}
-    values |= {key.replace("_", "-"): value for key, value in arguments.items()}
+    values |= {"namespace": place, "prometheus": PROMETHEUS, "duration": DURATION, **arguments}
     (metric,) = template["spec"]["metrics"]
     text = yaml.safe_dump(metric["provider"]["job"]["spec"])
     spec = yaml.safe_load(re.sub(r"\{\{args\.([\w-]+)\}\}", lambda it: values[it[1]] or "", text))
@@ -119,7 +118,7 @@ def _ends(place: str, name: str) -> list[str]:
     return [kind for kind in kinds if kind in {"Complete", "Failed"}]
 
 
-def test_a_job_fails_for_a_worse_canary_and_succeeds_for_a_good_one(place: str):
+def test_jobs_of_other_tools_fail_for_a_worse_canary_only(place: str):
     """AnalysisTemplates of Argo Rollouts and of Kargo read no more than that; Flagger an exit code."""
     argo, kargo = (
         examples(f"{tool}.yaml")["AnalysisTemplate"] for tool in ("argo-rollouts", "kargo")
@@ -127,13 +126,15 @@ def test_a_job_fails_for_a_worse_canary_and_succeeds_for_a_good_one(place: str):
     hooks = examples("flagger.yaml")["Canary"]["spec"]["analysis"]["webhooks"]
     commands = {one["type"]: one["metadata"]["cmd"] for one in hooks}
     with serving(place):
-        stable = template_hash(place, f"{NAME}-primary")
-        hashes = {"name": NAME, "stable_hash": f"primary-{stable}"}
+        stable = f"primary-{template_hash(place, f'{NAME}-primary')}"
+        rollout = {"name": NAME, "stable-hash": stable}
+        stage = {"stable": f"{NAME}-primary"}
+        bad_hash = template_hash(place, NAME)
         apply(
-            job(place, "argo-bad", argo, **hashes, canary_hash=template_hash(place, NAME)),
-            job(place, "argo-good", argo, **hashes, canary_hash="good"),
-            job(place, "kargo-bad", kargo, canary=NAME, stable=f"{NAME}-primary"),
-            job(place, "kargo-good", kargo, canary=f"{NAME}-good", stable=f"{NAME}-primary"),
+            job(place, "argo-bad", argo, rollout | {"canary-hash": bad_hash}),
+            job(place, "argo-good", argo, rollout | {"canary-hash": "good"}),
+            job(place, "kargo-bad", kargo, stage | {"canary": NAME}),
+            job(place, "kargo-good", kargo, stage | {"canary": f"{NAME}-good"}),
         )
         worse, good = ("Failed", ExitCode.FAILED), ("Complete", ExitCode.OK)
         assert ended(place, "argo-bad") == ended(place, "kargo-bad") == worse
