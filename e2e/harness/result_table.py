@@ -44,7 +44,8 @@ PEERS: Mapping[str, tuple[str, str, str]] = {
 }
 """Argo Rollouts and Flagger at their quickest possible settings, and what was asked of us.
 
-Measured on the same kind of cluster: 50 requests/s, steps 5, 20, 50 %, scrapes every 5 s.
+Measured on the same kind of cluster: 50 requests/s, steps 5, 20, 50 %, scrapes every 5 s; in November
+2026, in versions that were not recorded (docs/comparison.md).
 """
 HEAD = """
 | release | result | with weight (s) | errors served | from deciding scrape to 0 (s) | dropped | Argo quickest | Flagger quickest | asked |
