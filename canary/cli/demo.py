@@ -117,8 +117,8 @@ def _play_act(scenario: "DemoScenario", settings: "DemoSettings", *, guarded: bo
     from canary.demo.screen import open_screen  # noqa: PLC0415
 
     title = f"{scenario.name}, {'with' if guarded else 'without'} canary"
-    who = "released by canary" if guarded else "rolled out to everyone at once"
-    typer.echo(f"\n{title}: {scenario.story} ({who})")
+    how = "It is released by canary." if guarded else "It is rolled out to everyone at once."
+    typer.echo(f"\n{title}: {scenario.story} {how}")
     typer.echo("Starting PostgreSQL, Traefik, 4 instances of the auth service and the load …")
     steps = [step.weight for step in settings.spec.steps] if guarded else []
     with open_screen(title, steps) as show:

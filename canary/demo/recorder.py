@@ -52,12 +52,12 @@ class DemoRecorder:
         moment = Moment(
             time=now - self.began,
             weight=self.cluster.weight or 0 if resource else self._new_version_share(),
-            phase=status.phase if status else "NoCanary",
+            phase=status.phase if status else "RollingUpdate",
             reason=status.reason if status else "",
-            message=status.message if status else "Every instance gets the new version.",
+            message=status.message if status else self._rolling_update(),
             next=describe_next_step(resource.spec, resource.status, now)
             if resource
-            else "nobody looks",
+            else "nothing compares the versions, so nothing stops the new one",
             canary=numbers[Side.CANARY],
             stable=numbers[Side.STABLE],
             pools=self._pools(now, set() if resource else self._new_instances()),
@@ -74,6 +74,12 @@ class DemoRecorder:
         ]
         self.decisions += fresh
         return fresh
+
+    def _rolling_update(self) -> str:
+        """Describe a Deployment's own rollout, without canary."""
+        if not self.cluster.changed:
+            return "All instances run the old version."
+        return "Every instance gets the new version, one after the other."
 
     def _new_version_share(self) -> int:
         """Return the percentage of serving instances that run the new version."""

@@ -93,16 +93,19 @@ def _heading_line(page: Canvas, view: _MomentView) -> Text:
 
 
 def _story_lines(page: Canvas, moment: Moment) -> list[Text]:
-    """Return state, reason and next step, always in the same number of lines to avoid jumps."""
-    verdict = verdict_of(moment)
+    """Return state, reason and next step, always in the same number of lines to avoid jumps.
+
+    A rollout without canary has neither a reason nor a verdict.
+    """
     now = Text.assemble(
         (f"{'now':<{LABEL_WIDTH}}", "bold"),
         (page.glyphs.text(f"{split_camel_case(moment.phase)} at {moment.weight} %"), "bold cyan"),
-        (f" {page.glyphs.dot} ", "dim"),
-        (page.glyphs.text(moment.reason), "default"),
-        (f" {page.glyphs.dot} verdict ", "dim"),
-        (page.glyphs.text(verdict), VERDICT_STYLES[verdict]),
     )
+    if moment.reason:
+        verdict = verdict_of(moment)
+        now.append(f" {page.glyphs.dot} ", "dim").append(page.glyphs.text(moment.reason))
+        now.append(f" {page.glyphs.dot} verdict ", "dim")
+        now.append(page.glyphs.text(verdict), VERDICT_STYLES[verdict])
     because = _wrap_paragraph(page, "because", moment.message)
     return [now, *because, *_wrap_paragraph(page, "next", moment.next)]
 

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -108,6 +109,25 @@ def test_no_free_port_is_a_sentence():
     """The system has fewer than a million to give."""
     with pytest.raises(LocalError, match=r"1000000 free TCP ports on 127.0.0.1 are needed"):
         free_ports(1_000_000)
+
+
+def test_an_error_that_an_interrupt_causes_is_an_interrupt():
+    """A signal while a lock is taken makes the lock complain that nobody holds it."""
+
+    def interrupted_lock() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            threading.Lock().release()
+
+    with pytest.raises(KeyboardInterrupt), interrupt_on_signals():
+        interrupted_lock()
+
+
+def test_an_error_of_its_own_stays_one():
+    """Nobody interrupted anything."""
+    with pytest.raises(RuntimeError), interrupt_on_signals():
+        threading.Lock().release()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

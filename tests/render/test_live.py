@@ -49,6 +49,12 @@ def test_the_picture_at_80_by_24(moment: Moment) -> None:
     assert [line.rstrip() for line in drawn(moment).splitlines()] == [*EXPECTED.splitlines(), ""]
 
 
+def test_a_rollout_without_canary_has_neither_a_reason_nor_a_verdict(moment: Moment) -> None:
+    """Its line ends after the share of the new version."""
+    plain = replace(moment, phase="RollingUpdate", reason="", weight=100, evidence=())
+    assert "now      Rolling update at 100 %" in drawn(plain).splitlines()
+
+
 def crowded(moment: Moment) -> Moment:
     """Long texts, wide letters, many instances and metrics, numbers without end."""
     pools = [Pool(f"prod/auth-7d9c5bd9f4-{n:05}", side, n, 20) for n in range(20) for side in SIDES]

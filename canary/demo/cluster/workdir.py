@@ -111,13 +111,22 @@ def free_ports(count: int) -> list[int]:
 @contextmanager
 def interrupt_on_signals() -> Iterator[None]:
     """Raise KeyboardInterrupt for SIGTERM and SIGHUP as well, so that everything is cleaned up."""
+    interrupted = False
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
+        nonlocal interrupted
+        interrupted = True
         raise KeyboardInterrupt
 
     # SIGINT as well, because scripts start background processes with SIGINT ignored.
     with _install_handlers(interrupt, *END_SIGNALS):
-        yield
+        try:
+            yield
+        except Exception as error:
+            # A signal in the middle of `with lock` ends in "release unlocked lock", not as itself.
+            if interrupted:
+                raise KeyboardInterrupt from error
+            raise
 
 
 @contextmanager
