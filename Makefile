@@ -89,6 +89,7 @@ kind: $(DEV) ## create a cluster to try canary on, with a service under load; do
 	$(BIN)/python -m e2e.playground up
 
 kind-release: $(DEV) ## deploy the next version there (V=good, leak, errors, slow or refuse)
+	@test -n "$(V)" || { echo "which version? make kind-release V=good (or leak, errors, slow, refuse)" >&2; exit 2; }
 	$(BIN)/python -m e2e.playground release $(V)
 
 kind-down: $(DEV) ## delete that cluster

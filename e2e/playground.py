@@ -2,13 +2,14 @@
 
 The service `auth` in the namespace `prod` under 50 requests/s, guarded by a release with short times.
 On a cluster of kind's that is kept; or, where KUBECONFIG, GATEWAY_URL and PROMETHEUS_URL are set, on
-that one: then only the namespaces `prod`, `e2e-postgres` and `canary-system` are used.
+that one: then only the namespaces `prod`, `e2e-postgres`, `grafana` and `canary-system` are used.
 """
 
 import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from subprocess import CalledProcessError
 from urllib.parse import urlsplit
 
 import yaml
@@ -25,6 +26,8 @@ from e2e.harness.clusters import (
     delete_kind,
     use_kind,
 )
+from e2e.harness.grafana import NAMESPACE as GRAFANA
+from e2e.harness.grafana import grafana
 from e2e.harness.kubectl import KubectlError, apply, get, kubectl, wait_for
 from e2e.harness.postgres import NAMESPACE as POSTGRES
 from e2e.harness.postgres import USERS, start_postgres
@@ -54,6 +57,8 @@ def up() -> None:
             create_kind(CLUSTER, KUBECONFIG, container_engine())
     _say("operator")
     installed.install(())
+    _say("Grafana with the dashboards of canary; its image is pulled meanwhile")
+    apply(*grafana(os.environ.get("OPERATOR_PROMETHEUS_URL") or os.environ["PROMETHEUS_URL"]))
     _say("PostgreSQL, the service auth v1, its route and its load")
     start_postgres()
     apply(namespace(PLACE))
@@ -68,13 +73,13 @@ def up() -> None:
     sys.stdout.write(
         f"\nready. Next:\n{given}make kind-release V=good   # or {', '.join(list(FLAWS)[1:])}\n"
         f"canary status {NAME} -n {PLACE} -w\n"
+        f"kubectl -n {GRAFANA} port-forward service/grafana 3000   # http://localhost:3000\n"
     )
 
 
 def release(flaw: str) -> None:
     """Deploys the next version, with this flaw."""
-    if not _given():
-        use_kind(KUBECONFIG)
+    _use_cluster()
     found = get(PLACE, "deployment", NAME)
     if found is None:
         raise NoClusterError("there is no Deployment prod/auth: run `make kind` first")
@@ -88,11 +93,20 @@ def release(flaw: str) -> None:
 def down() -> None:
     """Deletes the cluster of kind's, or what `up` created in a given one."""
     if not _given():
+        container_engine()
         delete_kind(CLUSTER, KUBECONFIG)
         return
     kubectl("-n", PLACE, "delete", KIND, "--all", "--timeout=150s")
-    kubectl("delete", "namespace", PLACE, POSTGRES, "--ignore-not-found", "--wait=false")
+    kubectl("delete", "namespace", PLACE, POSTGRES, GRAFANA, "--ignore-not-found", "--wait=false")
     installed.uninstall()
+
+
+def _use_cluster() -> None:
+    """The environment names the cluster of `up`."""
+    if not _given():
+        if not KUBECONFIG.exists():
+            raise NoClusterError(f"there is no cluster ({KUBECONFIG}): run `make kind` first")
+        use_kind(KUBECONFIG)
 
 
 def _given() -> bool:
@@ -183,7 +197,7 @@ def main() -> int:
                 release(chosen.version)
             case _:
                 down()
-    except (NoClusterError, KubectlError, TimeoutError) as error:
+    except (NoClusterError, KubectlError, TimeoutError, CalledProcessError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0

@@ -72,6 +72,8 @@ def create_kind(name: str, kubeconfig: Path, engine: str) -> None:
         _load(name, image, engine)
     _run("kubectl", "apply", "--server-side", "-f", GATEWAY_API)
     _run("kubectl", "apply", "--server-side", "-f", str(HERE / "stack.yaml"))
+    _run("kubectl", "-n", "lab", "create", "configmap", "prometheus-rules",
+         f"--from-file={ROOT / 'manifests/monitoring/rules.yaml'}")  # fmt: skip
     _run("kubectl", "-n", "lab", "wait", "deployment", "--all", "--for=condition=Available",
          "--timeout=180s")  # fmt: skip
 
@@ -103,7 +105,12 @@ def container_engine() -> str:
     """
     engine = next(filter(shutil.which, ("docker", "podman")), None)
     if engine is None or shutil.which("kind") is None:
-        raise NoClusterError("KUBECONFIG is not set, and kind with docker or podman is not there")
+        found = f"found {engine or 'neither docker nor podman'}"
+        found += "" if shutil.which("kind") else ", and no kind"
+        raise NoClusterError(
+            f"expected kind and docker or podman on the PATH, {found}; for a cluster that you have, "
+            "set KUBECONFIG, GATEWAY_URL and PROMETHEUS_URL"
+        )
     return engine
 
 
