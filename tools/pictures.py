@@ -153,8 +153,8 @@ def thin(frames: Sequence[Screen], most: int = _MOST_FRAMES) -> list[Screen]:
     return [frames[round(number * step)] for number in range(most)]
 
 
-def photograph(page: Path, file: Path, height: int) -> None:
-    """A screenshot of a local page.
+def photograph(page: Path, file: Path, height: int, width: int = 1100) -> None:
+    """A screenshot of a local page, of so many pixels.
 
     Raises:
         SystemExit: chromium is not installed.
@@ -163,7 +163,7 @@ def photograph(page: Path, file: Path, height: int) -> None:
     if browser is None:
         raise SystemExit("expected chromium on the PATH, found none")
     options = ["--headless", "--no-sandbox", "--hide-scrollbars", "--virtual-time-budget=5000"]
-    size = f"--window-size=1100,{height}"
+    size = f"--window-size={width},{height}"
     command = [browser, *options, size, f"--screenshot={file.resolve()}", page.resolve().as_uri()]
     subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - the browser
 
