@@ -25,8 +25,8 @@ from e2e.harness.scenario import route_answers
 __all__ = ["place"]
 EXAMPLES = ROOT / "docs/examples/analyze"
 PROMETHEUS = os.environ.get("OPERATOR_PROMETHEUS_URL") or os.environ.get("PROMETHEUS_URL", "")
-DURATION = "80s"
-"""Long enough to rule out the default smallest regression (0.5 %) at 30 requests/s."""
+DURATION = "120s"
+"""Long enough to rule out the default smallest regression (0.5 %) at 15 requests/s."""
 BAD = AuthService(label="v2", flaw="errors:0.2", replicas=1)
 GOOD = AuthService(label="v2", replicas=1)
 
@@ -55,7 +55,7 @@ def serving(place: str) -> Iterator[None]:
         for name in versions:
             kubectl("-n", place, "rollout", "status", f"deployment/{name}", "--timeout=120s")
         wait_for("the route", lambda: route_answers(place), 30)
-        with run_load(host(place), 100.0):
+        with run_load(host(place), 45.0):
             yield
     finally:
         kubectl("delete", "namespace", place, "--ignore-not-found", "--wait=false")
@@ -105,7 +105,7 @@ def webhook(place: str, name: str, command: str) -> Object:
 
 def ended(place: str, name: str) -> tuple[str, int]:
     """How the Job ended, `Complete` or `Failed`, and the exit code of its pod."""
-    wait_for(f"the end of {name}", lambda: bool(_ends(place, name)), 180, every=1.0)
+    wait_for(f"the end of {name}", lambda: bool(_ends(place, name)), 240, every=1.0)
     path = "jsonpath={.items[0].status.containerStatuses[0].state.terminated.exitCode}"
     code = kubectl("-n", place, "get", "pods", "-l", f"job-name={name}", "-o", path)
     return _ends(place, name)[0], int(code)
