@@ -45,7 +45,7 @@ FLAWS: Mapping[str, str] = {
 }
 """What is wrong with a version, by the name that people give."""
 _ENDED = {"Ready", "RolledBack"}
-GUARD = ReleaseManifest(metrics=(ERRORS, REFUSED, SLOW, POOL), bake="30s")
+GUARD = ReleaseManifest(metrics=(ERRORS, REFUSED, SLOW, POOL), bake="30s", patience="5m")
 
 
 def up() -> None:

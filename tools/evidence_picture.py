@@ -19,10 +19,11 @@ FILE = ROOT / "docs/pictures/evidence.svg"
 Row = dict[str, str]
 Point = tuple[float, float]
 """Minutes since the canary's first request, evidence."""
-_WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 720, 330, 60, 20, 46
+_WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 720, 330, 60, 34, 46
 _MINUTES = 10.0
 _LOWEST, _HIGHEST = 0.01, 1e5
 _LIMIT = 100.0
+_CENTERED = 'text-anchor="middle"'
 _GOOD_SHARE = 0.001
 """Share of requests that fail in stable, and so in a canary that is as good."""
 
@@ -95,10 +96,11 @@ def draw(bad: Sequence[Point], good: Sequence[Point]) -> str:
             for tick in (0.01, 1.0, 100.0, 10000.0)
         ),
         *(
-            _text(_place(tick, _LOWEST).split(",")[0] + f",{_HEIGHT - 28}", f"{tick}")
+            _text(f"{_place(tick, _LOWEST).split(',')[0]},{_HEIGHT - 28}", f"{tick}", _CENTERED)
             for tick in range(0, 11, 2)
         ),
-        _text(f"{_WIDTH / 2:.0f},{_HEIGHT - 8}", "minutes with traffic", 'text-anchor="middle"'),
+        _text(f"{_WIDTH / 2:.0f},{_HEIGHT - 8}", "minutes with traffic", _CENTERED),
+        _text("12,16", "evidence against the canary"),
         _line(good, "#0f766e"),
         _line(stopped, "#b91c1c"),
         _text(
