@@ -68,10 +68,21 @@ docs: $(DOCS) ## build the documentation as a site, strictly, into site/; no dea
 links: $(DOCS) ## ask every external link of the documentation whether it still answers
 	$(BIN)/python -m tools.links
 
-pictures: $(DEMO) $(DOCS) ## make the pictures of the documentation from real runs (needs chromium)
+pictures: $(DEMO) $(DOCS) ## make the pictures of the documentation from real runs (needs chromium, and make kind)
 	$(BIN)/python -m tools.evidence_picture
+	$(BIN)/python -m tools.notification_picture
 	$(BIN)/python -m tools.pictures animated docs/pictures/demo.svg -- $(BIN)/canary demo --report .venv/report.html
 	$(BIN)/python -m tools.pictures page --height 1390 docs/pictures/report.png .venv/report.html
+	@test -n "$(PROMETHEUS_URL)" || echo "Pictures of a cluster stay as they are: make kind, then KUBECONFIG and PROMETHEUS_URL" >&2
+	test -z "$(PROMETHEUS_URL)" || $(MAKE) cluster-pictures
+
+.PHONY: cluster-pictures
+cluster-pictures:
+	$(MAKE) kind-release V=good && $(BIN)/canary gate auth -n prod --timeout 15m
+	$(MAKE) kind-release V=leak
+	$(BIN)/python -m tools.pictures animated docs/pictures/status.svg -- $(BIN)/canary status auth -n prod -w
+	$(BIN)/python -m tools.dashboard_picture docs/pictures/releases.png manifests/monitoring/dashboards/releases.json --rows 22
+	$(BIN)/python -m tools.dashboard_picture docs/pictures/pools.png manifests/monitoring/dashboards/pools.json --rows 32
 
 locks: $(DEV) ## rewrite locks/: versions and hashes of what the images contain
 	$(BIN)/python -m tools.supply_chain lock

@@ -30,8 +30,8 @@ _COLORS = {
     "orange": "#ff9830", "purple": "#b877d9",
 }  # fmt: skip
 _PALETTE = ("#73bf69", "#fade2a", "#5794f2", "#ff9830", "#f2495c", "#b877d9", "#8ab8ff", "#ffa6b0")
-_ROW, _STEPS = 34, 240
-"""Pixels of a row of the grid; samples of a line."""
+_ROW, _WIDTH, _STEPS = 34, 516, 240
+"""Pixels of a row of the grid, and of a drawing in half of its columns; samples of a line."""
 _STYLE = """
 body{margin:0;background:#111217;color:#d8d9da;font:12px system-ui,sans-serif}
 h1{font-size:17px;font-weight:500;margin:10px 14px}
@@ -191,7 +191,7 @@ def draw_lines(panel: Panel, over: Range) -> str:
     """Lines over time with an axis, a threshold and a legend."""
     show, answers = defaults(panel), series(panel, over, instant=False)
     rows = (len(answers) + 1) // 2
-    width, left, height = 600, 52, max(70, _height(panel, 15 * rows))
+    width, left, height = _WIDTH, 46, max(70, _height(panel, 15 * rows))
     bottom = height - 18
     values = [value for one in answers for _, value in one.points]
     low, high = show.get("min", 0.0), show.get("max") or _round_up(max(values, default=1.0))
@@ -252,8 +252,8 @@ def draw_states(panel: Panel, over: Range) -> str:
     """A band per series; its colours are the states."""
     answers = series(panel, over, instant=False)
     states = defaults(panel)["mappings"][0]["options"]
-    width, left = 600, 150
-    each = min(38, (_height(panel, 22) - 18) // max(1, len(answers)))
+    width, left = _WIDTH, 110
+    each = min(70, (_height(panel, 45) - 18) // max(1, len(answers)))
     bottom = each * len(answers) + 4
     parts = [_time_axis(over, width, left, bottom)]
     seen: dict[str, str] = {}
@@ -264,9 +264,11 @@ def draw_states(panel: Panel, over: Range) -> str:
             state = states[str(int(value))]
             seen[state["text"]] = color = _COLORS[state["color"]]
             x = left + (width - left) * (at - over.start) / (over.end - over.start)
-            wide = (width - left) * over.step / (over.end - over.start) + 0.5
+            wide = (width - left) * over.step / (over.end - over.start) + 1
             size = f'width="{wide:.1f}" height="{each - 5}"'
-            parts.append(f'<rect x="{x:.1f}" y="{y}" {size} fill="{color}" opacity=".8"/>')
+            parts.append(
+                f'<rect shape-rendering="crispEdges" x="{x:.1f}" y="{y}" {size} fill="{color}"/>'
+            )
     return _drawing(width, bottom + 18, parts, seen.items())
 
 

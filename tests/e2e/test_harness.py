@@ -4,10 +4,12 @@ import json
 from dataclasses import asdict
 
 import pytest
+import yaml
 
 from canary.kube.objects import Object
 from e2e.harness.auth import route
 from e2e.harness.gateways import choose
+from e2e.harness.grafana import grafana
 from e2e.harness.load import RunningLoad
 from e2e.harness.measurements import Measurements
 from e2e.harness.recorder import ClusterRecorder, canary_weight
@@ -162,3 +164,17 @@ def test_a_process_that_was_ended_counts_as_a_failed_test():
         summary([PytestRun("a", good=False, output="not over after 600 s")])
         == "0 passed, 1 failed, 0 skipped"
     )
+
+
+def test_grafana_gets_every_dashboard_and_a_prometheus():
+    """Its ConfigMaps are files that Grafana reads when it starts."""
+    files = {
+        made["metadata"]["name"]: made["data"]
+        for made in grafana("http://prometheus.lab:9090")
+        if made["kind"] == "ConfigMap"
+    }
+    assert set(files["dashboards"]) == {"pools.json", "releases.json"}
+    assert all(json.loads(text)["panels"] for text in files["dashboards"].values())
+    (source,) = yaml.safe_load(files["datasources"]["prometheus.yaml"])["datasources"]
+    assert source["url"] == "http://prometheus.lab:9090"
+    assert source["isDefault"] is True
