@@ -45,7 +45,9 @@ FLAWS: Mapping[str, str] = {
 }
 """What is wrong with a version, by the name that people give."""
 _ENDED = {"Ready", "RolledBack"}
-GUARD = ReleaseManifest(metrics=(ERRORS, REFUSED, SLOW, POOL), bake="30s", patience="5m")
+GUARD = ReleaseManifest(metrics=(ERRORS, REFUSED, SLOW, POOL), bake="1m", patience="5m")
+SERVICE = AuthService(leak_every=30)
+"""A leaking version loses a connection in 30 logins: a release of two minutes has to see it."""
 
 
 def up() -> None:
@@ -63,7 +65,7 @@ def up() -> None:
     start_postgres()
     apply(namespace(PLACE))
     if get(PLACE, "deployment", NAME) is None:
-        apply(AuthService().deployment(PLACE))
+        apply(SERVICE.deployment(PLACE))
     apply(service(PLACE), route(PLACE))
     kubectl("-n", PLACE, "rollout", "status", f"deployment/{NAME}", "--timeout=180s")
     apply(*_load())  # last: errors of the start would count as what stable usually does
@@ -84,7 +86,7 @@ def release(flaw: str) -> None:
     if found is None:
         raise NoClusterError("there is no Deployment prod/auth: run `make kind` first")
     label = f"v{int(found['metadata']['generation']) + 1}"
-    apply(AuthService(label=label, flaw=FLAWS[flaw]).deployment(PLACE))
+    apply(SERVICE.next(label, FLAWS[flaw]).deployment(PLACE))
     # `canary status -w` would end at once while the operator has not seen the template.
     wait_for("the operator to start the release", lambda: _phase() not in _ENDED, 30)
     sys.stdout.write(f"deployed {label} ({flaw}); follow it: canary status {NAME} -n {PLACE} -w\n")
