@@ -82,7 +82,7 @@ cluster-pictures:
 	$(MAKE) kind-release V=leak
 	$(BIN)/python -m tools.pictures animated docs/pictures/status.svg -- $(BIN)/canary status auth -n prod -w
 	$(BIN)/python -m tools.dashboard_picture docs/pictures/releases.png manifests/monitoring/dashboards/releases.json --rows 22
-	$(BIN)/python -m tools.dashboard_picture docs/pictures/pools.png manifests/monitoring/dashboards/pools.json --rows 32
+	$(BIN)/python -m tools.dashboard_picture docs/pictures/pools.png manifests/monitoring/dashboards/pools.json --rows 20
 
 locks: $(DEV) ## rewrite locks/: versions and hashes of what the images contain
 	$(BIN)/python -m tools.supply_chain lock

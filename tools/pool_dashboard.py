@@ -103,7 +103,8 @@ def _pool_table() -> table.Panel:
         "In use": f"{IN_USE}{POOLS}",
         "Maximum": f"{MAXIMUM}{POOLS}",
         "Waiting": f"{CALLERS}{POOLS}",
-        "Not given back": f"{RESIDUAL}{POOLS}",
+        # It looks back ten minutes: a pod that is gone would be a row with nothing else in it.
+        "Not given back": f"{RESIDUAL}{POOLS} and on (namespace, pod, pool) {IN_USE}{POOLS}",
         "Empty in": end,
     }
     names = {label: label.capitalize() for label in by}
